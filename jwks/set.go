@@ -1,0 +1,221 @@
+package jwks
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// Set is one version of a workspace's published keys. It does not change:
+// Apply returns another Set, sharing all but what the change touched. A Set is
+// safe for concurrent use.
+//
+// Its JSON form is rendered ahead, key by key, in the order of the kids: equal
+// keys give equal bytes, whatever the order in which they came and went, on
+// every server.
+type Set struct {
+	version uint64
+	root    *node
+	tail    sync.Once
+	tailGz  []byte
+}
+
+const setHead, setTail = `{"keys":[`, `]}`
+
+// Version returns the version that the set shows.
+func (s *Set) Version() uint64 { return s.version }
+
+// Len returns the number of keys.
+func (s *Set) Len() int { return s.root.count }
+
+// Lookup returns the key with this kid. Its cost does not grow with the set
+// beyond the depth of a trie over hashes: 7 steps at a million keys.
+func (s *Set) Lookup(kid KID) (Key, bool) {
+	entry, ok := s.root.lookup(&kid)
+	if !ok {
+		return Key{}, false
+	}
+	return entryKey(entry), true
+}
+
+// Apply returns the set behind c. The set itself stays as it is, also on error:
+// ErrVersionGap, ErrNotPublished, ErrPublished.
+func (s *Set) Apply(c Change) (*Set, error) {
+	if c.Version != s.version+1 {
+		return nil, fmt.Errorf("%w: version %d behind %d", ErrVersionGap, c.Version, s.version)
+	}
+	root := s.root
+	var err error
+	for i := range c.Remove {
+		if root, err = root.remove(&c.Remove[i], 0); err != nil {
+			return nil, fmt.Errorf("version %d: %w", c.Version, err)
+		}
+	}
+	if root, err = root.add(c.Add); err != nil {
+		return nil, fmt.Errorf("version %d: %w", c.Version, err)
+	}
+	return &Set{version: c.Version, root: root}, nil
+}
+
+// Builder makes a Set of keys that come one by one. In the order of their kids
+// they cost least. The zero Builder is ready; it is not safe for concurrent use.
+type Builder struct {
+	root *node
+	wait []Key
+}
+
+const buildBatch = 1024
+
+// Add adds a key; ErrPublished if a kid comes twice, perhaps from a later call.
+func (b *Builder) Add(key Key) error {
+	b.wait = append(b.wait, key)
+	if len(b.wait) < buildBatch {
+		return nil
+	}
+	return b.flush()
+}
+
+func (b *Builder) flush() error {
+	if b.root == nil {
+		b.root = emptyLeaf
+	}
+	root, err := b.root.add(b.wait)
+	if err != nil {
+		return err
+	}
+	b.root, b.wait = root, b.wait[:0]
+	return nil
+}
+
+// Set returns the keys so far as the set of a version. Errors as of Add.
+func (b *Builder) Set(version uint64) (*Set, error) {
+	if err := b.flush(); err != nil {
+		return nil, err
+	}
+	return &Set{version: version, root: b.root}, nil
+}
+
+// Size returns the length of the JSON form in bytes.
+func (s *Set) Size() int64 {
+	return int64(len(setHead)+len(setTail)) + int64(max(0, s.Len()*entryLen-1))
+}
+
+// WriteTo writes the JSON form (RFC 7517 section 5), chunk by chunk, none of it
+// rendered for the occasion.
+func (s *Set) WriteTo(w io.Writer) (int64, error) {
+	out := counting{w: w}
+	out.write([]byte(setHead))
+	left := s.Len()
+	for leaf := range s.root.leaves {
+		left -= leaf.count
+		body := leaf.body
+		if left == 0 {
+			body = body[:len(body)-1] // no comma behind the last
+		}
+		if out.write(body); out.err != nil {
+			break
+		}
+	}
+	out.write([]byte(setTail))
+	return out.n, out.err
+}
+
+// gzipHead: deflate, no name, no time, system unknown (RFC 1952 section 2.3).
+var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
+
+// WriteGzip writes the JSON form as one gzip member. Each chunk was compressed
+// once, when it was first asked for after the change that made it.
+func (s *Set) WriteGzip(w io.Writer) error {
+	out := counting{w: w}
+	out.write(gzipHead)
+	out.write(headGz())
+	crc := crc32.ChecksumIEEE([]byte(setHead))
+	left := s.Len()
+	for leaf := range s.root.leaves {
+		if left -= leaf.count; left > 0 {
+			crc = crc32.Update(crc, crc32.IEEETable, leaf.body)
+			out.write(leaf.gzipped())
+		} else {
+			crc = crc32.Update(crc, crc32.IEEETable, leaf.body[:len(leaf.body)-1])
+			s.tail.Do(func() { s.tailGz = deflate(leaf.body[:len(leaf.body)-1]) })
+			out.write(s.tailGz)
+		}
+		if out.err != nil {
+			return out.err
+		}
+	}
+	crc = crc32.Update(crc, crc32.IEEETable, []byte(setTail))
+	out.write(endGz())
+	var sums [8]byte
+	binary.LittleEndian.PutUint32(sums[:4], crc)
+	binary.LittleEndian.PutUint32(sums[4:], uint32(s.Size())) // modulo 2^32, as RFC 1952 has it
+	out.write(sums[:])
+	return out.err
+}
+
+var (
+	headGz = sync.OnceValue(func() []byte { return deflate([]byte(setHead)) })
+	// The last block is an empty one with the final bit (RFC 1951 section 3.2.3).
+	endGz = sync.OnceValue(func() []byte { return append(deflate([]byte(setTail)), 0x03, 0x00) })
+)
+
+// counting writes until the first error and keeps it.
+type counting struct {
+	w   io.Writer
+	n   int64
+	err error
+}
+
+func (c *counting) write(b []byte) {
+	if c.err != nil || len(b) == 0 {
+		return
+	}
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	c.err = err
+}
+
+// Index is a workspace's current Set. Readers never wait; writers do for one
+// another.
+type Index struct {
+	mu  sync.Mutex
+	set atomic.Pointer[Set]
+}
+
+// NewIndex makes an Index that shows set.
+func NewIndex(set *Set) *Index {
+	x := new(Index)
+	x.set.Store(set)
+	return x
+}
+
+// Set returns what is published now.
+func (x *Index) Set() *Set { return x.set.Load() }
+
+// Lookup returns a key that is published now.
+func (x *Index) Lookup(kid KID) (Key, bool) { return x.Set().Lookup(kid) }
+
+// Apply shows the set behind c. After an error, which is one of Set.Apply's,
+// the Index shows what it showed before.
+func (x *Index) Apply(c Change) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	next, err := x.Set().Apply(c)
+	if err != nil {
+		return err
+	}
+	x.set.Store(next)
+	return nil
+}
+
+// Replace shows another set, unless it is older than the one shown.
+func (x *Index) Replace(set *Set) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if set.version >= x.Set().version {
+		x.set.Store(set)
+	}
+}
