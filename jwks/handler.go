@@ -1,0 +1,174 @@
+package jwks
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MediaType of a JWK set (RFC 7517 section 8.5).
+const MediaType = "application/jwk-set+json"
+
+// writeWindow is how long one piece of a body may take on its way to a reader;
+// a large set to a slow reader may take many.
+const writeWindow = 30 * time.Second
+
+// Handler serves a published set: GET and HEAD, a strong ETag made of the
+// version, 304, gzip for those who ask, and ?kid= for a set of that key alone
+// or 404. It renders nothing per request.
+type Handler struct {
+	// Set returns the set that a request means; false answers 404.
+	Set func(*http.Request) (*Set, bool)
+	// MaxAge is how long a reader may go without asking again, in whole seconds.
+	MaxAge time.Duration
+	// NotFound answers where there is no such set or key. Nil: http.NotFound.
+	NotFound http.Handler
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	set, ok := h.Set(r)
+	if !ok {
+		h.notFound(w, r)
+		return
+	}
+	if query := r.URL.Query(); query.Has("kid") {
+		h.serveOne(w, r, set, query["kid"])
+		return
+	}
+	h.serveSet(w, r, set)
+}
+
+func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if h.NotFound != nil {
+		h.NotFound.ServeHTTP(w, r)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+func (h *Handler) setHead(w http.ResponseWriter, etag string) {
+	head := w.Header()
+	head.Set("Content-Type", MediaType)
+	head.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(h.MaxAge/time.Second)))
+	head.Set("Etag", etag)
+	head.Set("Vary", "Accept-Encoding")
+	head.Set("X-Content-Type-Options", "nosniff")
+	// Public by nature: a page of any origin may read it.
+	head.Set("Access-Control-Allow-Origin", "*")
+}
+
+func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
+	version := strconv.FormatUint(set.Version(), 10)
+	plain, zipped := `"`+version+`"`, `"`+version+`-gzip"`
+	gzip := acceptsGzip(r.Header.Values("Accept-Encoding"))
+	etag := plain
+	if gzip {
+		etag = zipped
+	}
+	h.setHead(w, etag)
+	if matches(r.Header.Values("If-None-Match"), plain, zipped) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if gzip {
+		w.Header().Set("Content-Encoding", "gzip")
+	} else {
+		w.Header().Set("Content-Length", strconv.FormatInt(set.Size(), 10))
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	// A reader that went away is nobody to report an error to.
+	out := &patient{w: w, rc: http.NewResponseController(w)}
+	if gzip {
+		_ = set.WriteGzip(out)
+	} else {
+		_, _ = set.WriteTo(out)
+	}
+}
+
+// serveOne serves a set of one key. While a key is published its JWK does not
+// change, so its kid is the ETag.
+func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, kids []string) {
+	kid, err := ParseKID(kids[0])
+	key, ok := set.Lookup(kid)
+	if err != nil || !ok || len(kids) > 1 {
+		h.notFound(w, r)
+		return
+	}
+	etag := `"` + kids[0] + `"`
+	h.setHead(w, etag)
+	if matches(r.Header.Values("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := append(key.AppendJWK([]byte(setHead)), setTail...)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(body) // as above
+	}
+}
+
+// patient gives each piece of a long body its own time limit, where a limit on
+// the whole would cut off those who read a large set over a slow line.
+type patient struct {
+	w    io.Writer
+	rc   *http.ResponseController
+	sent int
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	const every = 1 << 20
+	if p.sent == 0 || p.sent >= every {
+		// Not every writer has deadlines; the server's own limit holds then.
+		_ = p.rc.SetWriteDeadline(time.Now().Add(writeWindow))
+		p.sent = 0
+	}
+	n, err := p.w.Write(b)
+	p.sent += n
+	return n, err
+}
+
+// matches reports whether If-None-Match names one of the tags, comparing weakly
+// (RFC 9110 section 13.1.2).
+func matches(headers []string, tags ...string) bool {
+	for _, header := range headers {
+		for want := range strings.SplitSeq(header, ",") {
+			want = strings.TrimPrefix(strings.TrimSpace(want), "W/")
+			for _, tag := range tags {
+				if want == "*" || want == tag {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// acceptsGzip reports whether gzip was asked for by name, not by "*" nor with a
+// weight of 0 (RFC 9110 section 12.5.3).
+func acceptsGzip(headers []string) bool {
+	for _, header := range headers {
+		for coding := range strings.SplitSeq(header, ",") {
+			name, params, _ := strings.Cut(coding, ";")
+			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				continue
+			}
+			weight, ok := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(params), " ", ""), "q=")
+			if !ok {
+				return true
+			}
+			q, err := strconv.ParseFloat(weight, 64)
+			return err == nil && q > 0
+		}
+	}
+	return false
+}
