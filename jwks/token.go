@@ -1,0 +1,241 @@
+package jwks
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Reasons for which a token is refused, for errors.Is. They never quote it.
+var (
+	ErrMalformed = errors.New("not a token of Burnkey's form")
+	ErrUnknown   = errors.New("the token's key is not published")
+	ErrSignature = errors.New("the signature does not fit")
+	ErrClaims    = errors.New("the claims are not of the expected form")
+	ErrIssuer    = errors.New("the token is another issuer's")
+	ErrAudience  = errors.New("the token is for another audience")
+	ErrExpired   = errors.New("the token has expired")
+)
+
+// MaxTokenLen is the longest text that is looked at as a token, in bytes.
+const MaxTokenLen = 16 << 10
+
+// TokenPrefix begins every token of Burnkey's and no token without a kid.
+const TokenPrefix = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
+
+// Token is a token's text. It shows itself in no log and no error: print it
+// with Reveal, to its holder alone.
+type Token string
+
+// Reveal returns the text.
+func (t Token) Reveal() string { return string(t) }
+
+// String hides the text.
+func (t Token) String() string { return "[token]" }
+
+// GoString hides the text.
+func (t Token) GoString() string { return "[token]" }
+
+// LogValue hides the text.
+func (t Token) LogValue() slog.Value { return slog.StringValue("[token]") }
+
+// MarshalJSON hides the text: only the answer that issues may carry it, and
+// does so on purpose.
+func (t Token) MarshalJSON() ([]byte, error) { return []byte(`"[token]"`), nil }
+
+// Claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order
+// in which they are signed.
+type Claims struct {
+	Issuer   string         `json:"iss"`
+	Subject  string         `json:"sub"`
+	Audience []string       `json:"aud"`
+	ID       string         `json:"jti"`
+	IssuedAt int64          `json:"iat"` // seconds since 1970, as is exp
+	Expiry   int64          `json:"exp,omitzero"`
+	Scope    string         `json:"scope,omitzero"`
+	Extra    jsontext.Value `json:",embed"` // the caller's own, an object or nil
+}
+
+// Reserved reports whether a claim's name is not the caller's to set.
+func Reserved(claim string) bool {
+	switch claim {
+	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id":
+		return true
+	}
+	return false
+}
+
+// Scopes returns the space-separated scope as a list (RFC 6749 section 3.3).
+func (c *Claims) Scopes() []string { return strings.Fields(c.Scope) }
+
+// ExpiresAt returns exp, or the zero time for a token that does not expire.
+func (c *Claims) ExpiresAt() time.Time {
+	if c.Expiry == 0 {
+		return time.Time{}
+	}
+	return time.Unix(c.Expiry, 0).UTC()
+}
+
+// Parsed is a token taken apart, nothing of it verified.
+type Parsed struct {
+	KID     KID
+	Payload []byte
+	signed  string // header and payload as they were signed
+	sig     [ModulusLen]byte
+}
+
+// The header of every token is these bytes around its kid.
+const (
+	headerHead = `{"alg":"RS256","kid":"`
+	headerTail = `","typ":"JWT"}`
+	headerLen  = len(headerHead) + KIDTextLen + len(headerTail)
+)
+
+// Parse takes a token apart, accepting one spelling alone: the compact
+// serialization (RFC 7515 section 7.1) in canonical base64url, with exactly the
+// header that Burnkey writes. Errors wrap ErrMalformed.
+func Parse(token string) (*Parsed, error) {
+	if len(token) > MaxTokenLen {
+		return nil, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxTokenLen)
+	}
+	if strings.Count(token, ".") != 2 {
+		return nil, fmt.Errorf("%w: not three parts", ErrMalformed)
+	}
+	signed, sigText := token[:strings.LastIndexByte(token, '.')], token[strings.LastIndexByte(token, '.')+1:]
+	headText, payText, _ := strings.Cut(signed, ".")
+	p := &Parsed{signed: signed}
+	if err := p.readHeader(headText); err != nil {
+		return nil, err
+	}
+	sig, err := decode(sigText)
+	if err != nil || len(sig) != len(p.sig) {
+		return nil, fmt.Errorf("%w: the signature is not %d bytes of base64url", ErrMalformed, len(p.sig))
+	}
+	copy(p.sig[:], sig)
+	if p.Payload, err = decode(payText); err != nil {
+		return nil, fmt.Errorf("%w: the payload is not base64url", ErrMalformed)
+	}
+	return p, nil
+}
+
+func (p *Parsed) readHeader(text string) error {
+	if len(text) != base64.RawURLEncoding.EncodedLen(headerLen) {
+		return fmt.Errorf("%w: not Burnkey's header", ErrMalformed)
+	}
+	head, err := decode(text)
+	if err != nil || string(head[:len(headerHead)]) != headerHead ||
+		string(head[len(headerHead)+KIDTextLen:]) != headerTail {
+		return fmt.Errorf("%w: not Burnkey's header", ErrMalformed)
+	}
+	if p.KID, err = ParseKID(string(head[len(headerHead) : len(headerHead)+KIDTextLen])); err != nil {
+		return fmt.Errorf("%w: the kid is not a thumbprint", ErrMalformed)
+	}
+	return nil
+}
+
+// decode reads canonical base64url. The library skips line ends, which are
+// refused here by the length.
+func decode(text string) ([]byte, error) {
+	out, err := b64.DecodeString(text)
+	if err == nil && base64.RawURLEncoding.EncodedLen(len(out)) != len(text) {
+		err = base64.CorruptInputError(0)
+	}
+	return out, err
+}
+
+// Check verifies the signature by the key (RFC 8017 section 8.2.2); ErrSignature.
+func (p *Parsed) Check(key Key) error {
+	digest := sha256.Sum256([]byte(p.signed))
+	if key.kid != p.KID || rsa.VerifyPKCS1v15(key.PublicKey(), crypto.SHA256, digest[:], p.sig[:]) != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+// Claims reads the payload: one JSON object, no member twice, iss, sub, aud and
+// jti present, every claim of its own type. Errors wrap ErrClaims.
+func (p *Parsed) Claims() (*Claims, error) {
+	c := &Claims{Expiry: noExpiry}
+	if err := json.Unmarshal(p.Payload, c); err != nil {
+		return nil, fmt.Errorf("%w: the payload does not read", ErrClaims)
+	}
+	if c.Issuer == "" || c.Subject == "" || c.ID == "" || len(c.Audience) == 0 {
+		return nil, fmt.Errorf("%w: iss, sub, aud or jti is missing", ErrClaims)
+	}
+	switch {
+	case c.Expiry == noExpiry:
+		c.Expiry = 0
+	case c.Expiry <= 0:
+		return nil, fmt.Errorf("%w: exp is not a time", ErrClaims)
+	}
+	return c, nil
+}
+
+// noExpiry tells an absent exp from any that a token could name.
+const noExpiry = -1 << 63
+
+// Verifier decides on tokens of one workspace. Its fields are not to be changed
+// once it is in use; it is safe for concurrent use if Keys and Now are.
+type Verifier struct {
+	// Keys returns the published key with this kid.
+	Keys func(KID) (Key, bool)
+	// Issuer accepts a token's iss. Nil refuses every token.
+	Issuer func(iss string) bool
+	// Audience, one of which the token must name; empty accepts any.
+	Audience []string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Verify returns the claims of a token that is good now. Errors wrap one of
+// ErrMalformed, ErrUnknown, ErrSignature, ErrClaims, ErrIssuer, ErrAudience
+// and ErrExpired, found in that order.
+func (v *Verifier) Verify(token string) (*Claims, error) {
+	claims, err := v.Authentic(token)
+	if err != nil {
+		return nil, err
+	}
+	if v.Issuer == nil || !v.Issuer(claims.Issuer) {
+		return nil, ErrIssuer
+	}
+	named := func(aud string) bool { return slices.Contains(claims.Audience, aud) }
+	if len(v.Audience) > 0 && !slices.ContainsFunc(v.Audience, named) {
+		return nil, ErrAudience
+	}
+	now := time.Now
+	if v.Now != nil {
+		now = v.Now
+	}
+	if end := claims.ExpiresAt(); !end.IsZero() && !now().Before(end) {
+		return nil, ErrExpired
+	}
+	return claims, nil
+}
+
+// Authentic returns the claims of a token that a published key signed, whether
+// or not it is still good, for this audience, of this issuer: enough for its
+// holder to revoke it. Errors are the first four of Verify's.
+func (v *Verifier) Authentic(token string) (*Claims, error) {
+	parsed, err := Parse(token)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := v.Keys(parsed.KID)
+	if !ok {
+		return nil, ErrUnknown
+	}
+	if err := parsed.Check(key); err != nil {
+		return nil, err
+	}
+	return parsed.Claims()
+}
