@@ -1,0 +1,69 @@
+package mint
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// self names the running binary even after an upgrade has replaced its file.
+const self = "/proc/self/exe"
+
+// niceness of a minting process: it can take whole cores, and gives way to the
+// server, which is waited for by everybody else.
+const niceness = 10
+
+// harden shuts the ways by which another process or the disk could get at this
+// one's memory, before there is anything in it to get at.
+func harden() error {
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("no core dumps: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("not dumpable: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no new privileges: %w", err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil && limit.Cur == unix.RLIM_INFINITY {
+		// Keeps the pages off the swap. Where the limit is lower, locking would
+		// fail half-way through a computation, so it is not tried.
+		_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
+	}
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) // a courtesy, no more
+	return nil
+}
+
+// confine sets what the parent decides about a minting process.
+func confine(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Pdeathsig: syscall.SIGKILL, // never outlives the server
+		Setpgid:   true,            // a Ctrl-C is for the server, which drains
+	}
+}
+
+// sealDescriptors marks everything that is open as not to be inherited. Go does
+// so with what it opens; what this process inherited itself may be otherwise.
+func sealDescriptors() error {
+	err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	// Before Linux 5.11.
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package mint
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	wait, duration prometheus.Histogram
+	running        prometheus.Gauge
+	failures       *prometheus.CounterVec
+}
+
+func newMetrics(registerer prometheus.Registerer, queued func() int) metrics {
+	buckets := []float64{.01, .025, .05, .1, .2, .4, .8, 1.6, 3.2, 6.4, 12.8, 25.6}
+	m := metrics{
+		wait: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "burnkey_mint_wait_seconds", Buckets: buckets,
+			Help: "Time that requests for a key waited for a minting process.",
+		}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "burnkey_mint_duration_seconds", Buckets: buckets,
+			Help: "Time that minting processes which made a key took.",
+		}),
+		running: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "burnkey_mint_running",
+			Help: "Minting processes that run now.",
+		}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "burnkey_mint_failures_total",
+			Help: "Keys not made, by reason: busy (the queue was full), cancelled (the client left), failed.",
+		}, []string{"reason"}),
+	}
+	for _, reason := range []string{"busy", "cancelled", "failed"} {
+		m.failures.WithLabelValues(reason)
+	}
+	queue := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "burnkey_mint_queue_length",
+		Help: "Requests for a key that wait for a minting process now.",
+	}, func() float64 { return float64(queued()) })
+	if registerer != nil {
+		registerer.MustRegister(m.wait, m.duration, m.running, m.failures, queue)
+	}
+	return m
+}
+
+func (m *metrics) failed(err error) {
+	reason := "failed"
+	switch {
+	case errors.Is(err, ErrBusy):
+		reason = "busy"
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		reason = "cancelled"
+	}
+	m.failures.WithLabelValues(reason).Inc()
+}
