@@ -1,0 +1,232 @@
+// Package envoy renders gateway configurations that verify Burnkey's tokens:
+// an Envoy bootstrap, the filters alone, and an OpenAPI document for ESPv2.
+//
+// Each rendering is safe as it stands. The comments in it say why a setting is
+// there; README.md beside it says what to keep when you merge it into your own.
+package envoy
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The limits that Validate holds a Config to.
+const (
+	DefaultCache  = 5 * time.Second
+	MaxCache      = time.Hour
+	MaxWorkspaces = 1000
+
+	DefaultCAFile = "/etc/ssl/certs/ca-certificates.crt"
+	// DefaultServiceName stands in ESPv2's document until it has a real one.
+	DefaultServiceName = "api.example.com"
+
+	issuerPath = "/v1/auth/oauth/"
+	jwksPath   = "/.well-known/jwks.json"
+)
+
+// Config is what a gateway has to know.
+type Config struct {
+	// Server is the base URL where the gateway fetches the key sets.
+	Server string
+	// PublicURL is the base of the issuers, where it is not Server.
+	PublicURL string
+	// Workspaces are those whose tokens are admitted.
+	Workspaces []string
+
+	// Listen is where the gateway listens, Upstream where the API does.
+	// Admin is Envoy's own interface; empty means none.
+	Listen, Upstream, Admin string
+
+	// Cache is how long a deleted key may go on being accepted: the interval
+	// between two fetches. Zero means DefaultCache.
+	Cache time.Duration
+	// Audiences, if any, are those of which a token must name one.
+	Audiences []string
+	// RequireExpiration refuses keys that never expire.
+	RequireExpiration bool
+
+	// CAFile holds the authorities that may vouch for an https Server.
+	CAFile string
+	// ServiceName is the host of ESPv2's document: the name of the service.
+	ServiceName string
+}
+
+// FieldError says which flag is wrong and what it would have to be.
+type FieldError struct {
+	Flag   string
+	Detail string
+}
+
+func (e *FieldError) Error() string { return "--" + e.Flag + ": " + e.Detail }
+
+func fieldError(flag, format string, args ...any) error {
+	return &FieldError{Flag: flag, Detail: fmt.Sprintf(format, args...)}
+}
+
+var (
+	workspaceID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	hostName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+)
+
+// Issuer returns the issuer of a workspace's tokens.
+func (c Config) Issuer(workspace string) string {
+	return c.issuerPrefix() + workspace
+}
+
+// JWKS returns the URL of a workspace's key set.
+func (c Config) JWKS(workspace string) string {
+	return strings.TrimRight(c.Server, "/") + issuerPath + workspace + jwksPath
+}
+
+func (c Config) issuerPrefix() string {
+	base := c.PublicURL
+	if base == "" {
+		base = c.Server
+	}
+	return strings.TrimRight(base, "/") + issuerPath
+}
+
+// Validate checks every value that is set, whatever is to be rendered. Its
+// error is a *FieldError.
+func (c Config) Validate() error {
+	if _, _, err := serverAddress(c.Server); err != nil {
+		return err
+	}
+	if c.PublicURL != "" {
+		if _, err := baseURL("public-url", c.PublicURL); err != nil {
+			return err
+		}
+	}
+	if err := checkWorkspaces(c.Workspaces); err != nil {
+		return err
+	}
+	if err := checkCache(c.Cache); err != nil {
+		return err
+	}
+	if c.CAFile != "" && !path.IsAbs(c.CAFile) {
+		return fieldError("ca-file", "must be an absolute path, not %q", c.CAFile)
+	}
+	if err := checkAudiences(c.Audiences); err != nil {
+		return err
+	}
+	if c.ServiceName != "" && !hostName.MatchString(c.ServiceName) {
+		return fieldError("service-name", "must be a host name, not %q", c.ServiceName)
+	}
+	return c.checkAddresses()
+}
+
+func (c Config) checkAddresses() error {
+	for _, a := range []struct {
+		flag, value string
+		ipOnly      bool
+	}{{"listen", c.Listen, true}, {"upstream", c.Upstream, false}, {"admin", c.Admin, true}} {
+		if a.value == "" {
+			continue
+		}
+		if _, err := parseAddress(a.flag, a.value, a.ipOnly); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkWorkspaces(ids []string) error {
+	if len(ids) == 0 || len(ids) > MaxWorkspaces {
+		return fieldError("workspace", "must be given 1 to %d times, not %d", MaxWorkspaces, len(ids))
+	}
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if !workspaceID.MatchString(id) {
+			return fieldError("workspace", "must match %s, which %q does not", workspaceID, id)
+		}
+		if seen[id] {
+			return fieldError("workspace", "names %q twice", id)
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// checkCache refuses what Envoy would cut: it knows whole seconds only, and
+// turns half a second into thousands of fetches.
+func checkCache(d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	if d < time.Second || d > MaxCache || d%time.Second != 0 {
+		return fieldError("cache", "must be whole seconds from 1s to %s, not %s", MaxCache, d)
+	}
+	return nil
+}
+
+func checkAudiences(list []string) error {
+	for _, a := range list {
+		// ESPv2 takes them as one string with commas between.
+		if a == "" || len(a) > 255 || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r == ',' || r == 0x7f }) {
+			return fieldError("audience", "must be 1 to 255 characters without space, comma or control characters, not %q", a)
+		}
+	}
+	return nil
+}
+
+// address is a parsed HOST:PORT.
+type address struct {
+	Host string
+	Port uint16
+	IP   bool
+	// Any6 marks the unspecified IPv6 address, which is to serve IPv4 as well.
+	Any6 bool
+}
+
+func (a address) String() string { return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))) }
+
+func parseAddress(flag, s string, ipOnly bool) (address, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return address{}, fieldError(flag, "must be HOST:PORT, not %q", s)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return address{}, fieldError(flag, "must have a port from 1 to 65535, not %q", port)
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
+		return address{Host: ip.String(), Port: uint16(n), IP: true, Any6: ip == netip.IPv6Unspecified()}, nil
+	}
+	if ipOnly {
+		return address{}, fieldError(flag, "must have an IP address before the port (0.0.0.0 for all), not %q", host)
+	}
+	if len(host) > 253 || !hostName.MatchString(host) {
+		return address{}, fieldError(flag, "must have a host name or an IP address before the port, not %q", host)
+	}
+	return address{Host: host, Port: uint16(n)}, nil
+}
+
+// baseURL accepts nothing that would not survive as the start of an issuer.
+func baseURL(flag, s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
+		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.String() != s {
+		return nil, fieldError(flag, "must be an http or https URL without user, query or fragment, not %q", s)
+	}
+	return u, nil
+}
+
+func serverAddress(s string) (addr address, tls bool, err error) {
+	u, err := baseURL("server", s)
+	if err != nil {
+		return address{}, false, err
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	addr, err = parseAddress("server", net.JoinHostPort(u.Hostname(), port), false)
+	return addr, u.Scheme == "https", err
+}

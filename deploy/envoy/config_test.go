@@ -1,0 +1,102 @@
+package envoy_test
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/deploy/envoy"
+)
+
+func valid() envoy.Config {
+	return envoy.Config{
+		Server: "http://127.0.0.1:8080", Workspaces: []string{"acme"},
+		Listen: "127.0.0.1:10000", Upstream: "127.0.0.1:9000",
+	}
+}
+
+func TestValidateNamesTheFlag(t *testing.T) {
+	long := strings.Repeat("a", 64)
+	tests := []struct {
+		flag string
+		bad  func(*envoy.Config, string)
+		with []string
+	}{
+		{"server", func(c *envoy.Config, s string) { c.Server = s }, []string{
+			"", "127.0.0.1:8080", "ftp://x", "http://", "http://u:p@x", "http://x?a=1", "http://x?", "http://x#a", "http://x#",
+			"http://x:0", "http://x:99999", "http://a_b", "http://x y", "http://-x", "http://x/a b\"\n", "http://x/a b", "http://x/\"", "http://[fe80::1%25eth0]",
+		}},
+		{"public-url", func(c *envoy.Config, s string) { c.PublicURL = s }, []string{"x", "https://x/?q", "javascript:x"}},
+		{"workspace", func(c *envoy.Config, s string) { c.Workspaces = []string{"ok", s} }, []string{
+			"", "Acme", "-a", "a_b", "a/b", "ok", long, "a\n", "a b", "é",
+		}},
+		{"cache", func(c *envoy.Config, s string) { c.Cache, _ = time.ParseDuration(s) }, []string{
+			"500ms", "1500ms", "-1s", "1h0m1s", "1ns", "5s1ns",
+		}},
+		{"listen", func(c *envoy.Config, s string) { c.Listen = s }, []string{"10000", "localhost:1", ":1", "1.2.3.4:0", "1.2.3.4:x", "1.2.3.4:70000", "::1:1"}},
+		{"admin", func(c *envoy.Config, s string) { c.Admin = s }, []string{"localhost:1", ":9901"}},
+		{"upstream", func(c *envoy.Config, s string) { c.Upstream = s }, []string{"x", "a b:1", "http://x:1", "x:0", "x_y:1", `x":1`, long + ":1"}},
+		{"audience", func(c *envoy.Config, s string) { c.Audiences = []string{s} }, []string{"", "a b", "a,b", "a\n", strings.Repeat("a", 256)}},
+		{"ca-file", func(c *envoy.Config, s string) { c.CAFile = s }, []string{"ca.pem"}},
+		{"service-name", func(c *envoy.Config, s string) { c.ServiceName = s }, []string{"a b", "https://x"}},
+	}
+	if err := valid().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		for _, value := range tt.with {
+			c := valid()
+			tt.bad(&c, value)
+			err := c.Validate()
+			var fe *envoy.FieldError
+			if !errors.As(err, &fe) || fe.Flag != tt.flag {
+				t.Errorf("--%s %q: %v", tt.flag, value, err)
+			}
+			if envoy.Bootstrap(io.Discard, c) == nil || envoy.Filter(io.Discard, c) == nil || envoy.ESPv2(io.Discard, c) == nil {
+				t.Errorf("--%s %q is rendered", tt.flag, value)
+			}
+		}
+	}
+}
+
+func TestNoWorkspace(t *testing.T) {
+	c := valid()
+	c.Workspaces = nil
+	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "--workspace: must be given 1 to 1000 times") {
+		t.Error(err)
+	}
+}
+
+func TestRequiredAddresses(t *testing.T) {
+	c := valid()
+	c.Listen = ""
+	if err := envoy.Bootstrap(io.Discard, c); err == nil || !strings.HasPrefix(err.Error(), "--listen:") {
+		t.Error(err)
+	}
+	if err := envoy.ESPv2(io.Discard, c); err != nil {
+		t.Error(err)
+	}
+	c.Upstream = ""
+	if err := envoy.ESPv2(io.Discard, c); err == nil || !strings.HasPrefix(err.Error(), "--upstream:") {
+		t.Error(err)
+	}
+	if err := envoy.Filter(io.Discard, c); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIssuerAndJWKS(t *testing.T) {
+	c := envoy.Config{Server: "http://keys.internal:8080/", PublicURL: "https://keys.example.com/burnkey/"}
+	if got, want := c.Issuer("acme"), "https://keys.example.com/burnkey/v1/auth/oauth/acme"; got != want {
+		t.Errorf("issuer %s, want %s", got, want)
+	}
+	if got, want := c.JWKS("acme"), "http://keys.internal:8080/v1/auth/oauth/acme/.well-known/jwks.json"; got != want {
+		t.Errorf("JWKS %s, want %s", got, want)
+	}
+	c.PublicURL = ""
+	if got, want := c.Issuer("acme"), "http://keys.internal:8080/v1/auth/oauth/acme"; got != want {
+		t.Errorf("issuer %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,242 @@
+// Package envoytest runs a real Envoy in a test.
+package envoytest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	startTimeout = 20 * time.Second
+	pollInterval = 10 * time.Millisecond
+)
+
+// Binary returns the path of Envoy: BURNKEY_ENVOY, .tools/envoy/envoy under the
+// module's root, or envoy in PATH. Without one the test is skipped, and failed
+// where CI is "true", so that a run which shows nothing cannot pass there.
+func Binary(t testing.TB) string {
+	t.Helper()
+	if p := os.Getenv("BURNKEY_ENVOY"); p != "" {
+		if _, err := os.Stat(p); err != nil {
+			t.Fatalf("BURNKEY_ENVOY: %v", err)
+		}
+		return p
+	}
+	if root, ok := moduleRoot(); ok {
+		p := filepath.Join(root, ".tools", "envoy", "envoy")
+		if _, err := os.Stat(p); err == nil {
+			return p
+		}
+	}
+	if p, err := exec.LookPath("envoy"); err == nil {
+		return p
+	}
+	const missing = "no Envoy: set BURNKEY_ENVOY, or put it at .tools/envoy/envoy or into PATH"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+func moduleRoot() (string, bool) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", false
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, true
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", false
+		}
+		dir = parent
+	}
+}
+
+// FreeAddr returns an address on 127.0.0.1 that nothing listens on. Its port is
+// below those that the system hands out, so that no other test's connection
+// takes it in the meantime.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("envoytest: no free port")
+	return ""
+}
+
+// Validate has Envoy check a bootstrap, fails the test if it refuses, and
+// returns what it logged.
+func Validate(t testing.TB, bootstrap string) string {
+	t.Helper()
+	file := write(t, bootstrap)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, Binary(t), "--mode", "validate", "-c", file, "--log-level", "warn").CombinedOutput()
+	if err != nil {
+		t.Fatalf("envoy refuses the configuration: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// Envoy is a running one.
+type Envoy struct {
+	admin string
+	log   *buffer
+	done  chan struct{}
+}
+
+// Start runs Envoy on a bootstrap, which must have an admin address, and
+// returns once it is ready. It is killed when the test ends.
+func Start(t testing.TB, bootstrap string) *Envoy {
+	t.Helper()
+	e := &Envoy{admin: adminAddress(t, bootstrap), log: new(buffer), done: make(chan struct{})}
+	cmd := exec.Command(Binary(t), "-c", write(t, bootstrap),
+		"--disable-hot-restart", "--concurrency", "1", "--log-level", "warn")
+	cmd.Stdout, cmd.Stderr = e.log, e.log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start envoy: %v", err)
+	}
+	go func() {
+		defer close(e.done)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-e.done
+		if t.Failed() {
+			t.Logf("envoy's log:\n%s", e.log)
+		}
+	})
+	Eventually(t, startTimeout, "envoy is ready", func() bool {
+		select {
+		case <-e.done:
+			t.Fatal("envoy exited")
+		default:
+		}
+		code, _ := e.get("/ready")
+		return code == http.StatusOK
+	})
+	return e
+}
+
+// Log returns what Envoy wrote so far, from level warning on.
+func (e *Envoy) Log() string { return e.log.String() }
+
+// Stats returns the value of one counter or gauge; one that Envoy does not
+// know yet is 0.
+func (e *Envoy) Stats(t testing.TB, name string) int {
+	t.Helper()
+	filter := url.Values{"filter": {"^" + regexp.QuoteMeta(name) + "$"}}
+	code, body := e.get("/stats?" + filter.Encode())
+	if code != http.StatusOK {
+		t.Fatalf("envoy's /stats answers %d", code)
+	}
+	value, ok := strings.CutPrefix(strings.TrimSpace(body), name+": ")
+	if !ok {
+		return 0
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		t.Fatalf("stat %s: %v", name, err)
+	}
+	return n
+}
+
+func (e *Envoy) get(path string) (code int, body string) {
+	client := http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Get("http://" + e.admin + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b)
+}
+
+// Eventually polls cond until it holds, and fails the test after a while.
+func Eventually(t testing.TB, within time.Duration, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(within)
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within %s: %s", within, what)
+		case <-tick.C:
+		}
+	}
+}
+
+func write(t testing.TB, bootstrap string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "envoy.yaml")
+	if err := os.WriteFile(file, []byte(bootstrap), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func adminAddress(t testing.TB, bootstrap string) string {
+	t.Helper()
+	var b struct {
+		Admin struct {
+			Address struct {
+				Socket struct {
+					Address string `yaml:"address"`
+					Port    int    `yaml:"port_value"`
+				} `yaml:"socket_address"`
+			} `yaml:"address"`
+		} `yaml:"admin"`
+	}
+	if err := yaml.Unmarshal([]byte(bootstrap), &b); err != nil {
+		t.Fatalf("bootstrap: %v", err)
+	}
+	if b.Admin.Address.Socket.Port == 0 {
+		t.Fatal("envoytest: the bootstrap has no admin address")
+	}
+	return net.JoinHostPort(b.Admin.Address.Socket.Address, fmt.Sprint(b.Admin.Address.Socket.Port))
+}
+
+// buffer is a bytes.Buffer that a process writes while a test reads.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

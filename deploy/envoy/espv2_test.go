@@ -1,0 +1,305 @@
+package envoy_test
+
+import (
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/burnkey/burnkey/deploy/envoy"
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+)
+
+// ESPv2's binary is not to be had as a package, but it is Envoy with generated
+// configuration. This test makes from our document, with the flags that its
+// comment asks for, the jwt_authn filter that ESPv2 2.55 generates, and drives
+// Envoy with it.
+
+// openAPI is the part of the document that ESPv2 takes authentication from.
+type openAPI struct {
+	Allow       string `yaml:"x-google-allow"`
+	Definitions map[string]struct {
+		Issuer    string `yaml:"x-google-issuer"`
+		JWKS      string `yaml:"x-google-jwks_uri"`
+		Audiences string `yaml:"x-google-audiences"`
+		Locations []struct {
+			Header, Query string
+			Prefix        string `yaml:"value_prefix"`
+		} `yaml:"x-google-jwt-locations"`
+	} `yaml:"securityDefinitions"`
+	Security []map[string][]string
+	Paths    map[string]map[string]any
+	Backend  struct{ Address string } `yaml:"x-google-backend"`
+}
+
+// flagsOf reads the flags from the comment, over ESPv2's defaults.
+func flagsOf(doc string) map[string]string {
+	flags := map[string]string{"jwt_cache_size": "1000", "jwks_cache_duration_in_s": "300", "jwks_fetch_num_retries": "0"}
+	for _, m := range regexp.MustCompile(`(?m)^#   --(\w+)(?:=(\S+))?$`).FindAllStringSubmatch(doc, -1) {
+		flags[m[1]] = m[2]
+	}
+	return flags
+}
+
+type object = map[string]any
+
+func number(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func provider(t *testing.T, doc openAPI, name string, flags map[string]string) object {
+	t.Helper()
+	d := doc.Definitions[name]
+	remote := object{
+		"http_uri":       object{"uri": d.JWKS, "cluster": clusterOf(t, d.JWKS), "timeout": "30s"},
+		"cache_duration": flags["jwks_cache_duration_in_s"] + "s",
+	}
+	if _, off := flags["disable_jwks_async_fetch"]; !off {
+		remote["async_fetch"] = object{}
+	}
+	if n := number(t, flags["jwks_fetch_num_retries"]); n > 0 {
+		remote["retry_policy"] = object{
+			"num_retries": n, "retry_back_off": object{"base_interval": "0.2s", "max_interval": "32s"},
+		}
+	}
+	p := object{
+		"issuer": d.Issuer, "remote_jwks": remote, "forward": true,
+		"forward_payload_header": "X-Endpoint-API-UserInfo", "payload_in_metadata": "jwt_payloads",
+	}
+	var headers []object
+	var params []string
+	for _, l := range d.Locations {
+		if l.Header != "" {
+			headers = append(headers, object{"name": l.Header, "value_prefix": l.Prefix})
+		} else {
+			params = append(params, l.Query)
+		}
+	}
+	if len(d.Locations) == 0 {
+		headers = []object{{"name": "Authorization", "value_prefix": "Bearer "}, {"name": "X-Goog-Iap-Jwt-Assertion"}}
+		params = []string{"access_token"}
+	}
+	p["from_headers"], p["from_params"] = headers, params
+	if _, off := flags["disable_jwt_audience_service_name_check"]; d.Audiences != "" {
+		p["audiences"] = strings.Split(d.Audiences, ",")
+	} else if !off {
+		p["audiences"] = []string{"https://api.example.com"}
+	}
+	if n := number(t, flags["jwt_cache_size"]); n > 0 {
+		p["jwt_cache_config"] = object{"jwt_cache_size": n}
+	}
+	return p
+}
+
+func clusterOf(t *testing.T, uri string) string {
+	t.Helper()
+	u, err := url.Parse(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "jwt-provider-cluster-" + u.Host
+}
+
+func socket(t *testing.T, addr string) object {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return object{"socket_address": object{"address": host, "port_value": number(t, port)}}
+}
+
+func cluster(t *testing.T, name, addr string) object {
+	t.Helper()
+	return object{"name": name, "connect_timeout": "20s", "type": "STATIC", "load_assignment": object{
+		"cluster_name": name,
+		"endpoints":    []object{{"lb_endpoints": []object{{"endpoint": object{"address": socket(t, addr)}}}}},
+	}}
+}
+
+// generate does what ESPv2 does with the document: one route a method of the
+// one path, each naming its own requirement.
+func generate(t *testing.T, doc openAPI, flags map[string]string, listen, admin, jwks string) string {
+	t.Helper()
+	const extension = "type.googleapis.com/envoy.extensions.filters."
+	if doc.Allow != "configured" {
+		t.Fatal("the document lets unlisted calls in")
+	}
+	providers, requirements, routes := object{}, object{}, []object{}
+	for name := range doc.Definitions {
+		providers[name] = provider(t, doc, name, flags)
+	}
+	methods, ok := doc.Paths["/{path=**}"]
+	if !ok {
+		t.Fatal("no catch-all path")
+	}
+	for method := range methods {
+		if method == "parameters" {
+			continue
+		}
+		selector := "1.api_example_com." + method + "_any"
+		requirements[selector] = requirement(doc.Security)
+		routes = append(routes, object{
+			"match": object{
+				"safe_regex": object{"regex": `^/.*\/?$`},
+				"headers":    []object{{"name": ":method", "string_match": object{"exact": strings.ToUpper(method)}}},
+			},
+			"route": object{"cluster": "backend"},
+			"typed_per_filter_config": object{"envoy.filters.http.jwt_authn": object{
+				"@type": extension + "http.jwt_authn.v3.PerRouteConfig", "requirement_name": selector,
+			}},
+		})
+	}
+	hcm := object{
+		"@type": extension + "network.http_connection_manager.v3.HttpConnectionManager", "stat_prefix": "ingress_http",
+		"normalize_path": true, "merge_slashes": true, "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
+		"route_config": object{"virtual_hosts": []object{{"name": "backend", "domains": []string{"*"}, "routes": routes}}},
+		"http_filters": []object{
+			{"name": "envoy.filters.http.jwt_authn", "typed_config": object{
+				"@type": extension + "http.jwt_authn.v3.JwtAuthentication", "providers": providers, "requirement_map": requirements,
+			}},
+			{"name": "envoy.filters.http.router", "typed_config": object{"@type": extension + "http.router.v3.Router"}},
+		},
+	}
+	text, err := yaml.Marshal(object{
+		"admin": object{"address": socket(t, admin)},
+		"static_resources": object{
+			"listeners": []object{{"name": "ingress", "address": socket(t, listen), "filter_chains": []object{
+				{"filters": []object{{"name": "hcm", "typed_config": hcm}}},
+			}}},
+			"clusters": []object{
+				cluster(t, "jwt-provider-cluster-"+jwks, jwks),
+				cluster(t, "backend", strings.TrimPrefix(doc.Backend.Address, "http://")),
+			},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func requirement(security []map[string][]string) object {
+	var list []object
+	for _, s := range security {
+		for name := range s {
+			list = append(list, object{"provider_name": name})
+		}
+	}
+	if len(list) == 1 {
+		return list[0]
+	}
+	return object{"requires_any": object{"requirements": list}}
+}
+
+func startESPv2(t *testing.T, c envoy.Config, keys *keyServer, edit func(string) string) *gateway {
+	t.Helper()
+	g := &gateway{addr: envoytest.FreeAddr(t), keys: keys, api: newAPI(t)}
+	c.Server, c.Upstream = keys.url(), g.api.addr
+	text := render(t, envoy.ESPv2, c)
+	flags := flagsOf(edit(text))
+	var doc openAPI
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	g.Envoy = envoytest.Start(t, generate(t, doc, flags, g.addr, envoytest.FreeAddr(t), keys.addr))
+	return g
+}
+
+func asRendered(s string) string { return s }
+
+func TestESPv2Revocation(t *testing.T) {
+	keys := newKeyServer(t)
+	tombstone, k := newKey(t), newKey(t)
+	keys.publish("acme", tombstone, k)
+	g := startESPv2(t, oneSecond, keys, asRendered)
+	issuer := envoy.Config{Server: keys.url()}.Issuer("acme")
+	token := k.token(t, claims(issuer))
+
+	resp := g.get(t, "/v1/tiles", bearer(token), "X-Endpoint-API-UserInfo: spoofed")
+	if resp.StatusCode != 200 {
+		t.Fatalf("not accepted: %d %s", resp.StatusCode, resp.body)
+	}
+	if got := g.api.last().Header.Values("X-Endpoint-API-UserInfo"); len(got) != 1 || got[0] != strings.Split(token, ".")[1] {
+		t.Errorf("the API sees X-Endpoint-API-UserInfo %q", got)
+	}
+	for name, headers := range map[string][]string{
+		"no token":        nil,
+		"another header":  {"X-Goog-Iap-Jwt-Assertion: " + token},
+		"other issuer":    {bearer(k.token(t, claims(issuer+"x")))},
+		"expired":         {bearer(k.token(t, claims(issuer, "exp", time.Now().Add(-2*time.Minute).Unix())))},
+		"someone else's":  {bearer(newKey(t).sign(t, header(k.kid), claims(issuer)))},
+		"signed with MAC": {bearer(hs256(t, []byte(k.jwk["n"]), strings.Replace(header(k.kid), "RS", "HS", 1), claims(issuer)))},
+	} {
+		if code := g.get(t, "/", headers...).StatusCode; code != 401 && code != 403 {
+			t.Errorf("%s: %d", name, code)
+		}
+	}
+	if code := g.get(t, "/?access_token="+token).StatusCode; code != 401 {
+		t.Errorf("token in the query: %d", code)
+	}
+	for _, method := range []string{"TRACE", "PROPFIND"} {
+		if code := g.send(t, method, "/", bearer(token)).StatusCode; code != 404 {
+			t.Errorf("%s, which is not listed: %d", method, code)
+		}
+	}
+	keys.publish("acme", tombstone)
+	t.Logf("refused after %s", g.until(t, 401, token, oneSecond.Cache+time.Second))
+}
+
+// Why --jwt_cache_size=0: with the default, a token that was accepted once goes
+// on being accepted, long after every worker has the new set.
+func TestESPv2DefaultCacheKeepsAccepting(t *testing.T) {
+	keys := newKeyServer(t)
+	tombstone, cached, fresh := newKey(t), newKey(t), newKey(t)
+	keys.publish("acme", tombstone, cached, fresh)
+	g := startESPv2(t, oneSecond, keys, replaceOnce(t, "--jwt_cache_size=0", ""))
+	issuer := envoy.Config{Server: keys.url()}.Issuer("acme")
+	token := cached.token(t, claims(issuer))
+	if code := g.code(t, token); code != 200 {
+		t.Fatal(code)
+	}
+	keys.publish("acme", tombstone)
+	// A token that was never sent before shows that the new set is in use.
+	envoytest.Eventually(t, 5*time.Second, "the new set is in use", func() bool {
+		return g.code(t, fresh.token(t, claims(issuer, "n", time.Now().UnixNano()))) == 401
+	})
+	if code := g.code(t, token); code != 200 {
+		t.Errorf("%d: the cache now heeds the set, and the flag may go", code)
+	}
+}
+
+func TestESPv2SeveralWorkspaces(t *testing.T) {
+	keys := newKeyServer(t)
+	c := envoy.Config{Workspaces: []string{"acme", "globex"}, Cache: time.Second, Audiences: []string{"acme-company", "x"}}
+	owned := map[string]*key{"acme": newKey(t), "globex": newKey(t)}
+	for w, k := range owned {
+		keys.publish(w, k)
+	}
+	g := startESPv2(t, c, keys, asRendered)
+	c.Server = keys.url()
+	for signer, k := range owned {
+		for issuer := range owned {
+			want := 401
+			if signer == issuer {
+				want = 200
+			}
+			if code := g.code(t, k.token(t, claims(c.Issuer(issuer)))); code != want {
+				t.Errorf("%s's key, issuer %s: %d, want %d", signer, issuer, code, want)
+			}
+		}
+		if code := g.code(t, k.token(t, claims(c.Issuer(signer), "aud", "other"))); code < 400 {
+			t.Errorf("other audience: %d", code)
+		}
+	}
+}

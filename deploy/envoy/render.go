@@ -1,0 +1,200 @@
+package envoy
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/template"
+	"time"
+)
+
+//go:embed templates/*.tmpl
+var templateFiles embed.FS
+
+var templates = parseTemplates()
+
+// untrusted are the request headers that some frameworks obey in place of the
+// method or path that the gateway saw.
+var untrusted = []string{
+	"x-http-method", "x-http-method-override", "x-method-override",
+	"x-original-url", "x-rewrite-url",
+}
+
+func parseTemplates() *template.Template {
+	t := template.New("")
+	t.Funcs(template.FuncMap{
+		"q":       quote,
+		"indent":  indent,
+		"comment": func(s string) string { return "#   " + strings.ReplaceAll(s, "\n", "\n#   ") },
+		"join":    func(list []string) string { return strings.Join(list, ",") },
+		"render": func(name string, data any) (string, error) {
+			var b strings.Builder
+			err := t.ExecuteTemplate(&b, name, data)
+			return strings.TrimRight(b.String(), "\n"), err
+		},
+	})
+	return template.Must(t.ParseFS(templateFiles, "templates/*.tmpl"))
+}
+
+// quote writes a JSON string, which is a YAML string that can hold anything.
+func quote(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return strings.TrimSpace(b.String()), err
+}
+
+func indent(n int, s string) string {
+	pad := strings.Repeat(" ", n)
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		if l != "" {
+			lines[i] = pad + l
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// view is what the templates see: Config with every default filled in.
+type view struct {
+	Providers         []provider
+	ByIssuer          bool
+	IssuerPrefix      string
+	Audiences         []string
+	RequireExpiration bool
+	Interval          string
+	CacheDuration     string
+	CacheSeconds      int
+
+	Shape     string
+	Untrusted []string
+	Methods   []string // of an OpenAPI 2.0 path
+
+	Server           address
+	TLS              bool
+	CAFile           string
+	Listen, Upstream address
+	Admin            *address
+	ServiceName      string
+}
+
+type provider struct{ Name, Issuer, JWKS string }
+
+func newView(c Config) (view, error) {
+	if err := c.Validate(); err != nil {
+		return view{}, err
+	}
+	cache := orDefault(c.Cache, DefaultCache)
+	v := view{
+		ByIssuer:          len(c.Workspaces) > 1,
+		IssuerPrefix:      c.issuerPrefix(),
+		Audiences:         c.Audiences,
+		RequireExpiration: c.RequireExpiration,
+		Interval:          seconds(cache),
+		CacheDuration:     seconds(cacheDuration(cache)),
+		CacheSeconds:      int(cacheDuration(cache) / time.Second),
+		Shape:             bearerShape,
+		Methods:           []string{"get", "put", "post", "delete", "options", "head", "patch"},
+		Untrusted:         untrusted,
+		CAFile:            orDefault(c.CAFile, DefaultCAFile),
+		ServiceName:       orDefault(c.ServiceName, DefaultServiceName),
+	}
+	for _, w := range c.Workspaces {
+		v.Providers = append(v.Providers, provider{Name: w, Issuer: c.Issuer(w), JWKS: c.JWKS(w)})
+	}
+	var err error
+	v.Server, v.TLS, err = serverAddress(c.Server)
+	return v, err
+}
+
+// cacheDuration returns what makes Envoy fetch at the wanted interval: it waits
+// for a duration of up to 5 s as given, and 5 s less than a longer one.
+func cacheDuration(interval time.Duration) time.Duration {
+	if interval <= 5*time.Second {
+		return interval
+	}
+	return interval + 5*time.Second
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int(d/time.Second)) }
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// addresses parses those that a rendering cannot do without.
+func (v *view) addresses(c Config, listen bool) (err error) {
+	if listen {
+		if v.Listen, err = required("listen", c.Listen, true); err != nil {
+			return err
+		}
+	}
+	if v.Upstream, err = required("upstream", c.Upstream, false); err != nil {
+		return err
+	}
+	if c.Admin != "" {
+		a, err := parseAddress("admin", c.Admin, true)
+		v.Admin = &a
+		return err
+	}
+	return nil
+}
+
+func required(flag, value string, ipOnly bool) (address, error) {
+	if value == "" {
+		return address{}, fieldError(flag, "must be given as HOST:PORT")
+	}
+	return parseAddress(flag, value, ipOnly)
+}
+
+// Bootstrap writes a configuration that Envoy loads as it stands. It needs
+// Listen and Upstream.
+func Bootstrap(w io.Writer, c Config) error {
+	v, err := newView(c)
+	if err != nil {
+		return err
+	}
+	if err := v.addresses(c, true); err != nil {
+		return err
+	}
+	return execute(w, "bootstrap.tmpl", v)
+}
+
+// Filter writes the HTTP filters and the cluster alone, for a bootstrap that is
+// already there. It needs neither Listen nor Upstream.
+func Filter(w io.Writer, c Config) error {
+	v, err := newView(c)
+	if err != nil {
+		return err
+	}
+	return execute(w, "filter.tmpl", v)
+}
+
+// ESPv2 writes an OpenAPI 2.0 document for ESPv2, with the flags that must go
+// with it in its first comment. It needs Upstream.
+func ESPv2(w io.Writer, c Config) error {
+	v, err := newView(c)
+	if err != nil {
+		return err
+	}
+	if err := v.addresses(c, false); err != nil {
+		return err
+	}
+	return execute(w, "espv2.tmpl", v)
+}
+
+func execute(w io.Writer, name string, v view) error {
+	var b strings.Builder
+	if err := templates.ExecuteTemplate(&b, name, v); err != nil {
+		return fmt.Errorf("envoy: render %s: %w", name, err)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,114 @@
+package envoy
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// kidRunes are all that a kid is made of.
+const kidRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+var shape = regexp.MustCompile(`^(?:` + bearerShape + `)$`)
+
+func shaped(kid string, sig []byte) string {
+	enc := base64.RawURLEncoding
+	return "Bearer " + enc.EncodeToString([]byte(`{"alg":"RS256","kid":"`+kid+`","typ":"JWT"}`)) +
+		".eyJpc3MiOiJ4In0." + enc.EncodeToString(sig)
+}
+
+func randomBytes(t *testing.T, n int) []byte {
+	t.Helper()
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestShapeConstants(t *testing.T) {
+	enc := base64.RawURLEncoding.EncodeToString
+	whole := enc([]byte(`{"alg":"RS256","kid":"` + strings.Repeat("x", 43) + `","typ":"JWT"}`))
+	if len(whole) != 106 {
+		t.Errorf("a header has %d characters", len(whole))
+	}
+	if want := enc([]byte(`{"alg":"RS256","kid":`)); headerStart != want {
+		t.Errorf("headerStart is %s, want %s", headerStart, want)
+	}
+	if want := enc([]byte(`,"typ":"JWT"}`)); headerEnd != want || !strings.HasSuffix(whole, headerEnd) {
+		t.Errorf("headerEnd is %s, want %s", headerEnd, want)
+	}
+}
+
+// Every kid is admitted: each character in each place, and random ones.
+func TestShapeAdmitsEveryKid(t *testing.T) {
+	for place := range 43 {
+		for _, r := range kidRunes {
+			kid := strings.Repeat("x", place) + string(r) + strings.Repeat("-", 42-place)
+			if !shape.MatchString(shaped(kid, randomBytes(t, 256))) {
+				t.Fatalf("refused: kid %s", kid)
+			}
+		}
+	}
+	for range 2000 {
+		kid := base64.RawURLEncoding.EncodeToString(randomBytes(t, 32))
+		if !shape.MatchString(shaped(kid, randomBytes(t, 256))) {
+			t.Fatalf("refused: kid %s", kid)
+		}
+	}
+}
+
+// No quotation mark gets into the kid, in any place and beside any neighbours.
+func TestShapeKeepsKidInItsQuotes(t *testing.T) {
+	sig := randomBytes(t, 256)
+	for place := range 43 {
+		for _, before := range kidRunes {
+			for _, after := range kidRunes {
+				kid := []byte(strings.Repeat(string(before), 43))
+				for i := place + 1; i < 43; i++ {
+					kid[i] = byte(after)
+				}
+				kid[place] = '"'
+				if shape.MatchString(shaped(string(kid), sig)) {
+					t.Fatalf("admitted: kid %s", kid)
+				}
+			}
+		}
+	}
+}
+
+func TestShapeRefuses(t *testing.T) {
+	kid := base64.RawURLEncoding.EncodeToString(randomBytes(t, 32))
+	sig := randomBytes(t, 256)
+	good := shaped(kid, sig)
+	for name, value := range map[string]string{
+		"empty kid":       shaped("", sig),
+		"short kid":       shaped(kid[1:], sig),
+		"long kid":        shaped(kid+"a", sig),
+		"short signature": shaped(kid, sig[1:]),
+		"long signature":  shaped(kid, append(sig, 1)),
+		"no signature":    shaped(kid, nil),
+		"two of them":     good + "," + good,
+		"junk after":      good + " ",
+		"newline after":   good + "\n",
+		"junk before":     " " + good,
+		"no claims":       strings.Replace(good, "eyJpc3MiOiJ4In0", "", 1),
+		"lower case":      strings.Replace(good, "Bearer", "bearer", 1),
+	} {
+		if shape.MatchString(value) {
+			t.Errorf("%s: admitted", name)
+		}
+	}
+	// Of the 64 characters that could end the signature, 4 are canonical.
+	admitted := 0
+	for _, r := range kidRunes {
+		if shape.MatchString(good[:len(good)-1] + string(r)) {
+			admitted++
+		}
+	}
+	if admitted != 4 {
+		t.Errorf("%d endings of a signature are admitted", admitted)
+	}
+}
