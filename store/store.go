@@ -98,7 +98,8 @@ type Filter struct {
 	// Query selects keys whose name or owner contains it, ignoring the case of
 	// ASCII letters and taking % and _ as themselves, or whose id or kid it is.
 	Query string
-	// After continues behind the key with this id; uuid.Nil starts the list.
+	// After continues behind this id, whether a key has it or not; uuid.Nil
+	// starts the list.
 	After uuid.UUID
 	Limit int // at most so many keys; must be positive
 }
@@ -110,8 +111,10 @@ type Filter struct {
 // when it returns nil, its effect is durable: it survives a kill of the process
 // and a power cut. A cancelled context ends a call early; a change may then
 // have been made or not. Times are kept in UTC to the microsecond and shorter
-// fractions are cut off. Strings and JSON come back byte for byte. Slices come
-// back empty, not nil, and JSON objects as {} where they were nil.
+// fractions are cut off. Strings and JSON, which are UTF-8 without NUL, come back
+// byte for byte. Slices come back empty, not nil, and JSON objects as {} where
+// they were nil. A limit must be positive. A change or yield that is passed in
+// must not call the store.
 type Store interface {
 	// CreateWorkspace keeps w with version 1, which publishes its tombstone: a
 	// key that never signed a token, so that the set is never empty. CreatedAt
@@ -127,13 +130,14 @@ type Store interface {
 	UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error)
 
 	// Issue keeps the record k and publishes pub in one transaction that raises
-	// the workspace's version; k.KID and k.Version are set, not read. ErrNotFound: no
-	// such workspace. *IdempotencyError: k.IdempotencyKey was used in this
-	// workspace. ErrDuplicateKID: the workspace has had this key. ErrExists: the id.
+	// the workspace's version; k.KID and k.Version are set, not read, and the key
+	// starts unrevoked. ErrNotFound: no such workspace. Then, in this order,
+	// *IdempotencyError: k.IdempotencyKey was used in this workspace.
+	// ErrDuplicateKID: the workspace has had this key. ErrExists: it has the id.
 	Issue(ctx context.Context, k Key, pub jwks.Key) (Key, error)
 	// Revoke deletes a key's JWK from the published set, in one transaction that
-	// raises the workspace's version and keeps the time. A key that was revoked
-	// before is returned as it is. ErrNotFound.
+	// raises the workspace's version and keeps the time, which must not be zero. A
+	// key that was revoked before is returned as it is. ErrNotFound.
 	Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
 	// Key returns one record. ErrNotFound.
 	Key(ctx context.Context, workspace string, id uuid.UUID) (Key, error)
@@ -142,7 +146,7 @@ type Store interface {
 	// Keys lists a workspace's records from the highest id to the lowest: ids
 	// are UUIDv7, so the newest come first and a record that is added while
 	// somebody pages shifts none of the later pages. An unknown workspace is an
-	// empty list, and so is what lies behind an id that is not there.
+	// empty list.
 	Keys(ctx context.Context, workspace string, f Filter) ([]Key, error)
 	// UpdateKey lets change alter a record's Name, Metadata and UpdatedAt within the
 	// transaction that keeps it; an error of change is returned and nothing is kept.

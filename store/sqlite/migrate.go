@@ -1,0 +1,102 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// applicationID marks the file as Burnkey's ("Burn" in ASCII).
+const applicationID = 0x4275726e
+
+// newProvider returns goose's migrator of our schema, free of its global state.
+func newProvider(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+}
+
+// claim marks an empty database as ours and refuses one that is somebody
+// else's. It also makes goose's table, which goose itself does in a way that
+// makes two processes wait for each other.
+func claim(ctx context.Context, db *sql.DB) error {
+	versions, err := database.NewStore(goose.DialectSQLite3, goose.DefaultTablename)
+	if err != nil {
+		return err
+	}
+	mark := func(t *tx) error {
+		var id, tables int64
+		if err := t.row(`PRAGMA application_id`).Scan(&id); err != nil {
+			return err
+		}
+		if err := t.row(`SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
+			return err
+		}
+		if id == applicationID {
+			return nil
+		}
+		if id != 0 || tables > 0 {
+			return errors.New("not a Burnkey database")
+		}
+		if _, err := t.exec(fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
+			return err
+		}
+		if err := versions.CreateVersionTable(t.ctx, t.Tx); err != nil {
+			return err
+		}
+		return versions.Insert(t.ctx, t.Tx, database.InsertRequest{Version: 0})
+	}
+	// Before the WAL is on, a commit may have to wait for readers, too.
+	return retryBusy(ctx, func() error { return inTx(ctx, db, nil, mark) })
+}
+
+// migrate applies what is missing. Each migration is a transaction, so of two
+// processes that start together one fails and finds it done.
+func migrate(ctx context.Context, db *sql.DB) error {
+	for {
+		provider, err := newProvider(db)
+		if err != nil {
+			return err
+		}
+		current, target, err := schemaVersions(ctx, provider)
+		if err != nil {
+			return err
+		}
+		if current > target {
+			return fmt.Errorf("the schema has version %d, this program knows %d: a newer Burnkey made it", current, target)
+		}
+		if current == target {
+			return nil
+		}
+		err = retryBusy(ctx, func() error {
+			_, err := provider.Up(ctx)
+			return err
+		})
+		if err == nil {
+			continue
+		}
+		now, _, lookErr := schemaVersions(ctx, provider)
+		if lookErr != nil || now == current {
+			return fmt.Errorf("migrate from schema version %d: %w", current, err)
+		}
+	}
+}
+
+func schemaVersions(ctx context.Context, p *goose.Provider) (current, target int64, err error) {
+	err = retryBusy(ctx, func() error {
+		current, target, err = p.GetVersions(ctx)
+		return err
+	})
+	return current, target, err
+}

@@ -1,0 +1,172 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	raise         = `UPDATE workspaces SET version = version + 1 WHERE id = ? RETURNING version`
+	insertJWK     = `INSERT INTO jwks (workspace, kid, n) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+	deleteJWK     = `DELETE FROM jwks WHERE workspace = ? AND kid = ?`
+	insertChange  = `INSERT INTO changes (workspace, version, added, removed) VALUES (?, ?, ?, ?)`
+	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
+	selectJWKs    = `SELECT kid, n FROM jwks WHERE workspace = ? ORDER BY kid`
+	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = ? AND version > ?
+		ORDER BY version LIMIT ?`
+	selectVersions = `SELECT id, version FROM workspaces`
+)
+
+// writeQueries and readQueries are prepared when the database is opened.
+var (
+	writeQueries = []string{
+		insertWorkspace, updateWorkspace, selectWorkspace, insertKey, updateKey, revokeKey, selectKey,
+		selectKeyIdempotency, selectKID, raise, insertJWK, deleteJWK, insertChange,
+	}
+	readQueries = []string{
+		selectWorkspace, selectWorkspaces, selectKey, selectKeyIdempotency, selectVersion, selectChanges,
+	}
+)
+
+// raiseVersion takes the workspace's next version for this transaction.
+func raiseVersion(t *tx, workspace string) (version uint64, err error) {
+	err = t.row(raise, workspace).Scan(&version)
+	return version, notFound(err)
+}
+
+func publish(t *tx, workspace string, key jwks.Key) error {
+	kid := key.KID()
+	n, err := t.exec(insertJWK, workspace, kid[:], key.Modulus())
+	if err == nil && n == 0 {
+		return store.ErrDuplicateKID // the tombstone's: it has no record
+	}
+	return err
+}
+
+func logChange(t *tx, workspace string, version uint64, add []jwks.Key, remove []jwks.KID) error {
+	added, removed := encodeChange(add, remove)
+	_, err := t.exec(insertChange, workspace, version, added, removed)
+	return err
+}
+
+// Published implements store.Store. While it runs it holds one of the reading
+// connections, and the WAL file grows by what is written meanwhile.
+func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
+	version, err := s.published(ctx, workspace, yield)
+	return version, wrap(ctx, "read published keys", err)
+}
+
+func (s *Store) published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
+	// One transaction sees one state of the database, however long it takes.
+	t, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return 0, err
+	}
+	defer t.Rollback()
+	var version uint64
+	if err := t.QueryRowContext(ctx, selectVersion, workspace).Scan(&version); err != nil {
+		return 0, notFound(err)
+	}
+	rows, err := t.QueryContext(ctx, selectJWKs, workspace)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		key, err := scanJWK(rows)
+		if err != nil {
+			return 0, err
+		}
+		if err := yield(key); err != nil {
+			return 0, err
+		}
+	}
+	return version, rows.Err()
+}
+
+func scanJWK(rows *sql.Rows) (jwks.Key, error) {
+	var kid, n sql.RawBytes
+	if err := rows.Scan(&kid, &n); err != nil {
+		return jwks.Key{}, err
+	}
+	key, err := jwks.FromModulus(n)
+	if err != nil {
+		return jwks.Key{}, fmt.Errorf("a damaged JWK: %w", err)
+	}
+	if got := key.KID(); string(got[:]) != string(kid) {
+		return jwks.Key{}, fmt.Errorf("a damaged JWK: its kid is not its thumbprint %s", got)
+	}
+	return key, nil
+}
+
+// Changes implements store.Store.
+func (s *Store) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
+	list, err := s.changes(ctx, workspace, after, limit)
+	if err == nil && len(list) == 0 {
+		var version uint64
+		err = notFound(s.reads.row(ctx, s.reader, selectVersion, workspace).Scan(&version))
+	}
+	if err != nil {
+		return nil, wrap(ctx, "read changes", err)
+	}
+	return list, nil
+}
+
+func (s *Store) changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
+	if limit < 1 {
+		return nil, errLimit
+	}
+	rows, err := s.reads.rows(ctx, s.reader, selectChanges, workspace, min(after, math.MaxInt64), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []jwks.Change{}
+	for rows.Next() {
+		var (
+			version        uint64
+			added, removed sql.RawBytes
+		)
+		if err := rows.Scan(&version, &added, &removed); err != nil {
+			return nil, err
+		}
+		change, err := decodeChange(version, added, removed)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, change)
+	}
+	return list, rows.Err()
+}
+
+// Versions implements store.Store. While it runs it holds one of the reading
+// connections.
+func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64) error) error {
+	return wrap(ctx, "read versions", s.versions(ctx, yield))
+}
+
+func (s *Store) versions(ctx context.Context, yield func(string, uint64) error) error {
+	rows, err := s.reader.QueryContext(ctx, selectVersions)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			workspace string
+			version   uint64
+		)
+		if err := rows.Scan(&workspace, &version); err != nil {
+			return err
+		}
+		if err := yield(workspace, version); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

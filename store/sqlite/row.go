@@ -1,0 +1,165 @@
+package sqlite
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// cut brings a time to what a column holds: UTC, whole microseconds.
+func cut(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMicro(t.UnixMicro()).UTC()
+}
+
+// micros is a time as a column's value; the zero time is NULL.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(n.Int64).UTC()
+}
+
+// encodeList gives strings as a JSON array. JSON would put U+FFFD for what is
+// not UTF-8, so that is refused.
+func encodeList(list []string) (string, error) {
+	for _, s := range list {
+		if !utf8.ValidString(s) {
+			return "", fmt.Errorf("%q is not UTF-8", s)
+		}
+	}
+	text, err := json.Marshal(notNil(list))
+	return string(text), err
+}
+
+func decodeList(text string) ([]string, error) {
+	list := []string{}
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("a damaged list of strings: %w", err)
+	}
+	return list, nil
+}
+
+// notNil copies a list, so that none is shared with the caller.
+func notNil(list []string) []string { return append(make([]string, 0, len(list)), list...) }
+
+// object copies a JSON object; nil is the empty one.
+func object(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage(`{}`)
+	}
+	return slices.Clone(raw)
+}
+
+const workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
+
+// scanWorkspace reads a row of workspaceColumns.
+func scanWorkspace(scan func(...any) error) (store.Workspace, error) {
+	var (
+		w                store.Workspace
+		audiences        string
+		created, updated sql.NullInt64
+	)
+	err := scan(&w.ID, &w.Name, &audiences, &w.AllowNeverExpires, &w.Version, &created, &updated)
+	if err != nil {
+		return store.Workspace{}, notFound(err)
+	}
+	w.CreatedAt, w.UpdatedAt = fromMicros(created), fromMicros(updated)
+	w.Audiences, err = decodeList(audiences)
+	return w, err
+}
+
+const keyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
+	created_at, updated_at, expires_at, revoked_at, version, revoked_version`
+
+// scanKey reads a row of keyColumns.
+func scanKey(workspace string, scan func(...any) error) (store.Key, error) {
+	var (
+		id, kid                             []byte
+		scopes, audience, claims, metadata  string
+		idempotency                         sql.NullString
+		created, updated, expires, revoked  sql.NullInt64
+		revokedVersion                      sql.NullInt64
+		k                                   = store.Key{Workspace: workspace}
+		errID, errKID, errScopes, errAudien error
+	)
+	err := scan(&id, &kid, &k.Owner, &k.Name, &scopes, &audience, &claims, &metadata, &idempotency,
+		&created, &updated, &expires, &revoked, &k.Version, &revokedVersion)
+	if err != nil {
+		return store.Key{}, notFound(err)
+	}
+	k.ID, errID = uuid.FromBytes(id)
+	k.KID, errKID = kidFromBytes(kid)
+	k.Scopes, errScopes = decodeList(scopes)
+	k.Audience, errAudien = decodeList(audience)
+	k.Claims, k.Metadata = json.RawMessage(claims), json.RawMessage(metadata)
+	k.IdempotencyKey = idempotency.String
+	k.CreatedAt, k.UpdatedAt = fromMicros(created), fromMicros(updated)
+	k.ExpiresAt, k.RevokedAt = fromMicros(expires), fromMicros(revoked)
+	k.RevokedVersion = uint64(revokedVersion.Int64)
+	return k, errors.Join(errID, errKID, errScopes, errAudien)
+}
+
+func kidFromBytes(b []byte) (kid jwks.KID, err error) {
+	if len(b) != len(kid) {
+		return kid, fmt.Errorf("a damaged kid of %d bytes", len(b))
+	}
+	return jwks.KID(b), nil
+}
+
+func notFound(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// encodeChange gives the two columns of a change.
+func encodeChange(add []jwks.Key, remove []jwks.KID) (added, removed []byte) {
+	added = make([]byte, 0, len(add)*jwks.ModulusLen)
+	for _, key := range add {
+		added = append(added, key.Modulus()...)
+	}
+	removed = make([]byte, 0, len(remove)*len(jwks.KID{}))
+	for _, kid := range remove {
+		removed = append(removed, kid[:]...)
+	}
+	return added, removed
+}
+
+func decodeChange(version uint64, added, removed []byte) (jwks.Change, error) {
+	c := jwks.Change{Version: version, Add: []jwks.Key{}, Remove: []jwks.KID{}}
+	for n := range slices.Chunk(added, jwks.ModulusLen) {
+		key, err := jwks.FromModulus(n)
+		if err != nil {
+			return c, fmt.Errorf("a damaged change %d: %w", version, err)
+		}
+		c.Add = append(c.Add, key)
+	}
+	for b := range slices.Chunk(removed, len(jwks.KID{})) {
+		kid, err := kidFromBytes(b)
+		if err != nil {
+			return c, fmt.Errorf("a damaged change %d: %w", version, err)
+		}
+		c.Remove = append(c.Remove, kid)
+	}
+	return c, nil
+}

@@ -1,0 +1,105 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// statements are prepared once and found by their text.
+type statements map[string]*sql.Stmt
+
+func prepare(ctx context.Context, db *sql.DB, queries []string) (statements, error) {
+	prepared := make(statements, len(queries))
+	for _, query := range queries {
+		stmt, err := db.PrepareContext(ctx, query)
+		if err != nil {
+			prepared.close()
+			return nil, fmt.Errorf("prepare %q: %w", query, err)
+		}
+		prepared[query] = stmt
+	}
+	return prepared, nil
+}
+
+func (s statements) close() {
+	for _, stmt := range s {
+		_ = stmt.Close()
+	}
+}
+
+// row runs a query for one row; one that was not prepared is run as it is.
+func (s statements) row(ctx context.Context, db *sql.DB, query string, args ...any) *sql.Row {
+	if stmt, ok := s[query]; ok {
+		return stmt.QueryRowContext(ctx, args...)
+	}
+	return db.QueryRowContext(ctx, query, args...)
+}
+
+// rows runs a query for any number of rows.
+func (s statements) rows(ctx context.Context, db *sql.DB, query string, args ...any) (*sql.Rows, error) {
+	if stmt, ok := s[query]; ok {
+		return stmt.QueryContext(ctx, args...)
+	}
+	return db.QueryContext(ctx, query, args...)
+}
+
+// tx is a write transaction.
+type tx struct {
+	*sql.Tx
+	ctx      context.Context // without the end of the caller's
+	prepared statements
+}
+
+// inTx runs do in a transaction that holds SQLite's write lock from its
+// beginning. Waiting for it ends with ctx; afterwards the transaction runs to
+// its end, which is near. An error of do undoes everything and is returned.
+func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) error) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	t := &tx{ctx: context.WithoutCancel(ctx), prepared: prepared}
+	err = retryBusy(ctx, func() error {
+		t.Tx, err = conn.BeginTx(t.ctx, nil)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer t.Rollback() // does nothing behind Commit
+	if err := do(t); err != nil {
+		return err
+	}
+	return t.Commit()
+}
+
+func (s *Store) write(ctx context.Context, do func(*tx) error) error {
+	return inTx(ctx, s.writer, s.writes, do)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	var (
+		result sql.Result
+		err    error
+	)
+	if stmt, ok := t.prepared[query]; ok {
+		result, err = t.StmtContext(t.ctx, stmt).ExecContext(t.ctx, args...)
+	} else {
+		result, err = t.ExecContext(t.ctx, query, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// row runs a query for one row.
+func (t *tx) row(query string, args ...any) *sql.Row {
+	if stmt, ok := t.prepared[query]; ok {
+		return t.StmtContext(t.ctx, stmt).QueryRowContext(t.ctx, args...)
+	}
+	return t.QueryRowContext(t.ctx, query, args...)
+}

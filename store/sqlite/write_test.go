@@ -1,0 +1,175 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "burnkey.db")
+	s := openTest(t, path)
+	create(t, s, "acme")
+	blocked, unblock := make(chan struct{}), make(chan struct{})
+	done := make(chan error)
+	hold := func(holder *Store) {
+		done <- holder.write(t.Context(), func(*tx) error {
+			close(blocked)
+			<-unblock
+			return nil
+		})
+	}
+	for name, holder := range map[string]*Store{"this store's": s, "another process's": openTest(t, path)} {
+		blocked, unblock = make(chan struct{}), make(chan struct{})
+		go hold(holder)
+		<-blocked
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		began := time.Now()
+		_, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("behind %s: got %v", name, err)
+		}
+		if waited := time.Since(began); waited > 2*time.Second {
+			t.Errorf("behind %s: waited %v", name, waited)
+		}
+		cancel()
+		// Reading waits for nobody.
+		if _, err := s.Workspace(t.Context(), "acme"); err != nil {
+			t.Error(err)
+		}
+		close(unblock)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAPanicInAChangeUndoesIt(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	create(t, s, "acme")
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = s.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error {
+			w.Name = "new"
+			panic("in change")
+		})
+	}()
+	w, err := s.UpdateWorkspace(t.Context(), "acme", func(*store.Workspace) error { return nil })
+	if err != nil || w.Name != "" {
+		t.Errorf("got %+v, %v", w, err)
+	}
+}
+
+func TestWhatJSONCannotHoldIsRefused(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	create(t, s, "acme")
+	k := storetest.NewRecord("acme", "o")
+	k.Scopes = []string{"\xff"}
+	if _, err := s.Issue(t.Context(), k, storetest.NewKey(t)); err == nil {
+		t.Error("a scope that is not UTF-8 passes")
+	}
+	if _, err := s.Key(t.Context(), "acme", k.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestErrorsSayWhatWasDone(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	_, err := s.Issue(t.Context(), storetest.NewRecord("nobody", "o"), storetest.NewKey(t))
+	if err == nil || err.Error() != "sqlite: issue key: not found" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	create(t, s, "acme")
+	k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage := func(query string) {
+		t.Helper()
+		if _, err := s.writer.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(`UPDATE jwks SET kid = zeroblob(32) WHERE n = (SELECT added FROM changes WHERE version = 2)`)
+	if _, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil }); err == nil ||
+		!strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a JWK under a wrong kid: %v", err)
+	}
+	damage(`DELETE FROM jwks WHERE kid = zeroblob(32)`)
+	if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a missing JWK: %v", err)
+	}
+	if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Version != 2 {
+		t.Errorf("the failed revocation took a version: %+v, %v", w, err)
+	}
+	if got, err := s.Key(t.Context(), "acme", k.ID); err != nil || !got.RevokedAt.IsZero() {
+		t.Errorf("the failed revocation was kept: %+v, %v", got, err)
+	}
+}
+
+// TestRequestsUseIndexes holds that nothing a request does sorts or reads a
+// whole table.
+func TestRequestsUseIndexes(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	queries := append([]string{selectJWKs}, append(readQueries, writeQueries...)...)
+	for _, f := range []store.Filter{
+		{}, {Owner: "o"}, {After: uuid.Max}, {Owner: "o", After: uuid.Max}, {Status: store.Active}, {Status: store.Expired, Owner: "o"},
+		{Query: "q"}, {Query: uuid.NewString(), Owner: "o"}, {Query: strings.Repeat("A", 43), Status: store.Revoked},
+	} {
+		query, _, err := listQuery("acme", f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := explain(t, s, query)
+		if index := "keys_by_owner"; f.Owner != "" && !strings.Contains(plan, index) {
+			t.Errorf("%+v does not use %s:\n%s", f, index, plan)
+		}
+		queries = append(queries, query)
+	}
+	for _, query := range queries {
+		plan := explain(t, s, query)
+		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "MULTI-INDEX") {
+			t.Errorf("%s\n%s", query, plan)
+		}
+	}
+}
+
+func explain(t *testing.T, s *Store, query string) string {
+	t.Helper()
+	args := make([]any, strings.Count(query, "?"))
+	rows, err := s.writer.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString("  " + detail + "\n")
+	}
+	return plan.String()
+}

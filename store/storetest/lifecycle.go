@@ -1,0 +1,155 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+var lifecycleTests = []test{
+	{"finds everything again when it is opened again", reopened},
+	{"lets two stores on one database see each other", together},
+	{"does nothing for a context that is done", cancelled},
+	{"stops a stream when its context is done", cancelledStream},
+	{"gives errors once it is closed", closed},
+	{"answers a ping", func(e env) { e.ok(e.Ping(e.ctx)) }},
+}
+
+func reopened(e env) {
+	w, _ := e.create("acme")
+	k := NewRecord("acme", "o")
+	k.IdempotencyKey = "once"
+	k, _ = e.issue(k)
+	revoked := e.revoke(e.issueMany("acme", "p")[0])
+	set, version := e.published("acme")
+	e.ok(e.Close())
+	for range 2 {
+		e.Store = e.open()
+		got, err := e.Workspace(e.ctx, "acme")
+		e.ok(err)
+		w.Version = version
+		e.equal("workspace", got, w)
+		e.equal("keys", e.list("acme", store.Filter{}), []store.Key{revoked, k})
+		again, versionAgain := e.published("acme")
+		e.equal("published", again, set)
+		e.equal("version", versionAgain, version)
+		_, err = e.Issue(e.ctx, k, NewKey(e))
+		e.is(err, store.ErrIdempotencyKey)
+		e.consistent("acme")
+		e.ok(e.Close())
+	}
+	e.Store = e.open()
+	next, _ := e.issue(NewRecord("acme", "o"))
+	e.equal("the next version", next.Version, version+1)
+}
+
+func together(e env) {
+	other := e
+	other.Store = e.open()
+	e.create("acme")
+	k, _ := other.issue(NewRecord("acme", "o"))
+	e.equal("issued there, read here", e.key(k), k)
+	revoked := e.revoke(k)
+	e.equal("revoked here, read there", other.key(k), revoked)
+	e.equal("revoked again there", other.revoke(k), revoked)
+	e.ok(e.Close())
+	other.issue(NewRecord("acme", "o"))
+	other.consistent("acme")
+}
+
+// allCalls are all methods that may fail with nothing wrong in their input.
+func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
+	calls := e.calls(k.Workspace, k.ID)
+	calls["CreateWorkspace"] = func(ctx context.Context) error {
+		_, err := e.CreateWorkspace(ctx, store.Workspace{ID: "new-" + uuid.NewString(), CreatedAt: now}, NewKey(e))
+		return err
+	}
+	calls["Workspaces"] = func(ctx context.Context) error {
+		_, err := e.Workspaces(ctx, "", 10)
+		return err
+	}
+	calls["Keys"] = func(ctx context.Context) error {
+		_, err := e.Keys(ctx, k.Workspace, store.Filter{Limit: 10})
+		return err
+	}
+	calls["Versions"] = func(ctx context.Context) error {
+		return e.Versions(ctx, func(string, uint64) error { return nil })
+	}
+	calls["Ping"] = e.Ping
+	return calls
+}
+
+func cancelled(e env) {
+	w, _ := e.create("acme")
+	k := NewRecord("acme", "o")
+	k.IdempotencyKey = "once"
+	k, _ = e.issue(k)
+	ctx, cancel := context.WithCancel(e.ctx)
+	cancel()
+	for name, call := range e.allCalls(k) {
+		if err := call(ctx); !errors.Is(err, context.Canceled) {
+			e.Errorf("%s: got %v, want context.Canceled", name, err)
+		}
+	}
+	all, err := e.Workspaces(e.ctx, "", 10)
+	e.ok(err)
+	w.Version = 2
+	e.equal("workspaces", all, []store.Workspace{w})
+	e.equal("keys", e.list("acme", store.Filter{}), []store.Key{k})
+	for name, call := range e.allCalls(k) {
+		if err := call(e.ctx); err != nil {
+			e.Errorf("%s after all: %v", name, err)
+		}
+	}
+	e.consistent("acme")
+}
+
+func cancelledStream(e env) {
+	e.create("acme")
+	e.issueMany("acme", "a", "b", "c", "d")
+	for range 20 { // more often than a backend has connections
+		ctx, cancel := context.WithCancel(e.ctx)
+		_, err := e.Published(ctx, "acme", func(jwks.Key) error {
+			cancel()
+			return ctx.Err()
+		})
+		e.is(err, context.Canceled)
+	}
+	e.consistent("acme")
+}
+
+func closed(e env) {
+	e.create("acme")
+	k := NewRecord("acme", "o")
+	k.IdempotencyKey = "once"
+	k, _ = e.issue(k)
+	e.ok(e.Close())
+	e.ok(e.Close())
+	for name, call := range e.allCalls(k) {
+		if err := call(e.ctx); err == nil {
+			e.Errorf("%s: no error", name)
+		}
+	}
+	e.Store = e.open()
+	e.equal("keys", e.list("acme", store.Filter{}), []store.Key{k})
+	// Closing while others call fails those calls, at most.
+	e.parallel(4, func(i int) {
+		if i == 0 {
+			if err := e.Close(); err != nil {
+				e.Error(err)
+			}
+			return
+		}
+		for range 5 {
+			if _, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e)); err != nil {
+				return
+			}
+		}
+	})
+	e.Store = e.open()
+	e.consistent("acme")
+}

@@ -1,0 +1,270 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+var programTests = []test{
+	{"agree with a model, seed 1", func(e env) { runProgram(e, 1) }},
+	{"agree with a model, seed 2", func(e env) { runProgram(e, 2) }},
+	{"agree with a model, seed 3", func(e env) { runProgram(e, 3) }},
+	{"agree with a model, a new seed", func(e env) { runProgram(e, rand.Uint64()) }},
+}
+
+// program runs random operations on a store and on a model of it, the plainest
+// that keeps the contract, and compares every answer.
+type program struct {
+	env
+	random     *rand.Rand
+	workspaces map[string]*model
+	pubs       []jwks.Key // all that were made, to be offered again
+	records    []store.Key
+}
+
+type model struct {
+	version uint64
+	keys    map[uuid.UUID]store.Key
+	set     map[jwks.KID]jwks.Key
+	had     map[jwks.KID]bool
+}
+
+func runProgram(e env, seed uint64) {
+	e.Logf("seed %d", seed)
+	p := &program{env: e, random: rand.New(rand.NewPCG(seed, 0)), workspaces: map[string]*model{}}
+	steps := []func(){
+		p.createWorkspace, p.issue, p.issue, p.issue, p.issueAgain, p.revoke, p.revoke, p.update, p.look, p.list, p.publish,
+	}
+	p.createWorkspace()
+	for range 150 {
+		steps[p.random.IntN(len(steps))]()
+	}
+	for id, m := range p.workspaces {
+		p.comparePublished(id, m)
+		p.consistent(id)
+		p.equal("keys of "+id, p.env.list(id, store.Filter{}), m.sorted())
+	}
+}
+
+func (m *model) sorted() []store.Key {
+	keys := make([]store.Key, 0, len(m.keys))
+	for _, k := range m.keys {
+		keys = append(keys, k)
+	}
+	return newestFirst(keys)
+}
+
+func (p *program) pick(list ...string) string { return list[p.random.IntN(len(list))] }
+
+func (p *program) workspace() string { return p.pick("a", "b", "c") }
+
+func (p *program) newPub() jwks.Key {
+	n := make([]byte, jwks.ModulusLen)
+	for i := range n {
+		n[i] = byte(p.random.Uint32())
+	}
+	pub := keyOf(p, n)
+	p.pubs = append(p.pubs, pub)
+	return pub
+}
+
+// result compares an error with the one that the model gave.
+func (p *program) result(doing string, err, want error) {
+	p.Helper()
+	if (want == nil && err != nil) || !errors.Is(err, want) {
+		p.Fatalf("%s: got %v, want %v", doing, err, want)
+	}
+}
+
+func (p *program) createWorkspace() {
+	id, pub := p.workspace(), p.newPub()
+	_, err := p.CreateWorkspace(p.ctx, store.Workspace{ID: id, CreatedAt: now}, pub)
+	if p.workspaces[id] != nil {
+		p.result("create again", err, store.ErrExists)
+		return
+	}
+	p.result("create", err, nil)
+	p.workspaces[id] = &model{
+		version: 1, keys: map[uuid.UUID]store.Key{},
+		set: map[jwks.KID]jwks.Key{pub.KID(): pub}, had: map[jwks.KID]bool{pub.KID(): true},
+	}
+}
+
+func (p *program) issue() {
+	k := NewRecord(p.workspace(), p.pick("x", "y", "Z"))
+	k.Name = p.pick("", "alpha", "Beta", "a%b_c")
+	k.ExpiresAt = now.Add(time.Duration(p.random.IntN(5)-2) * time.Second)
+	if p.random.IntN(2) == 0 {
+		k.IdempotencyKey = fmt.Sprint(p.random.IntN(12))
+	}
+	p.try(k, p.newPub())
+}
+
+// issueAgain offers an id or a kid that may have been used, here or elsewhere.
+func (p *program) issueAgain() {
+	k, pub := NewRecord(p.workspace(), "x"), p.pubs[p.random.IntN(len(p.pubs))]
+	if len(p.records) > 0 && p.random.IntN(2) == 0 {
+		k.ID = p.records[p.random.IntN(len(p.records))].ID
+		pub = p.newPub()
+	}
+	p.try(k, pub)
+}
+
+func (p *program) try(k store.Key, pub jwks.Key) {
+	m := p.workspaces[k.Workspace]
+	want := m.issuable(k, pub)
+	got, err := p.Issue(p.ctx, k, pub)
+	p.result("issue", err, want)
+	if want != nil {
+		return
+	}
+	m.version++
+	k.KID, k.Version = pub.KID(), m.version
+	p.equal("issued", got, k)
+	m.keys[k.ID], m.set[k.KID], m.had[k.KID] = k, pub, true
+	p.records = append(p.records, k)
+}
+
+func (m *model) issuable(k store.Key, pub jwks.Key) error {
+	if m == nil {
+		return store.ErrNotFound
+	}
+	for _, other := range m.keys {
+		if k.IdempotencyKey != "" && other.IdempotencyKey == k.IdempotencyKey {
+			return store.ErrIdempotencyKey
+		}
+	}
+	if m.had[pub.KID()] {
+		return store.ErrDuplicateKID
+	}
+	if _, ok := m.keys[k.ID]; ok {
+		return store.ErrExists
+	}
+	return nil
+}
+
+// some returns a workspace and an id that may be one of its keys'.
+func (p *program) some() (string, *model, uuid.UUID) {
+	ws := p.workspace()
+	if len(p.records) == 0 {
+		return ws, p.workspaces[ws], uuid.Must(uuid.NewV7())
+	}
+	k := p.records[p.random.IntN(len(p.records))]
+	if p.random.IntN(4) > 0 {
+		ws = k.Workspace
+	}
+	return ws, p.workspaces[ws], k.ID
+}
+
+func (m *model) key(id uuid.UUID) (store.Key, error) {
+	if m != nil {
+		if k, ok := m.keys[id]; ok {
+			return k, nil
+		}
+	}
+	return store.Key{}, store.ErrNotFound
+}
+
+func (p *program) revoke() {
+	ws, m, id := p.some()
+	at := now.Add(time.Duration(p.random.IntN(1000)) * time.Second)
+	want, missing := m.key(id)
+	got, err := p.Revoke(p.ctx, ws, id, at)
+	p.result("revoke", err, missing)
+	if missing != nil {
+		return
+	}
+	if want.RevokedVersion == 0 {
+		m.version++
+		want.RevokedAt, want.RevokedVersion = at, m.version
+		m.keys[id] = want
+		delete(m.set, want.KID)
+	}
+	p.equal("revoked", got, want)
+}
+
+func (p *program) update() {
+	ws, m, id := p.some()
+	want, fails := m.key(id)
+	refusal := errors.New("refused")
+	if fails == nil && p.random.IntN(3) == 0 {
+		fails = refusal
+	}
+	name := p.pick("new", "newer", "")
+	got, err := p.UpdateKey(p.ctx, ws, id, func(k *store.Key) error {
+		k.Name, k.Owner = name, "changed"
+		if errors.Is(fails, refusal) {
+			return refusal
+		}
+		return nil
+	})
+	p.result("update", err, fails)
+	if fails == nil {
+		want.Name = name
+		m.keys[id] = want
+		p.equal("updated", got, want)
+	}
+}
+
+func (p *program) look() {
+	ws, m, id := p.some()
+	want, missing := m.key(id)
+	got, err := p.Key(p.ctx, ws, id)
+	p.result("look", err, missing)
+	if missing == nil {
+		p.equal("key", got, want)
+	}
+}
+
+func (p *program) list() {
+	ws, m, after := p.some()
+	f := store.Filter{
+		Owner:  p.pick("", "", "x", "z"),
+		Status: store.Status(p.pick("", "", "active", "revoked", "expired")),
+		Query:  p.pick("", "", "A", "%", "z", after.String()),
+		Now:    now,
+		Limit:  1 + p.random.IntN(10),
+	}
+	if p.random.IntN(2) == 0 {
+		f.After = after
+	}
+	want := []store.Key{}
+	if m != nil {
+		want = slices.DeleteFunc(m.sorted(), func(k store.Key) bool { return !selects(f, k) })
+	}
+	p.equal(fmt.Sprintf("list %+v", f), p.env.list(ws, f), want[:min(f.Limit, len(want))])
+}
+
+// selects says by the contract's words whether f selects k.
+func selects(f store.Filter, k store.Key) bool {
+	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(f.Query)) }
+	switch {
+	case f.Owner != "" && k.Owner != f.Owner,
+		f.Status != "" && k.Status(f.Now) != f.Status,
+		f.After != uuid.Nil && slices.Compare(k.ID[:], f.After[:]) >= 0:
+		return false
+	}
+	return contains(k.Name) || contains(k.Owner) || f.Query == k.ID.String() || f.Query == k.KID.String()
+}
+
+func (p *program) publish() {
+	id := p.workspace()
+	if m := p.workspaces[id]; m != nil {
+		p.comparePublished(id, m)
+	}
+}
+
+func (p *program) comparePublished(id string, m *model) {
+	keys, version := p.published(id)
+	p.equal("version", version, m.version)
+	p.equal("published", keys, sorted(m.set))
+}

@@ -1,0 +1,285 @@
+// Package storetest holds every backend of package store to its contract.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Database is one database. Each call opens another Store on it, which its
+// caller closes.
+type Database func(ctx context.Context) (store.Store, error)
+
+// Run runs the suite. Before each test it calls create for a database that is
+// empty and that no other test uses; t's cleanup may remove it.
+func Run(t *testing.T, create func(t *testing.T) Database) {
+	before := goleak.IgnoreCurrent()
+	groups := []struct {
+		name  string
+		tests []test
+	}{
+		{"workspaces", workspaceTests},
+		{"keys", keyTests},
+		{"revocation", revokeTests},
+		{"lists", listTests},
+		{"published set", publishTests},
+		{"tenants", tenantTests},
+		{"concurrency", concurrencyTests},
+		{"lifecycle", lifecycleTests},
+		{"random programs", programTests},
+	}
+	for _, group := range groups {
+		t.Run(group.name, func(t *testing.T) {
+			for _, test := range group.tests {
+				t.Run(test.promise, func(t *testing.T) { test.run(newEnv(t, create(t))) })
+			}
+		})
+	}
+	t.Run("nothing is left running", func(t *testing.T) { goleak.VerifyNone(t, before) })
+}
+
+// NewKey returns a key with a random modulus. It is not of RSA: nobody knows
+// its factors, and neither does a store care.
+func NewKey(t testing.TB) jwks.Key {
+	t.Helper()
+	n := make([]byte, jwks.ModulusLen)
+	_, _ = rand.Read(n) // never fails
+	return keyOf(t, n)
+}
+
+func keyOf(t testing.TB, n []byte) jwks.Key {
+	t.Helper()
+	n[0] |= 0x80
+	n[len(n)-1] |= 1
+	key, err := jwks.FromModulus(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// now is when the suite's records are made, with a digit in each place that is
+// kept.
+var now = time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC)
+
+// NewRecord returns the record of a key to be issued, with a new id and all
+// fields set but the idempotency key.
+func NewRecord(workspace, owner string) store.Key {
+	return store.Key{
+		Workspace: workspace,
+		ID:        uuid.Must(uuid.NewV7()),
+		Owner:     owner,
+		Name:      "key of " + owner,
+		Scopes:    []string{"maps:read", "maps:write"},
+		Audience:  []string{"api"},
+		Claims:    []byte(`{"plan":"gold"}`),
+		Metadata:  []byte(`{"team":[1,2]}`),
+		CreatedAt: now,
+		UpdatedAt: now.Add(time.Microsecond),
+		ExpiresAt: now.Add(time.Hour),
+	}
+}
+
+// test is one promise and what shows whether it is kept.
+type test struct {
+	promise string
+	run     func(e env)
+}
+
+// env is what a test works with: a store on a database of its own.
+type env struct {
+	*testing.T
+	store.Store
+	db  Database
+	ctx context.Context
+}
+
+func newEnv(t *testing.T, db Database) env {
+	e := env{T: t, db: db, ctx: t.Context()}
+	e.Store = e.open()
+	return e
+}
+
+// open opens one more store on the test's database.
+func (e env) open() store.Store {
+	e.Helper()
+	s, err := e.db(e.ctx)
+	e.ok(err)
+	e.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			e.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+func (e env) ok(err error) {
+	e.Helper()
+	if err != nil {
+		e.Fatal(err)
+	}
+}
+
+func (e env) equal(what string, got, want any) {
+	e.Helper()
+	if !reflect.DeepEqual(got, want) {
+		e.Fatalf("%s:\n got %+v\nwant %+v", what, got, want)
+	}
+}
+
+// create makes a workspace and returns it with its tombstone.
+func (e env) create(id string) (store.Workspace, jwks.Key) {
+	e.Helper()
+	tombstone := NewKey(e)
+	w, err := e.CreateWorkspace(e.ctx, store.Workspace{
+		ID: id, Name: "Workspace " + id, Audiences: []string{"api"}, CreatedAt: now,
+	}, tombstone)
+	e.ok(err)
+	return w, tombstone
+}
+
+// issue issues k with a new key pair's public half.
+func (e env) issue(k store.Key) (store.Key, jwks.Key) {
+	e.Helper()
+	pub := NewKey(e)
+	issued, err := e.Issue(e.ctx, k, pub)
+	e.ok(err)
+	return issued, pub
+}
+
+func (e env) revoke(k store.Key) store.Key {
+	e.Helper()
+	revoked, err := e.Revoke(e.ctx, k.Workspace, k.ID, now.Add(time.Minute))
+	e.ok(err)
+	return revoked
+}
+
+// key reads a record back.
+func (e env) key(k store.Key) store.Key {
+	e.Helper()
+	got, err := e.Key(e.ctx, k.Workspace, k.ID)
+	e.ok(err)
+	return got
+}
+
+func (e env) list(workspace string, f store.Filter) []store.Key {
+	e.Helper()
+	if f.Limit == 0 {
+		f.Limit = 1000
+	}
+	keys, err := e.Keys(e.ctx, workspace, f)
+	e.ok(err)
+	if keys == nil {
+		e.Fatal("a list is nil")
+	}
+	return keys
+}
+
+// published returns the set and its version.
+func (e env) published(workspace string) ([]jwks.Key, uint64) {
+	e.Helper()
+	keys := []jwks.Key{}
+	version, err := e.Published(e.ctx, workspace, func(k jwks.Key) error {
+		keys = append(keys, k)
+		return nil
+	})
+	e.ok(err)
+	return keys, version
+}
+
+// changesOf returns the whole log of a workspace, read in small pages.
+func (e env) changesOf(workspace string) []jwks.Change {
+	e.Helper()
+	var all []jwks.Change
+	for after := uint64(0); ; {
+		page, err := e.Changes(e.ctx, workspace, after, 7)
+		e.ok(err)
+		if len(page) == 0 {
+			return all
+		}
+		if page[0].Version != after+1 {
+			e.Fatalf("the change behind version %d is %d", after, page[0].Version)
+		}
+		all = append(all, page...)
+		after = page[len(page)-1].Version
+	}
+}
+
+// consistent checks that a workspace's version, log and published set agree.
+func (e env) consistent(workspace string) {
+	e.Helper()
+	set := map[jwks.KID]jwks.Key{}
+	changes := e.changesOf(workspace)
+	for i, c := range changes {
+		if c.Version != uint64(i+1) {
+			e.Fatalf("change %d has version %d", i+1, c.Version)
+		}
+		e.ok(replay(set, c))
+	}
+	keys, version := e.published(workspace)
+	e.equal("published set against the replayed changes", keys, sorted(set))
+	e.equal("version of the published set", version, uint64(len(changes)))
+	w, err := e.Workspace(e.ctx, workspace)
+	e.ok(err)
+	e.equal("version of the workspace", w.Version, version)
+}
+
+// replay applies a change to a set, which it must fit.
+func replay(set map[jwks.KID]jwks.Key, c jwks.Change) error {
+	if len(c.Add)+len(c.Remove) == 0 {
+		return fmt.Errorf("change %d is empty", c.Version)
+	}
+	for _, kid := range c.Remove {
+		if _, ok := set[kid]; !ok {
+			return fmt.Errorf("change %d removes %s, which is not there", c.Version, kid)
+		}
+		delete(set, kid)
+	}
+	for _, key := range c.Add {
+		if _, ok := set[key.KID()]; ok {
+			return fmt.Errorf("change %d adds %s again", c.Version, key.KID())
+		}
+		set[key.KID()] = key
+	}
+	return nil
+}
+
+// sorted returns a set in the order in which it is published.
+func sorted(set map[jwks.KID]jwks.Key) []jwks.Key {
+	keys := make([]jwks.Key, 0, len(set))
+	for _, key := range set {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b jwks.Key) int {
+		x, y := a.KID(), b.KID()
+		return slices.Compare(x[:], y[:])
+	})
+	return keys
+}
+
+// ids returns the keys' ids, to be compared.
+func ids(keys []store.Key) []uuid.UUID {
+	list := make([]uuid.UUID, 0, len(keys))
+	for _, k := range keys {
+		list = append(list, k.ID)
+	}
+	return list
+}
+
+// newestFirst returns keys in the order in which they are listed.
+func newestFirst(keys []store.Key) []store.Key {
+	sorted := slices.Clone(keys)
+	slices.SortFunc(sorted, func(a, b store.Key) int { return slices.Compare(b.ID[:], a.ID[:]) })
+	return sorted
+}

@@ -1,0 +1,107 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+var tenantTests = []test{
+	{"cannot reach each other's keys", tenantsApart},
+	{"may hold the same ids and idempotency keys", tenantsSameIDs},
+}
+
+// calls are all methods that name a workspace and answer ErrNotFound if it, or
+// the key in it, is not there.
+func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Context) error {
+	calls := e.keyCalls(workspace, id)
+	calls["Workspace"] = func(ctx context.Context) error {
+		_, err := e.Workspace(ctx, workspace)
+		return err
+	}
+	calls["UpdateWorkspace"] = func(ctx context.Context) error {
+		_, err := e.UpdateWorkspace(ctx, workspace, func(*store.Workspace) error { return nil })
+		return err
+	}
+	calls["Issue"] = func(ctx context.Context) error {
+		_, err := e.Issue(ctx, NewRecord(workspace, "o"), NewKey(e))
+		return err
+	}
+	calls["Published"] = func(ctx context.Context) error {
+		_, err := e.Published(ctx, workspace, func(jwks.Key) error { return nil })
+		return err
+	}
+	calls["Changes"] = func(ctx context.Context) error {
+		_, err := e.Changes(ctx, workspace, 0, 10)
+		return err
+	}
+	return calls
+}
+
+// keyCalls are the methods that name a workspace and a key in it.
+func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"Key": func(ctx context.Context) error {
+			_, err := e.Key(ctx, workspace, id)
+			return err
+		},
+		"KeyByIdempotencyKey": func(ctx context.Context) error {
+			_, err := e.KeyByIdempotencyKey(ctx, workspace, "once")
+			return err
+		},
+		"Revoke": func(ctx context.Context) error {
+			_, err := e.Revoke(ctx, workspace, id, now)
+			return err
+		},
+		"UpdateKey": func(ctx context.Context) error {
+			_, err := e.UpdateKey(ctx, workspace, id, func(k *store.Key) error { k.Name = "changed"; return nil })
+			return err
+		},
+	}
+}
+
+func tenantsApart(e env) {
+	e.create("acme")
+	e.create("other")
+	k := NewRecord("acme", "o")
+	k.IdempotencyKey = "once"
+	k, _ = e.issue(k)
+	_, version := e.published("other")
+	for name, call := range e.keyCalls("other", k.ID) {
+		if err := call(e.ctx); !errors.Is(err, store.ErrNotFound) {
+			e.Errorf("%s: got %v, want ErrNotFound", name, err)
+		}
+	}
+	for _, f := range []store.Filter{{}, {Owner: "o"}, {Query: k.KID.String()}, {Query: k.ID.String()}, {Query: "key"}} {
+		e.equal("the other's list", e.list("other", f), []store.Key{})
+	}
+	e.equal("the key", e.key(k), k)
+	keys, after := e.published("other")
+	e.equal("the other's version", after, version)
+	e.equal("the other's set", len(keys), 1)
+	e.equal("the other's changes", len(e.changesOf("other")), 1)
+}
+
+func tenantsSameIDs(e env) {
+	e.create("acme")
+	e.create("other")
+	k := NewRecord("acme", "o")
+	k.IdempotencyKey = "once"
+	mine, _ := e.issue(k)
+	k.Workspace, k.Name = "other", "theirs"
+	theirs, _ := e.issue(k)
+	e.revoke(theirs)
+	e.equal("mine", e.key(mine), mine)
+	got, err := e.KeyByIdempotencyKey(e.ctx, "acme", "once")
+	e.ok(err)
+	e.equal("mine by idempotency key", got, mine)
+	e.equal("my list", e.list("acme", store.Filter{Query: mine.ID.String()}), []store.Key{mine})
+	keys, _ := e.published("acme")
+	e.equal("my set", len(keys), 2)
+	e.consistent("acme")
+	e.consistent("other")
+}

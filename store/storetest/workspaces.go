@@ -1,0 +1,213 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+var workspaceTests = []test{
+	{"comes back as it was created", workspaceRoundTrip},
+	{"starts with its tombstone as version 1", workspaceTombstone},
+	{"is created once", workspaceExists},
+	{"is created once when many try", workspaceExistsRace},
+	{"is ErrNotFound where it is not there", workspaceNotFound},
+	{"lists by id in pages", workspacePages},
+	{"keeps its id, version and creation through an update", workspaceUpdate},
+	{"keeps nothing of an update that fails", workspaceUpdateFails},
+	{"loses no update to another", workspaceUpdateRace},
+}
+
+func workspaceRoundTrip(e env) {
+	tombstone := NewKey(e)
+	given := store.Workspace{
+		ID: "acme", Name: `Ac"me 💚`, Audiences: []string{"b", `<a&'">`, ""}, AllowNeverExpires: true,
+		Version: 99, CreatedAt: now.In(time.FixedZone("", 3600)).Add(999 * time.Nanosecond), UpdatedAt: now.Add(time.Hour),
+	}
+	want := given
+	want.Version, want.CreatedAt, want.UpdatedAt = 1, now, now
+	created, err := e.CreateWorkspace(e.ctx, given, tombstone)
+	e.ok(err)
+	e.equal("created", created, want)
+	got, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	e.equal("read", got, want)
+
+	bare, err := e.CreateWorkspace(e.ctx, store.Workspace{ID: "bare", CreatedAt: now}, NewKey(e))
+	e.ok(err)
+	e.equal("audiences that were nil", bare.Audiences, []string{})
+	got, err = e.Workspace(e.ctx, "bare")
+	e.ok(err)
+	e.equal("read", got, bare)
+}
+
+func workspaceTombstone(e env) {
+	_, tombstone := e.create("acme")
+	keys, version := e.published("acme")
+	e.equal("version", version, uint64(1))
+	e.equal("published", keys, []jwks.Key{tombstone})
+	e.equal("changes", e.changesOf("acme"),
+		[]jwks.Change{{Version: 1, Add: []jwks.Key{tombstone}, Remove: []jwks.KID{}}})
+	e.equal("records", e.list("acme", store.Filter{}), []store.Key{})
+}
+
+func workspaceExists(e env) {
+	w, tombstone := e.create("acme")
+	_, err := e.CreateWorkspace(e.ctx, store.Workspace{ID: "acme", Name: "other", CreatedAt: now}, NewKey(e))
+	e.is(err, store.ErrExists)
+	got, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	e.equal("the first", got, w)
+	keys, _ := e.published("acme")
+	e.equal("published", keys, []jwks.Key{tombstone})
+}
+
+func workspaceExistsRace(e env) {
+	var won atomic.Int32
+	e.parallel(8, func(i int) {
+		_, err := e.CreateWorkspace(e.ctx, store.Workspace{ID: "acme", Name: fmt.Sprint(i), CreatedAt: now}, NewKey(e))
+		switch {
+		case err == nil:
+			won.Add(1)
+		case !errors.Is(err, store.ErrExists):
+			e.Error(err)
+		}
+	})
+	e.equal("winners", won.Load(), int32(1))
+	e.consistent("acme")
+}
+
+func workspaceNotFound(e env) {
+	e.create("acme")
+	for name, call := range e.calls("nobody", uuid.Must(uuid.NewV7())) {
+		if err := call(e.ctx); !errors.Is(err, store.ErrNotFound) {
+			e.Errorf("%s: got %v, want ErrNotFound", name, err)
+		}
+	}
+	e.equal("records", e.list("nobody", store.Filter{}), []store.Key{})
+	_, err := e.Workspace(e.ctx, "")
+	e.is(err, store.ErrNotFound)
+	_, err = e.Workspace(e.ctx, "ACME")
+	e.is(err, store.ErrNotFound)
+}
+
+func workspacePages(e env) {
+	empty, err := e.Workspaces(e.ctx, "", 10)
+	e.ok(err)
+	e.equal("an empty database", empty, []store.Workspace{})
+	names := []string{"a", "a-b", "a0", "b", "b0", "z9"} // in the order of bytes
+	want := make([]store.Workspace, len(names))
+	for _, i := range []int{3, 0, 5, 2, 4, 1} {
+		want[i], _ = e.create(names[i])
+	}
+	var got []store.Workspace
+	for after := ""; ; {
+		page, err := e.Workspaces(e.ctx, after, 4)
+		e.ok(err)
+		if len(page) == 0 {
+			break
+		}
+		if len(page) > 4 || page[0].ID <= after {
+			e.Fatalf("a page of %d behind %q starts with %q", len(page), after, page[0].ID)
+		}
+		got, after = append(got, page...), page[len(page)-1].ID
+	}
+	e.equal("all pages", got, want)
+	all, err := e.Workspaces(e.ctx, "a1", math.MaxInt32)
+	e.ok(err)
+	e.equal("behind an id that is not there", all, want[3:])
+	for _, limit := range []int{0, -1} {
+		if _, err := e.Workspaces(e.ctx, "", limit); err == nil {
+			e.Errorf("a limit of %d passes", limit)
+		}
+	}
+}
+
+func workspaceUpdate(e env) {
+	w, _ := e.create("acme")
+	want := w
+	want.Name, want.Audiences, want.AllowNeverExpires = "new", []string{"x", "y"}, true
+	want.UpdatedAt = now.Add(time.Hour)
+	updated, err := e.UpdateWorkspace(e.ctx, "acme", func(x *store.Workspace) error {
+		e.equal("what change is given", *x, w)
+		x.ID, x.Version, x.CreatedAt = "other", 77, now.Add(-time.Hour)
+		x.Name, x.Audiences, x.AllowNeverExpires = want.Name, want.Audiences, true
+		x.UpdatedAt = want.UpdatedAt.Add(999 * time.Nanosecond).In(time.FixedZone("", -7200))
+		return nil
+	})
+	e.ok(err)
+	e.equal("updated", updated, want)
+	got, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	e.equal("read", got, want)
+	updated, err = e.UpdateWorkspace(e.ctx, "acme", func(x *store.Workspace) error { x.Audiences = nil; return nil })
+	e.ok(err)
+	e.equal("audiences that were nil", updated.Audiences, []string{})
+	e.consistent("acme")
+}
+
+func workspaceUpdateFails(e env) {
+	w, _ := e.create("acme")
+	refusal := errors.New("refused")
+	_, err := e.UpdateWorkspace(e.ctx, "acme", func(x *store.Workspace) error {
+		x.Name, x.Audiences[0] = "new", "new"
+		return refusal
+	})
+	e.is(err, refusal)
+	got, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	e.equal("read", got, w)
+}
+
+func workspaceUpdateRace(e env) {
+	const workers, each = 4, 10
+	e.create("acme")
+	count := func(w *store.Workspace) error {
+		n, _ := strconv.Atoi(w.Name)
+		w.Name = strconv.Itoa(n + 1)
+		return nil
+	}
+	e.parallel(workers, func(int) {
+		for range each {
+			if _, err := e.UpdateWorkspace(e.ctx, "acme", count); err != nil {
+				e.Error(err)
+			}
+		}
+	})
+	w, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	e.equal("count", w.Name, strconv.Itoa(workers*each))
+}
+
+// is fails the test unless err is target.
+func (e env) is(err, target error) {
+	e.Helper()
+	if !errors.Is(err, target) {
+		e.Fatalf("got %v, want %v", err, target)
+	}
+}
+
+// parallel runs do n times at once and waits for all.
+func (e env) parallel(n int, do func(i int)) {
+	var (
+		wg    sync.WaitGroup
+		start = make(chan struct{})
+	)
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			do(i)
+		})
+	}
+	close(start)
+	wg.Wait()
+}
