@@ -1,0 +1,144 @@
+# `make help` lists the targets. The work is done by the scripts in tools/, each of which says what it is for.
+#
+# Environment:
+#   DEMO_ONCE=1       make demo shows one round and exits
+#   BURNKEY_ENVOY     an Envoy to use instead of the pinned one
+#   BURNKEY_PYTHON    a Python with PyJWT and joserfc, instead of the pinned virtual environment
+#   BURNKEY_VULNDB    a copy of the Go vulnerability database, folder or .tgz, for where the network is closed
+#   CI=true           what is skipped for want of a component fails instead, and no test result comes from a cache
+#   GOTESTFLAGS       further flags for go test, such as -v or -run
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# The minting process erases registers and stack after use where the platform has runtime/secret; that is an experiment
+# of the Go tool chain, asked for here and ignored where the tool chain does not know it.
+EXPERIMENT = $(shell case $$(go env GOOS)/$$(go env GOARCH) in \
+	(linux/amd64 | linux/arm64) GOEXPERIMENT=runtimesecret go env GOEXPERIMENT 2>/dev/null;; esac)
+AS_SHIPPED = CGO_ENABLED=0 GOEXPERIMENT=$(EXPERIMENT)
+
+TESTFLAGS = -timeout 15m $(if $(filter true,$(CI)),-count=1) $(GOTESTFLAGS)
+STEP = tools/step.sh
+STARTED := $(shell date +%s)
+
+# Where tests find what they need. `make test` has put it there by then; `go test` alone may find it absent and skip.
+BURNKEY_BIN := $(CURDIR)/bin/burnkey
+BURNKEY_ENVOY ?= $(CURDIR)/.tools/envoy/envoy
+BURNKEY_PYTHON ?= $(CURDIR)/.tools/python/bin/python
+export BURNKEY_BIN BURNKEY_ENVOY BURNKEY_PYTHON
+
+##@ Use
+
+.PHONY: build
+build: ## Build bin/burnkey (static, version from git)
+	@mkdir -p bin
+	@$(AS_SHIPPED) go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/burnkey ./cmd/burnkey
+
+.PHONY: demo
+demo: build envoy ## Server, Envoy and an API in this terminal: issue, use, revoke (DEMO_ONCE=1: one round)
+	@exec bin/burnkey demo --envoy "$$BURNKEY_ENVOY" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
+
+##@ Check
+
+.PHONY: test
+test: ## Everything that CI runs, in this order
+	@$(STEP) 'tools' $(MAKE) --no-print-directory tools
+	@$(STEP) 'modules are tidy and unaltered' $(MAKE) --no-print-directory check-modules
+	@$(STEP) 'formatting' $(MAKE) --no-print-directory check-fmt
+	@$(STEP) 'build' $(MAKE) --no-print-directory build
+	@$(STEP) 'generated files are current' $(MAKE) --no-print-directory check-generated
+	@$(STEP) 'go vet' $(MAKE) --no-print-directory vet
+	@$(STEP) 'linters' $(MAKE) --no-print-directory lint
+	@$(STEP) 'known vulnerabilities' $(MAKE) --no-print-directory vuln
+	@$(STEP) 'tests with the race detector' $(MAKE) --no-print-directory race
+	@$(STEP) 'end-to-end tests' $(MAKE) --no-print-directory e2e
+	@DEMO_ONCE=1 $(STEP) 'demo' $(MAKE) --no-print-directory demo
+	@echo "=== all passed in $$(($$(date +%s) - $(STARTED))) s"
+
+.PHONY: unit
+unit: ## Unit tests, quick: no race detector, and what needs a component not in .tools is skipped
+	env -u BURNKEY_BIN -u BURNKEY_ENVOY -u BURNKEY_PYTHON go test $(TESTFLAGS) -skip '^TestE2E' ./...
+
+.PHONY: race
+race: build envoy python ## All tests but the end-to-end ones, with the race detector (needs a C compiler)
+	@command -v "$$(go env CC)" >/dev/null || { \
+		echo "error: the race detector needs a C compiler (on Debian: gcc libc6-dev)" >&2; exit 1; }
+	CGO_ENABLED=1 go test -race $(TESTFLAGS) -skip '^TestE2E' ./...
+
+.PHONY: e2e
+e2e: build envoy python ## End-to-end tests (TestE2E…) against bin/burnkey, a real Envoy and Python's JWT libraries
+	$(AS_SHIPPED) tools/e2e.sh $(TESTFLAGS)
+
+.PHONY: lint
+lint: go-tools ## Linters
+	@$(AS_SHIPPED) tools/lint.sh
+
+.PHONY: vet
+vet: ## go vet
+	$(AS_SHIPPED) go vet ./...
+
+.PHONY: vuln
+vuln: go-tools ## Known vulnerabilities in what is called
+	@$(AS_SHIPPED) tools/vulncheck.sh
+
+.PHONY: check-fmt
+check-fmt: go-tools ## Fail if a Go file is not formatted
+	@tools/fmt.sh check
+
+.PHONY: check-modules
+check-modules: ## Fail if go.mod is not tidy or a downloaded module was altered
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: check-generated
+check-generated: ## Fail if go generate changes a file
+	@$(AS_SHIPPED) tools/check-generated.sh
+
+.PHONY: cross
+cross: ## Compile for the other platforms, where some files differ
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/burnkey
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/burnkey
+
+##@ Change
+
+.PHONY: fmt
+fmt: go-tools ## Format the Go files
+	@tools/fmt.sh write
+
+.PHONY: generate
+generate: ## Write the generated files anew
+	$(AS_SHIPPED) go generate ./...
+
+##@ Set up
+
+.PHONY: tools
+tools: go-tools envoy python ## Install everything the checks need, pinned, into .tools
+
+.PHONY: go-tools
+go-tools: ## Formatter, linters and govulncheck
+	@tools/go-tools.sh
+
+.PHONY: envoy
+envoy: ## Envoy, at .tools/envoy/envoy
+	@tools/envoy.sh
+
+.PHONY: python
+python: ## Python's JWT libraries, in .tools/python
+	@tools/python-env.sh
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
+
+.PHONY: distclean
+distclean: clean ## Remove also what was installed into .tools
+	rm -rf .tools
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

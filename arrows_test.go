@@ -1,0 +1,210 @@
+package burnkey_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/burnkey/burnkey"
+
+// An arrow says what one package may import. Paths of ours are relative to the module; "*" is any of them. What a
+// package's tests may import beyond that is in tests, and forbidden names packages of others (with all below them) that
+// neither may bring in.
+type arrow struct {
+	imports   []string
+	tests     []string
+	forbidden []string
+}
+
+// Packages that would tie the domain to one way of being called.
+var http = []string{"net/http", "github.com/labstack/echo", "github.com/danielgtaylor/huma"}
+
+// arrows is the layout: jwks ← store ← authz ← authz/{api,portal} ← cmd. It lists every package there may be. To add
+// one, add its line, and think about who should know of it.
+var arrows = map[string]arrow{
+	".":           {},
+	"jwks":        {},
+	"store":       {imports: []string{"jwks"}},
+	"authz":       {imports: []string{"jwks", "store", "authz/mint"}, tests: []string{"store/sqlite", "store/storetest"}, forbidden: http},
+	"cmd/burnkey": {imports: []string{"*"}},
+
+	"store/storetest": {imports: []string{"jwks", "store"}},
+	"store/sqlite":    {imports: []string{"jwks", "store"}, tests: []string{"store/storetest"}},
+	"store/postgres":  {imports: []string{"jwks", "store"}, tests: []string{"store/storetest"}},
+
+	"authz/mint":    {imports: []string{"jwks"}, forbidden: http},
+	"authz/gateway": {imports: []string{"jwks"}},
+	"authz/api": {
+		imports: []string{"jwks", "store", "authz"},
+		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
+	},
+	"authz/portal": {
+		imports: []string{"jwks", "store", "authz"},
+		tests:   []string{"authz/mint", "authz/api", "store/sqlite", "store/storetest"},
+	},
+
+	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},
+	"deploy/envoy/envoytest": {},
+	"benchmarks":             {imports: []string{"*"}},
+}
+
+// A listing is what one package imports, for whatever platform, and what its tests do.
+type listing struct {
+	path    string
+	imports []string
+	tests   []string
+}
+
+func TestArrows(t *testing.T) {
+	packages, err := list(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(packages) < 2 {
+		t.Fatalf("found %d packages: nothing was checked", len(packages))
+	}
+	for _, p := range packages {
+		for _, violation := range violations(p) {
+			t.Error(violation)
+		}
+	}
+}
+
+// TestArrowsCanFail gives the check packages that break each kind of rule, and one that breaks none.
+func TestArrowsCanFail(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		p    listing
+		want string // in the only violation; none if empty
+	}{
+		{"allowed", listing{"store", []string{"context", "jwks"}, nil}, ""},
+		{"allowed in a test", listing{"store/sqlite", []string{"store"}, []string{"store/storetest", "store/sqlite"}}, ""},
+		{"allowed by the star", listing{"cmd/burnkey", []string{"authz/api", "net/http"}, nil}, ""},
+		{"another package's namesake", listing{"authz", []string{"net/http_not", "net"}, nil}, ""},
+		{"upwards", listing{"jwks", []string{"store"}, nil}, "jwks must not import store"},
+		{"sideways", listing{"store/sqlite", []string{"store/postgres"}, nil}, "store/sqlite must not import store/postgres"},
+		{"a test's import outside a test", listing{"store/sqlite", []string{"store/storetest"}, nil}, "must not import store/storetest"},
+		{"upwards in a test", listing{"jwks", nil, []string{"store"}}, "jwks must not import store in its tests"},
+		{"HTTP in the domain", listing{"authz", []string{"net/http"}, nil}, "authz must not import net/http"},
+		{"HTTP below a forbidden path", listing{"authz", []string{"github.com/labstack/echo/v4"}, nil}, "must not import github.com/labstack/echo/v4"},
+		{"HTTP in the domain's tests", listing{"authz", nil, []string{"net/http/httptest"}}, "must not import net/http/httptest in its tests"},
+		{"unknown", listing{"util", nil, nil}, "add it to the table"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := violations(test.p.qualified())
+			switch {
+			case test.want == "" && len(got) > 0:
+				t.Errorf("got %q, want no violation", got)
+			case test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)):
+				t.Errorf("got %q, want one violation that says %q", got, test.want)
+			}
+		})
+	}
+}
+
+// qualified turns the short names of our packages into import paths.
+func (p listing) qualified() listing {
+	qualify := func(names []string) []string {
+		var paths []string
+		for _, name := range names {
+			if _, isOurs := arrows[name]; isOurs {
+				name = module + "/" + name
+			}
+			paths = append(paths, name)
+		}
+		return paths
+	}
+	return listing{module + "/" + p.path, qualify(p.imports), qualify(p.tests)}
+}
+
+// violations says what of p's imports the table does not allow.
+func violations(p listing) []string {
+	name, _ := ours(p.path)
+	allowed, known := arrows[name]
+	if !known {
+		return []string{name + " is a new package: add it to the table in arrows_test.go, with what it may import"}
+	}
+	found := disallowed(name, p.imports, allowed.imports, allowed.forbidden, "")
+	mayInTests := slices.Concat(allowed.imports, allowed.tests, []string{name})
+	return append(found, disallowed(name, p.tests, mayInTests, allowed.forbidden, " in its tests")...)
+}
+
+func disallowed(name string, imports, allowed, forbidden []string, where string) []string {
+	var found []string
+	for _, path := range imports {
+		if imported, isOurs := ours(path); isOurs {
+			if !slices.Contains(allowed, imported) && !slices.Contains(allowed, "*") {
+				found = append(found, fmt.Sprintf("%s must not import %s%s", name, imported, where))
+			}
+			continue
+		}
+		if slices.ContainsFunc(forbidden, func(f string) bool { return path == f || strings.HasPrefix(path, f+"/") }) {
+			found = append(found, fmt.Sprintf("%s must not import %s%s", name, path, where))
+		}
+	}
+	return found
+}
+
+// ours gives the name in the table of a package of this module.
+func ours(path string) (string, bool) {
+	if path == module {
+		return ".", true
+	}
+	return strings.CutPrefix(path, module+"/")
+}
+
+// list reads the imports of every package below root. It reads the files and does not ask the go command, which would
+// leave out those for other platforms; and the test's cached result then goes stale with the files, as it should.
+func list(root string) ([]listing, error) {
+	byDir := map[string]*listing{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != root && (strings.ContainsAny(entry.Name()[:1], "._") || entry.Name() == "testdata"):
+			return fs.SkipDir
+		case entry.IsDir() || filepath.Ext(path) != ".go":
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		if byDir[dir] == nil {
+			byDir[dir] = &listing{path: strings.TrimSuffix(module+"/"+dir, "/.")}
+		}
+		return byDir[dir].add(file, strings.HasSuffix(path, "_test.go"))
+	})
+	var packages []listing
+	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
+		packages = append(packages, *byDir[dir])
+	}
+	return packages, err
+}
+
+func (p *listing) add(file *ast.File, isTest bool) error {
+	to := &p.imports
+	if isTest {
+		to = &p.tests
+	}
+	for _, spec := range file.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(*to, path) {
+			*to = append(*to, path)
+		}
+	}
+	return nil
+}

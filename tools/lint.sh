@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The linters that `make lint` runs. All of them run, so that one round shows every finding.
+# shellcheck disable=SC2329 # the functions are called through check
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bin=$PWD/.tools/bin
+bad=0
+
+check() { # TITLE COMMAND…
+	local title=$1
+	shift
+	echo "$title"
+	"$@" || bad=1
+}
+
+# Waiting for a moment makes a test slow on one machine and flaky on another. Wait for the event, or poll with a ticker.
+no_sleep_in_tests() {
+	local hits
+	hits=$(find . -path ./.tools -prune -o -name '*_test.go' -exec grep -Hn 'time\.Sleep(' {} + || true)
+	[ -z "$hits" ] && return
+	echo "$hits"
+	echo "time.Sleep in a test: wait for the event itself"
+	return 1
+}
+
+shell_scripts() {
+	if ! command -v shellcheck >/dev/null; then
+		echo "  (no shellcheck here: skipped)"
+		return
+	fi
+	shellcheck -x .ci/run tools/*.sh
+}
+
+check "staticcheck" "$bin/staticcheck" ./...
+check "errcheck" "$bin/errcheck" -ignoretests -exclude tools/errcheck.txt ./...
+check "go-errorlint" "$bin/go-errorlint" ./...
+check "no time.Sleep in tests" no_sleep_in_tests
+check "shellcheck" shell_scripts
+exit $bad

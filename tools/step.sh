@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# step.sh TITLE COMMAND…: runs the command between a title and a line saying how it went and how long it took.
+set -uo pipefail
+title=$1
+shift
+started=$(date +%s)
+echo "=== $title"
+"$@"
+status=$?
+[ $status = 0 ] && outcome=ok || outcome="FAILED (exit status $status)"
+echo "--- $title: $outcome, $(($(date +%s) - started)) s"
+exit $status
