@@ -3,6 +3,7 @@ package jwks
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.notFound(w, r)
 		return
 	}
-	if query := r.URL.Query(); query.Has("kid") {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // perhaps a kid: who asks for one key is not to get all
+		h.notFound(w, r)
+		return
+	}
+	if query.Has("kid") {
 		h.serveOne(w, r, set, query["kid"])
 		return
 	}
@@ -158,16 +164,16 @@ func matches(headers []string, tags ...string) bool {
 func acceptsGzip(headers []string) bool {
 	for _, header := range headers {
 		for coding := range strings.SplitSeq(header, ",") {
-			name, params, _ := strings.Cut(coding, ";")
+			name, params, weighted := strings.Cut(coding, ";")
 			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
 				continue
 			}
-			weight, ok := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(params), " ", ""), "q=")
-			if !ok {
+			if !weighted {
 				return true
 			}
+			weight, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "q=")
 			q, err := strconv.ParseFloat(weight, 64)
-			return err == nil && q > 0
+			return ok && err == nil && q > 0
 		}
 	}
 	return false

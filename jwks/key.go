@@ -4,6 +4,7 @@
 package jwks
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -11,6 +12,8 @@ import (
 	"fmt"
 	"math/big"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
@@ -82,6 +85,9 @@ func FromPublicKey(pub *rsa.PublicKey) (Key, error) {
 // ParseKey reads one JWK (RFC 7517 section 4). A private or symmetric key is
 // refused, and so is a kid that is not the thumbprint; errors wrap ErrKey.
 func ParseKey(data []byte) (Key, error) {
+	if !jsontext.Value(data).IsValid() { // jwx skips what follows, and the first of two members
+		return Key{}, fmt.Errorf("%w: not one JSON value without duplicate members", ErrKey)
+	}
 	parsed, err := jwk.ParseKey(data)
 	if err != nil {
 		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
@@ -90,16 +96,18 @@ func ParseKey(data []byte) (Key, error) {
 }
 
 // ParseSet reads a JWK set (RFC 7517 section 5) whole into memory. A set that
-// holds anything but keys of Burnkey's is refused; errors wrap ErrKey.
+// holds anything but keys of Burnkey's is refused, and so is what is no set:
+// taken for an empty one, it would revoke every key. Errors wrap ErrKey.
 func ParseSet(data []byte) ([]Key, error) {
-	set, err := jwk.Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	var set struct {
+		Keys []jsontext.Value `json:"keys"`
 	}
-	keys := make([]Key, 0, set.Len())
-	for i := range set.Len() {
-		parsed, _ := set.Key(i)
-		key, err := fromJWK(parsed)
+	if err := json.Unmarshal(data, &set); err != nil || set.Keys == nil {
+		return nil, fmt.Errorf("%w: not a JWK set", ErrKey)
+	}
+	keys := make([]Key, 0, len(set.Keys))
+	for i, jwk := range set.Keys {
+		key, err := ParseKey(jwk)
 		if err != nil {
 			return nil, fmt.Errorf("key %d of the set: %w", i, err)
 		}
@@ -119,7 +127,7 @@ func fromJWK(parsed jwk.Key) (Key, error) {
 	if use := pub.KeyUsage(); use != "" && use != "sig" {
 		return Key{}, fmt.Errorf("%w: use is not sig", ErrKey)
 	}
-	if new(big.Int).SetBytes(pub.E()).Cmp(big.NewInt(Exponent)) != 0 {
+	if !bytes.Equal(pub.E(), []byte{1, 0, 1}) { // also no leading zeros (RFC 7518 section 6.3.1.2)
 		return Key{}, fmt.Errorf("%w: e is not %d", ErrKey, Exponent)
 	}
 	key, err := FromModulus(pub.N())

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -30,7 +31,8 @@ var (
 // MaxTokenLen is the longest text that is looked at as a token, in bytes.
 const MaxTokenLen = 16 << 10
 
-// TokenPrefix begins every token of Burnkey's and no token without a kid.
+// TokenPrefix begins every token of Burnkey's and none whose header names no kid,
+// but also some whose kid is empty: a filter in front of Envoy must look further.
 const TokenPrefix = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
 
 // Token is a token's text. It shows itself in no log and no error: print it
@@ -43,15 +45,15 @@ func (t Token) Reveal() string { return string(t) }
 // String hides the text.
 func (t Token) String() string { return "[token]" }
 
-// GoString hides the text.
-func (t Token) GoString() string { return "[token]" }
+// Format hides the text under every verb, also those that do not fit a string.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // LogValue hides the text.
 func (t Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 
-// MarshalJSON hides the text: only the answer that issues may carry it, and
-// does so on purpose.
-func (t Token) MarshalJSON() ([]byte, error) { return []byte(`"[token]"`), nil }
+// MarshalText hides the text from JSON, YAML and XML: only the answer that issues
+// may carry it, and does so on purpose.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // Claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order
 // in which they are signed.
@@ -163,26 +165,40 @@ func (p *Parsed) Check(key Key) error {
 }
 
 // Claims reads the payload: one JSON object, no member twice, iss, sub, aud and
-// jti present, every claim of its own type. Errors wrap ErrClaims.
+// jti present, every claim of its own type, no nbf. Errors wrap ErrClaims.
 func (p *Parsed) Claims() (*Claims, error) {
-	c := &Claims{Expiry: noExpiry}
-	if err := json.Unmarshal(p.Payload, c); err != nil {
+	var payload struct {
+		Claims
+		Expiry    jsontext.Value `json:"exp"` // nil if absent, which null is not
+		NotBefore jsontext.Value `json:"nbf"` // never Burnkey's; not to be ignored either
+	}
+	if err := json.Unmarshal(p.Payload, &payload, noNull); err != nil {
 		return nil, fmt.Errorf("%w: the payload does not read", ErrClaims)
 	}
+	c := &payload.Claims
 	if c.Issuer == "" || c.Subject == "" || c.ID == "" || len(c.Audience) == 0 {
 		return nil, fmt.Errorf("%w: iss, sub, aud or jti is missing", ErrClaims)
 	}
-	switch {
-	case c.Expiry == noExpiry:
-		c.Expiry = 0
-	case c.Expiry <= 0:
+	if payload.NotBefore != nil {
+		return nil, fmt.Errorf("%w: nbf", ErrClaims)
+	}
+	if exp := payload.Expiry; exp != nil && (json.Unmarshal(exp, &c.Expiry) != nil || c.Expiry <= 0) {
 		return nil, fmt.Errorf("%w: exp is not a time", ErrClaims)
 	}
 	return c, nil
 }
 
-// noExpiry tells an absent exp from any that a token could name.
-const noExpiry = -1 << 63
+// noNull refuses null where the library reads it as "" or 0.
+var noNull = json.WithUnmarshalers(json.JoinUnmarshalers(refuseNull[string](), refuseNull[int64]()))
+
+func refuseNull[T any]() *json.Unmarshalers {
+	return json.UnmarshalFromFunc(func(in *jsontext.Decoder, _ *T) error {
+		if in.PeekKind() == 'n' {
+			return ErrClaims
+		}
+		return errors.ErrUnsupported // as without this function
+	})
+}
 
 // Verifier decides on tokens of one workspace. Its fields are not to be changed
 // once it is in use; it is safe for concurrent use if Keys and Now are.

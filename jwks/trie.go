@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sort"
 	"sync"
-	"sync/atomic"
 )
 
 // The set is kept as it is served: JWKs of one fixed length, in the order of
@@ -16,7 +15,7 @@ import (
 // before, which its readers go on reading.
 const (
 	entryLen = jwkLen + 1 // a JWK and the comma behind it
-	leafMax  = 128        // keys; fuller leaves are split
+	leafMax  = 64         // keys; fuller leaves are split
 	fanBits  = 2
 	fan      = 1 << fanBits
 )
@@ -26,7 +25,8 @@ type node struct {
 	kids  *[fan]*node // nil in a leaf
 	// body of a leaf: count entries. Never written once the node is in a Set.
 	body     []byte
-	deflated atomic.Pointer[[]byte]
+	once     sync.Once
+	deflated []byte
 }
 
 var emptyLeaf = &node{}
@@ -156,8 +156,8 @@ func (n *node) split(depth int) *[fan]*node {
 }
 
 // remove returns a copy of n without the key; ErrNotPublished where it is not.
-// Branches that have become small fold into a leaf, so that the form of a set
-// that shrinks does not depend on what it once was.
+// What fits into a leaf folds into one, so that the form of a trie depends on its
+// keys alone and not on what it once held: gzip shows where the leaves end.
 func (n *node) remove(kid *KID, depth int) (*node, error) {
 	if n.kids == nil {
 		at, found := n.search(kid)
@@ -176,7 +176,7 @@ func (n *node) remove(kid *KID, depth int) (*node, error) {
 	}
 	kids := *n.kids
 	kids[i] = child
-	if n.count-1 > leafMax/2 {
+	if n.count-1 > leafMax {
 		return &node{count: n.count - 1, kids: &kids}, nil
 	}
 	folded := &node{count: n.count - 1}
@@ -223,10 +223,6 @@ func deflate(b []byte) []byte {
 
 // gzipped returns the leaf's body deflated, which is done once for its life.
 func (n *node) gzipped() []byte {
-	if p := n.deflated.Load(); p != nil {
-		return *p
-	}
-	b := deflate(n.body)
-	n.deflated.Store(&b)
-	return b
+	n.once.Do(func() { n.deflated = deflate(n.body) })
+	return n.deflated
 }
