@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"runtime"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type Options struct {
 // use.
 type Minter struct {
 	options Options
+	binary  string // self, but for tests
 	queue   *queue
 	metrics metrics
 	// typical is the recent duration of one minting in nanoseconds.
@@ -69,7 +71,7 @@ func New(o Options) (*Minter, error) {
 	if err := sealDescriptors(); err != nil {
 		return nil, fmt.Errorf("keep descriptors from minting processes: %w", err)
 	}
-	m := &Minter{options: o, queue: newQueue(o.Workers, o.Queue)}
+	m := &Minter{options: o, binary: self, queue: newQueue(o.Workers, o.Queue)}
 	m.typical.Store(int64(100 * time.Millisecond))
 	m.metrics = newMetrics(o.Metrics, m.queue.length)
 	return m, nil
@@ -94,6 +96,9 @@ func (m *Minter) Mint(ctx context.Context, workspace string, claims func() ([]by
 		var err error
 		if payload, err = claims(); err != nil {
 			return Minted{}, err
+		}
+		if len(payload) == 0 { // which would ask for a tombstone
+			return Minted{}, fmt.Errorf("%w: there are no claims", ErrFailed)
 		}
 	}
 	m.metrics.running.Inc()
@@ -127,19 +132,27 @@ func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	output := &bounded{left: maxMessage}
-	cmd := exec.CommandContext(deadline, self, Subcommand)
-	cmd.Env = []string{} // nil would mean ours
-	cmd.Dir = "/"
-	cmd.Stdin, cmd.Stdout = bytes.NewReader(input), output
-	cmd.WaitDelay = time.Second
-	confine(cmd)
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
+	if err := m.command(deadline, bytes.NewReader(input), output).Run(); err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return Minted{}, ctx.Err()
+		case deadline.Err() != nil: // ours, not to be taken for the caller's
+			return Minted{}, fmt.Errorf("%w: it took longer than %s", ErrFailed, m.options.Deadline)
 		}
 		return Minted{}, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return check(output.buf.Bytes(), payload)
+}
+
+// command is a minting process to be: it ends with the context at the latest.
+func (m *Minter) command(ctx context.Context, in io.Reader, out io.Writer) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, m.binary, Subcommand)
+	cmd.Env = []string{} // nil would mean ours
+	cmd.Dir = "/"
+	cmd.Stdin, cmd.Stdout = in, out
+	cmd.WaitDelay = time.Second
+	confine(cmd)
+	return cmd
 }
 
 // check takes nothing on trust: the key must be of our shape, and the token

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -49,6 +50,8 @@ func IsProcess(args []string) bool { return len(args) == 2 && args[1] == Subcomm
 // standard input, writes the answer to standard output and returns the exit
 // status. It says nothing else anywhere: a message could carry a secret.
 func Process() int {
+	// Some of what harden does holds for this thread alone: no other must make the key.
+	runtime.LockOSThread()
 	// Short and small: collecting garbage would only spread copies.
 	debug.SetGCPercent(-1)
 	if err := harden(); err != nil {
