@@ -1,0 +1,122 @@
+// Package authz decides what may happen: who may manage which workspace, what a
+// key may say, when it is issued and revoked, and what is published. It knows
+// neither HTTP nor SQL.
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Errors of a Service, for errors.Is; what is wrong with input is an InputError
+// and an idempotency key that was used is a *store.IdempotencyError.
+var (
+	ErrNotFound        = store.ErrNotFound
+	ErrExists          = store.ErrExists
+	ErrBusy            = mint.ErrBusy
+	ErrUnauthenticated = errors.New("no valid management key")
+	ErrForbidden       = errors.New("the management key does not permit this")
+)
+
+// FieldError says what is wrong with one field of the input. Detail never
+// repeats the value.
+type FieldError struct{ Field, Detail string }
+
+// InputError lists all that is wrong with the input; nothing was changed.
+type InputError []FieldError
+
+func (e InputError) Error() string {
+	texts := make([]string, len(e))
+	for i, f := range e {
+		texts[i] = f.Field + ": " + f.Detail
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (e *InputError) addf(field, format string, args ...any) {
+	*e = append(*e, FieldError{field, fmt.Sprintf(format, args...)})
+}
+
+// err returns e as an error, or nil where nothing is wrong.
+func (e InputError) err() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
+}
+
+// Minter makes keys; *mint.Minter does.
+type Minter interface {
+	Mint(ctx context.Context, workspace string, claims func() ([]byte, error)) (mint.Minted, error)
+	RetryAfter() time.Duration
+}
+
+// Options of a Service. Store, Minter, Publisher and PublicURL are required.
+type Options struct {
+	Store     store.Store
+	Minter    Minter
+	Publisher *Publisher
+	// PublicURL is where clients reach the server: what every iss begins with.
+	PublicURL string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// NewID makes key ids; nil means UUIDv7.
+	NewID func() (uuid.UUID, error)
+}
+
+// Service is the domain: workspaces, keys, and who may manage them. It is safe
+// for concurrent use.
+type Service struct {
+	store     store.Store
+	minter    Minter
+	publisher *Publisher
+	publicURL string
+	now       func() time.Time
+	newID     func() (uuid.UUID, error)
+}
+
+// New makes a Service.
+func New(o Options) *Service {
+	s := &Service{
+		store: o.Store, minter: o.Minter, publisher: o.Publisher,
+		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.newID == nil {
+		s.newID = uuid.NewV7
+	}
+	return s
+}
+
+// issuerPath is what stands between the public URL and the workspace in iss.
+const issuerPath = "/v1/auth/oauth/"
+
+// Issuer returns the iss of a workspace's tokens, under which its public calls
+// are found.
+func (s *Service) Issuer(workspace string) string { return s.publicURL + issuerPath + workspace }
+
+// Now returns the service's time in UTC, to the microsecond as it is kept.
+func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// RetryAfter is when to come again after ErrBusy, a second or more.
+func (s *Service) RetryAfter() time.Duration { return s.minter.RetryAfter() }
+
+// settleTimeout bounds what must be finished once a key is made or a change
+// decided, even if the client that asked has gone.
+const settleTimeout = 15 * time.Second
+
+// settle gives a context that the client's going away does not cancel, for
+// writes: half of them is no state to leave behind.
+func settle(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+}

@@ -1,0 +1,156 @@
+package authz
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// Limits of the contract.
+const (
+	MaxText           = 255       // characters of an owner, a name, an audience
+	MaxClaims         = 4 << 10   // bytes of JSON without white space
+	MaxMetadata       = 16 << 10  // likewise
+	MaxScopes         = 64        // of one key
+	MaxScope          = 128       // characters of one
+	MaxAudiences      = 16        // of a workspace or key
+	MaxExpiresIn      = 315360000 // seconds: 10 years
+	DefaultExpiresIn  = 7776000   // seconds: 90 days
+	MaxIdempotencyKey = 255       // characters
+
+	// MaxPayload bounds all claims of a token together, in bytes of JSON: what
+	// jwks.MaxTokenLen leaves beside the header and the signature.
+	MaxPayload = (jwks.MaxTokenLen - 512) / 4 * 3
+)
+
+// WorkspaceIDPattern is what a workspace's id looks like.
+const WorkspaceIDPattern = `^[a-z0-9][a-z0-9-]{0,62}$`
+
+var workspaceID = regexp.MustCompile(WorkspaceIDPattern)
+
+// CheckWorkspaceID returns an InputError on field where id is no workspace's id.
+func CheckWorkspaceID(field, id string) error {
+	var bad InputError
+	bad.workspaceID(field, id)
+	return bad.err()
+}
+
+func (e *InputError) workspaceID(field, id string) {
+	if !workspaceID.MatchString(id) {
+		e.addf(field, "must be 1 to 63 characters of a-z, 0-9 and -, not beginning with -")
+	}
+}
+
+func (e *InputError) text(field, value string, least int) {
+	switch n := utf8.RuneCountInString(value); {
+	case !utf8.ValidString(value):
+		e.addf(field, "must be UTF-8")
+	case n < least:
+		e.addf(field, "must not be empty")
+	case n > MaxText:
+		e.addf(field, "must be at most %d characters", MaxText)
+	default:
+		for _, r := range value {
+			if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) {
+				e.addf(field, "must not contain control characters or line ends")
+				return
+			}
+		}
+	}
+}
+
+func (e *InputError) list(field string, values []string, most int, check func(value string)) {
+	if len(values) > most {
+		e.addf(field, "must be at most %d", most)
+		return
+	}
+	seen := make(map[string]bool, len(values))
+	for _, value := range values {
+		if seen[value] {
+			e.addf(field, "must not name the same one twice")
+			return
+		}
+		seen[value] = true
+		before := len(*e)
+		if check(value); len(*e) > before {
+			return
+		}
+	}
+}
+
+func (e *InputError) audiences(field string, values []string) {
+	e.list(field, values, MaxAudiences, func(value string) { e.text(field, value, 1) })
+}
+
+// scopes are scope-tokens: RFC 6749 section 3.3.
+func (e *InputError) scopes(field string, values []string) {
+	e.list(field, values, MaxScopes, func(value string) {
+		if value == "" || len(value) > MaxScope {
+			e.addf(field, "each must be 1 to %d characters", MaxScope)
+			return
+		}
+		for _, c := range []byte(value) {
+			if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+				e.addf(field, `each must be of visible ASCII characters without space, " and \`)
+				return
+			}
+		}
+	})
+}
+
+// object returns a JSON object without white space, members in their order, and
+// {} for none.
+func (e *InputError) object(field string, value []byte, most int) jsontext.Value {
+	if len(value) == 0 {
+		return jsontext.Value("{}")
+	}
+	v := jsontext.Value(value).Clone()
+	if err := v.Compact(); err != nil || v.Kind() != '{' || !v.IsValid() {
+		e.addf(field, "must be a JSON object with no member twice")
+		return nil
+	}
+	if len(v) > most {
+		e.addf(field, "must be at most %d bytes", most)
+		return nil
+	}
+	return v
+}
+
+func (e *InputError) claims(value []byte) jsontext.Value {
+	v := e.object("claims", value, MaxClaims)
+	if v == nil {
+		return nil
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(v, &members); err != nil {
+		e.addf("claims", "must be a JSON object with no member twice")
+		return nil
+	}
+	for name := range members {
+		// Many JSON libraries ignore the case of members, and take the last: ours
+		// must not be overruled by theirs.
+		if jwks.Reserved(strings.ToLower(strings.ToUpper(name))) {
+			e.addf("claims."+name, "is a reserved claim")
+		}
+	}
+	return v
+}
+
+func (e *InputError) idempotencyKey(value string) {
+	if len(value) > MaxIdempotencyKey {
+		e.addf("Idempotency-Key", "must be at most %d characters", MaxIdempotencyKey)
+		return
+	}
+	for _, c := range []byte(value) {
+		if c < ' ' || c > '~' {
+			e.addf("Idempotency-Key", "must be of printable ASCII characters")
+			return
+		}
+	}
+}

@@ -1,0 +1,294 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// IssueRequest asks for a key. Only Owner is required.
+type IssueRequest struct {
+	Owner string
+	Name  string
+	// Scopes are signed in this order.
+	Scopes []string
+	// Audience is among the workspace's, and all of those where empty.
+	Audience []string
+	// ExpiresIn is in seconds, and DefaultExpiresIn where nil.
+	ExpiresIn    *int64
+	NeverExpires bool
+	Claims       []byte // a JSON object of further claims, or nil
+	Metadata     []byte // a JSON object that is kept and not signed, or nil
+	// IdempotencyKey lets a request be repeated without issuing twice.
+	IdempotencyKey string
+}
+
+// KeyPatch changes what is not nil. What is signed can't be changed.
+type KeyPatch struct {
+	Name     *string
+	Metadata []byte
+}
+
+// Issued is a new key with its token, which is kept nowhere.
+type Issued struct {
+	store.Key
+	Token jwks.Token
+}
+
+// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy,
+// *store.IdempotencyError.
+func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (Issued, error) {
+	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
+}
+
+// issue is Issue with a last look at the token before the key comes to be.
+func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, last func(jwks.Token) error) (Issued, error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return Issued{}, err
+	}
+	draft, err := newDraft(&w, r)
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := s.refuseLong(draft); err != nil {
+		return Issued{}, err
+	}
+	if err := s.refuseRepeat(ctx, workspace, r.IdempotencyKey); err != nil {
+		return Issued{}, err
+	}
+	minted, err := s.minter.Mint(ctx, workspace, func() ([]byte, error) { return s.sign(draft) })
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := last(minted.Token); err != nil {
+		return Issued{}, err
+	}
+	return s.keep(ctx, draft.key, minted)
+}
+
+// draft is a key that has not been made yet.
+type draft struct {
+	key       store.Key
+	expiresIn int64 // seconds; 0: never
+}
+
+// newDraft holds a request against the limits and the workspace's policy.
+func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
+	var bad InputError
+	bad.text("owner", r.Owner, 1)
+	bad.text("name", r.Name, 0)
+	bad.scopes("scopes", r.Scopes)
+	bad.audiences("audience", r.Audience)
+	bad.idempotencyKey(r.IdempotencyKey)
+	d := &draft{key: store.Key{
+		Workspace: w.ID, Owner: r.Owner, Name: r.Name, IdempotencyKey: r.IdempotencyKey,
+		Scopes: slices.Clone(r.Scopes), Audience: slices.Clone(r.Audience),
+		Claims:   []byte(bad.claims(r.Claims)),
+		Metadata: []byte(bad.object("metadata", r.Metadata, MaxMetadata)),
+	}}
+	for _, aud := range r.Audience {
+		if !slices.Contains(w.Audiences, aud) {
+			bad.addf("audience", "must be among the workspace's audiences")
+			break
+		}
+	}
+	if len(r.Audience) == 0 {
+		d.key.Audience = slices.Clone(w.Audiences)
+	}
+	d.expiresIn = bad.expiry(w, r)
+	if w.ID == Home {
+		bad.tie(d.key.Claims)
+	}
+	return d, bad.err()
+}
+
+func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {
+	switch {
+	case r.NeverExpires && r.ExpiresIn != nil:
+		e.addf("expires_in", "must be absent where never_expires is true")
+	case r.NeverExpires && !w.AllowNeverExpires:
+		e.addf("never_expires", "is not allowed in this workspace")
+	case r.NeverExpires:
+		return 0
+	case r.ExpiresIn == nil:
+		return DefaultExpiresIn
+	case *r.ExpiresIn < 1 || *r.ExpiresIn > MaxExpiresIn:
+		e.addf("expires_in", "must be 1 to %d seconds", MaxExpiresIn)
+	default:
+		return *r.ExpiresIn
+	}
+	return 0
+}
+
+// refuseLong refuses claims that are each within its limit and together too
+// long for a token.
+func (s *Service) refuseLong(d *draft) error {
+	var bad InputError
+	payload, err := s.sign(d)
+	if len(payload) > MaxPayload {
+		bad.addf("claims", "must with owner, scopes and audience be at most %d bytes", MaxPayload)
+		return bad
+	}
+	return err
+}
+
+// refuseRepeat spares the making of a key that the store would refuse.
+func (s *Service) refuseRepeat(ctx context.Context, workspace, idempotencyKey string) error {
+	if idempotencyKey == "" {
+		return nil
+	}
+	key, err := s.store.KeyByIdempotencyKey(ctx, workspace, idempotencyKey)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &store.IdempotencyError{ID: key.ID}
+}
+
+// sign gives the draft its id and times and returns the payload of its token.
+func (s *Service) sign(d *draft) ([]byte, error) {
+	id, err := s.newID()
+	if err != nil {
+		return nil, err
+	}
+	d.key.ID = id
+	d.key.CreatedAt = s.Now()
+	d.key.UpdatedAt = d.key.CreatedAt
+	claims := jwks.Claims{
+		Issuer: s.Issuer(d.key.Workspace), Subject: d.key.Owner, Audience: d.key.Audience,
+		ID: id.String(), IssuedAt: d.key.CreatedAt.Unix(),
+		Scope: strings.Join(d.key.Scopes, " "), Extra: []byte(d.key.Claims),
+	}
+	if d.expiresIn > 0 {
+		claims.Expiry = claims.IssuedAt + d.expiresIn
+		d.key.ExpiresAt = claims.ExpiresAt()
+	}
+	return json.Marshal(&claims)
+}
+
+// keep stores and publishes a key that was made.
+func (s *Service) keep(ctx context.Context, key store.Key, minted mint.Minted) (Issued, error) {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	key, err := s.store.Issue(ctx, key, minted.Key)
+	if err != nil {
+		return Issued{}, err
+	}
+	// The key is durable, and its token would be lost with an error: where
+	// publishing it here has to wait, Follow catches up.
+	s.publisher.apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}})
+	return Issued{Key: key, Token: minted.Token}, nil
+}
+
+// Key returns a key's record. Errors: ErrNotFound.
+func (s *Service) Key(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
+	return s.store.Key(ctx, workspace, id)
+}
+
+// Keys lists the records of a workspace, the newest first. Errors: InputError,
+// ErrNotFound.
+func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, error) {
+	switch f.Status {
+	case "", store.Active, store.Revoked, store.Expired:
+	default:
+		return nil, InputError{{"status", "must be active, revoked or expired"}}
+	}
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		return nil, err
+	}
+	f.Now = s.Now()
+	return s.store.Keys(ctx, workspace, f)
+}
+
+// UpdateKey changes what of a key is not signed. Errors: InputError, ErrNotFound.
+func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, p KeyPatch) (store.Key, error) {
+	var bad InputError
+	if p.Name != nil {
+		bad.text("name", *p.Name, 0)
+	}
+	metadata := bad.object("metadata", p.Metadata, MaxMetadata)
+	if err := bad.err(); err != nil {
+		return store.Key{}, err
+	}
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	return s.store.UpdateKey(ctx, workspace, id, func(k *store.Key) error {
+		if p.Name != nil {
+			k.Name = *p.Name
+		}
+		if p.Metadata != nil {
+			k.Metadata = []byte(metadata)
+		}
+		k.UpdatedAt = s.Now()
+		return nil
+	})
+}
+
+// Revoke deletes a key's JWK: when it returns, this server's set is without it.
+// A key that was revoked before stays as it is. Errors: ErrNotFound.
+func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	key, err := s.store.Revoke(ctx, workspace, id, s.Now())
+	if err != nil {
+		return store.Key{}, err
+	}
+	s.publisher.apply(ctx, workspace, jwks.Change{Version: key.RevokedVersion, Remove: []jwks.KID{key.KID}})
+	return key, s.publisher.Reach(ctx, workspace, key.RevokedVersion)
+}
+
+// RevokeToken revokes the key of a token by possession (RFC 7009). A token that
+// no published key signed is of no effect and no error.
+func (s *Service) RevokeToken(ctx context.Context, workspace, token string) error {
+	claims, err := s.authentic(workspace, token)
+	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
+		// Another server may have issued it a moment ago: only the store can say
+		// that there is nothing to revoke.
+		if err := s.catchUp(ctx, workspace); err != nil {
+			return err
+		}
+		claims, err = s.authentic(workspace, token)
+	}
+	if err != nil {
+		return nil //nolint:nilerr // RFC 7009 section 2.2: an invalid token is no error
+	}
+	id, err := uuid.Parse(claims.ID)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	if _, err := s.Revoke(ctx, workspace, id); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// authentic returns the claims of a token that a key in the set published here
+// signed. Errors: ErrNotFound, the Verifier's.
+func (s *Service) authentic(workspace, token string) (*jwks.Claims, error) {
+	set, ok := s.publisher.Set(workspace)
+	if !ok {
+		return nil, ErrNotFound
+	}
+	verifier := jwks.Verifier{Keys: set.Lookup}
+	return verifier.Authentic(token)
+}
+
+// catchUp publishes what the store has of a workspace. Errors: ErrNotFound.
+func (s *Service) catchUp(ctx context.Context, workspace string) error {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return err
+	}
+	return s.publisher.Reach(ctx, workspace, w.Version)
+}

@@ -1,0 +1,152 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Scopes of management keys.
+const (
+	ScopeAdmin           = "admin" // everything
+	ScopeKeysRead        = "keys:read"
+	ScopeKeysWrite       = "keys:write"
+	ScopeWorkspacesRead  = "workspaces:read"
+	ScopeWorkspacesWrite = "workspaces:write"
+)
+
+// TieClaim is the claim by which a management key is tied to one workspace.
+const TieClaim = "workspace"
+
+// Principal is who makes a management call: the holder of a key of Home's.
+type Principal struct {
+	KeyID string
+	Owner string
+	// Workspace to which the key is tied, or empty.
+	Workspace string
+	scopes    []string
+}
+
+// Authenticate returns the holder of a management key. Any fault of the token is
+// ErrUnauthenticated.
+func (s *Service) Authenticate(token string) (*Principal, error) {
+	set, ok := s.publisher.Set(Home)
+	if !ok {
+		return nil, ErrUnauthenticated
+	}
+	verifier := jwks.Verifier{
+		Keys: set.Lookup,
+		// The rest of iss is the public URL at the time of issue: when the server
+		// moves to another, that must not lock its operators out.
+		Issuer: func(iss string) bool { return strings.HasSuffix(iss, issuerPath+Home) },
+		Now:    s.now,
+	}
+	claims, err := verifier.Verify(token)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
+	tie, err := tieOf(claims.Extra)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
+	return &Principal{KeyID: claims.ID, Owner: claims.Subject, Workspace: tie, scopes: claims.Scopes()}, nil
+}
+
+// tieOf returns the workspace that the claims tie a key to, or none. What can't
+// be read as either is an error: it must not widen what the key may do.
+func tieOf(extra []byte) (string, error) {
+	if len(extra) == 0 {
+		return "", nil
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(extra, &members); err != nil {
+		return "", err
+	}
+	value, named := members[TieClaim]
+	if !named {
+		return "", nil
+	}
+	var workspace string // null leaves it empty, which is no id
+	if err := json.Unmarshal(value, &workspace); err != nil {
+		return "", fmt.Errorf("the claim %s is not a string", TieClaim)
+	}
+	return workspace, CheckWorkspaceID("claims."+TieClaim, workspace)
+}
+
+// tie refuses to sign a management key that Authenticate would refuse.
+func (e *InputError) tie(claims []byte) {
+	if _, err := tieOf(claims); err != nil {
+		e.addf("claims."+TieClaim, "must be the id of a workspace")
+	}
+}
+
+// May returns nil if the principal has one of the scopes in a workspace, else
+// ErrForbidden. The empty workspace stands for all of them. Home, whose keys are
+// the management keys, takes an untied admin: anything less could make itself
+// more.
+func (p *Principal) May(workspace string, scopes ...string) error {
+	admin := slices.Contains(p.scopes, ScopeAdmin)
+	has := admin || slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(p.scopes, s) })
+	switch {
+	case !has:
+		return fmt.Errorf("%w: it needs the scope %s", ErrForbidden, strings.Join(withAdmin(scopes), " or "))
+	case p.Workspace != "" && workspace != p.Workspace:
+		return fmt.Errorf("%w: it is tied to another workspace", ErrForbidden)
+	case workspace == Home && (!admin || p.Workspace != ""):
+		return fmt.Errorf("%w: the workspace %s takes the scope %s, untied", ErrForbidden, Home, ScopeAdmin)
+	}
+	return nil
+}
+
+// withAdmin returns scopes and admin, each once.
+func withAdmin(scopes []string) []string {
+	isAdmin := func(scope string) bool { return scope == ScopeAdmin }
+	return append(slices.DeleteFunc(slices.Clone(scopes), isAdmin), ScopeAdmin)
+}
+
+// AdminRequest is the management key that Bootstrap and the operator's own
+// command issue.
+func AdminRequest() IssueRequest {
+	return IssueRequest{Owner: "admin", Name: "admin", Scopes: []string{ScopeAdmin}, NeverExpires: true}
+}
+
+// Bootstrap gives an empty database its Home workspace and the first admin key,
+// whose token it hands to keep before the key comes to be: an error of keep, or
+// a crash, leaves a database that the next start bootstraps again. It reports
+// whether there was anything to do.
+func (s *Service) Bootstrap(ctx context.Context, keep func(jwks.Token) error) (bool, error) {
+	if err := s.ensureHome(ctx); err != nil {
+		return false, err
+	}
+	keys, err := s.store.Keys(ctx, Home, store.Filter{Limit: 1})
+	if err != nil || len(keys) > 0 {
+		return false, err
+	}
+	_, err = s.issue(ctx, Home, AdminRequest(), keep)
+	return err == nil, err
+}
+
+func (s *Service) ensureHome(ctx context.Context) error {
+	_, err := s.CreateWorkspace(ctx, WorkspaceRequest{ID: Home, Name: "Burnkey", AllowNeverExpires: true})
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	return err
+}
+
+// IssueManagement issues a key of Home's, creating Home where the database is
+// empty: for the operator, who has the database itself. Errors are Issue's.
+func (s *Service) IssueManagement(ctx context.Context, r IssueRequest) (Issued, error) {
+	if err := s.ensureHome(ctx); err != nil {
+		return Issued{}, err
+	}
+	return s.Issue(ctx, Home, r)
+}

@@ -1,0 +1,233 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Publisher keeps every workspace's published set in memory, at the version of
+// the store: its own server's changes at once, others' as Follow finds them. A
+// set that can't be brought up to date is served as it is. It is safe for
+// concurrent use, and its readers never wait for a database.
+type Publisher struct {
+	store store.Store
+
+	mu   sync.RWMutex
+	sets map[string]*published
+
+	// checked is when the store's versions were last all reached.
+	checked  time.Time
+	failures prometheus.Counter
+}
+
+type published struct {
+	// behind is filled while the set is read up from the store; a mutex could
+	// not be waited for with a context.
+	behind chan struct{}
+	index  *jwks.Index
+}
+
+// changesAtOnce bounds one read of the change log.
+const changesAtOnce = 500
+
+// NewPublisher makes a Publisher that has nothing until Load. Metrics may be nil.
+func NewPublisher(s store.Store, metrics prometheus.Registerer) *Publisher {
+	p := &Publisher{store: s, sets: make(map[string]*published)}
+	p.failures = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "burnkey_publish_failures_total",
+		Help: "Failed attempts to bring the published sets up to date; the last good ones stay in use.",
+	})
+	if metrics != nil {
+		metrics.MustRegister(p.failures, p)
+	}
+	return p
+}
+
+var (
+	descWorkspaces = prometheus.NewDesc("burnkey_workspaces", "Workspaces whose sets are published.", nil, nil)
+	descKeys       = prometheus.NewDesc("burnkey_published_keys", "Published keys, tombstones included.", nil, nil)
+	descAge        = prometheus.NewDesc("burnkey_publish_age_seconds", "Time since the published sets were last seen to be up to date.", nil, nil)
+)
+
+// Describe is prometheus.Collector's.
+func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
+	ch <- descWorkspaces
+	ch <- descKeys
+	ch <- descAge
+}
+
+// Collect is prometheus.Collector's.
+func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	keys := 0
+	for _, pub := range p.sets {
+		keys += pub.index.Set().Len()
+	}
+	ch <- prometheus.MustNewConstMetric(descWorkspaces, prometheus.GaugeValue, float64(len(p.sets)))
+	ch <- prometheus.MustNewConstMetric(descKeys, prometheus.GaugeValue, float64(keys))
+	if !p.checked.IsZero() {
+		ch <- prometheus.MustNewConstMetric(descAge, prometheus.GaugeValue, time.Since(p.checked).Seconds())
+	}
+}
+
+// Set returns what a workspace publishes now; false if there is no workspace.
+func (p *Publisher) Set(workspace string) (*jwks.Set, bool) {
+	pub := p.published(workspace)
+	if pub == nil {
+		return nil, false
+	}
+	return pub.index.Set(), true
+}
+
+func (p *Publisher) published(workspace string) *published {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.sets[workspace]
+}
+
+// Load reads what the store has and this Publisher has not.
+func (p *Publisher) Load(ctx context.Context) error {
+	start := time.Now()
+	behind := make(map[string]uint64)
+	err := p.store.Versions(ctx, func(workspace string, version uint64) error {
+		if set, ok := p.Set(workspace); !ok || set.Version() < version {
+			behind[workspace] = version
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for workspace, version := range behind {
+		// One tenant's damaged set must not hold up the others' revocations.
+		if err := p.Reach(ctx, workspace, version); err != nil {
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	p.mu.Lock()
+	p.checked = start
+	p.mu.Unlock()
+	return nil
+}
+
+// Follow calls Load at intervals until the context ends, for the changes that
+// other processes make. Failures are logged and tried again.
+func (p *Publisher) Follow(ctx context.Context, every time.Duration, log *slog.Logger) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := p.Load(ctx); err != nil && ctx.Err() == nil {
+				p.failures.Inc()
+				log.Error("the published sets were not brought up to date", "error", err)
+			}
+		}
+	}
+}
+
+// apply publishes a change that was just committed. Where an earlier one is
+// still to come, it reads up to this one; where that fails, Follow will.
+func (p *Publisher) apply(ctx context.Context, workspace string, c jwks.Change) {
+	pub := p.published(workspace)
+	if pub != nil && pub.index.Apply(c) == nil {
+		return
+	}
+	if err := p.Reach(ctx, workspace, c.Version); err != nil {
+		p.failures.Inc()
+	}
+}
+
+// Reach returns nil once the set that is published has at least this version.
+// Its errors are the store's, the context's, and that of a store which does not
+// show this version; the set then stays a good one.
+func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64) error {
+	pub := p.published(workspace)
+	if pub == nil {
+		return p.read(ctx, workspace, version)
+	}
+	if pub.index.Set().Version() >= version {
+		return nil
+	}
+	select {
+	case pub.behind <- struct{}{}:
+		defer func() { <-pub.behind }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for pub.index.Set().Version() < version {
+		err := p.readChanges(ctx, workspace, pub.index)
+		switch {
+		case errors.Is(err, errDiverged):
+			return p.read(ctx, workspace, version)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// errDiverged: the log does not lead from the set that is published to the
+// store's, so the set is read anew.
+var errDiverged = errors.New("the change log does not fit the published set")
+
+func (p *Publisher) readChanges(ctx context.Context, workspace string, index *jwks.Index) error {
+	from := index.Set().Version()
+	changes, err := p.store.Changes(ctx, workspace, from, changesAtOnce)
+	if err != nil {
+		return err
+	}
+	if len(changes) == 0 {
+		return errDiverged
+	}
+	for _, c := range changes {
+		err := index.Apply(c)
+		if err != nil && index.Set().Version() < c.Version {
+			return errDiverged
+		}
+	}
+	return nil
+}
+
+// read loads a whole set, which must have at least this version.
+func (p *Publisher) read(ctx context.Context, workspace string, least uint64) error {
+	var builder jwks.Builder
+	version, err := p.store.Published(ctx, workspace, builder.Add)
+	if err != nil {
+		return fmt.Errorf("read the set of %s: %w", workspace, err)
+	}
+	set, err := builder.Set(version)
+	if err != nil {
+		return fmt.Errorf("read the set of %s: %w", workspace, err)
+	}
+	if version < least {
+		return fmt.Errorf("read the set of %s: the store shows version %d, not yet %d", workspace, version, least)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pub := p.sets[workspace]; pub != nil {
+		pub.index.Replace(set)
+	} else {
+		p.sets[workspace] = &published{index: jwks.NewIndex(set), behind: make(chan struct{}, 1)}
+	}
+	return nil
+}

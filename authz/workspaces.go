@@ -1,0 +1,113 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Home is the workspace of the server itself: its keys are the management keys.
+const Home = "burnkey"
+
+// WorkspaceRequest asks for a new workspace.
+type WorkspaceRequest struct {
+	ID   string
+	Name string // the id, where empty
+	// Audiences of its keys; the id alone, where empty.
+	Audiences         []string
+	AllowNeverExpires bool
+}
+
+// WorkspacePatch changes what is not nil.
+type WorkspacePatch struct {
+	Name              *string
+	Audiences         *[]string
+	AllowNeverExpires *bool
+}
+
+// CreateWorkspace makes a workspace and publishes its tombstone. Errors:
+// InputError, ErrExists, ErrBusy.
+func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (store.Workspace, error) {
+	var bad InputError
+	bad.workspaceID("id", r.ID)
+	bad.text("name", r.Name, 0)
+	bad.audiences("audiences", r.Audiences)
+	if err := bad.err(); err != nil {
+		return store.Workspace{}, err
+	}
+	if r.Name == "" {
+		r.Name = r.ID
+	}
+	if len(r.Audiences) == 0 {
+		r.Audiences = []string{r.ID}
+	}
+	// Asked before the key is made, since that is dear; the store decides.
+	switch _, err := s.store.Workspace(ctx, r.ID); {
+	case err == nil:
+		return store.Workspace{}, ErrExists
+	case !errors.Is(err, ErrNotFound):
+		return store.Workspace{}, err
+	}
+	minted, err := s.minter.Mint(ctx, r.ID, nil)
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	w, err := s.store.CreateWorkspace(ctx, store.Workspace{
+		ID: r.ID, Name: r.Name, Audiences: r.Audiences,
+		AllowNeverExpires: r.AllowNeverExpires, CreatedAt: s.Now(),
+	}, minted.Key)
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	// The workspace is there, whatever becomes of publishing it: as with a key.
+	s.publisher.apply(ctx, w.ID, jwks.Change{Version: w.Version, Add: []jwks.Key{minted.Key}})
+	return w, nil
+}
+
+// Workspace returns a workspace. Errors: ErrNotFound.
+func (s *Service) Workspace(ctx context.Context, id string) (store.Workspace, error) {
+	return s.store.Workspace(ctx, id)
+}
+
+// Workspaces lists workspaces by id, those behind after.
+func (s *Service) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
+	return s.store.Workspaces(ctx, after, limit)
+}
+
+// UpdateWorkspace changes a workspace; keys that were issued stay as they are.
+// Errors: InputError, ErrNotFound.
+func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePatch) (store.Workspace, error) {
+	var bad InputError
+	if p.Name != nil {
+		bad.text("name", *p.Name, 1)
+	}
+	if p.Audiences != nil {
+		bad.audiences("audiences", *p.Audiences)
+		if len(*p.Audiences) == 0 {
+			bad.addf("audiences", "must name at least one")
+		}
+	}
+	if err := bad.err(); err != nil {
+		return store.Workspace{}, err
+	}
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	return s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
+		if p.Name != nil {
+			w.Name = *p.Name
+		}
+		if p.Audiences != nil {
+			w.Audiences = slices.Clone(*p.Audiences)
+		}
+		if p.AllowNeverExpires != nil {
+			w.AllowNeverExpires = *p.AllowNeverExpires
+		}
+		w.UpdatedAt = s.Now()
+		return nil
+	})
+}
