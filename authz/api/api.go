@@ -1,0 +1,123 @@
+// Package api is the HTTP face of Burnkey: management calls, the public calls
+// of each issuer, health and metrics.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// MaxBody is the longest body that is read, in bytes.
+const MaxBody = 64 << 10
+
+// MaxAge is how long a reader may go without asking for a set again.
+const MaxAge = 5 * time.Second
+
+// Options of the API. Service, Publisher and Metrics are required.
+type Options struct {
+	Service   *authz.Service
+	Publisher *authz.Publisher
+	// Metrics is where the API's own go and what /metrics shows.
+	Metrics *prometheus.Registry
+	// Ready reports why the server should get no requests; nil: always ready.
+	Ready func(context.Context) error
+	// Log gets a line a request, and failures. Nil: none.
+	Log *slog.Logger
+	// Version of the program, for the OpenAPI document.
+	Version string
+}
+
+type api struct {
+	service   *authz.Service
+	publisher *authz.Publisher
+	ready     func(context.Context) error
+	log       *slog.Logger
+	openapi   []byte
+}
+
+// New returns the handler of every path.
+func New(o Options) (http.Handler, error) {
+	a := &api{service: o.Service, publisher: o.Publisher, ready: o.Ready, log: o.Log}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if err := a.problem(c.Request().Context(), err).write(c); err != nil {
+			a.log.Debug("an answer was not sent", "error", err)
+		}
+	}
+	e.Use(a.observe(newMetrics(o.Metrics)), a.recover, limitBody)
+
+	h := humaecho.New(e, config(o.Version))
+	h.UseMiddleware(a.authorize(h), a.checkOnce(h))
+	a.workspaces(h)
+	a.keys(h)
+	a.public(e, h)
+	a.system(e, h, o.Metrics)
+
+	stateUnique(h.OpenAPI().Components.Schemas, NewKey{}, NewWorkspace{}, WorkspacePatch{})
+
+	var err error
+	if a.openapi, err = json.Marshal(h.OpenAPI()); err != nil {
+		return nil, fmt.Errorf("render the OpenAPI document: %w", err)
+	}
+	return e, nil
+}
+
+func config(version string) huma.Config {
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Burnkey", Version: version,
+				Description: "API keys as RS256 JWTs, each signed by a key pair of its own whose private half is destroyed at once.",
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{managementKey: {
+					Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+					Description: "A key of the workspace burnkey, with the scopes named; claims.workspace ties it to one workspace.",
+				}},
+			},
+		},
+		Formats:                      map[string]huma.Format{"application/json": format, "json": format},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+}
+
+// system adds what operators' tools ask for.
+func (a *api) system(e *echo.Echo, h huma.API, metrics prometheus.Gatherer) {
+	healthy := func(c echo.Context) error { return c.JSON(http.StatusOK, Status{"ok"}) }
+	isReady := func(c echo.Context) error {
+		if a.ready != nil {
+			if err := a.ready(c.Request().Context()); err != nil {
+				return newProblem(http.StatusServiceUnavailable, sentence(err)).with("Retry-After", retryAfter)
+			}
+		}
+		return healthy(c)
+	}
+	shown := echo.WrapHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	openapi := func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/vnd.oai.openapi+json;version=3.1", a.openapi)
+	}
+	readable(e, h, healthy, "healthz", "/healthz", "Whether the process lives", answers{200: status})
+	readable(e, h, isReady, "readyz", "/readyz", "Whether the server wants requests", answers{200: status, 503: problem})
+	readable(e, h, shown, "metrics", "/metrics", "Prometheus metrics", answers{200: text})
+	readable(e, h, openapi, "openapi", "/openapi.json", "This document", answers{200: anyObject})
+}

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// managementKey names the security scheme.
+const managementKey = "managementKey"
+
+// anyOf lets an operation be called with any one of the scopes, or admin. It is
+// both what the document says and what authorize enforces.
+func anyOf(scopes ...string) []map[string][]string {
+	var alternatives []map[string][]string
+	for _, scope := range append(scopes, authz.ScopeAdmin) {
+		alternatives = append(alternatives, map[string][]string{managementKey: {scope}})
+	}
+	return alternatives
+}
+
+type principalKey struct{}
+
+// principal returns who makes the call; authorize has seen to it.
+func principal(ctx context.Context) *authz.Principal {
+	p, _ := ctx.Value(principalKey{}).(*authz.Principal)
+	return p
+}
+
+// authorize admits a call to an operation by its security. It comes before any
+// look at the input: nobody learns anything by guessing.
+func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		ctx.SetHeader("Cache-Control", "no-store")
+		p, err := a.admit(ctx)
+		if err != nil {
+			a.refuse(h, ctx, err)
+			return
+		}
+		noteCaller(ctx.Context(), p)
+		next(huma.WithValue(ctx, principalKey{}, p))
+	}
+}
+
+func (a *api) refuse(h huma.API, ctx huma.Context, err error) {
+	refusal := a.problem(ctx.Context(), err)
+	for name, values := range refusal.header {
+		ctx.SetHeader(name, values[0])
+	}
+	ctx.SetHeader("Content-Type", problemType)
+	ctx.SetStatus(refusal.Status)
+	_ = h.Marshal(ctx.BodyWriter(), "application/json", refusal) // a client that left needs no answer
+}
+
+// checkOnce refuses what huma would pass over: a query that does not read, in
+// which a filter may be lost, what is given twice, and what is no text.
+func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		target := ctx.URL()
+		values, err := url.ParseQuery(target.RawQuery)
+		var bad authz.InputError
+		if err != nil {
+			bad = append(bad, authz.FieldError{Field: "query", Detail: "must be well-formed"})
+		}
+		for name, each := range values {
+			if len(each) > 1 {
+				bad = append(bad, authz.FieldError{Field: clip(name), Detail: "must be given once"})
+			} else if !utf8.ValidString(each[0]) || strings.ContainsFunc(each[0], unicode.IsControl) {
+				bad = append(bad, authz.FieldError{Field: clip(name), Detail: "must be UTF-8 without control characters"})
+			}
+		}
+		given := 0
+		ctx.EachHeader(func(name, _ string) {
+			if http.CanonicalHeaderKey(name) == "Idempotency-Key" {
+				given++
+			}
+		})
+		if given > 1 {
+			bad = append(bad, authz.FieldError{Field: "Idempotency-Key", Detail: "must be given once"})
+		}
+		if len(bad) > 0 {
+			a.refuse(h, ctx, bad)
+			return
+		}
+		next(ctx)
+	}
+}
+
+func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
+	token, err := bearer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.service.Authenticate(token)
+	if err != nil {
+		return nil, err
+	}
+	var scopes []string
+	for _, alternative := range ctx.Operation().Security {
+		scopes = append(scopes, alternative[managementKey]...)
+	}
+	workspace := ctx.Param("ws")
+	if workspace == "" && ctx.Method() == http.MethodGet {
+		// A list shows what the key may see; any other call is about them all.
+		workspace = p.Workspace
+	}
+	return p, p.May(workspace, scopes...)
+}
+
+// bearer returns the token of RFC 6750 section 2.1, the one way to send it.
+func bearer(ctx huma.Context) (string, error) {
+	var values []string
+	ctx.EachHeader(func(name, value string) {
+		if http.CanonicalHeaderKey(name) == "Authorization" {
+			values = append(values, value)
+		}
+	})
+	if len(values) == 1 {
+		scheme, token, ok := strings.Cut(values[0], " ")
+		if ok && strings.EqualFold(scheme, "Bearer") {
+			return token, nil
+		}
+	}
+	return "", newProblem(http.StatusUnauthorized, "This call takes a management key: Authorization: Bearer ….").
+		with("WWW-Authenticate", `Bearer realm="burnkey"`)
+}

@@ -1,0 +1,50 @@
+package api
+
+import (
+	"encoding/base64"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// A cursor is the id of the last item of a page, dressed so that nobody takes
+// it for more. It carries no authority: every page is asked for anew.
+
+func cursor(id string) *string {
+	text := base64.RawURLEncoding.EncodeToString([]byte(id))
+	return &text
+}
+
+var errCursor = authz.InputError{{Field: "cursor", Detail: "must be the next_cursor of a page before"}}
+
+// after returns the workspace id in the cursor, or nothing for none.
+func (p *Page) after() (string, error) {
+	id, err := base64.RawURLEncoding.Strict().DecodeString(p.Cursor)
+	if err != nil || p.Cursor != "" && authz.CheckWorkspaceID("cursor", string(id)) != nil {
+		return "", errCursor
+	}
+	return string(id), nil
+}
+
+// afterKey returns the key id in the cursor, or uuid.Nil for none.
+func (p *Page) afterKey() (uuid.UUID, error) {
+	if p.Cursor == "" {
+		return uuid.Nil, nil
+	}
+	text, err := base64.RawURLEncoding.Strict().DecodeString(p.Cursor)
+	if err != nil {
+		return uuid.Nil, errCursor
+	}
+	id, ok := keyID(string(text))
+	if !ok {
+		return uuid.Nil, errCursor
+	}
+	return id, nil
+}
+
+// keyID reads a key's id in its one spelling.
+func keyID(text string) (uuid.UUID, bool) {
+	id, err := uuid.Parse(text)
+	return id, err == nil && id.String() == text
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// The calls that huma does not carry, since their answers are not JSON made of
+// Go types, are described here by hand; a test holds them to the truth.
+
+// answer is the content of a response.
+type answer struct {
+	mediaType string
+	schema    func(huma.Registry) *huma.Schema
+}
+
+type answers map[int]answer
+
+func ofType[T any](mediaType string) answer {
+	return answer{mediaType, func(r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }}
+}
+
+var (
+	problem   = ofType[Problem](problemType)
+	status    = ofType[Status]("application/json")
+	nothing   = answer{}
+	text      = answer{"text/plain", func(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeString} }}
+	anyObject = answer{"application/vnd.oai.openapi+json;version=3.1", object(nil).Schema}
+	jwkSet    = ofType[JWKSet](jwks.MediaType)
+	metadata  = ofType[Metadata]("application/json")
+)
+
+// Status is what health and readiness say when all is well.
+type Status struct {
+	Status string `json:"status" enum:"ok"`
+}
+
+// JWK and JWKSet describe a published set (RFC 7517); package jwks renders it.
+type (
+	JWK struct {
+		Kty string `json:"kty" enum:"RSA"`
+		Use string `json:"use" enum:"sig"`
+		Alg string `json:"alg" enum:"RS256"`
+		KID string `json:"kid" doc:"The key's RFC 7638 SHA-256 thumbprint" minLength:"43" maxLength:"43"`
+		N   string `json:"n" doc:"Modulus, base64url"`
+		E   string `json:"e" enum:"AQAB"`
+	}
+	JWKSet struct {
+		Keys []JWK `json:"keys" nullable:"false"`
+	}
+)
+
+// readable adds a GET and its HEAD, which net/http answers without the body, and
+// describes both.
+func readable(e *echo.Echo, h huma.API, handler echo.HandlerFunc,
+	id, path, summary string, as answers, change ...func(*huma.Operation),
+) {
+	route := strings.NewReplacer("{", ":", "}", "").Replace(path)
+	e.Match([]string{http.MethodGet, http.MethodHead}, route, handler)
+	document(h, http.MethodGet, id, path, summary, as, change...)
+	bare := make(answers, len(as))
+	for code := range as {
+		bare[code] = nothing
+	}
+	document(h, http.MethodHead, id+"-head", path, summary+": the header alone", bare, change...)
+}
+
+// document describes an operation.
+func document(h huma.API, method, id, path, summary string, as answers, change ...func(*huma.Operation)) {
+	op := &huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary,
+		Responses: make(map[string]*huma.Response),
+	}
+	as[http.StatusInternalServerError] = problem
+	if method == http.MethodHead {
+		as[http.StatusInternalServerError] = nothing
+	}
+	for code, a := range as {
+		response := &huma.Response{Description: http.StatusText(code)}
+		if a.schema != nil {
+			response.Content = map[string]*huma.MediaType{a.mediaType: {Schema: a.schema(h.OpenAPI().Components.Schemas)}}
+		}
+		op.Responses[strconv.Itoa(code)] = response
+	}
+	for _, f := range change {
+		f(op)
+	}
+	h.OpenAPI().AddOperation(op)
+}
+
+// stateUnique says of the lists in a body what authz enforces. huma's own
+// UniqueItems won't do: its check panics at items that are lists or objects.
+func stateUnique(schemas huma.Registry, bodies ...any) {
+	for _, body := range bodies {
+		for _, member := range schemas.SchemaFromRef(schemas.Schema(reflect.TypeOf(body), true, "").Ref).Properties {
+			if member.Type == huma.TypeArray {
+				member.Extensions = map[string]any{"uniqueItems": true}
+			}
+		}
+	}
+}
+
+// inWorkspace adds the path parameter.
+func inWorkspace(op *huma.Operation) {
+	op.Parameters = append(op.Parameters, &huma.Param{
+		Name: "ws", In: "path", Required: true,
+		Schema: &huma.Schema{Type: huma.TypeString, Pattern: authz.WorkspaceIDPattern},
+	})
+}
+
+func optional(name, in, description string) func(*huma.Operation) {
+	return func(op *huma.Operation) {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: name, In: in, Description: description, Schema: &huma.Schema{Type: huma.TypeString},
+		})
+	}
+}

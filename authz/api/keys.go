@@ -1,0 +1,215 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Key as the API shows it: everything but its token.
+type Key struct {
+	ID        string     `json:"id" format:"uuid"`
+	KID       string     `json:"kid" doc:"RFC 7638 SHA-256 thumbprint of its JWK"`
+	Workspace string     `json:"workspace"`
+	Owner     string     `json:"owner"`
+	Name      string     `json:"name"`
+	Scopes    []string   `json:"scopes" nullable:"false"`
+	Audience  []string   `json:"audience" nullable:"false"`
+	Claims    object     `json:"claims"`
+	Metadata  object     `json:"metadata"`
+	Status    string     `json:"status" enum:"active,revoked,expired"`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	ExpiresAt *time.Time `json:"expires_at" doc:"null: never"`
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
+	Version   uint64     `json:"version" doc:"The version of the published set that its last change made"`
+}
+
+// IssuedKey is a Key with its token, which is shown this once.
+type IssuedKey struct {
+	Token string `json:"token" doc:"Send it as Authorization: Bearer …; it is kept nowhere"`
+	Key
+}
+
+// NewKey is the body that issues one.
+type NewKey struct {
+	Owner        string   `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"The token's sub: your own id of who holds the key"`
+	Name         string   `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
+	Scopes       []string `json:"scopes,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"Scope tokens of RFC 6749 section 3.3"`
+	Audience     []string `json:"audience,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"Among the workspace's audiences, and all of those where absent"`
+	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" maximum:"315360000" doc:"Seconds; 90 days where absent"`
+	NeverExpires bool     `json:"never_expires,omitempty" doc:"Instead of expires_in"`
+	Claims       object   `json:"claims,omitempty" doc:"Further claims to sign, at most 4 KiB; registered names are refused"`
+	Metadata     object   `json:"metadata,omitempty" doc:"Kept and not signed, at most 16 KiB"`
+}
+
+// KeyPatch changes the members it has.
+type KeyPatch struct {
+	Name     *string `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
+	Metadata object  `json:"metadata,omitempty"`
+}
+
+// KeyList is one page, the newest keys first.
+type KeyList struct {
+	Keys       []Key   `json:"keys" nullable:"false"`
+	NextCursor *string `json:"next_cursor" doc:"For the next page; null on the last"`
+}
+
+// RevokedKey is what is left to say.
+type RevokedKey struct {
+	ID        string    `json:"id" format:"uuid"`
+	Status    string    `json:"status" enum:"revoked"`
+	RevokedAt time.Time `json:"revoked_at"`
+	Version   uint64    `json:"version" doc:"The version of the published set that is without it"`
+}
+
+type (
+	KeyPath struct {
+		WSPath
+		ID string `path:"id" doc:"The key's id"`
+	}
+	keyAnswer    struct{ Body Key }
+	issuedAnswer struct {
+		Location string `header:"Location"`
+		Body     IssuedKey
+	}
+	issueInput struct {
+		WSPath
+		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat with the same one issues nothing and answers 409"`
+		Body           NewKey
+	}
+	listInput struct {
+		WSPath
+		Page
+		Owner  string `query:"owner" maxLength:"255" doc:"Of this owner"`
+		Status string `query:"status" enum:"active,revoked,expired"`
+		Query  string `query:"q" maxLength:"255" doc:"Whose name or owner contains this, or whose id or kid it is"`
+	}
+)
+
+func (a *api) keys(h huma.API) {
+	const list, one = "/v1/workspaces/{ws}/keys", "/v1/workspaces/{ws}/keys/{id}"
+	read, write := anyOf(authz.ScopeKeysRead), anyOf(authz.ScopeKeysWrite)
+	huma.Register(h, huma.Operation{
+		OperationID: "issue-key", Method: http.MethodPost, Path: list, Summary: "Issue a key",
+		Description:   "503 with Retry-After: too many keys are being made; nothing was.",
+		DefaultStatus: http.StatusCreated, Security: write, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
+	}, a.issueKey)
+	huma.Register(h, huma.Operation{
+		OperationID: "list-keys", Method: http.MethodGet, Path: list, Summary: "List keys, the newest first",
+		Security: read, Errors: []int{401, 403, 404, 503},
+	}, a.listKeys)
+	huma.Register(h, huma.Operation{
+		OperationID: "get-key", Method: http.MethodGet, Path: one, Summary: "Show a key",
+		Security: read, Errors: []int{401, 403, 404, 503},
+	}, a.getKey)
+	huma.Register(h, huma.Operation{
+		OperationID: "update-key", Method: http.MethodPatch, Path: one, Summary: "Change what of a key is not signed",
+		Security: write, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+	}, a.updateKey)
+	huma.Register(h, huma.Operation{
+		OperationID: "revoke-key", Method: http.MethodDelete, Path: one, Summary: "Revoke a key",
+		Description: "Its JWK is gone from the published set when this answers. Again: the same answer.",
+		Security:    write, Errors: []int{401, 403, 404, 503},
+	}, a.revokeKey)
+}
+
+func (a *api) issueKey(ctx context.Context, in *issueInput) (*issuedAnswer, error) {
+	issued, err := a.service.Issue(ctx, in.WS, authz.IssueRequest{
+		Owner: in.Body.Owner, Name: in.Body.Name, Scopes: in.Body.Scopes, Audience: in.Body.Audience,
+		ExpiresIn: (*int64)(in.Body.ExpiresIn), NeverExpires: in.Body.NeverExpires,
+		Claims: in.Body.Claims, Metadata: in.Body.Metadata, IdempotencyKey: in.IdempotencyKey,
+	})
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &issuedAnswer{
+		Location: "/v1/workspaces/" + in.WS + "/keys/" + issued.ID.String(),
+		Body:     IssuedKey{Token: issued.Token.Reveal(), Key: a.showKey(issued.Key)},
+	}, nil
+}
+
+func (a *api) listKeys(ctx context.Context, in *listInput) (*struct{ Body KeyList }, error) {
+	after, err := in.afterKey()
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	found, err := a.service.Keys(ctx, in.WS, store.Filter{
+		Owner: in.Owner, Status: store.Status(in.Status), Query: in.Query, After: after, Limit: in.Limit + 1,
+	})
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	list := KeyList{Keys: []Key{}}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		list.NextCursor = cursor(found[len(found)-1].ID.String())
+	}
+	for _, k := range found {
+		list.Keys = append(list.Keys, a.showKey(k))
+	}
+	return &struct{ Body KeyList }{list}, nil
+}
+
+func (a *api) getKey(ctx context.Context, in *KeyPath) (*keyAnswer, error) {
+	return a.withKey(ctx, in, a.service.Key)
+}
+
+func (a *api) updateKey(ctx context.Context, in *struct {
+	KeyPath
+	Body KeyPatch
+},
+) (*keyAnswer, error) {
+	return a.withKey(ctx, &in.KeyPath, func(ctx context.Context, ws string, id uuid.UUID) (store.Key, error) {
+		return a.service.UpdateKey(ctx, ws, id, authz.KeyPatch{Name: in.Body.Name, Metadata: in.Body.Metadata})
+	})
+}
+
+func (a *api) revokeKey(ctx context.Context, in *KeyPath) (*struct{ Body RevokedKey }, error) {
+	key, err := a.withKey(ctx, in, a.service.Revoke)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{ Body RevokedKey }{RevokedKey{
+		ID: key.Body.ID, Status: key.Body.Status, RevokedAt: *key.Body.RevokedAt, Version: key.Body.Version,
+	}}, nil
+}
+
+// withKey answers with what call returns for the path's key. What is no key's
+// id is no key.
+func (a *api) withKey(ctx context.Context, in *KeyPath,
+	call func(context.Context, string, uuid.UUID) (store.Key, error),
+) (*keyAnswer, error) {
+	id, ok := keyID(in.ID)
+	if !ok {
+		return nil, a.problem(ctx, authz.ErrNotFound)
+	}
+	key, err := call(ctx, in.WS, id)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &keyAnswer{a.showKey(key)}, nil
+}
+
+func (a *api) showKey(k store.Key) Key {
+	return Key{
+		ID: k.ID.String(), KID: k.KID.String(), Workspace: k.Workspace, Owner: k.Owner, Name: k.Name,
+		Scopes: k.Scopes, Audience: k.Audience, Claims: object(k.Claims), Metadata: object(k.Metadata),
+		Status: string(k.Status(a.service.Now())), CreatedAt: k.CreatedAt, UpdatedAt: k.UpdatedAt,
+		ExpiresAt: optionalTime(k.ExpiresAt), RevokedAt: optionalTime(k.RevokedAt),
+		Version: max(k.Version, k.RevokedVersion),
+	}
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

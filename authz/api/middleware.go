@@ -1,0 +1,182 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "burnkey_http_requests_total", Help: "Requests answered, by route, method and status.",
+		}, []string{"route", "method", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "burnkey_http_request_duration_seconds", Help: "Time to answer requests, by route.",
+			Buckets: prometheus.ExponentialBuckets(.0005, 2.5, 12),
+		}, []string{"route"}),
+	}
+	r.MustRegister(m.requests, m.duration)
+	return m
+}
+
+// visit is what is known of a request in progress.
+type visit struct {
+	id     string
+	caller string // the management key's id
+}
+
+type visitKey struct{}
+
+func requestID(ctx context.Context) string {
+	if v, ok := ctx.Value(visitKey{}).(*visit); ok {
+		return v.id
+	}
+	return ""
+}
+
+func noteCaller(ctx context.Context, p *authz.Principal) {
+	if v, ok := ctx.Value(visitKey{}).(*visit); ok {
+		v.caller = p.KeyID
+	}
+}
+
+// observe names, counts, times and logs each request. It logs the route and not
+// the path, since people paste tokens in strange places.
+func (a *api) observe(m *metrics) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			start := time.Now()
+			v := &visit{id: nameOf(c.Request())}
+			c.Response().Header().Set(echo.HeaderXRequestID, v.id)
+			c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), visitKey{}, v)))
+			if err := next(c); err != nil {
+				c.Error(err)
+			}
+			took := time.Since(start)
+			route, method := c.Path(), methodLabel(c.Request().Method)
+			if route == "" {
+				route = "none"
+			}
+			m.requests.WithLabelValues(route, method, strconv.Itoa(c.Response().Status)).Inc()
+			m.duration.WithLabelValues(route).Observe(took.Seconds())
+			a.log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request",
+				slog.String("request_id", v.id), slog.String("method", method), slog.String("route", route),
+				slog.String("workspace", workspaceOf(c)), slog.Int("status", c.Response().Status),
+				slog.Int64("bytes", c.Response().Size), slog.Duration("took", took),
+				slog.String("from", c.RealIP()), slog.String("caller", v.caller))
+			return nil
+		}
+	}
+}
+
+// workspaceOf returns the path's workspace if it is one's id, and not something
+// else that should be in no log.
+func workspaceOf(c echo.Context) string {
+	if ws := c.Param("ws"); authz.CheckWorkspaceID("ws", ws) == nil {
+		return ws
+	}
+	return ""
+}
+
+// methodLabel keeps made-up methods out of logs and labels.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete,
+		http.MethodPut, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+// nameOf takes a request's id over from a proxy, if it is a plain one.
+func nameOf(r *http.Request) string {
+	id := r.Header.Get(echo.HeaderXRequestID)
+	plain := len(id) >= 1 && len(id) <= 64
+	for _, c := range []byte(id) {
+		plain = plain && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	}
+	if plain {
+		return id
+	}
+	return uuid.NewString()
+}
+
+var errPanic = errors.New("a handler panicked")
+
+// recover answers a panic as any other failure.
+func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch r := recover(); r {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(r)
+			default:
+				a.log.Error("a handler panicked", "request_id", requestID(c.Request().Context()), "stack", string(debug.Stack()))
+				err = fmt.Errorf("%w: %T", errPanic, r)
+			}
+		}()
+		return next(c)
+	}
+}
+
+// drainLimit is how much of an oversize body is read and thrown away, so that
+// the client, still sending, gets to see the answer.
+const drainLimit = 8 << 20
+
+// limitBody reads bodies up to MaxBody ahead and refuses longer ones. Where no
+// call takes a body, none is looked at.
+func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if r.Body == nil || r.Body == http.NoBody || r.Method != http.MethodPost && r.Method != http.MethodPatch {
+			return next(c)
+		}
+		tooLong := &http.MaxBytesError{Limit: MaxBody}
+		if r.ContentLength > MaxBody && r.Header.Get("Expect") != "" {
+			return tooLong // it waits for leave to send
+		}
+		body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+		if len(body) > MaxBody {
+			_, _ = io.CopyN(io.Discard, r.Body, drainLimit)
+			c.Response().Header().Set("Connection", "close")
+			return tooLong
+		}
+		if err != nil {
+			return bodyProblem(err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		// Case means nothing in it (RFC 9110 section 8.3.1), but something to huma.
+		kind, params, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+		r.Header.Set("Content-Type", strings.TrimRight(strings.ToLower(kind)+";"+params, ";"))
+		return next(c)
+	}
+}
+
+func bodyProblem(err error) *Problem {
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return newProblem(http.StatusRequestTimeout, "The body took too long to come.").field("body", "took too long")
+	}
+	return newProblem(http.StatusBadRequest, "The body did not come whole.").field("body", "did not come whole")
+}

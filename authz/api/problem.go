@@ -1,0 +1,236 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+	"github.com/labstack/echo/v4"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+const problemType = "application/problem+json"
+
+// retryAfter is when to come again after a failure that should pass, in seconds.
+const retryAfter = "1"
+
+// Problem is the body of every error (RFC 9457).
+type Problem struct {
+	Type   string  `json:"type" doc:"What kind of problem this is; about:blank says no more than the status" format:"uri-reference"`
+	Title  string  `json:"title" doc:"The status in words"`
+	Status int     `json:"status" doc:"The HTTP status"`
+	Detail string  `json:"detail" doc:"What happened this time"`
+	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the input, by field"`
+	// Code is the member error of RFC 6749 section 5.2, where that applies.
+	Code string `json:"error,omitempty" doc:"The error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
+	// KeyID names the key that an idempotency key has issued.
+	KeyID string `json:"key_id,omitempty" doc:"The key that was issued under this Idempotency-Key before"`
+
+	header http.Header
+}
+
+// Field is one fault of the input.
+type Field struct {
+	Field  string `json:"field" doc:"The member, parameter or header at fault, and body for the whole"`
+	Detail string `json:"detail" doc:"What is wrong with it; never its value"`
+}
+
+func newProblem(status int, detail string) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+// with adds a response header.
+func (p *Problem) with(name, value string) *Problem {
+	if p.header == nil {
+		p.header = make(http.Header)
+	}
+	p.header.Set(name, value)
+	return p
+}
+
+func (p *Problem) field(name, detail string) *Problem {
+	p.Errors = append(p.Errors, Field{name, detail})
+	return p
+}
+
+// Error, GetStatus, GetHeaders and ContentType are what huma asks of an error.
+func (p *Problem) Error() string             { return p.Detail }
+func (p *Problem) GetStatus() int            { return p.Status }
+func (p *Problem) GetHeaders() http.Header   { return p.header }
+func (p *Problem) ContentType(string) string { return problemType }
+
+// write sends the problem, unless an answer has begun.
+func (p *Problem) write(c echo.Context) error {
+	if c.Response().Committed {
+		return nil
+	}
+	// Without it, caches may keep some, a 404 among them (RFC 9111 section 4.2.2).
+	c.Response().Header().Set("Cache-Control", "no-store")
+	for name, values := range p.header {
+		c.Response().Header()[name] = values
+	}
+	body, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return c.Blob(p.Status, problemType, body)
+}
+
+// problem is the one place where errors become answers. What is none of the
+// client's business is logged and said in general terms.
+func (a *api) problem(ctx context.Context, err error) *Problem {
+	var (
+		ready    *Problem
+		input    authz.InputError
+		repeated *store.IdempotencyError
+		httpErr  *echo.HTTPError
+		tooLong  *http.MaxBytesError
+	)
+	switch {
+	case errors.As(err, &ready):
+		return ready
+	case errors.As(err, &input):
+		p := newProblem(http.StatusUnprocessableEntity, "The input is not valid.")
+		for _, f := range input {
+			p.field(f.Field, f.Detail)
+		}
+		return p
+	case errors.As(err, &repeated):
+		p := newProblem(http.StatusConflict, "This Idempotency-Key has issued the key "+repeated.ID.String()+
+			"; its token was in that answer alone. Revoke it and use another Idempotency-Key if the token is lost.")
+		p.KeyID = repeated.ID.String()
+		return p
+	case errors.As(err, &tooLong):
+		return newProblem(http.StatusRequestEntityTooLarge, "The body is too long.").
+			field("body", "must be at most "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
+	case errors.Is(err, authz.ErrNotFound):
+		return newProblem(http.StatusNotFound, "There is no such workspace or key.")
+	case errors.Is(err, authz.ErrExists):
+		return newProblem(http.StatusConflict, "A workspace with this id exists already.").
+			field("id", "exists already")
+	case errors.Is(err, authz.ErrUnauthenticated):
+		return newProblem(http.StatusUnauthorized, "The management key is not valid.").
+			with("WWW-Authenticate", `Bearer realm="burnkey", error="invalid_token"`)
+	case errors.Is(err, authz.ErrForbidden):
+		return newProblem(http.StatusForbidden, sentence(err)).
+			with("WWW-Authenticate", `Bearer realm="burnkey", error="insufficient_scope"`)
+	case errors.Is(err, authz.ErrBusy):
+		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at this moment.").
+			with("Retry-After", strconv.Itoa(int(math.Ceil(a.service.RetryAfter().Seconds()))))
+	case errors.As(err, &httpErr):
+		return ofEcho(httpErr)
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return newProblem(499, "The client has gone.")
+	}
+	a.log.LogAttrs(ctx, slog.LevelError, "a request failed",
+		slog.String("request_id", requestID(ctx)), slog.String("error", err.Error()))
+	if errors.Is(err, errPanic) {
+		return newProblem(http.StatusInternalServerError, "Something went wrong here; the request id names the log entry.")
+	}
+	// The domain knows no other failures than those of what it stands on.
+	return newProblem(http.StatusServiceUnavailable, "This can't be done at this moment; the request id names the log entry.").
+		with("Retry-After", retryAfter)
+}
+
+// ofEcho words the router's own refusals.
+func ofEcho(err *echo.HTTPError) *Problem {
+	switch err.Code {
+	case http.StatusNotFound:
+		return newProblem(err.Code, "There is nothing at this path.")
+	case http.StatusMethodNotAllowed:
+		return newProblem(err.Code, "This path does not take this method.")
+	default:
+		return newProblem(err.Code, http.StatusText(err.Code)+".")
+	}
+}
+
+func sentence(err error) string {
+	text := err.Error()
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+func init() {
+	// huma's own refusals take the same form, naming fields as clients know them
+	// and never repeating a value, which may be a secret in the wrong place.
+	huma.NewError = func(status int, detail string, errs ...error) huma.StatusError {
+		p := newProblem(status, sentence(errors.New(detail)))
+		switch {
+		case status == http.StatusUnsupportedMediaType:
+			p.Detail = "The body must be application/json."
+			return p.field("Content-Type", "must be application/json")
+		case status == http.StatusBadRequest && len(errs) == 0:
+			return p.field("body", "is required")
+		case status == http.StatusUnprocessableEntity, status == http.StatusBadRequest:
+			p.Detail = "The input is not valid."
+		}
+		for _, err := range errs {
+			if detail, ok := err.(huma.ErrorDetailer); ok {
+				p.Errors = append(p.Errors, fieldOf(detail.ErrorDetail()))
+			}
+		}
+		return p
+	}
+	huma.ValidateStrictCasing = true
+	validation.MsgExpectedMinimumNumber = "expected number >= %.0f"
+	validation.MsgExpectedMaximumNumber = "expected number <= %.0f"
+}
+
+// maxFieldName bounds how much of a member's name an answer repeats: less than a
+// token's header, should somebody have put one there.
+const maxFieldName = 64
+
+var (
+	missing = regexp.MustCompile(`^expected required property (\S+) to be present$`)
+	worded  = strings.NewReplacer(
+		"unexpected property", "is not a known member",
+		"unknown query parameter", "is not a known parameter",
+		"expected value to be", "must be",
+		"expected string to", "must",
+		"expected number", "must be a number",
+		"expected integer", "must be a whole number",
+		"expected string", "must be a string",
+		"expected boolean", "must be true or false",
+		"expected object", "must be an object",
+		"expected array length", "must have a number of items",
+		"expected array", "must be a list",
+		"expected length", "must have a number of characters",
+		"expected", "must be",
+	)
+)
+
+// fieldOf words a fault of huma's finding.
+func fieldOf(d *huma.ErrorDetail) Field {
+	where, name, _ := strings.Cut(d.Location, ".")
+	message := d.Message
+	if detail, member, ok := strings.Cut(message, readFaultSeparator); ok {
+		message, name = detail, member
+	}
+	if m := missing.FindStringSubmatch(message); m != nil {
+		message = "is required"
+		name = strings.TrimPrefix(name+"."+m[1], ".")
+	}
+	if name == "" {
+		name = where
+	}
+	return Field{clip(name), worded.Replace(message)}
+}
+
+func clip(name string) string {
+	if len(name) > maxFieldName {
+		name = name[:maxFieldName] + "…"
+	}
+	return strings.ToValidUTF8(name, "")
+}

@@ -1,0 +1,142 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// Paths under an issuer.
+const (
+	issuerPath = "/v1/auth/oauth/"
+	jwksPath   = "/.well-known/jwks.json"
+	oidcPath   = "/.well-known/openid-configuration"
+	oauthPath  = "/.well-known/oauth-authorization-server"
+	revokePath = "/revoke"
+)
+
+// Metadata of an issuer (RFC 8414 section 2 and OpenID Connect Discovery 1.0
+// section 3). There is no login here: the lists that both require are empty.
+type Metadata struct {
+	Issuer                  string   `json:"issuer"`
+	JWKSURI                 string   `json:"jwks_uri"`
+	RevocationEndpoint      string   `json:"revocation_endpoint"`
+	RevocationAuthMethods   []string `json:"revocation_endpoint_auth_methods_supported" nullable:"false"`
+	ResponseTypes           []string `json:"response_types_supported" nullable:"false"`
+	GrantTypes              []string `json:"grant_types_supported" nullable:"false"`
+	SubjectTypes            []string `json:"subject_types_supported" nullable:"false"`
+	IDTokenSigningAlgValues []string `json:"id_token_signing_alg_values_supported" nullable:"false"`
+}
+
+// public adds the calls that take no credential.
+func (a *api) public(e *echo.Echo, h huma.API) {
+	const issuer = issuerPath + "{ws}"
+	sets := &jwks.Handler{MaxAge: MaxAge}
+	sets.Set = func(r *http.Request) (*jwks.Set, bool) {
+		ws := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, issuerPath), jwksPath)
+		return a.publisher.Set(ws)
+	}
+	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		a.writeProblem(w, newProblem(http.StatusNotFound, "There is no such workspace, or it publishes no such key."))
+	})
+	readable(e, h, echo.WrapHandler(sets), "jwks", issuer+jwksPath, "The published keys",
+		answers{200: jwkSet, 304: nothing, 404: problem}, inWorkspace,
+		optional("kid", "query", "The same shape with this one key, or 404"),
+		optional("If-None-Match", "header", "The version last seen, in quotes"))
+	for i, path := range a.metadataPaths(issuer) {
+		readable(e, h, a.metadata, "metadata-"+string(rune('a'+i)), path, "Issuer metadata",
+			answers{200: metadata, 404: problem}, inWorkspace)
+	}
+	e.POST(issuerPath+":ws"+revokePath, a.revokeToken)
+	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
+		answers{200: nothing, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
+		inWorkspace, revokeForm)
+}
+
+// metadataPaths are OpenID Connect Discovery's place, RFC 8414's (section 3.1:
+// before the issuer's path), and the two ways in which clients mix those up.
+// A public URL with a path of its own has it in RFC 8414's place, too.
+func (a *api) metadataPaths(issuer string) []string {
+	paths := []string{issuer + oidcPath, oauthPath + issuer, issuer + oauthPath, oidcPath + issuer}
+	if public, err := url.Parse(a.service.Issuer("")); err == nil {
+		if prefix := strings.TrimSuffix(public.Path, issuerPath); prefix != "" {
+			paths = append(paths, oauthPath+prefix+issuer, oidcPath+prefix+issuer)
+		}
+	}
+	return paths
+}
+
+func (a *api) metadata(c echo.Context) error {
+	ws := c.Param("ws")
+	if _, ok := a.publisher.Set(ws); !ok {
+		return authz.ErrNotFound
+	}
+	issuer := a.service.Issuer(ws)
+	c.Response().Header().Set("Cache-Control", "public, max-age=300")
+	c.Response().Header().Set("Access-Control-Allow-Origin", "*")
+	return c.JSON(http.StatusOK, Metadata{
+		Issuer: issuer, JWKSURI: issuer + jwksPath, RevocationEndpoint: issuer + revokePath,
+		RevocationAuthMethods: []string{"none"}, ResponseTypes: []string{}, GrantTypes: []string{},
+		SubjectTypes: []string{"public"}, IDTokenSigningAlgValues: []string{"RS256"},
+	})
+}
+
+// revokeToken is RFC 7009: whoever has a token may end it.
+func (a *api) revokeToken(c echo.Context) error {
+	r := c.Request()
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return oauthProblem(http.StatusUnsupportedMediaType, "The body must be application/x-www-form-urlencoded.").
+			field("Content-Type", "must be application/x-www-form-urlencoded")
+	}
+	if err := r.ParseForm(); err != nil {
+		return oauthProblem(http.StatusBadRequest, "The body is not a form.").field("body", "must be a form")
+	}
+	tokens := r.PostForm["token"]
+	if len(tokens) != 1 || tokens[0] == "" {
+		return oauthProblem(http.StatusBadRequest, "The form must have one field token.").field("token", "is required, once")
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	if err := a.service.RevokeToken(r.Context(), c.Param("ws"), tokens[0]); err != nil {
+		if errors.Is(err, authz.ErrNotFound) {
+			return newProblem(http.StatusNotFound, "There is no such workspace.")
+		}
+		return err
+	}
+	return c.NoContent(http.StatusOK)
+}
+
+func oauthProblem(status int, detail string) *Problem {
+	p := newProblem(status, detail)
+	p.Code = "invalid_request"
+	return p
+}
+
+func (a *api) writeProblem(w http.ResponseWriter, p *Problem) {
+	body, err := json.Marshal(p)
+	if err != nil {
+		a.log.Error("a problem was not rendered", "error", err)
+	}
+	w.Header().Set("Content-Type", problemType)
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // a client that left needs no answer
+}
+
+func revokeForm(op *huma.Operation) {
+	token := &huma.Schema{Type: huma.TypeString, MinLength: new(1), Description: "The token; 200 whatever it is"}
+	hint := &huma.Schema{Type: huma.TypeString, Description: "Ignored, there being one type"}
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/x-www-form-urlencoded": {Schema: &huma.Schema{
+			Type: huma.TypeObject, Required: []string{"token"},
+			Properties: map[string]*huma.Schema{"token": token, "token_type_hint": hint},
+		}},
+	}}
+}

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Workspace as the API shows it.
+type Workspace struct {
+	ID                string    `json:"id"`
+	Name              string    `json:"name"`
+	Audiences         []string  `json:"audiences" nullable:"false" doc:"The default audience of its keys, and all that a key may name"`
+	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued"`
+	Issuer            string    `json:"issuer" doc:"iss of its tokens"`
+	JWKSURI           string    `json:"jwks_uri" doc:"Where its keys are published"`
+	Version           uint64    `json:"version" doc:"Of the published set"`
+	CreatedAt         time.Time `json:"created_at"`
+	UpdatedAt         time.Time `json:"updated_at"`
+}
+
+// NewWorkspace is the body that makes one.
+type NewWorkspace struct {
+	ID                string   `json:"id" pattern:"^[a-z0-9][a-z0-9-]{0,62}$"`
+	Name              string   `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"The id, where absent"`
+	Audiences         []string `json:"audiences,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"The id alone, where absent"`
+	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty" doc:"true, where absent"`
+}
+
+// WorkspacePatch changes the members it has.
+type WorkspacePatch struct {
+	Name              *string   `json:"name,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
+	Audiences         *[]string `json:"audiences,omitempty" nullable:"false" minItems:"1" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
+	AllowNeverExpires *bool     `json:"allow_never_expires,omitempty"`
+}
+
+// WorkspaceList is one page.
+type WorkspaceList struct {
+	Workspaces []Workspace `json:"workspaces" nullable:"false"`
+	NextCursor *string     `json:"next_cursor" doc:"For the next page; null on the last"`
+}
+
+type (
+	workspaceParam  struct{ WSPath }
+	workspaceAnswer struct{ Body Workspace }
+	createdAnswer   struct {
+		Location string `header:"Location"`
+		Body     Workspace
+	}
+
+	WSPath struct {
+		WS string `path:"ws" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"The workspace's id"`
+	}
+	Page struct {
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many"`
+		Cursor string `query:"cursor" maxLength:"128" doc:"next_cursor of the page before"`
+	}
+)
+
+func (a *api) workspaces(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "create-workspace", Method: http.MethodPost, Path: "/v1/workspaces",
+		Summary: "Create a workspace", DefaultStatus: http.StatusCreated,
+		Security: anyOf(authz.ScopeWorkspacesWrite), Errors: []int{400, 401, 403, 408, 409, 413, 415, 503},
+	}, a.createWorkspace)
+	huma.Register(h, huma.Operation{
+		OperationID: "list-workspaces", Method: http.MethodGet, Path: "/v1/workspaces",
+		Summary: "List the workspaces that the key may see", Security: anyOf(authz.ScopeWorkspacesRead, authz.ScopeKeysRead),
+		Errors: []int{401, 403, 422, 503},
+	}, a.listWorkspaces)
+	huma.Register(h, huma.Operation{
+		OperationID: "get-workspace", Method: http.MethodGet, Path: "/v1/workspaces/{ws}",
+		Summary: "Show a workspace", Security: anyOf(authz.ScopeWorkspacesRead, authz.ScopeKeysRead),
+		Errors: []int{401, 403, 404, 503},
+	}, a.getWorkspace)
+	huma.Register(h, huma.Operation{
+		OperationID: "update-workspace", Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
+		Summary: "Change a workspace; keys already issued stay as they are", Security: anyOf(authz.ScopeWorkspacesWrite),
+		Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+	}, a.updateWorkspace)
+}
+
+func (a *api) createWorkspace(ctx context.Context, in *struct{ Body NewWorkspace }) (*createdAnswer, error) {
+	w, err := a.service.CreateWorkspace(ctx, authz.WorkspaceRequest{
+		ID: in.Body.ID, Name: in.Body.Name, Audiences: in.Body.Audiences,
+		AllowNeverExpires: in.Body.AllowNeverExpires == nil || *in.Body.AllowNeverExpires,
+	})
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &createdAnswer{Location: "/v1/workspaces/" + w.ID, Body: a.showWorkspace(w)}, nil
+}
+
+func (a *api) listWorkspaces(ctx context.Context, in *Page) (*struct{ Body WorkspaceList }, error) {
+	if tie := principal(ctx).Workspace; tie != "" {
+		only := WorkspaceList{Workspaces: []Workspace{}}
+		switch w, err := a.service.Workspace(ctx, tie); {
+		case err == nil:
+			only.Workspaces = append(only.Workspaces, a.showWorkspace(w))
+		case !errors.Is(err, authz.ErrNotFound): // a key may be tied ahead of its workspace
+			return nil, a.problem(ctx, err)
+		}
+		return &struct{ Body WorkspaceList }{only}, nil
+	}
+	after, err := in.after()
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	// One more tells whether there is another page, and one makes up for Home.
+	found, err := a.service.Workspaces(ctx, after, in.Limit+2)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	if principal(ctx).May(authz.Home) != nil {
+		found = slices.DeleteFunc(found, func(w store.Workspace) bool { return w.ID == authz.Home })
+	}
+	list := WorkspaceList{Workspaces: []Workspace{}}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		list.NextCursor = cursor(found[len(found)-1].ID)
+	}
+	for _, w := range found {
+		list.Workspaces = append(list.Workspaces, a.showWorkspace(w))
+	}
+	return &struct{ Body WorkspaceList }{list}, nil
+}
+
+func (a *api) getWorkspace(ctx context.Context, in *workspaceParam) (*workspaceAnswer, error) {
+	w, err := a.service.Workspace(ctx, in.WS)
+	return a.workspaceAnswer(ctx, w, err)
+}
+
+func (a *api) updateWorkspace(ctx context.Context, in *struct {
+	WSPath
+	Body WorkspacePatch
+},
+) (*workspaceAnswer, error) {
+	w, err := a.service.UpdateWorkspace(ctx, in.WS, authz.WorkspacePatch{
+		Name: in.Body.Name, Audiences: in.Body.Audiences, AllowNeverExpires: in.Body.AllowNeverExpires,
+	})
+	return a.workspaceAnswer(ctx, w, err)
+}
+
+func (a *api) workspaceAnswer(ctx context.Context, w store.Workspace, err error) (*workspaceAnswer, error) {
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &workspaceAnswer{a.showWorkspace(w)}, nil
+}
+
+func (a *api) showWorkspace(w store.Workspace) Workspace {
+	issuer := a.service.Issuer(w.ID)
+	return Workspace{
+		ID: w.ID, Name: w.Name, Audiences: w.Audiences, AllowNeverExpires: w.AllowNeverExpires,
+		Issuer: issuer, JWKSURI: issuer + jwksPath, Version: w.Version,
+		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
+	}
+}
