@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/authz/api"
+)
+
+// client calls a running server's management API.
+type client struct {
+	server  string
+	keyFile string
+}
+
+const (
+	clientTimeout = 2 * time.Minute // a key may wait for its turn
+	clientMaxBody = 64 << 20
+)
+
+func (c *client) flags(cmd *cobra.Command) {
+	serverFlag(cmd, &c.server)
+	cmd.PersistentFlags().StringVar(&c.keyFile, "key-file", "", "`FILE` with a management key (or put the key in BURNKEY_KEY)")
+}
+
+func serverFlag(cmd *cobra.Command, server *string) {
+	cmd.PersistentFlags().StringVar(server, "server", "http://127.0.0.1:8080", "`URL` of the server")
+}
+
+// credential returns the management key. It is never taken from the command
+// line, which every user of the machine can read.
+func (c *client) credential() (string, error) {
+	if c.keyFile == "" {
+		if key := strings.TrimSpace(os.Getenv("BURNKEY_KEY")); key != "" {
+			return key, nil
+		}
+		return "", errors.New("no management key: name a file with --key-file or set BURNKEY_KEY")
+	}
+	content, err := os.ReadFile(c.keyFile)
+	if err != nil {
+		return "", fmt.Errorf("--key-file: %w", err)
+	}
+	return strings.TrimSpace(string(content)), nil
+}
+
+// call makes one request; in and answer may be nil. It returns the answer's
+// text as it came.
+func (c *client) call(ctx context.Context, method, path string, query url.Values, header http.Header, in, answer any) ([]byte, error) {
+	key, err := c.credential()
+	if err != nil {
+		return nil, err
+	}
+	base, err := url.Parse(strings.TrimRight(c.server, "/"))
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
+		return nil, errors.New("--server: must be http(s)://HOST[:PORT]")
+	}
+	target := base.JoinPath(path)
+	target.RawQuery = query.Encode()
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	request.Header.Set("Content-Type", "application/json")
+	text, err := send(request)
+	if err != nil || answer == nil {
+		return text, err
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return nil, fmt.Errorf("the server's answer does not read: %w", err)
+	}
+	return text, nil
+}
+
+// httpError is an answer that is no success.
+type httpError struct {
+	status int
+	text   string
+}
+
+func (e *httpError) Error() string { return e.text }
+
+// send returns the body of a successful answer.
+func send(request *http.Request) ([]byte, error) {
+	h := http.Client{
+		Timeout: clientTimeout,
+		// A redirect would carry the key to wherever it points.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := h.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, clientMaxBody))
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode/100 != 2 {
+		return nil, &httpError{response.StatusCode, describe(response, text)}
+	}
+	return text, nil
+}
+
+// describe words a refusal.
+func describe(response *http.Response, text []byte) string {
+	var problem api.Problem
+	if json.Unmarshal(text, &problem) != nil || problem.Detail == "" {
+		return "the server answered " + response.Status
+	}
+	lines := []string{fmt.Sprintf("%s (%s)", problem.Detail, response.Status)}
+	for _, f := range problem.Errors {
+		lines = append(lines, "  "+f.Field+": "+f.Detail)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// pageMax is the most that one call lists.
+const pageMax = 1000
+
+// list reads as many pages as it takes for limit items; 0 means all. The text is
+// of all of them together, as one page.
+func list[T any](ctx context.Context, c *client, path string, query url.Values, member string, limit int) ([]T, []byte, error) {
+	if limit < 0 {
+		return nil, nil, errors.New("--limit: must be 0 (all) or more")
+	}
+	if query == nil {
+		query = make(url.Values)
+	}
+	items := []json.RawMessage{}
+	for more := true; more; {
+		n := pageMax
+		if limit > 0 {
+			n = min(pageMax, limit-len(items))
+		}
+		query.Set("limit", strconv.Itoa(n))
+		var page map[string]json.RawMessage
+		if _, err := c.call(ctx, http.MethodGet, path, query, nil, nil, &page); err != nil {
+			return nil, nil, err
+		}
+		var got []json.RawMessage
+		var next *string
+		if err := errors.Join(json.Unmarshal(page[member], &got), json.Unmarshal(page["next_cursor"], &next)); err != nil {
+			return nil, nil, fmt.Errorf("the server's answer does not read: %w", err)
+		}
+		items = append(items, got...)
+		if more = next != nil && (limit == 0 || len(items) < limit); more {
+			query.Set("cursor", *next)
+		}
+	}
+	text, err := json.Marshal(map[string]any{member: items})
+	if err != nil {
+		return nil, nil, err
+	}
+	var typed map[string][]T
+	err = json.Unmarshal(text, &typed)
+	return typed[member], text, err
+}

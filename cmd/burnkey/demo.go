@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/deploy/envoy"
+)
+
+func demoCommand() *cobra.Command {
+	d := demo{cache: 2 * time.Second}
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See it work: a server, an API behind Envoy, and the life of a key",
+		Long: "Start a server on a database of its own, an API and an Envoy before it; issue a key, show that it is\n" +
+			"accepted, revoke it, show that it is refused. Then all stay up to be played with until Ctrl-C.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d.out = cmd.OutOrStdout()
+			return d.run(cmd.Context(), once)
+		},
+	}
+	cmd.Flags().StringVar(&d.envoy, "envoy", "", "`PATH` of an Envoy 1.40 (default: envoy on the PATH)")
+	cmd.Flags().DurationVar(&d.cache, "cache", d.cache, "how often Envoy fetches the keys, in whole seconds")
+	cmd.Flags().BoolVar(&once, "once", false, "exit after the round; the status tells whether every step worked")
+	return cmd
+}
+
+// demo is the cast of one demonstration.
+type demo struct {
+	out   io.Writer
+	envoy string
+	cache time.Duration
+
+	dir     string
+	server  string // base URLs
+	gateway string
+	client  client
+	key     issuedKey
+}
+
+const (
+	demoWorkspace = "acme"
+	demoOwner     = "cust_1"
+	demoPatience  = 30 * time.Second
+)
+
+// run shows the round, then waits. Everything that it starts ends with it.
+func (d *demo) run(ctx context.Context, once bool) (err error) {
+	if d.envoy == "" {
+		d.envoy = "envoy"
+	}
+	if d.envoy, err = exec.LookPath(d.envoy); err != nil {
+		return errors.New("no Envoy: `make envoy` gets one, and --envoy names another")
+	}
+	if d.dir, err = os.MkdirTemp("", "burnkey-demo-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(d.dir)
+	background, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	var parts []<-chan struct{}
+	defer func() {
+		cancel(nil)
+		for _, ended := range parts {
+			<-ended
+		}
+	}()
+	// start runs a part of the cast; the demonstration fails when one does.
+	start := func(name string, f func(context.Context) error) {
+		ended := make(chan struct{})
+		parts = append(parts, ended)
+		go func() {
+			defer close(ended)
+			if err := f(background); background.Err() == nil {
+				cancel(fmt.Errorf("%s stopped: %w", name, err))
+			}
+		}()
+	}
+	// A part that fails ends the round; Ctrl-C does, too.
+	round, stop := context.WithCancelCause(background)
+	defer stop(nil)
+	context.AfterFunc(ctx, func() { stop(context.Canceled) })
+
+	err = d.round(round, start)
+	if err == nil && !once {
+		d.invite()
+		<-round.Done()
+		err = context.Cause(round)
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		fmt.Fprintln(d.out, "\nGood-bye.")
+		return nil
+	}
+	return err
+}
+
+func (d *demo) round(ctx context.Context, start func(string, func(context.Context) error)) error {
+	for _, step := range []func(context.Context, func(string, func(context.Context) error)) error{
+		d.startServer, d.startAPI,
+		func(ctx context.Context, _ func(string, func(context.Context) error)) error { return d.lifeOfAKey(ctx) },
+	} {
+		if err := step(ctx, start); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *demo) startServer(ctx context.Context, start func(string, func(context.Context) error)) error {
+	log, err := os.Create(filepath.Join(d.dir, "server.log"))
+	if err != nil {
+		return err
+	}
+	s := server{
+		listen: freeAddress("127.0.0.1:8080"), database: "sqlite:" + filepath.Join(d.dir, "burnkey.db"),
+		adminKeyFile: filepath.Join(d.dir, "admin.key"), logFormat: "text",
+		mintQueue: 256, mintDeadline: demoPatience, drainTimeout: time.Second, stdout: log, stderr: log,
+	}
+	up := make(chan string, 1)
+	start("the server", func(ctx context.Context) error {
+		defer log.Close()
+		return s.run(ctx, func(addr string) { up <- addr })
+	})
+	select {
+	case addr := <-up:
+		d.server = "http://" + addr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	d.client = client{server: d.server, keyFile: s.adminKeyFile}
+	d.say("server", "%s, its database in %s", d.server, d.dir)
+	w := map[string]any{"id": demoWorkspace, "name": "Acme", "audiences": []string{"acme-company"}}
+	if _, err := d.client.call(ctx, http.MethodPost, "/v1/workspaces", nil, nil, w, nil); err != nil {
+		return err
+	}
+	d.say("workspace", "%s, its keys at %s", demoWorkspace, d.jwks())
+	return nil
+}
+
+func (d *demo) jwks() string {
+	return envoy.Config{Server: d.server}.JWKS(demoWorkspace)
+}
+
+// startAPI starts an API that greets the owner of the key, behind Envoy.
+func (d *demo) startAPI(ctx context.Context, start func(string, func(context.Context) error)) error {
+	listener, err := net.Listen("tcp", freeAddress("127.0.0.1:9000"))
+	if err != nil {
+		return err
+	}
+	start("the API", func(ctx context.Context) error {
+		h := &http.Server{ReadHeaderTimeout: readHeaderTimeout, Handler: http.HandlerFunc(greet)}
+		context.AfterFunc(ctx, func() { _ = h.Close() })
+		return h.Serve(listener)
+	})
+	gateway, admin := freeAddress("127.0.0.1:10000"), freeAddress("127.0.0.1:10001")
+	config := envoy.Config{
+		Server: d.server, Workspaces: []string{demoWorkspace}, Cache: d.cache,
+		Listen: gateway, Upstream: listener.Addr().String(), Admin: admin,
+	}
+	if err := d.startEnvoy(config, start); err != nil {
+		return err
+	}
+	d.gateway = "http://" + gateway
+	if _, err := d.until(ctx, http.StatusOK, "http://"+admin+"/ready", ""); err != nil {
+		return err
+	}
+	d.say("API", "http://%s, behind Envoy at %s, which fetches the keys every %s", listener.Addr(), d.gateway, d.cache)
+	return nil
+}
+
+func greet(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "Hello %s, this is the API.\n", r.Header.Get("X-Burnkey-Owner"))
+}
+
+func (d *demo) startEnvoy(config envoy.Config, start func(string, func(context.Context) error)) error {
+	path := filepath.Join(d.dir, "envoy.yaml")
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(envoy.Bootstrap(file, config), file.Close()); err != nil {
+		return err
+	}
+	start("Envoy", func(ctx context.Context) error {
+		cmd := exec.CommandContext(ctx, d.envoy, "-c", path, "--disable-hot-restart", "--concurrency", "1",
+			"--log-level", "error", "--log-path", filepath.Join(d.dir, "envoy.log"))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is ours to handle
+		return cmd.Run()
+	})
+	return nil
+}
+
+func (d *demo) lifeOfAKey(ctx context.Context) error {
+	began := time.Now()
+	if err := d.issue(ctx); err != nil {
+		return err
+	}
+	d.say("issue", "key %s for %s, made in %s; its private key exists no more", d.key.ID, demoOwner, since(began))
+
+	answered := time.Now()
+	body, err := d.until(ctx, http.StatusOK, d.gateway+"/hello", d.key.Token)
+	if err != nil {
+		return err
+	}
+	d.curl("eyJhbGciOiJSUzI1NiIsImtpZCI6I…", "")
+	d.say("accepted", "200 after %s: %s", since(answered), body)
+
+	answered = time.Now()
+	path := "/v1/workspaces/" + demoWorkspace + "/keys/" + d.key.ID
+	if _, err := d.client.call(ctx, http.MethodDelete, path, nil, nil, nil, nil); err != nil {
+		return err
+	}
+	d.say("revoke", "answered in %s; the JWK is gone from the published set", since(answered))
+	if body, err = d.until(ctx, http.StatusUnauthorized, d.gateway+"/hello", d.key.Token); err != nil {
+		return err
+	}
+	d.say("refused", "401 after %s: %s", since(answered), body)
+	return nil
+}
+
+func (d *demo) issue(ctx context.Context) error {
+	in := newKey{Owner: demoOwner, Name: "demo", Scopes: []string{"maps:read"}}
+	d.key = issuedKey{}
+	_, err := d.client.call(ctx, http.MethodPost, "/v1/workspaces/"+demoWorkspace+"/keys", nil, nil, in, &d.key)
+	return err
+}
+
+// until asks the URL until it answers with the status, and returns the body's
+// first line.
+func (d *demo) until(ctx context.Context, status int, url, token string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, demoPatience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	last := "it did not answer"
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return "", err
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10)) // a part is enough to show
+			response.Body.Close()
+			if response.StatusCode == status {
+				return firstLine(string(text)), nil
+			}
+			last = "it answered " + response.Status
+		}
+		select {
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+				return "", cause
+			}
+			return "", fmt.Errorf("%s should have answered %d within %s, but %s", url, status, demoPatience, last)
+		case <-tick.C:
+		}
+	}
+}
+
+// invite issues a key to play with and says how.
+func (d *demo) invite() {
+	if err := d.issue(context.Background()); err != nil {
+		fmt.Fprintln(d.out, "No key to play with:", err)
+		return
+	}
+	fmt.Fprintf(d.out, "\nAll stays up until Ctrl-C. A key to play with, good in %s at the latest:\n\n", d.cache)
+	d.curl(d.key.Token, "  ")
+	fmt.Fprintf(d.out, "\nRevoke it, and try again:\n\n")
+	fmt.Fprintf(d.out, "  curl -d token=%s %s\n", d.key.Token, envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
+	fmt.Fprintf(d.out, "\nOr as the operator:\n\n")
+	fmt.Fprintf(d.out, "  export BURNKEY_SERVER=%s BURNKEY_KEY_FILE=%s\n", d.server, d.client.keyFile)
+	self, err := os.Executable()
+	if err != nil {
+		self = "burnkey"
+	}
+	fmt.Fprintf(d.out, "  %s key list --workspace %s\n  %s key issue --workspace %s --owner me\n\n", self, demoWorkspace, self, demoWorkspace)
+}
+
+func (d *demo) curl(token, indent string) {
+	fmt.Fprintf(d.out, "%scurl -i -H 'Authorization: Bearer %s' %s/hello\n", indent, token, d.gateway)
+}
+
+func (d *demo) say(what, format string, args ...any) {
+	fmt.Fprintf(d.out, "%-10s %s\n", what, fmt.Sprintf(format, args...))
+}
+
+func since(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }
+
+func firstLine(text string) string {
+	for i, r := range text {
+		if r == '\n' {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// freeAddress returns the address if nobody listens there, else another port.
+func freeAddress(preferred string) string {
+	for _, addr := range []string{preferred, "127.0.0.1:0"} {
+		listener, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer listener.Close()
+		return listener.Addr().String()
+	}
+	return preferred
+}

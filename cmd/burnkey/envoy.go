@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/deploy/envoy"
+)
+
+func envoyCommand() *cobra.Command {
+	cmd := group("envoy", "Configuration for gateways")
+	cmd.AddCommand(envoyConfigCommand())
+	return cmd
+}
+
+func envoyConfigCommand() *cobra.Command {
+	var c envoy.Config
+	var mode, format string
+	render := map[string]func(io.Writer, envoy.Config) error{
+		"bootstrap": envoy.Bootstrap, "filter": envoy.Filter, "espv2": envoy.ESPv2,
+	}
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Print a gateway's configuration",
+		Long: "Print what Envoy 1.40 (bootstrap: as it stands; filter: for a configuration of your own) or ESPv2\n" +
+			"(espv2: an OpenAPI document) needs to verify the tokens of one or more workspaces.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if mode != "pull" {
+				return fmt.Errorf("--mode: must be pull; this version has no other")
+			}
+			f, ok := render[format]
+			if !ok {
+				return fmt.Errorf("--format: must be bootstrap, filter or espv2")
+			}
+			return f(cmd.OutOrStdout(), c)
+		},
+	}
+	flags := cmd.Flags()
+	serverFlag(cmd, &c.Server)
+	flags.StringVar(&c.PublicURL, "public-url", "", "`URL` that iss begins with, where the gateway reaches the server by another (default --server)")
+	flags.StringSliceVarP(&c.Workspaces, "workspace", "w", nil, "workspace whose tokens are accepted; may be repeated")
+	flags.StringVar(&c.Listen, "listen", "", "`HOST:PORT` where the gateway listens")
+	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API behind it")
+	flags.StringVar(&c.Admin, "admin", "", "`HOST:PORT` of Envoy's admin interface (default none)")
+	flags.StringVar(&mode, "mode", "pull", "how the gateway learns the keys: pull (it fetches the JWKS)")
+	flags.DurationVar(&c.Cache, "cache", envoy.DefaultCache, "how often it fetches them, in whole seconds")
+	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
+	flags.StringSliceVar(&c.Audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
+	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
+	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` of certificates that vouch for an https server (default the system's)")
+	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")
+	for name, values := range map[string][]string{"format": {"bootstrap", "filter", "espv2"}, "mode": {"pull"}} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	return cmd
+}

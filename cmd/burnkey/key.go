@@ -1,0 +1,272 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// keyView is a key as the API shows it.
+type keyView struct {
+	ID        string          `json:"id"`
+	KID       string          `json:"kid"`
+	Workspace string          `json:"workspace"`
+	Owner     string          `json:"owner"`
+	Name      string          `json:"name"`
+	Scopes    []string        `json:"scopes"`
+	Audience  []string        `json:"audience"`
+	Claims    json.RawMessage `json:"claims,omitempty"`
+	Metadata  json.RawMessage `json:"metadata,omitempty"`
+	Status    string          `json:"status"`
+	CreatedAt time.Time       `json:"created_at"`
+	ExpiresAt *time.Time      `json:"expires_at"`
+	RevokedAt *time.Time      `json:"revoked_at,omitempty"`
+}
+
+type issuedKey struct {
+	Token string `json:"token"`
+	keyView
+}
+
+func (k *keyView) rows() [][]string {
+	rows := [][]string{
+		{"key", k.ID},
+		{"kid", k.KID},
+		{"workspace", k.Workspace},
+		{"owner", k.Owner},
+		{"name", k.Name},
+		{"scopes", strings.Join(k.Scopes, " ")},
+		{"audience", strings.Join(k.Audience, " ")},
+		{"status", k.Status},
+		{"created", when(&k.CreatedAt)},
+		{"expires", when(k.ExpiresAt)},
+	}
+	if k.RevokedAt != nil {
+		rows = append(rows, []string{"revoked", when(k.RevokedAt)})
+	}
+	return rows
+}
+
+// keyCalls is what the key commands share.
+type keyCalls struct {
+	client
+	output
+	workspace string
+}
+
+func (k *keyCalls) path(id ...string) string {
+	path := "/v1/workspaces/" + url.PathEscape(k.workspace) + "/keys"
+	for _, part := range id {
+		path += "/" + url.PathEscape(part)
+	}
+	return path
+}
+
+func keyCommand() *cobra.Command {
+	var k keyCalls
+	cmd := group("key", "Issue, look at and revoke keys, on a running server")
+	k.client.flags(cmd)
+	k.output.flag(cmd)
+	for _, sub := range []*cobra.Command{keyIssueCommand(&k), keyListCommand(&k), keyShowCommand(&k), keyRevokeCommand(&k)} {
+		sub.Flags().StringVarP(&k.workspace, "workspace", "w", "", "id of the workspace")
+		_ = sub.MarkFlagRequired("workspace")
+		cmd.AddCommand(sub)
+	}
+	return cmd
+}
+
+// lifetime is how long a key is good for.
+type lifetime struct {
+	text  string
+	never bool
+	value time.Duration
+}
+
+func (l *lifetime) flags(cmd *cobra.Command, byDefault string) {
+	cmd.Flags().Var(l, "expires-in", "how long the key is good for: 3600, 90m, 720h or 30d (default "+byDefault+")")
+	cmd.Flags().BoolVar(&l.never, "never-expires", false, "make a key that is good until it is revoked")
+	cmd.MarkFlagsMutuallyExclusive("expires-in", "never-expires")
+}
+
+// Set, String and Type are pflag's.
+func (l *lifetime) Set(text string) error {
+	seconds, err := strconv.ParseInt(text, 10, 32)
+	days, daysErr := strconv.ParseInt(strings.TrimSuffix(text, "d"), 10, 16)
+	switch {
+	case err == nil:
+		l.value = time.Duration(seconds) * time.Second
+	case daysErr == nil:
+		l.value = time.Duration(days) * 24 * time.Hour
+	default:
+		if l.value, err = time.ParseDuration(text); err != nil {
+			return errors.New("must be seconds, or like 90m, 720h or 30d")
+		}
+	}
+	if l.value < time.Second || l.value%time.Second != 0 {
+		return errors.New("must be whole seconds, 1 or more")
+	}
+	l.text = text
+	return nil
+}
+
+func (l *lifetime) String() string { return l.text }
+
+// Type is the placeholder in the help text.
+func (l *lifetime) Type() string { return "DURATION" }
+
+func (l *lifetime) given() bool { return l.text != "" || l.never }
+
+func (l *lifetime) seconds() *int64 {
+	if l.text == "" {
+		return nil
+	}
+	seconds := int64(l.value / time.Second)
+	return &seconds
+}
+
+// newKey is the body of the call that issues.
+type newKey struct {
+	Owner        string          `json:"owner"`
+	Name         string          `json:"name,omitempty"`
+	Scopes       []string        `json:"scopes,omitempty"`
+	Audience     []string        `json:"audience,omitempty"`
+	ExpiresIn    *int64          `json:"expires_in,omitempty"`
+	NeverExpires bool            `json:"never_expires,omitempty"`
+	Claims       json.RawMessage `json:"claims,omitempty"`
+	Metadata     json.RawMessage `json:"metadata,omitempty"`
+}
+
+func keyIssueCommand(k *keyCalls) *cobra.Command {
+	var in newKey
+	var life lifetime
+	var claims, metadata, idempotencyKey string
+	cmd := &cobra.Command{
+		Use:   "issue",
+		Short: "Issue a key and print its token, this once",
+		Long:  "Issue a key. Into a pipe or a file goes the token alone; a terminal shows the rest, too.",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			in.ExpiresIn, in.NeverExpires = life.seconds(), life.never
+			var err error
+			if in.Claims, err = jsonFlag("claims", claims); err != nil {
+				return err
+			}
+			if in.Metadata, err = jsonFlag("metadata", metadata); err != nil {
+				return err
+			}
+			header := make(http.Header)
+			if idempotencyKey != "" {
+				header.Set("Idempotency-Key", idempotencyKey)
+			}
+			var key issuedKey
+			text, err := k.call(cmd.Context(), http.MethodPost, k.path(), nil, header, in, &key)
+			if err != nil {
+				return err
+			}
+			return k.issued(cmd, key, text)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&in.Owner, "owner", "", "your own id of who holds the key: the token's sub")
+	_ = cmd.MarkFlagRequired("owner")
+	flags.StringVar(&in.Name, "name", "", "what the key is for")
+	flags.StringSliceVar(&in.Scopes, "scope", nil, "what it may do; may be repeated")
+	flags.StringSliceVar(&in.Audience, "audience", nil, "aud, among the workspace's audiences; may be repeated (default all of them)")
+	life.flags(cmd, "90d")
+	flags.StringVar(&claims, "claims", "", "a JSON `OBJECT` of further claims to sign")
+	flags.StringVar(&metadata, "metadata", "", "a JSON `OBJECT` to keep with the key, not signed")
+	flags.StringVar(&idempotencyKey, "idempotency-key", "", "`TEXT` with which a repeat issues nothing")
+	return cmd
+}
+
+func jsonFlag(name, text string) (json.RawMessage, error) {
+	if text != "" && !json.Valid([]byte(text)) {
+		return nil, fmt.Errorf("--%s: must be a JSON object", name)
+	}
+	return json.RawMessage(text), nil
+}
+
+func keyListCommand(k *keyCalls) *cobra.Command {
+	var owner, status, query string
+	limit := 100
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List keys, the newest first",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			values := make(url.Values)
+			for name, value := range map[string]string{"owner": owner, "status": status, "q": query} {
+				if value != "" {
+					values.Set(name, value)
+				}
+			}
+			keys, text, err := list[keyView](cmd.Context(), &k.client, k.path(), values, "keys", limit)
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES"}}
+			for _, key := range keys {
+				rows = append(rows, []string{
+					key.ID, key.Owner, key.Name, strings.Join(key.Scopes, " "), key.Status,
+					when(&key.CreatedAt), when(key.ExpiresAt),
+				})
+			}
+			return k.show(cmd, text, rows)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&owner, "owner", "", "of this owner")
+	flags.StringVar(&status, "status", "", "active, revoked or expired")
+	flags.StringVar(&query, "query", "", "whose name or owner contains this `TEXT`, or whose id or kid it is")
+	flags.IntVar(&limit, "limit", limit, "at most so many; 0: all")
+	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"active", "revoked", "expired"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func keyShowCommand(k *keyCalls) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show a key",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var key keyView
+			text, err := k.call(cmd.Context(), http.MethodGet, k.path(args[0]), nil, nil, nil, &key)
+			if err != nil {
+				return err
+			}
+			rows := append(key.rows(), []string{"claims", string(key.Claims)}, []string{"metadata", string(key.Metadata)})
+			return k.show(cmd, text, rows)
+		},
+	}
+}
+
+func keyRevokeCommand(k *keyCalls) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Revoke a key: its JWK leaves the published set",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var answer struct {
+				ID        string    `json:"id"`
+				Status    string    `json:"status"`
+				RevokedAt time.Time `json:"revoked_at"`
+				Version   uint64    `json:"version"`
+			}
+			text, err := k.call(cmd.Context(), http.MethodDelete, k.path(args[0]), nil, nil, nil, &answer)
+			if err != nil {
+				return err
+			}
+			return k.show(cmd, text, [][]string{
+				{"key", answer.ID}, {"status", answer.Status}, {"revoked", when(&answer.RevokedAt)},
+				{"version", strconv.FormatUint(answer.Version, 10)},
+			})
+		},
+	}
+}

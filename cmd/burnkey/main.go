@@ -1,0 +1,101 @@
+// Command burnkey is the authorization server for API keys and the tools that
+// go with it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/burnkey/burnkey/authz/mint"
+)
+
+// version is set when the binary is built.
+var version = "dev"
+
+func main() {
+	// First of all: a minting process runs nothing else of this program.
+	if mint.IsProcess(os.Args) {
+		os.Exit(mint.Process())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal kills
+	os.Exit(run(ctx))
+}
+
+func run(ctx context.Context) int {
+	err := rootCommand().ExecuteContext(ctx)
+	var quiet exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &quiet):
+		return int(quiet)
+	default:
+		fmt.Fprintln(os.Stderr, "burnkey:", err)
+		return 1
+	}
+}
+
+// exitError ends the program with this status, its reason having been shown.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "burnkey",
+		Short: "An authorization server for API keys that no thief can forge",
+		Long: "Burnkey issues API keys as RS256 JWTs. Each is signed by a key pair of its own whose private half is\n" +
+			"destroyed at once; gateways verify by the published JWKS, and revoking a key is deleting its JWK.\n\n" +
+			"Every flag can be given as BURNKEY_… in the environment: --public-url as BURNKEY_PUBLIC_URL.",
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+	}
+	root.AddCommand(serveCommand(), adminCommand(), workspaceCommand(), keyCommand(), envoyCommand(), verifyCommand(), demoCommand())
+	return root
+}
+
+// fromEnvironment sets the flags that the command line does not.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "BURNKEY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := os.LookupEnv(name)
+		if f.Changed || !ok || f.Name == "help" || f.Name == "version" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// group makes a command that has only others below it. Left to itself, cobra
+// takes a misspelt one for a wish for help, and a script goes on as if it had
+// done its work.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+}
+
+// noArgs refuses arguments by name, where cobra would call them unknown commands.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("takes no arguments, but got %d; is a flag misspelt?", len(args))
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/api"
+	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// server is the configuration of serve.
+type server struct {
+	listen       string
+	publicURL    string
+	database     string
+	adminKeyFile string
+	logFormat    string
+	logLevel     slog.Level
+	mintWorkers  int
+	mintQueue    int
+	mintDeadline time.Duration
+	drainDelay   time.Duration
+	drainTimeout time.Duration
+
+	stdout io.Writer // gets the first admin key where no file is named
+	stderr io.Writer // gets the log
+}
+
+// Limits of a connection. The set's own pieces have theirs (jwks.Handler).
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 2 * time.Minute // a key may wait for its turn
+	idleTimeout       = 2 * time.Minute
+	maxHeader         = 32 << 10
+	// followEvery is how soon a change that another process made is seen.
+	followEvery = time.Second
+)
+
+func serveCommand() *cobra.Command {
+	var s server
+	var level string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: "Run the server until SIGINT or SIGTERM. On an empty database it creates the workspace burnkey and one\n" +
+			"admin key, which it writes to --admin-key-file or, without that, prints once.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.logLevel.UnmarshalText([]byte(level)); err != nil {
+				return fmt.Errorf("--log-level: must be debug, info, warn or error")
+			}
+			s.stdout, s.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return s.run(cmd.Context(), func(string) {})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on")
+	flags.StringVar(&s.publicURL, "public-url", "", "`URL` by which clients and gateways reach the server: the beginning of every iss (default http:// and the address listened on)")
+	databaseFlag(cmd, &s.database)
+	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database")
+	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
+	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
+	flags.DurationVar(&s.mintDeadline, "mint-deadline", 30*time.Second, "when a minting process is killed")
+	flags.DurationVar(&s.drainDelay, "drain-delay", 0, "how long to go on serving, unready, after a signal: for balancers that notice late")
+	flags.DurationVar(&s.drainTimeout, "drain-timeout", 30*time.Second, "how long requests in progress may take after that")
+	return cmd
+}
+
+// validate refuses what could not work before anything is opened.
+func (s *server) validate() error {
+	if s.logFormat != "text" && s.logFormat != "json" {
+		return fmt.Errorf("--log-format: must be text or json")
+	}
+	if s.mintWorkers < 0 || s.mintQueue < 1 || s.mintDeadline < time.Second {
+		return fmt.Errorf("--mint-workers must be 0 or more, --mint-queue 1 or more and --mint-deadline 1s or more")
+	}
+	if s.drainDelay < 0 || s.drainTimeout < 0 {
+		return fmt.Errorf("--drain-delay and --drain-timeout must not be negative")
+	}
+	host, _, err := net.SplitHostPort(s.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: must be HOST:PORT")
+	}
+	if s.publicURL != "" {
+		return checkPublicURL(s.publicURL)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("--public-url: is required where --listen names no one address")
+	}
+	return nil
+}
+
+func checkPublicURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||
+		u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("--public-url: must be http(s)://HOST[:PORT][/PATH]")
+	}
+	return nil
+}
+
+func (s *server) logger() *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.logLevel}
+	if s.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(s.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(s.stderr, options))
+}
+
+// run serves until the context ends, then drains. It calls started with the
+// address once it accepts connections.
+func (s *server) run(ctx context.Context, started func(addr string)) (err error) {
+	if err := s.validate(); err != nil {
+		return err
+	}
+	log := s.logger()
+	// Before the database is touched: a port that is taken should change nothing.
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer listener.Close()
+	if s.publicURL == "" {
+		s.publicURL = "http://" + listener.Addr().String()
+	}
+	st, err := openStore(ctx, s.database)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	publisher := authz.NewPublisher(st, metrics)
+	service, err := newService(st, publisher, s.publicURL, mint.Options{
+		Workers: s.mintWorkers, Queue: s.mintQueue, Deadline: s.mintDeadline, Metrics: metrics,
+	})
+	if err != nil {
+		return err
+	}
+	if err := publisher.Load(ctx); err != nil {
+		return err
+	}
+	if err := s.bootstrap(ctx, service, log); err != nil {
+		return err
+	}
+	var draining atomic.Bool
+	handler, err := api.New(api.Options{
+		Service: service, Publisher: publisher, Metrics: metrics, Log: log, Version: version,
+		Ready: func(ctx context.Context) error { return ready(ctx, &draining, st) },
+	})
+	if err != nil {
+		return err
+	}
+	var following sync.WaitGroup
+	followCtx, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
+	defer following.Wait()
+	defer stopFollowing()
+	following.Go(func() { publisher.Follow(followCtx, followEvery, log) })
+	return s.serve(ctx, listener, handler, &draining, log, started)
+}
+
+func newService(st store.Store, publisher *authz.Publisher, publicURL string, o mint.Options) (*authz.Service, error) {
+	minter, err := mint.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return authz.New(authz.Options{Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL}), nil
+}
+
+func ready(ctx context.Context, draining *atomic.Bool, st store.Store) error {
+	if draining.Load() {
+		return errors.New("the server is shutting down")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if st.Ping(ctx) != nil {
+		return errors.New("the database does not answer")
+	}
+	return nil
+}
+
+// bootstrap hands out the first admin key of an empty database.
+func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slog.Logger) error {
+	keep := func(token jwks.Token) error {
+		if s.adminKeyFile == "" {
+			_, err := fmt.Fprintln(s.stdout, token.Reveal())
+			return err
+		}
+		return writeSecret(s.adminKeyFile, token.Reveal()+"\n")
+	}
+	made, err := service.Bootstrap(ctx, keep)
+	if err != nil {
+		return fmt.Errorf("first admin key: %w", err)
+	}
+	if made {
+		where := s.adminKeyFile
+		if where == "" {
+			where = "standard output, this once"
+		}
+		log.Info("a new database: the first admin key was made", "written_to", where)
+	}
+	return nil
+}
+
+// writeSecret replaces a file by one that the owner alone can read, whole or not
+// at all. What it replaces is kept beside it: it may be another database's key.
+func writeSecret(path, content string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".burnkey-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		if err := os.Rename(path, path+".old"); err != nil {
+			return err
+		}
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func (s *server) serve(ctx context.Context, listener net.Listener, handler http.Handler,
+	draining *atomic.Bool, log *slog.Logger, started func(string),
+) error {
+	h := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- h.Serve(listener) }()
+	log.Info("serving", "address", listener.Addr().String(), "public_url", s.publicURL, "version", version)
+	started(listener.Addr().String())
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	draining.Store(true)
+	log.Info("shutting down")
+	if s.drainDelay > 0 {
+		delay := time.NewTimer(s.drainDelay)
+		defer delay.Stop()
+		select {
+		case <-delay.C:
+		case err := <-failed:
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drainTimeout)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests were still in progress after %s", s.drainTimeout), h.Close())
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// verdict is what verify has to say of a token.
+type verdict struct {
+	Verdict   string          `json:"verdict"` // good, refused, or unchecked
+	Reason    string          `json:"reason,omitempty"`
+	Key       string          `json:"key"`
+	KID       string          `json:"kid"`
+	Owner     string          `json:"owner"`
+	Issuer    string          `json:"issuer"`
+	Audience  []string        `json:"audience"`
+	Scopes    []string        `json:"scopes"`
+	Claims    json.RawMessage `json:"claims,omitempty"`
+	IssuedAt  time.Time       `json:"issued_at"`
+	ExpiresAt *time.Time      `json:"expires_at"`
+	Published *bool           `json:"published"` // null: not looked up
+}
+
+func verifyCommand() *cobra.Command {
+	var v verification
+	cmd := &cobra.Command{
+		Use:   "verify TOKEN|-",
+		Short: "Explain a token: whose it is, until when, and whether it is good",
+		Long: "Explain a token, or the one on standard input (-), where other users of the machine can't see it.\n" +
+			"With --jwks or --server it is verified as a gateway would; without, nothing leaves this machine and\n" +
+			"the signature stays unchecked. The exit status is 0 unless the token is refused.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			token := args[0]
+			if token == "-" {
+				text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxTokenLen+2))
+				if err != nil {
+					return err
+				}
+				token = strings.TrimSpace(string(text))
+			}
+			return v.run(cmd, token)
+		},
+	}
+	cmd.Flags().StringVar(&v.jwks, "jwks", "", "`URL or FILE` of the published set")
+	cmd.Flags().StringVar(&v.server, "server", "", "`URL` of the server, whose set for the token's workspace is asked, unless --jwks names one")
+	v.out.flag(cmd)
+	return cmd
+}
+
+type verification struct {
+	jwks, server string
+	out          output
+}
+
+func (v *verification) run(cmd *cobra.Command, token string) error {
+	parsed, err := jwks.Parse(token)
+	if err != nil {
+		return err
+	}
+	claims, err := parsed.Claims()
+	if err != nil {
+		return err
+	}
+	result := explain(parsed, claims)
+	if err := v.check(cmd.Context(), token, parsed, claims, &result); err != nil {
+		return err
+	}
+	text, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	if err := v.out.show(cmd, text, result.rows()); err != nil {
+		return err
+	}
+	if result.Verdict == "refused" {
+		return exitError(1)
+	}
+	return nil
+}
+
+func explain(parsed *jwks.Parsed, claims *jwks.Claims) verdict {
+	return verdict{
+		Verdict: "unchecked", Reason: "the signature was not checked: name --jwks or --server",
+		Key: claims.ID, KID: parsed.KID.String(), Owner: claims.Subject, Issuer: claims.Issuer,
+		Audience: claims.Audience, Scopes: claims.Scopes(), Claims: json.RawMessage(claims.Extra),
+		IssuedAt: time.Unix(claims.IssuedAt, 0).UTC(), ExpiresAt: timeOrNil(claims.ExpiresAt()),
+	}
+}
+
+// check holds the token against the published set, as far as one was named.
+func (v *verification) check(ctx context.Context, token string, parsed *jwks.Parsed, claims *jwks.Claims, result *verdict) error {
+	verifier := jwks.Verifier{Issuer: func(iss string) bool { return iss == claims.Issuer }}
+	if v.jwks == "" && v.server == "" {
+		if end := claims.ExpiresAt(); !end.IsZero() && !time.Now().Before(end) {
+			result.Verdict, result.Reason = "refused", jwks.ErrExpired.Error()
+		}
+		return nil
+	}
+	source := v.jwks
+	if source == "" {
+		source = strings.TrimRight(v.server, "/") + "/v1/auth/oauth/" + url.PathEscape(path.Base(claims.Issuer)) + "/.well-known/jwks.json"
+	}
+	key, found, err := published(ctx, source, parsed.KID)
+	if err != nil {
+		return err
+	}
+	result.Published = &found
+	verifier.Keys = func(jwks.KID) (jwks.Key, bool) { return key, found }
+	if _, err := verifier.Verify(token); err != nil {
+		result.Verdict, result.Reason = "refused", err.Error()
+	} else {
+		result.Verdict, result.Reason = "good", ""
+	}
+	return nil
+}
+
+// published looks a key up in a set: of a server of Burnkey's, that key alone.
+func published(ctx context.Context, source string, kid jwks.KID) (jwks.Key, bool, error) {
+	var text []byte
+	var err error
+	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
+		text, err = fetchSet(ctx, source, kid)
+	} else {
+		text, err = os.ReadFile(source)
+	}
+	if err != nil {
+		return jwks.Key{}, false, fmt.Errorf("the published set: %w", err)
+	}
+	if text == nil {
+		return jwks.Key{}, false, nil
+	}
+	keys, err := jwks.ParseSet(text)
+	if err != nil {
+		return jwks.Key{}, false, fmt.Errorf("the published set: %w", err)
+	}
+	for _, key := range keys {
+		if key.KID() == kid {
+			return key, true, nil
+		}
+	}
+	return jwks.Key{}, false, nil
+}
+
+// fetchSet returns the set with the key, or nothing where there is a set and it
+// has no such key.
+func fetchSet(ctx context.Context, source string, kid jwks.KID) ([]byte, error) {
+	target, err := url.Parse(source)
+	if err != nil {
+		return nil, err
+	}
+	query := target.Query()
+	query.Set("kid", kid.String())
+	target.RawQuery = query.Encode()
+	text, err := get(ctx, http.MethodGet, target.String())
+	var refused *httpError
+	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
+		// No such key, or no such set?
+		_, err = get(ctx, http.MethodHead, source)
+		return nil, err
+	}
+	return text, err
+}
+
+func get(ctx context.Context, method, target string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	return send(request)
+}
+
+func (v *verdict) rows() [][]string {
+	published := "not looked up"
+	if v.Published != nil {
+		published = map[bool]string{true: "yes", false: "no"}[*v.Published]
+	}
+	conclusion := v.Verdict
+	if v.Reason != "" {
+		conclusion += ": " + v.Reason
+	}
+	rows := [][]string{
+		{"verdict", conclusion},
+		{"published", published},
+		{"key", v.Key},
+		{"kid", v.KID},
+		{"owner", v.Owner},
+		{"issuer", v.Issuer},
+		{"audience", strings.Join(v.Audience, " ")},
+		{"scopes", strings.Join(v.Scopes, " ")},
+		{"issued", when(&v.IssuedAt)},
+		{"expires", when(v.ExpiresAt)},
+	}
+	if len(v.Claims) > 0 {
+		rows = append(rows, []string{"claims", string(v.Claims)})
+	}
+	return rows
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// workspaceView is a workspace as the API shows it.
+type workspaceView struct {
+	ID                string    `json:"id"`
+	Name              string    `json:"name"`
+	Audiences         []string  `json:"audiences"`
+	AllowNeverExpires bool      `json:"allow_never_expires"`
+	Issuer            string    `json:"issuer"`
+	JWKSURI           string    `json:"jwks_uri"`
+	Version           uint64    `json:"version"`
+	CreatedAt         time.Time `json:"created_at"`
+}
+
+func (w *workspaceView) rows() [][]string {
+	return [][]string{
+		{"workspace", w.ID},
+		{"name", w.Name},
+		{"audiences", strings.Join(w.Audiences, " ")},
+		{"never-expiring keys", map[bool]string{true: "allowed", false: "refused"}[w.AllowNeverExpires]},
+		{"issuer", w.Issuer},
+		{"jwks_uri", w.JWKSURI},
+		{"version", strconv.FormatUint(w.Version, 10)},
+		{"created", when(&w.CreatedAt)},
+	}
+}
+
+func workspaceCommand() *cobra.Command {
+	var c client
+	var out output
+	cmd := group("workspace", "Create and look at workspaces, on a running server")
+	c.flags(cmd)
+	out.flag(cmd)
+	cmd.AddCommand(workspaceCreateCommand(&c, &out), workspaceListCommand(&c, &out), workspaceShowCommand(&c, &out))
+	return cmd
+}
+
+func workspaceCreateCommand(c *client, out *output) *cobra.Command {
+	var in struct {
+		ID                string   `json:"id"`
+		Name              string   `json:"name,omitempty"`
+		Audiences         []string `json:"audiences,omitempty"`
+		AllowNeverExpires bool     `json:"allow_never_expires"`
+	}
+	cmd := &cobra.Command{
+		Use:   "create ID",
+		Short: "Create a workspace",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in.ID = args[0]
+			var w workspaceView
+			text, err := c.call(cmd.Context(), http.MethodPost, "/v1/workspaces", nil, nil, in, &w)
+			if err != nil {
+				return err
+			}
+			return out.show(cmd, text, w.rows())
+		},
+	}
+	cmd.Flags().StringVar(&in.Name, "name", "", "name for people (default the id)")
+	cmd.Flags().StringSliceVar(&in.Audiences, "audience", nil, "aud of its keys; may be repeated (default the id)")
+	cmd.Flags().BoolVar(&in.AllowNeverExpires, "allow-never-expires", true, "whether keys without exp may be issued")
+	return cmd
+}
+
+func workspaceListCommand(c *client, out *output) *cobra.Command {
+	limit := 100
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List workspaces",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			found, text, err := list[workspaceView](cmd.Context(), c, "/v1/workspaces", nil, "workspaces", limit)
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"WORKSPACE", "NAME", "AUDIENCES", "VERSION", "CREATED"}}
+			for _, w := range found {
+				rows = append(rows, []string{
+					w.ID, w.Name, strings.Join(w.Audiences, " "),
+					strconv.FormatUint(w.Version, 10), when(&w.CreatedAt),
+				})
+			}
+			return out.show(cmd, text, rows)
+		},
+	}
+	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many")
+	return cmd
+}
+
+func workspaceShowCommand(c *client, out *output) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show a workspace",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var w workspaceView
+			text, err := c.call(cmd.Context(), http.MethodGet, "/v1/workspaces/"+url.PathEscape(args[0]), nil, nil, nil, &w)
+			if err != nil {
+				return err
+			}
+			return out.show(cmd, text, w.rows())
+		},
+	}
+}
