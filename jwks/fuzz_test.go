@@ -1,0 +1,141 @@
+package jwks
+
+import (
+	"bytes"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+)
+
+// What Parse accepts has one spelling: taken apart and put together again, it
+// is the same text.
+func FuzzParse(f *testing.F) {
+	head, sig := encode(headerOf(rfcKey(f).kid)), encode(strings.Repeat("\xa5", ModulusLen))
+	token := head + "." + encode(testPayload) + "." + sig
+	for _, seed := range []string{
+		token, "", "..", "...", head, head + "..", head + ".." + sig, "." + sig, token + ".", token + "=", token + "\n",
+		token[:len(token)-1], head + ".\n." + sig, head[:50] + "\n" + head[51:] + ".e30." + sig, respell(head) + ".e30." + sig,
+		head + "." + "e31" + "." + sig, head + ".e30." + respell(sig), "{" + token + "}", TokenPrefix,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := Parse(text)
+		if err != nil {
+			return
+		}
+		again := encode(headerOf(p.KID)) + "." + base64.RawURLEncoding.EncodeToString(p.Payload) + "." + encode(string(p.sig[:]))
+		if again != text {
+			t.Errorf("%q is accepted, and written %q", text, again)
+		}
+		if err := p.Check(rfcKey(t)); err == nil {
+			t.Error("a signature out of nothing fits")
+		}
+		_, _ = p.Claims()
+	})
+}
+
+// What Claims accepts reads back as the same claims.
+func FuzzClaims(f *testing.F) {
+	for _, seed := range []string{
+		testPayload, "{}", "null", `{"iss":"i","sub":"s","aud":["a"],"jti":"j","exp":-9223372036854775808}`,
+		`{"iss":"i","sub":"s","aud":["a"],"jti":"j","a":[{"b":null}]}`, `{"iss":"i","sub":"s","aud":[null],"jti":"j"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		claims, err := (&Parsed{Payload: payload}).Claims()
+		if err != nil {
+			return
+		}
+		if claims.Issuer == "" || claims.Subject == "" || claims.ID == "" || len(claims.Audience) == 0 || claims.Expiry < 0 {
+			t.Errorf("%s gives %+v", payload, claims)
+		}
+		text, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := (&Parsed{Payload: text}).Claims()
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if twice, err := json.Marshal(again); err != nil || !bytes.Equal(twice, text) {
+			t.Errorf("%s reads as %s, %v", text, twice, err)
+		}
+	})
+}
+
+func FuzzParseKID(f *testing.F) {
+	for _, seed := range []string{rfcKID, "", rfcKID[:42], rfcKID + "=", rfcKID[:42] + "t", "\r\n" + rfcKID[2:], strings.Repeat("A", 43)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		kid, err := ParseKID(text)
+		if err == nil && kid.String() != text {
+			t.Errorf("%q is accepted, and written %q", text, kid)
+		}
+		if err != nil && kid != (KID{}) {
+			t.Errorf("%q is refused, and gives %q", text, kid)
+		}
+	})
+}
+
+// What ParseSet accepts is a set of keys with their own kids, and nothing of it
+// is lost on the way through a Set.
+func FuzzParseSet(f *testing.F) {
+	key := string(rfcKey(f).AppendJWK(nil))
+	for _, seed := range []string{
+		`{"keys":[]}`, `{"keys":[` + key + `]}`, `{"keys":[` + key + `,` + key + `]}`, `{"keys":[` + key + `]}x`, key, `{}`, `{"keys":null}`,
+		`{"keys":[{"kty":"RSA","e":"AQAB","n":"` + rfcModulus + `"}],"x":1}`, `{"keys":[` + strings.Replace(key, "AQAB", "Aw", 1) + `]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		keys, err := ParseSet(data)
+		if err != nil {
+			return
+		}
+		for _, key := range keys {
+			if again, err := FromModulus(key.Modulus()); err != nil || again != key {
+				t.Errorf("a key of %q is none: %v", data, err)
+			}
+		}
+		unique := modelOf(keys).sorted()
+		if again, err := ParseSet(plainBytes(t, buildSet(t, 1, unique...))); err != nil || !slices.Equal(again, unique) {
+			t.Errorf("%q reads back as %d keys of %d, %v", data, len(again), len(unique), err)
+		}
+	})
+}
+
+func FuzzAcceptsGzip(f *testing.F) {
+	for _, seed := range []string{"gzip", "gzip;q=0", "*", "x-gzip", "br, gzip;q=0.5", "gzip;\tq=0", "gzip;q=1e400", ";,;=,q=gzip"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		got := acceptsGzip([]string{header})
+		if got && !strings.Contains(strings.ToLower(header), "gzip") {
+			t.Errorf("%q does not name gzip", header)
+		}
+		if more := acceptsGzip([]string{header, "gzip;q=0"}); more && !got {
+			t.Errorf("%q accepts gzip because of a weight of 0", header)
+		}
+	})
+}
+
+func FuzzMatches(f *testing.F) {
+	for _, seed := range []string{`"17"`, `W/"17"`, `*`, `"16", "17"`, `"170"`, `W/W/"17"`, `""17""`, `,,,`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		got := matches([]string{header}, `"17"`, `"17-gzip"`)
+		if named := strings.Contains(header, `"17"`) || strings.Contains(header, `"17-gzip"`) || strings.Contains(header, "*"); got && !named {
+			t.Errorf("%q names no tag", header)
+		}
+		if !matches([]string{header, `"17"`}, `"17"`) {
+			t.Errorf("%q hides the next header", header)
+		}
+	})
+}

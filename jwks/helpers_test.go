@@ -1,0 +1,148 @@
+package jwks
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"math/big"
+	mathrand "math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newRand returns the same numbers in each run, so that a failure repeats.
+func newRand(seed uint64) *mathrand.Rand { return mathrand.New(mathrand.NewPCG(seed, 0)) }
+
+// testKey makes a Key of a pseudo-random modulus: nothing but the signature
+// check could tell that it is no product of two primes.
+func testKey(tb testing.TB, random *mathrand.Rand) Key {
+	tb.Helper()
+	n := randomModulus(random)
+	key, err := FromModulus(n[:])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return key
+}
+
+func randomModulus(random mathrand.Source) (n [ModulusLen]byte) {
+	for at := 0; at < len(n); at += 8 {
+		binary.BigEndian.PutUint64(n[at:], random.Uint64())
+	}
+	n[0] |= 0x80
+	n[ModulusLen-1] |= 1
+	return n
+}
+
+// testKeys makes keys in the order of their kids.
+func testKeys(tb testing.TB, seed uint64, count int) []Key {
+	tb.Helper()
+	random := newRand(seed)
+	keys := make([]Key, count)
+	for i := range keys {
+		keys[i] = testKey(tb, random)
+	}
+	slices.SortFunc(keys, func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) })
+	return keys
+}
+
+func buildSet(tb testing.TB, version uint64, keys ...Key) *Set {
+	tb.Helper()
+	var b Builder
+	for _, key := range keys {
+		if err := b.Add(key); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	set, err := b.Set(version)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+// apply is Set.Apply of the version that is due.
+func apply(tb testing.TB, set *Set, add []Key, remove ...KID) *Set {
+	tb.Helper()
+	next, err := set.Apply(Change{Version: set.Version() + 1, Add: add, Remove: remove})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return next
+}
+
+func plainBytes(tb testing.TB, set *Set) []byte {
+	tb.Helper()
+	var buf bytes.Buffer
+	n, err := set.WriteTo(&buf)
+	if err != nil || n != int64(buf.Len()) || n != set.Size() {
+		tb.Fatalf("WriteTo = %d, %v with %d bytes written and Size %d", n, err, buf.Len(), set.Size())
+	}
+	return buf.Bytes()
+}
+
+func gzipBytes(tb testing.TB, set *Set) []byte {
+	tb.Helper()
+	var buf bytes.Buffer
+	if err := set.WriteGzip(&buf); err != nil {
+		tb.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// pair is a key pair of the tests: unlike those of the product, it signs often.
+type pair struct {
+	private *rsa.PrivateKey
+	key     Key
+}
+
+func newPair() pair {
+	private, err := rsa.GenerateKey(rand.Reader, ModulusBits)
+	if err != nil {
+		panic(err)
+	}
+	key, err := FromPublicKey(&private.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	return pair{private, key}
+}
+
+var ownPair, otherPair = sync.OnceValue(newPair), sync.OnceValue(newPair)
+
+func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+func headerOf(kid KID) string { return headerHead + kid.String() + headerTail }
+
+// sign makes a token of any header and payload text.
+func (p pair) sign(header, payload string) string {
+	signed := encode(header) + "." + encode(payload)
+	return signed + "." + encode(string(p.signature(signed)))
+}
+
+func (p pair) signature(signed string) []byte {
+	digest := sha256.Sum256([]byte(signed))
+	sig, err := rsa.SignPKCS1v15(nil, p.private, crypto.SHA256, digest[:])
+	if err != nil {
+		panic(err)
+	}
+	return sig
+}
+
+// token makes a token that is right but for its payload.
+func (p pair) token(payload string) string { return p.sign(headerOf(p.key.kid), payload) }
+
+// modulusOf makes a number of so many bits, with its highest and lowest bit set.
+func modulusOf(bits int) *big.Int {
+	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+	return n.SetBit(n, 0, 1)
+}

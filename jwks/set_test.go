@@ -1,0 +1,309 @@
+package jwks
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+)
+
+// model is what a Set should be: a map of keys.
+type model map[KID]Key
+
+func modelOf(keys []Key) model {
+	m := make(model, len(keys))
+	for _, key := range keys {
+		m[key.kid] = key
+	}
+	return m
+}
+
+func (m model) sorted() []Key {
+	keys := make([]Key, 0, len(m))
+	for _, key := range m {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) })
+	return keys
+}
+
+// text renders the model the plain way, as the reference for the Set's bytes.
+func (m model) text() []byte {
+	var jwks [][]byte
+	for _, key := range m.sorted() {
+		jwks = append(jwks, key.AppendJWK(nil))
+	}
+	return slices.Concat([]byte(setHead), bytes.Join(jwks, []byte(",")), []byte(setTail))
+}
+
+// check compares all that a Set shows with the model.
+func (m model) check(tb testing.TB, set *Set) {
+	tb.Helper()
+	if set.Len() != len(m) {
+		tb.Fatalf("Len = %d, want %d", set.Len(), len(m))
+	}
+	for kid, want := range m {
+		if got, ok := set.Lookup(kid); !ok || got != want {
+			tb.Fatalf("Lookup(%s) = %s, %v", kid, got.kid, ok)
+		}
+	}
+	if got := plainBytes(tb, set); !bytes.Equal(got, m.text()) {
+		tb.Fatalf("%d bytes are not those of the %d keys", len(got), len(m))
+	}
+	checkShape(tb, set.root, 0, nil)
+}
+
+// checkShape holds what makes a trie's form, and with it the gzip bytes, depend
+// on the keys alone: a node is a leaf if and only if its keys fit into one.
+func checkShape(tb testing.TB, n *node, depth int, path []int) {
+	tb.Helper()
+	if (n.kids == nil) != (n.count <= leafMax) {
+		tb.Fatalf("a node of %d keys at %v is a leaf: %v", n.count, path, n.kids == nil)
+	}
+	if n.kids == nil {
+		if len(n.body) != n.count*entryLen {
+			tb.Fatalf("a leaf of %d keys has %d bytes", n.count, len(n.body))
+		}
+		return
+	}
+	sum := 0
+	for i, child := range n.kids {
+		sum += child.count
+		checkShape(tb, child, depth+1, append(path, i))
+	}
+	if sum != n.count {
+		tb.Fatalf("a node counts %d keys, its children %d", n.count, sum)
+	}
+}
+
+func checkGzip(tb testing.TB, set *Set) {
+	tb.Helper()
+	if err := gzipError(set); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// gzipError decodes the gzip form and compares it with the plain one.
+func gzipError(set *Set) error {
+	var plain, packed, again bytes.Buffer
+	_, err := set.WriteTo(&plain)
+	if err = errors.Join(err, set.WriteGzip(&packed), set.WriteGzip(&again)); err != nil {
+		return err
+	}
+	if !bytes.Equal(packed.Bytes(), again.Bytes()) {
+		return errors.New("gzip has other bytes the second time")
+	}
+	reader, err := gzip.NewReader(&packed) // which is an io.ByteReader, so gzip takes no more than it needs
+	if err != nil {
+		return err
+	}
+	reader.Multistream(false)
+	got, err := io.ReadAll(reader) // verifies the checksum and the length
+	if err != nil {
+		return err
+	}
+	if packed.Len() > 0 {
+		return fmt.Errorf("%d bytes are left behind the gzip member", packed.Len())
+	}
+	if !bytes.Equal(got, plain.Bytes()) {
+		return fmt.Errorf("gzip holds other bytes (%d) than the plain form (%d)", len(got), plain.Len())
+	}
+	return nil
+}
+
+// Sizes around everything that changes the form of a trie or of its text.
+var sizes = []int{0, 1, 2, 63, 64, 65, 66, 127, 128, 129, 130, 255, 256, 257, 511, 513, 1023, 1024, 1025}
+
+func TestSetOfEverySize(t *testing.T) {
+	all := testKeys(t, 10, slices.Max(sizes))
+	random := newRand(11)
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for _, size := range sizes {
+		keys := all[:size]
+		m := modelOf(keys)
+		unsorted, sorted := buildSet(t, 7, keys...), buildSet(t, 7, m.sorted()...)
+		for _, set := range []*Set{unsorted, sorted} {
+			m.check(t, set)
+			checkGzip(t, set)
+			if set.Version() != 7 {
+				t.Errorf("Version = %d, want 7", set.Version())
+			}
+			for _, kid := range []KID{{}, testKey(t, random).kid} {
+				if _, ok := set.Lookup(kid); ok {
+					t.Errorf("%d keys: Lookup finds %s, which is not there", size, kid)
+				}
+			}
+		}
+		parsed, err := ParseSet(plainBytes(t, sorted))
+		if err != nil || !slices.Equal(parsed, m.sorted()) {
+			t.Errorf("%d keys: ParseSet reads %d keys, %v", size, len(parsed), err)
+		}
+	}
+}
+
+// The bytes, also those of gzip, tell nothing of how the set came about.
+func TestBytesDoNotDependOnHistory(t *testing.T) {
+	all := testKeys(t, 12, 1200)
+	for _, size := range []int{0, 1, 64, 65, 128, 129, 300} {
+		keys := all[:size]
+		want := buildSet(t, 1, keys...)
+		single := buildSet(t, 0)
+		for i := range keys {
+			single = apply(t, single, keys[size-1-i:size-i])
+		}
+		shrunk := buildSet(t, 0, all...)
+		for _, key := range all[size:] {
+			shrunk = apply(t, shrunk, nil, key.kid)
+		}
+		atOnce := apply(t, buildSet(t, 0, all[size:]...), keys, kids(all[size:])...)
+		for name, set := range map[string]*Set{"one by one": single, "shrunk": shrunk, "in one change": atOnce} {
+			modelOf(keys).check(t, set)
+			if !bytes.Equal(gzipBytes(t, set), gzipBytes(t, want)) {
+				t.Errorf("%d keys %s: other gzip bytes than built at once", size, name)
+			}
+		}
+	}
+}
+
+func kids(keys []Key) []KID {
+	list := make([]KID, len(keys))
+	for i, key := range keys {
+		list[i] = key.kid
+	}
+	return list
+}
+
+func TestApplyErrors(t *testing.T) {
+	keys := testKeys(t, 13, 500)
+	in, out := keys[:200], keys[200:]
+	many := slices.Repeat(out[:1], 300) // more equal keys than a leaf holds
+	for _, test := range []struct {
+		name   string
+		change Change
+		want   error
+	}{
+		{"same version", Change{Version: 5}, ErrVersionGap},
+		{"version left out", Change{Version: 7}, ErrVersionGap},
+		{"version 0", Change{}, ErrVersionGap},
+		{"published", Change{Version: 6, Add: in[:1]}, ErrPublished},
+		{"published, among new ones", Change{Version: 6, Add: slices.Concat(out, in[100:101])}, ErrPublished},
+		{"twice in one change", Change{Version: 6, Add: []Key{out[0], out[1], out[0]}}, ErrPublished},
+		{"300 times in one change", Change{Version: 6, Add: many}, ErrPublished},
+		{"unknown", Change{Version: 6, Remove: kids(out[:1])}, ErrNotPublished},
+		{"unknown behind a known", Change{Version: 6, Remove: kids([]Key{in[0], out[0]})}, ErrNotPublished},
+		{"removed twice", Change{Version: 6, Remove: kids([]Key{in[0], in[0]})}, ErrNotPublished},
+		{"removed before it is added", Change{Version: 6, Add: out[:1], Remove: kids(out[:1])}, ErrNotPublished},
+		{"good removal, bad addition", Change{Version: 6, Remove: kids(in[:3]), Add: in[5:6]}, ErrPublished},
+	} {
+		set := buildSet(t, 5, in...)
+		index := NewIndex(set)
+		if err := index.Apply(test.change); !errors.Is(err, test.want) {
+			t.Errorf("%s: error %v, want %v", test.name, err, test.want)
+		}
+		if index.Set() != set || index.Set().Version() != 5 {
+			t.Errorf("%s: the Index shows another set", test.name)
+		}
+		modelOf(in).check(t, set)
+	}
+	// Removal comes first: a key may be taken out and put back in one change.
+	set := apply(t, buildSet(t, 5, in...), in[:1], in[0].kid)
+	modelOf(in).check(t, set)
+}
+
+func TestApplyDoesNotReorderTheChange(t *testing.T) {
+	keys := testKeys(t, 14, 10)
+	slices.Reverse(keys)
+	add := slices.Clone(keys)
+	apply(t, buildSet(t, 0), add)
+	if !slices.Equal(add, keys) {
+		t.Error("Apply has sorted the caller's keys")
+	}
+}
+
+func TestBuilderRefusesDuplicates(t *testing.T) {
+	keys := testKeys(t, 15, 2000)
+	for name, list := range map[string][]Key{
+		"side by side":         {keys[0], keys[0]},
+		"in different batches": append(slices.Clone(keys), keys[0]),
+		"all the same":         slices.Repeat(keys[:1], 3*buildBatch),
+	} {
+		var b Builder
+		var err error
+		for _, key := range list {
+			if err = b.Add(key); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			_, err = b.Set(1)
+		}
+		if !errors.Is(err, ErrPublished) {
+			t.Errorf("%s: error %v, want ErrPublished", name, err)
+		}
+	}
+}
+
+// A Builder goes on after a Set was taken, and the Set does not notice.
+func TestBuilderGoesOn(t *testing.T) {
+	keys := testKeys(t, 16, 150)
+	var b Builder
+	sets := make([]*Set, len(keys))
+	for i, key := range keys {
+		if err := b.Add(key); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if sets[i], err = b.Set(uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, set := range sets {
+		modelOf(keys[:i+1]).check(t, set)
+	}
+}
+
+func TestReplace(t *testing.T) {
+	older, shown, same, newer := buildSet(t, 4), buildSet(t, 5), buildSet(t, 5), buildSet(t, 9)
+	index := NewIndex(shown)
+	for _, step := range []struct {
+		name      string
+		set, want *Set
+	}{{"older", older, shown}, {"same version", same, same}, {"newer", newer, newer}, {"older again", shown, newer}} {
+		if index.Replace(step.set); index.Set() != step.want {
+			t.Errorf("%s: the Index shows version %d", step.name, index.Set().Version())
+		}
+	}
+}
+
+// failing refuses to write behind its first so many bytes.
+type failing struct{ left int }
+
+var errWrite = errors.New("the reader has gone")
+
+func (f *failing) Write(b []byte) (int, error) {
+	if f.left < len(b) {
+		return f.left, errWrite
+	}
+	f.left -= len(b)
+	return len(b), nil
+}
+
+func TestWriteErrors(t *testing.T) {
+	for _, count := range []int{0, 1, 300} {
+		set := buildSet(t, 1, testKeys(t, 17, count)...)
+		plain, packed := int(set.Size()), len(gzipBytes(t, set))
+		for _, left := range []int{0, 5, plain / 2, plain - 1} {
+			if n, err := set.WriteTo(&failing{left}); !errors.Is(err, errWrite) || n != int64(left) {
+				t.Errorf("%d keys: WriteTo over %d bytes = %d, %v", count, left, n, err)
+			}
+		}
+		for _, left := range []int{0, 5, packed / 2, packed - 1} {
+			if err := set.WriteGzip(&failing{left}); !errors.Is(err, errWrite) {
+				t.Errorf("%d keys: WriteGzip over %d bytes: %v", count, left, err)
+			}
+		}
+	}
+}
