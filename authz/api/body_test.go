@@ -1,0 +1,162 @@
+package api_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+const longBody = 2 << 20
+
+// raw sends a request as it is written here, whole, and only then reads: so do
+// many clients, Python's http.client among them.
+func (s *server) raw(t *testing.T, head string, body io.Reader) (*http.Response, []byte) {
+	t.Helper()
+	conn := s.dial(t)
+	_, err := io.WriteString(conn, strings.ReplaceAll(head, "\n", "\r\n")+"\r\n")
+	must(t, err)
+	if body != nil {
+		_, err = io.Copy(conn, body)
+		must(t, err)
+	}
+	return s.receive(t, conn, head)
+}
+
+func (s *server) dial(t *testing.T) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	must(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	// What the kernel holds must not pass for what the server has read.
+	must(t, conn.(*net.TCPConn).SetWriteBuffer(64<<10))
+	return conn.(*net.TCPConn)
+}
+
+// receive reads an answer and holds it to the contract.
+func (s *server) receive(t *testing.T, conn net.Conn, head string) (*http.Response, []byte) {
+	t.Helper()
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.ReplaceAll(head, "\n", "\r\n") + "\r\n")))
+	must(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), r)
+	must(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if err := s.contract.check(r, resp, body); err != nil {
+		t.Error(redact(err.Error()))
+	}
+	return resp, body
+}
+
+func (s *server) head(method, path string, headers ...string) string {
+	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: burnkey", "Authorization: Bearer " + s.admin,
+		"Content-Type: application/json"}, headers...)
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func longKey(n int) string {
+	const around = `{"owner":"x","name":""}`
+	return strings.Replace(around, `""`, `"`+strings.Repeat("n", n-len(around))+`"`, 1)
+}
+
+func TestLongBodies(t *testing.T) {
+	s := newServer(t)
+	before := s.state()
+	chunked := func(body string) io.Reader {
+		var b bytes.Buffer
+		for len(body) > 0 {
+			n := min(len(body), 8<<10)
+			fmt.Fprintf(&b, "%x\r\n%s\r\n", n, body[:n])
+			body = body[n:]
+		}
+		b.WriteString("0\r\n\r\n")
+		return &b
+	}
+	for name, call := range map[string]struct {
+		header string
+		body   io.Reader
+	}{
+		"whole first":          {fmt.Sprintf("Content-Length: %d", longBody), strings.NewReader(longKey(longBody))},
+		"a byte too long":      {fmt.Sprintf("Content-Length: %d", 64<<10+1), strings.NewReader(longKey(64<<10 + 1))},
+		"chunked":              {"Transfer-Encoding: chunked", chunked(longKey(longBody))},
+		"chunked, one too far": {"Transfer-Encoding: chunked", chunked(longKey(64<<10 + 1))},
+		"waiting for leave":    {fmt.Sprintf("Expect: 100-continue\nContent-Length: %d", longBody), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp, body := s.raw(t, s.head("POST", keysPath, call.header), call.body)
+			if resp.StatusCode != 413 || !strings.Contains(string(body), `"errors":[{"field":"body","detail":"must be at most 65536 bytes"}]`) {
+				t.Errorf("answered %d: %.200s", resp.StatusCode, body)
+			}
+		})
+	}
+	for _, path := range []string{keysPath, "/v1/workspaces", issuer + "/revoke"} {
+		s.do("POST", path, longKey(longBody)).want(413)
+	}
+	s.do("PATCH", "/v1/workspaces/acme", longKey(longBody)).want(413)
+	if s.state() != before {
+		t.Error("a refused call changed something")
+	}
+}
+
+// A client that asks for leave to send gets it, where the length is acceptable.
+func TestExpectContinue(t *testing.T) {
+	s := newServer(t)
+	conn := s.dial(t)
+	head := s.head("POST", keysPath, "Expect: 100-continue", "Content-Length: 13")
+	_, err := io.WriteString(conn, strings.ReplaceAll(head, "\n", "\r\n")+"\r\n")
+	must(t, err)
+	const leave = "HTTP/1.1 100 Continue\r\n\r\n"
+	got := make([]byte, len(leave))
+	_, err = io.ReadFull(conn, got)
+	must(t, err)
+	if string(got) != leave {
+		t.Fatalf("got %q", got)
+	}
+	_, err = io.WriteString(conn, `{"owner":"x"}`)
+	must(t, err)
+	if resp, _ := s.receive(t, conn, head); resp.StatusCode != 201 {
+		t.Errorf("answered %d", resp.StatusCode)
+	}
+}
+
+func TestBodyCutOff(t *testing.T) {
+	s := newServer(t)
+	before := s.state()
+	conn := s.dial(t)
+	head := s.head("POST", keysPath, "Content-Length: 14")
+	_, err := io.WriteString(conn, strings.ReplaceAll(head, "\n", "\r\n")+"\r\n"+`{"owner":"x"}`)
+	must(t, err)
+	must(t, conn.CloseWrite())
+	if resp, body := s.receive(t, conn, head); resp.StatusCode != 400 || !strings.Contains(string(body), `"field":"body"`) {
+		t.Errorf("answered %d: %s", resp.StatusCode, body)
+	}
+	if s.state() != before {
+		t.Error("half a request changed something")
+	}
+}
+
+func TestBodyTooSlow(t *testing.T) {
+	s := newServer(t, func(_ *server, _ *authz.Options, h *http.Server) { h.ReadTimeout = 300 * time.Millisecond })
+	resp, body := s.raw(t, s.head("POST", keysPath, "Content-Length: 1000"), strings.NewReader(`{"owner":`))
+	if resp.StatusCode != 408 || !strings.Contains(string(body), `"field":"body"`) {
+		t.Errorf("answered %d: %s", resp.StatusCode, body)
+	}
+}
+
+// Where a call takes no body, one that is sent is not looked at.
+func TestBodyNotAskedFor(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{})
+	s.do("GET", keysPath, marker).want(200)
+	s.do("DELETE", keysPath+"/"+key.id, marker).want(200)
+	s.do("GET", "/healthz", strings.Repeat("x", 100<<10)).want(200)
+}

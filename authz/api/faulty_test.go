@@ -1,0 +1,79 @@
+package api_test
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// faultyStore is a store that can be made to fail, or to panic, in every call
+// that management makes.
+type faultyStore struct {
+	store.Store
+	fault atomic.Pointer[func() error]
+}
+
+// fail makes every call return what f does; nil heals the store.
+func (s *faultyStore) fail(f func() error) {
+	if f == nil {
+		s.fault.Store(nil)
+		return
+	}
+	s.fault.Store(&f)
+}
+
+func (s *faultyStore) broken() error {
+	if f := s.fault.Load(); f != nil {
+		return (*f)()
+	}
+	return nil
+}
+
+func orElse[T any](err error, call func() (T, error)) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return call()
+}
+
+func (s *faultyStore) CreateWorkspace(ctx context.Context, w store.Workspace, k jwks.Key) (store.Workspace, error) {
+	return orElse(s.broken(), func() (store.Workspace, error) { return s.Store.CreateWorkspace(ctx, w, k) })
+}
+
+func (s *faultyStore) Workspace(ctx context.Context, id string) (store.Workspace, error) {
+	return orElse(s.broken(), func() (store.Workspace, error) { return s.Store.Workspace(ctx, id) })
+}
+
+func (s *faultyStore) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
+	return orElse(s.broken(), func() ([]store.Workspace, error) { return s.Store.Workspaces(ctx, after, limit) })
+}
+
+func (s *faultyStore) UpdateWorkspace(ctx context.Context, id string, f func(*store.Workspace) error) (store.Workspace, error) {
+	return orElse(s.broken(), func() (store.Workspace, error) { return s.Store.UpdateWorkspace(ctx, id, f) })
+}
+
+func (s *faultyStore) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key, error) {
+	return orElse(s.broken(), func() (store.Key, error) { return s.Store.Issue(ctx, k, pub) })
+}
+
+func (s *faultyStore) Revoke(ctx context.Context, ws string, id uuid.UUID, at time.Time) (store.Key, error) {
+	return orElse(s.broken(), func() (store.Key, error) { return s.Store.Revoke(ctx, ws, id, at) })
+}
+
+func (s *faultyStore) Key(ctx context.Context, ws string, id uuid.UUID) (store.Key, error) {
+	return orElse(s.broken(), func() (store.Key, error) { return s.Store.Key(ctx, ws, id) })
+}
+
+func (s *faultyStore) Keys(ctx context.Context, ws string, f store.Filter) ([]store.Key, error) {
+	return orElse(s.broken(), func() ([]store.Key, error) { return s.Store.Keys(ctx, ws, f) })
+}
+
+func (s *faultyStore) UpdateKey(ctx context.Context, ws string, id uuid.UUID, f func(*store.Key) error) (store.Key, error) {
+	return orElse(s.broken(), func() (store.Key, error) { return s.Store.UpdateKey(ctx, ws, id, f) })
+}

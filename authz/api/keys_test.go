@@ -1,0 +1,215 @@
+package api_test
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// keyMembers are what the contract says of a key, and updated_at besides.
+var keyMembers = []string{
+	"audience", "claims", "created_at", "expires_at", "id", "kid", "metadata", "name", "owner", "scopes", "status",
+	"updated_at", "version", "workspace",
+}
+
+func sortedMembers(v map[string]any) []string { return slices.Sorted(maps.Keys(v)) }
+
+func wantMembers(t *testing.T, got map[string]any, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if names := sortedMembers(got); !slices.Equal(names, want) {
+		t.Errorf("members are %v, want %v", names, want)
+	}
+}
+
+func wantSubset(t *testing.T, got map[string]any, want string) {
+	t.Helper()
+	var members map[string]any
+	must(t, json.Unmarshal([]byte(want), &members))
+	for name, value := range members {
+		if !reflect.DeepEqual(got[name], value) {
+			t.Errorf("%s is %v, want %v", name, got[name], value)
+		}
+	}
+}
+
+func wantTime(t *testing.T, text any) time.Time {
+	t.Helper()
+	s, _ := text.(string)
+	at, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || !strings.HasSuffix(s, "Z") {
+		t.Fatalf("not RFC 3339 in UTC: %v", text)
+	}
+	return at
+}
+
+func TestIssueAnswers(t *testing.T) {
+	s := newServer(t)
+	s.do("PATCH", "/v1/workspaces/acme", `{"audiences":["acme-company","acme-lab"]}`).want(200)
+	a := s.do("POST", keysPath, `{"owner":"cust_1","name":"CI","scopes":["maps:read","maps:write"],"audience":["acme-lab"],
+		"expires_in":3600,"claims":{"plan":"gold","n":12345678901234567890},"metadata":{"ticket":[1,null]}}`).want(201)
+	got := a.object()
+	wantMembers(t, got, append([]string{"token"}, keyMembers...)...)
+	wantSubset(t, got, `{"owner":"cust_1","name":"CI","scopes":["maps:read","maps:write"],"audience":["acme-lab"],
+		"metadata":{"ticket":[1,null]},"status":"active","version":2,"workspace":"acme"}`)
+	if want := keysPath + "/" + a.text("id"); a.header.Get("Location") != want {
+		t.Errorf("Location is %s, want %s", a.header.Get("Location"), want)
+	}
+	if a.header.Get("Content-Type") != "application/json" {
+		t.Errorf("Content-Type is %s", a.header.Get("Content-Type"))
+	}
+	created, expires := wantTime(t, got["created_at"]), wantTime(t, got["expires_at"])
+	if want := created.Truncate(time.Second).Add(time.Hour); !expires.Equal(want) || !wantTime(t, got["updated_at"]).Equal(created) {
+		t.Errorf("expires at %s, want %s", expires, want)
+	}
+	parsed, err := jwks.Parse(a.text("token"))
+	must(t, err)
+	want := `{"iss":"` + publicURL + issuer + `","sub":"cust_1","aud":["acme-lab"],"jti":"` + a.text("id") + `",`
+	if !strings.HasPrefix(string(parsed.Payload), want) ||
+		!strings.HasSuffix(string(parsed.Payload), `,"scope":"maps:read maps:write","plan":"gold","n":12345678901234567890}`) {
+		t.Errorf("signed %s", parsed.Payload)
+	}
+	if parsed.KID.String() != a.text("kid") {
+		t.Error("the token's kid is not the answer's")
+	}
+}
+
+func TestIssueDefaults(t *testing.T) {
+	s := newServer(t)
+	got := s.do("POST", keysPath, `{"owner":"cust_1"}`).want(201).object()
+	wantSubset(t, got, `{"name":"","scopes":[],"audience":["acme"],"claims":{},"metadata":{}}`)
+	life := wantTime(t, got["expires_at"]).Sub(wantTime(t, got["created_at"]).Truncate(time.Second))
+	if life != 90*24*time.Hour {
+		t.Errorf("lives %s", life)
+	}
+	got = s.do("POST", keysPath, `{"owner":"cust_1","never_expires":true}`).want(201).object()
+	if v, ok := got["expires_at"]; !ok || v != nil {
+		t.Errorf("expires_at is %v", v)
+	}
+	s.do("PATCH", "/v1/workspaces/acme", `{"allow_never_expires":false}`).want(200)
+	p := s.do("POST", keysPath, `{"owner":"cust_1","never_expires":true}`).want(422).problem()
+	if !p.names("never_expires") {
+		t.Errorf("blames %v", p.Errors)
+	}
+}
+
+// The transport looks for tokens in every answer but the issuing one, and the
+// server's end in log and metrics.
+func TestTokenIsSaidOnce(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{"name": "said once"})
+	calls := []string{
+		"/v1/workspaces", "/v1/workspaces/acme", keysPath, keysPath + "/" + key.id, keysPath + "?q=said",
+		"/v1/workspaces/burnkey/keys", jwksPath, jwksPath + "?kid=" + key.kid, "/metrics", "/openapi.json",
+		issuer + "/.well-known/openid-configuration",
+	}
+	look := func() {
+		for _, path := range calls {
+			a := s.do("GET", path, nil).want(200)
+			if strings.Contains(string(a.body), signature(jwks.Token(key.token))) {
+				t.Errorf("%s shows the token's signature", path)
+			}
+		}
+	}
+	look()
+	s.do("PATCH", keysPath+"/"+key.id, `{"name":"still said once"}`).want(200)
+	s.do("DELETE", keysPath+"/"+key.id, nil).want(200)
+	calls = slices.DeleteFunc(calls, func(path string) bool { return strings.Contains(path, "kid=") })
+	look()
+}
+
+func TestGetAndList(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{"expires_in": 60})
+	got := s.do("GET", keysPath+"/"+key.id, nil).want(200).object()
+	wantMembers(t, got, keyMembers...)
+	list := s.do("GET", keysPath, nil).want(200).object()
+	wantMembers(t, list, "keys", "next_cursor")
+	if keys := list["keys"].([]any); len(keys) != 1 || !reflect.DeepEqual(keys[0], any(got)) || list["next_cursor"] != nil {
+		t.Errorf("lists %v", list)
+	}
+	s.sleep(time.Minute)
+	if got := s.do("GET", keysPath+"/"+key.id, nil).want(200).text("status"); got != "expired" {
+		t.Errorf("status is %s", got)
+	}
+	for _, id := range []string{
+		"x", "01a201da-bbd0-7c60-a429-97332e3cfdf0", strings.ToUpper(key.id), "urn:uuid:" + key.id, "{" + key.id + "}",
+		strings.ReplaceAll(key.id, "-", ""),
+	} {
+		for _, method := range []string{"GET", "DELETE"} {
+			s.do(method, keysPath+"/"+id, nil).want(404)
+		}
+		s.do("PATCH", keysPath+"/"+id, `{}`).want(404)
+	}
+	s.do("GET", "/v1/workspaces/other/keys/"+key.id, nil).want(404)
+	s.do("DELETE", "/v1/workspaces/other/keys/"+key.id, nil).want(404)
+	s.do("GET", "/v1/workspaces/none/keys", nil).want(404)
+	s.do("POST", "/v1/workspaces/none/keys", `{"owner":"x"}`).want(404)
+}
+
+func TestPatchKey(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{"name": "a", "scopes": []string{"x"}, "metadata": map[string]any{"a": 1}})
+	path := keysPath + "/" + key.id
+	before := s.do("GET", path, nil).object()
+	s.sleep(time.Second)
+
+	got := s.do("PATCH", path, `{"name":"b"}`).want(200).object()
+	wantMembers(t, got, keyMembers...)
+	wantSubset(t, got, `{"name":"b","metadata":{"a":1},"version":2}`)
+	if !wantTime(t, got["updated_at"]).After(wantTime(t, before["updated_at"])) {
+		t.Error("updated_at stays")
+	}
+	wantSubset(t, s.do("PATCH", path, `{"metadata":{}}`).want(200).object(), `{"name":"b","metadata":{}}`)
+	wantSubset(t, s.do("PATCH", path, `{"name":""}`).want(200).object(), `{"name":"","metadata":{}}`)
+	wantSubset(t, s.do("PATCH", path, `{}`).want(200).object(), `{"name":"","metadata":{}}`)
+
+	unchanged := s.state()
+	for name := range before {
+		if name == "name" || name == "metadata" {
+			continue
+		}
+		text, err := json.Marshal(map[string]any{"name": "c", name: before[name]})
+		must(t, err)
+		p := s.do("PATCH", path, string(text)).want(422).problem()
+		if !p.names(name) {
+			t.Errorf("%s: blames %v", name, p.Errors)
+		}
+	}
+	if s.state() != unchanged {
+		t.Error("a refused change was kept")
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{})
+	path := keysPath + "/" + key.id
+	s.do("GET", jwksPath+"?kid="+key.kid, nil).want(200)
+	first := s.do("DELETE", path, nil).want(200)
+	s.do("GET", jwksPath+"?kid="+key.kid, nil).want(404)
+	got := first.object()
+	wantMembers(t, got, "id", "status", "revoked_at", "version")
+	wantSubset(t, got, `{"id":"`+key.id+`","status":"revoked","version":3}`)
+	wantTime(t, got["revoked_at"])
+
+	s.sleep(time.Hour)
+	s.issue("acme", map[string]any{})
+	if again := s.do("DELETE", path, nil).want(200); string(again.body) != string(first.body) {
+		t.Errorf("again: %s, first: %s", again.body, first.body)
+	}
+	shown := s.do("GET", path, nil).want(200).object()
+	wantMembers(t, shown, append([]string{"revoked_at"}, keyMembers...)...)
+	wantSubset(t, shown, string(first.body))
+	if etag := s.do("HEAD", jwksPath, nil).want(200).header.Get("Etag"); etag != `"4"` {
+		t.Errorf("the second revocation changed the set: %s", etag)
+	}
+	// What is revoked can still be renamed: its record is kept.
+	s.do("PATCH", path, `{"name":"gone"}`).want(200)
+}

@@ -1,0 +1,200 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// The limits that the document states are those that are enforced: each member
+// gets values around them and of other types, and server and schema must agree.
+func TestLimitsOfBodies(t *testing.T) {
+	s := newServer(t)
+	s.minter.set(func(m *quickMinter) { m.unsigned = true })
+	key := s.issue("acme", map[string]any{})
+	for _, c := range s.management() {
+		if c.body() == nil {
+			continue
+		}
+		schema, members := s.requestSchema(c)
+		for name, member := range members {
+			t.Run(c.id+"/"+name, func(t *testing.T) {
+				for i, value := range probes(member) {
+					path := strings.Replace(c.in("acme"), unknownID, key.id, 1)
+					s.probe(t, c, path, schema, name, value, i)
+				}
+			})
+		}
+	}
+}
+
+// requestSchema returns an operation's schema of bodies, compiled and by member.
+func (s *server) requestSchema(c call) (*jsonschema.Schema, map[string]map[string]any) {
+	s.t.Helper()
+	media := s.contract.Paths[c.path][strings.ToLower(c.method)].RequestBody.Content["application/json"]
+	ref := media.(map[string]any)["schema"].(map[string]any)["$ref"].(string)
+	name := strings.TrimPrefix(ref, "#/components/schemas/")
+	var schema struct{ Properties map[string]map[string]any }
+	must(s.t, json.Unmarshal(s.contract.Components.Schemas[name], &schema))
+	compiled, err := s.contract.schema("components", "schemas", name)
+	must(s.t, err)
+	return compiled, schema.Properties
+}
+
+func (s *server) probe(t *testing.T, c call, path string, schema *jsonschema.Schema, member string, value any, i int) {
+	t.Helper()
+	body := map[string]any{}
+	switch c.id {
+	case "create-workspace":
+		body["id"] = fmt.Sprintf("probe-%d-%s", i, strings.ReplaceAll(member, "_", "-"))
+	case "issue-key":
+		body["owner"] = "x"
+	}
+	body[member] = value
+	text, err := json.Marshal(body)
+	must(t, err)
+	parsed, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+	must(t, err)
+	want := schema.Validate(parsed) == nil
+	a := s.do(c.method, path, string(text))
+	switch got := a.status < 300 || a.status == 409; {
+	case got == want:
+	case want && member == "audience" && strings.Contains(string(a.body), "among the workspace's"):
+	default:
+		t.Errorf("%.80s: the schema says %t, the server %d: %.200s", text, want, a.status, redact(string(a.body)))
+	}
+	if a.status >= 400 && a.status != 409 && !a.problem().names(member) {
+		t.Errorf("%.80s: blames %v", text, a.problem().Errors)
+	}
+}
+
+// probes are values just within and just beyond what a schema admits, and some
+// of every other type.
+func probes(schema map[string]any) []any {
+	values := []any{nil, true, 1, 1.5, json.Number("60.0"), json.Number("-0"), "x", []any{}, []any{"x"}, []any{1}, []any{nil}, []any{[]any{}}, []any{map[string]any{}}, map[string]any{}, map[string]any{"x": 1}}
+	number := func(of map[string]any, limit string, add float64) {
+		if n, ok := of[limit].(float64); ok {
+			values = append(values, n, n+add)
+		}
+	}
+	number(schema, "minimum", -1)
+	number(schema, "maximum", 1)
+	for _, text := range texts(schema) {
+		values = append(values, text)
+	}
+	items, ok := schema["items"].(map[string]any)
+	if !ok {
+		return values
+	}
+	for _, text := range texts(items) {
+		values = append(values, []any{text})
+	}
+	values = append(values, []any{"x", "x"})
+	for _, limit := range []string{"minItems", "maxItems"} {
+		n, _ := schema[limit].(float64)
+		for _, length := range []int{int(n) - 1, int(n), int(n) + 1} {
+			list := []any{}
+			for i := range length {
+				list = append(list, fmt.Sprint("item", i))
+			}
+			values = append(values, list)
+		}
+	}
+	return values
+}
+
+// texts are strings that try a schema's length and pattern.
+func texts(schema map[string]any) []string {
+	if schema["type"] != "string" {
+		return nil
+	}
+	all := []string{
+		"", "A", "-a", "a-", "0", "a b", " ", `a"b`, `a\b`, "a!~", "é", "日本", "a\x00b", "a\nb", "a\tb", "a\x7fb", "a\u0080b",
+		"a\u009fb", "a\u00a0b", "a\u2028b", "a\u2029b", "a\u200bb", "\ufeffa", "😀", "a_b", "a.b",
+	}
+	for _, limit := range []string{"minLength", "maxLength"} {
+		if n, ok := schema[limit].(float64); ok {
+			all = append(all, strings.Repeat("a", int(n)), strings.Repeat("a", int(n)+1), strings.Repeat("é", int(n)))
+		}
+	}
+	return append(all, strings.Repeat("a", 63), strings.Repeat("a", 64))
+}
+
+func TestLimitsOfParameters(t *testing.T) {
+	s := newServer(t)
+	s.minter.set(func(m *quickMinter) { m.unsigned = true })
+	tried := 0
+	for _, c := range s.management() {
+		for i, p := range s.contract.Paths[c.path][strings.ToLower(c.method)].Parameters {
+			schema, err := s.contract.schema("paths", c.path, strings.ToLower(c.method), "parameters", fmt.Sprint(i), "schema")
+			must(t, err)
+			for _, text := range parameterProbes(p) {
+				if refuses(p, text) {
+					continue
+				}
+				tried++
+				var parsed any = text
+				if p.Schema["type"] == "integer" {
+					parsed = json.Number(text)
+				}
+				s.probeParameter(t, c, p, text, schema.Validate(parsed) == nil)
+			}
+		}
+	}
+	if tried < 100 {
+		t.Errorf("only %d values were tried", tried)
+	}
+}
+
+// refuses reports whether a value can't be sent, or means another call, or is
+// refused for more than the schema can say.
+func refuses(p parameter, text string) bool {
+	switch p.In {
+	case "path":
+		return text == "" || p.Name == "id"
+	case "header":
+		return strings.ContainsAny(text, "\x00\n\x7f") || strings.TrimSpace(text) != text || text == ""
+	}
+	control := strings.ContainsAny(text, "\x00\n\t\x7f\u0080\u009f")
+	return text == "" || control || p.Name == "cursor" && utf8.RuneCountInString(text) <= 128
+}
+
+func parameterProbes(p parameter) []string {
+	if p.Schema["type"] != "integer" {
+		if values, ok := p.Schema["enum"].([]any); ok {
+			return []string{values[0].(string), strings.ToUpper(values[0].(string)), "other"}
+		}
+		return texts(p.Schema)
+	}
+	var all []string
+	for _, limit := range []string{"minimum", "maximum", "default"} {
+		n := p.Schema[limit].(float64)
+		all = append(all, fmt.Sprint(n-1), fmt.Sprint(n), fmt.Sprint(n+1))
+	}
+	return all
+}
+
+func (s *server) probeParameter(t *testing.T, c call, p parameter, text string, want bool) {
+	t.Helper()
+	var a answer
+	switch p.In {
+	case "path":
+		path := strings.NewReplacer("{"+p.Name+"}", url.PathEscape(text)).Replace(c.path)
+		a = s.do(c.method, call{path: path}.in("acme"), c.goodBody())
+	case "query":
+		a = s.do(c.method, c.in("acme")+"?"+p.Name+"="+url.QueryEscape(text), c.goodBody())
+	case "header":
+		a = s.do(c.method, c.in("acme"), c.goodBody(), header(p.Name, text))
+	}
+	if got := a.status != 422; got != want {
+		t.Errorf("%s: %s=%.80q: the schema says %t, the server %d", c.id, p.Name, text, want, a.status)
+	}
+	if a.status == 422 && !a.problem().names(p.Name) {
+		t.Errorf("%s: %s=%.80q: blames %v", c.id, p.Name, text, a.problem().Errors)
+	}
+}

@@ -1,0 +1,184 @@
+package api_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+func TestJWKS(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{})
+	a := s.do("GET", jwksPath, nil).want(200)
+	for name, want := range map[string]string{
+		"Content-Type": "application/jwk-set+json", "Etag": `"2"`, "Cache-Control": "public, max-age=5",
+		"Access-Control-Allow-Origin": "*", "Content-Encoding": "", "Vary": "Accept-Encoding",
+	} {
+		if got := a.header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	keys, err := jwks.ParseSet(a.body)
+	must(t, err)
+	if len(keys) != 2 { // the tombstone and the key
+		t.Errorf("%d keys are published", len(keys))
+	}
+	var set struct{ Keys []map[string]string }
+	must(t, json.Unmarshal(a.body, &set))
+	for _, k := range set.Keys {
+		if len(k) != 6 {
+			t.Errorf("a JWK has the members %v", k)
+		}
+	}
+
+	one := s.do("GET", jwksPath+"?kid="+key.kid, nil).want(200)
+	keys, err = jwks.ParseSet(one.body)
+	if err != nil || len(keys) != 1 || keys[0].KID().String() != key.kid {
+		t.Errorf("?kid= gives %s", one.body)
+	}
+	head := s.do("HEAD", jwksPath, nil).want(200)
+	if len(head.body) != 0 || head.header.Get("Content-Length") != a.header.Get("Content-Length") || head.header.Get("Etag") != `"2"` {
+		t.Errorf("HEAD differs: %v", head.header)
+	}
+	for _, tag := range []string{`"2"`, `"2-gzip"`, `"1", "2"`, `W/"2"`, `*`} {
+		if b := s.do("GET", jwksPath, nil, header("If-None-Match", tag)).want(304); len(b.body) > 0 || b.header.Get("Etag") != `"2"` {
+			t.Errorf("304 for %s: %v", tag, b.header)
+		}
+		s.do("HEAD", jwksPath, nil, header("If-None-Match", tag)).want(304)
+	}
+	s.do("GET", jwksPath, nil, header("If-None-Match", `"1"`)).want(200)
+
+	zipped := s.do("GET", jwksPath, nil, header("Accept-Encoding", "br, gzip")).want(200)
+	if zipped.header.Get("Etag") != `"2-gzip"` || zipped.header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("gzip: %v", zipped.header)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(zipped.body))
+	must(t, err)
+	if plain, err := io.ReadAll(r); err != nil || !bytes.Equal(plain, a.body) {
+		t.Errorf("unzips to something else: %v", err)
+	}
+	s.do("GET", jwksPath, nil, header("Accept-Encoding", "gzip"), header("If-None-Match", `"2"`)).want(304)
+}
+
+func TestJWKSNotFound(t *testing.T) {
+	s := newServer(t)
+	foreign := s.issue("other", map[string]any{})
+	for _, path := range []string{
+		jwksPath + "?kid=" + foreign.kid, jwksPath + "?kid=", jwksPath + "?kid=x", jwksPath + "?kid=a&kid=b",
+		"/v1/auth/oauth/none/.well-known/jwks.json", "/v1/auth/oauth/ACME/.well-known/jwks.json",
+		"/v1/auth/oauth/acme%2Fx/.well-known/jwks.json", "/v1/auth/oauth/none/.well-known/openid-configuration",
+		"/.well-known/oauth-authorization-server/v1/auth/oauth/none",
+	} {
+		s.do("GET", path, nil).want(404)
+		s.do("HEAD", path, nil).want(404)
+	}
+	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
+		s.do(method, jwksPath, nil).want(405)
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	for base, paths := range map[string][]string{
+		publicURL: {
+			issuer + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server" + issuer,
+			issuer + "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration" + issuer,
+		},
+		"https://example.test/keys/": {
+			issuer + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/keys" + issuer,
+			"/.well-known/openid-configuration/keys" + issuer,
+		},
+	} {
+		s := newServer(t, func(s *server, o *authz.Options, _ *http.Server) { o.PublicURL = base })
+		want := strings.TrimRight(base, "/") + issuer
+		for _, path := range paths {
+			a := s.do("GET", path, nil).want(200)
+			wantSubset(t, a.object(), `{"issuer":"`+want+`","jwks_uri":"`+want+`/.well-known/jwks.json",
+				"revocation_endpoint":"`+want+`/revoke","revocation_endpoint_auth_methods_supported":["none"]}`)
+			if a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s: %v", path, a.header)
+			}
+			s.do("HEAD", path, nil).want(200)
+			s.do("POST", path, nil).want(405)
+		}
+	}
+}
+
+var form = header("Content-Type", "application/x-www-form-urlencoded")
+
+func TestRevokeByPossession(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{"expires_in": 60})
+	foreign := s.issue("other", map[string]any{})
+	published := func(workspace string, key issued) bool {
+		path := "/v1/auth/oauth/" + workspace + "/.well-known/jwks.json?kid=" + key.kid
+		return s.do("GET", path, nil).status == 200
+	}
+	before := s.state()
+	for _, token := range []string{marker, foreign.token, key.token + "x", key.token[:len(key.token)-3] + "abc", key.id, key.kid} {
+		if a := s.do("POST", issuer+"/revoke", "token="+token, form).want(200); len(a.body) > 0 {
+			t.Errorf("says %s", a.body)
+		}
+	}
+	if s.state() != before || !published("other", foreign) {
+		t.Fatal("a token that is not the workspace's changed something")
+	}
+	s.do("POST", "/v1/auth/oauth/none/revoke", "token="+key.token, form).want(404)
+	s.sleep(time.Minute) // its holder may end it even when it has expired
+	first := s.do("POST", issuer+"/revoke", "token_type_hint=access_token&token="+key.token, form).want(200)
+	if published("acme", key) || first.header.Get("Cache-Control") != "no-store" {
+		t.Error("the key is still published")
+	}
+	wantSubset(t, s.do("GET", keysPath+"/"+key.id, nil).want(200).object(), `{"status":"revoked","version":3}`)
+	after := s.state()
+	s.do("POST", issuer+"/revoke", "token="+key.token, form).want(200)
+	if s.state() != after {
+		t.Error("the second time changed something")
+	}
+	if strings.Contains(s.log.String(), marker) {
+		t.Error("the log holds the token")
+	}
+}
+
+func TestBadRevocations(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{})
+	before := s.state()
+	token := "token=" + key.token
+	for name, c := range map[string]struct {
+		path, body string
+		kind       func(*http.Request)
+		status     int
+		field      string
+	}{
+		"empty":       {"", "", form, 400, "token"},
+		"no token":    {"", "tok=" + marker, form, 400, "token"},
+		"empty token": {"", "token=", form, 400, "token"},
+		"twice":       {"", token + "&" + token, form, 400, "token"},
+		"in a query":  {"?" + token, "a=b", form, 400, "token"},
+		"no form":     {"", "token=%zz", form, 400, "body"},
+		"JSON":        {"", `{"token":"` + key.token + `"}`, header("Content-Type", "application/json"), 415, "Content-Type"},
+		"untyped":     {"", token, header("Content-Type"), 415, "Content-Type"},
+		"too long":    {"", token + strings.Repeat("x", 64<<10), form, 413, "body"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := s.do("POST", issuer+"/revoke"+c.path, c.body, c.kind).want(c.status).problem()
+			if !p.names(c.field) || c.status != 413 && p.Code != "invalid_request" {
+				t.Errorf("blames %v, error %q", p.Errors, p.Code)
+			}
+		})
+	}
+	for _, method := range []string{"GET", "PUT", "DELETE", "PATCH"} {
+		s.do(method, issuer+"/revoke?"+token, nil).want(405)
+	}
+	if s.state() != before || strings.Contains(s.log.String(), marker) {
+		t.Error("a refused call left a trace")
+	}
+}
