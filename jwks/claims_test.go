@@ -182,10 +182,14 @@ func TestClaimsMarshal(t *testing.T) {
 		claims Claims
 		want   string // empty: refused
 	}{
-		{Claims{Issuer: "i", Subject: "s", Audience: []string{"a", "b"}, ID: "j", IssuedAt: 1, Expiry: 2, Scope: "x y", Extra: []byte(`{"z":1,"a":{"b":[]}}`)},
-			`{"iss":"i","sub":"s","aud":["a","b"],"jti":"j","iat":1,"exp":2,"scope":"x y","z":1,"a":{"b":[]}}`},
-		{Claims{Issuer: "i", Subject: "s", Audience: []string{"a"}, ID: "j", IssuedAt: 1},
-			`{"iss":"i","sub":"s","aud":["a"],"jti":"j","iat":1}`},
+		{
+			Claims{Issuer: "i", Subject: "s", Audience: []string{"a", "b"}, ID: "j", IssuedAt: 1, Expiry: 2, Scope: "x y", Extra: []byte(`{"z":1,"a":{"b":[]}}`)},
+			`{"iss":"i","sub":"s","aud":["a","b"],"jti":"j","iat":1,"exp":2,"scope":"x y","z":1,"a":{"b":[]}}`,
+		},
+		{
+			Claims{Issuer: "i", Subject: "s", Audience: []string{"a"}, ID: "j", IssuedAt: 1},
+			`{"iss":"i","sub":"s","aud":["a"],"jti":"j","iat":1}`,
+		},
 		{Claims{Extra: []byte(`{}`)}, `{"iss":"","sub":"","aud":[],"jti":"","iat":0}`},
 		{Claims{Extra: []byte(`{"iss":"other"}`)}, ""},
 		{Claims{Expiry: 1, Extra: []byte(`{"exp":2}`)}, ""},

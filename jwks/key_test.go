@@ -294,8 +294,10 @@ func TestChangeJSON(t *testing.T) {
 		want   string
 	}{
 		{Change{Version: 7}, `{"version":7,"add":[],"remove":[]}`},
-		{Change{8, keys, []KID{keys[0].KID()}},
-			`{"version":8,"add":[` + string(keys[0].AppendJWK(nil)) + `],"remove":["` + keys[0].KID().String() + `"]}`},
+		{
+			Change{8, keys, []KID{keys[0].KID()}},
+			`{"version":8,"add":[` + string(keys[0].AppendJWK(nil)) + `],"remove":["` + keys[0].KID().String() + `"]}`,
+		},
 	} {
 		if got, err := json.Marshal(test.change); err != nil || string(got) != test.want {
 			t.Errorf("change is %s, %v, want %s", got, err, test.want)

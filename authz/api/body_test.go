@@ -58,8 +58,10 @@ func (s *server) receive(t *testing.T, conn net.Conn, head string) (*http.Respon
 }
 
 func (s *server) head(method, path string, headers ...string) string {
-	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: burnkey", "Authorization: Bearer " + s.admin,
-		"Content-Type: application/json"}, headers...)
+	lines := append([]string{
+		method + " " + path + " HTTP/1.1", "Host: burnkey", "Authorization: Bearer " + s.admin,
+		"Content-Type: application/json",
+	}, headers...)
 	return strings.Join(lines, "\n") + "\n"
 }
 

@@ -194,8 +194,12 @@ func TestBadPathsAndQueries(t *testing.T) {
 	before := s.state()
 	for _, ws := range []string{"Acme", "a_b", "-", "%20", "acme%0a", "a%2Fb", "%00", strings.Repeat("a", 64), "é", "%ff", ""} {
 		for _, call := range []struct{ method, rest, body string }{
-			{"GET", "", ""}, {"PATCH", "", "{}"}, {"GET", "/keys", ""}, {"POST", "/keys", `{"owner":"x"}`},
-			{"GET", "/keys/" + key.id, ""}, {"DELETE", "/keys/" + key.id, ""},
+			{"GET", "", ""},
+			{"PATCH", "", "{}"},
+			{"GET", "/keys", ""},
+			{"POST", "/keys", `{"owner":"x"}`},
+			{"GET", "/keys/" + key.id, ""},
+			{"DELETE", "/keys/" + key.id, ""},
 		} {
 			if ws == "" && call.rest == "" {
 				continue // another path

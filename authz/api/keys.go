@@ -98,8 +98,9 @@ func (a *api) keys(h huma.API) {
 	read, write := anyOf(authz.ScopeKeysRead), anyOf(authz.ScopeKeysWrite)
 	huma.Register(h, huma.Operation{
 		OperationID: "issue-key", Method: http.MethodPost, Path: list, Summary: "Issue a key",
-		Description:   "503 with Retry-After: too many keys are being made; nothing was.",
-		DefaultStatus: http.StatusCreated, Security: write, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
+		BodyReadTimeout: bodyWasRead,
+		Description:     "503 with Retry-After: too many keys are being made; nothing was.",
+		DefaultStatus:   http.StatusCreated, Security: write, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
 	}, a.issueKey)
 	huma.Register(h, huma.Operation{
 		OperationID: "list-keys", Method: http.MethodGet, Path: list, Summary: "List keys, the newest first",
@@ -110,7 +111,7 @@ func (a *api) keys(h huma.API) {
 		Security: read, Errors: []int{401, 403, 404, 503},
 	}, a.getKey)
 	huma.Register(h, huma.Operation{
-		OperationID: "update-key", Method: http.MethodPatch, Path: one, Summary: "Change what of a key is not signed",
+		OperationID: "update-key", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: one, Summary: "Change what of a key is not signed",
 		Security: write, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
 	}, a.updateKey)
 	huma.Register(h, huma.Operation{

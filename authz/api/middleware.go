@@ -144,6 +144,11 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 // the client, still sending, gets to see the answer.
 const drainLimit = 8 << 20
 
+// bodyWasRead is the BodyReadTimeout of operations with a body: by limitBody, under
+// the server's own limit, which huma then lifts. Left in force, or put back at
+// huma's 5 s, it would end the request's context while a key waits for its turn.
+const bodyWasRead = -1
+
 // limitBody reads bodies up to MaxBody ahead and refuses longer ones. Where no
 // call takes a body, none is looked at.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {

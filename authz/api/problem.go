@@ -102,7 +102,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &input):
 		p := newProblem(http.StatusUnprocessableEntity, "The input is not valid.")
 		for _, f := range input {
-			p.field(f.Field, f.Detail)
+			p = p.field(f.Field, f.Detail)
 		}
 		return p
 	case errors.As(err, &repeated):

@@ -66,7 +66,7 @@ type (
 
 func (a *api) workspaces(h huma.API) {
 	huma.Register(h, huma.Operation{
-		OperationID: "create-workspace", Method: http.MethodPost, Path: "/v1/workspaces",
+		OperationID: "create-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPost, Path: "/v1/workspaces",
 		Summary: "Create a workspace", DefaultStatus: http.StatusCreated,
 		Security: anyOf(authz.ScopeWorkspacesWrite), Errors: []int{400, 401, 403, 408, 409, 413, 415, 503},
 	}, a.createWorkspace)
@@ -81,7 +81,7 @@ func (a *api) workspaces(h huma.API) {
 		Errors: []int{401, 403, 404, 503},
 	}, a.getWorkspace)
 	huma.Register(h, huma.Operation{
-		OperationID: "update-workspace", Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
+		OperationID: "update-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
 		Summary: "Change a workspace; keys already issued stay as they are", Security: anyOf(authz.ScopeWorkspacesWrite),
 		Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
 	}, a.updateWorkspace)

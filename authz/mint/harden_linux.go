@@ -15,7 +15,7 @@ const self = "/proc/self/exe"
 
 // niceness of a minting process: it can take whole cores, and gives way to the
 // server, which is waited for by everybody else.
-const niceness = 10
+const niceness = 5
 
 // harden shuts the ways by which another process or the disk could get at this
 // one's memory, before there is anything in it to get at.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ func adminIssueCommand() *cobra.Command {
 		Long: "Issue a management key straight into the database. A server that runs on it takes the key within\n" +
 			"a second. Without further flags the key is an admin's and never expires.",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			ctx := cmd.Context()
 			if err := checkPublicURL(publicURL); err != nil {
 				return err
@@ -37,7 +38,7 @@ func adminIssueCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer st.Close()
+			defer func() { err = errors.Join(err, st.Close()) }()
 			service, err := newService(st, authz.NewPublisher(st, nil), publicURL, mint.Options{})
 			if err != nil {
 				return err

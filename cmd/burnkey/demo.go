@@ -133,8 +133,7 @@ func (d *demo) startServer(ctx context.Context, start func(string, func(context.
 	}
 	up := make(chan string, 1)
 	start("the server", func(ctx context.Context) error {
-		defer log.Close()
-		return s.run(ctx, func(addr string) { up <- addr })
+		return errors.Join(s.run(ctx, func(addr string) { up <- addr }), log.Close())
 	})
 	select {
 	case addr := <-up:

@@ -264,7 +264,9 @@ func keyRevokeCommand(k *keyCalls) *cobra.Command {
 				return err
 			}
 			return k.show(cmd, text, [][]string{
-				{"key", answer.ID}, {"status", answer.Status}, {"revoked", when(&answer.RevokedAt)},
+				{"key", answer.ID},
+				{"status", answer.Status},
+				{"revoked", when(&answer.RevokedAt)},
 				{"version", strconv.FormatUint(answer.Version, 10)},
 			})
 		},

@@ -231,7 +231,7 @@ func writeSecret(path, content string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // gone by then, if all went well
 	_, err = f.WriteString(content)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err

@@ -42,7 +42,8 @@ func create(t *testing.T, s *Store, id string) {
 
 func pragma(t *testing.T, q interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
-}, name string) (value string) {
+}, name string,
+) (value string) {
 	t.Helper()
 	if err := q.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&value); err != nil {
 		t.Fatal(err)

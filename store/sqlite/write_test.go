@@ -133,8 +133,15 @@ func TestRequestsUseIndexes(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
 	queries := append([]string{selectJWKs}, append(readQueries, writeQueries...)...)
 	for _, f := range []store.Filter{
-		{}, {Owner: "o"}, {After: uuid.Max}, {Owner: "o", After: uuid.Max}, {Status: store.Active}, {Status: store.Expired, Owner: "o"},
-		{Query: "q"}, {Query: uuid.NewString(), Owner: "o"}, {Query: strings.Repeat("A", 43), Status: store.Revoked},
+		{},
+		{Owner: "o"},
+		{After: uuid.Max},
+		{Owner: "o", After: uuid.Max},
+		{Status: store.Active},
+		{Status: store.Expired, Owner: "o"},
+		{Query: "q"},
+		{Query: uuid.NewString(), Owner: "o"},
+		{Query: strings.Repeat("A", 43), Status: store.Revoked},
 	} {
 		query, _, err := listQuery("acme", f)
 		if err != nil {

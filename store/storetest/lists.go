@@ -163,7 +163,8 @@ func listStatus(e env) {
 	// The record's own Status is the measure, at the boundaries to the nanosecond.
 	for _, at := range []time.Time{
 		now.Add(-time.Hour), now.Add(-1), now, now.Add(1), now.Add(999), now.Add(time.Microsecond),
-		now.Add(time.Hour - 1), now.Add(time.Hour), now.In(time.FixedZone("", 3600)), {},
+		now.Add(time.Hour - 1), now.Add(time.Hour), now.In(time.FixedZone("", 3600)),
+		{},
 	} {
 		for _, status := range []store.Status{store.Active, store.Revoked, store.Expired} {
 			want := slices.DeleteFunc(newestFirst(keys), func(k store.Key) bool { return k.Status(at) != status })

@@ -1,0 +1,112 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestE2ECLIVerify(t *testing.T) {
+	s := startServer(t)
+	admin := s.admin()
+	admin.mustCreate(t, "acme")
+	admin.mustCreate(t, "beta")
+	brief := admin.mustIssue(t, "acme", "expires_in", 1)
+	good := admin.mustIssue(t, "acme", "scopes", []string{"maps:read"}, "claims", map[string]any{"tier": "gold"})
+	revoked, other := admin.mustIssue(t, "acme"), admin.mustIssue(t, "beta")
+	admin.mustRevoke(t, revoked)
+	eventually(t, "a key expires", func() bool { return time.Now().After(*brief.ExpiresAt) })
+	p := cut(good.Token)
+	altered := parts{p.head, b64(strings.Replace(plain(t, p.body), "maps:read", "maps:edit", 1)), p.sig}.join()
+	text, _, err := s.fetch("acme")
+	check(t, err)
+	file := filepath.Join(t.TempDir(), "jwks.json")
+	check(t, os.WriteFile(file, text, 0o600))
+
+	sources := map[string][]string{
+		"--server":    {"--server", s.url},
+		"--jwks URL":  {"--jwks", s.jwksURL("acme")},
+		"--jwks FILE": {"--jwks", file},
+	}
+	for name, source := range sources {
+		t.Run(name, func(t *testing.T) {
+			verdict(t, good.Token, "good", "", source)
+			verdict(t, revoked.Token, "refused", "not published", source)
+			verdict(t, brief.Token, "refused", "expired", source)
+			verdict(t, altered, "refused", "signature", source)
+			verdict(t, parts{b64(header("RS256", strings.Repeat("A", 43))), p.body, p.sig}.join(), "refused", "not published", source)
+			if name != "--server" {
+				verdict(t, other.Token, "refused", "not published", source)
+			}
+			junk(t, p, source)
+		})
+	}
+	t.Run("offline", func(t *testing.T) {
+		verdict(t, good.Token, "unchecked", "not checked", nil)
+		verdict(t, revoked.Token, "unchecked", "not checked", nil)
+		verdict(t, brief.Token, "refused", "expired", nil)
+		junk(t, p, nil)
+		says(t, run(t, "verify", good.Token).ok(t).stdout, good.ID, good.KID, "cust_1", "acme", "maps:read", `{"tier":"gold"}`, "not looked up")
+	})
+	t.Run("no such set", func(t *testing.T) {
+		for _, source := range [][]string{
+			{"--jwks", filepath.Join(t.TempDir(), "no-such-file")},
+			{"--jwks", s.jwksURL("nobody")},
+			{"--jwks", s.url + "/healthz"},
+			{"--server", "http://" + strings.TrimSuffix(s.addr, s.addr[len(s.addr)-2:])},
+		} {
+			run(t, append([]string{"verify", good.Token}, source...)...).fails(t, "set")
+		}
+	})
+}
+
+// said is the JSON of verify.
+type said struct {
+	Verdict, Reason, Key, KID, Owner, Issuer string
+	Published                                *bool
+}
+
+// verdict verifies a token given as an argument and on standard input, as a
+// table and as JSON.
+func verdict(t *testing.T, token, want, reason string, source []string) {
+	t.Helper()
+	code := 0
+	if want == "refused" {
+		code = 1
+	}
+	table := run(t, slices.Concat([]string{"verify", token}, source)...)
+	if table.code != code || table.stderr != "" || !strings.Contains(lines(table.stdout)[0], want) || !strings.Contains(lines(table.stdout)[0], reason) {
+		t.Errorf("exit status %d, want %d and %s (%s): %s%s", table.code, code, want, reason, table.stdout, table.stderr)
+	}
+	piped := command{args: slices.Concat([]string{"verify", "-", "-o", "json"}, source), stdin: token + "\n"}.run(t)
+	var got said
+	if err := json.Unmarshal([]byte(piped.stdout), &got); err != nil || piped.code != code || got.Verdict != want || !strings.Contains(got.Reason, reason) {
+		t.Errorf("from standard input: exit status %d, %s%s", piped.code, piped.stdout, piped.stderr)
+	}
+	if (got.Published == nil) != (source == nil) {
+		t.Errorf("published: %v", got.Published)
+	}
+}
+
+// junk is no token: the exit status is 1, and the text is not repeated.
+func junk(t *testing.T, p parts, source []string) {
+	t.Helper()
+	for name, token := range map[string]string{
+		"a word": "secretword", "nothing": "", "two parts": p.head + "." + p.body, "no kid": parts{b64(`{"alg":"RS256","typ":"JWT"}`), p.body, p.sig}.join(),
+		"alg none": parts{b64(`{"alg":"none","typ":"JWT"}`), p.body, ""}.join(), "a line end inside": p.head + ".\n" + p.body + "." + p.sig,
+	} {
+		for _, c := range []command{
+			{args: slices.Concat([]string{"verify"}, source, []string{"--", token})},
+			{args: slices.Concat([]string{"verify", "-"}, source), stdin: token},
+		} {
+			r := c.run(t)
+			if r.fails(t, "not a token of Burnkey's form"); strings.Contains(r.stderr, "secretword") || strings.Contains(r.stderr, p.body) {
+				t.Errorf("%s: the text is repeated", name)
+			}
+		}
+	}
+}

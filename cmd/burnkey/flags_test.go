@@ -1,0 +1,61 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// samples are values that a flag of the type takes, and which are no default.
+var samples = map[string]string{
+	"string": "x", "int": "7", "bool": "true", "duration": "7s", "stringSlice": "x,y", "DURATION": "7m",
+}
+
+// TestEveryFlagHasItsVariable sets each flag of each command by its variable.
+func TestEveryFlagHasItsVariable(t *testing.T) {
+	n := 0
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+		for _, flags := range []*pflag.FlagSet{cmd.LocalFlags(), cmd.InheritedFlags()} {
+			flags.VisitAll(func(f *pflag.Flag) {
+				if n++; f.Name != "help" && f.Name != "version" {
+					t.Run(cmd.CommandPath()+" --"+f.Name, func(t *testing.T) { takesVariable(t, cmd.CommandPath(), f.Name) })
+				}
+			})
+		}
+	}
+	visit(rootCommand())
+	if n < 30 {
+		t.Errorf("only %d flags were found", n)
+	}
+}
+
+func takesVariable(t *testing.T, path, flag string) {
+	// Commands share flags, so each look is at new ones.
+	cmd, _, err := rootCommand().Find(strings.Fields(path)[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := cmd.InheritedFlags().Lookup(flag)
+	if f == nil {
+		f = cmd.LocalFlags().Lookup(flag)
+	}
+	sample, ok := samples[f.Value.Type()]
+	if f.DefValue == "true" {
+		sample = "false"
+	}
+	if !ok {
+		t.Fatalf("no sample of a %s", f.Value.Type())
+	}
+	name := "BURNKEY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+	t.Setenv(name, sample)
+	before := f.Value.String()
+	if err := fromEnvironment(cmd.Flags()); err != nil || f.Value.String() == before || !f.Changed {
+		t.Errorf("%s leaves it at %q: %v", name, f.Value, err)
+	}
+}
