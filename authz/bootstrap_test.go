@@ -1,0 +1,188 @@
+package authz_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// safe is where Bootstrap's keep puts tokens.
+type safe struct {
+	mu     sync.Mutex
+	tokens []string
+}
+
+func (s *safe) keep(token jwks.Token) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens = append(s.tokens, token.Reveal())
+	return nil
+}
+
+// admins returns the records of Home.
+func (s *server) admins() []store.Key {
+	s.t.Helper()
+	keys, err := s.store.Store.Keys(s.t.Context(), authz.Home, store.Filter{Limit: 10})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return keys
+}
+
+func TestBootstrap(t *testing.T) {
+	s := newServer(t)
+	var kept safe
+	made, err := s.Bootstrap(t.Context(), kept.keep)
+	if err != nil || !made || len(kept.tokens) != 1 {
+		t.Fatalf("made %t, %v, kept %d", made, err, len(kept.tokens))
+	}
+	p, err := s.Authenticate(kept.tokens[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.May(authz.Home, authz.ScopeKeysWrite); err != nil {
+		t.Error(err)
+	}
+	keys := s.admins()
+	if len(keys) != 1 || !keys[0].ExpiresAt.IsZero() || !slices.Equal(keys[0].Scopes, []string{"admin"}) || keys[0].ID.String() != p.KeyID {
+		t.Errorf("keys %+v", keys)
+	}
+	for _, s := range []*server{s, serverOn(t, s.path)} {
+		mintings := s.minter.mintings()
+		made, err = s.Bootstrap(t.Context(), kept.keep)
+		if err != nil || made || len(kept.tokens) != 1 || len(s.admins()) != 1 || s.minter.mintings() != mintings {
+			t.Errorf("again: made %t, %v", made, err)
+		}
+	}
+	// An operator who revokes the only key has said so: nobody gets a new one by
+	// starting the server.
+	if _, err := s.Revoke(t.Context(), authz.Home, keys[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := s.Bootstrap(t.Context(), kept.keep); err != nil || made {
+		t.Errorf("after its revocation: made %t, %v", made, err)
+	}
+}
+
+// Wherever it breaks off, nothing that works is left behind, and the next run
+// does what is left.
+func TestBootstrapIsHealed(t *testing.T) {
+	full := func(jwks.Token) error { return errors.New("the disk is full") }
+	for _, test := range []struct {
+		name  string
+		spoil func(*server)
+		keep  func(jwks.Token) error
+		kept  int // tokens that were written and are of no key
+	}{
+		{"before all", func(s *server) { s.store.fail("Workspace") }, nil, 0},
+		{"making the tombstone", func(s *server) { s.minter.err = authz.ErrBusy }, nil, 0},
+		{"keeping the workspace", func(s *server) { s.store.fail("CreateWorkspace") }, nil, 0},
+		{"between workspace and key", func(s *server) { s.store.fail("Keys") }, nil, 0},
+		{"writing the token", func(*server) {}, full, 0},
+		{"keeping the key", func(s *server) { s.store.fail("Issue") }, nil, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newServer(t)
+			var kept safe
+			keep := test.keep
+			if keep == nil {
+				keep = kept.keep
+			}
+			test.spoil(s)
+			if made, err := s.Bootstrap(t.Context(), keep); err == nil || made {
+				t.Fatalf("made %t, %v", made, err)
+			}
+			if len(s.admins()) != 0 || len(kept.tokens) != test.kept {
+				t.Fatalf("%d keys, %d tokens are left", len(s.admins()), len(kept.tokens))
+			}
+			next := serverOn(t, s.path)
+			if made, err := next.Bootstrap(t.Context(), kept.keep); err != nil || !made {
+				t.Fatalf("the next run: made %t, %v", made, err)
+			}
+			if _, err := next.Authenticate(kept.tokens[len(kept.tokens)-1]); err != nil || len(next.admins()) != 1 {
+				t.Errorf("%d keys, %v", len(next.admins()), err)
+			}
+			if test.kept == 1 {
+				if _, err := next.Authenticate(kept.tokens[0]); err == nil {
+					t.Error("a token that was never kept works")
+				}
+			}
+		})
+	}
+}
+
+// Two servers that find the same empty database may both make an admin key. Each
+// has then written one that works: none is locked out, and both are in the list.
+func TestBootstrapTwoAtOnce(t *testing.T) {
+	first := newServer(t)
+	servers := []*server{first, serverOn(t, first.path)}
+	var kept [2]safe
+	var both, gate sync.WaitGroup
+	gate.Add(2)
+	for i, s := range servers {
+		s.store.hookAfter("Keys", func() error {
+			gate.Done()
+			gate.Wait() // neither has seen the other's
+			return nil
+		})
+		both.Go(func() {
+			if _, err := s.Bootstrap(context.Background(), kept[i].keep); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	tokens := slices.Concat(kept[0].tokens, kept[1].tokens)
+	if keys := first.admins(); len(keys) != 2 || len(tokens) != 2 {
+		t.Errorf("%d admin keys, %d tokens written", len(keys), len(tokens))
+	}
+	for _, s := range servers {
+		if err := s.publisher.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		testAgrees(t, s, authz.Home)
+		for _, token := range tokens {
+			if _, err := s.Authenticate(token); err != nil {
+				t.Errorf("a token that was written does not work: %v", err)
+			}
+		}
+	}
+	for _, s := range servers {
+		s.store.heal()
+		if made, err := s.Bootstrap(t.Context(), kept[0].keep); err != nil || made {
+			t.Errorf("afterwards: made %t, %v", made, err)
+		}
+	}
+}
+
+// The operator's own command runs beside a server, and on an empty database.
+func TestIssueManagement(t *testing.T) {
+	operator := newServer(t)
+	issued, err := operator.IssueManagement(t.Context(), authz.AdminRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serverOn(t, operator.path)
+	if _, err := s.Authenticate(issued.Token.Reveal()); err != nil {
+		t.Error(err)
+	}
+	issued, err = operator.IssueManagement(t.Context(), authz.AdminRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.publisher.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Authenticate(issued.Token.Reveal()); err != nil {
+		t.Error(err)
+	}
+	if made, err := s.Bootstrap(t.Context(), func(jwks.Token) error { return nil }); err != nil || made {
+		t.Errorf("a server that starts then makes another: %t, %v", made, err)
+	}
+}

@@ -1,0 +1,167 @@
+package authz_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+var errBroken = errors.New("the database is broken")
+
+// faulty is a Store in which things go wrong. Hooks are named by the method.
+type faulty struct {
+	store.Store
+	mu     sync.Mutex
+	before map[string]func(context.Context) error
+	after  map[string]func() error // the work is done by then
+	alter  func([]jwks.Change) []jwks.Change
+	lags   *jwks.Set // what Published and Changes still show
+	calls  map[string]int
+}
+
+func (f *faulty) fail(method string) {
+	f.hook(method, func(context.Context) error { return errBroken })
+}
+
+func (f *faulty) hook(method string, before func(context.Context) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.before == nil {
+		f.before = make(map[string]func(context.Context) error)
+	}
+	f.before[method] = before
+}
+
+func (f *faulty) hookAfter(method string, after func() error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.after = map[string]func() error{method: after}
+}
+
+// heal removes all hooks.
+func (f *faulty) heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before, f.after, f.alter, f.lags = nil, nil, nil, nil
+}
+
+// lag makes a store that reads from a replica which has not got further than set.
+func (f *faulty) lag(set *jwks.Set) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lags = set
+	f.alter = func([]jwks.Change) []jwks.Change { return nil }
+}
+
+func (f *faulty) called(method string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[method]
+}
+
+func (f *faulty) enter(ctx context.Context, method string) error {
+	f.mu.Lock()
+	if f.calls == nil {
+		f.calls = make(map[string]int)
+	}
+	f.calls[method]++
+	hook := f.before[method]
+	f.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(ctx)
+}
+
+func (f *faulty) leave(method string, err error) error {
+	f.mu.Lock()
+	hook := f.after[method]
+	f.mu.Unlock()
+	if hook == nil || err != nil {
+		return err
+	}
+	return hook()
+}
+
+// through is one call with its hooks.
+func through[T any](ctx context.Context, f *faulty, method string, call func() (T, error)) (T, error) {
+	var none T
+	if err := f.enter(ctx, method); err != nil {
+		return none, err
+	}
+	value, err := call()
+	if err := f.leave(method, err); err != nil {
+		return none, err
+	}
+	return value, nil
+}
+
+func (f *faulty) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
+	return through(ctx, f, "CreateWorkspace", func() (store.Workspace, error) { return f.Store.CreateWorkspace(ctx, w, tombstone) })
+}
+
+func (f *faulty) Workspace(ctx context.Context, id string) (store.Workspace, error) {
+	return through(ctx, f, "Workspace", func() (store.Workspace, error) { return f.Store.Workspace(ctx, id) })
+}
+
+func (f *faulty) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key, error) {
+	return through(ctx, f, "Issue", func() (store.Key, error) { return f.Store.Issue(ctx, k, pub) })
+}
+
+func (f *faulty) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
+	return through(ctx, f, "Revoke", func() (store.Key, error) { return f.Store.Revoke(ctx, workspace, id, at) })
+}
+
+func (f *faulty) KeyByIdempotencyKey(ctx context.Context, workspace, key string) (store.Key, error) {
+	return through(ctx, f, "KeyByIdempotencyKey", func() (store.Key, error) { return f.Store.KeyByIdempotencyKey(ctx, workspace, key) })
+}
+
+func (f *faulty) Keys(ctx context.Context, workspace string, filter store.Filter) ([]store.Key, error) {
+	return through(ctx, f, "Keys", func() ([]store.Key, error) { return f.Store.Keys(ctx, workspace, filter) })
+}
+
+func (f *faulty) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
+	return through(ctx, f, "Published", func() (uint64, error) {
+		f.mu.Lock()
+		old := f.lags
+		f.mu.Unlock()
+		if old == nil {
+			return f.Store.Published(ctx, workspace, yield)
+		}
+		for _, key := range keysOf(old) {
+			if err := yield(key); err != nil {
+				return 0, err
+			}
+		}
+		return old.Version(), nil
+	})
+}
+
+// keysOf returns the keys of a set by way of its JSON form.
+func keysOf(set *jwks.Set) []jwks.Key {
+	var body bytes.Buffer
+	must(set.WriteTo(&body))
+	return must(jwks.ParseSet(body.Bytes()))
+}
+
+func (f *faulty) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
+	changes, err := through(ctx, f, "Changes", func() ([]jwks.Change, error) { return f.Store.Changes(ctx, workspace, after, limit) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.alter != nil && err == nil {
+		changes = f.alter(changes)
+	}
+	return changes, err
+}
+
+func (f *faulty) Versions(ctx context.Context, yield func(string, uint64) error) error {
+	_, err := through(ctx, f, "Versions", func() (struct{}, error) { return struct{}{}, f.Store.Versions(ctx, yield) })
+	return err
+}

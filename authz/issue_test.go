@@ -1,0 +1,287 @@
+package authz_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+func TestIssueClaims(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	forever := true
+	if _, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{AllowNeverExpires: &forever}); err != nil {
+		t.Fatal(err)
+	}
+	const iat = 1772597167 // 2026-03-04T04:06:07Z
+	type request = authz.IssueRequest
+	for _, test := range []struct {
+		name string
+		r    request
+		want string // behind jti
+		exp  int64
+	}{
+		{"defaults", request{}, `"iat":1772597167,"exp":1780373167}`, iat + 7776000},
+		{"an hour", request{ExpiresIn: seconds(3600)}, `"iat":1772597167,"exp":1772600767}`, iat + 3600},
+		{"never", request{NeverExpires: true}, `"iat":1772597167}`, 0},
+		{
+			"scopes in their order",
+			request{NeverExpires: true, Scopes: []string{"b:x", "a"}},
+			`"iat":1772597167,"scope":"b:x a"}`, 0,
+		},
+		{
+			"everything",
+			request{ExpiresIn: seconds(1), Scopes: []string{"a"}, Claims: []byte(` {"z": 1, "a": {"b": "é<&"}} `)},
+			`"iat":1772597167,"exp":1772597168,"scope":"a","z":1,"a":{"b":"é<&"}}`, iat + 1,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.r.Owner, test.r.Audience = `cust "1"`, []string{"batch", "web"}
+			issued := s.issue("acme", test.r)
+			parsed, err := jwks.Parse(issued.Token.Reveal())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := `{"iss":"https://keys.example.com/v1/auth/oauth/acme","sub":"cust \"1\"","aud":["batch","web"],"jti":"` +
+				issued.ID.String() + `",` + test.want
+			if string(parsed.Payload) != want {
+				t.Errorf("payload\n%s, want\n%s", parsed.Payload, want)
+			}
+			if test.exp == 0 && !issued.ExpiresAt.IsZero() || test.exp != 0 && issued.ExpiresAt.Unix() != test.exp {
+				t.Errorf("expires at %s", issued.ExpiresAt)
+			}
+			testPublished(t, s, &issued)
+		})
+	}
+}
+
+// testPublished holds what Issue returned against the store and the set.
+func testPublished(t *testing.T, s *server, issued *authz.Issued) {
+	t.Helper()
+	if issued.ID.Version() != 7 || issued.KID == (jwks.KID{}) || issued.Version != s.version("acme") {
+		t.Errorf("issued %s, kid %s, version %d", issued.ID, issued.KID, issued.Version)
+	}
+	if at := issued.CreatedAt; at.Location() != time.UTC || at.Nanosecond() != 123456000 {
+		t.Errorf("created at %s", at)
+	}
+	kept, err := s.Key(t.Context(), "acme", issued.ID)
+	if err != nil || fmt.Sprint(kept) != fmt.Sprint(issued.Key) {
+		t.Errorf("kept\n%v, %v, returned\n%v", kept, err, issued.Key)
+	}
+	verifier := jwks.Verifier{
+		Keys: s.set("acme").Lookup, Now: s.clock.Now, Audience: []string{"web"},
+		Issuer: func(iss string) bool { return iss == s.Issuer("acme") },
+	}
+	if _, err := verifier.Verify(issued.Token.Reveal()); err != nil {
+		t.Error(err)
+	}
+	if s.set("acme").Version() != issued.Version {
+		t.Errorf("the set has version %d, want %d", s.set("acme").Version(), issued.Version)
+	}
+}
+
+func TestIssueDefaultsToTheWorkspacesAudiences(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	if issued := s.issue("acme", authz.IssueRequest{}); !slices.Equal(issued.Audience, []string{"web", "batch"}) {
+		t.Errorf("audience %q", issued.Audience)
+	}
+}
+
+// The times are those of the minting, not of a request that has waited for it.
+func TestIssueTakesTheTimeOfItsTurn(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.store.hook("KeyByIdempotencyKey", func(context.Context) error {
+		s.clock.advance(time.Hour) // the last before the queue
+		return nil
+	})
+	before := s.Now()
+	issued := s.issue("acme", authz.IssueRequest{IdempotencyKey: "k", ExpiresIn: seconds(60)})
+	if want := before.Add(time.Hour); !issued.CreatedAt.Equal(want) || issued.ExpiresAt.Unix() != want.Unix()+60 {
+		t.Errorf("created %s, expires %s", issued.CreatedAt, issued.ExpiresAt)
+	}
+}
+
+// The longest payload that is let through still makes a token that is read.
+func TestLongestTokenIsRead(t *testing.T) {
+	token := sign(bytes.Repeat([]byte(" "), authz.MaxPayload)).Token.Reveal()
+	if _, err := jwks.Parse(token); err != nil {
+		t.Errorf("%d bytes: %v", len(token), err)
+	}
+}
+
+func TestIssueIdempotency(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.workspace("other")
+	issued := s.issue("acme", authz.IssueRequest{IdempotencyKey: "order 66"})
+	mintings := s.minter.mintings()
+	for _, owner := range []string{"cust_1", "cust_2"} {
+		_, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: owner, IdempotencyKey: "order 66"})
+		var repeated *store.IdempotencyError
+		if !errors.As(err, &repeated) || repeated.ID != issued.ID {
+			t.Errorf("got %v, want it to name %s", err, issued.ID)
+		}
+	}
+	if s.minter.mintings() != mintings {
+		t.Error("a repeat made a key")
+	}
+	s.issue("other", authz.IssueRequest{IdempotencyKey: "order 66"}) // is another workspace's own
+	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "a", IdempotencyKey: "order 66"}); !errors.Is(err, store.ErrIdempotencyKey) {
+		t.Errorf("after the revocation: %v", err)
+	}
+}
+
+// Requests that race past the first look end with one key all the same.
+func TestIssueIdempotencyRace(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.minter.blank = true
+	const racers = 8
+	var gate, all sync.WaitGroup
+	gate.Add(racers)
+	s.store.hook("Issue", func(context.Context) error {
+		gate.Done()
+		gate.Wait() // all have made their key by now
+		return nil
+	})
+	ids := make(chan uuid.UUID, racers)
+	var issued sync.Map
+	for range racers {
+		all.Go(func() {
+			got, err := s.Issue(context.Background(), "acme", authz.IssueRequest{Owner: "a", IdempotencyKey: "k"})
+			var repeated *store.IdempotencyError
+			switch {
+			case err == nil:
+				issued.Store(got.ID, true)
+				ids <- got.ID
+			case errors.As(err, &repeated):
+				ids <- repeated.ID
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	first := <-ids
+	for range racers - 1 {
+		if id := <-ids; id != first {
+			t.Errorf("told of %s and of %s", first, id)
+		}
+	}
+	if _, ok := issued.Load(first); !ok || s.version("acme") != 2 || s.set("acme").Len() != 2 {
+		t.Errorf("version %d, %d published", s.version("acme"), s.set("acme").Len())
+	}
+}
+
+func TestIssueFailures(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		spoil func(*server)
+		want  error
+	}{
+		{"no such workspace", func(s *server) { s.store.hook("Workspace", func(context.Context) error { return authz.ErrNotFound }) }, authz.ErrNotFound},
+		{"the queue is full", func(s *server) { s.minter.err = authz.ErrBusy }, authz.ErrBusy},
+		{"the store can't tell the workspace", func(s *server) { s.store.fail("Workspace") }, errBroken},
+		{"the store can't tell a repeat", func(s *server) { s.store.fail("KeyByIdempotencyKey") }, errBroken},
+		{"the store can't keep it", func(s *server) { s.store.fail("Issue") }, errBroken},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newServer(t)
+			s.workspace("acme")
+			before := s.set("acme")
+			test.spoil(s)
+			issued, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "a", IdempotencyKey: "k"})
+			if !errors.Is(err, test.want) || issued.Token != "" {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			s.store.heal()
+			s.minter.err = nil
+			keys, err := s.Keys(t.Context(), "acme", store.Filter{Limit: 9})
+			if err != nil || len(keys) != 0 || s.set("acme") != before || s.version("acme") != 1 {
+				t.Errorf("%d keys, %v, version %d: something was left", len(keys), err, s.version("acme"))
+			}
+			s.issue("acme", authz.IssueRequest{IdempotencyKey: "k"}) // and can be done
+		})
+	}
+}
+
+// An error may come from a store that has done the work: the key is then
+// published, and nobody has its token.
+func TestIssueStoreFailsLate(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.store.hookAfter("Issue", func() error { return errBroken })
+	issued, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "a"})
+	if !errors.Is(err, errBroken) || issued.Token != "" {
+		t.Errorf("got %v", err)
+	}
+	s.store.heal()
+	if err := s.publisher.Load(t.Context()); err != nil || s.set("acme").Version() != 2 {
+		t.Errorf("version %d, %v", s.set("acme").Version(), err)
+	}
+}
+
+// A client that leaves while its key is made does not leave half of one behind.
+func TestIssueClientLeaves(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	ctx, cancel := context.WithCancel(t.Context())
+	s.minter.minted = cancel
+	issued, err := s.Issue(ctx, "acme", authz.IssueRequest{Owner: "a"})
+	if err != nil || !s.publishes("acme", issued.KID) {
+		t.Errorf("%v: the key was made and not kept", err)
+	}
+	mintings := s.minter.mintings()
+	if _, err := s.Issue(ctx, "acme", authz.IssueRequest{Owner: "a"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
+	if s.version("acme") != 2 || s.minter.mintings() > mintings+1 {
+		t.Errorf("version %d", s.version("acme"))
+	}
+}
+
+// A key that can't be published here at once is still the client's: its token
+// is in this answer or nowhere.
+func TestIssueWhenPublishingFails(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	elsewhere := serverOn(t, s.path)
+	elsewhere.issue("acme", authz.IssueRequest{}) // version 2, unknown here
+	s.store.fail("Changes")
+	issued := s.issue("acme", authz.IssueRequest{})
+	if issued.Version != 3 || s.set("acme").Version() != 1 {
+		t.Errorf("issued version %d while %d is published", issued.Version, s.set("acme").Version())
+	}
+	s.store.heal()
+	if err := s.publisher.Load(t.Context()); err != nil || !s.publishes("acme", issued.KID) {
+		t.Errorf("not published afterwards: %v", err)
+	}
+}
+
+// Whatever is shown of a key, its token is not.
+func TestIssuedHidesItsToken(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	issued := s.issue("acme", authz.IssueRequest{})
+	shown := fmt.Sprintf("%v %+v %#v", issued, issued, issued)
+	if strings.Contains(shown, issued.Token.Reveal()[40:80]) {
+		t.Error("a token shows itself")
+	}
+}

@@ -1,0 +1,261 @@
+package mint
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// nobody is whom the processes run as where we are root: from what belongs to
+// root, nothing could be told.
+const nobody = 65534
+
+// waiting starts a process that then waits for its standard input, and returns
+// its pid and the end to write to.
+func waiting(t *testing.T, command func(context.Context, io.Reader, io.Writer) *exec.Cmd, out io.Writer) (*exec.Cmd, *io.PipeWriter) {
+	t.Helper()
+	in, feed := io.Pipe()
+	cmd := command(context.WithoutCancel(t.Context()), in, out)
+	if os.Geteuid() == 0 {
+		if cmd.SysProcAttr == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
+		}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = feed.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd, feed
+}
+
+// plain is the command that os/exec makes by itself: what confinement is held
+// against, so that no check passes on a process without it.
+func plain(ctx context.Context, in io.Reader, out io.Writer) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Args[0], cmd.Stdin, cmd.Stdout = "idle", in, out
+	return cmd
+}
+
+func TestConfinement(t *testing.T) {
+	t.Setenv("BURNKEY_DATABASE", "postgres://user:password@db")
+	allowCoreDumps(t)
+	leaked := leak(t)
+
+	control, _ := waiting(t, plain, io.Discard)
+	until(t, "the control runs", func() bool { return len(descriptors(t, control.Process.Pid)) > 2 })
+	m := newMinter(t, Options{})
+	var out bounded
+	out.left = maxMessage
+	cmd, feed := waiting(t, m.command, &out)
+	pid := cmd.Process.Pid
+	// The priority is the last that harden sets.
+	until(t, "the process is hardened", func() bool { return hardenedThread(t, pid) != "" })
+
+	for _, check := range confinements {
+		t.Run(check.name, func(t *testing.T) {
+			if got := check.confined(t, pid, leaked); !got {
+				t.Error("a minting process is not so confined")
+			}
+			if check.confined(t, control.Process.Pid, leaked) {
+				t.Error("so is any process: this shows nothing")
+			}
+		})
+	}
+	// It was a minting process that was looked at: it goes on to make a key.
+	if _, err := io.WriteString(feed, `{"payload":"e30="}`); err != nil {
+		t.Fatal(err)
+	}
+	_ = feed.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check(out.buf.Bytes(), []byte("{}")); err != nil {
+		t.Error(err)
+	}
+}
+
+var confinements = []struct {
+	name     string
+	confined func(t *testing.T, pid int, leaked string) bool
+}{
+	{"no environment", func(t *testing.T, pid int, _ string) bool {
+		if os.Geteuid() != 0 {
+			t.Skip("who could read it is root alone")
+		}
+		return len(read(t, pid, "environ")) == 0
+	}},
+	{"no core dump", func(t *testing.T, pid int, _ string) bool {
+		var ours unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_CORE, &ours); err != nil || ours.Max == 0 {
+			t.Skip("no process here may dump core: ", err)
+		}
+		for line := range strings.Lines(string(read(t, pid, "limits"))) {
+			if rest, ok := strings.CutPrefix(line, "Max core file size"); ok {
+				return slices.Equal(strings.Fields(rest), []string{"0", "0", "bytes"})
+			}
+		}
+		return false
+	}},
+	// What is under /proc for a process that is not dumpable belongs to root:
+	// its own user can't open its memory (man 5 proc).
+	{"not dumpable", func(t *testing.T, pid int, _ string) bool {
+		info, err := os.Stat(proc(pid, "mem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Sys().(*syscall.Stat_t).Uid == 0
+	}},
+	{"no new privileges, for the thread that gives way", func(t *testing.T, pid int, _ string) bool {
+		thread := hardenedThread(t, pid)
+		return thread != "" && strings.Contains(string(read(t, pid, "task", thread, "status")), "\nNoNewPrivs:\t1\n")
+	}},
+	{"a process group of its own", func(t *testing.T, pid int, _ string) bool {
+		return stat(t, pid)[2] == strconv.Itoa(pid)
+	}},
+	{"no working directory", func(t *testing.T, pid int, _ string) bool {
+		dir, err := os.Readlink(proc(pid, "cwd"))
+		if err != nil {
+			t.Skip("not allowed to look: ", err)
+		}
+		return dir == "/"
+	}},
+	{"no descriptor that was open here", func(t *testing.T, pid int, leaked string) bool {
+		open := descriptors(t, pid)
+		return !slices.Contains(slices.Collect(values(open)), leaked)
+	}},
+	{"pipes and its runtime's own descriptors alone", func(t *testing.T, pid int, _ string) bool {
+		for fd, target := range descriptors(t, pid) {
+			pipe := fd <= 1 && strings.HasPrefix(target, "pipe:") || fd == 2 && target == os.DevNull
+			// Go's runtime polls, and reads how much CPU its cgroup has.
+			own := strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/")
+			if !pipe && !own {
+				t.Logf("process %d has %d -> %s", pid, fd, target)
+				return false
+			}
+		}
+		return true
+	}},
+}
+
+// leak opens a file as other languages do, to be inherited.
+func leak(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "inheritable")
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CREAT, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	return path
+}
+
+// Where the kernel can't seal them all at once, they are sealed one by one.
+func TestSealEach(t *testing.T) {
+	leaked := leak(t)
+	before, _ := waiting(t, plain, io.Discard)
+	if err := sealEach(); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := waiting(t, plain, io.Discard)
+	has := func(cmd *exec.Cmd) bool {
+		return slices.Contains(slices.Collect(values(descriptors(t, cmd.Process.Pid))), leaked)
+	}
+	until(t, "the file is inherited before", func() bool { return has(before) })
+	until(t, "the second runs", func() bool { return len(descriptors(t, after.Process.Pid)) > 2 })
+	if has(after) {
+		t.Error("the file is inherited after")
+	}
+}
+
+// allowCoreDumps makes the limit that processes inherit as high as it may be.
+func allowCoreDumps(t *testing.T) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: old.Max, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Setrlimit(unix.RLIMIT_CORE, &old) })
+}
+
+func proc(pid int, path ...string) string {
+	return filepath.Join(append([]string{"/proc", strconv.Itoa(pid)}, path...)...)
+}
+
+func read(t *testing.T, pid int, path ...string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(proc(pid, path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// stat returns the fields of /proc/PID/stat from the third, the state.
+func stat(t *testing.T, pid int, path ...string) []string {
+	t.Helper()
+	text := string(read(t, pid, append(path, "stat")...))
+	return strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+}
+
+// hardenedThread returns the thread that has the niceness of a minting process,
+// if there is one: on Linux that is a matter of threads.
+func hardenedThread(t *testing.T, pid int) string {
+	t.Helper()
+	threads, err := os.ReadDir(proc(pid, "task"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		if stat(t, pid, "task", thread.Name())[19-3] == strconv.Itoa(niceness) {
+			return thread.Name()
+		}
+	}
+	return ""
+}
+
+// descriptors returns what is open in a process.
+func descriptors(t *testing.T, pid int) map[int]string {
+	t.Helper()
+	entries, err := os.ReadDir(proc(pid, "fd"))
+	if err != nil {
+		t.Skip("not allowed to look: ", err)
+	}
+	open := make(map[int]string)
+	for _, entry := range entries {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if target, err := os.Readlink(proc(pid, "fd", entry.Name())); err == nil {
+			open[fd] = target
+		}
+	}
+	return open
+}
+
+func values(m map[int]string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, v := range m {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package mint
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMintKillsWhatHangs is about processes that neither answer nor end.
+func TestMintKillsWhatHangs(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		deadline time.Duration
+		want     error
+	}{
+		{"on the deadline", 200 * time.Millisecond, ErrFailed},
+		{"when the client leaves", time.Minute, context.Canceled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newMinter(t, Options{Workers: 1, Deadline: test.deadline})
+			m.binary = role(t, "hang")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			result := make(chan error, 1)
+			go func() {
+				_, err := m.Mint(ctx, "acme", nil)
+				result <- err
+			}()
+			pid := await(t, os.Getpid(), m.binary)
+			if test.deadline > time.Second {
+				cancel()
+			}
+			err := <-result
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			// Our deadline is not the caller's: it must not look like it.
+			if errors.Is(test.want, ErrFailed) && (errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "200ms")) {
+				t.Errorf("the error says %q", err)
+			}
+			if _, err := os.Stat(proc(pid)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the process is still there, if only as a zombie: %v", err)
+			}
+			idle(t, m.queue, 1)
+		})
+	}
+}
+
+// The caller's own deadline passes for what it is.
+func TestMintCallersDeadline(t *testing.T) {
+	m := newMinter(t, Options{})
+	m.binary = role(t, "hang")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := m.Mint(ctx, "acme", nil); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrFailed) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+}
+
+func TestMintDiesWithItsServer(t *testing.T) {
+	child := role(t, "hang")
+	server := exec.CommandContext(t.Context(), role(t, "server"), child)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := await(t, server.Process.Pid, child)
+	t.Cleanup(func() { // if the test fails
+		if cmdline, err := os.ReadFile(proc(pid, "cmdline")); err == nil && strings.HasPrefix(string(cmdline), child) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	if err := server.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = server.Wait()
+	// Reaping it is now the first process's business, not ours.
+	until(t, "the child is gone", func() bool {
+		status, err := os.ReadFile(proc(pid, "status"))
+		return err != nil || strings.Contains(string(status), "\nState:\tZ") || strings.Contains(string(status), "\nState:\tX")
+	})
+}
+
+// await returns the pid of a process's child that runs a binary.
+func await(t *testing.T, parent int, binary string) (pid int) {
+	t.Helper()
+	until(t, filepath.Base(binary)+" runs", func() bool {
+		found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			cmdline, err := os.ReadFile(path)
+			if err != nil || !strings.HasPrefix(string(cmdline), binary+"\x00") {
+				continue // gone meanwhile, or another's
+			}
+			if pid, err = strconv.Atoi(filepath.Base(filepath.Dir(path))); err != nil {
+				t.Fatal(err)
+			}
+			return stat(t, pid)[1] == strconv.Itoa(parent)
+		}
+		return false
+	})
+	return pid
+}

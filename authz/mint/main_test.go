@@ -1,0 +1,147 @@
+package mint
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// TestMain makes the test binary a minting process where it is asked to be one,
+// and other kinds of process where it is called by their names.
+func TestMain(m *testing.M) {
+	if play, ok := roles[filepath.Base(os.Args[0])]; ok {
+		play()
+		os.Exit(0)
+	}
+	if IsProcess(os.Args) {
+		os.Exit(Process())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// privateJWK stands for what a minting process must not let out.
+const privateJWK = `{"kty":"RSA","d":"c2VjcmV0","p":"cHJpbWU"}`
+
+var roles = map[string]func(){
+	"idle": func() { _, _ = io.Copy(io.Discard, os.Stdin) },
+	"hang": hang,
+	"flood": func() {
+		for chunk := make([]byte, 4096); ; {
+			if _, err := os.Stdout.Write(chunk); err != nil {
+				os.Exit(1)
+			}
+		}
+	},
+	"crash": func() {
+		fmt.Print(privateJWK)
+		panic(privateJWK)
+	},
+	// A server whose minting process hangs.
+	"server": func() {
+		m, err := New(Options{})
+		if err != nil {
+			panic(err)
+		}
+		m.binary = os.Args[1]
+		_, err = m.Mint(context.Background(), "acme", nil)
+		panic(err)
+	},
+}
+
+func hang() { <-time.After(time.Hour) }
+
+// role returns a path by which the test binary plays a role.
+func role(t *testing.T, name string) string {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(binary, path); err != nil {
+		t.Skip("no symbolic links here: ", err)
+	}
+	return path
+}
+
+func newMinter(t *testing.T, o Options) *Minter {
+	t.Helper()
+	m, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// says returns claims for Mint.
+func says(payload string) func() ([]byte, error) {
+	return func() ([]byte, error) { return []byte(payload), nil }
+}
+
+// until polls, since other processes tell nobody when they have got somewhere.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited in vain until %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// pair is a key pair that tests sign with; the package's own never leave burn.
+type pair struct {
+	private *rsa.PrivateKey
+	key     jwks.Key
+}
+
+var pairs = sync.OnceValue(func() (two [2]pair) {
+	for i := range two {
+		private, err := rsa.GenerateKey(rand.Reader, jwks.ModulusBits)
+		if err != nil {
+			panic(err)
+		}
+		key, err := jwks.FromPublicKey(&private.PublicKey)
+		if err != nil {
+			panic(err)
+		}
+		two[i] = pair{private, key}
+	}
+	return two
+})
+
+// token signs a payload under a header of the contract's form.
+func (p pair) token(t *testing.T, payload string) string {
+	t.Helper()
+	return p.sign(t, fmt.Sprintf(`{"alg":"RS256","kid":"%s","typ":"JWT"}`, p.key.KID()), payload)
+}
+
+func (p pair) sign(t *testing.T, header, payload string) string {
+	t.Helper()
+	b64 := base64.RawURLEncoding.EncodeToString
+	signed := b64([]byte(header)) + "." + b64([]byte(payload))
+	digest := sha256.Sum256([]byte(signed))
+	sig, err := rsa.SignPKCS1v15(nil, p.private, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed + "." + b64(sig)
+}

@@ -1,0 +1,193 @@
+package authz_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// newHome starts on a database that has been bootstrapped.
+func newHome(t *testing.T) *server {
+	t.Helper()
+	s := newServer(t)
+	if made, err := s.Bootstrap(t.Context(), func(jwks.Token) error { return nil }); err != nil || !made {
+		t.Fatal(made, err)
+	}
+	return s
+}
+
+// publish has a workspace publish a key that signed just these claims, which
+// Issue would perhaps not make.
+func (s *server) publish(workspace, claims string) string {
+	s.t.Helper()
+	minted := sign([]byte(claims))
+	key := store.Key{Workspace: workspace, ID: uuid.Must(uuid.NewV7()), Owner: "a", CreatedAt: s.Now(), UpdatedAt: s.Now()}
+	if _, err := s.store.Issue(s.t.Context(), key, minted.Key); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.publisher.Load(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	return minted.Token.Reveal()
+}
+
+func TestAuthenticate(t *testing.T) {
+	s := newHome(t)
+	s.workspace("acme")
+	home := func(r authz.IssueRequest) string { return s.issue(authz.Home, r).Token.Reveal() }
+	const claims = `{"iss":"%s","sub":"ops","aud":["burnkey"],"jti":"1","iat":1%s}`
+	issued := func(iss, more string) string { return s.publish(authz.Home, fmt.Sprintf(claims, iss, more)) }
+	iss := s.Issuer(authz.Home)
+	good := home(authz.IssueRequest{Owner: "ops", Scopes: []string{"admin", "keys:read"}})
+	revoked := s.issue(authz.Home, authz.IssueRequest{})
+	if _, err := s.Revoke(t.Context(), authz.Home, revoked.ID); err != nil {
+		t.Fatal(err)
+	}
+	unpublished := sign(fmt.Appendf(nil, claims, iss, "")).Token.Reveal()
+	for _, test := range []struct {
+		name, token string
+		accepted    bool
+		tie         string
+	}{
+		{"good", good, true, ""},
+		{"tied", home(authz.IssueRequest{Claims: []byte(`{"workspace":"acme"}`)}), true, "acme"},
+		{"tied to a workspace that is not there", home(authz.IssueRequest{Claims: []byte(`{"workspace":"later"}`)}), true, "later"},
+		{"with claims of its own", home(authz.IssueRequest{Claims: []byte(`{"team":"a","nested":{"workspace":1}}`)}), true, ""},
+		{"of another public URL", issued("http://old.example.net:8080/v1/auth/oauth/burnkey", ""), true, ""},
+		{"without end", issued(iss, ""), true, ""},
+
+		{"empty", "", false, ""},
+		{"junk", "admin", false, ""},
+		{"altered payload", alter(good, 1), false, ""},
+		{"altered signature", alter(good, 2), false, ""},
+		{"altered kid", alter(good, 0), false, ""},
+		{"revoked", revoked.Token.Reveal(), false, ""},
+		{"of a key that was never published", unpublished, false, ""},
+		{"of another workspace", s.issue("acme", authz.IssueRequest{Scopes: []string{"admin"}}).Token.Reveal(), false, ""},
+		{"of another workspace that says burnkey", s.publish("acme", fmt.Sprintf(claims, iss, "")), false, ""},
+		{"of another workspace's path", issued(s.Issuer("acme"), ""), false, ""},
+		{"of a longer path", issued(iss+"/x", ""), false, ""},
+		{"of a path that ends alike", issued("https://keys.example.com/burnkey", ""), false, ""},
+		{"expired", issued(iss, `,"exp":1772597167`), false, ""},
+		{"good for a second", issued(iss, `,"exp":1772597168`), true, ""},
+		{"exp as text", issued(iss, `,"exp":"9999999999"`), false, ""},
+		{"scope as a list", issued(iss, `,"scope":["admin"]`), false, ""},
+		{"a member twice", issued(iss, `,"sub":"root"`), false, ""},
+		{"tied by a number", issued(iss, `,"workspace":1`), false, ""},
+		{"tied by a list", issued(iss, `,"workspace":["acme"]`), false, ""},
+		{"tied by null", issued(iss, `,"workspace":null`), false, ""},
+		{"tied by nothing", issued(iss, `,"workspace":""`), false, ""},
+		{"tied to what is no id", issued(iss, `,"workspace":"*"`), false, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := s.Authenticate(test.token)
+			if !test.accepted {
+				if !errors.Is(err, authz.ErrUnauthenticated) || p != nil {
+					t.Fatalf("got %v, %v, want ErrUnauthenticated", p, err)
+				}
+				if len(test.token) > 9 && strings.Contains(err.Error(), test.token[:9]) {
+					t.Errorf("the error quotes the token: %v", err)
+				}
+				return
+			}
+			if err != nil || p.Workspace != test.tie || p.Owner == "" || p.KeyID == "" {
+				t.Errorf("got %+v, %v", p, err)
+			}
+		})
+	}
+	s.clock.advance(91 * 24 * time.Hour)
+	if _, err := s.Authenticate(good); !errors.Is(err, authz.ErrUnauthenticated) || !errors.Is(err, jwks.ErrExpired) {
+		t.Errorf("after 91 days: %v", err)
+	}
+}
+
+func TestAuthenticateWithoutHome(t *testing.T) {
+	s := newServer(t)
+	if _, err := s.Authenticate("x"); !errors.Is(err, authz.ErrUnauthenticated) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What Authenticate would refuse is not issued; in other workspaces the claim
+// means nothing to us.
+func TestTieOfWrongTypeIsNotIssued(t *testing.T) {
+	s := newHome(t)
+	s.workspace("acme")
+	for _, tie := range []string{`1`, `null`, `true`, `[]`, `{}`, `""`, `"*"`, `"ACME"`, `"acme "`} {
+		request := authz.IssueRequest{Owner: "a", Claims: []byte(`{"workspace":` + tie + `}`)}
+		_, err := s.Issue(t.Context(), authz.Home, request)
+		expectFaults(t, err, "claims.workspace")
+		_, err = s.IssueManagement(t.Context(), request)
+		expectFaults(t, err, "claims.workspace")
+		if _, err = s.Issue(t.Context(), "acme", request); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestMay(t *testing.T) {
+	s := newHome(t)
+	const home, all = authz.Home, ""
+	for _, test := range []struct {
+		scopes, tie string
+		needs       string
+		may, mayNot []string
+	}{
+		{"admin", "", "keys:write", []string{"acme", "other", home, all}, nil},
+		{"admin", "", "", []string{"acme", home, all}, nil},
+		{"admin", "acme", "keys:write", []string{"acme"}, []string{"other", home, all}},
+		// It could issue itself a key that is not tied.
+		{"admin", home, "keys:write", nil, []string{home, "acme", all}},
+		{"keys:read", "", "keys:read", []string{"acme", "other", all}, []string{home}},
+		{"keys:read", "", "keys:write", nil, []string{"acme", home, all}},
+		{"keys:read", "", "", nil, []string{"acme", home, all}},
+		{"keys:read keys:write", "acme", "keys:write", []string{"acme"}, []string{"other", home, all}},
+		{"keys:write", home, "keys:write", nil, []string{home, "acme", all}},
+		{"workspaces:read", "", "workspaces:read keys:read", []string{"acme", all}, []string{home}},
+		{"workspaces:write", "", "keys:write", nil, []string{"acme", all}},
+		{"Admin administrator keys:*", "", "keys:read", nil, []string{"acme", home, all}},
+		{"", "", "keys:read", nil, []string{"acme", home, all}},
+	} {
+		request := authz.IssueRequest{Owner: "a", Scopes: strings.Fields(test.scopes)}
+		if test.tie != "" {
+			request.Claims = fmt.Appendf(nil, `{"workspace":%q}`, test.tie)
+		}
+		p, err := s.Authenticate(s.issue(home, request).Token.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, workspace := range slices.Concat(test.may, test.mayNot) {
+			err := p.May(workspace, strings.Fields(test.needs)...)
+			if may := slices.Contains(test.may, workspace); may != (err == nil) || err != nil && !errors.Is(err, authz.ErrForbidden) {
+				t.Errorf("%q tied to %q, which needs %q in %q: %v", test.scopes, test.tie, test.needs, workspace, err)
+			}
+		}
+	}
+}
+
+// The refusal names each scope once, and leaves the caller's list alone.
+func TestMaySaysWhatItNeeds(t *testing.T) {
+	s := newHome(t)
+	p, err := s.Authenticate(s.issue(authz.Home, authz.IssueRequest{}).Token.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := []string{"keys:read", "admin", "kept"}
+	err = p.May("acme", list[:2]...)
+	if err == nil || !strings.HasSuffix(err.Error(), "needs the scope keys:read or admin") {
+		t.Errorf("says %v", err)
+	}
+	_ = p.May("acme", list[:1]...)
+	if !slices.Equal(list, []string{"keys:read", "admin", "kept"}) {
+		t.Errorf("the caller's list is now %q", list)
+	}
+}

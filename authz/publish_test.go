@@ -1,0 +1,343 @@
+package authz_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// testAgrees holds what a server publishes against the store, key by key.
+func testAgrees(t *testing.T, s *server, workspace string) {
+	t.Helper()
+	var want []jwks.Key
+	version, err := s.store.Store.Published(t.Context(), workspace, func(k jwks.Key) error {
+		want = append(want, k)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := s.set(workspace)
+	if set.Version() != version || !slices.Equal(keysOf(set), want) {
+		t.Errorf("%d keys at version %d are published, the store has %d at %d", set.Len(), set.Version(), len(want), version)
+	}
+}
+
+// Changes are committed in one order and applied in another. Half of the callers
+// use a second server on the same database.
+func TestPublisherUnderConcurrency(t *testing.T) {
+	const callers, rounds = 16, 6
+	servers := [2]*server{newServer(t)}
+	servers[0].workspace("acme")
+	servers[1] = serverOn(t, servers[0].path)
+	servers[0].minter.blank, servers[1].minter.blank = true, true
+	var all sync.WaitGroup
+	for i := range callers {
+		s := servers[i%2]
+		all.Go(func() {
+			for round := range rounds {
+				issued, err := s.Issue(context.Background(), "acme", authz.IssueRequest{Owner: "a"})
+				if err != nil || !s.publishes("acme", issued.KID) {
+					t.Errorf("issue: %v, or not published when it returned", err)
+					return
+				}
+				if round%2 == 0 {
+					continue
+				}
+				if _, err := s.Revoke(context.Background(), "acme", issued.ID); err != nil || s.publishes("acme", issued.KID) {
+					t.Errorf("revoke: %v, or published when it returned", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, s := range servers {
+		if err := s.publisher.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		testAgrees(t, s, "acme")
+	}
+	if got := servers[0].version("acme"); got != 1+callers*rounds*3/2 {
+		t.Errorf("version %d", got)
+	}
+}
+
+// Changes that are taken in out of order wait for the one that is missing.
+func TestPublisherReadsTheChangeThatIsMissing(t *testing.T) {
+	here := newServer(t)
+	here.workspace("acme")
+	elsewhere := serverOn(t, here.path)
+	theirs := elsewhere.issue("acme", authz.IssueRequest{})
+	ours := here.issue("acme", authz.IssueRequest{})
+	if !here.publishes("acme", theirs.KID) || !here.publishes("acme", ours.KID) {
+		t.Error("a change is missing")
+	}
+	if here.store.called("Published") != 1 {
+		t.Error("the set was read anew where a change would do")
+	}
+	testAgrees(t, here, "acme")
+}
+
+func TestPublisherLoad(t *testing.T) {
+	here := newServer(t)
+	here.workspace("acme")
+	elsewhere := serverOn(t, here.path)
+	elsewhere.workspace("new")
+	elsewhere.minter.blank = true
+	for range 7 {
+		elsewhere.issue("acme", authz.IssueRequest{})
+	}
+	if _, err := elsewhere.Revoke(t.Context(), "acme", elsewhere.issue("acme", authz.IssueRequest{}).ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := here.publisher.Set("new"); ok || here.set("acme").Len() != 1 {
+		t.Fatal("it knows already")
+	}
+	if err := here.publisher.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	testAgrees(t, here, "acme")
+	testAgrees(t, here, "new")
+	if _, ok := here.publisher.Set("nobody"); ok {
+		t.Error("a workspace that is not there has a set")
+	}
+	before := here.store.called("Changes")
+	if err := here.publisher.Load(t.Context()); err != nil || here.store.called("Changes") != before {
+		t.Errorf("%v; what is up to date was read again", err)
+	}
+}
+
+// A failure leaves the last good set, and is no reason to hold up other tenants.
+func TestPublisherLoadFails(t *testing.T) {
+	for _, method := range []string{"Versions", "Changes", "Published"} {
+		t.Run(method, func(t *testing.T) {
+			here := newServer(t)
+			for _, workspace := range []string{"a", "b", "c"} {
+				here.workspace(workspace)
+			}
+			elsewhere := serverOn(t, here.path)
+			elsewhere.issue("a", authz.IssueRequest{})
+			elsewhere.workspace("new")
+			good := here.set("a")
+			here.store.fail(method)
+			if err := here.publisher.Load(t.Context()); !errors.Is(err, errBroken) {
+				t.Errorf("got %v, want the store's error", err)
+			}
+			if method != "Published" && here.set("a") != good {
+				t.Error("the last good set was given up")
+			}
+			here.store.heal()
+			if err := here.publisher.Load(t.Context()); err != nil {
+				t.Error(err)
+			}
+			testAgrees(t, here, "a")
+			testAgrees(t, here, "new")
+		})
+	}
+}
+
+func TestPublisherLoadGoesOnBehindAFailure(t *testing.T) {
+	here := newServer(t)
+	elsewhere := serverOn(t, here.path)
+	names := strings.Fields("a b c d e f g h")
+	for _, workspace := range names {
+		elsewhere.workspace(workspace)
+	}
+	first := true
+	here.store.hook("Published", func(context.Context) error {
+		if first {
+			first = false
+			return errBroken
+		}
+		return nil
+	})
+	if err := here.publisher.Load(t.Context()); !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+	published := 0
+	for _, workspace := range names {
+		if _, ok := here.publisher.Set(workspace); ok {
+			published++
+		}
+	}
+	if published != len(names)-1 {
+		t.Errorf("%d of %d sets were read, want all but one", published, len(names))
+	}
+}
+
+// A log that does not lead to the store's set is not followed: the set is read.
+func TestPublisherDiverged(t *testing.T) {
+	stranger := blankKey()
+	for name, alter := range map[string]func([]jwks.Change) []jwks.Change{
+		"no changes":           func([]jwks.Change) []jwks.Change { return nil },
+		"a gap":                func(c []jwks.Change) []jwks.Change { return c[1:] },
+		"a gap further on":     func(c []jwks.Change) []jwks.Change { return append(c[:1:1], c[2:]...) },
+		"an unknown key goes":  func(c []jwks.Change) []jwks.Change { c[0].Remove = []jwks.KID{stranger.KID()}; return c },
+		"a known key is added": func(c []jwks.Change) []jwks.Change { c[1].Add = c[0].Add; return c },
+	} {
+		t.Run(name, func(t *testing.T) {
+			here := newServer(t)
+			here.workspace("acme")
+			elsewhere := serverOn(t, here.path)
+			elsewhere.minter.blank = true
+			for range 4 {
+				elsewhere.issue("acme", authz.IssueRequest{})
+			}
+			here.store.mu.Lock()
+			here.store.alter = alter
+			here.store.mu.Unlock()
+			if err := here.publisher.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			testAgrees(t, here, "acme")
+			if here.store.called("Published") != 2 {
+				t.Errorf("the set was read %d times, want at first and now", here.store.called("Published"))
+			}
+		})
+	}
+}
+
+// still is a store with nothing in it, whose time can be synctest's.
+type still struct {
+	faulty
+	loads chan struct{}
+}
+
+func (s *still) Versions(context.Context, func(string, uint64) error) error {
+	s.loads <- struct{}{}
+	return s.enter(context.Background(), "Versions")
+}
+
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		s := &still{loads: make(chan struct{}, 100)}
+		publisher := authz.NewPublisher(s, registry)
+		ctx, cancel := context.WithCancel(t.Context())
+		var log bytes.Buffer
+		var following sync.WaitGroup
+		following.Go(func() { publisher.Follow(ctx, time.Second, slog.New(slog.NewTextHandler(&log, nil))) })
+
+		s.fail("Versions")
+		<-time.After(2500 * time.Millisecond) // synctest's time, which takes none
+		synctest.Wait()
+		if len(s.loads) != 2 {
+			t.Errorf("looked %d times in 2.5 s, want 2", len(s.loads))
+		}
+		expectMetric(t, registry, "burnkey_publish_failures_total", 2)
+		if n, err := testutil.GatherAndCount(registry, "burnkey_publish_age_seconds"); n != 0 || err != nil {
+			t.Errorf("an age of nothing: %d, %v", n, err)
+		}
+		s.heal()
+		<-time.After(time.Second)
+		synctest.Wait()
+		<-time.After(250 * time.Millisecond)
+		expectMetric(t, registry, "burnkey_publish_age_seconds", 0.75)
+		expectMetric(t, registry, "burnkey_publish_failures_total", 2)
+		cancel()
+		following.Wait()
+		if got := strings.Count(log.String(), errBroken.Error()); got != 2 {
+			t.Errorf("logged %d failures: %s", got, log.String())
+		}
+	})
+}
+
+func expectMetric(t *testing.T, registry *prometheus.Registry, name string, want float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		m := f.GetMetric()[0]
+		if got := m.GetGauge().GetValue() + m.GetCounter().GetValue(); got < want-1e-6 || got > want+1e-6 {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+		return
+	}
+	t.Errorf("there is no %s", name)
+}
+
+// The end of the context is no failure, even in the middle of a look.
+func TestFollowEndsQuietly(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	serverOn(t, s.path).issue("acme", authz.IssueRequest{})
+	ctx, cancel := context.WithCancel(t.Context())
+	s.store.hook("Versions", func(context.Context) error {
+		cancel()
+		return ctx.Err()
+	})
+	registry := prometheus.NewRegistry()
+	publisher := authz.NewPublisher(s.store, registry)
+	publisher.Follow(ctx, time.Millisecond, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	expectMetric(t, registry, "burnkey_publish_failures_total", 0)
+}
+
+func TestPublisherMetrics(t *testing.T) {
+	s := newServer(t)
+	registry := prometheus.NewRegistry()
+	s.publisher = authz.NewPublisher(s.store, registry)
+	s.Service = authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: s.publisher, PublicURL: publicURL})
+	expectMetric(t, registry, "burnkey_workspaces", 0)
+	s.workspace("acme")
+	s.workspace("other")
+	issued := s.issue("acme", authz.IssueRequest{})
+	expectMetric(t, registry, "burnkey_workspaces", 2)
+	expectMetric(t, registry, "burnkey_published_keys", 3)
+	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err != nil {
+		t.Fatal(err)
+	}
+	expectMetric(t, registry, "burnkey_published_keys", 2)
+
+	serverOn(t, s.path).issue("acme", authz.IssueRequest{})
+	s.store.fail("Changes")
+	s.issue("acme", authz.IssueRequest{})
+	expectMetric(t, registry, "burnkey_publish_failures_total", 1)
+}
+
+// A workspace that is made while its set can't be read is made all the same.
+func TestCreateWorkspaceWhenPublishingFails(t *testing.T) {
+	s := newServer(t)
+	s.store.fail("Published")
+	if _, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: "acme"}); err != nil {
+		t.Errorf("%v, but it is there", err)
+	}
+	s.store.heal()
+	issued := s.issue("acme", authz.IssueRequest{})
+	if issued.ID == uuid.Nil || !s.publishes("acme", issued.KID) {
+		t.Error("its keys are not published afterwards")
+	}
+	testAgrees(t, s, "acme")
+}
+
+func TestCreateWorkspaceFails(t *testing.T) {
+	for _, method := range []string{"Workspace", "CreateWorkspace"} {
+		s := newServer(t)
+		s.store.fail(method)
+		if _, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: "acme"}); !errors.Is(err, errBroken) {
+			t.Errorf("%s: %v", method, err)
+		}
+		if _, ok := s.publisher.Set("acme"); ok {
+			t.Errorf("%s: it is published", method)
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package authz_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+func TestRevoke(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.workspace("other")
+	issued, kept := s.issue("acme", authz.IssueRequest{}), s.issue("acme", authz.IssueRequest{})
+	for _, test := range []struct {
+		name, workspace string
+		id              uuid.UUID
+	}{
+		{"unknown", "acme", uuid.Must(uuid.NewV7())},
+		{"no id", "acme", uuid.Nil},
+		{"another workspace's", "other", issued.ID},
+		{"unknown workspace", "nobody", issued.ID},
+	} {
+		if _, err := s.Revoke(t.Context(), test.workspace, test.id); !errors.Is(err, authz.ErrNotFound) {
+			t.Errorf("%s: %v, want ErrNotFound", test.name, err)
+		}
+	}
+	if !s.publishes("acme", issued.KID) || s.version("acme") != 3 || s.version("other") != 1 {
+		t.Fatal("something was revoked")
+	}
+
+	s.clock.advance(time.Minute)
+	first, err := s.Revoke(t.Context(), "acme", issued.ID)
+	if err != nil || s.publishes("acme", issued.KID) || !s.publishes("acme", kept.KID) {
+		t.Fatalf("%v, still published: %t", err, s.publishes("acme", issued.KID))
+	}
+	if first.RevokedVersion != 4 || !first.RevokedAt.Equal(s.Now()) || s.set("acme").Version() != 4 {
+		t.Errorf("revoked at %s by version %d", first.RevokedAt, first.RevokedVersion)
+	}
+	s.clock.advance(time.Minute)
+	again, err := s.Revoke(t.Context(), "acme", issued.ID)
+	if err != nil || !again.RevokedAt.Equal(first.RevokedAt) || again.RevokedVersion != 4 || s.version("acme") != 4 {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+}
+
+// The set of a workspace whose last key is revoked still holds the tombstone:
+// gateways take an empty set for a failure.
+func TestRevokeTheLastKey(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	if _, err := s.Revoke(t.Context(), "acme", s.issue("acme", authz.IssueRequest{}).ID); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.set("acme").Len(); n != 1 {
+		t.Errorf("%d keys are left, want the tombstone", n)
+	}
+}
+
+// A revocation is not answered before the set is without the key, even where
+// changes of other servers must be read first, and where that fails it says so.
+func TestRevokeBehindOtherServers(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	issued := s.issue("acme", authz.IssueRequest{})
+	elsewhere := serverOn(t, s.path)
+	theirs := elsewhere.issue("acme", authz.IssueRequest{})
+	s.store.fail("Changes")
+	if _, err := s.Revoke(t.Context(), "acme", issued.ID); !errors.Is(err, errBroken) {
+		t.Errorf("got %v, want an error: the key is published", err)
+	}
+	s.store.heal()
+	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err != nil || s.publishes("acme", issued.KID) || !s.publishes("acme", theirs.KID) {
+		t.Errorf("again: %v", err)
+	}
+}
+
+// A store that lags, as a replica may, is no proof that a key is gone.
+func TestRevokeOnAStoreThatLags(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	issued := s.issue("acme", authz.IssueRequest{})
+	serverOn(t, s.path).issue("acme", authz.IssueRequest{}) // so that the log must be read
+	s.store.lag(s.set("acme"))
+	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err == nil && s.publishes("acme", issued.KID) {
+		t.Error("a revocation was answered while the key is published")
+	}
+	s.store.heal()
+	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err != nil || s.publishes("acme", issued.KID) {
+		t.Errorf("again: %v", err)
+	}
+}
+
+// Nor does it wait for ever behind a reader that hangs.
+func TestRevokeBehindAReaderThatHangs(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	issued := s.issue("acme", authz.IssueRequest{})
+	serverOn(t, s.path).issue("acme", authz.IssueRequest{})
+	reading, release := make(chan struct{}), make(chan struct{})
+	s.store.hook("Changes", func(context.Context) error {
+		close(reading)
+		<-release
+		return errBroken
+	})
+	loaded := make(chan error)
+	go func() { loaded <- s.publisher.Load(context.Background()) }()
+	<-reading
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := s.publisher.Reach(ctx, "acme", 3); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	if err := s.publisher.Reach(ctx, "acme", issued.Version); err != nil {
+		t.Errorf("what is published already is waited for: %v", err)
+	}
+	close(release)
+	if err := <-loaded; !errors.Is(err, errBroken) {
+		t.Error(err)
+	}
+}
+
+func TestRevokeClientLeaves(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	issued := s.issue("acme", authz.IssueRequest{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Revoke(ctx, "acme", issued.ID); err != nil || s.publishes("acme", issued.KID) {
+		t.Errorf("%v: a revocation that has come in is carried out", err)
+	}
+}
+
+func TestRevokeToken(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.workspace("other")
+	foreign := s.issue("other", authz.IssueRequest{}).Token.Reveal()
+	for _, test := range []struct {
+		name, workspace string
+		token           func(good string) string
+		revoked         bool
+		want            error
+	}{
+		{"good", "acme", func(good string) string { return good }, true, nil},
+		{"expired but authentic", "acme", func(good string) string { s.clock.advance(time.Hour); return good }, true, nil},
+		{"signature altered", "acme", func(good string) string { return alter(good, 2) }, false, nil},
+		{"payload altered", "acme", func(good string) string { return alter(good, 1) }, false, nil},
+		{"kid altered", "acme", func(good string) string { return alter(good, 0) }, false, nil},
+		{"cut", "acme", func(good string) string { return good[:len(good)-1] }, false, nil},
+		{"with a line end", "acme", func(good string) string { return good + "\n" }, false, nil},
+		{"another workspace's", "acme", func(string) string { return foreign }, false, nil},
+		{"at another workspace", "other", func(good string) string { return good }, false, nil},
+		{"junk", "acme", func(string) string { return "junk" }, false, nil},
+		{"empty", "acme", func(string) string { return "" }, false, nil},
+		{"at no workspace", "nobody", func(good string) string { return good }, false, authz.ErrNotFound},
+		{"junk at no workspace", "nobody", func(string) string { return "junk" }, false, authz.ErrNotFound},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
+			err := s.RevokeToken(t.Context(), test.workspace, test.token(issued.Token.Reveal()))
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			if s.publishes("acme", issued.KID) == test.revoked {
+				t.Errorf("published: %t", !test.revoked)
+			}
+			if test.revoked { // again, the token is of no known key
+				if err := s.RevokeToken(t.Context(), test.workspace, issued.Token.Reveal()); err != nil {
+					t.Errorf("again: %v", err)
+				}
+			}
+		})
+	}
+	if s.set("other").Len() != 2 || s.version("other") != 2 {
+		t.Error("the other workspace's key was touched")
+	}
+}
+
+// alter changes one character in the middle of a part.
+func alter(token string, part int) string {
+	parts := strings.Split(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(parts[part])
+	if err != nil {
+		panic(err)
+	}
+	at := len(raw) / 2
+	raw[at] ^= 1 // stays a character where it was one
+	parts[part] = base64.RawURLEncoding.EncodeToString(raw)
+	return strings.Join(parts, ".")
+}
+
+// A holder may come to a server that has not yet heard of the key, or not even
+// of the workspace. Its 200 must be true there as well.
+func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
+	here := newServer(t)
+	here.workspace("acme")
+	elsewhere := serverOn(t, here.path)
+	elsewhere.workspace("new")
+	for _, workspace := range []string{"acme", "new"} {
+		issued := elsewhere.issue(workspace, authz.IssueRequest{})
+		if err := here.RevokeToken(t.Context(), workspace, issued.Token.Reveal()); err != nil {
+			t.Fatal(err)
+		}
+		key, err := elsewhere.Key(t.Context(), workspace, issued.ID)
+		if err != nil || key.RevokedAt.IsZero() || here.publishes(workspace, issued.KID) {
+			t.Errorf("%s: revoked at %s, %v", workspace, key.RevokedAt, err)
+		}
+	}
+	// Where the store can't tell, neither can we.
+	issued := elsewhere.issue("acme", authz.IssueRequest{})
+	here.store.fail("Workspace")
+	if err := here.RevokeToken(t.Context(), "acme", issued.Token.Reveal()); !errors.Is(err, errBroken) {
+		t.Errorf("got %v, want the store's error", err)
+	}
+}
+
+func TestRevokeTokenStoreFails(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	issued := s.issue("acme", authz.IssueRequest{})
+	s.store.fail("Revoke")
+	if err := s.RevokeToken(t.Context(), "acme", issued.Token.Reveal()); !errors.Is(err, errBroken) {
+		t.Errorf("got %v, want the store's error", err)
+	}
+	if !s.publishes("acme", issued.KID) {
+		t.Error("gone from the set and not from the store")
+	}
+}
