@@ -10,9 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// self names the running binary even after an upgrade has replaced its file.
-const self = "/proc/self/exe"
-
 // niceness of a minting process: it can take whole cores, and gives way to the
 // server, which is waited for by everybody else.
 const niceness = 5
@@ -28,6 +25,10 @@ func harden() error {
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no new privileges: %w", err)
+	}
+	// As confine asked for already; executing a file with capabilities undoes that.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("end with the server: %w", err)
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil && limit.Cur == unix.RLIM_INFINITY {

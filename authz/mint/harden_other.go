@@ -7,13 +7,14 @@ import (
 	"os/exec"
 )
 
-var self = func() string {
+// binary returns what minting processes execute.
+func binary() string {
 	path, err := os.Executable()
 	if err != nil {
 		return os.Args[0]
 	}
 	return path
-}()
+}
 
 // harden does nothing here: the README says what that leaves open.
 func harden() error { return nil }

@@ -49,7 +49,7 @@ type Options struct {
 // use.
 type Minter struct {
 	options Options
-	binary  string // self, but for tests
+	binary  string // binary's, but for tests
 	queue   *queue
 	metrics metrics
 	// typical is the recent duration of one minting in nanoseconds.
@@ -71,7 +71,7 @@ func New(o Options) (*Minter, error) {
 	if err := sealDescriptors(); err != nil {
 		return nil, fmt.Errorf("keep descriptors from minting processes: %w", err)
 	}
-	m := &Minter{options: o, binary: self, queue: newQueue(o.Workers, o.Queue)}
+	m := &Minter{options: o, binary: binary(), queue: newQueue(o.Workers, o.Queue)}
 	m.typical.Store(int64(100 * time.Millisecond))
 	m.metrics = newMetrics(o.Metrics, m.queue.length)
 	return m, nil

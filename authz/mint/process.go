@@ -55,13 +55,19 @@ func Process() int {
 	// Short and small: collecting garbage would only spread copies.
 	debug.SetGCPercent(-1)
 	if err := harden(); err != nil {
-		return 3
+		return statusUnhardened
 	}
 	if err := process(os.Stdin, os.Stdout); err != nil {
-		return 4
+		return statusRefused
 	}
 	return 0
 }
+
+// Exit statuses of a minting process.
+const (
+	statusUnhardened = 3 // it could not shut itself off, so it made nothing
+	statusRefused    = 4 // the request was none, or making the key failed
+)
 
 func process(in io.Reader, out io.Writer) error {
 	var req request

@@ -1,0 +1,72 @@
+package mint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// self names the running binary even after an upgrade has replaced its file.
+const self = "/proc/self/exe"
+
+// binary returns what minting processes execute: a copy of the running binary, in
+// memory, that may be executed and not read. The kernel makes a process of such
+// a file not dumpable from its first instruction: harden alone would leave a
+// moment in which another process of the same user could open the new one's
+// memory, and go on reading it. (root reads every file, so for root it does not
+// matter.) Where a copy can't be had or executed, it is the binary itself.
+//
+// The path works for children of this process only. The copy lives as long as
+// the process does, and an upgrade does not touch it.
+var binary = sync.OnceValue(func() string {
+	path, err := unreadable()
+	if err != nil || !executes(path) {
+		return self
+	}
+	return path
+})
+
+func unreadable() (path string, err error) {
+	source, err := os.Open(self)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = source.Close() }()
+	fd, err := unix.MemfdCreate("burnkey", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.3, where each may be executed
+		fd, err = unix.MemfdCreate("burnkey", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return "", err
+	}
+	target = os.NewFile(uintptr(fd), "burnkey")
+	if _, err := io.Copy(target, source); err != nil {
+		return "", err
+	}
+	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", fd), target.Chmod(0o111)
+}
+
+// target keeps the copy open: a file that nobody holds is closed in the end.
+var target *os.File
+
+// executes reports whether the kernel, or what confines this process, lets it run
+// the file. Without a request a minting process makes nothing and says so.
+func executes(path string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, Subcommand)
+	cmd.Env = []string{}
+	var exit *exec.ExitError
+	return errors.As(cmd.Run(), &exit) && exit.ExitCode() == statusRefused
+}

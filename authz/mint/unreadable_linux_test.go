@@ -1,0 +1,46 @@
+package mint
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// A process that does nothing to shut itself off shows what the file alone does,
+// and so what holds before harden has run: the kernel gives what lies in /proc
+// of a process that is not dumpable to root, so that nobody else can open it.
+func TestNotDumpableFromTheFirst(t *testing.T) {
+	if binary() == self {
+		t.Fatal("no copy that can be executed and not read: minting processes run the file itself")
+	}
+	const nobody = 65534
+	user := os.Getuid()
+	of := func(path string) uint32 {
+		cmd, _ := waiting(t, func(ctx context.Context, in io.Reader, out io.Writer) *exec.Cmd {
+			cmd := exec.CommandContext(ctx, path)
+			cmd.Args[0], cmd.Stdin, cmd.Stdout = "idle", in, out
+			if user == 0 { // whom no file mode keeps out
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+			}
+			return cmd
+		}, io.Discard)
+		info, err := os.Stat("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/mem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Sys().(*syscall.Stat_t).Uid
+	}
+	if user == 0 {
+		user = nobody
+	}
+	if got := of(binary()); got != 0 {
+		t.Errorf("its memory is user %d's to open", got)
+	}
+	if got := of(self); got != uint32(user) {
+		t.Errorf("that of any process is user %d's, not %d's: this shows nothing", got, user)
+	}
+}
