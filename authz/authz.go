@@ -24,6 +24,7 @@ var (
 	ErrBusy            = mint.ErrBusy
 	ErrUnauthenticated = errors.New("no valid management key")
 	ErrForbidden       = errors.New("the management key does not permit this")
+	ErrTooSlow         = errors.New("the search took too long")
 )
 
 // FieldError says what is wrong with one field of the input. Detail never
@@ -81,6 +82,7 @@ type Service struct {
 	publicURL string
 	now       func() time.Time
 	newID     func() (uuid.UUID, error)
+	searches  chan struct{} // holds one of each that is under way
 }
 
 // New makes a Service.
@@ -88,6 +90,7 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, minter: o.Minter, publisher: o.Publisher,
 		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID,
+		searches: make(chan struct{}, searchesAtOnce),
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 	"unicode"
@@ -17,6 +18,7 @@ const (
 	MaxText           = 255       // characters of an owner, a name, an audience
 	MaxClaims         = 4 << 10   // bytes of JSON without white space
 	MaxMetadata       = 16 << 10  // likewise
+	MaxDepth          = 32        // of nesting in claims: Envoy reads no more than about 100
 	MaxScopes         = 64        // of one key
 	MaxScope          = 128       // characters of one
 	MaxAudiences      = 16        // of a workspace or key
@@ -62,6 +64,15 @@ func (e *InputError) text(field, value string, least int) {
 				return
 			}
 		}
+	}
+}
+
+// owner is text that comes through an HTTP header as it is: gateways hand it on
+// in one, where outer space is lost and two owners would be one.
+func (e *InputError) owner(field, value string) {
+	before := len(*e)
+	if e.text(field, value, 1); len(*e) == before && strings.Trim(value, " ") != value {
+		e.addf(field, "must not begin or end with a space")
 	}
 }
 
@@ -132,6 +143,9 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 		e.addf("claims", "must be a JSON object with no member twice")
 		return nil
 	}
+	if depth(v) > MaxDepth {
+		e.addf("claims", "must not be nested deeper than %d", MaxDepth)
+	}
 	for name := range members {
 		// Many JSON libraries ignore the case of members, and take the last: ours
 		// must not be overruled by theirs.
@@ -140,6 +154,17 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 		}
 	}
 	return v
+}
+
+// depth returns how deep objects and lists are nested; v is valid JSON.
+func depth(v jsontext.Value) (most int) {
+	in := jsontext.NewDecoder(bytes.NewReader(v))
+	for {
+		if _, err := in.ReadToken(); err != nil {
+			return most
+		}
+		most = max(most, in.StackDepth())
+	}
 }
 
 func (e *InputError) idempotencyKey(value string) {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz/mint"
@@ -84,7 +86,7 @@ type draft struct {
 // newDraft holds a request against the limits and the workspace's policy.
 func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 	var bad InputError
-	bad.text("owner", r.Owner, 1)
+	bad.owner("owner", r.Owner)
 	bad.text("name", r.Name, 0)
 	bad.scopes("scopes", r.Scopes)
 	bad.audiences("audience", r.Audience)
@@ -106,7 +108,7 @@ func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 	}
 	d.expiresIn = bad.expiry(w, r)
 	if w.ID == Home {
-		bad.tie(d.key.Claims)
+		bad.tie(jsontext.Value(d.key.Claims))
 	}
 	return d, bad.err()
 }
@@ -196,8 +198,15 @@ func (s *Service) Key(ctx context.Context, workspace string, id uuid.UUID) (stor
 	return s.store.Key(ctx, workspace, id)
 }
 
+// A search that no index answers looks at record after record. A few at a time
+// may, for a while, so that they leave the database to the others.
+const (
+	searchesAtOnce = 2
+	searchTimeout  = 5 * time.Second
+)
+
 // Keys lists the records of a workspace, the newest first. Errors: InputError,
-// ErrNotFound.
+// ErrNotFound, and ErrTooSlow for a search by status or Query.
 func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, error) {
 	switch f.Status {
 	case "", store.Active, store.Revoked, store.Expired:
@@ -208,7 +217,22 @@ func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([
 		return nil, err
 	}
 	f.Now = s.Now()
-	return s.store.Keys(ctx, workspace, f)
+	if f.Status == "" && f.Query == "" {
+		return s.store.Keys(ctx, workspace, f)
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, searchTimeout, ErrTooSlow)
+	defer cancel()
+	select {
+	case s.searches <- struct{}{}:
+		defer func() { <-s.searches }()
+	case <-limited.Done():
+		return nil, context.Cause(limited)
+	}
+	keys, err := s.store.Keys(limited, workspace, f)
+	if err != nil && limited.Err() != nil {
+		err = context.Cause(limited)
+	}
+	return keys, err
 }
 
 // UpdateKey changes what of a key is not signed. Errors: InputError, ErrNotFound.

@@ -81,10 +81,18 @@ func tieOf(extra []byte) (string, error) {
 	return workspace, CheckWorkspaceID("claims."+TieClaim, workspace)
 }
 
-// tie refuses to sign a management key that Authenticate would refuse.
-func (e *InputError) tie(claims []byte) {
+// tie refuses to sign a management key that Authenticate would refuse, or that has
+// another claim: a tie that is misspelt would leave the key untied.
+func (e *InputError) tie(claims jsontext.Value) {
 	if _, err := tieOf(claims); err != nil {
 		e.addf("claims."+TieClaim, "must be the id of a workspace")
+	}
+	var members map[string]jsontext.Value
+	if json.Unmarshal(claims, &members) == nil {
+		delete(members, TieClaim)
+		if len(members) > 0 {
+			e.addf("claims", "may have no other member than %s, in the workspace %s", TieClaim, Home)
+		}
 	}
 }
 
@@ -121,7 +129,7 @@ func AdminRequest() IssueRequest {
 // Bootstrap gives an empty database its Home workspace and the first admin key,
 // whose token it hands to keep before the key comes to be: an error of keep, or
 // a crash, leaves a database that the next start bootstraps again. It reports
-// whether there was anything to do.
+// whether it made the key; if not, what keep was given is void.
 func (s *Service) Bootstrap(ctx context.Context, keep func(jwks.Token) error) (bool, error) {
 	if err := s.ensureHome(ctx); err != nil {
 		return false, err
@@ -130,9 +138,16 @@ func (s *Service) Bootstrap(ctx context.Context, keep func(jwks.Token) error) (b
 	if err != nil || len(keys) > 0 {
 		return false, err
 	}
-	_, err = s.issue(ctx, Home, AdminRequest(), keep)
+	request := AdminRequest()
+	request.IdempotencyKey = firstAdminKey // of servers that start together, one makes it
+	_, err = s.issue(ctx, Home, request, keep)
+	if errors.Is(err, store.ErrIdempotencyKey) {
+		return false, nil
+	}
 	return err == nil, err
 }
+
+const firstAdminKey = "first-admin-key"
 
 func (s *Service) ensureHome(ctx context.Context) error {
 	_, err := s.CreateWorkspace(ctx, WorkspaceRequest{ID: Home, Name: "Burnkey", AllowNeverExpires: true})

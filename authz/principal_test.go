@@ -61,7 +61,7 @@ func TestAuthenticate(t *testing.T) {
 		{"good", good, true, ""},
 		{"tied", home(authz.IssueRequest{Claims: []byte(`{"workspace":"acme"}`)}), true, "acme"},
 		{"tied to a workspace that is not there", home(authz.IssueRequest{Claims: []byte(`{"workspace":"later"}`)}), true, "later"},
-		{"with claims of its own", home(authz.IssueRequest{Claims: []byte(`{"team":"a","nested":{"workspace":1}}`)}), true, ""},
+		{"with claims of its own", issued(iss, `,"team":"a","nested":{"workspace":1}`), true, ""},
 		{"of another public URL", issued("http://old.example.net:8080/v1/auth/oauth/burnkey", ""), true, ""},
 		{"without end", issued(iss, ""), true, ""},
 
@@ -114,6 +114,15 @@ func TestAuthenticateWithoutHome(t *testing.T) {
 	s := newServer(t)
 	if _, err := s.Authenticate("x"); !errors.Is(err, authz.ErrUnauthenticated) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A tie that is misspelt would leave the key untied.
+func TestManagementKeysHaveNoOtherClaim(t *testing.T) {
+	s := newHome(t)
+	for _, name := range []string{"Workspace", "workspaces", "ws"} {
+		_, err := s.Issue(t.Context(), authz.Home, authz.IssueRequest{Owner: "a", Claims: []byte(`{"` + name + `":"acme"}`)})
+		expectFaults(t, err, "claims")
 	}
 }
 

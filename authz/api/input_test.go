@@ -31,7 +31,7 @@ var badKeys = []struct{ name, field, body string }{
 	{"single quotes", "body", `{'owner':'` + marker + `'}`},
 	{"comment", "body", `{/*` + marker + `*/"owner":"x"}`},
 	{"deep", "body", strings.Repeat("[", 60000)},
-	{"deep claims", "claims", `{"owner":"x","claims":` + strings.Repeat(`{"a":`, 10200) + `1` + strings.Repeat(`}`, 10200) + `}`},
+	{"deep claims", "claims", `{"owner":"x","claims":` + strings.Repeat(`{"a":`, 33) + `1` + strings.Repeat(`}`, 33) + `}`},
 
 	{"no owner", "owner", `{"name":"` + marker + `"}`},
 	{"empty owner", "owner", `{"owner":""}`},
@@ -144,7 +144,7 @@ func TestLongestKeys(t *testing.T) {
 		"claims":           `{"owner":"x","claims":` + object(4<<10) + `}`,
 		"claims, spaced":   `{"owner":"x","claims":` + strings.Replace(object(4<<10), ":", ": \n\t ", 1) + `}`,
 		"metadata":         `{"owner":"x","metadata":` + object(16<<10) + `}`,
-		"deep claims":      `{"owner":"x","claims":` + strings.Repeat(`{"a":`, 600) + `1` + strings.Repeat(`}`, 600) + `}`,
+		"deep claims":      `{"owner":"x","claims":` + strings.Repeat(`{"a":`, 32) + `1` + strings.Repeat(`}`, 32) + `}`,
 		"whole as a float": `{"owner":"x","expires_in":60.0}`,
 		"whole in powers":  `{"owner":"x","expires_in":6e1}`,
 		"claims of null":   `{"owner":"x","claims":{"a":null,"b":[null]}}`,

@@ -39,7 +39,7 @@ type IssuedKey struct {
 
 // NewKey is the body that issues one.
 type NewKey struct {
-	Owner        string   `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"The token's sub: your own id of who holds the key"`
+	Owner        string   `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029]([^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029])?$" patternDescription:"without control characters and line ends, and without a space at either end" doc:"The token's sub: your own id of who holds the key"`
 	Name         string   `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
 	Scopes       []string `json:"scopes,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"Scope tokens of RFC 6749 section 3.3"`
 	Audience     []string `json:"audience,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"Among the workspace's audiences, and all of those where absent"`

@@ -127,6 +127,9 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.Is(err, authz.ErrBusy):
 		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at this moment.").
 			with("Retry-After", strconv.Itoa(int(math.Ceil(a.service.RetryAfter().Seconds()))))
+	case errors.Is(err, authz.ErrTooSlow):
+		return newProblem(http.StatusServiceUnavailable, "The search took too long; narrow it by owner.").
+			with("Retry-After", retryAfter)
 	case errors.As(err, &httpErr):
 		return ofEcho(httpErr)
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:

@@ -1,0 +1,71 @@
+package authz_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// slow is a Store in which lists take until their context ends.
+type slow struct {
+	store.Store
+	mu            sync.Mutex
+	running, most int
+}
+
+func (s *slow) Workspace(context.Context, string) (store.Workspace, error) {
+	return store.Workspace{}, nil
+}
+
+func (s *slow) Keys(ctx context.Context, _ string, _ store.Filter) ([]store.Key, error) {
+	s.mu.Lock()
+	s.running++
+	s.most = max(s.most, s.running)
+	s.mu.Unlock()
+	<-ctx.Done()
+	s.mu.Lock()
+	s.running--
+	s.mu.Unlock()
+	return nil, ctx.Err()
+}
+
+// Searches that no index answers are few at a time and end in time, whether they
+// were begun or waited.
+func TestSearchesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &slow{}
+		s := authz.New(authz.Options{Store: st, Publisher: authz.NewPublisher(st, nil)})
+		var all sync.WaitGroup
+		for range 10 {
+			for _, f := range []store.Filter{{Query: "x", Limit: 1}, {Status: store.Active, Limit: 1}} {
+				all.Go(func() {
+					if _, err := s.Keys(t.Context(), "acme", f); !errors.Is(err, authz.ErrTooSlow) {
+						t.Errorf("got %v", err)
+					}
+				})
+			}
+		}
+		all.Wait()
+		if st.most != 2 {
+			t.Errorf("%d searched at once", st.most)
+		}
+	})
+}
+
+// A client that leaves is no slow search.
+func TestSearchClientLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &slow{}
+		s := authz.New(authz.Options{Store: st, Publisher: authz.NewPublisher(st, nil)})
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { synctest.Wait(); leave() }()
+		if _, err := s.Keys(ctx, "acme", store.Filter{Query: "x", Limit: 1}); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
