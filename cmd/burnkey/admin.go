@@ -34,6 +34,9 @@ func adminIssueCommand() *cobra.Command {
 			if err := checkPublicURL(publicURL); err != nil {
 				return err
 			}
+			if err := existing(database); err != nil {
+				return err
+			}
 			st, err := openStore(ctx, database)
 			if err != nil {
 				return err

@@ -1,6 +1,9 @@
 package main_test
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"slices"
 	"strings"
@@ -67,6 +70,19 @@ func TestE2ECLICompletion(t *testing.T) {
 		if strings.Contains(r.stdout, "mint-one-key") {
 			t.Error("the minting process is offered")
 		}
+	}
+}
+
+// Another server's words do not move the cursor.
+func TestE2ECLIShowsNoControls(t *testing.T) {
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"detail":"a\u001b]0;b\u0007","errors":[{"field":"\u001b[2J","detail":"\u009bc\u202e"}]}`)
+	}))
+	defer h.Close()
+	r := command{args: []string{"workspace", "list", "--server", h.URL}, env: []string{"BURNKEY_KEY=x"}}.run(t)
+	if r.fails(t, "]0;b"); strings.ContainsFunc(r.stderr, func(c rune) bool { return c != '\n' && (c < ' ' || c == 0x9b || c == 0x202e) }) {
+		t.Errorf("shown: %q", r.stderr)
 	}
 }
 

@@ -212,9 +212,13 @@ func TestE2ECLIAdminIssue(t *testing.T) {
 	if _, err := os.Stat(s.keyFile); err == nil {
 		t.Error("the server made a first key a second time")
 	}
-	fresh := "sqlite:" + filepath.Join(t.TempDir(), "fresh.db")
-	run(t, "admin", "issue", "--database", fresh).ok(t)
+	// A database that is not there is a mistake, and is not made by it.
+	none := filepath.Join(t.TempDir(), "none.db")
+	run(t, "admin", "issue", "--database", "sqlite:"+none).fails(t, "--database", "no such file")
+	if _, err := os.Stat(none); err == nil {
+		t.Error("the database was made")
+	}
 	run(t, "admin", "issue", "--database", "sqlite:").fails(t, "--database")
-	run(t, "admin", "issue", "--database", fresh, "--public-url", "x").fails(t, "--public-url")
-	run(t, "admin", "issue", "--database", fresh, "--for-workspace", "A B").fails(t, "claims.workspace")
+	run(t, "admin", "issue", "--database", s.database(), "--public-url", "x").fails(t, "--public-url")
+	run(t, "admin", "issue", "--database", s.database(), "--for-workspace", "A B").fails(t, "claims.workspace")
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
 func TestE2ECLIVerify(t *testing.T) {
@@ -57,11 +59,30 @@ func TestE2ECLIVerify(t *testing.T) {
 			{"--jwks", filepath.Join(t.TempDir(), "no-such-file")},
 			{"--jwks", s.jwksURL("nobody")},
 			{"--jwks", s.url + "/healthz"},
-			{"--server", "http://" + strings.TrimSuffix(s.addr, s.addr[len(s.addr)-2:])},
 		} {
 			run(t, append([]string{"verify", good.Token}, source...)...).fails(t, "set")
 		}
+		run(t, "verify", good.Token, "--server", "http://"+envoytest.FreeAddr(t)).fails(t, "workspace")
 	})
+	t.Run("issuer", func(t *testing.T) {
+		set := []string{"--jwks", s.jwksURL("acme")}
+		verdict(t, good.Token, "good", "", append(set, "--issuer", good.issuer(t)))
+		verdict(t, good.Token, "refused", "issuer", append(set, "--issuer", good.issuer(t)+"x"))
+		says(t, run(t, append([]string{"verify", good.Token}, set...)...).ok(t).stdout, "not checked")
+		// A gateway that was told of the server's new address refuses it, too.
+		s.stop()
+		s.flags = append(s.flags, "--public-url", "http://moved.example")
+		s.start()
+		verdict(t, good.Token, "refused", "issuer", []string{"--server", s.url})
+	})
+}
+
+// issuer returns the token's iss.
+func (k key) issuer(t *testing.T) string {
+	t.Helper()
+	var claims struct{ Iss string }
+	check(t, json.Unmarshal([]byte(plain(t, cut(k.Token).body)), &claims))
+	return claims.Iss
 }
 
 // said is the JSON of verify.

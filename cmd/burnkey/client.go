@@ -32,7 +32,7 @@ const (
 
 func (c *client) flags(cmd *cobra.Command) {
 	serverFlag(cmd, &c.server)
-	cmd.PersistentFlags().StringVar(&c.keyFile, "key-file", "", "`FILE` with a management key (or put the key in BURNKEY_KEY)")
+	cmd.PersistentFlags().StringVar(&c.keyFile, "key-file", "", "`FILE` with a management key (or put the key itself in BURNKEY_KEY)")
 }
 
 func serverFlag(cmd *cobra.Command, server *string) {
@@ -46,7 +46,7 @@ func (c *client) credential() (string, error) {
 		if key := strings.TrimSpace(os.Getenv("BURNKEY_KEY")); key != "" {
 			return key, nil
 		}
-		return "", errors.New("no management key: name a file with --key-file or set BURNKEY_KEY")
+		return "", errors.New("no management key: name a file with --key-file or BURNKEY_KEY_FILE, or put the key in BURNKEY_KEY")
 	}
 	content, err := os.ReadFile(c.keyFile)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,17 @@ import (
 
 func databaseFlag(cmd *cobra.Command, url *string) {
 	cmd.Flags().StringVar(url, "database", "sqlite:burnkey.db", "where everything is kept: sqlite:PATH")
+}
+
+// existing fails where a database of SQLite's is not there yet, which openStore
+// would create.
+func existing(url string) error {
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("--database: %w", err)
+		}
+	}
+	return nil
 }
 
 // openStore opens the database that the URL names.

@@ -209,15 +209,14 @@ func (d *demo) lifeOfAKey(ctx context.Context) error {
 	if err := d.issue(ctx); err != nil {
 		return err
 	}
-	d.say("issue", "key %s for %s, made in %s; its private key exists no more", d.key.ID, demoOwner, since(began))
+	d.say("issue", "key %s for %s, made in %s; its private key is gone already", d.key.ID, demoOwner, since(began))
 
 	answered := time.Now()
 	body, err := d.until(ctx, http.StatusOK, d.gateway+"/hello", d.key.Token)
 	if err != nil {
 		return err
 	}
-	d.curl("eyJhbGciOiJSUzI1NiIsImtpZCI6I…", "")
-	d.say("accepted", "200 after %s: %s", since(answered), body)
+	d.say("accepted", "GET %s/hello with the token: 200 after %s: %s", d.gateway, since(answered), body)
 
 	answered = time.Now()
 	path := "/v1/workspaces/" + demoWorkspace + "/keys/" + d.key.ID
@@ -228,7 +227,7 @@ func (d *demo) lifeOfAKey(ctx context.Context) error {
 	if body, err = d.until(ctx, http.StatusUnauthorized, d.gateway+"/hello", d.key.Token); err != nil {
 		return err
 	}
-	d.say("refused", "401 after %s: %s", since(answered), body)
+	d.say("refused", "the same request: 401 after %s: %s", since(answered), body)
 	return nil
 }
 
@@ -279,20 +278,17 @@ func (d *demo) invite() {
 		return
 	}
 	fmt.Fprintf(d.out, "\nAll stays up until Ctrl-C. A key to play with, good in %s at the latest:\n\n", d.cache)
-	d.curl(d.key.Token, "  ")
+	fmt.Fprintf(d.out, "  curl -i -H 'Authorization: Bearer %s' %s/hello\n", d.key.Token, d.gateway)
 	fmt.Fprintf(d.out, "\nRevoke it, and try again:\n\n")
-	fmt.Fprintf(d.out, "  curl -d token=%s %s\n", d.key.Token, envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
+	fmt.Fprintf(d.out, "  curl -i -d token=%s %s\n", d.key.Token, envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
 	fmt.Fprintf(d.out, "\nOr as the operator:\n\n")
 	fmt.Fprintf(d.out, "  export BURNKEY_SERVER=%s BURNKEY_KEY_FILE=%s\n", d.server, d.client.keyFile)
 	self, err := os.Executable()
 	if err != nil {
 		self = "burnkey"
 	}
-	fmt.Fprintf(d.out, "  %s key list --workspace %s\n  %s key issue --workspace %s --owner me\n\n", self, demoWorkspace, self, demoWorkspace)
-}
-
-func (d *demo) curl(token, indent string) {
-	fmt.Fprintf(d.out, "%scurl -i -H 'Authorization: Bearer %s' %s/hello\n", indent, token, d.gateway)
+	fmt.Fprintf(d.out, "  %s key list --workspace %s\n  %s key issue --workspace %s --owner me\n  %s key revoke --workspace %s %s\n\n",
+		self, demoWorkspace, self, demoWorkspace, self, demoWorkspace, d.key.ID)
 }
 
 func (d *demo) say(what, format string, args ...any) {

@@ -25,7 +25,11 @@ func main() {
 	if mint.IsProcess(os.Args) {
 		os.Exit(mint.Process())
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal kills
 	os.Exit(run(ctx))
@@ -40,7 +44,10 @@ func run(ctx context.Context) int {
 	case errors.As(err, &quiet):
 		return int(quiet)
 	default:
-		fmt.Fprintln(os.Stderr, "burnkey:", err)
+		// Some of it may be another server's words.
+		for line := range strings.Lines("burnkey: " + err.Error() + "\n") {
+			fmt.Fprintln(os.Stderr, plain(strings.TrimSuffix(line, "\n")))
+		}
 		return 1
 	}
 }

@@ -108,16 +108,16 @@ func when(t *time.Time) string {
 
 func distance(d time.Duration) string {
 	text, ago := "", d < 0
-	d = d.Abs()
+	d = d.Abs().Round(time.Second)
 	switch {
 	case d < time.Minute:
 		text = fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < time.Hour:
-		text = fmt.Sprintf("%d min", int(d.Minutes()))
+		text = fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 	case d < 48*time.Hour:
-		text = fmt.Sprintf("%d h", int(d.Hours()))
+		text = fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
 	default:
-		text = fmt.Sprintf("%d days", int(d.Hours()/24))
+		text = fmt.Sprintf("%d days", int(d.Round(24*time.Hour).Hours()/24))
 	}
 	if ago {
 		return text + " ago"

@@ -9,8 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +22,6 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/authz/mint"
-	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -113,9 +112,15 @@ func (s *server) validate() error {
 
 func checkPublicURL(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||
-		u.RawQuery != "" || u.Fragment != "" {
+	// It is signed into tokens as it stands, and compared as text: one spelling.
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+		u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.String() != text {
 		return fmt.Errorf("--public-url: must be http(s)://HOST[:PORT][/PATH]")
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("--public-url: the port must be 1 to 65535")
+		}
 	}
 	return nil
 }
@@ -199,49 +204,6 @@ func ready(ctx context.Context, draining *atomic.Bool, st store.Store) error {
 		return errors.New("the database does not answer")
 	}
 	return nil
-}
-
-// bootstrap hands out the first admin key of an empty database.
-func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slog.Logger) error {
-	keep := func(token jwks.Token) error {
-		if s.adminKeyFile == "" {
-			_, err := fmt.Fprintln(s.stdout, token.Reveal())
-			return err
-		}
-		return writeSecret(s.adminKeyFile, token.Reveal()+"\n")
-	}
-	made, err := service.Bootstrap(ctx, keep)
-	if err != nil {
-		return fmt.Errorf("first admin key: %w", err)
-	}
-	if made {
-		where := s.adminKeyFile
-		if where == "" {
-			where = "standard output, this once"
-		}
-		log.Info("a new database: the first admin key was made", "written_to", where)
-	}
-	return nil
-}
-
-// writeSecret replaces a file by one that the owner alone can read, whole or not
-// at all. What it replaces is kept beside it: it may be another database's key.
-func writeSecret(path, content string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".burnkey-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone by then, if all went well
-	_, err = f.WriteString(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(path); err == nil {
-		if err := os.Rename(path, path+".old"); err != nil {
-			return err
-		}
-	}
-	return os.Rename(f.Name(), path)
 }
 
 func (s *server) serve(ctx context.Context, listener net.Listener, handler http.Handler,

@@ -19,9 +19,12 @@ func TestE2EServeBootstrap(t *testing.T) {
 	t.Run("into a file", func(t *testing.T) {
 		s := newServer(t)
 		check(t, os.WriteFile(s.keyFile, []byte("of another database\n"), 0o600))
+		check(t, os.WriteFile(s.keyFile+".old", []byte("of a third\n"), 0o600))
 		s.start()
 		works(t, s, s.key())
-		for file, want := range map[string]string{s.keyFile: s.key() + "\n", s.keyFile + ".old": "of another database\n"} {
+		for file, want := range map[string]string{
+			s.keyFile: s.key() + "\n", s.keyFile + ".old": "of a third\n", s.keyFile + ".old2": "of another database\n",
+		} {
 			info, err := os.Stat(file)
 			check(t, err)
 			text, err := os.ReadFile(file)
@@ -41,6 +44,17 @@ func TestE2EServeBootstrap(t *testing.T) {
 		if strings.Contains(s.log(), first) || !strings.Contains(s.log(), s.keyFile) {
 			t.Error("the log holds the key, or not where it was written to")
 		}
+	})
+	t.Run("what is no file is left alone", func(t *testing.T) {
+		s := newServer(t)
+		check(t, os.Mkdir(s.keyFile, 0o700))
+		run(t, s.flags...).fails(t, "--admin-key-file", "not a regular file")
+		if info, err := os.Stat(s.keyFile); err != nil || !info.IsDir() {
+			t.Errorf("what was there: %v", err)
+		}
+		check(t, os.Remove(s.keyFile))
+		s.start()
+		works(t, s, s.key())
 	})
 	t.Run("onto standard output", func(t *testing.T) {
 		s := newServer(t)
@@ -117,6 +131,10 @@ func TestE2EServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--listen", "127.0.0.1:99999"}, "--listen"},
 		{[]string{"--public-url", "127.0.0.1:8080"}, "--public-url"},
 		{[]string{"--public-url", "ftp://x.example"}, "--public-url"},
+		{[]string{"--public-url", "http://:8080"}, "--public-url"},
+		{[]string{"--public-url", "http://x.example:99999"}, "--public-url"},
+		{[]string{"--public-url", "http://x.example/a b"}, "--public-url"},
+		{[]string{"--public-url", "http://x.example#"}, "--public-url"},
 		{[]string{"--public-url", "https://x.example/?a=b"}, "--public-url"},
 		{[]string{"--public-url", "https://u:p@x.example"}, "--public-url"},
 		{[]string{"--database", "mysql://x"}, "--database"},

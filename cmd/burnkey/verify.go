@@ -32,6 +32,8 @@ type verdict struct {
 	IssuedAt  time.Time       `json:"issued_at"`
 	ExpiresAt *time.Time      `json:"expires_at"`
 	Published *bool           `json:"published"` // null: not looked up
+	// IssuerChecked: whether iss was held against the one expected.
+	IssuerChecked bool `json:"issuer_checked"`
 }
 
 func verifyCommand() *cobra.Command {
@@ -41,7 +43,8 @@ func verifyCommand() *cobra.Command {
 		Short: "Explain a token: whose it is, until when, and whether it is good",
 		Long: "Explain a token, or the one on standard input (-), where other users of the machine can't see it.\n" +
 			"With --jwks or --server it is verified as a gateway would; without, nothing leaves this machine and\n" +
-			"the signature stays unchecked. The exit status is 0 unless the token is refused.",
+			"the signature stays unchecked. The exit status is 1 if the token is refused or could not be looked up,\n" +
+			"and 0 otherwise: also for one that was not checked.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token := args[0]
@@ -57,13 +60,14 @@ func verifyCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&v.jwks, "jwks", "", "`URL or FILE` of the published set")
 	cmd.Flags().StringVar(&v.server, "server", "", "`URL` of the server, whose set for the token's workspace is asked, unless --jwks names one")
+	cmd.Flags().StringVar(&v.issuer, "issuer", "", "`URL` that iss must be (default with --server: the workspace's own)")
 	v.out.flag(cmd)
 	return cmd
 }
 
 type verification struct {
-	jwks, server string
-	out          output
+	jwks, server, issuer string
+	out                  output
 }
 
 func (v *verification) run(cmd *cobra.Command, token string) error {
@@ -103,29 +107,55 @@ func explain(parsed *jwks.Parsed, claims *jwks.Claims) verdict {
 
 // check holds the token against the published set, as far as one was named.
 func (v *verification) check(ctx context.Context, token string, parsed *jwks.Parsed, claims *jwks.Claims, result *verdict) error {
-	verifier := jwks.Verifier{Issuer: func(iss string) bool { return iss == claims.Issuer }}
 	if v.jwks == "" && v.server == "" {
 		if end := claims.ExpiresAt(); !end.IsZero() && !time.Now().Before(end) {
 			result.Verdict, result.Reason = "refused", jwks.ErrExpired.Error()
 		}
 		return nil
 	}
-	source := v.jwks
+	source, issuer := v.jwks, v.issuer
 	if source == "" {
-		source = strings.TrimRight(v.server, "/") + "/v1/auth/oauth/" + url.PathEscape(path.Base(claims.Issuer)) + "/.well-known/jwks.json"
+		base := strings.TrimRight(v.server, "/") + "/v1/auth/oauth/" + url.PathEscape(path.Base(claims.Issuer))
+		source = base + "/.well-known/jwks.json"
+		if issuer == "" {
+			var err error
+			if issuer, err = issuerOf(ctx, base); err != nil {
+				return err
+			}
+		}
 	}
+	result.IssuerChecked = issuer != ""
 	key, found, err := published(ctx, source, parsed.KID)
 	if err != nil {
 		return err
 	}
 	result.Published = &found
-	verifier.Keys = func(jwks.KID) (jwks.Key, bool) { return key, found }
+	verifier := jwks.Verifier{
+		Keys:   func(jwks.KID) (jwks.Key, bool) { return key, found },
+		Issuer: func(iss string) bool { return issuer == "" || iss == issuer },
+	}
 	if _, err := verifier.Verify(token); err != nil {
 		result.Verdict, result.Reason = "refused", err.Error()
 	} else {
 		result.Verdict, result.Reason = "good", ""
 	}
 	return nil
+}
+
+// issuerOf asks the server under what name a workspace issues: a gateway that was
+// told so refuses tokens which were issued under another.
+func issuerOf(ctx context.Context, base string) (string, error) {
+	text, err := get(ctx, http.MethodGet, base+"/.well-known/openid-configuration")
+	if err != nil {
+		return "", fmt.Errorf("the token's workspace: %w", err)
+	}
+	var metadata struct {
+		Issuer string `json:"issuer"`
+	}
+	if err := json.Unmarshal(text, &metadata); err != nil || metadata.Issuer == "" {
+		return "", errors.New("the token's workspace: the server's answer does not read")
+	}
+	return metadata.Issuer, nil
 }
 
 // published looks a key up in a set: of a server of Burnkey's, that key alone.
@@ -192,13 +222,17 @@ func (v *verdict) rows() [][]string {
 	if v.Reason != "" {
 		conclusion += ": " + v.Reason
 	}
+	issuer := v.Issuer
+	if v.Published != nil && !v.IssuerChecked {
+		issuer += " (not checked: name --issuer)"
+	}
 	rows := [][]string{
 		{"verdict", conclusion},
 		{"published", published},
 		{"key", v.Key},
 		{"kid", v.KID},
 		{"owner", v.Owner},
-		{"issuer", v.Issuer},
+		{"issuer", issuer},
 		{"audience", strings.Join(v.Audience, " ")},
 		{"scopes", strings.Join(v.Scopes, " ")},
 		{"issued", when(&v.IssuedAt)},

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// bootstrap hands out the first admin key of an empty database. The token is
+// handed out before the key comes to be, so that no crash can lose it.
+func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slog.Logger) error {
+	undo := func() error { return nil }
+	where := s.adminKeyFile
+	made, err := service.Bootstrap(ctx, func(token jwks.Token) error {
+		if s.adminKeyFile != "" {
+			back, err := writeSecret(s.adminKeyFile, token.Reveal()+"\n")
+			if back != nil {
+				undo = back
+			}
+			return err
+		}
+		where = "standard output, this once"
+		undo = func() error { return errors.New("the key that was printed is void") }
+		_, err := fmt.Fprintln(s.stdout, token.Reveal())
+		return err
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("first admin key: %w", errors.Join(err, undo()))
+	case made:
+		log.Info("a new database: the first admin key was made", "written_to", where)
+		return nil
+	}
+	if err := undo(); err != nil {
+		return fmt.Errorf("another server was quicker to make the first admin key: %w", err)
+	}
+	if _, err := os.Lstat(s.adminKeyFile); s.adminKeyFile != "" && errors.Is(err, fs.ErrNotExist) {
+		log.Warn("the database has keys already: no admin key was written; `burnkey admin issue` makes one", "file", s.adminKeyFile)
+	}
+	return nil
+}
+
+// writeSecret makes a file that its owner alone can read, whole or not at all,
+// and returns how to take it back, or nil if nothing was changed. What was there is kept beside it, since it may
+// be another database's key; what is there and is no file is refused.
+func writeSecret(path, content string) (undo func() error, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("--admin-key-file %s: %w", path, err)
+		}
+	}()
+	undo = func() error { return os.Remove(path) }
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("what is there is not a regular file")
+	default:
+		old, err := keepOld(path)
+		if err != nil {
+			return nil, err
+		}
+		undo = func() error { return os.Rename(old, path) }
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".burnkey-*") // 0600
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone by then, if all went well
+	_, err = f.WriteString(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return nil, err
+	}
+	return undo, syncFolder(filepath.Dir(path))
+}
+
+// keepOld gives a file a second name, which none has yet.
+func keepOld(path string) (string, error) {
+	old := path + ".old"
+	for n := 2; ; n++ {
+		err := os.Link(path, old)
+		if !errors.Is(err, fs.ErrExist) {
+			return old, err
+		}
+		old = fmt.Sprintf("%s.old%d", path, n)
+	}
+}
+
+// syncFolder makes a name durable that was given in the folder.
+func syncFolder(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
