@@ -35,6 +35,7 @@ export BURNKEY_BIN BURNKEY_ENVOY BURNKEY_PYTHON
 .PHONY: build
 build: ## Build bin/burnkey (static, version from git)
 	@mkdir -p bin
+	@[ -x bin/burnkey ] || echo "building bin/burnkey: the first time takes a minute or two"
 	@$(AS_SHIPPED) go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/burnkey ./cmd/burnkey
 
 .PHONY: demo
