@@ -1,8 +1,9 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -11,52 +12,29 @@ import (
 )
 
 func adminCommand() *cobra.Command {
-	cmd := group("admin", "What an operator does on the database itself")
+	cmd := group("admin", "Work on the database itself, without a server")
 	cmd.AddCommand(adminIssueCommand())
 	return cmd
 }
 
+// adminIssue is a management key to be issued straight into a database.
+type adminIssue struct {
+	database, publicURL, name, tie string
+	scopes                         []string
+	life                           lifetime
+}
+
 func adminIssueCommand() *cobra.Command {
-	var (
-		database, publicURL, name, tie string
-		scopes                         []string
-		life                           lifetime
-		out                            output
-	)
+	var a adminIssue
+	var out output
 	cmd := &cobra.Command{
 		Use:   "issue",
-		Short: "Issue a management key where the first was lost",
+		Short: "Issue a management key when the first was lost",
 		Long: "Issue a management key straight into the database. A server that runs on it takes the key within\n" +
 			"a second. Without further flags the key is an admin's and never expires.",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			ctx := cmd.Context()
-			if err := checkPublicURL(publicURL); err != nil {
-				return err
-			}
-			if err := existing(database); err != nil {
-				return err
-			}
-			st, err := openStore(ctx, database)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, st.Close()) }()
-			service, err := newService(st, authz.NewPublisher(st, nil), publicURL, mint.Options{})
-			if err != nil {
-				return err
-			}
-			request := authz.AdminRequest()
-			request.Name = name
-			request.Scopes = scopes
-			if tie != "" {
-				request.Claims = fmt.Appendf(nil, `{%q:%q}`, authz.TieClaim, tie)
-			}
-			if life.given() {
-				request.NeverExpires = life.never
-				request.ExpiresIn = life.seconds()
-			}
-			issued, err := service.IssueManagement(ctx, request)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			issued, err := a.run(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -64,19 +42,53 @@ func adminIssueCommand() *cobra.Command {
 				Token: issued.Token.Reveal(),
 				keyView: keyView{
 					ID: issued.ID.String(), KID: issued.KID.String(), Workspace: issued.Workspace,
-					Owner: issued.Owner, Name: issued.Name, Scopes: issued.Scopes, Status: "active",
-					CreatedAt: issued.CreatedAt, ExpiresAt: timeOrNil(issued.ExpiresAt),
+					Owner: issued.Owner, Name: issued.Name, Scopes: issued.Scopes, Audience: issued.Audience,
+					Status: "active", CreatedAt: issued.CreatedAt, ExpiresAt: timeOrNil(issued.ExpiresAt),
 				},
 			}, nil)
 		},
 	}
-	databaseFlag(cmd, &database)
+	databaseFlag(cmd, &a.database)
 	flags := cmd.Flags()
-	flags.StringVar(&publicURL, "public-url", "http://127.0.0.1:8080", "`URL` of the server, for the key's iss")
-	flags.StringVar(&name, "name", "admin", "what the key is for")
-	flags.StringSliceVar(&scopes, "scope", []string{authz.ScopeAdmin}, "what it may do: admin, keys:read, keys:write, workspaces:read, workspaces:write")
-	flags.StringVar(&tie, "for-workspace", "", "tie it to this workspace")
-	life.flags(cmd, "never")
+	flags.StringVar(&a.publicURL, "public-url", "http://127.0.0.1:8080", "`URL` of the server, for the key's iss")
+	flags.StringVar(&a.name, "name", "admin", "what the key is for")
+	flags.StringSliceVar(&a.scopes, "scope", []string{authz.ScopeAdmin}, "what it may do: admin, keys:read, keys:write, workspaces:read, workspaces:write")
+	flags.StringVar(&a.tie, "for-workspace", "", "tie it to this workspace")
+	a.life.flags(cmd, "never")
 	out.flag(cmd)
 	return cmd
+}
+
+func (a *adminIssue) run(ctx context.Context) (_ authz.Issued, err error) {
+	if err := errors.Join(checkPublicURL(a.publicURL), existing(a.database)); err != nil {
+		return authz.Issued{}, err
+	}
+	request, err := a.request()
+	if err != nil {
+		return authz.Issued{}, err
+	}
+	st, err := openStore(ctx, a.database)
+	if err != nil {
+		return authz.Issued{}, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	service, err := newService(st, authz.NewPublisher(st, nil), a.publicURL, mint.Options{})
+	if err != nil {
+		return authz.Issued{}, err
+	}
+	return service.IssueManagement(ctx, request)
+}
+
+func (a *adminIssue) request() (authz.IssueRequest, error) {
+	r := authz.AdminRequest()
+	r.Name, r.Scopes = a.name, a.scopes
+	if a.life.given() {
+		r.NeverExpires, r.ExpiresIn = a.life.never, a.life.seconds()
+	}
+	if a.tie == "" {
+		return r, nil
+	}
+	var err error
+	r.Claims, err = json.Marshal(map[string]string{authz.TieClaim: a.tie})
+	return r, err
 }
