@@ -51,7 +51,7 @@ func TestE2ECLITerminal(t *testing.T) {
 			break // the other end is closed
 		}
 	}
-	says(t, text.String(), "owner", "cust_1", "expires", "in 89 days", "token", "shown this once")
+	says(t, text.String(), "owner", "cust_1", "expires", "in 90 days", "token", "shown this once")
 	if n := strings.Count(text.String(), "eyJhbGciOiJSUzI1NiIsImtpZCI6I"); n != 1 {
 		t.Errorf("the token is shown %d times", n)
 	}
