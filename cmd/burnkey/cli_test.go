@@ -90,7 +90,7 @@ func TestE2ECLIKey(t *testing.T) {
 		t.Errorf("listed by owner: %+v", list)
 	}
 	table := c.ok("key", "list", "-w", "acme")
-	says(t, table, "KEY ", "OWNER", first, "cust_1", "maps:read", "active", "in 59 min", "never")
+	says(t, table, "KEY ", "OWNER", first, "cust_1", "maps:read", "active", "in 60 min", "never")
 	shown := c.ok("key", "show", first, "-w", "acme")
 	says(t, shown, first, "CI", `{"tier":"gold"}`, `{"note":"x"}`, "acme", "active")
 	if strings.Contains(table+shown, cut(token).sig) {

@@ -110,9 +110,9 @@ func distance(d time.Duration) string {
 	text, ago := "", d < 0
 	d = d.Abs().Round(time.Second)
 	switch {
-	case d < time.Minute:
+	case d < 2*time.Minute:
 		text = fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
+	case d < 2*time.Hour:
 		text = fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 	case d < 48*time.Hour:
 		text = fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
