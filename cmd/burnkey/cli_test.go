@@ -89,6 +89,14 @@ func TestE2ECLIKey(t *testing.T) {
 	if len(list.Keys) != 1 || list.Keys[0].ID != first {
 		t.Errorf("listed by owner: %+v", list)
 	}
+	part := c.run("key", "list", "-w", "acme", "--limit", "1")
+	if strings.Contains(part.stdout, first) || len(lines(part.stdout)) != 2 {
+		t.Errorf("listed one: %s", part.stdout)
+	}
+	says(t, part.stderr, "There are more")
+	if whole := c.run("key", "list", "-w", "acme", "--limit", "2"); whole.stderr != "" {
+		t.Errorf("listed both: %s", whole.stderr)
+	}
 	table := c.ok("key", "list", "-w", "acme")
 	says(t, table, "KEY ", "OWNER", first, "cust_1", "maps:read", "active", "in 60 min", "never")
 	shown := c.ok("key", "show", first, "-w", "acme")

@@ -141,41 +141,61 @@ func describe(response *http.Response, text []byte) string {
 // pageMax is the most that one call lists.
 const pageMax = 1000
 
-// list reads as many pages as it takes for limit items; 0 means all. The text is
-// of all of them together, as one page.
-func list[T any](ctx context.Context, c *client, path string, query url.Values, member string, limit int) ([]T, []byte, error) {
+// listing is what was listed, as far as the limit went.
+type listing[T any] struct {
+	items []T
+	text  []byte // of all pages together, as one
+	more  bool
+}
+
+// list reads as many pages as it takes for limit items; 0 means all.
+func list[T any](ctx context.Context, c *client, path string, query url.Values, member string, limit int) (*listing[T], error) {
 	if limit < 0 {
-		return nil, nil, errors.New("--limit: must be 0 (all) or more")
+		return nil, errors.New("--limit: must be 0 (all) or more")
 	}
 	if query == nil {
 		query = make(url.Values)
 	}
 	items := []json.RawMessage{}
-	for more := true; more; {
+	var next *string
+	for first := true; first || next != nil && (limit == 0 || len(items) < limit); first = false {
 		n := pageMax
 		if limit > 0 {
 			n = min(pageMax, limit-len(items))
 		}
 		query.Set("limit", strconv.Itoa(n))
-		var page map[string]json.RawMessage
-		if _, err := c.call(ctx, http.MethodGet, path, query, nil, nil, &page); err != nil {
-			return nil, nil, err
-		}
-		var got []json.RawMessage
-		var next *string
-		if err := errors.Join(json.Unmarshal(page[member], &got), json.Unmarshal(page["next_cursor"], &next)); err != nil {
-			return nil, nil, fmt.Errorf("the server's answer does not read: %w", err)
-		}
-		items = append(items, got...)
-		if more = next != nil && (limit == 0 || len(items) < limit); more {
+		if next != nil {
 			query.Set("cursor", *next)
 		}
+		var page map[string]json.RawMessage
+		if _, err := c.call(ctx, http.MethodGet, path, query, nil, nil, &page); err != nil {
+			return nil, err
+		}
+		var got []json.RawMessage
+		next = nil
+		if err := errors.Join(json.Unmarshal(page[member], &got), json.Unmarshal(page["next_cursor"], &next)); err != nil {
+			return nil, fmt.Errorf("the server's answer does not read: %w", err)
+		}
+		items = append(items, got...)
 	}
-	text, err := json.Marshal(map[string]any{member: items})
+	text, err := json.Marshal(map[string]any{member: items, "next_cursor": next})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var typed map[string][]T
-	err = json.Unmarshal(text, &typed)
-	return typed[member], text, err
+	l := &listing[T]{text: text, more: next != nil, items: make([]T, len(items))}
+	for i, item := range items {
+		if err := json.Unmarshal(item, &l.items[i]); err != nil {
+			return nil, fmt.Errorf("the server's answer does not read: %w", err)
+		}
+	}
+	return l, nil
+}
+
+// show prints the rows, and says so where they are not all.
+func (l *listing[T]) show(cmd *cobra.Command, out *output, rows [][]string) error {
+	if err := out.show(cmd, l.text, rows); err != nil || !l.more {
+		return err
+	}
+	_, err := fmt.Fprintln(cmd.ErrOrStderr(), "There are more: --limit 0 lists all.")
+	return err
 }

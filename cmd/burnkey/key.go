@@ -207,18 +207,18 @@ func keyListCommand(k *keyCalls) *cobra.Command {
 					values.Set(name, value)
 				}
 			}
-			keys, text, err := list[keyView](cmd.Context(), &k.client, k.path(), values, "keys", limit)
+			found, err := list[keyView](cmd.Context(), &k.client, k.path(), values, "keys", limit)
 			if err != nil {
 				return err
 			}
 			rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES"}}
-			for _, key := range keys {
+			for _, key := range found.items {
 				rows = append(rows, []string{
 					key.ID, key.Owner, key.Name, strings.Join(key.Scopes, " "), key.Status,
 					when(&key.CreatedAt), when(key.ExpiresAt),
 				})
 			}
-			return k.show(cmd, text, rows)
+			return found.show(cmd, &k.output, rows)
 		},
 	}
 	flags := cmd.Flags()
@@ -234,7 +234,7 @@ func keyShowCommand(k *keyCalls) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a key",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("the id of a key"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var key keyView
 			text, err := k.call(cmd.Context(), http.MethodGet, k.path(args[0]), nil, nil, nil, &key)
@@ -251,7 +251,7 @@ func keyRevokeCommand(k *keyCalls) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke ID",
 		Short: "Revoke a key: its JWK leaves the published set",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("the id of a key"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var answer struct {
 				ID        string    `json:"id"`

@@ -106,3 +106,13 @@ func noArgs(_ *cobra.Command, args []string) error {
 	}
 	return nil
 }
+
+// oneArg says what the one argument is.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("takes one argument, %s, but got %d (a flag's false is written --flag=false)", what, len(args))
+		}
+		return nil
+	}
+}

@@ -45,7 +45,7 @@ func verifyCommand() *cobra.Command {
 			"With --jwks or --server it is verified as a gateway would; without, nothing leaves this machine and\n" +
 			"the signature stays unchecked. The exit status is 1 if the token is refused or could not be looked up,\n" +
 			"and 0 otherwise: also for one that was not checked.",
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("a token, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token := args[0]
 			if token == "-" {

@@ -55,7 +55,7 @@ func workspaceCreateCommand(c *client, out *output) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create ID",
 		Short: "Create a workspace",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("the id of a workspace"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in.ID = args[0]
 			var w workspaceView
@@ -79,21 +79,21 @@ func workspaceListCommand(c *client, out *output) *cobra.Command {
 		Short: "List workspaces",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			found, text, err := list[workspaceView](cmd.Context(), c, "/v1/workspaces", nil, "workspaces", limit)
+			found, err := list[workspaceView](cmd.Context(), c, "/v1/workspaces", nil, "workspaces", limit)
 			if err != nil {
 				return err
 			}
 			rows := [][]string{{"WORKSPACE", "NAME", "AUDIENCES", "VERSION", "CREATED"}}
-			for _, w := range found {
+			for _, w := range found.items {
 				rows = append(rows, []string{
 					w.ID, w.Name, strings.Join(w.Audiences, " "),
 					strconv.FormatUint(w.Version, 10), when(&w.CreatedAt),
 				})
 			}
-			return out.show(cmd, text, rows)
+			return found.show(cmd, out, rows)
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many")
+	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many; 0: all")
 	return cmd
 }
 
@@ -101,7 +101,7 @@ func workspaceShowCommand(c *client, out *output) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a workspace",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("the id of a workspace"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var w workspaceView
 			text, err := c.call(cmd.Context(), http.MethodGet, "/v1/workspaces/"+url.PathEscape(args[0]), nil, nil, nil, &w)
