@@ -101,12 +101,12 @@ func New(o Options) *Service {
 	return s
 }
 
-// issuerPath is what stands between the public URL and the workspace in iss.
-const issuerPath = "/v1/auth/oauth/"
+// IssuerPath is what stands between the public URL and the workspace in iss.
+const IssuerPath = "/v1/auth/oauth/"
 
 // Issuer returns the iss of a workspace's tokens, under which its public calls
 // are found.
-func (s *Service) Issuer(workspace string) string { return s.publicURL + issuerPath + workspace }
+func (s *Service) Issuer(workspace string) string { return s.publicURL + IssuerPath + workspace }
 
 // Now returns the service's time in UTC, to the microsecond as it is kept.
 func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

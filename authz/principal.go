@@ -46,7 +46,7 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 		Keys: set.Lookup,
 		// The rest of iss is the public URL at the time of issue: when the server
 		// moves to another, that must not lock its operators out.
-		Issuer: func(iss string) bool { return strings.HasSuffix(iss, issuerPath+Home) },
+		Issuer: func(iss string) bool { return strings.HasSuffix(iss, IssuerPath+Home) },
 		Now:    s.now,
 	}
 	claims, err := verifier.Verify(token)

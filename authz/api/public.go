@@ -17,7 +17,6 @@ import (
 
 // Paths under an issuer.
 const (
-	issuerPath = "/v1/auth/oauth/"
 	jwksPath   = "/.well-known/jwks.json"
 	oidcPath   = "/.well-known/openid-configuration"
 	oauthPath  = "/.well-known/oauth-authorization-server"
@@ -39,10 +38,10 @@ type Metadata struct {
 
 // public adds the calls that take no credential.
 func (a *api) public(e *echo.Echo, h huma.API) {
-	const issuer = issuerPath + "{ws}"
+	const issuer = authz.IssuerPath + "{ws}"
 	sets := &jwks.Handler{MaxAge: MaxAge}
 	sets.Set = func(r *http.Request) (*jwks.Set, bool) {
-		ws := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, issuerPath), jwksPath)
+		ws := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, authz.IssuerPath), jwksPath)
 		return a.publisher.Set(ws)
 	}
 	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -56,7 +55,7 @@ func (a *api) public(e *echo.Echo, h huma.API) {
 		readable(e, h, a.metadata, "metadata-"+string(rune('a'+i)), path, "Issuer metadata",
 			answers{200: metadata, 404: problem}, inWorkspace)
 	}
-	e.POST(issuerPath+":ws"+revokePath, a.revokeToken)
+	e.POST(authz.IssuerPath+":ws"+revokePath, a.revokeToken)
 	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
 		answers{200: nothing, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
 		inWorkspace, revokeForm)
@@ -68,7 +67,7 @@ func (a *api) public(e *echo.Echo, h huma.API) {
 func (a *api) metadataPaths(issuer string) []string {
 	paths := []string{issuer + oidcPath, oauthPath + issuer, issuer + oauthPath, oidcPath + issuer}
 	if public, err := url.Parse(a.service.Issuer("")); err == nil {
-		if prefix := strings.TrimSuffix(public.Path, issuerPath); prefix != "" {
+		if prefix := strings.TrimSuffix(public.Path, authz.IssuerPath); prefix != "" {
 			paths = append(paths, oauthPath+prefix+issuer, oidcPath+prefix+issuer)
 		}
 	}

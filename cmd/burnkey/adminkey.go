@@ -18,22 +18,20 @@ import (
 func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slog.Logger) error {
 	undo := func() error { return nil }
 	where := s.adminKeyFile
-	made, err := service.Bootstrap(ctx, func(token jwks.Token) error {
+	made, err := service.Bootstrap(ctx, func(token jwks.Token) (err error) {
 		if s.adminKeyFile != "" {
-			back, err := writeSecret(s.adminKeyFile, token.Reveal()+"\n")
-			if back != nil {
-				undo = back
-			}
+			undo, err = writeSecret(s.adminKeyFile, token.Reveal()+"\n")
 			return err
 		}
 		where = "standard output, this once"
 		undo = func() error { return errors.New("the key that was printed is void") }
-		_, err := fmt.Fprintln(s.stdout, token.Reveal())
+		_, err = fmt.Fprintln(s.stdout, token.Reveal())
 		return err
 	})
 	switch {
 	case err != nil:
-		return fmt.Errorf("first admin key: %w", errors.Join(err, undo()))
+		// What was handed out stays: the database may have the key all the same.
+		return fmt.Errorf("first admin key: %w", err)
 	case made:
 		log.Info("a new database: the first admin key was made", "written_to", where)
 		return nil
@@ -48,7 +46,7 @@ func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slo
 }
 
 // writeSecret makes a file that its owner alone can read, whole or not at all,
-// and returns how to take it back, or nil if nothing was changed. What was there is kept beside it, since it may
+// and returns how to take it back. What was there is kept beside it, since it may
 // be another database's key; what is there and is no file is refused.
 func writeSecret(path, content string) (undo func() error, err error) {
 	defer func() {
@@ -56,7 +54,7 @@ func writeSecret(path, content string) (undo func() error, err error) {
 			err = fmt.Errorf("--admin-key-file %s: %w", path, err)
 		}
 	}()
-	undo = func() error { return os.Remove(path) }
+	restore := func() error { return os.Remove(path) }
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -68,7 +66,7 @@ func writeSecret(path, content string) (undo func() error, err error) {
 		if err != nil {
 			return nil, err
 		}
-		undo = func() error { return os.Rename(old, path) }
+		restore = func() error { return os.Rename(old, path) }
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".burnkey-*") // 0600
 	if err != nil {
@@ -81,6 +79,12 @@ func writeSecret(path, content string) (undo func() error, err error) {
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return nil, err
+	}
+	undo = func() error {
+		if have, err := os.ReadFile(path); err != nil || string(have) != content {
+			return err // another has written his since
+		}
+		return restore()
 	}
 	return undo, syncFolder(filepath.Dir(path))
 }

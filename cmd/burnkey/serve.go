@@ -60,7 +60,7 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: "Run the server until SIGINT or SIGTERM. On an empty database it creates the workspace burnkey and one\n" +
+		Long: "Run the server until SIGINT, SIGTERM or SIGHUP. On an empty database it creates the workspace burnkey and one\n" +
 			"admin key, which it writes to --admin-key-file or, without that, prints once.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

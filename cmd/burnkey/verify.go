@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -115,7 +116,7 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 	}
 	source, issuer := v.jwks, v.issuer
 	if source == "" {
-		base := strings.TrimRight(v.server, "/") + "/v1/auth/oauth/" + url.PathEscape(path.Base(claims.Issuer))
+		base := strings.TrimRight(v.server, "/") + authz.IssuerPath + url.PathEscape(path.Base(claims.Issuer))
 		source = base + "/.well-known/jwks.json"
 		if issuer == "" {
 			var err error
