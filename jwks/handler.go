@@ -16,6 +16,9 @@ const MediaType = "application/jwk-set+json"
 // a large set to a slow reader may take many.
 const writeWindow = 30 * time.Second
 
+// worthSaying is more than passes between two looks at the store.
+const worthSaying = 2 * time.Second
+
 // Handler serves a published set: GET and HEAD, a strong ETag made of the
 // version, 304, gzip for those who ask, and ?kid= for a set of that key alone
 // or 404. It renders nothing per request.
@@ -24,6 +27,9 @@ type Handler struct {
 	Set func(*http.Request) (*Set, bool)
 	// MaxAge is how long a reader may go without asking again, in whole seconds.
 	MaxAge time.Duration
+	// Age is how long ago the set was known to be current; two seconds and more
+	// are said in the header Age (RFC 9111 section 5.1). Nil: it always is.
+	Age func() time.Duration
 	// NotFound answers where there is no such set or key. Nil: http.NotFound.
 	NotFound http.Handler
 }
@@ -65,6 +71,11 @@ func (h *Handler) setHead(w http.ResponseWriter, etag string) {
 	head.Set("Content-Type", MediaType)
 	head.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(h.MaxAge/time.Second)))
 	head.Set("Etag", etag)
+	if h.Age != nil {
+		if age := h.Age(); age >= worthSaying {
+			head.Set("Age", strconv.Itoa(int(age/time.Second)))
+		}
+	}
 	head.Set("Vary", "Accept-Encoding")
 	head.Set("X-Content-Type-Options", "nosniff")
 	// Public by nature: a page of any origin may read it.

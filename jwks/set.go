@@ -6,7 +6,6 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
-	"sync/atomic"
 )
 
 // Set is one version of a workspace's published keys. It does not change:
@@ -39,6 +38,17 @@ func (s *Set) Lookup(kid KID) (Key, bool) {
 		return Key{}, false
 	}
 	return entryKey(entry), true
+}
+
+// KIDs yields the kids of all keys in their order.
+func (s *Set) KIDs(yield func(KID) bool) {
+	for leaf := range s.root.leaves {
+		for i := range leaf.count {
+			if !yield(entryKID(leaf.entry(i))) {
+				return
+			}
+		}
+	}
 }
 
 // Apply returns the set behind c. The set itself stays as it is, also on error:
@@ -176,46 +186,4 @@ func (c *counting) write(b []byte) {
 	n, err := c.w.Write(b)
 	c.n += int64(n)
 	c.err = err
-}
-
-// Index is a workspace's current Set. Readers never wait; writers do for one
-// another.
-type Index struct {
-	mu  sync.Mutex
-	set atomic.Pointer[Set]
-}
-
-// NewIndex makes an Index that shows set.
-func NewIndex(set *Set) *Index {
-	x := new(Index)
-	x.set.Store(set)
-	return x
-}
-
-// Set returns what is published now.
-func (x *Index) Set() *Set { return x.set.Load() }
-
-// Lookup returns a key that is published now.
-func (x *Index) Lookup(kid KID) (Key, bool) { return x.Set().Lookup(kid) }
-
-// Apply shows the set behind c. After an error, which is one of Set.Apply's,
-// the Index shows what it showed before.
-func (x *Index) Apply(c Change) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	next, err := x.Set().Apply(c)
-	if err != nil {
-		return err
-	}
-	x.set.Store(next)
-	return nil
-}
-
-// Replace shows another set, unless it is older than the one shown.
-func (x *Index) Replace(set *Set) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if set.version >= x.Set().version {
-		x.set.Store(set)
-	}
 }

@@ -1,0 +1,152 @@
+package jwks
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Index is a workspace's current Set. Readers never wait; writers do for one
+// another. Those who watch it through a Stream learn of every change.
+type Index struct {
+	mu   sync.Mutex
+	set  atomic.Pointer[Set]
+	feed feed
+}
+
+// NewIndex makes an Index that shows set.
+func NewIndex(set *Set) *Index {
+	x := new(Index)
+	x.set.Store(set)
+	return x
+}
+
+// Set returns what is published now.
+func (x *Index) Set() *Set { return x.set.Load() }
+
+// Lookup returns a key that is published now.
+func (x *Index) Lookup(kid KID) (Key, bool) { return x.Set().Lookup(kid) }
+
+// Apply shows the set behind c. After an error, which is one of Set.Apply's,
+// the Index shows what it showed before.
+func (x *Index) Apply(c Change) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	next, err := x.Set().Apply(c)
+	if err != nil {
+		return err
+	}
+	x.set.Store(next)
+	x.feed.add(c)
+	return nil
+}
+
+// Replace shows another set, unless it is older than the one shown.
+func (x *Index) Replace(set *Set) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if set.version >= x.Set().version {
+		x.set.Store(set)
+		x.feed.skip()
+	}
+}
+
+// Reset shows another set, whatever its version: what was shown is no part of
+// its history. Whoever watches is told to begin anew.
+func (x *Index) Reset(set *Set) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.reset(set)
+}
+
+// Swap is Reset if the set shown is still old, and reports whether it was.
+func (x *Index) Swap(old, set *Set) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.Set() != old {
+		return false
+	}
+	x.reset(set)
+	return true
+}
+
+func (x *Index) reset(set *Set) {
+	x.set.Store(set)
+	x.feed.resets++
+	x.feed.skip()
+}
+
+// keptEvents bounds what an Index remembers for its watchers, in changes. Who is
+// further behind reads the log.
+const keptEvents = 64
+
+// feed is what the watchers of an Index share. It remembers nothing while there
+// are none.
+type feed struct {
+	watchers int
+	events   [][]byte      // of the versions up to the one shown, as they are sent
+	resets   uint64        // how often the history was replaced
+	wake     chan struct{} // closed at the next change
+}
+
+func (f *feed) add(c Change) {
+	if f.watchers == 0 {
+		return
+	}
+	if len(f.events) == keptEvents {
+		f.events = slices.Delete(f.events, 0, 1)
+	}
+	f.events = append(f.events, appendChange(nil, c))
+	f.stir()
+}
+
+// skip forgets the events, which no longer lead to the version shown.
+func (f *feed) skip() {
+	f.events = nil
+	f.stir()
+}
+
+func (f *feed) stir() {
+	if f.watchers > 0 {
+		close(f.wake)
+		f.wake = make(chan struct{})
+	}
+}
+
+// watch has the Index remember changes until unwatch, and returns how often its
+// history was replaced so far.
+func (x *Index) watch() (resets uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.feed.watchers++; x.feed.watchers == 1 {
+		x.feed.wake = make(chan struct{})
+	}
+	return x.feed.resets
+}
+
+func (x *Index) unwatch() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.feed.watchers--; x.feed.watchers == 0 {
+		x.feed.events, x.feed.wake = nil, nil
+	}
+}
+
+// news is what an Index has for one that knows its set of some version.
+type news struct {
+	events  [][]byte // the changes behind that version, if they are remembered
+	version uint64   // the one shown
+	resets  uint64
+	wake    <-chan struct{} // closed once there is more
+}
+
+// since returns the news behind version after. Its caller watches.
+func (x *Index) since(after uint64) news {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := news{version: x.Set().version, resets: x.feed.resets, wake: x.feed.wake}
+	if n.version > after && n.version-after <= uint64(len(x.feed.events)) {
+		n.events = slices.Clone(x.feed.events[len(x.feed.events)-int(n.version-after):])
+	}
+	return n
+}

@@ -1,0 +1,333 @@
+package jwks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// StreamType is the media type of the change stream (WHATWG HTML section 9.2).
+const StreamType = "text/event-stream"
+
+// Why a Stream refuses a reader, for errors.Is; any other error is that of
+// Stream.Log.
+var (
+	ErrNoSet    = errors.New("there is no such set")
+	ErrPosition = errors.New("the position in the stream is not a version")
+	ErrReaders  = errors.New("the stream has too many readers")
+	// ErrTooOld is what Stream.Log returns where the log does not reach back so
+	// far. It refuses nobody: the reader is told to fetch the set again.
+	ErrTooOld = errors.New("the log does not reach back so far")
+)
+
+// Limits of a Stream.
+const (
+	DefaultHeartbeat  = 15 * time.Second
+	DefaultMaxReaders = 10000
+	logPage           = 100              // changes that are read from the log at once
+	logReads          = 4                // readers that read from the log at once
+	streamWindow      = 10 * time.Second // how long what is sent may take on its way
+	aheadCheck        = time.Second
+)
+
+// Stream serves the changes of a published set as Server-Sent Events: GET, from
+// the version that after= or Last-Event-ID names. Each change is an event change
+// with the version as its id; event reset says that the set must be fetched
+// anew. Comments are heartbeats and carry Age. A change is rendered once for all
+// readers; one who does not take what is sent is dropped. It is made by
+// NewStream. Its fields are not to be changed once it is in use; it is safe for
+// concurrent use if its functions are.
+type Stream struct {
+	// Index returns what a request means to follow; false refuses it with ErrNoSet.
+	Index func(*http.Request) (*Index, bool)
+	// Log returns the changes behind a version, oldest first, at most limit, for
+	// those who are further behind than the Index remembers. ErrTooOld.
+	Log func(r *http.Request, after uint64, limit int) ([]Change, error)
+	// Age is how long ago the Index was known to be current. Nil: it always is.
+	Age func() time.Duration
+	// Refuse answers those who get no stream. Nil: in plain text.
+	Refuse func(http.ResponseWriter, *http.Request, error)
+	// Heartbeat is how long the stream is silent at most. 0: DefaultHeartbeat.
+	Heartbeat time.Duration
+	// MaxReaders at one time. 0: DefaultMaxReaders.
+	MaxReaders int
+	// Closing ends every stream once it is closed.
+	Closing <-chan struct{}
+
+	window           time.Duration // streamWindow, but in tests
+	readers, dropped atomic.Int64
+	logging          chan struct{} // holds one of each that reads from the log
+}
+
+// NewStream makes a Stream of an index and a log.
+func NewStream(index func(*http.Request) (*Index, bool), log func(*http.Request, uint64, int) ([]Change, error)) *Stream {
+	return &Stream{
+		Index: index, Log: log, Heartbeat: DefaultHeartbeat, MaxReaders: DefaultMaxReaders,
+		window: streamWindow, logging: make(chan struct{}, logReads),
+	}
+}
+
+// Readers returns how many follow the stream now.
+func (s *Stream) Readers() int { return int(s.readers.Load()) }
+
+// Dropped returns how many were dropped for being slow.
+func (s *Stream) Dropped() int { return int(s.dropped.Load()) }
+
+func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", "GET")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	if err := s.serve(w, r); err != nil {
+		w.Header().Set("Cache-Control", "no-store")
+		s.refuse(w, r, err)
+	}
+}
+
+func (s *Stream) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case s.Refuse != nil:
+		s.Refuse(w, r, err)
+	case errors.Is(err, ErrNoSet):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case errors.Is(err, ErrPosition):
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+	}
+}
+
+// serve returns an error if nothing was sent, and nil once a stream has ended.
+func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
+	index, ok := s.Index(r)
+	if !ok {
+		return ErrNoSet
+	}
+	after, err := position(r)
+	if err != nil {
+		return err
+	}
+	defer s.readers.Add(-1)
+	if s.readers.Add(1) > int64(s.MaxReaders) {
+		return ErrReaders
+	}
+	reader := &reader{Stream: s, r: r, index: index, last: after, resets: index.watch(), w: w, rc: http.NewResponseController(w)}
+	defer index.unwatch()
+	// The server's read limit would end the request.
+	if err := reader.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	err = reader.run(r.Context())
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.dropped.Add(1)
+	}
+	if reader.begun {
+		return nil // a reader that is gone, or comes again, is nobody to report to
+	}
+	return err
+}
+
+// position returns the version that a request goes on behind. The header wins:
+// a browser that reconnects sends it with the URL that it began with.
+func position(r *http.Request) (uint64, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return 0, ErrPosition
+	}
+	values := r.Header.Values("Last-Event-ID")
+	if len(values) == 0 {
+		values = query["after"]
+	}
+	if len(values) == 0 {
+		return 0, nil
+	}
+	version, err := strconv.ParseUint(values[0], 10, 63)
+	if err != nil || len(values) > 1 || values[0] != strconv.FormatUint(version, 10) {
+		return 0, ErrPosition
+	}
+	return version, nil
+}
+
+// reader is one who follows a stream.
+type reader struct {
+	*Stream
+	r      *http.Request
+	index  *Index
+	last   uint64 // the version that was sent
+	resets uint64 // of the index, as far as the reader was told
+	// aheadSince is when the reader was first seen to have a later version.
+	aheadSince time.Time
+
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	begun bool
+}
+
+// run sends what there is and waits for more, until the reader is gone or
+// something fails.
+func (d *reader) run(ctx context.Context) error {
+	timer := time.NewTimer(d.pause())
+	defer timer.Stop()
+	for {
+		events, wake, err := d.next()
+		if err != nil {
+			return err
+		}
+		if len(events) > 0 || !d.begun {
+			if err := d.send(events...); err != nil {
+				return err
+			}
+			if len(events) > 0 {
+				continue
+			}
+		}
+		wait := d.pause()
+		if !d.aheadSince.IsZero() {
+			wait = min(wait, aheadCheck)
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.Closing:
+			return nil
+		case <-wake:
+		case <-timer.C:
+			if err := d.send(d.heartbeat()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// pause is how long to be silent, each time another, so that the heartbeats of
+// those who came together do not stay together.
+func (d *reader) pause() time.Duration {
+	return d.Heartbeat*3/4 + rand.N(d.Heartbeat/4+1)
+}
+
+func (d *reader) heartbeat() []byte {
+	return fmt.Appendf(nil, ": age=%d\n\n", d.age()/time.Second)
+}
+
+func (s *Stream) age() time.Duration {
+	if s.Age == nil {
+		return 0
+	}
+	return s.Age()
+}
+
+// next returns what is to be sent now; if nothing, then wake is closed once
+// there may be something.
+func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
+	news := d.index.since(d.last)
+	if d.resets != news.resets {
+		return d.reset(news), nil, nil
+	}
+	if news.version < d.last {
+		if d.isAhead() {
+			return d.reset(news), nil, nil
+		}
+		return nil, news.wake, nil
+	}
+	d.aheadSince = time.Time{}
+	if news.version == d.last {
+		return nil, news.wake, nil
+	}
+	if news.events != nil {
+		d.last = news.version
+		return news.events, nil, nil
+	}
+	return d.read(news)
+}
+
+// isAhead reports whether the reader has a version that is none. Another server
+// may have shown it one that this server has yet to see, which it will have once
+// its sets were checked after the reader came.
+func (d *reader) isAhead() bool {
+	now := time.Now()
+	if d.aheadSince.IsZero() {
+		d.aheadSince = now
+	}
+	return d.Age == nil || now.Add(-d.Age()).After(d.aheadSince)
+}
+
+// read returns changes from the log.
+func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err error) {
+	select {
+	case d.logging <- struct{}{}:
+		defer func() { <-d.logging }()
+	case <-d.r.Context().Done():
+		return nil, nil, d.r.Context().Err()
+	}
+	changes, err := d.Log(d.r, d.last, logPage)
+	switch {
+	case errors.Is(err, ErrTooOld):
+		return d.reset(news), nil, nil
+	case err != nil:
+		return nil, nil, err
+	case len(changes) == 0:
+		// A log that is behind the index; not to be asked again and again.
+		return nil, news.wake, nil
+	}
+	for _, c := range changes {
+		if c.Version != d.last+1 {
+			return nil, nil, fmt.Errorf("%w: version %d in the log behind %d", ErrVersionGap, c.Version, d.last)
+		}
+		d.last = c.Version
+		events = append(events, appendChange(nil, c))
+	}
+	return events, nil, nil
+}
+
+// reset tells the reader to fetch the set, which has at least this version. The
+// event has no id: who is cut off before he has done so must be told again.
+func (d *reader) reset(news news) [][]byte {
+	d.last, d.resets, d.aheadSince = news.version, news.resets, time.Time{}
+	return [][]byte{fmt.Appendf(nil, "event: reset\ndata: {\"version\":%d}\n\n", news.version)}
+}
+
+// send sends events, and before the first ones the header.
+func (d *reader) send(events ...[]byte) error {
+	if err := d.rc.SetWriteDeadline(time.Now().Add(d.window)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if !d.begun {
+		head := d.w.Header()
+		head.Set("Content-Type", StreamType)
+		head.Set("Cache-Control", "no-store, no-transform")
+		head.Set("X-Accel-Buffering", "no") // nginx would hold events back
+		head.Set("X-Content-Type-Options", "nosniff")
+		head.Set("Access-Control-Allow-Origin", "*")
+		d.w.WriteHeader(http.StatusOK)
+		d.begun = true
+		events = append([][]byte{d.heartbeat()}, events...)
+	}
+	for _, event := range events {
+		if _, err := d.w.Write(event); err != nil {
+			return err
+		}
+	}
+	return d.rc.Flush()
+}
+
+// appendChange appends the event of a change.
+func appendChange(dst []byte, c Change) []byte {
+	dst = fmt.Appendf(dst, "id: %d\nevent: change\ndata: ", c.Version)
+	data, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // numbers and base64url
+	}
+	dst = append(dst, data...)
+	return append(dst, "\n\n"...)
+}
