@@ -21,6 +21,7 @@ var (
 	ErrExists         = errors.New("exists already")
 	ErrDuplicateKID   = errors.New("a key with this kid exists already")
 	ErrIdempotencyKey = errors.New("the idempotency key was used already")
+	ErrCompacted      = errors.New("the change log no longer reaches back so far")
 )
 
 // IdempotencyError says which key was issued under an idempotency key before.
@@ -158,11 +159,26 @@ type Store interface {
 	// returned. Memory does not grow with the set. ErrNotFound.
 	Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error)
 	// Changes returns the changes behind version after, oldest first, without a
-	// gap, at most limit of them; none if there is none. ErrNotFound.
+	// gap, at most limit of them; none if there is none. ErrNotFound. ErrCompacted:
+	// the change that follows after was dropped by Compact.
 	Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error)
+	// Compact drops the changes up to and including version through from the
+	// log, but never the latest one; the published set stays as it is. It may drop
+	// fewer at once than there are and says whether it should be called again.
+	// ErrNotFound.
+	Compact(ctx context.Context, workspace string, through uint64) (more bool, err error)
 	// Versions yields every workspace's version, in no order. An error of yield
 	// ends it and is returned.
 	Versions(ctx context.Context, yield func(workspace string, version uint64) error) error
+
+	// Watch calls wake when some process has raised a workspace's version, and
+	// with "" when it may have missed that and every workspace is to be looked at:
+	// always once at its beginning. It is a hint that comes soon, if at all: what
+	// counts is Versions, to be asked from time to time. A backend that has no
+	// such hints only waits. Calls do not overlap, and wake must not call the store.
+	// It returns when the context ends, with its error, or when the connection was
+	// lost, to be called again.
+	Watch(ctx context.Context, wake func(workspace string)) error
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error

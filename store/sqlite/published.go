@@ -19,6 +19,8 @@ const (
 	selectJWKs    = `SELECT kid, n FROM jwks WHERE workspace = ? ORDER BY kid`
 	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = ? AND version > ?
 		ORDER BY version LIMIT ?`
+	deleteChanges = `DELETE FROM changes WHERE workspace = ? AND version IN (SELECT version FROM changes
+		WHERE workspace = ? AND version <= ? ORDER BY version LIMIT ?)`
 	selectVersions = `SELECT id, version FROM workspaces`
 )
 
@@ -27,6 +29,7 @@ var (
 	writeQueries = []string{
 		insertWorkspace, updateWorkspace, selectWorkspace, insertKey, updateKey, revokeKey, selectKey,
 		selectKeyIdempotency, selectKID, raise, insertJWK, deleteJWK, insertChange,
+		selectVersion, deleteChanges,
 	}
 	readQueries = []string{
 		selectWorkspace, selectWorkspaces, selectKey, selectKeyIdempotency, selectVersion, selectChanges,
@@ -107,9 +110,13 @@ func scanJWK(rows *sql.Rows) (jwks.Key, error) {
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
 	list, err := s.changes(ctx, workspace, after, limit)
-	if err == nil && len(list) == 0 {
+	switch {
+	case err != nil:
+	case len(list) == 0:
 		var version uint64
 		err = notFound(s.reads.row(ctx, s.reader, selectVersion, workspace).Scan(&version))
+	case list[0].Version != after+1:
+		err = store.ErrCompacted
 	}
 	if err != nil {
 		return nil, wrap(ctx, "read changes", err)
@@ -169,4 +176,29 @@ func (s *Store) versions(ctx context.Context, yield func(string, uint64) error) 
 		}
 	}
 	return rows.Err()
+}
+
+// compactAtOnce bounds how long one Compact keeps other writers waiting.
+const compactAtOnce = 1000
+
+// Compact implements store.Store.
+func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (more bool, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		var version uint64
+		if err := t.row(selectVersion, workspace).Scan(&version); err != nil {
+			return notFound(err)
+		}
+		n, err := t.exec(deleteChanges, workspace, workspace, min(through, version-1), compactAtOnce)
+		more = n == compactAtOnce
+		return err
+	})
+	return more, wrap(ctx, "compact changes", err)
+}
+
+// Watch implements store.Store. SQLite tells nobody of another process's
+// commits.
+func (s *Store) Watch(ctx context.Context, wake func(workspace string)) error {
+	wake("")
+	<-ctx.Done()
+	return ctx.Err()
 }
