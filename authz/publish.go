@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -23,10 +22,11 @@ type Publisher struct {
 
 	mu   sync.RWMutex
 	sets map[string]*published
-
 	// checked is when the store's versions were last all reached.
-	checked  time.Time
-	failures prometheus.Counter
+	checked time.Time
+
+	failures    prometheus.Counter
+	divergences prometheus.Counter
 }
 
 type published struct {
@@ -46,8 +46,12 @@ func NewPublisher(s store.Store, metrics prometheus.Registerer) *Publisher {
 		Name: "burnkey_publish_failures_total",
 		Help: "Failed attempts to bring the published sets up to date; the last good ones stay in use.",
 	})
+	p.divergences = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "burnkey_publish_divergences_total",
+		Help: "Published sets that were found not to be the store's and were read anew. Each is a fault, here or in the database.",
+	})
 	if metrics != nil {
-		metrics.MustRegister(p.failures, p)
+		metrics.MustRegister(p.failures, p.divergences, p)
 	}
 	return p
 }
@@ -80,6 +84,14 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// Age returns how long ago the published sets were known to be the store's. It
+// is very long before the first Load.
+func (p *Publisher) Age() time.Duration {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return time.Since(p.checked)
+}
+
 // Set returns what a workspace publishes now; false if there is no workspace.
 func (p *Publisher) Set(workspace string) (*jwks.Set, bool) {
 	pub := p.published(workspace)
@@ -89,60 +101,27 @@ func (p *Publisher) Set(workspace string) (*jwks.Set, bool) {
 	return pub.index.Set(), true
 }
 
+// Index returns what Set is taken from, to be watched.
+func (p *Publisher) Index(workspace string) (*jwks.Index, bool) {
+	pub := p.published(workspace)
+	if pub == nil {
+		return nil, false
+	}
+	return pub.index, true
+}
+
+// Changes returns the changes behind a version as the store's log has them, at
+// most limit. Errors are the store's, store.ErrCompacted among them.
+func (p *Publisher) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return p.store.Changes(ctx, workspace, after, limit)
+}
+
 func (p *Publisher) published(workspace string) *published {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.sets[workspace]
-}
-
-// Load reads what the store has and this Publisher has not.
-func (p *Publisher) Load(ctx context.Context) error {
-	start := time.Now()
-	behind := make(map[string]uint64)
-	err := p.store.Versions(ctx, func(workspace string, version uint64) error {
-		if set, ok := p.Set(workspace); !ok || set.Version() < version {
-			behind[workspace] = version
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for workspace, version := range behind {
-		// One tenant's damaged set must not hold up the others' revocations.
-		if err := p.Reach(ctx, workspace, version); err != nil {
-			errs = append(errs, err)
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	p.mu.Lock()
-	p.checked = start
-	p.mu.Unlock()
-	return nil
-}
-
-// Follow calls Load at intervals until the context ends, for the changes that
-// other processes make. Failures are logged and tried again.
-func (p *Publisher) Follow(ctx context.Context, every time.Duration, log *slog.Logger) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := p.Load(ctx); err != nil && ctx.Err() == nil {
-				p.failures.Inc()
-				log.Error("the published sets were not brought up to date", "error", err)
-			}
-		}
-	}
 }
 
 // apply publishes a change that was just committed. Where an earlier one is
@@ -175,9 +154,9 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 		return ctx.Err()
 	}
 	for pub.index.Set().Version() < version {
-		err := p.readChanges(ctx, workspace, pub.index)
+		n, err := p.readChanges(ctx, workspace, pub.index)
 		switch {
-		case errors.Is(err, errDiverged):
+		case errors.Is(err, errDiverged), err == nil && n == 0:
 			return p.read(ctx, workspace, version)
 		case err != nil:
 			return err
@@ -186,41 +165,65 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 	return nil
 }
 
+// catchUp brings a set to the store's version, whatever that is.
+func (p *Publisher) catchUp(ctx context.Context, workspace string) error {
+	pub := p.published(workspace)
+	if pub == nil {
+		return p.read(ctx, workspace, 0)
+	}
+	select {
+	case pub.behind <- struct{}{}:
+		defer func() { <-pub.behind }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		n, err := p.readChanges(ctx, workspace, pub.index)
+		switch {
+		case errors.Is(err, errDiverged):
+			return p.read(ctx, workspace, pub.index.Set().Version())
+		case err != nil || n < changesAtOnce:
+			return err
+		}
+	}
+}
+
 // errDiverged: the log does not lead from the set that is published to the
 // store's, so the set is read anew.
 var errDiverged = errors.New("the change log does not fit the published set")
 
-func (p *Publisher) readChanges(ctx context.Context, workspace string, index *jwks.Index) error {
+// readChanges reads one page of the log and returns how many changes it had.
+func (p *Publisher) readChanges(ctx context.Context, workspace string, index *jwks.Index) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	from := index.Set().Version()
 	changes, err := p.store.Changes(ctx, workspace, from, changesAtOnce)
-	if err != nil {
-		return err
-	}
-	if len(changes) == 0 {
-		return errDiverged
+	switch {
+	case errors.Is(err, store.ErrCompacted):
+		return 0, errDiverged // away for too long: no fault
+	case err != nil:
+		return 0, err
 	}
 	for _, c := range changes {
 		err := index.Apply(c)
 		if err != nil && index.Set().Version() < c.Version {
-			return errDiverged
+			if !errors.Is(err, jwks.ErrVersionGap) {
+				p.divergences.Inc()
+			}
+			return 0, errDiverged
 		}
 	}
-	return nil
+	return len(changes), nil
 }
 
 // read loads a whole set, which must have at least this version.
 func (p *Publisher) read(ctx context.Context, workspace string, least uint64) error {
-	var builder jwks.Builder
-	version, err := p.store.Published(ctx, workspace, builder.Add)
+	set, err := p.readSet(ctx, workspace)
 	if err != nil {
-		return fmt.Errorf("read the set of %s: %w", workspace, err)
+		return err
 	}
-	set, err := builder.Set(version)
-	if err != nil {
-		return fmt.Errorf("read the set of %s: %w", workspace, err)
-	}
-	if version < least {
-		return fmt.Errorf("read the set of %s: the store shows version %d, not yet %d", workspace, version, least)
+	if set.Version() < least {
+		return fmt.Errorf("read the set of %s: the store shows version %d, not yet %d", workspace, set.Version(), least)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -230,4 +233,17 @@ func (p *Publisher) read(ctx context.Context, workspace string, least uint64) er
 		p.sets[workspace] = &published{index: jwks.NewIndex(set), behind: make(chan struct{}, 1)}
 	}
 	return nil
+}
+
+func (p *Publisher) readSet(ctx context.Context, workspace string) (*jwks.Set, error) {
+	var builder jwks.Builder
+	version, err := p.store.Published(ctx, workspace, builder.Add)
+	if err != nil {
+		return nil, fmt.Errorf("read the set of %s: %w", workspace, err)
+	}
+	set, err := builder.Set(version)
+	if err != nil {
+		return nil, fmt.Errorf("read the set of %s: %w", workspace, err)
+	}
+	return set, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -223,6 +222,11 @@ func (s *still) Versions(context.Context, func(string, uint64) error) error {
 	return s.enter(context.Background(), "Versions")
 }
 
+func (s *still) Watch(ctx context.Context, _ func(string)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
@@ -231,7 +235,9 @@ func TestFollow(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var log bytes.Buffer
 		var following sync.WaitGroup
-		following.Go(func() { publisher.Follow(ctx, time.Second, slog.New(slog.NewTextHandler(&log, nil))) })
+		following.Go(func() {
+			publisher.Follow(ctx, authz.FollowOptions{Every: time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		})
 
 		s.fail("Versions")
 		<-time.After(2500 * time.Millisecond) // synctest's time, which takes none
@@ -288,7 +294,7 @@ func TestFollowEndsQuietly(t *testing.T) {
 	})
 	registry := prometheus.NewRegistry()
 	publisher := authz.NewPublisher(s.store, registry)
-	publisher.Follow(ctx, time.Millisecond, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	publisher.Follow(ctx, authz.FollowOptions{Every: time.Millisecond, Log: slog.New(slog.DiscardHandler)})
 	expectMetric(t, registry, "burnkey_publish_failures_total", 0)
 }
 

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,25 +33,31 @@ type Options struct {
 	Publisher *authz.Publisher
 	// Metrics is where the API's own go and what /metrics shows.
 	Metrics *prometheus.Registry
-	// Ready reports why the server should get no requests; nil: always ready.
-	Ready func(context.Context) error
+	// Checks say why the server should get no requests, by their names.
+	Checks map[string]Check
+	// Closing ends the change streams once it is closed. Nil: never.
+	Closing <-chan struct{}
 	// Log gets a line a request, and failures. Nil: none.
 	Log *slog.Logger
 	// Version of the program, for the OpenAPI document.
 	Version string
 }
 
+// Check returns nil if all is well, else why not, for clients to read.
+type Check func(context.Context) error
+
 type api struct {
 	service   *authz.Service
 	publisher *authz.Publisher
-	ready     func(context.Context) error
+	checks    map[string]Check
+	closing   <-chan struct{}
 	log       *slog.Logger
 	openapi   []byte
 }
 
 // New returns the handler of every path.
 func New(o Options) (http.Handler, error) {
-	a := &api{service: o.Service, publisher: o.Publisher, ready: o.Ready, log: o.Log}
+	a := &api{service: o.Service, publisher: o.Publisher, checks: o.Checks, closing: o.Closing, log: o.Log}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -68,6 +76,7 @@ func New(o Options) (http.Handler, error) {
 	a.workspaces(h)
 	a.keys(h)
 	a.public(e, h)
+	a.changes(e, h, o.Metrics)
 	a.system(e, h, o.Metrics)
 
 	stateUnique(h.OpenAPI().Components.Schemas, NewKey{}, NewWorkspace{}, WorkspacePatch{})
@@ -103,21 +112,35 @@ func config(version string) huma.Config {
 
 // system adds what operators' tools ask for.
 func (a *api) system(e *echo.Echo, h huma.API, metrics prometheus.Gatherer) {
-	healthy := func(c echo.Context) error { return c.JSON(http.StatusOK, Status{"ok"}) }
-	isReady := func(c echo.Context) error {
-		if a.ready != nil {
-			if err := a.ready(c.Request().Context()); err != nil {
-				return newProblem(http.StatusServiceUnavailable, sentence(err)).with("Retry-After", retryAfter)
-			}
-		}
-		return healthy(c)
-	}
 	shown := echo.WrapHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	openapi := func(c echo.Context) error {
 		return c.Blob(http.StatusOK, "application/vnd.oai.openapi+json;version=3.1", a.openapi)
 	}
-	readable(e, h, healthy, "healthz", "/healthz", "Whether the process lives", answers{200: status})
-	readable(e, h, isReady, "readyz", "/readyz", "Whether the server wants requests", answers{200: status, 503: problem})
+	readable(e, h, isHealthy, "healthz", "/healthz", "Whether the process lives", answers{200: status})
+	readable(e, h, a.isReady, "readyz", "/readyz", "Whether the server wants requests",
+		answers{200: status, 400: problem, 503: problem},
+		optional("exclude", "query", "A check to leave out: database, for those who only read what is published"))
 	readable(e, h, shown, "metrics", "/metrics", "Prometheus metrics", answers{200: text})
 	readable(e, h, openapi, "openapi", "/openapi.json", "This document", answers{200: anyObject})
+}
+
+func isHealthy(c echo.Context) error { return c.JSON(http.StatusOK, Status{"ok"}) }
+
+// isReady runs the checks, in the order of their names.
+func (a *api) isReady(c echo.Context) error {
+	exclude := c.QueryParams()["exclude"]
+	for _, name := range exclude {
+		if a.checks[name] == nil {
+			return newProblem(http.StatusBadRequest, "There is no such check.").field("exclude", "must be the name of a check")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.checks)) {
+		if slices.Contains(exclude, name) {
+			continue
+		}
+		if err := a.checks[name](c.Request().Context()); err != nil {
+			return newProblem(http.StatusServiceUnavailable, sentence(err)).with("Retry-After", retryAfter)
+		}
+	}
+	return isHealthy(c)
 }

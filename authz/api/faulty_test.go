@@ -77,3 +77,12 @@ func (s *faultyStore) Keys(ctx context.Context, ws string, f store.Filter) ([]st
 func (s *faultyStore) UpdateKey(ctx context.Context, ws string, id uuid.UUID, f func(*store.Key) error) (store.Key, error) {
 	return orElse(s.broken(), func() (store.Key, error) { return s.Store.UpdateKey(ctx, ws, id, f) })
 }
+
+func (s *faultyStore) Changes(ctx context.Context, ws string, after uint64, limit int) ([]jwks.Change, error) {
+	return orElse(s.broken(), func() ([]jwks.Change, error) { return s.Store.Changes(ctx, ws, after, limit) })
+}
+
+func (s *faultyStore) Ping(ctx context.Context) error {
+	_, err := orElse(s.broken(), func() (struct{}, error) { return struct{}{}, s.Store.Ping(ctx) })
+	return err
+}

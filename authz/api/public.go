@@ -21,6 +21,7 @@ const (
 	oidcPath   = "/.well-known/openid-configuration"
 	oauthPath  = "/.well-known/oauth-authorization-server"
 	revokePath = "/revoke"
+	changePath = "/changes"
 )
 
 // Metadata of an issuer (RFC 8414 section 2 and OpenID Connect Discovery 1.0
@@ -39,11 +40,8 @@ type Metadata struct {
 // public adds the calls that take no credential.
 func (a *api) public(e *echo.Echo, h huma.API) {
 	const issuer = authz.IssuerPath + "{ws}"
-	sets := &jwks.Handler{MaxAge: MaxAge}
-	sets.Set = func(r *http.Request) (*jwks.Set, bool) {
-		ws := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, authz.IssuerPath), jwksPath)
-		return a.publisher.Set(ws)
-	}
+	sets := &jwks.Handler{MaxAge: MaxAge, Age: a.publisher.Age}
+	sets.Set = func(r *http.Request) (*jwks.Set, bool) { return a.publisher.Set(issuerOf(r, jwksPath)) }
 	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		a.writeProblem(w, newProblem(http.StatusNotFound, "There is no such workspace, or it publishes no such key."))
 	})
@@ -59,6 +57,11 @@ func (a *api) public(e *echo.Echo, h huma.API) {
 	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
 		answers{200: nothing, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
 		inWorkspace, revokeForm)
+}
+
+// issuerOf returns the workspace of a request that names it before this path.
+func issuerOf(r *http.Request, path string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, authz.IssuerPath), path)
 }
 
 // metadataPaths are OpenID Connect Discovery's place, RFC 8414's (section 3.1:
@@ -123,6 +126,9 @@ func (a *api) writeProblem(w http.ResponseWriter, p *Problem) {
 	body, err := json.Marshal(p)
 	if err != nil {
 		a.log.Error("a problem was not rendered", "error", err)
+	}
+	for name, values := range p.header {
+		w.Header()[name] = values
 	}
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)

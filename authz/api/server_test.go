@@ -46,6 +46,9 @@ type server struct {
 	unready   atomic.Bool
 	mayBreak  atomic.Bool // whether errors in the log and 500 are no failure
 	publicURL string
+	publisher *authz.Publisher
+	closing   chan struct{}
+	closed    sync.Once
 }
 
 // newServer starts a server with the workspaces burnkey, acme and other.
@@ -56,10 +59,12 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 	must(t, err)
 	s := &server{
 		t: t, store: &faultyStore{Store: db}, minter: new(quickMinter), log: new(lockedBuffer),
-		publicURL: publicURL, Server: httptest.NewUnstartedServer(nil),
+		publicURL: publicURL, Server: httptest.NewUnstartedServer(nil), closing: make(chan struct{}),
 	}
 	metrics := prometheus.NewRegistry()
 	publisher := authz.NewPublisher(s.store, metrics)
+	must(t, publisher.Load(ctx))
+	s.publisher = publisher
 	options := authz.Options{Store: s.store, Minter: s.minter, Publisher: publisher, PublicURL: publicURL, Now: s.now}
 	for _, f := range change {
 		f(s, &options, s.Config)
@@ -76,12 +81,16 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 	must(t, err)
 	handler, err := api.New(api.Options{
 		Service: s.service, Publisher: publisher, Metrics: metrics, Version: "test",
-		Log: slog.New(slog.NewJSONHandler(s.log, nil)),
-		Ready: func(context.Context) error {
-			if s.unready.Load() {
-				return errors.New("the server is shutting down")
-			}
-			return nil
+		Log:     slog.New(slog.NewJSONHandler(s.log, nil)),
+		Closing: s.closing,
+		Checks: map[string]api.Check{
+			"database": func(ctx context.Context) error { return s.store.Ping(ctx) },
+			"shutdown": func(context.Context) error {
+				if s.unready.Load() {
+					return errors.New("the server is shutting down")
+				}
+				return nil
+			},
 		},
 	})
 	must(t, err)
@@ -93,6 +102,7 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 	s.contract = readContract(t, transport, s.URL)
 	s.client = &http.Client{Transport: &checked{s: s, base: transport}}
 	t.Cleanup(func() {
+		s.closeStreams()
 		s.Close() // waits for requests in progress
 		transport.CloseIdleConnections()
 		s.checkSecrets(metrics)
@@ -102,6 +112,8 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 	s.createWorkspace("other")
 	return s
 }
+
+func (s *server) closeStreams() { s.closed.Do(func() { close(s.closing) }) }
 
 // realMinter asks newServer for minting processes.
 type realMinter struct {

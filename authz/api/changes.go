@@ -1,0 +1,62 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+var events = answer{jwks.StreamType, func(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeString} }}
+
+// changes adds the change stream.
+func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
+	stream := jwks.NewStream(
+		func(r *http.Request) (*jwks.Index, bool) { return a.publisher.Index(issuerOf(r, changePath)) },
+		func(r *http.Request, after uint64, limit int) ([]jwks.Change, error) {
+			changes, err := a.publisher.Changes(r.Context(), issuerOf(r, changePath), after, limit)
+			if errors.Is(err, store.ErrCompacted) {
+				return nil, jwks.ErrTooOld
+			}
+			return changes, err
+		},
+	)
+	stream.Age, stream.Closing, stream.Refuse = a.publisher.Age, a.closing, a.refuseReader
+	metrics.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "burnkey_change_stream_readers", Help: "Readers of the change streams.",
+		}, func() float64 { return float64(stream.Readers()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not take what was sent.",
+		}, func() float64 { return float64(stream.Dropped()) }),
+	)
+	e.GET(authz.IssuerPath+":ws"+changePath, echo.WrapHandler(stream))
+	document(h, http.MethodGet, "changes", authz.IssuerPath+"{ws}"+changePath,
+		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched anew",
+		answers{200: events, 400: problem, 404: problem, 503: problem}, inWorkspace,
+		optional("after", "query", "The version to go on behind; 0 where it is absent"),
+		optional("Last-Event-ID", "header", "The same, and first: what a reader sends that comes again"))
+}
+
+// refuseReader answers those who get no stream.
+func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
+	var p *Problem
+	switch {
+	case errors.Is(err, jwks.ErrNoSet):
+		p = newProblem(http.StatusNotFound, "There is no such workspace.")
+	case errors.Is(err, jwks.ErrPosition):
+		p = newProblem(http.StatusBadRequest, "The position is not a version.").
+			field("after", "must be a version, as must be Last-Event-ID")
+	case errors.Is(err, jwks.ErrReaders):
+		p = newProblem(http.StatusServiceUnavailable, "The change stream has too many readers.").with("Retry-After", retryAfter)
+	default:
+		p = a.problem(r.Context(), err)
+	}
+	a.writeProblem(w, p)
+}

@@ -1,0 +1,4 @@
+package authz
+
+// KeptChanges is keptChanges, for the tests.
+const KeptChanges = keptChanges

@@ -1,0 +1,309 @@
+package authz_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store/sqlite"
+)
+
+// hinted is a store whose hints the test gives.
+type hinted struct {
+	*faulty
+	hints chan string // "lost" ends the Watch
+}
+
+func (h *hinted) Watch(ctx context.Context, wake func(string)) error {
+	wake("")
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case hint := <-h.hints:
+			if hint == "lost" {
+				return errBroken
+			}
+			wake(hint)
+		}
+	}
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// follow has a Publisher follow the server's database until the test ends.
+func follow(t *testing.T, s *server, o authz.FollowOptions) (*authz.Publisher, *hinted, *prometheus.Registry, *lockedBuffer) {
+	t.Helper()
+	registry, log := prometheus.NewRegistry(), new(lockedBuffer)
+	db, err := sqlite.Open(t.Context(), s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hinted{&faulty{Store: db}, make(chan string)}
+	publisher := authz.NewPublisher(h, registry)
+	o.Log = slog.New(slog.NewTextHandler(log, nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	var following sync.WaitGroup
+	following.Go(func() { publisher.Follow(ctx, o) })
+	t.Cleanup(func() {
+		cancel()
+		following.Wait()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return publisher, h, registry, log
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("not seen: %s", what)
+		}
+	}
+}
+
+func reaches(p *authz.Publisher, workspace string, version uint64) func() bool {
+	return func() bool {
+		set, ok := p.Set(workspace)
+		return ok && set.Version() == version
+	}
+}
+
+const never = 24 * time.Hour
+
+// Without a look at intervals, a hint alone must do.
+func TestFollowHints(t *testing.T) {
+	s := newServer(t)
+	s.minter.blank = true
+	s.workspace("acme")
+	p, h, _, log := follow(t, s, authz.FollowOptions{Every: never})
+	eventually(t, "the set is read at the beginning", reaches(p, "acme", 1))
+
+	s.issue("acme", authz.IssueRequest{})
+	s.issue("acme", authz.IssueRequest{})
+	h.hints <- "acme"
+	eventually(t, "the hint is followed", reaches(p, "acme", 3))
+	s.workspace("new")
+	h.hints <- "new"
+	eventually(t, "a new workspace is followed", reaches(p, "new", 1))
+	h.hints <- "nobody" // is no reason to stop
+
+	s.issue("acme", authz.IssueRequest{})
+	h.hints <- "lost"
+	eventually(t, "the lost hint is made up for", reaches(p, "acme", 4))
+	if !strings.Contains(log.String(), "hints are lost") {
+		t.Error("the log does not tell")
+	}
+}
+
+// A hint for one workspace is followed while another's large set is being read.
+func TestFollowHintsBesideALongRead(t *testing.T) {
+	s := newServer(t)
+	s.minter.blank = true
+	s.workspace("acme")
+	p, h, _, _ := follow(t, s, authz.FollowOptions{Every: 5 * time.Millisecond})
+	eventually(t, "the set is read", reaches(p, "acme", 1))
+	reading, done := make(chan struct{}), make(chan struct{})
+	defer close(done)
+	var once sync.Once
+	h.hook("Published", func(ctx context.Context) error {
+		once.Do(func() { close(reading) })
+		<-done
+		return ctx.Err()
+	})
+	s.workspace("large")
+	<-reading
+	s.issue("acme", authz.IssueRequest{})
+	h.hints <- "acme"
+	eventually(t, "the hint is followed", reaches(p, "acme", 2))
+}
+
+// exec works on the database behind the store's back.
+func (s *server) exec(query string, args ...any) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", s.path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(s.t.Context(), query, args...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestCheckFindsAnyDivergence(t *testing.T) {
+	for name, damage := range map[string]string{
+		"the last JWK deleted by hand":  `DELETE FROM jwks WHERE kid = (SELECT max(kid) FROM jwks WHERE workspace = 'acme')`,
+		"the first JWK deleted by hand": `DELETE FROM jwks WHERE kid = (SELECT min(kid) FROM jwks WHERE workspace = 'acme')`,
+		"a JWK inserted by hand":        `UPDATE jwks SET workspace = 'acme' WHERE workspace = 'other'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.minter.blank = true
+			s.workspace("acme")
+			s.workspace("other")
+			s.issue("acme", authz.IssueRequest{})
+			s.issue("acme", authz.IssueRequest{})
+			p, _, registry, _ := follow(t, s, authz.FollowOptions{Every: time.Millisecond})
+			eventually(t, "the set is read", reaches(p, "acme", 3))
+			if err := p.Check(t.Context(), "acme"); err != nil {
+				t.Fatalf("a set that is the store's: %v", err)
+			}
+			expectMetric(t, registry, "burnkey_publish_divergences_total", 0)
+			index, _ := p.Index("acme")
+			s.exec(damage)
+			if err := p.Check(t.Context(), "acme"); !errors.Is(err, authz.ErrDiverged) {
+				t.Errorf("got %v", err)
+			}
+			expectMetric(t, registry, "burnkey_publish_divergences_total", 1)
+			if err := p.Check(t.Context(), "acme"); err != nil {
+				t.Errorf("it is not mended: %v", err)
+			}
+			if now, _ := p.Index("acme"); now != index {
+				t.Error("those who watch the index watch another")
+			}
+			s.publisher = p
+			testAgrees(t, s, "acme")
+		})
+	}
+}
+
+// The database is put back to an earlier state while servers run.
+func TestFollowARewoundStore(t *testing.T) {
+	s := newServer(t)
+	s.minter.blank = true
+	s.workspace("acme")
+	kept := s.issue("acme", authz.IssueRequest{})
+	p, _, registry, log := follow(t, s, authz.FollowOptions{Every: time.Millisecond})
+	eventually(t, "the first key is published", reaches(p, "acme", 2))
+	s.issue("acme", authz.IssueRequest{})
+	lost := s.issue("acme", authz.IssueRequest{})
+	eventually(t, "all keys are published", reaches(p, "acme", 4))
+	s.exec(`DELETE FROM jwks WHERE kid IN (SELECT kid FROM keys WHERE version > 2);
+		DELETE FROM keys WHERE version > 2; DELETE FROM changes WHERE workspace = 'acme' AND version > 2;
+		UPDATE workspaces SET version = 2 WHERE id = 'acme'`)
+	eventually(t, "the store's state is published", reaches(p, "acme", 2))
+	set, _ := p.Set("acme")
+	if _, ok := set.Lookup(lost.KID); ok {
+		t.Error("a key is published that the store has not")
+	}
+	if _, ok := set.Lookup(kept.KID); !ok {
+		t.Error("a key is not published that the store has")
+	}
+	expectMetric(t, registry, "burnkey_publish_divergences_total", 1)
+	eventually(t, "the log tells", func() bool { return strings.Contains(log.String(), "was not the store's") })
+}
+
+// What is compared goes on meanwhile: that is no divergence, and nothing that is
+// published meanwhile is lost.
+func TestCheckUnderLoad(t *testing.T) {
+	s := newServer(t)
+	s.minter.blank = true
+	s.workspace("acme")
+	p, h, registry, _ := follow(t, s, authz.FollowOptions{Every: time.Millisecond, CheckEvery: time.Millisecond})
+	eventually(t, "the set is read", reaches(p, "acme", 1))
+	var reads atomic.Int64
+	h.hook("Published", func(context.Context) error { // widens the gap between the set and what is read
+		if reads.Add(1) > 30 {
+			return nil
+		}
+		_, err := s.Issue(context.Background(), "acme", authz.IssueRequest{Owner: "a"})
+		if err != nil {
+			return err
+		}
+		passing, err := s.Issue(context.Background(), "acme", authz.IssueRequest{Owner: "a"})
+		if err != nil {
+			return err
+		}
+		_, err = s.Revoke(context.Background(), "acme", passing.ID)
+		return err
+	})
+	eventually(t, "30 sets were compared", func() bool { return h.called("Published") > 30 })
+	expectMetric(t, registry, "burnkey_publish_divergences_total", 0)
+	s.publisher = p
+	eventually(t, "the last change is followed", reaches(p, "acme", 1+3*30))
+	testAgrees(t, s, "acme")
+}
+
+// Once a set is found to be wrong, the one that replaces it must not undo what
+// was published while it was read.
+func TestCheckUndoesNothing(t *testing.T) {
+	s := newServer(t)
+	s.minter.blank = true
+	s.workspace("acme")
+	victim := s.issue("acme", authz.IssueRequest{})
+	s.exec(`DELETE FROM jwks WHERE kid NOT IN (SELECT kid FROM keys)`)
+	published := 0
+	s.store.hookAfter("Published", func() error {
+		if published++; published == 2 { // the set that is read anew: it still has the key
+			_, err := s.Revoke(context.Background(), "acme", victim.ID)
+			return err
+		}
+		return nil
+	})
+	if err := s.publisher.Check(t.Context(), "acme"); !errors.Is(err, authz.ErrDiverged) {
+		t.Errorf("got %v", err)
+	}
+	if published != 2 || s.publishes("acme", victim.KID) {
+		t.Errorf("after %d reads the revoked key is published again", published)
+	}
+	testAgrees(t, s, "acme")
+}
+
+func TestFollowCompacts(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	const changes = authz.KeptChanges + 5
+	s.exec(`WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i <= ?)
+		INSERT INTO changes SELECT 'acme', i, x'', x'' FROM n`, changes)
+	s.exec(`UPDATE workspaces SET version = ?`, changes+1)
+	p, h, _, _ := follow(t, s, authz.FollowOptions{Every: never, CompactEvery: time.Millisecond})
+	eventually(t, "the set is read", reaches(p, "acme", changes+1))
+	var log []jwks.Change
+	eventually(t, "the log is shorter", func() bool {
+		var err error
+		log, err = h.Store.Changes(t.Context(), "acme", changes+1-authz.KeptChanges, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.Store.Changes(t.Context(), "acme", changes-authz.KeptChanges, 2)
+		return err != nil
+	})
+	if len(log) != 2 || log[0].Version != changes+2-authz.KeptChanges {
+		t.Errorf("the log begins with %+v", log)
+	}
+}
