@@ -30,7 +30,7 @@ var (
 
 // Limits of a Stream.
 const (
-	DefaultHeartbeat  = 15 * time.Second
+	DefaultHeartbeat  = 5 * time.Second
 	DefaultMaxReaders = 10000
 	logPage           = 100              // changes that are read from the log at once
 	logReads          = 4                // readers that read from the log at once
@@ -168,9 +168,10 @@ type reader struct {
 	// aheadSince is when the reader was first seen to have a later version.
 	aheadSince time.Time
 
-	w     http.ResponseWriter
-	rc    *http.ResponseController
-	begun bool
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	begun   bool // the header is sent
+	greeted bool // so is a heartbeat, behind all that there was
 }
 
 // run sends what there is and waits for more, until the reader is gone or
@@ -183,13 +184,15 @@ func (d *reader) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(events) > 0 || !d.begun {
+		if len(events) == 0 && !d.greeted {
+			// Not before: who knows its age should also have what it is the age of.
+			events, d.greeted = [][]byte{d.heartbeat()}, true
+		}
+		if len(events) > 0 {
 			if err := d.send(events...); err != nil {
 				return err
 			}
-			if len(events) > 0 {
-				continue
-			}
+			continue
 		}
 		wait := d.pause()
 		if !d.aheadSince.IsZero() {
@@ -311,7 +314,6 @@ func (d *reader) send(events ...[]byte) error {
 		head.Set("Access-Control-Allow-Origin", "*")
 		d.w.WriteHeader(http.StatusOK)
 		d.begun = true
-		events = append([][]byte{d.heartbeat()}, events...)
 	}
 	for _, event := range events {
 		if _, err := d.w.Write(event); err != nil {

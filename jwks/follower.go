@@ -1,0 +1,289 @@
+package jwks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Why a Follower's set is not to be relied on, for errors.Is.
+var (
+	ErrNotReady = errors.New("there is no set of published keys yet")
+	ErrStale    = errors.New("the published keys are out of date")
+)
+
+// Limits of FollowerOptions.PollEvery.
+const (
+	DefaultPollEvery = 5 * time.Second
+	MinPollEvery     = time.Second
+)
+
+// FollowerOptions say whom to follow, and how.
+type FollowerOptions struct {
+	// URL is where the issuer's public calls are: {server}/v1/auth/oauth/{workspace}.
+	// It need not be the tokens' iss.
+	URL string
+	// Client makes the calls. It must have no Timeout, which would end a stream.
+	// Nil: one that follows redirects within the host alone.
+	Client *http.Client
+	// StateFile keeps the set for the next start, which then needs no server. It
+	// and a file beside it, .lock, belong to one Follower at a time. Empty: none.
+	StateFile string
+	// PollEvery is how often to ask where the stream is not to be had, give or
+	// take a fifth. 0: DefaultPollEvery.
+	PollEvery time.Duration
+	Log       *slog.Logger     // nil: slog.Default
+	Now       func() time.Time // what Age goes by; nil: time.Now
+}
+
+// A Follower keeps an Index equal to a server's published set: by the change
+// stream, or by polling where that is not to be had. A refresh that fails leaves
+// the last good set in use. It is safe for concurrent use.
+type Follower struct {
+	url       string
+	client    *http.Client
+	ownClient bool
+	pollEvery time.Duration
+	log       *slog.Logger
+	now       func() time.Time
+	limits    followLimits
+	journal   *journal // nil: none
+
+	index atomic.Pointer[Index] // nil before the first set
+	ready chan struct{}
+	ran   atomic.Bool
+
+	mu        sync.Mutex
+	current   time.Time // when the set was last known to be the server's
+	streaming bool
+	err       error
+	logged    time.Time // when err was
+}
+
+// NewFollower makes a Follower and reads its state file, if there is one: then it
+// has a set at once. Errors are bad options, ErrStateInUse, and a state file that
+// is some other file; a damaged one is logged and done without.
+func NewFollower(o FollowerOptions) (*Follower, error) {
+	base, err := followURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	f := &Follower{
+		url: base, client: o.Client, pollEvery: o.PollEvery, log: o.Log, now: o.Now,
+		limits: defaultLimits, ready: make(chan struct{}),
+	}
+	if f.pollEvery == 0 {
+		f.pollEvery = DefaultPollEvery
+	}
+	if f.pollEvery < MinPollEvery {
+		return nil, fmt.Errorf("PollEvery is less than %v", MinPollEvery)
+	}
+	if f.client == nil {
+		f.client, f.ownClient = newClient(), true
+	}
+	if f.log == nil {
+		f.log = slog.Default()
+	}
+	if f.now == nil {
+		f.now = time.Now
+	}
+	if o.StateFile == "" {
+		return f, nil
+	}
+	var state savedState
+	if f.journal, state, err = openJournal(o.StateFile, base, f.log); err != nil {
+		return nil, err
+	}
+	if state.set != nil {
+		f.show(state.set)
+		if !state.checked.After(f.now()) { // else a clock was set back, and it says nothing
+			f.current = state.checked
+		}
+		f.log.Info("keys read from disk", "file", o.StateFile, "version", state.set.Version(), "keys", state.set.Len())
+	}
+	return f, nil
+}
+
+func followURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", errors.New("the URL does not read") // it may hold a password
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("the URL is not http(s)://host/… without query and fragment")
+	}
+	return strings.TrimRight(text, "/"), nil
+}
+
+// Close frees the state file of a Follower that is not to be run. Run does so
+// itself.
+func (f *Follower) Close() {
+	if !f.ran.Swap(true) && f.journal != nil {
+		f.journal.unlock()
+	}
+}
+
+// Index returns what is kept current, or nil before the first set.
+func (f *Follower) Index() *Index { return f.index.Load() }
+
+// Set returns the set as it is now, or nil before the first.
+func (f *Follower) Set() *Set {
+	if index := f.index.Load(); index != nil {
+		return index.Set()
+	}
+	return nil
+}
+
+// Lookup returns a key that is published; none before the first set. It is made
+// for Verifier.Keys.
+func (f *Follower) Lookup(kid KID) (Key, bool) {
+	if set := f.Set(); set != nil {
+		return set.Lookup(kid)
+	}
+	return Key{}, false
+}
+
+// Version returns the version of the set, 0 before the first.
+func (f *Follower) Version() uint64 {
+	if set := f.Set(); set != nil {
+		return set.Version()
+	}
+	return 0
+}
+
+// Ready is closed once there is a set, be it from disk.
+func (f *Follower) Ready() <-chan struct{} { return f.ready }
+
+// Age returns how long ago the set was known to be the server's current one: by
+// the last answer to a poll, or by the last thing that came over the stream, be
+// it a heartbeat, when all that had arrived was applied; plus what the server
+// said of its own age. On a stream that is well it goes up to 15 s and back. It
+// counts on while the server is out of reach, and over a restart from disk. It is
+// the longest Duration there is where nothing is known.
+func (f *Follower) Age() time.Duration {
+	f.mu.Lock()
+	current := f.current
+	f.mu.Unlock()
+	if current.IsZero() {
+		return math.MaxInt64
+	}
+	now := f.now()
+	// The monotonic clock stops while a machine sleeps, the other may be set back.
+	return max(0, now.Sub(current), now.Round(0).Sub(current.Round(0)))
+}
+
+// Usable returns nil if there is a set whose Age is at most maxAge (0: any), or
+// ErrNotReady or ErrStale.
+func (f *Follower) Usable(maxAge time.Duration) error {
+	if f.Set() == nil {
+		return ErrNotReady
+	}
+	if maxAge > 0 && f.Age() > maxAge {
+		return ErrStale
+	}
+	return nil
+}
+
+// FollowerStatus is how a Follower is doing.
+type FollowerStatus struct {
+	Version      uint64
+	Keys         int
+	Age          time.Duration // as of Follower.Age
+	Streaming    bool          // changes come as they are made
+	Err          error         // why following fails at present
+	StateErrors  uint64        // failures to write the state file so far
+	StateWritten uint64        // the version that is in the state file
+}
+
+// Status returns how the Follower is doing.
+func (f *Follower) Status() FollowerStatus {
+	s := FollowerStatus{Age: f.Age()}
+	if set := f.Set(); set != nil {
+		s.Version, s.Keys = set.Version(), set.Len()
+	}
+	if f.journal != nil {
+		s.StateErrors, s.StateWritten = f.journal.errors.Load(), f.journal.written.Load()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.Streaming, s.Err = f.streaming, f.err
+	return s
+}
+
+// show installs a set. Run's goroutine alone changes the Index.
+func (f *Follower) show(set *Set) {
+	index := f.index.Load()
+	switch {
+	case index == nil:
+		f.index.Store(NewIndex(set))
+		close(f.ready)
+	case set.version > index.Set().version:
+		index.Replace(set)
+	default:
+		index.Reset(set)
+	}
+}
+
+// confirm notes that the set was the server's at a time.
+func (f *Follower) confirm(at time.Time) {
+	f.mu.Lock()
+	// An answer may be older than what is known, out of a cache.
+	later := at.After(f.current)
+	f.mu.Unlock()
+	if later {
+		f.setCurrent(at)
+	}
+}
+
+// setCurrent is confirm for another set than the last time was of.
+func (f *Follower) setCurrent(at time.Time) {
+	f.mu.Lock()
+	f.current = at
+	f.mu.Unlock()
+	if f.journal != nil {
+		f.journal.confirm(f.Version(), at)
+	}
+}
+
+func (f *Follower) setStreaming(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.streaming = on
+}
+
+// report notes how following goes. It logs when that changes, and while it fails
+// once a minute at most.
+func (f *Follower) report(ctx context.Context, err error) {
+	f.mu.Lock()
+	before, now := f.err, time.Now()
+	f.err = err
+	tell := err != nil && (before == nil || now.Sub(f.logged) >= time.Minute)
+	if tell {
+		f.logged = now
+	}
+	f.mu.Unlock()
+	if tell {
+		f.log.WarnContext(ctx, "cannot follow the published keys; what was last known stays in use",
+			"url", f.shownURL(), "version", f.Version(), "err", err)
+	}
+	if err == nil && before != nil {
+		f.log.InfoContext(ctx, "following again", "url", f.shownURL(), "version", f.Version())
+	}
+}
+
+// shownURL hides a password.
+func (f *Follower) shownURL() string {
+	u, err := url.Parse(f.url)
+	if err != nil {
+		return ""
+	}
+	return u.Redacted()
+}

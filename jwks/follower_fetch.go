@@ -1,0 +1,164 @@
+package jwks
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	errETag     = errors.New("the set's ETag is no version")
+	errEmpty    = errors.New("the set is empty, which a published set never is")
+	errEncoding = errors.New("the answer has a content encoding that was not asked for")
+	errOlder    = errors.New("the server shows an older set")
+)
+
+// fetch brings the set up to date by asking for it whole, or with If-None-Match
+// where it is only to be confirmed. After an error all is as it was.
+func (c *course) fetch(ctx context.Context) error {
+	asked := c.now()
+	dog := watch(ctx, c.limits.head)
+	defer dog.stop()
+	resp, err := c.askSet(dog.ctx)
+	if err != nil {
+		return dog.explain(err)
+	}
+	defer resp.Body.Close()
+	age, _ := seconds(resp.Header.Get("Age")) // also of caches on the way
+	have := c.Set()
+	if resp.StatusCode == http.StatusNotModified && resp.Request.Header.Get("If-None-Match") != "" {
+		c.olderSince, c.older = time.Time{}, 0
+		c.confirm(asked.Add(-age))
+		return nil
+	}
+	if resp.StatusCode != http.StatusOK {
+		return newStatusError("the set", resp, c.limits.retryAfter)
+	}
+	version, err := etagVersion(resp.Header.Get("Etag"))
+	if err != nil {
+		return err
+	}
+	if have != nil {
+		if err := c.allowOlder(version, have.version); err != nil {
+			return err
+		}
+		if c.whole == notNeeded && version == have.version { // a server that knows no If-None-Match
+			c.confirm(asked.Add(-age))
+			return nil
+		}
+	}
+	dog.allow(c.limits.stall)
+	set, err := readBody(resp, &watched{resp.Body, dog, c.limits.stall}, version)
+	if err != nil {
+		return dog.explain(err)
+	}
+	c.install(ctx, set)
+	c.setCurrent(asked.Add(-age))
+	return nil
+}
+
+func (c *course) askSet(ctx context.Context) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/.well-known/jwks.json", nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", MediaType+", application/json")
+	req.Header.Set("Accept-Encoding", "gzip")
+	if set := c.Set(); set != nil && c.whole == notNeeded {
+		req.Header.Set("If-None-Match", `"`+strconv.FormatUint(set.version, 10)+`"`)
+	} else {
+		req.Header.Set("Cache-Control", "no-cache") // of what a cache has, we may have seen the end
+	}
+	return c.client.Do(req)
+}
+
+// allowOlder refuses an older set unless the server meant it. One of several
+// servers may lag behind the others for a moment. But a database that was put
+// back to an earlier state stays behind, and then what it says holds: keys that
+// were issued since are gone, and those revoked since are to be revoked again.
+func (c *course) allowOlder(version, have uint64) error {
+	if version >= have || c.whole == forced {
+		c.olderSince, c.older = time.Time{}, 0
+		return nil
+	}
+	if c.older++; c.older == 1 {
+		c.olderSince = time.Now()
+	}
+	if c.older >= 3 && time.Since(c.olderSince) >= c.limits.older {
+		return nil
+	}
+	return fmt.Errorf("%w: version %d, after %d", errOlder, version, have)
+}
+
+func (c *course) install(ctx context.Context, set *Set) {
+	have := c.Set()
+	if have != nil && have.version == set.version && sameKeys(have, set) {
+		return
+	}
+	if have != nil && set.version <= have.version {
+		c.log.WarnContext(ctx, "the server's history was replaced", "url", c.shownURL(), "version", set.version, "before", have.version)
+	}
+	c.olderSince, c.older = time.Time{}, 0
+	c.show(set)
+	if c.journal != nil {
+		c.journal.setWhole(set)
+	}
+	c.log.InfoContext(ctx, "fetched the published keys", "url", c.shownURL(), "version", set.version, "keys", set.Len())
+}
+
+func sameKeys(a, b *Set) bool {
+	if a.Len() != b.Len() {
+		return false
+	}
+	for kid := range a.KIDs {
+		if _, ok := b.Lookup(kid); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// readBody reads a set to its end, and is content with nothing less.
+func readBody(resp *http.Response, body io.Reader, version uint64) (*Set, error) {
+	switch resp.Header.Get("Content-Encoding") {
+	case "", "identity":
+	case "gzip":
+		zipped, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, err
+		}
+		body = zipped
+	default:
+		return nil, errEncoding
+	}
+	var builder Builder
+	if err := ReadSet(body, builder.Add); err != nil {
+		return nil, err
+	}
+	set, err := builder.Set(version)
+	if err == nil && set.Len() == 0 {
+		err = errEmpty
+	}
+	return set, err
+}
+
+// etagVersion reads "17", "17-gzip", and the weak form that a proxy makes of
+// either when it compresses: the keys are the same.
+func etagVersion(etag string) (uint64, error) {
+	text, ok := strings.CutPrefix(strings.TrimPrefix(etag, "W/"), `"`)
+	if ok {
+		text, ok = strings.CutSuffix(text, `"`)
+	}
+	text = strings.TrimSuffix(text, "-gzip")
+	version, err := strconv.ParseUint(text, 10, 63)
+	if !ok || err != nil || version == 0 || text != strconv.FormatUint(version, 10) {
+		return 0, errETag
+	}
+	return version, nil
+}

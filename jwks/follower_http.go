@@ -1,0 +1,124 @@
+package jwks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	errSilent   = errors.New("the server does not answer, or fell silent")
+	errRedirect = errors.New("a redirect to another host is not followed")
+)
+
+// newClient has a limit on everything but the length of a body.
+func newClient() *http.Client {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	transport := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          4,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ResponseHeaderTimeout: defaultLimits.head,
+		DisableCompression:    true, // asked for by name, where it is wanted
+	}
+	return &http.Client{Transport: transport, CheckRedirect: sameHost}
+}
+
+func sameHost(req *http.Request, via []*http.Request) error {
+	if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
+		return errRedirect
+	}
+	if len(via) >= 5 {
+		return errors.New("more than 5 redirects")
+	}
+	return nil
+}
+
+// statusError is an answer that is no set and no stream.
+type statusError struct {
+	code       int
+	what       string
+	retryAfter time.Duration
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("%s: the server answers %d", e.what, e.code) }
+
+func newStatusError(what string, resp *http.Response, limit time.Duration) *statusError {
+	e := &statusError{code: resp.StatusCode, what: what}
+	switch after := resp.Header.Get("Retry-After"); {
+	case after == "":
+	case isDigits(after):
+		seconds, err := strconv.Atoi(after)
+		if err != nil || seconds > int(limit/time.Second) {
+			seconds = int(limit / time.Second)
+		}
+		e.retryAfter = time.Duration(seconds) * time.Second
+	default:
+		if at, err := http.ParseTime(after); err == nil {
+			e.retryAfter = max(0, min(time.Until(at), limit))
+		}
+	}
+	return e
+}
+
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// seconds reads a whole number of them, as of Age (RFC 9111 section 5.1).
+func seconds(s string) (time.Duration, bool) {
+	n, err := strconv.ParseUint(s, 10, 32) // 136 years
+	return time.Duration(n) * time.Second, err == nil && isDigits(s)
+}
+
+// watchdog ends a call when nothing arrives for a while.
+type watchdog struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+}
+
+// watch gives a call so long to begin with.
+func watch(ctx context.Context, limit time.Duration) *watchdog {
+	w := new(watchdog)
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	w.timer = time.AfterFunc(limit, func() { w.cancel(errSilent) })
+	return w
+}
+
+func (w *watchdog) allow(limit time.Duration) { w.timer.Reset(limit) }
+
+func (w *watchdog) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// explain returns why a call failed with err.
+func (w *watchdog) explain(err error) error {
+	if err != nil && errors.Is(context.Cause(w.ctx), errSilent) {
+		return errSilent
+	}
+	return err
+}
+
+// watched is a body of which a byte must come every so often.
+type watched struct {
+	io.Reader
+	dog   *watchdog
+	limit time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if n > 0 {
+		w.dog.allow(w.limit)
+	}
+	return n, err
+}

@@ -1,0 +1,200 @@
+package jwks
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// followLimits are what tests shorten.
+type followLimits struct {
+	head    time.Duration // until an answer's header
+	first   time.Duration // from there to a stream's first byte, which is sent at once
+	silence time.Duration // on a stream: three heartbeats
+	stall   time.Duration // in a set's body
+	healthy time.Duration // how long a stream lasts that did not fail early
+	again   time.Duration // between two tries for a stream that is not to be had
+	older   time.Duration // how long a server shows an older set until that is believed
+
+	retryFirst, retryMax time.Duration // the longest first and last pauses after failures
+	retryAfter           time.Duration // the longest that a server may ask for
+}
+
+var defaultLimits = followLimits{
+	head: 10 * time.Second, first: 10 * time.Second, silence: 45 * time.Second, stall: 15 * time.Second,
+	healthy: 5 * time.Second, again: time.Minute, older: 10 * time.Second,
+	retryFirst: 100 * time.Millisecond, retryMax: 10 * time.Second, retryAfter: 30 * time.Second,
+}
+
+// need is whether to fetch the set whole.
+type need int
+
+const (
+	notNeeded need = iota
+	wanted         // changes were missed
+	forced         // the history is another: also if the set is older
+)
+
+// course is one run of a Follower: what is due, and when.
+type course struct {
+	*Follower
+	whole            need
+	pollAt, streamAt time.Time
+	sets, streams    *backoff.ExponentialBackOff
+	setsFail         bool // the last fetch failed
+	polling          bool // the stream is not to be had
+	mute             int  // streams in a row that were silent
+	noStream         int  // and that brought nothing, whatever the reason
+
+	older      int // answers in a row with an older set
+	olderSince time.Time
+}
+
+// Run follows until ctx ends and then returns nil. It leaves no goroutine, and
+// the state file free. A Follower runs once; an error says that it did.
+func (f *Follower) Run(ctx context.Context) error {
+	if f.ran.Swap(true) {
+		return errors.New("the Follower has run already, or is closed")
+	}
+	if f.journal != nil {
+		defer f.journal.start()()
+	}
+	if f.ownClient {
+		defer f.client.CloseIdleConnections()
+	}
+	c := &course{Follower: f, sets: f.limits.backoff(), streams: f.limits.backoff()}
+	if f.Set() != nil { // of disk: the stream tells more, if it is to be had
+		c.pollAt = time.Now().Add(f.pollEvery)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		if c.pollDue() {
+			c.poll(ctx)
+		}
+		if c.streamDue() {
+			c.stream(ctx)
+		}
+		timer.Reset(c.pause())
+	}
+}
+
+func (l followLimits) backoff() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		// Full jitter: from nothing to twice the interval.
+		InitialInterval: l.retryFirst / 2, MaxInterval: l.retryMax / 2, Multiplier: 2, RandomizationFactor: 1,
+	}
+}
+
+func (c *course) hasSet() bool { return c.whole == notNeeded && c.Set() != nil }
+
+func (c *course) pollDue() bool { return !time.Now().Before(c.pollAt) }
+
+func (c *course) streamDue() bool { return c.hasSet() && !time.Now().Before(c.streamAt) }
+
+func (c *course) pause() time.Duration {
+	next := c.pollAt
+	if c.hasSet() && c.streamAt.Before(next) {
+		next = c.streamAt
+	}
+	return max(0, time.Until(next))
+}
+
+// around returns d, give or take a fifth.
+func around(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5+1) }
+
+func (c *course) poll(ctx context.Context) {
+	err := c.fetch(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	c.report(ctx, err)
+	if err != nil {
+		c.setsFail = true
+		c.pollAt = time.Now().Add(max(c.sets.NextBackOff(), asked(err)))
+		return
+	}
+	c.sets.Reset()
+	c.whole = notNeeded
+	c.pollAt = time.Now().Add(around(c.pollEvery))
+	if c.setsFail { // the server is back, and perhaps its stream
+		c.setsFail, c.mute = false, 0
+		if soon := time.Now().Add(c.streams.NextBackOff()); soon.Before(c.streamAt) {
+			c.streamAt = soon
+		}
+	}
+}
+
+// asked returns how long the server wants to be left alone.
+func asked(err error) time.Duration {
+	if status := new(statusError); errors.As(err, &status) {
+		return around(status.retryAfter)
+	}
+	return 0
+}
+
+func (c *course) stream(ctx context.Context) {
+	began := time.Now()
+	got, err := c.streamSet(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	now := time.Now()
+	if c.noStream++; c.noStream == 1 { // is the server there at all?
+		c.pollAt = now
+	}
+	if got {
+		c.mute, c.noStream, c.polling = 0, 0, false
+		c.pollAt = now.Add(around(c.pollEvery))
+		if now.Sub(began) >= c.limits.healthy {
+			c.streams.Reset()
+		}
+	}
+	wait := max(c.streams.NextBackOff(), asked(err))
+	switch {
+	case errors.Is(err, errReset):
+		c.whole, c.pollAt = forced, now
+	case errors.Is(err, errDiverged):
+		c.whole, c.pollAt = forced, now
+		c.report(ctx, err)
+	case errors.Is(err, errEvent):
+		c.whole, c.pollAt = wanted, now
+		c.report(ctx, err)
+	case c.givesNone(got, err):
+		wait = around(c.limits.again)
+		if !c.polling {
+			c.polling = true
+			c.log.WarnContext(ctx, "the change stream is not to be had: polling", "url", c.shownURL(), "every", c.pollEvery, "err", err)
+		}
+	default: // whether that is a failure, polling tells
+		c.log.DebugContext(ctx, "the change stream ended", "url", c.shownURL(), "err", err)
+	}
+	c.streamAt = now.Add(wait)
+}
+
+// givesNone reports whether the server, or what stands before it, has no stream
+// to give, while it may well give the set.
+func (c *course) givesNone(got bool, err error) bool {
+	status := new(statusError)
+	switch {
+	case got:
+		return false
+	case errors.Is(err, errNoStream):
+		return true
+	case errors.As(err, &status):
+		return status.code < 500 && status.code != http.StatusTooManyRequests || status.code == http.StatusNotImplemented
+	case errors.Is(err, errSilent): // held back by a proxy, perhaps
+		c.mute++
+		return c.mute >= 2
+	}
+	return false
+}

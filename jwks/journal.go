@@ -1,0 +1,311 @@
+package jwks
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrStateInUse says that another Follower has the state file, perhaps in another
+// process.
+var ErrStateInUse = errors.New("the state file is in use")
+
+// maxQueued bounds the changes that wait for the disk. Where it falls behind
+// further, the file is written anew.
+const maxQueued = 4096
+
+// journalTimes are what tests shorten.
+type journalTimes struct {
+	sync  time.Duration // how long a change may not be on disk for good
+	stamp time.Duration // how far behind Age after a restart may be
+	retry time.Duration // after a failure
+}
+
+var defaultJournal = journalTimes{sync: time.Second, stamp: 10 * time.Second, retry: 10 * time.Second}
+
+// journal keeps a Follower's set on disk: a change costs one record, and once the
+// records outgrow the set the file is written anew. Its own goroutine does so; who
+// hands it a change never waits for the disk.
+type journal struct {
+	path  string
+	who   owner
+	log   *slog.Logger
+	times journalTimes
+
+	errors  atomic.Uint64
+	written atomic.Uint64 // the version that the file shows
+
+	mu     sync.Mutex
+	latest *Set     // what the file is to show; nil before the first set
+	whole  bool     // by being written anew
+	queued []Change // or by these, the last of which led to latest
+	known  stamp
+	wake   chan struct{}
+
+	// The rest is the goroutine's own.
+	lock    *os.File
+	file    *os.File // nil: to be written anew
+	base    int64    // its length without records
+	size    int64
+	sum     uint32
+	failing bool
+	retryAt time.Time
+	dirty   bool // something is not on disk for good
+	synced  time.Time
+	stamped stamp
+	stampAt time.Time
+}
+
+// openJournal takes the file and reads it.
+func openJournal(path, url string, log *slog.Logger) (*journal, savedState, error) {
+	j := &journal{path: path, who: sha256.Sum256([]byte(url)), log: log, times: defaultJournal, wake: make(chan struct{}, 1)}
+	var err error
+	if j.lock, err = lockFile(path + ".lock"); errors.Is(err, ErrStateInUse) {
+		return nil, savedState{}, fmt.Errorf("%w: %s", err, path)
+	} else if err != nil {
+		j.failed(err) // no reason not to follow
+	}
+	state, err := j.load()
+	switch {
+	case errors.Is(err, errNotState):
+		j.unlock()
+		return nil, savedState{}, fmt.Errorf("%s: %w", path, err)
+	case errors.Is(err, errDamaged), errors.Is(err, errForeign):
+		log.Warn("the saved keys are not used", "file", path, "err", err)
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		j.failed(err)
+	}
+	return j, state, nil
+}
+
+// load reads the file and leaves it open for more. An empty one is as none.
+func (j *journal) load() (savedState, error) {
+	file, err := os.OpenFile(j.path, os.O_RDWR, 0)
+	if err != nil {
+		return savedState{}, err
+	}
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		_ = file.Close()
+		return savedState{}, err
+	}
+	state, err := readState(file, info.Size(), j.who)
+	if err == nil && j.lock != nil && state.end < info.Size() {
+		err = file.Truncate(state.end)
+	}
+	if err != nil || j.lock == nil {
+		_ = file.Close()
+		return state, err
+	}
+	j.file, j.base, j.size, j.sum = file, state.base, state.end, state.sum
+	j.latest = state.set
+	j.written.Store(state.set.version)
+	return state, nil
+}
+
+// unlock lets another Follower have the file.
+func (j *journal) unlock() {
+	for _, file := range []*os.File{j.file, j.lock} {
+		if file != nil {
+			_ = file.Close()
+		}
+	}
+	j.file, j.lock = nil, nil
+}
+
+// setWhole has the file show another set.
+func (j *journal) setWhole(set *Set) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.latest, j.whole, j.queued, j.known = set, true, nil, stamp{}
+	j.stir()
+}
+
+// add has the file show the set behind a change.
+func (j *journal) add(c Change, set *Set) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.latest = set
+	if j.whole = j.whole || len(j.queued) >= maxQueued; j.whole {
+		j.queued = nil
+	} else {
+		j.queued = append(j.queued, c)
+	}
+	j.stir()
+}
+
+// confirm has the file say that a version was the server's at a time.
+func (j *journal) confirm(version uint64, at time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.known = stamp{version, at}
+}
+
+func (j *journal) stir() {
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
+// start begins to write; stop writes what is left and frees the file.
+func (j *journal) start() (stop func()) {
+	end := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		defer j.unlock()
+		tick := time.NewTicker(j.times.sync)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				j.write(true)
+				return
+			case <-j.wake:
+			case <-tick.C:
+			}
+			j.write(false)
+		}
+	})
+	return func() { close(end); done.Wait() }
+}
+
+// batch is what there is to write.
+type batch struct {
+	set     *Set
+	whole   bool
+	changes []Change
+	known   stamp
+}
+
+func (j *journal) take() batch {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := batch{j.latest, j.whole, j.queued, j.known}
+	j.whole, j.queued = false, nil
+	return b
+}
+
+// write brings the file up to date. After a failure it is written anew, in time.
+func (j *journal) write(last bool) {
+	now := time.Now()
+	if j.failing && now.Before(j.retryAt) && !last {
+		return
+	}
+	b := j.take()
+	if b.set == nil {
+		return
+	}
+	err := j.put(b, now, last)
+	switch {
+	case err != nil:
+		j.failed(err)
+	case j.failing:
+		j.failing = false
+		j.log.Info("the keys are kept on disk again", "file", j.path)
+	}
+}
+
+func (j *journal) failed(err error) {
+	j.errors.Add(1)
+	if !j.failing {
+		j.log.Warn("the keys are not kept on disk; following goes on", "file", j.path, "err", err)
+	}
+	if j.file != nil {
+		_ = j.file.Close()
+	}
+	j.file, j.failing, j.retryAt = nil, true, time.Now().Add(j.times.retry)
+}
+
+func (j *journal) put(b batch, now time.Time, last bool) error {
+	if err := j.putSet(b); err != nil {
+		return err
+	}
+	j.written.Store(b.set.version)
+	if j.dirty && (last || now.Sub(j.synced) >= j.times.sync) {
+		if err := j.file.Sync(); err != nil {
+			return err
+		}
+		j.dirty, j.synced = false, now
+	}
+	// Not before what it is of: power may go in between.
+	due := last || j.stamped.at.IsZero() || now.Sub(j.stampAt) >= j.times.stamp
+	if due && !j.dirty && b.known != j.stamped && !b.known.at.IsZero() {
+		if _, err := j.file.WriteAt(b.known.append(nil), stampAt); err != nil {
+			return err
+		}
+		j.stamped, j.stampAt = b.known, now
+	}
+	return nil
+}
+
+func (j *journal) putSet(b batch) error {
+	if b.whole || j.file == nil {
+		return j.rewrite(b)
+	}
+	if len(b.changes) == 0 {
+		return nil
+	}
+	var records []byte
+	sum := j.sum
+	for _, c := range b.changes {
+		records, sum = appendRecord(records, c, sum)
+	}
+	if j.size-j.base+int64(len(records)) > max(1<<20, j.base) {
+		return j.rewrite(b)
+	}
+	if _, err := j.file.WriteAt(records, j.size); err != nil {
+		return err
+	}
+	j.size, j.sum, j.dirty = j.size+int64(len(records)), sum, true
+	return nil
+}
+
+// rewrite puts a new file in the place of the old one, whole or not at all.
+func (j *journal) rewrite(b batch) (err error) {
+	if j.lock == nil {
+		if j.lock, err = lockFile(j.path + ".lock"); err != nil {
+			return err
+		}
+	}
+	temp := j.path + ".tmp"
+	file, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	size, sum, err := writeState(file, j.who, b.set, b.known)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err == nil {
+		err = os.Rename(temp, j.path)
+	}
+	if err != nil {
+		_ = file.Close()
+		return errors.Join(err, os.Remove(temp))
+	}
+	if j.file != nil {
+		_ = j.file.Close()
+	}
+	j.file, j.base, j.size, j.sum = file, size, size, sum
+	j.dirty, j.synced, j.stamped, j.stampAt = false, time.Now(), b.known, time.Now()
+	syncFolder(filepath.Dir(j.path))
+	return nil
+}
+
+// syncFolder makes a rename last where folders can be synced. Where they cannot,
+// a power cut may bring back the old file, which is as true as it was.
+func syncFolder(path string) {
+	if folder, err := os.Open(path); err == nil {
+		_ = folder.Sync()
+		_ = folder.Close()
+	}
+}

@@ -1,0 +1,300 @@
+package jwks
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+)
+
+// A state file is, in big-endian numbers: the magic; a stamp, which says when a
+// version was last known to be the server's, and is overwritten in place; the
+// head, which says whose set follows, its version and the number of its keys; the
+// moduli in the order of the kids, and a checksum. Kids are computed when it is
+// read. Behind that, each change since is a record: version, number of keys added
+// and removed, a checksum, the moduli, the kids, a checksum. Every checksum but
+// the stamp's covers all before it from the head on, so that no record can stand
+// anywhere else.
+const (
+	stateMagic = "burnkey-jwks/1\r\n"
+	stampAt    = int64(len(stateMagic))
+	stampLen   = 8 + 8 + sumLen
+	ownerLen   = 32
+	headLen    = ownerLen + 8 + 8
+	headAt     = stampAt + stampLen
+	recordLen  = 8 + 4 + 4 + sumLen // of a record's head
+	sumLen     = 4
+)
+
+var (
+	errNotState = errors.New("the state file is some other file, and not overwritten")
+	errDamaged  = errors.New("the state file is damaged")
+	errForeign  = errors.New("the state file is of another URL")
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// owner is whose set a file holds: the SHA-256 hash of a Follower's URL, which
+// may hold a password.
+type owner [ownerLen]byte
+
+// stamp says that a version was the server's current one at a time.
+type stamp struct {
+	version uint64
+	at      time.Time
+}
+
+func (s stamp) append(dst []byte) []byte {
+	start := len(dst)
+	dst = binary.BigEndian.AppendUint64(dst, s.version)
+	nanos := uint64(0) // not known
+	if !s.at.IsZero() {
+		nanos = uint64(s.at.UnixNano())
+	}
+	dst = binary.BigEndian.AppendUint64(dst, nanos)
+	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+}
+
+func readStamp(b []byte) (s stamp, ok bool) {
+	body := b[:stampLen-sumLen]
+	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(b[len(body):]) {
+		return stamp{}, false
+	}
+	nanos := int64(binary.BigEndian.Uint64(body[8:]))
+	return stamp{binary.BigEndian.Uint64(body), time.Unix(0, nanos)}, nanos > 0
+}
+
+// appendRecord appends the record of a change behind what sum covers.
+func appendRecord(dst []byte, c Change, sum uint32) ([]byte, uint32) {
+	start := len(dst)
+	dst = binary.BigEndian.AppendUint64(dst, c.Version)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(c.Add)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(c.Remove)))
+	sum = crc32.Update(sum, castagnoli, dst[start:])
+	dst = binary.BigEndian.AppendUint32(dst, sum)
+	start = len(dst)
+	for i := range c.Add {
+		dst = append(dst, c.Add[i].n[:]...)
+	}
+	for i := range c.Remove {
+		dst = append(dst, c.Remove[i][:]...)
+	}
+	sum = crc32.Update(sum, castagnoli, dst[start:])
+	return binary.BigEndian.AppendUint32(dst, sum), sum
+}
+
+// writeState writes a file without records, and returns its length and checksum.
+func writeState(w io.Writer, who owner, set *Set, st stamp) (size int64, sum uint32, err error) {
+	out := bufio.NewWriterSize(w, 1<<16)
+	if _, err := out.Write(st.append([]byte(stateMagic))); err != nil {
+		return 0, 0, err
+	}
+	head := append(make([]byte, 0, headLen), who[:]...)
+	head = binary.BigEndian.AppendUint64(head, set.version)
+	head = binary.BigEndian.AppendUint64(head, uint64(set.Len()))
+	sum = crc32.Update(0, castagnoli, head)
+	_, err = out.Write(head)
+	for leaf := range set.root.leaves {
+		for i := range leaf.count {
+			if err != nil {
+				return 0, 0, err
+			}
+			key := entryKey(leaf.entry(i))
+			sum = crc32.Update(sum, castagnoli, key.n[:])
+			_, err = out.Write(key.n[:])
+		}
+	}
+	if err == nil {
+		_, err = out.Write(binary.BigEndian.AppendUint32(nil, sum))
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	return headAt + headLen + int64(set.Len())*ModulusLen + sumLen, sum, err
+}
+
+// savedState is what a file holds.
+type savedState struct {
+	set     *Set
+	checked time.Time // when the set was the server's; zero: not known
+	base    int64     // length without records
+	end     int64     // and with those that are whole
+	sum     uint32
+}
+
+// readState reads a file of so many bytes. What a crash cut off at the end is left
+// out; any other damage is errDamaged.
+func readState(r io.Reader, size int64, who owner) (savedState, error) {
+	in := &stateReader{in: bufio.NewReaderSize(r, 1<<16), left: size}
+	magic, err := in.take(len(stateMagic))
+	if err != nil || string(magic) != stateMagic {
+		return savedState{}, errNotState
+	}
+	text, err := in.take(stampLen)
+	if err != nil {
+		return savedState{}, err
+	}
+	checked, known := readStamp(text)
+	var s savedState
+	if s.set, err = in.snapshot(who); err != nil {
+		return savedState{}, err
+	}
+	s.base = size - in.left
+	for {
+		s.end, s.sum = size-in.left, in.sum
+		c, err := in.record()
+		if errors.Is(err, io.EOF) { // cut off here
+			break
+		}
+		if err != nil {
+			return savedState{}, err
+		}
+		if s.set, err = s.set.Apply(c); err != nil {
+			return savedState{}, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+	}
+	// A stamp of a later version is of what was cut off.
+	if known && checked.version <= s.set.version {
+		s.checked = checked.at
+	}
+	return s, nil
+}
+
+// stateReader reads a file and sums up what it reads.
+type stateReader struct {
+	in   *bufio.Reader
+	left int64
+	sum  uint32
+	buf  []byte
+}
+
+// take returns the next n bytes, until the next call.
+func (r *stateReader) take(n int) ([]byte, error) {
+	if int64(n) > r.left {
+		return nil, errDamaged
+	}
+	if cap(r.buf) < n {
+		r.buf = make([]byte, n)
+	}
+	b := r.buf[:n]
+	if _, err := io.ReadFull(r.in, b); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	r.left -= int64(n)
+	return b, nil
+}
+
+// summed is take, summing up.
+func (r *stateReader) summed(n int) ([]byte, error) {
+	b, err := r.take(n)
+	r.sum = crc32.Update(r.sum, castagnoli, b)
+	return b, err
+}
+
+// sumFits reads a checksum.
+func (r *stateReader) sumFits() (bool, error) {
+	b, err := r.take(sumLen)
+	return err == nil && binary.BigEndian.Uint32(b) == r.sum, err
+}
+
+func (r *stateReader) snapshot(who owner) (*Set, error) {
+	head, err := r.summed(headLen)
+	if err != nil {
+		return nil, err
+	}
+	if owner(head[:ownerLen]) != who {
+		return nil, errForeign
+	}
+	version, count := binary.BigEndian.Uint64(head[ownerLen:]), binary.BigEndian.Uint64(head[ownerLen+8:])
+	var builder Builder
+	for ; count > 0; count-- {
+		n, err := r.summed(ModulusLen)
+		if err != nil {
+			return nil, err
+		}
+		key, err := FromModulus(n)
+		if err == nil {
+			err = builder.Add(key)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+	}
+	if ok, err := r.sumFits(); !ok {
+		return nil, errors.Join(errDamaged, err)
+	}
+	return builder.Set(version)
+}
+
+// record reads the next record; io.EOF where the file ends, be it within one.
+func (r *stateReader) record() (Change, error) {
+	if r.left < recordLen {
+		return Change{}, io.EOF
+	}
+	head, err := r.summed(recordLen - sumLen)
+	if err != nil {
+		return Change{}, err
+	}
+	c := Change{Version: binary.BigEndian.Uint64(head)}
+	adds, removes := int64(binary.BigEndian.Uint32(head[8:])), int64(binary.BigEndian.Uint32(head[12:]))
+	zero := c.Version == 0 && adds == 0 && removes == 0
+	if ok, err := r.sumFits(); !ok {
+		if zero && r.onlyZeros() { // the disk made room, and then the power went
+			return Change{}, io.EOF
+		}
+		return Change{}, errors.Join(errDamaged, err)
+	}
+	if r.left < adds*ModulusLen+removes*int64(len(KID{}))+sumLen {
+		return Change{}, io.EOF
+	}
+	return c, r.body(&c, adds, removes)
+}
+
+func (r *stateReader) body(c *Change, adds, removes int64) error {
+	for ; adds > 0; adds-- {
+		n, err := r.summed(ModulusLen)
+		if err != nil {
+			return err
+		}
+		key, err := FromModulus(n)
+		if err != nil {
+			return r.unlessLast(err, adds*ModulusLen-ModulusLen+removes*int64(len(KID{}))+sumLen)
+		}
+		c.Add = append(c.Add, key)
+	}
+	for ; removes > 0; removes-- {
+		kid, err := r.summed(len(KID{}))
+		if err != nil {
+			return err
+		}
+		c.Remove = append(c.Remove, KID(kid))
+	}
+	if ok, err := r.sumFits(); !ok {
+		return r.unlessLast(err, 0)
+	}
+	return nil
+}
+
+// unlessLast takes damage for a crash where nothing follows the record, of which
+// rest is left.
+func (r *stateReader) unlessLast(err error, rest int64) error {
+	if r.left == rest {
+		return io.EOF
+	}
+	return errors.Join(errDamaged, err)
+}
+
+func (r *stateReader) onlyZeros() bool {
+	for {
+		b, err := r.in.ReadByte()
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		if b != 0 {
+			return false
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package jwks
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxBetween bounds one JWK, and all of a set that is no JWK, in bytes: what has
+// to be held while a set is read.
+const maxBetween = 1 << 20
+
+// ReadSet reads a JWK set (RFC 7517 section 5) to the end of r and yields its
+// keys as they come. It holds one at a time. It accepts what ParseSet does, save
+// that no JWK may exceed 1 MiB, nor all else in the set. What was yielded is
+// a set only once ReadSet has returned nil. Errors wrap ErrKey, or are those of r
+// or of yield.
+func ReadSet(r io.Reader, yield func(Key) error) error {
+	in := &allowance{r: r, left: maxBetween}
+	dec := jsontext.NewDecoder(in)
+	if err := readSet(dec, in, yield); err != nil {
+		if in.err != nil {
+			return in.err
+		}
+		return err
+	}
+	return nil
+}
+
+func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error {
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
+		return notSet(err)
+	}
+	found := false
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return notSet(err)
+		}
+		if name.String() != "keys" {
+			if err := dec.SkipValue(); err != nil {
+				return notSet(err)
+			}
+			continue
+		}
+		found = true
+		if err := readKeys(dec, in, yield); err != nil {
+			return err
+		}
+	}
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '}' || !found {
+		return notSet(err)
+	}
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something follows the JWK set", ErrKey)
+	}
+	return nil
+}
+
+func readKeys(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error {
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '[' {
+		return notSet(err)
+	}
+	for i := 0; dec.PeekKind() != ']'; i++ {
+		jwk, err := dec.ReadValue()
+		if err != nil {
+			return notSet(err)
+		}
+		key, err := readKey(jwk)
+		if err != nil {
+			return fmt.Errorf("key %d of the set: %w", i, err)
+		}
+		if err := yield(key); err != nil {
+			return err
+		}
+		in.left = maxBetween
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return notSet(err)
+	}
+	return nil
+}
+
+func notSet(err error) error {
+	if err == nil {
+		return fmt.Errorf("%w: not a JWK set", ErrKey)
+	}
+	return fmt.Errorf("%w: not a JWK set: %w", ErrKey, err)
+}
+
+// readKey is ParseKey for one JSON value known to be valid. What AppendJWK wrote
+// is read without a parser, which would take many times as long.
+func readKey(jwk jsontext.Value) (Key, error) {
+	if key, ok := readOwn(jwk); ok {
+		return key, nil
+	}
+	return ParseKey(jwk)
+}
+
+// readOwn reads a JWK that is, byte for byte, as AppendJWK writes it.
+func readOwn(jwk []byte) (Key, bool) {
+	if len(jwk) != jwkLen || string(jwk[:kidStart]) != jwkHead ||
+		string(jwk[kidStart+KIDTextLen:modStart]) != jwkMid || string(jwk[modStart+modText:]) != jwkTail {
+		return Key{}, false
+	}
+	var n [ModulusLen]byte
+	if size, err := b64.Decode(n[:], jwk[modStart:modStart+modText]); err != nil || size != len(n) {
+		return Key{}, false
+	}
+	key, err := FromModulus(n[:])
+	if err != nil {
+		return Key{}, false
+	}
+	var kid [KIDTextLen]byte
+	b64.Encode(kid[:], key.kid[:])
+	return key, string(jwk[kidStart:kidStart+KIDTextLen]) == string(kid[:])
+}
+
+// allowance reads no more than is left, and keeps the reader's error from being
+// taken for one of the text.
+type allowance struct {
+	r    io.Reader
+	left int
+	err  error
+}
+
+func (a *allowance) Read(p []byte) (int, error) {
+	if a.left <= 0 {
+		a.err = fmt.Errorf("%w: a JWK, or all else in the set, is longer than %d bytes", ErrKey, maxBetween)
+		return 0, a.err
+	}
+	n, err := a.r.Read(p[:min(len(p), a.left)])
+	a.left -= n
+	if err != nil && !errors.Is(err, io.EOF) {
+		a.err = err
+	}
+	return n, err
+}
