@@ -162,12 +162,12 @@ func (f *Follower) Version() uint64 {
 // Ready is closed once there is a set, be it from disk.
 func (f *Follower) Ready() <-chan struct{} { return f.ready }
 
-// Age returns how long ago the set was known to be the server's current one: by
-// the last answer to a poll, or by the last thing that came over the stream, be
-// it a heartbeat, when all that had arrived was applied; plus what the server
-// said of its own age. On a stream that is well it goes up to 15 s and back. It
-// counts on while the server is out of reach, and over a restart from disk. It is
-// the longest Duration there is where nothing is known.
+// Age returns how long ago the set was known to be the server's current one, plus
+// what the server said of its own age: all that any server acknowledged before
+// then is in the set. It goes by when a poll was asked, or a heartbeat was sent, so
+// that it holds on a slow line, too. On a stream that is well it goes up to 5 s
+// and back. It counts on while the server is out of reach, and over a restart from
+// disk. It is the longest Duration there is where nothing is known.
 func (f *Follower) Age() time.Duration {
 	f.mu.Lock()
 	current := f.current

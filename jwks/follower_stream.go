@@ -24,6 +24,7 @@ var (
 func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 	dog := watch(ctx, c.limits.head)
 	defer dog.stop()
+	asked := c.now()
 	resp, err := c.openStream(dog.ctx)
 	if err != nil {
 		return false, dog.explain(err)
@@ -32,7 +33,6 @@ func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 	dog.allow(c.limits.first)
 	in := newMessages(&watched{resp.Body, dog, c.limits.silence})
 	defer c.setStreaming(false)
-	var stated time.Duration
 	for {
 		msg, err := in.next()
 		if errors.Is(err, errTooLong) {
@@ -46,11 +46,8 @@ func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 			c.setStreaming(true)
 			c.report(ctx, nil)
 		}
-		if err := c.take(msg, &stated); err != nil {
+		if err := c.take(msg, asked); err != nil {
 			return got, err
-		}
-		if in.idle() {
-			c.confirm(c.now().Add(-stated))
 		}
 	}
 }
@@ -82,13 +79,13 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	return nil, err
 }
 
-// take applies one message. stated is what the server says of its own age.
-func (c *course) take(msg message, stated *time.Duration) error {
+// take applies one message of a stream that was asked for at a time.
+func (c *course) take(msg message, asked time.Time) error {
 	if msg.comment {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(string(msg.data)), "age="); ok {
-			if age, ok := seconds(text); ok {
-				*stated = age
-			}
+		if age, at, ok := parseHeartbeat(string(msg.data)); ok {
+			// It was sent so long after the stream began, and that began after it was
+			// asked for. When it arrived says less: it may have been long on its way.
+			c.confirm(asked.Add(at - age))
 		}
 		return nil
 	}
@@ -124,4 +121,14 @@ func (c *course) applyChange(msg message) error {
 		c.journal.add(change, index.Set())
 	}
 	return nil
+}
+
+// parseHeartbeat reads a comment of Stream's.
+func parseHeartbeat(text string) (age, at time.Duration, ok bool) {
+	first, second, _ := strings.Cut(strings.TrimSpace(text), " ")
+	ageText, okAge := strings.CutPrefix(first, "age=")
+	atText, okAt := strings.CutPrefix(second, "at=")
+	age, errAge := time.ParseDuration(ageText + "s")
+	at, errAt := time.ParseDuration(atText + "s")
+	return age, at, okAge && okAt && errAge == nil && errAt == nil && age >= 0 && at >= 0
 }

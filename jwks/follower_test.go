@@ -493,7 +493,7 @@ func TestFollowerAge(t *testing.T) {
 			return false
 		}
 		w.Header().Set("Content-Type", StreamType)
-		fmt.Fprint(w, ": age=70\n\n")
+		fmt.Fprint(w, ": age=70.250 at=0.100\n\n")
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 		return true

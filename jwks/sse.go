@@ -36,13 +36,6 @@ type messages struct {
 
 func newMessages(r io.Reader) *messages { return &messages{in: bufio.NewReaderSize(r, 16<<10)} }
 
-// idle reports whether next has looked at all that has arrived, but for the ends
-// of empty lines.
-func (m *messages) idle() bool {
-	rest, _ := m.in.Peek(m.in.Buffered()) // which is there
-	return len(bytes.Trim(rest, "\r\n")) == 0
-}
-
 // next returns the next event or comment. An event that the stream's end cuts
 // off is dropped; the error is then the reader's.
 func (m *messages) next() (message, error) {

@@ -70,7 +70,7 @@ func TestMessagesDoNotWaitBehindCR(t *testing.T) {
 	defer w.Close()
 	go func() { _, _ = io.WriteString(w, "data: a\r\r") }()
 	in := newMessages(r)
-	if msg, err := in.next(); err != nil || string(msg.data) != "a" || !in.idle() {
+	if msg, err := in.next(); err != nil || string(msg.data) != "a" {
 		t.Errorf("got %+v, %v", msg, err)
 	}
 }
@@ -125,13 +125,4 @@ func FuzzMessages(f *testing.F) {
 			t.Errorf("%q is %q, and with LF %q", text, want, got)
 		}
 	})
-}
-
-func TestMessagesIdle(t *testing.T) {
-	in := newMessages(strings.NewReader(": a\n\n: b\n\ndata: c\n\n"))
-	for i, want := range []bool{false, false, true} {
-		if _, err := in.next(); err != nil || in.idle() != want {
-			t.Errorf("message %d: idle is %v, %v", i, in.idle(), err)
-		}
-	}
 }

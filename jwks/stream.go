@@ -41,7 +41,8 @@ const (
 // Stream serves the changes of a published set as Server-Sent Events: GET, from
 // the version that after= or Last-Event-ID names. Each change is an event change
 // with the version as its id; event reset says that the set must be fetched
-// anew. Comments are heartbeats and carry Age. A change is rendered once for all
+// anew. Comments are heartbeats; they carry Age and the time since the stream
+// began, in seconds. A change is rendered once for all
 // readers; one who does not take what is sent is dropped. It is made by
 // NewStream. Its fields are not to be changed once it is in use; it is safe for
 // concurrent use if its functions are.
@@ -121,7 +122,7 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 	if s.readers.Add(1) > int64(s.MaxReaders) {
 		return ErrReaders
 	}
-	reader := &reader{Stream: s, r: r, index: index, last: after, resets: index.watch(), w: w, rc: http.NewResponseController(w)}
+	reader := &reader{Stream: s, r: r, since: time.Now(), index: index, last: after, resets: index.watch(), w: w, rc: http.NewResponseController(w)}
 	defer index.unwatch()
 	// The server's read limit would end the request.
 	if err := reader.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -165,6 +166,7 @@ type reader struct {
 	index  *Index
 	last   uint64 // the version that was sent
 	resets uint64 // of the index, as far as the reader was told
+	since  time.Time
 	// aheadSince is when the reader was first seen to have a later version.
 	aheadSince time.Time
 
@@ -219,8 +221,11 @@ func (d *reader) pause() time.Duration {
 	return d.Heartbeat*3/4 + rand.N(d.Heartbeat/4+1)
 }
 
+// heartbeat says that all there was is sent, how old that is, and when it said
+// so, in seconds since the stream began: by that a reader knows how long it was on
+// its way, whatever its own clock shows.
 func (d *reader) heartbeat() []byte {
-	return fmt.Appendf(nil, ": age=%d\n\n", d.age()/time.Second)
+	return fmt.Appendf(nil, ": age=%.3f at=%.3f\n\n", d.age().Seconds(), time.Since(d.since).Seconds())
 }
 
 func (s *Stream) age() time.Duration {
@@ -248,8 +253,8 @@ func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
 		return nil, news.wake, nil
 	}
 	if news.events != nil {
-		d.last = news.version
-		return news.events, nil, nil
+		d.last, d.greeted = news.version, true
+		return append(news.events, d.heartbeat()), nil, nil
 	}
 	return d.read(news)
 }
