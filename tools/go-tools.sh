@@ -23,7 +23,12 @@ while read -r name package version; do
 	case $name in '' | '#'*) continue ;; esac
 	current "$name" "$package" "$version" && continue
 	echo "building $name $version"
-	# From / the module of this repository has no say; no experiment and no cgo, whatever the caller builds with.
-	(cd / && GOBIN=$bin GOFLAGS='' GOOS='' GOARCH='' GOEXPERIMENT='' GOWORK=off CGO_ENABLED=0 \
+	# From / the module of this repository has no say; no experiment and no cgo, whatever the caller builds with. It is
+	# built elsewhere first, for go names it by the package's last part: two packages may share one.
+	fresh=$(mktemp -d "$bin/.new.XXXXXX")
+	trap 'rm -rf "$fresh"' EXIT
+	(cd / && GOBIN=$fresh GOFLAGS='' GOOS='' GOARCH='' GOEXPERIMENT='' GOWORK=off CGO_ENABLED=0 \
 		go install "$package@$version")
+	mv "$fresh"/* "$bin/$name"
+	rmdir "$fresh"
 done <tools/go-tools.txt

@@ -28,7 +28,7 @@ shell_scripts() {
 		echo "  (no shellcheck here: skipped)"
 		return
 	fi
-	shellcheck -x .ci/run tools/*.sh
+	shellcheck -x .ci/run tools/*.sh deploy/*/*.sh
 }
 
 check "staticcheck" "$bin/staticcheck" ./...

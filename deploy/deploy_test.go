@@ -1,0 +1,265 @@
+// Package deploy_test checks the chart, the compose file and the configurations of Patroni's cluster with the tools that
+// read them, and that nothing in them runs with more rights than it needs.
+package deploy_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+)
+
+// An object is a YAML mapping.
+type object = map[string]any
+
+// TestMain opens every file that the tools read, so that a cached result goes stale with them.
+func TestMain(m *testing.M) {
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		return file.Close()
+	})
+	if err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// missing skips the test, or fails it where CI is "true".
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	if path, err := filepath.Abs("../.tools/bin/" + name); err == nil {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, "no "+name+": run tools/go-tools.sh or tools/patroni.sh")
+	}
+	return path
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, stderr.Bytes())
+	}
+	return string(out)
+}
+
+// fails returns the error that a program which should refuse ends with.
+func fails(t *testing.T, name string, args ...string) error {
+	t.Helper()
+	return exec.CommandContext(t.Context(), name, args...).Run()
+}
+
+// documents parses a YAML stream. It goes through JSON, whose types the schemas know.
+func documents(t *testing.T, text string) []object {
+	t.Helper()
+	var all []object
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var document any
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if document == nil {
+			continue
+		}
+		encoded, err := json.Marshal(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plain object
+		if err := json.Unmarshal(encoded, &plain); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, plain)
+	}
+}
+
+// at follows the keys into nested mappings; what is not there is nil.
+func at(value any, keys ...string) any {
+	for _, key := range keys {
+		m, _ := value.(object)
+		value = m[key]
+	}
+	return value
+}
+
+func list(value any) []any {
+	l, _ := value.([]any)
+	return l
+}
+
+// schema compiles a file of .tools/schemas. Kubernetes' refer to /api/_definitions.json.
+func schema(t *testing.T, file string) *jsonschema.Schema {
+	t.Helper()
+	compiler := jsonschema.NewCompiler()
+	for _, name := range []string{file, "kubernetes/_definitions.json"} {
+		encoded, err := os.ReadFile("../.tools/schemas/" + name)
+		if errors.Is(err, os.ErrNotExist) {
+			missing(t, "no "+name+": run tools/schemas.sh")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// That is where Kubernetes' files say they are.
+		if err := compiler.AddResource("https://kubernetes.io/api/"+filepath.Base(name), document); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compiled, err := compiler.Compile("https://kubernetes.io/api/" + filepath.Base(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+// pinned is an image with a tag that has a number in it.
+var pinned = regexp.MustCompile(`^[a-z0-9./-]+:[A-Za-z0-9_.-]*[0-9][A-Za-z0-9_.-]*$`)
+
+func TestCompose(t *testing.T) {
+	text, err := os.ReadFile("compose/compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compose := documents(t, string(text))[0]
+	if err := schema(t, "compose-spec.json").Validate(compose); err != nil {
+		t.Error(err)
+	}
+	services, _ := compose["services"].(object)
+	if len(services) < 4 {
+		t.Errorf("%d services", len(services))
+	}
+	for name, value := range services {
+		service, _ := value.(object)
+		if service["privileged"] != nil || service["cap_add"] != nil || service["network_mode"] != nil ||
+			service["pid"] != nil || service["devices"] != nil {
+			t.Errorf("%s has rights of the machine's", name)
+		}
+		if service["read_only"] != true || len(list(service["cap_drop"])) != 1 || list(service["cap_drop"])[0] != "ALL" ||
+			len(list(service["security_opt"])) != 1 || list(service["security_opt"])[0] != "no-new-privileges:true" {
+			t.Errorf("%s is not restricted", name)
+		}
+		if user, _ := service["user"].(string); user == "" || user[0] == '0' {
+			t.Errorf("%s runs as root", name)
+		}
+		if image, _ := service["image"].(string); !pinned.MatchString(image) && at(service, "build") == nil {
+			t.Errorf("%s: image %q is not pinned", name, image)
+		}
+		if name != "api" && at(service, "healthcheck", "test") == nil {
+			t.Errorf("%s has no health check", name)
+		}
+	}
+}
+
+func TestEnvoyFilesAreCurrent(t *testing.T) {
+	binary := os.Getenv("BURNKEY_BIN")
+	if binary == "" {
+		binary = "../bin/burnkey"
+	}
+	if _, err := os.Stat(binary); err != nil {
+		missing(t, "no bin/burnkey: run make build")
+	}
+	for file, flags := range map[string]string{
+		"compose/envoy.yaml":            "--server http://burnkey:8080 --workspace burnkey --upstream api:9000",
+		"helm/burnkey/files/envoy.yaml": "--server http://server.invalid:8080 --public-url http://issuer.invalid --workspace the-workspace --upstream upstream.invalid:9000",
+	} {
+		args := append([]string{"envoy", "config", "--listen", "0.0.0.0:10000"}, strings.Fields(flags)...)
+		want := run(t, binary, args...)
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s is not what burnkey %s prints", file, strings.Join(args, " "))
+		}
+		envoytest.Validate(t, string(got))
+	}
+}
+
+// TestPatroniFiles has the programs read what cluster.sh makes of the ready files.
+func TestPatroniFiles(t *testing.T) {
+	haproxy, patroni := tool(t, "haproxy"), tool(t, "patroni")
+	run(t, "bash", "-n", "patroni/cluster.sh")
+	dir := t.TempDir()
+	run(t, "patroni/cluster.sh", "render", dir)
+	run(t, haproxy, "-c", "-f", dir+"/haproxy.cfg")
+	for _, node := range []string{"pg1", "pg2", "pg3"} {
+		file := filepath.Join(dir, node, "patroni.yml")
+		validatePatroni(t, patroni, file)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := documents(t, string(text))[0]
+		dcs := at(config, "bootstrap", "dcs")
+		for _, want := range []string{"synchronous_mode", "synchronous_mode_strict"} {
+			if at(dcs, want) != true {
+				t.Errorf("%s: %s is not on: acknowledged writes could be lost", node, want)
+			}
+		}
+		if at(dcs, "postgresql", "parameters", "synchronous_commit") != "on" {
+			t.Errorf("%s: synchronous_commit is not on", node)
+		}
+		if config["name"] != node || regexp.MustCompile(`10\.0\.0\.\d+[:/]`).Match(text) {
+			t.Errorf("%s: not rendered:\n%s", node, text)
+		}
+	}
+}
+
+// excused is what Patroni has against any cluster on one machine, and one that does not run.
+var excused = regexp.MustCompile(`must not contain "127\.0\.0\.1"|is not reachable|unix_socket_directories  didn't pass`)
+
+func validatePatroni(t *testing.T, patroni, file string) {
+	t.Helper()
+	// It ends with a failure for what is excused too, so what it says is what counts.
+	out, err := exec.CommandContext(t.Context(), patroni, "--validate-config", file).CombinedOutput()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if !excused.MatchString(line) && strings.TrimSpace(line) != "" {
+			t.Errorf("%s: %s", file, line)
+		}
+	}
+}

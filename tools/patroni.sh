@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Sees to it that PostgreSQL, Patroni, etcd and HAProxy are installed, for deploy/patroni/cluster.sh. On Debian and as root
+# it installs what is missing, from Debian's packages; nothing is upgraded and no service is started.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tools/python.sh
+. tools/python.sh
+
+complete() {
+	local program
+	for program in etcd patroni haproxy setsid curl psql ps ipcrm; do
+		command -v "$program" >/dev/null || return 1
+	done
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null
+}
+
+install() {
+	local policy=/usr/sbin/policy-rc.d ours=
+	if complete; then return 0; fi
+	# Debian's packages start their services, unless this file forbids it.
+	if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod +x "$policy"
+		ours=yes
+	fi
+	apt_install --no-upgrade patroni etcd-server etcd-client haproxy postgresql curl procps util-linux || true
+	if [ -n "$ours" ]; then rm -f "$policy"; fi
+	complete || fail "no Patroni, etcd, HAProxy or PostgreSQL; on Debian run:
+    sudo apt-get install -y patroni etcd-server etcd-client haproxy postgresql curl procps"
+}
+
+complete || with_lock .tools/patroni.lock install
