@@ -39,7 +39,9 @@ var arrows = map[string]arrow{
 
 	"store/storetest": {imports: []string{"jwks", "store"}},
 	"store/sqlite":    {imports: []string{"jwks", "store"}, tests: []string{"store/storetest"}},
-	"store/postgres":  {imports: []string{"jwks", "store"}, tests: []string{"store/storetest"}},
+	"store/postgres":  {imports: []string{"jwks", "store"}, tests: []string{"store/storetest", "store/postgres/pgtest"}},
+
+	"store/postgres/pgtest": {},
 
 	"authz/mint":    {imports: []string{"jwks"}, forbidden: http},
 	"authz/gateway": {imports: []string{"jwks"}},
@@ -52,6 +54,7 @@ var arrows = map[string]arrow{
 		tests:   []string{"authz/mint", "authz/api", "store/sqlite", "store/storetest"},
 	},
 
+	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy/envoytest": {},
 	"benchmarks":             {imports: []string{"*"}},

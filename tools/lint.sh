@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The linters that `make lint` runs. All of them run, so that one round shows every finding.
-# shellcheck disable=SC2329 # the functions are called through check
+# shellcheck disable=SC2317,SC2329 # the functions are called through check
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bin=$PWD/.tools/bin

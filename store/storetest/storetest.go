@@ -34,6 +34,8 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"revocation", revokeTests},
 		{"lists", listTests},
 		{"published set", publishTests},
+		{"compaction", compactTests},
+		{"watching", watchTests},
 		{"tenants", tenantTests},
 		{"concurrency", concurrencyTests},
 		{"lifecycle", lifecycleTests},

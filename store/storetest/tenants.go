@@ -39,6 +39,10 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 		_, err := e.Changes(ctx, workspace, 0, 10)
 		return err
 	}
+	calls["Compact"] = func(ctx context.Context) error {
+		_, err := e.Compact(ctx, workspace, 0)
+		return err
+	}
 	return calls
 }
 

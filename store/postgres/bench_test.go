@@ -1,0 +1,91 @@
+package postgres
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+// BenchmarkIssue has eight writers issue into one workspace or into eight. Within
+// one, commits come one behind the other; several share the disk's syncs.
+func BenchmarkIssue(b *testing.B) {
+	server := pgtest.Start(b, map[string]string{"fsync": "on"})
+	const writers = 8
+	for _, workspaces := range []int{1, writers} {
+		b.Run(fmt.Sprintf("workspaces=%d", workspaces), func(b *testing.B) {
+			s, err := Open(b.Context(), server.Database(b), nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			for i := range workspaces {
+				w := store.Workspace{ID: fmt.Sprint(i), CreatedAt: time.Now()}
+				if _, err := s.CreateWorkspace(b.Context(), w, storetest.NewKey(b)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			var (
+				left atomic.Int64
+				wg   sync.WaitGroup
+			)
+			left.Store(int64(b.N))
+			b.ResetTimer()
+			for i := range writers {
+				wg.Go(func() {
+					for left.Add(-1) >= 0 {
+						k := storetest.NewRecord(fmt.Sprint(i%workspaces), "o")
+						if _, err := s.Issue(b.Context(), k, storetest.NewKey(b)); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "issues/s")
+		})
+	}
+}
+
+// BenchmarkPublished reads a whole set.
+func BenchmarkPublished(b *testing.B) {
+	server := pgtest.Start(b, nil)
+	url := server.Database(b)
+	s, err := Open(b.Context(), url, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	const size = 20000
+	w := store.Workspace{ID: "acme", CreatedAt: time.Now()}
+	if _, err := s.CreateWorkspace(b.Context(), w, storetest.NewKey(b)); err != nil {
+		b.Fatal(err)
+	}
+	var rows [][]any
+	for range size {
+		key := storetest.NewKey(b)
+		kid := key.KID()
+		rows = append(rows, []any{"acme", kid[:], key.Modulus()})
+	}
+	if _, err := s.pool.CopyFrom(b.Context(), []string{"jwks"}, []string{"workspace", "kid", "n"}, pgx.CopyFromRows(rows)); err != nil {
+		b.Fatal(err)
+	}
+	server.Exec(b, url, "ANALYZE")
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		if _, err := s.Published(b.Context(), "acme", func(jwks.Key) error { n++; return nil }); err != nil || n != size+1 {
+			b.Fatal(n, err)
+		}
+	}
+	b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "keys/s")
+}

@@ -1,0 +1,187 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// callTimeout bounds each call but a stream. The server's own timeouts come
+	// first, but they do not cover a commit that waits for a standby, nor a network
+	// that keeps silent.
+	callTimeout = 20 * time.Second
+	attempts    = 3
+	// retryPause is the mean pause before the second attempt.
+	retryPause = 50 * time.Millisecond
+)
+
+var errClosed = errors.New("the store is closed")
+
+// action does something on a connection.
+type action func(ctx context.Context, c *pgxpool.Conn) error
+
+// read runs do, which changes nothing, and once more or twice if the connection
+// was lost.
+func (s *Store) read(ctx context.Context, do action) error {
+	return s.bounded(ctx, func(ctx context.Context) error { return s.call(ctx, lost, do) })
+}
+
+// write runs do, which commits a change to a workspace, in its turn. It is run
+// again only if nothing was sent: whether a commit whose answer is missing took
+// effect is not known.
+func (s *Store) write(ctx context.Context, workspace string, do action) error {
+	return s.writeUnless(ctx, workspace, new(bool), do)
+}
+
+// writeUnless is write for a do that must not run again once it has set begun.
+func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, do action) error {
+	return s.bounded(ctx, func(ctx context.Context) error {
+		leave, err := s.gate.enter(ctx, workspace)
+		if err != nil {
+			return fmt.Errorf("waiting for other writes of this workspace: %w", err)
+		}
+		defer leave()
+		again := func(err error) bool { return !*begun && pgconn.SafeToRetry(err) }
+		return s.call(ctx, again, func(ctx context.Context, c *pgxpool.Conn) error {
+			forgetWarning(c)
+			if err := do(ctx, c); err != nil {
+				return err
+			}
+			return warning(c)
+		})
+	})
+}
+
+func (s *Store) bounded(ctx context.Context, do func(context.Context) error) error {
+	inner, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := do(inner)
+	if err != nil && inner.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("no answer within %v: %w", callTimeout, err)
+	}
+	return err
+}
+
+// call runs do on a connection of the pool, again and again while again says so.
+func (s *Store) call(ctx context.Context, again func(error) bool, do action) error {
+	deadline := time.Now().Add(s.patience)
+	for attempt := 1; ; attempt++ {
+		if s.closing.Err() != nil {
+			return errClosed
+		}
+		err := s.once(ctx, deadline, do)
+		if err == nil || attempt == attempts || ctx.Err() != nil || !again(err) {
+			return err
+		}
+		pause := time.NewTimer(time.Duration(attempt) * time.Duration(rand.Int64N(int64(2*retryPause))))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		case <-pause.C:
+		}
+	}
+}
+
+func (s *Store) once(ctx context.Context, deadline time.Time, do action) error {
+	waiting, cancel := context.WithDeadline(ctx, deadline)
+	c, err := s.pool.Acquire(waiting)
+	cancel()
+	if err != nil {
+		return &noConnectionError{err}
+	}
+	defer c.Release()
+	return do(ctx, c)
+}
+
+// noConnectionError is that of a call for which there was no connection.
+type noConnectionError struct{ err error }
+
+func (e *noConnectionError) Error() string { return "no connection: " + e.err.Error() }
+func (e *noConnectionError) Unwrap() error { return e.err }
+
+// SafeToRetry is asked by pgconn.SafeToRetry.
+func (e *noConnectionError) SafeToRetry() bool { return true }
+
+// lost reports whether a call failed for its connection, so that the same call
+// may succeed on another.
+func lost(err error) bool { return pgconn.SafeToRetry(err) || unreachable(err) }
+
+// unreachable reports whether err is one that passes: there is no server, it
+// starts, stops, is full or a standby. It is not if any host refused us.
+func unreachable(err error) bool {
+	passing, final := false, false
+	each(err, func(err error) {
+		switch e := any(err).(type) { // each has unwrapped it
+		case *pgconn.PgError:
+			if passes(e.Code) {
+				passing = true
+			} else {
+				final = true
+			}
+		case net.Error:
+			passing = true
+		default:
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrReadOnlyConnection) {
+				passing = true
+			}
+		}
+	})
+	return passing && !final
+}
+
+func passes(code string) bool {
+	switch code {
+	case "53300", "57P01", "57P02", "57P03", "57P05": // too many connections; shutdown, crash, starting, idle
+		return true
+	}
+	return strings.HasPrefix(code, "08") // connection exceptions
+}
+
+// each calls f for all errors that err is made of.
+func each(err error, f func(error)) {
+	for err != nil {
+		f(err)
+		switch e := any(err).(type) {
+		case interface{ Unwrap() []error }:
+			for _, err := range e.Unwrap() {
+				each(err, f)
+			}
+			return
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		default:
+			return
+		}
+	}
+}
+
+const warningKey = "burnkey.warning"
+
+// keepWarning remembers what the server warned of. Behind a commit, this is how
+// it says that it did not wait for the synchronous standby because somebody
+// cancelled that: the commit, which then counts as successful, may be lost by a
+// failover.
+func keepWarning(c *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" {
+		c.CustomData()[warningKey] = n.Message
+	}
+}
+
+func forgetWarning(c *pgxpool.Conn) { delete(c.Conn().PgConn().CustomData(), warningKey) }
+
+func warning(c *pgxpool.Conn) error {
+	if text, warned := c.Conn().PgConn().CustomData()[warningKey]; warned {
+		return fmt.Errorf("the database committed with a warning: %v", text)
+	}
+	return nil
+}

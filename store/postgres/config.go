@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Defaults for what the URL does not say.
+const (
+	connectTimeout = 5 * time.Second // for one host
+	maxConns       = 10
+	// pingTimeout bounds the look at a connection that was idle: one that hangs is
+	// then given up while its caller still has time for another.
+	pingTimeout = 2 * time.Second
+	// A statement of ours takes milliseconds; one that takes so long hangs, and
+	// holds a connection and perhaps a workspace's lock.
+	statementTimeout = "15s"
+	// Shorter, so that whoever waits for a lock is told that it was a lock.
+	lockTimeout = "10s"
+	// A transaction that was left open holds its workspace's lock. Ours are never
+	// idle but in the callback of an update, which is quick.
+	idleInTransactionTimeout = "30s"
+)
+
+// session is what each connection is brought to, against the defaults of the
+// server, the database and the role: acknowledged is durable also where the server
+// does not wait for its disk or its synchronous standby, the warning that a commit
+// is not is shown, and isolation is what our statements are made for.
+const session = `SELECT
+	set_config('client_min_messages', 'warning', false),
+	set_config('default_transaction_isolation', 'read committed', false),
+	set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+		WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)`
+
+// parse reads the URL and adds our defaults.
+func parse(url string) (*pgxpool.Config, error) {
+	if err := checkURL(url); err != nil {
+		return nil, err
+	}
+	plain, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, parseError(err)
+	}
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, parseError(err)
+	}
+	if _, given := plain.RuntimeParams["pool_max_conns"]; !given {
+		config.MaxConns = maxConns
+	}
+	if config.PingTimeout == 0 {
+		config.PingTimeout = pingTimeout
+	}
+	config.AfterConnect = prepareSession
+	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
+		// What the server sent unasked is its farewell, most often.
+		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
+	}
+	addDefaults(&config.ConnConfig.Config)
+	return config, nil
+}
+
+func addDefaults(c *pgconn.Config) {
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	if c.ValidateConnect == nil {
+		// A standby, or a primary that became one, would show what is revoked here
+		// as published. "any" is of no use, so it means this, too.
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	c.DialFunc = dialer(c.ConnectTimeout).DialContext
+	c.OnNotice = keepWarning
+	c.RuntimeParams["client_encoding"] = "UTF8"
+	for name, value := range map[string]string{
+		"application_name":                    "burnkey",
+		"statement_timeout":                   statementTimeout,
+		"lock_timeout":                        lockTimeout,
+		"idle_in_transaction_session_timeout": idleInTransactionTimeout,
+	} {
+		_, given := c.RuntimeParams[name]
+		if !given && !strings.Contains(c.RuntimeParams["options"], name) {
+			c.RuntimeParams[name] = value
+		}
+	}
+}
+
+// checkURL refuses what would be read in another way than it was meant, so that
+// a part of the password passes for a host or a database, which errors name.
+func checkURL(url string) error {
+	rest, ok := strings.CutPrefix(url, "postgres://")
+	if !ok {
+		rest, ok = strings.CutPrefix(url, "postgresql://")
+	}
+	if !ok {
+		return errors.New("the URL must begin with postgres:// or postgresql://")
+	}
+	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' {
+		rest = rest[i+1:]
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	if strings.Contains(rest, "@") {
+		return errors.New("the URL has an @ too many: in a user name or a password, write @ as %40, / as %2F and % as %25")
+	}
+	return nil
+}
+
+// parseError leaves the URL out, even where pgx has masked what it takes for the
+// password.
+func parseError(err error) error {
+	text := err.Error()
+	i := strings.LastIndex(text, "`: ")
+	if i < 0 || strings.Contains(text[i:], "failed to parse as URL") {
+		return errors.New("the URL is malformed: in a user name or a password, write @ as %40, / as %2F and % as %25")
+	}
+	return fmt.Errorf("the URL is refused: %s", text[i+len("`: "):])
+}
+
+// prepareSession makes a new connection one of ours. pgxpool does not bound it.
+func prepareSession(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	_, err := conn.Exec(ctx, session, pgx.QueryExecModeSimpleProtocol)
+	return err
+}
+
+// acquirePatience is how long a call waits for a connection: until it has to be
+// told that the database is away, but for long enough to pass by a host that
+// does not answer.
+func acquirePatience(c *pgx.ConnConfig) time.Duration {
+	type address struct {
+		host string
+		port uint16
+	}
+	hosts := map[address]bool{{c.Host, c.Port}: true}
+	for _, f := range c.Fallbacks {
+		hosts[address{f.Host, f.Port}] = true
+	}
+	return min(time.Duration(len(hosts))*connectTimeout, 3*connectTimeout)
+}

@@ -1,0 +1,241 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+// terminate kills all connections of ours, and waits until they are gone.
+func terminate(t *testing.T, server *pgtest.Server, url, which string) {
+	t.Helper()
+	server.Query(t, url, `SELECT pg_terminate_backend(pid, 5000)::text FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid() AND `+which)
+}
+
+func TestLostConnectionsAreReplaced(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Database(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	var busy sync.WaitGroup // makes the pool open several
+	for range 8 {
+		busy.Go(func() { issue(t, s, "acme") })
+	}
+	busy.Wait()
+	for i := range 5 {
+		terminate(t, server, url, "true")
+		// No pause: the connections are not idle for long enough to be asked.
+		k := issue(t, s, "acme")
+		terminate(t, server, url, "true")
+		if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err != nil {
+			t.Error(err)
+		}
+		terminate(t, server, url, "true")
+		if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Version != uint64(9+2*(i+1)) {
+			t.Errorf("got %+v, %v", w, err)
+		}
+	}
+}
+
+// TestCutOffCallsTakeEffectOnceOrNotAtAll cuts connections off at any time. What
+// was acknowledged is there, and the log fits the set.
+func TestCutOffCallsTakeEffectOnceOrNotAtAll(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Database(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	ctx, stop := context.WithCancel(t.Context())
+	var (
+		writers         sync.WaitGroup
+		mu              sync.Mutex
+		acknowledged    = map[uuid.UUID]bool{} // whether it was revoked
+		failed, reading atomic.Int32
+	)
+	for range 4 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+				if errors.Is(err, store.ErrDuplicateKID) || errors.Is(err, store.ErrExists) {
+					t.Errorf("issued twice: %v", err)
+				}
+				if err != nil {
+					failed.Add(1)
+					continue
+				}
+				_, err = s.Revoke(t.Context(), "acme", k.ID, time.Now())
+				mu.Lock()
+				acknowledged[k.ID] = err == nil
+				mu.Unlock()
+			}
+		})
+	}
+	writers.Go(func() {
+		for ctx.Err() == nil {
+			if _, err := s.Workspace(t.Context(), "acme"); err != nil {
+				reading.Add(1)
+			}
+		}
+	})
+	for range 8 {
+		terminate(t, server, url, "true")
+	}
+	stop()
+	writers.Wait()
+	t.Logf("%d acknowledged, %d issues and %d reads failed", len(acknowledged), failed.Load(), reading.Load())
+	for id, revoked := range acknowledged {
+		k, err := s.Key(t.Context(), "acme", id)
+		if err != nil || (revoked && k.RevokedVersion == 0) {
+			t.Fatalf("got %+v, %v, revoked was %v", k, err, revoked)
+		}
+	}
+	checkLog(t, s)
+}
+
+// checkLog checks that the log of acme makes up its published set, without gaps.
+func checkLog(t *testing.T, s *Store) {
+	t.Helper()
+	set := map[jwks.KID]bool{}
+	changes, err := s.Changes(t.Context(), "acme", 0, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range changes {
+		if c.Version != uint64(i+1) || len(c.Add)+len(c.Remove) != 1 {
+			t.Fatalf("change %d: %+v", i+1, c)
+		}
+		for _, key := range c.Add {
+			set[key.KID()] = true
+		}
+		for _, kid := range c.Remove {
+			if !set[kid] {
+				t.Fatalf("change %d removes what is not there", c.Version)
+			}
+			delete(set, kid)
+		}
+	}
+	version, err := s.Published(t.Context(), "acme", func(k jwks.Key) error {
+		if !set[k.KID()] {
+			t.Errorf("%s is published, not in the log", k.KID())
+		}
+		delete(set, k.KID())
+		return nil
+	})
+	if err != nil || version != uint64(len(changes)) || len(set) > 0 {
+		t.Errorf("version %d of %d changes, %d keys are not published, %v", version, len(changes), len(set), err)
+	}
+}
+
+func TestADatabaseThatIsAwayIsToldSoonAndFoundAgain(t *testing.T) {
+	server := pgtest.Start(t, nil)
+	s := openTest(t, server.Database(t))
+	create(t, s, "acme")
+	k := issue(t, s, "acme")
+	calls := map[string]func() error{
+		"Issue": func() error {
+			_, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+			return err
+		},
+		"Revoke": func() error { _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); return err },
+		"Key":    func() error { _, err := s.Key(t.Context(), "acme", k.ID); return err },
+		"Published": func() error {
+			_, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil })
+			return err
+		},
+		"Ping":  func() error { return s.Ping(t.Context()) },
+		"Watch": func() error { return s.Watch(t.Context(), func(string) { t.Error("woken") }) },
+	}
+	for _, end := range []func(testing.TB){server.Stop, server.Crash} {
+		end(t)
+		for name, call := range calls {
+			began := time.Now()
+			if err := call(); err == nil || errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s: got %v", name, err)
+			}
+			if took := time.Since(began); took > callTimeout {
+				t.Errorf("%s took %v", name, took)
+			}
+		}
+		server.StartAgain(t)
+		for name, call := range calls {
+			if name == "Watch" {
+				continue
+			}
+			if err := call(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	checkLog(t, s)
+}
+
+// TestACommitThatNoStandbyConfirmedIsNoSuccess: PostgreSQL calls it one, with a
+// warning, when somebody cancels a commit that waits for its standby.
+func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
+	server := pgtest.Start(t, nil)
+	url := server.Database(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	k := issue(t, s, "acme")
+	setStandby := func(name string) {
+		t.Helper()
+		server.Exec(t, server.URL("postgres")+"?synchronous_commit=local", `ALTER SYSTEM SET synchronous_standby_names = '`+name+`'`)
+		server.Exec(t, server.URL("postgres")+"?synchronous_commit=local", `SELECT pg_reload_conf()`)
+		eventually(t, "the setting is in force", func() bool {
+			return server.Query(t, url, `SHOW synchronous_standby_names`)[0] == name
+		})
+	}
+	setStandby("nobody")
+	const waits = `datname = current_database() AND wait_event = 'SyncRep'`
+	for name, call := range map[string]func(context.Context) error{
+		"Issue": func(ctx context.Context) error {
+			_, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+			return err
+		},
+		"Revoke": func(ctx context.Context) error { _, err := s.Revoke(ctx, "acme", k.ID, time.Now()); return err },
+		"UpdateKey": func(ctx context.Context) error {
+			_, err := s.UpdateKey(ctx, "acme", k.ID, func(k *store.Key) error { k.Name += "x"; return nil })
+			return err
+		},
+		"CreateWorkspace": func(ctx context.Context) error {
+			_, err := s.CreateWorkspace(ctx, store.Workspace{ID: uuid.NewString()}, storetest.NewKey(t))
+			return err
+		},
+	} {
+		for _, cancel := range []string{"pg_cancel_backend(pid)", "pg_terminate_backend(pid, 5000)"} {
+			done := make(chan error, 1)
+			go func() { done <- call(t.Context()) }()
+			eventually(t, name+" waits for the standby", func() bool {
+				return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE `+waits)[0] == "1"
+			})
+			server.Query(t, url, `SELECT `+cancel+`::text FROM pg_stat_activity WHERE `+waits)
+			select {
+			case err := <-done:
+				if err == nil {
+					t.Errorf("%s is acknowledged after %s", name, cancel)
+				}
+			case <-time.After(2 * callTimeout):
+				t.Fatalf("%s hangs", name)
+			}
+		}
+		// Nor does a caller's own end make it one.
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		cancel()
+	}
+	setStandby("")
+	issue(t, s, "acme")
+	checkLog(t, s)
+}

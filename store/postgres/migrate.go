@@ -1,0 +1,132 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	// versionTable is goose's, under a name of our own: another program's in the
+	// same schema is not taken for ours.
+	versionTable = "burnkey_schema_version"
+	// migrationLock is the advisory lock under which one server migrates ("burnkey"
+	// in ASCII). Other schemas of the database share it.
+	migrationLock = 0x6275726e6b6579
+)
+
+// setUp brings the schema up to date. Where it is so already, it takes no lock.
+func setUp(ctx context.Context, config *pgx.ConnConfig) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	// A server may migrate for as long as ctx lets it. Only its wait for a table's
+	// lock is bounded, since everybody who comes behind waits with it.
+	config = config.Copy()
+	config.RuntimeParams["statement_timeout"] = "0"
+	guard := config.Copy()
+	guard.RuntimeParams["lock_timeout"] = "0" // for another server's migration
+	conn, err := pgx.ConnectConfig(ctx, guard)
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	done, err := isCurrent(ctx, conn, files)
+	if done || err != nil {
+		return err
+	}
+	// It ends with the connection.
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
+		return fmt.Errorf("waiting for another server to migrate: %w", err)
+	}
+	done, err = isCurrent(ctx, conn, files)
+	if done || err != nil {
+		return err
+	}
+	return migrate(ctx, config, files)
+}
+
+// migrate applies what is missing, by goose and on a connection of its own.
+func migrate(ctx context.Context, config *pgx.ConnConfig, files fs.FS) (err error) {
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(prepareSession))
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	provider, err := newProvider(db, files)
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// state is what isCurrent looks at.
+type state struct {
+	schema   *string // the first of search_path that exists
+	encoding string
+	ours     bool
+	foreign  []string // our tables' names where versionTable is not
+	version  int64
+}
+
+const selectState = `SELECT current_schema()::text, current_setting('server_encoding'),
+	to_regclass(quote_ident(current_schema()) || '.` + versionTable + `') IS NOT NULL,
+	ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))
+		AND relname IN ('workspaces', 'keys', 'jwks', 'changes') ORDER BY relname)`
+
+// isCurrent reports whether the schema is the one that this program knows. It is
+// an error if it never can be. Nothing is changed.
+func isCurrent(ctx context.Context, conn *pgx.Conn, files fs.FS) (bool, error) {
+	var s state
+	if err := conn.QueryRow(ctx, selectState).Scan(&s.schema, &s.encoding, &s.ours, &s.foreign); err != nil {
+		return false, err
+	}
+	switch {
+	case s.schema == nil:
+		return false, errors.New("the search_path names no schema that is there")
+	case s.encoding != "UTF8":
+		return false, fmt.Errorf("the database's encoding is %s: it must be UTF8", s.encoding)
+	case !s.ours && len(s.foreign) > 0:
+		return false, fmt.Errorf("not a Burnkey database: schema %s has tables %q of another program", *s.schema, s.foreign)
+	case !s.ours:
+		return false, nil
+	}
+	if err := conn.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+versionTable).Scan(&s.version); err != nil {
+		return false, err
+	}
+	known, err := knownVersion(files)
+	if err != nil {
+		return false, err
+	}
+	if s.version > known {
+		return false, fmt.Errorf("the schema has version %d, this program knows %d: a newer Burnkey made it", s.version, known)
+	}
+	return s.version == known, nil
+}
+
+// newProvider returns goose's migrator of our schema, free of its global state.
+func newProvider(db *sql.DB, files fs.FS) (*goose.Provider, error) {
+	return goose.NewProvider(goose.DialectPostgres, db, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
+}
+
+// knownVersion is that of the last migration.
+func knownVersion(files fs.FS) (int64, error) {
+	names, err := fs.Glob(files, "*.sql") // sorted
+	if err != nil {
+		return 0, err
+	}
+	return goose.NumericComponent(names[len(names)-1])
+}

@@ -1,0 +1,48 @@
+package postgres
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// setUnackedTimeout sets TCP_USER_TIMEOUT (RFC 5482).
+func setUnackedTimeout(network, _ string, c syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	var errSet error
+	err := c.Control(func(fd uintptr) {
+		errSet = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unackedTimeout.Milliseconds()))
+	})
+	return errors.Join(err, errSet)
+}
+
+// readable reports whether the other side sent something or closed the
+// connection. It costs one system call and takes nothing away. It does not wait
+// behind a reader, as raw.Read would: pgx leaves one behind after a slow write.
+func readable(conn net.Conn) bool {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	var errPeek error
+	// Not raw.Read: that waits for a read in progress, and pgconn leaves one behind
+	// where a write took long.
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, errPeek = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	})
+	return err != nil || !errors.Is(errPeek, unix.EAGAIN)
+}

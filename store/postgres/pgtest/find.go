@@ -1,0 +1,74 @@
+package pgtest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// oldest is the major version from which on store/postgres is supported.
+const oldest = 15
+
+// binaries returns the folder of PostgreSQL's: BURNKEY_POSTGRES, that of the
+// postgres in PATH, or the newest in the place where Debian has them.
+func binaries() (string, error) {
+	if dir := os.Getenv("BURNKEY_POSTGRES"); dir != "" {
+		if major(dir) < oldest {
+			return "", fmt.Errorf("BURNKEY_POSTGRES: no postgres and initdb of version %d or later in %s", oldest, dir)
+		}
+		return dir, nil
+	}
+	if path, err := exec.LookPath("postgres"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil && major(filepath.Dir(path)) >= oldest {
+			return filepath.Dir(path), nil
+		}
+	}
+	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is good
+	slices.SortFunc(dirs, func(a, b string) int { return cmp.Compare(major(b), major(a)) })
+	if len(dirs) > 0 && major(dirs[0]) >= oldest {
+		return dirs[0], nil
+	}
+	return "", fmt.Errorf("no PostgreSQL %d or later: install it, or set BURNKEY_POSTGRES to the folder of its binaries", oldest)
+}
+
+// major returns the version of the binaries in dir, or 0.
+func major(dir string) int {
+	if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
+		return 0
+	}
+	out, err := exec.Command(filepath.Join(dir, "postgres"), "--version").Output()
+	if err != nil {
+		return 0
+	}
+	// "postgres (PostgreSQL) 15.18 (Debian …)"; a beta is "18beta1".
+	fields := strings.Fields(string(out))
+	if len(fields) < 3 {
+		return 0
+	}
+	end := strings.IndexFunc(fields[2], func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(fields[2])
+	}
+	n, _ := strconv.Atoi(fields[2][:end])
+	return n
+}
+
+// freePort returns one below those that the system hands out, so that no
+// connection takes it in the meantime.
+func freePort() (int, error) {
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, errors.New("no free port")
+}

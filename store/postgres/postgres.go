@@ -1,0 +1,140 @@
+// Package postgres keeps Burnkey's data in PostgreSQL 15 or later, for several
+// servers on one database.
+//
+// A workspace's version is a column of its row, whose lock each change takes
+// first: versions follow the order of commits, and different workspaces do not
+// wait for one another. The row is locked for one round trip and the commit.
+// Everything lives in the first schema of the connection's search_path. A pooler
+// between must keep sessions (PgBouncer's pool_mode=session).
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// openPatience is how long Open waits for a database that can't be reached.
+const openPatience = 30 * time.Second
+
+// Store is a store.Store in a PostgreSQL database. It is safe for concurrent use.
+type Store struct {
+	config   *pgxpool.Config
+	pool     *pgxpool.Pool
+	gate     gate
+	notifier *notifier
+	patience time.Duration // for getting a connection
+
+	closing  context.Context // done once Close was called
+	close    context.CancelFunc
+	mu       sync.Mutex // guards watchers against an Add behind Wait
+	watchers sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the database at a postgres:// or postgresql:// URL and brings its
+// schema up to date. The URL may name several hosts and take all parameters of
+// libpq and pgxpool (pool_max_conns and so on); config.go has the defaults.
+//
+// While the database can't be reached or is starting, Open tries again for half a
+// minute or until ctx ends, and tells log, which may be nil, of each failure. It is
+// an error at once if the database refuses us, has a newer schema than this
+// program knows or tables of another program's in the place of ours; it is then
+// left as it was. No error holds the password.
+func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
+	s, err := open(ctx, url, log)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: open: %w", err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
+	config, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if err := setUpPatiently(ctx, config.ConnConfig, log); err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{config: config, pool: pool, patience: acquirePatience(config.ConnConfig)}
+	s.closing, s.close = context.WithCancel(context.Background())
+	s.notifier = startNotifier(pool)
+	return s, nil
+}
+
+func setUpPatiently(ctx context.Context, config *pgx.ConnConfig, log *slog.Logger) error {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	attempt := func() (struct{}, error) {
+		err := setUp(ctx, config)
+		if err != nil && (ctx.Err() != nil || !unreachable(err)) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval = 200*time.Millisecond, 5*time.Second
+	_, err := backoff.Retry(ctx, attempt,
+		backoff.WithBackOff(pauses),
+		backoff.WithMaxElapsedTime(openPatience),
+		backoff.WithNotify(func(err error, pause time.Duration) {
+			log.WarnContext(ctx, "the database can't be reached", "error", err, "again_in", pause)
+		}))
+	if permanent := (*backoff.PermanentError)(nil); errors.As(err, &permanent) {
+		err = permanent.Unwrap()
+	}
+	return withCause(ctx, err)
+}
+
+// Ping asks the database for an answer.
+func (s *Store) Ping(ctx context.Context) error {
+	return wrap(ctx, "ping", s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		var one int
+		return c.QueryRow(ctx, `SELECT 1`).Scan(&one)
+	}))
+}
+
+// Close ends streams and Watch, waits for other calls, which end soon by
+// themselves, and closes all connections. Closing twice is no error.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.close()
+	s.mu.Unlock()
+	s.watchers.Wait()
+	s.notifier.stop()
+	s.pool.Close()
+	return nil
+}
+
+// wrap says what was being done.
+func wrap(ctx context.Context, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("postgres: %s: %w", doing, withCause(ctx, err))
+}
+
+// withCause adds the context's error to one that came of it, as when the server
+// says that the statement was cancelled.
+func withCause(ctx context.Context, err error) error {
+	if cause := ctx.Err(); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}

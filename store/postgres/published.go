@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+const (
+	// beginStream reads the version and lifts the server's bound on a statement: a
+	// stream may take as long as its consumer does.
+	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
+	selectJWKs     = `SELECT kid, n FROM jwks WHERE workspace = $1 ORDER BY kid`
+	selectVersions = `SELECT id, version FROM workspaces`
+	// stallTimeout is how long a stream waits for its next row.
+	stallTimeout = 30 * time.Second
+)
+
+var errStalled = fmt.Errorf("no row came for %v", stallTimeout)
+
+// Published implements store.Store. While it runs it holds a connection, and the
+// database keeps all old versions of rows.
+func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
+	var version uint64
+	err := s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
+		var none string
+		if err := t.QueryRow(ctx, beginStream, workspace).Scan(&version, &none); err != nil {
+			return nil, notFound(err)
+		}
+		return t.Query(ctx, selectJWKs, workspace)
+	}, func(rows pgx.Rows) error {
+		key, err := scanJWK(rows)
+		if err != nil {
+			return err
+		}
+		return yield(key)
+	})
+	if err != nil {
+		return 0, wrap(ctx, "read published keys", err)
+	}
+	return version, nil
+}
+
+func scanJWK(rows pgx.Rows) (jwks.Key, error) {
+	var kid, n pgtype.DriverBytes // until the next row
+	if err := rows.Scan(&kid, &n); err != nil {
+		return jwks.Key{}, err
+	}
+	key, err := jwks.FromModulus(n)
+	if err != nil {
+		return jwks.Key{}, fmt.Errorf("a damaged JWK: %w", err)
+	}
+	if got := key.KID(); string(got[:]) != string(kid) {
+		return jwks.Key{}, fmt.Errorf("a damaged JWK: its kid is not its thumbprint %s", got)
+	}
+	return key, nil
+}
+
+// Versions implements store.Store. While it runs it holds a connection.
+func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64) error) error {
+	return wrap(ctx, "read versions", s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
+		if _, err := t.Exec(ctx, `SET LOCAL statement_timeout = 0`); err != nil {
+			return nil, err
+		}
+		return t.Query(ctx, selectVersions)
+	}, func(rows pgx.Rows) error {
+		var (
+			workspace string
+			version   uint64
+		)
+		if err := rows.Scan(&workspace, &version); err != nil {
+			return err
+		}
+		return yield(workspace, version)
+	}))
+}
+
+// stream calls row for each row of query in a transaction that sees one state of
+// the database, however long it takes. It ends if no row comes for stallTimeout,
+// with ctx, or when the store is closed.
+func (s *Store) stream(ctx context.Context, query func(context.Context, pgx.Tx) (pgx.Rows, error), row func(pgx.Rows) error) error {
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.closing, func() { cancel(errClosed) })()
+	stall := time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
+	defer stall.Stop()
+	begun := false
+	again := func(err error) bool { return !begun && lost(err) }
+	err := s.call(inner, again, func(ctx context.Context, c *pgxpool.Conn) error {
+		t, err := c.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+		if err != nil {
+			return err
+		}
+		defer rollback(ctx, t)
+		rows, err := query(ctx, t)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			begun = true
+			stall.Stop() // its consumer may take its time
+			if err := row(rows); err != nil {
+				cancel(nil) // else Close would read all the rest
+				return err
+			}
+			stall.Reset(stallTimeout)
+		}
+		return rows.Err()
+	})
+	if cause := context.Cause(inner); err != nil && (errors.Is(cause, errStalled) || errors.Is(cause, errClosed)) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}

@@ -1,0 +1,149 @@
+package postgres
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// errLimit is for limits that PostgreSQL would refuse or take for no rows.
+var errLimit = errors.New("the limit must be positive")
+
+// cut brings a time to what a column holds: UTC, whole microseconds.
+func cut(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMicro(t.UnixMicro()).UTC()
+}
+
+// micros is a time as a column's value; the zero time is NULL. It is not a
+// timestamptz, whose range is narrower and differs with the client's library.
+func micros(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	n := t.UnixMicro()
+	return &n
+}
+
+func fromMicros(n *int64) time.Time {
+	if n == nil {
+		return time.Time{}
+	}
+	return time.UnixMicro(*n).UTC()
+}
+
+// notNil copies a list, so that none is shared with the caller.
+func notNil(list []string) []string { return append(make([]string, 0, len(list)), list...) }
+
+// object copies a JSON object; nil is the empty one.
+func object(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage(`{}`)
+	}
+	return slices.Clone(raw)
+}
+
+// storable reports whether a text column can hold s. No row matches what it
+// can't, and PostgreSQL would give an error where nothing is found.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// orNull is s, or NULL for the empty string.
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+const workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
+
+// scanWorkspace reads a row of workspaceColumns.
+func scanWorkspace(row pgx.Row) (store.Workspace, error) {
+	var (
+		w                store.Workspace
+		created, updated *int64
+	)
+	err := row.Scan(&w.ID, &w.Name, &w.Audiences, &w.AllowNeverExpires, &w.Version, &created, &updated)
+	if err != nil {
+		return store.Workspace{}, notFound(err)
+	}
+	w.Audiences = notNil(w.Audiences)
+	w.CreatedAt, w.UpdatedAt = fromMicros(created), fromMicros(updated)
+	return w, nil
+}
+
+const keyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
+	created_at, updated_at, expires_at, revoked_at, version, revoked_version`
+
+// scanKey reads a row of keyColumns.
+func scanKey(workspace string, row pgx.Row) (store.Key, error) {
+	var (
+		k                                  = store.Key{Workspace: workspace}
+		kid                                []byte
+		claims, metadata                   string
+		idempotency                        *string
+		created, updated, expires, revoked *int64
+		revokedVersion                     *uint64
+	)
+	err := row.Scan((*[16]byte)(&k.ID), &kid, &k.Owner, &k.Name, &k.Scopes, &k.Audience, &claims, &metadata,
+		&idempotency, &created, &updated, &expires, &revoked, &k.Version, &revokedVersion)
+	if err != nil {
+		return store.Key{}, notFound(err)
+	}
+	k.Scopes, k.Audience = notNil(k.Scopes), notNil(k.Audience)
+	k.Claims, k.Metadata = json.RawMessage(claims), json.RawMessage(metadata)
+	if idempotency != nil {
+		k.IdempotencyKey = *idempotency
+	}
+	k.CreatedAt, k.UpdatedAt = fromMicros(created), fromMicros(updated)
+	k.ExpiresAt, k.RevokedAt = fromMicros(expires), fromMicros(revoked)
+	if revokedVersion != nil {
+		k.RevokedVersion = *revokedVersion
+	}
+	k.KID, err = kidFromBytes(kid)
+	return k, err
+}
+
+func kidFromBytes(b []byte) (kid jwks.KID, err error) {
+	if len(b) != len(kid) {
+		return kid, fmt.Errorf("a damaged kid of %d bytes", len(b))
+	}
+	return jwks.KID(b), nil
+}
+
+func notFound(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+func decodeChange(version uint64, added, removed []byte) (jwks.Change, error) {
+	c := jwks.Change{Version: version, Add: []jwks.Key{}, Remove: []jwks.KID{}}
+	for n := range slices.Chunk(added, jwks.ModulusLen) {
+		key, err := jwks.FromModulus(n)
+		if err != nil {
+			return c, fmt.Errorf("a damaged change %d: %w", version, err)
+		}
+		c.Add = append(c.Add, key)
+	}
+	for b := range slices.Chunk(removed, len(jwks.KID{})) {
+		kid, err := kidFromBytes(b)
+		if err != nil {
+			return c, fmt.Errorf("a damaged change %d: %w", version, err)
+		}
+		c.Remove = append(c.Remove, kid)
+	}
+	return c, nil
+}

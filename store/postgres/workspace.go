@@ -1,0 +1,130 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	insertWorkspace = `WITH created AS (
+			INSERT INTO workspaces (` + workspaceColumns + `) VALUES ($1, $2, $3, $4, 1, $5, $5)
+			ON CONFLICT DO NOTHING RETURNING id
+		), published AS (
+			INSERT INTO jwks (workspace, kid, n) SELECT id, $6, $7 FROM created
+		), logged AS (
+			INSERT INTO changes (workspace, version, added, removed) SELECT id, 1, $7, '' FROM created
+		)
+		SELECT count(*) FROM created`
+	updateWorkspace = `UPDATE workspaces SET name = $2, audiences = $3, allow_never_expires = $4, updated_at = $5
+		WHERE id = $1`
+	selectWorkspace = `SELECT ` + workspaceColumns + ` FROM workspaces WHERE id = $1`
+	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
+	lockWorkspace    = selectWorkspace + ` FOR NO KEY UPDATE`
+	selectWorkspaces = `SELECT ` + workspaceColumns + ` FROM workspaces WHERE id > $1 ORDER BY id LIMIT $2`
+)
+
+// CreateWorkspace implements store.Store.
+func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
+	w.Version = 1
+	w.Audiences = notNil(w.Audiences)
+	w.CreatedAt = cut(w.CreatedAt)
+	w.UpdatedAt = w.CreatedAt
+	kid := tombstone.KID()
+	err := s.write(ctx, w.ID, func(ctx context.Context, c *pgxpool.Conn) error {
+		var created int
+		err := c.QueryRow(ctx, insertWorkspace, w.ID, w.Name, w.Audiences, w.AllowNeverExpires, micros(w.CreatedAt),
+			kid[:], tombstone.Modulus()).Scan(&created)
+		if err == nil && created == 0 {
+			return store.ErrExists
+		}
+		return err
+	})
+	if err != nil {
+		return store.Workspace{}, wrap(ctx, "create workspace", err)
+	}
+	s.notifier.notify(w.ID)
+	return w, nil
+}
+
+// Workspace implements store.Store.
+func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, error) {
+	var w store.Workspace
+	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		w, err = scanWorkspace(c.QueryRow(ctx, selectWorkspace, id))
+		return err
+	})
+	return w, wrap(ctx, "read workspace", err)
+}
+
+// Workspaces implements store.Store.
+func (s *Store) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
+	if limit < 1 {
+		return nil, wrap(ctx, "list workspaces", errLimit)
+	}
+	var list []store.Workspace
+	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		rows, _ := c.Query(ctx, selectWorkspaces, after, limit) // its error is rows.Err
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Workspace, error) { return scanWorkspace(row) })
+		return err
+	})
+	return list, wrap(ctx, "list workspaces", err)
+}
+
+// UpdateWorkspace implements store.Store. While change runs, the workspace is
+// locked against all changes.
+func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
+	var w store.Workspace
+	begun := false
+	err := s.writeUnless(ctx, id, &begun, inTx(func(ctx context.Context, t pgx.Tx) error {
+		old, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, id))
+		if err != nil {
+			return err
+		}
+		w, begun = old, true
+		if err := change(&w); err != nil {
+			return err
+		}
+		w.ID, w.Version, w.CreatedAt = old.ID, old.Version, old.CreatedAt
+		w.Audiences = notNil(w.Audiences)
+		w.UpdatedAt = cut(w.UpdatedAt)
+		_, err = t.Exec(ctx, updateWorkspace, id, w.Name, w.Audiences, w.AllowNeverExpires, micros(w.UpdatedAt))
+		return err
+	}))
+	if err != nil {
+		return store.Workspace{}, wrap(ctx, "update workspace", err)
+	}
+	return w, nil
+}
+
+// rollbackTimeout bounds the wait for a rollback's answer; without one the
+// connection is closed.
+const rollbackTimeout = 2 * time.Second
+
+// inTx runs do in a transaction. An error of do, or its panic, undoes everything.
+func inTx(do func(context.Context, pgx.Tx) error) action {
+	return func(ctx context.Context, c *pgxpool.Conn) error {
+		t, err := c.BeginTx(ctx, pgx.TxOptions{})
+		if err != nil {
+			return err
+		}
+		defer rollback(ctx, t) // does nothing behind Commit
+		if err := do(ctx, t); err != nil {
+			return err
+		}
+		return t.Commit(ctx)
+	}
+}
+
+// rollback undoes a transaction, also when ctx is done. An error of it has closed
+// the connection, which undoes it as well.
+func rollback(ctx context.Context, t pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_ = t.Rollback(ctx)
+}

@@ -1,0 +1,285 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+// TestWorkspacesDoNotWaitForOneAnother: somebody holds one workspace's row, and
+// more writers wait for it than there are connections.
+func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Database(t)
+	s := openTest(t, url)
+	create(t, s, "a")
+	create(t, s, "b")
+	k := issue(t, s, "a")
+	holder, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close(context.WithoutCancel(t.Context()))
+	if _, err := holder.Exec(t.Context(), `BEGIN; SELECT FROM workspaces WHERE id = 'a' FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var waiting sync.WaitGroup
+	for i := range 3 * maxConns {
+		waiting.Go(func() {
+			var err error
+			if i%2 == 0 {
+				_, err = s.Issue(ctx, storetest.NewRecord("a", "o"), storetest.NewKey(t))
+			} else {
+				_, err = s.Revoke(ctx, "a", k.ID, time.Now())
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("behind the lock: got %v", err)
+			}
+		})
+	}
+	waiters := func(n int) func() bool {
+		return func() bool {
+			return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+				AND wait_event_type = 'Lock'`)[0] == fmt.Sprint(n)
+		}
+	}
+	eventually(t, "writers wait for the lock", waiters(perWorkspace))
+	began := time.Now()
+	for range 20 {
+		issue(t, s, "b")
+		if _, err := s.Workspace(t.Context(), "a"); err != nil {
+			t.Error(err)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("others waited %v", took)
+	}
+	cancel()
+	waiting.Wait()
+	eventually(t, "the database knows that they were cancelled", waiters(0))
+	if _, err := holder.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if w, err := s.Workspace(t.Context(), "a"); err != nil || w.Version != 2 {
+		t.Errorf("what was cancelled took effect: %+v, %v", w, err)
+	}
+	if _, err := s.Revoke(t.Context(), "a", k.ID, time.Now()); err != nil {
+		t.Error(err)
+	}
+	if len(s.gate.rooms) != 0 {
+		t.Errorf("%d gates are kept", len(s.gate.rooms))
+	}
+}
+
+func TestWaitingForALockEnds(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, with(t, url, "lock_timeout", "100ms"))
+	create(t, s, "a")
+	err := s.write(t.Context(), "x", inTx(func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT FROM workspaces WHERE id = 'a' FOR UPDATE`); err != nil {
+			return err
+		}
+		if _, err := s.Issue(ctx, storetest.NewRecord("a", "o"), storetest.NewKey(t)); !isCode(err, "55P03") {
+			t.Errorf("got %v", err)
+		}
+		return nil
+	}))
+	if err != nil {
+		t.Error(err)
+	}
+	issue(t, s, "a")
+}
+
+func TestAPanicInAChangeUndoesIt(t *testing.T) {
+	s := openTest(t, pgtest.Shared(t).Schema(t))
+	create(t, s, "acme")
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = s.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error {
+			w.Name = "new"
+			panic("in change")
+		})
+	}()
+	w, err := s.UpdateWorkspace(t.Context(), "acme", func(*store.Workspace) error { return nil })
+	if err != nil || w.Name != "" {
+		t.Errorf("got %+v, %v", w, err)
+	}
+	if n := s.pool.Stat().AcquiredConns(); n != 0 {
+		t.Errorf("%d connections are lost", n)
+	}
+}
+
+func TestWhatTextCannotHoldIsRefused(t *testing.T) {
+	s := openTest(t, pgtest.Shared(t).Schema(t))
+	create(t, s, "acme")
+	for _, bad := range []string{"\xff", "a\x00b"} {
+		k := storetest.NewRecord("acme", "o")
+		k.Scopes = []string{bad}
+		if _, err := s.Issue(t.Context(), k, storetest.NewKey(t)); err == nil {
+			t.Errorf("a scope %q passes", bad)
+		}
+		if _, err := s.Key(t.Context(), "acme", k.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+		if list, err := s.Keys(t.Context(), "acme", store.Filter{Owner: bad, Limit: 1}); err != nil || list == nil || len(list) > 0 {
+			t.Errorf("got %v, %v", list, err)
+		}
+	}
+	if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Version != 1 {
+		t.Errorf("got %+v, %v", w, err)
+	}
+}
+
+func TestErrorsSayWhatWasDone(t *testing.T) {
+	s := openTest(t, pgtest.Shared(t).Schema(t))
+	_, err := s.Issue(t.Context(), storetest.NewRecord("nobody", "o"), storetest.NewKey(t))
+	if err == nil || err.Error() != "postgres: issue key: not found" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	k := issue(t, s, "acme")
+	server.Exec(t, url, `UPDATE jwks SET kid = decode(repeat('00', 32), 'hex') WHERE kid = $1`, k.KID[:])
+	if _, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil }); err == nil ||
+		!strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a JWK under a wrong kid: %v", err)
+	}
+	if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a missing JWK: %v", err)
+	}
+	if got, err := s.Key(t.Context(), "acme", k.ID); err != nil || !got.RevokedAt.IsZero() {
+		t.Errorf("the failed revocation was kept: %+v, %v", got, err)
+	}
+	// A log that is ahead of its workspace: no version may be given twice.
+	server.Exec(t, url, `INSERT INTO changes VALUES ('acme', 3, '', '')`)
+	if _, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t)); !isCode(err, uniqueViolation) {
+		t.Errorf("a change that is there already: %v", err)
+	}
+	if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Version != 2 {
+		t.Errorf("what failed took a version: %+v, %v", w, err)
+	}
+}
+
+func TestCompactGoesInSteps(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	server.Exec(t, url, `INSERT INTO changes SELECT 'acme', n, '', decode(repeat('00', 32), 'hex') FROM generate_series(2, 2500) n`)
+	server.Exec(t, url, `UPDATE workspaces SET version = 2500`)
+	for _, step := range []struct {
+		more bool
+		left string
+	}{{true, "1500"}, {true, "500"}, {false, "1"}, {false, "1"}} {
+		more, err := s.Compact(t.Context(), "acme", 9999)
+		if err != nil || more != step.more {
+			t.Fatalf("got %v, %v, want %v", more, err, step.more)
+		}
+		if left := server.Query(t, url, `SELECT count(*) FROM changes`)[0]; left != step.left {
+			t.Errorf("%s changes are left, want %s", left, step.left)
+		}
+	}
+}
+
+// TestRequestsUseIndexes holds that nothing a request does sorts or reads a
+// whole table, on tables that are large enough to tell.
+func TestRequestsUseIndexes(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	server.Exec(t, url, `
+		INSERT INTO workspaces SELECT 'w' || n, '', '{}', false, 500, 0, 0 FROM generate_series(1, 5000) n;
+		INSERT INTO keys SELECT 'w' || n % 40 + 1, gen_random_uuid(), sha256(n::text::bytea), 'o' || n % 1000, 'name', '{}', '{}',
+			'{}', '{}', n::text, 0, 0, n, NULL, n, NULL FROM generate_series(1, 20000) n;
+		INSERT INTO jwks SELECT workspace, kid, decode(repeat('ff', 256), 'hex') FROM keys;
+		INSERT INTO changes SELECT workspace, version, '', '' FROM keys;
+		ANALYZE`)
+	id, kid := [16]byte(uuid.Max), make([]byte, 32)
+	type query struct {
+		text string
+		args []any
+	}
+	check := func(text, plan string) {
+		t.Helper()
+		if strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Sort") {
+			t.Errorf("%s\n%s", text, plan)
+		}
+	}
+	for _, q := range []query{
+		{selectWorkspace, []any{"w1"}},
+		{lockWorkspace, []any{"w1"}},
+		{selectWorkspaces, []any{"w1", 10}},
+		{updateWorkspace, []any{"w1", "", []string{}, false, nil}},
+		{issueKey, []any{"w1", id, kid, "", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid}},
+		{selectConflict, []any{"w1", "i", kid, id}},
+		{updateKey, []any{"w1", id, "", "", nil}},
+		{selectKey, []any{"w1", id}},
+		{lockKey, []any{"w1", id}},
+		{selectKeyIdempotency, []any{"w1", "i"}},
+		{raise, []any{"w1"}},
+		{revokeKey, []any{"w1", id, int64(1)}},
+		{selectVersion, []any{"w1"}},
+		{selectChanges, []any{"w1", 100, 10}},
+		{selectLog, []any{"w1"}},
+		{compactChanges, []any{"w1", 1, 100}},
+	} {
+		check(q.text, explain(t, s, q.text, q.args))
+	}
+	for _, f := range []store.Filter{
+		{},
+		{Owner: "o1"},
+		{After: uuid.Max},
+		{Owner: "o1", After: uuid.Max},
+		{Status: store.Active},
+		{Status: store.Expired, Owner: "o1"},
+		{Query: "q"},
+		{Query: uuid.NewString(), Owner: "o1"},
+		{Query: strings.Repeat("A", 43), Status: store.Revoked},
+	} {
+		f.Limit = 50
+		text, args, err := listQuery("w1", f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := explain(t, s, text, args)
+		if index := "keys_by_owner"; f.Owner != "" && !strings.Contains(plan, index) {
+			t.Errorf("%+v does not use %s:\n%s", f, index, plan)
+		}
+		if f.Query != "" {
+			// It looks at all the workspace's keys, or the owner's, in any case, and
+			// may sort what it found.
+			plan = strings.ReplaceAll(plan, "Sort", "")
+		}
+		check(text, plan)
+	}
+}
+
+func explain(t *testing.T, s *Store, query string, args []any) string {
+	t.Helper()
+	rows, _ := s.pool.Query(t.Context(), "EXPLAIN (COSTS OFF) "+query, args...) // its error is rows.Err
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return strings.Join(lines, "\n")
+}
