@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,8 @@ type adminIssue struct {
 	database, publicURL, name, tie string
 	scopes                         []string
 	life                           lifetime
+
+	stderr io.Writer // is told when the database keeps it waiting
 }
 
 func adminIssueCommand() *cobra.Command {
@@ -34,6 +38,7 @@ func adminIssueCommand() *cobra.Command {
 			"a second. Without further flags the key is an admin's and never expires.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.stderr = cmd.ErrOrStderr()
 			issued, err := a.run(cmd.Context())
 			if err != nil {
 				return err
@@ -67,7 +72,7 @@ func (a *adminIssue) run(ctx context.Context) (_ authz.Issued, err error) {
 	if err != nil {
 		return authz.Issued{}, err
 	}
-	st, err := openStore(ctx, a.database)
+	st, err := openStore(ctx, a.database, slog.New(slog.NewTextHandler(a.stderr, nil)))
 	if err != nil {
 		return authz.Issued{}, err
 	}

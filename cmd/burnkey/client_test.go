@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -39,6 +40,7 @@ type key struct {
 type problem struct {
 	Type, Title, Detail string
 	Status              int
+	KeyID               string `json:"key_id"`
 	Errors              []struct{ Field, Detail string }
 }
 
@@ -54,6 +56,11 @@ func (e *statusError) Error() string {
 
 // call makes one management call and reads the answer into out, if it is not nil.
 func (c *client) call(method, path string, in, out any) error {
+	return c.callWith(method, path, nil, in, out)
+}
+
+// callWith is call with further headers.
+func (c *client) callWith(method, path string, header http.Header, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -66,6 +73,7 @@ func (c *client) call(method, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := plainHTTP.Do(req)

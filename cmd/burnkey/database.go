@@ -3,17 +3,19 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres"
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
 func databaseFlag(cmd *cobra.Command, url *string) {
-	cmd.Flags().StringVar(url, "database", "sqlite:burnkey.db", "where everything is kept: sqlite:PATH")
+	cmd.Flags().StringVar(url, "database", "sqlite:burnkey.db", "where everything is kept: sqlite:PATH or postgres://…")
 }
 
 // existing fails where a database of SQLite's is not there yet, which openStore
@@ -27,14 +29,15 @@ func existing(url string) error {
 	return nil
 }
 
-// openStore opens the database that the URL names.
-func openStore(ctx context.Context, url string) (store.Store, error) {
+// openStore opens the database that the URL names. It waits a while for one that
+// can't be reached yet, and says so to the log.
+func openStore(ctx context.Context, url string, log *slog.Logger) (store.Store, error) {
 	kind, rest, _ := strings.Cut(url, ":")
 	switch {
 	case kind == "sqlite" && rest != "":
 		return sqlite.Open(ctx, rest)
 	case kind == "postgres" || kind == "postgresql":
-		return nil, fmt.Errorf("--database: this version keeps its data in SQLite alone; PostgreSQL is not supported yet")
+		return postgres.Open(ctx, url, log)
 	}
-	return nil, fmt.Errorf("--database: must be sqlite:PATH")
+	return nil, fmt.Errorf("--database: must be sqlite:PATH or postgres://…")
 }

@@ -38,6 +38,7 @@ type server struct {
 	mintDeadline time.Duration
 	drainDelay   time.Duration
 	drainTimeout time.Duration
+	checkEvery   time.Duration
 
 	stdout io.Writer // gets the first admin key where no file is named
 	stderr io.Writer // gets the log
@@ -50,8 +51,10 @@ const (
 	writeTimeout      = 2 * time.Minute // a key may wait for its turn
 	idleTimeout       = 2 * time.Minute
 	maxHeader         = 32 << 10
-	// followEvery is how soon a change that another process made is seen.
-	followEvery = time.Second
+	// followEvery is how soon a change that another process made is seen where
+	// the database gave no hint of it.
+	followEvery  = time.Second
+	compactEvery = time.Minute
 )
 
 func serveCommand() *cobra.Command {
@@ -83,6 +86,7 @@ func serveCommand() *cobra.Command {
 	flags.DurationVar(&s.mintDeadline, "mint-deadline", 30*time.Second, "when a minting process is killed")
 	flags.DurationVar(&s.drainDelay, "drain-delay", 0, "how long to go on serving, unready, after a signal: for balancers that notice late")
 	flags.DurationVar(&s.drainTimeout, "drain-timeout", 30*time.Second, "how long requests in progress may take after that")
+	flags.DurationVar(&s.checkEvery, "check-every", 10*time.Minute, "how often all that is published is compared with the database (0: never)")
 	return cmd
 }
 
@@ -94,8 +98,8 @@ func (s *server) validate() error {
 	if s.mintWorkers < 0 || s.mintQueue < 1 || s.mintDeadline < time.Second {
 		return fmt.Errorf("--mint-workers must be 0 or more, --mint-queue 1 or more and --mint-deadline 1s or more")
 	}
-	if s.drainDelay < 0 || s.drainTimeout < 0 {
-		return fmt.Errorf("--drain-delay and --drain-timeout must not be negative")
+	if s.drainDelay < 0 || s.drainTimeout < 0 || s.checkEvery < 0 {
+		return fmt.Errorf("--drain-delay, --drain-timeout and --check-every must not be negative")
 	}
 	host, _, err := net.SplitHostPort(s.listen)
 	if err != nil {
@@ -149,7 +153,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if s.publicURL == "" {
 		s.publicURL = "http://" + listener.Addr().String()
 	}
-	st, err := openStore(ctx, s.database)
+	st, err := openStore(ctx, s.database, log)
 	if err != nil {
 		return err
 	}
@@ -171,9 +175,18 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	var draining atomic.Bool
+	closing := make(chan struct{})
 	handler, err := api.New(api.Options{
 		Service: service, Publisher: publisher, Metrics: metrics, Log: log, Version: version,
-		Ready: func(ctx context.Context) error { return ready(ctx, &draining, st) },
+		Closing: closing, Checks: map[string]api.Check{
+			"database": func(ctx context.Context) error { return databaseAnswers(ctx, st, publisher) },
+			"shutdown": func(context.Context) error {
+				if draining.Load() {
+					return errors.New("the server is shutting down")
+				}
+				return nil
+			},
+		},
 	})
 	if err != nil {
 		return err
@@ -182,8 +195,14 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	followCtx, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
 	defer following.Wait()
 	defer stopFollowing()
-	following.Go(func() { publisher.Follow(followCtx, followEvery, log) })
-	return s.serve(ctx, listener, handler, &draining, log, started)
+	following.Go(func() {
+		publisher.Follow(followCtx, authz.FollowOptions{
+			Every: followEvery, CheckEvery: s.checkEvery, CompactEvery: compactEvery, Log: log,
+		})
+	})
+	h := s.httpServer(handler, log)
+	h.RegisterOnShutdown(func() { close(closing) })
+	return s.serve(ctx, h, listener, &draining, log, started)
 }
 
 func newService(st store.Store, publisher *authz.Publisher, publicURL string, o mint.Options) (*authz.Service, error) {
@@ -194,26 +213,27 @@ func newService(st store.Store, publisher *authz.Publisher, publicURL string, o 
 	return authz.New(authz.Options{Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL}), nil
 }
 
-func ready(ctx context.Context, draining *atomic.Bool, st store.Store) error {
-	if draining.Load() {
-		return errors.New("the server is shutting down")
-	}
+func databaseAnswers(ctx context.Context, st store.Store, publisher *authz.Publisher) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if st.Ping(ctx) != nil {
-		return errors.New("the database does not answer")
+		return fmt.Errorf("the database does not answer; what is published is served as it was %s ago",
+			publisher.Age().Round(time.Second))
 	}
 	return nil
 }
 
-func (s *server) serve(ctx context.Context, listener net.Listener, handler http.Handler,
-	draining *atomic.Bool, log *slog.Logger, started func(string),
-) error {
-	h := &http.Server{
+func (s *server) httpServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+func (s *server) serve(ctx context.Context, h *http.Server, listener net.Listener,
+	draining *atomic.Bool, log *slog.Logger, started func(string),
+) error {
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(listener) }()
 	log.Info("serving", "address", listener.Addr().String(), "public_url", s.publicURL, "version", version)
