@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,12 +33,21 @@ func existing(url string) error {
 // openStore opens the database that the URL names. It waits a while for one that
 // can't be reached yet, and says so to the log.
 func openStore(ctx context.Context, url string, log *slog.Logger) (store.Store, error) {
-	kind, rest, _ := strings.Cut(url, ":")
+	var (
+		st            store.Store
+		err           error
+		kind, rest, _ = strings.Cut(url, ":")
+	)
 	switch {
 	case kind == "sqlite" && rest != "":
-		return sqlite.Open(ctx, rest)
+		st, err = sqlite.Open(ctx, rest)
 	case kind == "postgres" || kind == "postgresql":
-		return postgres.Open(ctx, url, log)
+		st, err = postgres.Open(ctx, url, log)
+	default:
+		err = errors.New("must be sqlite:PATH or postgres://…")
 	}
-	return nil, fmt.Errorf("--database: must be sqlite:PATH or postgres://…")
+	if err != nil {
+		return nil, fmt.Errorf("--database: %w", err)
+	}
+	return st, nil
 }

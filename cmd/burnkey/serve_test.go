@@ -139,7 +139,8 @@ func TestE2EServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--public-url", "https://u:p@x.example"}, "--public-url"},
 		{[]string{"--database", "mysql://x"}, "--database"},
 		{[]string{"--database", "sqlite:"}, "--database"},
-		{[]string{"--database", "postgres://x"}, "--database"},
+		{[]string{"--database", "mysql://x"}, "--database"},
+		{[]string{"--database", "postgres://user:pass@word@host/db"}, "--database"},
 		{[]string{"--log-format", "xml"}, "--log-format"},
 		{[]string{"--log-level", "loud"}, "--log-level"},
 		{[]string{"--mint-workers", "-1"}, "--mint-workers"},
@@ -149,6 +150,7 @@ func TestE2EServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--mint-deadline", "1ms"}, "--mint-deadline"},
 		{[]string{"--drain-delay", "-1s"}, "--drain-delay"},
 		{[]string{"--drain-timeout", "soon"}, "--drain-timeout"},
+		{[]string{"--check-every", "-1s"}, "--check-every"},
 		{[]string{"--no-such-flag"}, "--no-such-flag"},
 		{[]string{"argument"}, "takes no arguments"},
 	} {

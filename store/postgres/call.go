@@ -96,6 +96,9 @@ func (s *Store) once(ctx context.Context, deadline time.Time, do action) error {
 	waiting, cancel := context.WithDeadline(ctx, deadline)
 	c, err := s.pool.Acquire(waiting)
 	cancel()
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("none was free or could be made within %v: %w", s.patience, err)
+	}
 	if err != nil {
 		return &noConnectionError{err}
 	}

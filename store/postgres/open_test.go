@@ -158,7 +158,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"an unknown database", server.URL("missing"), "does not exist"},
 		{"an encoding that can't hold all", server.URL("latin1"), "must be UTF8"},
 		{"no schema", with(t, server.URL("postgres"), "search_path", "missing"), "search_path"},
-		{"another program's tables", schema("CREATE TABLE keys (title text)"), `not a Burnkey database: has tables ["keys"]`},
+		{"another program's tables", schema("CREATE TABLE keys (title text)"), `has tables ["keys"] of another program`},
 		{"another program's view", schema("CREATE VIEW jwks AS SELECT 1"), "not a Burnkey database"},
 		{"a newer schema", newer, "a newer Burnkey made it"},
 	} {

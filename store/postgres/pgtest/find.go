@@ -12,10 +12,24 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 )
 
 // oldest is the major version from which on store/postgres is supported.
 const oldest = 15
+
+// find returns the folder of PostgreSQL's binaries.
+func find(t testing.TB) string {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	return bin
+}
 
 // binaries returns the folder of PostgreSQL's: BURNKEY_POSTGRES, that of the
 // postgres in PATH, or the newest in the place where Debian has them.

@@ -1,0 +1,166 @@
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// process is one run of the server.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// initialize makes the data directory. Its owner is the one who runs initdb, who
+// need not be able to read where we are.
+func (s *Server) initialize() error {
+	secret := filepath.Join(s.dir, "password")
+	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
+		return err
+	}
+	for _, path := range []string{s.dir, secret} {
+		if err := s.give(path); err != nil {
+			return err
+		}
+	}
+	cmd := exec.Command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", superuser, "--pwfile", secret,
+		// Not SCRAM: it takes more of a test's time than all else about a connection.
+		"--auth", "password", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+	cmd.Dir, cmd.SysProcAttr = s.dir, s.as
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// run starts the server and waits until it lets us in.
+func (s *Server) run() error {
+	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port)}
+	for _, settings := range []map[string]string{defaults, s.settings} { // the last one wins
+		for name, value := range settings {
+			args = append(args, "-c", name+"="+value)
+		}
+	}
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }() // the server has its own
+	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
+	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = s.dir, s.as, log, log
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error, 1)
+	go p.own(started)
+	if err := <-started; err != nil {
+		return err
+	}
+	s.running = p
+	deadline := time.After(startTimeout)
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.done:
+			s.running = nil
+			return errors.New("PostgreSQL ended")
+		case <-deadline:
+			s.signal(syscall.SIGQUIT)
+			return fmt.Errorf("PostgreSQL did not start within %v", startTimeout)
+		case <-tick.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		conn, err := pgx.Connect(ctx, s.URL("postgres"))
+		if err == nil {
+			err = conn.Close(ctx)
+		}
+		cancel()
+		if err == nil {
+			return nil
+		}
+	}
+}
+
+// own starts the process and waits for its end, on one thread: it is with its
+// parent thread, not process, that Linux lets a child die.
+func (p *process) own(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.done)
+	err := p.cmd.Start()
+	started <- err
+	if err == nil {
+		_ = p.cmd.Wait() // how it ended does not matter
+	}
+}
+
+// Stop ends the server: sessions are cut off, and everything is written down.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	if !s.signal(syscall.SIGINT) {
+		t.Fatal("pgtest: PostgreSQL did not stop")
+	}
+}
+
+// Crash ends the server as its death would, with nothing written down.
+func (s *Server) Crash(t testing.TB) {
+	t.Helper()
+	if !s.signal(syscall.SIGQUIT) {
+		t.Fatal("pgtest: PostgreSQL did not stop")
+	}
+}
+
+// StartAgain starts a server that was stopped, on the same port with the same data.
+func (s *Server) StartAgain(t testing.TB) {
+	t.Helper()
+	if s.running != nil {
+		t.Fatal("pgtest: PostgreSQL is running")
+	}
+	if err := s.run(); err != nil {
+		t.Fatalf("pgtest: %v\n%s", err, s.logEnd())
+	}
+}
+
+// signal reports whether the server ended.
+func (s *Server) signal(how os.Signal) bool {
+	p := s.running
+	if p == nil {
+		return true
+	}
+	_ = p.cmd.Process.Signal(how) // fails if it has ended
+	select {
+	case <-p.done:
+		s.running = nil
+		return true
+	case <-time.After(stopTimeout):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		s.running = nil
+		return false
+	}
+}
+
+func (s *Server) remove() {
+	s.signal(syscall.SIGQUIT)
+	_ = os.RemoveAll(s.dir) // a temporary directory, at worst
+}
+
+func (s *Server) logEnd() string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	return string(slices.Concat(lines[max(0, len(lines)-40):]...))
+}
