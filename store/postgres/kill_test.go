@@ -114,9 +114,12 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 	create(t, s, "acme")
 	all := map[uuid.UUID]acknowledged{}
 	for round := range 4 {
-		for _, a := range killWriter(t, url, 20+round*7) {
+		for _, a := range killWriter(t, with(t, url, "application_name", "child"), 20+round*7) {
 			all[a.id] = a
 		}
+		eventually(t, "what it sent at last has been done", func() bool {
+			return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'child'`)[0] == "0"
+		})
 		if round%2 == 1 {
 			server.Crash(t)
 			server.StartAgain(t)
