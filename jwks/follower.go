@@ -57,9 +57,10 @@ type Follower struct {
 	limits    followLimits
 	journal   *journal // nil: none
 
-	index atomic.Pointer[Index] // nil before the first set
-	ready chan struct{}
-	ran   atomic.Bool
+	index    atomic.Pointer[Index] // nil before the first set
+	ready    chan struct{}
+	announce func() // closes ready, once
+	ran      atomic.Bool
 
 	mu        sync.Mutex
 	current   time.Time // when the set was last known to be the server's
@@ -80,6 +81,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		url: base, client: o.Client, pollEvery: o.PollEvery, log: o.Log, now: o.Now,
 		limits: defaultLimits, ready: make(chan struct{}),
 	}
+	f.announce = sync.OnceFunc(func() { close(f.ready) })
 	if f.pollEvery == 0 {
 		f.pollEvery = DefaultPollEvery
 	}
@@ -107,6 +109,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		if !state.checked.After(f.now()) { // else a clock was set back, and it says nothing
 			f.current = state.checked
 		}
+		f.announce()
 		f.log.Info("keys read from disk", "file", o.StateFile, "version", state.set.Version(), "keys", state.set.Len())
 	}
 	return f, nil
@@ -159,7 +162,7 @@ func (f *Follower) Version() uint64 {
 	return 0
 }
 
-// Ready is closed once there is a set, be it from disk.
+// Ready is closed once there is a set, be it from disk, whose Age is known.
 func (f *Follower) Ready() <-chan struct{} { return f.ready }
 
 // Age returns how long ago the set was known to be the server's current one, plus
@@ -224,7 +227,6 @@ func (f *Follower) show(set *Set) {
 	switch {
 	case index == nil:
 		f.index.Store(NewIndex(set))
-		close(f.ready)
 	case set.version > index.Set().version:
 		index.Replace(set)
 	default:

@@ -60,6 +60,7 @@ func (c *course) fetch(ctx context.Context) error {
 	}
 	c.install(ctx, set)
 	c.setCurrent(asked.Add(-age))
+	c.announce()
 	return nil
 }
 

@@ -514,6 +514,40 @@ func TestFollowerAge(t *testing.T) {
 	poll(t, func() bool { return f.Status().Err != nil && !f.Status().Streaming })
 }
 
+// onLog calls a function whenever a line is logged.
+type onLog func(message string)
+
+func (onLog) Enabled(context.Context, slog.Level) bool           { return true }
+func (f onLog) Handle(_ context.Context, line slog.Record) error { f(line.Message); return nil }
+func (f onLog) WithAttrs([]slog.Attr) slog.Handler               { return f }
+func (f onLog) WithGroup(string) slog.Handler                    { return f }
+
+// Who waits for Ready goes on to ask Usable, and is not to be told ErrStale.
+func TestFollowerIsReadyOnceItsAgeIsKnown(t *testing.T) {
+	o := newOrigin(t, buildSet(t, 7, testKeys(t, 58, 2)...))
+	f := newTestFollower(t, o.URL, "")
+	between := make(chan error, 1)
+	f.log = slog.New(onLog(func(message string) {
+		if message != "fetched the published keys" { // said between the set and its age
+			return
+		}
+		select {
+		case <-f.Ready():
+			between <- f.Usable(time.Minute)
+		default:
+			between <- nil
+		}
+	}))
+	runFollower(t, f)
+	<-f.Ready()
+	if err := f.Usable(time.Minute); err != nil {
+		t.Error(err)
+	}
+	if err := <-between; err != nil {
+		t.Errorf("ready, but %v", err)
+	}
+}
+
 func TestFollowerStartsFromDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	keys := testKeys(t, 57, 100)
