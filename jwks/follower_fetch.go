@@ -34,6 +34,10 @@ func (c *course) fetch(ctx context.Context) error {
 	have := c.Set()
 	if resp.StatusCode == http.StatusNotModified && resp.Request.Header.Get("If-None-Match") != "" {
 		c.olderSince, c.older = time.Time{}, 0
+		if !have.mayBe(resp.Header.Get(FingerprintHeader)) {
+			c.whole = forced
+			return errDiverged
+		}
 		c.confirm(asked.Add(-age))
 		return nil
 	}
@@ -48,7 +52,8 @@ func (c *course) fetch(ctx context.Context) error {
 		if err := c.allowOlder(version, have.version); err != nil {
 			return err
 		}
-		if c.whole == notNeeded && version == have.version { // a server that knows no If-None-Match
+		// A server that knows no If-None-Match.
+		if c.whole == notNeeded && version == have.version && have.mayBe(resp.Header.Get(FingerprintHeader)) {
 			c.confirm(asked.Add(-age))
 			return nil
 		}

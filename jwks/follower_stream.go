@@ -14,7 +14,7 @@ import (
 // Why a stream cannot be gone on with.
 var (
 	errReset    = errors.New("the server has the set fetched anew")
-	errDiverged = errors.New("a change does not fit the set")
+	errDiverged = errors.New("the set is not of the server's history")
 	errEvent    = errors.New("an event does not read, or changes are missing before it")
 	errNoStream = errors.New("the answer is no event stream")
 )
@@ -82,11 +82,16 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 // take applies one message of a stream that was asked for at a time.
 func (c *course) take(msg message, asked time.Time) error {
 	if msg.comment {
-		if age, at, ok := parseHeartbeat(string(msg.data)); ok {
-			// It was sent so long after the stream began, and that began after it was
-			// asked for. When it arrived says less: it may have been long on its way.
-			c.confirm(asked.Add(at - age))
+		beat, ok := parseHeartbeat(string(msg.data))
+		if !ok {
+			return nil
 		}
+		if set := c.Set(); beat.version == set.version && !set.mayBe(beat.print) {
+			return errDiverged
+		}
+		// It was sent so long after the stream began, and that began after it was
+		// asked for. When it arrived says less: it may have been long on its way.
+		c.confirm(asked.Add(beat.at - beat.age))
 		return nil
 	}
 	switch msg.name {
@@ -123,12 +128,29 @@ func (c *course) applyChange(msg message) error {
 	return nil
 }
 
-// parseHeartbeat reads a comment of Stream's.
-func parseHeartbeat(text string) (age, at time.Duration, ok bool) {
-	first, second, _ := strings.Cut(strings.TrimSpace(text), " ")
-	ageText, okAge := strings.CutPrefix(first, "age=")
-	atText, okAt := strings.CutPrefix(second, "at=")
-	age, errAge := time.ParseDuration(ageText + "s")
-	at, errAt := time.ParseDuration(atText + "s")
-	return age, at, okAge && okAt && errAge == nil && errAt == nil && age >= 0 && at >= 0
+// heartbeat is a comment of Stream's.
+type heartbeat struct {
+	age, at time.Duration
+	version uint64 // 0: not said
+	print   string // empty: not said
+}
+
+// parseHeartbeat reads a comment. What it does not know in one is left to later
+// servers.
+func parseHeartbeat(text string) (heartbeat, bool) {
+	said := make(map[string]string)
+	for pair := range strings.FieldsSeq(text) {
+		name, value, _ := strings.Cut(pair, "=")
+		said[name] = value
+	}
+	age, errAge := time.ParseDuration(said["age"] + "s")
+	at, errAt := time.ParseDuration(said["at"] + "s")
+	if errAge != nil || errAt != nil || age < 0 || at < 0 {
+		return heartbeat{}, false
+	}
+	version, err := strconv.ParseUint(said["version"], 10, 63)
+	if err != nil {
+		version = 0
+	}
+	return heartbeat{age, at, version, said["fingerprint"]}, true
 }

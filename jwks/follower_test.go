@@ -481,6 +481,38 @@ func TestFollowerOnAnOlderSet(t *testing.T) {
 	wantSame(t, f, o)
 }
 
+// A database that was put back to an earlier state may have come to the version
+// that a Follower has, or past it, before the Follower asks again.
+func TestFollowerOnAnotherHistory(t *testing.T) {
+	keys := testKeys(t, 59, 10)
+	for name, hook := range map[string]http.HandlerFunc{"stream": nil, "polling": http.NotFound} {
+		for _, later := range []int{0, 3} {
+			t.Run(fmt.Sprint(name, later), func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "state")
+				o := newOrigin(t, buildSet(t, 7, keys[:3]...))
+				if hook != nil {
+					o.setHook(onStream(hook))
+				}
+				f := newTestFollower(t, o.URL, path)
+				stop := runFollower(t, f)
+				wantSame(t, f, o)
+				stop()
+				o.reset(buildSet(t, 7, keys[:2]...)) // the third was revoked before this version
+				for i := range later {
+					o.change(keys[4+i : 5+i])
+				}
+				f = newTestFollower(t, o.URL, path)
+				if f.Version() != 7 {
+					t.Fatalf("version %d of disk", f.Version())
+				}
+				runFollower(t, f)
+				wantSame(t, f, o)
+				poll(t, func() bool { return f.Usable(time.Minute) == nil })
+			})
+		}
+	}
+}
+
 func TestFollowerAge(t *testing.T) {
 	o := newOrigin(t, buildSet(t, 7, testKeys(t, 56, 2)...))
 	var mu sync.Mutex

@@ -16,6 +16,10 @@ const MediaType = "application/jwk-set+json"
 // a large set to a slow reader may take many.
 const writeWindow = 30 * time.Second
 
+// FingerprintHeader carries the Fingerprint of the set that is served, also with
+// 304: by it a reader knows another history behind the same ETag.
+const FingerprintHeader = "Burnkey-Fingerprint"
+
 // worthSaying is more than passes between two looks at the store.
 const worthSaying = 2 * time.Second
 
@@ -91,6 +95,7 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 		etag = zipped
 	}
 	h.setHead(w, etag)
+	w.Header().Set(FingerprintHeader, set.print.String())
 	if matches(r.Header.Values("If-None-Match"), plain, zipped) {
 		w.WriteHeader(http.StatusNotModified)
 		return

@@ -54,7 +54,8 @@ func TestServeSet(t *testing.T) {
 		for name, want := range map[string]string{
 			"Etag": test.etag, "Content-Encoding": test.encoding, "Content-Length": test.wantLength,
 			"Content-Type": "application/jwk-set+json", "Cache-Control": "public, max-age=5",
-			"Vary": "Accept-Encoding", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
+			"Burnkey-Fingerprint": set.Fingerprint().String(),
+			"Vary":                "Accept-Encoding", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
 		} {
 			if got := w.Header().Get(name); got != want {
 				t.Errorf("%s: %s: %s, want %s", test.name, name, got, want)

@@ -134,17 +134,24 @@ func (x *Index) unwatch() {
 
 // news is what an Index has for one that knows its set of some version.
 type news struct {
-	events  [][]byte // the changes behind that version, if they are remembered
-	version uint64   // the one shown
-	resets  uint64
-	wake    <-chan struct{} // closed once there is more
+	shown
+	events [][]byte // the changes behind that version, if they are remembered
+	resets uint64
+	wake   <-chan struct{} // closed once there is more
+}
+
+// shown is which set an Index shows.
+type shown struct {
+	version uint64
+	print   Fingerprint
 }
 
 // since returns the news behind version after. Its caller watches.
 func (x *Index) since(after uint64) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	n := news{version: x.Set().version, resets: x.feed.resets, wake: x.feed.wake}
+	set := x.Set()
+	n := news{shown: shown{set.version, set.print}, resets: x.feed.resets, wake: x.feed.wake}
 	if n.version > after && n.version-after <= uint64(len(x.feed.events)) {
 		n.events = slices.Clone(x.feed.events[len(x.feed.events)-int(n.version-after):])
 	}

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -17,6 +18,7 @@ import (
 // every server.
 type Set struct {
 	version uint64
+	print   Fingerprint
 	root    *node
 	tail    sync.Once
 	tailGz  []byte
@@ -26,6 +28,26 @@ const setHead, setTail = `{"keys":[`, `]}`
 
 // Version returns the version that the set shows.
 func (s *Set) Version() uint64 { return s.version }
+
+// Fingerprint tells sets with different keys apart, whatever their versions: the
+// exclusive or of all kids. It finds accidents, such as another history behind
+// the same version; whoever may choose keys can make two sets have the same.
+type Fingerprint [sha256.Size]byte
+
+func (f *Fingerprint) toggle(kid *KID) {
+	for i := range f {
+		f[i] ^= kid[i]
+	}
+}
+
+// String returns base64url of KIDTextLen characters.
+func (f Fingerprint) String() string { return b64.EncodeToString(f[:]) }
+
+// Fingerprint returns that of the set's keys.
+func (s *Set) Fingerprint() Fingerprint { return s.print }
+
+// mayBe reports whether a fingerprint that was said, if it was, is the set's.
+func (s *Set) mayBe(print string) bool { return print == "" || print == s.print.String() }
 
 // Len returns the number of keys.
 func (s *Set) Len() int { return s.root.count }
@@ -57,9 +79,10 @@ func (s *Set) Apply(c Change) (*Set, error) {
 	if c.Version != s.version+1 {
 		return nil, fmt.Errorf("%w: version %d behind %d", ErrVersionGap, c.Version, s.version)
 	}
-	root := s.root
+	root, print := s.root, s.print
 	var err error
 	for i := range c.Remove {
+		print.toggle(&c.Remove[i])
 		if root, err = root.remove(&c.Remove[i], 0); err != nil {
 			return nil, fmt.Errorf("version %d: %w", c.Version, err)
 		}
@@ -67,14 +90,18 @@ func (s *Set) Apply(c Change) (*Set, error) {
 	if root, err = root.add(c.Add); err != nil {
 		return nil, fmt.Errorf("version %d: %w", c.Version, err)
 	}
-	return &Set{version: c.Version, root: root}, nil
+	for i := range c.Add {
+		print.toggle(&c.Add[i].kid)
+	}
+	return &Set{version: c.Version, print: print, root: root}, nil
 }
 
 // Builder makes a Set of keys that come one by one. In the order of their kids
 // they cost least. The zero Builder is ready; it is not safe for concurrent use.
 type Builder struct {
-	root *node
-	wait []Key
+	root  *node
+	print Fingerprint
+	wait  []Key
 }
 
 const buildBatch = 1024
@@ -82,6 +109,7 @@ const buildBatch = 1024
 // Add adds a key; ErrPublished if a kid comes twice, perhaps from a later call.
 func (b *Builder) Add(key Key) error {
 	b.wait = append(b.wait, key)
+	b.print.toggle(&key.kid)
 	if len(b.wait) < buildBatch {
 		return nil
 	}
@@ -105,7 +133,7 @@ func (b *Builder) Set(version uint64) (*Set, error) {
 	if err := b.flush(); err != nil {
 		return nil, err
 	}
-	return &Set{version: version, root: b.root}, nil
+	return &Set{version: version, print: b.print, root: b.root}, nil
 }
 
 // Size returns the length of the JSON form in bytes.

@@ -164,6 +164,12 @@ func TestBytesDoNotDependOnHistory(t *testing.T) {
 			if !bytes.Equal(gzipBytes(t, set), gzipBytes(t, want)) {
 				t.Errorf("%d keys %s: other gzip bytes than built at once", size, name)
 			}
+			if set.Fingerprint() != want.Fingerprint() {
+				t.Errorf("%d keys %s: another fingerprint than built at once", size, name)
+			}
+			if more := apply(t, set, all[size:size+1]); more.Fingerprint() == want.Fingerprint() {
+				t.Errorf("%d keys %s: one more has the same fingerprint", size, name)
+			}
 		}
 	}
 }

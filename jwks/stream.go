@@ -41,10 +41,10 @@ const (
 // Stream serves the changes of a published set as Server-Sent Events: GET, from
 // the version that after= or Last-Event-ID names. Each change is an event change
 // with the version as its id; event reset says that the set must be fetched
-// anew. Comments are heartbeats; they carry Age and the time since the stream
-// began, in seconds. A change is rendered once for all
-// readers; one who does not take what is sent is dropped. It is made by
-// NewStream. Its fields are not to be changed once it is in use; it is safe for
+// anew. Comments are heartbeats: Age and the time since the stream began, in
+// seconds, and the version that all sent so far leads to, with its Fingerprint.
+// A change is rendered once for all readers; one who does not take what is sent
+// is dropped. It is made by NewStream. Its fields are not to be changed once it is in use; it is safe for
 // concurrent use if its functions are.
 type Stream struct {
 	// Index returns what a request means to follow; false refuses it with ErrNoSet.
@@ -165,6 +165,7 @@ type reader struct {
 	r      *http.Request
 	index  *Index
 	last   uint64 // the version that was sent
+	shown  shown
 	resets uint64 // of the index, as far as the reader was told
 	since  time.Time
 	// aheadSince is when the reader was first seen to have a later version.
@@ -223,9 +224,14 @@ func (d *reader) pause() time.Duration {
 
 // heartbeat says that all there was is sent, how old that is, and when it said
 // so, in seconds since the stream began: by that a reader knows how long it was on
-// its way, whatever its own clock shows.
+// its way, whatever its own clock shows. By the fingerprint it knows that its
+// history is this one.
 func (d *reader) heartbeat() []byte {
-	return fmt.Appendf(nil, ": age=%.3f at=%.3f\n\n", d.age().Seconds(), time.Since(d.since).Seconds())
+	beat := fmt.Appendf(nil, ": age=%.3f at=%.3f", d.age().Seconds(), time.Since(d.since).Seconds())
+	if d.shown.version == d.last {
+		beat = fmt.Appendf(beat, " version=%d fingerprint=%s", d.last, d.shown.print)
+	}
+	return append(beat, "\n\n"...)
 }
 
 func (s *Stream) age() time.Duration {
@@ -250,10 +256,11 @@ func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
 	}
 	d.aheadSince = time.Time{}
 	if news.version == d.last {
+		d.shown = news.shown
 		return nil, news.wake, nil
 	}
 	if news.events != nil {
-		d.last, d.greeted = news.version, true
+		d.last, d.shown, d.greeted = news.version, news.shown, true
 		return append(news.events, d.heartbeat()), nil, nil
 	}
 	return d.read(news)

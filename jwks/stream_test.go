@@ -323,8 +323,9 @@ func TestStreamHeartbeats(t *testing.T) {
 		s.Age = func() time.Duration { return 3500 * time.Millisecond }
 	})
 	f := s.follow("?after=1")
+	said := " version=1 fingerprint=" + s.index.Set().Fingerprint().String()
 	for range 100 { // longer than the read timeout
-		if e, ok := f.next(); !ok || !strings.HasPrefix(e.comment, "age=3.500 at=") {
+		if e, ok := f.next(); !ok || !strings.HasPrefix(e.comment, "age=3.500 at=") || !strings.HasSuffix(e.comment, said) {
 			t.Fatalf("got %+v, %v", e, ok)
 		}
 	}
