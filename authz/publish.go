@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -155,10 +156,12 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 	}
 	for pub.index.Set().Version() < version {
 		n, err := p.readChanges(ctx, workspace, pub.index)
-		switch {
-		case errors.Is(err, errDiverged), err == nil && n == 0:
+		if errors.Is(err, errDiverged) {
+			err = p.readAnew(ctx, workspace, pub.index)
+		} else if errors.Is(err, errAway) || err == nil && n == 0 {
 			return p.read(ctx, workspace, version)
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -181,6 +184,8 @@ func (p *Publisher) catchUp(ctx context.Context, workspace string) error {
 		n, err := p.readChanges(ctx, workspace, pub.index)
 		switch {
 		case errors.Is(err, errDiverged):
+			return p.readAnew(ctx, workspace, pub.index)
+		case errors.Is(err, errAway):
 			return p.read(ctx, workspace, pub.index.Set().Version())
 		case err != nil || n < changesAtOnce:
 			return err
@@ -188,32 +193,53 @@ func (p *Publisher) catchUp(ctx context.Context, workspace string) error {
 	}
 }
 
-// errDiverged: the log does not lead from the set that is published to the
-// store's, so the set is read anew.
-var errDiverged = errors.New("the change log does not fit the published set")
+// Why the log does not lead from the set that is published to the store's.
+var (
+	errAway     = errors.New("the change log does not reach back to the published set")
+	errDiverged = errors.New("the change log does not fit the published set")
+)
 
-// readChanges reads one page of the log and returns how many changes it had.
+// readChanges reads one page of the log and returns how many new changes it had.
+// It begins with the change that led to the published set: after a failover that
+// lost a commit, or a restored backup, the same version may be another change's.
 func (p *Publisher) readChanges(ctx context.Context, workspace string, index *jwks.Index) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	from := index.Set().Version()
-	changes, err := p.store.Changes(ctx, workspace, from, changesAtOnce)
+	set := index.Set()
+	from := set.Version()
+	changes, err := p.store.Changes(ctx, workspace, max(from, 1)-1, changesAtOnce+1)
 	switch {
 	case errors.Is(err, store.ErrCompacted):
-		return 0, errDiverged // away for too long: no fault
+		return 0, errAway // no fault
 	case err != nil:
 		return 0, err
 	}
+	if len(changes) > 0 && changes[0].Version == from {
+		if !endsWith(set, changes[0]) {
+			p.divergences.Inc()
+			return 0, errDiverged
+		}
+		changes = changes[1:]
+	}
 	for _, c := range changes {
 		err := index.Apply(c)
-		if err != nil && index.Set().Version() < c.Version {
-			if !errors.Is(err, jwks.ErrVersionGap) {
-				p.divergences.Inc()
-			}
+		switch {
+		case err == nil || index.Set().Version() >= c.Version:
+		case errors.Is(err, jwks.ErrVersionGap):
+			return 0, errAway
+		default:
+			p.divergences.Inc()
 			return 0, errDiverged
 		}
 	}
 	return len(changes), nil
+}
+
+// endsWith reports whether a change may have led to the set.
+func endsWith(set *jwks.Set, c jwks.Change) bool {
+	published := func(kid jwks.KID) bool { _, ok := set.Lookup(kid); return ok }
+	return !slices.ContainsFunc(c.Remove, published) &&
+		!slices.ContainsFunc(c.Add, func(key jwks.Key) bool { return !published(key.KID()) })
 }
 
 // read loads a whole set, which must have at least this version.

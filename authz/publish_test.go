@@ -184,10 +184,16 @@ func TestPublisherDiverged(t *testing.T) {
 	stranger := blankKey()
 	for name, alter := range map[string]func([]jwks.Change) []jwks.Change{
 		"no changes":           func([]jwks.Change) []jwks.Change { return nil },
-		"a gap":                func(c []jwks.Change) []jwks.Change { return c[1:] },
-		"a gap further on":     func(c []jwks.Change) []jwks.Change { return append(c[:1:1], c[2:]...) },
-		"an unknown key goes":  func(c []jwks.Change) []jwks.Change { c[0].Remove = []jwks.KID{stranger.KID()}; return c },
-		"a known key is added": func(c []jwks.Change) []jwks.Change { c[1].Add = c[0].Add; return c },
+		"a gap":                func(c []jwks.Change) []jwks.Change { return append(c[:1:1], c[2:]...) },
+		"a gap further on":     func(c []jwks.Change) []jwks.Change { return append(c[:2:2], c[3:]...) },
+		"an unknown key goes":  func(c []jwks.Change) []jwks.Change { c[1].Remove = []jwks.KID{stranger.KID()}; return c },
+		"a known key is added": func(c []jwks.Change) []jwks.Change { c[2].Add = c[1].Add; return c },
+		// What was published last is another history's.
+		"another key led here": func(c []jwks.Change) []jwks.Change { c[0].Add = []jwks.Key{stranger}; return c },
+		"the last key is gone": func(c []jwks.Change) []jwks.Change {
+			c[0] = jwks.Change{Version: 1, Remove: []jwks.KID{c[0].Add[0].KID()}}
+			return c
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			here := newServer(t)
@@ -198,7 +204,12 @@ func TestPublisherDiverged(t *testing.T) {
 				elsewhere.issue("acme", authz.IssueRequest{})
 			}
 			here.store.mu.Lock()
-			here.store.alter = alter
+			here.store.alter = func(c []jwks.Change) []jwks.Change {
+				if len(c) < 3 { // once the set was read
+					return c
+				}
+				return alter(c)
+			}
 			here.store.mu.Unlock()
 			if err := here.publisher.Load(t.Context()); err != nil {
 				t.Fatal(err)
