@@ -1,0 +1,155 @@
+package storetest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// writerEnv names the database in which a child process of the tests writes.
+const writerEnv = "BURNKEY_TEST_WRITER"
+
+// Writer is what a test of the name TestWriter calls, for KillWriter to start in
+// a child process, and does nothing elsewhere. It issues and revokes in workspace
+// acme without end from several goroutines, and tells on stdout what was
+// acknowledged.
+func Writer(t *testing.T, open func(database string) store.Store) {
+	database := os.Getenv(writerEnv)
+	if database == "" {
+		return
+	}
+	s := open(database)
+	var (
+		mu sync.Mutex
+		wg sync.WaitGroup
+	)
+	say := func(what string, k store.Key) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Println(what, k.ID, k.KID, k.Version, k.RevokedVersion)
+	}
+	for range 4 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				k, err := s.Issue(t.Context(), NewRecord("acme", "o"), NewKey(t))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				say("issued", k)
+				if i%3 == 0 {
+					if k, err = s.Revoke(t.Context(), "acme", k.ID, time.Now()); err != nil {
+						t.Error(err)
+						return
+					}
+					say("revoked", k)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Acknowledged is what a store said of a key.
+type Acknowledged struct {
+	revoked                 bool
+	id                      uuid.UUID
+	kid                     string
+	version, revokedVersion uint64
+}
+
+// Acknowledgements are the last of each key's.
+type Acknowledgements map[uuid.UUID]Acknowledged
+
+// Add adds what was acknowledged later.
+func (all Acknowledgements) Add(later ...Acknowledged) {
+	for _, a := range later {
+		all[a.id] = a
+	}
+}
+
+// Issued is what Issue's answer acknowledges.
+func Issued(k store.Key) Acknowledged {
+	return Acknowledged{id: k.ID, kid: k.KID.String(), version: k.Version}
+}
+
+// KillWriter runs the child, kills it behind some lines, in the middle of
+// whatever it does then, and returns all its complete lines.
+func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriter$")
+	child.Env = append(os.Environ(), writerEnv+"="+database)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said []Acknowledged
+	for r := bufio.NewReader(out); ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			break
+		}
+		var a Acknowledged
+		var what, id string
+		if _, err := fmt.Sscan(line, &what, &id, &a.kid, &a.version, &a.revokedVersion); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		a.id, a.revoked = uuid.MustParse(id), what == "revoked"
+		if said = append(said, a); len(said) == lines {
+			_ = child.Process.Kill()
+		}
+	}
+	var exit *exec.ExitError
+	if err := child.Wait(); !errors.As(err, &exit) || !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("the child ended with %v", err)
+	}
+	return said
+}
+
+// Check holds a store to what was acknowledged in workspace acme, and its log to
+// having no gap.
+func (all Acknowledgements) Check(t *testing.T, s store.Store) {
+	t.Helper()
+	set := map[string]bool{}
+	version, err := s.Published(t.Context(), "acme", func(k jwks.Key) error {
+		set[k.KID().String()] = true
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, a := range all {
+		k, err := s.Key(t.Context(), "acme", id)
+		if err != nil {
+			t.Fatalf("acknowledged key %s: %v", id, err)
+		}
+		if k.KID.String() != a.kid || k.Version != a.version || k.Version > version {
+			t.Errorf("key %s is not what was acknowledged: %+v", id, k)
+		}
+		if a.revoked && (k.RevokedVersion != a.revokedVersion || set[a.kid]) {
+			t.Errorf("revocation of %s was lost", id)
+		}
+		if published := k.RevokedVersion == 0; set[a.kid] != published {
+			t.Errorf("key %s is published: %v, want %v", id, set[a.kid], published)
+		}
+	}
+	changes, err := s.Changes(t.Context(), "acme", 0, 1<<20)
+	if err != nil || uint64(len(changes)) != version {
+		t.Errorf("%d changes of version %d: %v", len(changes), version, err)
+	}
+}
