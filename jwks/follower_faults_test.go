@@ -1,0 +1,251 @@
+package jwks
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFollowerOnBadStreams(t *testing.T) {
+	keys := testKeys(t, 52, 10)
+	event := func(id, name, data string) string {
+		return fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", id, name, data)
+	}
+	change := func(c Change) string {
+		text, err := c.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	good := change(Change{Version: 8, Add: keys[2:3]})
+	for name, sent := range map[string]string{
+		"gap":                 event("9", "change", change(Change{Version: 9, Add: keys[3:4]})),
+		"published already":   event("8", "change", change(Change{Version: 8, Add: keys[:1]})),
+		"not published":       event("8", "change", change(Change{Version: 8, Remove: []KID{keys[5].kid}})),
+		"no JSON":             event("8", "change", good[1:]),
+		"another id":          event("9", "change", good),
+		"bad key":             event("8", "change", strings.Replace(good, "AQAB", "Aw", 1)),
+		"torn in an event":    event("8", "change", good)[:200],
+		"torn behind data":    strings.TrimSuffix(event("8", "change", good), "\n"),
+		"old, unknown, reset": event("7", "change", change(Change{Version: 7})) + event("1", "news", "x") + event("", "reset", "x"),
+		"too long":            "data: " + strings.Repeat("x", maxMessage+1),
+		"nothing":             "",
+		"a comment":           ": age=5\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOrigin(t, buildSet(t, 7, keys[:2]...))
+			bad := 0
+			o.setHook(onStream(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", StreamType)
+				fmt.Fprint(w, sent)
+				o.mu.Lock()
+				defer o.mu.Unlock()
+				if bad++; bad == 3 {
+					o.hook = nil
+				}
+			}))
+			f := follow(t, o)
+			poll(t, func() bool { return o.count("changes") > 3 })
+			if v := f.Version(); v != 7 {
+				t.Errorf("version %d", v)
+			}
+			o.change(keys[2:3])
+			wantSame(t, f, o)
+			poll(t, func() bool { return f.Status().Streaming && f.Status().Err == nil })
+		})
+	}
+}
+
+// Where there is no stream, the set is polled, and the stream is tried again.
+func TestFollowerPolls(t *testing.T) {
+	keys := testKeys(t, 53, 10)
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "1000000")
+			http.Error(w, "no", code)
+		}
+	}
+	for name, hook := range map[string]http.HandlerFunc{
+		"404": status(404), "405": status(405), "501": status(501), "503": status(503), "429": status(429),
+		"a page": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
+		"gzip": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", StreamType)
+			w.Header().Set("Content-Encoding", "gzip")
+		},
+		"black hole": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"held back": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", StreamType)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		"cut off": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOrigin(t, buildSet(t, 7, keys[:2]...))
+			o.setHook(onStream(hook))
+			f := follow(t, o)
+			wantSame(t, f, o)
+			for i := range 3 {
+				o.change(keys[i+2 : i+3])
+				wantSame(t, f, o)
+			}
+			from := o.count("conditional")
+			poll(t, func() bool { return o.count("conditional") > from+3 })
+			if s := f.Status(); s.Streaming || s.Err != nil || s.Age > time.Minute {
+				t.Errorf("%+v", s)
+			}
+			o.setHook(nil)
+			poll(t, func() bool { return f.Status().Streaming })
+		})
+	}
+}
+
+// A refresh that is not right in every way leaves the last good set in use.
+func TestFollowerInstallsNoBadSet(t *testing.T) {
+	keys := testKeys(t, 54, 2000)
+	next := buildSet(t, 8, keys...)
+	plain, zipped := plainBytes(t, next), gzipBytes(t, next)
+	empty := buildSet(t, 8)
+	answer := func(etag, coding string, body []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if etag != "" {
+				w.Header().Set("Etag", etag)
+			}
+			if coding != "" {
+				w.Header().Set("Content-Encoding", coding)
+			}
+			_, _ = w.Write(body)
+		}
+	}
+	longer := answer(`"8"`, "", plain[:len(plain)/2])
+	for name, hook := range map[string]http.HandlerFunc{
+		"cut off":          answer(`"8"`, "", plain[:len(plain)/2]),
+		"gzip cut off":     answer(`"8-gzip"`, "gzip", zipped[:len(zipped)/2]),
+		"gzip without end": answer(`"8-gzip"`, "gzip", zipped[:len(zipped)-1]),
+		"gzip and more":    answer(`"8-gzip"`, "gzip", append(bytes.Clone(zipped), 'x')),
+		"gzip's checksum":  answer(`"8-gzip"`, "gzip", append(bytes.Clone(zipped[:len(zipped)-8]), 1, 2, 3, 4, 5, 6, 7, 8)),
+		"not gzip":         answer(`"8"`, "gzip", plain),
+		"unasked":          answer(`"8"`, "br", plain),
+		"bad key":          answer(`"8"`, "", bytes.Replace(plain, []byte("AQAB"), []byte("AQAC"), 1)),
+		"a key twice":      answer(`"8"`, "", []byte(setHead+string(keys[0].AppendJWK(nil))+","+string(keys[0].AppendJWK(nil))+setTail)),
+		"empty":            answer(`"8"`, "", plainBytes(t, empty)),
+		"no set":           answer(`"8"`, "", []byte("{}")),
+		"no ETag":          answer("", "", plain),
+		"odd ETag":         answer(`"v8"`, "", plain),
+		"version 0":        answer(`"0"`, "", plain),
+		"404":              func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
+		"500":              func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", 500) },
+		"black hole":       func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://localhost:1/acme/.well-known/jwks.json", http.StatusFound)
+		},
+		"stall": func(w http.ResponseWriter, r *http.Request) {
+			longer(w, r)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		"length": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(plain)+1))
+			answer(`"8"`, "", plain)(w, r)
+		},
+		"reset": func(w http.ResponseWriter, r *http.Request) {
+			longer(w, r)
+			panic(http.ErrAbortHandler)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOrigin(t, buildSet(t, 7, keys[:2]...))
+			f := follow(t, o)
+			wantSame(t, f, o)
+			before := f.Set()
+			noStream := onStream(func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
+			o.setHook(func(w http.ResponseWriter, r *http.Request) bool { return noStream(w, r) || onSet(hook)(w, r) })
+			o.cut()
+			from := o.count("jwks.json")
+			poll(t, func() bool { return o.count("jwks.json") > from+2 && f.Status().Err != nil })
+			if f.Set() != before {
+				t.Errorf("version %d was installed", f.Version())
+			}
+			o.change(keys[2:3])
+			o.setHook(noStream)
+			wantSame(t, f, o)
+			poll(t, func() bool { return f.Status().Err == nil })
+		})
+	}
+}
+
+// A server that stays behind had its database put back; one that is behind for a
+// moment only lags.
+func TestFollowerOnAnOlderSet(t *testing.T) {
+	keys := testKeys(t, 55, 10)
+	o := newOrigin(t, buildSet(t, 7, keys[:4]...))
+	noStream := onStream(func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
+	o.setHook(noStream)
+	f := newTestFollower(t, o.URL, "")
+	f.limits.older = 0
+	runFollower(t, f)
+	wantSame(t, f, o)
+	before := f.Set()
+	lag := 0
+	older := buildSet(t, 6, keys[:3]...)
+	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+		if isStream(r) {
+			return noStream(w, r)
+		}
+		o.mu.Lock()
+		lag++
+		behind := lag%3 != 0
+		o.mu.Unlock()
+		if behind {
+			(&Handler{Set: func(*http.Request) (*Set, bool) { return older, true }}).ServeHTTP(w, r)
+		}
+		return behind
+	})
+	poll(t, func() bool { o.mu.Lock(); defer o.mu.Unlock(); return lag > 12 })
+	if f.Set() != before {
+		t.Error("an older set was installed")
+	}
+	o.setHook(noStream)
+	o.reset(older)
+	wantSame(t, f, o)
+}
+
+// A database that was put back to an earlier state may have come to the version
+// that a Follower has, or past it, before the Follower asks again.
+func TestFollowerOnAnotherHistory(t *testing.T) {
+	keys := testKeys(t, 59, 10)
+	for name, hook := range map[string]http.HandlerFunc{"stream": nil, "polling": http.NotFound} {
+		for _, later := range []int{0, 3} {
+			t.Run(fmt.Sprint(name, later), func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "state")
+				o := newOrigin(t, buildSet(t, 7, keys[:3]...))
+				if hook != nil {
+					o.setHook(onStream(hook))
+				}
+				f := newTestFollower(t, o.URL, path)
+				stop := runFollower(t, f)
+				wantSame(t, f, o)
+				stop()
+				o.reset(buildSet(t, 7, keys[:2]...)) // the third was revoked before this version
+				for i := range later {
+					o.change(keys[4+i : 5+i])
+				}
+				f = newTestFollower(t, o.URL, path)
+				if f.Version() != 7 {
+					t.Fatalf("version %d of disk", f.Version())
+				}
+				runFollower(t, f)
+				wantSame(t, f, o)
+				poll(t, func() bool { return f.Usable(time.Minute) == nil })
+			})
+		}
+	}
+}

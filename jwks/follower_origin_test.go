@@ -1,0 +1,213 @@
+package jwks
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// origin is a server to follow: the real Handler and Stream, before which a hook
+// can answer in its own way.
+type origin struct {
+	*httptest.Server
+	tb    testing.TB
+	index *Index
+	sets  Handler
+
+	mu      sync.Mutex
+	log     []Change // of the versions behind the first set's
+	first   uint64
+	hook    func(w http.ResponseWriter, r *http.Request) bool
+	asked   map[string]int // requests by the last part of their path
+	notMod  int
+	closing chan struct{}
+	conns   map[net.Conn]bool
+}
+
+func newOrigin(tb testing.TB, set *Set) *origin {
+	tb.Helper()
+	o := &origin{
+		tb: tb, index: NewIndex(set), first: set.version, asked: make(map[string]int),
+		closing: make(chan struct{}), conns: make(map[net.Conn]bool),
+	}
+	o.sets.Set = func(*http.Request) (*Set, bool) { return o.index.Set(), true }
+	stream := NewStream(func(*http.Request) (*Index, bool) { return o.index, true }, o.readLog)
+	stream.Heartbeat, stream.Closing = 50*time.Millisecond, o.closing
+	mux := http.NewServeMux()
+	mux.Handle("/acme/.well-known/jwks.json", &o.sets)
+	mux.Handle("/acme/changes", stream)
+	o.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.mu.Lock()
+		hook := o.hook
+		o.asked[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]++
+		if r.Header.Get("If-None-Match") != "" {
+			o.notMod++
+		}
+		o.mu.Unlock()
+		if hook == nil || !hook(w, r) {
+			mux.ServeHTTP(w, r)
+		}
+	}))
+	o.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if state == http.StateNew {
+			o.conns[c] = true
+		} else if state == http.StateClosed || state == http.StateHijacked {
+			delete(o.conns, c)
+		}
+	}
+	o.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	o.Start()
+	tb.Cleanup(o.stop)
+	return o
+}
+
+func (o *origin) stop() {
+	o.mu.Lock()
+	select {
+	case <-o.closing:
+	default:
+		close(o.closing)
+	}
+	o.mu.Unlock()
+	o.Close()
+}
+
+func (o *origin) readLog(_ *http.Request, after uint64, limit int) ([]Change, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if after < o.first || after > o.first+uint64(len(o.log)) {
+		return nil, ErrTooOld
+	}
+	from := int(after - o.first)
+	return o.log[from:min(from+limit, len(o.log))], nil
+}
+
+func (o *origin) change(add []Key, remove ...KID) {
+	o.tb.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c := Change{Version: o.index.Set().version + 1, Add: add, Remove: remove}
+	o.log = append(o.log, c)
+	if err := o.index.Apply(c); err != nil {
+		o.tb.Fatal(err)
+	}
+}
+
+// reset shows another history.
+func (o *origin) reset(set *Set) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.first, o.log = set.version, nil
+	o.index.Reset(set)
+}
+
+func (o *origin) setHook(hook func(w http.ResponseWriter, r *http.Request) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hook = hook
+}
+
+func (o *origin) count(what string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if what == "conditional" {
+		return o.notMod
+	}
+	return o.asked[what]
+}
+
+// cut closes the connections there are, with a reset.
+func (o *origin) cut() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for c := range o.conns {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
+}
+
+func isStream(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/changes") }
+
+// hooks for one of the two calls.
+func onStream(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if isStream(r) {
+			h(w, r)
+		}
+		return isStream(r)
+	}
+}
+
+func onSet(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !isStream(r) {
+			h(w, r)
+		}
+		return !isStream(r)
+	}
+}
+
+var quickLimits = followLimits{
+	head: 200 * time.Millisecond, first: 200 * time.Millisecond, silence: 300 * time.Millisecond, stall: 200 * time.Millisecond,
+	healthy: 100 * time.Millisecond, again: 300 * time.Millisecond, older: 20 * time.Millisecond,
+	retryFirst: 4 * time.Millisecond, retryMax: 20 * time.Millisecond, retryAfter: 50 * time.Millisecond,
+}
+
+func newTestFollower(tb testing.TB, url, file string) *Follower {
+	tb.Helper()
+	f, err := NewFollower(FollowerOptions{URL: url + "/acme", StateFile: file, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f.limits, f.pollEvery = quickLimits, 20*time.Millisecond
+	if f.journal != nil {
+		f.journal.times = journalTimes{sync: time.Millisecond, stamp: time.Millisecond, retry: time.Millisecond}
+		f.journal.retryAt = time.Time{}
+	}
+	return f
+}
+
+// runFollower runs f until the returned function is called, or the test ends.
+func runFollower(tb testing.TB, f *Follower) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				tb.Errorf("Run: %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			tb.Error("Run does not end")
+		}
+	})
+	tb.Cleanup(stop)
+	return stop
+}
+
+func follow(tb testing.TB, o *origin) *Follower {
+	tb.Helper()
+	f := newTestFollower(tb, o.URL, "")
+	runFollower(tb, f)
+	return f
+}
+
+// wantSame waits until f shows what o publishes.
+func wantSame(tb testing.TB, f *Follower, o *origin) {
+	tb.Helper()
+	poll(tb, func() bool {
+		have, want := f.Set(), o.index.Set()
+		return have != nil && have.version == want.version && bytes.Equal(plainBytes(tb, have), plainBytes(tb, want))
+	})
+}
