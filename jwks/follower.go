@@ -44,9 +44,10 @@ type FollowerOptions struct {
 	Now       func() time.Time // what Age goes by; nil: time.Now
 }
 
-// A Follower keeps an Index equal to a server's published set: by the change
+// A Follower keeps a Table equal to a server's published set: by the change
 // stream, or by polling where that is not to be had. A refresh that fails leaves
-// the last good set in use. It is safe for concurrent use.
+// the last good set in use. It is safe for concurrent use, and made to be the Keys
+// of a Verifier.
 type Follower struct {
 	url       string
 	client    *http.Client
@@ -57,7 +58,7 @@ type Follower struct {
 	limits    followLimits
 	journal   *journal // nil: none
 
-	index    atomic.Pointer[Index] // nil before the first set
+	table    Table // Run's goroutine alone changes it
 	ready    chan struct{}
 	announce func() // closes ready, once
 	ran      atomic.Bool
@@ -100,17 +101,16 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	if o.StateFile == "" {
 		return f, nil
 	}
-	var state savedState
-	if f.journal, state, err = openJournal(o.StateFile, base, f.log); err != nil {
+	var checked time.Time
+	if f.journal, checked, err = openJournal(o.StateFile, base, &f.table, f.log); err != nil {
 		return nil, err
 	}
-	if state.set != nil {
-		f.show(state.set)
-		if !state.checked.After(f.now()) { // else a clock was set back, and it says nothing
-			f.current = state.checked
+	if f.hasSet() {
+		if !checked.After(f.now()) { // else a clock was set back, and it says nothing
+			f.current = checked
 		}
 		f.announce()
-		f.log.Info("keys read from disk", "file", o.StateFile, "version", state.set.Version(), "keys", state.set.Len())
+		f.log.Info("keys read from disk", "file", o.StateFile, "version", f.Version(), "keys", f.table.Len())
 	}
 	return f, nil
 }
@@ -134,33 +134,18 @@ func (f *Follower) Close() {
 	}
 }
 
-// Index returns what is kept current, or nil before the first set.
-func (f *Follower) Index() *Index { return f.index.Load() }
+// Lookup returns a key that is published; none before the first set.
+func (f *Follower) Lookup(kid KID) (Key, bool) { return f.table.Lookup(kid) }
 
-// Set returns the set as it is now, or nil before the first.
-func (f *Follower) Set() *Set {
-	if index := f.index.Load(); index != nil {
-		return index.Set()
-	}
-	return nil
-}
-
-// Lookup returns a key that is published; none before the first set. It is made
-// for Verifier.Keys.
-func (f *Follower) Lookup(kid KID) (Key, bool) {
-	if set := f.Set(); set != nil {
-		return set.Lookup(kid)
-	}
-	return Key{}, false
-}
+func (f *Follower) keyTable() *Table { return &f.table }
 
 // Version returns the version of the set, 0 before the first.
-func (f *Follower) Version() uint64 {
-	if set := f.Set(); set != nil {
-		return set.Version()
-	}
-	return 0
-}
+func (f *Follower) Version() uint64 { return f.table.Version() }
+
+// Len returns the number of keys.
+func (f *Follower) Len() int { return f.table.Len() }
+
+func (f *Follower) hasSet() bool { return f.table.Version() != 0 }
 
 // Ready is closed once there is a set, be it from disk, whose Age is known.
 func (f *Follower) Ready() <-chan struct{} { return f.ready }
@@ -186,7 +171,7 @@ func (f *Follower) Age() time.Duration {
 // Usable returns nil if there is a set whose Age is at most maxAge (0: any), or
 // ErrNotReady or ErrStale.
 func (f *Follower) Usable(maxAge time.Duration) error {
-	if f.Set() == nil {
+	if !f.hasSet() {
 		return ErrNotReady
 	}
 	if maxAge > 0 && f.Age() > maxAge {
@@ -208,10 +193,7 @@ type FollowerStatus struct {
 
 // Status returns how the Follower is doing.
 func (f *Follower) Status() FollowerStatus {
-	s := FollowerStatus{Age: f.Age()}
-	if set := f.Set(); set != nil {
-		s.Version, s.Keys = set.Version(), set.Len()
-	}
+	s := FollowerStatus{Version: f.Version(), Keys: f.Len(), Age: f.Age()}
 	if f.journal != nil {
 		s.StateErrors, s.StateWritten = f.journal.errors.Load(), f.journal.written.Load()
 	}
@@ -219,19 +201,6 @@ func (f *Follower) Status() FollowerStatus {
 	defer f.mu.Unlock()
 	s.Streaming, s.Err = f.streaming, f.err
 	return s
-}
-
-// show installs a set. Run's goroutine alone changes the Index.
-func (f *Follower) show(set *Set) {
-	index := f.index.Load()
-	switch {
-	case index == nil:
-		f.index.Store(NewIndex(set))
-	case set.version > index.Set().version:
-		index.Replace(set)
-	default:
-		index.Reset(set)
-	}
 }
 
 // confirm notes that the set was the server's at a time.

@@ -165,13 +165,13 @@ func TestFollowerInstallsNoBadSet(t *testing.T) {
 			o := newOrigin(t, buildSet(t, 7, keys[:2]...))
 			f := follow(t, o)
 			wantSame(t, f, o)
-			before := f.Set()
+			before := f.table.state()
 			noStream := onStream(func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
 			o.setHook(func(w http.ResponseWriter, r *http.Request) bool { return noStream(w, r) || onSet(hook)(w, r) })
 			o.cut()
 			from := o.count("jwks.json")
 			poll(t, func() bool { return o.count("jwks.json") > from+2 && f.Status().Err != nil })
-			if f.Set() != before {
+			if f.table.state() != before {
 				t.Errorf("version %d was installed", f.Version())
 			}
 			o.change(keys[2:3])
@@ -193,7 +193,7 @@ func TestFollowerOnAnOlderSet(t *testing.T) {
 	f.limits.older = 0
 	runFollower(t, f)
 	wantSame(t, f, o)
-	before := f.Set()
+	before := f.table.state()
 	lag := 0
 	older := buildSet(t, 6, keys[:3]...)
 	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
@@ -210,7 +210,7 @@ func TestFollowerOnAnOlderSet(t *testing.T) {
 		return behind
 	})
 	poll(t, func() bool { o.mu.Lock(); defer o.mu.Unlock(); return lag > 12 })
-	if f.Set() != before {
+	if f.table.state() != before {
 		t.Error("an older set was installed")
 	}
 	o.setHook(noStream)

@@ -31,7 +31,7 @@ func (c *course) fetch(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	age, _ := seconds(resp.Header.Get("Age")) // also of caches on the way
-	have := c.Set()
+	have := c.table.state()
 	if resp.StatusCode == http.StatusNotModified && resp.Request.Header.Get("If-None-Match") != "" {
 		c.olderSince, c.older = time.Time{}, 0
 		if !have.mayBe(resp.Header.Get(FingerprintHeader)) {
@@ -48,7 +48,7 @@ func (c *course) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if have != nil {
+	if have.version != 0 {
 		if err := c.allowOlder(version, have.version); err != nil {
 			return err
 		}
@@ -59,11 +59,14 @@ func (c *course) fetch(ctx context.Context) error {
 		}
 	}
 	dog.allow(c.limits.stall)
-	set, err := readBody(resp, &watched{resp.Body, dog, c.limits.stall}, version)
-	if err != nil {
+	next := c.table.refresh()
+	if err := readBody(resp, &watched{resp.Body, dog, c.limits.stall}, next.Add); err != nil {
+		next.abort()
 		return dog.explain(err)
 	}
-	c.install(ctx, set)
+	if err := c.install(ctx, next, version); err != nil {
+		return err
+	}
 	c.setCurrent(asked.Add(-age))
 	c.announce()
 	return nil
@@ -76,8 +79,8 @@ func (c *course) askSet(ctx context.Context) (*http.Response, error) {
 	}
 	req.Header.Set("Accept", MediaType+", application/json")
 	req.Header.Set("Accept-Encoding", "gzip")
-	if set := c.Set(); set != nil && c.whole == notNeeded {
-		req.Header.Set("If-None-Match", `"`+strconv.FormatUint(set.version, 10)+`"`)
+	if have := c.Version(); have != 0 && c.whole == notNeeded {
+		req.Header.Set("If-None-Match", `"`+strconv.FormatUint(have, 10)+`"`)
 	} else {
 		req.Header.Set("Cache-Control", "no-cache") // of what a cache has, we may have seen the end
 	}
@@ -102,56 +105,46 @@ func (c *course) allowOlder(version, have uint64) error {
 	return fmt.Errorf("%w: version %d, after %d", errOlder, version, have)
 }
 
-func (c *course) install(ctx context.Context, set *Set) {
-	have := c.Set()
-	if have != nil && have.version == set.version && sameKeys(have, set) {
-		return
+// install shows what was fetched.
+func (c *course) install(ctx context.Context, next *refresh, version uint64) error {
+	have := c.Version()
+	if have == version && !next.differs() {
+		return nil
 	}
-	if have != nil && set.version <= have.version {
-		c.log.WarnContext(ctx, "the server's history was replaced", "url", c.shownURL(), "version", set.version, "before", have.version)
+	if err := next.install(version); err != nil {
+		next.abort()
+		return err
+	}
+	if version <= have {
+		c.log.WarnContext(ctx, "the server's history was replaced", "url", c.shownURL(), "version", version, "before", have)
 	}
 	c.olderSince, c.older = time.Time{}, 0
-	c.show(set)
 	if c.journal != nil {
-		c.journal.setWhole(set)
+		c.journal.setWhole()
 	}
-	c.log.InfoContext(ctx, "fetched the published keys", "url", c.shownURL(), "version", set.version, "keys", set.Len())
-}
-
-func sameKeys(a, b *Set) bool {
-	if a.Len() != b.Len() {
-		return false
-	}
-	for kid := range a.KIDs {
-		if _, ok := b.Lookup(kid); !ok {
-			return false
-		}
-	}
-	return true
+	c.log.InfoContext(ctx, "fetched the published keys", "url", c.shownURL(), "version", version, "keys", c.Len())
+	return nil
 }
 
 // readBody reads a set to its end, and is content with nothing less.
-func readBody(resp *http.Response, body io.Reader, version uint64) (*Set, error) {
+func readBody(resp *http.Response, body io.Reader, yield func(Key) error) error {
 	switch resp.Header.Get("Content-Encoding") {
 	case "", "identity":
 	case "gzip":
 		zipped, err := gzip.NewReader(body)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		body = zipped
 	default:
-		return nil, errEncoding
+		return errEncoding
 	}
-	var builder Builder
-	if err := ReadSet(body, builder.Add); err != nil {
-		return nil, err
-	}
-	set, err := builder.Set(version)
-	if err == nil && set.Len() == 0 {
+	empty := true
+	err := ReadSet(body, func(key Key) error { empty = false; return yield(key) })
+	if err == nil && empty {
 		err = errEmpty
 	}
-	return set, err
+	return err
 }
 
 // etagVersion reads "17", "17-gzip", and the weak form that a proxy makes of

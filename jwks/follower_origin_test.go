@@ -207,7 +207,7 @@ func follow(tb testing.TB, o *origin) *Follower {
 func wantSame(tb testing.TB, f *Follower, o *origin) {
 	tb.Helper()
 	poll(tb, func() bool {
-		have, want := f.Set(), o.index.Set()
+		have, want := setOf(tb, &f.table), o.index.Set()
 		return have != nil && have.version == want.version && bytes.Equal(plainBytes(tb, have), plainBytes(tb, want))
 	})
 }

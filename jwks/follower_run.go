@@ -67,7 +67,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		defer f.client.CloseIdleConnections()
 	}
 	c := &course{Follower: f, sets: f.limits.backoff(), streams: f.limits.backoff()}
-	if f.Set() != nil { // of disk: the stream tells more, if it is to be had
+	if f.hasSet() { // of disk: the stream tells more, if it is to be had
 		c.pollAt = time.Now().Add(f.pollEvery)
 	}
 	timer := time.NewTimer(0)
@@ -95,15 +95,15 @@ func (l followLimits) backoff() *backoff.ExponentialBackOff {
 	}
 }
 
-func (c *course) hasSet() bool { return c.whole == notNeeded && c.Set() != nil }
+func (c *course) mayStream() bool { return c.whole == notNeeded && c.hasSet() }
 
 func (c *course) pollDue() bool { return !time.Now().Before(c.pollAt) }
 
-func (c *course) streamDue() bool { return c.hasSet() && !time.Now().Before(c.streamAt) }
+func (c *course) streamDue() bool { return c.mayStream() && !time.Now().Before(c.streamAt) }
 
 func (c *course) pause() time.Duration {
 	next := c.pollAt
-	if c.hasSet() && c.streamAt.Before(next) {
+	if c.mayStream() && c.streamAt.Before(next) {
 		next = c.streamAt
 	}
 	return max(0, time.Until(next))

@@ -86,7 +86,7 @@ func (c *course) take(msg message, asked time.Time) error {
 		if !ok {
 			return nil
 		}
-		if set := c.Set(); beat.version == set.version && !set.mayBe(beat.print) {
+		if have := c.table.state(); beat.version == have.version && !have.mayBe(beat.print) {
 			return errDiverged
 		}
 		// It was sent so long after the stream began, and that began after it was
@@ -111,11 +111,10 @@ func (c *course) applyChange(msg message) error {
 	if msg.id != strconv.FormatUint(change.Version, 10) {
 		return fmt.Errorf("%w: its id is not its version", errEvent)
 	}
-	index := c.Index()
-	if change.Version <= index.Set().version {
+	if change.Version <= c.Version() {
 		return nil
 	}
-	err := index.Apply(change)
+	err := c.table.Apply(change)
 	switch {
 	case errors.Is(err, ErrVersionGap):
 		return fmt.Errorf("%w: %w", errEvent, err)
@@ -123,7 +122,7 @@ func (c *course) applyChange(msg message) error {
 		return fmt.Errorf("%w: %w", errDiverged, err)
 	}
 	if c.journal != nil {
-		c.journal.add(change, index.Set())
+		c.journal.add(change)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func TestFollower(t *testing.T) {
 	keys := testKeys(t, 50, 300)
 	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
 	f := newTestFollower(t, o.URL, "")
-	if _, ok := f.Lookup(keys[0].kid); ok || f.Set() != nil || f.Index() != nil || f.Version() != 0 || f.Age() != math.MaxInt64 {
+	if _, ok := f.Lookup(keys[0].kid); ok || f.Len() != 0 || f.Version() != 0 || f.Age() != math.MaxInt64 {
 		t.Error("a Follower has a set before it has any")
 	}
 	if err := f.Usable(0); !errors.Is(err, ErrNotReady) {

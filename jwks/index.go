@@ -146,6 +146,9 @@ type shown struct {
 	print   Fingerprint
 }
 
+// mayBe reports whether a fingerprint that was said, if it was, is this one.
+func (s shown) mayBe(print string) bool { return print == "" || print == s.print.String() }
+
 // since returns the news behind version after. Its caller watches.
 func (x *Index) since(after uint64) news {
 	x.mu.Lock()

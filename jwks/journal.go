@@ -36,6 +36,7 @@ var defaultJournal = journalTimes{sync: time.Second, stamp: 10 * time.Second, re
 type journal struct {
 	path  string
 	who   owner
+	table *Table // what the file is to show
 	log   *slog.Logger
 	times journalTimes
 
@@ -43,9 +44,8 @@ type journal struct {
 	written atomic.Uint64 // the version that the file shows
 
 	mu     sync.Mutex
-	latest *Set     // what the file is to show; nil before the first set
-	whole  bool     // by being written anew
-	queued []Change // or by these, the last of which led to latest
+	whole  bool     // the file is to be written anew
+	queued []Change // or these to be added, the last of which led to the table's set
 	known  stamp
 	wake   chan struct{}
 
@@ -63,12 +63,16 @@ type journal struct {
 	stampAt time.Time
 }
 
-// openJournal takes the file and reads it.
-func openJournal(path, url string, log *slog.Logger) (*journal, savedState, error) {
-	j := &journal{path: path, who: sha256.Sum256([]byte(url)), log: log, times: defaultJournal, wake: make(chan struct{}, 1)}
+// openJournal takes the file and reads it into an empty table. It returns when
+// that set was known to be the server's; zero: not known.
+func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, time.Time, error) {
+	j := &journal{
+		path: path, who: sha256.Sum256([]byte(url)), table: table, log: log,
+		times: defaultJournal, wake: make(chan struct{}, 1),
+	}
 	var err error
 	if j.lock, err = lockFile(path + ".lock"); errors.Is(err, ErrStateInUse) {
-		return nil, savedState{}, fmt.Errorf("%w: %s", err, path)
+		return nil, time.Time{}, fmt.Errorf("%w: %s", err, path)
 	} else if err != nil {
 		j.failed(err) // no reason not to follow
 	}
@@ -76,14 +80,14 @@ func openJournal(path, url string, log *slog.Logger) (*journal, savedState, erro
 	switch {
 	case errors.Is(err, errNotState):
 		j.unlock()
-		return nil, savedState{}, fmt.Errorf("%s: %w", path, err)
+		return nil, time.Time{}, fmt.Errorf("%s: %w", path, err)
 	case errors.Is(err, errDamaged), errors.Is(err, errForeign):
 		log.Warn("the saved keys are not used", "file", path, "err", err)
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		j.failed(err)
 	}
-	return j, state, nil
+	return j, state.checked, nil
 }
 
 // load reads the file and leaves it open for more. An empty one is as none.
@@ -97,7 +101,7 @@ func (j *journal) load() (savedState, error) {
 		_ = file.Close()
 		return savedState{}, err
 	}
-	state, err := readState(file, info.Size(), j.who)
+	state, err := readState(file, info.Size(), j.who, j.table)
 	if err == nil && j.lock != nil && state.end < info.Size() {
 		err = file.Truncate(state.end)
 	}
@@ -106,8 +110,7 @@ func (j *journal) load() (savedState, error) {
 		return state, err
 	}
 	j.file, j.base, j.size, j.sum = file, state.base, state.end, state.sum
-	j.latest = state.set
-	j.written.Store(state.set.version)
+	j.written.Store(j.table.Version())
 	return state, nil
 }
 
@@ -121,19 +124,18 @@ func (j *journal) unlock() {
 	j.file, j.lock = nil, nil
 }
 
-// setWhole has the file show another set.
-func (j *journal) setWhole(set *Set) {
+// setWhole has the file show another set, which the table has.
+func (j *journal) setWhole() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.latest, j.whole, j.queued, j.known = set, true, nil, stamp{}
+	j.whole, j.queued, j.known = true, nil, stamp{}
 	j.stir()
 }
 
-// add has the file show the set behind a change.
-func (j *journal) add(c Change, set *Set) {
+// add has the file show the set behind a change, which the table has.
+func (j *journal) add(c Change) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.latest = set
 	if j.whole = j.whole || len(j.queued) >= maxQueued; j.whole {
 		j.queued = nil
 	} else {
@@ -180,7 +182,6 @@ func (j *journal) start() (stop func()) {
 
 // batch is what there is to write.
 type batch struct {
-	set     *Set
 	whole   bool
 	changes []Change
 	known   stamp
@@ -189,7 +190,7 @@ type batch struct {
 func (j *journal) take() batch {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	b := batch{j.latest, j.whole, j.queued, j.known}
+	b := batch{j.whole, j.queued, j.known}
 	j.whole, j.queued = false, nil
 	return b
 }
@@ -200,10 +201,10 @@ func (j *journal) write(last bool) {
 	if j.failing && now.Before(j.retryAt) && !last {
 		return
 	}
-	b := j.take()
-	if b.set == nil {
+	if j.table.Version() == 0 {
 		return
 	}
+	b := j.take()
 	err := j.put(b, now, last)
 	switch {
 	case err != nil:
@@ -229,7 +230,6 @@ func (j *journal) put(b batch, now time.Time, last bool) error {
 	if err := j.putSet(b); err != nil {
 		return err
 	}
-	j.written.Store(b.set.version)
 	if j.dirty && (last || now.Sub(j.synced) >= j.times.sync) {
 		if err := j.file.Sync(); err != nil {
 			return err
@@ -255,9 +255,12 @@ func (j *journal) putSet(b batch) error {
 		return nil
 	}
 	var records []byte
-	sum := j.sum
+	sum, version := j.sum, j.written.Load()
 	for _, c := range b.changes {
-		records, sum = appendRecord(records, c, sum)
+		if c.Version > version { // else the file was written anew behind it
+			records, sum = appendRecord(records, c, sum)
+			version = c.Version
+		}
 	}
 	if j.size-j.base+int64(len(records)) > max(1<<20, j.base) {
 		return j.rewrite(b)
@@ -266,6 +269,7 @@ func (j *journal) putSet(b batch) error {
 		return err
 	}
 	j.size, j.sum, j.dirty = j.size+int64(len(records)), sum, true
+	j.written.Store(version)
 	return nil
 }
 
@@ -281,7 +285,9 @@ func (j *journal) rewrite(b batch) (err error) {
 	if err != nil {
 		return err
 	}
-	size, sum, err := writeState(file, j.who, b.set, b.known)
+	set := j.table.snapshot()
+	size, sum, err := writeState(file, j.who, set, b.known)
+	set.close()
 	if err == nil {
 		err = file.Sync()
 	}
@@ -297,6 +303,7 @@ func (j *journal) rewrite(b batch) (err error) {
 	}
 	j.file, j.base, j.size, j.sum = file, size, size, sum
 	j.dirty, j.synced, j.stamped, j.stampAt = false, time.Now(), b.known, time.Now()
+	j.written.Store(set.version)
 	syncFolder(filepath.Dir(j.path))
 	return nil
 }

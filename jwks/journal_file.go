@@ -13,8 +13,7 @@ import (
 // A state file is, in big-endian numbers: the magic; a stamp, which says when a
 // version was last known to be the server's, and is overwritten in place; the
 // head, which says whose set follows, its version and the number of its keys; the
-// moduli in the order of the kids, and a checksum. Kids are computed when it is
-// read. Behind that, each change since is a record: version, number of keys added
+// moduli, and a checksum. Kids are computed when it is read. Behind that, each change since is a record: version, number of keys added
 // and removed, a checksum, the moduli, the kids, a checksum. Every checksum but
 // the stamp's covers all before it from the head on, so that no record can stand
 // anywhere else.
@@ -87,47 +86,49 @@ func appendRecord(dst []byte, c Change, sum uint32) ([]byte, uint32) {
 }
 
 // writeState writes a file without records, and returns its length and checksum.
-func writeState(w io.Writer, who owner, set *Set, st stamp) (size int64, sum uint32, err error) {
+func writeState(w io.Writer, who owner, set *snapshot, st stamp) (size int64, sum uint32, err error) {
 	out := bufio.NewWriterSize(w, 1<<16)
 	if _, err := out.Write(st.append([]byte(stateMagic))); err != nil {
 		return 0, 0, err
 	}
 	head := append(make([]byte, 0, headLen), who[:]...)
 	head = binary.BigEndian.AppendUint64(head, set.version)
-	head = binary.BigEndian.AppendUint64(head, uint64(set.Len()))
+	head = binary.BigEndian.AppendUint64(head, uint64(set.count))
 	sum = crc32.Update(0, castagnoli, head)
-	_, err = out.Write(head)
-	for leaf := range set.root.leaves {
-		for i := range leaf.count {
-			if err != nil {
-				return 0, 0, err
-			}
-			key := entryKey(leaf.entry(i))
-			sum = crc32.Update(sum, castagnoli, key.n[:])
-			_, err = out.Write(key.n[:])
-		}
+	if _, err := out.Write(head); err != nil {
+		return 0, 0, err
 	}
+	err = set.each(func(key *Key) error {
+		sum = crc32.Update(sum, castagnoli, key.n[:])
+		_, err := out.Write(key.n[:])
+		return err
+	})
 	if err == nil {
 		_, err = out.Write(binary.BigEndian.AppendUint32(nil, sum))
 	}
 	if err == nil {
 		err = out.Flush()
 	}
-	return headAt + headLen + int64(set.Len())*ModulusLen + sumLen, sum, err
+	return headAt + headLen + int64(set.count)*ModulusLen + sumLen, sum, err
 }
 
 // savedState is what a file holds.
 type savedState struct {
-	set     *Set
 	checked time.Time // when the set was the server's; zero: not known
 	base    int64     // length without records
 	end     int64     // and with those that are whole
 	sum     uint32
 }
 
-// readState reads a file of so many bytes. What a crash cut off at the end is left
-// out; any other damage is errDamaged.
-func readState(r io.Reader, size int64, who owner) (savedState, error) {
+// readState reads a file of so many bytes into an empty table, which is empty
+// after an error, too. What a crash cut off at the end is left out; any other
+// damage is errDamaged.
+func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, err error) {
+	defer func() {
+		if err != nil {
+			table.clear()
+		}
+	}()
 	in := &stateReader{in: bufio.NewReaderSize(r, 1<<16), left: size}
 	magic, err := in.take(len(stateMagic))
 	if err != nil || string(magic) != stateMagic {
@@ -138,8 +139,7 @@ func readState(r io.Reader, size int64, who owner) (savedState, error) {
 		return savedState{}, err
 	}
 	checked, known := readStamp(text)
-	var s savedState
-	if s.set, err = in.snapshot(who); err != nil {
+	if err := in.snapshot(who, table.refresh()); err != nil {
 		return savedState{}, err
 	}
 	s.base = size - in.left
@@ -152,12 +152,12 @@ func readState(r io.Reader, size int64, who owner) (savedState, error) {
 		if err != nil {
 			return savedState{}, err
 		}
-		if s.set, err = s.set.Apply(c); err != nil {
+		if err := table.Apply(c); err != nil {
 			return savedState{}, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 	}
 	// A stamp of a later version is of what was cut off.
-	if known && checked.version <= s.set.version {
+	if known && checked.version <= table.Version() {
 		s.checked = checked.at
 	}
 	return s, nil
@@ -200,33 +200,33 @@ func (r *stateReader) sumFits() (bool, error) {
 	return err == nil && binary.BigEndian.Uint32(b) == r.sum, err
 }
 
-func (r *stateReader) snapshot(who owner) (*Set, error) {
+// snapshot reads all before the records.
+func (r *stateReader) snapshot(who owner, set *refresh) error {
 	head, err := r.summed(headLen)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if owner(head[:ownerLen]) != who {
-		return nil, errForeign
+		return errForeign
 	}
 	version, count := binary.BigEndian.Uint64(head[ownerLen:]), binary.BigEndian.Uint64(head[ownerLen+8:])
-	var builder Builder
 	for ; count > 0; count-- {
 		n, err := r.summed(ModulusLen)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		key, err := FromModulus(n)
 		if err == nil {
-			err = builder.Add(key)
+			err = set.Add(key)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errDamaged, err)
+			return fmt.Errorf("%w: %w", errDamaged, err)
 		}
 	}
 	if ok, err := r.sumFits(); !ok {
-		return nil, errors.Join(errDamaged, err)
+		return errors.Join(errDamaged, err)
 	}
-	return builder.Set(version)
+	return set.install(version)
 }
 
 // record reads the next record; io.EOF where the file ends, be it within one.

@@ -12,18 +12,27 @@ import (
 
 const journalURL = "https://auth.example.com/v1/auth/oauth/acme"
 
-func openTestJournal(tb testing.TB, path string) (*journal, savedState, error) {
+// loaded is what a file held.
+type loaded struct {
+	set       *Set // nil: nothing
+	checked   time.Time
+	base, end int64
+}
+
+func openTestJournal(tb testing.TB, path string) (*journal, loaded, error) {
 	tb.Helper()
-	j, state, err := openJournal(path, journalURL, slog.New(slog.DiscardHandler))
-	if err == nil {
-		j.times = journalTimes{sync: time.Millisecond, stamp: time.Millisecond, retry: time.Millisecond}
-		j.retryAt = time.Time{}
+	table := new(Table)
+	j, checked, err := openJournal(path, journalURL, table, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return j, loaded{}, err
 	}
-	return j, state, err
+	j.times = journalTimes{sync: time.Millisecond, stamp: time.Millisecond, retry: time.Millisecond}
+	j.retryAt = time.Time{}
+	return j, loaded{setOf(tb, table), checked, j.base, j.size}, nil
 }
 
 // loadState reads a file as the next start does.
-func loadState(tb testing.TB, path string) savedState {
+func loadState(tb testing.TB, path string) loaded {
 	tb.Helper()
 	j, state, err := openTestJournal(tb, path)
 	if err != nil {
@@ -43,7 +52,8 @@ func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*Set 
 	}
 	keys := testKeys(tb, 40, changes+2)
 	sets := []*Set{buildSet(tb, 5, keys[:2]...)}
-	j.setWhole(sets[0])
+	refill(tb, j.table, sets[0])
+	j.setWhole()
 	j.write(false)
 	for i := range changes {
 		c := Change{Version: uint64(6 + i), Add: keys[i+2 : i+3]}
@@ -55,7 +65,7 @@ func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*Set 
 			tb.Fatal(err)
 		}
 		sets = append(sets, set)
-		j.add(c, set)
+		applyTo(tb, j, c)
 		j.confirm(set.version, at)
 		j.write(i == changes-1)
 	}
@@ -85,7 +95,7 @@ func TestJournal(t *testing.T) {
 }
 
 // wantOneOf fails unless a file reads as one of the sets, or is refused.
-func wantOneOf(tb testing.TB, path string, sets []*Set) (state savedState, err error) {
+func wantOneOf(tb testing.TB, path string, sets []*Set) (state loaded, err error) {
 	tb.Helper()
 	j, state, err := openTestJournal(tb, path)
 	if err != nil {
@@ -185,7 +195,7 @@ func TestJournalGoesOnBehindACut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j.add(c, set)
+	applyTo(t, j, c)
 	j.write(true)
 	j.unlock()
 	if got := loadState(t, path); !bytes.Equal(plainBytes(t, got.set), plainBytes(t, set)) {
@@ -202,7 +212,8 @@ func TestJournalIsWrittenAnewWhenItHasGrown(t *testing.T) {
 	stop := j.start()
 	keys := testKeys(t, 42, 300)
 	set := buildSet(t, 1, keys...)
-	j.setWhole(set)
+	refill(t, j.table, set)
+	j.setWhole()
 	most := int64(0)
 	for range 60 { // 4.6 MB of records
 		c := Change{Version: set.version + 1}
@@ -213,7 +224,7 @@ func TestJournalIsWrittenAnewWhenItHasGrown(t *testing.T) {
 			if set, err = set.Apply(change); err != nil {
 				t.Fatal(err)
 			}
-			j.add(change, set)
+			applyTo(t, j, change)
 		}
 		poll(t, func() bool { return j.written.Load() == set.version })
 		info, err := os.Stat(path)
@@ -245,9 +256,10 @@ func TestJournalRefuses(t *testing.T) {
 		t.Errorf("a second one: %v", err)
 	}
 	j.unlock()
-	other, state, err := openJournal(path, journalURL+"2", slog.New(slog.DiscardHandler))
-	if err != nil || state.set != nil {
-		t.Errorf("another URL: %+v, %v", state, err)
+	var table Table
+	other, _, err := openJournal(path, journalURL+"2", &table, slog.New(slog.DiscardHandler))
+	if err != nil || table.Version() != 0 || table.Len() != 0 {
+		t.Errorf("another URL: version %d, %v", table.Version(), err)
 	}
 	other.unlock()
 	if err := os.WriteFile(path, []byte("root:x:0:0:root:/root:/bin/sh\n"), 0o600); err != nil {
@@ -277,7 +289,8 @@ func TestJournalRecovers(t *testing.T) {
 	stop := j.start()
 	defer stop()
 	set := buildSet(t, 1, testKeys(t, 43, 3)...)
-	j.setWhole(set)
+	refill(t, j.table, set)
+	j.setWhole()
 	poll(t, func() bool { return j.errors.Load() > 3 })
 	for i := range maxQueued + 10 {
 		c := Change{Version: set.version + 1, Remove: []KID{testKeys(t, 43, 3)[0].kid}}
@@ -287,7 +300,7 @@ func TestJournalRecovers(t *testing.T) {
 		if set, err = set.Apply(c); err != nil {
 			t.Fatal(err)
 		}
-		j.add(c, set)
+		applyTo(t, j, c)
 	}
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)

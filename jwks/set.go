@@ -46,9 +46,6 @@ func (f Fingerprint) String() string { return b64.EncodeToString(f[:]) }
 // Fingerprint returns that of the set's keys.
 func (s *Set) Fingerprint() Fingerprint { return s.print }
 
-// mayBe reports whether a fingerprint that was said, if it was, is the set's.
-func (s *Set) mayBe(print string) bool { return print == "" || print == s.print.String() }
-
 // Len returns the number of keys.
 func (s *Set) Len() int { return s.root.count }
 

@@ -238,7 +238,7 @@ func TestE2EFaultsBeforeTheServer(t *testing.T) {
 	defer cancel()
 	var following sync.WaitGroup
 	following.Go(func() { _ = f.Run(ctx) }) // the end of ctx is its only error
-	eventually(t, "the follower has a set", func() bool { return f.Set() != nil })
+	eventually(t, "the follower has a set", func() bool { return f.Len() > 0 })
 	b := new(book)
 	for i, fault := range faults {
 		stop := make(chan struct{})

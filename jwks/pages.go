@@ -1,0 +1,118 @@
+package jwks
+
+import "encoding/binary"
+
+// pages find the slot of a kid: extendible hashing, for which kids, being hashes
+// themselves, need no further hash. A page that is full is split in two, so that
+// no insertion costs more than moving one page's entries, save that the directory
+// is doubled now and then, which is a copy of one pointer for some 20 keys.
+type pages struct {
+	slots *slots
+	depth uint8 // the directory has a pointer for each value of a kid's first bits
+	dir   []*page
+}
+
+const (
+	pageLen  = 62 // entries; a page has 384 bytes
+	maxDepth = 24 // of a page: kids that agree in more bits are no hashes, and are chained
+)
+
+type page struct {
+	next  *page
+	depth uint8 // of the bits that all its kids share
+	count uint8
+	tags  [pageLen]uint16 // bits of the kid, so that few slots are looked at in vain
+	slots [pageLen]uint32
+}
+
+// place is where an entry of pages is.
+type place struct {
+	page *page
+	at   uint8
+}
+
+func prefix(kid *KID) uint64 { return binary.BigEndian.Uint64(kid[:]) }
+func tag(kid *KID) uint16    { return binary.BigEndian.Uint16(kid[8:]) }
+
+func (x *pages) page(kid *KID) *page {
+	if x.dir == nil {
+		x.dir = []*page{{}}
+	}
+	return x.dir[prefix(kid)>>(64-x.depth)]
+}
+
+// find returns the slot of a kid, and where it is entered.
+func (x *pages) find(kid *KID) (number uint32, where place, ok bool) {
+	if x.dir == nil {
+		return 0, place{}, false
+	}
+	want := tag(kid)
+	for p := x.page(kid); p != nil; p = p.next {
+		for i, have := range p.tags[:p.count] {
+			if have == want && x.slots.at(p.slots[i]).kid == *kid {
+				return p.slots[i], place{p, uint8(i)}, true
+			}
+		}
+	}
+	return 0, place{}, false
+}
+
+// insert enters a slot whose kid is in none.
+func (x *pages) insert(kid *KID, number uint32) {
+	p := x.page(kid)
+	for p.count == pageLen && p.depth < maxDepth {
+		x.split(kid, p)
+		p = x.page(kid)
+	}
+	for p.count == pageLen {
+		if p.next == nil {
+			p.next = &page{depth: p.depth}
+		}
+		p = p.next
+	}
+	p.put(tag(kid), number)
+}
+
+func (p *page) put(tag uint16, number uint32) {
+	p.tags[p.count], p.slots[p.count] = tag, number
+	p.count++
+}
+
+func (x *pages) remove(w place) {
+	w.page.count--
+	w.page.tags[w.at], w.page.slots[w.at] = w.page.tags[w.page.count], w.page.slots[w.page.count]
+}
+
+// split moves the entries of the page of a kid whose next bit is set to a new one.
+func (x *pages) split(kid *KID, p *page) {
+	if p.depth == x.depth {
+		x.grow()
+	}
+	low := &page{depth: p.depth + 1}
+	high := &page{depth: p.depth + 1}
+	for i, number := range p.slots {
+		half := low
+		if prefix(&x.slots.at(number).kid)>>(63-p.depth)&1 == 1 {
+			half = high
+		}
+		half.put(p.tags[i], number)
+	}
+	// All pointers to the page, of which the second half is the new one's.
+	span := 1 << (x.depth - p.depth)
+	first := int(prefix(kid)>>(64-p.depth)) * span
+	for i := range span {
+		if i < span/2 {
+			x.dir[first+i] = low
+		} else {
+			x.dir[first+i] = high
+		}
+	}
+}
+
+func (x *pages) grow() {
+	dir := make([]*page, 0, 2*len(x.dir))
+	for _, p := range x.dir {
+		dir = append(dir, p, p)
+	}
+	x.dir, x.depth = dir, x.depth+1
+}

@@ -1,0 +1,180 @@
+package jwks
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// Table is a set of published keys for those who verify by it: some 335 bytes a
+// key, most of them outside of Go's heap, and changed in place. With a key it keeps
+// the hash of the one token that the key has signed, once that was verified, so
+// that the same token costs no RSA again; the hash goes with the key. The zero
+// Table is empty, and of no version. It is safe for concurrent use, save that one
+// alone may change it at a time.
+type Table struct {
+	mu      sync.RWMutex
+	slots   *slots
+	pages   pages
+	version uint64 // 0: there is no set yet, and nothing is found
+	print   Fingerprint
+	count   int
+	reading []*snapshot
+}
+
+// Version returns that of the set, 0 before there is one.
+func (t *Table) Version() uint64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.version
+}
+
+// Len returns the number of keys.
+func (t *Table) Len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.count
+}
+
+// state returns what is to be compared with a server's.
+func (t *Table) state() shown {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return shown{t.version, t.print}
+}
+
+// Lookup returns a key that is published. What it costs does not grow with the
+// set.
+func (t *Table) Lookup(kid KID) (key Key, ok bool) {
+	_, ok = t.recall(&kid, nil, &key)
+	return key, ok
+}
+
+func (t *Table) keyTable() *Table { return t }
+
+// recall finds a published key. It is either signed, if the digest is that of the
+// token that the key is known to have signed, or copied to key.
+func (t *Table) recall(kid *KID, d *digest, key *Key) (signed, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.version == 0 {
+		return false, false
+	}
+	number, _, ok := t.pages.find(kid)
+	if !ok {
+		return false, false
+	}
+	s := t.slots.at(number)
+	if d != nil && s.mark != (digest{}) && subtle.ConstantTimeCompare(s.mark[:], d[:]) == 1 {
+		return true, true
+	}
+	key.kid, key.n = s.kid, s.n
+	return false, true
+}
+
+// remember notes the digest of a token that was verified by the key with this kid,
+// if that is still published. The first one stays: a key signs no other.
+func (t *Table) remember(kid *KID, d *digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if number, _, ok := t.pages.find(kid); ok {
+		if s := t.slots.at(number); s.mark == (digest{}) {
+			s.mark = *d
+		}
+	}
+}
+
+// Apply makes the set the one behind c. After an error, which is one of
+// ErrVersionGap, ErrNotPublished and ErrPublished, it is what it was.
+func (t *Table) Apply(c Change) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.version == 0 || c.Version != t.version+1 {
+		return fmt.Errorf("%w: version %d behind %d", ErrVersionGap, c.Version, t.version)
+	}
+	undo, err := t.change(c.Add, c.Remove)
+	if err != nil {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+		return fmt.Errorf("version %d: %w", c.Version, err)
+	}
+	t.version = c.Version
+	return nil
+}
+
+// change removes and adds keys up to the first error, and returns how to take
+// that back.
+func (t *Table) change(add []Key, remove []KID) (undo []func(), err error) {
+	for i := range remove {
+		key, ok := t.remove(&remove[i])
+		if !ok {
+			return undo, ErrNotPublished
+		}
+		undo = append(undo, func() { t.add(&key) })
+	}
+	for i := range add {
+		if !t.add(&add[i]) {
+			return undo, ErrPublished
+		}
+		undo = append(undo, func() { t.remove(&add[i].kid) })
+	}
+	return undo, nil
+}
+
+// add and remove are for those who hold the lock, or alone know the Table.
+
+func (t *Table) add(key *Key) bool {
+	if t.slots == nil {
+		t.begin()
+	}
+	if _, _, found := t.pages.find(&key.kid); found {
+		return false
+	}
+	number := t.slots.take()
+	*t.slots.at(number) = slot{kid: key.kid, n: key.n}
+	t.pages.insert(&key.kid, number)
+	t.print.toggle(&key.kid)
+	t.count++
+	for _, s := range t.reading {
+		s.added(number)
+	}
+	return true
+}
+
+func (t *Table) remove(kid *KID) (key Key, ok bool) {
+	number, where, ok := t.pages.find(kid)
+	if !ok {
+		return Key{}, false
+	}
+	s := t.slots.at(number)
+	key = Key{kid: s.kid, n: s.n}
+	for _, reading := range t.reading {
+		reading.removed(number, &key)
+	}
+	t.pages.remove(where)
+	t.slots.drop(number)
+	t.print.toggle(kid)
+	t.count--
+	return key, true
+}
+
+// begin gives the Table its memory, which goes when the Table does.
+func (t *Table) begin() {
+	t.slots = new(slots)
+	t.pages = pages{slots: t.slots}
+	runtime.AddCleanup(t, (*slots).close, t.slots)
+}
+
+// clear makes a Table empty of which nobody has seen a set.
+func (t *Table) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.slots != nil {
+		t.slots.close()
+	}
+	t.pages = pages{slots: t.slots}
+	t.version, t.print, t.count = 0, Fingerprint{}, 0
+}

@@ -1,0 +1,43 @@
+package jwks
+
+import "testing"
+
+// setOf returns the set that a Table shows, by way of a snapshot; nil if none.
+func setOf(tb testing.TB, table *Table) *Set {
+	tb.Helper()
+	snap := table.snapshot()
+	defer snap.close()
+	if snap.version == 0 {
+		return nil
+	}
+	var keys []Key
+	_ = snap.each(func(key *Key) error { keys = append(keys, *key); return nil })
+	if len(keys) != snap.count {
+		tb.Fatalf("%d keys in a snapshot of %d", len(keys), snap.count)
+	}
+	return buildSet(tb, snap.version, keys...)
+}
+
+// refill has a Table show a set, as a Follower does that fetched it.
+func refill(tb testing.TB, table *Table, set *Set) {
+	tb.Helper()
+	next := table.refresh()
+	for kid := range set.KIDs {
+		key, _ := set.Lookup(kid)
+		if err := next.Add(key); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := next.install(set.version); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// applyTo makes a change in a journal's Table and then in the journal.
+func applyTo(tb testing.TB, j *journal, c Change) {
+	tb.Helper()
+	if err := j.table.Apply(c); err != nil {
+		tb.Fatal(err)
+	}
+	j.add(c)
+}

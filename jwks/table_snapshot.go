@@ -1,0 +1,91 @@
+package jwks
+
+import "slices"
+
+// snapshot yields the keys of a Table as they were when it was taken, however the
+// Table changes meanwhile. It is for one goroutine.
+type snapshot struct {
+	t       *Table
+	version uint64
+	count   int
+	end     uint32   // the slots that were there
+	cursor  uint32   // those below were read
+	fresh   []uint64 // a bit for each slot that was filled since
+	gone    []Key    // were removed before they were read
+}
+
+// snapshot takes one; its user closes it.
+func (t *Table) snapshot() *snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &snapshot{t: t, version: t.version, count: t.count}
+	if t.slots != nil {
+		s.end = t.slots.high
+		s.fresh = make([]uint64, (s.end+63)/64)
+	}
+	t.reading = append(t.reading, s)
+	return s
+}
+
+func (s *snapshot) close() {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	s.t.reading = slices.DeleteFunc(s.t.reading, func(other *snapshot) bool { return other == s })
+}
+
+func (s *snapshot) isFresh(number uint32) bool {
+	return number >= s.end || s.fresh[number/64]&(1<<(number%64)) != 0
+}
+
+// added and removed are called by who changes the Table.
+
+func (s *snapshot) added(number uint32) {
+	if number < s.end {
+		s.fresh[number/64] |= 1 << (number % 64)
+	}
+}
+
+func (s *snapshot) removed(number uint32, key *Key) {
+	if number >= s.cursor && !s.isFresh(number) {
+		s.gone = append(s.gone, *key)
+	}
+}
+
+// snapshotPiece is how many slots are read while changes wait.
+const snapshotPiece = 64
+
+// each yields the keys, in no particular order, until yield returns an error.
+func (s *snapshot) each(yield func(*Key) error) error {
+	piece := make([]Key, 0, snapshotPiece)
+	for s.cursor < s.end {
+		piece = s.read(piece[:0])
+		if err := yieldAll(piece, yield); err != nil {
+			return err
+		}
+	}
+	return yieldAll(s.gone, yield) // to which nothing comes any more
+}
+
+func yieldAll(keys []Key, yield func(*Key) error) error {
+	for i := range keys {
+		if err := yield(&keys[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *snapshot) read(piece []Key) []Key {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	for range snapshotPiece {
+		if s.cursor == s.end {
+			break
+		}
+		if from := s.t.slots.at(s.cursor); from.used() && !s.isFresh(s.cursor) {
+			piece = append(piece, Key{kid: from.kid, n: from.n})
+		}
+		s.cursor++
+	}
+	return piece
+}
