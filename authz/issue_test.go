@@ -81,7 +81,7 @@ func testPublished(t *testing.T, s *server, issued *authz.Issued) {
 		t.Errorf("kept\n%v, %v, returned\n%v", kept, err, issued.Key)
 	}
 	verifier := jwks.Verifier{
-		Keys: s.set("acme").Lookup, Now: s.clock.Now, Audience: []string{"web"},
+		Keys: s.set("acme"), Now: s.clock.Now, Audience: []string{"web"},
 		Issuer: func(iss string) bool { return iss == s.Issuer("acme") },
 	}
 	if _, err := verifier.Verify(issued.Token.Reveal()); err != nil {

@@ -304,7 +304,7 @@ func (s *Service) authentic(workspace, token string) (*jwks.Claims, error) {
 	if !ok {
 		return nil, ErrNotFound
 	}
-	verifier := jwks.Verifier{Keys: set.Lookup}
+	verifier := jwks.Verifier{Keys: set}
 	return verifier.Authentic(token)
 }
 

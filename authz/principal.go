@@ -43,7 +43,7 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 		return nil, ErrUnauthenticated
 	}
 	verifier := jwks.Verifier{
-		Keys: set.Lookup,
+		Keys: set,
 		// The rest of iss is the public URL at the time of issue: when the server
 		// moves to another, that must not lock its operators out.
 		Issuer: func(iss string) bool { return strings.HasSuffix(iss, IssuerPath+Home) },

@@ -16,7 +16,7 @@ func testMiddleware() *Middleware {
 	key := ownPair().key
 	return &Middleware{
 		Verifier: &Verifier{
-			Keys:   func(kid KID) (Key, bool) { return key, kid == key.kid },
+			Keys:   KeyFunc(func(kid KID) (Key, bool) { return key, kid == key.kid }),
 			Issuer: IssuerIs("https://auth.example.com/i"),
 		},
 		Realm: "maps",

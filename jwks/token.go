@@ -4,14 +4,13 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -103,61 +102,95 @@ const (
 	headerLen  = len(headerHead) + KIDTextLen + len(headerTail)
 )
 
+// Why a token is malformed.
+var (
+	errTooLarge  = fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxTokenLen)
+	errParts     = fmt.Errorf("%w: not three parts", ErrMalformed)
+	errHeader    = fmt.Errorf("%w: not Burnkey's header", ErrMalformed)
+	errNoKID     = fmt.Errorf("%w: the kid is not a thumbprint", ErrMalformed)
+	errSigText   = fmt.Errorf("%w: the signature is not %d bytes of base64url", ErrMalformed, ModulusLen)
+	errPayload   = fmt.Errorf("%w: the payload is not base64url", ErrMalformed)
+	headTextLen  = b64.EncodedLen(headerLen)
+	sigTextLen   = b64.EncodedLen(ModulusLen)
+	minPartsLen  = headTextLen + len(".") + len(".") + sigTextLen
+	payloadStart = headTextLen + len(".")
+)
+
 // Parse takes a token apart, accepting one spelling alone: the compact
 // serialization (RFC 7515 section 7.1) in canonical base64url, with exactly the
 // header that Burnkey writes. Errors wrap ErrMalformed.
 func Parse(token string) (*Parsed, error) {
-	if len(token) > MaxTokenLen {
-		return nil, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxTokenLen)
-	}
-	if strings.Count(token, ".") != 2 {
-		return nil, fmt.Errorf("%w: not three parts", ErrMalformed)
-	}
-	signed, sigText := token[:strings.LastIndexByte(token, '.')], token[strings.LastIndexByte(token, '.')+1:]
-	headText, payText, _ := strings.Cut(signed, ".")
-	p := &Parsed{signed: signed}
-	if err := p.readHeader(headText); err != nil {
+	p := new(Parsed)
+	payload, err := p.split(token)
+	if err != nil {
 		return nil, err
 	}
-	sig, err := decode(sigText)
-	if err != nil || len(sig) != len(p.sig) {
-		return nil, fmt.Errorf("%w: the signature is not %d bytes of base64url", ErrMalformed, len(p.sig))
-	}
-	copy(p.sig[:], sig)
-	if p.Payload, err = decode(payText); err != nil {
-		return nil, fmt.Errorf("%w: the payload is not base64url", ErrMalformed)
+	if p.Payload, err = decodePayload(payload); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
+// split is Parse but for the payload, whose text it returns. It allocates nothing.
+func (p *Parsed) split(token string) (payload string, err error) {
+	if len(token) > MaxTokenLen {
+		return "", errTooLarge
+	}
+	if strings.Count(token, ".") != 2 {
+		return "", errParts
+	}
+	if len(token) < minPartsLen || token[headTextLen] != '.' {
+		return "", errHeader
+	}
+	if err := p.readHeader(token[:headTextLen]); err != nil {
+		return "", err
+	}
+	end := strings.LastIndexByte(token, '.')
+	if len(token)-end-len(".") != sigTextLen || !decodeInto(p.sig[:], token[end+len("."):]) {
+		return "", errSigText
+	}
+	p.signed = token[:end]
+	return p.signed[payloadStart:], nil
+}
+
 func (p *Parsed) readHeader(text string) error {
-	if len(text) != base64.RawURLEncoding.EncodedLen(headerLen) {
-		return fmt.Errorf("%w: not Burnkey's header", ErrMalformed)
-	}
-	head, err := decode(text)
-	if err != nil || string(head[:len(headerHead)]) != headerHead ||
+	var head [headerLen]byte
+	if !decodeInto(head[:], text) || string(head[:len(headerHead)]) != headerHead ||
 		string(head[len(headerHead)+KIDTextLen:]) != headerTail {
-		return fmt.Errorf("%w: not Burnkey's header", ErrMalformed)
+		return errHeader
 	}
-	if p.KID, err = ParseKID(string(head[len(headerHead) : len(headerHead)+KIDTextLen])); err != nil {
-		return fmt.Errorf("%w: the kid is not a thumbprint", ErrMalformed)
+	if n, err := b64.Decode(p.KID[:], head[len(headerHead):len(headerHead)+KIDTextLen]); err != nil || n != len(p.KID) {
+		return errNoKID
 	}
 	return nil
 }
 
-// decode reads canonical base64url. The library skips line ends, which are
-// refused here by the length.
-func decode(text string) ([]byte, error) {
-	out, err := b64.DecodeString(text)
-	if err == nil && base64.RawURLEncoding.EncodedLen(len(out)) != len(text) {
-		err = base64.CorruptInputError(0)
+// decodeInto reads canonical base64url that fills dst. The library skips line
+// ends, which a text of the right length has no room for.
+func decodeInto(dst []byte, text string) bool {
+	n, err := b64.Decode(dst, []byte(text))
+	return err == nil && n == len(dst)
+}
+
+func decodePayload(text string) ([]byte, error) {
+	payload := make([]byte, b64.DecodedLen(len(text)))
+	if len(text)%4 == 1 || !decodeInto(payload, text) {
+		return nil, errPayload
 	}
-	return out, err
+	return payload, nil
+}
+
+// digest is the SHA-256 hash of a text.
+type digest = [sha256.Size]byte
+
+// hash hashes a text where it lies: as a slice, it would be copied.
+func hash(text string) digest {
+	return sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text)))
 }
 
 // Check verifies the signature by the key (RFC 8017 section 8.2.2); ErrSignature.
 func (p *Parsed) Check(key Key) error {
-	digest := sha256.Sum256([]byte(p.signed))
+	digest := hash(p.signed)
 	if key.kid != p.KID || rsa.VerifyPKCS1v15(key.PublicKey(), crypto.SHA256, digest[:], p.sig[:]) != nil {
 		return ErrSignature
 	}
@@ -176,7 +209,7 @@ func (p *Parsed) Claims() (*Claims, error) {
 		return nil, fmt.Errorf("%w: the payload does not read", ErrClaims)
 	}
 	c := &payload.Claims
-	if c.Issuer == "" || c.Subject == "" || c.ID == "" || len(c.Audience) == 0 {
+	if !c.complete() {
 		return nil, fmt.Errorf("%w: iss, sub, aud or jti is missing", ErrClaims)
 	}
 	if payload.NotBefore != nil {
@@ -186,6 +219,11 @@ func (p *Parsed) Claims() (*Claims, error) {
 		return nil, fmt.Errorf("%w: exp is not a time", ErrClaims)
 	}
 	return c, nil
+}
+
+// complete reports whether there is what every token says.
+func (c *Claims) complete() bool {
+	return c.Issuer != "" && c.Subject != "" && c.ID != "" && len(c.Audience) > 0
 }
 
 // noNull refuses null where the library reads it as "" or 0.
@@ -198,60 +236,4 @@ func refuseNull[T any]() *json.Unmarshalers {
 		}
 		return errors.ErrUnsupported // as without this function
 	})
-}
-
-// Verifier decides on tokens of one workspace. Its fields are not to be changed
-// once it is in use; it is safe for concurrent use if Keys and Now are.
-type Verifier struct {
-	// Keys returns the published key with this kid.
-	Keys func(KID) (Key, bool)
-	// Issuer accepts a token's iss. Nil refuses every token.
-	Issuer func(iss string) bool
-	// Audience, one of which the token must name; empty accepts any.
-	Audience []string
-	// Now is the clock; nil means time.Now.
-	Now func() time.Time
-}
-
-// Verify returns the claims of a token that is good now. Errors wrap one of
-// ErrMalformed, ErrUnknown, ErrSignature, ErrClaims, ErrIssuer, ErrAudience
-// and ErrExpired, found in that order.
-func (v *Verifier) Verify(token string) (*Claims, error) {
-	claims, err := v.Authentic(token)
-	if err != nil {
-		return nil, err
-	}
-	if v.Issuer == nil || !v.Issuer(claims.Issuer) {
-		return nil, ErrIssuer
-	}
-	named := func(aud string) bool { return slices.Contains(claims.Audience, aud) }
-	if len(v.Audience) > 0 && !slices.ContainsFunc(v.Audience, named) {
-		return nil, ErrAudience
-	}
-	now := time.Now
-	if v.Now != nil {
-		now = v.Now
-	}
-	if end := claims.ExpiresAt(); !end.IsZero() && !now().Before(end) {
-		return nil, ErrExpired
-	}
-	return claims, nil
-}
-
-// Authentic returns the claims of a token that a published key signed, whether
-// or not it is still good, for this audience, of this issuer: enough for its
-// holder to revoke it. Errors are the first four of Verify's.
-func (v *Verifier) Authentic(token string) (*Claims, error) {
-	parsed, err := Parse(token)
-	if err != nil {
-		return nil, err
-	}
-	key, ok := v.Keys(parsed.KID)
-	if !ok {
-		return nil, ErrUnknown
-	}
-	if err := parsed.Check(key); err != nil {
-		return nil, err
-	}
-	return parsed.Claims()
 }

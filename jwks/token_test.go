@@ -22,7 +22,7 @@ const (
 func testVerifier(others ...Key) *Verifier {
 	published := modelOf(append(others, ownPair().key))
 	return &Verifier{
-		Keys:     func(kid KID) (Key, bool) { key, ok := published[kid]; return key, ok },
+		Keys:     KeyFunc(func(kid KID) (Key, bool) { key, ok := published[kid]; return key, ok }),
 		Issuer:   func(iss string) bool { return iss == testIssuer },
 		Audience: []string{"acme-company"},
 		Now:      func() time.Time { return time.Unix(testIssued, 0) },
@@ -269,7 +269,7 @@ func TestPublishedOrRefused(t *testing.T) {
 	token := ownPair().token(testPayload)
 	index := NewIndex(buildSet(t, 0, testKeys(t, 40, 10)...))
 	verifier := testVerifier()
-	verifier.Keys = index.Lookup
+	verifier.Keys = index
 	for _, step := range []struct {
 		change Change
 		want   error

@@ -132,7 +132,7 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 	}
 	result.Published = &found
 	verifier := jwks.Verifier{
-		Keys:   func(jwks.KID) (jwks.Key, bool) { return key, found },
+		Keys:   jwks.KeyFunc(func(jwks.KID) (jwks.Key, bool) { return key, found }),
 		Issuer: func(iss string) bool { return issuer == "" || iss == issuer },
 	}
 	if _, err := verifier.Verify(token); err != nil {
