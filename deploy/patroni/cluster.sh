@@ -122,6 +122,7 @@ prepare() {
 	chmod 755 "$dir"
 	if [ ! -f "$dir/env" ]; then
 		PORT=${1:-$(free_ports)}
+		[[ $PORT =~ ^[1-9][0-9]{3,4}$ ]] && [ "$PORT" -le 65516 ] || die "PORT must be a number from 1000 to 65516"
 		write_env
 	fi
 	load_env
@@ -146,6 +147,12 @@ load_env() {
 	# shellcheck source=/dev/null
 	. <(grep -v '_URL=' "$dir/env" | sed 's/^/export /')
 	DATABASE_URL=$(sed -n 's/^DATABASE_URL=//p' "$dir/env")
+}
+
+# a_node NODE: prints the name if it is one.
+a_node() {
+	[[ " ${nodes[*]} " == *" ${1:-none} "* ]] || die "NODE must be one of ${nodes[*]}"
+	echo "$1"
 }
 
 # ---- processes
@@ -266,8 +273,9 @@ kill_node() {
 	local pids=() pid
 	if pid=$(postmaster "$1"); then
 		pids+=("$pid")
-		# What it leaves behind when it can't tidy up; stop removes it.
-		grep -o '/dev/shm/PostgreSQL\.[0-9]*' "/proc/$pid/maps" >>"$dir/run/shm" || true
+		# What it leaves behind when it can't tidy up, be it mapped by its children alone; stop removes it.
+		# shellcheck disable=SC2046 # one word for each process
+		cat $(tree "$pid" | sed 's|.*|/proc/&/maps|') 2>/dev/null | grep -o '/dev/shm/PostgreSQL\.[0-9]*' | sort -u >>"$dir/run/shm" || true
 	fi
 	if [ "${2:-node}" = node ]; then
 		if pid=$(alive "$1-patroni"); then pids+=("$pid"); fi
@@ -298,7 +306,7 @@ stop() {
 	for name in haproxy "${nodes[@]/%/-etcd}"; do
 		if pid=$(alive "$name"); then kill_all "$pid"; fi
 	done
-	if [ -f "$dir/run/shm" ]; then xargs rm -f <"$dir/run/shm"; fi
+	if [ -s "$dir/run/shm" ]; then xargs rm -f <"$dir/run/shm"; fi
 	rm -rf "$dir/run"
 }
 
@@ -315,8 +323,8 @@ render) find_programs && prepare "$@" ;;
 wait) wait_until_well "${1:-120}" ;;
 primary) primary || die "there is no primary" ;;
 kill-primary) kill_primary "$@" ;;
-kill) kill_node "${1:?}" ;;
-revive) start_node "${1:?}" ;;
+kill) kill_node "$(a_node "$@")" ;;
+revive) start_node "$(a_node "$@")" ;;
 status) patronictl -c "$dir/pg1/patroni.yml" list ;;
 stop) stop ;;
 *) usage ;;
