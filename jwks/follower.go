@@ -115,13 +115,15 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	return f, nil
 }
 
+var errNotIssuer = errors.New("FollowerOptions.URL must be http(s)://HOST/v1/auth/oauth/WORKSPACE, without query and fragment")
+
 func followURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return "", errors.New("the URL does not read") // it may hold a password
+		return "", errNotIssuer // which does not show the URL: it may hold a password
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", errors.New("the URL is not http(s)://host/… without query and fragment")
+		return "", errNotIssuer
 	}
 	return strings.TrimRight(text, "/"), nil
 }
