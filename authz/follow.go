@@ -123,16 +123,53 @@ func (p *Publisher) repeat(ctx context.Context, every time.Duration, log *slog.L
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			p.report(ctx, log, failure, f(ctx))
+			p.report(ctx, log, failure, "", f(ctx))
 		}
 	}
 }
 
-func (p *Publisher) report(ctx context.Context, log *slog.Logger, failure string, err error) {
-	if err != nil && ctx.Err() == nil {
-		p.failures.Inc()
-		log.Error(failure, "error", err)
+// tellAgain is how long a failure that goes on is not told of again.
+const tellAgain = time.Minute
+
+// complaint is a failure that was told of.
+type complaint struct{ failure, workspace string }
+
+// report counts a failure, and logs it when it begins, while it lasts, and once it
+// is over.
+func (p *Publisher) report(ctx context.Context, log *slog.Logger, failure, workspace string, err error) {
+	if ctx.Err() != nil {
+		return
 	}
+	if err != nil {
+		p.failures.Inc()
+	}
+	if !p.tell(complaint{failure, workspace}, err != nil) {
+		return
+	}
+	if workspace != "" {
+		log = log.With("workspace", workspace)
+	}
+	if err != nil {
+		log.Error(failure, "error", err)
+	} else {
+		log.Info("it is over: " + failure)
+	}
+}
+
+// tell reports whether a failure, or its end, is to be told of.
+func (p *Publisher) tell(c complaint, fails bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, told := p.told[c]
+	switch {
+	case !fails:
+		delete(p.told, c)
+		return told
+	case told && time.Since(last) < tellAgain:
+		return false
+	}
+	p.told[c] = time.Now()
+	return true
 }
 
 // wakes collects the hints that are not followed yet.
@@ -178,10 +215,14 @@ func (p *Publisher) watch(ctx context.Context, w *wakes, log *slog.Logger) {
 		if ctx.Err() != nil {
 			return
 		}
+		const failure = "the store's hints are lost for a moment; its versions are polled"
 		if time.Since(began) > rewatchMax {
 			pause.Reset()
+			p.tell(complaint{failure: failure}, false)
 		}
-		log.Warn("the store's hints are lost for a moment; its versions are polled", "error", err)
+		if p.tell(complaint{failure: failure}, true) {
+			log.Warn(failure, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause.NextBackOff()):
@@ -199,11 +240,11 @@ func (p *Publisher) followHints(ctx context.Context, w *wakes, log *slog.Logger)
 		workspaces, all := w.take()
 		const failure = "the published sets were not brought up to date"
 		if all {
-			p.report(ctx, log, failure, p.Load(ctx))
+			p.report(ctx, log, failure, "", p.Load(ctx))
 			continue
 		}
 		for workspace := range workspaces {
-			p.report(ctx, log, failure, p.catchUp(ctx, workspace))
+			p.report(ctx, log, failure, workspace, p.catchUp(ctx, workspace))
 		}
 	}
 }

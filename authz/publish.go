@@ -25,6 +25,7 @@ type Publisher struct {
 	sets map[string]*published
 	// checked is when the store's versions were last all reached.
 	checked time.Time
+	told    map[complaint]time.Time
 
 	failures    prometheus.Counter
 	divergences prometheus.Counter
@@ -42,7 +43,7 @@ const changesAtOnce = 500
 
 // NewPublisher makes a Publisher that has nothing until Load. Metrics may be nil.
 func NewPublisher(s store.Store, metrics prometheus.Registerer) *Publisher {
-	p := &Publisher{store: s, sets: make(map[string]*published)}
+	p := &Publisher{store: s, sets: make(map[string]*published), told: make(map[complaint]time.Time)}
 	p.failures = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "burnkey_publish_failures_total",
 		Help: "Failed attempts to bring the published sets up to date; the last good ones stay in use.",
