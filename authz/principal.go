@@ -32,7 +32,9 @@ type Principal struct {
 	Owner string
 	// Workspace to which the key is tied, or empty.
 	Workspace string
-	scopes    []string
+	// Moved says that the key was issued under another public URL than the server's.
+	Moved  bool
+	scopes []string
 }
 
 // Authenticate returns the holder of a management key. Any fault of the token is
@@ -57,7 +59,10 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
-	return &Principal{KeyID: claims.ID, Owner: claims.Subject, Workspace: tie, scopes: claims.Scopes()}, nil
+	return &Principal{
+		KeyID: claims.ID, Owner: claims.Subject, Workspace: tie, scopes: claims.Scopes(),
+		Moved: claims.Issuer != s.Issuer(Home),
+	}, nil
 }
 
 // tieOf returns the workspace that the claims tie a key to, or none. What can't

@@ -99,6 +99,9 @@ func TestAuthenticate(t *testing.T) {
 				}
 				return
 			}
+			if err == nil && p.Moved != (test.name == "of another public URL") {
+				t.Errorf("Moved is %v", p.Moved)
+			}
 			if err != nil || p.Workspace != test.tie || p.Owner == "" || p.KeyID == "" {
 				t.Errorf("got %+v, %v", p, err)
 			}

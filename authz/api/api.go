@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -53,6 +54,8 @@ type api struct {
 	closing   <-chan struct{}
 	log       *slog.Logger
 	openapi   []byte
+	// sayMoved tells, once, of a key that was issued under another public URL.
+	sayMoved func()
 }
 
 // New returns the handler of every path.
@@ -61,6 +64,10 @@ func New(o Options) (http.Handler, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	a.sayMoved = sync.OnceFunc(func() {
+		a.log.Warn("a management key of another public URL is in use: if this server's is not the right one, "+
+			"gateways refuse the keys that it issues", "issuer", a.service.Issuer(authz.Home))
+	})
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()

@@ -102,6 +102,9 @@ func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.Moved {
+		a.sayMoved()
+	}
 	var scopes []string
 	for _, alternative := range ctx.Operation().Security {
 		scopes = append(scopes, alternative[managementKey]...)

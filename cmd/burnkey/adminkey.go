@@ -17,10 +17,10 @@ import (
 // handed out before the key comes to be, so that no crash can lose it.
 func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slog.Logger) error {
 	undo := func() error { return nil }
-	where := s.adminKeyFile
+	where, kept := s.adminKeyFile, ""
 	made, err := service.Bootstrap(ctx, func(token jwks.Token) (err error) {
 		if s.adminKeyFile != "" {
-			undo, err = writeSecret(s.adminKeyFile, token.Reveal()+"\n")
+			undo, kept, err = writeSecret(s.adminKeyFile, token.Reveal()+"\n")
 			return err
 		}
 		where = "standard output, this once"
@@ -33,7 +33,10 @@ func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slo
 		// What was handed out stays: the database may have the key all the same.
 		return fmt.Errorf("first admin key: %w", err)
 	case made:
-		log.Info("a new database: the first admin key was made", "written_to", where)
+		log.Info("a new database: the first admin key was made", "database", databaseName(s.database), "written_to", where)
+		if kept != "" {
+			log.Warn("there was an admin key already, perhaps another database's: it was kept", "file", kept)
+		}
 		return nil
 	}
 	if err := undo(); err != nil {
@@ -48,7 +51,7 @@ func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slo
 // writeSecret makes a file that its owner alone can read, whole or not at all,
 // and returns how to take it back. What was there is kept beside it, since it may
 // be another database's key; what is there and is no file is refused.
-func writeSecret(path, content string) (undo func() error, err error) {
+func writeSecret(path, content string) (undo func() error, kept string, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("--admin-key-file %s: %w", path, err)
@@ -58,27 +61,26 @@ func writeSecret(path, content string) (undo func() error, err error) {
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case !info.Mode().IsRegular():
-		return nil, errors.New("what is there is not a regular file")
+		return nil, "", errors.New("what is there is not a regular file")
 	default:
-		old, err := keepOld(path)
-		if err != nil {
-			return nil, err
+		if kept, err = keepOld(path); err != nil {
+			return nil, "", err
 		}
-		restore = func() error { return os.Rename(old, path) }
+		restore = func() error { return os.Rename(kept, path) }
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".burnkey-*") // 0600
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // gone by then, if all went well
 	_, err = f.WriteString(content)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	undo = func() error {
 		if have, err := os.ReadFile(path); err != nil || string(have) != content {
@@ -86,7 +88,7 @@ func writeSecret(path, content string) (undo func() error, err error) {
 		}
 		return restore()
 	}
-	return undo, syncFolder(filepath.Dir(path))
+	return undo, kept, syncFolder(filepath.Dir(path))
 }
 
 // keepOld gives a file a second name, which none has yet.

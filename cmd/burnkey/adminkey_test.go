@@ -32,7 +32,7 @@ func TestTakingASecretBack(t *testing.T) {
 			undo := make([]func() error, len(test.writes))
 			for i, content := range test.writes {
 				var err error
-				if undo[i], err = writeSecret(path, content); err != nil {
+				if undo[i], _, err = writeSecret(path, content); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -86,6 +86,9 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	request.Header.Set("Authorization", "Bearer "+key)
 	request.Header.Set("Content-Type", "application/json")
 	text, err := send(request)
+	if unreached := new(url.Error); errors.As(err, &unreached) {
+		return nil, fmt.Errorf("--server: %w", unreached)
+	}
 	if err != nil || answer == nil {
 		return text, err
 	}

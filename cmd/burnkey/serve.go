@@ -78,7 +78,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on")
 	flags.StringVar(&s.publicURL, "public-url", "", "`URL` by which clients and gateways reach the server: the beginning of every iss (default http:// and the address listened on)")
 	databaseFlag(cmd, &s.database)
-	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database")
+	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database; what is there is kept as FILE.old")
 	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
@@ -98,8 +98,13 @@ func (s *server) validate() error {
 	if s.mintWorkers < 0 || s.mintQueue < 1 || s.mintDeadline < time.Second {
 		return fmt.Errorf("--mint-workers must be 0 or more, --mint-queue 1 or more and --mint-deadline 1s or more")
 	}
-	if s.drainDelay < 0 || s.drainTimeout < 0 || s.checkEvery < 0 {
-		return fmt.Errorf("--drain-delay, --drain-timeout and --check-every must not be negative")
+	for _, flag := range []struct {
+		name  string
+		value time.Duration
+	}{{"drain-delay", s.drainDelay}, {"drain-timeout", s.drainTimeout}, {"check-every", s.checkEvery}} {
+		if flag.value < 0 {
+			return fmt.Errorf("--%s: must not be negative", flag.name)
+		}
 	}
 	host, _, err := net.SplitHostPort(s.listen)
 	if err != nil {

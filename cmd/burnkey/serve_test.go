@@ -41,8 +41,24 @@ func TestE2EServeBootstrap(t *testing.T) {
 		}
 		works(t, s, first)
 		s.stop()
-		if strings.Contains(s.log(), first) || !strings.Contains(s.log(), s.keyFile) {
-			t.Error("the log holds the key, or not where it was written to")
+		if strings.Contains(s.log(), first) || !strings.Contains(s.log(), s.keyFile+".old2") {
+			t.Error("the log holds the key, or not where the old one was kept")
+		}
+	})
+	t.Run("under another URL than the database's keys", func(t *testing.T) {
+		s := startServer(t)
+		works(t, s, s.key())
+		s.stop()
+		if strings.Contains(s.log(), "another public URL") {
+			t.Error("the log tells of another URL, which there is not")
+		}
+		s.flags = append(s.flags, "--public-url", "http://other.example")
+		s.start()
+		works(t, s, s.key())
+		works(t, s, s.key())
+		s.stop()
+		if strings.Count(s.log(), "another public URL") != 1 {
+			t.Error("the log does not tell, or more than once")
 		}
 	})
 	t.Run("what is no file is left alone", func(t *testing.T) {
