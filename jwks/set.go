@@ -13,15 +13,15 @@ import (
 // Apply returns another Set, sharing all but what the change touched. A Set is
 // safe for concurrent use.
 //
-// Its JSON form is rendered ahead, key by key, in the order of the kids: equal
-// keys give equal bytes, whatever the order in which they came and went, on
-// every server.
+// Its JSON form has the keys in the order of the kids: equal keys give equal bytes,
+// whatever the order in which they came and went, on every server. It is rendered
+// chunk by chunk, and a chunk at most once after a change, save that the plain form
+// of more than maxKept keys is not kept.
 type Set struct {
 	version uint64
 	print   Fingerprint
 	root    *node
-	tail    sync.Once
-	tailGz  []byte
+	last    lastForm
 }
 
 const setHead, setTail = `{"keys":[`, `]}`
@@ -52,18 +52,18 @@ func (s *Set) Len() int { return s.root.count }
 // Lookup returns the key with this kid. Its cost does not grow with the set
 // beyond the depth of a trie over hashes: 7 steps at a million keys.
 func (s *Set) Lookup(kid KID) (Key, bool) {
-	entry, ok := s.root.lookup(&kid)
-	if !ok {
+	key := s.root.lookup(&kid)
+	if key == nil {
 		return Key{}, false
 	}
-	return entryKey(entry), true
+	return *key, true
 }
 
 // KIDs yields the kids of all keys in their order.
 func (s *Set) KIDs(yield func(KID) bool) {
 	for leaf := range s.root.leaves {
 		for i := range leaf.count {
-			if !yield(entryKID(leaf.entry(i))) {
+			if !yield(leaf.keys[i].kid) {
 				return
 			}
 		}
@@ -138,19 +138,23 @@ func (s *Set) Size() int64 {
 	return int64(len(setHead)+len(setTail)) + int64(max(0, s.Len()*entryLen-1))
 }
 
-// WriteTo writes the JSON form (RFC 7517 section 5), chunk by chunk, none of it
-// rendered for the occasion.
+// maxKept is the largest set, in keys, whose plain form is kept: 60 MB of text.
+const maxKept = 1 << 17
+
+// WriteTo writes the JSON form (RFC 7517 section 5), chunk by chunk.
 func (s *Set) WriteTo(w io.Writer) (int64, error) {
+	buf := textBuffers.Get().(*[]byte)
+	defer textBuffers.Put(buf)
 	out := counting{w: w}
 	out.write([]byte(setHead))
 	left := s.Len()
 	for leaf := range s.root.leaves {
 		left -= leaf.count
-		body := leaf.body
+		text := leaf.leafText(s.Len() <= maxKept, *buf)
 		if left == 0 {
-			body = body[:len(body)-1] // no comma behind the last
+			text = text[:len(text)-1] // no comma behind the last
 		}
-		if out.write(body); out.err != nil {
+		if out.write(text); out.err != nil {
 			break
 		}
 	}
@@ -171,12 +175,13 @@ func (s *Set) WriteGzip(w io.Writer) error {
 	left := s.Len()
 	for leaf := range s.root.leaves {
 		if left -= leaf.count; left > 0 {
-			crc = crc32.Update(crc, crc32.IEEETable, leaf.body)
-			out.write(leaf.gzipped())
+			deflated, leafCRC := leaf.leafGzip()
+			crc = crcTimes(crcPast()[leaf.count], crc) ^ leafCRC
+			out.write(deflated)
 		} else {
-			crc = crc32.Update(crc, crc32.IEEETable, leaf.body[:len(leaf.body)-1])
-			s.tail.Do(func() { s.tailGz = deflate(leaf.body[:len(leaf.body)-1]) })
-			out.write(s.tailGz)
+			deflated, text := s.last.of(leaf)
+			crc = crc32.Update(crc, crc32.IEEETable, text)
+			out.write(deflated)
 		}
 		if out.err != nil {
 			return out.err
@@ -189,6 +194,22 @@ func (s *Set) WriteGzip(w io.Writer) error {
 	binary.LittleEndian.PutUint32(sums[4:], uint32(s.Size())) // modulo 2^32, as RFC 1952 has it
 	out.write(sums[:])
 	return out.err
+}
+
+// lastForm is that of the last leaf, behind whose last key no comma is.
+type lastForm struct {
+	once     sync.Once
+	text     []byte
+	deflated []byte
+}
+
+func (f *lastForm) of(leaf *node) (deflated, text []byte) {
+	f.once.Do(func() {
+		text := leaf.appendTo(make([]byte, 0, leaf.count*entryLen))
+		f.text = text[:len(text)-1]
+		f.deflated = deflate(f.text)
+	})
+	return f.deflated, f.text
 }
 
 var (

@@ -64,8 +64,8 @@ func checkShape(tb testing.TB, n *node, depth int, path []int) {
 		tb.Fatalf("a node of %d keys at %v is a leaf: %v", n.count, path, n.kids == nil)
 	}
 	if n.kids == nil {
-		if len(n.body) != n.count*entryLen {
-			tb.Fatalf("a leaf of %d keys has %d bytes", n.count, len(n.body))
+		if len(n.keys) != n.count {
+			tb.Fatalf("a leaf of %d keys has %d", n.count, len(n.keys))
 		}
 		return
 	}

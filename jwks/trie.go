@@ -2,31 +2,26 @@ package jwks
 
 import (
 	"bytes"
-	"compress/flate"
 	"slices"
 	"sort"
-	"sync"
 )
 
-// The set is kept as it is served: JWKs of one fixed length, in the order of
-// their kids, in chunks that are the leaves of a trie over the kid's bits. Kids
-// are hashes, so chunks fill evenly. A change copies the one chunk that it
-// touches and the few nodes above; every other byte is shared with the version
-// before, which its readers go on reading.
+// The set is kept in the order in which it is served, that of the kids, in chunks
+// that are the leaves of a trie over the kid's bits. Kids are hashes, so chunks
+// fill evenly. A change copies the one chunk that it touches and the few nodes
+// above; all else is shared with the version before, which its readers go on
+// reading, and so is what was rendered of it.
 const (
-	entryLen = jwkLen + 1 // a JWK and the comma behind it
-	leafMax  = 64         // keys; fuller leaves are split
-	fanBits  = 2
-	fan      = 1 << fanBits
+	leafMax = 64 // keys; fuller leaves are split
+	fanBits = 2
+	fan     = 1 << fanBits
 )
 
 type node struct {
 	count int
 	kids  *[fan]*node // nil in a leaf
-	// body of a leaf: count entries. Never written once the node is in a Set.
-	body     []byte
-	once     sync.Once
-	deflated []byte
+	keys  []Key       // of a leaf. Never written once the node is in a Set.
+	forms forms       // of a leaf
 }
 
 var emptyLeaf = &node{}
@@ -37,48 +32,21 @@ func branch(kid *KID, depth int) int {
 	return int(kid[bit/8]>>(8-fanBits-bit%8)) & (fan - 1)
 }
 
-func (n *node) entry(i int) []byte { return n.body[i*entryLen : (i+1)*entryLen-1] }
-
-func entryKID(entry []byte) (kid KID) {
-	mustDecode(kid[:], entry[kidStart:kidStart+KIDTextLen])
-	return kid
-}
-
-func entryKey(entry []byte) (key Key) {
-	key.kid = entryKID(entry)
-	mustDecode(key.n[:], entry[modStart:modStart+modText])
-	return key
-}
-
-// mustDecode reads back what AppendJWK wrote into this process's own memory.
-func mustDecode(dst, src []byte) {
-	if n, err := b64.Decode(dst, src); err != nil || n != len(dst) {
-		panic("jwks: a rendered key does not read back")
-	}
-}
-
 // search returns where in a leaf the kid is, or belongs.
 func (n *node) search(kid *KID) (at int, found bool) {
-	at = sort.Search(n.count, func(i int) bool {
-		have := entryKID(n.entry(i))
-		return bytes.Compare(have[:], kid[:]) >= 0
-	})
-	if at < n.count {
-		have := entryKID(n.entry(at))
-		found = have == *kid
-	}
-	return at, found
+	at = sort.Search(n.count, func(i int) bool { return bytes.Compare(n.keys[i].kid[:], kid[:]) >= 0 })
+	return at, at < n.count && n.keys[at].kid == *kid
 }
 
-func (n *node) lookup(kid *KID) (entry []byte, ok bool) {
+func (n *node) lookup(kid *KID) *Key {
 	for depth := 0; n.kids != nil; depth++ {
 		n = n.kids[branch(kid, depth)]
 	}
 	at, ok := n.search(kid)
 	if !ok {
-		return nil, false
+		return nil
 	}
-	return n.entry(at), true
+	return &n.keys[at]
 }
 
 // add returns a copy of the trie n with the keys added, or ErrPublished where a
@@ -124,32 +92,30 @@ func (n *node) insert(keys []Key, depth int) (*node, error) {
 
 // merge returns a leaf with the sorted keys among the entries of n.
 func (n *node) merge(keys []Key) (*node, error) {
-	body := make([]byte, 0, (n.count+len(keys))*entryLen)
+	all := make([]Key, 0, n.count+len(keys))
 	from := 0
 	for i := range keys {
 		at, found := n.search(&keys[i].kid)
 		if found {
 			return nil, ErrPublished
 		}
-		body = append(body, n.body[from*entryLen:at*entryLen]...)
-		body = append(keys[i].AppendJWK(body), ',')
+		all = append(append(all, n.keys[from:at]...), keys[i])
 		from = at
 	}
-	body = append(body, n.body[from*entryLen:]...)
-	return &node{count: n.count + len(keys), body: body}, nil
+	all = append(all, n.keys[from:]...)
+	return &node{count: len(all), keys: all}, nil
 }
 
-// split cuts a leaf's entries into those of its children to be.
+// split cuts a leaf's keys into those of its children to be.
 func (n *node) split(depth int) *[fan]*node {
 	var kids [fan]*node
 	start := 0
 	for i := range kids {
 		end := start + sort.Search(n.count-start, func(j int) bool {
-			kid := entryKID(n.entry(start + j))
-			return branch(&kid, depth) > i
+			return branch(&n.keys[start+j].kid, depth) > i
 		})
 		// A copy, so that the parts can be freed one by one.
-		kids[i] = &node{count: end - start, body: bytes.Clone(n.body[start*entryLen : end*entryLen])}
+		kids[i] = &node{count: end - start, keys: slices.Clone(n.keys[start:end])}
 		start = end
 	}
 	return &kids
@@ -164,10 +130,9 @@ func (n *node) remove(kid *KID, depth int) (*node, error) {
 		if !found {
 			return nil, ErrNotPublished
 		}
-		body := make([]byte, 0, (n.count-1)*entryLen)
-		body = append(body, n.body[:at*entryLen]...)
-		body = append(body, n.body[(at+1)*entryLen:]...)
-		return &node{count: n.count - 1, body: body}, nil
+		rest := make([]Key, 0, n.count-1)
+		rest = append(append(rest, n.keys[:at]...), n.keys[at+1:]...)
+		return &node{count: len(rest), keys: rest}, nil
 	}
 	i := branch(kid, depth)
 	child, err := n.kids[i].remove(kid, depth+1)
@@ -181,12 +146,12 @@ func (n *node) remove(kid *KID, depth int) (*node, error) {
 	}
 	folded := &node{count: n.count - 1}
 	for leaf := range (&node{kids: &kids}).leaves {
-		folded.body = append(folded.body, leaf.body...)
+		folded.keys = append(folded.keys, leaf.keys...)
 	}
 	return folded, nil
 }
 
-// leaves yields the leaves that hold entries, in order.
+// leaves yields the leaves that hold keys, in order.
 func (n *node) leaves(yield func(*node) bool) { n.walk(yield) }
 
 func (n *node) walk(yield func(*node) bool) bool {
@@ -199,30 +164,4 @@ func (n *node) walk(yield func(*node) bool) bool {
 		}
 	}
 	return true
-}
-
-var flateWriters = sync.Pool{New: func() any {
-	w, err := flate.NewWriter(nil, flate.DefaultCompression)
-	if err != nil {
-		panic(err) // the level is a constant
-	}
-	return w
-}}
-
-// deflate compresses b so that it ends on a byte boundary and refers to nothing
-// before it: such pieces can be joined in any order (RFC 1951 section 3.2.4).
-func deflate(b []byte) []byte {
-	var buf bytes.Buffer
-	w := flateWriters.Get().(*flate.Writer)
-	defer flateWriters.Put(w)
-	w.Reset(&buf)
-	_, _ = w.Write(b) // a bytes.Buffer does not fail
-	_ = w.Flush()
-	return bytes.Clone(buf.Bytes())
-}
-
-// gzipped returns the leaf's body deflated, which is done once for its life.
-func (n *node) gzipped() []byte {
-	n.once.Do(func() { n.deflated = deflate(n.body) })
-	return n.deflated
 }

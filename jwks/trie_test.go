@@ -91,7 +91,7 @@ func (p *program) refused(before *Set) {
 func (s *Set) some() func(func(KID) bool) {
 	return func(yield func(KID) bool) {
 		for leaf := range s.root.leaves {
-			yield(entryKID(leaf.entry(leaf.count / 2)))
+			yield(leaf.keys[leaf.count/2].kid)
 			return
 		}
 	}
@@ -162,6 +162,22 @@ func alike(tb testing.TB, count, bits int) []Key {
 		seen[key.kid] = key
 	}
 	return seen.sorted()
+}
+
+// A large set's plain form is not kept; what is rendered for the occasion is the
+// same.
+func TestLeafTextIsTheSameKeptOrNot(t *testing.T) {
+	set := buildSet(t, 1, testKeys(t, 28, 300)...)
+	buf := make([]byte, 0, 10)
+	for leaf := range set.root.leaves {
+		kept, passing := leaf.leafText(true, nil), leaf.leafText(false, buf)
+		if !bytes.Equal(kept, passing) || len(kept) != leaf.count*entryLen {
+			t.Errorf("%d keys: %d bytes, or %d", leaf.count, len(kept), len(passing))
+		}
+		if again := leaf.leafText(true, nil); &again[0] != &kept[0] {
+			t.Error("it was rendered twice")
+		}
+	}
 }
 
 func TestKidsAlike(t *testing.T) {
