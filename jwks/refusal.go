@@ -1,0 +1,145 @@
+package jwks
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// A Refusal is why a request does not pass. There are few of them, each in one
+// place in memory, so that what answers them can be kept by their address. They
+// are not to be changed.
+type Refusal struct {
+	// Reason is one word, for metrics.
+	Reason string
+	Status int
+	// Code is that of RFC 6750 section 3.1; empty where the client sent no token,
+	// or where it can do nothing about it.
+	Code string
+	// Detail fits an error_description (RFC 6750 section 3) and quotes nothing of
+	// the request.
+	Detail string
+}
+
+// The refusals that no error of Verifier.Verify is behind.
+var (
+	NoToken  = &Refusal{"no_token", http.StatusUnauthorized, "", "A bearer token is required."}
+	BadToken = &Refusal{
+		"bad_request", http.StatusBadRequest, "invalid_request",
+		"The header Authorization must be sent once, as the word Bearer and a token.",
+	}
+	TooNarrow = &Refusal{"scope", http.StatusForbidden, "insufficient_scope", "The token lacks a scope that is required here."}
+	NotNow    = &Refusal{"unavailable", http.StatusServiceUnavailable, "", "Tokens cannot be verified at present."}
+)
+
+var invalidTokens = []struct {
+	err     error
+	refusal *Refusal
+}{
+	{ErrUnknown, invalid("unknown", "The token was revoked, or is not of this issuer.")},
+	{ErrExpired, invalid("expired", "The token has expired.")},
+	{ErrIssuer, invalid("issuer", "The token is of another issuer.")},
+	{ErrAudience, invalid("audience", "The token is for another audience.")},
+	{ErrSignature, invalid("signature", "The signature of the token does not fit.")},
+	{ErrClaims, invalid("claims", "The token is malformed.")},
+}
+
+var malformed = invalid("malformed", "The token is malformed.")
+
+func invalid(reason, detail string) *Refusal {
+	return &Refusal{reason, http.StatusUnauthorized, "invalid_token", detail}
+}
+
+// InvalidToken returns the refusal that is due for an error of Verifier.Verify.
+func InvalidToken(err error) *Refusal {
+	for _, known := range invalidTokens {
+		if errors.Is(err, known.err) {
+			return known.refusal
+		}
+	}
+	return malformed
+}
+
+// BearerToken returns the token in the values of a request's Authorization
+// headers (RFC 6750 section 2.1), or NoToken or BadToken. The scheme's case does
+// not matter (RFC 9110 section 11.1).
+func BearerToken(headers ...string) (string, *Refusal) {
+	if len(headers) == 0 {
+		return "", NoToken
+	}
+	if len(headers) > 1 {
+		return "", BadToken
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", NoToken
+	}
+	token = strings.TrimLeft(token, " ")
+	if !isToken68(token) {
+		return "", BadToken
+	}
+	return token, nil
+}
+
+// isToken68 checks the syntax b64token (RFC 6750 section 2.1).
+func isToken68(s string) bool {
+	s = strings.TrimRight(s, "=")
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case strings.IndexByte("-._~+/", c) < 0:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Problem returns the refusal as application/problem+json (RFC 9457).
+func (r *Refusal) Problem() []byte {
+	body, err := json.Marshal(struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{"about:blank", http.StatusText(r.Status), r.Status, r.Detail})
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	return body
+}
+
+// Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or ""
+// where the client's credentials are not at fault. The scopes, separated by
+// spaces, are named where one of them is lacking.
+func (r *Refusal) Challenge(realm, scopes string) string {
+	if r.Status >= http.StatusInternalServerError {
+		return ""
+	}
+	text := "Bearer realm=" + quoted(realm)
+	if r.Code == "" {
+		return text
+	}
+	text += ", error=" + quoted(r.Code) + ", error_description=" + quoted(r.Detail)
+	if r == TooNarrow {
+		text += ", scope=" + quoted(scopes)
+	}
+	return text
+}
+
+// quoted writes a quoted-string (RFC 9110 section 5.6.4). A control character,
+// which has no place in one, becomes a space.
+func quoted(s string) string {
+	out := []byte{'"'}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ' || c == 0x7f:
+			out = append(out, ' ')
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(append(out, '"'))
+}

@@ -1,0 +1,37 @@
+package jwks
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+)
+
+func TestInvalidToken(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, err := range []error{ErrMalformed, ErrUnknown, ErrSignature, ErrClaims, ErrIssuer, ErrAudience, ErrExpired} {
+		no := InvalidToken(fmt.Errorf("%w: more", err))
+		if no != InvalidToken(err) {
+			t.Errorf("%v: two of one refusal", err)
+		}
+		if no.Status != http.StatusUnauthorized || no.Code != "invalid_token" || no.Detail == "" || seen[no.Reason] {
+			t.Errorf("%v: %+v", err, no)
+		}
+		seen[no.Reason] = true
+	}
+}
+
+func TestChallenge(t *testing.T) {
+	for _, test := range []struct {
+		no   *Refusal
+		want string
+	}{
+		{NoToken, `Bearer realm="r"`},
+		{NotNow, ""},
+		{TooNarrow, `Bearer realm="r", error="insufficient_scope", error_description="` + TooNarrow.Detail + `", scope="a b"`},
+		{InvalidToken(ErrExpired), `Bearer realm="r", error="invalid_token", error_description="The token has expired."`},
+	} {
+		if got := test.no.Challenge("r", "a b"); got != test.want {
+			t.Errorf("%s: %s", test.no.Reason, got)
+		}
+	}
+}
