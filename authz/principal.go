@@ -21,6 +21,7 @@ const (
 	ScopeKeysWrite       = "keys:write"
 	ScopeWorkspacesRead  = "workspaces:read"
 	ScopeWorkspacesWrite = "workspaces:write"
+	ScopeGateway         = "gateway" // which workspaces there are, for those who verify their tokens
 )
 
 // TieClaim is the claim by which a management key is tied to one workspace.

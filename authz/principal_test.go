@@ -166,6 +166,8 @@ func TestMay(t *testing.T) {
 		{"keys:write", home, "keys:write", nil, []string{home, "acme", all}},
 		{"workspaces:read", "", "workspaces:read keys:read", []string{"acme", all}, []string{home}},
 		{"workspaces:write", "", "keys:write", nil, []string{"acme", all}},
+		{"gateway", "", "workspaces:read keys:read gateway", []string{"acme", all}, []string{home}},
+		{"gateway", "", "workspaces:read keys:read keys:write", nil, []string{"acme", all}},
 		{"Admin administrator keys:*", "", "keys:read", nil, []string{"acme", home, all}},
 		{"", "", "keys:read", nil, []string{"acme", home, all}},
 	} {

@@ -128,8 +128,8 @@ func TestNoCredential(t *testing.T) {
 // needed says, apart from the code, which scopes each operation takes.
 var needed = map[string][]string{
 	"create-workspace": {"workspaces:write"},
-	"list-workspaces":  {"workspaces:read", "keys:read"},
-	"get-workspace":    {"workspaces:read", "keys:read"},
+	"list-workspaces":  {"workspaces:read", "keys:read", "gateway"},
+	"get-workspace":    {"workspaces:read", "keys:read", "gateway"},
 	"update-workspace": {"workspaces:write"},
 	"issue-key":        {"keys:write"},
 	"list-keys":        {"keys:read"},

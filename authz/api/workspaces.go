@@ -72,12 +72,12 @@ func (a *api) workspaces(h huma.API) {
 	}, a.createWorkspace)
 	huma.Register(h, huma.Operation{
 		OperationID: "list-workspaces", Method: http.MethodGet, Path: "/v1/workspaces",
-		Summary: "List the workspaces that the key may see", Security: anyOf(authz.ScopeWorkspacesRead, authz.ScopeKeysRead),
+		Summary: "List the workspaces that the key may see", Security: anyOf(authz.ScopeWorkspacesRead, authz.ScopeKeysRead, authz.ScopeGateway),
 		Errors: []int{401, 403, 422, 503},
 	}, a.listWorkspaces)
 	huma.Register(h, huma.Operation{
 		OperationID: "get-workspace", Method: http.MethodGet, Path: "/v1/workspaces/{ws}",
-		Summary: "Show a workspace", Security: anyOf(authz.ScopeWorkspacesRead, authz.ScopeKeysRead),
+		Summary: "Show a workspace", Security: anyOf(authz.ScopeWorkspacesRead, authz.ScopeKeysRead, authz.ScopeGateway),
 		Errors: []int{401, 403, 404, 503},
 	}, a.getWorkspace)
 	huma.Register(h, huma.Operation{

@@ -57,7 +57,7 @@ func adminIssueCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&a.publicURL, "public-url", "http://127.0.0.1:8080", "`URL` of the server, for the key's iss")
 	flags.StringVar(&a.name, "name", "admin", "what the key is for")
-	flags.StringSliceVar(&a.scopes, "scope", []string{authz.ScopeAdmin}, "what it may do: admin, keys:read, keys:write, workspaces:read, workspaces:write")
+	flags.StringSliceVar(&a.scopes, "scope", []string{authz.ScopeAdmin}, "what it may do: admin, keys:read, keys:write, workspaces:read, workspaces:write, gateway")
 	flags.StringVar(&a.tie, "for-workspace", "", "tie it to this workspace")
 	a.life.flags(cmd, "never")
 	out.flag(cmd)
