@@ -1,0 +1,304 @@
+// Package gateway decides for Envoy which requests pass: it is the service that
+// the filter ext_authz asks (envoy.service.auth.v3). It follows the published
+// keys of some workspaces, or of all, and verifies without asking anybody.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+const (
+	issuerPath = "/v1/auth/oauth/"
+	realm      = "api"
+
+	// MinStaleness is the least Options.MaxStaleness: the age of keys that are well
+	// goes up to about 6 s and back.
+	MinStaleness = 10 * time.Second
+	// MaxWorkspaces is how many may be listed in Options.Workspaces.
+	MaxWorkspaces = 1000
+)
+
+var workspaceID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// Options say whose tokens are good, and what for.
+type Options struct {
+	// Server is the base URL of the server to follow, PublicURL that of the tokens'
+	// iss; empty: Server.
+	Server, PublicURL string
+	// Workspaces whose tokens are good. Empty: all that the server lists to Key.
+	Workspaces []string
+	// Key returns a management key of the scope gateway. It is called for each look
+	// at the list, so that the key may change. Not used with Workspaces.
+	Key func() (string, error)
+	// StateDir keeps what is known for the next start, which then needs no server. It
+	// must be there, and belongs to one Gateway at a time. Empty: nothing is kept.
+	StateDir string
+
+	// Audience, one of which a token must name; empty accepts any.
+	Audience []string
+	// StripAuthorization keeps the token from what is behind Envoy.
+	StripAuthorization bool
+
+	// MaxStaleness is how old a workspace's keys may be, as of Follower.Age. 0: any age.
+	MaxStaleness time.Duration
+	// ServeStale goes on with keys older than MaxStaleness, which is then only told.
+	ServeStale bool
+
+	// ListEvery is how often to ask for the list, give or take a fifth. 0: 5 s.
+	ListEvery time.Duration
+	Metrics   prometheus.Registerer // nil: none
+	Log       *slog.Logger          // nil: slog.Default
+	Now       func() time.Time      // what ages and exp go by; nil: time.Now
+}
+
+// OptionError says which of the Options is wrong, and what it would have to be.
+type OptionError struct{ Option, Detail string }
+
+func (e *OptionError) Error() string { return e.Option + " " + e.Detail }
+
+// A Gateway judges requests. It is safe for concurrent use.
+type Gateway struct {
+	o       Options
+	client  *http.Client
+	metrics *metrics
+	answers *answers
+
+	spokenFor issuer
+
+	// tenants by the id of their workspace; replaced as a whole. Nil: none are known.
+	tenants atomic.Pointer[map[string]*tenant]
+	// complete is set once all of the first list had keys.
+	complete atomic.Bool
+	stale    atomic.Int64 // tenants whose keys were too old at the last look
+
+	starting chan struct{} // holds one of each that fetches its first set
+	running  sync.WaitGroup
+	told     atomic.Int64 // when a route's fault was last logged, in Unix ns
+}
+
+// New makes a Gateway and reads what StateDir has. Errors: *OptionError, and those
+// of jwks.NewFollower.
+func New(o Options) (*Gateway, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.PublicURL == "" {
+		o.PublicURL = o.Server
+	}
+	if o.ListEvery == 0 {
+		o.ListEvery = 5 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	g := &Gateway{
+		o: o, client: newClient(), answers: newAnswers(o.StripAuthorization),
+		spokenFor: newIssuer(strings.TrimRight(o.PublicURL, "/") + issuerPath),
+		starting:  make(chan struct{}, maxStarting),
+	}
+	g.metrics = newMetrics(g, o.Metrics)
+	if err := g.recall(); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (o *Options) check() error {
+	for name, text := range map[string]string{"Server": o.Server, "PublicURL": o.PublicURL} {
+		u, err := url.Parse(text)
+		if text == "" && name == "PublicURL" {
+			continue
+		}
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+			return &OptionError{name, "must be http(s)://HOST[:PORT][/PATH]"}
+		}
+	}
+	if (len(o.Workspaces) == 0) == (o.Key == nil) {
+		return &OptionError{"Workspaces", "must be given, or Key, and not both"}
+	}
+	if len(o.Workspaces) > MaxWorkspaces {
+		return &OptionError{"Workspaces", fmt.Sprintf("may be at most %d", MaxWorkspaces)}
+	}
+	for i, id := range o.Workspaces {
+		if !workspaceID.MatchString(id) {
+			return &OptionError{"Workspaces", fmt.Sprintf("must match %s, which %q does not", workspaceID, id)}
+		}
+		if slices.Contains(o.Workspaces[:i], id) {
+			return &OptionError{"Workspaces", fmt.Sprintf("names %q twice", id)}
+		}
+	}
+	if slices.Contains(o.Audience, "") {
+		return &OptionError{"Audience", "must not be empty"}
+	}
+	if o.MaxStaleness != 0 && o.MaxStaleness < MinStaleness {
+		return &OptionError{"MaxStaleness", fmt.Sprintf("must be %s or more: keys are known to be current every 5 s", MinStaleness)}
+	}
+	if o.ServeStale && o.MaxStaleness == 0 {
+		return &OptionError{"ServeStale", "says nothing without MaxStaleness"}
+	}
+	return nil
+}
+
+// recall sets up the tenants: those of the Options, or the last known ones.
+func (g *Gateway) recall() error {
+	list := g.o.Workspaces
+	if list == nil {
+		known, err := g.readList()
+		if err != nil || known == nil {
+			return err
+		}
+		list = known
+	}
+	tenants := make(map[string]*tenant, len(list))
+	g.tenants.Store(&tenants)
+	for _, id := range list {
+		t, err := g.newTenant(id)
+		if err != nil {
+			return fmt.Errorf("workspace %s: %w", id, err)
+		}
+		tenants[id] = t
+	}
+	return nil
+}
+
+// close frees what a Gateway that was not run holds.
+func (g *Gateway) close() {
+	for _, t := range g.all() {
+		t.follower.Close()
+	}
+}
+
+// Run follows until ctx ends and then returns nil, with all of StateDir free. A
+// Gateway runs once.
+func (g *Gateway) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer g.client.CloseIdleConnections()
+	defer g.running.Wait()
+	defer cancel()
+	for _, t := range g.all() {
+		g.start(ctx, t)
+	}
+	g.running.Go(func() { g.watch(ctx) })
+	if g.o.Key != nil {
+		g.followList(ctx)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// all returns the tenants by their ids; not to be changed.
+func (g *Gateway) all() map[string]*tenant {
+	if tenants := g.tenants.Load(); tenants != nil {
+		return *tenants
+	}
+	return nil
+}
+
+// newClient has no limit on the length of a body, for Followers. They share it: of
+// HTTP/2 one connection may do for them all.
+func newClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = 10 * time.Second
+	transport.MaxIdleConnsPerHost = 16
+	transport.DisableCompression = true // Followers ask for it by name
+	return &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
+		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme || len(via) >= 5 {
+			return errors.New("a redirect to another host, or the fifth, is not followed")
+		}
+		return nil
+	}}
+}
+
+func (g *Gateway) stateFile(name string) string {
+	if g.o.StateDir == "" {
+		return ""
+	}
+	return filepath.Join(g.o.StateDir, name)
+}
+
+// A tenant is a workspace whose tokens are good.
+type tenant struct {
+	id       string
+	follower *jwks.Follower
+	verifier *jwks.Verifier
+	stop     context.CancelFunc // nil before it is started
+}
+
+func (g *Gateway) newTenant(id string) (*tenant, error) {
+	follower, err := jwks.NewFollower(jwks.FollowerOptions{
+		URL: strings.TrimRight(g.o.Server, "/") + issuerPath + id, Client: g.client,
+		StateFile: g.stateFile(id + ".jwks"), Log: g.o.Log, Now: g.o.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tenant{id: id, follower: follower, verifier: &jwks.Verifier{
+		Keys: follower.Lookup, Issuer: jwks.IssuerIs(g.spokenFor.prefix + id), Audience: g.o.Audience, Now: g.o.Now,
+	}}, nil
+}
+
+const (
+	maxStarting  = 64
+	startTimeout = 10 * time.Second
+)
+
+// start follows a tenant's keys. So many at once fetch a first set that a server
+// of ten thousand workspaces is not asked for them all in one moment.
+func (g *Gateway) start(ctx context.Context, t *tenant) {
+	ctx, t.stop = context.WithCancel(ctx)
+	g.running.Go(func() {
+		select {
+		case g.starting <- struct{}{}:
+		case <-ctx.Done():
+			t.follower.Close()
+			return
+		}
+		g.running.Go(func() {
+			timer := time.NewTimer(startTimeout)
+			defer timer.Stop()
+			select {
+			case <-t.follower.Ready():
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+			<-g.starting
+		})
+		if err := t.follower.Run(ctx); err != nil {
+			g.o.Log.ErrorContext(ctx, "cannot follow", "workspace", t.id, "err", err)
+		}
+	})
+}
+
+// usable returns nil if a tenant's keys may be relied on, else jwks.ErrNotReady or
+// jwks.ErrStale.
+func (g *Gateway) usable(t *tenant) error {
+	if g.o.ServeStale {
+		return t.follower.Usable(0)
+	}
+	return t.follower.Usable(g.o.MaxStaleness)
+}
+
+// MakeStateDir makes a folder for Options.StateDir that is its owner's alone,
+// unless it is there.
+func MakeStateDir(dir string) error { return os.MkdirAll(dir, 0o700) }

@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// verify finds the workspace that a token says to be of, and has that one's keys
+// alone verify it. Errors are those of Verifier.Verify, and of usable.
+func (g *Gateway) verify(token string) (*tenant, *jwks.Claims, error) {
+	tenants := g.tenants.Load()
+	if tenants == nil {
+		return nil, nil, jwks.ErrNotReady
+	}
+	t, err := g.spokenFor.find(*tenants, token)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := g.usable(t); err != nil {
+		return nil, nil, err
+	}
+	claims, err := t.verifier.Verify(token) // which holds iss to this workspace's, too
+	if err != nil {
+		return nil, nil, err
+	}
+	return t, claims, nil
+}
+
+// An issuer is the beginning of every iss, as tokens have it.
+type issuer struct {
+	prefix string
+	// Tokens of Burnkey's begin their payload with iss, so that a look at its first
+	// bytes tells the workspace. Of these, head is base64url and tail what is left
+	// over, since base64 goes by three bytes.
+	head string
+	tail []byte
+}
+
+func newIssuer(prefix string) issuer {
+	start := []byte(`{"iss":"` + prefix)
+	whole := len(start) / 3 * 3
+	return issuer{prefix, base64.RawURLEncoding.EncodeToString(start[:whole]), start[whole:]}
+}
+
+const idMax = 63
+
+// find returns the tenant that a token's iss names. Nothing of the token is
+// verified by that: it chooses who verifies. ErrIssuer, or an error of Parse or
+// Claims.
+func (i *issuer) find(tenants map[string]*tenant, token string) (*tenant, error) {
+	_, payload, _ := strings.Cut(token, ".")
+	if rest, ok := strings.CutPrefix(payload, i.head); ok {
+		var text [(2 + idMax + 1) / 3 * 4]byte
+		var plain [2 + idMax + 1]byte
+		n, _ := base64.RawURLEncoding.Decode(plain[:], text[:copy(text[:], rest)]) // what is odd, the verifier sees
+		id, found := bytes.CutPrefix(plain[:n], i.tail)
+		if id, _, ended := bytes.Cut(id, []byte{'"'}); found && ended {
+			return known(tenants[string(id)])
+		}
+	}
+	parsed, err := jwks.Parse(token)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := parsed.Claims()
+	if err != nil {
+		return nil, err
+	}
+	id, ok := strings.CutPrefix(claims.Issuer, i.prefix)
+	if !ok {
+		return nil, jwks.ErrIssuer
+	}
+	return known(tenants[id])
+}
+
+func known(t *tenant) (*tenant, error) {
+	if t == nil {
+		return nil, jwks.ErrIssuer
+	}
+	return t, nil
+}
