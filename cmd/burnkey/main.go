@@ -69,7 +69,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
-	root.AddCommand(serveCommand(), adminCommand(), workspaceCommand(), keyCommand(), envoyCommand(), verifyCommand(), demoCommand())
+	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), workspaceCommand(), keyCommand(), envoyCommand(), verifyCommand(), demoCommand())
 	return root
 }
 

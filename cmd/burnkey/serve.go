@@ -134,12 +134,12 @@ func checkPublicURL(text string) error {
 	return nil
 }
 
-func (s *server) logger() *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.logLevel}
-	if s.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(s.stderr, options))
+func newLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
 	}
-	return slog.New(slog.NewTextHandler(s.stderr, options))
+	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // run serves until the context ends, then drains. It calls started with the
@@ -149,7 +149,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	boundGarbage()
-	log := s.logger()
+	log := newLogger(s.stderr, s.logFormat, s.logLevel)
 	// Before the database is touched: a port that is taken should change nothing.
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {

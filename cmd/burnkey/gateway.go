@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/authz/gateway"
+)
+
+// gatewayService is the configuration of gateway.
+type gatewayService struct {
+	client
+	publicURL     string
+	workspaces    []string
+	listen        string
+	metricsListen string
+	stateDir      string
+	maxStaleness  time.Duration
+	whenStale     string
+	audiences     []string
+	strip         bool
+	logFormat     string
+	logLevel      slog.Level
+	drainTimeout  time.Duration
+
+	stderr io.Writer // gets the log
+}
+
+func gatewayCommand() *cobra.Command {
+	var s gatewayService
+	var level string
+	cmd := &cobra.Command{
+		Use:   "gateway",
+		Short: "Run the service that Envoy asks (ext_authz)",
+		Long: "Run Envoy's authorization service (gRPC, envoy.service.auth.v3) until SIGINT, SIGTERM or SIGHUP. It follows the\n" +
+			"keys of each --workspace, or with a management key of the scope gateway those of every workspace.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.logLevel.UnmarshalText([]byte(level)); err != nil {
+				return fmt.Errorf("--log-level: must be debug, info, warn or error")
+			}
+			s.stderr = cmd.ErrOrStderr()
+			return s.run(cmd.Context())
+		},
+	}
+	s.client.flags(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&s.publicURL, "public-url", "", "`URL` that iss begins with, where the gateway reaches the server by another (default --server)")
+	flags.StringSliceVarP(&s.workspaces, "workspace", "w", nil, "workspace whose tokens are accepted; may be repeated (default every one, with --key-file)")
+	flags.StringVar(&s.listen, "listen", "127.0.0.1:9002", "`HOST:PORT` to listen on for Envoy")
+	flags.StringVar(&s.metricsListen, "metrics-listen", "", "`HOST:PORT` for /metrics, /healthz and /readyz (default none)")
+	flags.StringVar(&s.stateDir, "state-dir", "", "`FOLDER` that keeps the keys for the next start, which then needs no server (default none)")
+	flags.DurationVar(&s.maxStaleness, "max-staleness", 0, "how old keys may be (default any age)")
+	flags.StringVar(&s.whenStale, "when-stale", "", "what becomes of tokens once keys are older: refuse or serve (default refuse)")
+	flags.StringSliceVar(&s.audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
+	flags.BoolVar(&s.strip, "strip-authorization", false, "take the token out of requests that pass")
+	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long calls in progress may take after a signal")
+	_ = cmd.RegisterFlagCompletionFunc("when-stale", cobra.FixedCompletions([]string{"refuse", "serve"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// validate refuses what could not work before anything is opened.
+func (s *gatewayService) validate() error {
+	if s.logFormat != "text" && s.logFormat != "json" {
+		return fmt.Errorf("--log-format: must be text or json")
+	}
+	if _, _, err := net.SplitHostPort(s.listen); err != nil {
+		return fmt.Errorf("--listen: must be HOST:PORT")
+	}
+	if _, _, err := net.SplitHostPort(s.metricsListen); err != nil && s.metricsListen != "" {
+		return fmt.Errorf("--metrics-listen: must be HOST:PORT")
+	}
+	if s.drainTimeout < 0 {
+		return fmt.Errorf("--drain-timeout: must not be negative")
+	}
+	switch {
+	case s.whenStale != "" && s.whenStale != "refuse" && s.whenStale != "serve":
+		return fmt.Errorf("--when-stale: must be refuse or serve")
+	case s.whenStale != "" && s.maxStaleness == 0:
+		return fmt.Errorf("--when-stale: says nothing without --max-staleness")
+	}
+	return s.whose()
+}
+
+// whose holds the flags to one way of saying whose tokens are good. A management
+// key that is in the environment for other commands does not count beside a
+// --workspace on the command line.
+func (s *gatewayService) whose() error {
+	ambient := s.keyFile != "" && s.keyFile == os.Getenv("BURNKEY_KEY_FILE") && os.Getenv("BURNKEY_WORKSPACE") == ""
+	if len(s.workspaces) > 0 {
+		if s.keyFile != "" && !ambient {
+			return fmt.Errorf("--workspace: is not to be given with --key-file, which is for every workspace")
+		}
+		return nil
+	}
+	if s.keyFile == "" && strings.TrimSpace(os.Getenv("BURNKEY_KEY")) == "" {
+		return fmt.Errorf("--workspace: name at least one, or name a management key of the scope gateway with --key-file (or BURNKEY_KEY), for every workspace")
+	}
+	_, err := s.credential()
+	return err
+}
+
+// flagOf names the flags behind the gateway's options.
+var flagOf = map[string]string{
+	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Audience": "audience",
+	"MaxStaleness": "max-staleness", "ServeStale": "when-stale",
+}
+
+func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Logger) (*gateway.Gateway, error) {
+	o := gateway.Options{
+		Server: s.server, PublicURL: s.publicURL, Workspaces: s.workspaces, StateDir: s.stateDir,
+		Audience: s.audiences, StripAuthorization: s.strip,
+		MaxStaleness: s.maxStaleness, ServeStale: s.whenStale == "serve", Metrics: metrics, Log: log,
+	}
+	if len(s.workspaces) == 0 {
+		o.Key = s.credential
+	}
+	if s.stateDir != "" {
+		if err := gateway.MakeStateDir(s.stateDir); err != nil {
+			return nil, fmt.Errorf("--state-dir: %w", err)
+		}
+	}
+	g, err := gateway.New(o)
+	if bad := new(gateway.OptionError); errors.As(err, &bad) {
+		return nil, fmt.Errorf("--%s: %s", flagOf[bad.Option], bad.Detail)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--state-dir: %w", err)
+	}
+	return g, nil
+}
+
+// run serves until the context ends, then drains.
+func (s *gatewayService) run(ctx context.Context) error {
+	if err := s.validate(); err != nil {
+		return err
+	}
+	log := newLogger(s.stderr, s.logFormat, s.logLevel)
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer listener.Close()
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g, err := s.newGateway(metrics, log)
+	if err != nil {
+		return err
+	}
+	// Following goes on while calls finish.
+	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	defer done.Wait()
+	defer stopFollowing()
+	done.Go(func() { _ = g.Run(following) }) // the first run, which does not fail
+	if s.metricsListen != "" {
+		h, err := s.serveMetrics(g, metrics, log)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+	}
+	s.announce(log, listener.Addr().String())
+	err = g.Serve(ctx, listener, s.drainTimeout)
+	log.Info("shut down")
+	return err
+}
+
+func (s *gatewayService) announce(log *slog.Logger, address string) {
+	whose := strings.Join(s.workspaces, ",")
+	if whose == "" {
+		whose = "all"
+	}
+	log.Info("serving", "address", address, "server", s.server, "workspaces", whose, "version", version)
+	switch {
+	case s.maxStaleness == 0:
+		log.Warn("keys are used however old they are while the server is out of reach; --max-staleness limits that")
+	case s.whenStale == "serve":
+		log.Warn("keys older than --max-staleness stay in use, and are told of", "max_staleness", s.maxStaleness)
+	default:
+		log.Info("tokens are refused with 503 once keys are older than --max-staleness", "max_staleness", s.maxStaleness)
+	}
+}
+
+func (s *gatewayService) serveMetrics(g *gateway.Gateway, metrics *prometheus.Registry, log *slog.Logger) (*http.Server, error) {
+	listener, err := net.Listen("tcp", s.metricsListen)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics-listen: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := g.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	h := &http.Server{
+		Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: readTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() { _ = h.Serve(listener) }()
+	log.Info("serving metrics", "address", listener.Addr().String())
+	return h, nil
+}
