@@ -40,6 +40,12 @@ type Config struct {
 	// Workspaces are those whose tokens are admitted.
 	Workspaces []string
 
+	// Gateway is where burnkey gateway listens, which is then asked about every
+	// request. Whose tokens are admitted is its own business: Workspaces, Audiences,
+	// Cache, RequireExpiration and CAFile must be unset. Empty: Envoy fetches the key
+	// sets itself.
+	Gateway string
+
 	// Listen is where the gateway listens, Upstream where the API does.
 	// Admin is Envoy's own interface; empty means none.
 	Listen, Upstream, Admin string
@@ -96,6 +102,9 @@ func (c Config) issuerPrefix() string {
 // Validate checks every value that is set, whatever is to be rendered. Its
 // error is a *FieldError.
 func (c Config) Validate() error {
+	if c.Gateway != "" {
+		return c.validateGateway()
+	}
 	if _, _, err := serverAddress(c.Server); err != nil {
 		return err
 	}
@@ -118,6 +127,28 @@ func (c Config) Validate() error {
 	}
 	if c.ServiceName != "" && !hostName.MatchString(c.ServiceName) {
 		return fieldError("service-name", "must be a host name, not %q", c.ServiceName)
+	}
+	return c.checkAddresses()
+}
+
+// validateGateway is Validate where a gateway is asked.
+func (c Config) validateGateway() error {
+	if _, err := parseAddress("gateway", c.Gateway, false); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		flag string
+		set  bool
+	}{
+		{"workspace", len(c.Workspaces) > 0},
+		{"audience", len(c.Audiences) > 0},
+		{"cache", c.Cache != 0 && c.Cache != DefaultCache},
+		{"require-expiration", c.RequireExpiration},
+		{"ca-file", c.CAFile != ""},
+	} {
+		if f.set {
+			return fieldError(f.flag, "is of no effect with --mode gateway: whose tokens are good is said to burnkey gateway, or route by route")
+		}
 	}
 	return c.checkAddresses()
 }

@@ -17,6 +17,10 @@ func valid() envoy.Config {
 	}
 }
 
+func validGateway() envoy.Config {
+	return envoy.Config{Gateway: "127.0.0.1:9002", Listen: "127.0.0.1:10000", Upstream: "127.0.0.1:9000"}
+}
+
 func TestValidateNamesTheFlag(t *testing.T) {
 	long := strings.Repeat("a", 64)
 	tests := []struct {

@@ -73,6 +73,9 @@ type view struct {
 	Untrusted []string
 	Methods   []string // of an OpenAPI 2.0 path
 
+	Filters, Cluster string // the names of their templates
+
+	Gateway          *address // nil: Envoy fetches the key sets
 	Server           address
 	TLS              bool
 	CAFile           string
@@ -102,6 +105,12 @@ func newView(c Config) (view, error) {
 		CAFile:            orDefault(c.CAFile, DefaultCAFile),
 		ServiceName:       orDefault(c.ServiceName, DefaultServiceName),
 	}
+	if c.Gateway != "" {
+		a, err := parseAddress("gateway", c.Gateway, false)
+		v.Gateway, v.Filters, v.Cluster = &a, "gateway_filters.tmpl", "gateway_cluster.tmpl"
+		return v, err
+	}
+	v.Filters, v.Cluster = "http_filters.tmpl", "jwks_cluster.tmpl"
 	for _, w := range c.Workspaces {
 		v.Providers = append(v.Providers, provider{Name: w, Issuer: c.Issuer(w), JWKS: c.JWKS(w)})
 	}
@@ -178,8 +187,11 @@ func Filter(w io.Writer, c Config) error {
 }
 
 // ESPv2 writes an OpenAPI 2.0 document for ESPv2, with the flags that must go
-// with it in its first comment. It needs Upstream.
+// with it in its first comment. It needs Upstream, and takes no Gateway.
 func ESPv2(w io.Writer, c Config) error {
+	if c.Gateway != "" {
+		return fieldError("format", "espv2 is not to be had with --mode gateway: ESPv2 has no ext_authz")
+	}
 	v, err := newView(c)
 	if err != nil {
 		return err

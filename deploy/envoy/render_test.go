@@ -21,11 +21,17 @@ var update = flag.Bool("update", false, "write the ready files anew")
 // The ready files are what the command line prints, to the byte.
 func TestReadyFiles(t *testing.T) {
 	for file, f := range map[string]func(io.Writer, envoy.Config) error{
-		"pull.yaml":        envoy.Bootstrap,
-		"pull-filter.yaml": envoy.Filter,
-		"espv2.yaml":       envoy.ESPv2,
+		"pull.yaml":           envoy.Bootstrap,
+		"pull-filter.yaml":    envoy.Filter,
+		"espv2.yaml":          envoy.ESPv2,
+		"gateway.yaml":        envoy.Bootstrap,
+		"gateway-filter.yaml": envoy.Filter,
 	} {
-		want := render(t, f, valid())
+		c := valid()
+		if strings.HasPrefix(file, "gateway") {
+			c = validGateway()
+		}
+		want := render(t, f, c)
 		if *update {
 			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 				t.Fatal(err)
@@ -57,7 +63,12 @@ func variants() map[string]envoy.Config {
 	}
 	odd := valid()
 	odd.Workspaces = []string{"1", "null", "true", "0-0"} // that YAML would read otherwise
+	gatewayNamed := validGateway()
+	gatewayNamed.Gateway = "gateway.internal:9002"
+	gatewayV6 := validGateway()
+	gatewayV6.Gateway = "[::1]:9002"
 	return map[string]envoy.Config{
+		"gateway": validGateway(), "gateway by name": gatewayNamed, "gateway by IPv6": gatewayV6,
 		"one workspace": valid(), "three workspaces": several, "names": named, "IPv6": v6,
 		"strict": strict, "1000 workspaces": many, "odd names": odd,
 	}
