@@ -25,11 +25,17 @@ func envoyConfigCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Print a gateway's configuration",
 		Long: "Print what Envoy 1.40 (bootstrap: as it stands; filter: for a configuration of your own) or ESPv2\n" +
-			"(espv2: an OpenAPI document) needs to verify the tokens of one or more workspaces.",
+			"(espv2: an OpenAPI document) needs to verify the tokens of one or more workspaces, or (--mode gateway) to have\n" +
+			"burnkey gateway do so.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if mode != "pull" {
-				return fmt.Errorf("--mode: must be pull; this version has no other")
+			switch {
+			case mode != "pull" && mode != "gateway":
+				return fmt.Errorf("--mode: must be pull or gateway")
+			case mode == "gateway" && c.Gateway == "":
+				return fmt.Errorf("--gateway: must be given as HOST:PORT with --mode gateway")
+			case mode == "pull" && c.Gateway != "":
+				return fmt.Errorf("--gateway: is for --mode gateway")
 			}
 			f, ok := render[format]
 			if !ok {
@@ -45,14 +51,15 @@ func envoyConfigCommand() *cobra.Command {
 	flags.StringVar(&c.Listen, "listen", "", "`HOST:PORT` where the gateway listens")
 	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API behind it")
 	flags.StringVar(&c.Admin, "admin", "", "`HOST:PORT` of Envoy's admin interface (default none)")
-	flags.StringVar(&mode, "mode", "pull", "how the gateway learns the keys: pull (it fetches the JWKS)")
+	flags.StringVar(&mode, "mode", "pull", "how Envoy verifies: pull (it fetches the JWKS itself) or gateway (it asks burnkey gateway)")
+	flags.StringVar(&c.Gateway, "gateway", "", "`HOST:PORT` of burnkey gateway, for --mode gateway")
 	flags.DurationVar(&c.Cache, "cache", envoy.DefaultCache, "how often it fetches them, in whole seconds")
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
 	flags.StringSliceVar(&c.Audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
 	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` of certificates that vouch for an https server (default the system's)")
 	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")
-	for name, values := range map[string][]string{"format": {"bootstrap", "filter", "espv2"}, "mode": {"pull"}} {
+	for name, values := range map[string][]string{"format": {"bootstrap", "filter", "espv2"}, "mode": {"pull", "gateway"}} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
 	return cmd
