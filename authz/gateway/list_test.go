@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// followAll runs a Gateway of all of o's workspaces.
+func followAll(tb testing.TB, o *origin, dir string) (*Gateway, func()) {
+	tb.Helper()
+	with := options(o)
+	with.Key, with.StateDir, with.ListEvery = keyOf(managementKey), dir, 20*time.Millisecond
+	return start(tb, with)
+}
+
+func TestEveryWorkspace(t *testing.T) {
+	o := newOrigin(t, "acme", "beta", "burnkey", "c", "d") // of two on a page
+	for _, id := range []string{"acme", "burnkey", "d"} {
+		o.publish(id, own())
+	}
+	g, _ := followAll(t, o, "")
+	wait(t, g, bearerOf(own(), "acme"), 200)
+	wait(t, g, bearerOf(own(), "d"), 200)
+	if code := codeOf(t, g, bearerOf(own(), "burnkey")); code != 401 {
+		t.Errorf("a management key gets %d", code)
+	}
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+
+	o.create("new")
+	o.publish("new", other())
+	wait(t, g, bearerOf(other(), "new"), 200)
+
+	acme := g.all()["acme"]
+	o.drop("acme")
+	wait(t, g, bearerOf(own(), "acme"), 401)
+	if g.all()["acme"] != nil || acme.stop == nil {
+		t.Error("what is gone is followed")
+	}
+	o.create("acme")
+	o.publish("acme", other())
+	wait(t, g, bearerOf(other(), "acme"), 200)
+	if code := codeOf(t, g, bearerOf(own(), "acme")); code != 401 {
+		t.Errorf("a key of the workspace that was before: %d", code)
+	}
+}
+
+// A new workspace that can't be fetched makes no other wait.
+func TestNewWorkspaceIsSlow(t *testing.T) {
+	o := newOrigin(t, "acme")
+	o.publish("acme", own())
+	g, _ := followAll(t, o, "")
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/slow/") && outage(w, r)
+	})
+	o.create("slow")
+	wait(t, g, bearerOf(own(), "slow"), 503)
+	if code := codeOf(t, g, bearerOf(own(), "acme")); code != 200 || g.Ready() != nil {
+		t.Errorf("another workspace: %d, %v", code, g.Ready())
+	}
+}
+
+func TestBadListKeepsTheLast(t *testing.T) {
+	o := newOrigin(t, "acme", "beta")
+	o.publish("acme", own())
+	g, _ := followAll(t, o, "")
+	wait(t, g, bearerOf(own(), "acme"), 200)
+	for _, test := range []struct {
+		name   string
+		status int
+		body   string
+	}{
+		{"an outage", 503, listing()},
+		{"not allowed", 403, listing()},
+		{"a redirect", 302, listing()},
+		{"no JSON", 200, "x"},
+		{"cut off", 200, `{"workspaces":[`},
+		{"another object", 200, `{}`},
+		{"null", 200, `{"workspaces":null,"next_cursor":null}`},
+		{"a bad id", 200, listing("x", "../y")},
+		{"an id of nothing", 200, `{"workspaces":[{}],"next_cursor":null}`},
+		{"a number", 200, `{"workspaces":[{"id":1}],"next_cursor":null}`},
+		{"without end", 200, `{"workspaces":[{"id":"x"}],"next_cursor":"x"}`},
+		{"a second page that fails", 200, `{"workspaces":[{"id":"x"}],"next_cursor":"fail"}`},
+		{"too long", 200, listing(strings.Repeat("x", pageMax))},
+	} {
+		o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+			if !isList(r) {
+				return false
+			}
+			w.Header().Set("Location", "/v1/elsewhere")
+			if r.FormValue("cursor") == "fail" {
+				w.WriteHeader(500)
+				return true
+			}
+			w.WriteHeader(test.status)
+			_, _ = io.WriteString(w, test.body)
+			return true
+		})
+		if list, err := g.fetchList(t.Context()); err == nil {
+			t.Errorf("%s: reads as %q", test.name, list)
+		}
+		if code := codeOf(t, g, bearerOf(own(), "acme")); code != 200 || len(g.all()) != 2 {
+			t.Errorf("%s: %d, and %d workspaces", test.name, code, len(g.all()))
+		}
+	}
+	o.setHook(nil)
+	o.create("after")
+	o.publish("after", own())
+	wait(t, g, bearerOf(own(), "after"), 200)
+}
+
+func TestListFromDisk(t *testing.T) {
+	o := newOrigin(t, "acme", "beta")
+	o.publish("acme", own())
+	dir := t.TempDir()
+	g, stop := followAll(t, o, dir)
+	wait(t, g, bearerOf(own(), "acme"), 200)
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+	file := filepath.Join(dir, listFile)
+	eventually(t, "the list is kept", func() bool { _, err := os.Stat(file); return err == nil })
+	stop()
+	o.setHook(outage)
+	g, stop = followAll(t, o, dir)
+	if code := codeOf(t, g, bearerOf(own(), "acme")); code != 200 {
+		t.Errorf("at once, with the server down: %d", code)
+	}
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+	stop()
+
+	kept, err := os.ReadFile(file)
+	check(t, err)
+	for name, text := range map[string]string{
+		"cut off": string(kept[:len(kept)-1]), "empty": "", "another server's": strings.Replace(string(kept), "http://", "https://", 1),
+		"a bad id": strings.Replace(string(kept), "acme", "../acme", 1), "no list": `{"server":"` + o.URL + `"}`,
+	} {
+		check(t, os.WriteFile(file, []byte(text), 0o600))
+		g, stop = followAll(t, o, dir)
+		if code := codeOf(t, g, bearerOf(own(), "acme")); code != 503 {
+			t.Errorf("%s: %d", name, code)
+		}
+		stop()
+	}
+	o.setHook(nil)
+	g, _ = followAll(t, o, dir)
+	wait(t, g, bearerOf(own(), "acme"), 200)
+}
+
+func TestKeyIsReadAnew(t *testing.T) {
+	o := newOrigin(t, "acme")
+	o.publish("acme", own())
+	keys := make(chan string, 1)
+	with := options(o)
+	with.ListEvery = 20 * time.Millisecond
+	with.Key = func() (string, error) {
+		select {
+		case key := <-keys:
+			keys <- key
+			return key, nil
+		default:
+			return "", io.EOF
+		}
+	}
+	g, _ := start(t, with)
+	keys <- "not it"
+	eventually(t, "it is refused", func() bool { return o.listed() > 1 })
+	if code := codeOf(t, g, bearerOf(own(), "acme")); code != 503 {
+		t.Errorf("without a list: %d", code)
+	}
+	<-keys
+	keys <- managementKey
+	wait(t, g, bearerOf(own(), "acme"), 200)
+}

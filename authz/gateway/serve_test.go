@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	grpcstatus "google.golang.org/grpc/status"
+)
+
+// serve has g answer on loopback and returns a connection.
+func serve(tb testing.TB, g *Gateway) (conn *grpc.ClientConn, addr string) {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(tb, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Serve(ctx, l, 5*time.Second) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Errorf("Serve: %v", err)
+		}
+	})
+	conn, err = grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	check(tb, err)
+	tb.Cleanup(func() { conn.Close(); stop() })
+	return conn, l.Addr().String()
+}
+
+func TestServe(t *testing.T) {
+	g, _ := follow(t, nil)
+	conn, _ := serve(t, g)
+	client := authv3.NewAuthorizationClient(conn)
+	token := "Bearer " + own().token(payload("acme"))
+	answer, err := client.Check(t.Context(), request("GET", token))
+	if err != nil || answer.GetOkResponse() == nil || answer.GetDynamicMetadata().GetFields()["owner"].GetStringValue() != "cust_1" {
+		t.Errorf("%v, %v", answer, err)
+	}
+	answer, err = client.Check(t.Context(), request("GET"))
+	if err != nil || answer.GetDeniedResponse().GetStatus().GetCode() != 401 {
+		t.Errorf("%v, %v", answer, err)
+	}
+	large := request("GET", token)
+	large.Attributes.Request.Http.Headers["x"] = strings.Repeat("x", MaxCall)
+	if _, err := client.Check(t.Context(), large); grpcstatus.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a call of over %d bytes: %v", MaxCall, err)
+	}
+}
+
+func TestManyCallsAtOnce(t *testing.T) {
+	g, o := follow(t, nil)
+	conn, _ := serve(t, g)
+	client := authv3.NewAuthorizationClient(conn)
+	tokens := map[string]int{"Bearer " + own().token(payload("acme")): 0, "Bearer x": 16, "": 16}
+	var calls sync.WaitGroup
+	for token, code := range tokens {
+		for range 8 {
+			calls.Go(func() {
+				for range 20 {
+					answer, err := client.Check(t.Context(), request("GET", token))
+					if err != nil || answer.GetStatus().GetCode() != int32(code) {
+						t.Errorf("%v, %v", answer.GetStatus(), err)
+					}
+				}
+			})
+		}
+	}
+	for range 20 { // changes meanwhile, of another workspace
+		o.change("beta", nil, other().key.KID())
+		o.publish("beta", other())
+	}
+	calls.Wait()
+}
+
+func TestHealth(t *testing.T) {
+	o := newOrigin(t, "acme")
+	o.setHook(outage)
+	now := new(clock)
+	with := options(o, "acme")
+	with.MaxStaleness, with.Now = time.Minute, now.now
+	g, _ := start(t, with)
+	conn, _ := serve(t, g)
+	client := grpc_health_v1.NewHealthClient(conn)
+	wants := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		for _, service := range []string{"", "envoy.service.auth.v3.Authorization"} {
+			eventually(t, want.String(), func() bool {
+				answer, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
+				return err == nil && answer.GetStatus() == want
+			})
+		}
+	}
+	wants(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	o.setHook(nil)
+	wants(grpc_health_v1.HealthCheckResponse_SERVING)
+	o.stop()
+	now.advance(2 * time.Minute)
+	wants(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	if _, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "x"}); grpcstatus.Code(err) != codes.NotFound {
+		t.Errorf("another service: %v", err)
+	}
+}
+
+// A fault of this program refuses that one call.
+func TestPanic(t *testing.T) {
+	g, _ := follow(t, nil)
+	_, err := g.recoverPanic(t.Context(), nil, nil, func(context.Context, any) (any, error) {
+		var none []int
+		return none[len(none)], nil
+	})
+	if grpcstatus.Code(err) != codes.Internal {
+		t.Errorf("%v", err)
+	}
+	answer, err := g.recoverPanic(t.Context(), 1, nil, func(_ context.Context, in any) (any, error) { return in, nil })
+	if err != nil || answer != 1 {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+// What would not end is cut off; and it no longer says that it serves.
+func TestStop(t *testing.T) {
+	g, _ := follow(t, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.Serve(ctx, l, 50*time.Millisecond) }()
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	check(t, err)
+	defer conn.Close()
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	check(t, err)
+	if first, err := watch.Recv(); err != nil || first.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Fatalf("%v, %v", first, err)
+	}
+	cancel()
+	if last, err := watch.Recv(); err != nil || last.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("%v, %v", last, err)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "still in progress") {
+		t.Errorf("Serve: %v", err)
+	}
+	if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		c.Close()
+		t.Error("it still listens")
+	}
+}
