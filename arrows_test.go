@@ -44,7 +44,7 @@ var arrows = map[string]arrow{
 	"store/postgres/pgtest": {},
 
 	"authz/mint":    {imports: []string{"jwks"}, forbidden: http},
-	"authz/gateway": {imports: []string{"jwks"}},
+	"authz/gateway": {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 	"authz/api": {
 		imports: []string{"jwks", "store", "authz"},
 		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
