@@ -31,7 +31,10 @@ func TestE2ECLIEnvoyConfig(t *testing.T) {
 	says(t, run(t, config("--format", "espv2", "--service-name", "maps.example.com")...).ok(t).stdout,
 		"swagger:", "x-google-issuer", "x-google-jwks_uri", "--jwt_cache_size=0", "maps.example.com", "/v1/auth/oauth/beta")
 	for flags, want := range map[string]string{
-		"--format xml": "--format", "--mode gateway": "--mode", "--cache 500ms": "--cache", "--cache soon": "--cache",
+		"--format xml": "--format", "--mode push": "--mode", "--mode gateway": "--gateway", "--gateway 127.0.0.1:1": "--gateway",
+		"--mode gateway --gateway 127.0.0.1:1": "--workspace", "--mode gateway --gateway x": "--gateway",
+		"--mode gateway --gateway 127.0.0.1:1 --format espv2": "--format",
+		"--cache 500ms": "--cache", "--cache soon": "--cache",
 		"--listen x": "--listen", "--listen localhost:1": "--listen", "--upstream x": "--upstream", "--admin x": "--admin",
 		"--server x": "--server", "--public-url x": "--public-url", "--workspace A": "--workspace", "--ca-file x": "--ca-file",
 		"--no-such-flag": "--no-such-flag",

@@ -25,27 +25,35 @@ type gateway struct {
 	url      string
 	requests atomic.Int64 // that reached the API
 	issuer   atomic.Value // that the API was told last
+	headers  atomic.Value // http.Header, as it came last
 }
 
 func startGateway(t testing.TB, s *server, workspaces ...string) *gateway {
+	t.Helper()
+	args := []string{"--server", s.url, "--cache", cacheTime.String()}
+	for _, workspace := range workspaces {
+		args = append(args, "--workspace", workspace)
+	}
+	return startEnvoy(t, args...)
+}
+
+// startEnvoy runs Envoy on what burnkey prints for these flags.
+func startEnvoy(t testing.TB, flags ...string) *gateway {
 	t.Helper()
 	envoytest.Binary(t) // skips before anything is started
 	g := &gateway{}
 	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		g.requests.Add(1)
 		g.issuer.Store(r.Header.Get("X-Burnkey-Issuer"))
+		g.headers.Store(r.Header.Clone())
 	}))
 	t.Cleanup(api.Close)
 	listen := envoytest.FreeAddr(t)
 	g.url = "http://" + listen
 	args := []string{
-		"envoy", "config", "--server", s.url, "--listen", listen, "--upstream", api.Listener.Addr().String(),
-		"--admin", envoytest.FreeAddr(t), "--cache", cacheTime.String(),
+		"envoy", "config", "--listen", listen, "--upstream", api.Listener.Addr().String(), "--admin", envoytest.FreeAddr(t),
 	}
-	for _, workspace := range workspaces {
-		args = append(args, "--workspace", workspace)
-	}
-	g.Envoy = envoytest.Start(t, run(t, args...).ok(t).stdout)
+	g.Envoy = envoytest.Start(t, run(t, append(args, flags...)...).ok(t).stdout)
 	return g
 }
 
