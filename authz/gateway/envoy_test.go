@@ -273,6 +273,27 @@ func TestEnvoyRoutes(t *testing.T) {
 	}
 }
 
+// What a virtual host requires and what a route does, both count; of one name the
+// route's.
+func TestEnvoyVirtualHost(t *testing.T) {
+	g, _ := follow(t, nil)
+	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	f := envoyBefore(t, addr, perRoute(t, map[string]string{
+		"/scoped": "check_settings: {context_extensions: {scopes: maps:read}}", "/beta": "check_settings: {context_extensions: {workspace: beta}}",
+	}), replaceOnce(t, "              domains: [\"*\"]\n", `              domains: ["*"]
+              typed_per_filter_config:
+                envoy.filters.http.ext_authz:
+                  "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                  check_settings: {context_extensions: {workspace: acme}}
+`))
+	acme, beta := auth(own(), payload("acme")), auth(other(), payload("beta"))
+	for target, want := range map[string][2]int{"/": {200, 401}, "/scoped": {200, 401}, "/beta": {401, 200}} {
+		if got := [2]int{f.code(t, target, acme), f.code(t, target, beta)}; got != want {
+			t.Errorf("%s: %v, want %v", target, got, want)
+		}
+	}
+}
+
 // Whatever becomes of the Gateway, nobody passes without it.
 func TestEnvoyWithoutGateway(t *testing.T) {
 	g, _ := follow(t, nil)

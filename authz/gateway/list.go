@@ -237,7 +237,7 @@ func (g *Gateway) writeList(list []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // fails once it is renamed
+	defer func() { _ = os.Remove(temp.Name()) }() // it is gone, once it is renamed
 	_, err = temp.Write(text)
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err

@@ -174,7 +174,7 @@ func (s *gatewayService) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer h.Close()
+		defer func() { _ = h.Close() }()
 	}
 	s.announce(log, listener.Addr().String())
 	err = g.Serve(ctx, listener, s.drainTimeout)
