@@ -101,9 +101,12 @@ func (p *passing) set(i int, header, name, value string) {
 	p.metadata.Fields[name] = &f.value
 }
 
-// isHeaderValue reports whether a text has no control character (RFC 9110 section
-// 5.5).
+// isHeaderValue reports whether a text comes through a header as it is: it has no
+// control character (RFC 9110 section 5.5), and no space at an end, which is lost.
 func isHeaderValue(s string) bool {
+	if s != "" && (s[0] == ' ' || s[len(s)-1] == ' ') {
+		return false
+	}
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] == 0x7f {
 			return false

@@ -138,6 +138,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"iss escaped", []string{"Bearer " + own().token(payload(`\u0061cme`))}, 401, issuer},
 		{"expired", []string{"Bearer " + own().token(payload("acme", `"iat":1`, `"iat":1,"exp":2`))}, 401, invalid("The token has expired.")},
 		{"a line end in the owner", []string{"Bearer " + own().token(payload("acme", "cust_1", `a\r\nx-admin: 1`))}, 401, malformed},
+		{"an owner that would come out as another's", []string{"Bearer " + own().token(payload("acme", "cust_1", "cust_1 "))}, 401, malformed},
 		{"a control character in the scope", []string{"Bearer " + own().token(payload("acme", "maps:read", `a\u0000b`))}, 401, malformed},
 	} {
 		v := ask(t, g, request("GET", test.headers...))

@@ -142,6 +142,10 @@ func TestEnvoyAsks(t *testing.T) {
 			t.Errorf("the API is told %s: %q, want %q", name, got, want)
 		}
 	}
+	const foreign = "Ærøskøbing 北京"
+	if code := f.code(t, "/", auth(own(), payload("acme", "cust_1", foreign))); code != 200 || f.last().Get("X-Burnkey-Owner") != foreign {
+		t.Errorf("an owner in another script: %d, %q", code, f.last().Get("X-Burnkey-Owner"))
+	}
 	passed := f.reached()
 	for _, test := range []struct {
 		name  string

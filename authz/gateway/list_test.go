@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -175,4 +176,26 @@ func TestKeyIsReadAnew(t *testing.T) {
 	<-keys
 	keys <- managementKey
 	wait(t, g, bearerOf(own(), "acme"), 200)
+}
+
+// More workspaces than may fetch their first set at once, some of which can't.
+func TestManyWorkspaces(t *testing.T) {
+	var ids []string
+	for i := range 3 * maxStarting {
+		ids = append(ids, fmt.Sprintf("w%03d", i))
+	}
+	o := newOrigin(t, ids...)
+	o.page = 50
+	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/w00") && outage(w, r)
+	})
+	last := ids[len(ids)-1]
+	o.publish(last, own())
+	g, _ := followAll(t, o, t.TempDir())
+	wait(t, g, bearerOf(own(), last), 200)
+	if code := codeOf(t, g, bearerOf(own(), "w001")); code != 503 {
+		t.Errorf("one that can't be fetched: %d", code)
+	}
+	o.setHook(nil)
+	eventually(t, "all are ready", func() bool { return g.Ready() == nil })
 }
