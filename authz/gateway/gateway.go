@@ -221,6 +221,9 @@ func newClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 10 * time.Second
 	transport.MaxIdleConnsPerHost = 16
+	// There is a connection for each workspace's stream, and what it reads through has
+	// a buffer of its own.
+	transport.ReadBufferSize, transport.WriteBufferSize = 1<<10, 1<<10
 	transport.DisableCompression = true // Followers ask for it by name
 	return &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme || len(via) >= 5 {
