@@ -257,7 +257,7 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 		return nil, err
 	}
 	return &tenant{id: id, follower: follower, verifier: &jwks.Verifier{
-		Keys: follower.Lookup, Issuer: jwks.IssuerIs(g.spokenFor.prefix + id), Audience: g.o.Audience, Now: g.o.Now,
+		Keys: follower, Issuer: jwks.IssuerIs(g.spokenFor.prefix + id), Audience: g.o.Audience, Now: g.o.Now,
 	}}, nil
 }
 
