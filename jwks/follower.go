@@ -40,6 +40,10 @@ type FollowerOptions struct {
 	// PollEvery is how often to ask where the stream is not to be had, give or
 	// take a fifth. 0: DefaultPollEvery.
 	PollEvery time.Duration
+	// Heartbeat is how often the stream should say that the set is current, which is
+	// how far Age goes up on a stream that is well. 0, and what is more than the
+	// server's 5 s: as the server does.
+	Heartbeat time.Duration
 	Log       *slog.Logger     // nil: slog.Default
 	Now       func() time.Time // what Age goes by; nil: time.Now
 }
@@ -53,6 +57,7 @@ type Follower struct {
 	client    *http.Client
 	ownClient bool
 	pollEvery time.Duration
+	heartbeat time.Duration
 	log       *slog.Logger
 	now       func() time.Time
 	limits    followLimits
@@ -79,7 +84,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		return nil, err
 	}
 	f := &Follower{
-		url: base, client: o.Client, pollEvery: o.PollEvery, log: o.Log, now: o.Now,
+		url: base, client: o.Client, pollEvery: o.PollEvery, heartbeat: o.Heartbeat, log: o.Log, now: o.Now,
 		limits: defaultLimits, ready: make(chan struct{}),
 	}
 	f.announce = sync.OnceFunc(func() { close(f.ready) })
@@ -155,8 +160,8 @@ func (f *Follower) Ready() <-chan struct{} { return f.ready }
 // Age returns how long ago the set was known to be the server's current one, plus
 // what the server said of its own age: all that any server acknowledged before
 // then is in the set. It goes by when a poll was asked, or a heartbeat was sent, so
-// that it holds on a slow line, too. On a stream that is well it goes up to 5 s
-// and back. It counts on while the server is out of reach, and over a restart from
+// that it holds on a slow line, too. On a stream that is well it goes up to a
+// heartbeat, 5 s, and back. It counts on while the server is out of reach, and over a restart from
 // disk. It is the longest Duration there is where nothing is known.
 func (f *Follower) Age() time.Duration {
 	f.mu.Lock()

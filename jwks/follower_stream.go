@@ -53,8 +53,11 @@ func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 }
 
 func (c *course) openStream(ctx context.Context) (*http.Response, error) {
-	after := strconv.FormatUint(c.Version(), 10)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/changes?after="+after, nil)
+	query := "?after=" + strconv.FormatUint(c.Version(), 10)
+	if c.heartbeat > 0 {
+		query += "&heartbeat=" + strconv.FormatFloat(c.heartbeat.Seconds(), 'f', 3, 64)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/changes"+query, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ var (
 // Limits of a Stream.
 const (
 	DefaultHeartbeat  = 5 * time.Second
+	MinHeartbeat      = 250 * time.Millisecond // the shortest that a reader may ask for
 	DefaultMaxReaders = 10000
 	logPage           = 100              // changes that are read from the log at once
 	logReads          = 4                // readers that read from the log at once
@@ -56,7 +57,8 @@ type Stream struct {
 	Age func() time.Duration
 	// Refuse answers those who get no stream. Nil: in plain text.
 	Refuse func(http.ResponseWriter, *http.Request, error)
-	// Heartbeat is how long the stream is silent at most. 0: DefaultHeartbeat.
+	// Heartbeat is how long the stream is silent at most. 0: DefaultHeartbeat. A reader
+	// may ask for less by heartbeat=, in seconds.
 	Heartbeat time.Duration
 	// MaxReaders at one time. 0: DefaultMaxReaders.
 	MaxReaders int
@@ -122,7 +124,7 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 	if s.readers.Add(1) > int64(s.MaxReaders) {
 		return ErrReaders
 	}
-	reader := &reader{Stream: s, r: r, since: time.Now(), index: index, last: after, resets: index.watch(), w: w, rc: http.NewResponseController(w)}
+	reader := &reader{Stream: s, beat: s.beat(r), r: r, since: time.Now(), index: index, last: after, resets: index.watch(), w: w, rc: http.NewResponseController(w)}
 	defer index.unwatch()
 	// The server's read limit would end the request.
 	if err := reader.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -159,9 +161,19 @@ func position(r *http.Request) (uint64, error) {
 	return version, nil
 }
 
+// beat returns how long a reader's stream is silent at most.
+func (s *Stream) beat(r *http.Request) time.Duration {
+	asked, err := strconv.ParseFloat(r.URL.Query().Get("heartbeat"), 64)
+	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // it may be NaN
+		return s.Heartbeat
+	}
+	return min(s.Heartbeat, max(MinHeartbeat, time.Duration(asked*float64(time.Second))))
+}
+
 // reader is one who follows a stream.
 type reader struct {
 	*Stream
+	beat   time.Duration // Heartbeat, or what the reader asked for
 	r      *http.Request
 	index  *Index
 	last   uint64 // the version that was sent
@@ -219,7 +231,7 @@ func (d *reader) run(ctx context.Context) error {
 // pause is how long to be silent, each time another, so that the heartbeats of
 // those who came together do not stay together.
 func (d *reader) pause() time.Duration {
-	return d.Heartbeat*3/4 + rand.N(d.Heartbeat/4+1)
+	return d.beat*3/4 + rand.N(d.beat/4+1)
 }
 
 // heartbeat says that all there was is sent, how old that is, and when it said

@@ -331,6 +331,30 @@ func TestStreamHeartbeats(t *testing.T) {
 	}
 }
 
+func TestStreamHeartbeatsAsAskedFor(t *testing.T) {
+	for query, want := range map[string]time.Duration{
+		"": 5 * time.Second, "heartbeat=0.5": 500 * time.Millisecond, "heartbeat=1": time.Second, "heartbeat=0.001": MinHeartbeat,
+		"heartbeat=60": 5 * time.Second, "heartbeat=0": 5 * time.Second, "heartbeat=-1": 5 * time.Second, "heartbeat=x": 5 * time.Second,
+		"heartbeat=NaN": 5 * time.Second, "heartbeat=Inf": 5 * time.Second, "heartbeat=1e300": 5 * time.Second,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/changes?"+query, nil)
+		if got := NewStream(nil, nil).beat(r); got != want {
+			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
+	s := newStreamServer(t, func(*streamServer) {}) // 5 s by itself
+	f := s.follow("?after=1&heartbeat=0.25")
+	began := time.Now()
+	for range 5 {
+		if _, ok := f.next(); !ok {
+			t.Fatal("the stream ended")
+		}
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("five heartbeats took %v", took)
+	}
+}
+
 func TestStreamDropsWhoDoesNotRead(t *testing.T) {
 	s := newStreamServer(t, func(s *streamServer) {
 		s.window = 100 * time.Millisecond

@@ -41,6 +41,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched anew",
 		answers{200: events, 400: problem, 404: problem, 503: problem}, inWorkspace,
 		optional("after", "query", "The version to go on behind; 0 where it is absent"),
+		optional("heartbeat", "query", "How long the stream may be silent, in seconds: 0.25 to 5; what is no such number is 5"),
 		optional("Last-Event-ID", "header", "The same, and first: what a reader sends that comes again"))
 }
 

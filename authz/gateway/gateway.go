@@ -28,9 +28,9 @@ const (
 	issuerPath = "/v1/auth/oauth/"
 	realm      = "api"
 
-	// MinStaleness is the least Options.MaxStaleness: the age of keys that are well
-	// goes up to about 6 s and back.
-	MinStaleness = 10 * time.Second
+	// MinStaleness is the least Options.MaxStaleness. The age of keys that are well
+	// goes up to a quarter of it, and a second by which a server may lag.
+	MinStaleness = 2 * time.Second
 	// MaxWorkspaces is how many may be listed in Options.Workspaces.
 	MaxWorkspaces = 1000
 )
@@ -152,7 +152,7 @@ func (o *Options) check() error {
 		return &OptionError{"Audience", "must not be empty"}
 	}
 	if o.MaxStaleness != 0 && o.MaxStaleness < MinStaleness {
-		return &OptionError{"MaxStaleness", fmt.Sprintf("must be %s or more: keys are known to be current every 5 s", MinStaleness)}
+		return &OptionError{"MaxStaleness", fmt.Sprintf("must be %s or more", MinStaleness)}
 	}
 	if o.ServeStale && o.MaxStaleness == 0 {
 		return &OptionError{"ServeStale", "says nothing without MaxStaleness"}
@@ -252,6 +252,7 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 	follower, err := jwks.NewFollower(jwks.FollowerOptions{
 		URL: strings.TrimRight(g.o.Server, "/") + issuerPath + id, Client: g.client,
 		StateFile: g.stateFile(id + ".jwks"), Log: g.o.Log, Now: g.o.Now,
+		Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(),
 	})
 	if err != nil {
 		return nil, err
@@ -259,6 +260,14 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 	return &tenant{id: id, follower: follower, verifier: &jwks.Verifier{
 		Keys: follower, Issuer: jwks.IssuerIs(g.spokenFor.prefix + id), Audience: g.o.Audience, Now: g.o.Now,
 	}}, nil
+}
+
+// pollEvery keeps the age of keys below MaxStaleness where there is no stream.
+func (g *Gateway) pollEvery() time.Duration {
+	if g.o.MaxStaleness == 0 {
+		return jwks.DefaultPollEvery
+	}
+	return min(jwks.DefaultPollEvery, max(jwks.MinPollEvery, g.o.MaxStaleness/4))
 }
 
 const (
