@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+const primeBits = jwks.ModulusBits / 2
+
+// primesFor returns how many primes have at least so many products of two.
+func primesFor(keys int) int {
+	n := 2
+	for n*(n-1)/2 < keys {
+		n++
+	}
+	return n
+}
+
+// loadPrimes reads count primes from the file and generates those it lacks, with
+// all processors. The file, which only its owner may read, is a cache: the
+// primes of an earlier and smaller pool stay the first ones. No file: no cache.
+func loadPrimes(ctx context.Context, file string, count int, report func(done, of int)) ([]*big.Int, error) {
+	primes, err := readPrimes(file)
+	if err != nil {
+		return nil, err
+	}
+	if len(primes) >= count {
+		return primes[:count], nil
+	}
+	if primes, err = morePrimes(ctx, primes, count, report); err != nil {
+		return nil, err
+	}
+	return primes, writePrimes(file, primes)
+}
+
+// morePrimes appends new random primes until there are count, all distinct.
+func morePrimes(ctx context.Context, primes []*big.Int, count int, report func(done, of int)) ([]*big.Int, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	found := make(chan *big.Int)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel(nil)
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				p, err := newPrime()
+				if err != nil {
+					cancel(err)
+					return
+				}
+				select {
+				case found <- p:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	known := make(map[string]bool, count)
+	for _, p := range primes {
+		known[string(p.Bytes())] = true
+	}
+	for len(primes) < count {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case p := <-found:
+			if !known[string(p.Bytes())] {
+				known[string(p.Bytes())] = true
+				primes = append(primes, p)
+				report(len(primes), count)
+			}
+		}
+	}
+	return primes, nil
+}
+
+// newPrime returns a prime that may be a factor of a key's modulus: its two top
+// bits are set, which rand.Prime promises, so that a product of two has all of its
+// bits, and e has an inverse modulo p - 1.
+func newPrime() (*big.Int, error) {
+	for {
+		p, err := rand.Prime(rand.Reader, primeBits)
+		if err != nil {
+			return nil, fmt.Errorf("generate a prime: %w", err)
+		}
+		if fitsExponent(p) {
+			return p, nil
+		}
+	}
+}
+
+// fitsExponent reports whether e, itself a prime, does not divide p - 1.
+func fitsExponent(p *big.Int) bool {
+	rest := new(big.Int).Sub(p, big.NewInt(1))
+	return rest.Mod(rest, big.NewInt(jwks.Exponent)).Sign() != 0
+}
+
+// readPrimes reads a pool, one prime a line in hexadecimal. No file is an empty pool.
+func readPrimes(file string) ([]*big.Int, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the pool of primes: %w", err)
+	}
+	var primes []*big.Int
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		p, ok := new(big.Int).SetString(lines.Text(), 16)
+		if !ok || p.BitLen() != primeBits || p.Bit(primeBits-2) == 0 || p.Bit(0) == 0 || !fitsExponent(p) {
+			return nil, fmt.Errorf("the pool of primes: line %d of %s is none; remove the file", len(primes)+1, file)
+		}
+		primes = append(primes, p)
+	}
+	return primes, nil
+}
+
+// writePrimes replaces the file at once, so that no run reads half a pool.
+func writePrimes(file string, primes []*big.Int) error {
+	if file == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("the pool of primes: %w", err)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(file), "primes-") // 0600
+	if err != nil {
+		return fmt.Errorf("the pool of primes: %w", err)
+	}
+	out := bufio.NewWriter(temp)
+	for _, p := range primes {
+		fmt.Fprintf(out, "%x\n", p)
+	}
+	if err := errors.Join(out.Flush(), temp.Close()); err != nil {
+		return errors.Join(fmt.Errorf("the pool of primes: %w", err), os.Remove(temp.Name()))
+	}
+	return os.Rename(temp.Name(), file)
+}
+
+// primesFile is where the pool is kept between runs, or "" if the system names
+// no place for caches.
+func primesFile() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "burnkey-bench", "primes-for-loads-only.txt")
+}
