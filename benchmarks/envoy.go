@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// readyLimit bounds how long a gateway may take to admit its first token.
+const readyLimit = 10 * time.Minute
+
+// side is one way to guard the API: an Envoy, and what it asks.
+type side struct {
+	name      string
+	addr      string // where clients connect
+	processes []*process
+	ready     time.Duration // from its start to the first token admitted
+}
+
+const (
+	stock   = "Envoy jwt_authn"
+	gateway = "Envoy + burnkey gateway"
+)
+
+func (s *side) stop() {
+	if s == nil {
+		return
+	}
+	for _, p := range s.processes {
+		p.stop()
+	}
+}
+
+// envoyConfig writes the configuration that burnkey prints for users, with
+// further flags, and returns its file and where that Envoy listens.
+func (b *bench) envoyConfig(name string, flags ...string) (file, addr string, err error) {
+	if addr, err = freeAddr(); err != nil {
+		return "", "", err
+	}
+	args := append([]string{
+		"envoy", "config", "--server", "http://" + b.addr, "--workspace", workspace,
+		"--listen", addr, "--upstream", b.upstream.Addr().String(),
+	}, flags...)
+	cmd := exec.Command(b.o.burnkey, args...)
+	cmd.Env = environment()
+	text, err := cmd.Output()
+	if err != nil {
+		return "", "", fmt.Errorf("burnkey %s: %w", strings.Join(args, " "), withStderr(err))
+	}
+	file = filepath.Join(b.dir, name+".yaml")
+	return file, addr, os.WriteFile(file, text, 0o600)
+}
+
+func withStderr(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return err
+}
+
+// startEnvoy runs Envoy with one worker, as gateways on small machines do and as
+// the published figures were made.
+func (b *bench) startEnvoy(name, config string) (*process, error) {
+	return startProcess(b.dir, name, b.o.envoy, "-c", config,
+		"--disable-hot-restart", "--concurrency", "1", "--log-level", "warn")
+}
+
+// startStock runs an Envoy that fetches the JWKS every so often, and returns once
+// it admits the token.
+func (b *bench) startStock(ctx context.Context, cache time.Duration, token string) (*side, error) {
+	config, addr, err := b.envoyConfig("stock", "--mode", "pull", "--cache", cache.String())
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	p, err := b.startEnvoy("stock-envoy", config)
+	if err != nil {
+		return nil, err
+	}
+	s := &side{name: stock, addr: addr, processes: []*process{p}}
+	return s, s.await(ctx, p, began, token)
+}
+
+// await returns once the side admits the token; it stops it if it does not.
+func (s *side) await(ctx context.Context, p *process, began time.Time, token string) error {
+	err := p.until(ctx, readyLimit, "it admitted a good token", func() bool {
+		return answers(s.addr, withToken(s.addr, token), 200)
+	})
+	s.ready = time.Since(began)
+	if err != nil {
+		s.stop()
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// errNoGateway says that the program under test cannot do what is to be measured.
+var errNoGateway = errors.New("this burnkey has no gateway command, or no envoy config --mode gateway")
+
+// hasGateway asks the program itself.
+func (b *bench) hasGateway() error {
+	cmd := exec.Command(b.o.burnkey, "gateway", "--help")
+	cmd.Env = environment()
+	if cmd.Run() != nil {
+		return errNoGateway
+	}
+	if _, _, err := b.envoyConfig("probe", "--mode", "gateway", "--gateway", "127.0.0.1:1"); err != nil {
+		return errNoGateway
+	}
+	return nil
+}
+
+// guarded is an Envoy that asks a burnkey gateway. It outlives the gateway's
+// restarts.
+type guarded struct {
+	*side
+	envoy   *process
+	listen  string // where the gateway does
+	metrics string
+	state   string
+}
+
+// startGuarded runs Envoy and, with an empty state folder, the gateway; ready is
+// measured from the gateway's start.
+func (b *bench) startGuarded(ctx context.Context, token string) (_ *guarded, err error) {
+	g := &guarded{side: &side{name: gateway}, state: filepath.Join(b.dir, "state")}
+	if g.listen, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	if g.metrics, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	config, addr, err := b.envoyConfig("gateway", "--mode", "gateway", "--gateway", g.listen)
+	if err != nil {
+		return nil, err
+	}
+	g.addr = addr
+	if g.envoy, err = b.startEnvoy("gateway-envoy", config); err != nil {
+		return nil, err
+	}
+	g.processes = []*process{g.envoy}
+	if err := b.startGateway(ctx, g, token); err != nil {
+		g.stop()
+		return nil, err
+	}
+	return g, nil
+}
+
+// startGateway runs the gateway, from its snapshot if there is one.
+func (b *bench) startGateway(ctx context.Context, g *guarded, token string) error {
+	began := time.Now()
+	p, err := startProcess(b.dir, "gateway", b.o.burnkey, "gateway", "--server", "http://"+b.addr, "--workspace", workspace,
+		"--listen", g.listen, "--state-dir", g.state, "--metrics-listen", g.metrics)
+	if err != nil {
+		return err
+	}
+	g.processes = []*process{g.envoy, p}
+	return g.await(ctx, p, began, token)
+}
+
+// restart stops the gateway, starts it anew from its snapshot and returns how long
+// it took until a token was admitted.
+func (b *bench) restartGateway(ctx context.Context, g *guarded, token string) (time.Duration, error) {
+	g.processes[1].stop()
+	cold := g.ready
+	err := b.startGateway(ctx, g, token)
+	warm := g.ready
+	g.ready = cold
+	return warm, err
+}

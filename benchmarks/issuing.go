@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	cryptorand "crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// issuingResult is how fast keys are made, and what reading costs meanwhile.
+type issuingResult struct {
+	bare, served         float64 // keys a second
+	bareKeys, servedKeys int
+	clients              int
+	setIdle, setBusy     loadResult // reads of a JWKS of 1,000 keys
+	keyIdle, keyBusy     loadResult // management reads of one key
+}
+
+const (
+	issuingRounds = 3
+	readRate      = 50 // requests a second of each kind
+)
+
+// issuing lets crypto/rsa and a server make keys in turns, with readers all the time
+// that the server does.
+func (b *bench) issuing(ctx context.Context) error {
+	d, err := b.newDatabase(ctx, "issuing")
+	if err != nil {
+		return err
+	}
+	if _, err := b.grow(ctx, d, changeSize); err != nil {
+		return err
+	}
+	s, file, err := b.serve(ctx, d)
+	defer func() { b.finish(s, file) }()
+	if err != nil {
+		return err
+	}
+	r := &issuingResult{clients: 2 * runtime.GOMAXPROCS(0)}
+	b.say.step("reads while nothing is issued")
+	if r.setIdle, r.keyIdle, err = b.reads(ctx, s, b.o.issuing, nil); err != nil {
+		return err
+	}
+	var bareTime, servedTime time.Duration
+	for round := range issuingRounds {
+		b.say.step("issuing, round %d of %d", round+1, issuingRounds)
+		n, took, err := bareKeys(ctx, b.o.issuing)
+		if err != nil {
+			return err
+		}
+		r.bareKeys, bareTime = r.bareKeys+n, bareTime+took
+		set, key, err := b.reads(ctx, s, b.o.issuing, func() error {
+			n, took, err := s.issueFor(ctx, r.clients, b.o.issuing)
+			r.servedKeys, servedTime = r.servedKeys+n, servedTime+took
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		r.setBusy, r.keyBusy = r.setBusy.add(set), r.keyBusy.add(key)
+	}
+	r.bare = float64(r.bareKeys) / bareTime.Seconds()
+	r.served = float64(r.servedKeys) / servedTime.Seconds()
+	b.results.issuing = r
+	return nil
+}
+
+// bareKeys makes keys on all processors for a while. Each finishes its last one, so
+// the time returned is the mean of theirs.
+func bareKeys(ctx context.Context, during time.Duration) (n int, took time.Duration, err error) {
+	workers := runtime.GOMAXPROCS(0)
+	var keys, nanos atomic.Int64
+	err = parallelBy(workers, workers, func(int) error {
+		began := time.Now()
+		defer func() { nanos.Add(int64(time.Since(began))) }()
+		for time.Since(began) < during && ctx.Err() == nil {
+			if _, err := rsa.GenerateKey(cryptorand.Reader, jwks.ModulusBits); err != nil {
+				return err
+			}
+			keys.Add(1)
+		}
+		return ctx.Err()
+	})
+	return int(keys.Load()), time.Duration(nanos.Load() / int64(workers)), err
+}
+
+// issueFor issues keys by so many clients for a while, and waits for the last.
+func (s *server) issueFor(ctx context.Context, clients int, during time.Duration) (n int, took time.Duration, err error) {
+	var keys atomic.Int64
+	began := time.Now()
+	err = parallelBy(clients, clients, func(int) error {
+		for time.Since(began) < during {
+			if _, err := s.issue(ctx, fmt.Sprint("many_", rand.N(1000))); err != nil {
+				return err
+			}
+			keys.Add(1)
+		}
+		return nil
+	})
+	return int(keys.Load()), time.Since(began), err
+}
+
+// reads reads the set and a key's record at an even pace while another thing is
+// done, or for a while where that is nil.
+func (b *bench) reads(ctx context.Context, s *server, during time.Duration, meanwhile func() error) (set, key loadResult, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l := load{addr: s.addr, connections: 1, rate: readRate, duration: during, want: 200}
+	if meanwhile != nil {
+		l.duration = time.Hour
+	}
+	readSet, readKey := l, l
+	readSet.requests = [][]byte{get(s.addr, issuerPath()+"/.well-known/jwks.json")}
+	readKey.requests = [][]byte{get(s.addr, keysPath+"/"+b.ring.id(0).String(), "Authorization: Bearer "+s.admin)}
+	var errs [2]error
+	var all sync.WaitGroup
+	all.Go(func() { set, errs[0] = readSet.run(ctx) })
+	all.Go(func() { key, errs[1] = readKey.run(ctx) })
+	if meanwhile != nil {
+		err = meanwhile()
+		cancel()
+	}
+	all.Wait()
+	for i, what := range []string{"reads of the set", "management reads"} {
+		if errs[i] != nil && err == nil {
+			err = fmt.Errorf("%s: %w", what, errs[i])
+		}
+	}
+	return set, key, err
+}

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// plan is how much is measured; a quick run asks whether it works at all.
+type plan struct {
+	loadTokens  int
+	rounds      int           // both sides take turns so often
+	round       time.Duration // for each number of connections
+	firsts      int           // tokens seen for the first time
+	forged      int           // requests of each kind
+	propagation int           // issues, and as many revocations, through the gateway
+	stockProp   int           // and through stock Envoy
+	stockLimit  time.Duration
+	changes     int // revocations, and as many issues
+	issuing     time.Duration
+	serving     time.Duration
+	openssl     int    // seconds
+	benchTime   string // of each of Go's own benchmarks
+}
+
+var (
+	full = plan{
+		loadTokens: 1000, rounds: 3, round: 8 * time.Second, firsts: 500, forged: 500, propagation: 300,
+		stockProp: 5, stockLimit: 3 * time.Minute, changes: 100, issuing: 20 * time.Second, serving: 5 * time.Second, openssl: 3, benchTime: "2s",
+	}
+	quick = plan{
+		loadTokens: 200, rounds: 1, round: 500 * time.Millisecond, firsts: 50, forged: 20, propagation: 5,
+		stockProp: 1, stockLimit: 20 * time.Second, changes: 10, issuing: 2 * time.Second, serving: 300 * time.Millisecond, openssl: 1, benchTime: "50ms",
+	}
+)
+
+// changeSize is the small set that the cost of a change is compared with.
+const changeSize = 1000
+
+// climb measures with each number of keys, one database growing from rung to rung.
+func (b *bench) climb(ctx context.Context) error {
+	if err := b.hasGateway(); err != nil && b.o.part("gateway") {
+		b.results.notes = append(b.results.notes, err.Error()+": nothing was measured of it")
+		b.say.step("%v", err)
+		if os.Getenv("CI") == "true" {
+			return err
+		}
+		b.o.noGateway = true
+	}
+	d, err := b.newDatabase(ctx, "ladder")
+	if err != nil {
+		return err
+	}
+	for _, n := range b.rungs() {
+		took, err := b.grow(ctx, d, n)
+		if err != nil {
+			return fmt.Errorf("%d keys: %w", n, err)
+		}
+		r := rung{keys: n, filled: took}
+		if err := b.rung(ctx, d, &r); err != nil {
+			return fmt.Errorf("%d keys: %w", n, err)
+		}
+		b.results.ladder = append(b.results.ladder, r)
+	}
+	return nil
+}
+
+// rung measures with the database as it is.
+func (b *bench) rung(ctx context.Context, d *database, r *rung) error {
+	b.say.step("%d keys: starting the server", r.keys)
+	s, file, err := b.serve(ctx, d)
+	defer func() { b.finish(s, file) }()
+	if err != nil {
+		return err
+	}
+	r.cold = s.ready
+	if info, err := os.Stat(file); err == nil {
+		r.database = info.Size()
+	}
+	if b.o.part("gateway") && r.keys != changeSize {
+		if err := b.sides(ctx, s, r); err != nil {
+			return err
+		}
+	}
+	if b.o.part("change") && r.keys >= changeSize {
+		if r.changes, err = b.change(ctx, s, r.keys); err != nil {
+			return err
+		}
+	}
+	r.server, err = s.usage()
+	return err
+}
+
+// sides measures stock Envoy and the gateway in turns.
+func (b *bench) sides(ctx context.Context, s *server, r *rung) (err error) {
+	tokens, err := b.ring.tokens(spread(r.keys, b.o.loadTokens, forLoad))
+	if err != nil {
+		return err
+	}
+	b.say.step("%d keys: starting %s", r.keys, stock)
+	// No fetch of the set disturbs the load: it is measured by itself below.
+	plain, err := b.startStock(ctx, time.Hour, tokens[0])
+	if err != nil {
+		return err
+	}
+	defer func() { plain.stop() }()
+	all := []*side{plain}
+	var g *guarded
+	if !b.o.noGateway {
+		b.say.step("%d keys: starting %s", r.keys, gateway)
+		if g, err = b.startGuarded(ctx, tokens[0]); err != nil {
+			return err
+		}
+		defer func() { g.stop() }()
+		all = append(all, g.side)
+	}
+	for _, side := range all {
+		r.sides = append(r.sides, &sideResult{name: side.name, ready: side.ready})
+	}
+	if err := b.compare(ctx, all, r, tokens); err != nil {
+		return err
+	}
+	plain.stop()
+	if g != nil {
+		if err := b.gatewayAlone(ctx, s, g, r, tokens); err != nil {
+			return err
+		}
+	}
+	return b.stockPropagation(ctx, s, r, tokens[0])
+}
+
+// compare loads both sides in turns, then each with tokens it has not seen and
+// with forged ones.
+func (b *bench) compare(ctx context.Context, all []*side, r *rung, tokens []string) error {
+	for round := range b.o.rounds {
+		for i, side := range all {
+			b.say.step("%d keys: load on %s, round %d of %d", r.keys, side.name, round+1, b.o.rounds)
+			if err := b.loadRound(ctx, side, r.sides[i], tokens); err != nil {
+				return fmt.Errorf("%s: %w", side.name, err)
+			}
+		}
+	}
+	fresh, err := b.ring.tokens(spread(r.keys, b.o.firsts, forFirst))
+	if err != nil {
+		return err
+	}
+	for i, side := range all {
+		if err := b.strangers(ctx, side, r.sides[i], tokens[0], fresh); err != nil {
+			return fmt.Errorf("%s: %w", side.name, err)
+		}
+		if r.sides[i].memory, err = side.usage(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadRound is one turn of a side: 1 connection, then 8.
+func (b *bench) loadRound(ctx context.Context, s *side, r *sideResult, tokens []string) error {
+	l := load{addr: s.addr, requests: requests(s.addr, tokens), connections: 1, duration: b.o.round, want: 200}
+	before, err := s.usage()
+	if err != nil {
+		return err
+	}
+	one, err := l.run(ctx)
+	if err != nil {
+		return err
+	}
+	after, err := s.usage()
+	if err != nil {
+		return err
+	}
+	if r.cpu == nil {
+		r.cpu = map[string]time.Duration{}
+	}
+	for name := range after {
+		spent := after[name].cpu - before[name].cpu
+		// A mean over all rounds, of which each may have had another number of requests.
+		was, now := len(r.one.latencies), len(one.latencies)
+		r.cpu[name] = (r.cpu[name]*time.Duration(was) + spent) / time.Duration(was+now)
+	}
+	r.one = r.one.add(one)
+	l.connections = 8
+	eight, err := l.run(ctx)
+	r.eight = r.eight.add(eight)
+	return err
+}
+
+func requests(addr string, tokens []string) [][]byte {
+	list := make([][]byte, len(tokens))
+	for i, token := range tokens {
+		list[i] = withToken(addr, token)
+	}
+	return list
+}
+
+// self is the name of this process among a side's: it makes the load and answers
+// it as the API.
+const self = "load and API"
+
+// usage returns what each of a side's processes, and this one, took so far.
+func (s *side) usage() (map[string]usage, error) {
+	all := map[string]usage{}
+	var errs []error
+	for _, p := range s.processes {
+		u, err := p.usage()
+		all[p.name] = u
+		errs = append(errs, err)
+	}
+	u, err := usageOf(os.Getpid())
+	all[self] = u
+	return all, errors.Join(append(errs, err)...)
+}
+
+// gatewayAlone measures what stock Envoy has no counterpart to, or in another way.
+func (b *bench) gatewayAlone(ctx context.Context, s *server, g *guarded, r *rung, tokens []string) (err error) {
+	result := r.side(gateway)
+	b.say.step("%d keys: issues and revocations until %s decides by them", r.keys, gateway)
+	const patience = 30 * time.Second
+	result.issue, result.revoke, err = b.propagate(ctx, s, g.side, tokens, b.o.propagation, patience)
+	if err != nil {
+		return fmt.Errorf("%s: %w", gateway, err)
+	}
+	if result.issue.missed+result.revoke.missed > 0 {
+		return fmt.Errorf("%s: %d of %d changes did not count within %s", gateway,
+			result.issue.missed+result.revoke.missed, 2*b.o.propagation, patience)
+	}
+	b.say.step("%d keys: starting the gateway from its snapshot", r.keys)
+	if result.warm, err = b.restartGateway(ctx, g, tokens[0]); err != nil {
+		return err
+	}
+	result.afterWarm, err = g.usage()
+	return err
+}
+
+// stockPropagation measures on an Envoy that fetches the set every second, the
+// shortest it can.
+func (b *bench) stockPropagation(ctx context.Context, s *server, r *rung, token string) (err error) {
+	b.say.step("%d keys: issues and revocations until %s decides by them", r.keys, stock)
+	every, err := b.startStock(ctx, time.Second, token)
+	if err != nil {
+		return err
+	}
+	defer every.stop()
+	result := r.side(stock)
+	result.issue, result.revoke, err = b.propagate(ctx, s, every, []string{token}, b.o.stockProp, b.o.stockLimit)
+	if err != nil {
+		return fmt.Errorf("%s: %w", stock, err)
+	}
+	return nil
+}
+
+// rungs are the sizes of a run, with the small set of the change part.
+func (b *bench) rungs() []int {
+	if !b.o.part("change") {
+		return b.o.sizes
+	}
+	return withSize(b.o.sizes, changeSize)
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// options of a run.
+type options struct {
+	plan
+	quick   bool
+	sizes   []int    // ascending
+	only    []string // parts; all if empty
+	out     string   // folder of the results
+	scratch string
+	burnkey string
+	envoy   string
+
+	noGateway bool // the burnkey at hand has none
+}
+
+var (
+	allParts   = []string{"gateway", "change", "verify", "issuing", "jwks"}
+	fullSizes  = []int{1, 8192, 65_536, 262_144, 1_138_688}
+	quickSizes = []int{1, 2048}
+)
+
+// maxKeys bounds --sizes: more keys take a larger pool than the documented one.
+const maxKeys = 4_000_000
+
+// errHelp says that the flags were explained, and nothing else is to be done.
+var errHelp = flag.ErrHelp
+
+// parseOptions reads the command line and finds the programs under test.
+func parseOptions(args []string, out io.Writer) (options, error) {
+	var o options
+	var sizes, only string
+	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.BoolVar(&o.quick, "quick", false, "a minute for correctness alone: small sets, short loads")
+	flags.StringVar(&sizes, "sizes", "", "`N,…` keys instead of 1,8192,65536,262144,1138688 (quick: 1,2048)")
+	flags.StringVar(&only, "only", "", "`PART,…` of "+strings.Join(allParts, ", "))
+	flags.StringVar(&o.out, "out", "", "`DIR` for the results (default benchmarks/results; quick: a temporary one)")
+	flags.StringVar(&o.scratch, "scratch", os.TempDir(), "`DIR` for databases and logs while it runs: on the disk that counts")
+	flags.StringVar(&o.burnkey, "burnkey", orEnv("BURNKEY_BIN", "bin/burnkey"), "the burnkey under test")
+	flags.StringVar(&o.envoy, "envoy", orEnv("BURNKEY_ENVOY", ".tools/envoy/envoy"), "Envoy 1.40")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
+	}
+	o.plan, o.sizes = full, fullSizes
+	if o.quick {
+		o.plan, o.sizes = quick, quickSizes
+	}
+	var err error
+	if o.sizes, err = parseSizes(sizes, o.sizes); err != nil {
+		return o, err
+	}
+	if o.only, err = parseParts(only); err != nil {
+		return o, err
+	}
+	return o, o.find()
+}
+
+func orEnv(name, otherwise string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return otherwise
+}
+
+func parseSizes(text string, otherwise []int) ([]int, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	var sizes []int
+	for field := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(field))
+		if err != nil || n < 1 || n > maxKeys {
+			return nil, fmt.Errorf("--sizes: %q is no number from 1 to %d", field, maxKeys)
+		}
+		sizes = append(sizes, n)
+	}
+	slices.Sort(sizes)
+	return slices.Compact(sizes), nil
+}
+
+func parseParts(text string) ([]string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	parts := strings.Split(text, ",")
+	for _, part := range parts {
+		if !slices.Contains(allParts, part) {
+			return nil, fmt.Errorf("--only: %q is none of %s", part, strings.Join(allParts, ", "))
+		}
+	}
+	return parts, nil
+}
+
+// withSize adds one size where it belongs, unless it is there.
+func withSize(sizes []int, n int) []int {
+	if slices.Contains(sizes, n) {
+		return sizes
+	}
+	sizes = append(slices.Clone(sizes), n)
+	slices.Sort(sizes)
+	return sizes
+}
+
+func (o *options) part(name string) bool { return len(o.only) == 0 || slices.Contains(o.only, name) }
+
+// find makes the paths absolute and looks for the programs.
+func (o *options) find() (err error) {
+	if o.burnkey, err = exec.LookPath(o.burnkey); err != nil {
+		return fmt.Errorf("--burnkey: %w (make build makes it)", err)
+	}
+	if o.part("gateway") {
+		if o.envoy, err = exec.LookPath(o.envoy); err != nil {
+			return fmt.Errorf("--envoy: %w (make envoy gets it)", err)
+		}
+	}
+	if info, err := os.Stat(o.scratch); err != nil || !info.IsDir() {
+		return errors.Join(fmt.Errorf("--scratch: %q is no folder", o.scratch), err)
+	}
+	if o.out == "" {
+		o.out = filepath.Join("benchmarks", "results")
+		if o.quick {
+			o.out = "" // made when there is something to put into it
+		}
+	}
+	return nil
+}

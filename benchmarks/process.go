@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a program that runs beside us until it is stopped.
+type process struct {
+	name string
+	log  string // file
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// stopTimeout is how long a process may take to end by itself.
+const stopTimeout = time.Minute
+
+// startProcess runs a program with its output in a file of dir.
+func startProcess(dir, name, program string, args ...string) (*process, error) {
+	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p := &process{name: name, log: log.Name(), cmd: exec.Command(program, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Env = environment()
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is ours to handle
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // its log says how it ended
+	}()
+	return p, nil
+}
+
+// environment is ours without anything that burnkey would take for a flag.
+func environment() []string {
+	var env []string
+	for _, pair := range os.Environ() {
+		if !strings.HasPrefix(pair, "BURNKEY_") {
+			env = append(env, pair)
+		}
+	}
+	return env
+}
+
+// stop ends the process, if need be by force, and returns once it is gone.
+func (p *process) stop() {
+	if p == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // may be gone
+	select {
+	case <-p.done:
+	case <-time.After(stopTimeout):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+func (p *process) gone() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// logTail returns the end of what it wrote. Neither server, gateway nor Envoy logs
+// a token.
+func (p *process) logTail() string {
+	text, _ := os.ReadFile(p.log)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-10):], "\n")
+}
+
+// until asks again and again, and returns nil once ask reports true. It fails when
+// the process ends, or after a while.
+func (p *process) until(ctx context.Context, within time.Duration, what string, ask func() bool) error {
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ask() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.done:
+			return fmt.Errorf("%s ended before %s:\n%s", p.name, what, p.logTail())
+		case <-deadline.C:
+			return fmt.Errorf("%s: not within %s: %s:\n%s", p.name, within, what, p.logTail())
+		}
+	}
+	return nil
+}
+
+// usage is what a process has taken so far.
+type usage struct {
+	resident, peak int64 // bytes
+	cpu            time.Duration
+	called         int64 // bytes passed to write calls
+	written        int64 // bytes that went to disks
+}
+
+// clockTick is the unit of times in /proc/PID/stat, the same on all of Go's Linuxes.
+const clockTick = 10 * time.Millisecond
+
+func (p *process) usage() (usage, error) { return usageOf(p.cmd.Process.Pid) }
+
+func usageOf(pid int) (u usage, err error) {
+	dir := fmt.Sprintf("/proc/%d/", pid)
+	status, err1 := os.ReadFile(dir + "status")
+	stat, err2 := os.ReadFile(dir + "stat")
+	io, err3 := os.ReadFile(dir + "io")
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return u, err
+	}
+	u.resident, u.peak = number(status, "VmRSS:")<<10, number(status, "VmHWM:")<<10
+	u.called, u.written = number(io, "wchar:"), number(io, "write_bytes:")
+	// The name in brackets may hold anything; utime and stime are fields 14 and 15.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 13 || u.resident == 0 {
+		return u, fmt.Errorf("process %d is gone", pid)
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	u.cpu = time.Duration(user+system) * clockTick
+	return u, nil
+}
+
+// number finds the number behind a name in a file of /proc; 0 if there is none.
+func number(text []byte, name string) int64 {
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			n, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// freeAddr returns an address on which nothing listens, its port below those that
+// the system hands out to whoever connects.
+func freeAddr() (string, error) {
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			return addr, l.Close()
+		}
+	}
+	return "", errors.New("no free port from 20000 to 32000")
+}

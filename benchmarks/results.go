@@ -1,0 +1,64 @@
+package main
+
+import "time"
+
+// results is all that a run measured. What it did not is nil or zero.
+type results struct {
+	ladder  []rung
+	issuing *issuingResult
+	verify  *verifyResult
+	jwks    []servingResult
+	notes   []string // what was not measured, and why
+}
+
+// rung is what was measured with one number of keys.
+type rung struct {
+	keys     int
+	filled   time.Duration // since the rung below, without a wait for the disk
+	cold     time.Duration // the server's start
+	server   usage
+	database int64 // bytes
+	sides    []*sideResult
+	changes  *changeResult
+}
+
+// sideResult is one side at one number of keys.
+type sideResult struct {
+	name      string
+	ready     time.Duration
+	warm      time.Duration // from the snapshot; 0: has none
+	one       loadResult    // over 1 connection
+	eight     loadResult
+	first     loadResult // each token for the first time
+	forged    []forgedResult
+	memory    map[string]usage         // by process, behind the load
+	afterWarm map[string]usage         // behind the start from the snapshot
+	cpu       map[string]time.Duration // a request over 1 connection, by process
+	issue     propagation
+	revoke    propagation
+}
+
+// forgedResult is the cost of one kind of token that must be refused.
+type forgedResult struct {
+	kind string
+	loadResult
+	cpu time.Duration // of all the side's processes, a request
+}
+
+// propagation is how long changes took from the server's answer to the first
+// decision by it.
+type propagation struct {
+	took   []time.Duration // ascending
+	missed int             // not within the limit
+	limit  time.Duration
+}
+
+// side finds a rung's side by name.
+func (r rung) side(name string) *sideResult {
+	for _, s := range r.sides {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
