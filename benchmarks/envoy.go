@@ -25,6 +25,11 @@ type side struct {
 const (
 	stock   = "Envoy jwt_authn"
 	gateway = "Envoy + burnkey gateway"
+
+	// Their processes.
+	stockProcess   = "stock-envoy"
+	guardProcess   = "gateway-envoy"
+	gatewayProcess = "gateway"
 )
 
 func (s *side) stop() {
@@ -79,7 +84,7 @@ func (b *bench) startStock(ctx context.Context, cache time.Duration, token strin
 		return nil, err
 	}
 	began := time.Now()
-	p, err := b.startEnvoy("stock-envoy", config)
+	p, err := b.startEnvoy(stockProcess, config)
 	if err != nil {
 		return nil, err
 	}

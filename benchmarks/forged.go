@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -33,10 +34,8 @@ func forgeries(r *keyring, good string) ([]forgery, error) {
 // one connection.
 func (b *bench) strangers(ctx context.Context, s *side, r *sideResult, good string, fresh []string) (err error) {
 	b.say.step("tokens not seen before, and forged ones, on %s", s.name)
-	l := load{addr: s.addr, connections: 1, duration: answerTimeout, want: 200}
 	if len(fresh) > 0 {
-		l.requests, l.count = requests(s.addr, fresh), len(fresh)
-		if r.first, err = l.run(ctx); err != nil {
+		if r.first, r.firstCPU, err = s.ask(ctx, requests(s.addr, fresh), len(fresh), 200); err != nil {
 			return err
 		}
 	}
@@ -45,23 +44,29 @@ func (b *bench) strangers(ctx context.Context, s *side, r *sideResult, good stri
 		return err
 	}
 	for _, f := range kinds {
-		before, err := s.spent()
+		result, cpu, err := s.ask(ctx, requests(s.addr, []string{f.token}), b.o.forged, 401)
 		if err != nil {
-			return err
+			return fmt.Errorf("a forged token (%s): %w", f.kind, err)
 		}
-		l.requests, l.count, l.want = [][]byte{withToken(s.addr, f.token)}, b.o.forged, 401
-		result, err := l.run(ctx)
-		if err != nil {
-			return err
-		}
-		after, err := s.spent()
-		if err != nil {
-			return err
-		}
-		cpu := (after - before) / time.Duration(len(result.latencies))
 		r.forged = append(r.forged, forgedResult{f.kind, result, cpu})
 	}
 	return nil
+}
+
+// ask sends so many requests over one connection and returns also the processor
+// time that all the side's processes spent on each.
+func (s *side) ask(ctx context.Context, requests [][]byte, count, want int) (loadResult, time.Duration, error) {
+	before, err := s.spent()
+	if err != nil {
+		return loadResult{}, 0, err
+	}
+	l := load{addr: s.addr, requests: requests, connections: 1, duration: answerTimeout, count: count, want: want}
+	result, err := l.run(ctx)
+	if err != nil {
+		return result, 0, err
+	}
+	after, err := s.spent()
+	return result, (after - before) / time.Duration(len(result.latencies)), err
 }
 
 // spent is the processor time of all the side's processes.

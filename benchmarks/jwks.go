@@ -23,8 +23,9 @@ type servingResult struct {
 }
 
 const (
-	smallSet      = 10
-	servingRounds = 3
+	smallSet        = 10
+	notModifiedKind = "304"
+	servingRounds   = 3
 )
 
 // jwks compares how the server serves a JWKS with how nginx serves a file of the
@@ -95,7 +96,7 @@ func (b *bench) serveBoth(ctx context.Context, d *database, n int, nginx string)
 func (b *bench) serveTurns(ctx context.Context, own, other origin, n, connections int, size int64, notModified bool) (err error) {
 	r := servingResult{kind: "the set", keys: n, connections: connections, size: size}
 	if notModified {
-		r.kind, r.size = "304", 0
+		r.kind, r.size = notModifiedKind, 0
 	}
 	b.say.step("%d keys: %s over %d connections, in turns", n, r.kind, connections)
 	for range servingRounds {

@@ -96,7 +96,7 @@ func (l load) connection(ctx context.Context, i int, began time.Time) (r loadRes
 	if err != nil {
 		return r, err
 	}
-	defer c.Close()
+	defer c.hangUp()
 	at := i * len(l.requests) / l.connections
 	quota := l.count/l.connections + min(1, max(0, l.count%l.connections-i))
 	for n := 0; (l.count <= 0 || n < quota) && time.Since(began) < l.duration && ctx.Err() == nil; n++ {
@@ -152,6 +152,9 @@ func dial(addr string) (*conn, error) {
 	}
 	return &conn{c, bufio.NewReaderSize(c, 16<<10), raw}, nil
 }
+
+// hangUp closes the connection; nothing can be lost by that.
+func (c *conn) hangUp() { _ = c.Close() }
 
 // do sends a request and reads the answer to its end. It returns the status and
 // the size of the body.

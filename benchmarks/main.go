@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return ctx.Err()
 		}
 	}
-	if err := b.report(ctx, args); err != nil {
+	if err := b.report(ctx); err != nil {
 		failed = append(failed, err)
 	}
 	return errors.Join(failed...)

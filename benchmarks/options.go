@@ -48,7 +48,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "a minute for correctness alone: small sets, short loads")
 	flags.StringVar(&sizes, "sizes", "", "`N,…` keys instead of 1,8192,65536,262144,1138688 (quick: 1,2048)")
 	flags.StringVar(&only, "only", "", "`PART,…` of "+strings.Join(allParts, ", "))
-	flags.StringVar(&o.out, "out", "", "`DIR` for the results (default benchmarks/results; quick: a temporary one)")
+	flags.StringVar(&o.out, "out", "", "`DIR` to keep the results in (default benchmarks/results for a full run, none for others)")
 	flags.StringVar(&o.scratch, "scratch", os.TempDir(), "`DIR` for databases and logs while it runs: on the disk that counts")
 	flags.StringVar(&o.burnkey, "burnkey", orEnv("BURNKEY_BIN", "bin/burnkey"), "the burnkey under test")
 	flags.StringVar(&o.envoy, "envoy", orEnv("BURNKEY_ENVOY", ".tools/envoy/envoy"), "Envoy 1.40")
@@ -68,6 +68,9 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	if o.only, err = parseParts(only); err != nil {
 		return o, err
+	}
+	if o.out == "" && !o.quick && sizes == "" && only == "" {
+		o.out = filepath.Join("benchmarks", "results") // a full run, and nothing else, replaces them
 	}
 	return o, o.find()
 }
@@ -120,6 +123,28 @@ func withSize(sizes []int, n int) []int {
 
 func (o *options) part(name string) bool { return len(o.only) == 0 || slices.Contains(o.only, name) }
 
+// command is how the run was asked for, without folders of this machine.
+func (o *options) command() string {
+	var flags []string
+	if o.quick {
+		flags = append(flags, "--quick")
+	}
+	if sizes := fmt.Sprint(o.sizes); sizes != fmt.Sprint(fullSizes) && sizes != fmt.Sprint(quickSizes) {
+		flags = append(flags, "--sizes "+strings.ReplaceAll(strings.Trim(sizes, "[]"), " ", ","))
+	}
+	if len(o.only) > 0 {
+		flags = append(flags, "--only "+strings.Join(o.only, ","))
+	}
+	switch text := strings.Join(flags, " "); {
+	case text == "":
+		return "make bench"
+	case strings.Contains(text, " "):
+		return "make bench BENCH='" + text + "'"
+	default:
+		return "make bench BENCH=" + text
+	}
+}
+
 // find makes the paths absolute and looks for the programs.
 func (o *options) find() (err error) {
 	if o.burnkey, err = exec.LookPath(o.burnkey); err != nil {
@@ -132,12 +157,6 @@ func (o *options) find() (err error) {
 	}
 	if info, err := os.Stat(o.scratch); err != nil || !info.IsDir() {
 		return errors.Join(fmt.Errorf("--scratch: %q is no folder", o.scratch), err)
-	}
-	if o.out == "" {
-		o.out = filepath.Join("benchmarks", "results")
-		if o.quick {
-			o.out = "" // made when there is something to put into it
-		}
 	}
 	return nil
 }

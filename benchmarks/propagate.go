@@ -66,7 +66,7 @@ func (s *side) decides(ctx context.Context, token string, want, before int, p *p
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer c.hangUp()
 	request := withToken(s.addr, token)
 	for {
 		status, _, err := c.do(request)

@@ -29,7 +29,8 @@ type sideResult struct {
 	warm      time.Duration // from the snapshot; 0: has none
 	one       loadResult    // over 1 connection
 	eight     loadResult
-	first     loadResult // each token for the first time
+	first     loadResult    // each token for the first time
+	firstCPU  time.Duration // of all the side's processes, a request
 	forged    []forgedResult
 	memory    map[string]usage         // by process, behind the load
 	afterWarm map[string]usage         // behind the start from the snapshot

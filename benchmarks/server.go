@@ -68,7 +68,7 @@ func answers(addr string, request []byte, want int) bool {
 	if err != nil {
 		return false
 	}
-	defer c.Close()
+	defer c.hangUp()
 	status, _, err := c.do(request)
 	return err == nil && status == want
 }

@@ -39,7 +39,7 @@ func (u *upstream) keep(c net.Conn) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.conns == nil {
-		c.Close()
+		_ = c.Close()
 		return false
 	}
 	u.conns[c] = true
@@ -51,7 +51,7 @@ func (u *upstream) serve(c net.Conn) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		delete(u.conns, c)
-		c.Close()
+		_ = c.Close()
 	}()
 	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n")
 	r := bufio.NewReaderSize(c, 32<<10)
@@ -77,7 +77,7 @@ func (u *upstream) stop() {
 	u.conns = nil
 	u.mu.Unlock()
 	for c := range conns {
-		c.Close()
+		_ = c.Close()
 	}
 	u.all.Wait()
 }

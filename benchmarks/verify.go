@@ -54,12 +54,9 @@ func newVerifier(r *keyring, keys []int) (func(token string) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	index := jwks.NewIndex(set)
-	verifier := &jwks.Verifier{Keys: index.Lookup, Issuer: func(iss string) bool { return iss == r.issuer }}
-	return func(token string) error {
-		_, err := verifier.Verify(token)
-		return err
-	}, nil
+	verifier := &jwks.Verifier{Keys: jwks.NewTable(set), Issuer: jwks.IssuerIs(r.issuer)}
+	var claims jwks.Claims
+	return func(token string) error { return verifier.VerifyInto(token, &claims) }, nil
 }
 
 // verify measures in two halves around openssl, so that both see the same machine,

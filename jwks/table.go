@@ -24,6 +24,18 @@ type Table struct {
 	reading []*snapshot
 }
 
+// NewTable makes a Table that shows a set.
+func NewTable(set *Set) *Table {
+	t := new(Table)
+	for leaf := range set.root.leaves {
+		for i := range leaf.keys {
+			t.add(&leaf.keys[i])
+		}
+	}
+	t.version = set.version
+	return t
+}
+
 // Version returns that of the set, 0 before there is one.
 func (t *Table) Version() uint64 {
 	t.mu.RLock()

@@ -12,9 +12,7 @@ import (
 
 func tableOf(tb testing.TB, version uint64, keys ...Key) *Table {
 	tb.Helper()
-	table := new(Table)
-	refill(tb, table, buildSet(tb, version, keys...))
-	return table
+	return NewTable(buildSet(tb, version, keys...))
 }
 
 // checkTable holds a Table to the keys that it should show, and its inner parts
