@@ -7,6 +7,7 @@
 #   BURNKEY_PYTHON    a Python with PyJWT and joserfc, instead of the pinned virtual environment
 #   BURNKEY_VULNDB    a copy of the Go vulnerability database, folder or .tgz, for where the network is closed
 #   CI=true           what is skipped for want of a component fails instead, and no test result comes from a cache
+#   BENCH             flags of make bench, such as --quick or '--only jwks --out DIR'
 #   GOTESTFLAGS       further flags for go test, such as -v or -run
 
 SHELL := /bin/bash
@@ -58,6 +59,7 @@ test: ## Everything that CI runs, in this order
 	@$(STEP) 'tests with the race detector' $(MAKE) --no-print-directory race
 	@$(STEP) 'end-to-end tests' $(MAKE) --no-print-directory e2e
 	@DEMO_ONCE=1 $(STEP) 'demo' $(MAKE) --no-print-directory demo
+	@$(STEP) 'benchmarks, for correctness alone' $(MAKE) --no-print-directory bench BENCH=--quick
 	@echo "=== all passed in $$(($$(date +%s) - $(STARTED))) s"
 
 .PHONY: unit
@@ -73,6 +75,11 @@ race: build go-tools envoy python schemas cluster ## All tests but the end-to-en
 .PHONY: e2e
 e2e: build go-tools envoy python cluster ## End-to-end tests (TestE2E…) against bin/burnkey, a real Envoy, PostgreSQL and Python's JWT libraries
 	$(AS_SHIPPED) tools/e2e.sh $(TESTFLAGS)
+
+.PHONY: bench
+bench: build envoy nginx ## Measure against Envoy, nginx and openssl, for an hour (BENCH=--quick: a minute)
+	@$(AS_SHIPPED) go build -o bin/benchmarks ./benchmarks
+	@exec bin/benchmarks $(BENCH)
 
 .PHONY: lint
 lint: go-tools ## Linters
@@ -139,6 +146,11 @@ schemas: ## The schemas of Kubernetes and compose, in .tools/schemas
 .PHONY: cluster
 cluster: ## PostgreSQL, Patroni, etcd and HAProxy (root on Debian gets them installed, others the command)
 	@tools/patroni.sh || [ "$$CI" != true ]
+
+# As above. Without it, serving is not compared.
+.PHONY: nginx
+nginx: ## nginx, which make bench compares with (root on Debian gets it installed)
+	@tools/nginx.sh || [ "$$CI" != true ]
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -50,12 +50,9 @@ func newBench(ctx context.Context, o options, out io.Writer) (_ *bench, err erro
 	}
 	largest := o.sizes[len(o.sizes)-1]
 	b.say.step("%d keys", largest)
-	b.ring, err = newKeyring(ctx, primesFile(), max(largest, enough)+spare, "http://"+b.addr+issuerPath(), b.say.counter("primes"))
+	b.ring, err = newKeyring(ctx, o.primes, max(largest, o.large)+spare, "http://"+b.addr+issuerPath(), b.say.counter("primes"))
 	return b, err
 }
-
-// enough is the size of the largest set outside the ladder.
-const enough = 8192
 
 // memoryDir is a file system in memory, where a commit waits for no disk, or else
 // the fallback.

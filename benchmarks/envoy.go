@@ -48,8 +48,7 @@ func (b *bench) envoyConfig(name string, flags ...string) (file, addr string, er
 		return "", "", err
 	}
 	args := append([]string{
-		"envoy", "config", "--server", "http://" + b.addr, "--workspace", workspace,
-		"--listen", addr, "--upstream", b.upstream.Addr().String(),
+		"envoy", "config", "--listen", addr, "--upstream", b.upstream.Addr().String(),
 	}, flags...)
 	cmd := exec.Command(b.o.burnkey, args...)
 	cmd.Env = environment()
@@ -79,7 +78,8 @@ func (b *bench) startEnvoy(name, config string) (*process, error) {
 // startStock runs an Envoy that fetches the JWKS every so often, and returns once
 // it admits the token.
 func (b *bench) startStock(ctx context.Context, cache time.Duration, token string) (*side, error) {
-	config, addr, err := b.envoyConfig("stock", "--mode", "pull", "--cache", cache.String())
+	config, addr, err := b.envoyConfig("stock", "--mode", "pull",
+		"--server", "http://"+b.addr, "--workspace", workspace, "--cache", cache.String())
 	if err != nil {
 		return nil, err
 	}

@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 )
 
 // errNoGateway says that the program under test cannot do what is to be measured.
-var errNoGateway = errors.New("this burnkey has no gateway command, or no envoy config --mode gateway")
+var errNoGateway = errors.New("this burnkey has no gateway command")
 
 // hasGateway asks the program itself.
 func (b *bench) hasGateway() error {
@@ -18,9 +19,19 @@ func (b *bench) hasGateway() error {
 	if cmd.Run() != nil {
 		return errNoGateway
 	}
-	if _, _, err := b.envoyConfig("probe", "--mode", "gateway", "--gateway", "127.0.0.1:1"); err != nil {
-		return errNoGateway
+	return nil
+}
+
+// lookForGateway notes that the program has no gateway; where CI is "true", so that
+// a run which shows nothing cannot pass there, that is a failure.
+func (b *bench) lookForGateway() error {
+	err := b.hasGateway()
+	if err == nil || os.Getenv("CI") == "true" {
+		return err
 	}
+	b.o.noGateway = true
+	b.results.notes = append(b.results.notes, err.Error()+": nothing was measured of it")
+	b.say.step("%v: the other side is measured alone", err)
 	return nil
 }
 

@@ -33,22 +33,13 @@ const (
 func (b *bench) jwks(ctx context.Context) error {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			return errors.New("no nginx (tools/nginx.sh installs it)")
-		}
-		b.results.notes = append(b.results.notes, "no nginx here: serving was not compared (as root on Debian, make bench installs it)")
-		b.say.step("no nginx: skipped")
-		return nil
+		return b.withoutNginx()
 	}
 	d, err := b.newDatabase(ctx, "serving")
 	if err != nil {
 		return err
 	}
-	large := enough
-	if b.o.quick {
-		large = 2048
-	}
-	for _, n := range []int{smallSet, large} {
+	for _, n := range []int{smallSet, b.o.large} {
 		if _, err := b.grow(ctx, d, n); err != nil {
 			return err
 		}
@@ -56,6 +47,17 @@ func (b *bench) jwks(ctx context.Context) error {
 			return fmt.Errorf("%d keys: %w", n, err)
 		}
 	}
+	return nil
+}
+
+// withoutNginx notes that there is none, which is a failure where CI is "true".
+func (b *bench) withoutNginx() error {
+	if os.Getenv("CI") == "true" {
+		return errors.New("no nginx (tools/nginx.sh installs it)")
+	}
+	const note = "no nginx here: serving was not compared (as root on Debian, make bench installs it)"
+	b.results.notes = append(b.results.notes, note)
+	b.say.step(note)
 	return nil
 }
 

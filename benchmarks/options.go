@@ -21,6 +21,7 @@ type options struct {
 	only    []string // parts; all if empty
 	out     string   // folder of the results
 	scratch string
+	primes  string // file that keeps the pool between runs, or ""
 	burnkey string
 	envoy   string
 
@@ -50,6 +51,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	flags.StringVar(&only, "only", "", "`PART,…` of "+strings.Join(allParts, ", "))
 	flags.StringVar(&o.out, "out", "", "`DIR` to keep the results in (default benchmarks/results for a full run, none for others)")
 	flags.StringVar(&o.scratch, "scratch", os.TempDir(), "`DIR` for databases and logs while it runs: on the disk that counts")
+	flags.StringVar(&o.primes, "primes", filepath.Join(".tools", "bench", "primes-for-loads-only.txt"), "`FILE` that keeps the pool of primes for the next run; empty: none")
 	flags.StringVar(&o.burnkey, "burnkey", orEnv("BURNKEY_BIN", "bin/burnkey"), "the burnkey under test")
 	flags.StringVar(&o.envoy, "envoy", orEnv("BURNKEY_ENVOY", ".tools/envoy/envoy"), "Envoy 1.40")
 	if err := flags.Parse(args); err != nil {

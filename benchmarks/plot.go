@@ -82,9 +82,25 @@ func (r *results) propagationLines() []line {
 	}
 }
 
-// drawPlot writes nothing where there is nothing to draw. Both axes are
-// logarithmic, with a tick at every number of keys.
+// drawPlot writes nothing where there is nothing to draw.
 func drawPlot(file, title, unit string, lines []line) error {
+	p, err := newPlot(title, unit, lines)
+	if p == nil || err != nil {
+		return err
+	}
+	canvas := vgsvg.New(18*vg.Centimeter, 11*vg.Centimeter)
+	p.Draw(draw.New(canvas))
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = canvas.WriteTo(out)
+	return errors.Join(err, out.Close())
+}
+
+// newPlot returns nil where there is nothing to draw. Both axes are logarithmic,
+// with a tick at every number of keys.
+func newPlot(title, unit string, lines []line) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, "keys", unit
 	p.Title.TextStyle.Font.Size, p.Title.Padding = vg.Points(14), vg.Points(8)
@@ -100,25 +116,18 @@ func drawPlot(file, title, unit string, lines []line) error {
 			low, high, ticks[l.keys[i]] = min(low, v), max(high, v), true
 		}
 		if err := l.addTo(p); err != nil {
-			return fmt.Errorf("plot %s: %w", title, err)
+			return nil, fmt.Errorf("plot %s: %w", title, err)
 		}
 	}
 	if len(ticks) == 0 {
-		return nil
+		return nil, nil
 	}
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Min, p.X.Max, p.X.Tick.Marker = keyTicks(ticks)
 	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = decades(low, high)
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.Padding = vg.Points(2)
-	canvas := vgsvg.New(18*vg.Centimeter, 11*vg.Centimeter)
-	p.Draw(draw.New(canvas))
-	out, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	_, err = canvas.WriteTo(out)
-	return errors.Join(err, out.Close())
+	return p, nil
 }
 
 func (l line) addTo(p *plot.Plot) error {
@@ -146,7 +155,7 @@ func keyTicks(keys map[int]bool) (low, high float64, ticks plot.ConstantTicks) {
 		low, high = min(low, float64(n)), max(high, float64(n))
 		ticks = append(ticks, plot.Tick{Value: float64(n), Label: count(n)})
 	}
-	return low / 1.5, high * 2, ticks
+	return low / 1.5, high * 3, ticks
 }
 
 // decades covers low to high with whole powers of ten, and leaves one above for the

@@ -151,13 +151,3 @@ func writePrimes(file string, primes []*big.Int) error {
 	}
 	return os.Rename(temp.Name(), file)
 }
-
-// primesFile is where the pool is kept between runs, or "" if the system names
-// no place for caches.
-func primesFile() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "burnkey-bench", "primes-for-loads-only.txt")
-}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -137,6 +139,24 @@ func TestForgeriesAreRefused(t *testing.T) {
 	for _, f := range kinds {
 		if check(f.token) == nil || f.token == good {
 			t.Errorf("%s: admitted", f.kind)
+		}
+	}
+}
+
+func TestLookForGateway(t *testing.T) {
+	for _, test := range []struct {
+		program, ci string
+		none, fails bool
+	}{{"true", "", false, false}, {"true", "true", false, false}, {"false", "", true, false}, {"false", "true", false, true}} {
+		program, err := exec.LookPath(test.program)
+		if err != nil {
+			t.Skipf("no %s here", test.program)
+		}
+		t.Setenv("CI", test.ci)
+		b := &bench{o: options{burnkey: program}, say: newProgress(io.Discard)}
+		err = b.lookForGateway()
+		if b.o.noGateway != test.none || errors.Is(err, errNoGateway) != test.fails || len(b.results.notes) > 0 != test.none {
+			t.Errorf("%s, CI=%q: %v, %v, %q", test.program, test.ci, b.o.noGateway, err, b.results.notes)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func newVerifier(r *keyring, keys []int) (func(token string) error, error) {
 // verify measures in two halves around openssl, so that both see the same machine,
 // and takes the better of each.
 func (b *bench) verify(ctx context.Context) error {
-	keys := spread(enough, b.o.loadTokens, forLoad)
+	keys := spread(b.o.large, b.o.loadTokens, forLoad)
 	tokens, err := b.ring.tokens(keys)
 	if err != nil {
 		return err
