@@ -151,7 +151,7 @@ func spread(n, count, purpose int) []int {
 	}
 	keys := make([]int, count)
 	for k := range keys {
-		keys[k] = k*(n/count) + purpose
+		keys[k] = k*(n/count)/purposes*purposes + purpose // whatever the other counts are
 	}
 	return keys
 }

@@ -122,10 +122,10 @@ func TestIDsAscend(t *testing.T) {
 }
 
 func TestSpread(t *testing.T) {
-	for _, n := range []int{1, 2, 3, 4, 100, 2048, 1_138_688} {
+	for _, n := range []int{1, 2, 3, 4, 100, 1000, 2048, 8192, 65_537, 1_138_688} {
 		seen := map[int]bool{}
 		for purpose := range purposes {
-			for _, i := range spread(n, 1000, purpose) {
+			for _, i := range spread(n, []int{1000, 500, 99}[purpose], purpose) {
 				if i < 0 || i >= n || seen[i] {
 					t.Fatalf("%d of %d is out of range or used twice", i, n)
 				}

@@ -107,6 +107,9 @@ func fitsExponent(p *big.Int) bool {
 	return rest.Mod(rest, big.NewInt(jwks.Exponent)).Sign() != 0
 }
 
+// poolTitle begins the file.
+const poolTitle = "# Primes of Burnkey's benchmarks. Keys made of them are for loads only: many share a factor."
+
 // readPrimes reads a pool, one prime a line in hexadecimal. No file is an empty pool.
 func readPrimes(file string) ([]*big.Int, error) {
 	if file == "" {
@@ -121,9 +124,12 @@ func readPrimes(file string) ([]*big.Int, error) {
 	}
 	var primes []*big.Int
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if lines.Text() == poolTitle {
+			continue
+		}
 		p, ok := new(big.Int).SetString(lines.Text(), 16)
 		if !ok || p.BitLen() != primeBits || p.Bit(primeBits-2) == 0 || p.Bit(0) == 0 || !fitsExponent(p) {
-			return nil, fmt.Errorf("the pool of primes: line %d of %s is none; remove the file", len(primes)+1, file)
+			return nil, fmt.Errorf("the pool of primes: line %d of %s is none; remove the file", len(primes)+2, file)
 		}
 		primes = append(primes, p)
 	}
@@ -143,6 +149,7 @@ func writePrimes(file string, primes []*big.Int) error {
 		return fmt.Errorf("the pool of primes: %w", err)
 	}
 	out := bufio.NewWriter(temp)
+	fmt.Fprintln(out, poolTitle)
 	for _, p := range primes {
 		fmt.Fprintf(out, "%x\n", p)
 	}
