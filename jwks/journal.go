@@ -281,7 +281,11 @@ func (j *journal) rewrite(b batch) (err error) {
 		}
 	}
 	temp := j.path + ".tmp"
-	file, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	// What a crash left there goes, and so does its mode, which may be another's choice.
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

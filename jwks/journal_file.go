@@ -130,9 +130,12 @@ func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, 
 		}
 	}()
 	in := &stateReader{in: bufio.NewReaderSize(r, 1<<16), left: size}
-	magic, err := in.take(len(stateMagic))
-	if err != nil || string(magic) != stateMagic {
+	magic, err := in.take(min(len(stateMagic), int(min(size, 1<<10))))
+	if err != nil || !isMagic(magic) {
 		return savedState{}, errNotState
+	}
+	if string(magic) != stateMagic {
+		return savedState{}, errDamaged
 	}
 	text, err := in.take(stampLen)
 	if err != nil {
@@ -161,6 +164,22 @@ func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, 
 		s.checked = checked.at
 	}
 	return s, nil
+}
+
+// isMagic reports whether a file that begins so is of this kind, if perhaps cut
+// short, overwritten with zeros by a crash, or with a bit or two flipped: one that
+// is not must not be overwritten.
+func isMagic(begin []byte) bool {
+	same, zeros := 0, 0
+	for i, c := range begin {
+		if c == stateMagic[i] {
+			same++
+		}
+		if c == 0 {
+			zeros++
+		}
+	}
+	return same >= len(begin)-2 && same > 0 || zeros == len(begin)
 }
 
 // stateReader reads a file and sums up what it reads.

@@ -140,7 +140,7 @@ func TestJournalOnAnyDamage(t *testing.T) {
 		write(flipped)
 		state, err := wantOneOf(t, path, sets)
 		switch inStamp := i >= int(stampAt) && i < stampEnd; {
-		case i < int(stampAt) && !errors.Is(err, errNotState):
+		case i < int(stampAt) && !errors.Is(err, errDamaged):
 			t.Errorf("byte %d of the magic: %v", i, err)
 		case inStamp && (err != nil || state.set.version != last || !state.checked.IsZero()):
 			t.Errorf("byte %d of the stamp: checked at %v, %v", i, state.checked, err)
@@ -268,11 +268,30 @@ func TestJournalRefuses(t *testing.T) {
 	if _, _, err := openTestJournal(t, path); !errors.Is(err, errNotState) {
 		t.Errorf("some other file: %v", err)
 	}
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
+	for name, text := range map[string][]byte{
+		"empty": nil, "cut short": []byte(stateMagic[:5]), "zeros": make([]byte, 5000), "few zeros": make([]byte, 3),
+	} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if state := loadState(t, path); state.set != nil {
+			t.Errorf("%s: a set", name)
+		}
+	}
+}
+
+// A file that was there before does not lend its mode to the keys.
+func TestJournalIsItsOwnersAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(path+".tmp", []byte("of a crash"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if state := loadState(t, path); state.set != nil {
-		t.Error("an empty file gives a set")
+	if err := os.Chmod(path+".tmp", 0o666); err != nil {
+		t.Fatal(err)
+	}
+	writeJournal(t, path, 1, time.Now())
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
 	}
 }
 
