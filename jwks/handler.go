@@ -20,9 +20,6 @@ const writeWindow = 30 * time.Second
 // 304: by it a reader knows another history behind the same ETag.
 const FingerprintHeader = "Burnkey-Fingerprint"
 
-// worthSaying is more than passes between two looks at the store.
-const worthSaying = 2 * time.Second
-
 // Handler serves a published set: GET and HEAD, a strong ETag made of the
 // version, 304, gzip for those who ask, and ?kid= for a set of that key alone
 // or 404. It renders nothing per request.
@@ -31,9 +28,9 @@ type Handler struct {
 	Set func(*http.Request) (*Set, bool)
 	// MaxAge is how long a reader may go without asking again, in whole seconds.
 	MaxAge time.Duration
-	// Age is how long ago the set was known to be current; two seconds and more
-	// are said in the header Age (RFC 9111 section 5.1). Nil: it always is.
-	Age func() time.Duration
+	// Age is how long ago the set that a request means was known to be current. It is
+	// said, rounded up, in the header Age (RFC 9111 section 5.1). Nil: it always is.
+	Age func(*http.Request) time.Duration
 	// NotFound answers where there is no such set or key. Nil: http.NotFound.
 	NotFound http.Handler
 }
@@ -43,6 +40,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
+	}
+	if h.Age != nil { // asked before the set, which is then at least so new
+		age := (h.Age(r) + time.Second - 1) / time.Second
+		w.Header().Set("Age", strconv.FormatInt(int64(age), 10))
 	}
 	set, ok := h.Set(r)
 	if !ok {
@@ -63,6 +64,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Del("Age")
 	if h.NotFound != nil {
 		h.NotFound.ServeHTTP(w, r)
 		return
@@ -75,11 +77,6 @@ func (h *Handler) setHead(w http.ResponseWriter, etag string) {
 	head.Set("Content-Type", MediaType)
 	head.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(h.MaxAge/time.Second)))
 	head.Set("Etag", etag)
-	if h.Age != nil {
-		if age := h.Age(); age >= worthSaying {
-			head.Set("Age", strconv.Itoa(int(age/time.Second)))
-		}
-	}
 	head.Set("Vary", "Accept-Encoding")
 	head.Set("X-Content-Type-Options", "nosniff")
 	// Public by nature: a page of any origin may read it.

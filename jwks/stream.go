@@ -22,6 +22,7 @@ const StreamType = "text/event-stream"
 var (
 	ErrNoSet    = errors.New("there is no such set")
 	ErrPosition = errors.New("the position in the stream is not a version")
+	ErrBody     = errors.New("a request for the stream has no body")
 	ErrReaders  = errors.New("the stream has too many readers")
 	// ErrTooOld is what Stream.Log returns where the log does not reach back so
 	// far. It refuses nobody: the reader is told to fetch the set again.
@@ -53,8 +54,9 @@ type Stream struct {
 	// Log returns the changes behind a version, oldest first, at most limit, for
 	// those who are further behind than the Index remembers. ErrTooOld.
 	Log func(r *http.Request, after uint64, limit int) ([]Change, error)
-	// Age is how long ago the Index was known to be current. Nil: it always is.
-	Age func() time.Duration
+	// Age is how long ago the Index that a request means was known to be current. Nil:
+	// it always is.
+	Age func(*http.Request) time.Duration
 	// Refuse answers those who get no stream. Nil: in plain text.
 	Refuse func(http.ResponseWriter, *http.Request, error)
 	// Heartbeat is how long the stream is silent at most. 0: DefaultHeartbeat. A reader
@@ -102,7 +104,7 @@ func (s *Stream) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		s.Refuse(w, r, err)
 	case errors.Is(err, ErrNoSet):
 		http.Error(w, err.Error(), http.StatusNotFound)
-	case errors.Is(err, ErrPosition):
+	case errors.Is(err, ErrPosition), errors.Is(err, ErrBody):
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	default:
 		w.Header().Set("Retry-After", "1")
@@ -112,6 +114,9 @@ func (s *Stream) refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 // serve returns an error if nothing was sent, and nil once a stream has ended.
 func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.ContentLength != 0 { // it would be waited for, before the header is sent
+		return ErrBody
+	}
 	index, ok := s.Index(r)
 	if !ok {
 		return ErrNoSet
@@ -183,10 +188,11 @@ type reader struct {
 	// aheadSince is when the reader was first seen to have a later version.
 	aheadSince time.Time
 
-	w       http.ResponseWriter
-	rc      *http.ResponseController
-	begun   bool // the header is sent
-	greeted bool // so is a heartbeat, behind all that there was
+	age time.Duration // of what the Index showed at the last look
+
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	begun bool // the header is sent
 }
 
 // run sends what there is and waits for more, until the reader is gone or
@@ -194,14 +200,15 @@ type reader struct {
 func (d *reader) run(ctx context.Context) error {
 	timer := time.NewTimer(d.pause())
 	defer timer.Stop()
+	due := true // a heartbeat, once all that there is was sent
 	for {
+		d.age = d.ageNow() // asked before the Index, which is then at least so new
 		events, wake, err := d.next()
 		if err != nil {
 			return err
 		}
-		if len(events) == 0 && !d.greeted {
-			// Not before: who knows its age should also have what it is the age of.
-			events, d.greeted = [][]byte{d.heartbeat()}, true
+		if len(events) == 0 && due {
+			events, due = [][]byte{d.heartbeat()}, false
 		}
 		if len(events) > 0 {
 			if err := d.send(events...); err != nil {
@@ -221,9 +228,7 @@ func (d *reader) run(ctx context.Context) error {
 			return nil
 		case <-wake:
 		case <-timer.C:
-			if err := d.send(d.heartbeat()); err != nil {
-				return err
-			}
+			due = true
 		}
 	}
 }
@@ -239,18 +244,18 @@ func (d *reader) pause() time.Duration {
 // its way, whatever its own clock shows. By the fingerprint it knows that its
 // history is this one.
 func (d *reader) heartbeat() []byte {
-	beat := fmt.Appendf(nil, ": age=%.3f at=%.3f", d.age().Seconds(), time.Since(d.since).Seconds())
+	beat := fmt.Appendf(nil, ": age=%.3f at=%.3f", d.age.Seconds(), time.Since(d.since).Seconds())
 	if d.shown.version == d.last {
 		beat = fmt.Appendf(beat, " version=%d fingerprint=%s", d.last, d.shown.print)
 	}
 	return append(beat, "\n\n"...)
 }
 
-func (s *Stream) age() time.Duration {
-	if s.Age == nil {
+func (d *reader) ageNow() time.Duration {
+	if d.Age == nil {
 		return 0
 	}
-	return s.Age()
+	return d.Age(d.r)
 }
 
 // next returns what is to be sent now; if nothing, then wake is closed once
@@ -272,7 +277,7 @@ func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
 		return nil, news.wake, nil
 	}
 	if news.events != nil {
-		d.last, d.shown, d.greeted = news.version, news.shown, true
+		d.last, d.shown = news.version, news.shown
 		return append(news.events, d.heartbeat()), nil, nil
 	}
 	return d.read(news)
@@ -286,7 +291,7 @@ func (d *reader) isAhead() bool {
 	if d.aheadSince.IsZero() {
 		d.aheadSince = now
 	}
-	return d.Age == nil || now.Add(-d.Age()).After(d.aheadSince)
+	return d.Age == nil || now.Add(-d.age).After(d.aheadSince)
 }
 
 // read returns changes from the log.

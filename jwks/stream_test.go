@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -259,7 +260,7 @@ func TestStreamAhead(t *testing.T) {
 	var mu sync.Mutex
 	checked := time.Now().Add(-time.Second)
 	s := newStreamServer(t, func(s *streamServer) {
-		s.Age = func() time.Duration {
+		s.Age = func(*http.Request) time.Duration {
 			mu.Lock()
 			defer mu.Unlock()
 			return time.Since(checked)
@@ -320,7 +321,7 @@ func TestStreamRefuses(t *testing.T) {
 func TestStreamHeartbeats(t *testing.T) {
 	s := newStreamServer(t, func(s *streamServer) {
 		s.Heartbeat = 20 * time.Millisecond
-		s.Age = func() time.Duration { return 3500 * time.Millisecond }
+		s.Age = func(*http.Request) time.Duration { return 3500 * time.Millisecond }
 	})
 	f := s.follow("?after=1")
 	said := " version=1 fingerprint=" + s.index.Set().Fingerprint().String()
@@ -352,6 +353,57 @@ func TestStreamHeartbeatsAsAskedFor(t *testing.T) {
 	}
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("five heartbeats took %v", took)
+	}
+}
+
+// An age that is said is of what was sent before: a change that comes while it is
+// asked for is sent first, or the age was known before the change was there.
+func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
+	keys := testKeys(t, 32, 2)
+	var asked atomic.Int64
+	var s *streamServer
+	s = newStreamServer(t, func(s *streamServer) {
+		s.Heartbeat = 20 * time.Millisecond
+		s.Age = func(*http.Request) time.Duration {
+			if asked.Add(1) == 3 { // the change is followed, and the check that found it ends
+				if err := s.index.Apply(Change{Version: 2, Add: keys[1:]}); err != nil {
+					t.Error(err)
+				}
+			}
+			return time.Duration(asked.Load()) * time.Second
+		}
+	})
+	f := s.follow("?after=1")
+	for changed := false; !changed; {
+		e, ok := f.next()
+		if !ok {
+			t.Fatal("the stream ended")
+		}
+		changed = e.name == "change"
+		if !changed && strings.HasPrefix(e.comment, "age=3") {
+			t.Errorf("%q was said before the change that was there when it was asked for", e.comment)
+		}
+	}
+}
+
+func TestStreamTakesNoBody(t *testing.T) {
+	s := newStreamServer(t, func(*streamServer) {})
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprint(conn, "GET /changes?after=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("status %d", answer.StatusCode)
 	}
 }
 
@@ -413,7 +465,7 @@ func TestStreamBreaksOffWhenTheLogFails(t *testing.T) {
 func TestStreamLeadsToTheSet(t *testing.T) {
 	s := newStreamServer(t, func(s *streamServer) {
 		// The log is a moment ahead of the index, and so may be who has read it.
-		s.Age = func() time.Duration { return time.Hour }
+		s.Age = func(*http.Request) time.Duration { return time.Hour }
 	})
 	const changes = 600
 	var readers sync.WaitGroup

@@ -27,7 +27,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 			return changes, err
 		},
 	)
-	stream.Age, stream.Closing, stream.Refuse = a.publisher.Age, a.closing, a.refuseReader
+	stream.Age, stream.Closing, stream.Refuse = a.age, a.closing, a.refuseReader
 	metrics.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "burnkey_change_stream_readers", Help: "Readers of the change streams.",
@@ -54,6 +54,8 @@ func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, jwks.ErrPosition):
 		p = newProblem(http.StatusBadRequest, "The position is not a version.").
 			field("after", "must be a version, as must be Last-Event-ID")
+	case errors.Is(err, jwks.ErrBody):
+		p = newProblem(http.StatusBadRequest, "The call takes no body.").field("body", "must be empty")
 	case errors.Is(err, jwks.ErrReaders):
 		p = newProblem(http.StatusServiceUnavailable, "The change stream has too many readers.").with("Retry-After", retryAfter)
 	default:

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
@@ -40,7 +41,7 @@ type Metadata struct {
 // public adds the calls that take no credential.
 func (a *api) public(e *echo.Echo, h huma.API) {
 	const issuer = authz.IssuerPath + "{ws}"
-	sets := &jwks.Handler{MaxAge: MaxAge, Age: a.publisher.Age}
+	sets := &jwks.Handler{MaxAge: MaxAge, Age: a.age}
 	sets.Set = func(r *http.Request) (*jwks.Set, bool) { return a.publisher.Set(issuerOf(r, jwksPath)) }
 	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		a.writeProblem(w, newProblem(http.StatusNotFound, "There is no such workspace, or it publishes no such key."))
@@ -145,3 +146,6 @@ func revokeForm(op *huma.Operation) {
 		}},
 	}}
 }
+
+// age is how long ago the set of a public call was known to be the store's.
+func (a *api) age(*http.Request) time.Duration { return a.publisher.Age() }
