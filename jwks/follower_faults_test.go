@@ -2,10 +2,16 @@ package jwks
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -182,40 +188,64 @@ func TestFollowerInstallsNoBadSet(t *testing.T) {
 	}
 }
 
-// A server that stays behind had its database put back; one that is behind for a
-// moment only lags.
+// stale answers with a set that its server could not bring up to date for a while.
+func stale(set *Set) http.HandlerFunc {
+	return (&Handler{
+		Set: func(*http.Request) (*Set, bool) { return set, true },
+		Age: func(*http.Request) time.Duration { return 10 * time.Minute },
+	}).ServeHTTP
+}
+
+// A server that is behind and has not looked since is not believed, however often
+// it says so. One that has looked had its database put back.
 func TestFollowerOnAnOlderSet(t *testing.T) {
 	keys := testKeys(t, 55, 10)
-	o := newOrigin(t, buildSet(t, 7, keys[:4]...))
-	noStream := onStream(func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
-	o.setHook(noStream)
-	f := newTestFollower(t, o.URL, "")
-	f.limits.older = 0
-	runFollower(t, f)
-	wantSame(t, f, o)
-	before := f.table.state()
-	lag := 0
-	older := buildSet(t, 6, keys[:3]...)
-	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
-		if isStream(r) {
-			return noStream(w, r)
-		}
-		o.mu.Lock()
-		lag++
-		behind := lag%3 != 0
-		o.mu.Unlock()
-		if behind {
-			(&Handler{Set: func(*http.Request) (*Set, bool) { return older, true }}).ServeHTTP(w, r)
-		}
-		return behind
-	})
-	poll(t, func() bool { o.mu.Lock(); defer o.mu.Unlock(); return lag > 12 })
-	if f.table.state() != before {
-		t.Error("an older set was installed")
+	older := buildSet(t, 6, keys[:5]...)
+	for name, hook := range map[string]http.HandlerFunc{"polling": http.NotFound, "after a reset": nil} {
+		t.Run(name, func(t *testing.T) {
+			o := newOrigin(t, buildSet(t, 7, keys[:4]...))
+			streams := func(http.ResponseWriter, *http.Request) bool { return false }
+			if hook != nil {
+				streams = onStream(hook)
+			}
+			o.setHook(streams)
+			f := newTestFollower(t, o.URL, "")
+			runFollower(t, f)
+			wantSame(t, f, o)
+			before, asked := f.table.state(), o.count("jwks.json")
+			o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+				return streams(w, r) || onSet(stale(older))(w, r)
+			})
+			o.reset(buildSet(t, 7, keys[:4]...))
+			poll(t, func() bool { return o.count("jwks.json") > asked+12 })
+			if f.table.state() != before {
+				t.Error("an older set was installed")
+			}
+			o.setHook(streams)
+			o.reset(older)
+			wantSame(t, f, o)
+		})
 	}
-	o.setHook(noStream)
-	o.reset(older)
+}
+
+// A stream of a server that lost its database is given up for another's.
+func TestFollowerLeavesAServerThatLags(t *testing.T) {
+	keys := testKeys(t, 61, 3)
+	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
+	lost := newOrigin(t, buildSet(t, 7, keys[:2]...))
+	lost.stream.Age = func(*http.Request) time.Duration { return 2 * time.Minute }
+	turn := 0
+	o.setHook(onStreamTurns(o, &turn, lost.stream))
+	f := follow(t, o)
 	wantSame(t, f, o)
+	o.change(keys[2:], keys[0].kid)
+	wantSame(t, f, o)
+	poll(t, func() bool { return f.Usable(time.Minute) == nil && f.Status().Streaming })
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if turn < 2 {
+		t.Errorf("%d streams were asked for", turn)
+	}
 }
 
 // A database that was put back to an earlier state may have come to the version
@@ -248,4 +278,116 @@ func TestFollowerOnAnotherHistory(t *testing.T) {
 			})
 		}
 	}
+}
+
+// swallower passes bytes on to a server, until it is told to swallow those of the
+// connections that there are: as a balancer does that forgot them.
+type swallower struct {
+	net.Listener
+	to    string
+	mu    sync.Mutex
+	conns []net.Conn
+	mute  map[net.Conn]bool
+}
+
+func newSwallower(t *testing.T, to string) *swallower {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &swallower{Listener: listener, to: to, mute: make(map[net.Conn]bool)}
+	var serving sync.WaitGroup
+	serving.Go(func() { s.serve(t, &serving) })
+	t.Cleanup(func() {
+		_ = listener.Close()
+		s.mu.Lock()
+		for _, conn := range s.conns {
+			_ = conn.Close()
+		}
+		s.mu.Unlock()
+		serving.Wait()
+	})
+	return s
+}
+
+func (s *swallower) serve(t *testing.T, serving *sync.WaitGroup) {
+	for {
+		client, err := s.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", s.to)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		s.mu.Lock()
+		s.conns = append(s.conns, client, server)
+		s.mu.Unlock()
+		serving.Go(func() { s.pass(client, server, client) })
+		serving.Go(func() { s.pass(server, client, client) })
+	}
+}
+
+func (s *swallower) pass(from, to, client net.Conn) {
+	buf := make([]byte, 1<<14)
+	for {
+		n, err := from.Read(buf)
+		s.mu.Lock()
+		mute := s.mute[client]
+		s.mu.Unlock()
+		if err != nil && !mute {
+			_ = to.Close()
+		}
+		if err != nil {
+			return
+		}
+		if !mute {
+			_, _ = to.Write(buf[:n]) // its end is seen by the other half
+		}
+	}
+}
+
+// swallow mutes all connections so far, and returns how many there are.
+func (s *swallower) swallow() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range s.conns {
+		s.mute[conn] = true
+	}
+	return len(s.conns)
+}
+
+// Over HTTP/2 all calls share a connection, and all are lost with it until it is
+// found to be dead.
+func TestFollowerOnADeadConnection(t *testing.T) {
+	index := NewIndex(buildSet(t, 1, testKeys(t, 64, 1)...))
+	stream := NewStream(func(*http.Request) (*Index, bool) { return index, true }, nil)
+	stream.Heartbeat = 50 * time.Millisecond
+	mux := http.NewServeMux()
+	mux.Handle("/acme/.well-known/jwks.json", &Handler{Set: func(*http.Request) (*Set, bool) { return index.Set(), true }})
+	mux.Handle("/acme/changes", stream)
+	server := httptest.NewUnstartedServer(mux)
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	between := newSwallower(t, server.Listener.Addr().String())
+	f := newTestFollower(t, "https://"+between.Addr().String(), "")
+	transport := f.client.Transport.(*http.Transport)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: "example.com"}
+	if transport.HTTP2 == nil || transport.HTTP2.SendPingTimeout == 0 || transport.HTTP2.PingTimeout == 0 {
+		t.Fatal("dead connections are not looked for")
+	}
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond}
+	runFollower(t, f)
+	poll(t, func() bool { return f.Status().Streaming })
+	if n := between.swallow(); n != 2 {
+		t.Fatalf("%d connections, not one of each side: that is not HTTP/2", n/2)
+	}
+	poll(t, func() bool { return !f.Status().Streaming })
+	poll(t, func() bool { return f.Status().Streaming && f.Usable(time.Second) == nil })
 }

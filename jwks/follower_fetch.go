@@ -9,14 +9,18 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 var (
 	errETag     = errors.New("the set's ETag is no version")
 	errEmpty    = errors.New("the set is empty, which a published set never is")
 	errEncoding = errors.New("the answer has a content encoding that was not asked for")
-	errOlder    = errors.New("the server shows an older set")
+	// errOlder: of several servers one may lag behind the others, and says by its age
+	// that it has not looked since. But one that has looked, and shows a version that
+	// was there before, has a database that was put back to an earlier state, and then
+	// what it says holds: keys that were issued since are gone, and those revoked since
+	// are to be revoked again.
+	errOlder = errors.New("the server shows an older set")
 )
 
 // fetch brings the set up to date by asking for it whole, or with If-None-Match
@@ -33,9 +37,8 @@ func (c *course) fetch(ctx context.Context) error {
 	age, _ := seconds(resp.Header.Get("Age")) // also of caches on the way
 	have := c.table.state()
 	if resp.StatusCode == http.StatusNotModified && resp.Request.Header.Get("If-None-Match") != "" {
-		c.olderSince, c.older = time.Time{}, 0
 		if !have.mayBe(resp.Header.Get(FingerprintHeader)) {
-			c.whole = forced
+			c.whole = true
 			return errDiverged
 		}
 		c.confirm(asked.Add(-age))
@@ -48,15 +51,12 @@ func (c *course) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if have.version != 0 {
-		if err := c.allowOlder(version, have.version); err != nil {
-			return err
-		}
-		// A server that knows no If-None-Match.
-		if c.whole == notNeeded && version == have.version && have.mayBe(resp.Header.Get(FingerprintHeader)) {
-			c.confirm(asked.Add(-age))
-			return nil
-		}
+	if version == have.version && !c.whole && have.mayBe(resp.Header.Get(FingerprintHeader)) {
+		c.confirm(asked.Add(-age)) // by a server that knows no If-None-Match
+		return nil
+	}
+	if version <= have.version && !asked.Add(-age).After(c.since) {
+		return fmt.Errorf("%w: version %d, after %d", errOlder, version, have.version)
 	}
 	dog.allow(c.limits.stall)
 	next := c.table.refresh()
@@ -79,30 +79,12 @@ func (c *course) askSet(ctx context.Context) (*http.Response, error) {
 	}
 	req.Header.Set("Accept", MediaType+", application/json")
 	req.Header.Set("Accept-Encoding", "gzip")
-	if have := c.Version(); have != 0 && c.whole == notNeeded {
+	if have := c.Version(); have != 0 && !c.whole {
 		req.Header.Set("If-None-Match", `"`+strconv.FormatUint(have, 10)+`"`)
 	} else {
 		req.Header.Set("Cache-Control", "no-cache") // of what a cache has, we may have seen the end
 	}
 	return c.client.Do(req)
-}
-
-// allowOlder refuses an older set unless the server meant it. One of several
-// servers may lag behind the others for a moment. But a database that was put
-// back to an earlier state stays behind, and then what it says holds: keys that
-// were issued since are gone, and those revoked since are to be revoked again.
-func (c *course) allowOlder(version, have uint64) error {
-	if version >= have || c.whole == forced {
-		c.olderSince, c.older = time.Time{}, 0
-		return nil
-	}
-	if c.older++; c.older == 1 {
-		c.olderSince = time.Now()
-	}
-	if c.older >= 3 && time.Since(c.olderSince) >= c.limits.older {
-		return nil
-	}
-	return fmt.Errorf("%w: version %d, after %d", errOlder, version, have)
 }
 
 // install shows what was fetched.
@@ -118,7 +100,7 @@ func (c *course) install(ctx context.Context, next *refresh, version uint64) err
 	if version <= have {
 		c.log.WarnContext(ctx, "the server's history was replaced", "url", c.shownURL(), "version", version, "before", have)
 	}
-	c.olderSince, c.older = time.Time{}, 0
+	c.since = c.now()
 	if c.journal != nil {
 		c.journal.setWhole()
 	}

@@ -17,6 +17,10 @@ var (
 	errRedirect = errors.New("a redirect to another host is not followed")
 )
 
+// pings find that a connection of HTTP/2 is dead, which all calls share: of HTTP/1,
+// each failure closes its own.
+var pings = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
+
 // newClient has a limit on everything but the length of a body.
 func newClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
@@ -29,6 +33,7 @@ func newClient() *http.Client {
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: defaultLimits.head,
 		DisableCompression:    true, // asked for by name, where it is wanted
+		HTTP2:                 pings,
 	}
 	return &http.Client{Transport: transport, CheckRedirect: sameHost}
 }

@@ -17,9 +17,10 @@ import (
 // can answer in its own way.
 type origin struct {
 	*httptest.Server
-	tb    testing.TB
-	index *Index
-	sets  Handler
+	tb     testing.TB
+	index  *Index
+	sets   Handler
+	stream *Stream
 
 	mu      sync.Mutex
 	log     []Change // of the versions behind the first set's
@@ -40,6 +41,7 @@ func newOrigin(tb testing.TB, set *Set) *origin {
 	o.sets.Set = func(*http.Request) (*Set, bool) { return o.index.Set(), true }
 	stream := NewStream(func(*http.Request) (*Index, bool) { return o.index, true }, o.readLog)
 	stream.Heartbeat, stream.Closing = 50*time.Millisecond, o.closing
+	o.stream = stream
 	mux := http.NewServeMux()
 	mux.Handle("/acme/.well-known/jwks.json", &o.sets)
 	mux.Handle("/acme/changes", stream)
@@ -147,6 +149,24 @@ func onStream(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool 
 	}
 }
 
+// onStreamTurns has the first stream, and each second one, come from another
+// server.
+func onStreamTurns(o *origin, turn *int, other http.Handler) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !isStream(r) {
+			return false
+		}
+		o.mu.Lock()
+		*turn++
+		elsewhere := *turn%2 == 1
+		o.mu.Unlock()
+		if elsewhere {
+			other.ServeHTTP(w, r)
+		}
+		return elsewhere
+	}
+}
+
 func onSet(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !isStream(r) {
@@ -158,7 +178,7 @@ func onSet(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
 
 var quickLimits = followLimits{
 	head: 200 * time.Millisecond, first: 200 * time.Millisecond, silence: 300 * time.Millisecond, stall: 200 * time.Millisecond,
-	healthy: 100 * time.Millisecond, again: 300 * time.Millisecond, older: 20 * time.Millisecond,
+	healthy: 100 * time.Millisecond, again: 300 * time.Millisecond, lag: 80 * time.Second,
 	retryFirst: 4 * time.Millisecond, retryMax: 20 * time.Millisecond, retryAfter: 50 * time.Millisecond,
 }
 

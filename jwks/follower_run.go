@@ -18,7 +18,7 @@ type followLimits struct {
 	stall   time.Duration // in a set's body
 	healthy time.Duration // how long a stream lasts that did not fail early
 	again   time.Duration // between two tries for a stream that is not to be had
-	older   time.Duration // how long a server shows an older set until that is believed
+	lag     time.Duration // the age of a stream's set from which on another server may have a later one
 
 	retryFirst, retryMax time.Duration // the longest first and last pauses after failures
 	retryAfter           time.Duration // the longest that a server may ask for
@@ -26,23 +26,14 @@ type followLimits struct {
 
 var defaultLimits = followLimits{
 	head: 10 * time.Second, first: 10 * time.Second, silence: 45 * time.Second, stall: 15 * time.Second,
-	healthy: 5 * time.Second, again: time.Minute, older: 10 * time.Second,
+	healthy: 5 * time.Second, again: time.Minute, lag: 10 * time.Second,
 	retryFirst: 100 * time.Millisecond, retryMax: 10 * time.Second, retryAfter: 30 * time.Second,
 }
-
-// need is whether to fetch the set whole.
-type need int
-
-const (
-	notNeeded need = iota
-	wanted         // changes were missed
-	forced         // the history is another: also if the set is older
-)
 
 // course is one run of a Follower: what is due, and when.
 type course struct {
 	*Follower
-	whole            need
+	whole            bool // the set is to be fetched, and not only confirmed
 	pollAt, streamAt time.Time
 	sets, streams    *backoff.ExponentialBackOff
 	setsFail         bool // the last fetch failed
@@ -50,8 +41,7 @@ type course struct {
 	mute             int  // streams in a row that were silent
 	noStream         int  // and that brought nothing, whatever the reason
 
-	older      int // answers in a row with an older set
-	olderSince time.Time
+	since time.Time // when the set's version was first seen
 }
 
 // Run follows until ctx ends and then returns nil. It leaves no goroutine, and
@@ -69,6 +59,9 @@ func (f *Follower) Run(ctx context.Context) error {
 	c := &course{Follower: f, sets: f.limits.backoff(), streams: f.limits.backoff()}
 	if f.hasSet() { // of disk: the stream tells more, if it is to be had
 		c.pollAt = time.Now().Add(f.pollEvery)
+		if c.since = f.current; c.since.IsZero() {
+			c.since = f.now()
+		}
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -95,7 +88,7 @@ func (l followLimits) backoff() *backoff.ExponentialBackOff {
 	}
 }
 
-func (c *course) mayStream() bool { return c.whole == notNeeded && c.hasSet() }
+func (c *course) mayStream() bool { return !c.whole && c.hasSet() }
 
 func (c *course) pollDue() bool { return !time.Now().Before(c.pollAt) }
 
@@ -124,7 +117,7 @@ func (c *course) poll(ctx context.Context) {
 		return
 	}
 	c.sets.Reset()
-	c.whole = notNeeded
+	c.whole = false
 	c.pollAt = time.Now().Add(around(c.pollEvery))
 	if c.setsFail { // the server is back, and perhaps its stream
 		c.setsFail, c.mute = false, 0
@@ -162,12 +155,9 @@ func (c *course) stream(ctx context.Context) {
 	wait := max(c.streams.NextBackOff(), asked(err))
 	switch {
 	case errors.Is(err, errReset):
-		c.whole, c.pollAt = forced, now
-	case errors.Is(err, errDiverged):
-		c.whole, c.pollAt = forced, now
-		c.report(ctx, err)
-	case errors.Is(err, errEvent):
-		c.whole, c.pollAt = wanted, now
+		c.whole, c.pollAt = true, now
+	case errors.Is(err, errDiverged), errors.Is(err, errEvent):
+		c.whole, c.pollAt = true, now
 		c.report(ctx, err)
 	case c.givesNone(got, err):
 		wait = around(c.limits.again)

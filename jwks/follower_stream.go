@@ -17,6 +17,8 @@ var (
 	errDiverged = errors.New("the set is not of the server's history")
 	errEvent    = errors.New("an event does not read, or changes are missing before it")
 	errNoStream = errors.New("the answer is no event stream")
+	errLags     = errors.New("the server can't bring its set up to date")
+	errClock    = errors.New("the clock was set")
 )
 
 // streamSet applies changes as they come until the stream ends, and returns why it
@@ -24,7 +26,7 @@ var (
 func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 	dog := watch(ctx, c.limits.head)
 	defer dog.stop()
-	asked := c.now()
+	asked := anchor{c.now(), time.Now()}
 	resp, err := c.openStream(dog.ctx)
 	if err != nil {
 		return false, dog.explain(err)
@@ -82,8 +84,18 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	return nil, err
 }
 
+// anchor is when a stream was asked for, by the clock and by one that only counts.
+type anchor struct{ at, counted time.Time }
+
+// isOff reports whether the clock was set since, or the machine slept: then times
+// that are counted from the anchor are wrong by that much.
+func (a anchor) isOff(now time.Time) bool {
+	off := now.Round(0).Sub(a.at.Round(0)) - time.Since(a.counted)
+	return off.Abs() > time.Second
+}
+
 // take applies one message of a stream that was asked for at a time.
-func (c *course) take(msg message, asked time.Time) error {
+func (c *course) take(msg message, asked anchor) error {
 	if msg.comment {
 		beat, ok := parseHeartbeat(string(msg.data))
 		if !ok {
@@ -92,9 +104,15 @@ func (c *course) take(msg message, asked time.Time) error {
 		if have := c.table.state(); beat.version == have.version && !have.mayBe(beat.print) {
 			return errDiverged
 		}
+		if asked.isOff(c.now()) {
+			return errClock
+		}
 		// It was sent so long after the stream began, and that began after it was
 		// asked for. When it arrived says less: it may have been long on its way.
-		c.confirm(asked.Add(beat.at - beat.age))
+		c.confirm(asked.at.Add(beat.at - beat.age))
+		if beat.age > c.limits.lag {
+			return errLags
+		}
 		return nil
 	}
 	switch msg.name {
@@ -124,6 +142,7 @@ func (c *course) applyChange(msg message) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errDiverged, err)
 	}
+	c.since = c.now()
 	if c.journal != nil {
 		c.journal.add(change)
 	}

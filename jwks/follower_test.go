@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -101,6 +102,37 @@ func TestFollowerAge(t *testing.T) {
 		t.Errorf("an hour later: %v", age)
 	}
 	poll(t, func() bool { return f.Status().Err != nil && !f.Status().Streaming })
+}
+
+// A clock that is set while a stream is well does not make the set look old for
+// as long as the stream lasts.
+func TestFollowerWhoseClockIsSet(t *testing.T) {
+	o := newOrigin(t, buildSet(t, 1, testKeys(t, 62, 1)...))
+	var step atomic.Int64
+	f := newTestFollower(t, o.URL, "")
+	f.now = func() time.Time { return time.Now().Round(0).Add(time.Duration(step.Load())) }
+	runFollower(t, f)
+	<-f.Ready()
+	poll(t, func() bool { return f.Status().Streaming })
+	step.Store(int64(5 * time.Minute))
+	if f.Usable(time.Minute) == nil {
+		t.Error("for want of better knowledge the set is five minutes old")
+	}
+	poll(t, func() bool { return f.Usable(time.Second) == nil })
+}
+
+// What a server says of its own age is never left out, nor rounded down.
+func TestFollowerKnowsTheServersAge(t *testing.T) {
+	for said, least := range map[time.Duration]time.Duration{0: 0, 1: 1, 1990 * time.Millisecond: 1990 * time.Millisecond} {
+		o := newOrigin(t, buildSet(t, 1, testKeys(t, 63, 1)...))
+		o.sets.Age = func(*http.Request) time.Duration { return said }
+		o.setHook(onStream(http.NotFound))
+		f := follow(t, o)
+		<-f.Ready()
+		if age := f.Age(); age < least {
+			t.Errorf("the server's set is %v old, Age says %v", said, age)
+		}
+	}
 }
 
 // onLog calls a function whenever a line is logged.

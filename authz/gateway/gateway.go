@@ -225,6 +225,8 @@ func newClient() *http.Client {
 	// a buffer of its own.
 	transport.ReadBufferSize, transport.WriteBufferSize = 1<<10, 1<<10
 	transport.DisableCompression = true // Followers ask for it by name
+	// Streams and polls share a connection of HTTP/2, and must notice when it is dead.
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
 	return &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme || len(via) >= 5 {
 			return errors.New("a redirect to another host, or the fifth, is not followed")
