@@ -361,8 +361,7 @@ func TestStreamHeartbeatsAsAskedFor(t *testing.T) {
 func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
 	keys := testKeys(t, 32, 2)
 	var asked atomic.Int64
-	var s *streamServer
-	s = newStreamServer(t, func(s *streamServer) {
+	s := newStreamServer(t, func(s *streamServer) {
 		s.Heartbeat = 20 * time.Millisecond
 		s.Age = func(*http.Request) time.Duration {
 			if asked.Add(1) == 3 { // the change is followed, and the check that found it ends
