@@ -7,34 +7,34 @@ import (
 	"runtime/metrics"
 )
 
-// The heap of a server holds little but keys, which stay. Left alone, the collector
-// lets garbage grow to as much again; keys hold no pointers, so that to look for
-// garbage more often costs next to nothing.
+// The heap of a server holds little but keys, which stay, and that of a gateway next
+// to nothing. Left alone, the collector lets garbage grow to as much again as what
+// lives: too much of the one, and so little of the other that it never rests. Keys
+// hold no pointers, so that to look for garbage costs next to nothing.
 const (
-	garbageMax = 64 << 20 // bytes beside what lives, once that is more
-	percentMin = 5
+	serverGarbage  = 64 << 20 // bytes beside what lives
+	gatewayGarbage = 24 << 20
+	percentMin     = 5
+	percentMax     = 400
 )
 
-// boundGarbage has the collector keep to garbageMax, from now on, unless GOGC says
-// what it should do.
-func boundGarbage() {
+// boundGarbage has the collector keep to so many bytes of garbage, from now on,
+// unless GOGC says what it should do.
+func boundGarbage(most int) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
 	percent := 100
 	afterEachGC(func() {
-		if want := garbagePercent(heapLive()); want != percent {
+		if want := garbagePercent(most, heapLive()); want != percent {
 			percent = want
 			debug.SetGCPercent(percent)
 		}
 	})
 }
 
-func garbagePercent(live uint64) int {
-	if live <= garbageMax {
-		return 100
-	}
-	return max(percentMin, int(100*garbageMax/live))
+func garbagePercent(most int, live uint64) int {
+	return min(percentMax, max(percentMin, int(100*uint64(most)/max(live, 1))))
 }
 
 func heapLive() uint64 {

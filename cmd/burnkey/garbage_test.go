@@ -6,8 +6,9 @@ import (
 )
 
 func TestGarbagePercent(t *testing.T) {
-	for live, want := range map[uint64]int{0: 100, garbageMax: 100, 2 * garbageMax: 50, 10 * garbageMax: 10, 1 << 50: percentMin} {
-		if got := garbagePercent(live); got != want {
+	const most = 64 << 20
+	for live, want := range map[uint64]int{0: percentMax, most / 2: 200, most: 100, 2 * most: 50, 10 * most: 10, 1 << 50: percentMin} {
+		if got := garbagePercent(most, live); got != want {
 			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
 		}
 	}

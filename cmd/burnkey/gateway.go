@@ -151,6 +151,7 @@ func (s *gatewayService) run(ctx context.Context) error {
 	if err := s.validate(); err != nil {
 		return err
 	}
+	boundGarbage(gatewayGarbage)
 	log := newLogger(s.stderr, s.logFormat, s.logLevel)
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {

@@ -148,7 +148,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err := s.validate(); err != nil {
 		return err
 	}
-	boundGarbage()
+	boundGarbage(serverGarbage)
 	log := newLogger(s.stderr, s.logFormat, s.logLevel)
 	// Before the database is touched: a port that is taken should change nothing.
 	listener, err := net.Listen("tcp", s.listen)
