@@ -49,6 +49,9 @@ type guarded struct {
 // measured from the gateway's start.
 func (b *bench) startGuarded(ctx context.Context, token string) (_ *guarded, err error) {
 	g := &guarded{side: &side{name: gateway}, state: filepath.Join(b.dir, "state")}
+	if err := os.RemoveAll(g.state); err != nil { // of the rung before
+		return nil, err
+	}
 	if g.listen, err = freeAddr(); err != nil {
 		return nil, err
 	}
