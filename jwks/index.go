@@ -135,6 +135,7 @@ func (x *Index) unwatch() {
 // news is what an Index has for one that knows its set of some version.
 type news struct {
 	shown
+	keys   int      // that it has
 	events [][]byte // the changes behind that version, if they are remembered
 	resets uint64
 	wake   <-chan struct{} // closed once there is more
@@ -154,7 +155,7 @@ func (x *Index) since(after uint64) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	set := x.Set()
-	n := news{shown: shown{set.version, set.print}, resets: x.feed.resets, wake: x.feed.wake}
+	n := news{shown: shown{set.version, set.print}, keys: set.Len(), resets: x.feed.resets, wake: x.feed.wake}
 	if n.version > after && n.version-after <= uint64(len(x.feed.events)) {
 		n.events = slices.Clone(x.feed.events[len(x.feed.events)-int(n.version-after):])
 	}

@@ -36,6 +36,7 @@ const (
 	DefaultMaxReaders = 10000
 	logPage           = 100              // changes that are read from the log at once
 	logReads          = 4                // readers that read from the log at once
+	logMost           = 10000            // changes that any reader is sent from the log
 	streamWindow      = 10 * time.Second // how long what is sent may take on its way
 	aheadCheck        = time.Second
 )
@@ -296,6 +297,9 @@ func (d *reader) isAhead() bool {
 
 // read returns changes from the log.
 func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err error) {
+	if behind := news.version - d.last; behind > logMost && behind > uint64(news.keys)/2 {
+		return d.reset(news), nil, nil // the set is the shorter way
+	}
 	select {
 	case d.logging <- struct{}{}:
 		defer func() { <-d.logging }()

@@ -385,6 +385,25 @@ func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
 	}
 }
 
+// Who is so far behind that the set is the shorter way is sent there, and not
+// through the log.
+func TestStreamOfOneWhoIsFarBehind(t *testing.T) {
+	for _, test := range []struct {
+		version uint64
+		keys    int
+		reset   bool
+	}{{logMost + 1, 1, false}, {logMost + 2, 1, true}, {logMost + 2, 3 * logMost, false}} {
+		s := newStreamServer(t, func(s *streamServer) {
+			s.index.Reset(buildSet(t, test.version, testKeys(t, 33, test.keys)...))
+			s.log = append(s.log, Change{Version: 2})
+		})
+		e, ok := s.follow("?after=1").next()
+		if want := map[bool]string{true: "reset", false: "change"}[test.reset]; !ok || e.name != want {
+			t.Errorf("%d changes behind in a set of %d keys: %+v, want a %s", test.version-1, test.keys, e, want)
+		}
+	}
+}
+
 func TestStreamTakesNoBody(t *testing.T) {
 	s := newStreamServer(t, func(*streamServer) {})
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
