@@ -119,6 +119,10 @@ func (f *faulty) Revoke(ctx context.Context, workspace string, id uuid.UUID, at 
 	return through(ctx, f, "Revoke", func() (store.Key, error) { return f.Store.Revoke(ctx, workspace, id, at) })
 }
 
+func (f *faulty) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
+	return through(ctx, f, "KeyByKID", func() (store.Key, error) { return f.Store.KeyByKID(ctx, workspace, kid) })
+}
+
 func (f *faulty) KeyByIdempotencyKey(ctx context.Context, workspace, key string) (store.Key, error) {
 	return through(ctx, f, "KeyByIdempotencyKey", func() (store.Key, error) { return f.Store.KeyByIdempotencyKey(ctx, workspace, key) })
 }

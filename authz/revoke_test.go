@@ -215,7 +215,7 @@ func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	}
 	// Where the store can't tell, neither can we.
 	issued := elsewhere.issue("acme", authz.IssueRequest{})
-	here.store.fail("Workspace")
+	here.store.fail("KeyByKID")
 	if err := here.RevokeToken(t.Context(), "acme", issued.Token.Reveal()); !errors.Is(err, errBroken) {
 		t.Errorf("got %v, want the store's error", err)
 	}
@@ -231,5 +231,55 @@ func TestRevokeTokenStoreFails(t *testing.T) {
 	}
 	if !s.publishes("acme", issued.KID) {
 		t.Error("gone from the set and not from the store")
+	}
+}
+
+// A revocation that was committed and not acknowledged, since no standby has
+// confirmed it, is out of the set and may come back with a failover. To say that it
+// is done, it must be done again.
+func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	token, foreign := s.issue("acme", authz.IssueRequest{}).Token.Reveal(), s.issue("acme", authz.IssueRequest{}).Token.Reveal()
+	s.store.hookAfter("Revoke", func() error { return errBroken })
+	for range 3 {
+		if err := s.RevokeToken(t.Context(), "acme", token); !errors.Is(err, errBroken) {
+			t.Errorf("got %v, want the store's error for as long as nothing is confirmed", err)
+		}
+		if err := s.publisher.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.set("acme").Len() != 2 {
+		t.Fatal("the key is still published")
+	}
+	s.store.heal()
+	before := s.store.called("Revoke")
+	if err := s.RevokeToken(t.Context(), "acme", token); err != nil || s.store.called("Revoke") != before+1 {
+		t.Errorf("%v; the store was asked %d times", err, s.store.called("Revoke")-before)
+	}
+	// What no key of the store's may have signed costs no more than a look.
+	other := newServer(t)
+	other.workspace("acme")
+	if err := other.RevokeToken(t.Context(), "acme", foreign); err != nil || other.store.called("Revoke") != 0 || other.store.called("KeyByKID") != 1 {
+		t.Errorf("an unknown kid: %v", err)
+	}
+}
+
+// A key that is in the store and, by a fault, not in the set is not to be revoked
+// by whoever knows its kid, nor is its token to be called void.
+func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	issued := s.issue("acme", authz.IssueRequest{})
+	s.exec(`DELETE FROM jwks WHERE kid IN (SELECT kid FROM keys)`)
+	if err := s.publisher.Check(t.Context(), "acme"); !errors.Is(err, authz.ErrDiverged) {
+		t.Fatal(err)
+	}
+	if err := s.RevokeToken(t.Context(), "acme", alter(issued.Token.Reveal(), 2)); err == nil {
+		t.Error("the token is called void")
+	}
+	if key, err := s.Key(t.Context(), "acme", issued.ID); err != nil || !key.RevokedAt.IsZero() {
+		t.Errorf("revoked at %v, %v", key.RevokedAt, err)
 	}
 }

@@ -138,10 +138,14 @@ type Store interface {
 	Issue(ctx context.Context, k Key, pub jwks.Key) (Key, error)
 	// Revoke deletes a key's JWK from the published set, in one transaction that
 	// raises the workspace's version and keeps the time, which must not be zero. A
-	// key that was revoked before is returned as it is. ErrNotFound.
+	// key that was revoked before is returned as it is, once that is durable.
+	// ErrNotFound.
 	Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
 	// Key returns one record. ErrNotFound.
 	Key(ctx context.Context, workspace string, id uuid.UUID) (Key, error)
+	// KeyByKID returns the record with a kid, revoked ones among them. It is one look
+	// into an index, since anybody may ask for it. ErrNotFound.
+	KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (Key, error)
 	// KeyByIdempotencyKey returns the record issued under a key. ErrNotFound.
 	KeyByIdempotencyKey(ctx context.Context, workspace, key string) (Key, error)
 	// Keys lists a workspace's records from the highest id to the lowest: ids

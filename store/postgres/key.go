@@ -38,6 +38,7 @@ const (
 	updateKey            = `UPDATE keys SET name = $3, metadata = $4, updated_at = $5 WHERE workspace = $1 AND id = $2`
 	selectKey            = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND id = $2`
 	lockKey              = selectKey + ` FOR NO KEY UPDATE`
+	selectKeyKID         = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND kid = $2`
 	selectKeyIdempotency = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND idempotency_key = $2`
 )
 
@@ -54,7 +55,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key
 		return notFound(err)
 	})
 	if errors.Is(err, store.ErrIdempotencyKey) {
-		err = errors.Join(s.confirm(ctx, k.Workspace), err)
+		err = errors.Join(s.confirm(ctx), err)
 	}
 	if err != nil {
 		return store.Key{}, wrap(ctx, "issue key", err)
@@ -124,7 +125,7 @@ func (s *Store) revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 	case err != nil:
 		return k, err
 	case k.RevokedVersion != 0:
-		return k, s.confirm(ctx, workspace)
+		return k, s.confirm(ctx)
 	}
 	err = s.write(ctx, workspace, func(ctx context.Context, c *pgxpool.Conn) error {
 		return commitRevocation(ctx, c, workspace, id, at)
@@ -143,20 +144,9 @@ func (s *Store) revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 	case k.RevokedVersion == 0:
 		return k, fmt.Errorf("the JWK of key %s is missing: the database is damaged: %w", id, err)
 	case !revoked: // another was first, and nothing was kept of this
-		return k, s.confirm(ctx, workspace)
+		return k, s.confirm(ctx)
 	}
 	return k, nil
-}
-
-// confirm returns nil once what was read before is as durable as what this store
-// commits. A commit whose wait for the synchronous standby was cut off can be read,
-// and a failover may still lose it; one that comes behind it and does wait shows
-// that the standby has both.
-func (s *Store) confirm(ctx context.Context, workspace string) error {
-	return s.write(ctx, workspace, func(ctx context.Context, c *pgxpool.Conn) error {
-		_, err := c.Exec(ctx, `SELECT pg_logical_emit_message(true, 'burnkey', '')`)
-		return err
-	})
 }
 
 // raise and revokeKey are one transaction. They are two statements, since the
@@ -200,6 +190,16 @@ func (s *Store) key(ctx context.Context, workspace string, id uuid.UUID) (k stor
 	return k, err
 }
 
+// KeyByKID implements store.Store.
+func (s *Store) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
+	var k store.Key
+	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		k, err = scanKey(workspace, c.QueryRow(ctx, selectKeyKID, workspace, kid[:]))
+		return err
+	})
+	return k, wrap(ctx, "read key by kid", err)
+}
+
 // KeyByIdempotencyKey implements store.Store.
 func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) (store.Key, error) {
 	var k store.Key
@@ -208,7 +208,7 @@ func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) 
 		return err
 	})
 	if err == nil {
-		err = s.confirm(ctx, workspace)
+		err = s.confirm(ctx)
 	}
 	return k, wrap(ctx, "read key by idempotency key", err)
 }

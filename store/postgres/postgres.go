@@ -34,6 +34,8 @@ type Store struct {
 	notifier *notifier
 	patience time.Duration // for getting a connection
 
+	confirmations confirmations
+
 	closing  context.Context // done once Close was called
 	close    context.CancelFunc
 	mu       sync.Mutex // guards watchers against an Add behind Wait

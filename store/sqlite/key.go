@@ -20,6 +20,7 @@ const (
 	revokeKey            = `UPDATE keys SET revoked_at = ?, revoked_version = ? WHERE workspace = ? AND id = ?`
 	selectKey            = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND id = ?`
 	selectKeyIdempotency = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND idempotency_key = ?`
+	selectKeyKID         = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND kid = ?`
 	selectKID            = `SELECT 1 FROM keys WHERE workspace = ? AND kid = ?`
 )
 
@@ -137,6 +138,12 @@ func keepRevoked(t *tx, k store.Key) error {
 func (s *Store) Key(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKey, workspace, id[:]).Scan)
 	return k, wrap(ctx, "read key", err)
+}
+
+// KeyByKID implements store.Store.
+func (s *Store) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
+	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKeyKID, workspace, kid[:]).Scan)
+	return k, wrap(ctx, "read key by kid", err)
 }
 
 // KeyByIdempotencyKey implements store.Store.

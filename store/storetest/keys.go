@@ -19,6 +19,7 @@ var keyTests = []test{
 	{"comes back empty where it was nil", keyNil},
 	{"keeps strings and JSON byte for byte", keyBytes},
 	{"keeps times in UTC to the microsecond", keyTimes},
+	{"is found by its kid, also when it is revoked", keyByKID},
 	{"is published by the version it was issued with", keyPublished},
 	{"is issued once for an idempotency key", keyIdempotency},
 	{"is issued once for an idempotency key when many try", keyIdempotencyRace},
@@ -127,6 +128,26 @@ func keyTimes(e env) {
 		}
 		e.equal("read", e.key(k), issued)
 	}
+}
+
+func keyByKID(e env) {
+	_, tombstone := e.create("acme")
+	e.create("other")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	e.issue(NewRecord("acme", "o"))
+	got, err := e.KeyByKID(e.ctx, "acme", k.KID)
+	e.ok(err)
+	e.equal("by kid", got, k)
+	revoked := e.revoke(k)
+	got, err = e.KeyByKID(e.ctx, "acme", k.KID)
+	e.ok(err)
+	e.equal("revoked", got, revoked)
+	for workspace, kid := range map[string]jwks.KID{"other": k.KID, "nobody": k.KID, "acme": tombstone.KID()} {
+		_, err = e.KeyByKID(e.ctx, workspace, kid)
+		e.is(err, store.ErrNotFound)
+	}
+	_, err = e.KeyByKID(e.ctx, "acme", NewKey(e).KID())
+	e.is(err, store.ErrNotFound)
 }
 
 func keyPublished(e env) {
