@@ -187,6 +187,11 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	s := openTest(t, url)
 	create(t, s, "acme")
 	k := issue(t, s, "acme")
+	named := storetest.NewRecord("acme", "o")
+	named.IdempotencyKey = "once"
+	if _, err := s.Issue(t.Context(), named, storetest.NewKey(t)); err != nil {
+		t.Fatal(err)
+	}
 	setStandby := func(name string) {
 		t.Helper()
 		server.Exec(t, server.URL("postgres")+"?synchronous_commit=local", `ALTER SYSTEM SET synchronous_standby_names = '`+name+`'`)
@@ -235,7 +240,22 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 		}
 		cancel()
 	}
+	// A key that somebody issued before is not named while it may be lost.
+	repeat := func(ctx context.Context) error {
+		again := storetest.NewRecord("acme", "o")
+		again.IdempotencyKey = named.IdempotencyKey
+		_, err := s.Issue(ctx, again, storetest.NewKey(t))
+		return err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := repeat(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrIdempotencyKey) {
+		t.Errorf("a repeated issue: %v", err)
+	}
 	setStandby("")
+	if err := repeat(t.Context()); !errors.Is(err, store.ErrIdempotencyKey) {
+		t.Errorf("a repeated issue, confirmed: %v", err)
+	}
 	issue(t, s, "acme")
 	checkLog(t, s)
 }

@@ -55,7 +55,9 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key
 		return notFound(err)
 	})
 	if errors.Is(err, store.ErrIdempotencyKey) {
-		err = errors.Join(s.confirm(ctx), err)
+		if unsure := s.confirm(ctx); unsure != nil {
+			err = unsure // alone: the other would be the answer
+		}
 	}
 	if err != nil {
 		return store.Key{}, wrap(ctx, "issue key", err)
