@@ -168,23 +168,27 @@ func each(err error, f func(error)) {
 	}
 }
 
-const warningKey = "burnkey.warning"
+const (
+	cutOffKey = "burnkey.cutoff"
+	// standbyRoutine is where the server warns that it did not wait for the
+	// synchronous standby; unlike the text, it is not translated.
+	standbyRoutine = "SyncRepWaitForLSN"
+)
 
-// keepWarning remembers what the server warned of. Behind a commit, this is how
-// it says that it did not wait for the synchronous standby because somebody
-// cancelled that: the commit, which then counts as successful, may be lost by a
-// failover.
+// keepWarning remembers that the server did not wait for the synchronous standby
+// because somebody cancelled that: the commit, which then counts as successful, may
+// be lost by a failover. Other warnings, such as a trigger's, change nothing.
 func keepWarning(c *pgconn.PgConn, n *pgconn.Notice) {
-	if n.SeverityUnlocalized == "WARNING" {
-		c.CustomData()[warningKey] = n.Message
+	if n.SeverityUnlocalized == "WARNING" && n.Routine == standbyRoutine {
+		c.CustomData()[cutOffKey] = n.Message
 	}
 }
 
-func forgetWarning(c *pgxpool.Conn) { delete(c.Conn().PgConn().CustomData(), warningKey) }
+func forgetWarning(c *pgxpool.Conn) { delete(c.Conn().PgConn().CustomData(), cutOffKey) }
 
 func warning(c *pgxpool.Conn) error {
-	if text, warned := c.Conn().PgConn().CustomData()[warningKey]; warned {
-		return fmt.Errorf("the database committed with a warning: %v", text)
+	if text, warned := c.Conn().PgConn().CustomData()[cutOffKey]; warned {
+		return fmt.Errorf("the database committed without its standby: %v", text)
 	}
 	return nil
 }

@@ -259,3 +259,19 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	issue(t, s, "acme")
 	checkLog(t, s)
 }
+
+// TestOtherWarningsAreNoFailure: what an administrator's trigger warns of says
+// nothing about the commit.
+func TestOtherWarningsAreNoFailure(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Database(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	server.Exec(t, url, `CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE WARNING 'look here'; RETURN NULL; END $$;
+		CREATE TRIGGER warn AFTER UPDATE ON workspaces EXECUTE FUNCTION warn()`)
+	k := issue(t, s, "acme")
+	if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err != nil {
+		t.Error(err)
+	}
+}
