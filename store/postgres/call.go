@@ -31,8 +31,11 @@ type action func(ctx context.Context, c *pgxpool.Conn) error
 
 // read runs do, which changes nothing, and once more or twice if the connection
 // was lost.
-func (s *Store) read(ctx context.Context, do action) error {
-	return s.bounded(ctx, func(ctx context.Context) error { return s.call(ctx, lost, do) })
+func (s *Store) read(ctx context.Context, do action) error { return s.readFrom(ctx, s.pool, do) }
+
+// readFrom is read on a connection of one of the pools.
+func (s *Store) readFrom(ctx context.Context, pool *pgxpool.Pool, do action) error {
+	return s.bounded(ctx, func(ctx context.Context) error { return s.call(ctx, pool, lost, do) })
 }
 
 // write runs do, which commits a change to a workspace, in its turn. It is run
@@ -47,11 +50,11 @@ func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, 
 	return s.bounded(ctx, func(ctx context.Context) error {
 		leave, err := s.gate.enter(ctx, workspace)
 		if err != nil {
-			return fmt.Errorf("waiting for other writes of this workspace: %w", err)
+			return fmt.Errorf("waiting for other writes: %w", err)
 		}
 		defer leave()
 		again := func(err error) bool { return !*begun && pgconn.SafeToRetry(err) }
-		return s.call(ctx, again, func(ctx context.Context, c *pgxpool.Conn) error {
+		return s.call(ctx, s.pool, again, func(ctx context.Context, c *pgxpool.Conn) error {
 			forgetWarning(c)
 			if err := do(ctx, c); err != nil {
 				return err
@@ -71,14 +74,14 @@ func (s *Store) bounded(ctx context.Context, do func(context.Context) error) err
 	return err
 }
 
-// call runs do on a connection of the pool, again and again while again says so.
-func (s *Store) call(ctx context.Context, again func(error) bool, do action) error {
+// call runs do on a connection of a pool, again and again while again says so.
+func (s *Store) call(ctx context.Context, pool *pgxpool.Pool, again func(error) bool, do action) error {
 	deadline := time.Now().Add(s.patience)
 	for attempt := 1; ; attempt++ {
 		if s.closing.Err() != nil {
 			return errClosed
 		}
-		err := s.once(ctx, deadline, do)
+		err := s.once(ctx, pool, deadline, do)
 		if err == nil || attempt == attempts || ctx.Err() != nil || !again(err) {
 			return err
 		}
@@ -92,9 +95,9 @@ func (s *Store) call(ctx context.Context, again func(error) bool, do action) err
 	}
 }
 
-func (s *Store) once(ctx context.Context, deadline time.Time, do action) error {
+func (s *Store) once(ctx context.Context, pool *pgxpool.Pool, deadline time.Time, do action) error {
 	waiting, cancel := context.WithDeadline(ctx, deadline)
-	c, err := s.pool.Acquire(waiting)
+	c, err := pool.Acquire(waiting)
 	cancel()
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("none was free or could be made within %v: %w", s.patience, err)

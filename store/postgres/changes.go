@@ -29,7 +29,7 @@ func (s *Store) Changes(ctx context.Context, workspace string, after uint64, lim
 		return nil, wrap(ctx, "read changes", errLimit)
 	}
 	var list []jwks.Change
-	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+	err := s.readFrom(ctx, s.following, func(ctx context.Context, c *pgxpool.Conn) (err error) {
 		rows, _ := c.Query(ctx, selectChanges, workspace, min(after, math.MaxInt64), limit) // its error is rows.Err
 		list, err = pgx.CollectRows(rows, scanChange)
 		switch {

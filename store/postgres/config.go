@@ -67,6 +67,15 @@ func parse(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
+// forFollowing is half as large a pool: sets that are read whole hold a few of its
+// connections for long.
+func forFollowing(config *pgxpool.Config) *pgxpool.Config {
+	config = config.Copy()
+	config.MaxConns = max(2, config.MaxConns/2)
+	config.MinConns, config.MinIdleConns = min(config.MinConns, 1), 0
+	return config
+}
+
 func addDefaults(c *pgconn.Config) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout

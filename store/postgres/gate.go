@@ -10,11 +10,16 @@ import (
 // only wait there, too, and leave other workspaces without a connection.
 const perWorkspace = 2
 
-// gate lets in so many at once for each name.
+// gate lets in so many at once for each name, and for all together.
 type gate struct {
+	all   chan struct{}
 	mu    sync.Mutex
 	rooms map[string]*room
 }
+
+// writers is how many connections of a pool writes may hold: those that wait for a
+// standby leave some to the reads of management.
+func writers(conns int32) int { return int(max(1, conns*3/4)) }
 
 type room struct {
 	places chan struct{}
@@ -36,9 +41,16 @@ func (g *gate) enter(ctx context.Context, name string) (leave func(), err error)
 	g.mu.Unlock()
 	select {
 	case r.places <- struct{}{}:
-		return func() { <-r.places; g.forget(name, r) }, nil
 	case <-ctx.Done():
 		g.forget(name, r)
+		return nil, ctx.Err()
+	}
+	out := func() { <-r.places; g.forget(name, r) }
+	select {
+	case g.all <- struct{}{}:
+		return func() { <-g.all; out() }, nil
+	case <-ctx.Done():
+		out()
 		return nil, ctx.Err()
 	}
 }

@@ -28,8 +28,11 @@ const openPatience = 30 * time.Second
 
 // Store is a store.Store in a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	config   *pgxpool.Config
-	pool     *pgxpool.Pool
+	config *pgxpool.Config
+	pool   *pgxpool.Pool
+	// following is for what keeps servers current and is asked about them: Versions,
+	// Changes, Published, hints and Ping. Writes that wait do not hold it up.
+	following *pgxpool.Pool
 	gate     gate
 	notifier *notifier
 	patience time.Duration // for getting a connection
@@ -46,7 +49,9 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens the database at a postgres:// or postgresql:// URL and brings its
 // schema up to date. The URL may name several hosts and take all parameters of
-// libpq and pgxpool (pool_max_conns and so on); config.go has the defaults.
+// libpq and pgxpool (pool_max_conns and so on); config.go has the defaults. Beyond
+// pool_max_conns there are up to half as many connections for following, and one
+// for Watch.
 //
 // While the database can't be reached or is starting, Open tries again for half a
 // minute or until ctx ends, and tells log, which may be nil, of each failure. It is
@@ -73,9 +78,15 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: config, pool: pool, patience: acquirePatience(config.ConnConfig)}
+	following, err := pgxpool.NewWithConfig(ctx, forFollowing(config))
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	s := &Store{config: config, pool: pool, following: following, patience: acquirePatience(config.ConnConfig)}
+	s.gate.all = make(chan struct{}, writers(config.MaxConns))
 	s.closing, s.close = context.WithCancel(context.Background())
-	s.notifier = startNotifier(pool)
+	s.notifier = startNotifier(following)
 	return s, nil
 }
 
@@ -106,7 +117,7 @@ func setUpPatiently(ctx context.Context, config *pgx.ConnConfig, log *slog.Logge
 
 // Ping asks the database for an answer.
 func (s *Store) Ping(ctx context.Context) error {
-	return wrap(ctx, "ping", s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+	return wrap(ctx, "ping", s.readFrom(ctx, s.following, func(ctx context.Context, c *pgxpool.Conn) error {
 		var one int
 		return c.QueryRow(ctx, `SELECT 1`).Scan(&one)
 	}))
@@ -121,6 +132,7 @@ func (s *Store) Close() error {
 	s.watchers.Wait()
 	s.notifier.stop()
 	s.pool.Close()
+	s.following.Close()
 	return nil
 }
 

@@ -93,7 +93,7 @@ func (s *Store) stream(ctx context.Context, query func(context.Context, pgx.Tx) 
 	defer stall.Stop()
 	begun := false
 	again := func(err error) bool { return !begun && lost(err) }
-	err := s.call(inner, again, func(ctx context.Context, c *pgxpool.Conn) error {
+	err := s.call(inner, s.following, again, func(ctx context.Context, c *pgxpool.Conn) error {
 		t, err := c.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 		if err != nil {
 			return err
