@@ -33,6 +33,8 @@ const (
 // server, the database and the role: acknowledged is durable also where the server
 // does not wait for its disk or its synchronous standby, the warning that a commit
 // is not is shown, and isolation is what our statements are made for.
+//
+// They are not parameters of the connection's start, which PgBouncer refuses.
 const session = `SELECT
 	set_config('client_min_messages', 'warning', false),
 	set_config('default_transaction_isolation', 'read committed', false),
@@ -58,7 +60,7 @@ func parse(url string) (*pgxpool.Config, error) {
 	if config.PingTimeout == 0 {
 		config.PingTimeout = pingTimeout
 	}
-	config.AfterConnect = prepareSession
+	config.AfterConnect = prepareSession(timeouts(config.ConnConfig))
 	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
 		// What the server sent unasked is its farewell, most often.
 		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
@@ -88,17 +90,29 @@ func addDefaults(c *pgconn.Config) {
 	c.DialFunc = dialer(c.ConnectTimeout).DialContext
 	c.OnNotice = keepWarning
 	c.RuntimeParams["client_encoding"] = "UTF8"
-	for name, value := range map[string]string{
-		"application_name":                    "burnkey",
-		"statement_timeout":                   statementTimeout,
-		"lock_timeout":                        lockTimeout,
-		"idle_in_transaction_session_timeout": idleInTransactionTimeout,
+	if !given(c, "application_name") {
+		c.RuntimeParams["application_name"] = "burnkey"
+	}
+}
+
+// given reports whether the URL sets a parameter.
+func given(c *pgconn.Config, name string) bool {
+	_, given := c.RuntimeParams[name]
+	return given || strings.Contains(c.RuntimeParams["options"], name)
+}
+
+// timeouts returns the SQL that sets ours, but for those that the URL sets.
+func timeouts(c *pgx.ConnConfig) (sql string) {
+	for _, timeout := range [][2]string{
+		{"statement_timeout", statementTimeout},
+		{"lock_timeout", lockTimeout},
+		{"idle_in_transaction_session_timeout", idleInTransactionTimeout},
 	} {
-		_, given := c.RuntimeParams[name]
-		if !given && !strings.Contains(c.RuntimeParams["options"], name) {
-			c.RuntimeParams[name] = value
+		if !given(&c.Config, timeout[0]) {
+			sql += `, set_config('` + timeout[0] + `', '` + timeout[1] + `', false)`
 		}
 	}
+	return sql
 }
 
 // checkURL refuses what would be read in another way than it was meant, so that
@@ -132,12 +146,15 @@ func parseError(err error) error {
 	return fmt.Errorf("the URL is refused: %s", text[i+len("`: "):])
 }
 
-// prepareSession makes a new connection one of ours. pgxpool does not bound it.
-func prepareSession(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	_, err := conn.Exec(ctx, session, pgx.QueryExecModeSimpleProtocol)
-	return err
+// prepareSession makes a new connection one of ours, with further settings, each
+// as one more column. pgxpool does not bound it.
+func prepareSession(further string) func(context.Context, *pgx.Conn) error {
+	return func(ctx context.Context, conn *pgx.Conn) error {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		_, err := conn.Exec(ctx, session+further, pgx.QueryExecModeSimpleProtocol)
+		return err
+	}
 }
 
 // acquirePatience is how long a call waits for a connection: until it has to be

@@ -48,6 +48,20 @@ func TestSettingsAreInForce(t *testing.T) {
 	}
 }
 
+// TestNothingAtTheStartThatAPoolerRefuses: PgBouncer knows few parameters of a
+// connection's start, and ends one that has others.
+func TestNothingAtTheStartThatAPoolerRefuses(t *testing.T) {
+	config, err := parse("postgres://u@h/db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range config.ConnConfig.RuntimeParams {
+		if name != "application_name" && name != "client_encoding" {
+			t.Errorf("%s is sent", name)
+		}
+	}
+}
+
 // TestNoDefaultOfTheRoleWeakensACommit: what an administrator set for other
 // programs of the role must not reach us.
 func TestNoDefaultOfTheRoleWeakensACommit(t *testing.T) {

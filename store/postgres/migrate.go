@@ -31,17 +31,15 @@ func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 	if err != nil {
 		return err
 	}
-	// A server may migrate for as long as ctx lets it. Only its wait for a table's
-	// lock is bounded, since everybody who comes behind waits with it.
-	config = config.Copy()
-	config.RuntimeParams["statement_timeout"] = "0"
-	guard := config.Copy()
-	guard.RuntimeParams["lock_timeout"] = "0" // for another server's migration
-	conn, err := pgx.ConnectConfig(ctx, guard)
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}
 	defer disconnect(conn)
+	// A server may migrate for as long as ctx lets it, and wait for another's.
+	if err := prepareSession(noTimeout+`, set_config('lock_timeout', '0', false)`)(ctx, conn); err != nil {
+		return err
+	}
 	done, err := isCurrent(ctx, conn, files)
 	if done || err != nil {
 		return err
@@ -57,9 +55,13 @@ func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 	return migrate(ctx, config, files)
 }
 
-// migrate applies what is missing, by goose and on a connection of its own.
+const noTimeout = `, set_config('statement_timeout', '0', false)`
+
+// migrate applies what is missing, by goose and on a connection of its own. Only its
+// wait for a table's lock is bounded, since everybody who comes behind waits with it.
 func migrate(ctx context.Context, config *pgx.ConnConfig, files fs.FS) (err error) {
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(prepareSession))
+	prepare := prepareSession(timeouts(config) + noTimeout)
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(prepare))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 	provider, err := newProvider(db, files)

@@ -33,9 +33,9 @@ type Store struct {
 	// following is for what keeps servers current and is asked about them: Versions,
 	// Changes, Published, hints and Ping. Writes that wait do not hold it up.
 	following *pgxpool.Pool
-	gate     gate
-	notifier *notifier
-	patience time.Duration // for getting a connection
+	gate      gate
+	notifier  *notifier
+	patience  time.Duration // for getting a connection
 
 	confirmations confirmations
 
