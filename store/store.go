@@ -22,6 +22,8 @@ var (
 	ErrDuplicateKID   = errors.New("a key with this kid exists already")
 	ErrIdempotencyKey = errors.New("the idempotency key was used already")
 	ErrCompacted      = errors.New("the change log no longer reaches back so far")
+	// ErrDamaged: a row of the set or of the log is none that was written.
+	ErrDamaged = errors.New("the database is damaged")
 )
 
 // IdempotencyError says which key was issued under an idempotency key before.
@@ -160,11 +162,11 @@ type Store interface {
 
 	// Published yields a workspace's published keys in the order of their kids,
 	// as of one version, which it returns. An error of yield ends it and is
-	// returned. Memory does not grow with the set. ErrNotFound.
+	// returned. Memory does not grow with the set. ErrNotFound, ErrDamaged.
 	Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error)
 	// Changes returns the changes behind version after, oldest first, without a
-	// gap, at most limit of them; none if there is none. ErrNotFound. ErrCompacted:
-	// the change that follows after was dropped by Compact.
+	// gap, at most limit of them; none if there is none. ErrNotFound, ErrDamaged.
+	// ErrCompacted: the change that follows after was dropped by Compact.
 	Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error)
 	// Compact drops the changes up to and including version through from the
 	// log, but never the latest one; the published set stays as it is. It may drop

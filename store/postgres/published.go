@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
 )
 
 const (
@@ -55,10 +56,10 @@ func scanJWK(rows pgx.Rows) (jwks.Key, error) {
 	}
 	key, err := jwks.FromModulus(n)
 	if err != nil {
-		return jwks.Key{}, fmt.Errorf("a damaged JWK: %w", err)
+		return jwks.Key{}, fmt.Errorf("%w: a JWK: %w", store.ErrDamaged, err)
 	}
 	if got := key.KID(); string(got[:]) != string(kid) {
-		return jwks.Key{}, fmt.Errorf("a damaged JWK: its kid is not its thumbprint %s", got)
+		return jwks.Key{}, fmt.Errorf("%w: a JWK's kid is not its thumbprint %s", store.ErrDamaged, got)
 	}
 	return key, nil
 }

@@ -160,8 +160,7 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	create(t, s, "acme")
 	k := issue(t, s, "acme")
 	server.Exec(t, url, `UPDATE jwks SET kid = decode(repeat('00', 32), 'hex') WHERE kid = $1`, k.KID[:])
-	if _, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil }); err == nil ||
-		!strings.Contains(err.Error(), "damaged") {
+	if _, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil }); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a JWK under a wrong kid: %v", err)
 	}
 	if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err == nil || !strings.Contains(err.Error(), "damaged") {
@@ -177,6 +176,10 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	}
 	if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Version != 2 {
 		t.Errorf("what failed took a version: %+v, %v", w, err)
+	}
+	server.Exec(t, url, `UPDATE changes SET added = decode(repeat('00', 256), 'hex') WHERE version = 2`)
+	if _, err := s.Changes(t.Context(), "acme", 0, 10); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("a change that is none: %v", err)
 	}
 }
 

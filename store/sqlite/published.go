@@ -99,10 +99,10 @@ func scanJWK(rows *sql.Rows) (jwks.Key, error) {
 	}
 	key, err := jwks.FromModulus(n)
 	if err != nil {
-		return jwks.Key{}, fmt.Errorf("a damaged JWK: %w", err)
+		return jwks.Key{}, fmt.Errorf("%w: a JWK: %w", store.ErrDamaged, err)
 	}
 	if got := key.KID(); string(got[:]) != string(kid) {
-		return jwks.Key{}, fmt.Errorf("a damaged JWK: its kid is not its thumbprint %s", got)
+		return jwks.Key{}, fmt.Errorf("%w: a JWK's kid is not its thumbprint %s", store.ErrDamaged, got)
 	}
 	return key, nil
 }

@@ -150,14 +150,14 @@ func decodeChange(version uint64, added, removed []byte) (jwks.Change, error) {
 	for n := range slices.Chunk(added, jwks.ModulusLen) {
 		key, err := jwks.FromModulus(n)
 		if err != nil {
-			return c, fmt.Errorf("a damaged change %d: %w", version, err)
+			return c, fmt.Errorf("%w: change %d: %w", store.ErrDamaged, version, err)
 		}
 		c.Add = append(c.Add, key)
 	}
 	for b := range slices.Chunk(removed, len(jwks.KID{})) {
 		kid, err := kidFromBytes(b)
 		if err != nil {
-			return c, fmt.Errorf("a damaged change %d: %w", version, err)
+			return c, fmt.Errorf("%w: change %d: %w", store.ErrDamaged, version, err)
 		}
 		c.Remove = append(c.Remove, kid)
 	}

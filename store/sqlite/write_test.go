@@ -111,8 +111,7 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 		}
 	}
 	damage(`UPDATE jwks SET kid = zeroblob(32) WHERE n = (SELECT added FROM changes WHERE version = 2)`)
-	if _, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil }); err == nil ||
-		!strings.Contains(err.Error(), "damaged") {
+	if _, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil }); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a JWK under a wrong kid: %v", err)
 	}
 	damage(`DELETE FROM jwks WHERE kid = zeroblob(32)`)
@@ -124,6 +123,10 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	}
 	if got, err := s.Key(t.Context(), "acme", k.ID); err != nil || !got.RevokedAt.IsZero() {
 		t.Errorf("the failed revocation was kept: %+v, %v", got, err)
+	}
+	damage(`UPDATE changes SET added = zeroblob(256) WHERE version = 2`)
+	if _, err := s.Changes(t.Context(), "acme", 0, 10); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("a change that is none: %v", err)
 	}
 }
 
