@@ -29,11 +29,11 @@ func (p *Publisher) checkAll(ctx context.Context) error {
 // memory that does not grow with the set. A set that is not the store's is
 // counted, read anew and told of as ErrDiverged.
 func (p *Publisher) Check(ctx context.Context, workspace string) error {
-	pub := p.published(workspace)
-	if pub == nil {
+	index, ok := p.Index(workspace)
+	if !ok {
 		return nil
 	}
-	d := newDifference(pub.index.Set())
+	d := newDifference(index.Set())
 	version, err := p.store.Published(ctx, workspace, d.see)
 	d.end()
 	if err != nil && !errors.Is(err, errMany) {
@@ -45,7 +45,7 @@ func (p *Publisher) Check(ctx context.Context, workspace string) error {
 		}
 	}
 	p.divergences.Inc()
-	if err := p.readAnew(ctx, workspace, pub.index); err != nil {
+	if err := p.readAnew(ctx, workspace, index); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: %s at version %d", ErrDiverged, workspace, d.set.Version())
@@ -147,7 +147,7 @@ func (p *Publisher) explained(ctx context.Context, workspace string, d *differen
 	then, touched := d.set, make(map[jwks.KID]struct{})
 	for then.Version() < version {
 		changes, err := p.store.Changes(ctx, workspace, then.Version(), 1)
-		if errors.Is(err, store.ErrCompacted) || err == nil && len(changes) == 0 {
+		if errors.Is(err, store.ErrCompacted) || errors.Is(err, store.ErrDamaged) || err == nil && len(changes) == 0 {
 			return false, nil
 		}
 		if err != nil {

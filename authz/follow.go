@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 const (
@@ -18,9 +16,6 @@ const (
 	// keptChanges is how many changes a workspace's log keeps at least. It keeps
 	// as many as the set has keys: beyond that, the set is the shorter way.
 	keptChanges = 10000
-	// rewatchMax is the longest pause before a lost Watch is begun again; Follow
-	// looks by itself meanwhile.
-	rewatchMax = 5 * time.Second
 )
 
 // FollowOptions say how often a Publisher does what.
@@ -36,63 +31,58 @@ type FollowOptions struct {
 	Log          *slog.Logger
 }
 
-// Load reads what the store has and this Publisher has not.
+// ErrPartly: some workspaces' sets could not be brought up to date. All others were.
+var ErrPartly = errors.New("not all published sets were brought up to date")
+
+// Load reads what the store has and this Publisher has not, and waits for it.
+// Errors: ErrPartly; else, nothing was read.
 func (p *Publisher) Load(ctx context.Context) error {
-	start := time.Now()
-	behind, rewound, err := p.compareVersions(ctx)
+	behind, ahead, err := p.compareVersions(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for workspace, version := range behind {
-		// One tenant's damaged set must not hold up the others' revocations.
 		if err := p.Reach(ctx, workspace, version); err != nil {
 			errs = append(errs, err)
 		}
 		if ctx.Err() != nil {
-			break
+			return errors.Join(errs...)
 		}
 	}
-	for _, workspace := range rewound {
+	for workspace := range ahead {
 		errs = append(errs, p.Check(ctx, workspace))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrPartly, err)
 	}
-	p.mu.Lock()
-	p.checked = start
-	p.mu.Unlock()
 	return nil
 }
 
-// compareVersions returns which sets are behind the store's versions, and which
-// are ahead of them: those of a database that was put back to an earlier state.
-func (p *Publisher) compareVersions(ctx context.Context) (behind map[string]uint64, rewound []string, err error) {
+// compareVersions returns the store's versions that sets are behind, and those
+// that sets are ahead of: these are of a database that was put back to an earlier
+// state. All other sets are the store's.
+func (p *Publisher) compareVersions(ctx context.Context) (behind, ahead map[string]uint64, err error) {
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	// Taken before the store is asked, since its changes are published meanwhile.
 	ours := p.versions()
-	behind = make(map[string]uint64)
+	behind, ahead = make(map[string]uint64), make(map[string]uint64)
 	err = p.store.Versions(ctx, func(workspace string, version uint64) error {
 		switch have, ok := ours[workspace]; {
 		case !ok || have < version:
 			behind[workspace] = version
 		case have > version:
-			rewound = append(rewound, workspace)
+			ahead[workspace] = version
 		}
 		return nil
 	})
-	return behind, rewound, err
-}
-
-func (p *Publisher) versions() map[string]uint64 {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	versions := make(map[string]uint64, len(p.sets))
-	for workspace, pub := range p.sets {
-		versions[workspace] = pub.index.Set().Version()
+	if err != nil {
+		return nil, nil, err
 	}
-	return versions
+	p.note(start, behind, ahead)
+	return behind, ahead, nil
 }
 
 // Follow keeps the published sets current until the context ends: it looks when
@@ -102,15 +92,15 @@ func (p *Publisher) Follow(ctx context.Context, o FollowOptions) {
 	w := &wakes{signal: make(chan struct{}, 1)}
 	var loops sync.WaitGroup
 	defer loops.Wait()
+	f := newFollower(p, &loops, o.Log)
 	loops.Go(func() { p.watch(ctx, w, o.Log) })
-	// Apart, so that a large set which is read whole holds up no other's changes.
-	loops.Go(func() { p.followHints(ctx, w, o.Log) })
+	loops.Go(func() { f.followHints(ctx, w) })
 	repeat := func(every time.Duration, what string, f func(context.Context) error) {
 		if every > 0 {
 			loops.Go(func() { p.repeat(ctx, every, o.Log, what, f) })
 		}
 	}
-	repeat(o.Every, "the published sets were not brought up to date", p.Load)
+	repeat(o.Every, notUpToDate, f.look)
 	repeat(o.CheckEvery, "the published sets were not compared with the store's", p.checkAll)
 	repeat(o.CompactEvery, "the change logs were not compacted", p.compactAll)
 }
@@ -172,83 +162,6 @@ func (p *Publisher) tell(c complaint, fails bool) bool {
 	return true
 }
 
-// wakes collects the hints that are not followed yet.
-type wakes struct {
-	mu         sync.Mutex
-	workspaces map[string]struct{}
-	all        bool
-	signal     chan struct{}
-}
-
-func (w *wakes) add(workspace string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if workspace == "" {
-		w.all = true
-	} else {
-		if w.workspaces == nil {
-			w.workspaces = make(map[string]struct{})
-		}
-		w.workspaces[workspace] = struct{}{}
-	}
-	select {
-	case w.signal <- struct{}{}:
-	default: // it was given and not yet taken
-	}
-}
-
-func (w *wakes) take() (workspaces map[string]struct{}, all bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	workspaces, all = w.workspaces, w.all
-	w.workspaces, w.all = nil, false
-	return workspaces, all
-}
-
-// watch has the store call for a look, again whenever it stops doing so.
-func (p *Publisher) watch(ctx context.Context, w *wakes, log *slog.Logger) {
-	pause := backoff.NewExponentialBackOff()
-	pause.MaxInterval = rewatchMax
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := p.store.Watch(ctx, w.add)
-		if ctx.Err() != nil {
-			return
-		}
-		const failure = "the store's hints are lost for a moment; its versions are polled"
-		if time.Since(began) > rewatchMax {
-			pause.Reset()
-			p.tell(complaint{failure: failure}, false)
-		}
-		if p.tell(complaint{failure: failure}, true) {
-			log.Warn(failure, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause.NextBackOff()):
-		}
-	}
-}
-
-func (p *Publisher) followHints(ctx context.Context, w *wakes, log *slog.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.signal:
-		}
-		workspaces, all := w.take()
-		const failure = "the published sets were not brought up to date"
-		if all {
-			p.report(ctx, log, failure, "", p.Load(ctx))
-			continue
-		}
-		for workspace := range workspaces {
-			p.report(ctx, log, failure, workspace, p.catchUp(ctx, workspace))
-		}
-	}
-}
-
 // compactAll drops from the logs what nobody needs who is not better served by
 // the set itself. Every server does so; it does not matter who comes first.
 func (p *Publisher) compactAll(ctx context.Context) error {
@@ -263,7 +176,10 @@ func (p *Publisher) compactAll(ctx context.Context) error {
 }
 
 func (p *Publisher) compact(ctx context.Context, workspace string) error {
-	set := p.published(workspace).index.Set()
+	set, ok := p.Set(workspace)
+	if !ok {
+		return nil
+	}
 	kept := uint64(max(keptChanges, set.Len()))
 	if set.Version() <= kept {
 		return nil

@@ -39,9 +39,12 @@ type Principal struct {
 }
 
 // Authenticate returns the holder of a management key. Any fault of the token is
-// ErrUnauthenticated.
+// ErrUnauthenticated; another error says that it could not be looked at.
 func (s *Service) Authenticate(token string) (*Principal, error) {
 	set, ok := s.publisher.Set(Home)
+	if !ok && s.publisher.Unread(Home) {
+		return nil, errors.New("the management keys can't be read")
+	}
 	if !ok {
 		return nil, ErrUnauthenticated
 	}

@@ -174,7 +174,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err != nil {
 		return err
 	}
-	if err := publisher.Load(ctx); err != nil {
+	if err := load(ctx, publisher, st, log); err != nil {
 		return err
 	}
 	if err := s.bootstrap(ctx, service, log); err != nil {
@@ -209,6 +209,17 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	h := s.httpServer(handler, log)
 	h.RegisterOnShutdown(func() { close(closing) })
 	return s.serve(ctx, h, listener, &draining, log, started)
+}
+
+// load reads all published sets. One that is damaged is no reason to serve none: its
+// workspace alone answers 503 until Follow can read it.
+func load(ctx context.Context, publisher *authz.Publisher, st store.Store, log *slog.Logger) error {
+	err := publisher.Load(ctx)
+	if !errors.Is(err, authz.ErrPartly) || st.Ping(ctx) != nil {
+		return err
+	}
+	log.Error("some workspaces' sets can't be read; the others are served", "error", err)
+	return nil
 }
 
 func newService(st store.Store, publisher *authz.Publisher, publicURL string, o mint.Options) (*authz.Service, error) {

@@ -1,0 +1,106 @@
+package authz
+
+import "time"
+
+// ages are how current the published sets are, workspace by workspace: one that
+// can't be read makes no other look old. Its owner guards it.
+type ages struct {
+	// checked is when the store's versions were last read.
+	checked time.Time
+	// late are the workspaces whose sets had not reached them then.
+	late map[string]lag
+}
+
+// lag is of a set that was not the store's.
+type lag struct {
+	since   time.Time // when it was last
+	version uint64    // the store's
+	ahead   bool      // the set's was later
+}
+
+// Age returns how long ago all published sets were known to be the store's. It is
+// very long before the first Load.
+func (p *Publisher) Age() time.Duration {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return time.Since(p.oldest())
+}
+
+// AgeOf is Age for one workspace's set.
+func (p *Publisher) AgeOf(workspace string) time.Duration {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return time.Since(p.currentAt(workspace))
+}
+
+// Unread reports whether a workspace is there and its set could not be read yet.
+func (p *Publisher) Unread(workspace string) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.isUnread(workspace)
+}
+
+func (p *Publisher) isUnread(workspace string) bool {
+	if _, is := p.ages.late[workspace]; !is {
+		return false
+	}
+	pub := p.sets[workspace]
+	return pub == nil || pub.index.Load() == nil
+}
+
+func (p *Publisher) unread() (n int) {
+	for workspace := range p.ages.late {
+		if p.isUnread(workspace) {
+			n++
+		}
+	}
+	return n
+}
+
+// oldest is the least of what currentAt returns. Its caller holds mu.
+func (p *Publisher) oldest() time.Time {
+	oldest := p.ages.checked
+	for workspace := range p.ages.late {
+		if at := p.currentAt(workspace); at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return oldest
+}
+
+// currentAt returns when a workspace's set was last known to be the store's. Its
+// caller holds mu.
+func (p *Publisher) currentAt(workspace string) time.Time {
+	l, is := p.ages.late[workspace]
+	if !is {
+		return p.ages.checked
+	}
+	pub := p.sets[workspace]
+	if pub != nil && pub.reached(l.version) && (!l.ahead || !pub.reached(l.version+1)) {
+		return p.ages.checked
+	}
+	return l.since
+}
+
+// note takes in the store's versions that were read from a time on: those of the
+// sets that had others.
+func (p *Publisher) note(start time.Time, behind, ahead map[string]uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !start.After(p.ages.checked) {
+		return // another read them later
+	}
+	late := make(map[string]lag, len(behind)+len(ahead))
+	add := func(versions map[string]uint64, isAhead bool) {
+		for workspace, version := range versions {
+			since := p.currentAt(workspace)
+			if since.IsZero() { // never: it is counted from the beginning
+				since = start
+			}
+			late[workspace] = lag{since, version, isAhead}
+		}
+	}
+	add(behind, false)
+	add(ahead, true)
+	p.ages = ages{checked: start, late: late}
+}

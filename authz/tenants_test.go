@@ -1,0 +1,145 @@
+package authz_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// One tenant's set must be read whole, which takes long: others' changes are
+// shown meanwhile, however they are told of.
+func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
+	for name, hint := range map[string]bool{"by hints": true, "by looking": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.minter.blank = true
+			s.workspace("big")
+			s.workspace("small")
+			every := never
+			if !hint {
+				every = 5 * time.Millisecond
+			}
+			p, h, _, log := follow(t, s, authz.FollowOptions{Every: every})
+			for _, workspace := range []string{"big", "small"} {
+				eventually(t, "the sets are read", reaches(p, workspace, 1))
+			}
+			reading, done := make(chan struct{}, 1), make(chan struct{})
+			h.hook("Published", func(context.Context) error {
+				reading <- struct{}{}
+				<-done
+				return nil
+			})
+			end := func() { close(done) }
+			defer func() { end() }()
+			// Together, or the first would be followed by the log.
+			s.exec(`INSERT INTO changes SELECT workspace, 3, added, removed FROM changes WHERE workspace = 'big';
+				DELETE FROM changes WHERE workspace = 'big' AND version < 3;
+				UPDATE workspaces SET version = 3 WHERE id = 'big'`)
+			if hint {
+				h.hints <- "big"
+			}
+			<-reading
+			for version := uint64(2); version < 5; version++ {
+				s.issue("small", authz.IssueRequest{})
+				if hint {
+					h.hints <- "small"
+				}
+				eventually(t, "the other's change is shown", reaches(p, "small", version))
+			}
+			if !hint {
+				eventually(t, "the age of a set that is not current grows, and no other's", func() bool {
+					return p.AgeOf("big") > 100*time.Millisecond && p.AgeOf("small") < p.AgeOf("big") && p.Age() >= p.AgeOf("small")
+				})
+			}
+			end()
+			end = func() {}
+			eventually(t, "the big set is shown", reaches(p, "big", 3))
+			if strings.Contains(log.String(), "level=ERROR") {
+				t.Error(log.String())
+			}
+		})
+	}
+}
+
+// damage makes a workspace's modulus one that is none.
+const damage = `UPDATE jwks SET n = zeroblob(256) WHERE workspace = 'bad'`
+
+// One tenant's damaged set keeps no server from serving the others'.
+func TestLoadBesideADamagedSet(t *testing.T) {
+	s := newServer(t)
+	s.minter.blank = true
+	for _, workspace := range []string{"a", "bad", "c"} {
+		s.workspace(workspace)
+	}
+	s.exec(damage)
+	registry := prometheus.NewRegistry()
+	p := authz.NewPublisher(s.store, registry)
+	if err := p.Load(t.Context()); !errors.Is(err, authz.ErrPartly) {
+		t.Errorf("got %v", err)
+	}
+	for workspace, damaged := range map[string]bool{"a": false, "bad": true, "c": false, "nobody": false} {
+		_, ok := p.Set(workspace)
+		if p.Unread(workspace) != damaged || ok != (!damaged && workspace != "nobody") {
+			t.Errorf("%s: served %t, unread %t", workspace, ok, p.Unread(workspace))
+		}
+	}
+	expectMetric(t, registry, "burnkey_workspaces_unread", 1)
+	expectMetric(t, registry, "burnkey_workspaces", 2)
+	first := p.AgeOf("bad")
+	if err := p.Load(t.Context()); !errors.Is(err, authz.ErrPartly) {
+		t.Errorf("again: %v", err)
+	}
+	if p.AgeOf("bad") < first || p.AgeOf("a") >= p.AgeOf("bad") || p.Age() < p.AgeOf("a") {
+		t.Errorf("ages: %v of the damaged, %v of another, %v of all", p.AgeOf("bad"), p.AgeOf("a"), p.Age())
+	}
+	s.store.fail("Versions")
+	if err := p.Load(t.Context()); !errors.Is(err, errBroken) || errors.Is(err, authz.ErrPartly) {
+		t.Errorf("where nothing can be read: %v", err)
+	}
+}
+
+// A change that can't be read is no reason to stay behind: the set can.
+func TestFollowBehindADamagedChange(t *testing.T) {
+	for _, at := range []int{1, 2, 3} { // the last that is shown, and those behind
+		s := newServer(t)
+		s.minter.blank = true
+		s.workspace("bad")
+		p := authz.NewPublisher(s.store, nil)
+		if err := p.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.issue("bad", authz.IssueRequest{})
+		s.issue("bad", authz.IssueRequest{})
+		s.exec(`UPDATE changes SET added = zeroblob(256) WHERE workspace = 'bad' AND version = ?`, at)
+		if err := p.Load(t.Context()); err != nil {
+			t.Errorf("change %d: %v", at, err)
+		}
+		s.publisher = p
+		testAgrees(t, s, "bad")
+	}
+}
+
+// Anybody with the database may send hints of what there is not.
+func TestFollowForeignHints(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	p, h, registry, log := follow(t, s, authz.FollowOptions{Every: never})
+	eventually(t, "the set is read", reaches(p, "acme", 1))
+	for range 3 {
+		h.hints <- "nobody"
+	}
+	eventually(t, "a foreign hint is looked at", func() bool { return h.called("Published") > 1 })
+	s.issue("acme", authz.IssueRequest{})
+	h.hints <- "acme"
+	eventually(t, "a true hint is followed", reaches(p, "acme", 2))
+	expectMetric(t, registry, "burnkey_publish_failures_total", 0)
+	if strings.Contains(log.String(), "level=ERROR") {
+		t.Error(log.String())
+	}
+}
