@@ -21,13 +21,14 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		func(r *http.Request) (*jwks.Index, bool) { return a.publisher.Index(issuerOf(r, changePath)) },
 		func(r *http.Request, after uint64, limit int) ([]jwks.Change, error) {
 			changes, err := a.publisher.Changes(r.Context(), issuerOf(r, changePath), after, limit)
-			if errors.Is(err, store.ErrCompacted) {
+			// Who would need a change that is gone, or damaged, fetches the set.
+			if errors.Is(err, store.ErrCompacted) || errors.Is(err, store.ErrDamaged) {
 				return nil, jwks.ErrTooOld
 			}
 			return changes, err
 		},
 	)
-	stream.Age, stream.Closing, stream.Refuse = a.age, a.closing, a.refuseReader
+	stream.Age, stream.Closing, stream.Refuse = a.ageOf(changePath), a.closing, a.refuseReader
 	metrics.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "burnkey_change_stream_readers", Help: "Readers of the change streams.",
@@ -50,7 +51,7 @@ func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	var p *Problem
 	switch {
 	case errors.Is(err, jwks.ErrNoSet):
-		p = newProblem(http.StatusNotFound, "There is no such workspace.")
+		p = a.noSet(issuerOf(r, changePath), "There is no such workspace.")
 	case errors.Is(err, jwks.ErrPosition):
 		p = newProblem(http.StatusBadRequest, "The position is not a version.").
 			field("after", "must be a version, as must be Last-Event-ID")

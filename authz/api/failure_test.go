@@ -172,3 +172,24 @@ func TestRealMinting(t *testing.T) {
 		}
 	}
 }
+
+// A workspace whose set can't be read is there all the same: a 404 would say that
+// none of its keys is good. Others are served.
+func TestADamagedSetIsNoMissingOne(t *testing.T) {
+	s := newServer(t)
+	s.createWorkspace(damagedWorkspace)
+	if err := s.publisher.Load(t.Context()); !errors.Is(err, authz.ErrPartly) {
+		t.Fatal(err)
+	}
+	const issuer = authz.IssuerPath + damagedWorkspace
+	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/jwks.json?kid=x", "/changes"} {
+		if a := s.do("GET", issuer+path, nil).want(503); a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %v", path, a.header)
+		}
+	}
+	s.do("GET", issuer+"/.well-known/openid-configuration", nil).want(200)
+	if a := s.do("GET", authz.IssuerPath+"acme/.well-known/jwks.json", nil).want(200); a.header.Get("Age") > "1" {
+		t.Errorf("another workspace's set looks old: %v", a.header)
+	}
+	s.do("GET", authz.IssuerPath+"nobody/.well-known/jwks.json", nil).want(404)
+}

@@ -86,3 +86,13 @@ func (s *faultyStore) Ping(ctx context.Context) error {
 	_, err := orElse(s.broken(), func() (struct{}, error) { return struct{}{}, s.Store.Ping(ctx) })
 	return err
 }
+
+// damagedWorkspace is one whose published set can't be read.
+const damagedWorkspace = "damaged"
+
+func (s *faultyStore) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
+	if workspace == damagedWorkspace {
+		return 0, store.ErrDamaged
+	}
+	return s.Store.Published(ctx, workspace, yield)
+}

@@ -41,13 +41,13 @@ type Metadata struct {
 // public adds the calls that take no credential.
 func (a *api) public(e *echo.Echo, h huma.API) {
 	const issuer = authz.IssuerPath + "{ws}"
-	sets := &jwks.Handler{MaxAge: MaxAge, Age: a.age}
+	sets := &jwks.Handler{MaxAge: MaxAge, Age: a.ageOf(jwksPath)}
 	sets.Set = func(r *http.Request) (*jwks.Set, bool) { return a.publisher.Set(issuerOf(r, jwksPath)) }
-	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		a.writeProblem(w, newProblem(http.StatusNotFound, "There is no such workspace, or it publishes no such key."))
+	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.writeProblem(w, a.noSet(issuerOf(r, jwksPath), "There is no such workspace, or it publishes no such key."))
 	})
 	readable(e, h, echo.WrapHandler(sets), "jwks", issuer+jwksPath, "The published keys",
-		answers{200: jwkSet, 304: nothing, 404: problem}, inWorkspace,
+		answers{200: jwkSet, 304: nothing, 404: problem, 503: problem}, inWorkspace,
 		optional("kid", "query", "The same shape with this one key, or 404"),
 		optional("If-None-Match", "header", "The version last seen, in quotes"))
 	for i, path := range a.metadataPaths(issuer) {
@@ -80,7 +80,7 @@ func (a *api) metadataPaths(issuer string) []string {
 
 func (a *api) metadata(c echo.Context) error {
 	ws := c.Param("ws")
-	if _, ok := a.publisher.Set(ws); !ok {
+	if _, ok := a.publisher.Set(ws); !ok && !a.publisher.Unread(ws) {
 		return authz.ErrNotFound
 	}
 	issuer := a.service.Issuer(ws)
@@ -147,5 +147,17 @@ func revokeForm(op *huma.Operation) {
 	}}
 }
 
-// age is how long ago the set of a public call was known to be the store's.
-func (a *api) age(*http.Request) time.Duration { return a.publisher.Age() }
+// ageOf returns how long ago the set was known to be the store's that a call of
+// this path means.
+func (a *api) ageOf(path string) func(*http.Request) time.Duration {
+	return func(r *http.Request) time.Duration { return a.publisher.AgeOf(issuerOf(r, path)) }
+}
+
+// noSet is the answer where a workspace has no set to serve: it is there and its
+// set could not be read, or it is not.
+func (a *api) noSet(workspace, detail string) *Problem {
+	if a.publisher.Unread(workspace) {
+		return newProblem(http.StatusServiceUnavailable, "The workspace's published set can't be read.").with("Retry-After", retryAfter)
+	}
+	return newProblem(http.StatusNotFound, detail)
+}
