@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"hash/crc32"
 	"sync"
+	"sync/atomic"
 )
 
 // entryLen is the length of a JWK and the comma behind it.
@@ -13,8 +14,7 @@ const entryLen = jwkLen + 1
 // forms are what a leaf is served as, each rendered when it is first asked for:
 // once after the change that made the leaf, and not once for each request.
 type forms struct {
-	textOnce sync.Once
-	text     []byte // its keys as entries
+	text     atomic.Pointer[[]byte] // its keys as entries, perhaps a part of a whole
 	gzipOnce sync.Once
 	gzip     []byte // of the same
 	crc      uint32 // of the same
@@ -27,8 +27,13 @@ func (n *node) leafText(keep bool, buf []byte) []byte {
 	if !keep {
 		return n.appendTo(buf[:0])
 	}
-	n.forms.textOnce.Do(func() { n.forms.text = n.appendTo(make([]byte, 0, n.count*entryLen)) })
-	return n.forms.text
+	if text := n.forms.text.Load(); text != nil {
+		return *text
+	}
+	// Two who come at once both render it, which is rare and does no harm.
+	text := n.appendTo(make([]byte, 0, n.count*entryLen))
+	n.forms.text.Store(&text)
+	return text
 }
 
 func (n *node) appendTo(buf []byte) []byte {

@@ -144,15 +144,20 @@ type patient struct {
 	sent int
 }
 
-func (p *patient) Write(b []byte) (int, error) {
-	const every = 1 << 20
-	if p.sent == 0 || p.sent >= every {
-		// Not every writer has deadlines; the server's own limit holds then.
-		_ = p.rc.SetWriteDeadline(time.Now().Add(writeWindow))
-		p.sent = 0
+// pieceLen is how much is sent within one writeWindow, in bytes.
+const pieceLen = 1 << 20
+
+func (p *patient) Write(b []byte) (n int, err error) {
+	for err == nil && n < len(b) {
+		if p.sent == 0 || p.sent >= pieceLen {
+			// Not every writer has deadlines; the server's own limit holds then.
+			_ = p.rc.SetWriteDeadline(time.Now().Add(writeWindow))
+			p.sent = 0
+		}
+		var some int
+		some, err = p.w.Write(b[n:min(len(b), n+pieceLen)])
+		n, p.sent = n+some, p.sent+some
 	}
-	n, err := p.w.Write(b)
-	p.sent += n
 	return n, err
 }
 

@@ -22,6 +22,7 @@ type Set struct {
 	print   Fingerprint
 	root    *node
 	last    lastForm
+	whole   whole
 }
 
 const setHead, setTail = `{"keys":[`, `]}`
@@ -141,8 +142,13 @@ func (s *Set) Size() int64 {
 // maxKept is the largest set, in keys, whose plain form is kept: 60 MB of text.
 const maxKept = 1 << 17
 
-// WriteTo writes the JSON form (RFC 7517 section 5), chunk by chunk.
+// WriteTo writes the JSON form (RFC 7517 section 5): chunk by chunk, or in one
+// Write where it has been kept whole.
 func (s *Set) WriteTo(w io.Writer) (int64, error) {
+	if text := s.whole.of(s); text != nil {
+		n, err := w.Write(text)
+		return int64(n), err
+	}
 	buf := textBuffers.Get().(*[]byte)
 	defer textBuffers.Put(buf)
 	out := counting{w: w}
