@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -42,12 +43,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if h.Age != nil { // asked before the set, which is then at least so new
-		age := (h.Age(r) + time.Second - 1) / time.Second
-		w.Header().Set("Age", strconv.FormatInt(int64(age), 10))
+		w.Header()["Age"] = ageField(h.Age(r))
 	}
 	set, ok := h.Set(r)
 	if !ok {
 		h.notFound(w, r)
+		return
+	}
+	if r.URL.RawQuery == "" {
+		h.serveSet(w, r, set)
 		return
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -72,28 +76,66 @@ func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-func (h *Handler) setHead(w http.ResponseWriter, etag string) {
+// heads are the values of a set's own header fields, made when it is first asked for.
+// They are shared by all answers: nobody may write to them.
+type heads struct {
+	once          sync.Once
+	plain, zipped []string // Etag
+	print         []string
+}
+
+func (s *Set) fields() *heads {
+	s.heads.once.Do(func() {
+		version := strconv.FormatUint(s.version, 10)
+		s.heads.plain, s.heads.zipped = []string{`"` + version + `"`}, []string{`"` + version + `-gzip"`}
+		s.heads.print = []string{s.print.String()}
+	})
+	return &s.heads
+}
+
+// ageField is the value of Age, rounded up. A set that is well needs no new one.
+func ageField(age time.Duration) []string {
+	switch seconds := (age + time.Second - 1) / time.Second; seconds {
+	case 0:
+		return noAge
+	case 1:
+		return oneSecond
+	default:
+		return []string{strconv.FormatInt(int64(seconds), 10)}
+	}
+}
+
+// Values of every set's fields, shared as the above.
+var (
+	noAge, oneSecond = []string{"0"}, []string{"1"}
+
+	mediaType      = []string{MediaType}
+	acceptEncoding = []string{"Accept-Encoding"}
+	nosniff        = []string{"nosniff"}
+	anyOrigin      = []string{"*"}
+)
+
+func (h *Handler) setHead(w http.ResponseWriter, etag []string) {
 	head := w.Header()
-	head.Set("Content-Type", MediaType)
-	head.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(h.MaxAge/time.Second)))
-	head.Set("Etag", etag)
-	head.Set("Vary", "Accept-Encoding")
-	head.Set("X-Content-Type-Options", "nosniff")
+	head["Content-Type"] = mediaType
+	head["Cache-Control"] = []string{"public, max-age=" + strconv.Itoa(int(h.MaxAge/time.Second))}
+	head["Etag"] = etag
+	head["Vary"] = acceptEncoding
+	head["X-Content-Type-Options"] = nosniff
 	// Public by nature: a page of any origin may read it.
-	head.Set("Access-Control-Allow-Origin", "*")
+	head["Access-Control-Allow-Origin"] = anyOrigin
 }
 
 func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
-	version := strconv.FormatUint(set.Version(), 10)
-	plain, zipped := `"`+version+`"`, `"`+version+`-gzip"`
-	gzip := acceptsGzip(r.Header.Values("Accept-Encoding"))
-	etag := plain
+	fields := set.fields()
+	gzip := acceptsGzip(r.Header["Accept-Encoding"])
+	etag := fields.plain
 	if gzip {
-		etag = zipped
+		etag = fields.zipped
 	}
 	h.setHead(w, etag)
-	w.Header().Set(FingerprintHeader, set.print.String())
-	if matches(r.Header.Values("If-None-Match"), plain, zipped) {
+	w.Header()[FingerprintHeader] = fields.print
+	if matches(r.Header["If-None-Match"], fields.plain[0], fields.zipped[0]) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -105,8 +147,8 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	// A reader that went away is nobody to report an error to.
 	out := &patient{w: w, rc: http.NewResponseController(w)}
+	// A reader that went away is nobody to report an error to.
 	if gzip {
 		_ = set.WriteGzip(out)
 	} else {
@@ -124,8 +166,8 @@ func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, kid
 		return
 	}
 	etag := `"` + kids[0] + `"`
-	h.setHead(w, etag)
-	if matches(r.Header.Values("If-None-Match"), etag) {
+	h.setHead(w, []string{etag})
+	if matches(r.Header["If-None-Match"], etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}

@@ -22,6 +22,7 @@ type Set struct {
 	print   Fingerprint
 	root    *node
 	last    lastForm
+	heads   heads
 	whole   whole
 }
 
