@@ -76,13 +76,14 @@ func New(o Options) (http.Handler, error) {
 			a.log.Debug("an answer was not sent", "error", err)
 		}
 	}
-	e.Use(a.observe(newMetrics(o.Metrics)), a.recover, limitBody)
+	m := newMetrics(o.Metrics)
+	e.Use(a.observe(m), a.recover, limitBody)
 
 	h := humaecho.New(e, config(o.Version))
 	h.UseMiddleware(a.authorize(h), a.checkOnce(h))
 	a.workspaces(h)
 	a.keys(h)
-	a.public(e, h)
+	e.Pre(a.front(a.public(e, h), m))
 	a.changes(e, h, o.Metrics)
 	a.system(e, h, o.Metrics)
 

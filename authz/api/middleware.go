@@ -72,21 +72,41 @@ func (a *api) observe(m *metrics) echo.MiddlewareFunc {
 			if err := next(c); err != nil {
 				c.Error(err)
 			}
-			took := time.Since(start)
-			route, method := c.Path(), methodLabel(c.Request().Method)
+			route := c.Path()
 			if route == "" {
 				route = "none"
 			}
-			m.requests.WithLabelValues(route, method, strconv.Itoa(c.Response().Status)).Inc()
-			m.duration.WithLabelValues(route).Observe(took.Seconds())
-			a.log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request",
-				slog.String("request_id", v.id), slog.String("method", method), slog.String("route", route),
-				slog.String("workspace", workspaceOf(c)), slog.Int("status", c.Response().Status),
-				slog.Int64("bytes", c.Response().Size), slog.Duration("took", took),
-				slog.String("from", c.RealIP()), slog.String("caller", v.caller))
+			a.note(m, c.Request(), seen{
+				visit: *v, route: route, workspace: workspaceOf(c), from: c.RealIP(),
+				status: c.Response().Status, bytes: c.Response().Size, took: time.Since(start),
+			})
 			return nil
 		}
 	}
+}
+
+// seen is what a request came to.
+type seen struct {
+	visit
+	route, workspace, from string
+	status                 int
+	bytes                  int64
+	took                   time.Duration
+}
+
+// note counts, times and logs a request.
+func (a *api) note(m *metrics, r *http.Request, s seen) {
+	method := methodLabel(r.Method)
+	m.requests.WithLabelValues(s.route, method, strconv.Itoa(s.status)).Inc()
+	m.duration.WithLabelValues(s.route).Observe(s.took.Seconds())
+	if !a.log.Enabled(r.Context(), slog.LevelInfo) {
+		return
+	}
+	a.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		slog.String("request_id", s.id), slog.String("method", method), slog.String("route", s.route),
+		slog.String("workspace", s.workspace), slog.Int("status", s.status),
+		slog.Int64("bytes", s.bytes), slog.Duration("took", s.took),
+		slog.String("from", s.from), slog.String("caller", s.caller))
 }
 
 // workspaceOf returns the path's workspace if it is one's id, and not something
@@ -132,7 +152,7 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 			case http.ErrAbortHandler:
 				panic(r)
 			default:
-				a.log.Error("a handler panicked", "request_id", requestID(c.Request().Context()), "stack", string(debug.Stack()))
+				a.log.Error("a handler panicked", "request_id", c.Response().Header().Get(echo.HeaderXRequestID), "stack", string(debug.Stack()))
 				err = fmt.Errorf("%w: %T", errPanic, r)
 			}
 		}()

@@ -38,8 +38,11 @@ type Metadata struct {
 	IDTokenSigningAlgValues []string `json:"id_token_signing_alg_values_supported" nullable:"false"`
 }
 
-// public adds the calls that take no credential.
-func (a *api) public(e *echo.Echo, h huma.API) {
+// setRoute is the route of a published set, as the router names it.
+const setRoute = authz.IssuerPath + ":ws" + jwksPath
+
+// public adds the calls that take no credential, and returns what serves sets.
+func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	const issuer = authz.IssuerPath + "{ws}"
 	sets := &jwks.Handler{MaxAge: MaxAge, Age: a.ageOf(jwksPath)}
 	sets.Set = func(r *http.Request) (*jwks.Set, bool) { return a.publisher.Set(issuerOf(r, jwksPath)) }
@@ -58,6 +61,7 @@ func (a *api) public(e *echo.Echo, h huma.API) {
 	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
 		answers{200: nothing, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
 		inWorkspace, revokeForm)
+	return sets
 }
 
 // issuerOf returns the workspace of a request that names it before this path.

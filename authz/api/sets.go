@@ -1,0 +1,55 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// front answers GET and HEAD of a published set before the router, where all
+// gateways ask again and again. It names, counts, times and logs as observe does.
+// Other requests, and other spellings of the path, go on.
+func (a *api) front(sets http.Handler, m *metrics) echo.MiddlewareFunc {
+	serve := a.recover(echo.WrapHandler(sets))
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			ws, ok := setAsked(r)
+			if !ok {
+				return next(c)
+			}
+			start := time.Now()
+			v := &visit{id: nameOf(r)}
+			c.Response().Header()[echo.HeaderXRequestID] = []string{v.id}
+			if err := serve(c); err != nil {
+				// Only now, since it copies the request.
+				c.SetRequest(r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+				c.Error(err)
+			}
+			a.note(m, r, seen{
+				visit: *v, route: setRoute, workspace: ws, from: c.RealIP(),
+				status: c.Response().Status, bytes: c.Response().Size, took: time.Since(start),
+			})
+			return nil
+		}
+	}
+}
+
+// setAsked returns the workspace whose set a request asks for, spelled in the one way
+// that needs no router.
+func setAsked(r *http.Request) (ws string, ok bool) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.RawPath != "" {
+		return "", false
+	}
+	ws, ok = strings.CutPrefix(r.URL.Path, authz.IssuerPath)
+	if !ok {
+		return "", false
+	}
+	ws, ok = strings.CutSuffix(ws, jwksPath)
+	return ws, ok && authz.CheckWorkspaceID("ws", ws) == nil
+}
