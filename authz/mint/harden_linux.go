@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness of a minting process: it can take whole cores, and gives way to the
-// server, which is waited for by everybody else.
+// niceness of a minting process, where it is not of the idle class: it can take whole
+// cores, and gives way to the server, which is waited for by everybody else.
 const niceness = 5
 
 // harden shuts the ways by which another process or the disk could get at this
@@ -36,8 +36,18 @@ func harden() error {
 		// fail half-way through a computation, so it is not tried.
 		_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
 	}
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) // a courtesy, no more
+	giveWay(0)
 	return nil
+}
+
+// giveWay lets everything else on the machine go before a thread (0: this one) and those
+// that it starts. One of the idle class is put aside the moment another wakes up, where
+// a nice one first uses up its slice of some milliseconds. What a sandbox refuses of it
+// is a courtesy less, no more; the niceness is for where the class is refused. On a machine
+// that others keep busy, keys wait: at the Deadline at the latest the request fails.
+func giveWay(pid int) {
+	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE, Nice: niceness}, 0)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, pid, niceness)
 }
 
 // confine sets what the parent decides about a minting process.

@@ -22,3 +22,5 @@ func harden() error { return nil }
 func confine(*exec.Cmd) {}
 
 func sealDescriptors() error { return nil }
+
+func giveWay(int) {}
