@@ -212,6 +212,7 @@ func TestFollowerOnAnOlderSet(t *testing.T) {
 			f := newTestFollower(t, o.URL, "")
 			runFollower(t, f)
 			wantSame(t, f, o)
+			poll(t, func() bool { return f.Status().Streaming == (hook == nil) })
 			before, asked := f.table.state(), o.count("jwks.json")
 			o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
 				return streams(w, r) || onSet(stale(older))(w, r)
