@@ -166,6 +166,7 @@ func TestChartRefuses(t *testing.T) {
 		{"--set", "image.tag=latest"},
 		{"--set", "replica=5"},
 		{"--set", "envoy.enabled=true"},
+		{"--set", "networkPolicy.enabled=true,serviceMonitor.enabled=true"}, // would shut Prometheus out
 		{"--set", "envoy.image=envoyproxy/envoy"},
 	} {
 		args := append([]string{"template", "burnkey", chart, "--kube-version", "1.34.0"}, flags...)
@@ -174,6 +175,24 @@ func TestChartRefuses(t *testing.T) {
 		}
 		if fails(t, helm, args...) == nil {
 			t.Errorf("helm renders with %q", flags)
+		}
+	}
+}
+
+// TestChartTrimsThePublicURL: the server signs iss without the slash, and Envoy
+// compares it as text.
+func TestChartTrimsThePublicURL(t *testing.T) {
+	helm := tool(t, "helm")
+	rendered := func(url string) string {
+		return run(t, helm, "template", "burnkey", chart, "--kube-version", "1.34.0", "--values", chart+"/ci/all.yaml", "--set", "publicURL="+url)
+	}
+	want := rendered("https://keys.example.com/a")
+	if !strings.Contains(want, `"https://keys.example.com/a/v1/auth/oauth/acme"`) {
+		t.Fatal("Envoy's issuer is another")
+	}
+	for _, slashes := range []string{"/", "//"} {
+		if rendered("https://keys.example.com/a"+slashes) != want {
+			t.Errorf("with %q it is another", slashes)
 		}
 	}
 }

@@ -2,6 +2,11 @@
 {{ if eq .Release.Name .Chart.Name }}{{ .Chart.Name }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
+{{- /* As the server signs it: without a slash at its end. */}}
+{{- define "burnkey.publicURL" -}}
+{{ regexReplaceAll "/+$" .Values.publicURL "" }}
+{{- end }}
+
 {{- /* Which pods: the context and the component. Never changes, for a selector can't. */}}
 {{- define "burnkey.selector" -}}
 app.kubernetes.io/name: {{ .context.Chart.Name }}
