@@ -19,10 +19,9 @@ func (s *Store) confirm(ctx context.Context) error {
 	return nil
 }
 
-// commitNothing writes a record of the log that nobody reads. It is one for all
-// who wait, so none of them can end it.
-func (s *Store) commitNothing() error {
-	return s.write(context.Background(), "", func(ctx context.Context, c *pgxpool.Conn) error {
+// commitNothing writes a record of the log that nobody reads.
+func (s *Store) commitNothing(ctx context.Context) error {
+	return s.write(ctx, "", func(ctx context.Context, c *pgxpool.Conn) error {
 		_, err := c.Exec(ctx, `SELECT pg_logical_emit_message(true, 'burnkey', '')`)
 		return err
 	})
@@ -37,24 +36,19 @@ type confirmations struct {
 	running bool
 }
 
+// confirmation is a commit and those who wait for it. It ends with the last of them.
 type confirmation struct {
-	done chan struct{}
-	err  error
+	ctx     context.Context
+	end     context.CancelFunc
+	waiting int
+	done    chan struct{}
+	err     error
 }
 
 // wait returns the error of a commit that begins now or later.
-func (c *confirmations) wait(ctx context.Context, commit func() error) error {
-	c.mu.Lock()
-	mine := c.next
-	if mine == nil {
-		mine = &confirmation{done: make(chan struct{})}
-		c.next = mine
-	}
-	if !c.running {
-		c.running = true
-		go c.run(commit)
-	}
-	c.mu.Unlock()
+func (c *confirmations) wait(ctx context.Context, commit func(context.Context) error) error {
+	mine := c.join(commit)
+	defer c.leave(mine)
 	select {
 	case <-mine.done:
 		return mine.err
@@ -63,9 +57,36 @@ func (c *confirmations) wait(ctx context.Context, commit func() error) error {
 	}
 }
 
-func (c *confirmations) run(commit func() error) {
+func (c *confirmations) join(commit func(context.Context) error) *confirmation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next == nil {
+		c.next = &confirmation{done: make(chan struct{})}
+		c.next.ctx, c.next.end = context.WithCancel(context.Background())
+	}
+	c.next.waiting++
+	if !c.running {
+		c.running = true
+		go c.run(commit)
+	}
+	return c.next
+}
+
+func (c *confirmations) leave(mine *confirmation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if mine.waiting--; mine.waiting > 0 {
+		return
+	}
+	mine.end()
+	if c.next == mine {
+		c.next = nil
+	}
+}
+
+func (c *confirmations) run(commit func(context.Context) error) {
 	for mine := c.take(); mine != nil; mine = c.take() {
-		mine.err = commit()
+		mine.err = commit(mine.ctx)
 		close(mine.done)
 	}
 }
