@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -258,92 +257,4 @@ func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		k.UpdatedAt = s.Now()
 		return nil
 	})
-}
-
-// Revoke deletes a key's JWK: when it returns, this server's set is without it.
-// A key that was revoked before stays as it is. Errors: ErrNotFound.
-func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
-	ctx, cancel := settle(ctx)
-	defer cancel()
-	key, err := s.store.Revoke(ctx, workspace, id, s.Now())
-	if err != nil {
-		return store.Key{}, err
-	}
-	s.publisher.apply(ctx, workspace, jwks.Change{Version: key.RevokedVersion, Remove: []jwks.KID{key.KID}})
-	return key, s.publisher.Reach(ctx, workspace, key.RevokedVersion)
-}
-
-// RevokeToken revokes the key of a token by possession (RFC 7009). When it returns
-// nil, the token is good nowhere, and no failover makes it so again: a token that
-// no key signed is of no effect and no error. Errors: ErrNotFound, where there is
-// no such workspace.
-func (s *Service) RevokeToken(ctx context.Context, workspace, token string) error {
-	claims, err := s.authentic(workspace, token)
-	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
-		if claims, err = s.sought(ctx, workspace, token); err != nil {
-			return err
-		}
-	}
-	if claims == nil {
-		return nil //nolint:nilerr // RFC 7009 section 2.2: an invalid token is no error
-	}
-	id, err := uuid.Parse(claims.ID)
-	if err != nil {
-		return nil //nolint:nilerr // as above
-	}
-	if _, err := s.Revoke(ctx, workspace, id); err != nil && !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	return nil
-}
-
-// sought asks the store for the key of a token that is not published here. Another
-// server may have issued it a moment ago: then it is published from now on, and
-// the token's claims are returned. Or it was revoked, perhaps by a call that was
-// told of no success, since the standby has not confirmed it: then that is made up
-// for. No claims and no error: there is nothing to revoke.
-func (s *Service) sought(ctx context.Context, workspace, token string) (*jwks.Claims, error) {
-	parsed, err := jwks.Parse(token)
-	if err != nil {
-		return nil, s.known(ctx, workspace)
-	}
-	for range 2 { // it may be revoked between two looks
-		key, err := s.store.KeyByKID(ctx, workspace, parsed.KID)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			return nil, s.known(ctx, workspace)
-		case err != nil:
-			return nil, err
-		case key.RevokedVersion != 0:
-			_, err = s.Revoke(ctx, workspace, key.ID)
-			return nil, err
-		}
-		if err := s.publisher.Reach(ctx, workspace, key.Version); err != nil {
-			return nil, err
-		}
-		if claims, err := s.authentic(workspace, token); !errors.Is(err, jwks.ErrUnknown) {
-			return claims, nil //nolint:nilerr // a forgery in that key's name
-		}
-	}
-	return nil, fmt.Errorf("the key %s is neither published here nor revoked", parsed.KID)
-}
-
-// known returns ErrNotFound if there is no such workspace.
-func (s *Service) known(ctx context.Context, workspace string) error {
-	if _, ok := s.publisher.Set(workspace); ok {
-		return nil
-	}
-	_, err := s.store.Workspace(ctx, workspace)
-	return err
-}
-
-// authentic returns the claims of a token that a key in the set published here
-// signed. Errors: ErrNotFound, the Verifier's.
-func (s *Service) authentic(workspace, token string) (*jwks.Claims, error) {
-	set, ok := s.publisher.Set(workspace)
-	if !ok {
-		return nil, ErrNotFound
-	}
-	verifier := jwks.Verifier{Keys: set}
-	return verifier.Authentic(token)
 }
