@@ -10,9 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness of a minting process, where it is not of the idle class: it can take whole
-// cores, and gives way to the server, which is waited for by everybody else.
-const niceness = 5
+// A minting process can take whole cores, and gives way to the server, which is
+// waited for by everybody else.
+const (
+	niceness = 10     // a tenth of a core where others want all of it
+	slice    = 100000 // ns that it goes on for when another wakes up, where Linux is 6.12 or later
+)
 
 // harden shuts the ways by which another process or the disk could get at this
 // one's memory, before there is anything in it to get at.
@@ -41,13 +44,11 @@ func harden() error {
 }
 
 // giveWay lets everything else on the machine go before a thread (0: this one) and those
-// that it starts. One of the idle class is put aside the moment another wakes up, where
-// a nice one first uses up its slice of some milliseconds. What a sandbox refuses of it
-// is a courtesy less, no more; the niceness is for where the class is refused. On a machine
-// that others keep busy, keys wait: at the Deadline at the latest the request fails.
+// that it starts. The class SCHED_IDLE would give way further, and starve where others
+// keep the machine busy. What a sandbox refuses of it is a courtesy less, no more.
 func giveWay(pid int) {
-	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE, Nice: niceness}, 0)
 	_ = unix.Setpriority(unix.PRIO_PROCESS, pid, niceness)
+	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: niceness, Runtime: slice}, 0)
 }
 
 // confine sets what the parent decides about a minting process.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 )
@@ -13,7 +14,9 @@ import (
 //go:embed templates/*.tmpl
 var templateFiles embed.FS
 
-var templates = parseTemplates()
+// templates are parsed when they are first needed: minting processes are of the same
+// program, and never need them.
+var templates = sync.OnceValue(parseTemplates)
 
 // untrusted are the request headers that some frameworks obey in place of the
 // method or path that the gateway saw.
@@ -204,7 +207,7 @@ func ESPv2(w io.Writer, c Config) error {
 
 func execute(w io.Writer, name string, v view) error {
 	var b strings.Builder
-	if err := templates.ExecuteTemplate(&b, name, v); err != nil {
+	if err := templates().ExecuteTemplate(&b, name, v); err != nil {
 		return fmt.Errorf("envoy: render %s: %w", name, err)
 	}
 	_, err := io.WriteString(w, b.String())
