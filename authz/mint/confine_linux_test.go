@@ -124,10 +124,6 @@ var confinements = []struct {
 		thread := hardenedThread(t, pid)
 		return thread != "" && strings.Contains(string(read(t, pid, "task", thread, "status")), "\nNoNewPrivs:\t1\n")
 	}},
-	{"low priority, for the same thread", func(t *testing.T, pid int, _ string) bool {
-		thread := hardenedThread(t, pid)
-		return thread != "" && givesWay(t, pid, "task", thread)
-	}},
 	{"a process group of its own", func(t *testing.T, pid int, _ string) bool {
 		return stat(t, pid)[2] == strconv.Itoa(pid)
 	}},
