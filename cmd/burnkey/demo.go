@@ -128,7 +128,7 @@ func (d *demo) startServer(ctx context.Context, start func(string, func(context.
 	}
 	s := server{
 		listen: freeAddress("127.0.0.1:8080"), database: "sqlite:" + filepath.Join(d.dir, "burnkey.db"),
-		adminKeyFile: filepath.Join(d.dir, "admin.key"), logFormat: "text",
+		adminKeyFile: filepath.Join(d.dir, "admin.key"), logging: logging{format: "text", level: "info"},
 		mintQueue: 256, mintDeadline: demoPatience, drainTimeout: time.Second, stdout: log, stderr: log,
 	}
 	up := make(chan string, 1)

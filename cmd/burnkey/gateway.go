@@ -33,8 +33,7 @@ type gatewayService struct {
 	whenStale     string
 	audiences     []string
 	strip         bool
-	logFormat     string
-	logLevel      slog.Level
+	logging       logging
 	drainTimeout  time.Duration
 
 	stderr io.Writer // gets the log
@@ -42,7 +41,6 @@ type gatewayService struct {
 
 func gatewayCommand() *cobra.Command {
 	var s gatewayService
-	var level string
 	cmd := &cobra.Command{
 		Use:   "gateway",
 		Short: "Run the service that Envoy asks (ext_authz)",
@@ -50,9 +48,6 @@ func gatewayCommand() *cobra.Command {
 			"keys of each --workspace, or with a management key of the scope gateway those of every workspace.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.logLevel.UnmarshalText([]byte(level)); err != nil {
-				return fmt.Errorf("--log-level: must be debug, info, warn or error")
-			}
 			s.stderr = cmd.ErrOrStderr()
 			return s.run(cmd.Context())
 		},
@@ -68,8 +63,7 @@ func gatewayCommand() *cobra.Command {
 	flags.StringVar(&s.whenStale, "when-stale", "", "what becomes of tokens once keys are older: refuse or serve (default refuse)")
 	flags.StringSliceVar(&s.audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
 	flags.BoolVar(&s.strip, "strip-authorization", false, "take the token out of requests that pass")
-	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
-	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	s.logging.flags(cmd)
 	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long calls in progress may take after a signal")
 	_ = cmd.RegisterFlagCompletionFunc("when-stale", cobra.FixedCompletions([]string{"refuse", "serve"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -77,9 +71,6 @@ func gatewayCommand() *cobra.Command {
 
 // validate refuses what could not work before anything is opened.
 func (s *gatewayService) validate() error {
-	if s.logFormat != "text" && s.logFormat != "json" {
-		return fmt.Errorf("--log-format: must be text or json")
-	}
 	if _, _, err := net.SplitHostPort(s.listen); err != nil {
 		return fmt.Errorf("--listen: must be HOST:PORT")
 	}
@@ -152,7 +143,10 @@ func (s *gatewayService) run(ctx context.Context) error {
 		return err
 	}
 	boundGarbage(gatewayGarbage)
-	log := newLogger(s.stderr, s.logFormat, s.logLevel)
+	log, err := s.logging.to(s.stderr)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)

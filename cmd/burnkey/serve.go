@@ -31,8 +31,7 @@ type server struct {
 	publicURL    string
 	database     string
 	adminKeyFile string
-	logFormat    string
-	logLevel     slog.Level
+	logging      logging
 	mintWorkers  int
 	mintQueue    int
 	mintDeadline time.Duration
@@ -59,7 +58,6 @@ const (
 
 func serveCommand() *cobra.Command {
 	var s server
-	var level string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -67,9 +65,6 @@ func serveCommand() *cobra.Command {
 			"admin key, which it writes to --admin-key-file or, without that, prints once.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.logLevel.UnmarshalText([]byte(level)); err != nil {
-				return fmt.Errorf("--log-level: must be debug, info, warn or error")
-			}
 			s.stdout, s.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return s.run(cmd.Context(), func(string) {})
 		},
@@ -79,8 +74,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&s.publicURL, "public-url", "", "`URL` by which clients and gateways reach the server: the beginning of every iss (default http:// and the address listened on)")
 	databaseFlag(cmd, &s.database)
 	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database; what is there is kept as FILE.old")
-	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
-	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
 	flags.DurationVar(&s.mintDeadline, "mint-deadline", 30*time.Second, "when a minting process is killed")
@@ -92,9 +86,6 @@ func serveCommand() *cobra.Command {
 
 // validate refuses what could not work before anything is opened.
 func (s *server) validate() error {
-	if s.logFormat != "text" && s.logFormat != "json" {
-		return fmt.Errorf("--log-format: must be text or json")
-	}
 	if s.mintWorkers < 0 || s.mintQueue < 1 || s.mintDeadline < time.Second {
 		return fmt.Errorf("--mint-workers must be 0 or more, --mint-queue 1 or more and --mint-deadline 1s or more")
 	}
@@ -134,14 +125,6 @@ func checkPublicURL(text string) error {
 	return nil
 }
 
-func newLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
-}
-
 // run serves until the context ends, then drains. It calls started with the
 // address once it accepts connections.
 func (s *server) run(ctx context.Context, started func(addr string)) (err error) {
@@ -149,7 +132,10 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	boundGarbage(serverGarbage)
-	log := newLogger(s.stderr, s.logFormat, s.logLevel)
+	log, err := s.logging.to(s.stderr)
+	if err != nil {
+		return err
+	}
 	// Before the database is touched: a port that is taken should change nothing.
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
