@@ -32,7 +32,7 @@ type FollowerOptions struct {
 	// It need not be the tokens' iss.
 	URL string
 	// Client makes the calls. It must have no Timeout, which would end a stream.
-	// Nil: one that follows redirects within the host alone.
+	// Nil: a NewClient of its own.
 	Client *http.Client
 	// StateFile keeps the set for the next start, which then needs no server. It
 	// and a file beside it, .lock, belong to one Follower at a time. Empty: none.
@@ -95,7 +95,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		return nil, fmt.Errorf("PollEvery is less than %v", MinPollEvery)
 	}
 	if f.client == nil {
-		f.client, f.ownClient = newClient(), true
+		f.client, f.ownClient = NewClient(), true
 	}
 	if f.log == nil {
 		f.log = slog.Default()

@@ -21,8 +21,10 @@ var (
 // each failure closes its own.
 var pings = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
 
-// newClient has a limit on everything but the length of a body.
-func newClient() *http.Client {
+// NewClient returns what a Follower uses where FollowerOptions.Client is nil, for
+// several to share: it has a limit on everything but the length of a body, and
+// follows redirects within the host alone. Its Transport is an *http.Transport.
+func NewClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,

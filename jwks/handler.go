@@ -23,7 +23,7 @@ const FingerprintHeader = "Burnkey-Fingerprint"
 
 // Handler serves a published set: GET and HEAD, a strong ETag made of the
 // version, 304, gzip for those who ask, and ?kid= for a set of that key alone
-// or 404. It renders nothing per request.
+// or 404. Nothing is rendered per request but the plain form of a very large set.
 type Handler struct {
 	// Set returns the set that a request means; false answers 404.
 	Set func(*http.Request) (*Set, bool)

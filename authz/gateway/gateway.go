@@ -5,7 +5,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -215,24 +214,15 @@ func (g *Gateway) all() map[string]*tenant {
 	return nil
 }
 
-// newClient has no limit on the length of a body, for Followers. They share it: of
-// HTTP/2 one connection may do for them all.
+// newClient is for Followers to share: of HTTP/2 one connection may do for them all.
 func newClient() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = 10 * time.Second
-	transport.MaxIdleConnsPerHost = 16
+	client := jwks.NewClient()
+	transport := client.Transport.(*http.Transport)
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 16, 16
 	// There is a connection for each workspace's stream, and what it reads through has
 	// a buffer of its own.
 	transport.ReadBufferSize, transport.WriteBufferSize = 1<<10, 1<<10
-	transport.DisableCompression = true // Followers ask for it by name
-	// Streams and polls share a connection of HTTP/2, and must notice when it is dead.
-	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
-	return &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
-		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme || len(via) >= 5 {
-			return errors.New("a redirect to another host, or the fifth, is not followed")
-		}
-		return nil
-	}}
+	return client
 }
 
 func (g *Gateway) stateFile(name string) string {
