@@ -43,8 +43,9 @@ var arrows = map[string]arrow{
 
 	"store/postgres/pgtest": {},
 
-	"authz/mint":    {imports: []string{"jwks"}, forbidden: http},
-	"authz/gateway": {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
+	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn"}, forbidden: http},
+	"authz/mint/burn": {imports: []string{"jwks"}, forbidden: append(http, "github.com/prometheus")},
+	"authz/gateway":   {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 	"authz/api": {
 		imports: []string{"jwks", "store", "authz"},
 		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},

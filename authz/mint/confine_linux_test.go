@@ -1,6 +1,7 @@
 package mint
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +15,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/burnkey/burnkey/authz/mint/burn"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // nobody is whom the processes run as where we are root: from what belongs to
@@ -22,10 +26,11 @@ const nobody = 65534
 
 // waiting starts a process that then waits for its standard input, and returns
 // its pid and the end to write to.
-func waiting(t *testing.T, command func(context.Context, io.Reader, io.Writer) *exec.Cmd, out io.Writer) (*exec.Cmd, *io.PipeWriter) {
+func waiting(t *testing.T, command func(context.Context) *exec.Cmd, out io.Writer) (*exec.Cmd, *io.PipeWriter) {
 	t.Helper()
 	in, feed := io.Pipe()
-	cmd := command(context.WithoutCancel(t.Context()), in, out)
+	cmd := command(context.WithoutCancel(t.Context()))
+	cmd.Stdin, cmd.Stdout = in, out
 	if os.Geteuid() == 0 {
 		if cmd.SysProcAttr == nil {
 			cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -45,9 +50,9 @@ func waiting(t *testing.T, command func(context.Context, io.Reader, io.Writer) *
 
 // plain is the command that os/exec makes by itself: what confinement is held
 // against, so that no check passes on a process without it.
-func plain(ctx context.Context, in io.Reader, out io.Writer) *exec.Cmd {
+func plain(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, self)
-	cmd.Args[0], cmd.Stdin, cmd.Stdout = "idle", in, out
+	cmd.Args[0] = "idle"
 	return cmd
 }
 
@@ -59,8 +64,7 @@ func TestConfinement(t *testing.T) {
 	control, _ := waiting(t, plain, io.Discard)
 	until(t, "the control runs", func() bool { return len(descriptors(t, control.Process.Pid)) > 2 })
 	m := newMinter(t, Options{})
-	var out bounded
-	out.left = maxMessage
+	var out bytes.Buffer
 	cmd, feed := waiting(t, m.command, &out)
 	pid := cmd.Process.Pid
 	// The priority is the last that harden sets.
@@ -77,14 +81,14 @@ func TestConfinement(t *testing.T) {
 		})
 	}
 	// It was a minting process that was looked at: it goes on to make a key.
-	if _, err := io.WriteString(feed, `{"payload":"e30="}`); err != nil {
+	if _, err := feed.Write([]byte{burn.Tombstone}); err != nil {
 		t.Fatal(err)
 	}
 	_ = feed.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := check(out.buf.Bytes(), []byte("{}")); err != nil {
+	if _, err := jwks.FromModulus(out.Bytes()); err != nil {
 		t.Error(err)
 	}
 }
@@ -224,7 +228,7 @@ func hardenedThread(t *testing.T, pid int) string {
 		t.Fatal(err)
 	}
 	for _, thread := range threads {
-		if stat(t, pid, "task", thread.Name())[19-3] == strconv.Itoa(niceness) {
+		if stat(t, pid, "task", thread.Name())[19-3] == strconv.Itoa(burn.Niceness) {
 			return thread.Name()
 		}
 	}
@@ -234,7 +238,7 @@ func hardenedThread(t *testing.T, pid int) string {
 // givesWay reports whether a process or thread has a minting process's niceness.
 func givesWay(t *testing.T, pid int, path ...string) bool {
 	t.Helper()
-	return stat(t, pid, path...)[19-3] == strconv.Itoa(niceness)
+	return stat(t, pid, path...)[19-3] == strconv.Itoa(burn.Niceness)
 }
 
 // A minting process gives way from its start, and whatever it starts then does.
@@ -244,21 +248,22 @@ func TestGivesWayFromTheStart(t *testing.T) {
 	if givesWay(t, pid) {
 		t.Fatal("so does any process: this shows nothing")
 	}
-	giveWay(pid)
+	burn.GiveWay(pid)
 	if !givesWay(t, pid) {
 		t.Error("it does not")
 	}
-	giveWay(pid) // as harden does once more
+	burn.GiveWay(pid) // as harden does once more
 }
 
-// A process that ended at once is no reason to fail otherwise than by its status.
-func TestRunGivingWay(t *testing.T) {
-	if err := runGivingWay(exec.Command(self+"-missing", "x")); err == nil {
+// A process that ended at once is told of by its status.
+func TestOneKeyTellsTheStatus(t *testing.T) {
+	if _, err := oneKey(exec.Command(self+"-missing", "x"), nil); err == nil {
 		t.Error("a program that is missing was run")
 	}
 	var exit *exec.ExitError
-	cmd := newMinter(t, Options{}).command(t.Context(), strings.NewReader("no request"), io.Discard)
-	if err := runGivingWay(cmd); !errors.As(err, &exit) || exit.ExitCode() != statusRefused {
+	m := newMinter(t, Options{})
+	m.binary = role(t, "crash")
+	if _, err := oneKey(m.command(t.Context()), nil); !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("got %v", err)
 	}
 }

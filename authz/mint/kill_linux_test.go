@@ -90,6 +90,7 @@ func TestMintDiesWithItsServer(t *testing.T) {
 // await returns the pid of a process's child that runs a binary.
 func await(t *testing.T, parent int, binary string) (pid int) {
 	t.Helper()
+	binary = strings.TrimSuffix(binary, ofRole)
 	until(t, filepath.Base(binary)+" runs", func() bool {
 		found, err := filepath.Glob("/proc/[0-9]*/cmdline")
 		if err != nil {

@@ -17,18 +17,16 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/burnkey/burnkey/authz/mint/burn"
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// TestMain makes the test binary a minting process where it is asked to be one,
-// and other kinds of process where it is called by their names.
+// TestMain makes the test binary other kinds of process where it is called by
+// their names; a minting process it is before it comes here.
 func TestMain(m *testing.M) {
 	if play, ok := roles[filepath.Base(os.Args[0])]; ok {
 		play()
 		os.Exit(0)
-	}
-	if IsProcess(os.Args) {
-		os.Exit(Process())
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -39,6 +37,7 @@ const privateJWK = `{"kty":"RSA","d":"c2VjcmV0","p":"cHJpbWU"}`
 var roles = map[string]func(){
 	"idle": func() { _, _ = io.Copy(io.Discard, os.Stdin) },
 	"hang": hang,
+	"mute": func() { _, _ = os.Stdin.Read(make([]byte, 1)) },
 	"flood": func() {
 		for chunk := make([]byte, 4096); ; {
 			if _, err := os.Stdout.Write(chunk); err != nil {
@@ -62,20 +61,28 @@ var roles = map[string]func(){
 	},
 }
 
+// ofRole ends the name of the program that becomes the actor.
+const ofRole = ".sh"
+
 func hang() { <-time.After(time.Hour) }
 
-// role returns a path by which the test binary plays a role.
+// role returns a program by which the test binary plays a role. Asked to be a minting
+// process, it would be one: the script between drops that argument.
 func role(t *testing.T, name string) string {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.Symlink(binary, path); err != nil {
+	actor := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(binary, actor); err != nil {
 		t.Skip("no symbolic links here: ", err)
 	}
-	return path
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" != %s ] || shift\nexec '%s' \"$@\"\n", burn.Subcommand, actor)
+	if err := os.WriteFile(actor+ofRole, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return actor + ofRole
 }
 
 func newMinter(t *testing.T, o Options) *Minter {

@@ -1,12 +1,16 @@
+// Package mint makes API keys: a key pair is generated, signs one token and is
+// lost, all inside a minting process, a child of the same binary that lives for
+// nothing else. What comes back is the token and the public half.
+//
+// A process and not a function, because Go cannot wipe memory: crypto/rsa keeps
+// copies of the primes that zeroing a big.Int does not reach. The kernel takes
+// a process's memory away whole.
 package mint
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"runtime"
 	"sync/atomic"
@@ -14,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/burnkey/burnkey/authz/mint/burn"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -56,8 +61,8 @@ type Minter struct {
 	typical atomic.Int64
 }
 
-// New makes a Minter whose processes are children of this same binary, which
-// must call Process first thing where IsProcess says so.
+// New makes a Minter whose processes are children of this same binary: package
+// burn makes it one where it is asked to be.
 func New(o Options) (*Minter, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -122,84 +127,54 @@ func (m *Minter) RetryAfter() time.Duration {
 }
 
 func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
-	input, err := json.Marshal(request{Payload: payload})
-	if err != nil || len(input) >= maxMessage {
-		return Minted{}, fmt.Errorf("%w: the claims are too long", ErrFailed)
-	}
 	deadline, cancel := context.WithTimeout(ctx, m.options.Deadline)
 	defer cancel()
 	// Pdeathsig is sent when the thread that forked ends, so it is kept.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	output := &bounded{left: maxMessage}
-	if err := runGivingWay(m.command(deadline, bytes.NewReader(input), output)); err != nil {
-		switch {
-		case ctx.Err() != nil:
-			return Minted{}, ctx.Err()
-		case deadline.Err() != nil: // ours, not to be taken for the caller's
-			return Minted{}, fmt.Errorf("%w: it took longer than %s", ErrFailed, m.options.Deadline)
-		}
-		return Minted{}, fmt.Errorf("%w: %w", ErrFailed, err)
+	minted, err := oneKey(m.command(deadline), payload)
+	switch {
+	case err == nil:
+		return minted, nil
+	case ctx.Err() != nil:
+		return Minted{}, ctx.Err()
+	case deadline.Err() != nil: // ours, not to be taken for the caller's
+		return Minted{}, fmt.Errorf("%w: it took longer than %s", ErrFailed, m.options.Deadline)
 	}
-	return check(output.buf.Bytes(), payload)
-}
-
-// runGivingWay is cmd.Run for a process that gives way from its first instruction:
-// it takes 10 ms to come as far as harden.
-func runGivingWay(cmd *exec.Cmd) error {
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	giveWay(cmd.Process.Pid) // ours until Wait returns
-	return cmd.Wait()
+	return Minted{}, fmt.Errorf("%w: %w", ErrFailed, err)
 }
 
 // command is a minting process to be: it ends with the context at the latest.
-func (m *Minter) command(ctx context.Context, in io.Reader, out io.Writer) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, m.binary, Subcommand)
+func (m *Minter) command(ctx context.Context) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, m.binary, burn.Subcommand)
 	cmd.Env = []string{} // nil would mean ours
 	cmd.Dir = "/"
-	cmd.Stdin, cmd.Stdout = in, out
-	cmd.WaitDelay = time.Second
 	confine(cmd)
 	return cmd
 }
 
-// check takes nothing on trust: the key must be of our shape, and the token
-// must be our form, say what was asked for and verify by that key.
-func check(output, payload []byte) (Minted, error) {
-	var resp response
-	if err := json.Unmarshal(output, &resp); err != nil {
-		return Minted{}, fmt.Errorf("%w: the answer does not read", ErrFailed)
-	}
-	if resp.Key == (jwks.Key{}) || (resp.Token == "") != (len(payload) == 0) {
-		return Minted{}, fmt.Errorf("%w: the answer is not whole", ErrFailed)
-	}
-	if resp.Token == "" {
-		return Minted{Key: resp.Key}, nil
-	}
-	parsed, err := jwks.Parse(resp.Token)
+// oneKey runs a process that gives way from its first instruction: it takes some
+// milliseconds until it does so itself.
+func oneKey(cmd *exec.Cmd, payload []byte) (Minted, error) {
+	to, err := cmd.StdinPipe()
 	if err != nil {
-		return Minted{}, fmt.Errorf("%w: %w", ErrFailed, err)
+		return Minted{}, err
 	}
-	if !bytes.Equal(parsed.Payload, payload) {
-		return Minted{}, fmt.Errorf("%w: the token says something else", ErrFailed)
+	from, err := cmd.StdoutPipe()
+	if err != nil {
+		return Minted{}, err
 	}
-	if err := parsed.Check(resp.Key); err != nil {
-		return Minted{}, fmt.Errorf("%w: %w", ErrFailed, err)
+	if err := cmd.Start(); err != nil {
+		return Minted{}, err
 	}
-	return Minted{Key: resp.Key, Token: jwks.Token(resp.Token)}, nil
-}
-
-// bounded collects output and refuses more than it has left.
-type bounded struct {
-	buf  bytes.Buffer
-	left int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.left -= len(p); b.left < 0 {
-		return 0, errors.New("the answer is too long")
+	burn.GiveWay(cmd.Process.Pid) // ours until Wait returns
+	minted, err := converse(from, to, payload)
+	if err != nil {
+		_ = cmd.Process.Kill()
 	}
-	return b.buf.Write(p)
+	_, _ = to.Close(), from.Close()
+	if ended := cmd.Wait(); ended != nil {
+		return Minted{}, errors.Join(ended, err)
+	}
+	return minted, err
 }

@@ -110,11 +110,11 @@ func TestMintErrors(t *testing.T) {
 	}{
 		{"claims fail", "", func() ([]byte, error) { return nil, refused }, refused},
 		{"empty claims make no tombstone", "", says(""), ErrFailed},
-		{"claims too long for the pipe", "", says(strings.Repeat(" ", maxMessage)), ErrFailed},
+		{"claims too long for a token", "", says(strings.Repeat(" ", 64<<10)), ErrFailed},
 		{"no binary", t.TempDir() + "/none", nil, ErrFailed},
 		{"answers without end", role(t, "flood"), nil, ErrFailed},
 		{"crashes and tells", role(t, "crash"), nil, ErrFailed},
-		{"exits without an answer", role(t, "idle"), nil, ErrFailed},
+		{"exits without an answer", role(t, "mute"), nil, ErrFailed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := newMinter(t, Options{Workers: 1})
@@ -200,7 +200,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 	}
-	m.binary = role(t, "idle")
+	m.binary = role(t, "mute")
 	if _, err := m.Mint(t.Context(), "acme", nil); !errors.Is(err, ErrFailed) {
 		t.Errorf("got %v, want ErrFailed", err)
 	}

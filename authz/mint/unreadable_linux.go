@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/burnkey/burnkey/authz/mint/burn"
 )
 
 // self names the running binary even after an upgrade has replaced its file.
@@ -18,7 +20,7 @@ const self = "/proc/self/exe"
 
 // binary returns what minting processes execute: a copy of the running binary, in
 // memory, that may be executed and not read. The kernel makes a process of such
-// a file not dumpable from its first instruction: harden alone would leave a
+// a file not dumpable from its first instruction: what it does itself would leave a
 // moment in which another process of the same user could open the new one's
 // memory, and go on reading it. (root reads every file, so for root it does not
 // matter.) Where a copy can't be had or executed, it is the binary itself.
@@ -65,8 +67,8 @@ var target *os.File
 func executes(path string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, Subcommand)
+	cmd := exec.CommandContext(ctx, path, burn.Subcommand)
 	cmd.Env = []string{}
 	var exit *exec.ExitError
-	return errors.As(cmd.Run(), &exit) && exit.ExitCode() == statusRefused
+	return errors.As(cmd.Run(), &exit) && exit.ExitCode() == burn.StatusRefused
 }

@@ -13,18 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/burnkey/burnkey/authz/mint"
 )
 
 // version is set when the binary is built.
 var version = "dev"
 
 func main() {
-	// First of all: a minting process runs nothing else of this program.
-	if mint.IsProcess(os.Args) {
-		os.Exit(mint.Process())
-	}
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
 		ends = append(ends, syscall.SIGHUP)

@@ -13,14 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
 func TestMain(m *testing.M) {
-	if mint.IsProcess(os.Args) {
-		os.Exit(mint.Process())
-	}
 	if os.Getenv(holdVariable) != "" {
 		os.Exit(hold())
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/authz/mint/burn"
 )
 
 // stat is what /proc says of a process.
@@ -48,5 +48,5 @@ func sessionOf(leader int) (pids []int) {
 // isMinting reports whether a process is a minting one.
 func isMinting(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return err == nil && strings.Contains(string(text), "\x00"+mint.Subcommand+"\x00")
+	return err == nil && strings.Contains(string(text), "\x00"+burn.Subcommand+"\x00")
 }

@@ -1,6 +1,6 @@
 //go:build goexperiment.runtimesecret
 
-package mint
+package burn
 
 import "runtime/secret"
 

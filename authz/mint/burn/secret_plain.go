@@ -1,6 +1,6 @@
 //go:build !goexperiment.runtimesecret
 
-package mint
+package burn
 
 // secretly runs f; this toolchain was not asked for runtime/secret.
 func secretly(f func()) { f() }

@@ -1,11 +1,7 @@
-package mint
+package burn
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,7 +9,7 @@ import (
 // A minting process can take whole cores, and gives way to the server, which is
 // waited for by everybody else.
 const (
-	niceness = 10     // a tenth of a core where others want all of it
+	Niceness = 10     // a tenth of a core where others want all of it
 	slice    = 100000 // ns that it goes on for when another wakes up, where Linux is 6.12 or later
 )
 
@@ -39,44 +35,14 @@ func harden() error {
 		// fail half-way through a computation, so it is not tried.
 		_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
 	}
-	giveWay(0)
+	GiveWay(0)
 	return nil
 }
 
-// giveWay lets everything else on the machine go before a thread (0: this one) and those
+// GiveWay lets everything else on the machine go before a thread (0: this one) and those
 // that it starts. The class SCHED_IDLE would give way further, and starve where others
 // keep the machine busy. What a sandbox refuses of it is a courtesy less, no more.
-func giveWay(pid int) {
-	_ = unix.Setpriority(unix.PRIO_PROCESS, pid, niceness)
-	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: niceness, Runtime: slice}, 0)
-}
-
-// confine sets what the parent decides about a minting process.
-func confine(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: syscall.SIGKILL, // never outlives the server
-		Setpgid:   true,            // a Ctrl-C is for the server, which drains
-	}
-}
-
-// sealDescriptors marks everything that is open as not to be inherited. Go does
-// so with what it opens; what this process inherited itself may be otherwise.
-func sealDescriptors() error {
-	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
-		return nil
-	}
-	return sealEach() // before Linux 5.11, or where a sandbox does not know the call
-}
-
-func sealEach() error {
-	open, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return err
-	}
-	for _, entry := range open {
-		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
-		}
-	}
-	return nil
+func GiveWay(pid int) {
+	_ = unix.Setpriority(unix.PRIO_PROCESS, pid, Niceness)
+	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: Niceness, Runtime: slice}, 0)
 }
