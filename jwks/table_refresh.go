@@ -60,7 +60,12 @@ func (r *refresh) differs() bool {
 	return false
 }
 
-func (r *refresh) seenEnd() uint32 { return uint32(min(len(r.seen)*64, int(r.t.slots.high))) }
+func (r *refresh) seenEnd() uint32 {
+	if r.seen == nil { // a set without keys has no slots either
+		return 0
+	}
+	return uint32(min(len(r.seen)*64, int(r.t.slots.high)))
+}
 
 func (r *refresh) gone(number uint32) bool {
 	return r.seen[number/64]&(1<<(number%64)) == 0 && r.t.slots.at(number).used()

@@ -291,3 +291,20 @@ func TestTableUnderConcurrency(t *testing.T) {
 	readers.Wait()
 	checkTable(t, table, 9000, modelOf(stays))
 }
+
+// A set without keys, which no server shows but a state file may hold, gives way to
+// the next one like any other.
+func TestTableRefreshOfNothing(t *testing.T) {
+	keys := testKeys(t, 84, 3)
+	table := new(Table)
+	if err := table.refresh().install(5); err != nil {
+		t.Fatal(err)
+	}
+	next := table.refresh()
+	if next.differs() {
+		t.Error("nothing differs from nothing")
+	}
+	next.abort()
+	refill(t, table, buildSet(t, 6, keys...))
+	checkTable(t, table, 6, modelOf(keys))
+}
