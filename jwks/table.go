@@ -22,6 +22,8 @@ type Table struct {
 	print   Fingerprint
 	count   int
 	reading []*snapshot
+
+	installing sync.Mutex // held while the keys are those of no version
 }
 
 // NewTable makes a Table that shows a set.

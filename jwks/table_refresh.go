@@ -84,6 +84,8 @@ func (r *refresh) install(version uint64) error {
 			return ErrPublished
 		}
 	}
+	r.t.installing.Lock()
+	defer r.t.installing.Unlock()
 	if !r.first {
 		end := r.seenEnd()
 		for from := uint32(0); from < end; from += installPiece {

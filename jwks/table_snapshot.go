@@ -14,8 +14,11 @@ type snapshot struct {
 	gone    []Key    // were removed before they were read
 }
 
-// snapshot takes one; its user closes it.
+// snapshot takes one; its user closes it. It waits while another set is installed,
+// which is done in pieces.
 func (t *Table) snapshot() *snapshot {
+	t.installing.Lock()
+	defer t.installing.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &snapshot{t: t, version: t.version, count: t.count}

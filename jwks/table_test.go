@@ -308,3 +308,36 @@ func TestTableRefreshOfNothing(t *testing.T) {
 	refill(t, table, buildSet(t, 6, keys...))
 	checkTable(t, table, 6, modelOf(keys))
 }
+
+// A snapshot has the keys of its version, also if another set is installed meanwhile.
+func TestTableSnapshotOfOneVersion(t *testing.T) {
+	keys := testKeys(t, 85, 60000)
+	sets := []*Set{buildSet(t, 1, keys[:30000]...), buildSet(t, 2, keys[30000:]...)}
+	table := NewTable(sets[0])
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 6 {
+			refill(t, table, sets[(i+1)%2])
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		snap := table.snapshot()
+		var has int
+		_ = snap.each(func(key *Key) error {
+			if _, ok := sets[snap.version-1].Lookup(key.kid); ok {
+				has++
+			}
+			return nil
+		})
+		snap.close()
+		if has != 30000 || snap.count != 30000 {
+			t.Fatalf("a snapshot of version %d has %d of its keys, of %d", snap.version, has, snap.count)
+		}
+	}
+}
