@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strings"
 	"testing"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -20,6 +21,7 @@ func BenchmarkCheck(b *testing.B) {
 		{"good with requirements", with(request("GET", good), map[string]string{"scopes": "maps:read", "audience": "maps"})},
 		{"no token", request("GET")},
 		{"unknown kid", request("GET", "Bearer "+newPair().token(payload("acme")))},
+		{"rubbish, and an iss that is not the first", request("GET", "Bearer "+newPair().token(`{ "x":[`+strings.Repeat("[],", 3500)+`[]],"iss":"`+publicURL+`"}`))},
 		{"another issuer", request("GET", "Bearer "+own().token(payload("gamma")))},
 		{"lacks a scope", with(request("GET", good), map[string]string{"scopes": "admin"})},
 	} {
