@@ -24,7 +24,7 @@ const (
 	listFile    = "workspaces.json"
 	listTimeout = 30 * time.Second
 	pageLimit   = "1000"
-	pageMax     = 4 << 20 // bytes
+	pageMax     = 32 << 20 // bytes; a workspace's audiences alone may take 16 KiB
 	pagesMax    = 1000
 	// home is the server's own workspace. Its keys open the management API, and no
 	// other, unless it is named on purpose.

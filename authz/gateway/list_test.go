@@ -152,6 +152,26 @@ func TestListFromDisk(t *testing.T) {
 	wait(t, g, bearerOf(own(), "acme"), 200)
 }
 
+// A page may be full of workspaces that say as much as the API lets them.
+func TestLongestList(t *testing.T) {
+	audiences := strings.Repeat(`,"`+strings.Repeat("北", 255)+`"`, 16)[1:]
+	var ids []string
+	for i := range 1000 {
+		ids = append(ids, fmt.Sprintf("w%03d", i))
+	}
+	text := strings.ReplaceAll(listing(ids...), `"}`, `","audiences":[`+audiences+`]}`)
+	o := newOrigin(t)
+	o.setHook(func(w http.ResponseWriter, _ *http.Request) bool { _, _ = io.WriteString(w, text); return true })
+	with := options(o)
+	with.Key = keyOf(managementKey)
+	g, err := New(with)
+	check(t, err)
+	if list, err := g.fetchList(t.Context()); err != nil || len(list) != len(ids) {
+		t.Errorf("%d workspaces of a list of %d bytes: %v", len(list), len(text), err)
+	}
+	g.client.CloseIdleConnections()
+}
+
 func TestKeyIsReadAnew(t *testing.T) {
 	o := newOrigin(t, "acme")
 	o.publish("acme", own())
