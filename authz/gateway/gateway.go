@@ -87,6 +87,9 @@ type Gateway struct {
 	complete atomic.Bool
 	stale    atomic.Int64 // tenants whose keys were too old at the last look
 
+	// unkept says that StateDir has not the list that is followed. It is Run's own.
+	unkept bool
+
 	starting chan struct{} // holds one of each that fetches its first set
 	running  sync.WaitGroup
 	told     atomic.Int64 // when a route's fault was last logged, in Unix ns

@@ -75,12 +75,16 @@ func (g *Gateway) refreshList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !g.apply(ctx, list) {
+	if g.apply(ctx, list) {
+		g.unkept = true
+	}
+	if !g.unkept {
 		return nil
 	}
 	if err := g.writeList(list); err != nil {
 		return fmt.Errorf("keep the list: %w", err)
 	}
+	g.unkept = false
 	return nil
 }
 

@@ -172,6 +172,22 @@ func TestLongestList(t *testing.T) {
 	g.client.CloseIdleConnections()
 }
 
+// A list that could not be kept is kept later, though it is the same by then.
+func TestListIsKeptInTheEnd(t *testing.T) {
+	o := newOrigin(t, "acme")
+	o.setHook(outage)
+	dir := t.TempDir()
+	file := filepath.Join(dir, listFile)
+	g, _ := followAll(t, o, dir)
+	check(t, os.MkdirAll(filepath.Join(file, "in the way"), 0o700))
+	o.setHook(nil)
+	eventually(t, "it is followed", func() bool { return g.all()["acme"] != nil })
+	before := o.listed()
+	eventually(t, "the same list comes again", func() bool { return o.listed() > before+1 })
+	check(t, os.RemoveAll(file))
+	eventually(t, "it is kept", func() bool { _, err := os.Stat(file); return err == nil })
+}
+
 func TestKeyIsReadAnew(t *testing.T) {
 	o := newOrigin(t, "acme")
 	o.publish("acme", own())
