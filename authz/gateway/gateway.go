@@ -67,6 +67,14 @@ type Options struct {
 	Now       func() time.Time      // what ages and exp go by; nil: time.Now
 }
 
+// A roster is one list of workspaces.
+type roster struct {
+	tenants map[string]*tenant // by the id of their workspace
+	// unfollowed are those that are no tenants, since what StateDir has of them is in
+	// use: by another Gateway, or by a Follower that has yet to end.
+	unfollowed int
+}
+
 // OptionError says which of the Options is wrong, and what it would have to be.
 type OptionError struct{ Option, Detail string }
 
@@ -81,8 +89,8 @@ type Gateway struct {
 
 	spokenFor issuer
 
-	// tenants by the id of their workspace; replaced as a whole. Nil: none are known.
-	tenants atomic.Pointer[map[string]*tenant]
+	// roster is whose tokens are good; replaced as a whole. Nil: that is not known yet.
+	roster atomic.Pointer[roster]
 	// complete is set once all of the first list had keys.
 	complete atomic.Bool
 	stale    atomic.Int64 // tenants whose keys were too old at the last look
@@ -173,7 +181,7 @@ func (g *Gateway) recall() error {
 		list = known
 	}
 	tenants := make(map[string]*tenant, len(list))
-	g.tenants.Store(&tenants)
+	g.roster.Store(&roster{tenants: tenants})
 	for _, id := range list {
 		t, err := g.newTenant(id)
 		if err != nil {
@@ -211,8 +219,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // all returns the tenants by their ids; not to be changed.
 func (g *Gateway) all() map[string]*tenant {
-	if tenants := g.tenants.Load(); tenants != nil {
-		return *tenants
+	if known := g.roster.Load(); known != nil {
+		return known.tenants
 	}
 	return nil
 }

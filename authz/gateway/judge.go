@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,11 +14,14 @@ import (
 // verify finds the workspace that a token says to be of, and has that one's keys
 // alone verify it. Errors are those of Verifier.Verify, and of usable.
 func (g *Gateway) verify(token string) (*tenant, *jwks.Claims, error) {
-	tenants := g.tenants.Load()
-	if tenants == nil {
+	roster := g.roster.Load()
+	if roster == nil {
 		return nil, nil, jwks.ErrNotReady
 	}
-	t, err := g.spokenFor.find(*tenants, token)
+	t, err := g.spokenFor.find(roster.tenants, token)
+	if errors.Is(err, jwks.ErrIssuer) && roster.unfollowed > 0 {
+		return nil, nil, jwks.ErrNotReady // it may be one of those
+	}
 	if err != nil {
 		return nil, nil, err
 	}

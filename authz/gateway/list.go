@@ -92,8 +92,9 @@ func (g *Gateway) refreshList(ctx context.Context) error {
 func (g *Gateway) apply(ctx context.Context, list []string) bool {
 	have := g.all()
 	next := make(map[string]*tenant, len(list))
-	changed := g.tenants.Load() == nil
+	last := g.roster.Load()
 	var begun []*tenant
+	unfollowed := 0
 	for _, id := range list {
 		if next[id] = have[id]; next[id] != nil {
 			continue
@@ -102,17 +103,18 @@ func (g *Gateway) apply(ctx context.Context, list []string) bool {
 		if err != nil { // of a workspace that came back, the last Follower may not have ended
 			g.o.Log.WarnContext(ctx, "cannot follow yet", "workspace", id, "err", err)
 			delete(next, id)
+			unfollowed++
 			continue
 		}
-		next[id], changed = t, true
+		next[id] = t
 		begun = append(begun, t)
 	}
 	dropped := maps.Clone(have)
 	maps.DeleteFunc(dropped, func(id string, _ *tenant) bool { return next[id] != nil })
-	if !changed && len(dropped) == 0 {
+	if last != nil && len(begun) == 0 && len(dropped) == 0 && unfollowed == last.unfollowed {
 		return false
 	}
-	g.tenants.Store(&next)
+	g.roster.Store(&roster{next, unfollowed})
 	for _, t := range dropped {
 		t.stop()
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // followAll runs a Gateway of all of o's workspaces.
@@ -170,6 +173,28 @@ func TestLongestList(t *testing.T) {
 		t.Errorf("%d workspaces of a list of %d bytes: %v", len(list), len(text), err)
 	}
 	g.client.CloseIdleConnections()
+}
+
+// What another Gateway keeps its keys in is not shared: who comes second knows no keys,
+// says so, and goes on once the first has ended.
+func TestStateDirInUse(t *testing.T) {
+	o := newOrigin(t, "acme")
+	o.publish("acme", own())
+	dir, token := t.TempDir(), bearerOf(own(), "acme")
+	first, stop := followAll(t, o, dir)
+	wait(t, first, token, 200)
+	file := filepath.Join(dir, listFile)
+	eventually(t, "the list is kept", func() bool { _, err := os.Stat(file); return err == nil })
+	check(t, os.Remove(file)) // by which the second would see it at once
+	second, _ := followAll(t, o, dir)
+	eventually(t, "it has the list", func() bool { return second.roster.Load() != nil })
+	second.look(t.Context())
+	if code := codeOf(t, second, token); code != 503 || !errors.Is(second.Ready(), jwks.ErrNotReady) {
+		t.Errorf("the second: %d, Ready says %v", code, second.Ready())
+	}
+	stop()
+	wait(t, second, token, 200)
+	eventually(t, "it is ready", func() bool { return second.Ready() == nil })
 }
 
 // A list that could not be kept is kept later, though it is the same by then.

@@ -71,6 +71,9 @@ func (s *state) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByColl
 
 func (s *state) Collect(ch chan<- prometheus.Metric) {
 	var unready, stale, polling, keys, versions, stateErrors float64
+	if known := s.g.roster.Load(); known != nil {
+		unready = float64(known.unfollowed)
+	}
 	low, age := uint64(math.MaxUint64), time.Duration(-1)
 	tenants := s.g.all()
 	for _, t := range tenants {

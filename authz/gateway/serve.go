@@ -129,12 +129,12 @@ func (g *Gateway) watch(ctx context.Context) {
 }
 
 func (g *Gateway) look(ctx context.Context) {
-	tenants := g.tenants.Load()
-	if tenants == nil {
+	known := g.roster.Load()
+	if known == nil {
 		return
 	}
-	unready, stale := 0, int64(0)
-	for _, t := range *tenants {
+	unready, stale := known.unfollowed, int64(0)
+	for _, t := range known.tenants {
 		switch err := t.follower.Usable(g.o.MaxStaleness); {
 		case errors.Is(err, jwks.ErrNotReady):
 			unready++
@@ -143,7 +143,7 @@ func (g *Gateway) look(ctx context.Context) {
 		}
 	}
 	if unready == 0 && g.complete.CompareAndSwap(false, true) {
-		g.o.Log.InfoContext(ctx, "every workspace has its keys", "workspaces", len(*tenants))
+		g.o.Log.InfoContext(ctx, "every workspace has its keys", "workspaces", len(known.tenants))
 	}
 	switch before := g.stale.Swap(stale); {
 	case stale > 0 && before == 0:
