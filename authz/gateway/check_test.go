@@ -29,6 +29,11 @@ func start(tb testing.TB, o Options) (*Gateway, func()) {
 	tb.Helper()
 	g, err := New(o)
 	check(tb, err)
+	return g, run(tb, g)
+}
+
+func run(tb testing.TB, g *Gateway) func() {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
@@ -39,7 +44,7 @@ func start(tb testing.TB, o Options) (*Gateway, func()) {
 		}
 	})
 	tb.Cleanup(stop)
-	return g, stop
+	return stop
 }
 
 // follow runs a Gateway of acme and beta, of which own is a key of acme's and other

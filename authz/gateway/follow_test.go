@@ -117,6 +117,35 @@ func TestStartsFromDisk(t *testing.T) {
 	}
 }
 
+// One workspace whose set the server can't give takes no other out of service.
+func TestOneWorkspaceHoldsUpNoOther(t *testing.T) {
+	o := newOrigin(t, "acme", "beta")
+	o.publish("acme", own())
+	o.publish("beta", other())
+	isBeta := func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/beta/") }
+	damaged := func(w http.ResponseWriter, r *http.Request) bool { return isBeta(r) && outage(w, r) }
+	o.setHook(damaged)
+	now, with := new(clock), options(o, "acme", "beta")
+	with.MaxStaleness, with.Now = time.Minute, now.now
+	g, err := New(with)
+	check(t, err)
+	g.patience = 100 * time.Millisecond
+	run(t, g)
+	wait(t, g, bearerOf(other(), "beta"), 503)
+	eventually(t, "it is ready without the one that can't be had", func() bool { return g.Ready() == nil })
+
+	o.setHook(func(w http.ResponseWriter, r *http.Request) bool { // and can't be followed at once
+		return isBeta(r) && strings.HasSuffix(r.URL.Path, "/changes") && damaged(w, r)
+	})
+	wait(t, g, bearerOf(other(), "beta"), 200)
+	o.setHook(damaged)
+	now.advance(2 * time.Minute)
+	g.look(t.Context())
+	wait(t, g, bearerOf(other(), "beta"), 503)
+	wait(t, g, bearerOf(own(), "acme"), 200)
+	eventually(t, "it is ready with one that is stale", func() bool { return g.Ready() == nil })
+}
+
 func TestMetrics(t *testing.T) {
 	metrics := prometheus.NewPedanticRegistry()
 	g, _ := follow(t, func(o *Options) { o.Metrics = metrics })

@@ -91,9 +91,12 @@ type Gateway struct {
 
 	// roster is whose tokens are good; replaced as a whole. Nil: that is not known yet.
 	roster atomic.Pointer[roster]
-	// complete is set once all of the first list had keys.
+	// complete is set once all of the first list had keys, but those that can't be had.
 	complete atomic.Bool
-	stale    atomic.Int64 // tenants whose keys were too old at the last look
+	began    time.Time
+	patience time.Duration // until what can't be had no longer counts: firstPatience, but in tests
+	stale    atomic.Int64  // tenants whose keys were too old at the last look
+	lost     atomic.Bool   // they were all that have keys
 
 	// unkept says that StateDir has not the list that is followed. It is Run's own.
 	unkept bool
@@ -125,6 +128,7 @@ func New(o Options) (*Gateway, error) {
 		o: o, client: newClient(), answers: newAnswers(o.StripAuthorization),
 		spokenFor: newIssuer(strings.TrimRight(o.PublicURL, "/") + issuerPath),
 		starting:  make(chan struct{}, maxStarting),
+		began:     time.Now(), patience: firstPatience,
 	}
 	g.metrics = newMetrics(g, o.Metrics)
 	if err := g.recall(); err != nil {

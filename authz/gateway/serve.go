@@ -26,6 +26,7 @@ const (
 	maxCalls       = 10000    // at one time on one connection
 	maxCallHeaders = 16 << 10
 	lookEvery      = 200 * time.Millisecond
+	firstPatience  = 30 * time.Second
 )
 
 // Serve answers on l until ctx ends, and then lets the calls in progress finish,
@@ -101,14 +102,15 @@ func (g *Gateway) recoverPanic(ctx context.Context, in any, _ *grpc.UnaryServerI
 	return next(ctx, in)
 }
 
-// Ready returns nil once every workspace of the first list has keys, and while none
-// has keys that are too old to be used; else jwks.ErrNotReady or jwks.ErrStale. A
-// workspace that is new does not make the others wait.
+// Ready returns nil once every workspace of the first list has keys, and unless all have
+// keys that are too old to be used, as where the server is out of reach; else
+// jwks.ErrNotReady or jwks.ErrStale. One workspace holds up no other: neither one that
+// is new, nor, after half a minute, one whose set the server can't give.
 func (g *Gateway) Ready() error {
 	switch {
 	case !g.complete.Load():
 		return jwks.ErrNotReady
-	case g.stale.Load() > 0 && !g.o.ServeStale:
+	case g.lost.Load() && !g.o.ServeStale:
 		return jwks.ErrStale
 	}
 	return nil
@@ -133,17 +135,24 @@ func (g *Gateway) look(ctx context.Context) {
 	if known == nil {
 		return
 	}
-	unready, stale := known.unfollowed, int64(0)
+	with, waiting, stale := 0, 0, int64(0)
 	for _, t := range known.tenants {
 		switch err := t.follower.Usable(g.o.MaxStaleness); {
 		case errors.Is(err, jwks.ErrNotReady):
-			unready++
+			if t.follower.Status().Err == nil {
+				waiting++
+			}
+			continue
 		case err != nil:
 			stale++
 		}
+		with++
 	}
-	if unready == 0 && g.complete.CompareAndSwap(false, true) {
-		g.o.Log.InfoContext(ctx, "every workspace has its keys", "workspaces", len(known.tenants))
+	g.lost.Store(stale > 0 && int(stale) == with)
+	without := len(known.tenants) - with + known.unfollowed
+	enough := without == 0 || with > 0 && waiting == 0 && time.Since(g.began) > g.patience
+	if enough && g.complete.CompareAndSwap(false, true) {
+		g.o.Log.InfoContext(ctx, "the workspaces have their keys", "workspaces", with, "without", without)
 	}
 	switch before := g.stale.Swap(stale); {
 	case stale > 0 && before == 0:
