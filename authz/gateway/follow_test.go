@@ -146,6 +146,29 @@ func TestOneWorkspaceHoldsUpNoOther(t *testing.T) {
 	eventually(t, "it is ready with one that is stale", func() bool { return g.Ready() == nil })
 }
 
+// Keys of disk from a time to come, by a clock that was set back, are of unknown age.
+func TestAgeIsUnknown(t *testing.T) {
+	o := newOrigin(t, "acme")
+	with := options(o, "acme")
+	with.StateDir = t.TempDir()
+	g, stop := start(t, with)
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+	stop()
+	o.stop()
+	metrics, back := prometheus.NewRegistry(), new(clock)
+	back.advance(-time.Hour)
+	with.Metrics, with.Now = metrics, back.now
+	start(t, with)
+	const want = `
+# HELP burnkey_gateway_age_seconds_max How long ago the keys of the workspace that lags most were known to be current; -1 where none are known, +Inf where that is not known of some.
+# TYPE burnkey_gateway_age_seconds_max gauge
+burnkey_gateway_age_seconds_max +Inf
+`
+	if err := testutil.GatherAndCompare(metrics, strings.NewReader(want), "burnkey_gateway_age_seconds_max"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	metrics := prometheus.NewPedanticRegistry()
 	g, _ := follow(t, func(o *Options) { o.Metrics = metrics })

@@ -60,7 +60,7 @@ var (
 	descKeys       = describe("keys", "Published keys known, of all workspaces.")
 	descVersion    = describe("version_min", "The lowest version among the workspaces' sets.")
 	descVersions   = describe("versions_sum", "The sum of the versions of all sets: it grows with every change seen.")
-	descAge        = describe("age_seconds_max", "How long ago the keys of the workspace that lags most were known to be current; -1 where none are known.")
+	descAge        = describe("age_seconds_max", "How long ago the keys of the workspace that lags most were known to be current; -1 where none are known, +Inf where that is not known of some.")
 	descErrors     = describe("state_errors", "Failures to write state files of the workspaces followed now.")
 )
 
@@ -86,13 +86,16 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		versions += float64(status.Version)
 		stateErrors += float64(status.StateErrors)
 		low = min(low, status.Version)
-		if status.Age != math.MaxInt64 {
+		if status.Version > 0 {
 			age = max(age, status.Age)
 		}
 	}
 	seconds := age.Seconds()
-	if age < 0 {
+	switch {
+	case age < 0:
 		seconds = -1
+	case age == math.MaxInt64:
+		seconds = math.Inf(1)
 	}
 	if len(tenants) == 0 {
 		low = 0
