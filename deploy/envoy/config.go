@@ -42,8 +42,8 @@ type Config struct {
 
 	// Gateway is where burnkey gateway listens, which is then asked about every
 	// request. Whose tokens are admitted is its own business: Workspaces, Audiences,
-	// Cache, RequireExpiration and CAFile must be unset. Empty: Envoy fetches the key
-	// sets itself.
+	// Cache, RequireExpiration, CAFile, PublicURL and ServiceName must be unset. Empty:
+	// Envoy fetches the key sets itself.
 	Gateway string
 
 	// Listen is where the gateway listens, Upstream where the API does.
@@ -145,6 +145,8 @@ func (c Config) validateGateway() error {
 		{"cache", c.Cache != 0 && c.Cache != DefaultCache},
 		{"require-expiration", c.RequireExpiration},
 		{"ca-file", c.CAFile != ""},
+		{"public-url", c.PublicURL != ""},
+		{"service-name", c.ServiceName != ""},
 	} {
 		if f.set {
 			return fieldError(f.flag, "is of no effect with --mode gateway: whose tokens are good is said to burnkey gateway, or route by route")

@@ -65,6 +65,30 @@ func TestValidateNamesTheFlag(t *testing.T) {
 	}
 }
 
+// With a gateway to ask, what only Envoy's own fetching would need is refused, not
+// passed over.
+func TestGatewayTakesNoFlagsInVain(t *testing.T) {
+	for flag, set := range map[string]func(*envoy.Config){
+		"workspace":          func(c *envoy.Config) { c.Workspaces = []string{"acme"} },
+		"audience":           func(c *envoy.Config) { c.Audiences = []string{"maps"} },
+		"cache":              func(c *envoy.Config) { c.Cache = time.Minute },
+		"require-expiration": func(c *envoy.Config) { c.RequireExpiration = true },
+		"ca-file":            func(c *envoy.Config) { c.CAFile = "/ca.pem" },
+		"public-url":         func(c *envoy.Config) { c.PublicURL = "https://auth.example.com" },
+		"service-name":       func(c *envoy.Config) { c.ServiceName = "api.example.com" },
+	} {
+		c := validGateway()
+		set(&c)
+		var fe *envoy.FieldError
+		if err := c.Validate(); !errors.As(err, &fe) || fe.Flag != flag {
+			t.Errorf("--%s: %v", flag, err)
+		}
+	}
+	if err := validGateway().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoWorkspace(t *testing.T) {
 	c := valid()
 	c.Workspaces = nil
