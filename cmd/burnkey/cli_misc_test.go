@@ -43,6 +43,7 @@ func TestE2ECLIEnvoyConfig(t *testing.T) {
 	}
 	run(t, "envoy", "config", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2").fails(t, "--workspace")
 	run(t, "envoy", "config", "--workspace", "acme", "--upstream", "127.0.0.1:2").fails(t, "--listen")
+	run(t, "envoy", "config", "--workspace", "acme", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2", "--audience=").fails(t, "--audience")
 	t.Run("Envoy takes it", func(t *testing.T) { envoytest.Validate(t, bootstrap) })
 }
 

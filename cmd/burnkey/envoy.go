@@ -37,6 +37,9 @@ func envoyConfigCommand() *cobra.Command {
 			case mode == "pull" && c.Gateway != "":
 				return fmt.Errorf("--gateway: is for --mode gateway")
 			}
+			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
+				return err
+			}
 			f, ok := render[format]
 			if !ok {
 				return fmt.Errorf("--format: must be bootstrap, filter or espv2")

@@ -48,6 +48,9 @@ func gatewayCommand() *cobra.Command {
 			"keys of each --workspace, or with a management key of the scope gateway those of every workspace.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
+				return err
+			}
 			s.stderr = cmd.ErrOrStderr()
 			return s.run(cmd.Context())
 		},

@@ -83,6 +83,18 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	return errors.Join(errs...)
 }
 
+// notEmpty refuses a list that is given as nothing, by a variable that is not set
+// perhaps. It would count as none, by which more is accepted than was meant.
+func notEmpty(flags *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		f := flags.Lookup(name)
+		if list, ok := f.Value.(pflag.SliceValue); ok && f.Changed && len(list.GetSlice()) == 0 {
+			return fmt.Errorf("--%s: must not be empty; leave it out for the default", name)
+		}
+	}
+	return nil
+}
+
 // group makes a command that has only others below it. Left to itself, cobra
 // takes a misspelt one for a wish for help, and a script goes on as if it had
 // done its work.
