@@ -63,6 +63,10 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, drain time.Duration
 }
 
 func stop(server *grpc.Server, drain time.Duration) error {
+	if drain == 0 { // nothing is waited for, on purpose
+		server.Stop()
+		return nil
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

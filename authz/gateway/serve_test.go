@@ -126,6 +126,20 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// Who grants no time to drain is told of no failure.
+func TestStopAtOnce(t *testing.T) {
+	g, _ := follow(t, nil)
+	for range 5 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		check(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := g.Serve(ctx, l, 0); err != nil {
+			t.Fatalf("Serve: %v", err)
+		}
+	}
+}
+
 // What would not end is cut off; and it no longer says that it serves.
 func TestStop(t *testing.T) {
 	g, _ := follow(t, nil)
