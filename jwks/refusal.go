@@ -63,7 +63,8 @@ func InvalidToken(err error) *Refusal {
 
 // BearerToken returns the token in the values of a request's Authorization
 // headers (RFC 6750 section 2.1), or NoToken or BadToken. The scheme's case does
-// not matter (RFC 9110 section 11.1).
+// not matter (RFC 9110 section 11.1). What is longer than MaxTokenLen is not looked
+// through: a Verifier refuses it for its length.
 func BearerToken(headers ...string) (string, *Refusal) {
 	if len(headers) == 0 {
 		return "", NoToken
@@ -76,7 +77,7 @@ func BearerToken(headers ...string) (string, *Refusal) {
 		return "", NoToken
 	}
 	token = strings.TrimLeft(token, " ")
-	if !isToken68(token) {
+	if len(token) <= MaxTokenLen && !isToken68(token) {
 		return "", BadToken
 	}
 	return token, nil
@@ -86,14 +87,19 @@ func BearerToken(headers ...string) (string, *Refusal) {
 func isToken68(s string) bool {
 	s = strings.TrimRight(s, "=")
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case strings.IndexByte("-._~+/", c) < 0:
+		if !inToken68[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
+
+var inToken68 = func() (in [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/") {
+		in[c] = true
+	}
+	return in
+}()
 
 // Problem returns the refusal as application/problem+json (RFC 9457).
 func (r *Refusal) Problem() []byte {

@@ -3,6 +3,7 @@ package jwks
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -32,6 +33,27 @@ func TestChallenge(t *testing.T) {
 	} {
 		if got := test.no.Challenge("r", "a b"); got != test.want {
 			t.Errorf("%s: %s", test.no.Reason, got)
+		}
+	}
+}
+
+func TestBearerToken(t *testing.T) {
+	long := strings.Repeat("a", MaxTokenLen)
+	for text, want := range map[string]string{
+		"Bearer aZ09-._~+/==": "aZ09-._~+/==", "bearer   a": "a", "Bearer " + long: long,
+		// Longer, and not looked through, since that would take longer than to verify.
+		"Bearer " + long + "\"": long + "\"",
+	} {
+		if got, no := BearerToken(text); got != want || no != nil {
+			t.Errorf("%.20s: %.20s, %v", text, got, no)
+		}
+	}
+	for text, want := range map[string]*Refusal{
+		"": NoToken, "Bearer": BadToken, "Bearer ": BadToken, "Bearer =": BadToken, "Bearer a=b": BadToken, "Bearer a,b": BadToken,
+		"Bearer a\"": BadToken, "Bearer a b": BadToken, "Bearer \x80": BadToken, "Basic a": NoToken, "Bearer" + long: NoToken,
+	} {
+		if got, no := BearerToken(text); got != "" || no != want {
+			t.Errorf("%.20q: %.20s, %v", text, got, no)
 		}
 	}
 }
