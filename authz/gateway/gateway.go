@@ -87,7 +87,9 @@ type Gateway struct {
 	metrics *metrics
 	answers *answers
 
-	spokenFor issuer
+	spokenFor   issuer
+	issuerEvery time.Duration               // how often the server is asked for its own
+	wrongIssuer atomic.Pointer[IssuerError] // nil: it is the one spokenFor, or not known
 
 	// roster is whose tokens are good; replaced as a whole. Nil: that is not known yet.
 	roster atomic.Pointer[roster]
@@ -126,9 +128,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		o: o, client: newClient(), answers: newAnswers(o.StripAuthorization),
-		spokenFor: newIssuer(strings.TrimRight(o.PublicURL, "/") + issuerPath),
-		starting:  make(chan struct{}, maxStarting),
-		began:     time.Now(), patience: firstPatience,
+		spokenFor:   newIssuer(strings.TrimRight(o.PublicURL, "/") + issuerPath),
+		issuerEvery: issuerEvery, starting: make(chan struct{}, maxStarting),
+		began: time.Now(), patience: firstPatience,
 	}
 	g.metrics = newMetrics(g, o.Metrics)
 	if err := g.recall(); err != nil {
@@ -214,6 +216,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.start(ctx, t)
 	}
 	g.running.Go(func() { g.watch(ctx) })
+	g.running.Go(func() { g.watchIssuer(ctx) })
 	if g.o.Key != nil {
 		g.followList(ctx)
 	}
@@ -257,7 +260,7 @@ type tenant struct {
 
 func (g *Gateway) newTenant(id string) (*tenant, error) {
 	follower, err := jwks.NewFollower(jwks.FollowerOptions{
-		URL: strings.TrimRight(g.o.Server, "/") + issuerPath + id, Client: g.client,
+		URL: g.serverIssuer(id), Client: g.client,
 		StateFile: g.stateFile(id + ".jwks"), Log: g.o.Log, Now: g.o.Now,
 		Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(),
 	})
@@ -270,6 +273,11 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 }
 
 // pollEvery keeps the age of keys below MaxStaleness where there is no stream.
+// serverIssuer is where a workspace's public calls are.
+func (g *Gateway) serverIssuer(workspace string) string {
+	return strings.TrimRight(g.o.Server, "/") + issuerPath + workspace
+}
+
 func (g *Gateway) pollEvery() time.Duration {
 	if g.o.MaxStaleness == 0 {
 		return jwks.DefaultPollEvery

@@ -117,6 +117,7 @@ func newOrigin(tb testing.TB, workspaces ...string) *origin {
 	mux.Handle(issuerPath+"{ws}/.well-known/jwks.json", sets)
 	mux.Handle(issuerPath+"{ws}/changes", stream)
 	mux.HandleFunc("GET /v1/workspaces", o.list)
+	mux.HandleFunc("GET "+issuerPath+"{ws}"+metadataPath, o.metadata)
 	o.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.mu.Lock()
 		hook := o.hook
@@ -227,6 +228,11 @@ func check(tb testing.TB, err error) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// metadata says whose the tokens are.
+func (o *origin) metadata(w http.ResponseWriter, r *http.Request) {
+	_ = json.NewEncoder(w).Encode(map[string]any{"issuer": publicURL + r.URL.Path[:len(r.URL.Path)-len(metadataPath)], "jwks_uri": "x"})
 }
 
 func eventually(tb testing.TB, what string, cond func() bool) {

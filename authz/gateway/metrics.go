@@ -61,6 +61,7 @@ var (
 	descVersion    = describe("version_min", "The lowest version among the workspaces' sets.")
 	descVersions   = describe("versions_sum", "The sum of the versions of all sets: it grows with every change seen.")
 	descAge        = describe("age_seconds_max", "How long ago the keys of the workspace that lags most were known to be current; -1 where none are known, +Inf where that is not known of some.")
+	descIssuer     = describe("issuer_mismatch", "1 where the server's tokens are of another issuer than is accepted, so that all are refused.")
 	descErrors     = describe("state_errors", "Failures to write state files of the workspaces followed now.")
 )
 
@@ -112,6 +113,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		{descVersion, float64(low)},
 		{descVersions, versions},
 		{descAge, seconds},
+		{descIssuer, count(s.g.wrongIssuer.Load() != nil)},
 		{descErrors, stateErrors},
 	} {
 		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value)

@@ -107,10 +107,14 @@ func (g *Gateway) recoverPanic(ctx context.Context, in any, _ *grpc.UnaryServerI
 }
 
 // Ready returns nil once every workspace of the first list has keys, and unless all have
-// keys that are too old to be used, as where the server is out of reach; else
-// jwks.ErrNotReady or jwks.ErrStale. One workspace holds up no other: neither one that
-// is new, nor, after half a minute, one whose set the server can't give.
+// keys that are too old to be used, as where the server is out of reach; else an error
+// that is jwks.ErrNotReady or jwks.ErrStale. One workspace holds up no other: neither
+// one that is new, nor, after half a minute, one whose set the server can't give. Where
+// the server is known to sign for another issuer, it is an *IssuerError.
 func (g *Gateway) Ready() error {
+	if wrong := g.wrongIssuer.Load(); wrong != nil {
+		return wrong
+	}
 	switch {
 	case !g.complete.Load():
 		return jwks.ErrNotReady

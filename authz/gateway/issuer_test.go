@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+func isMetadata(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, metadataPath) }
+
+// compareOften has a Gateway look at the issuer all the time.
+func compareOften(t *testing.T, o Options) (*Gateway, func()) {
+	t.Helper()
+	g, err := New(o)
+	check(t, err)
+	g.issuerEvery = 5 * time.Millisecond
+	return g, run(t, g)
+}
+
+func TestWrongPublicURL(t *testing.T) {
+	log, metrics := new(lockedBuffer), prometheus.NewRegistry()
+	o := newOrigin(t, "acme")
+	o.publish("acme", own())
+	with := options(o, "acme")
+	with.PublicURL, with.Metrics, with.Log = "", metrics, slog.New(slog.NewTextHandler(log, nil)) // that is, the server's URL
+	g, _ := compareOften(t, with)
+	var wrong *IssuerError
+	eventually(t, "it is not ready", func() bool { return errors.As(g.Ready(), &wrong) })
+	want := IssuerError{o.URL + issuerPath + "acme", publicURL + issuerPath + "acme", publicURL}
+	if *wrong != want {
+		t.Errorf("%+v, want %+v", *wrong, want)
+	}
+	wait(t, g, bearerOf(own(), "acme"), 401)
+	eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "level=ERROR") })
+	for _, word := range []string{want.Expected, want.Published, "--public-url to", publicURL} {
+		if !strings.Contains(log.String(), word) || !strings.Contains(wrong.Error(), word) {
+			t.Errorf("%s is not in %q, or not in\n%s", word, wrong, log)
+		}
+	}
+	if n, err := testutil.GatherAndCount(metrics, "burnkey_gateway_issuer_mismatch"); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	// The server is started anew with the public URL that the Gateway has.
+	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+		if isMetadata(r) {
+			_, _ = io.WriteString(w, `{"issuer":"`+want.Expected+`"}`)
+		}
+		return isMetadata(r)
+	})
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+	eventually(t, "it is told", func() bool { return strings.Contains(log.String(), "expected issuer now") })
+	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, log)
+	}
+}
+
+// What says nothing of an issuer is no mismatch, and is asked again.
+func TestIssuerIsNotToBeHad(t *testing.T) {
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"an outage":  func(w http.ResponseWriter) { w.WriteHeader(503) },
+		"not served": func(w http.ResponseWriter) { w.WriteHeader(404) },
+		"no JSON":    func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>") },
+		"no issuer":  func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{}`) },
+		"a number":   func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"issuer":1}`) },
+		"too long": func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, `{"issuer":"x"`+strings.Repeat(" ", metadataMax)+`}`)
+		},
+		"another place": func(w http.ResponseWriter) { w.Header().Set("Location", "https://other.invalid/"); w.WriteHeader(302) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOrigin(t, "acme")
+			o.publish("acme", own())
+			var asked atomic.Int64
+			o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+				if !isMetadata(r) {
+					return false
+				}
+				asked.Add(1)
+				answer(w)
+				return true
+			})
+			g, _ := compareOften(t, options(o, "acme"))
+			eventually(t, "it is asked again", func() bool { return asked.Load() > 1 })
+			wait(t, g, bearerOf(own(), "acme"), 200)
+			eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+		})
+	}
+}
+
+// A mismatch that was seen does not go away with the server.
+func TestIssuerWhileTheServerIsDown(t *testing.T) {
+	o := newOrigin(t, "acme", "beta")
+	o.publish("acme", own())
+	with := options(o, "acme", "beta")
+	with.StateDir, with.PublicURL = t.TempDir(), "https://wrong.example.com"
+	g, stop := compareOften(t, with)
+	wrong := func() bool { return errors.As(g.Ready(), new(*IssuerError)) }
+	eventually(t, "it is wrong", func() bool { return wrong() && g.complete.Load() })
+	o.setHook(outage)
+	asked := g.wrongIssuer.Load()
+	if _, err := g.compareIssuer(t.Context()); err == nil || asked == nil || !wrong() {
+		t.Errorf("%v, and then %v", err, g.Ready())
+	}
+	stop()
+	// From disk, it starts all the same; nothing says that it is wrong.
+	g, _ = compareOften(t, with)
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+}
+
+func TestIssuerError(t *testing.T) {
+	for _, test := range []struct{ published, word string }{
+		{"https://a/v1/auth/oauth/acme", `--public-url to "https://a"`},
+		{"https://a/b/v1/auth/oauth/acme", `--public-url to "https://a/b"`},
+		{"https://login.example.com/", "is --server a Burnkey server?"},
+		{"https://a/v1/auth/oauth/other", "is --server a Burnkey server?"},
+		{"a\nb", `"a\nb"`},
+	} {
+		err := newIssuerError("https://x/v1/auth/oauth/acme", test.published, "acme")
+		if !strings.Contains(err.Error(), test.word) {
+			t.Errorf("%q: %v", test.published, err)
+		}
+	}
+	if err := newIssuerError("x", strings.Repeat("a", 10<<10), "acme"); len(err.Error()) > 1000 {
+		t.Errorf("an error of %d bytes", len(err.Error()))
+	}
+	if errors.Is(&IssuerError{}, jwks.ErrNotReady) {
+		t.Error("it passes for another error")
+	}
+}
