@@ -20,6 +20,9 @@ var (
 	ErrStale    = errors.New("the published keys are out of date")
 )
 
+// ErrNoWorkspace is why following fails where the server answers 404 for the set.
+var ErrNoWorkspace = errors.New("the server has no workspace")
+
 // Limits of FollowerOptions.PollEvery.
 const (
 	DefaultPollEvery = 5 * time.Second

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -179,6 +180,9 @@ func TestFollowerInstallsNoBadSet(t *testing.T) {
 			poll(t, func() bool { return o.count("jwks.json") > from+2 && f.Status().Err != nil })
 			if f.table.state() != before {
 				t.Errorf("version %d was installed", f.Version())
+			}
+			if err := f.Status().Err; errors.Is(err, ErrNoWorkspace) != (name == "404") {
+				t.Errorf("it fails with: %v", err)
 			}
 			o.change(keys[2:3])
 			o.setHook(noStream)

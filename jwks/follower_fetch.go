@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -45,7 +46,7 @@ func (c *course) fetch(ctx context.Context) error {
 		return nil
 	}
 	if resp.StatusCode != http.StatusOK {
-		return newStatusError("the set", resp, c.limits.retryAfter)
+		return c.noSet(newStatusError("the set", resp, c.limits.retryAfter))
 	}
 	version, err := etagVersion(resp.Header.Get("Etag"))
 	if err != nil {
@@ -85,6 +86,14 @@ func (c *course) askSet(ctx context.Context) (*http.Response, error) {
 		req.Header.Set("Cache-Control", "no-cache") // of what a cache has, we may have seen the end
 	}
 	return c.client.Do(req)
+}
+
+// noSet says of a 404 what it means: the URL is right but for its end, most often.
+func (c *course) noSet(err *statusError) error {
+	if err.code != http.StatusNotFound {
+		return err
+	}
+	return fmt.Errorf("%w %q: %w", ErrNoWorkspace, path.Base(c.url), err)
 }
 
 // install shows what was fetched.

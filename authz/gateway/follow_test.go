@@ -66,6 +66,31 @@ func TestNotReady(t *testing.T) {
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 }
 
+// A workspace that the server does not have is named, and told of once.
+func TestNoSuchWorkspace(t *testing.T) {
+	log := new(lockedBuffer)
+	o := newOrigin(t, "acme")
+	o.publish("acme", own())
+	with := options(o, "acme", "nosuch")
+	with.Log = slog.New(slog.NewTextHandler(log, nil))
+	g, _ := start(t, with)
+	wait(t, g, bearerOf(own(), "acme"), 200)
+	const want = `the server has no workspace "nosuch"`
+	eventually(t, "it says so", func() bool { return g.Ready() != nil && strings.Contains(g.Ready().Error(), want) })
+	if !errors.Is(g.Ready(), jwks.ErrNotReady) || !errors.Is(g.Ready(), jwks.ErrNoWorkspace) {
+		t.Errorf("Ready: %v", g.Ready())
+	}
+	said := func() int { return strings.Count(log.String(), strings.ReplaceAll(want, `"`, `\"`)) }
+	eventually(t, "it is logged", func() bool { return said() > 0 })
+	asked := o.askedFor("nosuch")
+	eventually(t, "it is asked for again", func() bool { return o.askedFor("nosuch") > asked+2 })
+	if said() != 1 {
+		t.Errorf("logged %d times:\n%s", said(), log)
+	}
+	o.create("nosuch")
+	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
+}
+
 func TestStale(t *testing.T) {
 	for _, serve := range []bool{false, true} {
 		log, now, metrics := new(lockedBuffer), new(clock), prometheus.NewRegistry()

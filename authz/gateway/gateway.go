@@ -96,9 +96,10 @@ type Gateway struct {
 	// complete is set once all of the first list had keys, but those that can't be had.
 	complete atomic.Bool
 	began    time.Time
-	patience time.Duration // until what can't be had no longer counts: firstPatience, but in tests
-	stale    atomic.Int64  // tenants whose keys were too old at the last look
-	lost     atomic.Bool   // they were all that have keys
+	patience time.Duration         // until what can't be had no longer counts: firstPatience, but in tests
+	lacking  atomic.Pointer[error] // why one of them has none, if that is known
+	stale    atomic.Int64          // tenants whose keys were too old at the last look
+	lost     atomic.Bool           // they were all that have keys
 
 	// unkept says that StateDir has not the list that is followed. It is Run's own.
 	unkept bool
@@ -272,12 +273,12 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 	}}, nil
 }
 
-// pollEvery keeps the age of keys below MaxStaleness where there is no stream.
 // serverIssuer is where a workspace's public calls are.
 func (g *Gateway) serverIssuer(workspace string) string {
 	return strings.TrimRight(g.o.Server, "/") + issuerPath + workspace
 }
 
+// pollEvery keeps the age of keys below MaxStaleness where there is no stream.
 func (g *Gateway) pollEvery() time.Duration {
 	if g.o.MaxStaleness == 0 {
 		return jwks.DefaultPollEvery

@@ -80,13 +80,14 @@ type origin struct {
 	page  int                                                    // workspaces on a page of the list
 	hook  func(w http.ResponseWriter, r *http.Request) (ok bool) // answers in its own way
 	lists int
+	sets  map[string]int // how often each workspace's set was asked for
 }
 
 const managementKey = "the-management-key"
 
 func newOrigin(tb testing.TB, workspaces ...string) *origin {
 	tb.Helper()
-	o := &origin{tb: tb, closing: make(chan struct{}), index: map[string]*jwks.Index{}, log: map[string][]jwks.Change{}, page: 2}
+	o := &origin{tb: tb, closing: make(chan struct{}), sets: map[string]int{}, index: map[string]*jwks.Index{}, log: map[string][]jwks.Change{}, page: 2}
 	for _, id := range workspaces {
 		o.create(id)
 	}
@@ -97,6 +98,7 @@ func newOrigin(tb testing.TB, workspaces ...string) *origin {
 		return index, ok
 	}
 	sets := &jwks.Handler{Set: func(r *http.Request) (*jwks.Set, bool) {
+		o.count(r.PathValue("ws"))
 		index, ok := find(r)
 		if !ok {
 			return nil, false
@@ -184,6 +186,19 @@ func (o *origin) listed() int {
 	return o.lists
 }
 
+func (o *origin) count(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sets[id]++
+}
+
+// askedFor returns how often a workspace's set was asked for.
+func (o *origin) askedFor(id string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sets[id]
+}
+
 func (o *origin) list(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -215,6 +230,11 @@ func (o *origin) list(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"workspaces": found, "next_cursor": next})
 }
 
+// metadata says whose the tokens are.
+func (o *origin) metadata(w http.ResponseWriter, r *http.Request) {
+	_ = json.NewEncoder(w).Encode(map[string]any{"issuer": publicURL + r.URL.Path[:len(r.URL.Path)-len(metadataPath)], "jwks_uri": "x"})
+}
+
 func isList(r *http.Request) bool { return r.URL.Path == "/v1/workspaces" }
 
 // outage answers nothing but 503.
@@ -228,11 +248,6 @@ func check(tb testing.TB, err error) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-}
-
-// metadata says whose the tokens are.
-func (o *origin) metadata(w http.ResponseWriter, r *http.Request) {
-	_ = json.NewEncoder(w).Encode(map[string]any{"issuer": publicURL + r.URL.Path[:len(r.URL.Path)-len(metadataPath)], "jwks_uri": "x"})
 }
 
 func eventually(tb testing.TB, what string, cond func() bool) {

@@ -117,6 +117,9 @@ func (g *Gateway) Ready() error {
 	}
 	switch {
 	case !g.complete.Load():
+		if why := g.lacking.Load(); why != nil {
+			return fmt.Errorf("%w: %w", jwks.ErrNotReady, *why)
+		}
 		return jwks.ErrNotReady
 	case g.lost.Load() && !g.o.ServeStale:
 		return jwks.ErrStale
@@ -144,11 +147,15 @@ func (g *Gateway) look(ctx context.Context) {
 		return
 	}
 	with, waiting, stale := 0, 0, int64(0)
+	var why *error
 	for _, t := range known.tenants {
 		switch err := t.follower.Usable(g.o.MaxStaleness); {
 		case errors.Is(err, jwks.ErrNotReady):
-			if t.follower.Status().Err == nil {
+			failed := t.follower.Status().Err
+			if failed == nil {
 				waiting++
+			} else if why == nil || errors.Is(failed, jwks.ErrNoWorkspace) {
+				why = &failed
 			}
 			continue
 		case err != nil:
@@ -156,6 +163,7 @@ func (g *Gateway) look(ctx context.Context) {
 		}
 		with++
 	}
+	g.lacking.Store(why)
 	g.lost.Store(stale > 0 && int(stale) == with)
 	without := len(known.tenants) - with + known.unfollowed
 	enough := without == 0 || with > 0 && waiting == 0 && time.Since(g.began) > g.patience
