@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -69,7 +71,7 @@ func request(method string, authorization ...string) *authv3.CheckRequest {
 		headers["authorization"] = strings.Join(authorization, ",") // as Envoy does
 	}
 	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{
-		Http: &authv3.AttributeContext_HttpRequest{Method: method, Path: "/v1/tiles?x=1", Headers: headers},
+		Http: &authv3.AttributeContext_HttpRequest{Method: method, Host: "api.example.com", Path: "/v1/tiles?x=1", Headers: headers},
 	}}}
 }
 
@@ -270,14 +272,17 @@ func TestRequirements(t *testing.T) {
 		{`{"scopes":"maps:read maps:write"}`, 403, `error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read maps:write"`},
 		{`{"scopes":"maps"}`, 403, "insufficient_scope"},
 		{`{"scopes":"MAPS:READ"}`, 403, "insufficient_scope"},
-		{`{"scopes":"maps:read,tiles:read"}`, 403, "insufficient_scope"},
+		{`{"scopes":"maps:read,tiles:read"}`, 500, ""},
+		{`{"scopes":"maps:read, tiles:read"}`, 500, ""},
 		{`{"audience":"x"}`, 200, ""},
 		{`{"audience":"y x"}`, 200, ""},
 		{`{"audience":"y"}`, 401, "The token is for another audience."},
 		{`{"workspace":"acme"}`, 200, ""},
 		{`{"workspace":"beta acme"}`, 200, ""},
-		{`{"workspace":"beta"}`, 401, "The token is of another issuer."},
-		{`{"workspace":"acm"}`, 401, "The token is of another issuer."},
+		{`{"workspace":"beta"}`, 401, `error="invalid_token", error_description="The token's workspace is not accepted here."`},
+		{`{"workspace":"acm"}`, 401, "The token's workspace is not accepted here."},
+		{`{"workspace":"beta,acme"}`, 500, ""},
+		{`{"audience":"y,x"}`, 401, "The token is for another audience."},
 		{`{"workspace":"acme","audience":"maps","scopes":"maps:read"}`, 200, ""},
 		{`{"workspace":"acme","audience":"maps","scopes":"admin"}`, 403, "insufficient_scope"},
 		{`{"scope":"maps:read"}`, 500, ""},
@@ -305,11 +310,51 @@ func TestRequirements(t *testing.T) {
 		t.Errorf("without the global audience: %d", v.status)
 	}
 	text := log.String()
-	if !strings.Contains(text, "context_extensions") || !strings.Contains(text, "scope is none of audience, scopes and workspace") {
-		t.Errorf("the log does not say what is wrong:\n%s", text)
+	for _, fault := range []string{
+		"scope is none of audience, scopes and workspace", "audiences is none of", "scopes has a comma", "scopes is empty", "audience is empty",
+		"workspace has a comma", "host=api.example.com path=/v1/tiles\n",
+	} {
+		if !strings.Contains(text, fault) {
+			t.Errorf("the log does not say %s:\n%s", fault, text)
+		}
 	}
-	if strings.Contains(text, token[40:60]) {
-		t.Error("the log has a token")
+	if strings.Contains(text, token[40:60]) || strings.Contains(text, "x=1") {
+		t.Error("the log has a token, or a query")
+	}
+}
+
+// Each fault is told of in each place, but not for ever, and not without end.
+func TestFaults(t *testing.T) {
+	var f faults
+	now := time.Now()
+	tell := func(text, place string, want bool) {
+		t.Helper()
+		if got := f.isNew(text, place, now); got != want {
+			t.Errorf("%s at %s: %t", text, place, got)
+		}
+	}
+	tell("a", "x", true)
+	tell("a", "x", false)
+	tell("a", "y", true)
+	tell("b", "x", true)
+	for i := range 2 * placesMax {
+		tell("c", fmt.Sprint(i), i < placesMax)
+	}
+	for i := range 2 * faultsMax {
+		tell(fmt.Sprint(i), "x", i < faultsMax-3)
+	}
+	tell("a", "x", false)
+	now = now.Add(faultsEvery)
+	tell("a", "x", true)
+}
+
+func TestPathPrefix(t *testing.T) {
+	for path, want := range map[string]string{
+		"/v1/tiles/7/8?x=1": "/v1/tiles", "/v1?x=1": "/v1", "/": "/", "": "", "*": "*", "/" + strings.Repeat("a", 100): "/" + strings.Repeat("a", placeLen-1),
+	} {
+		if got := pathPrefix(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ type Gateway struct {
 
 	starting chan struct{} // holds one of each that fetches its first set
 	running  sync.WaitGroup
-	told     atomic.Int64 // when a route's fault was last logged, in Unix ns
+	faults   faults // of routes, that were told of
 }
 
 // New makes a Gateway and reads what StateDir has. Errors: *OptionError, and those
