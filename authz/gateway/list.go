@@ -23,6 +23,7 @@ import (
 const (
 	listFile    = "workspaces.json"
 	listTimeout = 30 * time.Second
+	listPause   = 5 * time.Second // the longest after a failure
 	pageLimit   = "1000"
 	pageMax     = 32 << 20 // bytes; a workspace's audiences alone may take 16 KiB
 	pagesMax    = 1000
@@ -35,7 +36,7 @@ const (
 // that does not read leaves the last good one in use.
 func (g *Gateway) followList(ctx context.Context) {
 	pauses := &backoff.ExponentialBackOff{
-		InitialInterval: 250 * time.Millisecond, MaxInterval: 15 * time.Second, Multiplier: 2, RandomizationFactor: 1,
+		InitialInterval: 250 * time.Millisecond, MaxInterval: listPause / 2, Multiplier: 2, RandomizationFactor: 1,
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
