@@ -50,6 +50,8 @@ func (g *Gateway) judge(r *authv3.AttributeContext_HttpRequest, need requirement
 		return nil, nil, jwks.NotNow
 	case err != nil:
 		return nil, nil, jwks.InvalidToken(err)
+	case g.o.RequireExpiration && claims.ExpiresAt().IsZero():
+		return nil, nil, neverExpires
 	}
 	if no := need.check(t.id, claims); no != nil {
 		return nil, nil, no

@@ -254,6 +254,30 @@ func TestStripAuthorization(t *testing.T) {
 	}
 }
 
+func TestRequireExpiration(t *testing.T) {
+	g, _ := follow(t, func(o *Options) { o.RequireExpiration = true })
+	exp := fmt.Sprintf(`"iat":1,"exp":%d`, time.Now().Add(time.Hour).Unix())
+	for name, test := range map[string]struct {
+		token  string
+		status int
+		detail string
+	}{
+		"it expires":       {own().token(payload("acme", `"iat":1`, exp)), 200, ""},
+		"it never does":    {own().token(payload("acme")), 401, "The token never expires, which is not accepted here."},
+		"it says null":     {own().token(payload("acme", `"iat":1`, `"iat":1,"exp":null`)), 401, ""},
+		"it says 0":        {own().token(payload("acme", `"iat":1`, `"iat":1,"exp":0`)), 401, ""},
+		"it expired":       {own().token(payload("acme", `"iat":1`, `"iat":1,"exp":2`)), 401, "The token has expired."},
+		"another's claims": {other().token(payload("acme")), 401, "revoked"},
+	} {
+		for range 2 { // also once it is known
+			v := ask(t, g, request("GET", "Bearer "+test.token))
+			if v.status != test.status || !strings.Contains(v.headers.Get("WWW-Authenticate"), test.detail) {
+				t.Errorf("%s: %d %s", name, v.status, v.headers.Get("WWW-Authenticate"))
+			}
+		}
+	}
+}
+
 func TestRequirements(t *testing.T) {
 	log := new(lockedBuffer)
 	g, _ := follow(t, func(o *Options) {

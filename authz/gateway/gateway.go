@@ -52,6 +52,8 @@ type Options struct {
 
 	// Audience, one of which a token must name; empty accepts any.
 	Audience []string
+	// RequireExpiration refuses tokens without exp.
+	RequireExpiration bool
 	// StripAuthorization keeps the token from what is behind Envoy.
 	StripAuthorization bool
 

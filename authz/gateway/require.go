@@ -19,6 +19,9 @@ var (
 	otherWorkspace = &jwks.Refusal{
 		Reason: "workspace", Status: 401, Code: "invalid_token", Detail: "The token's workspace is not accepted here.",
 	}
+	neverExpires = &jwks.Refusal{
+		Reason: "never_expires", Status: 401, Code: "invalid_token", Detail: "The token never expires, which is not accepted here.",
+	}
 )
 
 // A requirement is what a route asks of a token beyond that it is good. Each is a

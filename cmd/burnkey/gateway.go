@@ -32,6 +32,7 @@ type gatewayService struct {
 	maxStaleness  time.Duration
 	whenStale     string
 	audiences     []string
+	requireExp    bool
 	strip         bool
 	logging       logging
 	drainTimeout  time.Duration
@@ -65,6 +66,7 @@ func gatewayCommand() *cobra.Command {
 	flags.DurationVar(&s.maxStaleness, "max-staleness", 0, "how old keys may be (default any age)")
 	flags.StringVar(&s.whenStale, "when-stale", "", "what becomes of tokens once keys are older: refuse or serve (default refuse)")
 	flags.StringSliceVar(&s.audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
+	flags.BoolVar(&s.requireExp, "require-expiration", false, "refuse keys that never expire")
 	flags.BoolVar(&s.strip, "strip-authorization", false, "take the token out of requests that pass")
 	s.logging.flags(cmd)
 	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long calls in progress may take after a signal")
@@ -119,7 +121,7 @@ var flagOf = map[string]string{
 func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Logger) (*gateway.Gateway, error) {
 	o := gateway.Options{
 		Server: s.server, PublicURL: s.publicURL, Workspaces: s.workspaces, StateDir: s.stateDir,
-		Audience: s.audiences, StripAuthorization: s.strip,
+		Audience: s.audiences, RequireExpiration: s.requireExp, StripAuthorization: s.strip,
 		MaxStaleness: s.maxStaleness, ServeStale: s.whenStale == "serve", Metrics: metrics, Log: log,
 	}
 	if len(s.workspaces) == 0 {

@@ -41,8 +41,8 @@ type Config struct {
 	Workspaces []string
 
 	// Gateway is where burnkey gateway listens, which is then asked about every
-	// request. Whose tokens are admitted is its own business: Workspaces, Audiences,
-	// Cache, RequireExpiration, CAFile, PublicURL and ServiceName must be unset. Empty:
+	// request. Whose tokens are admitted is its own business: PublicURL, Workspaces,
+	// Audiences, Cache, RequireExpiration, CAFile and ServiceName must be unset. Empty:
 	// Envoy fetches the key sets itself.
 	Gateway string
 
@@ -136,20 +136,22 @@ func (c Config) validateGateway() error {
 	if _, err := parseAddress("gateway", c.Gateway, false); err != nil {
 		return err
 	}
+	const elsewhere = "; give it to burnkey gateway"
 	for _, f := range []struct {
-		flag string
-		set  bool
+		flag   string
+		set    bool
+		detail string
 	}{
-		{"workspace", len(c.Workspaces) > 0},
-		{"audience", len(c.Audiences) > 0},
-		{"cache", c.Cache != 0 && c.Cache != DefaultCache},
-		{"require-expiration", c.RequireExpiration},
-		{"ca-file", c.CAFile != ""},
-		{"public-url", c.PublicURL != ""},
-		{"service-name", c.ServiceName != ""},
+		{"workspace", len(c.Workspaces) > 0, elsewhere + ", or to a route as context_extensions"},
+		{"audience", len(c.Audiences) > 0, elsewhere + ", or to a route as context_extensions"},
+		{"public-url", c.PublicURL != "", elsewhere},
+		{"require-expiration", c.RequireExpiration, elsewhere},
+		{"cache", c.Cache != 0 && c.Cache != DefaultCache, ": burnkey gateway gets changes as they are made"},
+		{"ca-file", c.CAFile != "", ": burnkey gateway takes the system's certificates, or those of SSL_CERT_FILE"},
+		{"service-name", c.ServiceName != "", ": it is of ESPv2's document"},
 	} {
 		if f.set {
-			return fieldError(f.flag, "is of no effect with --mode gateway: whose tokens are good is said to burnkey gateway, or route by route")
+			return fieldError(f.flag, "has no effect with --mode gateway%s", f.detail)
 		}
 	}
 	return c.checkAddresses()

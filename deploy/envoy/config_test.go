@@ -65,27 +65,29 @@ func TestValidateNamesTheFlag(t *testing.T) {
 	}
 }
 
-// With a gateway to ask, what only Envoy's own fetching would need is refused, not
-// passed over.
-func TestGatewayTakesNoFlagsInVain(t *testing.T) {
-	for flag, set := range map[string]func(*envoy.Config){
-		"workspace":          func(c *envoy.Config) { c.Workspaces = []string{"acme"} },
-		"audience":           func(c *envoy.Config) { c.Audiences = []string{"maps"} },
-		"cache":              func(c *envoy.Config) { c.Cache = time.Minute },
-		"require-expiration": func(c *envoy.Config) { c.RequireExpiration = true },
-		"ca-file":            func(c *envoy.Config) { c.CAFile = "/ca.pem" },
-		"public-url":         func(c *envoy.Config) { c.PublicURL = "https://auth.example.com" },
-		"service-name":       func(c *envoy.Config) { c.ServiceName = "api.example.com" },
+// What has no effect with a gateway is refused, and the refusal says where it goes.
+func TestGatewayTakesNoMore(t *testing.T) {
+	if err := validGateway().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for flag, tt := range map[string]struct {
+		set  func(*envoy.Config)
+		word string
+	}{
+		"workspace":          {func(c *envoy.Config) { c.Workspaces = []string{"acme"} }, "to burnkey gateway, or to a route"},
+		"audience":           {func(c *envoy.Config) { c.Audiences = []string{"a"} }, "to burnkey gateway, or to a route"},
+		"public-url":         {func(c *envoy.Config) { c.PublicURL = "https://x" }, "give it to burnkey gateway"},
+		"require-expiration": {func(c *envoy.Config) { c.RequireExpiration = true }, "give it to burnkey gateway"},
+		"cache":              {func(c *envoy.Config) { c.Cache = time.Second }, "as they are made"},
+		"ca-file":            {func(c *envoy.Config) { c.CAFile = "/x" }, "SSL_CERT_FILE"},
+		"service-name":       {func(c *envoy.Config) { c.ServiceName = "x" }, "ESPv2"},
 	} {
 		c := validGateway()
-		set(&c)
-		var fe *envoy.FieldError
-		if err := c.Validate(); !errors.As(err, &fe) || fe.Flag != flag {
+		tt.set(&c)
+		err := c.Validate()
+		if fe := new(envoy.FieldError); !errors.As(err, &fe) || fe.Flag != flag || !strings.Contains(fe.Detail, tt.word) {
 			t.Errorf("--%s: %v", flag, err)
 		}
-	}
-	if err := validGateway().Validate(); err != nil {
-		t.Error(err)
 	}
 }
 
