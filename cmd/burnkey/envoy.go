@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -44,7 +45,11 @@ func envoyConfigCommand() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("--format: must be bootstrap, filter or espv2")
 			}
-			return f(cmd.OutOrStdout(), c)
+			err := f(cmd.OutOrStdout(), c)
+			if bad := new(envoy.FieldError); errors.As(err, &bad) {
+				return fmt.Errorf("%s: %s", asGiven(cmd.Flags(), bad.Flag), bad.Detail)
+			}
+			return err
 		},
 	}
 	flags := cmd.Flags()

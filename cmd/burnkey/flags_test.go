@@ -58,4 +58,7 @@ func takesVariable(t *testing.T, path, flag string) {
 	if err := fromEnvironment(cmd.Flags()); err != nil || f.Value.String() == before || !f.Changed {
 		t.Errorf("%s leaves it at %q: %v", name, f.Value, err)
 	}
+	if got := asGiven(cmd.Flags(), flag); got != name+" (--"+flag+")" {
+		t.Errorf("it is named %s", got)
+	}
 }

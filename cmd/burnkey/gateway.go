@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/authz/gateway"
 )
@@ -37,7 +38,8 @@ type gatewayService struct {
 	logging       logging
 	drainTimeout  time.Duration
 
-	stderr io.Writer // gets the log
+	flags  *pflag.FlagSet // as they were given
+	stderr io.Writer      // gets the log
 }
 
 func gatewayCommand() *cobra.Command {
@@ -52,7 +54,7 @@ func gatewayCommand() *cobra.Command {
 			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
 				return err
 			}
-			s.stderr = cmd.ErrOrStderr()
+			s.flags, s.stderr = cmd.Flags(), cmd.ErrOrStderr()
 			return s.run(cmd.Context())
 		},
 	}
@@ -98,10 +100,10 @@ func (s *gatewayService) validate() error {
 // key that is in the environment for other commands does not count beside a
 // --workspace on the command line.
 func (s *gatewayService) whose() error {
-	ambient := s.keyFile != "" && s.keyFile == os.Getenv("BURNKEY_KEY_FILE") && os.Getenv("BURNKEY_WORKSPACE") == ""
+	ambient := isAmbient(s.flags, "key-file") && !isAmbient(s.flags, "workspace")
 	if len(s.workspaces) > 0 {
 		if s.keyFile != "" && !ambient {
-			return fmt.Errorf("--workspace: is not to be given with --key-file, which is for every workspace")
+			return fmt.Errorf("%s: is not to be given with %s, which is for every workspace", asGiven(s.flags, "workspace"), asGiven(s.flags, "key-file"))
 		}
 		return nil
 	}

@@ -67,11 +67,19 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
+// variable is the one that a flag can be given as.
+func variable(flag string) string {
+	return "BURNKEY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// ambientMark is on a flag that its variable has set.
+const ambientMark = "burnkey_ambient"
+
 // fromEnvironment sets the flags that the command line does not.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "BURNKEY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		value, ok := os.LookupEnv(name)
 		if f.Changed || !ok || f.Name == "help" || f.Name == "version" {
 			return
@@ -79,6 +87,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 		if err := flags.Set(f.Name, value); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
+		_ = flags.SetAnnotation(f.Name, ambientMark, nil) // it fails for a flag that is not there
 	})
 	return errors.Join(errs...)
 }
@@ -89,10 +98,28 @@ func notEmpty(flags *pflag.FlagSet, names ...string) error {
 	for _, name := range names {
 		f := flags.Lookup(name)
 		if list, ok := f.Value.(pflag.SliceValue); ok && f.Changed && len(list.GetSlice()) == 0 {
-			return fmt.Errorf("--%s: must not be empty; leave it out for the default", name)
+			return fmt.Errorf("%s: must not be empty; leave it out for the default", asGiven(flags, name))
 		}
 	}
 	return nil
+}
+
+// isAmbient reports whether a flag was set by its variable.
+func isAmbient(flags *pflag.FlagSet, flag string) bool {
+	f := flags.Lookup(flag)
+	if f == nil {
+		return false
+	}
+	_, ok := f.Annotations[ambientMark]
+	return ok
+}
+
+// asGiven names a flag as it was given: what is wrong may be in a shell's profile.
+func asGiven(flags *pflag.FlagSet, flag string) string {
+	if isAmbient(flags, flag) {
+		return variable(flag) + " (--" + flag + ")"
+	}
+	return "--" + flag
 }
 
 // group makes a command that has only others below it. Left to itself, cobra
