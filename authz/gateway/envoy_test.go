@@ -24,8 +24,8 @@ import (
 // clients and an API, which asks a Gateway.
 type front struct {
 	*envoytest.Envoy
-	addr, gateway string
-	accessLog     string
+	addr      string
+	accessLog string
 
 	mu   sync.Mutex
 	seen []*http.Request
@@ -34,8 +34,13 @@ type front struct {
 // envoyBefore runs Envoy; edits change its configuration.
 func envoyBefore(t *testing.T, gateway string, edits ...func(string) string) *front {
 	t.Helper()
+	return envoyBeforeAll(t, []string{gateway}, edits...)
+}
+
+func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) string) *front {
+	t.Helper()
 	envoytest.Binary(t) // skips before anything is started
-	f := &front{addr: envoytest.FreeAddr(t), gateway: gateway, accessLog: filepath.Join(t.TempDir(), "access.log")}
+	f := &front{addr: envoytest.FreeAddr(t), accessLog: filepath.Join(t.TempDir(), "access.log")}
 	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -44,7 +49,7 @@ func envoyBefore(t *testing.T, gateway string, edits ...func(string) string) *fr
 	t.Cleanup(api.Close)
 	var b strings.Builder
 	check(t, envoy.Bootstrap(&b, envoy.Config{
-		Gateway: gateway, Listen: f.addr, Upstream: api.Listener.Addr().String(), Admin: envoytest.FreeAddr(t),
+		Gateways: gateways, Listen: f.addr, Upstream: api.Listener.Addr().String(), Admin: envoytest.FreeAddr(t),
 	}))
 	text := replaceOnce(t, "stat_prefix: burnkey\n", `stat_prefix: burnkey
           access_log:
@@ -327,6 +332,48 @@ func TestEnvoyWithoutGateway(t *testing.T) {
 	mute.Close()
 	listenFor(t, g, addr)
 	eventually(t, "it is back", func() bool { return f.code(t, "/", good) == 200 })
+}
+
+// Of three Gateways one is enough: nobody notices that the others are gone, or stale.
+func TestEnvoyWithSeveral(t *testing.T) {
+	now := new(clock)
+	g, o := follow(t, nil)
+	with := options(o, "acme", "beta")
+	with.MaxStaleness, with.Now = time.Minute, now.now
+	aged, _ := start(t, with)
+	eventually(t, "it is ready", func() bool { return aged.Ready() == nil })
+	first, stopFirst := listenFor(t, g, "127.0.0.1:0")
+	second, _ := listenFor(t, g, "127.0.0.1:0")
+	third, _ := listenFor(t, aged, "127.0.0.1:0")
+	f := envoyBeforeAll(t, []string{first, second, third})
+	good := auth(own(), payload("acme"))
+	all := func(what string) {
+		t.Helper()
+		for range 30 {
+			if code := f.code(t, "/", good); code != 200 {
+				t.Fatalf("%s: %d", what, code)
+			}
+		}
+	}
+	healthy := func(want int) func() bool {
+		return func() bool { return f.Stats(t, "cluster.burnkey_gateway.membership_healthy") == want }
+	}
+	const panicking = "cluster.burnkey_gateway.lb_healthy_panic"
+	eventually(t, "Envoy sees that all are well", healthy(3))
+	before := f.Stats(t, panicking)
+	all("with three")
+	stopFirst()
+	all("one has just ended")
+	o.stop()
+	now.advance(2 * time.Minute)
+	eventually(t, "Envoy sees which one is well", healthy(1))
+	all("one of three is well")
+	if panics := f.Stats(t, panicking) - before; panics != 0 {
+		t.Errorf("Envoy asked the others all the same, %d times", panics)
+	}
+	listenFor(t, g, first)
+	eventually(t, "Envoy sees that one is back", healthy(2))
+	all("two of three are well")
 }
 
 func TestEnvoyStale(t *testing.T) {

@@ -33,9 +33,9 @@ func envoyConfigCommand() *cobra.Command {
 			switch {
 			case mode != "pull" && mode != "gateway":
 				return fmt.Errorf("--mode: must be pull or gateway")
-			case mode == "gateway" && c.Gateway == "":
+			case mode == "gateway" && len(c.Gateways) == 0:
 				return fmt.Errorf("--gateway: must be given as HOST:PORT with --mode gateway")
-			case mode == "pull" && c.Gateway != "":
+			case mode == "pull" && len(c.Gateways) > 0:
 				return fmt.Errorf("--gateway: is for --mode gateway")
 			}
 			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
@@ -60,7 +60,7 @@ func envoyConfigCommand() *cobra.Command {
 	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API behind it")
 	flags.StringVar(&c.Admin, "admin", "", "`HOST:PORT` of Envoy's admin interface (default none)")
 	flags.StringVar(&mode, "mode", "pull", "how Envoy verifies: pull (it fetches the JWKS itself) or gateway (it asks burnkey gateway)")
-	flags.StringVar(&c.Gateway, "gateway", "", "`HOST:PORT` of burnkey gateway, for --mode gateway")
+	flags.StringSliceVar(&c.Gateways, "gateway", nil, "`HOST:PORT` of burnkey gateway, for --mode gateway; may be repeated, for several")
 	flags.DurationVar(&c.Cache, "cache", envoy.DefaultCache, "how often it fetches them, in whole seconds")
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
 	flags.StringSliceVar(&c.Audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ const (
 	DefaultCache  = 5 * time.Second
 	MaxCache      = time.Hour
 	MaxWorkspaces = 1000
+	MaxGateways   = 32
 
 	DefaultCAFile = "/etc/ssl/certs/ca-certificates.crt"
 	// DefaultServiceName stands in ESPv2's document until it has a real one.
@@ -40,11 +42,11 @@ type Config struct {
 	// Workspaces are those whose tokens are admitted.
 	Workspaces []string
 
-	// Gateway is where burnkey gateway listens, which is then asked about every
-	// request. Whose tokens are admitted is its own business: PublicURL, Workspaces,
+	// Gateways are where burnkey gateway listens, one of which is then asked about
+	// every request. Whose tokens are admitted is its own business: PublicURL, Workspaces,
 	// Audiences, Cache, RequireExpiration, CAFile and ServiceName must be unset. Empty:
 	// Envoy fetches the key sets itself.
-	Gateway string
+	Gateways []string
 
 	// Listen is where the gateway listens, Upstream where the API does.
 	// Admin is Envoy's own interface; empty means none.
@@ -102,8 +104,8 @@ func (c Config) issuerPrefix() string {
 // Validate checks every value that is set, whatever is to be rendered. Its
 // error is a *FieldError.
 func (c Config) Validate() error {
-	if c.Gateway != "" {
-		return c.validateGateway()
+	if len(c.Gateways) > 0 {
+		return c.validateGateways()
 	}
 	if _, _, err := serverAddress(c.Server); err != nil {
 		return err
@@ -131,9 +133,9 @@ func (c Config) Validate() error {
 	return c.checkAddresses()
 }
 
-// validateGateway is Validate where a gateway is asked.
-func (c Config) validateGateway() error {
-	if _, err := parseAddress("gateway", c.Gateway, false); err != nil {
+// validateGateways is Validate where a gateway is asked.
+func (c Config) validateGateways() error {
+	if _, err := parseGateways(c.Gateways); err != nil {
 		return err
 	}
 	const elsewhere = "; give it to burnkey gateway"
@@ -241,6 +243,38 @@ func parseAddress(flag, s string, ipOnly bool) (address, error) {
 		return address{}, fieldError(flag, "must have a host name or an IP address before the port, not %q", host)
 	}
 	return address{Host: host, Port: uint16(n)}, nil
+}
+
+// endpoints are where one of several is asked.
+type endpoints struct {
+	All []address
+	IP  bool // no name is among them
+}
+
+func (e endpoints) String() string {
+	var list []string
+	for _, a := range e.All {
+		list = append(list, a.String())
+	}
+	return strings.Join(list, ", ")
+}
+
+func parseGateways(list []string) (endpoints, error) {
+	if len(list) > MaxGateways {
+		return endpoints{}, fieldError("gateway", "may be given at most %d times, not %d", MaxGateways, len(list))
+	}
+	all := endpoints{IP: true}
+	for _, text := range list {
+		a, err := parseAddress("gateway", text, false)
+		if err != nil {
+			return endpoints{}, err
+		}
+		if slices.Contains(all.All, a) {
+			return endpoints{}, fieldError("gateway", "names %q twice", text)
+		}
+		all.All, all.IP = append(all.All, a), all.IP && a.IP
+	}
+	return all, nil
 }
 
 // baseURL accepts nothing that would not survive as the start of an issuer.

@@ -2,6 +2,7 @@ package envoy_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func valid() envoy.Config {
 }
 
 func validGateway() envoy.Config {
-	return envoy.Config{Gateway: "127.0.0.1:9002", Listen: "127.0.0.1:10000", Upstream: "127.0.0.1:9000"}
+	return envoy.Config{Gateways: []string{"127.0.0.1:9002"}, Listen: "127.0.0.1:10000", Upstream: "127.0.0.1:9000"}
 }
 
 func TestValidateNamesTheFlag(t *testing.T) {
@@ -62,6 +63,25 @@ func TestValidateNamesTheFlag(t *testing.T) {
 				t.Errorf("--%s %q is rendered", tt.flag, value)
 			}
 		}
+	}
+}
+
+func TestGateways(t *testing.T) {
+	var many []string
+	for i := range envoy.MaxGateways + 1 {
+		many = append(many, fmt.Sprintf("127.0.0.1:%d", 9000+i))
+	}
+	for _, list := range [][]string{{"x"}, {""}, {"127.0.0.1:0"}, {"127.0.0.1:1", "a b:1"}, {"127.0.0.1:1", "127.0.0.1:1"}, {"[::1]:1", "[0::1]:1"}, many} {
+		c := validGateway()
+		c.Gateways = list
+		if fe := new(envoy.FieldError); !errors.As(c.Validate(), &fe) || fe.Flag != "gateway" || envoy.Filter(io.Discard, c) == nil {
+			t.Errorf("%q: %v", list, c.Validate())
+		}
+	}
+	c := validGateway()
+	c.Gateways = many[1:]
+	if err := c.Validate(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -78,7 +78,7 @@ type view struct {
 
 	Filters, Cluster string // the names of their templates
 
-	Gateway          *address // nil: Envoy fetches the key sets
+	Gateway          *endpoints // nil: Envoy fetches the key sets
 	Server           address
 	TLS              bool
 	CAFile           string
@@ -108,9 +108,9 @@ func newView(c Config) (view, error) {
 		CAFile:            orDefault(c.CAFile, DefaultCAFile),
 		ServiceName:       orDefault(c.ServiceName, DefaultServiceName),
 	}
-	if c.Gateway != "" {
-		a, err := parseAddress("gateway", c.Gateway, false)
-		v.Gateway, v.Filters, v.Cluster = &a, "gateway_filters.tmpl", "gateway_cluster.tmpl"
+	if len(c.Gateways) > 0 {
+		all, err := parseGateways(c.Gateways)
+		v.Gateway, v.Filters, v.Cluster = &all, "gateway_filters.tmpl", "gateway_cluster.tmpl"
 		return v, err
 	}
 	v.Filters, v.Cluster = "http_filters.tmpl", "jwks_cluster.tmpl"
@@ -190,9 +190,9 @@ func Filter(w io.Writer, c Config) error {
 }
 
 // ESPv2 writes an OpenAPI 2.0 document for ESPv2, with the flags that must go
-// with it in its first comment. It needs Upstream, and takes no Gateway.
+// with it in its first comment. It needs Upstream, and takes no Gateways.
 func ESPv2(w io.Writer, c Config) error {
-	if c.Gateway != "" {
+	if len(c.Gateways) > 0 {
 		return fieldError("format", "espv2 is not to be had with --mode gateway: ESPv2 has no ext_authz")
 	}
 	v, err := newView(c)

@@ -64,11 +64,16 @@ func variants() map[string]envoy.Config {
 	odd := valid()
 	odd.Workspaces = []string{"1", "null", "true", "0-0"} // that YAML would read otherwise
 	gatewayNamed := validGateway()
-	gatewayNamed.Gateway = "gateway.internal:9002"
+	gatewayNamed.Gateways = []string{"gateway.internal:9002"}
 	gatewayV6 := validGateway()
-	gatewayV6.Gateway = "[::1]:9002"
+	gatewayV6.Gateways = []string{"[::1]:9002"}
+	two := validGateway()
+	two.Gateways = []string{"127.0.0.1:9002", "127.0.0.1:9003"}
+	mixed := validGateway()
+	mixed.Gateways = []string{"gateway.internal:9002", "127.0.0.1:9002", "[::1]:9002"}
 	return map[string]envoy.Config{
 		"gateway": validGateway(), "gateway by name": gatewayNamed, "gateway by IPv6": gatewayV6,
+		"two gateways": two, "gateways by name and IP": mixed,
 		"one workspace": valid(), "three workspaces": several, "names": named, "IPv6": v6,
 		"strict": strict, "1000 workspaces": many, "odd names": odd,
 	}
