@@ -151,6 +151,11 @@ func TestEnvoyAsks(t *testing.T) {
 	if code := f.code(t, "/", auth(own(), payload("acme", "cust_1", foreign))); code != 200 || f.last().Get("X-Burnkey-Owner") != foreign {
 		t.Errorf("an owner in another script: %d, %q", code, f.last().Get("X-Burnkey-Owner"))
 	}
+	for _, scheme := range []string{"bearer ", "BEARER ", "Bearer   "} { // RFC 9110 section 11.1
+		if code := f.code(t, "/", strings.Replace(good, "Bearer ", scheme, 1)); code != 200 {
+			t.Errorf("%q gets %d", scheme, code)
+		}
+	}
 	passed := f.reached()
 	for _, test := range []struct {
 		name  string
@@ -158,6 +163,8 @@ func TestEnvoyAsks(t *testing.T) {
 		want  int
 	}{
 		{"no token", nil, 401},
+		{"a tab", []string{strings.Replace(good, "Bearer ", "Bearer\t", 1)}, 401},
+		{"a token twice, in lower case", []string{good, strings.ToLower(good[:22]) + good[22:]}, 401},
 		{"garbage", []string{"Authorization: Bearer x"}, 401},
 		{"a token twice", []string{good, good}, 401},
 		{"a token and a garbage one", []string{good, "Authorization: Bearer x"}, 401},

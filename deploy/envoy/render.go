@@ -111,6 +111,7 @@ func newView(c Config) (view, error) {
 	if len(c.Gateways) > 0 {
 		all, err := parseGateways(c.Gateways)
 		v.Gateway, v.Filters, v.Cluster = &all, "gateway_filters.tmpl", "gateway_cluster.tmpl"
+		v.Shape = anyBearerShape
 		return v, err
 	}
 	v.Filters, v.Cluster = "http_filters.tmpl", "jwks_cluster.tmpl"

@@ -29,8 +29,17 @@ const (
 	lastOf256 = `[AQgw]` // 256 bytes leave four zero bits in the last character
 )
 
-// bearerShape is the RE2 expression that the whole Authorization value must match.
-const bearerShape = "Bearer " + headerStart +
+// RE2 expressions that the whole Authorization value must match. The scheme's case
+// does not matter (RFC 9110 section 11.1), and there may be several spaces (RFC 6750
+// section 2.1), but jwt_authn finds the token behind "Bearer " alone, written so.
+// What it does not find it takes for no token, so that filter lets pass no more than
+// it sees. burnkey gateway reads what it is sent by the same rules as this.
+const (
+	bearerShape    = "Bearer " + tokenShape
+	anyBearerShape = "[Bb][Ee][Aa][Rr][Ee][Rr] +" + tokenShape
+)
+
+const tokenShape = headerStart +
 	// The opening quotation mark and two bytes of kid,
 	`I` + `(?:` + openingSecond + thirdByte + `|` + openingDash + dashThird + `)` +
 	// 39 bytes,

@@ -112,3 +112,25 @@ func TestShapeRefuses(t *testing.T) {
 		t.Errorf("%d endings of a signature are admitted", admitted)
 	}
 }
+
+// The gateway reads the scheme in any case and any number of spaces behind it, and
+// of the token the same as bearerShape.
+func TestShapeOfAnyBearer(t *testing.T) {
+	anyShape := regexp.MustCompile(`^(?:` + anyBearerShape + `)$`)
+	good := strings.TrimPrefix(shaped(strings.Repeat("x", 43), randomBytes(t, 256)), "Bearer ")
+	for before, want := range map[string]bool{
+		"Bearer ": true, "bearer ": true, "BEARER ": true, "bEaReR   ": true,
+		"": false, " Bearer ": false, "Bearer": false, "Bearer\t": false, "Bearer \t": false, "Basic ": false, "Bearerx ": false, "Bearer Bearer ": false,
+		"Be\u0430rer ": false, "Bearer\u00a0": false, "Bearer x,Bearer ": false,
+	} {
+		if got := anyShape.MatchString(before + good); got != want {
+			t.Errorf("%q: %t", before, got)
+		}
+		if got := shape.MatchString(before + good); got != (before == "Bearer ") {
+			t.Errorf("%q without a gateway: %t", before, got)
+		}
+	}
+	if anyShape.MatchString("bearer "+good+" x") || anyShape.MatchString("bearer "+good+",bearer "+good) || anyShape.MatchString("bearer x") {
+		t.Error("the token's shape is not held to")
+	}
+}
