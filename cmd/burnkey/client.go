@@ -52,7 +52,11 @@ func (c *client) credential() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--key-file: %w", err)
 	}
-	return strings.TrimSpace(string(content)), nil
+	key := strings.TrimSpace(string(content))
+	if key == "" {
+		return "", fmt.Errorf("--key-file: %s is empty", c.keyFile)
+	}
+	return key, nil
 }
 
 // call makes one request; in and answer may be nil. It returns the answer's

@@ -19,7 +19,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/gateway"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // gatewayService is the configuration of gateway.
@@ -30,7 +32,7 @@ type gatewayService struct {
 	listen        string
 	metricsListen string
 	stateDir      string
-	maxStaleness  time.Duration
+	maxStaleness  span
 	whenStale     string
 	audiences     []string
 	requireExp    bool
@@ -65,7 +67,7 @@ func gatewayCommand() *cobra.Command {
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:9002", "`HOST:PORT` to listen on for Envoy")
 	flags.StringVar(&s.metricsListen, "metrics-listen", "", "`HOST:PORT` for /metrics, /healthz and /readyz (default none)")
 	flags.StringVar(&s.stateDir, "state-dir", "", "`FOLDER` that keeps the keys for the next start, which then needs no server (default none)")
-	flags.DurationVar(&s.maxStaleness, "max-staleness", 0, "how old keys may be (default any age)")
+	flags.Var(&s.maxStaleness, "max-staleness", "how old keys may be: 60, 10m or 7d (default any age)")
 	flags.StringVar(&s.whenStale, "when-stale", "", "what becomes of tokens once keys are older: refuse or serve (default refuse)")
 	flags.StringSliceVar(&s.audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
 	flags.BoolVar(&s.requireExp, "require-expiration", false, "refuse keys that never expire")
@@ -90,7 +92,7 @@ func (s *gatewayService) validate() error {
 	switch {
 	case s.whenStale != "" && s.whenStale != "refuse" && s.whenStale != "serve":
 		return fmt.Errorf("--when-stale: must be refuse or serve")
-	case s.whenStale != "" && s.maxStaleness == 0:
+	case s.whenStale != "" && s.maxStaleness.value == 0:
 		return fmt.Errorf("--when-stale: says nothing without --max-staleness")
 	}
 	return s.whose()
@@ -110,8 +112,34 @@ func (s *gatewayService) whose() error {
 	if s.keyFile == "" && strings.TrimSpace(os.Getenv("BURNKEY_KEY")) == "" {
 		return fmt.Errorf("--workspace: name at least one, or name a management key of the scope gateway with --key-file (or BURNKEY_KEY), for every workspace")
 	}
-	_, err := s.credential()
+	_, err := s.keyScopes()
 	return err
+}
+
+// keyScopes returns what the management key says that it may do. The server alone
+// knows whether it is good.
+func (s *gatewayService) keyScopes() ([]string, error) {
+	key, err := s.credential()
+	if err != nil {
+		return nil, err
+	}
+	claims, err := readClaims(key)
+	if err != nil {
+		from := asGiven(s.flags, "key-file")
+		if s.keyFile == "" {
+			from = "BURNKEY_KEY"
+		}
+		return nil, fmt.Errorf("%s: holds no management key: %w", from, err)
+	}
+	return claims.Scopes(), nil
+}
+
+func readClaims(token string) (*jwks.Claims, error) {
+	parsed, err := jwks.Parse(token)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Claims()
 }
 
 // flagOf names the flags behind the gateway's options.
@@ -124,7 +152,7 @@ func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Log
 	o := gateway.Options{
 		Server: s.server, PublicURL: s.publicURL, Workspaces: s.workspaces, StateDir: s.stateDir,
 		Audience: s.audiences, RequireExpiration: s.requireExp, StripAuthorization: s.strip,
-		MaxStaleness: s.maxStaleness, ServeStale: s.whenStale == "serve", Metrics: metrics, Log: log,
+		MaxStaleness: s.maxStaleness.value, ServeStale: s.whenStale == "serve", Metrics: metrics, Log: log,
 	}
 	if len(s.workspaces) == 0 {
 		o.Key = s.credential
@@ -190,14 +218,27 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 		whose = "all"
 	}
 	log.Info("serving", "address", address, "server", s.server, "workspaces", whose, "version", version)
+	if len(s.workspaces) == 0 {
+		s.warnOfScopes(log)
+	}
 	switch {
-	case s.maxStaleness == 0:
+	case s.maxStaleness.value == 0:
 		log.Warn("keys are used however old they are while the server is out of reach; --max-staleness limits that")
 	case s.whenStale == "serve":
-		log.Warn("keys older than --max-staleness stay in use, and are told of", "max_staleness", s.maxStaleness)
+		log.Warn("keys older than --max-staleness stay in use, and are told of", "max_staleness", s.maxStaleness.value)
 	default:
-		log.Info("tokens are refused with 503 once keys are older than --max-staleness", "max_staleness", s.maxStaleness)
+		log.Info("tokens are refused with 503 once keys are older than --max-staleness", "max_staleness", s.maxStaleness.value)
 	}
+}
+
+// warnOfScopes tells of a key that could do harm from here: following takes the
+// scope gateway alone.
+func (s *gatewayService) warnOfScopes(log *slog.Logger) {
+	scopes, err := s.keyScopes()
+	if err != nil || len(scopes) == 1 && scopes[0] == authz.ScopeGateway {
+		return
+	}
+	log.Warn("the management key may do other things than a gateway needs; issue it one of the scope gateway alone", "scopes", strings.Join(scopes, " "))
 }
 
 func (s *gatewayService) serveMetrics(g *gateway.Gateway, metrics *prometheus.Registry, log *slog.Logger) (*http.Server, error) {

@@ -29,20 +29,29 @@ type asked struct {
 // startAsked runs the service until the test ends, and returns once it is ready.
 func startAsked(t testing.TB, s *server, flags ...string) *asked {
 	t.Helper()
+	a := newAsked(t, s.url, flags...)
+	a.start()
+	a.ready()
+	return a
+}
+
+// newAsked is startAsked of a server by its URL, without a start.
+func newAsked(t testing.TB, server string, flags ...string) *asked {
+	t.Helper()
 	dir := t.TempDir()
 	a := &asked{t: t, addr: envoytest.FreeAddr(t), metrics: envoytest.FreeAddr(t), logFile: filepath.Join(dir, "log")}
 	a.flags = append([]string{
-		"gateway", "--server", s.url, "--listen", a.addr, "--metrics-listen", a.metrics, "--state-dir", filepath.Join(dir, "state"),
+		"gateway", "--server", server, "--listen", a.addr, "--metrics-listen", a.metrics, "--state-dir", filepath.Join(dir, "state"),
 	}, flags...)
 	t.Cleanup(func() {
-		_ = a.cmd.Process.Kill()
-		<-a.done
+		if a.cmd != nil {
+			_ = a.cmd.Process.Kill()
+			<-a.done
+		}
 		if t.Failed() {
 			t.Logf("the gateway's log:\n%s", a.log())
 		}
 	})
-	a.start()
-	a.ready()
 	return a
 }
 
@@ -266,6 +275,8 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "key")
 	check(t, os.WriteFile(file, []byte("x"), 0o600))
+	empty := filepath.Join(dir, "empty")
+	check(t, os.WriteFile(empty, []byte("\n"), 0o600))
 	for _, test := range []struct{ flags, env, want string }{
 		{"", "", "--workspace"},
 		{"", "", "--key-file"},
@@ -273,6 +284,10 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"", "BURNKEY_WORKSPACE=acme BURNKEY_KEY_FILE=" + file, "BURNKEY_WORKSPACE (--workspace)"},
 		{"--key-file " + file, "BURNKEY_WORKSPACE=acme", "BURNKEY_WORKSPACE (--workspace): is not to be given with --key-file"},
 		{"--key-file " + filepath.Join(dir, "none"), "", "--key-file"},
+		{"--key-file " + file, "", "--key-file: holds no management key"},
+		{"--key-file " + empty, "", "--key-file: " + empty + " is empty"},
+		{"", "BURNKEY_KEY_FILE=" + file, "BURNKEY_KEY_FILE (--key-file): holds no management key"},
+		{"", "BURNKEY_KEY=x", "BURNKEY_KEY: holds no management key"},
 		{"--workspace Acme", "", "--workspace"},
 		{"--workspace a --workspace a", "", "--workspace"},
 		{"--workspace a --audience=", "", "--audience"},
@@ -287,6 +302,8 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"--workspace a --metrics-listen 127.0.0.1:99999", "", "--metrics-listen"},
 		{"--workspace a --max-staleness 1s", "", "--max-staleness"},
 		{"--workspace a --max-staleness x", "", "--max-staleness"},
+		{"--workspace a --max-staleness 1.5s", "", "--max-staleness"},
+		{"--workspace a --max-staleness 0", "", "--max-staleness"},
 		{"--workspace a --when-stale refuse", "", "--max-staleness"},
 		{"--workspace a --max-staleness 1m --when-stale x", "", "--when-stale"},
 		{"--workspace a --state-dir " + file, "", "--state-dir"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -84,42 +83,15 @@ func keyCommand() *cobra.Command {
 
 // lifetime is how long a key is good for.
 type lifetime struct {
-	text  string
+	span
 	never bool
-	value time.Duration
 }
 
 func (l *lifetime) flags(cmd *cobra.Command, byDefault string) {
-	cmd.Flags().Var(l, "expires-in", "how long the key is good for: 3600, 90m, 720h or 30d (default "+byDefault+")")
+	cmd.Flags().Var(&l.span, "expires-in", "how long the key is good for: 3600, 90m, 720h or 30d (default "+byDefault+")")
 	cmd.Flags().BoolVar(&l.never, "never-expires", false, "make a key that is good until it is revoked")
 	cmd.MarkFlagsMutuallyExclusive("expires-in", "never-expires")
 }
-
-// Set, String and Type are pflag's.
-func (l *lifetime) Set(text string) error {
-	seconds, err := strconv.ParseInt(text, 10, 32)
-	days, daysErr := strconv.ParseInt(strings.TrimSuffix(text, "d"), 10, 16)
-	switch {
-	case err == nil:
-		l.value = time.Duration(seconds) * time.Second
-	case daysErr == nil:
-		l.value = time.Duration(days) * 24 * time.Hour
-	default:
-		if l.value, err = time.ParseDuration(text); err != nil {
-			return errors.New("must be seconds, or like 90m, 720h or 30d")
-		}
-	}
-	if l.value < time.Second || l.value%time.Second != 0 {
-		return errors.New("must be whole seconds, 1 or more")
-	}
-	l.text = text
-	return nil
-}
-
-func (l *lifetime) String() string { return l.text }
-
-// Type is the placeholder in the help text.
-func (l *lifetime) Type() string { return "DURATION" }
 
 func (l *lifetime) given() bool { return l.text != "" || l.never }
 
