@@ -31,13 +31,23 @@ func (b *bench) report(ctx context.Context) error {
 		b.say.step("the results are in %s", b.o.out)
 	}
 	if b.o.quick {
-		b.say.step("the figures of a quick run mean nothing")
+		b.say.step("%s", b.results.outcome())
 		return nil
 	}
 	for _, c := range b.results.claims() {
 		b.say.step("%s: %s (%s): %s", c.what, orDash(c.got), orDash(c.want), strings.Trim(c.verdict(), "*"))
 	}
 	return nil
+}
+
+// outcome says what a quick run is for: whether all of it works. What is amiss is a
+// note, and a wrong answer is a failure.
+func (r *results) outcome() string {
+	const figures = "; the figures of a quick run mean nothing"
+	if len(r.notes) > 0 {
+		return "not everything was seen to work: " + strings.Join(r.notes, "; ") + figures
+	}
+	return "all parts that were asked for ran, and every answer was right" + figures
 }
 
 func orDash(text string) string {

@@ -33,6 +33,9 @@ func TestRunReports(t *testing.T) {
 			t.Errorf("%s: %v, no %q in:\n%s", name, err, word, text)
 		}
 	}
+	if !strings.Contains(out, "ran, and every answer was right") {
+		t.Errorf("the progress does not say so at its end:\n%s", out)
+	}
 	if left, _ := os.ReadDir(scratch); len(left) > 0 {
 		t.Errorf("%d things are left behind", len(left))
 	}
@@ -48,7 +51,7 @@ func TestRunFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "server ended before it was ready") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if !strings.Contains(out, "FAILED") {
+	if !strings.Contains(out, "FAILED") || !strings.Contains(out, "not everything was seen to work") || strings.Contains(out, "was right") {
 		t.Errorf("the progress does not say so:\n%s", out)
 	}
 	if left, _ := os.ReadDir(scratch); len(left) > 0 {
