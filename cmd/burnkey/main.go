@@ -63,6 +63,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
+	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), workspaceCommand(), keyCommand(), envoyCommand(), verifyCommand(), demoCommand())
 	return root
 }
