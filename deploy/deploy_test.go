@@ -192,7 +192,8 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-func TestEnvoyFilesAreCurrent(t *testing.T) {
+func burnkey(t *testing.T) string {
+	t.Helper()
 	binary := os.Getenv("BURNKEY_BIN")
 	if binary == "" {
 		binary = "../bin/burnkey"
@@ -200,8 +201,45 @@ func TestEnvoyFilesAreCurrent(t *testing.T) {
 	if _, err := os.Stat(binary); err != nil {
 		missing(t, "no bin/burnkey: run make build")
 	}
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// isFlag wants a variable that is set for a subcommand to be one of its flags.
+func isFlag(t *testing.T, subcommand, variable string) {
+	t.Helper()
+	name, ok := strings.CutPrefix(variable, "BURNKEY_")
+	flag := "--" + strings.ToLower(strings.ReplaceAll(name, "_", "-")) + " "
+	if ok && !strings.Contains(run(t, burnkey(t), subcommand, "--help"), flag) {
+		t.Errorf("%s sets no flag of burnkey %s", variable, subcommand)
+	}
+}
+
+func TestComposeSetsFlags(t *testing.T) {
+	text, err := os.ReadFile("compose/compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := at(documents(t, string(text))[0], "services")
+	for service, subcommand := range map[string]string{"burnkey": "serve", "gateway": "gateway"} {
+		variables, _ := at(services, service, "environment").(object)
+		if len(variables) < 5 {
+			t.Errorf("%s has the variables %v", service, variables)
+		}
+		for variable := range variables {
+			isFlag(t, subcommand, variable)
+		}
+	}
+}
+
+func TestEnvoyFilesAreCurrent(t *testing.T) {
+	binary := burnkey(t)
 	for file, flags := range map[string]string{
 		"compose/envoy.yaml":            "--server http://burnkey:8080 --workspace burnkey --upstream api:9000",
+		"compose/envoy-gateway.yaml":    "--mode gateway --gateway gateway:9002 --upstream api:9000",
 		"helm/burnkey/files/envoy.yaml": "--server http://server.invalid:8080 --public-url http://issuer.invalid --workspace the-workspace --upstream upstream.invalid:9000",
 	} {
 		args := append([]string{"envoy", "config", "--listen", "0.0.0.0:10000"}, strings.Fields(flags)...)
