@@ -57,7 +57,7 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
               path: `+f.accessLog+`
-              log_format: {text_format_source: {inline_string: "%RESPONSE_CODE% %DYNAMIC_METADATA(envoy.filters.http.ext_authz)%\n"}}
+              log_format: {text_format_source: {inline_string: "%RESPONSE_CODE% %DYNAMIC_METADATA(envoy.filters.http.ext_authz)% owner=%DYNAMIC_METADATA(envoy.filters.http.ext_authz:owner)%\n"}}
 `)(b.String())
 	for _, edit := range edits {
 		text = edit(text)
@@ -419,7 +419,7 @@ func TestEnvoyLogsMetadata(t *testing.T) {
 		text = string(b)
 		return err == nil && strings.Count(text, "\n") >= 2
 	})
-	for _, want := range []string{`"owner":"cust_1"`, `"key_id":"key-1"`, `"workspace":"acme"`, `"scopes":"maps:read tiles:read"`, `"refused":"unknown"`} {
+	for _, want := range []string{`"owner":"cust_1"`, `"key_id":"key-1"`, `"workspace":"acme"`, `"scopes":"maps:read tiles:read"`, `"refused":"unknown"`, "owner=cust_1\n", "owner=-\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not in the access log:\n%s", want, text)
 		}
