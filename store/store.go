@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -22,6 +21,11 @@ var (
 	ErrDuplicateKID   = errors.New("a key with this kid exists already")
 	ErrIdempotencyKey = errors.New("the idempotency key was used already")
 	ErrCompacted      = errors.New("the change log no longer reaches back so far")
+	// ErrNotActive: the key is in no state for that; it was rotated or revoked, or
+	// has expired.
+	ErrNotActive = errors.New("the key is not active")
+	// ErrTooMany: the owner has as many keys as are allowed.
+	ErrTooMany = errors.New("the owner has too many keys")
 	// ErrDamaged: a row of the set or of the log is none that was written.
 	ErrDamaged = errors.New("the database is damaged")
 )
@@ -37,77 +41,7 @@ func (e *IdempotencyError) Error() string {
 // Is makes errors.Is(err, ErrIdempotencyKey) hold.
 func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempotencyKey }
 
-// Workspace is one tenant: one issuer, one published set.
-type Workspace struct {
-	ID        string
-	Name      string
-	Audiences []string // the default audience of its keys, and all that a key may name
-	// AllowNeverExpires permits keys without exp.
-	AllowNeverExpires bool
-	// Version of the published set; 1 is the tombstone's.
-	Version   uint64
-	CreatedAt time.Time
-	UpdatedAt time.Time
-}
-
-// Key is the record of one API key. It never holds a token.
-type Key struct {
-	Workspace string
-	ID        uuid.UUID
-	KID       jwks.KID
-	Owner     string
-	Name      string
-	Scopes    []string
-	Audience  []string
-	Claims    json.RawMessage // a JSON object: the caller's own claims
-	Metadata  json.RawMessage // a JSON object: not signed
-	// IdempotencyKey under which it was issued, or empty.
-	IdempotencyKey string
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
-	ExpiresAt      time.Time // zero: never
-	RevokedAt      time.Time // zero: not revoked
-	Version        uint64    // the version that published it
-	RevokedVersion uint64    // the version that removed it, or 0
-}
-
-// Status of a key, derived from its times.
-type Status string
-
-// A key that is both is revoked. These are also the values of Filter.Status.
-const (
-	Active  Status = "active"
-	Revoked Status = "revoked"
-	Expired Status = "expired"
-)
-
-// Status returns the key's status at the time now.
-func (k *Key) Status(now time.Time) Status {
-	switch {
-	case !k.RevokedAt.IsZero():
-		return Revoked
-	case !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now):
-		return Expired
-	default:
-		return Active
-	}
-}
-
-// Filter selects keys of one workspace. Zero fields select everything.
-type Filter struct {
-	Owner  string // exactly
-	Status Status // at the time Now
-	Now    time.Time
-	// Query selects keys whose name or owner contains it, ignoring the case of
-	// ASCII letters and taking % and _ as themselves, or whose id or kid it is.
-	Query string
-	// After continues behind this id, whether a key has it or not; uuid.Nil
-	// starts the list.
-	After uuid.UUID
-	Limit int // at most so many keys; must be positive
-}
-
-// Store keeps workspaces, keys and what they publish.
+// Store keeps workspaces, keys and what they publish, sessions and the audit.
 //
 // All methods are safe for concurrent use, also by several processes on the
 // same database. A method that changes something does all of it or nothing, and
@@ -118,10 +52,13 @@ type Filter struct {
 // byte for byte. Slices come back empty, not nil, and JSON objects as {} where
 // they were nil. A limit must be positive. A change or yield that is passed in
 // must not call the store.
+//
+// Each change writes its entry into the audit in the same transaction, with the
+// Actor of its context; the methods that do say which Action.
 type Store interface {
 	// CreateWorkspace keeps w with version 1, which publishes its tombstone: a
 	// key that never signed a token, so that the set is never empty. CreatedAt
-	// is kept as given and UpdatedAt is set to it. ErrExists.
+	// is kept as given and UpdatedAt is set to it. ErrExists. ActionWorkspaceCreate.
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
 	// Workspace returns one workspace. ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
@@ -130,18 +67,23 @@ type Store interface {
 	// UpdateWorkspace lets change alter a workspace within the transaction that
 	// keeps it; an error of change is returned and nothing is kept. ID, Version and
 	// CreatedAt stay as they were whatever change does. ErrNotFound.
+	// ActionWorkspaceUpdate.
 	UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error)
 
 	// Issue keeps the record k and publishes pub in one transaction that raises
 	// the workspace's version; k.KID and k.Version are set, not read, and the key
-	// starts unrevoked. ErrNotFound: no such workspace. Then, in this order,
-	// *IdempotencyError: k.IdempotencyKey was used in this workspace.
+	// starts neither revoked nor rotated. ErrNotFound: no such workspace. Then, in
+	// this order, *IdempotencyError: k.IdempotencyKey was used in this workspace.
 	// ErrDuplicateKID: the workspace has had this key. ErrExists: it has the id.
+	// ErrTooMany: the owner has k.PerOwner keys or more that are Active at
+	// k.CreatedAt; of those who issue at once, none gets past it. ActionKeyIssue.
 	Issue(ctx context.Context, k Key, pub jwks.Key) (Key, error)
 	// Revoke deletes a key's JWK from the published set, in one transaction that
 	// raises the workspace's version and keeps the time, which must not be zero. A
-	// key that was revoked before is returned as it is, once that is durable.
-	// ErrNotFound.
+	// key that Retire took from the set for its age gets the time alone: no version
+	// is raised, and RevokedVersion stays 0. A key that was revoked before is
+	// returned as it is, once that is durable. It ends a grace early. ErrNotFound.
+	// ActionKeyRevoke.
 	Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
 	// Key returns one record. ErrNotFound.
 	Key(ctx context.Context, workspace string, id uuid.UUID) (Key, error)
@@ -158,6 +100,7 @@ type Store interface {
 	// UpdateKey lets change alter a record's Name, Metadata and UpdatedAt within the
 	// transaction that keeps it; an error of change is returned and nothing is kept.
 	// Other fields stay as they were whatever change does. ErrNotFound.
+	// ActionKeyUpdate.
 	UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*Key) error) (Key, error)
 
 	// Published yields a workspace's published keys in the order of their kids,
@@ -185,6 +128,10 @@ type Store interface {
 	// It returns when the context ends, with its error, or when the connection was
 	// lost, to be called again.
 	Watch(ctx context.Context, wake func(workspace string)) error
+
+	RotationStore
+	SessionStore
+	AuditStore
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Kinds of an Actor.
+const (
+	ActorKey     = "key"     // a key of the workspace burnkey; ID is its id
+	ActorSession = "session" // a portal session that a link began; ID is its Subject
+	ActorOIDC    = "oidc"    // a portal session that a login began; ID is its Subject
+	ActorToken   = "token"   // whoever has the token; ID is its key's id
+	ActorSystem  = "system"  // the server by itself
+	ActorCLI     = "cli"     // the command line, on the database
+)
+
+// Actor is who did something, and from where.
+type Actor struct {
+	Kind string
+	ID   string
+	From string // an address; empty where there is none
+}
+
+type actorKey struct{}
+
+// By returns a context in which a Store's changes are recorded as a's. What text
+// can't hold is dropped from it: no change is to fail for the name of who asked.
+func By(ctx context.Context, a Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, Actor{Kind: clean(a.Kind), ID: clean(a.ID), From: clean(a.From)})
+}
+
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
+}
+
+// ActorOf returns the actor of a context, by default the system.
+func ActorOf(ctx context.Context) Actor {
+	if a, ok := ctx.Value(actorKey{}).(Actor); ok {
+		return a
+	}
+	return Actor{Kind: ActorSystem}
+}
+
+// Actions that are recorded.
+const (
+	ActionWorkspaceCreate = "workspace.create"
+	ActionWorkspaceUpdate = "workspace.update"
+	ActionKeyIssue        = "key.issue"
+	ActionKeyUpdate       = "key.update"
+	ActionKeyRevoke       = "key.revoke"
+	ActionKeyRotate       = "key.rotate"
+	ActionRotationUndo    = "key.rotation.undo"
+	ActionGraceEnd        = "key.grace.end" // by itself; ended early, it is ActionKeyRevoke
+	ActionKeyExpire       = "key.expire"
+	ActionKeyNotice       = "key.notice"
+	ActionSessionCreate   = "session.create" // of a link
+	ActionSessionStart    = "session.start"
+	ActionSessionEnd      = "session.end"
+	ActionLoginRefuse     = "login.refuse"
+	ActionCallRefuse      = "call.refuse"
+)
+
+// Results of an Entry.
+const (
+	ResultOK      = "ok"
+	ResultRefused = "refused"
+)
+
+// Entry is one record of the audit. It never holds a token or a session's secret.
+type Entry struct {
+	ID        uuid.UUID // a UUIDv7 of At: entries sort by it
+	Workspace string
+	At        time.Time
+	Actor     Actor
+	Action    string
+	Key       uuid.UUID // uuid.Nil: it is about no key
+	Owner     string    // of the key or session, or empty
+	Result    string
+	Detail    json.RawMessage // a JSON object
+}
+
+// AuditFilter selects entries of one workspace. Zero fields select everything.
+type AuditFilter struct {
+	Owner   string
+	Key     uuid.UUID
+	Action  string
+	ActorID string
+	Result  string
+	Since   time.Time // at it or later
+	Until   time.Time // before it
+	// After continues behind this id, whether an entry has it or not; uuid.Nil
+	// starts the list.
+	After uuid.UUID
+	Limit int // at most so many; must be positive
+}
+
+// AuditStore is the part of Store that remembers who did what. Nothing in it can
+// be changed or deleted.
+type AuditStore interface {
+	// Record writes an entry about what is no change of the store's, such as a
+	// refusal. ID is set, not read; so is an Actor without a Kind, to ctx's. At must
+	// not be zero. There may be no such workspace.
+	Record(ctx context.Context, e Entry) error
+	// Audit lists a workspace's entries, the newest first. Selected by owner, key or
+	// time, it is a look into an index; other fields drop entries on that way.
+	Audit(ctx context.Context, workspace string, f AuditFilter) ([]Entry, error)
+}
+
+// entries counts this process's, so that those of one time keep their order.
+var entries atomic.Uint32
+
+// EntryID returns a new id for an entry of a time: RFC 9562 section 5.7 with the
+// microseconds and a counter behind the milliseconds.
+func EntryID(at time.Time) uuid.UUID {
+	id := FirstEntryID(at)
+	binary.BigEndian.PutUint32(id[8:], entries.Add(1)&0x3fffffff|0x80000000)
+	binary.BigEndian.PutUint32(id[12:], rand.Uint32())
+	return id
+}
+
+// FirstEntryID returns the lowest id that an entry of a time can have. Years that
+// a UUIDv7 can't express count as its first or last.
+func FirstEntryID(at time.Time) (id uuid.UUID) {
+	const last = 1<<48*1000 - 1
+	micros := uint64(min(max(at.UnixMicro(), 0), last))
+	binary.BigEndian.PutUint64(id[:], micros/1000<<16|7<<12|micros%1000<<2)
+	id[8] = 0x80
+	return id
+}

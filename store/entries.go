@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"reflect"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The constructors below are what a backend records of each change. They take
+// records as they are kept behind it.
+
+// detail is a JSON object; nil values are left out.
+type detail map[string]any
+
+func newEntry(ctx context.Context, workspace, action string, at time.Time, d detail) Entry {
+	for name, value := range d {
+		if value == nil {
+			delete(d, name)
+		}
+	}
+	text, err := json.Marshal(d)
+	if err != nil { // nothing in them can't be
+		text = []byte(`{}`)
+	}
+	return Entry{
+		ID: EntryID(at), Workspace: workspace, At: time.UnixMicro(at.UnixMicro()).UTC(), Actor: ActorOf(ctx), Action: action,
+		Result: ResultOK, Detail: text,
+	}
+}
+
+func keyEntry(ctx context.Context, k Key, action string, at time.Time, d detail) Entry {
+	e := newEntry(ctx, k.Workspace, action, at, d)
+	e.Key, e.Owner = k.ID, k.Owner
+	return e
+}
+
+// Recorded completes an entry that is passed to AuditStore.Record.
+func Recorded(ctx context.Context, e Entry) Entry {
+	e.ID, e.At = EntryID(e.At), time.UnixMicro(e.At.UnixMicro()).UTC()
+	if e.Actor.Kind == "" {
+		e.Actor = ActorOf(ctx)
+	}
+	if len(e.Detail) == 0 {
+		e.Detail = json.RawMessage(`{}`)
+	}
+	return e
+}
+
+// WorkspaceCreated is ActionWorkspaceCreate.
+func WorkspaceCreated(ctx context.Context, w Workspace) Entry {
+	return newEntry(ctx, w.ID, ActionWorkspaceCreate, w.CreatedAt, workspaceFields(w))
+}
+
+// WorkspaceUpdated is ActionWorkspaceUpdate.
+func WorkspaceUpdated(ctx context.Context, before, after Workspace) Entry {
+	return newEntry(ctx, after.ID, ActionWorkspaceUpdate, after.UpdatedAt, changed(workspaceFields(before), workspaceFields(after)))
+}
+
+func workspaceFields(w Workspace) detail {
+	policy, portal := w.Policy.Clone(), w.Portal.Clone()
+	d := detail{
+		"name": w.Name, "audiences": append([]string{}, w.Audiences...), "allow_never_expires": w.AllowNeverExpires,
+		"policy": policy,
+	}
+	// A picture would be as long as a thousand entries.
+	if len(portal.Logo) > 0 {
+		sum := sha256.Sum256(portal.Logo)
+		d["portal_logo_sha256"] = hex.EncodeToString(sum[:])
+	}
+	portal.Logo = nil
+	d["portal"] = portal
+	return d
+}
+
+// changed names the fields that differ, with both values; null where there is
+// none.
+func changed(before, after detail) detail {
+	type change struct {
+		Before any `json:"before"`
+		After  any `json:"after"`
+	}
+	d := detail{}
+	for _, fields := range []detail{before, after} {
+		for name := range fields {
+			if !reflect.DeepEqual(before[name], after[name]) {
+				d[name] = change{before[name], after[name]}
+			}
+		}
+	}
+	return d
+}
+
+// KeyIssued is ActionKeyIssue, also of a successor.
+func KeyIssued(ctx context.Context, k Key) Entry {
+	return keyEntry(ctx, k, ActionKeyIssue, k.CreatedAt, detail{
+		"kid": k.KID.String(), "name": k.Name, "scopes": append([]string{}, k.Scopes...), "expires_at": orNil(k.ExpiresAt),
+		"rotated_from": idOrNil(k.RotatedFrom),
+	})
+}
+
+// KeyUpdated is ActionKeyUpdate.
+func KeyUpdated(ctx context.Context, before, after Key) Entry {
+	fields := func(k Key) detail { return detail{"name": k.Name, "metadata": object(k.Metadata)} }
+	return keyEntry(ctx, after, ActionKeyUpdate, after.UpdatedAt, changed(fields(before), fields(after)))
+}
+
+// object is a JSON object as a detail's value; what is none becomes a string.
+func object(raw json.RawMessage) any {
+	if json.Valid(raw) {
+		return raw
+	}
+	return string(raw)
+}
+
+// KeyRevoked is ActionKeyRevoke, of a key with its RevokedAt.
+func KeyRevoked(ctx context.Context, k Key) Entry {
+	return keyEntry(ctx, k, ActionKeyRevoke, k.RevokedAt, detail{
+		"kid": k.KID.String(), "name": k.Name, "rotated_from": idOrNil(k.RotatedFrom), "rotated_to": idOrNil(k.RotatedTo),
+	})
+}
+
+// KeyRotated is ActionKeyRotate, of a key that was rotated at a time.
+func KeyRotated(ctx context.Context, old Key, at time.Time) Entry {
+	return keyEntry(ctx, old, ActionKeyRotate, at, detail{
+		"kid": old.KID.String(), "name": old.Name, "rotated_to": old.RotatedTo.String(), "grace_ends_at": old.GraceEndsAt,
+	})
+}
+
+// RotationUndone is ActionRotationUndo, of a key that is active again since then.
+func RotationUndone(ctx context.Context, old Key, successor uuid.UUID, at time.Time) Entry {
+	return keyEntry(ctx, old, ActionRotationUndo, at, detail{
+		"kid": old.KID.String(), "name": old.Name, "rotated_to": successor.String(),
+	})
+}
+
+// KeyRetired is ActionGraceEnd or ActionKeyExpire, of a key that was removed at a
+// time.
+func KeyRetired(k Key, at time.Time) Entry {
+	action, due := ActionKeyExpire, k.ExpiresAt
+	if !k.RevokedAt.IsZero() {
+		action, due = ActionGraceEnd, k.GraceEndsAt
+	}
+	return keyEntry(context.Background(), k, action, at, detail{"kid": k.KID.String(), "name": k.Name, "due_at": due})
+}
+
+// SessionBegun is ActionSessionCreate of a link, and ActionSessionStart of a
+// session.
+func SessionBegun(ctx context.Context, s Session) Entry {
+	action := ActionSessionStart
+	if s.Kind == KindLink {
+		action = ActionSessionCreate
+	}
+	return sessionEntry(ctx, s, action, s.CreatedAt)
+}
+
+// SessionEnded is ActionSessionEnd.
+func SessionEnded(ctx context.Context, s Session, at time.Time) Entry {
+	return sessionEntry(ctx, s, ActionSessionEnd, at)
+}
+
+func sessionEntry(ctx context.Context, s Session, action string, at time.Time) Entry {
+	e := newEntry(ctx, s.Workspace, action, at, detail{
+		"kind": s.Kind, "role": s.Role, "subject": s.Subject, "scopes_allowed": listOrNil(s.ScopesAllowed),
+		"expires_at": orNil(s.ExpiresAt),
+	})
+	e.Owner = s.Owner
+	return e
+}
+
+func orNil(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t
+}
+
+func idOrNil(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id.String()
+}
+
+func listOrNil(list []string) any {
+	if list == nil {
+		return nil
+	}
+	return list
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// Key is the record of one API key. It never holds a token.
+type Key struct {
+	Workspace string
+	ID        uuid.UUID
+	KID       jwks.KID
+	Owner     string
+	Name      string
+	Scopes    []string
+	Audience  []string
+	Claims    json.RawMessage // a JSON object: the caller's own claims
+	Metadata  json.RawMessage // a JSON object: not signed
+	// IdempotencyKey under which it was issued, or empty.
+	IdempotencyKey string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	ExpiresAt      time.Time // zero: never
+	RevokedAt      time.Time // zero: not revoked
+	// RotatedFrom is the key that it succeeds, and RotatedTo the one that succeeds
+	// it; uuid.Nil: none. With RotatedTo there is the time until which both are
+	// published, which is never behind ExpiresAt.
+	RotatedFrom, RotatedTo uuid.UUID
+	GraceEndsAt            time.Time // zero: not rotated
+	Version                uint64    // the version that published it
+	RevokedVersion         uint64    // the version that removed it because it was revoked, or 0
+	ExpiredVersion         uint64    // the version that removed it for its age, or 0
+
+	// PerOwner is no part of the record: see Issue and Rotate. 0: no limit.
+	PerOwner int
+}
+
+// Published reports whether the workspace's set has the key's JWK.
+func (k *Key) Published() bool { return k.Removed() == 0 }
+
+// Removed returns the version that removed the key from the set, 0 while it is
+// published.
+func (k *Key) Removed() uint64 { return max(k.RevokedVersion, k.ExpiredVersion) }
+
+// DueAt returns when Retire is to remove the key: when its grace ends or it
+// expires, whichever is first. Zero: never, or it was removed.
+func (k *Key) DueAt() time.Time {
+	switch {
+	case !k.Published():
+		return time.Time{}
+	case k.GraceEndsAt.IsZero() || (!k.ExpiresAt.IsZero() && k.ExpiresAt.Before(k.GraceEndsAt)):
+		return k.ExpiresAt
+	default:
+		return k.GraceEndsAt
+	}
+}
+
+// Status of a key, derived from its times.
+type Status string
+
+// These are also the values of Filter.Status.
+const (
+	Active     Status = "active"
+	Deprecated Status = "deprecated" // rotated, and in its grace
+	Revoked    Status = "revoked"    // also by the end of a grace
+	Expired    Status = "expired"
+)
+
+// Status returns the key's status at the time now. Of a key that is both, revoked
+// is what counts. What was removed is never active again, whatever the clock says.
+func (k *Key) Status(now time.Time) Status {
+	over := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
+	switch {
+	case !k.RevokedAt.IsZero():
+		return Revoked
+	case k.ExpiredVersion != 0:
+		return Expired
+	case over(k.GraceEndsAt):
+		return Revoked
+	case over(k.ExpiresAt):
+		return Expired
+	case !k.GraceEndsAt.IsZero():
+		return Deprecated
+	default:
+		return Active
+	}
+}
+
+// Filter selects keys of one workspace. Zero fields select everything.
+type Filter struct {
+	Owner  string // exactly
+	Status Status // at the time Now
+	Live   bool   // Active or Deprecated at the time Now
+	Now    time.Time
+	Scope  string // is among the key's
+	// CreatedBefore selects keys that were created before this.
+	CreatedBefore time.Time
+	// Query selects keys whose name or owner contains it, ignoring the case of
+	// ASCII letters and taking % and _ as themselves, or whose id or kid it is.
+	Query string
+	// After continues behind this id, whether a key has it or not; uuid.Nil
+	// starts the list.
+	After uuid.UUID
+	Limit int // at most so many keys; must be positive
+}

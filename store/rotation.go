@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// RotationStore is the part of Store that replaces keys and removes them when
+// their time has come.
+type RotationStore interface {
+	// Rotate keeps the record successor, publishes pub and marks the key id as rotated
+	// to it, in one transaction that raises the workspace's version once. The old
+	// key's grace ends at graceEnds, or when it expires if that is earlier. Where that
+	// is not after successor.CreatedAt, the same version removes the old key, which
+	// was then revoked at successor.CreatedAt. Of successor, Workspace, KID, Version and
+	// RotatedFrom are set, not read.
+	//
+	// ErrNotFound: no such key. Then, in this order: *IdempotencyError as of Issue;
+	// ErrNotActive: the key is not Active at successor.CreatedAt; ErrDuplicateKID and
+	// ErrExists as of Issue; ErrTooMany: the owner of the old key has
+	// successor.PerOwner keys or more in their grace at that time, and this would be
+	// another. ActionKeyRotate of the old key, ActionKeyIssue of the successor.
+	Rotate(ctx context.Context, workspace string, id uuid.UUID, successor Key, pub jwks.Key, graceEnds time.Time) (old, issued Key, err error)
+	// UndoRotation ends the rotation of the key id within its grace: one version
+	// removes the successor, which is revoked at at, and the old key is active as if it
+	// had not been rotated. ErrNotFound: no such key. ErrNotActive: the key is not
+	// Deprecated at at, or its successor not Active, as behind an UndoRotation
+	// before. ActionRotationUndo of the old key, ActionKeyRevoke of the successor.
+	UndoRotation(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (old, successor Key, err error)
+	// Retire removes a key that is published and due at at, in one transaction that
+	// raises the workspace's version. If its grace is over, it is revoked at at; else
+	// it has expired and ExpiredVersion is set. Any other key is returned as it is, so
+	// that several servers may try. ErrNotFound. ActionGraceEnd or ActionKeyExpire,
+	// both the system's whatever ctx says.
+	Retire(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
+	// Due returns the published keys of all workspaces that are due at until, the
+	// earliest first, those behind after, at most limit. It is a look into an index.
+	Due(ctx context.Context, after DuePlace, until time.Time, limit int) ([]Key, error)
+	// NextDue returns when the next published key of all workspaces is due; the zero
+	// time if none ever is. It is one look into an index.
+	NextDue(ctx context.Context) (time.Time, error)
+}
+
+// DuePlace is a place in the list of Due: behind a key, or behind all that is due
+// before At. The zero place is the beginning.
+type DuePlace struct {
+	At        time.Time
+	Workspace string
+	ID        uuid.UUID
+}
+
+// DuePlace returns the place of a key that is published.
+func (k *Key) DuePlace() DuePlace { return DuePlace{At: k.DueAt(), Workspace: k.Workspace, ID: k.ID} }

@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Kinds of a Session: a link is good for one ExchangeSession.
+const (
+	KindLink    = "link"
+	KindSession = "session"
+)
+
+// Roles of a Session: an owner sees the keys of one owner, an operator all.
+const (
+	RoleOwner    = "owner"
+	RoleOperator = "operator"
+)
+
+// Session says who may use the portal for a while. The secret that its holder
+// shows is not in it, only its hash.
+type Session struct {
+	Hash      [32]byte // SHA-256 of the secret
+	Kind      string   // KindLink or KindSession
+	Workspace string
+	Owner     string // empty for operators
+	Role      string // RoleOwner or RoleOperator
+	Subject   string // who it is, for the audit
+	// ScopesAllowed are those that keys issued by it may have; nil, which unlike
+	// other slices comes back as nil: any that the policy offers.
+	ScopesAllowed []string
+	ReturnURL     string
+	Embedded      bool // in a frame of another site's page
+	CreatedAt     time.Time
+	ExpiresAt     time.Time // must not be zero
+}
+
+// SessionStore is the part of Store that keeps sessions. Whoever reads all of it
+// can use none of them.
+type SessionStore interface {
+	// CreateSession keeps a session or a link. ErrNotFound: no such workspace.
+	// ErrExists: there is one with this hash. ActionSessionCreate for a link,
+	// ActionSessionStart for a session.
+	CreateSession(ctx context.Context, s Session) error
+	// ExchangeSession deletes the link of a hash and keeps the session s, with the
+	// link's Workspace, Owner, Role, Subject, ScopesAllowed and ReturnURL, in one
+	// transaction: of any who try at once, one succeeds. It returns the session.
+	// ErrNotFound: there is no such link, or it has expired at now. ErrExists: there is
+	// a session with s.Hash; the link is still good. ActionSessionStart.
+	ExchangeSession(ctx context.Context, link [32]byte, s Session, now time.Time) (Session, error)
+	// Session returns the session or link of a hash. ErrNotFound, also if it has
+	// expired at now.
+	Session(ctx context.Context, hash [32]byte, now time.Time) (Session, error)
+	// EndSession deletes a session or link. ErrNotFound, also if it has expired at at.
+	// ActionSessionEnd.
+	EndSession(ctx context.Context, hash [32]byte, at time.Time) error
+	// PruneSessions deletes all sessions and links that expired before that time.
+	// They have no entry in the audit.
+	PruneSessions(ctx context.Context, before time.Time) error
+}
