@@ -55,3 +55,33 @@ type DuePlace struct {
 
 // DuePlace returns the place of a key that is published.
 func (k *Key) DuePlace() DuePlace { return DuePlace{At: k.DueAt(), Workspace: k.Workspace, ID: k.ID} }
+
+// Rotated returns old as it is kept once successor was issued with a grace, but for
+// RevokedVersion, which it gets where RevokedAt is set. For backends.
+func Rotated(old, successor Key, graceEnds time.Time) Key {
+	old.RotatedTo, old.GraceEndsAt = successor.ID, graceEnds
+	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(graceEnds) {
+		old.GraceEndsAt = old.ExpiresAt
+	}
+	if !old.GraceEndsAt.After(successor.CreatedAt) {
+		old.GraceEndsAt, old.RevokedAt = successor.CreatedAt, successor.CreatedAt
+	}
+	return old
+}
+
+// Retired returns a key as it is once version removed it at a time at which it was
+// due. For backends.
+func Retired(k Key, at time.Time, version uint64) Key {
+	if k.GraceEndsAt.IsZero() || k.GraceEndsAt.After(at) {
+		k.ExpiredVersion = version
+	} else {
+		k.RevokedAt, k.RevokedVersion = at, version
+	}
+	return k
+}
+
+// IsDue reports whether the key is to be removed at a time.
+func (k *Key) IsDue(at time.Time) bool {
+	due := k.DueAt()
+	return !due.IsZero() && !due.After(at)
+}

@@ -58,3 +58,10 @@ type SessionStore interface {
 	// They have no entry in the audit.
 	PruneSessions(ctx context.Context, before time.Time) error
 }
+
+// Exchanged returns the session that s becomes by a link. For backends.
+func Exchanged(link, s Session) Session {
+	s.Kind, s.Workspace, s.Owner, s.Role, s.Subject = KindSession, link.Workspace, link.Owner, link.Role, link.Subject
+	s.ScopesAllowed, s.ReturnURL = link.ScopesAllowed, link.ReturnURL
+	return s
+}

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,17 +15,38 @@ import (
 )
 
 const (
+	// published is the condition of keys_by_owner_published.
+	published = `revoked_at IS NULL AND expired_version IS NULL`
+	// keepKey are the parts of a statement that insert a key, its JWK and the entry
+	// that tells of it, once raised has the version. Its arguments are keyArgs.
+	keepKey = `kept AS (
+			INSERT INTO keys (workspace, ` + keyColumns + `)
+			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL
+			FROM raised
+		), published AS (
+			INSERT INTO jwks (workspace, kid, n) SELECT $1, $13, $24 FROM raised
+		), audited AS (
+			` + recordEntry + ` FROM raised
+		)`
 	// One statement and so one transaction and one round trip. The inserts read
 	// raised, so the workspace's row is locked before anything else.
 	issueKey = `WITH raised AS (
 			UPDATE workspaces SET version = version + 1 WHERE id = $1 RETURNING version
-		), kept AS (
-			INSERT INTO keys (workspace, ` + keyColumns + `)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, NULL, version, NULL FROM raised
-		), published AS (
-			INSERT INTO jwks (workspace, kid, n) SELECT $1, $3, $14 FROM raised
-		), logged AS (
-			INSERT INTO changes (workspace, version, added, removed) SELECT $1, version, $14, '' FROM raised
+		), ` + keepKey + `, logged AS (
+			INSERT INTO changes (workspace, version, added, removed) SELECT $1, version, $24, '' FROM raised
+		)
+		SELECT version FROM raised`
+	// issueKeyWithin is for a limit and comes behind raise, in one transaction: it
+	// must see what was committed while that waited for the lock. If the owner has too
+	// many keys, the change has no modulus, which its column refuses.
+	issueKeyWithin = `WITH raised AS (
+			SELECT version FROM workspaces WHERE id = $1
+		), held AS (
+			SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $14 AND ` + published + `
+				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $26) LIMIT $27) AS k
+		), ` + keepKey + `, logged AS (
+			INSERT INTO changes (workspace, version, added, removed)
+			SELECT $1, version, CASE WHEN n < $27 THEN $24::bytea END, '' FROM raised, held
 		)
 		SELECT version FROM raised`
 	// What keeps a key from being issued, in the contract's order.
@@ -35,7 +55,8 @@ const (
 		EXISTS (SELECT FROM keys WHERE workspace = $1 AND kid = $3)
 			OR EXISTS (SELECT FROM jwks WHERE workspace = $1 AND kid = $3),
 		EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $4)`
-	updateKey            = `UPDATE keys SET name = $3, metadata = $4, updated_at = $5 WHERE workspace = $1 AND id = $2`
+	updateKey = `WITH audited AS (` + recordEntry + `)
+		UPDATE keys SET name = $12, metadata = $13, updated_at = $14 WHERE workspace = $1 AND id = $8`
 	selectKey            = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND id = $2`
 	lockKey              = selectKey + ` FOR NO KEY UPDATE`
 	selectKeyKID         = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND kid = $2`
@@ -44,20 +65,26 @@ const (
 
 // Issue implements store.Store.
 func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key, error) {
+	limit := k.PerOwner
 	k = normalize(k, pub)
-	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
-		err := c.QueryRow(ctx, issueKey, k.Workspace, [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
-			string(k.Claims), string(k.Metadata), orNull(k.IdempotencyKey),
-			micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), pub.Modulus()).Scan(&k.Version)
-		if isCode(err, uniqueViolation) {
+	args := keyArgs(store.KeyIssued(ctx, k), k, pub)
+	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		if limit > 0 {
+			// Not micros: at the zero time no key has expired.
+			err = issueWithin(ctx, c, &k, append(args, k.CreatedAt.UnixMicro(), limit))
+		} else {
+			err = c.QueryRow(ctx, issueKey, args...).Scan(&k.Version)
+		}
+		switch {
+		case isCode(err, uniqueViolation):
 			return conflict(ctx, c, k, err)
+		case isCode(err, notNullViolation):
+			return conflict(ctx, c, k, store.ErrTooMany)
 		}
 		return notFound(err)
 	})
 	if errors.Is(err, store.ErrIdempotencyKey) {
-		if unsure := s.confirm(ctx); unsure != nil {
-			err = unsure // alone: the other would be the answer
-		}
+		err = s.sure(ctx, err)
 	}
 	if err != nil {
 		return store.Key{}, wrap(ctx, "issue key", err)
@@ -66,19 +93,41 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key
 	return k, nil
 }
 
+func issueWithin(ctx context.Context, c *pgxpool.Conn, k *store.Key, args []any) error {
+	return raising(ctx, c, k.Workspace, func(r pgx.BatchResults) error { return r.QueryRow().Scan(&k.Version) },
+		statement{issueKeyWithin, args})
+}
+
+// keyArgs are those of a statement with keepKey: from $12 on the key's.
+func keyArgs(e store.Entry, k store.Key, pub jwks.Key) []any {
+	return append(entryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
+		string(k.Claims), string(k.Metadata), orNull(k.IdempotencyKey),
+		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), pub.Modulus(), idOrNull(k.RotatedFrom))
+}
+
+// sure returns an answer that tells of another's commit once that is durable.
+func (s *Store) sure(ctx context.Context, answer error) error {
+	if unsure := s.confirm(ctx); unsure != nil {
+		return unsure // alone: the other would be the answer
+	}
+	return answer
+}
+
 // normalize brings a new record to the form in which it is read back.
 func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.KID = pub.KID()
 	k.Scopes, k.Audience = notNil(k.Scopes), notNil(k.Audience)
 	k.Claims, k.Metadata = object(k.Claims), object(k.Metadata)
 	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.UpdatedAt), cut(k.ExpiresAt)
-	k.RevokedAt, k.RevokedVersion = time.Time{}, 0
+	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
+	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
+	k.PerOwner = 0
 	return k
 }
 
-// conflict finds out which of its unique fields kept k from being inserted. It
-// is none of them if the database is damaged; then violation says what is.
-func conflict(ctx context.Context, c *pgxpool.Conn, k store.Key, violation error) error {
+// conflict finds out which of its unique fields kept k from being inserted. Where it
+// was none of them, it returns otherwise.
+func conflict(ctx context.Context, c *pgxpool.Conn, k store.Key, otherwise error) error {
 	var (
 		earlier      *[16]byte
 		hadKID, isID bool
@@ -95,7 +144,7 @@ func conflict(ctx context.Context, c *pgxpool.Conn, k store.Key, violation error
 	case isID:
 		return store.ErrExists
 	default:
-		return violation
+		return otherwise
 	}
 }
 
@@ -107,75 +156,6 @@ const (
 func isCode(err error, code string) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && e.Code == code
-}
-
-// Revoke implements store.Store.
-func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
-	k, err := s.revoke(ctx, workspace, id, at)
-	if err != nil {
-		return store.Key{}, wrap(ctx, "revoke key", err)
-	}
-	return k, nil
-}
-
-func (s *Store) revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
-	if at.IsZero() {
-		return store.Key{}, errors.New("the time is missing")
-	}
-	k, err := s.key(ctx, workspace, id)
-	switch {
-	case err != nil:
-		return k, err
-	case k.RevokedVersion != 0:
-		return k, s.confirm(ctx)
-	}
-	err = s.write(ctx, workspace, func(ctx context.Context, c *pgxpool.Conn) error {
-		return commitRevocation(ctx, c, workspace, id, at)
-	})
-	if err != nil && !isCode(err, notNullViolation) {
-		return k, err
-	}
-	revoked := err == nil
-	if revoked {
-		s.notifier.notify(workspace)
-	}
-	k, errRead := s.key(ctx, workspace, id)
-	switch {
-	case errRead != nil:
-		return k, errRead
-	case k.RevokedVersion == 0:
-		return k, fmt.Errorf("the JWK of key %s is missing: the database is damaged: %w", id, err)
-	case !revoked: // another was first, and nothing was kept of this
-		return k, s.confirm(ctx)
-	}
-	return k, nil
-}
-
-// raise and revokeKey are one transaction. They are two statements, since the
-// second must see what was committed while the first waited for the lock. If the
-// key was revoked in the meantime or its JWK is missing, the change has no kid,
-// which its column refuses: then nothing is kept, and no version is taken.
-const (
-	raise     = `UPDATE workspaces SET version = version + 1 WHERE id = $1`
-	revokeKey = `WITH raised AS (
-			SELECT version FROM workspaces WHERE id = $1
-		), revoked AS (
-			UPDATE keys SET revoked_at = $3, revoked_version = raised.version FROM raised
-			WHERE workspace = $1 AND id = $2 AND revoked_version IS NULL RETURNING kid
-		), withdrawn AS (
-			DELETE FROM jwks USING revoked WHERE jwks.workspace = $1 AND jwks.kid = revoked.kid RETURNING jwks.kid
-		)
-		INSERT INTO changes (workspace, version, added, removed)
-		SELECT $1, version, '', (SELECT kid FROM withdrawn) FROM raised`
-)
-
-// commitRevocation sends both statements at once: a batch is one transaction, and
-// the lock is held for one round trip.
-func commitRevocation(ctx context.Context, c *pgxpool.Conn, workspace string, id uuid.UUID, at time.Time) error {
-	var batch pgx.Batch
-	batch.Queue(raise, workspace)
-	batch.Queue(revokeKey, workspace, [16]byte(id), micros(cut(at)))
-	return c.SendBatch(ctx, &batch).Close()
 }
 
 // Key implements store.Store.
@@ -232,8 +212,10 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, c
 		if err := change(&changed); err != nil {
 			return err
 		}
+		before := k
 		k.Name, k.Metadata, k.UpdatedAt = changed.Name, object(changed.Metadata), cut(changed.UpdatedAt)
-		_, err = t.Exec(ctx, updateKey, workspace, [16]byte(id), k.Name, string(k.Metadata), micros(k.UpdatedAt))
+		args := append(entryArgs(store.KeyUpdated(ctx, before, k)), k.Name, string(k.Metadata), micros(k.UpdatedAt))
+		_, err = t.Exec(ctx, updateKey, args...)
 		return err
 	}))
 	if err != nil {

@@ -28,7 +28,7 @@ func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) (lis
 	if err != nil {
 		return nil, err
 	}
-	if !storable(f.Owner) || !storable(f.Query) {
+	if !storable(f.Owner) || !storable(f.Query) || !storable(f.Scope) {
 		return []store.Key{}, ctx.Err()
 	}
 	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
@@ -73,20 +73,41 @@ func conditions(workspace string, f store.Filter) (clause, error) {
 	if f.Query != "" {
 		c.match(f.Query)
 	}
+	if f.Scope != "" {
+		c.add(c.arg(f.Scope) + ` = ANY (scopes)`)
+	}
+	if !f.CreatedBefore.IsZero() {
+		c.add(`(created_at IS NULL OR created_at < ` + c.arg(roundUp(f.CreatedBefore)) + `)`)
+	}
+	return c, c.status(f)
+}
+
+// status selects by Filter.Status and Filter.Live, as store.Key.Status has it.
+func (c *clause) status(f store.Filter) error {
+	if f.Status == "" && !f.Live {
+		return nil
+	}
 	// Not micros: at the zero time no key has expired.
-	now := f.Now.UnixMicro()
+	now := c.arg(f.Now.UnixMicro()) + `::bigint`
+	inTime := `(expires_at IS NULL OR expires_at > ` + now + `)`
+	if f.Live {
+		c.add(published + ` AND (grace_ends_at IS NULL OR grace_ends_at > ` + now + `) AND ` + inTime)
+	}
 	switch f.Status {
 	case "":
 	case store.Active:
-		c.add(`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ` + c.arg(now) + `)`)
+		c.add(published + ` AND rotated_to IS NULL AND ` + inTime)
+	case store.Deprecated:
+		c.add(published + ` AND grace_ends_at > ` + now + ` AND ` + inTime)
 	case store.Expired:
-		c.add(`revoked_at IS NULL AND expires_at <= ` + c.arg(now))
+		c.add(`revoked_at IS NULL AND (expired_version IS NOT NULL
+			OR (expires_at <= ` + now + ` AND (grace_ends_at IS NULL OR grace_ends_at > ` + now + `)))`)
 	case store.Revoked:
-		c.add(`revoked_at IS NOT NULL`)
+		c.add(`(revoked_at IS NOT NULL OR (expired_version IS NULL AND grace_ends_at <= ` + now + `))`)
 	default:
-		return c, fmt.Errorf("unknown status %q", f.Status)
+		return fmt.Errorf("unknown status %q", f.Status)
 	}
-	return c, nil
+	return nil
 }
 
 // match selects by Filter.Query. In the collation "C" lower changes ASCII letters

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/burnkey/burnkey/jwks"
@@ -34,6 +35,15 @@ func micros(t time.Time) *int64 {
 	}
 	n := t.UnixMicro()
 	return &n
+}
+
+// roundUp is the first whole microsecond that is not before t.
+func roundUp(t time.Time) int64 {
+	n := t.UnixMicro()
+	if t.After(time.UnixMicro(n)) {
+		n++
+	}
+	return n
 }
 
 func fromMicros(n *int64) time.Time {
@@ -66,25 +76,38 @@ func orNull(s string) *string {
 	return &s
 }
 
-const workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
+const workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at, policy, portal`
 
 // scanWorkspace reads a row of workspaceColumns.
 func scanWorkspace(row pgx.Row) (store.Workspace, error) {
 	var (
 		w                store.Workspace
 		created, updated *int64
+		policy, portal   []byte
 	)
-	err := row.Scan(&w.ID, &w.Name, &w.Audiences, &w.AllowNeverExpires, &w.Version, &created, &updated)
+	err := row.Scan(&w.ID, &w.Name, &w.Audiences, &w.AllowNeverExpires, &w.Version, &created, &updated, &policy, &portal)
 	if err != nil {
 		return store.Workspace{}, notFound(err)
 	}
 	w.Audiences = notNil(w.Audiences)
 	w.CreatedAt, w.UpdatedAt = fromMicros(created), fromMicros(updated)
+	if err := errors.Join(json.Unmarshal(policy, &w.Policy), json.Unmarshal(portal, &w.Portal)); err != nil {
+		return store.Workspace{}, fmt.Errorf("damaged settings: %w", err)
+	}
+	w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
 	return w, nil
 }
 
+// settings gives a workspace's policy and portal as columns' values.
+func settings(w store.Workspace) (policy, portal string, err error) {
+	policyText, errPolicy := json.Marshal(w.Policy)
+	portalText, errPortal := json.Marshal(w.Portal)
+	return string(policyText), string(portalText), errors.Join(errPolicy, errPortal)
+}
+
 const keyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
-	created_at, updated_at, expires_at, revoked_at, version, revoked_version`
+	created_at, updated_at, expires_at, revoked_at, version, revoked_version,
+	rotated_from, rotated_to, grace_ends_at, expired_version`
 
 // scanKey reads a row of keyColumns.
 func scanKey(workspace string, row pgx.Row) (store.Key, error) {
@@ -94,10 +117,13 @@ func scanKey(workspace string, row pgx.Row) (store.Key, error) {
 		claims, metadata                   string
 		idempotency                        *string
 		created, updated, expires, revoked *int64
-		revokedVersion                     *uint64
+		rotatedFrom, rotatedTo             *[16]byte
+		grace                              *int64
+		revokedVersion, expiredVersion     *uint64
 	)
 	err := row.Scan((*[16]byte)(&k.ID), &kid, &k.Owner, &k.Name, &k.Scopes, &k.Audience, &claims, &metadata,
-		&idempotency, &created, &updated, &expires, &revoked, &k.Version, &revokedVersion)
+		&idempotency, &created, &updated, &expires, &revoked, &k.Version, &revokedVersion,
+		&rotatedFrom, &rotatedTo, &grace, &expiredVersion)
 	if err != nil {
 		return store.Key{}, notFound(err)
 	}
@@ -108,12 +134,36 @@ func scanKey(workspace string, row pgx.Row) (store.Key, error) {
 	}
 	k.CreatedAt, k.UpdatedAt = fromMicros(created), fromMicros(updated)
 	k.ExpiresAt, k.RevokedAt = fromMicros(expires), fromMicros(revoked)
-	if revokedVersion != nil {
-		k.RevokedVersion = *revokedVersion
-	}
+	k.GraceEndsAt = fromMicros(grace)
+	k.RotatedFrom, k.RotatedTo = orZero(rotatedFrom), orZero(rotatedTo)
+	k.RevokedVersion, k.ExpiredVersion = orZero(revokedVersion), orZero(expiredVersion)
 	k.KID, err = kidFromBytes(kid)
 	return k, err
 }
+
+// orZero is a column's value, the zero value for NULL.
+func orZero[T any](value *T) (zero T) {
+	if value == nil {
+		return zero
+	}
+	return *value
+}
+
+// idOrNull is an id as a column's value; uuid.Nil is NULL.
+func idOrNull(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return [16]byte(id)
+}
+
+// behind is a row with one more column before those that Scan is asked for.
+type behind struct {
+	row   pgx.Row
+	first any
+}
+
+func (b behind) Scan(columns ...any) error { return b.row.Scan(append([]any{b.first}, columns...)...) }
 
 func kidFromBytes(b []byte) (kid jwks.KID, err error) {
 	if len(b) != len(kid) {

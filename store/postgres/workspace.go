@@ -13,15 +13,18 @@ import (
 
 const (
 	insertWorkspace = `WITH created AS (
-			INSERT INTO workspaces (` + workspaceColumns + `) VALUES ($1, $2, $3, $4, 1, $5, $5)
+			INSERT INTO workspaces (` + workspaceColumns + `) VALUES ($1, $12, $13, $14, 1, $15, $15, $16, $17)
 			ON CONFLICT DO NOTHING RETURNING id
 		), published AS (
-			INSERT INTO jwks (workspace, kid, n) SELECT id, $6, $7 FROM created
+			INSERT INTO jwks (workspace, kid, n) SELECT id, $18, $19 FROM created
 		), logged AS (
-			INSERT INTO changes (workspace, version, added, removed) SELECT id, 1, $7, '' FROM created
+			INSERT INTO changes (workspace, version, added, removed) SELECT id, 1, $19, '' FROM created
+		), audited AS (
+			` + recordEntry + ` FROM created
 		)
 		SELECT count(*) FROM created`
-	updateWorkspace = `UPDATE workspaces SET name = $2, audiences = $3, allow_never_expires = $4, updated_at = $5
+	updateWorkspace = `WITH audited AS (` + recordEntry + `)
+		UPDATE workspaces SET name = $12, audiences = $13, allow_never_expires = $14, updated_at = $15, policy = $16, portal = $17
 		WHERE id = $1`
 	selectWorkspace = `SELECT ` + workspaceColumns + ` FROM workspaces WHERE id = $1`
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
@@ -33,13 +36,18 @@ const (
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
 	w.Version = 1
 	w.Audiences = notNil(w.Audiences)
+	w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
 	w.CreatedAt = cut(w.CreatedAt)
 	w.UpdatedAt = w.CreatedAt
+	args, err := workspaceArgs(store.WorkspaceCreated(ctx, w), w)
+	if err != nil {
+		return store.Workspace{}, wrap(ctx, "create workspace", err)
+	}
 	kid := tombstone.KID()
-	err := s.write(ctx, w.ID, func(ctx context.Context, c *pgxpool.Conn) error {
+	args = append(args, kid[:], tombstone.Modulus())
+	err = s.write(ctx, w.ID, func(ctx context.Context, c *pgxpool.Conn) error {
 		var created int
-		err := c.QueryRow(ctx, insertWorkspace, w.ID, w.Name, w.Audiences, w.AllowNeverExpires, micros(w.CreatedAt),
-			kid[:], tombstone.Modulus()).Scan(&created)
+		err := c.QueryRow(ctx, insertWorkspace, args...).Scan(&created)
 		if err == nil && created == 0 {
 			return store.ErrExists
 		}
@@ -50,6 +58,13 @@ func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombston
 	}
 	s.notifier.notify(w.ID)
 	return w, nil
+}
+
+// workspaceArgs are those of a statement that keeps a workspace: the entry's, and
+// from $12 on what may change.
+func workspaceArgs(e store.Entry, w store.Workspace) ([]any, error) {
+	policy, portal, err := settings(w)
+	return append(entryArgs(e), w.Name, w.Audiences, w.AllowNeverExpires, micros(w.UpdatedAt), policy, portal), err
 }
 
 // Workspace implements store.Store.
@@ -87,13 +102,20 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 			return err
 		}
 		w, begun = old, true
+		w.Audiences = notNil(old.Audiences) // change may write into slices
+		w.Policy, w.Portal = old.Policy.Clone(), old.Portal.Clone()
 		if err := change(&w); err != nil {
 			return err
 		}
 		w.ID, w.Version, w.CreatedAt = old.ID, old.Version, old.CreatedAt
 		w.Audiences = notNil(w.Audiences)
+		w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
 		w.UpdatedAt = cut(w.UpdatedAt)
-		_, err = t.Exec(ctx, updateWorkspace, id, w.Name, w.Audiences, w.AllowNeverExpires, micros(w.UpdatedAt))
+		args, err := workspaceArgs(store.WorkspaceUpdated(ctx, old, w), w)
+		if err != nil {
+			return err
+		}
+		_, err = t.Exec(ctx, updateWorkspace, args...)
 		return err
 	}))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -216,8 +217,16 @@ func TestRequestsUseIndexes(t *testing.T) {
 			'{}', '{}', n::text, 0, 0, n, NULL, n, NULL FROM generate_series(1, 20000) n;
 		INSERT INTO jwks SELECT workspace, kid, decode(repeat('ff', 256), 'hex') FROM keys;
 		INSERT INTO changes SELECT workspace, version, '', '' FROM keys;
+		INSERT INTO sessions SELECT sha256(n::text::bytea), 'link', 'w1', '', 'owner', '', NULL, '', false, 0, n FROM generate_series(1, 20000) n;
+		INSERT INTO audit SELECT workspace, id, 0, '', '', '', 'x', id, owner, '', '{}' FROM keys;
 		ANALYZE`)
 	id, kid := [16]byte(uuid.Max), make([]byte, 32)
+	entry := entryArgs(store.Recorded(t.Context(), store.Entry{Workspace: "w1", Key: uuid.Max, Owner: "o1"}))
+	with := func(args ...any) []any { return append(slices.Clone(entry), args...) }
+	keyed := func(args ...any) []any {
+		return append(with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id), args...)
+	}
+	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1)
 	type query struct {
 		text string
 		args []any
@@ -232,15 +241,28 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{selectWorkspace, []any{"w1"}},
 		{lockWorkspace, []any{"w1"}},
 		{selectWorkspaces, []any{"w1", 10}},
-		{updateWorkspace, []any{"w1", "", []string{}, false, nil}},
-		{issueKey, []any{"w1", id, kid, "", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid}},
+		{updateWorkspace, with("", []string{}, false, nil, "", "")},
+		{issueKey, keyed()},
+		{issueKeyWithin, keyed(1, 10)},
 		{selectConflict, []any{"w1", "i", kid, id}},
-		{updateKey, []any{"w1", id, "", "", nil}},
+		{updateKey, with("", "", nil)},
 		{selectKey, []any{"w1", id}},
 		{lockKey, []any{"w1", id}},
+		{selectKeyKID, []any{"w1", kid}},
 		{selectKeyIdempotency, []any{"w1", "i"}},
 		{raise, []any{"w1"}},
-		{revokeKey, []any{"w1", id, int64(1)}},
+		{removeKey, with(1, nil)},
+		{revokeExpired, with(1)},
+		{rotateKey, keyed(1, nil, 1, 10)},
+		{selectInGrace, []any{"w1", "o1", 1, 10}},
+		{undoRotation, with(id, 1)},
+		{selectDue, []any{1, "w1", id, 100, 10}},
+		{selectNextDue, nil},
+		{insertSession, session},
+		{exchangeSession, append(session, kid)},
+		{selectSession, []any{kid, 1}},
+		{endSession, with(kid)},
+		{pruneSessions, []any{1, 10}},
 		{selectVersion, []any{"w1"}},
 		{selectChanges, []any{"w1", 100, 10}},
 		{selectLog, []any{"w1"}},
@@ -258,6 +280,9 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Query: "q"},
 		{Query: uuid.NewString(), Owner: "o1"},
 		{Query: strings.Repeat("A", 43), Status: store.Revoked},
+		{Status: store.Deprecated, Owner: "o1"},
+		{Live: true},
+		{Live: true, Owner: "o1", Scope: "x", CreatedBefore: time.Now()},
 	} {
 		f.Limit = 50
 		text, args, err := listQuery("w1", f)
@@ -274,6 +299,33 @@ func TestRequestsUseIndexes(t *testing.T) {
 			plan = strings.ReplaceAll(plan, "Sort", "")
 		}
 		check(text, plan)
+	}
+}
+
+// TestTheAuditUsesIndexes: by owner, key and time it looks at what it returns.
+func TestTheAuditUsesIndexes(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	server.Exec(t, url, `INSERT INTO audit SELECT 'w' || n % 40, gen_random_uuid(), 0, '', '', '', 'x', gen_random_uuid(), 'o' || n % 1000, '', '{}'
+		FROM generate_series(1, 20000) n; ANALYZE`)
+	for _, c := range []struct {
+		filter store.AuditFilter
+		index  string
+	}{
+		{store.AuditFilter{}, "audit_pkey"},
+		{store.AuditFilter{After: uuid.Max}, "audit_pkey"},
+		{store.AuditFilter{Owner: "o1"}, "audit_by_owner"},
+		{store.AuditFilter{Owner: "o1", Action: "x", After: uuid.Max}, "audit_by_owner"},
+		{store.AuditFilter{Key: uuid.Max}, "audit_by_key"},
+		{store.AuditFilter{Until: time.Now()}, "audit_pkey"},
+	} {
+		c.filter.Limit = 50
+		text, args := auditQuery("w1", c.filter)
+		plan := explain(t, s, text, args)
+		if !strings.Contains(plan, c.index) || strings.Contains(plan, "Seq Scan") {
+			t.Errorf("%+v does not use %s:\n%s", c.filter, c.index, plan)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,29 +14,39 @@ import (
 
 const (
 	insertKey = `INSERT INTO keys (workspace, ` + keyColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL) ON CONFLICT DO NOTHING`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL) ON CONFLICT DO NOTHING`
 	updateKey            = `UPDATE keys SET name = ?, metadata = ?, updated_at = ? WHERE workspace = ? AND id = ?`
-	revokeKey            = `UPDATE keys SET revoked_at = ?, revoked_version = ? WHERE workspace = ? AND id = ?`
 	selectKey            = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND id = ?`
 	selectKeyIdempotency = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND idempotency_key = ?`
 	selectKeyKID         = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND kid = ?`
 	selectKID            = `SELECT 1 FROM keys WHERE workspace = ? AND kid = ?`
+
+	// An owner's keys in either state at a time, without one of them, counted up to
+	// a limit.
+	published   = `revoked_at IS NULL AND expired_version IS NULL`
+	ownersKeys  = `SELECT count(*) FROM (SELECT 1 FROM keys WHERE workspace = ? AND owner = ? AND ` + published
+	countActive = ownersKeys + ` AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > ?) AND id <> ? LIMIT ?)`
+	countGrace  = ownersKeys + ` AND grace_ends_at > ? AND id <> ? LIMIT ?)`
 )
 
 // Issue implements store.Store.
 func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key, error) {
+	limit := k.PerOwner
 	k = normalize(k, pub)
 	err := s.write(ctx, func(t *tx) (err error) {
 		if k.Version, err = raiseVersion(t, k.Workspace); err != nil {
 			return err
 		}
-		if err := keepKey(t, k); err != nil {
+		if err := keepKey(t, k, pub); err != nil {
 			return err
 		}
-		if err := publish(t, k.Workspace, pub); err != nil {
+		if err := withinLimit(t, countActive, k, limit); err != nil {
 			return err
 		}
-		return logChange(t, k.Workspace, k.Version, []jwks.Key{pub}, nil)
+		if err := logChange(t, k.Workspace, k.Version, []jwks.Key{pub}, nil); err != nil {
+			return err
+		}
+		return record(t, store.KeyIssued(t.ctx, k))
 	})
 	if err != nil {
 		return store.Key{}, wrap(ctx, "issue key", err)
@@ -51,11 +60,14 @@ func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.Scopes, k.Audience = notNil(k.Scopes), notNil(k.Audience)
 	k.Claims, k.Metadata = object(k.Claims), object(k.Metadata)
 	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.UpdatedAt), cut(k.ExpiresAt)
-	k.RevokedAt, k.RevokedVersion = time.Time{}, 0
+	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
+	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
+	k.PerOwner = 0
 	return k
 }
 
-func keepKey(t *tx, k store.Key) error {
+// keepKey inserts a record and its JWK.
+func keepKey(t *tx, k store.Key, pub jwks.Key) error {
 	scopes, err := encodeList(k.Scopes)
 	if err != nil {
 		return err
@@ -67,23 +79,47 @@ func keepKey(t *tx, k store.Key) error {
 	idempotency := sql.NullString{String: k.IdempotencyKey, Valid: k.IdempotencyKey != ""}
 	n, err := t.exec(insertKey, k.Workspace, k.ID[:], k.KID[:], k.Owner, k.Name, scopes, audience,
 		string(k.Claims), string(k.Metadata), idempotency,
-		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), k.Version)
+		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), k.Version, orNull(k.RotatedFrom))
 	if err != nil {
 		return err
 	}
 	if n == 0 {
 		return conflict(t, k)
 	}
-	return nil
+	return publish(t, k.Workspace, pub)
+}
+
+// withinLimit counts the other keys of k's owner at its creation, by countActive or
+// countGrace. It comes last: other errors go before this one.
+func withinLimit(t *tx, count string, k store.Key, limit int) error {
+	if limit <= 0 {
+		return nil
+	}
+	var n int
+	// Not micros: at the zero time no key has expired.
+	err := t.row(count, k.Workspace, k.Owner, k.CreatedAt.UnixMicro(), k.ID[:], limit).Scan(&n)
+	if err == nil && n >= limit {
+		return store.ErrTooMany
+	}
+	return err
+}
+
+// refuseRepeat finds a key that was issued under the idempotency key of k.
+func refuseRepeat(t *tx, k store.Key) error {
+	earlier, err := scanKey(k.Workspace, t.row(selectKeyIdempotency, k.Workspace, k.IdempotencyKey).Scan)
+	switch {
+	case err == nil:
+		return &store.IdempotencyError{ID: earlier.ID}
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	default:
+		return err
+	}
 }
 
 // conflict finds out which of its unique fields kept k from being inserted.
 func conflict(t *tx, k store.Key) error {
-	earlier, err := scanKey(k.Workspace, t.row(selectKeyIdempotency, k.Workspace, k.IdempotencyKey).Scan)
-	if err == nil {
-		return &store.IdempotencyError{ID: earlier.ID}
-	}
-	if !errors.Is(err, store.ErrNotFound) {
+	if err := refuseRepeat(t, k); err != nil {
 		return err
 	}
 	var one int
@@ -97,41 +133,8 @@ func conflict(t *tx, k store.Key) error {
 	}
 }
 
-// Revoke implements store.Store.
-func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
-	if at.IsZero() {
-		return store.Key{}, wrap(ctx, "revoke key", errors.New("the time is missing"))
-	}
-	var k store.Key
-	err := s.write(ctx, func(t *tx) (err error) {
-		k, err = scanKey(workspace, t.row(selectKey, workspace, id[:]).Scan)
-		if err != nil || k.RevokedVersion != 0 {
-			return err
-		}
-		k.RevokedAt = cut(at)
-		if k.RevokedVersion, err = raiseVersion(t, workspace); err != nil {
-			return err
-		}
-		return keepRevoked(t, k)
-	})
-	if err != nil {
-		return store.Key{}, wrap(ctx, "revoke key", err)
-	}
-	return k, nil
-}
-
-func keepRevoked(t *tx, k store.Key) error {
-	if _, err := t.exec(revokeKey, micros(k.RevokedAt), k.RevokedVersion, k.Workspace, k.ID[:]); err != nil {
-		return err
-	}
-	n, err := t.exec(deleteJWK, k.Workspace, k.KID[:])
-	if err != nil {
-		return err
-	}
-	if n != 1 {
-		return fmt.Errorf("the JWK of key %s is missing: the database is damaged", k.ID)
-	}
-	return logChange(t, k.Workspace, k.RevokedVersion, nil, []jwks.KID{k.KID})
+func readKey(t *tx, workspace string, id uuid.UUID) (store.Key, error) {
+	return scanKey(workspace, t.row(selectKey, workspace, id[:]).Scan)
 }
 
 // Key implements store.Store.
@@ -156,12 +159,12 @@ func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) 
 func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*store.Key) error) (store.Key, error) {
 	var k store.Key
 	err := s.write(ctx, func(t *tx) (err error) {
-		k, err = scanKey(workspace, t.row(selectKey, workspace, id[:]).Scan)
-		if err != nil {
+		if k, err = readKey(t, workspace, id); err != nil {
 			return err
 		}
+		before := k
 		// Read once more, since change may write into slices.
-		changed, err := scanKey(workspace, t.row(selectKey, workspace, id[:]).Scan)
+		changed, err := readKey(t, workspace, id)
 		if err != nil {
 			return err
 		}
@@ -169,8 +172,10 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, c
 			return err
 		}
 		k.Name, k.Metadata, k.UpdatedAt = changed.Name, object(changed.Metadata), cut(changed.UpdatedAt)
-		_, err = t.exec(updateKey, k.Name, string(k.Metadata), micros(k.UpdatedAt), workspace, id[:])
-		return err
+		if _, err = t.exec(updateKey, k.Name, string(k.Metadata), micros(k.UpdatedAt), workspace, id[:]); err != nil {
+			return err
+		}
+		return record(t, store.KeyUpdated(t.ctx, before, k))
 	})
 	if err != nil {
 		return store.Key{}, wrap(ctx, "update key", err)

@@ -72,20 +72,38 @@ func conditions(workspace string, f store.Filter) (clause, error) {
 	if f.Query != "" {
 		c.match(f.Query)
 	}
+	if f.Scope != "" {
+		c.add(`EXISTS (SELECT 1 FROM json_each(scopes) WHERE value = ?)`, f.Scope)
+	}
+	if !f.CreatedBefore.IsZero() {
+		c.add(`(created_at IS NULL OR created_at < ?)`, roundUp(f.CreatedBefore))
+	}
+	return c, c.status(f)
+}
+
+// status selects by Filter.Status and Filter.Live, as store.Key.Status has it.
+func (c *clause) status(f store.Filter) error {
 	// Not micros: at the zero time no key has expired.
 	now := f.Now.UnixMicro()
+	const inTime = `(expires_at IS NULL OR expires_at > ?)`
+	if f.Live {
+		c.add(published+` AND (grace_ends_at IS NULL OR grace_ends_at > ?) AND `+inTime, now, now)
+	}
 	switch f.Status {
 	case "":
 	case store.Active:
-		c.add(`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`, now)
+		c.add(published+` AND rotated_to IS NULL AND `+inTime, now)
+	case store.Deprecated:
+		c.add(published+` AND grace_ends_at > ? AND `+inTime, now, now)
 	case store.Expired:
-		c.add(`revoked_at IS NULL AND expires_at <= ?`, now)
+		c.add(`revoked_at IS NULL AND (expired_version IS NOT NULL
+			OR (expires_at <= ? AND (grace_ends_at IS NULL OR grace_ends_at > ?)))`, now, now)
 	case store.Revoked:
-		c.add(`revoked_at IS NOT NULL`)
+		c.add(`(revoked_at IS NOT NULL OR (expired_version IS NULL AND grace_ends_at <= ?))`, now)
 	default:
-		return c, fmt.Errorf("unknown status %q", f.Status)
+		return fmt.Errorf("unknown status %q", f.Status)
 	}
-	return c, nil
+	return nil
 }
 
 // match selects by Filter.Query. SQLite's lower changes ASCII letters alone, and

@@ -31,6 +31,15 @@ func micros(t time.Time) any {
 	return t.UnixMicro()
 }
 
+// roundUp is the first whole microsecond that is not before t.
+func roundUp(t time.Time) int64 {
+	n := t.UnixMicro()
+	if t.After(time.UnixMicro(n)) {
+		n++
+	}
+	return n
+}
+
 func fromMicros(n sql.NullInt64) time.Time {
 	if !n.Valid {
 		return time.Time{}
@@ -69,40 +78,60 @@ func object(raw json.RawMessage) json.RawMessage {
 	return slices.Clone(raw)
 }
 
-const workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
+const (
+	workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
+	settingsColumns  = `policy, portal` // NULL where they were never set
+)
 
-// scanWorkspace reads a row of workspaceColumns.
+// scanWorkspace reads a row of workspaceColumns and settingsColumns.
 func scanWorkspace(scan func(...any) error) (store.Workspace, error) {
 	var (
 		w                store.Workspace
 		audiences        string
 		created, updated sql.NullInt64
+		policy, portal   sql.NullString
 	)
-	err := scan(&w.ID, &w.Name, &audiences, &w.AllowNeverExpires, &w.Version, &created, &updated)
+	err := scan(&w.ID, &w.Name, &audiences, &w.AllowNeverExpires, &w.Version, &created, &updated, &policy, &portal)
 	if err != nil {
 		return store.Workspace{}, notFound(err)
 	}
 	w.CreatedAt, w.UpdatedAt = fromMicros(created), fromMicros(updated)
-	w.Audiences, err = decodeList(audiences)
+	var errAudiences error
+	w.Audiences, errAudiences = decodeList(audiences)
+	err = errors.Join(errAudiences, decodeSettings(policy, &w.Policy), decodeSettings(portal, &w.Portal))
+	w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
 	return w, err
 }
 
+func decodeSettings(text sql.NullString, into any) error {
+	if !text.Valid {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text.String), into); err != nil {
+		return fmt.Errorf("damaged settings: %w", err)
+	}
+	return nil
+}
+
 const keyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
-	created_at, updated_at, expires_at, revoked_at, version, revoked_version`
+	created_at, updated_at, expires_at, revoked_at, version, revoked_version,
+	rotated_from, rotated_to, grace_ends_at, expired_version`
 
 // scanKey reads a row of keyColumns.
 func scanKey(workspace string, scan func(...any) error) (store.Key, error) {
 	var (
-		id, kid                             []byte
+		id, kid, rotatedFrom, rotatedTo     []byte
 		scopes, audience, claims, metadata  string
 		idempotency                         sql.NullString
 		created, updated, expires, revoked  sql.NullInt64
-		revokedVersion                      sql.NullInt64
+		revokedVersion, expiredVersion      sql.NullInt64
+		grace                               sql.NullInt64
 		k                                   = store.Key{Workspace: workspace}
 		errID, errKID, errScopes, errAudien error
+		errFrom, errTo                      error
 	)
 	err := scan(&id, &kid, &k.Owner, &k.Name, &scopes, &audience, &claims, &metadata, &idempotency,
-		&created, &updated, &expires, &revoked, &k.Version, &revokedVersion)
+		&created, &updated, &expires, &revoked, &k.Version, &revokedVersion, &rotatedFrom, &rotatedTo, &grace, &expiredVersion)
 	if err != nil {
 		return store.Key{}, notFound(err)
 	}
@@ -114,8 +143,34 @@ func scanKey(workspace string, scan func(...any) error) (store.Key, error) {
 	k.IdempotencyKey = idempotency.String
 	k.CreatedAt, k.UpdatedAt = fromMicros(created), fromMicros(updated)
 	k.ExpiresAt, k.RevokedAt = fromMicros(expires), fromMicros(revoked)
-	k.RevokedVersion = uint64(revokedVersion.Int64)
-	return k, errors.Join(errID, errKID, errScopes, errAudien)
+	k.RevokedVersion, k.ExpiredVersion = uint64(revokedVersion.Int64), uint64(expiredVersion.Int64)
+	k.RotatedFrom, errFrom = idOrNil(rotatedFrom)
+	k.RotatedTo, errTo = idOrNil(rotatedTo)
+	k.GraceEndsAt = fromMicros(grace)
+	return k, errors.Join(errID, errKID, errScopes, errAudien, errFrom, errTo)
+}
+
+func idOrNil(b []byte) (uuid.UUID, error) {
+	if b == nil {
+		return uuid.Nil, nil
+	}
+	return uuid.FromBytes(b)
+}
+
+// orNull is an id as a column's value; uuid.Nil is NULL.
+func orNull(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id[:]
+}
+
+// versionOrNull is a version as a column's value; 0 is NULL.
+func versionOrNull(version uint64) any {
+	if version == 0 {
+		return nil
+	}
+	return version
 }
 
 func kidFromBytes(b []byte) (kid jwks.KID, err error) {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"github.com/burnkey/burnkey/jwks"
@@ -13,8 +14,12 @@ const (
 		ON CONFLICT DO NOTHING`
 	updateWorkspace = `UPDATE workspaces SET name = ?, audiences = ?, allow_never_expires = ?, updated_at = ?
 		WHERE id = ?`
-	selectWorkspace  = `SELECT ` + workspaceColumns + ` FROM workspaces WHERE id = ?`
-	selectWorkspaces = `SELECT ` + workspaceColumns + ` FROM workspaces WHERE id > ? ORDER BY id LIMIT ?`
+	upsertSettings = `INSERT INTO settings (workspace, policy, portal) VALUES (?, ?, ?)
+		ON CONFLICT (workspace) DO UPDATE SET policy = excluded.policy, portal = excluded.portal`
+	fromWorkspaces = `SELECT ` + workspaceColumns + `, ` + settingsColumns + ` FROM workspaces
+		LEFT JOIN settings ON settings.workspace = workspaces.id`
+	selectWorkspace  = fromWorkspaces + ` WHERE id = ?`
+	selectWorkspaces = fromWorkspaces + ` WHERE id > ? ORDER BY id LIMIT ?`
 )
 
 // errLimit guards against SQLite's reading of a negative LIMIT as none.
@@ -24,6 +29,7 @@ var errLimit = errors.New("the limit must be positive")
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
 	w.Version = 1
 	w.Audiences = notNil(w.Audiences)
+	w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
 	w.CreatedAt = cut(w.CreatedAt)
 	w.UpdatedAt = w.CreatedAt
 	err := s.write(ctx, func(t *tx) error { return createWorkspace(t, w, tombstone) })
@@ -46,10 +52,29 @@ func createWorkspace(t *tx, w store.Workspace, tombstone jwks.Key) error {
 	if n == 0 {
 		return store.ErrExists
 	}
+	if err := keepSettings(t, w); err != nil {
+		return err
+	}
 	if err := publish(t, w.ID, tombstone); err != nil {
 		return err
 	}
-	return logChange(t, w.ID, w.Version, []jwks.Key{tombstone}, nil)
+	if err := logChange(t, w.ID, w.Version, []jwks.Key{tombstone}, nil); err != nil {
+		return err
+	}
+	return record(t, store.WorkspaceCreated(t.ctx, w))
+}
+
+func keepSettings(t *tx, w store.Workspace) error {
+	policy, err := json.Marshal(w.Policy)
+	if err != nil {
+		return err
+	}
+	portal, err := json.Marshal(w.Portal)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(upsertSettings, w.ID, string(policy), string(portal))
+	return err
 }
 
 // Workspace implements store.Store.
@@ -93,14 +118,19 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 			return err
 		}
 		w = old
-		w.Audiences = notNil(old.Audiences)
+		w.Audiences = notNil(old.Audiences) // change may write into slices
+		w.Policy, w.Portal = old.Policy.Clone(), old.Portal.Clone()
 		if err := change(&w); err != nil {
 			return err
 		}
 		w.ID, w.Version, w.CreatedAt = old.ID, old.Version, old.CreatedAt
 		w.Audiences = notNil(w.Audiences)
+		w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
 		w.UpdatedAt = cut(w.UpdatedAt)
-		return keepWorkspace(t, w)
+		if err := keepWorkspace(t, w); err != nil {
+			return err
+		}
+		return record(t, store.WorkspaceUpdated(t.ctx, old, w))
 	})
 	if err != nil {
 		return store.Workspace{}, wrap(ctx, "update workspace", err)
@@ -113,6 +143,8 @@ func keepWorkspace(t *tx, w store.Workspace) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(updateWorkspace, w.Name, audiences, w.AllowNeverExpires, micros(w.UpdatedAt), w.ID)
-	return err
+	if _, err = t.exec(updateWorkspace, w.Name, audiences, w.AllowNeverExpires, micros(w.UpdatedAt), w.ID); err != nil {
+		return err
+	}
+	return keepSettings(t, w)
 }

@@ -145,6 +145,9 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Query: "q"},
 		{Query: uuid.NewString(), Owner: "o"},
 		{Query: strings.Repeat("A", 43), Status: store.Revoked},
+		{Status: store.Deprecated, Owner: "o"},
+		{Live: true},
+		{Live: true, Owner: "o", Scope: "x", CreatedBefore: time.Now()},
 	} {
 		query, _, err := listQuery("acme", f)
 		if err != nil {
@@ -156,8 +159,25 @@ func TestRequestsUseIndexes(t *testing.T) {
 		}
 		queries = append(queries, query)
 	}
-	for _, query := range queries {
+	for _, f := range []store.AuditFilter{
+		{},
+		{After: uuid.Max},
+		{Owner: "o"},
+		{Owner: "o", Action: "x", After: uuid.Max},
+		{Key: uuid.Max, Result: "ok"},
+		{Since: time.Now(), Until: time.Now()},
+	} {
+		query, _ := auditQuery("acme", f)
 		plan := explain(t, s, query)
+		for index, named := range map[string]bool{"audit_by_owner": f.Owner != "", "audit_by_key": f.Key != uuid.Nil} {
+			if named && !strings.Contains(plan, index) {
+				t.Errorf("%+v does not use %s:\n%s", f, index, plan)
+			}
+		}
+		queries = append(queries, query)
+	}
+	for _, query := range queries {
+		plan := strings.NewReplacer("SCAN json_each", "", "SCAN (subquery", "").Replace(explain(t, s, query)) // short ones
 		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "MULTI-INDEX") {
 			t.Errorf("%s\n%s", query, plan)
 		}

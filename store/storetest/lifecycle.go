@@ -79,6 +79,33 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 	calls["Versions"] = func(ctx context.Context) error {
 		return e.Versions(ctx, func(string, uint64) error { return nil })
 	}
+	calls["Due"] = func(ctx context.Context) error {
+		_, err := e.Due(ctx, store.DuePlace{}, now, 10)
+		return err
+	}
+	calls["NextDue"] = func(ctx context.Context) error {
+		_, err := e.NextDue(ctx)
+		return err
+	}
+	calls["ExchangeSession"] = func(ctx context.Context) error {
+		_, err := e.ExchangeSession(ctx, [32]byte{}, newSession(store.KindSession), now)
+		return unless(err, store.ErrNotFound)
+	}
+	calls["Session"] = func(ctx context.Context) error {
+		_, err := e.Session(ctx, [32]byte{}, now)
+		return unless(err, store.ErrNotFound)
+	}
+	calls["EndSession"] = func(ctx context.Context) error {
+		return unless(e.EndSession(ctx, [32]byte{}, now), store.ErrNotFound)
+	}
+	calls["PruneSessions"] = func(ctx context.Context) error { return e.PruneSessions(ctx, now) }
+	calls["Record"] = func(ctx context.Context) error {
+		return e.Record(ctx, store.Entry{Workspace: k.Workspace, At: now, Action: "x"})
+	}
+	calls["Audit"] = func(ctx context.Context) error {
+		_, err := e.Audit(ctx, k.Workspace, store.AuditFilter{Limit: 10})
+		return err
+	}
 	calls["Ping"] = e.Ping
 	return calls
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -39,6 +40,11 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 		_, err := e.Changes(ctx, workspace, 0, 10)
 		return err
 	}
+	calls["CreateSession"] = func(ctx context.Context) error {
+		s := newSession(store.KindLink)
+		s.Workspace = workspace
+		return e.CreateSession(ctx, s)
+	}
 	calls["Compact"] = func(ctx context.Context) error {
 		_, err := e.Compact(ctx, workspace, 0)
 		return err
@@ -61,11 +67,33 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 			_, err := e.Revoke(ctx, workspace, id, now)
 			return err
 		},
+		// These may find it revoked.
+		"Rotate": func(ctx context.Context) error {
+			k := NewRecord(workspace, "o")
+			_, _, err := e.Rotate(ctx, workspace, id, k, NewKey(e), k.CreatedAt.Add(time.Minute))
+			return unless(err, store.ErrNotActive)
+		},
+		"UndoRotation": func(ctx context.Context) error {
+			_, _, err := e.UndoRotation(ctx, workspace, id, now)
+			return unless(err, store.ErrNotActive)
+		},
+		"Retire": func(ctx context.Context) error {
+			_, err := e.Retire(ctx, workspace, id, now)
+			return err
+		},
 		"UpdateKey": func(ctx context.Context) error {
 			_, err := e.UpdateKey(ctx, workspace, id, func(k *store.Key) error { k.Name = "changed"; return nil })
 			return err
 		},
 	}
+}
+
+// unless drops one error.
+func unless(err, expected error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
 }
 
 func tenantsApart(e env) {
@@ -88,6 +116,8 @@ func tenantsApart(e env) {
 	e.equal("the other's version", after, version)
 	e.equal("the other's set", len(keys), 1)
 	e.equal("the other's changes", len(e.changesOf("other")), 1)
+	e.equal("the other's audit", len(e.audit("other", store.AuditFilter{})), 1)
+	e.equal("the other's audit of the key", e.audit("other", store.AuditFilter{Key: k.ID}), []store.Entry{})
 }
 
 func tenantsSameIDs(e env) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -31,6 +32,15 @@ func workspaceRoundTrip(e env) {
 	tombstone := NewKey(e)
 	given := store.Workspace{
 		ID: "acme", Name: `Ac"me 💚`, Audiences: []string{"b", `<a&'">`, ""}, AllowNeverExpires: true,
+		Policy: store.Policy{
+			Scopes:       []store.OfferedScope{{Name: "maps:read", Description: `<"Read">`}, {Name: "x"}},
+			MaxExpiresIn: 1 << 40, DefaultExpiresIn: 60, KeysPerOwner: 5, DefaultAudience: []string{"b"},
+		},
+		Portal: store.Portal{
+			DisplayName: "Acme 💚", BaseURL: "https://api.example.com/v1?a=<b>", Accent: "#00ff7f", Logo: []byte{0x89, 'P', 'N', 'G', 0, 0xff},
+			FrameAncestors: []string{"https://a.example", "https://b.example"},
+			OIDC:           &store.OIDC{Issuer: "https://id.example", ClientID: "c", OwnerClaim: "org", OperatorClaim: "groups", OperatorValue: "staff"},
+		},
 		Version: 99, CreatedAt: now.In(time.FixedZone("", 3600)).Add(999 * time.Nanosecond), UpdatedAt: now.Add(time.Hour),
 	}
 	want := given
@@ -45,6 +55,8 @@ func workspaceRoundTrip(e env) {
 	bare, err := e.CreateWorkspace(e.ctx, store.Workspace{ID: "bare", CreatedAt: now}, NewKey(e))
 	e.ok(err)
 	e.equal("audiences that were nil", bare.Audiences, []string{})
+	e.equal("policy", bare.Policy, store.Policy{Scopes: []store.OfferedScope{}, DefaultAudience: []string{}})
+	e.equal("portal", bare.Portal, store.Portal{Logo: []byte{}, FrameAncestors: []string{}})
 	got, err = e.Workspace(e.ctx, "bare")
 	e.ok(err)
 	e.equal("read", got, bare)
@@ -137,10 +149,15 @@ func workspaceUpdate(e env) {
 	want := w
 	want.Name, want.Audiences, want.AllowNeverExpires = "new", []string{"x", "y"}, true
 	want.UpdatedAt = now.Add(time.Hour)
+	want.Policy.Scopes = []store.OfferedScope{{Name: "a"}}
+	want.Portal.OIDC = &store.OIDC{Issuer: "https://id.example"}
+	want.Portal.Logo = bytes.Repeat([]byte{0xff, 0}, 32<<10) // 64 KiB
 	updated, err := e.UpdateWorkspace(e.ctx, "acme", func(x *store.Workspace) error {
 		e.equal("what change is given", *x, w)
 		x.ID, x.Version, x.CreatedAt = "other", 77, now.Add(-time.Hour)
 		x.Name, x.Audiences, x.AllowNeverExpires = want.Name, want.Audiences, true
+		x.Policy.Scopes = []store.OfferedScope{{Name: "a"}}
+		x.Portal.OIDC, x.Portal.Logo = &store.OIDC{Issuer: "https://id.example"}, want.Portal.Logo
 		x.UpdatedAt = want.UpdatedAt.Add(999 * time.Nanosecond).In(time.FixedZone("", -7200))
 		return nil
 	})
@@ -151,6 +168,7 @@ func workspaceUpdate(e env) {
 	e.equal("read", got, want)
 	updated, err = e.UpdateWorkspace(e.ctx, "acme", func(x *store.Workspace) error { x.Audiences = nil; return nil })
 	e.ok(err)
+	e.equal("the rest", updated.Portal, want.Portal)
 	e.equal("audiences that were nil", updated.Audiences, []string{})
 	e.consistent("acme")
 }
@@ -160,6 +178,7 @@ func workspaceUpdateFails(e env) {
 	refusal := errors.New("refused")
 	_, err := e.UpdateWorkspace(e.ctx, "acme", func(x *store.Workspace) error {
 		x.Name, x.Audiences[0] = "new", "new"
+		x.Policy.KeysPerOwner = 7
 		return refusal
 	})
 	e.is(err, refusal)

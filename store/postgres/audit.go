@@ -1,0 +1,115 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	auditColumns = `workspace, id, at, actor_kind, actor_id, actor_from, action, key, owner, result, detail`
+	// recordEntry writes an entry in the statement of what it tells. Its arguments come
+	// first in each, as entryArgs has them: $1 is the workspace and $8 the key. A FROM
+	// behind it may let it write nothing.
+	recordEntry = `INSERT INTO audit (` + auditColumns + `) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11`
+)
+
+func entryArgs(e store.Entry) []any {
+	// Not micros: an entry of the zero time is one, too.
+	return []any{
+		e.Workspace, [16]byte(e.ID), e.At.UnixMicro(), e.Actor.Kind, e.Actor.ID, e.Actor.From, e.Action,
+		idOrNull(e.Key), orNull(e.Owner), e.Result, string(e.Detail),
+	}
+}
+
+// Record implements store.Store. It waits for no change of the workspace, nor do
+// changes wait for it.
+func (s *Store) Record(ctx context.Context, e store.Entry) error {
+	if e.At.IsZero() {
+		return wrap(ctx, "record", errTime)
+	}
+	e = store.Recorded(ctx, e)
+	return wrap(ctx, "record", s.write(ctx, "audit "+e.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+		_, err := c.Exec(ctx, recordEntry, entryArgs(e)...)
+		return err
+	}))
+}
+
+// Audit implements store.Store.
+func (s *Store) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
+	list, err := s.audit(ctx, workspace, f)
+	return list, wrap(ctx, "read audit", err)
+}
+
+func (s *Store) audit(ctx context.Context, workspace string, f store.AuditFilter) (list []store.Entry, err error) {
+	if f.Limit < 1 {
+		return nil, errLimit
+	}
+	for _, text := range []string{workspace, f.Owner, f.Action, f.ActorID, f.Result} {
+		if !storable(text) {
+			return []store.Entry{}, ctx.Err()
+		}
+	}
+	query, args := auditQuery(workspace, f)
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		rows, _ := c.Query(ctx, query, args...) // its error is rows.Err
+		list, err = pgx.CollectRows(rows, scanEntry)
+		return err
+	})
+	return list, err
+}
+
+// auditQuery returns the query for what f selects, and its arguments.
+func auditQuery(workspace string, f store.AuditFilter) (string, []any) {
+	var c clause
+	c.add(`workspace = ` + c.arg(workspace))
+	for _, is := range []struct{ column, value string }{
+		{`owner`, f.Owner}, {`action`, f.Action}, {`actor_id`, f.ActorID}, {`result`, f.Result},
+	} {
+		if is.value != "" {
+			c.add(is.column + ` = ` + c.arg(is.value))
+		}
+	}
+	if f.Key != uuid.Nil {
+		c.add(`key = ` + c.arg([16]byte(f.Key)))
+	}
+	if f.After != uuid.Nil {
+		c.add(`id < ` + c.arg([16]byte(f.After)))
+	}
+	// The ids' times find the place, and the column is the measure.
+	if !f.Since.IsZero() {
+		at := roundUp(f.Since)
+		c.add(`id >= ` + c.arg([16]byte(store.FirstEntryID(time.UnixMicro(at)))) + ` AND at >= ` + c.arg(at))
+	}
+	if !f.Until.IsZero() {
+		at := roundUp(f.Until)
+		c.add(`id < ` + c.arg([16]byte(store.FirstEntryID(time.UnixMicro(at)))) + ` AND at < ` + c.arg(at))
+	}
+	return `SELECT ` + auditColumns + ` FROM audit WHERE ` + strings.Join(c.terms, ` AND `) +
+		` ORDER BY id DESC LIMIT ` + c.arg(f.Limit), c.args
+}
+
+// scanEntry reads a row of auditColumns.
+func scanEntry(row pgx.CollectableRow) (store.Entry, error) {
+	var (
+		e      store.Entry
+		at     int64
+		key    *[16]byte
+		owner  *string
+		detail string
+	)
+	err := row.Scan(&e.Workspace, (*[16]byte)(&e.ID), &at, &e.Actor.Kind, &e.Actor.ID, &e.Actor.From, &e.Action, &key,
+		&owner, &e.Result, &detail)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	e.At, e.Key, e.Owner, e.Detail = time.UnixMicro(at).UTC(), orZero(key), orZero(owner), json.RawMessage(detail)
+	return e, nil
+}

@@ -1,0 +1,153 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	raise = `UPDATE workspaces SET version = version + 1 WHERE id = $1`
+	// removeKey revokes a key at $12, or where that is NULL, tells that it has expired.
+	// Behind raise, it is one transaction with it. They are two statements, since the
+	// second must see what was committed while the first waited for the lock. If the
+	// key is no longer as it was read ($13) or its JWK is missing, the change has no
+	// kid, which its column refuses: then nothing is kept, and no version is taken.
+	removeKey = `WITH raised AS (
+			SELECT version FROM workspaces WHERE id = $1
+		), removed AS (
+			UPDATE keys SET revoked_at = $12,
+				revoked_version = CASE WHEN $12::bigint IS NOT NULL THEN (SELECT version FROM raised) END,
+				expired_version = CASE WHEN $12::bigint IS NULL THEN (SELECT version FROM raised) END
+			WHERE workspace = $1 AND id = $8 AND ` + published + ` AND rotated_to IS NOT DISTINCT FROM $13
+			RETURNING ` + keyColumns + `
+		), withdrawn AS (
+			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
+		), audited AS (
+			` + recordEntry + ` FROM raised
+		), logged AS (
+			INSERT INTO changes (workspace, version, added, removed)
+			SELECT $1, version, '', (SELECT kid FROM withdrawn) FROM raised
+		)
+		SELECT ` + keyColumns + ` FROM removed`
+	// revokeExpired is for a key that is no longer published.
+	revokeExpired = `WITH revoked AS (
+			UPDATE keys SET revoked_at = $12
+			WHERE workspace = $1 AND id = $8 AND revoked_at IS NULL AND expired_version IS NOT NULL
+			RETURNING ` + keyColumns + `
+		), audited AS (
+			` + recordEntry + ` FROM revoked
+		)
+		SELECT ` + keyColumns + ` FROM revoked`
+)
+
+var (
+	errTime = errors.New("the time is missing")
+	// errMeanwhile: a key is not as it was read, and nothing was kept.
+	errMeanwhile = errors.New("the JWK of the key is missing: the database is damaged")
+)
+
+// tries is how often a key is read and changed as it was read. More often than not
+// another's change in between leaves nothing to do.
+const tries = 4
+
+// Revoke implements store.Store.
+func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
+	if at.IsZero() {
+		return store.Key{}, wrap(ctx, "revoke key", errTime)
+	}
+	k, err := s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
+		if !k.RevokedAt.IsZero() {
+			return k, s.confirm(ctx)
+		}
+		k.RevokedAt = cut(at)
+		if k.Published() {
+			return s.remove(ctx, k, store.KeyRevoked(ctx, k))
+		}
+		return s.revokeExpired(ctx, k)
+	})
+	return k, wrap(ctx, "revoke key", err)
+}
+
+// asRead calls change with a key until the key was as it was read.
+func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID, change func(store.Key) (store.Key, error)) (k store.Key, err error) {
+	for range tries {
+		if k, err = s.key(ctx, workspace, id); err != nil {
+			return store.Key{}, err
+		}
+		if k, err = change(k); !errors.Is(err, errMeanwhile) {
+			break
+		}
+	}
+	if err != nil {
+		return store.Key{}, err
+	}
+	return k, nil
+}
+
+// remove takes a published key from the set: k has the RevokedAt that it gets, and
+// none if it has expired. errMeanwhile.
+func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
+	args := append(entryArgs(e), micros(k.RevokedAt), idOrNull(k.RotatedTo))
+	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+		return raising(ctx, c, k.Workspace, func(r pgx.BatchResults) (err error) {
+			k, err = scanKey(k.Workspace, r.QueryRow())
+			return err
+		}, statement{removeKey, args})
+	})
+	if err != nil {
+		return store.Key{}, meanwhile(err)
+	}
+	s.notifier.notify(k.Workspace)
+	return k, nil
+}
+
+func meanwhile(err error) error {
+	if isCode(err, notNullViolation) {
+		return fmt.Errorf("%w: %w", errMeanwhile, err)
+	}
+	return err
+}
+
+func (s *Store) revokeExpired(ctx context.Context, k store.Key) (store.Key, error) {
+	args := append(entryArgs(store.KeyRevoked(ctx, k)), micros(k.RevokedAt))
+	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		k, err = scanKey(k.Workspace, c.QueryRow(ctx, revokeExpired, args...))
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = errMeanwhile
+	}
+	return k, err
+}
+
+type statement struct {
+	text string
+	args []any
+}
+
+// raising sends raise and statements at once: a batch is one transaction, and the
+// lock is held for one round trip. read takes the rows of the first statement.
+func raising(ctx context.Context, c *pgxpool.Conn, workspace string, read func(pgx.BatchResults) error, statements ...statement) error {
+	var batch pgx.Batch
+	batch.Queue(raise, workspace)
+	for _, s := range statements {
+		batch.Queue(s.text, s.args...)
+	}
+	results := c.SendBatch(ctx, &batch)
+	_, err := results.Exec()
+	if err == nil {
+		err = read(results)
+	}
+	if errClose := results.Close(); err == nil {
+		err = errClose
+	}
+	return err
+}

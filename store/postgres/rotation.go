@@ -1,0 +1,188 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	// inGrace counts an owner's keys in their grace, up to a limit.
+	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + published + `
+		AND grace_ends_at > $28 LIMIT $29) AS k`
+	// rotateKey comes behind raise as removeKey does, and is refused in the same way.
+	// The entry is the old key's. $27 is NULL for a grace, $29 is 0 for no limit.
+	rotateKey = `WITH raised AS (
+			SELECT version FROM workspaces WHERE id = $1
+		), grace AS (
+			` + inGrace + `
+		), old AS (
+			UPDATE keys SET rotated_to = $12, grace_ends_at = $26, revoked_at = $27,
+				revoked_version = CASE WHEN $27::bigint IS NOT NULL THEN (SELECT version FROM raised) END
+			WHERE workspace = $1 AND id = $25 AND ` + published + ` AND rotated_to IS NULL
+			RETURNING ` + keyColumns + `
+		), ` + keepKey + `, withdrawn AS (
+			DELETE FROM jwks USING old WHERE old.revoked_at IS NOT NULL AND jwks.workspace = $1 AND jwks.kid = old.kid
+			RETURNING jwks.kid
+		), logged AS (
+			INSERT INTO changes (workspace, version, added, removed)
+			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($29 = 0 OR n < $29) THEN $24::bytea END,
+				CASE WHEN $27::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END
+			FROM raised, grace
+		)
+		SELECT (SELECT version FROM raised), ` + keyColumns + ` FROM old`
+	selectInGrace = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + published + `
+		AND grace_ends_at > $3 LIMIT $4) AS k`
+	// undoRotation comes behind raise, too. $8 is the old key, $12 its successor.
+	undoRotation = `WITH raised AS (
+			SELECT version FROM workspaces WHERE id = $1
+		), undone AS (
+			UPDATE keys SET rotated_to = NULL, grace_ends_at = NULL,
+				revoked_at = CASE WHEN id = $12 THEN $13::bigint END,
+				revoked_version = CASE WHEN id = $12 THEN (SELECT version FROM raised) END
+			WHERE workspace = $1 AND id IN ($8, $12)
+				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $8 AND ` + published + ` AND rotated_to = $12)
+				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $12 AND ` + published + ` AND rotated_to IS NULL)
+			RETURNING ` + keyColumns + `
+		), withdrawn AS (
+			DELETE FROM jwks USING undone WHERE undone.id = $12 AND jwks.workspace = $1 AND jwks.kid = undone.kid
+			RETURNING jwks.kid
+		), audited AS (
+			` + recordEntry + ` FROM raised
+		), logged AS (
+			INSERT INTO changes (workspace, version, added, removed)
+			SELECT $1, version, '', (SELECT kid FROM withdrawn) FROM raised
+		)
+		SELECT ` + keyColumns + ` FROM undone`
+)
+
+// Rotate implements store.Store.
+func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time) (old, issued store.Key, err error) {
+	if successor.CreatedAt.IsZero() {
+		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", errTime)
+	}
+	limit := successor.PerOwner
+	successor = normalize(successor, pub)
+	successor.Workspace, successor.RotatedFrom = workspace, id
+	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
+		issued = successor
+		at := issued.CreatedAt
+		if k.Status(at) == store.Active {
+			old, err := s.rotate(ctx, store.Rotated(k, issued, cut(graceEnds)), &issued, pub, limit)
+			if !isCode(err, uniqueViolation) && !isCode(err, notNullViolation) {
+				return old, err
+			}
+			return old, s.whyNotRotated(ctx, k, issued, limit, fmt.Errorf("%w: %w", errMeanwhile, err))
+		}
+		return k, s.whyNotRotated(ctx, k, issued, 0, errMeanwhile)
+	})
+	if errors.Is(err, store.ErrIdempotencyKey) {
+		err = s.sure(ctx, err)
+	}
+	if err != nil {
+		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", err)
+	}
+	s.notifier.notify(workspace)
+	return old, issued, nil
+}
+
+// rotate keeps old as it is given and issued as its successor.
+func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key, limit int) (store.Key, error) {
+	at := issued.CreatedAt
+	if !old.RevokedAt.IsZero() {
+		limit = 0 // there is no grace
+	}
+	args := append(keyArgs(store.KeyRotated(ctx, old, at), *issued, pub),
+		micros(old.GraceEndsAt), micros(old.RevokedAt), at.UnixMicro(), max(limit, 0))
+	err := s.write(ctx, old.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+		return raising(ctx, c, old.Workspace, func(r pgx.BatchResults) (err error) {
+			old, err = scanKey(old.Workspace, behind{r.QueryRow(), &issued.Version})
+			return err
+		}, statement{rotateKey, args}, statement{recordEntry, entryArgs(store.KeyIssued(ctx, *issued))})
+	})
+	return old, err
+}
+
+// whyNotRotated finds out what kept old from being rotated, in the contract's order.
+// Where nothing does any more, it returns otherwise.
+func (s *Store) whyNotRotated(ctx context.Context, old, issued store.Key, limit int, otherwise error) error {
+	return s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		taken := conflict(ctx, c, issued, nil)
+		if errors.Is(taken, store.ErrIdempotencyKey) {
+			return taken
+		}
+		now, err := scanKey(old.Workspace, c.QueryRow(ctx, selectKey, old.Workspace, [16]byte(old.ID)))
+		switch {
+		case err != nil:
+			return err
+		case now.Status(issued.CreatedAt) != store.Active:
+			return store.ErrNotActive
+		case taken != nil:
+			return taken
+		case limit > 0:
+			var n int
+			err := c.QueryRow(ctx, selectInGrace, old.Workspace, old.Owner, issued.CreatedAt.UnixMicro(), limit).Scan(&n)
+			if err == nil && n >= limit {
+				err = store.ErrTooMany
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return otherwise
+	})
+}
+
+// UndoRotation implements store.Store.
+func (s *Store) UndoRotation(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (old, successor store.Key, err error) {
+	if at.IsZero() {
+		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", errTime)
+	}
+	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
+		if k.Status(at) != store.Deprecated {
+			return k, store.ErrNotActive
+		}
+		var err error
+		if successor, err = s.key(ctx, workspace, k.RotatedTo); err != nil {
+			return k, err
+		}
+		if successor.Status(at) != store.Active {
+			return k, store.ErrNotActive
+		}
+		successor.RevokedAt = cut(at)
+		return k, s.undoRotation(ctx, &k, &successor)
+	})
+	if err != nil {
+		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", err)
+	}
+	s.notifier.notify(workspace)
+	return old, successor, nil
+}
+
+// undoRotation revokes the successor, which has its RevokedAt. errMeanwhile.
+func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) error {
+	at := successor.RevokedAt
+	args := append(entryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), micros(at))
+	return meanwhile(s.write(ctx, old.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+		return raising(ctx, c, old.Workspace, func(r pgx.BatchResults) error {
+			rows, _ := r.Query() // its error is rows.Err
+			keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(old.Workspace, row) })
+			for _, k := range keys {
+				if k.ID == old.ID {
+					*old = k
+				} else {
+					*successor = k
+				}
+			}
+			return err
+		}, statement{undoRotation, args}, statement{recordEntry, entryArgs(store.KeyRevoked(ctx, *successor))})
+	}))
+}

@@ -1,0 +1,188 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at`
+	// sessionRow are sessionArgs.
+	sessionRow    = `$12, $13, $1, $14, $15, $16, $17, $18, $19, $20, $21`
+	insertSession = `WITH kept AS (
+			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM workspaces WHERE id = $1
+			ON CONFLICT DO NOTHING RETURNING hash
+		), audited AS (
+			` + recordEntry + ` FROM kept
+		)
+		SELECT EXISTS (SELECT FROM workspaces WHERE id = $1), EXISTS (SELECT FROM kept)`
+	// exchangeSession: who waits for another that deletes the link finds it gone.
+	exchangeSession = `WITH spent AS (
+			DELETE FROM sessions WHERE hash = $22 RETURNING hash
+		), kept AS (
+			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM spent
+		), audited AS (
+			` + recordEntry + ` FROM spent
+		)
+		SELECT EXISTS (SELECT FROM spent)`
+	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = $1 AND expires_at > $2`
+	endSession    = `WITH ended AS (
+			DELETE FROM sessions WHERE hash = $12 RETURNING hash
+		)
+		` + recordEntry + ` FROM ended`
+	// SKIP LOCKED: several servers may do it at once.
+	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < $1
+		ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	// pruneAtOnce bounds the size of one transaction.
+	pruneAtOnce = 1000
+)
+
+// sessionGate keeps sessions from waiting with a workspace's changes, and those
+// from waiting for them.
+func sessionGate(workspace string) string { return "session " + workspace }
+
+// CreateSession implements store.Store.
+func (s *Store) CreateSession(ctx context.Context, session store.Session) error {
+	if session.ExpiresAt.IsZero() {
+		return wrap(ctx, "create session", errTime)
+	}
+	session = normalizeSession(session)
+	args := sessionArgs(store.SessionBegun(ctx, session), session)
+	return wrap(ctx, "create session", s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+		var known, kept bool
+		err := c.QueryRow(ctx, insertSession, args...).Scan(&known, &kept)
+		switch {
+		case err != nil:
+			return err
+		case !known:
+			return store.ErrNotFound
+		case !kept:
+			return store.ErrExists
+		}
+		return nil
+	}))
+}
+
+// normalizeSession brings a new session to the form in which it is read back.
+func normalizeSession(s store.Session) store.Session {
+	s.ScopesAllowed = slices.Clone(s.ScopesAllowed) // nil stays nil
+	s.CreatedAt, s.ExpiresAt = cut(s.CreatedAt), cut(s.ExpiresAt)
+	return s
+}
+
+// sessionArgs are those of a statement that keeps a session: the entry's, and from
+// $12 on the session's.
+func sessionArgs(e store.Entry, s store.Session) []any {
+	return append(entryArgs(e), s.Hash[:], s.Kind, s.Owner, s.Role, s.Subject, s.ScopesAllowed, s.ReturnURL, s.Embedded,
+		micros(s.CreatedAt), micros(s.ExpiresAt))
+}
+
+// ExchangeSession implements store.Store.
+func (s *Store) ExchangeSession(ctx context.Context, link [32]byte, session store.Session, now time.Time) (store.Session, error) {
+	session, err := s.exchangeSession(ctx, link, session, now)
+	if err != nil {
+		return store.Session{}, wrap(ctx, "exchange session", err)
+	}
+	return session, nil
+}
+
+func (s *Store) exchangeSession(ctx context.Context, link [32]byte, session store.Session, now time.Time) (store.Session, error) {
+	if session.ExpiresAt.IsZero() {
+		return session, errTime
+	}
+	from, err := s.session(ctx, link, now)
+	switch {
+	case err != nil:
+		return session, err
+	case from.Kind != store.KindLink:
+		return session, store.ErrNotFound
+	}
+	session = store.Exchanged(from, normalizeSession(session))
+	args := append(sessionArgs(store.SessionBegun(ctx, session), session), link[:])
+	return session, s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+		var spent bool
+		err := c.QueryRow(ctx, exchangeSession, args...).Scan(&spent)
+		switch {
+		case isCode(err, uniqueViolation):
+			return store.ErrExists
+		case err == nil && !spent:
+			return store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// Session implements store.Store.
+func (s *Store) Session(ctx context.Context, hash [32]byte, now time.Time) (store.Session, error) {
+	session, err := s.session(ctx, hash, now)
+	return session, wrap(ctx, "read session", err)
+}
+
+func (s *Store) session(ctx context.Context, hash [32]byte, now time.Time) (session store.Session, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		session, err = scanSession(c.QueryRow(ctx, selectSession, hash[:], now.UnixMicro()))
+		return err
+	})
+	return session, err
+}
+
+// scanSession reads a row of sessionColumns.
+func scanSession(row pgx.Row) (store.Session, error) {
+	var (
+		s                store.Session
+		hash             []byte
+		created, expires *int64
+	)
+	err := row.Scan(&hash, &s.Kind, &s.Workspace, &s.Owner, &s.Role, &s.Subject, &s.ScopesAllowed, &s.ReturnURL, &s.Embedded,
+		&created, &expires)
+	if err != nil {
+		return store.Session{}, notFound(err)
+	}
+	if copy(s.Hash[:], hash) != len(s.Hash) {
+		return store.Session{}, errors.New("a damaged hash")
+	}
+	s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
+	return s, nil
+}
+
+// EndSession implements store.Store.
+func (s *Store) EndSession(ctx context.Context, hash [32]byte, at time.Time) error {
+	return wrap(ctx, "end session", s.endSession(ctx, hash, at))
+}
+
+func (s *Store) endSession(ctx context.Context, hash [32]byte, at time.Time) error {
+	session, err := s.session(ctx, hash, at)
+	if err != nil {
+		return err
+	}
+	args := append(entryArgs(store.SessionEnded(ctx, session, at)), hash[:])
+	return s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+		tag, err := c.Exec(ctx, endSession, args...)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// PruneSessions implements store.Store.
+func (s *Store) PruneSessions(ctx context.Context, before time.Time) error {
+	for n := int64(pruneAtOnce); n == pruneAtOnce; {
+		err := s.write(ctx, sessionGate(""), func(ctx context.Context, c *pgxpool.Conn) error {
+			tag, err := c.Exec(ctx, pruneSessions, before.UnixMicro(), pruneAtOnce)
+			n = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return wrap(ctx, "prune sessions", err)
+		}
+	}
+	return nil
+}

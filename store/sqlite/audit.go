@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	auditColumns = `workspace, id, at, actor_kind, actor_id, actor_from, action, key, owner, result, detail`
+	insertAudit  = `INSERT INTO audit (` + auditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
+
+// record writes entries into the audit, in the transaction of what they tell.
+func record(t *tx, entries ...store.Entry) error {
+	for _, e := range entries {
+		owner := sql.NullString{String: e.Owner, Valid: e.Owner != ""}
+		// Not micros: an entry of the zero time is one, too.
+		_, err := t.exec(insertAudit, e.Workspace, e.ID[:], e.At.UnixMicro(), e.Actor.Kind, e.Actor.ID, e.Actor.From,
+			e.Action, orNull(e.Key), owner, e.Result, string(e.Detail))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Record implements store.Store.
+func (s *Store) Record(ctx context.Context, e store.Entry) error {
+	if e.At.IsZero() {
+		return wrap(ctx, "record", errTime)
+	}
+	e = store.Recorded(ctx, e)
+	return wrap(ctx, "record", s.write(ctx, func(t *tx) error { return record(t, e) }))
+}
+
+// Audit implements store.Store.
+func (s *Store) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
+	list, err := s.audit(ctx, workspace, f)
+	return list, wrap(ctx, "read audit", err)
+}
+
+func (s *Store) audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
+	if f.Limit < 1 {
+		return nil, errLimit
+	}
+	query, args := auditQuery(workspace, f)
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []store.Entry{}
+	for rows.Next() {
+		e, err := scanEntry(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
+// auditQuery returns the query for what f selects, and its arguments.
+func auditQuery(workspace string, f store.AuditFilter) (string, []any) {
+	var c clause
+	c.add(`workspace = ?`, workspace)
+	for _, is := range []struct{ column, value string }{
+		{`owner`, f.Owner}, {`action`, f.Action}, {`actor_id`, f.ActorID}, {`result`, f.Result},
+	} {
+		if is.value != "" {
+			c.add(is.column+` = ?`, is.value)
+		}
+	}
+	if f.Key != uuid.Nil {
+		c.add(`key = ?`, f.Key[:])
+	}
+	if f.After != uuid.Nil {
+		c.add(`id < ?`, f.After[:])
+	}
+	// The ids' times find the place, and the column is the measure.
+	if !f.Since.IsZero() {
+		at := roundUp(f.Since)
+		first := store.FirstEntryID(time.UnixMicro(at))
+		c.add(`id >= ? AND at >= ?`, first[:], at)
+	}
+	if !f.Until.IsZero() {
+		at := roundUp(f.Until)
+		behind := store.FirstEntryID(time.UnixMicro(at))
+		c.add(`id < ? AND at < ?`, behind[:], at)
+	}
+	return `SELECT ` + auditColumns + ` FROM audit WHERE ` + strings.Join(c.terms, ` AND `) + ` ORDER BY id DESC LIMIT ?`,
+		append(c.args, f.Limit)
+}
+
+// scanEntry reads a row of auditColumns.
+func scanEntry(rows *sql.Rows) (store.Entry, error) {
+	var (
+		e             store.Entry
+		id, key       []byte
+		at            int64
+		owner         sql.NullString
+		detail        string
+		errID, errKey error
+	)
+	err := rows.Scan(&e.Workspace, &id, &at, &e.Actor.Kind, &e.Actor.ID, &e.Actor.From, &e.Action, &key, &owner,
+		&e.Result, &detail)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	e.ID, errID = uuid.FromBytes(id)
+	e.Key, errKey = idOrNil(key)
+	e.At, e.Owner, e.Detail = time.UnixMicro(at).UTC(), owner.String, json.RawMessage(detail)
+	return e, errors.Join(errID, errKey)
+}

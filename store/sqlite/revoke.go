@@ -1,0 +1,73 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// updateState keeps everything that decides whether a key is published.
+const updateState = `UPDATE keys SET rotated_to = ?, grace_ends_at = ?, revoked_at = ?, revoked_version = ?,
+	expired_version = ? WHERE workspace = ? AND id = ?`
+
+var errTime = errors.New("the time is missing")
+
+// Revoke implements store.Store.
+func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
+	if at.IsZero() {
+		return store.Key{}, wrap(ctx, "revoke key", errTime)
+	}
+	var k store.Key
+	err := s.write(ctx, func(t *tx) (err error) {
+		k, err = readKey(t, workspace, id)
+		if err != nil || !k.RevokedAt.IsZero() {
+			return err
+		}
+		k.RevokedAt = cut(at)
+		if !k.Published() { // it has expired
+			err = keepState(t, k)
+		} else if k.RevokedVersion, err = raiseVersion(t, workspace); err == nil {
+			err = remove(t, k)
+		}
+		if err != nil {
+			return err
+		}
+		return record(t, store.KeyRevoked(t.ctx, k))
+	})
+	if err != nil {
+		return store.Key{}, wrap(ctx, "revoke key", err)
+	}
+	return k, nil
+}
+
+// remove keeps the state of a key that a version removes, and nothing else of it.
+func remove(t *tx, k store.Key) error {
+	if err := keepState(t, k); err != nil {
+		return err
+	}
+	if err := withdraw(t, k); err != nil {
+		return err
+	}
+	return logChange(t, k.Workspace, k.Removed(), nil, []jwks.KID{k.KID})
+}
+
+func keepState(t *tx, k store.Key) error {
+	_, err := t.exec(updateState, orNull(k.RotatedTo), micros(k.GraceEndsAt), micros(k.RevokedAt),
+		versionOrNull(k.RevokedVersion), versionOrNull(k.ExpiredVersion), k.Workspace, k.ID[:])
+	return err
+}
+
+// withdraw deletes a key's JWK.
+func withdraw(t *tx, k store.Key) error {
+	n, err := t.exec(deleteJWK, k.Workspace, k.KID[:])
+	if err == nil && n != 1 {
+		err = fmt.Errorf("the JWK of key %s is missing: the database is damaged", k.ID)
+	}
+	return err
+}

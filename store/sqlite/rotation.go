@@ -1,0 +1,109 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Rotate implements store.Store.
+func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time) (old, issued store.Key, err error) {
+	if successor.CreatedAt.IsZero() {
+		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", errTime)
+	}
+	limit := successor.PerOwner
+	issued = normalize(successor, pub)
+	issued.Workspace, issued.RotatedFrom = workspace, id
+	err = s.write(ctx, func(t *tx) (err error) {
+		if old, err = readKey(t, workspace, id); err != nil {
+			return err
+		}
+		return rotate(t, &old, &issued, pub, cut(graceEnds), limit)
+	})
+	if err != nil {
+		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", err)
+	}
+	return old, issued, nil
+}
+
+// rotate keeps issued as the successor of old and completes both.
+func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, limit int) error {
+	if err := refuseRepeat(t, *issued); err != nil {
+		return err
+	}
+	if old.Status(issued.CreatedAt) != store.Active {
+		return store.ErrNotActive
+	}
+	version, err := raiseVersion(t, old.Workspace)
+	if err != nil {
+		return err
+	}
+	issued.Version = version
+	if err := keepKey(t, *issued, pub); err != nil {
+		return err
+	}
+	var removed []jwks.KID
+	if *old = store.Rotated(*old, *issued, graceEnds); !old.RevokedAt.IsZero() {
+		old.RevokedVersion, removed = version, []jwks.KID{old.KID}
+		err = withdraw(t, *old)
+	} else {
+		counted := *old
+		counted.CreatedAt = issued.CreatedAt
+		err = withinLimit(t, countGrace, counted, limit)
+	}
+	if err != nil {
+		return err
+	}
+	if err := keepState(t, *old); err != nil {
+		return err
+	}
+	if err := logChange(t, old.Workspace, version, []jwks.Key{pub}, removed); err != nil {
+		return err
+	}
+	return record(t, store.KeyRotated(t.ctx, *old, issued.CreatedAt), store.KeyIssued(t.ctx, *issued))
+}
+
+// UndoRotation implements store.Store.
+func (s *Store) UndoRotation(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (old, successor store.Key, err error) {
+	if at.IsZero() {
+		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", errTime)
+	}
+	err = s.write(ctx, func(t *tx) (err error) {
+		if old, err = readKey(t, workspace, id); err != nil {
+			return err
+		}
+		if old.Status(at) != store.Deprecated {
+			return store.ErrNotActive
+		}
+		if successor, err = readKey(t, workspace, old.RotatedTo); err != nil {
+			return err
+		}
+		if successor.Status(at) != store.Active {
+			return store.ErrNotActive
+		}
+		return undoRotation(t, &old, &successor, cut(at))
+	})
+	if err != nil {
+		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", err)
+	}
+	return old, successor, nil
+}
+
+func undoRotation(t *tx, old, successor *store.Key, at time.Time) (err error) {
+	successor.RevokedAt = at
+	if successor.RevokedVersion, err = raiseVersion(t, old.Workspace); err != nil {
+		return err
+	}
+	if err := remove(t, *successor); err != nil {
+		return err
+	}
+	old.RotatedTo, old.GraceEndsAt = uuid.Nil, time.Time{}
+	if err := keepState(t, *old); err != nil {
+		return err
+	}
+	return record(t, store.RotationUndone(t.ctx, *old, successor.ID, at), store.KeyRevoked(t.ctx, *successor))
+}

@@ -1,0 +1,146 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at`
+	insertSession  = `INSERT INTO sessions (` + sessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO NOTHING`
+	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = ? AND expires_at > ?`
+	deleteSession = `DELETE FROM sessions WHERE hash = ?`
+	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < ?
+		ORDER BY expires_at LIMIT ?)`
+)
+
+// CreateSession implements store.Store.
+func (s *Store) CreateSession(ctx context.Context, session store.Session) error {
+	session = normalizeSession(session)
+	return wrap(ctx, "create session", s.write(ctx, func(t *tx) error {
+		var version uint64
+		if err := t.row(selectVersion, session.Workspace).Scan(&version); err != nil {
+			return notFound(err)
+		}
+		return keepSession(t, session)
+	}))
+}
+
+// normalizeSession brings a new session to the form in which it is read back.
+func normalizeSession(s store.Session) store.Session {
+	s.ScopesAllowed = slices.Clone(s.ScopesAllowed) // nil stays nil
+	s.CreatedAt, s.ExpiresAt = cut(s.CreatedAt), cut(s.ExpiresAt)
+	return s
+}
+
+func keepSession(t *tx, s store.Session) error {
+	if s.ExpiresAt.IsZero() {
+		return errTime
+	}
+	var scopes any
+	if s.ScopesAllowed != nil {
+		text, err := encodeList(s.ScopesAllowed)
+		if err != nil {
+			return err
+		}
+		scopes = text
+	}
+	n, err := t.exec(insertSession, s.Hash[:], s.Kind, s.Workspace, s.Owner, s.Role, s.Subject, scopes, s.ReturnURL,
+		s.Embedded, micros(s.CreatedAt), micros(s.ExpiresAt))
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return store.ErrExists
+	}
+	return record(t, store.SessionBegun(t.ctx, s))
+}
+
+// ExchangeSession implements store.Store.
+func (s *Store) ExchangeSession(ctx context.Context, link [32]byte, session store.Session, now time.Time) (store.Session, error) {
+	session = normalizeSession(session)
+	err := s.write(ctx, func(t *tx) error {
+		from, err := scanSession(t.row(selectSession, link[:], now.UnixMicro()).Scan)
+		if err != nil {
+			return err
+		}
+		if from.Kind != store.KindLink {
+			return store.ErrNotFound
+		}
+		if _, err := t.exec(deleteSession, link[:]); err != nil {
+			return err
+		}
+		session = store.Exchanged(from, session)
+		return keepSession(t, session)
+	})
+	if err != nil {
+		return store.Session{}, wrap(ctx, "exchange session", err)
+	}
+	return session, nil
+}
+
+// Session implements store.Store.
+func (s *Store) Session(ctx context.Context, hash [32]byte, now time.Time) (store.Session, error) {
+	session, err := scanSession(s.reads.row(ctx, s.reader, selectSession, hash[:], now.UnixMicro()).Scan)
+	return session, wrap(ctx, "read session", err)
+}
+
+// scanSession reads a row of sessionColumns.
+func scanSession(scan func(...any) error) (store.Session, error) {
+	var (
+		s                store.Session
+		hash             []byte
+		scopes           sql.NullString
+		created, expires sql.NullInt64
+	)
+	err := scan(&hash, &s.Kind, &s.Workspace, &s.Owner, &s.Role, &s.Subject, &scopes, &s.ReturnURL, &s.Embedded,
+		&created, &expires)
+	if err != nil {
+		return store.Session{}, notFound(err)
+	}
+	if copy(s.Hash[:], hash) != len(s.Hash) {
+		return store.Session{}, errors.New("a damaged hash")
+	}
+	s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
+	if scopes.Valid {
+		s.ScopesAllowed, err = decodeList(scopes.String)
+	}
+	return s, err
+}
+
+// EndSession implements store.Store.
+func (s *Store) EndSession(ctx context.Context, hash [32]byte, at time.Time) error {
+	return wrap(ctx, "end session", s.write(ctx, func(t *tx) error {
+		session, err := scanSession(t.row(selectSession, hash[:], at.UnixMicro()).Scan)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(deleteSession, hash[:]); err != nil {
+			return err
+		}
+		return record(t, store.SessionEnded(t.ctx, session, at))
+	}))
+}
+
+// pruneAtOnce bounds how long one transaction keeps other writers waiting.
+const pruneAtOnce = 1000
+
+// PruneSessions implements store.Store.
+func (s *Store) PruneSessions(ctx context.Context, before time.Time) error {
+	for n := int64(pruneAtOnce); n == pruneAtOnce; {
+		err := s.write(ctx, func(t *tx) (err error) {
+			n, err = t.exec(pruneSessions, before.UnixMicro(), pruneAtOnce)
+			return err
+		})
+		if err != nil {
+			return wrap(ctx, "prune sessions", err)
+		}
+	}
+	return nil
+}
