@@ -19,6 +19,8 @@ var listTests = []test{
 	{"need a positive limit", listLimit},
 	{"select an owner exactly", listOwner},
 	{"select a status at a time", listStatus},
+	{"select a scope exactly", listScope},
+	{"select what was created before a time", listCreated},
 	{"select by a part of name or owner", listQuery},
 	{"select by kid or id, the kid by case", listKID},
 	{"combine filters", listCombined},
@@ -160,17 +162,75 @@ func listStatus(e env) {
 			keys = append(keys, k)
 		}
 	}
+	for _, c := range []struct{ expires, graceEnds time.Time }{
+		{now.Add(time.Hour), now.Add(time.Microsecond)}, {now.Add(time.Hour), now.Add(2 * time.Hour)}, {time.Time{}, now.Add(time.Hour)},
+	} {
+		for _, revoke := range []bool{false, true} {
+			k := NewRecord("acme", "o")
+			k.ExpiresAt = c.expires
+			k, _ = e.issue(k)
+			next := NewRecord("acme", "o")
+			old, next, err := e.Rotate(e.ctx, "acme", k.ID, next, NewKey(e), c.graceEnds)
+			e.ok(err)
+			if revoke {
+				old = e.revoke(old)
+			}
+			keys = append(keys, old, next)
+		}
+	}
+	gone := NewRecord("acme", "o")
+	gone.ExpiresAt = now
+	gone, _ = e.issue(gone)
+	gone, err := e.Retire(e.ctx, "acme", gone.ID, now)
+	e.ok(err)
+	keys = append(keys, gone)
 	// The record's own Status is the measure, at the boundaries to the nanosecond.
 	for _, at := range []time.Time{
 		now.Add(-time.Hour), now.Add(-1), now, now.Add(1), now.Add(999), now.Add(time.Microsecond),
 		now.Add(time.Hour - 1), now.Add(time.Hour), now.In(time.FixedZone("", 3600)),
 		{},
 	} {
-		for _, status := range []store.Status{store.Active, store.Revoked, store.Expired} {
+		live := slices.DeleteFunc(newestFirst(keys), func(k store.Key) bool {
+			return k.Status(at) != store.Active && k.Status(at) != store.Deprecated
+		})
+		e.equal("live at "+at.String(), ids(e.list("acme", store.Filter{Live: true, Now: at})), ids(live))
+		for _, status := range []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired} {
 			want := slices.DeleteFunc(newestFirst(keys), func(k store.Key) bool { return k.Status(at) != status })
 			got := e.list("acme", store.Filter{Status: status, Now: at})
 			e.equal(string(status)+" at "+at.String(), ids(got), ids(want))
 		}
+	}
+}
+
+func listScope(e env) {
+	e.create("acme")
+	scoped := func(scopes ...string) store.Key {
+		k := NewRecord("acme", "o")
+		k.Scopes = scopes
+		k, _ = e.issue(k)
+		return k
+	}
+	both, read, quote := scoped("maps:read", "maps:write"), scoped("maps:read"), scoped(`"`, "a,b")
+	scoped()
+	for scope, want := range map[string][]store.Key{
+		"maps:read": {both, read}, "maps:write": {both}, "maps": {}, "MAPS:READ": {}, `"`: {quote}, "a,b": {quote}, "a": {}, "%": {}, "\x00": {},
+	} {
+		e.equal("scope "+scope, e.list("acme", store.Filter{Scope: scope}), newestFirst(want))
+	}
+}
+
+func listCreated(e env) {
+	e.create("acme")
+	var keys []store.Key
+	for _, created := range []time.Time{now, now.Add(time.Microsecond), {}, now.Add(-time.Hour)} {
+		k := NewRecord("acme", "o")
+		k.CreatedAt = created
+		k, _ = e.issue(k)
+		keys = append(keys, k)
+	}
+	for _, before := range []time.Time{now.Add(-time.Hour), now, now.Add(1), now.Add(999), now.Add(time.Microsecond), now.Add(time.Hour)} {
+		want := slices.DeleteFunc(newestFirst(keys), func(k store.Key) bool { return !k.CreatedAt.Before(before) })
+		e.equal("before "+before.String(), e.list("acme", store.Filter{CreatedBefore: before}), want)
 	}
 }
 

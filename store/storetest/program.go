@@ -36,6 +36,23 @@ type model struct {
 	keys    map[uuid.UUID]store.Key
 	set     map[jwks.KID]jwks.Key
 	had     map[jwks.KID]bool
+	entries []string // of the audit
+}
+
+// record remembers an entry that a change is to have.
+func (m *model) record(action string, id uuid.UUID) {
+	m.entries = append(m.entries, action+" "+id.String())
+}
+
+// compareAudit compares the entries in no order: the program's times jump.
+func (p *program) compareAudit(id string, m *model) {
+	got := []string{}
+	for _, e := range p.audit(id, store.AuditFilter{}) {
+		got = append(got, e.Action+" "+e.Key.String())
+	}
+	slices.Sort(got)
+	slices.Sort(m.entries)
+	p.equal("audit of "+id, got, m.entries)
 }
 
 func runProgram(e env, seed uint64) {
@@ -43,15 +60,17 @@ func runProgram(e env, seed uint64) {
 	p := &program{env: e, random: rand.New(rand.NewPCG(seed, 0)), workspaces: map[string]*model{}}
 	steps := []func(){
 		p.createWorkspace, p.issue, p.issue, p.issue, p.issueAgain, p.revoke, p.revoke, p.update, p.look, p.list, p.publish,
+		p.rotate, p.rotate, p.undo, p.retire, p.retire, p.due,
 	}
 	p.createWorkspace()
-	for range 150 {
+	for range 250 {
 		steps[p.random.IntN(len(steps))]()
 	}
 	for id, m := range p.workspaces {
 		p.comparePublished(id, m)
 		p.consistent(id)
 		p.equal("keys of "+id, p.env.list(id, store.Filter{}), m.sorted())
+		p.compareAudit(id, m)
 	}
 }
 
@@ -64,6 +83,9 @@ func (m *model) sorted() []store.Key {
 }
 
 func (p *program) pick(list ...string) string { return list[p.random.IntN(len(list))] }
+
+// time is around those at which keys expire and graces end.
+func (p *program) time() time.Time { return now.Add(time.Duration(p.random.IntN(8)-3) * time.Second) }
 
 func (p *program) workspace() string { return p.pick("a", "b", "c") }
 
@@ -97,6 +119,7 @@ func (p *program) createWorkspace() {
 		version: 1, keys: map[uuid.UUID]store.Key{},
 		set: map[jwks.KID]jwks.Key{pub.KID(): pub}, had: map[jwks.KID]bool{pub.KID(): true},
 	}
+	p.workspaces[id].record(store.ActionWorkspaceCreate, uuid.Nil)
 }
 
 func (p *program) issue() {
@@ -105,6 +128,9 @@ func (p *program) issue() {
 	k.ExpiresAt = now.Add(time.Duration(p.random.IntN(5)-2) * time.Second)
 	if p.random.IntN(2) == 0 {
 		k.IdempotencyKey = fmt.Sprint(p.random.IntN(12))
+	}
+	if p.random.IntN(3) == 0 {
+		k.PerOwner = 1 + p.random.IntN(6)
 	}
 	p.try(k, p.newPub())
 }
@@ -128,21 +154,53 @@ func (p *program) try(k store.Key, pub jwks.Key) {
 		return
 	}
 	m.version++
-	k.KID, k.Version = pub.KID(), m.version
-	p.equal("issued", got, k)
+	p.equal("issued", got, p.keep(m, k, pub))
+}
+
+// keep adds a key to the model at its version.
+func (p *program) keep(m *model, k store.Key, pub jwks.Key) store.Key {
+	k.KID, k.Version, k.PerOwner = pub.KID(), m.version, 0
 	m.keys[k.ID], m.set[k.KID], m.had[k.KID] = k, pub, true
+	m.record(store.ActionKeyIssue, k.ID)
 	p.records = append(p.records, k)
+	return k
 }
 
 func (m *model) issuable(k store.Key, pub jwks.Key) error {
 	if m == nil {
 		return store.ErrNotFound
 	}
+	if m.repeated(k) {
+		return store.ErrIdempotencyKey
+	}
+	if err := m.unique(k, pub); err != nil {
+		return err
+	}
+	if k.PerOwner > 0 && m.count(k.Owner, store.Active, k.CreatedAt) >= k.PerOwner {
+		return store.ErrTooMany
+	}
+	return nil
+}
+
+func (m *model) repeated(k store.Key) bool {
 	for _, other := range m.keys {
 		if k.IdempotencyKey != "" && other.IdempotencyKey == k.IdempotencyKey {
-			return store.ErrIdempotencyKey
+			return true
 		}
 	}
+	return false
+}
+
+func (m *model) count(owner string, status store.Status, at time.Time) (n int) {
+	for _, k := range m.keys {
+		if k.Owner == owner && k.Status(at) == status {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) unique(k store.Key, pub jwks.Key) error {
 	if m.had[pub.KID()] {
 		return store.ErrDuplicateKID
 	}
@@ -183,13 +241,24 @@ func (p *program) revoke() {
 	if missing != nil {
 		return
 	}
-	if want.RevokedVersion == 0 {
-		m.version++
-		want.RevokedAt, want.RevokedVersion = at, m.version
-		m.keys[id] = want
-		delete(m.set, want.KID)
+	if want.RevokedAt.IsZero() {
+		want.RevokedAt = at
+		if want.ExpiredVersion == 0 {
+			m.version++
+			want.RevokedVersion = m.version
+		}
+		m.change(store.ActionKeyRevoke, want)
 	}
 	p.equal("revoked", got, want)
+}
+
+// change keeps a key's new state.
+func (m *model) change(action string, k store.Key) {
+	m.keys[k.ID] = k
+	m.record(action, k.ID)
+	if k.RevokedVersion+k.ExpiredVersion > 0 {
+		delete(m.set, k.KID)
+	}
 }
 
 func (p *program) update() {
@@ -210,7 +279,7 @@ func (p *program) update() {
 	p.result("update", err, fails)
 	if fails == nil {
 		want.Name = name
-		m.keys[id] = want
+		m.change(store.ActionKeyUpdate, want)
 		p.equal("updated", got, want)
 	}
 }
@@ -229,9 +298,11 @@ func (p *program) list() {
 	ws, m, after := p.some()
 	f := store.Filter{
 		Owner:  p.pick("", "", "x", "z"),
-		Status: store.Status(p.pick("", "", "active", "revoked", "expired")),
+		Status: store.Status(p.pick("", "", "active", "deprecated", "revoked", "expired")),
+		Live:   p.random.IntN(4) == 0,
+		Scope:  p.pick("", "", "maps:read", "maps"),
 		Query:  p.pick("", "", "A", "%", "z", after.String()),
-		Now:    now,
+		Now:    p.time(),
 		Limit:  1 + p.random.IntN(10),
 	}
 	if p.random.IntN(2) == 0 {
@@ -250,6 +321,8 @@ func selects(f store.Filter, k store.Key) bool {
 	switch {
 	case f.Owner != "" && k.Owner != f.Owner,
 		f.Status != "" && k.Status(f.Now) != f.Status,
+		f.Live && k.Status(f.Now) != store.Active && k.Status(f.Now) != store.Deprecated,
+		f.Scope != "" && !slices.Contains(k.Scopes, f.Scope),
 		f.After != uuid.Nil && slices.Compare(k.ID[:], f.After[:]) >= 0:
 		return false
 	}

@@ -1,0 +1,126 @@
+package storetest
+
+import (
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+func (p *program) rotate() {
+	ws, m, id := p.some()
+	old, missing := m.key(id)
+	next, pub, graceEnds := NewRecord(ws, p.pick("x", "y")), p.newPub(), p.time()
+	next.CreatedAt, next.PerOwner = p.time(), p.random.IntN(4)
+	next.IdempotencyKey = p.pick("", "", "", "1", "2")
+	if p.random.IntN(8) == 0 {
+		pub = p.pubs[p.random.IntN(len(p.pubs))]
+	}
+	// By the contract's words, without the package's own arithmetic.
+	if !old.ExpiresAt.IsZero() && graceEnds.After(old.ExpiresAt) {
+		graceEnds = old.ExpiresAt
+	}
+	want := missing
+	switch {
+	case missing != nil:
+	case m.repeated(next):
+		want = store.ErrIdempotencyKey
+	case old.Status(next.CreatedAt) != store.Active:
+		want = store.ErrNotActive
+	case m.unique(next, pub) != nil:
+		want = m.unique(next, pub)
+	case graceEnds.After(next.CreatedAt) && next.PerOwner > 0 && m.count(old.Owner, store.Deprecated, next.CreatedAt) >= next.PerOwner:
+		want = store.ErrTooMany
+	}
+	gotOld, gotNew, err := p.Rotate(p.ctx, ws, id, next, pub, graceEnds)
+	p.result("rotate", err, want)
+	if want != nil {
+		return
+	}
+	m.version++
+	old.RotatedTo, old.GraceEndsAt, next.RotatedFrom = next.ID, graceEnds, id
+	if !graceEnds.After(next.CreatedAt) {
+		old.GraceEndsAt, old.RevokedAt, old.RevokedVersion = next.CreatedAt, next.CreatedAt, m.version
+	}
+	m.change(store.ActionKeyRotate, old)
+	p.equal("successor", gotNew, p.keep(m, next, pub))
+	p.equal("rotated", gotOld, old)
+}
+
+func (p *program) undo() {
+	ws, m, id := p.some()
+	at := p.time()
+	old, want := m.key(id)
+	var next store.Key
+	if want == nil {
+		next = m.keys[old.RotatedTo]
+		if old.Status(at) != store.Deprecated || next.Status(at) != store.Active {
+			want = store.ErrNotActive
+		}
+	}
+	gotOld, gotNext, err := p.UndoRotation(p.ctx, ws, id, at)
+	p.result("undo", err, want)
+	if want != nil {
+		return
+	}
+	m.version++
+	old.RotatedTo, old.GraceEndsAt = uuid.Nil, old.RevokedAt
+	next.RevokedAt, next.RevokedVersion = at, m.version
+	m.change(store.ActionRotationUndo, old)
+	m.change(store.ActionKeyRevoke, next)
+	p.equal("undone", gotOld, old)
+	p.equal("successor", gotNext, next)
+}
+
+func (p *program) retire() {
+	ws, m, id := p.some()
+	at := p.time()
+	k, missing := m.key(id)
+	got, err := p.Retire(p.ctx, ws, id, at)
+	p.result("retire", err, missing)
+	if missing != nil {
+		return
+	}
+	published := k.RevokedVersion+k.ExpiredVersion == 0
+	switch {
+	case published && !k.GraceEndsAt.IsZero() && !k.GraceEndsAt.After(at):
+		m.version++
+		k.RevokedAt, k.RevokedVersion = at, m.version
+		m.change(store.ActionGraceEnd, k)
+	case published && !k.ExpiresAt.After(at):
+		m.version++
+		k.ExpiredVersion = m.version
+		m.change(store.ActionKeyExpire, k)
+	}
+	p.equal("retired", got, k)
+}
+
+func (p *program) due() {
+	until := p.time()
+	want := []uuid.UUID{}
+	for _, m := range p.workspaces {
+		for _, k := range m.keys {
+			if k.RevokedVersion+k.ExpiredVersion == 0 && (!k.ExpiresAt.After(until) || (!k.GraceEndsAt.IsZero() && !k.GraceEndsAt.After(until))) {
+				want = append(want, k.ID)
+			}
+		}
+	}
+	got, err := p.Due(p.ctx, store.DuePlace{}, until, 1000)
+	p.ok(err)
+	if !slices.IsSortedFunc(got, func(a, b store.Key) int { return a.DueAt().Compare(b.DueAt()) }) {
+		p.Errorf("what is due is in no order: %+v", got)
+	}
+	byID := func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }
+	gotIDs := ids(got)
+	slices.SortFunc(gotIDs, byID)
+	slices.SortFunc(want, byID)
+	p.equal("due", gotIDs, want)
+	earliest, err := p.NextDue(p.ctx)
+	p.ok(err)
+	if len(got) > 0 {
+		p.equal("next due", earliest, got[0].DueAt())
+	} else if !earliest.IsZero() && !earliest.After(until) {
+		p.Errorf("due next at %v, and nothing is due at %v", earliest, until)
+	}
+}
