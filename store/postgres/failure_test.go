@@ -187,6 +187,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	s := openTest(t, url)
 	create(t, s, "acme")
 	k := issue(t, s, "acme")
+	spare := []store.Key{issue(t, s, "acme"), issue(t, s, "acme"), issue(t, s, "acme")}
 	named := storetest.NewRecord("acme", "o")
 	named.IdempotencyKey = "once"
 	if _, err := s.Issue(t.Context(), named, storetest.NewKey(t)); err != nil {
@@ -211,6 +212,16 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 		"UpdateKey": func(ctx context.Context) error {
 			_, err := s.UpdateKey(ctx, "acme", k.ID, func(k *store.Key) error { k.Name += "x"; return nil })
 			return err
+		},
+		"Rotate": func(ctx context.Context) error {
+			last := len(spare) - 1
+			k := spare[last]
+			spare = spare[:last]
+			_, _, err := s.Rotate(ctx, "acme", k.ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), k.CreatedAt.Add(time.Minute))
+			return err
+		},
+		"Record": func(ctx context.Context) error {
+			return s.Record(ctx, store.Entry{Workspace: "acme", At: time.Now(), Action: "x"})
 		},
 		"CreateWorkspace": func(ctx context.Context) error {
 			_, err := s.CreateWorkspace(ctx, store.Workspace{ID: uuid.NewString()}, storetest.NewKey(t))

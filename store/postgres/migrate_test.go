@@ -1,0 +1,124 @@
+package postgres
+
+import (
+	"encoding/json"
+	"io/fs"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+// firstSchema makes the tables as the first release left them, with a workspace of a
+// tombstone and an active, an expired and a revoked key, whose ids it returns.
+func firstSchema(t *testing.T, server *pgtest.Server, url string) []uuid.UUID {
+	t.Helper()
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	provider, err := newProvider(db, files)
+	if err == nil {
+		_, err = provider.UpTo(t.Context(), 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := func(query string, args ...any) {
+		t.Helper()
+		server.Exec(t, url, query, args...)
+	}
+	exec(`INSERT INTO workspaces VALUES ('acme', 'Acme', '{api}', true, 5, 0, 0)`)
+	publish := func(version int, pub jwks.Key) []byte {
+		kid := pub.KID()
+		exec(`INSERT INTO jwks VALUES ('acme', $1, $2)`, kid[:], pub.Modulus())
+		exec(`INSERT INTO changes VALUES ('acme', $1, $2, '')`, version, pub.Modulus())
+		return kid[:]
+	}
+	publish(1, storetest.NewKey(t))
+	hour := time.Hour.Microseconds()
+	var ids []uuid.UUID
+	for i, expires := range []any{nil, hour, 2 * hour} {
+		id := uuid.Must(uuid.NewV7())
+		kid := publish(i+2, storetest.NewKey(t))
+		exec(`INSERT INTO keys VALUES ('acme', $1, $2, 'o', 'name', '{a}', '{api}', '{"x":1}', '{}', $3, 0, 0, $4, NULL, $5, NULL)`,
+			[16]byte(id), kid, id.String(), expires, i+2)
+		ids = append(ids, id)
+		if i == 2 {
+			exec(`UPDATE keys SET revoked_at = 1, revoked_version = 5 WHERE id = $1`, [16]byte(id))
+			exec(`DELETE FROM jwks WHERE kid = $1`, kid)
+			exec(`INSERT INTO changes VALUES ('acme', 5, '', $1)`, kid)
+		}
+	}
+	return ids
+}
+
+func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	ids := firstSchema(t, server, url)
+	s := openTest(t, url)
+	w, err := s.Workspace(t.Context(), "acme")
+	if err != nil || w.Version != 5 || !reflect.DeepEqual(w.Policy, store.Policy{}.Clone()) || !reflect.DeepEqual(w.Portal, store.Portal{}.Clone()) {
+		t.Errorf("workspace %+v, %v", w, err)
+	}
+	epoch := time.UnixMicro(0).UTC()
+	for i, id := range ids {
+		got, err := s.Key(t.Context(), "acme", id)
+		want := store.Key{
+			Workspace: "acme", ID: id, KID: got.KID, Owner: "o", Name: "name", Scopes: []string{"a"}, Audience: []string{"api"},
+			Claims: json.RawMessage(`{"x":1}`), Metadata: json.RawMessage(`{}`), IdempotencyKey: id.String(),
+			CreatedAt: epoch, UpdatedAt: epoch, Version: uint64(i + 2),
+		}
+		if i > 0 {
+			want.ExpiresAt = epoch.Add(time.Duration(i) * time.Hour)
+		}
+		if i == 2 {
+			want.RevokedAt, want.RevokedVersion = time.UnixMicro(1).UTC(), 5
+		}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+		}
+	}
+	checkLog(t, s)
+	// What had expired long ago is due.
+	due, err := s.Due(t.Context(), store.DuePlace{}, time.Now(), 10)
+	if err != nil || len(due) != 1 || due[0].ID != ids[1] {
+		t.Fatalf("due: %+v, %v", due, err)
+	}
+	if k, err := s.Retire(t.Context(), "acme", due[0].ID, time.Now()); err != nil || k.ExpiredVersion != 6 {
+		t.Errorf("got %+v, %v", k, err)
+	}
+	old, next, err := s.Rotate(t.Context(), "acme", ids[0], storetest.NewRecord("acme", "o"), storetest.NewKey(t), time.Now().Add(time.Hour))
+	if err != nil || next.Version != 7 || old.RotatedTo != next.ID {
+		t.Errorf("got %+v, %+v, %v", old, next, err)
+	}
+	checkLog(t, s)
+}
+
+func TestTheAuditIsAppendOnly(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	for _, query := range []string{`UPDATE audit SET owner = ''`, `DELETE FROM audit`, `TRUNCATE audit`} {
+		if _, err := s.pool.Exec(t.Context(), query); err == nil || !strings.Contains(err.Error(), "append-only") {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}

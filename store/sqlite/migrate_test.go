@@ -1,0 +1,147 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+// firstSchema makes a database as the first release left it, with a workspace of a
+// tombstone and an active, an expired and a revoked key, which it returns.
+func firstSchema(t *testing.T, path string) []store.Key {
+	t.Helper()
+	file, err := ensureFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := openPool(file, writerPragmas, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	provider, err := newProvider(db)
+	if err == nil {
+		err = claim(t.Context(), db)
+	}
+	if err == nil {
+		_, err = provider.UpTo(t.Context(), 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := func(query string, args ...any) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`INSERT INTO workspaces VALUES ('acme', 'Acme', '["api"]', 1, 5, 0, 0)`)
+	publish := func(version int, pub jwks.Key) []byte {
+		kid := pub.KID()
+		exec(`INSERT INTO jwks VALUES ('acme', ?, ?)`, kid[:], pub.Modulus())
+		exec(`INSERT INTO changes VALUES ('acme', ?, ?, x'')`, version, pub.Modulus())
+		return kid[:]
+	}
+	publish(1, storetest.NewKey(t))
+	hour := time.Hour.Microseconds()
+	var ids []uuid.UUID
+	for i, expires := range []any{nil, hour, 2 * hour} {
+		id := uuid.Must(uuid.NewV7())
+		kid := publish(i+2, storetest.NewKey(t))
+		exec(`INSERT INTO keys VALUES ('acme', ?, ?, 'o', 'name', '["a"]', '["api"]', '{"x":1}', '{}', ?, 0, 0, ?, NULL, ?, NULL)`,
+			id[:], kid, id.String(), expires, i+2)
+		ids = append(ids, id)
+		if i == 2 {
+			exec(`UPDATE keys SET revoked_at = 1, revoked_version = 5 WHERE id = ?`, id[:])
+			exec(`DELETE FROM jwks WHERE kid = ?`, kid)
+			exec(`INSERT INTO changes VALUES ('acme', 5, x'', ?)`, kid)
+		}
+	}
+	return storedKeys(t, ids)
+}
+
+// storedKeys are what the records of firstSchema are to be, but for their kids.
+func storedKeys(t *testing.T, ids []uuid.UUID) []store.Key {
+	t.Helper()
+	epoch := time.UnixMicro(0).UTC()
+	var keys []store.Key
+	for i, id := range ids {
+		k := store.Key{
+			Workspace: "acme", ID: id, Owner: "o", Name: "name", Scopes: []string{"a"}, Audience: []string{"api"},
+			Claims: json.RawMessage(`{"x":1}`), Metadata: json.RawMessage(`{}`), IdempotencyKey: id.String(),
+			CreatedAt: epoch, UpdatedAt: epoch, Version: uint64(i + 2),
+		}
+		if i > 0 {
+			k.ExpiresAt = epoch.Add(time.Duration(i) * time.Hour)
+		}
+		if i == 2 {
+			k.RevokedAt, k.RevokedVersion = time.UnixMicro(1).UTC(), 5
+		}
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "burnkey.db")
+	want := firstSchema(t, path)
+	s := openTest(t, path)
+	w, err := s.Workspace(t.Context(), "acme")
+	if err != nil || w.Version != 5 || !reflect.DeepEqual(w.Policy, store.Policy{}.Clone()) || !reflect.DeepEqual(w.Portal, store.Portal{}.Clone()) {
+		t.Errorf("workspace %+v, %v", w, err)
+	}
+	for _, k := range want {
+		got, err := s.Key(t.Context(), "acme", k.ID)
+		if k.KID = got.KID; err != nil || !reflect.DeepEqual(got, k) {
+			t.Errorf("got %+v, %v\nwant %+v", got, err, k)
+		}
+	}
+	if _, err := s.Issue(t.Context(), want[0], storetest.NewKey(t)); err == nil || !strings.Contains(err.Error(), "idempotency") {
+		t.Errorf("the idempotency keys are lost: %v", err)
+	}
+	n := 0
+	version, err := s.Published(t.Context(), "acme", func(jwks.Key) error { n++; return nil })
+	if err != nil || version != 5 || n != 3 {
+		t.Errorf("%d published keys of version %d, %v", n, version, err)
+	}
+	// What had expired long ago is due.
+	due, err := s.Due(t.Context(), store.DuePlace{}, time.Now(), 10)
+	if err != nil || len(due) != 1 || due[0].ID != want[1].ID {
+		t.Fatalf("due: %+v, %v", due, err)
+	}
+	if k, err := s.Retire(t.Context(), "acme", due[0].ID, time.Now()); err != nil || k.ExpiredVersion != 6 {
+		t.Errorf("got %+v, %v", k, err)
+	}
+	old, next, err := s.Rotate(t.Context(), "acme", want[0].ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), time.Now().Add(time.Hour))
+	if err != nil || next.Version != 7 || old.RotatedTo != next.ID {
+		t.Errorf("got %+v, %+v, %v", old, next, err)
+	}
+	if _, err := s.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error { w.Policy.KeysPerOwner = 1; return nil }); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		s = openTest(t, path)
+		if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Policy.KeysPerOwner != 1 {
+			t.Errorf("got %+v, %v", w, err)
+		}
+	}
+}
+
+func TestTheAuditIsAppendOnly(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	create(t, s, "acme")
+	for _, query := range []string{`UPDATE audit SET owner = ''`, `DELETE FROM audit`} {
+		if _, err := s.writer.ExecContext(t.Context(), query); err == nil || !strings.Contains(err.Error(), "append-only") {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}
