@@ -21,8 +21,8 @@ import (
 const writerEnv = "BURNKEY_TEST_WRITER"
 
 // Writer is what a test of the name TestWriter calls, for KillWriter to start in
-// a child process, and does nothing elsewhere. It issues and revokes in workspace
-// acme without end from several goroutines, and tells on stdout what was
+// a child process, and does nothing elsewhere. It issues, revokes and rotates in
+// workspace acme without end from several goroutines, and tells on stdout what was
 // acknowledged.
 func Writer(t *testing.T, open func(database string) store.Store) {
 	database := os.Getenv(writerEnv)
@@ -48,12 +48,21 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 					return
 				}
 				say("issued", k)
-				if i%3 == 0 {
-					if k, err = s.Revoke(t.Context(), "acme", k.ID, time.Now()); err != nil {
-						t.Error(err)
-						return
+				switch i % 3 {
+				case 0:
+					if k, err = s.Revoke(t.Context(), "acme", k.ID, time.Now()); err == nil {
+						say("revoked", k)
 					}
-					say("revoked", k)
+				case 1: // one version removes a key and publishes another
+					old, next, errRotate := s.Rotate(t.Context(), "acme", k.ID, NewRecord("acme", "o"), NewKey(t), time.Time{})
+					if err = errRotate; err == nil {
+						say("revoked", old)
+						say("issued", next)
+					}
+				}
+				if err != nil {
+					t.Error(err)
+					return
 				}
 			}
 		})
