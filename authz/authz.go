@@ -21,10 +21,13 @@ import (
 var (
 	ErrNotFound        = store.ErrNotFound
 	ErrExists          = store.ErrExists
+	ErrNotActive       = store.ErrNotActive
+	ErrTooMany         = store.ErrTooMany
 	ErrBusy            = mint.ErrBusy
 	ErrUnauthenticated = errors.New("no valid management key")
 	ErrForbidden       = errors.New("the management key does not permit this")
 	ErrTooSlow         = errors.New("the search took too long")
+	ErrNoSession       = errors.New("no such session")
 )
 
 // FieldError says what is wrong with one field of the input. Detail never
@@ -83,6 +86,7 @@ type Service struct {
 	now       func() time.Time
 	newID     func() (uuid.UUID, error)
 	searches  chan struct{} // holds one of each that is under way
+	due       chan struct{} // wakes Reap
 }
 
 // New makes a Service.
@@ -90,7 +94,7 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, minter: o.Minter, publisher: o.Publisher,
 		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID,
-		searches: make(chan struct{}, searchesAtOnce),
+		searches: make(chan struct{}, searchesAtOnce), due: make(chan struct{}, 1),
 	}
 	if s.now == nil {
 		s.now = time.Now

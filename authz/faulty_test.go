@@ -119,6 +119,10 @@ func (f *faulty) Revoke(ctx context.Context, workspace string, id uuid.UUID, at 
 	return through(ctx, f, "Revoke", func() (store.Key, error) { return f.Store.Revoke(ctx, workspace, id, at) })
 }
 
+func (f *faulty) Retire(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
+	return through(ctx, f, "Retire", func() (store.Key, error) { return f.Store.Retire(ctx, workspace, id, at) })
+}
+
 func (f *faulty) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
 	return through(ctx, f, "KeyByKID", func() (store.Key, error) { return f.Store.KeyByKID(ctx, workspace, kid) })
 }

@@ -22,9 +22,9 @@ type IssueRequest struct {
 	Name  string
 	// Scopes are signed in this order.
 	Scopes []string
-	// Audience is among the workspace's, and all of those where empty.
+	// Audience is among the workspace's, and where empty its default.
 	Audience []string
-	// ExpiresIn is in seconds, and DefaultExpiresIn where nil.
+	// ExpiresIn is in seconds, and the workspace's default where nil.
 	ExpiresIn    *int64
 	NeverExpires bool
 	Claims       []byte // a JSON object of further claims, or nil
@@ -45,7 +45,7 @@ type Issued struct {
 	Token jwks.Token
 }
 
-// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy,
+// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, ErrTooMany,
 // *store.IdempotencyError.
 func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (Issued, error) {
 	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
@@ -103,9 +103,14 @@ func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 			break
 		}
 	}
+	bad.offered("scopes", w, r.Scopes)
 	if len(r.Audience) == 0 {
+		d.key.Audience = slices.Clone(w.Policy.DefaultAudience)
+	}
+	if len(d.key.Audience) == 0 {
 		d.key.Audience = slices.Clone(w.Audiences)
 	}
+	d.key.PerOwner = w.Policy.KeysPerOwner
 	d.expiresIn = bad.expiry(w, r)
 	if w.ID == Home {
 		bad.tie(jsontext.Value(d.key.Claims))
@@ -122,9 +127,9 @@ func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {
 	case r.NeverExpires:
 		return 0
 	case r.ExpiresIn == nil:
-		return DefaultExpiresIn
-	case *r.ExpiresIn < 1 || *r.ExpiresIn > MaxExpiresIn:
-		e.addf("expires_in", "must be 1 to %d seconds", MaxExpiresIn)
+		return defaultExpiresIn(w)
+	case *r.ExpiresIn < 1 || *r.ExpiresIn > maxExpiresIn(w):
+		e.addf("expires_in", "must be 1 to %d seconds", maxExpiresIn(w))
 	default:
 		return *r.ExpiresIn
 	}
@@ -190,6 +195,7 @@ func (s *Service) keep(ctx context.Context, key store.Key, minted mint.Minted) (
 	// The key is durable, and its token would be lost with an error: where
 	// publishing it here has to wait, Follow catches up.
 	s.publisher.apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}})
+	s.wakeReaper()
 	return Issued{Key: key, Token: minted.Token}, nil
 }
 
@@ -209,15 +215,15 @@ const (
 // ErrNotFound, and ErrTooSlow for a search by status or Query.
 func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, error) {
 	switch f.Status {
-	case "", store.Active, store.Revoked, store.Expired:
+	case "", store.Active, store.Deprecated, store.Revoked, store.Expired:
 	default:
-		return nil, InputError{{"status", "must be active, revoked or expired"}}
+		return nil, InputError{{"status", "must be active, deprecated, revoked or expired"}}
 	}
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return nil, err
 	}
 	f.Now = s.Now()
-	if f.Status == "" && f.Query == "" {
+	if f.Status == "" && f.Query == "" && f.Scope == "" && f.CreatedBefore.IsZero() && !f.Live {
 		return s.store.Keys(ctx, workspace, f)
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, searchTimeout, ErrTooSlow)

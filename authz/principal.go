@@ -21,6 +21,7 @@ const (
 	ScopeKeysWrite       = "keys:write"
 	ScopeWorkspacesRead  = "workspaces:read"
 	ScopeWorkspacesWrite = "workspaces:write"
+	ScopeAuditRead       = "audit:read"
 	ScopeGateway         = "gateway" // which workspaces there are, for those who verify their tokens
 )
 

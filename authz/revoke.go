@@ -20,8 +20,10 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 	if err != nil {
 		return store.Key{}, err
 	}
-	s.publisher.apply(ctx, workspace, jwks.Change{Version: key.RevokedVersion, Remove: []jwks.KID{key.KID}})
-	return key, s.publisher.Reach(ctx, workspace, key.RevokedVersion)
+	if key.RevokedVersion == 0 { // it had left the set for its age
+		return key, s.publisher.Reach(ctx, workspace, key.ExpiredVersion)
+	}
+	return key, s.revoked(ctx, key)
 }
 
 // RevokeToken revokes the key of a token by possession (RFC 7009). When it returns
@@ -38,6 +40,9 @@ func (s *Service) RevokeToken(ctx context.Context, workspace, token string) erro
 	if claims == nil {
 		return nil //nolint:nilerr // RFC 7009 section 2.2: an invalid token is no error
 	}
+	actor := store.ActorOf(ctx)
+	actor.ID = claims.ID
+	ctx = store.By(ctx, actor)
 	id, err := uuid.Parse(claims.ID)
 	if err != nil {
 		return nil //nolint:nilerr // as above

@@ -26,6 +26,8 @@ type WorkspacePatch struct {
 	Name              *string
 	Audiences         *[]string
 	AllowNeverExpires *bool
+	Policy            *store.Policy
+	Portal            *store.Portal
 }
 
 // CreateWorkspace makes a workspace and publishes its tombstone. Errors:
@@ -106,6 +108,19 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePat
 		}
 		if p.AllowNeverExpires != nil {
 			w.AllowNeverExpires = *p.AllowNeverExpires
+		}
+		if p.Policy != nil {
+			w.Policy = *p.Policy
+		}
+		if p.Portal != nil {
+			w.Portal = *p.Portal
+		}
+		// Held together: each is judged by the others as they are now.
+		var bad InputError
+		bad.policy(w)
+		bad.portal(w, s.isLocal())
+		if err := bad.err(); err != nil {
+			return err
 		}
 		w.UpdatedAt = s.Now()
 		return nil

@@ -1,0 +1,34 @@
+package authz
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// Audit lists what happened in a workspace, the latest first. Errors: InputError,
+// ErrNotFound.
+func (s *Service) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		return nil, err
+	}
+	return s.store.Audit(ctx, workspace, f)
+}
+
+// Refused notes that somebody who is known was refused something in a workspace, by the
+// name of the call. What nobody has a name for is not noted: anybody could fill the disk.
+func (s *Service) Refused(ctx context.Context, workspace, call string) error {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		workspace = Home // there is no such workspace, or none was meant
+	}
+	detail, err := json.Marshal(map[string]string{"call": call})
+	if err != nil {
+		return err
+	}
+	return s.store.Record(ctx, store.Entry{
+		Workspace: workspace, At: s.Now(), Action: store.ActionCallRefuse, Result: store.ResultRefused, Detail: detail,
+	})
+}

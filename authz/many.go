@@ -1,0 +1,76 @@
+package authz
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// MaxRevokedAtOnce bounds one RevokeMany.
+const MaxRevokedAtOnce = 1000
+
+// Selection means the keys to which all of its fields that are set apply.
+type Selection struct {
+	IDs           []uuid.UUID
+	Owner         string
+	Scope         string
+	CreatedBefore time.Time
+}
+
+// RevokeMany revokes the published keys that a selection means, the newest first, or
+// with dry only returns them. More says that there are others, for another call. A
+// failure in the middle leaves those before it revoked, and returns them. Errors:
+// InputError, ErrNotFound, ErrTooSlow.
+func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selection, dry bool) (keys []store.Key, more bool, err error) {
+	var bad InputError
+	if len(sel.IDs) == 0 && sel.Owner == "" && sel.Scope == "" && sel.CreatedBefore.IsZero() {
+		bad.addf("body", "must say which keys: ids, owner, scope or created_before")
+	}
+	if len(sel.IDs) > MaxRevokedAtOnce {
+		bad.addf("ids", "must be at most %d", MaxRevokedAtOnce)
+	}
+	if err := bad.err(); err != nil {
+		return nil, false, err
+	}
+	if keys, more, err = s.selected(ctx, workspace, sel); err != nil || dry {
+		return keys, more, err
+	}
+	for i, k := range keys {
+		if keys[i], err = s.Revoke(ctx, workspace, k.ID); err != nil {
+			return keys[:i], true, err
+		}
+	}
+	return keys, more, nil
+}
+
+func (s *Service) selected(ctx context.Context, workspace string, sel Selection) (keys []store.Key, more bool, err error) {
+	f := store.Filter{Owner: sel.Owner, Scope: sel.Scope, CreatedBefore: sel.CreatedBefore, Live: true, Limit: MaxRevokedAtOnce + 1}
+	if len(sel.IDs) == 0 {
+		keys, err = s.Keys(ctx, workspace, f)
+		if len(keys) > MaxRevokedAtOnce {
+			return keys[:MaxRevokedAtOnce], true, err
+		}
+		return keys, false, err
+	}
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		return nil, false, err
+	}
+	now := s.Now()
+	for _, id := range sel.IDs {
+		k, err := s.store.Key(ctx, workspace, id)
+		if err != nil {
+			return nil, false, err
+		}
+		status := k.Status(now)
+		live := status == store.Active || status == store.Deprecated
+		if live && (sel.Owner == "" || k.Owner == sel.Owner) && (sel.Scope == "" || slices.Contains(k.Scopes, sel.Scope)) &&
+			(sel.CreatedBefore.IsZero() || k.CreatedAt.Before(sel.CreatedBefore)) {
+			keys = append(keys, k)
+		}
+	}
+	return keys, false, nil
+}

@@ -1,0 +1,164 @@
+package authz
+
+import (
+	"bytes"
+	"image/png"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// Limits of a workspace's policy and portal.
+const (
+	MaxKeysPerOwner   = 100000
+	MaxDescription    = 255      // characters
+	MaxURL            = 2048     // bytes
+	MaxLogo           = 64 << 10 // bytes of PNG
+	MaxLogoSide       = 1024     // pixels
+	MaxFrameAncestors = 16
+)
+
+// maxExpiresIn is the longest life of a key of a workspace's, in seconds.
+func maxExpiresIn(w *store.Workspace) int64 {
+	if w.Policy.MaxExpiresIn > 0 {
+		return w.Policy.MaxExpiresIn
+	}
+	return MaxExpiresIn
+}
+
+// defaultExpiresIn is the life of a key that asks for none, in seconds.
+func defaultExpiresIn(w *store.Workspace) int64 {
+	if w.Policy.DefaultExpiresIn > 0 {
+		return w.Policy.DefaultExpiresIn
+	}
+	return min(DefaultExpiresIn, maxExpiresIn(w))
+}
+
+// OffersScope reports whether a workspace's keys may have a scope.
+func OffersScope(w *store.Workspace, scope string) bool {
+	return len(w.Policy.Scopes) == 0 || slices.ContainsFunc(w.Policy.Scopes, func(o store.OfferedScope) bool { return o.Name == scope })
+}
+
+func (e *InputError) offered(field string, w *store.Workspace, scopes []string) {
+	for _, scope := range scopes {
+		if !OffersScope(w, scope) {
+			e.addf(field, "must be among the scopes that the workspace offers")
+			return
+		}
+	}
+}
+
+// policy holds what is set against the limits, and against itself.
+func (e *InputError) policy(w *store.Workspace) {
+	p := &w.Policy
+	names := make([]string, len(p.Scopes))
+	for i, scope := range p.Scopes {
+		names[i] = scope.Name
+		e.text("policy.scopes", scope.Description, 0)
+	}
+	e.scopes("policy.scopes", names)
+	if p.MaxExpiresIn < 0 || p.MaxExpiresIn > MaxExpiresIn {
+		e.addf("policy.max_expires_in", "must be 0 to %d seconds", MaxExpiresIn)
+	}
+	if p.DefaultExpiresIn < 0 || p.DefaultExpiresIn > maxExpiresIn(w) {
+		e.addf("policy.default_expires_in", "must be 0 to %d seconds", maxExpiresIn(w))
+	}
+	if p.KeysPerOwner < 0 || p.KeysPerOwner > MaxKeysPerOwner {
+		e.addf("policy.keys_per_owner", "must be 0 to %d", MaxKeysPerOwner)
+	}
+	e.audiences("policy.default_audience", p.DefaultAudience)
+	for _, aud := range p.DefaultAudience {
+		if !slices.Contains(w.Audiences, aud) {
+			e.addf("policy.default_audience", "must be among the workspace's audiences")
+			break
+		}
+	}
+	if w.ID == Home && (len(p.Scopes) > 0 || p.MaxExpiresIn > 0 || p.KeysPerOwner > 0) {
+		e.addf("policy", "can't be set for the workspace %s, which would lock its operators out", Home)
+	}
+}
+
+var accent = regexp.MustCompile(`^#[0-9a-f]{6}$`)
+
+// portal holds what customers are shown, and who may show it, against the limits. Local
+// says that the server itself is reached on this machine alone.
+func (e *InputError) portal(w *store.Workspace, local bool) {
+	p := &w.Portal
+	e.text("portal.display_name", p.DisplayName, 0)
+	if p.BaseURL != "" {
+		e.webURL("portal.base_url", p.BaseURL)
+	}
+	if p.Accent != "" && !accent.MatchString(p.Accent) {
+		e.addf("portal.accent", "must be # and six hexadecimal digits in lower case")
+	}
+	if len(p.Logo) > 0 {
+		e.logo("portal.logo", p.Logo)
+	}
+	e.list("portal.frame_ancestors", p.FrameAncestors, MaxFrameAncestors, func(origin string) {
+		e.origin("portal.frame_ancestors", origin)
+	})
+	if o := p.OIDC; o != nil {
+		e.oidc(o, local)
+	}
+}
+
+func (e *InputError) logo(field string, logo []byte) {
+	config, err := png.DecodeConfig(bytes.NewReader(logo))
+	switch {
+	case len(logo) > MaxLogo:
+		e.addf(field, "must be at most %d bytes", MaxLogo)
+	case err != nil:
+		e.addf(field, "must be a PNG picture")
+	case config.Width > MaxLogoSide || config.Height > MaxLogoSide:
+		e.addf(field, "must be at most %d pixels wide and high", MaxLogoSide)
+	}
+}
+
+// webURL is an absolute URL of the web without a user, and so without a password.
+func (e *InputError) webURL(field, text string) {
+	u, err := url.Parse(text)
+	if err != nil || len(text) > MaxURL || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(text, " \t\r\n\"'<>\\") {
+		e.addf(field, "must be an http(s) URL of at most %d characters", MaxURL)
+	}
+}
+
+// origin is a scheme, a host and perhaps a port (RFC 6454 section 6.2), as a list of
+// frame-ancestors has them: a wildcard or a separator would let in others.
+func (e *InputError) origin(field, text string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ToLower(u.Scheme+"://"+u.Host) != text || strings.ContainsAny(u.Host, "*;, ") {
+		e.addf(field, "each must be an origin such as https://app.example.com")
+	}
+}
+
+// oidc takes a provider on this machine only where the server is reached there, too: from
+// elsewhere it would be a way to what listens here.
+func (e *InputError) oidc(o *store.OIDC, local bool) {
+	u, err := url.Parse(o.Issuer)
+	switch {
+	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || len(o.Issuer) > MaxURL:
+		e.addf("portal.oidc.issuer", "must be the URL of an OpenID provider")
+	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):
+		e.addf("portal.oidc.issuer", "must begin with https://")
+	}
+	e.text("portal.oidc.client_id", o.ClientID, 1)
+	e.text("portal.oidc.owner_claim", o.OwnerClaim, 1)
+	e.text("portal.oidc.operator_claim", o.OperatorClaim, 0)
+	e.text("portal.oidc.operator_value", o.OperatorValue, 0)
+	if (o.OperatorClaim == "") != (o.OperatorValue == "") {
+		e.addf("portal.oidc.operator_value", "must be given with operator_claim, and only with it")
+	}
+}
+
+func isLoopback(host string) bool {
+	return host == "localhost" || host == "127.0.0.1" || host == "::1"
+}
+
+// isLocal reports whether clients reach the server on this machine alone.
+func (s *Service) isLocal() bool {
+	u, err := url.Parse(s.publicURL)
+	return err == nil && isLoopback(u.Hostname())
+}

@@ -1,0 +1,134 @@
+package authz_test
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"image/png"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+func picture(t *testing.T, side int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := png.Encode(&out, image.NewGray(image.Rect(0, 0, side, side))); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// offered takes names and descriptions in turn.
+func offered(pairs ...string) (scopes []store.OfferedScope) {
+	for i := 0; i < len(pairs); i += 2 {
+		scopes = append(scopes, store.OfferedScope{Name: pairs[i], Description: pairs[i+1]})
+	}
+	return scopes
+}
+
+func TestPolicyInput(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	policy := func(p store.Policy) authz.WorkspacePatch { return authz.WorkspacePatch{Policy: &p} }
+	portal := func(p store.Portal) authz.WorkspacePatch { return authz.WorkspacePatch{Portal: &p} }
+	oidc := func(change func(*store.OIDC)) authz.WorkspacePatch {
+		o := store.OIDC{Issuer: "https://login.example.com", ClientID: "burnkey", OwnerClaim: "customer_id"}
+		change(&o)
+		return portal(store.Portal{OIDC: &o})
+	}
+	for _, test := range []struct {
+		name, field string // no field: it is good
+		p           authz.WorkspacePatch
+	}{
+		{"all of it", "", policy(store.Policy{
+			Scopes: offered("maps:read", "Read maps"), MaxExpiresIn: 3600, DefaultExpiresIn: 60, KeysPerOwner: 5, DefaultAudience: []string{"web"},
+		})},
+		{"nothing", "", policy(store.Policy{})},
+		{"no scope token", "policy.scopes", policy(store.Policy{Scopes: offered("a b", "")})},
+		{"a scope twice", "policy.scopes", policy(store.Policy{Scopes: offered("a", "", "a", "x")})},
+		{"a long description", "policy.scopes", policy(store.Policy{Scopes: offered("a", strings.Repeat("x", 256))})},
+		{"a negative life", "policy.max_expires_in", policy(store.Policy{MaxExpiresIn: -1})},
+		{"a life of eleven years", "policy.max_expires_in", policy(store.Policy{MaxExpiresIn: authz.MaxExpiresIn + 1})},
+		{"a default above the maximum", "policy.default_expires_in", policy(store.Policy{MaxExpiresIn: 60, DefaultExpiresIn: 61})},
+		{"a negative number of keys", "policy.keys_per_owner", policy(store.Policy{KeysPerOwner: -1})},
+		{"a foreign audience", "policy.default_audience", policy(store.Policy{DefaultAudience: []string{"other"}})},
+		{"a portal", "", portal(store.Portal{
+			DisplayName: "Acme", BaseURL: "https://api.acme.example/v2", Accent: "#0a7b3c", Logo: picture(t, 64),
+			FrameAncestors: []string{"https://app.acme.example", "http://localhost:3000"},
+		})},
+		{"no URL", "portal.base_url", portal(store.Portal{BaseURL: "api.acme.example"})},
+		{"a colour by name", "portal.accent", portal(store.Portal{Accent: "red"})},
+		{"a colour that ends a rule", "portal.accent", portal(store.Portal{Accent: "#000000;}"})},
+		{"an SVG", "portal.logo", portal(store.Portal{Logo: []byte("<svg/>")})},
+		{"a wide picture", "portal.logo", portal(store.Portal{Logo: picture(t, 1025)})},
+		{"any parent", "portal.frame_ancestors", portal(store.Portal{FrameAncestors: []string{"*"}})},
+		{"parents by a pattern", "portal.frame_ancestors", portal(store.Portal{FrameAncestors: []string{"https://*.example.com"}})},
+		{"a parent with a path", "portal.frame_ancestors", portal(store.Portal{FrameAncestors: []string{"https://example.com/"}})},
+		{"a directive in a parent", "portal.frame_ancestors", portal(store.Portal{FrameAncestors: []string{"https://example.com; script-src *"}})},
+		{"an OpenID provider", "", oidc(func(*store.OIDC) {})},
+		{"one on the server's machine", "portal.oidc.issuer", oidc(func(o *store.OIDC) { o.Issuer = "http://127.0.0.1:5556/dex" })},
+		{"one in the clear", "portal.oidc.issuer", oidc(func(o *store.OIDC) { o.Issuer = "http://login.example.com" })},
+		{"no client", "portal.oidc.client_id", oidc(func(o *store.OIDC) { o.ClientID = "" })},
+		{"no owner's claim", "portal.oidc.owner_claim", oidc(func(o *store.OIDC) { o.OwnerClaim = "" })},
+		{"half an operator", "portal.oidc.operator_value", oidc(func(o *store.OIDC) { o.OperatorClaim = "groups" })},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := s.UpdateWorkspace(t.Context(), "acme", test.p)
+			var bad authz.InputError
+			switch errors.As(err, &bad); {
+			case test.field == "" && err != nil:
+				t.Error(err)
+			case test.field != "" && (len(bad) != 1 || bad[0].Field != test.field):
+				t.Errorf("got %v, want a fault of %s", err, test.field)
+			}
+		})
+	}
+}
+
+func TestPolicyOfIssuing(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.patch(authz.WorkspacePatch{Policy: &store.Policy{
+		Scopes: []store.OfferedScope{{Name: "maps:read"}, {Name: "maps:write"}}, MaxExpiresIn: 3600, DefaultExpiresIn: 60,
+		KeysPerOwner: 2, DefaultAudience: []string{"batch"},
+	}})
+	issued := s.issue("acme", authz.IssueRequest{Owner: "one"})
+	if issued.ExpiresAt.Unix()-issued.CreatedAt.Unix() != 60 || !slices.Equal(issued.Audience, []string{"batch"}) {
+		t.Errorf("the defaults: %+v", issued.Key)
+	}
+	for field, r := range map[string]authz.IssueRequest{
+		"scopes":        {Owner: "one", Scopes: []string{"maps:read", "admin"}},
+		"expires_in":    {Owner: "one", ExpiresIn: seconds(3601)},
+		"never_expires": {Owner: "one", NeverExpires: true},
+	} {
+		var bad authz.InputError
+		if _, err := s.Issue(t.Context(), "acme", r); !errors.As(err, &bad) || len(bad) != 1 || bad[0].Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	second := s.issue("acme", authz.IssueRequest{Owner: "one", ExpiresIn: seconds(3600), Scopes: []string{"maps:write"}})
+	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "one"}); !errors.Is(err, authz.ErrTooMany) {
+		t.Error("a third key:", err)
+	}
+	s.issue("acme", authz.IssueRequest{Owner: "two"}) // who has none
+	if _, err := s.Revoke(t.Context(), "acme", second.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.issue("acme", authz.IssueRequest{Owner: "one"})
+}
+
+func TestHomeTakesNoPolicy(t *testing.T) {
+	s := newServer(t)
+	if _, err := s.IssueManagement(t.Context(), authz.AdminRequest()); err != nil {
+		t.Fatal(err)
+	}
+	var bad authz.InputError
+	policy := store.Policy{KeysPerOwner: 1}
+	if _, err := s.UpdateWorkspace(t.Context(), authz.Home, authz.WorkspacePatch{Policy: &policy}); !errors.As(err, &bad) || bad[0].Field != "policy" {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,143 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// ReapOptions of Reap.
+type ReapOptions struct {
+	// Every is how often to look for what other servers made due. Default 500 ms.
+	Every time.Duration
+	// PruneEvery is how often sessions that are over are deleted. Default 10 min.
+	PruneEvery time.Duration
+	Log        *slog.Logger // nil: none
+	Metrics    prometheus.Registerer
+}
+
+const (
+	reapEvery  = 500 * time.Millisecond
+	pruneEvery = 10 * time.Minute
+	// dueAtOnce bounds one look for keys that are due.
+	dueAtOnce = 200
+)
+
+// Reap takes keys out of their sets when their grace or their life ends, until the
+// context ends. Of several servers on one database, whichever comes first does it.
+func (s *Service) Reap(ctx context.Context, o ReapOptions) {
+	if o.Every <= 0 {
+		o.Every = reapEvery
+	}
+	if o.PruneEvery <= 0 {
+		o.PruneEvery = pruneEvery
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	lag := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "burnkey_reap_lag_seconds", Help: "How long ago a key should have left its set that is still in it; 0: there is none.",
+	})
+	if o.Metrics != nil {
+		o.Metrics.MustRegister(lag)
+	}
+	var failing bool
+	pruned := s.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.due:
+		case <-timer.C:
+		}
+		next, err := s.ReapDue(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			o.Log.Error("keys whose time is over can't be taken out of their sets; trying again", "error", err)
+		}
+		failing = err != nil
+		if now := s.Now(); now.Sub(pruned) >= o.PruneEvery {
+			pruned = now
+			if err := s.store.PruneSessions(ctx, now); err != nil && ctx.Err() == nil {
+				o.Log.Warn("sessions that are over can't be deleted", "error", err)
+			}
+		}
+		wait := o.Every
+		lag.Set(0)
+		if !next.IsZero() {
+			left := next.Sub(s.Now())
+			lag.Set(max(0, -left.Seconds()))
+			if !failing {
+				wait = max(0, min(wait, left))
+			}
+		}
+		timer.Reset(wait)
+	}
+}
+
+// wakeReaper has Reap look at once: something may have become due earlier.
+func (s *Service) wakeReaper() {
+	select {
+	case s.due <- struct{}{}:
+	default:
+	}
+}
+
+// ReapDue takes every key whose grace or life is over out of its set, and returns when
+// the next one will be: the zero time if none, and a time that has passed if some could
+// not be taken out.
+func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
+	var errs []error
+	var after store.DuePlace
+	until := s.Now()
+	for {
+		due, err := s.store.Due(ctx, after, until, dueAtOnce)
+		if err != nil {
+			errs = append(errs, err)
+			break
+		}
+		errs = append(errs, s.retire(ctx, due))
+		if len(due) < dueAtOnce || ctx.Err() != nil {
+			break
+		}
+		after = due[len(due)-1].DuePlace() // also of one that could not be retired
+	}
+	next, err = s.store.NextDue(ctx)
+	return next, errors.Join(append(errs, err)...)
+}
+
+// retire goes on behind a key that it can't retire: one that is damaged must not keep
+// the others.
+func (s *Service) retire(ctx context.Context, due []store.Key) error {
+	var errs []error
+	for _, k := range due {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := s.retireOne(ctx, k); err != nil {
+			errs = append(errs, fmt.Errorf("key %s of %s: %w", k.ID, k.Workspace, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) retireOne(ctx context.Context, k store.Key) error {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	k, err := s.store.Retire(ctx, k.Workspace, k.ID, s.Now())
+	if err != nil {
+		return err
+	}
+	if version := k.Removed(); version != 0 {
+		s.publisher.apply(ctx, k.Workspace, jwks.Change{Version: version, Remove: []jwks.KID{k.KID}})
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package authz
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Limits of a rotation's grace, in which the old key goes on working.
+const (
+	DefaultGrace = 24 * time.Hour
+	MaxGrace     = 90 * 24 * time.Hour
+)
+
+// RotateRequest asks for a key's successor.
+type RotateRequest struct {
+	// Grace is DefaultGrace where nil; 0 revokes the old key at once.
+	Grace          *time.Duration
+	IdempotencyKey string
+}
+
+// Rotate issues a successor with what the old key says, for as long a life as that
+// had. The old key works until the grace or its own life ends. Errors: InputError,
+// also where the policy no longer allows what the key says; ErrNotFound,
+// ErrNotActive, ErrBusy, *store.IdempotencyError.
+func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return Issued{}, err
+	}
+	old, err := s.store.Key(ctx, workspace, id)
+	if err != nil {
+		return Issued{}, err
+	}
+	// Before anything else: a repeat finds the key rotated, by itself.
+	if err := s.refuseRepeat(ctx, workspace, r.IdempotencyKey); err != nil {
+		return Issued{}, err
+	}
+	if old.Status(s.Now()) != store.Active {
+		return Issued{}, ErrNotActive
+	}
+	grace, err := graceOf(r)
+	if err != nil {
+		return Issued{}, err
+	}
+	draft, err := newDraft(&w, again(&w, &old, r.IdempotencyKey))
+	if err != nil {
+		return Issued{}, err
+	}
+	minted, err := s.minter.Mint(ctx, workspace, func() ([]byte, error) { return s.sign(draft) })
+	if err != nil {
+		return Issued{}, err
+	}
+	return s.keepSuccessor(ctx, &old, draft.key, minted.Key, minted.Token, grace)
+}
+
+func graceOf(r RotateRequest) (time.Duration, error) {
+	if r.Grace == nil {
+		return DefaultGrace, nil
+	}
+	var bad InputError
+	if *r.Grace < 0 || *r.Grace > MaxGrace {
+		bad.addf("grace", "must be 0 to %s", MaxGrace)
+	}
+	return *r.Grace, bad.err()
+}
+
+// again asks for what a key was issued with, within what may be asked for today.
+func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest {
+	r := IssueRequest{
+		Owner: k.Owner, Name: k.Name, Scopes: k.Scopes, Audience: k.Audience,
+		Claims: k.Claims, Metadata: k.Metadata, IdempotencyKey: idempotencyKey,
+	}
+	switch {
+	case !k.ExpiresAt.IsZero(): // whole seconds behind iat
+		life := min(k.ExpiresAt.Unix()-k.CreatedAt.Unix(), maxExpiresIn(w))
+		r.ExpiresIn = &life
+	case w.AllowNeverExpires:
+		r.NeverExpires = true
+	}
+	return r
+}
+
+func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, key store.Key, pub jwks.Key, token jwks.Token, grace time.Duration) (Issued, error) {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	ends := key.CreatedAt.Add(grace)
+	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(ends) {
+		ends = old.ExpiresAt
+	}
+	before, key, err := s.store.Rotate(ctx, key.Workspace, old.ID, key, pub, ends)
+	if err != nil {
+		return Issued{}, err
+	}
+	change := jwks.Change{Version: key.Version, Add: []jwks.Key{pub}}
+	if before.RevokedVersion == key.Version {
+		change.Remove = []jwks.KID{before.KID}
+	}
+	// As with a key that is issued, an error would lose the token.
+	s.publisher.apply(ctx, key.Workspace, change)
+	s.wakeReaper()
+	return Issued{Key: key, Token: token}, nil
+}
+
+// UndoRotation revokes the successor of a key in its grace, and the key goes on as if
+// it had not been rotated. The id is the key's or its successor's. Errors: ErrNotFound,
+// ErrNotActive where there is no rotation to undo any more.
+func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	id, err := s.rotated(ctx, workspace, id)
+	if err != nil {
+		return store.Key{}, err
+	}
+	old, successor, err := s.store.UndoRotation(ctx, workspace, id, s.Now())
+	if err != nil {
+		return store.Key{}, err
+	}
+	return old, s.revoked(ctx, successor)
+}
+
+// EndGrace revokes a key in its grace before that ends by itself. The id is the key's or
+// its successor's. Errors: ErrNotFound, ErrNotActive where it is in no grace.
+func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	id, err := s.rotated(ctx, workspace, id)
+	if err != nil {
+		return store.Key{}, err
+	}
+	key, err := s.store.Key(ctx, workspace, id)
+	switch {
+	case err != nil:
+		return store.Key{}, err
+	case key.Status(s.Now()) != store.Deprecated:
+		return store.Key{}, ErrNotActive
+	}
+	return s.Revoke(ctx, workspace, id)
+}
+
+// rotated returns the id of the key whose rotation is meant by it or by its successor.
+func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (uuid.UUID, error) {
+	key, err := s.store.Key(ctx, workspace, id)
+	switch {
+	case err != nil:
+		return uuid.Nil, err
+	case key.RotatedTo != uuid.Nil:
+		return id, nil
+	case key.RotatedFrom != uuid.Nil:
+		return key.RotatedFrom, nil
+	}
+	return uuid.Nil, ErrNotActive
+}
+
+// revoked publishes here that a key was revoked, and returns once this server's set is
+// without it.
+func (s *Service) revoked(ctx context.Context, key store.Key) error {
+	s.publisher.apply(ctx, key.Workspace, jwks.Change{Version: key.RevokedVersion, Remove: []jwks.KID{key.KID}})
+	return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)
+}

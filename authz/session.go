@@ -1,0 +1,174 @@
+package authz
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Lives of portal links and sessions.
+const (
+	MinLinkLife     = time.Minute
+	MaxLinkLife     = time.Hour
+	DefaultLinkLife = 10 * time.Minute
+	SessionLife     = 30 * time.Minute // of an owner by a link
+	LoginLife       = 8 * time.Hour    // of whoever logged in by OpenID Connect
+)
+
+// Secret is what opens a link or a session. It hides itself in logs, as a token does.
+type Secret = jwks.Token
+
+// LinkRequest asks for a link by which an owner gets to the portal.
+type LinkRequest struct {
+	Owner string
+	// ScopesAllowed are all that keys made in the session may have; nil: what the
+	// workspace offers.
+	ScopesAllowed []string
+	// ReturnURL is where the portal leads back to, or empty.
+	ReturnURL string
+	// ExpiresIn is the link's life in seconds; DefaultLinkLife where nil.
+	ExpiresIn *int64
+	// Subject says for the audit who asked.
+	Subject string
+}
+
+// PortalLink makes a link that opens one session. Errors: InputError, ErrNotFound.
+func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkRequest) (Secret, store.Session, error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return "", store.Session{}, err
+	}
+	life := DefaultLinkLife
+	var bad InputError
+	bad.owner("owner", r.Owner)
+	bad.scopes("scopes_allowed", r.ScopesAllowed)
+	bad.offered("scopes_allowed", &w, r.ScopesAllowed)
+	if r.ReturnURL != "" {
+		bad.webURL("return_url", r.ReturnURL)
+	}
+	if r.ExpiresIn != nil {
+		if seconds := *r.ExpiresIn; seconds < int64(MinLinkLife/time.Second) || seconds > int64(MaxLinkLife/time.Second) {
+			bad.addf("expires_in", "must be %d to %d seconds", MinLinkLife/time.Second, MaxLinkLife/time.Second)
+		} else {
+			life = time.Duration(seconds) * time.Second
+		}
+	}
+	if w.ID == Home {
+		bad.addf("workspace", "%s has no portal: its keys are the management keys", Home)
+	}
+	if err := bad.err(); err != nil {
+		return "", store.Session{}, err
+	}
+	return s.newSession(ctx, store.Session{
+		Kind: store.KindLink, Workspace: workspace, Owner: r.Owner, Role: store.RoleOwner, Subject: r.Subject,
+		ScopesAllowed: slices.Clone(r.ScopesAllowed), ReturnURL: r.ReturnURL,
+	}, life)
+}
+
+// PortalPath is what the portal's paths begin with.
+const PortalPath = "/portal"
+
+// PortalLinkURL is where a link's secret opens its session.
+func (s *Service) PortalLinkURL(secret Secret) string {
+	return s.publicURL + PortalPath + "/link/" + secret.Reveal()
+}
+
+// newSession keeps a session under the hash of a new secret: whoever reads the
+// database can't open it.
+func (s *Service) newSession(ctx context.Context, session store.Session, life time.Duration) (Secret, store.Session, error) {
+	secret, hash := newSecret()
+	session.Hash, session.CreatedAt = hash, s.Now()
+	session.ExpiresAt = session.CreatedAt.Add(life)
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	if err := s.store.CreateSession(ctx, session); err != nil {
+		return "", store.Session{}, err
+	}
+	return secret, session, nil
+}
+
+func newSecret() (Secret, [sha256.Size]byte) {
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails
+	text := base64.RawURLEncoding.EncodeToString(random)
+	return Secret(text), sha256.Sum256([]byte(text))
+}
+
+// secretLen is the length of a Secret's text.
+const secretLen = 43
+
+// StartSession turns a link into a session, once. Errors: ErrNoSession where the link
+// was used, is over or never was.
+func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) (Secret, store.Session, error) {
+	if len(link) != secretLen {
+		return "", store.Session{}, ErrNoSession
+	}
+	secret, hash := newSecret()
+	now := s.Now()
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	session, err := s.store.ExchangeSession(ctx, sha256.Sum256([]byte(link.Reveal())), store.Session{
+		Hash: hash, Kind: store.KindSession, Embedded: embedded, CreatedAt: now, ExpiresAt: now.Add(SessionLife),
+	}, now)
+	if errors.Is(err, ErrNotFound) {
+		return "", store.Session{}, ErrNoSession
+	}
+	if err != nil {
+		return "", store.Session{}, err
+	}
+	return secret, session, nil
+}
+
+// StartLogin opens a session for somebody whom an OpenID provider has named: of an
+// owner, or with an empty owner of an operator. Errors: InputError, ErrNotFound.
+func (s *Service) StartLogin(ctx context.Context, workspace, owner, subject string) (Secret, store.Session, error) {
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		return "", store.Session{}, err
+	}
+	session := store.Session{Kind: store.KindSession, Workspace: workspace, Owner: owner, Role: store.RoleOwner, Subject: subject}
+	var bad InputError
+	if owner == "" {
+		session.Role = store.RoleOperator
+	} else {
+		bad.owner("owner", owner)
+	}
+	bad.text("subject", subject, 1)
+	if workspace == Home {
+		bad.addf("workspace", "%s has no portal: its keys are the management keys", Home)
+	}
+	if err := bad.err(); err != nil {
+		return "", store.Session{}, err
+	}
+	return s.newSession(ctx, session, LoginLife)
+}
+
+// Session returns the session that a secret opens. Errors: ErrNoSession where it is over
+// or never was, or where the secret is a link's.
+func (s *Service) Session(ctx context.Context, secret Secret) (store.Session, error) {
+	if len(secret) != secretLen {
+		return store.Session{}, ErrNoSession
+	}
+	session, err := s.store.Session(ctx, sha256.Sum256([]byte(secret.Reveal())), s.Now())
+	if errors.Is(err, ErrNotFound) || err == nil && session.Kind != store.KindSession {
+		return store.Session{}, ErrNoSession
+	}
+	return session, err
+}
+
+// EndSession ends a session before its time. One that is over already is no error.
+func (s *Service) EndSession(ctx context.Context, secret Secret) error {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	err := s.store.EndSession(ctx, sha256.Sum256([]byte(secret.Reveal())), s.Now())
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,147 @@
+package authz_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+func (s *server) link(r authz.LinkRequest) authz.Secret {
+	s.t.Helper()
+	if r.Owner == "" {
+		r.Owner = "cust_1"
+	}
+	secret, _, err := s.PortalLink(s.t.Context(), "acme", r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return secret
+}
+
+func TestALinkOpensOneSession(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	link := s.link(authz.LinkRequest{ScopesAllowed: []string{"maps:read"}, ReturnURL: "https://app.example.com/settings"})
+	if _, err := s.Session(t.Context(), link); !errors.Is(err, authz.ErrNoSession) {
+		t.Error("the link itself is a session:", err)
+	}
+	secret, session, err := s.StartSession(t.Context(), link, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if session.Owner != "cust_1" || session.Workspace != "acme" || session.Role != store.RoleOwner ||
+		len(session.ScopesAllowed) != 1 || session.ReturnURL != "https://app.example.com/settings" {
+		t.Errorf("the session is %+v", session)
+	}
+	if _, _, err := s.StartSession(t.Context(), link, false); !errors.Is(err, authz.ErrNoSession) {
+		t.Error("the link works twice:", err)
+	}
+	if _, _, err := s.StartSession(t.Context(), secret, false); !errors.Is(err, authz.ErrNoSession) {
+		t.Error("a session's secret is a link:", err)
+	}
+	found, err := s.Session(t.Context(), secret)
+	if err != nil || found.Owner != "cust_1" {
+		t.Error(found, err)
+	}
+	s.clock.advance(authz.SessionLife)
+	if _, err := s.Session(t.Context(), secret); !errors.Is(err, authz.ErrNoSession) {
+		t.Error("it does not end:", err)
+	}
+}
+
+func TestALinkEnds(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	link := s.link(authz.LinkRequest{ExpiresIn: seconds(60)})
+	s.clock.advance(time.Minute)
+	if _, _, err := s.StartSession(t.Context(), link, false); !errors.Is(err, authz.ErrNoSession) {
+		t.Error(err)
+	}
+}
+
+func TestEndSession(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	secret, _, err := s.StartSession(t.Context(), s.link(authz.LinkRequest{}), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.EndSession(t.Context(), secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Session(t.Context(), secret); !errors.Is(err, authz.ErrNoSession) {
+		t.Error(err)
+	}
+}
+
+func TestNoSessionForWhatIsNoSecret(t *testing.T) {
+	s := newServer(t)
+	for _, text := range []authz.Secret{"", "x", authz.Secret(strings.Repeat("A", 43)), authz.Secret(strings.Repeat("A", 44))} {
+		if _, err := s.Session(t.Context(), text); !errors.Is(err, authz.ErrNoSession) {
+			t.Errorf("%d characters: %v", len(text), err)
+		}
+		if _, _, err := s.StartSession(t.Context(), text, false); !errors.Is(err, authz.ErrNoSession) {
+			t.Errorf("%d characters as a link: %v", len(text), err)
+		}
+	}
+}
+
+func TestPortalLinkInput(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.patch(authz.WorkspacePatch{Policy: &store.Policy{Scopes: []store.OfferedScope{{Name: "maps:read"}}}})
+	for _, test := range []struct {
+		name, field string
+		r           authz.LinkRequest
+	}{
+		{"no owner", "owner", authz.LinkRequest{}},
+		{"a scope that is not offered", "scopes_allowed", authz.LinkRequest{Owner: "c", ScopesAllowed: []string{"admin"}}},
+		{"a script to return to", "return_url", authz.LinkRequest{Owner: "c", ReturnURL: "javascript:alert(1)"}},
+		{"a user in the URL", "return_url", authz.LinkRequest{Owner: "c", ReturnURL: "https://a:b@example.com"}},
+		{"a relative URL", "return_url", authz.LinkRequest{Owner: "c", ReturnURL: "/settings"}},
+		{"too short a life", "expires_in", authz.LinkRequest{Owner: "c", ExpiresIn: seconds(59)}},
+		{"too long a life", "expires_in", authz.LinkRequest{Owner: "c", ExpiresIn: seconds(3601)}},
+	} {
+		var bad authz.InputError
+		if _, _, err := s.PortalLink(t.Context(), "acme", test.r); !errors.As(err, &bad) || bad[0].Field != test.field {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	if _, _, err := s.PortalLink(t.Context(), "nosuch", authz.LinkRequest{Owner: "c"}); !errors.Is(err, authz.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// What is kept of a secret opens nothing.
+func TestNoSecretAtRest(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	link, other := s.link(authz.LinkRequest{}), s.link(authz.LinkRequest{})
+	session, _, err := s.StartSession(t.Context(), link, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	login, _, err := s.StartLogin(t.Context(), "acme", "", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{s.path, s.path + "-wal"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []authz.Secret{link, other, session, login} {
+			if bytes.Contains(data, []byte(secret.Reveal())) {
+				t.Error("a secret is in", file)
+			}
+		}
+	}
+}
