@@ -83,11 +83,15 @@ func New(o Options) (http.Handler, error) {
 	h.UseMiddleware(a.authorize(h), a.checkOnce(h))
 	a.workspaces(h)
 	a.keys(h)
+	a.rotations(h)
+	a.revocations(h)
+	a.portalSessions(h)
+	a.audit(h)
 	e.Pre(a.front(a.public(e, h), m))
 	a.changes(e, h, o.Metrics)
 	a.system(e, h, o.Metrics)
 
-	stateUnique(h.OpenAPI().Components.Schemas, NewKey{}, NewWorkspace{}, WorkspacePatch{})
+	stateUnique(h.OpenAPI().Components.Schemas, NewKey{}, NewWorkspace{}, WorkspacePatch{}, NewPortalSession{})
 
 	var err error
 	if a.openapi, err = json.Marshal(h.OpenAPI()); err != nil {

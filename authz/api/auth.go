@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
 )
 
 // managementKey names the security scheme.
@@ -40,6 +43,12 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
 		p, err := a.admit(ctx)
+		if p != nil {
+			ctx = huma.WithContext(ctx, store.By(ctx.Context(), store.Actor{Kind: store.ActorKey, ID: p.KeyID, From: address(ctx)}))
+		}
+		if errors.Is(err, authz.ErrForbidden) {
+			a.noteRefusal(ctx)
+		}
 		if err != nil {
 			a.refuse(h, ctx, err)
 			return
@@ -47,6 +56,23 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 		noteCaller(ctx.Context(), p)
 		next(huma.WithValue(ctx, principalKey{}, p))
 	}
+}
+
+// noteRefusal puts the refusal of a known caller into the audit. Failing to must not
+// change the answer.
+func (a *api) noteRefusal(ctx huma.Context) {
+	if err := a.service.Refused(ctx.Context(), ctx.Param("ws"), ctx.Operation().OperationID); err != nil {
+		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx.Context()), "error", err)
+	}
+}
+
+// address is where a call comes from, without the port.
+func address(ctx huma.Context) string {
+	host, _, err := net.SplitHostPort(ctx.RemoteAddr())
+	if err != nil {
+		return ctx.RemoteAddr()
+	}
+	return host
 }
 
 func (a *api) refuse(h huma.API, ctx huma.Context, err error) {

@@ -136,6 +136,14 @@ var needed = map[string][]string{
 	"get-key":          {"keys:read"},
 	"update-key":       {"keys:write"},
 	"revoke-key":       {"keys:write"},
+	"revoke-keys":      {"keys:write"},
+	"rotate-key":       {"keys:write"},
+	"end-grace":        {"keys:write"},
+	"undo-rotation":    {"keys:write"},
+	"list-audit":       {"audit:read"},
+	"export-audit":     {"audit:read"},
+
+	"create-portal-session": {"keys:write"},
 }
 
 // may is the rule: an untied admin everything; others what their scopes say, in

@@ -17,7 +17,7 @@ func (c call) goodBody() any {
 	switch c.id {
 	case "create-workspace":
 		return `{"id":"fresh"}`
-	case "issue-key":
+	case "issue-key", "create-portal-session", "revoke-keys":
 		return `{"owner":"x"}`
 	}
 	return c.body()

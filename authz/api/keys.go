@@ -23,12 +23,16 @@ type Key struct {
 	Audience  []string   `json:"audience" nullable:"false"`
 	Claims    object     `json:"claims"`
 	Metadata  object     `json:"metadata"`
-	Status    string     `json:"status" enum:"active,revoked,expired"`
+	Status    string     `json:"status" enum:"active,deprecated,revoked,expired" doc:"deprecated: rotated, and in its grace"`
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
 	ExpiresAt *time.Time `json:"expires_at" doc:"null: never"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
-	Version   uint64     `json:"version" doc:"The version of the published set that its last change made"`
+	// RotatedFrom and RotatedTo are ids.
+	RotatedFrom string     `json:"rotated_from,omitempty" format:"uuid" doc:"The key whose successor it is"`
+	RotatedTo   string     `json:"rotated_to,omitempty" format:"uuid" doc:"Its successor"`
+	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty" doc:"When it stops working in favour of its successor"`
+	Version     uint64     `json:"version" doc:"The version of the published set that its last change made"`
 }
 
 // IssuedKey is a Key with its token, which is shown this once.
@@ -42,8 +46,8 @@ type NewKey struct {
 	Owner        string   `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029]([^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029])?$" patternDescription:"without control characters and line ends, and without a space at either end" doc:"The token's sub: your own id of who holds the key"`
 	Name         string   `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
 	Scopes       []string `json:"scopes,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"Scope tokens of RFC 6749 section 3.3"`
-	Audience     []string `json:"audience,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"Among the workspace's audiences, and all of those where absent"`
-	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" maximum:"315360000" doc:"Seconds; 90 days where absent"`
+	Audience     []string `json:"audience,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"Among the workspace's audiences; its default where absent"`
+	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" maximum:"315360000" doc:"Seconds; the workspace's default where absent, 90 days unless it has another"`
 	NeverExpires bool     `json:"never_expires,omitempty" doc:"Instead of expires_in"`
 	Claims       object   `json:"claims,omitempty" doc:"Further claims to sign, at most 4 KiB; registered names are refused"`
 	Metadata     object   `json:"metadata,omitempty" doc:"Kept and not signed, at most 16 KiB"`
@@ -88,7 +92,7 @@ type (
 		WSPath
 		Page
 		Owner  string `query:"owner" maxLength:"255" doc:"Of this owner"`
-		Status string `query:"status" enum:"active,revoked,expired"`
+		Status string `query:"status" enum:"active,deprecated,revoked,expired"`
 		Query  string `query:"q" maxLength:"255" doc:"Whose name or owner contains this, or whose id or kid it is"`
 	}
 )
@@ -130,10 +134,7 @@ func (a *api) issueKey(ctx context.Context, in *issueInput) (*issuedAnswer, erro
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return &issuedAnswer{
-		Location: "/v1/workspaces/" + in.WS + "/keys/" + issued.ID.String(),
-		Body:     IssuedKey{Token: issued.Token.Reveal(), Key: a.showKey(issued.Key)},
-	}, nil
+	return a.showIssued(issued), nil
 }
 
 func (a *api) listKeys(ctx context.Context, in *listInput) (*struct{ Body KeyList }, error) {
@@ -204,7 +205,8 @@ func (a *api) showKey(k store.Key) Key {
 		Scopes: k.Scopes, Audience: k.Audience, Claims: object(k.Claims), Metadata: object(k.Metadata),
 		Status: string(k.Status(a.service.Now())), CreatedAt: k.CreatedAt, UpdatedAt: k.UpdatedAt,
 		ExpiresAt: optionalTime(k.ExpiresAt), RevokedAt: optionalTime(k.RevokedAt),
-		Version: max(k.Version, k.RevokedVersion),
+		RotatedFrom: optionalID(k.RotatedFrom), RotatedTo: optionalID(k.RotatedTo), GraceEndsAt: optionalTime(k.GraceEndsAt),
+		Version: max(k.Version, k.Removed()),
 	}
 }
 

@@ -18,7 +18,7 @@ func TestLimitsOfBodies(t *testing.T) {
 	s.minter.set(func(m *quickMinter) { m.unsigned = true })
 	key := s.issue("acme", map[string]any{})
 	for _, c := range s.management() {
-		if c.body() == nil {
+		if c.body() == nil || hasOwnTest[c.id] {
 			continue
 		}
 		schema, members := s.requestSchema(c)
@@ -32,6 +32,9 @@ func TestLimitsOfBodies(t *testing.T) {
 		}
 	}
 }
+
+// hasOwnTest are those whose bodies mean more than a schema can say.
+var hasOwnTest = map[string]bool{"rotate-key": true, "end-grace": true, "undo-rotation": true, "revoke-keys": true}
 
 // requestSchema returns an operation's schema of bodies, compiled and by member.
 func (s *server) requestSchema(c call) (*jsonschema.Schema, map[string]map[string]any) {
@@ -52,7 +55,7 @@ func (s *server) probe(t *testing.T, c call, path string, schema *jsonschema.Sch
 	switch c.id {
 	case "create-workspace":
 		body["id"] = fmt.Sprintf("probe-%d-%s", i, strings.ReplaceAll(member, "_", "-"))
-	case "issue-key":
+	case "issue-key", "create-portal-session":
 		body["owner"] = "x"
 	}
 	body[member] = value

@@ -115,6 +115,11 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 			field("body", "must be at most "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
 	case errors.Is(err, authz.ErrNotFound):
 		return newProblem(http.StatusNotFound, "There is no such workspace or key.")
+	case errors.Is(err, authz.ErrNotActive):
+		return newProblem(http.StatusConflict, "The key is not in a state that allows this: it was rotated, revoked or expired, or there is no grace.")
+	case errors.Is(err, authz.ErrTooMany):
+		return newProblem(http.StatusConflict, "The owner has as many active keys as the workspace allows.").
+			field("owner", "has as many active keys as the workspace allows")
 	case errors.Is(err, authz.ErrExists):
 		return newProblem(http.StatusConflict, "A workspace with this id exists already.").
 			field("id", "exists already")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
 )
 
 // Paths under an issuer.
@@ -112,7 +113,8 @@ func (a *api) revokeToken(c echo.Context) error {
 		return oauthProblem(http.StatusBadRequest, "The form must have one field token.").field("token", "is required, once")
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if err := a.service.RevokeToken(r.Context(), c.Param("ws"), tokens[0]); err != nil {
+	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: c.RealIP()})
+	if err := a.service.RevokeToken(ctx, c.Param("ws"), tokens[0]); err != nil {
 		if errors.Is(err, authz.ErrNotFound) {
 			return newProblem(http.StatusNotFound, "There is no such workspace.")
 		}

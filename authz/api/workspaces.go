@@ -19,6 +19,8 @@ type Workspace struct {
 	Name              string    `json:"name"`
 	Audiences         []string  `json:"audiences" nullable:"false" doc:"The default audience of its keys, and all that a key may name"`
 	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued"`
+	Policy            Policy    `json:"policy"`
+	Portal            Portal    `json:"portal"`
 	Issuer            string    `json:"issuer" doc:"iss of its tokens"`
 	JWKSURI           string    `json:"jwks_uri" doc:"Where its keys are published"`
 	Version           uint64    `json:"version" doc:"Of the published set"`
@@ -39,6 +41,8 @@ type WorkspacePatch struct {
 	Name              *string   `json:"name,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
 	Audiences         *[]string `json:"audiences,omitempty" nullable:"false" minItems:"1" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
 	AllowNeverExpires *bool     `json:"allow_never_expires,omitempty"`
+	Policy            *Policy   `json:"policy,omitempty" doc:"Replaces all of it"`
+	Portal            *Portal   `json:"portal,omitempty" doc:"Replaces all of it"`
 }
 
 // WorkspaceList is one page.
@@ -144,6 +148,7 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 ) (*workspaceAnswer, error) {
 	w, err := a.service.UpdateWorkspace(ctx, in.WS, authz.WorkspacePatch{
 		Name: in.Body.Name, Audiences: in.Body.Audiences, AllowNeverExpires: in.Body.AllowNeverExpires,
+		Policy: in.Body.Policy.policy(), Portal: in.Body.Portal.portal(),
 	})
 	return a.workspaceAnswer(ctx, w, err)
 }
@@ -159,6 +164,7 @@ func (a *api) showWorkspace(w store.Workspace) Workspace {
 	issuer := a.service.Issuer(w.ID)
 	return Workspace{
 		ID: w.ID, Name: w.Name, Audiences: w.Audiences, AllowNeverExpires: w.AllowNeverExpires,
+		Policy: showPolicy(w.Policy), Portal: showPortal(w.Portal),
 		Issuer: issuer, JWKSURI: issuer + jwksPath, Version: w.Version,
 		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
 	}

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"encoding/csv"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Entry of the audit, as the API shows it.
+type Entry struct {
+	ID     string    `json:"id" format:"uuid"`
+	At     time.Time `json:"at"`
+	Actor  Actor     `json:"actor"`
+	Action string    `json:"action" example:"key.issue"`
+	Key    string    `json:"key,omitempty" format:"uuid"`
+	Owner  string    `json:"owner,omitempty"`
+	Result string    `json:"result" enum:"ok,refused"`
+	Detail object    `json:"detail"`
+}
+
+// Actor is who did something.
+type Actor struct {
+	Kind string `json:"kind" example:"key"`
+	ID   string `json:"id,omitempty"`
+	From string `json:"from,omitempty" doc:"The address that it came from"`
+}
+
+// EntryList is one page, the latest first.
+type EntryList struct {
+	Entries    []Entry `json:"entries" nullable:"false"`
+	NextCursor *string `json:"next_cursor" doc:"For the next page; null on the last"`
+}
+
+type auditInput struct {
+	WSPath
+	Page
+	Owner  string    `query:"owner" maxLength:"255" doc:"About this owner's keys"`
+	Key    string    `query:"key" pattern:"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" patternDescription:"the id of a key" doc:"About this key"`
+	Action string    `query:"action" maxLength:"64" doc:"This action"`
+	Actor  string    `query:"actor" maxLength:"255" doc:"By this key or session"`
+	Result string    `query:"result" enum:"ok,refused"`
+	Since  time.Time `query:"since" doc:"At this time or later"`
+	Until  time.Time `query:"until" doc:"Before this time"`
+}
+
+func (a *api) audit(h huma.API) {
+	read := anyOf(authz.ScopeAuditRead)
+	huma.Register(h, huma.Operation{
+		OperationID: "list-audit", Method: http.MethodGet, Path: "/v1/workspaces/{ws}/audit",
+		Summary: "List what happened, the latest first", Security: read, Errors: []int{401, 403, 404, 503},
+	}, a.listAudit)
+	huma.Register(h, huma.Operation{
+		OperationID: "export-audit", Method: http.MethodGet, Path: "/v1/workspaces/{ws}/audit.csv",
+		Summary: "The same as CSV", Security: read, Errors: []int{401, 403, 404, 503},
+		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
+	}, a.exportAudit)
+}
+
+func (in *auditInput) filter() (f store.AuditFilter, err error) {
+	f = store.AuditFilter{
+		Owner: in.Owner, Action: in.Action, ActorID: in.Actor, Result: in.Result, Since: in.Since, Until: in.Until, Limit: in.Limit + 1,
+	}
+	if in.Key != "" {
+		var ok bool
+		if f.Key, ok = keyID(in.Key); !ok {
+			return f, authz.InputError{{Field: "key", Detail: "must be the id of a key"}}
+		}
+	}
+	f.After, err = in.afterKey()
+	return f, err
+}
+
+func (a *api) listAudit(ctx context.Context, in *auditInput) (*struct{ Body EntryList }, error) {
+	list, err := a.entries(ctx, in)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &struct{ Body EntryList }{list}, nil
+}
+
+func (a *api) entries(ctx context.Context, in *auditInput) (EntryList, error) {
+	f, err := in.filter()
+	if err != nil {
+		return EntryList{}, err
+	}
+	found, err := a.service.Audit(ctx, in.WS, f)
+	if err != nil {
+		return EntryList{}, err
+	}
+	list := EntryList{Entries: []Entry{}}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		list.NextCursor = cursor(found[len(found)-1].ID.String())
+	}
+	for _, e := range found {
+		list.Entries = append(list.Entries, showEntry(e))
+	}
+	return list, nil
+}
+
+func showEntry(e store.Entry) Entry {
+	return Entry{
+		ID: e.ID.String(), At: e.At, Actor: Actor{Kind: e.Actor.Kind, ID: e.Actor.ID, From: e.Actor.From},
+		Action: e.Action, Key: optionalID(e.Key), Owner: e.Owner, Result: e.Result, Detail: object(e.Detail),
+	}
+}
+
+// exportAudit answers a page as CSV; the next one's cursor is in the header Link
+// (RFC 8288), since CSV has no place for it.
+func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, error) {
+	list, err := a.entries(ctx, in)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	answer := &csvAnswer{ContentType: "text/csv; charset=utf-8", Disposition: `attachment; filename="audit.csv"`}
+	if list.NextCursor != nil {
+		answer.Link = "<?cursor=" + *list.NextCursor + `>; rel="next"`
+	}
+	var text strings.Builder
+	w := csv.NewWriter(&text)
+	_ = w.Write([]string{"at", "action", "result", "key", "owner", "actor_kind", "actor_id", "from", "detail", "id"})
+	for _, e := range list.Entries {
+		_ = w.Write(harmless(e.At.Format(time.RFC3339Nano), e.Action, e.Result, e.Key, e.Owner, e.Actor.Kind, e.Actor.ID, e.Actor.From, string(e.Detail), e.ID))
+	}
+	w.Flush() // to memory: nothing fails
+	answer.Body = []byte(text.String())
+	return answer, nil
+}
+
+type csvAnswer struct {
+	ContentType string `header:"Content-Type"`
+	Disposition string `header:"Content-Disposition"`
+	Link        string `header:"Link"`
+	Body        []byte
+}
+
+// harmless keeps spreadsheets from taking a cell for a formula: an owner is free text.
+func harmless(cells ...string) []string {
+	for i, cell := range cells {
+		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+			cells[i] = "'" + cell
+		}
+	}
+	return cells
+}

@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Policy is what a workspace's keys may be.
+type Policy struct {
+	Scopes           []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64" doc:"All that keys may have; any, where empty"`
+	MaxExpiresIn     seconds        `json:"max_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: ten years"`
+	DefaultExpiresIn seconds        `json:"default_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: 90 days, or the maximum if that is less"`
+	KeysPerOwner     int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000" doc:"Active keys that one owner may have; 0: any number"`
+	DefaultAudience  []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16" doc:"Of keys that name none; all of the workspace's, where empty"`
+}
+
+// OfferedScope is one that keys may have.
+type OfferedScope struct {
+	Name        string `json:"name" minLength:"1" maxLength:"128"`
+	Description string `json:"description,omitempty" maxLength:"255" doc:"What it permits, for customers to read"`
+}
+
+// Portal is how a workspace's page for its customers looks, and who may open it.
+type Portal struct {
+	DisplayName    string   `json:"display_name,omitempty" maxLength:"255" doc:"The workspace's name, where empty"`
+	BaseURL        string   `json:"base_url,omitempty" maxLength:"2048" doc:"Of the API that the keys are for; shown in an example"`
+	Accent         string   `json:"accent,omitempty" pattern:"^(#[0-9a-f]{6})?$" patternDescription:"# and six hexadecimal digits in lower case"`
+	Logo           []byte   `json:"logo,omitempty" doc:"A PNG picture of at most 64 KiB, in base64"`
+	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins whose pages may embed it"`
+	OIDC           *OIDC    `json:"oidc,omitempty" doc:"Login by an OpenID provider"`
+}
+
+// OIDC is an OpenID provider by whom people log in.
+type OIDC struct {
+	Issuer        string `json:"issuer" maxLength:"2048"`
+	ClientID      string `json:"client_id" maxLength:"255"`
+	OwnerClaim    string `json:"owner_claim" maxLength:"255" doc:"The claim that names the owner"`
+	OperatorClaim string `json:"operator_claim,omitempty" maxLength:"255" doc:"The claim that makes an operator"`
+	OperatorValue string `json:"operator_value,omitempty" maxLength:"255" doc:"What that claim must be or contain"`
+}
+
+func (p *Policy) policy() *store.Policy {
+	if p == nil {
+		return nil
+	}
+	kept := &store.Policy{
+		MaxExpiresIn: int64(p.MaxExpiresIn), DefaultExpiresIn: int64(p.DefaultExpiresIn),
+		KeysPerOwner: p.KeysPerOwner, DefaultAudience: p.DefaultAudience,
+	}
+	for _, scope := range p.Scopes {
+		kept.Scopes = append(kept.Scopes, store.OfferedScope(scope))
+	}
+	return kept
+}
+
+func showPolicy(p store.Policy) Policy {
+	shown := Policy{
+		MaxExpiresIn: seconds(p.MaxExpiresIn), DefaultExpiresIn: seconds(p.DefaultExpiresIn),
+		KeysPerOwner: p.KeysPerOwner, DefaultAudience: p.DefaultAudience,
+	}
+	for _, scope := range p.Scopes {
+		shown.Scopes = append(shown.Scopes, OfferedScope(scope))
+	}
+	return shown
+}
+
+func (p *Portal) portal() *store.Portal {
+	if p == nil {
+		return nil
+	}
+	return &store.Portal{
+		DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, Logo: p.Logo,
+		FrameAncestors: p.FrameAncestors, OIDC: (*store.OIDC)(p.OIDC),
+	}
+}
+
+func showPortal(p store.Portal) Portal {
+	return Portal{
+		DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, Logo: p.Logo,
+		FrameAncestors: p.FrameAncestors, OIDC: (*OIDC)(p.OIDC),
+	}
+}
+
+// NewPortalSession is the body that makes a link to the portal.
+type NewPortalSession struct {
+	Owner         string    `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029]([^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029])?$" patternDescription:"without control characters and line ends, and without a space at either end" doc:"Whose keys it shows"`
+	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"All that keys made there may have; what the workspace offers, where absent"`
+	ReturnURL     string    `json:"return_url,omitempty" maxLength:"2048" pattern:"^(https?://[!-~]+)?$" patternDescription:"an http(s) URL" doc:"Where its way back leads"`
+	ExpiresIn     *seconds  `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; 600 where absent"`
+}
+
+// PortalSession is a link that opens one session.
+type PortalSession struct {
+	URL       string    `json:"url" doc:"For the owner alone, and good once: whoever opens it first gets the session"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func (a *api) portalSessions(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "create-portal-session", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/portal-sessions",
+		Summary: "Make a link by which an owner manages their keys", BodyReadTimeout: bodyWasRead,
+		DefaultStatus: http.StatusCreated, Security: anyOf(authz.ScopeKeysWrite), Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+	}, a.createPortalSession)
+}
+
+func (a *api) createPortalSession(ctx context.Context, in *struct {
+	WSPath
+	Body NewPortalSession
+},
+) (*struct{ Body PortalSession }, error) {
+	r := authz.LinkRequest{
+		Owner: in.Body.Owner, ReturnURL: in.Body.ReturnURL, ExpiresIn: (*int64)(in.Body.ExpiresIn), Subject: principal(ctx).KeyID,
+	}
+	if in.Body.ScopesAllowed != nil {
+		r.ScopesAllowed = append([]string{}, *in.Body.ScopesAllowed...)
+	}
+	secret, session, err := a.service.PortalLink(ctx, in.WS, r)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &struct{ Body PortalSession }{PortalSession{URL: a.service.PortalLinkURL(secret), ExpiresAt: session.ExpiresAt}}, nil
+}

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// Rotation is the body that rotates a key; it may be absent.
+type Rotation struct {
+	Grace *string `json:"grace,omitempty" maxLength:"32" example:"720h" doc:"How long the old key goes on working: 0 to 2160h, in hours, minutes and seconds; 24h where absent"`
+}
+
+type rotateInput struct {
+	KeyPath
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat with the same one issues nothing and answers 409"`
+	Body           *Rotation
+}
+
+func (a *api) rotations(h huma.API) {
+	const one = "/v1/workspaces/{ws}/keys/{id}"
+	write := anyOf(authz.ScopeKeysWrite)
+	huma.Register(h, huma.Operation{
+		OperationID: "rotate-key", Method: http.MethodPost, Path: one + "/rotate", Summary: "Issue a key's successor",
+		Description: "It says what the old key says and lives as long. The old key works until the grace ends, and is then revoked by " +
+			"itself. 409: the key is not active.",
+		BodyReadTimeout: bodyWasRead, DefaultStatus: http.StatusCreated, Security: write,
+		Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
+	}, a.rotateKey)
+	huma.Register(h, huma.Operation{
+		OperationID: "end-grace", Method: http.MethodPost, Path: one + "/rotation/end", Summary: "End a rotation's grace now",
+		Description: "The old key is revoked. The id is the old key's or its successor's. 409: there is no grace to end.",
+		Security:    write, Errors: []int{401, 403, 404, 409, 503},
+	}, a.endGrace)
+	huma.Register(h, huma.Operation{
+		OperationID: "undo-rotation", Method: http.MethodPost, Path: one + "/rotation/undo", Summary: "Undo a rotation within its grace",
+		Description: "The successor is revoked, and the old key, which is answered, goes on. The id is of either. 409: there is no rotation to undo.",
+		Security:    write, Errors: []int{401, 403, 404, 409, 503},
+	}, a.undoRotation)
+}
+
+func (a *api) rotateKey(ctx context.Context, in *rotateInput) (*issuedAnswer, error) {
+	id, ok := keyID(in.ID)
+	if !ok {
+		return nil, a.problem(ctx, authz.ErrNotFound)
+	}
+	r := authz.RotateRequest{IdempotencyKey: in.IdempotencyKey}
+	if in.Body != nil && in.Body.Grace != nil {
+		grace, err := time.ParseDuration(*in.Body.Grace)
+		if err != nil {
+			return nil, a.problem(ctx, authz.InputError{{Field: "grace", Detail: "must be a duration such as 24h, 90m or 0"}})
+		}
+		r.Grace = &grace
+	}
+	issued, err := a.service.Rotate(ctx, in.WS, id, r)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return a.showIssued(issued), nil
+}
+
+func (a *api) endGrace(ctx context.Context, in *KeyPath) (*keyAnswer, error) {
+	return a.withKey(ctx, in, a.service.EndGrace)
+}
+
+func (a *api) undoRotation(ctx context.Context, in *KeyPath) (*keyAnswer, error) {
+	return a.withKey(ctx, in, a.service.UndoRotation)
+}
+
+// RevokeMany is the body that revokes keys by what they have in common.
+type RevokeMany struct {
+	IDs           []string   `json:"ids,omitempty" nullable:"false" maxItems:"1000" doc:"These keys"`
+	Owner         string     `json:"owner,omitempty" maxLength:"255" doc:"Of this owner"`
+	Scope         string     `json:"scope,omitempty" maxLength:"128" doc:"Which have this scope"`
+	CreatedBefore *time.Time `json:"created_before,omitempty" doc:"Made before this time"`
+	DryRun        bool       `json:"dry_run,omitempty" doc:"List what would be revoked, and revoke nothing"`
+}
+
+// RevokedMany lists what was revoked, or would be.
+type RevokedMany struct {
+	DryRun bool  `json:"dry_run"`
+	Count  int   `json:"count"`
+	More   bool  `json:"more" doc:"Whether more keys are meant: ask again for the next ones"`
+	Keys   []Key `json:"keys" nullable:"false"`
+}
+
+func (a *api) revocations(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "revoke-keys", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/revocations", Summary: "Revoke many keys",
+		Description: "Active keys and those in a grace to which all that is given applies, 1,000 at a time, the newest first.",
+		Security:    anyOf(authz.ScopeKeysWrite), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+	}, a.revokeMany)
+}
+
+func (a *api) revokeMany(ctx context.Context, in *struct {
+	WSPath
+	Body RevokeMany
+},
+) (*struct{ Body RevokedMany }, error) {
+	s := authz.Selection{Owner: in.Body.Owner, Scope: in.Body.Scope}
+	for _, text := range in.Body.IDs {
+		id, ok := keyID(text)
+		if !ok {
+			return nil, a.problem(ctx, authz.InputError{{Field: "ids", Detail: "each must be the id of a key"}})
+		}
+		s.IDs = append(s.IDs, id)
+	}
+	if in.Body.CreatedBefore != nil {
+		s.CreatedBefore = *in.Body.CreatedBefore
+	}
+	keys, more, err := a.service.RevokeMany(ctx, in.WS, s, in.Body.DryRun)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	body := RevokedMany{DryRun: in.Body.DryRun, Count: len(keys), More: more, Keys: []Key{}}
+	for _, k := range keys {
+		body.Keys = append(body.Keys, a.showKey(k))
+	}
+	return &struct{ Body RevokedMany }{body}, nil
+}
+
+func optionalID(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
+}
+
+func (a *api) showIssued(issued authz.Issued) *issuedAnswer {
+	return &issuedAnswer{
+		Location: "/v1/workspaces/" + issued.Workspace + "/keys/" + issued.ID.String(),
+		Body:     IssuedKey{Token: issued.Token.Reveal(), Key: a.showKey(issued.Key)},
+	}
+}
