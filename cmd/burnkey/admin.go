@@ -11,6 +11,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/store"
 )
 
 func adminCommand() *cobra.Command {
@@ -81,7 +82,7 @@ func (a *adminIssue) run(ctx context.Context) (_ authz.Issued, err error) {
 	if err != nil {
 		return authz.Issued{}, err
 	}
-	return service.IssueManagement(ctx, request)
+	return service.IssueManagement(store.By(ctx, store.Actor{Kind: store.ActorCLI}), request)
 }
 
 func (a *adminIssue) request() (authz.IssueRequest, error) {

@@ -27,6 +27,10 @@ type keyView struct {
 	CreatedAt time.Time       `json:"created_at"`
 	ExpiresAt *time.Time      `json:"expires_at"`
 	RevokedAt *time.Time      `json:"revoked_at,omitempty"`
+
+	RotatedFrom string     `json:"rotated_from,omitempty"`
+	RotatedTo   string     `json:"rotated_to,omitempty"`
+	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty"`
 }
 
 type issuedKey struct {
@@ -46,6 +50,12 @@ func (k *keyView) rows() [][]string {
 		{"status", k.Status},
 		{"created", when(&k.CreatedAt)},
 		{"expires", when(k.ExpiresAt)},
+	}
+	if k.RotatedFrom != "" {
+		rows = append(rows, []string{"successor of", k.RotatedFrom})
+	}
+	if k.RotatedTo != "" {
+		rows = append(rows, []string{"rotated to", k.RotatedTo}, []string{"grace ends", when(k.GraceEndsAt)})
 	}
 	if k.RevokedAt != nil {
 		rows = append(rows, []string{"revoked", when(k.RevokedAt)})
@@ -70,10 +80,10 @@ func (k *keyCalls) path(id ...string) string {
 
 func keyCommand() *cobra.Command {
 	var k keyCalls
-	cmd := group("key", "Issue, look at and revoke keys, on a running server")
+	cmd := group("key", "Issue, look at, rotate and revoke keys, on a running server")
 	k.client.flags(cmd)
 	k.output.flag(cmd)
-	for _, sub := range []*cobra.Command{keyIssueCommand(&k), keyListCommand(&k), keyShowCommand(&k), keyRevokeCommand(&k)} {
+	for _, sub := range []*cobra.Command{keyIssueCommand(&k), keyListCommand(&k), keyShowCommand(&k), keyRotateCommand(&k), keyEndCommand(&k), keyUndoCommand(&k), keyRevokeCommand(&k)} {
 		sub.Flags().StringVarP(&k.workspace, "workspace", "w", "", "id of the workspace")
 		_ = sub.MarkFlagRequired("workspace")
 		cmd.AddCommand(sub)
@@ -195,10 +205,10 @@ func keyListCommand(k *keyCalls) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&owner, "owner", "", "of this owner")
-	flags.StringVar(&status, "status", "", "active, revoked or expired")
+	flags.StringVar(&status, "status", "", "active, deprecated, revoked or expired")
 	flags.StringVar(&query, "query", "", "whose name or owner contains this `TEXT`, or whose id or kid it is")
 	flags.IntVar(&limit, "limit", limit, "at most so many; 0: all")
-	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"active", "revoked", "expired"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"active", "deprecated", "revoked", "expired"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

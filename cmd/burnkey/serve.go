@@ -166,6 +166,10 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err := s.bootstrap(ctx, service, log); err != nil {
 		return err
 	}
+	// What became due while no server ran must not be served once more.
+	if _, err := service.ReapDue(ctx); err != nil {
+		log.Error("some keys whose time is over are still published; trying again", "error", err)
+	}
 	var draining atomic.Bool
 	closing := make(chan struct{})
 	handler, err := api.New(api.Options{
@@ -192,6 +196,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 			Every: followEvery, CheckEvery: s.checkEvery, CompactEvery: compactEvery, Log: log,
 		})
 	})
+	following.Go(func() { service.Reap(followCtx, authz.ReapOptions{Log: log, Metrics: metrics}) })
 	h := s.httpServer(handler, log)
 	h.RegisterOnShutdown(func() { close(closing) })
 	return s.serve(ctx, h, listener, &draining, log, started)
