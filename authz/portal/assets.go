@@ -1,0 +1,77 @@
+package portal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"time"
+)
+
+//go:embed assets
+var assetFiles embed.FS
+
+// asset is a file of ours.
+type asset struct {
+	kind    string // its media type
+	version string // of its content
+	body    []byte
+}
+
+func readAssets() (map[string]asset, error) {
+	files, err := fs.Glob(assetFiles, "assets/*")
+	if err != nil {
+		return nil, err
+	}
+	assets := make(map[string]asset, len(files))
+	for _, file := range files {
+		body, err := assetFiles.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(body)
+		assets[path.Base(file)] = asset{kind: kinds[path.Ext(file)], version: hex.EncodeToString(sum[:6]), body: body}
+		if kinds[path.Ext(file)] == "" {
+			return nil, fmt.Errorf("the asset %s is of no known kind", file)
+		}
+	}
+	return assets, nil
+}
+
+// kinds are not asked of the system, which may have others.
+var kinds = map[string]string{
+	".css": mime.FormatMediaType("text/css", utf8Text), ".js": mime.FormatMediaType("text/javascript", utf8Text), ".svg": "image/svg+xml",
+}
+
+var utf8Text = map[string]string{"charset": "utf-8"}
+
+// serveAsset lets browsers keep a file for as long as it is asked for by its version.
+func (p *portal) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache")
+	if r.URL.Query().Get("v") == a.version {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	h.Set("Content-Type", a.kind)
+	h.Set("Content-Security-Policy", policy+"'none'")
+	h.Set("ETag", `"`+a.version+`"`)
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
+}
+
+// logo is the producer's picture.
+func logo(v *visit) error {
+	picture := v.workspace.Portal.Logo
+	if len(picture) == 0 {
+		return errNowhere
+	}
+	v.w.Header().Set("Content-Type", "image/png")
+	http.ServeContent(v.w, v.r, "", time.Time{}, bytes.NewReader(picture))
+	return nil
+}

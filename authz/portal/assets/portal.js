@@ -1,0 +1,117 @@
+// Every page works without this, save for copying and saving a key and for watching it go live.
+'use strict'
+
+const each = (selector, use) => document.querySelectorAll(selector).forEach(use)
+
+// Times are in UTC as they come, and in the reader's own zone here.
+each('time[data-local]', (time) => {
+	const at = new Date(time.dateTime)
+	if (isNaN(at)) return
+	time.title = time.textContent
+	time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'long', timeStyle: 'short' }).format(at)
+})
+
+const say = (text) => { document.getElementById('said').textContent = text }
+
+// copy returns whether it could: a frame may not be allowed to, and an old browser can't.
+async function copy(from) {
+	try {
+		await navigator.clipboard.writeText(from.value ?? from.textContent)
+		return true
+	} catch {
+		if (from.select) {
+			from.focus()
+			from.select()
+		} else {
+			getSelection().selectAllChildren(from)
+		}
+		return document.execCommand('copy')
+	}
+}
+
+each('[data-copy]', (button) => {
+	button.hidden = false
+	button.addEventListener('click', async () => {
+		const done = await copy(document.getElementById(button.dataset.copy))
+		say(done ? button.dataset.done : button.dataset.failed)
+	})
+})
+
+each('[data-download]', (button) => {
+	button.hidden = false
+	button.addEventListener('click', () => {
+		const token = document.getElementById(button.dataset.download).value
+		const file = URL.createObjectURL(new Blob([`${button.dataset.variable}=${token}\n`], { type: 'text/plain' }))
+		const link = document.createElement('a')
+		link.href = file
+		link.download = button.dataset.file
+		link.click()
+		setTimeout(() => URL.revokeObjectURL(file), 60000)
+		say(button.dataset.done)
+	})
+})
+
+// watch asks until the key is live, for as long as it could take.
+async function watch(box) {
+	const words = box.querySelector('[data-words]')
+	const end = (text) => {
+		delete box.dataset.watching
+		box.querySelector('[data-said]').textContent = text
+		box.querySelector('[data-state]').hidden = true
+	}
+	box.dataset.watching = ''
+	for (let tries = 0; tries < 120; tries++) {
+		const answer = await fetch(box.dataset.live, { headers: { Accept: 'application/json' } }).catch(() => null)
+		if (answer?.status === 401 || answer?.status === 404) break
+		const state = answer?.ok ? await answer.json().catch(() => ({})) : {}
+		if (state.status === 'live') {
+			box.classList.add('good')
+			return end(box.dataset.liveText)
+		}
+		if (state.status === 'gone') return end(box.dataset.goneText)
+		if (state.in) words.textContent = box.dataset.waiting.replace('{n}', state.in)
+		await new Promise((resolve) => setTimeout(resolve, 1000))
+	}
+	delete box.dataset.watching
+}
+each('[data-live]', watch)
+
+// A form that changes something big is put into a dialog. The browser gives the focus back to the button when it closes.
+each('[data-dialog]', (place) => {
+	if ('stay' in place.dataset || !window.HTMLDialogElement) return
+	const form = place.querySelector('form')
+	const dialog = document.createElement('dialog')
+	dialog.setAttribute('aria-label', form.getAttribute('aria-label'))
+	const button = (text, use) => {
+		const b = document.createElement('button')
+		b.type = 'button'
+		b.textContent = text
+		b.addEventListener('click', use)
+		return b
+	}
+	form.querySelector('.actions').append(button(place.dataset.cancel, () => dialog.close()))
+	dialog.append(form)
+	place.classList.add('shut')
+	place.append(button(place.dataset.dialog, () => dialog.showModal()), dialog)
+})
+
+// One click is one key: a form that is on its way is not sent again.
+each('form[method=post]', (form) => form.addEventListener('submit', (event) => {
+	if (form.dataset.sent) return event.preventDefault()
+	form.dataset.sent = '1'
+	const button = event.submitter
+	if (!button?.dataset.busy) return
+	button.dataset.idle = button.textContent
+	button.textContent = button.dataset.busy
+	button.setAttribute('aria-busy', 'true')
+}))
+
+// Who comes back finds the form as it was.
+addEventListener('pageshow', () => {
+	each('form[data-sent]', (form) => { delete form.dataset.sent })
+	each('button[data-idle]', (button) => {
+		button.textContent = button.dataset.idle
+		button.removeAttribute('aria-busy')
+		delete button.dataset.idle
+	})
+})

@@ -1,0 +1,197 @@
+package portal
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Values of the field environment, which is kept as metadata and says nothing to a
+// gateway.
+var environments = []string{"live", "test"}
+
+// Values of the field expiry beside a number of seconds.
+const (
+	expiryDate  = "date"
+	expiryNever = "never"
+)
+
+// createForm is what somebody typed, and what they may choose from.
+type createForm struct {
+	Name        string
+	Scopes      []string
+	ScopeText   string // where any scope may be named
+	Expiry      string
+	Date        string // yyyy-mm-dd
+	Environment string
+	Once        string // one of these makes one key, however often it is sent
+
+	Offered      []store.OfferedScope
+	AnyScope     bool
+	Presets      []time.Duration
+	Never        bool   // it may never expire
+	First, Last  string // days that Date may be
+	Environments []string
+}
+
+// Has says whether a scope is ticked.
+func (f *createForm) Has(scope string) bool { return slices.Contains(f.Scopes, scope) }
+
+// Life says how long a preset is.
+func (p *view) Life(d time.Duration) string { return p.visit.language.life(d) }
+
+// Seconds is a preset's value.
+func (p *view) Seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+func newKey(v *visit) error {
+	v.remember()
+	f := v.emptyForm()
+	f.Expiry, f.Environment, f.Once = strconv.FormatInt(v.defaultLife(), 10), environments[0], newOnce()
+	return v.render(http.StatusOK, "new", "new.title", f)
+}
+
+func (v *visit) emptyForm() *createForm {
+	f := &createForm{Never: v.workspace.AllowNeverExpires, Presets: v.presets(), Environments: environments}
+	f.Offered, f.AnyScope = v.offered()
+	f.First, f.Last = v.now().Format(time.DateOnly), v.lastDay().Format(time.DateOnly)
+	return f
+}
+
+func createKey(v *visit) error {
+	f := v.emptyForm()
+	given := v.r.PostForm
+	f.Name, f.ScopeText = strings.TrimSpace(given.Get("name")), strings.TrimSpace(given.Get("scope_text"))
+	f.Scopes, f.Expiry, f.Date = given["scopes"], given.Get("expiry"), given.Get("date")
+	f.Environment, f.Once = given.Get("environment"), given.Get("once")
+	r, bad := v.request(f)
+	if len(bad) > 0 {
+		return v.createAgain(http.StatusUnprocessableEntity, f, bad)
+	}
+	issued, err := v.service.Issue(v.context(), v.workspace.ID, r)
+	if err != nil {
+		return v.notCreated(f, err)
+	}
+	return v.showIssued(issued, nil)
+}
+
+// notCreated shows the form once more where something can be done about it.
+func (v *visit) notCreated(f *createForm, err error) error {
+	var input authz.InputError
+	switch {
+	case errors.As(err, &input):
+		var bad faults
+		for _, one := range input {
+			bad = append(bad, v.faultOf(one))
+		}
+		return v.createAgain(http.StatusUnprocessableEntity, f, bad)
+	case errors.Is(err, authz.ErrTooMany):
+		text := v.language.count("fault.many", v.workspace.Policy.KeysPerOwner)
+		return v.createAgain(http.StatusConflict, f, faults{{"", text}})
+	case errors.Is(err, authz.ErrBusy):
+		v.retryAfter(v.service.RetryAfter())
+		return v.createAgain(http.StatusServiceUnavailable, f, faults{{"", v.language.text("fault.busy")}})
+	}
+	return err
+}
+
+func (v *visit) createAgain(status int, f *createForm, bad faults) error {
+	return v.renderView(status, &view{Page: "new", Title: v.language.text("new.title"), Content: f, Faults: bad})
+}
+
+// faultOf words what authz has against a field in the reader's language.
+func (v *visit) faultOf(f authz.FieldError) fault {
+	switch f.Field {
+	case "name", "scopes", "grace":
+		return fault{f.Field, v.language.text("fault." + f.Field)}
+	case "expires_in", "never_expires":
+		return fault{"expiry", v.language.text("fault.expiry")}
+	}
+	return fault{"", v.language.text("fault.form")}
+}
+
+// request makes a form into what authz is asked for, or says what is wrong with it.
+func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
+	wrong := func(field, key string, pairs ...any) {
+		bad = append(bad, fault{field, v.language.text(key, pairs...)})
+	}
+	r = authz.IssueRequest{Owner: v.session.Owner, Name: f.Name, Scopes: f.Scopes, IdempotencyKey: v.once(f.Once)}
+	if key := nameFault(f.Name); key != "" {
+		wrong("name", key, "max", authz.MaxText)
+	}
+	if f.AnyScope {
+		r.Scopes = strings.Fields(f.ScopeText)
+	}
+	if !v.mayHave(r.Scopes) {
+		wrong("scopes", "fault.scope.offered")
+	}
+	if key := v.expiry(f, &r); key != "" {
+		wrong("expiry", key, "last", v.language.date(v.lastDay()))
+	}
+	if !slices.Contains(f.Environments, f.Environment) {
+		wrong("environment", "fault.environment")
+	}
+	if !isOnce(f.Once) {
+		wrong("", "fault.form")
+	}
+	// It can't fail: it is one of our words.
+	r.Metadata, _ = json.Marshal(map[string]string{"environment": f.Environment})
+	return r, bad
+}
+
+// nameFault returns the message of what is wrong with a name, or nothing. Here it must
+// not be empty: it is how its owner knows a key again.
+func nameFault(name string) string {
+	switch {
+	case name == "":
+		return "fault.name.empty"
+	case utf8.RuneCountInString(name) > authz.MaxText:
+		return "fault.name.long"
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
+		return "fault.name"
+	}
+	return ""
+}
+
+// expiry sets how long a key lives, or returns the message of why not.
+func (v *visit) expiry(f *createForm, r *authz.IssueRequest) string {
+	switch f.Expiry {
+	case expiryNever:
+		r.NeverExpires = true
+		if !f.Never {
+			return "fault.expiry.never"
+		}
+	case expiryDate:
+		date, err := time.Parse(time.DateOnly, f.Date)
+		if err != nil {
+			return "fault.expiry.date"
+		}
+		// To the end of that day.
+		left := int64(date.AddDate(0, 0, 1).Sub(v.now()) / time.Second)
+		if left < 1 {
+			return "fault.expiry.past"
+		}
+		if date.After(v.lastDay()) {
+			return "fault.expiry.long"
+		}
+		r.ExpiresIn = &left
+	default:
+		seconds, err := strconv.ParseInt(f.Expiry, 10, 64)
+		if err != nil || seconds < 1 {
+			return "fault.expiry"
+		}
+		if seconds > v.maxLife() {
+			return "fault.expiry.long"
+		}
+		r.ExpiresIn = &seconds
+	}
+	return ""
+}

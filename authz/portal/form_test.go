@@ -1,0 +1,204 @@
+package portal_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/store"
+)
+
+// policyOf returns a workspace's portal, to be changed.
+func policyOf(s *site, workspace string) store.Portal {
+	s.t.Helper()
+	w, err := s.Workspace(s.t.Context(), workspace)
+	check(s.t, err)
+	return w.Portal
+}
+
+func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
+	s := newSite(t)
+	s.update("acme", authz.WorkspacePatch{Policy: &store.Policy{
+		Scopes: []store.OfferedScope{{Name: "maps:read", Description: "See maps"}, {Name: "maps:write"}}, MaxExpiresIn: 40 * 86400,
+	}})
+	v := s.owner("acme", "cust_1")
+	form := url.Values{"name": {"CI"}, "scopes": {"maps:read"}, "expiry": {"604800"}, "environment": {"live"}}
+	long := strings.Repeat("ä", 256)
+	for _, c := range []struct {
+		field, value string
+		at           string // what it is said beside
+		want         string
+	}{
+		{"name", "", "name", "Give the key a name."},
+		{"name", "  ", "name", "Give the key a name."},
+		{"name", long, "name", "at most 255 characters"},
+		{"name", "a\nb", "name", "must not contain line breaks"},
+		{"name", "a\xffb", "name", "must not contain line breaks"},
+		{"scopes", "admin", "scopes", "among the scopes that are offered"},
+		{"expiry", "", "expiry", "Choose when the key expires."},
+		{"expiry", "0", "expiry", "Choose when the key expires."},
+		{"expiry", "-1", "expiry", "Choose when the key expires."},
+		{"expiry", "1e3", "expiry", "Choose when the key expires."},
+		{"expiry", "99999999999999999999", "expiry", "Choose when the key expires."},
+		{"expiry", "7776000", "expiry", "until 12 April 2026 at the latest"},
+		{"expiry", "never", "expiry", "never expire are not allowed"},
+		{"expiry", "date", "expiry", "Enter the date"},
+		{"environment", "prod", "environment", "Choose an environment."},
+		{"once", "short", "", "Load the page again"},
+	} {
+		p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(form, c.field, c.value)).want(422).has("There is a problem", c.want)
+		if c.at == "" {
+			continue
+		}
+		if !strings.Contains(p.body, `<a href="#`+c.at+`">`) || !strings.Contains(p.body, `id="`+c.at+`"`) ||
+			!strings.Contains(p.body, `id="`+c.at+`-fault"`) || !strings.Contains(p.body, c.at+"-fault\"") {
+			t.Errorf("%s %q: is not said beside it", c.field, c.value)
+		}
+		if c.field != "name" && !strings.Contains(p.body, `value="CI"`) || !strings.Contains(p.body, "autofocus") {
+			t.Errorf("%s %q: what was typed is lost", c.field, c.value)
+		}
+	}
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", url.Values{"expiry": {"date"}, "date": {"2026-03-03"}, "name": {`"><img src=x onerror=alert(1)>`}}).want(422)
+	p.has("There are 2 problems", "must not be in the past")
+	if !strings.Contains(p.body, `value="2026-03-03"`) || strings.Contains(p.body, "<img src=x") {
+		t.Error(p.body)
+	}
+	if len(s.minter.tokens) > 0 {
+		t.Error("a key was made")
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	s := newSite(t)
+	policy, never := store.Policy{MaxExpiresIn: 100 * 86400, DefaultExpiresIn: 45 * 86400}, true
+	s.update("acme", authz.WorkspacePatch{Policy: &policy, AllowNeverExpires: &never})
+	v := s.owner("acme", "cust_1")
+	v.get("/portal/acme/keys/new").want(200).has("7 days", "30 days", "45 days", "90 days", "On a date", "Never").hasNot("365")
+	for expiry, want := range map[string]time.Time{
+		"604800": s.clock().Add(7 * 24 * time.Hour),
+		"date":   time.Date(2026, 3, 5, 0, 0, 0, 0, time.UTC), // the end of the 4th
+		"never":  {},
+	} {
+		k := v.create("expiry", expiry, "date", "2026-03-04")
+		if !k.ExpiresAt.Equal(want) {
+			t.Errorf("%s: expires at %s, want %s", expiry, k.ExpiresAt, want)
+		}
+	}
+	last := v.create("expiry", "date", "date", "2026-06-11")
+	if limit := s.clock().Add(100 * 24 * time.Hour); last.ExpiresAt.After(limit) || last.ExpiresAt.Before(limit.Add(-24*time.Hour)) {
+		t.Error("the last day ends at", last.ExpiresAt)
+	}
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "date", "date", "2026-06-12")).want(422)
+	v.get("/portal/acme/keys").has("Never")
+}
+
+func TestAShortLife(t *testing.T) {
+	s := newSite(t)
+	s.update("acme", authz.WorkspacePatch{Policy: &store.Policy{MaxExpiresIn: 5400}})
+	v := s.owner("acme", "cust_1")
+	v.get("/portal/acme/keys/new").want(200).has("90 minutes").hasNot("7 days", "Never")
+	if k := v.create("expiry", "5400"); k.ExpiresAt.Sub(k.CreatedAt) != 90*time.Minute {
+		t.Error("expires at", k.ExpiresAt)
+	}
+}
+
+func TestScopesOfASession(t *testing.T) {
+	offered := store.Policy{Scopes: []store.OfferedScope{{Name: "a", Description: "About a"}, {Name: "b"}, {Name: "c"}}}
+	for _, c := range []struct {
+		name    string
+		policy  store.Policy
+		allowed []string
+		can     []string
+		cannot  []string
+		field   bool
+	}{
+		{"any", store.Policy{}, nil, []string{"a", "x y"}, nil, true},
+		{"the policy's", offered, nil, []string{"a", "c"}, []string{"x", "A"}, false},
+		{"the session's", store.Policy{}, []string{"a", "z"}, []string{"a", "z"}, []string{"b"}, false},
+		{"both", offered, []string{"a", "b"}, []string{"a", "b"}, []string{"c", "x"}, false},
+		{"none", offered, []string{}, nil, []string{"a", "x"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			s.update("acme", authz.WorkspacePatch{Policy: &c.policy})
+			wide := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "wide", Scopes: []string{"c"}})
+			v := s.owner("acme", "cust_1", authz.LinkRequest{ScopesAllowed: c.allowed})
+			p := v.get("/portal/acme/keys/new").want(200)
+			if strings.Contains(p.body, `name="scope_text"`) != c.field {
+				t.Error("a field for any scope:", !c.field)
+			}
+			field := map[bool]string{true: "scope_text", false: "scopes"}[c.field]
+			form := with(good, "scope_text", "")
+			for _, scope := range c.can {
+				v.post("/portal/acme/keys/new", "/portal/acme/keys", with(form, field, scope)).want(200)
+				if k := v.newest(); strings.Join(k.Scopes, " ") != scope {
+					t.Errorf("%q became %q", scope, k.Scopes)
+				}
+			}
+			for _, scope := range c.cannot {
+				p.hasNot("About " + scope)
+				v.post("/portal/acme/keys/new", "/portal/acme/keys", with(form, field, scope)).want(422).has("among the scopes")
+				if field == "scopes" { // what is not asked for is not read
+					v.post("/portal/acme/keys/new", "/portal/acme/keys", with(form, "scope_text", scope)).want(200)
+					if k := v.newest(); len(k.Scopes) > 0 {
+						t.Errorf("a key has %q", k.Scopes)
+					}
+				}
+			}
+			may := c.allowed == nil
+			if p = v.get(keyPath(wide)).want(200); strings.Contains(p.body, "/rotate\"") != may {
+				t.Error("a form to rotate a key of other scopes:", !may)
+			}
+			status := map[bool]int{true: 200, false: 403}[may]
+			v.post(keyPath(wide), keyPath(wide, "rotate"), url.Values{"grace": {"0"}, "once": {strings.Repeat("q", 22)}}).want(status)
+		})
+	}
+}
+
+func TestTheLimitOfKeys(t *testing.T) {
+	s := newSite(t)
+	s.update("acme", authz.WorkspacePatch{Policy: &store.Policy{KeysPerOwner: 2}})
+	v := s.owner("acme", "cust_1")
+	v.create()
+	k := v.create()
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(409).has("You may have 2 active keys", "Create key")
+	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}}).want(200)
+	v.post(keyPath(k), keyPath(k, "end"), nil).want(303)
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(409)
+}
+
+func TestBusy(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	k := v.create()
+	s.minter.err = mint.ErrBusy
+	for _, p := range []*page{
+		v.post("/portal/acme/keys/new", "/portal/acme/keys", good),
+		v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}}),
+	} {
+		p.want(http.StatusServiceUnavailable).has("Many keys are being created at this moment", "Web shop")
+		if p.Header().Get("Retry-After") != "2" {
+			t.Errorf("come again in %q", p.Header().Get("Retry-After"))
+		}
+	}
+	s.minter.err = fmt.Errorf("it holds %w", errBroken)
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(http.StatusServiceUnavailable).
+		has("Something went wrong here").hasNot(errBroken.Error())
+	if p.Header().Get("Retry-After") != "1" || !strings.Contains(s.log.String(), errBroken.Error()) {
+		t.Error("no word of when, or none in the log:", s.log.String())
+	}
+}
+
+func TestABrokenStore(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	s.store.err = errBroken
+	for _, r := range routes() {
+		v.do(r.method, r.path("acme", unknownID), r.form).want(http.StatusServiceUnavailable).hasNot(errBroken.Error())
+	}
+}

@@ -1,0 +1,34 @@
+package portal
+
+import (
+	"strings"
+)
+
+// policy is what a page may do: nothing but load our own files, and nothing inline
+// (Content Security Policy Level 3).
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors "
+
+// secure sets the header fields that every answer has. Before the workspace is known,
+// nobody may frame the page.
+func (v *visit) secure() {
+	h := v.w.Header()
+	parents := v.workspace.Portal.FrameAncestors
+	if len(parents) == 0 {
+		h.Set("Content-Security-Policy", policy+"'none'")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	} else {
+		h.Set("Content-Security-Policy", policy+strings.Join(parents, " "))
+		h.Del("X-Frame-Options") // it can name no one
+		h.Del("Cross-Origin-Opener-Policy")
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Language", v.language.code)
+	h.Set("Permissions-Policy", "camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
+	// Not no-referrer: with that, a form's Origin would be null.
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Vary", "Accept-Language, Cookie")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Robots-Tag", "noindex")
+}

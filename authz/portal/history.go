@@ -1,0 +1,98 @@
+package portal
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// eventList is the content of the history's page.
+type eventList struct {
+	Events []event
+	Next   string // the query of the next page, or empty
+	First  bool
+}
+
+// event is an entry of the audit as owners see it.
+type event struct {
+	At     time.Time
+	Action string
+	About  bool      // it is about a key
+	Key    uuid.UUID // that one
+	Name   string    // of the key, or empty
+	Who    string    // store.Actor's kind
+	From   string    // an address, or empty
+	OK     bool
+}
+
+const eventsOnPage = 50
+
+func showHistory(v *visit) error {
+	v.remember()
+	text := v.r.URL.Query().Get("after")
+	after, err := uuid.Parse(text)
+	if err != nil {
+		after, text = uuid.Nil, ""
+	}
+	events, next, err := v.events(store.AuditFilter{After: after, Limit: eventsOnPage})
+	if err != nil {
+		return err
+	}
+	l := &eventList{Events: events, First: text == ""}
+	if next != uuid.Nil {
+		l.Next = "?after=" + next.String()
+	}
+	return v.render(http.StatusOK, "history", "history.title", l)
+}
+
+// events returns the owner's own, the newest first, and where the next page begins.
+func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err error) {
+	f.Owner = v.session.Owner
+	most := f.Limit
+	f.Limit++
+	entries, err := v.service.Audit(v.r.Context(), v.workspace.ID, f)
+	if err != nil {
+		return nil, uuid.Nil, err
+	}
+	if len(entries) > most {
+		entries = entries[:most]
+		next = entries[most-1].ID
+	}
+	for _, e := range entries {
+		events = append(events, eventOf(&e))
+	}
+	return events, next, nil
+}
+
+func eventOf(e *store.Entry) event {
+	var detail struct {
+		Name any `json:"name"` // text, or what it was before and after
+	}
+	_ = json.Unmarshal(e.Detail, &detail) // without it, there is no name
+	name, _ := detail.Name.(string)
+	if change, ok := detail.Name.(map[string]any); ok {
+		name, _ = change["after"].(string)
+	}
+	shown := event{
+		At: e.At, Action: e.Action, About: e.Key != uuid.Nil, Key: e.Key, Name: name, Who: e.Actor.Kind, OK: e.Result == store.ResultOK,
+	}
+	switch e.Actor.Kind {
+	case store.ActorSession, store.ActorOIDC, store.ActorToken: // the owner's own side
+		shown.From = e.Actor.From
+	}
+	return shown
+}
+
+// shownEvents is what the template of events sees.
+type shownEvents struct {
+	*view
+	Events []event
+	Links  bool // to the keys
+}
+
+// EventsOf prepares events to be shown.
+func (p *view) EventsOf(events []event, links bool) shownEvents { return shownEvents{p, events, links} }

@@ -1,0 +1,86 @@
+package portal
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+const (
+	// setMaxAge is how long a gateway goes without asking for the set again: the max-age
+	// of the set, which Envoy's own configuration here is set to, too.
+	setMaxAge = 5 * time.Second
+	// usableAfter is when a new key is good at every gateway that is well: it may just
+	// have asked, and its next fetch takes its time.
+	usableAfter = setMaxAge + time.Second
+	// exampleURL stands where the workspace names none.
+	exampleURL = "https://api.example.com/"
+)
+
+// issuedPage is the content of the one page that has a token.
+type issuedPage struct {
+	Key   shownKey
+	Old   *shownKey // that it succeeds
+	Token string
+	// Variable and File are for who saves the token.
+	Variable, File string
+	BaseURL        string
+	Example        bool // BaseURL is a made-up one
+	Wait           int  // seconds
+}
+
+// showIssued shows a token, which no other page can.
+func (v *visit) showIssued(issued authz.Issued, old *shownKey) error {
+	p := issuedPage{
+		Key: v.show(issued.Key), Old: old, Token: issued.Token.Reveal(), Wait: int(usableAfter / time.Second),
+		Variable: strings.ToUpper(strings.ReplaceAll(v.workspace.ID, "-", "_")) + "_API_KEY",
+		File:     v.workspace.ID + ".env", BaseURL: v.workspace.Portal.BaseURL,
+	}
+	if p.Variable[0] >= '0' && p.Variable[0] <= '9' { // no shell has such variables
+		p.Variable = "_" + p.Variable
+	}
+	if p.BaseURL == "" {
+		p.BaseURL, p.Example = exampleURL, true
+	}
+	return v.render(http.StatusOK, "issued", "issued.title", p)
+}
+
+// liveness is what portal.js asks for after a key was made.
+type liveness struct {
+	Status string `json:"status"`       // "waiting", "live" or "gone"
+	In     int    `json:"in,omitempty"` // seconds until it should be live
+}
+
+// isLive says whether a key is good everywhere by now.
+func isLive(v *visit) error {
+	k, err := v.key()
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(v.liveness(k.KID, v.now().Sub(k.CreatedAt), k.Published()))
+	if err != nil {
+		return err
+	}
+	v.w.Header().Set("Content-Type", "application/json")
+	_, _ = v.w.Write(body)
+	return nil
+}
+
+func (v *visit) liveness(kid jwks.KID, age time.Duration, published bool) liveness {
+	set, ok := v.publisher.Set(v.workspace.ID)
+	if ok {
+		_, ok = set.Lookup(kid)
+	}
+	switch {
+	case !published:
+		return liveness{Status: "gone"}
+	case ok && age >= usableAfter:
+		return liveness{Status: "live"}
+	}
+	return liveness{Status: "waiting", In: max(1, int(math.Ceil((usableAfter - age).Seconds())))}
+}

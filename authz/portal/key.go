@@ -1,0 +1,150 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// keyPage is the content of one key's page.
+type keyPage struct {
+	Key         shownKey
+	Old, New    *shownKey // that it succeeds, and that succeeds it
+	InGrace     *shownKey // Key or Old, whichever is in its grace
+	CanRotate   bool
+	TooWide     bool // its scopes are more than this session may give to a successor
+	CanRevoke   bool
+	Graces      []time.Duration
+	Grace       time.Duration
+	Once        string
+	NewName     string // as typed
+	Confirm     string // likewise
+	Events      []event
+	UsableAfter int // seconds
+}
+
+// graces are the lengths of a grace to choose from.
+var graces = []time.Duration{0, time.Hour, day, 7 * day, 30 * day}
+
+// eventsOfKey are shown on its page; the rest is in the history.
+const eventsOfKey = 20
+
+// done are the things that a page says were just done, by the query that a form leads to.
+var done = map[string]bool{"named": true, "undone": true, "ended": true, "revoked": true}
+
+func showKey(v *visit) error {
+	k, err := v.key()
+	if err != nil {
+		return err
+	}
+	v.remember()
+	notice := ""
+	if what := v.r.URL.Query().Get("done"); done[what] {
+		notice = v.language.text("done." + what)
+	}
+	return v.keyAgain(http.StatusOK, k, notice, nil)
+}
+
+// keyAgain shows a key's page, with what is wrong with a form of it.
+func (v *visit) keyAgain(status int, k store.Key, notice string, bad faults) error {
+	p, err := v.keyPage(k)
+	if err != nil {
+		return err
+	}
+	if v.r.PostForm.Has("name") {
+		p.NewName = v.r.PostForm.Get("name")
+	}
+	p.Confirm = v.r.PostForm.Get("confirm")
+	return v.renderView(status, &view{Page: "key", Title: p.Key.Name, Notice: notice, Content: p, Faults: bad})
+}
+
+func (v *visit) keyPage(k store.Key) (p *keyPage, err error) {
+	p = &keyPage{
+		Key: v.show(k), NewName: k.Name, Graces: graces, Grace: authz.DefaultGrace, Once: newOnce(),
+		UsableAfter: int(usableAfter / time.Second),
+	}
+	if k.RotatedFrom != (store.Key{}).ID {
+		if p.Old, err = v.related(k.RotatedFrom.String()); err != nil {
+			return nil, err
+		}
+	}
+	if k.RotatedTo != (store.Key{}).ID {
+		if p.New, err = v.related(k.RotatedTo.String()); err != nil {
+			return nil, err
+		}
+	}
+	switch store.Status(p.Key.State) {
+	case store.Active:
+		p.TooWide = !v.mayHave(k.Scopes)
+		p.CanRotate, p.CanRevoke = !p.TooWide, true
+		if p.Old != nil && p.Old.State == string(store.Deprecated) && p.Old.RotatedTo == k.ID {
+			p.InGrace = p.Old
+		}
+	case store.Deprecated:
+		p.CanRevoke, p.InGrace = true, &p.Key
+	}
+	p.Events, _, err = v.events(store.AuditFilter{Key: k.ID, Limit: eventsOfKey})
+	return p, err
+}
+
+// related returns a key of the same rotation. It is the same owner's; were it not, there
+// would be none.
+func (v *visit) related(id string) (*shownKey, error) {
+	k, err := v.keyOf(id)
+	if errors.Is(err, errNowhere) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	shown := v.show(k)
+	return &shown, nil
+}
+
+// finish leads to a key's page that says what was done.
+func (v *visit) finish(k store.Key, what string) error {
+	return v.redirect(v.path("keys", k.ID.String()) + "?" + url.Values{"done": {what}}.Encode())
+}
+
+func renameKey(v *visit) error {
+	k, err := v.key()
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSpace(v.r.PostForm.Get("name"))
+	if key := nameFault(name); key != "" {
+		bad := faults{{"name", v.language.text(key, "max", authz.MaxText)}}
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
+	}
+	if k, err = v.service.UpdateKey(v.context(), v.workspace.ID, k.ID, authz.KeyPatch{Name: &name}); err != nil {
+		return err
+	}
+	return v.finish(k, "named")
+}
+
+// revokeKey wants to be told which key, in so many words: it can't be undone.
+func revokeKey(v *visit) error {
+	k, err := v.key()
+	if err != nil {
+		return err
+	}
+	if !names(v.show(k), v.r.PostForm.Get("confirm")) {
+		bad := faults{{"confirm", v.language.text("fault.confirm")}}
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
+	}
+	if k, err = v.service.Revoke(v.context(), v.workspace.ID, k.ID); err != nil {
+		return err
+	}
+	return v.finish(k, "revoked")
+}
+
+// names reports whether a text is the key's name or the end of its id.
+func names(k shownKey, text string) bool {
+	text = strings.TrimSpace(text)
+	return text != "" && (text == strings.TrimSpace(k.Key.Name) || strings.EqualFold(text, k.Short))
+}

@@ -1,0 +1,221 @@
+package portal_test
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+var good = url.Values{"name": {"Web shop"}, "scope_text": {"maps:read"}, "expiry": {"2592000"}, "environment": {"test"}}
+
+// create makes a key by the form and returns it.
+func (v *visitor) create(changes ...string) store.Key {
+	v.t.Helper()
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, changes...)).want(http.StatusOK)
+	keys, err := v.Keys(v.t.Context(), "acme", store.Filter{Limit: 1})
+	check(v.t, err)
+	return keys[0]
+}
+
+// with replaces fields of a form.
+func with(form url.Values, changes ...string) url.Values {
+	changed := url.Values{}
+	for name, values := range form {
+		changed[name] = values
+	}
+	for i := 0; i+1 < len(changes); i += 2 {
+		changed.Set(changes[i], changes[i+1])
+	}
+	return changed
+}
+
+func keyPath(k store.Key, action ...string) string {
+	return strings.Join(append([]string{"/portal/acme/keys/" + k.ID.String()}, action...), "/")
+}
+
+func (s *site) status(k store.Key) store.Status {
+	s.t.Helper()
+	k, err := s.Key(s.t.Context(), k.Workspace, k.ID)
+	check(s.t, err)
+	return k.Status(s.clock())
+}
+
+func TestTheLifeOfAKey(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	v.get("/portal/acme/keys").want(200).has("You have no API keys yet", "Create your first key", "Keys of cust_1")
+
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200)
+	p.has("Your new key", "It is usable in about 6 seconds.", "401", "curl --header 'Authorization: Bearer "+s.minter.last()+"'")
+	if got := tokenOf(p); got != s.minter.last() {
+		t.Errorf("the page shows %d characters, not the token", len(got))
+	}
+	first := v.newest()
+	if first.Owner != "cust_1" || first.Name != "Web shop" || string(first.Metadata) != `{"environment":"test"}` ||
+		first.ExpiresAt.Sub(first.CreatedAt) != 30*24*time.Hour || strings.Join(first.Scopes, " ") != "maps:read" {
+		t.Errorf("it is %+v", first)
+	}
+	v.get("/portal/acme/keys").want(200).has("Web shop", "Active", "Test", "maps:read", "3 April 2026", "(in 30 days)").hasNot("no API keys")
+	v.get(keyPath(first)).want(200).has(first.ID.String(), first.KID.String(), "Key created", "on this page")
+
+	v.post(keyPath(first), keyPath(first, "name"), url.Values{"name": {" Shop "}}).want(303).leadsTo(keyPath(first) + "?done=named")
+	v.get(keyPath(first)+"?done=named").want(200).has("The name has been saved.", "Key renamed")
+
+	v.post(keyPath(first), keyPath(first, "rotate"), url.Values{"grace": {"3600"}}).want(200).
+		has("Your new key", "The old key “Shop”", "It still works until", "(in 1 hour)")
+	second := v.newest()
+	if s.status(first) != store.Deprecated || s.status(second) != store.Active || second.RotatedFrom != first.ID {
+		t.Errorf("rotated: %s, %s", s.status(first), s.status(second))
+	}
+	v.get(keyPath(first)).want(200).has("Two keys work at the moment", "This key has been replaced", "Being replaced")
+	v.get(keyPath(second)).want(200).has("Two keys work at the moment", "This key replaces “Shop”")
+
+	v.post(keyPath(second), keyPath(first, "undo"), nil).want(303).leadsTo(keyPath(first) + "?done=undone")
+	v.get(keyPath(first) + "?done=undone").want(200).has("The rotation has been undone").hasNot("Two keys work")
+	if s.status(first) != store.Active || s.status(second) != store.Revoked {
+		t.Errorf("undone: %s, %s", s.status(first), s.status(second))
+	}
+
+	v.post(keyPath(first), keyPath(first, "rotate"), url.Values{"grace": {"86400"}}).want(200)
+	third := v.newest()
+	v.post(keyPath(third), keyPath(third, "end"), nil).want(303).leadsTo(keyPath(first) + "?done=ended")
+	if s.status(first) != store.Revoked || s.status(third) != store.Active {
+		t.Errorf("ended: %s, %s", s.status(first), s.status(third))
+	}
+
+	v.post(keyPath(third), keyPath(third, "rotate"), url.Values{"grace": {"0"}}).want(200).has("It has been revoked")
+	fourth := v.newest()
+	if s.status(third) != store.Revoked || s.status(fourth) != store.Active {
+		t.Errorf("at once: %s, %s", s.status(third), s.status(fourth))
+	}
+
+	v.post(keyPath(fourth), keyPath(fourth, "revoke"), url.Values{"confirm": {"shop"}}).want(422).
+		has("There is a problem", "That is neither the name of this key")
+	if s.status(fourth) != store.Active {
+		t.Error("revoked without being named")
+	}
+	v.post(keyPath(fourth), keyPath(fourth, "revoke"), url.Values{"confirm": {" Shop"}}).want(303).leadsTo(keyPath(fourth) + "?done=revoked")
+	v.get(keyPath(fourth)+"?done=revoked").want(200).has("The key has been revoked.", "Revoked").hasNot("Rotate this key")
+	v.get("/portal/acme/history").want(200).has("Logged in to this page", "Key revoked", "Rotation undone", "Key rotated", "Key created")
+}
+
+func (v *visitor) newest() store.Key {
+	v.t.Helper()
+	keys, err := v.Keys(v.t.Context(), "acme", store.Filter{Limit: 1})
+	check(v.t, err)
+	return keys[0]
+}
+
+func tokenOf(p *page) string {
+	m := regexp.MustCompile(`(?s)<textarea id="token"[^>]*>([^<]*)</textarea>`).FindStringSubmatch(p.body)
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(m[1])
+}
+
+func TestRevokedByTheEndOfItsID(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1"})
+	id := k.ID.String()
+	v.get("/portal/acme/keys").want(200).has("Unnamed key …" + id[len(id)-8:])
+	for _, wrong := range []string{"", " ", id[:8], id[len(id)-7:]} {
+		v.post(keyPath(k), keyPath(k, "revoke"), url.Values{"confirm": {wrong}}).want(422)
+	}
+	v.post(keyPath(k), keyPath(k, "revoke"), url.Values{"confirm": {strings.ToUpper(id[len(id)-8:])}}).want(303)
+	if s.status(k) != store.Revoked {
+		t.Error("it is", s.status(k))
+	}
+}
+
+// What a form was for may have gone by the time that it comes.
+func TestFormsThatAreLate(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	k := v.create()
+	once := v.get(keyPath(k)).hidden("once")
+	v.post(keyPath(k), keyPath(k, "undo"), nil).want(409).has("The key has changed meanwhile")
+	v.post(keyPath(k), keyPath(k, "end"), nil).want(409)
+	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {once}}).want(200)
+	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {once}}).want(409).has("has been created already")
+	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {strings.Repeat("x", 22)}}).want(409).has("The key has changed meanwhile")
+	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"61"}}).want(422).has("Choose how long")
+	s.advance(2 * time.Hour)
+	v = s.owner("acme", "cust_1")
+	v.post(keyPath(k), keyPath(k, "undo"), nil).want(409).has("Revoked")
+	v.post(keyPath(k), keyPath(k, "end"), nil).want(409)
+	for _, action := range []string{"undo", "end", "rotate", "revoke", "name", "nothing"} {
+		v.get(keyPath(k, action)).want(303).leadsTo(keyPath(k))
+	}
+}
+
+func TestLive(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	k := v.create()
+	state := func(want string) {
+		t.Helper()
+		p := v.get(keyPath(k, "live")).want(200)
+		if p.body != want || p.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("got %s, want %s", p.body, want)
+		}
+	}
+	state(`{"status":"waiting","in":6}`)
+	s.advance(5500 * time.Millisecond)
+	state(`{"status":"waiting","in":1}`)
+	s.advance(500 * time.Millisecond)
+	state(`{"status":"live"}`)
+	_, err := s.Revoke(t.Context(), "acme", k.ID)
+	check(t, err)
+	state(`{"status":"gone"}`)
+}
+
+func TestAFormSentTwiceMakesOneKey(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	once := v.get("/portal/acme/keys/new").hidden("once")
+	k := v.create("once", once)
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "once", once)).want(409).has("has been created already", "Go to that key")
+	if !strings.Contains(p.body, `href="`+keyPath(k)+`"`) {
+		t.Error("no way to the key")
+	}
+	// It is nobody else's.
+	other := s.owner("acme", "cust_2")
+	if again := other.create("once", once); again.Owner != "cust_2" || again.ID == k.ID {
+		t.Errorf("it is %+v", again)
+	}
+}
+
+func TestLogOut(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1", authz.LinkRequest{ReturnURL: "https://app.example.test/settings?a=b"})
+	cookie := v.cookie
+	v.get("/portal/acme/keys").has("Leave this page")
+	p := v.post("/portal/acme/keys", "/portal/logout", nil).want(200).has("You are logged out", "Leave this page").hasNot("cust_1")
+	if v.cookie != nil || !strings.Contains(p.body, `href="https://app.example.test/settings?a=b"`) {
+		t.Error("the cookie stays, or there is no way back")
+	}
+	v.cookie = cookie
+	v.get("/portal/acme/keys").want(http.StatusUnauthorized)
+	v.do("POST", "/portal/logout", url.Values{}).want(200)
+}
+
+func TestASessionEnds(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	form := with(good, "csrf", v.get("/portal/acme/keys/new").hidden("csrf"))
+	s.advance(authz.SessionLife)
+	v.get("/portal/acme/keys").want(http.StatusUnauthorized).has("You are not logged in")
+	v.do("POST", "/portal/acme/keys", form).want(http.StatusUnauthorized)
+	if len(s.minter.tokens) > 0 {
+		t.Error("a key was made")
+	}
+}

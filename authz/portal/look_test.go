@@ -1,0 +1,108 @@
+package portal_test
+
+import (
+	"bytes"
+	"image"
+	"image/png"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+func TestHowTheProducerLooks(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	v.get("/portal/acme/keys").has("The acme").hasNot("Acme Maps")
+	v.get("/portal/acme/theme.css").want(http.StatusNotFound)
+	v.get("/portal/acme/logo.png").want(http.StatusNotFound)
+
+	var logo bytes.Buffer
+	check(t, png.Encode(&logo, image.NewGray(image.Rect(0, 0, 8, 8))))
+	portal := policyOf(s, "acme")
+	portal.DisplayName, portal.Accent, portal.Logo, portal.BaseURL = "Acme Maps", "#ffd400", logo.Bytes(), "https://api.acme.test/v1?a=b&c=d"
+	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	p := v.get("/portal/acme/keys").want(200).has("Acme Maps")
+	if !strings.Contains(p.body, `href="/portal/acme/theme.css"`) || !strings.Contains(p.body, `src="/portal/acme/logo.png"`) {
+		t.Error("neither colour nor logo")
+	}
+	theme := v.get("/portal/acme/theme.css").want(200)
+	if theme.body != ":root { --brand: #ffd400; --on-brand: #000000 }\n" || theme.Header().Get("Content-Type") != "text/css; charset=utf-8" {
+		t.Errorf("the theme is %q, %s", theme.body, theme.Header().Get("Content-Type"))
+	}
+	if got := v.get("/portal/acme/logo.png").want(200); !bytes.Equal(got.Body.Bytes(), logo.Bytes()) || got.Header().Get("Content-Type") != "image/png" {
+		t.Error("the logo is another")
+	}
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("'https://api.acme.test/v1?a=b&c=d'").hasNot("Put the address")
+	s.owner("other", "cust_1").post("/portal/other/keys/new", "/portal/other/keys", good).want(200).has("Put the address of the API")
+}
+
+func TestAssets(t *testing.T) {
+	s := newSite(t)
+	p := s.stranger().get("/portal/acme/keys").want(http.StatusUnauthorized)
+	paths := regexp.MustCompile(`"(/portal/assets/[^"]*)"`).FindAllStringSubmatch(p.body, -1)
+	if len(paths) != 3 {
+		t.Fatalf("the page loads %q", paths)
+	}
+	for _, m := range paths {
+		kept := s.stranger().get(m[1]).want(200)
+		if kept.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" || kept.Header().Get("ETag") == "" {
+			t.Errorf("%s: %v", m[1], kept.Header())
+		}
+		old := s.stranger()
+		if got := old.get(m[1] + "0").want(200).Header().Get("Cache-Control"); got != "no-cache" {
+			t.Errorf("of another version: %s", got)
+		}
+		old.header = http.Header{"If-None-Match": {kept.Header().Get("ETag")}}
+		old.get(m[1]).want(http.StatusNotModified)
+	}
+}
+
+func TestLanguage(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	v.header = http.Header{"Accept-Language": {"de-DE,de;q=0.9,en;q=0.5"}}
+	p := v.get("/portal/acme/keys").want(200).has("Sie haben noch keine API-Schlüssel", "Abmelden")
+	if p.Header().Get("Content-Language") != "de" || !strings.Contains(p.Header().Get("Vary"), "Accept-Language") {
+		t.Error(p.Header())
+	}
+	p = v.get("/portal/acme/keys?lang=en").want(200).has("You have no API keys yet", "Deutsch")
+	if set := p.Header().Get("Set-Cookie"); !strings.HasPrefix(set, "__Host-burnkey-lang=en; Path=/; Max-Age=31536000; HttpOnly; Secure") {
+		t.Errorf("the choice is kept as %q", set)
+	}
+	// In German there is every page, too.
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("Ihr neuer Schlüssel", "Er ist in etwa 6 Sekunden nutzbar.").hasNot("English")
+	k := v.newest()
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "name", "")).want(422).has("Es gibt ein Problem")
+	v.get(keyPath(k)).want(200).has("Austauschen", "in 30 Tagen")
+	v.get("/portal/acme/history").want(200).has("Schlüssel angelegt", "auf dieser Seite")
+	v.get("/portal/acme/none").want(404).has("Diese Seite gibt es nicht")
+}
+
+// Behind a proxy that takes a path away, links lead to where the browser can go.
+func TestAPublicURLWithAPath(t *testing.T) {
+	s := newSite(t, publicURL+"/burnkey/")
+	v := s.stranger()
+	link := s.link("acme", authz.LinkRequest{Owner: "cust_1"})
+	v.get(strings.TrimPrefix(link, "/burnkey")).want(http.StatusSeeOther).leadsTo("/burnkey/portal/acme/keys")
+	p := v.get("/portal/acme/keys").want(200)
+	for _, m := range regexp.MustCompile(`(?:href|src|action)="(/[^"]*)"`).FindAllStringSubmatch(p.body, -1) {
+		if !strings.HasPrefix(m[1], "/burnkey/portal/") {
+			t.Errorf("a link leads to %s", m[1])
+		}
+	}
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200)
+}
+
+func TestAPanicIsAPage(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	s.minter.panics = true
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(http.StatusInternalServerError).
+		has("Something went wrong here").hasNot("goroutine", "mint")
+	if !strings.Contains(s.log.String(), "panicked") {
+		t.Error("the log does not say so")
+	}
+}

@@ -1,0 +1,365 @@
+package portal_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"html"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/authz/portal"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const publicURL = "https://keys.example.test"
+
+// site is a portal with all that it stands on.
+type site struct {
+	http.Handler
+	*authz.Service
+	t      *testing.T
+	minter *press
+	store  *faulty
+	log    bytes.Buffer
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+// faulty is a store that fails while err is set.
+type faulty struct {
+	store.Store
+	err error
+}
+
+func (f *faulty) Workspace(ctx context.Context, id string) (store.Workspace, error) {
+	if f.err != nil {
+		return store.Workspace{}, f.err
+	}
+	return f.Store.Workspace(ctx, id)
+}
+
+// newSite has the workspaces acme and other. Its clock stands still.
+func newSite(t *testing.T, url ...string) *site {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "burnkey.db"))
+	check(t, err)
+	t.Cleanup(func() { check(t, db.Close()) })
+	s := &site{t: t, minter: new(press), store: &faulty{Store: db}, now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)}
+	publisher := authz.NewPublisher(s.store, nil)
+	check(t, publisher.Load(t.Context()))
+	public := append(url, publicURL)[0]
+	s.Service = authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: publisher, PublicURL: public, Now: s.clock})
+	s.Handler, err = portal.New(portal.Options{
+		Service: s.Service, Publisher: publisher, PublicURL: public, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
+	})
+	check(t, err)
+	for _, id := range []string{"acme", "other"} {
+		_, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: id, Name: "The " + id})
+		check(t, err)
+	}
+	return s
+}
+
+func (s *site) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *site) advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+func (s *site) update(workspace string, p authz.WorkspacePatch) {
+	s.t.Helper()
+	_, err := s.UpdateWorkspace(s.t.Context(), workspace, p)
+	check(s.t, err)
+}
+
+// issue makes a key as a producer's backend does.
+func (s *site) issue(workspace string, r authz.IssueRequest) store.Key {
+	s.t.Helper()
+	issued, err := s.Issue(s.t.Context(), workspace, r)
+	check(s.t, err)
+	return issued.Key
+}
+
+func (s *site) link(workspace string, r authz.LinkRequest) string {
+	s.t.Helper()
+	secret, _, err := s.PortalLink(s.t.Context(), workspace, r)
+	check(s.t, err)
+	return strings.TrimPrefix(s.PortalLinkURL(secret), publicURL)
+}
+
+// press makes keys that are published and tokens that verify nowhere.
+type press struct {
+	mu     sync.Mutex
+	err    error
+	panics bool
+	tokens []jwks.Token
+}
+
+func (p *press) RetryAfter() time.Duration { return 1500 * time.Millisecond }
+
+func (p *press) Mint(_ context.Context, _ string, claims func() ([]byte, error)) (mint.Minted, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.panics && claims != nil {
+		panic("the minter")
+	}
+	if p.err != nil {
+		return mint.Minted{}, p.err
+	}
+	n := make([]byte, jwks.ModulusLen)
+	_, _ = rand.Read(n) // never fails
+	n[0] |= 0x80
+	n[len(n)-1] |= 1
+	key, err := jwks.FromModulus(n)
+	if err != nil || claims == nil {
+		return mint.Minted{Key: key}, err
+	}
+	payload, err := claims()
+	b64 := base64.RawURLEncoding.EncodeToString
+	token := jwks.Token(b64([]byte(`{"alg":"RS256","kid":"`+key.KID().String()+`","typ":"JWT"}`)) + "." + b64(payload) + "." + b64(n))
+	p.tokens = append(p.tokens, token)
+	return mint.Minted{Key: key, Token: token}, err
+}
+
+func (p *press) last() string { return p.tokens[len(p.tokens)-1].Reveal() }
+
+// visitor is a browser with one cookie at most.
+type visitor struct {
+	*site
+	cookie *http.Cookie
+	// header is sent with every request, over what browsers send.
+	header http.Header
+}
+
+// owner is a visitor who came by a link.
+func (s *site) owner(workspace, owner string, r ...authz.LinkRequest) *visitor {
+	s.t.Helper()
+	request := append(r, authz.LinkRequest{})[0]
+	request.Owner = owner
+	v := &visitor{site: s, header: http.Header{}}
+	a := v.get(s.link(workspace, request)).want(http.StatusSeeOther)
+	a.leadsTo("/portal/" + workspace + "/keys")
+	if v.cookie == nil {
+		s.t.Fatal("the link sets no cookie")
+	}
+	return v
+}
+
+// operator is a visitor of the producer's.
+func (s *site) operator(workspace string) *visitor {
+	s.t.Helper()
+	secret, _, err := s.StartLogin(s.t.Context(), workspace, "", "staff")
+	check(s.t, err)
+	return &visitor{site: s, header: http.Header{}, cookie: &http.Cookie{Name: "__Host-burnkey", Value: secret.Reveal()}}
+}
+
+func (s *site) stranger() *visitor { return &visitor{site: s, header: http.Header{}} }
+
+// page is an answer.
+type page struct {
+	*httptest.ResponseRecorder
+	t    *testing.T
+	what string
+	body string
+}
+
+func (v *visitor) get(path string) *page {
+	v.t.Helper()
+	return v.do(http.MethodGet, path, nil)
+}
+
+// post sends a form with what the page at from has hidden in it.
+func (v *visitor) post(from, path string, form url.Values) *page {
+	v.t.Helper()
+	sent := url.Values{}
+	for name, values := range form {
+		sent[name] = values
+	}
+	p := v.get(from).want(http.StatusOK)
+	for _, name := range []string{"csrf", "once"} {
+		if !sent.Has(name) {
+			sent.Set(name, p.hidden(name))
+		}
+	}
+	return v.do(http.MethodPost, path, sent)
+}
+
+func (v *visitor) do(method, path string, form url.Values) *page {
+	v.t.Helper()
+	var body io.Reader
+	if form != nil {
+		body = strings.NewReader(form.Encode())
+	}
+	r := httptest.NewRequest(method, publicURL+path, body)
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	r.Header.Set("Sec-Fetch-Dest", "document")
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", publicURL)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	for name, values := range v.header {
+		r.Header[name] = values
+		if len(values) == 0 {
+			r.Header.Del(name)
+		}
+	}
+	if v.cookie != nil {
+		r.AddCookie(v.cookie)
+	}
+	w := httptest.NewRecorder()
+	v.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		if c.Name == "__Host-burnkey" {
+			v.cookie = c
+			if c.MaxAge < 0 {
+				v.cookie = nil
+			}
+		}
+	}
+	p := &page{ResponseRecorder: w, t: v.t, what: method + " " + path, body: w.Body.String()}
+	p.safe()
+	return p
+}
+
+var (
+	elements  = regexp.MustCompile(`<[a-zA-Z][^>]*>`)
+	values    = regexp.MustCompile(`="[^"]*"`)
+	forbidden = regexp.MustCompile(`(?i)^<(style|base|object|embed)|\s(style|on[a-z]+|srcdoc)\b`)
+	loaded    = regexp.MustCompile(`\s(?:src|href|action)="([^"]*)"`)
+	ourScript = regexp.MustCompile(`^<script src="(/burnkey)?/portal/assets/[a-z.]+\?v=[0-9a-f]+" defer>$`)
+	schemes   = regexp.MustCompile(`^([?#/]|https?:)`)
+)
+
+// safe holds every answer to what no page may do.
+func (p *page) safe() {
+	p.t.Helper()
+	h := p.Header()
+	csp := h.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors "} {
+		if !strings.Contains(csp, want) || strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
+			p.t.Errorf("%s: the policy is %q", p.what, csp)
+			break
+		}
+	}
+	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"} {
+		if got := h.Get(name); got != want {
+			p.t.Errorf("%s: %s is %q", p.what, name, got)
+		}
+	}
+	if !strings.HasPrefix(strings.TrimPrefix(p.what, "GET "), "/portal/assets/") && h.Get("Cache-Control") != "no-store" {
+		p.t.Errorf("%s: may be cached", p.what)
+	}
+	if !strings.HasPrefix(h.Get("Content-Type"), "text/html") {
+		return
+	}
+	if h.Get("Content-Language") == "" || !strings.Contains(p.body, `<html lang="`+h.Get("Content-Language")+`">`) {
+		p.t.Errorf("%s: is in no language", p.what)
+	}
+	for _, element := range elements.FindAllString(p.body, -1) {
+		if forbidden.MatchString(values.ReplaceAllString(element, "")) {
+			p.t.Errorf("%s: has %s", p.what, element)
+		}
+		if strings.HasPrefix(element, "<script") && !ourScript.MatchString(element) {
+			p.t.Errorf("%s: has a script: %s", p.what, element)
+		}
+		if m := loaded.FindStringSubmatch(element); m != nil && !schemes.MatchString(m[1]) {
+			p.t.Errorf("%s: leads to %s", p.what, m[1])
+		}
+	}
+	for _, bad := range []string{"ZgotmplZ", "<no value>", "goroutine "} {
+		if strings.Contains(p.body, bad) {
+			p.t.Errorf("%s: has %s", p.what, bad)
+		}
+	}
+	if strings.Contains(p.body, jwks.TokenPrefix) && !strings.Contains(p.body, `id="token"`) {
+		p.t.Errorf("%s: has a token", p.what)
+	}
+}
+
+func (p *page) want(status int) *page {
+	p.t.Helper()
+	if p.Code != status {
+		p.t.Fatalf("%s answers %d, want %d: %s", p.what, p.Code, status, p.text())
+	}
+	return p
+}
+
+func (p *page) leadsTo(path string) {
+	p.t.Helper()
+	if got := p.Header().Get("Location"); got != path {
+		p.t.Fatalf("%s leads to %q, want %q", p.what, got, path)
+	}
+}
+
+// text is what of the page is to be read.
+func (p *page) text() string {
+	return strings.Join(strings.Fields(html.UnescapeString(elementsAll.ReplaceAllString(p.body, " "))), " ")
+}
+
+var elementsAll = regexp.MustCompile(`<[^>]*>`)
+
+func (p *page) has(texts ...string) *page {
+	p.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(p.text(), text) {
+			p.t.Errorf("%s: does not say %q: %s", p.what, text, p.text())
+		}
+	}
+	return p
+}
+
+func (p *page) hasNot(texts ...string) *page {
+	p.t.Helper()
+	for _, text := range texts {
+		if strings.Contains(p.text(), text) {
+			p.t.Errorf("%s: says %q", p.what, text)
+		}
+	}
+	return p
+}
+
+// hidden is the value of the first hidden field of a name, or nothing.
+func (p *page) hidden(name string) string {
+	m := regexp.MustCompile(`<input type="hidden" name="` + name + `" value="([^"]*)">`).FindStringSubmatch(p.body)
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(m[1])
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var errBroken = errors.New("the database is away")

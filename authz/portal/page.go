@@ -1,0 +1,150 @@
+package portal
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// readPages parses each page together with what all share.
+func readPages() (map[string]*template.Template, error) {
+	const shared, each = "templates/shared/*.html", "templates/*.html"
+	files, err := fs.Glob(templateFiles, each)
+	if err != nil {
+		return nil, err
+	}
+	pages := make(map[string]*template.Template, len(files))
+	for _, file := range files {
+		t, err := template.New("page").Option("missingkey=error").ParseFS(templateFiles, shared, file)
+		if err != nil {
+			return nil, fmt.Errorf("read the page %s: %w", file, err)
+		}
+		pages[strings.TrimSuffix(path.Base(file), ".html")] = t
+	}
+	return pages, nil
+}
+
+// view is what a template sees. Its methods say everything in the reader's language.
+type view struct {
+	Page    string // the name of its template
+	Title   string
+	Notice  string // what was just done, or empty
+	Faults  faults
+	Content any
+	visit   *visit
+}
+
+// render answers with a page whose title is a message. It is complete before the first
+// byte is sent.
+func (v *visit) render(status int, page, title string, content any) error {
+	return v.renderView(status, &view{Page: page, Title: v.language.text(title), Content: content})
+}
+
+func (v *visit) renderView(status int, shown *view) error {
+	shown.visit = v
+	var body bytes.Buffer
+	if err := v.pages[shown.Page].ExecuteTemplate(&body, "layout", shown); err != nil {
+		return err
+	}
+	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.WriteHeader(status)
+	_, _ = v.w.Write(body.Bytes()) // a reader who has gone needs no answer
+	return nil
+}
+
+// T is a message; see language.text.
+func (p *view) T(key string, pairs ...any) string { return p.visit.language.text(key, pairs...) }
+
+// N is a message that depends on a number.
+func (p *view) N(key string, n int, pairs ...any) string {
+	return p.visit.language.count(key, n, pairs...)
+}
+
+// Date is a day, in UTC.
+func (p *view) Date(t time.Time) string { return p.visit.language.date(t) }
+
+// Moment is a day and a time of day, in UTC.
+func (p *view) Moment(t time.Time) string { return p.visit.language.moment(t) }
+
+// Machine is a time for programs: HTML's time element, and what portal.js shows in the
+// reader's own time zone.
+func (p *view) Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Until says how far off a time is.
+func (p *view) Until(t time.Time) string { return p.visit.language.until(t.Sub(p.visit.now())) }
+
+// Path is a path within the workspace.
+func (p *view) Path(parts ...string) string { return p.visit.path(parts...) }
+
+// Root is a path outside of workspaces.
+func (p *view) Root(part string) string { return p.visit.base + "/" + part }
+
+// Asset is the path of one of our files, which browsers may keep.
+func (p *view) Asset(name string) string {
+	return p.visit.base + "/assets/" + name + "?v=" + p.visit.assets[name].version
+}
+
+// Lang is the page's language (RFC 5646).
+func (p *view) Lang() string { return p.visit.language.code }
+
+// Languages are those that there are.
+func (p *view) Languages() []*language { return p.visit.languages.all }
+
+// CanSwitch says whether the page may be asked for once more: one that answers a form
+// may not.
+func (p *view) CanSwitch() bool { return p.visit.r.Method == http.MethodGet }
+
+// Name is the producer's.
+func (p *view) Name() string {
+	w := &p.visit.workspace
+	switch {
+	case w.Portal.DisplayName != "":
+		return w.Portal.DisplayName
+	case w.Name != "":
+		return w.Name
+	}
+	return p.T("name.none")
+}
+
+// Logo says whether the producer has one.
+func (p *view) Logo() bool { return len(p.visit.workspace.Portal.Logo) > 0 }
+
+// Themed says whether the producer has a colour.
+func (p *view) Themed() bool { return p.visit.workspace.Portal.Accent != "" }
+
+// SignedIn says whether there is a session.
+func (p *view) SignedIn() bool { return p.visit.secret != "" }
+
+// Session is whose page it is. It holds no secret.
+func (p *view) Session() store.Session { return p.visit.session }
+
+// CSRF is what forms carry.
+func (p *view) CSRF() string { return p.visit.csrf() }
+
+// Fault says what is wrong with a field, if anything is.
+func (p *view) Fault(field string) string { return p.Faults.of(field) }
+
+// fault is what is wrong with a field, or with all of a form where it has none.
+type fault struct{ Field, Text string }
+
+type faults []fault
+
+func (f faults) of(field string) string {
+	for _, one := range f {
+		if one.Field == field {
+			return one.Text
+		}
+	}
+	return ""
+}

@@ -1,0 +1,118 @@
+// Package portal is the self-service page: the owners of keys issue, rotate and
+// revoke their own. It is rendered here and works without JavaScript, but for what only
+// that can do. It keeps nothing of its own and decides nothing that authz does.
+package portal
+
+import (
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// Options of the portal. Service, Publisher and PublicURL are required.
+type Options struct {
+	Service   *authz.Service
+	Publisher *authz.Publisher
+	// PublicURL is by which browsers reach the server. What comes from pages of
+	// another origin changes nothing.
+	PublicURL string
+	// Now is the clock. Nil: the Service's.
+	Now func() time.Time
+	// Log gets failures. Nil: none.
+	Log *slog.Logger
+}
+
+// portal answers all paths below authz.PortalPath. It is safe for concurrent use.
+type portal struct {
+	service   *authz.Service
+	publisher *authz.Publisher
+	base      string // of its paths as browsers have them
+	origin    string // of its pages (RFC 6454 section 6.2)
+	now       func() time.Time
+	log       *slog.Logger
+	mux       *http.ServeMux
+	languages *languages
+	pages     map[string]*template.Template
+	assets    map[string]asset
+}
+
+// New returns the handler of every path below authz.PortalPath.
+func New(o Options) (http.Handler, error) {
+	u, err := url.Parse(o.PublicURL)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("the portal's public URL is none: %w", err)
+	}
+	p := &portal{
+		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, mux: http.NewServeMux(),
+		base:   strings.TrimRight(u.EscapedPath(), "/") + authz.PortalPath,
+		origin: strings.ToLower(u.Scheme + "://" + u.Host),
+	}
+	if p.now == nil {
+		p.now = p.service.Now
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.languages, err = readLanguages(); err != nil {
+		return nil, err
+	}
+	if p.pages, err = readPages(); err != nil {
+		return nil, err
+	}
+	if p.assets, err = readAssets(); err != nil {
+		return nil, err
+	}
+	p.routes()
+	return p, nil
+}
+
+// routes are all but the links and the assets: their names may be workspaces', too.
+func (p *portal) routes() {
+	in := func(method, path string, h handler) {
+		p.mux.HandleFunc(method+" "+authz.PortalPath+"/{ws}"+path, p.serve(h))
+	}
+	owner := func(method, path string, h handler) { in(method, path, owned(h)) }
+	change := func(path string, h handler) { in(http.MethodPost, path, owned(posted(h))) }
+
+	in("GET", "", toKeys)
+	in("GET", "/{$}", toKeys)
+	in("GET", "/logo.png", logo)
+	in("GET", "/theme.css", theme)
+	owner("GET", "/keys", listKeys)
+	owner("GET", "/keys/new", newKey)
+	change("/keys", createKey)
+	owner("GET", "/keys/{id}", showKey)
+	owner("GET", "/keys/{id}/live", isLive)
+	owner("GET", "/keys/{id}/{action}", toKey)
+	change("/keys/{id}/name", renameKey)
+	change("/keys/{id}/rotate", rotateKey)
+	change("/keys/{id}/undo", undoRotation)
+	change("/keys/{id}/end", endGrace)
+	change("/keys/{id}/revoke", revokeKey)
+	owner("GET", "/history", showHistory)
+	p.mux.HandleFunc("POST "+authz.PortalPath+"/logout", p.serve(logOut))
+	p.mux.HandleFunc(authz.PortalPath+"/", p.serve(func(*visit) error { return errNowhere }))
+}
+
+// ServeHTTP implements http.Handler. It sets the request's Pattern, for logs: paths
+// may have secrets in them.
+func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, authz.PortalPath+"/link/"); ok && len(rest) == linkLen {
+		r.Pattern = authz.PortalPath + "/link/{secret}"
+		r.SetPathValue("secret", rest)
+		p.serve(openLink)(w, r)
+		return
+	}
+	if name, ok := strings.CutPrefix(r.URL.Path, authz.PortalPath+"/assets/"); ok && p.assets[name].body != nil {
+		r.Pattern = authz.PortalPath + "/assets/{name}"
+		p.serveAsset(w, r, p.assets[name])
+		return
+	}
+	p.mux.ServeHTTP(w, r)
+}

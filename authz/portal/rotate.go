@@ -1,0 +1,96 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+func rotateKey(v *visit) error {
+	k, err := v.key()
+	if err != nil {
+		return err
+	}
+	grace, ok := graceOf(v.r.PostForm.Get("grace"))
+	once := v.r.PostForm.Get("once")
+	switch {
+	case !v.mayHave(k.Scopes):
+		return v.keyAgain(http.StatusForbidden, k, "", faults{{"", v.language.text("rotate.wide")}})
+	case !ok || !isOnce(once):
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", faults{{"grace", v.language.text("fault.grace")}})
+	}
+	issued, err := v.service.Rotate(v.context(), v.workspace.ID, k.ID, authz.RotateRequest{Grace: &grace, IdempotencyKey: v.once(once)})
+	if err != nil {
+		return v.notRotated(k, err)
+	}
+	if k, err = v.service.Key(v.r.Context(), v.workspace.ID, k.ID); err != nil {
+		// The token is worth more than what is said of the old key.
+		return v.showIssued(issued, nil)
+	}
+	old := v.show(k)
+	return v.showIssued(issued, &old)
+}
+
+func (v *visit) notRotated(k store.Key, err error) error {
+	var input authz.InputError
+	switch {
+	case errors.As(err, &input):
+		var bad faults
+		for _, one := range input {
+			bad = append(bad, fault{"", v.faultOf(one).Text})
+		}
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
+	case errors.Is(err, authz.ErrNotActive):
+		return v.changedMeanwhile(k)
+	case errors.Is(err, authz.ErrTooMany):
+		return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.text("fault.rotations")}})
+	case errors.Is(err, authz.ErrBusy):
+		v.retryAfter(v.service.RetryAfter())
+		return v.keyAgain(http.StatusServiceUnavailable, k, "", faults{{"", v.language.text("fault.busy")}})
+	}
+	return err
+}
+
+// changedMeanwhile shows a key as it is by now, where a form was for what it was.
+func (v *visit) changedMeanwhile(k store.Key) error {
+	k, err := v.keyOf(k.ID.String())
+	if err != nil {
+		return err
+	}
+	return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.text("fault.state")}})
+}
+
+// graceOf reads one of graces, in seconds.
+func graceOf(text string) (time.Duration, bool) {
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	grace := time.Duration(seconds) * time.Second
+	return grace, err == nil && seconds >= 0 && seconds <= int64(authz.MaxGrace/time.Second) && slices.Contains(graces, grace)
+}
+
+func undoRotation(v *visit) error { return v.settle(v.service.UndoRotation, "undone") }
+
+func endGrace(v *visit) error { return v.settle(v.service.EndGrace, "ended") }
+
+// settle ends the rotation of the key of the path in one way or the other.
+func (v *visit) settle(how func(context.Context, string, uuid.UUID) (store.Key, error), what string) error {
+	k, err := v.key()
+	if err != nil {
+		return err
+	}
+	old, err := how(v.context(), v.workspace.ID, k.ID)
+	if errors.Is(err, authz.ErrNotActive) {
+		return v.changedMeanwhile(k)
+	}
+	if err != nil {
+		return err
+	}
+	return v.finish(old, what)
+}

@@ -1,0 +1,205 @@
+package portal
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	// cookieName has a prefix by which browsers see to it that nobody else can set it
+	// (RFC 6265bis section 4.1.3.2).
+	cookieName = "__Host-burnkey"
+	// linkLen is the length of a link's secret.
+	linkLen = 43
+	// cookiesAtOnce is how many of our name are looked at: a browser may send that of
+	// a frame and that of its own.
+	cookiesAtOnce = 4
+	maxForm       = 64 << 10 // bytes
+)
+
+// openLink turns a link into a session. What only looks at links, as mail filters and
+// messengers do by HEAD and browsers ahead of a click, must not use it up.
+func openLink(v *visit) error {
+	switch {
+	case v.r.Method == http.MethodHead:
+		return nil
+	case v.r.Method != http.MethodGet:
+		return errNowhere
+	case v.r.Header.Get("Sec-Purpose") != "" || v.r.Header.Get("Purpose") == "prefetch":
+		v.w.WriteHeader(http.StatusServiceUnavailable)
+		return nil
+	case !visited(v.r.Header):
+		return errNowhere
+	}
+	framed := v.r.Header.Get("Sec-Fetch-Dest") == "iframe"
+	secret, session, err := v.service.StartSession(v.context(), authz.Secret(v.r.PathValue("secret")), framed)
+	if errors.Is(err, authz.ErrNoSession) {
+		return v.usedLink()
+	}
+	if err != nil {
+		return err
+	}
+	w, err := v.service.Workspace(v.r.Context(), session.Workspace)
+	if err != nil {
+		return err
+	}
+	v.settleIn(w)
+	v.setCookie(secret, session.Embedded && len(w.Portal.FrameAncestors) > 0)
+	return v.redirect(v.path("keys"))
+}
+
+// visited reports whether somebody goes to a page, rather than one page loading
+// another's picture. Browsers that don't say are believed.
+func visited(h http.Header) bool {
+	mode := h.Get("Sec-Fetch-Mode")
+	return mode == "" || mode == "navigate"
+}
+
+// usedLink answers a link that is good no more, and shows who is still logged in the
+// way: they may just have gone back.
+func (v *visit) usedLink() error {
+	if err := v.anySession(); err != nil && !errors.Is(err, authz.ErrNoSession) {
+		return err
+	}
+	return errLink
+}
+
+// setCookie logs the browser in. In a frame of another site's page, only a cookie
+// that belongs to the two together is kept.
+func (v *visit) setCookie(secret authz.Secret, framed bool) {
+	http.SetCookie(v.w, sessionCookie(secret.Reveal(), framed))
+}
+
+func sessionCookie(value string, framed bool) *http.Cookie {
+	c := &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
+	if framed {
+		c.SameSite, c.Partitioned = http.SameSiteNoneMode, true
+	}
+	return c
+}
+
+// identify finds the session in the path's workspace. Errors: authz.ErrNoSession.
+func (v *visit) identify() error {
+	return v.lookUp(func(s *store.Session) bool { return s.Workspace == v.workspace.ID })
+}
+
+// anySession finds one where the path names no workspace.
+func (v *visit) anySession() error {
+	if err := v.lookUp(func(*store.Session) bool { return true }); err != nil {
+		return err
+	}
+	w, err := v.service.Workspace(v.r.Context(), v.session.Workspace)
+	if err != nil {
+		return err
+	}
+	v.settleIn(w)
+	return nil
+}
+
+func (v *visit) lookUp(fits func(*store.Session) bool) error {
+	cookies := v.r.CookiesNamed(cookieName)
+	for _, c := range cookies[:min(len(cookies), cookiesAtOnce)] {
+		secret := authz.Secret(c.Value)
+		session, err := v.service.Session(v.r.Context(), secret)
+		switch {
+		case errors.Is(err, authz.ErrNoSession):
+		case err != nil:
+			return err
+		case fits(&session):
+			v.session, v.secret = session, secret
+			return nil
+		}
+	}
+	return authz.ErrNoSession
+}
+
+// owned is a handler for the owner of keys alone.
+func owned(h handler) handler {
+	return func(v *visit) error {
+		if err := v.identify(); err != nil {
+			return err
+		}
+		if v.session.Role != store.RoleOwner || v.session.Owner == "" {
+			return errForbidden
+		}
+		return h(v)
+	}
+}
+
+// posted is a handler of a form of ours.
+func posted(h handler) handler {
+	return func(v *visit) error {
+		if !v.fromUs() {
+			return errForeign
+		}
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
+		if err := v.r.ParseForm(); err != nil {
+			return formError(err)
+		}
+		given := []byte(v.r.PostForm.Get("csrf"))
+		if subtle.ConstantTimeCompare(given, []byte(v.csrf())) != 1 {
+			return errForeign
+		}
+		return h(v)
+	}
+}
+
+func formError(err error) error {
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return err
+	}
+	return errForm
+}
+
+// fromUs reports whether a form was posted by a page of ours: by what browsers say of
+// it, which no page can alter (Fetch Standard section 3.1, Fetch Metadata section 2.1).
+func (v *visit) fromUs() bool {
+	origin, given := v.r.Header["Origin"]
+	site := v.r.Header.Get("Sec-Fetch-Site")
+	if given {
+		return len(origin) == 1 && origin[0] == v.origin && (site == "" || site == "same-origin")
+	}
+	return site == "same-origin"
+}
+
+// csrf is what a form of this session carries. It tells nothing of the session's secret,
+// and no other site can know it.
+func (v *visit) csrf() string {
+	if v.secret == "" {
+		return ""
+	}
+	return v.derive("csrf")
+}
+
+// derive makes a value out of the session's secret that is of no use as one.
+func (v *visit) derive(purpose string) string {
+	sum := sha256.Sum256([]byte(purpose + v.secret.Reveal()))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// logOut ends the session. Without one there is nothing to do, and no harm in it.
+func logOut(v *visit) error {
+	err := v.anySession()
+	if err != nil && !errors.Is(err, authz.ErrNoSession) {
+		return err
+	}
+	if err == nil {
+		err = posted(func(v *visit) error { return v.service.EndSession(v.context(), v.secret) })(v)
+		if err != nil {
+			return err
+		}
+	}
+	gone := sessionCookie("", v.session.Embedded)
+	gone.MaxAge = -1
+	http.SetCookie(v.w, gone)
+	back := v.session.ReturnURL
+	v.session, v.secret = store.Session{}, ""
+	return v.render(http.StatusOK, "out", "out.title", back)
+}

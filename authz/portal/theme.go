@@ -1,0 +1,67 @@
+package portal
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
+)
+
+// theme is the producer's colour as a style sheet: our policy allows no inline style. It
+// is put behind text in a black or a white of ours, and is never the colour of text.
+func theme(v *visit) error {
+	accent, ok := parseColour(v.workspace.Portal.Accent)
+	if !ok {
+		return errNowhere
+	}
+	v.w.Header().Set("Content-Type", kinds[".css"])
+	_, _ = fmt.Fprintf(v.w, ":root { --brand: %s; --on-brand: %s }\n", accent, accent.readable())
+	return nil
+}
+
+// colour is one in sRGB: red, green and blue.
+type colour [3]byte
+
+var black, white = colour{}, colour{0xff, 0xff, 0xff}
+
+// parseColour reads #rrggbb.
+func parseColour(text string) (c colour, ok bool) {
+	digits, found := strings.CutPrefix(text, "#")
+	if !found || len(digits) != 2*len(c) {
+		return c, false
+	}
+	_, err := hex.Decode(c[:], []byte(digits))
+	return c, err == nil
+}
+
+func (c colour) String() string { return "#" + hex.EncodeToString(c[:]) }
+
+// readable is the colour of text on c: of black and white that which stands out more,
+// by a contrast of at least 4.58, the square root of 21.
+func (c colour) readable() colour {
+	if contrast(c, black) > contrast(c, white) {
+		return black
+	}
+	return white
+}
+
+// contrast is that of two colours, 1 to 21 (WCAG 2.2, contrast ratio).
+func contrast(a, b colour) float64 {
+	light, dark := a.luminance(), b.luminance()
+	if light < dark {
+		light, dark = dark, light
+	}
+	return (light + .05) / (dark + .05)
+}
+
+// luminance is 0 to 1 (WCAG 2.2, relative luminance).
+func (c colour) luminance() float64 {
+	linear := func(b byte) float64 {
+		s := float64(b) / 255
+		if s <= .04045 {
+			return s / 12.92
+		}
+		return math.Pow((s+.055)/1.055, 2.4)
+	}
+	return .2126*linear(c[0]) + .7152*linear(c[1]) + .0722*linear(c[2])
+}

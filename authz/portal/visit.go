@@ -1,0 +1,129 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// visit is one request and what is known of it.
+type visit struct {
+	*portal
+	w         http.ResponseWriter
+	r         *http.Request
+	language  *language
+	workspace store.Workspace // of the path or of the session; none if it has no ID
+	session   store.Session
+	secret    authz.Secret // of the session; empty: nobody is logged in
+}
+
+// handler answers a visit, or says why it can't: see failure.
+type handler func(*visit) error
+
+var errPanic = errors.New("a handler panicked")
+
+// serve answers by a handler, in the workspace that the path names.
+func (p *portal) serve(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v := &visit{portal: p, w: w, r: r}
+		v.language = p.languages.of(r)
+		defer func() {
+			switch what := recover(); what {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(what)
+			default:
+				p.log.Error("a handler of the portal panicked", "request_id", v.requestID(), "stack", string(debug.Stack()))
+				v.fail(fmt.Errorf("%w: %T", errPanic, what))
+			}
+		}()
+		v.secure()
+		if err := v.enter(h); err != nil {
+			v.fail(err)
+		}
+	}
+}
+
+// enter looks the workspace up before anything else: it says who may frame the page.
+func (v *visit) enter(h handler) error {
+	if id := v.r.PathValue("ws"); id != "" {
+		if authz.CheckWorkspaceID("ws", id) != nil || id == authz.Home {
+			return errNowhere
+		}
+		w, err := v.service.Workspace(v.r.Context(), id)
+		if errors.Is(err, authz.ErrNotFound) {
+			return errNowhere
+		}
+		if err != nil {
+			return err
+		}
+		v.settleIn(w)
+	}
+	return h(v)
+}
+
+func (v *visit) settleIn(w store.Workspace) {
+	v.workspace = w
+	v.secure()
+}
+
+// context is that of what an owner does, with their name for the audit.
+func (v *visit) context() context.Context {
+	return store.By(v.r.Context(), store.Actor{Kind: store.ActorSession, ID: v.session.Subject, From: v.from()})
+}
+
+func (v *visit) from() string {
+	host, _, err := net.SplitHostPort(v.r.RemoteAddr)
+	if err != nil {
+		return v.r.RemoteAddr
+	}
+	return host
+}
+
+func (v *visit) requestID() string { return v.w.Header().Get("X-Request-Id") }
+
+// path is a path within the workspace, as browsers have it.
+func (v *visit) path(parts ...string) string {
+	return v.base + "/" + v.workspace.ID + "/" + strings.Join(parts, "/")
+}
+
+// redirect sends the browser to a path within the workspace, as after what was posted.
+func (v *visit) redirect(path string) error {
+	v.w.Header().Set("Location", path)
+	v.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+func toKeys(v *visit) error { return v.redirect(v.path("keys")) }
+
+// toKey is for who comes back to where a form was posted.
+func toKey(v *visit) error { return v.redirect(v.path("keys", v.r.PathValue("id"))) }
+
+// key returns the key that the path names, if it is the owner's. To all others there is
+// none: they don't learn that there is.
+func (v *visit) key() (store.Key, error) { return v.keyOf(v.r.PathValue("id")) }
+
+func (v *visit) keyOf(text string) (store.Key, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || id.String() != text { // one spelling
+		return store.Key{}, errNowhere
+	}
+	k, err := v.service.Key(v.r.Context(), v.workspace.ID, id)
+	if errors.Is(err, authz.ErrNotFound) || err == nil && !v.owns(&k) {
+		return store.Key{}, errNowhere
+	}
+	return k, err
+}
+
+func (v *visit) owns(k *store.Key) bool {
+	return k.Workspace == v.session.Workspace && k.Owner == v.session.Owner && v.session.Owner != ""
+}
