@@ -3,6 +3,7 @@
 # Environment:
 #   DEMO_ONCE=1       make demo shows one round and exits
 #   BURNKEY_ENVOY     an Envoy to use instead of the pinned one
+#   BURNKEY_CHROMIUM  a Chromium to use instead of the one in PATH
 #   BURNKEY_POSTGRES  the folder of PostgreSQL's binaries, where they are in no usual place
 #   BURNKEY_PYTHON    a Python with PyJWT and joserfc, instead of the pinned virtual environment
 #   BURNKEY_VULNDB    a copy of the Go vulnerability database, folder or .tgz, for where the network is closed
@@ -67,13 +68,13 @@ unit: ## Unit tests, quick: no race detector, and what needs a component not in 
 	env -u BURNKEY_BIN -u BURNKEY_ENVOY -u BURNKEY_PYTHON go test $(TESTFLAGS) -skip '^TestE2E' ./...
 
 .PHONY: race
-race: build go-tools envoy python schemas cluster ## All tests but the end-to-end ones, with the race detector (needs a C compiler)
+race: build go-tools envoy python schemas cluster browser ## All tests but the end-to-end ones, with the race detector (needs a C compiler)
 	@command -v "$$(go env CC)" >/dev/null || { \
 		echo "error: the race detector needs a C compiler (on Debian: gcc libc6-dev)" >&2; exit 1; }
 	CGO_ENABLED=1 go test -race $(TESTFLAGS) -skip '^TestE2E' ./...
 
 .PHONY: e2e
-e2e: build go-tools envoy python cluster ## End-to-end tests (TestE2E…) against bin/burnkey, a real Envoy, PostgreSQL and Python's JWT libraries
+e2e: build go-tools envoy python cluster browser ## End-to-end tests (TestE2E…) against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
 	$(AS_SHIPPED) tools/e2e.sh $(TESTFLAGS)
 
 .PHONY: bench
@@ -124,7 +125,7 @@ generate: ## Write the generated files anew
 ##@ Set up
 
 .PHONY: tools
-tools: go-tools envoy python schemas cluster ## Install everything the checks need, pinned, into .tools
+tools: go-tools envoy python schemas cluster browser ## Install everything the checks need, pinned, into .tools
 
 .PHONY: go-tools
 go-tools: ## Formatter, linters and govulncheck
@@ -146,6 +147,11 @@ schemas: ## The schemas of Kubernetes and compose, in .tools/schemas
 .PHONY: cluster
 cluster: ## PostgreSQL, Patroni, etcd and HAProxy (root on Debian gets them installed, others the command)
 	@tools/patroni.sh || [ "$$CI" != true ]
+
+# As above of Chromium and npm; what drives it is in .tools/browser.
+.PHONY: browser
+browser: ## Chromium and what drives it, and an OpenID provider (root on Debian gets the packages installed)
+	@tools/browser.sh || [ "$$CI" != true ]
 
 # As above. Without it, serving is not compared.
 .PHONY: nginx

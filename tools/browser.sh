@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Sees to it that there is a Chromium, and puts what drives it in tests into .tools/browser, as tools/browser/ pins it:
+# playwright-core, axe-core, an OpenID provider and, for Linux, the Node.js that they run on. On Debian and as root it
+# installs Chromium and npm, where missing, from Debian's packages; nothing is upgraded.
+# BURNKEY_CHROMIUM=/path/to/chromium uses that one instead.
+#
+# A new version of the tools: in tools/browser, edit package.json and run
+#     npm install --package-lock-only --omit-lockfile-registry-resolved
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tools/python.sh
+. tools/python.sh
+
+target=.tools/browser
+pin=tools/browser/package-lock.json
+oldest=20 # Node.js, for playwright-core
+
+has_chromium() {
+	if [ -n "${BURNKEY_CHROMIUM:-}" ]; then
+		[ -x "$BURNKEY_CHROMIUM" ] || fail "BURNKEY_CHROMIUM=$BURNKEY_CHROMIUM is not an executable file"
+		return 0
+	fi
+	type -P chromium || type -P chromium-browser || type -P google-chrome
+} >/dev/null
+
+# Where no Node.js is pinned for this platform, it is that in PATH.
+has_node() {
+	local node=$target/node_modules/.bin/node
+	[ -x "$node" ] || node=$(type -P node) || return 1
+	"$node" -e "process.exit(process.versions.node.split('.')[0] < $oldest ? 1 : 0)" 2>/dev/null
+}
+
+installed() { cmp -s "$pin" "$target/pin.json" && has_chromium && has_node; }
+
+install() {
+	local missing=()
+	if installed; then return 0; fi
+	has_chromium || missing+=(chromium)
+	command -v npm >/dev/null || missing+=(npm)
+	if [ ${#missing[@]} -gt 0 ]; then
+		apt_install --no-upgrade "${missing[@]}" || true
+		has_chromium && command -v npm >/dev/null || fail "no Chromium or no npm; on Debian run:
+    sudo apt-get install -y ${missing[*]}"
+	fi
+	echo "installing playwright-core, axe-core and oidc-provider into $target"
+	rm -rf "$target"
+	mkdir -p "$target"
+	cp tools/browser/package.json "$pin" "$target/"
+	(cd "$target" && npm ci --cache cache --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error) >&2
+	rm -rf "$target/cache"
+	has_node || fail "no Node.js of version $oldest or later in PATH, and none is pinned for this platform"
+	cp "$pin" "$target/pin.json"
+}
+
+installed || with_lock .tools/browser.lock install
