@@ -52,8 +52,10 @@ var arrows = map[string]arrow{
 	},
 	"authz/portal": {
 		imports: []string{"jwks", "store", "authz"},
-		tests:   []string{"authz/mint", "authz/api", "store/sqlite", "store/storetest"},
+		tests:   []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
+
+	"authz/portal/portaltest": {},
 
 	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},

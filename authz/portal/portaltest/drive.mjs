@@ -1,0 +1,188 @@
+// Drives Chromium for package portaltest: a JSON request a line on standard input, its answer a line on standard output.
+// It ends, and the browser with it, when its input does.
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { chromium } from 'playwright-core'
+
+const axe = readFileSync('node_modules/axe-core/axe.min.js', 'utf8')
+const pages = []
+let browser, timeout
+
+// scope is the page, or the frame in it that r.frames leads to.
+const scope = (r) => (r.frames ?? []).reduce((s, selector) => s.frameLocator(selector), pages[r.page])
+
+// target is what r.target selects there. Playwright has a selector of its own for all but labels.
+const target = (r) => r.target.startsWith('label=') ?
+	scope(r).getByLabel(r.target.slice('label='.length), { exact: true }) : scope(r).locator(r.target)
+
+// frame is the same as scope, for what Playwright has no locator of.
+async function frame(r) {
+	let found = pages[r.page].mainFrame()
+	for (const selector of r.frames ?? []) {
+		found = await (await found.locator(selector).elementHandle()).contentFrame()
+	}
+	return found
+}
+
+// record keeps what a page complains of and what it asks for, until it is read.
+function record(page, scripted) {
+	page.scripted = scripted
+	page.problems = []
+	page.requests = []
+	page.on('console', (message) => {
+		if (message.type() !== 'error' && message.type() !== 'warning') return
+		const kind = message.text().includes('Content Security Policy') ? 'csp' : message.type()
+		page.problems.push({ kind, text: message.text(), url: message.location().url })
+	})
+	page.on('pageerror', (error) => page.problems.push({ kind: 'exception', text: String(error), url: page.url() }))
+	page.on('request', (request) => page.requests.push(request.url()))
+	return pages.push(page) - 1
+}
+
+const drain = (list) => list.splice(0, list.length)
+
+// scripting does something that needs JavaScript in the page. Where that is off it is on meanwhile; the page's own
+// scripts were passed over when it was loaded, and do not run then either.
+async function scripting(page, work) {
+	if (page.scripted) return work()
+	// The end of a session would leave scripts on, and its first value counts only where it is another than "on".
+	page.session ??= await page.context().newCDPSession(page)
+	const disabled = (value) => page.session.send('Emulation.setScriptExecutionDisabled', { value })
+	await disabled(true)
+	await disabled(false)
+	try {
+		return await work()
+	} finally {
+		await disabled(true)
+	}
+}
+
+const actions = {
+	async start(r) {
+		timeout = r.timeout
+		browser = await chromium.launch({
+			executablePath: r.executable,
+			args: ['--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-component-update',
+				// Nothing is asked of any other machine, whatever a page says.
+				'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
+		})
+		return browser.version()
+	},
+	async page(r) {
+		const context = await browser.newContext({ ignoreHTTPSErrors: true, ...r.options })
+		context.setDefaultTimeout(timeout)
+		return record(await context.newPage(), r.options.javaScriptEnabled)
+	},
+	async tab(r) {
+		const page = pages[r.page]
+		return record(await page.context().newPage(), page.scripted)
+	},
+	async close(r) {
+		const context = pages[r.page].context()
+		await pages[r.page].close()
+		if (context.pages().length === 0) await context.close()
+	},
+
+	async open(r) {
+		const response = await pages[r.page].goto(r.url)
+		return response ? response.status() : 0
+	},
+	async reload(r) { return (await pages[r.page].reload()).status() },
+	async back(r) { await pages[r.page].goBack() },
+	async url(r) { return (await frame(r)).url() },
+	async waitURL(r) { await (await frame(r)).waitForURL(r.url) },
+
+	async click(r) { await target(r).click() },
+	async follow(r) {
+		const f = await frame(r)
+		await Promise.all([pages[r.page].waitForEvent('framenavigated', (g) => g === f), target(r).click()])
+		await f.waitForLoadState('load')
+	},
+	async download(r) {
+		const [download] = await Promise.all([pages[r.page].waitForEvent('download'), target(r).click()])
+		return { name: download.suggestedFilename(), text: readFileSync(await download.path(), 'utf8') }
+	},
+	async fill(r) { await target(r).fill(r.text) },
+	async choose(r) { await target(r).selectOption(r.text) },
+	async check(r) { await target(r).setChecked(r.on) },
+	async focus(r) { await target(r).focus() },
+	async press(r) { await pages[r.page].keyboard.press(r.text) },
+
+	async text(r) { return target(r).innerText() },
+	async value(r) { return target(r).inputValue() },
+	async attribute(r) { return target(r).getAttribute(r.text) },
+	async count(r) { return target(r).count() },
+	async visible(r) { return target(r).isVisible() },
+	async wait(r) { await target(r).first().waitFor({ state: r.state }) },
+	async waitText(r) { await target(r).filter({ hasText: r.text }).first().waitFor() },
+
+	async resize(r) { await pages[r.page].setViewportSize({ width: r.width, height: r.height }) },
+	async screenshot(r) { await pages[r.page].screenshot({ path: r.path, fullPage: r.on, animations: 'disabled' }) },
+	async aria(r) { return target(r).ariaSnapshot() },
+	async evaluate(r) { return (await frame(r)).evaluate(r.text) },
+	async cookies(r) { return pages[r.page].context().cookies() },
+	async problems(r) { return drain(pages[r.page].problems) },
+	async requests(r) { return drain(pages[r.page].requests) },
+
+	// The permissions are given for the reading alone: whether a page may write is for Chromium to say.
+	async clipboard(r) {
+		const context = pages[r.page].context()
+		await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+		try {
+			return await (await frame(r)).evaluate('navigator.clipboard.readText()')
+		} finally {
+			await context.clearPermissions()
+		}
+	},
+
+	// focused asks Chromium's own accessibility tree, as a screen reader would.
+	async focused(r) {
+		const page = pages[r.page]
+		const cdp = await page.context().newCDPSession(r.frames ? await frame(r) : page)
+		try {
+			const { result } = await cdp.send('Runtime.evaluate', { expression: 'document.activeElement' })
+			const { nodes: [node] } = await cdp.send('Accessibility.getPartialAXTree',
+				{ objectId: result.objectId, fetchRelatives: false })
+			return { role: node.role?.value, name: node.name?.value, description: node.description?.value }
+		} finally {
+			await cdp.detach()
+		}
+	},
+
+	// Chromium runs what its debugger sends in spite of the page's policy, so that the page is tested as it is.
+	async axe(r) {
+		const f = await frame(r)
+		const { violations } = await scripting(pages[r.page], async () => {
+			await f.evaluate(axe)
+			return f.evaluate('axe.run({ iframes: false, resultTypes: ["violations"] })')
+		})
+		return violations.map(({ id, impact, help, nodes }) =>
+			({ id, impact, help, nodes: nodes.map((n) => ({ html: n.html, summary: n.failureSummary })) }))
+	},
+}
+
+// inTime is for what Playwright has no time limit of its own for. It may need several steps that have one.
+async function inTime(action) {
+	let timer
+	const late = new Promise((_, reject) => {
+		timer = setTimeout(() => reject(new Error('no result in time')), 3 * (timeout ?? 10_000))
+	})
+	try {
+		return await Promise.race([action, late])
+	} finally {
+		clearTimeout(timer)
+	}
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+	const request = JSON.parse(line)
+	let answer
+	try {
+		answer = { result: await inTime(actions[request.do](request)) ?? null }
+	} catch (error) {
+		answer = { error: (error.message ?? String(error)).replace(/\x1b\[\d+m/g, '') } // it is coloured
+	}
+	process.stdout.write(JSON.stringify(answer) + '\n')
+}
+await browser?.close()
+process.exit()
