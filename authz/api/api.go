@@ -36,6 +36,8 @@ type Options struct {
 	Metrics *prometheus.Registry
 	// Checks say why the server should get no requests, by their names.
 	Checks map[string]Check
+	// Portal answers the paths below authz.PortalPath. Nil: nothing does.
+	Portal http.Handler
 	// Closing ends the change streams once it is closed. Nil: never.
 	Closing <-chan struct{}
 	// Log gets a line a request, and failures. Nil: none.
@@ -88,6 +90,9 @@ func New(o Options) (http.Handler, error) {
 	a.portalSessions(h)
 	a.audit(h)
 	e.Pre(a.front(a.public(e, h), m))
+	if o.Portal != nil {
+		e.Pre(a.beside(o.Portal, m))
+	}
 	a.changes(e, h, o.Metrics)
 	a.system(e, h, o.Metrics)
 

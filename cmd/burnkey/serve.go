@@ -22,6 +22,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/authz/portal"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -172,8 +173,12 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	}
 	var draining atomic.Bool
 	closing := make(chan struct{})
+	pages, err := portal.New(portal.Options{Service: service, Publisher: publisher, PublicURL: s.publicURL, Log: log})
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Options{
-		Service: service, Publisher: publisher, Metrics: metrics, Log: log, Version: version,
+		Portal: pages, Service: service, Publisher: publisher, Metrics: metrics, Log: log, Version: version,
 		Closing: closing, Checks: map[string]api.Check{
 			"database": func(ctx context.Context) error { return databaseAnswers(ctx, st, publisher) },
 			"shutdown": func(context.Context) error {
