@@ -22,7 +22,7 @@ var dueTests = []test{
 	{"tells when it is next", nextDue},
 }
 
-// retire calls Retire, which must change nothing.
+// notRetired calls Retire, which must change nothing.
 func (e env) notRetired(k store.Key, at time.Time) {
 	e.Helper()
 	_, version := e.published(k.Workspace)

@@ -76,7 +76,7 @@ func rotateKey(e env) {
 }
 
 func rotateAtOnce(e env) {
-	_, tombstone := e.create("acme")
+	e.create("acme")
 	for i, graceEnds := range []time.Time{now.Add(time.Second), now.Add(-time.Hour), {}} {
 		k, oldPub := e.issue(NewRecord("acme", "o"))
 		next, pub := successor(k), NewKey(e)
@@ -93,7 +93,6 @@ func rotateAtOnce(e env) {
 	}
 	keys, _ := e.published("acme")
 	e.equal("published", len(keys), 4)
-	_ = tombstone
 	e.consistent("acme")
 }
 
@@ -357,36 +356,38 @@ func undoRace(e env) {
 	e.consistent("acme")
 }
 
-// undoWhileEnded: whatever is first, at least one of the two keys is left.
+// undoWhileEnded: either is too late for the other.
 func undoWhileEnded(e env) {
 	e.create("acme")
 	for i := range 12 {
 		k, _ := e.issue(NewRecord("acme", "o"))
 		old, issued := e.rotate(k)
-		end := func() error {
-			_, err := e.Retire(e.ctx, "acme", k.ID, old.GraceEndsAt)
-			return err
+		end := func() (bool, error) {
+			got, err := e.Retire(e.ctx, "acme", k.ID, old.GraceEndsAt)
+			return !got.Published(), err
 		}
 		if i%2 == 0 {
-			end = func() error {
+			end = func() (bool, error) {
 				_, _, err := e.Rotate(e.ctx, "acme", issued.ID, successor(issued), NewKey(e), now.Add(time.Minute))
-				return err
+				return err == nil, err
 			}
 		}
-		var undone atomic.Bool
+		var undone, ended bool
 		e.parallel(2, func(i int) {
+			var err error
 			if i == 0 {
-				_, _, err := e.UndoRotation(e.ctx, "acme", k.ID, now.Add(2*time.Second))
-				if undone.Store(err == nil); err != nil && !errors.Is(err, store.ErrNotActive) {
-					e.Error(err)
-				}
-			} else if err := end(); err != nil && !errors.Is(err, store.ErrNotActive) {
+				_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, now.Add(2*time.Second))
+				undone = err == nil
+			} else {
+				ended, err = end()
+			}
+			if unless(err, store.ErrNotActive) != nil {
 				e.Error(err)
 			}
 		})
-		first, second := e.key(k), e.key(issued)
-		if first.Published() == undone.Load() && second.Published() == undone.Load() || (!first.Published() && !second.Published()) {
-			e.Errorf("undone: %v, and the keys are %+v and %+v", undone.Load(), first, second)
+		next := e.key(issued)
+		if undone == ended || next.Published() == undone {
+			e.Errorf("undone: %v, ended: %v, and the keys are %+v and %+v", undone, ended, e.key(k), next)
 		}
 	}
 	e.consistent("acme")

@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+// TestWhatHappensBehindTheLockIsSeen: a call has read a key and waits for the
+// workspace's lock, while somebody else changes the key.
+func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Database(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	const (
+		rotate = `UPDATE keys SET rotated_to = gen_random_uuid(), grace_ends_at = expires_at WHERE id = $1`
+		undo   = `UPDATE keys SET rotated_to = NULL, grace_ends_at = NULL WHERE id = $1`
+		expire = `WITH gone AS (UPDATE keys SET expired_version = version WHERE id = $1 RETURNING kid)
+			DELETE FROM jwks USING gone WHERE jwks.kid = gone.kid`
+	)
+	at := storetest.NewRecord("", "").CreatedAt
+	next := func(k store.Key) (store.Key, store.Key, error) {
+		return s.Rotate(t.Context(), "acme", k.ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), at.Add(time.Minute))
+	}
+	for _, c := range []struct {
+		name    string
+		rotated bool // before
+		behind  string
+		ofNext  bool // the successor is changed
+		call    func(k store.Key) (store.Key, error)
+		want    error
+		check   func(k store.Key) bool
+	}{
+		{
+			name: "Rotate of a key that is rotated", behind: rotate, want: store.ErrNotActive,
+			call: func(k store.Key) (store.Key, error) { old, _, err := next(k); return old, err },
+		},
+		{
+			name: "UndoRotation whose successor is rotated", rotated: true, behind: rotate, ofNext: true, want: store.ErrNotActive,
+			call: func(k store.Key) (store.Key, error) {
+				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, at)
+				return old, err
+			},
+		},
+		{
+			name: "UndoRotation of what is undone", rotated: true, behind: undo, want: store.ErrNotActive,
+			call: func(k store.Key) (store.Key, error) {
+				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, at)
+				return old, err
+			},
+		},
+		{
+			name: "Retire of what is undone", rotated: true, behind: undo,
+			call:  func(k store.Key) (store.Key, error) { return s.Retire(t.Context(), "acme", k.ID, at.Add(time.Minute)) },
+			check: func(k store.Key) bool { return k.Published() && k.RotatedTo == uuid.Nil },
+		},
+		{
+			name: "Revoke of a key that is rotated", behind: rotate,
+			call:  func(k store.Key) (store.Key, error) { return s.Revoke(t.Context(), "acme", k.ID, at) },
+			check: func(k store.Key) bool { return k.RevokedVersion != 0 && k.RotatedTo != uuid.Nil },
+		},
+		{
+			name: "Revoke of a key that expires", behind: expire,
+			call:  func(k store.Key) (store.Key, error) { return s.Revoke(t.Context(), "acme", k.ID, at) },
+			check: func(k store.Key) bool { return k.RevokedAt.Equal(at) && k.RevokedVersion == 0 },
+		},
+	} {
+		k := issue(t, s, "acme")
+		changed := k.ID
+		if c.rotated {
+			old, issued, err := next(k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if k = old; c.ofNext {
+				changed = issued.ID
+			}
+		}
+		holder, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := holder.Exec(t.Context(), `BEGIN; SELECT FROM workspaces WHERE id = 'acme' FOR UPDATE`); err != nil {
+			t.Fatal(err)
+		}
+		type answer struct {
+			key store.Key
+			err error
+		}
+		answers := make(chan answer, 1)
+		go func() {
+			got, err := c.call(k)
+			answers <- answer{got, err}
+		}()
+		eventually(t, "the call waits for the lock", func() bool {
+			return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+				AND wait_event_type = 'Lock'`)[0] == "1"
+		})
+		if _, err := holder.Exec(t.Context(), c.behind, [16]byte(changed)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := holder.Exec(t.Context(), `COMMIT`); err != nil {
+			t.Fatal(err)
+		}
+		_ = holder.Close(context.WithoutCancel(t.Context()))
+		got := <-answers
+		if !errors.Is(got.err, c.want) || (c.want == nil && (got.err != nil || !c.check(got.key))) {
+			t.Errorf("%s: got %+v, %v", c.name, got.key, got.err)
+		}
+	}
+}
