@@ -70,7 +70,7 @@ func (s *Service) sought(ctx context.Context, workspace, token string) (*jwks.Cl
 			return nil, s.known(ctx, workspace)
 		case err != nil:
 			return nil, err
-		case key.RevokedVersion != 0:
+		case !key.Published():
 			_, err = s.Revoke(ctx, workspace, key.ID)
 			return nil, err
 		}
