@@ -179,7 +179,21 @@ func (d *demo) startAPI(ctx context.Context, start func(string, func(context.Con
 		return err
 	}
 	d.say("API", "http://%s, behind Envoy at %s, which fetches the keys every %s", listener.Addr(), d.gateway, d.cache)
-	return nil
+	return d.offer(ctx)
+}
+
+// offer says what customers find on their page.
+func (d *demo) offer(ctx context.Context) error {
+	type scope struct {
+		Name        string `json:"name"`
+		Description string `json:"description"`
+	}
+	in := map[string]any{
+		"policy": map[string]any{"scopes": []scope{{"maps:read", "Look at maps"}, {"maps:write", "Change maps"}}},
+		"portal": map[string]any{"display_name": "Acme Maps", "base_url": d.gateway + "/hello", "accent": "#0a7b3c"},
+	}
+	_, err := d.client.call(ctx, http.MethodPatch, "/v1/workspaces/"+demoWorkspace, nil, nil, in, nil)
+	return err
 }
 
 func greet(w http.ResponseWriter, r *http.Request) {
@@ -281,6 +295,11 @@ func (d *demo) invite() {
 	fmt.Fprintf(d.out, "  curl -i -H 'Authorization: Bearer %s' %s/hello\n", d.key.Token, d.gateway)
 	fmt.Fprintf(d.out, "\nRevoke it, and try again:\n\n")
 	fmt.Fprintf(d.out, "  curl -i -d token=%s %s\n", d.key.Token, envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
+	if link, err := d.link(context.Background()); err != nil {
+		fmt.Fprintln(d.out, "\nNo link to the customer's page:", err)
+	} else {
+		fmt.Fprintf(d.out, "\nOr as the customer, on their own page (the link works once, for 10 minutes):\n\n  %s\n", link)
+	}
 	fmt.Fprintf(d.out, "\nOr as the operator:\n\n")
 	fmt.Fprintf(d.out, "  export BURNKEY_SERVER=%s BURNKEY_KEY_FILE=%s\n", d.server, d.client.keyFile)
 	self, err := os.Executable()
@@ -289,6 +308,16 @@ func (d *demo) invite() {
 	}
 	fmt.Fprintf(d.out, "  %s key list --workspace %s\n  %s key issue --workspace %s --owner me\n  %s key revoke --workspace %s %s\n\n",
 		self, demoWorkspace, self, demoWorkspace, self, demoWorkspace, d.key.ID)
+}
+
+// link logs the customer in to their page, as the producer's own site does for them.
+func (d *demo) link(ctx context.Context) (string, error) {
+	var session struct {
+		URL string `json:"url"`
+	}
+	in := map[string]any{"owner": demoOwner}
+	_, err := d.client.call(ctx, http.MethodPost, "/v1/workspaces/"+demoWorkspace+"/portal-sessions", nil, nil, in, &session)
+	return session.URL, err
 }
 
 func (d *demo) say(what, format string, args ...any) {
