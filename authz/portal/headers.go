@@ -25,7 +25,7 @@ func (v *visit) secure() {
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Language", v.language.code)
-	h.Set("Permissions-Policy", "camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
+	h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
 	// Not no-referrer: with that, a form's Origin would be null.
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Vary", "Accept-Language, Cookie")
