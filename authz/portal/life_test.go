@@ -198,8 +198,8 @@ func TestLogOut(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1", authz.LinkRequest{ReturnURL: "https://app.example.test/settings?a=b"})
 	cookie := v.cookie
-	v.get("/portal/acme/keys").has("Leave this page")
-	p := v.post("/portal/acme/keys", "/portal/logout", nil).want(200).has("You are logged out", "Leave this page").hasNot("cust_1")
+	v.get("/portal/acme/keys").has("Back to The acme")
+	p := v.post("/portal/acme/keys", "/portal/logout", nil).want(200).has("You are logged out", "Back to The acme").hasNot("cust_1")
 	if v.cookie != nil || !strings.Contains(p.body, `href="https://app.example.test/settings?a=b"`) {
 		t.Error("the cookie stays, or there is no way back")
 	}

@@ -11,7 +11,8 @@ each('time[data-local]', (time) => {
 	time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'long', timeStyle: 'short' }).format(at)
 })
 
-const say = (text) => { document.getElementById('said').textContent = text }
+// say tells everybody, also those who hear the page, what came of something in the same section.
+const say = (near, text) => { near.closest('section').querySelector('.said').textContent = text }
 
 // copy returns whether it could: a frame may not be allowed to, and an old browser can't.
 async function copy(from) {
@@ -33,7 +34,7 @@ each('[data-copy]', (button) => {
 	button.hidden = false
 	button.addEventListener('click', async () => {
 		const done = await copy(document.getElementById(button.dataset.copy))
-		say(done ? button.dataset.done : button.dataset.failed)
+		say(button, done ? button.dataset.done : button.dataset.failed)
 	})
 })
 
@@ -47,7 +48,7 @@ each('[data-download]', (button) => {
 		link.download = button.dataset.file
 		link.click()
 		setTimeout(() => URL.revokeObjectURL(file), 60000)
-		say(button.dataset.done)
+		say(button, button.dataset.done)
 	})
 })
 
@@ -56,8 +57,8 @@ async function watch(box) {
 	const words = box.querySelector('[data-words]')
 	const end = (text) => {
 		delete box.dataset.watching
-		box.querySelector('[data-said]').textContent = text
 		box.querySelector('[data-state]').hidden = true
+		say(box, text)
 	}
 	box.dataset.watching = ''
 	for (let tries = 0; tries < 120; tries++) {
@@ -81,7 +82,7 @@ each('[data-dialog]', (place) => {
 	if ('stay' in place.dataset || !window.HTMLDialogElement) return
 	const form = place.querySelector('form')
 	const dialog = document.createElement('dialog')
-	dialog.setAttribute('aria-label', form.getAttribute('aria-label'))
+	dialog.setAttribute('aria-labelledby', form.getAttribute('aria-labelledby'))
 	const button = (text, use) => {
 		const b = document.createElement('button')
 		b.type = 'button'
@@ -94,6 +95,9 @@ each('[data-dialog]', (place) => {
 	place.classList.add('shut')
 	place.append(button(place.dataset.dialog, () => dialog.showModal()), dialog)
 })
+
+// Who picks a day means it.
+each('#date', (date) => date.addEventListener('input', () => { document.getElementById('expiry-date').checked = true }))
 
 // One click is one key: a form that is on its way is not sent again.
 each('form[method=post]', (form) => form.addEventListener('submit', (event) => {
