@@ -307,7 +307,7 @@ func (p *page) safe() {
 func (p *page) want(status int) *page {
 	p.t.Helper()
 	if p.Code != status {
-		p.t.Fatalf("%s answers %d, want %d: %s", p.what, p.Code, status, p.text())
+		p.t.Fatalf("%s answers %d, want %d: %s", p.what, p.Code, status, p.told())
 	}
 	return p
 }
@@ -324,13 +324,20 @@ func (p *page) text() string {
 	return strings.Join(strings.Fields(html.UnescapeString(elementsAll.ReplaceAllString(p.body, " "))), " ")
 }
 
+// told is text without tokens, for a test's output.
+func (p *page) told() string { return redact(p.text()) }
+
+func redact(text string) string { return tokens.ReplaceAllString(text, "[token]") }
+
+var tokens = regexp.MustCompile(regexp.QuoteMeta(jwks.TokenPrefix) + `[A-Za-z0-9_.-]*`)
+
 var elementsAll = regexp.MustCompile(`<[^>]*>`)
 
 func (p *page) has(texts ...string) *page {
 	p.t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(p.text(), text) {
-			p.t.Errorf("%s: does not say %q: %s", p.what, text, p.text())
+			p.t.Errorf("%s: does not say %q: %s", p.what, redact(text), p.told())
 		}
 	}
 	return p
