@@ -19,15 +19,18 @@ const (
 	MaxLinkLife     = time.Hour
 	DefaultLinkLife = 10 * time.Minute
 	SessionLife     = 30 * time.Minute // of an owner by a link
-	LoginLife       = 8 * time.Hour    // of whoever logged in by OpenID Connect
+	LoginLife       = 8 * time.Hour    // of an operator, and of whoever logged in by OpenID Connect
 )
 
 // Secret is what opens a link or a session. It hides itself in logs, as a token does.
 type Secret = jwks.Token
 
-// LinkRequest asks for a link by which an owner gets to the portal.
+// LinkRequest asks for a link by which an owner or an operator gets to the portal.
 type LinkRequest struct {
-	Owner string
+	// Role is store.RoleOwner, also where empty, or store.RoleOperator: of somebody who
+	// sees the keys of all owners and makes none.
+	Role  string
+	Owner string // empty for an operator
 	// ScopesAllowed are all that keys made in the session may have; nil: what the
 	// workspace offers.
 	ScopesAllowed []string
@@ -47,9 +50,7 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	}
 	life := DefaultLinkLife
 	var bad InputError
-	bad.owner("owner", r.Owner)
-	bad.scopes("scopes_allowed", r.ScopesAllowed)
-	bad.offered("scopes_allowed", &w, r.ScopesAllowed)
+	role := bad.role(&w, r)
 	if r.ReturnURL != "" {
 		bad.webURL("return_url", r.ReturnURL)
 	}
@@ -67,7 +68,7 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 		return "", store.Session{}, err
 	}
 	return s.newSession(ctx, store.Session{
-		Kind: store.KindLink, Workspace: workspace, Owner: r.Owner, Role: store.RoleOwner, Subject: r.Subject,
+		Kind: store.KindLink, Workspace: workspace, Owner: r.Owner, Role: role, Subject: r.Subject,
 		ScopesAllowed: slices.Clone(r.ScopesAllowed), ReturnURL: r.ReturnURL,
 	}, life)
 }
@@ -111,11 +112,15 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 		return "", store.Session{}, ErrNoSession
 	}
 	secret, hash := newSecret()
-	now := s.Now()
+	now, linkHash := s.Now(), sha256.Sum256([]byte(link.Reveal()))
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	session, err := s.store.ExchangeSession(ctx, sha256.Sum256([]byte(link.Reveal())), store.Session{
-		Hash: hash, Kind: store.KindSession, Embedded: embedded, CreatedAt: now, ExpiresAt: now.Add(SessionLife),
+	life, err := s.lifeBy(ctx, linkHash, now)
+	if err != nil {
+		return "", store.Session{}, err
+	}
+	session, err := s.store.ExchangeSession(ctx, linkHash, store.Session{
+		Hash: hash, Kind: store.KindSession, Embedded: embedded, CreatedAt: now, ExpiresAt: now.Add(life),
 	}, now)
 	if errors.Is(err, ErrNotFound) {
 		return "", store.Session{}, ErrNoSession

@@ -55,6 +55,20 @@ func TestALinkOpensOneSession(t *testing.T) {
 	}
 }
 
+func TestALinkOfAnOperator(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	link, _, err := s.PortalLink(t.Context(), "acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "staff"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, session, err := s.StartSession(t.Context(), link, false)
+	if err != nil || session.Role != store.RoleOperator || session.Owner != "" || session.Subject != "staff" ||
+		session.ExpiresAt.Sub(session.CreatedAt) != authz.LoginLife {
+		t.Errorf("%+v, %v", session, err)
+	}
+}
+
 func TestALinkEnds(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -108,6 +122,9 @@ func TestPortalLinkInput(t *testing.T) {
 		{"a user in the URL", "return_url", authz.LinkRequest{Owner: "c", ReturnURL: "https://a:b@example.com"}},
 		{"a relative URL", "return_url", authz.LinkRequest{Owner: "c", ReturnURL: "/settings"}},
 		{"too short a life", "expires_in", authz.LinkRequest{Owner: "c", ExpiresIn: seconds(59)}},
+		{"an unknown role", "role", authz.LinkRequest{Role: "admin", Owner: "c"}},
+		{"an operator with an owner", "owner", authz.LinkRequest{Role: store.RoleOperator, Owner: "c"}},
+		{"an operator with scopes", "scopes_allowed", authz.LinkRequest{Role: store.RoleOperator, ScopesAllowed: []string{}}},
 		{"too long a life", "expires_in", authz.LinkRequest{Owner: "c", ExpiresIn: seconds(3601)}},
 	} {
 		var bad authz.InputError

@@ -89,22 +89,23 @@ func showPortal(p store.Portal) Portal {
 
 // NewPortalSession is the body that makes a link to the portal.
 type NewPortalSession struct {
-	Owner         string    `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029]([^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029])?$" patternDescription:"without control characters and line ends, and without a space at either end" doc:"Whose keys it shows"`
-	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"All that keys made there may have; what the workspace offers, where absent"`
+	Role          string    `json:"role,omitempty" enum:"owner,operator" doc:"owner, also where absent, or operator: the producer's own staff, who see the keys of all owners. That takes the scope admin"`
+	Owner         string    `json:"owner,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029]([^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029])?$" patternDescription:"without control characters and line ends, and without a space at either end" doc:"Whose keys it shows; required but for an operator, for whom it must be absent"`
+	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"All that keys made there may have; what the workspace offers, where absent. An operator makes none"`
 	ReturnURL     string    `json:"return_url,omitempty" maxLength:"2048" pattern:"^(https?://[!-~]+)?$" patternDescription:"an http(s) URL" doc:"Where its way back leads"`
 	ExpiresIn     *seconds  `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; 600 where absent"`
 }
 
 // PortalSession is a link that opens one session.
 type PortalSession struct {
-	URL       string    `json:"url" doc:"For the owner alone, and good once: whoever opens it first gets the session"`
+	URL       string    `json:"url" doc:"For them alone, and good once: whoever opens it first gets the session"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
 func (a *api) portalSessions(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "create-portal-session", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/portal-sessions",
-		Summary: "Make a link by which an owner manages their keys", BodyReadTimeout: bodyWasRead,
+		Summary: "Make a link by which an owner manages their keys, or an operator everybody's", BodyReadTimeout: bodyWasRead,
 		DefaultStatus: http.StatusCreated, Security: anyOf(authz.ScopeKeysWrite), Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
 	}, a.createPortalSession)
 }
@@ -114,8 +115,13 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 	Body NewPortalSession
 },
 ) (*struct{ Body PortalSession }, error) {
+	if in.Body.Role == store.RoleOperator {
+		if err := a.mayOperate(ctx, in.WS); err != nil {
+			return nil, a.problem(ctx, err)
+		}
+	}
 	r := authz.LinkRequest{
-		Owner: in.Body.Owner, ReturnURL: in.Body.ReturnURL, ExpiresIn: (*int64)(in.Body.ExpiresIn), Subject: principal(ctx).KeyID,
+		Role: in.Body.Role, Owner: in.Body.Owner, ReturnURL: in.Body.ReturnURL, ExpiresIn: (*int64)(in.Body.ExpiresIn), Subject: principal(ctx).KeyID,
 	}
 	if in.Body.ScopesAllowed != nil {
 		r.ScopesAllowed = append([]string{}, *in.Body.ScopesAllowed...)
@@ -125,4 +131,18 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 		return nil, a.problem(ctx, err)
 	}
 	return &struct{ Body PortalSession }{PortalSession{URL: a.service.PortalLinkURL(secret), ExpiresAt: session.ExpiresAt}}, nil
+}
+
+// mayOperate returns nil if the caller may let somebody do what an operator does, which
+// is more than keys:write: to read the audit, and the keys of all. A refusal is noted as
+// those by authorize are.
+func (a *api) mayOperate(ctx context.Context, workspace string) error {
+	err := principal(ctx).May(workspace, authz.ScopeAdmin)
+	if err == nil {
+		return nil
+	}
+	if fault := a.service.Refused(ctx, workspace, "create-portal-session"); fault != nil {
+		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx), "error", fault)
+	}
+	return err
 }

@@ -1,0 +1,52 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// An operator's link takes the scope admin, in the workspace that the key is tied to.
+func TestOperatorSessionAnswers(t *testing.T) {
+	s := newServer(t)
+	const path, body = "/v1/workspaces/acme/portal-sessions", `{"role":"operator"}`
+	for _, c := range []struct {
+		tie    string
+		scopes []string
+		status int
+	}{
+		{"", []string{"admin"}, 201},
+		{"acme", []string{"admin"}, 201},
+		{"other", []string{"admin"}, 403},
+		{"", []string{"keys:write", "keys:read", "audit:read", "workspaces:write"}, 403},
+		{"acme", []string{"keys:write"}, 403},
+	} {
+		a := s.do("POST", path, body, as(s.manager(c.tie, c.scopes...)))
+		if a.status != c.status || c.status == 403 && a.header.Get("WWW-Authenticate") != lowScope {
+			t.Errorf("%s %v: %d, %v", c.tie, c.scopes, a.status, a.header)
+		}
+	}
+	url, _ := s.do("POST", path, body).want(201).object()["url"].(string)
+	secret := strings.TrimPrefix(url, publicURL+"/portal/link/")
+	_, session, err := s.service.StartSession(t.Context(), authz.Secret(secret), false)
+	if err != nil || session.Role != store.RoleOperator || session.Owner != "" || session.Workspace != "acme" {
+		t.Errorf("%+v, %v", session, err)
+	}
+	refused, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	if err != nil || len(refused) != 3 || string(refused[0].Detail) != `{"call":"create-portal-session"}` {
+		t.Errorf("the refusals that are noted are %v, %v", refused, err)
+	}
+	for body, field := range map[string]string{
+		`{"role":"operator","owner":"c"}`: "owner", `{"role":"operator","scopes_allowed":[]}`: "scopes_allowed",
+		`{"role":"admin","owner":"c"}`: "role", `{"role":"","owner":"c"}`: "role", `{"role":"owner"}`: "owner",
+	} {
+		if p := s.do("POST", path, body).want(422).problem(); !p.names(field) {
+			t.Errorf("%s blames %v", body, p.Errors)
+		}
+	}
+	s.do("POST", path, `{"role":"owner","owner":"c"}`).want(201)
+	s.do("POST", "/v1/workspaces/none/portal-sessions", body).want(404)
+	s.do("POST", "/v1/workspaces/burnkey/portal-sessions", body).want(422)
+}
