@@ -18,6 +18,8 @@ var (
 	errNowhere   = errors.New("there is no such page")
 	errLink      = errors.New("the link is used or over")
 	errForbidden = errors.New("the session is no owner's")
+	errStaff     = errors.New("the session is no operator's")
+	errToken     = errors.New("a token is in an address")
 	errForeign   = errors.New("the form is no page's of ours")
 	errForm      = errors.New("the form can't be read")
 )
@@ -52,6 +54,10 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		return failure{status: http.StatusUnauthorized, name: "session"}, false
 	case errors.Is(err, errForbidden):
 		return failure{status: http.StatusForbidden, name: "forbidden"}, false
+	case errors.Is(err, errStaff):
+		return failure{status: http.StatusForbidden, name: "staff"}, false
+	case errors.Is(err, errToken):
+		return failure{status: http.StatusBadRequest, name: "token"}, false
 	case errors.Is(err, errForeign):
 		return failure{status: http.StatusForbidden, name: "foreign"}, false
 	case errors.Is(err, errForm):

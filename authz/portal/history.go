@@ -69,22 +69,27 @@ func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err
 }
 
 func eventOf(e *store.Entry) event {
-	var detail struct {
-		Name any `json:"name"` // text, or what it was before and after
-	}
-	_ = json.Unmarshal(e.Detail, &detail) // without it, there is no name
-	name, _ := detail.Name.(string)
-	if change, ok := detail.Name.(map[string]any); ok {
-		name, _ = change["after"].(string)
-	}
 	shown := event{
-		At: e.At, Action: e.Action, About: e.Key != uuid.Nil, Key: e.Key, Name: name, Who: e.Actor.Kind, OK: e.Result == store.ResultOK,
+		At: e.At, Action: e.Action, About: e.Key != uuid.Nil, Key: e.Key, Name: nameIn(e.Detail), Who: e.Actor.Kind, OK: e.Result == store.ResultOK,
 	}
 	switch e.Actor.Kind {
 	case store.ActorSession, store.ActorOIDC, store.ActorToken: // the owner's own side
 		shown.From = e.Actor.From
 	}
 	return shown
+}
+
+// nameIn is the key's name in an entry's detail, or empty.
+func nameIn(text []byte) string {
+	var detail struct {
+		Name any `json:"name"` // text, or what it was before and after
+	}
+	_ = json.Unmarshal(text, &detail) // without it, there is no name
+	name, _ := detail.Name.(string)
+	if change, ok := detail.Name.(map[string]any); ok {
+		name, _ = change["after"].(string)
+	}
+	return name
 }
 
 // shownEvents is what the template of events sees.

@@ -126,7 +126,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	for _, m := range asked.FindAllStringSubmatch(source.String(), -1) {
 		used[m[1]] = true
 	}
-	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "life.", "done.", "fault."} {
+	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "life.", "done.", "fault.", "actor.", "result."} {
 		for key := range messages {
 			if strings.HasPrefix(key, prefix) {
 				used[base(key)] = true
@@ -158,15 +158,21 @@ func TestEveryWordIsThere(t *testing.T) {
 	var keys []string
 	for _, m := range regexp.MustCompile(`Action\w+ += "([a-z.]+)"`).FindAllStringSubmatch(string(text), -1) {
 		keys = append(keys, "action."+m[1])
+		if !slices.Contains(actions, m[1]) {
+			t.Errorf("%s can't be looked for", m[1])
+		}
 	}
 	for _, m := range regexp.MustCompile(`Actor\w+ += "([a-z.]+)"`).FindAllStringSubmatch(string(text), -1) {
-		keys = append(keys, "who."+m[1])
+		keys = append(keys, "who."+m[1], "actor."+m[1])
 	}
 	if len(keys) < 15 {
 		t.Fatalf("found only %q", keys)
 	}
 	for _, status := range []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired} {
 		keys = append(keys, "status."+string(status))
+	}
+	for _, result := range []string{store.ResultOK, store.ResultRefused} {
+		keys = append(keys, "result."+result)
 	}
 	for _, environment := range environments {
 		keys = append(keys, "environment."+environment)

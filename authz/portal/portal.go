@@ -1,5 +1,5 @@
 // Package portal is the self-service page: the owners of keys issue, rotate and
-// revoke their own. It is rendered here and works without JavaScript, but for what only
+// revoke their own, and the producer's operators see and revoke everybody's. It is rendered here and works without JavaScript, but for what only
 // that can do. It keeps nothing of its own and decides nothing that authz does.
 package portal
 
@@ -80,8 +80,8 @@ func (p *portal) routes() {
 	owner := func(method, path string, h handler) { in(method, path, owned(h)) }
 	change := func(path string, h handler) { in(http.MethodPost, path, owned(posted(h))) }
 
-	in("GET", "", toKeys)
-	in("GET", "/{$}", toKeys)
+	in("GET", "", toHome)
+	in("GET", "/{$}", toHome)
 	in("GET", "/logo.png", logo)
 	in("GET", "/theme.css", theme)
 	owner("GET", "/keys", listKeys)
@@ -96,6 +96,7 @@ func (p *portal) routes() {
 	change("/keys/{id}/end", endGrace)
 	change("/keys/{id}/revoke", revokeKey)
 	owner("GET", "/history", showHistory)
+	p.operatorRoutes()
 	p.mux.HandleFunc("POST "+authz.PortalPath+"/logout", p.serve(logOut))
 	p.mux.HandleFunc(authz.PortalPath+"/", p.serve(func(*visit) error { return errNowhere }))
 }

@@ -51,7 +51,8 @@ func openLink(v *visit) error {
 	}
 	v.settleIn(w)
 	v.setCookie(secret, session.Embedded && len(w.Portal.FrameAncestors) > 0)
-	return v.redirect(v.path("keys"))
+	v.session = session
+	return v.redirect(v.home())
 }
 
 // visited reports whether somebody goes to a page, rather than one page loading

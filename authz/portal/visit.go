@@ -103,8 +103,6 @@ func (v *visit) redirect(path string) error {
 	return nil
 }
 
-func toKeys(v *visit) error { return v.redirect(v.path("keys")) }
-
 // toKey is for who comes back to where a form was posted.
 func toKey(v *visit) error { return v.redirect(v.path("keys", v.r.PathValue("id"))) }
 

@@ -1,0 +1,135 @@
+package portal_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+const auditPath = "/portal/acme/operator/audit"
+
+// count is that of the entries on a page.
+func (p *page) count() int { return strings.Count(p.body, "<li>\n<p><strong>") }
+
+func TestAuditFilters(t *testing.T) {
+	s := newSite(t)
+	s.issue("other", authz.IssueRequest{Owner: "cust_1", Name: "elsewhere"})
+	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
+	by := store.By(t.Context(), store.Actor{Kind: store.ActorKey, ID: "a-management-key", From: "203.0.113.9"})
+	s.advance(24 * time.Hour)
+	_, err := s.Revoke(by, "acme", k.ID)
+	check(t, err)
+	check(t, s.Refused(by, "acme", "issue-key"))
+	s.advance(24 * time.Hour)
+	v := s.operator("acme")
+	for query, want := range map[string]int{
+		"":                                  5, // created, issued, revoked, refused, logged in
+		"owner=cust_1":                      2,
+		"owner=cust_1&action=key.issue":     1,
+		"key=" + k.ID.String():              2,
+		"action=key.revoke":                 1,
+		"action=nonsense":                   0,
+		"actor=a-management-key":            2,
+		"result=refused":                    1,
+		"result=ok":                         4,
+		"since=2026-03-05":                  3,
+		"since=2026-03-05&until=2026-03-05": 2,
+		"until=2026-03-04":                  2,
+		"until=2026-03-03":                  0,
+	} {
+		if p := v.get(auditPath + "?" + query).want(200).hasNot("elsewhere"); p.count() != want {
+			t.Errorf("%s: %d entries: %s", query, p.count(), p.text())
+		}
+	}
+	v.get(auditPath).has("Key revoked", "Owner cust_1", "Management key a-management-key · 203.0.113.9", "Call refused Refused", "Logged in to this page")
+	for query, want := range map[string]string{"key=x": "That is not the ID of a key.", "since=x": "Enter a day.", "until=2026-02-30": "Enter a day."} {
+		for _, path := range []string{auditPath, auditPath + ".csv", auditPath + ".json"} {
+			v.get(path + "?" + query).want(422).has(want)
+		}
+	}
+	v.get(auditPath + "?actor=a%00b").want(404)
+}
+
+func TestPagesOfTheAudit(t *testing.T) {
+	s := newSite(t)
+	for range 120 {
+		check(t, s.Refused(t.Context(), "acme", "issue-key"))
+	}
+	v := s.operator("acme")
+	path, seen := auditPath+"?result=refused", 0
+	for range 5 {
+		p := v.get(path).want(200)
+		seen += p.count()
+		if path = p.next(); path == "" {
+			break
+		}
+	}
+	if seen != 120 {
+		t.Errorf("%d entries", seen)
+	}
+}
+
+// A cell that a spreadsheet would take for a formula is none.
+func TestExport(t *testing.T) {
+	s := newSite(t)
+	for _, owner := range []string{"=cmd()", "+1", "-1", "@x", `a "quoted", <b>owner</b>`} {
+		s.issue("acme", authz.IssueRequest{Owner: owner, Name: "Shop"})
+	}
+	s.issue("other", authz.IssueRequest{Owner: "elsewhere"})
+	v := s.operator("acme")
+	p := v.get(auditPath + ".csv?action=key.issue").want(200)
+	if h := p.Header(); !strings.HasPrefix(h.Get("Content-Type"), "text/csv") || h.Get("Content-Disposition") != `attachment; filename="acme-audit.csv"` {
+		t.Error(h)
+	}
+	rows, err := csv.NewReader(strings.NewReader(p.body)).ReadAll()
+	check(t, err)
+	var owners []string
+	for _, row := range rows[1:] {
+		owners = append(owners, row[4])
+	}
+	if want := `a "quoted", <b>owner</b>|'@x|'-1|'+1|'=cmd()`; strings.Join(owners, "|") != want || rows[0][0] != "at" {
+		t.Errorf("the owners are %q", owners)
+	}
+	var file struct {
+		Entries []struct {
+			Owner, Action, Result, Key string
+			Actor                      struct{ Kind string }
+			Detail                     struct{ Name string }
+		}
+		More bool
+	}
+	p = v.get(auditPath + ".json?action=key.issue").want(200)
+	check(t, json.Unmarshal([]byte(p.body), &file))
+	if len(file.Entries) != 5 || file.More || file.Entries[4].Owner != "=cmd()" || file.Entries[0].Detail.Name != "Shop" ||
+		file.Entries[0].Actor.Kind != store.ActorSystem || p.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("%+v", file)
+	}
+	if strings.Contains(v.get(auditPath+".json").want(200).body, "elsewhere") {
+		t.Error("another workspace's entries are exported")
+	}
+}
+
+// An export goes past what is read at once, and says where it ends.
+func TestALongExport(t *testing.T) {
+	s := newSite(t)
+	s.store.Store = &endless{Store: s.store.Store, most: 2500}
+	v := s.operator("acme")
+	lines := func() int { return strings.Count(v.get(auditPath+".csv").want(200).body, "\n") - 1 }
+	if got := lines(); got != 2500 {
+		t.Errorf("%d entries", got)
+	}
+	s.store.Store.(*endless).most = 10_500
+	if got := lines(); got != 10_000 {
+		t.Errorf("%d entries", got)
+	}
+	if !strings.HasSuffix(v.get(auditPath+".json").body, `"more":true}`+"\n") {
+		t.Error("it does not say that there are more")
+	}
+	v.get(auditPath).want(200).has(fmt.Sprintf("the latest %d at most", 10_000))
+}

@@ -1,0 +1,121 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// allKeys is the content of the list of all owners' keys.
+type allKeys struct {
+	Keys                 []shownKey
+	Query, Owner, Status string
+	Statuses             []store.Status
+	Next                 string // the query of the next page, or empty
+	First                bool   // it is the first page
+	Some                 bool   // of Keys can be revoked
+}
+
+// Filtered says whether some keys are left out.
+func (l *allKeys) Filtered() bool { return l.Query != "" || l.Owner != "" || l.Status != "" }
+
+// Live says whether gateways still let the key in.
+func (k shownKey) Live() bool {
+	return k.State == string(store.Active) || k.State == string(store.Deprecated)
+}
+
+// oneKey is what the parts about one key of a list see.
+type oneKey struct {
+	*view
+	Key shownKey
+}
+
+// Of prepares a key to be shown in a list.
+func (p *view) Of(k shownKey) oneKey { return oneKey{p, k} }
+
+func listAllKeys(v *visit) error {
+	v.remember()
+	l, err := v.allKeys()
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "all", "all.title", l)
+}
+
+// allKeys reads the page of the list that the query asks for.
+func (v *visit) allKeys() (*allKeys, error) {
+	texts, err := typed(v.r.URL.Query(), "q", "owner", "status")
+	if err != nil {
+		return nil, err
+	}
+	l := &allKeys{
+		Query: texts[0], Owner: texts[1], Status: texts[2],
+		Statuses: []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired},
+	}
+	if !slices.Contains(l.Statuses, store.Status(l.Status)) {
+		l.Status = "" // somebody has tampered with the address
+	}
+	after := v.afterOf()
+	l.First = after == uuid.Nil
+	keys, err := v.service.Keys(v.r.Context(), v.workspace.ID, store.Filter{
+		Query: l.Query, Owner: l.Owner, Status: store.Status(l.Status), After: after, Limit: onPage + 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) > onPage {
+		keys = keys[:onPage]
+		l.Next = query("q", l.Query, "owner", l.Owner, "status", l.Status, "after", keys[onPage-1].ID.String())
+	}
+	l.Keys = v.showAll(keys)
+	l.Some = slices.ContainsFunc(l.Keys, shownKey.Live)
+	return l, nil
+}
+
+// findKey leads from a token to its key. The token comes by a form, since addresses are
+// kept by browsers and logs, and no page says it again.
+func findKey(v *visit) error {
+	k, err := v.service.KeyOfToken(v.r.Context(), v.workspace.ID, tokenIn(v.r.PostForm.Get("pasted")))
+	var input authz.InputError
+	switch {
+	case errors.As(err, &input):
+		return v.notFound(http.StatusUnprocessableEntity, "fault.pasted")
+	case errors.Is(err, authz.ErrNotFound):
+		return v.notFound(http.StatusNotFound, "fault.pasted.none")
+	case err != nil:
+		return err
+	}
+	return v.redirect(v.path("operator", "keys", k.ID.String()) + "?done=found")
+}
+
+func (v *visit) notFound(status int, why string) error {
+	l, err := v.allKeys()
+	if err != nil {
+		return err
+	}
+	return v.again(status, "all", "all.title", l, v.fault("pasted", why))
+}
+
+// tokenIn finds the token in what somebody pasted: it may be a header, or a line of a
+// file or a log.
+func tokenIn(text string) jwks.Token {
+	start := strings.Index(text, jwks.TokenPrefix)
+	if start < 0 {
+		return ""
+	}
+	text = text[start:]
+	end := strings.IndexFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	})
+	if end >= 0 {
+		text = text[:end]
+	}
+	return jwks.Token(strings.TrimRight(text, "."))
+}

@@ -1,0 +1,140 @@
+package portal
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// manyPage is the content of the page that revokes many keys: which, then those that
+// would go, then those that are gone.
+type manyPage struct {
+	Owner, Scope, Before string // as typed; Before is yyyy-mm-dd
+	Asked                bool   // there is a selection
+	Keys                 []shownKey
+	More                 bool // there are others, for another time
+	Most                 int  // keys at once
+	Number               string
+	UsableAfter          int // seconds
+	Failed               bool
+}
+
+// IDs are those of the keys that were listed: they alone are revoked, whatever else the
+// selection means by then.
+func (p *manyPage) IDs() string {
+	ids := make([]string, len(p.Keys))
+	for i, k := range p.Keys {
+		ids[i] = k.ID.String()
+	}
+	return strings.Join(ids, ",")
+}
+
+// manyOf reads the fields of a selection, but for the ids.
+func manyOf(from url.Values) (p *manyPage, err error) {
+	texts, err := typed(from, "owner", "scope", "before")
+	if err != nil {
+		return nil, err
+	}
+	return &manyPage{
+		Owner: texts[0], Scope: texts[1], Before: texts[2], Most: authz.MaxRevokedAtOnce, UsableAfter: int(usableAfter / time.Second),
+	}, nil
+}
+
+// selectKeys lists what a selection would revoke. It changes nothing, so that it may be
+// looked at any number of times.
+func selectKeys(v *visit) error {
+	v.remember()
+	given := v.r.URL.Query()
+	p, err := manyOf(given)
+	if err != nil {
+		return err
+	}
+	ids, err := idsOf(given["id"])
+	if err != nil {
+		return err
+	}
+	sel := authz.Selection{IDs: ids, Owner: p.Owner, Scope: p.Scope}
+	if p.Before != "" {
+		if sel.CreatedBefore, err = time.Parse(time.DateOnly, p.Before); err != nil {
+			return v.again(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("before", "fault.date"))
+		}
+	}
+	if len(ids) == 0 && p.Owner == "" && p.Scope == "" && p.Before == "" {
+		if given.Has("owner") { // the form was sent as it was
+			return v.again(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("owner", "fault.many.which"))
+		}
+		return v.render(http.StatusOK, "many", "many.title", p)
+	}
+	return v.wouldGo(http.StatusOK, p, sel, nil)
+}
+
+// wouldGo shows the keys that a selection means, and the form that revokes them.
+func (v *visit) wouldGo(status int, p *manyPage, sel authz.Selection, bad faults) error {
+	keys, more, err := v.service.RevokeMany(v.r.Context(), v.workspace.ID, sel, true)
+	if err != nil {
+		return err
+	}
+	p.Asked, p.Keys, p.More = true, v.showAll(keys), more
+	return v.again(status, "many", "many.title", p, bad)
+}
+
+// revokeKeys revokes the keys that were listed, once their number is typed.
+func revokeKeys(v *visit) error {
+	given := v.r.PostForm
+	p, err := manyOf(given)
+	if err != nil {
+		return err
+	}
+	ids, err := idsOf(strings.Split(given.Get("ids"), ","))
+	if err != nil || len(ids) == 0 {
+		return errForm
+	}
+	sel := authz.Selection{IDs: ids}
+	if p.Number = strings.TrimSpace(given.Get("number")); p.Number != strconv.Itoa(len(ids)) {
+		return v.wouldGo(http.StatusUnprocessableEntity, p, sel, v.fault("number", "fault.number", "n", len(ids)))
+	}
+	keys, _, err := v.service.RevokeMany(v.context(), v.workspace.ID, sel, false)
+	return v.haveGone(p, keys, err)
+}
+
+// haveGone says which keys were revoked. Where that ended too early, those before are
+// gone all the same.
+func (v *visit) haveGone(p *manyPage, keys []store.Key, err error) error {
+	status := http.StatusOK
+	switch {
+	case err != nil && len(keys) == 0:
+		return err
+	case err != nil:
+		v.log.Error("not all of many keys were revoked", "request_id", v.requestID(), "revoked", len(keys), "error", err)
+		status, p.Failed = http.StatusServiceUnavailable, true
+		v.retryAfter(soon)
+	}
+	p.Keys = v.showAll(keys)
+	return v.render(status, "gone", "gone.title", p)
+}
+
+// idsOf reads ids of keys, each spelt in one way.
+func idsOf(texts []string) (ids []uuid.UUID, err error) {
+	if len(texts) > authz.MaxRevokedAtOnce {
+		return nil, errNowhere
+	}
+	seen := map[uuid.UUID]bool{}
+	for _, text := range texts {
+		id, err := uuid.Parse(text)
+		if err != nil || id.String() != text {
+			return nil, errNowhere
+		}
+		if !seen[id] {
+			ids = append(ids, id)
+		}
+		seen[id] = true
+	}
+	return ids, nil
+}

@@ -1,0 +1,142 @@
+package portal_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+const many = "/portal/acme/operator/revoke"
+
+// crowd has keys of two owners from two days, the latter first.
+func crowd(s *site) (keys map[string]store.Key) {
+	keys = map[string]store.Key{}
+	make := func(name, owner, scope string) {
+		keys[name] = s.issue("acme", authz.IssueRequest{Owner: owner, Name: name, Scopes: strings.Fields(scope)})
+	}
+	make("early 1", "cust_1", "maps:read")
+	make("early 2", "cust_2", "maps:read maps:write")
+	s.advance(24 * time.Hour)
+	make("late 1", "cust_1", "maps:write")
+	make("late 2", "cust_2", "")
+	make("gone", "cust_1", "maps:read")
+	_, err := s.Revoke(s.t.Context(), "acme", keys["gone"].ID)
+	check(s.t, err)
+	return keys
+}
+
+func TestRevokeMany(t *testing.T) {
+	for name, c := range map[string]struct {
+		query string
+		want  []string
+	}{
+		"an owner":          {"owner=cust_1&scope=&before=", []string{"late 1", "early 1"}},
+		"a scope":           {"scope=maps:write", []string{"late 1", "early 2"}},
+		"an age":            {"before=2026-03-05", []string{"early 2", "early 1"}},
+		"an owner's scope":  {"owner=cust_2&scope=maps:read", []string{"early 2"}},
+		"ticked":            {"id={late 2}&id={early 1}&id={gone}&id={late 2}", []string{"late 2", "early 1"}},
+		"ticked, one owner": {"id={late 2}&id={early 1}&owner=cust_1", []string{"early 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			keys := crowd(s)
+			for name, k := range keys {
+				c.query = strings.ReplaceAll(c.query, "{"+name+"}", k.ID.String())
+			}
+			v := s.operator("acme")
+			before := everything(s)
+			p := v.get(many+"?"+c.query).want(200).has("Nothing has been revoked yet.", "would be revoked")
+			p.wouldRevoke(keys, c.want)
+			if everything(s) != before {
+				t.Fatal("looking has revoked something")
+			}
+			later := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Scopes: []string{"maps:read", "maps:write"}})
+			form := url.Values{"ids": {p.hidden("ids")}, "number": {" " + string(rune('0'+len(c.want))) + " "}}
+			for _, number := range []string{"", "0", "9", "all", "1.0", "-1"} {
+				v.post(many, many, with(form, "number", number)).want(422).has("Nothing has been revoked.").wouldRevoke(keys, c.want)
+			}
+			v.post(many, many, form).want(200).has("Keys revoked", c.want[0])
+			for name, k := range keys {
+				want := map[bool]store.Status{true: store.Revoked, false: store.Active}[strings.Contains(strings.Join(c.want, ","), name) || name == "gone"]
+				if got := s.status(k); got != want {
+					t.Errorf("%s is %s", name, got)
+				}
+			}
+			if s.status(later) != store.Active {
+				t.Error("what was not listed is revoked")
+			}
+			v.post(many, many, form).want(200).has("0 keys have been revoked.")
+		})
+	}
+}
+
+// wouldRevoke holds the list and the form to the names of keys.
+func (p *page) wouldRevoke(keys map[string]store.Key, names []string) {
+	p.t.Helper()
+	var ids []string
+	for _, name := range names {
+		ids = append(ids, keys[name].ID.String())
+		p.has(name + " (…")
+	}
+	if got := strings.Split(p.hidden("ids"), ","); len(got) != len(ids) || strings.Join(got, ",") != strings.Join(ids, ",") {
+		p.t.Errorf("%s would revoke %q, want %q", p.what, got, ids)
+	}
+}
+
+func TestWhatManyCantMean(t *testing.T) {
+	s := newSite(t)
+	crowd(s)
+	foreign := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
+	v := s.operator("acme")
+	v.get(many).want(200).has("Say which keys.").hasNot("would be revoked", "There is a problem")
+	v.get(many + "?owner=&scope=&before=").want(422).has("Fill in at least one field.")
+	v.get(many + "?owner=&before=tomorrow").want(422).has("Enter a day.")
+	v.get(many+"?owner=nobody").want(200).has("0 keys would be revoked", "No key that works fits this.")
+	for _, id := range []string{foreign.ID.String(), unknownID, "x", "urn:uuid:" + unknownID} {
+		v.get(many + "?id=" + id).want(404)
+		if p := v.post(many, many, url.Values{"ids": {id}, "number": {"1"}}); p.Code != 404 && p.Code != 400 {
+			t.Errorf("%s: %d", id, p.Code)
+		}
+	}
+	v.post(many, many, url.Values{"number": {"0"}}).want(400)
+	v.post(many, many, url.Values{"ids": {strings.Repeat(unknownID+",", authz.MaxRevokedAtOnce) + unknownID}, "number": {"1"}}).want(400)
+	if s.status(foreign) != store.Active {
+		t.Error("another workspace's key is revoked")
+	}
+}
+
+// fragile is a store that revokes some keys and then no more.
+type fragile struct {
+	store.Store
+	left int
+}
+
+func (f *fragile) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
+	if f.left--; f.left < 0 {
+		return store.Key{}, errBroken
+	}
+	return f.Store.Revoke(ctx, workspace, id, at)
+}
+
+// What was revoked is said, also where the rest failed.
+func TestManyFailInTheMiddle(t *testing.T) {
+	s := newSite(t)
+	crowd(s)
+	v := s.operator("acme")
+	form := url.Values{"ids": {v.get(many + "?owner=cust_1").hidden("ids")}, "number": {"2"}, "owner": {"cust_1"}}
+	s.store.Store = &fragile{Store: s.store.Store, left: 1}
+	p := v.post(many, many, form).want(http.StatusServiceUnavailable)
+	p.has("not all of them were revoked", "1 key has been revoked.", "late 1", "Look whether there are more").hasNot("early 1")
+	if !strings.Contains(s.log.String(), "revoked=1") {
+		t.Error("the log does not say so")
+	}
+	v.post(many, many, form).want(http.StatusServiceUnavailable).has("Something went wrong here")
+}

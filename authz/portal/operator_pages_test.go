@@ -1,0 +1,60 @@
+package portal_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+func TestSettings(t *testing.T) {
+	s := newSite(t)
+	v := s.operator("acme")
+	v.get("/portal/acme/operator/settings").want(200).has("Scopes on offer Any", "A key expires after 90 days", "Any number", "Login by OpenID provider None")
+	portal := policyOf(s, "acme")
+	portal.Accent, portal.FrameAncestors = "#0a7b3c", []string{"https://app.example.test"}
+	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org", OperatorClaim: "groups", OperatorValue: "staff"}
+	s.update("acme", authz.WorkspacePatch{Portal: &portal, Policy: &store.Policy{
+		Scopes: []store.OfferedScope{{Name: "maps:read", Description: "See maps"}}, MaxExpiresIn: 40 * 86400, KeysPerOwner: 7,
+	}})
+	v.get("/portal/acme/operator/settings").want(200).has(
+		"maps:read See maps", "A key expires after 40 days", "latest 40 days", "at most 7", "#0a7b3c", "https://app.example.test",
+		"https://login.example.test", "groups: staff", "PATCH /v1/workspaces/acme",
+	)
+}
+
+// Nothing that somebody has typed is taken for HTML, and there is every page in German.
+func TestOperatorsPages(t *testing.T) {
+	s := newSite(t)
+	const evil = `</title><script src="//evil.example/x.js"></script>"'><a href=javascript:alert(1)>{{.}}`
+	portal := policyOf(s, "acme")
+	portal.DisplayName = evil
+	s.update("acme", authz.WorkspacePatch{Portal: &portal, Policy: &store.Policy{Scopes: []store.OfferedScope{{Name: "<b>", Description: evil}}}})
+	k := s.issue("acme", authz.IssueRequest{
+		Owner: evil, Name: evil, Scopes: []string{"<b>"}, Metadata: []byte(`{"environment":"<i>x</i>"}`), Claims: []byte(`{"<b>":"<b>"}`),
+	})
+	check(t, s.Refused(store.By(t.Context(), store.Actor{Kind: store.ActorKey, ID: evil}), "acme", evil))
+	v := s.operator("acme")
+	v.header = http.Header{"Accept-Language": {"de"}}
+	typed := url.QueryEscape(evil)
+	for path, want := range map[string]string{
+		"/keys?q=" + typed: "Alle Schlüssel", "/keys?owner=" + typed: "Alle Schlüssel von", "/keys/" + k.ID.String(): "Inhaber",
+		"/revoke?owner=" + typed: "1 Schlüssel würde widerrufen", "/audit?owner=" + typed: "Schlüssel angelegt", "/audit": "Aufruf abgelehnt",
+		"/settings": "Angebotene Berechtigungen",
+	} {
+		p := v.get("/portal/acme/operator" + path).want(200).has(want)
+		for _, bad := range []string{`<script src="//evil`, "<b>", "<i>x", "<a href=javascript"} {
+			if strings.Contains(p.body, bad) {
+				t.Errorf("%s: has %s", path, bad)
+			}
+		}
+	}
+	p := v.get("/portal/acme/operator/revoke?owner=" + typed)
+	p = v.post("/portal/acme/operator/revoke", "/portal/acme/operator/revoke", url.Values{"ids": {p.hidden("ids")}, "number": {"1"}, "owner": {evil}}).want(200)
+	if p.has("1 Schlüssel wurde widerrufen."); strings.Contains(p.body, `<script src="//evil`) {
+		t.Error("the page of what is gone has a script of somebody's")
+	}
+}

@@ -1,0 +1,28 @@
+package portal
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// settingsPage is the content of the page of what the workspace is set to. It changes
+// nothing: that is the API's.
+type settingsPage struct {
+	W                store.Workspace
+	Max, Default     time.Duration // lives of keys
+	DefaultAudiences []string      // of keys that name none
+}
+
+func showSettings(v *visit) error {
+	v.remember()
+	p := &settingsPage{
+		W: v.workspace, Max: time.Duration(v.maxLife()) * time.Second, Default: time.Duration(v.defaultLife()) * time.Second,
+		DefaultAudiences: v.workspace.Policy.DefaultAudience,
+	}
+	if len(p.DefaultAudiences) == 0 {
+		p.DefaultAudiences = v.workspace.Audiences
+	}
+	return v.render(http.StatusOK, "settings", "settings.title", p)
+}

@@ -1,0 +1,173 @@
+package portal_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+func anyPath(k store.Key, action ...string) string {
+	return strings.Join(append([]string{"/portal/" + k.Workspace + "/operator/keys/" + k.ID.String()}, action...), "/")
+}
+
+// An operator comes by a link, too.
+func TestAnOperatorsLink(t *testing.T) {
+	s := newSite(t)
+	link := s.link("acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "staff", ReturnURL: "https://app.example.test/"})
+	v := s.stranger()
+	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
+	for _, path := range []string{"/portal/acme", "/portal/acme/", "/portal/acme/operator", "/portal/acme/operator/", "/portal/acme/operator/find"} {
+		v.get(path).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
+	}
+	v.get("/portal/acme/operator/keys").want(200).has("Nobody has an API key here yet.", "You see the keys of all owners.", "Leave this page")
+	v.get(link).want(http.StatusGone).has("Go to all keys").hasNot("Go to your keys")
+	s.advance(authz.LoginLife)
+	v.get("/portal/acme/operator/keys").want(http.StatusUnauthorized)
+}
+
+func TestAllKeys(t *testing.T) {
+	s := newSite(t)
+	v := s.operator("acme")
+	named := map[string]store.Key{}
+	for _, name := range []string{"one", "two", "old", "gone"} {
+		named[name] = s.issue("acme", authz.IssueRequest{Owner: map[bool]string{true: "cust_1", false: "cust_2"}[name == "one"], Name: name})
+	}
+	s.issue("other", authz.IssueRequest{Owner: "cust_1", Name: "elsewhere"})
+	_, err := s.Revoke(t.Context(), "acme", named["gone"].ID)
+	check(t, err)
+	_, err = s.Rotate(t.Context(), "acme", named["old"].ID, authz.RotateRequest{})
+	check(t, err)
+	for query, want := range map[string]string{
+		"":                                "old,gone,old,two,one",
+		"q=TWO":                           "two",
+		"q=cust_1":                        "one",
+		"q=" + named["gone"].ID.String():  "gone",
+		"q=" + named["gone"].KID.String(): "gone",
+		"owner=cust_2":                    "old,gone,old,two",
+		"owner=cust_":                     "",
+		"owner=cust_2&status=active":      "old,two",
+		"status=deprecated":               "old",
+		"status=revoked":                  "gone",
+		"status=nonsense":                 "old,gone,old,two,one",
+		"q=two&owner=cust_1":              "",
+		"after=nonsense":                  "old,gone,old,two,one",
+	} {
+		p := v.get("/portal/acme/operator/keys?" + query).want(200)
+		p.listsExactly(strings.FieldsFunc(want, func(r rune) bool { return r == ',' })...)
+	}
+	p := v.get("/portal/acme/operator/keys?owner=cust_2").has("Revoke all keys of cust_2…", "Being replaced", "Show all")
+	if got := strings.Count(p.body, `type="checkbox"`); got != 3 { // not that which is gone
+		t.Errorf("%d keys can be selected", got)
+	}
+	for _, path := range []string{
+		"?q=" + strings.Repeat("a", 256), "?q=%ff", "?owner=a%00b", "/x", "/" + strings.ToUpper(named["one"].ID.String()), "/" + unknownID,
+	} {
+		v.get("/portal/acme/operator/keys" + path).want(http.StatusNotFound)
+	}
+}
+
+func TestPagesOfAllKeys(t *testing.T) {
+	s := newSite(t)
+	v := s.operator("acme")
+	for range 55 {
+		s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Key"})
+		s.issue("acme", authz.IssueRequest{Owner: "cust_2", Name: "Key"})
+	}
+	path, seen := "/portal/acme/operator/keys?owner=cust_2&q=key&status=active", 0
+	for range 5 {
+		p := v.get(path).want(200).hasNot("Owner cust_1")
+		seen += len(p.names())
+		if path = p.next(); path == "" {
+			break
+		}
+	}
+	if seen != 55 {
+		t.Errorf("%d keys", seen)
+	}
+}
+
+// next is where the link to the next page leads.
+func (p *page) next() string {
+	_, rest, ok := strings.Cut(p.body, `rel="next"`)
+	if !ok || rest == "" {
+		return ""
+	}
+	head := p.body[:len(p.body)-len(rest)]
+	head = head[strings.LastIndex(head, `href="`)+len(`href="`):]
+	head, _, _ = strings.Cut(head, `"`)
+	return strings.ReplaceAll(head, "&amp;", "&")
+}
+
+func TestAKeyAsOperatorsSeeIt(t *testing.T) {
+	s := newSite(t)
+	v := s.operator("acme")
+	old := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop", Scopes: []string{"maps:read"}, Claims: []byte(`{"plan":"gold"}`)})
+	issued, err := s.Rotate(store.By(t.Context(), store.Actor{Kind: store.ActorKey, ID: "a-management-key", From: "203.0.113.9"}), "acme", old.ID, authz.RotateRequest{})
+	check(t, err)
+	v.get(anyPath(old)).want(200).has(old.KID.String(), "Owner cust_1", `"plan": "gold"`, "Works until", "Replaced by Shop", "Management key a-management-key · 203.0.113.9")
+	v.get(anyPath(issued.Key)).want(200).has("Replaces Shop", "maps:read").hasNot("Rotate this key", "Rename")
+
+	v.post(anyPath(old), anyPath(old, "revoke"), url.Values{"confirm": {"shop"}}).want(422).has("That is neither the name of this key")
+	if s.status(old) != store.Deprecated {
+		t.Error("revoked without being named")
+	}
+	v.post(anyPath(old), anyPath(old, "revoke"), url.Values{"confirm": {"Shop"}}).want(303).leadsTo(anyPath(old) + "?done=revoked")
+	if s.status(old) != store.Revoked {
+		t.Error("not revoked")
+	}
+	v.get(anyPath(old)+"?done=revoked").want(200).has("The key has been revoked.", "Portal, by a link staff").hasNot("Revoke this key")
+	v.get(anyPath(old, "revoke")).want(303).leadsTo(anyPath(old))
+	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionKeyRevoke, Limit: 1})
+	check(t, err)
+	if a := entries[0].Actor; a.Kind != store.ActorSession || a.ID != "staff" || a.From != "192.0.2.1" {
+		t.Errorf("the actor is %+v", a)
+	}
+}
+
+// A token leads to its key, and nowhere else.
+func TestFindByToken(t *testing.T) {
+	s := newSite(t)
+	v := s.operator("acme")
+	const list, find = "/portal/acme/operator/keys", "/portal/acme/operator/find"
+	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
+	token := s.minter.last()
+	s.issue("other", authz.IssueRequest{Owner: "cust_1"})
+	foreign := s.minter.last()
+	paste := func(text string) *page {
+		p := v.post(list, find, url.Values{"pasted": {text}})
+		for _, secret := range []string{token, foreign, token[len(token)-64:]} {
+			if strings.Contains(p.body+p.Header().Get("Location")+s.log.String(), secret) {
+				t.Error("the token is said again")
+			}
+		}
+		return p
+	}
+	pasted := []string{token, " \n" + token + "\n", "Authorization: Bearer " + token, `{"key":"` + token + `"}`, "ACME_API_KEY=" + token, "It is " + token + ".", "<" + token + ">"}
+	for _, text := range pasted {
+		paste(text).want(303).leadsTo(anyPath(k) + "?done=found")
+	}
+	v.get(anyPath(k) + "?done=found").has("This is the key of the token that you pasted.")
+	_, err := s.Revoke(t.Context(), "acme", k.ID)
+	check(t, err)
+	s.advance(400 * 24 * time.Hour)
+	v = s.operator("acme")
+	paste(token).want(303).leadsTo(anyPath(k) + "?done=found")
+	paste(foreign).want(404).has("There is no key of this token in this workspace.")
+	for _, text := range []string{"", "x", token[:100], token[:len(token)-1], strings.Replace(token, ".", "", 1), strings.Repeat("a", 10000), "\xff\x00"} {
+		paste(text).want(422).has("There is no token of ours in that.")
+	}
+	// It may have been put where it does not belong.
+	for _, field := range []string{"q", "owner"} {
+		p := v.get(list + "?" + field + "=" + token[:255]).want(400).has("A token doesn’t belong there")
+		if strings.Contains(p.body, token[:100]) {
+			t.Error("the page says it again")
+		}
+	}
+	v.get("/portal/acme/operator/audit?owner=" + token).want(400)
+	v.get("/portal/acme/operator/revoke?scope=" + token).want(400)
+}
