@@ -26,6 +26,10 @@ func TestAnOperatorsLink(t *testing.T) {
 	}
 	v.get("/portal/acme/operator/keys").want(200).has("Nobody has an API key here yet.", "You see the keys of all owners.", "Leave this page")
 	v.get(link).want(http.StatusGone).has("Go to all keys").hasNot("Go to your keys")
+	v.post("/portal/acme/operator/keys", "/portal/logout", nil).want(200).has("You are logged out", "Leave this page")
+	v.get("/portal/acme/operator/keys").want(http.StatusUnauthorized)
+	v = s.stranger()
+	v.get(s.link("acme", authz.LinkRequest{Role: store.RoleOperator})).want(http.StatusSeeOther)
 	s.advance(authz.LoginLife)
 	v.get("/portal/acme/operator/keys").want(http.StatusUnauthorized)
 }

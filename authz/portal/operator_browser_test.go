@@ -1,0 +1,148 @@
+package portal_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/portal/portaltest"
+	"github.com/burnkey/burnkey/store"
+)
+
+// served is a site that browsers reach, with keys of two owners.
+func served(t *testing.T) (s *site, url string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	url = "http://" + listener.Addr().String()
+	s = newSite(t, url)
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}}
+	server.Start()
+	t.Cleanup(server.Close)
+	portal := policyOf(s, "acme")
+	portal.Accent = "#ffd400"
+	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org"}
+	s.update("acme", authz.WorkspacePatch{Portal: &portal, Policy: &store.Policy{Scopes: []store.OfferedScope{{Name: "maps:read", Description: "See maps"}}}})
+	for i := range 30 {
+		s.issue("acme", authz.IssueRequest{
+			Owner: fmt.Sprintf("cust_%d", i%2), Name: fmt.Sprintf("Key %d", i), Scopes: []string{"maps:read"}, Claims: []byte(`{"plan":"gold"}`),
+		})
+	}
+	return s, url
+}
+
+// sound holds the page that is shown to what no page may lack.
+func sound(t *testing.T, p *portaltest.Page, what string) {
+	t.Helper()
+	for _, violation := range p.Axe() {
+		t.Errorf("%s: %s", what, violation)
+	}
+	if wide := p.Overflow(); wide > 0 {
+		t.Errorf("%s: is %d pixels too wide", what, wide)
+	}
+	for _, problem := range p.Problems() {
+		if !strings.Contains(problem.Text, "status of 4") { // those that the test asks for
+			t.Errorf("%s: %+v", what, problem)
+		}
+	}
+	for _, url := range p.Requests() {
+		if !strings.HasPrefix(url, "http://127.0.0.1:") {
+			t.Errorf("%s: loads %s", what, url)
+		}
+	}
+}
+
+// An operator's way through all of their pages, by light and by night, on a small screen
+// and without JavaScript.
+func TestOperatorsInABrowser(t *testing.T) {
+	s, url := served(t)
+	browser := portaltest.NewBrowser(t)
+	for name, o := range map[string]portaltest.PageOptions{
+		"light":              {},
+		"dark, on a phone":   {Dark: true, Width: 320, Height: 640, Mobile: true},
+		"without JavaScript": {NoJavaScript: true, Width: 360, Locale: "de"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			k := s.issue("acme", authz.IssueRequest{Owner: "cust_9", Name: "Leaked"})
+			token := s.minter.last()
+			s.issue("acme", authz.IssueRequest{Owner: "cust_9", Name: "Other"})
+			secret, _, err := s.PortalLink(t.Context(), "acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "staff"})
+			check(t, err)
+			p := browser.Page(t, o)
+			if status := p.Open(s.PortalLinkURL(secret)); status != http.StatusOK {
+				t.Fatalf("the link answers %d", status)
+			}
+			walk(t, s, p, url+"/portal/acme/operator", k, token, !o.NoJavaScript)
+		})
+	}
+}
+
+func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, token string, scripts bool) {
+	t.Helper()
+	sound(t, p, "all keys")
+	p.Click("summary")
+	p.Fill("#pasted", "nonsense")
+	p.Follow("form[action$='/find'] button")
+	sound(t, p, "no token")
+	p.Fill("#pasted", "Authorization: Bearer "+token)
+	p.Follow("form[action$='/find'] button")
+	if p.URL() != root+"/keys/"+k.ID.String()+"?done=found" {
+		t.Fatalf("the token leads to %s", p.URL())
+	}
+	sound(t, p, "a key")
+	if scripts {
+		p.Click("[data-dialog] > button")
+		if e := p.Focused(); e.Role != "textbox" {
+			t.Errorf("the dialog's focus is on %+v", e)
+		}
+		sound(t, p, "the dialog")
+	}
+	p.Fill("#confirm", "wrong")
+	p.Follow("button.danger")
+	sound(t, p, "not confirmed")
+	p.Fill("#confirm", "Leaked")
+	p.Follow("button.danger")
+	sound(t, p, "a revoked key")
+	if s.status(k) != store.Revoked {
+		t.Error("the key works")
+	}
+
+	p.Open(root + "/revoke")
+	sound(t, p, "which keys")
+	p.Fill("#owner", "cust_9")
+	p.Follow("form.filter button")
+	sound(t, p, "what would go")
+	p.Fill("#number", "7")
+	p.Follow("button.danger")
+	sound(t, p, "not their number")
+	p.Fill("#number", "1")
+	p.Follow("button.danger")
+	sound(t, p, "what is gone")
+	if live, err := s.Keys(t.Context(), "acme", store.Filter{Owner: "cust_9", Live: true, Limit: 9}); err != nil || len(live) > 0 {
+		t.Errorf("%d keys work, %v", len(live), err)
+	}
+
+	p.Open(root + "/keys?owner=cust_1")
+	p.Check("#tick-0", true)
+	p.Check("#tick-2", true)
+	p.Follow("form[aria-label]:not(.filter) > .actions button")
+	if got := p.Count("main li"); got != 2 {
+		t.Errorf("%d keys would go", got)
+	}
+	for _, path := range []string{"/keys?q=none", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x", "/settings", "/none"} {
+		p.Open(root + path)
+		sound(t, p, path)
+	}
+	p.Open(strings.TrimSuffix(root, "/operator") + "/keys")
+	sound(t, p, "an owner's page")
+	p.Follow("main a.button")
+	if p.URL() != root+"/keys" {
+		t.Errorf("the way back leads to %s", p.URL())
+	}
+}
