@@ -119,6 +119,10 @@ func (f *faulty) Revoke(ctx context.Context, workspace string, id uuid.UUID, at 
 	return through(ctx, f, "Revoke", func() (store.Key, error) { return f.Store.Revoke(ctx, workspace, id, at) })
 }
 
+func (f *faulty) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (store.Key, error) {
+	return through(ctx, f, "EndGrace", func() (store.Key, error) { return f.Store.EndGrace(ctx, workspace, id, to, at) })
+}
+
 func (f *faulty) Retire(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
 	return through(ctx, f, "Retire", func() (store.Key, error) { return f.Store.Retire(ctx, workspace, id, at) })
 }

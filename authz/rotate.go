@@ -112,11 +112,11 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, key store.K
 func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	id, err := s.rotated(ctx, workspace, id)
+	id, to, err := s.rotated(ctx, workspace, id)
 	if err != nil {
 		return store.Key{}, err
 	}
-	old, successor, err := s.store.UndoRotation(ctx, workspace, id, s.Now())
+	old, successor, err := s.store.UndoRotation(ctx, workspace, id, to, s.Now())
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -128,32 +128,30 @@ func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UU
 func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	id, err := s.rotated(ctx, workspace, id)
+	id, to, err := s.rotated(ctx, workspace, id)
 	if err != nil {
 		return store.Key{}, err
 	}
-	key, err := s.store.Key(ctx, workspace, id)
-	switch {
-	case err != nil:
+	key, err := s.store.EndGrace(ctx, workspace, id, to, s.Now())
+	if err != nil {
 		return store.Key{}, err
-	case key.Status(s.Now()) != store.Deprecated:
-		return store.Key{}, ErrNotActive
 	}
-	return s.Revoke(ctx, workspace, id)
+	return key, s.revoked(ctx, key)
 }
 
-// rotated returns the id of the key whose rotation is meant by it or by its successor.
-func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (uuid.UUID, error) {
+// rotated returns the rotation that is meant by the id of the key or of its successor.
+// Whether it is still the key's, the store decides.
+func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (old, to uuid.UUID, err error) {
 	key, err := s.store.Key(ctx, workspace, id)
 	switch {
 	case err != nil:
-		return uuid.Nil, err
+		return uuid.Nil, uuid.Nil, err
 	case key.RotatedTo != uuid.Nil:
-		return id, nil
+		return id, key.RotatedTo, nil
 	case key.RotatedFrom != uuid.Nil:
-		return key.RotatedFrom, nil
+		return key.RotatedFrom, id, nil
 	}
-	return uuid.Nil, ErrNotActive
+	return uuid.Nil, uuid.Nil, ErrNotActive
 }
 
 // revoked publishes here that a key was revoked, and returns once this server's set is

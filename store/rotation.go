@@ -25,12 +25,17 @@ type RotationStore interface {
 	// successor.PerOwner keys or more in their grace at that time, and this would be
 	// another. ActionKeyRotate of the old key, ActionKeyIssue of the successor.
 	Rotate(ctx context.Context, workspace string, id uuid.UUID, successor Key, pub jwks.Key, graceEnds time.Time) (old, issued Key, err error)
-	// UndoRotation ends the rotation of the key id within its grace: one version
-	// removes the successor, which is revoked at at, and the old key is active as if it
-	// had not been rotated. ErrNotFound: no such key. ErrNotActive: the key is not
-	// Deprecated at at, or its successor not Active, as behind an UndoRotation
-	// before. ActionRotationUndo of the old key, ActionKeyRevoke of the successor.
-	UndoRotation(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (old, successor Key, err error)
+	// UndoRotation ends the rotation of the key id to the key to, or to any where that is
+	// uuid.Nil, within its grace: one version removes the successor, which is revoked at
+	// at, and the old key is active as if it had not been rotated. ErrNotFound: no such
+	// key. ErrNotActive: the key is not in such a grace at at, or its successor not
+	// Active, as behind an UndoRotation before. ActionRotationUndo of the old key,
+	// ActionKeyRevoke of the successor.
+	UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor Key, err error)
+	// EndGrace revokes the key id as Revoke does, if it is in the grace of its rotation
+	// to the key to, or to any where that is uuid.Nil. ErrNotFound. ErrNotActive: it is
+	// not at at, as behind an UndoRotation. ActionKeyRevoke.
+	EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (Key, error)
 	// Retire removes a key that is published and due at at, in one transaction that
 	// raises the workspace's version. If its grace is over, it is revoked at at; else
 	// it has expired and ExpiredVersion is set. Any other key is returned as it is, so
@@ -67,6 +72,12 @@ func Rotated(old, successor Key, graceEnds time.Time) Key {
 		old.GraceEndsAt, old.RevokedAt = successor.CreatedAt, successor.CreatedAt
 	}
 	return old
+}
+
+// InGrace reports whether the key was rotated to another, or to any where that is
+// uuid.Nil, and is in its grace at a time.
+func (k *Key) InGrace(to uuid.UUID, at time.Time) bool {
+	return k.Status(at) == Deprecated && (to == uuid.Nil || k.RotatedTo == to)
 }
 
 // Retired returns a key as it is once version removed it at a time at which it was

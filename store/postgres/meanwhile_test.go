@@ -47,16 +47,24 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 		{
 			name: "UndoRotation whose successor is rotated", rotated: true, behind: rotate, ofNext: true, want: store.ErrNotActive,
 			call: func(k store.Key) (store.Key, error) {
-				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, at)
+				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, uuid.Nil, at)
 				return old, err
 			},
 		},
 		{
 			name: "UndoRotation of what is undone", rotated: true, behind: undo, want: store.ErrNotActive,
 			call: func(k store.Key) (store.Key, error) {
-				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, at)
+				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, uuid.Nil, at)
 				return old, err
 			},
+		},
+		{
+			name: "EndGrace of what is undone", rotated: true, behind: undo, want: store.ErrNotActive,
+			call: func(k store.Key) (store.Key, error) { return s.EndGrace(t.Context(), "acme", k.ID, uuid.Nil, at) },
+		},
+		{
+			name: "EndGrace of what is rotated to another", rotated: true, behind: rotate, want: store.ErrNotActive,
+			call: func(k store.Key) (store.Key, error) { return s.EndGrace(t.Context(), "acme", k.ID, k.RotatedTo, at) },
 		},
 		{
 			name: "Retire of what is undone", rotated: true, behind: undo,

@@ -76,6 +76,21 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 	return k, wrap(ctx, "revoke key", err)
 }
 
+// EndGrace implements store.Store.
+func (s *Store) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (store.Key, error) {
+	if at.IsZero() {
+		return store.Key{}, wrap(ctx, "end grace", errTime)
+	}
+	k, err := s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
+		if !k.InGrace(to, at) {
+			return k, store.ErrNotActive
+		}
+		k.RevokedAt = cut(at)
+		return s.remove(ctx, k, store.KeyRevoked(ctx, k)) // if the rotation is still the same
+	})
+	return k, wrap(ctx, "end grace", err)
+}
+
 // asRead calls change with a key until the key was as it was read.
 func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID, change func(store.Key) (store.Key, error)) (k store.Key, err error) {
 	for range tries {

@@ -142,12 +142,12 @@ func (s *Store) whyNotRotated(ctx context.Context, old, issued store.Key, limit 
 }
 
 // UndoRotation implements store.Store.
-func (s *Store) UndoRotation(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (old, successor store.Key, err error) {
+func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor store.Key, err error) {
 	if at.IsZero() {
 		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", errTime)
 	}
 	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
-		if k.Status(at) != store.Deprecated {
+		if !k.InGrace(to, at) {
 			return k, store.ErrNotActive
 		}
 		var err error

@@ -29,21 +29,26 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 		if err != nil || !k.RevokedAt.IsZero() {
 			return err
 		}
-		k.RevokedAt = cut(at)
-		if !k.Published() { // it has expired
-			err = keepState(t, k)
-		} else if k.RevokedVersion, err = raiseVersion(t, workspace); err == nil {
-			err = remove(t, k)
-		}
-		if err != nil {
-			return err
-		}
-		return record(t, store.KeyRevoked(t.ctx, k))
+		return revoke(t, &k, at)
 	})
 	if err != nil {
 		return store.Key{}, wrap(ctx, "revoke key", err)
 	}
 	return k, nil
+}
+
+// revoke revokes a key that is not.
+func revoke(t *tx, k *store.Key, at time.Time) (err error) {
+	k.RevokedAt = cut(at)
+	if !k.Published() { // it has expired
+		err = keepState(t, *k)
+	} else if k.RevokedVersion, err = raiseVersion(t, k.Workspace); err == nil {
+		err = remove(t, *k)
+	}
+	if err != nil {
+		return err
+	}
+	return record(t, store.KeyRevoked(t.ctx, *k))
 }
 
 // remove keeps the state of a key that a version removes, and nothing else of it.

@@ -68,7 +68,7 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, li
 }
 
 // UndoRotation implements store.Store.
-func (s *Store) UndoRotation(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (old, successor store.Key, err error) {
+func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor store.Key, err error) {
 	if at.IsZero() {
 		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", errTime)
 	}
@@ -76,7 +76,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id uuid.UUID
 		if old, err = readKey(t, workspace, id); err != nil {
 			return err
 		}
-		if old.Status(at) != store.Deprecated {
+		if !old.InGrace(to, at) {
 			return store.ErrNotActive
 		}
 		if successor, err = readKey(t, workspace, old.RotatedTo); err != nil {
@@ -106,4 +106,24 @@ func undoRotation(t *tx, old, successor *store.Key, at time.Time) (err error) {
 		return err
 	}
 	return record(t, store.RotationUndone(t.ctx, *old, successor.ID, at), store.KeyRevoked(t.ctx, *successor))
+}
+
+// EndGrace implements store.Store.
+func (s *Store) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (k store.Key, err error) {
+	if at.IsZero() {
+		return store.Key{}, wrap(ctx, "end grace", errTime)
+	}
+	err = s.write(ctx, func(t *tx) (err error) {
+		if k, err = readKey(t, workspace, id); err != nil {
+			return err
+		}
+		if !k.InGrace(to, at) {
+			return store.ErrNotActive
+		}
+		return revoke(t, &k, at)
+	})
+	if err != nil {
+		return store.Key{}, wrap(ctx, "end grace", err)
+	}
+	return k, nil
 }

@@ -78,7 +78,7 @@ func auditChanges(e env) {
 	e.ok(err)
 	did(store.ActionKeyRotate, first, at)
 	did(store.ActionKeyIssue, second, at)
-	_, _, err = e.UndoRotation(e.ctx, "acme", first.ID, next())
+	_, _, err = e.UndoRotation(e.ctx, "acme", first.ID, uuid.Nil, next())
 	e.ok(err)
 	did(store.ActionRotationUndo, first, at)
 	did(store.ActionKeyRevoke, second, at)

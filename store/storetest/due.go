@@ -270,7 +270,7 @@ func nextDue(e env) {
 	soon, _ = e.issue(soon)
 	e.equal("another workspace's", at(), soon.ExpiresAt)
 	e.revoke(soon)
-	_, _, err := e.UndoRotation(e.ctx, "acme", k.ID, now)
+	_, _, err := e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, now)
 	e.ok(err)
 	e.equal("after the undoing", at(), k.ExpiresAt)
 	_, err = e.Retire(e.ctx, "acme", k.ID, k.ExpiresAt)

@@ -59,7 +59,7 @@ func (p *program) undo() {
 			want = store.ErrNotActive
 		}
 	}
-	gotOld, gotNext, err := p.UndoRotation(p.ctx, ws, id, at)
+	gotOld, gotNext, err := p.UndoRotation(p.ctx, ws, id, uuid.Nil, at)
 	p.result("undo", err, want)
 	if want != nil {
 		return

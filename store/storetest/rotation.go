@@ -26,6 +26,7 @@ var rotationTests = []test{
 	{"is undone within the grace and while the successor is active", undoRefused},
 	{"is undone once when many try", undoRace},
 	{"may be undone while the grace is ended", undoWhileEnded},
+	{"is of one successor", rotationOfOne},
 }
 
 // successor returns the record of a key to succeed another a second after now.
@@ -220,7 +221,7 @@ func rotateTimes(e env) {
 	if _, _, err := e.Rotate(e.ctx, "acme", k.ID, next, NewKey(e), now); err == nil {
 		e.Error("a rotation without a time passes")
 	}
-	if _, _, err := e.UndoRotation(e.ctx, "acme", k.ID, time.Time{}); err == nil || errors.Is(err, store.ErrNotActive) {
+	if _, _, err := e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, time.Time{}); err == nil || errors.Is(err, store.ErrNotActive) {
 		e.Errorf("undoing without a time: %v", err)
 	}
 	e.equal("read", e.key(k), k)
@@ -279,7 +280,7 @@ func undoRotation(e env) {
 	k, _ := e.issue(NewRecord("acme", "o"))
 	_, issued := e.rotate(k)
 	at := now.Add(30 * time.Second)
-	old, undone, err := e.UndoRotation(e.ctx, "acme", k.ID, at.Add(999).In(time.FixedZone("", 60)))
+	old, undone, err := e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, at.Add(999).In(time.FixedZone("", 60)))
 	e.ok(err)
 	want := issued
 	want.RevokedAt, want.RevokedVersion = at, 4
@@ -288,7 +289,7 @@ func undoRotation(e env) {
 	e.equal("old, read", e.key(k), k)
 	e.equal("successor, read", e.key(issued), want)
 	e.equal("change", e.changesOf("acme")[3], jwks.Change{Version: 4, Add: []jwks.Key{}, Remove: []jwks.KID{issued.KID}})
-	_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, at)
+	_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, at)
 	e.is(err, store.ErrNotActive)
 	_, again := e.rotate(k) // and redone
 	e.equal("version", again.Version, uint64(5))
@@ -301,7 +302,7 @@ func undoRefused(e env) {
 	refused := func(id uuid.UUID, at time.Time, want error) {
 		e.Helper()
 		records, entries := e.list("acme", store.Filter{}), e.audit("acme", store.AuditFilter{})
-		_, _, err := e.UndoRotation(e.ctx, "acme", id, at)
+		_, _, err := e.UndoRotation(e.ctx, "acme", id, uuid.Nil, at)
 		e.is(err, want)
 		e.equal("records", e.list("acme", store.Filter{}), records)
 		e.equal("audit", e.audit("acme", store.AuditFilter{}), entries)
@@ -325,7 +326,7 @@ func undoRefused(e env) {
 	_, _, err := e.Rotate(e.ctx, "acme", k.ID, short, NewKey(e), now.Add(time.Minute))
 	e.ok(err)
 	refused(k.ID, short.ExpiresAt, store.ErrNotActive) // the successor has expired
-	_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, short.ExpiresAt.Add(-1))
+	_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, short.ExpiresAt.Add(-1))
 	e.ok(err)
 
 	k, _ = e.issue(NewRecord("acme", "o"))
@@ -342,7 +343,7 @@ func undoRace(e env) {
 		_, issued := e.rotate(k)
 		var won atomic.Int32
 		e.parallel(6, func(int) {
-			switch _, _, err := e.UndoRotation(e.ctx, "acme", k.ID, now.Add(time.Second)); {
+			switch _, _, err := e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, now.Add(time.Second)); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, store.ErrNotActive):
@@ -366,7 +367,13 @@ func undoWhileEnded(e env) {
 			got, err := e.Retire(e.ctx, "acme", k.ID, old.GraceEndsAt)
 			return !got.Published(), err
 		}
-		if i%2 == 0 {
+		switch i % 3 {
+		case 1:
+			end = func() (bool, error) {
+				_, err := e.EndGrace(e.ctx, "acme", k.ID, uuid.Nil, now.Add(2*time.Second))
+				return err == nil, err
+			}
+		case 2:
 			end = func() (bool, error) {
 				_, _, err := e.Rotate(e.ctx, "acme", issued.ID, successor(issued), NewKey(e), now.Add(time.Minute))
 				return err == nil, err
@@ -376,7 +383,7 @@ func undoWhileEnded(e env) {
 		e.parallel(2, func(i int) {
 			var err error
 			if i == 0 {
-				_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, now.Add(2*time.Second))
+				_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, now.Add(2*time.Second))
 				undone = err == nil
 			} else {
 				ended, err = end()
@@ -390,5 +397,41 @@ func undoWhileEnded(e env) {
 			e.Errorf("undone: %v, ended: %v, and the keys are %+v and %+v", undone, ended, e.key(k), next)
 		}
 	}
+	e.consistent("acme")
+}
+
+// rotationOfOne: what is meant for a rotation that was undone is not done to the next.
+func rotationOfOne(e env) {
+	e.create("acme")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	at := now.Add(2 * time.Second)
+	_, first := e.rotate(k)
+	_, _, err := e.UndoRotation(e.ctx, "acme", k.ID, first.ID, at)
+	e.ok(err)
+	_, err = e.EndGrace(e.ctx, "acme", k.ID, uuid.Nil, at)
+	e.is(err, store.ErrNotActive)
+	old, second := e.rotate(k)
+	for _, to := range []uuid.UUID{first.ID, k.ID, uuid.Must(uuid.NewV7())} {
+		_, _, err := e.UndoRotation(e.ctx, "acme", k.ID, to, at)
+		e.is(err, store.ErrNotActive)
+		_, err = e.EndGrace(e.ctx, "acme", k.ID, to, at)
+		e.is(err, store.ErrNotActive)
+	}
+	_, err = e.EndGrace(e.ctx, "acme", k.ID, second.ID, old.GraceEndsAt)
+	e.is(err, store.ErrNotActive)
+	_, err = e.EndGrace(e.ctx, "acme", uuid.Must(uuid.NewV7()), uuid.Nil, at)
+	e.is(err, store.ErrNotFound)
+	if _, err := e.EndGrace(e.ctx, "acme", k.ID, second.ID, time.Time{}); err == nil || errors.Is(err, store.ErrNotActive) {
+		e.Errorf("without a time: %v", err)
+	}
+	e.equal("the old key", e.key(k), old)
+	ended, err := e.EndGrace(e.ctx, "acme", k.ID, second.ID, at)
+	e.ok(err)
+	want := old
+	want.RevokedAt, want.RevokedVersion = at, second.Version+1
+	e.equal("ended", ended, want)
+	e.equal("read", e.key(k), want)
+	e.equal("the successor", e.key(second), second)
+	e.equal("entry", e.audit("acme", store.AuditFilter{Limit: 1})[0].Action, store.ActionKeyRevoke)
 	e.consistent("acme")
 }

@@ -74,7 +74,11 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 			return unless(err, store.ErrNotActive)
 		},
 		"UndoRotation": func(ctx context.Context) error {
-			_, _, err := e.UndoRotation(ctx, workspace, id, now)
+			_, _, err := e.UndoRotation(ctx, workspace, id, uuid.Nil, now)
+			return unless(err, store.ErrNotActive)
+		},
+		"EndGrace": func(ctx context.Context) error {
+			_, err := e.EndGrace(ctx, workspace, id, uuid.Nil, now)
 			return unless(err, store.ErrNotActive)
 		},
 		"Retire": func(ctx context.Context) error {
