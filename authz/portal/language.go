@@ -101,10 +101,11 @@ func (l *language) text(key string, pairs ...any) string {
 	if !ok {
 		return key // a test sees to it that there is none
 	}
+	places := make([]string, 0, len(pairs))
 	for i := 0; i+1 < len(pairs); i += 2 {
-		message = strings.ReplaceAll(message, fmt.Sprintf("{%v}", pairs[i]), fmt.Sprint(pairs[i+1]))
+		places = append(places, fmt.Sprintf("{%v}", pairs[i]), fmt.Sprint(pairs[i+1]))
 	}
-	return message
+	return strings.NewReplacer(places...).Replace(message) // at once: what is put in is no place
 }
 
 // forms are the keys' endings by plural form (CLDR).

@@ -51,7 +51,7 @@ func New(o Options) (http.Handler, error) {
 	p := &portal{
 		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, mux: http.NewServeMux(),
 		base:   strings.TrimRight(u.EscapedPath(), "/") + authz.PortalPath,
-		origin: strings.ToLower(u.Scheme + "://" + u.Host),
+		origin: originOf(u),
 	}
 	if p.now == nil {
 		p.now = p.service.Now
@@ -70,6 +70,13 @@ func New(o Options) (http.Handler, error) {
 	}
 	p.routes()
 	return p, nil
+}
+
+// originOf is the origin of a URL as browsers write it: without the scheme's own port
+// (RFC 6454 section 6.2).
+func originOf(u *url.URL) string {
+	usual := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	return strings.ToLower(u.Scheme + "://" + strings.TrimSuffix(u.Host, usual))
 }
 
 // routes are all but the links and the assets: their names may be workspaces', too.

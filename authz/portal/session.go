@@ -185,7 +185,8 @@ func (v *visit) derive(purpose string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// logOut ends the session. Without one there is nothing to do, and no harm in it.
+// logOut ends the session. Without one, the cookie goes if a page of ours asks: to
+// another site's form the browser adds no cookie, and would take it away all the same.
 func logOut(v *visit) error {
 	err := v.anySession()
 	if err != nil && !errors.Is(err, authz.ErrNoSession) {
@@ -197,9 +198,11 @@ func logOut(v *visit) error {
 			return err
 		}
 	}
-	gone := sessionCookie("", v.session.Embedded)
-	gone.MaxAge = -1
-	http.SetCookie(v.w, gone)
+	if v.fromUs() {
+		gone := sessionCookie("", v.session.Embedded)
+		gone.MaxAge = -1
+		http.SetCookie(v.w, gone)
+	}
 	back := v.session.ReturnURL
 	v.session, v.secret = store.Session{}, ""
 	return v.render(http.StatusOK, "out", "out.title", back)

@@ -1,0 +1,51 @@
+package portal_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+// Another site's form comes without the cookie (SameSite), and must not take it away.
+func TestAnotherSiteLogsNobodyOut(t *testing.T) {
+	s := newSite(t)
+	for name, header := range map[string]http.Header{
+		"another site":    {"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}},
+		"an opaque frame": {"Origin": {"null"}, "Sec-Fetch-Site": {"cross-site"}},
+		"it does not say": {"Origin": nil, "Sec-Fetch-Site": nil},
+	} {
+		v := s.stranger()
+		v.header = header
+		if p := v.do(http.MethodPost, "/portal/logout", url.Values{}); len(p.Result().Cookies()) > 0 {
+			t.Errorf("%s: it sets %v", name, p.Result().Cookies())
+		}
+	}
+	// Who is logged out already may say so again.
+	s.stranger().do(http.MethodPost, "/portal/logout", url.Values{}).want(http.StatusOK)
+}
+
+// Browsers leave a scheme's own port out of an Origin (RFC 6454 section 6.2).
+func TestPublicURLWithTheUsualPort(t *testing.T) {
+	for public, origin := range map[string]string{
+		"https://keys.example.test:443": "https://keys.example.test", "http://localhost:80": "http://localhost",
+		"https://KEYS.example.test": "https://keys.example.test", "https://keys.example.test:80": "https://keys.example.test:80",
+		"http://[::1]:80": "http://[::1]",
+	} {
+		s := newSite(t, public)
+		v := s.stranger()
+		v.header = http.Header{"Origin": {origin}}
+		if p := v.do(http.MethodPost, "/portal/logout", url.Values{}); len(p.Result().Cookies()) == 0 {
+			t.Errorf("%s: what comes from %s is foreign", public, origin)
+		}
+	}
+}
+
+// What somebody typed is shown as it is, also where it looks like a place in a message.
+func TestNamesAreNoPlacesInMessages(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	for _, name := range []string{"{id}", "{n}{name}", "a {id} b"} {
+		k := v.create("name", name)
+		v.get(keyPath(k)).want(http.StatusOK).has("type the name “" + name + "”")
+	}
+}
