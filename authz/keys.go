@@ -122,7 +122,7 @@ func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {
 	switch {
 	case r.NeverExpires && r.ExpiresIn != nil:
 		e.addf("expires_in", "must be absent where never_expires is true")
-	case r.NeverExpires && !w.AllowNeverExpires:
+	case r.NeverExpires && !MayNeverExpire(w):
 		e.addf("never_expires", "is not allowed in this workspace")
 	case r.NeverExpires:
 		return 0

@@ -37,6 +37,12 @@ func defaultExpiresIn(w *store.Workspace) int64 {
 	return min(DefaultExpiresIn, maxExpiresIn(w))
 }
 
+// MayNeverExpire reports whether a workspace's keys may have no end. Where it sets a
+// maximum they may not: that would be a way around it.
+func MayNeverExpire(w *store.Workspace) bool {
+	return w.AllowNeverExpires && w.Policy.MaxExpiresIn == 0
+}
+
 // OffersScope reports whether a workspace's keys may have a scope.
 func OffersScope(w *store.Workspace, scope string) bool {
 	return len(w.Policy.Scopes) == 0 || slices.ContainsFunc(w.Policy.Scopes, func(o store.OfferedScope) bool { return o.Name == scope })

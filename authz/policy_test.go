@@ -110,6 +110,12 @@ func TestPolicyOfIssuing(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
+	never := true // by itself: the maximum is one for all
+	s.patch(authz.WorkspacePatch{AllowNeverExpires: &never})
+	var bad authz.InputError
+	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "one", NeverExpires: true}); !errors.As(err, &bad) || bad[0].Field != "never_expires" {
+		t.Error("a key without an end, past the maximum:", err)
+	}
 	second := s.issue("acme", authz.IssueRequest{Owner: "one", ExpiresIn: seconds(3600), Scopes: []string{"maps:write"}})
 	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "one"}); !errors.Is(err, authz.ErrTooMany) {
 		t.Error("a third key:", err)

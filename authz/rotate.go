@@ -79,7 +79,7 @@ func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest
 	case !k.ExpiresAt.IsZero(): // whole seconds behind iat
 		life := min(k.ExpiresAt.Unix()-k.CreatedAt.Unix(), maxExpiresIn(w))
 		r.ExpiresIn = &life
-	case w.AllowNeverExpires:
+	case MayNeverExpire(w):
 		r.NeverExpires = true
 	}
 	return r

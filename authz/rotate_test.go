@@ -152,6 +152,23 @@ func TestRotateIsIdempotent(t *testing.T) {
 	}
 }
 
+// What never expires gets an end where a maximum was set since.
+func TestRotateEndsWhatNeverExpires(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	never := true
+	s.patch(authz.WorkspacePatch{AllowNeverExpires: &never})
+	old := s.issue("acme", authz.IssueRequest{NeverExpires: true})
+	old = s.rotate(old.ID, grace(0))
+	if !old.ExpiresAt.IsZero() {
+		t.Error("it was allowed, and yet the successor expires at", old.ExpiresAt)
+	}
+	s.patch(authz.WorkspacePatch{Policy: &store.Policy{MaxExpiresIn: 3600}})
+	if successor := s.rotate(old.ID, grace(0)); successor.ExpiresAt.Unix()-successor.CreatedAt.Unix() != 3600 {
+		t.Error("the successor expires at", successor.ExpiresAt)
+	}
+}
+
 // The policy of today counts: a rotation is no way around it.
 func TestRotateKeepsToThePolicy(t *testing.T) {
 	s := newServer(t)

@@ -14,7 +14,7 @@ import (
 // Policy is what a workspace's keys may be.
 type Policy struct {
 	Scopes           []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64" doc:"All that keys may have; any, where empty"`
-	MaxExpiresIn     seconds        `json:"max_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: ten years"`
+	MaxExpiresIn     seconds        `json:"max_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: ten years. With a maximum, no key may be issued that never expires"`
 	DefaultExpiresIn seconds        `json:"default_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: 90 days, or the maximum if that is less"`
 	KeysPerOwner     int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000" doc:"Active keys that one owner may have; 0: any number"`
 	DefaultAudience  []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16" doc:"Of keys that name none; all of the workspace's, where empty"`

@@ -18,7 +18,7 @@ type Workspace struct {
 	ID                string    `json:"id"`
 	Name              string    `json:"name"`
 	Audiences         []string  `json:"audiences" nullable:"false" doc:"The default audience of its keys, and all that a key may name"`
-	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued"`
+	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued, where the policy sets no maximum"`
 	Policy            Policy    `json:"policy"`
 	Portal            Portal    `json:"portal"`
 	Issuer            string    `json:"issuer" doc:"iss of its tokens"`

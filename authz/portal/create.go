@@ -60,7 +60,7 @@ func newKey(v *visit) error {
 }
 
 func (v *visit) emptyForm() *createForm {
-	f := &createForm{Never: v.workspace.AllowNeverExpires, Presets: v.presets(), Environments: environments}
+	f := &createForm{Never: authz.MayNeverExpire(&v.workspace), Presets: v.presets(), Environments: environments}
 	f.Offered, f.AnyScope = v.offered()
 	f.First, f.Last = v.now().Format(time.DateOnly), v.lastDay().Format(time.DateOnly)
 	return f

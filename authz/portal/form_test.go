@@ -75,14 +75,22 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	s := newSite(t)
-	policy, never := store.Policy{MaxExpiresIn: 100 * 86400, DefaultExpiresIn: 45 * 86400}, true
-	s.update("acme", authz.WorkspacePatch{Policy: &policy, AllowNeverExpires: &never})
+	never := true
+	s.update("acme", authz.WorkspacePatch{AllowNeverExpires: &never})
 	v := s.owner("acme", "cust_1")
-	v.get("/portal/acme/keys/new").want(200).has("7 days", "30 days", "45 days", "90 days", "On a date", "Never").hasNot("365")
+	v.get("/portal/acme/keys/new").want(200).has("On a date", "Never", "365 days")
+	if k := v.create("expiry", "never"); !k.ExpiresAt.IsZero() {
+		t.Error("expires at", k.ExpiresAt)
+	}
+	v.get("/portal/acme/keys").has("Never")
+	// A maximum is one for all.
+	policy := store.Policy{MaxExpiresIn: 100 * 86400, DefaultExpiresIn: 45 * 86400}
+	s.update("acme", authz.WorkspacePatch{Policy: &policy})
+	v.get("/portal/acme/keys/new").want(200).has("7 days", "30 days", "45 days", "90 days", "On a date").hasNot("365", "Never")
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "never")).want(422)
 	for expiry, want := range map[string]time.Time{
 		"604800": s.clock().Add(7 * 24 * time.Hour),
 		"date":   time.Date(2026, 3, 5, 0, 0, 0, 0, time.UTC), // the end of the 4th
-		"never":  {},
 	} {
 		k := v.create("expiry", expiry, "date", "2026-03-04")
 		if !k.ExpiresAt.Equal(want) {
@@ -94,7 +102,6 @@ func TestExpiry(t *testing.T) {
 		t.Error("the last day ends at", last.ExpiresAt)
 	}
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "date", "date", "2026-06-12")).want(422)
-	v.get("/portal/acme/keys").has("Never")
 }
 
 func TestAShortLife(t *testing.T) {
