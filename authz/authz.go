@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -85,8 +86,9 @@ type Service struct {
 	publicURL string
 	now       func() time.Time
 	newID     func() (uuid.UUID, error)
-	searches  chan struct{} // holds one of each that is under way
-	due       chan struct{} // wakes Reap
+	searches  chan struct{}             // holds one of each that is under way
+	due       chan struct{}             // wakes Reap
+	nextDue   atomic.Pointer[time.Time] // as ReapDue saw it last
 }
 
 // New makes a Service.

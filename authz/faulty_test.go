@@ -127,6 +127,15 @@ func (f *faulty) Retire(ctx context.Context, workspace string, id uuid.UUID, at 
 	return through(ctx, f, "Retire", func() (store.Key, error) { return f.Store.Retire(ctx, workspace, id, at) })
 }
 
+func (f *faulty) NextDue(ctx context.Context) (time.Time, error) {
+	return through(ctx, f, "NextDue", func() (time.Time, error) { return f.Store.NextDue(ctx) })
+}
+
+func (f *faulty) PruneSessions(ctx context.Context, before time.Time) error {
+	_, err := through(ctx, f, "PruneSessions", func() (struct{}, error) { return struct{}{}, f.Store.PruneSessions(ctx, before) })
+	return err
+}
+
 func (f *faulty) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
 	return through(ctx, f, "KeyByKID", func() (store.Key, error) { return f.Store.KeyByKID(ctx, workspace, kid) })
 }

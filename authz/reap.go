@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,14 +43,15 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	lag := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "burnkey_reap_lag_seconds", Help: "How long ago a key should have left its set that is still in it; 0: there is none.",
-	})
 	if o.Metrics != nil {
-		o.Metrics.MustRegister(lag)
+		o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "burnkey_reap_lag_seconds", Help: "How long ago a key should have left its set that is still in it; 0: there is none.",
+		}, func() float64 { return s.reapLag().Seconds() }))
 	}
+	var pruning sync.WaitGroup
+	defer pruning.Wait()
+	pruning.Go(func() { s.prune(ctx, o) }) // beside it: there may be many
 	var failing bool
-	pruned := s.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -64,23 +66,36 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 			o.Log.Error("keys whose time is over can't be taken out of their sets; trying again", "error", err)
 		}
 		failing = err != nil
-		if now := s.Now(); now.Sub(pruned) >= o.PruneEvery {
-			pruned = now
-			if err := s.store.PruneSessions(ctx, now); err != nil && ctx.Err() == nil {
-				o.Log.Warn("sessions that are over can't be deleted", "error", err)
-			}
-		}
 		wait := o.Every
-		lag.Set(0)
-		if !next.IsZero() {
-			left := next.Sub(s.Now())
-			lag.Set(max(0, -left.Seconds()))
-			if !failing {
-				wait = max(0, min(wait, left))
-			}
+		if !next.IsZero() && !failing {
+			wait = max(0, min(wait, next.Sub(s.Now())))
 		}
 		timer.Reset(wait)
 	}
+}
+
+func (s *Service) prune(ctx context.Context, o ReapOptions) {
+	ticker := time.NewTicker(o.PruneEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.store.PruneSessions(ctx, s.Now()); err != nil && ctx.Err() == nil {
+			o.Log.Warn("sessions that are over can't be deleted", "error", err)
+		}
+	}
+}
+
+// reapLag is as far as was last seen: a database that does not answer heals nothing.
+func (s *Service) reapLag() time.Duration {
+	next := s.nextDue.Load()
+	if next == nil || next.IsZero() {
+		return 0
+	}
+	return max(0, s.Now().Sub(*next))
 }
 
 // wakeReaper has Reap look at once: something may have become due earlier.
@@ -104,13 +119,19 @@ func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 			errs = append(errs, err)
 			break
 		}
+		if len(due) > 0 && errors.Join(errs...) == nil {
+			at := due[0].DueAt()
+			s.nextDue.Store(&at)
+		}
 		errs = append(errs, s.retire(ctx, due))
 		if len(due) < dueAtOnce || ctx.Err() != nil {
 			break
 		}
 		after = due[len(due)-1].DuePlace() // also of one that could not be retired
 	}
-	next, err = s.store.NextDue(ctx)
+	if next, err = s.store.NextDue(ctx); err == nil {
+		s.nextDue.Store(&next)
+	}
 	return next, errors.Join(append(errs, err)...)
 }
 
