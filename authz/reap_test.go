@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -56,6 +57,28 @@ func TestReapLagIsNotHealedByAFailure(t *testing.T) {
 		}
 		s.store.heal()
 		eventually(t, "it is made up for", func() bool { return !s.publishes("acme", issued.KID) && lag(t, metrics) == 0 })
+	}
+}
+
+// A start has no time for all of a long list.
+func TestReapDueEndsWithItsContext(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	for range 3 {
+		s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
+	}
+	s.clock.advance(time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.store.hook("Retire", func(context.Context) error { cancel(); return nil })
+	if _, err := s.ReapDue(ctx); !errors.Is(err, context.Canceled) || s.store.called("Retire") != 1 {
+		t.Errorf("%v, after %d keys", err, s.store.called("Retire"))
+	}
+	// The one that was begun is done with, the others are next.
+	if keys := s.set("acme").Len(); keys != 3 {
+		t.Errorf("%d keys are published", keys)
+	}
+	if _, err := s.ReapDue(t.Context()); err != nil || s.set("acme").Len() != 1 {
+		t.Error("they were not made up for:", err)
 	}
 }
 

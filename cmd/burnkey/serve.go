@@ -55,6 +55,8 @@ const (
 	// the database gave no hint of it.
 	followEvery  = time.Second
 	compactEvery = time.Minute
+	// reapTimeout is how long the start may take for keys whose time is over.
+	reapTimeout = 5 * time.Second
 )
 
 func serveCommand() *cobra.Command {
@@ -167,10 +169,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err := s.bootstrap(ctx, service, log); err != nil {
 		return err
 	}
-	// What became due while no server ran must not be served once more.
-	if _, err := service.ReapDue(ctx); err != nil {
-		log.Error("some keys whose time is over are still published; trying again", "error", err)
-	}
+	reap(ctx, service, log)
 	var draining atomic.Bool
 	closing := make(chan struct{})
 	pages, err := portal.New(portal.Options{Service: service, Publisher: publisher, PublicURL: s.publicURL, Log: log})
@@ -205,6 +204,21 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	h := s.httpServer(handler, log)
 	h.RegisterOnShutdown(func() { close(closing) })
 	return s.serve(ctx, h, listener, &draining, log, started)
+}
+
+// reap sees to it that what became due while no server ran is not served once more: as
+// far as it can in a while. Each key is a change of its own, and a server that answers
+// nobody until it has made a hundred thousand helps no one. Reap goes on.
+func reap(ctx context.Context, service *authz.Service, log *slog.Logger) {
+	limited, cancel := context.WithTimeout(ctx, reapTimeout)
+	defer cancel()
+	_, err := service.ReapDue(limited)
+	switch {
+	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+		log.Warn("many keys' time is over: some are still published and follow while the server runs")
+	case err != nil:
+		log.Error("some keys whose time is over are still published; trying again", "error", err)
+	}
 }
 
 // load reads all published sets. One that is damaged is no reason to serve none: its
