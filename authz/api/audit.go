@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,7 +119,7 @@ func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, erro
 	}
 	answer := &csvAnswer{ContentType: "text/csv; charset=utf-8", Disposition: `attachment; filename="audit.csv"`}
 	if next != nil {
-		answer.Link = "<?cursor=" + *next + `>; rel="next"`
+		answer.Link = "<?" + in.next(*next) + `>; rel="next"`
 	}
 	var text strings.Builder
 	if err := authz.WriteAuditCSV(&text, found); err != nil {
@@ -125,6 +127,27 @@ func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, erro
 	}
 	answer.Body = []byte(text.String())
 	return answer, nil
+}
+
+// next is the query of another page of the same list.
+func (in *auditInput) next(cursor string) string {
+	query := url.Values{"cursor": {cursor}, "limit": {strconv.Itoa(in.Limit)}}
+	for name, value := range map[string]string{
+		"owner": in.Owner, "key": in.Key, "action": in.Action, "actor": in.Actor, "result": in.Result,
+		"since": timeText(in.Since), "until": timeText(in.Until),
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query.Encode()
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
 }
 
 type csvAnswer struct {

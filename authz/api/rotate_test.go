@@ -172,6 +172,22 @@ func TestAuditAnswers(t *testing.T) {
 	if err != nil || len(rows) != 2 || rows[1][4] != `'=cmd("x")` {
 		t.Errorf("as CSV: %q, %v", rows, err)
 	}
+	for range 2 {
+		s.issue("acme", map[string]any{"owner": "a&b"})
+	}
+	// The next page is of the same list.
+	sheet = s.do("GET", "/v1/workspaces/acme/audit.csv?action=key.issue&owner=a%26b&limit=1&since=2020-01-01T00:00:00Z", nil).want(200)
+	next, ok := strings.CutSuffix(strings.TrimPrefix(sheet.header.Get("Link"), "<"), `>; rel="next"`)
+	if !ok {
+		t.Fatalf("Link: %s", sheet.header.Get("Link"))
+	}
+	more := s.do("GET", "/v1/workspaces/acme/audit.csv"+next, nil).want(200)
+	if rows, err := csv.NewReader(strings.NewReader(string(more.body))).ReadAll(); err != nil || len(rows) != 2 || rows[1][4] != "a&b" || string(more.body) == string(sheet.body) {
+		t.Errorf("the next page, %s, is %q, %v", next, rows, err)
+	}
+	if link := more.header.Get("Link"); link != "" {
+		t.Errorf("behind the last page there is %s", link)
+	}
 	reader := s.issue("burnkey", map[string]any{"owner": "auditor", "scopes": []string{"audit:read"}})
 	s.do("GET", "/v1/workspaces/acme/audit", nil, as(reader.token)).want(200)
 	s.do("GET", keysPath, nil, as(reader.token)).want(403)
