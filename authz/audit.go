@@ -8,12 +8,15 @@ import (
 )
 
 // Audit lists what happened in a workspace, the latest first. Errors: InputError,
-// ErrNotFound.
+// ErrNotFound, and ErrTooSlow where it is selected by what no index has.
 func (s *Service) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return nil, err
 	}
-	return s.store.Audit(ctx, workspace, f)
+	if f.Action == "" && f.ActorID == "" && f.Result == "" {
+		return s.store.Audit(ctx, workspace, f)
+	}
+	return search(ctx, s.searches, func(ctx context.Context) ([]store.Entry, error) { return s.store.Audit(ctx, workspace, f) })
 }
 
 // Refused notes that somebody who is known was refused something in a workspace, by the

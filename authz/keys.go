@@ -226,19 +226,24 @@ func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([
 	if f.Status == "" && f.Query == "" && f.Scope == "" && f.CreatedBefore.IsZero() && !f.Live {
 		return s.store.Keys(ctx, workspace, f)
 	}
+	return search(ctx, s.searches, func(ctx context.Context) ([]store.Key, error) { return s.store.Keys(ctx, workspace, f) })
+}
+
+// search does what looks at record after record when it is its turn. Errors: ErrTooSlow.
+func search[T any](ctx context.Context, turns chan struct{}, look func(context.Context) (T, error)) (found T, err error) {
 	limited, cancel := context.WithTimeoutCause(ctx, searchTimeout, ErrTooSlow)
 	defer cancel()
 	select {
-	case s.searches <- struct{}{}:
-		defer func() { <-s.searches }()
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
 	case <-limited.Done():
-		return nil, context.Cause(limited)
+		return found, context.Cause(limited)
 	}
-	keys, err := s.store.Keys(limited, workspace, f)
+	found, err = look(limited)
 	if err != nil && limited.Err() != nil {
 		err = context.Cause(limited)
 	}
-	return keys, err
+	return found, err
 }
 
 // UpdateKey changes what of a key is not signed. Errors: InputError, ErrNotFound.

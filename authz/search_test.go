@@ -23,6 +23,14 @@ func (s *slow) Workspace(context.Context, string) (store.Workspace, error) {
 }
 
 func (s *slow) Keys(ctx context.Context, _ string, _ store.Filter) ([]store.Key, error) {
+	return nil, s.look(ctx)
+}
+
+func (s *slow) Audit(ctx context.Context, _ string, _ store.AuditFilter) ([]store.Entry, error) {
+	return nil, s.look(ctx)
+}
+
+func (s *slow) look(ctx context.Context) error {
 	s.mu.Lock()
 	s.running++
 	s.most = max(s.most, s.running)
@@ -31,7 +39,7 @@ func (s *slow) Keys(ctx context.Context, _ string, _ store.Filter) ([]store.Key,
 	s.mu.Lock()
 	s.running--
 	s.mu.Unlock()
-	return nil, ctx.Err()
+	return ctx.Err()
 }
 
 // Searches that no index answers are few at a time and end in time, whether they
@@ -49,6 +57,13 @@ func TestSearchesAreBounded(t *testing.T) {
 					}
 				})
 			}
+		}
+		for _, f := range []store.AuditFilter{{Action: "x", Limit: 1}, {ActorID: "x", Limit: 1}, {Result: "x", Limit: 1}} {
+			all.Go(func() {
+				if _, err := s.Audit(t.Context(), "acme", f); !errors.Is(err, authz.ErrTooSlow) {
+					t.Errorf("%+v: %v", f, err)
+				}
+			})
 		}
 		all.Wait()
 		if st.most != 2 {
