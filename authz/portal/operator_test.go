@@ -24,9 +24,9 @@ func TestAnOperatorsLink(t *testing.T) {
 	for _, path := range []string{"/portal/acme", "/portal/acme/", "/portal/acme/operator", "/portal/acme/operator/", "/portal/acme/operator/find"} {
 		v.get(path).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
 	}
-	v.get("/portal/acme/operator/keys").want(200).has("Nobody has an API key here yet.", "You see the keys of all owners.", "Leave this page")
+	v.get("/portal/acme/operator/keys").want(200).has("Nobody has an API key here yet.", "You see the keys of all owners.", "Back to The acme")
 	v.get(link).want(http.StatusGone).has("Go to all keys").hasNot("Go to your keys")
-	v.post("/portal/acme/operator/keys", "/portal/logout", nil).want(200).has("You are logged out", "Leave this page")
+	v.post("/portal/acme/operator/keys", "/portal/logout", nil).want(200).has("You are logged out", "Back to The acme")
 	v.get("/portal/acme/operator/keys").want(http.StatusUnauthorized)
 	v = s.stranger()
 	v.get(s.link("acme", authz.LinkRequest{Role: store.RoleOperator})).want(http.StatusSeeOther)
