@@ -57,8 +57,9 @@ func (e *InputError) offered(field string, w *store.Workspace, scopes []string) 
 	}
 }
 
-// policy holds what is set against the limits, and against itself.
-func (e *InputError) policy(w *store.Workspace) {
+// policy holds what is set against the limits, and against itself. Local is as of
+// portal.
+func (e *InputError) policy(w *store.Workspace, local bool) {
 	p := &w.Policy
 	names := make([]string, len(p.Scopes))
 	for i, scope := range p.Scopes {
@@ -81,6 +82,9 @@ func (e *InputError) policy(w *store.Workspace) {
 			e.addf("policy.default_audience", "must be among the workspace's audiences")
 			break
 		}
+	}
+	if p.Webhook != "" {
+		e.remote("policy.webhook", p.Webhook, local)
 	}
 	if w.ID == Home && (len(p.Scopes) > 0 || p.MaxExpiresIn > 0 || p.KeysPerOwner > 0) {
 		e.addf("policy", "can't be set for the workspace %s, which would lock its operators out", Home)
@@ -140,8 +144,20 @@ func (e *InputError) origin(field, text string) {
 	}
 }
 
-// oidc takes a provider on this machine only where the server is reached there, too: from
-// elsewhere it would be a way to what listens here.
+// remote is the URL of something that the server itself calls. In the clear it takes what is on
+// this machine, and only where the server is reached there, too: from elsewhere it would be a way
+// to what listens here.
+func (e *InputError) remote(field, text string, local bool) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Fragment != "" || u.User != nil || len(text) > MaxURL:
+		e.addf(field, "must be a URL of at most %d characters, without a user", MaxURL)
+	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):
+		e.addf(field, "must begin with https://")
+	}
+}
+
+// oidc takes a provider on this machine as remote does.
 func (e *InputError) oidc(o *store.OIDC, local bool) {
 	u, err := url.Parse(o.Issuer)
 	switch {

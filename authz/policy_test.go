@@ -56,6 +56,13 @@ func TestPolicyInput(t *testing.T) {
 		{"a default above the maximum", "policy.default_expires_in", policy(store.Policy{MaxExpiresIn: 60, DefaultExpiresIn: 61})},
 		{"a negative number of keys", "policy.keys_per_owner", policy(store.Policy{KeysPerOwner: -1})},
 		{"a foreign audience", "policy.default_audience", policy(store.Policy{DefaultAudience: []string{"other"}})},
+		{"a webhook", "", policy(store.Policy{Webhook: "https://hooks.acme.example/burnkey?v=1"})},
+		{"a webhook in the clear", "policy.webhook", policy(store.Policy{Webhook: "http://hooks.acme.example/"})},
+		{"a webhook on the server's machine", "policy.webhook", policy(store.Policy{Webhook: "http://127.0.0.1:9000/"})},
+		{"a webhook with a password", "policy.webhook", policy(store.Policy{Webhook: "https://u:p@hooks.acme.example/"})},
+		{"a webhook without a host", "policy.webhook", policy(store.Policy{Webhook: "https://:443/"})},
+		{"a webhook of another kind", "policy.webhook", policy(store.Policy{Webhook: "file:///etc/passwd"})},
+		{"a long webhook", "policy.webhook", policy(store.Policy{Webhook: "https://hooks.acme.example/" + strings.Repeat("x", authz.MaxURL)})},
 		{"a portal", "", portal(store.Portal{
 			DisplayName: "Acme", BaseURL: "https://api.acme.example/v2", Accent: "#0a7b3c", Logo: picture(t, 64),
 			FrameAncestors: []string{"https://app.acme.example", "http://localhost:3000"},
@@ -125,6 +132,23 @@ func TestPolicyOfIssuing(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.issue("acme", authz.IssueRequest{Owner: "one"})
+}
+
+// TestAWebhookBesideALocalServer is one in the clear, which takes a server that is reached on
+// this machine alone.
+func TestAWebhookBesideALocalServer(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	local := authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: s.publisher, PublicURL: "http://127.0.0.1:8080"})
+	for webhook, good := range map[string]bool{
+		"http://127.0.0.1:9000/hook": true, "http://[::1]:9000/": true, "http://localhost/": true,
+		"http://hooks.acme.example/": false, "http://127.0.0.1.acme.example/": false,
+	} {
+		_, err := local.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Policy: &store.Policy{Webhook: webhook}})
+		if (err == nil) != good {
+			t.Errorf("%s: %v", webhook, err)
+		}
+	}
 }
 
 func TestHomeTakesNoPolicy(t *testing.T) {

@@ -117,7 +117,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePat
 		}
 		// Held together: each is judged by the others as they are now.
 		var bad InputError
-		bad.policy(w)
+		bad.policy(w, s.isLocal())
 		bad.portal(w, s.isLocal())
 		if err := bad.err(); err != nil {
 			return err

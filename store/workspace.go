@@ -17,14 +17,16 @@ type Workspace struct {
 	UpdatedAt time.Time
 }
 
-// Policy is what a workspace's keys may be. The zero Policy restricts nothing: a
-// store keeps it and holds nobody to it.
+// Policy is what a workspace's keys may be, and who is told that one expires. The
+// zero Policy restricts nothing and tells nobody: a store keeps it and holds nobody
+// to it.
 type Policy struct {
 	Scopes           []OfferedScope `json:"scopes,omitempty"`             // empty: any
 	MaxExpiresIn     int64          `json:"max_expires_in,omitempty"`     // seconds; 0: the server's own
 	DefaultExpiresIn int64          `json:"default_expires_in,omitempty"` // seconds; 0: the server's own
 	KeysPerOwner     int            `json:"keys_per_owner,omitempty"`     // 0: no limit
 	DefaultAudience  []string       `json:"default_audience,omitempty"`   // empty: the workspace's audiences
+	Webhook          string         `json:"webhook,omitempty"`            // a URL that is told of keys that expire soon; empty: none
 }
 
 // OfferedScope is a scope that the workspace offers, and what it is for.

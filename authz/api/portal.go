@@ -11,13 +11,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Policy is what a workspace's keys may be.
+// Policy is what a workspace's keys may be, and who is told that one expires.
 type Policy struct {
 	Scopes           []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64" doc:"All that keys may have; any, where empty"`
 	MaxExpiresIn     seconds        `json:"max_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: ten years. With a maximum, no key may be issued that never expires"`
 	DefaultExpiresIn seconds        `json:"default_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: 90 days, or the maximum if that is less"`
 	KeysPerOwner     int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000" doc:"Active keys that one owner may have; 0: any number"`
 	DefaultAudience  []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16" doc:"Of keys that name none; all of the workspace's, where empty"`
+	Webhook          string         `json:"webhook,omitempty" maxLength:"2048" doc:"An https URL that gets a POST 14, 7 and 1 day before a key expires; no place for a secret: whoever may look at the workspace or its audit sees it"`
 }
 
 // OfferedScope is one that keys may have.
@@ -51,7 +52,7 @@ func (p *Policy) policy() *store.Policy {
 	}
 	kept := &store.Policy{
 		MaxExpiresIn: int64(p.MaxExpiresIn), DefaultExpiresIn: int64(p.DefaultExpiresIn),
-		KeysPerOwner: p.KeysPerOwner, DefaultAudience: p.DefaultAudience,
+		KeysPerOwner: p.KeysPerOwner, DefaultAudience: p.DefaultAudience, Webhook: p.Webhook,
 	}
 	for _, scope := range p.Scopes {
 		kept.Scopes = append(kept.Scopes, store.OfferedScope(scope))
@@ -62,7 +63,7 @@ func (p *Policy) policy() *store.Policy {
 func showPolicy(p store.Policy) Policy {
 	shown := Policy{
 		MaxExpiresIn: seconds(p.MaxExpiresIn), DefaultExpiresIn: seconds(p.DefaultExpiresIn),
-		KeysPerOwner: p.KeysPerOwner, DefaultAudience: p.DefaultAudience,
+		KeysPerOwner: p.KeysPerOwner, DefaultAudience: p.DefaultAudience, Webhook: p.Webhook,
 	}
 	for _, scope := range p.Scopes {
 		shown.Scopes = append(shown.Scopes, OfferedScope(scope))

@@ -35,6 +35,7 @@ func workspaceRoundTrip(e env) {
 		Policy: store.Policy{
 			Scopes:       []store.OfferedScope{{Name: "maps:read", Description: `<"Read">`}, {Name: "x"}},
 			MaxExpiresIn: 1 << 40, DefaultExpiresIn: 60, KeysPerOwner: 5, DefaultAudience: []string{"b"},
+			Webhook: "https://hooks.example/burnkey?a=<b>",
 		},
 		Portal: store.Portal{
 			DisplayName: "Acme 💚", BaseURL: "https://api.example.com/v1?a=<b>", Accent: "#00ff7f", Logo: []byte{0x89, 'P', 'N', 'G', 0, 0xff},
