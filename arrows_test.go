@@ -57,6 +57,8 @@ var arrows = map[string]arrow{
 
 	"authz/portal/portaltest": {},
 
+	"authz/webhook": {tests: []string{"jwks", "store", "store/sqlite", "store/storetest", "authz", "authz/mint"}},
+
 	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy/envoytest": {},

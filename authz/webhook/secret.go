@@ -1,0 +1,86 @@
+package webhook
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+)
+
+// Limits of a secret, in bytes. Standard Webhooks wants at least 192 bits.
+const (
+	MinSecret = 24
+	MaxSecret = 1024
+)
+
+var prefix = []byte("whsec_")
+
+// Secret is what messages are signed with. It does not print.
+type Secret []byte
+
+// String hides the secret.
+func (Secret) String() string { return "[secret]" }
+
+// GoString hides the secret.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the secret.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// ParseSecret reads whsec_ and base64, or takes the bytes as they are, but for white
+// space at both ends. Errors do not repeat it.
+func ParseSecret(text []byte) (Secret, error) {
+	text = bytes.TrimSpace(text)
+	if encoded, is := bytes.CutPrefix(text, prefix); is {
+		decoded, err := base64.StdEncoding.Strict().DecodeString(string(encoded))
+		if err != nil {
+			return nil, errors.New("what follows whsec_ must be base64")
+		}
+		text = decoded
+	}
+	if len(text) < MinSecret || len(text) > MaxSecret {
+		return nil, fmt.Errorf("must have %d to %d bytes", MinSecret, MaxSecret)
+	}
+	return Secret(bytes.Clone(text)), nil
+}
+
+// ReadSecret reads a file that nobody but its owner may read. Errors name the file and do
+// not repeat what is in it.
+func ReadSecret(path string) (Secret, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no file", path)
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("%s may be read or written by others (%#o): chmod 600 it", path, info.Mode().Perm())
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 2*MaxSecret))
+	if err != nil {
+		return nil, err
+	}
+	secret, err := ParseSecret(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return secret, nil
+}
+
+// sign returns the value of webhook-signature.
+func (s Secret) sign(id, stamp string, body []byte) string {
+	mac := hmac.New(sha256.New, s)
+	mac.Write([]byte(id + "." + stamp + "."))
+	mac.Write(body)
+	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}

@@ -1,0 +1,125 @@
+// Package webhook posts messages to a URL as Standard Webhooks has it
+// (https://www.standardwebhooks.com, specification 1.0.0).
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// timeout bounds one post, from the name's look-up to the answer's header.
+	timeout = 10 * time.Second
+	// maxDrain is how much of an answer is read, to use the connection again.
+	maxDrain  = 64 << 10
+	maxHeader = 64 << 10
+	idle      = time.Minute
+)
+
+// Options of a Client.
+type Options struct {
+	// Secret signs; nil leaves messages unsigned.
+	Secret Secret
+	// Timeout of one post. Default 10 s.
+	Timeout time.Duration
+	// UserAgent that receivers see. Default burnkey.
+	UserAgent string
+}
+
+// Client posts messages. It is safe for concurrent use.
+type Client struct {
+	http   *http.Client
+	secret Secret
+	agent  string
+}
+
+// New makes a Client.
+func New(o Options) *Client {
+	if o.Timeout <= 0 {
+		o.Timeout = timeout
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "burnkey"
+	}
+	return &Client{secret: o.Secret, agent: o.UserAgent, http: &http.Client{
+		Timeout: o.Timeout,
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeader,
+			MaxIdleConnsPerHost: 1, MaxIdleConns: 64, IdleConnTimeout: idle, TLSHandshakeTimeout: o.Timeout,
+		},
+		// Where it leads was validated by nobody, and a message may be signed.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Error says why a message was not taken, without naming the receiver.
+type Error struct {
+	Reason string
+	Status int // of the answer; 0: there was none
+}
+
+func (e *Error) Error() string { return e.Reason }
+
+// Send posts a message, whose id is the same each time it is sent; at is the time of
+// this attempt. Whatever is answered but 2xx is an error. All errors are *Error.
+func (c *Client) Send(ctx context.Context, url, id string, at time.Time, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return &Error{Reason: "the URL is none"}
+	}
+	stamp := strconv.FormatInt(at.Unix(), 10)
+	request.Header = http.Header{
+		"Content-Type": {"application/json"}, "User-Agent": {c.agent},
+		"Webhook-Id": {id}, "Webhook-Timestamp": {stamp},
+	}
+	if c.secret != nil {
+		request.Header.Set("Webhook-Signature", c.secret.sign(id, stamp, body))
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return &Error{Reason: reason(err)}
+	}
+	defer answer.Body.Close()
+	_, _ = io.CopyN(io.Discard, answer.Body, maxDrain) // it was taken, whatever else comes
+	switch {
+	case answer.StatusCode/100 == 2:
+		return nil
+	case answer.StatusCode/100 == 3:
+		return &Error{fmt.Sprintf("it answered %d, and redirects are not followed", answer.StatusCode), answer.StatusCode}
+	default:
+		return &Error{fmt.Sprintf("it answered %d", answer.StatusCode), answer.StatusCode}
+	}
+}
+
+// reason is what kind of error it is: its own text names the URL, hosts and addresses.
+func reason(err error) string {
+	var (
+		timeout net.Error
+		name    *net.DNSError
+		dial    *net.OpError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "it was stopped"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "it did not answer in time"
+	case errors.As(err, &name):
+		return "its name can't be resolved"
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return "it can't be connected to"
+	case isTLS(err):
+		return "TLS failed"
+	default:
+		return "the connection failed"
+	}
+}

@@ -1,0 +1,209 @@
+package webhook_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/burnkey/burnkey/authz/webhook"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newClient(t *testing.T, o webhook.Options) *webhook.Client {
+	c := webhook.New(o)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// The published example of Standard Webhooks, which its libraries are tested with.
+const (
+	exampleSecret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	exampleID        = "msg_p5jXN8AQM9LWM0D4loKWxJek"
+	exampleAt        = 1614265330
+	exampleBody      = `{"test": 2432232314}`
+	exampleSignature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+)
+
+func TestSignatureOfTheStandardsExample(t *testing.T) {
+	got := make(chan http.Header, 1)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPost || string(body) != exampleBody {
+			t.Errorf("%s %q", r.Method, body)
+		}
+		got <- r.Header
+	}))
+	defer receiver.Close()
+	secret, err := webhook.ParseSecret([]byte(exampleSecret + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, webhook.Options{Secret: secret})
+	if err := c.Send(t.Context(), receiver.URL, exampleID, time.Unix(exampleAt, 999), []byte(exampleBody)); err != nil {
+		t.Fatal(err)
+	}
+	header := <-got
+	for name, want := range map[string]string{
+		"webhook-id": exampleID, "webhook-timestamp": fmt.Sprint(exampleAt), "webhook-signature": exampleSignature,
+		"content-type": "application/json", "user-agent": "burnkey",
+	} {
+		if header.Get(name) != want {
+			t.Errorf("%s is %q, want %q", name, header.Get(name), want)
+		}
+	}
+}
+
+func TestUnsignedWithoutASecret(t *testing.T) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, is := r.Header["Webhook-Signature"]; is || r.Header.Get("Webhook-Id") != "m" {
+			t.Errorf("got %v", r.Header)
+		}
+	}))
+	defer receiver.Close()
+	if err := newClient(t, webhook.Options{}).Send(t.Context(), receiver.URL, "m", time.Now(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestErrors has each kind of failure, none of which may name the receiver.
+func TestErrors(t *testing.T) {
+	var elsewhere bool
+	hang := make(chan struct{})
+	mux := http.NewServeMux()
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	mux.Handle("/500", status(500))
+	mux.Handle("/404", status(404))
+	mux.Handle("/300", status(300))
+	mux.Handle("/redirect", http.RedirectHandler("/elsewhere", http.StatusTemporaryRedirect))
+	mux.HandleFunc("/elsewhere", func(http.ResponseWriter, *http.Request) { elsewhere = true })
+	mux.HandleFunc("/hang", func(http.ResponseWriter, *http.Request) { <-hang })
+	mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	plain := httptest.NewServer(mux)
+	defer plain.Close()
+	untrusted := httptest.NewUnstartedServer(mux)
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	untrusted.StartTLS()
+	defer untrusted.Close()
+	defer close(hang)
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	c := newClient(t, webhook.Options{Timeout: 300 * time.Millisecond})
+	for url, want := range map[string]string{
+		plain.URL + "/500?key=hush":            "it answered 500",
+		plain.URL + "/404":                     "it answered 404",
+		plain.URL + "/300":                     "it answered 300, and redirects are not followed",
+		plain.URL + "/redirect":                "it answered 307, and redirects are not followed",
+		plain.URL + "/hang":                    "it did not answer in time",
+		plain.URL + "/close":                   "the connection failed",
+		untrusted.URL:                          "TLS failed",
+		"https" + plain.URL[len("http"):]:      "TLS failed",
+		"http://" + gone.Addr().String() + "/": "it can't be connected to",
+		"http://hush.invalid/":                 "its name can't be resolved",
+		"http://[::1":                          "the URL is none",
+	} {
+		err := c.Send(t.Context(), url, "m", time.Now(), []byte("{}"))
+		var failed *webhook.Error
+		if !errors.As(err, &failed) || failed.Error() != want {
+			t.Errorf("%s: got %v, want %q", url, err, want)
+		}
+	}
+	if elsewhere {
+		t.Error("a redirect was followed")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Send(ctx, plain.URL, "m", time.Now(), nil); err == nil || err.Error() != "it was stopped" {
+		t.Error(err)
+	}
+}
+
+// TestAnEndlessAnswerIsASuccess reads no more of it than it must.
+func TestAnEndlessAnswerIsASuccess(t *testing.T) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 32<<10)); err != nil {
+				return
+			}
+		}
+	}))
+	defer receiver.Close()
+	if err := newClient(t, webhook.Options{}).Send(t.Context(), receiver.URL, "m", time.Now(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestParseSecret(t *testing.T) {
+	encoded := func(n int) string { return "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n)) }
+	for text, good := range map[string]bool{
+		encoded(24): true, encoded(64): true, encoded(1024): true, " " + encoded(24) + "\r\n": true,
+		strings.Repeat("x", 24): true, strings.Repeat("x", 1024): true,
+		"": false, "whsec_": false, encoded(23): false, encoded(1025): false, strings.Repeat("x", 23): false,
+		strings.Repeat("x", 1025): false, "whsec_" + strings.Repeat("*", 40): false, strings.Repeat("x", 23) + "\n\n": false,
+	} {
+		secret, err := webhook.ParseSecret([]byte(text))
+		if (err == nil) != good {
+			t.Errorf("%.40q: %v", text, err)
+		}
+		if err != nil && len(text) > 10 && strings.Contains(err.Error(), text[6:]) {
+			t.Errorf("the error says %q", err)
+		}
+		if shown := fmt.Sprintf("%v %+v %#v %s", secret, secret, secret, secret); good && strings.Contains(shown, "xxx") {
+			t.Error("a secret prints")
+		}
+	}
+}
+
+func TestReadSecret(t *testing.T) {
+	for _, test := range []struct {
+		name, content string
+		mode          os.FileMode
+		want          string // of the error
+	}{
+		{"for its owner", exampleSecret + "\n", 0o600, ""},
+		{"to be read only", exampleSecret, 0o400, ""},
+		{"for its group", exampleSecret, 0o640, "may be read or written by others (0640)"},
+		{"for all", exampleSecret, 0o644, "(0644): chmod 600 it"},
+		{"that others may write", exampleSecret, 0o602, "(0602)"},
+		{"that is short", "short", 0o600, "must have 24 to 1024 bytes"},
+		{"that is long", strings.Repeat("x", 4096), 0o600, "must have 24 to 1024 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "secret")
+			if err := os.WriteFile(path, []byte(test.content), test.mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, test.mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := webhook.ReadSecret(path)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+	if _, err := webhook.ReadSecret(t.TempDir()); err == nil {
+		t.Error("a directory is a secret")
+	}
+	if _, err := webhook.ReadSecret(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
