@@ -148,6 +148,14 @@ func KeyRetired(k Key, at time.Time) Entry {
 	return keyEntry(context.Background(), k, action, at, detail{"kid": k.KID.String(), "name": k.Name, "due_at": due})
 }
 
+// KeyNoticed is ActionKeyNotice, to be recorded once it was told, at a time, that the key
+// has so many days to live.
+func KeyNoticed(ctx context.Context, k Key, days int, at time.Time) Entry {
+	return keyEntry(ctx, k, ActionKeyNotice, at, detail{
+		"kid": k.KID.String(), "name": k.Name, "days": days, "expires_at": orNil(k.ExpiresAt),
+	})
+}
+
 // SessionBegun is ActionSessionCreate of a link, and ActionSessionStart of a
 // session.
 func SessionBegun(ctx context.Context, s Session) Entry {

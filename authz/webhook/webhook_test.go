@@ -106,7 +106,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone.Close()
-	c := newClient(t, webhook.Options{Timeout: 300 * time.Millisecond})
+	patient, hasty := newClient(t, webhook.Options{}), newClient(t, webhook.Options{Timeout: 300 * time.Millisecond})
 	for url, want := range map[string]string{
 		plain.URL + "/500?key=hush":            "it answered 500",
 		plain.URL + "/404":                     "it answered 404",
@@ -120,6 +120,10 @@ func TestErrors(t *testing.T) {
 		"http://hush.invalid/":                 "its name can't be resolved",
 		"http://[::1":                          "the URL is none",
 	} {
+		c := patient
+		if strings.HasSuffix(url, "/hang") {
+			c = hasty
+		}
 		err := c.Send(t.Context(), url, "m", time.Now(), []byte("{}"))
 		var failed *webhook.Error
 		if !errors.As(err, &failed) || failed.Error() != want {
@@ -131,7 +135,7 @@ func TestErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.Send(ctx, plain.URL, "m", time.Now(), nil); err == nil || err.Error() != "it was stopped" {
+	if err := patient.Send(ctx, plain.URL, "m", time.Now(), nil); err == nil || err.Error() != "it was stopped" {
 		t.Error(err)
 	}
 }

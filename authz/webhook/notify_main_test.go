@@ -1,0 +1,325 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/webhook"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/sqlite"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+const (
+	day  = 24 * time.Hour
+	hold = 30 * time.Second // against hanging
+)
+
+// world is a database, a time and a receiver; servers come and go.
+type world struct {
+	t    *testing.T
+	path string
+	db   *counting
+	log  lockedBuffer
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, path: filepath.Join(t.TempDir(), "burnkey.db"), now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	w.db = &counting{Store: w.open()}
+	return w
+}
+
+func (w *world) open() store.Store {
+	db, err := sqlite.Open(w.t.Context(), w.path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func (w *world) time() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) advance(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) workspace(id, url string) {
+	w.t.Helper()
+	_, err := w.db.CreateWorkspace(w.t.Context(), store.Workspace{
+		ID: id, Name: id, CreatedAt: w.time(), Policy: store.Policy{Webhook: url},
+	}, storetest.NewKey(w.t))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// key makes one that lives for so long and has so much left.
+func (w *world) key(workspace string, life, left time.Duration) store.Key {
+	w.t.Helper()
+	k := store.Key{
+		Workspace: workspace, ID: uuid.Must(uuid.NewV7()), Owner: "owner-of-it", Name: "name-of-it",
+		CreatedAt: w.time().Add(left - life),
+	}
+	if life > 0 {
+		k.ExpiresAt = w.time().Add(left)
+	}
+	k, err := w.db.Issue(w.t.Context(), k, storetest.NewKey(w.t))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return k
+}
+
+// running is one server.
+type running struct {
+	stop    func()
+	metrics *prometheus.Registry
+}
+
+// serve runs Notify on a database until stop or the test ends.
+func (w *world) serve(db store.Store) *running {
+	service := authz.New(authz.Options{
+		Store: db, Publisher: authz.NewPublisher(db, nil), PublicURL: "http://127.0.0.1", Now: w.time,
+	})
+	client := webhook.New(webhook.Options{Secret: webhook.Secret(strings.Repeat("s", 32)), Timeout: time.Second})
+	r := &running{metrics: prometheus.NewRegistry()}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		service.Notify(ctx, authz.NotifyOptions{
+			Client: client, Every: 5 * time.Millisecond, Pause: time.Millisecond,
+			Log: slog.New(slog.NewTextHandler(&w.log, nil)), Metrics: r.metrics,
+		})
+	}()
+	r.stop = func() {
+		cancel()
+		<-done
+		client.Close()
+	}
+	w.t.Cleanup(r.stop)
+	return r
+}
+
+// count returns burnkey_notices_total of a result.
+func (r *running) count(t *testing.T, result string) float64 {
+	t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families { // none, until it runs
+		for _, m := range family.GetMetric() {
+			if m.GetLabel()[0].GetValue() == result {
+				return m.GetCounter().GetValue()
+			}
+		}
+		t.Errorf("no such result as %s", result)
+	}
+	return 0
+}
+
+// told returns the days that the audit has notices of, the latest first.
+func (w *world) told(k store.Key) (days []int) {
+	w.t.Helper()
+	entries, err := w.db.Audit(w.t.Context(), k.Workspace, store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 100})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		var detail struct{ Days int }
+		if err := json.Unmarshal(e.Detail, &detail); err != nil {
+			w.t.Fatal(err)
+		}
+		if e.Owner != k.Owner || e.Actor.Kind != store.ActorSystem || e.Result != store.ResultOK {
+			w.t.Errorf("the entry is %+v", e)
+		}
+		days = append(days, detail.Days)
+	}
+	return days
+}
+
+func (w *world) eventually(what string, is func() bool) {
+	w.t.Helper()
+	deadline := time.After(hold)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-deadline:
+			w.t.Fatalf("never: %s\n%s", what, w.log.String())
+		case <-tick.C:
+		}
+	}
+}
+
+// message as receivers get it.
+type message struct {
+	id     string // of the header
+	header http.Header
+	body   string
+	Key    struct{ ID uuid.UUID }
+	Days   int
+}
+
+// receiver is a real one that answers as decide says; 0: not before the test's end.
+type receiver struct {
+	t     *testing.T
+	url   string
+	got   chan message
+	until chan struct{}
+}
+
+func newReceiver(t *testing.T, decide func(message) int) *receiver {
+	r := &receiver{t: t, got: make(chan message, 10000), until: make(chan struct{})}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		body, err := io.ReadAll(request.Body)
+		m := message{id: request.Header.Get("webhook-id"), header: request.Header, body: string(body)}
+		if err := json.Unmarshal(body, &m); err != nil {
+			t.Error(err)
+		}
+		if err != nil || request.URL.String() != "/hook?secret=hush" {
+			t.Errorf("%v, %s", err, request.URL)
+		}
+		code := decide(m)
+		r.got <- m
+		if code == 0 {
+			<-r.until
+			return
+		}
+		w.Header().Set("Location", "/hook?secret=hush")
+		w.WriteHeader(code)
+	}))
+	r.url = s.URL + "/hook?secret=hush"
+	t.Cleanup(func() {
+		close(r.until)
+		s.Close()
+	})
+	return r
+}
+
+func always(code int) func(message) int { return func(message) int { return code } }
+
+func (r *receiver) next() message {
+	r.t.Helper()
+	select {
+	case m := <-r.got:
+		return m
+	case <-time.After(hold):
+		r.t.Fatal("no message came")
+		return message{}
+	}
+}
+
+// rest returns what else comes before a key of the workspace that is told of after all.
+func (r *receiver) rest(w *world, workspace string) (before []message) {
+	r.t.Helper()
+	marker := w.key(workspace, 30*day, 7*day+time.Second)
+	w.advance(2 * time.Second)
+	for {
+		m := r.next()
+		if m.Key.ID == marker.ID {
+			return before
+		}
+		before = append(before, m)
+	}
+}
+
+// counting is a Store whose look-ups are counted, and which fails when told to.
+type counting struct {
+	store.Store
+	mu     sync.Mutex
+	rows   int // of Due
+	audits int
+	fail   map[string]int // how often yet
+}
+
+var errBroken = io.ErrUnexpectedEOF
+
+func (c *counting) broken(method string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail[method]--
+	return c.fail[method] >= 0
+}
+
+func (c *counting) failing(method string, times int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail = map[string]int{method: times}
+}
+
+func (c *counting) counts() (rows, audits int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rows, c.audits
+}
+
+func (c *counting) Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.Key, error) {
+	if c.fail != nil && c.broken("Due") {
+		return nil, errBroken
+	}
+	due, err := c.Store.Due(ctx, after, until, limit)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rows += len(due)
+	return due, err
+}
+
+func (c *counting) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
+	if c.fail != nil && c.broken("Audit") {
+		return nil, errBroken
+	}
+	c.mu.Lock()
+	c.audits++
+	c.mu.Unlock()
+	return c.Store.Audit(ctx, workspace, f)
+}
+
+func (c *counting) Record(ctx context.Context, e store.Entry) error {
+	if c.fail != nil && c.broken("Record") {
+		return errBroken
+	}
+	return c.Store.Record(ctx, e)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

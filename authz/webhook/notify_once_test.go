@@ -1,0 +1,191 @@
+package webhook_test
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// TestARestartInBetween sends again what was not taken, and that alone.
+func TestARestartInBetween(t *testing.T) {
+	w := newWorld(t)
+	var refused atomic.Pointer[uuid.UUID]
+	r := newReceiver(t, func(m message) int {
+		if id := refused.Load(); id != nil && *id == m.Key.ID {
+			return 503
+		}
+		return 200
+	})
+	w.workspace("acme", r.url)
+	taken, late := w.key("acme", 90*day, 7*day-time.Minute), w.key("acme", 90*day, day-time.Minute)
+	refused.Store(&late.ID)
+	first := w.serve(w.db)
+	w.eventually("one is recorded", func() bool { return slices.Equal(w.told(taken), []int{7}) })
+	w.eventually("the other was tried", func() bool { return first.count(t, "failed") > 0 })
+	first.stop()
+	for len(r.got) > 0 {
+		r.next()
+	}
+	refused.Store(nil)
+	w.advance(time.Hour)
+	w.serve(&counting{Store: w.open()})
+	if m := r.next(); m.Key.ID != late.ID || m.Days != 1 {
+		t.Errorf("got %s", m.body)
+	}
+	if rest := r.rest(w, "acme"); len(rest) > 0 {
+		t.Errorf("sent again: %v", rest)
+	}
+}
+
+// TestSeveralServers are on one database: the second one comes when all is told.
+func TestSeveralServers(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(200))
+	w.workspace("acme", r.url)
+	var keys []store.Key
+	for range 30 {
+		keys = append(keys, w.key("acme", 90*day, 7*day-time.Minute))
+	}
+	first := w.serve(w.db)
+	w.eventually("all are told of", func() bool { return first.count(t, "sent") == 30 })
+	w.serve(w.open())
+	for range keys {
+		r.next()
+	}
+	first.stop() // or both would see the marker's, and perhaps both send it
+	if rest := r.rest(w, "acme"); len(rest) > 0 {
+		t.Errorf("sent again: %v", rest)
+	}
+	for _, k := range keys {
+		if !slices.Equal(w.told(k), []int{7}) {
+			t.Errorf("told of %v", w.told(k))
+		}
+	}
+}
+
+// TestSeveralServersAtOnce may send twice, with one id.
+func TestSeveralServersAtOnce(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(200))
+	w.workspace("acme", r.url)
+	want := make(map[string]int)
+	var keys []store.Key
+	for range 50 {
+		k := w.key("acme", 90*day, 7*day-time.Minute)
+		want[fmt.Sprintf("notice_%s_7", k.ID)] = 0
+		keys = append(keys, k)
+	}
+	w.serve(w.db)
+	w.serve(w.open())
+	for _, k := range keys {
+		w.eventually("all are told of", func() bool { return len(w.told(k)) > 0 })
+	}
+	for len(r.got) > 0 {
+		m := r.next()
+		if n, is := want[m.id]; !is || n > 1 {
+			t.Errorf("sent %d times and again: %s", n, m.body)
+		}
+		want[m.id]++
+	}
+	for id, n := range want {
+		if n == 0 {
+			t.Errorf("never sent: %s", id)
+		}
+	}
+}
+
+// TestAFewOfThousands looks at no more than came near its end.
+func TestAFewOfThousands(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(200))
+	w.workspace("acme", r.url)
+	for i := range 2000 {
+		w.key("acme", 90*day, 15*day+time.Duration(i)*time.Minute)
+	}
+	var few []store.Key
+	for i := range 5 {
+		few = append(few, w.key("acme", 90*day, 7*day+time.Duration(i)*time.Second))
+	}
+	server := w.serve(w.db)
+	w.advance(time.Minute)
+	for range few {
+		r.next()
+	}
+	w.eventually("all are told of", func() bool { return server.count(t, "sent") == 5 })
+	for _, k := range few {
+		if !slices.Equal(w.told(k), []int{7}) {
+			t.Errorf("told of %v", w.told(k))
+		}
+	}
+	if rows, audits := w.db.counts(); rows > 20 || audits > 30 {
+		t.Errorf("read %d keys and looked %d times into the audit", rows, audits)
+	}
+}
+
+// TestMoreThanWait sends all of one workspace's, though its queue holds fewer.
+func TestMoreThanWait(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(200))
+	w.workspace("acme", r.url)
+	const all = 400
+	for i := range all {
+		w.key("acme", 90*day, 7*day-time.Duration(i/10)*time.Second)
+	}
+	server := w.serve(w.db)
+	seen := make(map[string]bool)
+	for range all {
+		m := r.next()
+		if seen[m.id] {
+			t.Fatalf("sent twice: %s", m.body)
+		}
+		seen[m.id] = true
+	}
+	w.eventually("all are counted", func() bool { return server.count(t, "sent") == all })
+	if rest := r.rest(w, "acme"); len(rest) > 0 {
+		t.Errorf("sent again: %v", rest)
+	}
+}
+
+// TestADatabaseThatFails loses nothing, and what was taken is not sent again for it.
+func TestADatabaseThatFails(t *testing.T) {
+	for _, method := range []string{"Due", "Audit", "Record"} {
+		t.Run(method, func(t *testing.T) {
+			w, r := newWorld(t), newReceiver(t, always(200))
+			w.workspace("acme", r.url)
+			k := w.key("acme", 90*day, 7*day-time.Minute)
+			w.db.failing(method, 3)
+			w.serve(w.db)
+			if m := r.next(); m.Key.ID != k.ID {
+				t.Errorf("got %s", m.body)
+			}
+			w.eventually("it is recorded", func() bool {
+				entries, err := w.db.Store.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 9})
+				return err == nil && len(entries) == 1
+			})
+			if rest := r.rest(w, "acme"); len(rest) > 0 {
+				t.Errorf("sent again: %v", rest)
+			}
+		})
+	}
+}
+
+// TestTheWebhookIsReadWhenItIsSent: one that was wrong can be set right.
+func TestTheWebhookIsReadWhenItIsSent(t *testing.T) {
+	w, wrong, right := newWorld(t), newReceiver(t, always(404)), newReceiver(t, always(200))
+	w.workspace("acme", wrong.url)
+	k := w.key("acme", 90*day, 7*day-time.Minute)
+	w.serve(w.db)
+	wrong.next()
+	_, err := w.db.UpdateWorkspace(t.Context(), "acme", func(v *store.Workspace) error {
+		v.Policy.Webhook = right.url
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := right.next(); m.Key.ID != k.ID {
+		t.Errorf("got %s", m.body)
+	}
+}

@@ -1,0 +1,217 @@
+package webhook_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+func TestNoticesOfALife(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(204))
+	w.workspace("acme", r.url)
+	k := w.key("acme", 90*day, 14*day+time.Hour)
+	server := w.serve(w.db)
+	if early := r.rest(w, "acme"); len(early) > 0 {
+		t.Errorf("too early: %+v", early)
+	}
+	w.advance(time.Hour)
+	for _, step := range []struct {
+		days int
+		then time.Duration
+	}{{14, 7 * day}, {7, 6 * day}, {1, day}} {
+		m := r.next()
+		for m.Key.ID != k.ID { // a marker's
+			m = r.next()
+		}
+		want := fmt.Sprintf(`{"type":"key.expiring","workspace":"acme","key":{"id":"%s","owner":"owner-of-it","name":"name-of-it","expires_at":"%s"},"days":%d}`,
+			k.ID, k.ExpiresAt.Format(time.RFC3339), step.days)
+		if m.body != want {
+			t.Errorf("got %s\nwant %s", m.body, want)
+		}
+		if m.id != fmt.Sprintf("notice_%s_%d", k.ID, step.days) || !strings.HasPrefix(m.header.Get("webhook-signature"), "v1,") {
+			t.Errorf("its header is %v", m.header)
+		}
+		if m.header.Get("webhook-timestamp") != fmt.Sprint(w.time().Unix()) {
+			t.Errorf("sent at %s, now is %d", m.header.Get("webhook-timestamp"), w.time().Unix())
+		}
+		w.eventually("it is recorded", func() bool { return len(w.told(k)) > 0 && w.told(k)[0] == step.days })
+		w.advance(step.then)
+	}
+	for _, m := range r.rest(w, "acme") {
+		if m.Key.ID == k.ID {
+			t.Errorf("of one that has expired: %s", m.body)
+		}
+	}
+	if days := w.told(k); !slices.Equal(days, []int{1, 7, 14}) {
+		t.Errorf("told of %v", days)
+	}
+	if server.count(t, "failed") != 0 || server.count(t, "sent") < 3 {
+		t.Error("the metric is", server.count(t, "failed"), server.count(t, "sent"))
+	}
+}
+
+// TestWhatIsNotToldOf has keys that come near an end, with those that are told of among them.
+func TestWhatIsNotToldOf(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(200))
+	w.workspace("acme", r.url)
+	want := map[uuid.UUID]int{
+		w.key("acme", 90*day, 14*day-23*time.Hour).ID: 14, // while no server ran
+		w.key("acme", 90*day, 7*day-time.Minute).ID:   7,
+		w.key("acme", 10*day, 7*day-time.Minute).ID:   7,
+		w.key("acme", 2*day, day-time.Minute).ID:      1,
+	}
+	w.key("acme", 90*day, 14*day-25*time.Hour) // too long ago
+	w.key("acme", 14*day, 14*day)              // never had more
+	w.key("acme", day, day-time.Minute)
+	w.key("acme", time.Hour, time.Minute)
+	w.key("acme", 0, 0) // never expires
+	revoked := w.key("acme", 90*day, 7*day-time.Minute)
+	if _, err := w.db.Revoke(t.Context(), "acme", revoked.ID, w.time()); err != nil {
+		t.Fatal(err)
+	}
+	rotated := w.key("acme", 90*day, day-time.Minute)
+	successor := store.Key{ID: uuid.Must(uuid.NewV7()), Owner: rotated.Owner, CreatedAt: w.time(), ExpiresAt: w.time().Add(90 * day)}
+	if _, _, err := w.db.Rotate(t.Context(), "acme", rotated.ID, successor, storetest.NewKey(t), rotated.ExpiresAt); err != nil {
+		t.Fatal(err)
+	}
+	w.serve(w.db)
+	for _, m := range r.rest(w, "acme") {
+		if want[m.Key.ID] != m.Days {
+			t.Errorf("told of %s", m.body)
+		}
+		delete(want, m.Key.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("not told of %v", want)
+	}
+}
+
+func TestWithoutAWebhookItIsRecorded(t *testing.T) {
+	w := newWorld(t)
+	w.workspace("acme", "")
+	k := w.key("acme", 90*day, 7*day-time.Minute)
+	server := w.serve(w.db)
+	w.eventually("it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
+	w.eventually("it is counted", func() bool { return server.count(t, "recorded") == 1 })
+}
+
+// TestAReceiverThatFails does so in each way at first.
+func TestAReceiverThatFails(t *testing.T) {
+	for name, codes := range map[string][]int{
+		"errors": {500, 503, 404}, "redirects": {302, 307, 308}, "hangs": {0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tries atomic.Int32
+			r := newReceiver(t, func(message) int {
+				if n := int(tries.Add(1)); n <= len(codes) {
+					return codes[n-1]
+				}
+				return 200
+			})
+			w := newWorld(t)
+			w.workspace("acme", r.url)
+			k := w.key("acme", 90*day, 7*day-time.Minute)
+			server := w.serve(w.db)
+			for range len(codes) + 1 {
+				if m := r.next(); m.id != fmt.Sprintf("notice_%s_7", k.ID) {
+					t.Error("its id is", m.id)
+				}
+			}
+			w.eventually("it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
+			w.eventually("it is counted", func() bool { return server.count(t, "sent") == 1 })
+			if failed := server.count(t, "failed"); failed != float64(len(codes)) {
+				t.Errorf("%v failed", failed)
+			}
+			w.quiet(r.url, k)
+		})
+	}
+}
+
+// quiet wants a log that names the workspace and the key, and nothing else of theirs.
+func (w *world) quiet(url string, k store.Key) {
+	w.t.Helper()
+	log := w.log.String()
+	if !strings.Contains(log, "workspace="+k.Workspace) || !strings.Contains(log, "key="+k.ID.String()) {
+		w.t.Errorf("the log does not say whose it is:\n%s", log)
+	}
+	host, _, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	for _, secret := range []string{host, "127.0.0.1", "hush", "hook?", k.Owner, k.Name, k.KID.String()} {
+		if strings.Contains(log, secret) {
+			w.t.Errorf("%q is in the log:\n%s", secret, log)
+		}
+	}
+}
+
+// TestADeadReceiverDelaysNobodyElse hangs with a full queue.
+func TestADeadReceiverDelaysNobodyElse(t *testing.T) {
+	w, dead, alive := newWorld(t), newReceiver(t, always(0)), newReceiver(t, always(200))
+	w.workspace("acme", dead.url)
+	w.workspace("zoo", alive.url)
+	for range 300 {
+		w.key("acme", 90*day, 7*day-time.Minute)
+	}
+	k := w.key("zoo", 90*day, 7*day-time.Second)
+	w.serve(w.db)
+	dead.next()
+	if m := alive.next(); m.Key.ID != k.ID {
+		t.Errorf("got %s", m.body)
+	}
+	w.eventually("it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
+}
+
+// TestOneThatIsAlwaysRefusedKeepsNoOther within a workspace.
+func TestOneThatIsAlwaysRefusedKeepsNoOther(t *testing.T) {
+	w := newWorld(t)
+	var poison uuid.UUID
+	r := newReceiver(t, func(m message) int {
+		if m.Key.ID == poison {
+			return 400
+		}
+		return 200
+	})
+	w.workspace("acme", r.url)
+	poison = w.key("acme", 90*day, 7*day-time.Hour).ID
+	var others []store.Key
+	for range 20 {
+		others = append(others, w.key("acme", 90*day, 7*day-time.Minute))
+	}
+	w.serve(w.db)
+	for _, k := range others {
+		w.eventually("the others are told of", func() bool { return slices.Equal(w.told(k), []int{7}) })
+	}
+}
+
+func TestGivenUp(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(500))
+	w.workspace("acme", r.url)
+	k := w.key("acme", 90*day, 7*day-time.Minute)
+	server := w.serve(w.db)
+	r.next()
+	w.advance(2 * day)
+	w.eventually("it is given up", func() bool { return server.count(t, "given_up") == 1 })
+	if days := w.told(k); days != nil {
+		t.Errorf("told of %v", days)
+	}
+	w.quiet(r.url, k)
+}
+
+// TestRotatedWhileItWaits makes a notice void.
+func TestRotatedWhileItWaits(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(500))
+	w.workspace("acme", r.url)
+	k := w.key("acme", 90*day, 7*day-time.Minute)
+	server := w.serve(w.db)
+	r.next()
+	if _, err := w.db.Revoke(t.Context(), "acme", k.ID, w.time()); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it is void", func() bool { return server.count(t, "void") == 1 })
+}
