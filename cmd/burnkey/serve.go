@@ -23,6 +23,7 @@ import (
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/authz/portal"
+	"github.com/burnkey/burnkey/authz/webhook"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -39,6 +40,8 @@ type server struct {
 	drainDelay   time.Duration
 	drainTimeout time.Duration
 	checkEvery   time.Duration
+	// webhookSecretFile has what webhooks are signed with; empty: they are not.
+	webhookSecretFile string
 
 	stdout io.Writer // gets the first admin key where no file is named
 	stderr io.Writer // gets the log
@@ -77,6 +80,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&s.publicURL, "public-url", "", "`URL` by which clients and gateways reach the server: the beginning of every iss (default http:// and the address listened on)")
 	databaseFlag(cmd, &s.database)
 	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database; what is there is kept as FILE.old")
+	flags.StringVar(&s.webhookSecretFile, "webhook-secret-file", "", "`FILE` (0600) with the secret, whsec_… or 24 bytes and more, that signs what is posted to workspaces' webhooks (default unsigned)")
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
@@ -139,6 +143,11 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err != nil {
 		return err
 	}
+	hooks, err := s.webhooks()
+	if err != nil {
+		return err
+	}
+	defer hooks.Close()
 	// Before the database is touched: a port that is taken should change nothing.
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
@@ -201,6 +210,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		})
 	})
 	following.Go(func() { service.Reap(followCtx, authz.ReapOptions{Log: log, Metrics: metrics}) })
+	following.Go(func() { service.Notify(followCtx, authz.NotifyOptions{Client: hooks, Log: log, Metrics: metrics}) })
 	h := s.httpServer(handler, log)
 	h.RegisterOnShutdown(func() { close(closing) })
 	return s.serve(ctx, h, listener, &draining, log, started)
@@ -219,6 +229,19 @@ func reap(ctx context.Context, service *authz.Service, log *slog.Logger) {
 	case err != nil:
 		log.Error("some keys whose time is over are still published; trying again", "error", err)
 	}
+}
+
+// webhooks makes what posts to the workspaces' webhooks.
+func (s *server) webhooks() (*webhook.Client, error) {
+	o := webhook.Options{UserAgent: "burnkey/" + version}
+	if s.webhookSecretFile != "" {
+		secret, err := webhook.ReadSecret(s.webhookSecretFile)
+		if err != nil {
+			return nil, fmt.Errorf("--webhook-secret-file: %w", err)
+		}
+		o.Secret = secret
+	}
+	return webhook.New(o), nil
 }
 
 // load reads all published sets. One that is damaged is no reason to serve none: its

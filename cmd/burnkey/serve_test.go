@@ -167,6 +167,8 @@ func TestE2EServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--drain-delay", "-1s"}, "--drain-delay"},
 		{[]string{"--drain-timeout", "soon"}, "--drain-timeout"},
 		{[]string{"--check-every", "-1s"}, "--check-every"},
+		{[]string{"--webhook-secret-file", "none"}, "--webhook-secret-file"},
+		{[]string{"--webhook-secret-file", "/"}, "--webhook-secret-file"},
 		{[]string{"--no-such-flag"}, "--no-such-flag"},
 		{[]string{"argument"}, "takes no arguments"},
 	} {
