@@ -159,16 +159,15 @@ func TestE2EGatewayRefusesExpired(t *testing.T) {
 	g := startGateway(t, s, "acme")
 	brief := admin.mustIssue(t, "acme", "expires_in", 4)
 	accepted := g.accepts(t, brief)
+	s.kill() // or its JWK would leave the set: that Envoy has is kept
 	eventually(t, "an expired token is refused", func() bool { return g.get(t, brief.Token) == http.StatusUnauthorized })
 	late := time.Since(*brief.ExpiresAt)
 	t.Logf("accepted after %s; refused %s after it expired", accepted, late.Round(time.Millisecond))
 	if late < 0 || late > 5*time.Second {
 		t.Errorf("refused %s after it expired", late)
 	}
-	if !s.mustPublished("acme").has(brief.KID) {
-		t.Error("its JWK is gone, so that its expiry was not what refused it")
-	}
 	// One that has expired before the gateway ever sees it.
+	s.start()
 	gone := admin.mustIssue(t, "acme", "expires_in", 2)
 	eventually(t, "its time passes", func() bool { return time.Since(*gone.ExpiresAt) > 2*time.Second })
 	if code := g.get(t, gone.Token); code != http.StatusUnauthorized {

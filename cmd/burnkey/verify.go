@@ -135,9 +135,13 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 		Keys:   jwks.KeyFunc(func(jwks.KID) (jwks.Key, bool) { return key, found }),
 		Issuer: func(iss string) bool { return issuer == "" || iss == issuer },
 	}
-	if _, err := verifier.Verify(token); err != nil {
+	_, err = verifier.Verify(token)
+	switch {
+	case !found && result.ExpiresAt != nil && !result.ExpiresAt.After(time.Now()):
+		result.Verdict, result.Reason = "refused", "the token's key is not published: by what it says, it has expired"
+	case err != nil:
 		result.Verdict, result.Reason = "refused", err.Error()
-	} else {
+	default:
 		result.Verdict, result.Reason = "good", ""
 	}
 	return nil
