@@ -1,0 +1,61 @@
+package authz
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// ByLogin reports whether a login began a session, rather than a link. Only sessions of
+// logins live longer than SessionLife.
+func ByLogin(s *store.Session) bool { return s.ExpiresAt.Sub(s.CreatedAt) > SessionLife }
+
+// LoginRefused notes that somebody was refused who came back from a workspace's OpenID
+// provider, by a word that says why. Anybody can come back without a name, so of each
+// workspace only some are noted: see refusals. Errors: ErrNotFound.
+func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) error {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		return err
+	}
+	now := s.Now()
+	if !s.refusals.take(workspace, now) {
+		return nil
+	}
+	detail, err := json.Marshal(map[string]string{"reason": reason})
+	if err != nil {
+		return err
+	}
+	return s.store.Record(ctx, store.Entry{
+		Workspace: workspace, At: now, Action: store.ActionLoginRefuse, Result: store.ResultRefused, Detail: detail,
+	})
+}
+
+const (
+	// refusalsAtOnce are noted of one workspace in each refusalEvery: some 5 MB a day at
+	// most, on one server.
+	refusalsAtOnce = 10
+	refusalEvery   = time.Minute
+)
+
+// refusals bounds what strangers can write. It is safe for concurrent use.
+type refusals struct {
+	mu    sync.Mutex
+	since time.Time
+	noted map[string]int // by workspace, since then
+}
+
+// take reports whether one more may be noted.
+func (r *refusals) take(workspace string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if age := now.Sub(r.since); r.noted == nil || age >= refusalEvery || age < 0 {
+		r.since, r.noted = now, make(map[string]int)
+	}
+	r.noted[workspace]++
+	return r.noted[workspace] <= refusalsAtOnce
+}
