@@ -35,6 +35,12 @@ type failure struct {
 	made string
 }
 
+// failurePage is the content of a failure's page.
+type failurePage struct {
+	Name, Made, RequestID string
+	LogIn                 string // the message of a way to the login, or empty
+}
+
 // soon is when what should pass is to be tried again.
 const soon = time.Second
 
@@ -44,9 +50,10 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 	var (
 		long     *http.MaxBytesError
 		repeated *store.IdempotencyError
+		login    *loginError
 	)
 	switch {
-	case errors.Is(err, errNowhere), errors.Is(err, authz.ErrNotFound):
+	case errors.Is(err, errNowhere), errors.Is(err, authz.ErrNotFound), errors.Is(err, errNoLogin):
 		return failure{status: http.StatusNotFound, name: "nowhere"}, false
 	case errors.Is(err, errLink):
 		return failure{status: http.StatusGone, name: "link"}, false
@@ -74,6 +81,8 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		return failure{status: http.StatusServiceUnavailable, name: "busy", retry: v.service.RetryAfter()}, false
 	case errors.Is(err, authz.ErrTooSlow):
 		return failure{status: http.StatusServiceUnavailable, name: "slow", retry: soon}, false
+	case errors.As(err, &login):
+		return login.failure()
 	case errors.Is(err, errPanic):
 		return failure{status: http.StatusInternalServerError, name: "broken"}, true
 	}
@@ -91,7 +100,7 @@ func (v *visit) fail(err error) {
 			slog.String("request_id", v.requestID()), slog.String("error", err.Error()))
 	}
 	v.retryAfter(f.retry)
-	shown := struct{ Name, Made, RequestID string }{f.name, f.made, ""}
+	shown := failurePage{Name: f.name, Made: f.made, LogIn: v.loginAfter(f)}
 	if broken {
 		shown.RequestID = v.requestID()
 	}

@@ -40,6 +40,8 @@ type site struct {
 	t      *testing.T
 	minter *press
 	store  *faulty
+	file   string // of the database
+	public string // URL
 	log    bytes.Buffer
 
 	mu  sync.Mutex
@@ -62,17 +64,24 @@ func (f *faulty) Workspace(ctx context.Context, id string) (store.Workspace, err
 // newSite has the workspaces acme and other. Its clock stands still.
 func newSite(t *testing.T, url ...string) *site {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "burnkey.db"))
+	return newSiteWith(t, portal.Options{PublicURL: append(url, publicURL)[0]})
+}
+
+func newSiteWith(t *testing.T, o portal.Options) *site {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "burnkey.db")
+	db, err := sqlite.Open(t.Context(), file)
 	check(t, err)
 	t.Cleanup(func() { check(t, db.Close()) })
-	s := &site{t: t, minter: new(press), store: &faulty{Store: db}, now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)}
+	s := &site{
+		t: t, minter: new(press), store: &faulty{Store: db}, file: file, public: o.PublicURL,
+		now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC),
+	}
 	publisher := authz.NewPublisher(s.store, nil)
 	check(t, publisher.Load(t.Context()))
-	public := append(url, publicURL)[0]
-	s.Service = authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: publisher, PublicURL: public, Now: s.clock})
-	s.Handler, err = portal.New(portal.Options{
-		Service: s.Service, Publisher: publisher, PublicURL: public, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
-	})
+	s.Service = authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: publisher, PublicURL: s.public, Now: s.clock})
+	o.Service, o.Publisher, o.Log = s.Service, publisher, slog.New(slog.NewTextHandler(&s.log, nil))
+	s.Handler, err = portal.New(o)
 	check(t, err)
 	for _, id := range []string{"acme", "other"} {
 		_, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: id, Name: "The " + id})

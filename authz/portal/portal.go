@@ -22,6 +22,9 @@ type Options struct {
 	// PublicURL is by which browsers reach the server. What comes from pages of
 	// another origin changes nothing.
 	PublicURL string
+	// ClientSecrets are those of workspaces at their OpenID providers, by workspace. One
+	// that has none is a public client.
+	ClientSecrets map[string]authz.Secret
 	// Now is the clock. Nil: the Service's.
 	Now func() time.Time
 	// Log gets failures. Nil: none.
@@ -36,6 +39,7 @@ type portal struct {
 	origin    string // of its pages (RFC 6454 section 6.2)
 	now       func() time.Time
 	log       *slog.Logger
+	logins    *logins
 	mux       *http.ServeMux
 	languages *languages
 	pages     map[string]*template.Template
@@ -59,6 +63,7 @@ func New(o Options) (http.Handler, error) {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
+	p.logins = newLogins(u, o.ClientSecrets, p.now)
 	if p.languages, err = readLanguages(); err != nil {
 		return nil, err
 	}
@@ -91,6 +96,9 @@ func (p *portal) routes() {
 	in("GET", "/{$}", toHome)
 	in("GET", "/logo.png", logo)
 	in("GET", "/theme.css", theme)
+	in("GET", "/login", alone(logIn))
+	in("GET", "/callback", alone(comeBack))
+	in("GET", "/loggedout", loggedOut)
 	owner("GET", "/keys", listKeys)
 	owner("GET", "/keys/new", newKey)
 	change("/keys", createKey)

@@ -203,7 +203,11 @@ func logOut(v *visit) error {
 		gone.MaxAge = -1
 		http.SetCookie(v.w, gone)
 	}
-	back := v.session.ReturnURL
+	bye := goodbye{Return: v.session.ReturnURL}
+	if err == nil && authz.ByLogin(&v.session) {
+		bye.Leave = v.logins.end(v.r.Context(), &v.workspace)
+	}
+	v.leave(bye.Leave)
 	v.session, v.secret = store.Session{}, ""
-	return v.render(http.StatusOK, "out", "out.title", back)
+	return v.render(http.StatusOK, "out", "out.title", bye)
 }

@@ -76,9 +76,13 @@ func (v *visit) settleIn(w store.Workspace) {
 	v.secure()
 }
 
-// context is that of what an owner does, with their name for the audit.
+// context is that of what somebody does in a session, with their name for the audit.
 func (v *visit) context() context.Context {
-	return store.By(v.r.Context(), store.Actor{Kind: store.ActorSession, ID: v.session.Subject, From: v.from()})
+	kind := store.ActorSession
+	if authz.ByLogin(&v.session) {
+		kind = store.ActorOIDC
+	}
+	return store.By(v.r.Context(), store.Actor{Kind: kind, ID: v.session.Subject, From: v.from()})
 }
 
 func (v *visit) from() string {

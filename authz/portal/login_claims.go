@@ -1,0 +1,95 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"golang.org/x/oauth2"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// identity is whom a provider named: an owner, or without one an operator. The subject
+// is for the audit.
+type identity struct{ owner, subject string }
+
+// email is a claim that anybody may have written, unless verified says otherwise (OpenID
+// Connect Core 1.0 section 5.1).
+const email, verified = "email", "email_verified"
+
+// more asks the provider's UserInfo for claims that the ID token lacks. What is signed
+// counts more.
+func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, subject string, claims map[string]any) error {
+	if p.Info == "" || !lacks(o, claims) {
+		return nil
+	}
+	info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if away := (*url.Error)(nil); errors.As(err, &away) {
+		return &loginError{badOP, err}
+	}
+	if err != nil {
+		return &loginError{"userinfo", errors.New("the provider does not give it")} // its words may hold the token
+	}
+	if info.Subject != subject { // OpenID Connect Core 1.0 section 5.3.2
+		return &loginError{"userinfo", errors.New("it is about somebody else")}
+	}
+	further := make(map[string]any)
+	if err := info.Claims(&further); err != nil {
+		return &loginError{"userinfo", errors.New("it does not read")}
+	}
+	for name, value := range further {
+		if _, signed := claims[name]; !signed {
+			claims[name] = value
+		}
+	}
+	return nil
+}
+
+// lacks reports whether a claim is missing that decides who somebody is.
+func lacks(o *store.OIDC, claims map[string]any) bool {
+	names := []string{o.OwnerClaim}
+	if o.OperatorClaim != "" {
+		names = append(names, o.OperatorClaim)
+	}
+	if slices.Contains(names, email) {
+		names = append(names, verified)
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, has := claims[name]
+		return !has
+	})
+}
+
+// read makes an identity of claims: an operator before an owner.
+func read(o *store.OIDC, subject string, claims map[string]any) (identity, error) {
+	who := identity{subject: subject}
+	address, _ := claims[email].(string)
+	if claims[verified] != true && claims[verified] != "true" { // some write it as text
+		delete(claims, email)
+	} else if address != "" {
+		who.subject = address
+	}
+	if o.OperatorClaim != "" && says(claims[o.OperatorClaim], o.OperatorValue) {
+		return who, nil
+	}
+	owner, _ := claims[o.OwnerClaim].(string)
+	if owner == "" {
+		return who, &loginError{noOwner, fmt.Errorf("there is no text in the claim %s, or it is not verified", o.OwnerClaim)}
+	}
+	who.owner = owner
+	return who, nil
+}
+
+// says reports whether a claim is a value or a list with it.
+func says(claim any, value string) bool {
+	switch claim := claim.(type) {
+	case string:
+		return claim == value
+	case []any:
+		return slices.Contains(claim, any(value))
+	}
+	return false
+}

@@ -1,0 +1,205 @@
+package portal
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// logins logs people in by their workspace's OpenID provider: the authorization code
+// flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636). What a
+// login under way needs is derived from one secret in the browser's cookie, so that
+// nothing of it is kept here. It is safe for concurrent use.
+type logins struct {
+	publicURL string
+	// secrets are the clients', by workspace. One that has none is a public client.
+	secrets map[string]authz.Secret
+	now     func() time.Time
+	local   bool // the server is reached on this machine alone
+	client  *http.Client
+
+	mu    sync.Mutex
+	known map[string]*known // by issuer
+}
+
+// loginLife is how long somebody may take at the provider.
+const loginLife = 10 * time.Minute
+
+func newLogins(publicURL *url.URL, secrets map[string]authz.Secret, now func() time.Time) *logins {
+	local := isLoopback(publicURL)
+	return &logins{
+		publicURL: strings.TrimRight(publicURL.String(), "/"), secrets: secrets, now: now,
+		local: local, client: newClient(local), known: make(map[string]*known),
+	}
+}
+
+// begin returns the secret for the browser's cookie, and where to send the browser.
+// Errors: errNoLogin, or a *loginError.
+func (l *logins) begin(ctx context.Context, w *store.Workspace, more ...oauth2.AuthCodeOption) (cookie authz.Secret, to string, err error) {
+	if w.Portal.OIDC == nil {
+		return "", "", errNoLogin
+	}
+	p, err := l.provider(ctx, w.Portal.OIDC.Issuer)
+	if err != nil {
+		return "", "", err
+	}
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails
+	cookie = authz.Secret(base64.RawURLEncoding.EncodeToString(random))
+	more = append(more, oidc.Nonce(derive("nonce", w, cookie)), oauth2.S256ChallengeOption(derive("verifier", w, cookie)))
+	to = l.config(w, p).AuthCodeURL(derive("state", w, cookie), more...)
+	return cookie, to, nil
+}
+
+// derive makes one value of a login out of its secret. None tells of another, and none
+// is of use to a login of another workspace or by another provider.
+func derive(purpose string, w *store.Workspace, cookie authz.Secret) string {
+	o := w.Portal.OIDC
+	sum := sha256.Sum256([]byte(strings.Join([]string{"burnkey login", purpose, w.ID, o.Issuer, o.ClientID, cookie.Reveal()}, "\x00")))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+func (l *logins) config(w *store.Workspace, p *provider) *oauth2.Config {
+	secret := l.secrets[w.ID].Reveal()
+	endpoint := p.Endpoint()
+	endpoint.AuthStyle = p.authStyle(secret)
+	return &oauth2.Config{
+		ClientID: w.Portal.OIDC.ClientID, ClientSecret: secret, Endpoint: endpoint,
+		RedirectURL: l.publicURL + authz.PortalPath + "/" + w.ID + "/callback",
+		Scopes:      []string{oidc.ScopeOpenID, "profile", "email"},
+	}
+}
+
+// finish takes what the provider sent the browser back with. Errors: errNoLogin, or a
+// *loginError, with as much of the identity as is proved.
+func (l *logins) finish(ctx context.Context, w *store.Workspace, cookie authz.Secret, answer url.Values) (identity, error) {
+	o := w.Portal.OIDC
+	if o == nil {
+		return identity{}, errNoLogin
+	}
+	if err := judge(w, cookie, answer); err != nil {
+		return identity{}, err
+	}
+	p, err := l.provider(ctx, o.Issuer)
+	if err != nil {
+		return identity{}, err
+	}
+	if p.NamesItself && !answer.Has("iss") { // RFC 9207 section 2.4
+		return identity{}, &loginError{reason: "iss"}
+	}
+	ctx = oidc.ClientContext(ctx, l.client)
+	token, err := l.config(w, p).Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(derive("verifier", w, cookie)))
+	if err != nil {
+		return identity{}, exchangeError(err)
+	}
+	idToken, claims, err := l.verify(ctx, p, w, token)
+	if err != nil {
+		return identity{}, err
+	}
+	if !equal(idToken.Nonce, derive("nonce", w, cookie)) {
+		return identity{}, &loginError{reason: "nonce"}
+	}
+	if err := more(ctx, p, o, token, idToken.Subject, claims); err != nil {
+		return identity{subject: idToken.Subject}, err
+	}
+	return read(o, idToken.Subject, claims)
+}
+
+// judge refuses an answer without asking the provider.
+func judge(w *store.Workspace, cookie authz.Secret, answer url.Values) error {
+	for _, name := range []string{"state", "code", "iss", "error"} {
+		if len(answer[name]) > 1 { // RFC 6749 section 3.1
+			return &loginError{reason: badState}
+		}
+	}
+	switch {
+	case cookie == "" || !equal(answer.Get("state"), derive("state", w, cookie)):
+		return &loginError{reason: badState}
+	case answer.Has("iss") && answer.Get("iss") != w.Portal.OIDC.Issuer: // another provider's answer
+		return &loginError{reason: "iss"}
+	case answer.Get("error") == "temporarily_unavailable", answer.Get("error") == "server_error":
+		return &loginError{badOP, errors.New("it says that it is down")}
+	case answer.Has("error"):
+		return &loginError{reason: denied}
+	case answer.Get("code") == "":
+		return &loginError{reason: "code"}
+	}
+	return nil
+}
+
+// exchangeError says whose fault it is that a code brought no token. The provider's own
+// words may have the code in them.
+func exchangeError(err error) error {
+	var answer *oauth2.RetrieveError
+	switch {
+	case !errors.As(err, &answer):
+		return &loginError{badOP, err}
+	case answer.ErrorCode == "invalid_grant":
+		return &loginError{reason: "code"}
+	}
+	return &loginError{badOP, fmt.Errorf("its token endpoint answers %d, %.40q", answer.Response.StatusCode, answer.ErrorCode)}
+}
+
+// verify holds the ID token to OpenID Connect Core 1.0 section 3.1.3.7, but for the
+// nonce.
+func (l *logins) verify(ctx context.Context, p *provider, w *store.Workspace, token *oauth2.Token) (*oidc.IDToken, map[string]any, error) {
+	clientID := w.Portal.OIDC.ClientID
+	raw, _ := token.Extra("id_token").(string)
+	idToken, err := p.Verifier(&oidc.Config{ClientID: clientID, Now: l.now}).Verify(ctx, raw)
+	if err != nil {
+		return nil, nil, &loginError{"token", err}
+	}
+	claims := make(map[string]any)
+	if err := idToken.Claims(&claims); err != nil {
+		return nil, nil, &loginError{"token", err}
+	}
+	party, named := claims["azp"]
+	switch {
+	case idToken.Subject == "":
+		return nil, nil, &loginError{"token", errors.New("it is about nobody")}
+	case named && party != clientID, !named && slices.ContainsFunc(idToken.Audience, func(aud string) bool { return aud != clientID }):
+		return nil, nil, &loginError{"token", errors.New("it is another client's, too")}
+	case idToken.AccessTokenHash != "" && idToken.VerifyAccessToken(token.AccessToken) != nil:
+		return nil, nil, &loginError{"token", errors.New("it belongs to another access token")}
+	}
+	return idToken, claims, nil
+}
+
+// end is where the provider ends its own session, or empty where it has no such page or
+// can't be asked (OpenID Connect RP-Initiated Logout 1.0 section 2).
+func (l *logins) end(ctx context.Context, w *store.Workspace) string {
+	if w.Portal.OIDC == nil {
+		return ""
+	}
+	p, err := l.provider(ctx, w.Portal.OIDC.Issuer)
+	if err != nil || p.EndSession == "" {
+		return ""
+	}
+	u, err := url.Parse(p.EndSession)
+	if err != nil {
+		return ""
+	}
+	query := u.Query()
+	query.Set("client_id", w.Portal.OIDC.ClientID)
+	query.Set("post_logout_redirect_uri", l.publicURL+authz.PortalPath+"/"+w.ID+"/loggedout")
+	u.RawQuery = query.Encode()
+	return u.String()
+}

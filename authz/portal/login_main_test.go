@@ -1,0 +1,181 @@
+package portal_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/portal"
+	"github.com/burnkey/burnkey/authz/portal/portaltest"
+	"github.com/burnkey/burnkey/store"
+)
+
+// localURL is a portal's that may use a provider on this machine. Nothing listens there.
+const localURL = "http://127.0.0.1:1"
+
+var users = map[string]map[string]any{
+	"ada":  {"email": "ada@acme.test", "email_verified": true, "customer_id": "cust_1", "groups": []string{"developers"}},
+	"ben":  {"email": "ben@acme.test", "email_verified": false, "customer_id": "cust_2"},
+	"root": {"email": "root@burnkey.test", "email_verified": true, "groups": []string{"developers", "operators"}},
+	"eve":  {"email": "eve@acme.test", "email_verified": true, "groups": []string{"developers"}},
+	"odd":  {"customer_id": " cust_1"},
+	"num":  {"customer_id": 1},
+}
+
+// newLoginSite has a provider for both of its workspaces.
+func newLoginSite(t *testing.T, c portaltest.OIDCConfig, clientID string, secrets map[string]authz.Secret) *site {
+	t.Helper()
+	c.RedirectURIs = []string{localURL + "/portal/acme/callback", localURL + "/portal/other/callback"}
+	c.LogoutURIs = []string{localURL + "/portal/acme/loggedout"}
+	c.Users = users
+	op := portaltest.NewOIDCProvider(t, c)
+	s := newSiteWith(t, portal.Options{PublicURL: localURL, ClientSecrets: secrets})
+	for _, ws := range []string{"acme", "other"} {
+		s.provide(ws, op.Issuer, clientID)
+	}
+	return s
+}
+
+func (s *site) provide(workspace, issuer, clientID string) {
+	s.t.Helper()
+	s.update(workspace, authz.WorkspacePatch{Portal: &store.Portal{OIDC: &store.OIDC{
+		Issuer: issuer, ClientID: clientID, OwnerClaim: "customer_id", OperatorClaim: "groups", OperatorValue: "operators",
+	}}})
+}
+
+// login is one under way: what the browser was given.
+type login struct {
+	*visitor
+	cookie string
+	to     *url.URL // the provider's
+}
+
+// begin goes to the login and stops before the provider.
+func (v *visitor) begin(workspace string) *login {
+	v.t.Helper()
+	v.advance(time.Minute) // so that what is refused is noted
+	p := v.get("/portal/" + workspace + "/login").want(http.StatusSeeOther)
+	l := &login{visitor: v}
+	for _, c := range p.Result().Cookies() {
+		if c.Name == "__Host-burnkey-login" {
+			l.cookie = c.Value
+			if c.MaxAge != 600 || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+				v.t.Errorf("the cookie is %+v", c)
+			}
+		}
+	}
+	var err error
+	l.to, err = url.Parse(p.Header().Get("Location"))
+	check(v.t, err)
+	if len(l.cookie) != 43 || l.to.Query().Get("code_challenge_method") != "S256" || strings.Contains(l.to.String(), l.cookie) {
+		v.t.Fatalf("the cookie is %q, and the login leads to %s", l.cookie, l.to)
+	}
+	return l
+}
+
+// set alters the address of the provider.
+func (l *login) set(name, value string) {
+	query := l.to.Query()
+	query.Set(name, value)
+	l.to.RawQuery = query.Encode()
+}
+
+// as goes through the provider's pages, and returns the path it leads back to.
+func (l *login) as(sub string) (path string) {
+	l.t.Helper()
+	jar, err := cookiejar.New(nil)
+	check(l.t, err)
+	client := &http.Client{
+		Jar: jar, Transport: &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+			if strings.HasPrefix(r.URL.String(), localURL+"/") {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		},
+	}
+	response, err := client.Get(l.to.String())
+	for _, form := range []url.Values{{"login": {sub}}, {"allow": {"yes"}}} {
+		check(l.t, err)
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			break
+		}
+		response, err = client.PostForm(response.Request.URL.String(), form)
+	}
+	check(l.t, err)
+	_ = response.Body.Close()
+	back, ok := strings.CutPrefix(response.Header.Get("Location"), localURL)
+	if !ok {
+		l.t.Fatalf("the provider answers %s, and leads to %q", response.Status, back)
+	}
+	return back
+}
+
+// back comes back to a path with the login's cookie, which is then gone.
+func (l *login) back(path string) *page {
+	l.t.Helper()
+	l.header = http.Header{}
+	if l.cookie != "" {
+		l.header.Set("Cookie", "__Host-burnkey-login="+l.cookie)
+	}
+	p := l.get(path)
+	l.header = http.Header{}
+	gone := false
+	for _, c := range p.Result().Cookies() {
+		gone = gone || c.Name == "__Host-burnkey-login" && c.MaxAge < 0 && c.Value == "" && c.Secure && c.Path == "/"
+	}
+	if !gone {
+		l.t.Error("the login's cookie stays")
+	}
+	return p
+}
+
+// logIn logs in by a provider that does what it should.
+func (s *site) logIn(workspace, sub string) *visitor {
+	s.t.Helper()
+	l := s.stranger().begin(workspace)
+	l.back(l.as(sub)).want(http.StatusSeeOther).leadsTo("/portal/" + workspace + "/keys")
+	return l.visitor
+}
+
+// refused wants that nobody is logged in, and a word in the audit, or none.
+func (s *site) refused(p *page, status int, reason string) {
+	s.t.Helper()
+	p.want(status)
+	for _, c := range p.Result().Cookies() {
+		if c.Name == "__Host-burnkey" {
+			s.t.Errorf("%s: sets a session", p.what)
+		}
+	}
+	entries, err := s.Audit(s.t.Context(), "acme", store.AuditFilter{Limit: 1})
+	check(s.t, err)
+	if reason == "" {
+		if len(entries) > 0 && entries[0].Action == store.ActionLoginRefuse {
+			s.t.Errorf("is noted: %s", entries[0].Detail)
+		}
+		return
+	}
+	if len(entries) == 0 || entries[0].Action != store.ActionLoginRefuse || string(entries[0].Detail) != `{"reason":"`+reason+`"}` ||
+		entries[0].Actor.Kind != store.ActorOIDC || entries[0].Actor.From == "" {
+		s.t.Errorf("what is noted is %+v, want %s", entries, reason)
+	}
+}
+
+var errNoSession = errors.New("no cookie of a session")
+
+func (v *visitor) session() (store.Session, error) {
+	if v.cookie == nil {
+		return store.Session{}, errNoSession
+	}
+	return v.Session(v.t.Context(), authz.Secret(v.cookie.Value))
+}
+
+func optionsAt(url string) portal.Options { return portal.Options{PublicURL: url} }
