@@ -33,6 +33,7 @@ type server struct {
 	publicURL    string
 	database     string
 	adminKeyFile string
+	oidcSecrets  string
 	logging      logging
 	mintWorkers  int
 	mintQueue    int
@@ -81,6 +82,7 @@ func serveCommand() *cobra.Command {
 	databaseFlag(cmd, &s.database)
 	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database; what is there is kept as FILE.old")
 	flags.StringVar(&s.webhookSecretFile, "webhook-secret-file", "", "`FILE` (0600) with the secret, whsec_… or 24 bytes and more, that signs what is posted to workspaces' webhooks (default unsigned)")
+	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "", "`FILE` (0600) of JSON, {\"WORKSPACE\": \"SECRET\"}: the client secrets at the OpenID providers by which people log in to the portal")
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
@@ -138,6 +140,10 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err := s.validate(); err != nil {
 		return err
 	}
+	secrets, err := oidcSecrets(s.oidcSecrets)
+	if err != nil {
+		return err
+	}
 	boundGarbage(serverGarbage)
 	log, err := s.logging.to(s.stderr)
 	if err != nil {
@@ -181,7 +187,9 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	reap(ctx, service, log)
 	var draining atomic.Bool
 	closing := make(chan struct{})
-	pages, err := portal.New(portal.Options{Service: service, Publisher: publisher, PublicURL: s.publicURL, Log: log})
+	pages, err := portal.New(portal.Options{
+		Service: service, Publisher: publisher, PublicURL: s.publicURL, ClientSecrets: secrets, Log: log,
+	})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+const (
+	maxSecretsFile  = 1 << 20 // bytes
+	maxClientSecret = 1024    // characters
+)
+
+// oidcSecrets reads the client secrets of workspaces at their OpenID providers: a JSON
+// object of text by workspace. No error repeats what is in the file. Without a file
+// there are none.
+func oidcSecrets(path string) (map[string]authz.Secret, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readSecret(path)
+	if err != nil {
+		return nil, fmt.Errorf("--oidc-secrets: %w", err)
+	}
+	secrets, err := parseSecrets(text)
+	if err != nil {
+		return nil, fmt.Errorf("--oidc-secrets: %s: %w", path, err)
+	}
+	return secrets, nil
+}
+
+// readSecret reads a file that others can neither read nor write. A group may read it,
+// as that of a service account does.
+func readSecret(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o027 != 0 {
+		return nil, fmt.Errorf("%s: its mode is %04o, so that others can read or alter it; make it 0600, or 0640 for a group of the server's", path, mode)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSecretsFile+1))
+	if err == nil && len(text) > maxSecretsFile {
+		err = fmt.Errorf("%s: must be at most %d bytes", path, maxSecretsFile)
+	}
+	return text, err
+}
+
+func parseSecrets(text []byte) (map[string]authz.Secret, error) {
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(text, &members); err != nil {
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return nil, errors.New("names a workspace twice")
+		}
+		return nil, errors.New(`must be one JSON object such as {"acme": "the client's secret"}`)
+	}
+	if members == nil {
+		return nil, errors.New("must be a JSON object, and is null")
+	}
+	secrets := make(map[string]authz.Secret, len(members))
+	for workspace, value := range members {
+		if authz.CheckWorkspaceID("ws", workspace) != nil || workspace == authz.Home {
+			return nil, fmt.Errorf("%.80q can be no workspace with a portal", workspace)
+		}
+		var secret string
+		if value.Kind() != '"' || json.Unmarshal(value, &secret) != nil || !plausible(secret) {
+			return nil, fmt.Errorf("the secret of %s must be text of 1 to %d characters without control characters and outer spaces", workspace, maxClientSecret)
+		}
+		secrets[workspace] = authz.Secret(secret)
+	}
+	return secrets, nil
+}
+
+func plausible(secret string) bool {
+	n := utf8.RuneCountInString(secret)
+	return n > 0 && n <= maxClientSecret && strings.TrimSpace(secret) == secret && !strings.ContainsFunc(secret, unicode.IsControl)
+}
