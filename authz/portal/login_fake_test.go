@@ -339,6 +339,20 @@ func TestProvidersThatAreDown(t *testing.T) {
 			}
 		})
 	}
+	for name, h := range map[string]http.HandlerFunc{
+		"500": status(500, strings.Repeat("long ", 1000)), "no JSON": status(200, strings.Repeat("<html>", 1000)),
+	} {
+		t.Run("its keys: "+name, func(t *testing.T) {
+			b := newBent(t)
+			s := b.site(nil)
+			b.handlers["/keys"] = h
+			l := s.stranger().begin("acme")
+			down(s, l.back(l.code()).hasNot("Deutsch"))
+			if s.log.Len() > 2000 {
+				t.Errorf("the log has the whole answer: %d bytes", s.log.Len())
+			}
+		})
+	}
 	t.Run("it says so", func(t *testing.T) {
 		s := newBent(t).site(nil)
 		l := s.stranger().begin("acme")
@@ -382,6 +396,18 @@ func TestMetadataIsHeldToTheSame(t *testing.T) {
 			t.Errorf("the log says %s", s.log.String())
 		}
 	})
+}
+
+// A server below a path has its callback there, too.
+func TestLoginsBelowAPath(t *testing.T) {
+	b := newBent(t)
+	s := newSiteWith(t, portal.Options{PublicURL: localURL + "/burnkey/"})
+	s.provide("acme", b.URL, "burnkey")
+	l := s.stranger().begin("acme")
+	if got := l.to.Query().Get("redirect_uri"); got != localURL+"/burnkey/portal/acme/callback" {
+		t.Errorf("it leads back to %s", got)
+	}
+	l.back(l.code()).want(http.StatusSeeOther).leadsTo("/burnkey/portal/acme/keys")
 }
 
 // A code is good for the provider that gave it, and a login for the one it began at.

@@ -151,7 +151,7 @@ func exchangeError(err error) error {
 	var answer *oauth2.RetrieveError
 	switch {
 	case !errors.As(err, &answer):
-		return &loginError{badOP, err}
+		return &loginError{badOP, shorten(err)}
 	case answer.ErrorCode == "invalid_grant":
 		return &loginError{reason: "code"}
 	}
@@ -165,7 +165,7 @@ func (l *logins) verify(ctx context.Context, p *provider, w *store.Workspace, to
 	raw, _ := token.Extra("id_token").(string)
 	idToken, err := p.Verifier(&oidc.Config{ClientID: clientID, Now: l.now}).Verify(ctx, raw)
 	if err != nil {
-		return nil, nil, &loginError{"token", err}
+		return nil, nil, tokenError(err)
 	}
 	claims := make(map[string]any)
 	if err := idToken.Claims(&claims); err != nil {
@@ -181,6 +181,15 @@ func (l *logins) verify(ctx context.Context, p *provider, w *store.Workspace, to
 		return nil, nil, &loginError{"token", errors.New("it belongs to another access token")}
 	}
 	return idToken, claims, nil
+}
+
+// tokenError says whose fault it is that an ID token is not good. Package oidc has no
+// other word for keys that it could not get; a test holds it to this one.
+func tokenError(err error) error {
+	if strings.Contains(err.Error(), "fetching keys") {
+		return &loginError{badOP, shorten(err)}
+	}
+	return &loginError{"token", shorten(err)}
 }
 
 // end is where the provider ends its own session, or empty where it has no such page or

@@ -101,9 +101,11 @@ func (p *view) Lang() string { return p.visit.language.code }
 // Languages are those that there are.
 func (p *view) Languages() []*language { return p.visit.languages.all }
 
-// CanSwitch says whether the page may be asked for once more: one that answers a form
-// may not.
-func (p *view) CanSwitch() bool { return p.visit.r.Method == http.MethodGet }
+// CanSwitch says whether the page may be asked for once more: one that answers a form or
+// a login may not.
+func (p *view) CanSwitch() bool {
+	return p.visit.r.Method == http.MethodGet && !strings.HasSuffix(p.visit.r.Pattern, "/callback")
+}
 
 // Name is the producer's.
 func (p *view) Name() string {
