@@ -9,10 +9,6 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// ByLogin reports whether a login began a session, rather than a link. Only sessions of
-// logins live longer than SessionLife.
-func ByLogin(s *store.Session) bool { return s.ExpiresAt.Sub(s.CreatedAt) > SessionLife }
-
 // LoginRefused notes that somebody was refused who came back from a workspace's OpenID
 // provider, by a word that says why. Anybody can come back without a name, so of each
 // workspace only some are noted: see refusals. Errors: ErrNotFound.

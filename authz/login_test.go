@@ -10,19 +10,19 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-func TestByLogin(t *testing.T) {
+func TestWhatIsALogin(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	_, linked, err := s.StartSession(t.Context(), s.link(authz.LinkRequest{}), false)
-	if err != nil || authz.ByLogin(&linked) {
+	if err != nil || linked.Login {
 		t.Error("a link's session is a login's:", err)
 	}
 	for _, owner := range []string{"cust_1", ""} {
 		secret, session, err := s.StartLogin(t.Context(), "acme", owner, "jo")
-		if err != nil || !authz.ByLogin(&session) {
+		if err != nil || !session.Login {
 			t.Errorf("%q: the session is no login's: %v", owner, err)
 		}
-		if kept, err := s.Session(t.Context(), secret); err != nil || !authz.ByLogin(&kept) {
+		if kept, err := s.Session(t.Context(), secret); err != nil || !kept.Login {
 			t.Errorf("%q: as it is kept, it is no login's: %v", owner, err)
 		}
 	}

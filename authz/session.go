@@ -137,7 +137,7 @@ func (s *Service) StartLogin(ctx context.Context, workspace, owner, subject stri
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return "", store.Session{}, err
 	}
-	session := store.Session{Kind: store.KindSession, Workspace: workspace, Owner: owner, Role: store.RoleOwner, Subject: subject}
+	session := store.Session{Kind: store.KindSession, Workspace: workspace, Owner: owner, Role: store.RoleOwner, Subject: subject, Login: true}
 	var bad InputError
 	if owner == "" {
 		session.Role = store.RoleOperator

@@ -26,6 +26,7 @@ type Session struct {
 	Owner     string // empty for operators
 	Role      string // RoleOwner or RoleOperator
 	Subject   string // who it is, for the audit
+	Login     bool   // they have logged in themselves, rather than come by a link
 	// ScopesAllowed are those that keys issued by it may have; nil, which unlike
 	// other slices comes back as nil: any that the policy offers.
 	ScopesAllowed []string
@@ -59,9 +60,10 @@ type SessionStore interface {
 	PruneSessions(ctx context.Context, before time.Time) error
 }
 
-// Exchanged returns the session that s becomes by a link. For backends.
+// Exchanged returns the session that s becomes by a link, which is no login. For
+// backends.
 func Exchanged(link, s Session) Session {
 	s.Kind, s.Workspace, s.Owner, s.Role, s.Subject = KindSession, link.Workspace, link.Owner, link.Role, link.Subject
-	s.ScopesAllowed, s.ReturnURL = link.ScopesAllowed, link.ReturnURL
+	s.ScopesAllowed, s.ReturnURL, s.Login = link.ScopesAllowed, link.ReturnURL, false
 	return s
 }

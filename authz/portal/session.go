@@ -204,7 +204,7 @@ func logOut(v *visit) error {
 		http.SetCookie(v.w, gone)
 	}
 	bye := goodbye{Return: v.session.ReturnURL}
-	if err == nil && authz.ByLogin(&v.session) {
+	if err == nil && v.session.Login {
 		bye.Leave = v.logins.end(v.r.Context(), &v.workspace)
 	}
 	v.leave(bye.Leave)

@@ -79,7 +79,7 @@ func (v *visit) settleIn(w store.Workspace) {
 // context is that of what somebody does in a session, with their name for the audit.
 func (v *visit) context() context.Context {
 	kind := store.ActorSession
-	if authz.ByLogin(&v.session) {
+	if v.session.Login {
 		kind = store.ActorOIDC
 	}
 	return store.By(v.r.Context(), store.Actor{Kind: kind, ID: v.session.Subject, From: v.from()})

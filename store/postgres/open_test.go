@@ -89,7 +89,7 @@ func TestManyOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 		if err != nil || len(list) != 8 {
 			t.Errorf("%d workspaces, %v", len(list), err)
 		}
-		if rows := server.Query(t, url, "SELECT count(*) FROM "+versionTable+" WHERE version_id > 0"); rows[0] != "2" {
+		if rows := server.Query(t, url, "SELECT count(*) FROM "+versionTable+" WHERE version_id > 0"); rows[0] != "3" {
 			t.Errorf("%s migrations ran", rows[0])
 		}
 	}

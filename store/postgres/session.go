@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at`
+	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login`
 	// sessionRow are sessionArgs.
-	sessionRow    = `$12, $13, $1, $14, $15, $16, $17, $18, $19, $20, $21`
+	sessionRow    = `$12, $13, $1, $14, $15, $16, $17, $18, $19, $20, $21, $22`
 	insertSession = `WITH kept AS (
 			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM workspaces WHERE id = $1
 			ON CONFLICT DO NOTHING RETURNING hash
@@ -25,7 +25,7 @@ const (
 		SELECT EXISTS (SELECT FROM workspaces WHERE id = $1), EXISTS (SELECT FROM kept)`
 	// exchangeSession: who waits for another that deletes the link finds it gone.
 	exchangeSession = `WITH spent AS (
-			DELETE FROM sessions WHERE hash = $22 RETURNING hash
+			DELETE FROM sessions WHERE hash = $23 RETURNING hash
 		), kept AS (
 			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM spent
 		), audited AS (
@@ -81,7 +81,7 @@ func normalizeSession(s store.Session) store.Session {
 // $12 on the session's.
 func sessionArgs(e store.Entry, s store.Session) []any {
 	return append(entryArgs(e), s.Hash[:], s.Kind, s.Owner, s.Role, s.Subject, s.ScopesAllowed, s.ReturnURL, s.Embedded,
-		micros(s.CreatedAt), micros(s.ExpiresAt))
+		micros(s.CreatedAt), micros(s.ExpiresAt), s.Login)
 }
 
 // ExchangeSession implements store.Store.
@@ -141,7 +141,7 @@ func scanSession(row pgx.Row) (store.Session, error) {
 		created, expires *int64
 	)
 	err := row.Scan(&hash, &s.Kind, &s.Workspace, &s.Owner, &s.Role, &s.Subject, &s.ScopesAllowed, &s.ReturnURL, &s.Embedded,
-		&created, &expires)
+		&created, &expires, &s.Login)
 	if err != nil {
 		return store.Session{}, notFound(err)
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at`
-	insertSession  = `INSERT INTO sessions (` + sessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login`
+	insertSession  = `INSERT INTO sessions (` + sessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO NOTHING`
 	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = ? AND expires_at > ?`
 	deleteSession = `DELETE FROM sessions WHERE hash = ?`
@@ -52,7 +52,7 @@ func keepSession(t *tx, s store.Session) error {
 		scopes = text
 	}
 	n, err := t.exec(insertSession, s.Hash[:], s.Kind, s.Workspace, s.Owner, s.Role, s.Subject, scopes, s.ReturnURL,
-		s.Embedded, micros(s.CreatedAt), micros(s.ExpiresAt))
+		s.Embedded, micros(s.CreatedAt), micros(s.ExpiresAt), s.Login)
 	switch {
 	case err != nil:
 		return err
@@ -100,7 +100,7 @@ func scanSession(scan func(...any) error) (store.Session, error) {
 		created, expires sql.NullInt64
 	)
 	err := scan(&hash, &s.Kind, &s.Workspace, &s.Owner, &s.Role, &s.Subject, &scopes, &s.ReturnURL, &s.Embedded,
-		&created, &expires)
+		&created, &expires, &s.Login)
 	if err != nil {
 		return store.Session{}, notFound(err)
 	}

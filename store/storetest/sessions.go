@@ -49,6 +49,7 @@ func sessionRoundTrip(e env) {
 		for _, kind := range []string{store.KindLink, store.KindSession} {
 			given := newSession(kind)
 			given.ScopesAllowed, given.Embedded = scopes, kind == store.KindSession
+			given.Login = given.Embedded
 			given.CreatedAt = now.Add(999).In(time.FixedZone("", 60))
 			e.ok(e.CreateSession(e.ctx, given))
 			want := given
@@ -107,7 +108,7 @@ func sessionExchange(e env) {
 	link := e.createSession(store.KindLink)
 	given := store.Session{
 		Hash: newSession("").Hash, Kind: store.KindLink, Workspace: "other", Owner: "eve", Role: store.RoleOperator, Subject: "eve",
-		ReturnURL: "x", Embedded: true, CreatedAt: now.Add(time.Minute), ExpiresAt: now.Add(time.Minute + 999),
+		ReturnURL: "x", Embedded: true, Login: true, CreatedAt: now.Add(time.Minute), ExpiresAt: now.Add(time.Minute + 999),
 	}
 	exchange := func(hash [32]byte, at time.Time) (store.Session, error) {
 		return e.ExchangeSession(e.ctx, hash, given, at)

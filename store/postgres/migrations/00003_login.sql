@@ -1,0 +1,3 @@
+-- +goose Up
+
+ALTER TABLE sessions ADD COLUMN login boolean NOT NULL DEFAULT false;
