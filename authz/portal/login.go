@@ -114,7 +114,7 @@ func comeBack(v *visit) error {
 		return err
 	}
 	v.setCookie(secret, false)
-	return v.redirect(v.home(&session))
+	return v.redirect(v.afterLogin(&session))
 }
 
 // by is the context of what somebody does whom a provider has named, or has not yet.
@@ -148,8 +148,8 @@ func (v *visit) endFormer() error {
 	return v.service.EndSession(v.context(), v.secret)
 }
 
-// home is where a login leads to.
-func (v *visit) home(s *store.Session) string {
+// afterLogin is where a login leads to.
+func (v *visit) afterLogin(s *store.Session) string {
 	if s.Role == store.RoleOperator && v.hasRoute("operator") {
 		return v.path("operator")
 	}

@@ -21,18 +21,18 @@ func TestRefuseInside(t *testing.T) {
 }
 
 // Operators go to their own page as soon as there is one.
-func TestHome(t *testing.T) {
+func TestAfterLogin(t *testing.T) {
 	p := &portal{mux: http.NewServeMux(), base: authz.PortalPath}
 	v := &visit{portal: p, workspace: store.Workspace{ID: "acme"}}
 	nothing := func(http.ResponseWriter, *http.Request) {}
 	p.mux.HandleFunc(authz.PortalPath+"/", nothing)
 	p.mux.HandleFunc("GET "+authz.PortalPath+"/{ws}/keys", nothing)
 	owner, operator := &store.Session{Role: store.RoleOwner}, &store.Session{Role: store.RoleOperator}
-	if got := v.home(operator); got != "/portal/acme/keys" {
+	if got := v.afterLogin(operator); got != "/portal/acme/keys" {
 		t.Errorf("without their page, operators go to %s", got)
 	}
 	p.mux.HandleFunc("GET "+authz.PortalPath+"/{ws}/operator", nothing)
-	if got, other := v.home(operator), v.home(owner); got != "/portal/acme/operator" || other != "/portal/acme/keys" {
+	if got, other := v.afterLogin(operator), v.afterLogin(owner); got != "/portal/acme/operator" || other != "/portal/acme/keys" {
 		t.Errorf("operators go to %s, owners to %s", got, other)
 	}
 }

@@ -142,7 +142,10 @@ func (l *login) back(path string) *page {
 func (s *site) logIn(workspace, sub string) *visitor {
 	s.t.Helper()
 	l := s.stranger().begin(workspace)
-	l.back(l.as(sub)).want(http.StatusSeeOther).leadsTo("/portal/" + workspace + "/keys")
+	p := l.back(l.as(sub)).want(http.StatusSeeOther)
+	if sub != "root" { // who is an operator
+		p.leadsTo("/portal/" + workspace + "/keys")
+	}
 	return l.visitor
 }
 
