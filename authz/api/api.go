@@ -25,6 +25,9 @@ import (
 // MaxBody is the longest body that is read, in bytes.
 const MaxBody = 64 << 10
 
+// maxWorkspaceBody is for a change of a workspace, which may have a logo in base64.
+const maxWorkspaceBody = MaxBody + (authz.MaxLogo+2)/3*4
+
 // MaxAge is how long a reader may go without asking for a set again.
 const MaxAge = 5 * time.Second
 

@@ -169,7 +169,14 @@ const drainLimit = 8 << 20
 // huma's 5 s, it would end the request's context while a key waits for its turn.
 const bodyWasRead = -1
 
-// limitBody reads bodies up to MaxBody ahead and refuses longer ones. Where no
+func maxBody(c echo.Context) int64 {
+	if c.Request().Method == http.MethodPatch && c.Path() == "/v1/workspaces/:ws" {
+		return maxWorkspaceBody
+	}
+	return MaxBody
+}
+
+// limitBody reads bodies up to maxBody ahead and refuses longer ones. Where no
 // call takes a body, none is looked at.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -177,12 +184,13 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.Body == nil || r.Body == http.NoBody || r.Method != http.MethodPost && r.Method != http.MethodPatch {
 			return next(c)
 		}
-		tooLong := &http.MaxBytesError{Limit: MaxBody}
-		if r.ContentLength > MaxBody && r.Header.Get("Expect") != "" {
+		most := maxBody(c)
+		tooLong := &http.MaxBytesError{Limit: most}
+		if r.ContentLength > most && r.Header.Get("Expect") != "" {
 			return tooLong // it waits for leave to send
 		}
-		body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-		if len(body) > MaxBody {
+		body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+		if int64(len(body)) > most {
 			_, _ = io.CopyN(io.Discard, r.Body, drainLimit)
 			c.Response().Header().Set("Connection", "close")
 			return tooLong

@@ -19,8 +19,8 @@ type Workspace struct {
 	Name              string    `json:"name"`
 	Audiences         []string  `json:"audiences" nullable:"false" doc:"The default audience of its keys, and all that a key may name"`
 	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued, where the policy sets no maximum"`
-	Policy            Policy    `json:"policy"`
-	Portal            Portal    `json:"portal"`
+	Policy            *Policy   `json:"policy,omitempty" doc:"In no list"`
+	Portal            *Portal   `json:"portal,omitempty" doc:"In no list"`
 	Issuer            string    `json:"issuer" doc:"iss of its tokens"`
 	JWKSURI           string    `json:"jwks_uri" doc:"Where its keys are published"`
 	Version           uint64    `json:"version" doc:"Of the published set"`
@@ -107,7 +107,7 @@ func (a *api) listWorkspaces(ctx context.Context, in *Page) (*struct{ Body Works
 		only := WorkspaceList{Workspaces: []Workspace{}}
 		switch w, err := a.service.Workspace(ctx, tie); {
 		case err == nil:
-			only.Workspaces = append(only.Workspaces, a.showWorkspace(w))
+			only.Workspaces = append(only.Workspaces, a.listed(w))
 		case !errors.Is(err, authz.ErrNotFound): // a key may be tied ahead of its workspace
 			return nil, a.problem(ctx, err)
 		}
@@ -131,7 +131,7 @@ func (a *api) listWorkspaces(ctx context.Context, in *Page) (*struct{ Body Works
 		list.NextCursor = cursor(found[len(found)-1].ID)
 	}
 	for _, w := range found {
-		list.Workspaces = append(list.Workspaces, a.showWorkspace(w))
+		list.Workspaces = append(list.Workspaces, a.listed(w))
 	}
 	return &struct{ Body WorkspaceList }{list}, nil
 }
@@ -160,11 +160,20 @@ func (a *api) workspaceAnswer(ctx context.Context, w store.Workspace, err error)
 	return &workspaceAnswer{a.showWorkspace(w)}, nil
 }
 
+// listed is a workspace in a list: without what may take a hundred KiB, which gateways,
+// who ask for a thousand at once, have no use for.
+func (a *api) listed(w store.Workspace) Workspace {
+	shown := a.showWorkspace(w)
+	shown.Policy, shown.Portal = nil, nil
+	return shown
+}
+
 func (a *api) showWorkspace(w store.Workspace) Workspace {
+	policy, portal := showPolicy(w.Policy), showPortal(w.Portal)
 	issuer := a.service.Issuer(w.ID)
 	return Workspace{
 		ID: w.ID, Name: w.Name, Audiences: w.Audiences, AllowNeverExpires: w.AllowNeverExpires,
-		Policy: showPolicy(w.Policy), Portal: showPortal(w.Portal),
+		Policy: &policy, Portal: &portal,
 		Issuer: issuer, JWKSURI: issuer + jwksPath, Version: w.Version,
 		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
 	}
