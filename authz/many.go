@@ -60,7 +60,12 @@ func (s *Service) selected(ctx context.Context, workspace string, sel Selection)
 		return nil, false, err
 	}
 	now := s.Now()
+	seen := make(map[uuid.UUID]bool, len(sel.IDs))
 	for _, id := range sel.IDs {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
 		k, err := s.store.Key(ctx, workspace, id)
 		if err != nil {
 			return nil, false, err

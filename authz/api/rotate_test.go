@@ -76,6 +76,10 @@ func TestRevokeMany(t *testing.T) {
 	if status := s.do("GET", keysPath+"/"+one.id, nil).want(200).text("status"); status != "active" {
 		t.Errorf("a dry run made it %s", status)
 	}
+	twice := s.do("POST", path, `{"ids":["`+one.id+`","`+two.id+`","`+one.id+`"],"dry_run":true}`).want(200)
+	if wantSubset(t, twice.object(), `{"count":2}`); strings.Count(string(twice.body), one.id) != 1 {
+		t.Errorf("named twice, counted twice: %s", twice.body)
+	}
 	done := s.do("POST", path, `{"owner":"one","scope":"a"}`).want(200)
 	if text := string(done.body); !strings.Contains(text, one.id) || strings.Contains(text, two.id) || strings.Contains(text, three.id) {
 		t.Errorf("revoked %s", text)
