@@ -124,11 +124,11 @@ func TestAKeyAsOperatorsSeeIt(t *testing.T) {
 	if s.status(old) != store.Revoked {
 		t.Error("not revoked")
 	}
-	v.get(anyPath(old)+"?done=revoked").want(200).has("The key has been revoked.", "Portal, by a link staff").hasNot("Revoke this key")
+	v.get(anyPath(old)+"?done=revoked").want(200).has("The key has been revoked.", "Portal, by a login staff").hasNot("Revoke this key")
 	v.get(anyPath(old, "revoke")).want(303).leadsTo(anyPath(old))
 	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionKeyRevoke, Limit: 1})
 	check(t, err)
-	if a := entries[0].Actor; a.Kind != store.ActorSession || a.ID != "staff" || a.From != "192.0.2.1" {
+	if a := entries[0].Actor; a.Kind != store.ActorOIDC || a.ID != "staff" || a.From != "192.0.2.1" {
 		t.Errorf("the actor is %+v", a)
 	}
 }
