@@ -226,7 +226,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 	keyed := func(args ...any) []any {
 		return append(with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id), args...)
 	}
-	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1)
+	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1, false)
 	type query struct {
 		text string
 		args []any
