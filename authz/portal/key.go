@@ -16,6 +16,8 @@ type keyPage struct {
 	Key         shownKey
 	Old, New    *shownKey // that it succeeds, and that succeeds it
 	InGrace     *shownKey // Key or Old, whichever is in its grace
+	Successor   string    // the id of InGrace's: another tab may know of an earlier one
+	CanUndo     bool      // the successor works: without it, nothing will when the grace ends
 	CanRotate   bool
 	TooWide     bool // its scopes are more than this session may give to a successor
 	CanRevoke   bool
@@ -83,10 +85,11 @@ func (v *visit) keyPage(k store.Key) (p *keyPage, err error) {
 		p.TooWide = !v.mayHave(k.Scopes)
 		p.CanRotate, p.CanRevoke = !p.TooWide, true
 		if p.Old != nil && p.Old.State == string(store.Deprecated) && p.Old.RotatedTo == k.ID {
-			p.InGrace = p.Old
+			p.InGrace, p.Successor, p.CanUndo = p.Old, k.ID.String(), true
 		}
 	case store.Deprecated:
-		p.CanRevoke, p.InGrace = true, &p.Key
+		p.CanRevoke, p.InGrace, p.Successor = true, &p.Key, k.RotatedTo.String()
+		p.CanUndo = p.New != nil && p.New.State == string(store.Active)
 	}
 	p.Events, _, err = v.events(store.AuditFilter{Key: k.ID, Limit: eventsOfKey})
 	return p, err

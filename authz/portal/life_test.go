@@ -157,6 +157,40 @@ func TestFormsThatAreLate(t *testing.T) {
 	}
 }
 
+// A page that another tab has left behind is about its own rotation.
+func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	old := v.create()
+	hour := url.Values{"grace": {"3600"}}
+	v.post(keyPath(old), keyPath(old, "rotate"), hour).want(200)
+	first := v.newest()
+	if p := v.get(keyPath(old)).want(200); !strings.Contains(p.body, `action="`+keyPath(first, "undo")+`"`) {
+		t.Error("the form does not say which rotation it undoes")
+	}
+	v.post(keyPath(old), keyPath(first, "undo"), nil).want(303).leadsTo(keyPath(old) + "?done=undone")
+	v.post(keyPath(old), keyPath(old, "rotate"), hour).want(200)
+	second := v.newest()
+	for _, action := range []string{"undo", "end"} {
+		v.post(keyPath(old), keyPath(first, action), nil).want(409)
+	}
+	if s.status(old) != store.Deprecated || s.status(second) != store.Active {
+		t.Errorf("the old tab made them %s and %s", s.status(old), s.status(second))
+	}
+}
+
+// Whoever revokes a successor has to know that nothing comes behind the old key.
+func TestAGraceWithoutASuccessor(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	old := v.create()
+	v.post(keyPath(old), keyPath(old, "rotate"), url.Values{"grace": {"3600"}}).want(200)
+	v.get(keyPath(old)).want(200).has("Two keys work", "Undo the rotation").hasNot("nothing replaces it")
+	successor := v.newest()
+	v.post(keyPath(successor), keyPath(successor, "revoke"), url.Values{"confirm": {successor.Name}}).want(303)
+	v.get(keyPath(old)).want(200).has("nothing replaces it", "create another in time").hasNot("Two keys work", "Undo the rotation")
+}
+
 func TestLive(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
