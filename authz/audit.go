@@ -20,8 +20,12 @@ func (s *Service) Audit(ctx context.Context, workspace string, f store.AuditFilt
 }
 
 // Refused notes that somebody who is known was refused something in a workspace, by the
-// name of the call. What nobody has a name for is not noted: anybody could fill the disk.
+// name of the call: ten times a minute at most for each caller, call and server. What
+// nobody has a name for is not noted: anybody could fill the disk.
 func (s *Service) Refused(ctx context.Context, workspace, call string) error {
+	if !s.calls.take(store.ActorOf(ctx).ID+" "+call, s.Now()) {
+		return nil
+	}
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {

@@ -90,6 +90,7 @@ type Service struct {
 	due       chan struct{}             // wakes Reap
 	nextDue   atomic.Pointer[time.Time] // as ReapDue saw it last
 	refusals  refusals                  // of logins
+	calls     refusals
 }
 
 // New makes a Service.

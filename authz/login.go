@@ -32,26 +32,26 @@ func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) er
 }
 
 const (
-	// refusalsAtOnce are noted of one workspace in each refusalEvery: some 5 MB a day at
-	// most, on one server.
+	// refusalsAtOnce are noted of one workspace, or of one caller's call, in each
+	// refusalEvery: some 5 MB a day at most, on one server.
 	refusalsAtOnce = 10
 	refusalEvery   = time.Minute
 )
 
-// refusals bounds what strangers can write. It is safe for concurrent use.
+// refusals bounds what those who are refused can write. It is safe for concurrent use.
 type refusals struct {
 	mu    sync.Mutex
 	since time.Time
-	noted map[string]int // by workspace, since then
+	noted map[string]int // by whom or where, since then
 }
 
 // take reports whether one more may be noted.
-func (r *refusals) take(workspace string, now time.Time) bool {
+func (r *refusals) take(of string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if age := now.Sub(r.since); r.noted == nil || age >= refusalEvery || age < 0 {
 		r.since, r.noted = now, make(map[string]int)
 	}
-	r.noted[workspace]++
-	return r.noted[workspace] <= refusalsAtOnce
+	r.noted[of]++
+	return r.noted[of] <= refusalsAtOnce
 }
