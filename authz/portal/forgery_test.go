@@ -115,6 +115,7 @@ func TestLinks(t *testing.T) {
 	s.advance(authz.DefaultLinkLife)
 	s.stranger().get(late).want(http.StatusGone)
 	s.stranger().get("/portal/link/" + strings.Repeat("A", 43)).want(http.StatusGone)
+	s.stranger().get("/portal/link/" + strings.Repeat("A", 20) + "/" + strings.Repeat("A", 22)).want(http.StatusNotFound)
 	if strings.Contains(s.log.String(), "link/") {
 		t.Error("a link is in the log")
 	}

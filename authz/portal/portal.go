@@ -119,7 +119,7 @@ func (p *portal) routes() {
 // ServeHTTP implements http.Handler. It sets the request's Pattern, for logs: paths
 // may have secrets in them.
 func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if rest, ok := strings.CutPrefix(r.URL.Path, authz.PortalPath+"/link/"); ok && len(rest) == linkLen {
+	if rest, ok := strings.CutPrefix(r.URL.Path, authz.PortalPath+"/link/"); ok && len(rest) == linkLen && !strings.Contains(rest, "/") {
 		r.Pattern = authz.PortalPath + "/link/{secret}"
 		r.SetPathValue("secret", rest)
 		p.serve(openLink)(w, r)
