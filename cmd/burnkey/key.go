@@ -55,7 +55,10 @@ func (k *keyView) rows() [][]string {
 		rows = append(rows, []string{"successor of", k.RotatedFrom})
 	}
 	if k.RotatedTo != "" {
-		rows = append(rows, []string{"rotated to", k.RotatedTo}, []string{"grace ends", when(k.GraceEndsAt)})
+		rows = append(rows, []string{"rotated to", k.RotatedTo})
+	}
+	if k.GraceEndsAt != nil && k.RevokedAt == nil {
+		rows = append(rows, []string{"grace ends", when(k.GraceEndsAt)})
 	}
 	if k.RevokedAt != nil {
 		rows = append(rows, []string{"revoked", when(k.RevokedAt)})

@@ -64,6 +64,7 @@ func keyRotationCommand(k *keyCalls, call, use, short string) *cobra.Command {
 	return &cobra.Command{
 		Use:   use,
 		Short: short,
+		Long:  short + ".\nID is the old key's or its successor's; the old key is shown.",
 		Args:  oneArg("the id of a key"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var key keyView
