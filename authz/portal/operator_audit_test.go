@@ -58,8 +58,8 @@ func TestAuditFilters(t *testing.T) {
 
 func TestPagesOfTheAudit(t *testing.T) {
 	s := newSite(t)
-	for range 120 {
-		check(t, s.Refused(t.Context(), "acme", "issue-key"))
+	for i := range 120 { // each of another call: of one, only some are noted
+		check(t, s.Refused(t.Context(), "acme", fmt.Sprint("call-", i)))
 	}
 	v := s.operator("acme")
 	path, seen := auditPath+"?result=refused", 0
