@@ -114,7 +114,8 @@ func comeBack(v *visit) error {
 		return err
 	}
 	v.setCookie(secret, false)
-	return v.redirect(v.afterLogin(&session))
+	v.session = session
+	return v.redirect(v.home())
 }
 
 // by is the context of what somebody does whom a provider has named, or has not yet.
@@ -146,24 +147,6 @@ func (v *visit) endFormer() error {
 		return err
 	}
 	return v.service.EndSession(v.context(), v.secret)
-}
-
-// afterLogin is where a login leads to.
-func (v *visit) afterLogin(s *store.Session) string {
-	if s.Role == store.RoleOperator && v.hasRoute("operator") {
-		return v.path("operator")
-	}
-	return v.path("keys")
-}
-
-// hasRoute reports whether there is a page of a name in workspaces.
-func (v *visit) hasRoute(name string) bool {
-	r, err := http.NewRequest(http.MethodGet, authz.PortalPath+"/"+v.workspace.ID+"/"+name, nil)
-	if err != nil {
-		return false
-	}
-	_, pattern := v.mux.Handler(r)
-	return pattern != authz.PortalPath+"/"
 }
 
 // canLogIn reports whether the workspace has a provider, and the page is one by itself:

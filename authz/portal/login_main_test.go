@@ -143,7 +143,9 @@ func (s *site) logIn(workspace, sub string) *visitor {
 	s.t.Helper()
 	l := s.stranger().begin(workspace)
 	p := l.back(l.as(sub)).want(http.StatusSeeOther)
-	if sub != "root" { // who is an operator
+	if sub == "root" { // who is an operator
+		p.leadsTo("/portal/" + workspace + "/operator/keys")
+	} else {
 		p.leadsTo("/portal/" + workspace + "/keys")
 	}
 	return l.visitor
