@@ -123,8 +123,8 @@ func (f *faulty) EndGrace(ctx context.Context, workspace string, id, to uuid.UUI
 	return through(ctx, f, "EndGrace", func() (store.Key, error) { return f.Store.EndGrace(ctx, workspace, id, to, at) })
 }
 
-func (f *faulty) Retire(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
-	return through(ctx, f, "Retire", func() (store.Key, error) { return f.Store.Retire(ctx, workspace, id, at) })
+func (f *faulty) Retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]store.Key, error) {
+	return through(ctx, f, "Retire", func() ([]store.Key, error) { return f.Store.Retire(ctx, workspace, ids, at) })
 }
 
 func (f *faulty) NextDue(ctx context.Context) (time.Time, error) {

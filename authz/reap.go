@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/jwks"
@@ -27,8 +28,9 @@ type ReapOptions struct {
 const (
 	reapEvery  = 500 * time.Millisecond
 	pruneEvery = 10 * time.Minute
-	// dueAtOnce bounds one look for keys that are due.
-	dueAtOnce = 200
+	// dueAtOnce bounds one look for keys that are due, and how many leave a set by one
+	// version: so long a change is 23 KB of a stream of which readers take a MiB at once.
+	dueAtOnce = 500
 )
 
 // Reap takes keys out of their sets when their grace or their life ends, until the
@@ -123,7 +125,7 @@ func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 			at := due[0].DueAt()
 			s.nextDue.Store(&at)
 		}
-		errs = append(errs, s.retire(ctx, due))
+		errs = append(errs, s.retireAll(ctx, due))
 		if len(due) < dueAtOnce || ctx.Err() != nil {
 			break
 		}
@@ -135,30 +137,62 @@ func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 	return next, errors.Join(append(errs, err)...)
 }
 
-// retire goes on behind a key that it can't retire: one that is damaged must not keep
-// the others.
-func (s *Service) retire(ctx context.Context, due []store.Key) error {
-	var errs []error
+// retireAll takes keys out of their sets, workspace by workspace in the order in which
+// the first of each was due.
+func (s *Service) retireAll(ctx context.Context, due []store.Key) error {
+	var (
+		workspaces []string
+		ids        = make(map[string][]uuid.UUID)
+		errs       []error
+	)
 	for _, k := range due {
+		if ids[k.Workspace] == nil {
+			workspaces = append(workspaces, k.Workspace)
+		}
+		ids[k.Workspace] = append(ids[k.Workspace], k.ID)
+	}
+	for _, workspace := range workspaces {
 		if ctx.Err() != nil {
 			break
 		}
-		if err := s.retireOne(ctx, k); err != nil {
-			errs = append(errs, fmt.Errorf("key %s of %s: %w", k.ID, k.Workspace, err))
+		errs = append(errs, s.retireOf(ctx, workspace, ids[workspace]))
+	}
+	return errors.Join(errs...)
+}
+
+// retireOf goes on one by one where that fails for one of the keys: one that is damaged
+// must not keep the others.
+func (s *Service) retireOf(ctx context.Context, workspace string, ids []uuid.UUID) error {
+	err := s.retire(ctx, workspace, ids)
+	if !errors.Is(err, store.ErrDamaged) || len(ids) == 1 {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := s.retire(ctx, workspace, []uuid.UUID{id}); err != nil {
+			errs = append(errs, fmt.Errorf("key %s: %w", id, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Service) retireOne(ctx context.Context, k store.Key) error {
+func (s *Service) retire(ctx context.Context, workspace string, ids []uuid.UUID) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	k, err := s.store.Retire(ctx, k.Workspace, k.ID, s.Now())
+	keys, err := s.store.Retire(ctx, workspace, ids, s.Now())
 	if err != nil {
-		return err
+		return fmt.Errorf("in workspace %s: %w", workspace, err)
 	}
-	if version := k.Removed(); version != 0 {
-		s.publisher.apply(ctx, k.Workspace, jwks.Change{Version: version, Remove: []jwks.KID{k.KID}})
+	if len(keys) == 0 {
+		return nil // another server was first, and Follow hears of it
 	}
+	change := jwks.Change{Version: keys[0].Removed()}
+	for _, k := range keys {
+		change.Remove = append(change.Remove, k.KID)
+	}
+	s.publisher.apply(ctx, workspace, change)
 	return nil
 }

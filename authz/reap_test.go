@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
 )
 
 // reaping runs Reap until the test ends.
@@ -60,24 +61,133 @@ func TestReapLagIsNotHealedByAFailure(t *testing.T) {
 	}
 }
 
+// twoServers have one database, and neither follows it.
+func twoServers(t *testing.T) (s, other *server) {
+	t.Helper()
+	s = newServer(t)
+	s.workspace("acme")
+	return s, serverOn(t, s.path)
+}
+
+// due issues two keys that expire and rotates another, all due in a minute.
+func (s *server) due() (keys []authz.Issued) {
+	s.t.Helper()
+	for range 2 {
+		keys = append(keys, s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)}))
+	}
+	keys = append(keys, s.issue("acme", authz.IssueRequest{}))
+	s.rotate(keys[2].ID, grace(time.Minute))
+	return keys
+}
+
+func (s *server) load() {
+	s.t.Helper()
+	if err := s.publisher.Load(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestWhatIsDueAtOnceLeavesByOneVersion(t *testing.T) {
+	s, other := twoServers(t)
+	s.workspace("shop")
+	keys := s.due()
+	elsewhere := s.issue("shop", authz.IssueRequest{ExpiresIn: seconds(60)})
+	other.load()
+	version := s.version("acme")
+	s.clock.advance(time.Minute)
+	if _, err := s.ReapDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.version("acme"); got != version+1 || s.version("shop") != elsewhere.Version+1 || s.set("acme").Len() != 2 {
+		t.Errorf("version %d behind %d, with %d keys", got, version, s.set("acme").Len())
+	}
+	other.load()
+	for _, key := range keys {
+		if s.publishes("acme", key.KID) || other.publishes("acme", key.KID) {
+			t.Errorf("%s is published", key.KID)
+		}
+	}
+	if s.set("acme").Fingerprint() != other.set("acme").Fingerprint() || s.set("shop").Len() != 1 {
+		t.Error("the servers publish different sets")
+	}
+}
+
+// Of a key that left along with others, one server knows and another is told by a call.
+func TestRevokingWhatLeftAlongWithOthers(t *testing.T) {
+	s, other := twoServers(t)
+	keys := s.due()
+	other.load()
+	s.clock.advance(time.Minute)
+	if _, err := s.ReapDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Revoke(t.Context(), "acme", keys[2].ID); err != nil {
+		t.Fatal(err)
+	}
+	if s.set("acme").Fingerprint() != other.set("acme").Fingerprint() {
+		t.Error("a part of the change is published")
+	}
+	old := s.issue("acme", authz.IssueRequest{})
+	other.load()
+	s.rotate(old.ID, grace(0))
+	if _, err := other.Revoke(t.Context(), "acme", old.ID); err != nil {
+		t.Fatal(err)
+	}
+	if s.set("acme").Fingerprint() != other.set("acme").Fingerprint() {
+		t.Error("a successor is not published")
+	}
+}
+
+// One key that is damaged keeps no other.
+func TestWhatCannotLeaveTogetherLeavesOneByOne(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	keys := s.due()
+	version := s.version("acme")
+	s.clock.advance(time.Minute)
+	var calls int
+	s.store.hook("Retire", func(context.Context) error {
+		if calls++; calls < 3 { // all together, and the first
+			return store.ErrDamaged
+		}
+		return nil
+	})
+	if next, err := s.ReapDue(t.Context()); !errors.Is(err, store.ErrDamaged) || next.After(s.Now()) {
+		t.Errorf("next is %v, %v", next, err)
+	}
+	if got := s.version("acme"); got != version+2 || s.set("acme").Len() != 3 {
+		t.Errorf("version %d behind %d, with %d keys", got, version, s.set("acme").Len())
+	}
+	if !s.publishes("acme", keys[0].KID) && !s.publishes("acme", keys[1].KID) && !s.publishes("acme", keys[2].KID) {
+		t.Error("the one that can't leave has left")
+	}
+}
+
 // A start has no time for all of a long list.
 func TestReapDueEndsWithItsContext(t *testing.T) {
 	s := newServer(t)
-	s.workspace("acme")
-	for range 3 {
-		s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
+	workspaces := []string{"a", "b", "c"}
+	for _, workspace := range workspaces {
+		s.workspace(workspace)
+		s.issue(workspace, authz.IssueRequest{ExpiresIn: seconds(60)})
+	}
+	published := func() (n int) {
+		for _, workspace := range workspaces {
+			n += s.set(workspace).Len() - 1
+		}
+		return n
 	}
 	s.clock.advance(time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
 	s.store.hook("Retire", func(context.Context) error { cancel(); return nil })
 	if _, err := s.ReapDue(ctx); !errors.Is(err, context.Canceled) || s.store.called("Retire") != 1 {
-		t.Errorf("%v, after %d keys", err, s.store.called("Retire"))
+		t.Errorf("%v, after %d workspaces", err, s.store.called("Retire"))
 	}
 	// The one that was begun is done with, the others are next.
-	if keys := s.set("acme").Len(); keys != 3 {
-		t.Errorf("%d keys are published", keys)
+	if n := published(); n != 2 {
+		t.Errorf("%d keys are published", n)
 	}
-	if _, err := s.ReapDue(t.Context()); err != nil || s.set("acme").Len() != 1 {
+	if _, err := s.ReapDue(t.Context()); err != nil || published() != 0 {
 		t.Error("they were not made up for:", err)
 	}
 }

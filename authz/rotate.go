@@ -155,8 +155,12 @@ func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (
 }
 
 // revoked publishes here that a key was revoked, and returns once this server's set is
-// without it.
+// without it. One that was no longer in its grace may have left along with others, or as
+// its successor came: the log has all of that.
 func (s *Service) revoked(ctx context.Context, key store.Key) error {
+	if key.RotatedTo != uuid.Nil && !key.RevokedAt.Before(key.GraceEndsAt) {
+		return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)
+	}
 	s.publisher.apply(ctx, key.Workspace, jwks.Change{Version: key.RevokedVersion, Remove: []jwks.KID{key.KID}})
 	return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)
 }

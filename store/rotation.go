@@ -36,12 +36,14 @@ type RotationStore interface {
 	// to the key to, or to any where that is uuid.Nil. ErrNotFound. ErrNotActive: it is
 	// not at at, as behind an UndoRotation. ActionKeyRevoke.
 	EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (Key, error)
-	// Retire removes a key that is published and due at at, in one transaction that
-	// raises the workspace's version. If its grace is over, it is revoked at at; else
-	// it has expired and ExpiredVersion is set. Any other key is returned as it is, so
-	// that several servers may try. ErrNotFound. ActionGraceEnd or ActionKeyExpire,
-	// both the system's whatever ctx says.
-	Retire(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
+	// Retire removes those of a workspace's keys that are published and due at at, in
+	// one transaction that raises the version once for all of them, and returns them
+	// in no order. If a key's grace is over, it is revoked at at; else it has expired
+	// and ExpiredVersion is set. Any others of the ids are passed over, so that several
+	// servers may try; where all are, no version is raised. ErrDamaged: the JWK of one
+	// is missing, and all stay. ActionGraceEnd or ActionKeyExpire for each, the
+	// system's whatever ctx says.
+	Retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]Key, error)
 	// Due returns the published keys of all workspaces that are due at until, the
 	// earliest first, those behind after, at most limit. It is a look into an index.
 	Due(ctx context.Context, after DuePlace, until time.Time, limit int) ([]Key, error)

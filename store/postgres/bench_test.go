@@ -89,3 +89,18 @@ func BenchmarkPublished(b *testing.B) {
 	}
 	b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "keys/s")
 }
+
+func BenchmarkRetire(b *testing.B) {
+	server := pgtest.Start(b, map[string]string{"fsync": "on"})
+	storetest.BenchmarkRetire(b, func(b *testing.B) store.Store { return openBench(b, server.Database(b)) })
+}
+
+func openBench(b *testing.B, url string) *Store {
+	b.Helper()
+	s, err := Open(b.Context(), url, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	return s
+}

@@ -2,10 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/store"
@@ -14,19 +17,99 @@ import (
 const (
 	selectDue = `SELECT workspace, ` + keyColumns + ` FROM keys WHERE due_at IS NOT NULL
 		AND (due_at, workspace, id) > ($1, $2, $3) AND due_at <= $4 ORDER BY due_at, workspace, id LIMIT $5`
+	selectThese = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND id = ANY ($2)`
+	// retireKeys comes behind raise as removeKey does, and is refused in the same way if
+	// one of the keys $2 is no longer as it was read: rotated to $3, which may be NULL.
+	// $4 says of each whether it is revoked, at $5, or has expired.
+	retireKeys = `WITH raised AS (
+			SELECT version FROM workspaces WHERE id = $1
+		), due AS (
+			SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::boolean[]) AS due (key, successor, revoked)
+		), removed AS (
+			UPDATE keys SET revoked_at = CASE WHEN revoked THEN $5::bigint END,
+				revoked_version = CASE WHEN revoked THEN (SELECT version FROM raised) END,
+				expired_version = CASE WHEN NOT revoked THEN (SELECT version FROM raised) END
+			FROM due WHERE workspace = $1 AND id = due.key AND ` + published + ` AND rotated_to IS NOT DISTINCT FROM successor
+			RETURNING ` + keyColumns + `
+		), withdrawn AS (
+			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
+		), logged AS (
+			INSERT INTO changes (workspace, version, added, removed)
+			SELECT $1, version, '', (SELECT string_agg(kid, ''::bytea) FROM withdrawn HAVING count(*) = cardinality($2::uuid[]))
+			FROM raised
+		)
+		SELECT ` + keyColumns + ` FROM removed`
 	selectNextDue = `SELECT (SELECT due_at FROM keys WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1)`
 )
 
 // Retire implements store.Store.
-func (s *Store) Retire(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
-	k, err := s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
-		if !k.IsDue(at) {
-			return k, nil
+func (s *Store) Retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]store.Key, error) {
+	var (
+		retired []store.Key
+		err     error
+	)
+	for range tries {
+		if retired, err = s.retire(ctx, workspace, ids, at); !errors.Is(err, errMeanwhile) {
+			break
 		}
-		k = store.Retired(k, cut(at), 0) // the database knows the version
-		return s.remove(ctx, k, store.KeyRetired(k, at))
+	}
+	return retired, wrap(ctx, "retire keys", err)
+}
+
+// retire removes what is due as it is read. errMeanwhile.
+func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]store.Key, error) {
+	var keys []store.Key
+	scan := func(row pgx.CollectableRow) (store.Key, error) { return scanKey(workspace, row) }
+	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		rows, _ := c.Query(ctx, selectThese, workspace, uuids(ids)) // its error is rows.Err
+		keys, err = pgx.CollectRows(rows, scan)
+		return err
 	})
-	return k, wrap(ctx, "retire key", err)
+	if err != nil {
+		return nil, err
+	}
+	keys = slices.DeleteFunc(keys, func(k store.Key) bool { return !k.IsDue(at) })
+	if len(keys) == 0 {
+		return []store.Key{}, nil
+	}
+	statements := retirement(workspace, keys, cut(at))
+	err = s.write(ctx, workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+		return raising(ctx, c, workspace, func(r pgx.BatchResults) (err error) {
+			rows, _ := r.Query() // its error is rows.Err
+			keys, err = pgx.CollectRows(rows, scan)
+			return err
+		}, statements...)
+	})
+	if err != nil {
+		return nil, meanwhile(err)
+	}
+	s.notifier.notify(workspace)
+	return keys, nil
+}
+
+// retirement is what removes keys at a time at which they are due, and their entries.
+func retirement(workspace string, keys []store.Key, at time.Time) []statement {
+	var (
+		ids, successors = make([][16]byte, len(keys)), make([]pgtype.UUID, len(keys))
+		revoked         = make([]bool, len(keys))
+		statements      = make([]statement, 1, 1+len(keys))
+	)
+	for i, k := range keys {
+		k = store.Retired(k, at, 0) // the database knows the version
+		ids[i], revoked[i] = k.ID, !k.RevokedAt.IsZero()
+		successors[i] = pgtype.UUID{Bytes: k.RotatedTo, Valid: k.RotatedTo != uuid.Nil}
+		statements = append(statements, statement{recordEntry, entryArgs(store.KeyRetired(k, at))})
+	}
+	statements[0] = statement{retireKeys, []any{workspace, ids, successors, revoked, at.UnixMicro()}}
+	return statements
+}
+
+func uuids(ids []uuid.UUID) [][16]byte {
+	list := make([][16]byte, len(ids))
+	for i, id := range ids {
+		list[i] = id
+	}
+	return list
 }
 
 // Due implements store.Store.

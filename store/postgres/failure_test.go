@@ -111,7 +111,7 @@ func checkLog(t *testing.T, s *Store) {
 		t.Fatal(err)
 	}
 	for i, c := range changes {
-		if c.Version != uint64(i+1) || len(c.Add)+len(c.Remove) == 0 || len(c.Add) > 1 || len(c.Remove) > 1 {
+		if c.Version != uint64(i+1) || len(c.Add)+len(c.Remove) == 0 || len(c.Add) > 1 {
 			t.Fatalf("change %d: %+v", i+1, c)
 		}
 		for _, key := range c.Add {

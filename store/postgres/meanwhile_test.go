@@ -31,6 +31,10 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 	next := func(k store.Key) (store.Key, store.Key, error) {
 		return s.Rotate(t.Context(), "acme", k.ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), at.Add(time.Minute))
 	}
+	beside, _, err := next(issue(t, s, "acme")) // is retired with another, which is changed
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name    string
 		rotated bool // before
@@ -68,7 +72,16 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 		},
 		{
 			name: "Retire of what is undone", rotated: true, behind: undo,
-			call:  func(k store.Key) (store.Key, error) { return s.Retire(t.Context(), "acme", k.ID, at.Add(time.Minute)) },
+			call: func(k store.Key) (store.Key, error) {
+				retired, err := s.Retire(t.Context(), "acme", []uuid.UUID{k.ID, beside.ID}, at.Add(time.Minute))
+				if len(retired) != 1 || retired[0].ID != beside.ID {
+					t.Errorf("retired are %+v", retired)
+				}
+				if err != nil {
+					return store.Key{}, err
+				}
+				return s.Key(t.Context(), "acme", k.ID)
+			},
 			check: func(k store.Key) bool { return k.Published() && k.RotatedTo == uuid.Nil },
 		},
 		{

@@ -101,8 +101,8 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 	if err != nil || len(due) != 1 || due[0].ID != ids[1] {
 		t.Fatalf("due: %+v, %v", due, err)
 	}
-	if k, err := s.Retire(t.Context(), "acme", due[0].ID, time.Now()); err != nil || k.ExpiredVersion != 6 {
-		t.Errorf("got %+v, %v", k, err)
+	if got, err := s.Retire(t.Context(), "acme", []uuid.UUID{due[0].ID}, time.Now()); err != nil || len(got) != 1 || got[0].ExpiredVersion != 6 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 	old, next, err := s.Rotate(t.Context(), "acme", ids[0], storetest.NewRecord("acme", "o"), storetest.NewKey(t), time.Now().Add(time.Hour))
 	if err != nil || next.Version != 7 || old.RotatedTo != next.ID {

@@ -15,17 +15,15 @@ import (
 
 const (
 	raise = `UPDATE workspaces SET version = version + 1 WHERE id = $1`
-	// removeKey revokes a key at $12, or where that is NULL, tells that it has expired.
-	// Behind raise, it is one transaction with it. They are two statements, since the
-	// second must see what was committed while the first waited for the lock. If the
-	// key is no longer as it was read ($13) or its JWK is missing, the change has no
-	// kid, which its column refuses: then nothing is kept, and no version is taken.
+	// removeKey revokes a key at $12. Behind raise, it is one transaction with it. They
+	// are two statements, since the second must see what was committed while the first
+	// waited for the lock. If the key is no longer as it was read ($13) or its JWK is
+	// missing, the change has no kid, which its column refuses: then nothing is kept, and
+	// no version is taken.
 	removeKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), removed AS (
-			UPDATE keys SET revoked_at = $12,
-				revoked_version = CASE WHEN $12::bigint IS NOT NULL THEN (SELECT version FROM raised) END,
-				expired_version = CASE WHEN $12::bigint IS NULL THEN (SELECT version FROM raised) END
+			UPDATE keys SET revoked_at = $12, revoked_version = (SELECT version FROM raised)
 			WHERE workspace = $1 AND id = $8 AND ` + published + ` AND rotated_to IS NOT DISTINCT FROM $13
 			RETURNING ` + keyColumns + `
 		), withdrawn AS (
@@ -50,8 +48,9 @@ const (
 
 var (
 	errTime = errors.New("the time is missing")
-	// errMeanwhile: a key is not as it was read, and nothing was kept.
-	errMeanwhile = errors.New("the JWK of the key is missing: the database is damaged")
+	// errMeanwhile: a key is not as it was read, and nothing was kept. Where that does
+	// not pass, its JWK is missing.
+	errMeanwhile = fmt.Errorf("%w: the JWK of a key is missing", store.ErrDamaged)
 )
 
 // tries is how often a key is read and changed as it was read. More often than not
@@ -107,8 +106,8 @@ func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID, chan
 	return k, nil
 }
 
-// remove takes a published key from the set: k has the RevokedAt that it gets, and
-// none if it has expired. errMeanwhile.
+// remove takes a published key from the set: k has the RevokedAt that it gets.
+// errMeanwhile.
 func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
 	args := append(entryArgs(e), micros(k.RevokedAt), idOrNull(k.RotatedTo))
 	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {

@@ -167,6 +167,9 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a missing JWK: %v", err)
 	}
+	if _, err := s.Retire(t.Context(), "acme", []uuid.UUID{k.ID}, k.ExpiresAt); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("a missing JWK of what is due: %v", err)
+	}
 	if got, err := s.Key(t.Context(), "acme", k.ID); err != nil || !got.RevokedAt.IsZero() {
 		t.Errorf("the failed revocation was kept: %+v, %v", got, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -18,30 +19,60 @@ const (
 )
 
 // Retire implements store.Store.
-func (s *Store) Retire(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
-	k, err := s.Key(ctx, workspace, id)
-	if err != nil || !k.IsDue(at) { // then nobody has to wait for the writer
-		return k, err
-	}
-	err = s.write(ctx, func(t *tx) (err error) {
-		k, err = readKey(t, workspace, id)
-		if err != nil || !k.IsDue(at) {
+func (s *Store) Retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]store.Key, error) {
+	retired := []store.Key{}
+	err := s.write(ctx, func(t *tx) error {
+		due, err := readDue(t, workspace, ids, at)
+		if err != nil || len(due) == 0 {
 			return err
 		}
-		version, err := raiseVersion(t, workspace)
-		if err != nil {
-			return err
-		}
-		k = store.Retired(k, cut(at), version)
-		if err := remove(t, k); err != nil {
-			return err
-		}
-		return record(t, store.KeyRetired(k, at))
+		retired, err = retire(t, due, at)
+		return err
 	})
 	if err != nil {
-		return store.Key{}, wrap(ctx, "retire key", err)
+		return nil, wrap(ctx, "retire keys", err)
 	}
-	return k, nil
+	return retired, nil
+}
+
+func readDue(t *tx, workspace string, ids []uuid.UUID, at time.Time) (due []store.Key, err error) {
+	seen := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		k, err := readKey(t, workspace, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+		case err != nil:
+			return nil, err
+		case k.IsDue(at):
+			due = append(due, k)
+		}
+	}
+	return due, nil
+}
+
+// retire removes keys of one workspace by one version.
+func retire(t *tx, due []store.Key, at time.Time) ([]store.Key, error) {
+	workspace := due[0].Workspace
+	version, err := raiseVersion(t, workspace)
+	if err != nil {
+		return nil, err
+	}
+	kids := make([]jwks.KID, len(due))
+	for i := range due {
+		due[i] = store.Retired(due[i], cut(at), version)
+		if err := withdraw(t, due[i]); err != nil {
+			return nil, err
+		}
+		if err := record(t, store.KeyRetired(due[i], at)); err != nil {
+			return nil, err
+		}
+		kids[i] = due[i].KID
+	}
+	return due, logChange(t, workspace, version, nil, kids)
 }
 
 // Due implements store.Store.

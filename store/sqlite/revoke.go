@@ -51,11 +51,8 @@ func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 	return record(t, store.KeyRevoked(t.ctx, *k))
 }
 
-// remove keeps the state of a key that a version removes, and nothing else of it.
+// remove takes a key from the set by a version of its own.
 func remove(t *tx, k store.Key) error {
-	if err := keepState(t, k); err != nil {
-		return err
-	}
 	if err := withdraw(t, k); err != nil {
 		return err
 	}
@@ -68,11 +65,14 @@ func keepState(t *tx, k store.Key) error {
 	return err
 }
 
-// withdraw deletes a key's JWK.
+// withdraw keeps the state of a key that a version removes, and deletes its JWK.
 func withdraw(t *tx, k store.Key) error {
+	if err := keepState(t, k); err != nil {
+		return err
+	}
 	n, err := t.exec(deleteJWK, k.Workspace, k.KID[:])
 	if err == nil && n != 1 {
-		err = fmt.Errorf("the JWK of key %s is missing: the database is damaged", k.ID)
+		err = fmt.Errorf("%w: the JWK of key %s is missing", store.ErrDamaged, k.ID)
 	}
 	return err
 }

@@ -53,12 +53,11 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, li
 	} else {
 		counted := *old
 		counted.CreatedAt = issued.CreatedAt
-		err = withinLimit(t, countGrace, counted, limit)
+		if err = withinLimit(t, countGrace, counted, limit); err == nil {
+			err = keepState(t, *old)
+		}
 	}
 	if err != nil {
-		return err
-	}
-	if err := keepState(t, *old); err != nil {
 		return err
 	}
 	if err := logChange(t, old.Workspace, version, []jwks.Key{pub}, removed); err != nil {

@@ -118,6 +118,9 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a missing JWK: %v", err)
 	}
+	if _, err := s.Retire(t.Context(), "acme", []uuid.UUID{k.ID}, k.ExpiresAt); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("a missing JWK of what is due: %v", err)
+	}
 	if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Version != 2 {
 		t.Errorf("the failed revocation took a version: %+v, %v", w, err)
 	}

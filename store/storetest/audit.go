@@ -86,11 +86,11 @@ func auditChanges(e env) {
 	e.ok(err)
 	did(store.ActionKeyRotate, first, at)
 	did(store.ActionKeyIssue, third, at)
-	_, err = e.Retire(e.ctx, "acme", first.ID, next())
+	_, err = e.retire("acme", first.ID, next())
 	e.ok(err)
 	did(store.ActionGraceEnd, first, at)
 	at = third.ExpiresAt
-	_, err = e.Retire(e.ctx, "acme", third.ID, at)
+	_, err = e.retire("acme", third.ID, at)
 	e.ok(err)
 	did(store.ActionKeyExpire, third, at)
 	_, err = e.Revoke(e.ctx, "acme", third.ID, next())
@@ -128,7 +128,7 @@ func auditActor(e env) {
 	e.create("acme")
 	k, _ := e.issue(NewRecord("acme", "o"))
 	e.rotate(k)
-	old, err := e.Retire(e.ctx, "acme", k.ID, now.Add(time.Minute))
+	old, err := e.retire("acme", k.ID, now.Add(time.Minute))
 	e.ok(err)
 	e.revoke(e.issueMany("acme", "p")[0])
 	e.createSession(store.KindLink)
@@ -221,7 +221,7 @@ func auditNothing(e env) {
 		}
 	}
 	e.equal("revoked again", e.revoke(k), revoked)
-	_, err := e.Retire(e.ctx, "acme", old.ID, now)
+	_, err := e.retire("acme", old.ID, now)
 	e.ok(err)
 	e.equal("audit", e.audit("acme", store.AuditFilter{}), want)
 	e.equal("audit of a workspace that is not there", e.audit("nobody", store.AuditFilter{}), []store.Entry{})

@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,9 +20,22 @@ var dueTests = []test{
 	{"is a grace's end where that and the expiry are one", retireBoth},
 	{"leaves a key that may still be revoked, for no version", revokeRetired},
 	{"may race with revocation", retireWhileRevoked},
+	{"takes many keys by one version", retireMany},
+	{"takes each of many keys once when many try, and some are revoked or undone", retireManyRace},
 	{"lists what is due in all workspaces, the earliest first", dueList},
 	{"lists what is due in pages", duePages},
 	{"tells when it is next", nextDue},
+}
+
+// retire calls Retire for one key and returns it as it is then.
+func (e env) retire(workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
+	switch got, err := e.Retire(e.ctx, workspace, []uuid.UUID{id}, at); {
+	case err != nil:
+		return store.Key{}, err
+	case len(got) > 0:
+		return got[0], nil
+	}
+	return e.Key(e.ctx, workspace, id)
 }
 
 // notRetired calls Retire, which must change nothing.
@@ -27,7 +43,7 @@ func (e env) notRetired(k store.Key, at time.Time) {
 	e.Helper()
 	_, version := e.published(k.Workspace)
 	entries := e.audit(k.Workspace, store.AuditFilter{})
-	got, err := e.Retire(e.ctx, k.Workspace, k.ID, at)
+	got, err := e.retire(k.Workspace, k.ID, at)
 	e.ok(err)
 	e.equal("what is not due", got, k)
 	e.equal("read", e.key(k), k)
@@ -42,7 +58,7 @@ func retireGrace(e env) {
 	old, issued := e.rotate(k)
 	e.notRetired(old, old.GraceEndsAt.Add(-1))
 	at := old.GraceEndsAt.Add(3 * time.Millisecond)
-	got, err := e.Retire(e.ctx, "acme", k.ID, at.Add(999).In(time.FixedZone("", 60)))
+	got, err := e.retire("acme", k.ID, at.Add(999).In(time.FixedZone("", 60)))
 	e.ok(err)
 	want := old
 	want.RevokedAt, want.RevokedVersion = at, 4
@@ -53,7 +69,7 @@ func retireGrace(e env) {
 	e.notRetired(got, at.Add(time.Hour))
 	e.equal("revoked again", e.revoke(got), got)
 	e.equal("the successor", e.key(issued), issued)
-	_, err = e.Retire(e.ctx, "acme", uuid.Must(uuid.NewV7()), at)
+	_, err = e.retire("acme", uuid.Must(uuid.NewV7()), at)
 	e.is(err, store.ErrNotFound)
 	e.consistent("acme")
 }
@@ -62,7 +78,7 @@ func retireExpired(e env) {
 	e.create("acme")
 	k, pub := e.issue(NewRecord("acme", "o"))
 	e.notRetired(k, k.ExpiresAt.Add(-1))
-	got, err := e.Retire(e.ctx, "acme", k.ID, k.ExpiresAt)
+	got, err := e.retire("acme", k.ID, k.ExpiresAt)
 	e.ok(err)
 	want := k
 	want.ExpiredVersion = 3
@@ -99,7 +115,7 @@ func retireRace(e env) {
 		answers := make([]store.Key, callers)
 		e.parallel(callers, func(i int) {
 			var err error
-			if answers[i], err = e.Retire(e.ctx, "acme", k.ID, now.Add(time.Hour+time.Duration(i)*time.Second)); err != nil {
+			if answers[i], err = e.retire("acme", k.ID, now.Add(time.Hour+time.Duration(i)*time.Second)); err != nil {
 				e.Error(err)
 			}
 		})
@@ -118,7 +134,7 @@ func retireBoth(e env) {
 	old, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), now.Add(1000*time.Hour))
 	e.ok(err)
 	e.equal("due", old.DueAt(), k.ExpiresAt)
-	got, err := e.Retire(e.ctx, "acme", k.ID, k.ExpiresAt)
+	got, err := e.retire("acme", k.ID, k.ExpiresAt)
 	e.ok(err)
 	e.equal("revoked at", got.RevokedAt, k.ExpiresAt)
 	e.equal("expired version", got.ExpiredVersion, uint64(0))
@@ -128,7 +144,7 @@ func retireBoth(e env) {
 func revokeRetired(e env) {
 	e.create("acme")
 	k, _ := e.issue(NewRecord("acme", "o"))
-	expired, err := e.Retire(e.ctx, "acme", k.ID, k.ExpiresAt)
+	expired, err := e.retire("acme", k.ID, k.ExpiresAt)
 	e.ok(err)
 	const callers = 4
 	answers := make([]store.Key, callers)
@@ -160,11 +176,14 @@ func retireWhileRevoked(e env) {
 		k, _ := e.issue(NewRecord("acme", "o"))
 		var retired, revoked atomic.Uint64
 		e.parallel(4, func(i int) {
-			change, result := e.Retire, &retired
+			result := &retired
+			got, err := k, error(nil)
 			if i%2 == 0 {
-				change, result = e.Revoke, &revoked
+				result = &revoked
+				got, err = e.Revoke(e.ctx, "acme", k.ID, k.ExpiresAt)
+			} else {
+				got, err = e.retire("acme", k.ID, k.ExpiresAt)
 			}
-			got, err := change(e.ctx, "acme", k.ID, k.ExpiresAt)
 			if err != nil {
 				e.Error(err)
 			}
@@ -176,6 +195,127 @@ func retireWhileRevoked(e env) {
 		e.equal("as Revoke has it", revoked.Load(), got.Removed())
 		if got.RevokedAt.IsZero() {
 			e.Error("the revocation is lost")
+		}
+	}
+	e.consistent("acme")
+}
+
+func retireMany(e env) {
+	e.create("acme")
+	e.create("other")
+	var ids []uuid.UUID
+	want := []store.Key{}
+	at := now.Add(time.Hour)
+	for i := range 40 {
+		k, _ := e.issue(NewRecord("acme", "o"))
+		if i%2 == 0 {
+			k, _ = e.rotate(k)
+			k.RevokedAt = at
+		}
+		ids, want = append(ids, k.ID), append(want, k)
+	}
+	late := NewRecord("acme", "o")
+	late.ExpiresAt = at.Add(1000)
+	late, _ = e.issue(late)
+	gone := e.revoke(e.issueMany("acme", "o")[0])
+	theirs, _ := e.issue(NewRecord("other", "o"))
+	_, version := e.published("acme")
+	for i := range want {
+		if want[i].RevokedAt.IsZero() {
+			want[i].ExpiredVersion = version + 1
+		} else {
+			want[i].RevokedVersion = version + 1
+		}
+	}
+	got, err := e.Retire(e.ctx, "acme", append(ids, late.ID, gone.ID, theirs.ID, ids[0], uuid.Must(uuid.NewV7())), at)
+	e.ok(err)
+	e.equal("retired", newestFirst(got), newestFirst(want))
+	changes := e.changesOf("acme")
+	e.equal("removed by it", len(changes[len(changes)-1].Remove), len(want))
+	for _, k := range append(want, late, gone, theirs) {
+		e.equal("read", e.key(k), k)
+	}
+	for _, action := range []string{store.ActionGraceEnd, store.ActionKeyExpire} {
+		entries := e.audit("acme", store.AuditFilter{Action: action})
+		e.equal("entries of "+action, len(entries), len(want)/2)
+		for _, entry := range entries {
+			k := want[slices.Index(ids, entry.Key)]
+			e.equal("owner", entry.Owner, k.Owner)
+			e.equal("actor", entry.Actor, store.Actor{Kind: store.ActorSystem})
+			e.equal("kid", strings.Contains(string(entry.Detail), k.KID.String()), true)
+			e.equal("at", entry.At, at)
+		}
+	}
+	for _, none := range [][]uuid.UUID{nil, ids, {theirs.ID}} {
+		got, err := e.Retire(e.ctx, "acme", none, at)
+		e.ok(err)
+		e.equal("again", len(got), 0)
+	}
+	e.equal("changes", len(e.changesOf("acme")), len(changes))
+	e.consistent("acme")
+	e.consistent("other")
+}
+
+// retireManyRace: two stores retire lists that overlap, while of some keys the rotation
+// is undone or its grace ended, and others are revoked.
+func retireManyRace(e env) {
+	e.create("acme")
+	another := e.open()
+	for range 3 {
+		var ids []uuid.UUID
+		for i := range 24 {
+			k, _ := e.issue(NewRecord("acme", "o"))
+			if i%2 == 0 {
+				e.rotate(k)
+			}
+			ids = append(ids, k.ID)
+		}
+		var removed [24]atomic.Int32
+		e.parallel(6, func(i int) {
+			s := []store.Store{e.Store, another}[i%2]
+			if i < 4 {
+				got, err := s.Retire(e.ctx, "acme", ids[i*3:12+i*4], now.Add(time.Hour))
+				if err != nil && !errors.Is(err, store.ErrDamaged) { // the keys changed too often under it
+					e.Error(err)
+				}
+				for _, k := range got {
+					removed[slices.Index(ids, k.ID)].Add(1)
+				}
+				return
+			}
+			for n, id := range ids {
+				var err error
+				switch (n + i) % 8 {
+				case 0:
+					_, _, err = s.UndoRotation(e.ctx, "acme", id, uuid.Nil, now.Add(time.Second))
+				case 2:
+					_, err = s.EndGrace(e.ctx, "acme", id, uuid.Nil, now.Add(time.Second))
+				case 5:
+					_, err = s.Revoke(e.ctx, "acme", id, now.Add(time.Second))
+				}
+				if unless(err, store.ErrNotActive) != nil {
+					e.Error(err)
+				}
+			}
+		})
+		for n, id := range ids {
+			entries := e.audit("acme", store.AuditFilter{Key: id})
+			retired := slices.DeleteFunc(entries, func(entry store.Entry) bool {
+				return entry.Action != store.ActionGraceEnd && entry.Action != store.ActionKeyExpire
+			})
+			e.equal("times that it was retired", int32(len(retired)), removed[n].Load())
+			if len(retired) > 1 {
+				e.Errorf("key %d was retired %d times", n, len(retired))
+			}
+		}
+		got, err := e.Retire(e.ctx, "acme", ids, now.Add(time.Hour))
+		e.ok(err)
+		for _, id := range ids {
+			k, err := e.Key(e.ctx, "acme", id)
+			e.ok(err)
+			if k.Published() {
+				e.Errorf("%s is still published, %d were retired at last", id, len(got))
+			}
 		}
 	}
 	e.consistent("acme")
@@ -194,7 +334,7 @@ func (e env) dueKeys() []store.Key {
 	}
 	e.revoke(issue("acme", now.Add(time.Second)))
 	expired := issue("acme", now)
-	_, err := e.Retire(e.ctx, "acme", expired.ID, now)
+	_, err := e.retire("acme", expired.ID, now)
 	e.ok(err)
 	issue("other", time.Time{})
 	third := issue("other", now.Add(time.Second))
@@ -273,7 +413,7 @@ func nextDue(e env) {
 	_, _, err := e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, now)
 	e.ok(err)
 	e.equal("after the undoing", at(), k.ExpiresAt)
-	_, err = e.Retire(e.ctx, "acme", k.ID, k.ExpiresAt)
+	_, err = e.retire("acme", k.ID, k.ExpiresAt)
 	e.ok(err)
 	e.equal("when all are gone", at(), time.Time{})
 }

@@ -21,7 +21,7 @@ import (
 const writerEnv = "BURNKEY_TEST_WRITER"
 
 // Writer is what a test of the name TestWriter calls, for KillWriter to start in
-// a child process, and does nothing elsewhere. It issues, revokes and rotates in
+// a child process, and does nothing elsewhere. It issues, revokes, rotates and retires in
 // workspace acme without end from several goroutines, and tells on stdout what was
 // acknowledged.
 func Writer(t *testing.T, open func(database string) store.Store) {
@@ -37,7 +37,7 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 	say := func(what string, k store.Key) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Println(what, k.ID, k.KID, k.Version, k.RevokedVersion)
+		fmt.Println(what, k.ID, k.KID, k.Version, k.Removed())
 	}
 	for range 4 {
 		wg.Go(func() {
@@ -59,6 +59,8 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 						say("revoked", old)
 						say("issued", next)
 					}
+				case 2: // one version removes several
+					err = retireThree(t, s, k, say)
 				}
 				if err != nil {
 					t.Error(err)
@@ -70,12 +72,30 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 	wg.Wait()
 }
 
+// retireThree retires a key and two others that it issues.
+func retireThree(t *testing.T, s store.Store, k store.Key, say func(what string, k store.Key)) error {
+	ids := []uuid.UUID{k.ID}
+	for range 2 {
+		k, err := s.Issue(t.Context(), NewRecord("acme", "o"), NewKey(t))
+		if err != nil {
+			return err
+		}
+		say("issued", k)
+		ids = append(ids, k.ID)
+	}
+	retired, err := s.Retire(t.Context(), "acme", ids, k.ExpiresAt)
+	for _, k := range retired {
+		say("revoked", k)
+	}
+	return err
+}
+
 // Acknowledged is what a store said of a key.
 type Acknowledged struct {
-	revoked                 bool
-	id                      uuid.UUID
-	kid                     string
-	version, revokedVersion uint64
+	revoked          bool
+	id               uuid.UUID
+	kid              string
+	version, removed uint64
 }
 
 // Acknowledgements are the last of each key's.
@@ -115,7 +135,7 @@ func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 		}
 		var a Acknowledged
 		var what, id string
-		if _, err := fmt.Sscan(line, &what, &id, &a.kid, &a.version, &a.revokedVersion); err != nil {
+		if _, err := fmt.Sscan(line, &what, &id, &a.kid, &a.version, &a.removed); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		a.id, a.revoked = uuid.MustParse(id), what == "revoked"
@@ -150,11 +170,11 @@ func (all Acknowledgements) Check(t *testing.T, s store.Store) {
 		if k.KID.String() != a.kid || k.Version != a.version || k.Version > version {
 			t.Errorf("key %s is not what was acknowledged: %+v", id, k)
 		}
-		if a.revoked && (k.RevokedVersion != a.revokedVersion || set[a.kid]) {
+		if a.revoked && (k.Removed() != a.removed || set[a.kid]) {
 			t.Errorf("revocation of %s was lost", id)
 		}
-		if published := k.RevokedVersion == 0; set[a.kid] != published {
-			t.Errorf("key %s is published: %v, want %v", id, set[a.kid], published)
+		if set[a.kid] != k.Published() {
+			t.Errorf("key %s is published: %v, want %v", id, set[a.kid], k.Published())
 		}
 	}
 	changes, err := s.Changes(t.Context(), "acme", 0, 1<<20)

@@ -181,7 +181,7 @@ func listStatus(e env) {
 	gone := NewRecord("acme", "o")
 	gone.ExpiresAt = now
 	gone, _ = e.issue(gone)
-	gone, err := e.Retire(e.ctx, "acme", gone.ID, now)
+	gone, err := e.retire("acme", gone.ID, now)
 	e.ok(err)
 	keys = append(keys, gone)
 	// The record's own Status is the measure, at the boundaries to the nanosecond.

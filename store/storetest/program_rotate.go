@@ -73,27 +73,39 @@ func (p *program) undo() {
 	p.equal("successor", gotNext, next)
 }
 
+// retire asks for several keys at once, some of them of another workspace or twice.
 func (p *program) retire() {
 	ws, m, id := p.some()
+	ids := []uuid.UUID{id}
+	for range p.random.IntN(6) {
+		_, _, id := p.some()
+		ids = append(ids, id)
+	}
 	at := p.time()
-	k, missing := m.key(id)
-	got, err := p.Retire(p.ctx, ws, id, at)
-	p.result("retire", err, missing)
-	if missing != nil {
-		return
+	got, err := p.Retire(p.ctx, ws, ids, at)
+	p.ok(err)
+	want := []store.Key{}
+	for _, id := range ids {
+		k, missing := m.key(id)
+		if missing != nil || k.RevokedVersion+k.ExpiredVersion != 0 {
+			continue
+		}
+		switch {
+		case !k.GraceEndsAt.IsZero() && !k.GraceEndsAt.After(at):
+			k.RevokedAt, k.RevokedVersion = at, m.version+1
+			m.change(store.ActionGraceEnd, k)
+		case !k.ExpiresAt.After(at):
+			k.ExpiredVersion = m.version + 1
+			m.change(store.ActionKeyExpire, k)
+		default:
+			continue
+		}
+		want = append(want, k)
 	}
-	published := k.RevokedVersion+k.ExpiredVersion == 0
-	switch {
-	case published && !k.GraceEndsAt.IsZero() && !k.GraceEndsAt.After(at):
+	if len(want) > 0 {
 		m.version++
-		k.RevokedAt, k.RevokedVersion = at, m.version
-		m.change(store.ActionGraceEnd, k)
-	case published && !k.ExpiresAt.After(at):
-		m.version++
-		k.ExpiredVersion = m.version
-		m.change(store.ActionKeyExpire, k)
 	}
-	p.equal("retired", got, k)
+	p.equal("retired", newestFirst(got), newestFirst(want))
 }
 
 func (p *program) due() {

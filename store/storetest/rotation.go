@@ -364,7 +364,7 @@ func undoWhileEnded(e env) {
 		k, _ := e.issue(NewRecord("acme", "o"))
 		old, issued := e.rotate(k)
 		end := func() (bool, error) {
-			got, err := e.Retire(e.ctx, "acme", k.ID, old.GraceEndsAt)
+			got, err := e.retire("acme", k.ID, old.GraceEndsAt)
 			return !got.Published(), err
 		}
 		switch i % 3 {

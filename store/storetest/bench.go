@@ -1,0 +1,67 @@
+package storetest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// BenchmarkRetire retires ten thousand keys that are due at once, one by one and many by
+// one version. Each run gets a store of its own from open.
+func BenchmarkRetire(b *testing.B, open func(b *testing.B) store.Store) {
+	const keys, issuers = 10_000, 8
+	for _, atOnce := range []int{1, 500} {
+		b.Run(fmt.Sprintf("keys=%d/at_once=%d", keys, atOnce), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				s := open(b)
+				if _, err := s.CreateWorkspace(b.Context(), store.Workspace{ID: "acme", CreatedAt: now}, NewKey(b)); err != nil {
+					b.Fatal(err)
+				}
+				var wg sync.WaitGroup
+				for range issuers {
+					wg.Go(func() {
+						for range keys / issuers {
+							if _, err := s.Issue(b.Context(), NewRecord("acme", "o"), NewKey(b)); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+				b.StartTimer()
+				if n := retireAll(b, s, atOnce); n != keys {
+					b.Fatalf("%d keys were retired", n)
+				}
+			}
+		})
+	}
+}
+
+func retireAll(b *testing.B, s store.Store, atOnce int) (n int) {
+	at := now.Add(time.Hour)
+	for {
+		due, err := s.Due(b.Context(), store.DuePlace{}, at, 500)
+		if err != nil || len(due) == 0 {
+			return n
+		}
+		for len(due) > 0 {
+			var ids []uuid.UUID
+			for _, k := range due[:min(atOnce, len(due))] {
+				ids = append(ids, k.ID)
+			}
+			due = due[len(ids):]
+			retired, err := s.Retire(b.Context(), "acme", ids, at)
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += len(retired)
+		}
+	}
+}
