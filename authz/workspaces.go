@@ -76,6 +76,11 @@ func (s *Service) Workspace(ctx context.Context, id string) (store.Workspace, er
 	return s.store.Workspace(ctx, id)
 }
 
+// Logo returns a workspace's logo, a PNG. Errors: ErrNotFound, also where it has none.
+func (s *Service) Logo(ctx context.Context, workspace string) ([]byte, error) {
+	return s.store.Logo(ctx, workspace)
+}
+
 // Workspaces lists workspaces by id, those behind after.
 func (s *Service) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
 	return s.store.Workspaces(ctx, after, limit)

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"reflect"
 	"time"
@@ -67,12 +65,10 @@ func workspaceFields(w Workspace) detail {
 		"name": w.Name, "audiences": append([]string{}, w.Audiences...), "allow_never_expires": w.AllowNeverExpires,
 		"policy": policy,
 	}
-	// A picture would be as long as a thousand entries.
-	if len(portal.Logo) > 0 {
-		sum := sha256.Sum256(portal.Logo)
-		d["portal_logo_sha256"] = hex.EncodeToString(sum[:])
+	if portal.LogoHash != "" {
+		d["portal_logo_sha256"] = portal.LogoHash
 	}
-	portal.Logo = nil
+	portal.LogoHash = ""
 	d["portal"] = portal
 	return d
 }

@@ -66,9 +66,12 @@ type Store interface {
 	Workspaces(ctx context.Context, after string, limit int) ([]Workspace, error)
 	// UpdateWorkspace lets change alter a workspace within the transaction that
 	// keeps it; an error of change is returned and nothing is kept. ID, Version and
-	// CreatedAt stay as they were whatever change does. ErrNotFound.
-	// ActionWorkspaceUpdate.
+	// CreatedAt stay as they were whatever change does. Portal.Logo takes the place of
+	// the logo that there is; without one, that stays, or goes if change empties
+	// Portal.LogoHash. ErrNotFound. ActionWorkspaceUpdate.
 	UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error)
+	// Logo returns a workspace's logo. ErrNotFound, also if it has none.
+	Logo(ctx context.Context, workspace string) ([]byte, error)
 
 	// Issue keeps the record k and publishes pub in one transaction that raises
 	// the workspace's version; k.KID and k.Version are set, not read, and the key

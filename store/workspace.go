@@ -1,6 +1,11 @@
 package store
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"time"
+)
 
 // Workspace is one tenant: one issuer, one published set.
 type Workspace struct {
@@ -41,9 +46,13 @@ type Portal struct {
 	DisplayName    string   `json:"display_name,omitempty"`
 	BaseURL        string   `json:"base_url,omitempty"`        // of the producer's API, for the page's examples
 	Accent         string   `json:"accent,omitempty"`          // #rrggbb
-	Logo           []byte   `json:"logo,omitempty"`            // a PNG
+	LogoHash       string   `json:"logo_hash,omitempty"`       // SHA-256 of its logo's bytes in hexadecimal; empty: it has none
 	FrameAncestors []string `json:"frame_ancestors,omitempty"` // origins that may frame the page
 	OIDC           *OIDC    `json:"oidc,omitempty"`            // nil: no login by OpenID Connect
+
+	// Logo, a PNG, is no part of the record, which is read with each key that is issued.
+	// Where it is set, CreateWorkspace and UpdateWorkspace keep it for Store.Logo.
+	Logo []byte `json:"-"`
 }
 
 // OIDC is a workspace's OpenID provider and how its claims are read.
@@ -66,11 +75,27 @@ func (p Policy) Clone() Policy {
 
 // Clone returns a copy that shares nothing with p and has empty slices for nil.
 func (p Portal) Clone() Portal {
-	p.Logo = append([]byte{}, p.Logo...)
+	p.Logo = slices.Clone(p.Logo)
 	p.FrameAncestors = append([]string{}, p.FrameAncestors...)
 	if p.OIDC != nil {
 		oidc := *p.OIDC
 		p.OIDC = &oidc
 	}
 	return p
+}
+
+// Kept returns p as a record that comes after before, and the logo that is kept with it.
+// Where changed is true, that takes the place of before's, or is nil and before's goes.
+// For backends.
+func (p Portal) Kept(before Portal) (kept Portal, logo []byte, changed bool) {
+	kept = p.Clone()
+	kept.Logo = nil
+	switch {
+	case len(p.Logo) > 0:
+		sum := sha256.Sum256(p.Logo)
+		logo, kept.LogoHash = p.Logo, hex.EncodeToString(sum[:])
+	case p.LogoHash != "":
+		kept.LogoHash = before.LogoHash
+	}
+	return kept, logo, kept.LogoHash != before.LogoHash
 }

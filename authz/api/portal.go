@@ -81,9 +81,10 @@ func (p *Portal) portal() *store.Portal {
 	}
 }
 
+// showPortal is without the logo.
 func showPortal(p store.Portal) Portal {
 	return Portal{
-		DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, Logo: p.Logo,
+		DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent,
 		FrameAncestors: p.FrameAncestors, OIDC: (*OIDC)(p.OIDC),
 	}
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"image"
 	"image/png"
@@ -37,7 +38,10 @@ func TestLogosAndLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.do("PATCH", "/v1/workspaces/acme", string(body)).want(200)
+	shown := s.do("PATCH", "/v1/workspaces/acme", string(body)).want(200).object()["portal"].(map[string]any)
+	if shown["logo"] != base64.StdEncoding.EncodeToString(logo) || len(shown) != 1 {
+		t.Error("the logo comes back as another, or with more")
+	}
 	audiences, scopes := make([]string, 16), make([]map[string]string, 64)
 	for i := range audiences {
 		audiences[i] = strings.Repeat("\U0001F600", 254) + string(rune('a'+i))

@@ -157,7 +157,14 @@ func (a *api) workspaceAnswer(ctx context.Context, w store.Workspace, err error)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return &workspaceAnswer{a.showWorkspace(w)}, nil
+	shown := a.showWorkspace(w)
+	if w.Portal.LogoHash != "" {
+		shown.Portal.Logo, err = a.service.Logo(ctx, w.ID)
+		if err != nil && !errors.Is(err, authz.ErrNotFound) { // it may be gone since
+			return nil, a.problem(ctx, err)
+		}
+	}
+	return &workspaceAnswer{shown}, nil
 }
 
 // listed is a workspace in a list: without what may take a hundred KiB, which gateways,

@@ -5,12 +5,15 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"mime"
 	"net/http"
 	"path"
 	"time"
+
+	"github.com/burnkey/burnkey/authz"
 )
 
 //go:embed assets
@@ -67,9 +70,12 @@ func (p *portal) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 
 // logo is the producer's picture.
 func logo(v *visit) error {
-	picture := v.workspace.Portal.Logo
-	if len(picture) == 0 {
+	picture, err := v.service.Logo(v.r.Context(), v.workspace.ID)
+	if errors.Is(err, authz.ErrNotFound) {
 		return errNowhere
+	}
+	if err != nil {
+		return err
 	}
 	v.w.Header().Set("Content-Type", "image/png")
 	http.ServeContent(v.w, v.r, "", time.Time{}, bytes.NewReader(picture))

@@ -120,7 +120,7 @@ func (p *view) Name() string {
 }
 
 // Logo says whether the producer has one.
-func (p *view) Logo() bool { return len(p.visit.workspace.Portal.Logo) > 0 }
+func (p *view) Logo() bool { return p.visit.workspace.Portal.LogoHash != "" }
 
 // Themed says whether the producer has a colour.
 func (p *view) Themed() bool { return p.visit.workspace.Portal.Accent != "" }

@@ -95,6 +95,11 @@ func BenchmarkRetire(b *testing.B) {
 	storetest.BenchmarkRetire(b, func(b *testing.B) store.Store { return openBench(b, server.Database(b)) })
 }
 
+func BenchmarkLogo(b *testing.B) {
+	server := pgtest.Start(b, map[string]string{"fsync": "on"})
+	storetest.BenchmarkLogo(b, func(b *testing.B) store.Store { return openBench(b, server.Database(b)) })
+}
+
 func openBench(b *testing.B, url string) *Store {
 	b.Helper()
 	s, err := Open(b.Context(), url, nil)

@@ -86,7 +86,7 @@ type state struct {
 const selectState = `SELECT current_schema()::text, current_setting('server_encoding'),
 	to_regclass(quote_ident(current_schema()) || '.` + versionTable + `') IS NOT NULL,
 	ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))
-		AND relname IN ('workspaces', 'keys', 'jwks', 'changes', 'sessions', 'audit') ORDER BY relname)`
+		AND relname IN ('workspaces', 'keys', 'jwks', 'changes', 'sessions', 'audit', 'logos') ORDER BY relname)`
 
 // isCurrent reports whether the schema is the one that this program knows. It is
 // an error if it never can be. Nothing is changed.

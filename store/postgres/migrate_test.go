@@ -18,9 +18,8 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// firstSchema makes the tables as the first release left them, with a workspace of a
-// tombstone and an active, an expired and a revoked key, whose ids it returns.
-func firstSchema(t *testing.T, server *pgtest.Server, url string) []uuid.UUID {
+// schema makes the tables of an earlier schema.
+func schema(t *testing.T, url string, version int64) {
 	t.Helper()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -34,11 +33,18 @@ func firstSchema(t *testing.T, server *pgtest.Server, url string) []uuid.UUID {
 	defer db.Close()
 	provider, err := newProvider(db, files)
 	if err == nil {
-		_, err = provider.UpTo(t.Context(), 1)
+		_, err = provider.UpTo(t.Context(), version)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// firstSchema makes the tables as the first release left them, with a workspace of a
+// tombstone and an active, an expired and a revoked key, whose ids it returns.
+func firstSchema(t *testing.T, server *pgtest.Server, url string) []uuid.UUID {
+	t.Helper()
+	schema(t, url, 1)
 	exec := func(query string, args ...any) {
 		t.Helper()
 		server.Exec(t, url, query, args...)
@@ -109,6 +115,21 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 		t.Errorf("got %+v, %+v, %v", old, next, err)
 	}
 	checkLog(t, s)
+}
+
+func TestLogosComeThrough(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	schema(t, url, 3)
+	logos := storetest.OldPortals(t)
+	for id, old := range logos {
+		server.Exec(t, url, `INSERT INTO workspaces VALUES ($1, '', '{}', true, 1, 0, 0, '{"keys_per_owner":7}', coalesce(nullif($2, ''), '{}'))`, id, old.Text)
+	}
+	s := openTest(t, url)
+	if long := server.Query(t, url, `SELECT max(length(portal)) < 500 FROM workspaces`)[0]; long != "true" {
+		t.Error("the logo is still in the portal")
+	}
+	logos.Check(t, s)
 }
 
 func TestTheAuditIsAppendOnly(t *testing.T) {

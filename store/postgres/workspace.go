@@ -19,6 +19,8 @@ const (
 			INSERT INTO jwks (workspace, kid, n) SELECT id, $18, $19 FROM created
 		), logged AS (
 			INSERT INTO changes (workspace, version, added, removed) SELECT id, 1, $19, '' FROM created
+		), drawn AS (
+			INSERT INTO logos (workspace, png) SELECT id, $20::bytea FROM created WHERE $20::bytea IS NOT NULL
 		), audited AS (
 			` + recordEntry + ` FROM created
 		)
@@ -26,6 +28,10 @@ const (
 	updateWorkspace = `WITH audited AS (` + recordEntry + `)
 		UPDATE workspaces SET name = $12, audiences = $13, allow_never_expires = $14, updated_at = $15, policy = $16, portal = $17
 		WHERE id = $1`
+	upsertLogo = `INSERT INTO logos (workspace, png) VALUES ($1, $2)
+		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
+	deleteLogo      = `DELETE FROM logos WHERE workspace = $1`
+	selectLogo      = `SELECT png FROM logos WHERE workspace = $1`
 	selectWorkspace = `SELECT ` + workspaceColumns + ` FROM workspaces WHERE id = $1`
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
 	lockWorkspace    = selectWorkspace + ` FOR NO KEY UPDATE`
@@ -36,7 +42,8 @@ const (
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
 	w.Version = 1
 	w.Audiences = notNil(w.Audiences)
-	w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
+	portal, logo, _ := w.Portal.Kept(store.Portal{})
+	w.Policy, w.Portal = w.Policy.Clone(), portal
 	w.CreatedAt = cut(w.CreatedAt)
 	w.UpdatedAt = w.CreatedAt
 	args, err := workspaceArgs(store.WorkspaceCreated(ctx, w), w)
@@ -44,7 +51,7 @@ func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombston
 		return store.Workspace{}, wrap(ctx, "create workspace", err)
 	}
 	kid := tombstone.KID()
-	args = append(args, kid[:], tombstone.Modulus())
+	args = append(args, kid[:], tombstone.Modulus(), logo)
 	err = s.write(ctx, w.ID, func(ctx context.Context, c *pgxpool.Conn) error {
 		var created int
 		err := c.QueryRow(ctx, insertWorkspace, args...).Scan(&created)
@@ -109,19 +116,41 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 		}
 		w.ID, w.Version, w.CreatedAt = old.ID, old.Version, old.CreatedAt
 		w.Audiences = notNil(w.Audiences)
-		w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
+		portal, logo, newLogo := w.Portal.Kept(old.Portal)
+		w.Policy, w.Portal = w.Policy.Clone(), portal
 		w.UpdatedAt = cut(w.UpdatedAt)
 		args, err := workspaceArgs(store.WorkspaceUpdated(ctx, old, w), w)
 		if err != nil {
 			return err
 		}
-		_, err = t.Exec(ctx, updateWorkspace, args...)
+		if _, err = t.Exec(ctx, updateWorkspace, args...); err == nil && newLogo {
+			err = keepLogo(ctx, t, id, logo)
+		}
 		return err
 	}))
 	if err != nil {
 		return store.Workspace{}, wrap(ctx, "update workspace", err)
 	}
 	return w, nil
+}
+
+// keepLogo keeps a logo, or with nil that there is none.
+func keepLogo(ctx context.Context, t pgx.Tx, workspace string, logo []byte) (err error) {
+	if len(logo) == 0 {
+		_, err = t.Exec(ctx, deleteLogo, workspace)
+	} else {
+		_, err = t.Exec(ctx, upsertLogo, workspace, logo)
+	}
+	return err
+}
+
+// Logo implements store.Store.
+func (s *Store) Logo(ctx context.Context, workspace string) ([]byte, error) {
+	var logo []byte
+	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return notFound(c.QueryRow(ctx, selectLogo, workspace).Scan(&logo))
+	})
+	return logo, wrap(ctx, "read logo", err)
 }
 
 // rollbackTimeout bounds the wait for a rollback's answer; without one the

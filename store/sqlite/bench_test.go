@@ -12,6 +12,10 @@ func BenchmarkRetire(b *testing.B) {
 	storetest.BenchmarkRetire(b, func(b *testing.B) store.Store { return openBench(b) })
 }
 
+func BenchmarkLogo(b *testing.B) {
+	storetest.BenchmarkLogo(b, func(b *testing.B) store.Store { return openBench(b) })
+}
+
 func openBench(b *testing.B) *Store {
 	b.Helper()
 	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "burnkey.db"))

@@ -24,7 +24,8 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	logos := goose.NewGoMigration(4, &goose.GoFunc{RunTx: moveLogos}, nil)
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(logos))
 }
 
 // claim marks an empty database as ours and refuses one that is somebody

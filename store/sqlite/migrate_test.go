@@ -15,9 +15,8 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// firstSchema makes a database as the first release left it, with a workspace of a
-// tombstone and an active, an expired and a revoked key, which it returns.
-func firstSchema(t *testing.T, path string) []store.Key {
+// schema makes a database of an earlier schema, and returns what changes it.
+func schema(t *testing.T, path string, version int64) (exec func(query string, args ...any)) {
 	t.Helper()
 	file, err := ensureFile(path)
 	if err != nil {
@@ -27,23 +26,30 @@ func firstSchema(t *testing.T, path string) []store.Key {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { _ = db.Close() })
 	provider, err := newProvider(db)
 	if err == nil {
 		err = claim(t.Context(), db)
 	}
 	if err == nil {
-		_, err = provider.UpTo(t.Context(), 1)
+		_, err = provider.UpTo(t.Context(), version)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec := func(query string, args ...any) {
+	return func(query string, args ...any) {
 		t.Helper()
 		if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// firstSchema makes a database as the first release left it, with a workspace of a
+// tombstone and an active, an expired and a revoked key, which it returns.
+func firstSchema(t *testing.T, path string) []store.Key {
+	t.Helper()
+	exec := schema(t, path, 1)
 	exec(`INSERT INTO workspaces VALUES ('acme', 'Acme', '["api"]', 1, 5, 0, 0)`)
 	publish := func(version int, pub jwks.Key) []byte {
 		kid := pub.KID()
@@ -134,6 +140,24 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 			t.Errorf("got %+v, %v", w, err)
 		}
 	}
+}
+
+func TestLogosComeThrough(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "burnkey.db")
+	exec := schema(t, path, 3)
+	logos := storetest.OldPortals(t)
+	for id, old := range logos {
+		exec(`INSERT INTO workspaces VALUES (?, '', '[]', 1, 1, 0, 0)`, id)
+		if old.Text != "" {
+			exec(`INSERT INTO settings VALUES (?, '{"keys_per_owner":7}', ?)`, id, old.Text)
+		}
+	}
+	s := openTest(t, path)
+	var short bool
+	if err := s.writer.QueryRowContext(t.Context(), `SELECT max(length(portal)) < 500 FROM settings`).Scan(&short); err != nil || !short {
+		t.Error("the logo is still in the portal", err)
+	}
+	logos.Check(t, s)
 }
 
 func TestTheAuditIsAppendOnly(t *testing.T) {

@@ -27,13 +27,13 @@ const (
 // writeQueries and readQueries are prepared when the database is opened.
 var (
 	writeQueries = []string{
-		insertWorkspace, updateWorkspace, upsertSettings, selectWorkspace, insertKey, updateKey, updateState, selectKey,
+		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
 		selectKeyIdempotency, selectKID, countActive, countGrace, raise, insertJWK, deleteJWK, insertChange,
 		selectVersion, deleteChanges, insertSession, selectSession, deleteSession, pruneSessions, insertAudit,
 	}
 	readQueries = []string{
 		selectWorkspace, selectWorkspaces, selectKey, selectKeyIdempotency, selectVersion, selectChanges, selectDue,
-		selectNextDue, selectSession,
+		selectNextDue, selectSession, selectLogo,
 	}
 )
 

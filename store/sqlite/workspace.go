@@ -16,6 +16,10 @@ const (
 		WHERE id = ?`
 	upsertSettings = `INSERT INTO settings (workspace, policy, portal) VALUES (?, ?, ?)
 		ON CONFLICT (workspace) DO UPDATE SET policy = excluded.policy, portal = excluded.portal`
+	upsertLogo = `INSERT INTO logos (workspace, png) VALUES (?, ?)
+		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
+	deleteLogo     = `DELETE FROM logos WHERE workspace = ?`
+	selectLogo     = `SELECT png FROM logos WHERE workspace = ?`
 	fromWorkspaces = `SELECT ` + workspaceColumns + `, ` + settingsColumns + ` FROM workspaces
 		LEFT JOIN settings ON settings.workspace = workspaces.id`
 	selectWorkspace  = fromWorkspaces + ` WHERE id = ?`
@@ -29,17 +33,18 @@ var errLimit = errors.New("the limit must be positive")
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
 	w.Version = 1
 	w.Audiences = notNil(w.Audiences)
-	w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
+	portal, logo, _ := w.Portal.Kept(store.Portal{})
+	w.Policy, w.Portal = w.Policy.Clone(), portal
 	w.CreatedAt = cut(w.CreatedAt)
 	w.UpdatedAt = w.CreatedAt
-	err := s.write(ctx, func(t *tx) error { return createWorkspace(t, w, tombstone) })
+	err := s.write(ctx, func(t *tx) error { return createWorkspace(t, w, logo, tombstone) })
 	if err != nil {
 		return store.Workspace{}, wrap(ctx, "create workspace", err)
 	}
 	return w, nil
 }
 
-func createWorkspace(t *tx, w store.Workspace, tombstone jwks.Key) error {
+func createWorkspace(t *tx, w store.Workspace, logo []byte, tombstone jwks.Key) error {
 	audiences, err := encodeList(w.Audiences)
 	if err != nil {
 		return err
@@ -53,6 +58,9 @@ func createWorkspace(t *tx, w store.Workspace, tombstone jwks.Key) error {
 		return store.ErrExists
 	}
 	if err := keepSettings(t, w); err != nil {
+		return err
+	}
+	if err := keepLogo(t, w.ID, logo); err != nil {
 		return err
 	}
 	if err := publish(t, w.ID, tombstone); err != nil {
@@ -75,6 +83,23 @@ func keepSettings(t *tx, w store.Workspace) error {
 	}
 	_, err = t.exec(upsertSettings, w.ID, string(policy), string(portal))
 	return err
+}
+
+// keepLogo keeps a logo, or with nil that there is none.
+func keepLogo(t *tx, workspace string, logo []byte) (err error) {
+	if len(logo) == 0 {
+		_, err = t.exec(deleteLogo, workspace)
+	} else {
+		_, err = t.exec(upsertLogo, workspace, logo)
+	}
+	return err
+}
+
+// Logo implements store.Store.
+func (s *Store) Logo(ctx context.Context, workspace string) ([]byte, error) {
+	var logo []byte
+	err := notFound(s.reads.row(ctx, s.reader, selectLogo, workspace).Scan(&logo))
+	return logo, wrap(ctx, "read logo", err)
 }
 
 // Workspace implements store.Store.
@@ -125,10 +150,16 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 		}
 		w.ID, w.Version, w.CreatedAt = old.ID, old.Version, old.CreatedAt
 		w.Audiences = notNil(w.Audiences)
-		w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
+		portal, logo, newLogo := w.Portal.Kept(old.Portal)
+		w.Policy, w.Portal = w.Policy.Clone(), portal
 		w.UpdatedAt = cut(w.UpdatedAt)
 		if err := keepWorkspace(t, w); err != nil {
 			return err
+		}
+		if newLogo {
+			if err := keepLogo(t, w.ID, logo); err != nil {
+				return err
+			}
 		}
 		return record(t, store.WorkspaceUpdated(t.ctx, old, w))
 	})

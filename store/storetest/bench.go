@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"testing"
@@ -63,5 +64,30 @@ func retireAll(b *testing.B, s store.Store, atOnce int) (n int) {
 			}
 			n += len(retired)
 		}
+	}
+}
+
+// BenchmarkLogo does what an issue asks of a store, in a workspace without a logo and in
+// one with the longest.
+func BenchmarkLogo(b *testing.B, open func(b *testing.B) store.Store) {
+	for _, size := range []int{0, 64 << 10} {
+		b.Run(fmt.Sprintf("logo=%d", size), func(b *testing.B) {
+			s := open(b)
+			w := store.Workspace{ID: "acme", CreatedAt: now}
+			w.Portal.Logo = make([]byte, size)
+			_, _ = rand.Read(w.Portal.Logo) // never fails
+			if _, err := s.CreateWorkspace(b.Context(), w, NewKey(b)); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Workspace(b.Context(), "acme"); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Issue(b.Context(), NewRecord("acme", "o"), NewKey(b)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

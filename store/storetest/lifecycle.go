@@ -68,6 +68,10 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		_, err := e.CreateWorkspace(ctx, store.Workspace{ID: "new-" + uuid.NewString(), CreatedAt: now}, NewKey(e))
 		return err
 	}
+	calls["Logo"] = func(ctx context.Context) error {
+		_, err := e.Logo(ctx, k.Workspace)
+		return unless(err, store.ErrNotFound)
+	}
 	calls["Workspaces"] = func(ctx context.Context) error {
 		_, err := e.Workspaces(ctx, "", 10)
 		return err

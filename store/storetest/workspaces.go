@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -24,6 +26,7 @@ var workspaceTests = []test{
 	{"is ErrNotFound where it is not there", workspaceNotFound},
 	{"lists by id in pages", workspacePages},
 	{"keeps its id, version and creation through an update", workspaceUpdate},
+	{"has a logo apart", workspaceLogo},
 	{"keeps nothing of an update that fails", workspaceUpdateFails},
 	{"loses no update to another", workspaceUpdateRace},
 }
@@ -46,18 +49,20 @@ func workspaceRoundTrip(e env) {
 	}
 	want := given
 	want.Version, want.CreatedAt, want.UpdatedAt = 1, now, now
+	want.Portal.Logo, want.Portal.LogoHash = nil, hashOf(given.Portal.Logo)
 	created, err := e.CreateWorkspace(e.ctx, given, tombstone)
 	e.ok(err)
 	e.equal("created", created, want)
 	got, err := e.Workspace(e.ctx, "acme")
 	e.ok(err)
 	e.equal("read", got, want)
+	e.equal("logo", e.logo("acme"), given.Portal.Logo)
 
 	bare, err := e.CreateWorkspace(e.ctx, store.Workspace{ID: "bare", CreatedAt: now}, NewKey(e))
 	e.ok(err)
 	e.equal("audiences that were nil", bare.Audiences, []string{})
 	e.equal("policy", bare.Policy, store.Policy{Scopes: []store.OfferedScope{}, DefaultAudience: []string{}})
-	e.equal("portal", bare.Portal, store.Portal{Logo: []byte{}, FrameAncestors: []string{}})
+	e.equal("portal", bare.Portal, store.Portal{FrameAncestors: []string{}})
 	got, err = e.Workspace(e.ctx, "bare")
 	e.ok(err)
 	e.equal("read", got, bare)
@@ -152,13 +157,12 @@ func workspaceUpdate(e env) {
 	want.UpdatedAt = now.Add(time.Hour)
 	want.Policy.Scopes = []store.OfferedScope{{Name: "a"}}
 	want.Portal.OIDC = &store.OIDC{Issuer: "https://id.example"}
-	want.Portal.Logo = bytes.Repeat([]byte{0xff, 0}, 32<<10) // 64 KiB
 	updated, err := e.UpdateWorkspace(e.ctx, "acme", func(x *store.Workspace) error {
 		e.equal("what change is given", *x, w)
 		x.ID, x.Version, x.CreatedAt = "other", 77, now.Add(-time.Hour)
 		x.Name, x.Audiences, x.AllowNeverExpires = want.Name, want.Audiences, true
 		x.Policy.Scopes = []store.OfferedScope{{Name: "a"}}
-		x.Portal.OIDC, x.Portal.Logo = &store.OIDC{Issuer: "https://id.example"}, want.Portal.Logo
+		x.Portal.OIDC = &store.OIDC{Issuer: "https://id.example"}
 		x.UpdatedAt = want.UpdatedAt.Add(999 * time.Nanosecond).In(time.FixedZone("", -7200))
 		return nil
 	})
@@ -174,18 +178,81 @@ func workspaceUpdate(e env) {
 	e.consistent("acme")
 }
 
+func hashOf(logo []byte) string {
+	sum := sha256.Sum256(logo)
+	return hex.EncodeToString(sum[:])
+}
+
+func (e env) logo(workspace string) []byte {
+	e.Helper()
+	logo, err := e.Logo(e.ctx, workspace)
+	e.ok(err)
+	return logo
+}
+
+func workspaceLogo(e env) {
+	e.create("acme")
+	e.create("other")
+	none := func() {
+		e.Helper()
+		for _, id := range []string{"acme", "other", "nobody"} {
+			_, err := e.Logo(e.ctx, id)
+			e.is(err, store.ErrNotFound)
+		}
+	}
+	none()
+	first, second := bytes.Repeat([]byte{0xff, 0}, 32<<10), []byte("PNG") // 64 KiB
+	for _, step := range []struct {
+		what   string
+		change func(*store.Portal)
+		want   []byte
+	}{
+		{"set", func(p *store.Portal) { p.Logo = first }, first},
+		{"kept", func(p *store.Portal) { p.Accent = "#000000" }, first},
+		{"a hash alone", func(p *store.Portal) { p.LogoHash = hashOf(second) }, first},
+		{"replaced", func(p *store.Portal) { p.Logo, p.LogoHash = second, "" }, second},
+		{"removed", func(p *store.Portal) { p.LogoHash = "" }, nil},
+		{"a hash of none", func(p *store.Portal) { p.LogoHash = hashOf(second) }, nil},
+		{"set with the rest", func(p *store.Portal) { *p = store.Portal{DisplayName: "x", Logo: first} }, first},
+		{"removed with the rest", func(p *store.Portal) { *p = store.Portal{} }, nil},
+	} {
+		w, err := e.UpdateWorkspace(e.ctx, "acme", func(w *store.Workspace) error {
+			e.equal("the logo's bytes before it is "+step.what, len(w.Portal.Logo), 0)
+			step.change(&w.Portal)
+			return nil
+		})
+		e.ok(err)
+		got, err := e.Workspace(e.ctx, "acme")
+		e.ok(err)
+		e.equal(step.what, got, w)
+		if step.want == nil {
+			e.equal(step.what, w.Portal.LogoHash, "")
+			none()
+			continue
+		}
+		e.equal(step.what, w.Portal.LogoHash, hashOf(step.want))
+		e.equal(step.what, e.logo("acme"), step.want)
+		_, err = e.Logo(e.ctx, "other")
+		e.is(err, store.ErrNotFound)
+	}
+	e.consistent("acme")
+}
+
 func workspaceUpdateFails(e env) {
 	w, _ := e.create("acme")
 	refusal := errors.New("refused")
 	_, err := e.UpdateWorkspace(e.ctx, "acme", func(x *store.Workspace) error {
 		x.Name, x.Audiences[0] = "new", "new"
 		x.Policy.KeysPerOwner = 7
+		x.Portal.Logo = []byte("PNG")
 		return refusal
 	})
 	e.is(err, refusal)
 	got, err := e.Workspace(e.ctx, "acme")
 	e.ok(err)
 	e.equal("read", got, w)
+	_, err = e.Logo(e.ctx, "acme")
+	e.is(err, store.ErrNotFound)
 }
 
 func workspaceUpdateRace(e env) {

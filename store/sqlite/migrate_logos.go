@@ -1,0 +1,72 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// createLogos makes a table apart from settings, which is read with each key that is
+// issued: a logo is of 64 KiB. The portal there keeps its hash.
+const createLogos = `CREATE TABLE logos (
+	workspace TEXT NOT NULL PRIMARY KEY REFERENCES workspaces (id),
+	png       BLOB NOT NULL
+) STRICT`
+
+// moveLogos is the fourth migration. It is none in SQL, since SQLite reads no base64.
+func moveLogos(ctx context.Context, t *sql.Tx) error {
+	if _, err := t.ExecContext(ctx, createLogos); err != nil {
+		return err
+	}
+	portals, err := portalsWithLogo(ctx, t)
+	if err != nil {
+		return err
+	}
+	for workspace, text := range portals {
+		if err := moveLogo(ctx, t, workspace, text); err != nil {
+			return fmt.Errorf("the logo of workspace %s: %w", workspace, err)
+		}
+	}
+	return nil
+}
+
+func portalsWithLogo(ctx context.Context, t *sql.Tx) (map[string]string, error) {
+	rows, err := t.QueryContext(ctx, `SELECT workspace, portal FROM settings WHERE portal ->> 'logo' <> ''`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	portals := make(map[string]string)
+	for rows.Next() {
+		var workspace, text string
+		if err := rows.Scan(&workspace, &text); err != nil {
+			return nil, err
+		}
+		portals[workspace] = text
+	}
+	return portals, rows.Err()
+}
+
+func moveLogo(ctx context.Context, t *sql.Tx, workspace, text string) error {
+	var with struct {
+		store.Portal
+		Logo []byte `json:"logo"`
+	}
+	if err := json.Unmarshal([]byte(text), &with); err != nil {
+		return err
+	}
+	with.Portal.Logo = with.Logo
+	kept, logo, _ := with.Portal.Kept(store.Portal{})
+	portal, err := json.Marshal(kept)
+	if err != nil {
+		return err
+	}
+	if _, err := t.ExecContext(ctx, `INSERT INTO logos (workspace, png) VALUES (?, ?)`, workspace, logo); err != nil {
+		return err
+	}
+	_, err = t.ExecContext(ctx, `UPDATE settings SET portal = ? WHERE workspace = ?`, string(portal), workspace)
+	return err
+}
