@@ -57,21 +57,59 @@ func (e *InputError) text(field, value string, least int) {
 		e.addf(field, "must not be empty")
 	case n > MaxText:
 		e.addf(field, "must be at most %d characters", MaxText)
-	default:
-		for _, r := range value {
-			if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) {
-				e.addf(field, "must not contain control characters or line ends")
-				return
-			}
-		}
+	case strings.ContainsFunc(value, isControl):
+		e.addf(field, "must not contain control characters or line ends")
 	}
 }
 
-// owner is text that comes through an HTTP header as it is: gateways hand it on
+func isControl(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) }
+
+// unseen are characters that turn around what stands beside them (Unicode Standard Annex
+// 9 section 2), or that nobody sees (default ignorable code points, Unicode chapter 5.21):
+// a name with them passes for another. Left out are the joiners U+200C and U+200D and the
+// variation selectors, without which some scripts and emoji can't be written.
+var unseen = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x00ad, 0x00ad, 1},
+		{0x034f, 0x034f, 1},
+		{0x061c, 0x061c, 1},
+		{0x115f, 0x1160, 1},
+		{0x17b4, 0x17b5, 1},
+		{0x180e, 0x180e, 1},
+		{0x200b, 0x200b, 1},
+		{0x200e, 0x200f, 1},
+		{0x202a, 0x202e, 1},
+		{0x2060, 0x206f, 1},
+		{0x3164, 0x3164, 1},
+		{0xfeff, 0xfeff, 1},
+		{0xffa0, 0xffa0, 1},
+		{0xfff0, 0xfffb, 1},
+	},
+	R32: []unicode.Range32{{0xe0000, 0xe00ff, 1}, {0xe01f0, 0xe0fff, 1}},
+}
+
+// NoName reports whether a character can't be in a name.
+func NoName(r rune) bool { return isControl(r) || unicode.Is(unseen, r) }
+
+// name is text that people know something by.
+func (e *InputError) name(field, value string, least int) {
+	before := len(*e)
+	if e.text(field, value, least); len(*e) == before {
+		e.seen(field, value)
+	}
+}
+
+func (e *InputError) seen(field, value string) {
+	if strings.ContainsFunc(value, func(r rune) bool { return unicode.Is(unseen, r) }) {
+		e.addf(field, "must not contain invisible characters or such as change the direction of text")
+	}
+}
+
+// owner is a name that comes through an HTTP header as it is: gateways hand it on
 // in one, where outer space is lost and two owners would be one.
 func (e *InputError) owner(field, value string) {
 	before := len(*e)
-	if e.text(field, value, 1); len(*e) == before && strings.Trim(value, " ") != value {
+	if e.name(field, value, 1); len(*e) == before && strings.Trim(value, " ") != value {
 		e.addf(field, "must not begin or end with a space")
 	}
 }

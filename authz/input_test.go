@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
@@ -56,6 +59,20 @@ func texts(field string, set func(*authz.IssueRequest, string)) []issueCase {
 		{"with a paragraph separator", "a\u2029", false},
 		{"not UTF-8", "a\xffb", false},
 		{"half a character", "\xe6\xbc", false},
+		{"that goes from right to left", "שלום مفتاح", true},
+		{"with joiners", "\u0644\u200c\u0627 \U0001f469\u200d\U0001f4bb", true},
+		{"with variation selectors", "\u2764\ufe0f \u845b\U000e0100", true},
+		{"with an override", "a\u202egnp.exe", false},
+		{"with an embedding", "\u202ba", false},
+		{"with an isolate", "a\u2067b\u2069", false},
+		{"with a mark of direction", "a\u200fb", false},
+		{"with an Arabic letter mark", "a\u061cb", false},
+		{"with a zero-width space", "ad\u200bmin", false},
+		{"with a word joiner", "ad\u2060min", false},
+		{"with a byte order mark", "\ufeffadmin", false},
+		{"with a soft hyphen", "ad\u00admin", false},
+		{"of a filler", "\u3164", false},
+		{"with tags", "a\U000e0061\U000e007f", false},
 	} {
 		c := issueCase{name: field + " " + text.name, set: func(r *authz.IssueRequest) { set(r, text.value) }}
 		if !text.good {
@@ -286,4 +303,52 @@ func TestUpdateInput(t *testing.T) {
 	if _, err := s.UpdateKey(ctx, "other", issued.ID, authz.KeyPatch{}); !errors.Is(err, authz.ErrNotFound) {
 		t.Errorf("in another workspace: %v, want ErrNotFound", err)
 	}
+}
+
+// What was kept before there was a rule is read, listed, rotated and changed elsewhere.
+func TestNamesThatAreThereAlready(t *testing.T) {
+	const disguised = "ad\u202emin"
+	s := newServer(t)
+	s.workspace("acme")
+	_, err := s.store.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error {
+		w.Name, w.Portal.DisplayName = disguised, disguised
+		w.Policy.Scopes = []store.OfferedScope{{Name: "a", Description: disguised}}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := store.Key{Workspace: "acme", ID: uuid.Must(uuid.NewV7()), Owner: disguised, Name: disguised, CreatedAt: s.Now(), ExpiresAt: s.Now().Add(time.Hour)}
+	if _, err := s.store.Issue(t.Context(), k, blankKey()); err != nil {
+		t.Fatal(err)
+	}
+	successor, err := s.Rotate(t.Context(), "acme", k.ID, authz.RotateRequest{})
+	if err != nil || successor.Owner != disguised || successor.Name != disguised {
+		t.Errorf("rotated to %+v, %v", successor.Key, err)
+	}
+	if keys, err := s.Keys(t.Context(), "acme", store.Filter{Owner: disguised, Limit: 10}); err != nil || len(keys) != 2 {
+		t.Errorf("listed are %d, %v", len(keys), err)
+	}
+	audiences := []string{"web", "other"}
+	w, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Audiences: &audiences})
+	if err != nil {
+		t.Error("another field:", err)
+	}
+	w.Portal.Accent, w.Policy.KeysPerOwner = "#000000", 9
+	if w, err = s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Portal: &w.Portal, Policy: &w.Policy}); err != nil {
+		t.Error("beside it:", err)
+	}
+	w.Portal.DisplayName += "!"
+	w.Policy.Scopes = append(w.Policy.Scopes, store.OfferedScope{Name: "b", Description: disguised})
+	_, err = s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Portal: &w.Portal, Policy: &w.Policy})
+	expectFaults(t, err, "portal.display_name policy.scopes")
+	name := disguised
+	_, err = s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Name: &name})
+	expectFaults(t, err, "name")
+	_, err = s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: "shop", Name: disguised})
+	expectFaults(t, err, "name")
+	_, err = s.UpdateKey(t.Context(), "acme", k.ID, authz.KeyPatch{Name: &name})
+	expectFaults(t, err, "name")
+	_, _, err = s.PortalLink(t.Context(), "acme", authz.LinkRequest{Owner: disguised})
+	expectFaults(t, err, "owner")
 }

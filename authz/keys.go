@@ -31,6 +31,8 @@ type IssueRequest struct {
 	Metadata     []byte // a JSON object that is kept and not signed, or nil
 	// IdempotencyKey lets a request be repeated without issuing twice.
 	IdempotencyKey string
+	// again says that there is a key of this owner and name, whatever is asked of new ones.
+	again bool
 }
 
 // KeyPatch changes what is not nil. What is signed can't be changed.
@@ -86,8 +88,10 @@ type draft struct {
 // newDraft holds a request against the limits and the workspace's policy.
 func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 	var bad InputError
-	bad.owner("owner", r.Owner)
-	bad.text("name", r.Name, 0)
+	if !r.again {
+		bad.owner("owner", r.Owner)
+		bad.name("name", r.Name, 0)
+	}
 	bad.scopes("scopes", r.Scopes)
 	bad.audiences("audience", r.Audience)
 	bad.idempotencyKey(r.IdempotencyKey)
@@ -250,7 +254,7 @@ func search[T any](ctx context.Context, turns chan struct{}, look func(context.C
 func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, p KeyPatch) (store.Key, error) {
 	var bad InputError
 	if p.Name != nil {
-		bad.text("name", *p.Name, 0)
+		bad.name("name", *p.Name, 0)
 	}
 	metadata := bad.object("metadata", p.Metadata, MaxMetadata)
 	if err := bad.err(); err != nil {

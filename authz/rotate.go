@@ -73,7 +73,7 @@ func graceOf(r RotateRequest) (time.Duration, error) {
 func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest {
 	r := IssueRequest{
 		Owner: k.Owner, Name: k.Name, Scopes: k.Scopes, Audience: k.Audience,
-		Claims: k.Claims, Metadata: k.Metadata, IdempotencyKey: idempotencyKey,
+		Claims: k.Claims, Metadata: k.Metadata, IdempotencyKey: idempotencyKey, again: true,
 	}
 	switch {
 	case !k.ExpiresAt.IsZero(): // whole seconds behind iat

@@ -35,7 +35,7 @@ type WorkspacePatch struct {
 func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (store.Workspace, error) {
 	var bad InputError
 	bad.workspaceID("id", r.ID)
-	bad.text("name", r.Name, 0)
+	bad.name("name", r.Name, 0)
 	bad.audiences("audiences", r.Audiences)
 	if err := bad.err(); err != nil {
 		return store.Workspace{}, err
@@ -91,7 +91,7 @@ func (s *Service) Workspaces(ctx context.Context, after string, limit int) ([]st
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePatch) (store.Workspace, error) {
 	var bad InputError
 	if p.Name != nil {
-		bad.text("name", *p.Name, 1)
+		bad.name("name", *p.Name, 1)
 	}
 	if p.Audiences != nil {
 		bad.audiences("audiences", *p.Audiences)
@@ -105,6 +105,8 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePat
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	return s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
+		var bad InputError
+		bad.newNames(w, p)
 		if p.Name != nil {
 			w.Name = *p.Name
 		}
@@ -121,7 +123,6 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePat
 			w.Portal = *p.Portal
 		}
 		// Held together: each is judged by the others as they are now.
-		var bad InputError
 		bad.policy(w, s.isLocal())
 		bad.portal(w, s.isLocal())
 		if err := bad.err(); err != nil {
@@ -130,4 +131,20 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePat
 		w.UpdatedAt = s.Now()
 		return nil
 	})
+}
+
+// newNames refuses what customers would read and can't see, save where w says it already.
+// The rest of a text's limits are those of policy and portal.
+func (e *InputError) newNames(w *store.Workspace, p WorkspacePatch) {
+	if p.Portal != nil && p.Portal.DisplayName != w.Portal.DisplayName {
+		e.seen("portal.display_name", p.Portal.DisplayName)
+	}
+	if p.Policy == nil {
+		return
+	}
+	for _, scope := range p.Policy.Scopes {
+		if !slices.Contains(w.Policy.Scopes, scope) {
+			e.seen("policy.scopes", scope.Description)
+		}
+	}
 }

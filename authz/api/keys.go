@@ -43,8 +43,8 @@ type IssuedKey struct {
 
 // NewKey is the body that issues one.
 type NewKey struct {
-	Owner        string   `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029]([^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*[^\\x00-\\x20\\x7f-\\x9f\u2028\u2029])?$" patternDescription:"without control characters and line ends, and without a space at either end" doc:"The token's sub: your own id of who holds the key"`
-	Name         string   `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
+	Owner        string   `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]([^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff])?$" patternDescription:"without control characters, line ends and invisible characters, and without a space at either end" doc:"The token's sub: your own id of who holds the key"`
+	Name         string   `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters"`
 	Scopes       []string `json:"scopes,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"Scope tokens of RFC 6749 section 3.3"`
 	Audience     []string `json:"audience,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"Among the workspace's audiences; its default where absent"`
 	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" maximum:"315360000" doc:"Seconds; the workspace's default where absent, 90 days unless it has another"`
@@ -55,7 +55,7 @@ type NewKey struct {
 
 // KeyPatch changes the members it has.
 type KeyPatch struct {
-	Name     *string `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
+	Name     *string `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters"`
 	Metadata object  `json:"metadata,omitempty"`
 }
 

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/burnkey/burnkey/authz"
@@ -155,7 +154,7 @@ func nameFault(name string) string {
 		return "fault.name.empty"
 	case utf8.RuneCountInString(name) > authz.MaxText:
 		return "fault.name.long"
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, authz.NoName):
 		return "fault.name"
 	}
 	return ""

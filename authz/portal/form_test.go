@@ -39,6 +39,7 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 		{"name", long, "name", "at most 255 characters"},
 		{"name", "a\nb", "name", "must not contain line breaks"},
 		{"name", "a\xffb", "name", "must not contain line breaks"},
+		{"name", "a\u202eb", "name", "invisible characters"},
 		{"scopes", "admin", "scopes", "among the scopes that are offered"},
 		{"expiry", "", "expiry", "Choose when the key expires."},
 		{"expiry", "0", "expiry", "Choose when the key expires."},
