@@ -1,9 +1,6 @@
 package authz
 
 import (
-	"context"
-	"crypto/sha256"
-	"errors"
 	"time"
 
 	"github.com/burnkey/burnkey/store"
@@ -30,14 +27,10 @@ func (e *InputError) role(w *store.Workspace, r LinkRequest) string {
 	return r.Role
 }
 
-// lifeBy is that of the session that a link opens. Errors: ErrNoSession.
-func (s *Service) lifeBy(ctx context.Context, link [sha256.Size]byte, now time.Time) (time.Duration, error) {
-	asked, err := s.store.Session(ctx, link, now)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return 0, ErrNoSession
-	case asked.Role == store.RoleOperator:
-		return LoginLife, err
+// lifeBy is that of the session that a link opens.
+func lifeBy(link *store.Session) time.Duration {
+	if link.Role == store.RoleOperator {
+		return LoginLife
 	}
-	return SessionLife, err
+	return SessionLife
 }

@@ -115,13 +115,16 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	now, linkHash := s.Now(), sha256.Sum256([]byte(link.Reveal()))
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	life, err := s.lifeBy(ctx, linkHash, now)
-	if err != nil {
-		return "", store.Session{}, err
+	var session store.Session
+	asked, err := s.store.Session(ctx, linkHash, now)
+	if err == nil {
+		// Who opens it is who does what comes behind it in the audit.
+		actor := store.ActorOf(ctx)
+		actor.ID = asked.Subject
+		session, err = s.store.ExchangeSession(store.By(ctx, actor), linkHash, store.Session{
+			Hash: hash, Kind: store.KindSession, Embedded: embedded, CreatedAt: now, ExpiresAt: now.Add(lifeBy(&asked)),
+		}, now)
 	}
-	session, err := s.store.ExchangeSession(ctx, linkHash, store.Session{
-		Hash: hash, Kind: store.KindSession, Embedded: embedded, CreatedAt: now, ExpiresAt: now.Add(life),
-	}, now)
 	if errors.Is(err, ErrNotFound) {
 		return "", store.Session{}, ErrNoSession
 	}

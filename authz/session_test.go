@@ -62,10 +62,16 @@ func TestALinkOfAnOperator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, session, err := s.StartSession(t.Context(), link, false)
+	who := store.Actor{Kind: store.ActorSession, From: "192.0.2.1"} // whom only the link knows
+	_, session, err := s.StartSession(store.By(t.Context(), who), link, false)
 	if err != nil || session.Role != store.RoleOperator || session.Owner != "" || session.Subject != "staff" ||
 		session.ExpiresAt.Sub(session.CreatedAt) != authz.LoginLife {
 		t.Errorf("%+v, %v", session, err)
+	}
+	who.ID = "staff"
+	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, Limit: 1})
+	if err != nil || len(entries) != 1 || entries[0].Actor != who {
+		t.Errorf("the audit has %+v, %v", entries, err)
 	}
 }
 
