@@ -126,7 +126,7 @@ func TestLogosComeThrough(t *testing.T) {
 		server.Exec(t, url, `INSERT INTO workspaces VALUES ($1, '', '{}', true, 1, 0, 0, '{"keys_per_owner":7}', coalesce(nullif($2, ''), '{}'))`, id, old.Text)
 	}
 	s := openTest(t, url)
-	if long := server.Query(t, url, `SELECT max(length(portal)) < 500 FROM workspaces`)[0]; long != "true" {
+	if short := server.Query(t, url, `SELECT max(length(portal)) < 500 FROM workspaces`)[0]; short != "true" {
 		t.Error("the logo is still in the portal")
 	}
 	logos.Check(t, s)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
@@ -221,6 +222,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		INSERT INTO jwks SELECT workspace, kid, decode(repeat('ff', 256), 'hex') FROM keys;
 		INSERT INTO changes SELECT workspace, version, '', '' FROM keys;
 		INSERT INTO sessions SELECT sha256(n::text::bytea), 'link', 'w1', '', 'owner', '', NULL, '', false, 0, n FROM generate_series(1, 20000) n;
+		INSERT INTO logos SELECT id, '' FROM workspaces;
+		UPDATE keys SET rotated_to = id, grace_ends_at = expires_at WHERE expires_at % 10 = 0;
 		INSERT INTO audit SELECT workspace, id, 0, '', '', '', 'x', id, owner, '', '{}' FROM keys;
 		ANALYZE`)
 	id, kid := [16]byte(uuid.Max), make([]byte, 32)
@@ -230,6 +233,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		return append(with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id), args...)
 	}
 	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1, false)
+	many := slices.Repeat([][16]byte{id}, 500)
+	successors, revoked := make([]pgtype.UUID, len(many)), make([]bool, len(many))
 	type query struct {
 		text string
 		args []any
@@ -261,6 +266,13 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{undoRotation, with(id, 1)},
 		{selectDue, []any{1, "w1", id, 100, 10}},
 		{selectNextDue, nil},
+		{selectThese, []any{"w1", many[:1]}},
+		{selectThese, []any{"w1", many}},
+		{retireKeys, []any{"w1", many[:1], successors[:1], revoked[:1], 1}},
+		{retireKeys, []any{"w1", many, successors, revoked, 1}},
+		{selectLogo, []any{"w1"}},
+		{upsertLogo, []any{"w1", kid}},
+		{deleteLogo, []any{"w1"}},
 		{insertSession, session},
 		{exchangeSession, append(session, kid)},
 		{selectSession, []any{kid, 1}},
@@ -271,7 +283,11 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{selectLog, []any{"w1"}},
 		{compactChanges, []any{"w1", 1, 100}},
 	} {
-		check(q.text, explain(t, s, q.text, q.args))
+		plan := explain(t, s, q.text, q.args)
+		check(q.text, plan)
+		if strings.Contains(q.text, inGrace) && !strings.Contains(plan, "keys_in_grace") {
+			t.Errorf("the count of keys in their grace uses another index:\n%s", plan)
+		}
 	}
 	for _, f := range []store.Filter{
 		{},
@@ -293,7 +309,11 @@ func TestRequestsUseIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 		plan := explain(t, s, text, args)
-		if index := "keys_by_owner"; f.Owner != "" && !strings.Contains(plan, index) {
+		index := "keys_by_owner"
+		if f.Status == store.Deprecated {
+			index = "keys_in_grace"
+		}
+		if f.Owner != "" && !strings.Contains(plan, index) {
 			t.Errorf("%+v does not use %s:\n%s", f, index, plan)
 		}
 		if f.Query != "" {

@@ -16,10 +16,16 @@ const createLogos = `CREATE TABLE logos (
 	png       BLOB NOT NULL
 ) STRICT`
 
+// indexGrace is for counting an owner's keys in their grace, however many are in none.
+const indexGrace = `CREATE INDEX keys_in_grace ON keys (workspace, owner, id)
+	WHERE revoked_at IS NULL AND expired_version IS NULL AND grace_ends_at IS NOT NULL`
+
 // moveLogos is the fourth migration. It is none in SQL, since SQLite reads no base64.
 func moveLogos(ctx context.Context, t *sql.Tx) error {
-	if _, err := t.ExecContext(ctx, createLogos); err != nil {
-		return err
+	for _, query := range []string{createLogos, indexGrace} {
+		if _, err := t.ExecContext(ctx, query); err != nil {
+			return err
+		}
 	}
 	portals, err := portalsWithLogo(ctx, t)
 	if err != nil {

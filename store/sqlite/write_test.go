@@ -149,6 +149,9 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Query: uuid.NewString(), Owner: "o"},
 		{Query: strings.Repeat("A", 43), Status: store.Revoked},
 		{Status: store.Deprecated, Owner: "o"},
+		{Scope: "x"},
+		{CreatedBefore: time.Now()},
+		{Owner: "o", Live: true, After: uuid.Max},
 		{Live: true},
 		{Live: true, Owner: "o", Scope: "x", CreatedBefore: time.Now()},
 	} {
@@ -157,7 +160,11 @@ func TestRequestsUseIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 		plan := explain(t, s, query)
-		if index := "keys_by_owner"; f.Owner != "" && !strings.Contains(plan, index) {
+		index := "keys_by_owner"
+		if f.Status == store.Deprecated {
+			index = "keys_in_grace"
+		}
+		if f.Owner != "" && !strings.Contains(plan, index) {
 			t.Errorf("%+v does not use %s:\n%s", f, index, plan)
 		}
 		queries = append(queries, query)
@@ -178,6 +185,9 @@ func TestRequestsUseIndexes(t *testing.T) {
 			}
 		}
 		queries = append(queries, query)
+	}
+	if plan := explain(t, s, countGrace); !strings.Contains(plan, "keys_in_grace") {
+		t.Errorf("the count of keys in their grace uses another index:\n%s", plan)
 	}
 	for _, query := range queries {
 		plan := strings.NewReplacer("SCAN json_each", "", "SCAN (subquery", "").Replace(explain(t, s, query)) // short ones

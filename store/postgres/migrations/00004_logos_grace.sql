@@ -16,3 +16,7 @@ SELECT id, decode(portal::json ->> 'logo', 'base64') FROM workspaces WHERE porta
 UPDATE workspaces
 SET portal = (portal::jsonb - 'logo' || jsonb_build_object('logo_hash', encode(sha256(png), 'hex')))::text
 FROM logos WHERE logos.workspace = id;
+
+-- For counting an owner's keys in their grace, however many are in none.
+CREATE INDEX keys_in_grace ON keys (workspace, owner, id)
+    WHERE revoked_at IS NULL AND expired_version IS NULL AND grace_ends_at IS NOT NULL;
