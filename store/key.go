@@ -35,6 +35,9 @@ type Key struct {
 	RevokedVersion         uint64    // the version that removed it because it was revoked, or 0
 	ExpiredVersion         uint64    // the version that removed it for its age, or 0
 
+	// LastUsedAt is kept by RecordUsage. Due and Retire may leave it out.
+	LastUsedAt time.Time // zero: no use is known
+
 	// PerOwner is no part of the record: see Issue and Rotate. 0: no limit.
 	PerOwner int
 }
@@ -99,6 +102,9 @@ type Filter struct {
 	Scope  string // is among the key's
 	// CreatedBefore selects keys that were created before this.
 	CreatedBefore time.Time
+	// UnusedSince selects keys that were created before this, and were not used at it or
+	// later.
+	UnusedSince time.Time
 	// Query selects keys whose name or owner contains it, ignoring the case of
 	// ASCII letters and taking % and _ as themselves, or whose id or kid it is.
 	Query string

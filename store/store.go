@@ -65,9 +65,9 @@ type Store interface {
 	// Workspaces lists workspaces by id, those behind after, at most limit.
 	Workspaces(ctx context.Context, after string, limit int) ([]Workspace, error)
 	// UpdateWorkspace lets change alter a workspace within the transaction that
-	// keeps it; an error of change is returned and nothing is kept. ID, Version and
-	// CreatedAt stay as they were whatever change does. Portal.Logo takes the place of
-	// the logo that there is; without one, that stays, or goes if change empties
+	// keeps it; an error of change is returned and nothing is kept. ID, Version,
+	// CreatedAt and Usage stay as they were whatever change does. Portal.Logo takes the
+	// place of the logo that there is; without one, that stays, or goes if change empties
 	// Portal.LogoHash. ErrNotFound. ActionWorkspaceUpdate.
 	UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error)
 	// Logo returns a workspace's logo. ErrNotFound, also if it has none.
@@ -75,7 +75,7 @@ type Store interface {
 
 	// Issue keeps the record k and publishes pub in one transaction that raises
 	// the workspace's version; k.KID and k.Version are set, not read, and the key
-	// starts neither revoked nor rotated. ErrNotFound: no such workspace. Then, in
+	// starts neither revoked nor rotated nor used. ErrNotFound: no such workspace. Then, in
 	// this order, *IdempotencyError: k.IdempotencyKey was used in this workspace.
 	// ErrDuplicateKID: the workspace has had this key. ErrExists: it has the id.
 	// ErrTooMany: the owner has k.PerOwner keys or more that are Active at
@@ -134,6 +134,7 @@ type Store interface {
 
 	RotationStore
 	SessionStore
+	UsageStore
 	AuditStore
 
 	// Ping reports whether the database answers.

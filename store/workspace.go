@@ -18,6 +18,7 @@ type Workspace struct {
 	Portal            Portal
 	// Version of the published set; 1 is the tombstone's.
 	Version   uint64
+	Usage     Reported
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }

@@ -57,10 +57,11 @@ const (
 		EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $4)`
 	updateKey = `WITH audited AS (` + recordEntry + `)
 		UPDATE keys SET name = $12, metadata = $13, updated_at = $14 WHERE workspace = $1 AND id = $8`
-	selectKey            = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND id = $2`
+	selectKeys           = `SELECT ` + lastUsed + `, ` + keyColumns + ` FROM keys WHERE `
+	selectKey            = selectKeys + `workspace = $1 AND id = $2`
 	lockKey              = selectKey + ` FOR NO KEY UPDATE`
-	selectKeyKID         = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND kid = $2`
-	selectKeyIdempotency = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND idempotency_key = $2`
+	selectKeyKID         = selectKeys + `workspace = $1 AND kid = $2`
+	selectKeyIdempotency = selectKeys + `workspace = $1 AND idempotency_key = $2`
 )
 
 // Issue implements store.Store.
@@ -121,7 +122,7 @@ func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.UpdatedAt), cut(k.ExpiresAt)
 	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
 	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
-	k.PerOwner = 0
+	k.PerOwner, k.LastUsedAt = 0, time.Time{}
 	return k
 }
 
@@ -166,7 +167,7 @@ func (s *Store) Key(ctx context.Context, workspace string, id uuid.UUID) (store.
 
 func (s *Store) key(ctx context.Context, workspace string, id uuid.UUID) (k store.Key, err error) {
 	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		k, err = scanKey(workspace, c.QueryRow(ctx, selectKey, workspace, [16]byte(id)))
+		k, err = scanUsed(workspace, c.QueryRow(ctx, selectKey, workspace, [16]byte(id)))
 		return err
 	})
 	return k, err
@@ -176,7 +177,7 @@ func (s *Store) key(ctx context.Context, workspace string, id uuid.UUID) (k stor
 func (s *Store) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
 	var k store.Key
 	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
-		k, err = scanKey(workspace, c.QueryRow(ctx, selectKeyKID, workspace, kid[:]))
+		k, err = scanUsed(workspace, c.QueryRow(ctx, selectKeyKID, workspace, kid[:]))
 		return err
 	})
 	return k, wrap(ctx, "read key by kid", err)
@@ -186,7 +187,7 @@ func (s *Store) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (s
 func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) (store.Key, error) {
 	var k store.Key
 	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
-		k, err = scanKey(workspace, c.QueryRow(ctx, selectKeyIdempotency, workspace, key))
+		k, err = scanUsed(workspace, c.QueryRow(ctx, selectKeyIdempotency, workspace, key))
 		return err
 	})
 	if err == nil {
@@ -201,7 +202,7 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, c
 	var k store.Key
 	begun := false
 	err := s.writeUnless(ctx, workspace, &begun, inTx(func(ctx context.Context, t pgx.Tx) (err error) {
-		if k, err = scanKey(workspace, t.QueryRow(ctx, lockKey, workspace, [16]byte(id))); err != nil {
+		if k, err = scanUsed(workspace, t.QueryRow(ctx, lockKey, workspace, [16]byte(id))); err != nil {
 			return err
 		}
 		begun = true

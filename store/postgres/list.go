@@ -33,7 +33,7 @@ func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) (lis
 	}
 	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		rows, _ := c.Query(ctx, query, args...) // its error is rows.Err
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(workspace, row) })
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanUsed(workspace, row) })
 		return err
 	})
 	return list, err
@@ -42,7 +42,7 @@ func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) (lis
 // listQuery returns the query for what f selects, and its arguments.
 func listQuery(workspace string, f store.Filter) (string, []any, error) {
 	where, err := conditions(workspace, f)
-	query := `SELECT ` + keyColumns + ` FROM keys WHERE ` + strings.Join(where.terms, ` AND `) +
+	query := selectKeys + strings.Join(where.terms, ` AND `) +
 		` ORDER BY id DESC LIMIT ` + where.arg(f.Limit)
 	return query, where.args, err
 }
@@ -78,6 +78,9 @@ func conditions(workspace string, f store.Filter) (clause, error) {
 	}
 	if !f.CreatedBefore.IsZero() {
 		c.add(`(created_at IS NULL OR created_at < ` + c.arg(roundUp(f.CreatedBefore)) + `)`)
+	}
+	if !f.UnusedSince.IsZero() {
+		c.unused(roundUp(f.UnusedSince))
 	}
 	return c, c.status(f)
 }

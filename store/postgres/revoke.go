@@ -110,9 +110,11 @@ func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID, chan
 // errMeanwhile.
 func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
 	args := append(entryArgs(e), micros(k.RevokedAt), idOrNull(k.RotatedTo))
+	used := k.LastUsedAt
 	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
 		return raising(ctx, c, k.Workspace, func(r pgx.BatchResults) (err error) {
 			k, err = scanKey(k.Workspace, r.QueryRow())
+			k.LastUsedAt = used
 			return err
 		}, statement{removeKey, args})
 	})
@@ -132,8 +134,10 @@ func meanwhile(err error) error {
 
 func (s *Store) revokeExpired(ctx context.Context, k store.Key) (store.Key, error) {
 	args := append(entryArgs(store.KeyRevoked(ctx, k)), micros(k.RevokedAt))
+	used := k.LastUsedAt
 	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) (err error) {
 		k, err = scanKey(k.Workspace, c.QueryRow(ctx, revokeExpired, args...))
+		k.LastUsedAt = used
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {

@@ -96,7 +96,7 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 
 // rotate keeps old as it is given and issued as its successor.
 func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key, limit int) (store.Key, error) {
-	at := issued.CreatedAt
+	at, used := issued.CreatedAt, old.LastUsedAt
 	if !old.RevokedAt.IsZero() {
 		limit = 0 // there is no grace
 	}
@@ -105,6 +105,7 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 	err := s.write(ctx, old.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
 		return raising(ctx, c, old.Workspace, func(r pgx.BatchResults) (err error) {
 			old, err = scanKey(old.Workspace, behind{r.QueryRow(), &issued.Version})
+			old.LastUsedAt = used
 			return err
 		}, statement{rotateKey, args}, statement{recordEntry, entryArgs(store.KeyIssued(ctx, *issued))})
 	})
@@ -119,7 +120,7 @@ func (s *Store) whyNotRotated(ctx context.Context, old, issued store.Key, limit 
 		if errors.Is(taken, store.ErrIdempotencyKey) {
 			return taken
 		}
-		now, err := scanKey(old.Workspace, c.QueryRow(ctx, selectKey, old.Workspace, [16]byte(old.ID)))
+		now, err := scanUsed(old.Workspace, c.QueryRow(ctx, selectKey, old.Workspace, [16]byte(old.ID)))
 		switch {
 		case err != nil:
 			return err
@@ -176,11 +177,12 @@ func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) err
 			rows, _ := r.Query() // its error is rows.Err
 			keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(old.Workspace, row) })
 			for _, k := range keys {
+				of := successor
 				if k.ID == old.ID {
-					*old = k
-				} else {
-					*successor = k
+					of = old
 				}
+				k.LastUsedAt = of.LastUsedAt
+				*of = k
 			}
 			return err
 		}, statement{undoRotation, args}, statement{recordEntry, entryArgs(store.KeyRevoked(ctx, *successor))})

@@ -30,17 +30,19 @@ const (
 		WHERE id = $1`
 	upsertLogo = `INSERT INTO logos (workspace, png) VALUES ($1, $2)
 		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
-	deleteLogo      = `DELETE FROM logos WHERE workspace = $1`
-	selectLogo      = `SELECT png FROM logos WHERE workspace = $1`
-	selectWorkspace = `SELECT ` + workspaceColumns + ` FROM workspaces WHERE id = $1`
+	deleteLogo     = `DELETE FROM logos WHERE workspace = $1`
+	selectLogo     = `SELECT png FROM logos WHERE workspace = $1`
+	fromWorkspaces = `SELECT ` + workspaceColumns + `, ` + reportedColumns + ` FROM workspaces
+		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
+	selectWorkspace = fromWorkspaces + ` WHERE id = $1`
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
-	lockWorkspace    = selectWorkspace + ` FOR NO KEY UPDATE`
-	selectWorkspaces = `SELECT ` + workspaceColumns + ` FROM workspaces WHERE id > $1 ORDER BY id LIMIT $2`
+	lockWorkspace    = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
+	selectWorkspaces = fromWorkspaces + ` WHERE id > $1 ORDER BY id LIMIT $2`
 )
 
 // CreateWorkspace implements store.Store.
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
-	w.Version = 1
+	w.Version, w.Usage = 1, store.Reported{}
 	w.Audiences = notNil(w.Audiences)
 	portal, logo, _ := w.Portal.Kept(store.Portal{})
 	w.Policy, w.Portal = w.Policy.Clone(), portal
@@ -114,7 +116,7 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 		if err := change(&w); err != nil {
 			return err
 		}
-		w.ID, w.Version, w.CreatedAt = old.ID, old.Version, old.CreatedAt
+		w.ID, w.Version, w.CreatedAt, w.Usage = old.ID, old.Version, old.CreatedAt, old.Usage
 		w.Audiences = notNil(w.Audiences)
 		portal, logo, newLogo := w.Portal.Kept(old.Portal)
 		w.Policy, w.Portal = w.Policy.Clone(), portal

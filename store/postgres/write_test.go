@@ -225,6 +225,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		INSERT INTO logos SELECT id, '' FROM workspaces;
 		UPDATE keys SET rotated_to = id, grace_ends_at = expires_at WHERE expires_at % 10 = 0;
 		INSERT INTO audit SELECT workspace, id, 0, '', '', '', 'x', id, owner, '', '{}' FROM keys;
+		INSERT INTO usage SELECT workspace, id, 0 FROM keys;
+		INSERT INTO usage_reports SELECT id, 0, 0 FROM workspaces;
 		ANALYZE`)
 	id, kid := [16]byte(uuid.Max), make([]byte, 32)
 	entry := entryArgs(store.Recorded(t.Context(), store.Entry{Workspace: "w1", Key: uuid.Max, Owner: "o1"}))
@@ -278,6 +280,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{selectSession, []any{kid, 1}},
 		{endSession, with(kid)},
 		{pruneSessions, []any{1, 10}},
+		{recordUsage, []any{"w1", [][]byte{kid}, []int64{1}, 1, false, 1}},
 		{selectVersion, []any{"w1"}},
 		{selectChanges, []any{"w1", 100, 10}},
 		{selectLog, []any{"w1"}},
@@ -302,6 +305,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Status: store.Deprecated, Owner: "o1"},
 		{Live: true},
 		{Live: true, Owner: "o1", Scope: "x", CreatedBefore: time.Now()},
+		{Live: true, UnusedSince: time.Now()},
+		{Owner: "o1", UnusedSince: time.Now()},
 	} {
 		f.Limit = 50
 		text, args, err := listQuery("w1", f)

@@ -16,9 +16,10 @@ const (
 	insertKey = `INSERT INTO keys (workspace, ` + keyColumns + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL) ON CONFLICT DO NOTHING`
 	updateKey            = `UPDATE keys SET name = ?, metadata = ?, updated_at = ? WHERE workspace = ? AND id = ?`
-	selectKey            = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND id = ?`
-	selectKeyIdempotency = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND idempotency_key = ?`
-	selectKeyKID         = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = ? AND kid = ?`
+	selectKeys           = `SELECT ` + lastUsed + `, ` + keyColumns + ` FROM keys WHERE `
+	selectKey            = selectKeys + `workspace = ? AND id = ?`
+	selectKeyIdempotency = selectKeys + `workspace = ? AND idempotency_key = ?`
+	selectKeyKID         = selectKeys + `workspace = ? AND kid = ?`
 	selectKID            = `SELECT 1 FROM keys WHERE workspace = ? AND kid = ?`
 
 	// An owner's keys in either state at a time, without one of them, counted up to
@@ -62,7 +63,7 @@ func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.UpdatedAt), cut(k.ExpiresAt)
 	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
 	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
-	k.PerOwner = 0
+	k.PerOwner, k.LastUsedAt = 0, time.Time{}
 	return k
 }
 
@@ -106,7 +107,7 @@ func withinLimit(t *tx, count string, k store.Key, limit int) error {
 
 // refuseRepeat finds a key that was issued under the idempotency key of k.
 func refuseRepeat(t *tx, k store.Key) error {
-	earlier, err := scanKey(k.Workspace, t.row(selectKeyIdempotency, k.Workspace, k.IdempotencyKey).Scan)
+	earlier, err := scanUsed(k.Workspace, t.row(selectKeyIdempotency, k.Workspace, k.IdempotencyKey).Scan)
 	switch {
 	case err == nil:
 		return &store.IdempotencyError{ID: earlier.ID}
@@ -134,24 +135,24 @@ func conflict(t *tx, k store.Key) error {
 }
 
 func readKey(t *tx, workspace string, id uuid.UUID) (store.Key, error) {
-	return scanKey(workspace, t.row(selectKey, workspace, id[:]).Scan)
+	return scanUsed(workspace, t.row(selectKey, workspace, id[:]).Scan)
 }
 
 // Key implements store.Store.
 func (s *Store) Key(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
-	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKey, workspace, id[:]).Scan)
+	k, err := scanUsed(workspace, s.reads.row(ctx, s.reader, selectKey, workspace, id[:]).Scan)
 	return k, wrap(ctx, "read key", err)
 }
 
 // KeyByKID implements store.Store.
 func (s *Store) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
-	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKeyKID, workspace, kid[:]).Scan)
+	k, err := scanUsed(workspace, s.reads.row(ctx, s.reader, selectKeyKID, workspace, kid[:]).Scan)
 	return k, wrap(ctx, "read key by kid", err)
 }
 
 // KeyByIdempotencyKey implements store.Store.
 func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) (store.Key, error) {
-	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKeyIdempotency, workspace, key).Scan)
+	k, err := scanUsed(workspace, s.reads.row(ctx, s.reader, selectKeyIdempotency, workspace, key).Scan)
 	return k, wrap(ctx, "read key by idempotency key", err)
 }
 

@@ -33,7 +33,7 @@ func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) ([]s
 	defer rows.Close()
 	list := []store.Key{}
 	for rows.Next() {
-		k, err := scanKey(workspace, rows.Scan)
+		k, err := scanUsed(workspace, rows.Scan)
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +45,7 @@ func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) ([]s
 // listQuery returns the query for what f selects, and its arguments.
 func listQuery(workspace string, f store.Filter) (string, []any, error) {
 	where, err := conditions(workspace, f)
-	query := `SELECT ` + keyColumns + ` FROM keys WHERE ` + strings.Join(where.terms, ` AND `) + ` ORDER BY id DESC LIMIT ?`
+	query := selectKeys + strings.Join(where.terms, ` AND `) + ` ORDER BY id DESC LIMIT ?`
 	return query, append(where.args, f.Limit), err
 }
 
@@ -77,6 +77,9 @@ func conditions(workspace string, f store.Filter) (clause, error) {
 	}
 	if !f.CreatedBefore.IsZero() {
 		c.add(`(created_at IS NULL OR created_at < ?)`, roundUp(f.CreatedBefore))
+	}
+	if !f.UnusedSince.IsZero() {
+		c.unused(roundUp(f.UnusedSince))
 	}
 	return c, c.status(f)
 }

@@ -20,8 +20,9 @@ const (
 		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
 	deleteLogo     = `DELETE FROM logos WHERE workspace = ?`
 	selectLogo     = `SELECT png FROM logos WHERE workspace = ?`
-	fromWorkspaces = `SELECT ` + workspaceColumns + `, ` + settingsColumns + ` FROM workspaces
-		LEFT JOIN settings ON settings.workspace = workspaces.id`
+	fromWorkspaces = `SELECT ` + workspaceColumns + `, ` + settingsColumns + `, ` + reportedColumns + ` FROM workspaces
+		LEFT JOIN settings ON settings.workspace = workspaces.id
+		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
 	selectWorkspace  = fromWorkspaces + ` WHERE id = ?`
 	selectWorkspaces = fromWorkspaces + ` WHERE id > ? ORDER BY id LIMIT ?`
 )
@@ -31,7 +32,7 @@ var errLimit = errors.New("the limit must be positive")
 
 // CreateWorkspace implements store.Store.
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
-	w.Version = 1
+	w.Version, w.Usage = 1, store.Reported{}
 	w.Audiences = notNil(w.Audiences)
 	portal, logo, _ := w.Portal.Kept(store.Portal{})
 	w.Policy, w.Portal = w.Policy.Clone(), portal
@@ -148,7 +149,7 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 		if err := change(&w); err != nil {
 			return err
 		}
-		w.ID, w.Version, w.CreatedAt = old.ID, old.Version, old.CreatedAt
+		w.ID, w.Version, w.CreatedAt, w.Usage = old.ID, old.Version, old.CreatedAt, old.Usage
 		w.Audiences = notNil(w.Audiences)
 		portal, logo, newLogo := w.Portal.Kept(old.Portal)
 		w.Policy, w.Portal = w.Policy.Clone(), portal

@@ -154,6 +154,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Owner: "o", Live: true, After: uuid.Max},
 		{Live: true},
 		{Live: true, Owner: "o", Scope: "x", CreatedBefore: time.Now()},
+		{Live: true, UnusedSince: time.Now()},
+		{Owner: "o", UnusedSince: time.Now()},
 	} {
 		query, _, err := listQuery("acme", f)
 		if err != nil {

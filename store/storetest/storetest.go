@@ -36,6 +36,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"retirement", dueTests},
 		{"an owner's limit", limitTests},
 		{"sessions", sessionTests},
+		{"usage", usageTests},
 		{"audit", auditTests},
 		{"lists", listTests},
 		{"published set", publishTests},

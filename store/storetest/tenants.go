@@ -45,6 +45,10 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 		s.Workspace = workspace
 		return e.CreateSession(ctx, s)
 	}
+	calls["RecordUsage"] = func(ctx context.Context) error {
+		_, err := e.RecordUsage(ctx, workspace, nil, store.Report{At: now})
+		return err
+	}
 	calls["Compact"] = func(ctx context.Context) error {
 		_, err := e.Compact(ctx, workspace, 0)
 		return err

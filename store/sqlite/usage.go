@@ -1,0 +1,71 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	// lastUsed is a column of a query on keys.
+	lastUsed = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
+	// upsertReport has as its last argument the earliest report that leaves no gap.
+	upsertReport = `INSERT INTO usage_reports (workspace, since, reported_at) SELECT id, ?, ? FROM workspaces WHERE id = ?
+		ON CONFLICT (workspace) DO UPDATE SET
+			since = CASE WHEN ? OR reported_at < ? THEN max(since, excluded.since) ELSE since END,
+			reported_at = max(reported_at, excluded.reported_at)`
+	// upsertUse changes a row of every key that there is.
+	upsertUse = `INSERT INTO usage (workspace, id, last_used_at) SELECT workspace, id, ? FROM keys WHERE workspace = ? AND kid = ?
+		ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = max(last_used_at, excluded.last_used_at)`
+)
+
+// RecordUsage implements store.Store.
+func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.Use, r store.Report) (unknown int, err error) {
+	if r.At.IsZero() {
+		return 0, wrap(ctx, "record usage", errTime)
+	}
+	err = s.write(ctx, func(t *tx) error {
+		at, unbroken := r.At.UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
+		n, err := t.exec(upsertReport, at, at, workspace, r.Incomplete, unbroken)
+		if err == nil && n == 0 {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		for _, use := range uses {
+			if use.At.IsZero() {
+				return errTime
+			}
+			n, err := t.exec(upsertUse, use.At.UnixMicro(), workspace, use.KID[:])
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				unknown++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, wrap(ctx, "record usage", err)
+	}
+	return unknown, nil
+}
+
+// unused selects by Filter.UnusedSince, in microseconds.
+func (c *clause) unused(since int64) {
+	c.add(`(created_at IS NULL OR created_at < ?) AND NOT EXISTS (SELECT 1 FROM usage
+		WHERE usage.workspace = keys.workspace AND usage.id = keys.id AND last_used_at >= ?)`, since, since)
+}
+
+// scanUsed reads a row of lastUsed and keyColumns.
+func scanUsed(workspace string, scan func(...any) error) (store.Key, error) {
+	var used sql.NullInt64
+	k, err := scanKey(workspace, func(columns ...any) error { return scan(append([]any{&used}, columns...)...) })
+	if err == nil {
+		k.LastUsedAt = fromMicros(used)
+	}
+	return k, err
+}

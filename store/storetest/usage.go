@@ -1,0 +1,232 @@
+package storetest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+var usageTests = []test{
+	{"is kept and only ever rises", usageRises},
+	{"comes with every record", usageComesBack},
+	{"is no change", usageIsNoChange},
+	{"counts kids that are not there", usageUnknown},
+	{"is known from the first report, or anew behind a gap", usageSince},
+	{"selects keys that are old and unused", usageFilter},
+	{"is kept of reports at once", usageRace},
+	{"refuses what has no time and no workspace", usageRefused},
+}
+
+// used records uses of keys, all at one time, and returns how many are unknown.
+func (e env) used(workspace string, at time.Time, keys ...store.Key) int {
+	e.Helper()
+	uses := make([]store.Use, len(keys))
+	for i, k := range keys {
+		uses[i] = store.Use{KID: k.KID, At: at}
+	}
+	unknown, err := e.RecordUsage(e.ctx, workspace, uses, store.Report{At: now})
+	e.ok(err)
+	return unknown
+}
+
+func usageRises(e env) {
+	e.create("acme")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	e.equal("unused", k.LastUsedAt, time.Time{})
+	for _, step := range []struct{ at, want time.Time }{
+		{now.Add(999).In(time.FixedZone("", 60)), now},
+		{now.Add(time.Hour), now.Add(time.Hour)},
+		{now, now.Add(time.Hour)},
+		{now.Add(time.Hour + time.Microsecond), now.Add(time.Hour + time.Microsecond)},
+	} {
+		e.equal("unknown", e.used("acme", step.at, k), 0)
+		e.equal("last used", e.key(k).LastUsedAt, step.want)
+	}
+	// Of a key that is named twice, the latest counts.
+	twice := []store.Use{{KID: k.KID, At: now.Add(3 * time.Hour)}, {KID: k.KID, At: now.Add(2 * time.Hour)}}
+	unknown, err := e.RecordUsage(e.ctx, "acme", twice, store.Report{At: now})
+	e.ok(err)
+	e.equal("unknown", unknown, 0)
+	e.equal("last used", e.key(k).LastUsedAt, now.Add(3*time.Hour))
+	e.ok(e.Close())
+	e.Store = e.open()
+	e.equal("opened again", e.key(k).LastUsedAt, now.Add(3*time.Hour))
+}
+
+func usageComesBack(e env) {
+	e.create("acme")
+	k := NewRecord("acme", "o")
+	k.IdempotencyKey = "once"
+	k, _ = e.issue(k)
+	other, _ := e.issue(NewRecord("acme", "o"))
+	used := now.Add(time.Minute)
+	e.used("acme", used, k)
+	k.LastUsedAt = used
+	e.equal("the record", e.key(k), k)
+	e.equal("the list", e.list("acme", store.Filter{}), []store.Key{other, k})
+	got, err := e.KeyByKID(e.ctx, "acme", k.KID)
+	e.ok(err)
+	e.equal("by kid", got, k)
+	got, err = e.KeyByIdempotencyKey(e.ctx, "acme", "once")
+	e.ok(err)
+	e.equal("by idempotency key", got, k)
+	got, err = e.UpdateKey(e.ctx, "acme", k.ID, func(k *store.Key) error { k.LastUsedAt = time.Time{}; return nil })
+	e.ok(err)
+	e.equal("updated", got, k)
+	rotated, next := e.rotate(k)
+	e.equal("rotated", rotated.LastUsedAt, used)
+	e.equal("its successor", next.LastUsedAt, time.Time{})
+	e.used("acme", used.Add(time.Second), next)
+	old, undone, err := e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, now)
+	e.ok(err)
+	e.equal("undone", []time.Time{old.LastUsedAt, undone.LastUsedAt}, []time.Time{used, used.Add(time.Second)})
+	e.equal("revoked", e.revoke(k).LastUsedAt, used)
+	e.equal("revoked again", e.revoke(k).LastUsedAt, used)
+	e.used("acme", used.Add(time.Hour), k) // a gateway may have seen it before
+	e.equal("used once revoked", e.key(k).LastUsedAt, used.Add(time.Hour))
+	aged := NewRecord("acme", "o")
+	aged, _ = e.issue(aged)
+	e.used("acme", used, aged)
+	_, err = e.Retire(e.ctx, "acme", []uuid.UUID{aged.ID}, aged.ExpiresAt)
+	e.ok(err)
+	e.equal("expired, then revoked", e.revoke(aged).LastUsedAt, used)
+}
+
+func usageIsNoChange(e env) {
+	e.create("acme")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	audit := e.audit("acme", store.AuditFilter{})
+	before, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	e.used("acme", now, k)
+	after, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	before.Usage = after.Usage
+	e.equal("the workspace", after, before)
+	e.equal("the audit", e.audit("acme", store.AuditFilter{}), audit)
+	e.consistent("acme")
+}
+
+func usageUnknown(e env) {
+	_, tombstone := e.create("acme")
+	e.create("other")
+	mine, _ := e.issue(NewRecord("acme", "o"))
+	theirs, _ := e.issue(NewRecord("other", "o"))
+	e.equal("unknown", e.used("acme", now, theirs, mine, store.Key{KID: tombstone.KID()}, store.Key{KID: jwks.KID{1}}), 3)
+	e.equal("mine", e.key(mine).LastUsedAt, now)
+	e.equal("theirs", e.key(theirs).LastUsedAt, time.Time{})
+	w, err := e.Workspace(e.ctx, "other")
+	e.ok(err)
+	e.equal("the other's reports", w.Usage, store.Reported{})
+}
+
+func usageSince(e env) {
+	e.create("acme")
+	e.create("quiet")
+	since := now
+	report := func(at time.Time, incomplete bool, wantSince, wantAt time.Time) {
+		e.Helper()
+		_, err := e.RecordUsage(e.ctx, "acme", nil, store.Report{At: at, Incomplete: incomplete})
+		e.ok(err)
+		w, err := e.Workspace(e.ctx, "acme")
+		e.ok(err)
+		e.equal("reported", w.Usage, store.Reported{Since: wantSince, At: wantAt})
+	}
+	report(since.Add(999), false, since, since)
+	at := since.Add(store.UsageGap)
+	report(at, false, since, at)
+	report(at.Add(-time.Hour), false, since, at) // servers' clocks differ
+	late := at.Add(store.UsageGap + time.Microsecond)
+	report(late, false, late, late)
+	report(late.Add(time.Minute), true, late.Add(time.Minute), late.Add(time.Minute))
+	report(late, true, late.Add(time.Minute), late.Add(time.Minute)) // nor does it go back
+	list, err := e.Workspaces(e.ctx, "", 10)
+	e.ok(err)
+	e.equal("in the list", []store.Reported{list[0].Usage, list[1].Usage}, []store.Reported{
+		{Since: late.Add(time.Minute), At: late.Add(time.Minute)}, {},
+	})
+	w, err := e.UpdateWorkspace(e.ctx, "acme", func(w *store.Workspace) error { w.Usage = store.Reported{}; return nil })
+	e.ok(err)
+	e.equal("updated", w.Usage, list[0].Usage)
+}
+
+func usageFilter(e env) {
+	e.create("acme")
+	var keys []store.Key
+	for _, created := range []time.Time{now.Add(-time.Hour), now, {}} {
+		for _, used := range []time.Time{{}, now.Add(-time.Microsecond), now, now.Add(time.Microsecond)} {
+			k := NewRecord("acme", []string{"a", "b"}[len(keys)%2])
+			k.CreatedAt = created
+			k, _ = e.issue(k)
+			if !used.IsZero() {
+				e.used("acme", used, k)
+				k.LastUsedAt = used
+			}
+			keys = append(keys, k)
+		}
+	}
+	for _, at := range []time.Time{now.Add(-time.Hour), now, now.Add(1), now.Add(time.Microsecond), now.Add(time.Hour)} {
+		want := slices.DeleteFunc(newestFirst(keys), func(k store.Key) bool {
+			return !k.CreatedAt.Before(at) || !k.LastUsedAt.Before(at)
+		})
+		e.equal("unused since "+at.String(), e.list("acme", store.Filter{UnusedSince: at}), want)
+		e.equal("in pages", e.pages("acme", store.Filter{UnusedSince: at, Limit: 2}), want)
+		e.equal("an owner's", e.list("acme", store.Filter{UnusedSince: at, Owner: "a", Live: true, Now: now}),
+			slices.DeleteFunc(want, func(k store.Key) bool { return k.Owner != "a" }))
+	}
+}
+
+// Reports at once that name the same keys in another order do not wait for one
+// another for ever.
+func usageRace(e env) {
+	e.create("acme")
+	keys := e.issueMany("acme", make([]string, 40)...)
+	stores := []store.Store{e.Store, e.open()}
+	const rounds = 10
+	done := make(chan error, len(stores))
+	for i, s := range stores {
+		go func() {
+			var err error
+			for n := range rounds {
+				uses := make([]store.Use, len(keys))
+				for j := range keys {
+					uses[j] = store.Use{KID: keys[(j*(2*i+1)+n)%len(keys)].KID, At: now.Add(time.Duration(2*n+i) * time.Second)}
+				}
+				if i == 1 {
+					slices.Reverse(uses)
+				}
+				if _, failed := s.RecordUsage(e.ctx, "acme", uses, store.Report{At: now}); failed != nil {
+					err = failed
+				}
+			}
+			done <- err
+		}()
+	}
+	for range stores {
+		e.ok(<-done)
+	}
+	for _, k := range keys {
+		e.equal("last used", e.key(k).LastUsedAt, now.Add((2*rounds-1)*time.Second))
+	}
+}
+
+func usageRefused(e env) {
+	e.create("acme")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	_, err := e.RecordUsage(e.ctx, "nobody", []store.Use{{KID: k.KID, At: now}}, store.Report{At: now})
+	e.is(err, store.ErrNotFound)
+	if _, err := e.RecordUsage(e.ctx, "acme", []store.Use{{KID: k.KID, At: now}}, store.Report{}); err == nil {
+		e.Error("a report without a time passes")
+	}
+	if _, err := e.RecordUsage(e.ctx, "acme", []store.Use{{KID: k.KID, At: now}, {KID: k.KID}}, store.Report{At: now}); err == nil {
+		e.Error("a use without a time passes")
+	}
+	w, err := e.Workspace(e.ctx, "acme")
+	e.ok(err)
+	e.equal("reported", w.Usage, store.Reported{})
+	e.equal("last used", e.key(k).LastUsedAt, time.Time{})
+}

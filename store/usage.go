@@ -1,0 +1,43 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// UsageGap is for how long reports may fail to come: behind a longer silence the use
+// of keys is known from the next report on.
+const UsageGap = 24 * time.Hour
+
+// Use is when a key was used last, as somebody saw it who verifies tokens.
+type Use struct {
+	KID jwks.KID
+	At  time.Time // must not be zero
+}
+
+// Report tells of uses.
+type Report struct {
+	At time.Time // when it came; must not be zero
+	// Incomplete says that its sender may have seen uses that no report tells of.
+	Incomplete bool
+}
+
+// Reported is how far the use of a workspace's keys is known. Zero: nobody reports it.
+type Reported struct {
+	Since time.Time // no use since then is missing
+	At    time.Time // of the latest report
+}
+
+// UsageStore is the part of Store that remembers when keys were used. It is about no
+// change: no version is raised, and the audit has nothing of it.
+type UsageStore interface {
+	// RecordUsage keeps the uses that a report tells of, also of keys that are no longer
+	// published. A key's LastUsedAt only ever rises. Uses of kids that the workspace has
+	// not had are counted and passed over. The workspace's Usage.Since becomes the
+	// report's time where it is the first, is Incomplete or comes more than UsageGap
+	// behind the one before; it never goes back. It waits for no change of the workspace,
+	// nor do changes wait for it. ErrNotFound.
+	RecordUsage(ctx context.Context, workspace string, uses []Use, r Report) (unknown int, err error)
+}
