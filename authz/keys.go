@@ -227,7 +227,7 @@ func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([
 		return nil, err
 	}
 	f.Now = s.Now()
-	if f.Status == "" && f.Query == "" && f.Scope == "" && f.CreatedBefore.IsZero() && !f.Live {
+	if f.Status == "" && f.Query == "" && f.Scope == "" && f.CreatedBefore.IsZero() && f.UnusedSince.IsZero() && !f.Live {
 		return s.store.Keys(ctx, workspace, f)
 	}
 	return search(ctx, s.searches, func(ctx context.Context) ([]store.Key, error) { return s.store.Keys(ctx, workspace, f) })

@@ -19,16 +19,22 @@ type Selection struct {
 	Owner         string
 	Scope         string
 	CreatedBefore time.Time
+	// UnusedFor means keys that have been there for so long and, as far as was reported,
+	// not been used in it. MinUnusedFor or more; 0: any.
+	UnusedFor time.Duration
 }
 
 // RevokeMany revokes the published keys that a selection means, the newest first, or
 // with dry only returns them. More says that there are others, for another call. A
 // failure in the middle leaves those before it revoked, and returns them. Errors:
-// InputError, ErrNotFound, ErrTooSlow.
+// InputError, ErrNotFound, ErrTooSlow, *UsageError.
 func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selection, dry bool) (keys []store.Key, more bool, err error) {
 	var bad InputError
-	if len(sel.IDs) == 0 && sel.Owner == "" && sel.Scope == "" && sel.CreatedBefore.IsZero() {
-		bad.addf("body", "must say which keys: ids, owner, scope or created_before")
+	if len(sel.IDs) == 0 && sel.Owner == "" && sel.Scope == "" && sel.CreatedBefore.IsZero() && sel.UnusedFor == 0 {
+		bad.addf("body", "must say which keys: ids, owner, scope, created_before or unused_for")
+	}
+	if sel.UnusedFor != 0 && sel.UnusedFor < MinUnusedFor {
+		bad.addf("unused_for", "must be at least %s", hours(MinUnusedFor))
 	}
 	if len(sel.IDs) > MaxRevokedAtOnce {
 		bad.addf("ids", "must be at most %d", MaxRevokedAtOnce)
@@ -48,7 +54,17 @@ func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selectio
 }
 
 func (s *Service) selected(ctx context.Context, workspace string, sel Selection) (keys []store.Key, more bool, err error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return nil, false, err
+	}
+	now := s.Now()
 	f := store.Filter{Owner: sel.Owner, Scope: sel.Scope, CreatedBefore: sel.CreatedBefore, Live: true, Limit: MaxRevokedAtOnce + 1}
+	if sel.UnusedFor > 0 {
+		if f.UnusedSince, err = unusedSince(w.Usage, now, sel.UnusedFor); err != nil {
+			return nil, false, err
+		}
+	}
 	if len(sel.IDs) == 0 {
 		keys, err = s.Keys(ctx, workspace, f)
 		if len(keys) > MaxRevokedAtOnce {
@@ -56,10 +72,6 @@ func (s *Service) selected(ctx context.Context, workspace string, sel Selection)
 		}
 		return keys, false, err
 	}
-	if _, err := s.store.Workspace(ctx, workspace); err != nil {
-		return nil, false, err
-	}
-	now := s.Now()
 	seen := make(map[uuid.UUID]bool, len(sel.IDs))
 	for _, id := range sel.IDs {
 		if seen[id] {
@@ -73,7 +85,8 @@ func (s *Service) selected(ctx context.Context, workspace string, sel Selection)
 		status := k.Status(now)
 		live := status == store.Active || status == store.Deprecated
 		if live && (sel.Owner == "" || k.Owner == sel.Owner) && (sel.Scope == "" || slices.Contains(k.Scopes, sel.Scope)) &&
-			(sel.CreatedBefore.IsZero() || k.CreatedAt.Before(sel.CreatedBefore)) {
+			(sel.CreatedBefore.IsZero() || k.CreatedAt.Before(sel.CreatedBefore)) &&
+			(sel.UnusedFor == 0 || k.CreatedAt.Before(f.UnusedSince) && k.LastUsedAt.Before(f.UnusedSince)) {
 			keys = append(keys, k)
 		}
 	}
