@@ -22,7 +22,9 @@ const (
 	ScopeWorkspacesRead  = "workspaces:read"
 	ScopeWorkspacesWrite = "workspaces:write"
 	ScopeAuditRead       = "audit:read"
-	ScopeGateway         = "gateway" // which workspaces there are, for those who verify their tokens
+	// ScopeGateway is for those who verify tokens: which workspaces there are, and saying
+	// when keys were used.
+	ScopeGateway = "gateway"
 )
 
 // TieClaim is the claim by which a management key is tied to one workspace.

@@ -90,6 +90,7 @@ func New(o Options) (http.Handler, error) {
 	a.keys(h)
 	a.rotations(h)
 	a.revocations(h)
+	a.usage(h)
 	a.portalSessions(h)
 	a.audit(h)
 	e.Pre(a.front(a.public(e, h), m))

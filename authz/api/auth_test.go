@@ -142,6 +142,7 @@ var needed = map[string][]string{
 	"undo-rotation":    {"keys:write"},
 	"list-audit":       {"audit:read"},
 	"export-audit":     {"audit:read"},
+	"report-usage":     {"gateway"},
 
 	"create-portal-session": {"keys:write"},
 }

@@ -19,6 +19,8 @@ func (c call) goodBody() any {
 		return `{"id":"fresh"}`
 	case "issue-key", "create-portal-session", "revoke-keys":
 		return `{"owner":"x"}`
+	case "report-usage":
+		return `{"keys":[]}`
 	}
 	return c.body()
 }

@@ -78,6 +78,10 @@ func (s *faultyStore) UpdateKey(ctx context.Context, ws string, id uuid.UUID, f 
 	return orElse(s.broken(), func() (store.Key, error) { return s.Store.UpdateKey(ctx, ws, id, f) })
 }
 
+func (s *faultyStore) RecordUsage(ctx context.Context, ws string, uses []store.Use, r store.Report) (int, error) {
+	return orElse(s.broken(), func() (int, error) { return s.Store.RecordUsage(ctx, ws, uses, r) })
+}
+
 func (s *faultyStore) Changes(ctx context.Context, ws string, after uint64, limit int) ([]jwks.Change, error) {
 	return orElse(s.broken(), func() ([]jwks.Change, error) { return s.Store.Changes(ctx, ws, after, limit) })
 }

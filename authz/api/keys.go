@@ -32,6 +32,7 @@ type Key struct {
 	RotatedFrom string     `json:"rotated_from,omitempty" format:"uuid" doc:"The key whose successor it is"`
 	RotatedTo   string     `json:"rotated_to,omitempty" format:"uuid" doc:"Its successor"`
 	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty" doc:"When it stops working in favour of its successor"`
+	LastUsedAt  *time.Time `json:"last_used_at" doc:"As far as gateways have reported it; null: no use is known"`
 	Version     uint64     `json:"version" doc:"The version of the published set that its last change made"`
 }
 
@@ -206,7 +207,7 @@ func (a *api) showKey(k store.Key) Key {
 		Status: string(k.Status(a.service.Now())), CreatedAt: k.CreatedAt, UpdatedAt: k.UpdatedAt,
 		ExpiresAt: optionalTime(k.ExpiresAt), RevokedAt: optionalTime(k.RevokedAt),
 		RotatedFrom: optionalID(k.RotatedFrom), RotatedTo: optionalID(k.RotatedTo), GraceEndsAt: optionalTime(k.GraceEndsAt),
-		Version: max(k.Version, k.Removed()),
+		LastUsedAt: optionalTime(k.LastUsedAt), Version: max(k.Version, k.Removed()),
 	}
 }
 

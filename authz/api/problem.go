@@ -95,6 +95,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		repeated *store.IdempotencyError
 		httpErr  *echo.HTTPError
 		tooLong  *http.MaxBytesError
+		unknown  *authz.UsageError
 	)
 	switch {
 	case errors.As(err, &ready):
@@ -117,6 +118,8 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		return newProblem(http.StatusNotFound, "There is no such workspace or key.")
 	case errors.Is(err, authz.ErrNotActive):
 		return newProblem(http.StatusConflict, "The key is not in a state that allows this: it was rotated, revoked or expired, or there is no grace.")
+	case errors.As(err, &unknown):
+		return newProblem(http.StatusConflict, sentence(err)).field("unused_for", "is longer than the use of keys is known for")
 	case errors.Is(err, authz.ErrTooMany):
 		return newProblem(http.StatusConflict, "The owner has as many active keys as the workspace allows.").
 			field("owner", "has as many active keys as the workspace allows")

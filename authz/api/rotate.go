@@ -78,6 +78,7 @@ type RevokeMany struct {
 	Owner         string     `json:"owner,omitempty" maxLength:"255" doc:"Of this owner"`
 	Scope         string     `json:"scope,omitempty" maxLength:"128" doc:"Which have this scope"`
 	CreatedBefore *time.Time `json:"created_before,omitempty" doc:"Made before this time"`
+	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h" doc:"Made and, as far as is known, last used longer ago than this: 24h or more, in hours, minutes and seconds"`
 	DryRun        bool       `json:"dry_run,omitempty" doc:"List what would be revoked, and revoke nothing"`
 }
 
@@ -92,8 +93,9 @@ type RevokedMany struct {
 func (a *api) revocations(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "revoke-keys", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/revocations", Summary: "Revoke many keys",
-		Description: "Active keys and those in a grace to which all that is given applies, 1,000 at a time, the newest first.",
-		Security:    anyOf(authz.ScopeKeysWrite), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+		Description: "Active keys and those in a grace to which all that is given applies, 1,000 at a time, the newest first. " +
+			"409: the use of keys is not known for as long as unused_for, since gateways have not reported it.",
+		Security: anyOf(authz.ScopeKeysWrite), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
 	}, a.revokeMany)
 }
 
@@ -112,6 +114,13 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 	}
 	if in.Body.CreatedBefore != nil {
 		s.CreatedBefore = *in.Body.CreatedBefore
+	}
+	if in.Body.UnusedFor != nil {
+		unused, err := time.ParseDuration(*in.Body.UnusedFor)
+		if err != nil || unused == 0 {
+			return nil, a.problem(ctx, authz.InputError{{Field: "unused_for", Detail: "must be a duration such as 720h"}})
+		}
+		s.UnusedFor = unused
 	}
 	keys, more, err := a.service.RevokeMany(ctx, in.WS, s, in.Body.DryRun)
 	if err != nil {

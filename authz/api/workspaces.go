@@ -26,6 +26,9 @@ type Workspace struct {
 	Version           uint64    `json:"version" doc:"Of the published set"`
 	CreatedAt         time.Time `json:"created_at"`
 	UpdatedAt         time.Time `json:"updated_at"`
+
+	UsageSince      *time.Time `json:"usage_since" doc:"No use of a key since then is missing, as far as gateways report; null: nobody reports"`
+	UsageReportedAt *time.Time `json:"usage_reported_at" doc:"When a gateway last reported the use of keys; null: nobody does"`
 }
 
 // NewWorkspace is the body that makes one.
@@ -183,5 +186,6 @@ func (a *api) showWorkspace(w store.Workspace) Workspace {
 		Policy: &policy, Portal: &portal,
 		Issuer: issuer, JWKSURI: issuer + jwksPath, Version: w.Version,
 		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
+		UsageSince: optionalTime(w.Usage.Since), UsageReportedAt: optionalTime(w.Usage.At),
 	}
 }
