@@ -153,6 +153,17 @@ func (p *Parsed) split(token string) (payload string, err error) {
 	return p.signed[payloadStart:], nil
 }
 
+// KIDOf returns the kid in a token's header. It looks at nothing else and allocates
+// nothing: it is for a token that was verified. Errors wrap ErrMalformed.
+func KIDOf(token string) (KID, error) {
+	if len(token) < headTextLen {
+		return KID{}, errHeader
+	}
+	var p Parsed
+	err := p.readHeader(token[:headTextLen])
+	return p.KID, err
+}
+
 func (p *Parsed) readHeader(text string) error {
 	var head [headerLen]byte
 	if !decodeInto(head[:], text) || string(head[:len(headerHead)]) != headerHead ||

@@ -287,3 +287,21 @@ func TestPublishedOrRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestKIDOf(t *testing.T) {
+	own := ownPair()
+	token := own.token(testPayload)
+	for _, text := range []string{token, token[:headTextLen]} {
+		if kid, err := KIDOf(text); err != nil || kid != own.key.KID() {
+			t.Errorf("got %s, %v", kid, err)
+		}
+	}
+	for _, text := range []string{"", token[:headTextLen-1], token[1:], strings.Repeat("A", len(token))} {
+		if _, err := KIDOf(text); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%.20s: %v", text, err)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = KIDOf(token) }); n > 0 {
+		t.Errorf("takes %v allocations", n)
+	}
+}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"strings"
 	"testing"
+	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/protobuf/proto"
@@ -25,17 +26,30 @@ func BenchmarkCheck(b *testing.B) {
 		{"another issuer", request("GET", "Bearer "+own().token(payload("gamma")))},
 		{"lacks a scope", with(request("GET", good), map[string]string{"scopes": "admin"})},
 	} {
-		b.Run(c.name, func(b *testing.B) {
-			var buf []byte
-			b.ReportAllocs()
-			for b.Loop() {
-				answer, err := g.Check(b.Context(), c.in)
-				check(b, err)
-				buf, err = proto.MarshalOptions{}.MarshalAppend(buf[:0], answer)
-				check(b, err)
-			}
-		})
+		judge(b, c.name, g, c.in)
 	}
+	reporting, _ := follow(b, reportOf)
+	judge(b, "good, its use noted", reporting, request("GET", good))
+	if n := reporting.all()["acme"].uses.pending.Load(); n != 1 {
+		b.Errorf("%d uses are noted", n)
+	}
+	for range 1 << 20 {
+		reporting.all()["acme"].uses.note(randomKID(), time.Now())
+	}
+	judge(b, "good, its use noted beside a million others", reporting, request("GET", good))
+}
+
+func judge(b *testing.B, name string, g *Gateway, in *authv3.CheckRequest) {
+	b.Run(name, func(b *testing.B) {
+		var buf []byte
+		b.ReportAllocs()
+		for b.Loop() {
+			answer, err := g.Check(b.Context(), in)
+			check(b, err)
+			buf, err = proto.MarshalOptions{}.MarshalAppend(buf[:0], answer)
+			check(b, err)
+		}
+	})
 }
 
 // BenchmarkFind chooses the workspace of a token.
@@ -47,6 +61,16 @@ func BenchmarkFind(b *testing.B) {
 		if _, err := g.spokenFor.find(g.all(), token); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkNote keeps that a key was used, which comes on top of a decision.
+func BenchmarkNote(b *testing.B) {
+	g, _ := follow(b, reportOf)
+	acme, token := g.all()["acme"], own().token(payload("acme"))
+	b.ReportAllocs()
+	for b.Loop() {
+		g.note(acme, token)
 	}
 }
 
@@ -66,6 +90,12 @@ func TestAllocations(t *testing.T) {
 	check(t, err)
 	if n := testing.AllocsPerRun(100, func() { g.answers.pass(acme, claims) }); n > 3 {
 		t.Errorf("to let pass takes %v allocations", n)
+	}
+	reporting, _ := follow(t, reportOf)
+	acme = reporting.all()["acme"]
+	reporting.note(acme, token)
+	if n := testing.AllocsPerRun(100, func() { reporting.note(acme, token) }); n > 0 {
+		t.Errorf("to note a use takes %v allocations", n)
 	}
 	none := request("GET")
 	if n := testing.AllocsPerRun(100, func() { _, _ = g.Check(t.Context(), none) }); n > 0 {

@@ -21,7 +21,7 @@ func (g *Gateway) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.Che
 	if err != nil {
 		g.tellFault(err, request)
 	}
-	t, claims, no := g.judge(request, need, err)
+	t, token, claims, no := g.judge(request, need, err)
 	answer := g.answers.pass(t, claims)
 	if no == nil && answer == nil {
 		no = jwks.InvalidToken(jwks.ErrClaims)
@@ -29,6 +29,8 @@ func (g *Gateway) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.Che
 	reason := passed
 	if no != nil {
 		reason, answer = no.Reason, g.answers.refuse(no, request.GetMethod() == "HEAD", need.scopes)
+	} else {
+		g.note(t, token)
 	}
 	g.metrics.decided(reason, time.Since(start))
 	return answer, nil
@@ -36,27 +38,27 @@ func (g *Gateway) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.Che
 
 // judge says whose token a request has, or why it is refused. What a route needs
 // may not have been readable.
-func (g *Gateway) judge(r *authv3.AttributeContext_HttpRequest, need requirement, fault error) (*tenant, *jwks.Claims, *jwks.Refusal) {
+func (g *Gateway) judge(r *authv3.AttributeContext_HttpRequest, need requirement, fault error) (*tenant, string, *jwks.Claims, *jwks.Refusal) {
 	if fault != nil {
-		return nil, nil, misconfigured
+		return nil, "", nil, misconfigured
 	}
 	token, no := bearer(r)
 	if no != nil {
-		return nil, nil, no
+		return nil, "", nil, no
 	}
 	t, claims, err := g.verify(token)
 	switch {
 	case errors.Is(err, jwks.ErrNotReady), errors.Is(err, jwks.ErrStale):
-		return nil, nil, jwks.NotNow
+		return nil, "", nil, jwks.NotNow
 	case err != nil:
-		return nil, nil, jwks.InvalidToken(err)
+		return nil, "", nil, jwks.InvalidToken(err)
 	case g.o.RequireExpiration && claims.ExpiresAt().IsZero():
-		return nil, nil, neverExpires
+		return nil, "", nil, neverExpires
 	}
 	if no := need.check(t.id, claims); no != nil {
-		return nil, nil, no
+		return nil, "", nil, no
 	}
-	return t, claims, nil
+	return t, token, claims, nil
 }
 
 // bearer finds the token. Envoy joins what was sent twice by a comma, which no token

@@ -64,9 +64,14 @@ type Options struct {
 
 	// ListEvery is how often to ask for the list, give or take a fifth. 0: 5 s.
 	ListEvery time.Duration
-	Metrics   prometheus.Registerer // nil: none
-	Log       *slog.Logger          // nil: slog.Default
-	Now       func() time.Time      // what ages and exp go by; nil: time.Now
+	// UsageEvery is about how often the server is told which keys were used. 0: never.
+	UsageEvery time.Duration
+	// UsageKey returns a management key of the scope gateway to tell it with, and is
+	// called as Key is. Nil: Key.
+	UsageKey func() (string, error)
+	Metrics  prometheus.Registerer // nil: none
+	Log      *slog.Logger          // nil: slog.Default
+	Now      func() time.Time      // what ages and exp go by; nil: time.Now
 }
 
 // A roster is one list of workspaces.
@@ -106,6 +111,11 @@ type Gateway struct {
 	// unkept says that StateDir has not the list that is followed. It is Run's own.
 	unkept bool
 
+	// uses are those that are reported, by workspace. Nil: none are. They are looked up by
+	// New and then by followList alone.
+	uses       map[string]*uses
+	reportPace time.Duration // between two reports: reportPace, but in tests
+
 	starting chan struct{} // holds one of each that fetches its first set
 	running  sync.WaitGroup
 	faults   faults // of routes, that were told of
@@ -123,6 +133,9 @@ func New(o Options) (*Gateway, error) {
 	if o.ListEvery == 0 {
 		o.ListEvery = 5 * time.Second
 	}
+	if o.UsageKey == nil {
+		o.UsageKey = o.Key
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -133,7 +146,10 @@ func New(o Options) (*Gateway, error) {
 		o: o, client: newClient(), answers: newAnswers(o.StripAuthorization),
 		spokenFor:   newIssuer(strings.TrimRight(o.PublicURL, "/") + issuerPath),
 		issuerEvery: issuerEvery, starting: make(chan struct{}, maxStarting),
-		began: time.Now(), patience: firstPatience,
+		began: time.Now(), patience: firstPatience, reportPace: reportPace,
+	}
+	if o.UsageEvery > 0 {
+		g.uses = make(map[string]*uses)
 	}
 	g.metrics = newMetrics(g, o.Metrics)
 	if err := g.recall(); err != nil {
@@ -176,7 +192,7 @@ func (o *Options) check() error {
 	if o.ServeStale && o.MaxStaleness == 0 {
 		return &OptionError{"ServeStale", "says nothing without MaxStaleness"}
 	}
-	return nil
+	return o.checkUsage()
 }
 
 // recall sets up the tenants: those of the Options, or the last known ones.
@@ -220,6 +236,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.running.Go(func() { g.watch(ctx) })
 	g.running.Go(func() { g.watchIssuer(ctx) })
+	if g.uses != nil {
+		g.running.Go(func() { g.reportUsage(ctx) })
+	}
 	if g.o.Key != nil {
 		g.followList(ctx)
 	}
@@ -258,6 +277,7 @@ type tenant struct {
 	id       string
 	follower *jwks.Follower
 	verifier *jwks.Verifier
+	uses     *uses              // nil: they are not reported
 	stop     context.CancelFunc // nil before it is started
 }
 
@@ -270,7 +290,7 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tenant{id: id, follower: follower, verifier: &jwks.Verifier{
+	return &tenant{id: id, follower: follower, uses: g.usesOf(id), verifier: &jwks.Verifier{
 		Keys: follower, Issuer: jwks.IssuerIs(g.spokenFor.prefix + id), Audience: g.o.Audience, Now: g.o.Now,
 	}}, nil
 }

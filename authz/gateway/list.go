@@ -176,12 +176,7 @@ func (g *Gateway) fetchPage(ctx context.Context, key, cursor string) (*listPage,
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+key)
-	// A redirect would carry the key to wherever it points.
-	client := http.Client{Transport: g.client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
-	resp, err := client.Do(req)
+	resp, err := g.manage(req, key)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +196,16 @@ func (g *Gateway) fetchPage(ctx context.Context, key, cursor string) (*listPage,
 		return nil, errors.New("the server's answer is no list of workspaces")
 	}
 	return page, nil
+}
+
+// manage makes a call with a management key.
+func (g *Gateway) manage(req *http.Request, key string) (*http.Response, error) {
+	req.Header.Set("Authorization", "Bearer "+key)
+	// A redirect would carry the key to wherever it points.
+	client := http.Client{Transport: g.client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	return client.Do(req)
 }
 
 // savedList is what is kept of a list. It counts for that server alone.

@@ -81,6 +81,8 @@ type origin struct {
 	hook  func(w http.ResponseWriter, r *http.Request) (ok bool) // answers in its own way
 	lists int
 	sets  map[string]int // how often each workspace's set was asked for
+
+	reports []sentReport
 }
 
 const managementKey = "the-management-key"
@@ -119,6 +121,7 @@ func newOrigin(tb testing.TB, workspaces ...string) *origin {
 	mux.Handle(issuerPath+"{ws}/.well-known/jwks.json", sets)
 	mux.Handle(issuerPath+"{ws}/changes", stream)
 	mux.HandleFunc("GET /v1/workspaces", o.list)
+	mux.HandleFunc("POST /v1/workspaces/{ws}/usage", o.takeReport)
 	mux.HandleFunc("GET "+issuerPath+"{ws}"+metadataPath, o.metadata)
 	o.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.mu.Lock()

@@ -19,6 +19,7 @@ type metrics struct {
 	seconds      prometheus.Histogram
 	panics       prometheus.Counter
 	listFailures prometheus.Counter
+	reports      *prometheus.CounterVec
 }
 
 func newMetrics(g *Gateway, to prometheus.Registerer) *metrics {
@@ -36,9 +37,15 @@ func newMetrics(g *Gateway, to prometheus.Registerer) *metrics {
 		listFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "burnkey_gateway_list_failures_total", Help: "Failures to list the workspaces.",
 		}),
+		reports: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "burnkey_gateway_usage_reports_total", Help: "Reports of which keys were used, by result; only ok ones are done.",
+		}, []string{"result"}),
+	}
+	for _, result := range []string{reported, reportFailed, reportRefused, reportRejected} {
+		m.reports.WithLabelValues(result)
 	}
 	if to != nil {
-		to.MustRegister(m.decisions, m.seconds, m.panics, m.listFailures, &state{g})
+		to.MustRegister(m.decisions, m.seconds, m.panics, m.listFailures, m.reports, &state{g})
 	}
 	return m
 }
@@ -62,6 +69,7 @@ var (
 	descVersions   = describe("versions_sum", "The sum of the versions of all sets: it grows with every change seen.")
 	descAge        = describe("age_seconds_max", "How long ago the keys of the workspace that lags most were known to be current; -1 where none are known, +Inf where that is not known of some.")
 	descIssuer     = describe("issuer_mismatch", "1 where the server's tokens are of another issuer than is accepted, so that all are refused.")
+	descUses       = describe("usage_pending", "Keys whose latest use is still to be reported.")
 	descErrors     = describe("state_errors", "Failures to write state files of the workspaces followed now.")
 )
 
@@ -71,7 +79,7 @@ type state struct{ g *Gateway }
 func (s *state) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
 
 func (s *state) Collect(ch chan<- prometheus.Metric) {
-	var unready, stale, polling, keys, versions, stateErrors float64
+	var unready, stale, polling, keys, versions, uses, stateErrors float64
 	if known := s.g.roster.Load(); known != nil {
 		unready = float64(known.unfollowed)
 	}
@@ -86,6 +94,9 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		keys += float64(status.Keys)
 		versions += float64(status.Version)
 		stateErrors += float64(status.StateErrors)
+		if t.uses != nil {
+			uses += float64(t.uses.pending.Load())
+		}
 		low = min(low, status.Version)
 		if status.Version > 0 {
 			age = max(age, status.Age)
@@ -114,6 +125,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		{descVersions, versions},
 		{descAge, seconds},
 		{descIssuer, count(s.g.wrongIssuer.Load() != nil)},
+		{descUses, uses},
 		{descErrors, stateErrors},
 	} {
 		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value)

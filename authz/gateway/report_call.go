@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	reportTimeout = 10 * time.Second
+	reportAnswer  = 4 << 10 // bytes
+)
+
+// Results of a report.
+const (
+	reported       = "ok"
+	reportFailed   = "failed"   // to be sent again
+	reportRefused  = "refused"  // likewise: the key does not permit it, or there is no such workspace
+	reportRejected = "rejected" // never to be taken, and dropped
+)
+
+// reportError is an answer of the server's other than that it knows the uses now.
+type reportError struct{ status int }
+
+func (e *reportError) Error() string {
+	switch e.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Sprintf("the server answers %d: the management key must be good, have the scope gateway, and not be tied to another workspace", e.status)
+	case http.StatusNotFound:
+		return "the server answers 404: it has no such workspace, or is too old to be told"
+	}
+	return fmt.Sprintf("the server answers %d", e.status)
+}
+
+func resultOf(err error) string {
+	var answer *reportError
+	switch {
+	case err == nil:
+		return reported
+	case !errors.As(err, &answer):
+		return reportFailed
+	}
+	switch answer.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return reportRefused
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return reportRejected
+	}
+	return reportFailed
+}
+
+// usageReport is the body of the call.
+type usageReport struct {
+	Keys     []keyUse `json:"keys"`
+	Complete bool     `json:"complete"`
+}
+
+type keyUse struct {
+	KID        string    `json:"kid"`
+	LastUsedAt time.Time `json:"last_used_at"`
+}
+
+// send makes the call. It is done once the server has counted every key.
+func (g *Gateway) send(ctx context.Context, workspace string, some []use, complete bool) error {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	key, err := g.o.UsageKey()
+	if err != nil {
+		return err
+	}
+	report := usageReport{Keys: make([]keyUse, len(some)), Complete: complete}
+	for i, u := range some {
+		report.Keys[i] = keyUse{u.kid.String(), time.UnixMicro(u.at).UTC()}
+	}
+	text, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	target := strings.TrimRight(g.o.Server, "/") + "/v1/workspaces/" + workspace + "/usage"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := g.manage(req, key)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err = io.ReadAll(io.LimitReader(resp.Body, reportAnswer))
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return &reportError{resp.StatusCode}
+	case err != nil:
+		return err
+	}
+	var answer struct {
+		Recorded *int `json:"recorded"`
+		Unknown  *int `json:"unknown"`
+	}
+	if json.Unmarshal(text, &answer) != nil || answer.Recorded == nil || answer.Unknown == nil || *answer.Recorded+*answer.Unknown != len(some) {
+		return errors.New("the server's answer does not say that it has recorded the uses")
+	}
+	return nil
+}
