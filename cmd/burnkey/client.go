@@ -48,13 +48,18 @@ func (c *client) credential() (string, error) {
 		}
 		return "", errors.New("no management key: name a file with --key-file or BURNKEY_KEY_FILE, or put the key in BURNKEY_KEY")
 	}
-	content, err := os.ReadFile(c.keyFile)
+	return readKeyFile("key-file", c.keyFile)
+}
+
+// readKeyFile returns the management key in the file that a flag names.
+func readKeyFile(flag, file string) (string, error) {
+	content, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("--key-file: %w", err)
+		return "", fmt.Errorf("--%s: %w", flag, err)
 	}
 	key := strings.TrimSpace(string(content))
 	if key == "" {
-		return "", fmt.Errorf("--key-file: %s is empty", c.keyFile)
+		return "", fmt.Errorf("--%s: %s is empty", flag, file)
 	}
 	return key, nil
 }

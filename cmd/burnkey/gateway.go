@@ -37,6 +37,7 @@ type gatewayService struct {
 	audiences     []string
 	requireExp    bool
 	strip         bool
+	usage         usageReports
 	logging       logging
 	drainTimeout  time.Duration
 
@@ -72,6 +73,7 @@ func gatewayCommand() *cobra.Command {
 	flags.StringSliceVar(&s.audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
 	flags.BoolVar(&s.requireExp, "require-expiration", false, "refuse keys that never expire")
 	flags.BoolVar(&s.strip, "strip-authorization", false, "take the token out of requests that pass")
+	s.usage.flags(cmd)
 	s.logging.flags(cmd)
 	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long calls in progress may take after a signal")
 	_ = cmd.RegisterFlagCompletionFunc("when-stale", cobra.FixedCompletions([]string{"refuse", "serve"}, cobra.ShellCompDirectiveNoFileComp))
@@ -95,7 +97,10 @@ func (s *gatewayService) validate() error {
 	case s.whenStale != "" && s.maxStaleness.value == 0:
 		return fmt.Errorf("--when-stale: says nothing without --max-staleness")
 	}
-	return s.whose()
+	if err := s.whose(); err != nil {
+		return err
+	}
+	return s.checkUsage()
 }
 
 // whose holds the flags to one way of saying whose tokens are good. A management
@@ -145,7 +150,7 @@ func readClaims(token string) (*jwks.Claims, error) {
 // flagOf names the flags behind the gateway's options.
 var flagOf = map[string]string{
 	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Audience": "audience",
-	"MaxStaleness": "max-staleness", "ServeStale": "when-stale",
+	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
 }
 
 func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Logger) (*gateway.Gateway, error) {
@@ -157,6 +162,7 @@ func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Log
 	if len(s.workspaces) == 0 {
 		o.Key = s.credential
 	}
+	s.usageOptions(&o)
 	if s.stateDir != "" {
 		if err := gateway.MakeStateDir(s.stateDir); err != nil {
 			return nil, fmt.Errorf("--state-dir: %w", err)
@@ -221,6 +227,7 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	if len(s.workspaces) == 0 {
 		s.warnOfScopes(log)
 	}
+	s.announceUsage(log)
 	switch {
 	case s.maxStaleness.value == 0:
 		log.Warn("keys are used however old they are while the server is out of reach; --max-staleness limits that")

@@ -277,7 +277,22 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 	check(t, os.WriteFile(file, []byte("x"), 0o600))
 	empty := filepath.Join(dir, "empty")
 	check(t, os.WriteFile(empty, []byte("\n"), 0o600))
+	// Of a key, the claims alone are read.
+	tied := filepath.Join(dir, "tied")
+	payload := `{"iss":"i","sub":"s","aud":["burnkey"],"jti":"j","iat":1,"scope":"gateway","workspace":"a"}`
+	check(t, os.WriteFile(tied, []byte(parts{b64(header("RS256", strings.Repeat("A", 43))), b64(payload), strings.Repeat("A", 342)}.join()), 0o600))
 	for _, test := range []struct{ flags, env, want string }{
+		{"--workspace a --usage-every -1s", "", "--usage-every: must not be negative"},
+		{"--workspace a --usage-every 1m", "", "--usage-every: says nothing without --usage-key-file"},
+		{"--workspace a --usage-every 1ms --usage-key-file " + tied, "", "--usage-every: must be 0, or 1s to 1h0m0s"},
+		{"--workspace a --usage-every 2h --usage-key-file " + tied, "", "--usage-every: must be 0, or 1s to 1h0m0s"},
+		{"--workspace a --usage-every 0 --usage-key-file " + tied, "", "--usage-key-file: says nothing with --usage-every 0"},
+		{"--workspace a --usage-key-file " + filepath.Join(dir, "none"), "", "--usage-key-file"},
+		{"--workspace a --usage-key-file " + empty, "", "--usage-key-file: " + empty + " is empty"},
+		{"--workspace a --usage-key-file " + file, "", "--usage-key-file: holds no management key"},
+		{"--workspace a --workspace b --usage-key-file " + tied, "", "--usage-key-file: holds a key that is tied to the workspace a,"},
+		{"--workspace b", "BURNKEY_USAGE_KEY_FILE=" + tied, "BURNKEY_USAGE_KEY_FILE (--usage-key-file): holds a key that is tied"},
+		{"--usage-key-file " + tied + " --key-file " + tied, "", "--usage-key-file: is for --workspace"},
 		{"", "", "--workspace"},
 		{"", "", "--key-file"},
 		{"--workspace acme --key-file " + file, "", "--workspace"},
@@ -333,7 +348,7 @@ func TestE2EGatewayModeAmbientKey(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")
 	a := startAsked(t, s, "--workspace", "acme")
-	says(t, a.log(), "workspaces=acme", "however old")
+	says(t, a.log(), "workspaces=acme", "however old", "not told which keys are used; --usage-key-file")
 	a.stop()
 	a.env = []string{"BURNKEY_KEY_FILE=" + s.keyFile, "BURNKEY_KEY=x"}
 	a.start()

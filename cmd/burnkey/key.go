@@ -31,6 +31,8 @@ type keyView struct {
 	RotatedFrom string     `json:"rotated_from,omitempty"`
 	RotatedTo   string     `json:"rotated_to,omitempty"`
 	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty"`
+
+	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
 type issuedKey struct {
@@ -50,6 +52,7 @@ func (k *keyView) rows() [][]string {
 		{"status", k.Status},
 		{"created", when(&k.CreatedAt)},
 		{"expires", when(k.ExpiresAt)},
+		{"last used", k.lastUsed()},
 	}
 	if k.RotatedFrom != "" {
 		rows = append(rows, []string{"successor of", k.RotatedFrom})
@@ -64,6 +67,14 @@ func (k *keyView) rows() [][]string {
 		rows = append(rows, []string{"revoked", when(k.RevokedAt)})
 	}
 	return rows
+}
+
+// lastUsed is empty where no use is known: that may be because nobody reports it.
+func (k *keyView) lastUsed() string {
+	if k.LastUsedAt == nil {
+		return ""
+	}
+	return when(k.LastUsedAt)
 }
 
 // keyCalls is what the key commands share.
@@ -196,11 +207,11 @@ func keyListCommand(k *keyCalls) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES"}}
+			rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST USED"}}
 			for _, key := range found.items {
 				rows = append(rows, []string{
 					key.ID, key.Owner, key.Name, strings.Join(key.Scopes, " "), key.Status,
-					when(&key.CreatedAt), when(key.ExpiresAt),
+					when(&key.CreatedAt), when(key.ExpiresAt), key.lastUsed(),
 				})
 			}
 			return found.show(cmd, &k.output, rows)
