@@ -8,24 +8,38 @@ import (
 
 // role holds what a link's role takes against the limits, and returns it.
 func (e *InputError) role(w *store.Workspace, r LinkRequest) string {
-	switch r.Role {
-	case "", store.RoleOwner:
-		e.owner("owner", r.Owner)
+	role := r.Role
+	if role == "" {
+		role = store.RoleOwner
+	}
+	e.holder(w, role, r.Owner)
+	switch {
+	case role == store.RoleOwner:
 		e.scopes("scopes_allowed", r.ScopesAllowed)
 		e.offered("scopes_allowed", w, r.ScopesAllowed)
-		return store.RoleOwner
-	case store.RoleOperator:
-		if r.Owner != "" {
-			e.addf("owner", "must be absent for an operator, who sees the keys of all")
-		}
-		if r.ScopesAllowed != nil {
-			e.addf("scopes_allowed", "must be absent for an operator, who makes no keys")
-		}
-	default:
-		e.addf("role", "must be %s or %s", store.RoleOwner, store.RoleOperator)
+	case role == store.RoleOperator && r.ScopesAllowed != nil:
+		e.addf("scopes_allowed", "must be absent for an operator, who makes no keys")
 	}
-	return r.Role
+	return role
 }
+
+// holder holds whose session it is to be against what each role takes.
+func (e *InputError) holder(w *store.Workspace, role, owner string) {
+	switch {
+	case role == store.RoleOwner && w.ID == Home:
+		e.addf("workspace", "%s has a portal for operators alone: its keys are the management keys", Home)
+	case role == store.RoleOwner:
+		e.owner("owner", owner)
+	case role != store.RoleOperator:
+		e.addf("role", "must be %s or %s", store.RoleOwner, store.RoleOperator)
+	case owner != "":
+		e.addf("owner", "must be absent for an operator, who sees the keys of all")
+	}
+}
+
+// OperatesAll reports whether a session is an operator's of all workspaces: one of
+// Home's, which an untied admin has begun, or a login that such a one has configured.
+func OperatesAll(s *store.Session) bool { return s.Workspace == Home && s.Role == store.RoleOperator }
 
 // lifeBy is that of the session that a link opens.
 func lifeBy(link *store.Session) time.Duration {

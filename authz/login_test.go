@@ -17,14 +17,66 @@ func TestWhatIsALogin(t *testing.T) {
 	if err != nil || linked.Login {
 		t.Error("a link's session is a login's:", err)
 	}
-	for _, owner := range []string{"cust_1", ""} {
-		secret, session, err := s.StartLogin(t.Context(), "acme", owner, "jo")
-		if err != nil || !session.Login {
-			t.Errorf("%q: the session is no login's: %v", owner, err)
+	for role, owner := range map[string]string{store.RoleOwner: "cust_1", store.RoleOperator: ""} {
+		secret, session, err := s.StartLogin(t.Context(), "acme", authz.Login{Role: role, Owner: owner, Subject: "jo"})
+		if err != nil || !session.Login || session.Role != role || session.Owner != owner {
+			t.Errorf("%s: the session is %+v, %v", role, session, err)
 		}
 		if kept, err := s.Session(t.Context(), secret); err != nil || !kept.Login {
-			t.Errorf("%q: as it is kept, it is no login's: %v", owner, err)
+			t.Errorf("%s: as it is kept, it is no login's: %v", role, err)
 		}
+	}
+}
+
+// Whoever has no owner is nobody, and no operator.
+func TestNobodyLogsIn(t *testing.T) {
+	s := newHome(t)
+	s.workspace("acme")
+	for _, c := range []struct {
+		workspace, field string
+		l                authz.Login
+	}{
+		{"acme", "owner", authz.Login{Role: store.RoleOwner, Subject: "jo"}},
+		{"acme", "role", authz.Login{Subject: "jo"}},
+		{"acme", "role", authz.Login{Owner: "cust_1", Subject: "jo"}},
+		{"acme", "role", authz.Login{Role: "admin", Owner: "cust_1", Subject: "jo"}},
+		{"acme", "owner", authz.Login{Role: store.RoleOperator, Owner: "cust_1", Subject: "jo"}},
+		{"acme", "subject", authz.Login{Role: store.RoleOperator}},
+		{authz.Home, "workspace", authz.Login{Role: store.RoleOwner, Owner: "cust_1", Subject: "jo"}},
+		{authz.Home, "workspace", authz.Login{Role: store.RoleOwner, Subject: "jo"}},
+		{authz.Home, "role", authz.Login{Subject: "jo"}},
+	} {
+		var bad authz.InputError
+		if _, _, err := s.StartLogin(t.Context(), c.workspace, c.l); !errors.As(err, &bad) || bad[0].Field != c.field {
+			t.Errorf("%s %+v: %v", c.workspace, c.l, err)
+		}
+	}
+}
+
+// A session is over all workspaces if it is an operator's, and Home's.
+func TestOperatorsOfAllWorkspaces(t *testing.T) {
+	s := newHome(t)
+	s.workspace("acme")
+	for workspace, all := range map[string]bool{authz.Home: true, "acme": false} {
+		_, login, err := s.StartLogin(t.Context(), workspace, authz.Login{Role: store.RoleOperator, Subject: "jo"})
+		if err != nil || authz.OperatesAll(&login) != all {
+			t.Errorf("by a login to %s: %+v, %v", workspace, login, err)
+		}
+		link, _, err := s.PortalLink(t.Context(), workspace, authz.LinkRequest{Role: store.RoleOperator, Subject: "jo"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, linked, err := s.StartSession(t.Context(), link, false)
+		if err != nil || authz.OperatesAll(&linked) != all {
+			t.Errorf("by a link to %s: %+v, %v", workspace, linked, err)
+		}
+	}
+	var bad authz.InputError
+	if _, _, err := s.PortalLink(t.Context(), authz.Home, authz.LinkRequest{Owner: "cust_1"}); !errors.As(err, &bad) || bad[0].Field != "workspace" {
+		t.Error("an owner's link:", err)
+	}
+	if authz.OperatesAll(&store.Session{Workspace: authz.Home, Role: store.RoleOwner}) || authz.OperatesAll(&store.Session{Workspace: authz.Home}) {
+		t.Error("an owner is an operator")
 	}
 }
 

@@ -112,6 +112,7 @@ func (e *InputError) portal(w *store.Workspace, local bool) {
 	})
 	if o := p.OIDC; o != nil {
 		e.oidc(o, local)
+		e.claimed(o, w.ID == Home)
 	}
 }
 
@@ -167,11 +168,23 @@ func (e *InputError) oidc(o *store.OIDC, local bool) {
 		e.addf("portal.oidc.issuer", "must begin with https://")
 	}
 	e.text("portal.oidc.client_id", o.ClientID, 1)
-	e.text("portal.oidc.owner_claim", o.OwnerClaim, 1)
+}
+
+// claimed holds the claims that say who somebody is against their limits. Home has
+// operators alone, so it needs no owner's.
+func (e *InputError) claimed(o *store.OIDC, home bool) {
+	least := 1
+	if home {
+		least = 0
+	}
+	e.text("portal.oidc.owner_claim", o.OwnerClaim, least)
 	e.text("portal.oidc.operator_claim", o.OperatorClaim, 0)
 	e.text("portal.oidc.operator_value", o.OperatorValue, 0)
 	if (o.OperatorClaim == "") != (o.OperatorValue == "") {
 		e.addf("portal.oidc.operator_value", "must be given with operator_claim, and only with it")
+	}
+	if home && o.OperatorClaim == "" {
+		e.addf("portal.oidc.operator_claim", "must be given in the workspace %s, which operators alone log in to", Home)
 	}
 }
 

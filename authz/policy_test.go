@@ -162,3 +162,19 @@ func TestHomeTakesNoPolicy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Operators alone log in to Home, so it needs to be told who is one, and no more.
+func TestLoginToHome(t *testing.T) {
+	s := newHome(t)
+	for field, o := range map[string]store.OIDC{
+		"":                           {Issuer: "https://login.example.com", ClientID: "burnkey", OperatorClaim: "groups", OperatorValue: "staff"},
+		"portal.oidc.operator_claim": {Issuer: "https://login.example.com", ClientID: "burnkey", OwnerClaim: "customer_id"},
+		"portal.oidc.operator_value": {Issuer: "https://login.example.com", ClientID: "burnkey", OperatorClaim: "groups"},
+	} {
+		var bad authz.InputError
+		_, err := s.UpdateWorkspace(t.Context(), authz.Home, authz.WorkspacePatch{Portal: &store.Portal{OIDC: &o}})
+		if field == "" && err != nil || field != "" && (!errors.As(err, &bad) || bad[0].Field != field) {
+			t.Errorf("%q: %v", field, err)
+		}
+	}
+}

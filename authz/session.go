@@ -28,7 +28,8 @@ type Secret = jwks.Token
 // LinkRequest asks for a link by which an owner or an operator gets to the portal.
 type LinkRequest struct {
 	// Role is store.RoleOwner, also where empty, or store.RoleOperator: of somebody who
-	// sees the keys of all owners and makes none.
+	// sees the keys of all owners and makes none. In Home there are operators alone, and
+	// theirs are all workspaces: see OperatesAll.
 	Role  string
 	Owner string // empty for an operator
 	// ScopesAllowed are all that keys made in the session may have; nil: what the
@@ -60,9 +61,6 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 		} else {
 			life = time.Duration(seconds) * time.Second
 		}
-	}
-	if w.ID == Home {
-		bad.addf("workspace", "%s has no portal: its keys are the management keys", Home)
 	}
 	if err := bad.err(); err != nil {
 		return "", store.Session{}, err
@@ -134,27 +132,31 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	return secret, session, nil
 }
 
-// StartLogin opens a session for somebody whom an OpenID provider has named: of an
-// owner, or with an empty owner of an operator. Errors: InputError, ErrNotFound.
-func (s *Service) StartLogin(ctx context.Context, workspace, owner, subject string) (Secret, store.Session, error) {
-	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+// Login is somebody whom an OpenID provider has named.
+type Login struct {
+	// Role is store.RoleOwner or store.RoleOperator, and never guessed: that no owner is
+	// named makes nobody an operator.
+	Role    string
+	Owner   string // empty for an operator
+	Subject string // who it is, for the audit
+}
+
+// StartLogin opens a session for somebody who has logged in. Errors: InputError,
+// ErrNotFound.
+func (s *Service) StartLogin(ctx context.Context, workspace string, l Login) (Secret, store.Session, error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
 		return "", store.Session{}, err
 	}
-	session := store.Session{Kind: store.KindSession, Workspace: workspace, Owner: owner, Role: store.RoleOwner, Subject: subject, Login: true}
 	var bad InputError
-	if owner == "" {
-		session.Role = store.RoleOperator
-	} else {
-		bad.owner("owner", owner)
-	}
-	bad.text("subject", subject, 1)
-	if workspace == Home {
-		bad.addf("workspace", "%s has no portal: its keys are the management keys", Home)
-	}
+	bad.holder(&w, l.Role, l.Owner)
+	bad.text("subject", l.Subject, 1)
 	if err := bad.err(); err != nil {
 		return "", store.Session{}, err
 	}
-	return s.newSession(ctx, session, LoginLife)
+	return s.newSession(ctx, store.Session{
+		Kind: store.KindSession, Workspace: workspace, Owner: l.Owner, Role: l.Role, Subject: l.Subject, Login: true,
+	}, LoginLife)
 }
 
 // Session returns the session that a secret opens. Errors: ErrNoSession where it is over

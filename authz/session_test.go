@@ -152,7 +152,7 @@ func TestNoSecretAtRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	login, _, err := s.StartLogin(t.Context(), "acme", "", "alice")
+	login, _, err := s.StartLogin(t.Context(), "acme", authz.Login{Role: store.RoleOperator, Subject: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}

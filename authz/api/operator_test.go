@@ -48,5 +48,22 @@ func TestOperatorSessionAnswers(t *testing.T) {
 	}
 	s.do("POST", path, `{"role":"owner","owner":"c"}`).want(201)
 	s.do("POST", "/v1/workspaces/none/portal-sessions", body).want(404)
-	s.do("POST", "/v1/workspaces/burnkey/portal-sessions", body).want(422)
+}
+
+// Whoever operates all workspaces comes by a key that is tied to none.
+func TestOperatorsOfAllWorkspacesByTheAPI(t *testing.T) {
+	s := newServer(t)
+	const path = "/v1/workspaces/burnkey/portal-sessions"
+	url, _ := s.do("POST", path, `{"role":"operator"}`).want(201).object()["url"].(string)
+	_, session, err := s.service.StartSession(t.Context(), authz.Secret(strings.TrimPrefix(url, publicURL+"/portal/link/")), false)
+	if err != nil || !authz.OperatesAll(&session) {
+		t.Errorf("%+v, %v", session, err)
+	}
+	for _, tie := range []string{"acme", authz.Home} {
+		s.do("POST", path, `{"role":"operator"}`, as(s.manager(tie, "admin"))).want(403)
+	}
+	s.do("POST", path, `{"role":"operator"}`, as(s.manager("", "keys:write", "workspaces:write", "audit:read"))).want(403)
+	if p := s.do("POST", path, `{"owner":"c"}`).want(422).problem(); !p.names("workspace") || !strings.Contains(p.Errors[0].Detail, "operators alone") {
+		t.Errorf("an owner's link: %v", p.Errors)
+	}
 }

@@ -41,7 +41,7 @@ type Portal struct {
 type OIDC struct {
 	Issuer        string `json:"issuer" maxLength:"2048"`
 	ClientID      string `json:"client_id" maxLength:"255"`
-	OwnerClaim    string `json:"owner_claim" maxLength:"255" doc:"The claim that names the owner"`
+	OwnerClaim    string `json:"owner_claim,omitempty" maxLength:"255" doc:"The claim that names the owner; required but in the workspace burnkey, which operators alone log in to"`
 	OperatorClaim string `json:"operator_claim,omitempty" maxLength:"255" doc:"The claim that makes an operator"`
 	OperatorValue string `json:"operator_value,omitempty" maxLength:"255" doc:"What that claim must be or contain"`
 }
@@ -91,7 +91,7 @@ func showPortal(p store.Portal) Portal {
 
 // NewPortalSession is the body that makes a link to the portal.
 type NewPortalSession struct {
-	Role          string    `json:"role,omitempty" enum:"owner,operator" doc:"owner, also where absent, or operator: the producer's own staff, who see the keys of all owners. That takes the scope admin"`
+	Role          string    `json:"role,omitempty" enum:"owner,operator" doc:"owner, also where absent, or operator: the producer's own staff, who see the keys of all owners. That takes the scope admin; in the workspace burnkey, where it makes an operator of all workspaces, of a key that is tied to none"`
 	Owner         string    `json:"owner,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]([^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff])?$" patternDescription:"without control characters, line ends and invisible characters, and without a space at either end" doc:"Whose keys it shows; required but for an operator, for whom it must be absent"`
 	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"All that keys made there may have; what the workspace offers, where absent. An operator makes none"`
 	ReturnURL     string    `json:"return_url,omitempty" maxLength:"2048" pattern:"^(https?://[!-~]+)?$" patternDescription:"an http(s) URL" doc:"Where its way back leads"`

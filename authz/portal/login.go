@@ -37,6 +37,7 @@ const (
 	badOP    = "provider" // it is down, or set up wrongly
 	denied   = "denied"   // by the provider or by the person
 	noOwner  = "owner"    // the provider says nothing of an owner
+	noStaff  = "operator" // nor of an operator, where there are no others
 )
 
 // failure is what to answer, and whether the producer has to look into it.
@@ -44,7 +45,7 @@ func (e *loginError) failure() (f failure, broken bool) {
 	switch e.reason {
 	case badOP:
 		return failure{status: http.StatusServiceUnavailable, name: "login.provider", retry: failureLife}, true
-	case badState, denied, noOwner:
+	case badState, denied, noOwner, noStaff:
 		return failure{status: http.StatusForbidden, name: "login." + e.reason}, false
 	}
 	return failure{status: http.StatusForbidden, name: "login.unproved"}, false
@@ -103,7 +104,7 @@ func comeBack(v *visit) error {
 	if err != nil {
 		return v.refuse(who, err)
 	}
-	secret, session, err := v.service.StartLogin(v.by(who), v.workspace.ID, who.owner, who.subject)
+	secret, session, err := v.service.StartLogin(v.by(who), v.workspace.ID, authz.Login(who))
 	if bad := authz.InputError(nil); errors.As(err, &bad) {
 		return v.refuse(who, &loginError{"claims", err})
 	}
@@ -120,7 +121,7 @@ func comeBack(v *visit) error {
 
 // by is the context of what somebody does whom a provider has named, or has not yet.
 func (v *visit) by(who identity) context.Context {
-	return store.By(v.r.Context(), store.Actor{Kind: store.ActorOIDC, ID: who.subject, From: v.from()})
+	return store.By(v.r.Context(), store.Actor{Kind: store.ActorOIDC, ID: who.Subject, From: v.from()})
 }
 
 // refuse notes who was not logged in, if it was somebody's login at all.
@@ -166,7 +167,7 @@ func (v *visit) loginAfter(f failure) string {
 		return ""
 	case f.name == "session":
 		return "login.do"
-	case f.name == "forbidden", f.name == "login."+noOwner:
+	case f.name == "forbidden", f.name == "login."+noOwner, f.name == "login."+noStaff:
 		return "login.else"
 	case strings.HasPrefix(f.name, "login."):
 		return "login.again"

@@ -9,12 +9,12 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
 )
 
-// identity is whom a provider named: an owner, or without one an operator. The subject
-// is for the audit.
-type identity struct{ owner, subject string }
+// identity is whom a provider named. One without a role may not log in.
+type identity authz.Login
 
 // email is a claim that anybody may have written, unless verified says otherwise (OpenID
 // Connect Core 1.0 section 5.1).
@@ -50,10 +50,7 @@ func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, 
 
 // lacks reports whether a claim is missing that decides who somebody is.
 func lacks(o *store.OIDC, claims map[string]any) bool {
-	names := []string{o.OwnerClaim}
-	if o.OperatorClaim != "" {
-		names = append(names, o.OperatorClaim)
-	}
+	names := slices.DeleteFunc([]string{o.OwnerClaim, o.OperatorClaim}, func(name string) bool { return name == "" })
 	if slices.Contains(names, email) {
 		names = append(names, verified)
 	}
@@ -63,23 +60,28 @@ func lacks(o *store.OIDC, claims map[string]any) bool {
 	})
 }
 
-// read makes an identity of claims: an operator before an owner.
-func read(o *store.OIDC, subject string, claims map[string]any) (identity, error) {
-	who := identity{subject: subject}
+// read makes an identity of claims: an operator before an owner. In authz.Home there are
+// no owners.
+func read(w *store.Workspace, subject string, claims map[string]any) (identity, error) {
+	o, who := w.Portal.OIDC, identity{Subject: subject}
 	address, _ := claims[email].(string)
 	if claims[verified] != true && claims[verified] != "true" { // some write it as text
 		delete(claims, email)
 	} else if address != "" {
-		who.subject = address
+		who.Subject = address
 	}
 	if o.OperatorClaim != "" && says(claims[o.OperatorClaim], o.OperatorValue) {
+		who.Role = store.RoleOperator
 		return who, nil
+	}
+	if w.ID == authz.Home {
+		return who, &loginError{noStaff, fmt.Errorf("the claim %s does not make an operator, or is not verified", o.OperatorClaim)}
 	}
 	owner, _ := claims[o.OwnerClaim].(string)
 	if owner == "" {
 		return who, &loginError{noOwner, fmt.Errorf("there is no text in the claim %s, or it is not verified", o.OwnerClaim)}
 	}
-	who.owner = owner
+	who.Role, who.Owner = store.RoleOwner, owner
 	return who, nil
 }
 

@@ -118,9 +118,9 @@ func (l *logins) finish(ctx context.Context, w *store.Workspace, cookie authz.Se
 		return identity{}, &loginError{reason: "nonce"}
 	}
 	if err := more(ctx, p, o, token, idToken.Subject, claims); err != nil {
-		return identity{subject: idToken.Subject}, err
+		return identity{Subject: idToken.Subject}, err
 	}
-	return read(o, idToken.Subject, claims)
+	return read(w, idToken.Subject, claims)
 }
 
 // judge refuses an answer without asking the provider.

@@ -184,7 +184,7 @@ func (s *site) owner(workspace, owner string, r ...authz.LinkRequest) *visitor {
 // operator is a visitor of the producer's.
 func (s *site) operator(workspace string) *visitor {
 	s.t.Helper()
-	secret, _, err := s.StartLogin(s.t.Context(), workspace, "", "staff")
+	secret, _, err := s.StartLogin(s.t.Context(), workspace, authz.Login{Role: store.RoleOperator, Subject: "staff"})
 	check(s.t, err)
 	return &visitor{site: s, header: http.Header{}, cookie: &http.Cookie{Name: "__Host-burnkey", Value: secret.Reveal()}}
 }

@@ -73,8 +73,8 @@ func parseSecrets(text []byte) (map[string]authz.Secret, error) {
 	}
 	secrets := make(map[string]authz.Secret, len(members))
 	for workspace, value := range members {
-		if authz.CheckWorkspaceID("ws", workspace) != nil || workspace == authz.Home {
-			return nil, fmt.Errorf("%.80q can be no workspace with a portal", workspace)
+		if authz.CheckWorkspaceID("ws", workspace) != nil {
+			return nil, fmt.Errorf("%.80q can be no workspace", workspace)
 		}
 		var secret string
 		if value.Kind() != '"' || json.Unmarshal(value, &secret) != nil || !plausible(secret) {

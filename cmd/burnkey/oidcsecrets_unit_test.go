@@ -33,7 +33,7 @@ func TestOIDCSecrets(t *testing.T) {
 		"a line end":        {`{"acme":"` + hidden + `\n"}`, 0o600, "acme must be text"},
 		"a long one":        {`{"acme":"` + strings.Repeat("a", 1025) + `"}`, 0o600, "acme must be text"},
 		"no workspace":      {`{"ACME":"` + hidden + `"}`, 0o600, `"ACME"`},
-		"the server's own":  {`{"burnkey":"` + hidden + `"}`, 0o600, `"burnkey"`},
+		"the server's own":  {`{"burnkey":"x","acme":"` + hidden + `"}`, 0o600, ""},
 		"a list":            {`["` + hidden + `"]`, 0o600, "JSON object"},
 		"nothing":           {``, 0o600, "JSON object"},
 		"nothing at all":    {`null`, 0o600, "JSON object"},
