@@ -30,6 +30,10 @@ func (s *slow) Audit(ctx context.Context, _ string, _ store.AuditFilter) ([]stor
 	return nil, s.look(ctx)
 }
 
+func (s *slow) FindWorkspaces(ctx context.Context, _, _ string, _ int) ([]store.Workspace, error) {
+	return nil, s.look(ctx)
+}
+
 func (s *slow) look(ctx context.Context) error {
 	s.mu.Lock()
 	s.running++
@@ -65,6 +69,11 @@ func TestSearchesAreBounded(t *testing.T) {
 				}
 			})
 		}
+		all.Go(func() {
+			if _, err := s.FindWorkspaces(t.Context(), "x", "", 1); !errors.Is(err, authz.ErrTooSlow) {
+				t.Errorf("workspaces: %v", err)
+			}
+		})
 		all.Wait()
 		if st.most != 2 {
 			t.Errorf("%d searched at once", st.most)

@@ -86,6 +86,17 @@ func (s *Service) Workspaces(ctx context.Context, after string, limit int) ([]st
 	return s.store.Workspaces(ctx, after, limit)
 }
 
+// FindWorkspaces lists by id those behind after whose id or name contains query, without
+// their Policy and Portal. Errors: ErrTooSlow.
+func (s *Service) FindWorkspaces(ctx context.Context, query, after string, limit int) ([]store.Workspace, error) {
+	if query == "" {
+		return s.store.FindWorkspaces(ctx, query, after, limit)
+	}
+	return search(ctx, s.searches, func(ctx context.Context) ([]store.Workspace, error) {
+		return s.store.FindWorkspaces(ctx, query, after, limit)
+	})
+}
+
 // UpdateWorkspace changes a workspace; keys that were issued stay as they are.
 // Errors: InputError, ErrNotFound.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePatch) (store.Workspace, error) {

@@ -64,6 +64,10 @@ type Store interface {
 	Workspace(ctx context.Context, id string) (Workspace, error)
 	// Workspaces lists workspaces by id, those behind after, at most limit.
 	Workspaces(ctx context.Context, after string, limit int) ([]Workspace, error)
+	// FindWorkspaces lists as Workspaces does those whose id or name contains query,
+	// ignoring the case of ASCII letters and taking % and _ as themselves, without their
+	// Policy and Portal. Where the query is not empty it may look at every workspace.
+	FindWorkspaces(ctx context.Context, query, after string, limit int) ([]Workspace, error)
 	// UpdateWorkspace lets change alter a workspace within the transaction that
 	// keeps it; an error of change is returned and nothing is kept. ID, Version,
 	// CreatedAt and Usage stay as they were whatever change does. Portal.Logo takes the

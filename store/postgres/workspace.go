@@ -38,6 +38,10 @@ const (
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
 	lockWorkspace    = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
 	selectWorkspaces = fromWorkspaces + ` WHERE id > $1 ORDER BY id LIMIT $2`
+	// findWorkspaces reads no settings and reports; as to strpos and lower, see match.
+	findWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', NULL, NULL FROM workspaces
+		WHERE id > $1 AND (strpos(lower(id), lower($3::text COLLATE "C")) > 0 OR strpos(lower(name), lower($3::text COLLATE "C")) > 0)
+		ORDER BY id LIMIT $2`
 )
 
 // CreateWorkspace implements store.Store.
@@ -88,16 +92,29 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 
 // Workspaces implements store.Store.
 func (s *Store) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
-	if limit < 1 {
-		return nil, wrap(ctx, "list workspaces", errLimit)
+	list, err := s.workspaces(ctx, limit, selectWorkspaces, after, limit)
+	return list, wrap(ctx, "list workspaces", err)
+}
+
+// FindWorkspaces implements store.Store.
+func (s *Store) FindWorkspaces(ctx context.Context, query, after string, limit int) ([]store.Workspace, error) {
+	if !storable(query) {
+		return []store.Workspace{}, wrap(ctx, "find workspaces", ctx.Err())
 	}
-	var list []store.Workspace
-	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
-		rows, _ := c.Query(ctx, selectWorkspaces, after, limit) // its error is rows.Err
+	list, err := s.workspaces(ctx, limit, findWorkspaces, after, limit, query)
+	return list, wrap(ctx, "find workspaces", err)
+}
+
+func (s *Store) workspaces(ctx context.Context, limit int, query string, args ...any) (list []store.Workspace, err error) {
+	if limit < 1 {
+		return nil, errLimit
+	}
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		rows, _ := c.Query(ctx, query, args...) // its error is rows.Err
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Workspace, error) { return scanWorkspace(row) })
 		return err
 	})
-	return list, wrap(ctx, "list workspaces", err)
+	return list, err
 }
 
 // UpdateWorkspace implements store.Store. While change runs, the workspace is

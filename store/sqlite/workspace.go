@@ -25,6 +25,9 @@ const (
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
 	selectWorkspace  = fromWorkspaces + ` WHERE id = ?`
 	selectWorkspaces = fromWorkspaces + ` WHERE id > ? ORDER BY id LIMIT ?`
+	// findWorkspaces reads no settings and reports; as to instr and lower, see match.
+	findWorkspaces = `SELECT ` + workspaceColumns + `, NULL, NULL, NULL, NULL FROM workspaces
+		WHERE id > ? AND (instr(lower(id), lower(?)) > 0 OR instr(lower(name), lower(?)) > 0) ORDER BY id LIMIT ?`
 )
 
 // errLimit guards against SQLite's reading of a negative LIMIT as none.
@@ -111,15 +114,21 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 
 // Workspaces implements store.Store.
 func (s *Store) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
-	list, err := s.workspaces(ctx, after, limit)
+	list, err := s.workspaces(ctx, limit, selectWorkspaces, after, limit)
 	return list, wrap(ctx, "list workspaces", err)
 }
 
-func (s *Store) workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
+// FindWorkspaces implements store.Store.
+func (s *Store) FindWorkspaces(ctx context.Context, query, after string, limit int) ([]store.Workspace, error) {
+	list, err := s.workspaces(ctx, limit, findWorkspaces, after, query, query, limit)
+	return list, wrap(ctx, "find workspaces", err)
+}
+
+func (s *Store) workspaces(ctx context.Context, limit int, query string, args ...any) ([]store.Workspace, error) {
 	if limit < 1 {
 		return nil, errLimit
 	}
-	rows, err := s.reads.rows(ctx, s.reader, selectWorkspaces, after, limit)
+	rows, err := s.reads.rows(ctx, s.reader, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -76,6 +76,10 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		_, err := e.Workspaces(ctx, "", 10)
 		return err
 	}
+	calls["FindWorkspaces"] = func(ctx context.Context) error {
+		_, err := e.FindWorkspaces(ctx, "new", "", 10)
+		return err
+	}
 	calls["Keys"] = func(ctx context.Context) error {
 		_, err := e.Keys(ctx, k.Workspace, store.Filter{Limit: 10})
 		return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ var workspaceTests = []test{
 	{"is created once when many try", workspaceExistsRace},
 	{"is ErrNotFound where it is not there", workspaceNotFound},
 	{"lists by id in pages", workspacePages},
+	{"is found by a part of its id or name", workspaceFind},
 	{"keeps its id, version and creation through an update", workspaceUpdate},
 	{"has a logo apart", workspaceLogo},
 	{"keeps nothing of an update that fails", workspaceUpdateFails},
@@ -147,6 +149,44 @@ func workspacePages(e env) {
 		if _, err := e.Workspaces(e.ctx, "", limit); err == nil {
 			e.Errorf("a limit of %d passes", limit)
 		}
+	}
+}
+
+func workspaceFind(e env) {
+	for id, name := range map[string]string{"acme": "Acme 100%", "acme-eu": "Östlich", "maps": "The ACME maps", "zoo": "a_b", "zoo-2": "axb"} {
+		_, err := e.CreateWorkspace(e.ctx, store.Workspace{ID: id, Name: name, Audiences: []string{id}, CreatedAt: now}, NewKey(e))
+		e.ok(err)
+	}
+	_, err := e.UpdateWorkspace(e.ctx, "maps", func(w *store.Workspace) error {
+		w.Policy.KeysPerOwner, w.Portal.Logo = 7, []byte{0xff}
+		return nil
+	})
+	e.ok(err)
+	find := func(query, after string, limit int) string {
+		list, err := e.FindWorkspaces(e.ctx, query, after, limit)
+		e.ok(err)
+		var ids []string
+		for _, w := range list {
+			ids = append(ids, w.ID)
+		}
+		return strings.Join(ids, " ")
+	}
+	for query, want := range map[string]string{
+		"": "acme acme-eu maps zoo zoo-2", "acme": "acme acme-eu maps", "ACME ": "acme maps", "me-E": "acme-eu", "%": "acme", "_": "zoo",
+		"östlich": "", "Östlich": "acme-eu", "'": "", "\x00": "", "\xff": "", "none": "",
+	} {
+		e.equal(fmt.Sprintf("%q", query), find(query, "", 9), want)
+	}
+	e.equal("a page", find("acme", "", 2), "acme acme-eu")
+	e.equal("the next one", find("acme", "acme-eu", 2), "maps")
+	want, err := e.Workspace(e.ctx, "maps")
+	e.ok(err)
+	want.Policy, want.Portal = store.Policy{}.Clone(), store.Portal{}.Clone()
+	list, err := e.FindWorkspaces(e.ctx, "maps", "", 1)
+	e.ok(err)
+	e.equal("found", list, []store.Workspace{want})
+	if _, err := e.FindWorkspaces(e.ctx, "", "", 0); err == nil {
+		e.Error("a limit of 0 passes")
 	}
 }
 
