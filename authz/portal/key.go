@@ -3,7 +3,6 @@ package portal
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -36,20 +35,13 @@ var graces = []time.Duration{0, time.Hour, day, 7 * day, 30 * day}
 // eventsOfKey are shown on its page; the rest is in the history.
 const eventsOfKey = 20
 
-// done are the things that a page says were just done, by the query that a form leads to.
-var done = map[string]bool{"named": true, "undone": true, "ended": true, "revoked": true}
-
 func showKey(v *visit) error {
 	k, err := v.key()
 	if err != nil {
 		return err
 	}
 	v.remember()
-	notice := ""
-	if what := v.r.URL.Query().Get("done"); done[what] {
-		notice = v.language.text("done." + what)
-	}
-	return v.keyAgain(http.StatusOK, k, notice, nil)
+	return v.keyAgain(http.StatusOK, k, v.notice(k.ID.String(), "named", "undone", "ended", "revoked"), nil)
 }
 
 // keyAgain shows a key's page, with what is wrong with a form of it.
@@ -111,7 +103,7 @@ func (v *visit) related(id string) (*shownKey, error) {
 
 // finish leads to a key's page that says what was done.
 func (v *visit) finish(k store.Key, what string) error {
-	return v.redirect(v.path("keys", k.ID.String()) + "?" + url.Values{"done": {what}}.Encode())
+	return v.redirect(v.path("keys", k.ID.String()) + v.done(what, k.ID.String()))
 }
 
 func renameKey(v *visit) error {

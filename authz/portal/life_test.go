@@ -65,8 +65,8 @@ func TestTheLifeOfAKey(t *testing.T) {
 	v.get("/portal/acme/keys").want(200).has("Web shop", "Active", "Test", "maps:read", "3 April 2026", "(in 30 days)").hasNot("no API keys")
 	v.get(keyPath(first)).want(200).has(first.ID.String(), first.KID.String(), "Key created", "on this page")
 
-	v.post(keyPath(first), keyPath(first, "name"), url.Values{"name": {" Shop "}}).want(303).leadsTo(keyPath(first) + "?done=named")
-	v.get(keyPath(first)+"?done=named").want(200).has("The name has been saved.", "Key renamed")
+	to := v.post(keyPath(first), keyPath(first, "name"), url.Values{"name": {" Shop "}}).want(303).saysDone(keyPath(first), "named")
+	v.get(to).want(200).has("The name has been saved.", "Key renamed")
 
 	v.post(keyPath(first), keyPath(first, "rotate"), url.Values{"grace": {"3600"}}).want(200).
 		has("Your new key", "The old key “Shop”", "It still works until", "(in 1 hour)")
@@ -77,15 +77,15 @@ func TestTheLifeOfAKey(t *testing.T) {
 	v.get(keyPath(first)).want(200).has("Two keys work at the moment", "This key has been replaced", "Being replaced")
 	v.get(keyPath(second)).want(200).has("Two keys work at the moment", "This key replaces “Shop”")
 
-	v.post(keyPath(second), keyPath(first, "undo"), nil).want(303).leadsTo(keyPath(first) + "?done=undone")
-	v.get(keyPath(first) + "?done=undone").want(200).has("The rotation has been undone").hasNot("Two keys work")
+	to = v.post(keyPath(second), keyPath(first, "undo"), nil).want(303).saysDone(keyPath(first), "undone")
+	v.get(to).want(200).has("The rotation has been undone").hasNot("Two keys work")
 	if s.status(first) != store.Active || s.status(second) != store.Revoked {
 		t.Errorf("undone: %s, %s", s.status(first), s.status(second))
 	}
 
 	v.post(keyPath(first), keyPath(first, "rotate"), url.Values{"grace": {"86400"}}).want(200)
 	third := v.newest()
-	v.post(keyPath(third), keyPath(third, "end"), nil).want(303).leadsTo(keyPath(first) + "?done=ended")
+	v.post(keyPath(third), keyPath(third, "end"), nil).want(303).saysDone(keyPath(first), "ended")
 	if s.status(first) != store.Revoked || s.status(third) != store.Active {
 		t.Errorf("ended: %s, %s", s.status(first), s.status(third))
 	}
@@ -101,8 +101,8 @@ func TestTheLifeOfAKey(t *testing.T) {
 	if s.status(fourth) != store.Active {
 		t.Error("revoked without being named")
 	}
-	v.post(keyPath(fourth), keyPath(fourth, "revoke"), url.Values{"confirm": {" Shop"}}).want(303).leadsTo(keyPath(fourth) + "?done=revoked")
-	v.get(keyPath(fourth)+"?done=revoked").want(200).has("The key has been revoked.", "Revoked").hasNot("Rotate this key")
+	to = v.post(keyPath(fourth), keyPath(fourth, "revoke"), url.Values{"confirm": {" Shop"}}).want(303).saysDone(keyPath(fourth), "revoked")
+	v.get(to).want(200).has("The key has been revoked.", "Revoked").hasNot("Rotate this key")
 	v.get("/portal/acme/history").want(200).has("Logged in to this page", "Key revoked", "Rotation undone", "Key rotated", "Key created")
 }
 
@@ -168,7 +168,7 @@ func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
 	if p := v.get(keyPath(old)).want(200); !strings.Contains(p.body, `action="`+keyPath(first, "undo")+`"`) {
 		t.Error("the form does not say which rotation it undoes")
 	}
-	v.post(keyPath(old), keyPath(first, "undo"), nil).want(303).leadsTo(keyPath(old) + "?done=undone")
+	v.post(keyPath(old), keyPath(first, "undo"), nil).want(303).saysDone(keyPath(old), "undone")
 	v.post(keyPath(old), keyPath(old, "rotate"), hour).want(200)
 	second := v.newest()
 	for _, action := range []string{"undo", "end"} {

@@ -328,6 +328,16 @@ func (p *page) leadsTo(path string) {
 	}
 }
 
+// saysDone wants to be led to a path that says what was done, and returns all of it.
+func (p *page) saysDone(path, what string) string {
+	p.t.Helper()
+	to := p.Header().Get("Location")
+	if !strings.HasPrefix(to, path+"?") || !strings.Contains(to, "done="+what+"&") {
+		p.t.Fatalf("%s leads to %q, want %q where it says %s", p.what, to, path, what)
+	}
+	return to
+}
+
 // text is what of the page is to be read.
 func (p *page) text() string {
 	return strings.Join(strings.Fields(html.UnescapeString(elementsAll.ReplaceAllString(p.body, " "))), " ")

@@ -22,20 +22,13 @@ type anyKeyPage struct {
 	UsableAfter      int // seconds
 }
 
-// operatorDone are the things that a key's page says were just done.
-var operatorDone = map[string]bool{"found": true, "revoked": true}
-
 func showAnyKey(v *visit) error {
 	k, err := v.anyKey(v.r.PathValue("id"))
 	if err != nil {
 		return err
 	}
 	v.remember()
-	notice := ""
-	if what := v.r.URL.Query().Get("done"); operatorDone[what] {
-		notice = v.language.text("done." + what)
-	}
-	return v.anyKeyAgain(http.StatusOK, k, notice, nil)
+	return v.anyKeyAgain(http.StatusOK, k, v.notice(k.ID.String(), "found", "revoked"), nil)
 }
 
 // anyKeyAgain shows a key's page, with what is wrong with its form.
@@ -84,7 +77,7 @@ func revokeAnyKey(v *visit) error {
 	if k, err = v.service.Revoke(v.context(), v.workspace.ID, k.ID); err != nil {
 		return err
 	}
-	return v.redirect(v.path("operator", "keys", k.ID.String()) + "?done=revoked")
+	return v.redirect(v.path("operator", "keys", k.ID.String()) + v.done("revoked", k.ID.String()))
 }
 
 // pretty is a JSON object in lines, and nothing where it is empty or none.

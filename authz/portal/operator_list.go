@@ -92,7 +92,7 @@ func findKey(v *visit) error {
 	case err != nil:
 		return err
 	}
-	return v.redirect(v.path("operator", "keys", k.ID.String()) + "?done=found")
+	return v.redirect(v.path("operator", "keys", k.ID.String()) + v.done("found", k.ID.String()))
 }
 
 func (v *visit) notFound(status int, why string) error {
