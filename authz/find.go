@@ -2,6 +2,9 @@ package authz
 
 import (
 	"context"
+	"strings"
+
+	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
@@ -17,4 +20,37 @@ func (s *Service) KeyOfToken(ctx context.Context, workspace string, token jwks.T
 		return store.Key{}, InputError{{"token", "must be a token"}}
 	}
 	return s.store.KeyByKID(ctx, workspace, parsed.KID)
+}
+
+// WorkspaceOfToken returns the workspace that a token's iss names, whether there is one or
+// not. What comes before it in iss is the public URL at the time of issue, which may have
+// changed. The token is read and not verified. Errors: InputError.
+func WorkspaceOfToken(token jwks.Token) (string, error) {
+	bad := InputError{{"token", "must be a token"}}
+	parsed, err := jwks.Parse(token.Reveal())
+	if err != nil {
+		return "", bad
+	}
+	claims, err := parsed.Claims()
+	if err != nil {
+		return "", bad
+	}
+	at := strings.LastIndex(claims.Issuer, IssuerPath)
+	if at < 0 || CheckWorkspaceID("token", claims.Issuer[at+len(IssuerPath):]) != nil {
+		return "", bad
+	}
+	return claims.Issuer[at+len(IssuerPath):], nil
+}
+
+// KeyNamed returns the record of the key whose id or kid a text is: one look into an index.
+// Errors: InputError where it is neither, ErrNotFound.
+func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.Key, error) {
+	if kid, err := jwks.ParseKID(text); err == nil {
+		return s.store.KeyByKID(ctx, workspace, kid)
+	}
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != len(id.String()) {
+		return store.Key{}, InputError{{"key", "must be an id or a kid"}}
+	}
+	return s.store.Key(ctx, workspace, id)
 }

@@ -19,6 +19,7 @@ var (
 	errLink      = errors.New("the link is used or over")
 	errForbidden = errors.New("the session is no owner's")
 	errStaff     = errors.New("the session is no operator's")
+	errHome      = errors.New("the management keys are on no page")
 	errToken     = errors.New("a token is in an address")
 	errForeign   = errors.New("the form is no page's of ours")
 	errForm      = errors.New("the form can't be read")
@@ -63,6 +64,8 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		return failure{status: http.StatusForbidden, name: "forbidden"}, false
 	case errors.Is(err, errStaff):
 		return failure{status: http.StatusForbidden, name: "staff"}, false
+	case errors.Is(err, errHome):
+		return failure{status: http.StatusForbidden, name: "home"}, false
 	case errors.Is(err, errToken):
 		return failure{status: http.StatusBadRequest, name: "token"}, false
 	case errors.Is(err, errForeign):

@@ -31,7 +31,7 @@ var users = map[string]map[string]any{
 // newLoginSite has a provider for both of its workspaces.
 func newLoginSite(t *testing.T, c portaltest.OIDCConfig, clientID string, secrets map[string]authz.Secret) *site {
 	t.Helper()
-	c.RedirectURIs = []string{localURL + "/portal/acme/callback", localURL + "/portal/other/callback"}
+	c.RedirectURIs = []string{localURL + "/portal/acme/callback", localURL + "/portal/other/callback", localURL + "/portal/burnkey/callback"}
 	c.LogoutURIs = []string{localURL + "/portal/acme/loggedout"}
 	c.Users = users
 	op := portaltest.NewOIDCProvider(t, c)

@@ -181,6 +181,9 @@ func (s *site) owner(workspace, owner string, r ...authz.LinkRequest) *visitor {
 	return v
 }
 
+// overseer is an operator of all workspaces.
+func (s *site) overseer() *visitor { return s.operator(authz.Home) }
+
 // operator is a visitor of the producer's.
 func (s *site) operator(workspace string) *visitor {
 	s.t.Helper()

@@ -19,27 +19,28 @@ import (
 // or shows a token.
 func (p *portal) operatorRoutes() {
 	const root = authz.PortalPath + "/{ws}/operator"
-	get := func(path string, h handler) { p.mux.HandleFunc("GET "+root+path, p.serve(operated(h))) }
-	post := func(path string, h handler) { p.mux.HandleFunc("POST "+root+path, p.serve(operated(posted(h)))) }
+	get := func(path string, h handler) { p.mux.HandleFunc("GET "+root+path, p.serve(h)) }
+	post := func(path string, h handler) { p.mux.HandleFunc("POST "+root+path, p.serve(h)) }
 
-	get("", toAllKeys)
-	get("/{$}", toAllKeys)
-	get("/keys", listAllKeys)
-	get("/find", toAllKeys)
-	post("/find", findKey)
-	get("/keys/{id}", showAnyKey)
-	get("/keys/{id}/revoke", toAnyKey)
-	post("/keys/{id}/revoke", revokeAnyKey)
-	get("/revoke", selectKeys)
-	post("/revoke", revokeKeys)
-	get("/audit", showAudit)
-	get("/audit.csv", exportCSV)
-	get("/audit.json", exportJSON)
-	get("/settings", showSettings)
+	get("", staffed(toStart))
+	get("/{$}", staffed(toStart))
+	get("/find", staffed(toStart))
+	post("/find", staffed(posted(find)))
+	get("/audit", staffed(showAudit))
+	get("/audit.csv", staffed(exportCSV))
+	get("/audit.json", staffed(exportJSON))
+	get("/workspaces", overAll(listWorkspaces))
+	get("/keys", operated(listAllKeys))
+	get("/keys/{id}", operated(showAnyKey))
+	get("/keys/{id}/revoke", operated(toAnyKey))
+	post("/keys/{id}/revoke", operated(posted(revokeAnyKey)))
+	get("/revoke", operated(selectKeys))
+	post("/revoke", operated(posted(revokeKeys)))
+	get("/settings", operated(showSettings))
 }
 
-// operated is a handler for an operator alone.
-func operated(h handler) handler {
+// staffed is a handler for an operator alone: of the path's workspace, or of all.
+func staffed(h handler) handler {
 	return func(v *visit) error {
 		if err := v.identify(); err != nil {
 			return err
@@ -51,10 +52,49 @@ func operated(h handler) handler {
 	}
 }
 
+// operated is one about a workspace's keys. Those of authz.Home are the management keys,
+// which nobody has come by who is here.
+func operated(h handler) handler {
+	return staffed(func(v *visit) error {
+		if v.workspace.ID == authz.Home {
+			return errHome
+		}
+		return h(v)
+	})
+}
+
+// overAll is one about all workspaces. Its pages are authz.Home's.
+func overAll(h handler) handler {
+	return func(v *visit) error {
+		if v.workspace.ID != authz.Home {
+			return errNowhere
+		}
+		return staffed(h)(v)
+	}
+}
+
 // Operator says whether the session is one.
 func (p *view) Operator() bool { return p.visit.session.Role == store.RoleOperator }
 
-func toAllKeys(v *visit) error { return v.redirect(v.path("operator", "keys")) }
+// OverAll says whether the session is over all workspaces.
+func (p *view) OverAll() bool { return authz.OperatesAll(&p.visit.session) }
+
+// AtHome says whether the page is about all workspaces, rather than one.
+func (p *view) AtHome() bool { return p.visit.workspace.ID == authz.Home }
+
+// Workspaces is the path of the list of all.
+func (p *view) Workspaces() string { return p.visit.within(authz.Home, "operator", "workspaces") }
+
+// toStart leads to where an operator begins.
+func toStart(v *visit) error { return v.redirect(v.home()) }
+
+// find finds a key in the workspace or, at home, in all.
+func find(v *visit) error {
+	if v.workspace.ID == authz.Home {
+		return findAnywhere(v)
+	}
+	return findKey(v)
+}
 
 func toAnyKey(v *visit) error { return v.redirect(v.path("operator", "keys", v.r.PathValue("id"))) }
 
@@ -67,7 +107,10 @@ func toHome(v *visit) error {
 }
 
 func (v *visit) home() string {
-	if v.session.Role == store.RoleOperator {
+	switch {
+	case v.workspace.ID == authz.Home:
+		return v.path("operator", "workspaces")
+	case v.session.Role == store.RoleOperator:
 		return v.path("operator", "keys")
 	}
 	return v.path("keys")
@@ -83,7 +126,7 @@ func (v *visit) anyKey(text string) (store.Key, error) {
 		return store.Key{}, errNowhere
 	}
 	k, err := v.service.Key(v.r.Context(), v.workspace.ID, id)
-	if errors.Is(err, authz.ErrNotFound) || err == nil && k.Workspace != v.session.Workspace {
+	if errors.Is(err, authz.ErrNotFound) {
 		return store.Key{}, errNowhere
 	}
 	return k, err

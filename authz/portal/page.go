@@ -119,6 +119,9 @@ func (p *view) Name() string {
 	return p.T("name.none")
 }
 
+// ID is the workspace's.
+func (p *view) ID() string { return p.visit.workspace.ID }
+
 // Logo says whether the producer has one.
 func (p *view) Logo() bool { return p.visit.workspace.Portal.LogoHash != "" }
 

@@ -85,9 +85,20 @@ func sessionCookie(value string, framed bool) *http.Cookie {
 	return c
 }
 
-// identify finds the session in the path's workspace. Errors: authz.ErrNoSession.
+// opened is a session and the secret that opens it.
+type opened struct {
+	session store.Session
+	secret  authz.Secret
+}
+
+// identify finds the session in the path's workspace, or else one that is over all
+// workspaces. Errors: authz.ErrNoSession.
 func (v *visit) identify() error {
-	return v.lookUp(func(s *store.Session) bool { return s.Workspace == v.workspace.ID })
+	err := v.lookUp(func(s *store.Session) bool { return s.Workspace == v.workspace.ID })
+	if errors.Is(err, authz.ErrNoSession) {
+		return v.lookUp(authz.OperatesAll)
+	}
+	return err
 }
 
 // anySession finds one where the path names no workspace.
@@ -104,25 +115,45 @@ func (v *visit) anySession() error {
 }
 
 func (v *visit) lookUp(fits func(*store.Session) bool) error {
-	cookies := v.r.CookiesNamed(cookieName)
-	for _, c := range cookies[:min(len(cookies), cookiesAtOnce)] {
-		secret := authz.Secret(c.Value)
-		session, err := v.service.Session(v.r.Context(), secret)
-		switch {
-		case errors.Is(err, authz.ErrNoSession):
-		case err != nil:
-			return err
-		case fits(&session):
-			v.session, v.secret = session, secret
+	if err := v.open(); err != nil {
+		return err
+	}
+	for _, o := range v.opened {
+		if fits(&o.session) {
+			v.session, v.secret = o.session, o.secret
 			return nil
 		}
 	}
 	return authz.ErrNoSession
 }
 
-// owned is a handler for the owner of keys alone.
+// open reads the sessions of the cookies, once.
+func (v *visit) open() error {
+	if v.opened != nil {
+		return nil
+	}
+	cookies := v.r.CookiesNamed(cookieName)
+	found := []opened{}
+	for _, c := range cookies[:min(len(cookies), cookiesAtOnce)] {
+		secret := authz.Secret(c.Value)
+		session, err := v.service.Session(v.r.Context(), secret)
+		switch {
+		case err == nil:
+			found = append(found, opened{session, secret})
+		case !errors.Is(err, authz.ErrNoSession):
+			return err
+		}
+	}
+	v.opened = found
+	return nil
+}
+
+// owned is a handler for the owner of keys alone, whom authz.Home has none of.
 func owned(h handler) handler {
 	return func(v *visit) error {
+		if v.workspace.ID == authz.Home {
+			return errNowhere
+		}
 		if err := v.identify(); err != nil {
 			return err
 		}

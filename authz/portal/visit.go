@@ -24,6 +24,7 @@ type visit struct {
 	workspace store.Workspace // of the path or of the session; none if it has no ID
 	session   store.Session
 	secret    authz.Secret // of the session; empty: nobody is logged in
+	opened    []opened     // the sessions of all cookies; nil: not yet read
 }
 
 // handler answers a visit, or says why it can't: see failure.
@@ -56,7 +57,7 @@ func (p *portal) serve(h handler) http.HandlerFunc {
 // enter looks the workspace up before anything else: it says who may frame the page.
 func (v *visit) enter(h handler) error {
 	if id := v.r.PathValue("ws"); id != "" {
-		if authz.CheckWorkspaceID("ws", id) != nil || id == authz.Home {
+		if authz.CheckWorkspaceID("ws", id) != nil {
 			return errNowhere
 		}
 		w, err := v.service.Workspace(v.r.Context(), id)
@@ -96,8 +97,11 @@ func (v *visit) from() string {
 func (v *visit) requestID() string { return v.w.Header().Get("X-Request-Id") }
 
 // path is a path within the workspace, as browsers have it.
-func (v *visit) path(parts ...string) string {
-	return v.base + "/" + v.workspace.ID + "/" + strings.Join(parts, "/")
+func (v *visit) path(parts ...string) string { return v.within(v.workspace.ID, parts...) }
+
+// within is a path within a workspace, as browsers have it.
+func (v *visit) within(workspace string, parts ...string) string {
+	return v.base + "/" + workspace + "/" + strings.Join(parts, "/")
 }
 
 // redirect sends the browser to a path within the workspace, as after what was posted.
