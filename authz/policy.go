@@ -102,7 +102,7 @@ func (e *InputError) portal(w *store.Workspace, local bool) {
 		e.webURL("portal.base_url", p.BaseURL)
 	}
 	if p.Accent != "" && !accent.MatchString(p.Accent) {
-		e.addf("portal.accent", "must be # and six hexadecimal digits in lower case")
+		e.addf("portal.accent", "must be # and six hexadecimal digits")
 	}
 	if len(p.Logo) > 0 {
 		e.logo("portal.logo", p.Logo)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
@@ -176,5 +177,58 @@ func TestLoginToHome(t *testing.T) {
 		if field == "" && err != nil || field != "" && (!errors.As(err, &bad) || bad[0].Field != field) {
 			t.Errorf("%q: %v", field, err)
 		}
+	}
+}
+
+func TestAnAccentInUpperCase(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	w, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Portal: &store.Portal{Accent: "#0A7B3C"}})
+	if err != nil || w.Portal.Accent != "#0a7b3c" {
+		t.Errorf("%q, %v", w.Portal.Accent, err)
+	}
+}
+
+// What is altered is what is there at that moment, and all else stays.
+func TestChangeSettings(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.patch(authz.WorkspacePatch{Policy: &store.Policy{KeysPerOwner: 3, Webhook: "https://hooks.acme.example/"}, Portal: &store.Portal{DisplayName: "Acme"}})
+	before, err := s.Workspace(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.clock.advance(time.Minute)
+	w, err := s.ChangeSettings(t.Context(), "acme", func(c *authz.Settings) error {
+		if c.Policy.KeysPerOwner != 3 || c.Portal.DisplayName != "Acme" || c.AllowNeverExpires != before.AllowNeverExpires {
+			t.Errorf("it is given %+v", c)
+		}
+		c.Policy.KeysPerOwner, c.AllowNeverExpires, c.Portal.Accent = 4, !c.AllowNeverExpires, "#ABCDEF"
+		return nil
+	})
+	if err != nil || w.Policy.KeysPerOwner != 4 || w.Policy.Webhook != before.Policy.Webhook || w.Portal.DisplayName != "Acme" ||
+		w.Portal.Accent != "#abcdef" || w.AllowNeverExpires == before.AllowNeverExpires || w.Name != before.Name || !w.UpdatedAt.After(before.UpdatedAt) {
+		t.Errorf("it becomes %+v, %v", w, err)
+	}
+	mine := errors.New("mine")
+	if _, err := s.ChangeSettings(t.Context(), "acme", func(c *authz.Settings) error { c.Policy.KeysPerOwner = 9; return mine }); !errors.Is(err, mine) {
+		t.Error(err)
+	}
+	if _, err := s.ChangeSettings(t.Context(), "none", func(*authz.Settings) error { return nil }); !errors.Is(err, authz.ErrNotFound) {
+		t.Error(err)
+	}
+	for field, change := range map[string]func(*authz.Settings){
+		"portal.accent":         func(c *authz.Settings) { c.Portal.Accent = "red" },
+		"policy.max_expires_in": func(c *authz.Settings) { c.Policy.MaxExpiresIn = -1 },
+		"portal.base_url":       func(c *authz.Settings) { c.Portal.BaseURL = "x" },
+	} {
+		var bad authz.InputError
+		_, err := s.ChangeSettings(t.Context(), "acme", func(c *authz.Settings) error { change(c); return nil })
+		if !errors.As(err, &bad) || bad[0].Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if now, err := s.Workspace(t.Context(), "acme"); err != nil || now.Policy.KeysPerOwner != 4 || now.Portal.Accent != "#abcdef" {
+		t.Errorf("it is %+v, %v", now, err)
 	}
 }

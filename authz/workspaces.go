@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
@@ -113,11 +114,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePat
 	if err := bad.err(); err != nil {
 		return store.Workspace{}, err
 	}
-	ctx, cancel := settle(ctx)
-	defer cancel()
-	return s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
-		var bad InputError
-		bad.newNames(w, p)
+	return s.updateWorkspace(ctx, id, func(w *store.Workspace) error {
 		if p.Name != nil {
 			w.Name = *p.Name
 		}
@@ -133,7 +130,49 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePat
 		if p.Portal != nil {
 			w.Portal = *p.Portal
 		}
+		return nil
+	})
+}
+
+// Settings are what of a workspace says what its keys may be and how its page looks.
+type Settings struct {
+	AllowNeverExpires bool
+	Policy            store.Policy
+	Portal            store.Portal
+}
+
+// SettingsOf returns a workspace's.
+func SettingsOf(w *store.Workspace) Settings {
+	return Settings{w.AllowNeverExpires, w.Policy.Clone(), w.Portal.Clone()}
+}
+
+// ChangeSettings lets change alter a workspace's settings as they are at that moment, in
+// the transaction that keeps them: nothing comes between. Keys that were issued stay as
+// they are. Errors: change's, after which nothing is kept, InputError, ErrNotFound.
+func (s *Service) ChangeSettings(ctx context.Context, id string, change func(*Settings) error) (store.Workspace, error) {
+	return s.updateWorkspace(ctx, id, func(w *store.Workspace) error {
+		settings := SettingsOf(w)
+		if err := change(&settings); err != nil {
+			return err
+		}
+		w.AllowNeverExpires, w.Policy, w.Portal = settings.AllowNeverExpires, settings.Policy, settings.Portal
+		return nil
+	})
+}
+
+func (s *Service) updateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	return s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
+		old := *w
+		old.Policy, old.Portal = w.Policy.Clone(), w.Portal.Clone()
+		if err := change(w); err != nil {
+			return err
+		}
+		w.Portal.Accent = strings.ToLower(w.Portal.Accent)
 		// Held together: each is judged by the others as they are now.
+		var bad InputError
+		bad.newNames(&old, w)
 		bad.policy(w, s.isLocal())
 		bad.portal(w, s.isLocal())
 		if err := bad.err(); err != nil {
@@ -144,17 +183,14 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePat
 	})
 }
 
-// newNames refuses what customers would read and can't see, save where w says it already.
+// newNames refuses what customers would read and can't see, save where old says it already.
 // The rest of a text's limits are those of policy and portal.
-func (e *InputError) newNames(w *store.Workspace, p WorkspacePatch) {
-	if p.Portal != nil && p.Portal.DisplayName != w.Portal.DisplayName {
-		e.seen("portal.display_name", p.Portal.DisplayName)
+func (e *InputError) newNames(old, w *store.Workspace) {
+	if w.Portal.DisplayName != old.Portal.DisplayName {
+		e.seen("portal.display_name", w.Portal.DisplayName)
 	}
-	if p.Policy == nil {
-		return
-	}
-	for _, scope := range p.Policy.Scopes {
-		if !slices.Contains(w.Policy.Scopes, scope) {
+	for _, scope := range w.Policy.Scopes {
+		if !slices.Contains(old.Policy.Scopes, scope) {
 			e.seen("policy.scopes", scope.Description)
 		}
 	}

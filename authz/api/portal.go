@@ -31,7 +31,7 @@ type OfferedScope struct {
 type Portal struct {
 	DisplayName    string   `json:"display_name,omitempty" maxLength:"255" doc:"The workspace's name, where empty"`
 	BaseURL        string   `json:"base_url,omitempty" maxLength:"2048" doc:"Of the API that the keys are for; shown in an example"`
-	Accent         string   `json:"accent,omitempty" pattern:"^(#[0-9a-f]{6})?$" patternDescription:"# and six hexadecimal digits in lower case"`
+	Accent         string   `json:"accent,omitempty" pattern:"^(#[0-9a-fA-F]{6})?$" patternDescription:"# and six hexadecimal digits" doc:"Kept in lower case"`
 	Logo           []byte   `json:"logo,omitempty" doc:"A PNG picture of at most 64 KiB, in base64"`
 	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins whose pages may embed it"`
 	OIDC           *OIDC    `json:"oidc,omitempty" doc:"Login by an OpenID provider"`

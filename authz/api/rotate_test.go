@@ -96,7 +96,7 @@ func TestPolicyAndPortalOfAWorkspace(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/acme"
 	s.do("PATCH", path, `{"policy":{"scopes":[{"name":"maps:read","description":"Read maps"}],"max_expires_in":3600,"keys_per_owner":1,"webhook":"https://hooks.example/x"},
-		"portal":{"display_name":"Acme","accent":"#0a7b3c","frame_ancestors":["https://app.acme.example"]}}`).want(200)
+		"portal":{"display_name":"Acme","accent":"#0A7b3C","frame_ancestors":["https://app.acme.example"]}}`).want(200)
 	got := s.do("GET", path, nil).want(200).object()
 	wantSubset(t, got, `{"policy":{"scopes":[{"name":"maps:read","description":"Read maps"}],"max_expires_in":3600,"keys_per_owner":1,"webhook":"https://hooks.example/x"},
 		"portal":{"display_name":"Acme","accent":"#0a7b3c","frame_ancestors":["https://app.acme.example"]}}`)
