@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -63,6 +64,11 @@ func everything(s *site) string {
 	for _, k := range keys {
 		all.WriteString(k.ID.String() + k.Name + k.Owner + string(k.Status(s.clock())) + "\n")
 	}
+	w, err := s.Workspace(s.t.Context(), "acme")
+	check(s.t, err)
+	settings, err := json.Marshal(authz.SettingsOf(&w))
+	check(s.t, err)
+	all.Write(settings)
 	return all.String()
 }
 

@@ -126,7 +126,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	for _, m := range asked.FindAllStringSubmatch(source.String(), -1) {
 		used[m[1]] = true
 	}
-	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "life.", "done.", "fault.", "actor.", "result."} {
+	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "life.", "done.", "fault.", "actor.", "result.", "unit."} {
 		for key := range messages {
 			if strings.HasPrefix(key, prefix) {
 				used[base(key)] = true

@@ -229,6 +229,11 @@ func (v *visitor) do(method, path string, form url.Values) *page {
 	if form != nil {
 		body = strings.NewReader(form.Encode())
 	}
+	return v.send(method, path, body)
+}
+
+func (v *visitor) send(method, path string, body io.Reader) *page {
+	v.t.Helper()
 	r := httptest.NewRequest(method, publicURL+path, body)
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	r.Header.Set("Sec-Fetch-Dest", "document")

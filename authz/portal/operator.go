@@ -37,6 +37,9 @@ func (p *portal) operatorRoutes() {
 	get("/revoke", operated(selectKeys))
 	post("/revoke", operated(posted(revokeKeys)))
 	get("/settings", operated(showSettings))
+	get("/settings/{form}", operated(toSettings))
+	post("/settings/policy", operated(uploaded(maxSettings, savePolicy)))
+	post("/settings/look", operated(uploaded(maxSettings, saveLook)))
 }
 
 // staffed is a handler for an operator alone: of the path's workspace, or of all.
@@ -84,6 +87,9 @@ func (p *view) AtHome() bool { return p.visit.workspace.ID == authz.Home }
 
 // Workspaces is the path of the list of all.
 func (p *view) Workspaces() string { return p.visit.within(authz.Home, "operator", "workspaces") }
+
+// toSettings is for who comes back to where a form was posted.
+func toSettings(v *visit) error { return v.redirect(v.path("operator", "settings")) }
 
 // toStart leads to where an operator begins.
 func toStart(v *visit) error { return v.redirect(v.home()) }

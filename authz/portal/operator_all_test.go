@@ -101,7 +101,7 @@ func TestPagesOfAllWorkspaces(t *testing.T) {
 			t.Errorf("%q: %d workspaces", q, got)
 		}
 	}
-	v.get(allPath + "?q=none").has("No workspace fits this search.", "Show all")
+	v.get(allPath+"?q=none").has("No workspace fits this search.", "Show all")
 	v.get(allPath + "?q=%00").want(404)
 	s.issue("acme", authz.IssueRequest{Owner: "cust_1"})
 	v.get(allPath + "?q=" + s.minter.last()).want(400)

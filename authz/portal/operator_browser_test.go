@@ -5,6 +5,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +24,7 @@ func served(t *testing.T) (s *site, url string) {
 	check(t, err)
 	url = "http://" + listener.Addr().String()
 	s = newSite(t, url)
+	s.withHome()
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}}
 	server.Start()
 	t.Cleanup(server.Close)
@@ -79,6 +83,15 @@ func TestOperatorsInABrowser(t *testing.T) {
 				t.Fatalf("the link answers %d", status)
 			}
 			walk(t, s, p, url+"/portal/acme/operator", k, token, !o.NoJavaScript)
+			look := func(what string) { sound(t, p, what) }
+			if o.NoJavaScript { // what there is to be seen is the same as by light
+				look = func(string) {}
+			}
+			walkSettings(t, s, p, url+settingsPath, look)
+			secret, _, err = s.PortalLink(t.Context(), authz.Home, authz.LinkRequest{Role: store.RoleOperator, Subject: "chief"})
+			check(t, err)
+			p.Open(s.PortalLinkURL(secret))
+			walkAll(t, p, url, k, !o.NoJavaScript, look)
 		})
 	}
 }
@@ -144,5 +157,102 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	p.Follow("main a.button")
 	if p.URL() != root+"/keys" {
 		t.Errorf("the way back leads to %s", p.URL())
+	}
+}
+
+// walkSettings changes what may be changed, by what is right and what is wrong.
+func walkSettings(t *testing.T, s *site, p *portaltest.Page, settings string, look func(what string)) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "logo.png")
+	check(t, os.WriteFile(file, logoOf(t, 300), 0o600)) // too large
+	const policy, picture = "form[action$='/policy'] button", "form[action$='/look'] button"
+	p.Open(settings)
+	look("settings")
+	p.Fill("#scopes", "maps:read Look at maps\nmaps:write")
+	p.Fill("#max", "many")
+	p.Follow(policy)
+	look("wrong rules")
+	p.Fill("#max", "12")
+	p.Choose("[name=max_unit]", "hours")
+	p.Follow(policy)
+	if p.Count(".box.good") != 1 || p.Value("#scopes") != "maps:read Look at maps\nmaps:write" || s.acme().Policy.MaxExpiresIn != 12*3600 {
+		t.Errorf("the rules are %+v", s.acme().Policy)
+	}
+	p.Fill("#accent", "pink")
+	p.Attach("#logo", file)
+	p.Follow(picture)
+	if p.Count("#accent-fault, #logo-fault") != 1 {
+		t.Error("a picture that is too large is not told of at its field")
+	}
+	look("a wrong look")
+	check(t, os.WriteFile(file, logoOf(t, 64), 0o600))
+	p.Fill("#accent", "#AA3355")
+	p.Attach("#logo", file)
+	p.Follow(picture)
+	look("another look")
+	if p.Count(".brand img") != 1 || s.acme().Portal.Accent != "#aa3355" {
+		t.Error("the look is as before")
+	}
+	p.Fill("#perowner", "7")
+	rules := s.acme().Policy
+	rules.KeysPerOwner, rules.MaxExpiresIn = 3, 0
+	s.update("acme", authz.WorkspacePatch{Policy: &rules})
+	p.Follow(policy)
+	look("somebody was quicker")
+	if p.Value("#perowner") != "3" || s.acme().Policy.KeysPerOwner != 3 {
+		t.Error("somebody else's change is undone")
+	}
+	p.Check("#nologo", true)
+	p.Follow(picture)
+	if p.Count(".brand img") != 0 {
+		t.Error("the logo stays")
+	}
+}
+
+// walkAll goes through the pages of all workspaces, and to one workspace and back.
+func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts bool, look func(what string)) {
+	t.Helper()
+	look("all workspaces")
+	if scripts && p.Count("html[lang=en]") == 1 {
+		p.Reload()
+		order(t, p, "Skip to content", "All workspaces", "Audit", "Log out", "Name or ID", "Search", "Find a key in any workspace", "The acme", "The other", "English", "Deutsch")
+	}
+	p.Fill("#q", "oth")
+	p.Follow("form.filter button")
+	look("workspaces that were found")
+	p.Open(url + allPath + "?q=none")
+	look("no workspace")
+	p.Click("summary")
+	p.Fill("#pasted", k.ID.String())
+	p.Follow("form[action$='/find'] button")
+	look("no workspace is named")
+	p.Fill("#workspace", "acme")
+	p.Follow("form[action$='/find'] button")
+	look("a key of some workspace")
+	if !strings.HasPrefix(p.URL(), url+anyPath(k)+"?") {
+		t.Errorf("the id leads to %s", p.URL())
+	}
+	p.Open(url + "/portal/burnkey/operator/audit")
+	look("the audit of all workspaces")
+	p.Open(url + "/portal/burnkey/operator/keys")
+	look("management keys")
+	p.Open(url + settingsPath)
+	look("settings, from above")
+	p.Follow(".back a")
+	if p.URL() != url+allPath {
+		t.Errorf("the way back leads to %s", p.URL())
+	}
+}
+
+// order wants the names of what gets the focus by Tab.
+func order(t *testing.T, p *portaltest.Page, want ...string) {
+	t.Helper()
+	var got []string
+	for range want {
+		p.Press("Tab")
+		got = append(got, p.Focused().Name)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: the order is %q, want %q", p.URL(), got, want)
 	}
 }

@@ -57,6 +57,9 @@ func operatorRoutes() []route {
 		{method: "GET", path: in("/audit.csv")},
 		{method: "GET", path: in("/audit.json")},
 		{method: "GET", path: in("/settings")},
+		{method: "GET", path: in("/settings/look")},
+		{method: "POST", path: in("/settings/policy"), form: url.Values{"perowner": {"1"}}},
+		{method: "POST", path: in("/settings/look"), form: url.Values{"name": {"taken"}}},
 	}
 }
 

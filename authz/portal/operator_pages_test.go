@@ -10,22 +10,6 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-func TestSettings(t *testing.T) {
-	s := newSite(t)
-	v := s.operator("acme")
-	v.get("/portal/acme/operator/settings").want(200).has("Scopes on offer Any", "A key expires after 90 days", "Any number", "Login by OpenID provider None")
-	portal := policyOf(s, "acme")
-	portal.Accent, portal.FrameAncestors = "#0a7b3c", []string{"https://app.example.test"}
-	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org", OperatorClaim: "groups", OperatorValue: "staff"}
-	s.update("acme", authz.WorkspacePatch{Portal: &portal, Policy: &store.Policy{
-		Scopes: []store.OfferedScope{{Name: "maps:read", Description: "See maps"}}, MaxExpiresIn: 40 * 86400, KeysPerOwner: 7,
-	}})
-	v.get("/portal/acme/operator/settings").want(200).has(
-		"maps:read See maps", "A key expires after 40 days", "latest 40 days", "at most 7", "#0a7b3c", "https://app.example.test",
-		"https://login.example.test", "groups: staff", "PATCH /v1/workspaces/acme",
-	)
-}
-
 // Nothing that somebody has typed is taken for HTML, and there is every page in German.
 func TestOperatorsPages(t *testing.T) {
 	s := newSite(t)

@@ -1,30 +1,147 @@
 package portal
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"net/http"
-	"time"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
 )
 
-// settingsPage is the content of the page of what the workspace is set to. It changes
-// nothing: that is the API's.
+// settingsPage is the content of the page of what the workspace is set to. Who gets in and
+// where data goes are not for whoever has got to this page: that is the API's.
 type settingsPage struct {
-	W                store.Workspace
-	Max, Default     time.Duration // lives of keys
-	DefaultAudiences []string      // of keys that name none
-	Never            bool          // keys may have no end
+	W      store.Workspace
+	Policy policyForm
+	Look   lookForm
+	Typed  []typedText // what was typed and is not kept, since somebody else was quicker
+	Units  []string
 }
+
+// typedText is what somebody typed into a field, by its label.
+type typedText struct{ Label, Text string }
 
 func showSettings(v *visit) error {
 	v.remember()
-	p := &settingsPage{
-		W: v.workspace, Max: time.Duration(v.maxLife()) * time.Second, Default: time.Duration(v.defaultLife()) * time.Second,
-		DefaultAudiences: v.workspace.Policy.DefaultAudience, Never: authz.MayNeverExpire(&v.workspace),
+	return v.renderView(http.StatusOK, v.settingsView(v.notice("settings", "policy", "look"), nil))
+}
+
+// settingsView shows the settings as they are.
+func (v *visit) settingsView(notice string, bad faults) *view {
+	return &view{
+		Page: "settings", Title: v.language.text("settings.title"), Notice: notice, Faults: bad,
+		Content: &settingsPage{W: v.workspace, Policy: v.policyForm(), Look: v.lookForm(), Units: unitNames},
 	}
-	if len(p.DefaultAudiences) == 0 {
-		p.DefaultAudiences = v.workspace.Audiences
+}
+
+// errMeanwhile: somebody else has changed the same settings since the form was shown.
+// errUnchanged: the form says what is there already.
+var (
+	errMeanwhile = errors.New("the settings have changed meanwhile")
+	errUnchanged = errors.New("nothing is to be changed")
+)
+
+// version tells settings from others. It is of what one form shows, so that who changes one
+// is not in the way of who changes the other.
+func version(shown any) string {
+	text, _ := json.Marshal(shown) // never fails: they are texts and numbers
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// change alters settings by a form that was shown when they were of a version.
+func (v *visit) change(was string, of func(*authz.Settings) string, alter func(*authz.Settings)) error {
+	_, err := v.service.ChangeSettings(v.context(), v.workspace.ID, func(s *authz.Settings) error {
+		before := of(s)
+		if before != was {
+			return errMeanwhile
+		}
+		alter(s)
+		if of(s) == before {
+			return errUnchanged
+		}
+		return nil
+	})
+	if errors.Is(err, errUnchanged) {
+		return nil
 	}
-	return v.render(http.StatusOK, "settings", "settings.title", p)
+	return err
+}
+
+// settingsSaved leads back to the settings, or says why they were not saved: with what was
+// typed in the form, but for where others' changes would be undone by it unseen.
+func (v *visit) settingsSaved(err error, what string, retyped func(*settingsPage)) error {
+	var input authz.InputError
+	switch {
+	case err == nil:
+		return v.redirect(v.path("operator", "settings") + v.done(what, "settings"))
+	case errors.As(err, &input):
+		return v.settingsRefused(v.settingsFaults(input), retyped)
+	case errors.Is(err, errMeanwhile):
+		return v.settingsMeanwhile(retyped)
+	}
+	return err
+}
+
+func (v *visit) settingsRefused(bad faults, retyped func(*settingsPage)) error {
+	shown := v.settingsView("", bad)
+	retyped(shown.Content.(*settingsPage))
+	return v.renderView(http.StatusUnprocessableEntity, shown)
+}
+
+// settingsMeanwhile shows the settings as they are by now, and apart from them what was
+// typed.
+func (v *visit) settingsMeanwhile(retyped func(*settingsPage)) error {
+	w, err := v.service.Workspace(v.r.Context(), v.workspace.ID)
+	if err != nil {
+		return err
+	}
+	v.settleIn(w)
+	shown := v.settingsView("", faults{{"", v.language.text("fault.settings.meanwhile")}})
+	now, typed := shown.Content.(*settingsPage), *shown.Content.(*settingsPage)
+	retyped(&typed)
+	now.Typed = v.differing(now, &typed)
+	return v.renderView(http.StatusConflict, shown)
+}
+
+// differing are the fields in which what was typed is not what is there.
+func (v *visit) differing(now, typed *settingsPage) (texts []typedText) {
+	is := append(v.policyTexts(&now.Policy), v.lookTexts(&now.Look)...)
+	for i, text := range append(v.policyTexts(&typed.Policy), v.lookTexts(&typed.Look)...) {
+		if text != is[i] {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// settingsFields are the forms' names of what authz refuses.
+var settingsFields = map[string]string{
+	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",
+	"policy.keys_per_owner": "perowner", "policy.default_audience": "audience",
+	"portal.display_name": "name", "portal.base_url": "url", "portal.accent": "accent", "portal.logo": "logo",
+}
+
+// settingsFaults words what authz refuses, each field once.
+func (v *visit) settingsFaults(input authz.InputError) (bad faults) {
+	for _, one := range input {
+		field := settingsFields[one.Field]
+		if field == "" {
+			return faults{{"", v.language.text("fault.form")}}
+		}
+		if bad.of(field) == "" {
+			bad = append(bad, v.settingsFault(field))
+		}
+	}
+	return bad
+}
+
+// settingsFault says what a field takes.
+func (v *visit) settingsFault(field string) fault {
+	return fault{field, v.language.text("fault.settings."+field,
+		"scopes", authz.MaxScopes, "scope", authz.MaxScope, "text", authz.MaxText, "days", authz.MaxExpiresIn/86400,
+		"keys", authz.MaxKeysPerOwner, "url", authz.MaxURL, "kib", authz.MaxLogo>>10, "side", authz.MaxLogoSide)}
 }

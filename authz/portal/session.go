@@ -165,13 +165,29 @@ func owned(h handler) handler {
 }
 
 // posted is a handler of a form of ours.
-func posted(h handler) handler {
+func posted(h handler) handler { return sent(maxForm, (*http.Request).ParseForm, h) }
+
+// uploaded is one of a form of so many bytes that may have a file in it. All of it is kept
+// in memory.
+func uploaded(most int64, h handler) handler {
+	return sent(most, func(r *http.Request) error {
+		if err := r.ParseForm(); err != nil {
+			return err
+		}
+		if err := r.ParseMultipartForm(most); !errors.Is(err, http.ErrNotMultipart) {
+			return err
+		}
+		return nil
+	}, h)
+}
+
+func sent(most int64, parse func(*http.Request) error, h handler) handler {
 	return func(v *visit) error {
 		if !v.fromUs() {
 			return errForeign
 		}
-		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
-		if err := v.r.ParseForm(); err != nil {
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, most)
+		if err := parse(v.r); err != nil {
 			return formError(err)
 		}
 		given := []byte(v.r.PostForm.Get("csrf"))

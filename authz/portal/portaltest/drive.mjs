@@ -103,6 +103,7 @@ const actions = {
 		return { name: download.suggestedFilename(), text: readFileSync(await download.path(), 'utf8') }
 	},
 	async fill(r) { await target(r).fill(r.text) },
+	async attach(r) { await target(r).setInputFiles(r.path) },
 	async choose(r) { await target(r).selectOption(r.text) },
 	async check(r) { await target(r).setChecked(r.on) },
 	async focus(r) { await target(r).focus() },

@@ -133,6 +133,12 @@ func (p *Page) Fill(target, text string) {
 	p.on(target, "fill", request{"text": text}, nil)
 }
 
+// Attach chooses a file for a field that takes one.
+func (p *Page) Attach(target, path string) {
+	p.t.Helper()
+	p.on(target, "attach", request{"path": path}, nil)
+}
+
 // Choose selects an option of a select element, by value or label.
 func (p *Page) Choose(target, option string) {
 	p.t.Helper()

@@ -1,0 +1,90 @@
+package portal
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// lookForm is how the page looks, as a form has it.
+type lookForm struct {
+	Version           string // of what it was when the form was shown
+	Name, URL, Accent string
+	Logo              bool // there is one
+}
+
+// maxSettings is of a form with a picture, in bytes: more than is kept, so that what is too
+// large is told of at its field.
+const maxSettings = 4 << 20
+
+func (v *visit) lookForm() lookForm {
+	s := authz.SettingsOf(&v.workspace)
+	p := &s.Portal
+	return lookForm{lookVersion(&s), p.DisplayName, p.BaseURL, p.Accent, len(p.Logo) > 0}
+}
+
+// lookVersion is of all that the form may change.
+func lookVersion(s *authz.Settings) string {
+	p := s.Portal.Clone() // as a store gives it back
+	return version(store.Portal{DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, Logo: p.Logo})
+}
+
+// saveLook keeps what the form says, and says what of it can't be.
+func saveLook(v *visit) error {
+	from := v.r.PostForm
+	var bad faults
+	text := func(name string) string { return v.tokenless(from, name, name, &bad) }
+	typed := lookForm{Version: from.Get("version"), Name: text("name"), URL: text("url"), Accent: text("accent")}
+	retyped := func(p *settingsPage) {
+		typed.Logo = p.Look.Logo
+		p.Look = typed
+	}
+	picture, err := v.picture()
+	switch {
+	case errors.Is(err, errLarge):
+		bad = append(bad, v.settingsFault("logo"))
+	case err != nil:
+		return err
+	}
+	if len(bad) > 0 {
+		return v.settingsRefused(bad, retyped)
+	}
+	err = v.change(typed.Version, lookVersion, func(s *authz.Settings) {
+		s.Portal.DisplayName, s.Portal.BaseURL, s.Portal.Accent = typed.Name, typed.URL, typed.Accent
+		switch {
+		case picture != nil:
+			s.Portal.Logo = picture
+		case from.Get("nologo") == "yes":
+			s.Portal.Logo = nil
+		}
+	})
+	return v.settingsSaved(err, "look", retyped)
+}
+
+// errLarge: there is a picture that is larger than any that is kept.
+var errLarge = errors.New("the picture is too large")
+
+// picture reads the one that was sent, or nil. Errors: errLarge, errForm.
+func (v *visit) picture() ([]byte, error) {
+	file, header, err := v.r.FormFile("logo")
+	if errors.Is(err, http.ErrMissingFile) || errors.Is(err, http.ErrNotMultipart) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errForm
+	}
+	defer file.Close()
+	if header.Size > authz.MaxLogo {
+		return nil, errLarge
+	}
+	return io.ReadAll(file)
+}
+
+// lookTexts are the form's fields, in words. A picture can't be said.
+func (v *visit) lookTexts(f *lookForm) []typedText {
+	t := v.language.text
+	return []typedText{{t("settings.name"), f.Name}, {t("settings.url"), f.URL}, {t("settings.accent"), f.Accent}}
+}

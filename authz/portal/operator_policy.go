@@ -1,0 +1,195 @@
+package portal
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// policyForm is what keys may be, as a form has it.
+type policyForm struct {
+	Version      string // of what it was when the form was shown
+	Scopes       string // one a line, its description behind it
+	Default, Max lifeField
+	Never        bool
+	PerOwner     string
+	Audience     []choice
+	Usual        time.Duration // the life of a key where Default is empty
+}
+
+// lifeField is a time as somebody types it; empty: the server's own.
+type lifeField struct{ Number, Unit string }
+
+// choice is one of several that may be ticked.
+type choice struct {
+	Name string
+	On   bool
+}
+
+// units are what lives are typed in, the longest first; unitNames are in the order in which
+// they are offered.
+var (
+	units     = map[string]int64{"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+	unitNames = []string{"days", "hours", "minutes", "seconds"}
+)
+
+func lifeOf(seconds int64) lifeField {
+	if seconds == 0 {
+		return lifeField{Unit: unitNames[0]}
+	}
+	i := slices.IndexFunc(unitNames, func(name string) bool { return seconds%units[name] == 0 })
+	return lifeField{strconv.FormatInt(seconds/units[unitNames[i]], 10), unitNames[i]}
+}
+
+// seconds reads what somebody typed. What is more than 31 bits is too long in any unit.
+func (l lifeField) seconds() (int64, bool) {
+	if l.Number == "" {
+		return 0, true
+	}
+	n, err := strconv.ParseInt(l.Number, 10, 32)
+	return n * units[l.Unit], err == nil && n > 0 && units[l.Unit] > 0
+}
+
+// policyForm is the form of what is set.
+func (v *visit) policyForm() policyForm {
+	w := &v.workspace
+	s := authz.SettingsOf(w)
+	f := policyForm{
+		Version: policyVersion(&s), Default: lifeOf(w.Policy.DefaultExpiresIn), Max: lifeOf(w.Policy.MaxExpiresIn), Never: w.AllowNeverExpires,
+		Usual: time.Duration(min(authz.DefaultExpiresIn, v.maxLife())) * time.Second,
+	}
+	var lines []string
+	for _, scope := range w.Policy.Scopes {
+		lines = append(lines, strings.TrimSpace(scope.Name+" "+scope.Description))
+	}
+	f.Scopes = strings.Join(lines, "\n")
+	if w.Policy.KeysPerOwner > 0 {
+		f.PerOwner = strconv.Itoa(w.Policy.KeysPerOwner)
+	}
+	for _, name := range w.Audiences {
+		f.Audience = append(f.Audience, choice{name, slices.Contains(w.Policy.DefaultAudience, name)})
+	}
+	return f
+}
+
+// policyVersion is of all that the form may change.
+func policyVersion(s *authz.Settings) string {
+	p := s.Policy.Clone() // as a store gives it back
+	p.Webhook = ""
+	return version(struct {
+		store.Policy
+		Never bool
+	}{p, s.AllowNeverExpires})
+}
+
+// savePolicy keeps what the form says, and says what of it can't be.
+func savePolicy(v *visit) error {
+	typed, bad := v.readPolicy(v.r.PostForm)
+	retyped := func(p *settingsPage) {
+		typed.Usual = p.Policy.Usual
+		p.Policy = typed
+	}
+	next := store.Policy{Scopes: scopesIn(typed.Scopes)}
+	var ok bool
+	if next.DefaultExpiresIn, ok = typed.Default.seconds(); !ok {
+		bad = append(bad, v.settingsFault("default"))
+	}
+	if next.MaxExpiresIn, ok = typed.Max.seconds(); !ok {
+		bad = append(bad, v.settingsFault("max"))
+	}
+	if typed.PerOwner != "" {
+		n, err := strconv.ParseInt(typed.PerOwner, 10, 32)
+		if next.KeysPerOwner = int(n); err != nil || n < 1 {
+			bad = append(bad, v.settingsFault("perowner"))
+		}
+	}
+	for _, audience := range typed.Audience {
+		if audience.On {
+			next.DefaultAudience = append(next.DefaultAudience, audience.Name)
+		}
+	}
+	if len(bad) > 0 {
+		return v.settingsRefused(bad, retyped)
+	}
+	err := v.change(typed.Version, policyVersion, func(s *authz.Settings) {
+		next.Webhook = s.Policy.Webhook
+		s.Policy, s.AllowNeverExpires = next, typed.Never
+	})
+	return v.settingsSaved(err, "policy", retyped)
+}
+
+// readPolicy reads what was typed. A token in it is on no page again.
+func (v *visit) readPolicy(from url.Values) (f policyForm, bad faults) {
+	text := func(field, name string) string { return v.tokenless(from, field, name, &bad) }
+	f = policyForm{
+		Version: from.Get("version"), Scopes: strings.ReplaceAll(text("scopes", "scopes"), "\r\n", "\n"),
+		Default:  lifeField{text("default", "default"), from.Get("default_unit")},
+		Max:      lifeField{text("max", "max"), from.Get("max_unit")},
+		PerOwner: text("perowner", "perowner"), Never: from.Get("never") == "yes",
+	}
+	for _, name := range v.workspace.Audiences {
+		f.Audience = append(f.Audience, choice{name, slices.Contains(from["audience"], name)})
+	}
+	return f, bad
+}
+
+// tokenless is the text of a field, unless somebody has pasted a token there.
+func (v *visit) tokenless(from url.Values, field, name string, bad *faults) string {
+	text := strings.TrimSpace(from.Get(name))
+	if strings.Contains(text, jwks.TokenPrefix) {
+		*bad = append(*bad, v.fault(field, "fault.settings.token")...)
+		return ""
+	}
+	return text
+}
+
+// scopesIn reads a scope of each line, and behind a space what it is for.
+func scopesIn(text string) (scopes []store.OfferedScope) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		end := strings.IndexFunc(line, unicode.IsSpace)
+		if end < 0 {
+			end = len(line)
+		}
+		scopes = append(scopes, store.OfferedScope{Name: line[:end], Description: strings.TrimSpace(line[end:])})
+	}
+	return scopes
+}
+
+// policyTexts are the form's fields, in words.
+func (v *visit) policyTexts(f *policyForm) []typedText {
+	t := v.language.text
+	life := func(l lifeField) string {
+		if l.Number == "" {
+			return t("none")
+		}
+		return l.Number + " " + t("unit."+l.Unit)
+	}
+	var audience []string
+	for _, one := range f.Audience {
+		if one.On {
+			audience = append(audience, one.Name)
+		}
+	}
+	never := t("no")
+	if f.Never {
+		never = t("yes")
+	}
+	return []typedText{
+		{t("settings.scopes"), f.Scopes},
+		{t("settings.default"), life(f.Default)},
+		{t("settings.max"), life(f.Max)},
+		{t("settings.never"), never},
+		{t("settings.perowner"), f.PerOwner},
+		{t("settings.audience"), strings.Join(audience, " ")},
+	}
+}
