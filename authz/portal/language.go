@@ -131,15 +131,21 @@ func (l *language) moment(t time.Time) string {
 	return l.text("moment", "date", l.date(t), "time", t.UTC().Format("15:04"))
 }
 
-// until says how far off something is, rounded down.
+// until says how far off something is, rounded as the command line does: a key that was
+// made a moment ago for 90 days has 90 days.
 func (l *language) until(d time.Duration) string {
+	unit := day
 	switch {
 	case d <= 0:
 		return l.text("until.past")
 	case d < time.Minute:
 		return l.text("until.soon")
+	case d < 2*time.Hour:
+		unit = time.Minute
+	case d < 2*day:
+		unit = time.Hour
 	}
-	return l.count(roughly("until.", d))
+	return l.count(roughly("until.", d.Round(unit)))
 }
 
 // life says how long something lasts.

@@ -255,6 +255,8 @@ func TestTimes(t *testing.T) {
 		english.until(-time.Second): "now", english.until(59 * time.Second): "in less than a minute",
 		english.until(time.Minute): "in 1 minute", english.until(90 * time.Minute): "in 90 minutes",
 		english.until(time.Hour): "in 1 hour", english.until(47*time.Hour + time.Minute): "in 47 hours",
+		english.until(90*day - time.Second): "in 90 days", english.until(89*day + 11*time.Hour): "in 89 days",
+		english.until(day - time.Second): "in 1 day", english.until(time.Hour - time.Second): "in 1 hour", english.until(90*time.Second - 1): "in 1 minute",
 		english.until(day): "in 1 day", german.until(12*day + time.Hour): "in 12 Tagen", german.until(day): "in 1 Tag",
 		english.life(time.Second): "1 second", english.life(90 * day): "90 days", english.life(36 * time.Hour): "36 hours",
 	} {
