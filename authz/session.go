@@ -103,6 +103,19 @@ func newSecret() (Secret, [sha256.Size]byte) {
 // secretLen is the length of a Secret's text.
 const secretLen = 43
 
+// Link returns what a link is for, and leaves it good. Errors: ErrNoSession where it was
+// used, is over or never was.
+func (s *Service) Link(ctx context.Context, link Secret) (store.Session, error) {
+	if len(link) != secretLen {
+		return store.Session{}, ErrNoSession
+	}
+	session, err := s.store.Session(ctx, sha256.Sum256([]byte(link.Reveal())), s.Now())
+	if errors.Is(err, ErrNotFound) || err == nil && session.Kind != store.KindLink {
+		return store.Session{}, ErrNoSession
+	}
+	return session, err
+}
+
 // StartSession turns a link into a session, once. Errors: ErrNoSession where the link
 // was used, is over or never was.
 func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) (Secret, store.Session, error) {

@@ -31,9 +31,19 @@ func TestALinkOpensOneSession(t *testing.T) {
 	if _, err := s.Session(t.Context(), link); !errors.Is(err, authz.ErrNoSession) {
 		t.Error("the link itself is a session:", err)
 	}
+	for range 2 {
+		if asked, err := s.Link(t.Context(), link); err != nil || asked.Owner != "cust_1" || asked.Workspace != "acme" {
+			t.Errorf("it is for %+v, %v", asked, err)
+		}
+	}
 	secret, session, err := s.StartSession(t.Context(), link, false)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, text := range []authz.Secret{link, secret, "x"} {
+		if _, err := s.Link(t.Context(), text); !errors.Is(err, authz.ErrNoSession) {
+			t.Error("what is no link any more is one:", err)
+		}
 	}
 	if session.Owner != "cust_1" || session.Workspace != "acme" || session.Role != store.RoleOwner ||
 		len(session.ScopesAllowed) != 1 || session.ReturnURL != "https://app.example.com/settings" {

@@ -17,7 +17,7 @@ func (a *api) beside(portal http.Handler, m *metrics) echo.MiddlewareFunc {
 	serve := a.recover(echo.WrapHandler(portal))
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			if !strings.HasPrefix(c.Request().URL.Path, authz.PortalPath+"/") {
+			if path := c.Request().URL.Path; path != authz.PortalPath && !strings.HasPrefix(path, authz.PortalPath+"/") {
 				return next(c)
 			}
 			start := time.Now()

@@ -18,6 +18,7 @@ func TestThePortalIsBeside(t *testing.T) {
 	s := newServer(t)
 	pages := http.NewServeMux()
 	pages.HandleFunc("GET /portal/{ws}/keys", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "keys") })
+	pages.HandleFunc("GET /portal", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "door") })
 	pages.HandleFunc("POST /portal/{ws}/keys", func(_ http.ResponseWriter, r *http.Request) {
 		if body, err := io.ReadAll(r.Body); err != nil || len(body) != api.MaxBody+1 {
 			t.Error("the body is not the portal's own to read:", len(body), err)
@@ -52,7 +53,7 @@ func TestThePortalIsBeside(t *testing.T) {
 	if w := ask("GET", "/portal/link/hush", ""); w.Code != http.StatusGone {
 		t.Errorf("answered %d", w.Code)
 	}
-	for path, status := range map[string]int{"/portal": 404, "/portals/x": 404, "/healthz": 200} {
+	for path, status := range map[string]int{"/portal": 200, "/portals/x": 404, "/healthz": 200} {
 		if w := ask("GET", path, ""); w.Code != status {
 			t.Errorf("%s: %d", path, w.Code)
 		}

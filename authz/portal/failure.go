@@ -17,6 +17,7 @@ import (
 var (
 	errNowhere   = errors.New("there is no such page")
 	errLink      = errors.New("the link is used or over")
+	errFramed    = errors.New("the link is opened in a frame of a page that may have none")
 	errForbidden = errors.New("the session is no owner's")
 	errStaff     = errors.New("the session is no operator's")
 	errHome      = errors.New("the management keys are on no page")
@@ -58,6 +59,8 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		return failure{status: http.StatusNotFound, name: "nowhere"}, false
 	case errors.Is(err, errLink):
 		return failure{status: http.StatusGone, name: "link"}, false
+	case errors.Is(err, errFramed):
+		return failure{status: http.StatusForbidden, name: "framed"}, false
 	case errors.Is(err, authz.ErrNoSession):
 		return failure{status: http.StatusUnauthorized, name: "session"}, false
 	case errors.Is(err, errForbidden):

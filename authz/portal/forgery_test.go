@@ -153,13 +153,23 @@ func TestFraming(t *testing.T) {
 	if set := p.Result().Header.Get("Set-Cookie"); !strings.Contains(set, "Max-Age=0") || !strings.Contains(set, "Partitioned") {
 		t.Errorf("logged out by %q", set)
 	}
-	// Where nobody may frame the page, the cookie is not for frames.
+	// Where nobody may frame the page, the link is left for a window.
 	nowhere := s.stranger()
 	nowhere.header = frame.header
-	p = nowhere.get(s.link("other", authz.LinkRequest{Owner: "cust_1"}))
+	link := s.link("other", authz.LinkRequest{Owner: "cust_1"})
+	for range 2 {
+		nowhere.get(link).want(http.StatusForbidden).has("This page can’t be shown inside another", "The link has not been used")
+	}
+	if nowhere.cookie != nil || !strings.Contains(s.log.String(), "workspace=other") || strings.Contains(s.log.String(), link[len("/portal/link/"):]) {
+		t.Errorf("the cookie is %v, and the log %s", nowhere.cookie, s.log.String())
+	}
+	nowhere.header = nil
+	p = nowhere.get(link).want(http.StatusSeeOther)
 	if set := p.Result().Header.Get("Set-Cookie"); strings.Contains(set, "None") {
 		t.Errorf("in no frame the cookie is %q", set)
 	}
+	nowhere.header = frame.header
+	nowhere.get(link).want(http.StatusGone)
 }
 
 // A browser may send the cookie of a frame and its own.

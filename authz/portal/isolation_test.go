@@ -176,7 +176,7 @@ func TestNoSuchPage(t *testing.T) {
 	k := v.create()
 	upper := strings.ToUpper(k.ID.String())
 	for _, path := range []string{
-		"/portal/", "/portal/x", "/portal/acme/x", "/portal/acme/keys/x", "/portal/acme/keys/" + upper, "/portal/acme/keys/urn:uuid:" + k.ID.String(),
+		"/portal/x", "/portal/acme/x", "/portal/acme/keys/x", "/portal/acme/keys/" + upper, "/portal/acme/keys/urn:uuid:" + k.ID.String(),
 		"/portal/acme/keys/" + k.ID.String() + "/live/x", "/portal/assets/none.css", "/portal/assets/", "/portal/link/", "/portal/link/short",
 		"/portal/acme/keys?q=" + strings.Repeat("a", 256), "/portal/acme/keys?q=%ff", "/portal/acme/keys/" + k.ID.String() + "/",
 	} {
@@ -185,4 +185,38 @@ func TestNoSuchPage(t *testing.T) {
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS"} {
 		v.do(method, keyPath(k), nil).want(http.StatusNotFound)
 	}
+}
+
+// Whoever comes without a workspace is told how to come, and not which there are.
+func TestTheDoor(t *testing.T) {
+	s := newSite(t)
+	for _, path := range []string{"/portal", "/portal/"} {
+		s.stranger().get(path).want(http.StatusOK).has("You come to your keys by a link").hasNot("acme", "other", "Log out")
+		p := s.owner("acme", "cust_1").get(path).want(http.StatusOK).has("Go on to where you are logged in").hasNot("other")
+		if !strings.Contains(p.body, `class="button" href="/portal/acme/keys"`) {
+			t.Error("there is no way on")
+		}
+	}
+	s.stranger().get("/portal/?lang=de").want(http.StatusOK).has("Zu Ihren Schlüsseln kommen Sie")
+	s.stranger().do("POST", "/portal/", url.Values{}).want(http.StatusNotFound)
+}
+
+// An untidy address leads to the tidy one, with all our header fields, and nowhere else.
+func TestUntidyAddresses(t *testing.T) {
+	s := newSite(t, publicURL+"/burnkey")
+	link := strings.TrimPrefix(s.link("acme", authz.LinkRequest{Owner: "cust_1"}), "/burnkey")
+	secret := link[len("/portal/link/"):]
+	for path, to := range map[string]string{
+		"/portal//link/" + secret:     "/burnkey/portal/link/" + secret,
+		"/portal/./acme//keys?q=a%2F": "/burnkey/portal/acme/keys?q=a%2F",
+		"/portal/acme/x/../keys/":     "/burnkey/portal/acme/keys/",
+		"/portal//":                   "/burnkey/portal/",
+	} {
+		s.stranger().get(path).want(http.StatusSeeOther).leadsTo(to)
+	}
+	for _, path := range []string{"/portal/../v1/workspaces", "/portal/..//evil.example/", "/portal/acme/../..//evil.example"} {
+		s.stranger().get(path).want(http.StatusNotFound)
+	}
+	s.stranger().do("POST", "/portal//logout", url.Values{}).want(http.StatusNotFound)
+	s.stranger().get(link).want(http.StatusSeeOther) // it is still good
 }

@@ -120,7 +120,7 @@ func TestFindAnywhere(t *testing.T) {
 	}
 	for _, in := range []string{"", "acme", "other", "nonsense!"} { // the token knows better
 		to := look("Authorization: Bearer "+token, in).want(303).saysDone(anyPath(k), "found")
-		v.get(to).want(200).has("This is the key of the token that you pasted.")
+		v.get(to).want(200).has("This is the key that you looked for.")
 	}
 	for _, text := range []string{k.ID.String(), " " + strings.ToUpper(k.ID.String()), k.KID.String()} {
 		look(text, "acme").want(303).saysDone(anyPath(k), "found")

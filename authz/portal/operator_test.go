@@ -155,7 +155,7 @@ func TestFindByToken(t *testing.T) {
 	for _, text := range pasted {
 		paste(text).want(303).saysDone(anyPath(k), "found")
 	}
-	v.get(paste(token).saysDone(anyPath(k), "found")).has("This is the key of the token that you pasted.")
+	v.get(paste(token).saysDone(anyPath(k), "found")).has("This is the key that you looked for.")
 	_, err := s.Revoke(t.Context(), "acme", k.ID)
 	check(t, err)
 	s.advance(400 * 24 * time.Hour)

@@ -113,6 +113,8 @@ func (p *portal) routes() {
 	owner("GET", "/history", showHistory)
 	p.operatorRoutes()
 	p.mux.HandleFunc("POST "+authz.PortalPath+"/logout", p.serve(logOut))
+	p.mux.HandleFunc("GET "+authz.PortalPath, p.serve(door))
+	p.mux.HandleFunc("GET "+authz.PortalPath+"/{$}", p.serve(door))
 	p.mux.HandleFunc(authz.PortalPath+"/", p.serve(func(*visit) error { return errNowhere }))
 }
 
@@ -128,6 +130,11 @@ func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, ok := strings.CutPrefix(r.URL.Path, authz.PortalPath+"/assets/"); ok && p.assets[name].body != nil {
 		r.Pattern = authz.PortalPath + "/assets/{name}"
 		p.serveAsset(w, r, p.assets[name])
+		return
+	}
+	if _, ok := tidy(r.URL); !ok {
+		r.Pattern = authz.PortalPath + "/"
+		p.serve(toTidy)(w, r)
 		return
 	}
 	p.mux.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/burnkey/burnkey/authz"
@@ -38,6 +39,11 @@ func openLink(v *visit) error {
 		return errNowhere
 	}
 	framed := v.r.Header.Get("Sec-Fetch-Dest") == "iframe"
+	if framed {
+		if err := v.mayBeFramed(); err != nil {
+			return err
+		}
+	}
 	secret, session, err := v.service.StartSession(v.context(), authz.Secret(v.r.PathValue("secret")), framed)
 	if errors.Is(err, authz.ErrNoSession) {
 		return v.usedLink()
@@ -53,6 +59,25 @@ func openLink(v *visit) error {
 	v.setCookie(secret, session.Embedded && len(w.Portal.FrameAncestors) > 0)
 	v.session = session
 	return v.redirect(v.home())
+}
+
+// mayBeFramed leaves a link good that is opened in a frame of whichever page, where none is
+// to have one: the browser would not show what it leads to.
+func (v *visit) mayBeFramed() error {
+	link, err := v.service.Link(v.r.Context(), authz.Secret(v.r.PathValue("secret")))
+	if errors.Is(err, authz.ErrNoSession) {
+		return v.usedLink()
+	}
+	if err != nil {
+		return err
+	}
+	w, err := v.service.Workspace(v.r.Context(), link.Workspace)
+	if err != nil || len(w.Portal.FrameAncestors) > 0 {
+		return err
+	}
+	v.log.LogAttrs(v.r.Context(), slog.LevelWarn, "a link was opened in a frame and left unused: the workspace lists no frame_ancestors",
+		slog.String("request_id", v.requestID()), slog.String("workspace", w.ID))
+	return errFramed
 }
 
 // visited reports whether somebody goes to a page, rather than one page loading
