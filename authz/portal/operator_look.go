@@ -23,13 +23,13 @@ const maxSettings = 4 << 20
 func (v *visit) lookForm() lookForm {
 	s := authz.SettingsOf(&v.workspace)
 	p := &s.Portal
-	return lookForm{lookVersion(&s), p.DisplayName, p.BaseURL, p.Accent, len(p.Logo) > 0}
+	return lookForm{lookVersion(&s), p.DisplayName, p.BaseURL, p.Accent, p.LogoHash != ""}
 }
 
 // lookVersion is of all that the form may change.
 func lookVersion(s *authz.Settings) string {
-	p := s.Portal.Clone() // as a store gives it back
-	return version(store.Portal{DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, Logo: p.Logo})
+	p, _, _ := s.Portal.Kept(s.Portal) // as a store gives it back
+	return version(store.Portal{DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, LogoHash: p.LogoHash})
 }
 
 // saveLook keeps what the form says, and says what of it can't be.
@@ -58,7 +58,7 @@ func saveLook(v *visit) error {
 		case picture != nil:
 			s.Portal.Logo = picture
 		case from.Get("nologo") == "yes":
-			s.Portal.Logo = nil
+			s.Portal.LogoHash = ""
 		}
 	})
 	return v.settingsSaved(err, "look", retyped)

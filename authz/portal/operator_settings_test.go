@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html"
 	"image"
@@ -227,6 +228,16 @@ func scopesOf(n int) string {
 	return strings.TrimSpace(lines.String())
 }
 
+// logo is acme's as it is kept, or nil.
+func (s *site) logo() []byte {
+	s.t.Helper()
+	picture, err := s.Logo(s.t.Context(), "acme")
+	if !errors.Is(err, authz.ErrNotFound) {
+		check(s.t, err)
+	}
+	return picture
+}
+
 func TestSaveLook(t *testing.T) {
 	s := newSite(t)
 	fixed(s)
@@ -237,7 +248,7 @@ func TestSaveLook(t *testing.T) {
 	form = with(form, "name", " Acme Maps ", "url", "https://api.acme.test/v1?a=b&c=d", "accent", "#FFD400")
 	to := v.upload(settingsPath+"/look", form, logo).want(303).saysDone(settingsPath, "look")
 	w := s.acme()
-	if p := w.Portal; p.DisplayName != "Acme Maps" || p.BaseURL != "https://api.acme.test/v1?a=b&c=d" || p.Accent != "#ffd400" || !bytes.Equal(p.Logo, logo) ||
+	if p := w.Portal; p.DisplayName != "Acme Maps" || p.BaseURL != "https://api.acme.test/v1?a=b&c=d" || p.Accent != "#ffd400" || !bytes.Equal(s.logo(), logo) ||
 		!reflect.DeepEqual(p.OIDC, before.Portal.OIDC) || len(p.FrameAncestors) != 1 || !reflect.DeepEqual(w.Policy, before.Policy) {
 		t.Errorf("it is %+v, %+v", w.Policy, w.Portal.OIDC)
 	}
@@ -253,12 +264,12 @@ func TestSaveLook(t *testing.T) {
 	v.upload(settingsPath+"/look", with(form, "accent", ""), nil).want(303)
 	_, form = v.get(settingsPath).forms()
 	v.do("POST", settingsPath+"/look", with(form, "name", "")).want(303)
-	if p := s.acme().Portal; p.Accent != "" || p.DisplayName != "" || !bytes.Equal(p.Logo, logo) {
-		t.Errorf("it is %q, %q, a logo of %d bytes", p.Accent, p.DisplayName, len(p.Logo))
+	if p := s.acme().Portal; p.Accent != "" || p.DisplayName != "" || !bytes.Equal(s.logo(), logo) {
+		t.Errorf("it is %q, %q, a logo of %d bytes", p.Accent, p.DisplayName, len(s.logo()))
 	}
 	_, form = v.get(settingsPath).forms()
 	v.upload(settingsPath+"/look", with(form, "nologo", "yes"), nil).want(303)
-	if p := s.acme().Portal; len(p.Logo) > 0 || p.BaseURL == "" {
+	if p := s.acme().Portal; p.LogoHash != "" || len(s.logo()) > 0 || p.BaseURL == "" {
 		t.Error("the logo stays, or more than it has gone")
 	}
 	v.get(settingsPath).hasNot("Remove the present logo")
