@@ -1,6 +1,11 @@
 package authz
 
-import "time"
+import (
+	"errors"
+	"time"
+
+	"github.com/burnkey/burnkey/store"
+)
 
 // ages are how current the published sets are, workspace by workspace: one that
 // can't be read makes no other look old. Its owner guards it.
@@ -9,6 +14,9 @@ type ages struct {
 	checked time.Time
 	// late are the workspaces whose sets had not reached them then.
 	late map[string]lag
+	// damaged are those of them whose sets can't be read until somebody mends them: a
+	// fault of its own, which must not hide that others grow old.
+	damaged map[string]struct{}
 }
 
 // lag is of a set that was not the store's.
@@ -18,8 +26,8 @@ type lag struct {
 	ahead   bool      // the set's was later
 }
 
-// Age returns how long ago all published sets were known to be the store's. It is
-// very long before the first Load.
+// Age returns how long ago all published sets were known to be the store's, but for those
+// that are damaged there. It is very long before the first Load.
 func (p *Publisher) Age() time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -61,7 +69,8 @@ func (p *Publisher) unread() (n int) {
 func (p *Publisher) oldest() time.Time {
 	oldest := p.ages.checked
 	for workspace := range p.ages.late {
-		if at := p.currentAt(workspace); at.Before(oldest) {
+		_, damaged := p.ages.damaged[workspace]
+		if at := p.currentAt(workspace); !damaged && at.Before(oldest) {
 			oldest = at
 		}
 	}
@@ -102,5 +111,24 @@ func (p *Publisher) note(start time.Time, behind, ahead map[string]uint64) {
 	}
 	add(behind, false)
 	add(ahead, true)
-	p.ages = ages{checked: start, late: late}
+	damaged := make(map[string]struct{})
+	for workspace := range p.ages.damaged {
+		if _, is := late[workspace]; is {
+			damaged[workspace] = struct{}{}
+		}
+	}
+	p.ages = ages{checked: start, late: late, damaged: damaged}
+}
+
+// noteRead takes in what came of reading a workspace's set.
+func (p *Publisher) noteRead(workspace string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, late := p.ages.late[workspace]
+	switch {
+	case err == nil:
+		delete(p.ages.damaged, workspace)
+	case late && errors.Is(err, store.ErrDamaged):
+		p.ages.damaged[workspace] = struct{}{}
+	}
 }

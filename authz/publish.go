@@ -79,7 +79,8 @@ var (
 	descWorkspaces = prometheus.NewDesc("burnkey_workspaces", "Workspaces whose sets are published.", nil, nil)
 	descKeys       = prometheus.NewDesc("burnkey_published_keys", "Published keys, tombstones included.", nil, nil)
 	descUnread     = prometheus.NewDesc("burnkey_workspaces_unread", "Workspaces whose sets could not be read since the start: they answer 503.", nil, nil)
-	descAge        = prometheus.NewDesc("burnkey_publish_age_seconds", "Time since the published sets were last seen to be up to date; the greatest of all workspaces.", nil, nil)
+	descAge        = prometheus.NewDesc("burnkey_publish_age_seconds", "Time since the published sets were last seen to be up to date; the greatest of all workspaces but the damaged.", nil, nil)
+	descDamaged    = prometheus.NewDesc("burnkey_workspaces_damaged", "Workspaces whose sets can't be brought up to date, since they are damaged in the database: they are served as they last were, or with 503.", nil, nil)
 )
 
 // Describe is prometheus.Collector's.
@@ -88,6 +89,7 @@ func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descKeys
 	ch <- descUnread
 	ch <- descAge
+	ch <- descDamaged
 }
 
 // Collect is prometheus.Collector's.
@@ -107,6 +109,7 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	gauge(descWorkspaces, float64(workspaces))
 	gauge(descKeys, float64(keys))
 	gauge(descUnread, float64(p.unread()))
+	gauge(descDamaged, float64(len(p.ages.damaged)))
 	if oldest := p.oldest(); !oldest.IsZero() {
 		gauge(descAge, time.Since(oldest).Seconds())
 	}

@@ -161,6 +161,7 @@ func (p *Publisher) read(ctx context.Context, workspace string, least uint64) er
 func (p *Publisher) readSet(ctx context.Context, workspace string) (*jwks.Set, error) {
 	var builder jwks.Builder
 	version, err := p.store.Published(ctx, workspace, builder.Add)
+	p.noteRead(workspace, err)
 	if err != nil {
 		return nil, fmt.Errorf("read the set of %s: %w", workspace, err)
 	}

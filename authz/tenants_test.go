@@ -95,9 +95,16 @@ func TestLoadBesideADamagedSet(t *testing.T) {
 	if err := p.Load(t.Context()); !errors.Is(err, authz.ErrPartly) {
 		t.Errorf("again: %v", err)
 	}
-	if p.AgeOf("bad") < first || p.AgeOf("a") >= p.AgeOf("bad") || p.Age() < p.AgeOf("a") {
-		t.Errorf("ages: %v of the damaged, %v of another, %v of all", p.AgeOf("bad"), p.AgeOf("a"), p.Age())
+	expectMetric(t, registry, "burnkey_workspaces_damaged", 1)
+	before, all, after, bad := p.AgeOf("a"), p.Age(), p.AgeOf("a"), p.AgeOf("bad")
+	if all < before || all > after || bad < first {
+		t.Errorf("ages: %v of the damaged, %v to %v of another, %v of all", bad, before, after, all)
 	}
+	s.exec(`UPDATE jwks SET n = (SELECT added FROM changes WHERE workspace = 'bad') WHERE workspace = 'bad'`)
+	if err := p.Load(t.Context()); err != nil || p.Unread("bad") {
+		t.Errorf("mended: %v", err)
+	}
+	expectMetric(t, registry, "burnkey_workspaces_damaged", 0)
 	s.store.fail("Versions")
 	if err := p.Load(t.Context()); !errors.Is(err, errBroken) || errors.Is(err, authz.ErrPartly) {
 		t.Errorf("where nothing can be read: %v", err)
