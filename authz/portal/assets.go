@@ -70,14 +70,36 @@ func (p *portal) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 
 // logo is the producer's picture.
 func logo(v *visit) error {
+	if v.workspace.Portal.LogoHash == "" {
+		return errNowhere
+	}
 	picture, err := v.service.Logo(v.r.Context(), v.workspace.ID)
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, authz.ErrNotFound) { // it has just gone
 		return errNowhere
 	}
 	if err != nil {
 		return err
 	}
-	v.w.Header().Set("Content-Type", "image/png")
-	http.ServeContent(v.w, v.r, "", time.Time{}, bytes.NewReader(picture))
+	return v.file("image/png", picture)
+}
+
+// fileLife is for how long browsers may show a workspace's file without asking for it.
+const fileLife = 5 * time.Minute
+
+// file answers with what is the same for everybody, to be kept for a while. It is asked for
+// by the look that it is of: where that is not the one that is known here, what there is may
+// be too old already.
+func (v *visit) file(kind string, body []byte) error {
+	h := v.w.Header()
+	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(fileLife.Seconds())))
+	if of := v.r.URL.Query().Get("v"); of != "" && of != lookOf(&v.workspace) {
+		h.Set("Cache-Control", "no-cache")
+	}
+	h.Del("Content-Language")
+	h.Del("Vary")
+	h.Set("Content-Type", kind)
+	sum := sha256.Sum256(body)
+	h.Set("ETag", `"`+hex.EncodeToString(sum[:12])+`"`)
+	http.ServeContent(v.w, v.r, "", time.Time{}, bytes.NewReader(body))
 	return nil
 }

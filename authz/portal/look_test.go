@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/burnkey/burnkey/authz"
 )
@@ -25,7 +26,7 @@ func TestHowTheProducerLooks(t *testing.T) {
 	portal.DisplayName, portal.Accent, portal.Logo, portal.BaseURL = "Acme Maps", "#ffd400", logo.Bytes(), "https://api.acme.test/v1?a=b&c=d"
 	s.update("acme", authz.WorkspacePatch{Portal: &portal})
 	p := v.get("/portal/acme/keys").want(200).has("Acme Maps")
-	if !strings.Contains(p.body, `href="/portal/acme/theme.css"`) || !strings.Contains(p.body, `src="/portal/acme/logo.png"`) {
+	if !strings.Contains(p.body, `href="/portal/acme/theme.css?v=`) || !strings.Contains(p.body, `src="/portal/acme/logo.png?v=`) {
 		t.Error("neither colour nor logo")
 	}
 	theme := v.get("/portal/acme/theme.css").want(200)
@@ -37,6 +38,89 @@ func TestHowTheProducerLooks(t *testing.T) {
 	}
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("'https://api.acme.test/v1?a=b&c=d'").hasNot("Put the address")
 	s.owner("other", "cust_1").post("/portal/other/keys/new", "/portal/other/keys", good).want(200).has("Put the address of the API")
+}
+
+// Browsers keep the colour and the logo for a while, and a page asks for them anew when they
+// have changed.
+func TestTheLookIsKept(t *testing.T) {
+	s := newSite(t)
+	portal := policyOf(s, "acme")
+	portal.Accent, portal.Logo = "#ffd400", logoOf(t, 8)
+	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	paths := func() []string {
+		found := regexp.MustCompile(`"(/portal/acme/(?:logo\.png|theme\.css)\?v=[^"]*)"`).FindAllStringSubmatch(s.owner("acme", "cust_1").get("/portal/acme/keys").body, -1)
+		if len(found) != 2 {
+			t.Fatalf("the page loads %q", found)
+		}
+		return []string{found[0][1], found[1][1]}
+	}
+	before := paths()
+	for _, path := range before {
+		v := s.stranger()
+		h := v.get(path).want(200).Header()
+		if h.Get("Cache-Control") != "public, max-age=300" || h.Get("ETag") == "" || h.Get("Vary") != "" || h.Get("Content-Language") != "" {
+			t.Errorf("%s: %v", path, h)
+		}
+		v.header = http.Header{"If-None-Match": {h.Get("ETag")}}
+		for _, asked := range []string{path, strings.Split(path, "?")[0]} {
+			if p := v.get(asked).want(http.StatusNotModified); p.Body.Len() > 0 || p.Header().Get("ETag") != h.Get("ETag") {
+				t.Errorf("%s: %v", asked, p.Header())
+			}
+		}
+		if p := v.do("HEAD", path, nil).want(http.StatusNotModified); p.Body.Len() > 0 {
+			t.Error(p.Header())
+		}
+	}
+	s.advance(time.Minute)
+	portal.Accent, portal.Logo = "#00205b", logoOf(t, 9)
+	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	for i, path := range paths() {
+		v := s.stranger()
+		if path == before[i] {
+			t.Errorf("%s is asked for as before", path)
+		}
+		etag := v.get(path).want(200).Header().Get("ETag")
+		if old := v.get(before[i]).want(200).Header(); old.Get("Cache-Control") != "no-cache" || old.Get("ETag") != etag {
+			t.Errorf("by the address of before: %v", old)
+		}
+	}
+}
+
+// Whoever shows no cookie, and every picture, is answered from memory but for a moment's
+// first; who is logged in sees what is there now.
+func TestStrangersCostLittle(t *testing.T) {
+	s := newSite(t)
+	portal := policyOf(s, "acme")
+	portal.Accent, portal.Logo = "#ffd400", logoOf(t, 8)
+	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	v := s.owner("acme", "cust_1")
+	s.advance(time.Minute)
+	reads := func(v *visitor, paths ...string) int64 {
+		before := s.store.reads.Load()
+		for _, path := range paths {
+			v.get(path)
+		}
+		return s.store.reads.Load() - before
+	}
+	pages := []string{"/portal/acme", "/portal/acme/keys", "/portal/acme/operator/keys", "/portal/acme/logo.png", "/portal/acme/theme.css", "/portal/acme/none", "/portal/"}
+	if n := reads(s.stranger(), append(pages, pages...)...); n != 1 {
+		t.Errorf("a stranger takes %d reads", n)
+	}
+	if n := reads(s.stranger(), "/portal/none/keys", "/portal/none/logo.png", "/portal/zzz"); n != 0 {
+		t.Errorf("what is not there takes %d reads", n)
+	}
+	if n := reads(v, "/portal/acme/logo.png", "/portal/acme/theme.css?v=x"); n != 0 {
+		t.Errorf("pictures take %d reads", n)
+	}
+	portal.DisplayName = "Another"
+	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.stranger().get("/portal/acme/keys").want(401).hasNot("Another")
+	v.get("/portal/acme/keys").want(200).has("Another")
+	s.stranger().get("/portal/acme/keys").want(401).has("Another") // since somebody has looked
+	portal.DisplayName = "A third"
+	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.advance(5 * time.Second)
+	s.stranger().get("/portal/acme/keys").want(401).has("A third")
 }
 
 func TestAssets(t *testing.T) {

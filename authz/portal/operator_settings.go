@@ -54,7 +54,7 @@ func version(shown any) string {
 
 // change alters settings by a form that was shown when they were of a version.
 func (v *visit) change(was string, of func(*authz.Settings) string, alter func(*authz.Settings)) error {
-	_, err := v.service.ChangeSettings(v.context(), v.workspace.ID, func(s *authz.Settings) error {
+	w, err := v.service.ChangeSettings(v.context(), v.workspace.ID, func(s *authz.Settings) error {
 		before := of(s)
 		if before != was {
 			return errMeanwhile
@@ -65,8 +65,11 @@ func (v *visit) change(was string, of func(*authz.Settings) string, alter func(*
 		}
 		return nil
 	})
-	if errors.Is(err, errUnchanged) {
+	switch {
+	case errors.Is(err, errUnchanged):
 		return nil
+	case err == nil:
+		v.looks.put(w, v.now()) // what follows shows it
 	}
 	return err
 }
@@ -95,7 +98,7 @@ func (v *visit) settingsRefused(bad faults, retyped func(*settingsPage)) error {
 // settingsMeanwhile shows the settings as they are by now, and apart from them what was
 // typed.
 func (v *visit) settingsMeanwhile(retyped func(*settingsPage)) error {
-	w, err := v.service.Workspace(v.r.Context(), v.workspace.ID)
+	w, err := v.workspaceNow(v.r.Context(), v.workspace.ID)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type portal struct {
 	now       func() time.Time
 	log       *slog.Logger
 	logins    *logins
+	looks     looks
 	mux       *http.ServeMux
 	languages *languages
 	pages     map[string]*template.Template
@@ -94,8 +95,8 @@ func (p *portal) routes() {
 
 	in("GET", "", toHome)
 	in("GET", "/{$}", toHome)
-	in("GET", "/logo.png", logo)
-	in("GET", "/theme.css", theme)
+	p.mux.HandleFunc("GET "+authz.PortalPath+"/{ws}/logo.png", p.publish(logo))
+	p.mux.HandleFunc("GET "+authz.PortalPath+"/{ws}/theme.css", p.publish(theme))
 	in("GET", "/login", alone(logIn))
 	in("GET", "/callback", alone(comeBack))
 	in("GET", "/loggedout", loggedOut)

@@ -14,9 +14,7 @@ func theme(v *visit) error {
 	if !ok {
 		return errNowhere
 	}
-	v.w.Header().Set("Content-Type", kinds[".css"])
-	_, _ = fmt.Fprintf(v.w, ":root { --brand: %s; --on-brand: %s }\n", accent, accent.readable())
-	return nil
+	return v.file(kinds[".css"], fmt.Appendf(nil, ":root { --brand: %s; --on-brand: %s }\n", accent, accent.readable()))
 }
 
 // colour is one in sRGB: red, green and blue.

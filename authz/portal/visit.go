@@ -25,6 +25,7 @@ type visit struct {
 	session   store.Session
 	secret    authz.Secret // of the session; empty: nobody is logged in
 	opened    []opened     // the sessions of all cookies; nil: not yet read
+	public    bool         // the answer is the same for everybody
 }
 
 // handler answers a visit, or says why it can't: see failure.
@@ -33,9 +34,14 @@ type handler func(*visit) error
 var errPanic = errors.New("a handler panicked")
 
 // serve answers by a handler, in the workspace that the path names.
-func (p *portal) serve(h handler) http.HandlerFunc {
+func (p *portal) serve(h handler) http.HandlerFunc { return p.answer(h, false) }
+
+// publish answers everybody alike.
+func (p *portal) publish(h handler) http.HandlerFunc { return p.answer(h, true) }
+
+func (p *portal) answer(h handler, public bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{portal: p, w: w, r: r}
+		v := &visit{portal: p, w: w, r: r, public: public}
 		v.language = p.languages.of(r)
 		defer func() {
 			switch what := recover(); what {
@@ -60,7 +66,11 @@ func (v *visit) enter(h handler) error {
 		if authz.CheckWorkspaceID("ws", id) != nil {
 			return errNowhere
 		}
-		w, err := v.service.Workspace(v.r.Context(), id)
+		of := v.workspaceNow
+		if v.public || v.isNobody() {
+			of = v.workspaceSeen
+		}
+		w, err := of(v.r.Context(), id)
 		if errors.Is(err, authz.ErrNotFound) {
 			return errNowhere
 		}

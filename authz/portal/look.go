@@ -1,0 +1,79 @@
+package portal
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	// lookLife is for how long those who are nobody are shown a workspace as it was.
+	lookLife = 5 * time.Second
+	// maxLooks bounds the memory for it: a workspace's settings may be of 40 KiB.
+	maxLooks = 200
+)
+
+// looks remembers for a moment what everybody may see of workspaces, so that strangers and
+// pictures cost the database next to nothing. It is safe for concurrent use.
+type looks struct {
+	mu    sync.Mutex
+	known map[string]look
+}
+
+type look struct {
+	store.Workspace
+	until time.Time
+}
+
+func (l *looks) get(id string, now time.Time) (store.Workspace, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known, ok := l.known[id]
+	return known.Workspace, ok && now.Before(known.until)
+}
+
+func (l *looks) put(w store.Workspace, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known == nil || len(l.known) >= maxLooks {
+		l.known = make(map[string]look)
+	}
+	l.known[w.ID] = look{w, now.Add(lookLife)}
+}
+
+// workspaceNow returns a workspace as it is. Errors: authz.ErrNotFound.
+func (v *visit) workspaceNow(ctx context.Context, id string) (store.Workspace, error) {
+	w, err := v.service.Workspace(ctx, id)
+	if err == nil {
+		v.looks.put(w, v.now())
+	}
+	return w, err
+}
+
+// workspaceSeen returns one as it was a moment ago. Which there are is known by what is
+// published: to ask for others costs nothing. Errors: authz.ErrNotFound.
+func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, error) {
+	if w, ok := v.looks.get(id, v.now()); ok {
+		return w, nil
+	}
+	if _, ok := v.publisher.Set(id); !ok && !v.publisher.Unread(id) {
+		return store.Workspace{}, authz.ErrNotFound
+	}
+	return v.workspaceNow(ctx, id)
+}
+
+// isNobody reports whether the browser shows nothing by which somebody is known: then no
+// more than what everybody may see is at stake.
+func (v *visit) isNobody() bool {
+	return len(v.r.CookiesNamed(cookieName)) == 0 && len(v.r.CookiesNamed(loginCookie)) == 0
+}
+
+// lookOf tells how a workspace looks from how it has looked before, for addresses.
+func lookOf(w *store.Workspace) string { return strconv.FormatInt(w.UpdatedAt.UnixMicro(), 36) }
+
+// Look is the workspace's, for templates.
+func (p *view) Look() string { return lookOf(&p.visit.workspace) }
