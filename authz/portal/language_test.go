@@ -126,7 +126,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	for _, m := range asked.FindAllStringSubmatch(source.String(), -1) {
 		used[m[1]] = true
 	}
-	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "life.", "done.", "fault.", "actor.", "result.", "unit."} {
+	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "ago.", "life.", "done.", "fault.", "actor.", "result.", "unit."} {
 		for key := range messages {
 			if strings.HasPrefix(key, prefix) {
 				used[base(key)] = true
@@ -258,6 +258,8 @@ func TestTimes(t *testing.T) {
 		english.until(90*day - time.Second): "in 90 days", english.until(89*day + 11*time.Hour): "in 89 days",
 		english.until(day - time.Second): "in 1 day", english.until(time.Hour - time.Second): "in 1 hour", english.until(90*time.Second - 1): "in 1 minute",
 		english.until(day): "in 1 day", german.until(12*day + time.Hour): "in 12 Tagen", german.until(day): "in 1 Tag",
+		english.ago(-time.Hour): "less than a minute ago", german.ago(59 * time.Second): "vor weniger als einer Minute",
+		english.ago(time.Minute): "1 minute ago", english.ago(90 * time.Minute): "90 minutes ago", german.ago(3*day + time.Hour): "vor 3 Tagen",
 		english.life(time.Second): "1 second", english.life(90 * day): "90 days", english.life(36 * time.Hour): "36 hours",
 	} {
 		if got != want {

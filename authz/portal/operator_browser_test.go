@@ -37,6 +37,7 @@ func served(t *testing.T) (s *site, url string) {
 			Owner: fmt.Sprintf("cust_%d", i%2), Name: fmt.Sprintf("Key %d", i), Scopes: []string{"maps:read"}, Claims: []byte(`{"plan":"gold"}`),
 		})
 	}
+	s.used("acme", s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "In use"}))
 	return s, url
 }
 
@@ -148,7 +149,7 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	if got := p.Count("main li"); got != 2 {
 		t.Errorf("%d keys would go", got)
 	}
-	for _, path := range []string{"/keys?q=none", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x", "/settings", "/none"} {
+	for _, path := range []string{"/keys?q=none", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x", "/settings", "/none", "/revoke?unused=3"} {
 		p.Open(root + path)
 		sound(t, p, path)
 	}

@@ -17,6 +17,7 @@ import (
 // would go, then those that are gone.
 type manyPage struct {
 	Owner, Scope, Before string // as typed; Before is yyyy-mm-dd
+	Unused               string // likewise; days
 	Asked                bool   // there is a selection
 	Keys                 []shownKey
 	More                 bool // there are others, for another time
@@ -38,12 +39,12 @@ func (p *manyPage) IDs() string {
 
 // manyOf reads the fields of a selection, but for the ids.
 func manyOf(from url.Values) (p *manyPage, err error) {
-	texts, err := typed(from, "owner", "scope", "before")
+	texts, err := typed(from, "owner", "scope", "before", "unused")
 	if err != nil {
 		return nil, err
 	}
 	return &manyPage{
-		Owner: texts[0], Scope: texts[1], Before: texts[2], Most: authz.MaxRevokedAtOnce, UsableAfter: int(usableAfter / time.Second),
+		Owner: texts[0], Scope: texts[1], Before: texts[2], Unused: texts[3], Most: authz.MaxRevokedAtOnce, UsableAfter: int(usableAfter / time.Second),
 	}, nil
 }
 
@@ -66,7 +67,11 @@ func selectKeys(v *visit) error {
 			return v.again(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("before", "fault.date"))
 		}
 	}
-	if len(ids) == 0 && p.Owner == "" && p.Scope == "" && p.Before == "" {
+	var ok bool
+	if sel.UnusedFor, ok = daysOf(p.Unused); !ok {
+		return v.again(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("unused", "fault.unused", "most", mostDays))
+	}
+	if len(ids) == 0 && p.Owner == "" && p.Scope == "" && p.Before == "" && p.Unused == "" {
 		if given.Has("owner") { // the form was sent as it was
 			return v.again(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("owner", "fault.many.which"))
 		}
@@ -78,6 +83,9 @@ func selectKeys(v *visit) error {
 // wouldGo shows the keys that a selection means, and the form that revokes them.
 func (v *visit) wouldGo(status int, p *manyPage, sel authz.Selection, bad faults) error {
 	keys, more, err := v.service.RevokeMany(v.r.Context(), v.workspace.ID, sel, true)
+	if unknown := v.usageFault(err); unknown != nil {
+		return v.again(http.StatusConflict, "many", "many.title", p, unknown)
+	}
 	if err != nil {
 		return err
 	}
@@ -96,11 +104,19 @@ func revokeKeys(v *visit) error {
 	if err != nil || len(ids) == 0 {
 		return errForm
 	}
-	sel := authz.Selection{IDs: ids}
+	// A key that was used since it was listed is left alone.
+	unused, ok := daysOf(p.Unused)
+	if !ok {
+		return errForm
+	}
+	sel := authz.Selection{IDs: ids, UnusedFor: unused}
 	if p.Number = strings.TrimSpace(given.Get("number")); p.Number != strconv.Itoa(len(ids)) {
 		return v.wouldGo(http.StatusUnprocessableEntity, p, sel, v.fault("number", "fault.number", "n", len(ids)))
 	}
 	keys, _, err := v.service.RevokeMany(v.context(), v.workspace.ID, sel, false)
+	if unknown := v.usageFault(err); unknown != nil {
+		return v.again(http.StatusConflict, "many", "many.title", p, unknown)
+	}
 	return v.haveGone(p, keys, err)
 }
 
