@@ -190,7 +190,7 @@ func TestAnAccentInUpperCase(t *testing.T) {
 }
 
 // What is altered is what is there at that moment, and all else stays.
-func TestChangeSettings(t *testing.T) {
+func TestMerge(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	s.patch(authz.WorkspacePatch{Policy: &store.Policy{KeysPerOwner: 3, Webhook: "https://hooks.acme.example/"}, Portal: &store.Portal{DisplayName: "Acme"}})
@@ -199,31 +199,31 @@ func TestChangeSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.clock.advance(time.Minute)
-	w, err := s.ChangeSettings(t.Context(), "acme", func(c *authz.Settings) error {
+	w, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Merge: func(c *store.Workspace) error {
 		if c.Policy.KeysPerOwner != 3 || c.Portal.DisplayName != "Acme" || c.AllowNeverExpires != before.AllowNeverExpires {
 			t.Errorf("it is given %+v", c)
 		}
 		c.Policy.KeysPerOwner, c.AllowNeverExpires, c.Portal.Accent = 4, !c.AllowNeverExpires, "#ABCDEF"
 		return nil
-	})
+	}})
 	if err != nil || w.Policy.KeysPerOwner != 4 || w.Policy.Webhook != before.Policy.Webhook || w.Portal.DisplayName != "Acme" ||
 		w.Portal.Accent != "#abcdef" || w.AllowNeverExpires == before.AllowNeverExpires || w.Name != before.Name || !w.UpdatedAt.After(before.UpdatedAt) {
 		t.Errorf("it becomes %+v, %v", w, err)
 	}
 	mine := errors.New("mine")
-	if _, err := s.ChangeSettings(t.Context(), "acme", func(c *authz.Settings) error { c.Policy.KeysPerOwner = 9; return mine }); !errors.Is(err, mine) {
+	if _, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Merge: func(c *store.Workspace) error { c.Policy.KeysPerOwner = 9; return mine }}); !errors.Is(err, mine) {
 		t.Error(err)
 	}
-	if _, err := s.ChangeSettings(t.Context(), "none", func(*authz.Settings) error { return nil }); !errors.Is(err, authz.ErrNotFound) {
+	if _, err := s.UpdateWorkspace(t.Context(), "none", authz.WorkspacePatch{Merge: func(*store.Workspace) error { return nil }}); !errors.Is(err, authz.ErrNotFound) {
 		t.Error(err)
 	}
-	for field, change := range map[string]func(*authz.Settings){
-		"portal.accent":         func(c *authz.Settings) { c.Portal.Accent = "red" },
-		"policy.max_expires_in": func(c *authz.Settings) { c.Policy.MaxExpiresIn = -1 },
-		"portal.base_url":       func(c *authz.Settings) { c.Portal.BaseURL = "x" },
+	for field, change := range map[string]func(*store.Workspace){
+		"portal.accent":         func(c *store.Workspace) { c.Portal.Accent = "red" },
+		"policy.max_expires_in": func(c *store.Workspace) { c.Policy.MaxExpiresIn = -1 },
+		"portal.base_url":       func(c *store.Workspace) { c.Portal.BaseURL = "x" },
 	} {
 		var bad authz.InputError
-		_, err := s.ChangeSettings(t.Context(), "acme", func(c *authz.Settings) error { change(c); return nil })
+		_, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Merge: func(c *store.Workspace) error { change(c); return nil }})
 		if !errors.As(err, &bad) || bad[0].Field != field {
 			t.Errorf("%s: %v", field, err)
 		}

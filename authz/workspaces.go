@@ -22,13 +22,39 @@ type WorkspaceRequest struct {
 	AllowNeverExpires bool
 }
 
-// WorkspacePatch changes what is not nil.
+// WorkspacePatch changes what is not nil. Policy and Portal are replaced as a whole.
 type WorkspacePatch struct {
 	Name              *string
 	Audiences         *[]string
 	AllowNeverExpires *bool
 	Policy            *store.Policy
 	Portal            *store.Portal
+	// Merge comes last, for whoever knows but a part of one of these: it changes them in
+	// the workspace as it is then, while nobody else changes it. It must not call the
+	// Service, and may be called again. Its error is UpdateWorkspace's.
+	Merge func(*store.Workspace) error
+}
+
+func (p *WorkspacePatch) apply(w *store.Workspace) error {
+	if p.Name != nil {
+		w.Name = *p.Name
+	}
+	if p.Audiences != nil {
+		w.Audiences = slices.Clone(*p.Audiences)
+	}
+	if p.AllowNeverExpires != nil {
+		w.AllowNeverExpires = *p.AllowNeverExpires
+	}
+	if p.Policy != nil {
+		w.Policy = *p.Policy
+	}
+	if p.Portal != nil {
+		w.Portal = *p.Portal
+	}
+	if p.Merge != nil {
+		return p.Merge(w)
+	}
+	return nil
 }
 
 // CreateWorkspace makes a workspace and publishes its tombstone. Errors:
@@ -99,79 +125,24 @@ func (s *Service) FindWorkspaces(ctx context.Context, query, after string, limit
 }
 
 // UpdateWorkspace changes a workspace; keys that were issued stay as they are.
-// Errors: InputError, ErrNotFound.
+// Errors: InputError, ErrNotFound, the patch's.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePatch) (store.Workspace, error) {
-	var bad InputError
-	if p.Name != nil {
-		bad.name("name", *p.Name, 1)
-	}
-	if p.Audiences != nil {
-		bad.audiences("audiences", *p.Audiences)
-		if len(*p.Audiences) == 0 {
-			bad.addf("audiences", "must name at least one")
-		}
-	}
-	if err := bad.err(); err != nil {
-		return store.Workspace{}, err
-	}
-	return s.updateWorkspace(ctx, id, func(w *store.Workspace) error {
-		if p.Name != nil {
-			w.Name = *p.Name
-		}
-		if p.Audiences != nil {
-			w.Audiences = slices.Clone(*p.Audiences)
-		}
-		if p.AllowNeverExpires != nil {
-			w.AllowNeverExpires = *p.AllowNeverExpires
-		}
-		if p.Policy != nil {
-			w.Policy = *p.Policy
-		}
-		if p.Portal != nil {
-			w.Portal = *p.Portal
-		}
-		return nil
-	})
-}
-
-// Settings are what of a workspace says what its keys may be and how its page looks.
-type Settings struct {
-	AllowNeverExpires bool
-	Policy            store.Policy
-	Portal            store.Portal
-}
-
-// SettingsOf returns a workspace's.
-func SettingsOf(w *store.Workspace) Settings {
-	return Settings{w.AllowNeverExpires, w.Policy.Clone(), w.Portal.Clone()}
-}
-
-// ChangeSettings lets change alter a workspace's settings as they are at that moment, in
-// the transaction that keeps them: nothing comes between. Keys that were issued stay as
-// they are. Errors: change's, after which nothing is kept, InputError, ErrNotFound.
-func (s *Service) ChangeSettings(ctx context.Context, id string, change func(*Settings) error) (store.Workspace, error) {
-	return s.updateWorkspace(ctx, id, func(w *store.Workspace) error {
-		settings := SettingsOf(w)
-		if err := change(&settings); err != nil {
-			return err
-		}
-		w.AllowNeverExpires, w.Policy, w.Portal = settings.AllowNeverExpires, settings.Policy, settings.Portal
-		return nil
-	})
-}
-
-func (s *Service) updateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	return s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
 		old := *w
 		old.Policy, old.Portal = w.Policy.Clone(), w.Portal.Clone()
-		if err := change(w); err != nil {
+		if err := p.apply(w); err != nil {
 			return err
 		}
 		w.Portal.Accent = strings.ToLower(w.Portal.Accent)
 		// Held together: each is judged by the others as they are now.
 		var bad InputError
+		bad.text("name", w.Name, 1)
+		bad.audiences("audiences", w.Audiences)
+		if len(w.Audiences) == 0 {
+			bad.addf("audiences", "must name at least one")
+		}
 		bad.newNames(&old, w)
 		bad.policy(w, s.isLocal())
 		bad.portal(w, s.isLocal())
@@ -186,6 +157,9 @@ func (s *Service) updateWorkspace(ctx context.Context, id string, change func(*s
 // newNames refuses what customers would read and can't see, save where old says it already.
 // The rest of a text's limits are those of policy and portal.
 func (e *InputError) newNames(old, w *store.Workspace) {
+	if w.Name != old.Name {
+		e.seen("name", w.Name)
+	}
 	if w.Portal.DisplayName != old.Portal.DisplayName {
 		e.seen("portal.display_name", w.Portal.DisplayName)
 	}

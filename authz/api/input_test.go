@@ -175,11 +175,13 @@ func TestBadWorkspaces(t *testing.T) {
 		{"allow_never_expires", `{"id":"x","allow_never_expires":"` + marker + `"}`},
 		{"issuer", `{"id":"x","issuer":"` + marker + `"}`},
 		{"Id", `{"Id":"x"}`},
+		{"name", `{"id":"x","name":null}`},
+		{"audiences", `{"id":"x","audiences":null}`},
 	} {
 		s.wantRefused(t, s.do("POST", "/v1/workspaces", bad.body), bad.field)
 	}
 	for _, bad := range []struct{ field, body string }{
-		{"name", `{"name":""}`}, {"name", `{"name":null}`}, {"audiences", `{"audiences":null}`}, {"audiences", `{"audiences":[]}`},
+		{"name", `{"name":""}`}, {"audiences", `{"audiences":[]}`},
 	} {
 		s.wantRefused(t, s.do("PATCH", "/v1/workspaces/acme", bad.body), bad.field)
 	}

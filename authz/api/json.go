@@ -24,20 +24,24 @@ var format = huma.Format{
 		if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
 			return readError(err, bytes.TrimLeft(data, " \t\r\n"))
 		}
-		return refuseNull(v)
+		return refuseNull(data, v)
 	},
 }
 
 // refuseNull finds a null among a body's members: huma lets it pass for any that
-// may be absent, and it is no value of their types.
-func refuseNull(v any) error {
-	parsed, ok := v.(*any)
-	if !ok {
+// may be absent, and it is no value of their types. In a merge patch it means something.
+// huma reads a body twice, as anything and as v, which is the only one to know.
+func refuseNull(data []byte, v any) error {
+	switch v.(type) {
+	case *any, *WorkspacePatch:
 		return nil
 	}
-	members, _ := (*parsed).(map[string]any)
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(data, &members); err != nil {
+		return readError(err, data)
+	}
 	for name, value := range members {
-		if value == nil {
+		if value.Kind() == 'n' {
 			return &readFault{detail: "must not be null", member: name}
 		}
 	}

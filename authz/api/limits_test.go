@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -115,7 +116,7 @@ func probes(schema map[string]any) []any {
 
 // texts are strings that try a schema's length and pattern.
 func texts(schema map[string]any) []string {
-	if schema["type"] != "string" {
+	if types, nullable := schema["type"].([]any); schema["type"] != "string" && !(nullable && slices.Contains(types, any("string"))) {
 		return nil
 	}
 	all := []string{

@@ -46,11 +46,12 @@ type OIDC struct {
 	OperatorValue string `json:"operator_value,omitempty" maxLength:"255" doc:"What that claim must be or contain"`
 }
 
-func (p *Policy) policy() *store.Policy {
+// policy returns what is kept; the zero Policy for none.
+func (p *Policy) policy() store.Policy {
 	if p == nil {
-		return nil
+		return store.Policy{}
 	}
-	kept := &store.Policy{
+	kept := store.Policy{
 		MaxExpiresIn: int64(p.MaxExpiresIn), DefaultExpiresIn: int64(p.DefaultExpiresIn),
 		KeysPerOwner: p.KeysPerOwner, DefaultAudience: p.DefaultAudience, Webhook: p.Webhook,
 	}
@@ -71,11 +72,12 @@ func showPolicy(p store.Policy) Policy {
 	return shown
 }
 
-func (p *Portal) portal() *store.Portal {
+// portal returns what is kept; the zero Portal for none.
+func (p *Portal) portal() store.Portal {
 	if p == nil {
-		return nil
+		return store.Portal{}
 	}
-	return &store.Portal{
+	return store.Portal{
 		DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, Logo: p.Logo,
 		FrameAncestors: p.FrameAncestors, OIDC: (*store.OIDC)(p.OIDC),
 	}

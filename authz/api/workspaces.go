@@ -39,15 +39,6 @@ type NewWorkspace struct {
 	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty" doc:"true, where absent"`
 }
 
-// WorkspacePatch changes the members it has.
-type WorkspacePatch struct {
-	Name              *string   `json:"name,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters"`
-	Audiences         *[]string `json:"audiences,omitempty" nullable:"false" minItems:"1" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends"`
-	AllowNeverExpires *bool     `json:"allow_never_expires,omitempty"`
-	Policy            *Policy   `json:"policy,omitempty" doc:"Replaces all of it"`
-	Portal            *Portal   `json:"portal,omitempty" doc:"Replaces all of it"`
-}
-
 // WorkspaceList is one page.
 type WorkspaceList struct {
 	Workspaces []Workspace `json:"workspaces" nullable:"false"`
@@ -90,8 +81,12 @@ func (a *api) workspaces(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "update-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
 		Summary: "Change a workspace; keys already issued stay as they are", Security: anyOf(authz.ScopeWorkspacesWrite),
+		Description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: members that are absent stay as they are, " +
+			"null resets one to its default, and lists are replaced.",
 		Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
 	}, a.updateWorkspace)
+	body := h.OpenAPI().Paths["/v1/workspaces/{ws}"].Patch.RequestBody
+	body.Content[mergePatchType] = body.Content["application/json"]
 }
 
 func (a *api) createWorkspace(ctx context.Context, in *struct{ Body NewWorkspace }) (*createdAnswer, error) {
@@ -146,13 +141,11 @@ func (a *api) getWorkspace(ctx context.Context, in *workspaceParam) (*workspaceA
 
 func (a *api) updateWorkspace(ctx context.Context, in *struct {
 	WSPath
-	Body WorkspacePatch
+	Body    WorkspacePatch
+	RawBody []byte `contentType:"application/merge-patch+json"`
 },
 ) (*workspaceAnswer, error) {
-	w, err := a.service.UpdateWorkspace(ctx, in.WS, authz.WorkspacePatch{
-		Name: in.Body.Name, Audiences: in.Body.Audiences, AllowNeverExpires: in.Body.AllowNeverExpires,
-		Policy: in.Body.Policy.policy(), Portal: in.Body.Portal.portal(),
-	})
+	w, err := a.service.UpdateWorkspace(ctx, in.WS, authz.WorkspacePatch{Merge: mergeOf(in.RawBody)})
 	return a.workspaceAnswer(ctx, w, err)
 }
 

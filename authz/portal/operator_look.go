@@ -21,14 +21,13 @@ type lookForm struct {
 const maxSettings = 4 << 20
 
 func (v *visit) lookForm() lookForm {
-	s := authz.SettingsOf(&v.workspace)
-	p := &s.Portal
-	return lookForm{lookVersion(&s), p.DisplayName, p.BaseURL, p.Accent, p.LogoHash != ""}
+	p := &v.workspace.Portal
+	return lookForm{lookVersion(&v.workspace), p.DisplayName, p.BaseURL, p.Accent, p.LogoHash != ""}
 }
 
 // lookVersion is of all that the form may change.
-func lookVersion(s *authz.Settings) string {
-	p, _, _ := s.Portal.Kept(s.Portal) // as a store gives it back
+func lookVersion(w *store.Workspace) string {
+	p, _, _ := w.Portal.Kept(w.Portal) // as a store gives it back
 	return version(store.Portal{DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, LogoHash: p.LogoHash})
 }
 
@@ -52,13 +51,13 @@ func saveLook(v *visit) error {
 	if len(bad) > 0 {
 		return v.settingsRefused(bad, retyped)
 	}
-	err = v.change(typed.Version, lookVersion, func(s *authz.Settings) {
-		s.Portal.DisplayName, s.Portal.BaseURL, s.Portal.Accent = typed.Name, typed.URL, typed.Accent
+	err = v.change(typed.Version, lookVersion, func(w *store.Workspace) {
+		w.Portal.DisplayName, w.Portal.BaseURL, w.Portal.Accent = typed.Name, typed.URL, typed.Accent
 		switch {
 		case picture != nil:
-			s.Portal.Logo = picture
+			w.Portal.Logo = picture
 		case from.Get("nologo") == "yes":
-			s.Portal.LogoHash = ""
+			w.Portal.LogoHash = ""
 		}
 	})
 	return v.settingsSaved(err, "look", retyped)

@@ -60,9 +60,8 @@ func (l lifeField) seconds() (int64, bool) {
 // policyForm is the form of what is set.
 func (v *visit) policyForm() policyForm {
 	w := &v.workspace
-	s := authz.SettingsOf(w)
 	f := policyForm{
-		Version: policyVersion(&s), Default: lifeOf(w.Policy.DefaultExpiresIn), Max: lifeOf(w.Policy.MaxExpiresIn), Never: w.AllowNeverExpires,
+		Version: policyVersion(w), Default: lifeOf(w.Policy.DefaultExpiresIn), Max: lifeOf(w.Policy.MaxExpiresIn), Never: w.AllowNeverExpires,
 		Usual: time.Duration(min(authz.DefaultExpiresIn, v.maxLife())) * time.Second,
 	}
 	var lines []string
@@ -80,13 +79,13 @@ func (v *visit) policyForm() policyForm {
 }
 
 // policyVersion is of all that the form may change.
-func policyVersion(s *authz.Settings) string {
-	p := s.Policy.Clone() // as a store gives it back
+func policyVersion(w *store.Workspace) string {
+	p := w.Policy.Clone() // as a store gives it back
 	p.Webhook = ""
 	return version(struct {
 		store.Policy
 		Never bool
-	}{p, s.AllowNeverExpires})
+	}{p, w.AllowNeverExpires})
 }
 
 // savePolicy keeps what the form says, and says what of it can't be.
@@ -118,9 +117,9 @@ func savePolicy(v *visit) error {
 	if len(bad) > 0 {
 		return v.settingsRefused(bad, retyped)
 	}
-	err := v.change(typed.Version, policyVersion, func(s *authz.Settings) {
-		next.Webhook = s.Policy.Webhook
-		s.Policy, s.AllowNeverExpires = next, typed.Never
+	err := v.change(typed.Version, policyVersion, func(w *store.Workspace) {
+		next.Webhook = w.Policy.Webhook
+		w.Policy, w.AllowNeverExpires = next, typed.Never
 	})
 	return v.settingsSaved(err, "policy", retyped)
 }

@@ -53,18 +53,18 @@ func version(shown any) string {
 }
 
 // change alters settings by a form that was shown when they were of a version.
-func (v *visit) change(was string, of func(*authz.Settings) string, alter func(*authz.Settings)) error {
-	w, err := v.service.ChangeSettings(v.context(), v.workspace.ID, func(s *authz.Settings) error {
-		before := of(s)
+func (v *visit) change(was string, of func(*store.Workspace) string, alter func(*store.Workspace)) error {
+	w, err := v.service.UpdateWorkspace(v.context(), v.workspace.ID, authz.WorkspacePatch{Merge: func(w *store.Workspace) error {
+		before := of(w)
 		if before != was {
 			return errMeanwhile
 		}
-		alter(s)
-		if of(s) == before {
+		alter(w)
+		if of(w) == before {
 			return errUnchanged
 		}
 		return nil
-	})
+	}})
 	switch {
 	case errors.Is(err, errUnchanged):
 		return nil

@@ -1,0 +1,87 @@
+package api
+
+import (
+	"errors"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// mergePatchType is what RFC 7396 calls the body of a change.
+const mergePatchType = "application/merge-patch+json"
+
+// WorkspacePatch is a JSON Merge Patch (RFC 7396) of what may be changed of a workspace.
+type WorkspacePatch struct {
+	Name              *string      `json:"name,omitempty" nullable:"true" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters" doc:"null: the id"`
+	Audiences         *[]string    `json:"audiences,omitempty" nullable:"true" minItems:"1" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"null: the id alone"`
+	AllowNeverExpires *bool        `json:"allow_never_expires,omitempty" nullable:"true" doc:"null: true"`
+	Policy            *PolicyPatch `json:"policy,omitempty" doc:"null resets all of it"`
+	Portal            *PortalPatch `json:"portal,omitempty" doc:"null resets all of it"`
+}
+
+// Patches of a part have the members of that part, any of which may be absent or null.
+type (
+	PolicyPatch Policy
+	PortalPatch Portal
+	OIDCPatch   OIDC
+)
+
+// TransformSchema is huma's.
+func (*PolicyPatch) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return merging(s) }
+
+// TransformSchema is huma's.
+func (*PortalPatch) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Properties["oidc"].Ref = r.Schema(reflect.TypeFor[OIDCPatch](), true, "").Ref
+	return merging(s)
+}
+
+// TransformSchema is huma's.
+func (*OIDCPatch) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return merging(s) }
+
+// merging turns the schema of an object into that of its patch.
+func merging(s *huma.Schema) *huma.Schema {
+	s.Nullable, s.Required = true, nil
+	for _, member := range s.Properties {
+		member.Nullable = member.Ref == "" // else what it refers to says so
+	}
+	return s
+}
+
+// mergeOf applies a patch that was read as a WorkspacePatch before. Reading it into what
+// is there does just what RFC 7396 section 2 says: objects are merged, null is the zero
+// value, and everything else is replaced.
+func mergeOf(patch []byte) func(*store.Workspace) error {
+	return func(w *store.Workspace) error {
+		policy, portal := PolicyPatch(showPolicy(w.Policy)), PortalPatch(showPortal(w.Portal))
+		merged := WorkspacePatch{
+			Name: &w.Name, Audiences: &w.Audiences, AllowNeverExpires: &w.AllowNeverExpires, Policy: &policy, Portal: &portal,
+		}
+		var given struct { // whether the logo is: it is not among what there is
+			Portal struct {
+				Logo jsontext.Value `json:"logo"`
+			} `json:"portal"`
+		}
+		if err := errors.Join(json.Unmarshal(patch, &merged), json.Unmarshal(patch, &given)); err != nil {
+			return err
+		}
+		if merged.Name == nil {
+			w.Name = w.ID
+		}
+		if merged.Audiences == nil {
+			w.Audiences = []string{w.ID}
+		}
+		if merged.AllowNeverExpires == nil {
+			w.AllowNeverExpires = true
+		}
+		logo := w.Portal.LogoHash
+		w.Policy, w.Portal = (*Policy)(merged.Policy).policy(), (*Portal)(merged.Portal).portal()
+		if merged.Portal != nil && given.Portal.Logo == nil {
+			w.Portal.LogoHash = logo
+		}
+		return nil
+	}
+}
