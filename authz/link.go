@@ -1,6 +1,9 @@
 package authz
 
 import (
+	"context"
+	"crypto/sha256"
+	"errors"
 	"time"
 
 	"github.com/burnkey/burnkey/store"
@@ -47,4 +50,17 @@ func lifeBy(link *store.Session) time.Duration {
 		return LoginLife
 	}
 	return SessionLife
+}
+
+// noteExpired notes the refusal of a link that has expired, as that of a login, for as long
+// as it is kept. One that was used is known no more.
+func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error {
+	asked, err := s.store.Session(ctx, link, time.Time{}) // when it was good, and all others
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && asked.Kind != store.KindLink:
+		return nil
+	case err != nil:
+		return err
+	}
+	return s.noteLogin(ctx, asked.Workspace, asked.Owner, "expired-link")
 }

@@ -18,6 +18,11 @@ func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) er
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return err
 	}
+	return s.noteLogin(ctx, workspace, "", reason)
+}
+
+// noteLogin records a refusal, of an owner where one is known.
+func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string) error {
 	now := s.Now()
 	if !s.refusals.take(workspace, now) {
 		return nil
@@ -27,7 +32,7 @@ func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) er
 		return err
 	}
 	return s.store.Record(ctx, store.Entry{
-		Workspace: workspace, At: now, Action: store.ActionLoginRefuse, Result: store.ResultRefused, Detail: detail,
+		Workspace: workspace, At: now, Action: store.ActionLoginRefuse, Owner: owner, Result: store.ResultRefused, Detail: detail,
 	})
 }
 

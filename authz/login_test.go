@@ -119,3 +119,56 @@ func TestRefusedLogins(t *testing.T) {
 		t.Error("of no workspace:", err)
 	}
 }
+
+// A link that is opened behind its time leaves a trace while it is kept, of its owner and
+// bounded as logins are; whatever else is no link leaves none.
+func TestExpiredLinksAreNoted(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	used, late, kept := s.link(authz.LinkRequest{}), s.link(authz.LinkRequest{}), s.link(authz.LinkRequest{ExpiresIn: seconds(3600)})
+	session, _, err := s.StartSession(t.Context(), used, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noted := func() []store.Entry {
+		entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Result: store.ResultRefused, Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return entries
+	}
+	open := func(secret authz.Secret) {
+		t.Helper()
+		ctx := store.By(t.Context(), store.Actor{Kind: store.ActorSession, From: "192.0.2.1"})
+		if _, _, err := s.StartSession(ctx, secret, false); !errors.Is(err, authz.ErrNoSession) {
+			t.Error("it is opened:", err)
+		}
+	}
+	s.clock.advance(authz.SessionLife)
+	for _, secret := range []authz.Secret{used, session, authz.Secret(string(kept)[1:] + "A")} {
+		open(secret)
+	}
+	if entries := noted(); len(entries) != 0 {
+		t.Errorf("noted of what is no link: %+v", entries)
+	}
+	for range 20 {
+		open(late)
+	}
+	entries := noted()
+	if len(entries) != 10 {
+		t.Fatalf("%d are noted", len(entries))
+	}
+	if e := entries[0]; e.Action != store.ActionLoginRefuse || e.Owner != "cust_1" || string(e.Detail) != `{"reason":"expired-link"}` || e.Actor.From != "192.0.2.1" {
+		t.Errorf("the entry is %+v %s", e, e.Detail)
+	}
+	if _, _, err := s.StartSession(t.Context(), kept, false); err != nil {
+		t.Error("another link:", err)
+	}
+	s.clock.advance(time.Minute)
+	if err := s.store.PruneSessions(t.Context(), s.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if open(late); len(noted()) != 10 {
+		t.Error("a link that is gone is noted")
+	}
+}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -137,7 +138,7 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 		}, now)
 	}
 	if errors.Is(err, ErrNotFound) {
-		return "", store.Session{}, ErrNoSession
+		return "", store.Session{}, cmp.Or(s.noteExpired(ctx, linkHash), ErrNoSession)
 	}
 	if err != nil {
 		return "", store.Session{}, err
