@@ -47,7 +47,7 @@ type Issued struct {
 	Token jwks.Token
 }
 
-// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, ErrTooMany,
+// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, *LimitError,
 // *store.IdempotencyError.
 func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (Issued, error) {
 	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
@@ -192,7 +192,11 @@ func (s *Service) sign(d *draft) ([]byte, error) {
 func (s *Service) keep(ctx context.Context, key store.Key, minted mint.Minted) (Issued, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
+	most := key.PerOwner
 	key, err := s.store.Issue(ctx, key, minted.Key)
+	if errors.Is(err, ErrTooMany) {
+		return Issued{}, &LimitError{Most: most}
+	}
 	if err != nil {
 		return Issued{}, err
 	}

@@ -26,7 +26,7 @@ type RotateRequest struct {
 // Rotate issues a successor with what the old key says, for as long a life as that
 // had. The old key works until the grace or its own life ends. Errors: InputError,
 // also where the policy no longer allows what the key says; ErrNotFound,
-// ErrNotActive, ErrBusy, *store.IdempotencyError.
+// *StateError, *LimitError, ErrBusy, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 		return Issued{}, err
 	}
 	if old.Status(s.Now()) != store.Active {
-		return Issued{}, ErrNotActive
+		return Issued{}, s.stateOf(old)
 	}
 	grace, err := graceOf(r)
 	if err != nil {
@@ -92,9 +92,10 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, key store.K
 	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(ends) {
 		ends = old.ExpiresAt
 	}
+	most := key.PerOwner
 	before, key, err := s.store.Rotate(ctx, key.Workspace, old.ID, key, pub, ends)
 	if err != nil {
-		return Issued{}, err
+		return Issued{}, s.explained(ctx, err, old, most)
 	}
 	change := jwks.Change{Version: key.Version, Add: []jwks.Key{pub}}
 	if before.RevokedVersion == key.Version {
@@ -108,7 +109,7 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, key store.K
 
 // UndoRotation revokes the successor of a key in its grace, and the key goes on as if
 // it had not been rotated. The id is the key's or its successor's. Errors: ErrNotFound,
-// ErrNotActive where there is no rotation to undo any more.
+// *StateError where there is no rotation to undo any more.
 func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -118,13 +119,13 @@ func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UU
 	}
 	old, successor, err := s.store.UndoRotation(ctx, workspace, id, to, s.Now())
 	if err != nil {
-		return store.Key{}, err
+		return store.Key{}, s.whyNoGrace(ctx, err, workspace, id, to)
 	}
 	return old, s.revoked(ctx, successor)
 }
 
 // EndGrace revokes a key in its grace before that ends by itself. The id is the key's or
-// its successor's. Errors: ErrNotFound, ErrNotActive where it is in no grace.
+// its successor's. Errors: ErrNotFound, *StateError where it is in no grace.
 func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -134,7 +135,7 @@ func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) 
 	}
 	key, err := s.store.EndGrace(ctx, workspace, id, to, s.Now())
 	if err != nil {
-		return store.Key{}, err
+		return store.Key{}, s.whyNoGrace(ctx, err, workspace, id, to)
 	}
 	return key, s.revoked(ctx, key)
 }
@@ -151,7 +152,7 @@ func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (
 	case key.RotatedFrom != uuid.Nil:
 		return key.RotatedFrom, id, nil
 	}
-	return uuid.Nil, uuid.Nil, ErrNotActive
+	return uuid.Nil, uuid.Nil, s.stateOf(key)
 }
 
 // revoked publishes here that a key was revoked, and returns once this server's set is

@@ -33,8 +33,8 @@ type Problem struct {
 	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the input, by field"`
 	// Code is the member error of RFC 6749 section 5.2, where that applies.
 	Code string `json:"error,omitempty" doc:"The error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
-	// KeyID names the key that an idempotency key has issued.
-	KeyID string `json:"key_id,omitempty" doc:"The key that was issued under this Idempotency-Key before"`
+	// KeyID names another key than the call's that matters.
+	KeyID string `json:"key_id,omitempty" doc:"The key that was issued under this Idempotency-Key before, or the successor of a key that was rotated"`
 
 	header http.Header
 }
@@ -93,6 +93,8 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		ready    *Problem
 		input    authz.InputError
 		repeated *store.IdempotencyError
+		state    *authz.StateError
+		limit    *authz.LimitError
 		httpErr  *echo.HTTPError
 		tooLong  *http.MaxBytesError
 		unknown  *authz.UsageError
@@ -116,13 +118,12 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 			field("body", "must be at most "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
 	case errors.Is(err, authz.ErrNotFound):
 		return newProblem(http.StatusNotFound, "There is no such workspace or key.")
-	case errors.Is(err, authz.ErrNotActive):
-		return newProblem(http.StatusConflict, "The key is not in a state that allows this: it was rotated, revoked or expired, or there is no grace.")
+	case errors.As(err, &state):
+		return ofState(state)
+	case errors.As(err, &limit):
+		return ofLimit(limit)
 	case errors.As(err, &unknown):
 		return newProblem(http.StatusConflict, sentence(err)).field("unused_for", "is longer than the use of keys is known for")
-	case errors.Is(err, authz.ErrTooMany):
-		return newProblem(http.StatusConflict, "The owner has as many active keys as the workspace allows.").
-			field("owner", "has as many active keys as the workspace allows")
 	case errors.Is(err, authz.ErrExists):
 		return newProblem(http.StatusConflict, "A workspace with this id exists already.").
 			field("id", "exists already")

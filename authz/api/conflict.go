@@ -1,0 +1,49 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// ofState says in what state a key is, since when, and what can be done.
+func ofState(e *authz.StateError) *Problem {
+	k, next := &e.Key, "issue another one in its place."
+	if k.RotatedTo != uuid.Nil {
+		next = "its successor is " + k.RotatedTo.String() + "."
+	}
+	text := "The key " + k.ID.String()
+	switch e.Status {
+	case store.Deprecated:
+		text += " was rotated and is in its grace until " + stamp(k.GraceEndsAt) + "; " + next + " Rotate that one, or undo the rotation first."
+	case store.Revoked:
+		since := k.RevokedAt
+		if since.IsZero() { // its grace is over, and it is about to be taken out
+			since = k.GraceEndsAt
+		}
+		text += " was revoked at " + stamp(since) + "; " + next
+	case store.Expired:
+		text += " expired at " + stamp(k.ExpiresAt) + "; " + next
+	default:
+		text += " is active and was not rotated: there is no grace to end, and no rotation to undo."
+	}
+	p := newProblem(http.StatusConflict, text)
+	p.KeyID = optionalID(k.RotatedTo)
+	return p
+}
+
+func ofLimit(e *authz.LimitError) *Problem {
+	most, which, way := strconv.Itoa(e.Most), "active keys", "Revoke one of them first."
+	if e.InGrace {
+		which, way = "keys in a grace", "End the grace of one of them first."
+	}
+	return newProblem(http.StatusConflict, "The owner has as many "+which+" as the workspace allows, which is "+most+". "+way).
+		field("owner", "must have at most "+most+" "+which+" (keys_per_owner of the workspace's policy)")
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
