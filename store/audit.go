@@ -68,6 +68,15 @@ const (
 	ActionCallRefuse      = "call.refuse"
 )
 
+// Actions returns all of the above.
+func Actions() []string {
+	return []string{
+		ActionKeyIssue, ActionKeyUpdate, ActionKeyRevoke, ActionKeyRotate, ActionRotationUndo, ActionGraceEnd, ActionKeyExpire, ActionKeyNotice,
+		ActionSessionCreate, ActionSessionStart, ActionSessionEnd, ActionLoginRefuse, ActionCallRefuse,
+		ActionWorkspaceCreate, ActionWorkspaceUpdate,
+	}
+}
+
 // Results of an Entry.
 const (
 	ResultOK      = "ok"

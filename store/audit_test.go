@@ -1,7 +1,11 @@
 package store_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,5 +49,26 @@ func TestActorOfAContext(t *testing.T) {
 	ctx := store.By(store.By(t.Context(), store.Actor{Kind: store.ActorCLI}), store.Actor{Kind: store.ActorKey, ID: "a\x00\xffb", From: "::1"})
 	if got, want := store.ActorOf(ctx), (store.Actor{Kind: store.ActorKey, ID: "a\ufffd\ufffdb", From: "::1"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// Actions has each of the constants, by their names.
+func TestActionsAreAll(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "audit.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var declared []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(spec.Names[0].Name, "Action") {
+			declared = append(declared, strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`))
+		}
+		return true
+	})
+	listed := store.Actions()
+	slices.Sort(declared)
+	slices.Sort(listed)
+	if len(listed) == 0 || !slices.Equal(declared, listed) {
+		t.Errorf("Actions are %v, declared %v", listed, declared)
 	}
 }

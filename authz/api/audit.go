@@ -19,11 +19,23 @@ type Entry struct {
 	ID     string    `json:"id" format:"uuid"`
 	At     time.Time `json:"at"`
 	Actor  Actor     `json:"actor"`
-	Action string    `json:"action" example:"key.issue"`
+	Action Action    `json:"action"`
 	Key    string    `json:"key,omitempty" format:"uuid"`
 	Owner  string    `json:"owner,omitempty"`
 	Result string    `json:"result" enum:"ok,refused"`
 	Detail object    `json:"detail"`
+}
+
+// Action is what was done or refused.
+type Action string
+
+// Schema is huma's: those that the store knows.
+func (Action) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString}
+	for _, action := range store.Actions() {
+		s.Enum = append(s.Enum, action)
+	}
+	return s
 }
 
 // Actor is who did something.
@@ -44,7 +56,7 @@ type auditInput struct {
 	Page
 	Owner  string    `query:"owner" maxLength:"255" doc:"About this owner's keys"`
 	Key    string    `query:"key" pattern:"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" patternDescription:"the id of a key" doc:"About this key"`
-	Action string    `query:"action" maxLength:"64" doc:"This action"`
+	Action Action    `query:"action" doc:"This action"`
 	Actor  string    `query:"actor" maxLength:"255" doc:"By this key or session"`
 	Result string    `query:"result" enum:"ok,refused"`
 	Since  time.Time `query:"since" doc:"At this time or later"`
@@ -66,7 +78,7 @@ func (a *api) audit(h huma.API) {
 
 func (in *auditInput) filter() (f store.AuditFilter, err error) {
 	f = store.AuditFilter{
-		Owner: in.Owner, Action: in.Action, ActorID: in.Actor, Result: in.Result, Since: in.Since, Until: in.Until, Limit: in.Limit + 1,
+		Owner: in.Owner, Action: string(in.Action), ActorID: in.Actor, Result: in.Result, Since: in.Since, Until: in.Until, Limit: in.Limit + 1,
 	}
 	if in.Key != "" {
 		var ok bool
@@ -106,7 +118,7 @@ func (a *api) entries(ctx context.Context, in *auditInput) (found []store.Entry,
 func showEntry(e store.Entry) Entry {
 	return Entry{
 		ID: e.ID.String(), At: e.At, Actor: Actor{Kind: e.Actor.Kind, ID: e.Actor.ID, From: e.Actor.From},
-		Action: e.Action, Key: optionalID(e.Key), Owner: e.Owner, Result: e.Result, Detail: object(e.Detail),
+		Action: Action(e.Action), Key: optionalID(e.Key), Owner: e.Owner, Result: e.Result, Detail: object(e.Detail),
 	}
 }
 
@@ -133,7 +145,7 @@ func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, erro
 func (in *auditInput) next(cursor string) string {
 	query := url.Values{"cursor": {cursor}, "limit": {strconv.Itoa(in.Limit)}}
 	for name, value := range map[string]string{
-		"owner": in.Owner, "key": in.Key, "action": in.Action, "actor": in.Actor, "result": in.Result,
+		"owner": in.Owner, "key": in.Key, "action": string(in.Action), "actor": in.Actor, "result": in.Result,
 		"since": timeText(in.Since), "until": timeText(in.Until),
 	} {
 		if value != "" {

@@ -204,6 +204,9 @@ func init() {
 // token's header, should somebody have put one there.
 const maxFieldName = 64
 
+// mustBeTime stands for what huma says of a time: of one in a query, Go's own layout.
+const mustBeTime = "must be a time of RFC 3339, such as 2026-01-31T12:00:00Z"
+
 var (
 	missing = regexp.MustCompile(`^expected required property (\S+) to be present$`)
 	worded  = strings.NewReplacer(
@@ -229,6 +232,9 @@ func fieldOf(d *huma.ErrorDetail) Field {
 	message := d.Message
 	if detail, member, ok := strings.Cut(message, readFaultSeparator); ok {
 		message, name = detail, member
+	}
+	if strings.HasPrefix(message, "invalid date/time ") || message == "expected string to be RFC 3339 date-time" {
+		message = mustBeTime
 	}
 	if m := missing.FindStringSubmatch(message); m != nil {
 		message = "is required"
