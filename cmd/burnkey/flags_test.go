@@ -10,7 +10,8 @@ import (
 
 // samples are values that a flag of the type takes, and which are no default.
 var samples = map[string]string{
-	"string": "x", "int": "7", "bool": "true", "duration": "7s", "stringSlice": "x,y", "DURATION": "7m",
+	"string": "x", "int": "7", "bool": "true", "duration": "7s", "stringSlice": "x,y", "stringArray": "x", "DURATION": "7m",
+	"FILE": "main.go",
 }
 
 // TestEveryFlagHasItsVariable sets each flag of each command by its variable.

@@ -25,11 +25,11 @@ func (s *span) Set(text string) error {
 		value = time.Duration(days) * 24 * time.Hour
 	default:
 		if value, err = time.ParseDuration(text); err != nil {
-			return errors.New("must be seconds, or like 90m, 720h or 30d")
+			return errors.New("must be seconds, such as 3600, or like 90m, 720h or 30d")
 		}
 	}
 	if value < time.Second || value%time.Second != 0 {
-		return errors.New("must be whole seconds, 1 or more")
+		return errors.New("must be 1 second or more, and whole seconds")
 	}
 	s.text, s.value = text, value
 	return nil

@@ -8,40 +8,49 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/authz/api"
 )
 
-// workspaceView is a workspace as the API shows it.
+// workspaceView is a workspace as the API shows it; in a list, without its settings.
 type workspaceView struct {
-	ID                string    `json:"id"`
-	Name              string    `json:"name"`
-	Audiences         []string  `json:"audiences"`
-	AllowNeverExpires bool      `json:"allow_never_expires"`
-	Issuer            string    `json:"issuer"`
-	JWKSURI           string    `json:"jwks_uri"`
-	Version           uint64    `json:"version"`
-	CreatedAt         time.Time `json:"created_at"`
+	ID                string      `json:"id"`
+	Name              string      `json:"name"`
+	Audiences         []string    `json:"audiences"`
+	AllowNeverExpires bool        `json:"allow_never_expires"`
+	Policy            *api.Policy `json:"policy"`
+	Portal            *api.Portal `json:"portal"`
+	Issuer            string      `json:"issuer"`
+	JWKSURI           string      `json:"jwks_uri"`
+	Version           uint64      `json:"version"`
+	CreatedAt         time.Time   `json:"created_at"`
 }
 
 func (w *workspaceView) rows() [][]string {
-	return [][]string{
+	never := map[bool]string{true: "allowed", false: "refused"}[w.AllowNeverExpires]
+	if w.AllowNeverExpires && w.Policy != nil && w.Policy.MaxExpiresIn > 0 {
+		never = "refused, since there is a longest life"
+	}
+	rows := [][]string{
 		{"workspace", w.ID},
 		{"name", w.Name},
 		{"audiences", strings.Join(w.Audiences, " ")},
-		{"never-expiring keys", map[bool]string{true: "allowed", false: "refused"}[w.AllowNeverExpires]},
+		{"never-expiring keys", never},
 		{"issuer", w.Issuer},
 		{"jwks_uri", w.JWKSURI},
 		{"version", strconv.FormatUint(w.Version, 10)},
 		{"created", when(&w.CreatedAt)},
 	}
+	return append(append(rows, w.policyRows()...), w.portalRows()...)
 }
 
 func workspaceCommand() *cobra.Command {
 	var c client
 	var out output
-	cmd := group("workspace", "Create and look at workspaces, on a running server")
+	cmd := group("workspace", "Create, look at and change workspaces, on a running server")
 	c.flags(cmd)
 	out.flag(cmd)
-	cmd.AddCommand(workspaceCreateCommand(&c, &out), workspaceListCommand(&c, &out), workspaceShowCommand(&c, &out))
+	cmd.AddCommand(workspaceCreateCommand(&c, &out), workspaceListCommand(&c, &out), workspaceShowCommand(&c, &out), workspaceUpdateCommand(&c, &out))
 	return cmd
 }
 
@@ -100,7 +109,7 @@ func workspaceListCommand(c *client, out *output) *cobra.Command {
 func workspaceShowCommand(c *client, out *output) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
-		Short: "Show a workspace",
+		Short: "Show a workspace with its policy and how its portal looks",
 		Args:  oneArg("the id of a workspace"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var w workspaceView

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// policyRows words what the workspace's keys may be.
+func (w *workspaceView) policyRows() [][]string {
+	p := w.Policy
+	if p == nil {
+		return nil
+	}
+	rows := [][]string{{"offered scopes", "any"}}
+	for i, scope := range p.Scopes {
+		text := scope.Name
+		if scope.Description != "" {
+			text += ": " + scope.Description
+		}
+		if i == 0 {
+			rows[0][1] = text
+			continue
+		}
+		rows = append(rows, []string{"", text})
+	}
+	most, many := int64(p.MaxExpiresIn), "any number"
+	if p.KeysPerOwner > 0 {
+		many = strconv.Itoa(p.KeysPerOwner)
+	}
+	return append(rows, [][]string{
+		{"longest life", lifeOr(most, authz.MaxExpiresIn)},
+		{"default life", lifeOr(int64(p.DefaultExpiresIn), min(authz.DefaultExpiresIn, cmp.Or(most, authz.MaxExpiresIn)))},
+		{"keys per owner", many},
+		{"default audience", cmp.Or(strings.Join(p.DefaultAudience, " "), "all of them")},
+		{"webhook", cmp.Or(p.Webhook, "none")},
+	}...)
+}
+
+// portalRows words how the workspace's page looks, and who may open it.
+func (w *workspaceView) portalRows() [][]string {
+	p := w.Portal
+	if p == nil {
+		return nil
+	}
+	logo := "none"
+	if len(p.Logo) > 0 {
+		logo = fmt.Sprintf("a PNG picture of %d bytes", len(p.Logo))
+	}
+	rows := [][]string{
+		{"display name", cmp.Or(p.DisplayName, w.Name+" (the name)")},
+		{"base URL", cmp.Or(p.BaseURL, "none")},
+		{"accent", cmp.Or(p.Accent, "the portal's own")},
+		{"logo", logo},
+		{"frame ancestors", cmp.Or(strings.Join(p.FrameAncestors, " "), "none")},
+	}
+	o := p.OIDC
+	if o == nil {
+		return append(rows, []string{"OIDC issuer", "none"})
+	}
+	operators := "none"
+	if o.OperatorClaim != "" {
+		operators = "claim " + o.OperatorClaim + " is or has " + o.OperatorValue
+	}
+	return append(rows, [][]string{
+		{"OIDC issuer", o.Issuer},
+		{"OIDC client id", o.ClientID},
+		{"OIDC owners", "claim " + o.OwnerClaim},
+		{"OIDC operators", operators},
+	}...)
+}
+
+// lifeOr words seconds, or the default in their place.
+func lifeOr(seconds, byDefault int64) string {
+	if seconds == 0 {
+		return life(byDefault) + " (the default)"
+	}
+	return life(seconds)
+}
+
+// life words seconds as a flag takes them.
+func life(seconds int64) string {
+	for _, unit := range []struct {
+		name    string
+		seconds int64
+	}{{"d", 24 * 60 * 60}, {"h", 60 * 60}, {"m", 60}} {
+		if seconds%unit.seconds == 0 {
+			return strconv.FormatInt(seconds/unit.seconds, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(seconds, 10) + "s"
+}
