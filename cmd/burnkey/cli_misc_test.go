@@ -65,10 +65,11 @@ func TestE2ECLICompletion(t *testing.T) {
 	}
 	for line, want := range map[string][]string{
 		"":                           {"serve", "key", "workspace", "verify", "envoy"},
-		"key ":                       {"issue", "list", "show", "revoke"},
+		"key ":                       {"issue", "list", "show", "revoke", "revoke-many"},
 		"envoy config --format ":     {"bootstrap", "filter", "espv2"},
 		"key list --status ":         {"active", "revoked", "expired"},
 		"workspace list --output ":   {"table", "json"},
+		"audit list --output ":       {"table", "json", "csv"},
 		"serve --admin-key-file --d": {},
 	} {
 		// A shell calls it with the words so far, and an empty one to begin next.

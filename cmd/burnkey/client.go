@@ -205,8 +205,16 @@ func list[T any](ctx context.Context, c *client, path string, query url.Values, 
 
 // show prints the rows, and says so where they are not all.
 func (l *listing[T]) show(cmd *cobra.Command, out *output, rows [][]string) error {
-	if err := out.show(cmd, l.text, rows); err != nil || !l.more {
+	if err := out.show(cmd, l.text, rows); err != nil {
 		return err
+	}
+	return l.hint(cmd)
+}
+
+// hint says where there are more than were listed.
+func (l *listing[T]) hint(cmd *cobra.Command) error {
+	if !l.more {
+		return nil
 	}
 	_, err := fmt.Fprintln(cmd.ErrOrStderr(), "There are more: --limit 0 lists all.")
 	return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -77,6 +76,24 @@ func (k *keyView) lastUsed() string {
 	return when(k.LastUsedAt)
 }
 
+// ends is when the key stops working by itself, for its age or since it was rotated.
+func (k *keyView) ends() *time.Time {
+	if k.GraceEndsAt != nil && (k.ExpiresAt == nil || k.GraceEndsAt.Before(*k.ExpiresAt)) {
+		return k.GraceEndsAt
+	}
+	return k.ExpiresAt
+}
+
+func keyTable(keys []keyView) [][]string {
+	rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST USED"}}
+	for _, key := range keys {
+		rows = append(rows, []string{
+			key.ID, key.Owner, key.Name, strings.Join(key.Scopes, " "), key.Status, when(&key.CreatedAt), when(key.ends()), key.lastUsed(),
+		})
+	}
+	return rows
+}
+
 // keyCalls is what the key commands share.
 type keyCalls struct {
 	client
@@ -97,12 +114,19 @@ func keyCommand() *cobra.Command {
 	cmd := group("key", "Issue, look at, rotate and revoke keys, on a running server")
 	k.client.flags(cmd)
 	k.output.flag(cmd)
-	for _, sub := range []*cobra.Command{keyIssueCommand(&k), keyListCommand(&k), keyShowCommand(&k), keyRotateCommand(&k), keyEndCommand(&k), keyUndoCommand(&k), keyRevokeCommand(&k)} {
-		sub.Flags().StringVarP(&k.workspace, "workspace", "w", "", "id of the workspace")
-		_ = sub.MarkFlagRequired("workspace")
+	for _, sub := range []*cobra.Command{
+		keyIssueCommand(&k), keyListCommand(&k), keyShowCommand(&k), keyRotateCommand(&k), keyEndCommand(&k), keyUndoCommand(&k),
+		keyRevokeCommand(&k), keyRevokeManyCommand(&k),
+	} {
+		workspaceFlag(sub, &k.workspace)
 		cmd.AddCommand(sub)
 	}
 	return cmd
+}
+
+func workspaceFlag(cmd *cobra.Command, workspace *string) {
+	cmd.Flags().StringVarP(workspace, "workspace", "w", "", "id of the workspace")
+	_ = cmd.MarkFlagRequired("workspace")
 }
 
 // lifetime is how long a key is good for.
@@ -207,14 +231,7 @@ func keyListCommand(k *keyCalls) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST USED"}}
-			for _, key := range found.items {
-				rows = append(rows, []string{
-					key.ID, key.Owner, key.Name, strings.Join(key.Scopes, " "), key.Status,
-					when(&key.CreatedAt), when(key.ExpiresAt), key.lastUsed(),
-				})
-			}
-			return found.show(cmd, &k.output, rows)
+			return found.show(cmd, &k.output, keyTable(found.items))
 		},
 	}
 	flags := cmd.Flags()
@@ -239,32 +256,6 @@ func keyShowCommand(k *keyCalls) *cobra.Command {
 			}
 			rows := append(key.rows(), []string{"claims", string(key.Claims)}, []string{"metadata", string(key.Metadata)})
 			return k.show(cmd, text, rows)
-		},
-	}
-}
-
-func keyRevokeCommand(k *keyCalls) *cobra.Command {
-	return &cobra.Command{
-		Use:   "revoke ID",
-		Short: "Revoke a key: its JWK leaves the published set",
-		Args:  oneArg("the id of a key"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var answer struct {
-				ID        string    `json:"id"`
-				Status    string    `json:"status"`
-				RevokedAt time.Time `json:"revoked_at"`
-				Version   uint64    `json:"version"`
-			}
-			text, err := k.call(cmd.Context(), http.MethodDelete, k.path(args[0]), nil, nil, nil, &answer)
-			if err != nil {
-				return err
-			}
-			return k.show(cmd, text, [][]string{
-				{"key", answer.ID},
-				{"status", answer.Status},
-				{"revoked", when(&answer.RevokedAt)},
-				{"version", strconv.FormatUint(answer.Version, 10)},
-			})
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -33,7 +34,7 @@ func keyRotateCommand(k *keyCalls) *cobra.Command {
 			return k.issued(cmd, key, text)
 		},
 	}
-	cmd.Flags().Var(&grace, "grace", "how long the old key goes on working: 0, 90m, 720h or 30d (default 24h)")
+	cmd.Flags().Var(&grace, "grace", "how long the old key goes on working: 0, 3600, 90m, 720h or 30d (default 24h)")
 	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "", "`TEXT` with which a repeat issues nothing")
 	return cmd
 }
@@ -47,7 +48,10 @@ func (g *graceFlag) Set(text string) error {
 		g.text, g.value = text, time.Duration(0)
 		return nil
 	}
-	return g.lifetime.Set(text)
+	if g.lifetime.Set(text) != nil {
+		return errors.New("must be 0, or whole seconds, such as 3600, or like 90m, 720h or 30d")
+	}
+	return nil
 }
 
 func keyEndCommand(k *keyCalls) *cobra.Command {

@@ -64,7 +64,8 @@ func rootCommand() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), workspaceCommand(), keyCommand(), envoyCommand(), verifyCommand(), demoCommand())
+	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), workspaceCommand(), keyCommand(), portalCommand(), auditCommand(),
+		envoyCommand(), verifyCommand(), demoCommand())
 	return root
 }
 

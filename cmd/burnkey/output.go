@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,21 +15,23 @@ import (
 )
 
 // output is how a command shows its result: a table for people, or JSON.
-type output struct{ format string }
+type output struct {
+	format string
+	more   []string // further formats, which the command knows itself
+}
+
+func (o *output) formats() []string { return append([]string{"table", "json"}, o.more...) }
 
 func (o *output) flag(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVarP(&o.format, "output", "o", "table", "table or json")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.PersistentFlags().StringVarP(&o.format, "output", "o", "table", strings.Join(o.formats(), " or "))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (o *output) json() (bool, error) {
-	switch o.format {
-	case "json":
-		return true, nil
-	case "table":
-		return false, nil
+	if !slices.Contains(o.formats(), o.format) {
+		return false, fmt.Errorf("--output: must be %s", strings.Join(o.formats(), " or "))
 	}
-	return false, fmt.Errorf("--output: must be table or json")
+	return o.format == "json", nil
 }
 
 // show prints the JSON text as it came, or the rows.

@@ -1,0 +1,45 @@
+package main_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestE2ECLIPortalLink(t *testing.T) {
+	s := startServer(t)
+	c := newCLI(t, s)
+	c.ok("workspace", "create", "acme")
+	link := func(flags ...string) []string { return append([]string{"portal", "link", "-w", "acme"}, flags...) }
+	url, ok := strings.CutSuffix(c.ok(link("--owner", "cust_1", "--scope", "maps:read", "--return-url", "https://app.example/", "--expires-in", "10m")...), "\n")
+	if !ok || !strings.HasPrefix(url, s.url+"/portal/link/") || strings.ContainsAny(url, " \n") {
+		t.Fatal("what went into the pipe is not the link alone")
+	}
+	opened, err := plainHTTP.Get(url)
+	check(t, err)
+	_ = opened.Body.Close()
+	if home := opened.Request.URL.Path; home != "/portal/acme/keys" {
+		t.Errorf("the link leads to %s", home)
+	}
+	var operator struct {
+		URL       string
+		ExpiresAt string `json:"expires_at"`
+	}
+	if c.json(&operator, link("--operator")...); !strings.HasPrefix(operator.URL, s.url) || operator.ExpiresAt == "" {
+		t.Error("no link for an operator")
+	}
+	var audit struct {
+		Entries []struct{ Detail map[string]any }
+	}
+	c.json(&audit, "audit", "list", "-w", "acme", "--action", "session.create")
+	if len(audit.Entries) != 2 || audit.Entries[0].Detail["role"] != "operator" || !reflect.DeepEqual(audit.Entries[1].Detail["scopes_allowed"], []any{"maps:read"}) {
+		t.Errorf("the links are noted as %+v", audit)
+	}
+	c.run(link()...).fails(t, "owner operator")
+	c.run(link("--owner", "c", "--operator")...).fails(t, "owner operator")
+	c.run(link("--owner", "c", "--scope", "")...).fails(t, "--scope")
+	c.run(link("--owner", "c", "--expires-in", "2h")...).fails(t, "expires_in", "422")
+	c.run(link("--owner", "c", "--return-url", "javascript:x")...).fails(t, "return_url")
+	c.run("portal", "link", "-w", "burnkey", "--owner", "c").fails(t, "422")
+	c.run("portal", "link", "--owner", "c").fails(t, "workspace")
+}
