@@ -1,10 +1,8 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -20,25 +18,17 @@ func (a *api) beside(portal http.Handler, m *metrics) echo.MiddlewareFunc {
 			if path := c.Request().URL.Path; path != authz.PortalPath && !strings.HasPrefix(path, authz.PortalPath+"/") {
 				return next(c)
 			}
-			start := time.Now()
-			v := &visit{id: nameOf(c.Request())}
-			c.Response().Header().Set(echo.HeaderXRequestID, v.id)
-			r := c.Request().WithContext(context.WithValue(c.Request().Context(), visitKey{}, v))
-			c.SetRequest(r)
+			v := begin(c)
+			v.enter(c)
+			r := c.Request() // which the portal gives its pattern
 			if err := serve(c); err != nil {
 				c.Error(err)
 			}
-			s := seen{
-				visit: *v, route: authz.PortalPath, from: c.RealIP(),
-				status: c.Response().Status, bytes: c.Response().Size, took: time.Since(start),
+			route := authz.PortalPath
+			if _, rest, ok := strings.Cut(" "+r.Pattern, authz.PortalPath+"/"); ok {
+				route += "/" + rest
 			}
-			if _, route, ok := strings.Cut(" "+r.Pattern, authz.PortalPath+"/"); ok {
-				s.route = authz.PortalPath + "/" + route
-			}
-			if ws := r.PathValue("ws"); authz.CheckWorkspaceID("ws", ws) == nil {
-				s.workspace = ws
-			}
-			a.note(m, r, s)
+			a.note(m, c, v, route, workspaceOf(r.PathValue("ws")))
 			return nil
 		}
 	}

@@ -42,7 +42,21 @@ func newMetrics(r prometheus.Registerer) *metrics {
 // visit is what is known of a request in progress.
 type visit struct {
 	id     string
+	start  time.Time
 	caller string // the management key's id
+}
+
+// begin names and times a request.
+func begin(c echo.Context) *visit {
+	v := &visit{id: nameOf(c.Request()), start: time.Now()}
+	c.Response().Header()[echo.HeaderXRequestID] = []string{v.id}
+	return v
+}
+
+// enter has the request's context know of it, which copies the request.
+func (v *visit) enter(c echo.Context) {
+	r := c.Request()
+	c.SetRequest(r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 }
 
 type visitKey struct{}
@@ -65,10 +79,8 @@ func noteCaller(ctx context.Context, p *authz.Principal) {
 func (a *api) observe(m *metrics) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			start := time.Now()
-			v := &visit{id: nameOf(c.Request())}
-			c.Response().Header().Set(echo.HeaderXRequestID, v.id)
-			c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), visitKey{}, v)))
+			v := begin(c)
+			v.enter(c)
 			if err := next(c); err != nil {
 				c.Error(err)
 			}
@@ -76,46 +88,35 @@ func (a *api) observe(m *metrics) echo.MiddlewareFunc {
 			if route == "" {
 				route = "none"
 			}
-			a.note(m, c.Request(), seen{
-				visit: *v, route: route, workspace: workspaceOf(c), from: c.RealIP(),
-				status: c.Response().Status, bytes: c.Response().Size, took: time.Since(start),
-			})
+			a.note(m, c, v, route, workspaceOf(c.Param("ws")))
 			return nil
 		}
 	}
 }
 
-// seen is what a request came to.
-type seen struct {
-	visit
-	route, workspace, from string
-	status                 int
-	bytes                  int64
-	took                   time.Duration
-}
-
-// note counts, times and logs a request.
-func (a *api) note(m *metrics, r *http.Request, s seen) {
+// note counts, times and logs a request that was answered.
+func (a *api) note(m *metrics, c echo.Context, v *visit, route, workspace string) {
+	r, answer, took := c.Request(), c.Response(), time.Since(v.start)
 	method := methodLabel(r.Method)
-	m.requests.WithLabelValues(s.route, method, strconv.Itoa(s.status)).Inc()
-	m.duration.WithLabelValues(s.route).Observe(s.took.Seconds())
+	m.requests.WithLabelValues(route, method, strconv.Itoa(answer.Status)).Inc()
+	m.duration.WithLabelValues(route).Observe(took.Seconds())
 	if !a.log.Enabled(r.Context(), slog.LevelInfo) {
 		return
 	}
 	a.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
-		slog.String("request_id", s.id), slog.String("method", method), slog.String("route", s.route),
-		slog.String("workspace", s.workspace), slog.Int("status", s.status),
-		slog.Int64("bytes", s.bytes), slog.Duration("took", s.took),
-		slog.String("from", s.from), slog.String("caller", s.caller))
+		slog.String("request_id", v.id), slog.String("method", method), slog.String("route", route),
+		slog.String("workspace", workspace), slog.Int("status", answer.Status),
+		slog.Int64("bytes", answer.Size), slog.Duration("took", took),
+		slog.String("from", c.RealIP()), slog.String("caller", v.caller))
 }
 
-// workspaceOf returns the path's workspace if it is one's id, and not something
-// else that should be in no log.
-func workspaceOf(c echo.Context) string {
-	if ws := c.Param("ws"); authz.CheckWorkspaceID("ws", ws) == nil {
-		return ws
+// workspaceOf returns the workspace that a path names if it is one's id, and not
+// something else that should be in no log.
+func workspaceOf(name string) string {
+	if authz.CheckWorkspaceID("ws", name) != nil {
+		return ""
 	}
-	return ""
+	return name
 }
 
 // methodLabel keeps made-up methods out of logs and labels.

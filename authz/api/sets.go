@@ -1,10 +1,8 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,23 +16,16 @@ func (a *api) front(sets http.Handler, m *metrics) echo.MiddlewareFunc {
 	serve := a.recover(echo.WrapHandler(sets))
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			r := c.Request()
-			ws, ok := setAsked(r)
+			ws, ok := setAsked(c.Request())
 			if !ok {
 				return next(c)
 			}
-			start := time.Now()
-			v := &visit{id: nameOf(r)}
-			c.Response().Header()[echo.HeaderXRequestID] = []string{v.id}
+			v := begin(c)
 			if err := serve(c); err != nil {
-				// Only now, since it copies the request.
-				c.SetRequest(r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+				v.enter(c) // only now, for what it copies
 				c.Error(err)
 			}
-			a.note(m, r, seen{
-				visit: *v, route: setRoute, workspace: ws, from: c.RealIP(),
-				status: c.Response().Status, bytes: c.Response().Size, took: time.Since(start),
-			})
+			a.note(m, c, v, setRoute, ws)
 			return nil
 		}
 	}
