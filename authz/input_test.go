@@ -342,7 +342,7 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 	w.Policy.Scopes = append(w.Policy.Scopes, store.OfferedScope{Name: "b", Description: disguised})
 	_, err = s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Portal: &w.Portal, Policy: &w.Policy})
 	expectFaults(t, err, "portal.display_name policy.scopes")
-	name := disguised
+	name := disguised + "!"
 	_, err = s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Name: &name})
 	expectFaults(t, err, "name")
 	_, err = s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: "shop", Name: disguised})

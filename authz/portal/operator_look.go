@@ -75,7 +75,7 @@ func (v *visit) picture() ([]byte, error) {
 	if err != nil {
 		return nil, errForm
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it is in memory
 	if header.Size > authz.MaxLogo {
 		return nil, errLarge
 	}

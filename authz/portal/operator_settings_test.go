@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
@@ -203,7 +204,7 @@ func TestPolicyFaults(t *testing.T) {
 		if !strings.Contains(p.body, `id="`+c.field+`-fault"`) || !strings.Contains(p.body, `href="#`+c.field+`"`) {
 			t.Errorf("%s %q: the fault is not at its field", c.field, c.value)
 		}
-		if !strings.ContainsAny(c.value, "\x00\xff") && p.value(c.field) != c.value {
+		if utf8.ValidString(c.value) && !strings.Contains(c.value, "\x00") && p.value(c.field) != c.value {
 			t.Errorf("%s %q: becomes %q", c.field, c.value, p.value(c.field))
 		}
 	}
