@@ -91,11 +91,13 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	if says(t, table, "KEY ", one.ID, two.ID, "active"); strings.Contains(table, three.ID) {
 		t.Errorf("the dry run lists another's:\n%s", table)
 	}
-	c.run(many()...).fails(t, "owner scope created-before")
+	c.run(many()...).fails(t, "owner scope created-before unused-for")
 	c.run(many("--owner", "", "--scope", "read", "--yes")...).fails(t, "--owner", "must not be empty")
 	c.run(many("--scope", "", "--owner", "a", "--yes")...).fails(t, "--scope", "must not be empty")
 	c.run(many("--owner", "a", "--yes", "--dry-run")...).fails(t, "dry-run yes")
 	c.run(many("--created-before", "old", "--yes")...).fails(t, "--created-before")
+	c.run(many("--unused-for", "1h", "--yes")...).fails(t, "unused_for", "24h")
+	c.run(many("--owner", "a", "--unused-for", "90d", "--yes")...).fails(t, "Nobody reports the use")
 	c.run(many("--owner", "a", "--yes", "-o", "xml")...).fails(t, "--output")
 	c.run("key", "revoke-many", "-w", "nobody", "--owner", "a", "--yes").fails(t, "404")
 	says(t, c.ok(many("--created-before", "1h", "--yes")...), "KEY ")

@@ -43,6 +43,7 @@ type selection struct {
 	Owner         string `json:"owner,omitempty"`
 	Scope         string `json:"scope,omitempty"`
 	CreatedBefore string `json:"created_before,omitempty"`
+	UnusedFor     string `json:"unused_for,omitempty"`
 	DryRun        bool   `json:"dry_run,omitempty"`
 }
 
@@ -57,14 +58,16 @@ type revokedMany struct {
 func keyRevokeManyCommand(k *keyCalls) *cobra.Command {
 	var in selection
 	var before moment
+	var unused span
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "revoke-many",
-		Short: "Revoke all keys of an owner, with a scope, or of some age",
+		Short: "Revoke all keys of an owner, with a scope, of some age, or unused for long",
 		Long: "Revoke the active keys, and those in a grace, to which all that is given applies. --dry-run lists them; to revoke\n" +
 			"them takes --yes.",
 		Example: "  burnkey key revoke-many -w acme --owner cust_1 --dry-run\n" +
-			"  burnkey key revoke-many -w acme --scope maps:write --created-before 365d --yes",
+			"  burnkey key revoke-many -w acme --scope maps:write --created-before 365d --yes\n" +
+			"  burnkey key revoke-many -w acme --unused-for 90d --dry-run",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range []string{"owner", "scope"} {
@@ -73,6 +76,9 @@ func keyRevokeManyCommand(k *keyCalls) *cobra.Command {
 				}
 			}
 			in.CreatedBefore = before.query()
+			if unused.value > 0 {
+				in.UnusedFor = unused.value.String()
+			}
 			if in.DryRun || !yes {
 				return k.wouldRevoke(cmd, in)
 			}
@@ -83,9 +89,10 @@ func keyRevokeManyCommand(k *keyCalls) *cobra.Command {
 	flags.StringVar(&in.Owner, "owner", "", "of this owner")
 	flags.StringVar(&in.Scope, "scope", "", "which have this scope")
 	flags.Var(&before, "created-before", "made before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for so long ago")
+	flags.Var(&unused, "unused-for", "made and last used longer ago than this, as far as gateways tell: 2160h or 90d, 24h or more")
 	flags.BoolVar(&in.DryRun, "dry-run", false, "list the keys that would be revoked, and revoke none")
 	flags.BoolVar(&yes, "yes", false, "revoke them")
-	cmd.MarkFlagsOneRequired("owner", "scope", "created-before")
+	cmd.MarkFlagsOneRequired("owner", "scope", "created-before", "unused-for")
 	cmd.MarkFlagsMutuallyExclusive("dry-run", "yes")
 	return cmd
 }
