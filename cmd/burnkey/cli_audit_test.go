@@ -152,14 +152,14 @@ func TestE2ECLIListSaysWhenAKeyEnds(t *testing.T) {
 	c.json(&old, "key", "issue", "-w", "acme", "--owner", "a")
 	c.json(&never, "key", "issue", "-w", "acme", "--owner", "a", "--never-expires")
 	for _, k := range []key{old, never} {
-		c.ok("key", "rotate", k.ID, "-w", "acme", "--grace", "30m")
+		c.ok("key", "rotate", k.ID, "-w", "acme", "--grace", "720h")
 	}
 	table := lines(c.ok("key", "list", "-w", "acme", "--status", "deprecated"))
 	if len(table) != 3 {
 		t.Fatalf("the table:\n%s", strings.Join(table, "\n"))
 	}
 	for _, line := range table[1:] {
-		if !strings.Contains(line, "(in 30 min)") {
+		if !strings.Contains(line, "(in 30 days)") {
 			t.Errorf("the list says %s", line)
 		}
 	}

@@ -62,7 +62,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 		"--default-audience", "", "--audience", "", "--webhook", "", "--display-name", "", "--base-url", "", "--accent", "", "--logo", "", "--frame-ancestor", "",
 		"--oidc-issuer", "")...)
 	isSettings(t, got, `{"Name":"acme","Audiences":["acme"],"allow_never_expires":false,"Policy":{},"Portal":{}}`)
-	before := c.ok("workspace", "show", "acme")
+	before := c.ok("workspace", "show", "acme", "-o", "json")
 
 	c.run(update()...).fails(t, "no flag says what")
 	c.run("workspace", "update", "nobody", "--name", "x").fails(t, "404")
@@ -80,7 +80,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	c.run(update("--oidc-client-id", "x")...).fails(t, "portal.oidc.issuer")
 	c.run(update("--oidc-issuer", "", "--oidc-client-id", "x")...).fails(t, "--oidc-issuer", "no other")
 	c.run(update("--colour", "#000000")...).fails(t, "--colour")
-	if after := c.ok("workspace", "show", "acme"); after != before {
+	if after := c.ok("workspace", "show", "acme", "-o", "json"); after != before {
 		t.Errorf("a refused change is kept:\n%s\nbefore:\n%s", after, before)
 	}
 }
