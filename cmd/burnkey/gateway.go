@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -117,26 +118,23 @@ func (s *gatewayService) whose() error {
 	if s.keyFile == "" && strings.TrimSpace(os.Getenv("BURNKEY_KEY")) == "" {
 		return fmt.Errorf("--workspace: name at least one, or name a management key of the scope gateway with --key-file (or BURNKEY_KEY), for every workspace")
 	}
-	_, err := s.keyScopes()
-	return err
+	return s.checkKey()
 }
 
-// keyScopes returns what the management key says that it may do. The server alone
-// knows whether it is good.
-func (s *gatewayService) keyScopes() ([]string, error) {
+// checkKey refuses what is no management key. The server alone knows whether it is good.
+func (s *gatewayService) checkKey() error {
 	key, err := s.credential()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	claims, err := readClaims(key)
-	if err != nil {
+	if _, err = readClaims(key); err != nil {
 		from := asGiven(s.flags, "key-file")
 		if s.keyFile == "" {
 			from = "BURNKEY_KEY"
 		}
-		return nil, fmt.Errorf("%s: holds no management key: %w", from, err)
+		return fmt.Errorf("%s: holds no management key: %w", from, err)
 	}
-	return claims.Scopes(), nil
+	return nil
 }
 
 func readClaims(token string) (*jwks.Claims, error) {
@@ -225,7 +223,7 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	}
 	log.Info("serving", "address", address, "server", s.server, "workspaces", whose, "version", version)
 	if len(s.workspaces) == 0 {
-		s.warnOfScopes(log)
+		warnOfScopes(log, s.credential)
 	}
 	s.announceUsage(log)
 	switch {
@@ -238,14 +236,18 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	}
 }
 
-// warnOfScopes tells of a key that could do harm from here: following takes the
-// scope gateway alone.
-func (s *gatewayService) warnOfScopes(log *slog.Logger) {
-	scopes, err := s.keyScopes()
-	if err != nil || len(scopes) == 1 && scopes[0] == authz.ScopeGateway {
+// warnOfScopes tells of a key that could do harm from here: a gateway needs the scope
+// gateway alone.
+func warnOfScopes(log *slog.Logger, credential func() (string, error)) {
+	key, err := credential()
+	if err != nil {
 		return
 	}
-	log.Warn("the management key may do other things than a gateway needs; issue it one of the scope gateway alone", "scopes", strings.Join(scopes, " "))
+	claims, err := readClaims(key)
+	if err != nil || slices.Equal(claims.Scopes(), []string{authz.ScopeGateway}) {
+		return
+	}
+	log.Warn("the management key may do other things than a gateway needs; issue it one of the scope gateway alone", "scopes", claims.Scope)
 }
 
 func (s *gatewayService) serveMetrics(g *gateway.Gateway, metrics *prometheus.Registry, log *slog.Logger) (*http.Server, error) {

@@ -60,7 +60,7 @@ func TestE2EGatewayModeNoSuchWorkspace(t *testing.T) {
 	a.ready()
 }
 
-// TestE2EGatewayModeScopes: a key that can do more than follow is told of.
+// TestE2EGatewayModeScopes: a key that can do more than follow, or report, is told of.
 func TestE2EGatewayModeScopes(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -74,6 +74,8 @@ func TestE2EGatewayModeScopes(t *testing.T) {
 	if log := a.log() + b.log(); strings.Contains(log, "eyJ") || strings.Contains(b.log(), "may do other things") {
 		t.Errorf("the log has a token, or warns of the right key:\n%s", log)
 	}
+	c := startAsked(t, s, "--workspace", "acme", "--usage-key-file", s.keyFile)
+	says(t, c.log(), "level=WARN", "may do other things", "scopes=admin")
 }
 
 // TestE2EGatewayModePrivateCA: certificates that vouch for the server are those of

@@ -67,7 +67,7 @@ func (s *gatewayService) checkUsage() error {
 // credential reads the key anew, since the file may change.
 func (u *usageReports) credential() (string, error) { return readKeyFile("usage-key-file", u.keyFile) }
 
-// options are those of a gateway.
+// usageOptions sets those that are about it.
 func (s *gatewayService) usageOptions(o *gateway.Options) {
 	if !s.reportsUsage() {
 		return
@@ -82,6 +82,9 @@ func (s *gatewayService) announceUsage(log *slog.Logger) {
 	switch {
 	case s.reportsUsage():
 		log.Info("the server is told which keys are used", "every", s.usage.every)
+		if s.usage.keyFile != "" {
+			warnOfScopes(log, s.usage.credential)
+		}
 	case s.usage.every == 0:
 		log.Info("the server is not told which keys are used, because of --usage-every 0")
 	default:
