@@ -89,6 +89,7 @@ type Service struct {
 	searches  chan struct{}             // holds one of each that is under way
 	due       chan struct{}             // wakes Reap
 	nextDue   atomic.Pointer[time.Time] // as ReapDue saw it last
+	updates   atomic.Uint64             // of workspaces
 	refusals  refusals                  // of logins
 	calls     refusals
 }

@@ -124,11 +124,16 @@ func (s *Service) FindWorkspaces(ctx context.Context, query, after string, limit
 	})
 }
 
+// Updates counts the changes that were made to workspaces here: what was read of one before
+// the last of them may be so no more. Other servers' are not among them.
+func (s *Service) Updates() uint64 { return s.updates.Load() }
+
 // UpdateWorkspace changes a workspace; keys that were issued stay as they are.
 // Errors: InputError, ErrNotFound, the patch's.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePatch) (store.Workspace, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
+	defer s.updates.Add(1) // also of one that fails, which may have been made
 	return s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
 		old := *w
 		old.Policy, old.Portal = w.Policy.Clone(), w.Portal.Clone()

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// lookLife is for how long those who are nobody are shown a workspace as it was.
+	// lookLife is for how long those who are nobody are shown a workspace as it was, if
+	// another server has changed it. What is changed here counts at once.
 	lookLife = 5 * time.Second
 	// maxLooks bounds the memory for it: a workspace's settings may be of 40 KiB.
 	maxLooks = 200
@@ -26,30 +27,31 @@ type looks struct {
 
 type look struct {
 	store.Workspace
-	until time.Time
+	until   time.Time
+	updates uint64 // before it was read
 }
 
-func (l *looks) get(id string, now time.Time) (store.Workspace, bool) {
+func (l *looks) get(id string) look {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known, ok := l.known[id]
-	return known.Workspace, ok && now.Before(known.until)
+	return l.known[id]
 }
 
-func (l *looks) put(w store.Workspace, now time.Time) {
+func (l *looks) put(one look) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known == nil || len(l.known) >= maxLooks {
 		l.known = make(map[string]look)
 	}
-	l.known[w.ID] = look{w, now.Add(lookLife)}
+	l.known[one.ID] = one
 }
 
 // workspaceNow returns a workspace as it is. Errors: authz.ErrNotFound.
 func (v *visit) workspaceNow(ctx context.Context, id string) (store.Workspace, error) {
+	updates := v.service.Updates()
 	w, err := v.service.Workspace(ctx, id)
 	if err == nil {
-		v.looks.put(w, v.now())
+		v.looks.put(look{w, v.now().Add(lookLife), updates})
 	}
 	return w, err
 }
@@ -57,8 +59,8 @@ func (v *visit) workspaceNow(ctx context.Context, id string) (store.Workspace, e
 // workspaceSeen returns one as it was a moment ago. Which there are is known by what is
 // published: to ask for others costs nothing. Errors: authz.ErrNotFound.
 func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, error) {
-	if w, ok := v.looks.get(id, v.now()); ok {
-		return w, nil
+	if seen := v.looks.get(id); v.now().Before(seen.until) && seen.updates == v.service.Updates() {
+		return seen.Workspace, nil
 	}
 	if _, ok := v.publisher.Set(id); !ok && !v.publisher.Unread(id) {
 		return store.Workspace{}, authz.ErrNotFound

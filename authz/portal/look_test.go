@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
 )
 
 func TestHowTheProducerLooks(t *testing.T) {
@@ -112,15 +113,20 @@ func TestStrangersCostLittle(t *testing.T) {
 	if n := reads(v, "/portal/acme/logo.png", "/portal/acme/theme.css?v=x"); n != 0 {
 		t.Errorf("pictures take %d reads", n)
 	}
-	portal.DisplayName = "Another"
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	elsewhere := func(name string) { // as another server does
+		_, err := s.store.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error { w.Portal.DisplayName = name; return nil })
+		check(t, err)
+	}
+	elsewhere("Another")
 	s.stranger().get("/portal/acme/keys").want(401).hasNot("Another")
 	v.get("/portal/acme/keys").want(200).has("Another")
 	s.stranger().get("/portal/acme/keys").want(401).has("Another") // since somebody has looked
-	portal.DisplayName = "A third"
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	elsewhere("A third")
 	s.advance(5 * time.Second)
 	s.stranger().get("/portal/acme/keys").want(401).has("A third")
+	portal.DisplayName = "A fourth"
+	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.stranger().get("/portal/acme/keys").want(401).has("A fourth") // at once, since it was done here
 }
 
 func TestAssets(t *testing.T) {

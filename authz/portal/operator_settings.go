@@ -54,7 +54,7 @@ func version(shown any) string {
 
 // change alters settings by a form that was shown when they were of a version.
 func (v *visit) change(was string, of func(*store.Workspace) string, alter func(*store.Workspace)) error {
-	w, err := v.service.UpdateWorkspace(v.context(), v.workspace.ID, authz.WorkspacePatch{Merge: func(w *store.Workspace) error {
+	_, err := v.service.UpdateWorkspace(v.context(), v.workspace.ID, authz.WorkspacePatch{Merge: func(w *store.Workspace) error {
 		before := of(w)
 		if before != was {
 			return errMeanwhile
@@ -65,11 +65,8 @@ func (v *visit) change(was string, of func(*store.Workspace) string, alter func(
 		}
 		return nil
 	}})
-	switch {
-	case errors.Is(err, errUnchanged):
+	if errors.Is(err, errUnchanged) {
 		return nil
-	case err == nil:
-		v.looks.put(w, v.now()) // what follows shows it
 	}
 	return err
 }
@@ -98,7 +95,7 @@ func (v *visit) settingsRefused(bad faults, retyped func(*settingsPage)) error {
 // settingsMeanwhile shows the settings as they are by now, and apart from them what was
 // typed.
 func (v *visit) settingsMeanwhile(retyped func(*settingsPage)) error {
-	w, err := v.workspaceNow(v.r.Context(), v.workspace.ID)
+	w, err := v.service.Workspace(v.r.Context(), v.workspace.ID)
 	if err != nil {
 		return err
 	}
