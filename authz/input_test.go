@@ -281,7 +281,7 @@ func TestUpdateInput(t *testing.T) {
 	_, err := s.UpdateKey(ctx, "acme", issued.ID, authz.KeyPatch{Name: &line, Metadata: []byte("[]")})
 	expectFaults(t, err, "name metadata")
 	empty := ""
-	_, err = s.UpdateWorkspace(ctx, "acme", authz.WorkspacePatch{Name: &empty, Audiences: &none})
+	_, err = s.UpdateWorkspace(ctx, "acme", func(set *store.Workspace) error { set.Name = empty; set.Audiences = none; return nil })
 	expectFaults(t, err, "name audiences")
 	_, err = s.Keys(ctx, "acme", store.Filter{Status: "gone", Limit: 1})
 	expectFaults(t, err, "status")
@@ -296,7 +296,7 @@ func TestUpdateInput(t *testing.T) {
 		t.Errorf("an empty patch left %s, %v", k.Metadata, err)
 	}
 	forever := true
-	w, err := s.UpdateWorkspace(ctx, "acme", authz.WorkspacePatch{AllowNeverExpires: &forever})
+	w, err := s.UpdateWorkspace(ctx, "acme", func(set *store.Workspace) error { set.AllowNeverExpires = forever; return nil })
 	if err != nil || !w.AllowNeverExpires || !slices.Equal(w.Audiences, []string{"web", "batch"}) {
 		t.Errorf("updated to %+v, %v", w, err)
 	}
@@ -330,20 +330,20 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 		t.Errorf("listed are %d, %v", len(keys), err)
 	}
 	audiences := []string{"web", "other"}
-	w, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Audiences: &audiences})
+	w, err := s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Audiences = audiences; return nil })
 	if err != nil {
 		t.Error("another field:", err)
 	}
 	w.Portal.Accent, w.Policy.KeysPerOwner = "#000000", 9
-	if w, err = s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Portal: &w.Portal, Policy: &w.Policy}); err != nil {
+	if w, err = s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Portal = w.Portal; set.Policy = w.Policy; return nil }); err != nil {
 		t.Error("beside it:", err)
 	}
 	w.Portal.DisplayName += "!"
 	w.Policy.Scopes = append(w.Policy.Scopes, store.OfferedScope{Name: "b", Description: disguised})
-	_, err = s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Portal: &w.Portal, Policy: &w.Policy})
+	_, err = s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Portal = w.Portal; set.Policy = w.Policy; return nil })
 	expectFaults(t, err, "portal.display_name policy.scopes")
 	name := disguised + "!"
-	_, err = s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Name: &name})
+	_, err = s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Name = name; return nil })
 	expectFaults(t, err, "name")
 	_, err = s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: "shop", Name: disguised})
 	expectFaults(t, err, "name")

@@ -22,7 +22,7 @@ func TestIssueClaims(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	forever := true
-	if _, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{AllowNeverExpires: &forever}); err != nil {
+	if _, err := s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.AllowNeverExpires = forever; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	const iat = 1772597167 // 2026-03-04T04:06:07Z

@@ -34,16 +34,20 @@ func offered(pairs ...string) (scopes []store.OfferedScope) {
 func TestPolicyInput(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	policy := func(p store.Policy) authz.WorkspacePatch { return authz.WorkspacePatch{Policy: &p} }
-	portal := func(p store.Portal) authz.WorkspacePatch { return authz.WorkspacePatch{Portal: &p} }
-	oidc := func(change func(*store.OIDC)) authz.WorkspacePatch {
+	policy := func(p store.Policy) func(*store.Workspace) error {
+		return func(set *store.Workspace) error { set.Policy = p; return nil }
+	}
+	portal := func(p store.Portal) func(*store.Workspace) error {
+		return func(set *store.Workspace) error { set.Portal = p; return nil }
+	}
+	oidc := func(change func(*store.OIDC)) func(*store.Workspace) error {
 		o := store.OIDC{Issuer: "https://login.example.com", ClientID: "burnkey", OwnerClaim: "customer_id"}
 		change(&o)
 		return portal(store.Portal{OIDC: &o})
 	}
 	for _, test := range []struct {
 		name, field string // no field: it is good
-		p           authz.WorkspacePatch
+		p           func(*store.Workspace) error
 	}{
 		{"all of it", "", policy(store.Policy{
 			Scopes: offered("maps:read", "Read maps"), MaxExpiresIn: 3600, DefaultExpiresIn: 60, KeysPerOwner: 5, DefaultAudience: []string{"web"},
@@ -100,10 +104,12 @@ func TestPolicyInput(t *testing.T) {
 func TestPolicyOfIssuing(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	s.patch(authz.WorkspacePatch{Policy: &store.Policy{
-		Scopes: []store.OfferedScope{{Name: "maps:read"}, {Name: "maps:write"}}, MaxExpiresIn: 3600, DefaultExpiresIn: 60,
-		KeysPerOwner: 2, DefaultAudience: []string{"batch"},
-	}})
+	s.patch(func(set *store.Workspace) {
+		set.Policy = store.Policy{
+			Scopes: []store.OfferedScope{{Name: "maps:read"}, {Name: "maps:write"}}, MaxExpiresIn: 3600, DefaultExpiresIn: 60,
+			KeysPerOwner: 2, DefaultAudience: []string{"batch"},
+		}
+	})
 	issued := s.issue("acme", authz.IssueRequest{Owner: "one"})
 	if issued.ExpiresAt.Unix()-issued.CreatedAt.Unix() != 60 || !slices.Equal(issued.Audience, []string{"batch"}) {
 		t.Errorf("the defaults: %+v", issued.Key)
@@ -119,7 +125,7 @@ func TestPolicyOfIssuing(t *testing.T) {
 		}
 	}
 	never := true // by itself: the maximum is one for all
-	s.patch(authz.WorkspacePatch{AllowNeverExpires: &never})
+	s.patch(func(set *store.Workspace) { set.AllowNeverExpires = never })
 	var bad authz.InputError
 	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "one", NeverExpires: true}); !errors.As(err, &bad) || bad[0].Field != "never_expires" {
 		t.Error("a key without an end, past the maximum:", err)
@@ -145,7 +151,7 @@ func TestAWebhookBesideALocalServer(t *testing.T) {
 		"http://127.0.0.1:9000/hook": true, "http://[::1]:9000/": true, "http://localhost/": true,
 		"http://hooks.acme.example/": false, "http://127.0.0.1.acme.example/": false,
 	} {
-		_, err := local.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Policy: &store.Policy{Webhook: webhook}})
+		_, err := local.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Policy = store.Policy{Webhook: webhook}; return nil })
 		if (err == nil) != good {
 			t.Errorf("%s: %v", webhook, err)
 		}
@@ -159,7 +165,7 @@ func TestHomeTakesNoPolicy(t *testing.T) {
 	}
 	var bad authz.InputError
 	policy := store.Policy{KeysPerOwner: 1}
-	if _, err := s.UpdateWorkspace(t.Context(), authz.Home, authz.WorkspacePatch{Policy: &policy}); !errors.As(err, &bad) || bad[0].Field != "policy" {
+	if _, err := s.UpdateWorkspace(t.Context(), authz.Home, func(set *store.Workspace) error { set.Policy = policy; return nil }); !errors.As(err, &bad) || bad[0].Field != "policy" {
 		t.Error(err)
 	}
 }
@@ -173,7 +179,7 @@ func TestLoginToHome(t *testing.T) {
 		"portal.oidc.operator_value": {Issuer: "https://login.example.com", ClientID: "burnkey", OperatorClaim: "groups"},
 	} {
 		var bad authz.InputError
-		_, err := s.UpdateWorkspace(t.Context(), authz.Home, authz.WorkspacePatch{Portal: &store.Portal{OIDC: &o}})
+		_, err := s.UpdateWorkspace(t.Context(), authz.Home, func(set *store.Workspace) error { set.Portal = store.Portal{OIDC: &o}; return nil })
 		if field == "" && err != nil || field != "" && (!errors.As(err, &bad) || bad[0].Field != field) {
 			t.Errorf("%q: %v", field, err)
 		}
@@ -183,7 +189,7 @@ func TestLoginToHome(t *testing.T) {
 func TestAnAccentInUpperCase(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	w, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Portal: &store.Portal{Accent: "#0A7B3C"}})
+	w, err := s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Portal = store.Portal{Accent: "#0A7B3C"}; return nil })
 	if err != nil || w.Portal.Accent != "#0a7b3c" {
 		t.Errorf("%q, %v", w.Portal.Accent, err)
 	}
@@ -193,28 +199,31 @@ func TestAnAccentInUpperCase(t *testing.T) {
 func TestMerge(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	s.patch(authz.WorkspacePatch{Policy: &store.Policy{KeysPerOwner: 3, Webhook: "https://hooks.acme.example/"}, Portal: &store.Portal{DisplayName: "Acme"}})
+	s.patch(func(set *store.Workspace) {
+		set.Policy = store.Policy{KeysPerOwner: 3, Webhook: "https://hooks.acme.example/"}
+		set.Portal = store.Portal{DisplayName: "Acme"}
+	})
 	before, err := s.Workspace(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.clock.advance(time.Minute)
-	w, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Merge: func(c *store.Workspace) error {
+	w, err := s.UpdateWorkspace(t.Context(), "acme", func(c *store.Workspace) error {
 		if c.Policy.KeysPerOwner != 3 || c.Portal.DisplayName != "Acme" || c.AllowNeverExpires != before.AllowNeverExpires {
 			t.Errorf("it is given %+v", c)
 		}
 		c.Policy.KeysPerOwner, c.AllowNeverExpires, c.Portal.Accent = 4, !c.AllowNeverExpires, "#ABCDEF"
 		return nil
-	}})
+	})
 	if err != nil || w.Policy.KeysPerOwner != 4 || w.Policy.Webhook != before.Policy.Webhook || w.Portal.DisplayName != "Acme" ||
 		w.Portal.Accent != "#abcdef" || w.AllowNeverExpires == before.AllowNeverExpires || w.Name != before.Name || !w.UpdatedAt.After(before.UpdatedAt) {
 		t.Errorf("it becomes %+v, %v", w, err)
 	}
 	mine := errors.New("mine")
-	if _, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Merge: func(c *store.Workspace) error { c.Policy.KeysPerOwner = 9; return mine }}); !errors.Is(err, mine) {
+	if _, err := s.UpdateWorkspace(t.Context(), "acme", func(c *store.Workspace) error { c.Policy.KeysPerOwner = 9; return mine }); !errors.Is(err, mine) {
 		t.Error(err)
 	}
-	if _, err := s.UpdateWorkspace(t.Context(), "none", authz.WorkspacePatch{Merge: func(*store.Workspace) error { return nil }}); !errors.Is(err, authz.ErrNotFound) {
+	if _, err := s.UpdateWorkspace(t.Context(), "none", func(*store.Workspace) error { return nil }); !errors.Is(err, authz.ErrNotFound) {
 		t.Error(err)
 	}
 	for field, change := range map[string]func(*store.Workspace){
@@ -223,7 +232,7 @@ func TestMerge(t *testing.T) {
 		"portal.base_url":       func(c *store.Workspace) { c.Portal.BaseURL = "x" },
 	} {
 		var bad authz.InputError
-		_, err := s.UpdateWorkspace(t.Context(), "acme", authz.WorkspacePatch{Merge: func(c *store.Workspace) error { change(c); return nil }})
+		_, err := s.UpdateWorkspace(t.Context(), "acme", func(c *store.Workspace) error { change(c); return nil })
 		if !errors.As(err, &bad) || bad[0].Field != field {
 			t.Errorf("%s: %v", field, err)
 		}

@@ -157,13 +157,13 @@ func TestRotateEndsWhatNeverExpires(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	never := true
-	s.patch(authz.WorkspacePatch{AllowNeverExpires: &never})
+	s.patch(func(set *store.Workspace) { set.AllowNeverExpires = never })
 	old := s.issue("acme", authz.IssueRequest{NeverExpires: true})
 	old = s.rotate(old.ID, grace(0))
 	if !old.ExpiresAt.IsZero() {
 		t.Error("it was allowed, and yet the successor expires at", old.ExpiresAt)
 	}
-	s.patch(authz.WorkspacePatch{Policy: &store.Policy{MaxExpiresIn: 3600}})
+	s.patch(func(set *store.Workspace) { set.Policy = store.Policy{MaxExpiresIn: 3600} })
 	if successor := s.rotate(old.ID, grace(0)); successor.ExpiresAt.Unix()-successor.CreatedAt.Unix() != 3600 {
 		t.Error("the successor expires at", successor.ExpiresAt)
 	}
@@ -175,22 +175,22 @@ func TestRotateKeepsToThePolicy(t *testing.T) {
 	s.workspace("acme")
 	old := s.issue("acme", authz.IssueRequest{Scopes: []string{"maps:read"}, ExpiresIn: seconds(7200)})
 	policy := store.Policy{Scopes: []store.OfferedScope{{Name: "maps:read"}}, MaxExpiresIn: 3600, KeysPerOwner: 1}
-	s.patch(authz.WorkspacePatch{Policy: &policy})
+	s.patch(func(set *store.Workspace) { set.Policy = policy })
 	successor := s.rotate(old.ID, grace(time.Minute)) // though the owner has as many as allowed
 	if got := successor.ExpiresAt.Unix() - successor.CreatedAt.Unix(); got != 3600 {
 		t.Errorf("it lives for %d s", got)
 	}
 	policy.Scopes[0].Name = "maps:write"
-	s.patch(authz.WorkspacePatch{Policy: &policy})
+	s.patch(func(set *store.Workspace) { set.Policy = policy })
 	var bad authz.InputError
 	if _, err := s.Rotate(t.Context(), "acme", successor.ID, authz.RotateRequest{}); !errors.As(err, &bad) || bad[0].Field != "scopes" {
 		t.Error(err)
 	}
 }
 
-func (s *server) patch(p authz.WorkspacePatch) {
+func (s *server) patch(change func(*store.Workspace)) {
 	s.t.Helper()
-	if _, err := s.UpdateWorkspace(s.t.Context(), "acme", p); err != nil {
+	if _, err := s.UpdateWorkspace(s.t.Context(), "acme", func(w *store.Workspace) error { change(w); return nil }); err != nil {
 		s.t.Fatal(err)
 	}
 }

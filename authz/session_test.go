@@ -127,7 +127,9 @@ func TestNoSessionForWhatIsNoSecret(t *testing.T) {
 func TestPortalLinkInput(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	s.patch(authz.WorkspacePatch{Policy: &store.Policy{Scopes: []store.OfferedScope{{Name: "maps:read"}}}})
+	s.patch(func(set *store.Workspace) {
+		set.Policy = store.Policy{Scopes: []store.OfferedScope{{Name: "maps:read"}}}
+	})
 	for _, test := range []struct {
 		name, field string
 		r           authz.LinkRequest

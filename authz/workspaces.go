@@ -22,41 +22,6 @@ type WorkspaceRequest struct {
 	AllowNeverExpires bool
 }
 
-// WorkspacePatch changes what is not nil. Policy and Portal are replaced as a whole.
-type WorkspacePatch struct {
-	Name              *string
-	Audiences         *[]string
-	AllowNeverExpires *bool
-	Policy            *store.Policy
-	Portal            *store.Portal
-	// Merge comes last, for whoever knows but a part of one of these: it changes them in
-	// the workspace as it is then, while nobody else changes it. It must not call the
-	// Service, and may be called again. Its error is UpdateWorkspace's.
-	Merge func(*store.Workspace) error
-}
-
-func (p *WorkspacePatch) apply(w *store.Workspace) error {
-	if p.Name != nil {
-		w.Name = *p.Name
-	}
-	if p.Audiences != nil {
-		w.Audiences = slices.Clone(*p.Audiences)
-	}
-	if p.AllowNeverExpires != nil {
-		w.AllowNeverExpires = *p.AllowNeverExpires
-	}
-	if p.Policy != nil {
-		w.Policy = *p.Policy
-	}
-	if p.Portal != nil {
-		w.Portal = *p.Portal
-	}
-	if p.Merge != nil {
-		return p.Merge(w)
-	}
-	return nil
-}
-
 // CreateWorkspace makes a workspace and publishes its tombstone. Errors:
 // InputError, ErrExists, ErrBusy.
 func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (store.Workspace, error) {
@@ -128,16 +93,17 @@ func (s *Service) FindWorkspaces(ctx context.Context, query, after string, limit
 // the last of them may be so no more. Other servers' are not among them.
 func (s *Service) Updates() uint64 { return s.updates.Load() }
 
-// UpdateWorkspace changes a workspace; keys that were issued stay as they are.
-// Errors: InputError, ErrNotFound, the patch's.
-func (s *Service) UpdateWorkspace(ctx context.Context, id string, p WorkspacePatch) (store.Workspace, error) {
+// UpdateWorkspace lets change alter a workspace as it is then, while nobody else does;
+// what it may not be is refused. Keys that were issued stay as they are. Change must not
+// call the Service, and may be called again. Errors: InputError, ErrNotFound, change's.
+func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	defer s.updates.Add(1) // also of one that fails, which may have been made
 	return s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
 		old := *w
 		old.Policy, old.Portal = w.Policy.Clone(), w.Portal.Clone()
-		if err := p.apply(w); err != nil {
+		if err := change(w); err != nil {
 			return err
 		}
 		w.Portal.Accent = strings.ToLower(w.Portal.Accent)

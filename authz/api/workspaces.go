@@ -145,7 +145,7 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 	RawBody []byte `contentType:"application/merge-patch+json"`
 },
 ) (*workspaceAnswer, error) {
-	w, err := a.service.UpdateWorkspace(ctx, in.WS, authz.WorkspacePatch{Merge: mergeOf(in.RawBody)})
+	w, err := a.service.UpdateWorkspace(ctx, in.WS, mergeOf(in.RawBody))
 	return a.workspaceAnswer(ctx, w, err)
 }
 

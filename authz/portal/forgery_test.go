@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
 )
 
 // Every form is refused that did not come from a page of this session.
@@ -130,7 +131,7 @@ func TestFraming(t *testing.T) {
 	}
 	portal := policyOf(s, "acme")
 	portal.FrameAncestors = []string{"https://app.example.test", "http://127.0.0.1:3000"}
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	for _, path := range []string{"/portal/acme/keys", "/portal/acme/keys/new", "/portal/acme/none", "/portal/acme/keys/" + unknownID} {
 		framed := v.get(path).Header()
 		if path != "/portal/acme/none" && !strings.HasSuffix(framed.Get("Content-Security-Policy"), "; frame-ancestors https://app.example.test http://127.0.0.1:3000") {

@@ -23,9 +23,11 @@ func policyOf(s *site, workspace string) store.Portal {
 
 func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 	s := newSite(t)
-	s.update("acme", authz.WorkspacePatch{Policy: &store.Policy{
-		Scopes: []store.OfferedScope{{Name: "maps:read", Description: "See maps"}, {Name: "maps:write"}}, MaxExpiresIn: 40 * 86400,
-	}})
+	s.update("acme", func(set *store.Workspace) {
+		set.Policy = store.Policy{
+			Scopes: []store.OfferedScope{{Name: "maps:read", Description: "See maps"}, {Name: "maps:write"}}, MaxExpiresIn: 40 * 86400,
+		}
+	})
 	v := s.owner("acme", "cust_1")
 	form := url.Values{"name": {"CI"}, "scopes": {"maps:read"}, "expiry": {"604800"}, "environment": {"live"}}
 	long := strings.Repeat("ä", 256)
@@ -77,7 +79,7 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	s := newSite(t)
 	never := true
-	s.update("acme", authz.WorkspacePatch{AllowNeverExpires: &never})
+	s.update("acme", func(set *store.Workspace) { set.AllowNeverExpires = never })
 	v := s.owner("acme", "cust_1")
 	v.get("/portal/acme/keys/new").want(200).has("On a date", "Never", "365 days")
 	if k := v.create("expiry", "never"); !k.ExpiresAt.IsZero() {
@@ -86,7 +88,7 @@ func TestExpiry(t *testing.T) {
 	v.get("/portal/acme/keys").has("Never")
 	// A maximum is one for all.
 	policy := store.Policy{MaxExpiresIn: 100 * 86400, DefaultExpiresIn: 45 * 86400}
-	s.update("acme", authz.WorkspacePatch{Policy: &policy})
+	s.update("acme", func(set *store.Workspace) { set.Policy = policy })
 	v.get("/portal/acme/keys/new").want(200).has("7 days", "30 days", "45 days", "90 days", "On a date").hasNot("365", "Never")
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "never")).want(422)
 	for expiry, want := range map[string]time.Time{
@@ -107,7 +109,7 @@ func TestExpiry(t *testing.T) {
 
 func TestAShortLife(t *testing.T) {
 	s := newSite(t)
-	s.update("acme", authz.WorkspacePatch{Policy: &store.Policy{MaxExpiresIn: 5400}})
+	s.update("acme", func(set *store.Workspace) { set.Policy = store.Policy{MaxExpiresIn: 5400} })
 	v := s.owner("acme", "cust_1")
 	v.get("/portal/acme/keys/new").want(200).has("90 minutes").hasNot("7 days", "Never")
 	if k := v.create("expiry", "5400"); k.ExpiresAt.Sub(k.CreatedAt) != 90*time.Minute {
@@ -133,7 +135,7 @@ func TestScopesOfASession(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t)
-			s.update("acme", authz.WorkspacePatch{Policy: &c.policy})
+			s.update("acme", func(set *store.Workspace) { set.Policy = c.policy })
 			wide := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "wide", Scopes: []string{"c"}})
 			v := s.owner("acme", "cust_1", authz.LinkRequest{ScopesAllowed: c.allowed})
 			p := v.get("/portal/acme/keys/new").want(200)
@@ -170,7 +172,7 @@ func TestScopesOfASession(t *testing.T) {
 
 func TestTheLimitOfKeys(t *testing.T) {
 	s := newSite(t)
-	s.update("acme", authz.WorkspacePatch{Policy: &store.Policy{KeysPerOwner: 2}})
+	s.update("acme", func(set *store.Workspace) { set.Policy = store.Policy{KeysPerOwner: 2} })
 	v := s.owner("acme", "cust_1")
 	v.create()
 	k := v.create()

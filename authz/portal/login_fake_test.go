@@ -225,9 +225,11 @@ func TestOwnersByAddress(t *testing.T) {
 			b := newBent(t)
 			b.claims = map[string]any{"email": "ada@acme.test", "email_verified": c.verified}
 			s := b.site(nil)
-			s.update("acme", authz.WorkspacePatch{Portal: &store.Portal{OIDC: &store.OIDC{
-				Issuer: b.URL, ClientID: "burnkey", OwnerClaim: "email", OperatorClaim: "email", OperatorValue: "root@burnkey.test",
-			}}})
+			s.update("acme", func(set *store.Workspace) {
+				set.Portal = store.Portal{OIDC: &store.OIDC{
+					Issuer: b.URL, ClientID: "burnkey", OwnerClaim: "email", OperatorClaim: "email", OperatorValue: "root@burnkey.test",
+				}}
+			})
 			l := s.stranger().begin("acme")
 			p := l.back(l.code())
 			if !c.ok {

@@ -44,9 +44,11 @@ func newLoginSite(t *testing.T, c portaltest.OIDCConfig, clientID string, secret
 
 func (s *site) provide(workspace, issuer, clientID string) {
 	s.t.Helper()
-	s.update(workspace, authz.WorkspacePatch{Portal: &store.Portal{OIDC: &store.OIDC{
-		Issuer: issuer, ClientID: clientID, OwnerClaim: "customer_id", OperatorClaim: "groups", OperatorValue: "operators",
-	}}})
+	s.update(workspace, func(set *store.Workspace) {
+		set.Portal = store.Portal{OIDC: &store.OIDC{
+			Issuer: issuer, ClientID: clientID, OwnerClaim: "customer_id", OperatorClaim: "groups", OperatorValue: "operators",
+		}}
+	})
 }
 
 // login is one under way: what the browser was given.

@@ -25,7 +25,7 @@ func TestHowTheProducerLooks(t *testing.T) {
 	check(t, png.Encode(&logo, image.NewGray(image.Rect(0, 0, 8, 8))))
 	portal := policyOf(s, "acme")
 	portal.DisplayName, portal.Accent, portal.Logo, portal.BaseURL = "Acme Maps", "#ffd400", logo.Bytes(), "https://api.acme.test/v1?a=b&c=d"
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	p := v.get("/portal/acme/keys").want(200).has("Acme Maps")
 	if !strings.Contains(p.body, `href="/portal/acme/theme.css?v=`) || !strings.Contains(p.body, `src="/portal/acme/logo.png?v=`) {
 		t.Error("neither colour nor logo")
@@ -47,7 +47,7 @@ func TestTheLookIsKept(t *testing.T) {
 	s := newSite(t)
 	portal := policyOf(s, "acme")
 	portal.Accent, portal.Logo = "#ffd400", logoOf(t, 8)
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	paths := func() []string {
 		found := regexp.MustCompile(`"(/portal/acme/(?:logo\.png|theme\.css)\?v=[^"]*)"`).FindAllStringSubmatch(s.owner("acme", "cust_1").get("/portal/acme/keys").body, -1)
 		if len(found) != 2 {
@@ -74,7 +74,7 @@ func TestTheLookIsKept(t *testing.T) {
 	}
 	s.advance(time.Minute)
 	portal.Accent, portal.Logo = "#00205b", logoOf(t, 9)
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	for i, path := range paths() {
 		v := s.stranger()
 		if path == before[i] {
@@ -93,7 +93,7 @@ func TestStrangersCostLittle(t *testing.T) {
 	s := newSite(t)
 	portal := policyOf(s, "acme")
 	portal.Accent, portal.Logo = "#ffd400", logoOf(t, 8)
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	v := s.owner("acme", "cust_1")
 	s.advance(time.Minute)
 	reads := func(v *visitor, paths ...string) int64 {
@@ -125,7 +125,7 @@ func TestStrangersCostLittle(t *testing.T) {
 	s.advance(5 * time.Second)
 	s.stranger().get("/portal/acme/keys").want(401).has("A third")
 	portal.DisplayName = "A fourth"
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	s.stranger().get("/portal/acme/keys").want(401).has("A fourth") // at once, since it was done here
 }
 

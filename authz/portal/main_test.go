@@ -111,9 +111,9 @@ func (s *site) advance(d time.Duration) {
 	s.now = s.now.Add(d)
 }
 
-func (s *site) update(workspace string, p authz.WorkspacePatch) {
+func (s *site) update(workspace string, change func(*store.Workspace)) {
 	s.t.Helper()
-	_, err := s.UpdateWorkspace(s.t.Context(), workspace, p)
+	_, err := s.UpdateWorkspace(s.t.Context(), workspace, func(w *store.Workspace) error { change(w); return nil })
 	check(s.t, err)
 }
 

@@ -243,7 +243,7 @@ func TestFramesOfAllWorkspaces(t *testing.T) {
 	s.withHome()
 	portal := policyOf(s, "acme")
 	portal.FrameAncestors = []string{"https://app.example.test"}
-	s.update("acme", authz.WorkspacePatch{Portal: &portal})
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	v := s.overseer()
 	for path, want := range map[string]string{
 		"/portal/acme/operator/keys": "https://app.example.test", "/portal/other/operator/keys": "'none'", allPath: "'none'",

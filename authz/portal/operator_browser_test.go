@@ -31,7 +31,10 @@ func served(t *testing.T) (s *site, url string) {
 	portal := policyOf(s, "acme")
 	portal.Accent = "#ffd400"
 	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org"}
-	s.update("acme", authz.WorkspacePatch{Portal: &portal, Policy: &store.Policy{Scopes: []store.OfferedScope{{Name: "maps:read", Description: "See maps"}}}})
+	s.update("acme", func(set *store.Workspace) {
+		set.Portal = portal
+		set.Policy = store.Policy{Scopes: []store.OfferedScope{{Name: "maps:read", Description: "See maps"}}}
+	})
 	for i := range 30 {
 		s.issue("acme", authz.IssueRequest{
 			Owner: fmt.Sprintf("cust_%d", i%2), Name: fmt.Sprintf("Key %d", i), Scopes: []string{"maps:read"}, Claims: []byte(`{"plan":"gold"}`),
@@ -197,7 +200,7 @@ func walkSettings(t *testing.T, s *site, p *portaltest.Page, settings string, lo
 	p.Fill("#perowner", "7")
 	rules := s.acme().Policy
 	rules.KeysPerOwner, rules.MaxExpiresIn = 3, 0
-	s.update("acme", authz.WorkspacePatch{Policy: &rules})
+	s.update("acme", func(set *store.Workspace) { set.Policy = rules })
 	p.Follow(policy)
 	look("somebody was quicker")
 	if p.Value("#perowner") != "3" || s.acme().Policy.KeysPerOwner != 3 {

@@ -16,7 +16,10 @@ func TestOperatorsPages(t *testing.T) {
 	const evil = `</title><script src="//evil.example/x.js"></script>"'><a href=javascript:alert(1)>{{.}}`
 	portal := policyOf(s, "acme")
 	portal.DisplayName = evil
-	s.update("acme", authz.WorkspacePatch{Portal: &portal, Policy: &store.Policy{Scopes: []store.OfferedScope{{Name: "<b>", Description: evil}}}})
+	s.update("acme", func(set *store.Workspace) {
+		set.Portal = portal
+		set.Policy = store.Policy{Scopes: []store.OfferedScope{{Name: "<b>", Description: evil}}}
+	})
 	k := s.issue("acme", authz.IssueRequest{
 		Owner: evil, Name: evil, Scopes: []string{"<b>"}, Metadata: []byte(`{"environment":"<i>x</i>"}`), Claims: []byte(`{"<b>":"<b>"}`),
 	})

@@ -54,7 +54,7 @@ func version(shown any) string {
 
 // change alters settings by a form that was shown when they were of a version.
 func (v *visit) change(was string, of func(*store.Workspace) string, alter func(*store.Workspace)) error {
-	_, err := v.service.UpdateWorkspace(v.context(), v.workspace.ID, authz.WorkspacePatch{Merge: func(w *store.Workspace) error {
+	_, err := v.service.UpdateWorkspace(v.context(), v.workspace.ID, func(w *store.Workspace) error {
 		before := of(w)
 		if before != was {
 			return errMeanwhile
@@ -64,7 +64,7 @@ func (v *visit) change(was string, of func(*store.Workspace) string, alter func(
 			return errUnchanged
 		}
 		return nil
-	}})
+	})
 	if errors.Is(err, errUnchanged) {
 		return nil
 	}

@@ -110,7 +110,11 @@ func fixed(s *site) {
 	portal := policyOf(s, "acme")
 	portal.FrameAncestors = []string{"https://app.example.test"}
 	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org", OperatorClaim: "groups", OperatorValue: "staff"}
-	s.update("acme", authz.WorkspacePatch{Portal: &portal, Audiences: &[]string{"web", "batch"}, Policy: &store.Policy{Webhook: "https://hooks.example.test/x"}})
+	s.update("acme", func(set *store.Workspace) {
+		set.Portal = portal
+		set.Audiences = []string{"web", "batch"}
+		set.Policy = store.Policy{Webhook: "https://hooks.example.test/x"}
+	})
 }
 
 func TestSavePolicy(t *testing.T) {
@@ -343,7 +347,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	rules := s.acme().Policy
 	rules.Webhook = "https://hooks.example.test/y"
 	policy, _ = one.get(settingsPath).forms()
-	s.update("acme", authz.WorkspacePatch{Portal: &portal, Policy: &rules})
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal; set.Policy = rules })
 	one.upload(settingsPath+"/look", with(look, "name", "Three"), nil).want(303)
 	one.do("POST", settingsPath+"/policy", with(policy, "perowner", "6")).want(303)
 	if w := s.acme(); len(w.Portal.FrameAncestors) > 0 || w.Portal.DisplayName != "Three" || w.Policy.Webhook != rules.Webhook || w.Policy.KeysPerOwner != 6 {
