@@ -158,7 +158,7 @@ func TestEveryWordIsThere(t *testing.T) {
 	var keys []string
 	for _, m := range regexp.MustCompile(`Action\w+ += "([a-z.]+)"`).FindAllStringSubmatch(string(text), -1) {
 		keys = append(keys, "action."+m[1])
-		if !slices.Contains(actions, m[1]) {
+		if !slices.Contains(store.Actions(), m[1]) {
 			t.Errorf("%s can't be looked for", m[1])
 		}
 	}

@@ -20,14 +20,6 @@ type auditPage struct {
 	First                                           bool
 }
 
-// actions are those that can be looked for.
-var actions = []string{
-	store.ActionKeyIssue, store.ActionKeyUpdate, store.ActionKeyRevoke, store.ActionKeyRotate, store.ActionRotationUndo,
-	store.ActionGraceEnd, store.ActionKeyExpire, store.ActionKeyNotice,
-	store.ActionSessionCreate, store.ActionSessionStart, store.ActionSessionEnd, store.ActionLoginRefuse, store.ActionCallRefuse,
-	store.ActionWorkspaceCreate, store.ActionWorkspaceUpdate,
-}
-
 // record is an entry of the audit as operators see it: all of it.
 type record struct {
 	store.Entry
@@ -100,7 +92,7 @@ func (v *visit) auditOf(from url.Values) (p *auditPage, f store.AuditFilter, bad
 	}
 	p = &auditPage{
 		Owner: texts[0], Key: texts[1], Action: texts[2], Actor: texts[3], Result: texts[4], Since: texts[5], Until: texts[6],
-		Actions: actions, Results: []string{store.ResultOK, store.ResultRefused}, Most: exportMost, First: true,
+		Actions: store.Actions(), Results: []string{store.ResultOK, store.ResultRefused}, Most: exportMost, First: true,
 	}
 	p.Exported = p.query("")
 	f = store.AuditFilter{Owner: p.Owner, Action: p.Action, ActorID: p.Actor, Result: p.Result}
