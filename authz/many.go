@@ -45,12 +45,25 @@ func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selectio
 	if keys, more, err = s.selected(ctx, workspace, sel); err != nil || dry {
 		return keys, more, err
 	}
-	for i, k := range keys {
-		if keys[i], err = s.Revoke(ctx, workspace, k.ID); err != nil {
-			return keys[:i], true, err
+	revoked := keys[:0]
+	for _, k := range keys {
+		if sel.UnusedFor > 0 {
+			// There may be a thousand before it: it may have been used meanwhile.
+			now, err := s.store.Key(ctx, workspace, k.ID)
+			if err != nil {
+				return revoked, true, err
+			}
+			if now.LastUsedAt.After(k.LastUsedAt) {
+				continue
+			}
 		}
+		k, err := s.Revoke(ctx, workspace, k.ID)
+		if err != nil {
+			return revoked, true, err
+		}
+		revoked = append(revoked, k)
 	}
-	return keys, more, nil
+	return revoked, more, nil
 }
 
 func (s *Service) selected(ctx context.Context, workspace string, sel Selection) (keys []store.Key, more bool, err error) {

@@ -14,33 +14,81 @@ const (
 	MinUnusedFor = 24 * time.Hour
 )
 
-// RecordUsage keeps what one who verifies tokens says about when keys were used, and
-// returns how many of them the workspace does not have. It may be said of no key at all:
-// then it says that they would have told. What is incomplete may have missed uses before
-// it. A time in the future counts as now: clocks differ, and were it refused, a key in use
-// would look unused. Errors: InputError, ErrNotFound.
-func (s *Service) RecordUsage(ctx context.Context, workspace string, uses []store.Use, incomplete bool) (unknown int, err error) {
-	var bad InputError
-	if len(uses) > MaxUses {
-		bad.addf("keys", "must be at most %d", MaxUses)
-	}
+// UsageReport is what one who verifies tokens says about when keys were used. It may be
+// said of no key at all: then it says that they would have told.
+type UsageReport struct {
+	Uses []store.Use
+	// Reporter tells those apart who report. Each answers for what it has seen: use is
+	// known up to when the last of them has told of it.
+	Reporter string
+	// Sent is when, by the reporter's clock, by which all of its times are put right. Zero:
+	// that clock is taken for ours.
+	Sent time.Time
+	// Until is the time before which the reporter has told of all it saw. Zero: Sent.
+	Until time.Time
+	// Incomplete says that it may have missed uses before.
+	Incomplete bool
+}
+
+// MaxReporter is the length of a reporter's name, in bytes.
+const MaxReporter = 64
+
+// RecordUsage keeps what a report says, and returns how many of its keys the workspace
+// does not have. A time in the future counts as now: were it refused, a key in use would
+// look unused. Errors: InputError, ErrNotFound.
+func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageReport) (unknown int, err error) {
 	now := s.Now()
-	kept := make([]store.Use, len(uses))
-	for i, use := range uses {
-		if use.At.Unix() < 0 && len(bad) == 0 {
-			bad.addf(fmt.Sprintf("keys[%d].last_used_at", i), "must not be before 1970")
-		}
-		if use.At.After(now) {
-			use.At = now
-		}
-		kept[i] = use
-	}
+	var bad InputError
+	bad.usageReport(r)
 	if err := bad.err(); err != nil {
 		return 0, err
 	}
+	var behind time.Duration
+	if !r.Sent.IsZero() {
+		behind = now.Sub(r.Sent)
+	}
+	right := func(t time.Time) time.Time {
+		if t = t.Add(behind); t.After(now) {
+			return now
+		}
+		return t
+	}
+	kept := store.Report{At: now, Reporter: r.Reporter, Incomplete: r.Incomplete}
+	if !r.Until.IsZero() {
+		kept.Until = right(r.Until)
+	}
+	uses := make([]store.Use, len(r.Uses))
+	for i, use := range r.Uses {
+		uses[i] = store.Use{KID: use.KID, At: right(use.At)}
+	}
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	return s.store.RecordUsage(ctx, workspace, kept, store.Report{At: now, Incomplete: incomplete})
+	return s.store.RecordUsage(ctx, workspace, uses, kept)
+}
+
+// usageReport holds a report against the limits. Times that no clock shows are faults,
+// since a duration of centuries has no room.
+func (e *InputError) usageReport(r UsageReport) {
+	if len(r.Uses) > MaxUses {
+		e.addf("keys", "must be at most %d", MaxUses)
+	}
+	if len(r.Reporter) > MaxReporter {
+		e.addf("reporter", "must be at most %d bytes", MaxReporter)
+	}
+	odd := func(field string, t time.Time) {
+		if year := t.Year(); (year < 1970 || year > 2200) && len(*e) == 0 {
+			e.addf(field, "must be in the years 1970 to 2200")
+		}
+	}
+	for i, use := range r.Uses {
+		odd(fmt.Sprintf("keys[%d].last_used_at", i), use.At)
+	}
+	if !r.Sent.IsZero() {
+		odd("sent_at", r.Sent)
+	}
+	if !r.Until.IsZero() {
+		odd("until", r.Until)
+	}
 }
 
 // UsageError says that keys can't be told to have been unused for so long: somebody may
@@ -59,7 +107,8 @@ func (e *UsageError) Error() string {
 		return fmt.Sprintf("the use of this workspace's keys was reported last at %s, more than %s ago, so which are unused is not known",
 			e.At.Format(time.RFC3339), hours(store.UsageGap))
 	}
-	return fmt.Sprintf("the use of this workspace's keys is known since %s, not for %s", e.Since.Format(time.RFC3339), hours(e.For))
+	return fmt.Sprintf("the use of this workspace's keys is known from %s to %s, not for %s",
+		e.Since.Format(time.RFC3339), e.Until.Format(time.RFC3339), hours(e.For))
 }
 
 // hours is a duration without the units that are zero at its end.
@@ -71,15 +120,17 @@ func hours(d time.Duration) string {
 }
 
 // unusedSince returns the time that a key must be older than and not used since, to have
-// been unused for so long: as of the latest report, behind which it may have been used.
+// been unused for so long: as of when use is known, behind which it may have been used.
 // Errors: *UsageError.
 func unusedSince(r store.Reported, now time.Time, unusedFor time.Duration) (time.Time, error) {
 	e := &UsageError{Reported: r, For: unusedFor, Silent: now.Sub(r.At) > store.UsageGap}
-	if r.At.IsZero() || e.Silent || r.Since.After(now.Add(-unusedFor)) {
+	known := r.Until
+	if now.Before(known) {
+		known = now
+	}
+	since := known.Add(-unusedFor)
+	if r.At.IsZero() || e.Silent || r.Since.After(since) {
 		return time.Time{}, e
 	}
-	if r.At.Before(now) {
-		now = r.At
-	}
-	return now.Add(-unusedFor), nil
+	return since, nil
 }

@@ -23,7 +23,7 @@ func (s *server) report(workspace string, keys ...authz.Issued) {
 	for i, k := range keys {
 		uses[i] = store.Use{KID: k.KID, At: s.Now().Add(-time.Second)}
 	}
-	if unknown, err := s.RecordUsage(s.t.Context(), workspace, uses, false); err != nil || unknown != 0 {
+	if unknown, err := s.RecordUsage(s.t.Context(), workspace, authz.UsageReport{Uses: uses}); err != nil || unknown != 0 {
 		s.t.Fatalf("%d unknown, %v", unknown, err)
 	}
 }
@@ -46,12 +46,12 @@ func TestRecordUsage(t *testing.T) {
 	k, theirs := s.issue("acme", authz.IssueRequest{}), s.issue("other", authz.IssueRequest{})
 	s.clock.advance(time.Hour)
 	used := s.Now().Add(-time.Minute)
-	unknown, err := s.RecordUsage(t.Context(), "acme", []store.Use{{KID: theirs.KID, At: used}, {KID: k.KID, At: used}}, false)
+	unknown, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Uses: []store.Use{{KID: theirs.KID, At: used}, {KID: k.KID, At: used}}})
 	if err != nil || unknown != 1 {
 		t.Fatalf("%d unknown, %v", unknown, err)
 	}
 	for _, at := range []time.Time{used, s.Now().Add(time.Second), s.Now().Add(1000 * time.Hour)} {
-		if _, err := s.RecordUsage(t.Context(), "acme", []store.Use{{KID: k.KID, At: at}}, false); err != nil {
+		if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Uses: []store.Use{{KID: k.KID, At: at}}}); err != nil {
 			t.Fatal(err)
 		}
 		want := at
@@ -66,11 +66,11 @@ func TestRecordUsage(t *testing.T) {
 		"keys": make([]store.Use, authz.MaxUses+1), "keys[1].last_used_at": {{KID: k.KID, At: used}, {KID: k.KID, At: time.Unix(-1, 0)}},
 	} {
 		var bad authz.InputError
-		if _, err := s.RecordUsage(t.Context(), "other", uses, false); !errors.As(err, &bad) || len(bad) != 1 || bad[0].Field != field {
+		if _, err := s.RecordUsage(t.Context(), "other", authz.UsageReport{Uses: uses}); !errors.As(err, &bad) || len(bad) != 1 || bad[0].Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	if _, err := s.RecordUsage(t.Context(), "nobody", nil, false); !errors.Is(err, authz.ErrNotFound) {
+	if _, err := s.RecordUsage(t.Context(), "nobody", authz.UsageReport{}); !errors.Is(err, authz.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	if w, err := s.Workspace(t.Context(), "other"); err != nil || w.Usage != (store.Reported{}) {
@@ -100,23 +100,30 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	refused("nobody reports")
 	s.report("acme")
 	since := s.Now().Format(time.RFC3339)
-	refused("known since " + since + ", not for 24h")
+	refused("known from " + since + " to " + since + ", not for 24h")
 	s.clock.advance(aDay - time.Microsecond)
 	s.report("acme")
-	refused("known since " + since)
+	refused("known from " + since)
 	s.clock.advance(time.Microsecond)
+	refused("known from " + since) // an hour of reports is no day's
+	s.report("acme")
 	if ids, err := s.unused(authz.Selection{UnusedFor: aDay}); err != nil || !slices.Equal(ids, []uuid.UUID{k.ID}) {
 		t.Fatalf("%v, %v", ids, err)
 	}
-	s.clock.advance(aDay)
+	s.clock.advance(aDay + time.Microsecond)
 	refused("reported last at")
 	s.report("acme") // behind a gap
-	refused("known since " + s.Now().Format(time.RFC3339))
+	refused("known from " + s.Now().Format(time.RFC3339))
 	s.clock.advance(aDay)
-	if _, err := s.RecordUsage(t.Context(), "acme", nil, true); err != nil { // some uses were lost
+	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Incomplete: true}); err != nil { // some uses were lost
 		t.Fatal(err)
 	}
-	refused("known since " + s.Now().Format(time.RFC3339))
+	refused("known from " + s.Now().Format(time.RFC3339))
+	s.clock.advance(aDay)
+	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Until: s.Now().Add(-time.Hour)}); err != nil { // and has more to tell
+		t.Fatal(err)
+	}
+	refused("to " + s.Now().Add(-time.Hour).Format(time.RFC3339))
 	for _, short := range []time.Duration{-aDay, 1, aDay - 1} {
 		var bad authz.InputError
 		if _, err := s.unused(authz.Selection{UnusedFor: short}); !errors.As(err, &bad) || bad[0].Field != "unused_for" || !strings.Contains(bad[0].Detail, "24h") {
@@ -125,6 +132,61 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	}
 	if _, _, err := s.RevokeMany(t.Context(), "nobody", authz.Selection{UnusedFor: aDay}, true); !errors.Is(err, authz.ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A gateway whose clock is wrong says when by its clock it tells.
+func TestUsageByAnotherClock(t *testing.T) {
+	for _, behind := range []time.Duration{25 * time.Hour, -25 * time.Hour} {
+		s := newServer(t)
+		s.workspace("acme")
+		k := s.issue("acme", authz.IssueRequest{})
+		s.clock.advance(30 * aDay)
+		theirs := s.Now().Add(-behind)
+		report := authz.UsageReport{
+			Uses: []store.Use{{KID: k.KID, At: theirs.Add(-time.Minute)}}, Reporter: "a", Sent: theirs, Until: theirs.Add(-time.Second),
+		}
+		if _, err := s.RecordUsage(t.Context(), "acme", report); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Key(t.Context(), "acme", k.ID)
+		if err != nil || !got.LastUsedAt.Equal(s.Now().Add(-time.Minute)) {
+			t.Errorf("%s: used at %s, %v", behind, got.LastUsedAt, err)
+		}
+		if w, err := s.Workspace(t.Context(), "acme"); err != nil || !w.Usage.Until.Equal(s.Now().Add(-time.Second)) {
+			t.Errorf("%s: known until %s, %v", behind, w.Usage.Until, err)
+		}
+	}
+}
+
+// usedMeanwhile has a key used while another is revoked.
+type usedMeanwhile struct {
+	store.Store
+	meanwhile func()
+}
+
+func (s *usedMeanwhile) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
+	s.meanwhile()
+	return s.Store.Revoke(ctx, workspace, id, at)
+}
+
+func TestAKeyThatIsUsedMeanwhileStays(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	older, newer := s.issue("acme", authz.IssueRequest{}), s.issue("acme", authz.IssueRequest{})
+	s.clock.advance(time.Hour)
+	s.report("acme")
+	s.clock.advance(aDay)
+	s.report("acme")
+	between := authz.New(authz.Options{
+		Store: &usedMeanwhile{s.store, func() { s.report("acme", older) }}, Minter: s.minter, Publisher: s.publisher, PublicURL: publicURL, Now: s.clock.Now,
+	})
+	keys, _, err := between.RevokeMany(t.Context(), "acme", authz.Selection{UnusedFor: aDay}, false)
+	if err != nil || len(keys) != 1 || keys[0].ID != newer.ID {
+		t.Errorf("revoked are %d, %v", len(keys), err)
+	}
+	if !s.publishes("acme", older.KID) || s.publishes("acme", newer.KID) {
+		t.Error("the one in use is gone, or the other is not")
 	}
 }
 

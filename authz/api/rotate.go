@@ -74,9 +74,9 @@ func (a *api) undoRotation(ctx context.Context, in *KeyPath) (*keyAnswer, error)
 
 // RevokeMany is the body that revokes keys by what they have in common.
 type RevokeMany struct {
-	IDs           []string   `json:"ids,omitempty" nullable:"false" maxItems:"1000" doc:"These keys"`
-	Owner         string     `json:"owner,omitempty" maxLength:"255" doc:"Of this owner"`
-	Scope         string     `json:"scope,omitempty" maxLength:"128" doc:"Which have this scope"`
+	IDs           []string   `json:"ids,omitempty" nullable:"false" minItems:"1" maxItems:"1000" doc:"These keys"`
+	Owner         string     `json:"owner,omitempty" minLength:"1" maxLength:"255" doc:"Of this owner"`
+	Scope         string     `json:"scope,omitempty" minLength:"1" maxLength:"128" doc:"Which have this scope"`
 	CreatedBefore *time.Time `json:"created_before,omitempty" doc:"Made before this time"`
 	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h" doc:"Made and, as far as is known, last used longer ago than this: 24h or more, in hours, minutes and seconds"`
 	DryRun        bool       `json:"dry_run,omitempty" doc:"List what would be revoked, and revoke nothing"`
@@ -113,7 +113,9 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 		s.IDs = append(s.IDs, id)
 	}
 	if in.Body.CreatedBefore != nil {
-		s.CreatedBefore = *in.Body.CreatedBefore
+		if s.CreatedBefore = *in.Body.CreatedBefore; s.CreatedBefore.IsZero() { // which would mean any
+			return nil, a.problem(ctx, authz.InputError{{Field: "created_before", Detail: "must be later than that"}})
+		}
 	}
 	if in.Body.UnusedFor != nil {
 		unused, err := time.ParseDuration(*in.Body.UnusedFor)

@@ -85,6 +85,9 @@ func TestRevokeMany(t *testing.T) {
 		t.Errorf("revoked %s", text)
 	}
 	s.do("POST", path, `{"created_before":"2100-01-01T00:00:00Z"}`).want(200)
+	for _, any := range []string{`{"owner":"cust_1","ids":[]}`, `{"owner":"cust_1","scope":""}`, `{"owner":"","scope":"a"}`, `{"owner":"cust_1","created_before":"0001-01-01T00:00:00Z"}`} {
+		s.do("POST", path, any).want(422) // which would mean more than it says
+	}
 	for _, key := range []string{one.id, two.id, three.id} {
 		if status := s.do("GET", keysPath+"/"+key, nil).want(200).text("status"); status != "revoked" {
 			t.Errorf("%s is %s", key, status)

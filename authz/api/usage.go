@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -15,8 +16,11 @@ import (
 
 // UsageReport is the body by which a gateway says when keys were used.
 type UsageReport struct {
-	Keys     []KeyUse `json:"keys" nullable:"false" maxItems:"500" doc:"May be empty: then it says that there was no use to tell of"`
-	Complete *bool    `json:"complete,omitempty" doc:"false: uses before this report may have been missed, so that use counts as known from now on; true where absent"`
+	Keys     []KeyUse   `json:"keys" nullable:"false" maxItems:"500" doc:"May be empty: then it says that there was no use to tell of"`
+	Complete bool       `json:"complete" doc:"false: uses before this report may have been missed, so that use counts as known from now on"`
+	Reporter string     `json:"reporter,omitempty" minLength:"1" maxLength:"64" pattern:"^[!-~]*$" patternDescription:"of visible ASCII characters without space" doc:"Who reports: use is known up to when the last of all reporters has told of it, but those that are silent for 24 hours. The management key, where absent"`
+	SentAt   *time.Time `json:"sent_at,omitempty" doc:"The reporter's clock, by which its times are put right"`
+	Until    *time.Time `json:"until,omitempty" doc:"There is no use before this time of which the reporter has not told; sent_at, where absent"`
 }
 
 // KeyUse is when a key was used last.
@@ -53,7 +57,19 @@ func (a *api) reportUsage(ctx context.Context, in *struct {
 		}
 		uses[i] = store.Use{KID: kid, At: k.LastUsedAt}
 	}
-	unknown, err := a.service.RecordUsage(ctx, in.WS, uses, in.Body.Complete != nil && !*in.Body.Complete)
+	r := authz.UsageReport{Uses: uses, Reporter: cmp.Or(in.Body.Reporter, principal(ctx).KeyID), Incomplete: !in.Body.Complete}
+	for field, t := range map[string]struct {
+		given *time.Time
+		to    *time.Time
+	}{"sent_at": {in.Body.SentAt, &r.Sent}, "until": {in.Body.Until, &r.Until}} {
+		if t.given == nil {
+			continue
+		}
+		if *t.to = *t.given; t.to.IsZero() { // which would be as none
+			return nil, a.problem(ctx, authz.InputError{{Field: field, Detail: "must be a time of this age"}})
+		}
+	}
+	unknown, err := a.service.RecordUsage(ctx, in.WS, r)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}

@@ -16,7 +16,7 @@ func used(at time.Time, keys ...issued) string {
 	for _, k := range keys {
 		items = append(items, fmt.Sprintf(`{"kid":%q,"last_used_at":%q}`, k.kid, at.Format(time.RFC3339Nano)))
 	}
-	return `{"keys":[` + strings.Join(items, ",") + `]}`
+	return `{"keys":[` + strings.Join(items, ",") + `],"complete":true}`
 }
 
 func TestReportUsageAnswers(t *testing.T) {
@@ -47,6 +47,13 @@ func TestReportUsageAnswers(t *testing.T) {
 	wantSubset(t, s.do("DELETE", keysPath+"/"+mine.id, nil).want(200).object(), `{"status":"revoked"}`)
 	wantSubset(t, s.do("POST", usagePath, used(s.now().Add(time.Hour), mine), gateway).want(200).object(), `{"recorded":1,"unknown":0}`)
 
+	behind := fmt.Sprintf(`{"keys":[],"complete":true,"reporter":"gw-2","sent_at":%q,"until":%q}`,
+		s.now().Add(-25*time.Hour).Format(time.RFC3339Nano), s.now().Add(-26*time.Hour).Format(time.RFC3339Nano))
+	s.do("POST", usagePath, behind, gateway).want(200)
+	shown = s.do("GET", "/v1/workspaces/acme", nil).want(200).object()
+	if until := wantTime(t, shown["usage_until"]); wantTime(t, shown["usage_reported_at"]).Sub(until).Round(time.Minute) != time.Hour {
+		t.Errorf("a reporter is behind: %v", shown)
+	}
 	s.sleep(time.Minute)
 	wantSubset(t, s.do("POST", usagePath, `{"keys":[],"complete":true}`, gateway).want(200).object(), `{"recorded":0,"unknown":0}`)
 	later := s.do("GET", "/v1/workspaces/acme", nil).want(200).object()
@@ -85,23 +92,28 @@ func TestReportUsageRefusals(t *testing.T) {
 	gateway := as(s.manager("", "gateway"))
 	s.do("POST", "/v1/workspaces/burnkey/usage", good, gateway).want(403)
 	s.do("POST", "/v1/workspaces/none/usage", good, gateway).want(404)
-	item := strings.TrimSuffix(strings.TrimPrefix(good, `{"keys":[`), "]}")
+	item := strings.TrimSuffix(strings.TrimPrefix(good, `{"keys":[`), `],"complete":true}`)
 	for body, field := range map[string]string{
 		`{}`: "keys", `{"complete":true}`: "keys", `{"keys":{}}`: "keys", `{"keys":[1]}`: "keys", `{"keys":null}`: "keys",
-		`{"keys":[{"kid":"` + k.kid + `"}]}`:                                                    "keys[0].last_used_at",
-		strings.Replace(good, k.kid, k.id, 1):                                                   "keys[0].kid",
-		strings.Replace(good, k.kid[42:], "+", 1):                                               "keys[0].kid",
-		strings.Replace(good, k.kid, k.kid[:42]+"_", 1):                                         "keys[0].kid", // not canonical
-		`{"keys":[{"kid":"` + k.kid + `","last_used_at":"2026-11-26"}]}`:                        "keys[0].last_used_at",
-		`{"keys":[` + item + `,{"kid":"` + k.kid + `","last_used_at":"1969-12-31T23:59:59Z"}]}`: "keys[1].last_used_at",
-		`{"keys":[` + strings.Repeat(item+",", 500) + item + `]}`:                               "keys",
-		`{"keys":[],"key":1}`:                                                                   "key",
+		`{"keys":[{"kid":"` + k.kid + `"}],"complete":true}`:                                                    "keys[0].last_used_at",
+		strings.Replace(good, k.kid, k.id, 1):                                                                   "keys[0].kid",
+		strings.Replace(good, k.kid[42:], "+", 1):                                                               "keys[0].kid",
+		strings.Replace(good, k.kid, k.kid[:42]+"_", 1):                                                         "keys[0].kid", // not canonical
+		`{"keys":[{"kid":"` + k.kid + `","last_used_at":"2026-11-26"}],"complete":true}`:                        "keys[0].last_used_at",
+		`{"keys":[` + item + `,{"kid":"` + k.kid + `","last_used_at":"1969-12-31T23:59:59Z"}],"complete":true}`: "keys[1].last_used_at",
+		`{"keys":[` + strings.Repeat(item+",", 500) + item + `],"complete":true}`:                               "keys",
+		`{"keys":[]}`: "complete", `{"keys":[],"complete":null}`: "complete",
+		`{"keys":[],"complete":true,"reporter":""}`:                    "reporter",
+		`{"keys":[],"complete":true,"reporter":"a b"}`:                 "reporter",
+		`{"keys":[],"complete":true,"sent_at":"0001-01-01T00:00:00Z"}`: "sent_at",
+		`{"keys":[],"complete":true,"until":"9999-01-01T00:00:00Z"}`:   "until",
+		`{"keys":[],"key":1}`:                                          "key",
 	} {
 		if p := s.do("POST", usagePath, body, gateway).want(422).problem(); !p.names(field) {
 			t.Errorf("%.60s blames %v", body, p.Errors)
 		}
 	}
-	s.do("POST", usagePath, `{"keys":[`+strings.Repeat(item+",", 499)+item+`]}`, gateway).want(200) // fits the longest body
+	s.do("POST", usagePath, `{"keys":[`+strings.Repeat(item+",", 499)+item+`],"complete":true}`, gateway).want(200) // fits the longest body
 }
 
 func TestRevokeUnusedAnswers(t *testing.T) {
@@ -123,7 +135,7 @@ func TestRevokeUnusedAnswers(t *testing.T) {
 	refused("Nobody reports")
 	for range 3 {
 		s.do("POST", usagePath, used(s.now(), busy)).want(200)
-		refused("is known since")
+		refused("is known from")
 		s.sleep(17 * time.Hour)
 	}
 	s.do("POST", usagePath, used(s.now(), busy)).want(200)

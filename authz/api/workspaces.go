@@ -28,6 +28,7 @@ type Workspace struct {
 	UpdatedAt         time.Time `json:"updated_at"`
 
 	UsageSince      *time.Time `json:"usage_since" doc:"No use of a key since then is missing, as far as gateways report; null: nobody reports"`
+	UsageUntil      *time.Time `json:"usage_until" doc:"Up to then: what gateways have seen since, they have yet to tell; null: nobody reports"`
 	UsageReportedAt *time.Time `json:"usage_reported_at" doc:"When a gateway last reported the use of keys; null: nobody does"`
 }
 
@@ -179,6 +180,6 @@ func (a *api) showWorkspace(w store.Workspace) Workspace {
 		Policy: &policy, Portal: &portal,
 		Issuer: issuer, JWKSURI: issuer + jwksPath, Version: w.Version,
 		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
-		UsageSince: optionalTime(w.Usage.Since), UsageReportedAt: optionalTime(w.Usage.At),
+		UsageSince: optionalTime(w.Usage.Since), UsageUntil: optionalTime(w.Usage.Until), UsageReportedAt: optionalTime(w.Usage.At),
 	}
 }

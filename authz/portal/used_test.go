@@ -18,7 +18,7 @@ func (s *site) used(workspace string, keys ...store.Key) {
 	for _, k := range keys {
 		uses = append(uses, store.Use{KID: k.KID, At: s.clock()})
 	}
-	if unknown, err := s.RecordUsage(s.t.Context(), workspace, uses, false); err != nil || unknown > 0 {
+	if unknown, err := s.RecordUsage(s.t.Context(), workspace, authz.UsageReport{Uses: uses}); err != nil || unknown > 0 {
 		s.t.Fatalf("%d unknown, %v", unknown, err)
 	}
 }

@@ -78,25 +78,25 @@ func orNull(s string) *string {
 
 const (
 	workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at, policy, portal`
-	reportedColumns  = `since, reported_at` // NULL where nobody reports
+	reportedColumns  = `since, until, reported_at` // NULL where nobody reports
 )
 
 // scanWorkspace reads a row of workspaceColumns and reportedColumns.
 func scanWorkspace(row pgx.Row) (store.Workspace, error) {
 	var (
-		w                store.Workspace
-		created, updated *int64
-		policy, portal   []byte
-		since, reported  *int64
+		w                      store.Workspace
+		created, updated       *int64
+		policy, portal         []byte
+		since, until, reported *int64
 	)
 	err := row.Scan(&w.ID, &w.Name, &w.Audiences, &w.AllowNeverExpires, &w.Version, &created, &updated, &policy, &portal,
-		&since, &reported)
+		&since, &until, &reported)
 	if err != nil {
 		return store.Workspace{}, notFound(err)
 	}
 	w.Audiences = notNil(w.Audiences)
 	w.CreatedAt, w.UpdatedAt = fromMicros(created), fromMicros(updated)
-	w.Usage = store.Reported{Since: fromMicros(since), At: fromMicros(reported)}
+	w.Usage = store.Reported{Since: fromMicros(since), Until: fromMicros(until), At: fromMicros(reported)}
 	if err := errors.Join(json.Unmarshal(policy, &w.Policy), json.Unmarshal(portal, &w.Portal)); err != nil {
 		return store.Workspace{}, fmt.Errorf("damaged settings: %w", err)
 	}

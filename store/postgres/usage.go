@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/store"
 )
@@ -12,25 +11,35 @@ import (
 const (
 	// lastUsed is a column of a query on keys.
 	lastUsed = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
-	// recordUsage keeps uses once the workspace's row of reports is locked, so that no two
-	// reports wait for one another's keys in a circle. $6 is the earliest report that
-	// leaves no gap to this one.
+	// lockReports has the workspace's row of reports locked, so that no two reports wait for
+	// one another's keys in a circle, and each sees the other's. $5 is the earliest report
+	// that leaves no gap to this one.
+	lockReports = `INSERT INTO usage_reports AS r (workspace, since, until, reported_at)
+		SELECT id, $2::bigint, $3::bigint, $2 FROM workspaces WHERE id = $1
+		ON CONFLICT (workspace) DO UPDATE SET
+			since = CASE WHEN $4 OR r.reported_at < $5 THEN greatest(r.since, excluded.since) ELSE r.since END,
+			reported_at = greatest(r.reported_at, excluded.reported_at)`
+	// recordUsage comes behind lockReports. $7 is as $5 there.
 	recordUsage = `WITH used AS (
 			SELECT keys.id, u.at FROM unnest($2::bytea[], $3::bigint[]) AS u (kid, at)
 			JOIN keys ON keys.workspace = $1 AND keys.kid = u.kid
-		), reported AS (
-			INSERT INTO usage_reports AS r (workspace, since, reported_at) SELECT id, $4::bigint, $4 FROM workspaces WHERE id = $1
-			ON CONFLICT (workspace) DO UPDATE SET
-				since = CASE WHEN $5 OR r.reported_at < $6 THEN greatest(r.since, excluded.since) ELSE r.since END,
-				reported_at = greatest(r.reported_at, excluded.reported_at)
-			RETURNING workspace
 		), kept AS (
-			INSERT INTO usage AS k (workspace, id, last_used_at)
-			SELECT workspace, id, max(at) FROM reported, used GROUP BY workspace, id
+			INSERT INTO usage AS k (workspace, id, last_used_at) SELECT $1, id, max(at) FROM used GROUP BY id
 			ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = excluded.last_used_at
 			WHERE k.last_used_at < excluded.last_used_at
+		), reporter AS (
+			INSERT INTO usage_reporters AS r (workspace, reporter, until, reported_at) VALUES ($1, $4, $5, $6)
+			ON CONFLICT (workspace, reporter) DO UPDATE SET
+				until = greatest(r.until, excluded.until), reported_at = greatest(r.reported_at, excluded.reported_at)
+			RETURNING until
+		), silent AS (
+			DELETE FROM usage_reporters WHERE workspace = $1 AND reporter <> $4 AND reported_at < $7
+		), known AS (
+			UPDATE usage_reports SET until = least((SELECT until FROM reporter), (
+				SELECT min(until) FROM usage_reporters WHERE workspace = $1 AND reporter <> $4 AND reported_at >= $7
+			)) WHERE workspace = $1
 		)
-		SELECT EXISTS (SELECT FROM reported), (SELECT count(*) FROM used)`
+		SELECT count(*) FROM used`
 )
 
 // RecordUsage implements store.Store.
@@ -45,18 +54,21 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		}
 		kids[i], times[i] = uses[i].KID[:], use.At.UnixMicro()
 	}
-	args := []any{workspace, kids, times, r.At.UnixMicro(), r.Incomplete, r.At.Add(-store.UsageGap).UnixMicro()}
+	at, until, unbroken := r.At.UnixMicro(), r.UntilAt().UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
 	// Its own gate, as sessions have.
-	err = s.write(ctx, "usage "+workspace, func(ctx context.Context, c *pgxpool.Conn) error {
-		var known bool
-		var kept int
-		err := c.QueryRow(ctx, recordUsage, args...).Scan(&known, &kept)
-		if err == nil && !known {
+	err = s.write(ctx, "usage "+workspace, inTx(func(ctx context.Context, t pgx.Tx) error {
+		tag, err := t.Exec(ctx, lockReports, workspace, at, until, r.Incomplete, unbroken)
+		if err == nil && tag.RowsAffected() == 0 {
 			err = store.ErrNotFound
 		}
-		unknown = len(uses) - kept
+		if err != nil {
+			return err
+		}
+		var known int
+		err = t.QueryRow(ctx, recordUsage, workspace, kids, times, r.Reporter, until, at, unbroken).Scan(&known)
+		unknown = len(uses) - known
 		return err
-	})
+	}))
 	if err != nil {
 		return 0, wrap(ctx, "record usage", err)
 	}

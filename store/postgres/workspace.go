@@ -39,7 +39,7 @@ const (
 	lockWorkspace    = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
 	selectWorkspaces = fromWorkspaces + ` WHERE id > $1 ORDER BY id LIMIT $2`
 	// findWorkspaces reads no settings and reports; as to strpos and lower, see match.
-	findWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', NULL, NULL FROM workspaces
+	findWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', NULL, NULL, NULL FROM workspaces
 		WHERE id > $1 AND (strpos(lower(id), lower($3::text COLLATE "C")) > 0 OR strpos(lower(name), lower($3::text COLLATE "C")) > 0)
 		ORDER BY id LIMIT $2`
 )

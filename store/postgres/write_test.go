@@ -226,7 +226,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 		UPDATE keys SET rotated_to = id, grace_ends_at = expires_at WHERE expires_at % 10 = 0;
 		INSERT INTO audit SELECT workspace, id, 0, '', '', '', 'x', id, owner, '', '{}' FROM keys;
 		INSERT INTO usage SELECT workspace, id, 0 FROM keys;
-		INSERT INTO usage_reports SELECT id, 0, 0 FROM workspaces;
+		INSERT INTO usage_reports SELECT id, 0, 0, 0 FROM workspaces;
 		ANALYZE`)
 	id, kid := [16]byte(uuid.Max), make([]byte, 32)
 	entry := entryArgs(store.Recorded(t.Context(), store.Entry{Workspace: "w1", Key: uuid.Max, Owner: "o1"}))

@@ -80,26 +80,26 @@ func object(raw json.RawMessage) json.RawMessage {
 
 const (
 	workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
-	settingsColumns  = `policy, portal`     // NULL where they were never set
-	reportedColumns  = `since, reported_at` // NULL where nobody reports
+	settingsColumns  = `policy, portal`            // NULL where they were never set
+	reportedColumns  = `since, until, reported_at` // NULL where nobody reports
 )
 
 // scanWorkspace reads a row of workspaceColumns, settingsColumns and reportedColumns.
 func scanWorkspace(scan func(...any) error) (store.Workspace, error) {
 	var (
-		w                store.Workspace
-		audiences        string
-		created, updated sql.NullInt64
-		policy, portal   sql.NullString
-		since, reported  sql.NullInt64
+		w                      store.Workspace
+		audiences              string
+		created, updated       sql.NullInt64
+		policy, portal         sql.NullString
+		since, until, reported sql.NullInt64
 	)
 	err := scan(&w.ID, &w.Name, &audiences, &w.AllowNeverExpires, &w.Version, &created, &updated, &policy, &portal,
-		&since, &reported)
+		&since, &until, &reported)
 	if err != nil {
 		return store.Workspace{}, notFound(err)
 	}
 	w.CreatedAt, w.UpdatedAt = fromMicros(created), fromMicros(updated)
-	w.Usage = store.Reported{Since: fromMicros(since), At: fromMicros(reported)}
+	w.Usage = store.Reported{Since: fromMicros(since), Until: fromMicros(until), At: fromMicros(reported)}
 	var errAudiences error
 	w.Audiences, errAudiences = decodeList(audiences)
 	err = errors.Join(errAudiences, decodeSettings(policy, &w.Policy), decodeSettings(portal, &w.Portal))

@@ -11,10 +11,15 @@ const (
 	// lastUsed is a column of a query on keys.
 	lastUsed = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
 	// upsertReport has as its last argument the earliest report that leaves no gap.
-	upsertReport = `INSERT INTO usage_reports (workspace, since, reported_at) SELECT id, ?, ? FROM workspaces WHERE id = ?
+	upsertReport = `INSERT INTO usage_reports (workspace, since, until, reported_at) SELECT id, ?, ?, ? FROM workspaces WHERE id = ?
 		ON CONFLICT (workspace) DO UPDATE SET
 			since = CASE WHEN ? OR reported_at < ? THEN max(since, excluded.since) ELSE since END,
 			reported_at = max(reported_at, excluded.reported_at)`
+	upsertReporter = `INSERT INTO usage_reporters (workspace, reporter, until, reported_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (workspace, reporter) DO UPDATE SET
+			until = max(until, excluded.until), reported_at = max(reported_at, excluded.reported_at)`
+	deleteSilent = `DELETE FROM usage_reporters WHERE workspace = ? AND reporter <> ? AND reported_at < ?`
+	updateUntil  = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
 	// upsertUse changes a row of every key that there is.
 	upsertUse = `INSERT INTO usage (workspace, id, last_used_at) SELECT workspace, id, ? FROM keys WHERE workspace = ? AND kid = ?
 		ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = max(last_used_at, excluded.last_used_at)`
@@ -26,12 +31,7 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		return 0, wrap(ctx, "record usage", errTime)
 	}
 	err = s.write(ctx, func(t *tx) error {
-		at, unbroken := r.At.UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
-		n, err := t.exec(upsertReport, at, at, workspace, r.Incomplete, unbroken)
-		if err == nil && n == 0 {
-			err = store.ErrNotFound
-		}
-		if err != nil {
+		if err := recordReport(t, workspace, r); err != nil {
 			return err
 		}
 		for _, use := range uses {
@@ -52,6 +52,25 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		return 0, wrap(ctx, "record usage", err)
 	}
 	return unknown, nil
+}
+
+func recordReport(t *tx, workspace string, r store.Report) error {
+	at, until, unbroken := r.At.UnixMicro(), r.UntilAt().UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
+	n, err := t.exec(upsertReport, at, until, at, workspace, r.Incomplete, unbroken)
+	if err == nil && n == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(upsertReporter, workspace, r.Reporter, until, at); err != nil {
+		return err
+	}
+	if _, err := t.exec(deleteSilent, workspace, r.Reporter, unbroken); err != nil {
+		return err
+	}
+	_, err = t.exec(updateUntil, workspace, workspace)
+	return err
 }
 
 // unused selects by Filter.UnusedSince, in microseconds.

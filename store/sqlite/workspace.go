@@ -26,7 +26,7 @@ const (
 	selectWorkspace  = fromWorkspaces + ` WHERE id = ?`
 	selectWorkspaces = fromWorkspaces + ` WHERE id > ? ORDER BY id LIMIT ?`
 	// findWorkspaces reads no settings and reports; as to instr and lower, see match.
-	findWorkspaces = `SELECT ` + workspaceColumns + `, NULL, NULL, NULL, NULL FROM workspaces
+	findWorkspaces = `SELECT ` + workspaceColumns + `, NULL, NULL, NULL, NULL, NULL FROM workspaces
 		WHERE id > ? AND (instr(lower(id), lower(?)) > 0 OR instr(lower(name), lower(?)) > 0) ORDER BY id LIMIT ?`
 )
 

@@ -16,6 +16,7 @@ var usageTests = []test{
 	{"is no change", usageIsNoChange},
 	{"counts kids that are not there", usageUnknown},
 	{"is known from the first report, or anew behind a gap", usageSince},
+	{"is known up to when the last of all reporters has told of it", usageUntil},
 	{"selects keys that are old and unused", usageFilter},
 	{"is kept of reports at once", usageRace},
 	{"refuses what has no time and no workspace", usageRefused},
@@ -134,7 +135,7 @@ func usageSince(e env) {
 		e.ok(err)
 		w, err := e.Workspace(e.ctx, "acme")
 		e.ok(err)
-		e.equal("reported", w.Usage, store.Reported{Since: wantSince, At: wantAt})
+		e.equal("reported", w.Usage, store.Reported{Since: wantSince, Until: wantAt, At: wantAt})
 	}
 	report(since.Add(999), false, since, since)
 	at := since.Add(store.UsageGap)
@@ -147,11 +148,35 @@ func usageSince(e env) {
 	list, err := e.Workspaces(e.ctx, "", 10)
 	e.ok(err)
 	e.equal("in the list", []store.Reported{list[0].Usage, list[1].Usage}, []store.Reported{
-		{Since: late.Add(time.Minute), At: late.Add(time.Minute)}, {},
+		{Since: late.Add(time.Minute), Until: late.Add(time.Minute), At: late.Add(time.Minute)}, {},
 	})
 	w, err := e.UpdateWorkspace(e.ctx, "acme", func(w *store.Workspace) error { w.Usage = store.Reported{}; return nil })
 	e.ok(err)
 	e.equal("updated", w.Usage, list[0].Usage)
+}
+
+func usageUntil(e env) {
+	e.create("acme")
+	e.create("other")
+	report := func(workspace, reporter string, at, until, want time.Time) {
+		e.Helper()
+		_, err := e.RecordUsage(e.ctx, workspace, nil, store.Report{At: at, Reporter: reporter, Until: until})
+		e.ok(err)
+		w, err := e.Workspace(e.ctx, workspace)
+		e.ok(err)
+		e.equal(reporter+" says until "+until.String(), w.Usage.Until, want)
+	}
+	hour := func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
+	report("acme", "a", hour(1), time.Time{}, hour(1))
+	report("acme", "b", hour(2), hour(0), hour(0))
+	report("acme", "a", hour(3), hour(3), hour(0))
+	report("acme", "b", hour(4), hour(2).Add(999), hour(2))
+	report("acme", "b", hour(4), hour(1), hour(2)) // it does not go back
+	report("acme", "b", hour(5), hour(9), hour(3)) // nor is what is to come known
+	report("other", "c", hour(1), hour(-1), hour(-1))
+	report("acme", "b", hour(27), hour(27), hour(3)) // a was there within the day
+	report("acme", "b", hour(28), hour(28), hour(28))
+	report("acme", "a", hour(29), hour(4), hour(4))
 }
 
 func usageFilter(e env) {

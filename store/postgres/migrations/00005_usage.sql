@@ -14,5 +14,15 @@ CREATE TABLE usage (
 CREATE TABLE usage_reports (
     workspace   text COLLATE "C" NOT NULL PRIMARY KEY,
     since       bigint NOT NULL,
+    until       bigint NOT NULL, -- the least of usage_reporters
     reported_at bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- Up to when each of those who report has told of all.
+CREATE TABLE usage_reporters (
+    workspace   text COLLATE "C" NOT NULL,
+    reporter    text COLLATE "C" NOT NULL,
+    until       bigint NOT NULL,
+    reported_at bigint NOT NULL,
+    PRIMARY KEY (workspace, reporter)
 ) WITH (fillfactor = 50);

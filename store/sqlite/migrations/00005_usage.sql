@@ -12,5 +12,15 @@ CREATE TABLE usage (
 CREATE TABLE usage_reports (
     workspace   TEXT    NOT NULL PRIMARY KEY REFERENCES workspaces (id),
     since       INTEGER NOT NULL,
+    until       INTEGER NOT NULL, -- the least of usage_reporters
     reported_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Up to when each of those who report has told of all.
+CREATE TABLE usage_reporters (
+    workspace   TEXT    NOT NULL REFERENCES workspaces (id),
+    reporter    TEXT    NOT NULL,
+    until       INTEGER NOT NULL,
+    reported_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace, reporter)
 ) STRICT, WITHOUT ROWID;
