@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -114,6 +115,8 @@ type Gateway struct {
 	// uses are those that are reported, by workspace. Nil: none are. They are looked up by
 	// New and then by followList alone.
 	uses       map[string]*uses
+	forgot     bool          // a Gateway before this one did not tell of all that it saw
+	reporter   string        // what the server calls this one
 	reportPace time.Duration // between two reports: reportPace, but in tests
 
 	starting chan struct{} // holds one of each that fetches its first set
@@ -149,7 +152,8 @@ func New(o Options) (*Gateway, error) {
 		began: time.Now(), patience: firstPatience, reportPace: reportPace,
 	}
 	if o.UsageEvery > 0 {
-		g.uses = make(map[string]*uses)
+		g.uses, g.reporter = make(map[string]*uses), rand.Text()
+		g.forgot = g.isMarked()
 	}
 	g.metrics = newMetrics(g, o.Metrics)
 	if err := g.recall(); err != nil {

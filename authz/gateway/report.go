@@ -27,11 +27,13 @@ type reporter struct {
 	pauses *backoff.ExponentialBackOff
 	told   time.Time // when a failure was logged last
 	fails  bool
+	failed time.Time // the last time
+	marked bool      // StateDir says that uses are untold: see mark
 }
 
 // reportUsage tells of uses until ctx ends, and then once more.
 func (g *Gateway) reportUsage(ctx context.Context) {
-	r := &reporter{Gateway: g, pauses: &backoff.ExponentialBackOff{
+	r := &reporter{Gateway: g, marked: g.forgot, pauses: &backoff.ExponentialBackOff{
 		InitialInterval: g.reportPace, MaxInterval: reportPause / 2, Multiplier: 2, RandomizationFactor: 1,
 	}}
 	timer := time.NewTimer(0)
@@ -80,20 +82,20 @@ func (r *reporter) choose(idle bool) *tenant {
 // not acknowledged are told again.
 func (r *reporter) report(ctx context.Context, t *tenant) (result string) {
 	u := t.uses
-	some := u.take(reportKeys)
-	err := r.send(ctx, t.id, some, !u.lost)
+	now := r.o.Now()
+	some, until := u.take(reportKeys, now)
+	err := r.send(ctx, t.id, some, usageReport{Complete: !u.lost, Reporter: r.reporter, SentAt: now.UTC(), Until: until.UTC()})
 	if ctx.Err() != nil {
 		return reportFailed // the end is no failure, and what is left is told by last
 	}
 	result = resultOf(err)
 	r.metrics.reports.WithLabelValues(result).Inc()
-	now := r.o.Now()
 	u.busy, u.idle = now.Add(jitter(r.o.UsageEvery)), now.Add(jitter(reportIdle))
 	switch result {
 	case reported:
 		u.acknowledge(some)
 		u.lost = false
-		if u.pending.Load() > 0 && len(some) == reportKeys {
+		if u.isTelling() {
 			u.busy = now // there are more
 		}
 		r.pauses.Reset()
@@ -114,8 +116,10 @@ func (r *reporter) report(ctx context.Context, t *tenant) (result string) {
 
 // tell logs a failure, one a minute at most.
 func (r *reporter) tell(ctx context.Context, t *tenant, err error) {
-	r.fails = true
-	if now := r.o.Now(); r.told.IsZero() || now.Sub(r.told) >= time.Minute {
+	now := r.o.Now()
+	r.fails, r.failed = true, now
+	r.mark(ctx, true)
+	if r.told.IsZero() || now.Sub(r.told) >= time.Minute {
 		r.told = now
 		r.o.Log.WarnContext(ctx, "the use of keys is not reported; it is kept and told again", "workspace", t.id, "err", err)
 	}
@@ -126,6 +130,23 @@ func (r *reporter) fine(ctx context.Context) {
 		r.o.Log.InfoContext(ctx, "the use of keys is reported again")
 	}
 	r.fails = false
+	if r.marked && !r.owes() {
+		r.mark(ctx, false)
+	}
+}
+
+// owes reports whether uses from before the last failure are untold, or were lost.
+func (r *reporter) owes() bool {
+	return r.any(func(u *uses) bool { return u.lost || u.began.Before(r.failed) })
+}
+
+func (r *reporter) any(is func(*uses) bool) bool {
+	for _, t := range r.all() {
+		if is(t.uses) {
+			return true
+		}
+	}
+	return false
 }
 
 // last tells of all that is left when the Gateway ends, for a while.
@@ -144,7 +165,11 @@ func (r *reporter) last(ctx context.Context) {
 		}
 		left += t.uses.pending.Load()
 	}
-	if left > 0 {
+	switch {
+	case left > 0:
+		r.mark(ctx, true)
 		r.o.Log.WarnContext(ctx, "the last uses of keys could not be reported before the end", "keys", left)
+	case r.marked && !r.any(func(u *uses) bool { return u.lost }):
+		r.mark(ctx, false)
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 )
@@ -57,8 +59,11 @@ func resultOf(err error) string {
 
 // usageReport is the body of the call.
 type usageReport struct {
-	Keys     []keyUse `json:"keys"`
-	Complete bool     `json:"complete"`
+	Keys     []keyUse  `json:"keys"`
+	Complete bool      `json:"complete"`
+	Reporter string    `json:"reporter"`
+	SentAt   time.Time `json:"sent_at"`
+	Until    time.Time `json:"until"`
 }
 
 type keyUse struct {
@@ -67,14 +72,14 @@ type keyUse struct {
 }
 
 // send makes the call. It is done once the server has counted every key.
-func (g *Gateway) send(ctx context.Context, workspace string, some []use, complete bool) error {
+func (g *Gateway) send(ctx context.Context, workspace string, some []use, report usageReport) error {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	key, err := g.o.UsageKey()
 	if err != nil {
 		return err
 	}
-	report := usageReport{Keys: make([]keyUse, len(some)), Complete: complete}
+	report.Keys = make([]keyUse, len(some))
 	for i, u := range some {
 		report.Keys[i] = keyUse{u.kid.String(), time.UnixMicro(u.at).UTC()}
 	}
@@ -108,4 +113,36 @@ func (g *Gateway) send(ctx context.Context, workspace string, some []use, comple
 		return errors.New("the server's answer does not say that it has recorded the uses")
 	}
 	return nil
+}
+
+// markFile is in StateDir for as long as the server does not know of uses that it should:
+// should this Gateway be killed then, the next one says so.
+const markFile = "usage-untold"
+
+func (g *Gateway) isMarked() bool {
+	file := g.stateFile(markFile)
+	if file == "" {
+		return false
+	}
+	_, err := os.Stat(file)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// mark keeps that uses are untold, or that none are.
+func (r *reporter) mark(ctx context.Context, untold bool) {
+	file := r.stateFile(markFile)
+	if file == "" || r.marked == untold {
+		return
+	}
+	var err error
+	if untold {
+		err = os.WriteFile(file, nil, 0o600)
+	} else if err = os.Remove(file); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		r.o.Log.WarnContext(ctx, "cannot keep that the use of keys is untold", "err", err)
+		return
+	}
+	r.marked = untold
 }

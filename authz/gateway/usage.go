@@ -20,17 +20,21 @@ type uses struct {
 	shards  [shards]shard
 	pending atomic.Int64 // keys
 
-	// The rest is the reporter's own.
-	next uint // shard to begin with
+	// The rest is the reporter's own. Uses are told of in generations, so that there is a
+	// time before which all is told: began is when those that are being told of began to be
+	// collected, and turned when those behind them did.
+	began, turned time.Time
 	// busy and idle are when to report next: where there are uses, and where there are none.
 	busy, idle time.Time
-	// lost says that the server refused uses for good, so that it does not know of all.
+	// lost says that uses were dropped, so that the server does not know of all.
 	lost bool
 }
 
+// shard has uses in microseconds since 1970.
 type shard struct {
-	mu   sync.Mutex
-	last map[jwks.KID]int64 // microseconds since 1970
+	mu      sync.Mutex
+	telling map[jwks.KID]int64
+	behind  map[jwks.KID]int64 // of keys not in telling
 }
 
 // use is one to be reported.
@@ -46,32 +50,62 @@ func (u *uses) note(kid *jwks.KID, at time.Time) {
 	s := u.shard(kid)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last == nil {
-		s.last = make(map[jwks.KID]int64)
+	if _, is := s.telling[*kid]; is {
+		s.telling[*kid] = at.UnixMicro()
+		return
 	}
-	before := len(s.last)
-	s.last[*kid] = at.UnixMicro()
-	if len(s.last) > before {
+	if s.behind == nil {
+		s.behind = make(map[jwks.KID]int64)
+	}
+	before := len(s.behind)
+	s.behind[*kid] = at.UnixMicro()
+	if len(s.behind) > before {
 		u.pending.Add(1)
 	}
 }
 
-// take returns some uses, at most so many. They stay until they are acknowledged.
-func (u *uses) take(most int) []use {
-	taken := make([]use, 0, min(int64(most), u.pending.Load()))
-	for i := range uint(shards) {
-		s := &u.shards[(u.next+i)%shards]
+// notedWithin is for how long a request may be on its way from the clock to note.
+const notedWithin = time.Second
+
+// take returns some uses, at most so many, and the time before which there is none that
+// was not told of, once they are. They stay until they are acknowledged.
+func (u *uses) take(most int, now time.Time) (taken []use, until time.Time) {
+	if !u.isTelling() {
+		u.began, u.turned = u.turned, now.Add(-notedWithin)
+		for i := range u.shards {
+			s := &u.shards[i]
+			s.mu.Lock()
+			s.telling, s.behind = s.behind, nil
+			s.mu.Unlock()
+		}
+	}
+	for i := range u.shards {
+		s := &u.shards[i]
 		s.mu.Lock()
-		for kid, at := range s.last {
+		for kid, at := range s.telling {
 			if len(taken) == most {
-				break
+				s.mu.Unlock()
+				return taken, u.began
 			}
 			taken = append(taken, use{kid, at})
 		}
 		s.mu.Unlock()
 	}
-	u.next++ // so that no shard comes last for ever
-	return taken
+	return taken, u.turned
+}
+
+// isTelling reports whether some of a generation are still to be told of.
+func (u *uses) isTelling() bool {
+	for i := range u.shards {
+		s := &u.shards[i]
+		s.mu.Lock()
+		left := len(s.telling)
+		s.mu.Unlock()
+		if left > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // acknowledge drops uses that the server knows, but those of keys that were used again.
@@ -79,12 +113,12 @@ func (u *uses) acknowledge(known []use) {
 	for i := range known {
 		s := u.shard(&known[i].kid)
 		s.mu.Lock()
-		if at, is := s.last[known[i].kid]; is && at == known[i].at {
-			delete(s.last, known[i].kid)
+		if at, is := s.telling[known[i].kid]; is && at == known[i].at {
+			delete(s.telling, known[i].kid)
 			u.pending.Add(-1)
 		}
-		if len(s.last) == 0 {
-			s.last = nil // a map never shrinks
+		if len(s.telling) == 0 {
+			s.telling = nil // a map never shrinks
 		}
 		s.mu.Unlock()
 	}
@@ -108,7 +142,7 @@ func (g *Gateway) usesOf(workspace string) *uses {
 	}
 	u := g.uses[workspace]
 	if u == nil {
-		u = new(uses)
+		u = &uses{began: g.o.Now(), turned: g.o.Now(), lost: g.forgot}
 		g.uses[workspace] = u
 	}
 	return u

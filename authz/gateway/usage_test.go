@@ -34,7 +34,7 @@ func (o *origin) takeReport(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Authorization") != "Bearer "+managementKey:
 		w.WriteHeader(http.StatusUnauthorized)
 		return
-	case err != nil || sent.Keys == nil || len(sent.Keys) > reportKeys || r.Header.Get("Content-Type") != "application/json":
+	case err != nil || sent.Reporter == "" || sent.SentAt.IsZero() || !sent.Until.Before(sent.SentAt) || sent.Keys == nil || len(sent.Keys) > reportKeys || r.Header.Get("Content-Type") != "application/json":
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		return
 	}
@@ -287,6 +287,27 @@ func TestRejectedUsesAreLost(t *testing.T) {
 	}
 }
 
+// What one could not tell before its end is lost, and the next one says so.
+func TestUsesLostAtTheEnd(t *testing.T) {
+	o := twoWorkspaces(t)
+	dir := t.TempDir()
+	inDir := func(with *Options) { with.StateDir = dir }
+	o.answering(503)
+	g, stop := reporting(t, o, inDir)
+	wait(t, g, bearerOf(own(), "acme"), 200)
+	stop()
+	o.answering(0)
+	for _, complete := range []bool{false, true} {
+		before := len(o.sent("acme"))
+		_, stop = reporting(t, o, inDir)
+		eventually(t, "it reports", func() bool { return len(o.sent("acme")) > before && len(o.sent("beta")) > before })
+		stop()
+		if r := o.sent("acme")[before]; r.Complete != complete {
+			t.Errorf("the first report is complete: %t", r.Complete)
+		}
+	}
+}
+
 // Many keys take several reports, and none is forgotten, also while they are used.
 func TestManyUses(t *testing.T) {
 	o := twoWorkspaces(t)
@@ -318,28 +339,48 @@ func TestManyUses(t *testing.T) {
 		t.Errorf("%d are left", n)
 	}
 	for i := range u.shards {
-		if u.shards[i].last != nil {
+		if u.shards[i].telling != nil || u.shards[i].behind != nil {
 			t.Error("the memory is kept")
 		}
 	}
 }
 
-func TestUsesAcknowledged(t *testing.T) {
-	u := new(uses)
-	a, b, now := randomKID(), randomKID(), time.Now()
-	u.note(a, now)
-	u.note(b, now)
-	known := u.take(10)
-	if len(known) != 2 || len(u.take(1)) != 1 || u.pending.Load() != 2 {
-		t.Fatalf("took %v", known)
+// What is told of together is told before what came behind, so that there is a time up to
+// which all is known.
+func TestUsesByGenerations(t *testing.T) {
+	start := time.Now()
+	u := &uses{began: start, turned: start}
+	a, b, c := randomKID(), randomKID(), randomKID()
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	take := func(most, now, n, until int) []use {
+		t.Helper()
+		got, known := u.take(most, at(now))
+		if len(got) != n || !known.Equal(at(until)) {
+			t.Errorf("%d uses until %s, want %d until %s", len(got), known.Sub(start), n, at(until).Sub(start))
+		}
+		return got
 	}
-	u.note(a, now.Add(time.Second)) // while the report is under way
-	u.acknowledge(known)
-	u.acknowledge(known) // an answer that comes twice
-	left := u.take(10)
-	if len(left) != 1 || left[0].kid != *a || left[0].at != now.Add(time.Second).UnixMicro() || u.pending.Load() != 1 {
-		t.Errorf("left %v", left)
+	u.note(a, at(1))
+	u.note(b, at(2))
+	some := take(1, 10, 1, 0) // one more is left of them
+	u.note(c, at(11))
+	u.acknowledge(some)
+	rest := take(1, 20, 1, 9) // that one
+	u.note(&rest[0].kid, at(21))
+	u.acknowledge(rest)
+	u.acknowledge(rest) // an answer that comes twice
+	again := take(10, 30, 1, 9)
+	if again[0].kid != rest[0].kid || again[0].at != at(21).UnixMicro() || u.pending.Load() != 2 {
+		t.Errorf("took %v", again)
 	}
+	u.acknowledge(again)
+	last := take(10, 40, 1, 39)
+	if last[0].kid != *c {
+		t.Errorf("took %v", last)
+	}
+	take(10, 50, 1, 39) // that was not acknowledged: nothing behind it is told of
+	u.acknowledge(last)
+	take(10, 60, 0, 59)
 }
 
 // A workspace that leaves the list and comes back has lost nothing.
