@@ -63,13 +63,13 @@ func workspaceFields(w Workspace) detail {
 	policy, portal := w.Policy.Clone(), w.Portal.Clone()
 	d := detail{
 		"name": w.Name, "audiences": append([]string{}, w.Audiences...), "allow_never_expires": w.AllowNeverExpires,
-		"policy": policy,
+		"policy": members(policy),
 	}
 	if portal.LogoHash != "" {
 		d["portal_logo_sha256"] = portal.LogoHash
 	}
 	portal.LogoHash = ""
-	d["portal"] = portal
+	d["portal"] = members(portal)
 	return d
 }
 
@@ -83,10 +83,35 @@ func changed(before, after detail) detail {
 	d := detail{}
 	for _, fields := range []detail{before, after} {
 		for name := range fields {
-			if !reflect.DeepEqual(before[name], after[name]) {
-				d[name] = change{before[name], after[name]}
+			was, is := before[name], after[name]
+			if reflect.DeepEqual(was, is) {
+				continue
 			}
+			if parts, both := was.(detail); both {
+				was, is = without(parts, is.(detail)), without(is.(detail), parts)
+			}
+			d[name] = change{was, is}
 		}
+	}
+	return d
+}
+
+// without leaves out of parts those that others have, too.
+func without(parts, others detail) detail {
+	left := detail{}
+	for name, part := range parts {
+		if !reflect.DeepEqual(part, others[name]) {
+			left[name] = part
+		}
+	}
+	return left
+}
+
+// members are those of a JSON object that v is.
+func members(v any) detail {
+	d := detail{}
+	if text, err := json.Marshal(v); err == nil { // nothing in it can't be
+		_ = json.Unmarshal(text, &d)
 	}
 	return d
 }

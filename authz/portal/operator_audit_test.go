@@ -128,8 +128,13 @@ func TestALongExport(t *testing.T) {
 	if got := lines(); got != 10_000 {
 		t.Errorf("%d entries", got)
 	}
-	if !strings.HasSuffix(v.get(auditPath+".json").body, `"more":true}`+"\n") {
+	const more = `"more":true}` + "\n"
+	if !strings.HasSuffix(v.get(auditPath+".json").body, more) {
 		t.Error("it does not say that there are more")
+	}
+	s.store.Store.(*endless).detail = `{"policy":"` + strings.Repeat("x", 150<<10) + `"}`
+	if got := v.get(auditPath + ".json").want(200).body; len(got) > 17<<20 || len(got) < 15<<20 || !strings.HasSuffix(got, more) {
+		t.Errorf("large entries make %d bytes", len(got))
 	}
 	v.get(auditPath).want(200).has(fmt.Sprintf("the latest %d at most", 10_000))
 }

@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"net/http"
@@ -17,7 +18,8 @@ import (
 // endless has as many entries of the audit as it is told.
 type endless struct {
 	store.Store
-	most uint64
+	most   uint64
+	detail string // of each
 }
 
 func (e *endless) Audit(_ context.Context, _ string, f store.AuditFilter) (entries []store.Entry, err error) {
@@ -26,7 +28,7 @@ func (e *endless) Audit(_ context.Context, _ string, f store.AuditFilter) (entri
 		last = binary.BigEndian.Uint64(f.After[8:]) - 1
 	}
 	for n := last; n > 0 && len(entries) < f.Limit; n-- {
-		entry := store.Entry{Action: store.ActionKeyIssue, Actor: store.Actor{Kind: store.ActorSystem}, Result: store.ResultOK, Detail: []byte(`{}`)}
+		entry := store.Entry{Action: store.ActionKeyIssue, Actor: store.Actor{Kind: store.ActorSystem}, Result: store.ResultOK, Detail: []byte(cmp.Or(e.detail, `{}`))}
 		binary.BigEndian.PutUint64(entry.ID[8:], n)
 		entries = append(entries, entry)
 	}

@@ -15,10 +15,13 @@ const (
 	// exportMost bounds an export, which is complete before its first byte is sent: a
 	// part of it must not be taken for all.
 	exportMost = 10_000
-	exportStep = 1_000
+	// exportBytes bounds its details: that of a policy may be of 150 KB.
+	exportBytes = 16 << 20
+	exportStep  = 100
 )
 
-// export answers with the latest entries that fit the filter, as a file.
+// export answers with the latest entries that fit the filter, as a file. One is made at a
+// time, for its memory.
 func (v *visit) export(kind, ending string, write func(b *bytes.Buffer, entries []store.Entry, more bool) error) error {
 	p, f, bad, err := v.auditOf(v.r.URL.Query())
 	if err != nil {
@@ -26,6 +29,12 @@ func (v *visit) export(kind, ending string, write func(b *bytes.Buffer, entries 
 	}
 	if len(bad) > 0 {
 		return v.again(statusOf(bad), "audit", "audit.title", p, bad)
+	}
+	select {
+	case v.exports <- struct{}{}:
+		defer func() { <-v.exports }()
+	case <-v.r.Context().Done():
+		return v.r.Context().Err()
 	}
 	entries, more, err := v.exported(f)
 	if err != nil {
@@ -44,16 +53,19 @@ func (v *visit) export(kind, ending string, write func(b *bytes.Buffer, entries 
 
 func (v *visit) exported(f store.AuditFilter) (entries []store.Entry, more bool, err error) {
 	f.Limit = exportStep
+	size := 0
 	for {
 		step, err := v.service.Audit(v.r.Context(), v.workspace.ID, f)
 		if err != nil {
 			return nil, false, err
 		}
-		entries = append(entries, step...)
-		switch {
-		case len(entries) > exportMost:
-			return entries[:exportMost], true, nil
-		case len(step) < f.Limit:
+		for _, e := range step {
+			if size += len(e.Detail); size > exportBytes || len(entries) == exportMost {
+				return entries, true, nil
+			}
+			entries = append(entries, e)
+		}
+		if len(step) < f.Limit {
 			return entries, false, nil
 		}
 		f.After = step[len(step)-1].ID

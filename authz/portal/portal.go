@@ -41,6 +41,7 @@ type portal struct {
 	log       *slog.Logger
 	logins    *logins
 	looks     looks
+	exports   chan struct{} // holds the one that is under way
 	mux       *http.ServeMux
 	languages *languages
 	pages     map[string]*template.Template
@@ -54,7 +55,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, fmt.Errorf("the portal's public URL is none: %w", err)
 	}
 	p := &portal{
-		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, mux: http.NewServeMux(),
+		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, mux: http.NewServeMux(), exports: make(chan struct{}, 1),
 		base:   strings.TrimRight(u.EscapedPath(), "/") + authz.PortalPath,
 		origin: originOf(u),
 	}

@@ -188,6 +188,14 @@ func auditDetail(e env) {
 		"allow_never_expires": change(false, true),
 		"policy":              change(map[string]any{}, map[string]any{"keys_per_owner": 3.0}),
 	})
+	_, err = e.UpdateWorkspace(e.ctx, "acme", func(w *store.Workspace) error {
+		w.Policy.MaxExpiresIn, w.Policy.KeysPerOwner = 60, 3
+		return nil
+	})
+	e.ok(err)
+	e.equal("what stays is not named", e.detail(store.ActionWorkspaceUpdate), map[string]any{
+		"policy": change(map[string]any{}, map[string]any{"max_expires_in": 60.0}),
+	})
 	_, issuedKey := e.rotate(k)
 	e.equal("rotated to", e.detail(store.ActionKeyRotate)["rotated_to"], any(issuedKey.ID.String()))
 }
