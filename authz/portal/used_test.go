@@ -33,15 +33,15 @@ func TestLastUsed(t *testing.T) {
 	for path, v := range map[string]*visitor{
 		"/portal/acme/keys": owner, keyPath(k): owner, "/portal/acme/operator/keys": operator, anyKey(k): operator, many + "?owner=cust_1": operator,
 	} {
-		v.get(path).want(200).hasNot("Last used", "Not since")
+		v.get(path).want(200).hasNot("Last used", "No use seen")
 	}
 
 	s.used("acme", k)
 	s.advance(5*time.Minute + 59*time.Second)
 	young := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Young"})
-	const ago, notSince = `<time datetime="2026-03-05T12:00Z">5 minutes ago</time>`, `Not since <time datetime="2026-03-05T12:0`
+	const ago, notSince = `<time datetime="2026-03-05T12:00Z">5 minutes ago</time>`, `No use seen since <time datetime="2026-03-05T12:0`
 	for path, v := range map[string]*visitor{"/portal/acme/keys": owner, "/portal/acme/operator/keys": operator, many + "?owner=cust_1": operator} {
-		p := v.get(path).want(200).has("Last used 5 minutes ago", "Last used Not since 5 March 2026")
+		p := v.get(path).want(200).has("Last used 5 minutes ago", "Last used No use seen since 5 March 2026")
 		// Of the old one since the first report, of the young one since it was made.
 		if strings.Count(p.body, ago) != 1 || strings.Count(p.body, notSince+"0Z") != 1 || strings.Count(p.body, notSince+"5Z") != 1 {
 			t.Errorf("%s: %s", path, p.body)
@@ -53,11 +53,11 @@ func TestLastUsed(t *testing.T) {
 		}
 	}
 	for _, k := range []store.Key{old, young} {
-		owner.get(keyPath(k)).want(200).has("Last used Not since 5 March 2026")
-		operator.get(anyKey(k)).want(200).has("Last used Not since 5 March 2026")
+		owner.get(keyPath(k)).want(200).has("Last used No use seen since 5 March 2026")
+		operator.get(anyKey(k)).want(200).has("Last used No use seen since 5 March 2026")
 	}
 	owner.get(keyPath(k) + "?lang=de").want(200).has("Zuletzt benutzt vor 5 Minuten")
-	owner.get(keyPath(old) + "?lang=de").want(200).has("Zuletzt benutzt Nicht seit dem 5. März 2026")
+	owner.get(keyPath(old) + "?lang=de").want(200).has("Zuletzt benutzt Keine Nutzung bemerkt seit dem 5. März 2026")
 	// Another workspace's reports are its own.
 	theirs := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
 	s.owner("other", "cust_1").get("/portal/other/keys/" + theirs.ID.String()).want(200).hasNot("Last used")
