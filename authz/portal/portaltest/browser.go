@@ -34,6 +34,7 @@ type PageOptions struct {
 	ReducedMotion bool   // prefers-reduced-motion: reduce
 	NoJavaScript  bool   // the page's own; what this package asks of a page still works
 	Locale        string // such as "de", for Accept-Language; "en-US" if empty
+	Zone          string // of time, such as "Europe/Berlin"; the machine's if empty
 }
 
 // Page opens an empty page in a profile of its own: it shares no cookie with any
@@ -48,6 +49,9 @@ func (b *Browser) Page(t testing.TB, o PageOptions) *Page {
 		"colorScheme":       map[bool]string{false: "light", true: "dark"}[o.Dark],
 		"reducedMotion":     map[bool]string{false: "no-preference", true: "reduce"}[o.ReducedMotion],
 		"locale":            cmp.Or(o.Locale, "en-US"),
+	}
+	if o.Zone != "" {
+		options["timezoneId"] = o.Zone
 	}
 	return b.open(t, request{"do": "page", "options": options})
 }
