@@ -131,7 +131,7 @@ func TestFindAnywhere(t *testing.T) {
 		look(text, authz.Home).want(422).has("That is a management key.")
 	}
 	look(admin, "acme").want(422).has("That is a management key.")
-	look(token[:80], "acme").want(422).has("no token of ours")
+	look(token[:80], "acme").want(422).has("it is incomplete or not one of ours")
 	for _, text := range []string{"", "x", strings.Repeat("a", 9999)} {
 		look(text, "acme").want(422).has("neither a token of ours nor the ID or kid")
 	}

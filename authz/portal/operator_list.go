@@ -82,11 +82,12 @@ func (v *visit) allKeys() (*allKeys, error) {
 // findKey leads from a token to its key. The token comes by a form, since addresses are
 // kept by browsers and logs, and no page says it again.
 func findKey(v *visit) error {
-	k, err := v.service.KeyOfToken(v.r.Context(), v.workspace.ID, tokenIn(v.r.PostForm.Get("pasted")))
+	token := tokenIn(v.r.PostForm.Get("pasted"))
+	k, err := v.service.KeyOfToken(v.r.Context(), v.workspace.ID, token)
 	var input authz.InputError
 	switch {
 	case errors.As(err, &input):
-		return v.notFound(http.StatusUnprocessableEntity, "fault.pasted")
+		return v.notFound(http.StatusUnprocessableEntity, noToken(token))
 	case errors.Is(err, authz.ErrNotFound):
 		return v.notFound(http.StatusNotFound, "fault.pasted.none")
 	case err != nil:
@@ -101,6 +102,14 @@ func (v *visit) notFound(status int, why string) error {
 		return err
 	}
 	return v.again(status, "all", "all.title", l, v.fault("pasted", why))
+}
+
+// noToken is the message of what is wrong where no token could be read.
+func noToken(token jwks.Token) string {
+	if token == "" {
+		return "fault.pasted"
+	}
+	return "fault.pasted.part" // it begins as one
 }
 
 // tokenIn finds the token in what somebody pasted: it may be a header, or a line of a

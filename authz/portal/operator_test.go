@@ -162,8 +162,11 @@ func TestFindByToken(t *testing.T) {
 	v = s.operator("acme")
 	paste(token).want(303).saysDone(anyPath(k), "found")
 	paste(foreign).want(404).has("There is no key of this token in this workspace.")
-	for _, text := range []string{"", "x", token[:100], token[:len(token)-1], strings.Replace(token, ".", "", 1), strings.Repeat("a", 10000), "\xff\x00"} {
-		paste(text).want(422).has("There is no token of ours in that.")
+	for _, text := range []string{"", "x", token[1:], token[:20], strings.Repeat("a", 10000), "\xff\x00"} {
+		paste(text).want(422).has("There is no token of ours in that. If there should be one, it is incomplete.")
+	}
+	for _, text := range []string{token[:100], "Bearer " + token[:len(token)-1], strings.Replace(token, ".", "", 1), token[:strings.LastIndex(token, ".")]} {
+		paste(text).want(422).has("it is incomplete or not one of ours. Paste all of it").hasNot("no token of ours")
 	}
 	// It may have been put where it does not belong.
 	for _, field := range []string{"q", "owner"} {

@@ -74,7 +74,7 @@ func findAnywhere(v *visit) error {
 	if token != "" {
 		pasted = ""
 		if in, err = authz.WorkspaceOfToken(token); err != nil {
-			return v.foundNowhere(http.StatusUnprocessableEntity, "", texts[0], v.fault("pasted", "fault.pasted"))
+			return v.foundNowhere(http.StatusUnprocessableEntity, "", texts[0], v.fault("pasted", noToken(token)))
 		}
 	}
 	k, bad, err := v.lookIn(in, token, pasted)
