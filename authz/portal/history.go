@@ -23,7 +23,7 @@ type event struct {
 	Action string
 	About  bool      // it is about a key
 	Key    uuid.UUID // that one
-	Name   string    // of the key, or empty
+	Name   string    // of the key, if it is about one; see nameOf
 	Who    string    // store.Actor's kind
 	From   string    // an address, or empty
 	OK     bool
@@ -63,14 +63,14 @@ func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err
 		next = entries[most-1].ID
 	}
 	for _, e := range entries {
-		events = append(events, eventOf(&e))
+		events = append(events, v.eventOf(&e))
 	}
 	return events, next, nil
 }
 
-func eventOf(e *store.Entry) event {
+func (v *visit) eventOf(e *store.Entry) event {
 	shown := event{
-		At: e.At, Action: e.Action, About: e.Key != uuid.Nil, Key: e.Key, Name: nameIn(e.Detail), Who: e.Actor.Kind, OK: e.Result == store.ResultOK,
+		At: e.At, Action: e.Action, About: e.Key != uuid.Nil, Key: e.Key, Name: v.language.nameOf(e), Who: e.Actor.Kind, OK: e.Result == store.ResultOK,
 	}
 	switch e.Actor.Kind {
 	case store.ActorSession, store.ActorOIDC, store.ActorToken: // the owner's own side
@@ -79,17 +79,28 @@ func eventOf(e *store.Entry) event {
 	return shown
 }
 
-// nameIn is the key's name in an entry's detail, or empty.
-func nameIn(text []byte) string {
+// nameOf is what an entry's key was called then, and empty where the entry is about none.
+// Not every detail says it: then the key may have a name.
+func (l *language) nameOf(e *store.Entry) string {
+	if e.Key == uuid.Nil {
+		return ""
+	}
 	var detail struct {
 		Name any `json:"name"` // text, or what it was before and after
 	}
-	_ = json.Unmarshal(text, &detail) // without it, there is no name
-	name, _ := detail.Name.(string)
-	if change, ok := detail.Name.(map[string]any); ok {
-		name, _ = change["after"].(string)
+	_ = json.Unmarshal(e.Detail, &detail) // without it, there is no name
+	name := detail.Name
+	if change, ok := name.(map[string]any); ok {
+		name = change["after"]
 	}
-	return name
+	switch text, ok := name.(string); {
+	case !ok:
+		return l.text("key.which", "id", shortOf(e.Key))
+	case text == "":
+		return l.text("key.unnamed", "id", shortOf(e.Key))
+	default:
+		return text
+	}
 }
 
 // shownEvents is what the template of events sees.

@@ -37,10 +37,14 @@ type shownKey struct {
 // shortLen is the length of Short: 32 random bits of a UUIDv7.
 const shortLen = 8
 
+func shortOf(id uuid.UUID) string {
+	text := id.String()
+	return text[len(text)-shortLen:]
+}
+
 func (v *visit) show(k store.Key) shownKey {
-	text := k.ID.String()
 	s := shownKey{
-		Key: k, Name: k.Name, State: string(k.Status(v.now())), Environment: environmentOf(k.Metadata), Short: text[len(text)-shortLen:],
+		Key: k, Name: k.Name, State: string(k.Status(v.now())), Environment: environmentOf(k.Metadata), Short: shortOf(k.ID),
 	}
 	if s.Name == "" {
 		s.Name = v.language.text("key.unnamed", "id", s.Short)

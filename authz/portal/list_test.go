@@ -125,6 +125,26 @@ func TestHistory(t *testing.T) {
 	v.get("/portal/acme/history"+next[1]).want(200).has("Link to this page made", "Newest").hasNot("Older")
 }
 
+// A key without a name is called the same in the list, on its page and in the history.
+func TestAKeyWithoutAName(t *testing.T) {
+	s := newSite(t)
+	v, operator := s.owner("acme", "cust_1"), s.operator("acme")
+	unnamed, named := s.issue("acme", authz.IssueRequest{Owner: "cust_1"}), s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
+	_, err := s.UpdateKey(t.Context(), "acme", named.ID, authz.KeyPatch{Metadata: []byte(`{"a":1}`)})
+	check(t, err)
+	end := func(k store.Key) string { return "…" + k.ID.String()[28:] }
+	for _, path := range []string{"/portal/acme/keys", keyPath(unnamed), "/portal/acme/history"} {
+		v.get(path).want(200).has("Unnamed key " + end(unnamed))
+	}
+	// What is noted of a change of something else says nothing of the name that there is.
+	v.get("/portal/acme/history").want(200).has("Key created Unnamed key "+end(unnamed), "annotated Key "+end(named)).hasNot(unnamed.ID.String())
+	operator.get("/portal/acme/operator/audit").want(200).has("Unnamed key "+end(unnamed), "annotated Key "+end(named)).hasNot(unnamed.ID.String())
+	v.get("/portal/acme/history?lang=de").want(200).has("Schlüssel ohne Namen " + end(unnamed))
+	// Of the management keys there is no page that would say more.
+	admin := s.withHome()
+	s.overseer().get("/portal/burnkey/operator/audit").want(200).has(admin.ID.String())
+}
+
 // Nothing that somebody has typed is taken for HTML.
 func TestMarkup(t *testing.T) {
 	s := newSite(t)

@@ -23,7 +23,7 @@ type auditPage struct {
 // record is an entry of the audit as operators see it: all of it.
 type record struct {
 	store.Entry
-	Name string // of the key, or empty
+	Name string // of the key, if it is about one; see nameOf
 	More string // the detail as JSON, or empty
 }
 
@@ -33,10 +33,10 @@ func (r record) About() bool { return r.Key != uuid.Nil }
 // OK says whether it was done.
 func (r record) OK() bool { return r.Result == store.ResultOK }
 
-func records(entries []store.Entry) []record {
+func (v *visit) records(entries []store.Entry) []record {
 	all := make([]record, len(entries))
 	for i, e := range entries {
-		all[i] = record{Entry: e, Name: nameIn(e.Detail), More: pretty(e.Detail)}
+		all[i] = record{Entry: e, Name: v.language.nameOf(&e), More: pretty(e.Detail)}
 	}
 	return all
 }
@@ -75,7 +75,7 @@ func (v *visit) readAudit(p *auditPage, f store.AuditFilter) error {
 		entries = entries[:eventsOnPage]
 		p.Next = p.query(entries[eventsOnPage-1].ID.String())
 	}
-	p.Records = records(entries)
+	p.Records = v.records(entries)
 	return nil
 }
 

@@ -48,7 +48,7 @@ func (v *visit) anyKeyAgain(status int, k store.Key, notice string, bad faults) 
 	if err != nil {
 		return err
 	}
-	p.Records = records(entries)
+	p.Records = v.records(entries)
 	return v.renderView(status, &view{Page: "any", Title: p.Key.Name, Notice: notice, Content: p, Faults: bad})
 }
 
