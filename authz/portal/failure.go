@@ -62,7 +62,7 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 	case errors.Is(err, errFramed):
 		return failure{status: http.StatusForbidden, name: "framed"}, false
 	case errors.Is(err, authz.ErrNoSession):
-		return failure{status: http.StatusUnauthorized, name: "session"}, false
+		return failure{status: http.StatusUnauthorized, name: v.withoutSession()}, false
 	case errors.Is(err, errForbidden):
 		return failure{status: http.StatusForbidden, name: "forbidden"}, false
 	case errors.Is(err, errStaff):
@@ -93,6 +93,15 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		return failure{status: http.StatusInternalServerError, name: "broken"}, true
 	}
 	return failure{status: http.StatusServiceUnavailable, name: "broken", retry: soon}, true
+}
+
+// withoutSession tells those whose session is over, whose browser still shows its cookie,
+// from who has none yet, or one of another workspace.
+func (v *visit) withoutSession() string {
+	if len(v.r.CookiesNamed(cookieName)) == 0 || len(v.opened) > 0 {
+		return "nobody"
+	}
+	return "session"
 }
 
 // fail answers with the page of an error.

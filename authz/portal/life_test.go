@@ -247,9 +247,31 @@ func TestASessionEnds(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	form := with(good, "csrf", v.get("/portal/acme/keys/new").hidden("csrf"))
 	s.advance(authz.SessionLife)
-	v.get("/portal/acme/keys").want(http.StatusUnauthorized).has("You are not logged in")
+	v.get("/portal/acme/keys").want(http.StatusUnauthorized).has("You are not logged in", "Your time here is over. Go back")
 	v.do("POST", "/portal/acme/keys", form).want(http.StatusUnauthorized)
 	if len(s.minter.tokens) > 0 {
 		t.Error("a key was made")
 	}
+}
+
+// Whoever has had no session is not told that it is over, but how one comes by one.
+func TestNobodyYet(t *testing.T) {
+	s := newSite(t)
+	elsewhere := s.owner("other", "cust_1")
+	for name, v := range map[string]*visitor{"no cookie": s.stranger(), "another workspace's": elsewhere} {
+		for _, path := range []string{"/portal/acme/keys", "/portal/acme/history", "/portal/acme/operator/keys"} {
+			p := v.get(path).want(http.StatusUnauthorized).has("This page opens by a link that The acme gives you.").hasNot("Your time here is over")
+			if strings.Contains(p.body, "/login") {
+				t.Errorf("%s: %s offers a login", name, path)
+			}
+		}
+	}
+	portal := policyOf(s, "acme")
+	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org"}
+	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
+	s.stranger().get("/portal/acme/keys").want(http.StatusUnauthorized).has("Log in to go on.").hasNot("by a link", "is over")
+	s.stranger().get("/portal/acme/keys?lang=de").want(http.StatusUnauthorized).has("Melden Sie sich an.")
+	late := s.owner("acme", "cust_1")
+	s.advance(authz.SessionLife)
+	late.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Your time here is over. Log in again")
 }

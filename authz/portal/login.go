@@ -165,7 +165,7 @@ func (v *visit) loginAfter(f failure) string {
 	switch {
 	case !v.canLogIn():
 		return ""
-	case f.name == "session":
+	case f.name == "session", f.name == "nobody":
 		return "login.do"
 	case f.name == "forbidden", f.name == "login."+noOwner, f.name == "login."+noStaff:
 		return "login.else"
