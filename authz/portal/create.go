@@ -40,6 +40,7 @@ type createForm struct {
 	Never        bool   // it may never expire
 	First, Last  string // days that Date may be
 	Environments []string
+	Full         int // see full
 }
 
 // Has says whether a scope is ticked.
@@ -54,6 +55,10 @@ func (p *view) Seconds(d time.Duration) int64 { return int64(d / time.Second) }
 func newKey(v *visit) error {
 	v.remember()
 	f := v.emptyForm()
+	var err error
+	if f.Full, err = v.full(); err != nil {
+		return err
+	}
 	f.Expiry, f.Environment, f.Once = strconv.FormatInt(v.defaultLife(), 10), environments[0], newOnce()
 	return v.render(http.StatusOK, "new", "new.title", f)
 }

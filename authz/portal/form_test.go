@@ -175,11 +175,32 @@ func TestTheLimitOfKeys(t *testing.T) {
 	s.update("acme", func(set *store.Workspace) { set.Policy = store.Policy{KeysPerOwner: 2} })
 	v := s.owner("acme", "cust_1")
 	v.create()
+	pages := []string{"/portal/acme/keys", "/portal/acme/keys?q=none", "/portal/acme/keys/new"}
+	const says = "You may have 2 active keys at most, so you can’t create another now."
+	for _, path := range pages {
+		v.get(path).want(200).has("Create a key").hasNot(says)
+	}
 	k := v.create()
-	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(409).has("You may have 2 active keys", "Create key")
+	// It is said before anybody fills a form, and refused to who has one still.
+	full := func() {
+		t.Helper()
+		for _, path := range pages {
+			if p := v.get(path).want(200).has(says); strings.Contains(p.body, `href="/portal/acme/keys/new"`) || strings.Contains(p.body, `name="once"`) {
+				t.Errorf("%s leads to a form, or is one", path)
+			}
+		}
+		v.post("/portal/acme/keys", "/portal/acme/keys", with(good, "once", strings.Repeat("x", 22))).want(409).has("You may have 2 active keys", "Create key")
+	}
+	full()
+	v.get("/portal/acme/keys?lang=de").want(200).has("höchstens 2 aktive Schlüssel")
 	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}}).want(200)
+	full()
 	v.post(keyPath(k), keyPath(k, "end"), nil).want(303)
-	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(409)
+	full()
+	s.owner("acme", "cust_2").get("/portal/acme/keys/new").want(200).hasNot(says)
+	_, err := s.Revoke(t.Context(), "acme", v.newest().ID)
+	check(t, err)
+	v.create()
 }
 
 func TestBusy(t *testing.T) {

@@ -95,6 +95,7 @@ type keyList struct {
 	Statuses []store.Status
 	Next     string // the query of the next page, or empty
 	First    bool   // it is the first page
+	Full     int    // see full
 }
 
 // Filtered says whether some keys are left out.
@@ -130,6 +131,9 @@ func listKeys(v *visit) error {
 			next.Set("status", l.Status)
 		}
 		l.Next = "?" + next.Encode()
+	}
+	if l.Full, err = v.full(); err != nil {
+		return err
 	}
 	l.Keys = v.showAll(keys[:min(len(keys), onPage)])
 	if l.First && !l.Filtered() {

@@ -41,6 +41,29 @@ func (v *visit) mayHave(scopes []string) bool {
 	})
 }
 
+// full returns how many keys the owner may have, where they have as many and can make no
+// more; else 0. It looks at the newest keys alone: what lies behind is for authz to see.
+func (v *visit) full() (int, error) {
+	most := v.workspace.Policy.KeysPerOwner
+	if most == 0 || most > lookedAt {
+		return 0, nil
+	}
+	keys, err := v.service.Keys(v.r.Context(), v.workspace.ID, store.Filter{Owner: v.session.Owner, Limit: lookedAt})
+	if err != nil {
+		return 0, err
+	}
+	active := 0
+	for _, k := range keys {
+		if k.Status(v.now()) == store.Active {
+			active++
+		}
+	}
+	if active < most {
+		return 0, nil
+	}
+	return most, nil
+}
+
 // maxLife and defaultLife are in seconds, as authz has them.
 func (v *visit) maxLife() int64 {
 	if most := v.workspace.Policy.MaxExpiresIn; most > 0 {
