@@ -49,23 +49,33 @@ func showHistory(v *visit) error {
 	return v.render(http.StatusOK, "history", "history.title", l)
 }
 
-// events returns the owner's own, the newest first, and where the next page begins.
+// events returns the owner's own, the newest first, and where the next page begins. That
+// the provider made a link is none of them: it may do so whenever somebody looks at a page
+// of its own, and who came by one is noted, too.
 func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err error) {
 	f.Owner = v.session.Owner
 	most := f.Limit
 	f.Limit++
-	entries, err := v.service.Audit(v.r.Context(), v.workspace.ID, f)
-	if err != nil {
-		return nil, uuid.Nil, err
+	for range pagesRead {
+		entries, err := v.service.Audit(v.r.Context(), v.workspace.ID, f)
+		if err != nil {
+			return nil, uuid.Nil, err
+		}
+		for _, e := range entries {
+			switch {
+			case e.Action == store.ActionSessionCreate:
+			case len(events) == most:
+				return events, f.After, nil
+			default:
+				events = append(events, v.eventOf(&e))
+			}
+			f.After = e.ID
+		}
+		if len(entries) < f.Limit {
+			return events, uuid.Nil, nil
+		}
 	}
-	if len(entries) > most {
-		entries = entries[:most]
-		next = entries[most-1].ID
-	}
-	for _, e := range entries {
-		events = append(events, v.eventOf(&e))
-	}
-	return events, next, nil
+	return events, f.After, nil
 }
 
 func (v *visit) eventOf(e *store.Entry) event {
