@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -38,11 +39,16 @@ func run(ctx context.Context) int {
 	case errors.As(err, &quiet):
 		return int(quiet)
 	default:
-		// Some of it may be another server's words.
-		for line := range strings.Lines("burnkey: " + err.Error() + "\n") {
-			fmt.Fprintln(os.Stderr, plain(strings.TrimSuffix(line, "\n")))
-		}
+		tell(os.Stderr, err)
 		return 1
+	}
+}
+
+// tell prints why a command failed. Some of it may be another server's words; cobra
+// indents what it suggests by tabs.
+func tell(w io.Writer, err error) {
+	for line := range strings.Lines("burnkey: " + err.Error() + "\n") {
+		fmt.Fprintln(w, plain(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "  ")))
 	}
 }
 

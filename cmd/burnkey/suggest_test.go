@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"testing"
@@ -21,5 +22,17 @@ func TestSuggestFlag(t *testing.T) {
 		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", args, err, want)
 		}
+	}
+}
+
+// TestSuggestCommand looks at what is printed, byte by byte: nothing of it is unprintable.
+func TestSuggestCommand(t *testing.T) {
+	cmd := rootCommand()
+	cmd.SetArgs([]string{"kye", "list"})
+	var out bytes.Buffer
+	tell(&out, cmd.ExecuteContext(t.Context()))
+	const want = "burnkey: unknown command \"kye\" for \"burnkey\"\n\nDid you mean this?\n  key\n\n"
+	if out.String() != want {
+		t.Errorf("printed %q, want %q", out.Bytes(), want)
 	}
 }
