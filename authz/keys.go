@@ -31,7 +31,8 @@ type IssueRequest struct {
 	Metadata     []byte // a JSON object that is kept and not signed, or nil
 	// IdempotencyKey lets a request be repeated without issuing twice.
 	IdempotencyKey string
-	// again says that there is a key of this owner and name, whatever is asked of new ones.
+	// again says that there is a key of this owner, name and scopes, whatever is asked of
+	// new ones.
 	again bool
 }
 
@@ -118,6 +119,9 @@ func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 	d.expiresIn = bad.expiry(w, r)
 	if w.ID == Home {
 		bad.tie(jsontext.Value(d.key.Claims))
+		if !r.again {
+			bad.management(r.Scopes)
+		}
 	}
 	return d, bad.err()
 }

@@ -27,6 +27,23 @@ const (
 	ScopeGateway = "gateway"
 )
 
+// ManagementScopes returns all that a management key may have.
+func ManagementScopes() []string {
+	return []string{
+		ScopeAdmin, ScopeKeysRead, ScopeKeysWrite, ScopeWorkspacesRead, ScopeWorkspacesWrite, ScopeAuditRead, ScopeGateway,
+	}
+}
+
+// management refuses to sign a management key that could do nothing, or less than was
+// meant, for a scope that is misspelt.
+func (e *InputError) management(scopes []string) {
+	known := ManagementScopes()
+	isUnknown := func(scope string) bool { return !slices.Contains(known, scope) }
+	if len(scopes) == 0 || slices.ContainsFunc(scopes, isUnknown) {
+		e.addf("scopes", "must be some of %s", strings.Join(known, ", "))
+	}
+}
+
 // TieClaim is the claim by which a management key is tied to one workspace.
 const TieClaim = "workspace"
 

@@ -48,7 +48,8 @@ func TestAuthenticate(t *testing.T) {
 	issued := func(iss, more string) string { return s.publish(authz.Home, fmt.Sprintf(claims, iss, more)) }
 	iss := s.Issuer(authz.Home)
 	good := home(authz.IssueRequest{Owner: "ops", Scopes: []string{"admin", "keys:read"}})
-	revoked := s.issue(authz.Home, authz.IssueRequest{})
+	scopes := []string{"keys:read"}
+	revoked := s.issue(authz.Home, authz.IssueRequest{Scopes: scopes})
 	if _, err := s.Revoke(t.Context(), authz.Home, revoked.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +60,8 @@ func TestAuthenticate(t *testing.T) {
 		tie         string
 	}{
 		{"good", good, true, ""},
-		{"tied", home(authz.IssueRequest{Claims: []byte(`{"workspace":"acme"}`)}), true, "acme"},
-		{"tied to a workspace that is not there", home(authz.IssueRequest{Claims: []byte(`{"workspace":"later"}`)}), true, "later"},
+		{"tied", home(authz.IssueRequest{Scopes: scopes, Claims: []byte(`{"workspace":"acme"}`)}), true, "acme"},
+		{"tied to a workspace that is not there", home(authz.IssueRequest{Scopes: scopes, Claims: []byte(`{"workspace":"later"}`)}), true, "later"},
 		{"with claims of its own", issued(iss, `,"team":"a","nested":{"workspace":1}`), true, ""},
 		{"of another public URL", issued("http://old.example.net:8080/v1/auth/oauth/burnkey", ""), true, ""},
 		{"without end", issued(iss, ""), true, ""},
@@ -124,7 +125,7 @@ func TestAuthenticateWithoutHome(t *testing.T) {
 func TestManagementKeysHaveNoOtherClaim(t *testing.T) {
 	s := newHome(t)
 	for _, name := range []string{"Workspace", "workspaces", "ws"} {
-		_, err := s.Issue(t.Context(), authz.Home, authz.IssueRequest{Owner: "a", Claims: []byte(`{"` + name + `":"acme"}`)})
+		_, err := s.Issue(t.Context(), authz.Home, authz.IssueRequest{Owner: "a", Scopes: []string{"admin"}, Claims: []byte(`{"` + name + `":"acme"}`)})
 		expectFaults(t, err, "claims")
 	}
 }
@@ -135,7 +136,7 @@ func TestTieOfWrongTypeIsNotIssued(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
 	for _, tie := range []string{`1`, `null`, `true`, `[]`, `{}`, `""`, `"*"`, `"ACME"`, `"acme "`} {
-		request := authz.IssueRequest{Owner: "a", Claims: []byte(`{"workspace":` + tie + `}`)}
+		request := authz.IssueRequest{Owner: "a", Scopes: []string{"admin"}, Claims: []byte(`{"workspace":` + tie + `}`)}
 		_, err := s.Issue(t.Context(), authz.Home, request)
 		expectFaults(t, err, "claims.workspace")
 		_, err = s.IssueManagement(t.Context(), request)
@@ -143,6 +144,31 @@ func TestTieOfWrongTypeIsNotIssued(t *testing.T) {
 		if _, err = s.Issue(t.Context(), "acme", request); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A key that could do nothing is not issued; one from before is rotated all the same.
+func TestManagementKeysHaveKnownScopes(t *testing.T) {
+	s := newHome(t)
+	s.workspace("acme")
+	for _, scopes := range [][]string{nil, {}, {"nope"}, {"admin", "key:read"}, {"Admin"}} {
+		request := authz.IssueRequest{Owner: "a", Scopes: scopes}
+		_, err := s.Issue(t.Context(), authz.Home, request)
+		expectFaults(t, err, "scopes")
+		_, err = s.IssueManagement(t.Context(), request)
+		if expectFaults(t, err, "scopes"); err == nil || !strings.Contains(err.Error(), strings.Join(authz.ManagementScopes(), ", ")) {
+			t.Errorf("says %v", err)
+		}
+		s.issue("acme", request)
+	}
+	s.issue(authz.Home, authz.IssueRequest{Scopes: authz.ManagementScopes()})
+	s.publish(authz.Home, fmt.Sprintf(`{"iss":%q,"sub":"old","aud":["burnkey"],"jti":"1","iat":1}`, s.Issuer(authz.Home)))
+	keys, err := s.Keys(t.Context(), authz.Home, store.Filter{Limit: 1})
+	if err != nil || len(keys) != 1 || len(keys[0].Scopes) > 0 {
+		t.Fatal(keys, err)
+	}
+	if _, err := s.Rotate(t.Context(), authz.Home, keys[0].ID, authz.RotateRequest{}); err != nil {
+		t.Errorf("one from before is not rotated: %v", err)
 	}
 }
 
@@ -171,11 +197,15 @@ func TestMay(t *testing.T) {
 		{"Admin administrator keys:*", "", "keys:read", nil, []string{"acme", home, all}},
 		{"", "", "keys:read", nil, []string{"acme", home, all}},
 	} {
-		request := authz.IssueRequest{Owner: "a", Scopes: strings.Fields(test.scopes)}
-		if test.tie != "" {
-			request.Claims = fmt.Appendf(nil, `{"workspace":%q}`, test.tie)
+		// Published as it is: keys without a scope, or with others, are from before these were refused.
+		claims := fmt.Sprintf(`{"iss":%q,"sub":"a","aud":["burnkey"],"jti":"1","iat":1`, s.Issuer(home))
+		if test.scopes != "" {
+			claims += fmt.Sprintf(`,"scope":%q`, test.scopes)
 		}
-		p, err := s.Authenticate(s.issue(home, request).Token.Reveal())
+		if test.tie != "" {
+			claims += fmt.Sprintf(`,"workspace":%q`, test.tie)
+		}
+		p, err := s.Authenticate(s.publish(home, claims+"}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +221,7 @@ func TestMay(t *testing.T) {
 // The refusal names each scope once, and leaves the caller's list alone.
 func TestMaySaysWhatItNeeds(t *testing.T) {
 	s := newHome(t)
-	p, err := s.Authenticate(s.issue(authz.Home, authz.IssueRequest{}).Token.Reveal())
+	p, err := s.Authenticate(s.issue(authz.Home, authz.IssueRequest{Scopes: []string{"gateway"}}).Token.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,9 +59,10 @@ func adminIssueCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&a.publicURL, "public-url", "http://127.0.0.1:8080", "`URL` of the server, for the key's iss")
 	flags.StringVar(&a.name, "name", "admin", "what the key is for")
-	flags.StringSliceVar(&a.scopes, "scope", []string{authz.ScopeAdmin}, "what it may do: admin, keys:read, keys:write, workspaces:read, workspaces:write, gateway")
+	flags.StringSliceVar(&a.scopes, "scope", []string{authz.ScopeAdmin}, "what it may do: "+strings.Join(authz.ManagementScopes(), ", "))
 	flags.StringVar(&a.tie, "for-workspace", "", "tie it to this workspace")
-	a.life.flags(cmd, "never")
+	a.life.never = true
+	a.life.flags(cmd, "")
 	out.flag(cmd)
 	return cmd
 }
@@ -88,9 +90,7 @@ func (a *adminIssue) run(ctx context.Context) (_ authz.Issued, err error) {
 func (a *adminIssue) request() (authz.IssueRequest, error) {
 	r := authz.AdminRequest()
 	r.Name, r.Scopes = a.name, a.scopes
-	if a.life.given() {
-		r.NeverExpires, r.ExpiresIn = a.life.never, a.life.seconds()
-	}
+	r.NeverExpires, r.ExpiresIn = a.life.forever(), a.life.seconds()
 	if a.tie == "" {
 		return r, nil
 	}

@@ -217,6 +217,11 @@ func TestE2ECLIAdminIssue(t *testing.T) {
 	if made.Workspace != "burnkey" || made.Token == "" || made.ExpiresAt != nil {
 		t.Errorf("made %s in %s", made.ID, made.Workspace)
 	}
+	text = run(t, "admin", "issue", "--database", s.database(), "--expires-in", "1h", "--output", "json").ok(t).stdout
+	check(t, json.Unmarshal([]byte(text), &made))
+	if made.ExpiresAt == nil {
+		t.Error("one that was to expire does not")
+	}
 	if _, err := os.Stat(s.keyFile); err == nil {
 		t.Error("the server made a first key a second time")
 	}
@@ -229,4 +234,7 @@ func TestE2ECLIAdminIssue(t *testing.T) {
 	run(t, "admin", "issue", "--database", "sqlite:").fails(t, "--database")
 	run(t, "admin", "issue", "--database", s.database(), "--public-url", "x").fails(t, "--public-url")
 	run(t, "admin", "issue", "--database", s.database(), "--for-workspace", "A B").fails(t, "claims.workspace")
+	run(t, "admin", "issue", "--database", s.database(), "--scope", "nope").fails(t, "scopes", "audit:read")
+	run(t, "admin", "issue", "--database", s.database(), "--scope", "").fails(t, "scopes", "audit:read")
+	says(t, run(t, "admin", "issue", "--help").ok(t).stdout, "audit:read", "until it is revoked (default true)")
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/authz"
 )
 
 // keyView is a key as the API shows it.
@@ -135,13 +137,17 @@ type lifetime struct {
 	never bool
 }
 
+// flags says the default where it is a time; it is for ever where never is true before.
 func (l *lifetime) flags(cmd *cobra.Command, byDefault string) {
-	cmd.Flags().Var(&l.span, "expires-in", "how long the key is good for: 3600, 90m, 720h or 30d (default "+byDefault+")")
-	cmd.Flags().BoolVar(&l.never, "never-expires", false, "make a key that is good until it is revoked")
+	if byDefault != "" {
+		byDefault = " (default " + byDefault + ")"
+	}
+	cmd.Flags().Var(&l.span, "expires-in", "how long the key is good for: 3600, 90m, 720h or 30d"+byDefault)
+	cmd.Flags().BoolVar(&l.never, "never-expires", l.never, "make a key that is good until it is revoked")
 	cmd.MarkFlagsMutuallyExclusive("expires-in", "never-expires")
 }
 
-func (l *lifetime) given() bool { return l.text != "" || l.never }
+func (l *lifetime) forever() bool { return l.never && l.text == "" }
 
 func (l *lifetime) seconds() *int64 {
 	if l.text == "" {
@@ -173,7 +179,7 @@ func keyIssueCommand(k *keyCalls) *cobra.Command {
 		Long:  "Issue a key. Into a pipe or a file goes the token alone; a terminal shows the rest, too.",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			in.ExpiresIn, in.NeverExpires = life.seconds(), life.never
+			in.ExpiresIn, in.NeverExpires = life.seconds(), life.forever()
 			var err error
 			if in.Claims, err = jsonFlag("claims", claims); err != nil {
 				return err
@@ -197,7 +203,7 @@ func keyIssueCommand(k *keyCalls) *cobra.Command {
 	flags.StringVar(&in.Owner, "owner", "", "your own id of who holds the key: the token's sub")
 	_ = cmd.MarkFlagRequired("owner")
 	flags.StringVar(&in.Name, "name", "", "what the key is for")
-	flags.StringSliceVar(&in.Scopes, "scope", nil, "what it may do; may be repeated")
+	flags.StringSliceVar(&in.Scopes, "scope", nil, "what it may do; may be repeated (in the workspace "+authz.Home+": "+strings.Join(authz.ManagementScopes(), ", ")+")")
 	flags.StringSliceVar(&in.Audience, "audience", nil, "aud, among the workspace's audiences; may be repeated (default all of them)")
 	life.flags(cmd, "90d")
 	flags.StringVar(&claims, "claims", "", "a JSON `OBJECT` of further claims to sign")
