@@ -71,7 +71,8 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 		e.addf("policy.max_expires_in", "must be 0 to %d seconds", MaxExpiresIn)
 	}
 	if p.DefaultExpiresIn < 0 || p.DefaultExpiresIn > maxExpiresIn(w) {
-		e.addf("policy.default_expires_in", "must be 0 to %d seconds", maxExpiresIn(w))
+		// It may be the maximum that was changed: then this is what is there.
+		e.addf("policy.default_expires_in", "is %d, and must be 0 to %d seconds: no more than max_expires_in", p.DefaultExpiresIn, maxExpiresIn(w))
 	}
 	if p.KeysPerOwner < 0 || p.KeysPerOwner > MaxKeysPerOwner {
 		e.addf("policy.keys_per_owner", "must be 0 to %d", MaxKeysPerOwner)

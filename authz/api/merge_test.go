@@ -128,6 +128,10 @@ func TestBadMergePatches(t *testing.T) {
 	} {
 		t.Run(body, func(t *testing.T) { s.wantRefused(t, s.do("PATCH", acmePath, body), field) })
 	}
+	if p := s.do("PATCH", acmePath, `{"policy":{"max_expires_in":599}}`).problem(); len(p.Errors) != 1 || p.Errors[0].Field != "policy.default_expires_in" ||
+		!strings.HasPrefix(p.Errors[0].Detail, "is 600, and must be 0 to 599 seconds") {
+		t.Errorf("of a maximum below the default it says %v", p.Errors)
+	}
 	s.do("PATCH", "/v1/workspaces/other", `{"portal":{"oidc":{"client_id":"d"}}}`).want(422)
 	s.do("PATCH", acmePath, `{}`, header("Content-Type", "text/plain")).want(415)
 	if after := s.do("GET", acmePath, nil).want(200); string(after.body) != string(before.body) || strings.Contains(s.log.String(), marker) {
