@@ -5,6 +5,7 @@ import (
 	stdjson "encoding/json"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -75,7 +76,9 @@ func readError(err error, body []byte) error {
 		at = syntax.JSONPointer
 	case errors.As(err, &semantic):
 		fault.detail = "is of the wrong type or out of range"
-		at = semantic.JSONPointer
+		if at = semantic.JSONPointer; semantic.GoType == reflect.TypeFor[[]byte]() {
+			fault.detail = mustBeLogo
+		}
 	}
 	if !bytes.HasPrefix(body, []byte("{")) {
 		return fault // it has no members

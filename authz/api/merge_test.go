@@ -128,6 +128,12 @@ func TestBadMergePatches(t *testing.T) {
 	} {
 		t.Run(body, func(t *testing.T) { s.wantRefused(t, s.do("PATCH", acmePath, body), field) })
 	}
+	for _, logo := range []string{"x", "%%%", "iVBOR", "eHh4eA"} {
+		p := s.do("PATCH", acmePath, `{"portal":{"logo":"`+logo+`"}}`).problem()
+		if len(p.Errors) != 1 || p.Errors[0].Field != "portal.logo" || p.Errors[0].Detail != "must be a PNG picture in base64" {
+			t.Errorf("of a logo %q it says %v", logo, p.Errors)
+		}
+	}
 	if p := s.do("PATCH", acmePath, `{"policy":{"max_expires_in":599}}`).problem(); len(p.Errors) != 1 || p.Errors[0].Field != "policy.default_expires_in" ||
 		!strings.HasPrefix(p.Errors[0].Detail, "is 600, and must be 0 to 599 seconds") {
 		t.Errorf("of a maximum below the default it says %v", p.Errors)

@@ -207,6 +207,9 @@ const maxFieldName = 64
 // mustBeTime stands for what huma says of a time: of one in a query, Go's own layout.
 const mustBeTime = "must be a time of RFC 3339, such as 2026-01-31T12:00:00Z"
 
+// mustBeLogo is for what does not decode: no other member of a body is bytes.
+const mustBeLogo = "must be a PNG picture in base64"
+
 var (
 	missing = regexp.MustCompile(`^expected required property (\S+) to be present$`)
 	worded  = strings.NewReplacer(
@@ -235,6 +238,9 @@ func fieldOf(d *huma.ErrorDetail) Field {
 	}
 	if strings.HasPrefix(message, "invalid date/time ") || message == "expected string to be RFC 3339 date-time" {
 		message = mustBeTime
+	}
+	if message == "expected string to be base64 encoded" {
+		message = mustBeLogo
 	}
 	if m := missing.FindStringSubmatch(message); m != nil {
 		message = "is required"
