@@ -34,7 +34,7 @@ func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selectio
 		bad.addf("body", "must say which keys: ids, owner, scope, created_before or unused_for")
 	}
 	if sel.UnusedFor != 0 && sel.UnusedFor < MinUnusedFor {
-		bad.addf("unused_for", "must be at least %s", hours(MinUnusedFor))
+		bad.addf("unused_for", "must be at least %s", words(MinUnusedFor))
 	}
 	if len(sel.IDs) > MaxRevokedAtOnce {
 		bad.addf("ids", "must be at most %d", MaxRevokedAtOnce)

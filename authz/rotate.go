@@ -64,7 +64,7 @@ func graceOf(r RotateRequest) (time.Duration, error) {
 	}
 	var bad InputError
 	if *r.Grace < 0 || *r.Grace > MaxGrace {
-		bad.addf("grace", "must be 0 to %s", MaxGrace)
+		bad.addf("grace", "must be 0 to %s", words(MaxGrace))
 	}
 	return *r.Grace, bad.err()
 }

@@ -105,15 +105,22 @@ func (e *UsageError) Error() string {
 		return "nobody reports the use of this workspace's keys, so which are unused is not known"
 	case e.Silent:
 		return fmt.Sprintf("the use of this workspace's keys was reported last at %s, more than %s ago, so which are unused is not known",
-			e.At.Format(time.RFC3339), hours(store.UsageGap))
+			e.At.Format(time.RFC3339), words(store.UsageGap))
 	}
 	return fmt.Sprintf("the use of this workspace's keys is known from %s to %s, not for %s",
-		e.Since.Format(time.RFC3339), e.Until.Format(time.RFC3339), hours(e.For))
+		e.Since.Format(time.RFC3339), e.Until.Format(time.RFC3339), words(e.For))
 }
 
-// hours is a duration without the units that are zero at its end.
-func hours(d time.Duration) string {
-	if d%time.Hour == 0 {
+// words says a duration in days where those are whole, and else without the units that
+// are zero at its end.
+func words(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == day:
+		return "1 day"
+	case d%day == 0:
+		return fmt.Sprintf("%d days", d/day)
+	case d%time.Hour == 0:
 		return fmt.Sprintf("%dh", d/time.Hour)
 	}
 	return d.String()

@@ -100,7 +100,13 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	refused("nobody reports")
 	s.report("acme")
 	since := s.Now().Format(time.RFC3339)
-	refused("known from " + since + " to " + since + ", not for 24h")
+	refused("known from " + since + " to " + since + ", not for 1 day")
+	if _, err := s.unused(authz.Selection{UnusedFor: 90 * aDay}); err == nil || !strings.HasSuffix(err.Error(), ", not for 90 days") {
+		t.Errorf("says %v", err)
+	}
+	if _, err := s.unused(authz.Selection{UnusedFor: aDay + time.Hour}); err == nil || !strings.HasSuffix(err.Error(), ", not for 25h") {
+		t.Errorf("says %v", err)
+	}
 	s.clock.advance(aDay - time.Microsecond)
 	s.report("acme")
 	refused("known from " + since)
@@ -126,7 +132,7 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	refused("to " + s.Now().Add(-time.Hour).Format(time.RFC3339))
 	for _, short := range []time.Duration{-aDay, 1, aDay - 1} {
 		var bad authz.InputError
-		if _, err := s.unused(authz.Selection{UnusedFor: short}); !errors.As(err, &bad) || bad[0].Field != "unused_for" || !strings.Contains(bad[0].Detail, "24h") {
+		if _, err := s.unused(authz.Selection{UnusedFor: short}); !errors.As(err, &bad) || bad[0].Field != "unused_for" || !strings.Contains(bad[0].Detail, "1 day") {
 			t.Errorf("%s: %v", short, err)
 		}
 	}
