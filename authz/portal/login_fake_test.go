@@ -111,7 +111,7 @@ func (b *bent) check(err error) {
 
 // site is one whose people log in by b.
 func (b *bent) site(secrets map[string]authz.Secret) *site {
-	s := newSiteWith(b.t, portal.Options{PublicURL: localURL, ClientSecrets: secrets})
+	s := newSiteWith(b.t, portal.Options{PublicURL: localURL, ClientSecrets: secretsFor(b.URL, secrets)})
 	for _, ws := range []string{"acme", "other"} {
 		s.provide(ws, b.URL, "burnkey")
 	}
@@ -422,6 +422,28 @@ func TestAProviderThatChangesMeanwhile(t *testing.T) {
 	if c.seen["/token"] > 0 {
 		t.Error("the other provider is shown the code")
 	}
+}
+
+// A client's secret is for the provider that it is named with, whatever issuer somebody sets
+// later; and without it the client is not taken for a public one.
+func TestAClientSecretIsForOneIssuer(t *testing.T) {
+	const secret = "the secret at b"
+	b, c := newBent(t), newBent(t)
+	s := b.site(map[string]authz.Secret{"acme": secret})
+	under := s.stranger().begin("acme")
+	s.provide("acme", c.URL, "burnkey")
+	v := s.stranger()
+	v.get("/portal/acme/login").want(http.StatusServiceUnavailable)
+	under.back(under.code()) // its state is another issuer's
+	if len(c.seen) > 0 {
+		t.Errorf("the other issuer was asked: %v", c.seen)
+	}
+	if !strings.Contains(s.log.String(), "the client secret is for the issuer") || strings.Contains(s.log.String(), secret) {
+		t.Errorf("the log says %s", s.log.String())
+	}
+	s.provide("other", c.URL, "burnkey") // where there is none
+	l := s.stranger().begin("other")
+	l.back(strings.Replace(l.code(), "/acme/", "/other/", 1)).want(http.StatusSeeOther)
 }
 
 func TestAWrongClientSecretAtARealProvider(t *testing.T) {

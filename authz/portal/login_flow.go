@@ -28,11 +28,10 @@ import (
 // nothing of it is kept here. It is safe for concurrent use.
 type logins struct {
 	publicURL string
-	// secrets are the clients', by workspace. One that has none is a public client.
-	secrets map[string]authz.Secret
-	now     func() time.Time
-	local   bool // the server is reached on this machine alone
-	client  *http.Client
+	secrets   map[string]ClientSecret // by workspace
+	now       func() time.Time
+	local     bool // the server is reached on this machine alone
+	client    *http.Client
 
 	mu    sync.Mutex
 	known map[string]*known // by issuer
@@ -41,7 +40,7 @@ type logins struct {
 // loginLife is how long somebody may take at the provider.
 const loginLife = 10 * time.Minute
 
-func newLogins(publicURL *url.URL, secrets map[string]authz.Secret, now func() time.Time) *logins {
+func newLogins(publicURL *url.URL, secrets map[string]ClientSecret, now func() time.Time) *logins {
 	local := isLoopback(publicURL)
 	return &logins{
 		publicURL: strings.TrimRight(publicURL.String(), "/"), secrets: secrets, now: now,
@@ -55,7 +54,7 @@ func (l *logins) begin(ctx context.Context, w *store.Workspace, more ...oauth2.A
 	if w.Portal.OIDC == nil {
 		return "", "", errNoLogin
 	}
-	p, err := l.provider(ctx, w.Portal.OIDC.Issuer)
+	_, config, err := l.clientOf(ctx, w)
 	if err != nil {
 		return "", "", err
 	}
@@ -63,7 +62,7 @@ func (l *logins) begin(ctx context.Context, w *store.Workspace, more ...oauth2.A
 	_, _ = rand.Read(random) // never fails
 	cookie = authz.Secret(base64.RawURLEncoding.EncodeToString(random))
 	more = append(more, oidc.Nonce(derive("nonce", w, cookie)), oauth2.S256ChallengeOption(derive("verifier", w, cookie)))
-	to = l.config(w, p).AuthCodeURL(derive("state", w, cookie), more...)
+	to = config.AuthCodeURL(derive("state", w, cookie), more...)
 	return cookie, to, nil
 }
 
@@ -77,15 +76,25 @@ func derive(purpose string, w *store.Workspace, cookie authz.Secret) string {
 
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-func (l *logins) config(w *store.Workspace, p *provider) *oauth2.Config {
-	secret := l.secrets[w.ID].Reveal()
+// clientOf returns a workspace's provider, and what the workspace is to it. A secret that is
+// for another issuer is not shown to this one, whoever has set it; nor does the workspace
+// become a public client by that. Errors: a *loginError.
+func (l *logins) clientOf(ctx context.Context, w *store.Workspace) (*provider, *oauth2.Config, error) {
+	o, known := w.Portal.OIDC, l.secrets[w.ID]
+	if known.Secret != "" && known.Issuer != o.Issuer {
+		return nil, nil, &loginError{badOP, fmt.Errorf("the client secret is for the issuer %.100q, and the workspace's is %.100q", known.Issuer, o.Issuer)}
+	}
+	p, err := l.provider(ctx, o.Issuer)
+	if err != nil {
+		return nil, nil, err
+	}
 	endpoint := p.Endpoint()
-	endpoint.AuthStyle = p.authStyle(secret)
-	return &oauth2.Config{
-		ClientID: w.Portal.OIDC.ClientID, ClientSecret: secret, Endpoint: endpoint,
+	endpoint.AuthStyle = p.authStyle(known.Secret.Reveal())
+	return p, &oauth2.Config{
+		ClientID: o.ClientID, ClientSecret: known.Secret.Reveal(), Endpoint: endpoint,
 		RedirectURL: l.publicURL + authz.PortalPath + "/" + w.ID + "/callback",
 		Scopes:      []string{oidc.ScopeOpenID, "profile", "email"},
-	}
+	}, nil
 }
 
 // finish takes what the provider sent the browser back with. Errors: errNoLogin, or a
@@ -98,7 +107,7 @@ func (l *logins) finish(ctx context.Context, w *store.Workspace, cookie authz.Se
 	if err := judge(w, cookie, answer); err != nil {
 		return identity{}, err
 	}
-	p, err := l.provider(ctx, o.Issuer)
+	p, config, err := l.clientOf(ctx, w)
 	if err != nil {
 		return identity{}, err
 	}
@@ -106,7 +115,7 @@ func (l *logins) finish(ctx context.Context, w *store.Workspace, cookie authz.Se
 		return identity{}, &loginError{reason: "iss"}
 	}
 	ctx = oidc.ClientContext(ctx, l.client)
-	token, err := l.config(w, p).Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(derive("verifier", w, cookie)))
+	token, err := config.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(derive("verifier", w, cookie)))
 	if err != nil {
 		return identity{}, exchangeError(err)
 	}

@@ -35,11 +35,20 @@ func newLoginSite(t *testing.T, c portaltest.OIDCConfig, clientID string, secret
 	c.LogoutURIs = []string{localURL + "/portal/acme/loggedout"}
 	c.Users = users
 	op := portaltest.NewOIDCProvider(t, c)
-	s := newSiteWith(t, portal.Options{PublicURL: localURL, ClientSecrets: secrets})
+	s := newSiteWith(t, portal.Options{PublicURL: localURL, ClientSecrets: secretsFor(op.Issuer, secrets)})
 	for _, ws := range []string{"acme", "other"} {
 		s.provide(ws, op.Issuer, clientID)
 	}
 	return s
+}
+
+// secretsFor are clients' at one issuer.
+func secretsFor(issuer string, secrets map[string]authz.Secret) map[string]portal.ClientSecret {
+	of := make(map[string]portal.ClientSecret, len(secrets))
+	for workspace, secret := range secrets {
+		of[workspace] = portal.ClientSecret{Issuer: issuer, Secret: secret}
+	}
+	return of
 }
 
 func (s *site) provide(workspace, issuer, clientID string) {

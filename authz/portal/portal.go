@@ -24,11 +24,18 @@ type Options struct {
 	PublicURL string
 	// ClientSecrets are those of workspaces at their OpenID providers, by workspace. One
 	// that has none is a public client.
-	ClientSecrets map[string]authz.Secret
+	ClientSecrets map[string]ClientSecret
 	// Now is the clock. Nil: the Service's.
 	Now func() time.Time
 	// Log gets failures. Nil: none.
 	Log *slog.Logger
+}
+
+// ClientSecret is a client's at an OpenID provider. The provider of this issuer alone is
+// shown it: a workspace's issuer is set by others than those who know the secret.
+type ClientSecret struct {
+	Issuer string
+	Secret authz.Secret
 }
 
 // portal answers all paths below authz.PortalPath. It is safe for concurrent use.

@@ -16,9 +16,6 @@ import (
 func newLoginServer(t *testing.T) (*server, *portaltest.OIDCProvider) {
 	t.Helper()
 	s := newServer(t)
-	secrets := filepath.Join(s.dir, "secrets.json")
-	check(t, os.WriteFile(secrets, []byte(`{"acme":"`+portaltest.ClientSecret+`"}`), 0o600))
-	s.flags = append(s.flags, "--oidc-secrets", secrets)
 	op := portaltest.NewOIDCProvider(t, portaltest.OIDCConfig{
 		Host: "localhost", RedirectURIs: []string{s.url + "/portal/acme/callback"}, LogoutURIs: []string{s.url + "/portal/acme/loggedout"},
 		Users: map[string]map[string]any{
@@ -26,6 +23,9 @@ func newLoginServer(t *testing.T) (*server, *portaltest.OIDCProvider) {
 			"eve": {"email": "eve@acme.test", "email_verified": false},
 		},
 	})
+	secrets := filepath.Join(s.dir, "secrets.json")
+	check(t, os.WriteFile(secrets, []byte(`{"acme":{"issuer":"`+op.Issuer+`","client_secret":"`+portaltest.ClientSecret+`"}}`), 0o600))
+	s.flags = append(s.flags, "--oidc-secrets", secrets)
 	s.start()
 	admin := s.admin()
 	check(t, admin.call(http.MethodPost, "/v1/workspaces", map[string]any{"id": "acme", "name": "Acme"}, nil))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 	"unicode"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/portal"
 )
 
 const (
@@ -21,9 +23,9 @@ const (
 )
 
 // oidcSecrets reads the client secrets of workspaces at their OpenID providers: a JSON
-// object of text by workspace. No error repeats what is in the file. Without a file
-// there are none.
-func oidcSecrets(path string) (map[string]authz.Secret, error) {
+// object by workspace, of the issuer that the secret is for and the secret. No error repeats
+// what is in the file but for names. Without a file there are none.
+func oidcSecrets(path string) (map[string]portal.ClientSecret, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -60,29 +62,50 @@ func readSecret(path string) ([]byte, error) {
 	return text, err
 }
 
-func parseSecrets(text []byte) (map[string]authz.Secret, error) {
+// secretsForm is what the file looks like, for errors.
+const secretsForm = `{"acme": {"issuer": "https://login.acme.example", "client_secret": "…"}}`
+
+func parseSecrets(text []byte) (map[string]portal.ClientSecret, error) {
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(text, &members); err != nil {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
 			return nil, errors.New("names a workspace twice")
 		}
-		return nil, errors.New(`must be one JSON object such as {"acme": "the client's secret"}`)
+		return nil, errors.New("must be one JSON object such as " + secretsForm)
 	}
 	if members == nil {
 		return nil, errors.New("must be a JSON object, and is null")
 	}
-	secrets := make(map[string]authz.Secret, len(members))
+	secrets := make(map[string]portal.ClientSecret, len(members))
 	for workspace, value := range members {
 		if authz.CheckWorkspaceID("ws", workspace) != nil {
 			return nil, fmt.Errorf("%.80q can be no workspace", workspace)
 		}
-		var secret string
-		if value.Kind() != '"' || json.Unmarshal(value, &secret) != nil || !plausible(secret) {
-			return nil, fmt.Errorf("the secret of %s must be text of 1 to %d characters without control characters and outer spaces", workspace, maxClientSecret)
+		secret, err := parseSecret(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", workspace, err)
 		}
-		secrets[workspace] = authz.Secret(secret)
+		secrets[workspace] = secret
 	}
 	return secrets, nil
+}
+
+func parseSecret(text jsontext.Value) (portal.ClientSecret, error) {
+	var given struct {
+		Issuer string `json:"issuer"`
+		Secret string `json:"client_secret"`
+	}
+	none := portal.ClientSecret{}
+	if text.Kind() != '{' || json.Unmarshal(text, &given, json.RejectUnknownMembers(true)) != nil {
+		return none, errors.New("must say which issuer alone gets the secret, and no more than that: " + secretsForm)
+	}
+	if u, err := url.Parse(given.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || len(given.Issuer) > authz.MaxURL {
+		return none, errors.New("issuer must be the URL of an OpenID provider, as in portal.oidc.issuer")
+	}
+	if !plausible(given.Secret) {
+		return none, fmt.Errorf("client_secret must be text of 1 to %d characters without control characters and outer spaces", maxClientSecret)
+	}
+	return portal.ClientSecret{Issuer: given.Issuer, Secret: authz.Secret(given.Secret)}, nil
 }
 
 func plausible(secret string) bool {

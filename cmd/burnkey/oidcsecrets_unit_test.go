@@ -10,37 +10,47 @@ import (
 
 func TestOIDCSecrets(t *testing.T) {
 	const hidden = "correct-horse"
+	entry := func(secret string) string {
+		return `{"issuer":"https://login.acme.example","client_secret":` + secret + `}`
+	}
+	good := entry(`"` + hidden + `"`)
 	for name, c := range map[string]struct {
 		text  string
 		mode  os.FileMode
 		wants string // of the error; empty: it is read
 	}{
-		"one":               {`{"acme":"` + hidden + `"}`, 0o600, ""},
-		"read by a group":   {`{"acme":"` + hidden + `"}`, 0o440, ""},
-		"two":               {`{"acme":"` + hidden + `", "other": "y"}` + "\n", 0o400, ""},
+		"one":               {`{"acme":` + good + `}`, 0o600, ""},
+		"read by a group":   {`{"acme":` + good + `}`, 0o440, ""},
+		"two":               {`{"acme":` + good + `, "other": ` + entry(`"y"`) + `}` + "\n", 0o400, ""},
 		"none":              {`{}`, 0o600, ""},
-		"read by others":    {`{"acme":"` + hidden + `"}`, 0o604, "0604"},
-		"as files are":      {`{"acme":"` + hidden + `"}`, 0o644, "others can read"},
-		"written by others": {`{"acme":"` + hidden + `"}`, 0o602, "0602"},
-		"written by groups": {`{"acme":"` + hidden + `"}`, 0o620, "0620"},
-		"twice":             {`{"acme":"` + hidden + `","acme":"x"}`, 0o600, "twice"},
-		"twice in disguise": {`{"acme":"` + hidden + `","acm\u0065":"x"}`, 0o600, "twice"},
-		"a number":          {`{"acme":1}`, 0o600, "acme must be text"},
-		"null":              {`{"acme":null}`, 0o600, "acme must be text"},
-		"an object":         {`{"acme":{"secret":"` + hidden + `"}}`, 0o600, "acme must be text"},
-		"an empty one":      {`{"acme":""}`, 0o600, "acme must be text"},
-		"a space":           {`{"acme":"` + hidden + ` "}`, 0o600, "acme must be text"},
-		"a line end":        {`{"acme":"` + hidden + `\n"}`, 0o600, "acme must be text"},
-		"a long one":        {`{"acme":"` + strings.Repeat("a", 1025) + `"}`, 0o600, "acme must be text"},
-		"no workspace":      {`{"ACME":"` + hidden + `"}`, 0o600, `"ACME"`},
-		"the server's own":  {`{"burnkey":"x","acme":"` + hidden + `"}`, 0o600, ""},
+		"read by others":    {`{"acme":` + good + `}`, 0o604, "0604"},
+		"as files are":      {`{"acme":` + good + `}`, 0o644, "others can read"},
+		"written by others": {`{"acme":` + good + `}`, 0o602, "0602"},
+		"written by groups": {`{"acme":` + good + `}`, 0o620, "0620"},
+		"twice":             {`{"acme":` + good + `,"acme":` + entry(`"x"`) + `}`, 0o600, "twice"},
+		"twice in disguise": {`{"acme":` + good + `,"acm\u0065":` + entry(`"x"`) + `}`, 0o600, "twice"},
+		"without an issuer": {`{"acme":"` + hidden + `"}`, 0o600, `acme: must say which issuer`},
+		"a number":          {`{"acme":1}`, 0o600, "acme: must say"},
+		"null":              {`{"acme":null}`, 0o600, "acme: must say"},
+		"another member":    {`{"acme":{"secret":"` + hidden + `"}}`, 0o600, "acme: must say"},
+		"a member twice":    {`{"acme":{"client_secret":"x","issuer":"https://a.example","client_secret":"` + hidden + `"}}`, 0o600, "twice"},
+		"no issuer":         {`{"acme":{"client_secret":"` + hidden + `"}}`, 0o600, "acme: issuer must be"},
+		"an issuer's host":  {`{"acme":{"issuer":"login.acme.example","client_secret":"` + hidden + `"}}`, 0o600, "acme: issuer must be"},
+		"no secret":         {`{"acme":{"issuer":"https://login.acme.example"}}`, 0o600, "acme: client_secret must be"},
+		"secret of null":    {`{"acme":` + entry("null") + `}`, 0o600, "acme: client_secret must be"},
+		"an empty one":      {`{"acme":` + entry(`""`) + `}`, 0o600, "acme: client_secret must be"},
+		"a space":           {`{"acme":` + entry(`"`+hidden+` "`) + `}`, 0o600, "acme: client_secret must be"},
+		"a line end":        {`{"acme":` + entry(`"`+hidden+`\n"`) + `}`, 0o600, "acme: client_secret must be"},
+		"a long one":        {`{"acme":` + entry(`"`+strings.Repeat("a", 1025)+`"`) + `}`, 0o600, "acme: client_secret must be"},
+		"no workspace":      {`{"ACME":` + good + `}`, 0o600, `"ACME"`},
+		"the server's own":  {`{"burnkey":` + entry(`"x"`) + `,"acme":` + good + `}`, 0o600, ""},
 		"a list":            {`["` + hidden + `"]`, 0o600, "JSON object"},
 		"nothing":           {``, 0o600, "JSON object"},
 		"nothing at all":    {`null`, 0o600, "JSON object"},
 		"more behind":       {`{"acme":"` + hidden + `"} {}`, 0o600, "JSON object"},
-		"no UTF-8":          {"{\"acme\":\"" + hidden + "\xff\"}", 0o600, "JSON object"},
+		"no UTF-8":          {`{"acme":` + entry(`"`+hidden+"\xff"+`"`) + `}`, 0o600, "JSON object"},
 		"the bare secret":   {hidden, 0o600, "JSON object"},
-		"too large":         {`{"acme":"` + hidden + `"}` + strings.Repeat(" ", 1<<20), 0o600, "at most"},
+		"too large":         {`{"acme":` + good + `}` + strings.Repeat(" ", 1<<20), 0o600, "at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "secrets.json")
@@ -52,7 +62,7 @@ func TestOIDCSecrets(t *testing.T) {
 			}
 			secrets, err := oidcSecrets(path)
 			if c.wants == "" {
-				if err != nil || strings.Contains(c.text, "acme") && secrets["acme"].Reveal() != hidden || strings.Contains(fmt.Sprint(secrets), hidden) {
+				if err != nil || strings.Contains(c.text, "acme") && (secrets["acme"].Secret.Reveal() != hidden || secrets["acme"].Issuer != "https://login.acme.example") || strings.Contains(fmt.Sprint(secrets), hidden) {
 					t.Errorf("read as %v, %v", secrets, err)
 				}
 				return

@@ -82,7 +82,7 @@ func serveCommand() *cobra.Command {
 	databaseFlag(cmd, &s.database)
 	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database; what is there is kept as FILE.old")
 	flags.StringVar(&s.webhookSecretFile, "webhook-secret-file", "", "`FILE` (0600) with the secret, whsec_… or 24 bytes and more, that signs what is posted to workspaces' webhooks (default unsigned)")
-	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "", "`FILE` (0600) of JSON, {\"WORKSPACE\": \"SECRET\"}: the client secrets at the OpenID providers by which people log in to the portal")
+	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "", "`FILE` (0600) of JSON, {\"WORKSPACE\": {\"issuer\": \"URL\", \"client_secret\": \"SECRET\"}}: the client secrets at the OpenID providers by which people log in to the portal")
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
