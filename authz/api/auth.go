@@ -47,7 +47,7 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 			ctx = huma.WithContext(ctx, store.By(ctx.Context(), store.Actor{Kind: store.ActorKey, ID: p.KeyID, From: address(ctx)}))
 		}
 		if errors.Is(err, authz.ErrForbidden) {
-			a.noteRefusal(ctx)
+			a.noteRefusal(ctx.Context(), ctx.Param("ws"), ctx.Operation().OperationID)
 		}
 		if err != nil {
 			a.refuse(h, ctx, err)
@@ -60,9 +60,9 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 
 // noteRefusal puts the refusal of a known caller into the audit. Failing to must not
 // change the answer.
-func (a *api) noteRefusal(ctx huma.Context) {
-	if err := a.service.Refused(ctx.Context(), ctx.Param("ws"), ctx.Operation().OperationID); err != nil {
-		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx.Context()), "error", err)
+func (a *api) noteRefusal(ctx context.Context, workspace, call string) {
+	if err := a.service.Refused(ctx, workspace, call); err != nil {
+		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx), "error", err)
 	}
 }
 

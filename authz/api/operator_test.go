@@ -50,6 +50,36 @@ func TestOperatorSessionAnswers(t *testing.T) {
 	s.do("POST", "/v1/workspaces/none/portal-sessions", body).want(404)
 }
 
+// Who names the provider says who is an operator: that, too, takes the scope admin.
+func TestOIDCTakesTheScopeAdmin(t *testing.T) {
+	s := newServer(t)
+	const path, other = "/v1/workspaces/acme", `{"portal":{"oidc":{"issuer":"https://other.example","client_id":"b","owner_claim":"o"}}}`
+	set := `{"portal":{"oidc":{"issuer":"https://login.example","client_id":"b","owner_claim":"o"}}}`
+	writer := as(s.manager("", "workspaces:write", "workspaces:read", "keys:write"))
+	s.do("PATCH", path, set, writer).want(403)
+	s.do("PATCH", path, set, as(s.manager("acme", "admin"))).want(200)
+	for _, body := range []string{
+		other, `{"portal":{"oidc":{"client_id":"c"}}}`, `{"portal":{"oidc":{"operator_claim":"g","operator_value":"x"}}}`,
+		`{"portal":{"oidc":null}}`, `{"portal":null}`, `{"name":"New","portal":{"oidc":{"owner_claim":"x"}}}`,
+	} {
+		if a := s.do("PATCH", path, body, writer).want(403); a.header.Get("WWW-Authenticate") != lowScope {
+			t.Errorf("%s: %v", body, a.header)
+		}
+	}
+	s.do("PATCH", "/v1/workspaces/none", set, writer).want(404)
+	w, err := s.service.Workspace(t.Context(), "acme")
+	if err != nil || w.Name == "New" || w.Portal.OIDC == nil || *w.Portal.OIDC != (store.OIDC{Issuer: "https://login.example", ClientID: "b", OwnerClaim: "o"}) {
+		t.Errorf("%+v, %v", w, err)
+	}
+	refused, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	if err != nil || len(refused) != 7 || string(refused[0].Detail) != `{"call":"update-workspace"}` {
+		t.Errorf("the refusals that are noted are %v, %v", refused, err)
+	}
+	s.do("PATCH", path, `{"portal":{"display_name":"New","oidc":{"client_id":"b"}}}`, writer).want(200) // all of oidc stays
+	s.do("PATCH", path, `{"portal":null}`).want(200)
+	s.do("PATCH", path, `{"portal":null}`, writer).want(200) // there is none any more
+}
+
 // Whoever operates all workspaces comes by a key that is tied to none.
 func TestOperatorsOfAllWorkspacesByTheAPI(t *testing.T) {
 	s := newServer(t)

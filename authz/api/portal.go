@@ -34,7 +34,7 @@ type Portal struct {
 	Accent         string   `json:"accent,omitempty" pattern:"^(#[0-9a-fA-F]{6})?$" patternDescription:"# and six hexadecimal digits" doc:"Kept in lower case"`
 	Logo           []byte   `json:"logo,omitempty" doc:"A PNG picture of at most 64 KiB, in base64"`
 	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins whose pages may embed it"`
-	OIDC           *OIDC    `json:"oidc,omitempty" doc:"Login by an OpenID provider"`
+	OIDC           *OIDC    `json:"oidc,omitempty" doc:"Login by an OpenID provider. To change it takes the scope admin"`
 }
 
 // OIDC is an OpenID provider by whom people log in.
@@ -142,11 +142,8 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 // those by authorize are.
 func (a *api) mayOperate(ctx context.Context, workspace string) error {
 	err := principal(ctx).May(workspace, authz.ScopeAdmin)
-	if err == nil {
-		return nil
-	}
-	if fault := a.service.Refused(ctx, workspace, "create-portal-session"); fault != nil {
-		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx), "error", fault)
+	if err != nil {
+		a.noteRefusal(ctx, workspace, "create-portal-session")
 	}
 	return err
 }

@@ -83,7 +83,7 @@ func (a *api) workspaces(h huma.API) {
 		OperationID: "update-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
 		Summary: "Change a workspace; keys already issued stay as they are", Security: anyOf(authz.ScopeWorkspacesWrite),
 		Description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: members that are absent stay as they are, " +
-			"null resets one to its default, and lists are replaced.",
+			"null resets one to its default, and lists are replaced. To change portal.oidc, by which operators log in, takes the scope admin.",
 		Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
 	}, a.updateWorkspace)
 	body := h.OpenAPI().Paths["/v1/workspaces/{ws}"].Patch.RequestBody
@@ -146,8 +146,23 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 	RawBody []byte `contentType:"application/merge-patch+json"`
 },
 ) (*workspaceAnswer, error) {
-	w, err := a.service.UpdateWorkspace(ctx, in.WS, mergeOf(in.RawBody))
+	merge := mergeOf(in.RawBody)
+	w, err := a.service.UpdateWorkspace(ctx, in.WS, func(w *store.Workspace) error {
+		former := w.Portal.Clone().OIDC
+		if err := merge(w); err != nil || sameOIDC(former, w.Portal.OIDC) {
+			return err
+		}
+		// Whoever says who is an operator can be one.
+		return principal(ctx).May(in.WS, authz.ScopeAdmin)
+	})
+	if errors.Is(err, authz.ErrForbidden) {
+		a.noteRefusal(ctx, in.WS, "update-workspace")
+	}
 	return a.workspaceAnswer(ctx, w, err)
+}
+
+func sameOIDC(a, b *store.OIDC) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 func (a *api) workspaceAnswer(ctx context.Context, w store.Workspace, err error) (*workspaceAnswer, error) {
