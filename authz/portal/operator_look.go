@@ -11,9 +11,9 @@ import (
 
 // lookForm is how the page looks, as a form has it.
 type lookForm struct {
-	Version           string // of what it was when the form was shown
-	Name, URL, Accent string
-	Logo              bool // there is one
+	Version      string // of what it was when the form was shown
+	Name, Accent string
+	Logo         bool // there is one
 }
 
 // maxSettings is of a form with a picture, in bytes: more than is kept, so that what is too
@@ -22,13 +22,13 @@ const maxSettings = 4 << 20
 
 func (v *visit) lookForm() lookForm {
 	p := &v.workspace.Portal
-	return lookForm{lookVersion(&v.workspace), p.DisplayName, p.BaseURL, p.Accent, p.LogoHash != ""}
+	return lookForm{lookVersion(&v.workspace), p.DisplayName, p.Accent, p.LogoHash != ""}
 }
 
 // lookVersion is of all that the form may change.
 func lookVersion(w *store.Workspace) string {
 	p, _, _ := w.Portal.Kept(w.Portal) // as a store gives it back
-	return version(store.Portal{DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, LogoHash: p.LogoHash})
+	return version(store.Portal{DisplayName: p.DisplayName, Accent: p.Accent, LogoHash: p.LogoHash})
 }
 
 // saveLook keeps what the form says, and says what of it can't be.
@@ -36,7 +36,7 @@ func saveLook(v *visit) error {
 	from := v.r.PostForm
 	var bad faults
 	text := func(name string) string { return v.tokenless(from, name, name, &bad) }
-	typed := lookForm{Version: from.Get("version"), Name: text("name"), URL: text("url"), Accent: text("accent")}
+	typed := lookForm{Version: from.Get("version"), Name: text("name"), Accent: text("accent")}
 	retyped := func(p *settingsPage) {
 		typed.Logo = p.Look.Logo
 		p.Look = typed
@@ -52,7 +52,7 @@ func saveLook(v *visit) error {
 		return v.settingsRefused(bad, retyped)
 	}
 	err = v.change(typed.Version, lookVersion, func(w *store.Workspace) {
-		w.Portal.DisplayName, w.Portal.BaseURL, w.Portal.Accent = typed.Name, typed.URL, typed.Accent
+		w.Portal.DisplayName, w.Portal.Accent = typed.Name, typed.Accent
 		switch {
 		case picture != nil:
 			w.Portal.Logo = picture
@@ -85,5 +85,5 @@ func (v *visit) picture() ([]byte, error) {
 // lookTexts are the form's fields, in words. A picture can't be said.
 func (v *visit) lookTexts(f *lookForm) []typedText {
 	t := v.language.text
-	return []typedText{{t("settings.name"), f.Name}, {t("settings.url"), f.URL}, {t("settings.accent"), f.Accent}}
+	return []typedText{{t("settings.name"), f.Name}, {t("settings.accent"), f.Accent}}
 }

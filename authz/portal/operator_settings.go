@@ -12,7 +12,8 @@ import (
 )
 
 // settingsPage is the content of the page of what the workspace is set to. Who gets in and
-// where data goes are not for whoever has got to this page: that is the API's.
+// where data goes, customers' new tokens too, are not for whoever has got to this page: that
+// is the API's.
 type settingsPage struct {
 	W      store.Workspace
 	Policy policyForm
@@ -122,7 +123,7 @@ func (v *visit) differing(now, typed *settingsPage) (texts []typedText) {
 var settingsFields = map[string]string{
 	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",
 	"policy.keys_per_owner": "perowner", "policy.default_audience": "audience",
-	"portal.display_name": "name", "portal.base_url": "url", "portal.accent": "accent", "portal.logo": "logo",
+	"portal.display_name": "name", "portal.accent": "accent", "portal.logo": "logo",
 }
 
 // settingsFaults words what authz refuses, each field once.
@@ -143,5 +144,5 @@ func (v *visit) settingsFaults(input authz.InputError) (bad faults) {
 func (v *visit) settingsFault(field string) fault {
 	return fault{field, v.language.text("fault.settings."+field,
 		"scopes", authz.MaxScopes, "scope", authz.MaxScope, "text", authz.MaxText, "days", authz.MaxExpiresIn/86400,
-		"keys", authz.MaxKeysPerOwner, "url", authz.MaxURL, "kib", authz.MaxLogo>>10, "side", authz.MaxLogoSide)}
+		"keys", authz.MaxKeysPerOwner, "kib", authz.MaxLogo>>10, "side", authz.MaxLogoSide)}
 }
