@@ -80,6 +80,27 @@ func TestOIDCTakesTheScopeAdmin(t *testing.T) {
 	s.do("PATCH", path, `{"portal":null}`, writer).want(200) // there is none any more
 }
 
+// What a workspace is set to is not for a gateway's key: it tells who gets in and where data goes.
+func TestTheScopeGatewaySeesNoSettings(t *testing.T) {
+	s := newServer(t)
+	const path = "/v1/workspaces/acme"
+	s.do("PATCH", path, `{"policy":{"webhook":"https://hooks.example/x"},"portal":{"oidc":{"issuer":"https://login.example","client_id":"b","owner_claim":"o"}}}`).want(200)
+	for _, tie := range []string{"", "acme"} {
+		for _, path := range []string{path, "/v1/workspaces"} {
+			text := string(s.do("GET", path, nil, as(s.manager(tie, "gateway"))).want(200).body)
+			if !strings.Contains(text, `"version"`) || strings.Contains(text, `"policy"`) || strings.Contains(text, `"portal"`) {
+				t.Errorf("%s shows %s", path, text)
+			}
+		}
+	}
+	for _, scope := range []string{"keys:read", "workspaces:read", "admin"} {
+		text := string(s.do("GET", path, nil, as(s.manager("acme", "gateway", scope))).want(200).body)
+		if !strings.Contains(text, "https://hooks.example/x") || !strings.Contains(text, "https://login.example") {
+			t.Errorf("%s is shown %s", scope, text)
+		}
+	}
+}
+
 // Whoever operates all workspaces comes by a key that is tied to none.
 func TestOperatorsOfAllWorkspacesByTheAPI(t *testing.T) {
 	s := newServer(t)
