@@ -50,7 +50,7 @@ func TestBootstrap(t *testing.T) {
 		t.Error(err)
 	}
 	keys := s.admins()
-	if len(keys) != 1 || !keys[0].ExpiresAt.IsZero() || !slices.Equal(keys[0].Scopes, []string{"admin"}) || keys[0].ID.String() != p.KeyID {
+	if len(keys) != 1 || !keys[0].ExpiresAt.IsZero() || !slices.Equal(keys[0].Scopes, []string{"admin"}) || keys[0].ID != p.KeyID {
 		t.Errorf("keys %+v", keys)
 	}
 	for _, s := range []*server{s, serverOn(t, s.path)} {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -43,6 +45,38 @@ func (e *InputError) holder(w *store.Workspace, role, owner string) {
 // OperatesAll reports whether a session is an operator's of all workspaces: one of
 // Home's, which an untied admin has begun, or a login that such a one has configured.
 func OperatesAll(s *store.Session) bool { return s.Workspace == Home && s.Role == store.RoleOperator }
+
+// opened returns what a secret opens, of a kind. Errors: ErrNoSession.
+func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store.Session, error) {
+	if len(secret) != secretLen {
+		return store.Session{}, ErrNoSession
+	}
+	session, err := s.store.Session(ctx, sha256.Sum256([]byte(secret.Reveal())), s.Now())
+	if errors.Is(err, ErrNotFound) || err == nil && session.Kind != kind {
+		return store.Session{}, ErrNoSession
+	}
+	if err == nil {
+		err = s.stillMade(ctx, &session)
+	}
+	if err != nil {
+		return store.Session{}, err
+	}
+	return session, nil
+}
+
+// stillMade returns ErrNoSession if the management key that made a link, or the link of a
+// session, is revoked by now: whoever had it stolen and revokes it is to be rid of all that
+// it opened. One that has merely expired was good when it made them.
+func (s *Service) stillMade(ctx context.Context, session *store.Session) error {
+	if session.MadeBy == uuid.Nil {
+		return nil
+	}
+	k, err := s.store.Key(ctx, Home, session.MadeBy)
+	if errors.Is(err, ErrNotFound) || err == nil && k.Status(s.Now()) == store.Revoked {
+		return ErrNoSession
+	}
+	return err
+}
 
 // lifeBy is that of the session that a link opens.
 func lifeBy(link *store.Session) time.Duration {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
@@ -49,7 +50,7 @@ const TieClaim = "workspace"
 
 // Principal is who makes a management call: the holder of a key of Home's.
 type Principal struct {
-	KeyID string
+	KeyID uuid.UUID
 	Owner string
 	// Workspace to which the key is tied, or empty.
 	Workspace string
@@ -83,8 +84,12 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
+	id, err := uuid.Parse(claims.ID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
 	return &Principal{
-		KeyID: claims.ID, Owner: claims.Subject, Workspace: tie, scopes: claims.Scopes(),
+		KeyID: id, Owner: claims.Subject, Workspace: tie, scopes: claims.Scopes(),
 		Moved: claims.Issuer != s.Issuer(Home),
 	}, nil
 }

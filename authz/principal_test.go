@@ -103,7 +103,7 @@ func TestAuthenticate(t *testing.T) {
 			if err == nil && p.Moved != (test.name == "of another public URL") {
 				t.Errorf("Moved is %v", p.Moved)
 			}
-			if err != nil || p.Workspace != test.tie || p.Owner == "" || p.KeyID == "" {
+			if err != nil || p.Workspace != test.tie || p.Owner == "" || p.KeyID == uuid.Nil {
 				t.Errorf("got %+v, %v", p, err)
 			}
 		})

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -40,6 +42,9 @@ type LinkRequest struct {
 	ReturnURL string
 	// ExpiresIn is the link's life in seconds; DefaultLinkLife where nil.
 	ExpiresIn *int64
+	// MadeBy is the management key that asks: once it is revoked, neither the link nor the
+	// session that it opened is good. uuid.Nil: none.
+	MadeBy uuid.UUID
 	// Subject says for the audit who asked.
 	Subject string
 }
@@ -67,7 +72,7 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 		return "", store.Session{}, err
 	}
 	return s.newSession(ctx, store.Session{
-		Kind: store.KindLink, Workspace: workspace, Owner: r.Owner, Role: role, Subject: r.Subject,
+		Kind: store.KindLink, Workspace: workspace, Owner: r.Owner, Role: role, MadeBy: r.MadeBy, Subject: r.Subject,
 		ScopesAllowed: slices.Clone(r.ScopesAllowed), ReturnURL: r.ReturnURL,
 	}, life)
 }
@@ -105,20 +110,13 @@ func newSecret() (Secret, [sha256.Size]byte) {
 const secretLen = 43
 
 // Link returns what a link is for, and leaves it good. Errors: ErrNoSession where it was
-// used, is over or never was.
+// used, is over or never was, or its key is revoked.
 func (s *Service) Link(ctx context.Context, link Secret) (store.Session, error) {
-	if len(link) != secretLen {
-		return store.Session{}, ErrNoSession
-	}
-	session, err := s.store.Session(ctx, sha256.Sum256([]byte(link.Reveal())), s.Now())
-	if errors.Is(err, ErrNotFound) || err == nil && session.Kind != store.KindLink {
-		return store.Session{}, ErrNoSession
-	}
-	return session, err
+	return s.opened(ctx, link, store.KindLink)
 }
 
 // StartSession turns a link into a session, once. Errors: ErrNoSession where the link
-// was used, is over or never was.
+// was used, is over or never was, or its key is revoked.
 func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) (Secret, store.Session, error) {
 	if len(link) != secretLen {
 		return "", store.Session{}, ErrNoSession
@@ -129,6 +127,11 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	defer cancel()
 	var session store.Session
 	asked, err := s.store.Session(ctx, linkHash, now)
+	if err == nil {
+		if err = s.stillMade(ctx, &asked); errors.Is(err, ErrNoSession) && asked.Kind == store.KindLink {
+			return "", store.Session{}, cmp.Or(s.noteLogin(ctx, asked.Workspace, asked.Owner, "revoked-key"), err)
+		}
+	}
 	if err == nil {
 		// Who opens it is who does what comes behind it in the audit.
 		actor := store.ActorOf(ctx)
@@ -174,16 +177,10 @@ func (s *Service) StartLogin(ctx context.Context, workspace string, l Login) (Se
 }
 
 // Session returns the session that a secret opens. Errors: ErrNoSession where it is over
-// or never was, or where the secret is a link's.
+// or never was, where the key that made its link is revoked, or where the secret is a
+// link's.
 func (s *Service) Session(ctx context.Context, secret Secret) (store.Session, error) {
-	if len(secret) != secretLen {
-		return store.Session{}, ErrNoSession
-	}
-	session, err := s.store.Session(ctx, sha256.Sum256([]byte(secret.Reveal())), s.Now())
-	if errors.Is(err, ErrNotFound) || err == nil && session.Kind != store.KindSession {
-		return store.Session{}, ErrNoSession
-	}
-	return session, err
+	return s.opened(ctx, secret, store.KindSession)
 }
 
 // EndSession ends a session before its time. One that is over already is no error.

@@ -85,6 +85,59 @@ func TestALinkOfAnOperator(t *testing.T) {
 	}
 }
 
+// Whoever revokes a management key is rid of what it opened: of links that nobody has
+// opened yet, and of sessions. One that has expired was good when it made them.
+func TestARevokedKeyEndsWhatItOpened(t *testing.T) {
+	s := newHome(t)
+	s.workspace("acme")
+	manager := func() authz.Issued { return s.issue(authz.Home, authz.IssueRequest{ExpiresIn: seconds(60)}) }
+	revoked, expired := manager(), manager()
+	link := func(workspace, role, owner string, by authz.Issued) authz.Secret {
+		t.Helper()
+		secret, _, err := s.PortalLink(t.Context(), workspace, authz.LinkRequest{Role: role, Owner: owner, MadeBy: by.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret
+	}
+	type links struct{ unopened, owner, operator, all authz.Secret }
+	made := func(by authz.Issued) links {
+		l := links{link("acme", "", "cust_1", by), link("acme", "", "cust_1", by), link("acme", store.RoleOperator, "", by), link(authz.Home, store.RoleOperator, "", by)}
+		for _, secret := range []*authz.Secret{&l.owner, &l.operator, &l.all} {
+			var err error
+			if *secret, _, err = s.StartSession(t.Context(), *secret, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return l
+	}
+	ended, kept := made(revoked), made(expired)
+	s.clock.advance(time.Minute)
+	good := func(l links, want error) {
+		t.Helper()
+		for name, secret := range map[string]authz.Secret{"an owner's": l.owner, "an operator's": l.operator, "that over all": l.all} {
+			if _, err := s.Session(t.Context(), secret); !errors.Is(err, want) {
+				t.Errorf("%s session: %v, want %v", name, err, want)
+			}
+		}
+		if _, err := s.Link(t.Context(), l.unopened); !errors.Is(err, want) {
+			t.Errorf("the link: %v, want %v", err, want)
+		}
+		if _, _, err := s.StartSession(t.Context(), l.unopened, false); !errors.Is(err, want) {
+			t.Errorf("opening the link: %v, want %v", err, want)
+		}
+	}
+	if _, err := s.Revoke(t.Context(), authz.Home, revoked.ID); err != nil {
+		t.Fatal(err)
+	}
+	good(ended, authz.ErrNoSession)
+	good(kept, nil)
+	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Result: store.ResultRefused, Limit: 10})
+	if err != nil || len(entries) != 1 || entries[0].Owner != "cust_1" || string(entries[0].Detail) != `{"reason":"revoked-key"}` {
+		t.Errorf("the refusals that are noted are %+v, %v", entries, err)
+	}
+}
+
 func TestALinkEnds(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

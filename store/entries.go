@@ -194,8 +194,8 @@ func SessionEnded(ctx context.Context, s Session, at time.Time) Entry {
 
 func sessionEntry(ctx context.Context, s Session, action string, at time.Time) Entry {
 	e := newEntry(ctx, s.Workspace, action, at, detail{
-		"kind": s.Kind, "role": s.Role, "subject": s.Subject, "scopes_allowed": listOrNil(s.ScopesAllowed),
-		"expires_at": orNil(s.ExpiresAt),
+		"kind": s.Kind, "role": s.Role, "subject": s.Subject, "made_by": idOrNil(s.MadeBy),
+		"scopes_allowed": listOrNil(s.ScopesAllowed), "expires_at": orNil(s.ExpiresAt),
 	})
 	e.Owner = s.Owner
 	return e

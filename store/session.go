@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Kinds of a Session: a link is good for one ExchangeSession.
@@ -27,6 +29,9 @@ type Session struct {
 	Role      string // RoleOwner or RoleOperator
 	Subject   string // who it is, for the audit
 	Login     bool   // they have logged in themselves, rather than come by a link
+	// MadeBy is the key of the workspace burnkey that the link was made with; uuid.Nil: by
+	// none, as a login is.
+	MadeBy uuid.UUID
 	// ScopesAllowed are those that keys issued by it may have; nil, which unlike
 	// other slices comes back as nil: any that the policy offers.
 	ScopesAllowed []string
@@ -44,7 +49,7 @@ type SessionStore interface {
 	// ActionSessionStart for a session.
 	CreateSession(ctx context.Context, s Session) error
 	// ExchangeSession deletes the link of a hash and keeps the session s, with the
-	// link's Workspace, Owner, Role, Subject, ScopesAllowed and ReturnURL, in one
+	// link's Workspace, Owner, Role, Subject, MadeBy, ScopesAllowed and ReturnURL, in one
 	// transaction: of any who try at once, one succeeds. It returns the session.
 	// ErrNotFound: there is no such link, or it has expired at now. ErrExists: there is
 	// a session with s.Hash; the link is still good. ActionSessionStart.
@@ -64,6 +69,6 @@ type SessionStore interface {
 // backends.
 func Exchanged(link, s Session) Session {
 	s.Kind, s.Workspace, s.Owner, s.Role, s.Subject = KindSession, link.Workspace, link.Owner, link.Role, link.Subject
-	s.ScopesAllowed, s.ReturnURL, s.Login = link.ScopesAllowed, link.ReturnURL, false
+	s.MadeBy, s.ScopesAllowed, s.ReturnURL, s.Login = link.MadeBy, link.ScopesAllowed, link.ReturnURL, false
 	return s
 }

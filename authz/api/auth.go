@@ -44,7 +44,7 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
 		p, err := a.admit(ctx)
 		if p != nil {
-			ctx = huma.WithContext(ctx, store.By(ctx.Context(), store.Actor{Kind: store.ActorKey, ID: p.KeyID, From: address(ctx)}))
+			ctx = huma.WithContext(ctx, store.By(ctx.Context(), store.Actor{Kind: store.ActorKey, ID: p.KeyID.String(), From: address(ctx)}))
 		}
 		if errors.Is(err, authz.ErrForbidden) {
 			a.noteRefusal(ctx.Context(), ctx.Param("ws"), ctx.Operation().OperationID)

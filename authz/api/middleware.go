@@ -70,7 +70,7 @@ func requestID(ctx context.Context) string {
 
 func noteCaller(ctx context.Context, p *authz.Principal) {
 	if v, ok := ctx.Value(visitKey{}).(*visit); ok {
-		v.caller = p.KeyID
+		v.caller = p.KeyID.String()
 	}
 }
 

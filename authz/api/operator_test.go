@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -97,6 +98,23 @@ func TestTheScopeGatewaySeesNoSettings(t *testing.T) {
 		text := string(s.do("GET", path, nil, as(s.manager("acme", "gateway", scope))).want(200).body)
 		if !strings.Contains(text, "https://hooks.example/x") || !strings.Contains(text, "https://login.example") {
 			t.Errorf("%s is shown %s", scope, text)
+		}
+	}
+}
+
+// What a management key opens ends with it, whoever it was for.
+func TestARevokedKeyEndsItsLinks(t *testing.T) {
+	s := newServer(t)
+	for _, body := range []string{`{"role":"operator"}`, `{"owner":"cust_1"}`} {
+		manager := s.manager("acme", "admin")
+		url, _ := s.do("POST", "/v1/workspaces/acme/portal-sessions", body, as(manager)).want(201).object()["url"].(string)
+		link := authz.Secret(strings.TrimPrefix(url, publicURL+"/portal/link/"))
+		session, err := s.service.Link(t.Context(), link)
+		must(t, err)
+		s.do("DELETE", "/v1/workspaces/burnkey/keys/"+session.MadeBy.String(), "").want(200)
+		s.do("GET", "/v1/workspaces/acme/keys", "", as(manager)).want(401)
+		if _, _, err := s.service.StartSession(t.Context(), link, false); !errors.Is(err, authz.ErrNoSession) {
+			t.Errorf("%s: %v", body, err)
 		}
 	}
 }

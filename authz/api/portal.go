@@ -124,8 +124,10 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 			return nil, a.problem(ctx, err)
 		}
 	}
+	caller := principal(ctx).KeyID
 	r := authz.LinkRequest{
-		Role: in.Body.Role, Owner: in.Body.Owner, ReturnURL: in.Body.ReturnURL, ExpiresIn: (*int64)(in.Body.ExpiresIn), Subject: principal(ctx).KeyID,
+		Role: in.Body.Role, Owner: in.Body.Owner, ReturnURL: in.Body.ReturnURL, ExpiresIn: (*int64)(in.Body.ExpiresIn),
+		MadeBy: caller, Subject: caller.String(),
 	}
 	if in.Body.ScopesAllowed != nil {
 		r.ScopesAllowed = append([]string{}, *in.Body.ScopesAllowed...)

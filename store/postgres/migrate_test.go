@@ -132,6 +132,23 @@ func TestLogosComeThrough(t *testing.T) {
 	logos.Check(t, s)
 }
 
+// A link from before it was kept who made it is as good as it was.
+func TestSessionsComeThrough(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	schema(t, url, 5)
+	server.Exec(t, url, `INSERT INTO workspaces VALUES ('acme', '', '{}', true, 1, 0, 0, '{}', '{}')`)
+	server.Exec(t, url, `INSERT INTO sessions VALUES ($1, 'link', 'acme', 'o', 'owner', 'jo', NULL, '', false, 0, 1000000, true)`, make([]byte, 32))
+	s := openTest(t, url)
+	want := store.Session{
+		Kind: store.KindLink, Workspace: "acme", Owner: "o", Role: store.RoleOwner, Subject: "jo", Login: true,
+		CreatedAt: time.UnixMicro(0).UTC(), ExpiresAt: time.Unix(1, 0).UTC(),
+	}
+	if got, err := s.Session(t.Context(), [32]byte{}, time.Time{}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestTheAuditIsAppendOnly(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Schema(t)

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login`
+	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login,
+		made_by`
 	// sessionRow are sessionArgs.
-	sessionRow    = `$12, $13, $1, $14, $15, $16, $17, $18, $19, $20, $21, $22`
+	sessionRow    = `$12, $13, $1, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23`
 	insertSession = `WITH kept AS (
 			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM workspaces WHERE id = $1
 			ON CONFLICT DO NOTHING RETURNING hash
@@ -25,7 +26,7 @@ const (
 		SELECT EXISTS (SELECT FROM workspaces WHERE id = $1), EXISTS (SELECT FROM kept)`
 	// exchangeSession: who waits for another that deletes the link finds it gone.
 	exchangeSession = `WITH spent AS (
-			DELETE FROM sessions WHERE hash = $23 RETURNING hash
+			DELETE FROM sessions WHERE hash = $24 RETURNING hash
 		), kept AS (
 			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM spent
 		), audited AS (
@@ -81,7 +82,7 @@ func normalizeSession(s store.Session) store.Session {
 // $12 on the session's.
 func sessionArgs(e store.Entry, s store.Session) []any {
 	return append(entryArgs(e), s.Hash[:], s.Kind, s.Owner, s.Role, s.Subject, s.ScopesAllowed, s.ReturnURL, s.Embedded,
-		micros(s.CreatedAt), micros(s.ExpiresAt), s.Login)
+		micros(s.CreatedAt), micros(s.ExpiresAt), s.Login, idOrNull(s.MadeBy))
 }
 
 // ExchangeSession implements store.Store.
@@ -138,17 +139,18 @@ func scanSession(row pgx.Row) (store.Session, error) {
 	var (
 		s                store.Session
 		hash             []byte
+		madeBy           *[16]byte
 		created, expires *int64
 	)
 	err := row.Scan(&hash, &s.Kind, &s.Workspace, &s.Owner, &s.Role, &s.Subject, &s.ScopesAllowed, &s.ReturnURL, &s.Embedded,
-		&created, &expires, &s.Login)
+		&created, &expires, &s.Login, &madeBy)
 	if err != nil {
 		return store.Session{}, notFound(err)
 	}
 	if copy(s.Hash[:], hash) != len(s.Hash) {
 		return store.Session{}, errors.New("a damaged hash")
 	}
-	s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
+	s.MadeBy, s.CreatedAt, s.ExpiresAt = orZero(madeBy), fromMicros(created), fromMicros(expires)
 	return s, nil
 }
 

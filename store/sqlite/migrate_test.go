@@ -160,6 +160,22 @@ func TestLogosComeThrough(t *testing.T) {
 	logos.Check(t, s)
 }
 
+// A link from before it was kept who made it is as good as it was.
+func TestSessionsComeThrough(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "burnkey.db")
+	exec := schema(t, path, 5)
+	exec(`INSERT INTO workspaces VALUES ('acme', '', '[]', 1, 1, 0, 0)`)
+	exec(`INSERT INTO sessions VALUES (?, 'link', 'acme', 'o', 'owner', 'jo', NULL, '', 0, 0, 1000000, 1)`, make([]byte, 32))
+	s := openTest(t, path)
+	want := store.Session{
+		Kind: store.KindLink, Workspace: "acme", Owner: "o", Role: store.RoleOwner, Subject: "jo", Login: true,
+		CreatedAt: time.UnixMicro(0).UTC(), ExpiresAt: time.Unix(1, 0).UTC(),
+	}
+	if got, err := s.Session(t.Context(), [32]byte{}, time.Time{}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestTheAuditIsAppendOnly(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
 	create(t, s, "acme")

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login`
-	insertSession  = `INSERT INTO sessions (` + sessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login,
+		made_by`
+	insertSession = `INSERT INTO sessions (` + sessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO NOTHING`
 	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = ? AND expires_at > ?`
 	deleteSession = `DELETE FROM sessions WHERE hash = ?`
@@ -52,7 +53,7 @@ func keepSession(t *tx, s store.Session) error {
 		scopes = text
 	}
 	n, err := t.exec(insertSession, s.Hash[:], s.Kind, s.Workspace, s.Owner, s.Role, s.Subject, scopes, s.ReturnURL,
-		s.Embedded, micros(s.CreatedAt), micros(s.ExpiresAt), s.Login)
+		s.Embedded, micros(s.CreatedAt), micros(s.ExpiresAt), s.Login, orNull(s.MadeBy))
 	switch {
 	case err != nil:
 		return err
@@ -95,12 +96,12 @@ func (s *Store) Session(ctx context.Context, hash [32]byte, now time.Time) (stor
 func scanSession(scan func(...any) error) (store.Session, error) {
 	var (
 		s                store.Session
-		hash             []byte
+		hash, madeBy     []byte
 		scopes           sql.NullString
 		created, expires sql.NullInt64
 	)
 	err := scan(&hash, &s.Kind, &s.Workspace, &s.Owner, &s.Role, &s.Subject, &scopes, &s.ReturnURL, &s.Embedded,
-		&created, &expires, &s.Login)
+		&created, &expires, &s.Login, &madeBy)
 	if err != nil {
 		return store.Session{}, notFound(err)
 	}
@@ -108,7 +109,7 @@ func scanSession(scan func(...any) error) (store.Session, error) {
 		return store.Session{}, errors.New("a damaged hash")
 	}
 	s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
-	if scopes.Valid {
+	if s.MadeBy, err = idOrNil(madeBy); err == nil && scopes.Valid {
 		s.ScopesAllowed, err = decodeList(scopes.String)
 	}
 	return s, err

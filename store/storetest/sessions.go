@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -23,7 +25,8 @@ var sessionTests = []test{
 func newSession(kind string) store.Session {
 	s := store.Session{
 		Kind: kind, Workspace: "acme", Owner: "cust_1", Role: store.RoleOwner, Subject: "jo@example.com",
-		ScopesAllowed: []string{"maps:read"}, ReturnURL: "https://example.com/?a=b", CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+		ScopesAllowed: []string{"maps:read"}, ReturnURL: "https://example.com/?a=b", MadeBy: uuid.Must(uuid.NewV7()),
+		CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 	}
 	_, _ = rand.Read(s.Hash[:]) // never fails
 	return s
@@ -50,6 +53,9 @@ func sessionRoundTrip(e env) {
 			given := newSession(kind)
 			given.ScopesAllowed, given.Embedded = scopes, kind == store.KindSession
 			given.Login = given.Embedded
+			if given.Login {
+				given.MadeBy = uuid.Nil
+			}
 			given.CreatedAt = now.Add(999).In(time.FixedZone("", 60))
 			e.ok(e.CreateSession(e.ctx, given))
 			want := given
@@ -108,7 +114,7 @@ func sessionExchange(e env) {
 	link := e.createSession(store.KindLink)
 	given := store.Session{
 		Hash: newSession("").Hash, Kind: store.KindLink, Workspace: "other", Owner: "eve", Role: store.RoleOperator, Subject: "eve",
-		ReturnURL: "x", Embedded: true, Login: true, CreatedAt: now.Add(time.Minute), ExpiresAt: now.Add(time.Minute + 999),
+		MadeBy: uuid.Must(uuid.NewV7()), ReturnURL: "x", Embedded: true, Login: true, CreatedAt: now.Add(time.Minute), ExpiresAt: now.Add(time.Minute + 999),
 	}
 	exchange := func(hash [32]byte, at time.Time) (store.Session, error) {
 		return e.ExchangeSession(e.ctx, hash, given, at)
