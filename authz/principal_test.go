@@ -44,7 +44,7 @@ func TestAuthenticate(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
 	home := func(r authz.IssueRequest) string { return s.issue(authz.Home, r).Token.Reveal() }
-	const claims = `{"iss":"%s","sub":"ops","aud":["burnkey"],"jti":"1","iat":1%s}`
+	const claims = `{"iss":"%s","sub":"ops","aud":["burnkey"],"jti":"01a217ea-99e6-70d0-97d4-a0b1f7b68ce1","iat":1%s}`
 	issued := func(iss, more string) string { return s.publish(authz.Home, fmt.Sprintf(claims, iss, more)) }
 	iss := s.Issuer(authz.Home)
 	good := home(authz.IssueRequest{Owner: "ops", Scopes: []string{"admin", "keys:read"}})
@@ -162,7 +162,7 @@ func TestManagementKeysHaveKnownScopes(t *testing.T) {
 		s.issue("acme", request)
 	}
 	s.issue(authz.Home, authz.IssueRequest{Scopes: authz.ManagementScopes()})
-	s.publish(authz.Home, fmt.Sprintf(`{"iss":%q,"sub":"old","aud":["burnkey"],"jti":"1","iat":1}`, s.Issuer(authz.Home)))
+	s.publish(authz.Home, fmt.Sprintf(`{"iss":%q,"sub":"old","aud":["burnkey"],"jti":"01a217ea-99e6-70d0-97d4-a0b1f7b68ce1","iat":1}`, s.Issuer(authz.Home)))
 	keys, err := s.Keys(t.Context(), authz.Home, store.Filter{Limit: 1})
 	if err != nil || len(keys) != 1 || len(keys[0].Scopes) > 0 {
 		t.Fatal(keys, err)
@@ -198,7 +198,7 @@ func TestMay(t *testing.T) {
 		{"", "", "keys:read", nil, []string{"acme", home, all}},
 	} {
 		// Published as it is: keys without a scope, or with others, are from before these were refused.
-		claims := fmt.Sprintf(`{"iss":%q,"sub":"a","aud":["burnkey"],"jti":"1","iat":1`, s.Issuer(home))
+		claims := fmt.Sprintf(`{"iss":%q,"sub":"a","aud":["burnkey"],"jti":"01a217ea-99e6-70d0-97d4-a0b1f7b68ce1","iat":1`, s.Issuer(home))
 		if test.scopes != "" {
 			claims += fmt.Sprintf(`,"scope":%q`, test.scopes)
 		}

@@ -90,7 +90,9 @@ func TestALinkOfAnOperator(t *testing.T) {
 func TestARevokedKeyEndsWhatItOpened(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
-	manager := func() authz.Issued { return s.issue(authz.Home, authz.IssueRequest{ExpiresIn: seconds(60)}) }
+	manager := func() authz.Issued {
+		return s.issue(authz.Home, authz.IssueRequest{Scopes: []string{authz.ScopeAdmin}, ExpiresIn: seconds(60)})
+	}
 	revoked, expired := manager(), manager()
 	link := func(workspace, role, owner string, by authz.Issued) authz.Secret {
 		t.Helper()

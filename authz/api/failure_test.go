@@ -20,7 +20,7 @@ func (c call) goodBody() any {
 	case "issue-key", "create-portal-session", "revoke-keys":
 		return `{"owner":"x"}`
 	case "report-usage":
-		return `{"keys":[]}`
+		return `{"keys":[],"complete":true}`
 	}
 	return c.body()
 }

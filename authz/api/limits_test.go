@@ -60,6 +60,7 @@ func (s *server) probe(t *testing.T, c call, path string, schema *jsonschema.Sch
 		body["owner"] = "x"
 	case "report-usage":
 		body["keys"] = []any{}
+		body["complete"] = true
 	}
 	body[member] = value
 	text, err := json.Marshal(body)

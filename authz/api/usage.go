@@ -57,7 +57,7 @@ func (a *api) reportUsage(ctx context.Context, in *struct {
 		}
 		uses[i] = store.Use{KID: kid, At: k.LastUsedAt}
 	}
-	r := authz.UsageReport{Uses: uses, Reporter: cmp.Or(in.Body.Reporter, principal(ctx).KeyID), Incomplete: !in.Body.Complete}
+	r := authz.UsageReport{Uses: uses, Reporter: cmp.Or(in.Body.Reporter, principal(ctx).KeyID.String()), Incomplete: !in.Body.Complete}
 	for field, t := range map[string]struct {
 		given *time.Time
 		to    *time.Time
