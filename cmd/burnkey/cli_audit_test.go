@@ -100,7 +100,12 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	c.run(many("--owner", "a", "--unused-for", "90d", "--yes")...).fails(t, "Nobody reports the use")
 	c.run(many("--owner", "a", "--yes", "-o", "xml")...).fails(t, "--output")
 	c.run("key", "revoke-many", "-w", "nobody", "--owner", "a", "--yes").fails(t, "404")
-	says(t, c.ok(many("--created-before", "1h", "--yes")...), "KEY ")
+	for _, way := range []string{"--yes", "--dry-run"} {
+		if r := c.run(many("--created-before", "1h", way)...); r.code != 0 || r.stdout != "" || r.stderr != "No keys.\n" {
+			t.Errorf("%s of none: %q, %q", way, r.stdout, r.stderr)
+		}
+		says(t, c.ok(many("--created-before", "1h", way, "-o", "json")...), `"count":0`, `"keys":[]`)
+	}
 	published(one, two, three)
 
 	var answer struct {

@@ -164,5 +164,9 @@ func (k *keyCalls) showMany(cmd *cobra.Command, many revokedMany) error {
 			return fmt.Errorf("the server's answer does not read: %w", err)
 		}
 	}
+	if asJSON, err := k.json(); err == nil && !asJSON && len(keys) == 0 {
+		_, err = fmt.Fprintln(cmd.ErrOrStderr(), "No keys.")
+		return err
+	}
 	return k.show(cmd, text, keyTable(keys))
 }
