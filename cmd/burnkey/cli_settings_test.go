@@ -34,7 +34,8 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	c := newCLI(t, startServer(t))
 	c.ok("workspace", "create", "acme", "--audience", "acme,acme-test")
 	says(t, c.ok("workspace", "show", "acme"), "offered scopes       any", "longest life         3650d (the default)", "default life         90d (the default)",
-		"keys per owner       any number", "webhook              none", "display name         acme (the name)", "OIDC issuer          none", "never-expiring keys  allowed")
+		"keys per owner       any number", "webhook              none", "display name         acme (the name)", "OIDC issuer          none", "never-expiring keys  allowed",
+		"use of keys          nobody reports it")
 	logo, content := smallPicture(t)
 	update := func(flags ...string) []string { return append([]string{"workspace", "update", "acme"}, flags...) }
 	var got settings

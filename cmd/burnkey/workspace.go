@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ type workspaceView struct {
 	JWKSURI           string      `json:"jwks_uri"`
 	Version           uint64      `json:"version"`
 	CreatedAt         time.Time   `json:"created_at"`
+	UsageSince        *time.Time  `json:"usage_since"`
+	UsageReportedAt   *time.Time  `json:"usage_reported_at"`
 }
 
 func (w *workspaceView) rows() [][]string {
@@ -41,7 +44,19 @@ func (w *workspaceView) rows() [][]string {
 		{"version", strconv.FormatUint(w.Version, 10)},
 		{"created", when(&w.CreatedAt)},
 	}
-	return append(append(rows, w.policyRows()...), w.portalRows()...)
+	return slices.Concat(rows, w.usageRows(), w.policyRows(), w.portalRows())
+}
+
+// usageRows words what is known of when keys were used, without which none is known to
+// be unused.
+func (w *workspaceView) usageRows() [][]string {
+	if w.UsageReportedAt == nil {
+		return [][]string{{"use of keys", "nobody reports it"}}
+	}
+	return [][]string{
+		{"use known since", when(w.UsageSince)},
+		{"use last reported", when(w.UsageReportedAt)},
+	}
 }
 
 func workspaceCommand() *cobra.Command {
