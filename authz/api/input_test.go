@@ -248,8 +248,15 @@ func TestContentTypes(t *testing.T) {
 			t.Errorf("%s: %s", kind, a.body)
 		}
 	}
-	s.do("PATCH", "/v1/workspaces/acme", `{}`, header("Content-Type", "text/plain")).want(415)
-	s.do("POST", "/v1/workspaces", `{"id":"x"}`, header("Content-Type", "text/plain")).want(415)
+	for path, c := range map[string]struct{ method, takes string }{
+		"/v1/workspaces/acme": {"PATCH", "must be application/json or application/merge-patch+json"},
+		"/v1/workspaces":      {"POST", "must be application/json"},
+	} {
+		a := s.do(c.method, path, `{"id":"x"}`, header("Content-Type", "text/plain")).want(415)
+		if p := a.problem(); len(p.Errors) != 1 || p.Errors[0].Detail != c.takes {
+			t.Errorf("%s says %s", path, a.body)
+		}
+	}
 	if s.state() != before {
 		t.Error("a refused call changed something")
 	}

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -180,9 +182,6 @@ func init() {
 	huma.NewError = func(status int, detail string, errs ...error) huma.StatusError {
 		p := newProblem(status, sentence(errors.New(detail)))
 		switch {
-		case status == http.StatusUnsupportedMediaType:
-			p.Detail = "The body must be application/json."
-			return p.field("Content-Type", "must be application/json")
 		case status == http.StatusBadRequest && len(errs) == 0:
 			return p.field("body", "is required")
 		case status == http.StatusUnprocessableEntity, status == http.StatusBadRequest:
@@ -195,9 +194,21 @@ func init() {
 		}
 		return p
 	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, detail string, errs ...error) huma.StatusError {
+		if status == http.StatusUnsupportedMediaType {
+			return notTaken(ctx.Operation().RequestBody)
+		}
+		return huma.NewError(status, detail, errs...)
+	}
 	huma.ValidateStrictCasing = true
 	validation.MsgExpectedMinimumNumber = "expected number >= %.0f"
 	validation.MsgExpectedMaximumNumber = "expected number <= %.0f"
+}
+
+// notTaken says of which types a body may be.
+func notTaken(body *huma.RequestBody) *Problem {
+	types := strings.Join(slices.Sorted(maps.Keys(body.Content)), " or ")
+	return newProblem(http.StatusUnsupportedMediaType, "The body must be "+types+".").field("Content-Type", "must be "+types)
 }
 
 // maxFieldName bounds how much of a member's name an answer repeats: less than a
