@@ -239,6 +239,19 @@ func TestBadPathsAndQueries(t *testing.T) {
 	}
 }
 
+// Where a body is no JSON is said, in bytes and not in characters.
+func TestFaultsOfJSONHaveAPlace(t *testing.T) {
+	s := newServer(t)
+	for body, at := range map[string]string{
+		`x`: "0", `{"owner":"é",}`: "13", `{"owner":"x"} {}`: "14", "{\"owner\":\"a\xff\"}": "11", `{"owner":`: "9",
+	} {
+		a := s.do("POST", keysPath, body).want(400)
+		if p := a.problem(); len(p.Errors) != 1 || !strings.Contains(p.Errors[0].Detail, "at byte "+at+",") {
+			t.Errorf("%q: %s", body, a.body)
+		}
+	}
+}
+
 func TestContentTypes(t *testing.T) {
 	s := newServer(t)
 	before := s.state()

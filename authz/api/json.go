@@ -4,6 +4,7 @@ import (
 	"bytes"
 	stdjson "encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"strings"
@@ -72,7 +73,7 @@ func readError(err error, body []byte) error {
 			at = syntax.JSONPointer
 		}
 	case errors.As(err, &syntax):
-		fault.detail = "must be one JSON value in UTF-8"
+		fault.detail = fmt.Sprintf("must be one JSON value in UTF-8; the fault is at byte %d, counted from 0, or behind it", syntax.ByteOffset)
 		at = syntax.JSONPointer
 	case errors.As(err, &semantic):
 		fault.detail = "is of the wrong type or out of range"
