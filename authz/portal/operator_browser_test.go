@@ -185,8 +185,8 @@ func walkSettings(t *testing.T, s *site, p *portaltest.Page, settings string, lo
 	p.Fill("#accent", "pink")
 	p.Attach("#logo", file)
 	p.Follow(picture)
-	if p.Count("#accent-fault, #logo-fault") != 1 {
-		t.Error("a picture that is too large is not told of at its field")
+	if p.Count("#accent-fault, #logo-fault") != 2 {
+		t.Error("not all that is wrong is told of at its field")
 	}
 	look("a wrong look")
 	check(t, os.WriteFile(file, logoOf(t, 64), 0o600))

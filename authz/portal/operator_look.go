@@ -42,10 +42,7 @@ func saveLook(v *visit) error {
 		p.Look = typed
 	}
 	picture, err := v.picture()
-	switch {
-	case errors.Is(err, errLarge):
-		bad = append(bad, v.settingsFault("logo"))
-	case err != nil:
+	if err != nil {
 		return err
 	}
 	if len(bad) > 0 {
@@ -63,12 +60,10 @@ func saveLook(v *visit) error {
 	return v.settingsSaved(err, "look", retyped)
 }
 
-// errLarge: there is a picture that is larger than any that is kept.
-var errLarge = errors.New("the picture is too large")
-
-// picture reads the one that was sent, or nil. Errors: errLarge, errForm.
+// picture reads the one that was sent, or nil: of one that is too large, no more than what
+// authz refuses together with all else that is wrong. Errors: errForm.
 func (v *visit) picture() ([]byte, error) {
-	file, header, err := v.r.FormFile("logo")
+	file, _, err := v.r.FormFile("logo")
 	if errors.Is(err, http.ErrMissingFile) || errors.Is(err, http.ErrNotMultipart) {
 		return nil, nil
 	}
@@ -76,10 +71,7 @@ func (v *visit) picture() ([]byte, error) {
 		return nil, errForm
 	}
 	defer func() { _ = file.Close() }() // it is in memory
-	if header.Size > authz.MaxLogo {
-		return nil, errLarge
-	}
-	return io.ReadAll(file)
+	return io.ReadAll(io.LimitReader(file, authz.MaxLogo+1))
 }
 
 // lookTexts are the form's fields, in words. A picture can't be said.

@@ -48,13 +48,29 @@ func lifeOf(seconds int64) lifeField {
 	return lifeField{strconv.FormatInt(seconds/units[unitNames[i]], 10), unitNames[i]}
 }
 
+// unread is the number of what can't be read as one: authz refuses it together with all else
+// that is wrong.
+const unread = -1
+
 // seconds reads what somebody typed. What is more than 31 bits is too long in any unit.
-func (l lifeField) seconds() (int64, bool) {
-	if l.Number == "" {
-		return 0, true
+func (l lifeField) seconds() int64 {
+	unit, ok := units[l.Unit]
+	if !ok && l.Number != "" {
+		return unread
 	}
-	n, err := strconv.ParseInt(l.Number, 10, 32)
-	return n * units[l.Unit], err == nil && n > 0 && units[l.Unit] > 0
+	return numberIn(l.Number) * unit
+}
+
+// numberIn reads a number of 1 or more; none is 0.
+func numberIn(text string) int64 {
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 1 {
+		return unread
+	}
+	return n
 }
 
 // policyForm is the form of what is set.
@@ -95,27 +111,17 @@ func savePolicy(v *visit) error {
 		typed.Usual = p.Policy.Usual
 		p.Policy = typed
 	}
-	next := store.Policy{Scopes: scopesIn(typed.Scopes)}
-	var ok bool
-	if next.DefaultExpiresIn, ok = typed.Default.seconds(); !ok {
-		bad = append(bad, v.settingsFault("default"))
+	if len(bad) > 0 {
+		return v.settingsRefused(bad, retyped)
 	}
-	if next.MaxExpiresIn, ok = typed.Max.seconds(); !ok {
-		bad = append(bad, v.settingsFault("max"))
-	}
-	if typed.PerOwner != "" {
-		n, err := strconv.ParseInt(typed.PerOwner, 10, 32)
-		if next.KeysPerOwner = int(n); err != nil || n < 1 {
-			bad = append(bad, v.settingsFault("perowner"))
-		}
+	next := store.Policy{
+		Scopes: scopesIn(typed.Scopes), DefaultExpiresIn: typed.Default.seconds(), MaxExpiresIn: typed.Max.seconds(),
+		KeysPerOwner: int(numberIn(typed.PerOwner)),
 	}
 	for _, audience := range typed.Audience {
 		if audience.On {
 			next.DefaultAudience = append(next.DefaultAudience, audience.Name)
 		}
-	}
-	if len(bad) > 0 {
-		return v.settingsRefused(bad, retyped)
 	}
 	err := v.change(typed.Version, policyVersion, func(w *store.Workspace) {
 		next.Webhook = w.Policy.Webhook

@@ -212,8 +212,8 @@ func TestPolicyFaults(t *testing.T) {
 			t.Errorf("%s %q: becomes %q", c.field, c.value, p.value(c.field))
 		}
 	}
-	p := v.do("POST", settingsPath+"/policy", with(good, "default_unit", "years", "default", "1", "max", "x", "perowner", "-")).want(422).has("There are 3 problems")
-	for _, id := range []string{"default", "max", "perowner"} {
+	p := v.do("POST", settingsPath+"/policy", with(good, "default_unit", "years", "default", "1", "max", "x", "perowner", "-", "scopes", "a b\na")).want(422).has("There are 4 problems")
+	for _, id := range []string{"scopes", "default", "max", "perowner"} {
 		if !strings.Contains(p.body, `id="`+id+`-fault"`) {
 			t.Errorf("%s has no fault", id)
 		}
@@ -316,6 +316,12 @@ func TestLookFaults(t *testing.T) {
 	} {
 		if p := v.upload(settingsPath+"/look", good, logo).want(422).has("Choose a PNG picture of at most 64 KiB"); !strings.Contains(p.body, `id="logo-fault"`) {
 			t.Errorf("%s: the fault is not at its field", name)
+		}
+	}
+	p := v.upload(settingsPath+"/look", with(good, "accent", "red", "url", "x"), logoOf(t, 300)).want(422).has("There are 3 problems")
+	for _, id := range []string{"url", "accent", "logo"} {
+		if !strings.Contains(p.body, `id="`+id+`-fault"`) {
+			t.Errorf("%s has no fault", id)
 		}
 	}
 	v.upload(settingsPath+"/look", good, bytes.Repeat([]byte{1}, 5<<20)).want(http.StatusRequestEntityTooLarge)
