@@ -3,7 +3,10 @@ package portal_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+
+	"github.com/burnkey/burnkey/authz"
 )
 
 // Another site's form comes without the cookie (SameSite), and must not take it away.
@@ -48,4 +51,33 @@ func TestNamesAreNoPlacesInMessages(t *testing.T) {
 		k := v.create("name", name)
 		v.get(keyPath(k)).want(http.StatusOK).has("type the name “" + name + "”")
 	}
+}
+
+// A name that is read from the right to the left turns nothing around that stands beside it.
+func TestTextFromTheRight(t *testing.T) {
+	s := newSite(t)
+	const name, owner = "מפות 2", "عميل 7"
+	v, operator := s.owner("acme", owner), s.operator("acme")
+	k := s.issue("acme", authz.IssueRequest{Owner: owner, Name: name})
+	const own, ofOwner = "<bdi>" + name + "</bdi>", "<bdi>" + owner + "</bdi>"
+	for path, c := range map[string]struct {
+		*visitor
+		want []string
+	}{
+		"/portal/acme/keys":                       {v, []string{own, "Keys of \u2068" + owner + "\u2069."}},
+		keyPath(k):                                {v, []string{own, "the name “\u2068" + name + "\u2069”, or"}},
+		"/portal/acme/history":                    {v, []string{own}},
+		"/portal/acme/operator/keys":              {operator, []string{own, ofOwner, "Select “\u2068" + name + "\u2069” ("}},
+		anyPath(k):                                {operator, []string{own, ofOwner}},
+		"/portal/acme/operator/audit":             {operator, []string{own, ofOwner}},
+		many + "?owner=" + url.QueryEscape(owner): {operator, []string{own, ofOwner}},
+	} {
+		p := c.get(path).want(http.StatusOK)
+		for _, want := range c.want {
+			if !strings.Contains(p.body, want) {
+				t.Errorf("%s: has no %q: %s", path, want, p.told())
+			}
+		}
+	}
+	v.post(keyPath(k), keyPath(k, "revoke"), url.Values{"confirm": {"\u2068" + name + "\u2069 "}}).want(http.StatusSeeOther)
 }

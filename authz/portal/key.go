@@ -138,8 +138,9 @@ func revokeKey(v *visit) error {
 	return v.finish(k, "revoked")
 }
 
-// names reports whether a text is the key's name or the end of its id.
+// names reports whether a text is the key's name or the end of its id. Whoever copies the
+// name may have copied what isolates it, too.
 func names(k shownKey, text string) bool {
-	text = strings.TrimSpace(text)
+	text = strings.TrimSpace(strings.Trim(strings.TrimSpace(text), "\u2068\u2069"))
 	return text != "" && (text == strings.TrimSpace(k.Key.Name) || strings.EqualFold(text, k.Short))
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/text/feature/plural"
 	bcp47 "golang.org/x/text/language"
+	"golang.org/x/text/unicode/bidi"
 )
 
 //go:embed catalogue
@@ -103,9 +104,22 @@ func (l *language) text(key string, pairs ...any) string {
 	}
 	places := make([]string, 0, len(pairs))
 	for i := 0; i+1 < len(pairs); i += 2 {
-		places = append(places, fmt.Sprintf("{%v}", pairs[i]), fmt.Sprint(pairs[i+1]))
+		places = append(places, fmt.Sprintf("{%v}", pairs[i]), isolated(fmt.Sprint(pairs[i+1])))
 	}
 	return strings.NewReplacer(places...).Replace(message) // at once: what is put in is no place
+}
+
+// isolated keeps text that is read from the right to the left from turning around what
+// stands beside it in a message (UAX #9, section 2.4), where HTML's bdi can't be.
+func isolated(text string) string {
+	turns := func(r rune) bool {
+		p, _ := bidi.LookupRune(r)
+		return p.Class() == bidi.R || p.Class() == bidi.AL || p.Class() == bidi.AN
+	}
+	if !strings.ContainsFunc(text, turns) {
+		return text
+	}
+	return "\u2068" + text + "\u2069"
 }
 
 // forms are the keys' endings by plural form (CLDR).
