@@ -64,6 +64,14 @@ func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store
 	return session, nil
 }
 
+// EndSessions ends the links and sessions of a workspace that are still good: an owner's,
+// or with owner empty everybody's. It returns how many there were. Errors: ErrNotFound.
+func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int, error) {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	return s.store.EndSessions(ctx, workspace, owner, s.Now())
+}
+
 // stillMade returns ErrNoSession if the management key that made a link, or the link of a
 // session, is revoked by now: whoever had it stolen and revokes it is to be rid of all that
 // it opened. One that has merely expired was good when it made them.

@@ -192,6 +192,14 @@ func SessionEnded(ctx context.Context, s Session, at time.Time) Entry {
 	return sessionEntry(ctx, s, ActionSessionEnd, at)
 }
 
+// SessionsEnded is ActionSessionEnd, of so many at once: an owner's, or with owner empty
+// all.
+func SessionsEnded(ctx context.Context, workspace, owner string, count int, at time.Time) Entry {
+	e := newEntry(ctx, workspace, ActionSessionEnd, at, detail{"count": count})
+	e.Owner = owner
+	return e
+}
+
 func sessionEntry(ctx context.Context, s Session, action string, at time.Time) Entry {
 	e := newEntry(ctx, s.Workspace, action, at, detail{
 		"kind": s.Kind, "role": s.Role, "subject": s.Subject, "made_by": idOrNil(s.MadeBy),

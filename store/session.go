@@ -60,6 +60,11 @@ type SessionStore interface {
 	// EndSession deletes a session or link. ErrNotFound, also if it has expired at at.
 	// ActionSessionEnd.
 	EndSession(ctx context.Context, hash [32]byte, at time.Time) error
+	// EndSessions deletes a workspace's sessions and links that have not expired at at: an
+	// owner's, or with owner empty all, operators' among them, and also those that links
+	// become meanwhile. It returns how many. ErrNotFound: no such workspace.
+	// ActionSessionEnd, once for all of them; none where there were none.
+	EndSessions(ctx context.Context, workspace, owner string, at time.Time) (int, error)
 	// PruneSessions deletes all sessions and links that expired before that time.
 	// They have no entry in the audit.
 	PruneSessions(ctx context.Context, before time.Time) error

@@ -82,6 +82,10 @@ func (s *faultyStore) RecordUsage(ctx context.Context, ws string, uses []store.U
 	return orElse(s.broken(), func() (int, error) { return s.Store.RecordUsage(ctx, ws, uses, r) })
 }
 
+func (s *faultyStore) EndSessions(ctx context.Context, ws, owner string, at time.Time) (int, error) {
+	return orElse(s.broken(), func() (int, error) { return s.Store.EndSessions(ctx, ws, owner, at) })
+}
+
 func (s *faultyStore) Changes(ctx context.Context, ws string, after uint64, limit int) ([]jwks.Change, error) {
 	return orElse(s.broken(), func() ([]jwks.Change, error) { return s.Store.Changes(ctx, ws, after, limit) })
 }

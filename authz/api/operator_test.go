@@ -119,6 +119,54 @@ func TestARevokedKeyEndsItsLinks(t *testing.T) {
 	}
 }
 
+func TestEndPortalSessions(t *testing.T) {
+	s := newServer(t)
+	const path = "/v1/workspaces/acme/portal-sessions"
+	begin := func(role, owner string) authz.Secret {
+		t.Helper()
+		secret, _, err := s.service.StartLogin(t.Context(), "acme", authz.Login{Role: role, Owner: owner, Subject: "jo"})
+		must(t, err)
+		return secret
+	}
+	good := func(secret authz.Secret, want error) {
+		t.Helper()
+		if _, err := s.service.Session(t.Context(), secret); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	ended := func(query string, by string, want float64) {
+		t.Helper()
+		if n := s.do("DELETE", path+query, "", as(by)).want(200).object()["ended"]; n != want {
+			t.Errorf("%s: %v ended, want %v", query, n, want)
+		}
+	}
+	one, other, staff := begin(store.RoleOwner, "cust 1"), begin(store.RoleOwner, "cust_2"), begin(store.RoleOperator, "")
+	s.do("POST", path, `{"owner":"cust 1"}`).want(201)
+	writer := s.manager("acme", "keys:write")
+	s.do("DELETE", path, "", as(writer)).want(403)
+	s.do("DELETE", path+"?owner=cust_2", "", as(s.manager("other", "admin"))).want(403)
+	s.do("DELETE", path+"?owner=cust_2", "", as(s.manager("", "keys:read"))).want(403)
+	for query, field := range map[string]string{"?owner=": "owner", "?ower=cust_2": "ower", "?owner=" + strings.Repeat("x", 256): "owner"} {
+		if p := s.do("DELETE", path+query, "").want(422).problem(); !p.names(field) {
+			t.Errorf("%s blames %v", query, p.Errors)
+		}
+	}
+	good(one, nil)
+	ended("?owner=cust%201", writer, 2)
+	good(one, authz.ErrNoSession)
+	ended("?owner=cust%201", writer, 0)
+	good(other, nil)
+	good(staff, nil)
+	ended("", s.manager("acme", "admin"), 2)
+	good(other, authz.ErrNoSession)
+	good(staff, authz.ErrNoSession)
+	s.do("DELETE", "/v1/workspaces/none/portal-sessions", "").want(404)
+	refused, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	if err != nil || len(refused) != 3 || string(refused[2].Detail) != `{"call":"end-portal-sessions"}` {
+		t.Errorf("the refusals that are noted are %v, %v", refused, err)
+	}
+}
+
 // Whoever operates all workspaces comes by a key that is tied to none.
 func TestOperatorsOfAllWorkspacesByTheAPI(t *testing.T) {
 	s := newServer(t)

@@ -112,6 +112,12 @@ func (a *api) portalSessions(h huma.API) {
 		Summary: "Make a link by which an owner manages their keys, or an operator everybody's", BodyReadTimeout: bodyWasRead,
 		DefaultStatus: http.StatusCreated, Security: anyOf(authz.ScopeKeysWrite), Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
 	}, a.createPortalSession)
+	huma.Register(h, huma.Operation{
+		OperationID: "end-portal-sessions", Method: http.MethodDelete, Path: "/v1/workspaces/{ws}/portal-sessions",
+		Summary: "End an owner's sessions and links, or all", Security: anyOf(authz.ScopeKeysWrite), Errors: []int{401, 403, 404, 503},
+		Description: "At once, also those by a login. Without an owner, all of the workspace's end, operators' among them, which takes the " +
+			"scope admin. Revoking a management key ends by itself what it made.",
+	}, a.endPortalSessions)
 }
 
 func (a *api) createPortalSession(ctx context.Context, in *struct {
@@ -120,7 +126,7 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 },
 ) (*struct{ Body PortalSession }, error) {
 	if in.Body.Role == store.RoleOperator {
-		if err := a.mayOperate(ctx, in.WS); err != nil {
+		if err := a.mayOperate(ctx, in.WS, "create-portal-session"); err != nil {
 			return nil, a.problem(ctx, err)
 		}
 	}
@@ -139,13 +145,51 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 	return &struct{ Body PortalSession }{PortalSession{URL: a.service.PortalLinkURL(secret), ExpiresAt: session.ExpiresAt}}, nil
 }
 
+type endInput struct {
+	WSPath
+	Owner string `query:"owner" minLength:"1" maxLength:"255" doc:"Whose; everybody's, where absent"`
+}
+
+// Resolve is huma's. What is meant for one owner must not end all: huma takes an empty
+// text for none, and passes over a name that it doesn't know.
+func (in *endInput) Resolve(ctx huma.Context) []error {
+	target := ctx.URL()
+	for name := range target.Query() {
+		if name != "owner" {
+			return []error{&huma.ErrorDetail{Location: "query." + clip(name), Message: "must be absent"}}
+		}
+		if in.Owner == "" {
+			return []error{&huma.ErrorDetail{Location: "query.owner", Message: "must not be empty, which would mean everybody's"}}
+		}
+	}
+	return nil
+}
+
+// EndedSessions says how many there were.
+type EndedSessions struct {
+	Ended int `json:"ended"`
+}
+
+func (a *api) endPortalSessions(ctx context.Context, in *endInput) (*struct{ Body EndedSessions }, error) {
+	if in.Owner == "" {
+		if err := a.mayOperate(ctx, in.WS, "end-portal-sessions"); err != nil {
+			return nil, a.problem(ctx, err)
+		}
+	}
+	ended, err := a.service.EndSessions(ctx, in.WS, in.Owner)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &struct{ Body EndedSessions }{EndedSessions{ended}}, nil
+}
+
 // mayOperate returns nil if the caller may let somebody do what an operator does, which
 // is more than keys:write: to read the audit, and the keys of all. A refusal is noted as
 // those by authorize are.
-func (a *api) mayOperate(ctx context.Context, workspace string) error {
+func (a *api) mayOperate(ctx context.Context, workspace, operation string) error {
 	err := principal(ctx).May(workspace, authz.ScopeAdmin)
 	if err != nil {
-		a.noteRefusal(ctx, workspace, "create-portal-session")
+		a.noteRefusal(ctx, workspace, operation)
 	}
 	return err
 }

@@ -43,3 +43,26 @@ func TestE2ECLIPortalLink(t *testing.T) {
 	c.run("portal", "link", "-w", "burnkey", "--owner", "c").fails(t, "422")
 	c.run("portal", "link", "--owner", "c").fails(t, "workspace")
 }
+
+func TestE2ECLIPortalEnd(t *testing.T) {
+	s := startServer(t)
+	c := newCLI(t, s)
+	c.ok("workspace", "create", "acme")
+	for _, of := range [][]string{{"--owner", "cust_1"}, {"--owner", "cust_2"}, {"--operator"}} {
+		c.ok(append([]string{"portal", "link", "-w", "acme"}, of...)...)
+	}
+	end := func(flags ...string) []string { return append([]string{"portal", "end", "-w", "acme"}, flags...) }
+	c.run(end()...).fails(t, "owner all")
+	c.run(end("--owner", "")...).fails(t, "--owner", "--all")
+	c.run(end("--all=false")...).fails(t, "--all")
+	c.run(end("--all", "--owner", "cust_1")...).fails(t, "owner all")
+	for _, want := range []struct {
+		flag  []string
+		ended int
+	}{{[]string{"--owner", "cust_1"}, 1}, {[]string{"--all"}, 2}, {[]string{"--all"}, 0}} {
+		var answer struct{ Ended int }
+		if c.json(&answer, end(want.flag...)...); answer.Ended != want.ended {
+			t.Errorf("%v: %d ended, want %d", want.flag, answer.Ended, want.ended)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,11 +14,15 @@ import (
 func portalCommand() *cobra.Command {
 	var c client
 	var out output
-	cmd := group("portal", "Make links to the portal, on a running server")
+	cmd := group("portal", "Make links to the portal and end sessions, on a running server")
 	c.flags(cmd)
 	out.flag(cmd)
-	cmd.AddCommand(portalLinkCommand(&c, &out))
+	cmd.AddCommand(portalLinkCommand(&c, &out), portalEndCommand(&c, &out))
 	return cmd
+}
+
+func portalSessions(workspace string) string {
+	return "/v1/workspaces/" + url.PathEscape(workspace) + "/portal-sessions"
 }
 
 // newLink is the body of the call that makes a link.
@@ -52,7 +57,7 @@ func portalLinkCommand(c *client, out *output) *cobra.Command {
 				URL       string    `json:"url"`
 				ExpiresAt time.Time `json:"expires_at"`
 			}
-			text, err := c.call(cmd.Context(), http.MethodPost, "/v1/workspaces/"+url.PathEscape(workspace)+"/portal-sessions", nil, nil, in, &answer)
+			text, err := c.call(cmd.Context(), http.MethodPost, portalSessions(workspace), nil, nil, in, &answer)
 			if err != nil {
 				return err
 			}
@@ -69,6 +74,41 @@ func portalLinkCommand(c *client, out *output) *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("owner", "operator")
 	cmd.MarkFlagsMutuallyExclusive("scope", "operator")
 	cmd.MarkFlagsOneRequired("owner", "operator")
+	return cmd
+}
+
+func portalEndCommand(c *client, out *output) *cobra.Command {
+	var workspace, owner string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "end",
+		Short: "End an owner's sessions and links, or all of a workspace",
+		Long: "End the portal's sessions and links at once, also those by a login: an owner's, or with --all everybody's, your own\n" +
+			"staff's among them. Whoever may log in can do so again. Revoking a management key ends by itself what it made.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			query := make(url.Values)
+			if !all {
+				if owner == "" {
+					return fmt.Errorf("%s: must not be empty; --all means everybody's", asGiven(cmd.Flags(), "owner"))
+				}
+				query.Set("owner", owner)
+			}
+			var answer struct {
+				Ended int `json:"ended"`
+			}
+			text, err := c.call(cmd.Context(), http.MethodDelete, portalSessions(workspace), query, nil, nil, &answer)
+			if err != nil {
+				return err
+			}
+			return out.show(cmd, text, [][]string{{"ended", strconv.Itoa(answer.Ended)}})
+		},
+	}
+	workspaceFlag(cmd, &workspace)
+	cmd.Flags().StringVar(&owner, "owner", "", "whose: the sub of their tokens")
+	cmd.Flags().BoolVar(&all, "all", false, "everybody's")
+	cmd.MarkFlagsMutuallyExclusive("owner", "all")
+	cmd.MarkFlagsOneRequired("owner", "all")
 	return cmd
 }
 

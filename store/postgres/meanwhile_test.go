@@ -139,3 +139,44 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 		}
 	}
 }
+
+// A link that becomes a session while all are ended does not escape.
+func TestASessionThatBeginsMeanwhileEnds(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Database(t)
+	s := openTest(t, url)
+	create(t, s, "acme")
+	link := store.Session{Kind: store.KindLink, Workspace: "acme", Owner: "o", Role: store.RoleOwner, ExpiresAt: time.Now().Add(time.Hour)}
+	if err := s.CreateSession(t.Context(), link); err != nil {
+		t.Fatal(err)
+	}
+	holder, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const exchange = `WITH spent AS (DELETE FROM sessions RETURNING *)
+		INSERT INTO sessions SELECT decode(repeat('01', 32), 'hex'), 'session', workspace, owner, role, subject, scopes_allowed, return_url,
+			embedded, created_at, expires_at FROM spent`
+	if _, err := holder.Exec(t.Context(), `BEGIN; `+exchange); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan int, 1)
+	go func() {
+		n, err := s.EndSessions(t.Context(), "acme", "o", time.Now())
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- n
+	}()
+	eventually(t, "the call waits for the lock", func() bool {
+		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+			AND wait_event_type = 'Lock'`)[0] == "1"
+	})
+	if _, err := holder.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	_ = holder.Close(context.WithoutCancel(t.Context()))
+	if n := <-ended; n != 1 || server.Query(t, url, `SELECT count(*) FROM sessions`)[0] != "0" {
+		t.Errorf("%d ended, and the session goes on", n)
+	}
+}

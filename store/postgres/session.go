@@ -34,15 +34,6 @@ const (
 		)
 		SELECT EXISTS (SELECT FROM spent)`
 	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = $1 AND expires_at > $2`
-	endSession    = `WITH ended AS (
-			DELETE FROM sessions WHERE hash = $12 RETURNING hash
-		)
-		` + recordEntry + ` FROM ended`
-	// SKIP LOCKED: several servers may do it at once.
-	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < $1
-		ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
-	// pruneAtOnce bounds the size of one transaction.
-	pruneAtOnce = 1000
 )
 
 // sessionGate keeps sessions from waiting with a workspace's changes, and those
@@ -152,39 +143,4 @@ func scanSession(row pgx.Row) (store.Session, error) {
 	}
 	s.MadeBy, s.CreatedAt, s.ExpiresAt = orZero(madeBy), fromMicros(created), fromMicros(expires)
 	return s, nil
-}
-
-// EndSession implements store.Store.
-func (s *Store) EndSession(ctx context.Context, hash [32]byte, at time.Time) error {
-	return wrap(ctx, "end session", s.endSession(ctx, hash, at))
-}
-
-func (s *Store) endSession(ctx context.Context, hash [32]byte, at time.Time) error {
-	session, err := s.session(ctx, hash, at)
-	if err != nil {
-		return err
-	}
-	args := append(entryArgs(store.SessionEnded(ctx, session, at)), hash[:])
-	return s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c *pgxpool.Conn) error {
-		tag, err := c.Exec(ctx, endSession, args...)
-		if err == nil && tag.RowsAffected() == 0 {
-			err = store.ErrNotFound
-		}
-		return err
-	})
-}
-
-// PruneSessions implements store.Store.
-func (s *Store) PruneSessions(ctx context.Context, before time.Time) error {
-	for n := int64(pruneAtOnce); n == pruneAtOnce; {
-		err := s.write(ctx, sessionGate(""), func(ctx context.Context, c *pgxpool.Conn) error {
-			tag, err := c.Exec(ctx, pruneSessions, before.UnixMicro(), pruneAtOnce)
-			n = tag.RowsAffected()
-			return err
-		})
-		if err != nil {
-			return wrap(ctx, "prune sessions", err)
-		}
-	}
-	return nil
 }

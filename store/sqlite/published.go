@@ -29,7 +29,8 @@ var (
 	writeQueries = []string{
 		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
 		selectKeyIdempotency, selectKID, countActive, countGrace, raise, insertJWK, deleteJWK, insertChange,
-		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession, deleteSession, pruneSessions, insertAudit,
+		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
+		deleteSession, endSessions, pruneSessions, insertAudit,
 	}
 	readQueries = []string{
 		selectWorkspace, selectWorkspaces, selectKey, selectKeyIdempotency, selectVersion, selectChanges, selectDue,

@@ -17,6 +17,7 @@ const (
 		ON CONFLICT DO NOTHING`
 	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = ? AND expires_at > ?`
 	deleteSession = `DELETE FROM sessions WHERE hash = ?`
+	endSessions   = `DELETE FROM sessions WHERE workspace = ?1 AND (?2 = '' OR owner = ?2) AND expires_at > ?3`
 	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < ?
 		ORDER BY expires_at LIMIT ?)`
 )
@@ -127,6 +128,26 @@ func (s *Store) EndSession(ctx context.Context, hash [32]byte, at time.Time) err
 		}
 		return record(t, store.SessionEnded(t.ctx, session, at))
 	}))
+}
+
+// EndSessions implements store.Store.
+func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at time.Time) (int, error) {
+	var n int64
+	err := s.write(ctx, func(t *tx) error {
+		var version uint64
+		err := t.row(selectVersion, workspace).Scan(&version)
+		if err != nil {
+			return notFound(err)
+		}
+		if n, err = t.exec(endSessions, workspace, owner, at.UnixMicro()); err != nil || n == 0 {
+			return err
+		}
+		return record(t, store.SessionsEnded(t.ctx, workspace, owner, int(n), at))
+	})
+	if err != nil {
+		return 0, wrap(ctx, "end sessions", err)
+	}
+	return int(n), nil
 }
 
 // pruneAtOnce bounds how long one transaction keeps other writers waiting.

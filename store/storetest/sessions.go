@@ -18,6 +18,7 @@ var sessionTests = []test{
 	{"are exchanged for a link, once", sessionExchange},
 	{"are exchanged by one of many", sessionExchangeRace},
 	{"end", sessionEnd},
+	{"end together, by owner or all", sessionEndMany},
 	{"are pruned when they have expired", sessionPrune},
 }
 
@@ -173,6 +174,56 @@ func sessionEnd(e env) {
 		e.equal("the other", e.session(other), other)
 	}
 	e.equal("entries", len(e.audit("acme", store.AuditFilter{Action: store.ActionSessionEnd})), 2)
+}
+
+func sessionEndMany(e env) {
+	e.create("acme")
+	e.create("other")
+	add := func(workspace, owner, role, kind string) store.Session {
+		s := newSession(kind)
+		s.Workspace, s.Owner, s.Role = workspace, owner, role
+		e.ok(e.CreateSession(e.ctx, s))
+		return s
+	}
+	mine := []store.Session{add("acme", "cust_1", store.RoleOwner, store.KindLink), add("acme", "cust_1", store.RoleOwner, store.KindSession)}
+	others := []store.Session{add("acme", "cust_10", store.RoleOwner, store.KindSession), add("acme", "", store.RoleOperator, store.KindLink)}
+	elsewhere := add("other", "cust_1", store.RoleOwner, store.KindSession)
+	over := newSession(store.KindLink)
+	over.ExpiresAt = now.Add(time.Second)
+	e.ok(e.CreateSession(e.ctx, over))
+	end := func(workspace, owner string, want int) {
+		e.Helper()
+		n, err := e.EndSessions(e.ctx, workspace, owner, over.ExpiresAt)
+		e.ok(err)
+		e.equal("ended", n, want)
+	}
+	gone := func(sessions ...store.Session) {
+		e.Helper()
+		for _, s := range sessions {
+			_, err := e.Session(e.ctx, s.Hash, now)
+			e.is(err, store.ErrNotFound)
+		}
+	}
+	end("acme", "nobody", 0)
+	end("acme", "cust_1", 2)
+	gone(mine...)
+	for _, s := range others {
+		e.equal("another's", e.session(s), s)
+	}
+	end("acme", "cust_1", 0)
+	end("acme", "", 2)
+	gone(others...)
+	e.equal("another workspace's", e.session(elsewhere), elsewhere)
+	e.equal("what was over", e.session(over), over)
+	_, err := e.EndSessions(e.ctx, "nobody", "", now)
+	e.is(err, store.ErrNotFound)
+	entries := e.audit("acme", store.AuditFilter{Action: store.ActionSessionEnd})
+	e.equal("entries", len(entries), 2)
+	for i, owner := range []string{"", "cust_1"} {
+		e.equal("owner", entries[i].Owner, owner)
+		e.equal("detail", string(entries[i].Detail), `{"count":2}`)
+		e.equal("at", entries[i].At, over.ExpiresAt)
+	}
 }
 
 func sessionPrune(e env) {

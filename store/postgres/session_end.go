@@ -1,0 +1,95 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	endSession = `WITH ended AS (
+			DELETE FROM sessions WHERE hash = $12 RETURNING hash
+		)
+		` + recordEntry + ` FROM ended`
+	// endSessions: in order, so that of two none waits for the other for ever.
+	endSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE workspace = $1
+		AND ($2 = '' OR owner = $2) AND expires_at > $3 ORDER BY hash FOR UPDATE)`
+	knowsWorkspace = `SELECT EXISTS (SELECT FROM workspaces WHERE id = $1)`
+	// SKIP LOCKED: several servers may do it at once.
+	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < $1
+		ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	// pruneAtOnce bounds the size of one transaction.
+	pruneAtOnce = 1000
+)
+
+// EndSession implements store.Store.
+func (s *Store) EndSession(ctx context.Context, hash [32]byte, at time.Time) error {
+	return wrap(ctx, "end session", s.endSession(ctx, hash, at))
+}
+
+func (s *Store) endSession(ctx context.Context, hash [32]byte, at time.Time) error {
+	session, err := s.session(ctx, hash, at)
+	if err != nil {
+		return err
+	}
+	args := append(entryArgs(store.SessionEnded(ctx, session, at)), hash[:])
+	return s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+		tag, err := c.Exec(ctx, endSession, args...)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// EndSessions implements store.Store.
+func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at time.Time) (int, error) {
+	var ended int64
+	err := s.write(ctx, sessionGate(workspace), inTx(func(ctx context.Context, t pgx.Tx) error {
+		var known bool
+		if err := t.QueryRow(ctx, knowsWorkspace, workspace).Scan(&known); err != nil {
+			return err
+		}
+		if !known {
+			return store.ErrNotFound
+		}
+		ended = 0
+		// A link that is just being opened: the first waits until it has become a session,
+		// which the second, of a later snapshot, sees.
+		for range 2 {
+			tag, err := t.Exec(ctx, endSessions, workspace, owner, at.UnixMicro())
+			if err != nil {
+				return err
+			}
+			ended += tag.RowsAffected()
+		}
+		if ended == 0 {
+			return nil
+		}
+		_, err := t.Exec(ctx, recordEntry, entryArgs(store.SessionsEnded(ctx, workspace, owner, int(ended), at))...)
+		return err
+	}))
+	if err != nil {
+		return 0, wrap(ctx, "end sessions", err)
+	}
+	return int(ended), nil
+}
+
+// PruneSessions implements store.Store.
+func (s *Store) PruneSessions(ctx context.Context, before time.Time) error {
+	for n := int64(pruneAtOnce); n == pruneAtOnce; {
+		err := s.write(ctx, sessionGate(""), func(ctx context.Context, c *pgxpool.Conn) error {
+			tag, err := c.Exec(ctx, pruneSessions, before.UnixMicro(), pruneAtOnce)
+			n = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return wrap(ctx, "prune sessions", err)
+		}
+	}
+	return nil
+}
