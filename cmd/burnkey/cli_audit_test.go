@@ -91,10 +91,10 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	if says(t, table, "KEY ", one.ID, two.ID, "active"); strings.Contains(table, three.ID) {
 		t.Errorf("the dry run lists another's:\n%s", table)
 	}
-	c.run(many()...).fails(t, "owner scope created-before unused-for")
+	c.run(many()...).fails(t, "--owner, --scope, --created-before, --unused-for")
 	c.run(many("--owner", "", "--scope", "read", "--yes")...).fails(t, "--owner", "must not be empty")
 	c.run(many("--scope", "", "--owner", "a", "--yes")...).fails(t, "--scope", "must not be empty")
-	c.run(many("--owner", "a", "--yes", "--dry-run")...).fails(t, "dry-run yes")
+	c.run(many("--owner", "a", "--yes", "--dry-run")...).fails(t, "--dry-run: is not to be given with --yes")
 	c.run(many("--created-before", "old", "--yes")...).fails(t, "--created-before")
 	c.run(many("--unused-for", "1h", "--yes")...).fails(t, "unused_for", "at least 1 day")
 	c.run(many("--owner", "a", "--unused-for", "90d", "--yes")...).fails(t, "Nobody reports the use")

@@ -35,8 +35,8 @@ func TestE2ECLIPortalLink(t *testing.T) {
 	if len(audit.Entries) != 2 || audit.Entries[0].Detail["role"] != "operator" || !reflect.DeepEqual(audit.Entries[1].Detail["scopes_allowed"], []any{"maps:read"}) {
 		t.Errorf("the links are noted as %+v", audit)
 	}
-	c.run(link()...).fails(t, "owner operator")
-	c.run(link("--owner", "c", "--operator")...).fails(t, "owner operator")
+	c.run(link()...).fails(t, "--owner", "--operator")
+	c.run(link("--owner", "c", "--operator")...).fails(t, "--owner", "--operator")
 	c.run(link("--owner", "c", "--scope", "")...).fails(t, "--scope")
 	c.run(link("--owner", "c", "--expires-in", "2h")...).fails(t, "expires_in", "422")
 	c.run(link("--owner", "c", "--return-url", "javascript:x")...).fails(t, "return_url")

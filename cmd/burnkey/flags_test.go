@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -64,5 +65,34 @@ func takesVariable(t *testing.T, path, flag string) {
 	}
 	if got := asGiven(cmd.Flags(), flag); got != name+" (--"+flag+")" {
 		t.Errorf("it is named %s", got)
+	}
+}
+
+// TestFlagGroups has each group refused in our words, and not in cobra's.
+func TestFlagGroups(t *testing.T) {
+	t.Setenv("BURNKEY_EXPIRES_IN", "1h")
+	for args, want := range map[string]string{
+		"portal link -w a --operator --owner c":          "--owner: is not to be given with --operator",
+		"portal link -w a --operator --scope s":          "--scope: is not to be given with --operator",
+		"portal link -w a":                               "--owner, --operator: one of them must be given",
+		"key issue -w a --owner c --never-expires":       "BURNKEY_EXPIRES_IN (--expires-in): is not to be given with --never-expires",
+		"admin issue --never-expires --expires-in 1h":    "--expires-in: is not to be given with --never-expires",
+		"key revoke-many -w a --dry-run --yes --owner c": "--dry-run: is not to be given with --yes",
+		"key revoke-many -w a --yes":                     "--owner, --scope, --created-before, --unused-for: one of them must be given",
+	} {
+		cmd := rootCommand()
+		cmd.SetArgs(strings.Fields(args))
+		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+	for _, args := range []string{"key issue --owner c", "key revoke-many --owner c --scope s --dry-run", "portal link --operator", "key list"} {
+		cmd, rest, err := rootCommand().Find(strings.Fields(args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(cmd.ParseFlags(rest), checkGroups(cmd)); err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
 	}
 }

@@ -64,10 +64,15 @@ func rootCommand() *cobra.Command {
 		Long: "Burnkey issues API keys as RS256 JWTs. Each is signed by a key pair of its own whose private half is\n" +
 			"destroyed at once; gateways verify by the published JWKS, and revoking a key is deleting its JWK.\n\n" +
 			"Every flag can be given as BURNKEY_… in the environment: --public-url as BURNKEY_PUBLIC_URL.",
-		Version:           version,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			return checkGroups(cmd)
+		},
 	}
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), workspaceCommand(), keyCommand(), portalCommand(), auditCommand(),
