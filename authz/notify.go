@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -159,27 +160,33 @@ func (n *notifier) scan(ctx context.Context, from, until time.Time, workspace st
 				if workspace != "" && due[i].Workspace != workspace {
 					continue
 				}
-				if err := n.consider(ctx, &due[i], days); err != nil {
+				if err := n.consider(ctx, due[i], days); err != nil {
 					return err
 				}
 			}
 			if len(due) < dueAtOnce {
 				break
 			}
-			after = due[len(due)-1].DuePlace()
+			after = due[len(due)-1]
 		}
 	}
 	return nil
 }
 
-// consider queues a key's notice unless it is none or was told.
-func (n *notifier) consider(ctx context.Context, k *store.Key, days int) error {
-	if !isNoticeDue(k, days, n.s.Now()) {
+// consider queues a key's notice unless it is none or was told. A key that is damaged must
+// not keep the others from being told of.
+func (n *notifier) consider(ctx context.Context, d store.DuePlace, days int) error {
+	k, err := n.s.store.Key(ctx, d.Workspace, d.ID)
+	if errors.Is(err, store.ErrDamaged) {
+		n.o.Log.Error("a key that expires soon can't be read", "workspace", d.Workspace, "key", d.ID, "error", err)
 		return nil
 	}
-	told, err := n.s.wasTold(ctx, k, days)
+	if err != nil || !isNoticeDue(&k, days, n.s.Now()) {
+		return err
+	}
+	told, err := n.s.wasTold(ctx, &k, days)
 	if err == nil && !told {
-		n.queue(ctx, k.Workspace, notice{id: k.ID, days: days, at: noticeAt(k, days)})
+		n.queue(ctx, k.Workspace, notice{id: k.ID, days: days, at: noticeAt(&k, days)})
 	}
 	return err
 }

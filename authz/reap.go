@@ -122,14 +122,14 @@ func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 			break
 		}
 		if len(due) > 0 && errors.Join(errs...) == nil {
-			at := due[0].DueAt()
+			at := due[0].At
 			s.nextDue.Store(&at)
 		}
 		errs = append(errs, s.retireAll(ctx, due))
 		if len(due) < dueAtOnce || ctx.Err() != nil {
 			break
 		}
-		after = due[len(due)-1].DuePlace() // also of one that could not be retired
+		after = due[len(due)-1] // also of one that could not be retired
 	}
 	if next, err = s.store.NextDue(ctx); err == nil {
 		s.nextDue.Store(&next)
@@ -139,17 +139,17 @@ func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 
 // retireAll takes keys out of their sets, workspace by workspace in the order in which
 // the first of each was due.
-func (s *Service) retireAll(ctx context.Context, due []store.Key) error {
+func (s *Service) retireAll(ctx context.Context, due []store.DuePlace) error {
 	var (
 		workspaces []string
 		ids        = make(map[string][]uuid.UUID)
 		errs       []error
 	)
-	for _, k := range due {
-		if ids[k.Workspace] == nil {
-			workspaces = append(workspaces, k.Workspace)
+	for _, d := range due {
+		if ids[d.Workspace] == nil {
+			workspaces = append(workspaces, d.Workspace)
 		}
-		ids[k.Workspace] = append(ids[k.Workspace], k.ID)
+		ids[d.Workspace] = append(ids[d.Workspace], d.ID)
 	}
 	for _, workspace := range workspaces {
 		if ctx.Err() != nil {

@@ -3,6 +3,7 @@ package authz_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +161,57 @@ func TestWhatCannotLeaveTogetherLeavesOneByOne(t *testing.T) {
 	}
 	if !s.publishes("acme", keys[0].KID) && !s.publishes("acme", keys[1].KID) && !s.publishes("acme", keys[2].KID) {
 		t.Error("the one that can't leave has left")
+	}
+}
+
+// One tenant's key that is damaged keeps neither its other keys nor other tenants'.
+func TestADamagedKeyKeepsNoOther(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.workspace("shop")
+	bad, beside := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)}), s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
+	theirs := s.issue("shop", authz.IssueRequest{ExpiresIn: seconds(61)})
+	s.exec(`UPDATE keys SET scopes = '{' WHERE id = ?`, bad.ID[:])
+	s.clock.advance(2 * time.Minute)
+	if next, err := s.ReapDue(t.Context()); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), bad.ID.String()) || !next.Equal(bad.ExpiresAt) {
+		t.Errorf("next is %v, %v", next, err)
+	}
+	if s.publishes("acme", beside.KID) || s.publishes("shop", theirs.KID) || !s.publishes("acme", bad.KID) {
+		t.Error("others are kept, or the one that is damaged is gone")
+	}
+	s.exec(`UPDATE keys SET scopes = '[]' WHERE id = ?`, bad.ID[:])
+	if next, err := s.ReapDue(t.Context()); err != nil || !next.IsZero() || s.publishes("acme", bad.KID) {
+		t.Errorf("behind a repair next is %v, %v", next, err)
+	}
+}
+
+// However many can't leave that are due at once, each is tried once, and those behind them
+// leave.
+func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.workspace("shop")
+	stays, leaves := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)}), s.issue("shop", authz.IssueRequest{ExpiresIn: seconds(60)})
+	s.exec(`UPDATE keys SET expires_at = (SELECT max(expires_at) FROM keys)`)
+	s.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+		INSERT INTO keys (workspace, id, kid, owner, name, scopes, audience, claims, metadata, created_at, updated_at, expires_at, version)
+		SELECT workspace, randomblob(16), randomblob(32), owner, name, scopes, audience, claims, metadata, created_at, updated_at, expires_at, version
+		FROM keys, n WHERE id = ?`, stays.ID[:])
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var asked int
+	s.store.hook("Retire", func(context.Context) error {
+		if asked++; asked < 4 { // acme's, 500 at once
+			return errBroken
+		}
+		if asked > 4 { // or it would never end
+			cancel()
+		}
+		return nil
+	})
+	s.clock.advance(2 * time.Minute)
+	if _, err := s.ReapDue(ctx); !errors.Is(err, errBroken) || asked != 4 || s.publishes("shop", leaves.KID) {
+		t.Errorf("the store was asked %d times, %v", asked, err)
 	}
 }
 

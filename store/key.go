@@ -35,7 +35,7 @@ type Key struct {
 	RevokedVersion         uint64    // the version that removed it because it was revoked, or 0
 	ExpiredVersion         uint64    // the version that removed it for its age, or 0
 
-	// LastUsedAt is kept by RecordUsage. Due and Retire may leave it out.
+	// LastUsedAt is kept by RecordUsage. Retire may leave it out.
 	LastUsedAt time.Time // zero: no use is known
 
 	// PerOwner is no part of the record: see Issue and Rotate. 0: no limit.

@@ -44,24 +44,22 @@ type RotationStore interface {
 	// is missing, and all stay. ActionGraceEnd or ActionKeyExpire for each, the
 	// system's whatever ctx says.
 	Retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]Key, error)
-	// Due returns the published keys of all workspaces that are due at until, the
-	// earliest first, those behind after, at most limit. It is a look into an index.
-	Due(ctx context.Context, after DuePlace, until time.Time, limit int) ([]Key, error)
+	// Due returns the places of the published keys of all workspaces that are due at
+	// until, the earliest first, those behind after, at most limit. It is a look into an
+	// index, and reads no key: one that is damaged must hide no others.
+	Due(ctx context.Context, after DuePlace, until time.Time, limit int) ([]DuePlace, error)
 	// NextDue returns when the next published key of all workspaces is due; the zero
 	// time if none ever is. It is one look into an index.
 	NextDue(ctx context.Context) (time.Time, error)
 }
 
-// DuePlace is a place in the list of Due: behind a key, or behind all that is due
-// before At. The zero place is the beginning.
+// DuePlace is a place in the list of Due: a key's, or behind all that is due before At.
+// The zero place is the beginning.
 type DuePlace struct {
 	At        time.Time
 	Workspace string
 	ID        uuid.UUID
 }
-
-// DuePlace returns the place of a key that is published.
-func (k *Key) DuePlace() DuePlace { return DuePlace{At: k.DueAt(), Workspace: k.Workspace, ID: k.ID} }
 
 // Rotated returns old as it is kept once successor was issued with a grace, but for
 // RevokedVersion, which it gets where RevokedAt is set. For backends.

@@ -26,7 +26,7 @@ var (
 	ErrNotActive = errors.New("the key is not active")
 	// ErrTooMany: the owner has as many keys as are allowed.
 	ErrTooMany = errors.New("the owner has too many keys")
-	// ErrDamaged: a row of the set or of the log is none that was written, or is missing.
+	// ErrDamaged: a row of a key, of the set or of the log is none that was written, or is missing.
 	ErrDamaged = errors.New("the database is damaged")
 )
 

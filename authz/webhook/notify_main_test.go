@@ -279,7 +279,7 @@ func (c *counting) counts() (rows, audits int) {
 	return c.rows, c.audits
 }
 
-func (c *counting) Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.Key, error) {
+func (c *counting) Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.DuePlace, error) {
 	if c.fail != nil && c.broken("Due") {
 		return nil, errBroken
 	}

@@ -1,8 +1,10 @@
 package webhook_test
 
 import (
+	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -168,6 +170,28 @@ func TestADatabaseThatFails(t *testing.T) {
 				t.Errorf("sent again: %v", rest)
 			}
 		})
+	}
+}
+
+// TestADamagedKeyIsPassedOver: the others are told of, and the log says which it is.
+func TestADamagedKeyIsPassedOver(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t, always(200))
+	w.workspace("acme", r.url)
+	bad, good := w.key("acme", 90*day, 7*day-2*time.Minute), w.key("acme", 90*day, 7*day-time.Minute)
+	db, err := sql.Open("sqlite", w.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), `UPDATE keys SET scopes = '{' WHERE id = ?`, bad.ID[:]); err != nil {
+		t.Fatal(err)
+	}
+	w.serve(w.db)
+	if m := r.next(); m.Key.ID != good.ID {
+		t.Errorf("got %s", m.body)
+	}
+	if !strings.Contains(w.log.String(), bad.ID.String()) {
+		t.Errorf("the log says %q", w.log.String())
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	selectDue = `SELECT workspace, ` + keyColumns + ` FROM keys WHERE due_at IS NOT NULL
+	selectDue = `SELECT due_at, workspace, id FROM keys WHERE due_at IS NOT NULL
 		AND (due_at, workspace, id) > ($1, $2, $3) AND due_at <= $4 ORDER BY due_at, workspace, id LIMIT $5`
 	selectThese = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND id = ANY ($2)`
 	// retireKeys comes behind raise as removeKey does, and is refused in the same way if
@@ -113,19 +113,22 @@ func uuids(ids []uuid.UUID) [][16]byte {
 }
 
 // Due implements store.Store.
-func (s *Store) Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.Key, error) {
+func (s *Store) Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.DuePlace, error) {
 	if limit < 1 {
 		return nil, wrap(ctx, "list due keys", errLimit)
 	}
-	var list []store.Key
+	var list []store.DuePlace
 	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
 		rows, _ := c.Query(ctx, selectDue, after.At.UnixMicro(), after.Workspace, [16]byte(after.ID),
 			until.UnixMicro(), limit) // its error is rows.Err
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) {
-			var workspace string
-			k, err := scanKey("", behind{row, &workspace})
-			k.Workspace = workspace
-			return k, err
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.DuePlace, error) {
+			var (
+				at *int64
+				d  store.DuePlace
+			)
+			err := row.Scan(&at, &d.Workspace, (*[16]byte)(&d.ID))
+			d.At = fromMicros(at)
+			return d, err
 		})
 		return err
 	})

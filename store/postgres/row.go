@@ -143,8 +143,10 @@ func scanKey(workspace string, row pgx.Row) (store.Key, error) {
 	k.GraceEndsAt = fromMicros(grace)
 	k.RotatedFrom, k.RotatedTo = orZero(rotatedFrom), orZero(rotatedTo)
 	k.RevokedVersion, k.ExpiredVersion = orZero(revokedVersion), orZero(expiredVersion)
-	k.KID, err = kidFromBytes(kid)
-	return k, err
+	if k.KID, err = kidFromBytes(kid); err != nil {
+		return k, fmt.Errorf("%w: a key: %w", store.ErrDamaged, err)
+	}
+	return k, nil
 }
 
 // orZero is a column's value, the zero value for NULL.

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	selectDue = `SELECT workspace, ` + keyColumns + ` FROM keys WHERE due_at IS NOT NULL
+	selectDue = `SELECT due_at, workspace, id FROM keys WHERE due_at IS NOT NULL
 		AND (due_at, workspace, id) > (?, ?, ?) AND due_at <= ? ORDER BY due_at, workspace, id LIMIT ?`
 	selectNextDue = `SELECT due_at FROM keys WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1`
 )
@@ -76,12 +76,12 @@ func retire(t *tx, due []store.Key, at time.Time) ([]store.Key, error) {
 }
 
 // Due implements store.Store.
-func (s *Store) Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.Key, error) {
+func (s *Store) Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.DuePlace, error) {
 	list, err := s.due(ctx, after, until, limit)
 	return list, wrap(ctx, "list due keys", err)
 }
 
-func (s *Store) due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.Key, error) {
+func (s *Store) due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.DuePlace, error) {
 	if limit < 1 {
 		return nil, errLimit
 	}
@@ -90,15 +90,21 @@ func (s *Store) due(ctx context.Context, after store.DuePlace, until time.Time, 
 		return nil, err
 	}
 	defer rows.Close()
-	list := []store.Key{}
+	list := []store.DuePlace{}
 	for rows.Next() {
-		var workspace string
-		k, err := scanKey("", func(columns ...any) error { return rows.Scan(append([]any{&workspace}, columns...)...) })
-		if err != nil {
+		var (
+			at sql.NullInt64
+			id []byte
+			d  store.DuePlace
+		)
+		if err := rows.Scan(&at, &d.Workspace, &id); err != nil {
 			return nil, err
 		}
-		k.Workspace = workspace
-		list = append(list, k)
+		d.At = fromMicros(at)
+		if d.ID, err = uuid.FromBytes(id); err != nil {
+			return nil, err
+		}
+		list = append(list, d)
 	}
 	return list, rows.Err()
 }

@@ -151,7 +151,10 @@ func scanKey(workspace string, scan func(...any) error) (store.Key, error) {
 	k.RotatedFrom, errFrom = idOrNil(rotatedFrom)
 	k.RotatedTo, errTo = idOrNil(rotatedTo)
 	k.GraceEndsAt = fromMicros(grace)
-	return k, errors.Join(errID, errKID, errScopes, errAudien, errFrom, errTo)
+	if err := errors.Join(errID, errKID, errScopes, errAudien, errFrom, errTo); err != nil {
+		return k, fmt.Errorf("%w: a key: %w", store.ErrDamaged, err)
+	}
+	return k, nil
 }
 
 func idOrNil(b []byte) (uuid.UUID, error) {

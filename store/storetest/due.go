@@ -346,17 +346,25 @@ func (e env) dueKeys() []store.Key {
 	return []store.Key{first, second, third, old, last}
 }
 
+// duePlaces are those of keys.
+func duePlaces(keys []store.Key) (places []store.DuePlace) {
+	for _, k := range keys {
+		places = append(places, store.DuePlace{At: k.DueAt(), Workspace: k.Workspace, ID: k.ID})
+	}
+	return places
+}
+
 func dueList(e env) {
-	want := e.dueKeys()
-	for _, k := range want {
-		for _, until := range []time.Time{k.DueAt().Add(-1), k.DueAt(), k.DueAt().Add(1), k.DueAt().In(time.FixedZone("", 60))} {
+	want := duePlaces(e.dueKeys())
+	for _, d := range want {
+		for _, until := range []time.Time{d.At.Add(-1), d.At, d.At.Add(1), d.At.In(time.FixedZone("", 60))} {
 			n := 0
-			for n < len(want) && !want[n].DueAt().After(until) {
+			for n < len(want) && !want[n].At.After(until) {
 				n++
 			}
 			got, err := e.Due(e.ctx, store.DuePlace{}, until, 100)
 			e.ok(err)
-			e.equal("due at "+until.String(), got, append([]store.Key{}, want[:n]...))
+			e.equal("due at "+until.String(), got, append([]store.DuePlace{}, want[:n]...))
 		}
 	}
 	for _, limit := range []int{0, -1} {
@@ -367,17 +375,17 @@ func dueList(e env) {
 }
 
 func duePages(e env) {
-	want := e.dueKeys()
+	want := duePlaces(e.dueKeys())
 	until := now.Add(time.Hour)
 	for limit := 1; limit <= len(want)+1; limit++ {
-		got, after := []store.Key{}, store.DuePlace{}
+		got, after := []store.DuePlace{}, store.DuePlace{}
 		for {
 			page, err := e.Due(e.ctx, after, until, limit)
 			e.ok(err)
 			if len(page) == 0 {
 				break
 			}
-			got, after = append(got, page...), page[len(page)-1].DuePlace()
+			got, after = append(got, page...), page[len(page)-1]
 		}
 		e.equal("pages", got, want)
 	}

@@ -120,18 +120,21 @@ func (p *program) due() {
 	}
 	got, err := p.Due(p.ctx, store.DuePlace{}, until, 1000)
 	p.ok(err)
-	if !slices.IsSortedFunc(got, func(a, b store.Key) int { return a.DueAt().Compare(b.DueAt()) }) {
+	if !slices.IsSortedFunc(got, func(a, b store.DuePlace) int { return a.At.Compare(b.At) }) {
 		p.Errorf("what is due is in no order: %+v", got)
 	}
 	byID := func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }
-	gotIDs := ids(got)
+	gotIDs := []uuid.UUID{}
+	for _, d := range got {
+		gotIDs = append(gotIDs, d.ID)
+	}
 	slices.SortFunc(gotIDs, byID)
 	slices.SortFunc(want, byID)
 	p.equal("due", gotIDs, want)
 	earliest, err := p.NextDue(p.ctx)
 	p.ok(err)
 	if len(got) > 0 {
-		p.equal("next due", earliest, got[0].DueAt())
+		p.equal("next due", earliest, got[0].At)
 	} else if !earliest.IsZero() && !earliest.After(until) {
 		p.Errorf("due next at %v, and nothing is due at %v", earliest, until)
 	}
