@@ -45,7 +45,7 @@ type LinkRequest struct {
 	// MadeBy is the management key that asks: once it is revoked, neither the link nor the
 	// session that it opened is good. uuid.Nil: none.
 	MadeBy uuid.UUID
-	// Subject says for the audit who asked.
+	// Subject says for the audit who it is for, with an owner's limits; or empty.
 	Subject string
 }
 
@@ -58,6 +58,9 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	life := DefaultLinkLife
 	var bad InputError
 	role := bad.role(&w, r)
+	if r.Subject != "" {
+		bad.owner("subject", r.Subject)
+	}
 	if r.ReturnURL != "" {
 		bad.webURL("return_url", r.ReturnURL)
 	}
@@ -135,7 +138,7 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	if err == nil {
 		// Who opens it is who does what comes behind it in the audit.
 		actor := store.ActorOf(ctx)
-		actor.ID = asked.Subject
+		actor.Kind, actor.ID = asked.ActorKind(), asked.Subject
 		session, err = s.store.ExchangeSession(store.By(ctx, actor), linkHash, store.Session{
 			Hash: hash, Kind: store.KindSession, Embedded: embedded, CreatedAt: now, ExpiresAt: now.Add(lifeBy(&asked)),
 		}, now)

@@ -78,7 +78,7 @@ func TestALinkOfAnOperator(t *testing.T) {
 		session.ExpiresAt.Sub(session.CreatedAt) != authz.LoginLife {
 		t.Errorf("%+v, %v", session, err)
 	}
-	who.ID = "staff"
+	who.Kind, who.ID = store.ActorOperator, "staff"
 	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, Limit: 1})
 	if err != nil || len(entries) != 1 || entries[0].Actor != who {
 		t.Errorf("the audit has %+v, %v", entries, err)
@@ -195,6 +195,7 @@ func TestPortalLinkInput(t *testing.T) {
 		{"a user in the URL", "return_url", authz.LinkRequest{Owner: "c", ReturnURL: "https://a:b@example.com"}},
 		{"a relative URL", "return_url", authz.LinkRequest{Owner: "c", ReturnURL: "/settings"}},
 		{"too short a life", "expires_in", authz.LinkRequest{Owner: "c", ExpiresIn: seconds(59)}},
+		{"a subject that is more than a line", "subject", authz.LinkRequest{Owner: "c", Subject: "a\nb"}},
 		{"an unknown role", "role", authz.LinkRequest{Role: "admin", Owner: "c"}},
 		{"an operator with an owner", "owner", authz.LinkRequest{Role: store.RoleOperator, Owner: "c"}},
 		{"an operator with scopes", "scopes_allowed", authz.LinkRequest{Role: store.RoleOperator, ScopesAllowed: []string{}}},

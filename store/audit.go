@@ -14,12 +14,13 @@ import (
 
 // Kinds of an Actor.
 const (
-	ActorKey     = "key"     // a key of the workspace burnkey; ID is its id
-	ActorSession = "session" // a portal session that a link began; ID is its Subject
-	ActorOIDC    = "oidc"    // a portal session that a login began; ID is its Subject
-	ActorToken   = "token"   // whoever has the token; ID is its key's id
-	ActorSystem  = "system"  // the server by itself
-	ActorCLI     = "cli"     // the command line, on the database
+	ActorKey      = "key"      // a key of the workspace burnkey; ID is its id
+	ActorSession  = "session"  // an owner's portal session that a link began; ID is its Subject
+	ActorOIDC     = "oidc"     // one that a login began, or a login; ID is its Subject
+	ActorOperator = "operator" // an operator's portal session, however it began; ID is its Subject
+	ActorToken    = "token"    // whoever has the token; ID is its key's id
+	ActorSystem   = "system"   // the server by itself
+	ActorCLI      = "cli"      // the command line, on the database
 )
 
 // Actor is who did something, and from where.

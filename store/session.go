@@ -27,7 +27,7 @@ type Session struct {
 	Workspace string
 	Owner     string // empty for operators
 	Role      string // RoleOwner or RoleOperator
-	Subject   string // who it is, for the audit
+	Subject   string // who it is, for the audit: the ID of the Actor
 	Login     bool   // they have logged in themselves, rather than come by a link
 	// MadeBy is the key of the workspace burnkey that the link was made with; uuid.Nil: by
 	// none, as a login is.
@@ -39,6 +39,18 @@ type Session struct {
 	Embedded      bool // in a frame of another site's page
 	CreatedAt     time.Time
 	ExpiresAt     time.Time // must not be zero
+}
+
+// ActorKind is that of whoever acts in the session, or opens it by the link. What an
+// operator does must not pass for an owner's own doing.
+func (s *Session) ActorKind() string {
+	switch {
+	case s.Role == RoleOperator:
+		return ActorOperator
+	case s.Login:
+		return ActorOIDC
+	}
+	return ActorSession
 }
 
 // SessionStore is the part of Store that keeps sessions. Whoever reads all of it

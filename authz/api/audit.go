@@ -40,7 +40,7 @@ func (Action) Schema(huma.Registry) *huma.Schema {
 
 // Actor is who did something.
 type Actor struct {
-	Kind string `json:"kind" example:"key"`
+	Kind string `json:"kind" example:"key" doc:"key: a management key; session, oidc: an owner on the portal, by a link or a login; operator: the producer's own staff there; token: whoever has it; system: the server by itself; cli: the command line, on the database"`
 	ID   string `json:"id,omitempty"`
 	From string `json:"from,omitempty" doc:"The address that it came from"`
 }

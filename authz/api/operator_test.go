@@ -119,6 +119,31 @@ func TestARevokedKeyEndsItsLinks(t *testing.T) {
 	}
 }
 
+// Who a link is for is whom the audit names.
+func TestTheSubjectOfALink(t *testing.T) {
+	s := newServer(t)
+	for _, body := range []string{`{"role":"operator"`, `{"owner":"cust_1"`} {
+		for _, subject := range []string{"", "jane@acme.example"} {
+			asked := body + `}`
+			if subject != "" {
+				asked = body + `,"subject":"` + subject + `"}`
+			}
+			url, _ := s.do("POST", "/v1/workspaces/acme/portal-sessions", asked).want(201).object()["url"].(string)
+			_, session, err := s.service.StartSession(t.Context(), authz.Secret(strings.TrimPrefix(url, publicURL+"/portal/link/")), false)
+			must(t, err)
+			want := subject
+			if want == "" {
+				want = session.MadeBy.String()
+			}
+			entries, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, Limit: 1})
+			must(t, err)
+			if session.Subject != want || entries[0].Actor.ID != want || !strings.Contains(string(entries[0].Detail), session.MadeBy.String()) {
+				t.Errorf("%s: %+v, noted as %+v %s", asked, session, entries[0].Actor, entries[0].Detail)
+			}
+		}
+	}
+}
+
 func TestEndPortalSessions(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/acme/portal-sessions"

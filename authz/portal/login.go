@@ -121,7 +121,8 @@ func comeBack(v *visit) error {
 
 // by is the context of what somebody does whom a provider has named, or has not yet.
 func (v *visit) by(who identity) context.Context {
-	return store.By(v.r.Context(), store.Actor{Kind: store.ActorOIDC, ID: who.Subject, From: v.from()})
+	begun := store.Session{Role: who.Role, Login: true}
+	return store.By(v.r.Context(), store.Actor{Kind: begun.ActorKind(), ID: who.Subject, From: v.from()})
 }
 
 // refuse notes who was not logged in, if it was somebody's login at all.

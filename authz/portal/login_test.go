@@ -41,9 +41,13 @@ func TestLogIn(t *testing.T) {
 				if got.Owner != want.Owner || got.Role != want.Role || got.Subject != want.Subject || got.Workspace != "acme" {
 					t.Errorf("%s is %+v", sub, got)
 				}
+				kind := store.ActorOIDC
+				if want.Role == store.RoleOperator {
+					kind = store.ActorOperator
+				}
 				entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: want.Subject, Limit: 10})
 				check(t, err)
-				if len(entries) != 1 || entries[0].Action != store.ActionSessionStart || entries[0].Actor.Kind != store.ActorOIDC {
+				if len(entries) != 1 || entries[0].Action != store.ActionSessionStart || entries[0].Actor.Kind != kind {
 					t.Errorf("%s: what is noted is %+v", sub, entries)
 				}
 				p := v.get("/portal/acme/keys")

@@ -63,7 +63,7 @@ func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 		v.post(anyPath(k), anyPath(k, "revoke"), url.Values{"confirm": {"Shop"}}).want(303)
 		entries, err := s.Audit(t.Context(), workspace, store.AuditFilter{Action: store.ActionKeyRevoke, Limit: 9})
 		check(t, err)
-		if s.status(k) != store.Revoked || len(entries) != 1 || entries[0].Actor.ID != "chief" || entries[0].Actor.Kind != store.ActorSession {
+		if s.status(k) != store.Revoked || len(entries) != 1 || entries[0].Actor.ID != "chief" || entries[0].Actor.Kind != store.ActorOperator {
 			t.Errorf("%s: %s by %+v", workspace, s.status(k), entries)
 		}
 	}

@@ -153,7 +153,7 @@ func TestSavePolicy(t *testing.T) {
 	}
 	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionWorkspaceUpdate, ActorID: "staff", Limit: 9})
 	check(t, err)
-	if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOIDC || !strings.Contains(string(entries[0].Detail), "maps:write") {
+	if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOperator || !strings.Contains(string(entries[0].Detail), "maps:write") {
 		t.Errorf("what is noted is %+v", entries)
 	}
 	// What is saved as it was is no change.

@@ -89,11 +89,7 @@ func (v *visit) settleIn(w store.Workspace) {
 
 // context is that of what somebody does in a session, with their name for the audit.
 func (v *visit) context() context.Context {
-	kind := store.ActorSession
-	if v.session.Login {
-		kind = store.ActorOIDC
-	}
-	return store.By(v.r.Context(), store.Actor{Kind: kind, ID: v.session.Subject, From: v.from()})
+	return store.By(v.r.Context(), store.Actor{Kind: v.session.ActorKind(), ID: v.session.Subject, From: v.from()})
 }
 
 func (v *visit) from() string {

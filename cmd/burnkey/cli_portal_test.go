@@ -25,14 +25,14 @@ func TestE2ECLIPortalLink(t *testing.T) {
 		URL       string
 		ExpiresAt string `json:"expires_at"`
 	}
-	if c.json(&operator, link("--operator")...); !strings.HasPrefix(operator.URL, s.url) || operator.ExpiresAt == "" {
+	if c.json(&operator, link("--operator", "--subject", "jane@acme.example")...); !strings.HasPrefix(operator.URL, s.url) || operator.ExpiresAt == "" {
 		t.Error("no link for an operator")
 	}
 	var audit struct {
 		Entries []struct{ Detail map[string]any }
 	}
 	c.json(&audit, "audit", "list", "-w", "acme", "--action", "session.create")
-	if len(audit.Entries) != 2 || audit.Entries[0].Detail["role"] != "operator" || !reflect.DeepEqual(audit.Entries[1].Detail["scopes_allowed"], []any{"maps:read"}) {
+	if len(audit.Entries) != 2 || audit.Entries[0].Detail["role"] != "operator" || audit.Entries[0].Detail["subject"] != "jane@acme.example" || !reflect.DeepEqual(audit.Entries[1].Detail["scopes_allowed"], []any{"maps:read"}) {
 		t.Errorf("the links are noted as %+v", audit)
 	}
 	c.run(link()...).fails(t, "--owner", "--operator")
@@ -40,6 +40,7 @@ func TestE2ECLIPortalLink(t *testing.T) {
 	c.run(link("--owner", "c", "--scope", "")...).fails(t, "--scope")
 	c.run(link("--owner", "c", "--expires-in", "2h")...).fails(t, "expires_in", "422")
 	c.run(link("--owner", "c", "--return-url", "javascript:x")...).fails(t, "return_url")
+	c.run(link("--owner", "c", "--subject", " ")...).fails(t, "subject", "422")
 	c.run("portal", "link", "-w", "burnkey", "--owner", "c").fails(t, "422")
 	c.run("portal", "link", "--owner", "c").fails(t, "workspace")
 }

@@ -30,6 +30,7 @@ type newLink struct {
 	Role          string   `json:"role,omitempty"`
 	Owner         string   `json:"owner,omitempty"`
 	ScopesAllowed []string `json:"scopes_allowed,omitempty"`
+	Subject       string   `json:"subject,omitempty"`
 	ReturnURL     string   `json:"return_url,omitempty"`
 	ExpiresIn     int64    `json:"expires_in,omitempty"`
 }
@@ -69,6 +70,7 @@ func portalLinkCommand(c *client, out *output) *cobra.Command {
 	flags.StringVar(&in.Owner, "owner", "", "whose keys it is about: the sub of their tokens")
 	flags.BoolVar(&operator, "operator", false, "make it for your own staff, who see the keys of all owners")
 	flags.StringSliceVar(&in.ScopesAllowed, "scope", nil, "what keys made there may do; may be repeated (default what the workspace offers)")
+	flags.StringVar(&in.Subject, "subject", "", "who it is, for the audit, such as jane@acme.example (default the id of your management key)")
 	flags.StringVar(&in.ReturnURL, "return-url", "", "`URL` that its way back leads to")
 	flags.Var(&life, "expires-in", "how long the link is good for: 600, 10m or 1h (default 10m)")
 	cmd.MarkFlagsMutuallyExclusive("owner", "operator")
