@@ -13,4 +13,5 @@ if [ ${#packages[@]} = 0 ]; then
 	echo "error: no test is named TestE2E…" >&2
 	exit 1
 fi
-exec go test -run '^TestE2E' -count=1 "$@" "${packages[@]}"
+# Those that may run side by side mostly wait: for fetches of Envoy's, and for what is to happen at its time.
+exec go test -run '^TestE2E' -count=1 -parallel 4 "$@" "${packages[@]}"
