@@ -22,6 +22,8 @@ type Selection struct {
 	// UnusedFor means keys that have been there for so long and, as far as was reported,
 	// not been used in it. MinUnusedFor or more; 0: any.
 	UnusedFor time.Duration
+	// Except is a key that is not meant, whatever applies to it; uuid.Nil: none.
+	Except uuid.UUID
 }
 
 // RevokeMany revokes the published keys that a selection means, the newest first, or
@@ -72,7 +74,7 @@ func (s *Service) selected(ctx context.Context, workspace string, sel Selection)
 		return nil, false, err
 	}
 	now := s.Now()
-	f := store.Filter{Owner: sel.Owner, Scope: sel.Scope, CreatedBefore: sel.CreatedBefore, Live: true, Limit: MaxRevokedAtOnce + 1}
+	f := store.Filter{Owner: sel.Owner, Scope: sel.Scope, CreatedBefore: sel.CreatedBefore, Live: true, Limit: MaxRevokedAtOnce + 2}
 	if sel.UnusedFor > 0 {
 		if f.UnusedSince, err = unusedSince(w.Usage, now, sel.UnusedFor); err != nil {
 			return nil, false, err
@@ -80,6 +82,7 @@ func (s *Service) selected(ctx context.Context, workspace string, sel Selection)
 	}
 	if len(sel.IDs) == 0 {
 		keys, err = s.Keys(ctx, workspace, f)
+		keys = slices.DeleteFunc(keys, func(k store.Key) bool { return k.ID == sel.Except })
 		if len(keys) > MaxRevokedAtOnce {
 			return keys[:MaxRevokedAtOnce], true, err
 		}
@@ -87,7 +90,7 @@ func (s *Service) selected(ctx context.Context, workspace string, sel Selection)
 	}
 	seen := make(map[uuid.UUID]bool, len(sel.IDs))
 	for _, id := range sel.IDs {
-		if seen[id] {
+		if seen[id] || id == sel.Except {
 			continue
 		}
 		seen[id] = true

@@ -94,6 +94,7 @@ func (a *api) revocations(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "revoke-keys", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/revocations", Summary: "Revoke many keys",
 		Description: "Active keys and those in a grace to which all that is given applies, 1,000 at a time, the newest first. " +
+			"In the workspace burnkey, the key that makes the call is left out. " +
 			"409: the use of keys is not known for as long as unused_for, since gateways have not reported it.",
 		Security: anyOf(authz.ScopeKeysWrite), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
 	}, a.revokeMany)
@@ -105,6 +106,9 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 },
 ) (*struct{ Body RevokedMany }, error) {
 	s := authz.Selection{Owner: in.Body.Owner, Scope: in.Body.Scope}
+	if in.WS == authz.Home { // nobody is to lock themselves out
+		s.Except = principal(ctx).KeyID
+	}
 	for _, text := range in.Body.IDs {
 		id, ok := keyID(text)
 		if !ok {

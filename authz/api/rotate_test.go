@@ -95,6 +95,26 @@ func TestRevokeMany(t *testing.T) {
 	}
 }
 
+// Whoever revokes management keys by what they have in common keeps their own.
+func TestRevokeManyLeavesTheCaller(t *testing.T) {
+	s := newServer(t)
+	const path = "/v1/workspaces/burnkey/revocations"
+	own := s.issue(authz.Home, map[string]any{"owner": "operator", "scopes": []string{"admin"}})
+	other := s.issue(authz.Home, map[string]any{"owner": "operator", "scopes": []string{"admin"}})
+	both := `"ids":["` + own.id + `","` + other.id + `"]`
+	for _, body := range []string{`{` + both + `,"dry_run":true}`, `{"owner":"operator","dry_run":true}`, `{"created_before":"2100-01-01T00:00:00Z","scope":"admin"}`} {
+		a := s.do("POST", path, body, as(own.token)).want(200)
+		if strings.Contains(string(a.body), own.id) || !strings.Contains(string(a.body), other.id) {
+			t.Errorf("%s means %s", body, a.body)
+		}
+	}
+	s.do("GET", keysPath, nil, as(other.token)).want(401)
+	wantSubset(t, s.do("POST", path, `{`+both+`}`, as(own.token)).want(200).object(), `{"count":0,"more":false}`)
+	s.do("GET", keysPath, nil, as(own.token)).want(200)
+	s.do("DELETE", "/v1/workspaces/burnkey/keys/"+own.id, nil, as(own.token)).want(200)
+	s.do("GET", keysPath, nil, as(own.token)).want(401)
+}
+
 func TestPolicyAndPortalOfAWorkspace(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/acme"

@@ -64,7 +64,7 @@ func keyRevokeManyCommand(k *keyCalls) *cobra.Command {
 		Use:   "revoke-many",
 		Short: "Revoke all keys of an owner, with a scope, of some age, or unused for long",
 		Long: "Revoke the active keys, and those in a grace, to which all that is given applies. --dry-run lists them; to revoke\n" +
-			"them takes --yes.",
+			"them takes --yes. In the workspace burnkey, your own management key is left out.",
 		Example: "  burnkey key revoke-many -w acme --owner cust_1 --dry-run\n" +
 			"  burnkey key revoke-many -w acme --scope maps:write --created-before 365d --yes\n" +
 			"  burnkey key revoke-many -w acme --unused-for 90d --dry-run",
