@@ -112,6 +112,9 @@ func newSecret() (Secret, [sha256.Size]byte) {
 // secretLen is the length of a Secret's text.
 const secretLen = 43
 
+// CanBeSecret reports whether a text is as long as a Secret: any other opens nothing.
+func CanBeSecret(text string) bool { return len(text) == secretLen }
+
 // Link returns what a link is for, and leaves it good. Errors: ErrNoSession where it was
 // used, is over or never was, or its key is revoked.
 func (s *Service) Link(ctx context.Context, link Secret) (store.Session, error) {

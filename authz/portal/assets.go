@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
@@ -68,10 +69,17 @@ func (p *portal) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
 }
 
-// logo is the producer's picture.
+// logo is the producer's picture. Who has it already does not have it read from the database.
 func logo(v *visit) error {
-	if v.workspace.Portal.LogoHash == "" {
+	hash := v.workspace.Portal.LogoHash
+	if hash == "" {
 		return errNowhere
+	}
+	if v.has(hash) {
+		v.describe("image/png", hash)
+		v.w.Header().Del("Content-Type")
+		v.w.WriteHeader(http.StatusNotModified)
+		return nil
 	}
 	picture, err := v.service.Logo(v.r.Context(), v.workspace.ID)
 	if errors.Is(err, authz.ErrNotFound) { // it has just gone
@@ -86,10 +94,29 @@ func logo(v *visit) error {
 // fileLife is for how long browsers may show a workspace's file without asking for it.
 const fileLife = 5 * time.Minute
 
-// file answers with what is the same for everybody, to be kept for a while. It is asked for
-// by the look that it is of: where that is not the one that is known here, what there is may
-// be too old already.
+// has reports whether the browser has a file with this hash (RFC 9110 section 13.1.2). Of
+// what our own tags look like, no part is another.
+func (v *visit) has(hash string) bool {
+	for tag := range strings.SplitSeq(strings.Join(v.r.Header.Values("If-None-Match"), ","), ",") {
+		if strings.TrimPrefix(strings.TrimSpace(tag), "W/") == `"`+hash+`"` {
+			return true
+		}
+	}
+	return false
+}
+
+// file answers with what is the same for everybody.
 func (v *visit) file(kind string, body []byte) error {
+	sum := sha256.Sum256(body)
+	v.describe(kind, hex.EncodeToString(sum[:]))
+	http.ServeContent(v.w, v.r, "", time.Time{}, bytes.NewReader(body))
+	return nil
+}
+
+// describe is the header of a file that is to be kept for a while. It is asked for by the
+// look that it is of: where that is not the one that is known here, what there is may be too
+// old already.
+func (v *visit) describe(kind, hash string) {
 	h := v.w.Header()
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(fileLife.Seconds())))
 	if of := v.r.URL.Query().Get("v"); of != "" && of != lookOf(&v.workspace) {
@@ -98,8 +125,5 @@ func (v *visit) file(kind string, body []byte) error {
 	h.Del("Content-Language")
 	h.Del("Vary")
 	h.Set("Content-Type", kind)
-	sum := sha256.Sum256(body)
-	h.Set("ETag", `"`+hex.EncodeToString(sum[:12])+`"`)
-	http.ServeContent(v.w, v.r, "", time.Time{}, bytes.NewReader(body))
-	return nil
+	h.Set("ETag", `"`+hash+`"`)
 }

@@ -2,6 +2,8 @@ package portal
 
 import (
 	"context"
+	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -56,14 +58,17 @@ func (v *visit) workspaceNow(ctx context.Context, id string) (store.Workspace, e
 	return w, err
 }
 
-// workspaceSeen returns one as it was a moment ago. Which there are is known by what is
-// published: to ask for others costs nothing. Errors: authz.ErrNotFound.
+// isThere reports whether there is such a workspace, by what is published: to ask for one
+// that is not costs nothing.
+func (p *portal) isThere(id string) bool {
+	_, ok := p.publisher.Set(id)
+	return ok || p.publisher.Unread(id)
+}
+
+// workspaceSeen returns one as it was a moment ago. Errors: authz.ErrNotFound.
 func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, error) {
 	if seen := v.looks.get(id); v.now().Before(seen.until) && seen.updates == v.service.Updates() {
 		return seen.Workspace, nil
-	}
-	if _, ok := v.publisher.Set(id); !ok && !v.publisher.Unread(id) {
-		return store.Workspace{}, authz.ErrNotFound
 	}
 	return v.workspaceNow(ctx, id)
 }
@@ -71,7 +76,8 @@ func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, 
 // isNobody reports whether the browser shows nothing by which somebody is known: then no
 // more than what everybody may see is at stake.
 func (v *visit) isNobody() bool {
-	return len(v.r.CookiesNamed(cookieName)) == 0 && len(v.r.CookiesNamed(loginCookie)) == 0
+	cookies := append(v.r.CookiesNamed(cookieName), v.r.CookiesNamed(loginCookie)...)
+	return !slices.ContainsFunc(cookies, func(c *http.Cookie) bool { return authz.CanBeSecret(c.Value) })
 }
 
 // lookOf tells how a workspace looks from how it has looked before, for addresses.

@@ -87,8 +87,8 @@ func TestTheLookIsKept(t *testing.T) {
 	}
 }
 
-// Whoever shows no cookie, and every picture, is answered from memory but for a moment's
-// first; who is logged in sees what is there now.
+// Whoever shows no cookie that may be a session's is answered from memory but for a moment's
+// first, and so is who has a picture already; who is logged in sees what is there now.
 func TestStrangersCostLittle(t *testing.T) {
 	s := newSite(t)
 	portal := policyOf(s, "acme")
@@ -103,15 +103,26 @@ func TestStrangersCostLittle(t *testing.T) {
 		}
 		return s.store.reads.Load() - before
 	}
-	pages := []string{"/portal/acme", "/portal/acme/keys", "/portal/acme/operator/keys", "/portal/acme/logo.png", "/portal/acme/theme.css", "/portal/acme/none", "/portal/"}
+	pages := []string{"/portal/acme", "/portal/acme/keys", "/portal/acme/operator/keys", "/portal/acme/theme.css", "/portal/acme/none", "/portal/"}
 	if n := reads(s.stranger(), append(pages, pages...)...); n != 1 {
 		t.Errorf("a stranger takes %d reads", n)
 	}
-	if n := reads(s.stranger(), "/portal/none/keys", "/portal/none/logo.png", "/portal/zzz"); n != 0 {
+	made := s.stranger()
+	made.header = http.Header{"Cookie": {"__Host-burnkey=x; __Host-burnkey=" + strings.Repeat("A", 44) + "; __Host-burnkey-login=x"}}
+	if n := reads(made, pages...); n != 0 {
+		t.Errorf("a stranger with cookies that are none takes %d reads", n)
+	}
+	absent := []string{"/portal/none/keys", "/portal/none/logo.png", "/portal/zzz"}
+	if n := reads(s.stranger(), absent...) + reads(v, absent...); n != 0 {
 		t.Errorf("what is not there takes %d reads", n)
 	}
-	if n := reads(v, "/portal/acme/logo.png", "/portal/acme/theme.css?v=x"); n != 0 {
+	if n := reads(v, "/portal/acme/logo.png", "/portal/acme/theme.css?v=x"); n != 1 { // the picture itself
 		t.Errorf("pictures take %d reads", n)
+	}
+	known := s.stranger()
+	known.header = http.Header{"If-None-Match": {`"other", W/` + v.get("/portal/acme/logo.png").Header().Get("ETag")}}
+	if n := reads(known, "/portal/acme/logo.png", "/portal/acme/logo.png?v=x"); n != 0 {
+		t.Errorf("a picture that is known takes %d reads", n)
 	}
 	elsewhere := func(name string) { // as another server does
 		_, err := s.store.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error { w.Portal.DisplayName = name; return nil })

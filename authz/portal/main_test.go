@@ -70,6 +70,11 @@ func (f *faulty) Workspace(ctx context.Context, id string) (store.Workspace, err
 	return f.Store.Workspace(ctx, id)
 }
 
+func (f *faulty) Logo(ctx context.Context, id string) ([]byte, error) {
+	f.reads.Add(1)
+	return f.Store.Logo(ctx, id)
+}
+
 // newSite has the workspaces acme and other. Its clock stands still.
 func newSite(t *testing.T, url ...string) *site {
 	t.Helper()

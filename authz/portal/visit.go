@@ -63,7 +63,7 @@ func (p *portal) answer(h handler, public bool) http.HandlerFunc {
 // enter looks the workspace up before anything else: it says who may frame the page.
 func (v *visit) enter(h handler) error {
 	if id := v.r.PathValue("ws"); id != "" {
-		if authz.CheckWorkspaceID("ws", id) != nil {
+		if authz.CheckWorkspaceID("ws", id) != nil || !v.isThere(id) {
 			return errNowhere
 		}
 		of := v.workspaceNow
