@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image"
 	"image/png"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -239,5 +240,45 @@ func TestMerge(t *testing.T) {
 	}
 	if now, err := s.Workspace(t.Context(), "acme"); err != nil || now.Policy.KeysPerOwner != 4 || now.Portal.Accent != "#abcdef" {
 		t.Errorf("it is %+v, %v", now, err)
+	}
+}
+
+// What changes nothing leaves no trace, and what changes anything does.
+func TestAnUpdateThatChangesNothing(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	logo := picture(t, 64)
+	changes := []func(*store.Workspace){
+		func(w *store.Workspace) { w.Name = "Acme" },
+		func(w *store.Workspace) { w.Audiences[0] = "mobile" },
+		func(w *store.Workspace) { w.AllowNeverExpires = true },
+		func(w *store.Workspace) { w.Policy.Scopes = []store.OfferedScope{{Name: "maps:read"}} },
+		func(w *store.Workspace) { w.Portal.Accent = "#0A7B3C" },
+		func(w *store.Workspace) {
+			w.Portal.OIDC = &store.OIDC{Issuer: "https://login.example", ClientID: "b", OwnerClaim: "c"}
+		},
+		func(w *store.Workspace) { w.Portal.Logo = logo },
+	}
+	for i, change := range changes {
+		var was store.Workspace
+		for range 2 {
+			s.clock.advance(time.Second)
+			w, err := s.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error { change(w); return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !was.UpdatedAt.IsZero() && !reflect.DeepEqual(w, was) {
+				t.Errorf("change %d, once more: %+v, was %+v", i, w, was)
+			}
+			was = w
+		}
+		kept, err := s.Workspace(t.Context(), "acme")
+		if err != nil || !reflect.DeepEqual(kept, was) {
+			t.Errorf("change %d: kept is %+v, %v", i, kept, err)
+		}
+		entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionWorkspaceUpdate, Limit: 100})
+		if err != nil || len(entries) != i+1 {
+			t.Errorf("behind change %d there are %d entries, %v", i, len(entries), err)
+		}
 	}
 }

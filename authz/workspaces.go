@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -94,19 +95,24 @@ func (s *Service) FindWorkspaces(ctx context.Context, query, after string, limit
 func (s *Service) Updates() uint64 { return s.updates.Load() }
 
 // UpdateWorkspace lets change alter a workspace as it is then, while nobody else does;
-// what it may not be is refused. Keys that were issued stay as they are. Change must not
-// call the Service, and may be called again. Errors: InputError, ErrNotFound, change's.
+// what it may not be is refused. One that is left as it was stays so, also its UpdatedAt,
+// and is in no audit. Keys that were issued stay as they are. Change must not call the
+// Service, and may be called again. Errors: InputError, ErrNotFound, change's.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	defer s.updates.Add(1) // also of one that fails, which may have been made
-	return s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
-		old := *w
-		old.Policy, old.Portal = w.Policy.Clone(), w.Portal.Clone()
+	var old store.Workspace
+	kept, err := s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
+		old = *w
+		old.Audiences, old.Policy, old.Portal = slices.Clone(w.Audiences), w.Policy.Clone(), w.Portal.Clone()
 		if err := change(w); err != nil {
 			return err
 		}
 		w.Portal.Accent = strings.ToLower(w.Portal.Accent)
+		if unchanged(&old, w) {
+			return errUnchanged
+		}
 		// Held together: each is judged by the others as they are now.
 		var bad InputError
 		bad.text("name", w.Name, 1)
@@ -123,6 +129,20 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 		w.UpdatedAt = s.Now()
 		return nil
 	})
+	if errors.Is(err, errUnchanged) {
+		return old, nil
+	}
+	return kept, err
+}
+
+// errUnchanged ends a change that is none.
+var errUnchanged = errors.New("nothing is to be changed")
+
+// unchanged reports whether of what a change may alter w has all as old does.
+func unchanged(old, w *store.Workspace) bool {
+	portal, _, newLogo := w.Portal.Kept(old.Portal)
+	return !newLogo && w.Name == old.Name && slices.Equal(w.Audiences, old.Audiences) && w.AllowNeverExpires == old.AllowNeverExpires &&
+		reflect.DeepEqual(w.Policy.Clone(), old.Policy) && reflect.DeepEqual(portal, old.Portal)
 }
 
 // newNames refuses what customers would read and can't see, save where old says it already.

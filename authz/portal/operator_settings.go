@@ -39,11 +39,7 @@ func (v *visit) settingsView(notice string, bad faults) *view {
 }
 
 // errMeanwhile: somebody else has changed the same settings since the form was shown.
-// errUnchanged: the form says what is there already.
-var (
-	errMeanwhile = errors.New("the settings have changed meanwhile")
-	errUnchanged = errors.New("nothing is to be changed")
-)
+var errMeanwhile = errors.New("the settings have changed meanwhile")
 
 // version tells settings from others. It is of what one form shows, so that who changes one
 // is not in the way of who changes the other.
@@ -56,19 +52,12 @@ func version(shown any) string {
 // change alters settings by a form that was shown when they were of a version.
 func (v *visit) change(was string, of func(*store.Workspace) string, alter func(*store.Workspace)) error {
 	_, err := v.service.UpdateWorkspace(v.context(), v.workspace.ID, func(w *store.Workspace) error {
-		before := of(w)
-		if before != was {
+		if of(w) != was {
 			return errMeanwhile
 		}
 		alter(w)
-		if of(w) == before {
-			return errUnchanged
-		}
 		return nil
 	})
-	if errors.Is(err, errUnchanged) {
-		return nil
-	}
 	return err
 }
 
