@@ -64,32 +64,33 @@ func (e *InputError) text(field, value string, least int) {
 
 func isControl(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) }
 
-// unseen are characters that turn around what stands beside them (Unicode Standard Annex
-// 9 section 2), or that nobody sees (default ignorable code points, Unicode chapter 5.21):
-// a name with them passes for another. Left out are the joiners U+200C and U+200D and the
-// variation selectors, without which some scripts and emoji can't be written.
-var unseen = &unicode.RangeTable{
-	R16: []unicode.Range16{
-		{0x00ad, 0x00ad, 1},
-		{0x034f, 0x034f, 1},
-		{0x061c, 0x061c, 1},
-		{0x115f, 0x1160, 1},
-		{0x17b4, 0x17b5, 1},
-		{0x180e, 0x180e, 1},
-		{0x200b, 0x200b, 1},
-		{0x200e, 0x200f, 1},
-		{0x202a, 0x202e, 1},
-		{0x2060, 0x206f, 1},
-		{0x3164, 0x3164, 1},
-		{0xfeff, 0xfeff, 1},
-		{0xffa0, 0xffa0, 1},
-		{0xfff0, 0xfffb, 1},
-	},
-	R32: []unicode.Range32{{0xe0000, 0xe00ff, 1}, {0xe01f0, 0xe0fff, 1}},
+// isUnseen reports whether nobody sees a character (Default_Ignorable_Code_Point, derived as
+// Unicode Standard Annex 44 does, and annotations), or it turns around what stands beside it
+// (Annex 9 section 2): a name with it passes for another.
+func isUnseen(r rune) bool {
+	switch {
+	case unicode.Is(unicode.Prepended_Concatenation_Mark, r), r >= 0x13430 && r <= 0x13440: // of format, and seen
+		return false
+	case r == 0x2800: // a pattern of Braille without a dot
+		return true
+	}
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
+// isJoiner reports whether it is an unseen character without which some scripts and emoji
+// can't be written.
+func isJoiner(r rune) bool {
+	return r == 0x200c || r == 0x200d || unicode.Is(unicode.Variation_Selector, r)
+}
+
+func isHidden(r rune) bool { return isUnseen(r) && !isJoiner(r) }
+
 // NoName reports whether a character can't be in a name.
-func NoName(r rune) bool { return isControl(r) || unicode.Is(unseen, r) }
+func NoName(r rune) bool { return isControl(r) || isHidden(r) }
+
+// NoOwner reports whether a character can't be in an owner, which is an id: two that look
+// the same must be one.
+func NoOwner(r rune) bool { return isControl(r) || isUnseen(r) }
 
 // name is text that people know something by.
 func (e *InputError) name(field, value string, least int) {
@@ -99,17 +100,22 @@ func (e *InputError) name(field, value string, least int) {
 	}
 }
 
-func (e *InputError) seen(field, value string) {
-	if strings.ContainsFunc(value, func(r rune) bool { return unicode.Is(unseen, r) }) {
+func (e *InputError) seen(field, value string) { e.without(isHidden, field, value) }
+
+func (e *InputError) without(no func(rune) bool, field, value string) {
+	if strings.ContainsFunc(value, no) {
 		e.addf(field, "must not contain invisible characters or such as change the direction of text")
 	}
 }
 
-// owner is a name that comes through an HTTP header as it is: gateways hand it on
+// owner is an id that comes through an HTTP header as it is: gateways hand it on
 // in one, where outer space is lost and two owners would be one.
 func (e *InputError) owner(field, value string) {
 	before := len(*e)
-	if e.name(field, value, 1); len(*e) == before && strings.Trim(value, " ") != value {
+	if e.text(field, value, 1); len(*e) == before {
+		e.without(NoOwner, field, value)
+	}
+	if len(*e) == before && strings.Trim(value, " ") != value {
 		e.addf(field, "must not begin or end with a space")
 	}
 }
