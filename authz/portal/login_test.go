@@ -89,7 +89,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	t.Run("another state", func(t *testing.T) {
 		l := s.stranger().begin("acme")
 		l.set("state", "another")
-		s.update("acme", func(set *store.Workspace) { set.Name = "Acme" }) // so that the last entry is no refusal
+		s.update("acme", func(set *store.Workspace) { set.Name += "." }) // so that the last entry is no refusal
 		s.refused(l.back(l.as("ada")).has("This login can’t be finished", "Try again"), http.StatusForbidden, "")
 	})
 	t.Run("another challenge", func(t *testing.T) {
@@ -99,14 +99,14 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	})
 	t.Run("another browser", func(t *testing.T) {
 		l, another := s.stranger().begin("acme"), s.stranger().begin("acme")
-		s.update("acme", func(set *store.Workspace) { set.Name = "Acme" })
+		s.update("acme", func(set *store.Workspace) { set.Name += "." })
 		s.refused(another.back(l.as("ada")), http.StatusForbidden, "")
 		another.cookie = ""
 		s.refused(another.back(l.as("ada")), http.StatusForbidden, "")
 	})
 	t.Run("another workspace's", func(t *testing.T) {
 		l := s.stranger().begin("other")
-		s.update("acme", func(set *store.Workspace) { set.Name = "Acme" })
+		s.update("acme", func(set *store.Workspace) { set.Name += "." })
 		path := strings.Replace(l.as("ada"), "/portal/other/", "/portal/acme/", 1)
 		s.refused(l.back(path), http.StatusForbidden, "")
 	})
@@ -124,7 +124,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 		l.back(path).want(http.StatusSeeOther)
 		l.visitor.cookie = nil
 		s.refused(l.back(path).has("Try again"), http.StatusForbidden, "code")
-		s.update("acme", func(set *store.Workspace) { set.Name = "Acme" })
+		s.update("acme", func(set *store.Workspace) { set.Name += "." })
 		l.cookie = "" // as in a browser
 		s.refused(l.back(path), http.StatusForbidden, "")
 	})
@@ -153,7 +153,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 			s.refused(l.back("/portal/acme/callback?"+query.Encode()), http.StatusForbidden, "iss")
 		}
 		l := s.stranger().begin("acme")
-		s.update("acme", func(set *store.Workspace) { set.Name = "Acme" })
+		s.update("acme", func(set *store.Workspace) { set.Name += "." })
 		s.refused(l.back(l.as("ada")+"&state=another"), http.StatusForbidden, "")
 	})
 	if strings.Contains(s.log.String(), "code=") || strings.Contains(s.log.String(), "eyJ") {

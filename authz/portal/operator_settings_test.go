@@ -318,8 +318,8 @@ func TestLookFaults(t *testing.T) {
 			t.Errorf("%s: the fault is not at its field", name)
 		}
 	}
-	p := v.upload(settingsPath+"/look", with(good, "accent", "red", "url", "x"), logoOf(t, 300)).want(422).has("There are 3 problems")
-	for _, id := range []string{"url", "accent", "logo"} {
+	p := v.upload(settingsPath+"/look", with(good, "name", "a\x07b", "accent", "red"), logoOf(t, 300)).want(422).has("There are 3 problems")
+	for _, id := range []string{"name", "accent", "logo"} {
 		if !strings.Contains(p.body, `id="`+id+`-fault"`) {
 			t.Errorf("%s has no fault", id)
 		}

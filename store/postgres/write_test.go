@@ -227,6 +227,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 		INSERT INTO audit SELECT workspace, id, 0, '', '', '', 'x', id, owner, '', '{}' FROM keys;
 		INSERT INTO usage SELECT workspace, id, 0 FROM keys;
 		INSERT INTO usage_reports SELECT id, 0, 0, 0 FROM workspaces;
+		INSERT INTO usage_reporters SELECT id, 'r' || n, 0, 0 FROM workspaces, generate_series(1, 3) n;
 		ANALYZE`)
 	id, kid := [16]byte(uuid.Max), make([]byte, 32)
 	entry := entryArgs(store.Recorded(t.Context(), store.Entry{Workspace: "w1", Key: uuid.Max, Owner: "o1"}))
@@ -234,7 +235,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 	keyed := func(args ...any) []any {
 		return append(with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id), args...)
 	}
-	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1, false)
+	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1, false, nil)
 	many := slices.Repeat([][16]byte{id}, 500)
 	successors, revoked := make([]pgtype.UUID, len(many)), make([]bool, len(many))
 	type query struct {
@@ -280,7 +281,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{selectSession, []any{kid, 1}},
 		{endSession, with(kid)},
 		{pruneSessions, []any{1, 10}},
-		{recordUsage, []any{"w1", [][]byte{kid}, []int64{1}, 1, false, 1}},
+		{lockReports, []any{"w1", 1, 1, false, 1}},
+		{recordUsage, []any{"w1", [][]byte{kid}, []int64{1}, "r1", 1, 1, 1}},
 		{selectVersion, []any{"w1"}},
 		{selectChanges, []any{"w1", 100, 10}},
 		{selectLog, []any{"w1"}},
