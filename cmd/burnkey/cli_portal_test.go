@@ -53,10 +53,10 @@ func TestE2ECLIPortalEnd(t *testing.T) {
 		c.ok(append([]string{"portal", "link", "-w", "acme"}, of...)...)
 	}
 	end := func(flags ...string) []string { return append([]string{"portal", "end", "-w", "acme"}, flags...) }
-	c.run(end()...).fails(t, "owner all")
+	c.run(end()...).fails(t, "--owner, --all")
 	c.run(end("--owner", "")...).fails(t, "--owner", "--all")
 	c.run(end("--all=false")...).fails(t, "--all")
-	c.run(end("--all", "--owner", "cust_1")...).fails(t, "owner all")
+	c.run(end("--all", "--owner", "cust_1")...).fails(t, "--owner", "--all")
 	for _, want := range []struct {
 		flag  []string
 		ended int
