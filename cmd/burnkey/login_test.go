@@ -43,6 +43,7 @@ func newLoginServer(t *testing.T) (*server, *portaltest.OIDCProvider) {
 // A customer logs in by the provider of the producer's, sees their own keys, and is out
 // once they have logged out: here, there, and by the browser's way back.
 func TestE2ELogin(t *testing.T) {
+	t.Parallel()
 	s, op := newLoginServer(t)
 	b := portaltest.NewBrowser(t)
 	for name, o := range map[string]portaltest.PageOptions{
@@ -130,6 +131,7 @@ func accessible(t *testing.T, p *portaltest.Page) {
 // Who is let in by the provider, and has no keys here, gets to be somebody else: by
 // itself, the provider would let in the same one again.
 func TestE2ELoginAsSomebodyElse(t *testing.T) {
+	t.Parallel()
 	s, op := newLoginServer(t)
 	p := portaltest.NewBrowser(t).Page(t, portaltest.PageOptions{Locale: "de", Dark: true})
 	keys := s.url + "/portal/acme/keys"

@@ -17,6 +17,7 @@ import (
 
 // TestE2ENotice has a server that starts tell of a key with a day to live, signed.
 func TestE2ENotice(t *testing.T) {
+	t.Parallel()
 	type message struct {
 		header http.Header
 		body   string

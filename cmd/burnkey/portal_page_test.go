@@ -22,6 +22,7 @@ func startPortal(t *testing.T, portal map[string]any) (*server, *client) {
 }
 
 func TestE2EPortalPages(t *testing.T) {
+	t.Parallel()
 	b := portaltest.NewBrowser(t)
 	s, admin := startPortal(t, map[string]any{"display_name": "Acme Maps"})
 	day := 86400
@@ -93,6 +94,7 @@ func everyPage(c *customer, portal, id string) {
 
 // Who has no pointer gets everywhere, in an order that makes sense, and is never lost.
 func TestE2EPortalByKeyboard(t *testing.T) {
+	t.Parallel()
 	b := portaltest.NewBrowser(t)
 	s, admin := startPortal(t, map[string]any{})
 	k := admin.mustIssue(t, "acme", "name", "Web shop")
@@ -165,6 +167,7 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 
 // In a frame the page works for a parent that the workspace lists, and for no other.
 func TestE2EPortalInAFrame(t *testing.T) {
+	t.Parallel()
 	b := portaltest.NewBrowser(t)
 	parent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

@@ -115,6 +115,7 @@ func (c *customer) rotate() string {
 }
 
 func TestE2EPortalLifeOfAKey(t *testing.T) {
+	t.Parallel()
 	b := portaltest.NewBrowser(t)
 	for name, o := range map[string]portaltest.PageOptions{
 		"desk":               {},
