@@ -4,12 +4,73 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/store"
 )
+
+// LinkRequest asks for a link by which an owner or an operator gets to the portal.
+type LinkRequest struct {
+	// Role is store.RoleOwner, also where empty, or store.RoleOperator: of somebody who
+	// sees the keys of all owners and makes none. In Home there are operators alone, and
+	// theirs are all workspaces: see OperatesAll.
+	Role  string
+	Owner string // empty for an operator
+	// ScopesAllowed are all that keys made in the session may have; nil: what the
+	// workspace offers.
+	ScopesAllowed []string
+	// ReturnURL is where the portal leads back to, or empty.
+	ReturnURL string
+	// ExpiresIn is the link's life in seconds; DefaultLinkLife where nil.
+	ExpiresIn *int64
+	// MadeBy is the management key that asks: once it is revoked, neither the link nor the
+	// session that it opened is good. uuid.Nil: none.
+	MadeBy uuid.UUID
+	// Subject says for the audit who it is for, with an owner's limits; or empty.
+	Subject string
+}
+
+// PortalLink makes a link that opens one session. Errors: InputError, ErrNotFound.
+func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkRequest) (Secret, store.Session, error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return "", store.Session{}, err
+	}
+	life := DefaultLinkLife
+	var bad InputError
+	role := bad.role(&w, r)
+	if r.Subject != "" {
+		bad.owner("subject", r.Subject)
+	}
+	if r.ReturnURL != "" {
+		bad.webURL("return_url", r.ReturnURL)
+	}
+	if r.ExpiresIn != nil {
+		if seconds := *r.ExpiresIn; seconds < int64(MinLinkLife/time.Second) || seconds > int64(MaxLinkLife/time.Second) {
+			bad.addf("expires_in", "must be %d to %d seconds", MinLinkLife/time.Second, MaxLinkLife/time.Second)
+		} else {
+			life = time.Duration(seconds) * time.Second
+		}
+	}
+	if err := bad.err(); err != nil {
+		return "", store.Session{}, err
+	}
+	return s.newSession(ctx, store.Session{
+		Kind: store.KindLink, Workspace: workspace, Owner: r.Owner, Role: role, MadeBy: r.MadeBy, Subject: r.Subject,
+		ScopesAllowed: slices.Clone(r.ScopesAllowed), ReturnURL: r.ReturnURL,
+	}, life)
+}
+
+// PortalPath is what the portal's paths begin with.
+const PortalPath = "/portal"
+
+// PortalLinkURL is where a link's secret opens its session.
+func (s *Service) PortalLinkURL(secret Secret) string {
+	return s.publicURL + PortalPath + "/link/" + secret.Reveal()
+}
 
 // role holds what a link's role takes against the limits, and returns it.
 func (e *InputError) role(w *store.Workspace, r LinkRequest) string {
@@ -40,50 +101,6 @@ func (e *InputError) holder(w *store.Workspace, role, owner string) {
 	case owner != "":
 		e.addf("owner", "must be absent for an operator, who sees the keys of all")
 	}
-}
-
-// OperatesAll reports whether a session is an operator's of all workspaces: one of
-// Home's, which an untied admin has begun, or a login that such a one has configured.
-func OperatesAll(s *store.Session) bool { return s.Workspace == Home && s.Role == store.RoleOperator }
-
-// opened returns what a secret opens, of a kind. Errors: ErrNoSession.
-func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store.Session, error) {
-	if len(secret) != secretLen {
-		return store.Session{}, ErrNoSession
-	}
-	session, err := s.store.Session(ctx, sha256.Sum256([]byte(secret.Reveal())), s.Now())
-	if errors.Is(err, ErrNotFound) || err == nil && session.Kind != kind {
-		return store.Session{}, ErrNoSession
-	}
-	if err == nil {
-		err = s.stillMade(ctx, &session)
-	}
-	if err != nil {
-		return store.Session{}, err
-	}
-	return session, nil
-}
-
-// EndSessions ends the links and sessions of a workspace that are still good: an owner's,
-// or with owner empty everybody's. It returns how many there were. Errors: ErrNotFound.
-func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int, error) {
-	ctx, cancel := settle(ctx)
-	defer cancel()
-	return s.store.EndSessions(ctx, workspace, owner, s.Now())
-}
-
-// stillMade returns ErrNoSession if the management key that made a link, or the link of a
-// session, is revoked by now: whoever had it stolen and revokes it is to be rid of all that
-// it opened. One that has merely expired was good when it made them.
-func (s *Service) stillMade(ctx context.Context, session *store.Session) error {
-	if session.MadeBy == uuid.Nil {
-		return nil
-	}
-	k, err := s.store.Key(ctx, Home, session.MadeBy)
-	if errors.Is(err, ErrNotFound) || err == nil && k.Status(s.Now()) == store.Revoked {
-		return ErrNoSession
-	}
-	return err
 }
 
 // lifeBy is that of the session that a link opens.

@@ -21,11 +21,11 @@ type UsageReport struct {
 	// Reporter tells those apart who report. Each answers for what it has seen: use is
 	// known up to when the last of them has told of it.
 	Reporter string
-	// Sent is when, by the reporter's clock, by which all of its times are put right. Zero:
+	// Sent is when, by the reporter's clock, by which all of its times are put right. Nil:
 	// that clock is taken for ours.
-	Sent time.Time
-	// Until is the time before which the reporter has told of all it saw. Zero: Sent.
-	Until time.Time
+	Sent *time.Time
+	// Until is the time before which the reporter has told of all it saw. Nil: Sent.
+	Until *time.Time
 	// Incomplete says that it may have missed uses before.
 	Incomplete bool
 }
@@ -44,8 +44,8 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 		return 0, err
 	}
 	var behind time.Duration
-	if !r.Sent.IsZero() {
-		behind = now.Sub(r.Sent)
+	if r.Sent != nil {
+		behind = now.Sub(*r.Sent)
 	}
 	right := func(t time.Time) time.Time {
 		if t = t.Add(behind); t.After(now) {
@@ -54,8 +54,8 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 		return t
 	}
 	kept := store.Report{At: now, Reporter: r.Reporter, Incomplete: r.Incomplete}
-	if !r.Until.IsZero() {
-		kept.Until = right(r.Until)
+	if r.Until != nil {
+		kept.Until = right(*r.Until)
 	}
 	uses := make([]store.Use, len(r.Uses))
 	for i, use := range r.Uses {
@@ -83,11 +83,11 @@ func (e *InputError) usageReport(r UsageReport) {
 	for i, use := range r.Uses {
 		odd(fmt.Sprintf("keys[%d].last_used_at", i), use.At)
 	}
-	if !r.Sent.IsZero() {
-		odd("sent_at", r.Sent)
+	if r.Sent != nil {
+		odd("sent_at", *r.Sent)
 	}
-	if !r.Until.IsZero() {
-		odd("until", r.Until)
+	if r.Until != nil {
+		odd("until", *r.Until)
 	}
 }
 

@@ -126,7 +126,7 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	}
 	refused("known from " + s.Now().Format(time.RFC3339))
 	s.clock.advance(aDay)
-	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Until: s.Now().Add(-time.Hour)}); err != nil { // and has more to tell
+	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Until: new(s.Now().Add(-time.Hour))}); err != nil { // and has more to tell
 		t.Fatal(err)
 	}
 	refused("to " + s.Now().Add(-time.Hour).Format(time.RFC3339))
@@ -150,7 +150,7 @@ func TestUsageByAnotherClock(t *testing.T) {
 		s.clock.advance(30 * aDay)
 		theirs := s.Now().Add(-behind)
 		report := authz.UsageReport{
-			Uses: []store.Use{{KID: k.KID, At: theirs.Add(-time.Minute)}}, Reporter: "a", Sent: theirs, Until: theirs.Add(-time.Second),
+			Uses: []store.Use{{KID: k.KID, At: theirs.Add(-time.Minute)}}, Reporter: "a", Sent: &theirs, Until: new(theirs.Add(-time.Second)),
 		}
 		if _, err := s.RecordUsage(t.Context(), "acme", report); err != nil {
 			t.Fatal(err)

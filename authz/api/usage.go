@@ -57,19 +57,10 @@ func (a *api) reportUsage(ctx context.Context, in *struct {
 		}
 		uses[i] = store.Use{KID: kid, At: k.LastUsedAt}
 	}
-	r := authz.UsageReport{Uses: uses, Reporter: cmp.Or(in.Body.Reporter, principal(ctx).KeyID.String()), Incomplete: !in.Body.Complete}
-	for field, t := range map[string]struct {
-		given *time.Time
-		to    *time.Time
-	}{"sent_at": {in.Body.SentAt, &r.Sent}, "until": {in.Body.Until, &r.Until}} {
-		if t.given == nil {
-			continue
-		}
-		if *t.to = *t.given; t.to.IsZero() { // which would be as none
-			return nil, a.problem(ctx, authz.InputError{{Field: field, Detail: "must be a time of this age"}})
-		}
-	}
-	unknown, err := a.service.RecordUsage(ctx, in.WS, r)
+	unknown, err := a.service.RecordUsage(ctx, in.WS, authz.UsageReport{
+		Uses: uses, Reporter: cmp.Or(in.Body.Reporter, principal(ctx).KeyID.String()),
+		Sent: in.Body.SentAt, Until: in.Body.Until, Incomplete: !in.Body.Complete,
+	})
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 )
@@ -113,36 +111,4 @@ func (g *Gateway) send(ctx context.Context, workspace string, some []use, report
 		return errors.New("the server's answer does not say that it has recorded the uses")
 	}
 	return nil
-}
-
-// markFile is in StateDir for as long as the server does not know of uses that it should:
-// should this Gateway be killed then, the next one says so.
-const markFile = "usage-untold"
-
-func (g *Gateway) isMarked() bool {
-	file := g.stateFile(markFile)
-	if file == "" {
-		return false
-	}
-	_, err := os.Stat(file)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// mark keeps that uses are untold, or that none are.
-func (r *reporter) mark(ctx context.Context, untold bool) {
-	file := r.stateFile(markFile)
-	if file == "" || r.marked == untold {
-		return
-	}
-	var err error
-	if untold {
-		err = os.WriteFile(file, nil, 0o600)
-	} else if err = os.Remove(file); errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil {
-		r.o.Log.WarnContext(ctx, "cannot keep that the use of keys is untold", "err", err)
-		return
-	}
-	r.marked = untold
 }
