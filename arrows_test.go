@@ -47,15 +47,17 @@ var arrows = map[string]arrow{
 	"authz/mint/burn": {imports: []string{"jwks"}, forbidden: append(http, "github.com/prometheus")},
 	"authz/gateway":   {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 	"authz/api": {
-		imports: []string{"jwks", "store", "authz"},
+		imports: []string{"jwks", "store", "authz", "internal/clientaddr"},
 		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
 	},
 	"authz/portal": {
-		imports: []string{"jwks", "store", "authz"},
+		imports: []string{"jwks", "store", "authz", "internal/clientaddr"},
 		tests:   []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
 
 	"authz/portal/portaltest": {},
+
+	"internal/clientaddr": {},
 
 	"authz/webhook": {tests: []string{"jwks", "store", "store/sqlite", "store/storetest", "authz", "authz/mint"}},
 

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/clientaddr"
 )
 
 // MaxBody is the longest body that is read, in bytes.
@@ -41,6 +42,8 @@ type Options struct {
 	Checks map[string]Check
 	// Portal answers the paths below authz.PortalPath. Nil: nothing does.
 	Portal http.Handler
+	// TrustedProxies are believed what they say of a client's address. Nil: nobody is.
+	TrustedProxies clientaddr.Proxies
 	// Closing ends the change streams once it is closed. Nil: never.
 	Closing <-chan struct{}
 	// Log gets a line a request, and failures. Nil: none.
@@ -75,12 +78,17 @@ func New(o Options) (http.Handler, error) {
 	})
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
 		if err := a.problem(c.Request().Context(), err).write(c); err != nil {
 			a.log.Debug("an answer was not sent", "error", err)
 		}
 	}
+	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			o.TrustedProxies.Resolve(c.Request())
+			return next(c)
+		}
+	})
 	m := newMetrics(o.Metrics)
 	e.Use(a.observe(m), a.recover, limitBody)
 

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -44,7 +44,7 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
 		p, err := a.admit(ctx)
 		if p != nil {
-			ctx = huma.WithContext(ctx, store.By(ctx.Context(), store.Actor{Kind: store.ActorKey, ID: p.KeyID.String(), From: address(ctx)}))
+			ctx = huma.WithContext(ctx, store.By(ctx.Context(), store.Actor{Kind: store.ActorKey, ID: p.KeyID.String(), From: clientaddr.Of(ctx.RemoteAddr())}))
 		}
 		if errors.Is(err, authz.ErrForbidden) {
 			a.noteRefusal(ctx.Context(), ctx.Param("ws"), ctx.Operation().OperationID)
@@ -64,15 +64,6 @@ func (a *api) noteRefusal(ctx context.Context, workspace, call string) {
 	if err := a.service.Refused(ctx, workspace, call); err != nil {
 		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx), "error", err)
 	}
-}
-
-// address is where a call comes from, without the port.
-func address(ctx huma.Context) string {
-	host, _, err := net.SplitHostPort(ctx.RemoteAddr())
-	if err != nil {
-		return ctx.RemoteAddr()
-	}
-	return host
 }
 
 func (a *api) refuse(h huma.API, ctx huma.Context, err error) {

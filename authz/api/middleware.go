@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/clientaddr"
 )
 
 type metrics struct {
@@ -107,7 +108,7 @@ func (a *api) note(m *metrics, c echo.Context, v *visit, route, workspace string
 		slog.String("request_id", v.id), slog.String("method", method), slog.String("route", route),
 		slog.String("workspace", workspace), slog.Int("status", answer.Status),
 		slog.Int64("bytes", answer.Size), slog.Duration("took", took),
-		slog.String("from", c.RealIP()), slog.String("caller", v.caller))
+		slog.String("from", clientaddr.Of(r.RemoteAddr)), slog.String("caller", v.caller))
 }
 
 // workspaceOf returns the workspace that a path names if it is one's id, and not

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -113,7 +114,7 @@ func (a *api) revokeToken(c echo.Context) error {
 		return oauthProblem(http.StatusBadRequest, "The form must have one field token.").field("token", "is required, once")
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: c.RealIP()})
+	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: clientaddr.Of(r.RemoteAddr)})
 	if err := a.service.RevokeToken(ctx, c.Param("ws"), tokens[0]); err != nil {
 		if errors.Is(err, authz.ErrNotFound) {
 			return newProblem(http.StatusNotFound, "There is no such workspace.")

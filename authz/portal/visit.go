@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -92,13 +92,7 @@ func (v *visit) context() context.Context {
 	return store.By(v.r.Context(), store.Actor{Kind: v.session.ActorKind(), ID: v.session.Subject, From: v.from()})
 }
 
-func (v *visit) from() string {
-	host, _, err := net.SplitHostPort(v.r.RemoteAddr)
-	if err != nil {
-		return v.r.RemoteAddr
-	}
-	return host
-}
+func (v *visit) from() string { return clientaddr.Of(v.r.RemoteAddr) }
 
 func (v *visit) requestID() string { return v.w.Header().Get("X-Request-Id") }
 

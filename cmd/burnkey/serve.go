@@ -24,6 +24,7 @@ import (
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/authz/portal"
 	"github.com/burnkey/burnkey/authz/webhook"
+	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -34,6 +35,7 @@ type server struct {
 	database     string
 	adminKeyFile string
 	oidcSecrets  string
+	proxies      []string // networks of trusted proxies
 	logging      logging
 	mintWorkers  int
 	mintQueue    int
@@ -83,6 +85,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database; what is there is kept as FILE.old")
 	flags.StringVar(&s.webhookSecretFile, "webhook-secret-file", "", "`FILE` (0600) with the secret, whsec_… or 24 bytes and more, that signs what is posted to workspaces' webhooks (default unsigned)")
 	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "", "`FILE` (0600) of JSON, {\"WORKSPACE\": {\"issuer\": \"URL\", \"client_secret\": \"SECRET\"}}: the client secrets at the OpenID providers by which people log in to the portal")
+	flags.StringSliceVar(&s.proxies, "trusted-proxies", nil, "`NETWORKS` (CIDR) of the proxies before this server, whose X-Forwarded-For is believed (default nobody's: the client's address is that of the connection)")
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
@@ -140,6 +143,10 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err := s.validate(); err != nil {
 		return err
 	}
+	proxies, err := clientaddr.Parse(s.proxies)
+	if err != nil {
+		return fmt.Errorf("--trusted-proxies: %w", err)
+	}
 	secrets, err := oidcSecrets(s.oidcSecrets)
 	if err != nil {
 		return err
@@ -195,7 +202,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	}
 	handler, err := api.New(api.Options{
 		Portal: pages, Service: service, Publisher: publisher, Metrics: metrics, Log: log, Version: version,
-		Closing: closing, Checks: map[string]api.Check{
+		TrustedProxies: proxies, Closing: closing, Checks: map[string]api.Check{
 			"database": func(ctx context.Context) error { return databaseAnswers(ctx, st, publisher) },
 			"shutdown": func(context.Context) error {
 				if draining.Load() {
