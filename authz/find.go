@@ -15,9 +15,9 @@ import (
 // key's name leads to it, too. No error has a part of it. Errors: InputError where it is
 // no token of Burnkey's, ErrNotFound.
 func (s *Service) KeyOfToken(ctx context.Context, workspace string, token jwks.Token) (store.Key, error) {
-	parsed, err := jwks.Parse(token.Reveal())
+	parsed, err := readPasted(token)
 	if err != nil {
-		return store.Key{}, InputError{{"token", "must be a token"}}
+		return store.Key{}, err
 	}
 	return s.store.KeyByKID(ctx, workspace, parsed.KID)
 }
@@ -26,11 +26,11 @@ func (s *Service) KeyOfToken(ctx context.Context, workspace string, token jwks.T
 // not. What comes before it in iss is the public URL at the time of issue, which may have
 // changed. The token is read and not verified. Errors: InputError.
 func WorkspaceOfToken(token jwks.Token) (string, error) {
-	bad := InputError{{"token", "must be a token"}}
-	parsed, err := jwks.Parse(token.Reveal())
+	parsed, err := readPasted(token)
 	if err != nil {
-		return "", bad
+		return "", err
 	}
+	bad := InputError{{"token", "must be a token"}}
 	claims, err := parsed.Claims()
 	if err != nil {
 		return "", bad
@@ -40,6 +40,15 @@ func WorkspaceOfToken(token jwks.Token) (string, error) {
 		return "", bad
 	}
 	return claims.Issuer[at+len(IssuerPath):], nil
+}
+
+// readPasted takes the token apart that a person entered, whatever surrounds it.
+func readPasted(text jwks.Token) (*jwks.Parsed, error) {
+	token, err := jwks.ReadPasted(text.Reveal())
+	if err != nil {
+		return nil, InputError{{"token", "must be a token"}}
+	}
+	return jwks.Parse(token.Reveal())
 }
 
 // KeyNamed returns the record of the key whose id or kid a text is: one look into an index.

@@ -27,10 +27,10 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 }
 
 // RevokeToken revokes the key of a token by possession (RFC 7009). When it returns
-// nil, the token is good nowhere, and no failover makes it so again: a token that
-// no key signed is of no effect and no error. Errors: ErrNotFound, where there is
-// no such workspace.
-func (s *Service) RevokeToken(ctx context.Context, workspace, token string) error {
+// nil, the token is good nowhere, and no failover makes it so again. A token that no
+// key is known to have signed writes nothing, and is no error. Errors: ErrNotFound,
+// where there is no such workspace.
+func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) error {
 	claims, err := s.authentic(workspace, token)
 	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
 		if claims, err = s.sought(ctx, workspace, token); err != nil {
@@ -53,13 +53,13 @@ func (s *Service) RevokeToken(ctx context.Context, workspace, token string) erro
 	return nil
 }
 
-// sought asks the store for the key of a token that is not published here. Another
-// server may have issued it a moment ago: then it is published from now on, and
-// the token's claims are returned. Or it was revoked, perhaps by a call that was
-// told of no success, since the standby has not confirmed it: then that is made up
-// for. No claims and no error: there is nothing to revoke.
-func (s *Service) sought(ctx context.Context, workspace, token string) (*jwks.Claims, error) {
-	parsed, err := jwks.Parse(token)
+// sought asks the store for the key of a token that is not published here, and returns
+// the token's claims if that key signed it. Another server may have issued it a moment
+// ago: then it is published from now on. Or it has expired, or was revoked, perhaps by
+// a call that failed before the standby confirmed it. No claims and no error: there is
+// nothing to revoke.
+func (s *Service) sought(ctx context.Context, workspace string, token jwks.Token) (*jwks.Claims, error) {
+	parsed, err := jwks.Parse(token.Reveal())
 	if err != nil {
 		return nil, s.known(ctx, workspace)
 	}
@@ -71,8 +71,7 @@ func (s *Service) sought(ctx context.Context, workspace, token string) (*jwks.Cl
 		case err != nil:
 			return nil, err
 		case !key.Published():
-			_, err = s.Revoke(ctx, workspace, key.ID)
-			return nil, err
+			return s.signedOnce(ctx, &key, parsed)
 		}
 		if err := s.publisher.Reach(ctx, workspace, key.Version); err != nil {
 			return nil, err
@@ -82,6 +81,26 @@ func (s *Service) sought(ctx context.Context, workspace, token string) (*jwks.Cl
 		}
 	}
 	return nil, fmt.Errorf("the key %s is neither published here nor revoked", parsed.KID)
+}
+
+// signedOnce returns the claims of a token if the key signed it, which is published no
+// more: the log has its JWK for as long as it reaches back. The kid alone, which anybody
+// may read, permits nothing.
+func (s *Service) signedOnce(ctx context.Context, key *store.Key, token *jwks.Parsed) (*jwks.Claims, error) {
+	changes, err := s.store.Changes(ctx, key.Workspace, key.Version-1, 1)
+	if errors.Is(err, store.ErrCompacted) || err == nil && len(changes) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, pub := range changes[0].Add {
+		if token.Check(pub) == nil { // of this kid
+			claims, _ := token.Claims()
+			return claims, nil
+		}
+	}
+	return nil, nil
 }
 
 // known returns ErrNotFound if there is no such workspace.
@@ -95,11 +114,11 @@ func (s *Service) known(ctx context.Context, workspace string) error {
 
 // authentic returns the claims of a token that a key in the set published here
 // signed. Errors: ErrNotFound, the Verifier's.
-func (s *Service) authentic(workspace, token string) (*jwks.Claims, error) {
+func (s *Service) authentic(workspace string, token jwks.Token) (*jwks.Claims, error) {
 	set, ok := s.publisher.Set(workspace)
 	if !ok {
 		return nil, ErrNotFound
 	}
 	verifier := jwks.Verifier{Keys: set}
-	return verifier.Authentic(token)
+	return verifier.Authentic(token.Reveal())
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
 )
 
 func TestRevoke(t *testing.T) {
@@ -164,7 +166,7 @@ func TestRevokeToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
-			err := s.RevokeToken(t.Context(), test.workspace, test.token(issued.Token.Reveal()))
+			err := s.RevokeToken(t.Context(), test.workspace, jwks.Token(test.token(issued.Token.Reveal())))
 			if !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
@@ -172,7 +174,7 @@ func TestRevokeToken(t *testing.T) {
 				t.Errorf("published: %t", !test.revoked)
 			}
 			if test.revoked { // again, the token is of no known key
-				if err := s.RevokeToken(t.Context(), test.workspace, issued.Token.Reveal()); err != nil {
+				if err := s.RevokeToken(t.Context(), test.workspace, issued.Token); err != nil {
 					t.Errorf("again: %v", err)
 				}
 			}
@@ -205,7 +207,7 @@ func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	elsewhere.workspace("new")
 	for _, workspace := range []string{"acme", "new"} {
 		issued := elsewhere.issue(workspace, authz.IssueRequest{})
-		if err := here.RevokeToken(t.Context(), workspace, issued.Token.Reveal()); err != nil {
+		if err := here.RevokeToken(t.Context(), workspace, issued.Token); err != nil {
 			t.Fatal(err)
 		}
 		key, err := elsewhere.Key(t.Context(), workspace, issued.ID)
@@ -216,7 +218,7 @@ func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	// Where the store can't tell, neither can we.
 	issued := elsewhere.issue("acme", authz.IssueRequest{})
 	here.store.fail("KeyByKID")
-	if err := here.RevokeToken(t.Context(), "acme", issued.Token.Reveal()); !errors.Is(err, errBroken) {
+	if err := here.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, errBroken) {
 		t.Errorf("got %v, want the store's error", err)
 	}
 }
@@ -226,7 +228,7 @@ func TestRevokeTokenStoreFails(t *testing.T) {
 	s.workspace("acme")
 	issued := s.issue("acme", authz.IssueRequest{})
 	s.store.fail("Revoke")
-	if err := s.RevokeToken(t.Context(), "acme", issued.Token.Reveal()); !errors.Is(err, errBroken) {
+	if err := s.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, errBroken) {
 		t.Errorf("got %v, want the store's error", err)
 	}
 	if !s.publishes("acme", issued.KID) {
@@ -240,7 +242,7 @@ func TestRevokeTokenStoreFails(t *testing.T) {
 func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	token, foreign := s.issue("acme", authz.IssueRequest{}).Token.Reveal(), s.issue("acme", authz.IssueRequest{}).Token.Reveal()
+	token, foreign := s.issue("acme", authz.IssueRequest{}).Token, s.issue("acme", authz.IssueRequest{}).Token
 	s.store.hookAfter("Revoke", func() error { return errBroken })
 	for range 3 {
 		if err := s.RevokeToken(t.Context(), "acme", token); !errors.Is(err, errBroken) {
@@ -276,10 +278,48 @@ func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
 	if err := s.publisher.Check(t.Context(), "acme"); !errors.Is(err, authz.ErrDiverged) {
 		t.Fatal(err)
 	}
-	if err := s.RevokeToken(t.Context(), "acme", alter(issued.Token.Reveal(), 2)); err == nil {
+	if err := s.RevokeToken(t.Context(), "acme", jwks.Token(alter(issued.Token.Reveal(), 2))); err == nil {
 		t.Error("the token is called void")
 	}
 	if key, err := s.Key(t.Context(), "acme", issued.ID); err != nil || !key.RevokedAt.IsZero() {
 		t.Errorf("revoked at %v, %v", key.RevokedAt, err)
+	}
+}
+
+// Of a key that has left the set for its age, the kid is public: it alone changes nothing
+// and leaves no trace. Its holder still can, while the log has its JWK.
+func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
+	s.clock.advance(time.Hour)
+	if _, err := s.ReapDue(t.Context()); err != nil || s.publishes("acme", issued.KID) {
+		t.Fatal(err)
+	}
+	status := func() store.Status {
+		key, err := s.Key(t.Context(), "acme", issued.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key.Status(s.Now())
+	}
+	trail := func() int {
+		entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	before := trail()
+	for part := range 3 { // of the header, only its kid's middle: another key's
+		if err := s.RevokeToken(t.Context(), "acme", jwks.Token(alter(issued.Token.Reveal(), part))); err != nil {
+			t.Error(err)
+		}
+	}
+	if status() != store.Expired || trail() != before || s.store.called("Revoke") != 0 {
+		t.Fatalf("a forgery made it %s and wrote %d entries", status(), trail()-before)
+	}
+	if err := s.RevokeToken(t.Context(), "acme", issued.Token); err != nil || status() != store.Revoked {
+		t.Errorf("its holder's token: %s, %v", status(), err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -142,12 +143,10 @@ func bearer(ctx huma.Context) (string, error) {
 			values = append(values, value)
 		}
 	})
-	if len(values) == 1 {
-		scheme, token, ok := strings.Cut(values[0], " ")
-		if ok && strings.EqualFold(scheme, "Bearer") {
-			return token, nil
-		}
+	token, no := jwks.BearerToken(values...)
+	if no != nil {
+		return "", newProblem(http.StatusUnauthorized, "This call takes a management key: Authorization: Bearer ….").
+			with("WWW-Authenticate", `Bearer realm="burnkey"`)
 	}
-	return "", newProblem(http.StatusUnauthorized, "This call takes a management key: Authorization: Bearer ….").
-		with("WWW-Authenticate", `Bearer realm="burnkey"`)
+	return token, nil
 }

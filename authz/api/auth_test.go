@@ -78,14 +78,14 @@ func TestNoCredential(t *testing.T) {
 		{"none", asked, nil},
 		{"empty", asked, []string{""}},
 		{"two", asked, []string{"Bearer " + s.admin, "Bearer " + s.admin}},
-		{"two in one", badToken, []string{"Bearer " + s.admin + ", Bearer " + s.admin}},
+		{"two in one", asked, []string{"Bearer " + s.admin + ", Bearer " + s.admin}},
 		{"Basic", asked, []string{"Basic YTpi"}},
 		{"scheme alone", asked, []string{"Bearer"}},
 		{"no scheme", asked, []string{s.admin}},
 		{"DPoP", asked, []string{"DPoP " + s.admin}},
 		{"empty token", asked, []string{"Bearer "}},
 		{"garbage", badToken, []string{"Bearer " + marker}},
-		{"two spaces", badToken, []string{"Bearer  " + s.admin}},
+		{"a tab", asked, []string{"Bearer\t" + s.admin}},
 		{"very long", badToken, []string{"Bearer " + strings.Repeat("a", 20<<10)}},
 		{"expired", badToken, []string{"Bearer " + expired}},
 		{"revoked", badToken, []string{"Bearer " + revoked.token}},
@@ -120,7 +120,7 @@ func TestNoCredential(t *testing.T) {
 	if s.state() != before || strings.Contains(s.log.String(), marker) {
 		t.Error("a stranger left a trace")
 	}
-	for _, scheme := range []string{"bearer ", "BEARER ", "Bearer "} {
+	for _, scheme := range []string{"bearer ", "BEARER ", "Bearer ", "Bearer  "} {
 		s.do("GET", keysPath, nil, header("Authorization", scheme+s.admin)).want(200)
 	}
 }

@@ -114,8 +114,13 @@ func (a *api) revokeToken(c echo.Context) error {
 		return oauthProblem(http.StatusBadRequest, "The form must have one field token.").field("token", "is required, once")
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
+	token, err := jwks.ReadPasted(tokens[0])
+	if err != nil { // 200 would leave a leaked key in force, and whoever found it content
+		return oauthProblem(http.StatusBadRequest, "The field token does not contain a token of Burnkey's form. Nothing was revoked.").
+			field("token", "must be a token: "+err.Error())
+	}
 	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: clientaddr.Of(r.RemoteAddr)})
-	if err := a.service.RevokeToken(ctx, c.Param("ws"), tokens[0]); err != nil {
+	if err := a.service.RevokeToken(ctx, c.Param("ws"), token); err != nil {
 		if errors.Is(err, authz.ErrNotFound) {
 			return newProblem(http.StatusNotFound, "There is no such workspace.")
 		}
@@ -144,7 +149,8 @@ func (a *api) writeProblem(w http.ResponseWriter, p *Problem) {
 }
 
 func revokeForm(op *huma.Operation) {
-	token := &huma.Schema{Type: huma.TypeString, MinLength: new(1), Description: "The token; 200 whatever it is"}
+	token := &huma.Schema{Type: huma.TypeString, MinLength: new(1), Description: "The token; what surrounds it, such as spaces, quotes or Bearer, is taken off. " +
+		"200 also for one that no key of the workspace signed; 400 for what has no token's form"}
 	hint := &huma.Schema{Type: huma.TypeString, Description: "Ignored, there being one type"}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/x-www-form-urlencoded": {Schema: &huma.Schema{

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -122,9 +124,16 @@ func TestRevokeByPossession(t *testing.T) {
 		return s.do("GET", path, nil).status == 200
 	}
 	before := s.state()
-	for _, token := range []string{marker, foreign.token, key.token + "x", key.token[:len(key.token)-3] + "abc", key.id, key.kid} {
+	forged := key.token[:len(key.token)-8] + strings.Map(func(r rune) rune { return 'A' }, "12345678")
+	for _, token := range []string{foreign.token, forged} {
 		if a := s.do("POST", issuer+"/revoke", "token="+token, form).want(200); len(a.body) > 0 {
 			t.Errorf("says %s", a.body)
+		}
+	}
+	for _, token := range []string{marker, key.token + "x", key.token[:len(key.token)-3] + "abc", key.id, key.kid} {
+		p := s.do("POST", issuer+"/revoke", "token="+token, form).want(400).problem()
+		if !p.names("token") || p.Code != "invalid_request" {
+			t.Errorf("blames %v, error %q", p.Errors, p.Code)
 		}
 	}
 	if s.state() != before || !published("other", foreign) {
@@ -144,6 +153,17 @@ func TestRevokeByPossession(t *testing.T) {
 	}
 	if strings.Contains(s.log.String(), marker) {
 		t.Error("the log holds the token")
+	}
+}
+
+// A leak finder has the token as curl --data-urlencode token@file sends it, and as logs show it.
+func TestRevokeByPossessionTakesOffWhatSurrounds(t *testing.T) {
+	s := newServer(t)
+	for _, around := range []string{"%s\n", "Authorization: Bearer %s\r\n", "\ufeff\"%s\"", "API_KEY='%s';", `{"token": "%s"}`, "`%s`."} {
+		key := s.issue("acme", map[string]any{})
+		pasted := fmt.Sprintf(around, key.token)
+		s.do("POST", issuer+"/revoke", url.Values{"token": {pasted}}.Encode(), form).want(200)
+		wantSubset(t, s.do("GET", keysPath+"/"+key.id, nil).want(200).object(), `{"status":"revoked"}`)
 	}
 }
 

@@ -43,6 +43,7 @@ func verifyCommand() *cobra.Command {
 		Use:   "verify TOKEN|-",
 		Short: "Explain a token: whose it is, until when, and whether it is good",
 		Long: "Explain a token, or the one on standard input (-), where other users of the machine can't see it.\n" +
+			"What surrounds it, such as quotes, the word Bearer or a header's name, is taken off.\n" +
 			"With --jwks or --server it is verified as a gateway would; without, nothing leaves this machine and\n" +
 			"the signature stays unchecked. The exit status is 1 if the token is refused or could not be looked up,\n" +
 			"and 0 otherwise: also for one that was not checked.",
@@ -50,13 +51,17 @@ func verifyCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token := args[0]
 			if token == "-" {
-				text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxTokenLen+2))
+				text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxPastedLen+1))
 				if err != nil {
 					return err
 				}
-				token = strings.TrimSpace(string(text))
+				token = string(text)
 			}
-			return v.run(cmd, token)
+			read, err := jwks.ReadPasted(token)
+			if err != nil {
+				return err
+			}
+			return v.run(cmd, read.Reveal())
 		},
 	}
 	cmd.Flags().StringVar(&v.jwks, "jwks", "", "`URL or FILE` of the published set")

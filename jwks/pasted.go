@@ -1,0 +1,97 @@
+package jwks
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxCandidates bounds the work on one text, which may be a stranger's.
+const maxCandidates = 16
+
+// MaxPastedLen is the longest text in which a token is looked for, in bytes.
+const MaxPastedLen = 64 << 10
+
+var (
+	errPastedLen  = fmt.Errorf("%w: the text is longer than %d bytes", ErrMalformed, MaxPastedLen)
+	errPastedMany = fmt.Errorf("%w: the text contains several tokens", ErrMalformed)
+)
+
+// ReadPasted returns the one token in a text that a person pasted or a tool read from
+// a file: spaces, line ends (also within a wrapped token), a byte order mark, UTF-16,
+// quotes, brackets, punctuation, the word Bearer, a header's name, an assignment or
+// a JSON member around it do not matter. It is for reading what people enter, never
+// for deciding on a request: that is BearerToken's. Nothing is verified. Errors wrap
+// ErrMalformed and quote nothing; two different tokens are one of them.
+func ReadPasted(text string) (Token, error) {
+	if len(text) > MaxPastedLen {
+		return "", errPastedLen
+	}
+	text = strings.ReplaceAll(text, "\x00", "") // of UTF-16
+	found, err := findTokens(text)
+	if found == "" && err == nil {
+		found, err = findTokens(unwrapped(text))
+	}
+	if found == "" && err == nil {
+		_, err = Parse(strings.TrimSpace(text)) // which says what it lacks
+	}
+	return Token(found), err
+}
+
+// unwrapped joins the lines of each paragraph, as a mail or a terminal breaks a long one.
+func unwrapped(text string) string {
+	var joined strings.Builder
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			line = " "
+		}
+		joined.WriteString(line)
+	}
+	return joined.String()
+}
+
+// findTokens returns the token in a text, or "". Each token begins with TokenPrefix,
+// and its signature is of one length, which is where it ends.
+func findTokens(text string) (found string, err error) {
+	for range maxCandidates {
+		start := strings.Index(text, TokenPrefix)
+		if start < 0 {
+			return found, nil
+		}
+		text = text[start:]
+		length := tokenLen(text)
+		if length == 0 {
+			text = text[len(TokenPrefix):]
+			continue
+		}
+		if found != "" && found != text[:length] {
+			return "", errPastedMany
+		}
+		found, text = text[:length], text[length:]
+	}
+	return "", errPastedMany
+}
+
+// tokenLen returns the length of the token that a text begins with, or 0. Of the
+// token's own alphabet, only punctuation or another token may follow.
+func tokenLen(text string) int {
+	run := text
+	if end := strings.IndexFunc(text, outsideToken); end >= 0 {
+		run = text[:end]
+	}
+	parts := strings.SplitN(run, ".", 3)
+	if len(parts) < 3 || len(parts[2]) < sigTextLen {
+		return 0
+	}
+	length := len(run) - len(parts[2]) + sigTextLen
+	if rest := run[length:]; strings.Trim(rest, "-_.") != "" && !strings.HasPrefix(rest, TokenPrefix) {
+		return 0
+	}
+	if _, err := Parse(run[:length]); err != nil {
+		return 0
+	}
+	return length
+}
+
+func outsideToken(r rune) bool {
+	return r >= 0x80 || r != '.' && (!inToken68[byte(r)] || r == '~' || r == '+' || r == '/')
+}
