@@ -77,8 +77,12 @@ type SessionStore interface {
 	// become meanwhile. It returns how many. ErrNotFound: no such workspace.
 	// ActionSessionEnd, once for all of them; none where there were none.
 	EndSessions(ctx context.Context, workspace, owner string, at time.Time) (int, error)
-	// PruneSessions deletes all sessions and links that expired before that time.
-	// They have no entry in the audit.
+	// SpendLogin notes that a login of a workspace is used up, by a hash of its state,
+	// and forgets that after until, which must not be zero: of any who try at once, one
+	// succeeds. ErrExists: it was used up before. It has no entry in the audit.
+	SpendLogin(ctx context.Context, workspace string, hash [32]byte, until time.Time) error
+	// PruneSessions deletes all sessions and links that expired before that time, and
+	// forgets logins. They have no entry in the audit.
 	PruneSessions(ctx context.Context, before time.Time) error
 }
 

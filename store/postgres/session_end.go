@@ -22,6 +22,9 @@ const (
 	// SKIP LOCKED: several servers may do it at once.
 	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < $1
 		ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	spendLogin  = `INSERT INTO spent_logins (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+	pruneLogins = `DELETE FROM spent_logins WHERE hash IN (SELECT hash FROM spent_logins WHERE expires_at < $1
+		ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
 	// pruneAtOnce bounds the size of one transaction.
 	pruneAtOnce = 1000
 )
@@ -79,16 +82,39 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 	return int(ended), nil
 }
 
+// SpendLogin implements store.Store.
+func (s *Store) SpendLogin(ctx context.Context, workspace string, hash [32]byte, until time.Time) error {
+	if until.IsZero() {
+		return wrap(ctx, "spend login", errTime)
+	}
+	return wrap(ctx, "spend login", s.write(ctx, sessionGate(workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+		tag, err := c.Exec(ctx, spendLogin, hash[:], until.UnixMicro())
+		if err == nil && tag.RowsAffected() == 0 {
+			err = store.ErrExists
+		}
+		return err
+	}))
+}
+
 // PruneSessions implements store.Store.
 func (s *Store) PruneSessions(ctx context.Context, before time.Time) error {
+	for _, prune := range []string{pruneSessions, pruneLogins} {
+		if err := s.prune(ctx, prune, before); err != nil {
+			return wrap(ctx, "prune sessions", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) prune(ctx context.Context, some string, before time.Time) error {
 	for n := int64(pruneAtOnce); n == pruneAtOnce; {
 		err := s.write(ctx, sessionGate(""), func(ctx context.Context, c *pgxpool.Conn) error {
-			tag, err := c.Exec(ctx, pruneSessions, before.UnixMicro(), pruneAtOnce)
+			tag, err := c.Exec(ctx, some, before.UnixMicro(), pruneAtOnce)
 			n = tag.RowsAffected()
 			return err
 		})
 		if err != nil {
-			return wrap(ctx, "prune sessions", err)
+			return err
 		}
 	}
 	return nil

@@ -20,6 +20,9 @@ const (
 	endSessions   = `DELETE FROM sessions WHERE workspace = ?1 AND (?2 = '' OR owner = ?2) AND expires_at > ?3`
 	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < ?
 		ORDER BY expires_at LIMIT ?)`
+	spendLogin  = `INSERT INTO spent_logins (hash, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING`
+	pruneLogins = `DELETE FROM spent_logins WHERE hash IN (SELECT hash FROM spent_logins WHERE expires_at < ?
+		ORDER BY expires_at LIMIT ?)`
 )
 
 // CreateSession implements store.Store.
@@ -153,15 +156,38 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 // pruneAtOnce bounds how long one transaction keeps other writers waiting.
 const pruneAtOnce = 1000
 
+// SpendLogin implements store.Store.
+func (s *Store) SpendLogin(ctx context.Context, _ string, hash [32]byte, until time.Time) error {
+	if until.IsZero() {
+		return wrap(ctx, "spend login", errTime)
+	}
+	return wrap(ctx, "spend login", s.write(ctx, func(t *tx) error {
+		n, err := t.exec(spendLogin, hash[:], until.UnixMicro())
+		if err == nil && n == 0 {
+			err = store.ErrExists
+		}
+		return err
+	}))
+}
+
 // PruneSessions implements store.Store.
 func (s *Store) PruneSessions(ctx context.Context, before time.Time) error {
+	for _, prune := range []string{pruneSessions, pruneLogins} {
+		if err := s.prune(ctx, prune, before); err != nil {
+			return wrap(ctx, "prune sessions", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) prune(ctx context.Context, some string, before time.Time) error {
 	for n := int64(pruneAtOnce); n == pruneAtOnce; {
 		err := s.write(ctx, func(t *tx) (err error) {
-			n, err = t.exec(pruneSessions, before.UnixMicro(), pruneAtOnce)
+			n, err = t.exec(some, before.UnixMicro(), pruneAtOnce)
 			return err
 		})
 		if err != nil {
-			return wrap(ctx, "prune sessions", err)
+			return err
 		}
 	}
 	return nil

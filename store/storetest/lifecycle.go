@@ -106,6 +106,9 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 	calls["EndSession"] = func(ctx context.Context) error {
 		return unless(e.EndSession(ctx, [32]byte{}, now), store.ErrNotFound)
 	}
+	calls["SpendLogin"] = func(ctx context.Context) error {
+		return unless(e.SpendLogin(ctx, k.Workspace, [32]byte{}, now), store.ErrExists)
+	}
 	calls["PruneSessions"] = func(ctx context.Context) error { return e.PruneSessions(ctx, now) }
 	calls["Record"] = func(ctx context.Context) error {
 		return e.Record(ctx, store.Entry{Workspace: k.Workspace, At: now, Action: "x"})

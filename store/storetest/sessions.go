@@ -20,6 +20,7 @@ var sessionTests = []test{
 	{"end", sessionEnd},
 	{"end together, by owner or all", sessionEndMany},
 	{"are pruned when they have expired", sessionPrune},
+	{"by a login are begun once", loginSpend},
 }
 
 // newSession returns a session of acme for an hour.
@@ -247,6 +248,31 @@ func sessionPrune(e env) {
 		if _, err := e.Session(e.ctx, s.Hash, now.Add(-time.Hour)); !errors.Is(err, want) {
 			e.Errorf("session %d: got %v, want %v", i, err, want)
 		}
+	}
+	e.equal("audit", e.audit("acme", store.AuditFilter{}), entries)
+}
+
+// loginSpend: of any who use the same login up, also from two servers, one succeeds.
+func loginSpend(e env) {
+	e.create("acme")
+	entries := e.audit("acme", store.AuditFilter{})
+	first, second := newSession(store.KindSession).Hash, newSession(store.KindSession).Hash
+	var spent atomic.Int64
+	e.parallel(8, func(int) {
+		switch err := e.SpendLogin(e.ctx, "acme", first, now.Add(time.Minute)); {
+		case err == nil:
+			spent.Add(1)
+		case !errors.Is(err, store.ErrExists):
+			e.Errorf("spend: %v", err)
+		}
+	})
+	e.equal("spent", spent.Load(), int64(1))
+	e.ok(e.SpendLogin(e.ctx, "other", second, now.Add(time.Hour)))
+	e.ok(e.PruneSessions(e.ctx, now.Add(time.Minute+time.Second)))
+	e.ok(e.SpendLogin(e.ctx, "acme", first, now.Add(time.Hour))) // it is forgotten
+	e.is(e.SpendLogin(e.ctx, "acme", second, now.Add(time.Hour)), store.ErrExists)
+	if err := e.SpendLogin(e.ctx, "acme", newSession(store.KindSession).Hash, time.Time{}); err == nil {
+		e.Error("a login is spent for ever")
 	}
 	e.equal("audit", e.audit("acme", store.AuditFilter{}), entries)
 }
