@@ -41,10 +41,14 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
 	t.Helper()
 	envoytest.Binary(t) // skips before anything is started
 	f := &front{addr: envoytest.FreeAddr(t), accessLog: filepath.Join(t.TempDir(), "access.log")}
-	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.seen = append(f.seen, r)
+		if strings.HasPrefix(r.URL.Path, "/own") { // another service that Envoy asks
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "no")
+		}
 	}))
 	t.Cleanup(api.Close)
 	var b strings.Builder

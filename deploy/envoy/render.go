@@ -25,6 +25,11 @@ var untrusted = []string{
 	"x-original-url", "x-rewrite-url",
 }
 
+// refused is true of what the first or last of our RBAC filters refused, which name
+// their policies for it.
+const refused = `response.code_details in ['rbac_access_denied_matched_policy[burnkey-no-token]', ` +
+	`'rbac_access_denied_matched_policy[burnkey-unverified]']`
+
 func parseTemplates() *template.Template {
 	t := template.New("")
 	t.Funcs(template.FuncMap{
@@ -73,6 +78,7 @@ type view struct {
 	CacheSeconds      int
 
 	Shape     string
+	Refused   string // CEL: one of our two RBAC filters refused the request
 	Untrusted []string
 	Methods   []string // of an OpenAPI 2.0 path
 
@@ -103,6 +109,7 @@ func newView(c Config) (view, error) {
 		CacheDuration:     seconds(cacheDuration(cache)),
 		CacheSeconds:      int(cacheDuration(cache) / time.Second),
 		Shape:             bearerShape,
+		Refused:           refused,
 		Methods:           []string{"get", "put", "post", "delete", "options", "head", "patch"},
 		Untrusted:         untrusted,
 		CAFile:            orDefault(c.CAFile, DefaultCAFile),

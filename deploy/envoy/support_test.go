@@ -174,10 +174,11 @@ type api struct {
 func newAPI(t testing.TB) *api {
 	t.Helper()
 	a := &api{}
-	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.seen = append(a.seen, r)
+		refuse(w, r)
 	}))
 	t.Cleanup(srv.Close)
 	a.addr = srv.Listener.Addr().String()
