@@ -14,7 +14,7 @@ import (
 // and holds it to all that it had acknowledged.
 func TestE2EKilled(t *testing.T) {
 	const clients = 4
-	rounds := scale(t, "BURNKEY_E2E_KILLS", 50, 5)
+	rounds := scale(t, "BURNKEY_E2E_KILLS", 12, 5)
 	seed := rand.Uint64()
 	if text := os.Getenv("BURNKEY_E2E_SEED"); text != "" {
 		var err error

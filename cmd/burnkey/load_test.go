@@ -29,7 +29,7 @@ func parallel(workers, n int, f func(i int)) {
 // TestE2EManyClients has 8 clients issue at once while another reads the set.
 func TestE2EManyClients(t *testing.T) {
 	const clients = 8
-	n := scale(t, "BURNKEY_E2E_KEYS", 1000, 64)
+	n := scale(t, "BURNKEY_E2E_KEYS", 160, 64)
 	s := startServer(t)
 	admin := s.admin()
 	admin.mustCreate(t, "acme")

@@ -84,10 +84,10 @@ func refusedForNow(t *testing.T, s *server, admin *client, method, path, body st
 	}
 }
 
-// TestE2EDatabaseStops stops PostgreSQL for a minute under two servers.
+// TestE2EDatabaseStops stops PostgreSQL under two servers, for BURNKEY_E2E_OUTAGE seconds.
 func TestE2EDatabaseStops(t *testing.T) {
 	t.Parallel()
-	outage := time.Duration(scale(t, "BURNKEY_E2E_OUTAGE", 60, 5)) * time.Second
+	outage := time.Duration(scale(t, "BURNKEY_E2E_OUTAGE", 30, 5)) * time.Second
 	pg := pgtest.Start(t, nil)
 	servers := startSeveral(t, 2, pg.Database(t))
 	admin := servers[0].admin()

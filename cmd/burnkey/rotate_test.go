@@ -60,7 +60,7 @@ func (s *server) watchSet(workspace string, stop <-chan struct{}) (sights []sigh
 // is killed twice: each old key leaves the set within a second of its time, or with the
 // server's first answer after a restart, and none early.
 func TestE2ERotationsEnd(t *testing.T) {
-	rotations := scale(t, "BURNKEY_E2E_ROTATIONS", 60, 20)
+	rotations := scale(t, "BURNKEY_E2E_ROTATIONS", 24, 12)
 	spread := time.Duration(rotations) * 300 * time.Millisecond // 200 of them: a minute
 	s := startServer(t)
 	admin := s.admin()

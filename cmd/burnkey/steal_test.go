@@ -128,7 +128,7 @@ type loot struct {
 // server has: no prime of any key, and no token or signature where it is kept.
 func TestE2ENothingToSteal(t *testing.T) {
 	needsProc(t)
-	n := scale(t, "BURNKEY_E2E_THEFT_KEYS", 200, 20)
+	n := scale(t, "BURNKEY_E2E_THEFT_KEYS", 64, 20)
 	s := startServer(t, "--log-level", "debug")
 	took := issueSome(t, s, n)
 	got := collect(t, s)
