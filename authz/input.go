@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"bytes"
 	"regexp"
 	"strings"
 	"unicode"
@@ -15,10 +14,10 @@ import (
 
 // Limits of the contract.
 const (
-	MaxText           = 255       // characters of an owner, a name, an audience
-	MaxClaims         = 4 << 10   // bytes of JSON without white space
-	MaxMetadata       = 16 << 10  // likewise
-	MaxDepth          = 32        // of nesting in claims: Envoy reads no more than about 100
+	MaxText           = 255      // characters of an owner, a name, an audience
+	MaxClaims         = 4 << 10  // bytes of JSON without white space
+	MaxMetadata       = 16 << 10 // likewise
+	MaxDepth          = jwks.MaxDepth
 	MaxScopes         = 64        // of one key
 	MaxScope          = 128       // characters of one
 	MaxAudiences      = 16        // of a workspace or key
@@ -177,6 +176,13 @@ func (e *InputError) object(field string, value []byte, most int) jsontext.Value
 	return v
 }
 
+// depth refuses what is nested too deep.
+func (e *InputError) depth(field string, value []byte) {
+	if _, deep := jwks.TooDeep(value, MaxDepth); deep {
+		e.addf(field, "must not be nested deeper than %d", MaxDepth)
+	}
+}
+
 func (e *InputError) claims(value []byte) jsontext.Value {
 	v := e.object("claims", value, MaxClaims)
 	if v == nil {
@@ -187,9 +193,6 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 		e.addf("claims", "must be a JSON object with no member twice")
 		return nil
 	}
-	if depth(v) > MaxDepth {
-		e.addf("claims", "must not be nested deeper than %d", MaxDepth)
-	}
 	for name := range members {
 		// Many JSON libraries ignore the case of members, and take the last: ours
 		// must not be overruled by theirs.
@@ -198,17 +201,6 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 		}
 	}
 	return v
-}
-
-// depth returns how deep objects and lists are nested; v is valid JSON.
-func depth(v jsontext.Value) (most int) {
-	in := jsontext.NewDecoder(bytes.NewReader(v))
-	for {
-		if _, err := in.ReadToken(); err != nil {
-			return most
-		}
-		most = max(most, in.StackDepth())
-	}
 }
 
 func (e *InputError) idempotencyKey(value string) {

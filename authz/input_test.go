@@ -168,6 +168,8 @@ func issueCases() []issueCase {
 			claims("a reserved name with a long s", "claims.i\u017f\u017f", `{"iſſ":"x"}`),
 
 			{"metadata at the limit", func(r *request) { r.Metadata = object(16 << 10) }, ""},
+			{"metadata nested to the limit", func(r *request) { r.Metadata = nested(32) }, ""},
+			{"metadata nested deeper", func(r *request) { r.Metadata = nested(33) }, "metadata"},
 			{"metadata one over", func(r *request) { r.Metadata = object(16<<10 + 1) }, "metadata"},
 			{"metadata a list", func(r *request) { r.Metadata = []byte("[]") }, "metadata"},
 			{"metadata with a member twice", func(r *request) { r.Metadata = []byte(`{"a":{"b":1,"b":1}}`) }, "metadata"},
@@ -356,4 +358,9 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 	expectFaults(t, err, "name")
 	_, _, err = s.PortalLink(t.Context(), "acme", authz.LinkRequest{Owner: disguised})
 	expectFaults(t, err, "owner")
+}
+
+// nested is an object of that depth.
+func nested(depth int) []byte {
+	return []byte(`{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`)
 }

@@ -92,6 +92,8 @@ func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 	if !r.again {
 		bad.owner("owner", r.Owner)
 		bad.name("name", r.Name, 0)
+		bad.depth("claims", r.Claims)
+		bad.depth("metadata", r.Metadata) // an earlier version took any
 	}
 	bad.scopes("scopes", r.Scopes)
 	bad.audiences("audience", r.Audience)
@@ -264,6 +266,7 @@ func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 	if p.Name != nil {
 		bad.name("name", *p.Name, 0)
 	}
+	bad.depth("metadata", p.Metadata)
 	metadata := bad.object("metadata", p.Metadata, MaxMetadata)
 	if err := bad.err(); err != nil {
 		return store.Key{}, err

@@ -88,6 +88,9 @@ func ParseKey(data []byte) (Key, error) {
 	if !jsontext.Value(data).IsValid() { // jwx skips what follows, and the first of two members
 		return Key{}, fmt.Errorf("%w: not one JSON value without duplicate members", ErrKey)
 	}
+	if _, deep := TooDeep(data, MaxDepth); deep {
+		return Key{}, fmt.Errorf("%w: nested deeper than %d", ErrKey, MaxDepth)
+	}
 	parsed, err := jwk.ParseKey(data)
 	if err != nil {
 		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
@@ -102,7 +105,7 @@ func ParseSet(data []byte) ([]Key, error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
 	}
-	if err := json.Unmarshal(data, &set); err != nil || set.Keys == nil {
+	if _, deep := TooDeep(data, MaxDepth); deep || json.Unmarshal(data, &set) != nil || set.Keys == nil {
 		return nil, fmt.Errorf("%w: not a JWK set", ErrKey)
 	}
 	keys := make([]Key, 0, len(set.Keys))

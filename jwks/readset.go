@@ -40,7 +40,7 @@ func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error 
 			return notSet(err)
 		}
 		if name.String() != "keys" {
-			if err := dec.SkipValue(); err != nil {
+			if err := skip(dec); err != nil {
 				return notSet(err)
 			}
 			continue
@@ -55,6 +55,18 @@ func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error 
 	}
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: something follows the JWK set", ErrKey)
+	}
+	return nil
+}
+
+// skip passes over a value that says nothing to us, unless it is nested too deep.
+func skip(dec *jsontext.Decoder) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if _, deep := TooDeep(value, MaxDepth); deep {
+		return fmt.Errorf("it is nested deeper than %d", MaxDepth)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"reflect"
@@ -21,14 +22,22 @@ func newEntry(ctx context.Context, workspace, action string, at time.Time, d det
 			delete(d, name)
 		}
 	}
-	text, err := json.Marshal(d)
-	if err != nil { // nothing in them can't be
-		text = []byte(`{}`)
-	}
 	return Entry{
 		ID: EntryID(at), Workspace: workspace, At: time.UnixMicro(at.UnixMicro()).UTC(), Actor: ActorOf(ctx), Action: action,
-		Result: ResultOK, Detail: text,
+		Result: ResultOK, Detail: d.text(),
 	}
+}
+
+// text is the detail as it is kept. Nothing in it is escaped for HTML, which would make
+// it up to six times as long.
+func (d detail) text() json.RawMessage {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(d) != nil { // nothing in them can't be
+		return json.RawMessage(`{}`)
+	}
+	return bytes.TrimRight(text.Bytes(), "\n")
 }
 
 func keyEntry(ctx context.Context, k Key, action string, at time.Time, d detail) Entry {
@@ -87,8 +96,9 @@ func changed(before, after detail) detail {
 			if reflect.DeepEqual(was, is) {
 				continue
 			}
-			if parts, both := was.(detail); both {
-				was, is = without(parts, is.(detail)), without(is.(detail), parts)
+			old, oldParts := was.(detail)
+			if parts, both := is.(detail); both && oldParts {
+				was, is = without(old, parts), without(parts, old)
 			}
 			d[name] = change{was, is}
 		}
@@ -124,18 +134,24 @@ func KeyIssued(ctx context.Context, k Key) Entry {
 	})
 }
 
-// KeyUpdated is ActionKeyUpdate.
+// KeyUpdated is ActionKeyUpdate. Of the metadata it has the members that differ.
 func KeyUpdated(ctx context.Context, before, after Key) Entry {
 	fields := func(k Key) detail { return detail{"name": k.Name, "metadata": object(k.Metadata)} }
 	return keyEntry(ctx, after, ActionKeyUpdate, after.UpdatedAt, changed(fields(before), fields(after)))
 }
 
-// object is a JSON object as a detail's value; what is none becomes a string.
+// object is a JSON object as a detail's value, each member as it came; what is none
+// becomes a string.
 func object(raw json.RawMessage) any {
-	if json.Valid(raw) {
-		return raw
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil {
+		return string(raw)
 	}
-	return string(raw)
+	d := make(detail, len(members))
+	for name, value := range members {
+		d[name] = value
+	}
+	return d
 }
 
 // KeyRevoked is ActionKeyRevoke, of a key with its RevokedAt.

@@ -33,6 +33,10 @@ var badKeys = []struct{ name, field, body string }{
 	{"deep", "body", strings.Repeat("[", 60000)},
 	{"deep claims", "claims", `{"owner":"x","claims":` + strings.Repeat(`{"a":`, 33) + `1` + strings.Repeat(`}`, 33) + `}`},
 
+	{"deep metadata", "metadata", `{"owner":"x","metadata":{"a":` + strings.Repeat("[", 8000) + strings.Repeat("]", 8000) + `}}`},
+	{"metadata one deeper", "metadata", `{"owner":"x","metadata":{"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}}`},
+	{"deep where nothing is", "extra", `{"owner":"x","extra":` + strings.Repeat("[", 8000) + strings.Repeat("]", 8000) + `}`},
+
 	{"no owner", "owner", `{"name":"` + marker + `"}`},
 	{"empty owner", "owner", `{"owner":""}`},
 	{"long owner", "owner", `{"owner":"` + strings.Repeat(marker, 800) + `"}`},

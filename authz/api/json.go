@@ -12,6 +12,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // format reads strictly: no member twice, none unknown, nothing behind the
@@ -23,6 +25,10 @@ var format = huma.Format{
 		return enc.Encode(v)
 	},
 	Unmarshal: func(data []byte, v any) error {
+		// A member may be as deep as it could be alone.
+		if member, deep := jwks.TooDeep(data, jwks.MaxDepth+1); deep {
+			return &readFault{detail: fmt.Sprintf("must not be nested deeper than %d", jwks.MaxDepth), member: member}
+		}
 		if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
 			return readError(err, bytes.TrimLeft(data, " \t\r\n"))
 		}

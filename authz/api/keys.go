@@ -50,8 +50,8 @@ type NewKey struct {
 	Audience     []string `json:"audience,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"Among the workspace's audiences; its default where absent"`
 	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" maximum:"315360000" doc:"Seconds; the workspace's default where absent, 90 days unless it has another"`
 	NeverExpires bool     `json:"never_expires,omitempty" doc:"Instead of expires_in"`
-	Claims       object   `json:"claims,omitempty" doc:"Further claims to sign, at most 4 KiB; registered names are refused"`
-	Metadata     object   `json:"metadata,omitempty" doc:"Kept and not signed, at most 16 KiB"`
+	Claims       object   `json:"claims,omitempty" doc:"Further claims to sign, at most 4 KiB, nested 32 deep at most; registered names are refused"`
+	Metadata     object   `json:"metadata,omitempty" doc:"Kept and not signed, at most 16 KiB, nested 32 deep at most"`
 }
 
 // KeyPatch changes the members it has.

@@ -187,7 +187,7 @@ func init() {
 		case status == http.StatusUnprocessableEntity, status == http.StatusBadRequest:
 			p.Detail = "The input is not valid."
 		}
-		for _, err := range errs {
+		for _, err := range errs[:min(len(errs), maxFaults)] {
 			if detail, ok := err.(huma.ErrorDetailer); ok {
 				p.Errors = append(p.Errors, fieldOf(detail.ErrorDetail()))
 			}
@@ -214,6 +214,10 @@ func notTaken(body *huma.RequestBody) *Problem {
 // maxFieldName bounds how much of a member's name an answer repeats: less than a
 // token's header, should somebody have put one there.
 const maxFieldName = 64
+
+// maxFaults bounds how many faults an answer lists: a body of made-up members would get
+// back many times its length.
+const maxFaults = 32
 
 // mustBeTime stands for what huma says of a time: of one in a query, Go's own layout.
 const mustBeTime = "must be a time of RFC 3339, such as 2026-01-31T12:00:00Z"

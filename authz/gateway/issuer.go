@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -131,7 +130,7 @@ func (g *Gateway) askIssuer(ctx context.Context, workspace string) (string, erro
 	var metadata struct {
 		Issuer string `json:"issuer"`
 	}
-	if len(text) > metadataMax || json.Unmarshal(text, &metadata) != nil || metadata.Issuer == "" {
+	if len(text) > metadataMax || !read(text, &metadata) || metadata.Issuer == "" {
 		return "", errors.New("the server's answer is no issuer's metadata")
 	}
 	return metadata.Issuer, nil

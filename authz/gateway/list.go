@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
@@ -192,10 +194,16 @@ func (g *Gateway) fetchPage(ctx context.Context, key, cursor string) (*listPage,
 		return nil, err
 	}
 	page := new(listPage)
-	if len(text) > pageMax || json.Unmarshal(text, page) != nil || page.Workspaces == nil {
+	if len(text) > pageMax || !read(text, page) || page.Workspaces == nil {
 		return nil, errors.New("the server's answer is no list of workspaces")
 	}
 	return page, nil
+}
+
+// read reads JSON that came from elsewhere and reports whether it could.
+func read(text []byte, into any) bool {
+	_, deep := jwks.TooDeep(text, jwks.MaxDepth)
+	return !deep && json.Unmarshal(text, into) == nil
 }
 
 // manage makes a call with a management key.
@@ -228,7 +236,7 @@ func (g *Gateway) readList() ([]string, error) {
 	}
 	var saved savedList
 	bad := func(id string) bool { return !workspaceID.MatchString(id) }
-	if json.Unmarshal(text, &saved) != nil || saved.Server != g.o.Server || saved.Workspaces == nil || slices.ContainsFunc(saved.Workspaces, bad) {
+	if !read(text, &saved) || saved.Server != g.o.Server || saved.Workspaces == nil || slices.ContainsFunc(saved.Workspaces, bad) {
 		g.o.Log.Warn("the list of workspaces that was kept is damaged, or another server's: done without", "file", file)
 		return nil, nil
 	}

@@ -107,7 +107,7 @@ func (g *Gateway) send(ctx context.Context, workspace string, some []use, report
 		Recorded *int `json:"recorded"`
 		Unknown  *int `json:"unknown"`
 	}
-	if json.Unmarshal(text, &answer) != nil || answer.Recorded == nil || answer.Unknown == nil || *answer.Recorded+*answer.Unknown != len(some) {
+	if !read(text, &answer) || answer.Recorded == nil || answer.Unknown == nil || *answer.Recorded+*answer.Unknown != len(some) {
 		return errors.New("the server's answer does not say that it has recorded the uses")
 	}
 	return nil

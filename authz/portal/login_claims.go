@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -36,8 +38,8 @@ func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, 
 	if info.Subject != subject { // OpenID Connect Core 1.0 section 5.3.2
 		return &loginError{"userinfo", errors.New("it is about somebody else")}
 	}
-	further := make(map[string]any)
-	if err := info.Claims(&further); err != nil {
+	further, err := claimsOf(info.Claims)
+	if err != nil {
 		return &loginError{"userinfo", errors.New("it does not read")}
 	}
 	for name, value := range further {
@@ -46,6 +48,20 @@ func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, 
 		}
 	}
 	return nil
+}
+
+// claimsOf returns claims that a provider sent, once they are known not to be nested too
+// deep.
+func claimsOf(read func(any) error) (map[string]any, error) {
+	var text json.RawMessage
+	if err := read(&text); err != nil {
+		return nil, err
+	}
+	if _, deep := jwks.TooDeep(text, jwks.MaxDepth); deep {
+		return nil, fmt.Errorf("its claims must not be nested deeper than %d", jwks.MaxDepth)
+	}
+	claims := make(map[string]any)
+	return claims, json.Unmarshal(text, &claims)
 }
 
 // lacks reports whether a claim is missing that decides who somebody is.

@@ -176,8 +176,8 @@ func (l *logins) verify(ctx context.Context, p *provider, w *store.Workspace, to
 	if err != nil {
 		return nil, nil, tokenError(err)
 	}
-	claims := make(map[string]any)
-	if err := idToken.Claims(&claims); err != nil {
+	claims, err := claimsOf(idToken.Claims)
+	if err != nil {
 		return nil, nil, &loginError{"token", err}
 	}
 	party, named := claims["azp"]

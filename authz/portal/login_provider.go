@@ -1,9 +1,11 @@
 package portal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
@@ -174,13 +178,22 @@ func refuseInside(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// bounded cuts answers that are too long.
+// bounded refuses answers that are too long, or JSON that is nested too deep.
 type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := b.RoundTripper.RoundTrip(r)
-	if err == nil {
-		answer.Body = http.MaxBytesReader(nil, answer.Body, providerBody)
+	if err != nil {
+		return nil, err
 	}
-	return answer, err
+	defer answer.Body.Close()
+	text, err := io.ReadAll(http.MaxBytesReader(nil, answer.Body, providerBody))
+	if err != nil {
+		return nil, err
+	}
+	if _, deep := jwks.TooDeep(text, jwks.MaxDepth); deep {
+		return nil, fmt.Errorf("the answer is JSON nested deeper than %d", jwks.MaxDepth)
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(text))
+	return answer, nil
 }

@@ -23,8 +23,8 @@ type auditPage struct {
 // record is an entry of the audit as operators see it: all of it.
 type record struct {
 	store.Entry
-	Name string // of the key, if it is about one; see nameOf
-	More string // the detail as JSON, or empty
+	Name string  // of the key, if it is about one; see nameOf
+	More excerpt // the detail
 }
 
 // About says whether it is about a key.
@@ -36,7 +36,7 @@ func (r record) OK() bool { return r.Result == store.ResultOK }
 func (v *visit) records(entries []store.Entry) []record {
 	all := make([]record, len(entries))
 	for i, e := range entries {
-		all[i] = record{Entry: e, Name: v.language.nameOf(&e), More: pretty(e.Detail)}
+		all[i] = record{Entry: e, Name: v.language.nameOf(&e), More: excerptOf(e.Detail)}
 	}
 	return all
 }

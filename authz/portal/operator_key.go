@@ -1,8 +1,6 @@
 package portal
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -16,8 +14,8 @@ import (
 type anyKeyPage struct {
 	Key              shownKey
 	Old, New         *shownKey // that it succeeds, and that succeeds it
-	Claims, Metadata string    // JSON, or empty
-	Confirm          string    // as typed
+	Claims, Metadata excerpt
+	Confirm          string // as typed
 	Records          []record
 	UsableAfter      int // seconds
 }
@@ -34,7 +32,7 @@ func showAnyKey(v *visit) error {
 // anyKeyAgain shows a key's page, with what is wrong with its form.
 func (v *visit) anyKeyAgain(status int, k store.Key, notice string, bad faults) error {
 	p := &anyKeyPage{
-		Key: v.show(k), Claims: pretty(k.Claims), Metadata: pretty(k.Metadata),
+		Key: v.show(k), Claims: excerptOf(k.Claims), Metadata: excerptOf(k.Metadata),
 		Confirm: v.r.PostForm.Get("confirm"), UsableAfter: int(usableAfter / time.Second),
 	}
 	var err error
@@ -78,13 +76,4 @@ func revokeAnyKey(v *visit) error {
 		return err
 	}
 	return v.redirect(v.path("operator", "keys", k.ID.String()) + v.done("revoked", k.ID.String()))
-}
-
-// pretty is a JSON object in lines, and nothing where it is empty or none.
-func pretty(text []byte) string {
-	var b bytes.Buffer
-	if json.Indent(&b, text, "", "  ") != nil || b.String() == "{}" {
-		return ""
-	}
-	return b.String()
 }

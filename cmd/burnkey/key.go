@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // keyView is a key as the API shows it.
@@ -215,6 +216,9 @@ func keyIssueCommand(k *keyCalls) *cobra.Command {
 func jsonFlag(name, text string) (json.RawMessage, error) {
 	if text != "" && !json.Valid([]byte(text)) {
 		return nil, fmt.Errorf("--%s: must be a JSON object", name)
+	}
+	if _, deep := jwks.TooDeep([]byte(text), jwks.MaxDepth); deep {
+		return nil, fmt.Errorf("--%s: must not be nested deeper than %d", name, jwks.MaxDepth)
 	}
 	return json.RawMessage(text), nil
 }

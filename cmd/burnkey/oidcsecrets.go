@@ -15,6 +15,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/portal"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
@@ -66,6 +67,9 @@ func readSecret(path string) ([]byte, error) {
 const secretsForm = `{"acme": {"issuer": "https://login.acme.example", "client_secret": "…"}}`
 
 func parseSecrets(text []byte) (map[string]portal.ClientSecret, error) {
+	if _, deep := jwks.TooDeep(text, jwks.MaxDepth); deep {
+		return nil, fmt.Errorf("must not be nested deeper than %d", jwks.MaxDepth)
+	}
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(text, &members); err != nil {
 		if errors.Is(err, jsontext.ErrDuplicateName) {

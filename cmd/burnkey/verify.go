@@ -162,7 +162,7 @@ func issuerOf(ctx context.Context, base string) (string, error) {
 	var metadata struct {
 		Issuer string `json:"issuer"`
 	}
-	if err := json.Unmarshal(text, &metadata); err != nil || metadata.Issuer == "" {
+	if _, deep := jwks.TooDeep(text, jwks.MaxDepth); deep || json.Unmarshal(text, &metadata) != nil || metadata.Issuer == "" {
 		return "", errors.New("the token's workspace: the server's answer does not read")
 	}
 	return metadata.Issuer, nil
