@@ -44,7 +44,7 @@ var arrows = map[string]arrow{
 	"store/postgres/pgtest": {},
 
 	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn"}, forbidden: http},
-	"authz/mint/burn": {imports: []string{"jwks"}, forbidden: append(http, "github.com/prometheus")},
+	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
 	"authz/gateway":   {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 	"authz/api": {
 		imports: []string{"jwks", "store", "authz", "internal/clientaddr"},
@@ -57,7 +57,9 @@ var arrows = map[string]arrow{
 
 	"authz/portal/portaltest": {},
 
-	"internal/clientaddr": {},
+	"internal/clientaddr":       {},
+	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
+	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 
 	"authz/webhook": {tests: []string{"jwks", "store", "store/sqlite", "store/storetest", "authz", "authz/mint"}},
 

@@ -19,11 +19,12 @@ import (
 const self = "/proc/self/exe"
 
 // binary returns what minting processes execute: a copy of the running binary, in
-// memory, that may be executed and not read. The kernel makes a process of such
-// a file not dumpable from its first instruction: what it does itself would leave a
-// moment in which another process of the same user could open the new one's
-// memory, and go on reading it. (root reads every file, so for root it does not
-// matter.) Where a copy can't be had or executed, it is the binary itself.
+// memory, that may be executed and not read. The kernel makes a process of such a file
+// undumpable from its first instruction; until then it is so where its parent is (package
+// undumpable). What it does itself would leave a moment in which another process of the
+// same user could open its memory, and go on reading it. (root reads every file, so for
+// root it does not matter.) Where a copy can't be had or executed, as when the binary
+// itself may not be read, it is the binary itself.
 //
 // The path works for children of this process only. The copy lives as long as
 // the process does, and an upgrade does not touch it.

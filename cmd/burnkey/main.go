@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/burnkey/burnkey/internal/undumpable/early"
 )
 
 // version is set when the binary is built.
@@ -31,7 +33,11 @@ func main() {
 }
 
 func run(ctx context.Context) int {
-	err := rootCommand().ExecuteContext(ctx)
+	// Every command may handle a token, a key file or a database's password.
+	err := early.Err
+	if err == nil {
+		err = rootCommand().ExecuteContext(ctx)
+	}
 	var quiet exitError
 	switch {
 	case err == nil:

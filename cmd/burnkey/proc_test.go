@@ -14,6 +14,7 @@ import (
 type stat struct {
 	pid     int
 	state   string // T: stopped, Z: dead and not yet waited for
+	parent  int
 	session int
 }
 
@@ -27,8 +28,9 @@ func statOf(pid int) (s stat) {
 	if len(fields) < 4 {
 		return stat{}
 	}
+	parent, _ := strconv.Atoi(fields[1])
 	session, _ := strconv.Atoi(fields[3])
-	return stat{pid, fields[0], session}
+	return stat{pid, fields[0], parent, session}
 }
 
 // sessionOf returns the live processes of a session other than its leader: of a

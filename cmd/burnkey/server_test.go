@@ -26,6 +26,8 @@ type server struct {
 	logFile string
 	flags   []string
 	env     []string
+	as      *syscall.Credential // nil: who runs the test
+	binary  string              // empty: burnkey's
 
 	cmd    *exec.Cmd
 	stdout bytes.Buffer
@@ -85,11 +87,14 @@ func (s *server) spawn() {
 	check(s.t, err)
 	defer log.Close()
 	s.stdout.Reset()
-	cmd, done := exec.Command(burnkey(s.t), s.flags...), make(chan struct{})
+	if s.binary == "" {
+		s.binary = burnkey(s.t)
+	}
+	cmd, done := exec.Command(s.binary, s.flags...), make(chan struct{})
 	cmd.Env = environment(s.env...)
 	cmd.Stdout, cmd.Stderr = &s.stdout, log
 	// A session of its own, by which its children can be told from others.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.as}
 	check(s.t, cmd.Start())
 	s.cmd, s.done = cmd, done
 	go func() {
