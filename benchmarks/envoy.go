@@ -79,7 +79,7 @@ func (b *bench) startEnvoy(name, config string) (*process, error) {
 // it admits the token.
 func (b *bench) startStock(ctx context.Context, cache time.Duration, token string) (*side, error) {
 	config, addr, err := b.envoyConfig("stock", "--mode", "pull",
-		"--server", "http://"+b.addr, "--workspace", workspace, "--cache", cache.String())
+		"--server", "http://"+b.addr, "--workspace", workspace, "--any-audience", "--cache", cache.String())
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func newVerifier(r *keyring, keys []int) (func(token string) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	verifier := &jwks.Verifier{Keys: jwks.NewTable(set), Issuer: jwks.IssuerIs(r.issuer)}
+	verifier := &jwks.Verifier{Keys: jwks.NewTable(set), Issuer: jwks.IssuerIs(r.issuer), AnyAudience: true}
 	var claims jwks.Claims
 	return func(token string) error { return verifier.VerifyInto(token, &claims) }, nil
 }

@@ -66,7 +66,7 @@ func checkObject(t *testing.T, o object) {
 			if text, _ := value.(string); strings.Contains(text, "password") || strings.Contains(text, "PRIVATE KEY") {
 				t.Errorf("a secret in the ConfigMap's %s", file)
 			} else if file == "envoy.yaml" {
-				if strings.Contains(text, ".invalid") || strings.Contains(text, "the-workspace") {
+				if strings.Contains(text, ".invalid") || strings.Contains(text, "the-workspace") || strings.Contains(text, "the-audience") {
 					t.Errorf("a placeholder is left:\n%s", text)
 				}
 				envoytest.Validate(t, text)
@@ -168,6 +168,11 @@ func TestChartRefuses(t *testing.T) {
 		{"--set", "envoy.enabled=true"},
 		{"--set", "networkPolicy.enabled=true,serviceMonitor.enabled=true"}, // would shut Prometheus out
 		{"--set", "envoy.image=envoyproxy/envoy"},
+		{"--set", "envoy.enabled=true,envoy.upstream=api:9000,envoy.workspace=acme"},
+		{"--set", "envoy.enabled=true,envoy.upstream=api:9000,envoy.audience=a"},
+		{"--set", "envoy.enabled=true,envoy.upstream=api:9000,envoy.audience=a,envoy.workspace=burnkey"},
+		{"--set", "envoy.workspace=burnkey"},
+		{"--set", `envoy.enabled=true,envoy.upstream=api:9000,envoy.workspace=acme,envoy.audience=a"b`},
 	} {
 		args := append([]string{"template", "burnkey", chart, "--kube-version", "1.34.0"}, flags...)
 		if len(flags) > 0 { // what is given on the command line has the last word

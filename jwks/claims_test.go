@@ -159,7 +159,7 @@ func TestIssuerAndAudience(t *testing.T) {
 	}{
 		{"both", is(testIssuer), []string{"acme-company"}, nil},
 		{"one of two", is(testIssuer), []string{"other", "acme-test"}, nil},
-		{"any audience", is(testIssuer), nil, nil},
+		{"no audience named", is(testIssuer), nil, ErrAudience},
 		{"no issuer", nil, nil, ErrIssuer},
 		{"another issuer", is(testIssuer + "/"), nil, ErrIssuer},
 		{"another audience", is(testIssuer), []string{"other"}, ErrAudience},
@@ -174,6 +174,11 @@ func TestIssuerAndAudience(t *testing.T) {
 		if !errors.Is(err, test.want) || (claims == nil) != (test.want != nil) {
 			t.Errorf("%s: claims %v, error %v, want %v", test.name, claims, err, test.want)
 		}
+	}
+	verifier := testVerifier()
+	verifier.Audience, verifier.AnyAudience = nil, true
+	if _, err := verifier.Verify(ownPair().token(testPayload)); err != nil {
+		t.Errorf("any audience: %v", err)
 	}
 }
 

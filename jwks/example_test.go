@@ -149,7 +149,7 @@ func ExampleMiddleware_echo() {
 	<-follower.Ready()
 
 	api := &jwks.Middleware{
-		Verifier: &jwks.Verifier{Keys: follower, Issuer: jwks.IssuerIs(server.URL + issuerPath)},
+		Verifier: &jwks.Verifier{Keys: follower, Issuer: jwks.IssuerIs(server.URL + issuerPath), Audience: []string{"maps"}},
 		Realm:    "maps",
 	}
 	e := echo.New()

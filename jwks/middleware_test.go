@@ -17,7 +17,7 @@ func testMiddleware() *Middleware {
 	return &Middleware{
 		Verifier: &Verifier{
 			Keys:   KeyFunc(func(kid KID) (Key, bool) { return key, kid == key.kid }),
-			Issuer: IssuerIs("https://auth.example.com/i"),
+			Issuer: IssuerIs("https://auth.example.com/i"), Audience: []string{"a"},
 		},
 		Realm: "maps",
 	}

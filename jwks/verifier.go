@@ -29,8 +29,10 @@ type Verifier struct {
 	Keys Keys
 	// Issuer accepts a token's iss. Nil refuses every token.
 	Issuer func(iss string) bool
-	// Audience, one of which the token must name; empty accepts any.
-	Audience []string
+	// Audience, one of which the token must name. Empty refuses every token, unless
+	// AnyAudience accepts each: a workspace may have several audiences, for other APIs.
+	Audience    []string
+	AnyAudience bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -56,7 +58,7 @@ func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 	if v.Issuer == nil || !v.Issuer(claims.Issuer) {
 		return ErrIssuer
 	}
-	if len(v.Audience) > 0 && !claims.names(v.Audience) {
+	if !v.AnyAudience && !claims.names(v.Audience) {
 		return ErrAudience
 	}
 	if end := claims.ExpiresAt(); !end.IsZero() && !v.now().Before(end) {

@@ -22,7 +22,7 @@ import (
 
 // options follow o, for all its workspaces or those named.
 func options(o *origin, workspaces ...string) Options {
-	return Options{Server: o.URL, PublicURL: publicURL, Workspaces: workspaces, Log: slog.New(slog.DiscardHandler)}
+	return Options{Server: o.URL, PublicURL: publicURL, Workspaces: workspaces, AnyAudience: true, Log: slog.New(slog.DiscardHandler)}
 }
 
 // start makes a Gateway and runs it until the returned function is called, or the
@@ -281,7 +281,7 @@ func TestRequireExpiration(t *testing.T) {
 func TestRequirements(t *testing.T) {
 	log := new(lockedBuffer)
 	g, _ := follow(t, func(o *Options) {
-		o.Audience = []string{"maps", "else"}
+		o.Audience, o.AnyAudience = []string{"maps", "else"}, false
 		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	})
 	token := "Bearer " + own().token(payload("acme"))

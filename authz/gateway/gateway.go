@@ -44,6 +44,9 @@ type Options struct {
 	Server, PublicURL string
 	// Workspaces whose tokens are good. Empty: all that the server lists to Key.
 	Workspaces []string
+	// InsecureManagementKeys lets Workspaces name burnkey, the server's own, whose keys open
+	// the management API. What is behind Envoy then receives them, and can use them.
+	InsecureManagementKeys bool
 	// Key returns a management key of the scope gateway. It is called for each look
 	// at the list, so that the key may change. Not used with Workspaces.
 	Key func() (string, error)
@@ -51,8 +54,11 @@ type Options struct {
 	// must be there, and belongs to one Gateway at a time. Empty: nothing is kept.
 	StateDir string
 
-	// Audience, one of which a token must name; empty accepts any.
+	// Audience, one of which a token must name. A workspace may have several, each for another
+	// API, so that one of Audience and AnyAudience must be set.
 	Audience []string
+	// AnyAudience accepts a token whatever its audience, unless its route requires one.
+	AnyAudience bool
 	// RequireExpiration refuses tokens without exp.
 	RequireExpiration bool
 	// StripAuthorization keeps the token from what is behind Envoy.
@@ -183,12 +189,18 @@ func (o *Options) check() error {
 		if !workspaceID.MatchString(id) {
 			return &OptionError{"Workspaces", fmt.Sprintf("must match %s, which %q does not", workspaceID, id)}
 		}
+		if id == home && !o.InsecureManagementKeys {
+			return &OptionError{"Workspaces", "must not name " + home + ", whose keys are management keys, without InsecureManagementKeys"}
+		}
 		if slices.Contains(o.Workspaces[:i], id) {
 			return &OptionError{"Workspaces", fmt.Sprintf("names %q twice", id)}
 		}
 	}
 	if slices.Contains(o.Audience, "") {
 		return &OptionError{"Audience", "must not be empty"}
+	}
+	if (len(o.Audience) == 0) != o.AnyAudience {
+		return &OptionError{"Audience", "must be given, or AnyAudience, and not both"}
 	}
 	if o.MaxStaleness != 0 && o.MaxStaleness < MinStaleness {
 		return &OptionError{"MaxStaleness", fmt.Sprintf("must be %s or more", MinStaleness)}
@@ -295,7 +307,8 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 		return nil, err
 	}
 	return &tenant{id: id, follower: follower, uses: g.usesOf(id), verifier: &jwks.Verifier{
-		Keys: follower, Issuer: jwks.IssuerIs(g.spokenFor.prefix + id), Audience: g.o.Audience, Now: g.o.Now,
+		Keys: follower, Issuer: jwks.IssuerIs(g.spokenFor.prefix + id), Audience: g.o.Audience, AnyAudience: g.o.AnyAudience,
+		Now: g.o.Now,
 	}}, nil
 }
 

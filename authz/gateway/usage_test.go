@@ -60,7 +60,7 @@ func TestUsageOptions(t *testing.T) {
 		"UsageEvery": func(o *Options) { o.UsageEvery, o.UsageKey = time.Millisecond, key },
 		"UsageKey":   func(o *Options) { o.UsageKey = key },
 	} {
-		o := Options{Server: "http://127.0.0.1:1", Workspaces: []string{"acme"}}
+		o := Options{Server: "http://127.0.0.1:1", Workspaces: []string{"acme"}, AnyAudience: true}
 		edit(&o)
 		var bad *OptionError
 		if _, err := New(o); !errors.As(err, &bad) || bad.Option != option {
@@ -70,7 +70,7 @@ func TestUsageOptions(t *testing.T) {
 	for _, o := range []Options{
 		{UsageEvery: -time.Second, UsageKey: key}, {UsageEvery: MaxUsageEvery + 1, UsageKey: key}, {UsageEvery: time.Minute},
 	} {
-		o.Server, o.Workspaces = "http://127.0.0.1:1", []string{"acme"}
+		o.Server, o.Workspaces, o.AnyAudience = "http://127.0.0.1:1", []string{"acme"}, true
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v passes", o)
 		}

@@ -16,11 +16,11 @@ func TestE2ECLIEnvoyConfig(t *testing.T) {
 	config := func(more ...string) []string {
 		return append([]string{
 			"envoy", "config", "--server", "http://127.0.0.1:8080", "--workspace", "acme", "--workspace", "beta",
-			"--listen", "127.0.0.1:10000", "--upstream", "127.0.0.1:9000",
+			"--listen", "127.0.0.1:10000", "--upstream", "127.0.0.1:9000", "--audience", "acme-company",
 		}, more...)
 	}
 	bootstrap := run(t, config()...).ok(t).stdout
-	says(t, bootstrap, "static_resources", "/v1/auth/oauth/acme", "/v1/auth/oauth/beta", "async_fetch")
+	says(t, bootstrap, "static_resources", "/v1/auth/oauth/acme", "/v1/auth/oauth/beta", "async_fetch", `- "acme-company"`)
 	if run(t, config("--format", "bootstrap", "--mode", "pull", "--cache", "5s")...).ok(t).stdout != bootstrap {
 		t.Error("the defaults are not what they are said to be")
 	}
@@ -37,12 +37,15 @@ func TestE2ECLIEnvoyConfig(t *testing.T) {
 		"--cache 500ms": "--cache", "--cache soon": "--cache",
 		"--listen x": "--listen", "--listen localhost:1": "--listen", "--upstream x": "--upstream", "--admin x": "--admin",
 		"--server x": "--server", "--public-url x": "--public-url", "--workspace A": "--workspace", "--ca-file x": "--ca-file",
-		"--no-such-flag": "--no-such-flag",
+		"--no-such-flag": "--no-such-flag", "--any-audience": "--any-audience: is not to be given with --audience",
+		"--workspace burnkey": "--workspace: must not be burnkey", "--mode gateway --gateway 127.0.0.1:1 --any-audience": "--workspace",
 	} {
 		run(t, config(strings.Fields(flags)...)...).fails(t, want)
 	}
 	run(t, "envoy", "config", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2").fails(t, "--workspace")
-	run(t, "envoy", "config", "--workspace", "acme", "--upstream", "127.0.0.1:2").fails(t, "--listen")
+	run(t, "envoy", "config", "--workspace", "acme", "--any-audience", "--upstream", "127.0.0.1:2").fails(t, "--listen")
+	run(t, "envoy", "config", "--workspace", "acme", "--format", "filter").fails(t, "--audience: must name the audience of this API")
+	run(t, "envoy", "config", "--workspace", "burnkey", "--any-audience", "--insecure-management-keys", "--format", "filter").ok(t)
 	run(t, "envoy", "config", "--workspace", "acme", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2", "--audience=").fails(t, "--audience")
 	mode := []string{"envoy", "config", "--mode", "gateway", "--gateway", "127.0.0.1:3", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2"}
 	run(t, append(mode, "--workspace", "acme")...).fails(t, "burnkey: --workspace: has no effect with --mode gateway")

@@ -53,6 +53,7 @@ type demo struct {
 
 const (
 	demoWorkspace = "acme"
+	demoAudience  = "acme-company"
 	demoOwner     = "cust_1"
 	demoPatience  = 30 * time.Second
 )
@@ -143,7 +144,7 @@ func (d *demo) startServer(ctx context.Context, start func(string, func(context.
 	}
 	d.client = client{server: d.server, keyFile: s.adminKeyFile}
 	d.say("server", "%s, its database in %s", d.server, d.dir)
-	w := map[string]any{"id": demoWorkspace, "name": "Acme", "audiences": []string{"acme-company"}}
+	w := map[string]any{"id": demoWorkspace, "name": "Acme", "audiences": []string{demoAudience}}
 	if _, err := d.client.call(ctx, http.MethodPost, "/v1/workspaces", nil, nil, w, nil); err != nil {
 		return err
 	}
@@ -168,7 +169,7 @@ func (d *demo) startAPI(ctx context.Context, start func(string, func(context.Con
 	})
 	gateway, admin := freeAddress("127.0.0.1:10000"), freeAddress("127.0.0.1:10001")
 	config := envoy.Config{
-		Server: d.server, Workspaces: []string{demoWorkspace}, Cache: d.cache,
+		Server: d.server, Workspaces: []string{demoWorkspace}, Audiences: []string{demoAudience}, Cache: d.cache,
 		Listen: gateway, Upstream: listener.Addr().String(), Admin: admin,
 	}
 	if err := d.startEnvoy(config, start); err != nil {

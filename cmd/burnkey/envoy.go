@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -45,11 +44,7 @@ func envoyConfigCommand() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("--format: must be bootstrap, filter or espv2")
 			}
-			err := f(cmd.OutOrStdout(), c)
-			if bad := new(envoy.FieldError); errors.As(err, &bad) {
-				return fmt.Errorf("%s: %s", asGiven(cmd.Flags(), bad.Flag), bad.Detail)
-			}
-			return err
+			return asFlag(cmd.Flags(), f(cmd.OutOrStdout(), c))
 		},
 	}
 	flags := cmd.Flags()
@@ -63,7 +58,8 @@ func envoyConfigCommand() *cobra.Command {
 	flags.StringSliceVar(&c.Gateways, "gateway", nil, "`HOST:PORT` of burnkey gateway, for --mode gateway; may be repeated, for several")
 	flags.DurationVar(&c.Cache, "cache", envoy.DefaultCache, "how often it fetches them, in whole seconds")
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
-	flags.StringSliceVar(&c.Audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
+	audienceFlags(flags, &c.Audiences, &c.AnyAudience)
+	managementFlag(flags, &c.InsecureManagementKeys)
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
 	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` of certificates that vouch for an https server (default the system's)")
 	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")

@@ -35,7 +35,9 @@ type gatewayService struct {
 	stateDir      string
 	maxStaleness  span
 	whenStale     string
+	management    bool
 	audiences     []string
+	anyAudience   bool
 	requireExp    bool
 	strip         bool
 	usage         usageReports
@@ -71,7 +73,8 @@ func gatewayCommand() *cobra.Command {
 	flags.StringVar(&s.stateDir, "state-dir", "", "`FOLDER` that keeps the keys for the next start, which then needs no server (default none)")
 	flags.Var(&s.maxStaleness, "max-staleness", "how old keys may be: 60, 10m or 7d (default any age)")
 	flags.StringVar(&s.whenStale, "when-stale", "", "what becomes of tokens once keys are older: refuse or serve (default refuse)")
-	flags.StringSliceVar(&s.audiences, "audience", nil, "aud of which a token must name one; may be repeated (default any)")
+	audienceFlags(flags, &s.audiences, &s.anyAudience)
+	managementFlag(flags, &s.management)
 	flags.BoolVar(&s.requireExp, "require-expiration", false, "refuse keys that never expire")
 	flags.BoolVar(&s.strip, "strip-authorization", false, "take the token out of requests that pass")
 	s.usage.flags(cmd)
@@ -101,7 +104,7 @@ func (s *gatewayService) validate() error {
 	if err := s.whose(); err != nil {
 		return err
 	}
-	return s.checkUsage()
+	return errors.Join(s.checkAccepted(), s.checkUsage())
 }
 
 // whose holds the flags to one way of saying whose tokens are good. A management
@@ -154,7 +157,7 @@ var flagOf = map[string]string{
 func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Logger) (*gateway.Gateway, error) {
 	o := gateway.Options{
 		Server: s.server, PublicURL: s.publicURL, Workspaces: s.workspaces, StateDir: s.stateDir,
-		Audience: s.audiences, RequireExpiration: s.requireExp, StripAuthorization: s.strip,
+		InsecureManagementKeys: s.management, Audience: s.audiences, AnyAudience: s.anyAudience, RequireExpiration: s.requireExp, StripAuthorization: s.strip,
 		MaxStaleness: s.maxStaleness.value, ServeStale: s.whenStale == "serve", Metrics: metrics, Log: log,
 	}
 	if len(s.workspaces) == 0 {

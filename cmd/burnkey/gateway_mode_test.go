@@ -42,6 +42,7 @@ func newAsked(t testing.TB, server string, flags ...string) *asked {
 	a := &asked{t: t, addr: envoytest.FreeAddr(t), metrics: envoytest.FreeAddr(t), logFile: filepath.Join(dir, "log")}
 	a.flags = append([]string{
 		"gateway", "--server", server, "--listen", a.addr, "--metrics-listen", a.metrics, "--state-dir", filepath.Join(dir, "state"),
+		"--any-audience",
 	}, flags...)
 	t.Cleanup(func() {
 		if a.cmd != nil {
@@ -307,6 +308,11 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"--workspace a --workspace a", "", "--workspace"},
 		{"--workspace a --audience=", "", "--audience"},
 		{"--workspace a", "BURNKEY_AUDIENCE=", "--audience"},
+		{"--workspace a", "", "--audience: must name the audience of this API; --any-audience"},
+		{"--key-file " + tied, "", "--audience: must name the audience of this API; --any-audience"},
+		{"--workspace a --audience b --any-audience", "", "--any-audience: is not to be given with --audience"},
+		{"--workspace a --workspace burnkey", "", "--workspace: must not be burnkey"},
+		{"", "BURNKEY_WORKSPACE=burnkey", "BURNKEY_WORKSPACE (--workspace): must not be burnkey"},
 		{"--workspace=", "BURNKEY_KEY=x", "--workspace"},
 		{"--workspace a --server x", "", "--server"},
 		{"--workspace a --server http://u:p@x", "", "--server"},
@@ -329,6 +335,9 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"--workspace a --no-such-flag", "", "--no-such-flag"},
 	} {
 		c := command{args: append([]string{"gateway"}, strings.Fields(test.flags)...), env: strings.Fields(test.env)}
+		if !strings.Contains(test.flags+test.env+test.want, "udience") {
+			c.env = append(c.env, "BURNKEY_ANY_AUDIENCE=true")
+		}
 		if !strings.Contains(test.flags, "--listen ") {
 			c.env = append(c.env, "BURNKEY_LISTEN=127.0.0.1:0")
 		}

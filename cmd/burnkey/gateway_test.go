@@ -53,6 +53,9 @@ func startEnvoy(t testing.TB, flags ...string) *gateway {
 	args := []string{
 		"envoy", "config", "--listen", listen, "--upstream", api.Listener.Addr().String(), "--admin", envoytest.FreeAddr(t),
 	}
+	if !slices.Contains(flags, "--mode") {
+		args = append(args, "--any-audience")
+	}
 	g.Envoy = envoytest.Start(t, run(t, append(args, flags...)...).ok(t).stdout)
 	return g
 }

@@ -139,6 +139,8 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 	verifier := jwks.Verifier{
 		Keys:   jwks.KeyFunc(func(jwks.KID) (jwks.Key, bool) { return key, found }),
 		Issuer: func(iss string) bool { return issuer == "" || iss == issuer },
+		// Which API it is for, the answer shows.
+		AnyAudience: true,
 	}
 	_, err = verifier.Verify(token)
 	switch {

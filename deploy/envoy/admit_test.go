@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy"
 )
 
-var oneSecond = envoy.Config{Workspaces: []string{"acme"}, Cache: time.Second}
+var oneSecond = envoy.Config{Workspaces: []string{"acme"}, AnyAudience: true, Cache: time.Second}
 
 func TestGoodTokenIsAdmitted(t *testing.T) {
 	keys := newKeyServer(t)
@@ -293,7 +293,8 @@ func TestOptionalChecks(t *testing.T) {
 	k := newKey(t)
 	keys.publish("acme", k)
 	c := oneSecond
-	c.Server, c.Audiences, c.RequireExpiration = keys.url(), []string{"acme-company", "other"}, true
+	c.Server, c.RequireExpiration = keys.url(), true
+	c.Audiences, c.AnyAudience = []string{"acme-company", "other"}, false
 	g := startGateway(t, c, keys)
 	issuer := c.Issuer("acme")
 	for name, tt := range map[string]struct {

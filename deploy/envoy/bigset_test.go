@@ -22,7 +22,7 @@ func TestBigSet(t *testing.T) {
 	body := bigSet(t, k, 34<<20)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
 	t.Cleanup(srv.Close)
-	c := envoy.Config{Server: srv.URL, Workspaces: []string{"acme"}, Cache: time.Hour}
+	c := envoy.Config{Server: srv.URL, Workspaces: []string{"acme"}, AnyAudience: true, Cache: time.Hour}
 	token := k.token(t, claims(c.Issuer("acme")))
 
 	g := startGateway(t, c, nil)

@@ -30,6 +30,8 @@ const (
 	DefaultServiceName = "api.example.com"
 
 	issuerPath = "/v1/auth/oauth/"
+	// management is the server's own workspace, whose keys open the management API.
+	management = "burnkey"
 	jwksPath   = "/.well-known/jwks.json"
 )
 
@@ -41,10 +43,13 @@ type Config struct {
 	PublicURL string
 	// Workspaces are those whose tokens are admitted.
 	Workspaces []string
+	// InsecureManagementKeys lets Workspaces name burnkey, the server's own. The API then
+	// receives management keys, and can use them.
+	InsecureManagementKeys bool
 
 	// Gateways are where burnkey gateway listens, one of which is then asked about
 	// every request. Whose tokens are admitted is its own business: PublicURL, Workspaces,
-	// Audiences, Cache, RequireExpiration, CAFile and ServiceName must be unset. Empty:
+	// Audiences and the like, Cache, RequireExpiration, CAFile and ServiceName must be unset. Empty:
 	// Envoy fetches the key sets itself.
 	Gateways []string
 
@@ -55,8 +60,11 @@ type Config struct {
 	// Cache is how long a deleted key may go on being accepted: the interval
 	// between two fetches. Zero means DefaultCache.
 	Cache time.Duration
-	// Audiences, if any, are those of which a token must name one.
+	// Audiences are those of which a token must name one. A workspace may have several, each
+	// for another API, so that one of Audiences and AnyAudience must be set.
 	Audiences []string
+	// AnyAudience admits a token whatever its audience.
+	AnyAudience bool
 	// RequireExpiration refuses keys that never expire.
 	RequireExpiration bool
 
@@ -115,7 +123,7 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	if err := checkWorkspaces(c.Workspaces); err != nil {
+	if err := c.checkWorkspaces(); err != nil {
 		return err
 	}
 	if err := checkCache(c.Cache); err != nil {
@@ -124,7 +132,7 @@ func (c Config) Validate() error {
 	if c.CAFile != "" && !path.IsAbs(c.CAFile) {
 		return fieldError("ca-file", "must be an absolute path, not %q", c.CAFile)
 	}
-	if err := checkAudiences(c.Audiences); err != nil {
+	if err := c.checkAudiences(); err != nil {
 		return err
 	}
 	if c.ServiceName != "" && !hostName.MatchString(c.ServiceName) {
@@ -146,6 +154,8 @@ func (c Config) validateGateways() error {
 	}{
 		{"workspace", len(c.Workspaces) > 0, elsewhere + ", or to a route as context_extensions"},
 		{"audience", len(c.Audiences) > 0, elsewhere + ", or to a route as context_extensions"},
+		{"any-audience", c.AnyAudience, elsewhere},
+		{"insecure-management-keys", c.InsecureManagementKeys, elsewhere},
 		{"public-url", c.PublicURL != "", elsewhere},
 		{"require-expiration", c.RequireExpiration, elsewhere},
 		{"cache", c.Cache != 0 && c.Cache != DefaultCache, ": burnkey gateway gets changes as they are made"},
@@ -174,7 +184,8 @@ func (c Config) checkAddresses() error {
 	return nil
 }
 
-func checkWorkspaces(ids []string) error {
+func (c Config) checkWorkspaces() error {
+	ids := c.Workspaces
 	if len(ids) == 0 || len(ids) > MaxWorkspaces {
 		return fieldError("workspace", "must be given 1 to %d times, not %d", MaxWorkspaces, len(ids))
 	}
@@ -187,6 +198,28 @@ func checkWorkspaces(ids []string) error {
 			return fieldError("workspace", "names %q twice", id)
 		}
 		seen[id] = true
+	}
+	return CheckManagement(ids, c.InsecureManagementKeys)
+}
+
+// CheckManagement refuses the server's own workspace, unless it is named on purpose. Its
+// error is a *FieldError.
+func CheckManagement(workspaces []string, insecure bool) error {
+	if insecure || !slices.Contains(workspaces, management) {
+		return nil
+	}
+	return fieldError("workspace", "must not be %s: the API would receive management keys, and could use them; "+
+		"--insecure-management-keys permits it", management)
+}
+
+// CheckChoice wants either audiences or the word that any will do: a workspace may have
+// several, each for another API. Its error is a *FieldError.
+func CheckChoice(audiences []string, anyAudience bool) error {
+	switch {
+	case len(audiences) == 0 && !anyAudience:
+		return fieldError("audience", "must name the audience of this API; --any-audience accepts tokens for the workspace's other APIs, too")
+	case len(audiences) > 0 && anyAudience:
+		return fieldError("any-audience", "is not to be given with --audience")
 	}
 	return nil
 }
@@ -203,8 +236,11 @@ func checkCache(d time.Duration) error {
 	return nil
 }
 
-func checkAudiences(list []string) error {
-	for _, a := range list {
+func (c Config) checkAudiences() error {
+	if err := CheckChoice(c.Audiences, c.AnyAudience); err != nil {
+		return err
+	}
+	for _, a := range c.Audiences {
 		// ESPv2 takes them as one string with commas between.
 		if a == "" || len(a) > 255 || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r == ',' || r == 0x7f }) {
 			return fieldError("audience", "must be 1 to 255 characters without space, comma or control characters, not %q", a)

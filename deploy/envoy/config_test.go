@@ -14,7 +14,8 @@ import (
 func valid() envoy.Config {
 	return envoy.Config{
 		Server: "http://127.0.0.1:8080", Workspaces: []string{"acme"},
-		Listen: "127.0.0.1:10000", Upstream: "127.0.0.1:9000",
+		Audiences: []string{"acme-company"},
+		Listen:    "127.0.0.1:10000", Upstream: "127.0.0.1:9000",
 	}
 }
 
@@ -35,7 +36,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		}},
 		{"public-url", func(c *envoy.Config, s string) { c.PublicURL = s }, []string{"x", "https://x/?q", "javascript:x"}},
 		{"workspace", func(c *envoy.Config, s string) { c.Workspaces = []string{"ok", s} }, []string{
-			"", "Acme", "-a", "a_b", "a/b", "ok", long, "a\n", "a b", "é",
+			"burnkey", "", "Acme", "-a", "a_b", "a/b", "ok", long, "a\n", "a b", "é",
 		}},
 		{"cache", func(c *envoy.Config, s string) { c.Cache, _ = time.ParseDuration(s) }, []string{
 			"500ms", "1500ms", "-1s", "1h0m1s", "1ns", "5s1ns",
@@ -94,19 +95,51 @@ func TestGatewayTakesNoMore(t *testing.T) {
 		set  func(*envoy.Config)
 		word string
 	}{
-		"workspace":          {func(c *envoy.Config) { c.Workspaces = []string{"acme"} }, "to burnkey gateway, or to a route"},
-		"audience":           {func(c *envoy.Config) { c.Audiences = []string{"a"} }, "to burnkey gateway, or to a route"},
-		"public-url":         {func(c *envoy.Config) { c.PublicURL = "https://x" }, "give it to burnkey gateway"},
-		"require-expiration": {func(c *envoy.Config) { c.RequireExpiration = true }, "give it to burnkey gateway"},
-		"cache":              {func(c *envoy.Config) { c.Cache = time.Second }, "as they are made"},
-		"ca-file":            {func(c *envoy.Config) { c.CAFile = "/x" }, "SSL_CERT_FILE"},
-		"service-name":       {func(c *envoy.Config) { c.ServiceName = "x" }, "ESPv2"},
+		"workspace":                {func(c *envoy.Config) { c.Workspaces = []string{"acme"} }, "to burnkey gateway, or to a route"},
+		"any-audience":             {func(c *envoy.Config) { c.AnyAudience = true }, "give it to burnkey gateway"},
+		"insecure-management-keys": {func(c *envoy.Config) { c.InsecureManagementKeys = true }, "to burnkey gateway"},
+		"audience":                 {func(c *envoy.Config) { c.Audiences = []string{"a"} }, "to burnkey gateway, or to a route"},
+		"public-url":               {func(c *envoy.Config) { c.PublicURL = "https://x" }, "give it to burnkey gateway"},
+		"require-expiration":       {func(c *envoy.Config) { c.RequireExpiration = true }, "give it to burnkey gateway"},
+		"cache":                    {func(c *envoy.Config) { c.Cache = time.Second }, "as they are made"},
+		"ca-file":                  {func(c *envoy.Config) { c.CAFile = "/x" }, "SSL_CERT_FILE"},
+		"service-name":             {func(c *envoy.Config) { c.ServiceName = "x" }, "ESPv2"},
 	} {
 		c := validGateway()
 		tt.set(&c)
 		err := c.Validate()
 		if fe := new(envoy.FieldError); !errors.As(err, &fe) || fe.Flag != flag || !strings.Contains(fe.Detail, tt.word) {
 			t.Errorf("--%s: %v", flag, err)
+		}
+	}
+}
+
+// A token for another API of the workspace, or one that manages the server, is admitted on purpose only.
+func TestChoices(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit func(*envoy.Config)
+		flag string
+	}{
+		"no audience":          {func(c *envoy.Config) { c.Audiences = nil }, "audience"},
+		"any audience":         {func(c *envoy.Config) { c.Audiences, c.AnyAudience = nil, true }, ""},
+		"an audience, and any": {func(c *envoy.Config) { c.AnyAudience = true }, "any-audience"},
+		"management keys":      {func(c *envoy.Config) { c.Workspaces = []string{"burnkey"} }, "workspace"},
+		"on purpose": {func(c *envoy.Config) {
+			c.Workspaces, c.InsecureManagementKeys = []string{"acme", "burnkey"}, true
+		}, ""},
+	} {
+		c := valid()
+		tt.edit(&c)
+		for format, f := range map[string]func(io.Writer, envoy.Config) error{
+			"bootstrap": envoy.Bootstrap, "filter": envoy.Filter, "espv2": envoy.ESPv2,
+		} {
+			flag, bad := "", new(envoy.FieldError)
+			if errors.As(f(io.Discard, c), &bad) {
+				flag = bad.Flag
+			}
+			if flag != tt.flag {
+				t.Errorf("%s, %s: refused by %q, want %q", name, format, flag, tt.flag)
+			}
 		}
 	}
 }

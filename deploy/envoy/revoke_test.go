@@ -101,7 +101,7 @@ func TestFetchInterval(t *testing.T) {
 			t.Parallel()
 			keys := newKeyServer(t)
 			keys.publish("acme", newKey(t))
-			startGateway(t, envoy.Config{Workspaces: []string{"acme"}, Cache: cache}, keys)
+			startGateway(t, envoy.Config{Workspaces: []string{"acme"}, AnyAudience: true, Cache: cache}, keys)
 			envoytest.Eventually(t, cache+10*time.Second, "a second fetch", func() bool { return len(keys.fetched()) > 1 })
 			at := keys.fetched()
 			took := at[1].Sub(at[0])

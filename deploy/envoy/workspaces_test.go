@@ -17,7 +17,7 @@ func TestSeveralWorkspaces(t *testing.T) {
 		owned[w] = newKey(t)
 		keys.publish(w, newKey(t), owned[w])
 	}
-	c := envoy.Config{Server: keys.url(), Workspaces: names, Cache: time.Second}
+	c := envoy.Config{Server: keys.url(), Workspaces: names, AnyAudience: true, Cache: time.Second}
 	g := startGateway(t, c, keys)
 
 	for _, signer := range append(names, "outsider") {
@@ -62,7 +62,7 @@ func TestSeveralWorkspacesRefusals(t *testing.T) {
 	k := newKey(t)
 	keys.publish("acme", k)
 	keys.publish("globex", newKey(t))
-	c := envoy.Config{Server: keys.url(), Workspaces: []string{"acme", "globex"}, Cache: time.Second}
+	c := envoy.Config{Server: keys.url(), Workspaces: []string{"acme", "globex"}, AnyAudience: true, Cache: time.Second}
 	for name, edit := range map[string]func(string) string{
 		"as rendered":             func(s string) string { return s },
 		"without filter by shape": replaceOnce(t, shapeDenies, strings.Replace(shapeDenies, "DENY", "ALLOW", 1)),
