@@ -30,7 +30,10 @@ func TestKeyOfToken(t *testing.T) {
 		}
 	}
 	text := issued.Token.Reveal()
-	for _, bad := range []string{"", "x", text[1:], text + "x", strings.ToLower(text), "Bearer " + text} {
+	if k, err := s.KeyOfToken(t.Context(), "acme", jwks.Token("Bearer "+text+"\n")); err != nil || k.ID != issued.ID {
+		t.Errorf("with what surrounds it: %v", err)
+	}
+	for _, bad := range []string{"", "x", text[1:], text + "x", strings.ToLower(text)} {
 		var input authz.InputError
 		_, err := s.KeyOfToken(t.Context(), "acme", jwks.Token(bad))
 		if !errors.As(err, &input) || input[0].Field != "token" {

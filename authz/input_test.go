@@ -295,11 +295,11 @@ func TestUpdateInput(t *testing.T) {
 
 	s.clock.advance(1e9)
 	k, err := s.UpdateKey(ctx, "acme", issued.ID, authz.KeyPatch{Name: &empty, Metadata: []byte(` { "b" : 2 } `)})
-	if err != nil || k.Name != "" || string(k.Metadata) != `{"b":2}` || !k.UpdatedAt.Equal(s.Now()) || !k.CreatedAt.Before(k.UpdatedAt) {
+	if err != nil || k.Name != "" || string(k.Metadata) != `{"a":1,"b":2}` || !k.UpdatedAt.Equal(s.Now()) || !k.CreatedAt.Before(k.UpdatedAt) {
 		t.Errorf("updated to %+v, %v", k, err)
 	}
 	k, err = s.UpdateKey(ctx, "acme", issued.ID, authz.KeyPatch{})
-	if err != nil || string(k.Metadata) != `{"b":2}` {
+	if err != nil || string(k.Metadata) != `{"a":1,"b":2}` {
 		t.Errorf("an empty patch left %s, %v", k.Metadata, err)
 	}
 	forever := true

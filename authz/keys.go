@@ -38,7 +38,8 @@ type IssueRequest struct {
 
 // KeyPatch changes what is not nil. What is signed can't be changed.
 type KeyPatch struct {
-	Name     *string
+	Name *string
+	// Metadata is a JSON Merge Patch (RFC 7396) of the key's; null empties it.
 	Metadata []byte
 }
 
@@ -258,29 +259,4 @@ func search[T any](ctx context.Context, turns chan struct{}, look func(context.C
 		err = context.Cause(limited)
 	}
 	return found, err
-}
-
-// UpdateKey changes what of a key is not signed. Errors: InputError, ErrNotFound.
-func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, p KeyPatch) (store.Key, error) {
-	var bad InputError
-	if p.Name != nil {
-		bad.name("name", *p.Name, 0)
-	}
-	bad.depth("metadata", p.Metadata)
-	metadata := bad.object("metadata", p.Metadata, MaxMetadata)
-	if err := bad.err(); err != nil {
-		return store.Key{}, err
-	}
-	ctx, cancel := settle(ctx)
-	defer cancel()
-	return s.store.UpdateKey(ctx, workspace, id, func(k *store.Key) error {
-		if p.Name != nil {
-			k.Name = *p.Name
-		}
-		if p.Metadata != nil {
-			k.Metadata = []byte(metadata)
-		}
-		k.UpdatedAt = s.Now()
-		return nil
-	})
 }

@@ -101,6 +101,7 @@ func New(o Options) (http.Handler, error) {
 	a.usage(h)
 	a.portalSessions(h)
 	a.audit(h)
+	a.heads(e, h)
 	e.Pre(a.front(a.public(e, h), m))
 	if o.Portal != nil {
 		e.Pre(a.beside(o.Portal, m))

@@ -107,8 +107,23 @@ func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 			a.refuse(h, ctx, bad)
 			return
 		}
+		if !taken(ctx) {
+			a.refuse(h, ctx, notTaken(ctx.Operation().RequestBody))
+			return
+		}
 		next(ctx)
 	}
+}
+
+// taken reports whether a body is of a type that the operation takes. huma takes what
+// ends in +json for JSON, a JSON Patch (RFC 6902) among them.
+func taken(ctx huma.Context) bool {
+	body := ctx.Operation().RequestBody
+	kind, _, _ := strings.Cut(ctx.Header("Content-Type"), ";")
+	if kind = strings.ToLower(strings.TrimSpace(kind)); body == nil || kind == "" {
+		return true
+	}
+	return body.Content[kind] != nil
 }
 
 func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {

@@ -259,25 +259,30 @@ func TestFaultsOfJSONHaveAPlace(t *testing.T) {
 func TestContentTypes(t *testing.T) {
 	s := newServer(t)
 	before := s.state()
-	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "x", "application/xml"} {
+	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "x", "application/xml",
+		"application/vnd.x+json", "application/json-patch+json", "application/merge-patch+json",
+	} {
 		a := s.do("POST", keysPath, `{"owner":"x"}`, header("Content-Type", kind)).want(415)
 		if !a.problem().names("Content-Type") {
 			t.Errorf("%s: %s", kind, a.body)
 		}
 	}
 	for path, c := range map[string]struct{ method, takes string }{
-		"/v1/workspaces/acme": {"PATCH", "must be application/json or application/merge-patch+json"},
-		"/v1/workspaces":      {"POST", "must be application/json"},
+		"/v1/workspaces/acme":      {"PATCH", "must be application/json or application/merge-patch+json"},
+		keysPath + "/" + unknownID: {"PATCH", "must be application/json or application/merge-patch+json"},
+		"/v1/workspaces":           {"POST", "must be application/json"},
 	} {
-		a := s.do(c.method, path, `{"id":"x"}`, header("Content-Type", "text/plain")).want(415)
-		if p := a.problem(); len(p.Errors) != 1 || p.Errors[0].Detail != c.takes {
-			t.Errorf("%s says %s", path, a.body)
+		for _, kind := range []string{"text/plain", "application/json-patch+json; charset=utf-8"} {
+			a := s.do(c.method, path, `{"id":"x"}`, header("Content-Type", kind)).want(415)
+			if p := a.problem(); len(p.Errors) != 1 || p.Errors[0].Detail != c.takes {
+				t.Errorf("%s says %s", path, a.body)
+			}
 		}
 	}
 	if s.state() != before {
 		t.Error("a refused call changed something")
 	}
-	for _, kind := range []string{"application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.x+json"} {
+	for _, kind := range []string{"application/json; charset=utf-8", "APPLICATION/JSON"} {
 		s.do("POST", keysPath, `{"owner":"x"}`, header("Content-Type", kind)).want(201)
 	}
 	s.do("POST", keysPath, `{"owner":"x"}`, header("Content-Type")).want(201)

@@ -41,7 +41,7 @@ var format = huma.Format{
 // huma reads a body twice, as anything and as v, which is the only one to know.
 func refuseNull(data []byte, v any) error {
 	switch v.(type) {
-	case *any, *WorkspacePatch:
+	case *any, *WorkspacePatch, *KeyPatch:
 		return nil
 	}
 	var members map[string]jsontext.Value

@@ -54,10 +54,10 @@ type NewKey struct {
 	Metadata     object   `json:"metadata,omitempty" doc:"Kept and not signed, at most 16 KiB, nested 32 deep at most"`
 }
 
-// KeyPatch changes the members it has.
+// KeyPatch is a JSON Merge Patch (RFC 7396) of what may be changed of a key.
 type KeyPatch struct {
-	Name     *string `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters"`
-	Metadata object  `json:"metadata,omitempty"`
+	Name     *string `json:"name,omitempty" nullable:"true" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters"`
+	Metadata *object `json:"metadata,omitempty" nullable:"true" doc:"Its members are merged: null removes one, and null for all of it empties it"`
 }
 
 // KeyList is one page, the newest keys first.
@@ -117,8 +117,10 @@ func (a *api) keys(h huma.API) {
 	}, a.getKey)
 	huma.Register(h, huma.Operation{
 		OperationID: "update-key", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: one, Summary: "Change what of a key is not signed",
-		Security: write, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+		Description: "A JSON Merge Patch (RFC 7396), also of metadata. " + shownInPart,
+		Security:    write, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
 	}, a.updateKey)
+	takesMergePatch(h.OpenAPI().Paths[one].Patch)
 	huma.Register(h, huma.Operation{
 		OperationID: "revoke-key", Method: http.MethodDelete, Path: one, Summary: "Revoke a key",
 		Description: "Its JWK is gone from the published set when this answers. Again: the same answer.",
@@ -161,43 +163,59 @@ func (a *api) listKeys(ctx context.Context, in *listInput) (*struct{ Body KeyLis
 }
 
 func (a *api) getKey(ctx context.Context, in *KeyPath) (*keyAnswer, error) {
-	return a.withKey(ctx, in, a.service.Key)
+	key, err := a.withKey(ctx, in, a.service.Key)
+	if err != nil {
+		return nil, err
+	}
+	return &keyAnswer{a.showKey(key)}, nil
 }
 
 func (a *api) updateKey(ctx context.Context, in *struct {
 	KeyPath
-	Body KeyPatch
+	Body    KeyPatch
+	RawBody []byte `contentType:"application/merge-patch+json"`
 },
-) (*keyAnswer, error) {
-	return a.withKey(ctx, &in.KeyPath, func(ctx context.Context, ws string, id uuid.UUID) (store.Key, error) {
-		return a.service.UpdateKey(ctx, ws, id, authz.KeyPatch{Name: in.Body.Name, Metadata: in.Body.Metadata})
+) (*changedKey, error) {
+	patch, err := keyPatchOf(in.RawBody)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return a.changeKey(ctx, &in.KeyPath, func(ctx context.Context, ws string, id uuid.UUID) (store.Key, error) {
+		return a.service.UpdateKey(ctx, ws, id, patch)
 	})
 }
 
 func (a *api) revokeKey(ctx context.Context, in *KeyPath) (*struct{ Body RevokedKey }, error) {
-	key, err := a.withKey(ctx, in, a.service.Revoke)
+	k, err := a.withKey(ctx, in, a.service.Revoke)
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body RevokedKey }{RevokedKey{
-		ID: key.Body.ID, Status: key.Body.Status, RevokedAt: *key.Body.RevokedAt, Version: key.Body.Version,
-	}}, nil
+	key := a.showKey(k)
+	return &struct{ Body RevokedKey }{RevokedKey{ID: key.ID, Status: key.Status, RevokedAt: *key.RevokedAt, Version: key.Version}}, nil
 }
 
-// withKey answers with what call returns for the path's key. What is no key's
-// id is no key.
-func (a *api) withKey(ctx context.Context, in *KeyPath,
-	call func(context.Context, string, uuid.UUID) (store.Key, error),
-) (*keyAnswer, error) {
+// changeKey answers with what call leaves of the path's key, as the caller may see it.
+func (a *api) changeKey(ctx context.Context, in *KeyPath, call keyCall) (*changedKey, error) {
+	key, err := a.withKey(ctx, in, call)
+	if err != nil {
+		return nil, err
+	}
+	return &changedKey{a.forCaller(ctx, key)}, nil
+}
+
+type keyCall func(context.Context, string, uuid.UUID) (store.Key, error)
+
+// withKey returns what call returns for the path's key. What is no key's id is no key.
+func (a *api) withKey(ctx context.Context, in *KeyPath, call keyCall) (store.Key, error) {
 	id, ok := keyID(in.ID)
 	if !ok {
-		return nil, a.problem(ctx, authz.ErrNotFound)
+		return store.Key{}, a.problem(ctx, authz.ErrNotFound)
 	}
 	key, err := call(ctx, in.WS, id)
 	if err != nil {
-		return nil, a.problem(ctx, err)
+		return store.Key{}, a.problem(ctx, err)
 	}
-	return &keyAnswer{a.showKey(key)}, nil
+	return key, nil
 }
 
 func (a *api) showKey(k store.Key) Key {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"github.com/burnkey/burnkey/store"
 	"maps"
 	"reflect"
 	"slices"
@@ -166,7 +167,27 @@ func TestPatchKey(t *testing.T) {
 	if !wantTime(t, got["updated_at"]).After(wantTime(t, before["updated_at"])) {
 		t.Error("updated_at stays")
 	}
-	wantSubset(t, s.do("PATCH", path, `{"metadata":{}}`).want(200).object(), `{"name":"b","metadata":{}}`)
+	entries := func() int {
+		list, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Limit: 100})
+		must(t, err)
+		return len(list)
+	}
+	noted := entries()
+	for _, body := range []string{`{"metadata":{}}`, `{"name":"b"}`, `{"metadata":{"a":1}}`, `{"metadata":{"b":null}}`, `{}`} { // nothing new
+		wantSubset(t, s.do("PATCH", path, body).want(200).object(), `{"name":"b","metadata":{"a":1},"updated_at":"`+got["updated_at"].(string)+`"}`)
+	}
+	if entries() != noted {
+		t.Error("a change that is none is in the audit")
+	}
+	for _, kind := range []string{"application/json", "application/merge-patch+json"} {
+		typed := header("Content-Type", kind)
+		wantSubset(t, s.do("PATCH", path, `{"metadata":{"b":{"c":1,"d":2}}}`, typed).want(200).object(), `{"metadata":{"a":1,"b":{"c":1,"d":2}}}`)
+		wantSubset(t, s.do("PATCH", path, `{"metadata":{"b":{"c":null}}}`, typed).want(200).object(), `{"metadata":{"a":1,"b":{"d":2}}}`)
+		wantSubset(t, s.do("PATCH", path, `{"metadata":{"b":null}}`, typed).want(200).object(), `{"metadata":{"a":1}}`)
+	}
+	s.do("PATCH", path, `{"metadata":{"long":"`+strings.Repeat("x", 16<<10-20)+`"}}`).want(200)
+	s.wantRefused(t, s.do("PATCH", path, `{"metadata":{"more":"`+strings.Repeat("x", 100)+`"}}`), "metadata") // together too long
+	wantSubset(t, s.do("PATCH", path, `{"metadata":null,"name":null}`).want(200).object(), `{"name":"","metadata":{}}`)
 	wantSubset(t, s.do("PATCH", path, `{"name":""}`).want(200).object(), `{"name":"","metadata":{}}`)
 	wantSubset(t, s.do("PATCH", path, `{}`).want(200).object(), `{"name":"","metadata":{}}`)
 
@@ -176,7 +197,7 @@ func TestPatchKey(t *testing.T) {
 			continue
 		}
 		value := before[name]
-		if value == nil { // which no member may be
+		if value == nil { // which resets a member
 			value = "x"
 		}
 		text, err := json.Marshal(map[string]any{"name": "c", name: value})

@@ -8,11 +8,34 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
 )
 
 // mergePatchType is what RFC 7396 calls the body of a change.
 const mergePatchType = "application/merge-patch+json"
+
+// takesMergePatch has the document name both types that a change may be of.
+func takesMergePatch(op *huma.Operation) {
+	op.RequestBody.Content[mergePatchType] = op.RequestBody.Content["application/json"]
+}
+
+// keyPatchOf reads a patch that was read as a KeyPatch before; null is the zero value.
+func keyPatchOf(patch []byte) (authz.KeyPatch, error) {
+	var members struct {
+		Name     jsontext.Value `json:"name"`
+		Metadata jsontext.Value `json:"metadata"`
+	}
+	if err := json.Unmarshal(patch, &members); err != nil {
+		return authz.KeyPatch{}, err
+	}
+	p := authz.KeyPatch{Metadata: members.Metadata}
+	if members.Name != nil {
+		p.Name = new(string)
+		return p, json.Unmarshal(members.Name, p.Name)
+	}
+	return p, nil
+}
 
 // WorkspacePatch is a JSON Merge Patch (RFC 7396) of what may be changed of a workspace.
 type WorkspacePatch struct {

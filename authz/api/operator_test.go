@@ -94,7 +94,7 @@ func TestTheScopeGatewaySeesNoSettings(t *testing.T) {
 			}
 		}
 	}
-	for _, scope := range []string{"keys:read", "workspaces:read", "admin"} {
+	for _, scope := range []string{"workspaces:read", "admin"} {
 		text := string(s.do("GET", path, nil, as(s.manager("acme", "gateway", scope))).want(200).body)
 		if !strings.Contains(text, "https://hooks.example/x") || !strings.Contains(text, "https://login.example") {
 			t.Errorf("%s is shown %s", scope, text)

@@ -28,23 +28,24 @@ func (a *api) rotations(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "rotate-key", Method: http.MethodPost, Path: one + "/rotate", Summary: "Issue a key's successor",
 		Description: "It says what the old key says and lives as long. The old key works until the grace ends, and is then revoked by " +
-			"itself. 409: the key is not active.",
+			"itself. 409: the key is not active. " + shownInPart,
 		BodyReadTimeout: bodyWasRead, DefaultStatus: http.StatusCreated, Security: write,
 		Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
 	}, a.rotateKey)
 	huma.Register(h, huma.Operation{
 		OperationID: "end-grace", Method: http.MethodPost, Path: one + "/rotation/end", Summary: "End a rotation's grace now",
-		Description: "The old key is revoked. The id is the old key's or its successor's. 409: there is no grace to end.",
+		Description: "The old key is revoked. The id is the old key's or its successor's. 409: there is no grace to end. " + shownInPart,
 		Security:    write, Errors: []int{401, 403, 404, 409, 503},
 	}, a.endGrace)
 	huma.Register(h, huma.Operation{
 		OperationID: "undo-rotation", Method: http.MethodPost, Path: one + "/rotation/undo", Summary: "Undo a rotation within its grace",
-		Description: "The successor is revoked, and the old key, which is answered, goes on. The id is of either. 409: there is no rotation to undo.",
-		Security:    write, Errors: []int{401, 403, 404, 409, 503},
+		Description: "The successor is revoked, and the old key, which is answered, goes on. The id is of either. 409: there is no rotation to undo. " +
+			shownInPart,
+		Security: write, Errors: []int{401, 403, 404, 409, 503},
 	}, a.undoRotation)
 }
 
-func (a *api) rotateKey(ctx context.Context, in *rotateInput) (*issuedAnswer, error) {
+func (a *api) rotateKey(ctx context.Context, in *rotateInput) (*successorAnswer, error) {
 	id, ok := keyID(in.ID)
 	if !ok {
 		return nil, a.problem(ctx, authz.ErrNotFound)
@@ -61,15 +62,15 @@ func (a *api) rotateKey(ctx context.Context, in *rotateInput) (*issuedAnswer, er
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return a.showIssued(issued), nil
+	return a.successorForCaller(ctx, issued), nil
 }
 
-func (a *api) endGrace(ctx context.Context, in *KeyPath) (*keyAnswer, error) {
-	return a.withKey(ctx, in, a.service.EndGrace)
+func (a *api) endGrace(ctx context.Context, in *KeyPath) (*changedKey, error) {
+	return a.changeKey(ctx, in, a.service.EndGrace)
 }
 
-func (a *api) undoRotation(ctx context.Context, in *KeyPath) (*keyAnswer, error) {
-	return a.withKey(ctx, in, a.service.UndoRotation)
+func (a *api) undoRotation(ctx context.Context, in *KeyPath) (*changedKey, error) {
+	return a.changeKey(ctx, in, a.service.UndoRotation)
 }
 
 // RevokeMany is the body that revokes keys by what they have in common.
@@ -84,10 +85,10 @@ type RevokeMany struct {
 
 // RevokedMany lists what was revoked, or would be.
 type RevokedMany struct {
-	DryRun bool  `json:"dry_run"`
-	Count  int   `json:"count"`
-	More   bool  `json:"more" doc:"Whether more keys are meant: ask again for the next ones"`
-	Keys   []Key `json:"keys" nullable:"false"`
+	DryRun bool       `json:"dry_run"`
+	Count  int        `json:"count"`
+	More   bool       `json:"more" doc:"Whether more keys are meant: ask again for the next ones"`
+	Keys   []shownKey `json:"keys" nullable:"false"`
 }
 
 func (a *api) revocations(h huma.API) {
@@ -95,7 +96,7 @@ func (a *api) revocations(h huma.API) {
 		OperationID: "revoke-keys", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/revocations", Summary: "Revoke many keys",
 		Description: "Active keys and those in a grace to which all that is given applies, 1,000 at a time, the newest first. " +
 			"In the workspace burnkey, the key that makes the call is left out. " +
-			"409: the use of keys is not known for as long as unused_for, since gateways have not reported it.",
+			"409: the use of keys is not known for as long as unused_for, since gateways have not reported it. " + shownInPart,
 		Security: anyOf(authz.ScopeKeysWrite), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
 	}, a.revokeMany)
 }
@@ -132,9 +133,9 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	body := RevokedMany{DryRun: in.Body.DryRun, Count: len(keys), More: more, Keys: []Key{}}
+	body := RevokedMany{DryRun: in.Body.DryRun, Count: len(keys), More: more, Keys: []shownKey{}}
 	for _, k := range keys {
-		body.Keys = append(body.Keys, a.showKey(k))
+		body.Keys = append(body.Keys, a.forCaller(ctx, k))
 	}
 	return &struct{ Body RevokedMany }{body}, nil
 }

@@ -27,8 +27,8 @@ func TestUnknownPaths(t *testing.T) {
 func TestMethods(t *testing.T) {
 	s := newServer(t)
 	for path, allowed := range map[string]string{
-		"/v1/workspaces": "GET, POST", "/v1/workspaces/acme": "GET, PATCH", keysPath: "GET, POST",
-		keysPath + "/" + unknownID: "DELETE, GET, PATCH", "/healthz": "GET, HEAD", jwksPath: "GET, HEAD", issuer + "/revoke": "POST",
+		"/v1/workspaces": "GET, HEAD, POST", "/v1/workspaces/acme": "GET, HEAD, PATCH", keysPath: "GET, HEAD, POST",
+		keysPath + "/" + unknownID: "DELETE, GET, HEAD, PATCH", "/healthz": "GET, HEAD", jwksPath: "GET, HEAD", issuer + "/revoke": "POST",
 	} {
 		want := append(strings.Split(allowed, ", "), "OPTIONS")
 		slices.Sort(want)

@@ -19,8 +19,8 @@ type Workspace struct {
 	Name              string    `json:"name"`
 	Audiences         []string  `json:"audiences" nullable:"false" doc:"The default audience of its keys, and all that a key may name"`
 	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued, where the policy sets no maximum"`
-	Policy            *Policy   `json:"policy,omitempty" doc:"In no list, and not shown to the scope gateway alone"`
-	Portal            *Portal   `json:"portal,omitempty" doc:"In no list, and not shown to the scope gateway alone"`
+	Policy            *Policy   `json:"policy,omitempty" doc:"In no list, and shown to the scope workspaces:read alone"`
+	Portal            *Portal   `json:"portal,omitempty" doc:"In no list, and shown to the scope workspaces:read alone"`
 	Issuer            string    `json:"issuer" doc:"iss of its tokens"`
 	JWKSURI           string    `json:"jwks_uri" doc:"Where its keys are published"`
 	Version           uint64    `json:"version" doc:"Of the published set"`
@@ -83,11 +83,11 @@ func (a *api) workspaces(h huma.API) {
 		OperationID: "update-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
 		Summary: "Change a workspace; keys already issued stay as they are", Security: anyOf(authz.ScopeWorkspacesWrite),
 		Description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: members that are absent stay as they are, " +
-			"null resets one to its default, and lists are replaced. To change portal.oidc, by which operators log in, takes the scope admin.",
+			"null resets one to its default, and lists are replaced. To change portal.oidc, by which operators log in, takes the scope admin. " +
+			"Without the scope workspaces:read, the answer has no settings.",
 		Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
 	}, a.updateWorkspace)
-	body := h.OpenAPI().Paths["/v1/workspaces/{ws}"].Patch.RequestBody
-	body.Content[mergePatchType] = body.Content["application/json"]
+	takesMergePatch(h.OpenAPI().Paths["/v1/workspaces/{ws}"].Patch)
 }
 
 func (a *api) createWorkspace(ctx context.Context, in *struct{ Body NewWorkspace }) (*createdAnswer, error) {
@@ -137,8 +137,8 @@ func (a *api) listWorkspaces(ctx context.Context, in *Page) (*struct{ Body Works
 
 func (a *api) getWorkspace(ctx context.Context, in *workspaceParam) (*workspaceAnswer, error) {
 	w, err := a.service.Workspace(ctx, in.WS)
-	if err == nil && principal(ctx).May(in.WS, authz.ScopeWorkspacesRead, authz.ScopeKeysRead) != nil {
-		return &workspaceAnswer{a.listed(w)}, nil // such a key lies where the gateway does
+	if err == nil && !mayRead(ctx, in.WS, authz.ScopeWorkspacesRead) {
+		return &workspaceAnswer{a.listed(w)}, nil // a key that reads keys, or lies where the gateway does
 	}
 	return a.workspaceAnswer(ctx, w, err)
 }
@@ -148,7 +148,7 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 	Body    WorkspacePatch
 	RawBody []byte `contentType:"application/merge-patch+json"`
 },
-) (*workspaceAnswer, error) {
+) (*changedWorkspace, error) {
 	merge := mergeOf(in.RawBody)
 	w, err := a.service.UpdateWorkspace(ctx, in.WS, func(w *store.Workspace) error {
 		former := w.Portal.Clone().OIDC
@@ -161,7 +161,7 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 	if errors.Is(err, authz.ErrForbidden) {
 		a.noteRefusal(ctx, in.WS, "update-workspace")
 	}
-	return a.workspaceAnswer(ctx, w, err)
+	return a.workspaceForCaller(ctx, w, err)
 }
 
 func sameOIDC(a, b *store.OIDC) bool {

@@ -1,0 +1,160 @@
+package api_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// What a scope lets its holder see, by the words of the records below.
+const (
+	keyWords      = "owner-word name-word scope:word claim-word metadata-word"
+	settingsWords = "hook-word login-word display-word"
+	nameWords     = "workspace-word"
+	auditWords    = keyWords + " " + settingsWords + " " + nameWords
+)
+
+// shows is, by operation and scope, what an answer may show of records that were there
+// before. An operation that is not here fails the test: whoever adds one decides.
+// An operation's answer shows nothing to scopes that it does not name.
+var shows = map[string]map[string]string{
+	"create-workspace":      {},
+	"list-workspaces":       {"workspaces:read": nameWords, "keys:read": nameWords, "gateway": nameWords},
+	"get-workspace":         {"workspaces:read": nameWords + " " + settingsWords, "keys:read": nameWords, "gateway": nameWords},
+	"update-workspace":      {"workspaces:write": ""},
+	"issue-key":             {"keys:write": ""},
+	"list-keys":             {"keys:read": keyWords},
+	"get-key":               {"keys:read": keyWords},
+	"update-key":            {"keys:write": ""},
+	"revoke-key":            {"keys:write": ""},
+	"revoke-keys":           {"keys:write": ""},
+	"rotate-key":            {"keys:write": ""}, // but for its token, which is decoded nowhere here
+	"end-grace":             {"keys:write": ""},
+	"undo-rotation":         {"keys:write": ""},
+	"list-audit":            {"audit:read": auditWords},
+	"export-audit":          {"audit:read": auditWords},
+	"report-usage":          {"gateway": ""},
+	"create-portal-session": {"keys:write": ""}, // the link is for the owner whom it names
+	"end-portal-sessions":   {"keys:write": ""},
+}
+
+// calls has for each operation what makes it answer something of the records.
+func (s *server) showing(id string) (body any, query string, statuses []int) {
+	switch id {
+	case "create-workspace":
+		return `{"id":"acme"}`, "", []int{409}
+	case "update-workspace", "update-key":
+		return `{}`, "", []int{200}
+	case "issue-key":
+		return `{"owner":"another"}`, "", []int{201}
+	case "revoke-keys":
+		return `{"created_before":"2100-01-01T00:00:00Z","dry_run":true}`, "", []int{200}
+	case "report-usage":
+		return `{"keys":[],"complete":true}`, "", []int{200}
+	case "create-portal-session":
+		return `{"owner":"another"}`, "", []int{201}
+	case "end-portal-sessions":
+		return nil, "?owner=another", []int{200}
+	case "rotate-key":
+		return `{"grace":"1h"}`, "", []int{201, 409}
+	case "end-grace", "undo-rotation":
+		return nil, "", []int{200, 409}
+	}
+	return nil, "", []int{200}
+}
+
+// Each scope sees what it says and nothing else, also where a call that changes something
+// answers.
+func TestScopesMeanWhatTheySay(t *testing.T) {
+	s := newServer(t)
+	s.do("PATCH", "/v1/workspaces/acme", `{"name":"workspace-word","policy":{"webhook":"https://hook-word.example"},`+
+		`"portal":{"display_name":"display-word","oidc":{"issuer":"https://login-word.example","client_id":"c","owner_claim":"o"}}}`).want(200)
+	words := strings.Fields(auditWords)
+	fresh := func() string {
+		return s.issue("acme", map[string]any{
+			"owner": "owner-word", "name": "name-word", "scopes": []string{"scope:word"},
+			"claims": map[string]any{"c": "claim-word"}, "metadata": map[string]any{"m": "metadata-word"},
+		}).id
+	}
+	s.do("PATCH", keysPath+"/"+fresh(), `{"metadata":{"m":"metadata-word changed"}}`).want(200)
+	for _, c := range s.management() {
+		classified, known := shows[c.id]
+		if !known {
+			t.Errorf("%s is not classified: say what its answer shows to which scope", c.id)
+		}
+		for _, scope := range authz.ManagementScopes() {
+			if scope == authz.ScopeAdmin {
+				continue
+			}
+			t.Run(c.id+"/"+scope, func(t *testing.T) {
+				id := fresh()
+				if c.id == "end-grace" || c.id == "undo-rotation" {
+					s.do("POST", keysPath+"/"+id+"/rotate", `{"grace":"1h"}`).want(201)
+				}
+				body, query, statuses := s.showing(c.id)
+				path := strings.NewReplacer("{ws}", "acme", "{id}", id).Replace(c.path) + query
+				a := s.do(c.method, path, body, as(s.manager("", scope)))
+				allowed, may := classified[scope]
+				if may = may || c.id == "create-workspace" && scope == "workspaces:write"; may != slices.Contains(statuses, a.status) || !may && a.status != 403 {
+					t.Fatalf("answers %d", a.status)
+				}
+				for _, word := range words {
+					if strings.Contains(string(a.body), word) && !strings.Contains(allowed, word) {
+						t.Errorf("shows %s", word)
+					}
+				}
+				if len(allowed) > 0 && !strings.Contains(string(a.body), strings.Fields(allowed)[0]) {
+					t.Errorf("does not show %s: %.200s", allowed, a.body)
+				}
+			})
+		}
+	}
+}
+
+// With the scope that reads, or admin, the same answers are whole.
+func TestWhoMayReadIsShownAll(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{"owner": "owner-word", "name": "name-word"})
+	for _, token := range []string{s.admin, s.manager("", "keys:read", "keys:write"), s.manager("acme", "admin")} {
+		for path, body := range map[string]string{
+			keysPath + "/" + key.id:           `{}`,
+			"/v1/workspaces/acme/revocations": `{"owner":"owner-word","dry_run":true}`,
+		} {
+			method := map[bool]string{true: "PATCH", false: "POST"}[body == `{}`]
+			if a := s.do(method, path, body, as(token)).want(200); !strings.Contains(string(a.body), "name-word") {
+				t.Errorf("%s %s shows %s", method, path, a.body)
+			}
+		}
+	}
+	for _, token := range []string{s.admin, s.manager("", "workspaces:read", "workspaces:write")} {
+		if a := s.do("PATCH", "/v1/workspaces/acme", `{}`, as(token)).want(200); !strings.Contains(string(a.body), `"policy"`) {
+			t.Errorf("shows %s", a.body)
+		}
+	}
+}
+
+// HEAD of a management call is its GET without the body, under the same rights.
+func TestHeadOfManagementCalls(t *testing.T) {
+	s := newServer(t)
+	key := s.issue("acme", map[string]any{})
+	for _, path := range []string{
+		"/v1/workspaces", "/v1/workspaces/acme", keysPath, keysPath + "/" + key.id, keysPath + "/" + unknownID,
+		"/v1/workspaces/acme/audit", "/v1/workspaces/acme/audit.csv", keysPath + "?status=odd",
+	} {
+		get, head := s.do("GET", path, nil), s.do("HEAD", path, nil)
+		if head.status != get.status || len(head.body) > 0 || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
+			t.Errorf("%s: %d %s, and with GET %d", path, head.status, head.body, get.status)
+		}
+		s.do("HEAD", path, nil, header("Authorization")).want(401)
+	}
+	refused, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	s.do("HEAD", keysPath, nil, as(s.manager("acme", "audit:read"))).want(403)
+	after, _ := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	if err != nil || len(after) != len(refused)+1 {
+		t.Errorf("%d refusals are noted, %v", len(after)-len(refused), fmt.Sprint(err))
+	}
+}
