@@ -4,8 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -57,8 +55,8 @@ func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.K
 	if kid, err := jwks.ParseKID(text); err == nil {
 		return s.store.KeyByKID(ctx, workspace, kid)
 	}
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != len(id.String()) {
+	id, ok := store.ParseID(text)
+	if !ok {
 		return store.Key{}, InputError{{"key", "must be an id or a kid"}}
 	}
 	return s.store.Key(ctx, workspace, id)

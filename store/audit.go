@@ -102,7 +102,7 @@ type AuditFilter struct {
 	Owner   string
 	Key     uuid.UUID
 	Action  string
-	ActorID string
+	ActorID string // the id of a key in either case
 	Result  string
 	Since   time.Time // at it or later
 	Until   time.Time // before it
@@ -110,6 +110,15 @@ type AuditFilter struct {
 	// starts the list.
 	After uuid.UUID
 	Limit int // at most so many; must be positive
+}
+
+// ActorAsID is ActorID as the ids of keys are written, if it is one in capitals. Others have
+// whatever ids their provider gave them, and are found by those alone.
+func (f *AuditFilter) ActorAsID() string {
+	if id, ok := ParseID(f.ActorID); ok {
+		return id.String()
+	}
+	return f.ActorID
 }
 
 // AuditStore is the part of Store that remembers who did what. Nothing in it can

@@ -55,7 +55,7 @@ type auditInput struct {
 	WSPath
 	Page
 	Owner  string    `query:"owner" maxLength:"255" doc:"About this owner's keys"`
-	Key    string    `query:"key" pattern:"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" patternDescription:"the id of a key" doc:"About this key"`
+	Key    string    `query:"key" pattern:"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" patternDescription:"the id of a key" doc:"About this key"`
 	Action Action    `query:"action" doc:"This action"`
 	Actor  string    `query:"actor" maxLength:"255" doc:"By this key or session"`
 	Result string    `query:"result" enum:"ok,refused"`
@@ -82,7 +82,7 @@ func (in *auditInput) filter() (f store.AuditFilter, err error) {
 	}
 	if in.Key != "" {
 		var ok bool
-		if f.Key, ok = keyID(in.Key); !ok {
+		if f.Key, ok = store.ParseID(in.Key); !ok {
 			return f, authz.InputError{{Field: "key", Detail: "must be the id of a key"}}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
 )
 
 // A cursor is the id of the last item of a page, dressed so that nobody takes
@@ -36,15 +37,9 @@ func (p *Page) afterKey() (uuid.UUID, error) {
 	if err != nil {
 		return uuid.Nil, errCursor
 	}
-	id, ok := keyID(string(text))
+	id, ok := store.ParseID(string(text))
 	if !ok {
 		return uuid.Nil, errCursor
 	}
 	return id, nil
-}
-
-// keyID reads a key's id in its one spelling.
-func keyID(text string) (uuid.UUID, bool) {
-	id, err := uuid.Parse(text)
-	return id, err == nil && id.String() == text
 }

@@ -207,7 +207,7 @@ type keyCall func(context.Context, string, uuid.UUID) (store.Key, error)
 
 // withKey returns what call returns for the path's key. What is no key's id is no key.
 func (a *api) withKey(ctx context.Context, in *KeyPath, call keyCall) (store.Key, error) {
-	id, ok := keyID(in.ID)
+	id, ok := store.ParseID(in.ID)
 	if !ok {
 		return store.Key{}, a.problem(ctx, authz.ErrNotFound)
 	}

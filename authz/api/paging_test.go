@@ -98,7 +98,6 @@ func TestFilters(t *testing.T) {
 		"":                            "revoked short build_b Build 100%",
 		"owner=alice":                 "revoked short Build 100%",
 		"owner=Alice":                 "",
-		"owner=":                      "revoked short build_b Build 100%",
 		"status=active":               "build_b Build 100%",
 		"status=expired":              "short",
 		"status=revoked":              "revoked",

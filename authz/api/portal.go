@@ -152,16 +152,13 @@ type endInput struct {
 	Owner string `query:"owner" minLength:"1" maxLength:"255" doc:"Whose; everybody's, where absent"`
 }
 
-// Resolve is huma's. What is meant for one owner must not end all: huma takes an empty
-// text for none, and passes over a name that it doesn't know.
+// Resolve is huma's, which passes over a name that it doesn't know: what is meant for one
+// owner must not end all.
 func (in *endInput) Resolve(ctx huma.Context) []error {
 	target := ctx.URL()
 	for name := range target.Query() {
 		if name != "owner" {
 			return []error{&huma.ErrorDetail{Location: "query." + clip(name), Message: "must be absent"}}
-		}
-		if in.Owner == "" {
-			return []error{&huma.ErrorDetail{Location: "query.owner", Message: "must not be empty, which would mean everybody's"}}
 		}
 	}
 	return nil

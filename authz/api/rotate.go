@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
 )
 
 // Rotation is the body that rotates a key; it may be absent.
@@ -46,7 +47,7 @@ func (a *api) rotations(h huma.API) {
 }
 
 func (a *api) rotateKey(ctx context.Context, in *rotateInput) (*successorAnswer, error) {
-	id, ok := keyID(in.ID)
+	id, ok := store.ParseID(in.ID)
 	if !ok {
 		return nil, a.problem(ctx, authz.ErrNotFound)
 	}
@@ -111,7 +112,7 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 		s.Except = principal(ctx).KeyID
 	}
 	for _, text := range in.Body.IDs {
-		id, ok := keyID(text)
+		id, ok := store.ParseID(text)
 		if !ok {
 			return nil, a.problem(ctx, authz.InputError{{Field: "ids", Detail: "each must be the id of a key"}})
 		}

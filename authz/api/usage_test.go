@@ -97,7 +97,7 @@ func TestReportUsageRefusals(t *testing.T) {
 		`{}`: "keys", `{"complete":true}`: "keys", `{"keys":{}}`: "keys", `{"keys":[1]}`: "keys", `{"keys":null}`: "keys",
 		`{"keys":[{"kid":"` + k.kid + `"}],"complete":true}`:                                                    "keys[0].last_used_at",
 		strings.Replace(good, k.kid, k.id, 1):                                                                   "keys[0].kid",
-		strings.Replace(good, k.kid[42:], "+", 1):                                                               "keys[0].kid",
+		strings.Replace(good, k.kid, k.kid[:42]+"+", 1):                                                         "keys[0].kid",
 		strings.Replace(good, k.kid, k.kid[:42]+"_", 1):                                                         "keys[0].kid", // not canonical
 		`{"keys":[{"kid":"` + k.kid + `","last_used_at":"2026-11-26"}],"complete":true}`:                        "keys[0].last_used_at",
 		`{"keys":[` + item + `,{"kid":"` + k.kid + `","last_used_at":"1969-12-31T23:59:59Z"}],"complete":true}`: "keys[1].last_used_at",
@@ -107,7 +107,7 @@ func TestReportUsageRefusals(t *testing.T) {
 		`{"keys":[],"complete":true,"reporter":"a b"}`:                 "reporter",
 		`{"keys":[],"complete":true,"sent_at":"0001-01-01T00:00:00Z"}`: "sent_at",
 		`{"keys":[],"complete":true,"until":"9999-01-01T00:00:00Z"}`:   "until",
-		`{"keys":[],"key":1}`: "key",
+		`{"keys":[],"key":1}`:                                          "key",
 	} {
 		if p := s.do("POST", usagePath, body, gateway).want(422).problem(); !p.names(field) {
 			t.Errorf("%.60s blames %v", body, p.Errors)

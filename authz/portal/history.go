@@ -33,16 +33,12 @@ const eventsOnPage = 50
 
 func showHistory(v *visit) error {
 	v.remember()
-	text := v.r.URL.Query().Get("after")
-	after, err := uuid.Parse(text)
-	if err != nil {
-		after, text = uuid.Nil, ""
-	}
+	after := v.afterOf()
 	events, next, err := v.events(store.AuditFilter{After: after, Limit: eventsOnPage})
 	if err != nil {
 		return err
 	}
-	l := &eventList{Events: events, First: text == ""}
+	l := &eventList{Events: events, First: after == uuid.Nil}
 	if next != uuid.Nil {
 		l.Next = "?after=" + next.String()
 	}

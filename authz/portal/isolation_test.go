@@ -176,12 +176,13 @@ func TestNoSuchPage(t *testing.T) {
 	k := v.create()
 	upper := strings.ToUpper(k.ID.String())
 	for _, path := range []string{
-		"/portal/x", "/portal/acme/x", "/portal/acme/keys/x", "/portal/acme/keys/" + upper, "/portal/acme/keys/urn:uuid:" + k.ID.String(),
+		"/portal/x", "/portal/acme/x", "/portal/acme/keys/x", "/portal/acme/keys/urn:uuid:" + k.ID.String(),
 		"/portal/acme/keys/" + k.ID.String() + "/live/x", "/portal/assets/none.css", "/portal/assets/", "/portal/link/", "/portal/link/short",
 		"/portal/acme/keys?q=" + strings.Repeat("a", 256), "/portal/acme/keys?q=%ff", "/portal/acme/keys/" + k.ID.String() + "/",
 	} {
 		v.get(path).want(http.StatusNotFound).has("There is no such page")
 	}
+	v.get("/portal/acme/keys/" + upper).want(http.StatusOK)
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS"} {
 		v.do(method, keyPath(k), nil).want(http.StatusNotFound)
 	}

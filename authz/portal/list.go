@@ -105,18 +105,16 @@ func listKeys(v *visit) error {
 	v.remember()
 	query := v.r.URL.Query()
 	l := &keyList{
-		Query: strings.TrimSpace(query.Get("q")), Status: query.Get("status"), First: query.Get("after") == "",
+		Query: strings.TrimSpace(query.Get("q")), Status: query.Get("status"),
 		Statuses: []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired},
 	}
-	after, err := uuid.Parse(query.Get("after"))
+	after := v.afterOf()
+	l.First = after == uuid.Nil
 	if !slices.Contains(l.Statuses, store.Status(l.Status)) {
 		l.Status = "" // somebody has tampered with the address
 	}
 	if utf8.RuneCountInString(l.Query) > authz.MaxText || !utf8.ValidString(l.Query) {
 		return errNowhere
-	}
-	if err != nil {
-		after, l.First = uuid.Nil, true
 	}
 	keys, err := v.find(store.Filter{Owner: v.session.Owner, Query: l.Query, Status: store.Status(l.Status), After: after})
 	if err != nil {

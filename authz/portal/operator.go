@@ -127,8 +127,8 @@ func (p *view) Home() string { return p.visit.home() }
 
 // anyKey returns a key of the workspace, whoever's it is. It is for operators alone.
 func (v *visit) anyKey(text string) (store.Key, error) {
-	id, err := uuid.Parse(text)
-	if err != nil || id.String() != text { // one spelling
+	id, ok := store.ParseID(text)
+	if !ok {
 		return store.Key{}, errNowhere
 	}
 	k, err := v.service.Key(v.r.Context(), v.workspace.ID, id)
@@ -142,7 +142,10 @@ func (v *visit) anyKey(text string) (store.Key, error) {
 // address that somebody has tampered with; a token is one that must not be in any.
 func typed(from url.Values, names ...string) (texts []string, err error) {
 	for _, name := range names {
-		text := strings.TrimSpace(from.Get(name))
+		text := from.Get(name)
+		if trimmed := strings.TrimSpace(text); trimmed != "" { // spaces alone must not select everything
+			text = trimmed
+		}
 		if strings.Contains(text, jwks.TokenPrefix) {
 			return nil, errToken
 		}
@@ -156,10 +159,7 @@ func typed(from url.Values, names ...string) (texts []string, err error) {
 
 // afterOf is where a list goes on, and the zero id where it begins.
 func (v *visit) afterOf() uuid.UUID {
-	after, err := uuid.Parse(v.r.URL.Query().Get("after"))
-	if err != nil {
-		return uuid.Nil
-	}
+	after, _ := store.ParseID(v.r.URL.Query().Get("after"))
 	return after
 }
 

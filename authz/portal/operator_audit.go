@@ -97,7 +97,8 @@ func (v *visit) auditOf(from url.Values) (p *auditPage, f store.AuditFilter, bad
 	p.Exported = p.query("")
 	f = store.AuditFilter{Owner: p.Owner, Action: p.Action, ActorID: p.Actor, Result: p.Result}
 	if p.Key != "" {
-		if f.Key, err = uuid.Parse(p.Key); err != nil {
+		var ok bool
+		if f.Key, ok = store.ParseID(p.Key); !ok {
 			bad = append(bad, v.fault("key", "fault.key")...)
 		}
 	}

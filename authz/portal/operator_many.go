@@ -143,8 +143,8 @@ func idsOf(texts []string) (ids []uuid.UUID, err error) {
 	}
 	seen := map[uuid.UUID]bool{}
 	for _, text := range texts {
-		id, err := uuid.Parse(text)
-		if err != nil || id.String() != text {
+		id, ok := store.ParseID(text)
+		if !ok {
 			return nil, errNowhere
 		}
 		if !seen[id] {

@@ -8,8 +8,6 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/store"
@@ -119,8 +117,8 @@ func toKey(v *visit) error { return v.redirect(v.path("keys", v.r.PathValue("id"
 func (v *visit) key() (store.Key, error) { return v.keyOf(v.r.PathValue("id")) }
 
 func (v *visit) keyOf(text string) (store.Key, error) {
-	id, err := uuid.Parse(text)
-	if err != nil || id.String() != text { // one spelling
+	id, ok := store.ParseID(text)
+	if !ok {
 		return store.Key{}, errNowhere
 	}
 	k, err := v.service.Key(v.r.Context(), v.workspace.ID, id)

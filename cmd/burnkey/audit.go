@@ -23,7 +23,7 @@ func auditCommand() *cobra.Command {
 }
 
 func auditListCommand(c *client, out *output) *cobra.Command {
-	var workspace, owner, key, action, actor, result string
+	var workspace string
 	var since, until moment
 	limit := 100
 	cmd := &cobra.Command{
@@ -31,10 +31,13 @@ func auditListCommand(c *client, out *output) *cobra.Command {
 		Short: "List what happened in a workspace, the latest first",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			values := make(url.Values)
-			for name, value := range map[string]string{
-				"owner": owner, "key": key, "action": action, "actor": actor, "result": result, "since": since.query(), "until": until.query(),
-			} {
+			values, err := filters(cmd.Flags(), map[string]string{
+				"owner": "owner", "key-id": "key", "action": "action", "actor": "actor", "result": "result",
+			})
+			if err != nil {
+				return err
+			}
+			for name, value := range map[string]string{"since": since.query(), "until": until.query()} {
 				if value != "" {
 					values.Set(name, value)
 				}
@@ -48,11 +51,11 @@ func auditListCommand(c *client, out *output) *cobra.Command {
 	}
 	workspaceFlag(cmd, &workspace)
 	flags := cmd.Flags()
-	flags.StringVar(&owner, "owner", "", "about this owner's keys")
-	flags.StringVar(&key, "key-id", "", "about the key with this `ID`") // BURNKEY_KEY is the credential
-	flags.StringVar(&action, "action", "", "this action, such as key.revoke")
-	flags.StringVar(&actor, "actor", "", "by this key or session")
-	flags.StringVar(&result, "result", "", "ok or refused")
+	flags.String("owner", "", "about this owner's keys")
+	flags.String("key-id", "", "about the key with this `ID`") // BURNKEY_KEY is the credential
+	flags.String("action", "", "this action, such as key.revoke")
+	flags.String("actor", "", "by this key or session")
+	flags.String("result", "", "ok or refused")
 	flags.Var(&since, "since", "at this time or later: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for so long ago")
 	flags.Var(&until, "until", "before this time, given likewise")
 	flags.IntVar(&limit, "limit", limit, "at most so many; 0: all")

@@ -93,6 +93,13 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	}
 	c.run(many()...).fails(t, "--owner, --scope, --created-before, --unused-for")
 	c.run(many("--owner", "", "--scope", "read", "--yes")...).fails(t, "--owner", "must not be empty")
+	for command, flags := range map[string][]string{"key": {"owner", "status", "query"}, "audit": {"owner", "key-id", "action", "actor", "result", "since"}} {
+		for _, flag := range flags {
+			c.run(command, "list", "-w", "acme", "--"+flag, "").fails(t, "--"+flag, "must")
+		}
+	}
+	c.run("key", "list", "-w", "").fails(t, "--workspace", "must not be empty")
+	c.run("key", "show", "-w", "acme", "").fails(t, "must not be empty")
 	c.run(many("--scope", "", "--owner", "a", "--yes")...).fails(t, "--scope", "must not be empty")
 	c.run(many("--owner", "a", "--yes", "--dry-run")...).fails(t, "--dry-run: is not to be given with --yes")
 	c.run(many("--created-before", "old", "--yes")...).fails(t, "--created-before")

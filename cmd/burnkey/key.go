@@ -224,18 +224,15 @@ func jsonFlag(name, text string) (json.RawMessage, error) {
 }
 
 func keyListCommand(k *keyCalls) *cobra.Command {
-	var owner, status, query string
 	limit := 100
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List keys, the newest first",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			values := make(url.Values)
-			for name, value := range map[string]string{"owner": owner, "status": status, "q": query} {
-				if value != "" {
-					values.Set(name, value)
-				}
+			values, err := filters(cmd.Flags(), map[string]string{"owner": "owner", "status": "status", "query": "q"})
+			if err != nil {
+				return err
 			}
 			found, err := list[keyView](cmd.Context(), &k.client, k.path(), values, "keys", limit)
 			if err != nil {
@@ -245,9 +242,9 @@ func keyListCommand(k *keyCalls) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&owner, "owner", "", "of this owner")
-	flags.StringVar(&status, "status", "", "active, deprecated, revoked or expired")
-	flags.StringVar(&query, "query", "", "whose name or owner contains this `TEXT`, or whose id or kid it is")
+	flags.String("owner", "", "of this owner")
+	flags.String("status", "", "active, deprecated, revoked or expired")
+	flags.String("query", "", "whose name or owner contains this `TEXT`, or whose id or kid it is")
 	flags.IntVar(&limit, "limit", limit, "at most so many; 0: all")
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"active", "deprecated", "revoked", "expired"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

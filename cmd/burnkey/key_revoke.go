@@ -70,10 +70,8 @@ func keyRevokeManyCommand(k *keyCalls) *cobra.Command {
 			"  burnkey key revoke-many -w acme --unused-for 90d --dry-run",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, name := range []string{"owner", "scope"} {
-				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
-					return fmt.Errorf("%s: must not be empty, which would mean any", asGiven(cmd.Flags(), name))
-				}
+			if _, err := filters(cmd.Flags(), map[string]string{"owner": "owner", "scope": "scope"}); err != nil {
+				return err
 			}
 			in.CreatedBefore = before.query()
 			if unused.value > 0 {

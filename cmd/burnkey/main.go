@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -77,6 +80,9 @@ func rootCommand() *cobra.Command {
 			if err := fromEnvironment(cmd.Flags()); err != nil {
 				return err
 			}
+			if w := cmd.Flags().Lookup("workspace"); w != nil && w.Changed && w.Value.String() == "" {
+				return fmt.Errorf("%s: must not be empty", asGiven(cmd.Flags(), "workspace"))
+			}
 			return checkGroups(cmd)
 		},
 	}
@@ -123,6 +129,23 @@ func notEmpty(flags *pflag.FlagSet, names ...string) error {
 	return nil
 }
 
+// filters are the parameters of a call that flags give, by their names. One that is given
+// as nothing is refused: it would select everything.
+func filters(flags *pflag.FlagSet, parameters map[string]string) (url.Values, error) {
+	query := make(url.Values)
+	for _, flag := range slices.Sorted(maps.Keys(parameters)) {
+		f := flags.Lookup(flag)
+		if !f.Changed {
+			continue
+		}
+		if f.Value.String() == "" {
+			return nil, fmt.Errorf("%s: must not be empty, which would mean any", asGiven(flags, flag))
+		}
+		query.Set(parameters[flag], f.Value.String())
+	}
+	return query, nil
+}
+
 // isAmbient reports whether a flag was set by its variable.
 func isAmbient(flags *pflag.FlagSet, flag string) bool {
 	f := flags.Lookup(flag)
@@ -164,6 +187,9 @@ func oneArg(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("takes one argument, %s, but got %d (a flag's false is written --flag=false)", what, len(args))
+		}
+		if args[0] == "" { // a path without it would be another call's
+			return fmt.Errorf("takes %s, which must not be empty", what)
 		}
 		return nil
 	}

@@ -71,11 +71,14 @@ func auditQuery(workspace string, f store.AuditFilter) (string, []any) {
 	var c clause
 	c.add(`workspace = ` + c.arg(workspace))
 	for _, is := range []struct{ column, value string }{
-		{`owner`, f.Owner}, {`action`, f.Action}, {`actor_id`, f.ActorID}, {`result`, f.Result},
+		{`owner`, f.Owner}, {`action`, f.Action}, {`result`, f.Result},
 	} {
 		if is.value != "" {
 			c.add(is.column + ` = ` + c.arg(is.value))
 		}
+	}
+	if f.ActorID != "" {
+		c.add(`actor_id IN (` + c.arg(f.ActorID) + `, ` + c.arg(f.ActorAsID()) + `)`)
 	}
 	if f.Key != uuid.Nil {
 		c.add(`key = ` + c.arg([16]byte(f.Key)))

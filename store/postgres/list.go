@@ -121,7 +121,7 @@ func (c *clause) match(query string) {
 	if kid, err := jwks.ParseKID(query); err == nil {
 		terms = append(terms, `kid = `+c.arg(kid[:]))
 	}
-	if id, err := uuid.Parse(query); err == nil && len(query) == len(id.String()) {
+	if id, ok := store.ParseID(query); ok {
 		terms = append(terms, `id = `+c.arg([16]byte(id)))
 	}
 	c.add(`(` + strings.Join(terms, ` OR `) + `)`)

@@ -73,11 +73,14 @@ func auditQuery(workspace string, f store.AuditFilter) (string, []any) {
 	var c clause
 	c.add(`workspace = ?`, workspace)
 	for _, is := range []struct{ column, value string }{
-		{`owner`, f.Owner}, {`action`, f.Action}, {`actor_id`, f.ActorID}, {`result`, f.Result},
+		{`owner`, f.Owner}, {`action`, f.Action}, {`result`, f.Result},
 	} {
 		if is.value != "" {
 			c.add(is.column+` = ?`, is.value)
 		}
+	}
+	if f.ActorID != "" {
+		c.add(`actor_id IN (?, ?)`, f.ActorID, f.ActorAsID())
 	}
 	if f.Key != uuid.Nil {
 		c.add(`key = ?`, f.Key[:])

@@ -117,7 +117,7 @@ func (c *clause) match(query string) {
 	if kid, err := jwks.ParseKID(query); err == nil {
 		terms, args = append(terms, `kid = ?`), append(args, kid[:])
 	}
-	if id, err := uuid.Parse(query); err == nil && len(query) == len(id.String()) {
+	if id, ok := store.ParseID(query); ok {
 		terms, args = append(terms, `id = ?`), append(args, id[:])
 	}
 	c.add(`(`+strings.Join(terms, ` OR `)+`)`, args...)
