@@ -3,8 +3,11 @@ package authz
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,6 +65,31 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 		Kind: store.KindLink, Workspace: workspace, Owner: r.Owner, Role: role, MadeBy: r.MadeBy, Subject: r.Subject,
 		ScopesAllowed: slices.Clone(r.ScopesAllowed), ReturnURL: r.ReturnURL,
 	}, life)
+}
+
+// A link's secret ends with a mark of whom it is for, so that once it is used and forgotten
+// those who are logged in as the same can be led on. All before that is random: 192 bits.
+const linkMark = 8 // bytes
+
+func newLinkSecret(link *store.Session) (Secret, [sha256.Size]byte) {
+	secret, _ := newSecret()
+	raw, _ := base64.RawURLEncoding.DecodeString(secret.Reveal()) // never fails
+	copy(raw[len(raw)-linkMark:], markOf(raw, link))
+	text := base64.RawURLEncoding.EncodeToString(raw)
+	return Secret(text), sha256.Sum256([]byte(text))
+}
+
+func markOf(raw []byte, s *store.Session) []byte {
+	sum := sha256.Sum256(slices.Concat([]byte("burnkey link\x00"), raw[:len(raw)-linkMark],
+		[]byte(strings.Join([]string{s.Workspace, s.Role, s.Owner}, "\x00"))))
+	return sum[:linkMark]
+}
+
+// IsFor reports whether a link was made for whoever is in a session: the same owner, or an
+// operator, of the same workspace. Links of earlier releases don't say.
+func IsFor(link Secret, s *store.Session) bool {
+	raw, err := base64.RawURLEncoding.DecodeString(link.Reveal())
+	return err == nil && len(raw) > linkMark && subtle.ConstantTimeCompare(raw[len(raw)-linkMark:], markOf(raw, s)) == 1
 }
 
 // PortalPath is what the portal's paths begin with.

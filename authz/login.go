@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"sync"
 	"time"
@@ -19,6 +20,14 @@ func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) er
 		return err
 	}
 	return s.noteLogin(ctx, workspace, "", reason)
+}
+
+// SpendLogin uses up a login by OpenID, by its state, on all servers. After until it must be
+// refused for its age: it is forgotten. Errors: ErrExists where it was used up before.
+func (s *Service) SpendLogin(ctx context.Context, workspace, state string, until time.Time) error {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	return s.store.SpendLogin(ctx, workspace, sha256.Sum256([]byte(state)), until)
 }
 
 // noteLogin records a refusal, of an owner where one is known.

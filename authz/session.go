@@ -31,6 +31,9 @@ type Secret = jwks.Token
 // database can't open it.
 func (s *Service) newSession(ctx context.Context, session store.Session, life time.Duration) (Secret, store.Session, error) {
 	secret, hash := newSecret()
+	if session.Kind == store.KindLink {
+		secret, hash = newLinkSecret(&session)
+	}
 	session.Hash, session.CreatedAt = hash, s.Now()
 	session.ExpiresAt = session.CreatedAt.Add(life)
 	ctx, cancel := settle(ctx)

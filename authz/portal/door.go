@@ -12,7 +12,7 @@ import (
 
 // door is where somebody stands who knows of no workspace. It names none.
 func door(v *visit) error {
-	if err := v.anySession(); err != nil && !errors.Is(err, authz.ErrNoSession) {
+	if err := v.anySession(anybody); err != nil && !errors.Is(err, authz.ErrNoSession) {
 		return err
 	}
 	v.remember()

@@ -98,10 +98,12 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 // withoutSession tells those whose session is over, whose browser still shows its cookie,
 // from who has none yet, or one of another workspace.
 func (v *visit) withoutSession() string {
-	if len(v.r.CookiesNamed(cookieName)) == 0 || len(v.opened) > 0 {
-		return "nobody"
+	for _, c := range v.shownHere() {
+		if v.opened[c.secret].Workspace == "" {
+			return "session"
+		}
 	}
-	return "session"
+	return "nobody"
 }
 
 // fail answers with the page of an error.

@@ -116,8 +116,8 @@ func TestWhoIsNoOwnerGetsNowhere(t *testing.T) {
 	expired := s.owner("acme", "cust_1")
 	s.advance(authz.SessionLife)
 	fake, bearer := s.stranger(), s.stranger()
-	fake.cookie = &http.Cookie{Name: "__Host-burnkey", Value: strings.Repeat("A", 43)}
-	bearer.cookie = &http.Cookie{Name: "__Host-burnkey", Value: strings.TrimPrefix(link, "/portal/link/")}
+	fake.cookie = &http.Cookie{Name: "__Host-burnkey-acme", Value: strings.Repeat("A", 43)}
+	bearer.cookie = &http.Cookie{Name: "__Host-burnkey-acme", Value: strings.TrimPrefix(link, "/portal/link/")}
 	renamed := s.owner("acme", "cust_1")
 	renamed.cookie.Name = "burnkey"
 	for name, c := range map[string]struct {

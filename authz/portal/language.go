@@ -20,8 +20,9 @@ var catalogueFiles embed.FS
 // codes are the languages that there are, the first for those who want none of them.
 var codes = []string{"en", "de"}
 
-// languageCookie keeps what somebody chose. It is no secret.
-const languageCookie = "__Host-burnkey-lang"
+// languageCookie keeps what somebody chose. It is no secret, and no workspace's: see
+// sessionPrefix.
+const languageCookie = "__Host-burnkey_lang"
 
 type languages struct {
 	all     []*language
@@ -86,8 +87,8 @@ func (v *visit) remember() {
 	if v.languages.named(v.r.URL.Query().Get("lang")) == nil {
 		return
 	}
-	c := sessionCookie(v.language.code, v.session.Embedded)
-	c.Name, c.MaxAge = languageCookie, int((365 * 24 * time.Hour).Seconds())
+	c := sessionCookie(languageCookie, v.language.code, v.session.Embedded)
+	c.MaxAge = int((365 * 24 * time.Hour).Seconds())
 	http.SetCookie(v.w, c)
 }
 

@@ -4,37 +4,72 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
 )
 
 // linkLen is the length of a link's secret.
 const linkLen = 43
 
-// openLink turns a link into a session. What only looks at links, as mail filters and
-// messengers do by HEAD and browsers ahead of a click, must not use it up.
+// openLink turns a link into a session. Only somebody who goes there uses it up: whatever
+// else reads links, as previews and mail filters do, gets a page with a button. So does
+// everybody by ?ask, for links that go where a whole browser may look at them first.
 func openLink(v *visit) error {
+	var err error
 	switch {
 	case v.r.Method == http.MethodHead:
-		return nil
-	case v.r.Method != http.MethodGet:
-		return errNowhere
-	case v.r.Header.Get("Sec-Purpose") != "" || v.r.Header.Get("Purpose") == "prefetch":
-		v.w.WriteHeader(http.StatusServiceUnavailable)
-		return nil
-	case !visited(v.r.Header):
+	case v.r.Method == http.MethodPost && !v.fromUs():
+		return errForeign
+	case v.r.Method == http.MethodPost, v.r.Method == http.MethodGet && goes(v.r.Header) && !v.asks():
+		err = v.useLink()
+	case v.r.Method == http.MethodGet:
+		err = v.askToUse()
+	default:
 		return errNowhere
 	}
-	framed := v.r.Header.Get("Sec-Fetch-Dest") == "iframe"
-	if framed {
-		if err := v.mayBeFramed(); err != nil {
-			return err
-		}
-	}
-	secret, session, err := v.service.StartSession(v.context(), authz.Secret(v.r.PathValue("secret")), framed)
 	if errors.Is(err, authz.ErrNoSession) {
 		return v.usedLink()
 	}
+	return err
+}
+
+// asks reports whether the button is wanted, as it is by who chooses a language there.
+func (v *visit) asks() bool {
+	query := v.r.URL.Query()
+	return query.Has("ask") || query.Has("lang")
+}
+
+// windows are the destinations that show a page to somebody, in a window or a frame.
+var windows = []string{"document", "iframe", "frame"}
+
+// goes reports whether a browser goes to a page to show it (Fetch Metadata sections 2.1 and
+// 2.2), and not ahead of a click. One that does not say is not believed to.
+func goes(h http.Header) bool {
+	return h.Get("Sec-Fetch-Mode") == "navigate" && slices.Contains(windows, h.Get("Sec-Fetch-Dest")) && !ahead(h)
+}
+
+// ahead reports whether a page is loaded before anybody goes there.
+func ahead(h http.Header) bool {
+	return h.Get("Sec-Purpose") != "" || h.Get("Purpose") != "" || h.Get("X-Moz") == "prefetch"
+}
+
+func isFramed(h http.Header) bool {
+	dest := h.Get("Sec-Fetch-Dest")
+	return dest == "iframe" || dest == "frame"
+}
+
+func (v *visit) link() authz.Secret { return authz.Secret(v.r.PathValue("secret")) }
+
+func (v *visit) useLink() error {
+	framed := isFramed(v.r.Header)
+	if framed {
+		if err := v.seeLink(); err != nil {
+			return err
+		}
+	}
+	secret, session, err := v.service.StartSession(v.context(), v.link(), framed)
 	if err != nil {
 		return err
 	}
@@ -43,41 +78,53 @@ func openLink(v *visit) error {
 		return err
 	}
 	v.settleIn(w)
-	v.setCookie(secret, session.Embedded && len(w.Portal.FrameAncestors) > 0)
-	v.session = session
+	if err := v.begin(secret, session, session.Embedded && len(w.Portal.FrameAncestors) > 0); err != nil {
+		return err
+	}
 	return v.redirect(v.home())
 }
 
-// mayBeFramed leaves a link good that is opened in a frame of whichever page, where none is
-// to have one: the browser would not show what it leads to.
-func (v *visit) mayBeFramed() error {
-	link, err := v.service.Link(v.r.Context(), authz.Secret(v.r.PathValue("secret")))
-	if errors.Is(err, authz.ErrNoSession) {
-		return v.usedLink()
+// askToUse shows a page whose button uses the link up.
+func (v *visit) askToUse() error {
+	if err := v.seeLink(); err != nil {
+		return err
 	}
+	v.remember()
+	return v.render(http.StatusOK, "link", "link.title", v.base+"/link/"+v.r.PathValue("secret"))
+}
+
+// seeLink looks at a link and leaves it good. That is all that is done where it is opened in
+// a frame and no page is to have one: the browser would not show what it leads to. Errors:
+// authz.ErrNoSession, errFramed.
+func (v *visit) seeLink() error {
+	link, err := v.service.Link(v.r.Context(), v.link())
 	if err != nil {
 		return err
 	}
 	w, err := v.service.Workspace(v.r.Context(), link.Workspace)
-	if err != nil || len(w.Portal.FrameAncestors) > 0 {
+	if err != nil {
 		return err
 	}
-	v.log.LogAttrs(v.r.Context(), slog.LevelWarn, "a link was opened in a frame and left unused: the workspace lists no frame_ancestors",
-		slog.String("request_id", v.requestID()), slog.String("workspace", w.ID))
-	return errFramed
+	if isFramed(v.r.Header) && len(w.Portal.FrameAncestors) == 0 {
+		v.log.LogAttrs(v.r.Context(), slog.LevelWarn, "a link was opened in a frame and left unused: the workspace lists no frame_ancestors",
+			slog.String("request_id", v.requestID()), slog.String("workspace", w.ID))
+		return errFramed
+	}
+	v.settleIn(w)
+	return nil
 }
 
-// visited reports whether somebody goes to a page, rather than one page loading
-// another's picture. Browsers that don't say are believed.
-func visited(h http.Header) bool {
-	mode := h.Get("Sec-Fetch-Mode")
-	return mode == "" || mode == "navigate"
-}
-
-// usedLink answers a link that is good no more, and shows who is still logged in the
-// way: they may just have gone back.
+// usedLink answers a link that is good no more. Who is logged in as the one whom it was for
+// has used it, or another, and goes on; who is logged in as another is shown who that is.
 func (v *visit) usedLink() error {
-	if err := v.anySession(); err != nil && !errors.Is(err, authz.ErrNoSession) {
+	err := v.anySession(func(s *store.Session) bool { return authz.IsFor(v.link(), s) })
+	if err == nil {
+		return v.redirect(v.home())
+	}
+	if errors.Is(err, authz.ErrNoSession) {
+		err = v.anySession(anybody)
+	}
+	if err != nil && !errors.Is(err, authz.ErrNoSession) {
 		return err
 	}
 	return errLink

@@ -1,11 +1,13 @@
 package portal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -13,13 +15,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// loginCookie holds the secret of a login under way.
-const loginCookie = "__Host-burnkey-login"
-
 // loginError says why somebody was not logged in, in a word for the audit.
 type loginError struct {
 	reason string
-	err    error // more, for the log; or nil
+	err    error         // more, for the log; or nil
+	retry  time.Duration // where it is tooMany
 }
 
 func (e *loginError) Error() string {
@@ -38,11 +38,14 @@ const (
 	denied   = "denied"   // by the provider or by the person
 	noOwner  = "owner"    // the provider says nothing of an owner
 	noStaff  = "operator" // nor of an operator, where there are no others
+	tooMany  = "many"     // logins are under way: the state and the code stay good
 )
 
 // failure is what to answer, and whether the producer has to look into it.
 func (e *loginError) failure() (f failure, broken bool) {
 	switch e.reason {
+	case tooMany:
+		return failure{status: http.StatusTooManyRequests, name: "login.many", retry: e.retry}, false
 	case badOP:
 		return failure{status: http.StatusServiceUnavailable, name: "login.provider", retry: failureLife}, true
 	case badState, denied, noOwner, noStaff:
@@ -62,61 +65,98 @@ func alone(h handler) handler {
 		switch {
 		case v.r.Method == http.MethodHead:
 			return nil
-		case v.r.Header.Get("Sec-Purpose") != "" || v.r.Header.Get("Purpose") == "prefetch":
+		case ahead(v.r.Header):
 			v.w.WriteHeader(http.StatusServiceUnavailable)
 			return nil
-		case !visited(v.r.Header) || dest != "" && dest != "document":
+		case !mayGo(v.r.Header) || dest != "" && dest != "document":
 			return errNowhere
 		}
 		return h(v)
 	}
 }
 
-// logIn sends the browser to the workspace's OpenID provider. By ?other, that is to ask
-// again who it is.
+// mayGo reports whether somebody goes to a page, rather than one page loading another's
+// picture. Browsers that don't say are believed: a login that is begun uses nothing up.
+func mayGo(h http.Header) bool {
+	mode := h.Get("Sec-Fetch-Mode")
+	return mode == "" || mode == "navigate"
+}
+
+// logIn sends the browser to the workspace's OpenID provider, or whoever is logged in here to
+// where they begin. By ?other, the provider is to ask again who it is.
 func logIn(v *visit) error {
+	if v.workspace.Portal.OIDC == nil {
+		return errNoLogin
+	}
 	more := []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("ui_locales", v.language.code)}
 	if v.r.URL.Query().Has("other") {
 		more = append(more, oauth2.SetAuthURLParam("prompt", "login"))
+	} else if err := v.identify(v.shownHere(), v.isHere); err == nil && v.isHere(&v.session) {
+		return v.redirect(v.home())
+	} else if err != nil && !errors.Is(err, authz.ErrNoSession) {
+		return err
 	}
-	cookie, to, err := v.logins.begin(v.r.Context(), &v.workspace, more...)
+	l, to, err := v.logins.begin(v.r.Context(), &v.workspace, more...)
 	if err != nil {
 		return err
 	}
-	v.setLoginCookie(cookie.Reveal(), int(loginLife.Seconds()))
+	v.setLogin(l)
 	return v.redirect(to)
 }
 
-func (v *visit) setLoginCookie(value string, maxAge int) {
-	c := sessionCookie(value, false)
-	c.Name, c.MaxAge = loginCookie, maxAge
-	http.SetCookie(v.w, c)
-}
-
-// comeBack takes the browser back from the provider, and opens a session.
+// comeBack takes the browser back from the provider, and opens a session. An answer to no
+// login of this browser harms none that is under way.
 func comeBack(v *visit) error {
-	var cookie authz.Secret
-	if c, err := v.r.Cookie(loginCookie); err == nil {
-		cookie = authz.Secret(c.Value)
+	if v.workspace.Portal.OIDC == nil {
+		return errNoLogin
 	}
-	v.setLoginCookie("", -1)
-	who, err := v.logins.finish(v.r.Context(), &v.workspace, cookie, v.r.URL.Query())
+	l, err := v.underWay(v.r.URL.Query()["state"])
 	if err != nil {
-		return v.refuse(who, err)
+		return v.orHome(err)
+	}
+	who, err := v.logins.finish(v.r.Context(), &v.workspace, l, v.from(), v.r.URL.Query())
+	if err != nil {
+		return v.refuse(who, l, err)
+	}
+	v.dropLogin(l)
+	if same, err := v.isAlready(who, l); same || err != nil {
+		return cmp.Or(err, v.redirect(v.home()))
 	}
 	secret, session, err := v.service.StartLogin(v.by(who), v.workspace.ID, authz.Login(who))
 	if bad := authz.InputError(nil); errors.As(err, &bad) {
-		return v.refuse(who, &loginError{"claims", err})
+		return v.refuse(who, l, &loginError{reason: "claims", err: err})
 	}
 	if err != nil {
 		return err
 	}
-	if err := v.endFormer(); err != nil {
+	if err := v.begin(secret, session, false); err != nil {
 		return err
 	}
-	v.setCookie(secret, false)
-	v.session = session
 	return v.redirect(v.home())
+}
+
+// orHome leads whoever is logged in to where they begin, and shows others what is wrong: an
+// answer may be an old one, as after going back.
+func (v *visit) orHome(bad error) error {
+	switch err := v.identify(v.shownHere(), v.isHere); {
+	case err == nil:
+		return v.redirect(v.home())
+	case !errors.Is(err, authz.ErrNoSession):
+		return err
+	}
+	return bad
+}
+
+// isAlready reports whether somebody is logged in who has been since the login began, as by
+// another tab: their session, and what its pages have open, stays.
+func (v *visit) isAlready(who identity, l login) (bool, error) {
+	err := v.identify(v.shownHere(), v.isHere)
+	if errors.Is(err, authz.ErrNoSession) {
+		return false, nil
+	}
+	s := &v.session
+	return err == nil && v.isHere(s) && s.Login && s.Role == who.Role && s.Owner == who.Owner && s.Subject == who.Subject &&
+		!s.CreatedAt.Before(l.begun), err
 }
 
 // by is the context of what somebody does whom a provider has named, or has not yet.
@@ -125,10 +165,18 @@ func (v *visit) by(who identity) context.Context {
 	return store.By(v.r.Context(), store.Actor{Kind: begun.ActorKind(), ID: who.Subject, From: v.from()})
 }
 
-// refuse notes who was not logged in, if it was somebody's login at all.
-func (v *visit) refuse(who identity, err error) error {
+// refuse ends a login and notes who was not logged in, if it was somebody's at all. One that
+// comes too soon goes on.
+func (v *visit) refuse(who identity, l login, err error) error {
 	var bad *loginError
-	if !errors.As(err, &bad) || bad.reason == badState || bad.reason == badOP {
+	if !errors.As(err, &bad) || bad.reason == tooMany {
+		return err
+	}
+	v.dropLogin(l)
+	if bad.reason == badState {
+		return v.orHome(err)
+	}
+	if bad.reason == badOP {
 		return err
 	}
 	v.log.LogAttrs(v.r.Context(), slog.LevelInfo, "a login was refused",
@@ -137,18 +185,6 @@ func (v *visit) refuse(who identity, err error) error {
 		return failed
 	}
 	return err
-}
-
-// endFormer ends the session whose cookie the new one's takes the place of.
-func (v *visit) endFormer() error {
-	err := v.lookUp(func(*store.Session) bool { return true })
-	if errors.Is(err, authz.ErrNoSession) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return v.service.EndSession(v.context(), v.secret)
 }
 
 // canLogIn reports whether the workspace has a provider, and the page is one by itself:
@@ -175,21 +211,3 @@ func (v *visit) loginAfter(f failure) string {
 	}
 	return ""
 }
-
-// goodbye is the content of the page that follows on a logout.
-type goodbye struct {
-	Return string // where the session came from, or empty
-	Leave  string // where the provider ends its own session, or empty
-}
-
-// leave leads on to the provider's logout. It can't be a redirect: what follows on a
-// form may lead nowhere else by our own policy (Content Security Policy Level 3 section
-// 6.4.2).
-func (v *visit) leave(to string) {
-	if to != "" {
-		v.w.Header().Set("Refresh", "0; url="+to)
-	}
-}
-
-// loggedOut is where a provider sends the browser back to after its logout.
-func loggedOut(v *visit) error { return v.render(http.StatusOK, "out", "out.title", goodbye{}) }

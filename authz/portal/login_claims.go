@@ -1,12 +1,14 @@
 package portal
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"golang.org/x/oauth2"
 
@@ -22,58 +24,79 @@ type identity authz.Login
 // Connect Core 1.0 section 5.1).
 const email, verified = "email", "email_verified"
 
+// claimsOf reads claims that a provider sent, once they are known not to be nested too deep,
+// with their numbers as they are written: a float64 holds no more than 53 bits of an id.
+func claimsOf(read func(any) error) (claims map[string]any, err error) {
+	var raw json.RawMessage
+	if err := read(&raw); err != nil {
+		return nil, err
+	}
+	if _, deep := jwks.TooDeep(raw, jwks.MaxDepth); deep {
+		return nil, fmt.Errorf("its claims must not be nested deeper than %d", jwks.MaxDepth)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	err = decoder.Decode(&claims)
+	return claims, err
+}
+
+// claimNamed finds a claim: that of just this name, as in "https://acme.example/roles", or else
+// by the path that the name is, as in "realm_access.roles". Members along it may have dots in
+// their names, too, and the longest counts. Each object is looked into once at most.
+func claimNamed(claims map[string]any, name string) (any, bool) {
+	if value, has := claims[name]; has {
+		return value, true
+	}
+	for end := strings.LastIndexByte(name, '.'); end >= 0; end = strings.LastIndexByte(name[:end], '.') {
+		if inner, is := claims[name[:end]].(map[string]any); is {
+			if value, has := claimNamed(inner, name[end+1:]); has {
+				return value, true
+			}
+		}
+	}
+	return nil, false
+}
+
 // more asks the provider's UserInfo for claims that the ID token lacks. What is signed
 // counts more.
 func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, subject string, claims map[string]any) error {
-	if p.Info == "" || !lacks(o, claims) {
+	wanted := wantedOf(o)
+	lacks := func(name string) bool {
+		_, has := claimNamed(claims, name)
+		return !has
+	}
+	if p.Info == "" || !slices.ContainsFunc(wanted, lacks) {
 		return nil
 	}
 	info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if away := (*url.Error)(nil); errors.As(err, &away) {
-		return &loginError{badOP, err}
+		return &loginError{reason: badOP, err: err}
 	}
 	if err != nil {
-		return &loginError{"userinfo", errors.New("the provider does not give it")} // its words may hold the token
+		return &loginError{reason: "userinfo", err: errors.New("the provider does not give it")} // its words may hold the token
 	}
 	if info.Subject != subject { // OpenID Connect Core 1.0 section 5.3.2
-		return &loginError{"userinfo", errors.New("it is about somebody else")}
+		return &loginError{reason: "userinfo", err: errors.New("it is about somebody else")}
 	}
 	further, err := claimsOf(info.Claims)
 	if err != nil {
-		return &loginError{"userinfo", errors.New("it does not read")}
+		return &loginError{reason: "userinfo", err: errors.New("it does not read")}
 	}
-	for name, value := range further {
-		if _, signed := claims[name]; !signed {
+	for _, name := range append(wanted, email, verified) {
+		if value, has := claimNamed(further, name); has && lacks(name) {
 			claims[name] = value
 		}
 	}
 	return nil
 }
 
-// claimsOf returns claims that a provider sent, once they are known not to be nested too
-// deep.
-func claimsOf(read func(any) error) (map[string]any, error) {
-	var text json.RawMessage
-	if err := read(&text); err != nil {
-		return nil, err
-	}
-	if _, deep := jwks.TooDeep(text, jwks.MaxDepth); deep {
-		return nil, fmt.Errorf("its claims must not be nested deeper than %d", jwks.MaxDepth)
-	}
-	claims := make(map[string]any)
-	return claims, json.Unmarshal(text, &claims)
-}
-
-// lacks reports whether a claim is missing that decides who somebody is.
-func lacks(o *store.OIDC, claims map[string]any) bool {
+// wantedOf are the claims that decide who somebody is.
+func wantedOf(o *store.OIDC) []string {
 	names := slices.DeleteFunc([]string{o.OwnerClaim, o.OperatorClaim}, func(name string) bool { return name == "" })
 	if slices.Contains(names, email) {
 		names = append(names, verified)
 	}
-	return slices.ContainsFunc(names, func(name string) bool {
-		_, has := claims[name]
-		return !has
-	})
+	return names
 }
 
 // read makes an identity of claims: an operator before an owner. In authz.Home there are
@@ -86,28 +109,65 @@ func read(w *store.Workspace, subject string, claims map[string]any) (identity, 
 	} else if address != "" {
 		who.Subject = address
 	}
-	if o.OperatorClaim != "" && says(claims[o.OperatorClaim], o.OperatorValue) {
+	if o.OperatorClaim != "" && says(claims, o.OperatorClaim, o.OperatorValue) {
 		who.Role = store.RoleOperator
 		return who, nil
 	}
 	if w.ID == authz.Home {
-		return who, &loginError{noStaff, fmt.Errorf("the claim %s does not make an operator, or is not verified", o.OperatorClaim)}
+		return who, &loginError{reason: noStaff, err: fmt.Errorf("the claim %s does not make an operator, or is not verified", o.OperatorClaim)}
 	}
-	owner, _ := claims[o.OwnerClaim].(string)
-	if owner == "" {
-		return who, &loginError{noOwner, fmt.Errorf("there is no text in the claim %s, or it is not verified", o.OwnerClaim)}
+	claim, has := claimNamed(claims, o.OwnerClaim)
+	owner, is := textOf(claim)
+	if _, yesNo := claim.(bool); !is || owner == "" || yesNo { // which would be many people's
+		return who, &loginError{reason: noOwner, err: fmt.Errorf("the claim %s must be text or a whole number, and is %s", o.OwnerClaim, kindOf(claim, has))}
 	}
 	who.Role, who.Owner = store.RoleOwner, owner
 	return who, nil
 }
 
 // says reports whether a claim is a value or a list with it.
-func says(claim any, value string) bool {
+func says(claims map[string]any, name, value string) bool {
+	claim, _ := claimNamed(claims, name)
+	is := func(one any) bool {
+		text, simple := textOf(one)
+		return simple && text == value
+	}
+	if list, many := claim.([]any); many {
+		return slices.ContainsFunc(list, is)
+	}
+	return is(claim)
+}
+
+// textOf is what settings write for a claim: text as it is, a whole number in decimal digits
+// however long it is, and true or false. There is none for a fraction or an exponent.
+func textOf(claim any) (text string, ok bool) {
 	switch claim := claim.(type) {
 	case string:
-		return claim == value
-	case []any:
-		return slices.Contains(claim, any(value))
+		return claim, true
+	case json.Number:
+		return claim.String(), claim != "-0" && !strings.ContainsAny(claim.String(), ".eE")
+	case bool:
+		return fmt.Sprint(claim), true
 	}
-	return false
+	return "", false
+}
+
+// kindOf says what a claim is, without what it says.
+func kindOf(claim any, has bool) string {
+	switch claim.(type) {
+	case string:
+		return "empty"
+	case json.Number:
+		return "a number with a fraction or an exponent"
+	case bool:
+		return "true or false"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object: name the member, as in name.member"
+	}
+	if has {
+		return "null"
+	}
+	return "missing, or not verified"
 }

@@ -418,7 +418,7 @@ func TestAProviderThatChangesMeanwhile(t *testing.T) {
 	s := b.site(nil)
 	l := s.stranger().begin("acme")
 	s.provide("acme", c.URL, "burnkey")
-	s.refused(l.back(l.code()), http.StatusForbidden, "")
+	s.refused(l.stay(l.code()), http.StatusForbidden, "")
 	if c.seen["/token"] > 0 {
 		t.Error("the other provider is shown the code")
 	}
@@ -434,7 +434,7 @@ func TestAClientSecretIsForOneIssuer(t *testing.T) {
 	s.provide("acme", c.URL, "burnkey")
 	v := s.stranger()
 	v.get("/portal/acme/login").want(http.StatusServiceUnavailable)
-	under.back(under.code()) // its state is another issuer's
+	under.stay(under.code()) // its state is another issuer's
 	if len(c.seen) > 0 {
 		t.Errorf("the other issuer was asked: %v", c.seen)
 	}

@@ -2,10 +2,7 @@ package portal
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,55 +20,39 @@ import (
 )
 
 // logins logs people in by their workspace's OpenID provider: the authorization code
-// flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636). What a
-// login under way needs is derived from one secret in the browser's cookie, so that
-// nothing of it is kept here. It is safe for concurrent use.
+// flow with PKCE, state and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636). It is
+// safe for concurrent use.
 type logins struct {
 	publicURL string
 	secrets   map[string]ClientSecret // by workspace
 	now       func() time.Time
 	local     bool // the server is reached on this machine alone
 	client    *http.Client
+	budget    *budget
+	service   *authz.Service
 
 	mu    sync.Mutex
 	known map[string]*known // by issuer
 }
 
-// loginLife is how long somebody may take at the provider.
-const loginLife = 10 * time.Minute
-
-func newLogins(publicURL *url.URL, secrets map[string]ClientSecret, now func() time.Time) *logins {
+func newLogins(publicURL *url.URL, o Options) *logins {
 	local := isLoopback(publicURL)
 	return &logins{
-		publicURL: strings.TrimRight(publicURL.String(), "/"), secrets: secrets, now: now,
-		local: local, client: newClient(local), known: make(map[string]*known),
+		publicURL: strings.TrimRight(publicURL.String(), "/"), secrets: o.ClientSecrets, now: o.Now,
+		local: local, client: newClient(local), budget: newBudget(o.Metrics, o.Log), service: o.Service, known: make(map[string]*known),
 	}
 }
 
-// begin returns the secret for the browser's cookie, and where to send the browser.
-// Errors: errNoLogin, or a *loginError.
-func (l *logins) begin(ctx context.Context, w *store.Workspace, more ...oauth2.AuthCodeOption) (cookie authz.Secret, to string, err error) {
-	if w.Portal.OIDC == nil {
-		return "", "", errNoLogin
-	}
+// begin returns a login for the browser's cookie, and where to send the browser.
+// Errors: a *loginError.
+func (l *logins) begin(ctx context.Context, w *store.Workspace, more ...oauth2.AuthCodeOption) (one login, to string, err error) {
 	_, config, err := l.clientOf(ctx, w)
 	if err != nil {
-		return "", "", err
+		return login{}, "", err
 	}
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails
-	cookie = authz.Secret(base64.RawURLEncoding.EncodeToString(random))
-	more = append(more, oidc.Nonce(derive("nonce", w, cookie)), oauth2.S256ChallengeOption(derive("verifier", w, cookie)))
-	to = config.AuthCodeURL(derive("state", w, cookie), more...)
-	return cookie, to, nil
-}
-
-// derive makes one value of a login out of its secret. None tells of another, and none
-// is of use to a login of another workspace or by another provider.
-func derive(purpose string, w *store.Workspace, cookie authz.Secret) string {
-	o := w.Portal.OIDC
-	sum := sha256.Sum256([]byte(strings.Join([]string{"burnkey login", purpose, w.ID, o.Issuer, o.ClientID, cookie.Reveal()}, "\x00")))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	one = newLogin(l.now())
+	more = append(more, oidc.Nonce(one.derive("nonce", w)), oauth2.S256ChallengeOption(one.derive("verifier", w)))
+	return one, config.AuthCodeURL(one.state(w), more...), nil
 }
 
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
@@ -82,7 +63,7 @@ func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []by
 func (l *logins) clientOf(ctx context.Context, w *store.Workspace) (*provider, *oauth2.Config, error) {
 	o, known := w.Portal.OIDC, l.secrets[w.ID]
 	if known.Secret != "" && known.Issuer != o.Issuer {
-		return nil, nil, &loginError{badOP, fmt.Errorf("the client secret is for the issuer %.100q, and the workspace's is %.100q", known.Issuer, o.Issuer)}
+		return nil, nil, &loginError{reason: badOP, err: fmt.Errorf("the client secret is for the issuer %.100q, and the workspace's is %.100q", known.Issuer, o.Issuer)}
 	}
 	p, err := l.provider(ctx, o.Issuer)
 	if err != nil {
@@ -97,14 +78,10 @@ func (l *logins) clientOf(ctx context.Context, w *store.Workspace) (*provider, *
 	}, nil
 }
 
-// finish takes what the provider sent the browser back with. Errors: errNoLogin, or a
+// finish takes what the provider sent the browser back with, from an address. Errors: a
 // *loginError, with as much of the identity as is proved.
-func (l *logins) finish(ctx context.Context, w *store.Workspace, cookie authz.Secret, answer url.Values) (identity, error) {
-	o := w.Portal.OIDC
-	if o == nil {
-		return identity{}, errNoLogin
-	}
-	if err := judge(w, cookie, answer); err != nil {
+func (l *logins) finish(ctx context.Context, w *store.Workspace, one login, from string, answer url.Values) (identity, error) {
+	if err := judge(w, answer); err != nil {
 		return identity{}, err
 	}
 	p, config, err := l.clientOf(ctx, w)
@@ -114,8 +91,14 @@ func (l *logins) finish(ctx context.Context, w *store.Workspace, cookie authz.Se
 	if p.NamesItself && !answer.Has("iss") { // RFC 9207 section 2.4
 		return identity{}, &loginError{reason: "iss"}
 	}
+	if wait := l.budget.take(w.ID, from, l.now()); wait > 0 {
+		return identity{}, &loginError{reason: tooMany, retry: wait}
+	}
+	if err := l.spend(ctx, w, one); err != nil {
+		return identity{}, err
+	}
 	ctx = oidc.ClientContext(ctx, l.client)
-	token, err := config.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(derive("verifier", w, cookie)))
+	token, err := config.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(one.derive("verifier", w)))
 	if err != nil {
 		return identity{}, exchangeError(err)
 	}
@@ -123,29 +106,36 @@ func (l *logins) finish(ctx context.Context, w *store.Workspace, cookie authz.Se
 	if err != nil {
 		return identity{}, err
 	}
-	if !equal(idToken.Nonce, derive("nonce", w, cookie)) {
+	if !equal(idToken.Nonce, one.derive("nonce", w)) {
 		return identity{}, &loginError{reason: "nonce"}
 	}
-	if err := more(ctx, p, o, token, idToken.Subject, claims); err != nil {
+	if err := more(ctx, p, w.Portal.OIDC, token, idToken.Subject, claims); err != nil {
 		return identity{Subject: idToken.Subject}, err
 	}
 	return read(w, idToken.Subject, claims)
 }
 
+// spend uses a login up, before the provider is asked: over all servers, once.
+func (l *logins) spend(ctx context.Context, w *store.Workspace, one login) error {
+	err := l.service.SpendLogin(ctx, w.ID, one.state(w), one.begun.Add(loginLife+2*clockSkew))
+	if errors.Is(err, authz.ErrExists) {
+		return &loginError{reason: badState, err: errors.New("it was used before")}
+	}
+	return err
+}
+
 // judge refuses an answer without asking the provider.
-func judge(w *store.Workspace, cookie authz.Secret, answer url.Values) error {
-	for _, name := range []string{"state", "code", "iss", "error"} {
+func judge(w *store.Workspace, answer url.Values) error {
+	for _, name := range []string{"code", "iss", "error"} {
 		if len(answer[name]) > 1 { // RFC 6749 section 3.1
 			return &loginError{reason: badState}
 		}
 	}
 	switch {
-	case cookie == "" || !equal(answer.Get("state"), derive("state", w, cookie)):
-		return &loginError{reason: badState}
 	case answer.Has("iss") && answer.Get("iss") != w.Portal.OIDC.Issuer: // another provider's answer
 		return &loginError{reason: "iss"}
 	case answer.Get("error") == "temporarily_unavailable", answer.Get("error") == "server_error":
-		return &loginError{badOP, errors.New("it says that it is down")}
+		return &loginError{reason: badOP, err: errors.New("it says that it is down")}
 	case answer.Has("error"):
 		return &loginError{reason: denied}
 	case answer.Get("code") == "":
@@ -160,11 +150,11 @@ func exchangeError(err error) error {
 	var answer *oauth2.RetrieveError
 	switch {
 	case !errors.As(err, &answer):
-		return &loginError{badOP, shorten(err)}
+		return &loginError{reason: badOP, err: shorten(err)}
 	case answer.ErrorCode == "invalid_grant":
 		return &loginError{reason: "code"}
 	}
-	return &loginError{badOP, fmt.Errorf("its token endpoint answers %d, %.40q", answer.Response.StatusCode, answer.ErrorCode)}
+	return &loginError{reason: badOP, err: fmt.Errorf("its token endpoint answers %d, %.40q", answer.Response.StatusCode, answer.ErrorCode)}
 }
 
 // verify holds the ID token to OpenID Connect Core 1.0 section 3.1.3.7, but for the
@@ -178,16 +168,16 @@ func (l *logins) verify(ctx context.Context, p *provider, w *store.Workspace, to
 	}
 	claims, err := claimsOf(idToken.Claims)
 	if err != nil {
-		return nil, nil, &loginError{"token", err}
+		return nil, nil, &loginError{reason: "token", err: err}
 	}
 	party, named := claims["azp"]
 	switch {
 	case idToken.Subject == "":
-		return nil, nil, &loginError{"token", errors.New("it is about nobody")}
+		return nil, nil, &loginError{reason: "token", err: errors.New("it is about nobody")}
 	case named && party != clientID, !named && slices.ContainsFunc(idToken.Audience, func(aud string) bool { return aud != clientID }):
-		return nil, nil, &loginError{"token", errors.New("it is another client's, too")}
+		return nil, nil, &loginError{reason: "token", err: errors.New("it is another client's, too")}
 	case idToken.AccessTokenHash != "" && idToken.VerifyAccessToken(token.AccessToken) != nil:
-		return nil, nil, &loginError{"token", errors.New("it belongs to another access token")}
+		return nil, nil, &loginError{reason: "token", err: errors.New("it belongs to another access token")}
 	}
 	return idToken, claims, nil
 }
@@ -196,9 +186,9 @@ func (l *logins) verify(ctx context.Context, p *provider, w *store.Workspace, to
 // other word for keys that it could not get; a test holds it to this one.
 func tokenError(err error) error {
 	if strings.Contains(err.Error(), "fetching keys") {
-		return &loginError{badOP, shorten(err)}
+		return &loginError{reason: badOP, err: shorten(err)}
 	}
-	return &loginError{"token", shorten(err)}
+	return &loginError{reason: "token", err: shorten(err)}
 }
 
 // end is where the provider ends its own session, or empty where it has no such page or

@@ -25,7 +25,7 @@ var users = map[string]map[string]any{
 	"root": {"email": "root@burnkey.test", "email_verified": true, "groups": []string{"developers", "operators"}},
 	"eve":  {"email": "eve@acme.test", "email_verified": true, "groups": []string{"developers"}},
 	"odd":  {"customer_id": " cust_1"},
-	"num":  {"customer_id": 1},
+	"num":  {"customer_id": 1.5},
 }
 
 // newLoginSite has a provider for both of its workspaces.
@@ -63,19 +63,19 @@ func (s *site) provide(workspace, issuer, clientID string) {
 // login is one under way: what the browser was given.
 type login struct {
 	*visitor
-	cookie string
-	to     *url.URL // the provider's
+	name, cookie string
+	to           *url.URL // the provider's
 }
 
 // begin goes to the login and stops before the provider.
-func (v *visitor) begin(workspace string) *login {
+func (v *visitor) begin(workspace string, query ...string) *login {
 	v.t.Helper()
 	v.advance(time.Minute) // so that what is refused is noted
-	p := v.get("/portal/" + workspace + "/login").want(http.StatusSeeOther)
+	p := v.get("/portal/" + workspace + "/login" + strings.Join(query, "")).want(http.StatusSeeOther)
 	l := &login{visitor: v}
 	for _, c := range p.Result().Cookies() {
-		if c.Name == "__Host-burnkey-login" {
-			l.cookie = c.Value
+		if strings.HasPrefix(c.Name, "__Host-burnkey_login.") && c.MaxAge >= 0 {
+			l.name, l.cookie = c.Name, c.Value
 			if c.MaxAge != 600 || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
 				v.t.Errorf("the cookie is %+v", c)
 			}
@@ -130,18 +130,24 @@ func (l *login) as(sub string) (path string) {
 	return back
 }
 
-// back comes back to a path with the login's cookie, which is then gone.
-func (l *login) back(path string) *page {
+// stay is back, and leaves it open whether the cookie is gone.
+func (l *login) stay(path string) *page {
 	l.t.Helper()
 	l.header = http.Header{}
 	if l.cookie != "" {
-		l.header.Set("Cookie", "__Host-burnkey-login="+l.cookie)
+		l.header.Set("Cookie", l.name+"="+l.cookie)
 	}
-	p := l.get(path)
-	l.header = http.Header{}
+	defer func() { l.header = http.Header{} }()
+	return l.get(path)
+}
+
+// back comes back to a path with the login's cookie, which is then gone.
+func (l *login) back(path string) *page {
+	l.t.Helper()
+	p := l.stay(path)
 	gone := false
 	for _, c := range p.Result().Cookies() {
-		gone = gone || c.Name == "__Host-burnkey-login" && c.MaxAge < 0 && c.Value == "" && c.Secure && c.Path == "/"
+		gone = gone || c.Name == l.name && c.MaxAge < 0 && c.Value == "" && c.Secure && c.Path == "/"
 	}
 	if !gone {
 		l.t.Error("the login's cookie stays")
@@ -167,7 +173,7 @@ func (s *site) refused(p *page, status int, reason string) {
 	s.t.Helper()
 	p.want(status)
 	for _, c := range p.Result().Cookies() {
-		if c.Name == "__Host-burnkey" {
+		if isSession(c.Name) && c.MaxAge >= 0 {
 			s.t.Errorf("%s: sets a session", p.what)
 		}
 	}

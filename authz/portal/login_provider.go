@@ -73,7 +73,7 @@ func (l *logins) provider(ctx context.Context, issuer string) (*provider, error)
 		}
 	}
 	if k.good == nil {
-		return nil, &loginError{badOP, k.err}
+		return nil, &loginError{reason: badOP, err: k.err}
 	}
 	return k.good, nil
 }

@@ -2,8 +2,6 @@ package portal
 
 import (
 	"context"
-	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -76,8 +74,7 @@ func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, 
 // isNobody reports whether the browser shows nothing by which somebody is known: then no
 // more than what everybody may see is at stake.
 func (v *visit) isNobody() bool {
-	cookies := append(v.r.CookiesNamed(cookieName), v.r.CookiesNamed(loginCookie)...)
-	return !slices.ContainsFunc(cookies, func(c *http.Cookie) bool { return authz.CanBeSecret(c.Value) })
+	return len(v.shownAs(cookieOf(v.r.PathValue("ws")), formerCookie, cookieOf(authz.Home))) == 0 && !v.hasLogin()
 }
 
 // lookOf tells how a workspace looks from how it has looked before, for addresses.

@@ -108,7 +108,7 @@ func TestStrangersCostLittle(t *testing.T) {
 		t.Errorf("a stranger takes %d reads", n)
 	}
 	made := s.stranger()
-	made.header = http.Header{"Cookie": {"__Host-burnkey=x; __Host-burnkey=" + strings.Repeat("A", 44) + "; __Host-burnkey-login=x"}}
+	made.header = http.Header{"Cookie": {"__Host-burnkey=x; __Host-burnkey=" + strings.Repeat("A", 44) + "; __Host-burnkey-acme=x; __Host-burnkey_login.x.y=x"}}
 	if n := reads(made, pages...); n != 0 {
 		t.Errorf("a stranger with cookies that are none takes %d reads", n)
 	}
@@ -170,7 +170,7 @@ func TestLanguage(t *testing.T) {
 		t.Error(p.Header())
 	}
 	p = v.get("/portal/acme/keys?lang=en").want(200).has("You have no API keys yet", "Deutsch")
-	if set := p.Header().Get("Set-Cookie"); !strings.HasPrefix(set, "__Host-burnkey-lang=en; Path=/; Max-Age=31536000; HttpOnly; Secure") {
+	if set := p.Header().Get("Set-Cookie"); !strings.HasPrefix(set, "__Host-burnkey_lang=en; Path=/; Max-Age=31536000; HttpOnly; Secure") {
 		t.Errorf("the choice is kept as %q", set)
 	}
 	// In German there is every page, too.

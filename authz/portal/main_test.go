@@ -41,9 +41,11 @@ type site struct {
 	t      *testing.T
 	minter *press
 	store  *faulty
-	file   string // of the database
-	public string // URL
-	log    bytes.Buffer
+
+	publisher *authz.Publisher
+	file      string // of the database
+	public    string // URL
+	log       bytes.Buffer
 
 	mu  sync.Mutex
 	now time.Time
@@ -92,6 +94,7 @@ func newSiteWith(t *testing.T, o portal.Options) *site {
 		now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC),
 	}
 	publisher := authz.NewPublisher(s.store, nil)
+	s.publisher = publisher
 	check(t, publisher.Load(t.Context()))
 	s.Service = authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: publisher, PublicURL: s.public, Now: s.clock})
 	o.Service, o.Publisher, o.Log = s.Service, publisher, slog.New(slog.NewTextHandler(&s.log, nil))
@@ -203,7 +206,12 @@ func (s *site) operator(workspace string) *visitor {
 	s.t.Helper()
 	secret, _, err := s.StartLogin(s.t.Context(), workspace, authz.Login{Role: store.RoleOperator, Subject: "staff"})
 	check(s.t, err)
-	return &visitor{site: s, header: http.Header{}, cookie: &http.Cookie{Name: "__Host-burnkey", Value: secret.Reveal()}}
+	return &visitor{site: s, header: http.Header{}, cookie: &http.Cookie{Name: "__Host-burnkey-" + workspace, Value: secret.Reveal()}}
+}
+
+// isSession reports whether a cookie is a session's, of whichever workspace.
+func isSession(name string) bool {
+	return strings.HasPrefix(name, "__Host-burnkey-") || name == "__Host-burnkey"
 }
 
 func (s *site) stranger() *visitor { return &visitor{site: s, header: http.Header{}} }
@@ -268,11 +276,12 @@ func (v *visitor) send(method, path string, body io.Reader) *page {
 	w := httptest.NewRecorder()
 	v.ServeHTTP(w, r)
 	for _, c := range w.Result().Cookies() {
-		if c.Name == "__Host-burnkey" {
+		switch {
+		case !isSession(c.Name):
+		case c.MaxAge >= 0:
 			v.cookie = c
-			if c.MaxAge < 0 {
-				v.cookie = nil
-			}
+		case v.cookie != nil && c.Name == v.cookie.Name && c.Partitioned == v.cookie.Partitioned:
+			v.cookie = nil
 		}
 	}
 	p := &page{ResponseRecorder: w, t: v.t, what: method + " " + path, body: w.Body.String()}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -42,18 +43,22 @@ func (p *portal) operatorRoutes() {
 	post("/settings/look", operated(uploaded(maxSettings, saveLook)))
 }
 
-// staffed is a handler for an operator alone: of the path's workspace, or of all.
+// staffed is a handler for an operator alone: of all workspaces, or else of the path's.
 func staffed(h handler) handler {
 	return func(v *visit) error {
-		if err := v.identify(); err != nil {
+		cookies := v.shownHere()
+		slices.Reverse(cookies)
+		if err := v.identify(cookies, isOperator); err != nil {
 			return err
 		}
-		if v.session.Role != store.RoleOperator {
+		if !isOperator(&v.session) {
 			return errStaff
 		}
 		return h(v)
 	}
 }
+
+func isOperator(s *store.Session) bool { return s.Role == store.RoleOperator }
 
 // operated is one about a workspace's keys. Those of authz.Home are the management keys,
 // which nobody has come by who is here.
@@ -106,7 +111,7 @@ func toAnyKey(v *visit) error { return v.redirect(v.path("operator", "keys", v.r
 
 // toHome leads to where somebody begins, whoever they are.
 func toHome(v *visit) error {
-	if err := v.identify(); err != nil && !errors.Is(err, authz.ErrNoSession) {
+	if err := v.identify(v.shownHere(), anybody); err != nil && !errors.Is(err, authz.ErrNoSession) {
 		return err
 	}
 	return v.redirect(v.home())

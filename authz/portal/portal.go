@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/burnkey/burnkey/authz"
 )
 
@@ -27,6 +29,8 @@ type Options struct {
 	ClientSecrets map[string]ClientSecret
 	// Now is the clock. Nil: the Service's.
 	Now func() time.Time
+	// Metrics gets what the portal counts. Nil: nothing does.
+	Metrics prometheus.Registerer
 	// Log gets failures. Nil: none.
 	Log *slog.Logger
 }
@@ -61,18 +65,17 @@ func New(o Options) (http.Handler, error) {
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("the portal's public URL is none: %w", err)
 	}
+	if o.Now == nil {
+		o.Now = o.Service.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	p := &portal{
-		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, mux: http.NewServeMux(), exports: make(chan struct{}, 1),
+		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, logins: newLogins(u, o), mux: http.NewServeMux(), exports: make(chan struct{}, 1),
 		base:   strings.TrimRight(u.EscapedPath(), "/") + authz.PortalPath,
 		origin: originOf(u),
 	}
-	if p.now == nil {
-		p.now = p.service.Now
-	}
-	if p.log == nil {
-		p.log = slog.New(slog.DiscardHandler)
-	}
-	p.logins = newLogins(u, o.ClientSecrets, p.now)
 	if p.languages, err = readLanguages(); err != nil {
 		return nil, err
 	}

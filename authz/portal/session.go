@@ -2,7 +2,6 @@ package portal
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -11,92 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-const (
-	// cookieName has a prefix by which browsers see to it that nobody else can set it
-	// (RFC 6265bis section 4.1.3.2).
-	cookieName = "__Host-burnkey"
-	// cookiesAtOnce is how many of our name are looked at: a browser may send that of
-	// a frame and that of its own.
-	cookiesAtOnce = 4
-	maxForm       = 64 << 10 // bytes
-)
-
-// setCookie logs the browser in. In a frame of another site's page, only a cookie
-// that belongs to the two together is kept.
-func (v *visit) setCookie(secret authz.Secret, framed bool) {
-	http.SetCookie(v.w, sessionCookie(secret.Reveal(), framed))
-}
-
-func sessionCookie(value string, framed bool) *http.Cookie {
-	c := &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
-	if framed {
-		c.SameSite, c.Partitioned = http.SameSiteNoneMode, true
-	}
-	return c
-}
-
-// opened is a session and the secret that opens it.
-type opened struct {
-	session store.Session
-	secret  authz.Secret
-}
-
-// identify finds the session in the path's workspace, or else one that is over all
-// workspaces. Errors: authz.ErrNoSession.
-func (v *visit) identify() error {
-	err := v.lookUp(func(s *store.Session) bool { return s.Workspace == v.workspace.ID })
-	if errors.Is(err, authz.ErrNoSession) {
-		return v.lookUp(authz.OperatesAll)
-	}
-	return err
-}
-
-// anySession finds one where the path names no workspace.
-func (v *visit) anySession() error {
-	if err := v.lookUp(func(*store.Session) bool { return true }); err != nil {
-		return err
-	}
-	w, err := v.service.Workspace(v.r.Context(), v.session.Workspace)
-	if err != nil {
-		return err
-	}
-	v.settleIn(w)
-	return nil
-}
-
-func (v *visit) lookUp(fits func(*store.Session) bool) error {
-	if err := v.open(); err != nil {
-		return err
-	}
-	for _, o := range v.opened {
-		if fits(&o.session) {
-			v.session, v.secret = o.session, o.secret
-			return nil
-		}
-	}
-	return authz.ErrNoSession
-}
-
-// open reads the sessions of the cookies, once.
-func (v *visit) open() error {
-	if v.opened != nil {
-		return nil
-	}
-	cookies := v.r.CookiesNamed(cookieName)
-	found := []opened{}
-	for _, c := range cookies[:min(len(cookies), cookiesAtOnce)] {
-		secret := authz.Secret(c.Value)
-		session, err := v.service.Session(v.r.Context(), secret)
-		switch {
-		case err == nil:
-			found = append(found, opened{session, secret})
-		case !errors.Is(err, authz.ErrNoSession):
-			return err
-		}
-	}
-	v.opened = found
-	return nil
-}
+const maxForm = 64 << 10 // bytes
 
 // owned is a handler for the owner of keys alone, whom authz.Home has none of.
 func owned(h handler) handler {
@@ -104,15 +18,17 @@ func owned(h handler) handler {
 		if v.workspace.ID == authz.Home {
 			return errNowhere
 		}
-		if err := v.identify(); err != nil {
+		if err := v.identify(v.shownHere(), isOwner); err != nil {
 			return err
 		}
-		if v.session.Role != store.RoleOwner || v.session.Owner == "" {
+		if !isOwner(&v.session) {
 			return errForbidden
 		}
 		return h(v)
 	}
 }
+
+func isOwner(s *store.Session) bool { return s.Role == store.RoleOwner && s.Owner != "" }
 
 // posted is a handler of a form of ours.
 func posted(h handler) handler { return sent(maxForm, (*http.Request).ParseForm, h) }
@@ -140,8 +56,7 @@ func sent(most int64, parse func(*http.Request) error, h handler) handler {
 		if err := parse(v.r); err != nil {
 			return formError(err)
 		}
-		given := []byte(v.r.PostForm.Get("csrf"))
-		if subtle.ConstantTimeCompare(given, []byte(v.csrf())) != 1 {
+		if !equal(v.r.PostForm.Get("csrf"), v.csrf()) {
 			return errForeign
 		}
 		return h(v)
@@ -177,34 +92,9 @@ func (v *visit) csrf() string {
 }
 
 // derive makes a value out of the session's secret that is of no use as one.
-func (v *visit) derive(purpose string) string {
-	sum := sha256.Sum256([]byte(purpose + v.secret.Reveal()))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
+func (v *visit) derive(purpose string) string { return deriveFrom(v.secret, purpose) }
 
-// logOut ends the session. Without one, the cookie goes if a page of ours asks: to
-// another site's form the browser adds no cookie, and would take it away all the same.
-func logOut(v *visit) error {
-	err := v.anySession()
-	if err != nil && !errors.Is(err, authz.ErrNoSession) {
-		return err
-	}
-	if err == nil {
-		err = posted(func(v *visit) error { return v.service.EndSession(v.context(), v.secret) })(v)
-		if err != nil {
-			return err
-		}
-	}
-	if v.fromUs() {
-		gone := sessionCookie("", v.session.Embedded)
-		gone.MaxAge = -1
-		http.SetCookie(v.w, gone)
-	}
-	bye := goodbye{Return: v.session.ReturnURL}
-	if err == nil && v.session.Login {
-		bye.Leave = v.logins.end(v.r.Context(), &v.workspace)
-	}
-	v.leave(bye.Leave)
-	v.session, v.secret = store.Session{}, ""
-	return v.render(http.StatusOK, "out", "out.title", bye)
+func deriveFrom(secret authz.Secret, purpose string) string {
+	sum := sha256.Sum256([]byte(purpose + secret.Reveal()))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

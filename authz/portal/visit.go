@@ -21,9 +21,9 @@ type visit struct {
 	language  *language
 	workspace store.Workspace // of the path or of the session; none if it has no ID
 	session   store.Session
-	secret    authz.Secret // of the session; empty: nobody is logged in
-	opened    []opened     // the sessions of all cookies; nil: not yet read
-	public    bool         // the answer is the same for everybody
+	secret    authz.Secret                   // of the session; empty: nobody is logged in
+	opened    map[authz.Secret]store.Session // of the cookies that were looked up; without a Workspace: none
+	public    bool                           // the answer is the same for everybody
 }
 
 // handler answers a visit, or says why it can't: see failure.
@@ -86,8 +86,10 @@ func (v *visit) settleIn(w store.Workspace) {
 }
 
 // context is that of what somebody does in a session, with their name for the audit.
-func (v *visit) context() context.Context {
-	return store.By(v.r.Context(), store.Actor{Kind: v.session.ActorKind(), ID: v.session.Subject, From: v.from()})
+func (v *visit) context() context.Context { return v.as(&v.session) }
+
+func (v *visit) as(s *store.Session) context.Context {
+	return store.By(v.r.Context(), store.Actor{Kind: s.ActorKind(), ID: s.Subject, From: v.from()})
 }
 
 func (v *visit) from() string { return clientaddr.Of(v.r.RemoteAddr) }

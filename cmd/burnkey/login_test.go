@@ -107,7 +107,7 @@ func sessionSecret(t *testing.T, p *portaltest.Page) (secret string) {
 		if !strings.HasPrefix(c.Name, "__Host-burnkey") {
 			continue
 		}
-		if c.Name != "__Host-burnkey" || !c.HTTPOnly || !c.Secure || c.SameSite != "Lax" || c.Path != "/" {
+		if c.Name != "__Host-burnkey-acme" || !c.HTTPOnly || !c.Secure || c.SameSite != "Lax" || c.Path != "/" {
 			t.Errorf("there is the cookie %s %+v", c.Name, c)
 		}
 		secret = c.Value

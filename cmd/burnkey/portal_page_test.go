@@ -190,7 +190,7 @@ func TestE2EPortalInAFrame(t *testing.T) {
 	frame.Follow(portaltest.Role("button", "Revoke key"))
 	frame.WaitText("main", "The key has been revoked")
 	kept := c.Cookies()
-	if len(kept) != 1 || kept[0].Name != "__Host-burnkey" || !kept[0].HTTPOnly || kept[0].PartitionKey == "" {
+	if len(kept) != 1 || kept[0].Name != "__Host-burnkey-acme" || !kept[0].HTTPOnly || kept[0].PartitionKey == "" {
 		t.Errorf("the browser has kept %+v", kept)
 	}
 	if problems := c.Problems(); len(problems) > 0 {

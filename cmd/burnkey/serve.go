@@ -195,7 +195,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	var draining atomic.Bool
 	closing := make(chan struct{})
 	pages, err := portal.New(portal.Options{
-		Service: service, Publisher: publisher, PublicURL: s.publicURL, ClientSecrets: secrets, Log: log,
+		Service: service, Publisher: publisher, PublicURL: s.publicURL, ClientSecrets: secrets, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,233 @@
+package portal
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Each workspace has a cookie of its own, so that a session in one leaves those in others
+// alone. Names begin with __Host-, by which browsers see to it that nobody else can set
+// them (RFC 6265bis section 4.1.3.2).
+const (
+	// sessionPrefix and a workspace's id name the cookie of a session there.
+	sessionPrefix = "__Host-burnkey-"
+	// formerCookie was the name for all workspaces. Sessions of before the upgrade have it.
+	formerCookie = "__Host-burnkey"
+	// cookiesAtOnce is how many of one name are looked at: a browser may send that of
+	// a frame and that of its own.
+	cookiesAtOnce = 4
+	// maxSessions is how many workspaces' sessions a browser keeps, so that its requests
+	// stay below what proxies take. One more ends the oldest.
+	maxSessions = 16
+)
+
+func cookieOf(workspace string) string { return sessionPrefix + workspace }
+
+func sessionCookie(name, value string, framed bool) *http.Cookie {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
+	if framed {
+		c.SameSite, c.Partitioned = http.SameSiteNoneMode, true
+	}
+	return c
+}
+
+// dropCookie takes a cookie away, whichever of the two that may have its name it is. The
+// browser's own answer to framed comes first.
+func (v *visit) dropCookie(name string, framed bool) {
+	for _, which := range []bool{framed, !framed} {
+		gone := sessionCookie(name, "", which)
+		gone.MaxAge = -1
+		http.SetCookie(v.w, gone)
+	}
+}
+
+// shown is a cookie that may open a session.
+type shown struct {
+	name   string
+	secret authz.Secret
+}
+
+// shownAs returns the cookies of these names, in their order.
+func (v *visit) shownAs(names ...string) (found []shown) {
+	for _, name := range names {
+		cookies := v.r.CookiesNamed(name)
+		for _, c := range cookies[:min(len(cookies), cookiesAtOnce)] {
+			if authz.CanBeSecret(c.Value) {
+				found = append(found, shown{name, authz.Secret(c.Value)})
+			}
+		}
+	}
+	return found
+}
+
+// shownHere returns the cookies that may say who somebody is in the path's workspace: its
+// own come first, those of an operator of all workspaces last.
+func (v *visit) shownHere() []shown {
+	return v.shownAs(slices.Compact([]string{cookieOf(v.workspace.ID), formerCookie, cookieOf(authz.Home)})...)
+}
+
+// shownAll returns those of all workspaces, within what a browser of ours has.
+func (v *visit) shownAll() []shown {
+	var names []string
+	for _, c := range v.r.Cookies() {
+		id, of := strings.CutPrefix(c.Name, sessionPrefix)
+		if c.Name != formerCookie && (!of || authz.CheckWorkspaceID("", id) != nil) || slices.Contains(names, c.Name) {
+			continue
+		}
+		if names = append(names, c.Name); len(names) == 2*maxSessions {
+			break
+		}
+	}
+	return v.shownAs(names...)
+}
+
+// open returns the session that a cookie opens. A cookie of a workspace's opens no other's.
+// Errors: authz.ErrNoSession.
+func (v *visit) open(c shown) (store.Session, error) {
+	if session, known := v.opened[c.secret]; known {
+		return session, noSession(&session, c.name)
+	}
+	session, err := v.service.Session(v.r.Context(), c.secret)
+	if err != nil && !errors.Is(err, authz.ErrNoSession) {
+		return store.Session{}, err
+	}
+	if v.opened == nil {
+		v.opened = make(map[authz.Secret]store.Session)
+	}
+	v.opened[c.secret] = session
+	return session, noSession(&session, c.name)
+}
+
+func noSession(s *store.Session, name string) error {
+	if s.Workspace == "" || name != formerCookie && name != cookieOf(s.Workspace) {
+		return authz.ErrNoSession
+	}
+	return nil
+}
+
+// lookUp takes the first of these cookies whose session is wanted, or else the first whose
+// session fits. Errors: authz.ErrNoSession.
+func (v *visit) lookUp(cookies []shown, fits, wanted func(*store.Session) bool) error {
+	err := authz.ErrNoSession
+	for _, c := range cookies {
+		session, none := v.open(c)
+		if none != nil {
+			if !errors.Is(none, authz.ErrNoSession) {
+				return none
+			}
+			continue
+		}
+		if !fits(&session) {
+			continue
+		}
+		is := wanted(&session)
+		if is || err != nil {
+			v.session, v.secret, err = session, c.secret, nil
+		}
+		if is {
+			break
+		}
+	}
+	return err
+}
+
+func anybody(*store.Session) bool { return true }
+
+// identify finds who somebody is in the path's workspace, by the first of these cookies that
+// says one who is wanted, or else the first. Errors: authz.ErrNoSession.
+func (v *visit) identify(cookies []shown, wanted func(*store.Session) bool) error {
+	return v.lookUp(cookies, func(s *store.Session) bool { return v.isHere(s) || authz.OperatesAll(s) }, wanted)
+}
+
+func (v *visit) isHere(s *store.Session) bool { return s.Workspace == v.workspace.ID }
+
+// anySession finds one where the path names no workspace.
+func (v *visit) anySession(wanted func(*store.Session) bool) error {
+	if err := v.lookUp(v.shownAll(), wanted, anybody); err != nil {
+		return err
+	}
+	w, err := v.service.Workspace(v.r.Context(), v.session.Workspace)
+	if err != nil {
+		return err
+	}
+	v.settleIn(w)
+	return nil
+}
+
+// begin logs the browser in. The sessions that it had in the workspace are then over. In a
+// frame of another site's page, only a cookie that belongs to the two together is kept.
+func (v *visit) begin(secret authz.Secret, session store.Session, framed bool) error {
+	name := cookieOf(session.Workspace)
+	http.SetCookie(v.w, sessionCookie(name, secret.Reveal(), framed))
+	former := v.shownAs(name, formerCookie)
+	for _, c := range former {
+		if err := v.end(c, v.isHere); err != nil {
+			return err
+		}
+	}
+	if len(v.shownAs(name)) > 1 {
+		v.dropOther(name, framed)
+	}
+	if err := v.makeRoom(name); err != nil {
+		return err
+	}
+	v.session, v.secret = session, secret
+	return nil
+}
+
+// dropOther takes the cookie away that has the name of one that was just set.
+func (v *visit) dropOther(name string, framed bool) {
+	gone := sessionCookie(name, "", !framed)
+	gone.MaxAge = -1
+	http.SetCookie(v.w, gone)
+}
+
+// end ends a cookie's session, if it fits: for the audit, by who is in it. The cookie of
+// before the upgrade goes, too.
+func (v *visit) end(c shown, fits func(*store.Session) bool) error {
+	session, err := v.open(c)
+	switch {
+	case errors.Is(err, authz.ErrNoSession) || err == nil && !fits(&session):
+		return nil
+	case err != nil:
+		return err
+	}
+	if c.name == formerCookie {
+		v.dropCookie(c.name, session.Embedded)
+	}
+	v.opened[c.secret] = store.Session{}
+	return v.service.EndSession(v.as(&session), c.secret)
+}
+
+// makeRoom keeps the number of cookies bounded: those whose session is over go, and the
+// sessions that began first.
+func (v *visit) makeRoom(but string) error {
+	all := slices.DeleteFunc(v.shownAll(), func(c shown) bool { return c.name == but })
+	if len(all) < maxSessions {
+		return nil
+	}
+	began := func(c shown) store.Session { return v.opened[c.secret] }
+	for _, c := range all {
+		if _, err := v.open(c); err != nil && !errors.Is(err, authz.ErrNoSession) {
+			return err
+		}
+	}
+	slices.SortStableFunc(all, func(a, b shown) int { // those that are over have no time
+		x, y := began(a), began(b)
+		return cmp.Compare(x.CreatedAt.UnixNano(), y.CreatedAt.UnixNano())
+	})
+	for _, c := range all[:len(all)-maxSessions+1] {
+		session := began(c)
+		if err := v.end(c, anybody); err != nil {
+			return err
+		}
+		v.dropCookie(c.name, session.Embedded)
+	}
+	return nil
+}

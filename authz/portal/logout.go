@@ -1,0 +1,105 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/store"
+)
+
+// logOut ends the session whose form was sent, and whatever else the browser shows for the
+// same workspace. Where that session is over already, its cookie goes; where there is no
+// session at all, all cookies do.
+func logOut(v *visit) error {
+	if !v.fromUs() {
+		return errForeign
+	}
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
+	if err := v.r.ParseForm(); err != nil {
+		return formError(err)
+	}
+	cookies, sent := v.shownAll(), v.r.PostForm.Get("csrf")
+	i := slices.IndexFunc(cookies, func(c shown) bool { return equal(sent, deriveFrom(c.secret, "csrf")) })
+	if i < 0 {
+		return v.logOutNobody(cookies)
+	}
+	session, err := v.open(cookies[i])
+	if errors.Is(err, authz.ErrNoSession) {
+		v.dropCookie(cookies[i].name, false)
+		return v.sayGoodbye(goodbye{})
+	}
+	if err != nil {
+		return err
+	}
+	return v.logOutOf(session, cookies)
+}
+
+// logOutOf ends all sessions of one's workspace.
+func (v *visit) logOutOf(session store.Session, cookies []shown) error {
+	w, err := v.service.Workspace(v.r.Context(), session.Workspace)
+	if err != nil {
+		return err
+	}
+	v.settleIn(w)
+	name := cookieOf(w.ID)
+	for _, c := range cookies {
+		if c.name != name && c.name != formerCookie {
+			continue
+		}
+		if err := v.end(c, v.isHere); err != nil {
+			return err
+		}
+	}
+	v.dropCookie(name, session.Embedded)
+	bye := goodbye{Return: session.ReturnURL}
+	if session.Login {
+		bye.Leave = v.logins.end(v.r.Context(), &v.workspace)
+	}
+	return v.sayGoodbye(bye)
+}
+
+// logOutNobody is for a form of no session that the browser shows.
+func (v *visit) logOutNobody(cookies []shown) error {
+	err := v.anySession(anybody)
+	if err == nil {
+		return errForeign
+	}
+	if !errors.Is(err, authz.ErrNoSession) {
+		return err
+	}
+	names := []string{formerCookie}
+	for _, c := range cookies {
+		names = append(names, c.name)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		v.dropCookie(name, false)
+	}
+	return v.sayGoodbye(goodbye{})
+}
+
+// goodbye is the content of the page that follows a logout.
+type goodbye struct {
+	Return string // where the session came from, or empty
+	Leave  string // where the provider ends its own session, or empty
+}
+
+func (v *visit) sayGoodbye(bye goodbye) error {
+	v.leave(bye.Leave)
+	v.session, v.secret = store.Session{}, ""
+	return v.render(http.StatusOK, "out", "out.title", bye)
+}
+
+// leave leads on to the provider's logout. It can't be a redirect: what follows on a
+// form may lead nowhere else by our own policy (Content Security Policy Level 3 section
+// 6.4.2).
+func (v *visit) leave(to string) {
+	if to != "" {
+		v.w.Header().Set("Refresh", "0; url="+to)
+	}
+}
+
+// loggedOut is where a provider sends the browser back to after its logout.
+func loggedOut(v *visit) error { return v.render(http.StatusOK, "out", "out.title", goodbye{}) }
