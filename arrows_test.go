@@ -51,17 +51,19 @@ var arrows = map[string]arrow{
 		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
 	},
 	"authz/portal": {
-		imports: []string{"jwks", "store", "authz", "internal/clientaddr"},
+		imports: []string{"jwks", "store", "authz", "internal/clientaddr", "internal/outbound"},
 		tests:   []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
 
 	"authz/portal/portaltest": {},
 
-	"internal/clientaddr":       {},
+	"internal/networks":         {forbidden: http},
+	"internal/clientaddr":       {imports: []string{"internal/networks"}},
+	"internal/outbound":         {imports: []string{"internal/networks"}},
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 
-	"authz/webhook": {tests: []string{"jwks", "store", "store/sqlite", "store/storetest", "authz", "authz/mint"}},
+	"authz/webhook": {imports: []string{"internal/outbound"}, tests: []string{"jwks", "store", "store/sqlite", "store/storetest", "authz", "authz/mint"}},
 
 	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},

@@ -259,7 +259,8 @@ func TestFaultsOfJSONHaveAPlace(t *testing.T) {
 func TestContentTypes(t *testing.T) {
 	s := newServer(t)
 	before := s.state()
-	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "x", "application/xml",
+	for _, kind := range []string{
+		"text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", "x", "application/xml",
 		"application/vnd.x+json", "application/json-patch+json", "application/merge-patch+json",
 	} {
 		a := s.do("POST", keysPath, `{"owner":"x"}`, header("Content-Type", kind)).want(415)

@@ -2,13 +2,14 @@ package api_test
 
 import (
 	"encoding/json"
-	"github.com/burnkey/burnkey/store"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/store"
 
 	"github.com/burnkey/burnkey/jwks"
 )

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -36,10 +37,9 @@ type logins struct {
 }
 
 func newLogins(publicURL *url.URL, o Options) *logins {
-	local := isLoopback(publicURL)
 	return &logins{
 		publicURL: strings.TrimRight(publicURL.String(), "/"), secrets: o.ClientSecrets, now: o.Now,
-		local: local, client: newClient(local), budget: newBudget(o.Metrics, o.Log), service: o.Service, known: make(map[string]*known),
+		local: outbound.IsLoopback(publicURL), client: newClient(o.Providers), budget: newBudget(o.Metrics, o.Log), service: o.Service, known: make(map[string]*known),
 	}
 }
 

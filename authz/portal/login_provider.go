@@ -6,18 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -26,11 +24,8 @@ const (
 	// anew whenever a token names one that is not known.
 	discoveryLife = time.Hour
 	// failureLife is how long a provider that is down is left alone.
-	failureLife = 5 * time.Second
-	// providerTime bounds one request to a provider, and providerBody its answer.
-	providerTime = 10 * time.Second
-	providerBody = 1 << 20 // bytes
-	maxProviders = 10000   // that are known at once
+	failureLife  = 5 * time.Second
+	maxProviders = 10000 // that are known at once
 )
 
 // provider is one, and what of its metadata package oidc does not show (OpenID Connect
@@ -129,12 +124,7 @@ func (l *logins) permits(endpoint string) bool {
 	if err != nil || u.Host == "" || u.User != nil {
 		return false
 	}
-	return u.Scheme == "https" || l.local && u.Scheme == "http" && isLoopback(u)
-}
-
-func isLoopback(u *url.URL) bool {
-	host := u.Hostname()
-	return host == "localhost" || host == "127.0.0.1" || host == "::1"
+	return u.Scheme == "https" || l.local && u.Scheme == "http" && outbound.IsLoopback(u)
 }
 
 // authStyle is how the client shows its secret: asked for by name rather than tried
@@ -146,48 +136,24 @@ func (p *provider) authStyle(secret string) oauth2.AuthStyle {
 	return oauth2.AuthStyleInHeader
 }
 
-// newClient returns a client for providers, whom the workspaces' operators name: it
-// follows no redirect, reads no endless answer, and reaches nothing that listens for
-// this machine alone, unless all does.
-func newClient(local bool) *http.Client {
-	dialer := &net.Dialer{Timeout: providerTime}
-	if !local {
-		dialer.Control = refuseInside
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DialContext, transport.DisableKeepAlives = dialer.DialContext, true
-	return &http.Client{
-		Timeout: providerTime, Transport: bounded{transport},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+// shallow refuses answers that are JSON nested too deep. How long they are, and whom it
+// calls, is the client's to bound.
+type shallow struct{ http.RoundTripper }
+
+// newClient returns a client for providers, whom the workspaces' operators name.
+func newClient(providers *http.Client) *http.Client {
+	client := *providers
+	client.Transport = shallow{providers.Transport}
+	return &client
 }
 
-// errInside: a provider's name leads to this machine, or to one beside it that tells it
-// who it is.
-var errInside = errors.New("the address is no provider's")
-
-func refuseInside(_, address string, _ syscall.RawConn) error {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	ip := to.Addr().Unmap()
-	if ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast() {
-		return errInside
-	}
-	return nil
-}
-
-// bounded refuses answers that are too long, or JSON that is nested too deep.
-type bounded struct{ http.RoundTripper }
-
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := b.RoundTripper.RoundTrip(r)
+func (s shallow) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := s.RoundTripper.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(http.MaxBytesReader(nil, answer.Body, providerBody))
+	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/authz/portal"
+	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/sqlite"
@@ -97,6 +98,10 @@ func newSiteWith(t *testing.T, o portal.Options) *site {
 	s.publisher = publisher
 	check(t, publisher.Load(t.Context()))
 	s.Service = authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: publisher, PublicURL: s.public, Now: s.clock})
+	public, err := url.Parse(s.public)
+	check(t, err)
+	o.Providers = outbound.New(outbound.Options{Local: outbound.IsLoopback(public)})
+	t.Cleanup(o.Providers.CloseIdleConnections)
 	o.Service, o.Publisher, o.Log = s.Service, publisher, slog.New(slog.NewTextHandler(&s.log, nil))
 	s.Handler, err = portal.New(o)
 	check(t, err)

@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// Options of the portal. Service, Publisher and PublicURL are required.
+// Options of the portal. Service, Publisher, PublicURL and Providers are required.
 type Options struct {
 	Service   *authz.Service
 	Publisher *authz.Publisher
@@ -27,6 +27,8 @@ type Options struct {
 	// ClientSecrets are those of workspaces at their OpenID providers, by workspace. One
 	// that has none is a public client.
 	ClientSecrets map[string]ClientSecret
+	// Providers calls OpenID providers, whom workspaces name, and follows no redirect.
+	Providers *http.Client
 	// Now is the clock. Nil: the Service's.
 	Now func() time.Time
 	// Metrics gets what the portal counts. Nil: nothing does.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/webhook"
+	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/sqlite"
 	"github.com/burnkey/burnkey/store/storetest"
@@ -105,7 +106,9 @@ func (w *world) serve(db store.Store) *running {
 	service := authz.New(authz.Options{
 		Store: db, Publisher: authz.NewPublisher(db, nil), PublicURL: "http://127.0.0.1", Now: w.time,
 	})
-	client := webhook.New(webhook.Options{Secret: webhook.Secret(strings.Repeat("s", 32)), Timeout: time.Second})
+	client := webhook.New(webhook.Options{
+		Secret: webhook.Secret(strings.Repeat("s", 32)), HTTP: outbound.New(outbound.Options{Local: true, Timeout: time.Second}),
+	})
 	r := &running{metrics: prometheus.NewRegistry()}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan struct{})

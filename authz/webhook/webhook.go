@@ -12,23 +12,20 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/burnkey/burnkey/internal/outbound"
 )
 
-const (
-	// timeout bounds one post, from the name's look-up to the answer's header.
-	timeout = 10 * time.Second
-	// maxDrain is how much of an answer is read, to use the connection again.
-	maxDrain  = 64 << 10
-	maxHeader = 64 << 10
-	idle      = time.Minute
-)
+// maxDrain is how much of an answer is read, to use the connection again.
+const maxDrain = 64 << 10
 
-// Options of a Client.
+// Options of a Client. HTTP is required.
 type Options struct {
+	// HTTP makes the calls. It must follow no redirect: where one leads was validated by
+	// nobody, and a message may be signed.
+	HTTP *http.Client
 	// Secret signs; nil leaves messages unsigned.
 	Secret Secret
-	// Timeout of one post. Default 10 s.
-	Timeout time.Duration
 	// UserAgent that receivers see. Default burnkey.
 	UserAgent string
 }
@@ -42,21 +39,10 @@ type Client struct {
 
 // New makes a Client.
 func New(o Options) *Client {
-	if o.Timeout <= 0 {
-		o.Timeout = timeout
-	}
 	if o.UserAgent == "" {
 		o.UserAgent = "burnkey"
 	}
-	return &Client{secret: o.Secret, agent: o.UserAgent, http: &http.Client{
-		Timeout: o.Timeout,
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeader,
-			MaxIdleConnsPerHost: 1, MaxIdleConns: 64, IdleConnTimeout: idle, TLSHandshakeTimeout: o.Timeout,
-		},
-		// Where it leads was validated by nobody, and a message may be signed.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &Client{secret: o.Secret, agent: o.UserAgent, http: o.HTTP}
 }
 
 // Close drops idle connections.
@@ -109,6 +95,10 @@ func reason(err error) string {
 		dial    *net.OpError
 	)
 	switch {
+	case errors.Is(err, outbound.ErrAddress):
+		return outbound.ErrAddress.Error()
+	case errors.Is(err, outbound.ErrPlain):
+		return outbound.ErrPlain.Error()
 	case errors.Is(err, context.Canceled):
 		return "it was stopped"
 	case errors.As(err, &timeout) && timeout.Timeout():

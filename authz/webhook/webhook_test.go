@@ -19,11 +19,16 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/burnkey/burnkey/authz/webhook"
+	"github.com/burnkey/burnkey/internal/outbound"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// newClient returns a client for receivers on this machine.
 func newClient(t *testing.T, o webhook.Options) *webhook.Client {
+	if o.HTTP == nil {
+		o.HTTP = outbound.New(outbound.Options{Local: true})
+	}
 	c := webhook.New(o)
 	t.Cleanup(c.Close)
 	return c
@@ -106,7 +111,9 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone.Close()
-	patient, hasty := newClient(t, webhook.Options{}), newClient(t, webhook.Options{Timeout: 300 * time.Millisecond})
+	patient, hasty := newClient(t, webhook.Options{}), newClient(t, webhook.Options{
+		HTTP: outbound.New(outbound.Options{Local: true, Timeout: 300 * time.Millisecond}),
+	})
 	for url, want := range map[string]string{
 		plain.URL + "/500?key=hush":            "it answered 500",
 		plain.URL + "/404":                     "it answered 404",
@@ -117,7 +124,10 @@ func TestErrors(t *testing.T) {
 		untrusted.URL:                          "TLS failed",
 		"https" + plain.URL[len("http"):]:      "TLS failed",
 		"http://" + gone.Addr().String() + "/": "it can't be connected to",
-		"http://hush.invalid/":                 "its name can't be resolved",
+		"https://hush.invalid/":                "its name can't be resolved",
+		"http://hush.invalid/":                 outbound.ErrPlain.Error(),
+		"https://169.254.169.254/hush":         outbound.ErrAddress.Error(),
+		"https://[64:ff9b::127.0.0.1]/hush":    outbound.ErrAddress.Error(),
 		"http://[::1":                          "the URL is none",
 	} {
 		c := patient

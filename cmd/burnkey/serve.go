@@ -25,24 +25,27 @@ import (
 	"github.com/burnkey/burnkey/authz/portal"
 	"github.com/burnkey/burnkey/authz/webhook"
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/internal/networks"
+	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/store"
 )
 
 // server is the configuration of serve.
 type server struct {
-	listen       string
-	publicURL    string
-	database     string
-	adminKeyFile string
-	oidcSecrets  string
-	proxies      []string // networks of trusted proxies
-	logging      logging
-	mintWorkers  int
-	mintQueue    int
-	mintDeadline time.Duration
-	drainDelay   time.Duration
-	drainTimeout time.Duration
-	checkEvery   time.Duration
+	listen        string
+	publicURL     string
+	database      string
+	adminKeyFile  string
+	oidcSecrets   string
+	proxies       []string // networks of trusted proxies
+	outboundAllow []string // networks that are not public and may be called
+	logging       logging
+	mintWorkers   int
+	mintQueue     int
+	mintDeadline  time.Duration
+	drainDelay    time.Duration
+	drainTimeout  time.Duration
+	checkEvery    time.Duration
 	// webhookSecretFile has what webhooks are signed with; empty: they are not.
 	webhookSecretFile string
 
@@ -86,6 +89,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&s.webhookSecretFile, "webhook-secret-file", "", "`FILE` (0600) with the secret, whsec_… or 24 bytes and more, that signs what is posted to workspaces' webhooks (default unsigned)")
 	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "", "`FILE` (0600) of JSON, {\"WORKSPACE\": {\"issuer\": \"URL\", \"client_secret\": \"SECRET\"}}: the client secrets at the OpenID providers by which people log in to the portal")
 	flags.StringSliceVar(&s.proxies, "trusted-proxies", nil, "`NETWORKS` (CIDR) of the proxies before this server, whose X-Forwarded-For is believed (default nobody's: the client's address is that of the connection)")
+	flags.StringSliceVar(&s.outboundAllow, "outbound-allow", nil, "`NETWORKS` (CIDR) beyond the public and the private IPv4 ones in which webhooks and OpenID providers may be")
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
@@ -143,9 +147,13 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err := s.validate(); err != nil {
 		return err
 	}
-	proxies, err := clientaddr.Parse(s.proxies)
+	proxies, err := networks.Parse(s.proxies)
 	if err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
+	}
+	inside, err := networks.Parse(s.outboundAllow)
+	if err != nil {
+		return fmt.Errorf("--outbound-allow: %w", err)
 	}
 	secrets, err := oidcSecrets(s.oidcSecrets)
 	if err != nil {
@@ -156,11 +164,6 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err != nil {
 		return err
 	}
-	hooks, err := s.webhooks()
-	if err != nil {
-		return err
-	}
-	defer hooks.Close()
 	// Before the database is touched: a port that is taken should change nothing.
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
@@ -169,6 +172,16 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	defer listener.Close()
 	if s.publicURL == "" {
 		s.publicURL = "http://" + listener.Addr().String()
+	}
+	public, err := url.Parse(s.publicURL)
+	if err != nil {
+		return err
+	}
+	calls := outbound.New(outbound.Options{Allow: inside, Local: outbound.IsLoopback(public)})
+	defer calls.CloseIdleConnections()
+	hooks, err := s.webhooks(calls)
+	if err != nil {
+		return err
 	}
 	st, err := openStore(ctx, s.database, log)
 	if err != nil {
@@ -195,14 +208,14 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	var draining atomic.Bool
 	closing := make(chan struct{})
 	pages, err := portal.New(portal.Options{
-		Service: service, Publisher: publisher, PublicURL: s.publicURL, ClientSecrets: secrets, Metrics: metrics, Log: log,
+		Service: service, Publisher: publisher, PublicURL: s.publicURL, ClientSecrets: secrets, Providers: calls, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	handler, err := api.New(api.Options{
 		Portal: pages, Service: service, Publisher: publisher, Metrics: metrics, Log: log, Version: version,
-		TrustedProxies: proxies, Closing: closing, Checks: map[string]api.Check{
+		TrustedProxies: clientaddr.Proxies(proxies), Closing: closing, Checks: map[string]api.Check{
 			"database": func(ctx context.Context) error { return databaseAnswers(ctx, st, publisher) },
 			"shutdown": func(context.Context) error {
 				if draining.Load() {
@@ -247,8 +260,8 @@ func reap(ctx context.Context, service *authz.Service, log *slog.Logger) {
 }
 
 // webhooks makes what posts to the workspaces' webhooks.
-func (s *server) webhooks() (*webhook.Client, error) {
-	o := webhook.Options{UserAgent: "burnkey/" + version}
+func (s *server) webhooks(calls *http.Client) (*webhook.Client, error) {
+	o := webhook.Options{HTTP: calls, UserAgent: "burnkey/" + version}
 	if s.webhookSecretFile != "" {
 		secret, err := webhook.ReadSecret(s.webhookSecretFile)
 		if err != nil {

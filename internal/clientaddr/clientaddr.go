@@ -3,50 +3,16 @@
 package clientaddr
 
 import (
-	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/burnkey/burnkey/internal/networks"
 )
 
 // Proxies are the networks of proxies whose word on a client's address is taken. None:
 // the client is whoever opened the connection.
-type Proxies []netip.Prefix
-
-// Parse reads networks (CIDR) and single addresses. A network that holds everybody is
-// refused: any client could then choose its address.
-func Parse(networks []string) (Proxies, error) {
-	var all Proxies
-	for _, text := range networks {
-		p, err := parse(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, p)
-	}
-	return all, nil
-}
-
-func parse(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		addr = addr.Unmap()
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(text)
-	if err != nil {
-		return p, fmt.Errorf("%.50q must be a network such as 10.0.0.0/8, or an address", text)
-	}
-	if masked := p.Masked(); masked != p {
-		return p, fmt.Errorf("%s has bits set beyond its length; the network is %s", text, masked)
-	}
-	if p.Addr().Is4In6() && p.Bits() >= 96 {
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-	}
-	if p.Bits() == 0 {
-		return p, fmt.Errorf("%s holds every address, so that any client could choose its own", text)
-	}
-	return p, nil
-}
+type Proxies networks.List
 
 // Resolve makes r.RemoteAddr that of the client. X-Forwarded-For is read from its end,
 // where the nearest proxy writes, for as long as the one that wrote is trusted: what lies
@@ -93,15 +59,7 @@ func parseEntry(text string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), err == nil
 }
 
-func (p Proxies) trusts(addr netip.Addr) bool {
-	addr = addr.WithZone("")
-	for _, network := range p {
-		if network.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
+func (p Proxies) trusts(addr netip.Addr) bool { return networks.List(p).Contains(addr) }
 
 // Of returns the address in a request's RemoteAddr, for people: without the port, and an
 // IPv4 address as such.

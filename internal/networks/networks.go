@@ -1,0 +1,57 @@
+// Package networks reads lists of networks that an administrator names.
+package networks
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// List of networks; IPv4 ones are written as such, not mapped to IPv6.
+type List []netip.Prefix
+
+// Parse reads networks (CIDR) and single addresses. It refuses a network that holds every
+// address, and one with bits set beyond its length, which is most often misspelt.
+func Parse(texts []string) (List, error) {
+	var all List
+	for _, text := range texts {
+		p, err := parse(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func parse(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("%.50q must be a network such as 10.0.0.0/8, or an address", text)
+	}
+	if masked := p.Masked(); masked != p {
+		return p, fmt.Errorf("%s has bits set beyond its length; the network is %s", text, masked)
+	}
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	if p.Bits() == 0 {
+		return p, fmt.Errorf("%s must not hold every address", text)
+	}
+	return p, nil
+}
+
+// Contains reports whether a network of the list holds the address, whatever its zone, and
+// an IPv4 address in either form.
+func (l List) Contains(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	for _, network := range l {
+		if network.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
