@@ -7,9 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 )
 
 // Limits of a secret, in bytes. Standard Webhooks wants at least 192 bits.
@@ -47,34 +45,6 @@ func ParseSecret(text []byte) (Secret, error) {
 		return nil, fmt.Errorf("must have %d to %d bytes", MinSecret, MaxSecret)
 	}
 	return Secret(bytes.Clone(text)), nil
-}
-
-// ReadSecret reads a file that nobody but its owner may read. Errors name the file and do
-// not repeat what is in it.
-func ReadSecret(path string) (Secret, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file", path)
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("%s may be read or written by others (%#o): chmod 600 it", path, info.Mode().Perm())
-	}
-	text, err := io.ReadAll(io.LimitReader(f, 2*MaxSecret))
-	if err != nil {
-		return nil, err
-	}
-	secret, err := ParseSecret(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return secret, nil
 }
 
 // sign returns the value of webhook-signature.

@@ -10,8 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -183,41 +181,5 @@ func TestParseSecret(t *testing.T) {
 		if shown := fmt.Sprintf("%v %+v %#v %s", secret, secret, secret, secret); good && strings.Contains(shown, "xxx") {
 			t.Error("a secret prints")
 		}
-	}
-}
-
-func TestReadSecret(t *testing.T) {
-	for _, test := range []struct {
-		name, content string
-		mode          os.FileMode
-		want          string // of the error
-	}{
-		{"for its owner", exampleSecret + "\n", 0o600, ""},
-		{"to be read only", exampleSecret, 0o400, ""},
-		{"for its group", exampleSecret, 0o640, "may be read or written by others (0640)"},
-		{"for all", exampleSecret, 0o644, "(0644): chmod 600 it"},
-		{"that others may write", exampleSecret, 0o602, "(0602)"},
-		{"that is short", "short", 0o600, "must have 24 to 1024 bytes"},
-		{"that is long", strings.Repeat("x", 4096), 0o600, "must have 24 to 1024 bytes"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "secret")
-			if err := os.WriteFile(path, []byte(test.content), test.mode); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(path, test.mode); err != nil {
-				t.Fatal(err)
-			}
-			_, err := webhook.ReadSecret(path)
-			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q", err, test.want)
-			}
-		})
-	}
-	if _, err := webhook.ReadSecret(t.TempDir()); err == nil {
-		t.Error("a directory is a secret")
-	}
-	if _, err := webhook.ReadSecret(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/authz/api"
 )
@@ -23,6 +24,7 @@ import (
 type client struct {
 	server  string
 	keyFile string
+	given   *pflag.FlagSet // the flags as they were given; nil: they were not
 }
 
 const (
@@ -32,6 +34,7 @@ const (
 
 func (c *client) flags(cmd *cobra.Command) {
 	serverFlag(cmd, &c.server)
+	c.given = cmd.PersistentFlags()
 	cmd.PersistentFlags().StringVar(&c.keyFile, "key-file", "", "`FILE` with a management key (or put the key itself in BURNKEY_KEY)")
 }
 
@@ -44,24 +47,15 @@ func serverFlag(cmd *cobra.Command, server *string) {
 func (c *client) credential() (string, error) {
 	if c.keyFile == "" {
 		if key := strings.TrimSpace(os.Getenv("BURNKEY_KEY")); key != "" {
-			return key, nil
+			return readKey("BURNKEY_KEY", key)
 		}
 		return "", errors.New("no management key: name a file with --key-file or BURNKEY_KEY_FILE, or put the key in BURNKEY_KEY")
 	}
-	return readKeyFile("key-file", c.keyFile)
-}
-
-// readKeyFile returns the management key in the file that a flag names.
-func readKeyFile(flag, file string) (string, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("--%s: %w", flag, err)
+	flag := "--key-file"
+	if c.given != nil {
+		flag = asGiven(c.given, "key-file")
 	}
-	key := strings.TrimSpace(string(content))
-	if key == "" {
-		return "", fmt.Errorf("--%s: %s is empty", flag, file)
-	}
-	return key, nil
+	return readKeyFile(flag, c.keyFile)
 }
 
 // call makes one request; in and answer may be nil. It returns the answer's

@@ -51,7 +51,9 @@ func openStore(ctx context.Context, database string, log *slog.Logger) (store.St
 	)
 	switch {
 	case kind == "sqlite" && rest != "":
-		st, err = sqlite.Open(ctx, rest)
+		if err = checkDatabaseFile(rest, log); err == nil {
+			st, err = sqlite.Open(ctx, rest)
+		}
 	case kind == "postgres" || kind == "postgresql":
 		st, err = postgres.Open(ctx, database, log)
 	default:

@@ -165,7 +165,7 @@ func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Log
 	}
 	s.usageOptions(&o)
 	if s.stateDir != "" {
-		if err := gateway.MakeStateDir(s.stateDir); err != nil {
+		if err := makeStateDir(s.stateDir); err != nil {
 			return nil, fmt.Errorf("--state-dir: %w", err)
 		}
 	}

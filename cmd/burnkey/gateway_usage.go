@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/gateway"
@@ -17,12 +18,14 @@ import (
 type usageReports struct {
 	every   time.Duration // 0: never
 	keyFile string
+	given   *pflag.FlagSet // the flags as they were given
 }
 
 const usageEvery = time.Minute
 
 func (u *usageReports) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
+	u.given = flags
 	flags.DurationVar(&u.every, "usage-every", usageEvery, "about how often to tell the server which keys were used; 0: never")
 	flags.StringVar(&u.keyFile, "usage-key-file", "", "`FILE` with a management key of the scope gateway to tell it with, for --workspace (default: it is not told)")
 }
@@ -65,7 +68,9 @@ func (s *gatewayService) checkUsage() error {
 }
 
 // credential reads the key anew, since the file may change.
-func (u *usageReports) credential() (string, error) { return readKeyFile("usage-key-file", u.keyFile) }
+func (u *usageReports) credential() (string, error) {
+	return readKeyFile(asGiven(u.given, "usage-key-file"), u.keyFile)
+}
 
 // usageOptions sets those that are about it.
 func (s *gatewayService) usageOptions(o *gateway.Options) {

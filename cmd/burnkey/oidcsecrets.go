@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,10 +16,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-const (
-	maxSecretsFile  = 1 << 20 // bytes
-	maxClientSecret = 1024    // characters
-)
+const maxClientSecret = 1024 // characters
 
 // oidcSecrets reads the client secrets of workspaces at their OpenID providers: a JSON
 // object by workspace, of the issuer that the secret is for and the secret. No error repeats
@@ -39,28 +34,6 @@ func oidcSecrets(path string) (map[string]portal.ClientSecret, error) {
 		return nil, fmt.Errorf("--oidc-secrets: %s: %w", path, err)
 	}
 	return secrets, nil
-}
-
-// readSecret reads a file that others can neither read nor write. A group may read it,
-// as that of a service account does.
-func readSecret(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o027 != 0 {
-		return nil, fmt.Errorf("%s: its mode is %04o, so that others can read or alter it; make it 0600, or 0640 for a group of the server's", path, mode)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxSecretsFile+1))
-	if err == nil && len(text) > maxSecretsFile {
-		err = fmt.Errorf("%s: must be at most %d bytes", path, maxSecretsFile)
-	}
-	return text, err
 }
 
 // secretsForm is what the file looks like, for errors.

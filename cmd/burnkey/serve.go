@@ -263,9 +263,13 @@ func reap(ctx context.Context, service *authz.Service, log *slog.Logger) {
 func (s *server) webhooks(calls *http.Client) (*webhook.Client, error) {
 	o := webhook.Options{HTTP: calls, UserAgent: "burnkey/" + version}
 	if s.webhookSecretFile != "" {
-		secret, err := webhook.ReadSecret(s.webhookSecretFile)
+		text, err := readSecret(s.webhookSecretFile)
 		if err != nil {
 			return nil, fmt.Errorf("--webhook-secret-file: %w", err)
+		}
+		secret, err := webhook.ParseSecret(text)
+		if err != nil {
+			return nil, fmt.Errorf("--webhook-secret-file: %s: %w", s.webhookSecretFile, err)
 		}
 		o.Secret = secret
 	}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/burnkey/burnkey/authz/gateway"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+const (
+	maxSecretFile = 1 << 20 // bytes
+
+	groupWrites  fs.FileMode = 0o020
+	othersRead   fs.FileMode = 0o004
+	othersWrite  fs.FileMode = 0o002
+	othersAccess fs.FileMode = 0o007
+)
+
+// byteOrderMark is what some editors put before UTF-8.
+var byteOrderMark = []byte("\ufeff")
+
+// readSecret reads a file that others can neither read nor write, without a byte order mark.
+// A group may read it: so a service account gets it, or a pod with an fsGroup. Errors name the
+// file and quote nothing of it.
+func readSecret(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	// A terminal or a pipe has no content that would be there for others.
+	if mode := info.Mode(); mode.IsRegular() && mode&(othersAccess|groupWrites) != 0 {
+		return nil, fmt.Errorf("%s: its mode is %04o, so that others can read or alter it; make it 0600, or 0640 for a group of the server's",
+			path, mode.Perm())
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err == nil && len(text) > maxSecretFile {
+		err = fmt.Errorf("%s: must be at most %d bytes", path, maxSecretFile)
+	}
+	return bytes.TrimPrefix(text, byteOrderMark), err
+}
+
+// readKeyFile returns the management key in a file, whatever surrounds it there; flag names
+// where the file's name was given.
+func readKeyFile(flag, file string) (string, error) {
+	content, err := readSecret(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", flag, err)
+	}
+	if len(bytes.TrimSpace(content)) == 0 {
+		return "", fmt.Errorf("%s: %s is empty", flag, file)
+	}
+	return readKey(flag, string(content))
+}
+
+// readKey returns the management key in a text. One word that is no token is returned as it is,
+// for the server to refuse.
+func readKey(from, text string) (string, error) {
+	token, err := jwks.ReadPasted(text)
+	if err == nil {
+		return token.Reveal(), nil
+	}
+	word := strings.TrimSpace(text)
+	if strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return "", fmt.Errorf("%s: holds no management key: %w", from, err)
+	}
+	return word, nil
+}
+
+// makeStateDir makes a gateway's folder unless it is there. It refuses one that others may write,
+// or a file in it: what it holds decides whose tokens are good. One that a group may write is taken,
+// as volumes in Kubernetes are so.
+func makeStateDir(dir string) error {
+	if err := gateway.MakeStateDir(dir); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&othersWrite != 0 {
+		return writable(dir, info, "name a folder below it, which is then made")
+	}
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		file, statErr := entry.Info()
+		if statErr == nil && file.Mode().IsRegular() && file.Mode()&othersWrite != 0 {
+			return writable(filepath.Join(dir, entry.Name()), file, "chmod o-w it, or remove it if it can't be trusted")
+		}
+	}
+	return err
+}
+
+func writable(path string, info fs.FileInfo, advice string) error {
+	return fmt.Errorf("%s: its mode is %04o, so that others can alter it; %s", path, info.Mode().Perm(), advice)
+}
+
+// checkDatabaseFile refuses a database of SQLite's that others may write, since they could put in
+// keys of their own. What else others may do is warned of: a volume of a container's often lets
+// everybody write, and nothing in the database makes a key.
+func checkDatabaseFile(path string, log *slog.Logger) error {
+	for _, file := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case info.Mode().IsRegular() && info.Mode()&othersWrite != 0:
+			return writable(file, info, "chmod o-w it")
+		case info.Mode().IsRegular() && info.Mode()&othersRead != 0:
+			log.Warn("others can read the database: owners, names and metadata of keys", "file", file, "mode", info.Mode().Perm())
+		}
+	}
+	folder := filepath.Dir(path)
+	if info, err := os.Stat(folder); err == nil && info.Mode()&othersWrite != 0 {
+		log.Warn("others can write the database's folder, and so put another database in its place", "folder", folder, "mode", info.Mode().Perm())
+	}
+	return nil
+}
