@@ -92,6 +92,7 @@ type Service struct {
 	updates   atomic.Uint64             // of workspaces
 	refusals  refusals                  // of logins
 	calls     refusals
+	budgets   budgets
 }
 
 // New makes a Service.

@@ -49,7 +49,7 @@ type Issued struct {
 	Token jwks.Token
 }
 
-// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, *LimitError,
+// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, *BudgetError, *LimitError,
 // *store.IdempotencyError.
 func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (Issued, error) {
 	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
@@ -69,6 +69,9 @@ func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, l
 		return Issued{}, err
 	}
 	if err := s.refuseRepeat(ctx, workspace, r.IdempotencyKey); err != nil {
+		return Issued{}, err
+	}
+	if err := s.spendKey(ctx, &draft.key); err != nil {
 		return Issued{}, err
 	}
 	minted, err := s.minter.Mint(ctx, workspace, func() ([]byte, error) { return s.sign(draft) })

@@ -36,7 +36,7 @@ type LinkRequest struct {
 	Subject string
 }
 
-// PortalLink makes a link that opens one session. Errors: InputError, ErrNotFound.
+// PortalLink makes a link that opens one session. Errors: InputError, *BudgetError, ErrNotFound.
 func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkRequest) (Secret, store.Session, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
@@ -59,6 +59,9 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 		}
 	}
 	if err := bad.err(); err != nil {
+		return "", store.Session{}, err
+	}
+	if err := s.spend(ctx, changeCost); err != nil {
 		return "", store.Session{}, err
 	}
 	return s.newSession(ctx, store.Session{

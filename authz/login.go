@@ -12,7 +12,7 @@ import (
 
 // LoginRefused notes that somebody was refused who came back from a workspace's OpenID
 // provider, by a word that says why. Anybody can come back without a name, so of each
-// workspace only some are noted: see refusals. Errors: ErrNotFound.
+// workspace only some of those are noted: see refusedBy. Errors: ErrNotFound.
 func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -33,7 +33,7 @@ func (s *Service) SpendLogin(ctx context.Context, workspace, state string, until
 // noteLogin records a refusal, of an owner where one is known.
 func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string) error {
 	now := s.Now()
-	if !s.refusals.take(workspace, now) {
+	if !s.refusals.take(refusedBy(ctx, workspace, owner), now) {
 		return nil
 	}
 	detail, err := json.Marshal(map[string]string{"reason": reason})
@@ -45,11 +45,20 @@ func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string
 	})
 }
 
+// refusedBy is whose refusal it is to be counted as: each who has proved something, by a
+// link or to the provider, for themselves, so that strangers, who share what they may
+// write, can't keep them out of the audit.
+func refusedBy(ctx context.Context, workspace, owner string) string {
+	return workspace + "\n" + owner + "\n" + store.ActorOf(ctx).ID
+}
+
 const (
-	// refusalsAtOnce are noted of one workspace, or of one caller's call, in each
-	// refusalEvery: some 5 MB a day at most, on one server.
+	// refusalsAtOnce are noted of a workspace's strangers, of one who has proved who they
+	// are, or of one caller's call, in each refusalEvery: some 5 MB a day, on one server.
 	refusalsAtOnce = 10
 	refusalEvery   = time.Minute
+	// refusersAtOnce are told apart; those that come later are not noted.
+	refusersAtOnce = 10_000
 )
 
 // refusals bounds what those who are refused can write. It is safe for concurrent use.
@@ -65,6 +74,9 @@ func (r *refusals) take(of string, now time.Time) bool {
 	defer r.mu.Unlock()
 	if age := now.Sub(r.since); r.noted == nil || age >= refusalEvery || age < 0 {
 		r.since, r.noted = now, make(map[string]int)
+	}
+	if r.noted[of] == 0 && len(r.noted) >= refusersAtOnce {
+		return false
 	}
 	r.noted[of]++
 	return r.noted[of] <= refusalsAtOnce

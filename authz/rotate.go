@@ -26,7 +26,7 @@ type RotateRequest struct {
 // Rotate issues a successor with what the old key says, for as long a life as that
 // had. The old key works until the grace or its own life ends. Errors: InputError,
 // also where the policy no longer allows what the key says; ErrNotFound,
-// *StateError, *LimitError, ErrBusy, *store.IdempotencyError.
+// *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
@@ -49,6 +49,9 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	}
 	draft, err := newDraft(&w, again(&w, &old, r.IdempotencyKey))
 	if err != nil {
+		return Issued{}, err
+	}
+	if err := s.spendKey(ctx, &draft.key); err != nil {
 		return Issued{}, err
 	}
 	minted, err := s.minter.Mint(ctx, workspace, func() ([]byte, error) { return s.sign(draft) })

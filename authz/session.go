@@ -119,9 +119,13 @@ func (s *Service) StartLogin(ctx context.Context, workspace string, l Login) (Se
 	if err := bad.err(); err != nil {
 		return "", store.Session{}, err
 	}
-	return s.newSession(ctx, store.Session{
+	session := store.Session{
 		Kind: store.KindSession, Workspace: workspace, Owner: l.Owner, Role: l.Role, Subject: l.Subject, Login: true,
-	}, LoginLife)
+	}
+	if err := s.spend(BySession(ctx, &session), changeCost); err != nil {
+		return "", store.Session{}, err
+	}
+	return s.newSession(ctx, session, LoginLife)
 }
 
 // Session returns the session that a secret opens. Errors: ErrNoSession where it is over

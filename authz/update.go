@@ -15,7 +15,8 @@ import (
 )
 
 // UpdateKey changes what of a key is not signed. One that is left as it was stays so, also
-// its UpdatedAt, and is in no audit. Errors: InputError, ErrNotFound.
+// its UpdatedAt, and is in no audit. Errors: InputError,
+// *BudgetError, ErrNotFound.
 func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, p KeyPatch) (store.Key, error) {
 	var bad InputError
 	if p.Name != nil {
@@ -26,6 +27,9 @@ func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		bad.object("metadata", p.Metadata, MaxMetadata)
 	}
 	if err := bad.err(); err != nil {
+		return store.Key{}, err
+	}
+	if err := s.spend(ctx, changeCost+2*kib(p.Metadata)); err != nil {
 		return store.Key{}, err
 	}
 	ctx, cancel := settle(ctx)

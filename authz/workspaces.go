@@ -24,7 +24,7 @@ type WorkspaceRequest struct {
 }
 
 // CreateWorkspace makes a workspace and publishes its tombstone. Errors:
-// InputError, ErrExists, ErrBusy.
+// InputError, ErrExists, ErrBusy, *BudgetError.
 func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (store.Workspace, error) {
 	var bad InputError
 	bad.workspaceID("id", r.ID)
@@ -44,6 +44,9 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	case err == nil:
 		return store.Workspace{}, ErrExists
 	case !errors.Is(err, ErrNotFound):
+		return store.Workspace{}, err
+	}
+	if err := s.spend(ctx, workspaceCost); err != nil {
 		return store.Workspace{}, err
 	}
 	minted, err := s.minter.Mint(ctx, r.ID, nil)
@@ -97,8 +100,11 @@ func (s *Service) Updates() uint64 { return s.updates.Load() }
 // UpdateWorkspace lets change alter a workspace as it is then, while nobody else does;
 // what it may not be is refused. One that is left as it was stays so, also its UpdatedAt,
 // and is in no audit. Keys that were issued stay as they are. Change must not call the
-// Service, and may be called again. Errors: InputError, ErrNotFound, change's.
+// Service, and may be called again. Errors: InputError, *BudgetError, ErrNotFound, change's.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
+	if err := s.spend(ctx, workspaceCost); err != nil {
+		return store.Workspace{}, err
+	}
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	defer s.updates.Add(1) // also of one that fails, which may have been made

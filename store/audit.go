@@ -67,6 +67,7 @@ const (
 	ActionSessionEnd      = "session.end"
 	ActionLoginRefuse     = "login.refuse"
 	ActionCallRefuse      = "call.refuse"
+	ActionAuditCut        = "audit.cut"
 )
 
 // Actions returns all of the above.
@@ -74,7 +75,7 @@ func Actions() []string {
 	return []string{
 		ActionKeyIssue, ActionKeyUpdate, ActionKeyRevoke, ActionKeyRotate, ActionRotationUndo, ActionGraceEnd, ActionKeyExpire, ActionKeyNotice,
 		ActionSessionCreate, ActionSessionStart, ActionSessionEnd, ActionLoginRefuse, ActionCallRefuse,
-		ActionWorkspaceCreate, ActionWorkspaceUpdate,
+		ActionWorkspaceCreate, ActionWorkspaceUpdate, ActionAuditCut,
 	}
 }
 
@@ -121,8 +122,8 @@ func (f *AuditFilter) ActorAsID() string {
 	return f.ActorID
 }
 
-// AuditStore is the part of Store that remembers who did what. Nothing in it can
-// be changed or deleted.
+// AuditStore is the part of Store that remembers who did what. Nothing in it can be
+// changed, nor deleted but by CutAudit.
 type AuditStore interface {
 	// Record writes an entry about what is no change of the store's, such as a
 	// refusal. ID is set, not read; so is an Actor without a Kind, to ctx's. At must
@@ -131,6 +132,19 @@ type AuditStore interface {
 	// Audit lists a workspace's entries, the newest first. Selected by owner, key or
 	// time, it is a look into an index; other fields drop entries on that way.
 	Audit(ctx context.Context, workspace string, f AuditFilter) ([]Entry, error)
+	// CutAudit deletes a workspace's entries before a time whose id is through or lower,
+	// at most AuditCut of them, the oldest first, and returns how many. It says so by an
+	// entry of its own, ActionAuditCut, in the same transaction; none where there were
+	// none. It is for what was archived.
+	CutAudit(ctx context.Context, workspace string, through uuid.UUID, before, now time.Time) (int, error)
+}
+
+// AuditCut bounds how many entries one CutAudit deletes, for which others wait.
+const AuditCut = 1000
+
+// AuditWasCut is ActionAuditCut. For backends.
+func AuditWasCut(ctx context.Context, workspace string, count int, before, at time.Time) Entry {
+	return newEntry(ctx, workspace, ActionAuditCut, at, detail{"count": count, "before": before.UTC()})
 }
 
 // entries counts this process's, so that those of one time keep their order.

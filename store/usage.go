@@ -11,6 +11,11 @@ import (
 // of keys is known from the next report on, and a reporter that keeps it is one no more.
 const UsageGap = 24 * time.Hour
 
+// MaxReporters bounds who reports the use of one workspace's keys. With another one, the
+// reporter that has been silent for the longest is one no more, and use is known only
+// from then on, as after an Incomplete report: what it saw may be missing.
+const MaxReporters = 1000
+
 // Use is when a key was used last, as somebody saw it who verifies tokens.
 type Use struct {
 	KID jwks.KID
@@ -51,7 +56,8 @@ type UsageStore interface {
 	// published. A key's LastUsedAt only ever rises. Uses of kids that the workspace has
 	// not had are counted and passed over. The workspace's Usage.Since becomes the
 	// report's time where it is the first, is Incomplete or comes more than UsageGap
-	// behind the one before; it never goes back, nor does a reporter's Until. It waits for no change of the workspace,
-	// nor do changes wait for it. ErrNotFound.
+	// after the one before, or where the report is one reporter's too many (MaxReporters);
+	// it never goes back, nor does a reporter's Until. It waits for no change of the
+	// workspace, nor do changes wait for it. ErrNotFound.
 	RecordUsage(ctx context.Context, workspace string, uses []Use, r Report) (unknown int, err error)
 }

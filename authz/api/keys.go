@@ -118,7 +118,7 @@ func (a *api) keys(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "update-key", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: one, Summary: "Change what of a key is not signed",
 		Description: "A JSON Merge Patch (RFC 7396), also of metadata. " + shownInPart,
-		Security:    write, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+		Security:    write, Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
 	}, a.updateKey)
 	takesMergePatch(h.OpenAPI().Paths[one].Patch)
 	huma.Register(h, huma.Operation{

@@ -112,7 +112,7 @@ func (a *api) portalSessions(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "create-portal-session", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/portal-sessions",
 		Summary: "Make a link by which an owner manages their keys, or an operator everybody's", BodyReadTimeout: bodyWasRead,
-		DefaultStatus: http.StatusCreated, Security: anyOf(authz.ScopeKeysWrite), Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+		DefaultStatus: http.StatusCreated, Security: anyOf(authz.ScopeKeysWrite), Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
 	}, a.createPortalSession)
 	huma.Register(h, huma.Operation{
 		OperationID: "end-portal-sessions", Method: http.MethodDelete, Path: "/v1/workspaces/{ws}/portal-sessions",

@@ -23,6 +23,10 @@ import (
 
 const problemType = "application/problem+json"
 
+// quotaExceeded is the problem type of who has used up what they may
+// (draft-ietf-httpapi-ratelimit-headers section 8.1).
+const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
 // retryAfter is when to come again after a failure that should pass, in seconds.
 const retryAfter = "1"
 
@@ -100,6 +104,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		httpErr  *echo.HTTPError
 		tooLong  *http.MaxBytesError
 		unknown  *authz.UsageError
+		spent    *authz.BudgetError
 	)
 	switch {
 	case errors.As(err, &ready):
@@ -124,6 +129,11 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		return ofState(state)
 	case errors.As(err, &limit):
 		return ofLimit(limit)
+	case errors.As(err, &spent):
+		p := newProblem(http.StatusTooManyRequests, "This management key has made too many changes.").
+			with("Retry-After", strconv.Itoa(int(math.Ceil(spent.After.Seconds()))))
+		p.Type = quotaExceeded
+		return p
 	case errors.As(err, &unknown):
 		return newProblem(http.StatusConflict, sentence(err)).field("unused_for", "is longer than the use of keys is known for")
 	case errors.Is(err, authz.ErrExists):

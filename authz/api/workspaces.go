@@ -67,7 +67,7 @@ func (a *api) workspaces(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "create-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPost, Path: "/v1/workspaces",
 		Summary: "Create a workspace", DefaultStatus: http.StatusCreated,
-		Security: anyOf(authz.ScopeWorkspacesWrite), Errors: []int{400, 401, 403, 408, 409, 413, 415, 503},
+		Security: anyOf(authz.ScopeWorkspacesWrite), Errors: []int{400, 401, 403, 408, 409, 413, 415, 429, 503},
 	}, a.createWorkspace)
 	huma.Register(h, huma.Operation{
 		OperationID: "list-workspaces", Method: http.MethodGet, Path: "/v1/workspaces",
@@ -85,7 +85,7 @@ func (a *api) workspaces(h huma.API) {
 		Description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: members that are absent stay as they are, " +
 			"null resets one to its default, and lists are replaced. To change portal.oidc, by which operators log in, takes the scope admin. " +
 			"Without the scope workspaces:read, the answer has no settings.",
-		Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
+		Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
 	}, a.updateWorkspace)
 	takesMergePatch(h.OpenAPI().Paths["/v1/workspaces/{ws}"].Patch)
 }

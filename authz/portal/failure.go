@@ -53,6 +53,7 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		long     *http.MaxBytesError
 		repeated *store.IdempotencyError
 		login    *loginError
+		spent    *authz.BudgetError
 	)
 	switch {
 	case errors.Is(err, errNowhere), errors.Is(err, authz.ErrNotFound), errors.Is(err, errNoLogin):
@@ -85,6 +86,8 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		return failure{status: http.StatusConflict, name: "many"}, false
 	case errors.Is(err, authz.ErrBusy):
 		return failure{status: http.StatusServiceUnavailable, name: "busy", retry: v.service.RetryAfter()}, false
+	case errors.As(err, &spent):
+		return failure{status: http.StatusTooManyRequests, name: "often", retry: spent.After}, false
 	case errors.Is(err, authz.ErrTooSlow):
 		return failure{status: http.StatusServiceUnavailable, name: "slow", retry: soon}, false
 	case errors.As(err, &login):

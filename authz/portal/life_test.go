@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -274,4 +275,28 @@ func TestNobodyYet(t *testing.T) {
 	late := s.owner("acme", "cust_1")
 	s.advance(authz.SessionLife)
 	late.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Your time here is over. Log in again")
+}
+
+// Who renames and renames reads why it goes on no more, writes nothing then, and can still
+// revoke.
+func TestOwnersWhoChangeTooMuchAreAskedToWait(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200)
+	key := v.newest()
+	var p *page
+	for i := range 70 {
+		p = v.post(keyPath(key), keyPath(key, "name"), url.Values{"name": {fmt.Sprint("name ", i)}})
+		if p.Code != 303 {
+			break
+		}
+	}
+	p.want(429).has("Too many changes", "Wait a minute")
+	if p.Header().Get("Retry-After") == "" {
+		t.Error("it does not say when to come again")
+	}
+	v.post(keyPath(key), keyPath(key, "revoke"), url.Values{"confirm": {v.newest().Name}}).want(303)
+	if s.status(key) != store.Revoked {
+		t.Errorf("the key is %s", s.status(key))
+	}
 }

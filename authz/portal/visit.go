@@ -89,7 +89,7 @@ func (v *visit) settleIn(w store.Workspace) {
 func (v *visit) context() context.Context { return v.as(&v.session) }
 
 func (v *visit) as(s *store.Session) context.Context {
-	return store.By(v.r.Context(), store.Actor{Kind: s.ActorKind(), ID: s.Subject, From: v.from()})
+	return store.By(authz.BySession(v.r.Context(), s), store.Actor{Kind: s.ActorKind(), ID: s.Subject, From: v.from()})
 }
 
 func (v *visit) from() string { return clientaddr.Of(v.r.RemoteAddr) }

@@ -116,3 +116,30 @@ func scanEntry(row pgx.CollectableRow) (store.Entry, error) {
 	e.At, e.Key, e.Owner, e.Detail = time.UnixMicro(at).UTC(), orZero(key), orZero(owner), json.RawMessage(detail)
 	return e, nil
 }
+
+const (
+	// beginCut lets the transaction delete entries: see audit_is_append_only.
+	beginCut = `SELECT set_config('burnkey.audit_cut', 'on', true)`
+	cutAudit = `DELETE FROM audit WHERE workspace = $1 AND id IN (SELECT id FROM audit
+		WHERE workspace = $1 AND id <= $2 AND at < $3 ORDER BY id LIMIT $4)`
+)
+
+// CutAudit implements store.Store.
+func (s *Store) CutAudit(ctx context.Context, workspace string, through uuid.UUID, before, now time.Time) (int, error) {
+	var n int64
+	err := s.write(ctx, "audit "+workspace, inTx(func(ctx context.Context, t pgx.Tx) error {
+		if _, err := t.Exec(ctx, beginCut); err != nil {
+			return err
+		}
+		tag, err := t.Exec(ctx, cutAudit, workspace, [16]byte(through), before.UnixMicro(), store.AuditCut)
+		if n = tag.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		_, err = t.Exec(ctx, recordEntry, entryArgs(store.AuditWasCut(ctx, workspace, int(n), before, now))...)
+		return err
+	}))
+	if err != nil {
+		return 0, wrap(ctx, "cut audit", err)
+	}
+	return int(n), nil
+}

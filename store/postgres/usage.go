@@ -40,6 +40,17 @@ const (
 			)) WHERE workspace = $1
 		)
 		SELECT count(*) FROM used`
+	// keepReporters keeps MaxReporters, $3 being one less, and deletes so many at most at
+	// once: an earlier version kept any number.
+	keepReporters = `WITH oldest AS (
+			SELECT reporter FROM usage_reporters WHERE workspace = $1 AND reporter <> $2
+			ORDER BY reported_at DESC LIMIT 1000 OFFSET $3
+		), gone AS (
+			DELETE FROM usage_reporters AS r USING oldest WHERE r.workspace = $1 AND r.reporter = oldest.reporter RETURNING r.reporter
+		)
+		UPDATE usage_reports SET since = greatest(since, $4), until = (
+			SELECT min(until) FROM usage_reporters WHERE workspace = $1 AND reporter NOT IN (SELECT reporter FROM gone)
+		) WHERE workspace = $1 AND EXISTS (SELECT FROM gone)`
 )
 
 // RecordUsage implements store.Store.
@@ -67,6 +78,9 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		var known int
 		err = t.QueryRow(ctx, recordUsage, workspace, kids, times, r.Reporter, until, at, unbroken).Scan(&known)
 		unknown = len(uses) - known
+		if err == nil {
+			_, err = t.Exec(ctx, keepReporters, workspace, r.Reporter, store.MaxReporters-1, at)
+		}
 		return err
 	}))
 	if err != nil {

@@ -123,3 +123,31 @@ func scanEntry(rows *sql.Rows) (store.Entry, error) {
 	e.At, e.Owner, e.Detail = time.UnixMicro(at).UTC(), owner.String, json.RawMessage(detail)
 	return e, errors.Join(errID, errKey)
 }
+
+const (
+	beginCut = `INSERT INTO audit_cuts (workspace) VALUES (?)`
+	endCut   = `DELETE FROM audit_cuts WHERE workspace = ?`
+	cutAudit = `DELETE FROM audit WHERE workspace = ?1 AND id IN (SELECT id FROM audit
+		WHERE workspace = ?1 AND id <= ?2 AND at < ?3 ORDER BY id LIMIT ?4)`
+)
+
+// CutAudit implements store.Store.
+func (s *Store) CutAudit(ctx context.Context, workspace string, through uuid.UUID, before, now time.Time) (int, error) {
+	var n int64
+	err := s.write(ctx, func(t *tx) (err error) {
+		if _, err := t.exec(beginCut, workspace); err != nil {
+			return err
+		}
+		if n, err = t.exec(cutAudit, workspace, through[:], before.UnixMicro(), store.AuditCut); err != nil {
+			return err
+		}
+		if _, err := t.exec(endCut, workspace); err != nil || n == 0 {
+			return err
+		}
+		return record(t, store.AuditWasCut(ctx, workspace, int(n), before, now))
+	})
+	if err != nil {
+		return 0, wrap(ctx, "cut audit", err)
+	}
+	return int(n), nil
+}

@@ -19,6 +19,11 @@ const (
 		ON CONFLICT (workspace, reporter) DO UPDATE SET
 			until = max(until, excluded.until), reported_at = max(reported_at, excluded.reported_at)`
 	deleteSilent = `DELETE FROM usage_reporters WHERE workspace = ? AND reporter <> ? AND reported_at < ?`
+	// deleteOldest keeps MaxReporters, and deletes so many at most at once: an earlier
+	// version kept any number.
+	deleteOldest = `DELETE FROM usage_reporters WHERE workspace = ?1 AND reporter IN (SELECT reporter FROM usage_reporters
+		WHERE workspace = ?1 AND reporter <> ?2 ORDER BY reported_at DESC LIMIT 1000 OFFSET ?3)`
+	raiseSince   = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`
 	updateUntil  = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
 	// upsertUse changes a row of every key that there is.
 	upsertUse = `INSERT INTO usage (workspace, id, last_used_at) SELECT workspace, id, ? FROM keys WHERE workspace = ? AND kid = ?
@@ -68,6 +73,15 @@ func recordReport(t *tx, workspace string, r store.Report) error {
 	}
 	if _, err := t.exec(deleteSilent, workspace, r.Reporter, unbroken); err != nil {
 		return err
+	}
+	deleted, err := t.exec(deleteOldest, workspace, r.Reporter, store.MaxReporters-1)
+	if err != nil {
+		return err
+	}
+	if deleted > 0 {
+		if _, err := t.exec(raiseSince, at, workspace); err != nil {
+			return err
+		}
 	}
 	_, err = t.exec(updateUntil, workspace, workspace)
 	return err

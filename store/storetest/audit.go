@@ -22,6 +22,7 @@ var auditTests = []test{
 	{"selects by time to the microsecond", auditTimes},
 	{"holds no picture, token or session's secret", auditSecrets},
 	{"keeps the order of one time's entries", auditOrder},
+	{"is cut of what is old", auditCut},
 }
 
 // audit lists entries, all at once if the filter has no limit.
@@ -382,4 +383,36 @@ func auditOrder(e env) {
 	for i, entry := range e.audit("acme", store.AuditFilter{}) {
 		e.equal("owner", entry.Owner, string(rune('0'+n-1-i)))
 	}
+}
+
+// A cut takes what is older than a time and was there when it was archived, of one
+// workspace, and leaves an entry.
+func auditCut(e env) {
+	for i := range 5 {
+		for _, workspace := range []string{"acme", "other"} {
+			at := now.Add(time.Duration(i) * time.Hour)
+			e.ok(e.Record(e.ctx, store.Entry{Workspace: workspace, At: at, Action: "x", Owner: string(rune('0' + i))}))
+		}
+	}
+	all := e.audit("acme", store.AuditFilter{}) // the newest first
+	later := now.Add(24 * time.Hour)
+	cut := func(through store.Entry, before time.Time) int {
+		n, err := e.CutAudit(store.By(e.ctx, store.Actor{Kind: store.ActorCLI}), "acme", through.ID, before, later)
+		e.ok(err)
+		return n
+	}
+	e.equal("entries before the first", cut(all[0], now), 0)
+	e.equal("entries", e.audit("acme", store.AuditFilter{}), all)
+	e.equal("entries by time", cut(all[0], now.Add(2*time.Hour)), 2)
+	e.equal("entries by id", cut(all[2], later), 1)
+	left := e.audit("acme", store.AuditFilter{})
+	e.equal("entries that are left", left[2:], all[:2])
+	for i, count := range []string{"1", "2"} {
+		e.equal("action", left[i].Action, store.ActionAuditCut)
+		e.equal("actor", left[i].Actor.Kind, store.ActorCLI)
+		if !strings.Contains(string(left[i].Detail), `"count":`+count) {
+			e.Errorf("the entry of a cut says %s", left[i].Detail)
+		}
+	}
+	e.equal("another workspace's", len(e.audit("other", store.AuditFilter{})), 5)
 }

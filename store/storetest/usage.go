@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +20,7 @@ var usageTests = []test{
 	{"is known up to when the last of all reporters has told of it", usageUntil},
 	{"selects keys that are old and unused", usageFilter},
 	{"is kept of reports at once", usageRace},
+	{"is reported by so many and no more", usageReporters},
 	{"refuses what has no time and no workspace", usageRefused},
 }
 
@@ -254,4 +256,27 @@ func usageRefused(e env) {
 	e.ok(err)
 	e.equal("reported", w.Usage, store.Reported{})
 	e.equal("last used", e.key(k).LastUsedAt, time.Time{})
+}
+
+// Reporters are bounded: with one too many, that which was silent for the longest goes, and
+// since what it saw may be missing, use is known from then on.
+func usageReporters(e env) {
+	e.create("acme")
+	report := func(i int) store.Workspace {
+		at := now.Add(time.Duration(i) * time.Second)
+		_, err := e.RecordUsage(e.ctx, "acme", nil, store.Report{At: at, Reporter: "r" + strconv.Itoa(i), Until: at})
+		e.ok(err)
+		w, err := e.Workspace(e.ctx, "acme")
+		e.ok(err)
+		return w
+	}
+	for i := range store.MaxReporters - 1 {
+		report(i)
+	}
+	w := report(store.MaxReporters - 1)
+	e.equal("known since, with as many as there may be", w.Usage.Since, now)
+	e.equal("known until", w.Usage.Until, now)
+	w = report(store.MaxReporters)
+	e.equal("known since, with one more", w.Usage.Since, now.Add(store.MaxReporters*time.Second))
+	e.equal("known until, without the first", w.Usage.Until, now.Add(time.Second))
 }
