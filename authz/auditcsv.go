@@ -3,6 +3,7 @@ package authz
 import (
 	"encoding/csv"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -10,6 +11,10 @@ import (
 
 	"github.com/burnkey/burnkey/store"
 )
+
+// CSVMark is to come before CSV that a browser saves to a file: by a byte order mark alone
+// do spreadsheets read UTF-8.
+const CSVMark = "\ufeff"
 
 // WriteAuditCSV writes entries as a table with a line of titles (RFC 4180). Errors: w's.
 func WriteAuditCSV(w io.Writer, entries []store.Entry) error {
@@ -21,18 +26,20 @@ func WriteAuditCSV(w io.Writer, entries []store.Entry) error {
 			key = e.Key.String()
 		}
 		_ = table.Write(harmless(e.At.Format(time.RFC3339Nano), e.Action, e.Result, key, e.Owner, e.Actor.Kind, e.Actor.ID, e.Actor.From,
-			string(e.Detail), e.ID.String()))
+			strings.ReplaceAll(string(e.Detail), ";", `\u003b`), e.ID.String())) // the same JSON
 	}
 	table.Flush()
 	return table.Error()
 }
 
+// formula finds where a spreadsheet would begin one: at the start of a cell, after what
+// separates cells in other locales, and there also after what nobody sees.
+var formula = regexp.MustCompile(`(^|[;\t\r\n|])([\s\p{Z}\p{Cf}]*[=+\-@＝＋－＠])`)
+
 // harmless keeps spreadsheets from taking a cell for a formula: an owner is free text.
 func harmless(cells ...string) []string {
 	for i, cell := range cells {
-		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-			cells[i] = "'" + cell
-		}
+		cells[i] = formula.ReplaceAllString(cell, "$1'$2")
 	}
 	return cells
 }

@@ -106,7 +106,9 @@ func (b *budgets) spend(ctx context.Context, now time.Time, units int) error {
 	return nil
 }
 
-func (s *Service) spend(ctx context.Context, units int) error { return s.budgets.spend(ctx, s.Now(), units) }
+func (s *Service) spend(ctx context.Context, units int) error {
+	return s.budgets.spend(ctx, s.Now(), units)
+}
 
 // spendKey charges an owner for a key that is about to be made.
 func (s *Service) spendKey(ctx context.Context, k *store.Key) error {

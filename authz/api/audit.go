@@ -134,6 +134,7 @@ func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, erro
 		answer.Link = "<?" + in.next(*next) + `>; rel="next"`
 	}
 	var text strings.Builder
+	text.WriteString(authz.CSVMark)
 	if err := authz.WriteAuditCSV(&text, found); err != nil {
 		return nil, a.problem(ctx, err)
 	}

@@ -87,7 +87,7 @@ func TestExport(t *testing.T) {
 	if h := p.Header(); !strings.HasPrefix(h.Get("Content-Type"), "text/csv") || h.Get("Content-Disposition") != `attachment; filename="acme-audit.csv"` {
 		t.Error(h)
 	}
-	rows, err := csv.NewReader(strings.NewReader(p.body)).ReadAll()
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(p.body, "\ufeff"))).ReadAll()
 	check(t, err)
 	var owners []string
 	for _, row := range rows[1:] {

@@ -74,6 +74,7 @@ func (v *visit) exported(f store.AuditFilter) (entries []store.Entry, more bool,
 
 func exportCSV(v *visit) error {
 	return v.export("text/csv; charset=utf-8; header=present", "csv", func(b *bytes.Buffer, entries []store.Entry, _ bool) error {
+		b.WriteString(authz.CSVMark)
 		return authz.WriteAuditCSV(b, entries)
 	})
 }

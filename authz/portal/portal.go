@@ -4,7 +4,7 @@
 package portal
 
 import (
-	"fmt"
+	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -65,7 +65,7 @@ type portal struct {
 func New(o Options) (http.Handler, error) {
 	u, err := url.Parse(o.PublicURL)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("the portal's public URL is none: %w", err)
+		return nil, errors.New("the portal's public URL must be absolute, such as https://keys.example.com")
 	}
 	if o.Now == nil {
 		o.Now = o.Service.Now

@@ -38,7 +38,7 @@ func TestE2ECLIAudit(t *testing.T) {
 	}
 	says(t, part.stderr, "There are more")
 	_, sheet := get(t, admin, "/v1/workspaces/acme/audit.csv")
-	if mine := c.ok(list("-o", "csv")...); mine != sheet {
+	if mine := c.ok(list("-o", "csv")...); "\ufeff"+mine != sheet {
 		t.Errorf("as CSV:\n%s\nbut the server's:\n%s", mine, sheet)
 	}
 	c.run(list("--action", "key.isue")...).fails(t, "action", "key.issue")
