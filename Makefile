@@ -145,7 +145,7 @@ schemas: ## The schemas of Kubernetes and compose, in .tools/schemas
 
 # Not a part of .tools: these are Debian's packages. Without them the tests that need them are skipped, but not in CI.
 .PHONY: cluster
-cluster: ## PostgreSQL, Patroni, etcd and HAProxy (root on Debian gets them installed, others the command)
+cluster: ## PostgreSQL, Patroni, etcd, HAProxy and PgBouncer (root on Debian gets them installed, others the command)
 	@tools/patroni.sh || [ "$$CI" != true ]
 
 # As above of Chromium and npm; what drives it is in .tools/browser.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sees to it that PostgreSQL, Patroni, etcd and HAProxy are installed, for deploy/patroni/cluster.sh. On Debian and as root
-# it installs what is missing, from Debian's packages; nothing is upgraded and no service is started.
+# Sees to it that PostgreSQL, Patroni, etcd, HAProxy and PgBouncer are installed, for deploy/patroni/cluster.sh and tests. On
+# Debian and as root it installs what is missing, from Debian's packages; nothing is upgraded and no service is started.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=tools/python.sh
@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 complete() {
 	local program
-	for program in etcd patroni haproxy setsid curl psql ps ipcrm; do
+	for program in etcd patroni haproxy pgbouncer setsid curl psql ps ipcrm; do
 		command -v "$program" >/dev/null || return 1
 	done
 	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null
@@ -23,10 +23,10 @@ install() {
 		chmod +x "$policy"
 		ours=yes
 	fi
-	apt_install --no-upgrade patroni etcd-server etcd-client haproxy postgresql curl procps util-linux || true
+	apt_install --no-upgrade patroni etcd-server etcd-client haproxy pgbouncer postgresql curl procps util-linux || true
 	if [ -n "$ours" ]; then rm -f "$policy"; fi
-	complete || fail "no Patroni, etcd, HAProxy or PostgreSQL; on Debian run:
-    sudo apt-get install -y patroni etcd-server etcd-client haproxy postgresql curl procps"
+	complete || fail "no Patroni, etcd, HAProxy, PgBouncer or PostgreSQL; on Debian run:
+    sudo apt-get install -y patroni etcd-server etcd-client haproxy pgbouncer postgresql curl procps"
 }
 
 complete || with_lock .tools/patroni.lock install

@@ -69,8 +69,13 @@ func TestStateDir(t *testing.T) {
 		folder, file os.FileMode
 		want         string // of the error; empty: it is taken
 	}{
-		{0o700, 0o600, ""}, {0o755, 0o644, ""}, {0o2775, 0o664, ""}, {0o777, 0o600, "its mode is 0777"},
-		{0o777 | os.ModeSticky, 0o600, "its mode is 0777"}, {0o702, 0o600, "its mode is 0702"}, {0o700, 0o666, "acme.jwks: its mode is 0666"},
+		{0o700, 0o600, ""},
+		{0o755, 0o644, ""},
+		{0o2775, 0o664, ""},
+		{0o777, 0o600, "its mode is 0777"},
+		{0o777 | os.ModeSticky, 0o600, "its mode is 0777"},
+		{0o702, 0o600, "its mode is 0702"},
+		{0o700, 0o666, "acme.jwks: its mode is 0666"},
 	} {
 		dir := t.TempDir()
 		leave(t, filepath.Join(dir, "acme.jwks"), "x", tt.file)
@@ -89,9 +94,12 @@ func TestDatabaseFile(t *testing.T) {
 		refuses           bool
 		warns             string
 	}{
-		{0o700, 0o600, 0o600, false, ""}, {0o755, 0o640, 0o640, false, ""},
-		{0o700, 0o602, 0o600, true, ""}, {0o700, 0o600, 0o666, true, ""},
-		{0o700, 0o644, 0o600, false, "can read the database"}, {0o777, 0o600, 0o600, false, "can write the database's folder"},
+		{0o700, 0o600, 0o600, false, ""},
+		{0o755, 0o640, 0o640, false, ""},
+		{0o700, 0o602, 0o600, true, ""},
+		{0o700, 0o600, 0o666, true, ""},
+		{0o700, 0o644, 0o600, false, "can read the database"},
+		{0o777, 0o600, 0o600, false, "can write the database's folder"},
 	} {
 		dir := t.TempDir()
 		leave(t, filepath.Join(dir, "x.db-wal"), "x", tt.wal)

@@ -28,6 +28,7 @@ import (
 	"github.com/burnkey/burnkey/internal/networks"
 	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres"
 )
 
 // server is the configuration of serve.
@@ -298,7 +299,11 @@ func newService(st store.Store, publisher *authz.Publisher, publicURL string, o 
 func databaseAnswers(ctx context.Context, st store.Store, publisher *authz.Publisher) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if st.Ping(ctx) != nil {
+	err := st.Ping(ctx)
+	if errors.Is(err, postgres.ErrPooler) {
+		return postgres.ErrPooler
+	}
+	if err != nil {
 		return fmt.Errorf("the database does not answer; what is published is served as it was %s ago",
 			publisher.Age().Round(time.Second))
 	}

@@ -60,7 +60,13 @@ func parse(url string) (*pgxpool.Config, error) {
 	if config.PingTimeout == 0 {
 		config.PingTimeout = pingTimeout
 	}
-	config.AfterConnect = prepareSession(timeouts(config.ConnConfig))
+	prepare := prepareSession(timeouts(config.ConnConfig))
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if err := prepare(ctx, conn); err != nil {
+			return err
+		}
+		return noteBackend(ctx, conn)
+	}
 	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
 		// What the server sent unasked is its farewell, most often.
 		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())

@@ -40,6 +40,9 @@ func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 	if err := prepareSession(noTimeout+`, set_config('lock_timeout', '0', false)`)(ctx, conn); err != nil {
 		return err
 	}
+	if err := keepsSessions(ctx, conn, config); err != nil {
+		return err
+	}
 	done, err := isCurrent(ctx, conn, files)
 	if done || err != nil {
 		return err

@@ -23,8 +23,8 @@ const (
 	// version kept any number.
 	deleteOldest = `DELETE FROM usage_reporters WHERE workspace = ?1 AND reporter IN (SELECT reporter FROM usage_reporters
 		WHERE workspace = ?1 AND reporter <> ?2 ORDER BY reported_at DESC LIMIT 1000 OFFSET ?3)`
-	raiseSince   = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`
-	updateUntil  = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
+	raiseSince  = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`
+	updateUntil = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
 	// upsertUse changes a row of every key that there is.
 	upsertUse = `INSERT INTO usage (workspace, id, last_used_at) SELECT workspace, id, ? FROM keys WHERE workspace = ? AND kid = ?
 		ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = max(last_used_at, excluded.last_used_at)`
