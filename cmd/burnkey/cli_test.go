@@ -142,7 +142,7 @@ func issueByCLI(t *testing.T, s *server, c *cli) string {
 		t.Errorf("issued %s, version %d", issued.ID, issued.Version)
 	}
 	for _, token := range []string{token, issued.Token} {
-		says(t, run(t, "verify", token, "--server", s.url).ok(t).stdout, "good")
+		says(t, command{args: []string{"verify", "-", "--server", s.url}, stdin: token}.run(t).ok(t).stdout, "good")
 	}
 	return token
 }

@@ -83,6 +83,7 @@ func rootCommand() *cobra.Command {
 			if w := cmd.Flags().Lookup("workspace"); w != nil && w.Changed && w.Value.String() == "" {
 				return fmt.Errorf("%s: must not be empty", asGiven(cmd.Flags(), "workspace"))
 			}
+			warnAtStart(cmd)
 			return checkGroups(cmd)
 		},
 	}

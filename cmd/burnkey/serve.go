@@ -184,6 +184,9 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err != nil {
 		return err
 	}
+	if isPlainAbroad(s.publicURL) {
+		log.Warn("--public-url: plain HTTP lets whoever is between clients and this server read keys and alter answers; use https", "public_url", s.publicURL)
+	}
 	st, err := openStore(ctx, s.database, log)
 	if err != nil {
 		return err

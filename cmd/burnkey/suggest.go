@@ -15,14 +15,21 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
 		return err
 	}
-	// cobra knows what is alike, but of commands alone.
-	names := &cobra.Command{SuggestionsMinimumDistance: 2}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
-	})
-	alike := names.SuggestionsFor(unknown.GetSpecifiedName())
-	if len(alike) == 0 {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	near := alike(unknown.GetSpecifiedName(), names)
+	if len(near) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(alike, " or --"))
+	return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(near, " or --"))
+}
+
+// alike returns the names that one which is not among them may have been meant for. cobra
+// knows that, but of commands alone.
+func alike(name string, names []string) []string {
+	all := &cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, known := range names {
+		all.AddCommand(&cobra.Command{Use: known, Run: func(*cobra.Command, []string) {}})
+	}
+	return all.SuggestionsFor(name)
 }

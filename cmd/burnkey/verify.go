@@ -40,9 +40,9 @@ type verdict struct {
 func verifyCommand() *cobra.Command {
 	var v verification
 	cmd := &cobra.Command{
-		Use:   "verify TOKEN|-",
+		Use:   "verify -|TOKEN",
 		Short: "Explain a token: whose it is, until when, and whether it is good",
-		Long: "Explain a token, or the one on standard input (-), where other users of the machine can't see it.\n" +
+		Long: "Explain the token on standard input (-). One that is an argument can be read by other users of the machine.\n" +
 			"What surrounds it, such as quotes, the word Bearer or a header's name, is taken off.\n" +
 			"With --jwks or --server it is verified as a gateway would; without, nothing leaves this machine and\n" +
 			"the signature stays unchecked. The exit status is 1 if the token is refused or could not be looked up,\n" +
@@ -50,7 +50,9 @@ func verifyCommand() *cobra.Command {
 		Args: oneArg("a token, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token := args[0]
-			if token == "-" {
+			if token != "-" {
+				warn(cmd, "other users of this machine can read a token on the command line; use - and give it on standard input")
+			} else {
 				text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxPastedLen+1))
 				if err != nil {
 					return err

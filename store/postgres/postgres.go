@@ -71,6 +71,10 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	warnOfPlaintext(config.ConnConfig, log)
 	if err := setUpPatiently(ctx, config.ConnConfig, log); err != nil {
 		return nil, err
 	}
@@ -91,9 +95,6 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 }
 
 func setUpPatiently(ctx context.Context, config *pgx.ConnConfig, log *slog.Logger) error {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	attempt := func() (struct{}, error) {
 		err := setUp(ctx, config)
 		if err != nil && (ctx.Err() != nil || !unreachable(err)) {
