@@ -27,10 +27,16 @@ type IssueRequest struct {
 	// ExpiresIn is in seconds, and the workspace's default where nil.
 	ExpiresIn    *int64
 	NeverExpires bool
-	Claims       []byte // a JSON object of further claims, or nil
-	Metadata     []byte // a JSON object that is kept and not signed, or nil
+	// Until is when the key expires, to the second, in place of ExpiresIn and NeverExpires:
+	// however long its making takes. Zero: by those.
+	Until    time.Time
+	Claims   []byte // a JSON object of further claims, or nil
+	Metadata []byte // a JSON object that is kept and not signed, or nil
 	// IdempotencyKey lets a request be repeated without issuing twice.
 	IdempotencyKey string
+	// Session is that of the owner who asks on the page, and is held to what is offered
+	// there: see OnPage. Nil: the management API.
+	Session *store.Session
 	// again says that there is a key of this owner, name and scopes, whatever is asked of
 	// new ones.
 	again bool
@@ -61,7 +67,7 @@ func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, l
 	if err != nil {
 		return Issued{}, err
 	}
-	draft, err := newDraft(&w, r)
+	draft, err := newDraft(OnPage(&w, r.Session), r)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -87,7 +93,9 @@ func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, l
 // draft is a key that has not been made yet.
 type draft struct {
 	key       store.Key
-	expiresIn int64 // seconds; 0: never
+	expiresIn int64     // seconds; 0: never
+	until     time.Time // in place of expiresIn, where it is not zero; most seconds away
+	most      int64
 }
 
 // newDraft holds a request against the limits and the workspace's policy.
@@ -122,7 +130,9 @@ func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 		d.key.Audience = slices.Clone(w.Audiences)
 	}
 	d.key.PerOwner = w.Policy.KeysPerOwner
-	d.expiresIn = bad.expiry(w, r)
+	if d.until, d.most = r.Until, maxExpiresIn(w); d.until.IsZero() {
+		d.expiresIn = bad.expiry(w, r)
+	}
 	if w.ID == Home {
 		bad.tie(jsontext.Value(d.key.Claims))
 		if !r.again {
@@ -143,11 +153,17 @@ func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {
 	case r.ExpiresIn == nil:
 		return defaultExpiresIn(w)
 	case *r.ExpiresIn < 1 || *r.ExpiresIn > maxExpiresIn(w):
-		e.addf("expires_in", "must be 1 to %d seconds", maxExpiresIn(w))
+		*e = append(*e, lifeError(maxExpiresIn(w))...)
 	default:
 		return *r.ExpiresIn
 	}
 	return 0
+}
+
+func lifeError(most int64) InputError {
+	var bad InputError
+	bad.addf("expires_in", "must be 1 to %d seconds", most)
+	return bad
 }
 
 // refuseLong refuses claims that are each within its limit and together too
@@ -190,6 +206,12 @@ func (s *Service) sign(d *draft) ([]byte, error) {
 		Issuer: s.Issuer(d.key.Workspace), Subject: d.key.Owner, Audience: d.key.Audience,
 		ID: id.String(), IssuedAt: d.key.CreatedAt.Unix(),
 		Scope: strings.Join(d.key.Scopes, " "), Extra: []byte(d.key.Claims),
+	}
+	if !d.until.IsZero() {
+		d.expiresIn = d.until.Unix() - claims.IssuedAt
+		if d.expiresIn < 1 || d.expiresIn > d.most {
+			return nil, lifeError(d.most)
+		}
 	}
 	if d.expiresIn > 0 {
 		claims.Expiry = claims.IssuedAt + d.expiresIn

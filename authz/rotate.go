@@ -21,6 +21,8 @@ type RotateRequest struct {
 	// Grace is DefaultGrace where nil; 0 revokes the old key at once.
 	Grace          *time.Duration
 	IdempotencyKey string
+	// Session is as IssueRequest has it.
+	Session *store.Session
 }
 
 // Rotate issues a successor with what the old key says, for as long a life as that
@@ -47,7 +49,8 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	if err != nil {
 		return Issued{}, err
 	}
-	draft, err := newDraft(&w, again(&w, &old, r.IdempotencyKey))
+	page := OnPage(&w, r.Session)
+	draft, err := newDraft(page, again(page, &old, r.IdempotencyKey))
 	if err != nil {
 		return Issued{}, err
 	}

@@ -31,8 +31,11 @@ type Policy struct {
 	MaxExpiresIn     int64          `json:"max_expires_in,omitempty"`     // seconds; 0: the server's own
 	DefaultExpiresIn int64          `json:"default_expires_in,omitempty"` // seconds; 0: the server's own
 	KeysPerOwner     int            `json:"keys_per_owner,omitempty"`     // 0: no limit
-	DefaultAudience  []string       `json:"default_audience,omitempty"`   // empty: the workspace's audiences
-	Webhook          string         `json:"webhook,omitempty"`            // a URL that is told of keys that expire soon; empty: none
+	// PortalNeverExpires lets owners make keys without exp on the page, where
+	// AllowNeverExpires permits that and there is no MaxExpiresIn.
+	PortalNeverExpires bool     `json:"portal_never_expires,omitempty"`
+	DefaultAudience    []string `json:"default_audience,omitempty"` // empty: the workspace's audiences
+	Webhook            string   `json:"webhook,omitempty"`          // a URL that is told of keys that expire soon; empty: none
 }
 
 // OfferedScope is a scope that the workspace offers, and what it is for.

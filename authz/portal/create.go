@@ -28,14 +28,12 @@ const (
 type createForm struct {
 	Name        string
 	Scopes      []string
-	ScopeText   string // where any scope may be named
 	Expiry      string
 	Date        string // yyyy-mm-dd
 	Environment string
 	Once        string // one of these makes one key, however often it is sent
 
 	Offered      []store.OfferedScope
-	AnyScope     bool
 	Presets      []time.Duration
 	Never        bool   // it may never expire
 	First, Last  string // days that Date may be
@@ -64,16 +62,15 @@ func newKey(v *visit) error {
 }
 
 func (v *visit) emptyForm() *createForm {
-	f := &createForm{Never: authz.MayNeverExpire(&v.workspace), Presets: v.presets(), Environments: environments}
-	f.Offered, f.AnyScope = v.offered()
-	f.First, f.Last = v.now().Format(time.DateOnly), v.lastDay().Format(time.DateOnly)
+	f := &createForm{Never: authz.MayNeverExpire(v.page()), Offered: authz.ScopesOffered(&v.workspace, &v.session), Presets: v.presets(), Environments: environments}
+	f.First, f.Last = v.now().UTC().Format(time.DateOnly), v.lastDay().Format(time.DateOnly)
 	return f
 }
 
 func createKey(v *visit) error {
 	f := v.emptyForm()
 	given := v.r.PostForm
-	f.Name, f.ScopeText = strings.TrimSpace(given.Get("name")), strings.TrimSpace(given.Get("scope_text"))
+	f.Name = strings.TrimSpace(given.Get("name"))
 	f.Scopes, f.Expiry, f.Date = given["scopes"], given.Get("expiry"), given.Get("date")
 	f.Environment, f.Once = given.Get("environment"), given.Get("once")
 	r, bad := v.request(f)
@@ -127,18 +124,15 @@ func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	wrong := func(field, key string, pairs ...any) {
 		bad = append(bad, fault{field, v.language.text(key, pairs...)})
 	}
-	r = authz.IssueRequest{Owner: v.session.Owner, Name: f.Name, Scopes: f.Scopes, IdempotencyKey: v.once(f.Once)}
+	r = authz.IssueRequest{Owner: v.session.Owner, Name: f.Name, Scopes: f.Scopes, IdempotencyKey: v.once(f.Once), Session: &v.session}
 	if key := nameFault(f.Name); key != "" {
 		wrong("name", key, "max", authz.MaxText)
-	}
-	if f.AnyScope {
-		r.Scopes = strings.Fields(f.ScopeText)
 	}
 	if !v.mayHave(r.Scopes) {
 		wrong("scopes", "fault.scope.offered")
 	}
 	if key := v.expiry(f, &r); key != "" {
-		wrong("expiry", key, "last", v.language.date(v.lastDay()))
+		wrong("expiry", key, "last", v.language.day(v.lastDay()))
 	}
 	if !slices.Contains(f.Environments, f.Environment) {
 		wrong("environment", "fault.environment")
@@ -178,15 +172,13 @@ func (v *visit) expiry(f *createForm, r *authz.IssueRequest) string {
 		if err != nil {
 			return "fault.expiry.date"
 		}
-		// To the end of that day.
-		left := int64(date.AddDate(0, 0, 1).Sub(v.now()) / time.Second)
-		if left < 1 {
+		r.Until = endOf(date)
+		if !r.Until.After(v.now()) {
 			return "fault.expiry.past"
 		}
 		if date.After(v.lastDay()) {
 			return "fault.expiry.long"
 		}
-		r.ExpiresIn = &left
 	default:
 		seconds, err := strconv.ParseInt(f.Expiry, 10, 64)
 		if err != nil || seconds < 1 {

@@ -1,49 +1,96 @@
 package portal_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
 	"github.com/burnkey/burnkey/store"
 )
 
-// A key has one date on all pages, in the order of the page's language: that of the reader's
-// zone, which is named where there is a time of day, or of UTC without JavaScript.
+// A time is in UTC on all pages, which say so, in the order of the page's language: the last
+// day of a key is the one that was picked, wherever its reader is. What a time is there, is its
+// title.
 func TestOneDateOfAKey(t *testing.T) {
 	s, url := served(t) // on 4 March, at noon
 	browser := portaltest.NewBrowser(t)
-	k := s.newestOf("cust_1")
 	for name, c := range map[string]struct {
-		o           portaltest.PageOptions
-		day, moment string
+		o                        portaltest.PageOptions
+		created, moment, expires string
+		last, here               string
 	}{
-		"far ahead":          {portaltest.PageOptions{Zone: "Pacific/Auckland"}, "5 March 2026", "5 March 2026, 01:00 GMT+13"},
-		"far ahead, German":  {portaltest.PageOptions{Zone: "Pacific/Auckland", Locale: "de"}, "5. März 2026", "5. März 2026, 01:00 GMT+13"},
-		"without JavaScript": {portaltest.PageOptions{Zone: "Pacific/Auckland", NoJavaScript: true}, "4 March 2026", "4 March 2026, 12:00 UTC"},
+		"far ahead": {
+			portaltest.PageOptions{Zone: "Pacific/Auckland"},
+			"4 March 2026 UTC", "4 March 2026, 12:00 UTC", "20 March 2026 UTC", "20 March 2026, 23:59 UTC", "5 March 2026, 01:00 GMT+13",
+		},
+		"far behind, German": {
+			portaltest.PageOptions{Zone: "Pacific/Honolulu", Locale: "de"},
+			"4. März 2026 UTC", "4. März 2026, 12:00 Uhr UTC", "20. März 2026 UTC", "20. März 2026, 23:59 Uhr UTC", "4. März 2026, 02:00 GMT-10",
+		},
+		"without JavaScript": {
+			portaltest.PageOptions{Zone: "Pacific/Honolulu", NoJavaScript: true},
+			"4 March 2026 UTC", "4 March 2026, 12:00 UTC", "20 March 2026 UTC", "20 March 2026, 23:59 UTC", "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
 			p := browser.Page(t, c.o)
-			shows := func(path, first string) {
+			shows := func(path string, texts ...string) {
 				t.Helper()
-				if p.Open(url + path); p.Text("main time >> nth=0") != first {
-					t.Errorf("%s shows %q, want %q", path, p.Text("main time >> nth=0"), first)
+				p.Open(url + path)
+				for i, want := range texts {
+					if got := p.Text("main time >> nth=" + string(rune('0'+i))); got != want {
+						t.Errorf("%s shows %q, want %q", path, got, want)
+					}
 				}
 			}
 			p.Open(publicLink(s, authz.LinkRequest{Owner: "cust_1"}))
-			shows("/portal/acme/keys", c.day)
-			shows(keyPath(k), c.moment)
+			p.Open(url + "/portal/acme/keys/new")
+			p.Fill("#name", "Picked")
+			p.Check("#expiry-date", true)
+			p.Fill("#date", "2026-03-20")
+			p.Follow("button.main")
+			k := s.newestOf("cust_1")
+			if !k.ExpiresAt.Equal(time.Date(2026, 3, 20, 23, 59, 59, 0, time.UTC)) {
+				t.Errorf("it expires at %s", k.ExpiresAt)
+			}
+			shows("/portal/acme/keys", c.created, c.expires)
+			shows(keyPath(k), c.moment, c.last)
+			if title, _ := p.Attribute("main time >> nth=0", "title"); title != c.here {
+				t.Errorf("the title is %q, want %q", title, c.here)
+			}
 			shows("/portal/acme/history", c.moment)
 			p.Open(publicLink(s, authz.LinkRequest{Role: store.RoleOperator, Subject: "staff"}))
-			shows("/portal/acme/operator/keys?owner=cust_1", c.day)
-			shows(anyPath(k), c.moment)
-			shows(many+"?owner=cust_1", c.day)
+			shows("/portal/acme/operator/keys?owner=cust_1", c.created, c.expires)
+			shows(anyPath(k), c.moment, c.last)
+			shows(many+"?owner=cust_1", c.created)
 			if !c.o.NoJavaScript {
 				sound(t, p, name)
 			}
 		})
 	}
+}
+
+// However long a key takes to make, its last day is the one that was picked.
+func TestThePickedDayIsTheLast(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	s.minter.late = func() { s.advance(time.Minute) }
+	k := v.create("expiry", "date", "date", "2026-03-20")
+	if !k.ExpiresAt.Equal(time.Date(2026, 3, 20, 23, 59, 59, 0, time.UTC)) {
+		t.Errorf("it expires at %s", k.ExpiresAt)
+	}
+	for _, path := range []string{"/portal/acme/keys", keyPath(k)} {
+		if p := v.get(path).has("20 March 2026"); strings.Contains(p.text(), "21 March") {
+			t.Errorf("%s: shows another day", path)
+		}
+	}
+	// A day that ends while the key waits for its turn.
+	s.advance(time.Date(2026, 3, 4, 23, 59, 30, 0, time.UTC).Sub(s.clock()))
+	v = s.owner("acme", "cust_1")
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("Choose when the key expires.")
 }
 
 func (s *site) newestOf(owner string) store.Key {

@@ -56,6 +56,8 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		spent    *authz.BudgetError
 	)
 	switch {
+	case errors.As(err, &login): // whatever its cause was
+		return login.failure()
 	case errors.Is(err, errNowhere), errors.Is(err, authz.ErrNotFound), errors.Is(err, errNoLogin):
 		return failure{status: http.StatusNotFound, name: "nowhere"}, false
 	case errors.Is(err, errLink):
@@ -90,8 +92,6 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		return failure{status: http.StatusTooManyRequests, name: "often", retry: spent.After}, false
 	case errors.Is(err, authz.ErrTooSlow):
 		return failure{status: http.StatusServiceUnavailable, name: "slow", retry: soon}, false
-	case errors.As(err, &login):
-		return login.failure()
 	case errors.Is(err, errPanic):
 		return failure{status: http.StatusInternalServerError, name: "broken"}, true
 	}

@@ -18,7 +18,8 @@ type keyPage struct {
 	Successor   string    // the id of InGrace's: another tab may know of an earlier one
 	CanUndo     bool      // the successor works: without it, nothing will when the grace ends
 	CanRotate   bool
-	TooWide     bool // its scopes are more than this session may give to a successor
+	Ends        time.Duration // the life of a successor, where Key has no end and that has; or 0
+	TooWide     bool          // its scopes are more than this session may give to a successor
 	CanRevoke   bool
 	Graces      []time.Duration
 	Grace       time.Duration
@@ -76,6 +77,9 @@ func (v *visit) keyPage(k store.Key) (p *keyPage, err error) {
 	case store.Active:
 		p.TooWide = !v.mayHave(k.Scopes)
 		p.CanRotate, p.CanRevoke = !p.TooWide, true
+		if k.ExpiresAt.IsZero() && !authz.MayNeverExpire(v.page()) {
+			p.Ends = time.Duration(v.defaultLife()) * time.Second
+		}
 		if p.Old != nil && p.Old.State == string(store.Deprecated) && p.Old.RotatedTo == k.ID {
 			p.InGrace, p.Successor, p.CanUndo = p.Old, k.ID.String(), true
 		}

@@ -134,6 +134,9 @@ func (l *language) count(key string, n int, pairs ...any) string {
 	return l.text(key+forms[form], append([]any{"n", n}, pairs...)...)
 }
 
+// day is a day in UTC, which it names.
+func (l *language) day(t time.Time) string { return l.text("day", "date", l.date(t)) }
+
 // date is a day in UTC.
 func (l *language) date(t time.Time) string {
 	t = t.UTC()

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-var good = url.Values{"name": {"Web shop"}, "scope_text": {"maps:read"}, "expiry": {"2592000"}, "environment": {"test"}}
+var good = url.Values{"name": {"Web shop"}, "expiry": {"2592000"}, "environment": {"test"}}
 
 // create makes a key by the form and returns it.
 func (v *visitor) create(changes ...string) store.Key {
@@ -50,10 +50,11 @@ func (s *site) status(k store.Key) store.Status {
 
 func TestTheLifeOfAKey(t *testing.T) {
 	s := newSite(t)
+	s.update("acme", func(set *store.Workspace) { set.Policy.Scopes = []store.OfferedScope{{Name: "maps:read"}} })
 	v := s.owner("acme", "cust_1")
 	v.get("/portal/acme/keys").want(200).has("You have no API keys yet", "Create your first key", "Keys of cust_1")
 
-	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200)
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scopes", "maps:read")).want(200)
 	p.has("Your new key", "It is usable in about 6 seconds.", "401", "curl --header 'Authorization: Bearer "+s.minter.last()+"'")
 	if got := tokenOf(p); got != s.minter.last() {
 		t.Errorf("the page shows %d characters, not the token", len(got))

@@ -150,6 +150,7 @@ type press struct {
 	mu     sync.Mutex
 	err    error
 	panics bool
+	late   func() // called before a key is made
 	tokens []jwks.Token
 }
 
@@ -171,6 +172,9 @@ func (p *press) Mint(_ context.Context, _ string, claims func() ([]byte, error))
 	key, err := jwks.FromModulus(n)
 	if err != nil || claims == nil {
 		return mint.Minted{Key: key}, err
+	}
+	if p.late != nil {
+		p.late()
 	}
 	payload, err := claims()
 	b64 := base64.RawURLEncoding.EncodeToString

@@ -11,34 +11,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// offered returns the scopes that keys made in this session may have. Any says that
-// neither the workspace nor the session has a list of them.
-func (v *visit) offered() (scopes []store.OfferedScope, any bool) {
-	policy, allowed := v.workspace.Policy.Scopes, v.session.ScopesAllowed
-	switch {
-	case allowed == nil:
-		return policy, len(policy) == 0
-	case len(policy) == 0:
-		for _, name := range allowed {
-			scopes = append(scopes, store.OfferedScope{Name: name})
-		}
-		return scopes, false
-	}
-	for _, scope := range policy {
-		if slices.Contains(allowed, scope.Name) {
-			scopes = append(scopes, scope)
-		}
-	}
-	return scopes, false
-}
+// page is the workspace as it is to this session: see authz.OnPage.
+func (v *visit) page() *store.Workspace { return authz.OnPage(&v.workspace, &v.session) }
 
 // mayHave reports whether this session may make a key with these scopes. It holds for a
 // successor, too: its token is shown here.
 func (v *visit) mayHave(scopes []string) bool {
-	offered, any := v.offered()
-	return any || !slices.ContainsFunc(scopes, func(scope string) bool {
-		return !slices.ContainsFunc(offered, func(o store.OfferedScope) bool { return o.Name == scope })
-	})
+	page := v.page()
+	return !slices.ContainsFunc(scopes, func(scope string) bool { return !authz.OffersScope(page, scope) })
 }
 
 // full returns how many keys the owner may have, where they have as many and can make no
@@ -64,25 +44,21 @@ func (v *visit) full() (int, error) {
 	return most, nil
 }
 
-// maxLife and defaultLife are in seconds, as authz has them.
-func (v *visit) maxLife() int64 {
-	if most := v.workspace.Policy.MaxExpiresIn; most > 0 {
-		return most
-	}
-	return authz.MaxExpiresIn
-}
+// maxLife and defaultLife are in seconds.
+func (v *visit) maxLife() int64     { return authz.MaxLife(v.page()) }
+func (v *visit) defaultLife() int64 { return authz.DefaultLife(v.page()) }
 
-func (v *visit) defaultLife() int64 {
-	if life := v.workspace.Policy.DefaultExpiresIn; life > 0 {
-		return life
-	}
-	return min(authz.DefaultExpiresIn, v.maxLife())
-}
+// endOf is the last second of a day in UTC: a key that expires then has this day as its last
+// wherever it is shown.
+func endOf(date time.Time) time.Time { return date.Add(day - time.Second) }
 
 // lastDay is the last on which a key may expire at its end, in UTC.
 func (v *visit) lastDay() time.Time {
-	end := v.now().UTC().Add(time.Duration(v.maxLife()) * time.Second)
-	return end.Truncate(day).Add(-day)
+	last := v.now().UTC().Add(time.Duration(v.maxLife()) * time.Second)
+	if date := last.Truncate(day); !endOf(date).After(last) {
+		return date
+	}
+	return last.Truncate(day).Add(-day)
 }
 
 // presets are the lives that are offered: the usual ones as far as they are allowed, and

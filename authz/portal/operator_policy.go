@@ -19,6 +19,7 @@ type policyForm struct {
 	Scopes       string // one a line, its description behind it
 	Default, Max lifeField
 	Never        bool
+	OwnNever     bool // owners may make such keys
 	PerOwner     string
 	Audience     []choice
 	Usual        time.Duration // the life of a key where Default is empty
@@ -78,7 +79,8 @@ func (v *visit) policyForm() policyForm {
 	w := &v.workspace
 	f := policyForm{
 		Version: policyVersion(w), Default: lifeOf(w.Policy.DefaultExpiresIn), Max: lifeOf(w.Policy.MaxExpiresIn), Never: w.AllowNeverExpires,
-		Usual: time.Duration(min(authz.DefaultExpiresIn, v.maxLife())) * time.Second,
+		OwnNever: w.Policy.PortalNeverExpires,
+		Usual:    time.Duration(min(authz.DefaultExpiresIn, authz.MaxLife(w))) * time.Second,
 	}
 	var lines []string
 	for _, scope := range w.Policy.Scopes {
@@ -116,7 +118,7 @@ func savePolicy(v *visit) error {
 	}
 	next := store.Policy{
 		Scopes: scopesIn(typed.Scopes), DefaultExpiresIn: typed.Default.seconds(), MaxExpiresIn: typed.Max.seconds(),
-		KeysPerOwner: int(numberIn(typed.PerOwner)),
+		KeysPerOwner: int(numberIn(typed.PerOwner)), PortalNeverExpires: typed.OwnNever,
 	}
 	for _, audience := range typed.Audience {
 		if audience.On {
@@ -137,7 +139,7 @@ func (v *visit) readPolicy(from url.Values) (f policyForm, bad faults) {
 		Version: from.Get("version"), Scopes: strings.ReplaceAll(text("scopes", "scopes"), "\r\n", "\n"),
 		Default:  lifeField{text("default", "default"), from.Get("default_unit")},
 		Max:      lifeField{text("max", "max"), from.Get("max_unit")},
-		PerOwner: text("perowner", "perowner"), Never: from.Get("never") == "yes",
+		PerOwner: text("perowner", "perowner"), Never: from.Get("never") == "yes", OwnNever: from.Get("ownnever") == "yes",
 	}
 	for _, name := range v.workspace.Audiences {
 		f.Audience = append(f.Audience, choice{name, slices.Contains(from["audience"], name)})
@@ -185,15 +187,13 @@ func (v *visit) policyTexts(f *policyForm) []typedText {
 			audience = append(audience, one.Name)
 		}
 	}
-	never := t("no")
-	if f.Never {
-		never = t("yes")
-	}
+	word := map[bool]string{true: t("yes"), false: t("no")}
 	return []typedText{
 		{t("settings.scopes"), f.Scopes},
 		{t("settings.default"), life(f.Default)},
 		{t("settings.max"), life(f.Max)},
-		{t("settings.never"), never},
+		{t("settings.never"), word[f.Never]},
+		{t("settings.ownnever"), word[f.OwnNever]},
 		{t("settings.perowner"), f.PerOwner},
 		{t("settings.audience"), strings.Join(audience, " ")},
 	}

@@ -3,16 +3,15 @@
 
 const each = (selector, use) => document.querySelectorAll(selector).forEach(use)
 
-// Times are in UTC as they come, and in the reader's own zone here: the days of a list, too, or one key would have two.
+// Times are in UTC, which is named, on all pages alike: a key's last day is the one that was picked. What a time is in the reader's
+// own zone is its title.
 const locale = { en: 'en-GB' }[document.documentElement.lang] ?? document.documentElement.lang // whose order of a date is the server's
 const day = new Intl.DateTimeFormat(locale, { dateStyle: 'long' })
 const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', timeZoneName: 'short' })
 each('time[data-local]', (time) => {
 	const at = new Date(time.dateTime)
 	if (isNaN(at)) return
-	const moment = `${day.format(at)}, ${clock.format(at)}`
-	time.title = time.dataset.local === 'day' ? moment : time.textContent
-	time.textContent = time.dataset.local === 'day' ? day.format(at) : moment
+	time.title = `${day.format(at)}, ${clock.format(at)}`
 })
 
 // say tells everybody, also those who hear the page, what came of something in the same section.
