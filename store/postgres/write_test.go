@@ -359,6 +359,23 @@ func TestTheAuditUsesIndexes(t *testing.T) {
 	}
 }
 
+// TestReportersUseIndexes: a report looks at no more reporters than it changes.
+func TestReportersUseIndexes(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	server.Exec(t, url, `INSERT INTO usage_reporters SELECT 'w' || n % 4, 'r' || n, n, n FROM generate_series(1, 20000) n; ANALYZE`)
+	for text, args := range map[string][]any{
+		`SELECT min(until) FROM usage_reporters WHERE workspace = $1`:                              {"w1"},
+		`DELETE FROM usage_reporters WHERE workspace = $1 AND reporter <> $2 AND reported_at < $3`: {"w1", "r1", int64(5)},
+		keepReporters: {"w1", "r1", store.MaxReporters - 1, int64(5)},
+	} {
+		if plan := explain(t, s, text, args); !strings.Contains(plan, "usage_reporters_by_") {
+			t.Errorf("%s\n%s", text, plan)
+		}
+	}
+}
+
 func explain(t *testing.T, s *Store, query string, args []any) string {
 	t.Helper()
 	rows, _ := s.pool.Query(t.Context(), "EXPLAIN (COSTS OFF) "+query, args...) // its error is rows.Err

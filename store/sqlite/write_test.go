@@ -191,6 +191,16 @@ func TestRequestsUseIndexes(t *testing.T) {
 	if plan := explain(t, s, countGrace); !strings.Contains(plan, "keys_in_grace") {
 		t.Errorf("the count of keys in their grace uses another index:\n%s", plan)
 	}
+	for query, index := range map[string]string{
+		deleteSilent: "usage_reporters_by_report", deleteOldest: "usage_reporters_by_report", updateUntil: "usage_reporters_by_until",
+		upsertReporter: "", upsertReport: "", upsertUse: "", endSessions: "sessions_by_owner", pruneSessions: "sessions_by_expiry",
+		cutAudit: "sqlite_autoindex_audit_1",
+	} {
+		if plan := explain(t, s, query); !strings.Contains(plan, index) {
+			t.Errorf("%s\ndoes not use %s:\n%s", query, index, plan)
+		}
+		queries = append(queries, query)
+	}
 	for _, query := range queries {
 		plan := strings.NewReplacer("SCAN json_each", "", "SCAN (subquery", "").Replace(explain(t, s, query)) // short ones
 		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "MULTI-INDEX") {

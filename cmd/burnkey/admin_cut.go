@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/authz/api"
+	"github.com/burnkey/burnkey/store"
+)
+
+// youngestCut is how old entries must be to be cut: younger ones may still be asked for,
+// and other servers' clocks may differ.
+const youngestCut = 24 * time.Hour
+
+// auditCut archives old entries of the audit and deletes them.
+type auditCut struct {
+	database, workspace, file string
+	before                    moment
+}
+
+func auditCutCommand() *cobra.Command {
+	var a auditCut
+	cmd := &cobra.Command{
+		Use:   "cut-audit",
+		Short: "Archive the audit's old entries in a file, then delete them",
+		Long: "Write the audit's entries from before a time to a new file, one JSON object a line, and once they are on the\n" +
+			"disk delete them from the database. Servers may run meanwhile. Each cut leaves an entry audit.cut.",
+		Example: "  burnkey admin cut-audit --database sqlite:burnkey.db --before 365d --archive audit-2026.jsonl",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	databaseFlag(cmd, &a.database)
+	flags := cmd.Flags()
+	flags.StringVarP(&a.workspace, "workspace", "w", "", "of this workspace (default all)")
+	flags.Var(&a.before, "before", "entries before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 365d for so long ago; 24h ago or earlier")
+	flags.StringVar(&a.file, "archive", "", "new `FILE` for the entries")
+	_ = cmd.MarkFlagRequired("before")
+	_ = cmd.MarkFlagRequired("archive")
+	return cmd
+}
+
+func (a *auditCut) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	if time.Since(a.before.at) < youngestCut {
+		return errors.New("--before: must be 24h ago or earlier")
+	}
+	if err := existing(a.database); err != nil {
+		return err
+	}
+	st, err := openStore(ctx, a.database, slog.New(slog.NewTextHandler(stderr, nil)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	workspaces, err := a.workspaces(ctx, st)
+	if err != nil {
+		return err
+	}
+	archived, err := a.archive(ctx, st, workspaces)
+	if err != nil {
+		return err
+	}
+	ctx = store.By(ctx, store.Actor{Kind: store.ActorCLI})
+	for _, workspace := range workspaces {
+		n, err := a.cut(ctx, st, workspace, archived[workspace])
+		if err != nil {
+			return fmt.Errorf("the entries are in %s; not all are deleted: %w", a.file, err)
+		}
+		fmt.Fprintf(stdout, "%s: %d entries\n", workspace, n)
+	}
+	return nil
+}
+
+// workspaces returns the ids of those whose audit is meant.
+func (a *auditCut) workspaces(ctx context.Context, st store.Store) (ids []string, err error) {
+	if a.workspace != "" {
+		if _, err := st.Workspace(ctx, a.workspace); err != nil {
+			return nil, fmt.Errorf("--workspace: %w", err)
+		}
+		return []string{a.workspace}, nil
+	}
+	for after := ""; ; after = ids[len(ids)-1] {
+		page, err := st.Workspaces(ctx, after, store.AuditCut)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range page {
+			ids = append(ids, w.ID)
+		}
+		if len(page) < store.AuditCut {
+			return ids, nil
+		}
+	}
+}
+
+// archive writes the entries, and returns once they are on the disk each workspace's
+// latest.
+func (a *auditCut) archive(ctx context.Context, st store.Store, workspaces []string) (latest map[string]uuid.UUID, err error) {
+	file, err := os.OpenFile(a.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--archive: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	latest = make(map[string]uuid.UUID)
+	out := bufio.NewWriter(file)
+	for _, workspace := range workspaces {
+		f := store.AuditFilter{Until: a.before.at, Limit: store.AuditCut}
+		for more := true; more; {
+			page, err := st.Audit(ctx, workspace, f)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range page {
+				if err := writeEntry(out, &e); err != nil {
+					return nil, err
+				}
+			}
+			if len(page) > 0 {
+				if f.After == uuid.Nil {
+					latest[workspace] = page[0].ID
+				}
+				f.After = page[len(page)-1].ID
+			}
+			more = len(page) == f.Limit
+		}
+	}
+	return latest, errors.Join(out.Flush(), file.Sync())
+}
+
+// archivedEntry is a line of the file.
+type archivedEntry struct {
+	Workspace string          `json:"workspace"`
+	ID        string          `json:"id"`
+	At        time.Time       `json:"at"`
+	Actor     api.Actor       `json:"actor"`
+	Action    string          `json:"action"`
+	Key       string          `json:"key,omitempty"`
+	Owner     string          `json:"owner,omitempty"`
+	Result    string          `json:"result"`
+	Detail    json.RawMessage `json:"detail"`
+}
+
+func writeEntry(w io.Writer, e *store.Entry) error {
+	line := archivedEntry{
+		Workspace: e.Workspace, ID: e.ID.String(), At: e.At, Action: e.Action, Owner: e.Owner, Result: e.Result, Detail: e.Detail,
+		Actor: api.Actor{Kind: e.Actor.Kind, ID: e.Actor.ID, From: e.Actor.From},
+	}
+	if e.Key != uuid.Nil {
+		line.Key = e.Key.String()
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(line)
+}
+
+// cut deletes what was archived, up to the latest of it.
+func (a *auditCut) cut(ctx context.Context, st store.Store, workspace string, latest uuid.UUID) (count int, err error) {
+	for n := store.AuditCut; n == store.AuditCut; count += n {
+		if n, err = st.CutAudit(ctx, workspace, latest, a.before.at, time.Now()); err != nil {
+			return count, err
+		}
+	}
+	return count, nil
+}
