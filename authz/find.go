@@ -49,15 +49,51 @@ func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	return jwks.Parse(token.Reveal())
 }
 
-// KeyNamed returns the record of the key whose id or kid a text is: one look into an index.
-// Errors: InputError where it is neither, ErrNotFound.
+// KeyNamed returns the record of the key whose id or kid a text contains: one look into an
+// index. Errors: InputError where there is neither, ErrNotFound.
 func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.Key, error) {
-	if kid, err := jwks.ParseKID(text); err == nil {
+	name, _ := NameIn(text)
+	if kid, err := jwks.ParseKID(name); err == nil {
 		return s.store.KeyByKID(ctx, workspace, kid)
 	}
-	id, ok := store.ParseID(text)
+	id, ok := store.ParseID(name)
 	if !ok {
 		return store.Key{}, InputError{{"key", "must be an id or a kid"}}
 	}
 	return s.store.Key(ctx, workspace, id)
+}
+
+// NameIn returns the one id, or without any the one kid, in a text that a person pasted:
+// quotes, brackets, a label, an address or a JSON member around it do not matter. It is for
+// reading what people enter, as jwks.ReadPasted is.
+func NameIn(text string) (name string, ok bool) {
+	text = strings.ReplaceAll(text, "\x00", "") // of UTF-16
+	words := strings.FieldsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+	for _, is := range []func(string) bool{isID, isKID} {
+		for _, word := range words {
+			switch {
+			case !is(word) || name == word:
+			case name != "":
+				return "", false // which is meant?
+			default:
+				name = word
+			}
+		}
+		if name != "" {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func isID(text string) bool {
+	_, ok := store.ParseID(text)
+	return ok
+}
+
+func isKID(text string) bool {
+	_, err := jwks.ParseKID(text)
+	return err == nil
 }

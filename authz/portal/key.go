@@ -142,9 +142,14 @@ func revokeKey(v *visit) error {
 	return v.finish(k, "revoked")
 }
 
-// names reports whether a text is the key's name or the end of its id. Whoever copies the
-// name may have copied what isolates it, too.
+// names reports whether a text is the key's name, its id or kid, or the end of its id. Whoever
+// copies one of them may have copied what surrounds it, too.
 func names(k shownKey, text string) bool {
-	text = strings.TrimSpace(strings.Trim(strings.TrimSpace(text), "\u2068\u2069"))
-	return text != "" && (text == strings.TrimSpace(k.Key.Name) || strings.EqualFold(text, k.Short))
+	if name, ok := authz.NameIn(text); ok && (strings.EqualFold(name, k.ID.String()) || name == k.KID.String()) {
+		return true
+	}
+	text = strings.TrimSpace(strings.Trim(strings.TrimSpace(text), "\u2068\u2069\ufeff"))
+	bare := strings.TrimSpace(strings.Trim(text, "\u2068\u2069\"'\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb\u2026()"))
+	name := strings.TrimSpace(k.Key.Name)
+	return text != "" && (text == name || bare != "" && bare == name || strings.EqualFold(bare, k.Short))
 }

@@ -105,7 +105,7 @@ func listKeys(v *visit) error {
 	v.remember()
 	query := v.r.URL.Query()
 	l := &keyList{
-		Query: strings.TrimSpace(query.Get("q")), Status: query.Get("status"),
+		Query: sought(strings.TrimSpace(query.Get("q"))), Status: query.Get("status"),
 		Statuses: []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired},
 	}
 	after := v.afterOf()
@@ -138,6 +138,14 @@ func listKeys(v *visit) error {
 		l.Expiring = v.expiring(keys)
 	}
 	return v.render(http.StatusOK, "list", "keys.title", l)
+}
+
+// sought is what a search is for: an id or a kid without what surrounds it, if there is one.
+func sought(text string) string {
+	if name, ok := authz.NameIn(text); ok {
+		return name
+	}
+	return text
 }
 
 // find returns the keys of one page and those behind it, if there are any. What is

@@ -98,7 +98,7 @@ func (v *visit) auditOf(from url.Values) (p *auditPage, f store.AuditFilter, bad
 	f = store.AuditFilter{Owner: p.Owner, Action: p.Action, ActorID: p.Actor, Result: p.Result}
 	if p.Key != "" {
 		var ok bool
-		if f.Key, ok = store.ParseID(p.Key); !ok {
+		if f.Key, ok = store.ParseID(sought(p.Key)); !ok {
 			bad = append(bad, v.fault("key", "fault.key")...)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -56,7 +57,7 @@ func (v *visit) allKeys() (*allKeys, error) {
 		return nil, err
 	}
 	l := &allKeys{
-		Query: texts[0], Owner: texts[1], Status: texts[2],
+		Query: sought(texts[0]), Owner: texts[1], Status: texts[2],
 		Statuses: []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired},
 	}
 	if !slices.Contains(l.Statuses, store.Status(l.Status)) {
@@ -79,21 +80,31 @@ func (v *visit) allKeys() (*allKeys, error) {
 	return l, nil
 }
 
-// findKey leads from a token to its key. The token comes by a form, since addresses are
-// kept by browsers and logs, and no page says it again.
+// findKey leads from a token to its key, or from an id or kid. A token comes by a form, since
+// addresses are kept by browsers and logs, and no page says it again.
 func findKey(v *visit) error {
-	token := tokenIn(v.r.PostForm.Get("pasted"))
-	k, err := v.service.KeyOfToken(v.r.Context(), v.workspace.ID, token)
+	pasted := v.r.PostForm.Get("pasted")
+	k, err := v.pastedKey(v.workspace.ID, pasted)
 	var input authz.InputError
 	switch {
 	case errors.As(err, &input):
-		return v.notFound(http.StatusUnprocessableEntity, noToken(token))
+		return v.notFound(http.StatusUnprocessableEntity, noToken(pasted))
 	case errors.Is(err, authz.ErrNotFound):
 		return v.notFound(http.StatusNotFound, "fault.pasted.none")
 	case err != nil:
 		return err
 	}
 	return v.redirect(v.path("operator", "keys", k.ID.String()) + v.done("found", k.ID.String()))
+}
+
+// pastedKey finds a workspace's key by what somebody pasted, whatever surrounds it. Errors:
+// authz.InputError, authz.ErrNotFound.
+func (v *visit) pastedKey(workspace, text string) (store.Key, error) {
+	k, err := v.service.KeyOfToken(v.r.Context(), workspace, jwks.Token(text))
+	if input := authz.InputError(nil); errors.As(err, &input) && !beginsToken(text) {
+		return v.service.KeyNamed(v.r.Context(), workspace, text)
+	}
+	return k, err
 }
 
 func (v *visit) notFound(status int, why string) error {
@@ -105,26 +116,21 @@ func (v *visit) notFound(status int, why string) error {
 }
 
 // noToken is the message of what is wrong where no token could be read.
-func noToken(token jwks.Token) string {
-	if token == "" {
-		return "fault.pasted"
+func noToken(text string) string {
+	if beginsToken(text) {
+		return "fault.pasted.part"
 	}
-	return "fault.pasted.part" // it begins as one
+	return "fault.pasted"
 }
 
-// tokenIn finds the token in what somebody pasted: it may be a header, or a line of a
-// file or a log.
-func tokenIn(text string) jwks.Token {
-	start := strings.Index(text, jwks.TokenPrefix)
-	if start < 0 {
-		return ""
+// beginsToken reports whether there may be one in a text, or a part of one, also where its
+// lines are wrapped.
+func beginsToken(text string) bool {
+	gone := func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsControl(r) {
+			return -1
+		}
+		return r
 	}
-	text = text[start:]
-	end := strings.IndexFunc(text, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
-	})
-	if end >= 0 {
-		text = text[:end]
-	}
-	return jwks.Token(strings.TrimRight(text, "."))
+	return strings.Contains(strings.Map(gone, text), jwks.TokenPrefix)
 }

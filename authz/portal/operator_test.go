@@ -69,7 +69,7 @@ func TestAllKeys(t *testing.T) {
 		t.Errorf("%d keys can be selected", got)
 	}
 	for _, path := range []string{
-		"?q=" + strings.Repeat("a", 256), "?q=%ff", "?owner=a%00b", "/x", "/" + strings.ToUpper(named["one"].ID.String()), "/" + unknownID,
+		"?q=" + strings.Repeat("a", 256), "?q=%ff", "?owner=a%00b", "/x", "/" + unknownID,
 	} {
 		v.get("/portal/acme/operator/keys" + path).want(http.StatusNotFound)
 	}
@@ -175,6 +175,10 @@ func TestFindByToken(t *testing.T) {
 		return p
 	}
 	pasted := []string{token, " \n" + token + "\n", "Authorization: Bearer " + token, `{"key":"` + token + `"}`, "ACME_API_KEY=" + token, "It is " + token + ".", "<" + token + ">"}
+	wrapped := token[:300] + "\r\n" + token[300:]
+	pasted = append(pasted, wrapped, "\ufeff"+token, "> "+token+"\n> --", `curl -H "Authorization: bearer `+token+`"`, "\u201c"+token+"\u201d",
+		k.ID.String(), "\u201c"+strings.ToUpper(k.ID.String())+"\u201d.", "kid: "+k.KID.String()+",", `{"id":"`+k.ID.String()+`","kid":"`+k.KID.String()+`"}`,
+		"https://keys.example.test/portal/acme/keys/"+k.ID.String()+"?x")
 	for _, text := range pasted {
 		paste(text).want(303).saysDone(anyPath(k), "found")
 	}

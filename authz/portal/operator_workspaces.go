@@ -65,19 +65,20 @@ func (v *visit) workspaces() (*workspacesPage, error) {
 // the longer the more there are.
 func findAnywhere(v *visit) error {
 	pasted := strings.TrimSpace(v.r.PostForm.Get("pasted"))
-	token := tokenIn(pasted)
 	texts, err := typed(v.r.PostForm, "workspace")
 	if err != nil {
 		return err
 	}
 	in := texts[0]
-	if token != "" {
-		pasted = ""
-		if in, err = authz.WorkspaceOfToken(token); err != nil {
-			return v.foundNowhere(http.StatusUnprocessableEntity, "", texts[0], v.fault("pasted", noToken(token)))
-		}
+	if from, err := authz.WorkspaceOfToken(jwks.Token(pasted)); err == nil {
+		in = from
+	} else if beginsToken(pasted) {
+		return v.foundNowhere(http.StatusUnprocessableEntity, "", texts[0], v.fault("pasted", noToken(pasted)))
 	}
-	k, bad, err := v.lookIn(in, token, pasted)
+	k, bad, err := v.lookIn(in, pasted)
+	if _, noToken := jwks.ReadPasted(pasted); noToken == nil {
+		pasted = "" // no page says it again
+	}
 	switch {
 	case errors.Is(err, authz.ErrNotFound):
 		return v.foundNowhere(http.StatusNotFound, pasted, texts[0], v.fault("pasted", "fault.found.none", "workspace", in))
@@ -91,7 +92,7 @@ func findAnywhere(v *visit) error {
 }
 
 // lookIn finds a key in a workspace by its token or, without one, by its id or kid.
-func (v *visit) lookIn(workspace string, token jwks.Token, text string) (k store.Key, bad faults, err error) {
+func (v *visit) lookIn(workspace, pasted string) (k store.Key, bad faults, err error) {
 	switch {
 	case workspace == "":
 		return k, v.fault("workspace", "fault.found.where"), nil
@@ -100,11 +101,7 @@ func (v *visit) lookIn(workspace string, token jwks.Token, text string) (k store
 	case authz.CheckWorkspaceID("workspace", workspace) != nil:
 		return k, v.fault("workspace", "fault.found.workspace"), nil
 	}
-	if token != "" {
-		k, err = v.service.KeyOfToken(v.r.Context(), workspace, token)
-	} else {
-		k, err = v.service.KeyNamed(v.r.Context(), workspace, text)
-	}
+	k, err = v.pastedKey(workspace, pasted)
 	if input := authz.InputError(nil); errors.As(err, &input) {
 		return k, v.fault("pasted", "fault.found"), nil
 	}

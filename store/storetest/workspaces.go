@@ -39,7 +39,7 @@ func workspaceRoundTrip(e env) {
 		ID: "acme", Name: `Ac"me 💚`, Audiences: []string{"b", `<a&'">`, ""}, AllowNeverExpires: true,
 		Policy: store.Policy{
 			Scopes:       []store.OfferedScope{{Name: "maps:read", Description: `<"Read">`}, {Name: "x"}},
-			MaxExpiresIn: 1 << 40, DefaultExpiresIn: 60, KeysPerOwner: 5, DefaultAudience: []string{"b"},
+			MaxExpiresIn: 1 << 40, DefaultExpiresIn: 60, KeysPerOwner: 5, PortalNeverExpires: true, DefaultAudience: []string{"b"},
 			Webhook: "https://hooks.example/burnkey?a=<b>",
 		},
 		Portal: store.Portal{
