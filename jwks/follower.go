@@ -47,8 +47,12 @@ type FollowerOptions struct {
 	// how far Age goes up on a stream that is well. 0, and what is more than the
 	// server's 5 s: as the server does.
 	Heartbeat time.Duration
-	Log       *slog.Logger     // nil: slog.Default
-	Now       func() time.Time // what Age goes by; nil: time.Now
+	// Key returns a management key of the scope gateway, for which the server reserves
+	// places at the change stream. It is called each time the stream is asked for. A key
+	// that is not good does no harm. Nil, and an error: the stream is asked for without.
+	Key func() (string, error)
+	Log *slog.Logger     // nil: slog.Default
+	Now func() time.Time // what Age goes by; nil: time.Now
 }
 
 // A Follower keeps a Table equal to a server's published set: by the change
@@ -61,6 +65,7 @@ type Follower struct {
 	ownClient bool
 	pollEvery time.Duration
 	heartbeat time.Duration
+	key       func() (string, error) // nil: none
 	log       *slog.Logger
 	now       func() time.Time
 	limits    followLimits
@@ -71,8 +76,8 @@ type Follower struct {
 	announce func() // closes ready, once
 	ran      atomic.Bool
 
-	mu        sync.Mutex
-	current   time.Time // when the set was last known to be the server's
+	mu        sync.Mutex // taken before the table's
+	current   time.Time  // when the set was last known to be the server's
 	streaming bool
 	err       error
 	logged    time.Time // when err was
@@ -87,7 +92,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		return nil, err
 	}
 	f := &Follower{
-		url: base, client: o.Client, pollEvery: o.PollEvery, heartbeat: o.Heartbeat, log: o.Log, now: o.Now,
+		url: base, client: o.Client, pollEvery: o.PollEvery, heartbeat: o.Heartbeat, key: o.Key, log: o.Log, now: o.Now,
 		limits: defaultLimits, ready: make(chan struct{}),
 	}
 	f.announce = sync.OnceFunc(func() { close(f.ready) })
@@ -118,7 +123,8 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 			f.current = checked
 		}
 		f.announce()
-		f.log.Info("keys read from disk", "file", o.StateFile, "version", f.Version(), "keys", f.table.Len())
+		have := f.table.state()
+		f.log.Info("keys read from disk", "file", o.StateFile, "version", have.version, "keys", have.keys)
 	}
 	return f, nil
 }
@@ -149,13 +155,14 @@ func (f *Follower) Lookup(kid KID) (Key, bool) { return f.table.Lookup(kid) }
 
 func (f *Follower) keyTable() *Table { return &f.table }
 
-// Version returns the version of the set, 0 before the first.
+// Version returns the version of the set; 0 before the first, and where a proxy keeps
+// it from the Follower. What is to fit one another is taken from one Status.
 func (f *Follower) Version() uint64 { return f.table.Version() }
 
-// Len returns the number of keys.
+// Len returns the number of keys in the set, 0 before the first.
 func (f *Follower) Len() int { return f.table.Len() }
 
-func (f *Follower) hasSet() bool { return f.table.Version() != 0 }
+func (f *Follower) hasSet() bool { return f.table.state().has }
 
 // Ready is closed once there is a set, be it from disk, whose Age is known.
 func (f *Follower) Ready() <-chan struct{} { return f.ready }
@@ -170,6 +177,10 @@ func (f *Follower) Age() time.Duration {
 	f.mu.Lock()
 	current := f.current
 	f.mu.Unlock()
+	return f.ageOf(current)
+}
+
+func (f *Follower) ageOf(current time.Time) time.Duration {
 	if current.IsZero() {
 		return math.MaxInt64
 	}
@@ -181,19 +192,24 @@ func (f *Follower) Age() time.Duration {
 // Usable returns nil if there is a set whose Age is at most maxAge (0: any), or
 // ErrNotReady or ErrStale.
 func (f *Follower) Usable(maxAge time.Duration) error {
-	if !f.hasSet() {
+	f.mu.Lock()
+	has, current := f.hasSet(), f.current
+	f.mu.Unlock()
+	if !has {
 		return ErrNotReady
 	}
-	if maxAge > 0 && f.Age() > maxAge {
+	if maxAge > 0 && f.ageOf(current) > maxAge {
 		return ErrStale
 	}
 	return nil
 }
 
-// FollowerStatus is how a Follower is doing.
+// FollowerStatus is how a Follower is doing at one moment.
 type FollowerStatus struct {
-	Version      uint64
+	Ready        bool   // there is a set
+	Version      uint64 // as of Follower.Version
 	Keys         int
+	Fingerprint  Fingerprint
 	Age          time.Duration // as of Follower.Age
 	Streaming    bool          // changes come as they are made
 	Err          error         // why following fails at present
@@ -201,15 +217,29 @@ type FollowerStatus struct {
 	StateWritten uint64        // the version that is in the state file
 }
 
+// Usable is as Follower.Usable, at the moment of the status.
+func (s FollowerStatus) Usable(maxAge time.Duration) error {
+	if !s.Ready {
+		return ErrNotReady
+	}
+	if maxAge > 0 && s.Age > maxAge {
+		return ErrStale
+	}
+	return nil
+}
+
 // Status returns how the Follower is doing.
 func (f *Follower) Status() FollowerStatus {
-	s := FollowerStatus{Version: f.Version(), Keys: f.Len(), Age: f.Age()}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	have := f.table.state()
+	s := FollowerStatus{
+		Ready: have.has, Version: have.version, Keys: have.keys, Fingerprint: have.print,
+		Age: f.ageOf(f.current), Streaming: f.streaming, Err: f.err,
+	}
 	if f.journal != nil {
 		s.StateErrors, s.StateWritten = f.journal.errors.Load(), f.journal.written.Load()
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s.Streaming, s.Err = f.streaming, f.err
 	return s
 }
 
@@ -225,8 +255,12 @@ func (f *Follower) confirm(at time.Time) {
 }
 
 // setCurrent is confirm for another set than the last time was of.
-func (f *Follower) setCurrent(at time.Time) {
+func (f *Follower) setCurrent(at time.Time) { f.showCurrent(at, func() {}) }
+
+// showCurrent has the table show a set in the same moment in which its age is known.
+func (f *Follower) showCurrent(at time.Time, show func()) {
 	f.mu.Lock()
+	show()
 	f.current = at
 	f.mu.Unlock()
 	if f.journal != nil {

@@ -8,12 +8,11 @@ import (
 	"io"
 	"net/http"
 	"path"
-	"strconv"
-	"strings"
+	"time"
 )
 
 var (
-	errETag     = errors.New("the set's ETag is no version")
+	errMixed    = errors.New("the answer's header names another set than is in it: a cache before the server mixed two")
 	errEmpty    = errors.New("the set is empty, which a published set never is")
 	errEncoding = errors.New("the answer has a content encoding that was not asked for")
 	// errOlder: of several servers one may lag behind the others, and says by its age
@@ -36,9 +35,9 @@ func (c *course) fetch(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	age, _ := seconds(resp.Header.Get("Age")) // also of caches on the way
-	have := c.table.state()
+	have, said := c.table.state(), describe(resp.Header)
 	if resp.StatusCode == http.StatusNotModified && resp.Request.Header.Get("If-None-Match") != "" {
-		if !have.mayBe(resp.Header.Get(FingerprintHeader)) {
+		if !have.mayBe(said.print) {
 			c.whole = true
 			return errDiverged
 		}
@@ -48,16 +47,16 @@ func (c *course) fetch(ctx context.Context) error {
 	if resp.StatusCode != http.StatusOK {
 		return c.noSet(newStatusError("the set", resp, c.limits.retryAfter))
 	}
-	version, err := etagVersion(resp.Header.Get("Etag"))
-	if err != nil {
-		return err
+	c.noteTag(ctx, said)
+	if said.version == 0 && said.print != "" && have.mayBe(said.print) {
+		said.version = have.version // the same keys
 	}
-	if version == have.version && !c.whole && have.mayBe(resp.Header.Get(FingerprintHeader)) {
+	if said.isOf(have) && !c.whole {
 		c.confirm(asked.Add(-age)) // by a server that knows no If-None-Match
 		return nil
 	}
-	if version <= have.version && !asked.Add(-age).After(c.since) {
-		return fmt.Errorf("%w: version %d, after %d", errOlder, version, have.version)
+	if said.version <= have.version && !asked.Add(-age).After(c.since) {
+		return fmt.Errorf("%w: version %d, after %d", errOlder, said.version, have.version)
 	}
 	dog.allow(c.limits.stall)
 	next := c.table.refresh()
@@ -65,10 +64,14 @@ func (c *course) fetch(ctx context.Context) error {
 		next.abort()
 		return dog.explain(err)
 	}
-	if err := c.install(ctx, next, version); err != nil {
+	if read := (shown{print: next.print}); !read.mayBe(said.print) {
+		next.abort()
+		c.whole = true
+		return errMixed
+	}
+	if err := c.install(ctx, next, said.version, asked.Add(-age)); err != nil {
 		return err
 	}
-	c.setCurrent(asked.Add(-age))
 	c.announce()
 	return nil
 }
@@ -78,10 +81,10 @@ func (c *course) askSet(ctx context.Context) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", MediaType+", application/json")
+	req.Header.Set("Accept", acceptSet)
 	req.Header.Set("Accept-Encoding", "gzip")
-	if have := c.Version(); have != 0 && !c.whole {
-		req.Header.Set("If-None-Match", `"`+strconv.FormatUint(have, 10)+`"`)
+	if have := c.table.state(); have.version != 0 && !c.whole {
+		req.Header.Set("If-None-Match", c.tagOf(have))
 	} else {
 		req.Header.Set("Cache-Control", "no-cache") // of what a cache has, we may have seen the end
 	}
@@ -96,24 +99,31 @@ func (c *course) noSet(err *statusError) error {
 	return fmt.Errorf("%w %q: %w", ErrNoWorkspace, path.Base(c.url), err)
 }
 
-// install shows what was fetched.
-func (c *course) install(ctx context.Context, next *refresh, version uint64) error {
+// install shows what was fetched, which was the server's at a time.
+func (c *course) install(ctx context.Context, next *refresh, version uint64, at time.Time) error {
 	have := c.Version()
-	if have == version && !next.differs() {
+	if have == version && c.hasSet() && !next.differs() {
+		c.setCurrent(at)
 		return nil
 	}
-	if err := next.install(version); err != nil {
+	err := next.install(version, func(show func()) {
+		c.showCurrent(at, func() {
+			show()
+			if c.journal != nil {
+				c.journal.setWhole()
+			}
+		})
+	})
+	if err != nil {
 		next.abort()
 		return err
 	}
-	if version <= have {
+	if version <= have && version != 0 {
 		c.log.WarnContext(ctx, "the server's history was replaced", "url", c.shownURL(), "version", version, "before", have)
 	}
 	c.since = c.now()
-	if c.journal != nil {
-		c.journal.setWhole()
-	}
-	c.log.InfoContext(ctx, "fetched the published keys", "url", c.shownURL(), "version", version, "keys", c.Len())
+	shown := c.table.state()
+	c.log.InfoContext(ctx, "fetched the published keys", "url", c.shownURL(), "version", shown.version, "keys", shown.keys)
 	return nil
 }
 
@@ -136,19 +146,4 @@ func readBody(resp *http.Response, body io.Reader, yield func(Key) error) error 
 		err = errEmpty
 	}
 	return err
-}
-
-// etagVersion reads "17", "17-gzip", and the weak form that a proxy makes of
-// either when it compresses: the keys are the same.
-func etagVersion(etag string) (uint64, error) {
-	text, ok := strings.CutPrefix(strings.TrimPrefix(etag, "W/"), `"`)
-	if ok {
-		text, ok = strings.CutSuffix(text, `"`)
-	}
-	text = strings.TrimSuffix(text, "-gzip")
-	version, err := strconv.ParseUint(text, 10, 63)
-	if !ok || err != nil || version == 0 || text != strconv.FormatUint(version, 10) {
-		return 0, errETag
-	}
-	return version, nil
 }

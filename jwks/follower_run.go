@@ -36,10 +36,13 @@ type course struct {
 	whole            bool // the set is to be fetched, and not only confirmed
 	pollAt, streamAt time.Time
 	sets, streams    *backoff.ExponentialBackOff
-	setsFail         bool // the last fetch failed
-	polling          bool // the stream is not to be had
-	mute             int  // streams in a row that were silent
-	noStream         int  // and that brought nothing, whatever the reason
+	setsFail         bool      // the last fetch failed
+	polling          bool      // the stream is not to be had
+	toldAway         time.Time // when it was last logged that the stream turned the Follower away
+	mute             int       // streams in a row that were silent
+	noStream         int       // and that brought nothing, whatever the reason
+	bareTags         bool      // the server's ETags are versions alone
+	versionLost      bool      // the last set came without its version
 
 	since time.Time // when the set's version was first seen
 }
@@ -88,7 +91,7 @@ func (l followLimits) backoff() *backoff.ExponentialBackOff {
 	}
 }
 
-func (c *course) mayStream() bool { return !c.whole && c.hasSet() }
+func (c *course) mayStream() bool { return !c.whole && c.Version() != 0 }
 
 func (c *course) pollDue() bool { return !time.Now().Before(c.pollAt) }
 
@@ -165,10 +168,30 @@ func (c *course) stream(ctx context.Context) {
 			c.polling = true
 			c.log.WarnContext(ctx, "the change stream is not to be had: polling", "url", c.shownURL(), "every", c.pollEvery, "err", err)
 		}
+	case isTurnedAway(err):
+		c.tellTurnedAway(ctx, err)
 	default: // whether that is a failure, polling tells
 		c.log.DebugContext(ctx, "the change stream ended", "url", c.shownURL(), "err", err)
 	}
 	c.streamAt = now.Add(wait)
+}
+
+// isTurnedAway reports whether the server has no place for this reader for now.
+func isTurnedAway(err error) bool {
+	status := new(statusError)
+	return errors.As(err, &status) && (status.code == http.StatusTooManyRequests || status.code == http.StatusServiceUnavailable)
+}
+
+// awayEvery is how often it is logged that the stream goes on to turn a Follower away.
+const awayEvery = 5 * time.Minute
+
+func (c *course) tellTurnedAway(ctx context.Context, err error) {
+	if !c.toldAway.IsZero() && time.Since(c.toldAway) < awayEvery {
+		return
+	}
+	c.toldAway = time.Now()
+	c.log.WarnContext(ctx, "the change stream turns this follower away: polling until it has a place; "+
+		"a management key of the scope gateway gets a reserved one", "url", c.shownURL(), "every", c.pollEvery, "err", err)
 }
 
 // givesNone reports whether the server, or what stands before it, has no stream

@@ -66,6 +66,7 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	req.Header.Set("Accept", StreamType)
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("Cache-Control", "no-store")
+	c.authorize(req)
 	resp, err := c.client.Do(req)
 	if err != nil {
 		return nil, err
@@ -82,6 +83,19 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	}
 	resp.Body.Close()
 	return nil, err
+}
+
+// authorize has a call take one of the places that are reserved for gateways.
+func (c *course) authorize(req *http.Request) {
+	if c.key == nil {
+		return
+	}
+	key, err := c.key()
+	if err != nil {
+		c.log.DebugContext(req.Context(), "the change stream is asked for without a management key", "err", err)
+		return
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
 }
 
 // anchor is when a stream was asked for, by the clock and by one that only counts.

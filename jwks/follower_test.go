@@ -252,17 +252,6 @@ func TestNewFollowerRefuses(t *testing.T) {
 	}
 }
 
-func TestEtagVersion(t *testing.T) {
-	for etag, want := range map[string]uint64{
-		`"17"`: 17, `"17-gzip"`: 17, `W/"17"`: 17, `W/"17-gzip"`: 17, `"9223372036854775807"`: math.MaxInt64,
-		``: 0, `17`: 0, `"17`: 0, `17"`: 0, `""`: 0, `"0"`: 0, `"017"`: 0, `"+17"`: 0, `"-1"`: 0, `"17-br"`: 0, `"17-gzip-gzip"`: 0, `"9223372036854775808"`: 0, `"1", "2"`: 0,
-	} {
-		if got, err := etagVersion(etag); got != want || (err == nil) != (want > 0) {
-			t.Errorf("%s: %d, %v", etag, got, err)
-		}
-	}
-}
-
 // A random program: changes, other histories, cut connections, restarts from
 // disk. What is followed is what is published, to the byte.
 func TestFollowerEndsWithTheSameBytes(t *testing.T) {

@@ -17,13 +17,10 @@ const MediaType = "application/jwk-set+json"
 // a large set to a slow reader may take many.
 const writeWindow = 30 * time.Second
 
-// FingerprintHeader carries the Fingerprint of the set that is served, also with
-// 304: by it a reader knows another history behind the same ETag.
-const FingerprintHeader = "Burnkey-Fingerprint"
-
-// Handler serves a published set: GET and HEAD, a strong ETag made of the
-// version, 304, gzip for those who ask, and ?kid= for a set of that key alone
-// or 404. Nothing is rendered per request but the plain form of a very large set.
+// Handler serves a published set: GET and HEAD, a strong ETag made of the version and
+// the fingerprint, 304, gzip for those who ask, and ?kid= for a set of that key alone,
+// or of the tombstone alone where there is no such key. Nothing is rendered per request
+// but the plain form of a very large set.
 type Handler struct {
 	// Set returns the set that a request means; false answers 404.
 	Set func(*http.Request) (*Set, bool)
@@ -32,7 +29,12 @@ type Handler struct {
 	// Age is how long ago the set that a request means was known to be current. It is
 	// said, rounded up, in the header Age (RFC 9111 section 5.1). Nil: it always is.
 	Age func(*http.Request) time.Duration
-	// NotFound answers where there is no such set or key. Nil: http.NotFound.
+	// Tombstone returns the key of the set that a request means for which no token was
+	// ever signed. It is the answer to ?kid= for a key that is not published: clients
+	// take a 404, and a set without keys, for a failed fetch and keep the key that they
+	// have. False, and nil, answer as NotFound does.
+	Tombstone func(*http.Request, *Set) (Key, bool)
+	// NotFound answers where there is no such set. Nil: http.NotFound.
 	NotFound http.Handler
 }
 
@@ -56,7 +58,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil { // perhaps a kid: who asks for one key is not to get all
-		h.notFound(w, r)
+		h.serveOne(w, r, set, nil)
 		return
 	}
 	if query.Has("kid") {
@@ -79,16 +81,21 @@ func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
 // heads are the values of a set's own header fields, made when it is first asked for.
 // They are shared by all answers: nobody may write to them.
 type heads struct {
-	once          sync.Once
-	plain, zipped []string // Etag
-	print         []string
+	once           sync.Once
+	plain, zipped  []string // Etag
+	bare, bareZip  []string // for older Followers
+	print, version []string
 }
 
 func (s *Set) fields() *heads {
 	s.heads.once.Do(func() {
 		version := strconv.FormatUint(s.version, 10)
-		s.heads.plain, s.heads.zipped = []string{`"` + version + `"`}, []string{`"` + version + `-gzip"`}
-		s.heads.print = []string{s.print.String()}
+		tags := func(tag string) (plain, zipped []string) {
+			return []string{`"` + tag + `"`}, []string{`"` + tag + gzipSuffix + `"`}
+		}
+		s.heads.plain, s.heads.zipped = tags(shown{version: s.version, print: s.print}.tag())
+		s.heads.bare, s.heads.bareZip = tags(version)
+		s.heads.print, s.heads.version = []string{s.print.String()}, []string{version}
 	})
 	return &s.heads
 }
@@ -113,12 +120,13 @@ var (
 	acceptEncoding = []string{"Accept-Encoding"}
 	nosniff        = []string{"nosniff"}
 	anyOrigin      = []string{"*"}
+	noStore        = []string{"no-store"}
 )
 
 func (h *Handler) setHead(w http.ResponseWriter, etag []string) {
 	head := w.Header()
 	head["Content-Type"] = mediaType
-	head["Cache-Control"] = []string{"public, max-age=" + strconv.Itoa(int(h.MaxAge/time.Second))}
+	head["Cache-Control"] = []string{"public, max-age=" + strconv.Itoa(int(h.MaxAge/time.Second)) + ", no-transform"}
 	head["Etag"] = etag
 	head["Vary"] = acceptEncoding
 	head["X-Content-Type-Options"] = nosniff
@@ -134,8 +142,10 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 		etag = fields.zipped
 	}
 	h.setHead(w, etag)
-	w.Header()[FingerprintHeader] = fields.print
-	if matches(r.Header["If-None-Match"], fields.plain[0], fields.zipped[0]) {
+	w.Header()[FingerprintHeader], w.Header()[VersionHeader] = fields.print, fields.version
+	if isBefore(r) {
+		h.setBareTag(w, fields, gzip)
+	} else if matches(r.Header["If-None-Match"], fields.plain[0], fields.zipped[0]) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -156,16 +166,39 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 	}
 }
 
-// serveOne serves a set of one key. While a key is published its JWK does not
-// change, so its kid is the ETag.
+// isBefore reports whether an older Follower asks.
+func isBefore(r *http.Request) bool {
+	accept := r.Header["Accept"]
+	return len(accept) == 1 && accept[0] == acceptBefore
+}
+
+// setBareTag gives an older Follower the one ETag that it reads. That names no set
+// for good, so no cache is to keep it, and it is answered with no 304.
+func (h *Handler) setBareTag(w http.ResponseWriter, fields *heads, gzip bool) {
+	w.Header()["Etag"], w.Header()["Cache-Control"] = fields.bare, noStore
+	if gzip {
+		w.Header()["Etag"] = fields.bareZip
+	}
+}
+
+// serveOne serves a set of one key: the one asked for, or the tombstone where that is
+// not published. A JWK does not change, so the kid of the one that is served is the ETag.
 func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, kids []string) {
-	kid, err := ParseKID(kids[0])
-	key, ok := set.Lookup(kid)
-	if err != nil || !ok || len(kids) > 1 {
+	var key Key
+	ok := false
+	if len(kids) == 1 {
+		if kid, err := ParseKID(kids[0]); err == nil {
+			key, ok = set.Lookup(kid)
+		}
+	}
+	if !ok && h.Tombstone != nil {
+		key, ok = h.Tombstone(r, set)
+	}
+	if !ok {
 		h.notFound(w, r)
 		return
 	}
-	etag := `"` + kids[0] + `"`
+	etag := `"` + key.kid.String() + `"`
 	h.setHead(w, []string{etag})
 	if matches(r.Header["If-None-Match"], etag) {
 		w.WriteHeader(http.StatusNotModified)

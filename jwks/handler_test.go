@@ -37,15 +37,16 @@ func TestServeSet(t *testing.T) {
 	h := handlerOf(set)
 	plain := plainBytes(t, set)
 	length := strconv.Itoa(len(plain))
+	tag := "17." + set.Fingerprint().String()[:16]
 	for _, test := range []struct {
 		name, method, accept       string
 		etag, encoding, wantLength string
 		body                       []byte
 	}{
-		{"plain", "GET", "", `"17"`, "", length, plain},
-		{"gzip", "GET", "gzip", `"17-gzip"`, "gzip", "", gzipBytes(t, set)},
-		{"head", "HEAD", "", `"17"`, "", length, nil},
-		{"head of gzip", "HEAD", "gzip", `"17-gzip"`, "gzip", "", nil},
+		{"plain", "GET", "", `"` + tag + `"`, "", length, plain},
+		{"gzip", "GET", "gzip", `"` + tag + `-gzip"`, "gzip", "", gzipBytes(t, set)},
+		{"head", "HEAD", "", `"` + tag + `"`, "", length, nil},
+		{"head of gzip", "HEAD", "gzip", `"` + tag + `-gzip"`, "gzip", "", nil},
 	} {
 		w := ask(h, test.method, "/jwks.json?other=1", "Accept-Encoding", test.accept)
 		if w.Code != http.StatusOK || !bytes.Equal(w.Body.Bytes(), test.body) {
@@ -53,9 +54,9 @@ func TestServeSet(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"Etag": test.etag, "Content-Encoding": test.encoding, "Content-Length": test.wantLength,
-			"Content-Type": "application/jwk-set+json", "Cache-Control": "public, max-age=5",
-			"Burnkey-Fingerprint": set.Fingerprint().String(),
-			"Vary":                "Accept-Encoding", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
+			"Content-Type": "application/jwk-set+json", "Cache-Control": "public, max-age=5, no-transform",
+			"Burnkey-Fingerprint": set.Fingerprint().String(), "Burnkey-Version": "17",
+			"Vary": "Accept-Encoding", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
 		} {
 			if got := w.Header().Get(name); got != want {
 				t.Errorf("%s: %s: %s, want %s", test.name, name, got, want)
@@ -67,29 +68,33 @@ func TestServeSet(t *testing.T) {
 func TestIfNoneMatch(t *testing.T) {
 	set := buildSet(t, 17, testKeys(t, 31, 1)...)
 	h := handlerOf(set)
+	of := func(tag string) string { return strings.ReplaceAll(tag, "V", "17."+set.Fingerprint().String()[:16]) }
 	for _, test := range []struct {
 		name string
 		tags []string // one header each
 		want int
 	}{
-		{"plain", []string{`"17"`}, 304},
-		{"of gzip", []string{`"17-gzip"`}, 304},
-		{"weak", []string{`W/"17"`}, 304},
-		{"weak, of gzip", []string{`W/"17-gzip"`}, 304},
+		{"plain", []string{of(`"V"`)}, 304},
+		{"of gzip", []string{of(`"V-gzip"`)}, 304},
+		{"weak", []string{of(`W/"V"`)}, 304},
+		{"weak, of gzip", []string{of(`W/"V-gzip"`)}, 304},
 		{"any", []string{`*`}, 304},
-		{"last in a list", []string{`"15", W/"16","17"`}, 304},
-		{"without spaces", []string{`"16","17-gzip"`}, 304},
-		{"with tabs", []string{"\t\"16\"\t,\t\"17\"\t"}, 304},
-		{"second header", []string{`"16"`, `"17"`}, 304},
+		{"version alone", []string{`"17"`}, 200},
+		{"version alone, of gzip", []string{`"17-gzip"`}, 200},
+		{"of another set of this version", []string{`"17.AAAAAAAAAAAAAAAA"`}, 200},
+		{"last in a list", []string{of(`"15", W/"16","V"`)}, 304},
+		{"without spaces", []string{of(`"16","V-gzip"`)}, 304},
+		{"with tabs", []string{of("\t\"16\"\t,\t\"V\"\t")}, 304},
+		{"second header", []string{`"16"`, of(`"V"`)}, 304},
 		{"none", nil, 200},
 		{"empty", []string{``}, 200},
 		{"older", []string{`"16"`}, 200},
 		{"prefix", []string{`"1"`}, 200},
 		{"longer", []string{`"170"`}, 200},
-		{"without quotes", []string{`17`}, 200},
-		{"in single quotes", []string{`'17'`}, 200},
-		{"lowercase weak", []string{`w/"17"`}, 200},
-		{"another coding", []string{`"17-br"`}, 200},
+		{"without quotes", []string{of(`V`)}, 200},
+		{"in single quotes", []string{of(`'V'`)}, 200},
+		{"lowercase weak", []string{of(`w/"V"`)}, 200},
+		{"another coding", []string{of(`"V-br"`)}, 200},
 	} {
 		for _, accept := range []string{"", "gzip"} {
 			for _, method := range []string{"GET", "HEAD"} {
@@ -172,6 +177,8 @@ func TestServeOne(t *testing.T) {
 	keys := testKeys(t, 33, 300)
 	set := buildSet(t, 17, keys[1:]...)
 	h := handlerOf(set)
+	h.Tombstone = func(*http.Request, *Set) (Key, bool) { return keys[9], true }
+	stone := keys[9].KID().String()
 	kid := keys[5].KID().String()
 	want := string(plainBytes(t, buildSet(t, 1, keys[5])))
 	for _, test := range []struct {
@@ -185,24 +192,33 @@ func TestServeOne(t *testing.T) {
 		{"unchanged", "GET", "/?kid=" + kid, `"` + kid + `"`, 304},
 		{"unchanged, weak", "GET", "/?kid=" + kid, `W/"` + kid + `"`, 304},
 		{"the tag of the set", "GET", "/?kid=" + kid, `"17"`, 200},
-		{"not published", "GET", "/?kid=" + keys[0].KID().String(), "", 404},
-		{"not published, any tag", "GET", "/?kid=" + keys[0].KID().String(), "*", 404},
-		{"empty", "GET", "/?kid=", "", 404},
-		{"without a value", "GET", "/?kid", "", 404},
-		{"short", "GET", "/?kid=abc", "", 404},
-		{"in other case", "GET", "/?kid=" + swapCase(kid), "", 404},
-		{"padded", "GET", "/?kid=" + kid + "%3D", "", 404},
-		{"line end", "GET", "/?kid=" + kid[:42] + "%0A", "", 404},
-		{"repeated", "GET", "/?kid=" + kid + "&kid=" + kid, "", 404},
-		{"repeated, empty first", "GET", "/?kid=&kid=" + kid, "", 404},
-		{"bad escape", "GET", "/?kid=%zz", "", 404},
-		{"bad escape elsewhere", "GET", "/?kid=" + kid + "&x=%", "", 404},
-		{"semicolon", "GET", "/?a=1;kid=" + kid, "", 404},
-		{"long", "GET", "/?kid=" + strings.Repeat("A", 1<<16), "", 404},
+		{"not published", "GET", "/?kid=" + keys[0].KID().String(), "", 0},
+		{"not published, any tag", "GET", "/?kid=" + keys[0].KID().String(), "*", 304},
+		{"not published, the tombstone known", "GET", "/?kid=" + keys[0].KID().String(), `W/"` + stone + `"`, 304},
+		{"not published, its own tag", "GET", "/?kid=" + keys[0].KID().String(), `"` + keys[0].KID().String() + `"`, 0},
+		{"empty", "GET", "/?kid=", "", 0},
+		{"without a value", "GET", "/?kid", "", 0},
+		{"short", "GET", "/?kid=abc", "", 0},
+		{"in other case", "GET", "/?kid=" + swapCase(kid), "", 0},
+		{"padded", "GET", "/?kid=" + kid + "%3D", "", 0},
+		{"line end", "GET", "/?kid=" + kid[:42] + "%0A", "", 0},
+		{"repeated", "GET", "/?kid=" + kid + "&kid=" + kid, "", 0},
+		{"repeated, empty first", "GET", "/?kid=&kid=" + kid, "", 0},
+		{"bad escape", "GET", "/?kid=%zz", "", 0},
+		{"bad escape elsewhere", "GET", "/?kid=" + kid + "&x=%", "", 0},
+		{"semicolon", "GET", "/?a=1;kid=" + kid, "", 0},
+		{"long", "GET", "/?kid=" + strings.Repeat("A", 1<<16), "", 0},
 	} {
 		w := ask(h, test.method, test.target, "If-None-Match", test.match, "Accept-Encoding", "gzip")
-		if w.Code != test.code {
-			t.Errorf("%s: status %d, want %d", test.name, w.Code, test.code)
+		code, want, tag := test.code, want, kid
+		if code == 0 { // the tombstone
+			code, want = 200, string(plainBytes(t, buildSet(t, 1, keys[9])))
+		}
+		if strings.HasPrefix(test.name, "not published") || test.code == 0 {
+			tag = stone
+		}
+		if w.Code != code {
+			t.Errorf("%s: status %d, want %d", test.name, w.Code, code)
 			continue
 		}
 		body, head := "", w.Header()
@@ -210,17 +226,18 @@ func TestServeOne(t *testing.T) {
 			body = want
 		}
 		switch {
-		case w.Code == 404:
-			if head.Get("Cache-Control") != "no-store" || head.Get("Etag") != "" {
-				t.Errorf("%s: a 404 that would be kept: %v", test.name, head)
-			}
 		case w.Body.String() != body:
 			t.Errorf("%s: body %s, want %s", test.name, w.Body, body)
-		case head.Get("Etag") != `"`+kid+`"` || head.Get("Content-Encoding") != "" || head.Get("Cache-Control") != "public, max-age=5":
+		case head.Get("Etag") != `"`+tag+`"` || head.Get("Content-Encoding") != "" || head.Get("Cache-Control") != "public, max-age=5, no-transform":
 			t.Errorf("%s: head %v", test.name, head)
 		case w.Code == 200 && head.Get("Content-Length") != strconv.Itoa(len(want)):
 			t.Errorf("%s: Content-Length %s, want %d", test.name, head.Get("Content-Length"), len(want))
 		}
+	}
+	h.Tombstone = nil
+	w := ask(h, "GET", "/?kid="+keys[0].KID().String())
+	if w.Code != 404 || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Etag") != "" {
+		t.Errorf("a handler without a tombstone: %d %v", w.Code, w.Header())
 	}
 }
 

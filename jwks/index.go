@@ -2,6 +2,7 @@ package jwks
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -135,27 +136,29 @@ func (x *Index) unwatch() {
 // news is what an Index has for one that knows its set of some version.
 type news struct {
 	shown
-	keys   int      // that it has
 	events [][]byte // the changes behind that version, if they are remembered
 	resets uint64
 	wake   <-chan struct{} // closed once there is more
 }
 
-// shown is which set an Index shows.
+// shown is which set an Index or a Table shows.
 type shown struct {
-	version uint64
+	has     bool   // there is one
+	version uint64 // 0: not known
 	print   Fingerprint
+	keys    int
 }
 
-// mayBe reports whether a fingerprint that was said, if it was, is this one.
-func (s shown) mayBe(print string) bool { return print == "" || print == s.print.String() }
+// mayBe reports whether a fingerprint that was named, or the beginning of one, is
+// that of the set; an empty one may be any.
+func (s shown) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
 // since returns the news behind version after. Its caller watches.
 func (x *Index) since(after uint64) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	set := x.Set()
-	n := news{shown: shown{set.version, set.print}, keys: set.Len(), resets: x.feed.resets, wake: x.feed.wake}
+	n := news{shown: shown{has: true, version: set.version, print: set.print, keys: set.Len()}, resets: x.feed.resets, wake: x.feed.wake}
 	if n.version > after && n.version-after <= uint64(len(x.feed.events)) {
 		n.events = slices.Clone(x.feed.events[len(x.feed.events)-int(n.version-after):])
 	}

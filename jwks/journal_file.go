@@ -245,7 +245,7 @@ func (r *stateReader) snapshot(who owner, set *refresh) error {
 	if ok, err := r.sumFits(); !ok {
 		return errors.Join(errDamaged, err)
 	}
-	return set.install(version)
+	return set.install(version, nil)
 }
 
 // record reads the next record; io.EOF where the file ends, be it within one.

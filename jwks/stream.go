@@ -23,7 +23,6 @@ var (
 	ErrNoSet    = errors.New("there is no such set")
 	ErrPosition = errors.New("the position in the stream is not a version")
 	ErrBody     = errors.New("a request for the stream has no body")
-	ErrReaders  = errors.New("the stream has too many readers")
 	// ErrTooOld is what Stream.Log returns where the log does not reach back so
 	// far. It refuses nobody: the reader is told to fetch the set again.
 	ErrTooOld = errors.New("the log does not reach back so far")
@@ -31,14 +30,14 @@ var (
 
 // Limits of a Stream.
 const (
-	DefaultHeartbeat  = 5 * time.Second
-	MinHeartbeat      = 250 * time.Millisecond // the shortest that a reader may ask for
-	DefaultMaxReaders = 10000
-	logPage           = 100              // changes that are read from the log at once
-	logReads          = 4                // readers that read from the log at once
-	logMost           = 10000            // changes that any reader is sent from the log
-	streamWindow      = 10 * time.Second // how long what is sent may take on its way
-	aheadCheck        = time.Second
+	DefaultHeartbeat = 5 * time.Second
+	MinHeartbeat     = 500 * time.Millisecond // the shortest that a reader may ask for
+	logPage          = 100                    // changes that are read from the log at once
+	logReads         = 4                      // readers that read from the log at once
+	logMost          = 10000                  // changes that any reader is sent from the log
+	streamWindow     = 10 * time.Second       // how long what is sent may take on its way
+	streamBuffer     = 64 << 10               // bytes that the kernel keeps for a reader
+	aheadCheck       = time.Second
 )
 
 // Stream serves the changes of a published set as Server-Sent Events: GET, from
@@ -63,26 +62,32 @@ type Stream struct {
 	// Heartbeat is how long the stream is silent at most. 0: DefaultHeartbeat. A reader
 	// may ask for less by heartbeat=, in seconds.
 	Heartbeat time.Duration
-	// MaxReaders at one time. 0: DefaultMaxReaders.
-	MaxReaders int
+	// Who says who asks. Nil: all are from one address, and none has a Key.
+	Who func(*http.Request) StreamReader
+	// Limits of how many may read at one time.
+	Limits StreamLimits
 	// Closing ends every stream once it is closed.
 	Closing <-chan struct{}
 
-	window           time.Duration // streamWindow, but in tests
-	readers, dropped atomic.Int64
-	logging          chan struct{} // holds one of each that reads from the log
+	window  time.Duration // streamWindow, but in tests
+	seats   seats
+	dropped atomic.Int64
+	logging chan struct{} // holds one of each that reads from the log
 }
 
 // NewStream makes a Stream of an index and a log.
 func NewStream(index func(*http.Request) (*Index, bool), log func(*http.Request, uint64, int) ([]Change, error)) *Stream {
 	return &Stream{
-		Index: index, Log: log, Heartbeat: DefaultHeartbeat, MaxReaders: DefaultMaxReaders,
+		Index: index, Log: log, Heartbeat: DefaultHeartbeat, Limits: DefaultStreamLimits,
 		window: streamWindow, logging: make(chan struct{}, logReads),
 	}
 }
 
 // Readers returns how many follow the stream now.
-func (s *Stream) Readers() int { return int(s.readers.Load()) }
+func (s *Stream) Readers() int { return s.seats.of(publicPool) + s.Reserved() }
+
+// Reserved returns how many of them have a reserved place.
+func (s *Stream) Reserved() int { return s.seats.of(reservedPool) }
 
 // Dropped returns how many were dropped for being slow.
 func (s *Stream) Dropped() int { return int(s.dropped.Load()) }
@@ -126,12 +131,17 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	defer s.readers.Add(-1)
-	if s.readers.Add(1) > int64(s.MaxReaders) {
-		return ErrReaders
+	seat := &seat{stream: s, index: index}
+	if s.Who != nil {
+		seat.who = s.Who(r)
 	}
-	reader := &reader{Stream: s, beat: s.beat(r), r: r, since: time.Now(), index: index, last: after, resets: index.watch(), w: w, rc: http.NewResponseController(w)}
+	if err := seat.enter(); err != nil {
+		return err
+	}
+	defer seat.leave()
+	reader := &reader{Stream: s, seat: seat, beat: s.beat(r), r: r, since: time.Now(), index: index, last: after, resets: index.watch(), w: w, rc: http.NewResponseController(w)}
 	defer index.unwatch()
+	boundBuffer(r)
 	// The server's read limit would end the request.
 	if err := reader.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -179,6 +189,7 @@ func (s *Stream) beat(r *http.Request) time.Duration {
 // reader is one who follows a stream.
 type reader struct {
 	*Stream
+	seat   *seat
 	beat   time.Duration // Heartbeat, or what the reader asked for
 	r      *http.Request
 	index  *Index
@@ -203,6 +214,9 @@ func (d *reader) run(ctx context.Context) error {
 	defer timer.Stop()
 	due := true // a heartbeat, once all that there is was sent
 	for {
+		if err := d.seat.keep(); err != nil {
+			return err
+		}
 		d.age = d.ageNow() // asked before the Index, which is then at least so new
 		events, wake, err := d.next()
 		if err != nil {

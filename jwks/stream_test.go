@@ -276,7 +276,7 @@ func TestStreamAhead(t *testing.T) {
 }
 
 func TestStreamRefuses(t *testing.T) {
-	s := newStreamServer(t, func(s *streamServer) { s.MaxReaders = 2 })
+	s := newStreamServer(t, func(s *streamServer) { s.Limits = StreamLimits{Public: 2, PerSet: 2, PerAddress: 2} })
 	status := func(path string, header ...string) int {
 		t.Helper()
 		f := s.follow(path, header...)

@@ -15,10 +15,12 @@ import (
 // Table is empty, and of no version. It is safe for concurrent use, save that one
 // alone may change it at a time.
 type Table struct {
-	mu      sync.RWMutex
-	slots   *slots
-	pages   pages
-	version uint64 // 0: there is no set yet, and nothing is found
+	mu    sync.RWMutex
+	slots *slots
+	pages pages
+	shown shown // changed in one moment, once the keys are all there
+	// print and count are of the keys that are there, which while a set is read or
+	// installed are those of no version.
 	print   Fingerprint
 	count   int
 	reading []*snapshot
@@ -34,7 +36,9 @@ func NewTable(set *Set) *Table {
 			t.add(&leaf.keys[i])
 		}
 	}
-	t.version = set.version
+	if set.version != 0 {
+		t.show(set.version)
+	}
 	return t
 }
 
@@ -42,21 +46,27 @@ func NewTable(set *Set) *Table {
 func (t *Table) Version() uint64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.version
+	return t.shown.version
 }
 
-// Len returns the number of keys.
+// Len returns the number of keys in the set, 0 before there is one.
 func (t *Table) Len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.count
+	return t.shown.keys
 }
 
-// state returns what is to be compared with a server's.
+// state returns what the Table says of its set, all from one moment.
 func (t *Table) state() shown {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return shown{t.version, t.print}
+	return t.shown
+}
+
+// show makes the keys that are there the set of a version; 0 where the version is
+// not known. The caller holds the lock.
+func (t *Table) show(version uint64) {
+	t.shown = shown{has: true, version: version, print: t.print, keys: t.count}
 }
 
 // Lookup returns a key that is published. What it costs does not grow with the
@@ -73,7 +83,7 @@ func (t *Table) keyTable() *Table { return t }
 func (t *Table) recall(kid *KID, d *digest, key *Key) (signed, ok bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.version == 0 {
+	if !t.shown.has {
 		return false, false
 	}
 	number, _, ok := t.pages.find(kid)
@@ -105,8 +115,8 @@ func (t *Table) remember(kid *KID, d *digest) {
 func (t *Table) Apply(c Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.version == 0 || c.Version != t.version+1 {
-		return fmt.Errorf("%w: version %d behind %d", ErrVersionGap, c.Version, t.version)
+	if before := t.shown.version; before == 0 || c.Version != before+1 {
+		return fmt.Errorf("%w: version %d behind %d", ErrVersionGap, c.Version, before)
 	}
 	undo, err := t.change(c.Add, c.Remove)
 	if err != nil {
@@ -115,7 +125,7 @@ func (t *Table) Apply(c Change) error {
 		}
 		return fmt.Errorf("version %d: %w", c.Version, err)
 	}
-	t.version = c.Version
+	t.show(c.Version)
 	return nil
 }
 
@@ -190,5 +200,5 @@ func (t *Table) clear() {
 		t.slots.close()
 	}
 	t.pages = pages{slots: t.slots}
-	t.version, t.print, t.count = 0, Fingerprint{}, 0
+	t.shown, t.print, t.count = shown{}, Fingerprint{}, 0
 }

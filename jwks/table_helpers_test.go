@@ -28,7 +28,7 @@ func refill(tb testing.TB, table *Table, set *Set) {
 			tb.Fatal(err)
 		}
 	}
-	if err := next.install(set.version); err != nil {
+	if err := next.install(set.version, nil); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -13,11 +13,12 @@ type refresh struct {
 	first bool
 	seen  []uint64 // a bit for each slot whose key comes again
 	extra []Key    // that the Table has not
+	print Fingerprint
 }
 
 // refresh begins one. The caller alone changes the Table until install or abort.
 func (t *Table) refresh() *refresh {
-	r := &refresh{t: t, first: t.Version() == 0}
+	r := &refresh{t: t, first: !t.state().has}
 	if t.slots != nil {
 		r.seen = make([]uint64, (t.slots.high+63)/64)
 	}
@@ -26,6 +27,7 @@ func (t *Table) refresh() *refresh {
 
 // Add takes the next key; ErrPublished if it came before.
 func (r *refresh) Add(key Key) error {
+	r.print.toggle(&key.kid)
 	if r.first { // nobody finds anything in it yet
 		r.t.mu.Lock()
 		defer r.t.mu.Unlock()
@@ -74,9 +76,11 @@ func (r *refresh) gone(number uint32) bool {
 // installPiece is how many slots are looked at while readers wait.
 const installPiece = 512
 
-// install shows the set, removals first. ErrPublished, and the Table is as it was,
-// if a key came twice.
-func (r *refresh) install(version uint64) error {
+// install shows the set, removals first, under a version, or 0 where that is not
+// known. The last step, by which the Table shows it, is what moment calls, so that
+// others can learn of something else at the same time; nil just takes it.
+// ErrPublished, and the Table is as it was, if a key came twice.
+func (r *refresh) install(version uint64, moment func(show func())) error {
 	byKID := func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) }
 	slices.SortFunc(r.extra, byKID)
 	for i := 1; i < len(r.extra); i++ {
@@ -99,9 +103,16 @@ func (r *refresh) install(version uint64) error {
 		}
 		r.t.mu.Unlock()
 	}
-	r.t.mu.Lock()
-	defer r.t.mu.Unlock()
-	r.t.version = version
+	show := func() {
+		r.t.mu.Lock()
+		defer r.t.mu.Unlock()
+		r.t.show(version)
+	}
+	if moment == nil {
+		show()
+	} else {
+		moment(show)
+	}
 	return nil
 }
 

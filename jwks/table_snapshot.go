@@ -21,7 +21,7 @@ func (t *Table) snapshot() *snapshot {
 	defer t.installing.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &snapshot{t: t, version: t.version, count: t.count}
+	s := &snapshot{t: t, version: t.shown.version, count: t.shown.keys}
 	if t.slots != nil {
 		s.end = t.slots.high
 		s.fresh = make([]uint64, (s.end+63)/64)

@@ -90,7 +90,7 @@ func TestTableOfKidsThatAgree(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := next.install(1); err != nil {
+		if err := next.install(1, nil); err != nil {
 			t.Fatal(err)
 		}
 		if len(table.pages.dir) > 1<<maxDepth {
@@ -242,7 +242,7 @@ func TestTableRefreshRefusesAKeyTwice(t *testing.T) {
 			err = errors.Join(err, next.Add(key))
 		}
 		if err == nil {
-			err = next.install(6)
+			err = next.install(6, nil)
 		}
 		next.abort()
 		if !errors.Is(err, ErrPublished) {
@@ -297,7 +297,7 @@ func TestTableUnderConcurrency(t *testing.T) {
 func TestTableRefreshOfNothing(t *testing.T) {
 	keys := testKeys(t, 84, 3)
 	table := new(Table)
-	if err := table.refresh().install(5); err != nil {
+	if err := table.refresh().install(5, nil); err != nil {
 		t.Fatal(err)
 	}
 	next := table.refresh()

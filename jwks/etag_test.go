@@ -1,0 +1,190 @@
+package jwks
+
+import (
+	"compress/gzip"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestReadTag(t *testing.T) {
+	const print = "AbCdEfGh01234-_9"
+	for etag, want := range map[string]uint64{
+		`"17"`: 17, `"17-gzip"`: 17, `W/"17"`: 17, `W/"17-gzip"`: 17, `"9223372036854775807"`: 1<<63 - 1,
+		`"17.` + print + `"`: 17, `"17.` + print + `-gzip"`: 17, `W/"17.` + print + `"`: 17, `W/"17.` + print + `-gzip"`: 17,
+		`"17.` + print + `-gzip-gzip"`: 17, `"17.` + print + `-br"`: 17, `"17.` + print + `;gzip"`: 17, `W/"17.` + print + `--gzip"`: 17,
+		``: 0, `17`: 0, `"17`: 0, `17"`: 0, `""`: 0, `"0"`: 0, `"017"`: 0, `"+17"`: 0, `"-1"`: 0, `"17-br"`: 0, `"17-gzip-gzip"`: 0,
+		`"9223372036854775808"`: 0, `"1", "2"`: 0, `"17."`: 0, `"17.AbC"`: 0, `"17.` + print + `x"`: 0, `"0.` + print + `"`: 0,
+		`"x.` + print + `"`: 0, `"17.AbCdEfGh01234/_9"`: 0, `"5f3a-17"`: 0,
+	} {
+		got, named, ok := readTag(etag)
+		if got != want || ok != (want > 0) || named != "" && named != print || (named != "") != (want > 0 && strings.Contains(etag, ".")) {
+			t.Errorf("%s: %d, %q, %v", etag, got, named, ok)
+		}
+	}
+}
+
+// asBefore answers for sets as a server does that knows no fingerprint in its ETag.
+func asBefore(o *origin) func(http.ResponseWriter, *http.Request) bool {
+	return onSet(func(w http.ResponseWriter, r *http.Request) {
+		set := o.index.Set()
+		etag := `"` + strconv.FormatUint(set.Version(), 10) + `"`
+		w.Header().Set("Etag", etag)
+		w.Header().Set(FingerprintHeader, set.Fingerprint().String())
+		if r.Header.Get("If-None-Match") == etag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = set.WriteTo(w)
+	})
+}
+
+// header has a ResponseWriter change the header before it is sent.
+type header struct {
+	http.ResponseWriter
+	change func(http.Header)
+	once   sync.Once
+}
+
+func (h *header) WriteHeader(code int) {
+	h.once.Do(func() { h.change(h.Header()) })
+	h.ResponseWriter.WriteHeader(code)
+}
+
+func (h *header) Write(b []byte) (int, error) {
+	h.once.Do(func() { h.change(h.Header()) })
+	return h.ResponseWriter.Write(b)
+}
+
+// A proxy that compresses has its own way with the ETag. A Follower follows all the same,
+// by the stream where a version reaches it, and else by whole sets.
+func TestFollowerBehindProxies(t *testing.T) {
+	keys := testKeys(t, 160, 12)
+	drop := func(head http.Header) { head.Del("Etag") }
+	for name, test := range map[string]struct {
+		change  func(http.Header)
+		version bool // reaches the Follower
+	}{
+		"weakens":        {func(head http.Header) { head.Set("Etag", "W/"+head.Get("Etag")) }, true},
+		"marks":          {func(head http.Header) { head.Set("Etag", strings.TrimSuffix(head.Get("Etag"), `"`)+`-br"`) }, true},
+		"drops the ETag": {drop, true},
+		"has its own":    {func(head http.Header) { head.Set("Etag", `W/"5f3a-17"`) }, true},
+		"drops all ours": {func(head http.Header) { drop(head); head.Del(VersionHeader); head.Del(FingerprintHeader) }, false},
+		"its own alone": {func(head http.Header) {
+			head.Set("Etag", `"v8"`)
+			head.Del(VersionHeader)
+			head.Del(FingerprintHeader)
+		}, false},
+		"leaves the fingerprint": {func(head http.Header) { drop(head); head.Del(VersionHeader) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOrigin(t, buildSet(t, 7, keys[:2]...))
+			var mu sync.Mutex
+			proxied := true
+			o.setHook(onSet(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				if !proxied {
+					o.sets.ServeHTTP(w, r)
+					return
+				}
+				o.sets.ServeHTTP(&header{ResponseWriter: w, change: test.change}, r)
+			}))
+			f := newTestFollower(t, o.URL, "")
+			lost := make(chan struct{})
+			f.log = slog.New(onLog(func(message string) {
+				if strings.Contains(message, "a proxy before the server drops or rewrites ETag") {
+					close(lost) // once
+				}
+			}))
+			runFollower(t, f)
+			<-f.Ready()
+			wantKeys(t, f, keys[:2]...)
+			if test.version {
+				poll(t, func() bool { return f.Status().Streaming })
+			} else {
+				<-lost
+			}
+			o.change(keys[2:3], keys[0].kid)
+			wantKeys(t, f, keys[1:3]...)
+			if s := f.Status(); s.Usable(0) != nil || s.Version != 0 != test.version {
+				t.Errorf("%+v", s)
+			}
+			// Another history under the same version.
+			o.reset(buildSet(t, 8, keys[5:8]...))
+			wantKeys(t, f, keys[5:8]...)
+			mu.Lock()
+			proxied = false
+			mu.Unlock()
+			wantKeys(t, f, keys[5:8]...)
+			poll(t, func() bool { return f.Status().Streaming && f.Version() == 8 })
+		})
+	}
+}
+
+// wantKeys waits until f has these keys and no others.
+func wantKeys(tb testing.TB, f *Follower, keys ...Key) {
+	tb.Helper()
+	want := buildSet(tb, 1, keys...).Fingerprint()
+	poll(tb, func() bool { s := f.Status(); return s.Keys == len(keys) && s.Fingerprint == want })
+	for _, key := range keys {
+		if _, ok := f.Lookup(key.kid); !ok {
+			tb.Error("a key is not found")
+		}
+	}
+}
+
+// A server whose ETag is the version alone is followed, and polled without its whole set.
+func TestFollowerOfAnOlderServer(t *testing.T) {
+	keys := testKeys(t, 161, 5)
+	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
+	noStream := onStream(http.NotFound)
+	before, notModified := asBefore(o), 0
+	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+		if noStream(w, r) {
+			return true
+		}
+		return before(&header{ResponseWriter: w, change: func(http.Header) {}}, r)
+	})
+	f := follow(t, o)
+	wantSame(t, f, o)
+	o.change(keys[2:3])
+	wantSame(t, f, o)
+	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("If-None-Match") == `"8"` {
+			o.mu.Lock()
+			notModified++
+			o.mu.Unlock()
+		}
+		return noStream(w, r) || before(w, r)
+	})
+	poll(t, func() bool { o.mu.Lock(); defer o.mu.Unlock(); return notModified > 3 })
+	o.reset(buildSet(t, 8, keys[3:]...)) // the same version
+	wantSame(t, f, o)
+}
+
+// An older Follower reads no ETag but a version alone. It gets one, which no cache keeps
+// and no 304 confirms, since it may name another set after a restore.
+func TestOlderFollowers(t *testing.T) {
+	set := buildSet(t, 17, testKeys(t, 162, 3)...)
+	h := handlerOf(set)
+	for coding, etag := range map[string]string{"": `"17"`, "gzip": `"17-gzip"`} {
+		for _, match := range []string{"", etag} {
+			w := ask(h, "GET", "/", "Accept", "application/jwk-set+json, application/json", "Accept-Encoding", coding, "If-None-Match", match)
+			if w.Code != 200 || w.Header().Get("Etag") != etag || w.Header().Get("Cache-Control") != "no-store" || w.Body.Len() == 0 {
+				t.Errorf("%q, If-None-Match %q: %d %v", coding, match, w.Code, w.Header())
+			}
+		}
+	}
+	w := ask(h, "GET", "/", "Accept", acceptSet, "Accept-Encoding", "gzip", "If-None-Match", `"17"`)
+	if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Etag"), `"17.`) {
+		t.Errorf("a present one: %d %v", w.Code, w.Header())
+	}
+	if _, err := gzip.NewReader(w.Body); err != nil {
+		t.Error(err)
+	}
+}
