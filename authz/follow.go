@@ -95,6 +95,7 @@ func (p *Publisher) Follow(ctx context.Context, o FollowOptions) {
 	f := newFollower(p, &loops, o.Log)
 	loops.Go(func() { p.watch(ctx, w, o.Log) })
 	loops.Go(func() { f.followHints(ctx, w) })
+	loops.Go(func() { p.learnTombstones(ctx) })
 	repeat := func(every time.Duration, what string, f func(context.Context) error) {
 		if every > 0 {
 			loops.Go(func() { p.repeat(ctx, every, o.Log, what, f) })

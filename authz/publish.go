@@ -37,6 +37,7 @@ type published struct {
 	waiting atomic.Bool                // a follower's goroutine waits for behind
 	index   atomic.Pointer[jwks.Index] // nil until the set was read
 	damaged damaged                    // guarded by behind
+	stone   stone
 }
 
 // reached reports whether the set that is shown has at least this version.

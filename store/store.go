@@ -114,6 +114,9 @@ type Store interface {
 	// as of one version, which it returns. An error of yield ends it and is
 	// returned. Memory does not grow with the set. ErrNotFound, ErrDamaged.
 	Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error)
+	// Tombstone returns the published key that CreateWorkspace was given. It may look
+	// at every key of the workspace. ErrNotFound, ErrDamaged.
+	Tombstone(ctx context.Context, workspace string) (jwks.Key, error)
 	// Changes returns the changes behind version after, oldest first, without a
 	// gap, at most limit of them; none if there is none. ErrNotFound, ErrDamaged.
 	// ErrCompacted: the change that follows after was dropped by Compact.

@@ -20,6 +20,9 @@ const (
 	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
 	selectJWKs     = `SELECT kid, n FROM jwks WHERE workspace = $1 ORDER BY kid`
 	selectVersions = `SELECT id, version FROM workspaces`
+	// selectTombstone finds the JWK that has no record.
+	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = $1 AND NOT EXISTS (
+		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
 	// stallTimeout is how long a stream waits for its next row.
 	stallTimeout = 30 * time.Second
 )
@@ -47,6 +50,23 @@ func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks
 		return 0, wrap(ctx, "read published keys", err)
 	}
 	return version, nil
+}
+
+// Tombstone implements store.Store.
+func (s *Store) Tombstone(ctx context.Context, workspace string) (key jwks.Key, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		rows, err := c.Query(ctx, selectTombstone, workspace)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		if !rows.Next() {
+			return errors.Join(rows.Err(), store.ErrNotFound)
+		}
+		key, err = scanJWK(rows)
+		return err
+	})
+	return key, wrap(ctx, "read tombstone", err)
 }
 
 func scanJWK(rows pgx.Rows) (jwks.Key, error) {

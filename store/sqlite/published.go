@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 
@@ -17,6 +18,9 @@ const (
 	insertChange  = `INSERT INTO changes (workspace, version, added, removed) VALUES (?, ?, ?, ?)`
 	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
 	selectJWKs    = `SELECT kid, n FROM jwks WHERE workspace = ? ORDER BY kid`
+	// selectTombstone finds the JWK that has no record.
+	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = ? AND NOT EXISTS (
+		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
 	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = ? AND version > ?
 		ORDER BY version LIMIT ?`
 	deleteChanges = `DELETE FROM changes WHERE workspace = ? AND version IN (SELECT version FROM changes
@@ -92,6 +96,24 @@ func (s *Store) published(ctx context.Context, workspace string, yield func(jwks
 		}
 	}
 	return version, rows.Err()
+}
+
+// Tombstone implements store.Store.
+func (s *Store) Tombstone(ctx context.Context, workspace string) (jwks.Key, error) {
+	key, err := s.tombstone(ctx, workspace)
+	return key, wrap(ctx, "read tombstone", err)
+}
+
+func (s *Store) tombstone(ctx context.Context, workspace string) (jwks.Key, error) {
+	rows, err := s.reader.QueryContext(ctx, selectTombstone, workspace)
+	if err != nil {
+		return jwks.Key{}, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return jwks.Key{}, errors.Join(rows.Err(), store.ErrNotFound)
+	}
+	return scanJWK(rows)
 }
 
 func scanJWK(rows *sql.Rows) (jwks.Key, error) {

@@ -12,6 +12,7 @@ import (
 
 var publishTests = []test{
 	{"comes in the order of kids", publishedOrder},
+	{"knows its tombstone", publishedTombstone},
 	{"passes on an error of yield", publishedYield},
 	{"is that of one version while others write", publishedSnapshot},
 	{"tells its changes in pages", changesPages},
@@ -31,6 +32,21 @@ func publishedOrder(e env) {
 	e.equal("published", keys, sorted(set))
 	e.equal("version", version, uint64(51))
 	_, err := e.Published(e.ctx, "nobody", func(jwks.Key) error { return nil })
+	e.is(err, store.ErrNotFound)
+}
+
+func publishedTombstone(e env) {
+	_, want := e.create("acme")
+	_, other := e.create("other")
+	e.issueMany("acme", "a", "b", "c")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	e.revoke(k)
+	for workspace, want := range map[string]jwks.Key{"acme": want, "other": other} {
+		got, err := e.Tombstone(e.ctx, workspace)
+		e.ok(err)
+		e.equal("tombstone of "+workspace, got.KID(), want.KID())
+	}
+	_, err := e.Tombstone(e.ctx, "nobody")
 	e.is(err, store.ErrNotFound)
 }
 
