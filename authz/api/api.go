@@ -21,6 +21,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // MaxBody is the longest body that is read, in bytes.
@@ -44,6 +45,8 @@ type Options struct {
 	Portal http.Handler
 	// TrustedProxies are believed what they say of a client's address. Nil: nobody is.
 	TrustedProxies clientaddr.Proxies
+	// StreamLimits are how many may read the change streams. Nil: jwks.DefaultStreamLimits.
+	StreamLimits *jwks.StreamLimits
 	// Closing ends the change streams once it is closed. Nil: never.
 	Closing <-chan struct{}
 	// Log gets a line a request, and failures. Nil: none.
@@ -63,12 +66,14 @@ type api struct {
 	log       *slog.Logger
 	openapi   []byte
 	// sayMoved tells, once, of a key that was issued under another public URL.
-	sayMoved func()
+	sayMoved     func()
+	streamLimits *jwks.StreamLimits
+	turnedAway   *turnedAway
 }
 
 // New returns the handler of every path.
 func New(o Options) (http.Handler, error) {
-	a := &api{service: o.Service, publisher: o.Publisher, checks: o.Checks, closing: o.Closing, log: o.Log}
+	a := &api{service: o.Service, publisher: o.Publisher, checks: o.Checks, closing: o.Closing, log: o.Log, streamLimits: o.StreamLimits}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -89,6 +94,7 @@ func New(o Options) (http.Handler, error) {
 			return next(c)
 		}
 	})
+	e.Pre(forAnyOrigin)
 	m := newMetrics(o.Metrics)
 	e.Use(a.observe(m), a.recover, limitBody)
 

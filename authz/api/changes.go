@@ -29,10 +29,18 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		},
 	)
 	stream.Age, stream.Closing, stream.Refuse = a.ageOf(changePath), a.closing, a.refuseReader
+	stream.Who = a.streamReader
+	if a.streamLimits != nil {
+		stream.Limits = *a.streamLimits
+	}
+	a.turnedAway = newTurnedAway(metrics)
 	metrics.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "burnkey_change_stream_readers", Help: "Readers of the change streams.",
 		}, func() float64 { return float64(stream.Readers()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "burnkey_change_stream_reserved_readers", Help: "Those of them in the places reserved for keys of the scope gateway.",
+		}, func() float64 { return float64(stream.Reserved()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not take what was sent.",
 		}, func() float64 { return float64(stream.Dropped()) }),
@@ -40,10 +48,17 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 	e.GET(authz.IssuerPath+":ws"+changePath, echo.WrapHandler(stream))
 	document(h, http.MethodGet, "changes", authz.IssuerPath+"{ws}"+changePath,
 		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched anew",
-		answers{200: events, 400: problem, 404: problem, 503: problem}, inWorkspace,
+		answers{200: events, 400: problem, 404: problem, 429: problem, 503: problem}, inWorkspace,
 		optional("after", "query", "The version to go on behind; 0 where it is absent"),
-		optional("heartbeat", "query", "How long the stream may be silent, in seconds: 0.25 to 5; what is no such number is 5"),
-		optional("Last-Event-ID", "header", "The same, and first: what a reader sends that comes again"))
+		optional("heartbeat", "query", "How long the stream may be silent, in seconds: 0.5 to 5; what is no such number is 5"),
+		optional("Last-Event-ID", "header", "The same, and first: what a reader sends that comes again"),
+		withReservedPlaces)
+}
+
+// withReservedPlaces says what a management key is good for at a call that needs none.
+func withReservedPlaces(op *huma.Operation) {
+	op.Description = "It takes no credential. Places are reserved for those who present a management key of the scope gateway " +
+		"(Authorization: Bearer …); a key that is not good is as none."
 }
 
 // refuseReader answers those who get no stream.
@@ -51,14 +66,15 @@ func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	var p *Problem
 	switch {
 	case errors.Is(err, jwks.ErrNoSet):
-		p = a.noSet(issuerOf(r, changePath), "There is no such workspace.")
+		p = a.noSet(issuerOf(r, changePath))
 	case errors.Is(err, jwks.ErrPosition):
 		p = newProblem(http.StatusBadRequest, "The position is not a version.").
 			field("after", "must be a version, as must be Last-Event-ID")
 	case errors.Is(err, jwks.ErrBody):
 		p = newProblem(http.StatusBadRequest, "The call takes no body.").field("body", "must be empty")
 	case errors.Is(err, jwks.ErrReaders):
-		p = newProblem(http.StatusServiceUnavailable, "The change stream has too many readers.").with("Retry-After", retryAfter)
+		a.turnedAway.note(a.log, r, issuerOf(r, changePath), err)
+		p = noPlace(err)
 	default:
 		p = a.problem(r.Context(), err)
 	}

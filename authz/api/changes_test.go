@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const changesPath = issuer + "/changes"
@@ -132,5 +136,151 @@ func TestReadyExcept(t *testing.T) {
 	s.do("GET", "/readyz?exclude=database&exclude=shutdown", nil).want(200)
 	if p := s.do("GET", "/readyz?exclude=x", nil).want(400).problem(); len(p.Errors) != 1 || p.Errors[0].Field != "exclude" {
 		t.Errorf("got %+v", p)
+	}
+}
+
+// limitReaders bounds the change stream's places.
+func limitReaders(l jwks.StreamLimits) func(*server, *authz.Options, *http.Server) {
+	return func(s *server, _ *authz.Options, _ *http.Server) { s.readers = &l }
+}
+
+// openStream asks for the change stream with a management key, or none, from an address.
+func (s *server) openStream(path, key string) (resp *http.Response, cancel func()) {
+	s.t.Helper()
+	ctx, stop := context.WithTimeout(s.t.Context(), time.Minute)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+path, nil)
+	must(s.t, err)
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	resp, err = s.Client().Do(req)
+	must(s.t, err)
+	s.t.Cleanup(func() { stop(); resp.Body.Close() })
+	return resp, stop
+}
+
+// issueManagement issues a management key, tied where tie is not empty.
+func (s *server) issueManagement(scopes []string, tie string) issued {
+	s.t.Helper()
+	body := map[string]any{"owner": "operator", "scopes": scopes}
+	if tie != "" {
+		body["claims"] = map[string]any{authz.TieClaim: tie}
+	}
+	return s.issue(authz.Home, body)
+}
+
+func (s *server) wantReaders(all, reserved int) {
+	s.t.Helper()
+	want := fmt.Sprintf("burnkey_change_stream_readers %d\nburnkey_change_stream_reserved_readers %d\n", all, reserved)
+	s.eventually("the metrics have "+want, func() bool {
+		var got string
+		for line := range strings.Lines(string(s.do("GET", "/metrics", nil).want(200).body)) {
+			if strings.HasPrefix(line, "burnkey_change_stream_re") && strings.Contains(line, "readers ") {
+				got += line
+			}
+		}
+		return got == want
+	})
+}
+
+func (s *server) eventually(what string, f func() bool) {
+	s.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !f(); <-tick.C {
+		if time.Now().After(deadline) {
+			s.t.Fatal("it did not come to be: " + what)
+		}
+	}
+}
+
+func TestChangesHavePlaces(t *testing.T) {
+	s := newServer(t, limitReaders(jwks.StreamLimits{Public: 4, PerSet: 3, PerAddress: 3, Reserved: 2, PerKey: 2}))
+	var ends []func()
+	opens := func(path, key string, status int) *http.Response {
+		t.Helper()
+		resp, cancel := s.openStream(path, key)
+		if resp.StatusCode != status {
+			t.Fatalf("%s: %d, want %d", path, resp.StatusCode, status)
+		}
+		ends = append(ends, cancel)
+		return resp
+	}
+	other := issuerPrefix + "other/changes?after=1"
+	for range 3 {
+		opens(changesPath+"?after=1", "", 200)
+	}
+	away := opens(other, "", 429) // the address is full
+	if away.Header.Get("Retry-After") == "" || away.Header.Get("Access-Control-Allow-Origin") != "*" || !away.Close {
+		t.Errorf("turned away: %v", away.Header)
+	}
+	s.wantReaders(3, 0)
+
+	// Whoever has no good key of the scope gateway is as anybody.
+	gatewayKey := s.issueManagement([]string{"gateway"}, "")
+	revoked := s.issueManagement([]string{"gateway"}, "")
+	s.do("DELETE", "/v1/workspaces/burnkey/keys/"+revoked.id, nil).want(200)
+	for name, key := range map[string]string{
+		"no key": "x", "revoked": revoked.token, "of another scope": s.issueManagement([]string{"keys:read"}, "").token,
+		"tied elsewhere": s.issueManagement([]string{"gateway"}, "acme").token, "altered": gatewayKey.token[:len(gatewayKey.token)-4] + "AAAA",
+	} {
+		if resp := opens(other, key, 429); resp.StatusCode != 429 {
+			t.Errorf("%s: %d", name, resp.StatusCode)
+		}
+	}
+	ends[0]()
+	s.wantReaders(2, 0)
+	opens(other, revoked.token, 200) // nor is anybody locked out by one
+	s.wantReaders(3, 0)
+
+	kept := opens(changesPath+"?after=1&heartbeat=0.5", gatewayKey.token, 200)
+	opens(other, gatewayKey.token, 200)
+	s.wantReaders(5, 2)
+	opens(other, gatewayKey.token, 429) // its own places are taken, and so are the address's
+
+	// Its key revoked, a reader has to find a place as anybody: here, there is none.
+	s.do("DELETE", "/v1/workspaces/burnkey/keys/"+gatewayKey.id, nil).want(200)
+	for lines := bufio.NewScanner(kept.Body); lines.Scan(); {
+	}
+	s.wantReaders(3, 0)
+	text := string(s.do("GET", "/metrics", nil).want(200).body)
+	if !strings.Contains(text, `burnkey_change_stream_turned_away_total{full="address",workspace="other"} 7`) {
+		t.Error("the metrics do not count who was turned away")
+	}
+	if n := strings.Count(s.log.String(), "readers of the change stream are turned away"); n != 1 { // once a workspace
+		t.Errorf("it is logged %d times", n)
+	}
+}
+
+// A reader whose key is revoked goes on in a public place if one is free.
+func TestChangesGoOnWithoutAKey(t *testing.T) {
+	s := newServer(t)
+	key := s.issueManagement([]string{"gateway"}, "acme")
+	resp, _ := s.openStream(changesPath+"?after=1&heartbeat=0.5", key.token)
+	s.wantReaders(1, 1)
+	s.do("DELETE", "/v1/workspaces/burnkey/keys/"+key.id, nil).want(200)
+	s.wantReaders(1, 0)
+	s.issue("acme", map[string]any{})
+	want(t, bufio.NewScanner(resp.Body), "id: 2")
+}
+
+func TestChangesBoundASet(t *testing.T) {
+	s := newServer(t, limitReaders(jwks.StreamLimits{Public: 3, PerSet: 2, PerAddress: 9, Reserved: 2, PerKey: 2}))
+	other := issuerPrefix + "other/changes?after=1"
+	for i, status := range []int{200, 200, 503} {
+		if resp, _ := s.openStream(changesPath+"?after=1", ""); resp.StatusCode != status || status == 503 && resp.Header.Get("Retry-After") == "" {
+			t.Errorf("reader %d: %d", i, resp.StatusCode)
+		}
+	}
+	for i, status := range []int{200, 503} {
+		if resp, _ := s.openStream(other, ""); resp.StatusCode != status {
+			t.Errorf("reader %d of another set: %d", i, resp.StatusCode)
+		}
+	}
+	text := string(s.do("GET", "/metrics", nil).want(200).body)
+	for _, line := range []string{`{full="workspace",workspace="acme"} 1`, `{full="server",workspace="other"} 1`} {
+		if !strings.Contains(text, "burnkey_change_stream_turned_away_total"+line) {
+			t.Error("the metrics lack " + line)
+		}
 	}
 }

@@ -219,7 +219,9 @@ func TestRevoke(t *testing.T) {
 	path := keysPath + "/" + key.id
 	s.do("GET", jwksPath+"?kid="+key.kid, nil).want(200)
 	first := s.do("DELETE", path, nil).want(200)
-	s.do("GET", jwksPath+"?kid="+key.kid, nil).want(404)
+	if a := s.do("GET", jwksPath+"?kid="+key.kid, nil).want(200); strings.Contains(string(a.body), key.kid) {
+		t.Errorf("published still: %s", a.body)
+	}
 	got := first.object()
 	wantMembers(t, got, "id", "status", "revoked_at", "version")
 	wantSubset(t, got, `{"id":"`+key.id+`","status":"revoked","version":3}`)
@@ -233,7 +235,7 @@ func TestRevoke(t *testing.T) {
 	shown := s.do("GET", path, nil).want(200).object()
 	wantMembers(t, shown, append([]string{"revoked_at"}, keyMembers...)...)
 	wantSubset(t, shown, string(first.body))
-	if etag := s.do("HEAD", jwksPath, nil).want(200).header.Get("Etag"); etag != `"4"` {
+	if etag := s.do("HEAD", jwksPath, nil).want(200).header.Get("Etag"); !strings.HasPrefix(etag, `"4.`) {
 		t.Errorf("the second revocation changed the set: %s", etag)
 	}
 	// What is revoked can still be renamed: its record is kept.

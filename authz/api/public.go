@@ -48,13 +48,16 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	const issuer = authz.IssuerPath + "{ws}"
 	sets := &jwks.Handler{MaxAge: MaxAge, Age: a.ageOf(jwksPath)}
 	sets.Set = func(r *http.Request) (*jwks.Set, bool) { return a.publisher.Set(issuerOf(r, jwksPath)) }
+	sets.Tombstone = func(r *http.Request, set *jwks.Set) (jwks.Key, bool) {
+		return a.publisher.Tombstone(r.Context(), issuerOf(r, jwksPath), set)
+	}
 	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.writeProblem(w, a.noSet(issuerOf(r, jwksPath), "There is no such workspace, or it publishes no such key."))
+		a.writeProblem(w, a.noSet(issuerOf(r, jwksPath)))
 	})
 	readable(e, h, echo.WrapHandler(sets), "jwks", issuer+jwksPath, "The published keys",
 		answers{200: jwkSet, 304: nothing, 404: problem, 503: problem}, inWorkspace,
-		optional("kid", "query", "The same shape with this one key, or 404"),
-		optional("If-None-Match", "header", "The version last seen, in quotes"))
+		optional("kid", "query", "The same shape with this one key, or with the tombstone alone where it is not published"),
+		optional("If-None-Match", "header", "The ETag last seen: the version and the beginning of the fingerprint"))
 	for i, path := range a.metadataPaths(issuer) {
 		readable(e, h, a.metadata, "metadata-"+string(rune('a'+i)), path, "Issuer metadata",
 			answers{200: metadata, 404: problem}, inWorkspace)
@@ -91,7 +94,6 @@ func (a *api) metadata(c echo.Context) error {
 	}
 	issuer := a.service.Issuer(ws)
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
-	c.Response().Header().Set("Access-Control-Allow-Origin", "*")
 	return c.JSON(http.StatusOK, Metadata{
 		Issuer: issuer, JWKSURI: issuer + jwksPath, RevocationEndpoint: issuer + revokePath,
 		RevocationAuthMethods: []string{"none"}, ResponseTypes: []string{}, GrantTypes: []string{},
@@ -168,9 +170,12 @@ func (a *api) ageOf(path string) func(*http.Request) time.Duration {
 
 // noSet is the answer where a workspace has no set to serve: it is there and its
 // set could not be read, or it is not.
-func (a *api) noSet(workspace, detail string) *Problem {
+func (a *api) noSet(workspace string) *Problem {
 	if a.publisher.Unread(workspace) {
 		return newProblem(http.StatusServiceUnavailable, "The workspace's published set can't be read.").with("Retry-After", retryAfter)
 	}
-	return newProblem(http.StatusNotFound, detail)
+	if _, ok := a.publisher.Set(workspace); ok { // that of a key which is not there, without its tombstone
+		return newProblem(http.StatusServiceUnavailable, "The workspace's tombstone can't be read.").with("Retry-After", retryAfter)
+	}
+	return newProblem(http.StatusNotFound, "There is no such workspace.")
 }

@@ -20,8 +20,10 @@ func TestJWKS(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{})
 	a := s.do("GET", jwksPath, nil).want(200)
+	published, _ := s.publisher.Set("acme")
+	tag := "2." + published.Fingerprint().String()[:16]
 	for name, want := range map[string]string{
-		"Content-Type": "application/jwk-set+json", "Etag": `"2"`, "Cache-Control": "public, max-age=5",
+		"Content-Type": "application/jwk-set+json", "Etag": `"` + tag + `"`, "Cache-Control": "public, max-age=5, no-transform",
 		"Access-Control-Allow-Origin": "*", "Content-Encoding": "", "Vary": "Accept-Encoding",
 	} {
 		if got := a.header.Get(name); got != want {
@@ -47,19 +49,21 @@ func TestJWKS(t *testing.T) {
 		t.Errorf("?kid= gives %s", one.body)
 	}
 	head := s.do("HEAD", jwksPath, nil).want(200)
-	if len(head.body) != 0 || head.header.Get("Content-Length") != a.header.Get("Content-Length") || head.header.Get("Etag") != `"2"` {
+	if len(head.body) != 0 || head.header.Get("Content-Length") != a.header.Get("Content-Length") || head.header.Get("Etag") != `"`+tag+`"` {
 		t.Errorf("HEAD differs: %v", head.header)
 	}
-	for _, tag := range []string{`"2"`, `"2-gzip"`, `"1", "2"`, `W/"2"`, `*`} {
-		if b := s.do("GET", jwksPath, nil, header("If-None-Match", tag)).want(304); len(b.body) > 0 || b.header.Get("Etag") != `"2"` {
-			t.Errorf("304 for %s: %v", tag, b.header)
+	for _, match := range []string{`"` + tag + `"`, `"` + tag + `-gzip"`, `"1", "` + tag + `"`, `W/"` + tag + `"`, `*`} {
+		if b := s.do("GET", jwksPath, nil, header("If-None-Match", match)).want(304); len(b.body) > 0 || b.header.Get("Etag") != `"`+tag+`"` {
+			t.Errorf("304 for %s: %v", match, b.header)
 		}
-		s.do("HEAD", jwksPath, nil, header("If-None-Match", tag)).want(304)
+		s.do("HEAD", jwksPath, nil, header("If-None-Match", match)).want(304)
 	}
-	s.do("GET", jwksPath, nil, header("If-None-Match", `"1"`)).want(200)
+	for _, other := range []string{`"1"`, `"2"`, `"2.AAAAAAAAAAAAAAAA"`} {
+		s.do("GET", jwksPath, nil, header("If-None-Match", other)).want(200)
+	}
 
 	zipped := s.do("GET", jwksPath, nil, header("Accept-Encoding", "br, gzip")).want(200)
-	if zipped.header.Get("Etag") != `"2-gzip"` || zipped.header.Get("Content-Encoding") != "gzip" {
+	if zipped.header.Get("Etag") != `"`+tag+`-gzip"` || zipped.header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("gzip: %v", zipped.header)
 	}
 	r, err := gzip.NewReader(bytes.NewReader(zipped.body))
@@ -67,14 +71,12 @@ func TestJWKS(t *testing.T) {
 	if plain, err := io.ReadAll(r); err != nil || !bytes.Equal(plain, a.body) {
 		t.Errorf("unzips to something else: %v", err)
 	}
-	s.do("GET", jwksPath, nil, header("Accept-Encoding", "gzip"), header("If-None-Match", `"2"`)).want(304)
+	s.do("GET", jwksPath, nil, header("Accept-Encoding", "gzip"), header("If-None-Match", `"`+tag+`"`)).want(304)
 }
 
 func TestJWKSNotFound(t *testing.T) {
 	s := newServer(t)
-	foreign := s.issue("other", map[string]any{})
 	for _, path := range []string{
-		jwksPath + "?kid=" + foreign.kid, jwksPath + "?kid=", jwksPath + "?kid=x", jwksPath + "?kid=a&kid=b",
 		"/v1/auth/oauth/none/.well-known/jwks.json", "/v1/auth/oauth/ACME/.well-known/jwks.json",
 		"/v1/auth/oauth/acme%2Fx/.well-known/jwks.json", "/v1/auth/oauth/none/.well-known/openid-configuration",
 		"/.well-known/oauth-authorization-server/v1/auth/oauth/none",
@@ -84,6 +86,68 @@ func TestJWKSNotFound(t *testing.T) {
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
 		s.do(method, jwksPath, nil).want(405)
+	}
+}
+
+// A 404 would count as a failed fetch with many a client, which then goes on with the key
+// that was revoked.
+func TestJWKSOfAKeyThatIsNotPublished(t *testing.T) {
+	s := newServer(t)
+	foreign, revoked := s.issue("other", map[string]any{}), s.issue("acme", map[string]any{})
+	tag := s.do("GET", jwksPath+"?kid="+revoked.kid, nil).want(200).header.Get("Etag")
+	s.do("DELETE", keysPath+"/"+revoked.id, nil).want(200)
+	all, err := jwks.ParseSet(s.do("GET", jwksPath, nil).want(200).body)
+	must(t, err)
+	if len(all) != 1 {
+		t.Fatalf("%d keys are published beside the tombstone", len(all)-1)
+	}
+	want := all[0].KID().String()
+	s.issue("acme", map[string]any{}) // is not to be shown instead
+	for _, query := range []string{revoked.kid, foreign.kid, "", "x", "a&kid=b", want + "x", "%zz"} {
+		for range 2 {
+			a := s.do("GET", jwksPath+"?kid="+query, nil, header("If-None-Match", tag)).want(200)
+			keys, err := jwks.ParseSet(a.body)
+			if err != nil || len(keys) != 1 || keys[0].KID().String() != want || a.header.Get("Etag") != `"`+want+`"` {
+				t.Errorf("?kid=%s: %s, %v", query, a.body, a.header)
+			}
+		}
+		s.do("HEAD", jwksPath+"?kid="+query, nil).want(200)
+		s.do("GET", jwksPath+"?kid="+query, nil, header("If-None-Match", `W/"`+want+`"`)).want(304)
+	}
+	s.do("GET", "/v1/auth/oauth/none/.well-known/jwks.json?kid="+revoked.kid, nil).want(404)
+}
+
+// Pages of any origin may make the public calls and read what they answer, also an error.
+func TestPublicCallsOfAnyOrigin(t *testing.T) {
+	s := newServer(t)
+	for _, path := range []string{
+		jwksPath, jwksPath + "?kid=x", changesPath, issuer + "/revoke", issuer + "/.well-known/openid-configuration",
+		"/.well-known/oauth-authorization-server" + issuer, "/.well-known/openid-configuration" + issuer,
+	} {
+		a := s.do("OPTIONS", path, nil, header("Origin", "https://a.test"), header("Access-Control-Request-Method", "GET")).want(204)
+		for name, want := range map[string]string{"Allow-Origin": "*", "Allow-Headers": "If-None-Match", "Allow-Methods": "", "Max-Age": "86400"} {
+			if got := a.header.Get("Access-Control-" + name); !strings.Contains(got, want) || got == "" {
+				t.Errorf("OPTIONS %s: Access-Control-%s is %q", path, name, got)
+			}
+		}
+	}
+	for path, status := range map[string]int{
+		"/v1/auth/oauth/none/.well-known/jwks.json": 404, "/v1/auth/oauth/none/changes": 404, changesPath + "?after=x": 400,
+		issuer + "/nothing": 404, issuer + "/revoke": 405, "/.well-known/oauth-authorization-server/v1/auth/oauth/none": 404,
+	} {
+		if a := s.do("GET", path, nil).want(status); a.header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("GET %s: %d without CORS", path, status)
+		}
+	}
+	if a := s.do("POST", issuer+"/revoke", "", form).want(400); a.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Error("POST /revoke: 400 without CORS")
+	}
+	for _, path := range []string{keysPath, "/v1/workspaces", "/metrics"} {
+		for _, method := range []string{"GET", "OPTIONS"} {
+			if a := s.do(method, path, nil); a.header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s %s may be read by pages", method, path)
+			}
+		}
 	}
 }
 
@@ -121,7 +185,9 @@ func TestRevokeByPossession(t *testing.T) {
 	foreign := s.issue("other", map[string]any{})
 	published := func(workspace string, key issued) bool {
 		path := "/v1/auth/oauth/" + workspace + "/.well-known/jwks.json?kid=" + key.kid
-		return s.do("GET", path, nil).status == 200
+		var set struct{ Keys []struct{ Kid string } }
+		must(t, json.Unmarshal(s.do("GET", path, nil).want(200).body, &set))
+		return len(set.Keys) == 1 && set.Keys[0].Kid == key.kid
 	}
 	before := s.state()
 	forged := key.token[:len(key.token)-8] + strings.Map(func(r rune) rune { return 'A' }, "12345678")

@@ -49,6 +49,7 @@ type server struct {
 	publisher *authz.Publisher
 	closing   chan struct{}
 	closed    sync.Once
+	readers   *jwks.StreamLimits // nil: the default
 }
 
 // newServer starts a server with the workspaces burnkey, acme and other.
@@ -82,7 +83,7 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 	handler, err := api.New(api.Options{
 		Service: s.service, Publisher: publisher, Metrics: metrics, Version: "test",
 		Log:     slog.New(slog.NewJSONHandler(s.log, nil)),
-		Closing: s.closing,
+		Closing: s.closing, StreamLimits: s.readers,
 		Checks: map[string]api.Check{
 			"database": func(ctx context.Context) error { return s.store.Ping(ctx) },
 			"shutdown": func(context.Context) error {

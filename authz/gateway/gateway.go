@@ -73,8 +73,8 @@ type Options struct {
 	ListEvery time.Duration
 	// UsageEvery is about how often the server is told which keys were used. 0: never.
 	UsageEvery time.Duration
-	// UsageKey returns a management key of the scope gateway to tell it with, and is
-	// called as Key is. Nil: Key.
+	// UsageKey returns a management key of the scope gateway to tell it with, and to have
+	// a reserved place at the change streams. It is called as Key is. Nil: Key.
 	UsageKey func() (string, error)
 	Metrics  prometheus.Registerer // nil: none
 	Log      *slog.Logger          // nil: slog.Default
@@ -301,7 +301,7 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 	follower, err := jwks.NewFollower(jwks.FollowerOptions{
 		URL: g.serverIssuer(id), Client: g.client,
 		StateFile: g.stateFile(id + ".jwks"), Log: g.o.Log, Now: g.o.Now,
-		Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(),
+		Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(), Key: g.o.UsageKey, // Key, where that is given
 	})
 	if err != nil {
 		return nil, err

@@ -87,7 +87,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	tenants := s.g.all()
 	for _, t := range tenants {
 		status := t.follower.Status()
-		err := t.follower.Usable(s.g.o.MaxStaleness)
+		err := status.Usable(s.g.o.MaxStaleness)
 		unready += count(errors.Is(err, jwks.ErrNotReady))
 		stale += count(errors.Is(err, jwks.ErrStale))
 		polling += count(!status.Streaming)
@@ -98,7 +98,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 			uses += float64(t.uses.pending.Load())
 		}
 		low = min(low, status.Version)
-		if status.Version > 0 {
+		if status.Ready {
 			age = max(age, status.Age)
 		}
 	}

@@ -149,9 +149,10 @@ func (g *Gateway) look(ctx context.Context) {
 	with, waiting, stale := 0, 0, int64(0)
 	var why *error
 	for _, t := range known.tenants {
-		switch err := t.follower.Usable(g.o.MaxStaleness); {
+		status := t.follower.Status()
+		switch err := status.Usable(g.o.MaxStaleness); {
 		case errors.Is(err, jwks.ErrNotReady):
-			failed := t.follower.Status().Err
+			failed := status.Err
 			if failed == nil {
 				waiting++
 			} else if why == nil || errors.Is(failed, jwks.ErrNoWorkspace) {

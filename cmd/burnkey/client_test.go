@@ -199,7 +199,8 @@ func (s *server) published(workspace string) (*keySet, error) {
 }
 
 func readSet(text []byte, etag string) (*keySet, error) {
-	version, err := strconv.ParseUint(strings.Trim(etag, `"`), 10, 64)
+	number, _, _ := strings.Cut(strings.Trim(etag, `"`), ".")
+	version, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("the set's ETag: %w", err)
 	}

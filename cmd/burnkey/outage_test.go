@@ -30,7 +30,11 @@ func startFollower(t testing.TB, url, workspace string) *jwks.Follower {
 		cancel()
 		following.Wait()
 	})
-	eventually(t, "the follower has a set", func() bool { return f.Len() > 0 })
+	select {
+	case <-f.Ready():
+	case <-time.After(patience):
+		t.Fatal("the follower has no set")
+	}
 	return f
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,8 +34,8 @@ func (c *client) as(s *server) *client { return &client{s.url, c.token} }
 
 // publishes reports whether a server has a key in its set.
 func (s *server) publishes(k key) bool {
-	code, _ := s.get("/v1/auth/oauth/" + k.Workspace + "/.well-known/jwks.json?kid=" + k.KID)
-	return code == http.StatusOK
+	code, set := s.get("/v1/auth/oauth/" + k.Workspace + "/.well-known/jwks.json?kid=" + k.KID)
+	return code == http.StatusOK && strings.Contains(set, k.KID)
 }
 
 // spread is how long something took, each time.

@@ -1,0 +1,47 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// Values of the header fields by which a page of any origin may make the public calls
+// (Fetch Standard, section 3.2) and read what they answer, errors too. They are shared
+// by all answers: nobody may write to them.
+var (
+	anyOrigin     = []string{"*"}
+	exposed       = []string{"Burnkey-Fingerprint, Burnkey-Version, ETag, Retry-After, X-Request-Id"}
+	readMethods   = []string{"GET, HEAD"}
+	revokeMethods = []string{"POST"}
+	askedWith     = []string{"Accept, Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID, X-Request-Id"}
+	preflightAge  = []string{"86400"}
+)
+
+// forAnyOrigin lets pages make the public calls. The router answers OPTIONS.
+func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !isPublic(r.URL.Path) {
+			return next(c)
+		}
+		head := c.Response().Header()
+		head["Access-Control-Allow-Origin"], head["Access-Control-Expose-Headers"] = anyOrigin, exposed
+		if r.Method == http.MethodOptions {
+			head["Access-Control-Allow-Methods"] = readMethods
+			if strings.HasSuffix(r.URL.Path, revokePath) {
+				head["Access-Control-Allow-Methods"] = revokeMethods
+			}
+			head["Access-Control-Allow-Headers"], head["Access-Control-Max-Age"] = askedWith, preflightAge
+		}
+		return next(c)
+	}
+}
+
+// isPublic reports whether the path is one of an issuer's, which take no credential.
+func isPublic(path string) bool {
+	return strings.HasPrefix(path, authz.IssuerPath) || strings.HasPrefix(path, oauthPath+"/") || strings.HasPrefix(path, oidcPath+"/")
+}
