@@ -54,6 +54,11 @@ func TestE2ECLIVerify(t *testing.T) {
 		junk(t, p, nil)
 		says(t, command{args: []string{"verify", "-"}, stdin: good.Token}.run(t).ok(t).stdout, good.ID, good.KID, "cust_1", "acme", "maps:read", `{"tier":"gold"}`, "not looked up")
 	})
+	t.Run("pasted", func(t *testing.T) {
+		for _, text := range []string{"Authorization: Bearer " + good.Token + "\r\n", "\ufeffAPI_KEY=\"" + good.Token + "\"\n", "`" + good.Token + "`."} {
+			says(t, command{args: []string{"verify", "-"}, stdin: text}.run(t).ok(t).stdout, good.ID)
+		}
+	})
 	t.Run("no such set", func(t *testing.T) {
 		for _, source := range [][]string{
 			{"--jwks", filepath.Join(t.TempDir(), "no-such-file")},

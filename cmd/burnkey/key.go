@@ -42,8 +42,17 @@ type issuedKey struct {
 	keyView
 }
 
+// inPart reports whether the management key may not read keys: then the server shows of
+// those that it changes no more than their state.
+func (k *keyView) inPart() bool { return k.KID == "" }
+
 func (k *keyView) rows() [][]string {
-	rows := [][]string{
+	if k.inPart() {
+		return k.rotationRows([][]string{
+			{"key", k.ID}, {"status", k.Status}, {"created", when(&k.CreatedAt)}, {"all else", "takes the scope keys:read"},
+		})
+	}
+	return k.rotationRows([][]string{
 		{"key", k.ID},
 		{"kid", k.KID},
 		{"workspace", k.Workspace},
@@ -55,7 +64,10 @@ func (k *keyView) rows() [][]string {
 		{"created", when(&k.CreatedAt)},
 		{"expires", when(k.ExpiresAt)},
 		{"last used", k.lastUsed()},
-	}
+	})
+}
+
+func (k *keyView) rotationRows(rows [][]string) [][]string {
 	if k.RotatedFrom != "" {
 		rows = append(rows, []string{"successor of", k.RotatedFrom})
 	}
@@ -90,6 +102,10 @@ func (k *keyView) ends() *time.Time {
 func keyTable(keys []keyView) [][]string {
 	rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST USED"}}
 	for _, key := range keys {
+		if key.inPart() {
+			rows = append(rows, []string{key.ID, "", "", "", key.Status, when(&key.CreatedAt), "", ""})
+			continue
+		}
 		rows = append(rows, []string{
 			key.ID, key.Owner, key.Name, strings.Join(key.Scopes, " "), key.Status, when(&key.CreatedAt), when(key.ends()), key.lastUsed(),
 		})
