@@ -70,7 +70,7 @@ func TestE2ESeize(t *testing.T) {
 		t.Errorf("the server no longer sees its own /proc: %d", code)
 	}
 
-	gateway := asNobody(t, exec.Command(s.binary, "gateway", "--server", s.url, "--workspace", "acme", "--listen", envoytest.FreeAddr(t)))
+	gateway := asNobody(t, exec.Command(s.binary, "gateway", "--server", s.url, "--workspace", "acme", "--any-audience", "--listen", envoytest.FreeAddr(t)))
 	wantNothing(t, "gateway", thief(t, gateway, nil))
 	verify := exec.Command(s.binary, "verify", "-")
 	_, err = verify.StdinPipe()
@@ -108,13 +108,16 @@ func asNobody(t *testing.T, cmd *exec.Cmd) int {
 	check(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	pid := cmd.Process.Pid
-	if filepath.Base(cmd.Path) == "burnkey" {
-		limit := fmt.Sprintf("/proc/%d/limits", pid)
-		eventually(t, "it may dump no core", func() bool {
-			text, err := os.ReadFile(limit)
-			return err == nil && strings.Contains(strings.Join(strings.Fields(string(text)), " "), "Max core file size 0 0 ")
-		})
+	if cmd.Path == "/bin/sleep" {
+		return pid
 	}
+	eventually(t, "it is undumpable and may dump no core", func() bool {
+		mem, err := os.Stat(fmt.Sprintf("/proc/%d/mem", pid))
+		check(t, err)
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+		check(t, err)
+		return mem.Sys().(*syscall.Stat_t).Uid == 0 && strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max core file size 0 0 ")
+	})
 	return pid
 }
 
@@ -138,6 +141,9 @@ func thief(t *testing.T, pid int, busy func()) (got stolen) {
 	check(t, err)
 	check(t, cmd.Wait())
 	check(t, json.Unmarshal(text, &got))
+	if state := statOf(pid).state; state == "" || state == "Z" {
+		t.Fatalf("the process that was to be stolen from has ended: %q", state)
+	}
 	return got
 }
 
