@@ -88,6 +88,7 @@ func New(o Options) (http.Handler, error) {
 			a.log.Debug("an answer was not sent", "error", err)
 		}
 	}
+	e.IPExtractor = echo.ExtractIPDirect() // its default believes anybody
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			o.TrustedProxies.Resolve(c.Request())
