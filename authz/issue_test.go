@@ -33,18 +33,18 @@ func TestIssueClaims(t *testing.T) {
 		want string // behind jti
 		exp  int64
 	}{
-		{"defaults", request{}, `"iat":1772597167,"exp":1780373167}`, iat + 7776000},
-		{"an hour", request{ExpiresIn: seconds(3600)}, `"iat":1772597167,"exp":1772600767}`, iat + 3600},
-		{"never", request{NeverExpires: true}, `"iat":1772597167}`, 0},
+		{"defaults", request{}, `"iat":1772597107,"exp":1780373167}`, iat + 7776000},
+		{"an hour", request{ExpiresIn: seconds(3600)}, `"iat":1772597107,"exp":1772600767}`, iat + 3600},
+		{"never", request{NeverExpires: true}, `"iat":1772597107}`, 0},
 		{
 			"scopes in their order",
 			request{NeverExpires: true, Scopes: []string{"b:x", "a"}},
-			`"iat":1772597167,"scope":"b:x a"}`, 0,
+			`"iat":1772597107,"scope":"b:x a"}`, 0,
 		},
 		{
 			"everything",
 			request{ExpiresIn: seconds(1), Scopes: []string{"a"}, Claims: []byte(` {"z": 1, "a": {"b": "é<&"}} `)},
-			`"iat":1772597167,"exp":1772597168,"scope":"a","z":1,"a":{"b":"é<&"}}`, iat + 1,
+			`"iat":1772597107,"exp":1772597168,"scope":"a","z":1,"a":{"b":"é<&"}}`, iat + 1,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -193,6 +193,10 @@ func (s *Service) refuseRepeat(ctx context.Context, workspace, idempotencyKey st
 	return &store.IdempotencyError{ID: key.ID}
 }
 
+// clockSkew, in seconds, is how far before its making a token's iat is, so that a verifier
+// whose clock is behind takes a fresh token. The expiry counts from the making.
+const clockSkew = 60
+
 // sign gives the draft its id and times and returns the payload of its token.
 func (s *Service) sign(d *draft) ([]byte, error) {
 	id, err := s.newID()
@@ -217,6 +221,7 @@ func (s *Service) sign(d *draft) ([]byte, error) {
 		claims.Expiry = claims.IssuedAt + d.expiresIn
 		d.key.ExpiresAt = claims.ExpiresAt()
 	}
+	claims.IssuedAt -= clockSkew
 	return json.Marshal(&claims)
 }
 
