@@ -34,7 +34,7 @@ var arrows = map[string]arrow{
 	".":           {},
 	"jwks":        {},
 	"store":       {imports: []string{"jwks"}},
-	"authz":       {imports: []string{"jwks", "store", "authz/mint"}, tests: []string{"store/sqlite", "store/storetest"}, forbidden: http},
+	"authz":       {imports: []string{"jwks", "store", "authz/mint", "authz/turns"}, tests: []string{"store/sqlite", "store/storetest"}, forbidden: http},
 	"cmd/burnkey": {imports: []string{"*"}},
 
 	"store/storetest": {imports: []string{"jwks", "store"}},
@@ -43,6 +43,7 @@ var arrows = map[string]arrow{
 
 	"store/postgres/pgtest": {},
 
+	"authz/turns":     {forbidden: append(http, "github.com/prometheus")},
 	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn"}, forbidden: http},
 	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
 	"authz/gateway":   {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},

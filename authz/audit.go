@@ -4,19 +4,25 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/store"
 )
 
-// Audit lists what happened in a workspace, the latest first. Errors: InputError,
-// ErrNotFound, and ErrTooSlow where it is selected by what no index has.
-func (s *Service) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
+// Audit lists what happened in a workspace, the latest first, as Keys does keys. Errors:
+// ErrNotFound, *CrowdedError, and ErrTooSlow for a search that has found nothing.
+func (s *Service) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, uuid.UUID, error) {
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
-		return nil, err
+		return nil, uuid.Nil, err
 	}
-	if f.Action == "" && f.ActorID == "" && f.Result == "" {
-		return s.store.Audit(ctx, workspace, f)
-	}
-	return search(ctx, s.searches, func(ctx context.Context) ([]store.Entry, error) { return s.store.Audit(ctx, workspace, f) })
+	f.Rows = rowsATurn
+	p, err := pageOf(ctx, s.reads, workspace, f.After, f.Limit, f.Narrows(), func(e *store.Entry) int { return 256 + len(e.Detail) },
+		func(ctx context.Context, after uuid.UUID, limit, bytes int) ([]store.Entry, uuid.UUID, error) {
+			f := f
+			f.After, f.Limit, f.Bytes = after, limit, bytes
+			return s.store.Audit(ctx, workspace, f)
+		})
+	return p.items, p.next, err
 }
 
 // Refused notes that somebody who is known was refused something in a workspace, by the

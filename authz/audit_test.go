@@ -20,7 +20,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 		}
 	}
 	noted := func(who string) int {
-		entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: who, Action: store.ActionCallRefuse, Limit: 1000})
+		entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: who, Action: store.ActionCallRefuse, Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

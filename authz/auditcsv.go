@@ -18,8 +18,22 @@ const CSVMark = "\ufeff"
 
 // WriteAuditCSV writes entries as a table with a line of titles (RFC 4180). Errors: w's.
 func WriteAuditCSV(w io.Writer, entries []store.Entry) error {
+	return NewAuditCSV(w).Write(entries)
+}
+
+// AuditCSV is such a table, which may be written in parts.
+type AuditCSV struct{ table *csv.Writer }
+
+// NewAuditCSV begins one; its line of titles is written with the first entries, or none.
+func NewAuditCSV(w io.Writer) *AuditCSV {
 	table := csv.NewWriter(w)
 	_ = table.Write([]string{"at", "action", "result", "key", "owner", "actor_kind", "actor_id", "from", "detail", "id"})
+	return &AuditCSV{table}
+}
+
+// Write adds entries. Errors: the writer's.
+func (c *AuditCSV) Write(entries []store.Entry) error {
+	table := c.table
 	for _, e := range entries {
 		key := ""
 		if e.Key != uuid.Nil {

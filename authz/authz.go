@@ -7,11 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/store"
@@ -73,6 +76,9 @@ type Options struct {
 	PublicURL string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Log gets warnings, and Metrics the Service's own. Nil: none.
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 	// NewID makes key ids; nil means UUIDv7.
 	NewID func() (uuid.UUID, error)
 }
@@ -86,7 +92,8 @@ type Service struct {
 	publicURL string
 	now       func() time.Time
 	newID     func() (uuid.UUID, error)
-	searches  chan struct{}             // holds one of each that is under way
+	reads     *reads
+	removals  *reads                    // of what is to be revoked: no search delays it
 	due       chan struct{}             // wakes Reap
 	nextDue   atomic.Pointer[time.Time] // as ReapDue saw it last
 	updates   atomic.Uint64             // of workspaces
@@ -100,8 +107,14 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, minter: o.Minter, publisher: o.Publisher,
 		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID,
-		searches: make(chan struct{}, searchesAtOnce), due: make(chan struct{}, 1),
+		due: make(chan struct{}, 1),
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	atOnce := max(2, runtime.GOMAXPROCS(0)) // which leaves half of an SQLite file's readers to others
+	s.reads = newReads(atOnce, "reads", o.Log, o.Metrics)
+	s.removals = newReads(2, "removal_reads", o.Log, o.Metrics)
 	if s.now == nil {
 		s.now = time.Now
 	}

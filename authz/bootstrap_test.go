@@ -28,7 +28,7 @@ func (s *safe) keep(token jwks.Token) error {
 // admins returns the records of Home.
 func (s *server) admins() []store.Key {
 	s.t.Helper()
-	keys, err := s.store.Store.Keys(s.t.Context(), authz.Home, store.Filter{Limit: 10})
+	keys, _, err := s.store.Store.Keys(s.t.Context(), authz.Home, store.Filter{Limit: 10})
 	if err != nil {
 		s.t.Fatal(err)
 	}

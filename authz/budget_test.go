@@ -74,7 +74,7 @@ func TestStrangersBlotOutNobody(t *testing.T) {
 		refuse("")
 	}
 	refuse("eve")
-	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Result: store.ResultRefused, Limit: 100})
+	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Result: store.ResultRefused, Limit: 100})
 	if err != nil || len(entries) != 11 || entries[0].Actor.ID != "eve" {
 		t.Errorf("%d refusals are noted, the last of them %+v, %v", len(entries), entries[0], err)
 	}

@@ -144,8 +144,12 @@ func (f *faulty) KeyByIdempotencyKey(ctx context.Context, workspace, key string)
 	return through(ctx, f, "KeyByIdempotencyKey", func() (store.Key, error) { return f.Store.KeyByIdempotencyKey(ctx, workspace, key) })
 }
 
-func (f *faulty) Keys(ctx context.Context, workspace string, filter store.Filter) ([]store.Key, error) {
-	return through(ctx, f, "Keys", func() ([]store.Key, error) { return f.Store.Keys(ctx, workspace, filter) })
+func (f *faulty) Keys(ctx context.Context, workspace string, filter store.Filter) (list []store.Key, next uuid.UUID, err error) {
+	list, err = through(ctx, f, "Keys", func() (list []store.Key, err error) {
+		list, next, err = f.Store.Keys(ctx, workspace, filter)
+		return list, err
+	})
+	return list, next, err
 }
 
 func (f *faulty) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {

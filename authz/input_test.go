@@ -290,7 +290,7 @@ func TestUpdateInput(t *testing.T) {
 	empty := ""
 	_, err = s.UpdateWorkspace(ctx, "acme", func(set *store.Workspace) error { set.Name = empty; set.Audiences = none; return nil })
 	expectFaults(t, err, "name audiences")
-	_, err = s.Keys(ctx, "acme", store.Filter{Status: "gone", Limit: 1})
+	_, _, err = s.Keys(ctx, "acme", store.Filter{Status: "gone", Limit: 1})
 	expectFaults(t, err, "status")
 
 	s.clock.advance(1e9)
@@ -333,7 +333,7 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 	if err != nil || successor.Owner != disguised || successor.Name != disguised {
 		t.Errorf("rotated to %+v, %v", successor.Key, err)
 	}
-	if keys, err := s.Keys(t.Context(), "acme", store.Filter{Owner: disguised, Limit: 10}); err != nil || len(keys) != 2 {
+	if keys, _, err := s.Keys(t.Context(), "acme", store.Filter{Owner: disguised, Limit: 10}); err != nil || len(keys) != 2 {
 		t.Errorf("listed are %d, %v", len(keys), err)
 	}
 	audiences := []string{"web", "other"}

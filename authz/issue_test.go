@@ -213,7 +213,7 @@ func TestIssueFailures(t *testing.T) {
 			}
 			s.store.heal()
 			s.minter.err = nil
-			keys, err := s.Keys(t.Context(), "acme", store.Filter{Limit: 9})
+			keys, _, err := s.Keys(t.Context(), "acme", store.Filter{Limit: 9})
 			if err != nil || len(keys) != 0 || s.set("acme") != before || s.version("acme") != 1 {
 				t.Errorf("%d keys, %v, version %d: something was left", len(keys), err, s.version("acme"))
 			}

@@ -249,44 +249,19 @@ func (s *Service) Key(ctx context.Context, workspace string, id uuid.UUID) (stor
 	return s.store.Key(ctx, workspace, id)
 }
 
-// A search that no index answers looks at record after record. A few at a time
-// may, for a while, so that they leave the database to the others.
-const (
-	searchesAtOnce = 2
-	searchTimeout  = 5 * time.Second
-)
-
-// Keys lists the records of a workspace, the newest first. Errors: InputError,
-// ErrNotFound, and ErrTooSlow for a search by status or Query.
-func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, error) {
+// Keys lists the records of a workspace, the newest first, as far as the limit and
+// PageBytes go, and returns what to continue behind: uuid.Nil at the end. A search may
+// end early. Errors: InputError, ErrNotFound, *CrowdedError, and ErrTooSlow for a search
+// that has found nothing.
+func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	switch f.Status {
 	case "", store.Active, store.Deprecated, store.Revoked, store.Expired:
 	default:
-		return nil, InputError{{"status", "must be active, deprecated, revoked or expired"}}
+		return nil, uuid.Nil, InputError{{"status", "must be active, deprecated, revoked or expired"}}
 	}
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
-		return nil, err
+		return nil, uuid.Nil, err
 	}
 	f.Now = s.Now()
-	if f.Status == "" && f.Query == "" && f.Scope == "" && f.CreatedBefore.IsZero() && f.UnusedSince.IsZero() && !f.Live {
-		return s.store.Keys(ctx, workspace, f)
-	}
-	return search(ctx, s.searches, func(ctx context.Context) ([]store.Key, error) { return s.store.Keys(ctx, workspace, f) })
-}
-
-// search does what looks at record after record when it is its turn. Errors: ErrTooSlow.
-func search[T any](ctx context.Context, turns chan struct{}, look func(context.Context) (T, error)) (found T, err error) {
-	limited, cancel := context.WithTimeoutCause(ctx, searchTimeout, ErrTooSlow)
-	defer cancel()
-	select {
-	case turns <- struct{}{}:
-		defer func() { <-turns }()
-	case <-limited.Done():
-		return found, context.Cause(limited)
-	}
-	found, err = look(limited)
-	if err != nil && limited.Err() != nil {
-		err = context.Cause(limited)
-	}
-	return found, err
+	return s.keysIn(ctx, s.reads, workspace, f)
 }

@@ -87,7 +87,7 @@ func TestRefusedLogins(t *testing.T) {
 	s.workspace("acme")
 	s.workspace("other")
 	noted := func(workspace string) []store.Entry {
-		entries, err := s.Audit(t.Context(), workspace, store.AuditFilter{Action: store.ActionLoginRefuse, Limit: 1000})
+		entries, _, err := s.Audit(t.Context(), workspace, store.AuditFilter{Action: store.ActionLoginRefuse, Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestExpiredLinksAreNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	noted := func() []store.Entry {
-		entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Result: store.ResultRefused, Limit: 1000})
+		entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Result: store.ResultRefused, Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,11 @@ func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selectio
 	if err := bad.err(); err != nil {
 		return nil, false, err
 	}
-	if keys, more, err = s.selected(ctx, workspace, sel); err != nil || dry {
+	line := s.removals
+	if dry { // which is no more than a list
+		line = s.reads
+	}
+	if keys, more, err = s.selected(ctx, line, workspace, sel); err != nil || dry {
 		return keys, more, err
 	}
 	revoked := keys[:0]
@@ -68,32 +72,35 @@ func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selectio
 	return revoked, more, nil
 }
 
-func (s *Service) selected(ctx context.Context, workspace string, sel Selection) (keys []store.Key, more bool, err error) {
+func (s *Service) selected(ctx context.Context, line *reads, workspace string, sel Selection) (keys []store.Key, more bool, err error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
 		return nil, false, err
 	}
 	now := s.Now()
-	f := store.Filter{Owner: sel.Owner, Scope: sel.Scope, CreatedBefore: sel.CreatedBefore, Live: true, Limit: MaxRevokedAtOnce + 2}
+	f := store.Filter{Owner: sel.Owner, Scope: sel.Scope, CreatedBefore: sel.CreatedBefore, Live: true, Now: now, Limit: MaxRevokedAtOnce + 2}
 	if sel.UnusedFor > 0 {
 		if f.UnusedSince, err = unusedSince(w.Usage, now, sel.UnusedFor); err != nil {
 			return nil, false, err
 		}
 	}
 	if len(sel.IDs) == 0 {
-		keys, err = s.Keys(ctx, workspace, f)
+		keys, next, err := s.keysIn(ctx, line, workspace, f)
 		keys = slices.DeleteFunc(keys, func(k store.Key) bool { return k.ID == sel.Except })
 		if len(keys) > MaxRevokedAtOnce {
 			return keys[:MaxRevokedAtOnce], true, err
 		}
-		return keys, false, err
+		return keys, next != uuid.Nil, err
 	}
-	seen := make(map[uuid.UUID]bool, len(sel.IDs))
+	seen, size := make(map[uuid.UUID]bool, len(sel.IDs)), 0
 	for _, id := range sel.IDs {
 		if seen[id] || id == sel.Except {
 			continue
 		}
 		seen[id] = true
+		if size > PageBytes {
+			return keys, true, nil
+		}
 		k, err := s.store.Key(ctx, workspace, id)
 		if err != nil {
 			return nil, false, err
@@ -103,7 +110,7 @@ func (s *Service) selected(ctx context.Context, workspace string, sel Selection)
 		if live && (sel.Owner == "" || k.Owner == sel.Owner) && (sel.Scope == "" || slices.Contains(k.Scopes, sel.Scope)) &&
 			(sel.CreatedBefore.IsZero() || k.CreatedAt.Before(sel.CreatedBefore)) &&
 			(sel.UnusedFor == 0 || k.CreatedAt.Before(f.UnusedSince) && k.LastUsedAt.Before(f.UnusedSince)) {
-			keys = append(keys, k)
+			keys, size = append(keys, k), size+sizeOfKey(&k)
 		}
 	}
 	return keys, false, nil

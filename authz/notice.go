@@ -36,7 +36,7 @@ const noticeEntries = 32
 
 // wasTold reports whether the audit has a key's notice.
 func (s *Service) wasTold(ctx context.Context, k *store.Key, days int) (bool, error) {
-	entries, err := s.store.Audit(ctx, k.Workspace, store.AuditFilter{
+	entries, _, err := s.store.Audit(ctx, k.Workspace, store.AuditFilter{
 		Key: k.ID, Action: store.ActionKeyNotice, Since: noticeAt(k, days).Add(-noticeLookBack), Limit: noticeEntries,
 	})
 	for _, e := range entries {

@@ -276,7 +276,7 @@ func TestAnUpdateThatChangesNothing(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(kept, was) {
 			t.Errorf("change %d: kept is %+v, %v", i, kept, err)
 		}
-		entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionWorkspaceUpdate, Limit: 100})
+		entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionWorkspaceUpdate, Limit: 100})
 		if err != nil || len(entries) != i+1 {
 			t.Errorf("behind change %d there are %d entries, %v", i, len(entries), err)
 		}

@@ -170,7 +170,7 @@ func (s *Service) Bootstrap(ctx context.Context, keep func(jwks.Token) error) (b
 	if err := s.ensureHome(ctx); err != nil {
 		return false, err
 	}
-	keys, err := s.store.Keys(ctx, Home, store.Filter{Limit: 1})
+	keys, _, err := s.store.Keys(ctx, Home, store.Filter{Limit: 1})
 	if err != nil || len(keys) > 0 {
 		return false, err
 	}

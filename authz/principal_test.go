@@ -163,7 +163,7 @@ func TestManagementKeysHaveKnownScopes(t *testing.T) {
 	}
 	s.issue(authz.Home, authz.IssueRequest{Scopes: authz.ManagementScopes()})
 	s.publish(authz.Home, fmt.Sprintf(`{"iss":%q,"sub":"old","aud":["burnkey"],"jti":"01a217ea-99e6-70d0-97d4-a0b1f7b68ce1","iat":1}`, s.Issuer(authz.Home)))
-	keys, err := s.Keys(t.Context(), authz.Home, store.Filter{Limit: 1})
+	keys, _, err := s.Keys(t.Context(), authz.Home, store.Filter{Limit: 1})
 	if err != nil || len(keys) != 1 || len(keys[0].Scopes) > 0 {
 		t.Fatal(keys, err)
 	}

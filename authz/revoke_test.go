@@ -304,7 +304,7 @@ func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
 		return key.Status(s.Now())
 	}
 	trail := func() int {
-		entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Limit: 100})
+		entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,7 +79,7 @@ func TestALinkOfAnOperator(t *testing.T) {
 		t.Errorf("%+v, %v", session, err)
 	}
 	who.Kind, who.ID = store.ActorOperator, "staff"
-	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, Limit: 1})
+	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, Limit: 1})
 	if err != nil || len(entries) != 1 || entries[0].Actor != who {
 		t.Errorf("the audit has %+v, %v", entries, err)
 	}
@@ -134,7 +134,7 @@ func TestARevokedKeyEndsWhatItOpened(t *testing.T) {
 	}
 	good(ended, authz.ErrNoSession)
 	good(kept, nil)
-	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Result: store.ResultRefused, Limit: 10})
+	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Result: store.ResultRefused, Limit: 10})
 	if err != nil || len(entries) != 1 || entries[0].Owner != "cust_1" || string(entries[0].Detail) != `{"reason":"revoked-key"}` {
 		t.Errorf("the refusals that are noted are %+v, %v", entries, err)
 	}

@@ -77,20 +77,17 @@ func (s *Service) Logo(ctx context.Context, workspace string) ([]byte, error) {
 	return s.store.Logo(ctx, workspace)
 }
 
-// Workspaces lists workspaces by id, those behind after.
-func (s *Service) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
-	return s.store.Workspaces(ctx, after, limit)
-}
-
-// FindWorkspaces lists by id those behind after whose id or name contains query, without
-// their Policy and Portal. Errors: ErrTooSlow.
-func (s *Service) FindWorkspaces(ctx context.Context, query, after string, limit int) ([]store.Workspace, error) {
-	if query == "" {
-		return s.store.FindWorkspaces(ctx, query, after, limit)
-	}
-	return search(ctx, s.searches, func(ctx context.Context) ([]store.Workspace, error) {
-		return s.store.FindWorkspaces(ctx, query, after, limit)
-	})
+// Workspaces lists workspaces by id, without their Policy and Portal, as Keys does keys.
+// Errors: *CrowdedError, and ErrTooSlow for a search that has found nothing.
+func (s *Service) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]store.Workspace, string, error) {
+	f.Rows = rowsATurn
+	p, err := pageOf(ctx, s.reads, "", f.After, f.Limit, f.Query != "", func(w *store.Workspace) int { return 512 + len(w.Name) + sizeOfTexts(w.Audiences) },
+		func(ctx context.Context, after string, limit, bytes int) ([]store.Workspace, string, error) {
+			f := f
+			f.After, f.Limit, f.Bytes = after, limit, bytes
+			return s.store.Workspaces(ctx, f)
+		})
+	return p.items, p.next, err
 }
 
 // Updates counts the changes that were made to workspaces here: what was read of one before

@@ -111,7 +111,13 @@ type AuditFilter struct {
 	// starts the list.
 	After uuid.UUID
 	Limit int // at most so many; must be positive
+	// Bytes and Rows are as those of Filter. What is looked at are entries of the Owner or
+	// Key, within the times.
+	Bytes, Rows int
 }
+
+// Narrows reports whether the filter drops entries that no index leaves out.
+func (f *AuditFilter) Narrows() bool { return f.Action != "" || f.ActorID != "" || f.Result != "" }
 
 // ActorAsID is ActorID as the ids of keys are written, if it is one in capitals. Others have
 // whatever ids their provider gave them, and are found by those alone.
@@ -130,8 +136,9 @@ type AuditStore interface {
 	// not be zero. There may be no such workspace.
 	Record(ctx context.Context, e Entry) error
 	// Audit lists a workspace's entries, the newest first. Selected by owner, key or
-	// time, it is a look into an index; other fields drop entries on that way.
-	Audit(ctx context.Context, workspace string, f AuditFilter) ([]Entry, error)
+	// time, it is a look into an index; other fields drop entries on that way. Next is as
+	// that of Store.Keys.
+	Audit(ctx context.Context, workspace string, f AuditFilter) (list []Entry, next uuid.UUID, err error)
 	// CutAudit deletes a workspace's entries before a time whose id is through or lower,
 	// at most AuditCut of them, the oldest first, and returns how many. It says so by an
 	// entry of its own, ActionAuditCut, in the same transaction; none where there were

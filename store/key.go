@@ -105,11 +105,22 @@ type Filter struct {
 	// UnusedSince selects keys that were created before this, and were not used at it or
 	// later.
 	UnusedSince time.Time
-	// Query selects keys whose name or owner contains it, ignoring the case of
-	// ASCII letters and taking % and _ as themselves, or whose id or kid it is.
+	// Query selects keys whose name contains it, or where Owner is empty whose owner does, as
+	// Fold has them; or whose id or kid it is.
 	Query string
 	// After continues behind this id, whether a key has it or not; uuid.Nil
 	// starts the list.
 	After uuid.UUID
 	Limit int // at most so many keys; must be positive
+	// Bytes bounds what is read: the list ends before the keys are larger together, about,
+	// but has one key in any case. 0: no bound.
+	Bytes int
+	// Rows bounds what is looked at: records of the Owner or the workspace, whether the
+	// filter selects them or not. 0: no bound.
+	Rows int
+}
+
+// Narrows reports whether the filter drops records that no index leaves out.
+func (f *Filter) Narrows() bool {
+	return f.Status != "" || f.Live || f.Scope != "" || f.Query != "" || !f.CreatedBefore.IsZero() || !f.UnusedSince.IsZero()
 }

@@ -62,12 +62,9 @@ type Store interface {
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
 	// Workspace returns one workspace. ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
-	// Workspaces lists workspaces by id, those behind after, at most limit.
-	Workspaces(ctx context.Context, after string, limit int) ([]Workspace, error)
-	// FindWorkspaces lists as Workspaces does those whose id or name contains query,
-	// ignoring the case of ASCII letters and taking % and _ as themselves, without their
-	// Policy and Portal. Where the query is not empty it may look at every workspace.
-	FindWorkspaces(ctx context.Context, query, after string, limit int) ([]Workspace, error)
+	// Workspaces lists workspaces by id, without their Policy and Portal. Next is as that of
+	// Keys.
+	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
 	// UpdateWorkspace lets change alter a workspace within the transaction that
 	// keeps it; an error of change is returned and nothing is kept. ID, Version,
 	// CreatedAt and Usage stay as they were whatever change does. Portal.Logo takes the
@@ -102,8 +99,9 @@ type Store interface {
 	// Keys lists a workspace's records from the highest id to the lowest: ids
 	// are UUIDv7, so the newest come first and a record that is added while
 	// somebody pages shifts none of the later pages. An unknown workspace is an
-	// empty list.
-	Keys(ctx context.Context, workspace string, f Filter) ([]Key, error)
+	// empty list. Next is what to continue behind, and uuid.Nil once nothing is left: a
+	// list that a bound of f has ended may be short, or empty, and go on.
+	Keys(ctx context.Context, workspace string, f Filter) (list []Key, next uuid.UUID, err error)
 	// UpdateKey lets change alter a record's Name, Metadata and UpdatedAt within the
 	// transaction that keeps it; an error of change is returned and nothing is kept.
 	// Other fields stay as they were whatever change does. ErrNotFound.

@@ -23,6 +23,17 @@ type Workspace struct {
 	UpdatedAt time.Time
 }
 
+// WorkspaceFilter selects workspaces. Zero fields select everything.
+type WorkspaceFilter struct {
+	// Query selects those whose id or name contains it, as Fold has them. It may look at
+	// every workspace.
+	Query string
+	After string // continues behind this id
+	Limit int    // at most so many; must be positive
+	// Bytes and Rows are as those of Filter.
+	Bytes, Rows int
+}
+
 // Policy is what a workspace's keys may be, and who is told that one expires. The
 // zero Policy restricts nothing and tells nobody: a store keeps it and holds nobody
 // to it.

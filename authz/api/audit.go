@@ -48,7 +48,7 @@ type Actor struct {
 // EntryList is one page, the latest first.
 type EntryList struct {
 	Entries    []Entry `json:"entries" nullable:"false"`
-	NextCursor *string `json:"next_cursor" doc:"For the next page; null on the last"`
+	NextCursor *string `json:"next_cursor" doc:"For the next page, also where this one is short or empty; null on the last"`
 }
 
 type auditInput struct {
@@ -78,7 +78,7 @@ func (a *api) audit(h huma.API) {
 
 func (in *auditInput) filter() (f store.AuditFilter, err error) {
 	f = store.AuditFilter{
-		Owner: in.Owner, Action: string(in.Action), ActorID: in.Actor, Result: in.Result, Since: in.Since, Until: in.Until, Limit: in.Limit + 1,
+		Owner: in.Owner, Action: string(in.Action), ActorID: in.Actor, Result: in.Result, Since: in.Since, Until: in.Until, Limit: in.Limit,
 	}
 	if in.Key != "" {
 		var ok bool
@@ -107,12 +107,8 @@ func (a *api) entries(ctx context.Context, in *auditInput) (found []store.Entry,
 	if err != nil {
 		return nil, nil, err
 	}
-	found, err = a.service.Audit(ctx, in.WS, f)
-	if err == nil && len(found) > in.Limit {
-		found = found[:in.Limit]
-		next = cursor(found[len(found)-1].ID.String())
-	}
-	return found, next, err
+	found, behind, err := a.service.Audit(ctx, in.WS, f)
+	return found, cursorAt(behind), err
 }
 
 func showEntry(e store.Entry) Entry {

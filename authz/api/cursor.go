@@ -17,6 +17,14 @@ func cursor(id string) *string {
 	return &text
 }
 
+// cursorAt is for a list that goes on behind an id; none where it does not.
+func cursorAt(next uuid.UUID) *string {
+	if next == uuid.Nil {
+		return nil
+	}
+	return cursor(next.String())
+}
+
 var errCursor = authz.InputError{{Field: "cursor", Detail: "must be the next_cursor of a page before"}}
 
 // after returns the workspace id in the cursor, or nothing for none.

@@ -50,8 +50,11 @@ func (s *faultyStore) Workspace(ctx context.Context, id string) (store.Workspace
 	return orElse(s.broken(), func() (store.Workspace, error) { return s.Store.Workspace(ctx, id) })
 }
 
-func (s *faultyStore) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
-	return orElse(s.broken(), func() ([]store.Workspace, error) { return s.Store.Workspaces(ctx, after, limit) })
+func (s *faultyStore) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]store.Workspace, string, error) {
+	if err := s.broken(); err != nil {
+		return nil, "", err
+	}
+	return s.Store.Workspaces(ctx, f)
 }
 
 func (s *faultyStore) UpdateWorkspace(ctx context.Context, id string, f func(*store.Workspace) error) (store.Workspace, error) {
@@ -70,8 +73,11 @@ func (s *faultyStore) Key(ctx context.Context, ws string, id uuid.UUID) (store.K
 	return orElse(s.broken(), func() (store.Key, error) { return s.Store.Key(ctx, ws, id) })
 }
 
-func (s *faultyStore) Keys(ctx context.Context, ws string, f store.Filter) ([]store.Key, error) {
-	return orElse(s.broken(), func() ([]store.Key, error) { return s.Store.Keys(ctx, ws, f) })
+func (s *faultyStore) Keys(ctx context.Context, ws string, f store.Filter) ([]store.Key, uuid.UUID, error) {
+	if err := s.broken(); err != nil {
+		return nil, uuid.Nil, err
+	}
+	return s.Store.Keys(ctx, ws, f)
 }
 
 func (s *faultyStore) UpdateKey(ctx context.Context, ws string, id uuid.UUID, f func(*store.Key) error) (store.Key, error) {

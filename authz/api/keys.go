@@ -63,7 +63,7 @@ type KeyPatch struct {
 // KeyList is one page, the newest keys first.
 type KeyList struct {
 	Keys       []Key   `json:"keys" nullable:"false"`
-	NextCursor *string `json:"next_cursor" doc:"For the next page; null on the last"`
+	NextCursor *string `json:"next_cursor" doc:"For the next page, also where this one is short or empty; null on the last"`
 }
 
 // RevokedKey is what is left to say.
@@ -145,17 +145,14 @@ func (a *api) listKeys(ctx context.Context, in *listInput) (*struct{ Body KeyLis
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	found, err := a.service.Keys(ctx, in.WS, store.Filter{
-		Owner: in.Owner, Status: store.Status(in.Status), Query: in.Query, After: after, Limit: in.Limit + 1,
+	found, next, err := a.service.Keys(ctx, in.WS, store.Filter{
+		Owner: in.Owner, Status: store.Status(in.Status), Query: in.Query, After: after, Limit: in.Limit,
 	})
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	list := KeyList{Keys: []Key{}}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		list.NextCursor = cursor(found[len(found)-1].ID.String())
-	}
+	list.NextCursor = cursorAt(next)
 	for _, k := range found {
 		list.Keys = append(list.Keys, a.showKey(k))
 	}

@@ -169,7 +169,7 @@ func TestPatchKey(t *testing.T) {
 		t.Error("updated_at stays")
 	}
 	entries := func() int {
-		list, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Limit: 100})
+		list, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Limit: 100})
 		must(t, err)
 		return len(list)
 	}

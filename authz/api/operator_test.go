@@ -35,7 +35,7 @@ func TestOperatorSessionAnswers(t *testing.T) {
 	if err != nil || session.Role != store.RoleOperator || session.Owner != "" || session.Workspace != "acme" {
 		t.Errorf("%+v, %v", session, err)
 	}
-	refused, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	refused, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
 	if err != nil || len(refused) != 3 || string(refused[0].Detail) != `{"call":"create-portal-session"}` {
 		t.Errorf("the refusals that are noted are %v, %v", refused, err)
 	}
@@ -72,7 +72,7 @@ func TestOIDCTakesTheScopeAdmin(t *testing.T) {
 	if err != nil || w.Name == "New" || w.Portal.OIDC == nil || *w.Portal.OIDC != (store.OIDC{Issuer: "https://login.example", ClientID: "b", OwnerClaim: "o"}) {
 		t.Errorf("%+v, %v", w, err)
 	}
-	refused, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	refused, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
 	if err != nil || len(refused) != 7 || string(refused[0].Detail) != `{"call":"update-workspace"}` {
 		t.Errorf("the refusals that are noted are %v, %v", refused, err)
 	}
@@ -135,7 +135,7 @@ func TestTheSubjectOfALink(t *testing.T) {
 			if want == "" {
 				want = session.MadeBy.String()
 			}
-			entries, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, Limit: 1})
+			entries, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, Limit: 1})
 			must(t, err)
 			if session.Subject != want || entries[0].Actor.ID != want || !strings.Contains(string(entries[0].Detail), session.MadeBy.String()) {
 				t.Errorf("%s: %+v, noted as %+v %s", asked, session, entries[0].Actor, entries[0].Detail)
@@ -186,7 +186,7 @@ func TestEndPortalSessions(t *testing.T) {
 	good(other, authz.ErrNoSession)
 	good(staff, authz.ErrNoSession)
 	s.do("DELETE", "/v1/workspaces/none/portal-sessions", "").want(404)
-	refused, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	refused, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
 	if err != nil || len(refused) != 3 || string(refused[2].Detail) != `{"call":"end-portal-sessions"}` {
 		t.Errorf("the refusals that are noted are %v, %v", refused, err)
 	}

@@ -105,6 +105,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		tooLong  *http.MaxBytesError
 		unknown  *authz.UsageError
 		spent    *authz.BudgetError
+		crowded  *authz.CrowdedError
 	)
 	switch {
 	case errors.As(err, &ready):
@@ -148,6 +149,8 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.Is(err, authz.ErrBusy):
 		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at this moment.").
 			with("Retry-After", strconv.Itoa(int(math.Ceil(a.service.RetryAfter().Seconds()))))
+	case errors.As(err, &crowded):
+		return ofCrowd(crowded)
 	case errors.Is(err, authz.ErrTooSlow):
 		return newProblem(http.StatusServiceUnavailable, "The search took too long; narrow it by owner.").
 			with("Retry-After", retryAfter)
@@ -176,6 +179,16 @@ func ofEcho(err *echo.HTTPError) *Problem {
 	default:
 		return newProblem(err.Code, http.StatusText(err.Code)+".")
 	}
+}
+
+// ofCrowd is the refusal of a read for what else is under way: 429 if that is the caller's.
+func ofCrowd(e *authz.CrowdedError) *Problem {
+	if e.Reason == "caller" {
+		p := newProblem(http.StatusTooManyRequests, "This management key has too many lists and searches under way.").with("Retry-After", retryAfter)
+		p.Type = quotaExceeded
+		return p
+	}
+	return newProblem(http.StatusServiceUnavailable, "Too many lists and searches are under way.").with("Retry-After", retryAfter)
 }
 
 func sentence(err error) string {

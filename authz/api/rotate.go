@@ -95,7 +95,7 @@ type RevokedMany struct {
 func (a *api) revocations(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "revoke-keys", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/revocations", Summary: "Revoke many keys",
-		Description: "Active keys and those in a grace to which all that is given applies, 1,000 at a time, the newest first. " +
+		Description: "Active keys and those in a grace to which all that is given applies, at most 1,000 or about 1 MiB of them at a time, the newest first. " +
 			"In the workspace burnkey, the key that makes the call is left out. " +
 			"409: the use of keys is not known for as long as unused_for, since gateways have not reported it. " + shownInPart,
 		Security: anyOf(authz.ScopeKeysWrite), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},

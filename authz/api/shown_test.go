@@ -151,9 +151,9 @@ func TestHeadOfManagementCalls(t *testing.T) {
 		}
 		s.do("HEAD", path, nil, header("Authorization")).want(401)
 	}
-	refused, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	refused, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
 	s.do("HEAD", keysPath, nil, as(s.manager("acme", "audit:read"))).want(403)
-	after, _ := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
+	after, _, _ := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
 	if err != nil || len(after) != len(refused)+1 {
 		t.Errorf("%d refusals are noted, %v", len(after)-len(refused), fmt.Sprint(err))
 	}

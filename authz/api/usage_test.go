@@ -64,7 +64,7 @@ func TestReportUsageAnswers(t *testing.T) {
 	if since := s.do("GET", "/v1/workspaces/acme", nil).want(200).object()["usage_since"]; since == shown["usage_since"] {
 		t.Error("an incomplete report is one like another")
 	}
-	entries, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Limit: 100})
+	entries, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Limit: 100})
 	if must(t, err); len(entries) != 4 { // the workspace, two keys, a revocation
 		t.Errorf("the audit has %d entries", len(entries))
 	}

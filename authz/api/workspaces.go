@@ -43,7 +43,7 @@ type NewWorkspace struct {
 // WorkspaceList is one page.
 type WorkspaceList struct {
 	Workspaces []Workspace `json:"workspaces" nullable:"false"`
-	NextCursor *string     `json:"next_cursor" doc:"For the next page; null on the last"`
+	NextCursor *string     `json:"next_cursor" doc:"For the next page, also where this one is short or empty; null on the last"`
 }
 
 type (
@@ -58,7 +58,7 @@ type (
 		WS string `path:"ws" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"The workspace's id"`
 	}
 	Page struct {
-		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many; a page also ends at about 1 MiB, and a search after some seconds"`
 		Cursor string `query:"cursor" maxLength:"128" doc:"next_cursor of the page before"`
 	}
 )
@@ -116,23 +116,31 @@ func (a *api) listWorkspaces(ctx context.Context, in *Page) (*struct{ Body Works
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	// One more tells whether there is another page, and one makes up for Home.
-	found, err := a.service.Workspaces(ctx, after, in.Limit+2)
+	found, next, err := a.workspacesFrom(ctx, after, in.Limit)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	if principal(ctx).May(authz.Home) != nil {
-		found = slices.DeleteFunc(found, func(w store.Workspace) bool { return w.ID == authz.Home })
-	}
 	list := WorkspaceList{Workspaces: []Workspace{}}
-	if len(found) > in.Limit {
-		found = found[:in.Limit]
-		list.NextCursor = cursor(found[len(found)-1].ID)
+	if next != "" {
+		list.NextCursor = cursor(next)
 	}
 	for _, w := range found {
 		list.Workspaces = append(list.Workspaces, a.listed(w))
 	}
 	return &struct{ Body WorkspaceList }{list}, nil
+}
+
+// workspacesFrom returns a page of those that the caller may see.
+func (a *api) workspacesFrom(ctx context.Context, after string, limit int) (found []store.Workspace, next string, err error) {
+	for next = after; ; {
+		found, next, err = a.service.Workspaces(ctx, store.WorkspaceFilter{After: next, Limit: limit})
+		if principal(ctx).May(authz.Home) != nil {
+			found = slices.DeleteFunc(found, func(w store.Workspace) bool { return w.ID == authz.Home })
+		}
+		if err != nil || len(found) > 0 || next == "" {
+			return found, next, err
+		}
+	}
 }
 
 func (a *api) getWorkspace(ctx context.Context, in *workspaceParam) (*workspaceAnswer, error) {

@@ -67,7 +67,7 @@ func (b *browser) isOver(secret string) bool {
 
 func (b *browser) ended(workspace string) int {
 	b.t.Helper()
-	entries, err := b.Audit(b.t.Context(), workspace, store.AuditFilter{Action: store.ActionSessionEnd, Limit: 100})
+	entries, _, err := b.Audit(b.t.Context(), workspace, store.AuditFilter{Action: store.ActionSessionEnd, Limit: 100})
 	check(b.t, err)
 	return len(entries)
 }

@@ -95,7 +95,7 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 
 func (s *site) newestOf(owner string) store.Key {
 	s.t.Helper()
-	keys, err := s.Keys(s.t.Context(), "acme", store.Filter{Owner: owner, Limit: 1})
+	keys, _, err := s.Keys(s.t.Context(), "acme", store.Filter{Owner: owner, Limit: 1})
 	check(s.t, err)
 	return keys[0]
 }

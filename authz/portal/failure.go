@@ -54,6 +54,7 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		repeated *store.IdempotencyError
 		login    *loginError
 		spent    *authz.BudgetError
+		crowded  *authz.CrowdedError
 	)
 	switch {
 	case errors.As(err, &login): // whatever its cause was
@@ -90,6 +91,8 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		return failure{status: http.StatusServiceUnavailable, name: "busy", retry: v.service.RetryAfter()}, false
 	case errors.As(err, &spent):
 		return failure{status: http.StatusTooManyRequests, name: "often", retry: spent.After}, false
+	case errors.As(err, &crowded):
+		return failure{status: http.StatusServiceUnavailable, name: "crowded", retry: soon}, false
 	case errors.Is(err, authz.ErrTooSlow):
 		return failure{status: http.StatusServiceUnavailable, name: "slow", retry: soon}, false
 	case errors.Is(err, errPanic):

@@ -50,28 +50,23 @@ func showHistory(v *visit) error {
 // of its own, and who came by one is noted, too.
 func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err error) {
 	f.Owner = v.session.Owner
-	most := f.Limit
-	f.Limit++
 	for range pagesRead {
-		entries, err := v.service.Audit(v.r.Context(), v.workspace.ID, f)
+		entries, behind, err := v.service.Audit(v.context(), v.workspace.ID, f)
 		if err != nil {
 			return nil, uuid.Nil, err
 		}
 		for _, e := range entries {
-			switch {
-			case e.Action == store.ActionSessionCreate:
-			case len(events) == most:
-				return events, f.After, nil
-			default:
+			if e.Action != store.ActionSessionCreate {
 				events = append(events, v.eventOf(&e))
+				f.Limit--
 			}
-			f.After = e.ID
 		}
-		if len(entries) < f.Limit {
-			return events, uuid.Nil, nil
+		if next = behind; next == uuid.Nil || f.Limit == 0 {
+			break
 		}
+		f.After = next
 	}
-	return events, f.After, nil
+	return events, next, nil
 }
 
 func (v *visit) eventOf(e *store.Entry) event {

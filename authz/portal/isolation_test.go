@@ -58,7 +58,7 @@ func theirs(s *site) (keys []store.Key) {
 
 // everything is all that must not change.
 func everything(s *site) string {
-	keys, err := s.Keys(s.t.Context(), "acme", store.Filter{Limit: 100})
+	keys, _, err := s.Keys(s.t.Context(), "acme", store.Filter{Limit: 100})
 	check(s.t, err)
 	var all strings.Builder
 	for _, k := range keys {

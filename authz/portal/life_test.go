@@ -20,7 +20,7 @@ var good = url.Values{"name": {"Web shop"}, "expiry": {"2592000"}, "environment"
 func (v *visitor) create(changes ...string) store.Key {
 	v.t.Helper()
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, changes...)).want(http.StatusOK)
-	keys, err := v.Keys(v.t.Context(), "acme", store.Filter{Limit: 1})
+	keys, _, err := v.Keys(v.t.Context(), "acme", store.Filter{Limit: 1})
 	check(v.t, err)
 	return keys[0]
 }
@@ -110,7 +110,7 @@ func TestTheLifeOfAKey(t *testing.T) {
 
 func (v *visitor) newest() store.Key {
 	v.t.Helper()
-	keys, err := v.Keys(v.t.Context(), "acme", store.Filter{Limit: 1})
+	keys, _, err := v.Keys(v.t.Context(), "acme", store.Filter{Limit: 1})
 	check(v.t, err)
 	return keys[0]
 }

@@ -3,7 +3,6 @@ package portal
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,10 +15,9 @@ import (
 
 const (
 	onPage = 25 // keys
-	// lookedAt is how many keys the notice of those that expire soon is taken from, and
-	// what a search reads at once.
+	// lookedAt is how many keys the notice of those that expire soon is taken from.
 	lookedAt = 500
-	// pagesRead bounds a search for what is the owner's own id, too.
+	// pagesRead bounds how often a page is filled up.
 	pagesRead   = 20
 	expiresSoon = 14 * day
 )
@@ -103,9 +101,9 @@ func (l *keyList) Filtered() bool { return l.Query != "" || l.Status != "" }
 
 func listKeys(v *visit) error {
 	v.remember()
-	query := v.r.URL.Query()
+	given := v.r.URL.Query()
 	l := &keyList{
-		Query: sought(strings.TrimSpace(query.Get("q"))), Status: query.Get("status"),
+		Query: sought(strings.TrimSpace(given.Get("q"))), Status: given.Get("status"),
 		Statuses: []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired},
 	}
 	after := v.afterOf()
@@ -116,26 +114,23 @@ func listKeys(v *visit) error {
 	if utf8.RuneCountInString(l.Query) > authz.MaxText || !utf8.ValidString(l.Query) {
 		return errNowhere
 	}
-	keys, err := v.find(store.Filter{Owner: v.session.Owner, Query: l.Query, Status: store.Status(l.Status), After: after})
+	keys, next, err := v.service.Keys(v.context(), v.workspace.ID, store.Filter{
+		Owner: v.session.Owner, Query: l.Query, Status: store.Status(l.Status), After: after, Limit: onPage,
+	})
 	if err != nil {
 		return err
 	}
-	if len(keys) > onPage {
-		next := url.Values{"after": {keys[onPage-1].ID.String()}}
-		if l.Query != "" {
-			next.Set("q", l.Query)
-		}
-		if l.Status != "" {
-			next.Set("status", l.Status)
-		}
-		l.Next = "?" + next.Encode()
+	if next != uuid.Nil {
+		l.Next = query("q", l.Query, "status", l.Status, "after", next.String())
 	}
 	if l.Full, err = v.full(); err != nil {
 		return err
 	}
-	l.Keys = v.showAll(keys[:min(len(keys), onPage)])
+	l.Keys = v.showAll(keys)
 	if l.First && !l.Filtered() {
-		l.Expiring = v.expiring(keys)
+		if l.Expiring, err = v.expiring(); err != nil {
+			return err
+		}
 	}
 	return v.render(http.StatusOK, "list", "keys.title", l)
 }
@@ -148,36 +143,13 @@ func sought(text string) string {
 	return text
 }
 
-// find returns the keys of one page and those behind it, if there are any. What is
-// found by the owner's own id alone is not what an owner looks for.
-func (v *visit) find(f store.Filter) (found []store.Key, err error) {
-	f.Limit = lookedAt
-	for range pagesRead {
-		keys, err := v.service.Keys(v.r.Context(), v.workspace.ID, f)
-		if err != nil {
-			return nil, err
-		}
-		for _, k := range keys {
-			if v.owns(&k) && matches(&k, f.Query) {
-				found = append(found, k)
-			}
-		}
-		if len(keys) < f.Limit || len(found) > onPage {
-			break
-		}
-		f.After = keys[len(keys)-1].ID
-	}
-	return found, nil
-}
-
-func matches(k *store.Key, query string) bool {
-	return query == "" || strings.Contains(strings.ToLower(k.Name), strings.ToLower(query)) ||
-		k.ID.String() == strings.ToLower(query) || k.KID.String() == query
-}
-
 // expiring returns those of the newest keys that expire soon, the first of them first.
-func (v *visit) expiring(keys []store.Key) []shownKey {
+func (v *visit) expiring() ([]shownKey, error) {
+	keys, _, err := v.service.Keys(v.context(), v.workspace.ID, store.Filter{Owner: v.session.Owner, Status: store.Active, Limit: lookedAt})
+	if err != nil {
+		return nil, err
+	}
 	soon := slices.DeleteFunc(v.showAll(keys), func(k shownKey) bool { return !k.Soon })
 	slices.SortFunc(soon, func(a, b shownKey) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
-	return soon
+	return soon, nil
 }

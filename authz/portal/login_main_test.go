@@ -177,7 +177,7 @@ func (s *site) refused(p *page, status int, reason string) {
 			s.t.Errorf("%s: sets a session", p.what)
 		}
 	}
-	entries, err := s.Audit(s.t.Context(), "acme", store.AuditFilter{Limit: 1})
+	entries, _, err := s.Audit(s.t.Context(), "acme", store.AuditFilter{Limit: 1})
 	check(s.t, err)
 	if reason == "" {
 		if len(entries) > 0 && entries[0].Action == store.ActionLoginRefuse {

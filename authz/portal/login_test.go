@@ -45,7 +45,7 @@ func TestLogIn(t *testing.T) {
 				if want.Role == store.RoleOperator {
 					kind = store.ActorOperator
 				}
-				entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: want.Subject, Limit: 10})
+				entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: want.Subject, Limit: 10})
 				check(t, err)
 				if len(entries) != 1 || entries[0].Action != store.ActionSessionStart || entries[0].Actor.Kind != kind {
 					t.Errorf("%s: what is noted is %+v", sub, entries)
@@ -71,7 +71,7 @@ func TestAuditOfALogin(t *testing.T) {
 	v := s.logIn("acme", "ada")
 	v.header = http.Header{"Origin": {localURL}}
 	k := v.create()
-	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Limit: 10})
+	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Limit: 10})
 	check(t, err)
 	if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOIDC || entries[0].Actor.ID != "ada@acme.test" || entries[0].Actor.From == "" {
 		t.Errorf("what is noted is %+v", entries)
@@ -192,7 +192,7 @@ func TestLogOutOfALogin(t *testing.T) {
 		u.Query().Get("post_logout_redirect_uri") != localURL+"/portal/acme/loggedout" || len(u.Query()) != 2 {
 		t.Errorf("it leads on to %q", p.Header().Get("Refresh"))
 	}
-	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionEnd, Limit: 10})
+	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionEnd, Limit: 10})
 	check(t, err)
 	if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOIDC || entries[0].Actor.ID != "ada@acme.test" {
 		t.Errorf("what is noted is %+v", entries)

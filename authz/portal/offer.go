@@ -28,7 +28,7 @@ func (v *visit) full() (int, error) {
 	if most == 0 || most > lookedAt {
 		return 0, nil
 	}
-	keys, err := v.service.Keys(v.r.Context(), v.workspace.ID, store.Filter{Owner: v.session.Owner, Limit: lookedAt})
+	keys, _, err := v.service.Keys(v.context(), v.workspace.ID, store.Filter{Owner: v.session.Owner, Limit: lookedAt})
 	if err != nil {
 		return 0, err
 	}

@@ -61,7 +61,7 @@ func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 		k := s.issue(workspace, authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
 		v.get(anyPath(k)).want(200).has("Shop")
 		v.post(anyPath(k), anyPath(k, "revoke"), url.Values{"confirm": {"Shop"}}).want(303)
-		entries, err := s.Audit(t.Context(), workspace, store.AuditFilter{Action: store.ActionKeyRevoke, Limit: 9})
+		entries, _, err := s.Audit(t.Context(), workspace, store.AuditFilter{Action: store.ActionKeyRevoke, Limit: 9})
 		check(t, err)
 		if s.status(k) != store.Revoked || len(entries) != 1 || entries[0].Actor.ID != "chief" || entries[0].Actor.Kind != store.ActorOperator {
 			t.Errorf("%s: %s by %+v", workspace, s.status(k), entries)
@@ -289,7 +289,7 @@ func TestLogInToAllWorkspaces(t *testing.T) {
 		if len(p.Result().Cookies()) != 1 || l.visitor.cookie != nil {
 			t.Errorf("%s: the cookies are %v", sub, p.Result().Cookies())
 		}
-		entries, err := s.Audit(t.Context(), authz.Home, store.AuditFilter{Action: store.ActionLoginRefuse, Limit: 1})
+		entries, _, err := s.Audit(t.Context(), authz.Home, store.AuditFilter{Action: store.ActionLoginRefuse, Limit: 1})
 		check(t, err)
 		if len(entries) != 1 || string(entries[0].Detail) != `{"reason":"operator"}` {
 			t.Errorf("%s: what is noted is %+v", sub, entries)

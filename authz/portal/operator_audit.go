@@ -65,15 +65,14 @@ func showAudit(v *visit) error {
 }
 
 func (v *visit) readAudit(p *auditPage, f store.AuditFilter) error {
-	f.After, f.Limit = v.afterOf(), eventsOnPage+1
-	entries, err := v.service.Audit(v.r.Context(), v.workspace.ID, f)
+	f.After, f.Limit = v.afterOf(), eventsOnPage
+	entries, next, err := v.service.Audit(v.context(), v.workspace.ID, f)
 	if err != nil {
 		return err
 	}
 	p.First = f.After == uuid.Nil
-	if len(entries) > eventsOnPage {
-		entries = entries[:eventsOnPage]
-		p.Next = p.query(entries[eventsOnPage-1].ID.String())
+	if next != uuid.Nil {
+		p.Next = p.query(next.String())
 	}
 	p.Records = v.records(entries)
 	return nil

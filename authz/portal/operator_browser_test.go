@@ -141,7 +141,7 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	p.Fill("#number", "1")
 	p.Follow("button.danger")
 	sound(t, p, "what is gone")
-	if live, err := s.Keys(t.Context(), "acme", store.Filter{Owner: "cust_9", Live: true, Limit: 9}); err != nil || len(live) > 0 {
+	if live, _, err := s.Keys(t.Context(), "acme", store.Filter{Owner: "cust_9", Live: true, Limit: 9}); err != nil || len(live) > 0 {
 		t.Errorf("%d keys work, %v", len(live), err)
 	}
 

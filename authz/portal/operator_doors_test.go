@@ -22,7 +22,7 @@ type endless struct {
 	detail string // of each
 }
 
-func (e *endless) Audit(_ context.Context, _ string, f store.AuditFilter) (entries []store.Entry, err error) {
+func (e *endless) Audit(_ context.Context, _ string, f store.AuditFilter) (entries []store.Entry, next uuid.UUID, err error) {
 	last := e.most
 	if f.After != uuid.Nil {
 		last = binary.BigEndian.Uint64(f.After[8:]) - 1
@@ -31,8 +31,11 @@ func (e *endless) Audit(_ context.Context, _ string, f store.AuditFilter) (entri
 		entry := store.Entry{Action: store.ActionKeyIssue, Actor: store.Actor{Kind: store.ActorSystem}, Result: store.ResultOK, Detail: []byte(cmp.Or(e.detail, `{}`))}
 		binary.BigEndian.PutUint64(entry.ID[8:], n)
 		entries = append(entries, entry)
+		if next = entry.ID; n == 1 {
+			next = uuid.Nil
+		}
 	}
-	return entries, nil
+	return entries, next, nil
 }
 
 // operatorRoutes are all that are an operator's alone.

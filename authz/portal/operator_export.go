@@ -3,6 +3,9 @@ package portal
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,17 +15,20 @@ import (
 )
 
 const (
-	// exportMost bounds an export, which is complete before its first byte is sent: a
-	// part of it must not be taken for all.
-	exportMost = 10_000
-	// exportBytes bounds its details: that of a policy may be of 150 KB.
-	exportBytes = 16 << 20
-	exportStep  = 100
+	exportMost  = 10_000   // entries in an export
+	exportBytes = 16 << 20 // of their details together; that of a policy may be of 150 KB
+	exportStep  = 100      // entries that are in memory at once
 )
 
-// export answers with the latest entries that fit the filter, as a file. One is made at a
-// time, for its memory.
-func (v *visit) export(kind, ending string, write func(b *bytes.Buffer, entries []store.Entry, more bool) error) error {
+// sheet is a file that is written in parts.
+type sheet interface {
+	Write(entries []store.Entry) error
+	end(more bool) error // more says that there are older entries
+}
+
+// export answers with the latest entries that fit the filter, as a file, and holds a part of
+// it at a time. What ends it early cuts the connection: a part must not be taken for all.
+func (v *visit) export(kind, ending string, begin func(w io.Writer) sheet) error {
 	p, f, bad, err := v.auditOf(v.r.URL.Query())
 	if err != nil {
 		return err
@@ -30,52 +36,49 @@ func (v *visit) export(kind, ending string, write func(b *bytes.Buffer, entries 
 	if len(bad) > 0 {
 		return v.again(statusOf(bad), "audit", "audit.title", p, bad)
 	}
-	select {
-	case v.exports <- struct{}{}:
-		defer func() { <-v.exports }()
-	case <-v.r.Context().Done():
-		return v.r.Context().Err()
-	}
-	entries, more, err := v.exported(f)
+	f.Limit = exportStep
+	step, next, err := v.service.Audit(v.context(), v.workspace.ID, f)
 	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if err := write(&b, entries, more); err != nil {
 		return err
 	}
 	h := v.w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", `attachment; filename="`+v.workspace.ID+`-audit.`+ending+`"`)
-	_, _ = v.w.Write(b.Bytes()) // a reader who has gone needs no answer
+	if err := v.exportFrom(begin(v.w), f, step, next); err != nil {
+		v.log.Warn("an export of the audit ended early", "request_id", v.requestID(), "workspace", v.workspace.ID, "error", err)
+		panic(http.ErrAbortHandler)
+	}
 	return nil
 }
 
-func (v *visit) exported(f store.AuditFilter) (entries []store.Entry, more bool, err error) {
-	f.Limit = exportStep
-	size := 0
-	for {
-		step, err := v.service.Audit(v.r.Context(), v.workspace.ID, f)
-		if err != nil {
-			return nil, false, err
+func (v *visit) exportFrom(file sheet, f store.AuditFilter, step []store.Entry, next uuid.UUID) (err error) {
+	for count, size := 0, 0; ; {
+		fits := 0
+		for fits < len(step) && count < exportMost && size+len(step[fits].Detail) <= exportBytes {
+			size += len(step[fits].Detail)
+			count, fits = count+1, fits+1
 		}
-		for _, e := range step {
-			if size += len(e.Detail); size > exportBytes || len(entries) == exportMost {
-				return entries, true, nil
-			}
-			entries = append(entries, e)
+		if err := file.Write(step[:fits]); err != nil {
+			return err
 		}
-		if len(step) < f.Limit {
-			return entries, false, nil
+		if fits < len(step) || next == uuid.Nil {
+			return file.end(fits < len(step))
 		}
-		f.After = step[len(step)-1].ID
+		f.After = next
+		if step, next, err = v.service.Audit(v.context(), v.workspace.ID, f); err != nil {
+			return err
+		}
 	}
 }
 
+type csvSheet struct{ *authz.AuditCSV }
+
+func (csvSheet) end(bool) error { return nil }
+
 func exportCSV(v *visit) error {
-	return v.export("text/csv; charset=utf-8; header=present", "csv", func(b *bytes.Buffer, entries []store.Entry, _ bool) error {
-		b.WriteString(authz.CSVMark)
-		return authz.WriteAuditCSV(b, entries)
+	return v.export("text/csv; charset=utf-8; header=present", "csv", func(w io.Writer) sheet {
+		_, _ = io.WriteString(w, authz.CSVMark) // an error comes with the table, too
+		return csvSheet{authz.NewAuditCSV(w)}
 	})
 }
 
@@ -97,20 +100,42 @@ type exportedActor struct {
 	From string `json:"from,omitempty"`
 }
 
-func exportJSON(v *visit) error {
-	return v.export("application/json", "json", func(b *bytes.Buffer, entries []store.Entry, more bool) error {
-		file := struct {
-			Entries []exportedEntry `json:"entries"`
-			More    bool            `json:"more"` // there are older ones
-		}{make([]exportedEntry, len(entries)), more}
-		for i, e := range entries {
-			file.Entries[i] = exportedEntry{
-				ID: e.ID.String(), At: e.At, Actor: exportedActor(e.Actor), Action: e.Action, Owner: e.Owner, Result: e.Result, Detail: e.Detail,
-			}
-			if e.Key != uuid.Nil {
-				file.Entries[i].Key = e.Key.String()
-			}
+// jsonSheet is {"entries":[…],"more":false}.
+type jsonSheet struct {
+	w    io.Writer
+	next string // what comes before the next entry
+}
+
+func (s *jsonSheet) Write(entries []store.Entry) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	for _, e := range entries {
+		shown := exportedEntry{
+			ID: e.ID.String(), At: e.At, Actor: exportedActor(e.Actor), Action: e.Action, Owner: e.Owner, Result: e.Result, Detail: e.Detail,
 		}
-		return json.NewEncoder(b).Encode(file)
-	})
+		if e.Key != uuid.Nil {
+			shown.Key = e.Key.String()
+		}
+		b.WriteString(s.next)
+		s.next = ","
+		if err := enc.Encode(shown); err != nil {
+			return err
+		}
+	}
+	_, err := s.w.Write(b.Bytes())
+	return err
+}
+
+func (s *jsonSheet) end(more bool) error {
+	before := ""
+	if s.next != "," { // there was no entry
+		before = s.next
+	}
+	_, err := fmt.Fprintf(s.w, "%s],\"more\":%v}\n", before, more)
+	return err
+}
+
+func exportJSON(v *visit) error {
+	return v.export("application/json", "json", func(w io.Writer) sheet { return &jsonSheet{w: w, next: `{"entries":[`} })
 }

@@ -42,7 +42,7 @@ func (v *visit) anyKeyAgain(status int, k store.Key, notice string, bad faults) 
 	if p.New, err = v.anyRelated(k.RotatedTo); err != nil {
 		return err
 	}
-	entries, err := v.service.Audit(v.r.Context(), v.workspace.ID, store.AuditFilter{Key: k.ID, Limit: eventsOfKey})
+	entries, _, err := v.service.Audit(v.context(), v.workspace.ID, store.AuditFilter{Key: k.ID, Limit: eventsOfKey})
 	if err != nil {
 		return err
 	}

@@ -65,15 +65,14 @@ func (v *visit) allKeys() (*allKeys, error) {
 	}
 	after := v.afterOf()
 	l.First = after == uuid.Nil
-	keys, err := v.service.Keys(v.r.Context(), v.workspace.ID, store.Filter{
-		Query: l.Query, Owner: l.Owner, Status: store.Status(l.Status), After: after, Limit: onPage + 1,
+	keys, next, err := v.service.Keys(v.context(), v.workspace.ID, store.Filter{
+		Query: l.Query, Owner: l.Owner, Status: store.Status(l.Status), After: after, Limit: onPage,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(keys) > onPage {
-		keys = keys[:onPage]
-		l.Next = query("q", l.Query, "owner", l.Owner, "status", l.Status, "after", keys[onPage-1].ID.String())
+	if next != uuid.Nil {
+		l.Next = query("q", l.Query, "owner", l.Owner, "status", l.Status, "after", next.String())
 	}
 	l.Keys = v.showAll(keys)
 	l.Some = slices.ContainsFunc(l.Keys, shownKey.Live)

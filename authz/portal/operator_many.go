@@ -82,7 +82,7 @@ func selectKeys(v *visit) error {
 
 // wouldGo shows the keys that a selection means, and the form that revokes them.
 func (v *visit) wouldGo(status int, p *manyPage, sel authz.Selection, bad faults) error {
-	keys, more, err := v.service.RevokeMany(v.r.Context(), v.workspace.ID, sel, true)
+	keys, more, err := v.service.RevokeMany(v.context(), v.workspace.ID, sel, true)
 	if unknown := v.usageFault(err); unknown != nil {
 		return v.again(http.StatusConflict, "many", "many.title", p, unknown)
 	}

@@ -151,7 +151,7 @@ func TestSavePolicy(t *testing.T) {
 	if p.value("audience") != "false" || p.value("audience-1") != "true" {
 		t.Error("another audience is ticked")
 	}
-	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionWorkspaceUpdate, ActorID: "staff", Limit: 9})
+	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionWorkspaceUpdate, ActorID: "staff", Limit: 9})
 	check(t, err)
 	if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOperator || !strings.Contains(string(entries[0].Detail), "maps:write") {
 		t.Errorf("what is noted is %+v", entries)
@@ -159,7 +159,7 @@ func TestSavePolicy(t *testing.T) {
 	// What is saved as it was is no change.
 	shown["audience"] = []string{"batch"}
 	v.do("POST", settingsPath+"/policy", shown).want(303)
-	if again, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: "staff", Action: store.ActionWorkspaceUpdate, Limit: 9}); err != nil || len(again) != 1 {
+	if again, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: "staff", Action: store.ActionWorkspaceUpdate, Limit: 9}); err != nil || len(again) != 1 {
 		t.Errorf("%d changes, %v", len(again), err)
 	}
 	// And all of it may be left empty.

@@ -126,7 +126,7 @@ func TestAKeyAsOperatorsSeeIt(t *testing.T) {
 	}
 	v.get(gone).want(200).has("The key has been revoked.", "Portal, as an operator staff").hasNot("Revoke this key")
 	v.get(anyPath(old, "revoke")).want(303).leadsTo(anyPath(old))
-	entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionKeyRevoke, Limit: 1})
+	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionKeyRevoke, Limit: 1})
 	check(t, err)
 	if a := entries[0].Actor; a.Kind != store.ActorOperator || a.ID != "staff" || a.From != "192.0.2.1" {
 		t.Errorf("the actor is %+v", a)
@@ -142,14 +142,14 @@ func TestTheOwnersHistoryTellsTheStaffsDeeds(t *testing.T) {
 	for staff, v := range map[string]*visitor{"jane@acme.example": linked, "staff": s.operator("acme")} {
 		k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
 		v.post(anyPath(k), anyPath(k, "revoke"), url.Values{"confirm": {"Shop"}}).want(303)
-		entries, err := s.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Action: store.ActionKeyRevoke, Limit: 9})
+		entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Action: store.ActionKeyRevoke, Limit: 9})
 		check(t, err)
 		if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOperator || entries[0].Actor.ID != staff {
 			t.Errorf("by %s: %+v", staff, entries)
 		}
 		owner.get("/portal/acme/keys/"+k.ID.String()).want(200).has("by the provider").hasNot(staff, "192.0.2.1")
 	}
-	begun, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, ActorID: "jane@acme.example", Limit: 9})
+	begun, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionStart, ActorID: "jane@acme.example", Limit: 9})
 	check(t, err)
 	if len(begun) != 1 || begun[0].Actor.Kind != store.ActorOperator {
 		t.Errorf("the link was opened by %+v", begun)

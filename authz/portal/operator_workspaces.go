@@ -43,8 +43,7 @@ func (v *visit) workspaces() (*workspacesPage, error) {
 		return nil, err
 	}
 	p := &workspacesPage{Query: texts[0], First: texts[1] == ""}
-	// One more tells whether there is another page, and one makes up for Home.
-	found, err := v.service.FindWorkspaces(v.r.Context(), p.Query, texts[1], workspacesOnPage+2)
+	found, next, err := v.service.Workspaces(v.context(), store.WorkspaceFilter{Query: p.Query, After: texts[1], Limit: workspacesOnPage})
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +52,8 @@ func (v *visit) workspaces() (*workspacesPage, error) {
 			p.Workspaces = append(p.Workspaces, w)
 		}
 	}
-	if len(p.Workspaces) > workspacesOnPage {
-		p.Workspaces = p.Workspaces[:workspacesOnPage]
-		p.Next = query("q", p.Query, "after", p.Workspaces[workspacesOnPage-1].ID)
+	if next != "" {
+		p.Next = query("q", p.Query, "after", next)
 	}
 	return p, nil
 }

@@ -54,7 +54,6 @@ type portal struct {
 	log       *slog.Logger
 	logins    *logins
 	looks     looks
-	exports   chan struct{} // holds the one that is under way
 	mux       *http.ServeMux
 	languages *languages
 	pages     map[string]*template.Template
@@ -74,7 +73,7 @@ func New(o Options) (http.Handler, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &portal{
-		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, logins: newLogins(u, o), mux: http.NewServeMux(), exports: make(chan struct{}, 1),
+		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, logins: newLogins(u, o), mux: http.NewServeMux(),
 		base:   strings.TrimRight(u.EscapedPath(), "/") + authz.PortalPath,
 		origin: originOf(u),
 	}

@@ -149,7 +149,7 @@ func (r *running) count(t *testing.T, result string) float64 {
 // told returns the days that the audit has notices of, the latest first.
 func (w *world) told(k store.Key) (days []int) {
 	w.t.Helper()
-	entries, err := w.db.Audit(w.t.Context(), k.Workspace, store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 100})
+	entries, _, err := w.db.Audit(w.t.Context(), k.Workspace, store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 100})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -293,9 +293,9 @@ func (c *counting) Due(ctx context.Context, after store.DuePlace, until time.Tim
 	return due, err
 }
 
-func (c *counting) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
+func (c *counting) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, uuid.UUID, error) {
 	if c.fail != nil && c.broken("Audit") {
-		return nil, errBroken
+		return nil, uuid.Nil, errBroken
 	}
 	c.mu.Lock()
 	c.audits++

@@ -163,7 +163,7 @@ func TestADatabaseThatFails(t *testing.T) {
 				t.Errorf("got %s", m.body)
 			}
 			w.eventually("it is recorded", func() bool {
-				entries, err := w.db.Store.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 9})
+				entries, _, err := w.db.Store.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 9})
 				return err == nil && len(entries) == 1
 			})
 			if rest := r.rest(w, "acme"); len(rest) > 0 {

@@ -80,7 +80,7 @@ func (a *adminIssue) run(ctx context.Context) (_ authz.Issued, err error) {
 		return authz.Issued{}, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	service, err := newService(st, authz.NewPublisher(st, nil), a.publicURL, mint.Options{})
+	service, err := newService(st, authz.NewPublisher(st, nil), a.publicURL, nil, mint.Options{})
 	if err != nil {
 		return authz.Issued{}, err
 	}

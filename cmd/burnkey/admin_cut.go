@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/store"
 )
@@ -90,17 +91,18 @@ func (a *auditCut) workspaces(ctx context.Context, st store.Store) (ids []string
 		}
 		return []string{a.workspace}, nil
 	}
-	for after := ""; ; after = ids[len(ids)-1] {
-		page, err := st.Workspaces(ctx, after, store.AuditCut)
+	for f := (store.WorkspaceFilter{Limit: store.AuditCut}); ; {
+		page, next, err := st.Workspaces(ctx, f)
 		if err != nil {
 			return nil, err
 		}
 		for _, w := range page {
 			ids = append(ids, w.ID)
 		}
-		if len(page) < store.AuditCut {
+		if next == "" {
 			return ids, nil
 		}
+		f.After = next
 	}
 }
 
@@ -115,9 +117,9 @@ func (a *auditCut) archive(ctx context.Context, st store.Store, workspaces []str
 	latest = make(map[string]uuid.UUID)
 	out := bufio.NewWriter(file)
 	for _, workspace := range workspaces {
-		f := store.AuditFilter{Until: a.before.at, Limit: store.AuditCut}
-		for more := true; more; {
-			page, err := st.Audit(ctx, workspace, f)
+		f := store.AuditFilter{Until: a.before.at, Limit: store.AuditCut, Bytes: authz.PageBytes}
+		for more := true; more; more = f.After != uuid.Nil {
+			page, next, err := st.Audit(ctx, workspace, f)
 			if err != nil {
 				return nil, err
 			}
@@ -126,13 +128,10 @@ func (a *auditCut) archive(ctx context.Context, st store.Store, workspaces []str
 					return nil, err
 				}
 			}
-			if len(page) > 0 {
-				if f.After == uuid.Nil {
-					latest[workspace] = page[0].ID
-				}
-				f.After = page[len(page)-1].ID
+			if len(page) > 0 && f.After == uuid.Nil {
+				latest[workspace] = page[0].ID
 			}
-			more = len(page) == f.Limit
+			f.After = next
 		}
 	}
 	return latest, errors.Join(out.Flush(), file.Sync())

@@ -38,7 +38,7 @@ func TestTheAuditIsArchivedAndCut(t *testing.T) {
 		}
 	}
 	left := func() (actions []string) {
-		entries, err := st.Audit(t.Context(), "acme", store.AuditFilter{Limit: 10_000})
+		entries, _, err := st.Audit(t.Context(), "acme", store.AuditFilter{Limit: 10_000})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -197,7 +197,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	publisher := authz.NewPublisher(st, metrics)
-	service, err := newService(st, publisher, s.publicURL, mint.Options{
+	service, err := newService(st, publisher, s.publicURL, log, mint.Options{
 		Workers: s.mintWorkers, Queue: s.mintQueue, Deadline: s.mintDeadline, Metrics: metrics,
 	})
 	if err != nil {
@@ -292,12 +292,14 @@ func load(ctx context.Context, publisher *authz.Publisher, st store.Store, log *
 	return nil
 }
 
-func newService(st store.Store, publisher *authz.Publisher, publicURL string, o mint.Options) (*authz.Service, error) {
+func newService(st store.Store, publisher *authz.Publisher, publicURL string, log *slog.Logger, o mint.Options) (*authz.Service, error) {
 	minter, err := mint.New(o)
 	if err != nil {
 		return nil, err
 	}
-	return authz.New(authz.Options{Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL}), nil
+	return authz.New(authz.Options{
+		Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL, Log: log, Metrics: o.Metrics,
+	}), nil
 }
 
 func databaseAnswers(ctx context.Context, st store.Store, publisher *authz.Publisher) error {

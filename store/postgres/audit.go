@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,42 +42,91 @@ func (s *Store) Record(ctx context.Context, e store.Entry) error {
 }
 
 // Audit implements store.Store.
-func (s *Store) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
-	list, err := s.audit(ctx, workspace, f)
-	return list, wrap(ctx, "read audit", err)
+func (s *Store) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, uuid.UUID, error) {
+	list, next, err := s.audit(ctx, workspace, f)
+	return list, next, wrap(ctx, "read audit", err)
 }
 
-func (s *Store) audit(ctx context.Context, workspace string, f store.AuditFilter) (list []store.Entry, err error) {
+func (s *Store) audit(ctx context.Context, workspace string, f store.AuditFilter) (list []store.Entry, next uuid.UUID, err error) {
 	if f.Limit < 1 {
-		return nil, errLimit
+		return nil, uuid.Nil, errLimit
 	}
 	for _, text := range []string{workspace, f.Owner, f.Action, f.ActorID, f.Result} {
 		if !storable(text) {
-			return []store.Entry{}, ctx.Err()
+			return []store.Entry{}, uuid.Nil, ctx.Err()
 		}
 	}
-	query, args := auditQuery(workspace, f)
-	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		rows, _ := c.Query(ctx, query, args...) // its error is rows.Err
-		list, err = pgx.CollectRows(rows, scanEntry)
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		way, end := auditWay(workspace, f), uuid.Nil
+		if f.Rows > 0 && f.Narrows() {
+			if end, err = lookTo(ctx, c, `audit`, way, f.Rows); err != nil {
+				return err
+			}
+		}
+		where := way.from(end)
+		where.narrowAudit(f)
+		page, err := pickEntries(ctx, c, where, f)
+		if err != nil {
+			return err
+		}
+		next = page.Next(end)
+		list, err = readEntries(ctx, c, workspace, page.IDs)
 		return err
 	})
-	return list, err
+	return list, next, err
 }
 
-// auditQuery returns the query for what f selects, and its arguments.
-func auditQuery(workspace string, f store.AuditFilter) (string, []any) {
-	var c clause
-	c.add(`workspace = ` + c.arg(workspace))
-	for _, is := range []struct{ column, value string }{
-		{`owner`, f.Owner}, {`action`, f.Action}, {`result`, f.Result},
-	} {
+func pickEntriesQuery(where clause, f store.AuditFilter) (string, []any) {
+	query := `SELECT id, 256 + octet_length(detail) FROM audit WHERE ` + where.text() + ` ORDER BY id DESC LIMIT ` + where.arg(f.Limit+1)
+	return query, where.args
+}
+
+// pickEntries decides which entries are on a page, without reading their details.
+func pickEntries(ctx context.Context, c *pgxpool.Conn, where clause, f store.AuditFilter) (*store.Picker[uuid.UUID], error) {
+	query, args := pickEntriesQuery(where, f)
+	rows, err := c.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	page := &store.Picker[uuid.UUID]{Limit: f.Limit, Bytes: f.Bytes}
+	for more := true; more && rows.Next(); {
+		var id uuid.UUID
+		var size int
+		if err := rows.Scan((*[16]byte)(&id), &size); err != nil {
+			return nil, err
+		}
+		more = page.Add(id, size)
+	}
+	rows.Close()
+	return page, rows.Err()
+}
+
+func readEntries(ctx context.Context, c *pgxpool.Conn, workspace string, ids []uuid.UUID) ([]store.Entry, error) {
+	if len(ids) == 0 {
+		return []store.Entry{}, nil
+	}
+	rows, _ := c.Query(ctx, `SELECT `+auditColumns+` FROM audit WHERE workspace = $1 AND id = ANY ($2) ORDER BY id DESC`, workspace, arrayOf(ids))
+	return pgx.CollectRows(rows, scanEntry)
+}
+
+// narrowAudit adds what drops entries.
+func (c *clause) narrowAudit(f store.AuditFilter) {
+	for _, is := range []struct{ column, value string }{{`action`, f.Action}, {`result`, f.Result}} {
 		if is.value != "" {
 			c.add(is.column + ` = ` + c.arg(is.value))
 		}
 	}
 	if f.ActorID != "" {
 		c.add(`actor_id IN (` + c.arg(f.ActorID) + `, ` + c.arg(f.ActorAsID()) + `)`)
+	}
+}
+
+// auditWay is what an index answers.
+func auditWay(workspace string, f store.AuditFilter) (c clause) {
+	c.add(`workspace = ` + c.arg(workspace))
+	if f.Owner != "" {
+		c.add(`owner = ` + c.arg(f.Owner))
 	}
 	if f.Key != uuid.Nil {
 		c.add(`key = ` + c.arg([16]byte(f.Key)))
@@ -95,8 +143,7 @@ func auditQuery(workspace string, f store.AuditFilter) (string, []any) {
 		at := roundUp(f.Until)
 		c.add(`id < ` + c.arg([16]byte(store.FirstEntryID(time.UnixMicro(at)))) + ` AND at < ` + c.arg(at))
 	}
-	return `SELECT ` + auditColumns + ` FROM audit WHERE ` + strings.Join(c.terms, ` AND `) +
-		` ORDER BY id DESC LIMIT ` + c.arg(f.Limit), c.args
+	return c
 }
 
 // scanEntry reads a row of auditColumns.

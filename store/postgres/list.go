@@ -2,49 +2,147 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	// keySize is about what a key takes, in bytes, beside the rest of its record. No length
+	// takes a look at a text that is stored out of line.
+	keySize  = `512 + octet_length(owner) + octet_length(name) + pg_column_size(scopes) + pg_column_size(audience) + octet_length(claims) + octet_length(metadata)`
+	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
 
 // Keys implements store.Store. With an owner it walks keys_by_owner, else the
 // primary key; status and query drop rows on that way.
-func (s *Store) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, error) {
-	list, err := s.keys(ctx, workspace, f)
-	return list, wrap(ctx, "list keys", err)
+func (s *Store) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
+	list, next, err := s.keys(ctx, workspace, f)
+	return list, next, wrap(ctx, "list keys", err)
 }
 
-func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) (list []store.Key, err error) {
+func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) (list []store.Key, next uuid.UUID, err error) {
 	if f.Limit < 1 {
-		return nil, errLimit
+		return nil, uuid.Nil, errLimit
 	}
-	query, args, err := listQuery(workspace, f)
+	way := keysWay(workspace, f)
+	where := way.clone()
+	if err := where.narrow(f); err != nil {
+		return nil, uuid.Nil, err
+	}
+	if !storable(f.Owner) || !storable(f.Query) || !storable(f.Scope) {
+		return []store.Key{}, uuid.Nil, ctx.Err()
+	}
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		end := uuid.Nil
+		if f.Rows > 0 && f.Narrows() {
+			if end, err = lookTo(ctx, c, `keys`, way, f.Rows); err != nil {
+				return err
+			}
+		}
+		page, err := pickKeysOf(ctx, c, where.from(end), f)
+		if err != nil {
+			return err
+		}
+		next = page.Next(end)
+		list, err = readKeys(ctx, c, workspace, where.clone(), page.IDs)
+		return err
+	})
+	return list, next, err
+}
+
+func lookQuery(table string, way clause, rows int) (string, []any) {
+	way = way.clone()
+	query := `SELECT id FROM ` + table + ` WHERE ` + way.text() + ` ORDER BY id DESC LIMIT 1 OFFSET ` + way.arg(rows-1)
+	return query, way.args
+}
+
+// lookTo returns the id of the last of so many rows of a table that lie on a way, or
+// uuid.Nil where there are fewer.
+func lookTo(ctx context.Context, c *pgxpool.Conn, table string, way clause, rows int) (id uuid.UUID, err error) {
+	query, args := lookQuery(table, way, rows)
+	err = c.QueryRow(ctx, query, args...).Scan((*[16]byte)(&id))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, nil
+	}
+	return id, err
+}
+
+// from leaves out what lies behind an id, unless that is uuid.Nil.
+func (c clause) from(id uuid.UUID) clause {
+	c = c.clone()
+	if id != uuid.Nil {
+		c.add(`id >= ` + c.arg([16]byte(id)))
+	}
+	return c
+}
+
+func pickQuery(where clause, f store.Filter) (string, []any) {
+	query := pickKeys + where.text() + ` ORDER BY id DESC`
+	if f.Query == "" { // else not all that the database leaves are matches
+		query += ` LIMIT ` + where.arg(f.Limit+1)
+	}
+	return query, where.args
+}
+
+// pickKeysOf decides which keys are on a page, by narrow columns alone.
+func pickKeysOf(ctx context.Context, c *pgxpool.Conn, where clause, f store.Filter) (*store.Picker[uuid.UUID], error) {
+	query, args := pickQuery(where, f)
+	rows, err := c.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
-	if !storable(f.Owner) || !storable(f.Query) || !storable(f.Scope) {
-		return []store.Key{}, ctx.Err()
+	defer rows.Close()
+	search, page := store.NewSearch(f.Query), &store.Picker[uuid.UUID]{Limit: f.Limit, Bytes: f.Bytes}
+	for more := true; more && rows.Next(); {
+		var (
+			id          uuid.UUID
+			kid         []byte
+			owner, name string
+			size        int
+		)
+		if err := rows.Scan((*[16]byte)(&id), &kid, &owner, &name, &size); err != nil {
+			return nil, err
+		}
+		if f.Query == "" || isKey(search, id, kid) || search.Names(name) || f.Owner == "" && search.Names(owner) {
+			more = page.Add(id, size)
+		}
 	}
-	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		rows, _ := c.Query(ctx, query, args...) // its error is rows.Err
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanUsed(workspace, row) })
-		return err
-	})
-	return list, err
+	rows.Close()
+	return page, rows.Err()
 }
 
-// listQuery returns the query for what f selects, and its arguments.
-func listQuery(workspace string, f store.Filter) (string, []any, error) {
-	where, err := conditions(workspace, f)
-	query := selectKeys + strings.Join(where.terms, ` AND `) +
-		` ORDER BY id DESC LIMIT ` + where.arg(f.Limit)
-	return query, where.args, err
+// arrayOf is ids as an argument.
+func arrayOf(ids []uuid.UUID) [][16]byte {
+	array := make([][16]byte, len(ids))
+	for i, id := range ids {
+		array[i] = id
+	}
+	return array
+}
+
+// isKey reports whether a query is a key's id or kid.
+func isKey(s *store.Search, id uuid.UUID, kid []byte) bool {
+	wantID, isID := s.ID()
+	wantKID, isKID := s.KID()
+	return isID && id == wantID || isKID && string(kid) == string(wantKID[:])
+}
+
+// readKeys reads the keys of a page. One that no longer fits is left out.
+func readKeys(ctx context.Context, c *pgxpool.Conn, workspace string, where clause, ids []uuid.UUID) ([]store.Key, error) {
+	if len(ids) == 0 {
+		return []store.Key{}, nil
+	}
+	where.add(`id = ANY (` + where.arg(arrayOf(ids)) + `)`)
+	rows, _ := c.Query(ctx, selectKeys+where.text()+` ORDER BY id DESC`, where.args...) // its error is rows.Err
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanUsed(workspace, row) })
 }
 
 // clause collects what a WHERE joins by AND.
@@ -61,8 +159,12 @@ func (c *clause) arg(value any) string {
 	return fmt.Sprintf("$%d", len(c.args))
 }
 
-func conditions(workspace string, f store.Filter) (clause, error) {
-	var c clause
+func (c *clause) text() string { return strings.Join(c.terms, ` AND `) }
+
+func (c clause) clone() clause { return clause{slices.Clone(c.terms), slices.Clone(c.args)} }
+
+// keysWay is what an index answers.
+func keysWay(workspace string, f store.Filter) (c clause) {
 	c.add(`workspace = ` + c.arg(workspace))
 	if f.Owner != "" {
 		c.add(`owner = ` + c.arg(f.Owner))
@@ -70,8 +172,13 @@ func conditions(workspace string, f store.Filter) (clause, error) {
 	if f.After != uuid.Nil {
 		c.add(`id < ` + c.arg([16]byte(f.After)))
 	}
+	return c
+}
+
+// narrow adds what drops rows.
+func (c *clause) narrow(f store.Filter) error {
 	if f.Query != "" {
-		c.match(f.Query)
+		c.match(f)
 	}
 	if f.Scope != "" {
 		c.add(c.arg(f.Scope) + ` = ANY (scopes)`)
@@ -82,7 +189,7 @@ func conditions(workspace string, f store.Filter) (clause, error) {
 	if !f.UnusedSince.IsZero() {
 		c.unused(roundUp(f.UnusedSince))
 	}
-	return c, c.status(f)
+	return c.status(f)
 }
 
 // status selects by Filter.Status and Filter.Live, as store.Key.Status has it.
@@ -113,16 +220,31 @@ func (c *clause) status(f store.Filter) error {
 	return nil
 }
 
-// match selects by Filter.Query. In the collation "C" lower changes ASCII letters
-// alone, and strpos, unlike LIKE, has no wildcards.
-func (c *clause) match(query string) {
-	lowered := `lower(` + c.arg(query) + `::text COLLATE "C")`
-	terms := []string{`strpos(lower(name), ` + lowered + `) > 0`, `strpos(lower(owner), ` + lowered + `) > 0`}
-	if kid, err := jwks.ParseKID(query); err == nil {
+// match leaves what may be of Filter.Query, which pickKeysOf decides: in the collation "C"
+// lower changes ASCII letters alone, so that a text with others is left. Strpos, unlike
+// LIKE, has no wildcards.
+func (c *clause) match(f store.Filter) {
+	search := store.NewSearch(f.Query)
+	columns := []string{`name`}
+	if f.Owner == "" {
+		columns = append(columns, `owner`)
+	}
+	terms := c.maybe(search, columns...)
+	if kid, ok := search.KID(); ok {
 		terms = append(terms, `kid = `+c.arg(kid[:]))
 	}
-	if id, ok := store.ParseID(query); ok {
+	if id, ok := search.ID(); ok {
 		terms = append(terms, `id = `+c.arg([16]byte(id)))
 	}
 	c.add(`(` + strings.Join(terms, ` OR `) + `)`)
+}
+
+// maybe returns conditions one of which holds for columns that may contain what is searched.
+func (c *clause) maybe(search *store.Search, columns ...string) (terms []string) {
+	folded := c.arg(search.Folded)
+	for _, column := range columns {
+		terms = append(terms, `strpos(lower(`+column+` COLLATE "C"), `+folded+`::text COLLATE "C") > 0`,
+			`octet_length(`+column+`) <> char_length(`+column+`)`)
+	}
+	return terms
 }

@@ -85,7 +85,7 @@ func TestManyOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		list, err := openTest(t, url).Workspaces(t.Context(), "", 10)
+		list, _, err := openTest(t, url).Workspaces(t.Context(), store.WorkspaceFilter{Limit: 10})
 		if err != nil || len(list) != 8 {
 			t.Errorf("%d workspaces, %v", len(list), err)
 		}

@@ -63,7 +63,7 @@ func TestWritesThatWaitForAStandbyLeaveReadsAlone(t *testing.T) {
 			return err
 		},
 		"Key":       func(ctx context.Context) error { _, err := s.Key(ctx, "0", k.ID); return err },
-		"Keys":      func(ctx context.Context) error { _, err := s.Keys(ctx, "0", store.Filter{Limit: 1}); return err },
+		"Keys":      func(ctx context.Context) error { _, _, err := s.Keys(ctx, "0", store.Filter{Limit: 1}); return err },
 		"Workspace": func(ctx context.Context) error { _, err := s.Workspace(ctx, "0"); return err },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), callTimeout/4)

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,12 +38,10 @@ const (
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
 	selectWorkspace = fromWorkspaces + ` WHERE id = $1`
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
-	lockWorkspace    = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
-	selectWorkspaces = fromWorkspaces + ` WHERE id > $1 ORDER BY id LIMIT $2`
-	// findWorkspaces reads no settings and reports; as to strpos and lower, see match.
-	findWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', NULL, NULL, NULL FROM workspaces
-		WHERE id > $1 AND (strpos(lower(id), lower($3::text COLLATE "C")) > 0 OR strpos(lower(name), lower($3::text COLLATE "C")) > 0)
-		ORDER BY id LIMIT $2`
+	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
+	// listWorkspaces reads no settings, which are many times as large as the rest.
+	listWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', ` + reportedColumns + ` FROM workspaces
+		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = ANY ($1) ORDER BY id`
 )
 
 // CreateWorkspace implements store.Store.
@@ -91,30 +91,70 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 }
 
 // Workspaces implements store.Store.
-func (s *Store) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
-	list, err := s.workspaces(ctx, limit, selectWorkspaces, after, limit)
-	return list, wrap(ctx, "list workspaces", err)
+func (s *Store) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]store.Workspace, string, error) {
+	list, next, err := s.workspaces(ctx, f)
+	return list, next, wrap(ctx, "list workspaces", err)
 }
 
-// FindWorkspaces implements store.Store.
-func (s *Store) FindWorkspaces(ctx context.Context, query, after string, limit int) ([]store.Workspace, error) {
-	if !storable(query) {
-		return []store.Workspace{}, wrap(ctx, "find workspaces", ctx.Err())
+func (s *Store) workspaces(ctx context.Context, f store.WorkspaceFilter) (list []store.Workspace, next string, err error) {
+	if f.Limit < 1 {
+		return nil, "", errLimit
 	}
-	list, err := s.workspaces(ctx, limit, findWorkspaces, after, limit, query)
-	return list, wrap(ctx, "find workspaces", err)
-}
-
-func (s *Store) workspaces(ctx context.Context, limit int, query string, args ...any) (list []store.Workspace, err error) {
-	if limit < 1 {
-		return nil, errLimit
+	if !storable(f.Query) || !storable(f.After) {
+		return []store.Workspace{}, "", ctx.Err()
 	}
-	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		rows, _ := c.Query(ctx, query, args...) // its error is rows.Err
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		end := ""
+		if f.Rows > 0 && f.Query != "" {
+			err = c.QueryRow(ctx, `SELECT id FROM workspaces WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2`, f.After, f.Rows-1).Scan(&end)
+			if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+				return err
+			}
+		}
+		page, err := pickWorkspaces(ctx, c, f, end)
+		if err != nil {
+			return err
+		}
+		next = page.Next(end)
+		rows, _ := c.Query(ctx, listWorkspaces, page.IDs) // its error is rows.Err
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Workspace, error) { return scanWorkspace(row) })
 		return err
 	})
-	return list, err
+	return list, next, err
+}
+
+func pickWorkspaces(ctx context.Context, c *pgxpool.Conn, f store.WorkspaceFilter, end string) (*store.Picker[string], error) {
+	var where clause
+	where.add(`id > ` + where.arg(f.After))
+	search := store.NewSearch(f.Query)
+	if f.Query != "" {
+		where.add(`(` + strings.Join(where.maybe(search, `id`, `name`), ` OR `) + `)`)
+	}
+	if end != "" {
+		where.add(`id <= ` + where.arg(end))
+	}
+	query := `SELECT id, name, 512 + octet_length(name) + pg_column_size(audiences) FROM workspaces WHERE ` + where.text() + ` ORDER BY id`
+	if f.Query == "" { // else not all that the database leaves are matches
+		query += ` LIMIT ` + where.arg(f.Limit+1)
+	}
+	rows, err := c.Query(ctx, query, where.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	page := &store.Picker[string]{Limit: f.Limit, Bytes: f.Bytes, IDs: []string{}}
+	for more := true; more && rows.Next(); {
+		var id, name string
+		var size int
+		if err := rows.Scan(&id, &name, &size); err != nil {
+			return nil, err
+		}
+		if f.Query == "" || search.Names(id, name) {
+			more = page.Add(id, size)
+		}
+	}
+	rows.Close()
+	return page, rows.Err()
 }
 
 // UpdateWorkspace implements store.Store. While change runs, the workspace is

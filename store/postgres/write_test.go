@@ -138,7 +138,7 @@ func TestWhatTextCannotHoldIsRefused(t *testing.T) {
 		if _, err := s.Key(t.Context(), "acme", k.ID); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("got %v", err)
 		}
-		if list, err := s.Keys(t.Context(), "acme", store.Filter{Owner: bad, Limit: 1}); err != nil || list == nil || len(list) > 0 {
+		if list, _, err := s.Keys(t.Context(), "acme", store.Filter{Owner: bad, Limit: 1}); err != nil || list == nil || len(list) > 0 {
 			t.Errorf("got %v, %v", list, err)
 		}
 	}
@@ -251,7 +251,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 	for _, q := range []query{
 		{selectWorkspace, []any{"w1"}},
 		{lockWorkspace, []any{"w1"}},
-		{selectWorkspaces, []any{"w1", 10}},
+		{listWorkspaces, []any{[]string{"w1"}}},
 		{updateWorkspace, with("", []string{}, false, nil, "", "")},
 		{issueKey, keyed()},
 		{issueKeyWithin, keyed(1, 10)},
@@ -311,10 +311,13 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Owner: "o1", UnusedSince: time.Now()},
 	} {
 		f.Limit = 50
-		text, args, err := listQuery("w1", f)
-		if err != nil {
+		where := keysWay("w1", f)
+		text, args := lookQuery("keys", where, 100)
+		check(text, explain(t, s, text, args))
+		if err := where.narrow(f); err != nil {
 			t.Fatal(err)
 		}
+		text, args = pickQuery(where.clone(), f)
 		plan := explain(t, s, text, args)
 		index := "keys_by_owner"
 		if f.Status == store.Deprecated {
@@ -351,7 +354,9 @@ func TestTheAuditUsesIndexes(t *testing.T) {
 		{store.AuditFilter{Until: time.Now()}, "audit_pkey"},
 	} {
 		c.filter.Limit = 50
-		text, args := auditQuery("w1", c.filter)
+		where := auditWay("w1", c.filter)
+		where.narrowAudit(c.filter)
+		text, args := pickEntriesQuery(where, c.filter)
 		plan := explain(t, s, text, args)
 		if !strings.Contains(plan, c.index) || strings.Contains(plan, "Seq Scan") {
 			t.Errorf("%+v does not use %s:\n%s", c.filter, c.index, plan)

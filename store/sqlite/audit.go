@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,22 +41,71 @@ func (s *Store) Record(ctx context.Context, e store.Entry) error {
 }
 
 // Audit implements store.Store.
-func (s *Store) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
-	list, err := s.audit(ctx, workspace, f)
-	return list, wrap(ctx, "read audit", err)
+func (s *Store) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, uuid.UUID, error) {
+	list, next, err := s.audit(ctx, workspace, f)
+	return list, next, wrap(ctx, "read audit", err)
 }
 
-func (s *Store) audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, error) {
+func (s *Store) audit(ctx context.Context, workspace string, f store.AuditFilter) (list []store.Entry, next uuid.UUID, err error) {
 	if f.Limit < 1 {
-		return nil, errLimit
+		return nil, uuid.Nil, errLimit
 	}
-	query, args := auditQuery(workspace, f)
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+	way, end := auditWay(workspace, f), uuid.Nil
+	if f.Rows > 0 && f.Narrows() {
+		if end, err = s.lookTo(ctx, `audit`, way, f.Rows); err != nil {
+			return nil, uuid.Nil, err
+		}
+	}
+	where := way.from(end)
+	where.narrowAudit(f)
+	page, err := s.pickEntries(ctx, where, f)
+	if err != nil {
+		return nil, uuid.Nil, err
+	}
+	list, err = s.readEntries(ctx, workspace, page.IDs)
+	return list, page.Next(end), err
+}
+
+func pickEntriesQuery(where clause) string {
+	return `SELECT id, 256 + octet_length(detail) FROM audit WHERE ` + where.text() + ` ORDER BY id DESC LIMIT ?`
+}
+
+// pickEntries decides which entries are on a page, without reading their details.
+func (s *Store) pickEntries(ctx context.Context, where clause, f store.AuditFilter) (*store.Picker[uuid.UUID], error) {
+	rows, err := s.reader.QueryContext(ctx, pickEntriesQuery(where), append(where.args, f.Limit+1)...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+	page := &store.Picker[uuid.UUID]{Limit: f.Limit, Bytes: f.Bytes}
+	for more := true; more && rows.Next(); {
+		var id []byte
+		var size int
+		if err := rows.Scan(&id, &size); err != nil {
+			return nil, err
+		}
+		entry, err := uuid.FromBytes(id)
+		if err != nil {
+			return nil, err
+		}
+		more = page.Add(entry, size)
+	}
+	return page, rows.Err()
+}
+
+func (s *Store) readEntries(ctx context.Context, workspace string, ids []uuid.UUID) ([]store.Entry, error) {
 	list := []store.Entry{}
+	if len(ids) == 0 {
+		return list, ctx.Err()
+	}
+	var where clause
+	where.add(`workspace = ?`, workspace)
+	where.among(ids)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit WHERE `+where.text()+` ORDER BY id DESC`, where.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
 	for rows.Next() {
 		e, err := scanEntry(rows)
 		if err != nil {
@@ -68,19 +116,23 @@ func (s *Store) audit(ctx context.Context, workspace string, f store.AuditFilter
 	return list, rows.Err()
 }
 
-// auditQuery returns the query for what f selects, and its arguments.
-func auditQuery(workspace string, f store.AuditFilter) (string, []any) {
-	var c clause
-	c.add(`workspace = ?`, workspace)
-	for _, is := range []struct{ column, value string }{
-		{`owner`, f.Owner}, {`action`, f.Action}, {`result`, f.Result},
-	} {
+// narrowAudit adds what drops entries.
+func (c *clause) narrowAudit(f store.AuditFilter) {
+	for _, is := range []struct{ column, value string }{{`action`, f.Action}, {`result`, f.Result}} {
 		if is.value != "" {
 			c.add(is.column+` = ?`, is.value)
 		}
 	}
 	if f.ActorID != "" {
 		c.add(`actor_id IN (?, ?)`, f.ActorID, f.ActorAsID())
+	}
+}
+
+// auditWay is what an index answers.
+func auditWay(workspace string, f store.AuditFilter) (c clause) {
+	c.add(`workspace = ?`, workspace)
+	if f.Owner != "" {
+		c.add(`owner = ?`, f.Owner)
 	}
 	if f.Key != uuid.Nil {
 		c.add(`key = ?`, f.Key[:])
@@ -99,8 +151,7 @@ func auditQuery(workspace string, f store.AuditFilter) (string, []any) {
 		behind := store.FirstEntryID(time.UnixMicro(at))
 		c.add(`id < ? AND at < ?`, behind[:], at)
 	}
-	return `SELECT ` + auditColumns + ` FROM audit WHERE ` + strings.Join(c.terms, ` AND `) + ` ORDER BY id DESC LIMIT ?`,
-		append(c.args, f.Limit)
+	return c
 }
 
 // scanEntry reads a row of auditColumns.

@@ -2,36 +2,137 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 
-	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	// keySize is about what a key takes, in bytes, beside the rest of its record.
+	keySize  = `512 + octet_length(owner) + octet_length(name) + octet_length(scopes) + octet_length(audience) + octet_length(claims) + octet_length(metadata)`
+	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
 
 // Keys implements store.Store. With an owner it walks keys_by_owner, else the
 // primary key; status and query drop rows on that way.
-func (s *Store) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, error) {
-	list, err := s.keys(ctx, workspace, f)
-	return list, wrap(ctx, "list keys", err)
+func (s *Store) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
+	list, next, err := s.keys(ctx, workspace, f)
+	return list, next, wrap(ctx, "list keys", err)
 }
 
-func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, error) {
+func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	if f.Limit < 1 {
-		return nil, errLimit
+		return nil, uuid.Nil, errLimit
 	}
-	query, args, err := listQuery(workspace, f)
+	way := keysWay(workspace, f)
+	where := way.clone()
+	if err := where.narrow(f); err != nil {
+		return nil, uuid.Nil, err
+	}
+	end := uuid.Nil
+	if f.Rows > 0 && f.Narrows() {
+		var err error
+		if end, err = s.lookTo(ctx, `keys`, way, f.Rows); err != nil {
+			return nil, uuid.Nil, err
+		}
+	}
+	page, err := s.pickKeys(ctx, where.from(end), f)
 	if err != nil {
-		return nil, err
+		return nil, uuid.Nil, err
 	}
+	list, err := s.readKeys(ctx, workspace, where, page.IDs)
+	return list, page.Next(end), err
+}
+
+func lookQuery(table string, way clause) string {
+	return `SELECT id FROM ` + table + ` WHERE ` + way.text() + ` ORDER BY id DESC LIMIT 1 OFFSET ?`
+}
+
+// lookTo returns the id of the last of so many rows of a table that lie on a way, or
+// uuid.Nil where there are fewer.
+func (s *Store) lookTo(ctx context.Context, table string, way clause, rows int) (uuid.UUID, error) {
+	var id []byte
+	err := s.reader.QueryRowContext(ctx, lookQuery(table, way), append(way.args, rows-1)...).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return uuid.Nil, nil
+	}
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return uuid.FromBytes(id)
+}
+
+// from leaves out what lies behind an id, unless that is uuid.Nil.
+func (c clause) from(id uuid.UUID) clause {
+	if id != uuid.Nil {
+		c = c.clone()
+		c.add(`id >= ?`, id[:])
+	}
+	return c
+}
+
+func pickQuery(where clause, f store.Filter) (string, []any) {
+	limit := f.Limit + 1
+	if f.Query != "" {
+		limit = -1 // not all that the database leaves are matches
+	}
+	return pickKeys + where.text() + ` ORDER BY id DESC LIMIT ?`, append(where.args, limit)
+}
+
+// pickKeys decides which keys are on a page, by narrow columns alone.
+func (s *Store) pickKeys(ctx context.Context, where clause, f store.Filter) (*store.Picker[uuid.UUID], error) {
+	query, args := pickQuery(where, f)
 	rows, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+	search, page := store.NewSearch(f.Query), &store.Picker[uuid.UUID]{Limit: f.Limit, Bytes: f.Bytes}
+	for more := true; more && rows.Next(); {
+		var (
+			id, kid     []byte
+			owner, name string
+			size        int
+		)
+		if err := rows.Scan(&id, &kid, &owner, &name, &size); err != nil {
+			return nil, err
+		}
+		key, err := uuid.FromBytes(id)
+		if err != nil {
+			return nil, fmt.Errorf("%w: a key: %w", store.ErrDamaged, err)
+		}
+		if f.Query == "" || isKey(search, key, kid) || search.Names(name) || f.Owner == "" && search.Names(owner) {
+			more = page.Add(key, size)
+		}
+	}
+	return page, rows.Err()
+}
+
+// isKey reports whether a query is a key's id or kid.
+func isKey(s *store.Search, id uuid.UUID, kid []byte) bool {
+	wantID, isID := s.ID()
+	wantKID, isKID := s.KID()
+	return isID && id == wantID || isKID && string(kid) == string(wantKID[:])
+}
+
+// readKeys reads the keys of a page. One that no longer fits is left out.
+func (s *Store) readKeys(ctx context.Context, workspace string, where clause, ids []uuid.UUID) ([]store.Key, error) {
 	list := []store.Key{}
+	if len(ids) == 0 {
+		return list, ctx.Err()
+	}
+	where.among(ids)
+	rows, err := s.reader.QueryContext(ctx, selectKeys+where.text()+` ORDER BY id DESC`, where.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
 	for rows.Next() {
 		k, err := scanUsed(workspace, rows.Scan)
 		if err != nil {
@@ -40,13 +141,6 @@ func (s *Store) keys(ctx context.Context, workspace string, f store.Filter) ([]s
 		list = append(list, k)
 	}
 	return list, rows.Err()
-}
-
-// listQuery returns the query for what f selects, and its arguments.
-func listQuery(workspace string, f store.Filter) (string, []any, error) {
-	where, err := conditions(workspace, f)
-	query := selectKeys + strings.Join(where.terms, ` AND `) + ` ORDER BY id DESC LIMIT ?`
-	return query, append(where.args, f.Limit), err
 }
 
 // clause collects what a WHERE joins by AND.
@@ -60,8 +154,21 @@ func (c *clause) add(term string, args ...any) {
 	c.args = append(c.args, args...)
 }
 
-func conditions(workspace string, f store.Filter) (clause, error) {
-	var c clause
+func (c *clause) text() string { return strings.Join(c.terms, ` AND `) }
+
+func (c clause) clone() clause { return clause{slices.Clone(c.terms), slices.Clone(c.args)} }
+
+// among selects by ids.
+func (c *clause) among(ids []uuid.UUID) {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id[:]
+	}
+	c.add(`id IN (`+strings.TrimSuffix(strings.Repeat(`?, `, len(ids)), `, `)+`)`, args...)
+}
+
+// keysWay is what an index answers.
+func keysWay(workspace string, f store.Filter) (c clause) {
 	c.add(`workspace = ?`, workspace)
 	if f.Owner != "" {
 		c.add(`owner = ?`, f.Owner)
@@ -69,8 +176,13 @@ func conditions(workspace string, f store.Filter) (clause, error) {
 	if f.After != uuid.Nil {
 		c.add(`id < ?`, f.After[:])
 	}
+	return c
+}
+
+// narrow adds what drops rows.
+func (c *clause) narrow(f store.Filter) error {
 	if f.Query != "" {
-		c.match(f.Query)
+		c.match(f)
 	}
 	if f.Scope != "" {
 		c.add(`EXISTS (SELECT 1 FROM json_each(scopes) WHERE value = ?)`, f.Scope)
@@ -81,7 +193,7 @@ func conditions(workspace string, f store.Filter) (clause, error) {
 	if !f.UnusedSince.IsZero() {
 		c.unused(roundUp(f.UnusedSince))
 	}
-	return c, c.status(f)
+	return c.status(f)
 }
 
 // status selects by Filter.Status and Filter.Live, as store.Key.Status has it.
@@ -109,16 +221,29 @@ func (c *clause) status(f store.Filter) error {
 	return nil
 }
 
-// match selects by Filter.Query. SQLite's lower changes ASCII letters alone, and
-// instr, unlike LIKE, has no wildcards.
-func (c *clause) match(query string) {
-	terms := []string{`instr(lower(name), lower(?)) > 0`, `instr(lower(owner), lower(?)) > 0`}
-	args := []any{query, query}
-	if kid, err := jwks.ParseKID(query); err == nil {
+// match leaves what may be of Filter.Query, which pickKeys decides: SQLite's lower changes
+// ASCII letters alone, so that a text with others is left. Instr, unlike LIKE, has no wildcards.
+func (c *clause) match(f store.Filter) {
+	search := store.NewSearch(f.Query)
+	columns := []string{`name`}
+	if f.Owner == "" {
+		columns = append(columns, `owner`)
+	}
+	terms, args := maybe(search, columns...)
+	if kid, ok := search.KID(); ok {
 		terms, args = append(terms, `kid = ?`), append(args, kid[:])
 	}
-	if id, ok := store.ParseID(query); ok {
+	if id, ok := search.ID(); ok {
 		terms, args = append(terms, `id = ?`), append(args, id[:])
 	}
 	c.add(`(`+strings.Join(terms, ` OR `)+`)`, args...)
+}
+
+// maybe returns conditions one of which holds for columns that may contain what is searched.
+func maybe(search *store.Search, columns ...string) (terms []string, args []any) {
+	for _, column := range columns {
+		terms = append(terms, `instr(lower(`+column+`), ?) > 0`, `octet_length(`+column+`) <> length(`+column+`)`)
+		args = append(args, search.Folded)
+	}
+	return terms, args
 }

@@ -259,7 +259,7 @@ func TestManyOpenAnEmptyPathAtOnce(t *testing.T) {
 		}
 		wg.Wait()
 		t.Log(time.Since(began))
-		list, err := openTest(t, path).Workspaces(t.Context(), "", 10)
+		list, _, err := openTest(t, path).Workspaces(t.Context(), store.WorkspaceFilter{Limit: 10})
 		if err != nil || len(list) != 6 {
 			t.Errorf("%d workspaces, %v", len(list), err)
 		}

@@ -37,7 +37,7 @@ var (
 		deleteSession, endSessions, pruneSessions, insertAudit,
 	}
 	readQueries = []string{
-		selectWorkspace, selectWorkspaces, selectKey, selectKeyIdempotency, selectVersion, selectChanges, selectDue,
+		selectWorkspace, selectKey, selectKeyIdempotency, selectVersion, selectChanges, selectDue,
 		selectNextDue, selectSession, selectLogo,
 	}
 )

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
@@ -23,11 +25,10 @@ const (
 	fromWorkspaces = `SELECT ` + workspaceColumns + `, ` + settingsColumns + `, ` + reportedColumns + ` FROM workspaces
 		LEFT JOIN settings ON settings.workspace = workspaces.id
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
-	selectWorkspace  = fromWorkspaces + ` WHERE id = ?`
-	selectWorkspaces = fromWorkspaces + ` WHERE id > ? ORDER BY id LIMIT ?`
-	// findWorkspaces reads no settings and reports; as to instr and lower, see match.
-	findWorkspaces = `SELECT ` + workspaceColumns + `, NULL, NULL, NULL, NULL, NULL FROM workspaces
-		WHERE id > ? AND (instr(lower(id), lower(?)) > 0 OR instr(lower(name), lower(?)) > 0) ORDER BY id LIMIT ?`
+	selectWorkspace = fromWorkspaces + ` WHERE id = ?`
+	// fromListed reads no settings, which are many times as large as the rest.
+	fromListed = `SELECT ` + workspaceColumns + `, NULL, NULL, ` + reportedColumns + ` FROM workspaces
+		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
 )
 
 // errLimit guards against SQLite's reading of a negative LIMIT as none.
@@ -113,27 +114,76 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 }
 
 // Workspaces implements store.Store.
-func (s *Store) Workspaces(ctx context.Context, after string, limit int) ([]store.Workspace, error) {
-	list, err := s.workspaces(ctx, limit, selectWorkspaces, after, limit)
-	return list, wrap(ctx, "list workspaces", err)
+func (s *Store) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]store.Workspace, string, error) {
+	list, next, err := s.workspaces(ctx, f)
+	return list, next, wrap(ctx, "list workspaces", err)
 }
 
-// FindWorkspaces implements store.Store.
-func (s *Store) FindWorkspaces(ctx context.Context, query, after string, limit int) ([]store.Workspace, error) {
-	list, err := s.workspaces(ctx, limit, findWorkspaces, after, query, query, limit)
-	return list, wrap(ctx, "find workspaces", err)
-}
-
-func (s *Store) workspaces(ctx context.Context, limit int, query string, args ...any) ([]store.Workspace, error) {
-	if limit < 1 {
-		return nil, errLimit
+func (s *Store) workspaces(ctx context.Context, f store.WorkspaceFilter) (list []store.Workspace, next string, err error) {
+	if f.Limit < 1 {
+		return nil, "", errLimit
 	}
-	rows, err := s.reads.rows(ctx, s.reader, query, args...)
+	end := ""
+	if f.Rows > 0 && f.Query != "" {
+		err = s.reader.QueryRowContext(ctx, `SELECT id FROM workspaces WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?`, f.After, f.Rows-1).Scan(&end)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, "", err
+		}
+	}
+	page, err := s.pickWorkspaces(ctx, f, end)
+	if err != nil {
+		return nil, "", err
+	}
+	list, err = s.readWorkspaces(ctx, page.IDs)
+	return list, page.Next(end), err
+}
+
+func (s *Store) pickWorkspaces(ctx context.Context, f store.WorkspaceFilter, end string) (*store.Picker[string], error) {
+	var where clause
+	where.add(`id > ?`, f.After)
+	search, limit := store.NewSearch(f.Query), f.Limit+1
+	if f.Query != "" {
+		limit = -1 // not all that the database leaves are matches
+		terms, args := maybe(search, `id`, `name`)
+		where.add(`(`+strings.Join(terms, ` OR `)+`)`, args...)
+	}
+	if end != "" {
+		where.add(`id <= ?`, end)
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT id, name, 512 + octet_length(name) + octet_length(audiences) FROM workspaces WHERE `+
+		where.text()+` ORDER BY id LIMIT ?`, append(where.args, limit)...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+	page := &store.Picker[string]{Limit: f.Limit, Bytes: f.Bytes}
+	for more := true; more && rows.Next(); {
+		var id, name string
+		var size int
+		if err := rows.Scan(&id, &name, &size); err != nil {
+			return nil, err
+		}
+		if f.Query == "" || search.Names(id, name) {
+			more = page.Add(id, size)
+		}
+	}
+	return page, rows.Err()
+}
+
+func (s *Store) readWorkspaces(ctx context.Context, ids []string) ([]store.Workspace, error) {
 	list := []store.Workspace{}
+	if len(ids) == 0 {
+		return list, ctx.Err()
+	}
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	rows, err := s.reader.QueryContext(ctx, fromListed+` WHERE id IN (`+strings.TrimSuffix(strings.Repeat(`?, `, len(ids)), `, `)+`) ORDER BY id`, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
 	for rows.Next() {
 		w, err := scanWorkspace(rows.Scan)
 		if err != nil {

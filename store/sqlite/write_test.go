@@ -157,10 +157,12 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Live: true, UnusedSince: time.Now()},
 		{Owner: "o", UnusedSince: time.Now()},
 	} {
-		query, _, err := listQuery("acme", f)
-		if err != nil {
+		way := keysWay("acme", f)
+		where := way.clone()
+		if err := where.narrow(f); err != nil {
 			t.Fatal(err)
 		}
+		query, _ := pickQuery(where, f)
 		plan := explain(t, s, query)
 		index := "keys_by_owner"
 		if f.Status == store.Deprecated {
@@ -169,7 +171,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		if f.Owner != "" && !strings.Contains(plan, index) {
 			t.Errorf("%+v does not use %s:\n%s", f, index, plan)
 		}
-		queries = append(queries, query)
+		where.among([]uuid.UUID{uuid.Max, uuid.Max})
+		queries = append(queries, query, lookQuery("keys", way), selectKeys+where.text()+` ORDER BY id DESC`)
 	}
 	for _, f := range []store.AuditFilter{
 		{},
@@ -179,14 +182,17 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Key: uuid.Max, Result: "ok"},
 		{Since: time.Now(), Until: time.Now()},
 	} {
-		query, _ := auditQuery("acme", f)
+		way := auditWay("acme", f)
+		where := way.clone()
+		where.narrowAudit(f)
+		query := pickEntriesQuery(where)
 		plan := explain(t, s, query)
 		for index, named := range map[string]bool{"audit_by_owner": f.Owner != "", "audit_by_key": f.Key != uuid.Nil} {
 			if named && !strings.Contains(plan, index) {
 				t.Errorf("%+v does not use %s:\n%s", f, index, plan)
 			}
 		}
-		queries = append(queries, query)
+		queries = append(queries, query, lookQuery("audit", way))
 	}
 	if plan := explain(t, s, countGrace); !strings.Contains(plan, "keys_in_grace") {
 		t.Errorf("the count of keys in their grace uses another index:\n%s", plan)

@@ -23,6 +23,7 @@ var auditTests = []test{
 	{"holds no picture, token or session's secret", auditSecrets},
 	{"keeps the order of one time's entries", auditOrder},
 	{"is cut of what is old", auditCut},
+	{"ends by bytes and by what was looked at, and goes on", auditBounds},
 }
 
 // audit lists entries, all at once if the filter has no limit.
@@ -31,7 +32,7 @@ func (e env) audit(workspace string, f store.AuditFilter) []store.Entry {
 	if f.Limit == 0 {
 		f.Limit = 10000
 	}
-	list, err := e.Audit(e.ctx, workspace, f)
+	list, _, err := e.Audit(e.ctx, workspace, f)
 	e.ok(err)
 	if list == nil {
 		e.Fatal("a list is nil")
@@ -321,7 +322,7 @@ func auditFilter(e env) {
 		}
 	}
 	for _, limit := range []int{0, -1} {
-		if _, err := e.Audit(e.ctx, "acme", store.AuditFilter{Limit: limit}); err == nil {
+		if _, _, err := e.Audit(e.ctx, "acme", store.AuditFilter{Limit: limit}); err == nil {
 			e.Errorf("a limit of %d passes", limit)
 		}
 	}

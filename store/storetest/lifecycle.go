@@ -73,15 +73,15 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		return unless(err, store.ErrNotFound)
 	}
 	calls["Workspaces"] = func(ctx context.Context) error {
-		_, err := e.Workspaces(ctx, "", 10)
+		_, _, err := e.Workspaces(ctx, store.WorkspaceFilter{Limit: 10})
 		return err
 	}
 	calls["FindWorkspaces"] = func(ctx context.Context) error {
-		_, err := e.FindWorkspaces(ctx, "new", "", 10)
+		_, _, err := e.Workspaces(ctx, store.WorkspaceFilter{Query: "new", Limit: 10})
 		return err
 	}
 	calls["Keys"] = func(ctx context.Context) error {
-		_, err := e.Keys(ctx, k.Workspace, store.Filter{Limit: 10})
+		_, _, err := e.Keys(ctx, k.Workspace, store.Filter{Limit: 10})
 		return err
 	}
 	calls["Versions"] = func(ctx context.Context) error {
@@ -114,7 +114,7 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		return e.Record(ctx, store.Entry{Workspace: k.Workspace, At: now, Action: "x"})
 	}
 	calls["Audit"] = func(ctx context.Context) error {
-		_, err := e.Audit(ctx, k.Workspace, store.AuditFilter{Limit: 10})
+		_, _, err := e.Audit(ctx, k.Workspace, store.AuditFilter{Limit: 10})
 		return err
 	}
 	calls["Ping"] = e.Ping
@@ -133,7 +133,7 @@ func cancelled(e env) {
 			e.Errorf("%s: got %v, want context.Canceled", name, err)
 		}
 	}
-	all, err := e.Workspaces(e.ctx, "", 10)
+	all, _, err := e.Workspaces(e.ctx, store.WorkspaceFilter{Limit: 10})
 	e.ok(err)
 	w.Version = 2
 	e.equal("workspaces", all, []store.Workspace{w})

@@ -24,6 +24,7 @@ var listTests = []test{
 	{"select by a part of name or owner", listQuery},
 	{"select by kid or id, the kid by case", listKID},
 	{"combine filters", listCombined},
+	{"end by bytes and by what was looked at, and go on", listBounds},
 }
 
 func (e env) issueMany(workspace string, owners ...string) []store.Key {
@@ -128,11 +129,11 @@ func listLimit(e env) {
 	e.create("acme")
 	e.issueMany("acme", "a")
 	for _, limit := range []int{0, -1} {
-		if _, err := e.Keys(e.ctx, "acme", store.Filter{Limit: limit}); err == nil {
+		if _, _, err := e.Keys(e.ctx, "acme", store.Filter{Limit: limit}); err == nil {
 			e.Errorf("a limit of %d passes", limit)
 		}
 	}
-	if _, err := e.Keys(e.ctx, "acme", store.Filter{Limit: 1, Status: "lost"}); err == nil {
+	if _, _, err := e.Keys(e.ctx, "acme", store.Filter{Limit: 1, Status: "lost"}); err == nil {
 		e.Error("an unknown status passes")
 	}
 }
@@ -246,15 +247,17 @@ func listQuery(e env) {
 	under := named("snake_case", "u2")
 	back := named(`C:\temp\x`, "u3")
 	umlaut := named("MÜNCHEN", "u4")
+	street := named("Cafe\u0301 Straße \u2126\u1f80", "x8")
 	owner := named("", "Customer-7")
 	quote := named("it's", "u6")
 	bracket := named("a[b-c]*?d", "u7")
 	for query, want := range map[string][]store.Key{
 		"%": {percent}, "0% O": {percent}, "%of": {}, "_": {under}, "SNAKE_C": {under}, "snakeXcase": {}, "e__c": {},
 		`\`: {back}, `\TEMP\`: {back}, `:\t`: {back}, `\\`: {}, `\%`: {}, `\_`: {},
-		"mÜnch": {umlaut}, "münch": {}, "nchen": {umlaut},
+		"mÜnch": {umlaut}, "münch": {umlaut}, "mu\u0308n": {umlaut}, "munch": {}, "nchen": {umlaut},
+		"straße": {street}, "STRASSE": {street}, "cafe\u0301": {street}, "CAFÉ": {street}, "Ω\u1f80": {street}, "\u2126ἀΙ": {street},
 		"customer-7": {owner}, "USTOMER": {owner}, "'": {quote}, "''": {}, "[b-c]": {bracket}, "*": {bracket}, "?": {bracket},
-		"u": {quote, owner, back, under, percent, umlaut, bracket}, " ": {percent}, "zzz": {},
+		"u": {quote, owner, back, under, percent, umlaut, bracket}, " ": {street, percent}, "zzz": {},
 		strings.Repeat("%", 60000): {}, "\x00": {},
 	} {
 		e.equal("query "+query[:min(len(query), 20)], e.list("acme", store.Filter{Query: query}), newestFirst(want))

@@ -186,7 +186,7 @@ func (e env) list(workspace string, f store.Filter) []store.Key {
 	if f.Limit == 0 {
 		f.Limit = 1000
 	}
-	keys, err := e.Keys(e.ctx, workspace, f)
+	keys, _, err := e.Keys(e.ctx, workspace, f)
 	e.ok(err)
 	if keys == nil {
 		e.Fatal("a list is nil")

@@ -147,7 +147,7 @@ func usageSince(e env) {
 	report(late, false, late, late)
 	report(late.Add(time.Minute), true, late.Add(time.Minute), late.Add(time.Minute))
 	report(late, true, late.Add(time.Minute), late.Add(time.Minute)) // nor does it go back
-	list, err := e.Workspaces(e.ctx, "", 10)
+	list, _, err := e.Workspaces(e.ctx, store.WorkspaceFilter{Limit: 10})
 	e.ok(err)
 	e.equal("in the list", []store.Reported{list[0].Usage, list[1].Usage}, []store.Reported{
 		{Since: late.Add(time.Minute), Until: late.Add(time.Minute), At: late.Add(time.Minute)}, {},

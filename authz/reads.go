@@ -1,0 +1,218 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/authz/turns"
+	"github.com/burnkey/burnkey/store"
+)
+
+const (
+	// PageBytes is about how large a list may be, in bytes of what is stored: it ends before,
+	// after one item at least, and goes on in the next page.
+	PageBytes = 1 << 20
+	// rowsATurn is how many records one turn looks at: some ten milliseconds.
+	rowsATurn     = 5000
+	searchTimeout = 5 * time.Second
+	// readsWaiting bounds those who wait for a turn, and callerReads those of one caller who
+	// wait or whose answer is on its way.
+	readsWaiting = 512
+	callerReads  = 16
+	// answersAtOnce are shared by the workspaces whose lists are on their way, each of which
+	// may have leastAnswers in any case.
+	answersAtOnce = 128
+	leastAnswers  = 8
+	refusedEvery  = time.Minute // how often a workspace's refused reads are logged
+)
+
+// CrowdedError says that a caller, a workspace or all have as many lists and searches under
+// way as they may. Nothing was read.
+type CrowdedError struct{ Reason string } // caller, workspace or queue
+
+func (e *CrowdedError) Error() string { return "too many lists and searches are under way" }
+
+// reads shares out what lists and searches take: the database's time, in turns of a bounded
+// look, by workspace and then by caller; and memory, in answers that are on their way.
+type reads struct {
+	queue   *turns.Queue
+	log     *slog.Logger
+	refused *prometheus.CounterVec
+
+	mu         sync.Mutex
+	requests   map[<-chan struct{}]struct{} // that are counted, by when they are over
+	callers    map[string]int
+	workspaces map[string]int
+	warned     map[string]time.Time
+}
+
+func newReads(atOnce int, what string, log *slog.Logger, metrics prometheus.Registerer) *reads {
+	r := &reads{
+		queue: turns.New(turns.Limits{AtOnce: atOnce, Waiting: readsWaiting, PerOwner: callerReads, PerCaller: 2 * callerReads}), log: log,
+		requests: make(map[<-chan struct{}]struct{}), callers: make(map[string]int), workspaces: make(map[string]int), warned: make(map[string]time.Time),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused since too many were under way, by whose: caller, workspace or queue.",
+		}, []string{"reason"}),
+	}
+	if metrics != nil {
+		metrics.MustRegister(r.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "burnkey_" + what + "_waiting", Help: "Lists and searches that wait for their turn.",
+		}, func() float64 { return float64(r.queue.Waiting()) }))
+	}
+	return r
+}
+
+func callerOf(ctx context.Context) string {
+	who, _ := ctx.Value(accountKey{}).(account)
+	return who.name
+}
+
+// turn does what looks at a bounded number of records when it is its turn. Errors:
+// *CrowdedError, and the context's cause.
+func (r *reads) turn(ctx context.Context, workspace string, look func() error) error {
+	who := callerOf(ctx)
+	var full *turns.FullError
+	if err := r.queue.Acquire(ctx, turns.Asker{Workspace: workspace, Owner: who, Caller: who}); errors.As(err, &full) {
+		reason := full.Reason
+		if reason == "owner" {
+			reason = "caller" // whose lane it is
+		}
+		return r.refuse(workspace, reason)
+	} else if err != nil {
+		return err
+	}
+	defer r.queue.Release()
+	return look()
+}
+
+// admit counts a request, until its context ends, which is once its answer was sent. Errors:
+// *CrowdedError.
+func (r *reads) admit(ctx context.Context, workspace string) error {
+	who, over := callerOf(ctx), ctx.Done()
+	if who == "" || over == nil {
+		return nil
+	}
+	r.mu.Lock()
+	_, counted := r.requests[over]
+	reason := ""
+	switch {
+	case counted:
+		r.mu.Unlock()
+		return nil
+	case r.callers[who] >= callerReads:
+		reason = "caller"
+	case r.workspaces[workspace] >= max(leastAnswers, answersAtOnce/max(1, len(r.workspaces))):
+		reason = "workspace"
+	default:
+		r.requests[over] = struct{}{}
+		r.callers[who]++
+		r.workspaces[workspace]++
+	}
+	r.mu.Unlock()
+	if reason != "" {
+		return r.refuse(workspace, reason)
+	}
+	context.AfterFunc(ctx, func() { r.leave(over, who, workspace) })
+	return nil
+}
+
+func (r *reads) leave(over <-chan struct{}, who, workspace string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.requests, over)
+	if r.callers[who]--; r.callers[who] == 0 {
+		delete(r.callers, who)
+	}
+	if r.workspaces[workspace]--; r.workspaces[workspace] == 0 {
+		delete(r.workspaces, workspace)
+	}
+}
+
+// refuse counts and, for each workspace now and then, logs who is turned away.
+func (r *reads) refuse(workspace, reason string) error {
+	r.refused.WithLabelValues(reason).Inc()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); now.Sub(r.warned[workspace]) >= refusedEvery {
+		if len(r.warned) > 1000 {
+			clear(r.warned)
+		}
+		r.warned[workspace] = now
+		r.log.Warn("lists and searches are refused: too many are under way", "workspace", workspace, "of", reason)
+	}
+	return &CrowdedError{reason}
+}
+
+// page is a list as far as it was read, and what it goes on behind: the zero ID at its end.
+type page[T any, ID comparable] struct {
+	items []T
+	next  ID
+	bytes int
+}
+
+// pageOf reads one page in as many turns as it takes. Each reads behind an id, at most so
+// many items of at most so many bytes. A search that takes too long ends with what it has
+// found. Errors: ErrTooSlow where that is nothing, *CrowdedError.
+func pageOf[T any, ID comparable](ctx context.Context, r *reads, workspace string, after ID, limit int, search bool,
+	sizeOf func(*T) int, read func(ctx context.Context, after ID, limit, bytes int) ([]T, ID, error),
+) (p page[T, ID], err error) {
+	if err := r.admit(ctx, workspace); err != nil {
+		return p, err
+	}
+	if search {
+		limited, cancel := context.WithTimeoutCause(ctx, searchTimeout, ErrTooSlow)
+		defer cancel()
+		ctx = limited
+	}
+	var end ID
+	for p.next = after; ; {
+		err := r.turn(ctx, workspace, func() error {
+			list, next, err := read(ctx, p.next, limit-len(p.items), PageBytes-p.bytes)
+			if err != nil {
+				return err
+			}
+			p.items, p.next = append(p.items, list...), next
+			for i := range list {
+				p.bytes += sizeOf(&list[i])
+			}
+			return nil
+		})
+		switch {
+		case err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrTooSlow) && len(p.items) > 0:
+			return p, nil
+		case err != nil && ctx.Err() != nil:
+			return p, context.Cause(ctx)
+		case err != nil, p.next == end, len(p.items) >= limit, p.bytes >= PageBytes:
+			return p, err
+		}
+	}
+}
+
+func sizeOfKey(k *store.Key) int {
+	return 512 + len(k.Owner) + len(k.Name) + len(k.Claims) + len(k.Metadata) + sizeOfTexts(k.Scopes) + sizeOfTexts(k.Audience)
+}
+
+func sizeOfTexts(list []string) (n int) {
+	for _, text := range list {
+		n += len(text) + 3
+	}
+	return n
+}
+
+// keysIn reads a page of keys by turns of r.
+func (s *Service) keysIn(ctx context.Context, r *reads, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
+	f.Rows = rowsATurn
+	p, err := pageOf(ctx, r, workspace, f.After, f.Limit, f.Narrows(), sizeOfKey,
+		func(ctx context.Context, after uuid.UUID, limit, bytes int) ([]store.Key, uuid.UUID, error) {
+			f := f
+			f.After, f.Limit, f.Bytes = after, limit, bytes
+			return s.store.Keys(ctx, workspace, f)
+		})
+	return p.items, p.next, err
+}
