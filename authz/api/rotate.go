@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 // Rotation is the body that rotates a key; it may be absent.
 type Rotation struct {
-	Grace *string `json:"grace,omitempty" maxLength:"32" example:"720h" doc:"How long the old key goes on working: 0 to 2160h, in hours, minutes and seconds; 24h where absent"`
+	Grace *string `json:"grace,omitempty" maxLength:"32" example:"720h" doc:"How long the old key goes on working: 0 to 2160h, as 90m, 720h, 30d or whole seconds; 24h where absent"`
 }
 
 type rotateInput struct {
@@ -53,9 +54,9 @@ func (a *api) rotateKey(ctx context.Context, in *rotateInput) (*successorAnswer,
 	}
 	r := authz.RotateRequest{IdempotencyKey: in.IdempotencyKey}
 	if in.Body != nil && in.Body.Grace != nil {
-		grace, err := time.ParseDuration(*in.Body.Grace)
+		grace, err := authz.ParseDuration(*in.Body.Grace)
 		if err != nil {
-			return nil, a.problem(ctx, authz.InputError{{Field: "grace", Detail: "must be a duration such as 24h, 90m or 0"}})
+			return nil, a.problem(ctx, authz.InputError{{Field: "grace", Detail: err.Error()}})
 		}
 		r.Grace = &grace
 	}
@@ -80,7 +81,7 @@ type RevokeMany struct {
 	Owner         string     `json:"owner,omitempty" minLength:"1" maxLength:"255" doc:"Of this owner"`
 	Scope         string     `json:"scope,omitempty" minLength:"1" maxLength:"128" doc:"Which have this scope"`
 	CreatedBefore *time.Time `json:"created_before,omitempty" doc:"Made before this time"`
-	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h" doc:"Made and, as far as is known, last used longer ago than this: 24h or more, in hours, minutes and seconds"`
+	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h" doc:"Made and, as far as is known, last used longer ago than this: 24h or more, as 720h, 30d or whole seconds"`
 	DryRun        bool       `json:"dry_run,omitempty" doc:"List what would be revoked, and revoke nothing"`
 }
 
@@ -124,9 +125,12 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 		}
 	}
 	if in.Body.UnusedFor != nil {
-		unused, err := time.ParseDuration(*in.Body.UnusedFor)
-		if err != nil || unused == 0 {
-			return nil, a.problem(ctx, authz.InputError{{Field: "unused_for", Detail: "must be a duration such as 720h"}})
+		unused, err := authz.ParseDuration(*in.Body.UnusedFor)
+		if err == nil && unused == 0 { // which would mean any
+			err = errors.New("must not be 0")
+		}
+		if err != nil {
+			return nil, a.problem(ctx, authz.InputError{{Field: "unused_for", Detail: err.Error()}})
 		}
 		s.UnusedFor = unused
 	}

@@ -61,6 +61,22 @@ func TestRotateDefaultsAndRefusals(t *testing.T) {
 	wantSubset(t, ended, `{"id":"`+old.id+`","status":"revoked"}`)
 }
 
+// A duration is written here as on the command line.
+func TestDurationsOfAllForms(t *testing.T) {
+	s := newServer(t)
+	for _, grace := range []string{"30d", "720h", "2592000", "43200m"} {
+		old := s.issue("acme", map[string]any{})
+		a := s.do("POST", keysPath+"/"+old.id+"/rotate", `{"grace":"`+grace+`"}`).want(201)
+		was := s.do("GET", keysPath+"/"+old.id, nil).want(200).object()
+		if got := wantTime(t, was["grace_ends_at"]).Sub(wantTime(t, a.object()["created_at"])); got != 720*time.Hour {
+			t.Errorf("%s: the grace is %s", grace, got)
+		}
+	}
+	for _, unused := range []string{"30d", "720h", "2592000"} { // nobody reports use, so that it is not known
+		s.do("POST", "/v1/workspaces/acme/revocations", `{"unused_for":"`+unused+`"}`).want(409)
+	}
+}
+
 func TestRevokeMany(t *testing.T) {
 	s := newServer(t)
 	one := s.issue("acme", map[string]any{"owner": "one", "scopes": []string{"a"}})

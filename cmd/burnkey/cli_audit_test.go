@@ -164,7 +164,7 @@ func TestE2ECLIListSaysWhenAKeyEnds(t *testing.T) {
 	c.json(&old, "key", "issue", "-w", "acme", "--owner", "a")
 	c.json(&never, "key", "issue", "-w", "acme", "--owner", "a", "--never-expires")
 	for _, k := range []key{old, never} {
-		c.ok("key", "rotate", k.ID, "-w", "acme", "--grace", "720h")
+		c.ok("key", "rotate", k.ID, "-w", "acme", "--grace", "30d")
 	}
 	table := lines(c.ok("key", "list", "-w", "acme", "--status", "deprecated"))
 	if len(table) != 3 {

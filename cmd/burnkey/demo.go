@@ -33,7 +33,7 @@ func demoCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&d.envoy, "envoy", "", "`PATH` of an Envoy 1.40 (default: envoy on the PATH)")
-	cmd.Flags().DurationVar(&d.cache, "cache", d.cache, "how often Envoy fetches the keys, in whole seconds")
+	intervalFlag(cmd.Flags(), &d.cache, "cache", d.cache, "how often Envoy fetches the keys, in whole seconds")
 	cmd.Flags().BoolVar(&once, "once", false, "exit after the round; the status tells whether every step worked")
 	return cmd
 }

@@ -79,7 +79,7 @@ func gatewayCommand() *cobra.Command {
 	flags.BoolVar(&s.strip, "strip-authorization", false, "take the token out of requests that pass")
 	s.usage.flags(cmd)
 	s.logging.flags(cmd)
-	flags.DurationVar(&s.drainTimeout, "drain-timeout", 10*time.Second, "how long calls in progress may take after a signal")
+	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long calls in progress may take after a signal")
 	_ = cmd.RegisterFlagCompletionFunc("when-stale", cobra.FixedCompletions([]string{"refuse", "serve"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

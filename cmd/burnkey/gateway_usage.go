@@ -26,7 +26,7 @@ const usageEvery = time.Minute
 func (u *usageReports) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	u.given = flags
-	flags.DurationVar(&u.every, "usage-every", usageEvery, "about how often to tell the server which keys were used; 0: never")
+	intervalFlag(flags, &u.every, "usage-every", usageEvery, "about how often to tell the server which keys were used; 0: never")
 	flags.StringVar(&u.keyFile, "usage-key-file", "", "`FILE` with a management key of the scope gateway to tell it with, for --workspace (default: it is not told)")
 }
 

@@ -3,9 +3,10 @@ package main
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/authz"
 )
 
 func keyRotateCommand(k *keyCalls) *cobra.Command {
@@ -44,8 +45,8 @@ type graceFlag struct{ lifetime }
 
 // Set is pflag's.
 func (g *graceFlag) Set(text string) error {
-	if text == "0" || text == "0s" {
-		g.text, g.value = text, time.Duration(0)
+	if zero, err := authz.ParseDuration(text); err == nil && zero == 0 {
+		g.text, g.value = text, 0
 		return nil
 	}
 	if g.lifetime.Set(text) != nil {

@@ -95,10 +95,10 @@ func serveCommand() *cobra.Command {
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
-	flags.DurationVar(&s.mintDeadline, "mint-deadline", 30*time.Second, "when a minting process is killed")
-	flags.DurationVar(&s.drainDelay, "drain-delay", 0, "how long to go on serving, unready, after a signal: for balancers that notice late")
-	flags.DurationVar(&s.drainTimeout, "drain-timeout", 30*time.Second, "how long requests in progress may take after that")
-	flags.DurationVar(&s.checkEvery, "check-every", 10*time.Minute, "how often all that is published is compared with the database (0: never)")
+	intervalFlag(flags, &s.mintDeadline, "mint-deadline", 30*time.Second, "when a minting process is killed")
+	intervalFlag(flags, &s.drainDelay, "drain-delay", 0, "how long to go on serving, unready, after a signal: for balancers that notice late")
+	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 30*time.Second, "how long requests in progress may take after that")
+	intervalFlag(flags, &s.checkEvery, "check-every", 10*time.Minute, "how often all that is published is compared with the database (0: never)")
 	return cmd
 }
 

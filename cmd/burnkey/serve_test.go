@@ -162,7 +162,7 @@ func TestE2EServeRefusesBadFlags(t *testing.T) {
 		{[]string{"--mint-workers", "-1"}, "--mint-workers"},
 		{[]string{"--mint-workers", "many"}, "--mint-workers"},
 		{[]string{"--mint-queue", "0"}, "--mint-queue"},
-		{[]string{"--mint-deadline", "10"}, "--mint-deadline"},
+		{[]string{"--mint-deadline", "10x"}, "--mint-deadline"},
 		{[]string{"--mint-deadline", "1ms"}, "--mint-deadline"},
 		{[]string{"--drain-delay", "-1s"}, "--drain-delay"},
 		{[]string{"--drain-timeout", "soon"}, "--drain-timeout"},

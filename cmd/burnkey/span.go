@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/burnkey/burnkey/authz"
 )
 
-// span is a flag for a time of whole seconds, which people give in days, too.
+// span is a flag for a time of whole seconds, 1 or more.
 type span struct {
 	text  string
 	value time.Duration
@@ -15,18 +17,9 @@ type span struct {
 
 // Set, String and Type are pflag's.
 func (s *span) Set(text string) error {
-	seconds, err := strconv.ParseInt(text, 10, 32)
-	days, daysErr := strconv.ParseInt(strings.TrimSuffix(text, "d"), 10, 16)
-	value := time.Duration(0)
-	switch {
-	case err == nil:
-		value = time.Duration(seconds) * time.Second
-	case daysErr == nil:
-		value = time.Duration(days) * 24 * time.Hour
-	default:
-		if value, err = time.ParseDuration(text); err != nil {
-			return errors.New("must be seconds, such as 3600, or like 90m, 720h or 30d")
-		}
+	value, err := authz.ParseDuration(text)
+	if err != nil {
+		return err
 	}
 	if value < time.Second || value%time.Second != 0 {
 		return errors.New("must be 1 second or more, and whole seconds")
@@ -39,3 +32,31 @@ func (s *span) String() string { return s.text }
 
 // Type is the placeholder in the help text.
 func (s *span) Type() string { return "DURATION" }
+
+// interval is a flag for any duration, the bounds of which the command checks.
+type interval time.Duration
+
+// intervalFlag is DurationVar for what people write.
+func intervalFlag(flags *pflag.FlagSet, value *time.Duration, name string, byDefault time.Duration, usage string) {
+	*value = byDefault
+	flags.Var((*interval)(value), name, usage)
+}
+
+// Set, String and Type are pflag's.
+func (i *interval) Set(text string) error {
+	value, err := authz.ParseDuration(text)
+	if err == nil {
+		*i = interval(value)
+	}
+	return err
+}
+
+func (i *interval) String() string {
+	if *i == 0 {
+		return "0" // which the help text leaves out as a default
+	}
+	return time.Duration(*i).String()
+}
+
+// Type is the placeholder in the help text.
+func (i *interval) Type() string { return "DURATION" }
