@@ -55,7 +55,7 @@ func TestTheLifeOfAKey(t *testing.T) {
 	v.get("/portal/acme/keys").want(200).has("You have no API keys yet", "Create your first key", "Keys of cust_1")
 
 	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scopes", "maps:read")).want(200)
-	p.has("Your new key", "It is usable in about 6 seconds.", "401", "curl --header 'Authorization: Bearer "+s.minter.last()+"'")
+	p.has("Your new key", "It is usable in about 6 seconds.", "401", "echo 'Authorization: Bearer "+s.minter.last()+"' | curl --header @- '")
 	if got := tokenOf(p); got != s.minter.last() {
 		t.Errorf("the page shows %d characters, not the token", len(got))
 	}

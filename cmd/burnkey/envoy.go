@@ -44,6 +44,9 @@ func envoyConfigCommand() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("--format: must be bootstrap, filter or espv2")
 			}
+			if isAbroad(c.Admin) {
+				warn(cmd, "--admin: who reaches Envoy's admin interface can read everything and stop it; use a loopback address")
+			}
 			return asFlag(cmd.Flags(), f(cmd.OutOrStdout(), c))
 		},
 	}

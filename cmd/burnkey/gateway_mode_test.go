@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -282,7 +283,14 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 	tied := filepath.Join(dir, "tied")
 	payload := `{"iss":"i","sub":"s","aud":["burnkey"],"jti":"j","iat":1,"scope":"gateway","workspace":"a"}`
 	check(t, os.WriteFile(tied, []byte(parts{b64(header("RS256", strings.Repeat("A", 43))), b64(payload), strings.Repeat("A", 342)}.join()), 0o600))
+	shared, open := filepath.Join(dir, "shared"), filepath.Join(dir, "open")
+	check(t, os.WriteFile(shared, []byte("x"), 0o600))
+	check(t, os.Mkdir(open, 0o700))
+	check(t, errors.Join(os.Chmod(shared, 0o644), os.Chmod(open, 0o777)))
 	for _, test := range []struct{ flags, env, want string }{
+		{"--key-file " + shared, "", "--key-file: " + shared + ": its mode is 0644"},
+		{"--workspace a --usage-key-file " + shared, "", "--usage-key-file: " + shared + ": its mode is 0644"},
+		{"--workspace a --state-dir " + open, "", "--state-dir: " + open + ": its mode is 0777"},
 		{"--workspace a --usage-every -1s", "", "--usage-every: must not be negative"},
 		{"--workspace a --usage-every 1m", "", "--usage-every: says nothing without --usage-key-file"},
 		{"--workspace a --usage-every 1ms --usage-key-file " + tied, "", "--usage-every: must be 0, or 1s to 1h0m0s"},

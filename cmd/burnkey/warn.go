@@ -48,9 +48,19 @@ func isPlainAbroad(text string) bool {
 	if err != nil || u.Scheme != "http" {
 		return false
 	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	return !isLoopback(u.Hostname())
+}
+
+// isAbroad says whether other machines reach a HOST:PORT.
+func isAbroad(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && !isLoopback(host)
+}
+
+func isLoopback(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	ip := net.ParseIP(host)
-	return host != "localhost" && !strings.HasSuffix(host, ".localhost") && (ip == nil || !ip.IsLoopback())
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
 // hasPassword says whether the URL of a database has one.

@@ -62,6 +62,8 @@ func TestWarnings(t *testing.T) {
 		{"verify -", "BURNKEY_JKWS=x", []string{"burnkey: warning: BURNKEY_JKWS in the environment sets nothing"}},
 		{"admin issue --public-url x --database postgres://u:pw@127.0.0.1:1/x", "", []string{"burnkey: warning: --database: other users of this machine can read a password"}},
 		{"envoy config -w a --audience b --format filter --server http://keys.invalid", "", []string{"burnkey: warning: --server: plain HTTP"}},
+		{"envoy config -w a --audience b --format filter --admin 0.0.0.0:9901", "", []string{"burnkey: warning: --admin: who reaches"}},
+		{"envoy config -w a --audience b --format filter --admin 127.0.0.1:9901", "", nil},
 		{"serve --listen x", "BURNKEY_LISTNE=x", []string{`level=WARN msg="BURNKEY_LISTNE in the environment`}},
 		{"gateway --listen x --log-format json", "BURNKEY_LISTNE=x", []string{`"level":"WARN","msg":"BURNKEY_LISTNE in the environment`}},
 		{"gateway --listen x --server http://keys.invalid", "", []string{`msg="--server: plain HTTP to another machine`}},
