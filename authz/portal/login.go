@@ -200,7 +200,7 @@ func (p *view) CanLogIn() bool { return p.visit.canLogIn() }
 // loginAfter is what to call the way to the login on a failure's page, if there is one.
 func (v *visit) loginAfter(f failure) string {
 	switch {
-	case !v.canLogIn():
+	case !v.canLogIn(), f.name == "login."+tooMany: // which goes on by loading it again
 		return ""
 	case f.name == "session", f.name == "nobody":
 		return "login.do"
