@@ -40,26 +40,26 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	update := func(flags ...string) []string { return append([]string{"workspace", "update", "acme"}, flags...) }
 	var got settings
 	c.json(&got, update("--name", "Acme", "--scope", "maps:read=Look at maps, all of them", "--scope", "maps:write", "--max-expires-in", "30d",
-		"--default-expires-in", "90m", "--keys-per-owner", "20", "--default-audience", "acme-test", "--webhook", "https://hooks.example/x",
+		"--default-expires-in", "90m", "--keys-per-owner", "20", "--portal-never-expires", "true", "--default-audience", "acme-test", "--webhook", "https://hooks.example/x",
 		"--display-name", "Acme Maps", "--base-url", "https://api.example", "--accent", "#0a7b3c", "--logo", logo,
 		"--frame-ancestor", "https://a.example,https://b.example", "--oidc-issuer", "https://login.example", "--oidc-client-id", "burnkey",
 		"--oidc-owner-claim", "customer_id", "--oidc-operator-claim", "groups", "--oidc-operator-value", "ops")...)
 	want := `{"Name":"Acme","Audiences":["acme","acme-test"],"allow_never_expires":true,
 		"Policy":{"scopes":[{"name":"maps:read","description":"Look at maps, all of them"},{"name":"maps:write"}],"max_expires_in":2592000,
-			"default_expires_in":5400,"keys_per_owner":20,"default_audience":["acme-test"],"webhook":"https://hooks.example/x"},
+			"default_expires_in":5400,"keys_per_owner":20,"portal_never_expires":true,"default_audience":["acme-test"],"webhook":"https://hooks.example/x"},
 		"Portal":{"display_name":"Acme Maps","base_url":"https://api.example","accent":"#0a7b3c","logo":"` + base64.StdEncoding.EncodeToString(content) + `",
 			"frame_ancestors":["https://a.example","https://b.example"],"oidc":{"issuer":"https://login.example","client_id":"burnkey",
 			"owner_claim":"customer_id","operator_claim":"groups","operator_value":"ops"}}}`
 	isSettings(t, got, want)
 	says(t, c.ok("workspace", "show", "acme"), "offered scopes       maps:read: Look at maps, all of them", "                     maps:write",
-		"longest life         30d\n", "default life         90m\n", "keys per owner       20", "default audience     acme-test", "logo                 a PNG picture of ",
+		"longest life         30d\n", "default life         90m\n", "keys per owner       20", "never, on the page   allowed", "default audience     acme-test", "logo                 a PNG picture of ",
 		"OIDC operators       claim groups is or has ops", "never-expiring keys  refused, since there is a longest life")
 
 	// One flag changes one thing, and an empty one resets it.
 	c.json(&got, update("--accent", "#000000")...)
 	isSettings(t, got, strings.Replace(want, "#0a7b3c", "#000000", 1))
 	got = settings{}
-	c.json(&got, update("--name", "", "--allow-never-expires=false", "--scope", "", "--max-expires-in", "", "--default-expires-in", "", "--keys-per-owner", "",
+	c.json(&got, update("--name", "", "--allow-never-expires=false", "--scope", "", "--max-expires-in", "", "--default-expires-in", "", "--keys-per-owner", "", "--portal-never-expires", "",
 		"--default-audience", "", "--audience", "", "--webhook", "", "--display-name", "", "--base-url", "", "--accent", "", "--logo", "", "--frame-ancestor", "",
 		"--oidc-issuer", "")...)
 	isSettings(t, got, `{"Name":"acme","Audiences":["acme"],"allow_never_expires":false,"Policy":{},"Portal":{}}`)
