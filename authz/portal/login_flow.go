@@ -39,7 +39,8 @@ type logins struct {
 func newLogins(publicURL *url.URL, o Options) *logins {
 	return &logins{
 		publicURL: strings.TrimRight(publicURL.String(), "/"), secrets: o.ClientSecrets, now: o.Now,
-		local: outbound.IsLoopback(publicURL), client: newClient(o.Providers), budget: newBudget(o.Metrics, o.Log), service: o.Service, known: make(map[string]*known),
+		local: outbound.IsLoopback(publicURL), client: newClient(o.Providers), budget: newBudget(o.Metrics, o.Log), service: o.Service,
+		known: make(map[string]*known),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/portal"
+	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -101,8 +102,10 @@ func TestAStateIsGoodOnce(t *testing.T) {
 	b.get(back).want(http.StatusSeeOther)
 	b.get(back).want(http.StatusSeeOther).leadsTo("/portal/acme/keys") // who is logged in goes on
 	again("here")
+	client := outbound.New(outbound.Options{Local: true})
+	t.Cleanup(client.CloseIdleConnections)
 	var err error
-	s.Handler, err = portal.New(portal.Options{Service: s.Service, PublicURL: localURL, Publisher: s.publisher, Log: slog.New(slog.DiscardHandler)})
+	s.Handler, err = portal.New(portal.Options{Service: s.Service, PublicURL: localURL, Publisher: s.publisher, Providers: client, Log: slog.New(slog.DiscardHandler)})
 	check(t, err)
 	again("on another server, or after a restart")
 
