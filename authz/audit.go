@@ -32,7 +32,7 @@ func (s *Service) Refused(ctx context.Context, workspace, call string) error {
 	if !s.calls.take(store.ActorOf(ctx).ID+" "+call, s.Now()) {
 		return nil
 	}
-	ctx, cancel := settle(ctx)
+	ctx, cancel := settle(store.Under(ctx, store.Authority{})) // it is the server that notes it
 	defer cancel()
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		workspace = Home // there is no such workspace, or none was meant

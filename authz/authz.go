@@ -21,7 +21,8 @@ import (
 )
 
 // Errors of a Service, for errors.Is; what is wrong with input is an InputError
-// and an idempotency key that was used is a *store.IdempotencyError.
+// and an idempotency key that was used is a *store.IdempotencyError. Whoever loses the
+// right to a call while that goes on gets what Ended returns.
 var (
 	ErrNotFound        = store.ErrNotFound
 	ErrExists          = store.ErrExists
@@ -63,8 +64,7 @@ func (e InputError) err() error {
 
 // Minter makes keys; *mint.Minter does.
 type Minter interface {
-	Mint(ctx context.Context, workspace string, claims func() ([]byte, error)) (mint.Minted, error)
-	RetryAfter() time.Duration
+	Mint(ctx context.Context, asker mint.Asker, claims func() ([]byte, error)) (mint.Minted, error)
 }
 
 // Options of a Service. Store, Minter, Publisher and PublicURL are required.
@@ -100,6 +100,8 @@ type Service struct {
 	refusals  refusals                  // of logins
 	calls     refusals
 	budgets   budgets
+	standings standings
+	rooms     rooms
 }
 
 // New makes a Service.
@@ -107,8 +109,9 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, minter: o.Minter, publisher: o.Publisher,
 		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID,
-		due: make(chan struct{}, 1),
+		due: make(chan struct{}, 1), standings: standings{look: make(chan struct{}, 1)},
 	}
+	s.publisher.onHome(s.homeChanged)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -134,8 +137,17 @@ func (s *Service) Issuer(workspace string) string { return s.publicURL + IssuerP
 // Now returns the service's time in UTC, to the microsecond as it is kept.
 func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
+// busyFor is when to come again where nothing better is known.
+const busyFor = time.Second
+
 // RetryAfter is when to come again after ErrBusy, a second or more.
-func (s *Service) RetryAfter() time.Duration { return s.minter.RetryAfter() }
+func RetryAfter(err error) time.Duration {
+	var busy *mint.BusyError
+	if errors.As(err, &busy) {
+		return max(busy.RetryAfter, busyFor)
+	}
+	return busyFor
+}
 
 // settleTimeout bounds what must be finished once a key is made or a change
 // decided, even if the client that asked has gone.

@@ -68,6 +68,7 @@ func (p *Publisher) readAnew(ctx context.Context, workspace string, index *jwks.
 			return err
 		}
 		if index.Swap(shown, truth) {
+			p.shown(workspace)
 			return nil
 		}
 	}

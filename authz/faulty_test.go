@@ -111,8 +111,8 @@ func (f *faulty) Workspace(ctx context.Context, id string) (store.Workspace, err
 	return through(ctx, f, "Workspace", func() (store.Workspace, error) { return f.Store.Workspace(ctx, id) })
 }
 
-func (f *faulty) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key, error) {
-	return through(ctx, f, "Issue", func() (store.Key, error) { return f.Store.Issue(ctx, k, pub) })
+func (f *faulty) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms store.Terms) (store.Key, error) {
+	return through(ctx, f, "Issue", func() (store.Key, error) { return f.Store.Issue(ctx, k, pub, terms) })
 }
 
 func (f *faulty) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {

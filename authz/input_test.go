@@ -326,7 +326,7 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := store.Key{Workspace: "acme", ID: uuid.Must(uuid.NewV7()), Owner: disguised, Name: disguised, CreatedAt: s.Now(), ExpiresAt: s.Now().Add(time.Hour)}
-	if _, err := s.store.Issue(t.Context(), k, blankKey()); err != nil {
+	if _, err := s.store.Issue(t.Context(), k, blankKey(), nil); err != nil {
 		t.Fatal(err)
 	}
 	successor, err := s.Rotate(t.Context(), "acme", k.ID, authz.RotateRequest{})

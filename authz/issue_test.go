@@ -129,12 +129,33 @@ func TestIssueIdempotency(t *testing.T) {
 	s.workspace("other")
 	issued := s.issue("acme", authz.IssueRequest{IdempotencyKey: "order 66"})
 	mintings := s.minter.mintings()
-	for _, owner := range []string{"cust_1", "cust_2"} {
-		_, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: owner, IdempotencyKey: "order 66"})
+	hour := int64(3600)
+	for _, repeat := range []struct {
+		authz.IssueRequest
+		other bool
+	}{
+		{authz.IssueRequest{Owner: "cust_1"}, false},
+		{authz.IssueRequest{Owner: "cust_1", Scopes: []string{}, Metadata: []byte(` { } `)}, false},
+		{authz.IssueRequest{Owner: "cust_2", Session: &store.Session{}}, false},
+		{authz.IssueRequest{Owner: "cust_2"}, true},
+		{authz.IssueRequest{Owner: "cust_1", Name: "n"}, true},
+		{authz.IssueRequest{Owner: "cust_1", Scopes: []string{"a"}}, true},
+		{authz.IssueRequest{Owner: "cust_1", ExpiresIn: &hour}, true},
+		{authz.IssueRequest{Owner: "cust_1", Metadata: []byte(`{"a":1}`)}, true},
+		{authz.IssueRequest{Owner: "cust_1", Claims: []byte(`{"a":1}`)}, true},
+		{authz.IssueRequest{Owner: "cust_1", Audience: []string{"web"}}, true},
+	} {
+		repeat.IdempotencyKey = "order 66"
+		_, err := s.Issue(t.Context(), "acme", repeat.IssueRequest)
 		var repeated *store.IdempotencyError
-		if !errors.As(err, &repeated) || repeated.ID != issued.ID {
-			t.Errorf("got %v, want it to name %s", err, issued.ID)
+		if !errors.As(err, &repeated) || repeated.ID != issued.ID || repeated.Other != repeat.other {
+			t.Errorf("%+v: got %+v, want it to name %s", repeat, err, issued.ID)
 		}
+	}
+	_, err := s.Rotate(t.Context(), "acme", issued.ID, authz.RotateRequest{IdempotencyKey: "order 66"})
+	var repeated *store.IdempotencyError
+	if !errors.As(err, &repeated) || !repeated.Other {
+		t.Errorf("a rotation: got %v", err)
 	}
 	if s.minter.mintings() != mintings {
 		t.Error("a repeat made a key")
@@ -148,19 +169,14 @@ func TestIssueIdempotency(t *testing.T) {
 	}
 }
 
-// Requests that race past the first look end with one key all the same.
+// Of requests that race, one makes a key: the others wait for it.
 func TestIssueIdempotencyRace(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	s.minter.blank = true
 	const racers = 8
-	var gate, all sync.WaitGroup
-	gate.Add(racers)
-	s.store.hook("Issue", func(context.Context) error {
-		gate.Done()
-		gate.Wait() // all have made their key by now
-		return nil
-	})
+	mintings := s.minter.mintings()
+	var all sync.WaitGroup
 	ids := make(chan uuid.UUID, racers)
 	var issued sync.Map
 	for range racers {
@@ -184,6 +200,9 @@ func TestIssueIdempotencyRace(t *testing.T) {
 		if id := <-ids; id != first {
 			t.Errorf("told of %s and of %s", first, id)
 		}
+	}
+	if n := s.minter.mintings() - mintings; n != 1 {
+		t.Errorf("%d keys were made", n)
 	}
 	if _, ok := issued.Load(first); !ok || s.version("acme") != 2 || s.set("acme").Len() != 2 {
 		t.Errorf("version %d, %d published", s.version("acme"), s.set("acme").Len())

@@ -63,43 +63,123 @@ func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (
 
 // issue is Issue with a last look at the token before the key comes to be.
 func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, last func(jwks.Token) error) (Issued, error) {
-	w, err := s.store.Workspace(ctx, workspace)
+	draft, err := s.draft(ctx, workspace, r)
 	if err != nil {
 		return Issued{}, err
 	}
-	draft, err := newDraft(OnPage(&w, r.Session), r)
+	leave, err := s.once(ctx, &draft.key)
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := s.refuseLong(draft); err != nil {
-		return Issued{}, err
-	}
-	if err := s.refuseRepeat(ctx, workspace, r.IdempotencyKey); err != nil {
-		return Issued{}, err
-	}
-	if err := s.spendKey(ctx, &draft.key); err != nil {
-		return Issued{}, err
-	}
-	minted, err := s.minter.Mint(ctx, workspace, func() ([]byte, error) { return s.sign(draft) })
+	defer leave()
+	minted, place, err := s.mint(ctx, draft, store.Active, func() (*unmade, error) { return s.draft(ctx, workspace, r) })
 	if err != nil {
 		return Issued{}, err
 	}
+	defer place.leave()
 	if err := last(minted.Token); err != nil {
 		return Issued{}, err
 	}
-	return s.keep(ctx, draft.key, minted)
+	return s.keep(ctx, draft, place, minted)
 }
 
-// draft is a key that has not been made yet.
-type draft struct {
+// draft holds a request against the workspace as it is now. Errors: InputError, ErrNotFound.
+func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (*unmade, error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDraft(OnPage(&w, r.Session), r)
+	if err != nil {
+		return nil, err
+	}
+	return d, s.refuseLong(d)
+}
+
+// mint makes a key of a draft, which becomes what again returns when its turn has come: what
+// was true before it waited may be so no more, and no key pair is made for what would be
+// refused. The limit of a workspace is on keys of a status. The place is to be left.
+func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (mint.Minted, *place, error) {
+	place, err := s.reserve(ctx, d.key.Workspace, d.key.Owner, status, d.perOwner)
+	if err != nil {
+		return mint.Minted{}, nil, err
+	}
+	if err := s.spendKey(ctx, &d.key); err != nil {
+		place.leave()
+		return mint.Minted{}, nil, err
+	}
+	asker := mint.Asker{Workspace: d.key.Workspace, Owner: d.key.Owner, Caller: askedBy(ctx)}
+	minted, err := s.minter.Mint(ctx, asker, func() ([]byte, error) {
+		if err := s.store.Standing(ctx); err != nil {
+			return nil, err
+		}
+		now, err := again()
+		if err != nil {
+			return nil, err
+		}
+		*d = *now
+		if err := place.begin(ctx, d.perOwner); err != nil {
+			return nil, err
+		}
+		return s.sign(d)
+	})
+	if err != nil {
+		place.leave()
+		return mint.Minted{}, nil, err
+	}
+	return minted, place, nil
+}
+
+// askedBy names who asks: the management key or the session; empty for the server itself.
+func askedBy(ctx context.Context) string {
+	a := store.AuthorityOf(ctx)
+	switch {
+	case a.Session != [32]byte{}:
+		return "session " + string(a.Session[:])
+	case a.Key != uuid.Nil:
+		return "key " + a.Key.String()
+	}
+	return ""
+}
+
+// unmade is a key that has not been made yet.
+type unmade struct {
 	key       store.Key
 	expiresIn int64     // seconds; 0: never
 	until     time.Time // in place of expiresIn, where it is not zero; most seconds away
 	most      int64
+	perOwner  int            // how many keys its owner may have; 0: any number
+	session   *store.Session // that of the page, or nil
+}
+
+// terms hold what was signed against the workspace in the transaction that keeps it.
+func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
+	w = OnPage(w, d.session)
+	var bad InputError
+	bad.among("audience", w, d.key.Audience)
+	bad.offered("scopes", w, d.key.Scopes)
+	switch {
+	case d.expiresIn == 0 && !MayNeverExpire(w):
+		bad.addf("never_expires", "is not allowed in this workspace")
+	case d.expiresIn > maxExpiresIn(w):
+		bad = append(bad, lifeError(maxExpiresIn(w))...)
+	}
+	d.perOwner = w.Policy.KeysPerOwner
+	return d.perOwner, bad.err()
+}
+
+// among holds audiences against the workspace's.
+func (e *InputError) among(field string, w *store.Workspace, audiences []string) {
+	for _, aud := range audiences {
+		if !slices.Contains(w.Audiences, aud) {
+			e.addf(field, "must be among the workspace's audiences")
+			return
+		}
+	}
 }
 
 // newDraft holds a request against the limits and the workspace's policy.
-func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
+func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	var bad InputError
 	if !r.again {
 		bad.owner("owner", r.Owner)
@@ -110,18 +190,13 @@ func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 	bad.scopes("scopes", r.Scopes)
 	bad.audiences("audience", r.Audience)
 	bad.idempotencyKey(r.IdempotencyKey)
-	d := &draft{key: store.Key{
+	d := &unmade{perOwner: w.Policy.KeysPerOwner, session: r.Session, key: store.Key{
 		Workspace: w.ID, Owner: r.Owner, Name: r.Name, IdempotencyKey: r.IdempotencyKey,
 		Scopes: slices.Clone(r.Scopes), Audience: slices.Clone(r.Audience),
 		Claims:   []byte(bad.claims(r.Claims)),
 		Metadata: []byte(bad.object("metadata", r.Metadata, MaxMetadata)),
 	}}
-	for _, aud := range r.Audience {
-		if !slices.Contains(w.Audiences, aud) {
-			bad.addf("audience", "must be among the workspace's audiences")
-			break
-		}
-	}
+	bad.among("audience", w, r.Audience)
 	bad.offered("scopes", w, r.Scopes)
 	if len(r.Audience) == 0 {
 		d.key.Audience = slices.Clone(w.Policy.DefaultAudience)
@@ -129,7 +204,7 @@ func newDraft(w *store.Workspace, r IssueRequest) (*draft, error) {
 	if len(d.key.Audience) == 0 {
 		d.key.Audience = slices.Clone(w.Audiences)
 	}
-	d.key.PerOwner = w.Policy.KeysPerOwner
+	d.key.RequestDigest = r.digest()
 	if d.until, d.most = r.Until, maxExpiresIn(w); d.until.IsZero() {
 		d.expiresIn = bad.expiry(w, r)
 	}
@@ -168,7 +243,7 @@ func lifeError(most int64) InputError {
 
 // refuseLong refuses claims that are each within its limit and together too
 // long for a token.
-func (s *Service) refuseLong(d *draft) error {
+func (s *Service) refuseLong(d *unmade) error {
 	var bad InputError
 	payload, err := s.sign(d)
 	if len(payload) > MaxPayload {
@@ -178,19 +253,24 @@ func (s *Service) refuseLong(d *draft) error {
 	return err
 }
 
-// refuseRepeat spares the making of a key that the store would refuse.
-func (s *Service) refuseRepeat(ctx context.Context, workspace, idempotencyKey string) error {
-	if idempotencyKey == "" {
-		return nil
+// once waits until no other request of the same idempotency key is under way, and spares the
+// making of a key that the store would refuse. Errors: *store.IdempotencyError, *mint.BusyError.
+func (s *Service) once(ctx context.Context, k *store.Key) (leave func(), err error) {
+	if k.IdempotencyKey == "" {
+		return func() {}, nil
 	}
-	key, err := s.store.KeyByIdempotencyKey(ctx, workspace, idempotencyKey)
+	if leave, err = s.rooms.alone(ctx, roomKey{k.Workspace, "once", k.IdempotencyKey}); err != nil {
+		return nil, err
+	}
+	earlier, err := s.store.KeyByIdempotencyKey(ctx, k.Workspace, k.IdempotencyKey)
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return leave, nil
 	}
+	leave()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return &store.IdempotencyError{ID: key.ID}
+	return nil, k.Repeated(earlier.ID, earlier.RequestDigest)
 }
 
 // clockSkew, in seconds, is how far before its making a token's iat is, so that a verifier
@@ -198,7 +278,7 @@ func (s *Service) refuseRepeat(ctx context.Context, workspace, idempotencyKey st
 const clockSkew = 60
 
 // sign gives the draft its id and times and returns the payload of its token.
-func (s *Service) sign(d *draft) ([]byte, error) {
+func (s *Service) sign(d *unmade) ([]byte, error) {
 	id, err := s.newID()
 	if err != nil {
 		return nil, err
@@ -226,13 +306,16 @@ func (s *Service) sign(d *draft) ([]byte, error) {
 }
 
 // keep stores and publishes a key that was made.
-func (s *Service) keep(ctx context.Context, key store.Key, minted mint.Minted) (Issued, error) {
+func (s *Service) keep(ctx context.Context, d *unmade, place *place, minted mint.Minted) (Issued, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	most := key.PerOwner
-	key, err := s.store.Issue(ctx, key, minted.Key)
+	var key store.Key
+	err := place.keep(ctx, func() (err error) {
+		key, err = s.store.Issue(ctx, d.key, minted.Key, d.terms)
+		return err
+	})
 	if errors.Is(err, ErrTooMany) {
-		return Issued{}, &LimitError{Most: most}
+		return Issued{}, &LimitError{Most: d.perOwner}
 	}
 	if err != nil {
 		return Issued{}, err

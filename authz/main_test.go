@@ -35,9 +35,7 @@ type press struct {
 	minted func()
 }
 
-func (p *press) RetryAfter() time.Duration { return time.Second }
-
-func (p *press) Mint(ctx context.Context, _ string, claims func() ([]byte, error)) (mint.Minted, error) {
+func (p *press) Mint(ctx context.Context, _ mint.Asker, claims func() ([]byte, error)) (mint.Minted, error) {
 	if err := errors.Join(ctx.Err(), p.start()); err != nil {
 		return mint.Minted{}, err
 	}

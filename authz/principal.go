@@ -57,6 +57,7 @@ type Principal struct {
 	// Moved says that the key was issued under another public URL than the server's.
 	Moved  bool
 	scopes []string
+	kid    jwks.KID
 }
 
 // Authenticate returns the holder of a management key. Any fault of the token is
@@ -90,8 +91,12 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
+	parsed, err := jwks.Parse(token)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
 	return &Principal{
-		KeyID: id, Owner: claims.Subject, Workspace: tie, scopes: claims.Scopes(),
+		KeyID: id, kid: parsed.KID, Owner: claims.Subject, Workspace: tie, scopes: claims.Scopes(),
 		Moved: claims.Issuer != s.Issuer(Home),
 	}, nil
 }

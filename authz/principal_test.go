@@ -31,7 +31,7 @@ func (s *server) publish(workspace, claims string) string {
 	s.t.Helper()
 	minted := sign([]byte(claims))
 	key := store.Key{Workspace: workspace, ID: uuid.Must(uuid.NewV7()), Owner: "a", CreatedAt: s.Now(), UpdatedAt: s.Now()}
-	if _, err := s.store.Issue(s.t.Context(), key, minted.Key); err != nil {
+	if _, err := s.store.Issue(s.t.Context(), key, minted.Key, nil); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := s.publisher.Load(s.t.Context()); err != nil {

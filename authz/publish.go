@@ -23,6 +23,7 @@ type Publisher struct {
 	sets map[string]*published
 	told map[complaint]time.Time
 	ages ages
+	home []func() // called when Home's set is another
 
 	failures    prometheus.Counter
 	divergences prometheus.Counter
@@ -38,6 +39,26 @@ type published struct {
 	index   atomic.Pointer[jwks.Index] // nil until the set was read
 	damaged damaged                    // guarded by behind
 	stone   stone
+}
+
+// onHome has f called whenever other management keys are published. It must not wait.
+func (p *Publisher) onHome(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.home = append(p.home, f)
+}
+
+// shown tells those who want to know that a workspace's set is another.
+func (p *Publisher) shown(workspace string) {
+	if workspace != Home {
+		return
+	}
+	p.mu.RLock()
+	home := p.home
+	p.mu.RUnlock()
+	for _, f := range home {
+		f()
+	}
 }
 
 // reached reports whether the set that is shown has at least this version.

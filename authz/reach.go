@@ -14,6 +14,7 @@ import (
 // still to come, it reads up to this one; where that fails, Follow will.
 func (p *Publisher) apply(ctx context.Context, workspace string, c jwks.Change) {
 	if index, ok := p.Index(workspace); ok && index.Apply(c) == nil {
+		p.shown(workspace)
 		return
 	}
 	if err := p.Reach(ctx, workspace, c.Version); err != nil {
@@ -121,6 +122,9 @@ func (p *Publisher) readChanges(ctx context.Context, workspace string, index *jw
 		}
 		changes = changes[1:]
 	}
+	if len(changes) > 0 {
+		defer p.shown(workspace)
+	}
 	for _, c := range changes {
 		err := index.Apply(c)
 		switch {
@@ -155,6 +159,7 @@ func (p *Publisher) read(ctx context.Context, workspace string, least uint64) er
 	if !pub.index.CompareAndSwap(nil, jwks.NewIndex(set)) {
 		pub.index.Load().Replace(set)
 	}
+	p.shown(workspace)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -30,38 +31,67 @@ type RotateRequest struct {
 // also where the policy no longer allows what the key says; ErrNotFound,
 // *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
-	w, err := s.store.Workspace(ctx, workspace)
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		return Issued{}, err
+	}
+	alone, err := s.rooms.alone(ctx, roomKey{workspace, "rotate", id.String()})
 	if err != nil {
 		return Issued{}, err
 	}
+	defer alone()
 	old, err := s.store.Key(ctx, workspace, id)
 	if err != nil {
 		return Issued{}, err
 	}
 	// Before anything else: a repeat finds the key rotated, by itself.
-	if err := s.refuseRepeat(ctx, workspace, r.IdempotencyKey); err != nil {
+	leave, err := s.once(ctx, &store.Key{Workspace: workspace, IdempotencyKey: r.IdempotencyKey, RequestDigest: r.digest(id)})
+	if err != nil {
 		return Issued{}, err
 	}
-	if old.Status(s.Now()) != store.Active {
-		return Issued{}, s.stateOf(old)
-	}
+	defer leave()
 	grace, err := graceOf(r)
 	if err != nil {
 		return Issued{}, err
 	}
+	draft, err := s.successor(ctx, workspace, id, r)
+	if err != nil {
+		return Issued{}, err
+	}
+	counted := store.Deprecated
+	if grace == 0 {
+		counted = uncounted
+	}
+	minted, place, err := s.mint(ctx, draft, counted, func() (*unmade, error) { return s.successor(ctx, workspace, id, r) })
+	if err != nil {
+		return Issued{}, err
+	}
+	defer place.leave()
+	return s.keepSuccessor(ctx, &old, draft, place, minted, grace)
+}
+
+// uncounted is for what no limit is on: nobody's keys are in that state.
+const uncounted store.Status = ""
+
+// successor drafts a key's, with the key and the workspace as they are now. Errors: Rotate's.
+func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (*unmade, error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	old, err := s.store.Key(ctx, workspace, id)
+	if err != nil {
+		return nil, err
+	}
+	if old.Status(s.Now()) != store.Active {
+		return nil, s.stateOf(old)
+	}
 	page := OnPage(&w, r.Session)
-	draft, err := newDraft(page, again(page, &old, r.IdempotencyKey))
+	d, err := newDraft(page, again(page, &old, r.IdempotencyKey))
 	if err != nil {
-		return Issued{}, err
+		return nil, err
 	}
-	if err := s.spendKey(ctx, &draft.key); err != nil {
-		return Issued{}, err
-	}
-	minted, err := s.minter.Mint(ctx, workspace, func() ([]byte, error) { return s.sign(draft) })
-	if err != nil {
-		return Issued{}, err
-	}
-	return s.keepSuccessor(ctx, &old, draft.key, minted.Key, minted.Token, grace)
+	d.session, d.key.RequestDigest = r.Session, r.digest(id)
+	return d, nil
 }
 
 func graceOf(r RotateRequest) (time.Duration, error) {
@@ -91,26 +121,30 @@ func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest
 	return r
 }
 
-func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, key store.Key, pub jwks.Key, token jwks.Token, grace time.Duration) (Issued, error) {
+func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, place *place, minted mint.Minted, grace time.Duration) (Issued, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
+	key := d.key
 	ends := key.CreatedAt.Add(grace)
 	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(ends) {
 		ends = old.ExpiresAt
 	}
-	most := key.PerOwner
-	before, key, err := s.store.Rotate(ctx, key.Workspace, old.ID, key, pub, ends)
+	var before store.Key
+	err := place.keep(ctx, func() (err error) {
+		before, key, err = s.store.Rotate(ctx, key.Workspace, old.ID, key, minted.Key, ends, d.terms)
+		return err
+	})
 	if err != nil {
-		return Issued{}, s.explained(ctx, err, old, most)
+		return Issued{}, s.explained(ctx, err, old, d.perOwner)
 	}
-	change := jwks.Change{Version: key.Version, Add: []jwks.Key{pub}}
+	change := jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}}
 	if before.RevokedVersion == key.Version {
 		change.Remove = []jwks.KID{before.KID}
 	}
 	// As with a key that is issued, an error would lose the token.
 	s.publisher.apply(ctx, key.Workspace, change)
 	s.wakeReaper()
-	return Issued{Key: key, Token: token}, nil
+	return Issued{Key: key, Token: minted.Token}, nil
 }
 
 // UndoRotation revokes the successor of a key in its grace, and the key goes on as if

@@ -91,6 +91,9 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	if errors.Is(err, ErrNotFound) {
 		return "", store.Session{}, cmp.Or(s.noteExpired(ctx, linkHash), ErrNoSession)
 	}
+	if errors.Is(err, store.ErrNoAuthority) { // revoked since it was looked at
+		return "", store.Session{}, cmp.Or(s.noteLogin(ctx, asked.Workspace, asked.Owner, "revoked-key"), ErrNoSession)
+	}
 	if err != nil {
 		return "", store.Session{}, err
 	}
@@ -139,7 +142,10 @@ func (s *Service) Session(ctx context.Context, secret Secret) (store.Session, er
 func (s *Service) EndSession(ctx context.Context, secret Secret) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	err := s.store.EndSession(ctx, sha256.Sum256([]byte(secret.Reveal())), s.Now())
+	hash := sha256.Sum256([]byte(secret.Reveal()))
+	// Whoever has the secret may end it, whatever else they have.
+	err := s.store.EndSession(store.Under(ctx, store.Authority{}), hash, s.Now())
+	s.standings.endSessions(ctx, func(over *store.Session) bool { return over.Hash == hash })
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -173,7 +179,13 @@ func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store
 func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	return s.store.EndSessions(ctx, workspace, owner, s.Now())
+	n, err := s.store.EndSessions(ctx, workspace, owner, s.Now())
+	if err == nil {
+		s.standings.endSessions(ctx, func(over *store.Session) bool {
+			return over.Workspace == workspace && (owner == "" || over.Owner == owner)
+		})
+	}
+	return n, err
 }
 
 // stillMade returns ErrNoSession if the management key that made a link, or the link of a

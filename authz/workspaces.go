@@ -7,12 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
 // Home is the workspace of the server itself: its keys are the management keys.
-const Home = "burnkey"
+const Home = store.Home
 
 // WorkspaceRequest asks for a new workspace.
 type WorkspaceRequest struct {
@@ -39,6 +40,11 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	if len(r.Audiences) == 0 {
 		r.Audiences = []string{r.ID}
 	}
+	leave, err := s.rooms.alone(ctx, roomKey{Home, "create", r.ID})
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	defer leave()
 	// Asked before the key is made, since that is dear; the store decides.
 	switch _, err := s.store.Workspace(ctx, r.ID); {
 	case err == nil:
@@ -49,7 +55,9 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	if err := s.spend(ctx, workspaceCost); err != nil {
 		return store.Workspace{}, err
 	}
-	minted, err := s.minter.Mint(ctx, r.ID, nil)
+	caller := askedBy(ctx)
+	// They have turns together: each is of a workspace of its own.
+	minted, err := s.minter.Mint(ctx, mint.Asker{Workspace: Home, Owner: caller, Caller: caller}, nil)
 	if err != nil {
 		return store.Workspace{}, err
 	}

@@ -33,7 +33,7 @@ func (r *keyring) fill(ctx context.Context, path, workspace string, from, to int
 	}()
 	err = parallelBy(fillers, to-from, func(i int) error {
 		record, public := r.record(workspace, from+i)
-		_, err := st.Issue(ctx, record, public)
+		_, err := st.Issue(ctx, record, public, nil)
 		done <- struct{}{}
 		return err
 	})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -22,10 +23,13 @@ type Key struct {
 	Metadata  json.RawMessage // a JSON object: not signed
 	// IdempotencyKey under which it was issued, or empty.
 	IdempotencyKey string
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
-	ExpiresAt      time.Time // zero: never
-	RevokedAt      time.Time // zero: not revoked
+	// RequestDigest tells requests under an IdempotencyKey apart. Nil: it is not known, and
+	// no request differs.
+	RequestDigest []byte
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	ExpiresAt     time.Time // zero: never
+	RevokedAt     time.Time // zero: not revoked
 	// RotatedFrom is the key that it succeeds, and RotatedTo the one that succeeds
 	// it; uuid.Nil: none. With RotatedTo there is the time until which both are
 	// published, which is never behind ExpiresAt.
@@ -37,9 +41,13 @@ type Key struct {
 
 	// LastUsedAt is kept by RecordUsage. Retire may leave it out.
 	LastUsedAt time.Time // zero: no use is known
+}
 
-	// PerOwner is no part of the record: see Issue and Rotate. 0: no limit.
-	PerOwner int
+// Repeated returns the error of a request for a key, where an earlier one was issued under its
+// IdempotencyKey.
+func (k *Key) Repeated(earlier uuid.UUID, digest []byte) *IdempotencyError {
+	other := len(digest) > 0 && len(k.RequestDigest) > 0 && !bytes.Equal(digest, k.RequestDigest)
+	return &IdempotencyError{ID: earlier, Other: other}
 }
 
 // Published reports whether the workspace's set has the key's JWK.

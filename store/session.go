@@ -63,8 +63,9 @@ type SessionStore interface {
 	// ExchangeSession deletes the link of a hash and keeps the session s, with the
 	// link's Workspace, Owner, Role, Subject, MadeBy, ScopesAllowed and ReturnURL, in one
 	// transaction: of any who try at once, one succeeds. It returns the session.
-	// ErrNotFound: there is no such link, or it has expired at now. ErrExists: there is
-	// a session with s.Hash; the link is still good. ActionSessionStart.
+	// ErrNotFound: there is no such link, or it has expired at now. ErrNoAuthority: the key
+	// that it was MadeBy is revoked. ErrExists: there is a session with s.Hash; the link is
+	// still good. ActionSessionStart.
 	ExchangeSession(ctx context.Context, link [32]byte, s Session, now time.Time) (Session, error)
 	// Session returns the session or link of a hash. ErrNotFound, also if it has
 	// expired at now.

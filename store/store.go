@@ -32,7 +32,11 @@ var (
 
 // IdempotencyError says which key was issued under an idempotency key before.
 // It matches ErrIdempotencyKey.
-type IdempotencyError struct{ ID uuid.UUID }
+type IdempotencyError struct {
+	ID uuid.UUID
+	// Other says that the earlier request was another one: its digest differs.
+	Other bool
+}
 
 func (e *IdempotencyError) Error() string {
 	return fmt.Sprintf("the idempotency key was used already, for key %s", e.ID)
@@ -55,6 +59,11 @@ func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempoten
 //
 // Each change writes its entry into the audit in the same transaction, with the
 // Actor of its context; the methods that do say which Action.
+//
+// Each change rests on the Authority of its context, which is checked in the same
+// transaction: while one is revoked, expired or ended, the change waits for that or that
+// for the change, so that nothing is changed once the call that ended it has returned. The
+// error is ErrNoAuthority; which one is returned where there is another, is not said.
 type Store interface {
 	// CreateWorkspace keeps w with version 1, which publishes its tombstone: a
 	// key that never signed a token, so that the set is never empty. CreatedAt
@@ -77,11 +86,11 @@ type Store interface {
 	// Issue keeps the record k and publishes pub in one transaction that raises
 	// the workspace's version; k.KID and k.Version are set, not read, and the key
 	// starts neither revoked nor rotated nor used. ErrNotFound: no such workspace. Then, in
-	// this order, *IdempotencyError: k.IdempotencyKey was used in this workspace.
-	// ErrDuplicateKID: the workspace has had this key. ErrExists: it has the id.
-	// ErrTooMany: the owner has k.PerOwner keys or more that are Active at
+	// this order, *IdempotencyError: k.IdempotencyKey was used in this workspace. The error
+	// of terms. ErrDuplicateKID: the workspace has had this key. ErrExists: it has the id.
+	// ErrTooMany: the owner has as many keys as terms allows, or more, that are Active at
 	// k.CreatedAt; of those who issue at once, none gets past it. ActionKeyIssue.
-	Issue(ctx context.Context, k Key, pub jwks.Key) (Key, error)
+	Issue(ctx context.Context, k Key, pub jwks.Key, terms Terms) (Key, error)
 	// Revoke deletes a key's JWK from the published set, in one transaction that
 	// raises the workspace's version and keeps the time, which must not be zero. A
 	// key that Retire took from the set for its age gets the time alone: no version
@@ -94,6 +103,12 @@ type Store interface {
 	// KeyByKID returns the record with a kid, revoked ones among them. It is one look
 	// into an index, since anybody may ask for it. ErrNotFound.
 	KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (Key, error)
+	// CountKeys counts an owner's keys that are Active or Deprecated at a time, up to most.
+	// It is a look into an index.
+	CountKeys(ctx context.Context, workspace, owner string, status Status, at time.Time, most int) (int, error)
+	// Standing returns ErrNoAuthority if the Authority of ctx does not stand. It may end the
+	// next moment: what counts is the check within a change.
+	Standing(ctx context.Context) error
 	// KeyByIdempotencyKey returns the record issued under a key. ErrNotFound.
 	KeyByIdempotencyKey(ctx context.Context, workspace, key string) (Key, error)
 	// Keys lists a workspace's records from the highest id to the lowest: ids

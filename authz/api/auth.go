@@ -55,6 +55,9 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		noteCaller(ctx.Context(), p)
+		under, done := a.service.AsKey(ctx.Context(), p)
+		defer done()
+		ctx = huma.WithContext(ctx, under)
 		next(huma.WithValue(ctx, principalKey{}, p))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/mint"
@@ -90,7 +91,7 @@ func TestMinterFails(t *testing.T) {
 		err   error
 		after string
 	}{
-		{mint.ErrBusy, "2"}, // 1.5 s, rounded up
+		{&mint.BusyError{RetryAfter: 1500 * time.Millisecond}, "2"}, // 1.5 s, rounded up
 		{fmt.Errorf("%w: %s", mint.ErrFailed, marker), "1"},
 	} {
 		s.mayBreak.Store(!errors.Is(c.err, mint.ErrBusy))

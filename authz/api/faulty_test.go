@@ -61,8 +61,8 @@ func (s *faultyStore) UpdateWorkspace(ctx context.Context, id string, f func(*st
 	return orElse(s.broken(), func() (store.Workspace, error) { return s.Store.UpdateWorkspace(ctx, id, f) })
 }
 
-func (s *faultyStore) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key, error) {
-	return orElse(s.broken(), func() (store.Key, error) { return s.Store.Issue(ctx, k, pub) })
+func (s *faultyStore) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms store.Terms) (store.Key, error) {
+	return orElse(s.broken(), func() (store.Key, error) { return s.Store.Issue(ctx, k, pub, terms) })
 }
 
 func (s *faultyStore) Revoke(ctx context.Context, ws string, id uuid.UUID, at time.Time) (store.Key, error) {

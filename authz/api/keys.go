@@ -86,7 +86,7 @@ type (
 	}
 	issueInput struct {
 		WSPath
-		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat with the same one issues nothing and answers 409"`
+		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat with the same one issues nothing and answers 409, and with another body 422"`
 		Body           NewKey
 	}
 	listInput struct {

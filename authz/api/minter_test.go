@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"math/big"
 	"sync"
-	"time"
 
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/jwks"
@@ -27,9 +26,7 @@ type quickMinter struct {
 	unsigned bool
 }
 
-func (m *quickMinter) RetryAfter() time.Duration { return 1500 * time.Millisecond }
-
-func (m *quickMinter) Mint(ctx context.Context, _ string, claims func() ([]byte, error)) (mint.Minted, error) {
+func (m *quickMinter) Mint(ctx context.Context, _ mint.Asker, claims func() ([]byte, error)) (mint.Minted, error) {
 	m.mu.Lock()
 	err, before, unsigned := m.err, m.before, m.unsigned
 	m.mu.Unlock()

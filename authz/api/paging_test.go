@@ -140,11 +140,23 @@ func TestIdempotency(t *testing.T) {
 	s := newServer(t)
 	repeat := header("Idempotency-Key", "order 17")
 	first := s.do("POST", keysPath, `{"owner":"x"}`, repeat).want(201)
-	for _, body := range []string{`{"owner":"x"}`, `{"owner":"y"}`} {
-		if p := s.do("POST", keysPath, body, repeat).want(409).problem(); p.KeyID != first.text("id") {
-			t.Errorf("409 names %q", p.KeyID)
+	for body, status := range map[string]int{`{"owner":"x"}`: 409, ` { "scopes":[], "owner":"x"}`: 409, `{"owner":"y"}`: 422, `{"owner":"x","name":"n"}`: 422} {
+		a := s.do("POST", keysPath, body, repeat).want(status)
+		if p := a.problem(); p.KeyID != first.text("id") {
+			t.Errorf("%d names %q", status, p.KeyID)
+		}
+		if says := strings.Contains(string(a.body), "evoke"); says != (status == 409) || status == 422 && a.text("code") != "idempotency_key_reused" {
+			t.Errorf("%s: %s", body, a.body)
 		}
 	}
+	// A rotation's repeat is of the same key and grace.
+	one := s.issue("acme", map[string]any{})
+	again := header("Idempotency-Key", "rotate 1")
+	s.do("POST", keysPath+"/"+one.id+"/rotate", `{"grace":"1h"}`, again).want(201)
+	s.do("POST", keysPath+"/"+one.id+"/rotate", `{"grace":"60m"}`, again).want(409)
+	s.do("POST", keysPath+"/"+one.id+"/rotate", `{"grace":"2h"}`, again).want(422)
+	s.do("POST", keysPath+"/"+first.text("id")+"/rotate", `{"grace":"1h"}`, again).want(422)
+	s.do("POST", keysPath, `{"owner":"x"}`, again).want(422)
 	s.do("DELETE", keysPath+"/"+first.text("id"), nil).want(200)
 	s.do("POST", keysPath, `{"owner":"x"}`, repeat).want(409)
 	s.do("POST", "/v1/workspaces/other/keys", `{"owner":"x"}`, repeat).want(201)

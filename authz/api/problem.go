@@ -39,6 +39,8 @@ type Problem struct {
 	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the input, by field"`
 	// Code is the member error of RFC 6749 section 5.2, where that applies.
 	Code string `json:"error,omitempty" doc:"The error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
+	// Kind tells problems of one status apart, for programs.
+	Kind string `json:"code,omitempty" doc:"A stable name, where programs have to tell problems of one status apart: idempotency_key_reused"`
 	// KeyID names another key than the call's that matters.
 	KeyID string `json:"key_id,omitempty" doc:"The key that was issued under this Idempotency-Key before, or the successor of a key that was rotated"`
 
@@ -107,6 +109,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		spent    *authz.BudgetError
 		crowded  *authz.CrowdedError
 	)
+	err = authz.Ended(ctx, err)
 	switch {
 	case errors.As(err, &ready):
 		return ready
@@ -115,6 +118,12 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		for _, f := range input {
 			p = p.field(f.Field, f.Detail)
 		}
+		return p
+	case errors.As(err, &repeated) && repeated.Other:
+		p := newProblem(http.StatusUnprocessableEntity, "This Idempotency-Key was used for another request, which issued the key "+
+			repeated.ID.String()+". Use a new Idempotency-Key for each request.").
+			field("Idempotency-Key", "was used with another body")
+		p.Kind, p.KeyID = "idempotency_key_reused", repeated.ID.String()
 		return p
 	case errors.As(err, &repeated):
 		p := newProblem(http.StatusConflict, "This Idempotency-Key has issued the key "+repeated.ID.String()+
@@ -148,7 +157,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 			with("WWW-Authenticate", `Bearer realm="burnkey", error="insufficient_scope"`)
 	case errors.Is(err, authz.ErrBusy):
 		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at this moment.").
-			with("Retry-After", strconv.Itoa(int(math.Ceil(a.service.RetryAfter().Seconds()))))
+			with("Retry-After", strconv.Itoa(int(math.Ceil(authz.RetryAfter(err).Seconds()))))
 	case errors.As(err, &crowded):
 		return ofCrowd(crowded)
 	case errors.Is(err, authz.ErrTooSlow):

@@ -20,7 +20,7 @@ type Rotation struct {
 
 type rotateInput struct {
 	KeyPath
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat with the same one issues nothing and answers 409"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat with the same one issues nothing and answers 409, and for another key or grace 422"`
 	Body           *Rotation
 }
 

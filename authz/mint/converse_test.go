@@ -114,7 +114,7 @@ func TestMintedHidesItsToken(t *testing.T) {
 func TestOneKeyStopsListening(t *testing.T) {
 	m := newMinter(t, Options{Workers: 1})
 	m.binary = role(t, "flood")
-	if _, err := m.Mint(t.Context(), "acme", nil); !errors.Is(err, ErrFailed) {
+	if _, err := m.Mint(t.Context(), Asker{Workspace: "acme"}, nil); !errors.Is(err, ErrFailed) {
 		t.Errorf("got %v", err)
 	}
 }

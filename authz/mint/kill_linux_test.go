@@ -30,7 +30,7 @@ func TestMintKillsWhatHangs(t *testing.T) {
 			defer cancel()
 			result := make(chan error, 1)
 			go func() {
-				_, err := m.Mint(ctx, "acme", nil)
+				_, err := m.Mint(ctx, Asker{Workspace: "acme"}, nil)
 				result <- err
 			}()
 			pid := await(t, os.Getpid(), m.binary)
@@ -59,7 +59,7 @@ func TestMintCallersDeadline(t *testing.T) {
 	m.binary = role(t, "hang")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := m.Mint(ctx, "acme", nil); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrFailed) {
+	if _, err := m.Mint(ctx, Asker{Workspace: "acme"}, nil); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrFailed) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 }

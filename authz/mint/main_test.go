@@ -56,7 +56,7 @@ var roles = map[string]func(){
 			panic(err)
 		}
 		m.binary = os.Args[1]
-		_, err = m.Mint(context.Background(), "acme", nil)
+		_, err = m.Mint(context.Background(), Asker{Workspace: "acme"}, nil)
 		panic(err)
 	},
 }

@@ -1,7 +1,6 @@
 package mint
 
 import (
-	"context"
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +10,7 @@ type metrics struct {
 	wait, duration prometheus.Histogram
 	running        prometheus.Gauge
 	failures       *prometheus.CounterVec
+	turnedAway     *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer, queued func() int) metrics {
@@ -30,18 +30,25 @@ func newMetrics(registerer prometheus.Registerer, queued func() int) metrics {
 		}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_mint_failures_total",
-			Help: "Keys not made, by reason: busy (the queue was full), cancelled (the client left), failed.",
+			Help: "Keys not made, by reason: busy (the queue was full), cancelled (the client left, or lost the right), failed.",
+		}, []string{"reason"}),
+		turnedAway: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "burnkey_mint_turned_away_total",
+			Help: "Requests for a key that were not let wait, by whose places are taken: owner, caller (a management key or session), queue (all).",
 		}, []string{"reason"}),
 	}
 	for _, reason := range []string{"busy", "cancelled", "failed"} {
 		m.failures.WithLabelValues(reason)
+	}
+	for _, reason := range []string{ownerFull, callerFull, queueFull} {
+		m.turnedAway.WithLabelValues(reason)
 	}
 	queue := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "burnkey_mint_queue_length",
 		Help: "Requests for a key that wait for a minting process now.",
 	}, func() float64 { return float64(queued()) })
 	if registerer != nil {
-		registerer.MustRegister(m.wait, m.duration, m.running, m.failures, queue)
+		registerer.MustRegister(m.wait, m.duration, m.running, m.failures, m.turnedAway, queue)
 	}
 	return m
 }
@@ -51,7 +58,7 @@ func (m *metrics) failed(err error) {
 	switch {
 	case errors.Is(err, ErrBusy):
 		reason = "busy"
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case !errors.Is(err, ErrFailed):
 		reason = "cancelled"
 	}
 	m.failures.WithLabelValues(reason).Inc()

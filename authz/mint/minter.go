@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"runtime"
 	"sync/atomic"
@@ -42,12 +43,15 @@ type Options struct {
 	// Workers is how many minting processes run at once. Default: the number
 	// of CPUs, each being busy for about 100 ms a key.
 	Workers int
-	// Queue is how many wait beyond those. Default 256.
+	// Queue is how many wait beyond those: of one owner a quarter at most, of one caller half.
+	// Default 256.
 	Queue int
 	// Deadline kills a minting process. Default 30 s.
 	Deadline time.Duration
 	// Metrics receives the collectors; nil keeps them private.
 	Metrics prometheus.Registerer
+	// Log says who is turned away. Nil: none.
+	Log *slog.Logger
 }
 
 // Minter starts minting processes, so many at a time. It is safe for concurrent
@@ -57,6 +61,7 @@ type Minter struct {
 	binary  string // binary's, but for tests
 	queue   *queue
 	metrics metrics
+	warn    warnings
 	// typical is the recent duration of one minting in nanoseconds.
 	typical atomic.Int64
 }
@@ -77,21 +82,23 @@ func New(o Options) (*Minter, error) {
 		return nil, fmt.Errorf("keep descriptors from minting processes: %w", err)
 	}
 	m := &Minter{options: o, binary: binary(), queue: newQueue(o.Workers, o.Queue)}
+	if m.warn.log = o.Log; o.Log == nil {
+		m.warn.log = slog.New(slog.DiscardHandler)
+	}
 	m.typical.Store(int64(100 * time.Millisecond))
 	m.metrics = newMetrics(o.Metrics, m.queue.length)
 	return m, nil
 }
 
 // Mint makes a key whose token has the payload that claims returns, a JSON
-// object that is signed byte for byte. It waits for its turn among the workspaces
-// and calls claims when that has come, so that times in it are of the minting.
-// Without claims it makes a tombstone. Errors: ErrBusy, ErrFailed, the
-// context's, those of claims.
-func (m *Minter) Mint(ctx context.Context, workspace string, claims func() ([]byte, error)) (Minted, error) {
+// object that is signed byte for byte. It waits for its turn among the workspaces and their
+// owners and calls claims when that has come and before a key pair is made, so that times
+// in it are of the minting. Without claims it makes a tombstone. Errors: *BusyError,
+// ErrFailed, the context's cause, those of claims.
+func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (Minted, error) {
 	start := time.Now()
-	if err := m.queue.acquire(ctx, workspace); err != nil {
-		m.metrics.failed(err)
-		return Minted{}, err
+	if err := m.queue.acquire(ctx, asker); err != nil {
+		return Minted{}, m.turnedAway(err)
 	}
 	defer m.queue.release()
 	m.metrics.wait.Observe(time.Since(start).Seconds())
@@ -120,10 +127,22 @@ func (m *Minter) Mint(ctx context.Context, workspace string, claims func() ([]by
 	return minted, nil
 }
 
-// RetryAfter estimates when the queue will have drained, from a second up.
-func (m *Minter) RetryAfter() time.Duration {
-	queued := time.Duration(m.queue.length()) * time.Duration(m.typical.Load())
-	return max(time.Second, (queued / time.Duration(m.options.Workers)).Round(time.Second))
+// turnedAway counts and logs why somebody got no turn.
+func (m *Minter) turnedAway(err error) error {
+	m.metrics.failed(err)
+	var busy *BusyError
+	if errors.As(err, &busy) {
+		busy.RetryAfter = m.retryAfter(int(busy.RetryAfter))
+		m.metrics.turnedAway.WithLabelValues(busy.Reason).Inc()
+		m.warn.turnedAway(busy, time.Now())
+	}
+	return err
+}
+
+// retryAfter estimates how long so many turns take, from a second up.
+func (m *Minter) retryAfter(turns int) time.Duration {
+	all := time.Duration(turns) * time.Duration(m.typical.Load())
+	return max(time.Second, (all / time.Duration(m.options.Workers)).Round(time.Second))
 }
 
 func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
@@ -137,7 +156,7 @@ func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
 	case err == nil:
 		return minted, nil
 	case ctx.Err() != nil:
-		return Minted{}, ctx.Err()
+		return Minted{}, context.Cause(ctx)
 	case deadline.Err() != nil: // ours, not to be taken for the caller's
 		return Minted{}, fmt.Errorf("%w: it took longer than %s", ErrFailed, m.options.Deadline)
 	}

@@ -26,7 +26,7 @@ func TestMint(t *testing.T) {
 	m := newMinter(t, Options{})
 	kids := make(map[jwks.KID]bool)
 	for range 2 {
-		minted, err := m.Mint(t.Context(), "acme", says(payload))
+		minted, err := m.Mint(t.Context(), Asker{Workspace: "acme"}, says(payload))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func decode(t *testing.T, part string) []byte {
 }
 
 func TestMintTombstone(t *testing.T) {
-	minted, err := newMinter(t, Options{}).Mint(t.Context(), "acme", nil)
+	minted, err := newMinter(t, Options{}).Mint(t.Context(), Asker{Workspace: "acme"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestMintErrors(t *testing.T) {
 			if test.binary != "" {
 				m.binary = test.binary
 			}
-			minted, err := m.Mint(t.Context(), "acme", test.claims)
+			minted, err := m.Mint(t.Context(), Asker{Workspace: "acme"}, test.claims)
 			if !errors.Is(err, test.want) || minted != (Minted{}) {
 				t.Fatalf("got %v, %v, want %v", minted, err, test.want)
 			}
@@ -138,7 +138,7 @@ func TestMintSurvivesAPanicOfClaims(t *testing.T) {
 	m := newMinter(t, Options{Workers: 1})
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = m.Mint(t.Context(), "acme", func() ([]byte, error) { panic("of the caller's") })
+		_, _ = m.Mint(t.Context(), Asker{Workspace: "acme"}, func() ([]byte, error) { panic("of the caller's") })
 	}()
 	idle(t, m.queue, 1)
 }
@@ -156,9 +156,8 @@ func TestRetryAfter(t *testing.T) {
 		{256, 100 * time.Millisecond, 13 * time.Second},
 		{4, 5 * time.Second, 10 * time.Second},
 	} {
-		m.queue.waiting = test.waiting
 		m.typical.Store(int64(test.typical))
-		if got := m.RetryAfter(); got != test.want {
+		if got := m.retryAfter(test.waiting); got != test.want {
 			t.Errorf("%d waiting, %s each: %s, want %s", test.waiting, test.typical, got, test.want)
 		}
 	}
@@ -169,7 +168,7 @@ func TestMetrics(t *testing.T) {
 	m := newMinter(t, Options{Workers: 1, Queue: 1, Metrics: registry})
 	expect := func(running, queued, busy, cancelled, failed string) {
 		t.Helper()
-		const help = "# HELP burnkey_mint_failures_total Keys not made, by reason: busy (the queue was full), cancelled (the client left), failed.\n# TYPE burnkey_mint_failures_total counter\n" +
+		const help = "# HELP burnkey_mint_failures_total Keys not made, by reason: busy (the queue was full), cancelled (the client left, or lost the right), failed.\n# TYPE burnkey_mint_failures_total counter\n" +
 			"burnkey_mint_failures_total{reason=\"busy\"} BUSY\nburnkey_mint_failures_total{reason=\"cancelled\"} CANCELLED\nburnkey_mint_failures_total{reason=\"failed\"} FAILED\n" +
 			"# HELP burnkey_mint_queue_length Requests for a key that wait for a minting process now.\n# TYPE burnkey_mint_queue_length gauge\nburnkey_mint_queue_length QUEUED\n" +
 			"# HELP burnkey_mint_running Minting processes that run now.\n# TYPE burnkey_mint_running gauge\nburnkey_mint_running RUNNING\n"
@@ -185,12 +184,12 @@ func TestMetrics(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	results := make(chan error, 2)
-	mint := func() { _, err := m.Mint(ctx, "acme", nil); results <- err }
+	mint := func() { _, err := m.Mint(ctx, Asker{Workspace: "acme"}, nil); results <- err }
 	go mint()
 	until(t, "the first runs", func() bool { return testutil.ToFloat64(m.metrics.running) == 1 })
 	go mint()
 	until(t, "the second waits", func() bool { return m.queue.length() == 1 })
-	if _, err := m.Mint(ctx, "acme", nil); !errors.Is(err, ErrBusy) {
+	if _, err := m.Mint(ctx, Asker{Workspace: "acme"}, nil); !errors.Is(err, ErrBusy) {
 		t.Errorf("the third: %v, want ErrBusy", err)
 	}
 	expect("1", "1", "1", "0", "0")
@@ -201,7 +200,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	m.binary = role(t, "mute")
-	if _, err := m.Mint(t.Context(), "acme", nil); !errors.Is(err, ErrFailed) {
+	if _, err := m.Mint(t.Context(), Asker{Workspace: "acme"}, nil); !errors.Is(err, ErrFailed) {
 		t.Errorf("got %v, want ErrFailed", err)
 	}
 	expect("0", "0", "1", "2", "1")
@@ -215,7 +214,8 @@ func idle(t *testing.T, q *queue, workers int) {
 	t.Helper()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.free != workers || q.waiting != 0 || q.turns.Len() != 0 || len(q.lanes) != 0 {
-		t.Errorf("%d of %d workers are free, %d wait in %d lanes (%d named)", q.free, workers, q.waiting, q.turns.Len(), len(q.lanes))
+	if q.free != workers || q.line.waiting != 0 || q.line.turns.Len() != 0 || len(q.line.byName) != 0 || len(q.callers) != 0 {
+		t.Errorf("%d of %d workers are free, %d wait in %d lanes (%d named, %d callers)",
+			q.free, workers, q.line.waiting, q.line.turns.Len(), len(q.line.byName), len(q.callers))
 	}
 }

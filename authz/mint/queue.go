@@ -6,33 +6,60 @@ import (
 	"sync"
 )
 
-// queue lets so many run at once and the others wait, each workspace in a lane
-// of its own; lanes take turns. When it is full, the newest of the longest lane
-// gives way to a shorter one: nobody can crowd the others out.
-type queue struct {
-	mu      sync.Mutex
-	free    int
-	limit   int // waiting at most
-	waiting int
-	lanes   map[string]*list.Element // of turns
-	turns   list.List                // of *lane, the next turn's first; none is empty
+// Asker is for whom a key is made: whose turn it is, and to whom a place in the queue is
+// counted.
+type Asker struct {
+	Workspace string
+	Owner     string // within the workspace; empty for none
+	Caller    string // the management key or session that asks; empty for none
 }
 
-type lane struct {
+// queue lets so many run at once and the others wait, each owner in a lane of its own.
+// Workspaces take turns, and within each its owners do. When it is full, the newest of the
+// longest lane of the longest workspace gives way to a shorter one. An owner and a caller
+// have a part of it at most: nobody can crowd the others out.
+type queue struct {
+	mu        sync.Mutex
+	free      int
+	limit     int            // waiting at most
+	perOwner  int            // waiting at most of one owner
+	perCaller int            // waiting at most of one caller
+	callers   map[string]int // how many of each wait
+	line      line           // of workspaces
+}
+
+// line is what takes turns: workspaces, each a line of owners, whose waiters are in lanes.
+type line struct {
+	waiting int
+	turns   list.List // of *branch, the next turn's first; none is empty
+	byName  map[string]*list.Element
+}
+
+// branch is a workspace, with owners, or an owner, with waiters.
+type branch struct {
 	name    string
+	owners  line
 	waiters list.List // of *waiter, the oldest first
 }
 
-// waiter is told once: nil to run, ErrBusy to go away.
-type waiter struct{ verdict chan error }
+func (b *branch) len() int { return b.owners.waiting + b.waiters.Len() }
 
-func newQueue(workers, limit int) *queue {
-	return &queue{free: workers, limit: limit, lanes: make(map[string]*list.Element)}
+// waiter is told once: nil to run, a *BusyError to go away.
+type waiter struct {
+	asker   Asker
+	place   *list.Element // in its lane; nil once it was told
+	verdict chan error
 }
 
-// acquire waits for a turn, which release must end. ErrBusy, or the context's.
-func (q *queue) acquire(ctx context.Context, name string) error {
-	w, err := q.join(name)
+func newQueue(workers, limit int) *queue {
+	return &queue{
+		free: workers, limit: limit, perOwner: max(1, limit/4), perCaller: max(1, limit/2), callers: make(map[string]int),
+	}
+}
+
+// acquire waits for a turn, which release must end. *BusyError, or the context's cause.
+func (q *queue) acquire(ctx context.Context, asker Asker) error {
+	w, err := q.join(asker)
 	if w == nil {
 		return err
 	}
@@ -40,80 +67,101 @@ func (q *queue) acquire(ctx context.Context, name string) error {
 	case err := <-w.verdict:
 		return err
 	case <-ctx.Done():
-		q.leave(name, w)
-		return ctx.Err()
+		q.leave(w)
+		return context.Cause(ctx)
 	}
 }
 
 // join returns a waiter, or none where there is nothing to wait for.
-func (q *queue) join(name string) (*waiter, error) {
+func (q *queue) join(asker Asker) (*waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.free > 0 {
 		q.free--
 		return nil, nil
 	}
-	if q.waiting >= q.limit && !q.makeRoom(name) {
-		return nil, ErrBusy
+	if why := q.full(asker); why != "" {
+		return nil, q.busy(asker, why)
 	}
-	turn, ok := q.lanes[name]
-	if !ok {
-		turn = q.turns.PushBack(&lane{name: name})
-		q.lanes[name] = turn
-	}
-	w := &waiter{verdict: make(chan error, 1)}
-	turn.Value.(*lane).waiters.PushBack(w)
-	q.waiting++
+	w := &waiter{asker: asker, verdict: make(chan error, 1)}
+	w.place = q.line.branch(asker.Workspace).owners.branch(asker.Owner).waiters.PushBack(w)
+	q.count(asker, 1)
 	return w, nil
 }
 
-// makeRoom sends the newest of the longest lane away, if that leaves it no
-// shorter than the lane that asks.
-func (q *queue) makeRoom(name string) bool {
-	var longest *list.Element
-	mine := 0
-	for turn := q.turns.Front(); turn != nil; turn = turn.Next() {
-		l := turn.Value.(*lane)
-		if l.name == name {
-			mine = l.waiters.Len()
-		}
-		if longest == nil || l.waiters.Len() > longest.Value.(*lane).waiters.Len() {
-			longest = turn
+// Reasons for which somebody is turned away.
+const (
+	ownerFull  = "owner"  // has as many waiting as one owner may
+	callerFull = "caller" // has as many waiting as one caller may
+	queueFull  = "queue"  // and nobody has more waiting
+)
+
+// full says why one more can't wait, or nothing.
+func (q *queue) full(asker Asker) string {
+	switch {
+	case q.lane(asker) >= q.perOwner:
+		return ownerFull
+	case asker.Caller != "" && q.callers[asker.Caller] >= q.perCaller:
+		return callerFull
+	case q.line.waiting >= q.limit && !q.makeRoom(asker):
+		return queueFull
+	}
+	return ""
+}
+
+// lane returns how many of an owner's wait.
+func (q *queue) lane(asker Asker) int {
+	if b := q.line.find(asker.Workspace); b != nil {
+		if o := b.owners.find(asker.Owner); o != nil {
+			return o.len()
 		}
 	}
-	if longest == nil || longest.Value.(*lane).waiters.Len() <= mine+1 {
+	return 0
+}
+
+// makeRoom sends the newest of the longest lane of the longest workspace away, if that
+// leaves the workspace, or within the same workspace the lane, no shorter than what asks.
+func (q *queue) makeRoom(asker Asker) bool {
+	workspace, mine := q.line.longest(), 0
+	if b := q.line.find(asker.Workspace); b != nil {
+		mine = b.len()
+	}
+	if workspace == nil || workspace.name != asker.Workspace && workspace.len() <= mine+1 {
 		return false
 	}
-	newest := longest.Value.(*lane).waiters.Back()
-	q.drop(longest, newest).verdict <- ErrBusy
+	owner := workspace.owners.longest()
+	if workspace.name == asker.Workspace && owner.len() <= q.lane(asker)+1 {
+		return false
+	}
+	q.drop(owner.waiters.Back().Value.(*waiter), func(w *waiter) error { return q.busy(w.asker, queueFull) })
 	return true
 }
 
-// drop takes a waiter out of its lane, and the lane out of the turns when it
-// was the last.
-func (q *queue) drop(turn, element *list.Element) *waiter {
-	l := turn.Value.(*lane)
-	w := l.waiters.Remove(element).(*waiter)
-	q.waiting--
-	if l.waiters.Len() == 0 {
-		q.turns.Remove(turn)
-		delete(q.lanes, l.name)
+// drop takes a waiter out of its lane, and tells it what verdict returns.
+func (q *queue) drop(w *waiter, verdict func(*waiter) error) {
+	workspace := q.line.find(w.asker.Workspace)
+	workspace.owners.find(w.asker.Owner).waiters.Remove(w.place)
+	w.place = nil
+	q.count(w.asker, -1)
+	workspace.owners.tidy(w.asker.Owner)
+	q.line.tidy(w.asker.Workspace)
+	w.verdict <- verdict(w)
+}
+
+// count adds to what waits of an asker's.
+func (q *queue) count(asker Asker, n int) {
+	q.line.waiting += n
+	q.line.find(asker.Workspace).owners.waiting += n
+	if q.callers[asker.Caller] += n; q.callers[asker.Caller] == 0 {
+		delete(q.callers, asker.Caller)
 	}
-	return w
 }
 
 // leave takes back a wait. A turn that was given meanwhile goes to the next.
-func (q *queue) leave(name string, w *waiter) {
+func (q *queue) leave(w *waiter) {
 	q.mu.Lock()
-	turn, ok := q.lanes[name]
-	if ok {
-		for e := turn.Value.(*lane).waiters.Front(); e != nil; e = e.Next() {
-			if e.Value == w {
-				q.drop(turn, e)
-				q.mu.Unlock()
-				return
-			}
-		}
+	if w.place != nil {
+		q.drop(w, func(*waiter) error { return context.Canceled })
 	}
 	q.mu.Unlock()
 	if err := <-w.verdict; err == nil {
@@ -125,18 +173,83 @@ func (q *queue) leave(name string, w *waiter) {
 func (q *queue) release() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	turn := q.turns.Front()
-	if turn == nil {
+	if q.line.waiting == 0 {
 		q.free++
 		return
 	}
-	q.turns.MoveToBack(turn)
-	q.drop(turn, turn.Value.(*lane).waiters.Front()).verdict <- nil
+	owner := q.line.next().owners.next()
+	q.drop(owner.waiters.Front().Value.(*waiter), func(*waiter) error { return nil })
 }
 
 // length returns how many wait.
 func (q *queue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waiting
+	return q.line.waiting
+}
+
+// ahead returns how many turns there are before one more of an asker's had its own. Its
+// caller holds mu.
+func (q *queue) ahead(asker Asker) int {
+	mine := q.lane(asker) + 1
+	own := q.line.find(asker.Workspace)
+	if own != nil {
+		mine = own.owners.before(asker.Owner, mine)
+	}
+	return q.line.before(asker.Workspace, mine)
+}
+
+// before returns how many turns all have until one of them has had so many.
+func (l *line) before(name string, turns int) int {
+	all := turns
+	for e := l.turns.Front(); e != nil; e = e.Next() {
+		if b := e.Value.(*branch); b.name != name {
+			all += min(b.len(), turns)
+		}
+	}
+	return all
+}
+
+func (l *line) find(name string) *branch {
+	if e := l.byName[name]; e != nil {
+		return e.Value.(*branch)
+	}
+	return nil
+}
+
+// branch returns the one of a name, which is to have waiters.
+func (l *line) branch(name string) *branch {
+	if b := l.find(name); b != nil {
+		return b
+	}
+	if l.byName == nil {
+		l.byName = make(map[string]*list.Element)
+	}
+	b := &branch{name: name}
+	l.byName[name] = l.turns.PushBack(b)
+	return b
+}
+
+// next takes the next turn.
+func (l *line) next() *branch {
+	e := l.turns.Front()
+	l.turns.MoveToBack(e)
+	return e.Value.(*branch)
+}
+
+func (l *line) longest() (longest *branch) {
+	for e := l.turns.Front(); e != nil; e = e.Next() {
+		if b := e.Value.(*branch); longest == nil || b.len() > longest.len() {
+			longest = b
+		}
+	}
+	return longest
+}
+
+// tidy takes a branch out of the turns that has no waiters left.
+func (l *line) tidy(name string) {
+	if e := l.byName[name]; e.Value.(*branch).len() == 0 {
+		l.turns.Remove(e)
+		delete(l.byName, name)
+	}
 }

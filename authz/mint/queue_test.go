@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// line drives a queue by hand: who waits, and what each was told.
-type line struct {
+// queuers drives a queue by hand: who waits, and what each was told.
+type queuers struct {
 	t       *testing.T
 	q       *queue
 	names   []string
@@ -21,21 +21,29 @@ type line struct {
 }
 
 // newLine returns a queue whose workers are all taken.
-func newLine(t *testing.T, workers, limit int) *line {
+func newLine(t *testing.T, workers, limit int) *queuers {
 	t.Helper()
-	l := &line{t: t, q: newQueue(workers, limit)}
+	l := &queuers{t: t, q: newQueue(workers, limit)}
+	l.q.perOwner, l.q.perCaller = limit, limit
 	for range workers {
-		if w, err := l.q.join("running"); w != nil || err != nil {
+		if w, err := l.q.join(Asker{Workspace: "running"}); w != nil || err != nil {
 			t.Fatalf("a free worker was not given: %v, %v", w, err)
 		}
 	}
 	return l
 }
 
+// askerOf reads WORKSPACE, WORKSPACE/OWNER or WORKSPACE/OWNER@CALLER.
+func askerOf(name string) Asker {
+	rest, caller, _ := strings.Cut(name, "@")
+	workspace, owner, _ := strings.Cut(rest, "/")
+	return Asker{Workspace: workspace, Owner: owner, Caller: caller}
+}
+
 // join lets callers line up, each a word of names, and returns the refused.
-func (l *line) join(names string) (refused []string) {
+func (l *queuers) join(names string) (refused []string) {
 	for name := range strings.FieldsSeq(names) {
-		w, err := l.q.join(name)
+		w, err := l.q.join(askerOf(name))
 		switch {
 		case w != nil && err == nil:
 			l.names, l.waiters = append(l.names, name), append(l.waiters, w)
@@ -49,7 +57,7 @@ func (l *line) join(names string) (refused []string) {
 }
 
 // told returns the callers with this verdict that were not reported before.
-func (l *line) told(verdict error) (names []string) {
+func (l *queuers) told(verdict error) (names []string) {
 	for i, w := range l.waiters {
 		if w == nil {
 			continue
@@ -68,7 +76,7 @@ func (l *line) told(verdict error) (names []string) {
 }
 
 // serve ends turn after turn and returns who got them.
-func (l *line) serve(turns int) string {
+func (l *queuers) serve(turns int) string {
 	var order []string
 	for range turns {
 		l.q.release()
@@ -87,6 +95,8 @@ func TestQueueTakesTurns(t *testing.T) {
 		{"the greedy waits its turn", "a a a a a b c", "a b c a a a a"},
 		{"three lanes", "a a b b c c", "a b c a b c"},
 		{"uneven lanes", "a b b c c c", "a b c b c c"},
+		{"owners take turns within their workspace", "a/x a/x a/x a/y a/z", "a/x a/y a/z a/x a/x"},
+		{"an owner has no turns of other workspaces", "a/x a/x a/x b/y b/z b/y", "a/x b/y a/x b/z a/x b/y"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLine(t, 1, 100)
@@ -135,6 +145,11 @@ func TestQueueOverflow(t *testing.T) {
 		{"a newcomer among lanes of two", 4, "a a b b", "c", "a", false},
 		{"lanes of one hold out", 3, "a b c", "d", "", true},
 		{"the shortest is spared", 6, "a b b c c c", "a", "c", false},
+		{"the longest owner of the longest workspace", 5, "a/x a/x a/x a/y b/z", "b/z", "a/x", false},
+		{"an owner beside a longer one", 4, "a/x a/x a/x a/y", "a/y", "a/x", false},
+		{"a new owner beside longer ones", 4, "a/x a/x a/y a/y", "a/z", "a/x", false},
+		{"many owners of one workspace", 4, "a/v a/w a/x a/y", "b/z", "a/v", false},
+		{"and one more of them", 4, "a/v a/w a/x a/y", "a/z", "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLine(t, 1, test.limit)
@@ -156,6 +171,41 @@ func TestQueueOverflow(t *testing.T) {
 			l.q.release()
 			idle(t, l.q, 1)
 		})
+	}
+}
+
+// An owner and a caller have their part of the queue and no more, and are told when to come.
+func TestQueueBounds(t *testing.T) {
+	l := newLine(t, 1, 16)
+	l.q.perOwner, l.q.perCaller = 4, 8
+	if refused := l.join(strings.Repeat("a/x@key1 ", 9)); len(refused) != 5 {
+		t.Errorf("%d of 9 of one owner were refused, want 5", len(refused))
+	}
+	if refused := l.join(strings.Repeat("a/y@key1 a/z@key1 b/x@key1 ", 3)); len(refused) != 5 {
+		t.Errorf("%d of 9 of one caller were refused, want 5", len(refused))
+	}
+	if refused := l.join("a/x@key2 a/y@key2 c"); len(refused) != 1 || refused[0] != "a/x@key2" {
+		t.Errorf("refused %q", refused)
+	}
+	_, err := l.q.join(askerOf("a/x@key3"))
+	var busy *BusyError
+	if !errors.As(err, &busy) || busy.Reason != ownerFull || busy.Workspace != "a" {
+		t.Errorf("got %+v", err)
+	}
+	l.q.mu.Lock()
+	// Before x's fifth of a: four of its own, four of y and z, two of b and c.
+	if got := l.q.ahead(askerOf("a/x")); got != 10+1 {
+		t.Errorf("%d turns ahead", got)
+	}
+	if got := l.q.ahead(askerOf("d/x")); got != 4 {
+		t.Errorf("%d turns ahead of a newcomer", got)
+	}
+	l.q.mu.Unlock()
+	for l.q.length() > 0 {
+		l.serve(1)
+	}
+	if len(l.q.callers) > 0 || len(l.q.line.byName) > 0 {
+		t.Errorf("left over: %v, %v", l.q.callers, l.q.line.byName)
 	}
 }
 
@@ -196,7 +246,7 @@ func TestQueueFairness(t *testing.T) {
 func TestQueueLeave(t *testing.T) {
 	l := newLine(t, 1, 2)
 	l.join("a b")
-	l.q.leave("a", l.waiters[0])
+	l.q.leave(l.waiters[0])
 	if l.q.length() != 1 {
 		t.Fatalf("%d wait, want 1", l.q.length())
 	}
@@ -208,27 +258,27 @@ func TestQueueLeave(t *testing.T) {
 	}
 	// One who leaves with a turn in hand passes it on.
 	l.q.release()
-	l.q.leave("c", l.waiters[2])
+	l.q.leave(l.waiters[2])
 	idle(t, l.q, 1)
 
 	// One who leaves after being sent away has no turn to pass on.
 	full := newLine(t, 1, 2)
 	full.join("a a b")
-	full.q.leave("a", full.waiters[1])
-	full.q.leave("a", full.waiters[0])
-	full.q.leave("b", full.waiters[2])
+	full.q.leave(full.waiters[1])
+	full.q.leave(full.waiters[0])
+	full.q.leave(full.waiters[2])
 	full.q.release()
 	idle(t, full.q, 1)
 }
 
 func TestAcquireEndsWithItsContext(t *testing.T) {
 	q := newQueue(1, 10)
-	if err := q.acquire(t.Context(), "a"); err != nil {
+	if err := q.acquire(t.Context(), Asker{}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- q.acquire(ctx, "a") }()
+	go func() { done <- q.acquire(ctx, Asker{}) }()
 	until(t, "one waits", func() bool { return q.length() == 1 })
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
@@ -256,7 +306,7 @@ func TestQueueUnderStress(t *testing.T) {
 			case 1:
 				all.Go(func() { <-open; cancel() }) // while there are turns
 			}
-			switch err := q.acquire(ctx, fmt.Sprint(i%7)); {
+			switch err := q.acquire(ctx, Asker{Workspace: fmt.Sprint(i % 7), Owner: fmt.Sprint(i % 3), Caller: fmt.Sprint(i % 5)}); {
 			case errors.Is(err, ErrBusy):
 				busy.Add(1)
 			case err != nil:

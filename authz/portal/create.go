@@ -98,7 +98,7 @@ func (v *visit) notCreated(f *createForm, err error) error {
 		text := v.language.count("fault.many", v.workspace.Policy.KeysPerOwner)
 		return v.createAgain(http.StatusConflict, f, faults{{"", text}})
 	case errors.Is(err, authz.ErrBusy):
-		v.retryAfter(v.service.RetryAfter())
+		v.retryAfter(authz.RetryAfter(err))
 		return v.createAgain(http.StatusServiceUnavailable, f, faults{{"", v.language.text("fault.busy")}})
 	}
 	return err

@@ -56,7 +56,7 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		spent    *authz.BudgetError
 		crowded  *authz.CrowdedError
 	)
-	switch {
+	switch err = authz.Ended(v.r.Context(), err); {
 	case errors.As(err, &login): // whatever its cause was
 		return login.failure()
 	case errors.Is(err, errNowhere), errors.Is(err, authz.ErrNotFound), errors.Is(err, errNoLogin):
@@ -88,7 +88,7 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 	case errors.Is(err, authz.ErrTooMany):
 		return failure{status: http.StatusConflict, name: "many"}, false
 	case errors.Is(err, authz.ErrBusy):
-		return failure{status: http.StatusServiceUnavailable, name: "busy", retry: v.service.RetryAfter()}, false
+		return failure{status: http.StatusServiceUnavailable, name: "busy", retry: authz.RetryAfter(err)}, false
 	case errors.As(err, &spent):
 		return failure{status: http.StatusTooManyRequests, name: "often", retry: spent.After}, false
 	case errors.As(err, &crowded):
@@ -104,6 +104,9 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 // withoutSession tells those whose session is over, whose browser still shows its cookie,
 // from who has none yet, or one of another workspace.
 func (v *visit) withoutSession() string {
+	if v.session.Workspace != "" {
+		return "session" // it ended meanwhile
+	}
 	for _, c := range v.shownHere() {
 		if v.opened[c.secret].Workspace == "" {
 			return "session"
@@ -114,7 +117,7 @@ func (v *visit) withoutSession() string {
 
 // fail answers with the page of an error.
 func (v *visit) fail(err error) {
-	if errors.Is(err, context.Canceled) && v.r.Context().Err() != nil {
+	if err = authz.Ended(v.r.Context(), err); errors.Is(err, context.Canceled) && v.r.Context().Err() != nil {
 		return // nobody is there to read it
 	}
 	f, broken := v.failureOf(err)

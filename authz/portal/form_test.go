@@ -204,7 +204,7 @@ func TestBusy(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k := v.create()
-	s.minter.err = mint.ErrBusy
+	s.minter.err = &mint.BusyError{RetryAfter: 1500 * time.Millisecond}
 	for _, p := range []*page{
 		v.post("/portal/acme/keys/new", "/portal/acme/keys", good),
 		v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}}),

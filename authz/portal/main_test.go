@@ -154,9 +154,7 @@ type press struct {
 	tokens []jwks.Token
 }
 
-func (p *press) RetryAfter() time.Duration { return 1500 * time.Millisecond }
-
-func (p *press) Mint(_ context.Context, _ string, claims func() ([]byte, error)) (mint.Minted, error) {
+func (p *press) Mint(_ context.Context, _ mint.Asker, claims func() ([]byte, error)) (mint.Minted, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.panics && claims != nil {

@@ -54,6 +54,7 @@ func staffed(h handler) handler {
 		if !isOperator(&v.session) {
 			return errStaff
 		}
+		v.rest()
 		return h(v)
 	}
 }

@@ -53,7 +53,7 @@ func (v *visit) notRotated(k store.Key, err error) error {
 	case errors.Is(err, authz.ErrTooMany):
 		return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.text("fault.rotations")}})
 	case errors.Is(err, authz.ErrBusy):
-		v.retryAfter(v.service.RetryAfter())
+		v.retryAfter(authz.RetryAfter(err))
 		return v.keyAgain(http.StatusServiceUnavailable, k, "", faults{{"", v.language.text("fault.busy")}})
 	}
 	return err

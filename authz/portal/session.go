@@ -24,6 +24,7 @@ func owned(h handler) handler {
 		if !isOwner(&v.session) {
 			return errForbidden
 		}
+		v.rest()
 		return h(v)
 	}
 }

@@ -24,6 +24,7 @@ type visit struct {
 	secret    authz.Secret                   // of the session; empty: nobody is logged in
 	opened    map[authz.Secret]store.Session // of the cookies that were looked up; without a Workspace: none
 	public    bool                           // the answer is the same for everybody
+	rested    func()                         // the session on which the visit rests, or nil
 }
 
 // handler answers a visit, or says why it can't: see failure.
@@ -41,6 +42,7 @@ func (p *portal) answer(h handler, public bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{portal: p, w: w, r: r, public: public}
 		v.language = p.languages.of(r)
+		defer v.depart()
 		defer func() {
 			switch what := recover(); what {
 			case nil:
@@ -55,6 +57,18 @@ func (p *portal) answer(h handler, public bool) http.HandlerFunc {
 		if err := v.enter(h); err != nil {
 			v.fail(err)
 		}
+	}
+}
+
+// rest has the visit rest on its session, and end with that.
+func (v *visit) rest() {
+	ctx, leave := v.service.AsSession(v.r.Context(), v.session)
+	v.r, v.rested = v.r.WithContext(ctx), leave
+}
+
+func (v *visit) depart() {
+	if v.rested != nil {
+		v.rested()
 	}
 }
 

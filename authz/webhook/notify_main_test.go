@@ -88,7 +88,7 @@ func (w *world) key(workspace string, life, left time.Duration) store.Key {
 	if life > 0 {
 		k.ExpiresAt = w.time().Add(left)
 	}
-	k, err := w.db.Issue(w.t.Context(), k, storetest.NewKey(w.t))
+	k, err := w.db.Issue(w.t.Context(), k, storetest.NewKey(w.t), nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func TestWhatIsNotToldOf(t *testing.T) {
 	}
 	rotated := w.key("acme", 90*day, day-time.Minute)
 	successor := store.Key{ID: uuid.Must(uuid.NewV7()), Owner: rotated.Owner, CreatedAt: w.time(), ExpiresAt: w.time().Add(90 * day)}
-	if _, _, err := w.db.Rotate(t.Context(), "acme", rotated.ID, successor, storetest.NewKey(t), rotated.ExpiresAt); err != nil {
+	if _, _, err := w.db.Rotate(t.Context(), "acme", rotated.ID, successor, storetest.NewKey(t), rotated.ExpiresAt, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.serve(w.db)

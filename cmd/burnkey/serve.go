@@ -198,7 +198,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	publisher := authz.NewPublisher(st, metrics)
 	service, err := newService(st, publisher, s.publicURL, log, mint.Options{
-		Workers: s.mintWorkers, Queue: s.mintQueue, Deadline: s.mintDeadline, Metrics: metrics,
+		Workers: s.mintWorkers, Queue: s.mintQueue, Deadline: s.mintDeadline, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func (s *Store) Record(ctx context.Context, e store.Entry) error {
 		return wrap(ctx, "record", errTime)
 	}
 	e = store.Recorded(ctx, e)
-	return wrap(ctx, "record", s.write(ctx, "audit "+e.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+	return wrap(ctx, "record", s.write(ctx, "audit "+e.Workspace, func(ctx context.Context, c conn) error {
 		_, err := c.Exec(ctx, recordEntry, entryArgs(e)...)
 		return err
 	}))

@@ -43,7 +43,7 @@ func BenchmarkIssue(b *testing.B) {
 				wg.Go(func() {
 					for left.Add(-1) >= 0 {
 						k := storetest.NewRecord(fmt.Sprint(i%workspaces), "o")
-						if _, err := s.Issue(b.Context(), k, storetest.NewKey(b)); err != nil {
+						if _, err := s.Issue(b.Context(), k, storetest.NewKey(b), nil); err != nil {
 							b.Error(err)
 							return
 						}

@@ -29,6 +29,9 @@ var errClosed = errors.New("the store is closed")
 // action does something on a connection.
 type action func(ctx context.Context, c *pgxpool.Conn) error
 
+// change is an action that may be part of a transaction.
+type change func(ctx context.Context, c conn) error
+
 // read runs do, which changes nothing, and once more or twice if the connection
 // was lost.
 func (s *Store) read(ctx context.Context, do action) error { return s.readFrom(ctx, s.pool, do) }
@@ -38,22 +41,24 @@ func (s *Store) readFrom(ctx context.Context, pool *pgxpool.Pool, do action) err
 	return s.bounded(ctx, func(ctx context.Context) error { return s.call(ctx, pool, lost, do) })
 }
 
-// write runs do, which commits a change to a workspace, in its turn. It is run
-// again only if nothing was sent: whether a commit whose answer is missing took
-// effect is not known.
-func (s *Store) write(ctx context.Context, workspace string, do action) error {
+// write runs do, which commits a change to a workspace, in its turn and while the
+// authority of ctx stands. It is run again only if nothing was sent, or all of it was
+// undone since others waited for one another: whether a commit whose answer is missing
+// took effect is not known.
+func (s *Store) write(ctx context.Context, workspace string, do change) error {
 	return s.writeUnless(ctx, workspace, new(bool), do)
 }
 
 // writeUnless is write for a do that must not run again once it has set begun.
-func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, do action) error {
+func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, do change) error {
 	return s.bounded(ctx, func(ctx context.Context) error {
 		leave, err := s.gate.enter(ctx, workspace)
 		if err != nil {
 			return fmt.Errorf("waiting for other writes: %w", err)
 		}
 		defer leave()
-		again := func(err error) bool { return !*begun && pgconn.SafeToRetry(err) }
+		do := standing(ctx, workspace, do)
+		again := func(err error) bool { return !*begun && (pgconn.SafeToRetry(err) || isCode(err, deadlockDetected)) }
 		return s.call(ctx, s.pool, again, func(ctx context.Context, c *pgxpool.Conn) error {
 			forgetWarning(c)
 			if err := do(ctx, c); err != nil {

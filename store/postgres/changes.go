@@ -63,7 +63,7 @@ func scanChange(row pgx.CollectableRow) (jwks.Change, error) {
 // Compact implements store.Store. Versions have no gaps, so what is left to do
 // is known without counting rows.
 func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (more bool, err error) {
-	err = s.write(ctx, workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+	err = s.write(ctx, workspace, func(ctx context.Context, c conn) error {
 		var version uint64
 		var first *uint64
 		if err := c.QueryRow(ctx, selectLog, workspace).Scan(&version, &first); err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // confirm returns nil once what was read before is as durable as what this store
@@ -21,7 +19,7 @@ func (s *Store) confirm(ctx context.Context) error {
 
 // commitNothing writes a record of the log that nobody reads.
 func (s *Store) commitNothing(ctx context.Context) error {
-	return s.write(ctx, "", func(ctx context.Context, c *pgxpool.Conn) error {
+	return s.write(ctx, "", func(ctx context.Context, c conn) error {
 		_, err := c.Exec(ctx, `SELECT pg_logical_emit_message(true, 'burnkey', '')`)
 		return err
 	})

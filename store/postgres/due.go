@@ -73,7 +73,7 @@ func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 		return []store.Key{}, nil
 	}
 	statements := retirement(workspace, keys, cut(at))
-	err = s.write(ctx, workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+	err = s.write(ctx, workspace, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, workspace, func(r pgx.BatchResults) (err error) {
 			rows, _ := r.Query() // its error is rows.Err
 			keys, err = pgx.CollectRows(rows, scan)

@@ -65,7 +65,7 @@ func TestCutOffCallsTakeEffectOnceOrNotAtAll(t *testing.T) {
 	for range 4 {
 		writers.Go(func() {
 			for ctx.Err() == nil {
-				k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+				k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 				if errors.Is(err, store.ErrDuplicateKID) || errors.Is(err, store.ErrExists) {
 					t.Errorf("issued twice: %v", err)
 				}
@@ -143,7 +143,7 @@ func TestADatabaseThatIsAwayIsToldSoonAndFoundAgain(t *testing.T) {
 	k := issue(t, s, "acme")
 	calls := map[string]func() error{
 		"Issue": func() error {
-			_, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+			_, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 			return err
 		},
 		"Revoke": func() error { _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); return err },
@@ -190,7 +190,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	spare := []store.Key{issue(t, s, "acme"), issue(t, s, "acme"), issue(t, s, "acme")}
 	named := storetest.NewRecord("acme", "o")
 	named.IdempotencyKey = "once"
-	if _, err := s.Issue(t.Context(), named, storetest.NewKey(t)); err != nil {
+	if _, err := s.Issue(t.Context(), named, storetest.NewKey(t), nil); err != nil {
 		t.Fatal(err)
 	}
 	setStandby := func(name string) {
@@ -205,7 +205,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	const waits = `datname = current_database() AND wait_event = 'SyncRep'`
 	for name, call := range map[string]func(context.Context) error{
 		"Issue": func(ctx context.Context) error {
-			_, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+			_, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 			return err
 		},
 		"Revoke": func(ctx context.Context) error { _, err := s.Revoke(ctx, "acme", k.ID, time.Now()); return err },
@@ -217,7 +217,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 			last := len(spare) - 1
 			k := spare[last]
 			spare = spare[:last]
-			_, _, err := s.Rotate(ctx, "acme", k.ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), k.CreatedAt.Add(time.Minute))
+			_, _, err := s.Rotate(ctx, "acme", k.ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), k.CreatedAt.Add(time.Minute), nil)
 			return err
 		},
 		"Record": func(ctx context.Context) error {
@@ -255,7 +255,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	repeat := func(ctx context.Context) error {
 		again := storetest.NewRecord("acme", "o")
 		again.IdempotencyKey = named.IdempotencyKey
-		_, err := s.Issue(ctx, again, storetest.NewKey(t))
+		_, err := s.Issue(ctx, again, storetest.NewKey(t), nil)
 		return err
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)

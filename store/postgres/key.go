@@ -21,7 +21,7 @@ const (
 	// that tells of it, once raised has the version. Its arguments are keyArgs.
 	keepKey = `kept AS (
 			INSERT INTO keys (workspace, ` + keyColumns + `)
-			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL
+			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea
 			FROM raised
 		), published AS (
 			INSERT INTO jwks (workspace, kid, n) SELECT $1, $13, $24 FROM raised
@@ -43,15 +43,16 @@ const (
 			SELECT version FROM workspaces WHERE id = $1
 		), held AS (
 			SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $14 AND ` + published + `
-				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $26) LIMIT $27) AS k
+				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $27) LIMIT $28) AS k
 		), ` + keepKey + `, logged AS (
 			INSERT INTO changes (workspace, version, added, removed)
-			SELECT $1, version, CASE WHEN n < $27 THEN $24::bytea END, '' FROM raised, held
+			SELECT $1, version, CASE WHEN n < $28 THEN $24::bytea END, '' FROM raised, held
 		)
 		SELECT version FROM raised`
 	// What keeps a key from being issued, in the contract's order.
 	selectConflict = `SELECT
 		(SELECT id FROM keys WHERE workspace = $1 AND idempotency_key = $2),
+		(SELECT request_digest FROM keys WHERE workspace = $1 AND idempotency_key = $2),
 		EXISTS (SELECT FROM keys WHERE workspace = $1 AND kid = $3)
 			OR EXISTS (SELECT FROM jwks WHERE workspace = $1 AND kid = $3),
 		EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $4)`
@@ -62,28 +63,33 @@ const (
 	lockKey              = selectKey + ` FOR NO KEY UPDATE`
 	selectKeyKID         = selectKeys + `workspace = $1 AND kid = $2`
 	selectKeyIdempotency = selectKeys + `workspace = $1 AND idempotency_key = $2`
+	countActive          = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + published + `
+		AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $3) LIMIT $4) AS k`
 )
 
 // Issue implements store.Store.
-func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key, error) {
-	limit := k.PerOwner
+func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms store.Terms) (store.Key, error) {
 	k = normalize(k, pub)
-	args := keyArgs(store.KeyIssued(ctx, k), k, pub)
-	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
+		args := keyArgs(store.KeyIssued(ctx, k), k, pub)
 		if limit > 0 {
 			// Not micros: at the zero time no key has expired.
-			err = issueWithin(ctx, c, &k, append(args, k.CreatedAt.UnixMicro(), limit))
-		} else {
-			err = c.QueryRow(ctx, issueKey, args...).Scan(&k.Version)
+			return issueWithin(ctx, c, &k, append(args, k.CreatedAt.UnixMicro(), limit))
 		}
-		switch {
-		case isCode(err, uniqueViolation):
-			return conflict(ctx, c, k, err)
-		case isCode(err, notNullViolation):
-			return conflict(ctx, c, k, store.ErrTooMany)
+		return c.QueryRow(ctx, issueKey, args...).Scan(&k.Version)
+	}))
+	var refused *refusedError
+	switch {
+	case isCode(err, uniqueViolation):
+		err = s.conflict(ctx, k, err)
+	case isCode(err, notNullViolation):
+		err = s.conflict(ctx, k, store.ErrTooMany)
+	case errors.As(err, &refused):
+		if repeated := s.conflict(ctx, k, err); errors.Is(repeated, store.ErrIdempotencyKey) {
+			err = repeated
 		}
-		return notFound(err)
-	})
+	}
+	err = notFound(err)
 	if errors.Is(err, store.ErrIdempotencyKey) {
 		err = s.sure(ctx, err)
 	}
@@ -94,7 +100,32 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key
 	return k, nil
 }
 
-func issueWithin(ctx context.Context, c *pgxpool.Conn, k *store.Key, args []any) error {
+// refusedError is that of terms.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// onTerms returns keep within a transaction that holds the workspace as terms saw it. Without
+// terms, there is no limit.
+func onTerms(workspace string, terms store.Terms, keep func(ctx context.Context, c conn, limit int) error) change {
+	if terms == nil {
+		return func(ctx context.Context, c conn) error { return keep(ctx, c, 0) }
+	}
+	return inTx(func(ctx context.Context, t pgx.Tx) error {
+		w, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, workspace))
+		if err != nil {
+			return err
+		}
+		limit, err := terms(&w)
+		if err != nil {
+			return &refusedError{err}
+		}
+		return keep(ctx, t, limit)
+	})
+}
+
+func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
 	return raising(ctx, c, k.Workspace, func(r pgx.BatchResults) error { return r.QueryRow().Scan(&k.Version) },
 		statement{issueKeyWithin, args})
 }
@@ -103,7 +134,7 @@ func issueWithin(ctx context.Context, c *pgxpool.Conn, k *store.Key, args []any)
 func keyArgs(e store.Entry, k store.Key, pub jwks.Key) []any {
 	return append(entryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
 		string(k.Claims), string(k.Metadata), orNull(k.IdempotencyKey),
-		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), pub.Modulus(), idOrNull(k.RotatedFrom))
+		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), pub.Modulus(), idOrNull(k.RotatedFrom), bytesOrNull(k.RequestDigest))
 }
 
 // sure returns an answer that tells of another's commit once that is durable.
@@ -122,24 +153,29 @@ func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.UpdatedAt), cut(k.ExpiresAt)
 	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
 	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
-	k.PerOwner, k.LastUsedAt = 0, time.Time{}
+	k.LastUsedAt = time.Time{}
 	return k
 }
 
 // conflict finds out which of its unique fields kept k from being inserted. Where it
 // was none of them, it returns otherwise.
+func (s *Store) conflict(ctx context.Context, k store.Key, otherwise error) error {
+	return s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error { return conflict(ctx, c, k, otherwise) })
+}
+
 func conflict(ctx context.Context, c *pgxpool.Conn, k store.Key, otherwise error) error {
 	var (
 		earlier      *[16]byte
+		digest       []byte
 		hadKID, isID bool
 	)
 	err := c.QueryRow(ctx, selectConflict, k.Workspace, k.IdempotencyKey, k.KID[:], [16]byte(k.ID)).
-		Scan(&earlier, &hadKID, &isID)
+		Scan(&earlier, &digest, &hadKID, &isID)
 	switch {
 	case err != nil:
 		return err
 	case earlier != nil:
-		return &store.IdempotencyError{ID: *earlier}
+		return k.Repeated(*earlier, digest)
 	case hadKID:
 		return store.ErrDuplicateKID
 	case isID:
@@ -152,6 +188,7 @@ func conflict(ctx context.Context, c *pgxpool.Conn, k store.Key, otherwise error
 const (
 	notNullViolation = "23502"
 	uniqueViolation  = "23505"
+	deadlockDetected = "40P01"
 )
 
 func isCode(err error, code string) bool {
@@ -171,6 +208,21 @@ func (s *Store) key(ctx context.Context, workspace string, id uuid.UUID) (k stor
 		return err
 	})
 	return k, err
+}
+
+// CountKeys implements store.Store.
+func (s *Store) CountKeys(ctx context.Context, workspace, owner string, status store.Status, at time.Time, most int) (n int, err error) {
+	query := countActive
+	if status == store.Deprecated {
+		query = selectInGrace
+	}
+	if most < 1 {
+		return 0, wrap(ctx, "count keys", errLimit)
+	}
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, query, workspace, owner, at.UnixMicro(), most).Scan(&n)
+	})
+	return n, wrap(ctx, "count keys", err)
 }
 
 // KeyByKID implements store.Store.

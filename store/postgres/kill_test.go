@@ -53,7 +53,7 @@ func TestACrashedDatabaseLosesNothingItAcknowledged(t *testing.T) {
 	for range 4 {
 		writers.Go(func() {
 			for ctx.Err() == nil {
-				k, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+				k, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 				if err == nil {
 					mu.Lock()
 					all.Add(storetest.Issued(k))

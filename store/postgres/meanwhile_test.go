@@ -29,7 +29,7 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 	)
 	at := storetest.NewRecord("", "").CreatedAt
 	next := func(k store.Key) (store.Key, store.Key, error) {
-		return s.Rotate(t.Context(), "acme", k.ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), at.Add(time.Minute))
+		return s.Rotate(t.Context(), "acme", k.ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), at.Add(time.Minute), nil)
 	}
 	beside, _, err := next(issue(t, s, "acme")) // is retired with another, which is changed
 	if err != nil {

@@ -43,7 +43,7 @@ func create(t *testing.T, s *Store, id string) {
 
 func issue(t *testing.T, s *Store, workspace string) store.Key {
 	t.Helper()
-	k, err := s.Issue(t.Context(), storetest.NewRecord(workspace, "o"), storetest.NewKey(t))
+	k, err := s.Issue(t.Context(), storetest.NewRecord(workspace, "o"), storetest.NewKey(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

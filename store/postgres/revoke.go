@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/store"
 )
@@ -64,7 +63,7 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 	}
 	k, err := s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
 		if !k.RevokedAt.IsZero() {
-			return k, s.confirm(ctx)
+			return k, errors.Join(s.Standing(ctx), s.confirm(ctx))
 		}
 		k.RevokedAt = cut(at)
 		if k.Published() {
@@ -111,7 +110,7 @@ func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID, chan
 func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
 	args := append(entryArgs(e), micros(k.RevokedAt), idOrNull(k.RotatedTo))
 	used := k.LastUsedAt
-	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+	err := s.write(ctx, k.Workspace, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, k.Workspace, func(r pgx.BatchResults) (err error) {
 			k, err = scanKey(k.Workspace, r.QueryRow())
 			k.LastUsedAt = used
@@ -135,7 +134,7 @@ func meanwhile(err error) error {
 func (s *Store) revokeExpired(ctx context.Context, k store.Key) (store.Key, error) {
 	args := append(entryArgs(store.KeyRevoked(ctx, k)), micros(k.RevokedAt))
 	used := k.LastUsedAt
-	err := s.write(ctx, k.Workspace, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+	err := s.write(ctx, k.Workspace, func(ctx context.Context, c conn) (err error) {
 		k, err = scanKey(k.Workspace, c.QueryRow(ctx, revokeExpired, args...))
 		k.LastUsedAt = used
 		return err
@@ -153,7 +152,7 @@ type statement struct {
 
 // raising sends raise and statements at once: a batch is one transaction, and the
 // lock is held for one round trip. read takes the rows of the first statement.
-func raising(ctx context.Context, c *pgxpool.Conn, workspace string, read func(pgx.BatchResults) error, statements ...statement) error {
+func raising(ctx context.Context, c conn, workspace string, read func(pgx.BatchResults) error, statements ...statement) error {
 	var batch pgx.Batch
 	batch.Queue(raise, workspace)
 	for _, s := range statements {

@@ -17,16 +17,16 @@ import (
 const (
 	// inGrace counts an owner's keys in their grace, up to a limit.
 	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + published + `
-		AND grace_ends_at > $28 LIMIT $29) AS k`
+		AND grace_ends_at > $29 LIMIT $30) AS k`
 	// rotateKey comes behind raise as removeKey does, and is refused in the same way.
-	// The entry is the old key's. $27 is NULL for a grace, $29 is 0 for no limit.
+	// The entry is the old key's. $28 is NULL for a grace, $30 is 0 for no limit.
 	rotateKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), grace AS (
 			` + inGrace + `
 		), old AS (
-			UPDATE keys SET rotated_to = $12, grace_ends_at = $26, revoked_at = $27,
-				revoked_version = CASE WHEN $27::bigint IS NOT NULL THEN (SELECT version FROM raised) END
+			UPDATE keys SET rotated_to = $12, grace_ends_at = $27, revoked_at = $28,
+				revoked_version = CASE WHEN $28::bigint IS NOT NULL THEN (SELECT version FROM raised) END
 			WHERE workspace = $1 AND id = $25 AND ` + published + ` AND rotated_to IS NULL
 			RETURNING ` + keyColumns + `
 		), ` + keepKey + `, withdrawn AS (
@@ -34,8 +34,8 @@ const (
 			RETURNING jwks.kid
 		), logged AS (
 			INSERT INTO changes (workspace, version, added, removed)
-			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($29 = 0 OR n < $29) THEN $24::bytea END,
-				CASE WHEN $27::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END
+			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($30 = 0 OR n < $30) THEN $24::bytea END,
+				CASE WHEN $28::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END
 			FROM raised, grace
 		)
 		SELECT (SELECT version FROM raised), ` + keyColumns + ` FROM old`
@@ -65,19 +65,22 @@ const (
 )
 
 // Rotate implements store.Store.
-func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time) (old, issued store.Key, err error) {
+func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time, terms store.Terms) (old, issued store.Key, err error) {
 	if successor.CreatedAt.IsZero() {
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", errTime)
 	}
-	limit := successor.PerOwner
 	successor = normalize(successor, pub)
 	successor.Workspace, successor.RotatedFrom = workspace, id
 	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
 		issued = successor
 		at := issued.CreatedAt
 		if k.Status(at) == store.Active {
-			old, err := s.rotate(ctx, store.Rotated(k, issued, cut(graceEnds)), &issued, pub, limit)
-			if !isCode(err, uniqueViolation) && !isCode(err, notNullViolation) {
+			var refused *refusedError
+			old, limit, err := s.rotate(ctx, store.Rotated(k, issued, cut(graceEnds)), &issued, pub, terms)
+			switch {
+			case errors.As(err, &refused):
+				return old, s.whyNotRotated(ctx, k, issued, 0, err)
+			case !isCode(err, uniqueViolation) && !isCode(err, notNullViolation):
 				return old, err
 			}
 			return old, s.whyNotRotated(ctx, k, issued, limit, fmt.Errorf("%w: %w", errMeanwhile, err))
@@ -94,22 +97,23 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	return old, issued, nil
 }
 
-// rotate keeps old as it is given and issued as its successor.
-func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key, limit int) (store.Key, error) {
-	at, used := issued.CreatedAt, old.LastUsedAt
-	if !old.RevokedAt.IsZero() {
-		limit = 0 // there is no grace
-	}
-	args := append(keyArgs(store.KeyRotated(ctx, old, at), *issued, pub),
-		micros(old.GraceEndsAt), micros(old.RevokedAt), at.UnixMicro(), max(limit, 0))
-	err := s.write(ctx, old.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+// rotate keeps old as it is given and issued as its successor, and returns the limit that it
+// held them to.
+func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key, terms store.Terms) (kept store.Key, held int, err error) {
+	at, used, given := issued.CreatedAt, old.LastUsedAt, old
+	err = s.write(ctx, old.Workspace, onTerms(old.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
+		if held = max(limit, 0); !given.RevokedAt.IsZero() {
+			held = 0 // there is no grace
+		}
+		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub),
+			micros(given.GraceEndsAt), micros(given.RevokedAt), at.UnixMicro(), held)
 		return raising(ctx, c, old.Workspace, func(r pgx.BatchResults) (err error) {
 			old, err = scanKey(old.Workspace, behind{r.QueryRow(), &issued.Version})
 			old.LastUsedAt = used
 			return err
 		}, statement{rotateKey, args}, statement{recordEntry, entryArgs(store.KeyIssued(ctx, *issued))})
-	})
-	return old, err
+	}))
+	return old, held, err
 }
 
 // whyNotRotated finds out what kept old from being rotated, in the contract's order.
@@ -172,7 +176,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) error {
 	at := successor.RevokedAt
 	args := append(entryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), micros(at))
-	return meanwhile(s.write(ctx, old.Workspace, func(ctx context.Context, c *pgxpool.Conn) error {
+	return meanwhile(s.write(ctx, old.Workspace, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, old.Workspace, func(r pgx.BatchResults) error {
 			rows, _ := r.Query() // its error is rows.Err
 			keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(old.Workspace, row) })

@@ -113,7 +113,7 @@ func settings(w store.Workspace) (policy, portal string, err error) {
 
 const keyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
 	created_at, updated_at, expires_at, revoked_at, version, revoked_version,
-	rotated_from, rotated_to, grace_ends_at, expired_version`
+	rotated_from, rotated_to, grace_ends_at, expired_version, request_digest`
 
 // scanKey reads a row of keyColumns.
 func scanKey(workspace string, row pgx.Row) (store.Key, error) {
@@ -129,7 +129,7 @@ func scanKey(workspace string, row pgx.Row) (store.Key, error) {
 	)
 	err := row.Scan((*[16]byte)(&k.ID), &kid, &k.Owner, &k.Name, &k.Scopes, &k.Audience, &claims, &metadata,
 		&idempotency, &created, &updated, &expires, &revoked, &k.Version, &revokedVersion,
-		&rotatedFrom, &rotatedTo, &grace, &expiredVersion)
+		&rotatedFrom, &rotatedTo, &grace, &expiredVersion, &k.RequestDigest)
 	if err != nil {
 		return store.Key{}, notFound(err)
 	}
@@ -147,6 +147,14 @@ func scanKey(workspace string, row pgx.Row) (store.Key, error) {
 		return k, fmt.Errorf("%w: a key: %w", store.ErrDamaged, err)
 	}
 	return k, nil
+}
+
+// bytesOrNull is a column's value; none are NULL.
+func bytesOrNull(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
 }
 
 // orZero is a column's value, the zero value for NULL.

@@ -47,7 +47,7 @@ func (s *Store) CreateSession(ctx context.Context, session store.Session) error 
 	}
 	session = normalizeSession(session)
 	args := sessionArgs(store.SessionBegun(ctx, session), session)
-	return wrap(ctx, "create session", s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+	return wrap(ctx, "create session", s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c conn) error {
 		var known, kept bool
 		err := c.QueryRow(ctx, insertSession, args...).Scan(&known, &kept)
 		switch {
@@ -98,8 +98,11 @@ func (s *Store) exchangeSession(ctx context.Context, link [32]byte, session stor
 	}
 	session = store.Exchanged(from, normalizeSession(session))
 	args := append(sessionArgs(store.SessionBegun(ctx, session), session), link[:])
-	return session, s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+	return session, s.write(ctx, sessionGate(session.Workspace), inTx(func(ctx context.Context, c pgx.Tx) error {
 		var spent bool
+		if err := maker(ctx, c, session.MadeBy, now, forShare); err != nil {
+			return err
+		}
 		err := c.QueryRow(ctx, exchangeSession, args...).Scan(&spent)
 		switch {
 		case isCode(err, uniqueViolation):
@@ -108,7 +111,7 @@ func (s *Store) exchangeSession(ctx context.Context, link [32]byte, session stor
 			return store.ErrNotFound
 		}
 		return err
-	})
+	}))
 }
 
 // Session implements store.Store.

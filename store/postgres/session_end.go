@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/store"
 )
@@ -40,7 +39,7 @@ func (s *Store) endSession(ctx context.Context, hash [32]byte, at time.Time) err
 		return err
 	}
 	args := append(entryArgs(store.SessionEnded(ctx, session, at)), hash[:])
-	return s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+	return s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c conn) error {
 		tag, err := c.Exec(ctx, endSession, args...)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = store.ErrNotFound
@@ -87,7 +86,7 @@ func (s *Store) SpendLogin(ctx context.Context, workspace string, hash [32]byte,
 	if until.IsZero() {
 		return wrap(ctx, "spend login", errTime)
 	}
-	return wrap(ctx, "spend login", s.write(ctx, sessionGate(workspace), func(ctx context.Context, c *pgxpool.Conn) error {
+	return wrap(ctx, "spend login", s.write(ctx, sessionGate(workspace), func(ctx context.Context, c conn) error {
 		tag, err := c.Exec(ctx, spendLogin, hash[:], until.UnixMicro())
 		if err == nil && tag.RowsAffected() == 0 {
 			err = store.ErrExists
@@ -108,7 +107,7 @@ func (s *Store) PruneSessions(ctx context.Context, before time.Time) error {
 
 func (s *Store) prune(ctx context.Context, some string, before time.Time) error {
 	for n := int64(pruneAtOnce); n == pruneAtOnce; {
-		err := s.write(ctx, sessionGate(""), func(ctx context.Context, c *pgxpool.Conn) error {
+		err := s.write(ctx, sessionGate(""), func(ctx context.Context, c conn) error {
 			tag, err := c.Exec(ctx, some, before.UnixMicro(), pruneAtOnce)
 			n = tag.RowsAffected()
 			return err

@@ -40,7 +40,7 @@ func TestWritesThatWaitForAStandbyLeaveReadsAlone(t *testing.T) {
 	defer cancel()
 	for i := range 2 * maxConns {
 		writing.Go(func() {
-			if _, err := s.Issue(ctx, storetest.NewRecord(fmt.Sprint(i%maxConns), "o"), storetest.NewKey(t)); err == nil {
+			if _, err := s.Issue(ctx, storetest.NewRecord(fmt.Sprint(i%maxConns), "o"), storetest.NewKey(t), nil); err == nil {
 				t.Error("a write is acknowledged that no standby has")
 			}
 		})

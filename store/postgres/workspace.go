@@ -58,7 +58,7 @@ func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombston
 	}
 	kid := tombstone.KID()
 	args = append(args, kid[:], tombstone.Modulus(), logo)
-	err = s.write(ctx, w.ID, func(ctx context.Context, c *pgxpool.Conn) error {
+	err = s.write(ctx, w.ID, func(ctx context.Context, c conn) error {
 		var created int
 		err := c.QueryRow(ctx, insertWorkspace, args...).Scan(&created)
 		if err == nil && created == 0 {
@@ -217,9 +217,13 @@ func (s *Store) Logo(ctx context.Context, workspace string) ([]byte, error) {
 const rollbackTimeout = 2 * time.Second
 
 // inTx runs do in a transaction. An error of do, or its panic, undoes everything.
-func inTx(do func(context.Context, pgx.Tx) error) action {
-	return func(ctx context.Context, c *pgxpool.Conn) error {
-		t, err := c.BeginTx(ctx, pgx.TxOptions{})
+// Within a transaction, do is a part of that.
+func inTx(do func(context.Context, pgx.Tx) error) change {
+	return func(ctx context.Context, c conn) error {
+		if t, is := c.(pgx.Tx); is {
+			return do(ctx, t)
+		}
+		t, err := c.(*pgxpool.Conn).BeginTx(ctx, pgx.TxOptions{})
 		if err != nil {
 			return err
 		}

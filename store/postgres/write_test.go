@@ -44,7 +44,7 @@ func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 		waiting.Go(func() {
 			var err error
 			if i%2 == 0 {
-				_, err = s.Issue(ctx, storetest.NewRecord("a", "o"), storetest.NewKey(t))
+				_, err = s.Issue(ctx, storetest.NewRecord("a", "o"), storetest.NewKey(t), nil)
 			} else {
 				_, err = s.Revoke(ctx, "a", k.ID, time.Now())
 			}
@@ -96,7 +96,7 @@ func TestWaitingForALockEnds(t *testing.T) {
 		if _, err := tx.Exec(ctx, `SELECT FROM workspaces WHERE id = 'a' FOR UPDATE`); err != nil {
 			return err
 		}
-		if _, err := s.Issue(ctx, storetest.NewRecord("a", "o"), storetest.NewKey(t)); !isCode(err, "55P03") {
+		if _, err := s.Issue(ctx, storetest.NewRecord("a", "o"), storetest.NewKey(t), nil); !isCode(err, "55P03") {
 			t.Errorf("got %v", err)
 		}
 		return nil
@@ -132,7 +132,7 @@ func TestWhatTextCannotHoldIsRefused(t *testing.T) {
 	for _, bad := range []string{"\xff", "a\x00b"} {
 		k := storetest.NewRecord("acme", "o")
 		k.Scopes = []string{bad}
-		if _, err := s.Issue(t.Context(), k, storetest.NewKey(t)); err == nil {
+		if _, err := s.Issue(t.Context(), k, storetest.NewKey(t), nil); err == nil {
 			t.Errorf("a scope %q passes", bad)
 		}
 		if _, err := s.Key(t.Context(), "acme", k.ID); !errors.Is(err, store.ErrNotFound) {
@@ -149,7 +149,7 @@ func TestWhatTextCannotHoldIsRefused(t *testing.T) {
 
 func TestErrorsSayWhatWasDone(t *testing.T) {
 	s := openTest(t, pgtest.Shared(t).Schema(t))
-	_, err := s.Issue(t.Context(), storetest.NewRecord("nobody", "o"), storetest.NewKey(t))
+	_, err := s.Issue(t.Context(), storetest.NewRecord("nobody", "o"), storetest.NewKey(t), nil)
 	if err == nil || err.Error() != "postgres: issue key: not found" {
 		t.Errorf("got %v", err)
 	}
@@ -176,7 +176,7 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	}
 	// A log that is ahead of its workspace: no version may be given twice.
 	server.Exec(t, url, `INSERT INTO changes VALUES ('acme', 3, '', '')`)
-	if _, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t)); !isCode(err, uniqueViolation) {
+	if _, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil); !isCode(err, uniqueViolation) {
 		t.Errorf("a change that is there already: %v", err)
 	}
 	if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Version != 2 {

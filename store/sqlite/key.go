@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,7 +15,7 @@ import (
 
 const (
 	insertKey = `INSERT INTO keys (workspace, ` + keyColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL) ON CONFLICT DO NOTHING`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?) ON CONFLICT DO NOTHING`
 	updateKey            = `UPDATE keys SET name = ?, metadata = ?, updated_at = ? WHERE workspace = ? AND id = ?`
 	selectKeys           = `SELECT ` + lastUsed + `, ` + keyColumns + ` FROM keys WHERE `
 	selectKey            = selectKeys + `workspace = ? AND id = ?`
@@ -24,17 +25,21 @@ const (
 
 	// An owner's keys in either state at a time, without one of them, counted up to
 	// a limit.
-	published   = `revoked_at IS NULL AND expired_version IS NULL`
-	ownersKeys  = `SELECT count(*) FROM (SELECT 1 FROM keys WHERE workspace = ? AND owner = ? AND ` + published
-	countActive = ownersKeys + ` AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > ?) AND id <> ? LIMIT ?)`
-	countGrace  = ownersKeys + ` AND grace_ends_at > ? AND id <> ? LIMIT ?)`
+	published     = `revoked_at IS NULL AND expired_version IS NULL`
+	ownersKeys    = `SELECT count(*) FROM (SELECT 1 FROM keys WHERE workspace = ? AND owner = ? AND ` + published
+	countActive   = ownersKeys + ` AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > ?) AND id <> ? LIMIT ?)`
+	countGrace    = ownersKeys + ` AND grace_ends_at > ? AND id <> ? LIMIT ?)`
+	selectEarlier = `SELECT id, request_digest FROM keys WHERE workspace = ? AND idempotency_key = ?`
 )
 
 // Issue implements store.Store.
-func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key, error) {
-	limit := k.PerOwner
+func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms store.Terms) (store.Key, error) {
 	k = normalize(k, pub)
 	err := s.write(ctx, func(t *tx) (err error) {
+		limit, err := meets(t, k, terms)
+		if err != nil {
+			return err
+		}
 		if k.Version, err = raiseVersion(t, k.Workspace); err != nil {
 			return err
 		}
@@ -55,6 +60,22 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key) (store.Key
 	return k, nil
 }
 
+// meets holds k against terms and returns the owner's limit. Whether k is a repeat is found
+// out before.
+func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
+	if terms == nil {
+		return 0, nil
+	}
+	w, err := scanWorkspace(t.row(selectWorkspace, k.Workspace).Scan)
+	if err != nil {
+		return 0, err
+	}
+	if err := refuseRepeat(t, k); err != nil {
+		return 0, err
+	}
+	return terms(&w)
+}
+
 // normalize brings a new record to the form in which it is read back.
 func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.KID = pub.KID()
@@ -63,7 +84,7 @@ func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.UpdatedAt), cut(k.ExpiresAt)
 	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
 	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
-	k.PerOwner, k.LastUsedAt = 0, time.Time{}
+	k.LastUsedAt = time.Time{}
 	return k
 }
 
@@ -80,7 +101,7 @@ func keepKey(t *tx, k store.Key, pub jwks.Key) error {
 	idempotency := sql.NullString{String: k.IdempotencyKey, Valid: k.IdempotencyKey != ""}
 	n, err := t.exec(insertKey, k.Workspace, k.ID[:], k.KID[:], k.Owner, k.Name, scopes, audience,
 		string(k.Claims), string(k.Metadata), idempotency,
-		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), k.Version, orNull(k.RotatedFrom))
+		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), k.Version, orNull(k.RotatedFrom), bytesOrNull(k.RequestDigest))
 	if err != nil {
 		return err
 	}
@@ -107,15 +128,22 @@ func withinLimit(t *tx, count string, k store.Key, limit int) error {
 
 // refuseRepeat finds a key that was issued under the idempotency key of k.
 func refuseRepeat(t *tx, k store.Key) error {
-	earlier, err := scanUsed(k.Workspace, t.row(selectKeyIdempotency, k.Workspace, k.IdempotencyKey).Scan)
-	switch {
-	case err == nil:
-		return &store.IdempotencyError{ID: earlier.ID}
-	case errors.Is(err, store.ErrNotFound):
+	if k.IdempotencyKey == "" {
 		return nil
-	default:
+	}
+	var text, digest []byte
+	err := t.row(selectEarlier, k.Workspace, k.IdempotencyKey).Scan(&text, &digest)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
+	earlier, err := uuid.FromBytes(text)
+	if err != nil {
+		return fmt.Errorf("%w: a key: %w", store.ErrDamaged, err)
+	}
+	return k.Repeated(earlier, digest)
 }
 
 // conflict finds out which of its unique fields kept k from being inserted.
@@ -132,6 +160,19 @@ func conflict(t *tx, k store.Key) error {
 	default:
 		return err
 	}
+}
+
+// CountKeys implements store.Store.
+func (s *Store) CountKeys(ctx context.Context, workspace, owner string, status store.Status, at time.Time, most int) (n int, err error) {
+	query := countActive
+	if status == store.Deprecated {
+		query = countGrace
+	}
+	if most < 1 {
+		return 0, wrap(ctx, "count keys", errLimit)
+	}
+	err = s.reads.row(ctx, s.reader, query, workspace, owner, at.UnixMicro(), uuid.Nil[:], most).Scan(&n)
+	return n, wrap(ctx, "count keys", err)
 }
 
 func readKey(t *tx, workspace string, id uuid.UUID) (store.Key, error) {

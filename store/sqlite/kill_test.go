@@ -44,7 +44,7 @@ func TestProcessesWriteOneFileTogether(t *testing.T) {
 		case <-running:
 			done = true
 		default:
-			k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+			k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -111,7 +111,7 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, k)
 		}
 	}
-	if _, err := s.Issue(t.Context(), want[0], storetest.NewKey(t)); err == nil || !strings.Contains(err.Error(), "idempotency") {
+	if _, err := s.Issue(t.Context(), want[0], storetest.NewKey(t), nil); err == nil || !strings.Contains(err.Error(), "idempotency") {
 		t.Errorf("the idempotency keys are lost: %v", err)
 	}
 	n := 0
@@ -127,7 +127,7 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 	if got, err := s.Retire(t.Context(), "acme", []uuid.UUID{due[0].ID}, time.Now()); err != nil || len(got) != 1 || got[0].ExpiredVersion != 6 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	old, next, err := s.Rotate(t.Context(), "acme", want[0].ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), time.Now().Add(time.Hour))
+	old, next, err := s.Rotate(t.Context(), "acme", want[0].ID, storetest.NewRecord("acme", "o"), storetest.NewKey(t), time.Now().Add(time.Hour), nil)
 	if err != nil || next.Version != 7 || old.RotatedTo != next.ID {
 		t.Errorf("got %+v, %+v, %v", old, next, err)
 	}

@@ -32,13 +32,13 @@ const (
 var (
 	writeQueries = []string{
 		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
-		selectKeyIdempotency, selectKID, countActive, countGrace, raise, insertJWK, deleteJWK, insertChange,
+		selectKID, countActive, countGrace, raise, insertJWK, deleteJWK, insertChange,
 		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
-		deleteSession, endSessions, pruneSessions, insertAudit,
+		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, selectCaller, selectMaker, selectMadeBy,
 	}
 	readQueries = []string{
 		selectWorkspace, selectKey, selectKeyIdempotency, selectVersion, selectChanges, selectDue,
-		selectNextDue, selectSession, selectLogo,
+		selectNextDue, selectSession, selectLogo, countActive, countGrace, selectCaller, selectMaker, selectMadeBy,
 	}
 )
 

@@ -11,18 +11,17 @@ import (
 )
 
 // Rotate implements store.Store.
-func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time) (old, issued store.Key, err error) {
+func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time, terms store.Terms) (old, issued store.Key, err error) {
 	if successor.CreatedAt.IsZero() {
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", errTime)
 	}
-	limit := successor.PerOwner
 	issued = normalize(successor, pub)
 	issued.Workspace, issued.RotatedFrom = workspace, id
 	err = s.write(ctx, func(t *tx) (err error) {
 		if old, err = readKey(t, workspace, id); err != nil {
 			return err
 		}
-		return rotate(t, &old, &issued, pub, cut(graceEnds), limit)
+		return rotate(t, &old, &issued, pub, cut(graceEnds), terms)
 	})
 	if err != nil {
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", err)
@@ -31,12 +30,16 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 }
 
 // rotate keeps issued as the successor of old and completes both.
-func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, limit int) error {
+func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, terms store.Terms) error {
 	if err := refuseRepeat(t, *issued); err != nil {
 		return err
 	}
 	if old.Status(issued.CreatedAt) != store.Active {
 		return store.ErrNotActive
+	}
+	limit, err := meets(t, *issued, terms)
+	if err != nil {
+		return err
 	}
 	version, err := raiseVersion(t, old.Workspace)
 	if err != nil {

@@ -119,7 +119,7 @@ func decodeSettings(text sql.NullString, into any) error {
 
 const keyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
 	created_at, updated_at, expires_at, revoked_at, version, revoked_version,
-	rotated_from, rotated_to, grace_ends_at, expired_version`
+	rotated_from, rotated_to, grace_ends_at, expired_version, request_digest`
 
 // scanKey reads a row of keyColumns.
 func scanKey(workspace string, scan func(...any) error) (store.Key, error) {
@@ -135,7 +135,8 @@ func scanKey(workspace string, scan func(...any) error) (store.Key, error) {
 		errFrom, errTo                      error
 	)
 	err := scan(&id, &kid, &k.Owner, &k.Name, &scopes, &audience, &claims, &metadata, &idempotency,
-		&created, &updated, &expires, &revoked, &k.Version, &revokedVersion, &rotatedFrom, &rotatedTo, &grace, &expiredVersion)
+		&created, &updated, &expires, &revoked, &k.Version, &revokedVersion, &rotatedFrom, &rotatedTo, &grace, &expiredVersion,
+		&k.RequestDigest)
 	if err != nil {
 		return store.Key{}, notFound(err)
 	}
@@ -170,6 +171,14 @@ func orNull(id uuid.UUID) any {
 		return nil
 	}
 	return id[:]
+}
+
+// bytesOrNull is a column's value; none are NULL.
+func bytesOrNull(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
 }
 
 // versionOrNull is a version as a column's value; 0 is NULL.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -77,6 +79,11 @@ func (s *Store) ExchangeSession(ctx context.Context, link [32]byte, session stor
 		}
 		if from.Kind != store.KindLink {
 			return store.ErrNotFound
+		}
+		if from.MadeBy != uuid.Nil {
+			if err := maker(t.row, from.MadeBy[:], now); err != nil {
+				return err
+			}
 		}
 		if _, err := t.exec(deleteSession, link[:]); err != nil {
 			return err

@@ -75,8 +75,14 @@ func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) err
 	return t.Commit()
 }
 
+// write runs do in a transaction in which the authority of ctx stands.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
-	return inTx(ctx, s.writer, s.writes, do)
+	return inTx(ctx, s.writer, s.writes, func(t *tx) error {
+		if err := stands(ctx, t.row); err != nil {
+			return err
+		}
+		return do(t)
+	})
 }
 
 // exec runs a statement and returns how many rows it changed.

@@ -34,7 +34,7 @@ func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
 		<-blocked
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		began := time.Now()
-		_, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+		_, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("behind %s: got %v", name, err)
 		}
@@ -50,7 +50,7 @@ func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+		k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -81,7 +81,7 @@ func TestWhatJSONCannotHoldIsRefused(t *testing.T) {
 	create(t, s, "acme")
 	k := storetest.NewRecord("acme", "o")
 	k.Scopes = []string{"\xff"}
-	if _, err := s.Issue(t.Context(), k, storetest.NewKey(t)); err == nil {
+	if _, err := s.Issue(t.Context(), k, storetest.NewKey(t), nil); err == nil {
 		t.Error("a scope that is not UTF-8 passes")
 	}
 	if _, err := s.Key(t.Context(), "acme", k.ID); !errors.Is(err, store.ErrNotFound) {
@@ -91,7 +91,7 @@ func TestWhatJSONCannotHoldIsRefused(t *testing.T) {
 
 func TestErrorsSayWhatWasDone(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
-	_, err := s.Issue(t.Context(), storetest.NewRecord("nobody", "o"), storetest.NewKey(t))
+	_, err := s.Issue(t.Context(), storetest.NewRecord("nobody", "o"), storetest.NewKey(t), nil)
 	if err == nil || err.Error() != "sqlite: issue key: not found" {
 		t.Errorf("got %v", err)
 	}
@@ -100,7 +100,7 @@ func TestErrorsSayWhatWasDone(t *testing.T) {
 func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
 	create(t, s, "acme")
-	k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t))
+	k, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

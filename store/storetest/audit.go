@@ -59,6 +59,7 @@ func entriesOf(list []store.Entry) []entry {
 func auditChanges(e env) {
 	e.create("acme")
 	want := []entry{{store.ActionWorkspaceCreate, uuid.Nil, "", now}}
+	e.withMaker()
 	did := func(action string, k store.Key, at time.Time) { want = append(want, entry{action, k.ID, k.Owner, at}) }
 
 	at := now.Add(time.Minute)
@@ -76,7 +77,7 @@ func auditChanges(e env) {
 	_, err = e.UpdateKey(e.ctx, "acme", first.ID, func(k *store.Key) error { k.UpdatedAt = next(); return nil })
 	e.ok(err)
 	did(store.ActionKeyUpdate, first, at)
-	_, second, err := e.Rotate(e.ctx, "acme", first.ID, record(), NewKey(e), at.Add(time.Minute))
+	_, second, err := e.Rotate(e.ctx, "acme", first.ID, record(), NewKey(e), at.Add(time.Minute), nil)
 	e.ok(err)
 	did(store.ActionKeyRotate, first, at)
 	did(store.ActionKeyIssue, second, at)
@@ -84,7 +85,7 @@ func auditChanges(e env) {
 	e.ok(err)
 	did(store.ActionRotationUndo, first, at)
 	did(store.ActionKeyRevoke, second, at)
-	_, third, err := e.Rotate(e.ctx, "acme", first.ID, record(), NewKey(e), at.Add(time.Second))
+	_, third, err := e.Rotate(e.ctx, "acme", first.ID, record(), NewKey(e), at.Add(time.Second), nil)
 	e.ok(err)
 	did(store.ActionKeyRotate, first, at)
 	did(store.ActionKeyIssue, third, at)
@@ -214,8 +215,8 @@ func auditNothing(e env) {
 			_, err := e.CreateWorkspace(e.ctx, store.Workspace{ID: "acme"}, NewKey(e))
 			return err
 		},
-		"issue":   func() error { _, err := e.Issue(e.ctx, NewRecord("acme", "o"), pub); return err },
-		"nowhere": func() error { _, err := e.Issue(e.ctx, NewRecord("nobody", "o"), NewKey(e)); return err },
+		"issue":   func() error { _, err := e.Issue(e.ctx, NewRecord("acme", "o"), pub, nil); return err },
+		"nowhere": func() error { _, err := e.Issue(e.ctx, NewRecord("nobody", "o"), NewKey(e), nil); return err },
 		"update": func() error {
 			_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(*store.Key) error { return refusal })
 			return err

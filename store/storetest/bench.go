@@ -28,7 +28,7 @@ func BenchmarkRetire(b *testing.B, open func(b *testing.B) store.Store) {
 				for range issuers {
 					wg.Go(func() {
 						for range keys / issuers {
-							if _, err := s.Issue(b.Context(), NewRecord("acme", "o"), NewKey(b)); err != nil {
+							if _, err := s.Issue(b.Context(), NewRecord("acme", "o"), NewKey(b), nil); err != nil {
 								b.Error(err)
 								return
 							}
@@ -84,7 +84,7 @@ func BenchmarkLogo(b *testing.B, open func(b *testing.B) store.Store) {
 				if _, err := s.Workspace(b.Context(), "acme"); err != nil {
 					b.Fatal(err)
 				}
-				if _, err := s.Issue(b.Context(), NewRecord("acme", "o"), NewKey(b)); err != nil {
+				if _, err := s.Issue(b.Context(), NewRecord("acme", "o"), NewKey(b), nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -114,7 +114,7 @@ func compactWhileWritten(e env) {
 		switch i {
 		case 0:
 			for range writes {
-				if _, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e)); err != nil {
+				if _, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e), nil); err != nil {
 					e.Error(err)
 				}
 			}

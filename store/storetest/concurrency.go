@@ -64,7 +64,7 @@ func (w *writer) write(workspace string) {
 		w.taken[k.Workspace] = append(w.taken[k.Workspace], k.RevokedVersion)
 		return
 	}
-	k, err := w.e.Issue(w.e.ctx, NewRecord(workspace, fmt.Sprint(w.random.IntN(3))), NewKey(w.e))
+	k, err := w.e.Issue(w.e.ctx, NewRecord(workspace, fmt.Sprint(w.random.IntN(3))), NewKey(w.e), nil)
 	if err != nil {
 		w.e.Error(err)
 		return

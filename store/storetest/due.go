@@ -131,7 +131,7 @@ func retireRace(e env) {
 func retireBoth(e env) {
 	e.create("acme")
 	k, _ := e.issue(NewRecord("acme", "o"))
-	old, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), now.Add(1000*time.Hour))
+	old, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), now.Add(1000*time.Hour), nil)
 	e.ok(err)
 	e.equal("due", old.DueAt(), k.ExpiresAt)
 	got, err := e.retire("acme", k.ID, k.ExpiresAt)

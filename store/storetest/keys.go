@@ -36,7 +36,7 @@ func keyRoundTrip(e env) {
 	k := NewRecord("acme", "cust_1")
 	k.IdempotencyKey = "request 1"
 	pub := NewKey(e)
-	issued, err := e.Issue(e.ctx, k, pub)
+	issued, err := e.Issue(e.ctx, k, pub, nil)
 	e.ok(err)
 	want := k
 	want.KID, want.Version = pub.KID(), 2
@@ -178,7 +178,7 @@ func keyIdempotency(e env) {
 		k   store.Key
 		pub jwks.Key
 	}{{again, NewKey(e)}, {k, pub}, {k, NewKey(e)}, {again, pub}} {
-		_, err := e.Issue(e.ctx, retry.k, retry.pub)
+		_, err := e.Issue(e.ctx, retry.k, retry.pub, nil)
 		e.is(err, store.ErrIdempotencyKey)
 		var named *store.IdempotencyError
 		if !errors.As(err, &named) || named.ID != first.ID {
@@ -186,7 +186,7 @@ func keyIdempotency(e env) {
 		}
 	}
 	e.revoke(first)
-	_, err := e.Issue(e.ctx, again, NewKey(e))
+	_, err := e.Issue(e.ctx, again, NewKey(e), nil)
 	e.is(err, store.ErrIdempotencyKey)
 	e.equal("records", len(e.list("acme", store.Filter{})), 1)
 	e.equal("changes", len(e.changesOf("acme")), 3)
@@ -207,7 +207,7 @@ func keyIdempotencyRace(e env) {
 	e.parallel(callers, func(i int) {
 		k := NewRecord("acme", "o")
 		k.IdempotencyKey = "once"
-		issued, err := e.Issue(e.ctx, k, NewKey(e))
+		issued, err := e.Issue(e.ctx, k, NewKey(e), nil)
 		var taken *store.IdempotencyError
 		switch {
 		case err == nil:
@@ -232,9 +232,14 @@ func keyIdempotencyRace(e env) {
 // refused issues k, which must fail and leave nothing.
 func (e env) refused(k store.Key, pub jwks.Key, want error) {
 	e.Helper()
+	e.refusedOn(nil, k, pub, want)
+}
+
+func (e env) refusedOn(terms store.Terms, k store.Key, pub jwks.Key, want error) {
+	e.Helper()
 	records := e.list(k.Workspace, store.Filter{})
 	set, version := e.published(k.Workspace)
-	_, err := e.Issue(e.ctx, k, pub)
+	_, err := e.Issue(e.ctx, k, pub, terms)
 	e.is(err, want)
 	setAfter, versionAfter := e.published(k.Workspace)
 	e.equal("version", versionAfter, version)
@@ -277,7 +282,7 @@ func keySameKID(e env) {
 	first, pub := e.issue(NewRecord("acme", "o"))
 	e.revoke(first)
 	for _, pub := range []jwks.Key{pub, tombstone} {
-		k, err := e.Issue(e.ctx, NewRecord("other", "o"), pub)
+		k, err := e.Issue(e.ctx, NewRecord("other", "o"), pub, nil)
 		e.ok(err)
 		e.equal("kid", k.KID, pub.KID())
 	}

@@ -42,7 +42,7 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 	for range 4 {
 		wg.Go(func() {
 			for i := 0; ; i++ {
-				k, err := s.Issue(t.Context(), NewRecord("acme", "o"), NewKey(t))
+				k, err := s.Issue(t.Context(), NewRecord("acme", "o"), NewKey(t), nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -54,7 +54,7 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 						say("revoked", k)
 					}
 				case 1: // one version removes a key and publishes another
-					old, next, errRotate := s.Rotate(t.Context(), "acme", k.ID, NewRecord("acme", "o"), NewKey(t), time.Time{})
+					old, next, errRotate := s.Rotate(t.Context(), "acme", k.ID, NewRecord("acme", "o"), NewKey(t), time.Time{}, nil)
 					if err = errRotate; err == nil {
 						say("revoked", old)
 						say("issued", next)
@@ -76,7 +76,7 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 func retireThree(t *testing.T, s store.Store, k store.Key, say func(what string, k store.Key)) error {
 	ids := []uuid.UUID{k.ID}
 	for range 2 {
-		k, err := s.Issue(t.Context(), NewRecord("acme", "o"), NewKey(t))
+		k, err := s.Issue(t.Context(), NewRecord("acme", "o"), NewKey(t), nil)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func reopened(e env) {
 		again, versionAgain := e.published("acme")
 		e.equal("published", again, set)
 		e.equal("version", versionAgain, version)
-		_, err = e.Issue(e.ctx, k, NewKey(e))
+		_, err = e.Issue(e.ctx, k, NewKey(e), nil)
 		e.is(err, store.ErrIdempotencyKey)
 		e.consistent("acme")
 		e.ok(e.Close())
@@ -183,7 +183,7 @@ func closed(e env) {
 			return
 		}
 		for range 5 {
-			if _, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e)); err != nil {
+			if _, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e), nil); err != nil {
 				return
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -15,12 +16,18 @@ var limitTests = []test{
 	{"of keys in their grace holds for rotations", limitGrace},
 }
 
-// limited returns a record that may be issued where the owner has fewer keys than
-// limit.
-func limited(owner string, limit int) store.Key {
-	k := NewRecord("acme", owner)
-	k.PerOwner = limit
-	return k
+// within are terms by which an owner may have so many keys.
+func within(limit int) store.Terms {
+	return func(*store.Workspace) (int, error) { return limit, nil }
+}
+
+// issueWithin issues a key of acme where its owner has fewer keys than limit.
+func (e env) issueWithin(owner string, limit int) (store.Key, jwks.Key) {
+	e.Helper()
+	pub := NewKey(e)
+	issued, err := e.Issue(e.ctx, NewRecord("acme", owner), pub, within(limit))
+	e.ok(err)
+	return issued, pub
 }
 
 func limitActive(e env) {
@@ -32,27 +39,33 @@ func limitActive(e env) {
 		e.issue(elsewhere)
 	}
 	e.issueMany("acme", "p", "O", "o ")
-	first, _ := e.issue(limited("o", 2))
-	e.equal("the limit is not kept", first.PerOwner, 0)
-	second, _ := e.issue(limited("o", 2))
+	first, _ := e.issueWithin("o", 2)
+	second, _ := e.issueWithin("o", 2)
 	full := func() {
 		e.Helper()
-		e.refused(limited("o", 2), NewKey(e), store.ErrTooMany)
-		e.refused(limited("o", 1), NewKey(e), store.ErrTooMany)
+		e.refusedOn(within(2), NewRecord("acme", "o"), NewKey(e), store.ErrTooMany)
+		e.refusedOn(within(1), NewRecord("acme", "o"), NewKey(e), store.ErrTooMany)
+		n, err := e.CountKeys(e.ctx, "acme", "o", store.Active, now, 3)
+		e.ok(err)
+		e.equal("counted", n, 2)
+		n, err = e.CountKeys(e.ctx, "acme", "o", store.Active, now, 1)
+		e.ok(err)
+		e.equal("counted up to one", n, 1)
 	}
 	full()
 	e.revoke(first)
-	third, _ := e.issue(limited("o", 2))
+	third, _ := e.issueWithin("o", 2)
 	full()
 	e.rotate(third) // its successor counts in its stead
 	full()
-	late := limited("o", 2)
+	late := NewRecord("acme", "o")
 	late.CreatedAt = second.ExpiresAt.Add(-1)
-	e.refused(late, NewKey(e), store.ErrTooMany)
+	e.refusedOn(within(2), late, NewKey(e), store.ErrTooMany)
 	late.CreatedAt = second.ExpiresAt // both have expired, and nobody retired them
-	e.issue(late)
+	_, err := e.Issue(e.ctx, late, NewKey(e), within(2))
+	e.ok(err)
 	e.issue(NewRecord("acme", "o")) // without a limit
-	e.issue(limited("q", 2))
+	e.issueWithin("q", 2)
 	e.consistent("acme")
 }
 
@@ -61,7 +74,7 @@ func limitRace(e env) {
 	e.create("acme")
 	var won atomic.Int32
 	e.parallel(callers, func(int) {
-		switch _, err := e.Issue(e.ctx, limited("o", limit), NewKey(e)); {
+		switch _, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e), within(limit)); {
 		case err == nil:
 			won.Add(1)
 		case !errors.Is(err, store.ErrTooMany):
@@ -75,45 +88,40 @@ func limitRace(e env) {
 
 func limitOrder(e env) {
 	_, tombstone := e.create("acme")
-	first := limited("o", 1)
+	first := NewRecord("acme", "o")
 	first.IdempotencyKey = "once"
 	issued, pub := e.issue(first)
 	e.equal("read", e.key(issued), issued)
-	again := limited("o", 1)
+	again := NewRecord("acme", "o")
 	again.IdempotencyKey = "once"
-	_, err := e.Issue(e.ctx, again, NewKey(e))
+	_, err := e.Issue(e.ctx, again, NewKey(e), within(1))
 	e.is(err, store.ErrIdempotencyKey)
-	e.refused(limited("o", 1), pub, store.ErrDuplicateKID)
-	e.refused(limited("o", 1), tombstone, store.ErrDuplicateKID)
-	same := limited("o", 1)
+	e.refusedOn(within(1), NewRecord("acme", "o"), pub, store.ErrDuplicateKID)
+	e.refusedOn(within(1), NewRecord("acme", "o"), tombstone, store.ErrDuplicateKID)
+	same := NewRecord("acme", "o")
 	same.ID = first.ID
-	e.refused(same, NewKey(e), store.ErrExists)
-	nowhere := limited("o", 1)
-	nowhere.Workspace = "nobody"
-	_, err = e.Issue(e.ctx, nowhere, NewKey(e))
+	e.refusedOn(within(1), same, NewKey(e), store.ErrExists)
+	_, err = e.Issue(e.ctx, NewRecord("nobody", "o"), NewKey(e), within(1))
 	e.is(err, store.ErrNotFound)
 }
 
 func limitGrace(e env) {
 	e.create("acme")
 	keys := e.issueMany("acme", "o", "o", "o")
-	next := func(k store.Key) store.Key {
-		s := successor(k)
-		s.PerOwner = 2
-		return s
-	}
 	for _, k := range keys[:2] {
-		_, issued, err := e.Rotate(e.ctx, "acme", k.ID, next(k), NewKey(e), now.Add(time.Minute))
+		_, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), now.Add(time.Minute), within(2))
 		e.ok(err)
-		e.equal("the limit is not kept", issued.PerOwner, 0)
 	}
-	e.rotateRefused(keys[2].ID, next(keys[2]), NewKey(e), store.ErrTooMany)
-	// Without a grace there is no third, and a grace that is over counts no more.
-	_, issued, err := e.Rotate(e.ctx, "acme", keys[2].ID, next(keys[2]), NewKey(e), now)
+	e.rotateRefusedOn(within(2), keys[2].ID, successor(keys[2]), NewKey(e), store.ErrTooMany)
+	n, err := e.CountKeys(e.ctx, "acme", "o", store.Deprecated, now, 3)
 	e.ok(err)
-	late := next(issued)
+	e.equal("counted", n, 2)
+	// Without a grace there is no third, and a grace that is over counts no more.
+	_, issued, err := e.Rotate(e.ctx, "acme", keys[2].ID, successor(keys[2]), NewKey(e), now, within(2))
+	e.ok(err)
+	late := successor(issued)
 	late.CreatedAt = now.Add(time.Minute)
-	_, _, err = e.Rotate(e.ctx, "acme", issued.ID, late, NewKey(e), now.Add(2*time.Minute))
+	_, _, err = e.Rotate(e.ctx, "acme", issued.ID, late, NewKey(e), now.Add(2*time.Minute), within(2))
 	e.ok(err)
 	e.consistent("acme")
 }

@@ -171,7 +171,7 @@ func listStatus(e env) {
 			k.ExpiresAt = c.expires
 			k, _ = e.issue(k)
 			next := NewRecord("acme", "o")
-			old, next, err := e.Rotate(e.ctx, "acme", k.ID, next, NewKey(e), c.graceEnds)
+			old, next, err := e.Rotate(e.ctx, "acme", k.ID, next, NewKey(e), c.graceEnds, nil)
 			e.ok(err)
 			if revoke {
 				old = e.revoke(old)

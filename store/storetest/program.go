@@ -129,10 +129,11 @@ func (p *program) issue() {
 	if p.random.IntN(2) == 0 {
 		k.IdempotencyKey = fmt.Sprint(p.random.IntN(12))
 	}
+	limit := 0
 	if p.random.IntN(3) == 0 {
-		k.PerOwner = 1 + p.random.IntN(6)
+		limit = 1 + p.random.IntN(6)
 	}
-	p.try(k, p.newPub())
+	p.try(k, p.newPub(), limit)
 }
 
 // issueAgain offers an id or a kid that may have been used, here or elsewhere.
@@ -142,13 +143,13 @@ func (p *program) issueAgain() {
 		k.ID = p.records[p.random.IntN(len(p.records))].ID
 		pub = p.newPub()
 	}
-	p.try(k, pub)
+	p.try(k, pub, 0)
 }
 
-func (p *program) try(k store.Key, pub jwks.Key) {
+func (p *program) try(k store.Key, pub jwks.Key, limit int) {
 	m := p.workspaces[k.Workspace]
-	want := m.issuable(k, pub)
-	got, err := p.Issue(p.ctx, k, pub)
+	want := m.issuable(k, pub, limit)
+	got, err := p.Issue(p.ctx, k, pub, within(limit))
 	p.result("issue", err, want)
 	if want != nil {
 		return
@@ -159,14 +160,14 @@ func (p *program) try(k store.Key, pub jwks.Key) {
 
 // keep adds a key to the model at its version.
 func (p *program) keep(m *model, k store.Key, pub jwks.Key) store.Key {
-	k.KID, k.Version, k.PerOwner = pub.KID(), m.version, 0
+	k.KID, k.Version = pub.KID(), m.version
 	m.keys[k.ID], m.set[k.KID], m.had[k.KID] = k, pub, true
 	m.record(store.ActionKeyIssue, k.ID)
 	p.records = append(p.records, k)
 	return k
 }
 
-func (m *model) issuable(k store.Key, pub jwks.Key) error {
+func (m *model) issuable(k store.Key, pub jwks.Key, limit int) error {
 	if m == nil {
 		return store.ErrNotFound
 	}
@@ -176,7 +177,7 @@ func (m *model) issuable(k store.Key, pub jwks.Key) error {
 	if err := m.unique(k, pub); err != nil {
 		return err
 	}
-	if k.PerOwner > 0 && m.count(k.Owner, store.Active, k.CreatedAt) >= k.PerOwner {
+	if limit > 0 && m.count(k.Owner, store.Active, k.CreatedAt) >= limit {
 		return store.ErrTooMany
 	}
 	return nil

@@ -12,7 +12,8 @@ func (p *program) rotate() {
 	ws, m, id := p.some()
 	old, missing := m.key(id)
 	next, pub, graceEnds := NewRecord(ws, p.pick("x", "y")), p.newPub(), p.time()
-	next.CreatedAt, next.PerOwner = p.time(), p.random.IntN(4)
+	limit := p.random.IntN(4)
+	next.CreatedAt = p.time()
 	next.IdempotencyKey = p.pick("", "", "", "1", "2")
 	if p.random.IntN(8) == 0 {
 		pub = p.pubs[p.random.IntN(len(p.pubs))]
@@ -30,10 +31,10 @@ func (p *program) rotate() {
 		want = store.ErrNotActive
 	case m.unique(next, pub) != nil:
 		want = m.unique(next, pub)
-	case graceEnds.After(next.CreatedAt) && next.PerOwner > 0 && m.count(old.Owner, store.Deprecated, next.CreatedAt) >= next.PerOwner:
+	case graceEnds.After(next.CreatedAt) && limit > 0 && m.count(old.Owner, store.Deprecated, next.CreatedAt) >= limit:
 		want = store.ErrTooMany
 	}
-	gotOld, gotNew, err := p.Rotate(p.ctx, ws, id, next, pub, graceEnds)
+	gotOld, gotNew, err := p.Rotate(p.ctx, ws, id, next, pub, graceEnds, within(limit))
 	p.result("rotate", err, want)
 	if want != nil {
 		return

@@ -79,7 +79,7 @@ func publishedSnapshot(e env) {
 			return
 		}
 		for ctx.Err() == nil {
-			k, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e))
+			k, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e), nil)
 			if err == nil && writes.Add(1)%2 == 0 {
 				_, err = e.Revoke(e.ctx, "acme", k.ID, now)
 			}

@@ -91,7 +91,7 @@ func revokeWhileIssued(e env) {
 				answers[i-callers] = e.revokeOnceThere(k)
 				return
 			}
-			switch _, err := e.Issue(e.ctx, k, pub); {
+			switch _, err := e.Issue(e.ctx, k, pub, nil); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, store.ErrDuplicateKID):

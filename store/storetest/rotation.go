@@ -39,7 +39,7 @@ func successor(old store.Key) store.Key {
 // rotate rotates a key with a grace of a minute.
 func (e env) rotate(k store.Key) (old, issued store.Key) {
 	e.Helper()
-	old, issued, err := e.Rotate(e.ctx, k.Workspace, k.ID, successor(k), NewKey(e), now.Add(time.Minute))
+	old, issued, err := e.Rotate(e.ctx, k.Workspace, k.ID, successor(k), NewKey(e), now.Add(time.Minute), nil)
 	e.ok(err)
 	return old, issued
 }
@@ -49,7 +49,7 @@ func rotateKey(e env) {
 	k, oldPub := e.issue(NewRecord("acme", "o"))
 	next, pub := successor(k), NewKey(e)
 	graceEnds := now.Add(time.Minute)
-	old, issued, err := e.Rotate(e.ctx, "acme", k.ID, next, pub, graceEnds.Add(999).In(time.FixedZone("", 60)))
+	old, issued, err := e.Rotate(e.ctx, "acme", k.ID, next, pub, graceEnds.Add(999).In(time.FixedZone("", 60)), nil)
 	e.ok(err)
 	wantOld, wantNew := k, next
 	wantOld.RotatedTo, wantOld.GraceEndsAt = next.ID, graceEnds
@@ -81,7 +81,7 @@ func rotateAtOnce(e env) {
 	for i, graceEnds := range []time.Time{now.Add(time.Second), now.Add(-time.Hour), {}} {
 		k, oldPub := e.issue(NewRecord("acme", "o"))
 		next, pub := successor(k), NewKey(e)
-		old, issued, err := e.Rotate(e.ctx, "acme", k.ID, next, pub, graceEnds)
+		old, issued, err := e.Rotate(e.ctx, "acme", k.ID, next, pub, graceEnds, nil)
 		e.ok(err)
 		want := k
 		want.RotatedTo, want.GraceEndsAt = next.ID, next.CreatedAt
@@ -108,7 +108,7 @@ func rotateCut(e env) {
 		k := NewRecord("acme", "o")
 		k.ExpiresAt = c.expires
 		k, _ = e.issue(k)
-		old, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), c.graceEnds)
+		old, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), c.graceEnds, nil)
 		e.ok(err)
 		e.equal("grace", old.GraceEndsAt, c.want)
 		e.equal("read", e.key(k), old)
@@ -125,7 +125,7 @@ func rotateSetFields(e env) {
 	next.RotatedFrom, next.RotatedTo, next.GraceEndsAt = next.ID, next.ID, now
 	next.Scopes, next.Claims = nil, nil
 	pub := NewKey(e)
-	_, issued, err := e.Rotate(e.ctx, "acme", k.ID, next, pub, now.Add(time.Minute))
+	_, issued, err := e.Rotate(e.ctx, "acme", k.ID, next, pub, now.Add(time.Minute), nil)
 	e.ok(err)
 	want := successor(k)
 	want.ID, want.KID, want.Version, want.RotatedFrom = next.ID, pub.KID(), 3, k.ID
@@ -139,10 +139,15 @@ func rotateSetFields(e env) {
 // rotateRefused rotates a key, which must fail and leave nothing.
 func (e env) rotateRefused(id uuid.UUID, next store.Key, pub jwks.Key, want error) {
 	e.Helper()
+	e.rotateRefusedOn(nil, id, next, pub, want)
+}
+
+func (e env) rotateRefusedOn(terms store.Terms, id uuid.UUID, next store.Key, pub jwks.Key, want error) {
+	e.Helper()
 	records := e.list("acme", store.Filter{})
 	set, version := e.published("acme")
 	entries := e.audit("acme", store.AuditFilter{})
-	_, _, err := e.Rotate(e.ctx, "acme", id, next, pub, now.Add(time.Minute))
+	_, _, err := e.Rotate(e.ctx, "acme", id, next, pub, now.Add(time.Minute), terms)
 	e.is(err, want)
 	setAfter, versionAfter := e.published("acme")
 	e.equal("version", versionAfter, version)
@@ -166,7 +171,7 @@ func rotateNotActive(e env) {
 	}
 	next := successor(issued)
 	next.CreatedAt = k.ExpiresAt.Add(-1)
-	_, _, err := e.Rotate(e.ctx, "acme", issued.ID, next, NewKey(e), now.Add(2*time.Hour))
+	_, _, err := e.Rotate(e.ctx, "acme", issued.ID, next, NewKey(e), now.Add(2*time.Hour), nil)
 	e.ok(err)
 	e.consistent("acme")
 }
@@ -176,21 +181,21 @@ func rotateIdempotency(e env) {
 	k, _ := e.issue(NewRecord("acme", "o"))
 	next := successor(k)
 	next.IdempotencyKey = "once"
-	_, issued, err := e.Rotate(e.ctx, "acme", k.ID, next, NewKey(e), now.Add(time.Minute))
+	_, issued, err := e.Rotate(e.ctx, "acme", k.ID, next, NewKey(e), now.Add(time.Minute), nil)
 	e.ok(err)
 	other, _ := e.issue(NewRecord("acme", "o"))
 	again := successor(k)
 	again.IdempotencyKey = "once"
 	// The repeat's key is rotated by now, and yet it is told which key it got.
 	for _, id := range []uuid.UUID{k.ID, other.ID} {
-		_, _, err = e.Rotate(e.ctx, "acme", id, again, NewKey(e), now.Add(time.Minute))
+		_, _, err = e.Rotate(e.ctx, "acme", id, again, NewKey(e), now.Add(time.Minute), nil)
 		var named *store.IdempotencyError
 		if !errors.As(err, &named) || named.ID != issued.ID {
 			e.Fatalf("got %v, want an error that names %s", err, issued.ID)
 		}
 	}
 	e.rotateRefused(uuid.Must(uuid.NewV7()), again, NewKey(e), store.ErrNotFound)
-	_, err = e.Issue(e.ctx, again, NewKey(e))
+	_, err = e.Issue(e.ctx, again, NewKey(e), nil)
 	e.is(err, store.ErrIdempotencyKey)
 }
 
@@ -218,7 +223,7 @@ func rotateTimes(e env) {
 	k, _ := e.issue(NewRecord("acme", "o"))
 	next := successor(k)
 	next.CreatedAt = time.Time{}
-	if _, _, err := e.Rotate(e.ctx, "acme", k.ID, next, NewKey(e), now); err == nil {
+	if _, _, err := e.Rotate(e.ctx, "acme", k.ID, next, NewKey(e), now, nil); err == nil {
 		e.Error("a rotation without a time passes")
 	}
 	if _, _, err := e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, time.Time{}); err == nil || errors.Is(err, store.ErrNotActive) {
@@ -234,7 +239,7 @@ func rotateRace(e env) {
 		k, _ := e.issue(NewRecord("acme", "o"))
 		var won atomic.Int32
 		e.parallel(callers, func(int) {
-			switch _, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), now.Add(time.Minute)); {
+			switch _, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), now.Add(time.Minute), nil); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, store.ErrNotActive):
@@ -262,7 +267,7 @@ func rotateWhileRevoked(e env) {
 				}
 				return
 			}
-			_, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), now.Add(time.Minute))
+			_, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), now.Add(time.Minute), nil)
 			if rotated.Store(err == nil); err != nil && !errors.Is(err, store.ErrNotActive) {
 				e.Error(err)
 			}
@@ -323,7 +328,7 @@ func undoRefused(e env) {
 	short := NewRecord("acme", "o")
 	short.CreatedAt, short.ExpiresAt = now.Add(time.Second), now.Add(10*time.Second)
 	k, _ = e.issue(NewRecord("acme", "o"))
-	_, _, err := e.Rotate(e.ctx, "acme", k.ID, short, NewKey(e), now.Add(time.Minute))
+	_, _, err := e.Rotate(e.ctx, "acme", k.ID, short, NewKey(e), now.Add(time.Minute), nil)
 	e.ok(err)
 	refused(k.ID, short.ExpiresAt, store.ErrNotActive) // the successor has expired
 	_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, short.ExpiresAt.Add(-1))
@@ -375,7 +380,7 @@ func undoWhileEnded(e env) {
 			}
 		case 2:
 			end = func() (bool, error) {
-				_, _, err := e.Rotate(e.ctx, "acme", issued.ID, successor(issued), NewKey(e), now.Add(time.Minute))
+				_, _, err := e.Rotate(e.ctx, "acme", issued.ID, successor(issued), NewKey(e), now.Add(time.Minute), nil)
 				return err == nil, err
 			}
 		}

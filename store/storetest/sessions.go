@@ -23,11 +23,23 @@ var sessionTests = []test{
 	{"by a login are begun once", loginSpend},
 }
 
+// makerID is the key that sessions are made by: see withMaker.
+var makerID = uuid.Must(uuid.NewV7())
+
+// withMaker makes the key by which links were made that are to be opened.
+func (e env) withMaker() {
+	e.Helper()
+	e.create(store.Home)
+	k := NewRecord(store.Home, "operator")
+	k.ID = makerID
+	e.issue(k)
+}
+
 // newSession returns a session of acme for an hour.
 func newSession(kind string) store.Session {
 	s := store.Session{
 		Kind: kind, Workspace: "acme", Owner: "cust_1", Role: store.RoleOwner, Subject: "jo@example.com",
-		ScopesAllowed: []string{"maps:read"}, ReturnURL: "https://example.com/?a=b", MadeBy: uuid.Must(uuid.NewV7()),
+		ScopesAllowed: []string{"maps:read"}, ReturnURL: "https://example.com/?a=b", MadeBy: makerID,
 		CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 	}
 	_, _ = rand.Read(s.Hash[:]) // never fails
@@ -111,6 +123,7 @@ func sessionRefused(e env) {
 }
 
 func sessionExchange(e env) {
+	e.withMaker()
 	e.create("acme")
 	e.create("other")
 	link := e.createSession(store.KindLink)
@@ -146,6 +159,7 @@ func sessionExchange(e env) {
 }
 
 func sessionExchangeRace(e env) {
+	e.withMaker()
 	e.create("acme")
 	for range 5 {
 		link := e.createSession(store.KindLink)

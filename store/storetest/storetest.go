@@ -35,6 +35,8 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"rotation", rotationTests},
 		{"retirement", dueTests},
 		{"an owner's limit", limitTests},
+		{"terms", termTests},
+		{"authority", authorityTests},
 		{"sessions", sessionTests},
 		{"usage", usageTests},
 		{"audit", auditTests},
@@ -161,7 +163,7 @@ func (e env) create(id string) (store.Workspace, jwks.Key) {
 func (e env) issue(k store.Key) (store.Key, jwks.Key) {
 	e.Helper()
 	pub := NewKey(e)
-	issued, err := e.Issue(e.ctx, k, pub)
+	issued, err := e.Issue(e.ctx, k, pub, nil)
 	e.ok(err)
 	return issued, pub
 }

@@ -29,7 +29,7 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 		return err
 	}
 	calls["Issue"] = func(ctx context.Context) error {
-		_, err := e.Issue(ctx, NewRecord(workspace, "o"), NewKey(e))
+		_, err := e.Issue(ctx, NewRecord(workspace, "o"), NewKey(e), nil)
 		return err
 	}
 	calls["Published"] = func(ctx context.Context) error {
@@ -74,7 +74,7 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 		// These may find it revoked.
 		"Rotate": func(ctx context.Context) error {
 			k := NewRecord(workspace, "o")
-			_, _, err := e.Rotate(ctx, workspace, id, k, NewKey(e), k.CreatedAt.Add(time.Minute))
+			_, _, err := e.Rotate(ctx, workspace, id, k, NewKey(e), k.CreatedAt.Add(time.Minute), nil)
 			return unless(err, store.ErrNotActive)
 		},
 		"UndoRotation": func(ctx context.Context) error {

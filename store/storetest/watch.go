@@ -102,7 +102,7 @@ func watchNames(e env) {
 	e.parallel(4, func(i int) {
 		in := []env{e, other}[i%2]
 		for range 5 {
-			k, err := in.Issue(in.ctx, NewRecord("acme", "o"), NewKey(e))
+			k, err := in.Issue(in.ctx, NewRecord("acme", "o"), NewKey(e), nil)
 			if err == nil {
 				_, err = in.Revoke(in.ctx, "acme", k.ID, now)
 			}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Home is the workspace of the server itself: its keys are the management keys.
+const Home = "burnkey"
+
+// ErrNoAuthority: the key or the session on which a change rests is revoked, expired or
+// ended. Nothing was changed.
+var ErrNoAuthority = errors.New("the caller's key is revoked or their session is over")
+
+// Authority is what gives somebody the right to a change: a management key or a portal
+// session. The zero Authority is the server's own, which always stands.
+type Authority struct {
+	// Key is a key of Home. It stands while it is published and not expired.
+	Key uuid.UUID
+	// Session is the hash of a session. It stands while it is kept and not expired, and while
+	// the key that it was MadeBy, if any, is not revoked.
+	Session [32]byte
+	// Now is asked within the transaction; nil means time.Now. It must not call the store.
+	Now func() time.Time
+}
+
+type authorityKey struct{}
+
+// Under returns a context in which a Store's changes rest on a.
+func Under(ctx context.Context, a Authority) context.Context {
+	return context.WithValue(ctx, authorityKey{}, a)
+}
+
+// AuthorityOf returns the authority of a context, by default the server's own.
+func AuthorityOf(ctx context.Context) Authority {
+	a, _ := ctx.Value(authorityKey{}).(Authority)
+	return a
+}
+
+// Own reports whether a is the server's own authority.
+func (a Authority) Own() bool { return a.Key == uuid.Nil && a.Session == [32]byte{} }
+
+// Time is the time by which a stands or not.
+func (a Authority) Time() time.Time {
+	if a.Now == nil {
+		return time.Now()
+	}
+	return a.Now()
+}
+
+// Terms holds a new key against the workspace as it is in the transaction that keeps the
+// key, and returns how many keys its owner may have; 0: any number. An error refuses the
+// key. It must not call the store, and may be called again. Nil refuses nothing.
+type Terms func(w *Workspace) (perOwner int, err error)
