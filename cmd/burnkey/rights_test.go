@@ -1,0 +1,215 @@
+package main_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
+)
+
+// visitor has a session of the portal, without a browser.
+type visitor struct{ url, workspace, cookie string }
+
+// visit opens a link.
+func visit(t testing.TB, s *server, workspace, link string) *visitor {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, link, nil)
+	check(t, err)
+	req.Header.Set("Sec-Fetch-Mode", "navigate")
+	req.Header.Set("Sec-Fetch-Dest", "document")
+	req.Header.Set("Sec-Fetch-User", "?1")
+	resp, err := plainHTTP.Transport.RoundTrip(req)
+	check(t, err)
+	defer resp.Body.Close()
+	if len(resp.Cookies()) == 0 {
+		t.Fatalf("the link sets no cookie: %s", resp.Status)
+	}
+	c := resp.Cookies()[0]
+	return &visitor{s.url, workspace, c.Name + "=" + c.Value}
+}
+
+func (v *visitor) on(s *server) *visitor { return &visitor{s.url, v.workspace, v.cookie} }
+
+// post sends a form to a path of the workspace's, and returns the status.
+func (v *visitor) post(client *http.Client, origin, path string, form url.Values) (int, error) {
+	_, secret, _ := strings.Cut(v.cookie, "=")
+	sum := sha256.Sum256([]byte("csrf" + secret))
+	form.Set("csrf", base64.RawURLEncoding.EncodeToString(sum[:]))
+	req, err := http.NewRequest(http.MethodPost, v.url+"/portal/"+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Cookie", v.cookie)
+	req.Header.Set("Origin", origin)
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
+}
+
+var onces atomic.Int64
+
+func newForm(scope string) url.Values {
+	form := url.Values{
+		"name": {"of a form"}, "expiry": {"86400"}, "environment": {"live"}, "once": {fmt.Sprintf("%022d", onces.Add(1))},
+	}
+	if scope != "" {
+		form.Set("scopes", scope)
+	}
+	return form
+}
+
+// rightsCase is a way to ask for many keys, and what ends the right to them.
+type rightsCase struct {
+	name string
+	// begin prepares a round, and returns what asks for one key and what takes the right.
+	begin func(r *rightsRound) (ask func(i int) error, end func())
+}
+
+type rightsRound struct {
+	t       *testing.T
+	servers []*server
+	admin   *client
+	round   int
+	asks    int
+}
+
+// one is the server that is asked, and other the one that ends the right.
+func (r *rightsRound) one() *server   { return r.servers[0] }
+func (r *rightsRound) other() *client { return r.admin.as(r.servers[len(r.servers)-1]) }
+
+func (r *rightsRound) writer() (*client, key) {
+	k := r.admin.mustIssue(r.t, "burnkey", "scopes", []string{"keys:write", "keys:read"})
+	return &client{r.one().url, k.Token}, k
+}
+
+func (r *rightsRound) owner() string { return fmt.Sprint("owner-", r.round) }
+
+func (r *rightsRound) patch(policy map[string]any) {
+	check(r.t, r.other().call(http.MethodPatch, "/v1/workspaces/acme", map[string]any{"policy": policy}, nil))
+}
+
+var rightsCases = []rightsCase{
+	{"a key that issues is revoked", func(r *rightsRound) (func(int) error, func()) {
+		c, k := r.writer()
+		return func(i int) error { _, err := c.issue("acme", map[string]any{"owner": fmt.Sprint("o", i)}); return err },
+			func() { r.other().mustRevoke(r.t, k) }
+	}},
+	{"a key that rotates is revoked", func(r *rightsRound) (func(int) error, func()) {
+		c, k := r.writer()
+		old := make([]key, r.asks)
+		parallel(8, len(old), func(i int) { old[i] = r.admin.mustIssue(r.t, "acme") })
+		return func(i int) error {
+			return c.call(http.MethodPost, "/v1/workspaces/acme/keys/"+old[i].ID+"/rotate", map[string]any{"grace": "0s"}, nil)
+		}, func() { r.other().mustRevoke(r.t, k) }
+	}},
+	{"a session is ended", func(r *rightsRound) (func(int) error, func()) {
+		v := visit(r.t, r.one(), "acme", r.admin.portalLink(r.t, "acme", r.owner()))
+		return r.form(v, "maps:read"), func() {
+			check(r.t, r.other().call(http.MethodDelete, "/v1/workspaces/acme/portal-sessions?owner="+r.owner(), nil, nil))
+		}
+	}},
+	{"a session's maker is revoked", func(r *rightsRound) (func(int) error, func()) {
+		c, k := r.writer()
+		v := visit(r.t, r.one(), "acme", c.portalLink(r.t, "acme", r.owner()))
+		return r.form(v, "maps:read"), func() { r.other().mustRevoke(r.t, k) }
+	}},
+	{"a scope is no longer offered", func(r *rightsRound) (func(int) error, func()) {
+		v := visit(r.t, r.one(), "acme", r.admin.portalLink(r.t, "acme", r.owner()))
+		return r.form(v, "maps:write"), func() {
+			r.patch(map[string]any{"scopes": []map[string]any{{"name": "maps:read"}}})
+		}
+	}},
+	{"fewer keys are allowed", func(r *rightsRound) (func(int) error, func()) {
+		c, _ := r.writer()
+		return func(int) error { _, err := c.issue("acme", map[string]any{"owner": r.owner()}); return err },
+			func() { r.patch(map[string]any{"keys_per_owner": 1}) }
+	}},
+}
+
+func (r *rightsRound) form(v *visitor, scope string) func(int) error {
+	return func(int) error {
+		code, err := v.post(plainHTTP, r.servers[0].url, "acme/keys", newForm(scope))
+		if err == nil && code != http.StatusOK {
+			err = &statusError{status: code}
+		}
+		return err
+	}
+}
+
+// TestE2ERightsAtTheMomentOfEffect: once the answer is there to what takes a right, no key
+// comes out that rested on it, though many requests wait for a minting process.
+func TestE2ERightsAtTheMomentOfEffect(t *testing.T) {
+	rounds, asks := scale(t, "BURNKEY_E2E_RIGHTS", 10, 1), scale(t, "BURNKEY_E2E_RIGHTS_ASKS", 120, 30)
+	pg := pgtest.Start(t, nil)
+	for name, servers := range map[string][]*server{
+		"SQLite": {startServer(t)}, "two servers on PostgreSQL": startSeveral(t, 2, pg.Database(t)),
+	} {
+		admin := servers[0].admin()
+		admin.mustCreate(t, "acme")
+		for _, c := range rightsCases {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				for round := range rounds {
+					r := &rightsRound{t, servers, admin, round, asks}
+					admin.mustPatch(t, "acme", map[string]any{"scopes": scopesOfMaps()["scopes"], "keys_per_owner": nil}, nil)
+					r.run(c)
+				}
+			})
+		}
+	}
+}
+
+func (r *rightsRound) run(c rightsCase) {
+	r.t.Helper()
+	ask, end := c.begin(r)
+	came := make(chan struct{}, r.asks)
+	refusals := new(sync.Map)
+	var all sync.WaitGroup
+	for i := range r.asks {
+		all.Go(func() {
+			if err := ask(i); err == nil {
+				came <- struct{}{}
+			} else {
+				n, _ := refusals.LoadOrStore(err.Error(), new(atomic.Int64))
+				n.(*atomic.Int64).Add(1)
+			}
+		})
+	}
+	finished := make(chan struct{})
+	go func() { all.Wait(); close(finished) }()
+	for range 2 { // the others wait, but for those that are being made
+		select {
+		case <-came:
+		case <-finished:
+			r.t.Fatalf("no key came out: %s", tally(refusals))
+		}
+	}
+	end()
+	at, err := r.other().version("acme")
+	check(r.t, err)
+	answered := time.Now()
+	<-finished
+	after, err := r.other().version("acme")
+	check(r.t, err)
+	if after != at {
+		r.t.Errorf("%d versions of %d requests came behind the answer", after-at, r.asks)
+	}
+	r.t.Logf("%d came out; the last of the others was told %s after the answer: %v", len(came)+2, time.Since(answered).Round(time.Millisecond), tally(refusals))
+}
+
+func tally(m *sync.Map) string {
+	var b strings.Builder
+	m.Range(func(text, n any) bool { fmt.Fprintf(&b, "%d× %.60s; ", n.(*atomic.Int64).Load(), text); return true })
+	return b.String()
+}
