@@ -40,7 +40,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	update := func(flags ...string) []string { return append([]string{"workspace", "update", "acme"}, flags...) }
 	var got settings
 	c.json(&got, update("--name", "Acme", "--scope", "maps:read=Look at maps, all of them", "--scope", "maps:write", "--max-expires-in", "30d",
-		"--default-expires-in", "90m", "--keys-per-owner", "20", "--portal-never-expires", "true", "--default-audience", "acme-test", "--webhook", "https://hooks.example/x",
+		"--default-expires-in", "90m", "--keys-per-owner", "20", "--portal-never-expires=true", "--default-audience", "acme-test", "--webhook", "https://hooks.example/x",
 		"--display-name", "Acme Maps", "--base-url", "https://api.example", "--accent", "#0a7b3c", "--logo", logo,
 		"--frame-ancestor", "https://a.example,https://b.example", "--oidc-issuer", "https://login.example", "--oidc-client-id", "burnkey",
 		"--oidc-owner-claim", "customer_id", "--oidc-operator-claim", "groups", "--oidc-operator-value", "ops")...)
@@ -59,7 +59,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	c.json(&got, update("--accent", "#000000")...)
 	isSettings(t, got, strings.Replace(want, "#0a7b3c", "#000000", 1))
 	got = settings{}
-	c.json(&got, update("--name", "", "--allow-never-expires=false", "--scope", "", "--max-expires-in", "", "--default-expires-in", "", "--keys-per-owner", "", "--portal-never-expires", "",
+	c.json(&got, update("--name", "", "--allow-never-expires=false", "--scope", "", "--max-expires-in", "", "--default-expires-in", "", "--keys-per-owner", "", "--portal-never-expires=",
 		"--default-audience", "", "--audience", "", "--webhook", "", "--display-name", "", "--base-url", "", "--accent", "", "--logo", "", "--frame-ancestor", "",
 		"--oidc-issuer", "")...)
 	isSettings(t, got, `{"Name":"acme","Audiences":["acme"],"allow_never_expires":false,"Policy":{},"Portal":{}}`)
@@ -68,7 +68,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	c.run(update()...).fails(t, "no flag says what")
 	c.run("workspace", "update", "nobody", "--name", "x").fails(t, "404")
 	c.run("workspace", "update", "--name", "x").fails(t, "one argument")
-	c.run(update("--max-expires-in", "soon")...).fails(t, "--max-expires-in", "must be seconds, such as 3600, or like 90m, 720h or 30d")
+	c.run(update("--max-expires-in", "soon")...).fails(t, "--max-expires-in", "must be like 90m, 720h or 30d, or whole seconds, such as 3600")
 	c.run(update("--keys-per-owner", "many")...).fails(t, "--keys-per-owner", "must be a whole number")
 	c.run(update("--keys-per-owner", "-1")...).fails(t, "policy.keys_per_owner", "422")
 	c.run(update("--logo", "no-such-file")...).fails(t, "--logo", "no such file")

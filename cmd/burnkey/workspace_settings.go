@@ -34,7 +34,7 @@ func (w *workspaceView) policyRows() [][]string {
 	return append(rows, [][]string{
 		{"longest life", lifeOr(most, authz.MaxExpiresIn)},
 		{"default life", lifeOr(int64(p.DefaultExpiresIn), min(authz.DefaultExpiresIn, cmp.Or(most, authz.MaxExpiresIn)))},
-		{"never-expiring on the page", map[bool]string{true: "allowed", false: "refused"}[p.PortalNeverExpires]},
+		{"never, on the page", map[bool]string{true: "allowed", false: "refused"}[p.PortalNeverExpires]},
 		{"keys per owner", many},
 		{"default audience", cmp.Or(strings.Join(p.DefaultAudience, " "), "all of them")},
 		{"webhook", cmp.Or(p.Webhook, "none")},
