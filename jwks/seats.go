@@ -39,8 +39,16 @@ type StreamLimits struct {
 	PerKey     int // of them, with one Key
 }
 
-// DefaultStreamLimits are those of NewStream.
-var DefaultStreamLimits = StreamLimits{Public: 10000, PerSet: 5000, PerAddress: 1000, Reserved: 10000, PerKey: 5000}
+// DefaultStreamReaders is how many places NewStream has for those without a Key.
+const DefaultStreamReaders = 10000
+
+// StreamPlaces divides places for so many readers without a Key, at least 10, and
+// reserves twice as many: a gateway may follow ten thousand sets.
+func StreamPlaces(readers int) StreamLimits {
+	return StreamLimits{
+		Public: readers, PerSet: readers / 2, PerAddress: readers / 10, Reserved: 2 * readers, PerKey: readers,
+	}
+}
 
 // seats counts the readers of a Stream by what their places count to. It is safe for
 // concurrent use.

@@ -78,7 +78,7 @@ type Stream struct {
 // NewStream makes a Stream of an index and a log.
 func NewStream(index func(*http.Request) (*Index, bool), log func(*http.Request, uint64, int) ([]Change, error)) *Stream {
 	return &Stream{
-		Index: index, Log: log, Heartbeat: DefaultHeartbeat, Limits: DefaultStreamLimits,
+		Index: index, Log: log, Heartbeat: DefaultHeartbeat, Limits: StreamPlaces(DefaultStreamReaders),
 		window: streamWindow, logging: make(chan struct{}, logReads),
 	}
 }

@@ -45,7 +45,7 @@ type Options struct {
 	Portal http.Handler
 	// TrustedProxies are believed what they say of a client's address. Nil: nobody is.
 	TrustedProxies clientaddr.Proxies
-	// StreamLimits are how many may read the change streams. Nil: jwks.DefaultStreamLimits.
+	// StreamLimits are how many may read the change streams. Nil: jwks.NewStream's.
 	StreamLimits *jwks.StreamLimits
 	// Closing ends the change streams once it is closed. Nil: never.
 	Closing <-chan struct{}

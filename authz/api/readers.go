@@ -3,22 +3,21 @@ package api
 import (
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/jwks"
 )
 
 // streamReader says who asks for the change stream. The call takes no credential: a
 // management key of the scope gateway gets a reserved place, and any other one nothing.
 func (a *api) streamReader(r *http.Request) jwks.StreamReader {
-	who := jwks.StreamReader{Address: network(r.RemoteAddr)}
+	who := jwks.StreamReader{Address: clientaddr.Network(r.RemoteAddr)}
 	token, refusal := jwks.BearerToken(r.Header.Values("Authorization")...)
 	if refusal != nil {
 		return who
@@ -41,24 +40,6 @@ func (a *api) streamReader(r *http.Request) jwks.StreamReader {
 		return ok
 	}
 	return who
-}
-
-// network returns what an address counts to: itself, or of IPv6 the /64, of which one
-// client has all.
-func network(remote string) string {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if addr = addr.Unmap().WithZone(""); addr.Is4() {
-		return addr.String()
-	}
-	prefix, _ := addr.Prefix(64) // of an IPv6 address, there is one
-	return prefix.String()
 }
 
 // readersAgain is how long a reader without a place should wait, in seconds. Followers
@@ -106,7 +87,7 @@ func (t *turnedAway) note(log *slog.Logger, r *http.Request, workspace string, e
 	t.mu.Unlock()
 	if due {
 		log.WarnContext(r.Context(), "readers of the change stream are turned away; followers poll instead, and a key of the scope "+
-			"gateway gets a reserved place", "workspace", workspace, "full", full, "from", network(r.RemoteAddr))
+			"gateway gets a reserved place", "workspace", workspace, "full", full, "from", clientaddr.Network(r.RemoteAddr))
 	}
 }
 

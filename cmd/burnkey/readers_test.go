@@ -17,7 +17,7 @@ import (
 // until a key is revoked.
 func TestE2EStreamReaders(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_READERS", 2000, 100)
-	s := startServer(t)
+	s := startServer(t, "--stream-readers", strconv.Itoa(10*max(1, n))) // a tenth of them for one address
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
 	k := admin.mustIssue(t, "acme")

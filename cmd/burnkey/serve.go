@@ -48,6 +48,7 @@ type server struct {
 	drainDelay    time.Duration
 	drainTimeout  time.Duration
 	checkEvery    time.Duration
+	streamReaders int
 	// webhookSecretFile has what webhooks are signed with; empty: they are not.
 	webhookSecretFile string
 
@@ -95,6 +96,7 @@ func serveCommand() *cobra.Command {
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
+	flags.IntVar(&s.streamReaders, "stream-readers", jwks.DefaultStreamReaders, "readers that the change streams have places for: half of them for one workspace, a tenth for one address; twice as many places are reserved for keys of the scope gateway")
 	intervalFlag(flags, &s.mintDeadline, "mint-deadline", 30*time.Second, "when a minting process is killed")
 	intervalFlag(flags, &s.drainDelay, "drain-delay", 0, "how long to go on serving, unready, after a signal: for balancers that notice late")
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 30*time.Second, "how long requests in progress may take after that")
@@ -106,6 +108,9 @@ func serveCommand() *cobra.Command {
 func (s *server) validate() error {
 	if s.mintWorkers < 0 || s.mintQueue < 1 || s.mintDeadline < time.Second {
 		return fmt.Errorf("--mint-workers must be 0 or more, --mint-queue 1 or more and --mint-deadline 1s or more")
+	}
+	if s.streamReaders < 10 {
+		return fmt.Errorf("--stream-readers: must be 10 or more")
 	}
 	for _, flag := range []struct {
 		name  string
@@ -220,7 +225,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	}
 	handler, err := api.New(api.Options{
 		Portal: pages, Service: service, Publisher: publisher, Metrics: metrics, Log: log, Version: version,
-		TrustedProxies: clientaddr.Proxies(proxies), Closing: closing, Checks: map[string]api.Check{
+		TrustedProxies: clientaddr.Proxies(proxies), StreamLimits: s.streamLimits(), Closing: closing, Checks: map[string]api.Check{
 			"database": func(ctx context.Context) error { return databaseAnswers(ctx, st, publisher) },
 			"shutdown": func(context.Context) error {
 				if draining.Load() {
@@ -246,7 +251,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	following.Go(func() { service.Notify(followCtx, authz.NotifyOptions{Client: hooks, Log: log, Metrics: metrics}) })
 	h := s.httpServer(handler, log)
 	h.RegisterOnShutdown(func() { close(closing) })
-	return s.serve(ctx, h, listener, &draining, log, started)
+	return s.serve(ctx, h, boundConnections(listener, proxies, metrics, log), &draining, log, started)
 }
 
 // reap sees to it that what became due while no server ran is not served once more: as
@@ -314,6 +319,11 @@ func databaseAnswers(ctx context.Context, st store.Store, publisher *authz.Publi
 			publisher.Age().Round(time.Second))
 	}
 	return nil
+}
+
+func (s *server) streamLimits() *jwks.StreamLimits {
+	limits := jwks.StreamPlaces(s.streamReaders)
+	return &limits
 }
 
 func (s *server) httpServer(handler http.Handler, log *slog.Logger) *http.Server {
