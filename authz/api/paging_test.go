@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/authz"
 )
 
 // Keys come and go while somebody reads page by page: none of those that were
@@ -225,5 +227,28 @@ func TestClientGone(t *testing.T) {
 	s.Close() // the log is whole then
 	if !strings.Contains(s.log.String(), `"status":499`) {
 		t.Error("the log does not show that the client left")
+	}
+}
+
+// A page ends by bytes, too, and the pages together are all of the list.
+func TestPagesEndByBytes(t *testing.T) {
+	s := newServer(t)
+	const n = 80
+	metadata := `{"x":"` + strings.Repeat("x", 16<<10-10) + `"}`
+	for range n {
+		s.do("POST", keysPath, `{"owner":"cust_1","metadata":`+metadata+`}`).want(201)
+	}
+	for _, path := range []string{keysPath + "?limit=1000", keysPath + "?limit=1000&q=cust_1"} {
+		a := s.do("GET", path, nil).want(200)
+		if len(a.body) > authz.PageBytes*5/4 || len(a.body) < authz.PageBytes*3/4 || a.object()["next_cursor"] == nil {
+			t.Errorf("%s: %d bytes", path, len(a.body))
+		}
+	}
+	if all := s.follow(keysPath, "keys", []string{"limit=1000"}); len(all) != n {
+		t.Errorf("%d keys on all pages", len(all))
+	}
+	dry := s.do("POST", "/v1/workspaces/acme/revocations", `{"owner":"cust_1","dry_run":true}`).want(200)
+	if got := dry.object(); got["more"] != true || len(dry.body) > authz.PageBytes*5/4 {
+		t.Errorf("a dry run of %d bytes, more: %v", len(dry.body), got["more"])
 	}
 }

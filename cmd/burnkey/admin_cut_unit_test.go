@@ -58,7 +58,9 @@ func TestTheAuditIsArchivedAndCut(t *testing.T) {
 		return out.String(), err
 	}
 	for _, args := range [][]string{
-		{"--before", "1h", "--archive", file}, {"--before", "24h"}, {"--before", "24h", "--archive", database},
+		{"--before", "1h", "--archive", file},
+		{"--before", "24h"},
+		{"--before", "24h", "--archive", database},
 		{"--before", "24h", "--archive", file, "--workspace", "none"},
 	} {
 		if _, err := cut(args...); err == nil || len(left()) != old+1 {

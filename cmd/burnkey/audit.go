@@ -106,8 +106,9 @@ func kept(e *api.Entry) (store.Entry, error) {
 }
 
 // short cuts a text that would fill more than a line.
-func short(text string) string {
-	const most = 80
+func short(text string) string { return clipped(text, 80) }
+
+func clipped(text string, most int) string {
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}

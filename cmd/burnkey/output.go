@@ -79,11 +79,18 @@ func terminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// cellMost is how many characters of a cell are shown, unless it ends the row: the longest
+// owner.
+const cellMost = 255
+
 func table(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		for i := range row {
 			row[i] = plain(row[i])
+			if i < len(row)-1 { // every other row is made as wide
+				row[i] = clipped(row[i], cellMost)
+			}
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
