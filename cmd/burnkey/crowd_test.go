@@ -128,7 +128,7 @@ func fill(t *testing.T, st store.Store, workspace string, n int, metadata string
 		k := storetest.NewRecord(workspace, fmt.Sprint("cust_", i))
 		k.CreatedAt, k.UpdatedAt, k.ExpiresAt = time.Now(), time.Now(), time.Time{}
 		k.Metadata = json.RawMessage(metadata)
-		if _, err := st.Issue(t.Context(), k, storetest.NewKey(t)); err != nil {
+		if _, err := st.Issue(t.Context(), k, storetest.NewKey(t), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
