@@ -54,6 +54,7 @@ type portal struct {
 	log       *slog.Logger
 	logins    *logins
 	looks     looks
+	paces     paces
 	mux       *http.ServeMux
 	languages *languages
 	pages     map[string]*template.Template

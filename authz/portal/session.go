@@ -25,6 +25,9 @@ func owned(h handler) handler {
 			return errForbidden
 		}
 		v.rest()
+		if err := v.keepPace(); err != nil {
+			return err
+		}
 		return h(v)
 	}
 }

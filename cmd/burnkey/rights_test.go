@@ -81,7 +81,7 @@ type rightsRound struct {
 	t       *testing.T
 	servers []*server
 	admin   *client
-	round   int
+	number  int64
 	asks    int
 }
 
@@ -94,7 +94,8 @@ func (r *rightsRound) writer() (*client, key) {
 	return &client{r.one().url, k.Token}, k
 }
 
-func (r *rightsRound) owner() string { return fmt.Sprint("owner-", r.round) }
+// owner is another one in each round and case: what one owner may change is bounded, too.
+func (r *rightsRound) owner() string { return fmt.Sprint("owner-", r.number) }
 
 func (r *rightsRound) patch(policy map[string]any) {
 	check(r.t, r.other().call(http.MethodPatch, "/v1/workspaces/acme", map[string]any{"policy": policy}, nil))
@@ -150,8 +151,9 @@ func (r *rightsRound) form(v *visitor, scope string) func(int) error {
 
 // TestE2ERightsAtTheMomentOfEffect: once the answer is there to what takes a right, no key
 // comes out that rested on it, though many requests wait for a minting process.
+// BURNKEY_E2E_RIGHTS=10 and BURNKEY_E2E_RIGHTS_ASKS=120 make it a soak.
 func TestE2ERightsAtTheMomentOfEffect(t *testing.T) {
-	rounds, asks := scale(t, "BURNKEY_E2E_RIGHTS", 10, 1), scale(t, "BURNKEY_E2E_RIGHTS_ASKS", 120, 30)
+	rounds, asks := scale(t, "BURNKEY_E2E_RIGHTS", 1, 1), scale(t, "BURNKEY_E2E_RIGHTS_ASKS", 30, 30)
 	pg := pgtest.Start(t, nil)
 	for name, servers := range map[string][]*server{
 		"SQLite": {startServer(t)}, "two servers on PostgreSQL": startSeveral(t, 2, pg.Database(t)),
@@ -160,8 +162,8 @@ func TestE2ERightsAtTheMomentOfEffect(t *testing.T) {
 		admin.mustCreate(t, "acme")
 		for _, c := range rightsCases {
 			t.Run(name+"/"+c.name, func(t *testing.T) {
-				for round := range rounds {
-					r := &rightsRound{t, servers, admin, round, asks}
+				for range rounds {
+					r := &rightsRound{t, servers, admin, onces.Add(1), asks}
 					admin.mustPatch(t, "acme", map[string]any{"scopes": scopesOfMaps()["scopes"], "keys_per_owner": nil}, nil)
 					r.run(c)
 				}
@@ -212,4 +214,54 @@ func tally(m *sync.Map) string {
 	var b strings.Builder
 	m.Range(func(text, n any) bool { fmt.Fprintf(&b, "%d× %.60s; ", n.(*atomic.Int64).Load(), text); return true })
 	return b.String()
+}
+
+// TestE2EOneCustomerCrowdsNobodyOut: a customer with as many keys as they may have posts the
+// form that makes one over many connections. Others get theirs as ever, and no key pair is made
+// for what is refused. BURNKEY_E2E_FLOOD=20 floods for so many seconds.
+func TestE2EOneCustomerCrowdsNobodyOut(t *testing.T) {
+	const connections = 300
+	s := startServer(t)
+	admin := s.admin()
+	admin.mustCreate(t, "acme")
+	admin.mustCreate(t, "beta")
+	admin.mustPatch(t, "acme", map[string]any{"keys_per_owner": 1}, nil)
+	admin.mustIssue(t, "acme", "owner", "greedy")
+	v := visit(t, s, "acme", admin.portalLink(t, "acme", "greedy"))
+	many := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	t.Cleanup(many.CloseIdleConnections)
+	stop := make(chan struct{})
+	var flood sync.WaitGroup
+	codes := new(sync.Map)
+	for range connections {
+		flood.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				code, err := v.post(many, s.url, "acme/keys", newForm(""))
+				n, _ := codes.LoadOrStore(fmt.Sprint(code, err), new(atomic.Int64))
+				n.(*atomic.Int64).Add(1)
+			}
+		})
+	}
+	issued := int64(1)
+	var took spread
+	for until := time.Now().Add(time.Duration(scale(t, "BURNKEY_E2E_FLOOD", 3, 3)) * time.Second); time.Now().Before(until); issued++ {
+		begun := time.Now()
+		admin.mustIssue(t, []string{"acme", "beta"}[issued%2], "owner", fmt.Sprint("modest-", issued))
+		took = append(took, time.Since(begun))
+	}
+	close(stop)
+	flood.Wait()
+	t.Logf("others' keys, %s; the flood was told %s", took, tally(codes))
+	if longest := took[len(took)-1]; longest > 5*time.Second {
+		t.Errorf("another customer waited %s for a key", longest)
+	}
+	// With those of Home and of the two others, whose tombstones are made of no key pair's token.
+	if made, _ := s.metric("burnkey_mint_duration_seconds_count"); made != float64(issued+1+3) && made != float64(issued+1) {
+		t.Errorf("%v key pairs were made for %d keys", made, issued+1)
+	}
 }
