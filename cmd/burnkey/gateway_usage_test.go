@@ -76,7 +76,7 @@ func TestE2EGatewayModeUsage(t *testing.T) {
 		}
 	}
 	says(t, c.ok("key", "show", "-w", "acme", used.ID), "last used  "+admin.lastUsed(t, used).UTC().Format("2006-01-02T15"))
-	says(t, c.ok("workspace", "show", "acme"), "use known since      20", "use last reported    20")
+	says(t, strings.Join(strings.Fields(c.ok("workspace", "show", "acme")), " "), "use known since 20", "use last reported 20")
 	for _, k := range []key{unused, revoked} {
 		if at := admin.lastUsed(t, k); at != nil {
 			t.Errorf("a key that was not used was at %s", at)
