@@ -44,7 +44,7 @@ var arrows = map[string]arrow{
 	"store/postgres/pgtest": {},
 
 	"authz/turns":     {forbidden: append(http, "github.com/prometheus")},
-	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn"}, forbidden: http},
+	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns"}, forbidden: http},
 	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
 	"authz/gateway":   {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 	"authz/api": {

@@ -80,8 +80,8 @@ func (r *reads) turn(ctx context.Context, workspace string, look func() error) e
 	var full *turns.FullError
 	if err := r.queue.Acquire(ctx, turns.Asker{Workspace: workspace, Owner: who, Caller: who}); errors.As(err, &full) {
 		reason := full.Reason
-		if reason == "owner" {
-			reason = "caller" // whose lane it is
+		if reason == turns.OwnerFull {
+			reason = turns.CallerFull // whose lane it is
 		}
 		return r.refuse(workspace, reason)
 	} else if err != nil {

@@ -5,7 +5,13 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/burnkey/burnkey/authz/turns"
 )
+
+// Asker is for whom a key is made: whose turn it is, and to whom a place in the queue is
+// counted.
+type Asker = turns.Asker
 
 // BusyError says who was turned away, for the places that they take up or since the queue is
 // full. It matches ErrBusy.
@@ -22,11 +28,6 @@ func (e *BusyError) Error() string {
 
 // Is makes errors.Is(err, ErrBusy) hold.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
-
-// busy is called with the queue's mu held. What is ahead becomes a time in Mint.
-func (q *queue) busy(asker Asker, reason string) error {
-	return &BusyError{Asker: asker, Reason: reason, RetryAfter: time.Duration(q.ahead(asker))}
-}
 
 const (
 	// warnEvery is how often those of one workspace who are turned away are logged.

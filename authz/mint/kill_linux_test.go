@@ -48,7 +48,7 @@ func TestMintKillsWhatHangs(t *testing.T) {
 			if _, err := os.Stat(proc(pid)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the process is still there, if only as a zombie: %v", err)
 			}
-			idle(t, m.queue, 1)
+			idle(t, m.queue)
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/authz/turns"
 )
 
 type metrics struct {
@@ -40,7 +42,7 @@ func newMetrics(registerer prometheus.Registerer, queued func() int) metrics {
 	for _, reason := range []string{"busy", "cancelled", "failed"} {
 		m.failures.WithLabelValues(reason)
 	}
-	for _, reason := range []string{ownerFull, callerFull, queueFull} {
+	for _, reason := range []string{turns.OwnerFull, turns.CallerFull, turns.QueueFull} {
 		m.turnedAway.WithLabelValues(reason)
 	}
 	queue := prometheus.NewGaugeFunc(prometheus.GaugeOpts{

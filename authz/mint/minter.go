@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz/mint/burn"
+	"github.com/burnkey/burnkey/authz/turns"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -59,7 +60,7 @@ type Options struct {
 type Minter struct {
 	options Options
 	binary  string // binary's, but for tests
-	queue   *queue
+	queue   *turns.Queue
 	metrics metrics
 	warn    warnings
 	// typical is the recent duration of one minting in nanoseconds.
@@ -81,12 +82,14 @@ func New(o Options) (*Minter, error) {
 	if err := sealDescriptors(); err != nil {
 		return nil, fmt.Errorf("keep descriptors from minting processes: %w", err)
 	}
-	m := &Minter{options: o, binary: binary(), queue: newQueue(o.Workers, o.Queue)}
+	m := &Minter{options: o, binary: binary(), queue: turns.New(turns.Limits{
+		AtOnce: o.Workers, Waiting: o.Queue, PerOwner: max(1, o.Queue/4), PerCaller: max(1, o.Queue/2),
+	})}
 	if m.warn.log = o.Log; o.Log == nil {
 		m.warn.log = slog.New(slog.DiscardHandler)
 	}
 	m.typical.Store(int64(100 * time.Millisecond))
-	m.metrics = newMetrics(o.Metrics, m.queue.length)
+	m.metrics = newMetrics(o.Metrics, m.queue.Waiting)
 	return m, nil
 }
 
@@ -97,10 +100,10 @@ func New(o Options) (*Minter, error) {
 // ErrFailed, the context's cause, those of claims.
 func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (Minted, error) {
 	start := time.Now()
-	if err := m.queue.acquire(ctx, asker); err != nil {
+	if err := m.queue.Acquire(ctx, asker); err != nil {
 		return Minted{}, m.turnedAway(err)
 	}
-	defer m.queue.release()
+	defer m.queue.Release()
 	m.metrics.wait.Observe(time.Since(start).Seconds())
 
 	var payload []byte
@@ -129,13 +132,14 @@ func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, e
 
 // turnedAway counts and logs why somebody got no turn.
 func (m *Minter) turnedAway(err error) error {
-	m.metrics.failed(err)
-	var busy *BusyError
-	if errors.As(err, &busy) {
-		busy.RetryAfter = m.retryAfter(int(busy.RetryAfter))
+	var full *turns.FullError
+	if errors.As(err, &full) {
+		busy := &BusyError{Asker: full.Asker, Reason: full.Reason, RetryAfter: m.retryAfter(full.Ahead)}
 		m.metrics.turnedAway.WithLabelValues(busy.Reason).Inc()
 		m.warn.turnedAway(busy, time.Now())
+		err = busy
 	}
+	m.metrics.failed(err)
 	return err
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/burnkey/burnkey/authz/turns"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -128,7 +129,7 @@ func TestMintErrors(t *testing.T) {
 			if strings.Contains(err.Error(), "kty") || strings.Contains(err.Error(), "c2VjcmV0") {
 				t.Errorf("the error lets a secret out: %v", err)
 			}
-			idle(t, m.queue, 1)
+			idle(t, m.queue)
 		})
 	}
 }
@@ -140,7 +141,7 @@ func TestMintSurvivesAPanicOfClaims(t *testing.T) {
 		defer func() { _ = recover() }()
 		_, _ = m.Mint(t.Context(), Asker{Workspace: "acme"}, func() ([]byte, error) { panic("of the caller's") })
 	}()
-	idle(t, m.queue, 1)
+	idle(t, m.queue)
 }
 
 func TestRetryAfter(t *testing.T) {
@@ -188,7 +189,7 @@ func TestMetrics(t *testing.T) {
 	go mint()
 	until(t, "the first runs", func() bool { return testutil.ToFloat64(m.metrics.running) == 1 })
 	go mint()
-	until(t, "the second waits", func() bool { return m.queue.length() == 1 })
+	until(t, "the second waits", func() bool { return m.queue.Waiting() == 1 })
 	if _, err := m.Mint(ctx, Asker{Workspace: "acme"}, nil); !errors.Is(err, ErrBusy) {
 		t.Errorf("the third: %v, want ErrBusy", err)
 	}
@@ -209,13 +210,14 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// idle checks that all workers are back and nobody waits.
-func idle(t *testing.T, q *queue, workers int) {
+// idle checks that the worker is back and nobody waits.
+func idle(t *testing.T, q *turns.Queue) {
 	t.Helper()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.free != workers || q.line.waiting != 0 || q.line.turns.Len() != 0 || len(q.line.byName) != 0 || len(q.callers) != 0 {
-		t.Errorf("%d of %d workers are free, %d wait in %d lanes (%d named, %d callers)",
-			q.free, workers, q.line.waiting, q.line.turns.Len(), len(q.line.byName), len(q.callers))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := q.Acquire(ctx, Asker{}); err != nil || q.Waiting() != 0 {
+		t.Errorf("the worker is not free: %v; %d wait", err, q.Waiting())
+		return
 	}
+	q.Release()
 }

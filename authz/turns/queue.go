@@ -5,6 +5,7 @@ package turns
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -42,7 +43,13 @@ type FullError struct {
 	Ahead  int    // turns that there are before the asker's would be over
 }
 
-func (e *FullError) Error() string { return "too many wait for a turn: " + e.Reason }
+func (e *FullError) Error() string { return ErrFull.Error() + ": " + e.Reason }
+
+// Is makes errors.Is(err, ErrFull) hold.
+func (e *FullError) Is(target error) bool { return target == ErrFull }
+
+// ErrFull: there is no place to wait in.
+var ErrFull = errors.New("too many wait for a turn")
 
 // line is what takes turns: workspaces, each a line of owners, whose waiters are in lanes.
 type line struct {
@@ -110,20 +117,20 @@ func (q *Queue) join(asker Asker) (*waiter, error) {
 
 // Reasons for which somebody is turned away.
 const (
-	ownerFull  = "owner"  // has as many waiting as one owner may
-	callerFull = "caller" // has as many waiting as one caller may
-	queueFull  = "queue"  // and nobody has more waiting
+	OwnerFull  = "owner"  // has as many waiting as one owner may
+	CallerFull = "caller" // has as many waiting as one caller may
+	QueueFull  = "queue"  // and nobody has more waiting
 )
 
 // full says why one more can't wait, or nothing.
 func (q *Queue) full(asker Asker) string {
 	switch {
 	case q.lane(asker) >= q.limits.PerOwner:
-		return ownerFull
+		return OwnerFull
 	case asker.Caller != "" && q.callers[asker.Caller] >= q.limits.PerCaller:
-		return callerFull
+		return CallerFull
 	case q.line.waiting >= q.limits.Waiting && !q.makeRoom(asker):
-		return queueFull
+		return QueueFull
 	}
 	return ""
 }
@@ -152,7 +159,7 @@ func (q *Queue) makeRoom(asker Asker) bool {
 	if workspace.name == asker.Workspace && owner.len() <= q.lane(asker)+1 {
 		return false
 	}
-	q.drop(owner.waiters.Back().Value.(*waiter), func(w *waiter) error { return q.turnAway(w.asker, queueFull) })
+	q.drop(owner.waiters.Back().Value.(*waiter), func(w *waiter) error { return q.turnAway(w.asker, QueueFull) })
 	return true
 }
 

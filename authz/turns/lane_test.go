@@ -1,4 +1,4 @@
-package mint
+package turns
 
 import (
 	"context"
@@ -10,12 +10,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // queuers drives a queue by hand: who waits, and what each was told.
 type queuers struct {
 	t       *testing.T
-	q       *queue
+	q       *Queue
 	names   []string
 	waiters []*waiter
 }
@@ -23,8 +24,7 @@ type queuers struct {
 // newLine returns a queue whose workers are all taken.
 func newLine(t *testing.T, workers, limit int) *queuers {
 	t.Helper()
-	l := &queuers{t: t, q: newQueue(workers, limit)}
-	l.q.perOwner, l.q.perCaller = limit, limit
+	l := &queuers{t: t, q: New(Limits{workers, limit, limit, limit})}
 	for range workers {
 		if w, err := l.q.join(Asker{Workspace: "running"}); w != nil || err != nil {
 			t.Fatalf("a free worker was not given: %v, %v", w, err)
@@ -47,7 +47,7 @@ func (l *queuers) join(names string) (refused []string) {
 		switch {
 		case w != nil && err == nil:
 			l.names, l.waiters = append(l.names, name), append(l.waiters, w)
-		case errors.Is(err, ErrBusy):
+		case errors.Is(err, ErrFull):
 			refused = append(refused, name)
 		default:
 			l.t.Fatalf("join: %v, %v", w, err)
@@ -79,7 +79,7 @@ func (l *queuers) told(verdict error) (names []string) {
 func (l *queuers) serve(turns int) string {
 	var order []string
 	for range turns {
-		l.q.release()
+		l.q.Release()
 		got := l.told(nil)
 		if len(got) != 1 {
 			l.t.Fatalf("one turn went to %q", got)
@@ -104,7 +104,7 @@ func TestQueueTakesTurns(t *testing.T) {
 			if got := l.serve(len(l.names)); got != test.want {
 				t.Errorf("served %s, want %s", got, test.want)
 			}
-			l.q.release()
+			l.q.Release()
 			idle(t, l.q, 1)
 		})
 	}
@@ -115,7 +115,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 	l := newLine(t, 1, 100)
 	l.join("a a b")
 	first := l.waiters[0]
-	l.q.release()
+	l.q.Release()
 	select {
 	case <-first.verdict:
 	default:
@@ -159,16 +159,16 @@ func TestQueueOverflow(t *testing.T) {
 			if refused := l.join(test.newcomer) != nil; refused != test.refused {
 				t.Errorf("refused: %t, want %t", refused, test.refused)
 			}
-			if got := strings.Join(l.told(ErrBusy), " "); got != test.dropped {
+			if got := strings.Join(l.told(ErrFull), " "); got != test.dropped {
 				t.Errorf("dropped %q, want %q", got, test.dropped)
 			}
-			if l.q.length() > test.limit {
-				t.Errorf("%d wait where %d may", l.q.length(), test.limit)
+			if l.q.Waiting() > test.limit {
+				t.Errorf("%d wait where %d may", l.q.Waiting(), test.limit)
 			}
-			for l.q.length() > 0 {
+			for l.q.Waiting() > 0 {
 				l.serve(1)
 			}
-			l.q.release()
+			l.q.Release()
 			idle(t, l.q, 1)
 		})
 	}
@@ -177,7 +177,7 @@ func TestQueueOverflow(t *testing.T) {
 // An owner and a caller have their part of the queue and no more, and are told when to come.
 func TestQueueBounds(t *testing.T) {
 	l := newLine(t, 1, 16)
-	l.q.perOwner, l.q.perCaller = 4, 8
+	l.q.limits.PerOwner, l.q.limits.PerCaller = 4, 8
 	if refused := l.join(strings.Repeat("a/x@key1 ", 9)); len(refused) != 5 {
 		t.Errorf("%d of 9 of one owner were refused, want 5", len(refused))
 	}
@@ -188,8 +188,8 @@ func TestQueueBounds(t *testing.T) {
 		t.Errorf("refused %q", refused)
 	}
 	_, err := l.q.join(askerOf("a/x@key3"))
-	var busy *BusyError
-	if !errors.As(err, &busy) || busy.Reason != ownerFull || busy.Workspace != "a" {
+	var busy *FullError
+	if !errors.As(err, &busy) || busy.Reason != OwnerFull || busy.Workspace != "a" {
 		t.Errorf("got %+v", err)
 	}
 	l.q.mu.Lock()
@@ -201,7 +201,7 @@ func TestQueueBounds(t *testing.T) {
 		t.Errorf("%d turns ahead of a newcomer", got)
 	}
 	l.q.mu.Unlock()
-	for l.q.length() > 0 {
+	for l.q.Waiting() > 0 {
 		l.serve(1)
 	}
 	if len(l.q.callers) > 0 || len(l.q.line.byName) > 0 {
@@ -217,7 +217,7 @@ func TestQueueDropsTheNewest(t *testing.T) {
 	l.join("b")
 	select {
 	case err := <-newest.verdict:
-		if !errors.Is(err, ErrBusy) {
+		if !errors.Is(err, ErrFull) {
 			t.Errorf("told %v", err)
 		}
 	default:
@@ -236,7 +236,7 @@ func TestQueueFairness(t *testing.T) {
 	if refused := l.join("modest"); refused != nil {
 		t.Fatal("the modest one was refused")
 	}
-	l.told(ErrBusy)
+	l.told(ErrFull)
 	l.join(greedy)
 	if got := l.serve(2); got != "greedy modest" {
 		t.Errorf("served %s", got)
@@ -247,8 +247,8 @@ func TestQueueLeave(t *testing.T) {
 	l := newLine(t, 1, 2)
 	l.join("a b")
 	l.q.leave(l.waiters[0])
-	if l.q.length() != 1 {
-		t.Fatalf("%d wait, want 1", l.q.length())
+	if l.q.Waiting() != 1 {
+		t.Fatalf("%d wait, want 1", l.q.Waiting())
 	}
 	if refused := l.join("c"); refused != nil {
 		t.Error("the place was not free again")
@@ -257,7 +257,7 @@ func TestQueueLeave(t *testing.T) {
 		t.Errorf("the turn went to %s, want b", got)
 	}
 	// One who leaves with a turn in hand passes it on.
-	l.q.release()
+	l.q.Release()
 	l.q.leave(l.waiters[2])
 	idle(t, l.q, 1)
 
@@ -267,24 +267,24 @@ func TestQueueLeave(t *testing.T) {
 	full.q.leave(full.waiters[1])
 	full.q.leave(full.waiters[0])
 	full.q.leave(full.waiters[2])
-	full.q.release()
+	full.q.Release()
 	idle(t, full.q, 1)
 }
 
 func TestAcquireEndsWithItsContext(t *testing.T) {
-	q := newQueue(1, 10)
-	if err := q.acquire(t.Context(), Asker{}); err != nil {
+	q := New(Limits{1, 10, 10, 10})
+	if err := q.Acquire(t.Context(), Asker{}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- q.acquire(ctx, Asker{}) }()
-	until(t, "one waits", func() bool { return q.length() == 1 })
+	go func() { done <- q.Acquire(ctx, Asker{}) }()
+	until(t, "one waits", func() bool { return q.Waiting() == 1 })
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	q.release()
+	q.Release()
 	idle(t, q, 1)
 }
 
@@ -306,8 +306,8 @@ func TestQueueUnderStress(t *testing.T) {
 			case 1:
 				all.Go(func() { <-open; cancel() }) // while there are turns
 			}
-			switch err := q.acquire(ctx, Asker{Workspace: fmt.Sprint(i % 7), Owner: fmt.Sprint(i % 3), Caller: fmt.Sprint(i % 5)}); {
-			case errors.Is(err, ErrBusy):
+			switch err := q.Acquire(ctx, Asker{Workspace: fmt.Sprint(i % 7), Owner: fmt.Sprint(i % 3), Caller: fmt.Sprint(i % 5)}); {
+			case errors.Is(err, ErrFull):
 				busy.Add(1)
 			case err != nil:
 				left.Add(1)
@@ -318,21 +318,47 @@ func TestQueueUnderStress(t *testing.T) {
 				ran.Add(1)
 				runtime.Gosched()
 				running.Add(-1)
-				q.release()
+				q.Release()
 			}
 		})
 	}
 	until(t, "all have lined up or given up", func() bool {
-		return int64(q.length())+busy.Load()+left.Load() == callers
+		return int64(q.Waiting())+busy.Load()+left.Load() == callers
 	})
 	close(open)
 	for range workers {
-		q.release()
+		q.Release()
 	}
 	all.Wait()
 	idle(t, q, workers)
 	t.Logf("%d ran, %d were sent away, %d left", ran.Load(), busy.Load(), left.Load())
 	if ran.Load() == 0 || busy.Load() == 0 || left.Load() == 0 {
 		t.Error("this was no stress")
+	}
+}
+
+// idle checks that all workers are back and nobody waits.
+func idle(t *testing.T, q *Queue, workers int) {
+	t.Helper()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.free != workers || q.line.waiting != 0 || q.line.turns.Len() != 0 || len(q.line.byName) != 0 || len(q.callers) != 0 {
+		t.Errorf("%d of %d workers are free, %d wait in %d lanes (%d named, %d callers)",
+			q.free, workers, q.line.waiting, q.line.turns.Len(), len(q.line.byName), len(q.callers))
+	}
+}
+
+// until polls, since other processes tell nobody when they have got somewhere.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited in vain until %s", what)
+		case <-tick.C:
+		}
 	}
 }
