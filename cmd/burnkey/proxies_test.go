@@ -47,6 +47,8 @@ func actForwarded(t *testing.T, s *server) {
 		check(t, err)
 		r.Header = header.Clone()
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		r.Header.Set("Sec-Fetch-Dest", "document")
 		resp, err := plainHTTP.Transport.RoundTrip(r)
 		check(t, err)
 		resp.Body.Close()
