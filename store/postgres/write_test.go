@@ -233,7 +233,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 	entry := entryArgs(store.Recorded(t.Context(), store.Entry{Workspace: "w1", Key: uuid.Max, Owner: "o1"}))
 	with := func(args ...any) []any { return append(slices.Clone(entry), args...) }
 	keyed := func(args ...any) []any {
-		return append(with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id), args...)
+		return append(with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id, nil), args...)
 	}
 	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1, false, nil)
 	many := slices.Repeat([][16]byte{id}, 500)
