@@ -127,11 +127,7 @@ func (d *demo) startServer(ctx context.Context, start func(string, func(context.
 	if err != nil {
 		return err
 	}
-	s := server{
-		listen: freeAddress("127.0.0.1:8080"), database: "sqlite:" + filepath.Join(d.dir, "burnkey.db"),
-		adminKeyFile: filepath.Join(d.dir, "admin.key"), logging: logging{format: "text", level: "info"},
-		mintQueue: 256, mintDeadline: demoPatience, drainTimeout: time.Second, stdout: log, stderr: log,
-	}
+	s := demoServer(d.dir, log)
 	up := make(chan string, 1)
 	start("the server", func(ctx context.Context) error {
 		return errors.Join(s.run(ctx, func(addr string) { up <- addr }), log.Close())
@@ -150,6 +146,15 @@ func (d *demo) startServer(ctx context.Context, start func(string, func(context.
 	}
 	d.say("workspace", "%s, its keys at %s", demoWorkspace, d.jwks())
 	return nil
+}
+
+// serverIn is serve without flags, but for what it keeps in dir.
+func demoServer(dir string, log io.Writer) (s server) {
+	s.flags(new(cobra.Command))
+	s.listen, s.database = freeAddress("127.0.0.1:8080"), "sqlite:"+filepath.Join(dir, "burnkey.db")
+	s.adminKeyFile, s.drainTimeout = filepath.Join(dir, "admin.key"), time.Second
+	s.stdout, s.stderr = log, log
+	return s
 }
 
 func (d *demo) jwks() string {

@@ -84,6 +84,12 @@ func serveCommand() *cobra.Command {
 			return s.run(cmd.Context(), func(string) {})
 		},
 	}
+	s.flags(cmd)
+	return cmd
+}
+
+// flags gives cmd the flags of s, and s their defaults.
+func (s *server) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on")
 	flags.StringVar(&s.publicURL, "public-url", "", "`URL` by which clients and gateways reach the server: the beginning of every iss (default http:// and the address listened on)")
@@ -101,7 +107,6 @@ func serveCommand() *cobra.Command {
 	intervalFlag(flags, &s.drainDelay, "drain-delay", 0, "how long to go on serving, unready, after a signal: for balancers that notice late")
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 30*time.Second, "how long requests in progress may take after that")
 	intervalFlag(flags, &s.checkEvery, "check-every", 10*time.Minute, "how often all that is published is compared with the database (0: never)")
-	return cmd
 }
 
 // validate refuses what could not work before anything is opened.
