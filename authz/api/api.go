@@ -43,9 +43,9 @@ type Options struct {
 	Checks map[string]Check
 	// Portal answers the paths below authz.PortalPath. Nil: nothing does.
 	Portal http.Handler
-	// TrustedProxies are believed what they say of a client's address. Nil: nobody is.
+	// TrustedProxies may set the client's address by X-Forwarded-For. Nil: no proxy may.
 	TrustedProxies clientaddr.Proxies
-	// StreamLimits are how many may read the change streams. Nil: jwks.NewStream's.
+	// StreamLimits bounds the readers of the change streams. Nil: the default of jwks.NewStream.
 	StreamLimits *jwks.StreamLimits
 	// Closing ends the change streams once it is closed. Nil: never.
 	Closing <-chan struct{}
@@ -88,7 +88,7 @@ func New(o Options) (http.Handler, error) {
 			a.log.Debug("an answer was not sent", "error", err)
 		}
 	}
-	e.IPExtractor = echo.ExtractIPDirect() // its default believes anybody
+	e.IPExtractor = echo.ExtractIPDirect() // echo's default trusts X-Forwarded-For from any client
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			o.TrustedProxies.Resolve(c.Request())

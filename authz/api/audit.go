@@ -48,7 +48,7 @@ type Actor struct {
 // EntryList is one page, the latest first.
 type EntryList struct {
 	Entries    []Entry `json:"entries" nullable:"false"`
-	NextCursor *string `json:"next_cursor" doc:"For the next page, also where this one is short or empty; null on the last"`
+	NextCursor *string `json:"next_cursor" doc:"For the next page, even if this one is short or empty; null on the last page"`
 }
 
 type auditInput struct {

@@ -81,7 +81,7 @@ func (a *api) refuse(h huma.API, ctx huma.Context, err error) {
 }
 
 // checkOnce refuses what huma would pass over: a query that does not read, in
-// which a filter may be lost, what is given twice or empty, and what is no text.
+// which a filter may be lost, a parameter that is given twice or empty, and invalid UTF-8.
 func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		target := ctx.URL()
@@ -93,7 +93,7 @@ func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 		for name, each := range values {
 			if len(each) > 1 {
 				bad = append(bad, authz.FieldError{Field: clip(name), Detail: "must be given once"})
-			} else if each[0] == "" && name != "cursor" { // it would select everything
+			} else if each[0] == "" && name != "cursor" { // an empty filter would select everything
 				bad = append(bad, authz.FieldError{Field: clip(name), Detail: "must not be empty; leave it out for any"})
 			} else if !utf8.ValidString(each[0]) || strings.ContainsFunc(each[0], unicode.IsControl) {
 				bad = append(bad, authz.FieldError{Field: clip(name), Detail: "must be UTF-8 without control characters"})
@@ -120,8 +120,8 @@ func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// taken reports whether a body is of a type that the operation takes. huma takes what
-// ends in +json for JSON, a JSON Patch (RFC 6902) among them.
+// taken reports whether the operation takes the body's type. huma accepts any type that ends in
+// +json as JSON, including JSON Patch (RFC 6902).
 func taken(ctx huma.Context) bool {
 	body := ctx.Operation().RequestBody
 	kind, _, _ := strings.Cut(ctx.Header("Content-Type"), ";")

@@ -27,7 +27,7 @@ func (s *server) management() []call {
 	var calls []call
 	for path, methods := range s.contract.Paths {
 		for method, op := range methods {
-			if method == "head" { // as GET, which is there, too
+			if method == "head" { // answered like the GET of the same path
 				continue
 			}
 			if len(op.Security) > 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A management key can't fill the disk by changes, and can always revoke.
+// A management key can't fill the disk with changes, and can always revoke.
 func TestAKeyMayChangeSoMuch(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{})
@@ -27,6 +27,6 @@ func TestAKeyMayChangeSoMuch(t *testing.T) {
 	if p.Type != "https://iana.org/assignments/http-problem-types#quota-exceeded" {
 		t.Errorf("the type is %s", p.Type)
 	}
-	s.do("POST", "/v1/workspaces/acme/portal-sessions", `{"owner":"x"}`).want(201) // another key's
+	s.do("POST", "/v1/workspaces/acme/portal-sessions", `{"owner":"x"}`).want(201) // another key has its own budget
 	s.do("DELETE", keysPath+"/"+key.id, nil, writer).want(200)
 }

@@ -39,7 +39,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 			Name: "burnkey_change_stream_readers", Help: "Readers of the change streams.",
 		}, func() float64 { return float64(stream.Readers()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "burnkey_change_stream_reserved_readers", Help: "Those of them in the places reserved for keys of the scope gateway.",
+			Name: "burnkey_change_stream_reserved_readers", Help: "Readers of the change streams in places reserved for keys with the scope gateway.",
 		}, func() float64 { return float64(stream.Reserved()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not take what was sent.",
@@ -49,16 +49,17 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 	document(h, http.MethodGet, "changes", authz.IssuerPath+"{ws}"+changePath,
 		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched anew",
 		answers{200: events, 400: problem, 404: problem, 429: problem, 503: problem}, inWorkspace,
-		optional("after", "query", "The version to go on behind; 0 where it is absent"),
-		optional("heartbeat", "query", "How long the stream may be silent, in seconds: 0.5 to 5; what is no such number is 5"),
-		optional("Last-Event-ID", "header", "The same, and first: what a reader sends that comes again"),
+		optional("after", "query", "The version after which to continue; default 0"),
+		optional("heartbeat", "query", "The longest silence on the stream, in seconds: 0.5 to 5; 5 for any other value"),
+		optional("Last-Event-ID", "header", "The same; sent by a client that reconnects, and preferred to after"),
 		withReservedPlaces)
 }
 
-// withReservedPlaces says what a management key is good for at a call that needs none.
+// withReservedPlaces documents what a management key is good for in a call that needs no
+// credential.
 func withReservedPlaces(op *huma.Operation) {
-	op.Description = "It takes no credential. Places are reserved for those who present a management key of the scope gateway " +
-		"(Authorization: Bearer …); a key that is not good is as none."
+	op.Description = "No credential is required. Places are reserved for readers that send a management key with the scope gateway " +
+		"(Authorization: Bearer …); an invalid key is ignored."
 }
 
 // refuseReader answers those who get no stream.

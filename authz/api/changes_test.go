@@ -139,12 +139,12 @@ func TestReadyExcept(t *testing.T) {
 	}
 }
 
-// limitReaders bounds the change stream's places.
+// limitReaders limits the places of the change stream.
 func limitReaders(l jwks.StreamLimits) func(*server, *authz.Options, *http.Server) {
 	return func(s *server, _ *authz.Options, _ *http.Server) { s.readers = &l }
 }
 
-// openStream asks for the change stream with a management key, or none, from an address.
+// openStream requests the change stream from an address, with a management key if one is given.
 func (s *server) openStream(path, key string) (resp *http.Response, cancel func()) {
 	s.t.Helper()
 	ctx, stop := context.WithTimeout(s.t.Context(), time.Minute)
@@ -159,7 +159,7 @@ func (s *server) openStream(path, key string) (resp *http.Response, cancel func(
 	return resp, stop
 }
 
-// issueManagement issues a management key, tied where tie is not empty.
+// issueManagement issues a management key, tied to the workspace tie unless that is empty.
 func (s *server) issueManagement(scopes []string, tie string) issued {
 	s.t.Helper()
 	body := map[string]any{"owner": "operator", "scopes": scopes}
@@ -216,7 +216,7 @@ func TestChangesHavePlaces(t *testing.T) {
 	}
 	s.wantReaders(3, 0)
 
-	// Whoever has no good key of the scope gateway is as anybody.
+	// A reader without a valid key of the scope gateway takes a public place.
 	gatewayKey := s.issueManagement([]string{"gateway"}, "")
 	revoked := s.issueManagement([]string{"gateway"}, "")
 	s.do("DELETE", "/v1/workspaces/burnkey/keys/"+revoked.id, nil).want(200)
@@ -230,15 +230,15 @@ func TestChangesHavePlaces(t *testing.T) {
 	}
 	ends[0]()
 	s.wantReaders(2, 0)
-	opens(other, revoked.token, 200) // nor is anybody locked out by one
+	opens(other, revoked.token, 200) // nor does an invalid key lock anybody out
 	s.wantReaders(3, 0)
 
 	kept := opens(changesPath+"?after=1&heartbeat=0.5", gatewayKey.token, 200)
 	opens(other, gatewayKey.token, 200)
 	s.wantReaders(5, 2)
-	opens(other, gatewayKey.token, 429) // its own places are taken, and so are the address's
+	opens(other, gatewayKey.token, 429) // the key's places and the address's are all taken
 
-	// Its key revoked, a reader has to find a place as anybody: here, there is none.
+	// Once its key is revoked, a reader needs a public place: here, none is free.
 	s.do("DELETE", "/v1/workspaces/burnkey/keys/"+gatewayKey.id, nil).want(200)
 	for lines := bufio.NewScanner(kept.Body); lines.Scan(); {
 	}
@@ -247,7 +247,7 @@ func TestChangesHavePlaces(t *testing.T) {
 	if !strings.Contains(text, `burnkey_change_stream_turned_away_total{full="address",workspace="other"} 7`) {
 		t.Error("the metrics do not count who was turned away")
 	}
-	if n := strings.Count(s.log.String(), "readers of the change stream are turned away"); n != 1 { // once a workspace
+	if n := strings.Count(s.log.String(), "readers of the change stream are turned away"); n != 1 { // once per workspace
 		t.Errorf("it is logged %d times", n)
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// Values of the header fields by which a page of any origin may make the public calls
-// (Fetch Standard, section 3.2) and read what they answer, errors too. They are shared
-// by all answers: nobody may write to them.
+// Header values that let a page of any origin make the public calls (Fetch Standard, section
+// 3.2) and read their answers, including errors. All answers share these slices: never write to
+// them.
 var (
 	anyOrigin     = []string{"*"}
 	exposed       = []string{"Burnkey-Fingerprint, Burnkey-Version, ETag, Retry-After, X-Request-Id"}
@@ -21,7 +21,7 @@ var (
 	preflightAge  = []string{"86400"}
 )
 
-// forAnyOrigin lets pages make the public calls. The router answers OPTIONS.
+// forAnyOrigin lets pages of any origin make the public calls. The router answers OPTIONS.
 func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -41,7 +41,7 @@ func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// isPublic reports whether the path is one of an issuer's, which take no credential.
+// isPublic reports whether the path is below an issuer, where no call needs a credential.
 func isPublic(path string) bool {
 	return strings.HasPrefix(path, authz.IssuerPath) || strings.HasPrefix(path, oauthPath+"/") || strings.HasPrefix(path, oidcPath+"/")
 }

@@ -17,7 +17,7 @@ func cursor(id string) *string {
 	return &text
 }
 
-// cursorAt is for a list that goes on behind an id; none where it does not.
+// cursorAt returns the cursor of a list that continues after an id, or nil at the end.
 func cursorAt(next uuid.UUID) *string {
 	if next == uuid.Nil {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A filter that is there and empty would select everything: each is refused by its name.
+// An empty filter would select everything: each is refused by name.
 func TestEmptyFiltersAreRefused(t *testing.T) {
 	s := newServer(t)
 	refused := func(a answer, name string) {
@@ -31,7 +31,7 @@ func TestEmptyFiltersAreRefused(t *testing.T) {
 	}
 }
 
-// Ids are read in either case (RFC 9562 section 4), and written in one.
+// Ids are read in upper and lower case (RFC 9562 section 4), and written in lower case.
 func TestIDsInCapitals(t *testing.T) {
 	s := newServer(t)
 	issue := func() (string, string) {

@@ -8,8 +8,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// heads adds to each management GET its HEAD (RFC 9110 section 9.3.2): the same call, of
-// whose answer net/http sends the header alone.
+// heads adds a HEAD operation to each management GET (RFC 9110 section 9.3.2): the same call,
+// of which net/http sends only the header.
 func (a *api) heads(e *echo.Echo, h huma.API) {
 	for path, item := range h.OpenAPI().Paths {
 		if item.Get == nil {
@@ -20,7 +20,7 @@ func (a *api) heads(e *echo.Echo, h huma.API) {
 		op := *item.Get
 		op.OperationID += "-head"
 		op.Method = http.MethodHead
-		op.Summary += ": the header alone"
+		op.Summary += ": header only"
 		op.Responses = make(map[string]*huma.Response, len(item.Get.Responses))
 		for status, response := range item.Get.Responses {
 			op.Responses[status] = &huma.Response{Description: response.Description, Headers: response.Headers}

@@ -25,9 +25,9 @@ var format = huma.Format{
 		return enc.Encode(v)
 	},
 	Unmarshal: func(data []byte, v any) error {
-		// A member may be as deep as it could be alone.
+		// One level more for the outer object: a member may be as deep as it may be by itself.
 		if member, deep := jwks.TooDeep(data, jwks.MaxDepth+1); deep {
-			return &readFault{detail: fmt.Sprintf("must not be nested deeper than %d", jwks.MaxDepth), member: member}
+			return &readFault{detail: fmt.Sprintf("must not be nested deeper than %d levels", jwks.MaxDepth), member: member}
 		}
 		if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
 			return readError(err, bytes.TrimLeft(data, " \t\r\n"))

@@ -50,20 +50,20 @@ type NewKey struct {
 	Audience     []string `json:"audience,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"Among the workspace's audiences; its default where absent"`
 	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" maximum:"315360000" doc:"Seconds; the workspace's default where absent, 90 days unless it has another"`
 	NeverExpires bool     `json:"never_expires,omitempty" doc:"Instead of expires_in"`
-	Claims       object   `json:"claims,omitempty" doc:"Further claims to sign, at most 4 KiB, nested 32 deep at most; registered names are refused"`
-	Metadata     object   `json:"metadata,omitempty" doc:"Kept and not signed, at most 16 KiB, nested 32 deep at most"`
+	Claims       object   `json:"claims,omitempty" doc:"Further claims to sign, at most 4 KiB and 32 levels deep; registered names are refused"`
+	Metadata     object   `json:"metadata,omitempty" doc:"Stored, not signed; at most 16 KiB and 32 levels deep"`
 }
 
-// KeyPatch is a JSON Merge Patch (RFC 7396) of what may be changed of a key.
+// KeyPatch is a JSON Merge Patch (RFC 7396) of a key's changeable members.
 type KeyPatch struct {
 	Name     *string `json:"name,omitempty" nullable:"true" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters"`
-	Metadata *object `json:"metadata,omitempty" nullable:"true" doc:"Its members are merged: null removes one, and null for all of it empties it"`
+	Metadata *object `json:"metadata,omitempty" nullable:"true" doc:"Merged member by member: null removes a member; null as the whole value empties it"`
 }
 
 // KeyList is one page, the newest keys first.
 type KeyList struct {
 	Keys       []Key   `json:"keys" nullable:"false"`
-	NextCursor *string `json:"next_cursor" doc:"For the next page, also where this one is short or empty; null on the last"`
+	NextCursor *string `json:"next_cursor" doc:"For the next page, even if this one is short or empty; null on the last page"`
 }
 
 // RevokedKey is what is left to say.
@@ -86,7 +86,7 @@ type (
 	}
 	issueInput struct {
 		WSPath
-		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat with the same one issues nothing and answers 409, and with another body 422"`
+		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat issues nothing: 409 with the same body, 422 with another"`
 		Body           NewKey
 	}
 	listInput struct {
@@ -191,7 +191,8 @@ func (a *api) revokeKey(ctx context.Context, in *KeyPath) (*struct{ Body Revoked
 	return &struct{ Body RevokedKey }{RevokedKey{ID: key.ID, Status: key.Status, RevokedAt: *key.RevokedAt, Version: key.Version}}, nil
 }
 
-// changeKey answers with what call leaves of the path's key, as the caller may see it.
+// changeKey applies call to the path's key and answers with the result, as the caller may see
+// it.
 func (a *api) changeKey(ctx context.Context, in *KeyPath, call keyCall) (*changedKey, error) {
 	key, err := a.withKey(ctx, in, call)
 	if err != nil {
@@ -202,7 +203,7 @@ func (a *api) changeKey(ctx context.Context, in *KeyPath, call keyCall) (*change
 
 type keyCall func(context.Context, string, uuid.UUID) (store.Key, error)
 
-// withKey returns what call returns for the path's key. What is no key's id is no key.
+// withKey returns the result of call for the path's key. An invalid id is ErrNotFound.
 func (a *api) withKey(ctx context.Context, in *KeyPath, call keyCall) (store.Key, error) {
 	id, ok := store.ParseID(in.ID)
 	if !ok {

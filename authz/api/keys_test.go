@@ -174,7 +174,7 @@ func TestPatchKey(t *testing.T) {
 		return len(list)
 	}
 	noted := entries()
-	for _, body := range []string{`{"metadata":{}}`, `{"name":"b"}`, `{"metadata":{"a":1}}`, `{"metadata":{"b":null}}`, `{}`} { // nothing new
+	for _, body := range []string{`{"metadata":{}}`, `{"name":"b"}`, `{"metadata":{"a":1}}`, `{"metadata":{"b":null}}`, `{}`} { // changes nothing
 		wantSubset(t, s.do("PATCH", path, body).want(200).object(), `{"name":"b","metadata":{"a":1},"updated_at":"`+got["updated_at"].(string)+`"}`)
 	}
 	if entries() != noted {
@@ -198,7 +198,7 @@ func TestPatchKey(t *testing.T) {
 			continue
 		}
 		value := before[name]
-		if value == nil { // which resets a member
+		if value == nil { // null resets a member
 			value = "x"
 		}
 		text, err := json.Marshal(map[string]any{"name": "c", name: value})

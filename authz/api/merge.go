@@ -15,12 +15,13 @@ import (
 // mergePatchType is what RFC 7396 calls the body of a change.
 const mergePatchType = "application/merge-patch+json"
 
-// takesMergePatch has the document name both types that a change may be of.
+// takesMergePatch documents both media types that a change may have.
 func takesMergePatch(op *huma.Operation) {
 	op.RequestBody.Content[mergePatchType] = op.RequestBody.Content["application/json"]
 }
 
-// keyPatchOf reads a patch that was read as a KeyPatch before; null is the zero value.
+// keyPatchOf reads a patch that has already been validated as a KeyPatch; null becomes the zero
+// value.
 func keyPatchOf(patch []byte) (authz.KeyPatch, error) {
 	var members struct {
 		Name     jsontext.Value `json:"name"`

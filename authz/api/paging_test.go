@@ -151,7 +151,7 @@ func TestIdempotency(t *testing.T) {
 			t.Errorf("%s: %s", body, a.body)
 		}
 	}
-	// A rotation's repeat is of the same key and grace.
+	// A repeated rotation must be for the same key and grace.
 	one := s.issue("acme", map[string]any{})
 	again := header("Idempotency-Key", "rotate 1")
 	s.do("POST", keysPath+"/"+one.id+"/rotate", `{"grace":"1h"}`, again).want(201)
@@ -230,7 +230,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// A page ends by bytes, too, and the pages together are all of the list.
+// A page also ends at a number of bytes, and the pages together are the whole list.
 func TestPagesEndByBytes(t *testing.T) {
 	s := newServer(t)
 	const n = 80

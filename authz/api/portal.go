@@ -14,13 +14,13 @@ import (
 
 // Policy is what a workspace's keys may be, and who is told that one expires.
 type Policy struct {
-	Scopes             []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64" doc:"All that keys may have; where empty any, and on the page none"`
-	MaxExpiresIn       seconds        `json:"max_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: ten years, and on the page one. With a maximum, no key may be issued that never expires"`
-	DefaultExpiresIn   seconds        `json:"default_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: 90 days, or the maximum if that is less"`
-	KeysPerOwner       int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000" doc:"Active keys that one owner may have; 0: any number"`
-	PortalNeverExpires bool           `json:"portal_never_expires,omitempty" doc:"Whether owners may make keys on the page that never expire, where allow_never_expires permits it and there is no maximum"`
-	DefaultAudience    []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16" doc:"Of keys that name none; all of the workspace's, where empty"`
-	Webhook            string         `json:"webhook,omitempty" maxLength:"2048" doc:"An https URL that gets a POST 14, 7 and 1 day before a key expires; no place for a secret: whoever may look at the workspace or its audit sees it"`
+	Scopes             []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64" doc:"Scopes that keys may have. If empty: any through the API, none through the portal"`
+	MaxExpiresIn       seconds        `json:"max_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: ten years through the API, one through the portal. Any maximum rules out keys that never expire"`
+	DefaultExpiresIn   seconds        `json:"default_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: 90 days, or the maximum if that is shorter"`
+	KeysPerOwner       int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000" doc:"Active keys that one owner may have; 0: unlimited"`
+	PortalNeverExpires bool           `json:"portal_never_expires,omitempty" doc:"Whether owners may create keys that never expire in the portal, if allow_never_expires permits it and there is no maximum"`
+	DefaultAudience    []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16" doc:"Audience of keys that name no other; if empty, all audiences of the workspace"`
+	Webhook            string         `json:"webhook,omitempty" maxLength:"2048" doc:"An https URL that receives a POST 14, 7 and 1 day before a key expires. Put no secret in it: everyone who may read the workspace or its audit sees it"`
 }
 
 // OfferedScope is one that keys may have.
@@ -97,7 +97,7 @@ func showPortal(p store.Portal) Portal {
 type NewPortalSession struct {
 	Role          string    `json:"role,omitempty" enum:"owner,operator" doc:"owner, also where absent, or operator: the producer's own staff, who see the keys of all owners. That takes the scope admin; in the workspace burnkey, where it makes an operator of all workspaces, of a key that is tied to none"`
 	Owner         string    `json:"owner,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]([^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff])?$" patternDescription:"without control characters, line ends and invisible characters, and without a space at either end" doc:"Whose keys it shows; required but for an operator, for whom it must be absent"`
-	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"All that keys made there may have; what the policy offers, where absent. An operator makes none"`
+	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"Scopes that keys created in this session may have; default: those of the policy. Absent for operators, who create no keys"`
 	Subject       string    `json:"subject,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]([^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff])?$" patternDescription:"without control characters, line ends and invisible characters, and without a space at either end" doc:"Who it is for, such as jane@acme.example: what is done there has it as the actor's id in the audit; the id of the key that makes the call, where absent"`
 	ReturnURL     string    `json:"return_url,omitempty" maxLength:"2048" pattern:"^(https?://[!-~]+)?$" patternDescription:"an http(s) URL" doc:"Where its way back leads"`
 	ExpiresIn     *seconds  `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; 600 where absent"`
@@ -153,8 +153,8 @@ type endInput struct {
 	Owner string `query:"owner" minLength:"1" maxLength:"255" doc:"Whose; everybody's, where absent"`
 }
 
-// Resolve is huma's, which passes over a name that it doesn't know: what is meant for one
-// owner must not end all.
+// Resolve implements huma.Resolver. It refuses unknown parameters, which huma ignores: a
+// misspelt owner must not end everybody's sessions.
 func (in *endInput) Resolve(ctx huma.Context) []error {
 	target := ctx.URL()
 	for name := range target.Query() {

@@ -23,7 +23,7 @@ import (
 
 const problemType = "application/problem+json"
 
-// quotaExceeded is the problem type of who has used up what they may
+// quotaExceeded is the problem type for a caller that has used up its quota
 // (draft-ietf-httpapi-ratelimit-headers section 8.1).
 const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
@@ -39,8 +39,8 @@ type Problem struct {
 	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the input, by field"`
 	// Code is the member error of RFC 6749 section 5.2, where that applies.
 	Code string `json:"error,omitempty" doc:"The error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
-	// Kind tells problems of one status apart, for programs.
-	Kind string `json:"code,omitempty" doc:"A stable name, where programs have to tell problems of one status apart: idempotency_key_reused"`
+	// Kind lets programs tell problems with the same status apart.
+	Kind string `json:"code,omitempty" doc:"A stable name, where several problems share a status: idempotency_key_reused"`
 	// KeyID names another key than the call's that matters.
 	KeyID string `json:"key_id,omitempty" doc:"The key that was issued under this Idempotency-Key before, or the successor of a key that was rotated"`
 
@@ -190,7 +190,8 @@ func ofEcho(err *echo.HTTPError) *Problem {
 	}
 }
 
-// ofCrowd is the refusal of a read for what else is under way: 429 if that is the caller's.
+// ofCrowd maps a refused read to a problem: 429 if the caller's own reads are too many, else
+// 503.
 func ofCrowd(e *authz.CrowdedError) *Problem {
 	if e.Reason == "caller" {
 		p := newProblem(http.StatusTooManyRequests, "This management key has too many lists and searches under way.").with("Retry-After", retryAfter)
@@ -247,8 +248,8 @@ func notTaken(body *huma.RequestBody) *Problem {
 // token's header, should somebody have put one there.
 const maxFieldName = 64
 
-// maxFaults bounds how many faults an answer lists: a body of made-up members would get
-// back many times its length.
+// maxFaults bounds the faults listed in an answer: a body of made-up members would otherwise
+// get back many times its length.
 const maxFaults = 32
 
 // mustBeTime stands for what huma says of a time: of one in a query, Go's own layout.

@@ -117,7 +117,7 @@ func (a *api) revokeToken(c echo.Context) error {
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	token, err := jwks.ReadPasted(tokens[0])
-	if err != nil { // 200 would leave a leaked key in force, and whoever found it content
+	if err != nil { // a 200 would leave a leaked key in force and its finder satisfied
 		return oauthProblem(http.StatusBadRequest, "The field token does not contain a token of Burnkey's form. Nothing was revoked.").
 			field("token", "must be a token: "+err.Error())
 	}
@@ -151,8 +151,8 @@ func (a *api) writeProblem(w http.ResponseWriter, p *Problem) {
 }
 
 func revokeForm(op *huma.Operation) {
-	token := &huma.Schema{Type: huma.TypeString, MinLength: new(1), Description: "The token; what surrounds it, such as spaces, quotes or Bearer, is taken off. " +
-		"200 also for one that no key of the workspace signed; 400 for what has no token's form"}
+	token := &huma.Schema{Type: huma.TypeString, MinLength: new(1), Description: "The token; surrounding text such as spaces, quotes or Bearer is removed. " +
+		"200 also for a token that no key of the workspace signed; 400 for a malformed one"}
 	hint := &huma.Schema{Type: huma.TypeString, Description: "Ignored, there being one type"}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/x-www-form-urlencoded": {Schema: &huma.Schema{
@@ -174,7 +174,7 @@ func (a *api) noSet(workspace string) *Problem {
 	if a.publisher.Unread(workspace) {
 		return newProblem(http.StatusServiceUnavailable, "The workspace's published set can't be read.").with("Retry-After", retryAfter)
 	}
-	if _, ok := a.publisher.Set(workspace); ok { // that of a key which is not there, without its tombstone
+	if _, ok := a.publisher.Set(workspace); ok { // ?kid= of an unpublished key, whose answer needs the tombstone
 		return newProblem(http.StatusServiceUnavailable, "The workspace's tombstone can't be read.").with("Retry-After", retryAfter)
 	}
 	return newProblem(http.StatusNotFound, "There is no such workspace.")

@@ -89,8 +89,7 @@ func TestJWKSNotFound(t *testing.T) {
 	}
 }
 
-// A 404 would count as a failed fetch with many a client, which then goes on with the key
-// that was revoked.
+// Many clients treat a 404 as a failed fetch, and go on using the revoked key.
 func TestJWKSOfAKeyThatIsNotPublished(t *testing.T) {
 	s := newServer(t)
 	foreign, revoked := s.issue("other", map[string]any{}), s.issue("acme", map[string]any{})
@@ -102,7 +101,7 @@ func TestJWKSOfAKeyThatIsNotPublished(t *testing.T) {
 		t.Fatalf("%d keys are published beside the tombstone", len(all)-1)
 	}
 	want := all[0].KID().String()
-	s.issue("acme", map[string]any{}) // is not to be shown instead
+	s.issue("acme", map[string]any{}) // must not be served instead
 	for _, query := range []string{revoked.kid, foreign.kid, "", "x", "a&kid=b", want + "x", "%zz"} {
 		for range 2 {
 			a := s.do("GET", jwksPath+"?kid="+query, nil, header("If-None-Match", tag)).want(200)
@@ -117,7 +116,7 @@ func TestJWKSOfAKeyThatIsNotPublished(t *testing.T) {
 	s.do("GET", "/v1/auth/oauth/none/.well-known/jwks.json?kid="+revoked.kid, nil).want(404)
 }
 
-// Pages of any origin may make the public calls and read what they answer, also an error.
+// Pages of any origin may make the public calls and read the answers, including errors.
 func TestPublicCallsOfAnyOrigin(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{
@@ -222,7 +221,7 @@ func TestRevokeByPossession(t *testing.T) {
 	}
 }
 
-// A leak finder has the token as curl --data-urlencode token@file sends it, and as logs show it.
+// A leak finder sends the token as curl --data-urlencode token@file does, and as logs show it.
 func TestRevokeByPossessionTakesOffWhatSurrounds(t *testing.T) {
 	s := newServer(t)
 	for _, around := range []string{"%s\n", "Authorization: Bearer %s\r\n", "\ufeff\"%s\"", "API_KEY='%s';", `{"token": "%s"}`, "`%s`."} {

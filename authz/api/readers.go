@@ -14,8 +14,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// streamReader says who asks for the change stream. The call takes no credential: a
-// management key of the scope gateway gets a reserved place, and any other one nothing.
+// streamReader identifies who requests the change stream. No credential is needed: a management
+// key with the scope gateway gets a reserved place, and any other key is ignored.
 func (a *api) streamReader(r *http.Request) jwks.StreamReader {
 	who := jwks.StreamReader{Address: clientaddr.Network(r.RemoteAddr)}
 	token, refusal := jwks.BearerToken(r.Header.Values("Authorization")...)
@@ -32,7 +32,7 @@ func (a *api) streamReader(r *http.Request) jwks.StreamReader {
 	}
 	noteCaller(r.Context(), p)
 	kid := parsed.KID
-	who.Key, who.Holds = kid.String(), func() bool { // once its time is over it is published no more
+	who.Key, who.Holds = kid.String(), func() bool { // an expired key leaves the published set, too
 		home, ok := a.publisher.Set(authz.Home)
 		if ok {
 			_, ok = home.Lookup(kid)
@@ -42,19 +42,19 @@ func (a *api) streamReader(r *http.Request) jwks.StreamReader {
 	return who
 }
 
-// readersAgain is how long a reader without a place should wait, in seconds. Followers
-// poll meanwhile.
+// readersAgain is the Retry-After, in seconds, for a reader without a place. Followers poll
+// meanwhile.
 const readersAgain = "15"
 
-// turnAwayEvery is how often it is logged of one workspace that readers are turned away.
+// turnAwayEvery is the shortest interval between two warnings for one workspace.
 const turnAwayEvery = time.Minute
 
-// turnedAway counts and logs the readers for whom the change stream has no place.
+// turnedAway counts and logs readers that found no place at the change stream.
 type turnedAway struct {
 	total *prometheus.CounterVec
 
 	mu     sync.Mutex
-	logged map[string]time.Time // by workspace, of those that there are
+	logged map[string]time.Time // by workspace; only existing ones, so it is bounded
 }
 
 func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
@@ -69,7 +69,7 @@ func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
 	return t
 }
 
-// note is told of a reader of a workspace that there is.
+// note records a refused reader. The workspace must exist.
 func (t *turnedAway) note(log *slog.Logger, r *http.Request, workspace string, err error) {
 	full := "server"
 	switch {
@@ -91,12 +91,12 @@ func (t *turnedAway) note(log *slog.Logger, r *http.Request, workspace string, e
 	}
 }
 
-// noPlace is the answer to a reader for whom there is no place.
+// noPlace returns the problem for a reader that found no place.
 func noPlace(err error) *Problem {
 	p := newProblem(http.StatusServiceUnavailable, "The change stream has too many readers.")
 	if errors.Is(err, jwks.ErrReadersAddress) {
 		p = newProblem(http.StatusTooManyRequests, "The change stream has too many readers from this address.")
 	}
-	// The connection is not kept: its bound is an address's, too.
+	// The connection is closed, since open connections are limited by address, too.
 	return p.with("Retry-After", readersAgain).with("Connection", "close")
 }

@@ -15,12 +15,12 @@ import (
 
 // Rotation is the body that rotates a key; it may be absent.
 type Rotation struct {
-	Grace *string `json:"grace,omitempty" maxLength:"32" example:"720h" doc:"How long the old key goes on working: 0 to 2160h, as 90m, 720h, 30d or whole seconds; 24h where absent"`
+	Grace *string `json:"grace,omitempty" maxLength:"32" example:"720h" doc:"How long the old key keeps working: 0 to 2160h, such as 90m, 720h, 30d or whole seconds; default 24h"`
 }
 
 type rotateInput struct {
 	KeyPath
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat with the same one issues nothing and answers 409, and for another key or grace 422"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat issues nothing: 409 for the same key and grace, 422 for others"`
 	Body           *Rotation
 }
 
@@ -36,12 +36,12 @@ func (a *api) rotations(h huma.API) {
 	}, a.rotateKey)
 	huma.Register(h, huma.Operation{
 		OperationID: "end-grace", Method: http.MethodPost, Path: one + "/rotation/end", Summary: "End a rotation's grace now",
-		Description: "The old key is revoked. The id is the old key's or its successor's. 409: there is no grace to end. " + shownInPart,
+		Description: "Revokes the old key. The id may be the old key's or its successor's. 409: no grace to end. " + shownInPart,
 		Security:    write, Errors: []int{401, 403, 404, 409, 503},
 	}, a.endGrace)
 	huma.Register(h, huma.Operation{
 		OperationID: "undo-rotation", Method: http.MethodPost, Path: one + "/rotation/undo", Summary: "Undo a rotation within its grace",
-		Description: "The successor is revoked, and the old key, which is answered, goes on. The id is of either. 409: there is no rotation to undo. " +
+		Description: "Revokes the successor; the old key stays active and is returned. The id may be of either. 409: no rotation to undo. " +
 			shownInPart,
 		Security: write, Errors: []int{401, 403, 404, 409, 503},
 	}, a.undoRotation)
@@ -81,7 +81,7 @@ type RevokeMany struct {
 	Owner         string     `json:"owner,omitempty" minLength:"1" maxLength:"255" doc:"Of this owner"`
 	Scope         string     `json:"scope,omitempty" minLength:"1" maxLength:"128" doc:"Which have this scope"`
 	CreatedBefore *time.Time `json:"created_before,omitempty" doc:"Made before this time"`
-	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h" doc:"Made and, as far as is known, last used longer ago than this: 24h or more, as 720h, 30d or whole seconds"`
+	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h" doc:"Created, and last used as far as known, longer ago than this: 24h or more, such as 720h, 30d or whole seconds"`
 	DryRun        bool       `json:"dry_run,omitempty" doc:"List what would be revoked, and revoke nothing"`
 }
 
@@ -96,9 +96,9 @@ type RevokedMany struct {
 func (a *api) revocations(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "revoke-keys", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/revocations", Summary: "Revoke many keys",
-		Description: "Active keys and those in a grace to which all that is given applies, at most 1,000 or about 1 MiB of them at a time, the newest first. " +
+		Description: "Revokes the active and deprecated keys that match all given members: up to 1,000 keys or about 1 MiB at a time, the newest first. " +
 			"In the workspace burnkey, the key that makes the call is left out. " +
-			"409: the use of keys is not known for as long as unused_for, since gateways have not reported it. " + shownInPart,
+			"409: gateways have not reported the use of keys for as long as unused_for. " + shownInPart,
 		Security: anyOf(authz.ScopeKeysWrite), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
 	}, a.revokeMany)
 }
@@ -120,13 +120,13 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 		s.IDs = append(s.IDs, id)
 	}
 	if in.Body.CreatedBefore != nil {
-		if s.CreatedBefore = *in.Body.CreatedBefore; s.CreatedBefore.IsZero() { // which would mean any
+		if s.CreatedBefore = *in.Body.CreatedBefore; s.CreatedBefore.IsZero() { // the zero time would select every key
 			return nil, a.problem(ctx, authz.InputError{{Field: "created_before", Detail: "must be later than that"}})
 		}
 	}
 	if in.Body.UnusedFor != nil {
 		unused, err := authz.ParseDuration(*in.Body.UnusedFor)
-		if err == nil && unused == 0 { // which would mean any
+		if err == nil && unused == 0 { // 0 would select every key
 			err = errors.New("must not be 0")
 		}
 		if err != nil {

@@ -61,7 +61,7 @@ func TestRotateDefaultsAndRefusals(t *testing.T) {
 	wantSubset(t, ended, `{"id":"`+old.id+`","status":"revoked"}`)
 }
 
-// A duration is written here as on the command line.
+// Durations have the same forms as on the command line.
 func TestDurationsOfAllForms(t *testing.T) {
 	s := newServer(t)
 	for _, grace := range []string{"30d", "720h", "2592000", "43200m"} {
@@ -72,7 +72,7 @@ func TestDurationsOfAllForms(t *testing.T) {
 			t.Errorf("%s: the grace is %s", grace, got)
 		}
 	}
-	for _, unused := range []string{"30d", "720h", "2592000"} { // nobody reports use, so that it is not known
+	for _, unused := range []string{"30d", "720h", "2592000"} { // use is unknown: no gateway reports it
 		s.do("POST", "/v1/workspaces/acme/revocations", `{"unused_for":"`+unused+`"}`).want(409)
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// What a call changes, it may answer; what a caller may not read, it must not. The types
-// here are the full record for those who may read it, and else what is left to say.
+// An answer to a change must not show what the caller may not read. Each type here holds either
+// the full record, for callers that may read it, or the part that anybody may see.
 
-// shownInPart is for the descriptions of calls that may be made without reading.
-const shownInPart = "Without the scope keys:read, a key is shown by its id, status, times and version alone."
+// shownInPart ends the description of each call that changes keys and works without keys:read.
+const shownInPart = "Without the scope keys:read, the answer shows only a key's id, status, times and version."
 
-// KeyState is what is left of a Key for a caller without the scope keys:read.
+// KeyState is the part of a Key that is shown to a caller without the scope keys:read.
 type KeyState struct {
 	ID          string     `json:"id" format:"uuid"`
 	Status      string     `json:"status" enum:"active,deprecated,revoked,expired"`
@@ -31,13 +31,13 @@ type KeyState struct {
 	Version     uint64     `json:"version"`
 }
 
-// IssuedState is a KeyState with the token of a successor.
+// IssuedState is a KeyState with the token of a new successor.
 type IssuedState struct {
 	Token string `json:"token" doc:"Send it as Authorization: Bearer …; it is kept nowhere"`
 	KeyState
 }
 
-// WorkspaceState is what is left of a Workspace for a caller without workspaces:read.
+// WorkspaceState is the part of a Workspace that is shown without workspaces:read.
 type WorkspaceState struct {
 	ID        string    `json:"id"`
 	Issuer    string    `json:"issuer"`
@@ -47,7 +47,7 @@ type WorkspaceState struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// either is the full record or what is left of it.
+// either holds the full record or the part of it that may be shown.
 type either[Full, Rest any] struct {
 	full *Full
 	rest *Rest
@@ -59,7 +59,7 @@ type (
 	shownWorkspace = either[Workspace, WorkspaceState]
 )
 
-// MarshalJSON renders the one that there is, as format does.
+// MarshalJSON renders whichever is set, in the same way as format.
 func (e either[Full, Rest]) MarshalJSON() ([]byte, error) {
 	var text bytes.Buffer
 	var err error
@@ -71,7 +71,7 @@ func (e either[Full, Rest]) MarshalJSON() ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// Schema is huma's.
+// Schema implements huma.SchemaProvider.
 func (either[Full, Rest]) Schema(r huma.Registry) *huma.Schema {
 	return &huma.Schema{AnyOf: []*huma.Schema{
 		r.Schema(reflect.TypeFor[Full](), true, ""), r.Schema(reflect.TypeFor[Rest](), true, ""),
@@ -82,7 +82,7 @@ func mayRead(ctx context.Context, workspace, scope string) bool {
 	return principal(ctx).May(workspace, scope) == nil
 }
 
-// forCaller is the key as the caller may see it.
+// forCaller returns the key, or the part of it that the caller may see.
 func (a *api) forCaller(ctx context.Context, k store.Key) shownKey {
 	full := a.showKey(k)
 	if mayRead(ctx, k.Workspace, authz.ScopeKeysRead) {
@@ -99,8 +99,8 @@ func stateOf(k *Key) KeyState {
 	}
 }
 
-// successorForCaller is without the name and metadata of the key that it succeeds; the
-// token says what it says.
+// successorForCaller leaves out the name and metadata, which come from the old key, for a
+// caller that may not read keys. The token itself has to be shown.
 func (a *api) successorForCaller(ctx context.Context, issued authz.Issued) *successorAnswer {
 	full := a.showIssued(issued)
 	answer := &successorAnswer{Location: full.Location, Body: shownSuccessor{full: &full.Body}}

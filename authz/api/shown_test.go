@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// What a scope lets its holder see, by the words of the records below.
+// The words of the records below that each scope lets its holder see.
 const (
 	keyWords      = "owner-word name-word scope:word claim-word metadata-word"
 	settingsWords = "hook-word login-word display-word"
@@ -18,9 +18,8 @@ const (
 	auditWords    = keyWords + " " + settingsWords + " " + nameWords
 )
 
-// shows is, by operation and scope, what an answer may show of records that were there
-// before. An operation that is not here fails the test: whoever adds one decides.
-// An operation's answer shows nothing to scopes that it does not name.
+// shows lists, by operation and scope, which parts of existing records an answer may show; a
+// scope that is not listed may see none. A new operation fails the test until it is added here.
 var shows = map[string]map[string]string{
 	"create-workspace":      {},
 	"list-workspaces":       {"workspaces:read": nameWords, "keys:read": nameWords, "gateway": nameWords},
@@ -32,17 +31,17 @@ var shows = map[string]map[string]string{
 	"update-key":            {"keys:write": ""},
 	"revoke-key":            {"keys:write": ""},
 	"revoke-keys":           {"keys:write": ""},
-	"rotate-key":            {"keys:write": ""}, // but for its token, which is decoded nowhere here
+	"rotate-key":            {"keys:write": ""}, // except in its token, which this test does not decode
 	"end-grace":             {"keys:write": ""},
 	"undo-rotation":         {"keys:write": ""},
 	"list-audit":            {"audit:read": auditWords},
 	"export-audit":          {"audit:read": auditWords},
 	"report-usage":          {"gateway": ""},
-	"create-portal-session": {"keys:write": ""}, // the link is for the owner whom it names
+	"create-portal-session": {"keys:write": ""}, // the link is for the owner named in the request
 	"end-portal-sessions":   {"keys:write": ""},
 }
 
-// calls has for each operation what makes it answer something of the records.
+// calls has, for each operation, a call whose answer concerns the records.
 func (s *server) showing(id string) (body any, query string, statuses []int) {
 	switch id {
 	case "create-workspace":
@@ -67,8 +66,7 @@ func (s *server) showing(id string) (body any, query string, statuses []int) {
 	return nil, "", []int{200}
 }
 
-// Each scope sees what it says and nothing else, also where a call that changes something
-// answers.
+// Each scope sees its own data and nothing else, including in the answer to a change.
 func TestScopesMeanWhatTheySay(t *testing.T) {
 	s := newServer(t)
 	s.do("PATCH", "/v1/workspaces/acme", `{"name":"workspace-word","policy":{"webhook":"https://hook-word.example"},`+
@@ -115,7 +113,7 @@ func TestScopesMeanWhatTheySay(t *testing.T) {
 	}
 }
 
-// With the scope that reads, or admin, the same answers are whole.
+// With the read scope, or admin, the same answers are complete.
 func TestWhoMayReadIsShownAll(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{"owner": "owner-word", "name": "name-word"})
@@ -137,7 +135,7 @@ func TestWhoMayReadIsShownAll(t *testing.T) {
 	}
 }
 
-// HEAD of a management call is its GET without the body, under the same rights.
+// HEAD of a management call is its GET without the body, with the same rights.
 func TestHeadOfManagementCalls(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{})

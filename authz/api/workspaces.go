@@ -19,8 +19,8 @@ type Workspace struct {
 	Name              string    `json:"name"`
 	Audiences         []string  `json:"audiences" nullable:"false" doc:"The default audience of its keys, and all that a key may name"`
 	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued, where the policy sets no maximum"`
-	Policy            *Policy   `json:"policy,omitempty" doc:"In no list, and shown to the scope workspaces:read alone"`
-	Portal            *Portal   `json:"portal,omitempty" doc:"In no list, and shown to the scope workspaces:read alone"`
+	Policy            *Policy   `json:"policy,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
+	Portal            *Portal   `json:"portal,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
 	Issuer            string    `json:"issuer" doc:"iss of its tokens"`
 	JWKSURI           string    `json:"jwks_uri" doc:"Where its keys are published"`
 	Version           uint64    `json:"version" doc:"Of the published set"`
@@ -43,7 +43,7 @@ type NewWorkspace struct {
 // WorkspaceList is one page.
 type WorkspaceList struct {
 	Workspaces []Workspace `json:"workspaces" nullable:"false"`
-	NextCursor *string     `json:"next_cursor" doc:"For the next page, also where this one is short or empty; null on the last"`
+	NextCursor *string     `json:"next_cursor" doc:"For the next page, even if this one is short or empty; null on the last page"`
 }
 
 type (
@@ -58,7 +58,7 @@ type (
 		WS string `path:"ws" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"The workspace's id"`
 	}
 	Page struct {
-		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many; a page also ends at about 1 MiB, and a search after some seconds"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most this many; a page also ends at about 1 MiB, and a search after a few seconds"`
 		Cursor string `query:"cursor" maxLength:"128" doc:"next_cursor of the page before"`
 	}
 )
@@ -83,7 +83,7 @@ func (a *api) workspaces(h huma.API) {
 		OperationID: "update-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
 		Summary: "Change a workspace; keys already issued stay as they are", Security: anyOf(authz.ScopeWorkspacesWrite),
 		Description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: members that are absent stay as they are, " +
-			"null resets one to its default, and lists are replaced. To change portal.oidc, by which operators log in, takes the scope admin. " +
+			"null resets a member to its default, and lists are replaced. Changing portal.oidc, by which operators log in, requires the scope admin. " +
 			"Without the scope workspaces:read, the answer has no settings.",
 		Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
 	}, a.updateWorkspace)
@@ -130,7 +130,7 @@ func (a *api) listWorkspaces(ctx context.Context, in *Page) (*struct{ Body Works
 	return &struct{ Body WorkspaceList }{list}, nil
 }
 
-// workspacesFrom returns a page of those that the caller may see.
+// workspacesFrom returns a page of the workspaces that the caller may see.
 func (a *api) workspacesFrom(ctx context.Context, after string, limit int) (found []store.Workspace, next string, err error) {
 	for next = after; ; {
 		found, next, err = a.service.Workspaces(ctx, store.WorkspaceFilter{After: next, Limit: limit})
@@ -146,7 +146,7 @@ func (a *api) workspacesFrom(ctx context.Context, after string, limit int) (foun
 func (a *api) getWorkspace(ctx context.Context, in *workspaceParam) (*workspaceAnswer, error) {
 	w, err := a.service.Workspace(ctx, in.WS)
 	if err == nil && !mayRead(ctx, in.WS, authz.ScopeWorkspacesRead) {
-		return &workspaceAnswer{a.listed(w)}, nil // a key that reads keys, or lies where the gateway does
+		return &workspaceAnswer{a.listed(w)}, nil // with keys:read or gateway alone, no settings are shown
 	}
 	return a.workspaceAnswer(ctx, w, err)
 }
