@@ -144,12 +144,33 @@ func sought(text string) string {
 }
 
 // expiring returns those of the newest keys that expire soon, the first of them first.
-func (v *visit) expiring() ([]shownKey, error) {
-	keys, _, err := v.service.Keys(v.context(), v.workspace.ID, store.Filter{Owner: v.session.Owner, Status: store.Active, Limit: lookedAt})
-	if err != nil {
-		return nil, err
-	}
-	soon := slices.DeleteFunc(v.showAll(keys), func(k shownKey) bool { return !k.Soon })
+func (v *visit) expiring() (soon []shownKey, err error) {
+	err = v.newest(store.Active, func(k store.Key) {
+		k.Claims, k.Metadata = nil, nil // which are large, and not shown
+		if shown := v.show(k); shown.Soon {
+			soon = append(soon, shown)
+		}
+	})
 	slices.SortFunc(soon, func(a, b shownKey) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
-	return soon, nil
+	return soon, err
+}
+
+// newest looks at the owner's newest keys of a status, or of any, the latest first. One list
+// may end before them all, for its bytes.
+func (v *visit) newest(status store.Status, look func(store.Key)) error {
+	f := store.Filter{Owner: v.session.Owner, Status: status, Limit: lookedAt}
+	for f.Limit > 0 {
+		keys, next, err := v.service.Keys(v.context(), v.workspace.ID, f)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			look(k)
+		}
+		if next == uuid.Nil {
+			return nil
+		}
+		f.After, f.Limit = next, f.Limit-max(1, len(keys))
+	}
+	return nil
 }

@@ -104,6 +104,21 @@ func TestWhatExpiresSoon(t *testing.T) {
 	v.get(keyPath(keys["fifteen"])).hasNot("This key expires in")
 }
 
+// TestWideKeysHideNoOther: a list ends by bytes, and what is said of all keys does not.
+func TestWideKeysHideNoOther(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	soon := int64(3 * 86400)
+	s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "first", ExpiresIn: &soon})
+	wide := []byte(`{"note":"` + strings.Repeat("x", 16_000) + `"}`)
+	const others = authz.PageBytes/16_000 + 10
+	for range others {
+		s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "wide", Metadata: wide})
+	}
+	s.update("acme", func(w *store.Workspace) { w.Policy.KeysPerOwner = others + 1 })
+	v.get("/portal/acme/keys").want(200).has("first : in 3 days", fmt.Sprintf("%d", others+1)).hasNot(`href="/portal/acme/keys/new"`)
+}
+
 func TestHistory(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")

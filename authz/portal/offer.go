@@ -28,15 +28,14 @@ func (v *visit) full() (int, error) {
 	if most == 0 || most > lookedAt {
 		return 0, nil
 	}
-	keys, _, err := v.service.Keys(v.context(), v.workspace.ID, store.Filter{Owner: v.session.Owner, Limit: lookedAt})
-	if err != nil {
-		return 0, err
-	}
 	active := 0
-	for _, k := range keys {
+	err := v.newest("", func(k store.Key) {
 		if k.Status(v.now()) == store.Active {
 			active++
 		}
+	})
+	if err != nil {
+		return 0, err
 	}
 	if active < most {
 		return 0, nil
