@@ -52,34 +52,69 @@ func (s *Service) wasTold(ctx context.Context, k *store.Key, days int) (bool, er
 
 // tell sends a notice to the workspace's webhook and records it. An error is to be tried again.
 func (n *notifier) tell(ctx context.Context, workspace string, waiting *notice) (noticeResult, error) {
-	k, err := n.s.store.Key(ctx, workspace, waiting.id)
+	k, url, result, err := n.due(ctx, workspace, waiting)
+	if result == "" && err == nil && url != "" {
+		waited, failed := n.place(ctx)
+		if failed != nil {
+			return noticeFailed, failed
+		}
+		defer func() { <-n.posts }()
+		if waited { // and the key may be revoked, or the webhook another
+			k, url, result, err = n.due(ctx, workspace, waiting)
+		}
+	}
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return noticeVoid, nil
-	case err != nil:
-		return noticeFailed, err
-	case waiting.sent: // its record failed
-		return noticeSent, n.record(ctx, k, waiting.days)
-	case n.s.Now().Sub(waiting.at) > noticeFor:
-		return noticeGivenUp, nil
-	case !isNoticeDue(&k, waiting.days, n.s.Now()):
-		return noticeVoid, nil
-	}
-	if told, err := n.s.wasTold(ctx, &k, waiting.days); told || err != nil {
-		return noticeKnown, err
-	}
-	w, err := n.s.store.Workspace(ctx, workspace)
-	if err != nil {
-		return noticeFailed, err
-	}
-	if w.Policy.Webhook == "" {
+	case result != "" || err != nil:
+		return result, err
+	case url == "":
 		return noticeRecorded, n.record(ctx, k, waiting.days)
 	}
-	if err := n.post(ctx, w.Policy.Webhook, &k, waiting.days); err != nil {
+	if err := n.post(ctx, url, &k, waiting.days); err != nil {
 		return noticeFailed, err
 	}
 	waiting.sent = true
 	return noticeSent, n.record(ctx, k, waiting.days)
+}
+
+// place takes a place among the posts under way, and reports whether it had to wait for it.
+func (n *notifier) place(ctx context.Context) (waited bool, err error) {
+	select {
+	case n.posts <- struct{}{}:
+		return false, nil
+	default:
+	}
+	select {
+	case n.posts <- struct{}{}:
+		return true, nil
+	case <-ctx.Done():
+		return true, ctx.Err()
+	}
+}
+
+// due reads what a notice is about and where it goes: to the audit alone where there is no
+// URL. With a result there is nothing to send.
+func (n *notifier) due(ctx context.Context, workspace string, waiting *notice) (k store.Key, url string, result noticeResult, err error) {
+	k, err = n.s.store.Key(ctx, workspace, waiting.id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return k, "", noticeVoid, nil
+	case err != nil:
+		return k, "", noticeFailed, err
+	case waiting.sent: // its record failed
+		return k, "", noticeSent, n.record(ctx, k, waiting.days)
+	case n.s.Now().Sub(waiting.at) > noticeFor:
+		return k, "", noticeGivenUp, nil
+	case !isNoticeDue(&k, waiting.days, n.s.Now()):
+		return k, "", noticeVoid, nil
+	}
+	if told, err := n.s.wasTold(ctx, &k, waiting.days); told || err != nil {
+		return k, "", noticeKnown, err
+	}
+	w, err := n.s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return k, "", noticeFailed, err
+	}
+	return k, w.Policy.Webhook, "", nil
 }
 
 func (n *notifier) record(ctx context.Context, k store.Key, days int) error {
@@ -88,7 +123,7 @@ func (n *notifier) record(ctx context.Context, k store.Key, days int) error {
 	return n.s.store.Record(ctx, store.KeyNoticed(ctx, k, days, n.s.Now()))
 }
 
-// post sends one notice once there is a place for it.
+// post sends one notice.
 func (n *notifier) post(ctx context.Context, url string, k *store.Key, days int) error {
 	type key struct {
 		ID        uuid.UUID `json:"id"`
@@ -104,12 +139,6 @@ func (n *notifier) post(ctx context.Context, url string, k *store.Key, days int)
 	}{"key.expiring", k.Workspace, key{k.ID, k.Owner, k.Name, k.ExpiresAt}, days})
 	if err != nil {
 		return err
-	}
-	select {
-	case n.posts <- struct{}{}:
-		defer func() { <-n.posts }()
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 	return n.o.Client.Send(ctx, url, fmt.Sprintf("notice_%s_%d", k.ID, days), n.s.Now(), body)
 }

@@ -103,11 +103,16 @@ type running struct {
 
 // serve runs Notify on a database until stop or the test ends.
 func (w *world) serve(db store.Store) *running {
-	service := authz.New(authz.Options{
-		Store: db, Publisher: authz.NewPublisher(db, nil), PublicURL: "http://127.0.0.1", Now: w.time,
-	})
 	client := webhook.New(webhook.Options{
 		Secret: webhook.Secret(strings.Repeat("s", 32)), HTTP: outbound.New(outbound.Options{Local: true, Timeout: time.Second}),
+	})
+	w.t.Cleanup(client.Close) // after it has stopped
+	return w.serveBy(db, client)
+}
+
+func (w *world) serveBy(db store.Store, client authz.Sender) *running {
+	service := authz.New(authz.Options{
+		Store: db, Publisher: authz.NewPublisher(db, nil), PublicURL: "http://127.0.0.1", Now: w.time,
 	})
 	r := &running{metrics: prometheus.NewRegistry()}
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -122,7 +127,6 @@ func (w *world) serve(db store.Store) *running {
 	r.stop = func() {
 		cancel()
 		<-done
-		client.Close()
 	}
 	w.t.Cleanup(r.stop)
 	return r

@@ -1,11 +1,13 @@
 package webhook_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -214,5 +216,62 @@ func TestTheWebhookIsReadWhenItIsSent(t *testing.T) {
 	}
 	if m := right.next(); m.Key.ID != k.ID {
 		t.Errorf("got %s", m.body)
+	}
+}
+
+// holding is a Sender that keeps each call until release is closed.
+type holding struct {
+	release chan struct{}
+	mu      sync.Mutex
+	calls   map[string]int // by URL
+}
+
+func (h *holding) Send(_ context.Context, url, _ string, _ time.Time, _ []byte) error {
+	h.mu.Lock()
+	h.calls[url]++
+	h.mu.Unlock()
+	<-h.release
+	return nil
+}
+
+func (h *holding) of(url string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.calls[url]
+}
+
+// TestWhatChangesWhileAllPlacesAreTaken: a webhook that is removed by then gets nothing, nor
+// is a key told of that is revoked.
+func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
+	const places = 32
+	w, h := newWorld(t), &holding{release: make(chan struct{}), calls: make(map[string]int)}
+	for i := range places {
+		id := fmt.Sprintf("slow-%d", i)
+		w.workspace(id, "https://slow.test/")
+		w.key(id, 90*day, 7*day-time.Minute)
+	}
+	r := w.serveBy(w.db, h)
+	w.eventually("all places are taken", func() bool { return h.of("https://slow.test/") == places })
+	w.workspace("acme", "https://acme.test/")
+	w.workspace("zoo", "https://zoo.test/")
+	acme, zoo := w.key("acme", 90*day, 7*day+time.Second), w.key("zoo", 90*day, 7*day+time.Second)
+	_, before := w.db.counts()
+	w.advance(2 * time.Second)
+	w.eventually("both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 }) // looked up when found, and when sent
+	_, err := w.db.UpdateWorkspace(t.Context(), "acme", func(v *store.Workspace) error {
+		v.Policy.Webhook = ""
+		return nil
+	})
+	if err == nil {
+		_, err = w.db.Revoke(t.Context(), "zoo", zoo.ID, w.time())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(h.release)
+	w.eventually("it is recorded", func() bool { return slices.Equal(w.told(acme), []int{7}) })
+	w.eventually("it is void", func() bool { return r.count(t, "void") == 1 })
+	if acme, zoo := h.of("https://acme.test/"), h.of("https://zoo.test/"); acme+zoo > 0 {
+		t.Errorf("a webhook that was removed was called %d times, and that of a revoked key %d times", acme, zoo)
 	}
 }
