@@ -160,7 +160,7 @@ func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 	bad.offered("scopes", w, d.key.Scopes)
 	switch {
 	case d.expiresIn == 0 && !MayNeverExpire(w):
-		bad.addf("never_expires", "is not allowed in this workspace")
+		bad.refuseNeverExpires(w)
 	case d.expiresIn > maxExpiresIn(w):
 		bad = append(bad, lifeError(maxExpiresIn(w))...)
 	}
@@ -222,7 +222,7 @@ func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {
 	case r.NeverExpires && r.ExpiresIn != nil:
 		e.addf("expires_in", "must be absent where never_expires is true")
 	case r.NeverExpires && !MayNeverExpire(w):
-		e.addf("never_expires", "is not allowed in this workspace")
+		e.refuseNeverExpires(w)
 	case r.NeverExpires:
 		return 0
 	case r.ExpiresIn == nil:

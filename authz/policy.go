@@ -43,6 +43,14 @@ func MayNeverExpire(w *store.Workspace) bool {
 	return w.AllowNeverExpires && w.Policy.MaxExpiresIn == 0
 }
 
+func (e *InputError) refuseNeverExpires(w *store.Workspace) {
+	if w.AllowNeverExpires {
+		e.addf("never_expires", "is not allowed in this workspace, whose keys expire after %d seconds at most", maxExpiresIn(w))
+		return
+	}
+	e.addf("never_expires", "is not allowed in this workspace")
+}
+
 // OffersScope reports whether a workspace's keys may have a scope.
 func OffersScope(w *store.Workspace, scope string) bool {
 	return len(w.Policy.Scopes) == 0 || slices.ContainsFunc(w.Policy.Scopes, func(o store.OfferedScope) bool { return o.Name == scope })

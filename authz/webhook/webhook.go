@@ -61,7 +61,7 @@ func (e *Error) Error() string { return e.Reason }
 func (c *Client) Send(ctx context.Context, url, id string, at time.Time, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return &Error{Reason: "the URL is none"}
+		return &Error{Reason: "the URL is invalid"}
 	}
 	stamp := strconv.FormatInt(at.Unix(), 10)
 	request.Header = http.Header{

@@ -126,7 +126,7 @@ func TestErrors(t *testing.T) {
 		"http://hush.invalid/":                 outbound.ErrPlain.Error(),
 		"https://169.254.169.254/hush":         outbound.ErrAddress.Error(),
 		"https://[64:ff9b::127.0.0.1]/hush":    outbound.ErrAddress.Error(),
-		"http://[::1":                          "the URL is none",
+		"http://[::1":                          "the URL is invalid",
 	} {
 		c := patient
 		if strings.HasSuffix(url, "/hang") {
