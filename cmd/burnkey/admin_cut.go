@@ -86,7 +86,11 @@ func (a *auditCut) run(ctx context.Context, stdout, stderr io.Writer) (err error
 // workspaces returns the ids of those whose audit is meant.
 func (a *auditCut) workspaces(ctx context.Context, st store.Store) (ids []string, err error) {
 	if a.workspace != "" {
-		if _, err := st.Workspace(ctx, a.workspace); err != nil {
+		_, err := st.Workspace(ctx, a.workspace)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("--workspace: there is no workspace %q", a.workspace)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("--workspace: %w", err)
 		}
 		return []string{a.workspace}, nil

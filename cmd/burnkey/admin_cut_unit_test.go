@@ -61,11 +61,14 @@ func TestTheAuditIsArchivedAndCut(t *testing.T) {
 		{"--before", "1h", "--archive", file},
 		{"--before", "24h"},
 		{"--before", "24h", "--archive", database},
-		{"--before", "24h", "--archive", file, "--workspace", "none"},
 	} {
 		if _, err := cut(args...); err == nil || len(left()) != old+1 {
 			t.Fatalf("%v: %v, and %d entries are left", args, err, len(left()))
 		}
+	}
+	_, err = cut("--before", "24h", "--archive", file, "--workspace", "none")
+	if err == nil || !strings.Contains(err.Error(), `there is no workspace "none"`) || len(left()) != old+1 {
+		t.Fatalf("%v, and %d entries are left", err, len(left()))
 	}
 	out, err := cut("--before", "24h", "--archive", file)
 	if err != nil || !strings.Contains(out, "acme: 1200 entries") {

@@ -59,7 +59,7 @@ func envoyConfigCommand() *cobra.Command {
 	flags.StringVar(&c.Admin, "admin", "", "`HOST:PORT` of Envoy's admin interface (default none)")
 	flags.StringVar(&mode, "mode", "pull", "how Envoy verifies: pull (it fetches the JWKS itself) or gateway (it asks burnkey gateway)")
 	flags.StringSliceVar(&c.Gateways, "gateway", nil, "`HOST:PORT` of burnkey gateway, for --mode gateway; may be repeated, for several")
-	intervalFlag(flags, &c.Cache, "cache", envoy.DefaultCache, "how often it fetches them, in whole seconds")
+	intervalFlag(flags, &c.Cache, "cache", envoy.DefaultCache, "how often Envoy fetches the keys, in whole seconds")
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
 	audienceFlags(flags, &c.Audiences, &c.AnyAudience)
 	managementFlag(flags, &c.InsecureManagementKeys)

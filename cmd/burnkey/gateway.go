@@ -233,7 +233,7 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	case s.maxStaleness.value == 0:
 		log.Warn("keys are used however old they are while the server is out of reach; --max-staleness limits that")
 	case s.whenStale == "serve":
-		log.Warn("keys older than --max-staleness stay in use, and are told of", "max_staleness", s.maxStaleness.value)
+		log.Warn("keys older than --max-staleness stay in use; the log and the metrics report them", "max_staleness", s.maxStaleness.value)
 	default:
 		log.Info("tokens are refused with 503 once keys are older than --max-staleness", "max_staleness", s.maxStaleness.value)
 	}

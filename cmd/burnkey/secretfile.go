@@ -42,7 +42,7 @@ func readSecret(path string) ([]byte, error) {
 	}
 	// A terminal or a pipe has no content that would be there for others.
 	if mode := info.Mode(); mode.IsRegular() && mode&(othersAccess|groupWrites) != 0 {
-		return nil, fmt.Errorf("%s: its mode is %04o, so that others can read or alter it; make it 0600, or 0640 for a group of the server's",
+		return nil, fmt.Errorf("%s: its mode is %04o, so that others can read or alter it; make it 0600, or 0640 for a group to read",
 			path, mode.Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
@@ -91,7 +91,7 @@ func makeStateDir(dir string) error {
 		return err
 	}
 	if info.Mode()&othersWrite != 0 {
-		return writable(dir, info, "name a folder below it, which is then made")
+		return writable(dir, info, "make it 0700 if it is the gateway's alone, or name a folder inside it, which is then created")
 	}
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {

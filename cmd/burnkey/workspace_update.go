@@ -87,7 +87,7 @@ func workspaceSettings() []*setting {
 		{flag: "portal-never-expires", member: "policy.portal_never_expires", kind: "bool", read: asBool, usage: "whether owners may make keys on the page that never expire (default false)"},
 		{flag: "keys-per-owner", member: "policy.keys_per_owner", kind: "int", read: asInt, usage: "active keys that one owner may have; 0: any number"},
 		{flag: "default-audience", member: "policy.default_audience", kind: "stringSlice", read: asList, usage: "aud of keys that name none; may be repeated (default all of the workspace's)"},
-		{flag: "webhook", member: "policy.webhook", kind: "string", read: asText, usage: "https `URL` that is told of keys that expire soon"},
+		{flag: "webhook", member: "policy.webhook", kind: "string", read: asText, usage: "https `URL` that gets a message about each key that expires soon"},
 
 		{flag: "display-name", member: "portal.display_name", kind: "string", read: asText, usage: "name that customers see (default the workspace's)"},
 		{flag: "base-url", member: "portal.base_url", kind: "string", read: asText, usage: "`URL` of the API that the keys are for, for an example"},
