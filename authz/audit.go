@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Audit lists what happened in a workspace, the latest first, as Keys does keys. Errors:
-// ErrNotFound, *CrowdedError, and ErrTooSlow for a search that has found nothing.
+// Audit lists the entries of a workspace, the latest first, in pages like those of Keys.
+// Errors: ErrNotFound, *CrowdedError, and ErrTooSlow for a search that has found nothing.
 func (s *Service) Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, uuid.UUID, error) {
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return nil, uuid.Nil, err
@@ -32,7 +32,7 @@ func (s *Service) Refused(ctx context.Context, workspace, call string) error {
 	if !s.calls.take(store.ActorOf(ctx).ID+" "+call, s.Now()) {
 		return nil
 	}
-	ctx, cancel := settle(store.Under(ctx, store.Authority{})) // it is the server that notes it
+	ctx, cancel := settle(store.Under(ctx, store.Authority{})) // the server itself records it
 	defer cancel()
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		workspace = Home // there is no such workspace, or none was meant

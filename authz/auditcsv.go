@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// CSVMark is to come before CSV that a browser saves to a file: by a byte order mark alone
-// do spreadsheets read UTF-8.
+// CSVMark goes before CSV that a browser saves to a file: spreadsheets read a file as UTF-8
+// only if it begins with a byte order mark.
 const CSVMark = "\ufeff"
 
 // WriteAuditCSV writes entries as a table with a line of titles (RFC 4180). Errors: w's.
@@ -21,17 +21,17 @@ func WriteAuditCSV(w io.Writer, entries []store.Entry) error {
 	return NewAuditCSV(w).Write(entries)
 }
 
-// AuditCSV is such a table, which may be written in parts.
+// AuditCSV is such a table, written in parts.
 type AuditCSV struct{ table *csv.Writer }
 
-// NewAuditCSV begins one; its line of titles is written with the first entries, or none.
+// NewAuditCSV begins a table. The first Write also writes the header row, even without entries.
 func NewAuditCSV(w io.Writer) *AuditCSV {
 	table := csv.NewWriter(w)
 	_ = table.Write([]string{"at", "action", "result", "key", "owner", "actor_kind", "actor_id", "from", "detail", "id"})
 	return &AuditCSV{table}
 }
 
-// Write adds entries. Errors: the writer's.
+// Write adds entries. Errors: those of the underlying writer.
 func (c *AuditCSV) Write(entries []store.Entry) error {
 	table := c.table
 	for _, e := range entries {
@@ -40,14 +40,15 @@ func (c *AuditCSV) Write(entries []store.Entry) error {
 			key = e.Key.String()
 		}
 		_ = table.Write(harmless(e.At.Format(time.RFC3339Nano), e.Action, e.Result, key, e.Owner, e.Actor.Kind, e.Actor.ID, e.Actor.From,
-			strings.ReplaceAll(string(e.Detail), ";", `\u003b`), e.ID.String())) // the same JSON
+			strings.ReplaceAll(string(e.Detail), ";", `\u003b`), e.ID.String())) // escaped, it is the same JSON
 	}
 	table.Flush()
 	return table.Error()
 }
 
-// formula finds where a spreadsheet would begin one: at the start of a cell, after what
-// separates cells in other locales, and there also after what nobody sees.
+// formula matches the places where a spreadsheet would begin a formula: at the start of a cell
+// and after separators of cells in other locales, with or without leading spaces and invisible
+// characters.
 var formula = regexp.MustCompile(`(^|[;\t\r\n|])([\s\p{Z}\p{Cf}]*[=+\-@＝＋－＠])`)
 
 // harmless keeps spreadsheets from taking a cell for a formula: an owner is free text.

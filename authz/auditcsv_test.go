@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// No cell is a formula in any locale's spreadsheet, and those that none would be stay.
+// No cell is a formula in a spreadsheet of any locale, and harmless cells stay as they are.
 func TestNoCellIsAFormula(t *testing.T) {
 	for owner, want := range map[string]string{
 		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(1)": "'@SUM(1)", "\t=1": "'\t=1", " =1": "' =1", "\u00a0=1": "'\u00a0=1",

@@ -21,8 +21,8 @@ import (
 )
 
 // Errors of a Service, for errors.Is; what is wrong with input is an InputError
-// and an idempotency key that was used is a *store.IdempotencyError. Whoever loses the
-// right to a call while that goes on gets what Ended returns.
+// and a reused idempotency key is a *store.IdempotencyError. A caller that loses its rights
+// during a call gets the error of Ended.
 var (
 	ErrNotFound        = store.ErrNotFound
 	ErrExists          = store.ErrExists
@@ -76,7 +76,7 @@ type Options struct {
 	PublicURL string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Log gets warnings, and Metrics the Service's own. Nil: none.
+	// Log receives warnings, Metrics the Service's own metrics. Nil: discarded.
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	// NewID makes key ids; nil means UUIDv7.
@@ -93,7 +93,7 @@ type Service struct {
 	now       func() time.Time
 	newID     func() (uuid.UUID, error)
 	reads     *reads
-	removals  *reads                    // of what is to be revoked: no search delays it
+	removals  *reads                    // reads for revocations, which searches must not delay
 	due       chan struct{}             // wakes Reap
 	nextDue   atomic.Pointer[time.Time] // as ReapDue saw it last
 	updates   atomic.Uint64             // of workspaces
@@ -115,7 +115,7 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	atOnce := max(2, runtime.GOMAXPROCS(0)) // which leaves half of an SQLite file's readers to others
+	atOnce := max(2, runtime.GOMAXPROCS(0)) // leaves half of SQLite's read connections to others
 	s.reads = newReads(atOnce, "reads", o.Log, o.Metrics)
 	s.removals = newReads(2, "removal_reads", o.Log, o.Metrics)
 	if s.now == nil {
@@ -137,7 +137,7 @@ func (s *Service) Issuer(workspace string) string { return s.publicURL + IssuerP
 // Now returns the service's time in UTC, to the microsecond as it is kept.
 func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
-// busyFor is when to come again where nothing better is known.
+// busyFor is the time until a retry when no better estimate is known.
 const busyFor = time.Second
 
 // RetryAfter is when to come again after ErrBusy, a second or more.

@@ -9,31 +9,31 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Each caller may write so much, since the records and the audit keep it: a unit is about
-// a KiB. What takes something away, such as a revocation, is free: there is no more of it
-// than was made before. Nor does a management key pay for the keys that it issues, which
-// the minter's queue bounds.
+// Each caller may write a limited amount, since records and audit entries are kept: one unit is
+// about 1 KiB. Changes that remove something, such as a revocation, are free, because they are
+// bounded by what was created before. A management key does not pay for keys that it issues:
+// the minter's queue bounds those.
 var (
 	ownerBudget    = budget{burst: 60, refill: 2 * time.Second}
 	operatorBudget = budget{burst: 300, refill: time.Second}
 	keyBudget      = budget{burst: 5000, refill: time.Second / 50}
 )
 
-// budget is what an account holds at most, and how long one unit takes to come back.
+// budget is the most units that an account holds, and how long one unit takes to come back.
 type budget struct {
 	burst  int
 	refill time.Duration
 }
 
-// What changes cost, in units, beside the JSON that comes with them.
+// Costs of a change in units, in addition to the size of its JSON.
 const (
 	changeCost    = 1
 	workspaceCost = 8
 )
 
-// BudgetError says that a caller has written as much as they may for now.
+// BudgetError means that the caller has used up its budget of changes for now.
 type BudgetError struct {
-	After time.Duration // until the change can be made
+	After time.Duration // time until the change is possible
 }
 
 func (e *BudgetError) Error() string {
@@ -52,8 +52,8 @@ func ByKey(ctx context.Context, p *Principal) context.Context {
 	return context.WithValue(ctx, accountKey{}, account{"key " + p.KeyID.String(), keyBudget})
 }
 
-// BySession returns a context whose changes are charged to a session's owner, whichever
-// session it is, or to the operator.
+// BySession returns a context whose changes are charged to the owner of the session, shared by
+// all of the owner's sessions, or to the operator.
 func BySession(ctx context.Context, s *store.Session) context.Context {
 	return context.WithValue(ctx, accountKey{}, accountOf(s))
 }
@@ -65,18 +65,18 @@ func accountOf(s *store.Session) account {
 	return account{"owner " + s.Workspace + " " + s.Owner, ownerBudget}
 }
 
-// budgets are the accounts in use here: other servers have their own. It is safe for
+// budgets holds the accounts of this server; every server has its own. It is safe for
 // concurrent use.
 type budgets struct {
 	mu sync.Mutex
-	// full is when each account will have all that it may hold, as GCRA counts.
+	// full is the time at which each account is full again (GCRA).
 	full map[string]time.Time
 }
 
-// pruneAccounts is how many accounts are kept before those that are full are dropped.
+// pruneAccounts is the number of accounts above which the full ones are dropped.
 const pruneAccounts = 4096
 
-// spend charges the account of a context; one without is not bounded. Errors: *BudgetError.
+// spend charges the account of a context, if it has one. Errors: *BudgetError.
 func (b *budgets) spend(ctx context.Context, now time.Time, units int) error {
 	who, ok := ctx.Value(accountKey{}).(account)
 	if !ok {
@@ -110,7 +110,7 @@ func (s *Service) spend(ctx context.Context, units int) error {
 	return s.budgets.spend(ctx, s.Now(), units)
 }
 
-// spendKey charges an owner for a key that is about to be made.
+// spendKey charges a portal session for a key that is about to be made.
 func (s *Service) spendKey(ctx context.Context, k *store.Key) error {
 	if who, ok := ctx.Value(accountKey{}).(account); ok && who.budget == keyBudget {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// What one customer writes is bounded, whichever session it is by; another's is not
-// touched, and nothing keeps a key from being revoked.
+// A customer's changes are bounded over all of their sessions, other customers have their own
+// budgets, and a key can be revoked at any time.
 func TestOwnersMayChangeSoMuch(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -59,8 +59,8 @@ func TestOwnersMayChangeSoMuch(t *testing.T) {
 	}
 }
 
-// Strangers, who may come back from a login in any number, share what they may write, and
-// keep nobody who has proved who they are out of the audit.
+// Strangers may return from a login in any number. They share one budget, so that refusals of
+// identified callers still reach the audit.
 func TestStrangersBlotOutNobody(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -9,9 +9,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// digest tells a request from others under the same idempotency key. Two that mean the same
-// have the same: JSON is brought to one form (RFC 8785). Nil where nothing is to be told apart:
-// a form of the page has an idempotency key of its own.
+// digest identifies a request, so that a different one under the same idempotency key is
+// noticed. Requests with the same meaning have the same digest: JSON is made canonical (RFC
+// 8785). Nil without an idempotency key, and for the portal, where each form has a key of its
+// own.
 func (r *IssueRequest) digest() []byte {
 	if r.IdempotencyKey == "" || r.Session != nil {
 		return nil
@@ -19,7 +20,7 @@ func (r *IssueRequest) digest() []byte {
 	return digestOf("issue", r.Owner, r.Name, r.Scopes, r.Audience, r.ExpiresIn, r.NeverExpires, r.Until, canonical(r.Claims), canonical(r.Metadata))
 }
 
-// digest is as IssueRequest's, for the rotation of a key.
+// digest is like that of IssueRequest, for the rotation of the key id.
 func (r *RotateRequest) digest(id uuid.UUID) []byte {
 	if r.IdempotencyKey == "" || r.Session != nil {
 		return nil
@@ -33,14 +34,14 @@ func (r *RotateRequest) digest(id uuid.UUID) []byte {
 
 func digestOf(parts ...any) []byte {
 	text, err := json.Marshal(parts)
-	if err != nil { // what it is of is refused for that elsewhere
+	if err != nil { // such a request is refused elsewhere
 		return nil
 	}
 	sum := sha256.Sum256(text)
 	return sum[:]
 }
 
-// canonical is a JSON object in its canonical form, and {} where there is none.
+// canonical returns a JSON object in canonical form; {} for an absent one.
 func canonical(object []byte) jsontext.Value {
 	if len(object) == 0 {
 		return jsontext.Value(`{}`)

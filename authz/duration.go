@@ -9,9 +9,9 @@ import (
 
 var errDuration = errors.New("must be like 90m, 720h or 30d, or whole seconds, such as 3600")
 
-// ParseDuration reads a duration as people write it, everywhere the same: whole seconds
-// (3600), whole days of 24 hours (30d), or what time.ParseDuration reads (90m, 1h30m, 500ms). Its
-// error says so, and does not repeat the text. The bounds are the caller's.
+// ParseDuration reads a duration in the forms that every part of Burnkey takes: whole seconds
+// (3600), days of 24 hours (30d), or the syntax of time.ParseDuration (90m, 1h30m, 500ms). The
+// error names these forms and does not repeat the text. Callers check the bounds.
 func ParseDuration(text string) (time.Duration, error) {
 	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
 		return time.Duration(seconds) * time.Second, nil

@@ -40,7 +40,7 @@ func WorkspaceOfToken(token jwks.Token) (string, error) {
 	return claims.Issuer[at+len(IssuerPath):], nil
 }
 
-// readPasted takes the token apart that a person entered, whatever surrounds it.
+// readPasted parses the token in a text that a person entered, ignoring the text around it.
 func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	token, err := jwks.ReadPasted(text.Reveal())
 	if err != nil {
@@ -49,8 +49,8 @@ func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	return jwks.Parse(token.Reveal())
 }
 
-// KeyNamed returns the record of the key whose id or kid a text contains: one look into an
-// index. Errors: InputError where there is neither, ErrNotFound.
+// KeyNamed returns the key whose id or kid a text contains, by one index lookup. Errors:
+// InputError if it contains neither, ErrNotFound.
 func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.Key, error) {
 	name, _ := NameIn(text)
 	if kid, err := jwks.ParseKID(name); err == nil {
@@ -63,11 +63,11 @@ func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.K
 	return s.store.Key(ctx, workspace, id)
 }
 
-// NameIn returns the one id, or without any the one kid, in a text that a person pasted:
-// quotes, brackets, a label, an address or a JSON member around it do not matter. It is for
-// reading what people enter, as jwks.ReadPasted is.
+// NameIn returns the only id, or else the only kid, in a text that a person pasted. It ignores
+// quotes, brackets, a label, an address or a JSON member around it. Use it only to read what
+// people enter, like jwks.ReadPasted.
 func NameIn(text string) (name string, ok bool) {
-	text = strings.ReplaceAll(text, "\x00", "") // of UTF-16
+	text = strings.ReplaceAll(text, "\x00", "") // left over from UTF-16
 	words := strings.FieldsFunc(text, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	})
@@ -76,7 +76,7 @@ func NameIn(text string) (name string, ok bool) {
 			switch {
 			case !is(word) || name == word:
 			case name != "":
-				return "", false // which is meant?
+				return "", false // ambiguous
 			default:
 				name = word
 			}

@@ -16,7 +16,7 @@ import (
 const (
 	MaxText           = 255      // characters of an owner, a name, an audience
 	MaxClaims         = 4 << 10  // bytes of JSON without white space
-	MaxMetadata       = 16 << 10 // likewise
+	MaxMetadata       = 16 << 10 // bytes of JSON without white space
 	MaxDepth          = jwks.MaxDepth
 	MaxScopes         = 64        // of one key
 	MaxScope          = 128       // characters of one
@@ -176,10 +176,10 @@ func (e *InputError) object(field string, value []byte, most int) jsontext.Value
 	return v
 }
 
-// depth refuses what is nested too deep.
+// depth refuses JSON that is nested deeper than MaxDepth.
 func (e *InputError) depth(field string, value []byte) {
 	if _, deep := jwks.TooDeep(value, MaxDepth); deep {
-		e.addf(field, "must not be nested deeper than %d", MaxDepth)
+		e.addf(field, "must not be nested deeper than %d levels", MaxDepth)
 	}
 }
 

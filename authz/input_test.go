@@ -360,7 +360,7 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 	expectFaults(t, err, "owner")
 }
 
-// nested is an object of that depth.
+// nested returns a JSON object of that depth.
 func nested(depth int) []byte {
 	return []byte(`{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`)
 }

@@ -169,7 +169,7 @@ func TestIssueIdempotency(t *testing.T) {
 	}
 }
 
-// Of requests that race, one makes a key: the others wait for it.
+// Of several requests at once, one makes a key; the others wait for it.
 func TestIssueIdempotencyRace(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -27,15 +27,15 @@ type IssueRequest struct {
 	// ExpiresIn is in seconds, and the workspace's default where nil.
 	ExpiresIn    *int64
 	NeverExpires bool
-	// Until is when the key expires, to the second, in place of ExpiresIn and NeverExpires:
-	// however long its making takes. Zero: by those.
+	// Until is the time at which the key expires, to the second, however long minting takes. If
+	// set, it replaces ExpiresIn and NeverExpires.
 	Until    time.Time
 	Claims   []byte // a JSON object of further claims, or nil
-	Metadata []byte // a JSON object that is kept and not signed, or nil
+	Metadata []byte // a JSON object that is stored but not signed, or nil
 	// IdempotencyKey lets a request be repeated without issuing twice.
 	IdempotencyKey string
-	// Session is that of the owner who asks on the page, and is held to what is offered
-	// there: see OnPage. Nil: the management API.
+	// Session is the owner's portal session; the request is limited to what the portal offers
+	// there: see OnPage. Nil: the request comes from the management API.
 	Session *store.Session
 	// again says that there is a key of this owner, name and scopes, whatever is asked of
 	// new ones.
@@ -45,7 +45,7 @@ type IssueRequest struct {
 // KeyPatch changes what is not nil. What is signed can't be changed.
 type KeyPatch struct {
 	Name *string
-	// Metadata is a JSON Merge Patch (RFC 7396) of the key's; null empties it.
+	// Metadata is a JSON Merge Patch (RFC 7396) of the key's metadata; null empties it.
 	Metadata []byte
 }
 
@@ -83,7 +83,7 @@ func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, l
 	return s.keep(ctx, draft, place, minted)
 }
 
-// draft holds a request against the workspace as it is now. Errors: InputError, ErrNotFound.
+// draft checks a request against the current workspace. Errors: InputError, ErrNotFound.
 func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (*unmade, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
@@ -96,9 +96,10 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 	return d, s.refuseLong(d)
 }
 
-// mint makes a key of a draft, which becomes what again returns when its turn has come: what
-// was true before it waited may be so no more, and no key pair is made for what would be
-// refused. The limit of a workspace is on keys of a status. The place is to be left.
+// mint makes a key from a draft. Once its turn in the queue has come, it replaces the draft by
+// that of again, since the workspace may have changed meanwhile and a refused request must not
+// cost a key pair. The owner's limit counts keys with the given status. The caller must leave
+// the place.
 func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (mint.Minted, *place, error) {
 	place, err := s.reserve(ctx, d.key.Workspace, d.key.Owner, status, d.perOwner)
 	if err != nil {
@@ -130,7 +131,7 @@ func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, agai
 	return minted, place, nil
 }
 
-// askedBy names who asks: the management key or the session; empty for the server itself.
+// askedBy names the caller: a management key or a session; empty for the server itself.
 func askedBy(ctx context.Context) string {
 	a := store.AuthorityOf(ctx)
 	switch {
@@ -142,17 +143,18 @@ func askedBy(ctx context.Context) string {
 	return ""
 }
 
-// unmade is a key that has not been made yet.
+// unmade is a key before minting.
 type unmade struct {
 	key       store.Key
 	expiresIn int64     // seconds; 0: never
-	until     time.Time // in place of expiresIn, where it is not zero; most seconds away
+	until     time.Time // replaces expiresIn unless zero; at most most seconds away
 	most      int64
-	perOwner  int            // how many keys its owner may have; 0: any number
-	session   *store.Session // that of the page, or nil
+	perOwner  int            // keys that the owner may have; 0: unlimited
+	session   *store.Session // portal session, or nil
 }
 
-// terms hold what was signed against the workspace in the transaction that keeps it.
+// terms checks the signed contents against the workspace, within the transaction that stores
+// the key.
 func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 	w = OnPage(w, d.session)
 	var bad InputError
@@ -168,7 +170,7 @@ func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 	return d.perOwner, bad.err()
 }
 
-// among holds audiences against the workspace's.
+// among checks that the workspace has all of the audiences.
 func (e *InputError) among(field string, w *store.Workspace, audiences []string) {
 	for _, aud := range audiences {
 		if !slices.Contains(w.Audiences, aud) {
@@ -185,7 +187,7 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 		bad.owner("owner", r.Owner)
 		bad.name("name", r.Name, 0)
 		bad.depth("claims", r.Claims)
-		bad.depth("metadata", r.Metadata) // an earlier version took any
+		bad.depth("metadata", r.Metadata) // an earlier version accepted any depth
 	}
 	bad.scopes("scopes", r.Scopes)
 	bad.audiences("audience", r.Audience)
@@ -253,8 +255,8 @@ func (s *Service) refuseLong(d *unmade) error {
 	return err
 }
 
-// once waits until no other request of the same idempotency key is under way, and spares the
-// making of a key that the store would refuse. Errors: *store.IdempotencyError, *mint.BusyError.
+// once waits until no other request with the same idempotency key is in progress, then refuses
+// a repeat before a key is minted for it. Errors: *store.IdempotencyError, *mint.BusyError.
 func (s *Service) once(ctx context.Context, k *store.Key) (leave func(), err error) {
 	if k.IdempotencyKey == "" {
 		return func() {}, nil
@@ -273,8 +275,8 @@ func (s *Service) once(ctx context.Context, k *store.Key) (leave func(), err err
 	return nil, k.Repeated(earlier.ID, earlier.RequestDigest)
 }
 
-// clockSkew, in seconds, is how far before its making a token's iat is, so that a verifier
-// whose clock is behind takes a fresh token. The expiry counts from the making.
+// clockSkew is the number of seconds by which iat precedes the minting, so that a verifier with
+// a slow clock accepts a fresh token. The expiry counts from the minting.
 const clockSkew = 60
 
 // sign gives the draft its id and times and returns the payload of its token.
@@ -332,10 +334,10 @@ func (s *Service) Key(ctx context.Context, workspace string, id uuid.UUID) (stor
 	return s.store.Key(ctx, workspace, id)
 }
 
-// Keys lists the records of a workspace, the newest first, as far as the limit and
-// PageBytes go, and returns what to continue behind: uuid.Nil at the end. A search may
-// end early. Errors: InputError, ErrNotFound, *CrowdedError, and ErrTooSlow for a search
-// that has found nothing.
+// Keys lists the keys of a workspace, the newest first, up to the limit and PageBytes, and
+// returns the id after which to continue: uuid.Nil at the end. A search may stop early, with a
+// short page. Errors: InputError, ErrNotFound, *CrowdedError, and ErrTooSlow for a search that
+// has found nothing.
 func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	switch f.Status {
 	case "", store.Active, store.Deprecated, store.Revoked, store.Expired:

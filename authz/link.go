@@ -70,8 +70,9 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	}, life)
 }
 
-// A link's secret ends with a mark of whom it is for, so that once it is used and forgotten
-// those who are logged in as the same can be led on. All before that is random: 192 bits.
+// A link's secret ends with a mark of the person it is for. When a used link has been
+// forgotten, anyone who is logged in as that person can still be led on. The bytes before it
+// are random: 192 bits.
 const linkMark = 8 // bytes
 
 func newLinkSecret(link *store.Session) (Secret, [sha256.Size]byte) {
@@ -88,8 +89,9 @@ func markOf(raw []byte, s *store.Session) []byte {
 	return sum[:linkMark]
 }
 
-// IsFor reports whether a link was made for whoever is in a session: the same owner, or an
-// operator, of the same workspace. Links of earlier releases don't say.
+// IsFor reports whether a link was made for the person in a session: the same owner, or an
+// operator, of the same workspace. It returns false for links of earlier releases, which have
+// no mark.
 func IsFor(link Secret, s *store.Session) bool {
 	raw, err := base64.RawURLEncoding.DecodeString(link.Reveal())
 	return err == nil && len(raw) > linkMark && subtle.ConstantTimeCompare(raw[len(raw)-linkMark:], markOf(raw, s)) == 1

@@ -12,7 +12,7 @@ import (
 
 // LoginRefused notes that somebody was refused who came back from a workspace's OpenID
 // provider, by a word that says why. Anybody can come back without a name, so of each
-// workspace only some of those are noted: see refusedBy. Errors: ErrNotFound.
+// workspace only some of these are recorded: see refusedBy. Errors: ErrNotFound.
 func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -22,8 +22,9 @@ func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) er
 	return s.noteLogin(ctx, workspace, "", reason)
 }
 
-// SpendLogin uses up a login by OpenID, by its state, on all servers. After until it must be
-// refused for its age: it is forgotten. Errors: ErrExists where it was used up before.
+// SpendLogin uses up an OpenID login, identified by its state, on all servers. It is remembered
+// until the given time, after which the caller must refuse it as too old. Errors: ErrExists if
+// it has been used up before.
 func (s *Service) SpendLogin(ctx context.Context, workspace, state string, until time.Time) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -45,19 +46,21 @@ func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string
 	})
 }
 
-// refusedBy is whose refusal it is to be counted as: each who has proved something, by a
-// link or to the provider, for themselves, so that strangers, who share what they may
-// write, can't keep them out of the audit.
+// refusedBy returns the name under which a refusal is counted. Anyone identified by a link or
+// by the provider counts separately: strangers share one name and so can't keep identified
+// callers out of the audit.
 func refusedBy(ctx context.Context, workspace, owner string) string {
 	return workspace + "\n" + owner + "\n" + store.ActorOf(ctx).ID
 }
 
 const (
-	// refusalsAtOnce are noted of a workspace's strangers, of one who has proved who they
-	// are, or of one caller's call, in each refusalEvery: some 5 MB a day, on one server.
+	// refusalsAtOnce is how many refusals are recorded in each refusalEvery for one name: the
+	// strangers of a workspace, an identified person, or one caller's call. That is about 5 MB a
+	// day on one server.
 	refusalsAtOnce = 10
 	refusalEvery   = time.Minute
-	// refusersAtOnce are told apart; those that come later are not noted.
+	// refusersAtOnce bounds the names that are counted; refusals of further ones are not
+	// recorded.
 	refusersAtOnce = 10_000
 )
 

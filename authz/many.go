@@ -45,7 +45,7 @@ func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selectio
 		return nil, false, err
 	}
 	line := s.removals
-	if dry { // which is no more than a list
+	if dry { // a dry run only lists keys
 		line = s.reads
 	}
 	if keys, more, err = s.selected(ctx, line, workspace, sel); err != nil || dry {

@@ -6,14 +6,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// PageMaxExpiresIn is the longest life of a key that an owner makes on the page, in seconds,
-// where the policy names none: a year, or its default life where that is longer.
+// PageMaxExpiresIn is the longest life, in seconds, of a key created in the portal under a
+// policy without a maximum: a year, or the policy's default life if longer.
 const PageMaxExpiresIn = 365 * 86400
 
-// OnPage returns a workspace as it is to an owner's session on the page, who is offered what
-// somebody has named, and nothing else: the scopes of the policy, of the link, or of both; a
-// life of MaxLife at most; and a key without an end where the policy says so of the page. The
-// management API has the workspace as it is. For a session of nil, that is what it returns.
+// OnPage returns the workspace as an owner sees it in the portal, where only what an
+// administrator has named is offered: the scopes of the policy, of the link, or of both; a life
+// up to MaxLife; and keys that never expire only if the policy allows that in the portal. With
+// a nil session, as in the management API, it returns w.
 func OnPage(w *store.Workspace, s *store.Session) *store.Workspace {
 	if s == nil {
 		return w
@@ -27,7 +27,7 @@ func OnPage(w *store.Workspace, s *store.Session) *store.Workspace {
 	return &page
 }
 
-// noScope is one that no key can have. A policy without any would offer all.
+// noScope is a scope that no key can have. An empty list would offer all scopes.
 var noScope = []store.OfferedScope{{}}
 
 func scopesOnPage(w *store.Workspace, s *store.Session) []store.OfferedScope {
@@ -47,13 +47,13 @@ func scopesOnPage(w *store.Workspace, s *store.Session) []store.OfferedScope {
 	return named
 }
 
-// ScopesOffered are those that keys made in a session on the page may have.
+// ScopesOffered returns the scopes that keys created in a portal session may have.
 func ScopesOffered(w *store.Workspace, s *store.Session) []store.OfferedScope {
 	return slices.DeleteFunc(slices.Clone(scopesOnPage(w, s)), func(o store.OfferedScope) bool { return o.Name == "" })
 }
 
-// MaxLife and DefaultLife are those of a workspace's keys, in seconds.
+// MaxLife returns the longest life of a workspace's keys, in seconds.
 func MaxLife(w *store.Workspace) int64 { return maxExpiresIn(w) }
 
-// DefaultLife is MaxLife at most.
+// DefaultLife returns the default life, in seconds: MaxLife at most.
 func DefaultLife(w *store.Workspace) int64 { return defaultExpiresIn(w) }

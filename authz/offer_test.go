@@ -9,16 +9,16 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// An owner on the page gets what somebody has named, also without the form and by rotation of
-// a key that has more; the management API keeps its freedom.
+// An owner in the portal gets only what is offered there, even when bypassing the form or
+// rotating a key that has more; the management API is not limited.
 func TestTheOfferOfThePage(t *testing.T) {
 	const year, decade = authz.PageMaxExpiresIn, authz.MaxExpiresIn
 	named := []store.OfferedScope{{Name: "maps:read"}, {Name: "maps:write"}}
 	for name, c := range map[string]struct {
 		policy  store.Policy
-		allowed []string // of the link
-		scopes  string   // those that a key may have
-		most    int64    // seconds of its life
+		allowed []string // scopes_allowed of the link
+		scopes  string   // scopes that a key may have
+		most    int64    // longest life in seconds
 		never   bool
 	}{
 		"nothing is named":      {store.Policy{}, nil, "", year, false},
@@ -55,7 +55,7 @@ func TestTheOfferOfThePage(t *testing.T) {
 				if len(c.policy.Scopes) > 0 && scope == "admin" || c.policy.MaxExpiresIn == 100 {
 					continue
 				}
-				k, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "cust_1", Scopes: []string{scope}}) // by the API
+				k, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "cust_1", Scopes: []string{scope}}) // through the API
 				if err != nil {
 					t.Fatal(err)
 				}

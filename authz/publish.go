@@ -23,7 +23,7 @@ type Publisher struct {
 	sets map[string]*published
 	told map[complaint]time.Time
 	ages ages
-	home []func() // called when Home's set is another
+	home []func() // called when Home's set has changed
 
 	failures    prometheus.Counter
 	divergences prometheus.Counter
@@ -41,14 +41,15 @@ type published struct {
 	stone   stone
 }
 
-// onHome has f called whenever other management keys are published. It must not wait.
+// onHome registers f to be called whenever the set of management keys changes. f must not
+// block.
 func (p *Publisher) onHome(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.home = append(p.home, f)
 }
 
-// shown tells those who want to know that a workspace's set is another.
+// shown calls the functions registered by onHome if workspace is Home.
 func (p *Publisher) shown(workspace string) {
 	if workspace != Home {
 		return

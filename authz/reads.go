@@ -15,38 +15,39 @@ import (
 )
 
 const (
-	// PageBytes is about how large a list may be, in bytes of what is stored: it ends before,
-	// after one item at least, and goes on in the next page.
+	// PageBytes is the approximate size limit of a page, in bytes as stored: a page stops before
+	// it, but has at least one item.
 	PageBytes = 1 << 20
-	// rowsATurn is how many records one turn looks at: some ten milliseconds.
+	// rowsATurn is how many records one turn examines: about ten milliseconds.
 	rowsATurn     = 5000
 	searchTimeout = 5 * time.Second
-	// readsWaiting bounds those who wait for a turn, and callerReads those of one caller who
-	// wait or whose answer is on its way.
+	// readsWaiting bounds the reads that wait for a turn. callerReads bounds the reads of one
+	// caller that wait or are being answered.
 	readsWaiting = 512
 	callerReads  = 16
-	// answersAtOnce are shared by the workspaces whose lists are on their way, each of which
-	// may have leastAnswers in any case.
+	// answersAtOnce bounds the lists being answered. The workspaces in question share it, and
+	// each may have at least leastAnswers.
 	answersAtOnce = 128
 	leastAnswers  = 8
-	refusedEvery  = time.Minute // how often a workspace's refused reads are logged
+	refusedEvery  = time.Minute // shortest interval between two warnings for one workspace
 )
 
-// CrowdedError says that a caller, a workspace or all have as many lists and searches under
-// way as they may. Nothing was read.
+// CrowdedError means that a caller, a workspace or all callers together have too many lists and
+// searches in progress. Nothing was read.
 type CrowdedError struct{ Reason string } // caller, workspace or queue
 
 func (e *CrowdedError) Error() string { return "too many lists and searches are under way" }
 
-// reads shares out what lists and searches take: the database's time, in turns of a bounded
-// look, by workspace and then by caller; and memory, in answers that are on their way.
+// reads shares the database's time and the memory for answers between lists and searches. Reads
+// take turns by workspace and then by caller, and each turn examines a bounded number of
+// records.
 type reads struct {
 	queue   *turns.Queue
 	log     *slog.Logger
 	refused *prometheus.CounterVec
 
 	mu         sync.Mutex
-	requests   map[<-chan struct{}]struct{} // that are counted, by when they are over
+	requests   map[<-chan struct{}]struct{} // requests in the counts, by their context's Done channel
 	callers    map[string]int
 	workspaces map[string]int
 	warned     map[string]time.Time
@@ -57,7 +58,7 @@ func newReads(atOnce int, what string, log *slog.Logger, metrics prometheus.Regi
 		queue: turns.New(turns.Limits{AtOnce: atOnce, Waiting: readsWaiting, PerOwner: callerReads, PerCaller: 2 * callerReads}), log: log,
 		requests: make(map[<-chan struct{}]struct{}), callers: make(map[string]int), workspaces: make(map[string]int), warned: make(map[string]time.Time),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused since too many were under way, by whose: caller, workspace or queue.",
+			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused because too many were in progress, by the limit that was reached: caller, workspace or queue.",
 		}, []string{"reason"}),
 	}
 	if metrics != nil {
@@ -73,15 +74,15 @@ func callerOf(ctx context.Context) string {
 	return who.name
 }
 
-// turn does what looks at a bounded number of records when it is its turn. Errors:
-// *CrowdedError, and the context's cause.
+// turn waits for its turn and calls look, which must examine a bounded number of records.
+// Errors: *CrowdedError, and the context's cause.
 func (r *reads) turn(ctx context.Context, workspace string, look func() error) error {
 	who := callerOf(ctx)
 	var full *turns.FullError
 	if err := r.queue.Acquire(ctx, turns.Asker{Workspace: workspace, Owner: who, Caller: who}); errors.As(err, &full) {
 		reason := full.Reason
 		if reason == turns.OwnerFull {
-			reason = turns.CallerFull // whose lane it is
+			reason = turns.CallerFull // callers are the owners of this queue
 		}
 		return r.refuse(workspace, reason)
 	} else if err != nil {
@@ -91,7 +92,7 @@ func (r *reads) turn(ctx context.Context, workspace string, look func() error) e
 	return look()
 }
 
-// admit counts a request, until its context ends, which is once its answer was sent. Errors:
+// admit counts a request until its context ends, which happens once the answer is sent. Errors:
 // *CrowdedError.
 func (r *reads) admit(ctx context.Context, workspace string) error {
 	who, over := callerOf(ctx), ctx.Done()
@@ -134,7 +135,7 @@ func (r *reads) leave(over <-chan struct{}, who, workspace string) {
 	}
 }
 
-// refuse counts and, for each workspace now and then, logs who is turned away.
+// refuse counts a refused read and logs it, for each workspace at most once in refusedEvery.
 func (r *reads) refuse(workspace, reason string) error {
 	r.refused.WithLabelValues(reason).Inc()
 	r.mu.Lock()
@@ -149,16 +150,16 @@ func (r *reads) refuse(workspace, reason string) error {
 	return &CrowdedError{reason}
 }
 
-// page is a list as far as it was read, and what it goes on behind: the zero ID at its end.
+// page is a list as far as it was read, and the ID after which it continues: zero at the end.
 type page[T any, ID comparable] struct {
 	items []T
 	next  ID
 	bytes int
 }
 
-// pageOf reads one page in as many turns as it takes. Each reads behind an id, at most so
-// many items of at most so many bytes. A search that takes too long ends with what it has
-// found. Errors: ErrTooSlow where that is nothing, *CrowdedError.
+// pageOf reads one page in as many turns as it takes. Each call of read continues after an ID
+// and respects a number of items and of bytes. A search that takes too long returns what it has
+// found. Errors: ErrTooSlow if it has found nothing, *CrowdedError.
 func pageOf[T any, ID comparable](ctx context.Context, r *reads, workspace string, after ID, limit int, search bool,
 	sizeOf func(*T) int, read func(ctx context.Context, after ID, limit, bytes int) ([]T, ID, error),
 ) (p page[T, ID], err error) {
@@ -205,7 +206,7 @@ func sizeOfTexts(list []string) (n int) {
 	return n
 }
 
-// keysIn reads a page of keys by turns of r.
+// keysIn reads a page of keys in turns of r.
 func (s *Service) keysIn(ctx context.Context, r *reads, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	f.Rows = rowsATurn
 	p, err := pageOf(ctx, r, workspace, f.After, f.Limit, f.Narrows(), sizeOfKey,

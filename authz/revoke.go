@@ -27,9 +27,8 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 }
 
 // RevokeToken revokes the key of a token by possession (RFC 7009). When it returns
-// nil, the token is good nowhere, and no failover makes it so again. A token that no
-// key is known to have signed writes nothing, and is no error. Errors: ErrNotFound,
-// where there is no such workspace.
+// nil, the token is invalid everywhere and stays so after a failover. A token of an unknown key
+// changes nothing and is no error. Errors: ErrNotFound if the workspace does not exist.
 func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) error {
 	claims, err := s.authentic(workspace, token)
 	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
@@ -53,11 +52,10 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 	return nil
 }
 
-// sought asks the store for the key of a token that is not published here, and returns
-// the token's claims if that key signed it. Another server may have issued it a moment
-// ago: then it is published from now on. Or it has expired, or was revoked, perhaps by
-// a call that failed before the standby confirmed it. No claims and no error: there is
-// nothing to revoke.
+// sought looks up the key of a token that is not published here, and returns the token's claims
+// if that key signed it. Another server may just have issued it: then sought publishes it. Or
+// the key has expired, or was revoked, perhaps by a call that failed before the standby
+// confirmed it. Nil claims without an error mean that there is nothing to revoke.
 func (s *Service) sought(ctx context.Context, workspace string, token jwks.Token) (*jwks.Claims, error) {
 	parsed, err := jwks.Parse(token.Reveal())
 	if err != nil {
@@ -83,9 +81,8 @@ func (s *Service) sought(ctx context.Context, workspace string, token jwks.Token
 	return nil, fmt.Errorf("the key %s is neither published here nor revoked", parsed.KID)
 }
 
-// signedOnce returns the claims of a token if the key signed it, which is published no
-// more: the log has its JWK for as long as it reaches back. The kid alone, which anybody
-// may read, permits nothing.
+// signedOnce returns the claims of a token signed by a key that is no longer published. The log
+// has the key's JWK for as long as it reaches back. The kid alone proves nothing: it is public.
 func (s *Service) signedOnce(ctx context.Context, key *store.Key, token *jwks.Parsed) (*jwks.Claims, error) {
 	changes, err := s.store.Changes(ctx, key.Workspace, key.Version-1, 1)
 	if errors.Is(err, store.ErrCompacted) || err == nil && len(changes) == 0 {
@@ -95,7 +92,7 @@ func (s *Service) signedOnce(ctx context.Context, key *store.Key, token *jwks.Pa
 		return nil, err
 	}
 	for _, pub := range changes[0].Add {
-		if token.Check(pub) == nil { // of this kid
+		if token.Check(pub) == nil { // Check includes the kid
 			claims, _ := token.Claims()
 			return claims, nil
 		}

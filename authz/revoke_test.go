@@ -286,8 +286,8 @@ func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
 	}
 }
 
-// Of a key that has left the set for its age, the kid is public: it alone changes nothing
-// and leaves no trace. Its holder still can, while the log has its JWK.
+// The kid of an expired key is public: by itself it changes nothing and leaves no trace. The
+// holder of the token can still revoke it, while the log has the JWK.
 func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -311,7 +311,7 @@ func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
 		return len(entries)
 	}
 	before := trail()
-	for part := range 3 { // of the header, only its kid's middle: another key's
+	for part := range 3 { // of the header, change only the middle of its kid
 		if err := s.RevokeToken(t.Context(), "acme", jwks.Token(alter(issued.Token.Reveal(), part))); err != nil {
 			t.Error(err)
 		}

@@ -8,29 +8,30 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// rooms are where requests meet that would come in one another's way: those of one owner
-// that count towards a limit, of one idempotency key, and of one key to be rotated. A key
-// pair is made only where the request can still come to something.
+// rooms serialises requests that affect one another: those of one owner that count towards a
+// limit, those with one idempotency key, and rotations of one key. A key pair is made only if
+// the request can still succeed.
 type rooms struct {
 	mu    sync.Mutex
 	rooms map[roomKey]*room
 }
 
-// roomKey names a room: by a workspace, what it is about and whose it is.
+// roomKey identifies a room: the workspace, the kind of conflict, and the owner or key in
+// question.
 type roomKey struct{ workspace, about, of string }
 
 type room struct {
 	key  roomKey
-	turn chan struct{} // holds one of whoever counts or keeps
+	turn chan struct{} // held while counting or storing keys
 	// Guarded by rooms.mu.
 	users, queued, making int
 }
 
-// inRoom bounds how many may wait for one another.
+// inRoom bounds how many requests may wait for one another.
 const inRoom = 64
 
-// enter returns a room that leave must be called on, unless it has most in it; 0: any number.
-// Errors: *mint.BusyError.
+// enter adds a user to the room of a key, unless it already has most users (0: unlimited). The
+// caller must call leave. Errors: *mint.BusyError.
 func (s *rooms) enter(key roomKey, most int) (*room, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +58,7 @@ func (s *rooms) leave(r *room) {
 	}
 }
 
-// alone waits until nobody else is at what a key names.
+// alone waits until no other request is in the room of a key.
 func (s *rooms) alone(ctx context.Context, key roomKey) (leave func(), err error) {
 	r, err := s.enter(key, inRoom)
 	if err != nil {
@@ -80,18 +81,18 @@ func (r *room) take(ctx context.Context) (back func(), err error) {
 	}
 }
 
-// place is a request's among those of its owner that count towards the same limit.
+// place is the place of a request among its owner's requests that count towards the same limit.
 type place struct {
 	s      *Service
 	room   *room
-	status store.Status // of the keys that the limit is about
+	status store.Status // status of the keys that the limit counts
 	most   int
 	making bool
 	left   bool
 }
 
-// reserve counts a request, if with the owner's keys and those before it there are fewer than
-// most; 0: any number. Errors: *LimitError, *mint.BusyError.
+// reserve counts a request if the owner's keys and earlier requests are fewer than most (0:
+// unlimited). Errors: *LimitError, *mint.BusyError.
 func (s *Service) reserve(ctx context.Context, workspace, owner string, status store.Status, most int) (*place, error) {
 	r, err := s.rooms.enter(roomKey{workspace, string(status), owner}, 0)
 	if err != nil {
@@ -105,7 +106,8 @@ func (s *Service) reserve(ctx context.Context, workspace, owner string, status s
 	return p, nil
 }
 
-// begin counts again when its turn has come, now with those alone whose keys are being made.
+// begin counts again once the request's turn has come, this time only with requests whose keys
+// are being made.
 func (p *place) begin(ctx context.Context, most int) error {
 	return p.count(ctx, most, func() int { return p.room.making }, func() { p.room.making++; p.making = true })
 }
@@ -135,8 +137,8 @@ func (p *place) count(ctx context.Context, most int, others func() int, add func
 	return nil
 }
 
-// keep has a key kept, whereby the request becomes one of the owner's keys: nobody counts
-// meanwhile, who would count it twice or not at all.
+// keep stores a key, which replaces the request in the owner's count. Nobody may count
+// meanwhile: the key would count twice or not at all.
 func (p *place) keep(ctx context.Context, keep func() error) error {
 	if p.most == 0 {
 		defer p.leave()
@@ -151,7 +153,7 @@ func (p *place) keep(ctx context.Context, keep func() error) error {
 	return keep()
 }
 
-// leave ends the request, once.
+// leave takes the request out of the count. Further calls do nothing.
 func (p *place) leave() {
 	if p.left {
 		return

@@ -22,7 +22,7 @@ type RotateRequest struct {
 	// Grace is DefaultGrace where nil; 0 revokes the old key at once.
 	Grace          *time.Duration
 	IdempotencyKey string
-	// Session is as IssueRequest has it.
+	// Session has the same meaning as in IssueRequest.
 	Session *store.Session
 }
 
@@ -69,10 +69,11 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	return s.keepSuccessor(ctx, &old, draft, place, minted, grace)
 }
 
-// uncounted is for what no limit is on: nobody's keys are in that state.
+// uncounted is the status for rotations without a limit; no key has it.
 const uncounted store.Status = ""
 
-// successor drafts a key's, with the key and the workspace as they are now. Errors: Rotate's.
+// successor drafts the successor of a key, from the current key and workspace. Errors: those of
+// Rotate.
 func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (*unmade, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {

@@ -91,7 +91,7 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	if errors.Is(err, ErrNotFound) {
 		return "", store.Session{}, cmp.Or(s.noteExpired(ctx, linkHash), ErrNoSession)
 	}
-	if errors.Is(err, store.ErrNoAuthority) { // revoked since it was looked at
+	if errors.Is(err, store.ErrNoAuthority) { // the maker's key was revoked meanwhile
 		return "", store.Session{}, cmp.Or(s.noteLogin(ctx, asked.Workspace, asked.Owner, "revoked-key"), ErrNoSession)
 	}
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *Service) EndSession(ctx context.Context, secret Secret) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	hash := sha256.Sum256([]byte(secret.Reveal()))
-	// Whoever has the secret may end it, whatever else they have.
+	// The secret alone suffices to end a session: no other authority is checked.
 	err := s.store.EndSession(store.Under(ctx, store.Authority{}), hash, s.Now())
 	s.standings.endSessions(ctx, func(over *store.Session) bool { return over.Hash == hash })
 	if errors.Is(err, ErrNotFound) {

@@ -12,17 +12,18 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// standings are the calls in progress, by what gives their callers the right to them. Once
-// that is gone, their contexts end: what waits, waits no longer, and what reads on stops. It
-// is for haste: what a change rests on is checked in its transaction.
+// standings tracks the calls in progress by the key or session that authorizes them. When that
+// is revoked or ends, the contexts of its calls are cancelled, so that they stop waiting or
+// reading at once. Changes do not depend on this: their authority is checked in their
+// transaction.
 type standings struct {
 	mu    sync.Mutex
 	calls map[*call]struct{}
-	look  chan struct{} // holds one while makers are looked at
-	again bool          // they are to be looked at once more
+	look  chan struct{} // held while the makers of sessions are checked
+	again bool          // another check is needed after the current one
 }
 
-// call is one in progress.
+// call is a call in progress.
 type call struct {
 	kid     jwks.KID // of the management key that calls, or the zero KID
 	session *store.Session
@@ -31,12 +32,11 @@ type call struct {
 
 type callKey struct{}
 
-// AsKey returns a context for what the holder of a management key asks for: changes rest on
-// the key, and it ends with ErrUnauthenticated once the key is revoked. The caller calls done
-// at the end.
+// AsKey returns a context for a call by a management key: changes depend on the key, and the
+// context ends with ErrUnauthenticated once the key is revoked. The caller must call done.
 func (s *Service) AsKey(ctx context.Context, p *Principal) (under context.Context, done func()) {
 	ctx, done = s.standings.begin(store.Under(ctx, store.Authority{Key: p.KeyID, Now: s.Now}), &call{kid: p.kid})
-	if set, ok := s.publisher.Set(Home); ok { // it may have been revoked meanwhile
+	if set, ok := s.publisher.Set(Home); ok { // the key may have been revoked meanwhile
 		if _, published := set.Lookup(p.kid); !published {
 			s.standings.endKeys(set)
 		}
@@ -44,13 +44,13 @@ func (s *Service) AsKey(ctx context.Context, p *Principal) (under context.Contex
 	return ctx, done
 }
 
-// AsSession is AsKey for whoever has a portal session: it ends with ErrNoSession once the
-// session is ended here or the key that made it is revoked.
+// AsSession is like AsKey for a portal session: the context ends with ErrNoSession once the
+// session is ended on this server or the key that made it is revoked.
 func (s *Service) AsSession(ctx context.Context, session store.Session) (under context.Context, done func()) {
 	return s.standings.begin(store.Under(ctx, store.Authority{Session: session.Hash, Now: s.Now}), &call{session: &session})
 }
 
-// Ended returns why a call lost its right to go on, where that is what err comes of; else err.
+// Ended returns the reason why a call lost its authority, if that caused err; else err.
 func Ended(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	lost := errors.Is(cause, ErrUnauthenticated) || errors.Is(cause, ErrNoSession)
@@ -82,7 +82,7 @@ func (t *standings) begin(ctx context.Context, c *call) (context.Context, func()
 	}
 }
 
-// endSessions ends the calls of sessions that are over, but that of ctx, which ended them.
+// endSessions ends the calls of ended sessions, except the call of ctx, which ended them.
 func (t *standings) endSessions(ctx context.Context, over func(*store.Session) bool) {
 	own, _ := ctx.Value(callKey{}).(*call)
 	t.mu.Lock()
@@ -94,7 +94,7 @@ func (t *standings) endSessions(ctx context.Context, over func(*store.Session) b
 	}
 }
 
-// endKeys ends the calls of management keys that a set has no more.
+// endKeys ends the calls of management keys that are not in the set.
 func (t *standings) endKeys(set *jwks.Set) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,7 +105,8 @@ func (t *standings) endKeys(set *jwks.Set) {
 	}
 }
 
-// makers returns a session of each maker whose sessions have calls in progress.
+// makers returns, for each key that made sessions with calls in progress, one of these
+// sessions.
 func (t *standings) makers() map[uuid.UUID]*store.Session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -118,9 +119,9 @@ func (t *standings) makers() map[uuid.UUID]*store.Session {
 	return makers
 }
 
-// homeChanged ends what rests on management keys that are published no more. Those that made
-// sessions are read from the store, which tells keys that are revoked from keys that have
-// expired, and for which nobody waits.
+// homeChanged ends the calls of management keys that are no longer published. Keys that made
+// sessions are checked in the store in the background, since an expired key does not end its
+// sessions but a revoked key does.
 func (s *Service) homeChanged() {
 	if set, ok := s.publisher.Set(Home); ok {
 		s.standings.endKeys(set)
@@ -130,7 +131,8 @@ func (s *Service) homeChanged() {
 	}
 }
 
-// mayLook reports whether nobody looks at makers; who does, looks once more.
+// mayLook reports whether the caller may check the makers. If a check is running, it will
+// repeat.
 func (t *standings) mayLook() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -143,7 +145,7 @@ func (t *standings) mayLook() bool {
 	}
 }
 
-// looked reports whether that was all.
+// looked ends a check, or returns false if it must repeat.
 func (t *standings) looked() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,22 +9,22 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// stone is what is known of a workspace's tombstone. It is safe for concurrent use.
+// stone caches a workspace's tombstone. It is safe for concurrent use.
 type stone struct {
-	key   atomic.Pointer[jwks.Key] // nil until it was read
-	mu    sync.Mutex               // held while it is read
-	again time.Time                // when that may be tried again; guarded by mu
+	key   atomic.Pointer[jwks.Key] // nil until read
+	mu    sync.Mutex               // held while reading
+	again time.Time                // earliest time of another attempt; guarded by mu
 }
 
-// The database is asked once for each tombstone, and while it does not answer, readers
-// wait no longer than this.
+// Readers wait at most tombstoneTimeout for the database. After a failure it is not asked again
+// for tombstoneAgain.
 const (
 	tombstoneTimeout = 2 * time.Second
 	tombstoneAgain   = time.Second
 )
 
-// Tombstone returns the key of a set that is published for which no token was ever
-// signed; false where the database, which alone knows it, can't say.
+// Tombstone returns the published key for which no token was ever signed; false if it is not
+// known and can't be read from the database.
 func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *jwks.Set) (jwks.Key, bool) {
 	s := &p.entry(workspace).stone
 	if key, ok := s.in(set); ok {
@@ -49,7 +49,8 @@ func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *jwks.S
 	return s.in(set)
 }
 
-// in returns the tombstone if it is known and in a set: after a restore another may be.
+// in returns the tombstone if it is known and in the set: after a restore the set may have
+// another.
 func (s *stone) in(set *jwks.Set) (jwks.Key, bool) {
 	key := s.key.Load()
 	if key == nil {
@@ -59,8 +60,8 @@ func (s *stone) in(set *jwks.Set) (jwks.Key, bool) {
 	return *key, ok
 }
 
-// learnTombstones reads them all ahead, so that they are known while the database is
-// away.
+// learnTombstones reads all tombstones in advance, so that they are known during an outage of
+// the database.
 func (p *Publisher) learnTombstones(ctx context.Context) {
 	for workspace := range p.versions() {
 		if ctx.Err() != nil {

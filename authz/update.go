@@ -14,9 +14,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// UpdateKey changes what of a key is not signed. One that is left as it was stays so, also
-// its UpdatedAt, and is in no audit. Errors: InputError,
-// *BudgetError, ErrNotFound.
+// UpdateKey changes the unsigned parts of a key. A patch without effect leaves UpdatedAt as it
+// is and adds no audit entry. Errors: InputError, *BudgetError, ErrNotFound.
 func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, p KeyPatch) (store.Key, error) {
 	var bad InputError
 	if p.Name != nil {
@@ -57,7 +56,7 @@ func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 
 func isNull(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == 'n' }
 
-// mergeMetadata holds what comes of the merge against the limit.
+// mergeMetadata merges a patch into metadata and checks the result against the limit.
 func mergeMetadata(k *store.Key, patch jsontext.Value) error {
 	switch {
 	case len(patch) == 0:
@@ -103,7 +102,7 @@ func merge(target, patch jsontext.Value) (jsontext.Value, error) {
 	return json.Marshal(members, json.Deterministic(true))
 }
 
-// sameJSON reports whether two texts are the same value, to the last digit of a number.
+// sameJSON reports whether two texts are the same JSON value; numbers must be spelt the same.
 func sameJSON(a, b []byte) bool {
 	values := [2]any{}
 	for i, text := range [][]byte{a, b} {

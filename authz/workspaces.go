@@ -56,7 +56,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 		return store.Workspace{}, err
 	}
 	caller := askedBy(ctx)
-	// They have turns together: each is of a workspace of its own.
+	// Creations take turns as one tenant: otherwise each would count as a new one.
 	minted, err := s.minter.Mint(ctx, mint.Asker{Workspace: Home, Owner: caller, Caller: caller}, nil)
 	if err != nil {
 		return store.Workspace{}, err
@@ -85,7 +85,7 @@ func (s *Service) Logo(ctx context.Context, workspace string) ([]byte, error) {
 	return s.store.Logo(ctx, workspace)
 }
 
-// Workspaces lists workspaces by id, without their Policy and Portal, as Keys does keys.
+// Workspaces lists workspaces by id, without Policy and Portal, in pages like those of Keys.
 // Errors: *CrowdedError, and ErrTooSlow for a search that has found nothing.
 func (s *Service) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]store.Workspace, string, error) {
 	f.Rows = rowsATurn

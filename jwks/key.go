@@ -89,7 +89,7 @@ func ParseKey(data []byte) (Key, error) {
 		return Key{}, fmt.Errorf("%w: not one JSON value without duplicate members", ErrKey)
 	}
 	if _, deep := TooDeep(data, MaxDepth); deep {
-		return Key{}, fmt.Errorf("%w: nested deeper than %d", ErrKey, MaxDepth)
+		return Key{}, fmt.Errorf("%w: nested deeper than %d levels", ErrKey, MaxDepth)
 	}
 	parsed, err := jwk.ParseKey(data)
 	if err != nil {

@@ -66,7 +66,7 @@ func skip(dec *jsontext.Decoder) error {
 		return err
 	}
 	if _, deep := TooDeep(value, MaxDepth); deep {
-		return fmt.Errorf("it is nested deeper than %d", MaxDepth)
+		return fmt.Errorf("it is nested deeper than %d levels", MaxDepth)
 	}
 	return nil
 }

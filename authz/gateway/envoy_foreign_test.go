@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// foreignAuthz is an ext_authz of the producer's: by path it is refused by the API, or can't be asked.
+// foreignAuthz is another ext_authz service of the producer. Depending on the path, it refuses
+// or can't be reached.
 const foreignAuthz = `
           - name: own.NAME
             typed_config:
@@ -17,8 +18,8 @@ const foreignAuthz = `
                 authorization_request: {allowed_headers: {patterns: [{exact: authorization}]}}
 `
 
-// What others than the service refuse is not given its words, as in mode pull: there is no word of
-// keys in it, which clients would throw away.
+// An answer to a refusal by another filter must not mention keys, as in mode pull: clients
+// would throw good keys away.
 func TestEnvoyLeavesForeignRefusals(t *testing.T) {
 	g, _ := follow(t, nil)
 	addr, stop := listenFor(t, g, "127.0.0.1:0")

@@ -45,7 +45,7 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.seen = append(f.seen, r)
-		if strings.HasPrefix(r.URL.Path, "/own") { // another service that Envoy asks
+		if strings.HasPrefix(r.URL.Path, "/own") { // the other ext_authz service
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, "no")
 		}

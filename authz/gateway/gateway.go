@@ -44,8 +44,9 @@ type Options struct {
 	Server, PublicURL string
 	// Workspaces whose tokens are good. Empty: all that the server lists to Key.
 	Workspaces []string
-	// InsecureManagementKeys lets Workspaces name burnkey, the server's own, whose keys open
-	// the management API. What is behind Envoy then receives them, and can use them.
+	// InsecureManagementKeys lets Workspaces include burnkey, the server's own workspace, whose
+	// keys open the management API. The API behind Envoy then receives such keys and can use
+	// them.
 	InsecureManagementKeys bool
 	// Key returns a management key of the scope gateway. It is called for each look
 	// at the list, so that the key may change. Not used with Workspaces.
@@ -54,10 +55,10 @@ type Options struct {
 	// must be there, and belongs to one Gateway at a time. Empty: nothing is kept.
 	StateDir string
 
-	// Audience, one of which a token must name. A workspace may have several, each for another
-	// API, so that one of Audience and AnyAudience must be set.
+	// Audience lists audiences, one of which a token must have. A workspace may have an audience
+	// for each API, so either Audience or AnyAudience must be set.
 	Audience []string
-	// AnyAudience accepts a token whatever its audience, unless its route requires one.
+	// AnyAudience accepts any audience, unless the route requires one.
 	AnyAudience bool
 	// RequireExpiration refuses tokens without exp.
 	RequireExpiration bool
@@ -73,8 +74,8 @@ type Options struct {
 	ListEvery time.Duration
 	// UsageEvery is about how often the server is told which keys were used. 0: never.
 	UsageEvery time.Duration
-	// UsageKey returns a management key of the scope gateway to tell it with, and to have
-	// a reserved place at the change streams. It is called as Key is. Nil: Key.
+	// UsageKey returns a management key with the scope gateway, for reporting usage and for a
+	// reserved place at the change streams. It is called like Key. Nil: Key.
 	UsageKey func() (string, error)
 	Metrics  prometheus.Registerer // nil: none
 	Log      *slog.Logger          // nil: slog.Default
@@ -301,7 +302,7 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 	follower, err := jwks.NewFollower(jwks.FollowerOptions{
 		URL: g.serverIssuer(id), Client: g.client,
 		StateFile: g.stateFile(id + ".jwks"), Log: g.o.Log, Now: g.o.Now,
-		Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(), Key: g.o.UsageKey, // Key, where that is given
+		Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(), Key: g.o.UsageKey, // defaults to Key
 	})
 	if err != nil {
 		return nil, err

@@ -200,7 +200,7 @@ func (g *Gateway) fetchPage(ctx context.Context, key, cursor string) (*listPage,
 	return page, nil
 }
 
-// read reads JSON that came from elsewhere and reports whether it could.
+// read unmarshals JSON from outside and reports whether it was valid and not nested too deep.
 func read(text []byte, into any) bool {
 	_, deep := jwks.TooDeep(text, jwks.MaxDepth)
 	return !deep && json.Unmarshal(text, into) == nil

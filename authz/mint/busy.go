@@ -9,16 +9,15 @@ import (
 	"github.com/burnkey/burnkey/authz/turns"
 )
 
-// Asker is for whom a key is made: whose turn it is, and to whom a place in the queue is
-// counted.
+// Asker says for whom a key is made; turns and queue places are counted by it.
 type Asker = turns.Asker
 
-// BusyError says who was turned away, for the places that they take up or since the queue is
-// full. It matches ErrBusy.
+// BusyError means that a request was turned away, because the asker has too many in the queue
+// or the queue is full. It matches ErrBusy.
 type BusyError struct {
 	Asker
 	Reason string // owner, caller or queue
-	// RetryAfter estimates when the asker's turn would have come, a second or more.
+	// RetryAfter estimates the time until the asker's turn, a second or more.
 	RetryAfter time.Duration
 }
 
@@ -26,17 +25,18 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%v: try again in %v", ErrBusy, e.RetryAfter)
 }
 
-// Is makes errors.Is(err, ErrBusy) hold.
+// Is lets errors.Is match ErrBusy.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
 const (
-	// warnEvery is how often those of one workspace who are turned away are logged.
+	// warnEvery is the shortest interval between two warnings for one workspace.
 	warnEvery = time.Minute
-	// warned bounds how many workspaces are remembered for that.
+	// warned bounds the number of workspaces remembered for that.
 	warned = 1000
 )
 
-// warnings logs who is turned away, each workspace now and then.
+// warnings logs the requests that are turned away, for each workspace at most once in
+// warnEvery.
 type warnings struct {
 	log  *slog.Logger
 	mu   sync.Mutex

@@ -32,11 +32,11 @@ func newMetrics(registerer prometheus.Registerer, queued func() int) metrics {
 		}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_mint_failures_total",
-			Help: "Keys not made, by reason: busy (the queue was full), cancelled (the client left, or lost the right), failed.",
+			Help: "Keys not made, by reason: busy (the queue was full), cancelled (the client left or lost its rights), failed.",
 		}, []string{"reason"}),
 		turnedAway: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_mint_turned_away_total",
-			Help: "Requests for a key that were not let wait, by whose places are taken: owner, caller (a management key or session), queue (all).",
+			Help: "Requests for a key turned away from the queue, by the limit that was reached: owner, caller (a management key or session), queue (all).",
 		}, []string{"reason"}),
 	}
 	for _, reason := range []string{"busy", "cancelled", "failed"} {

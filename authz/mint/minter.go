@@ -44,14 +44,14 @@ type Options struct {
 	// Workers is how many minting processes run at once. Default: the number
 	// of CPUs, each being busy for about 100 ms a key.
 	Workers int
-	// Queue is how many wait beyond those: of one owner a quarter at most, of one caller half.
-	// Default 256.
+	// Queue is how many requests may wait: a quarter of them from one owner, half from one
+	// caller. Default 256.
 	Queue int
 	// Deadline kills a minting process. Default 30 s.
 	Deadline time.Duration
 	// Metrics receives the collectors; nil keeps them private.
 	Metrics prometheus.Registerer
-	// Log says who is turned away. Nil: none.
+	// Log receives warnings about requests that are turned away. Nil: discarded.
 	Log *slog.Logger
 }
 
@@ -95,9 +95,9 @@ func New(o Options) (*Minter, error) {
 
 // Mint makes a key whose token has the payload that claims returns, a JSON
 // object that is signed byte for byte. It waits for its turn among the workspaces and their
-// owners and calls claims when that has come and before a key pair is made, so that times
-// in it are of the minting. Without claims it makes a tombstone. Errors: *BusyError,
-// ErrFailed, the context's cause, those of claims.
+// owners, then calls claims and generates the key pair, so that times in the payload are those
+// of the minting. With nil claims it makes a tombstone. Errors: *BusyError, ErrFailed, the
+// context's cause, those of claims.
 func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (Minted, error) {
 	start := time.Now()
 	if err := m.queue.Acquire(ctx, asker); err != nil {
@@ -130,7 +130,7 @@ func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, e
 	return minted, nil
 }
 
-// turnedAway counts and logs why somebody got no turn.
+// turnedAway counts and logs a request that got no turn.
 func (m *Minter) turnedAway(err error) error {
 	var full *turns.FullError
 	if errors.As(err, &full) {
@@ -143,7 +143,7 @@ func (m *Minter) turnedAway(err error) error {
 	return err
 }
 
-// retryAfter estimates how long so many turns take, from a second up.
+// retryAfter estimates how long that many turns take, at least a second.
 func (m *Minter) retryAfter(turns int) time.Duration {
 	all := time.Duration(turns) * time.Duration(m.typical.Load())
 	return max(time.Second, (all / time.Duration(m.options.Workers)).Round(time.Second))

@@ -210,7 +210,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// idle checks that the worker is back and nobody waits.
+// idle checks that the worker is free and no request waits.
 func idle(t *testing.T, q *turns.Queue) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

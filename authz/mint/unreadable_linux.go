@@ -19,12 +19,12 @@ import (
 const self = "/proc/self/exe"
 
 // binary returns what minting processes execute: a copy of the running binary, in
-// memory, that may be executed and not read. The kernel makes a process of such a file
-// undumpable from its first instruction; until then it is so where its parent is (package
-// undumpable). What it does itself would leave a moment in which another process of the
-// same user could open its memory, and go on reading it. (root reads every file, so for
-// root it does not matter.) Where a copy can't be had or executed, as when the binary
-// itself may not be read, it is the binary itself.
+// memory, with permission to execute but not to read it. The kernel makes a process of an
+// unreadable file undumpable from its first instruction, and until exec it inherits that from
+// its parent (package undumpable). If the process made itself undumpable, another process of
+// the same user could open its memory just before that, and go on reading it. (This does not
+// protect against root, who can read every file.) If no copy can be made or executed, for
+// example because the binary itself is unreadable, the binary is used.
 //
 // The path works for children of this process only. The copy lives as long as
 // the process does, and an upgrade does not touch it.

@@ -32,7 +32,7 @@ func claimsOf(read func(any) error) (claims map[string]any, err error) {
 		return nil, err
 	}
 	if _, deep := jwks.TooDeep(raw, jwks.MaxDepth); deep {
-		return nil, fmt.Errorf("its claims must not be nested deeper than %d", jwks.MaxDepth)
+		return nil, fmt.Errorf("its claims must not be nested deeper than %d levels", jwks.MaxDepth)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()

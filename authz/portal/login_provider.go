@@ -158,7 +158,7 @@ func (s shallow) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if _, deep := jwks.TooDeep(text, jwks.MaxDepth); deep {
-		return nil, fmt.Errorf("the answer is JSON nested deeper than %d", jwks.MaxDepth)
+		return nil, fmt.Errorf("the answer is JSON nested deeper than %d levels", jwks.MaxDepth)
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(text))
 	return answer, nil

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// queuers drives a queue by hand: who waits, and what each was told.
+// queuers drives a queue step by step and records who waits and the result of each wait.
 type queuers struct {
 	t       *testing.T
 	q       *Queue
@@ -174,7 +174,7 @@ func TestQueueOverflow(t *testing.T) {
 	}
 }
 
-// An owner and a caller have their part of the queue and no more, and are told when to come.
+// An owner and a caller are limited to their share of the queue, and learn how long to wait.
 func TestQueueBounds(t *testing.T) {
 	l := newLine(t, 1, 16)
 	l.q.limits.PerOwner, l.q.limits.PerCaller = 4, 8
@@ -337,7 +337,7 @@ func TestQueueUnderStress(t *testing.T) {
 	}
 }
 
-// idle checks that all workers are back and nobody waits.
+// idle checks that all workers are free and no request waits.
 func idle(t *testing.T, q *Queue, workers int) {
 	t.Helper()
 	q.mu.Lock()
@@ -348,7 +348,7 @@ func idle(t *testing.T, q *Queue, workers int) {
 	}
 }
 
-// until polls, since other processes tell nobody when they have got somewhere.
+// until polls, since other goroutines do not signal their progress.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)

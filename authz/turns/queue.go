@@ -1,5 +1,5 @@
-// Package turns shares out what few can have at once: tenants take turns, and within each its
-// callers do, however many of them one sends.
+// Package turns shares a scarce resource fairly: tenants take turns, and within each tenant its
+// callers do, however many requests one of them sends.
 package turns
 
 import (
@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Asker is who waits: whose turn it is, and to whom a place in the queue is counted.
+// Asker identifies a waiter, for its turns and for its places in the queue.
 type Asker struct {
 	Workspace string
 	Owner     string // within the workspace; empty for none
@@ -18,43 +18,45 @@ type Asker struct {
 
 // Limits of a Queue.
 type Limits struct {
-	AtOnce    int // turns that are under way
-	Waiting   int // at most
-	PerOwner  int // waiting of one owner
-	PerCaller int // waiting of one caller
+	AtOnce    int // turns in progress
+	Waiting   int // waiters in all
+	PerOwner  int // waiters of one owner
+	PerCaller int // waiters of one caller
 }
 
-// Queue lets so many run at once and the others wait, each owner in a lane of its own.
-// Workspaces take turns, and within each its owners do. When it is full, the newest of the
-// longest lane of the longest workspace gives way to a shorter one. An owner and a caller
-// have a part of it at most: nobody can crowd the others out. It is safe for concurrent use.
+// Queue runs AtOnce turns at a time. The others wait, each owner in a lane of its own.
+// Workspaces take turns, and within each workspace its owners do. In a full queue, the newest
+// waiter in the longest lane of the longest workspace gives way to one in a shorter lane. An
+// owner and a caller are limited to a share of the queue, so they can't crowd others out. It is
+// safe for concurrent use.
 type Queue struct {
 	mu      sync.Mutex
 	free    int
 	limits  Limits
-	callers map[string]int // how many of each wait
+	callers map[string]int // waiters of each
 	line    line           // of workspaces
 }
 
-// FullError says who was turned away, and why.
+// FullError means that a request may not wait; Reason says why.
 type FullError struct {
 	Asker
 	Reason string // owner, caller or queue
-	Ahead  int    // turns that there are before the asker's would be over
+	Ahead  int    // turns up to and including the asker's
 }
 
 func (e *FullError) Error() string { return ErrFull.Error() + ": " + e.Reason }
 
-// Is makes errors.Is(err, ErrFull) hold.
+// Is lets errors.Is match ErrFull.
 func (e *FullError) Is(target error) bool { return target == ErrFull }
 
-// ErrFull: there is no place to wait in.
+// ErrFull means that the queue has no place for the request.
 var ErrFull = errors.New("too many wait for a turn")
 
-// line is what takes turns: workspaces, each a line of owners, whose waiters are in lanes.
+// line is a list of branches that take turns: workspaces, each with a line of owners, each with
+// a lane of waiters.
 type line struct {
 	waiting int
-	turns   list.List // of *branch, the next turn's first; none is empty
+	turns   list.List // of *branch, none empty; the first one has the next turn
 	byName  map[string]*list.Element
 }
 
@@ -67,20 +69,20 @@ type branch struct {
 
 func (b *branch) len() int { return b.owners.waiting + b.waiters.Len() }
 
-// waiter is told once: nil to run, a *FullError to go away.
+// waiter receives one verdict: nil to run, a *FullError to go away.
 type waiter struct {
 	asker   Asker
-	place   *list.Element // in its lane; nil once it was told
+	place   *list.Element // in its lane; nil once the verdict is given
 	verdict chan error
 }
 
-// New makes a Queue.
+// New returns a Queue.
 func New(l Limits) *Queue {
 	return &Queue{free: l.AtOnce, limits: l, callers: make(map[string]int)}
 }
 
-// Acquire waits for a turn, which Release must end. Errors: *FullError, and the context's
-// cause.
+// Acquire waits for a turn; the caller must end it by Release. Errors: *FullError, and the
+// context's cause.
 func (q *Queue) Acquire(ctx context.Context, asker Asker) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -98,7 +100,7 @@ func (q *Queue) Acquire(ctx context.Context, asker Asker) error {
 	}
 }
 
-// join returns a waiter, or none where there is nothing to wait for.
+// join returns a waiter, or nil if a turn is free.
 func (q *Queue) join(asker Asker) (*waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -115,14 +117,14 @@ func (q *Queue) join(asker Asker) (*waiter, error) {
 	return w, nil
 }
 
-// Reasons for which somebody is turned away.
+// Values of FullError.Reason.
 const (
-	OwnerFull  = "owner"  // has as many waiting as one owner may
-	CallerFull = "caller" // has as many waiting as one caller may
-	QueueFull  = "queue"  // and nobody has more waiting
+	OwnerFull  = "owner"  // the owner has as many waiters as allowed
+	CallerFull = "caller" // the caller has as many waiters as allowed
+	QueueFull  = "queue"  // the queue is full, and no lane is longer than the asker's
 )
 
-// full says why one more can't wait, or nothing.
+// full returns the reason why the asker may not wait, or "".
 func (q *Queue) full(asker Asker) string {
 	switch {
 	case q.lane(asker) >= q.limits.PerOwner:
@@ -135,7 +137,7 @@ func (q *Queue) full(asker Asker) string {
 	return ""
 }
 
-// lane returns how many of an owner's wait.
+// lane returns the number of waiters of the asker's owner.
 func (q *Queue) lane(asker Asker) int {
 	if b := q.line.find(asker.Workspace); b != nil {
 		if o := b.owners.find(asker.Owner); o != nil {
@@ -145,8 +147,9 @@ func (q *Queue) lane(asker Asker) int {
 	return 0
 }
 
-// makeRoom sends the newest of the longest lane of the longest workspace away, if that
-// leaves the workspace, or within the same workspace the lane, no shorter than what asks.
+// makeRoom evicts the newest waiter in the longest lane of the longest workspace, if that
+// workspace stays at least as long as the asker's will be, or within the asker's own workspace,
+// that lane as long as the asker's lane.
 func (q *Queue) makeRoom(asker Asker) bool {
 	workspace, mine := q.line.longest(), 0
 	if b := q.line.find(asker.Workspace); b != nil {
@@ -163,7 +166,7 @@ func (q *Queue) makeRoom(asker Asker) bool {
 	return true
 }
 
-// drop takes a waiter out of its lane, and tells it what verdict returns.
+// drop removes a waiter from its lane and gives it the result of verdict.
 func (q *Queue) drop(w *waiter, verdict func(*waiter) error) {
 	workspace := q.line.find(w.asker.Workspace)
 	workspace.owners.find(w.asker.Owner).waiters.Remove(w.place)
@@ -174,7 +177,7 @@ func (q *Queue) drop(w *waiter, verdict func(*waiter) error) {
 	w.verdict <- verdict(w)
 }
 
-// count adds to what waits of an asker's.
+// count adds n to the number of the asker's waiters.
 func (q *Queue) count(asker Asker, n int) {
 	q.line.waiting += n
 	q.line.find(asker.Workspace).owners.waiting += n
@@ -183,7 +186,7 @@ func (q *Queue) count(asker Asker, n int) {
 	}
 }
 
-// leave takes back a wait. A turn that was given meanwhile goes to the next.
+// leave cancels a wait. A turn that was given meanwhile goes to the next waiter.
 func (q *Queue) leave(w *waiter) {
 	q.mu.Lock()
 	if w.place != nil {
@@ -195,7 +198,7 @@ func (q *Queue) leave(w *waiter) {
 	}
 }
 
-// Release ends a turn and gives it to the first of the next lane.
+// Release ends a turn and gives it to the next waiter.
 func (q *Queue) Release() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -207,7 +210,7 @@ func (q *Queue) Release() {
 	q.drop(owner.waiters.Front().Value.(*waiter), func(*waiter) error { return nil })
 }
 
-// Waiting returns how many wait.
+// Waiting returns the number of waiters.
 func (q *Queue) Waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -218,7 +221,7 @@ func (q *Queue) turnAway(asker Asker, reason string) error {
 	return &FullError{Asker: asker, Reason: reason, Ahead: q.ahead(asker)}
 }
 
-// ahead returns how many turns there are before one more of an asker's had its own. Its
+// ahead returns the number of turns up to and including one of a new waiter of the asker. The
 // caller holds mu.
 func (q *Queue) ahead(asker Asker) int {
 	mine := q.lane(asker) + 1
@@ -229,7 +232,7 @@ func (q *Queue) ahead(asker Asker) int {
 	return q.line.before(asker.Workspace, mine)
 }
 
-// before returns how many turns all have until one of them has had so many.
+// before returns how many turns all branches get until the named one has had that many.
 func (l *line) before(name string, turns int) int {
 	all := turns
 	for e := l.turns.Front(); e != nil; e = e.Next() {
@@ -247,7 +250,7 @@ func (l *line) find(name string) *branch {
 	return nil
 }
 
-// branch returns the one of a name, which is to have waiters.
+// branch returns the branch of a name and creates it if missing; the caller adds waiters to it.
 func (l *line) branch(name string) *branch {
 	if b := l.find(name); b != nil {
 		return b
@@ -276,7 +279,7 @@ func (l *line) longest() (longest *branch) {
 	return longest
 }
 
-// tidy takes a branch out of the turns that has no waiters left.
+// tidy removes a branch without waiters from the turns.
 func (l *line) tidy(name string) {
 	if e := l.byName[name]; e.Value.(*branch).len() == 0 {
 		l.turns.Remove(e)

@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/authz/turns"
 )
 
-// order has each of who wait for the one turn, in that order, and returns the order in which
-// they got it, and how many were turned away for what.
+// order lets the askers wait for the only turn, in the given order. It returns the order in
+// which they got it, and how many were turned away by reason.
 func order(t *testing.T, l turns.Limits, who ...string) (got []string, away map[string]int) {
 	t.Helper()
 	away = map[string]int{}
@@ -71,7 +71,7 @@ func TestNobodyTakesAllPlaces(t *testing.T) {
 	}
 }
 
-// A wait ends with its context, by its cause, and leaves its place.
+// A wait ends with its context, returns the context's cause, and frees its place.
 func TestAWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := turns.New(turns.Limits{AtOnce: 1, Waiting: 1, PerOwner: 1, PerCaller: 1})

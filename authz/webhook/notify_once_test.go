@@ -39,7 +39,7 @@ func TestARestartInBetween(t *testing.T) {
 	restarted := strconv.FormatInt(w.time().Unix(), 10)
 	w.serve(&counting{Store: w.open()})
 	m := r.next()
-	for m.header.Get("webhook-timestamp") < restarted { // the first server's, as long as the other
+	for m.header.Get("webhook-timestamp") < restarted { // sent by the first server
 		m = r.next()
 	}
 	if m.Key.ID != late.ID || m.Days != 1 {

@@ -16,13 +16,13 @@ import (
 	"github.com/burnkey/burnkey/internal/outbound"
 )
 
-// maxDrain is how much of an answer is read, to use the connection again.
+// maxDrain is how many bytes of an answer are read so that the connection can be reused.
 const maxDrain = 64 << 10
 
 // Options of a Client. HTTP is required.
 type Options struct {
-	// HTTP makes the calls. It must follow no redirect: where one leads was validated by
-	// nobody, and a message may be signed.
+	// HTTP makes the calls. It must not follow redirects: their targets are not validated, and
+	// messages may be signed.
 	HTTP *http.Client
 	// Secret signs; nil leaves messages unsigned.
 	Secret Secret

@@ -234,7 +234,7 @@ func jsonFlag(name, text string) (json.RawMessage, error) {
 		return nil, fmt.Errorf("--%s: must be a JSON object", name)
 	}
 	if _, deep := jwks.TooDeep([]byte(text), jwks.MaxDepth); deep {
-		return nil, fmt.Errorf("--%s: must not be nested deeper than %d", name, jwks.MaxDepth)
+		return nil, fmt.Errorf("--%s: must not be nested deeper than %d levels", name, jwks.MaxDepth)
 	}
 	return json.RawMessage(text), nil
 }
