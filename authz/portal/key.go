@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
 )
@@ -148,8 +150,9 @@ func names(k shownKey, text string) bool {
 	if name, ok := authz.NameIn(text); ok && (strings.EqualFold(name, k.ID.String()) || name == k.KID.String()) {
 		return true
 	}
-	text = strings.TrimSpace(strings.Trim(strings.TrimSpace(text), "\u2068\u2069\ufeff"))
+	// A keyboard composes characters in its own way (Unicode Standard Annex 15).
+	text = norm.NFC.String(strings.TrimSpace(strings.Trim(strings.TrimSpace(text), "\u2068\u2069\ufeff")))
 	bare := strings.TrimSpace(strings.Trim(text, "\u2068\u2069\"'\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb\u2026()"))
-	name := strings.TrimSpace(k.Key.Name)
+	name := norm.NFC.String(strings.TrimSpace(k.Key.Name))
 	return text != "" && (text == name || bare != "" && bare == name || strings.EqualFold(bare, k.Short))
 }

@@ -1,0 +1,18 @@
+package portal
+
+import (
+	"testing"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// A name that is typed to confirm is the key's, however a keyboard composes its characters.
+func TestNamesComposesCharacters(t *testing.T) {
+	const composed, decomposed = "Caf\u00e9", "Cafe\u0301"
+	for _, name := range []string{composed, decomposed} {
+		k := shownKey{Key: store.Key{Name: name}}
+		if !names(k, composed) || !names(k, decomposed) || names(k, "Cafe") {
+			t.Errorf("%+q: named by both: %t, %t; by another: %t", name, names(k, composed), names(k, decomposed), names(k, "Cafe"))
+		}
+	}
+}
