@@ -14,12 +14,19 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-const (
-	// keySize is about what a key takes, in bytes, beside the rest of its record. No length
-	// takes a look at a text that is stored out of line.
-	keySize  = `512 + octet_length(owner) + octet_length(name) + pg_column_size(scopes) + pg_column_size(audience) + octet_length(claims) + octet_length(metadata)`
+// keySize is about what a key takes, in bytes, beside the rest of its record. No length
+// takes a look at a text that is stored out of line.
+var (
+	keySize = `512 + octet_length(owner) + octet_length(name) + ` + listSize("scopes") + ` + ` + listSize("audience") +
+		` + octet_length(claims) + octet_length(metadata)`
 	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
+
+// listSize is about what an array takes once it is read: pg_column_size is of what is stored,
+// a tenth and less where that is compressed.
+func listSize(column string) string {
+	return `CASE WHEN pg_column_compression(` + column + `) IS NULL THEN pg_column_size(` + column + `) ELSE octet_length(` + column + `::text) END`
+}
 
 // Keys implements store.Store. With an owner it walks keys_by_owner, else the
 // primary key; status and query drop rows on that way.

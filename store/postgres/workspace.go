@@ -133,7 +133,7 @@ func pickWorkspaces(ctx context.Context, c *pgxpool.Conn, f store.WorkspaceFilte
 	if end != "" {
 		where.add(`id <= ` + where.arg(end))
 	}
-	query := `SELECT id, name, 512 + octet_length(name) + pg_column_size(audiences) FROM workspaces WHERE ` + where.text() + ` ORDER BY id`
+	query := `SELECT id, name, 512 + octet_length(name) + ` + listSize("audiences") + ` FROM workspaces WHERE ` + where.text() + ` ORDER BY id`
 	if f.Query == "" { // else not all that the database leaves are matches
 		query += ` LIMIT ` + where.arg(f.Limit+1)
 	}

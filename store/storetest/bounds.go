@@ -147,3 +147,40 @@ func workspaceBounds(e env) {
 		e.equal("by what was looked at", all, want[10:20])
 	}
 }
+
+// compressedBounds: a page ends by what it takes once it is read, however well a database
+// compresses that.
+func compressedBounds(e env) {
+	w := store.Workspace{Name: "Alike", CreatedAt: now}
+	for i := range 16 {
+		w.Audiences = append(w.Audiences, strings.Repeat("é", 254)+string(rune('a'+i)))
+	}
+	for i := range 20 {
+		w.ID = fmt.Sprintf("w%02d", i)
+		_, err := e.CreateWorkspace(e.ctx, w, NewKey(e))
+		e.ok(err)
+		k := NewRecord("w00", "a")
+		k.Scopes = nil
+		for j := range 64 {
+			k.Scopes = append(k.Scopes, strings.Repeat("s", 126)+fmt.Sprintf("%02d", j))
+		}
+		e.issue(k)
+	}
+	all, most, _ := walk(e, func(after string) (got []string, next string, err error) {
+		list, next, err := e.Workspaces(e.ctx, store.WorkspaceFilter{After: after, Limit: 100, Bytes: 30_000})
+		for _, w := range list {
+			got = append(got, w.ID)
+		}
+		return got, next, err
+	})
+	if len(all) != 20 || most > 3 {
+		e.Errorf("%d of %d workspaces of 8 KB fill 30 kB", most, len(all))
+	}
+	keys, most, _ := walk(e, func(after uuid.UUID) ([]uuid.UUID, uuid.UUID, error) {
+		list, next, err := e.Keys(e.ctx, "w00", store.Filter{After: after, Limit: 100, Bytes: 30_000})
+		return ids(list), next, err
+	})
+	if len(keys) != 20 || most > 3 {
+		e.Errorf("%d of %d keys of 8 KB fill 30 kB", most, len(keys))
+	}
+}

@@ -25,6 +25,7 @@ var listTests = []test{
 	{"select by kid or id, the kid by case", listKID},
 	{"combine filters", listCombined},
 	{"end by bytes and by what was looked at, and go on", listBounds},
+	{"end by what they take once they are read", compressedBounds},
 }
 
 func (e env) issueMany(workspace string, owners ...string) []store.Key {
