@@ -3,8 +3,10 @@ package main
 import (
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,29 +26,45 @@ const (
 )
 
 // connections accepts so many at one time that the server neither runs out of
-// descriptors nor serves one address alone. More are closed at once.
+// descriptors nor serves one address alone. Where there is no room for one more, a
+// connection without a request is closed for it, or else one of an address that has more
+// than the newcomer's; where there is none, the newcomer is closed at once.
 type connections struct {
 	net.Listener
 	most, perAddress int
 	proxies          networks.List // each stands for many clients
 	log              *slog.Logger
 	refused          prometheus.Counter
+	displaced        prometheus.Counter
 
 	mu     sync.Mutex
-	open   int
+	open   map[*place]struct{}
 	by     map[string]int
 	logged time.Time
+}
+
+// place is an open connection's.
+type place struct {
+	address string // what it counts to
+	busy    atomic.Bool
+	of      *connections
+	close   func() error // closes the connection alone
 }
 
 func boundConnections(l net.Listener, proxies networks.List, metrics prometheus.Registerer, log *slog.Logger) *connections {
 	most := mostConnections()
 	c := &connections{
-		Listener: l, most: most, perAddress: most / 2, proxies: proxies, log: log, by: make(map[string]int),
+		Listener: l, most: most, perAddress: most / 2, proxies: proxies, log: log,
+		open: make(map[*place]struct{}), by: make(map[string]int),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "burnkey_connections_refused_total", Help: "Connections closed at once, since their address or the server had too many.",
 		}),
+		displaced: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "burnkey_connections_displaced_total",
+			Help: "Connections closed to make room for others: idle ones, or those of the addresses with the most.",
+		}),
 	}
-	metrics.MustRegister(c.refused)
+	metrics.MustRegister(c.refused, c.displaced)
 	return c
 }
 
@@ -67,16 +85,21 @@ func (c *connections) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		address := c.counted(conn.RemoteAddr().String())
-		if !c.enter(address) {
-			c.refuse(conn, address)
+		p := &place{address: c.counted(conn.RemoteAddr().String()), of: c, close: conn.Close}
+		gone, ok := c.enter(p)
+		if gone != nil {
+			_ = gone.close() // its server's goroutine learns of it as of any that is lost
+			c.turnAway(c.displaced, gone.address)
+		}
+		if !ok {
+			_ = conn.Close() // it was not to be used
+			c.turnAway(c.refused, p.address)
 			continue
 		}
-		leave := sync.OnceFunc(func() { c.leave(address) })
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			return &tcpPlace{tcp, leave}, nil
+			return &tcpPlace{tcp, p}, nil
 		}
-		return &anyPlace{conn, leave}, nil
+		return &anyPlace{conn, p}, nil
 	}
 }
 
@@ -88,45 +111,35 @@ func (c *connections) counted(remote string) string {
 	return clientaddr.Network(remote)
 }
 
-func (c *connections) enter(address string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open >= c.most || address != "" && c.by[address] >= c.perAddress {
-		return false
-	}
-	c.open++
-	c.by[address]++
-	return true
-}
-
-func (c *connections) leave(address string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open--
-	if c.by[address]--; c.by[address] == 0 {
-		delete(c.by, address)
-	}
-}
-
-func (c *connections) refuse(conn net.Conn, address string) {
-	_ = conn.Close() // it was not to be used
-	c.refused.Inc()
+func (c *connections) turnAway(count prometheus.Counter, address string) {
+	count.Inc()
 	c.mu.Lock()
 	due := time.Since(c.logged) >= refusalLogEvery
 	if due {
 		c.logged = time.Now()
 	}
-	open, of := c.open, c.by[address]
+	open, of := len(c.open), c.by[address]
 	c.mu.Unlock()
 	if due {
-		c.log.Warn("connections are refused", "open", open, "most", c.most, "from", address, "of_this_address", of, "most_of_one", c.perAddress)
+		c.log.Warn("there are too many connections: some are closed", "open", open, "most", c.most, "from", address,
+			"of_this_address", of, "most_of_one", c.perAddress)
 	}
 }
+
+// noteState is http.Server's ConnState: it notes whether a connection has a request. One whose
+// header is still awaited has none.
+func noteState(conn net.Conn, state http.ConnState) {
+	if p, ok := conn.(interface{ setBusy(busy bool) }); ok {
+		p.setBusy(state == http.StateActive)
+	}
+}
+
+func (p *place) setBusy(busy bool) { p.busy.Store(busy) }
 
 // tcpPlace is a connection that gives its place back when it is closed.
 type tcpPlace struct {
 	*net.TCPConn
-	leave func()
+	*place
 }
 
 func (p *tcpPlace) Close() error {
@@ -136,7 +149,7 @@ func (p *tcpPlace) Close() error {
 
 type anyPlace struct {
 	net.Conn
-	leave func()
+	*place
 }
 
 func (p *anyPlace) Close() error {

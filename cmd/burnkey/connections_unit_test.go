@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -49,10 +50,16 @@ func TestConnectionsAreBounded(t *testing.T) {
 		t.Cleanup(func() { conn.Close() })
 		return conn
 	}
+	busy := func(from string) net.Conn {
+		t.Helper()
+		dial(from)
+		conn := <-accepted
+		noteState(conn, http.StateActive)
+		return conn
+	}
 	var places []net.Conn
 	for _, from := range []string{"127.0.0.1", "127.0.0.1", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.2"} {
-		dial(from)
-		places = append(places, <-accepted)
+		places = append(places, busy(from))
 	}
 	refused := func(from string) {
 		t.Helper()
@@ -62,12 +69,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Errorf("%s gets another connection: %v", from, err)
 		}
 	}
-	refused("127.0.0.2") // the server is full
+	refused("127.0.0.2") // the server is full, and nobody but a proxy has more by two
 	_ = places[5].Close()
 	_ = places[5].Close() // counts once
 	refused("127.0.0.1")  // the address is full
-	dial("127.0.0.2")
-	if conn := <-accepted; conn.RemoteAddr().(*net.TCPAddr).IP.String() != "127.0.0.2" {
+	if conn := busy("127.0.0.2"); conn.RemoteAddr().(*net.TCPAddr).IP.String() != "127.0.0.2" {
 		t.Errorf("from %s", conn.RemoteAddr())
 	}
 	if _, ok := places[0].(io.ReaderFrom); !ok {
@@ -75,8 +81,48 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	inner.Close()
 	<-accepted
-	if n := strings.Count(log.String(), "connections are refused"); n != 1 {
+	if n := strings.Count(log.String(), "too many connections"); n != 1 {
 		t.Errorf("it is logged %d times", n)
+	}
+}
+
+// Where there is no room, a connection without a request gives way, and else one of an
+// address that has more than the newcomer's.
+func TestConnectionsGiveWay(t *testing.T) {
+	c := boundConnections(nil, nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	c.most, c.perAddress = 8, 4
+	enter := func(address string, busy bool) (p, gone *place, ok bool) {
+		p = &place{address: address, of: c}
+		p.setBusy(busy)
+		gone, ok = c.enter(p)
+		return p, gone, ok
+	}
+	var idle *place
+	for i := range 4 {
+		enter("crowd", true)
+		p, _, _ := enter("other crowd", i > 0)
+		if i == 0 {
+			idle = p
+		}
+	}
+	if _, gone, ok := enter("crowd", true); ok || gone != nil {
+		t.Error("an address that is full of requests gets another connection")
+	}
+	if _, gone, ok := enter("gateway", true); !ok || gone != idle {
+		t.Errorf("an idle connection does not give way: %v, %v", gone, ok)
+	}
+	if _, gone, ok := enter("gateway", true); !ok || gone == nil || gone.address != "crowd" {
+		t.Errorf("a crowd's connection does not give way: %v, %v", gone, ok)
+	}
+	if _, gone, ok := enter("", true); !ok || gone == nil || gone.address == "gateway" {
+		t.Errorf("a crowd's connection does not give way to a proxy's: %v, %v", gone, ok)
+	}
+	if _, gone, ok := enter("crowd", true); ok || gone != nil {
+		t.Errorf("a crowd takes the place of %v", gone)
+	}
+	idle.leave() // it is closed by its own side, later
+	if len(c.open) != c.most || c.by["crowd"]+c.by["other crowd"]+c.by["gateway"]+c.by[""] != c.most {
+		t.Errorf("%d open, %v", len(c.open), c.by)
 	}
 }
 

@@ -230,7 +230,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	}
 	handler, err := api.New(api.Options{
 		Portal: pages, Service: service, Publisher: publisher, Metrics: metrics, Log: log, Version: version,
-		TrustedProxies: clientaddr.Proxies(proxies), StreamLimits: s.streamLimits(), Closing: closing, Checks: map[string]api.Check{
+		TrustedProxies: clientaddr.Proxies(proxies), StreamLimits: s.streamLimits(log), Closing: closing, Checks: map[string]api.Check{
 			"database": func(ctx context.Context) error { return databaseAnswers(ctx, st, publisher) },
 			"shutdown": func(context.Context) error {
 				if draining.Load() {
@@ -326,15 +326,20 @@ func databaseAnswers(ctx context.Context, st store.Store, publisher *authz.Publi
 	return nil
 }
 
-func (s *server) streamLimits() *jwks.StreamLimits {
-	limits := jwks.StreamPlaces(s.streamReaders)
+// streamLimits leaves a quarter of all connections to what is no public reader of a change stream.
+func (s *server) streamLimits(log *slog.Logger) *jwks.StreamLimits {
+	readers := max(10, min(s.streamReaders, mostConnections()*3/4))
+	if readers < s.streamReaders {
+		log.Warn("the limit of open files leaves the change streams fewer places than --stream-readers", "places", readers)
+	}
+	limits := jwks.StreamPlaces(readers)
 	return &limits
 }
 
 func (s *server) httpServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ConnContext: jwks.StreamConn,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ConnContext: jwks.StreamConn, ConnState: noteState,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
