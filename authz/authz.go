@@ -116,8 +116,8 @@ func New(o Options) *Service {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	atOnce := max(2, runtime.GOMAXPROCS(0)) // leaves half of SQLite's read connections to others
-	s.reads = newReads(atOnce, "reads", o.Log, o.Metrics)
-	s.removals = newReads(2, "removal_reads", o.Log, o.Metrics)
+	s.reads = newReads(atOnce, "reads", o.Store.Standing, o.Log, o.Metrics)
+	s.removals = newReads(2, "removal_reads", o.Store.Standing, o.Log, o.Metrics)
 	if s.now == nil {
 		s.now = time.Now
 	}

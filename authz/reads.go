@@ -43,6 +43,7 @@ func (e *CrowdedError) Error() string { return "too many lists and searches are 
 // records.
 type reads struct {
 	queue   *turns.Queue
+	stands  func(context.Context) error // store.Store's Standing
 	log     *slog.Logger
 	refused *prometheus.CounterVec
 
@@ -53,9 +54,10 @@ type reads struct {
 	warned     map[string]time.Time
 }
 
-func newReads(atOnce int, what string, log *slog.Logger, metrics prometheus.Registerer) *reads {
+func newReads(atOnce int, what string, stands func(context.Context) error, log *slog.Logger, metrics prometheus.Registerer) *reads {
 	r := &reads{
-		queue: turns.New(turns.Limits{AtOnce: atOnce, Waiting: readsWaiting, PerOwner: callerReads, PerCaller: 2 * callerReads}), log: log,
+		stands: stands,
+		queue:  turns.New(turns.Limits{AtOnce: atOnce, Waiting: readsWaiting, PerOwner: callerReads, PerCaller: 2 * callerReads}), log: log,
 		requests: make(map[<-chan struct{}]struct{}), callers: make(map[string]int), workspaces: make(map[string]int), warned: make(map[string]time.Time),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused because too many were in progress, by the limit that was reached: caller, workspace or queue.",
@@ -74,8 +76,9 @@ func callerOf(ctx context.Context) string {
 	return who.name
 }
 
-// turn waits for its turn and calls look, which must examine a bounded number of records.
-// Errors: *CrowdedError, and the context's cause.
+// turn waits for its turn and calls look, which must examine a bounded number of records. It
+// asks the store whether the caller's authority still stands: no context ends here when another
+// server ends a session. Errors: *CrowdedError, store.ErrNoAuthority, and the context's cause.
 func (r *reads) turn(ctx context.Context, workspace string, look func() error) error {
 	who := callerOf(ctx)
 	var full *turns.FullError
@@ -89,6 +92,9 @@ func (r *reads) turn(ctx context.Context, workspace string, look func() error) e
 		return err
 	}
 	defer r.queue.Release()
+	if err := r.stands(ctx); err != nil {
+		return err
+	}
 	return look()
 }
 

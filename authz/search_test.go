@@ -21,6 +21,8 @@ type slow struct {
 	running, most int
 }
 
+func (s *slow) Standing(context.Context) error { return nil }
+
 func (s *slow) Workspace(context.Context, string) (store.Workspace, error) {
 	return store.Workspace{}, nil
 }

@@ -167,6 +167,37 @@ func TestEndSession(t *testing.T) {
 	}
 }
 
+// A session that another server has ended lists nothing more here, where no context ends by
+// that: an export would go on to its last page.
+func TestASessionThatEndedElsewhereReadsNoMore(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	secret, session, err := s.StartSession(t.Context(), s.link(authz.LinkRequest{}), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave := s.AsSession(t.Context(), session)
+	defer leave()
+	reads := map[string]func() error{
+		"audit":      func() error { _, _, err := s.Audit(ctx, "acme", store.AuditFilter{Limit: 1}); return err },
+		"keys":       func() error { _, _, err := s.Keys(ctx, "acme", store.Filter{Limit: 1}); return err },
+		"workspaces": func() error { _, _, err := s.Workspaces(ctx, store.WorkspaceFilter{Limit: 1}); return err },
+	}
+	for name, read := range reads {
+		if err := read(); err != nil {
+			t.Errorf("%s before the end: %v", name, err)
+		}
+	}
+	if err := serverOn(t, s.path).EndSession(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range reads {
+		if err := authz.Ended(ctx, read()); !errors.Is(err, authz.ErrNoSession) {
+			t.Errorf("%s after the end: %v", name, err)
+		}
+	}
+}
+
 func TestNoSessionForWhatIsNoSecret(t *testing.T) {
 	s := newServer(t)
 	for _, text := range []authz.Secret{"", "x", authz.Secret(strings.Repeat("A", 43)), authz.Secret(strings.Repeat("A", 44))} {
