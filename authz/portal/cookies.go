@@ -11,19 +11,19 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Each workspace has a cookie of its own, so that a session in one leaves those in others
-// alone. Names begin with __Host-, by which browsers see to it that nobody else can set
-// them (RFC 6265bis section 4.1.3.2).
+// Each workspace has its own cookie, so that sessions in different workspaces do not affect one
+// another. Browsers ensure that only this host can set cookies whose names begin with __Host-
+// (RFC 6265bis section 4.1.3.2).
 const (
-	// sessionPrefix and a workspace's id name the cookie of a session there.
+	// sessionPrefix followed by a workspace's id is the name of its session cookie.
 	sessionPrefix = "__Host-burnkey-"
-	// formerCookie was the name for all workspaces. Sessions of before the upgrade have it.
+	// formerCookie was the only cookie's name in earlier releases; their sessions still use it.
 	formerCookie = "__Host-burnkey"
-	// cookiesAtOnce is how many of one name are looked at: a browser may send that of
-	// a frame and that of its own.
+	// cookiesAtOnce is how many cookies of one name are read: a browser may send a frame's
+	// cookie and its own.
 	cookiesAtOnce = 4
-	// maxSessions is how many workspaces' sessions a browser keeps, so that its requests
-	// stay below what proxies take. One more ends the oldest.
+	// maxSessions is how many workspaces' sessions a browser keeps, so that its requests stay
+	// within the header limits of proxies. A further one ends the oldest.
 	maxSessions = 16
 )
 
@@ -37,8 +37,8 @@ func sessionCookie(name, value string, framed bool) *http.Cookie {
 	return c
 }
 
-// dropCookie takes a cookie away, whichever of the two that may have its name it is. The
-// browser's own answer to framed comes first.
+// dropCookie deletes a cookie, both the framed one and the other one of that name; the one that
+// matches framed comes first.
 func (v *visit) dropCookie(name string, framed bool) {
 	for _, which := range []bool{framed, !framed} {
 		gone := sessionCookie(name, "", which)
@@ -47,13 +47,13 @@ func (v *visit) dropCookie(name string, framed bool) {
 	}
 }
 
-// shown is a cookie that may open a session.
+// shown is a cookie sent by the browser that may open a session.
 type shown struct {
 	name   string
 	secret authz.Secret
 }
 
-// shownAs returns the cookies of these names, in their order.
+// shownAs returns the cookies with these names, in the order of the names.
 func (v *visit) shownAs(names ...string) (found []shown) {
 	for _, name := range names {
 		cookies := v.r.CookiesNamed(name)
@@ -66,13 +66,13 @@ func (v *visit) shownAs(names ...string) (found []shown) {
 	return found
 }
 
-// shownHere returns the cookies that may say who somebody is in the path's workspace: its
-// own come first, those of an operator of all workspaces last.
+// shownHere returns the cookies that may identify a person in the path's workspace: its own
+// first, those of a global operator last.
 func (v *visit) shownHere() []shown {
 	return v.shownAs(slices.Compact([]string{cookieOf(v.workspace.ID), formerCookie, cookieOf(authz.Home)})...)
 }
 
-// shownAll returns those of all workspaces, within what a browser of ours has.
+// shownAll returns the cookies of all workspaces, as many as a browser may have from us.
 func (v *visit) shownAll() []shown {
 	var names []string
 	for _, c := range v.r.Cookies() {
@@ -87,7 +87,7 @@ func (v *visit) shownAll() []shown {
 	return v.shownAs(names...)
 }
 
-// open returns the session that a cookie opens. A cookie of a workspace's opens no other's.
+// open returns the session of a cookie; it must belong to the workspace in the cookie's name.
 // Errors: authz.ErrNoSession.
 func (v *visit) open(c shown) (store.Session, error) {
 	if session, known := v.opened[c.secret]; known {
@@ -111,8 +111,8 @@ func noSession(s *store.Session, name string) error {
 	return nil
 }
 
-// lookUp takes the first of these cookies whose session is wanted, or else the first whose
-// session fits. Errors: authz.ErrNoSession.
+// lookUp takes the first of these cookies whose session fits and is wanted, or else the first
+// whose session fits. Errors: authz.ErrNoSession.
 func (v *visit) lookUp(cookies []shown, fits, wanted func(*store.Session) bool) error {
 	err := authz.ErrNoSession
 	for _, c := range cookies {
@@ -139,15 +139,15 @@ func (v *visit) lookUp(cookies []shown, fits, wanted func(*store.Session) bool) 
 
 func anybody(*store.Session) bool { return true }
 
-// identify finds who somebody is in the path's workspace, by the first of these cookies that
-// says one who is wanted, or else the first. Errors: authz.ErrNoSession.
+// identify finds the person in the path's workspace: by the first of these cookies whose
+// session is wanted, or else by the first valid one. Errors: authz.ErrNoSession.
 func (v *visit) identify(cookies []shown, wanted func(*store.Session) bool) error {
 	return v.lookUp(cookies, func(s *store.Session) bool { return v.isHere(s) || authz.OperatesAll(s) }, wanted)
 }
 
 func (v *visit) isHere(s *store.Session) bool { return s.Workspace == v.workspace.ID }
 
-// anySession finds one where the path names no workspace.
+// anySession finds a session for a path without a workspace.
 func (v *visit) anySession(wanted func(*store.Session) bool) error {
 	if err := v.lookUp(v.shownAll(), wanted, anybody); err != nil {
 		return err
@@ -160,8 +160,8 @@ func (v *visit) anySession(wanted func(*store.Session) bool) error {
 	return nil
 }
 
-// begin logs the browser in. The sessions that it had in the workspace are then over. In a
-// frame of another site's page, only a cookie that belongs to the two together is kept.
+// begin logs the browser in and ends the sessions that it had in the workspace. In a frame of
+// another site, browsers keep only a cookie that is partitioned by that site.
 func (v *visit) begin(secret authz.Secret, session store.Session, framed bool) error {
 	name := cookieOf(session.Workspace)
 	http.SetCookie(v.w, sessionCookie(name, secret.Reveal(), framed))
@@ -181,15 +181,15 @@ func (v *visit) begin(secret authz.Secret, session store.Session, framed bool) e
 	return nil
 }
 
-// dropOther takes the cookie away that has the name of one that was just set.
+// dropOther deletes the other cookie, framed or not, with the name of the one just set.
 func (v *visit) dropOther(name string, framed bool) {
 	gone := sessionCookie(name, "", !framed)
 	gone.MaxAge = -1
 	http.SetCookie(v.w, gone)
 }
 
-// end ends a cookie's session, if it fits: for the audit, by who is in it. The cookie of
-// before the upgrade goes, too.
+// end ends a cookie's session if it fits, on behalf of its person, as the audit will show. It
+// also deletes the cookie of an earlier release.
 func (v *visit) end(c shown, fits func(*store.Session) bool) error {
 	session, err := v.open(c)
 	switch {
@@ -205,8 +205,8 @@ func (v *visit) end(c shown, fits func(*store.Session) bool) error {
 	return v.service.EndSession(v.as(&session), c.secret)
 }
 
-// makeRoom keeps the number of cookies bounded: those whose session is over go, and the
-// sessions that began first.
+// makeRoom bounds the number of cookies: it deletes those of ended sessions, then ends the
+// oldest sessions.
 func (v *visit) makeRoom(but string) error {
 	all := slices.DeleteFunc(v.shownAll(), func(c shown) bool { return c.name == but })
 	if len(all) < maxSessions {
@@ -218,7 +218,7 @@ func (v *visit) makeRoom(but string) error {
 			return err
 		}
 	}
-	slices.SortStableFunc(all, func(a, b shown) int { // those that are over have no time
+	slices.SortStableFunc(all, func(a, b shown) int { // ended sessions have a zero time, so they come first
 		x, y := began(a), began(b)
 		return cmp.Compare(x.CreatedAt.UnixNano(), y.CreatedAt.UnixNano())
 	})

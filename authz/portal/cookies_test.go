@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// browser keeps all cookies of one site, as browsers do without frames.
+// browser keeps all cookies of one site, as browsers do outside of frames.
 type browser struct {
 	*site
 	jar map[string]string
@@ -59,7 +59,7 @@ func (b *browser) open(workspace string, r authz.LinkRequest) {
 	b.get(strings.TrimPrefix(b.link(workspace, r), localURL)).want(http.StatusSeeOther)
 }
 
-// isOver reports whether a cookie's session is over at the server.
+// isOver reports whether the server has ended a cookie's session.
 func (b *browser) isOver(secret string) bool {
 	_, err := b.Session(b.t.Context(), authz.Secret(secret))
 	return err != nil
@@ -72,8 +72,7 @@ func (b *browser) ended(workspace string) int {
 	return len(entries)
 }
 
-// Sessions in two workspaces leave one another alone, and each is logged out of by its own
-// pages.
+// Sessions in two workspaces do not affect one another, and each has its own logout.
 func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	s := newSite(t)
 	s.withHome()
@@ -91,11 +90,11 @@ func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	if b.isOver(acme) || !b.isOver(other) || b.ended("other") != 1 || b.ended("acme") != 0 || len(b.jar) != 2 {
 		t.Errorf("logged out of the wrong one: %v", b.jar)
 	}
-	// An operator's page of acme is a page of the session over all.
+	// An operator's page of acme is shown in the global operator's session.
 	b.do("POST", "/portal/logout", url.Values{"csrf": {b.get("/portal/acme/operator/keys").hidden("csrf")}}).want(200)
 	b.get(allPath).want(401)
 	b.get("/portal/acme/keys").want(200)
-	// A form of a session that is over logs nobody else out.
+	// A form of an ended session logs nobody else out.
 	b.open("other", authz.LinkRequest{})
 	csrf = b.get("/portal/other/keys").hidden("csrf")
 	check(t, s.EndSession(t.Context(), authz.Secret(b.jar["__Host-burnkey-other"])))
@@ -107,8 +106,8 @@ func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	b.do("POST", "/portal/logout", url.Values{"csrf": {csrf}}).want(http.StatusForbidden)
 }
 
-// A session that another takes the place of is over at the server, too, and so is one that
-// has the cookie of before the upgrade.
+// The server ends a session that is replaced by another, also one with the cookie of an earlier
+// release.
 func TestReplacedSessionsEnd(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()
@@ -127,7 +126,7 @@ func TestReplacedSessionsEnd(t *testing.T) {
 	if !b.isOver(second) || b.ended("acme") != 2 || len(b.jar) != 2 {
 		t.Errorf("that of before the upgrade goes on: %v", b.jar)
 	}
-	// Two of one name, as a frame may have another: both are over.
+	// Two cookies of one name, as in a frame: both sessions end.
 	third, fourth := b.jar["__Host-burnkey-acme"], s.owner("acme", "cust_3").cookie.Value
 	v := s.stranger()
 	v.header = http.Header{"Cookie": {"__Host-burnkey-acme=" + third + "; __Host-burnkey-acme=" + fourth}}
@@ -138,7 +137,8 @@ func TestReplacedSessionsEnd(t *testing.T) {
 	}
 }
 
-// A cookie opens what its name says, and no workspace's name makes it another cookie of ours.
+// A cookie opens only sessions of the workspace in its name, and no workspace's cookie has the
+// name of another cookie of ours.
 func TestCookiesAreWhatTheirNamesSay(t *testing.T) {
 	s := newSite(t)
 	for _, id := range []string{"lang", "login"} {
@@ -157,7 +157,7 @@ func TestCookiesAreWhatTheirNamesSay(t *testing.T) {
 	b.get("/portal/other/keys").want(401)
 }
 
-// A browser keeps so many workspaces' sessions; the oldest are over, at the server, too.
+// A browser keeps a limited number of sessions; the server ends the oldest.
 func TestCookiesAreBounded(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()

@@ -10,8 +10,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A time is in UTC on all pages, which say so, in the order of the page's language: the last
-// day of a key is the one that was picked, wherever its reader is. What a time is there, is its
+// Every page shows times in UTC, names UTC, and uses the date format of its language. A key's
+// last day is the one that was picked, in every time zone. The reader's local time is in the
 // title.
 func TestOneDateOfAKey(t *testing.T) {
 	s, url := served(t) // on 4 March, at noon
@@ -73,7 +73,7 @@ func TestOneDateOfAKey(t *testing.T) {
 	}
 }
 
-// However long a key takes to make, its last day is the one that was picked.
+// A key's last day is the one that was picked, however long minting takes.
 func TestThePickedDayIsTheLast(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
@@ -87,7 +87,7 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 			t.Errorf("%s: shows another day", path)
 		}
 	}
-	// A day that ends while the key waits for its turn.
+	// The picked day may end while the key waits for its turn.
 	s.advance(time.Date(2026, 3, 4, 23, 59, 30, 0, time.UTC).Sub(s.clock()))
 	v = s.owner("acme", "cust_1")
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("Choose when the key expires.")

@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// excerptMost is how much of a JSON text a page shows, in bytes: all that is taken today,
-// but not all that earlier versions took.
+// excerptMost is how many bytes of a JSON text a page shows: enough for all that is accepted
+// now, but not for all that earlier versions accepted.
 const excerptMost = 32 << 10
 
-// excerpt is a JSON object as pages show it: no longer than a small multiple of what is
-// kept, however that is nested.
+// excerpt is a JSON object as pages show it: at most a small multiple of the stored text,
+// however deeply nested.
 type excerpt struct {
-	Text string // empty: there is nothing in it
-	Left int    // bytes that are not shown
+	Text string // empty for an empty object
+	Left int    // bytes not shown
 }
 
-// shownExcerpt is what the template of an excerpt sees.
+// shownExcerpt is the data of the excerpt template.
 type shownExcerpt struct {
 	*view
 	excerpt
 }
 
-// Excerpt prepares one to be shown.
+// Excerpt returns the data of the excerpt template.
 func (p *view) Excerpt(e excerpt) shownExcerpt { return shownExcerpt{p, e} }
 
 func excerptOf(text []byte) excerpt {
@@ -42,8 +42,8 @@ func excerptOf(text []byte) excerpt {
 	return excerpt{strings.ToValidUTF8(string(text[:excerptMost]), "") + "…", len(text) - excerptMost}
 }
 
-// indentedLen bounds the length of a compact JSON text once it is indented by two spaces
-// a level.
+// indentedLen returns an upper bound of the length of a compact JSON text when indented by two
+// spaces per level.
 func indentedLen(text []byte) int {
 	n, depth, quoted := 0, 0, false
 	for i := 0; i < len(text); i++ {

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// worst are metadata that earlier versions took and whose pages would be many times as
-// long as they are.
+// worst returns metadata that earlier versions accepted and that, indented, would be many times
+// as long.
 func worst() []string {
 	const n = 8000
 	return []string{
@@ -22,7 +22,7 @@ func worst() []string {
 	}
 }
 
-// Pages of what was stored before there was a limit are no longer than a small multiple of it.
+// Pages of metadata stored before there was a limit are at most a small multiple of its size.
 func TestPagesOfTheWorstThatIsStored(t *testing.T) {
 	const most = 4 << 20 // bytes
 	s := newSite(t)
@@ -44,7 +44,7 @@ func TestPagesOfTheWorstThatIsStored(t *testing.T) {
 			t.Errorf("%s: %d bytes", path, len(p.body))
 		}
 	}
-	for _, metadata := range worst() { // each by itself: the page shows it, or its beginning
+	for _, metadata := range worst() { // the page shows each one or its beginning
 		_, err := s.store.UpdateKey(t.Context(), "acme", k.ID, func(k *store.Key) error { k.Metadata = []byte(metadata); return nil })
 		check(t, err)
 		v.get("/portal/acme/operator/keys/" + k.ID.String()).want(200).has(metadata[:1000])
@@ -64,5 +64,5 @@ func TestExcerpts(t *testing.T) {
 		return nil
 	})
 	check(t, err)
-	v.get(path).want(200).has("é…", "7240 bytes more are not shown here")
+	v.get(path).want(200).has("é…", "7240 more bytes are not shown here")
 }

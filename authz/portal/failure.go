@@ -57,7 +57,7 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 		crowded  *authz.CrowdedError
 	)
 	switch err = authz.Ended(v.r.Context(), err); {
-	case errors.As(err, &login): // whatever its cause was
+	case errors.As(err, &login): // takes precedence over its cause
 		return login.failure()
 	case errors.Is(err, errNowhere), errors.Is(err, authz.ErrNotFound), errors.Is(err, errNoLogin):
 		return failure{status: http.StatusNotFound, name: "nowhere"}, false
@@ -105,7 +105,7 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 // from who has none yet, or one of another workspace.
 func (v *visit) withoutSession() string {
 	if v.session.Workspace != "" {
-		return "session" // it ended meanwhile
+		return "session" // the session ended during the request
 	}
 	for _, c := range v.shownHere() {
 		if v.opened[c.secret].Workspace == "" {

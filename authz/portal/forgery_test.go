@@ -94,7 +94,7 @@ func TestLinks(t *testing.T) {
 	p.leadsTo("/portal/acme/keys")
 
 	s.stranger().get(link).want(http.StatusGone).has("This link can’t be used any more").hasNot("Go to your keys")
-	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/keys") // its own
+	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/keys") // the link of the same session
 	late := s.link("acme", authz.LinkRequest{Owner: "cust_1"})
 	s.advance(authz.DefaultLinkLife)
 	s.stranger().get(late).want(http.StatusGone)

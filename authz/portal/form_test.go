@@ -81,7 +81,7 @@ func TestExpiry(t *testing.T) {
 	s := newSite(t)
 	s.update("acme", func(set *store.Workspace) { set.AllowNeverExpires = true })
 	v := s.owner("acme", "cust_1")
-	// That the workspace's keys may never expire, which is so unless somebody has said otherwise, is not said of the page.
+	// AllowNeverExpires alone, as is the default, does not apply to the portal.
 	v.get("/portal/acme/keys/new").want(200).has("On a date", "365 days").hasNot("Never")
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "never")).want(422)
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "31536001")).want(422)
@@ -152,7 +152,7 @@ func TestScopesOfASession(t *testing.T) {
 			for _, scope := range c.cannot {
 				p.hasNot("About " + scope)
 				v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scopes", scope)).want(422).has("among the scopes")
-				v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scope_text", scope)).want(200) // of an older page
+				v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scope_text", scope)).want(200) // a form field of an older release
 				if k := v.newest(); len(k.Scopes) > 0 {
 					t.Errorf("a key has %q", k.Scopes)
 				}

@@ -20,8 +20,8 @@ type keyPage struct {
 	Successor   string    // the id of InGrace's: another tab may know of an earlier one
 	CanUndo     bool      // the successor works: without it, nothing will when the grace ends
 	CanRotate   bool
-	Ends        time.Duration // the life of a successor, where Key has no end and that has; or 0
-	TooWide     bool          // its scopes are more than this session may give to a successor
+	Ends        time.Duration // life of a successor, if Key never expires but its successor would; else 0
+	TooWide     bool          // this session may not give all of its scopes to a successor
 	CanRevoke   bool
 	Graces      []time.Duration
 	Grace       time.Duration
@@ -144,8 +144,8 @@ func revokeKey(v *visit) error {
 	return v.finish(k, "revoked")
 }
 
-// names reports whether a text is the key's name, its id or kid, or the end of its id. Whoever
-// copies one of them may have copied what surrounds it, too.
+// names reports whether a text is the key's name, its id or kid, or the end of its id, with or
+// without surrounding characters that were copied along.
 func names(k shownKey, text string) bool {
 	if name, ok := authz.NameIn(text); ok && (strings.EqualFold(name, k.ID.String()) || name == k.KID.String()) {
 		return true

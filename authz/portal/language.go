@@ -20,8 +20,8 @@ var catalogueFiles embed.FS
 // codes are the languages that there are, the first for those who want none of them.
 var codes = []string{"en", "de"}
 
-// languageCookie keeps what somebody chose. It is no secret, and no workspace's: see
-// sessionPrefix.
+// languageCookie stores the chosen language. It holds no secret, and its name can't be that of
+// a workspace's cookie: see sessionPrefix.
 const languageCookie = "__Host-burnkey_lang"
 
 type languages struct {
@@ -134,7 +134,7 @@ func (l *language) count(key string, n int, pairs ...any) string {
 	return l.text(key+forms[form], append([]any{"n", n}, pairs...)...)
 }
 
-// day is a day in UTC, which it names.
+// day formats a date in UTC and names the time zone.
 func (l *language) day(t time.Time) string { return l.text("day", "date", l.date(t)) }
 
 // date is a day in UTC.

@@ -278,8 +278,7 @@ func TestNobodyYet(t *testing.T) {
 	late.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Your time here is over. Log in again")
 }
 
-// Who renames and renames reads why it goes on no more, writes nothing then, and can still
-// revoke.
+// A customer who renames too often is told so and changes nothing, but can still revoke.
 func TestOwnersWhoChangeTooMuchAreAskedToWait(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")

@@ -13,9 +13,9 @@ import (
 // linkLen is the length of a link's secret.
 const linkLen = 43
 
-// openLink turns a link into a session. Only somebody who goes there uses it up: whatever
-// else reads links, as previews and mail filters do, gets a page with a button. So does
-// everybody by ?ask, for links that go where a whole browser may look at them first.
+// openLink turns a link into a session, if a person navigates to it. Other readers, such as
+// previews and mail filters, get a page with a button. With ?ask everybody does, for links that
+// may first be opened by an automated browser.
 func openLink(v *visit) error {
 	var err error
 	switch {
@@ -35,22 +35,23 @@ func openLink(v *visit) error {
 	return err
 }
 
-// asks reports whether the button is wanted, as it is by who chooses a language there.
+// asks reports whether the button is wanted: by ?ask, or because a language was chosen on its
+// page.
 func (v *visit) asks() bool {
 	query := v.r.URL.Query()
 	return query.Has("ask") || query.Has("lang")
 }
 
-// windows are the destinations that show a page to somebody, in a window or a frame.
+// windows are the destinations that show a page to a person, in a window or a frame.
 var windows = []string{"document", "iframe", "frame"}
 
-// goes reports whether a browser goes to a page to show it (Fetch Metadata sections 2.1 and
-// 2.2), and not ahead of a click. One that does not say is not believed to.
+// goes reports whether a browser navigates to a page in order to show it (Fetch Metadata
+// sections 2.1 and 2.2), and does not prefetch it. Without these headers it returns false.
 func goes(h http.Header) bool {
 	return h.Get("Sec-Fetch-Mode") == "navigate" && slices.Contains(windows, h.Get("Sec-Fetch-Dest")) && !ahead(h)
 }
 
-// ahead reports whether a page is loaded before anybody goes there.
+// ahead reports whether a page is prefetched.
 func ahead(h http.Header) bool {
 	return h.Get("Sec-Purpose") != "" || h.Get("Purpose") != "" || h.Get("X-Moz") == "prefetch"
 }
@@ -84,7 +85,7 @@ func (v *visit) useLink() error {
 	return v.redirect(v.home())
 }
 
-// askToUse shows a page whose button uses the link up.
+// askToUse shows a page with a button that uses the link.
 func (v *visit) askToUse() error {
 	if err := v.seeLink(); err != nil {
 		return err
@@ -93,8 +94,8 @@ func (v *visit) askToUse() error {
 	return v.render(http.StatusOK, "link", "link.title", v.base+"/link/"+v.r.PathValue("secret"))
 }
 
-// seeLink looks at a link and leaves it good. That is all that is done where it is opened in
-// a frame and no page is to have one: the browser would not show what it leads to. Errors:
+// seeLink checks a link without using it up. A link that is opened in a frame stays unused if
+// the workspace allows no frames, since the browser would not show the page. Errors:
 // authz.ErrNoSession, errFramed.
 func (v *visit) seeLink() error {
 	link, err := v.service.Link(v.r.Context(), v.link())
@@ -114,8 +115,8 @@ func (v *visit) seeLink() error {
 	return nil
 }
 
-// usedLink answers a link that is good no more. Who is logged in as the one whom it was for
-// has used it, or another, and goes on; who is logged in as another is shown who that is.
+// usedLink answers a link that is no longer valid. A person who is already logged in as the one
+// it was made for continues; a person logged in as somebody else sees who that is.
 func (v *visit) usedLink() error {
 	err := v.anySession(func(s *store.Session) bool { return authz.IsFor(v.link(), s) })
 	if err == nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// What reads a link and is nobody's going there gets a button, and the link stays good.
+// A reader that is not a person navigating gets a button, and the link stays valid.
 func TestPreviewsLeaveLinksGood(t *testing.T) {
 	s := newSite(t)
 	for name, header := range map[string]http.Header{
@@ -47,7 +47,7 @@ func TestPreviewsLeaveLinksGood(t *testing.T) {
 	}
 }
 
-// The button uses the link up, once, and for a page of ours alone.
+// The button uses the link once, and only from a page of ours.
 func TestTheButtonOfALink(t *testing.T) {
 	s := newSite(t)
 	link := s.link("acme", authz.LinkRequest{Owner: "cust_1"})
@@ -70,7 +70,7 @@ func TestTheButtonOfALink(t *testing.T) {
 	s.stranger().do("PUT", link, nil).want(http.StatusNotFound)
 }
 
-// A used link leads on whoever is logged in as the one it was for, and nobody else.
+// A used link leads on a person who is logged in as the one it was for, and nobody else.
 func TestUsedLinks(t *testing.T) {
 	s := newSite(t)
 	first, second := s.link("acme", authz.LinkRequest{Owner: "cust_1"}), s.link("acme", authz.LinkRequest{Owner: "cust_1"})

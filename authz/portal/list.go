@@ -15,9 +15,9 @@ import (
 
 const (
 	onPage = 25 // keys
-	// lookedAt is how many keys the notice of those that expire soon is taken from.
+	// lookedAt is how many of the newest keys are searched for ones that expire soon.
 	lookedAt = 500
-	// pagesRead bounds how often a page is filled up.
+	// pagesRead bounds how many pages of the store are read to fill one page.
 	pagesRead   = 20
 	expiresSoon = 14 * day
 )
@@ -135,7 +135,7 @@ func listKeys(v *visit) error {
 	return v.render(http.StatusOK, "list", "keys.title", l)
 }
 
-// sought is what a search is for: an id or a kid without what surrounds it, if there is one.
+// sought returns the id or kid in a search text without its surroundings, or the text.
 func sought(text string) string {
 	if name, ok := authz.NameIn(text); ok {
 		return name
@@ -146,7 +146,7 @@ func sought(text string) string {
 // expiring returns those of the newest keys that expire soon, the first of them first.
 func (v *visit) expiring() (soon []shownKey, err error) {
 	err = v.newest(store.Active, func(k store.Key) {
-		k.Claims, k.Metadata = nil, nil // which are large, and not shown
+		k.Claims, k.Metadata = nil, nil // large, and not shown
 		if shown := v.show(k); shown.Soon {
 			soon = append(soon, shown)
 		}

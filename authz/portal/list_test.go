@@ -130,10 +130,10 @@ func TestHistory(t *testing.T) {
 	p.has("Key revoked Web shop", "by the provider", "Key created Web shop", "on this page · 192.0.2.1", "Logged in to this page").
 		hasNot("203.0.113.9", "a-management-key", "Link to this page made")
 	s.operator("acme").get("/portal/acme/operator/audit").want(200).has("Link to this page made")
-	for i := range 60 { // an owner who looks at the provider's page often has many links made
+	for i := range 60 { // an owner who often visits the producer's site has many links
 		s.link("acme", authz.LinkRequest{Owner: "cust_1"})
 		s.link("acme", authz.LinkRequest{Owner: "cust_1"})
-		s.advance(2 * time.Second) // within what may be written
+		s.advance(2 * time.Second) // stay within the budget of changes
 		v.post(keyPath(k), keyPath(k, "name"), map[string][]string{"name": {fmt.Sprintf("Shop %d", i)}}).want(303)
 	}
 	p = v.get("/portal/acme/history").want(200)

@@ -18,8 +18,8 @@ import (
 // loginError says why somebody was not logged in, in a word for the audit.
 type loginError struct {
 	reason string
-	err    error         // more, for the log; or nil
-	retry  time.Duration // where it is tooMany
+	err    error         // details for the log, or nil
+	retry  time.Duration // with tooMany: time until a retry
 }
 
 func (e *loginError) Error() string {
@@ -38,7 +38,7 @@ const (
 	denied   = "denied"   // by the provider or by the person
 	noOwner  = "owner"    // the provider says nothing of an owner
 	noStaff  = "operator" // nor of an operator, where there are no others
-	tooMany  = "many"     // logins are under way: the state and the code stay good
+	tooMany  = "many"     // too many logins at once: the state and the code stay valid
 )
 
 // failure is what to answer, and whether the producer has to look into it.
@@ -75,15 +75,16 @@ func alone(h handler) handler {
 	}
 }
 
-// mayGo reports whether somebody goes to a page, rather than one page loading another's
-// picture. Browsers that don't say are believed: a login that is begun uses nothing up.
+// mayGo reports whether a person navigates to a page, rather than another page loading it, say
+// as a picture. Browsers without Sec-Fetch-Mode are let through: beginning a login uses nothing
+// up.
 func mayGo(h http.Header) bool {
 	mode := h.Get("Sec-Fetch-Mode")
 	return mode == "" || mode == "navigate"
 }
 
-// logIn sends the browser to the workspace's OpenID provider, or whoever is logged in here to
-// where they begin. By ?other, the provider is to ask again who it is.
+// logIn sends the browser to the workspace's OpenID provider, or a person who is logged in
+// already to their start page. With ?other, the provider has to ask for credentials again.
 func logIn(v *visit) error {
 	if v.workspace.Portal.OIDC == nil {
 		return errNoLogin
@@ -104,8 +105,8 @@ func logIn(v *visit) error {
 	return v.redirect(to)
 }
 
-// comeBack takes the browser back from the provider, and opens a session. An answer to no
-// login of this browser harms none that is under way.
+// comeBack handles the browser's return from the provider and opens a session. An answer that
+// belongs to no login of this browser does not affect logins in progress.
 func comeBack(v *visit) error {
 	if v.workspace.Portal.OIDC == nil {
 		return errNoLogin
@@ -135,8 +136,8 @@ func comeBack(v *visit) error {
 	return v.redirect(v.home())
 }
 
-// orHome leads whoever is logged in to where they begin, and shows others what is wrong: an
-// answer may be an old one, as after going back.
+// orHome leads a person who is logged in to their start page, since the answer may be an old
+// one, for example of the back button. Others see the error.
 func (v *visit) orHome(bad error) error {
 	switch err := v.identify(v.shownHere(), v.isHere); {
 	case err == nil:
@@ -147,8 +148,8 @@ func (v *visit) orHome(bad error) error {
 	return bad
 }
 
-// isAlready reports whether somebody is logged in who has been since the login began, as by
-// another tab: their session, and what its pages have open, stays.
+// isAlready reports whether this person has logged in since the login began, for example in
+// another tab: that session, and its open pages, stay.
 func (v *visit) isAlready(who identity, l login) (bool, error) {
 	err := v.identify(v.shownHere(), v.isHere)
 	if errors.Is(err, authz.ErrNoSession) {
@@ -165,8 +166,8 @@ func (v *visit) by(who identity) context.Context {
 	return store.By(v.r.Context(), store.Actor{Kind: begun.ActorKind(), ID: who.Subject, From: v.from()})
 }
 
-// refuse ends a login and notes who was not logged in, if it was somebody's at all. One that
-// comes too soon goes on.
+// refuse ends a login and records who was refused, if the answer belongs to a login at all. A
+// login deferred by tooMany stays in progress.
 func (v *visit) refuse(who identity, l login, err error) error {
 	var bad *loginError
 	if !errors.As(err, &bad) || bad.reason == tooMany {
@@ -200,7 +201,7 @@ func (p *view) CanLogIn() bool { return p.visit.canLogIn() }
 // loginAfter is what to call the way to the login on a failure's page, if there is one.
 func (v *visit) loginAfter(f failure) string {
 	switch {
-	case !v.canLogIn(), f.name == "login."+tooMany: // which goes on by loading it again
+	case !v.canLogIn(), f.name == "login."+tooMany: // reloading the page continues the login
 		return ""
 	case f.name == "session", f.name == "nobody":
 		return "login.do"

@@ -9,32 +9,32 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Whoever has a browser can have this server call a provider, once a login. So many may in
-// each budgetTime: of one address, which may be an office's, of one workspace, and in all.
+// Anyone can make this server call a provider by logging in. So the logins in each budgetTime
+// are limited by address (possibly that of a whole office), by workspace, and in total.
 const (
 	budgetTime       = 10 * time.Second
 	loginsOfAddress  = 20
 	loginsOfOneSpace = 60
 	loginsOfAll      = 200
-	// warnEvery is how often the log says that somebody was turned away.
+	// warnEvery is the shortest interval between two warnings.
 	warnEvery = time.Minute
 )
 
-// budget bounds the calls of providers. It is safe for concurrent use.
+// budget limits the calls to providers. It is safe for concurrent use.
 type budget struct {
 	refused *prometheus.CounterVec
 	log     *slog.Logger
 
 	mu     sync.Mutex
 	since  time.Time
-	taken  map[[2]string]int // by what and of whom, since then
+	taken  map[[2]string]int // by limit and by whose, since then
 	warned time.Time
 }
 
 func newBudget(metrics prometheus.Registerer, log *slog.Logger) *budget {
 	b := &budget{log: log, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "burnkey_portal_logins_deferred_total",
-		Help: "Logins by OpenID that were to be tried again later, by whose there were too many of: address, workspace or all.",
+		Help: "OpenID logins deferred because there were too many, by limit: address, workspace or all.",
 	}, []string{"by"})}
 	for _, by := range []string{"address", "workspace", "all"} {
 		b.refused.WithLabelValues(by)
@@ -45,12 +45,12 @@ func newBudget(metrics prometheus.Registerer, log *slog.Logger) *budget {
 	return b
 }
 
-// take counts one more, and returns 0; or it counts none, and returns when to try again.
+// take counts a login and returns 0, or returns the time until it may be tried again.
 func (b *budget) take(workspace, from string, now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if age := now.Sub(b.since); b.taken == nil || age >= budgetTime || age < 0 {
-		b.since, b.taken = now, make(map[[2]string]int) // of no more than loginsOfAll addresses
+		b.since, b.taken = now, make(map[[2]string]int) // has at most loginsOfAll addresses
 	}
 	bounds := []struct {
 		by, of string

@@ -24,15 +24,15 @@ type identity authz.Login
 // Connect Core 1.0 section 5.1).
 const email, verified = "email", "email_verified"
 
-// claimsOf reads claims that a provider sent, once they are known not to be nested too deep,
-// with their numbers as they are written: a float64 holds no more than 53 bits of an id.
+// claimsOf reads a provider's claims, unless they are nested too deep. Numbers stay as they are
+// written: a float64 holds only 53 bits of an id.
 func claimsOf(read func(any) error) (claims map[string]any, err error) {
 	var raw json.RawMessage
 	if err := read(&raw); err != nil {
 		return nil, err
 	}
 	if _, deep := jwks.TooDeep(raw, jwks.MaxDepth); deep {
-		return nil, fmt.Errorf("its claims must not be nested deeper than %d levels", jwks.MaxDepth)
+		return nil, fmt.Errorf("claims must not be nested deeper than %d levels", jwks.MaxDepth)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
@@ -40,9 +40,9 @@ func claimsOf(read func(any) error) (claims map[string]any, err error) {
 	return claims, err
 }
 
-// claimNamed finds a claim: that of just this name, as in "https://acme.example/roles", or else
-// by the path that the name is, as in "realm_access.roles". Members along it may have dots in
-// their names, too, and the longest counts. Each object is looked into once at most.
+// claimNamed finds a claim with exactly this name, such as "https://acme.example/roles", or
+// else the name as a path, such as "realm_access.roles". Members on the path may have dots in
+// their names; the longest match wins. Each object is searched at most once.
 func claimNamed(claims map[string]any, name string) (any, bool) {
 	if value, has := claims[name]; has {
 		return value, true
@@ -73,14 +73,14 @@ func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, 
 		return &loginError{reason: badOP, err: err}
 	}
 	if err != nil {
-		return &loginError{reason: "userinfo", err: errors.New("the provider does not give it")} // its words may hold the token
+		return &loginError{reason: "userinfo", err: errors.New("the provider refused the request")} // its message may contain the token
 	}
 	if info.Subject != subject { // OpenID Connect Core 1.0 section 5.3.2
-		return &loginError{reason: "userinfo", err: errors.New("it is about somebody else")}
+		return &loginError{reason: "userinfo", err: errors.New("its sub is another one")}
 	}
 	further, err := claimsOf(info.Claims)
 	if err != nil {
-		return &loginError{reason: "userinfo", err: errors.New("it does not read")}
+		return &loginError{reason: "userinfo", err: errors.New("invalid answer")}
 	}
 	for _, name := range append(wanted, email, verified) {
 		if value, has := claimNamed(further, name); has && lacks(name) {
@@ -90,7 +90,7 @@ func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, 
 	return nil
 }
 
-// wantedOf are the claims that decide who somebody is.
+// wantedOf returns the claims that decide who a person is.
 func wantedOf(o *store.OIDC) []string {
 	names := slices.DeleteFunc([]string{o.OwnerClaim, o.OperatorClaim}, func(name string) bool { return name == "" })
 	if slices.Contains(names, email) {
@@ -118,7 +118,7 @@ func read(w *store.Workspace, subject string, claims map[string]any) (identity, 
 	}
 	claim, has := claimNamed(claims, o.OwnerClaim)
 	owner, is := textOf(claim)
-	if _, yesNo := claim.(bool); !is || owner == "" || yesNo { // which would be many people's
+	if _, yesNo := claim.(bool); !is || owner == "" || yesNo { // true or false would be shared by many people
 		return who, &loginError{reason: noOwner, err: fmt.Errorf("the claim %s must be text or a whole number, and is %s", o.OwnerClaim, kindOf(claim, has))}
 	}
 	who.Role, who.Owner = store.RoleOwner, owner
@@ -138,8 +138,8 @@ func says(claims map[string]any, name, value string) bool {
 	return is(claim)
 }
 
-// textOf is what settings write for a claim: text as it is, a whole number in decimal digits
-// however long it is, and true or false. There is none for a fraction or an exponent.
+// textOf returns a claim in the form used in settings: text unchanged, a whole number of any
+// length in decimal digits, and true or false. It refuses fractions and exponents.
 func textOf(claim any) (text string, ok bool) {
 	switch claim := claim.(type) {
 	case string:
@@ -152,7 +152,7 @@ func textOf(claim any) (text string, ok bool) {
 	return "", false
 }
 
-// kindOf says what a claim is, without what it says.
+// kindOf describes the type of a claim, without its value.
 func kindOf(claim any, has bool) string {
 	switch claim.(type) {
 	case string:

@@ -15,22 +15,23 @@ import (
 )
 
 const (
-	// loginPrefix and the beginning of its state name the cookie of a login under way, so
-	// that several tabs may have one each. No workspace's cookie is called so.
+	// loginPrefix followed by the beginning of the state is the name of a login's cookie, so
+	// that several tabs may each have one. No workspace's cookie can have such a name.
 	loginPrefix = "__Host-burnkey_login."
-	// loginsAtOnce is how many of one browser are under way. One more ends the oldest.
+	// loginsAtOnce is how many logins of one browser may be in progress. A further one ends the
+	// oldest.
 	loginsAtOnce = 5
-	// loginLife is how long somebody may take at the provider.
+	// loginLife is how long a person may take at the provider.
 	loginLife = 10 * time.Minute
-	// clockSkew is what the clocks of two servers may be apart.
+	// clockSkew is the largest assumed difference between two servers' clocks.
 	clockSkew = time.Minute
-	markLen   = 8 // of a state's hash, in a cookie's name
+	markLen   = 8 // characters of the state's hash in a cookie's name
 )
 
-// login is one under way. All that it needs is derived from its secret and its beginning, so
-// that nothing of it is kept here, and another server can finish it.
+// login is a login in progress. All of its values are derived from its secret and start time,
+// so the server stores nothing, and another server can finish it.
 type login struct {
-	secret authz.Secret // of the browser's cookie
+	secret authz.Secret // from the browser's cookie
 	begun  time.Time    // in whole seconds
 }
 
@@ -40,14 +41,14 @@ func newLogin(now time.Time) login {
 	return login{authz.Secret(base64.RawURLEncoding.EncodeToString(random)), now.Truncate(time.Second)}
 }
 
-// state names the login to the provider: when it began, for it to be refused for its age,
-// and a hash.
+// state identifies the login to the provider: its start time, so that an old one can be
+// refused, and a hash.
 func (l login) state(w *store.Workspace) string {
 	return strconv.FormatInt(l.begun.Unix(), 36) + "." + l.derive("state", w)
 }
 
-// derive makes one value of a login out of its secret. None tells of another, and none
-// is of use to a login of another workspace or by another provider.
+// derive derives a value of the login from its secret. No value reveals another, and none is
+// valid for another workspace or provider.
 func (l login) derive(purpose string, w *store.Workspace) string {
 	o := w.Portal.OIDC
 	sum := sha256.Sum256([]byte(strings.Join([]string{
@@ -56,7 +57,7 @@ func (l login) derive(purpose string, w *store.Workspace) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// loginName is the name of the cookie of a state, and when its login began.
+// loginName returns the name of the cookie for a state, and when its login began.
 func loginName(state string) (name string, begun time.Time, ok bool) {
 	at, hash, _ := strings.Cut(state, ".")
 	seconds, err := strconv.ParseInt(at, 36, 64)
@@ -66,7 +67,7 @@ func loginName(state string) (name string, begun time.Time, ok bool) {
 	return loginPrefix + at + "." + hash[:markLen], time.Unix(seconds, 0), true
 }
 
-// underWay finds the login of this browser that a state is of. Errors: a *loginError.
+// underWay returns this browser's login that a state belongs to. Errors: *loginError.
 func (v *visit) underWay(states []string) (login, error) {
 	bad := &loginError{reason: badState}
 	if len(states) != 1 { // RFC 6749 section 3.1
@@ -84,8 +85,7 @@ func (v *visit) underWay(states []string) (login, error) {
 	return login{}, bad
 }
 
-// setLogin gives the browser the cookie of a login, and takes away that of the oldest where
-// there are too many.
+// setLogin sets the cookie of a login, and deletes the oldest ones if there are too many.
 func (v *visit) setLogin(l login) {
 	name, _, _ := loginName(l.state(&v.workspace))
 	c := sessionCookie(name, l.secret.Reveal(), false)
@@ -97,7 +97,7 @@ func (v *visit) setLogin(l login) {
 	}
 }
 
-// loginsShown are the names of the cookies of logins, the oldest first.
+// loginsShown returns the names of the login cookies, the oldest first.
 func (v *visit) loginsShown() (names []string) {
 	for _, c := range v.r.Cookies() {
 		state, is := strings.CutPrefix(c.Name, loginPrefix)
@@ -105,11 +105,11 @@ func (v *visit) loginsShown() (names []string) {
 			names = append(names, c.Name)
 		}
 	}
-	slices.Sort(names) // by time: it is of one length until 2038
+	slices.Sort(names) // by time, which has a constant number of digits until 2038
 	return slices.Compact(names)
 }
 
-// hasLogin reports whether a login may be under way.
+// hasLogin reports whether a login may be in progress.
 func (v *visit) hasLogin() bool { return len(v.shownAs(v.loginsShown()...)) > 0 }
 
 func (v *visit) dropLogin(l login) {

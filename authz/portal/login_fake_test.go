@@ -191,8 +191,8 @@ func TestUserInfo(t *testing.T) {
 	}{
 		"it says the owner":           {claims{"customer_id": nil}, claims{"customer_id": "cust_7"}, "cust_7"},
 		"it says another owner":       {nil, claims{"customer_id": "cust_7"}, "cust_1"},
-		"it is about somebody else":   {claims{"customer_id": nil}, claims{"sub": "eve", "customer_id": "cust_7"}, "!userinfo"},
-		"it is about nobody":          {claims{"customer_id": nil}, claims{"sub": nil, "customer_id": "cust_7"}, "!userinfo"},
+		"its sub is another one":      {claims{"customer_id": nil}, claims{"sub": "eve", "customer_id": "cust_7"}, "!userinfo"},
+		"missing sub":                 {claims{"customer_id": nil}, claims{"sub": nil, "customer_id": "cust_7"}, "!userinfo"},
 		"it says nothing":             {claims{"customer_id": nil}, nil, "!owner"},
 		"it makes operators of those": {nil, claims{"groups": []string{"operators"}}, ""},
 	} {
@@ -434,7 +434,7 @@ func TestAClientSecretIsForOneIssuer(t *testing.T) {
 	s.provide("acme", c.URL, "burnkey")
 	v := s.stranger()
 	v.get("/portal/acme/login").want(http.StatusServiceUnavailable)
-	under.stay(under.code()) // its state is another issuer's
+	under.stay(under.code()) // its state was made for another issuer
 	if len(c.seen) > 0 {
 		t.Errorf("the other issuer was asked: %v", c.seen)
 	}

@@ -44,8 +44,8 @@ func newLogins(publicURL *url.URL, o Options) *logins {
 	}
 }
 
-// begin returns a login for the browser's cookie, and where to send the browser.
-// Errors: a *loginError.
+// begin returns a new login for the browser's cookie, and the URL to send the browser to.
+// Errors: *loginError.
 func (l *logins) begin(ctx context.Context, w *store.Workspace, more ...oauth2.AuthCodeOption) (one login, to string, err error) {
 	_, config, err := l.clientOf(ctx, w)
 	if err != nil {
@@ -79,7 +79,7 @@ func (l *logins) clientOf(ctx context.Context, w *store.Workspace) (*provider, *
 	}, nil
 }
 
-// finish takes what the provider sent the browser back with, from an address. Errors: a
+// finish handles the provider's answer, brought by a browser at an address. Errors: a
 // *loginError, with as much of the identity as is proved.
 func (l *logins) finish(ctx context.Context, w *store.Workspace, one login, from string, answer url.Values) (identity, error) {
 	if err := judge(w, answer); err != nil {
@@ -116,11 +116,11 @@ func (l *logins) finish(ctx context.Context, w *store.Workspace, one login, from
 	return read(w, idToken.Subject, claims)
 }
 
-// spend uses a login up, before the provider is asked: over all servers, once.
+// spend uses a login up before the provider is called: it works once, over all servers.
 func (l *logins) spend(ctx context.Context, w *store.Workspace, one login) error {
 	err := l.service.SpendLogin(ctx, w.ID, one.state(w), one.begun.Add(loginLife+2*clockSkew))
 	if errors.Is(err, authz.ErrExists) {
-		return &loginError{reason: badState, err: errors.New("it was used before")}
+		return &loginError{reason: badState, err: errors.New("used before")}
 	}
 	return err
 }
@@ -136,7 +136,7 @@ func judge(w *store.Workspace, answer url.Values) error {
 	case answer.Has("iss") && answer.Get("iss") != w.Portal.OIDC.Issuer: // another provider's answer
 		return &loginError{reason: "iss"}
 	case answer.Get("error") == "temporarily_unavailable", answer.Get("error") == "server_error":
-		return &loginError{reason: badOP, err: errors.New("it says that it is down")}
+		return &loginError{reason: badOP, err: errors.New("the provider reports an outage")}
 	case answer.Has("error"):
 		return &loginError{reason: denied}
 	case answer.Get("code") == "":
@@ -155,7 +155,7 @@ func exchangeError(err error) error {
 	case answer.ErrorCode == "invalid_grant":
 		return &loginError{reason: "code"}
 	}
-	return &loginError{reason: badOP, err: fmt.Errorf("its token endpoint answers %d, %.40q", answer.Response.StatusCode, answer.ErrorCode)}
+	return &loginError{reason: badOP, err: fmt.Errorf("the token endpoint answers %d, %.40q", answer.Response.StatusCode, answer.ErrorCode)}
 }
 
 // verify holds the ID token to OpenID Connect Core 1.0 section 3.1.3.7, but for the
@@ -174,11 +174,11 @@ func (l *logins) verify(ctx context.Context, p *provider, w *store.Workspace, to
 	party, named := claims["azp"]
 	switch {
 	case idToken.Subject == "":
-		return nil, nil, &loginError{reason: "token", err: errors.New("it is about nobody")}
+		return nil, nil, &loginError{reason: "token", err: errors.New("missing sub")}
 	case named && party != clientID, !named && slices.ContainsFunc(idToken.Audience, func(aud string) bool { return aud != clientID }):
-		return nil, nil, &loginError{reason: "token", err: errors.New("it is another client's, too")}
+		return nil, nil, &loginError{reason: "token", err: errors.New("also issued to another client")}
 	case idToken.AccessTokenHash != "" && idToken.VerifyAccessToken(token.AccessToken) != nil:
-		return nil, nil, &loginError{reason: "token", err: errors.New("it belongs to another access token")}
+		return nil, nil, &loginError{reason: "token", err: errors.New("at_hash does not match the access token")}
 	}
 	return idToken, claims, nil
 }

@@ -64,7 +64,7 @@ func (s *site) provide(workspace, issuer, clientID string) {
 type login struct {
 	*visitor
 	name, cookie string
-	to           *url.URL // the provider's
+	to           *url.URL // URL at the provider
 }
 
 // begin goes to the login and stops before the provider.
@@ -130,7 +130,7 @@ func (l *login) as(sub string) (path string) {
 	return back
 }
 
-// stay is back, and leaves it open whether the cookie is gone.
+// stay returns without checking whether the cookie was deleted.
 func (l *login) stay(path string) *page {
 	l.t.Helper()
 	l.header = http.Header{}
@@ -141,7 +141,7 @@ func (l *login) stay(path string) *page {
 	return l.get(path)
 }
 
-// back comes back to a path with the login's cookie, which is then gone.
+// back returns to a path with the login's cookie, and checks that it is deleted.
 func (l *login) back(path string) *page {
 	l.t.Helper()
 	p := l.stay(path)

@@ -25,7 +25,7 @@ const (
 	discoveryLife = time.Hour
 	// failureLife is how long a provider that is down is left alone.
 	failureLife  = 5 * time.Second
-	maxProviders = 10000 // that are known at once
+	maxProviders = 10000 // known at once
 )
 
 // provider is one, and what of its metadata package oidc does not show (OpenID Connect
@@ -136,11 +136,11 @@ func (p *provider) authStyle(secret string) oauth2.AuthStyle {
 	return oauth2.AuthStyleInHeader
 }
 
-// shallow refuses answers that are JSON nested too deep. How long they are, and whom it
-// calls, is the client's to bound.
+// shallow refuses JSON answers that are nested too deep. The wrapped client limits their length
+// and the addresses it calls.
 type shallow struct{ http.RoundTripper }
 
-// newClient returns a client for providers, whom the workspaces' operators name.
+// newClient returns a client for providers, which the workspaces' operators choose.
 func newClient(providers *http.Client) *http.Client {
 	client := *providers
 	client.Transport = shallow{providers.Transport}

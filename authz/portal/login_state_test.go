@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// toProvider begins a login in a browser and returns the way back of one that goes well.
+// toProvider begins a login in a browser and returns the path of a successful return.
 func (b *browser) toProvider(query string) (back string) {
 	b.t.Helper()
 	p := b.get("/portal/acme/login" + query).want(http.StatusSeeOther)
@@ -35,8 +35,8 @@ func (b *browser) logins() (n int) {
 	return n
 }
 
-// Two tabs log in side by side, whichever comes back first, and what is no answer to a login
-// of this browser harms neither.
+// Two tabs log in side by side and return in either order. An answer that belongs to no login
+// of this browser affects neither.
 func TestTwoLoginsAtOnce(t *testing.T) {
 	provider := newBent(t)
 	s := provider.site(nil)
@@ -59,7 +59,7 @@ func TestTwoLoginsAtOnce(t *testing.T) {
 	if b.jar["__Host-burnkey-acme"] != session || b.isOver(session) || b.logins() != 0 {
 		t.Errorf("the pages of the first tab are of no use any more: %v", b.jar)
 	}
-	// Who is somebody else meanwhile, is.
+	// A person who logs in as somebody else meanwhile becomes that person.
 	asBen := b.toProvider("?other")
 	provider.claims["customer_id"] = "cust_2"
 	b.get(asBen).want(http.StatusSeeOther)
@@ -76,7 +76,7 @@ func TestTwoLoginsAtOnce(t *testing.T) {
 	}
 }
 
-// A state is good once, on any server, and for ten minutes.
+// A state is valid once, over all servers, and for ten minutes.
 func TestAStateIsGoodOnce(t *testing.T) {
 	provider := newBent(t)
 	s := provider.site(nil)
@@ -100,7 +100,7 @@ func TestAStateIsGoodOnce(t *testing.T) {
 		}
 	}
 	b.get(back).want(http.StatusSeeOther)
-	b.get(back).want(http.StatusSeeOther).leadsTo("/portal/acme/keys") // who is logged in goes on
+	b.get(back).want(http.StatusSeeOther).leadsTo("/portal/acme/keys") // a logged-in person continues
 	again("here")
 	client := outbound.New(outbound.Options{Local: true})
 	t.Cleanup(client.CloseIdleConnections)
@@ -115,10 +115,10 @@ func TestAStateIsGoodOnce(t *testing.T) {
 	soon := late.toProvider("")
 	s.advance(time.Second)
 	late.get(back).want(http.StatusForbidden)
-	late.get(soon).want(http.StatusSeeOther) // begun at one server and finished at another, say
+	late.get(soon).want(http.StatusSeeOther) // clocks differ, as between two servers
 }
 
-// The provider is asked so often for one address, and again a little later.
+// Calls to the provider are limited by address, and possible again a little later.
 func TestExchangesAreBounded(t *testing.T) {
 	provider := newBent(t)
 	s := provider.site(nil)
@@ -147,7 +147,7 @@ func TestExchangesAreBounded(t *testing.T) {
 	c.get(back).want(http.StatusSeeOther).leadsTo("/portal/acme/keys")
 }
 
-// Who is logged in and goes to the login, or comes back from one that is over, goes on.
+// A logged-in person who opens the login page, or returns from an old login, continues.
 func TestALoginWithASessionInPlace(t *testing.T) {
 	s := newBent(t).site(nil)
 	b := s.browser()
@@ -165,13 +165,13 @@ func TestALoginWithASessionInPlace(t *testing.T) {
 	}
 }
 
-// Claims are read wherever a provider puts them and as what it writes.
+// Claims are found wherever a provider puts them, and with the values that it writes.
 func TestClaims(t *testing.T) {
 	const roles = "https://acme.example/app.roles"
 	for name, c := range map[string]struct {
 		owner, operator, value string // settings
 		claims                 string
-		want                   string // the owner, or "operator", or why it is refused
+		want                   string // the owner, "operator", or the reason of a refusal
 	}{
 		"a path":                    {"org.id", "realm_access.roles", "operators", `{"realm_access":{"roles":["a","operators"]}}`, "operator"},
 		"a path to an owner":        {"org.id", "realm_access.roles", "operators", `{"org":{"id":"cust_7"},"realm_access":{"roles":["a"]}}`, "cust_7"},
@@ -226,7 +226,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// What UserInfo says of a nested claim counts where the ID token has none.
+// A nested claim of UserInfo counts if the ID token lacks it.
 func TestNestedClaimsOfUserInfo(t *testing.T) {
 	b := newBent(t)
 	b.claims = map[string]any{"org": map[string]any{"name": "Acme"}}

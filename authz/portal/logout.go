@@ -9,9 +9,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// logOut ends the session whose form was sent, and whatever else the browser shows for the
-// same workspace. Where that session is over already, its cookie goes; where there is no
-// session at all, all cookies do.
+// logOut ends the session whose form was sent, and the browser's other sessions in the same
+// workspace. If that session is over already, it only deletes its cookie; without any valid
+// session it deletes all cookies.
 func logOut(v *visit) error {
 	if !v.fromUs() {
 		return errForeign
@@ -36,7 +36,7 @@ func logOut(v *visit) error {
 	return v.logOutOf(session, cookies)
 }
 
-// logOutOf ends all sessions of one's workspace.
+// logOutOf ends all sessions in the workspace of one.
 func (v *visit) logOutOf(session store.Session, cookies []shown) error {
 	w, err := v.service.Workspace(v.r.Context(), session.Workspace)
 	if err != nil {
@@ -60,7 +60,7 @@ func (v *visit) logOutOf(session store.Session, cookies []shown) error {
 	return v.sayGoodbye(bye)
 }
 
-// logOutNobody is for a form of no session that the browser shows.
+// logOutNobody handles a form that belongs to none of the browser's sessions.
 func (v *visit) logOutNobody(cookies []shown) error {
 	err := v.anySession(anybody)
 	if err == nil {
@@ -92,14 +92,13 @@ func (v *visit) sayGoodbye(bye goodbye) error {
 	return v.render(http.StatusOK, "out", "out.title", bye)
 }
 
-// leave leads on to the provider's logout. It can't be a redirect: what follows on a
-// form may lead nowhere else by our own policy (Content Security Policy Level 3 section
-// 6.4.2).
+// leave leads on to the provider's logout. It can't redirect: our own policy forbids redirects
+// of forms to other sites (Content Security Policy Level 3 section 6.4.2).
 func (v *visit) leave(to string) {
 	if to != "" {
 		v.w.Header().Set("Refresh", "0; url="+to)
 	}
 }
 
-// loggedOut is where a provider sends the browser back to after its logout.
+// loggedOut is the page to which a provider sends the browser after its logout.
 func loggedOut(v *visit) error { return v.render(http.StatusOK, "out", "out.title", goodbye{}) }

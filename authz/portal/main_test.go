@@ -44,7 +44,7 @@ type site struct {
 	store  *faulty
 
 	publisher *authz.Publisher
-	file      string // of the database
+	file      string // database file
 	public    string // URL
 	log       bytes.Buffer
 
@@ -150,7 +150,7 @@ type press struct {
 	mu     sync.Mutex
 	err    error
 	panics bool
-	late   func() // called before a key is made
+	late   func() // called before a key is minted
 	tokens []jwks.Token
 }
 
@@ -216,7 +216,7 @@ func (s *site) operator(workspace string) *visitor {
 	return &visitor{site: s, header: http.Header{}, cookie: &http.Cookie{Name: "__Host-burnkey-" + workspace, Value: secret.Reveal()}}
 }
 
-// isSession reports whether a cookie is a session's, of whichever workspace.
+// isSession reports whether a cookie is a session cookie of any workspace.
 func isSession(name string) bool {
 	return strings.HasPrefix(name, "__Host-burnkey-") || name == "__Host-burnkey"
 }

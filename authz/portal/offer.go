@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// page is the workspace as it is to this session: see authz.OnPage.
+// page returns the workspace as this session sees it: see authz.OnPage.
 func (v *visit) page() *store.Workspace { return authz.OnPage(&v.workspace, &v.session) }
 
 // mayHave reports whether this session may make a key with these scopes. It holds for a
@@ -43,12 +43,12 @@ func (v *visit) full() (int, error) {
 	return most, nil
 }
 
-// maxLife and defaultLife are in seconds.
+// Lives of keys in seconds.
 func (v *visit) maxLife() int64     { return authz.MaxLife(v.page()) }
 func (v *visit) defaultLife() int64 { return authz.DefaultLife(v.page()) }
 
-// endOf is the last second of a day in UTC: a key that expires then has this day as its last
-// wherever it is shown.
+// endOf returns the last second of a day in UTC: every page then shows this day as the key's
+// last one.
 func endOf(date time.Time) time.Time { return date.Add(day - time.Second) }
 
 // lastDay is the last on which a key may expire at its end, in UTC.

@@ -43,7 +43,8 @@ func (p *portal) operatorRoutes() {
 	post("/settings/look", operated(uploaded(maxSettings, saveLook)))
 }
 
-// staffed is a handler for an operator alone: of all workspaces, or else of the path's.
+// staffed wraps a handler for operators only: global ones first, then those of the path's
+// workspace.
 func staffed(h handler) handler {
 	return func(v *visit) error {
 		cookies := v.shownHere()

@@ -260,7 +260,7 @@ func TestASessionOverAllComesLast(t *testing.T) {
 	s.withHome()
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Mine"})
 	v, all := s.owner("acme", "cust_1"), s.overseer()
-	v.header = http.Header{"Cookie": {all.cookie.Name + "=" + all.cookie.Value}} // before the other
+	v.header = http.Header{"Cookie": {all.cookie.Name + "=" + all.cookie.Value}} // sent before the other cookie
 	v.get(keyPath(k)).want(200).has("Mine")
 	v.get("/portal/other/operator/keys").want(200)
 	v.get(allPath).want(200)

@@ -23,7 +23,7 @@ type auditPage struct {
 // record is an entry of the audit as operators see it: all of it.
 type record struct {
 	store.Entry
-	Name string  // of the key, if it is about one; see nameOf
+	Name string  // of the key, if any; see nameOf
 	More excerpt // the detail
 }
 

@@ -16,18 +16,19 @@ import (
 
 const (
 	exportMost  = 10_000   // entries in an export
-	exportBytes = 16 << 20 // of their details together; that of a policy may be of 150 KB
-	exportStep  = 100      // entries that are in memory at once
+	exportBytes = 16 << 20 // of details in all; the detail of a policy may take 150 KB
+	exportStep  = 100      // entries in memory at once
 )
 
-// sheet is a file that is written in parts.
+// sheet is a file written in parts.
 type sheet interface {
 	Write(entries []store.Entry) error
-	end(more bool) error // more says that there are older entries
+	end(more bool) error // more: older entries were left out
 }
 
-// export answers with the latest entries that fit the filter, as a file, and holds a part of
-// it at a time. What ends it early cuts the connection: a part must not be taken for all.
+// export answers with the latest entries that match the filter, as a file, and holds only a
+// part of it in memory. An error cuts the connection, so that a partial file is not mistaken
+// for a complete one.
 func (v *visit) export(kind, ending string, begin func(w io.Writer) sheet) error {
 	p, f, bad, err := v.auditOf(v.r.URL.Query())
 	if err != nil {
@@ -77,7 +78,7 @@ func (csvSheet) end(bool) error { return nil }
 
 func exportCSV(v *visit) error {
 	return v.export("text/csv; charset=utf-8; header=present", "csv", func(w io.Writer) sheet {
-		_, _ = io.WriteString(w, authz.CSVMark) // an error comes with the table, too
+		_, _ = io.WriteString(w, authz.CSVMark) // writing the table returns the same error
 		return csvSheet{authz.NewAuditCSV(w)}
 	})
 }
@@ -100,10 +101,10 @@ type exportedActor struct {
 	From string `json:"from,omitempty"`
 }
 
-// jsonSheet is {"entries":[…],"more":false}.
+// jsonSheet writes {"entries":[…],"more":false}.
 type jsonSheet struct {
 	w    io.Writer
-	next string // what comes before the next entry
+	next string // text before the next entry
 }
 
 func (s *jsonSheet) Write(entries []store.Entry) error {
@@ -129,7 +130,7 @@ func (s *jsonSheet) Write(entries []store.Entry) error {
 
 func (s *jsonSheet) end(more bool) error {
 	before := ""
-	if s.next != "," { // there was no entry
+	if s.next != "," { // no entry was written
 		before = s.next
 	}
 	_, err := fmt.Fprintf(s.w, "%s],\"more\":%v}\n", before, more)

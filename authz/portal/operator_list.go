@@ -79,8 +79,8 @@ func (v *visit) allKeys() (*allKeys, error) {
 	return l, nil
 }
 
-// findKey leads from a token to its key, or from an id or kid. A token comes by a form, since
-// addresses are kept by browsers and logs, and no page says it again.
+// findKey leads from a token, an id or a kid to the key's page. The text is sent by a form,
+// since browsers and logs keep addresses, and no page repeats a token.
 func findKey(v *visit) error {
 	pasted := v.r.PostForm.Get("pasted")
 	k, err := v.pastedKey(v.workspace.ID, pasted)
@@ -96,7 +96,7 @@ func findKey(v *visit) error {
 	return v.redirect(v.path("operator", "keys", k.ID.String()) + v.done("found", k.ID.String()))
 }
 
-// pastedKey finds a workspace's key by what somebody pasted, whatever surrounds it. Errors:
+// pastedKey finds a workspace's key by the token, id or kid in a pasted text. Errors:
 // authz.InputError, authz.ErrNotFound.
 func (v *visit) pastedKey(workspace, text string) (store.Key, error) {
 	k, err := v.service.KeyOfToken(v.r.Context(), workspace, jwks.Token(text))
@@ -122,8 +122,8 @@ func noToken(text string) string {
 	return "fault.pasted"
 }
 
-// beginsToken reports whether there may be one in a text, or a part of one, also where its
-// lines are wrapped.
+// beginsToken reports whether a text may contain a token or the beginning of one, even wrapped
+// over several lines.
 func beginsToken(text string) bool {
 	gone := func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.IsControl(r) {

@@ -19,7 +19,7 @@ type policyForm struct {
 	Scopes       string // one a line, its description behind it
 	Default, Max lifeField
 	Never        bool
-	OwnNever     bool // owners may make such keys
+	OwnNever     bool // owners may create such keys
 	PerOwner     string
 	Audience     []choice
 	Usual        time.Duration // the life of a key where Default is empty

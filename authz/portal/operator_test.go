@@ -25,7 +25,7 @@ func TestAnOperatorsLink(t *testing.T) {
 		v.get(path).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
 	}
 	v.get("/portal/acme/operator/keys").want(200).has("Nobody has an API key here yet.", "You see the keys of all owners.", "Back to The acme")
-	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys") // used by them
+	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys") // used by the operator
 	v.post("/portal/acme/operator/keys", "/portal/logout", nil).want(200).has("You are logged out", "Back to The acme")
 	v.get("/portal/acme/operator/keys").want(http.StatusUnauthorized)
 	v = s.stranger()

@@ -75,7 +75,7 @@ func findAnywhere(v *visit) error {
 	}
 	k, bad, err := v.lookIn(in, pasted)
 	if _, noToken := jwks.ReadPasted(pasted); noToken == nil {
-		pasted = "" // no page says it again
+		pasted = "" // no page repeats a token
 	}
 	switch {
 	case errors.Is(err, authz.ErrNotFound):

@@ -10,26 +10,26 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// An owner's requests are answered at a pace, so that one customer with many connections does
-// not take the processors from everybody else: what is refused has its cost, too.
+// An owner's requests are answered at a limited pace, so that one customer with many
+// connections does not use up the processors: refusals have a cost, too.
 const (
 	paceBurst = 100
 	paceEvery = time.Second / 20
-	// paceMost is how long a request waits for its turn, and how long one is held that had to
-	// wait longer: whoever asks again and again asks no more often than that.
+	// paceMost is the longest wait for a turn. A request that would have to wait longer is
+	// refused after this time, which slows down clients that retry at once.
 	paceMost = 5 * time.Second
-	// paced is how many owners are kept before those who would not wait are dropped.
+	// paced is the number of owners above which those with a full burst are dropped.
 	paced = 4096
 )
 
-// paces are those of owners here, as GCRA counts. It is safe for concurrent use.
+// paces holds the pace of each owner on this server (GCRA). It is safe for concurrent use.
 type paces struct {
 	mu   sync.Mutex
-	next map[string]time.Time // when each has all of its burst again
-	told time.Time            // when it was last logged that somebody is held
+	next map[string]time.Time // when each owner has their full burst again
+	told time.Time            // time of the last warning
 }
 
-// tell reports whether it is to be logged that somebody is held.
+// tell reports whether a warning is due.
 func (p *paces) tell(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -40,7 +40,7 @@ func (p *paces) tell(now time.Time) bool {
 	return true
 }
 
-// take returns how long a request is to wait, and whether that is too long.
+// take returns how long a request has to wait, and whether that is too long.
 func (p *paces) take(name string, now time.Time) (wait time.Duration, tooLong bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *paces) take(name string, now time.Time) (wait time.Duration, tooLong bo
 	return max(wait, 0), false
 }
 
-// keepPace waits until it is the request's turn among its owner's. Revocations have turns of
+// keepPace waits for the request's turn among those of its owner. Revocations have a pace of
 // their own. Errors: *authz.BudgetError, the context's cause.
 func (v *visit) keepPace() error {
 	name := v.workspace.ID + " " + v.session.Owner
@@ -76,7 +76,7 @@ func (v *visit) keepPace() error {
 	now := time.Now()
 	wait, tooLong := v.paces.take(name, now)
 	if tooLong && v.paces.tell(now) {
-		v.log.LogAttrs(v.r.Context(), slog.LevelWarn, "a customer's requests are turned away: too many come",
+		v.log.LogAttrs(v.r.Context(), slog.LevelWarn, "a customer's requests are refused: they come too fast",
 			slog.String("request_id", v.requestID()), slog.String("workspace", v.workspace.ID))
 	}
 	if err := sleep(v.r.Context(), wait); err != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// An owner's burst is answered at once, then at a pace, and what would wait too long is not
-// counted. Others are not held up.
+// An owner's burst is answered at once, further requests at the pace. Refused requests do not
+// count, and other owners are not delayed.
 func TestPace(t *testing.T) {
 	var p paces
 	now := time.Unix(1_000_000, 0)

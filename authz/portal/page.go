@@ -71,14 +71,14 @@ func (p *view) N(key string, n int, pairs ...any) string {
 	return p.visit.language.count(key, n, pairs...)
 }
 
-// Date is a day, in UTC, and says so.
+// Date formats a day in UTC and names the time zone.
 func (p *view) Date(t time.Time) string { return p.visit.language.day(t) }
 
 // Moment is a day and a time of day, in UTC.
 func (p *view) Moment(t time.Time) string { return p.visit.language.moment(t) }
 
-// Machine is a time for programs: HTML's time element, of which portal.js makes a title in
-// the reader's own time zone.
+// Machine formats a time for HTML's time element; portal.js shows it in the reader's time zone
+// as a title.
 func (p *view) Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Until says how far off a time is.

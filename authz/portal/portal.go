@@ -27,11 +27,11 @@ type Options struct {
 	// ClientSecrets are those of workspaces at their OpenID providers, by workspace. One
 	// that has none is a public client.
 	ClientSecrets map[string]ClientSecret
-	// Providers calls OpenID providers, whom workspaces name, and follows no redirect.
+	// Providers calls OpenID providers, which workspaces choose. It must not follow redirects.
 	Providers *http.Client
 	// Now is the clock. Nil: the Service's.
 	Now func() time.Time
-	// Metrics gets what the portal counts. Nil: nothing does.
+	// Metrics receives the portal's metrics. Nil: none.
 	Metrics prometheus.Registerer
 	// Log gets failures. Nil: none.
 	Log *slog.Logger

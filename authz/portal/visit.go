@@ -21,10 +21,10 @@ type visit struct {
 	language  *language
 	workspace store.Workspace // of the path or of the session; none if it has no ID
 	session   store.Session
-	secret    authz.Secret                   // of the session; empty: nobody is logged in
-	opened    map[authz.Secret]store.Session // of the cookies that were looked up; without a Workspace: none
+	secret    authz.Secret                   // of the session; empty if nobody is logged in
+	opened    map[authz.Secret]store.Session // by cookie, as far as looked up; no Workspace: invalid
 	public    bool                           // the answer is the same for everybody
-	rested    func()                         // the session on which the visit rests, or nil
+	rested    func()                         // releases the session that authorizes the visit, or nil
 }
 
 // handler answers a visit, or says why it can't: see failure.
@@ -60,7 +60,7 @@ func (p *portal) answer(h handler, public bool) http.HandlerFunc {
 	}
 }
 
-// rest has the visit rest on its session, and end with that.
+// rest binds the visit to its session: its context ends when the session does.
 func (v *visit) rest() {
 	ctx, leave := v.service.AsSession(v.r.Context(), v.session)
 	v.r, v.rested = v.r.WithContext(ctx), leave

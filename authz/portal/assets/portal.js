@@ -3,8 +3,8 @@
 
 const each = (selector, use) => document.querySelectorAll(selector).forEach(use)
 
-// Times are in UTC, which is named, on all pages alike: a key's last day is the one that was picked. What a time is in the reader's
-// own zone is its title.
+// All pages show times in UTC, so that a key's last day is the one that was picked. The title has the time in the reader's own
+// time zone.
 const locale = { en: 'en-GB' }[document.documentElement.lang] ?? document.documentElement.lang // whose order of a date is the server's
 const day = new Intl.DateTimeFormat(locale, { dateStyle: 'long' })
 const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', timeZoneName: 'short' })
