@@ -7,13 +7,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxDepth is how deep objects and lists may be nested in any JSON that is read, from
-// whomever it comes: readers recurse, and indented text grows with the square of the depth.
+// MaxDepth is how deep objects and lists may be nested in any JSON that is read, from any
+// source: parsers recurse, and indented text grows with the square of the depth.
 const MaxDepth = 32
 
-// TooDeep reports whether JSON is nested deeper than most, and in which member of the
-// outermost object: "" where that is no object. It reads no further than that, nor
-// beyond an error of syntax, which is for the text's reader to find.
+// TooDeep reports whether JSON is nested deeper than most, and in which member of the outermost
+// object ("" if that is no object). It stops reading there, and at a syntax error, which the
+// later parser will report.
 func TooDeep(text []byte, most int) (member string, deep bool) {
 	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	object := in.PeekKind() == '{'

@@ -7,50 +7,50 @@ import (
 	"strings"
 )
 
-// Header fields that say which set is served, also with 304, and that a proxy has no
-// reason to change: a Follower goes by them where the ETag was dropped or rewritten.
+// Header fields that identify the set, also in a 304. Proxies have no reason to change them, so
+// a Follower relies on them if the ETag is dropped or rewritten.
 const (
-	// FingerprintHeader carries the Fingerprint of the set.
+	// FingerprintHeader has the Fingerprint of the set.
 	FingerprintHeader = "Burnkey-Fingerprint"
-	// VersionHeader carries its version.
+	// VersionHeader has the version of the set.
 	VersionHeader = "Burnkey-Version"
 )
 
-// Accept of a Follower. Older ones, which read no ETag but a version alone, send
-// acceptBefore.
+// Accept header of a Follower. Older Followers, which only understand an ETag that is a
+// version, send acceptBefore.
 const (
 	acceptSet    = MediaType + ", application/json;q=0.9"
 	acceptBefore = MediaType + ", application/json"
 )
 
-// tagPrint is how much of the fingerprint is in the ETag, in characters of base64url.
+// tagPrint is how many characters of the fingerprint (base64url) are in the ETag.
 const tagPrint = 16
 
 const gzipSuffix = "-gzip"
 
-// tag is the opaque tag of a set, without its quotes: the version, by which a Follower
-// goes on, and the beginning of the fingerprint, since after a restore a version can be
-// another set's.
+// tag returns the opaque tag of a set, without quotes: its version, from which a Follower
+// continues, and the beginning of its fingerprint, since another set can have the same version
+// after a restore.
 func (s shown) tag() string {
 	return strconv.FormatUint(s.version, 10) + "." + s.print.String()[:tagPrint]
 }
 
-// said is what an answer says of the set in it.
+// said describes the set in an answer, by its header.
 type said struct {
-	version uint64 // 0: nothing that reads
-	print   string // the fingerprint, or its beginning; empty: nothing
+	version uint64 // 0: missing or invalid
+	print   string // the fingerprint or its beginning; empty: missing
 	etag    string
-	bare    bool // the ETag is a version alone, as older servers send it
+	bare    bool // the ETag is just a version, as sent by older servers
 }
 
-// isOf reports whether the answer is known to have this set.
+// isOf reports whether the answer is known to contain this set.
 func (d said) isOf(have shown) bool {
 	known := d.version != 0 || d.print != ""
 	return have.has && known && d.version == have.version && have.mayBe(d.print)
 }
 
-// describe reads an answer's header. The ETag comes second: of the three fields it is
-// the one that proxies change.
+// describe reads an answer's header. VersionHeader and FingerprintHeader take precedence over
+// the ETag, which proxies may change.
 func describe(head http.Header) said {
 	d := said{etag: head.Get("Etag"), print: head.Get(FingerprintHeader)}
 	version, print, ok := readTag(d.etag)
@@ -65,9 +65,9 @@ func describe(head http.Header) said {
 	return d
 }
 
-// readTag reads "17.x3Jk…", "17.x3Jk…-gzip" and what a proxy that compresses makes of
-// them: it puts W/ before them or something of its own after them. Of an older server
-// it reads "17" and "17-gzip"; with anything more that could be a proxy's own tag.
+// readTag reads "17.x3Jk…", "17.x3Jk…-gzip" and the variants made by compressing proxies, which
+// put W/ before the tag or append text of their own. From older servers it reads "17" and
+// "17-gzip"; longer ones could be a proxy's own tag.
 func readTag(etag string) (version uint64, print string, ok bool) {
 	text, quoted := strings.CutPrefix(strings.TrimPrefix(etag, "W/"), `"`)
 	text, ended := strings.CutSuffix(text, `"`)
@@ -93,7 +93,7 @@ func readTag(etag string) (version uint64, print string, ok bool) {
 
 const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// readVersion returns 0 for what is no version in its one spelling.
+// readVersion returns 0 for an invalid version, including one with leading zeros.
 func readVersion(text string) uint64 {
 	version, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || text != strconv.FormatUint(version, 10) {
@@ -102,7 +102,7 @@ func readVersion(text string) uint64 {
 	return version
 }
 
-// tagOf returns the ETag by which to ask for a set, as the server spells it.
+// tagOf returns the ETag for a conditional request, in the server's own form.
 func (c *course) tagOf(have shown) string {
 	if c.bareTags {
 		return `"` + strconv.FormatUint(have.version, 10) + `"`
@@ -110,13 +110,14 @@ func (c *course) tagOf(have shown) string {
 	return `"` + have.tag() + `"`
 }
 
-// noteTag keeps how the server spells its ETags, and logs once where no version came.
+// noteTag remembers the form of the server's ETags, and logs when the version is lost or comes
+// back.
 func (c *course) noteTag(ctx context.Context, d said) {
 	c.bareTags = d.bare
 	if lost := d.version == 0; lost != c.versionLost {
 		c.versionLost = lost
 		if lost {
-			c.log.WarnContext(ctx, "the set came without its version, so changes can't be followed as they are made: "+
+			c.log.WarnContext(ctx, "the set came without its version, so changes can't be streamed: "+
 				"a proxy before the server drops or rewrites ETag, "+VersionHeader+" and "+FingerprintHeader+
 				"; polling whole sets", "url", c.shownURL(), "etag", d.etag, "every", c.pollEvery)
 		} else {

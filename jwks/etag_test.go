@@ -27,7 +27,7 @@ func TestReadTag(t *testing.T) {
 	}
 }
 
-// asBefore answers for sets as a server does that knows no fingerprint in its ETag.
+// asBefore serves sets like an older server, whose ETag has no fingerprint.
 func asBefore(o *origin) func(http.ResponseWriter, *http.Request) bool {
 	return onSet(func(w http.ResponseWriter, r *http.Request) {
 		set := o.index.Set()
@@ -42,7 +42,7 @@ func asBefore(o *origin) func(http.ResponseWriter, *http.Request) bool {
 	})
 }
 
-// header has a ResponseWriter change the header before it is sent.
+// header is a ResponseWriter that changes the header before it is sent.
 type header struct {
 	http.ResponseWriter
 	change func(http.Header)
@@ -59,14 +59,14 @@ func (h *header) Write(b []byte) (int, error) {
 	return h.ResponseWriter.Write(b)
 }
 
-// A proxy that compresses has its own way with the ETag. A Follower follows all the same,
-// by the stream where a version reaches it, and else by whole sets.
+// A compressing proxy rewrites the ETag. A Follower still works: by the stream if it gets a
+// version, else by whole sets.
 func TestFollowerBehindProxies(t *testing.T) {
 	keys := testKeys(t, 160, 12)
 	drop := func(head http.Header) { head.Del("Etag") }
 	for name, test := range map[string]struct {
 		change  func(http.Header)
-		version bool // reaches the Follower
+		version bool // whether it reaches the Follower
 	}{
 		"weakens":        {func(head http.Header) { head.Set("Etag", "W/"+head.Get("Etag")) }, true},
 		"marks":          {func(head http.Header) { head.Set("Etag", strings.TrimSuffix(head.Get("Etag"), `"`)+`-br"`) }, true},
@@ -98,7 +98,7 @@ func TestFollowerBehindProxies(t *testing.T) {
 			lost := make(chan struct{})
 			f.log = slog.New(onLog(func(message string) {
 				if strings.Contains(message, "a proxy before the server drops or rewrites ETag") {
-					close(lost) // once
+					close(lost) // only once
 				}
 			}))
 			runFollower(t, f)
@@ -114,7 +114,7 @@ func TestFollowerBehindProxies(t *testing.T) {
 			if s := f.Status(); s.Usable(0) != nil || s.Version != 0 != test.version {
 				t.Errorf("%+v", s)
 			}
-			// Another history under the same version.
+			// A different history under the same version.
 			o.reset(buildSet(t, 8, keys[5:8]...))
 			wantKeys(t, f, keys[5:8]...)
 			mu.Lock()
@@ -126,7 +126,7 @@ func TestFollowerBehindProxies(t *testing.T) {
 	}
 }
 
-// wantKeys waits until f has these keys and no others.
+// wantKeys waits until f has exactly these keys.
 func wantKeys(tb testing.TB, f *Follower, keys ...Key) {
 	tb.Helper()
 	want := buildSet(tb, 1, keys...).Fingerprint()
@@ -138,7 +138,8 @@ func wantKeys(tb testing.TB, f *Follower, keys ...Key) {
 	}
 }
 
-// A server whose ETag is the version alone is followed, and polled without its whole set.
+// A server whose ETag is just a version can be followed, and polled without fetching the whole
+// set each time.
 func TestFollowerOfAnOlderServer(t *testing.T) {
 	keys := testKeys(t, 161, 5)
 	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
@@ -167,8 +168,8 @@ func TestFollowerOfAnOlderServer(t *testing.T) {
 	wantSame(t, f, o)
 }
 
-// An older Follower reads no ETag but a version alone. It gets one, which no cache keeps
-// and no 304 confirms, since it may name another set after a restore.
+// An older Follower only understands an ETag that is a version. It gets one, but uncacheable
+// and never confirmed by a 304, since after a restore it may name another set.
 func TestOlderFollowers(t *testing.T) {
 	set := buildSet(t, 17, testKeys(t, 162, 3)...)
 	h := handlerOf(set)

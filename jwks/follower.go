@@ -47,12 +47,12 @@ type FollowerOptions struct {
 	// how far Age goes up on a stream that is well. 0, and what is more than the
 	// server's 5 s: as the server does.
 	Heartbeat time.Duration
-	// Key returns a management key of the scope gateway, for which the server reserves
-	// places at the change stream. It is called each time the stream is asked for. A key
-	// that is not good does no harm. Nil, and an error: the stream is asked for without.
+	// Key returns a management key with the scope gateway, for which the server reserves places
+	// at the change stream. It is called for each request of the stream; an invalid key does no
+	// harm. If it is nil or fails, the stream is requested without a key.
 	Key func() (string, error)
 	Log *slog.Logger     // nil: slog.Default
-	Now func() time.Time // what Age goes by; nil: time.Now
+	Now func() time.Time // clock for Age; nil: time.Now
 }
 
 // A Follower keeps a Table equal to a server's published set: by the change
@@ -76,7 +76,7 @@ type Follower struct {
 	announce func() // closes ready, once
 	ran      atomic.Bool
 
-	mu        sync.Mutex // taken before the table's
+	mu        sync.Mutex // lock before the table's mutex
 	current   time.Time  // when the set was last known to be the server's
 	streaming bool
 	err       error
@@ -155,11 +155,11 @@ func (f *Follower) Lookup(kid KID) (Key, bool) { return f.table.Lookup(kid) }
 
 func (f *Follower) keyTable() *Table { return &f.table }
 
-// Version returns the version of the set; 0 before the first, and where a proxy keeps
-// it from the Follower. What is to fit one another is taken from one Status.
+// Version returns the version of the set; 0 before the first set, and if a proxy hides it. Use
+// Status to get several values of the same moment.
 func (f *Follower) Version() uint64 { return f.table.Version() }
 
-// Len returns the number of keys in the set, 0 before the first.
+// Len returns the number of keys in the set, 0 before the first set.
 func (f *Follower) Len() int { return f.table.Len() }
 
 func (f *Follower) hasSet() bool { return f.table.state().has }
@@ -204,9 +204,9 @@ func (f *Follower) Usable(maxAge time.Duration) error {
 	return nil
 }
 
-// FollowerStatus is how a Follower is doing at one moment.
+// FollowerStatus is the state of a Follower at one moment.
 type FollowerStatus struct {
-	Ready        bool   // there is a set
+	Ready        bool   // the Follower has a set
 	Version      uint64 // as of Follower.Version
 	Keys         int
 	Fingerprint  Fingerprint
@@ -217,7 +217,7 @@ type FollowerStatus struct {
 	StateWritten uint64        // the version that is in the state file
 }
 
-// Usable is as Follower.Usable, at the moment of the status.
+// Usable is like Follower.Usable at the moment of the status.
 func (s FollowerStatus) Usable(maxAge time.Duration) error {
 	if !s.Ready {
 		return ErrNotReady
@@ -257,7 +257,7 @@ func (f *Follower) confirm(at time.Time) {
 // setCurrent is confirm for another set than the last time was of.
 func (f *Follower) setCurrent(at time.Time) { f.showCurrent(at, func() {}) }
 
-// showCurrent has the table show a set in the same moment in which its age is known.
+// showCurrent makes the table show a set and records its age in one step.
 func (f *Follower) showCurrent(at time.Time, show func()) {
 	f.mu.Lock()
 	show()

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	errMixed    = errors.New("the answer's header names another set than is in it: a cache before the server mixed two")
+	errMixed    = errors.New("the answer's header does not match its set: a cache in front of the server has mixed two sets")
 	errEmpty    = errors.New("the set is empty, which a published set never is")
 	errEncoding = errors.New("the answer has a content encoding that was not asked for")
 	// errOlder: of several servers one may lag behind the others, and says by its age
@@ -99,7 +99,7 @@ func (c *course) noSet(err *statusError) error {
 	return fmt.Errorf("%w %q: %w", ErrNoWorkspace, path.Base(c.url), err)
 }
 
-// install shows what was fetched, which was the server's at a time.
+// install shows a fetched set, which was the server's current one at the given time.
 func (c *course) install(ctx context.Context, next *refresh, version uint64, at time.Time) error {
 	have := c.Version()
 	if have == version && c.hasSet() && !next.differs() {

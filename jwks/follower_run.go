@@ -37,11 +37,11 @@ type course struct {
 	pollAt, streamAt time.Time
 	sets, streams    *backoff.ExponentialBackOff
 	setsFail         bool      // the last fetch failed
-	polling          bool      // the stream is not to be had
-	toldAway         time.Time // when it was last logged that the stream turned the Follower away
-	mute             int       // streams in a row that were silent
-	noStream         int       // and that brought nothing, whatever the reason
-	bareTags         bool      // the server's ETags are versions alone
+	polling          bool      // no stream is available
+	toldAway         time.Time // time of the last warning that the stream is full
+	mute             int       // silent streams in a row
+	noStream         int       // streams in a row that brought nothing, for any reason
+	bareTags         bool      // the server's ETags are just versions
 	versionLost      bool      // the last set came without its version
 
 	since time.Time // when the set's version was first seen
@@ -176,13 +176,13 @@ func (c *course) stream(ctx context.Context) {
 	c.streamAt = now.Add(wait)
 }
 
-// isTurnedAway reports whether the server has no place for this reader for now.
+// isTurnedAway reports whether the server has no place for this reader at present.
 func isTurnedAway(err error) bool {
 	status := new(statusError)
 	return errors.As(err, &status) && (status.code == http.StatusTooManyRequests || status.code == http.StatusServiceUnavailable)
 }
 
-// awayEvery is how often it is logged that the stream goes on to turn a Follower away.
+// awayEvery is the shortest interval between two warnings that the stream is full.
 const awayEvery = 5 * time.Minute
 
 func (c *course) tellTurnedAway(ctx context.Context, err error) {
@@ -190,8 +190,8 @@ func (c *course) tellTurnedAway(ctx context.Context, err error) {
 		return
 	}
 	c.toldAway = time.Now()
-	c.log.WarnContext(ctx, "the change stream turns this follower away: polling until it has a place; "+
-		"a management key of the scope gateway gets a reserved one", "url", c.shownURL(), "every", c.pollEvery, "err", err)
+	c.log.WarnContext(ctx, "the change stream has no place for this follower: polling until it has one; "+
+		"a management key with the scope gateway gets a reserved place", "url", c.shownURL(), "every", c.pollEvery, "err", err)
 }
 
 // givesNone reports whether the server, or what stands before it, has no stream

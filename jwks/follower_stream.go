@@ -85,14 +85,14 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	return nil, err
 }
 
-// authorize has a call take one of the places that are reserved for gateways.
+// authorize adds the management key to a request, for a place reserved for gateways.
 func (c *course) authorize(req *http.Request) {
 	if c.key == nil {
 		return
 	}
 	key, err := c.key()
 	if err != nil {
-		c.log.DebugContext(req.Context(), "the change stream is asked for without a management key", "err", err)
+		c.log.DebugContext(req.Context(), "requesting the change stream without a management key", "err", err)
 		return
 	}
 	req.Header.Set("Authorization", "Bearer "+key)

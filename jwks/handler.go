@@ -17,10 +17,9 @@ const MediaType = "application/jwk-set+json"
 // a large set to a slow reader may take many.
 const writeWindow = 30 * time.Second
 
-// Handler serves a published set: GET and HEAD, a strong ETag made of the version and
-// the fingerprint, 304, gzip for those who ask, and ?kid= for a set of that key alone,
-// or of the tombstone alone where there is no such key. Nothing is rendered per request
-// but the plain form of a very large set.
+// Handler serves a published set: GET and HEAD, a strong ETag of version and fingerprint, 304,
+// gzip on request, and ?kid= for a set of only that key, or of only the tombstone if the key is
+// not published. Per request it renders nothing except the plain form of a very large set.
 type Handler struct {
 	// Set returns the set that a request means; false answers 404.
 	Set func(*http.Request) (*Set, bool)
@@ -29,12 +28,12 @@ type Handler struct {
 	// Age is how long ago the set that a request means was known to be current. It is
 	// said, rounded up, in the header Age (RFC 9111 section 5.1). Nil: it always is.
 	Age func(*http.Request) time.Duration
-	// Tombstone returns the key of the set that a request means for which no token was
-	// ever signed. It is the answer to ?kid= for a key that is not published: clients
-	// take a 404, and a set without keys, for a failed fetch and keep the key that they
-	// have. False, and nil, answer as NotFound does.
+	// Tombstone returns the key of the set for which no token was ever signed. ?kid= of an
+	// unpublished key gets this key: clients treat a 404 and an empty set as failed fetches, and
+	// go on using the key that they have. If Tombstone is nil or returns false, NotFound
+	// answers.
 	Tombstone func(*http.Request, *Set) (Key, bool)
-	// NotFound answers where there is no such set. Nil: http.NotFound.
+	// NotFound answers if the set does not exist. Nil: http.NotFound.
 	NotFound http.Handler
 }
 
@@ -83,7 +82,7 @@ func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
 type heads struct {
 	once           sync.Once
 	plain, zipped  []string // Etag
-	bare, bareZip  []string // for older Followers
+	bare, bareZip  []string // ETags for older Followers
 	print, version []string
 }
 
@@ -166,14 +165,14 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 	}
 }
 
-// isBefore reports whether an older Follower asks.
+// isBefore reports whether the request comes from an older Follower.
 func isBefore(r *http.Request) bool {
 	accept := r.Header["Accept"]
 	return len(accept) == 1 && accept[0] == acceptBefore
 }
 
-// setBareTag gives an older Follower the one ETag that it reads. That names no set
-// for good, so no cache is to keep it, and it is answered with no 304.
+// setBareTag sets the ETag that an older Follower understands. It may later name another set,
+// so caches must not store the answer, and it never gets a 304.
 func (h *Handler) setBareTag(w http.ResponseWriter, fields *heads, gzip bool) {
 	w.Header()["Etag"], w.Header()["Cache-Control"] = fields.bare, noStore
 	if gzip {
@@ -181,8 +180,8 @@ func (h *Handler) setBareTag(w http.ResponseWriter, fields *heads, gzip bool) {
 	}
 }
 
-// serveOne serves a set of one key: the one asked for, or the tombstone where that is
-// not published. A JWK does not change, so the kid of the one that is served is the ETag.
+// serveOne serves a set of one key: the requested one, or the tombstone if that is not
+// published. A JWK does not change, so its kid is the ETag.
 func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, kids []string) {
 	var key Key
 	ok := false

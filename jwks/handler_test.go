@@ -211,7 +211,7 @@ func TestServeOne(t *testing.T) {
 	} {
 		w := ask(h, test.method, test.target, "If-None-Match", test.match, "Accept-Encoding", "gzip")
 		code, want, tag := test.code, want, kid
-		if code == 0 { // the tombstone
+		if code == 0 { // 0 stands for the tombstone
 			code, want = 200, string(plainBytes(t, buildSet(t, 1, keys[9])))
 		}
 		if strings.HasPrefix(test.name, "not published") || test.code == 0 {

@@ -141,16 +141,16 @@ type news struct {
 	wake   <-chan struct{} // closed once there is more
 }
 
-// shown is which set an Index or a Table shows.
+// shown identifies the set that an Index or a Table shows.
 type shown struct {
-	has     bool   // there is one
-	version uint64 // 0: not known
+	has     bool   // it shows a set
+	version uint64 // 0: unknown
 	print   Fingerprint
 	keys    int
 }
 
-// mayBe reports whether a fingerprint that was named, or the beginning of one, is
-// that of the set; an empty one may be any.
+// mayBe reports whether print is the set's fingerprint or the beginning of it. An empty one
+// matches any set.
 func (s shown) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
 // since returns the news behind version after. Its caller watches.

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// maxCandidates bounds the work on one text, which may be a stranger's.
+// maxCandidates bounds the work for a text, which may come from a stranger.
 const maxCandidates = 16
 
-// MaxPastedLen is the longest text in which a token is looked for, in bytes.
+// MaxPastedLen is the longest text, in bytes, that ReadPasted searches.
 const MaxPastedLen = 64 << 10
 
 var (
@@ -16,28 +16,28 @@ var (
 	errPastedMany = fmt.Errorf("%w: the text contains several tokens", ErrMalformed)
 )
 
-// ReadPasted returns the one token in a text that a person pasted or a tool read from
-// a file: spaces, line ends (also within a wrapped token), a byte order mark, UTF-16,
-// quotes, brackets, punctuation, the word Bearer, a header's name, an assignment or
-// a JSON member around it do not matter. It is for reading what people enter, never
-// for deciding on a request: that is BearerToken's. Nothing is verified. Errors wrap
-// ErrMalformed and quote nothing; two different tokens are one of them.
+// ReadPasted returns the only token in a text that a person pasted or a tool read from a file.
+// It ignores spaces, line ends (also within a wrapped token), a byte order mark, UTF-16,
+// quotes, brackets, punctuation, the word Bearer, a header's name, an assignment and a JSON
+// member around the token. Use it to read what people enter, never to authorize a request: that
+// is what BearerToken is for. It verifies nothing. Errors wrap ErrMalformed and quote nothing;
+// two different tokens are an error.
 func ReadPasted(text string) (Token, error) {
 	if len(text) > MaxPastedLen {
 		return "", errPastedLen
 	}
-	text = strings.ReplaceAll(text, "\x00", "") // of UTF-16
+	text = strings.ReplaceAll(text, "\x00", "") // left over from UTF-16
 	found, err := findTokens(text)
 	if found == "" && err == nil {
 		found, err = findTokens(unwrapped(text))
 	}
 	if found == "" && err == nil {
-		_, err = Parse(strings.TrimSpace(text)) // which says what it lacks
+		_, err = Parse(strings.TrimSpace(text)) // its error says what is wrong
 	}
 	return Token(found), err
 }
 
-// unwrapped joins the lines of each paragraph, as a mail or a terminal breaks a long one.
+// unwrapped joins the lines of each paragraph, since mails and terminals wrap long lines.
 func unwrapped(text string) string {
 	var joined strings.Builder
 	for line := range strings.Lines(text) {
@@ -49,8 +49,8 @@ func unwrapped(text string) string {
 	return joined.String()
 }
 
-// findTokens returns the token in a text, or "". Each token begins with TokenPrefix,
-// and its signature is of one length, which is where it ends.
+// findTokens returns the token in a text, or "". Each token begins with TokenPrefix and ends
+// with a signature of constant length.
 func findTokens(text string) (found string, err error) {
 	for range maxCandidates {
 		start := strings.Index(text, TokenPrefix)
@@ -71,8 +71,8 @@ func findTokens(text string) (found string, err error) {
 	return "", errPastedMany
 }
 
-// tokenLen returns the length of the token that a text begins with, or 0. Of the
-// token's own alphabet, only punctuation or another token may follow.
+// tokenLen returns the length of the token at the beginning of a text, or 0. Characters of the
+// token's alphabet may follow only if they are punctuation or begin another token.
 func tokenLen(text string) int {
 	run := text
 	if end := strings.IndexFunc(text, outsideToken); end >= 0 {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf16"
 )
 
-// What people and tools leave around a token does not hide it.
+// Text that people and tools leave around a token does not hide it.
 func TestReadPastedTakesOffWhatSurrounds(t *testing.T) {
 	token := ownPair().token(testPayload)
 	wrapped := token[:76] + "\r\n  " + token[76:400] + "\n" + token[400:]
@@ -37,7 +37,7 @@ func TestReadPastedTakesOffWhatSurrounds(t *testing.T) {
 	}
 }
 
-// What has no token's form, or more than one, is an error that quotes nothing.
+// A text without a token, or with more than one, is an error that quotes nothing.
 func TestReadPastedRefuses(t *testing.T) {
 	token := ownPair().token(testPayload)
 	other := ownPair().token(strings.Replace(testPayload, "cust_1", "cust_2", 1))

@@ -59,14 +59,14 @@ func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error 
 	return nil
 }
 
-// skip passes over a value that says nothing to us, unless it is nested too deep.
+// skip skips an unknown value, unless it is nested too deep.
 func skip(dec *jsontext.Decoder) error {
 	value, err := dec.ReadValue()
 	if err != nil {
 		return err
 	}
 	if _, deep := TooDeep(value, MaxDepth); deep {
-		return fmt.Errorf("it is nested deeper than %d levels", MaxDepth)
+		return fmt.Errorf("nested deeper than %d levels", MaxDepth)
 	}
 	return nil
 }

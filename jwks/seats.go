@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// Why a Stream has no place for a reader, for errors.Is. All of them are ErrReaders.
+// Reasons why a Stream has no place for a reader, for errors.Is. Each of them matches
+// ErrReaders.
 var (
 	ErrReaders        = errors.New("the stream has too many readers")
 	ErrReadersSet     = readersError("this set's stream has too many readers")
@@ -16,48 +17,48 @@ type readersError string
 
 func (e readersError) Error() string { return string(e) }
 
-// Is makes errors.Is(err, ErrReaders) hold.
+// Is lets errors.Is match ErrReaders.
 func (e readersError) Is(target error) bool { return target == ErrReaders }
 
-// StreamReader is who asks for a Stream.
+// StreamReader identifies a reader of a Stream.
 type StreamReader struct {
-	// Address is what the reader's place counts to.
+	// Address is the address that the reader's place counts to.
 	Address string
-	// Key, unless it is empty, is whose reserved place the reader takes if one is free,
-	// for as long as Holds returns true. Holds is called often.
+	// Key, unless empty, is the key whose reserved place the reader takes if one is free. It
+	// keeps the place as long as Holds returns true. Holds is called often.
 	Key   string
 	Holds func() bool
 }
 
-// StreamLimits are how many may read a Stream at one time: each is of an owner, so that
-// nobody takes the places of all others. Those with a Key have places of their own.
+// StreamLimits bounds the concurrent readers of a Stream. Each limit belongs to an owner, so
+// that none of them can take every place. Readers with a Key have separate places.
 type StreamLimits struct {
-	Public     int // of all without a Key
-	PerSet     int // of them, who read one Index
-	PerAddress int // of them, from one address
-	Reserved   int // of all with a Key
-	PerKey     int // of them, with one Key
+	Public     int // readers without a Key
+	PerSet     int // of those, readers of one Index
+	PerAddress int // of those, readers from one address
+	Reserved   int // readers with a Key
+	PerKey     int // of those, readers with the same Key
 }
 
-// DefaultStreamReaders is how many places NewStream has for those without a Key.
+// DefaultStreamReaders is the number of places for readers without a Key in a Stream of
+// NewStream.
 const DefaultStreamReaders = 10000
 
-// StreamPlaces divides places for so many readers without a Key, at least 10, and
-// reserves twice as many: a gateway may follow ten thousand sets.
+// StreamPlaces returns limits for this many readers without a Key (10 or more) and twice as
+// many reserved places: a gateway may follow ten thousand sets.
 func StreamPlaces(readers int) StreamLimits {
 	return StreamLimits{
 		Public: readers, PerSet: readers / 2, PerAddress: readers / 10, Reserved: 2 * readers, PerKey: readers,
 	}
 }
 
-// seats counts the readers of a Stream by what their places count to. It is safe for
-// concurrent use.
+// seats counts the readers of a Stream by owner. It is safe for concurrent use.
 type seats struct {
 	mu    sync.Mutex
 	taken map[any]int
 }
 
-// Owners of a place besides an Index.
+// Owners of a place, in addition to its Index.
 type (
 	pool     string
 	ofKey    string
@@ -66,15 +67,15 @@ type (
 
 const publicPool, reservedPool = pool("public"), pool("reserved")
 
-// share is one of what a place counts to, and the most that this may have.
+// share is an owner of a place and its limit.
 type share struct {
 	owner any
 	most  int
 	full  error
 }
 
-// take takes a place of all its owners, or of none and returns the error of the first
-// that has no more.
+// take takes a place of all the owners, or none of them, and then returns the error of the
+// first owner that is full.
 func (p *seats) take(shares []share) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,11 +114,11 @@ type seat struct {
 	stream *Stream
 	who    StreamReader
 	index  *Index
-	shares []share // that are taken
+	shares []share // taken at present
 	keyed  bool
 }
 
-// enter takes a reserved place for a reader with a Key that holds, else a public one.
+// enter takes a reserved place for a reader with a valid Key, else a public one.
 func (p *seat) enter() error {
 	l := p.stream.Limits
 	if p.who.Key != "" {
@@ -137,8 +138,7 @@ func (p *seat) enter() error {
 	return err
 }
 
-// keep gives the reserved place back once the Key no longer holds, and takes a public
-// one instead.
+// keep exchanges the reserved place for a public one once the Key is no longer valid.
 func (p *seat) keep() error {
 	if !p.keyed || p.who.Holds == nil || p.who.Holds() {
 		return nil

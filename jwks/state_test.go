@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// While a first set is read, or another takes its place, a Table says nothing of itself
-// that is not true of the set that it shows.
+// While a first set is being read, or another one replaces it, all that a Table says is true of
+// the set that it shows.
 func TestTableIsSeenWhole(t *testing.T) {
 	keys := testKeys(t, 165, 4*installPiece)
 	table := new(Table)
@@ -46,8 +46,8 @@ func TestTableIsSeenWhole(t *testing.T) {
 	}
 }
 
-// What a Follower says in one status is of one moment: a set that took the place of
-// another is not shown with the age of that.
+// A Follower's status is of one moment: it never combines a new set with the age of the
+// previous one.
 func TestFollowerStatusIsOfOneMoment(t *testing.T) {
 	keys := testKeys(t, 166, 1000)
 	o := newOrigin(t, buildSet(t, 7, keys...))

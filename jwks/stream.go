@@ -31,12 +31,12 @@ var (
 // Limits of a Stream.
 const (
 	DefaultHeartbeat = 5 * time.Second
-	MinHeartbeat     = 500 * time.Millisecond // the shortest that a reader may ask for
-	logPage          = 100                    // changes that are read from the log at once
-	logReads         = 4                      // readers that read from the log at once
-	logMost          = 10000                  // changes that any reader is sent from the log
-	streamWindow     = 10 * time.Second       // how long what is sent may take on its way
-	streamBuffer     = 64 << 10               // bytes that the kernel keeps for a reader
+	MinHeartbeat     = 500 * time.Millisecond // the shortest that a reader may choose
+	logPage          = 100                    // changes read from the log at once
+	logReads         = 4                      // readers of the log at one time
+	logMost          = 10000                  // changes from the log for any one reader
+	streamWindow     = 10 * time.Second       // longest time to send something
+	streamBuffer     = 64 << 10               // bytes of the kernel's send buffer
 	aheadCheck       = time.Second
 )
 
@@ -62,17 +62,17 @@ type Stream struct {
 	// Heartbeat is how long the stream is silent at most. 0: DefaultHeartbeat. A reader
 	// may ask for less by heartbeat=, in seconds.
 	Heartbeat time.Duration
-	// Who says who asks. Nil: all are from one address, and none has a Key.
+	// Who identifies a reader. Nil: all readers have the same address and no Key.
 	Who func(*http.Request) StreamReader
-	// Limits of how many may read at one time.
+	// Limits bounds the concurrent readers.
 	Limits StreamLimits
 	// Closing ends every stream once it is closed.
 	Closing <-chan struct{}
 
-	window  time.Duration // streamWindow, but in tests
+	window  time.Duration // streamWindow, except in tests
 	seats   seats
 	dropped atomic.Int64
-	logging chan struct{} // holds one of each that reads from the log
+	logging chan struct{} // one element per reader of the log
 }
 
 // NewStream makes a Stream of an index and a log.
@@ -86,7 +86,7 @@ func NewStream(index func(*http.Request) (*Index, bool), log func(*http.Request,
 // Readers returns how many follow the stream now.
 func (s *Stream) Readers() int { return s.seats.of(publicPool) + s.Reserved() }
 
-// Reserved returns how many of them have a reserved place.
+// Reserved returns how many of the readers have a reserved place.
 func (s *Stream) Reserved() int { return s.seats.of(reservedPool) }
 
 // Dropped returns how many were dropped for being slow.

@@ -18,9 +18,9 @@ type Table struct {
 	mu    sync.RWMutex
 	slots *slots
 	pages pages
-	shown shown // changed in one moment, once the keys are all there
-	// print and count are of the keys that are there, which while a set is read or
-	// installed are those of no version.
+	shown shown // changed in one step, once all keys are there
+	// print and count belong to the keys in slots. While a set is being read or installed, these
+	// are not those of any version.
 	print   Fingerprint
 	count   int
 	reading []*snapshot
@@ -49,22 +49,22 @@ func (t *Table) Version() uint64 {
 	return t.shown.version
 }
 
-// Len returns the number of keys in the set, 0 before there is one.
+// Len returns the number of keys in the set, 0 before the first set.
 func (t *Table) Len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.shown.keys
 }
 
-// state returns what the Table says of its set, all from one moment.
+// state returns the set that the Table shows.
 func (t *Table) state() shown {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.shown
 }
 
-// show makes the keys that are there the set of a version; 0 where the version is
-// not known. The caller holds the lock.
+// show makes the current keys the set of a version; 0 if it is unknown. The caller holds the
+// lock.
 func (t *Table) show(version uint64) {
 	t.shown = shown{has: true, version: version, print: t.print, keys: t.count}
 }

@@ -76,10 +76,10 @@ func (r *refresh) gone(number uint32) bool {
 // installPiece is how many slots are looked at while readers wait.
 const installPiece = 512
 
-// install shows the set, removals first, under a version, or 0 where that is not
-// known. The last step, by which the Table shows it, is what moment calls, so that
-// others can learn of something else at the same time; nil just takes it.
-// ErrPublished, and the Table is as it was, if a key came twice.
+// install shows the set, removals first, under a version (0 if unknown). It passes the last
+// step, which makes the Table show the set, to moment, so that the caller can update its own
+// state at the same time; nil runs it at once. If a key came twice, it returns ErrPublished and
+// leaves the Table as it was.
 func (r *refresh) install(version uint64, moment func(show func())) error {
 	byKID := func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) }
 	slices.SortFunc(r.extra, byKID)

@@ -29,8 +29,9 @@ type Verifier struct {
 	Keys Keys
 	// Issuer accepts a token's iss. Nil refuses every token.
 	Issuer func(iss string) bool
-	// Audience, one of which the token must name. Empty refuses every token, unless
-	// AnyAudience accepts each: a workspace may have several audiences, for other APIs.
+	// Audience lists audiences, one of which a token must have. If empty, every token is
+	// refused, unless AnyAudience is set. A workspace may have several audiences for different
+	// APIs.
 	Audience    []string
 	AnyAudience bool
 	// Now is the clock; nil means time.Now.

@@ -2,11 +2,12 @@ package portal
 
 import (
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/burnkey/burnkey/internal/clientaddr"
 )
 
 // Anyone can make this server call a provider by logging in. So the logins in each budgetTime
@@ -55,7 +56,7 @@ func (b *budget) take(workspace, from string, now time.Time) time.Duration {
 	bounds := []struct {
 		by, of string
 		most   int
-	}{{"address", networkOf(from), loginsOfAddress}, {"workspace", workspace, loginsOfOneSpace}, {"all", "", loginsOfAll}}
+	}{{"address", clientaddr.Network(from), loginsOfAddress}, {"workspace", workspace, loginsOfOneSpace}, {"all", "", loginsOfAll}}
 	for _, bound := range bounds {
 		if b.taken[[2]string{bound.by, bound.of}] >= bound.most {
 			b.refuse(bound.by, workspace, from, now)
@@ -76,14 +77,4 @@ func (b *budget) refuse(by, workspace, from string, now time.Time) {
 	b.warned = now
 	b.log.Warn("logins are deferred: there are too many at once; burnkey_portal_logins_deferred_total counts them",
 		"by", by, "workspace", workspace, "address", from)
-}
-
-// networkOf is an address as one caller has it: of IPv6, the network, in which they have all.
-func networkOf(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Unmap().Is4() {
-		return address
-	}
-	network, _ := ip.WithZone("").Prefix(64) // 64 is in range
-	return network.String()
 }

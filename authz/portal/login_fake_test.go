@@ -394,7 +394,7 @@ func TestMetadataIsHeldToTheSame(t *testing.T) {
 		s := newSite(t)
 		s.provide("acme", strings.Replace(b.URL, "http:", "https:", 1), "burnkey") // as any name may lead here
 		s.stranger().get("/portal/acme/login").want(http.StatusServiceUnavailable)
-		if !strings.Contains(s.log.String(), "its address is not public") || len(b.seen) > 0 {
+		if !strings.Contains(s.log.String(), "the address is not public") || len(b.seen) > 0 {
 			t.Errorf("the log says %s", s.log.String())
 		}
 	})

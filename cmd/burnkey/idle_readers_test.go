@@ -40,7 +40,7 @@ func TestE2EIdleReaders(t *testing.T) {
 	away := make(chan struct{})
 	var told sync.Once
 	log := slog.New(onMessage(func(message string) {
-		if strings.Contains(message, "turns this follower away") {
+		if strings.Contains(message, "has no place for this follower") {
 			told.Do(func() { close(away) })
 		}
 	}))

@@ -1,5 +1,5 @@
-// Package clientaddr finds the address of the client that sent a request, also where
-// proxies stand between.
+// Package clientaddr finds the address of the client that sent a request, directly or through
+// proxies.
 package clientaddr
 
 import (
@@ -10,13 +10,13 @@ import (
 	"github.com/burnkey/burnkey/internal/networks"
 )
 
-// Proxies are the networks of proxies whose word on a client's address is taken. None:
-// the client is whoever opened the connection.
+// Proxies are the networks of proxies that are trusted to name the client's address. If empty,
+// the client is the peer of the connection.
 type Proxies networks.List
 
-// Resolve makes r.RemoteAddr that of the client. X-Forwarded-For is read from its end,
-// where the nearest proxy writes, for as long as the one that wrote is trusted: what lies
-// beyond is the client's own word. Call it once, before anything reads r.RemoteAddr.
+// Resolve sets r.RemoteAddr to the client's address. It reads X-Forwarded-For from its end,
+// where the nearest proxy writes, as long as the writer is a trusted proxy: the client can
+// forge the rest. Call it once, before anything reads r.RemoteAddr.
 func (p Proxies) Resolve(r *http.Request) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !p.trusts(peer.Addr().Unmap()) {
@@ -26,8 +26,8 @@ func (p Proxies) Resolve(r *http.Request) {
 	r.RemoteAddr = netip.AddrPortFrom(client, 0).String() // its port is unknown
 }
 
-// client walks from a trusted proxy towards the client. An entry that is no address ends
-// the walk, and the request counts as the proxy's that passed it on.
+// client walks from a trusted proxy towards the client. At an invalid entry it stops and
+// returns the address of the proxy that passed the request on.
 func (p Proxies) client(at netip.Addr, forwarded string) netip.Addr {
 	for more := forwarded != ""; more && p.trusts(at); {
 		var entry string
@@ -61,26 +61,12 @@ func parseEntry(text string) (netip.Addr, bool) {
 
 func (p Proxies) trusts(addr netip.Addr) bool { return networks.List(p).Contains(addr) }
 
-// Of returns the address in a request's RemoteAddr, for people: without the port, and an
-// IPv4 address as such.
+// Of returns the address in a request's RemoteAddr for display: without the port, and without
+// an IPv6 prefix for an IPv4 address.
 func Of(remote string) string {
 	addr, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return remote
 	}
 	return addr.Addr().Unmap().String()
-}
-
-// Group returns what a limit by address counts: an IPv4 address, or the /64 of an IPv6
-// address, within which one client has as many addresses as it likes.
-func Group(remote string) string {
-	with, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return remote
-	}
-	addr := with.Addr().Unmap()
-	if addr.Is4() {
-		return addr.String()
-	}
-	return netip.PrefixFrom(addr.WithZone(""), 64).Masked().String()
 }

@@ -56,14 +56,3 @@ func TestResolve(t *testing.T) {
 		})
 	}
 }
-
-func TestGroup(t *testing.T) {
-	for remote, want := range map[string]string{
-		"198.51.100.1:5": "198.51.100.1", "[::ffff:198.51.100.1]:5": "198.51.100.1",
-		"[2001:db8:1:2:3:4:5:6]:5": "2001:db8:1:2::/64", "[2001:db8:1:2::]:9": "2001:db8:1:2::/64", "[fe80::1%eth0]:5": "fe80::/64", "@": "@",
-	} {
-		if got := clientaddr.Group(remote); got != want {
-			t.Errorf("%s: got %s, want %s", remote, got, want)
-		}
-	}
-}

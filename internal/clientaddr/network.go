@@ -5,9 +5,9 @@ import (
 	"net/netip"
 )
 
-// Network returns what a client's address, with or without a port, counts to where each
-// client may have so much: the address, or of IPv6 the /64, of which one client has all.
-// What is no address is returned as it is.
+// Network returns what limits by client count: the address without its port, or the /64 network
+// of an IPv6 address, since one client usually has all of it. It returns an invalid address as
+// it is.
 func Network(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
@@ -20,6 +20,6 @@ func Network(remote string) string {
 	if addr = addr.Unmap().WithZone(""); addr.Is4() {
 		return addr.String()
 	}
-	prefix, _ := addr.Prefix(64) // of an IPv6 address, there is one
+	prefix, _ := addr.Prefix(64) // valid for every IPv6 address
 	return prefix.String()
 }

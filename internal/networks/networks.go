@@ -1,4 +1,4 @@
-// Package networks reads lists of networks that an administrator names.
+// Package networks parses lists of networks given by an administrator.
 package networks
 
 import (
@@ -6,11 +6,11 @@ import (
 	"net/netip"
 )
 
-// List of networks; IPv4 ones are written as such, not mapped to IPv6.
+// List of networks; IPv4 networks are not mapped to IPv6.
 type List []netip.Prefix
 
-// Parse reads networks (CIDR) and single addresses. It refuses a network that holds every
-// address, and one with bits set beyond its length, which is most often misspelt.
+// Parse reads networks (CIDR) and single addresses. It refuses a network of all addresses, and
+// one with bits set beyond its length, which is usually a typing error.
 func Parse(texts []string) (List, error) {
 	var all List
 	for _, text := range texts {
@@ -39,13 +39,13 @@ func parse(text string) (netip.Prefix, error) {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	if p.Bits() == 0 {
-		return p, fmt.Errorf("%s must not hold every address", text)
+		return p, fmt.Errorf("%s must not contain every address", text)
 	}
 	return p, nil
 }
 
-// Contains reports whether a network of the list holds the address, whatever its zone, and
-// an IPv4 address in either form.
+// Contains reports whether a network of the list contains the address. It ignores the zone and
+// treats IPv4-mapped addresses as IPv4.
 func (l List) Contains(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	for _, network := range l {

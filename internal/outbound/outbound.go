@@ -1,6 +1,6 @@
-// Package outbound is the HTTP client for addresses that others than the administrator
-// choose: webhooks and OpenID providers. It reaches nothing that only this machine or its
-// network should.
+// Package outbound is the HTTP client for addresses chosen by others than the administrator:
+// webhooks and OpenID providers. It refuses addresses that only this machine or its network
+// should reach.
 package outbound
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/burnkey/burnkey/internal/networks"
 )
 
-// Bounds of what one call may take, and one host.
+// Limits of one call and of one host.
 const (
 	timeout      = 10 * time.Second
-	maxBody      = 1 << 20  // bytes; reading on is an error
+	maxBody      = 1 << 20  // bytes; reading more is an error
 	maxHeader    = 64 << 10 // bytes
 	maxPerHost   = 8        // connections; further calls wait, within their time
 	maxIdle      = 64       // connections
@@ -29,30 +29,30 @@ const (
 
 // Errors of a call, for errors.Is.
 var (
-	// ErrAddress: the host's address is not one that may be called.
-	ErrAddress = errors.New("its address is not public; --outbound-allow permits others")
-	// ErrBody: the answer is too long. Reading it returns this.
-	ErrBody = fmt.Errorf("its answer is longer than %d bytes", maxBody)
-	// ErrPlain: the URL does not begin with https://.
-	ErrPlain = errors.New("it must be called by https")
+	// ErrAddress means that the host's address must not be called.
+	ErrAddress = errors.New("the address is not public; --outbound-allow permits others")
+	// ErrBody means that the answer is too long; reading it returns this error.
+	ErrBody = fmt.Errorf("the answer is longer than %d bytes", maxBody)
+	// ErrPlain means that the URL does not begin with https://.
+	ErrPlain = errors.New("the URL must begin with https://")
 )
 
 // Options of a client.
 type Options struct {
-	// Allow has networks that may be called although they are not public.
+	// Allow lists networks that may be called although they are not public.
 	Allow networks.List
-	// Local says that this server is itself reached on this machine alone: what listens
-	// here may then be called, also without TLS.
+	// Local means that only this machine can reach this server: then loopback addresses may be
+	// called, also without TLS.
 	Local bool
-	// Timeout of one call, from the name's look-up to the end of the body. Default 10 s.
+	// Timeout of one call, from resolving the name to the end of the body. Default 10 s.
 	Timeout time.Duration
 
-	resolver *net.Resolver // nil: the system's
+	resolver *net.Resolver // nil: that of the system
 }
 
-// New returns a client. It calls by https alone, judges each address at the moment it
-// connects to it, after the name was resolved, follows no redirect, and uses no proxy, which
-// would resolve names by itself. It is safe for concurrent use.
+// New returns a client. It requires https, checks each address when connecting to it, after the
+// name was resolved, follows no redirects, and uses no proxy, since that would resolve names by
+// itself. It is safe for concurrent use.
 func New(o Options) *http.Client {
 	if o.Timeout <= 0 {
 		o.Timeout = timeout
@@ -72,7 +72,7 @@ func New(o Options) *http.Client {
 	}
 }
 
-// control sees every address that is about to be connected to.
+// control checks every address before a connection to it.
 func (o *Options) control(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -84,7 +84,7 @@ func (o *Options) control(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// guarded bounds answers, and keeps requests from leaving without TLS.
+// guarded limits the length of answers and refuses requests without TLS.
 type guarded struct {
 	local bool
 	*http.Transport
@@ -102,7 +102,8 @@ func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// body has an error of its own, since net/http's is taken for one of a request to us.
+// body returns an error of its own, since http.MaxBytesError would be mistaken for one about a
+// request to this server.
 type body struct{ io.ReadCloser }
 
 // Read implements io.Reader.
@@ -115,7 +116,7 @@ func (b body) Read(to []byte) (int, error) {
 	return n, err
 }
 
-// IsLoopback reports whether a URL's host is this machine by the names that mean nothing else.
+// IsLoopback reports whether a URL's host is this machine, by a name that can't mean another.
 func IsLoopback(u *url.URL) bool {
 	host := u.Hostname()
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"

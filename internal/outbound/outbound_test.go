@@ -42,12 +42,12 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// receiver is an https server on a loopback address, and a client that trusts it.
+// receiver starts an https server on a loopback address, and returns a client that trusts it.
 func receiver(t *testing.T, ip string, o Options, h http.Handler) (c *http.Client, port string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", ip+":0")
 	if err != nil {
-		t.Skip(err) // there may be no IPv6
+		t.Skip(err) // IPv6 may be missing
 	}
 	s := httptest.NewUnstartedServer(h)
 	_ = s.Listener.Close()
@@ -72,7 +72,8 @@ func get(c *http.Client, url string) (body string, err error) {
 	return string(text), err
 }
 
-// TestSpellings has each spelling of this machine refused that reaches it without a guard.
+// TestSpellings checks that every spelling of this machine's address is refused that works
+// without a guard.
 func TestSpellings(t *testing.T) {
 	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was reached") })
 	c, port := receiver(t, "127.0.0.1", Options{}, h)
@@ -81,7 +82,7 @@ func TestSpellings(t *testing.T) {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
-	for _, host := range []string{"0x7f.1", "2130706433", "127.1", "017700000001"} { // names, to Go
+	for _, host := range []string{"0x7f.1", "2130706433", "127.1", "017700000001"} { // Go treats these as names
 		if _, err := get(c, "https://"+host+":"+port); err == nil {
 			t.Errorf("%s: no error", host)
 		}
@@ -129,14 +130,14 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestProxy: a proxy would resolve names out of sight.
+// TestProxy checks that no proxy is used: it would resolve names without a check.
 func TestProxy(t *testing.T) {
 	if New(Options{}).Transport.(guarded).Proxy != nil {
 		t.Error("the environment chooses a proxy")
 	}
 }
 
-// TestRebinding has a name lead elsewhere after it was first looked up.
+// TestRebinding changes the address of a name after its first lookup.
 func TestRebinding(t *testing.T) {
 	var asked atomic.Int32
 	resolver := nameServer(t, func() netip.Addr {
@@ -160,8 +161,8 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// nameServer answers every question for an IPv4 address by what address returns, and every
-// other by nothing (RFC 1035 section 4.1).
+// nameServer answers each question for an IPv4 address with the result of address, and any
+// other with no records (RFC 1035 section 4.1).
 func nameServer(t *testing.T, address func() netip.Addr) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -177,15 +178,15 @@ func nameServer(t *testing.T, address func() netip.Addr) *net.Resolver {
 			if err != nil {
 				return
 			}
-			end := 12 // of the question
+			end := 12 // end of the question
 			for end < n && message[end] != 0 {
 				end += int(message[end]) + 1
 			}
 			end += 5
 			reply := append([]byte(nil), message[:end]...)
-			reply[2], reply[3] = 0x84, 0                // an answer, with authority
-			copy(reply[6:12], []byte{0, 0, 0, 0, 0, 0}) // none so far
-			if reply[end-3] == 1 {                      // type A
+			reply[2], reply[3] = 0x84, 0                // an authoritative answer
+			copy(reply[6:12], []byte{0, 0, 0, 0, 0, 0}) // no records so far
+			if reply[end-3] == 1 {                      // a question of type A
 				reply[7] = 1
 				ip := address().As4()
 				reply = append(reply, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)

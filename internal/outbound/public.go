@@ -7,9 +7,9 @@ import (
 )
 
 var (
-	// special are networks that IANA's registries of special-purpose addresses (RFC 6890) do
-	// not call globally reachable. Private IPv4 networks (RFC 1918) are absent: receivers and
-	// providers of one's own are there.
+	// special lists the networks that IANA's registries of special-purpose addresses (RFC 6890)
+	// do not call globally reachable. Private IPv4 networks (RFC 1918) are left out: producers
+	// run receivers and providers there.
 	special = parsed(
 		"0.0.0.0/8",       // this network
 		"100.64.0.0/10",   // carriers' NAT (RFC 6598); some clouds' metadata
@@ -23,15 +23,15 @@ var (
 		"203.0.113.0/24",  // documentation
 		"224.0.0.0/4",     // multicast
 		"240.0.0.0/4",     // reserved, and broadcast
-		"2001::/23",       // protocols, among them Teredo, which has an IPv4 address within
+		"2001::/23",       // protocols, including Teredo, which embeds an IPv4 address
 		"2001:db8::/32",   // documentation
-		"2002::/16",       // 6to4, which has an IPv4 address within
+		"2002::/16",       // 6to4, which embeds an IPv4 address
 		"3fff::/20",       // documentation
 	)
-	// unicast is what of IPv6 is handed out for the internet. Beyond it are loopback,
+	// unicast is the part of IPv6 that is assigned on the internet. Outside of it are loopback,
 	// IPv4-compatible, link-local, unique local (some clouds' metadata) and multicast addresses.
 	unicast = netip.MustParsePrefix("2000::/3")
-	// nat64 has an IPv4 address in its last 4 bytes (RFC 6052). The prefix for local use,
+	// nat64 embeds an IPv4 address in the last 4 bytes (RFC 6052). The prefix for local use,
 	// 64:ff9b:1::/48, is not public.
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
 )
@@ -44,7 +44,7 @@ func parsed(texts ...string) networks.List {
 	return list
 }
 
-// isPublic reports whether an address is one of the internet, or of a private IPv4 network.
+// isPublic reports whether an address is on the internet or in a private IPv4 network.
 func isPublic(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	if nat64.Contains(addr) {

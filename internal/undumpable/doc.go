@@ -1,8 +1,8 @@
-// Package undumpable keeps other processes of the same user out of this one. On Linux
-// they can then neither trace it nor open its memory, environment or descriptors, and it
-// leaves no core dump (man 2 PR_SET_DUMPABLE, man 5 proc). A child shares this until it
-// executes a program, so that none can be caught between fork and exec. root, and whoever
-// has CAP_SYS_PTRACE over the whole machine, is kept from nothing.
+// Package undumpable protects this process from other processes of the same user. On Linux they
+// can then neither trace it nor open its memory, environment or descriptors, and it leaves no
+// core dump (man 2 PR_SET_DUMPABLE, man 5 proc). A child inherits this until it executes a
+// program, so it can't be attached to between fork and exec. It does not protect from root and
+// from processes with CAP_SYS_PTRACE in the initial user namespace.
 //
-// It imports nothing that takes time to initialise: see package early.
+// It imports nothing that takes long to initialise: see package early.
 package undumpable

@@ -2,5 +2,5 @@
 
 package undumpable
 
-// Set does nothing here: the README says what that leaves open.
+// Set does nothing on this system; the README describes the consequences.
 func Set() error { return nil }
