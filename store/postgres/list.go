@@ -22,11 +22,9 @@ var (
 	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
 
-// listSize is about what an array takes once it is read: pg_column_size is of what is stored,
-// a tenth and less where that is compressed.
-func listSize(column string) string {
-	return `CASE WHEN pg_column_compression(` + column + `) IS NULL THEN pg_column_size(` + column + `) ELSE octet_length(` + column + `::text) END`
-}
+// listSize is about what an array takes once it is read: of the column alone, pg_column_size
+// is what is stored, a tenth and less where that is compressed.
+func listSize(column string) string { return `pg_column_size(` + column + ` || '{}'::text[])` }
 
 // Keys implements store.Store. With an owner it walks keys_by_owner, else the
 // primary key; status and query drop rows on that way.
