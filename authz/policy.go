@@ -6,7 +6,9 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/burnkey/burnkey/store"
 )
@@ -142,6 +144,8 @@ func (e *InputError) webURL(field, text string) {
 	u, err := url.Parse(text)
 	if err != nil || len(text) > MaxURL || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(text, " \t\r\n\"'<>\\") {
 		e.addf(field, "must be an http(s) URL of at most %d characters", MaxURL)
+	} else if !isPlainURL(u, text) {
+		e.addf(field, notPlainURL)
 	}
 }
 
@@ -162,9 +166,19 @@ func (e *InputError) remote(field, text string, local bool) {
 	switch {
 	case err != nil || u.Hostname() == "" || u.Fragment != "" || u.User != nil || len(text) > MaxURL:
 		e.addf(field, "must be a URL of at most %d characters, without a user", MaxURL)
+	case !isPlainURL(u, text):
+		e.addf(field, notPlainURL)
 	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):
 		e.addf(field, "must begin with https://")
 	}
+}
+
+const notPlainURL = "must have a port of 1 to 65535, if any, and no spaces, control characters or invisible characters"
+
+// isPlainURL reports whether a URL can be called and is what people see when they read it.
+func isPlainURL(u *url.URL, text string) bool {
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return (u.Port() == "" || err == nil && port > 0) && !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || NoOwner(r) })
 }
 
 // oidc takes a provider on this machine as remote does.
@@ -173,6 +187,8 @@ func (e *InputError) oidc(o *store.OIDC, local bool) {
 	switch {
 	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || len(o.Issuer) > MaxURL:
 		e.addf("portal.oidc.issuer", "must be the URL of an OpenID provider")
+	case !isPlainURL(u, o.Issuer):
+		e.addf("portal.oidc.issuer", notPlainURL)
 	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):
 		e.addf("portal.oidc.issuer", "must begin with https://")
 	}
