@@ -53,7 +53,7 @@ func goes(h http.Header) bool {
 
 // ahead reports whether a page is prefetched.
 func ahead(h http.Header) bool {
-	return h.Get("Sec-Purpose") != "" || h.Get("Purpose") != "" || h.Get("X-Moz") == "prefetch"
+	return h.Get("Sec-Purpose") != "" || h.Get("Purpose") != "" || h.Get("X-Moz") == "prefetch" || h.Get("X-Purpose") != ""
 }
 
 func isFramed(h http.Header) bool {

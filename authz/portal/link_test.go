@@ -21,6 +21,7 @@ func TestPreviewsLeaveLinksGood(t *testing.T) {
 		"prerender":        {"Sec-Purpose": {"prefetch;prerender"}},
 		"another prefetch": {"Purpose": {"prefetch"}},
 		"an old one":       {"X-Moz": {"prefetch"}},
+		"a thumbnail":      {"X-Purpose": {"preview"}},
 		"a picture":        {"Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Dest": {"image"}},
 		"a script's":       {"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}},
 		"an object":        {"Sec-Fetch-Dest": {"object"}},
