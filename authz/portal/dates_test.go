@@ -93,6 +93,15 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("Choose when the key expires.")
 }
 
+// Where no day ends within the longest life, there is none to pick.
+func TestNoDayToPick(t *testing.T) {
+	s := newSite(t)
+	v := s.owner("acme", "cust_1")
+	v.get("/portal/acme/keys/new").want(200).has("On a date")
+	s.update("acme", func(w *store.Workspace) { w.Policy.MaxExpiresIn = 3600 })
+	v.get("/portal/acme/keys/new").want(200).has("1 hour").hasNot("On a date", `type="date"`)
+}
+
 func (s *site) newestOf(owner string) store.Key {
 	s.t.Helper()
 	keys, _, err := s.Keys(s.t.Context(), "acme", store.Filter{Owner: owner, Limit: 1})
