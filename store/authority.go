@@ -43,6 +43,9 @@ func AuthorityOf(ctx context.Context) Authority {
 // Own reports whether a is the server's own authority.
 func (a Authority) Own() bool { return a.Key == uuid.Nil && a.Session == [32]byte{} }
 
+// Name tells authorities apart, for what is counted to each.
+func (a Authority) Name() string { return string(a.Key[:]) + string(a.Session[:]) }
+
 // Time is the time by which a stands or not.
 func (a Authority) Time() time.Time {
 	if a.Now == nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/store"
 )
 
 const (
@@ -25,6 +27,10 @@ const (
 )
 
 var errClosed = errors.New("the store is closed")
+
+// writers is how many connections of a pool writes may hold: those that wait for a
+// standby leave some to the reads of management.
+func writers(conns int32) int { return int(max(1, conns*3/4)) }
 
 // action does something on a connection.
 type action func(ctx context.Context, c *pgxpool.Conn) error
@@ -52,7 +58,7 @@ func (s *Store) write(ctx context.Context, workspace string, do change) error {
 // writeUnless is write for a do that must not run again once it has set begun.
 func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, do change) error {
 	return s.bounded(ctx, func(ctx context.Context) error {
-		leave, err := s.gate.enter(ctx, workspace)
+		leave, err := s.enter(ctx, workspace)
 		if err != nil {
 			return fmt.Errorf("waiting for other writes: %w", err)
 		}
@@ -67,6 +73,24 @@ func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, 
 			return warning(c)
 		})
 	})
+}
+
+// enter waits for a place among those who write to a workspace, first among the caller's own.
+func (s *Store) enter(ctx context.Context, workspace string) (leave func(), err error) {
+	a := store.AuthorityOf(ctx)
+	if a.Own() {
+		return s.gate.Enter(ctx, workspace)
+	}
+	own, err := s.callers.Enter(ctx, workspace+" "+a.Name())
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.gate.Enter(ctx, workspace)
+	if err != nil {
+		own()
+		return nil, err
+	}
+	return func() { out(); own() }, nil
 }
 
 func (s *Store) bounded(ctx context.Context, do func(context.Context) error) error {

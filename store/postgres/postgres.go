@@ -33,7 +33,8 @@ type Store struct {
 	// following is for what keeps servers current and is asked about them: Versions,
 	// Changes, Published, hints and Ping. Writes that wait do not hold it up.
 	following *pgxpool.Pool
-	gate      gate
+	gate      *store.Gate // of workspaces: those of one would wait for its row's lock
+	callers   *store.Gate // to a workspace's gate: others' writes come in between
 	notifier  *notifier
 	patience  time.Duration // for getting a connection
 
@@ -88,7 +89,7 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: config, pool: pool, following: following, patience: acquirePatience(config.ConnConfig)}
-	s.gate.all = make(chan struct{}, writers(config.MaxConns))
+	s.gate, s.callers = store.NewGate(writers(config.MaxConns)), store.NewGate(0)
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.notifier = startNotifier(following)
 	return s, nil

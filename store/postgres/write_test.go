@@ -59,7 +59,7 @@ func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 				AND wait_event_type = 'Lock'`)[0] == fmt.Sprint(n)
 		}
 	}
-	eventually(t, "writers wait for the lock", waiters(perWorkspace))
+	eventually(t, "writers wait for the lock", waiters(store.AtGate))
 	began := time.Now()
 	for range 20 {
 		issue(t, s, "b")
@@ -82,8 +82,57 @@ func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 	if _, err := s.Revoke(t.Context(), "a", k.ID, time.Now()); err != nil {
 		t.Error(err)
 	}
-	if len(s.gate.rooms) != 0 {
-		t.Errorf("%d gates are kept", len(s.gate.rooms))
+	if n := s.gate.Names(); n != 0 {
+		t.Errorf("%d gates are kept", n)
+	}
+}
+
+// Whoever sends many writes to a workspace has few of them before its row.
+func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Database(t)
+	s := openTest(t, url)
+	create(t, s, store.Home)
+	create(t, s, "a")
+	under := func() context.Context {
+		return store.Under(t.Context(), store.Authority{Key: issue(t, s, store.Home).ID, Now: func() time.Time { return time.Time{} }})
+	}
+	many, one := under(), under()
+	holder, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close(context.WithoutCancel(t.Context()))
+	if _, err := holder.Exec(t.Context(), `BEGIN; SELECT FROM workspaces WHERE id = 'a' FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	var waiting sync.WaitGroup
+	versions := make(chan uint64, 1)
+	write := func(ctx context.Context, then func(uint64)) {
+		record, key := storetest.NewRecord("a", "o"), storetest.NewKey(t)
+		waiting.Go(func() {
+			k, err := s.Issue(ctx, record, key, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			then(k.Version)
+		})
+	}
+	for range 50 {
+		write(many, func(uint64) {})
+	}
+	eventually(t, "writers wait for the lock", func() bool {
+		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+			AND wait_event_type = 'Lock'`)[0] == fmt.Sprint(store.AtGate)
+	})
+	write(one, func(version uint64) { versions <- version })
+	eventually(t, "another comes to the gate", func() bool { return s.callers.Names() == 2 })
+	if _, err := holder.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	waiting.Wait()
+	if version := <-versions; version > 10 { // the workspace's own is the first
+		t.Errorf("another's write was number %d of 51", version-1)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 type Store struct {
 	writer *sql.DB // a single connection: SQLite has one writer at a time
 	reader *sql.DB
+	gate   *store.Gate // to the writer, of callers: others' writes come in between
 	writes statements
 	reads  statements
 }
@@ -43,7 +44,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{}
+	s := &Store{gate: store.NewGate(0)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

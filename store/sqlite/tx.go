@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/burnkey/burnkey/store"
 )
 
 // statements are prepared once and found by their text.
@@ -75,8 +77,16 @@ func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) err
 	return t.Commit()
 }
 
-// write runs do in a transaction in which the authority of ctx stands.
+// write runs do in a transaction in which the authority of ctx stands. Callers take turns: the
+// wait for the one connection is in no order, and of one there are AtGate in it at most.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
+	if a := store.AuthorityOf(ctx); !a.Own() {
+		leave, err := s.gate.Enter(ctx, a.Name())
+		if err != nil {
+			return fmt.Errorf("waiting for other writes: %w", err)
+		}
+		defer leave()
+	}
 	return inTx(ctx, s.writer, s.writes, func(t *tx) error {
 		if err := stands(ctx, t.row); err != nil {
 			return err

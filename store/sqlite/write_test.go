@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,6 +60,59 @@ func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
 		if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Whoever sends many writes has few of them before the one connection, to which those who wait
+// come in no order.
+func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	create(t, s, store.Home)
+	caller := func() context.Context {
+		k, err := s.Issue(t.Context(), storetest.NewRecord(store.Home, "o"), storetest.NewKey(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := func() time.Time { return k.CreatedAt }
+		return store.Under(t.Context(), store.Authority{Key: k.ID, Now: at})
+	}
+	many, one := caller(), caller()
+	waiting := func(n int64) {
+		t.Helper()
+		for began := time.Now(); s.writer.Stats().WaitCount < n; runtime.Gosched() {
+			if time.Since(began) > time.Minute {
+				t.Fatalf("%d wait, not %d", s.writer.Stats().WaitCount, n)
+			}
+		}
+	}
+	var all sync.WaitGroup
+	var order []bool // whether it was the one's; of one connection, so one at a time
+	write := func(ctx context.Context, ones bool) {
+		all.Go(func() {
+			if err := s.write(ctx, func(*tx) error { order = append(order, ones); return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	blocked, unblock := make(chan struct{}), make(chan struct{})
+	all.Go(func() {
+		if err := s.write(t.Context(), func(*tx) error { close(blocked); <-unblock; return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	<-blocked
+	before := s.writer.Stats().WaitCount
+	for range 100 {
+		write(many, false)
+	}
+	waiting(before + store.AtGate)
+	write(one, true)
+	waiting(before + store.AtGate + 1)
+	close(unblock)
+	all.Wait()
+	// One may come in for each that leaves, as the one waits.
+	if at := slices.Index(order, true); at > 20 {
+		t.Errorf("another's write was number %d of %d", at+1, len(order))
 	}
 }
 
