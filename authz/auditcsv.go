@@ -40,16 +40,19 @@ func (c *AuditCSV) Write(entries []store.Entry) error {
 			key = e.Key.String()
 		}
 		_ = table.Write(harmless(e.At.Format(time.RFC3339Nano), e.Action, e.Result, key, e.Owner, e.Actor.Kind, e.Actor.ID, e.Actor.From,
-			strings.ReplaceAll(string(e.Detail), ";", `\u003b`), e.ID.String())) // escaped, it is the same JSON
+			escapeSeparators.Replace(string(e.Detail)), e.ID.String()))
 	}
 	table.Flush()
 	return table.Error()
 }
 
+// escapeSeparators keeps JSON the same: separators of cells occur in its strings alone.
+var escapeSeparators = strings.NewReplacer(";", `\u003b`, "|", `\u007c`)
+
 // formula matches the places where a spreadsheet would begin a formula: at the start of a cell
-// and after separators of cells in other locales, with or without leading spaces and invisible
-// characters.
-var formula = regexp.MustCompile(`(^|[;\t\r\n|])([\s\p{Z}\p{Cf}]*[=+\-@＝＋－＠])`)
+// and after separators of cells in other locales, with or without leading spaces, invisible
+// characters and quotes: with another separator, quotes within a cell surround one.
+var formula = regexp.MustCompile(`(^|[;\t\r\n|])([\s\p{Z}\p{Cf}"]*[=+\-@＝＋－＠])`)
 
 // harmless keeps spreadsheets from taking a cell for a formula: an owner is free text.
 func harmless(cells ...string) []string {
