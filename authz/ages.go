@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -31,61 +32,58 @@ type lag struct {
 func (p *Publisher) Age() time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return time.Since(p.oldest())
+	return time.Since(p.oldest(p.setOf))
 }
 
 // AgeOf is Age for one workspace's set.
 func (p *Publisher) AgeOf(workspace string) time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return time.Since(p.currentAt(workspace))
+	return time.Since(p.currentAt(workspace, p.setOf(workspace)))
 }
 
 // Unread reports whether a workspace is there and its set could not be read yet.
 func (p *Publisher) Unread(workspace string) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.isUnread(workspace)
+	_, late := p.ages.late[workspace]
+	return late && p.setOf(workspace) == nil
 }
 
-func (p *Publisher) isUnread(workspace string) bool {
-	if _, is := p.ages.late[workspace]; !is {
-		return false
-	}
+// setOf returns the set that is shown; nil: none yet. Its caller holds mu, which does not
+// keep another from being shown meanwhile.
+func (p *Publisher) setOf(workspace string) *jwks.Set {
 	pub := p.sets[workspace]
-	return pub == nil || pub.index.Load() == nil
-}
-
-func (p *Publisher) unread() (n int) {
-	for workspace := range p.ages.late {
-		if p.isUnread(workspace) {
-			n++
-		}
+	if pub == nil {
+		return nil
 	}
-	return n
+	index := pub.index.Load()
+	if index == nil {
+		return nil
+	}
+	return index.Set()
 }
 
-// oldest is the least of what currentAt returns. Its caller holds mu.
-func (p *Publisher) oldest() time.Time {
+// oldest is the least of what currentAt returns of these sets. Its caller holds mu.
+func (p *Publisher) oldest(sets func(workspace string) *jwks.Set) time.Time {
 	oldest := p.ages.checked
 	for workspace := range p.ages.late {
 		_, damaged := p.ages.damaged[workspace]
-		if at := p.currentAt(workspace); !damaged && at.Before(oldest) {
+		if at := p.currentAt(workspace, sets(workspace)); !damaged && at.Before(oldest) {
 			oldest = at
 		}
 	}
 	return oldest
 }
 
-// currentAt returns when a workspace's set was last known to be the store's. Its
+// currentAt returns when this set of a workspace was last known to be the store's. Its
 // caller holds mu.
-func (p *Publisher) currentAt(workspace string) time.Time {
+func (p *Publisher) currentAt(workspace string, set *jwks.Set) time.Time {
 	l, is := p.ages.late[workspace]
 	if !is {
 		return p.ages.checked
 	}
-	pub := p.sets[workspace]
-	if pub != nil && pub.reached(l.version) && (!l.ahead || !pub.reached(l.version+1)) {
+	if set != nil && set.Version() >= l.version && (!l.ahead || set.Version() == l.version) {
 		return p.ages.checked
 	}
 	return l.since
@@ -102,7 +100,7 @@ func (p *Publisher) note(start time.Time, behind, ahead map[string]uint64) {
 	late := make(map[string]lag, len(behind)+len(ahead))
 	add := func(versions map[string]uint64, isAhead bool) {
 		for workspace, version := range versions {
-			since := p.currentAt(workspace)
+			since := p.currentAt(workspace, p.setOf(workspace))
 			if since.IsZero() { // never: it is counted from the beginning
 				since = start
 			}

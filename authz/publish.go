@@ -119,21 +119,27 @@ func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	workspaces, keys := 0, 0
-	for _, pub := range p.sets {
-		if index := pub.index.Load(); index != nil {
-			workspaces++
-			keys += index.Set().Len()
+	sets, keys := make(map[string]*jwks.Set, len(p.sets)), 0 // as all that is said sees them
+	for workspace := range p.sets {
+		if set := p.setOf(workspace); set != nil {
+			sets[workspace] = set
+			keys += set.Len()
+		}
+	}
+	unread := 0
+	for workspace := range p.ages.late {
+		if sets[workspace] == nil {
+			unread++
 		}
 	}
 	gauge := func(desc *prometheus.Desc, value float64) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
 	}
-	gauge(descWorkspaces, float64(workspaces))
+	gauge(descWorkspaces, float64(len(sets)))
 	gauge(descKeys, float64(keys))
-	gauge(descUnread, float64(p.unread()))
+	gauge(descUnread, float64(unread))
 	gauge(descDamaged, float64(len(p.ages.damaged)))
-	if oldest := p.oldest(); !oldest.IsZero() {
+	if oldest := p.oldest(func(workspace string) *jwks.Set { return sets[workspace] }); !oldest.IsZero() {
 		gauge(descAge, time.Since(oldest).Seconds())
 	}
 }
