@@ -75,7 +75,8 @@ type Options struct {
 	// UsageEvery is about how often the server is told which keys were used. 0: never.
 	UsageEvery time.Duration
 	// UsageKey returns a management key with the scope gateway, for reporting usage and for a
-	// reserved place at the change streams. It is called like Key. Nil: Key.
+	// reserved place at the change streams, also where UsageEvery is 0. It is called like
+	// Key. Nil: Key.
 	UsageKey func() (string, error)
 	Metrics  prometheus.Registerer // nil: none
 	Log      *slog.Logger          // nil: slog.Default

@@ -150,8 +150,6 @@ func (g *Gateway) usesOf(workspace string) *uses {
 
 func (o *Options) checkUsage() error {
 	switch {
-	case o.UsageEvery == 0 && o.UsageKey != nil:
-		return &OptionError{"UsageKey", "says nothing where use is never reported"}
 	case o.UsageEvery == 0:
 	case o.UsageEvery < MinUsageEvery || o.UsageEvery > MaxUsageEvery:
 		return &OptionError{"UsageEvery", fmt.Sprintf("must be 0, or %s to %s", MinUsageEvery, MaxUsageEvery)}

@@ -58,7 +58,7 @@ func TestUsageOptions(t *testing.T) {
 	key := keyOf("x")
 	for option, edit := range map[string]func(*Options){
 		"UsageEvery": func(o *Options) { o.UsageEvery, o.UsageKey = time.Millisecond, key },
-		"UsageKey":   func(o *Options) { o.UsageKey = key },
+		"UsageKey":   func(o *Options) { o.UsageEvery = time.Minute },
 	} {
 		o := Options{Server: "http://127.0.0.1:1", Workspaces: []string{"acme"}, AnyAudience: true}
 		edit(&o)

@@ -295,7 +295,7 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"--workspace a --usage-every 1m", "", "--usage-every: says nothing without --usage-key-file"},
 		{"--workspace a --usage-every 1ms --usage-key-file " + tied, "", "--usage-every: must be 0, or 1s to 1h0m0s"},
 		{"--workspace a --usage-every 2h --usage-key-file " + tied, "", "--usage-every: must be 0, or 1s to 1h0m0s"},
-		{"--workspace a --usage-every 0 --usage-key-file " + tied, "", "--usage-key-file: says nothing with --usage-every 0"},
+		{"--workspace b --usage-every 0 --usage-key-file " + tied, "", "--usage-key-file: holds a key that is tied to the workspace a,"},
 		{"--workspace a --usage-key-file " + filepath.Join(dir, "none"), "", "--usage-key-file"},
 		{"--workspace a --usage-key-file " + empty, "", "--usage-key-file: " + empty + " is empty"},
 		{"--workspace a --usage-key-file " + file, "", "--usage-key-file: holds no management key"},

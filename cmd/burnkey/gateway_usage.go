@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/authz/gateway"
 )
 
-// usageReports is how gateway tells the server which keys are used.
+// usageReports is how gateway reports to the server which keys are used.
 type usageReports struct {
 	every   time.Duration // 0: never
 	keyFile string
@@ -27,7 +27,7 @@ func (u *usageReports) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	u.given = flags
 	intervalFlag(flags, &u.every, "usage-every", usageEvery, "about how often to tell the server which keys were used; 0: never")
-	flags.StringVar(&u.keyFile, "usage-key-file", "", "`FILE` with a management key of the scope gateway to tell it with, for --workspace (default: it is not told)")
+	flags.StringVar(&u.keyFile, "usage-key-file", "", "`FILE` with a management key of the scope gateway, for --workspace: use is reported by it, and it has a reserved place at the change stream (default: neither)")
 }
 
 // reportsUsage says whether the server is told.
@@ -44,8 +44,6 @@ func (s *gatewayService) checkUsage() error {
 		return fmt.Errorf("%s: must not be negative", every)
 	case s.usage.keyFile != "" && len(s.workspaces) == 0:
 		return fmt.Errorf("%s: is for --workspace; for every workspace, the key of --key-file is used", keyFile)
-	case s.usage.keyFile != "" && s.usage.every == 0:
-		return fmt.Errorf("%s: says nothing with --usage-every 0", keyFile)
 	case s.usage.keyFile == "" && len(s.workspaces) > 0 && s.flags.Changed("usage-every") && s.usage.every > 0:
 		return fmt.Errorf("%s: says nothing without --usage-key-file", every)
 	case s.usage.keyFile == "":
@@ -74,22 +72,23 @@ func (u *usageReports) credential() (string, error) {
 
 // usageOptions sets those that are about it.
 func (s *gatewayService) usageOptions(o *gateway.Options) {
-	if !s.reportsUsage() {
-		return
+	if s.reportsUsage() {
+		o.UsageEvery = s.usage.every
 	}
-	o.UsageEvery = s.usage.every
-	if s.usage.keyFile != "" {
+	if s.usage.keyFile != "" { // also for its reserved place at the change stream
 		o.UsageKey = s.usage.credential
 	}
 }
 
 func (s *gatewayService) announceUsage(log *slog.Logger) {
+	if s.usage.keyFile != "" {
+		warnOfScopes(log, s.usage.credential)
+	}
 	switch {
 	case s.reportsUsage():
 		log.Info("the server is told which keys are used", "every", s.usage.every)
-		if s.usage.keyFile != "" {
-			warnOfScopes(log, s.usage.credential)
-		}
+	case s.usage.every == 0 && s.usage.keyFile != "":
+		log.Info("use is not reported, because of --usage-every 0; the key of --usage-key-file is for a place at the change stream alone")
 	case s.usage.every == 0:
 		log.Info("the server is not told which keys are used, because of --usage-every 0")
 	default:
