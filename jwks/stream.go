@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -60,7 +59,8 @@ type Stream struct {
 	// Refuse answers those who get no stream. Nil: in plain text.
 	Refuse func(http.ResponseWriter, *http.Request, error)
 	// Heartbeat is how long the stream is silent at most. 0: DefaultHeartbeat. A reader
-	// may ask for less by heartbeat=, in seconds.
+	// may ask for less by heartbeat=, in seconds; where one address has very many readers
+	// without a Key, they get no more than 500 heartbeats a second together.
 	Heartbeat time.Duration
 	// Who identifies a reader. Nil: all readers have the same address and no Key.
 	Who func(*http.Request) StreamReader
@@ -139,7 +139,10 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer seat.leave()
-	reader := &reader{Stream: s, seat: seat, beat: s.beat(r), r: r, since: time.Now(), index: index, last: after, resets: index.watch(), w: w, rc: http.NewResponseController(w)}
+	reader := &reader{
+		Stream: s, seat: seat, beatAsked: s.beat(r), group: newGroup(), r: r, since: time.Now(), index: index, last: after,
+		resets: index.watch(), w: w, rc: http.NewResponseController(w),
+	}
 	defer index.unwatch()
 	boundBuffer(r)
 	// The server's read limit would end the request.
@@ -177,20 +180,10 @@ func position(r *http.Request) (uint64, error) {
 	return version, nil
 }
 
-// beat returns how long a reader's stream is silent at most.
-func (s *Stream) beat(r *http.Request) time.Duration {
-	asked, err := strconv.ParseFloat(r.URL.Query().Get("heartbeat"), 64)
-	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // it may be NaN
-		return s.Heartbeat
-	}
-	return min(s.Heartbeat, max(MinHeartbeat, time.Duration(asked*float64(time.Second))))
-}
-
 // reader is one who follows a stream.
 type reader struct {
 	*Stream
 	seat   *seat
-	beat   time.Duration // Heartbeat, or what the reader asked for
 	r      *http.Request
 	index  *Index
 	last   uint64 // the version that was sent
@@ -200,16 +193,21 @@ type reader struct {
 	// aheadSince is when the reader was first seen to have a later version.
 	aheadSince time.Time
 
+	beatAsked time.Duration // how long to be silent at most
+	group     time.Duration // a number below pulses: who has heartbeats at the same moments
+
 	age time.Duration // of what the Index showed at the last look
 
 	w     http.ResponseWriter
 	rc    *http.ResponseController
-	begun bool // the header is sent
+	until time.Time // the write deadline
+	begun bool      // the header is sent
 }
 
 // run sends what there is and waits for more, until the reader is gone or
 // something fails.
 func (d *reader) run(ctx context.Context) error {
+	gone := ctx.Done()
 	timer := time.NewTimer(d.pause())
 	defer timer.Stop()
 	due := true // a heartbeat, once all that there is was sent
@@ -222,14 +220,17 @@ func (d *reader) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(events) == 0 && due {
-			events, due = [][]byte{d.heartbeat()}, false
-		}
 		if len(events) > 0 {
 			if err := d.send(events...); err != nil {
 				return err
 			}
 			continue
+		}
+		if due {
+			due = false
+			if err := d.send(d.heartbeat()); err != nil {
+				return err
+			}
 		}
 		wait := d.pause()
 		if !d.aheadSince.IsZero() {
@@ -237,7 +238,7 @@ func (d *reader) run(ctx context.Context) error {
 		}
 		timer.Reset(wait)
 		select {
-		case <-ctx.Done():
+		case <-gone:
 			return ctx.Err()
 		case <-d.Closing:
 			return nil
@@ -246,24 +247,6 @@ func (d *reader) run(ctx context.Context) error {
 			due = true
 		}
 	}
-}
-
-// pause is how long to be silent, each time another, so that the heartbeats of
-// those who came together do not stay together.
-func (d *reader) pause() time.Duration {
-	return d.beat*3/4 + rand.N(d.beat/4+1)
-}
-
-// heartbeat says that all there was is sent, how old that is, and when it said
-// so, in seconds since the stream began: by that a reader knows how long it was on
-// its way, whatever its own clock shows. By the fingerprint it knows that its
-// history is this one.
-func (d *reader) heartbeat() []byte {
-	beat := fmt.Appendf(nil, ": age=%.3f at=%.3f", d.age.Seconds(), time.Since(d.since).Seconds())
-	if d.shown.version == d.last {
-		beat = fmt.Appendf(beat, " version=%d fingerprint=%s", d.last, d.shown.print)
-	}
-	return append(beat, "\n\n"...)
 }
 
 func (d *reader) ageNow() time.Duration {
@@ -349,7 +332,7 @@ func (d *reader) reset(news news) [][]byte {
 
 // send sends events, and before the first ones the header.
 func (d *reader) send(events ...[]byte) error {
-	if err := d.rc.SetWriteDeadline(time.Now().Add(d.window)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := d.extend(time.Now()); err != nil {
 		return err
 	}
 	if !d.begun {
@@ -368,6 +351,19 @@ func (d *reader) send(events ...[]byte) error {
 		}
 	}
 	return d.rc.Flush()
+}
+
+// extend sets the write deadline anew once a quarter of the window is over: to do so at
+// each heartbeat would take a tenth of its cost.
+func (d *reader) extend(now time.Time) error {
+	if d.until.Sub(now) > d.window*3/4 {
+		return nil
+	}
+	d.until = now.Add(d.window)
+	if err := d.rc.SetWriteDeadline(d.until); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }
 
 // appendChange appends the event of a change.
