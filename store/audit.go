@@ -103,7 +103,7 @@ type AuditFilter struct {
 	Owner   string
 	Key     uuid.UUID
 	Action  string
-	ActorID string // the id of a key in either case
+	ActorID string // a key's id is matched in upper and lower case
 	Result  string
 	Since   time.Time // at it or later
 	Until   time.Time // before it
@@ -111,7 +111,7 @@ type AuditFilter struct {
 	// starts the list.
 	After uuid.UUID
 	Limit int // at most so many; must be positive
-	// Bytes and Rows are as those of Filter. What is looked at are entries of the Owner or
+	// Bytes and Rows have the same meaning as in Filter. Rows counts entries of the Owner or
 	// Key, within the times.
 	Bytes, Rows int
 }
@@ -119,8 +119,8 @@ type AuditFilter struct {
 // Narrows reports whether the filter drops entries that no index leaves out.
 func (f *AuditFilter) Narrows() bool { return f.Action != "" || f.ActorID != "" || f.Result != "" }
 
-// ActorAsID is ActorID as the ids of keys are written, if it is one in capitals. Others have
-// whatever ids their provider gave them, and are found by those alone.
+// ActorAsID returns ActorID, in lower case if it is a key's id. Other ids come from a provider
+// and are matched exactly.
 func (f *AuditFilter) ActorAsID() string {
 	if id, ok := ParseID(f.ActorID); ok {
 		return id.String()
@@ -128,25 +128,24 @@ func (f *AuditFilter) ActorAsID() string {
 	return f.ActorID
 }
 
-// AuditStore is the part of Store that remembers who did what. Nothing in it can be
-// changed, nor deleted but by CutAudit.
+// AuditStore is the part of Store that records who did what. Entries can't be changed, and only
+// CutAudit deletes them.
 type AuditStore interface {
 	// Record writes an entry about what is no change of the store's, such as a
 	// refusal. ID is set, not read; so is an Actor without a Kind, to ctx's. At must
 	// not be zero. There may be no such workspace.
 	Record(ctx context.Context, e Entry) error
 	// Audit lists a workspace's entries, the newest first. Selected by owner, key or
-	// time, it is a look into an index; other fields drop entries on that way. Next is as
-	// that of Store.Keys.
+	// time, it uses an index; other fields drop entries on the way. Next is like that of
+	// Store.Keys.
 	Audit(ctx context.Context, workspace string, f AuditFilter) (list []Entry, next uuid.UUID, err error)
-	// CutAudit deletes a workspace's entries before a time whose id is through or lower,
-	// at most AuditCut of them, the oldest first, and returns how many. It says so by an
-	// entry of its own, ActionAuditCut, in the same transaction; none where there were
-	// none. It is for what was archived.
+	// CutAudit deletes archived entries of a workspace: those before a time whose id is at most
+	// through, up to AuditCut of them, the oldest first. It returns how many. Unless that is 0,
+	// it records an ActionAuditCut in the same transaction.
 	CutAudit(ctx context.Context, workspace string, through uuid.UUID, before, now time.Time) (int, error)
 }
 
-// AuditCut bounds how many entries one CutAudit deletes, for which others wait.
+// AuditCut bounds how many entries one CutAudit deletes, since other writers wait for it.
 const AuditCut = 1000
 
 // AuditWasCut is ActionAuditCut. For backends.

@@ -11,25 +11,25 @@ import (
 // Home is the workspace of the server itself: its keys are the management keys.
 const Home = "burnkey"
 
-// ErrNoAuthority: the key or the session on which a change rests is revoked, expired or
+// ErrNoAuthority means that the key or session that authorizes a change is revoked, expired or
 // ended. Nothing was changed.
 var ErrNoAuthority = errors.New("the caller's key is revoked or their session is over")
 
-// Authority is what gives somebody the right to a change: a management key or a portal
-// session. The zero Authority is the server's own, which always stands.
+// Authority is what authorizes a change: a management key or a portal session. The zero
+// Authority is the server's own, which is always valid.
 type Authority struct {
-	// Key is a key of Home. It stands while it is published and not expired.
+	// Key is a key of Home. It is valid while it is published and not expired.
 	Key uuid.UUID
-	// Session is the hash of a session. It stands while it is kept and not expired, and while
-	// the key that it was MadeBy, if any, is not revoked.
+	// Session is the hash of a session. It is valid while the session is stored and not expired,
+	// and the key that it was MadeBy, if any, is not revoked.
 	Session [32]byte
-	// Now is asked within the transaction; nil means time.Now. It must not call the store.
+	// Now is called within the transaction; nil means time.Now. It must not call the store.
 	Now func() time.Time
 }
 
 type authorityKey struct{}
 
-// Under returns a context in which a Store's changes rest on a.
+// Under returns a context in which a authorizes a Store's changes.
 func Under(ctx context.Context, a Authority) context.Context {
 	return context.WithValue(ctx, authorityKey{}, a)
 }
@@ -43,10 +43,10 @@ func AuthorityOf(ctx context.Context) Authority {
 // Own reports whether a is the server's own authority.
 func (a Authority) Own() bool { return a.Key == uuid.Nil && a.Session == [32]byte{} }
 
-// Name tells authorities apart, for what is counted to each.
+// Name identifies an authority, for limits that count by authority.
 func (a Authority) Name() string { return string(a.Key[:]) + string(a.Session[:]) }
 
-// Time is the time by which a stands or not.
+// Time returns the time at which the validity of a is checked.
 func (a Authority) Time() time.Time {
 	if a.Now == nil {
 		return time.Now()
@@ -54,7 +54,7 @@ func (a Authority) Time() time.Time {
 	return a.Now()
 }
 
-// Terms holds a new key against the workspace as it is in the transaction that keeps the
-// key, and returns how many keys its owner may have; 0: any number. An error refuses the
-// key. It must not call the store, and may be called again. Nil refuses nothing.
+// Terms checks a new key against the workspace as it is in the transaction that stores the key,
+// and returns how many keys the owner may have (0: unlimited). An error refuses the key. Terms
+// must not call the store, and may be called again. Nil refuses nothing.
 type Terms func(w *Workspace) (perOwner int, err error)

@@ -28,13 +28,13 @@ func newEntry(ctx context.Context, workspace, action string, at time.Time, d det
 	}
 }
 
-// text is the detail as it is kept. Nothing in it is escaped for HTML, which would make
-// it up to six times as long.
+// text returns the detail as stored, without escapes for HTML, which would make it up to six
+// times as long.
 func (d detail) text() json.RawMessage {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	if enc.Encode(d) != nil { // nothing in them can't be
+	if enc.Encode(d) != nil { // can't happen: all values can be encoded
 		return json.RawMessage(`{}`)
 	}
 	return bytes.TrimRight(text.Bytes(), "\n")
@@ -134,13 +134,13 @@ func KeyIssued(ctx context.Context, k Key) Entry {
 	})
 }
 
-// KeyUpdated is ActionKeyUpdate. Of the metadata it has the members that differ.
+// KeyUpdated is ActionKeyUpdate. Its detail has only the members of the metadata that differ.
 func KeyUpdated(ctx context.Context, before, after Key) Entry {
 	fields := func(k Key) detail { return detail{"name": k.Name, "metadata": object(k.Metadata)} }
 	return keyEntry(ctx, after, ActionKeyUpdate, after.UpdatedAt, changed(fields(before), fields(after)))
 }
 
-// object is a JSON object as a detail's value, each member as it came; what is none
+// object returns a JSON object as a detail's value, with its members unchanged; any other text
 // becomes a string.
 func object(raw json.RawMessage) any {
 	var members map[string]json.RawMessage

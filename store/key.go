@@ -23,8 +23,8 @@ type Key struct {
 	Metadata  json.RawMessage // a JSON object: not signed
 	// IdempotencyKey under which it was issued, or empty.
 	IdempotencyKey string
-	// RequestDigest tells requests under an IdempotencyKey apart. Nil: it is not known, and
-	// no request differs.
+	// RequestDigest distinguishes requests under one IdempotencyKey. Nil: unknown, and equal to
+	// any request.
 	RequestDigest []byte
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
@@ -43,8 +43,7 @@ type Key struct {
 	LastUsedAt time.Time // zero: no use is known
 }
 
-// Repeated returns the error of a request for a key, where an earlier one was issued under its
-// IdempotencyKey.
+// Repeated returns the error for a request whose IdempotencyKey was used for an earlier key.
 func (k *Key) Repeated(earlier uuid.UUID, digest []byte) *IdempotencyError {
 	other := len(digest) > 0 && len(k.RequestDigest) > 0 && !bytes.Equal(digest, k.RequestDigest)
 	return &IdempotencyError{ID: earlier, Other: other}
@@ -113,18 +112,18 @@ type Filter struct {
 	// UnusedSince selects keys that were created before this, and were not used at it or
 	// later.
 	UnusedSince time.Time
-	// Query selects keys whose name contains it, or where Owner is empty whose owner does, as
-	// Fold has them; or whose id or kid it is.
+	// Query selects keys whose name, or without Owner whose owner, contains it (compared by
+	// Fold), and the key whose id or kid it is.
 	Query string
 	// After continues behind this id, whether a key has it or not; uuid.Nil
 	// starts the list.
 	After uuid.UUID
 	Limit int // at most so many keys; must be positive
-	// Bytes bounds what is read: the list ends before the keys are larger together, about,
-	// but has one key in any case. 0: no bound.
+	// Bytes bounds the size of the list, approximately: it ends before the keys exceed it, but
+	// has at least one key. 0: unlimited.
 	Bytes int
-	// Rows bounds what is looked at: records of the Owner or the workspace, whether the
-	// filter selects them or not. 0: no bound.
+	// Rows bounds how many records of the Owner or the workspace are examined, selected or not.
+	// 0: unlimited.
 	Rows int
 }
 

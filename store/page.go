@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Fold returns a text such that two which differ in case alone (Unicode Standard section
-// 3.13, full folding), or in how characters are composed (Annex 15), are one.
+// Fold normalizes a text for comparison: texts that differ only in case (Unicode Standard
+// section 3.13, full folding) or in the composition of characters (Annex 15) become equal.
 func Fold(text string) string {
 	if isASCII(text) {
 		return strings.ToLower(text)
@@ -29,8 +29,8 @@ func isASCII(text string) bool {
 	return true
 }
 
-// Search is what Filter.Query and WorkspaceFilter.Query mean. For backends, which may leave
-// texts out that are ASCII alone and, in lower case, without Folded.
+// Search is a parsed Filter.Query or WorkspaceFilter.Query, for backends. The database may drop
+// a text by itself only if that is ASCII and, in lower case, does not contain Folded.
 type Search struct {
 	Folded string
 	kid    jwks.KID
@@ -39,7 +39,7 @@ type Search struct {
 	isID   bool
 }
 
-// NewSearch reads a query.
+// NewSearch parses a query.
 func NewSearch(query string) *Search {
 	s := &Search{Folded: Fold(query)}
 	kid, err := jwks.ParseKID(query)
@@ -48,11 +48,16 @@ func NewSearch(query string) *Search {
 	return s
 }
 
-// KID returns the kid that the query is, if it is one.
+// KID returns the query as a kid, if it is one.
 func (s *Search) KID() (jwks.KID, bool) { return s.kid, s.isKID }
 
-// ID returns the id that the query is, if it is one.
+// ID returns the query as an id, if it is one.
 func (s *Search) ID() (uuid.UUID, bool) { return s.id, s.isID }
+
+// IsKey reports whether the query is a key's id or kid.
+func (s *Search) IsKey(id uuid.UUID, kid []byte) bool {
+	return s.isID && id == s.id || s.isKID && string(kid) == string(s.kid[:])
+}
 
 // Names reports whether one of the texts contains the query.
 func (s *Search) Names(texts ...string) bool {
@@ -64,18 +69,18 @@ func (s *Search) Names(texts ...string) bool {
 	return false
 }
 
-// Picker picks the items of one page out of rows that come in the list's order, by their
-// sizes, before any of them is read whole. For backends.
+// Picker chooses the items of one page from rows in the list's order, by their sizes, before
+// any of them is read completely. For backends.
 type Picker[ID any] struct {
-	IDs  []ID // that are on it
-	More bool // there are others behind them
-	// Limit and Bytes are the filter's.
+	IDs  []ID // of the page
+	More bool // more rows follow
+	// Limit and Bytes of the filter.
 	Limit, Bytes int
 
 	size int
 }
 
-// Add offers the next row and reports whether the page has room for others.
+// Add offers the next row and reports whether the page has room for more.
 func (p *Picker[ID]) Add(id ID, size int) bool {
 	p.size += size
 	if len(p.IDs) >= p.Limit || p.Bytes > 0 && len(p.IDs) > 0 && p.size > p.Bytes {
@@ -86,8 +91,8 @@ func (p *Picker[ID]) Add(id ID, size int) bool {
 	return true
 }
 
-// Next returns behind which id the list goes on: the last on the page, or the last that was
-// looked at if the look ended there; the zero id where there is nothing behind.
+// Next returns the id after which the list continues: the last of the page, or, if the search
+// ended there, the last row examined; the zero id at the end of the list.
 func (p *Picker[ID]) Next(lookedTo ID) (none ID) {
 	if p.More {
 		return p.IDs[len(p.IDs)-1]

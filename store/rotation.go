@@ -20,7 +20,7 @@ type RotationStore interface {
 	// RotatedFrom are set, not read.
 	//
 	// ErrNotFound: no such key. Then, in this order: *IdempotencyError as of Issue;
-	// ErrNotActive: the key is not Active at successor.CreatedAt; the error of terms;
+	// ErrNotActive: the key is not Active at successor.CreatedAt; an error of terms;
 	// ErrDuplicateKID and ErrExists as of Issue; ErrTooMany: the owner of the old key has
 	// as many keys as terms allows, or more, in their grace at that time, and this would be
 	// another. ActionKeyRotate of the old key, ActionKeyIssue of the successor.

@@ -63,9 +63,9 @@ type SessionStore interface {
 	// ExchangeSession deletes the link of a hash and keeps the session s, with the
 	// link's Workspace, Owner, Role, Subject, MadeBy, ScopesAllowed and ReturnURL, in one
 	// transaction: of any who try at once, one succeeds. It returns the session.
-	// ErrNotFound: there is no such link, or it has expired at now. ErrNoAuthority: the key
-	// that it was MadeBy is revoked. ErrExists: there is a session with s.Hash; the link is
-	// still good. ActionSessionStart.
+	// ErrNotFound: no such link, or it has expired at now. ErrNoAuthority: the key that it was
+	// MadeBy is revoked. ErrExists: a session with s.Hash exists; the link stays valid.
+	// ActionSessionStart.
 	ExchangeSession(ctx context.Context, link [32]byte, s Session, now time.Time) (Session, error)
 	// Session returns the session or link of a hash. ErrNotFound, also if it has
 	// expired at now.
@@ -78,12 +78,12 @@ type SessionStore interface {
 	// become meanwhile. It returns how many. ErrNotFound: no such workspace.
 	// ActionSessionEnd, once for all of them; none where there were none.
 	EndSessions(ctx context.Context, workspace, owner string, at time.Time) (int, error)
-	// SpendLogin notes that a login of a workspace is used up, by a hash of its state,
-	// and forgets that after until, which must not be zero: of any who try at once, one
-	// succeeds. ErrExists: it was used up before. It has no entry in the audit.
+	// SpendLogin records that a login of a workspace is used up, by a hash of its state, until a
+	// time that must not be zero. Of several concurrent calls, one succeeds. ErrExists: it was
+	// used up before. It adds no entry to the audit.
 	SpendLogin(ctx context.Context, workspace string, hash [32]byte, until time.Time) error
-	// PruneSessions deletes all sessions and links that expired before that time, and
-	// forgets logins. They have no entry in the audit.
+	// PruneSessions deletes all sessions, links and spent logins that expired before that time.
+	// It adds no entry to the audit.
 	PruneSessions(ctx context.Context, before time.Time) error
 }
 

@@ -34,7 +34,7 @@ var (
 // It matches ErrIdempotencyKey.
 type IdempotencyError struct {
 	ID uuid.UUID
-	// Other says that the earlier request was another one: its digest differs.
+	// Other means that the earlier request was a different one: its digest differs.
 	Other bool
 }
 
@@ -60,10 +60,10 @@ func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempoten
 // Each change writes its entry into the audit in the same transaction, with the
 // Actor of its context; the methods that do say which Action.
 //
-// Each change rests on the Authority of its context, which is checked in the same
-// transaction: while one is revoked, expired or ended, the change waits for that or that
-// for the change, so that nothing is changed once the call that ended it has returned. The
-// error is ErrNoAuthority; which one is returned where there is another, is not said.
+// Each change is authorized by the Authority of its context, checked in the same transaction.
+// If that is being revoked or ended, one of the two waits for the other, so nothing changes
+// after the call that ended it has returned. The error is ErrNoAuthority; where another error
+// applies, too, either may be returned.
 type Store interface {
 	// CreateWorkspace keeps w with version 1, which publishes its tombstone: a
 	// key that never signed a token, so that the set is never empty. CreatedAt
@@ -71,7 +71,7 @@ type Store interface {
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
 	// Workspace returns one workspace. ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
-	// Workspaces lists workspaces by id, without their Policy and Portal. Next is as that of
+	// Workspaces lists workspaces by id, without their Policy and Portal. Next is like that of
 	// Keys.
 	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
 	// UpdateWorkspace lets change alter a workspace within the transaction that
@@ -86,9 +86,9 @@ type Store interface {
 	// Issue keeps the record k and publishes pub in one transaction that raises
 	// the workspace's version; k.KID and k.Version are set, not read, and the key
 	// starts neither revoked nor rotated nor used. ErrNotFound: no such workspace. Then, in
-	// this order, *IdempotencyError: k.IdempotencyKey was used in this workspace. The error
-	// of terms. ErrDuplicateKID: the workspace has had this key. ErrExists: it has the id.
-	// ErrTooMany: the owner has as many keys as terms allows, or more, that are Active at
+	// this order, *IdempotencyError: k.IdempotencyKey was used in this workspace. An error of
+	// terms. ErrDuplicateKID: the workspace has had this key. ErrExists: it has the id.
+	// ErrTooMany: the owner has at least as many keys as terms allows that are Active at
 	// k.CreatedAt; of those who issue at once, none gets past it. ActionKeyIssue.
 	Issue(ctx context.Context, k Key, pub jwks.Key, terms Terms) (Key, error)
 	// Revoke deletes a key's JWK from the published set, in one transaction that
@@ -103,19 +103,19 @@ type Store interface {
 	// KeyByKID returns the record with a kid, revoked ones among them. It is one look
 	// into an index, since anybody may ask for it. ErrNotFound.
 	KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (Key, error)
-	// CountKeys counts an owner's keys that are Active or Deprecated at a time, up to most.
-	// It is a look into an index.
+	// CountKeys counts an owner's keys that are Active or Deprecated at a time, up to most. It
+	// uses an index.
 	CountKeys(ctx context.Context, workspace, owner string, status Status, at time.Time, most int) (int, error)
-	// Standing returns ErrNoAuthority if the Authority of ctx does not stand. It may end the
-	// next moment: what counts is the check within a change.
+	// Standing returns ErrNoAuthority if the Authority of ctx is not valid. That may change at
+	// once: the check within a change is what counts.
 	Standing(ctx context.Context) error
 	// KeyByIdempotencyKey returns the record issued under a key. ErrNotFound.
 	KeyByIdempotencyKey(ctx context.Context, workspace, key string) (Key, error)
 	// Keys lists a workspace's records from the highest id to the lowest: ids
 	// are UUIDv7, so the newest come first and a record that is added while
 	// somebody pages shifts none of the later pages. An unknown workspace is an
-	// empty list. Next is what to continue behind, and uuid.Nil once nothing is left: a
-	// list that a bound of f has ended may be short, or empty, and go on.
+	// empty list. Next is the id after which to continue, uuid.Nil at the end: a list that ends
+	// at a bound of f may be short or empty without being at its end.
 	Keys(ctx context.Context, workspace string, f Filter) (list []Key, next uuid.UUID, err error)
 	// UpdateKey lets change alter a record's Name, Metadata and UpdatedAt within the
 	// transaction that keeps it; an error of change is returned and nothing is kept.

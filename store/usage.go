@@ -11,9 +11,9 @@ import (
 // of keys is known from the next report on, and a reporter that keeps it is one no more.
 const UsageGap = 24 * time.Hour
 
-// MaxReporters bounds who reports the use of one workspace's keys. With another one, the
-// reporter that has been silent for the longest is one no more, and use is known only
-// from then on, as after an Incomplete report: what it saw may be missing.
+// MaxReporters bounds the reporters of a workspace's use of keys. A further one replaces the
+// reporter that has been silent for the longest, whose last uses may be missing. So use is
+// known only from then on, as after an Incomplete report.
 const MaxReporters = 1000
 
 // Use is when a key was used last, as somebody saw it who verifies tokens.
@@ -56,8 +56,8 @@ type UsageStore interface {
 	// published. A key's LastUsedAt only ever rises. Uses of kids that the workspace has
 	// not had are counted and passed over. The workspace's Usage.Since becomes the
 	// report's time where it is the first, is Incomplete or comes more than UsageGap
-	// after the one before, or where the report is one reporter's too many (MaxReporters);
-	// it never goes back, nor does a reporter's Until. It waits for no change of the
-	// workspace, nor do changes wait for it. ErrNotFound.
+	// after the one before, or where it exceeds MaxReporters; it never goes back, nor does a
+	// reporter's Until. Changes of the workspace and reports do not wait for one another.
+	// ErrNotFound.
 	RecordUsage(ctx context.Context, workspace string, uses []Use, r Report) (unknown int, err error)
 }

@@ -25,12 +25,12 @@ type Workspace struct {
 
 // WorkspaceFilter selects workspaces. Zero fields select everything.
 type WorkspaceFilter struct {
-	// Query selects those whose id or name contains it, as Fold has them. It may look at
+	// Query selects workspaces whose id or name contains it (compared by Fold). It may read
 	// every workspace.
 	Query string
-	After string // continues behind this id
+	After string // list ids after this one
 	Limit int    // at most so many; must be positive
-	// Bytes and Rows are as those of Filter.
+	// Bytes and Rows have the same meaning as in Filter.
 	Bytes, Rows int
 }
 
@@ -42,11 +42,11 @@ type Policy struct {
 	MaxExpiresIn     int64          `json:"max_expires_in,omitempty"`     // seconds; 0: the server's own
 	DefaultExpiresIn int64          `json:"default_expires_in,omitempty"` // seconds; 0: the server's own
 	KeysPerOwner     int            `json:"keys_per_owner,omitempty"`     // 0: no limit
-	// PortalNeverExpires lets owners make keys without exp on the page, where
-	// AllowNeverExpires permits that and there is no MaxExpiresIn.
+	// PortalNeverExpires lets owners create keys without exp in the portal, if AllowNeverExpires
+	// is set and MaxExpiresIn is not.
 	PortalNeverExpires bool     `json:"portal_never_expires,omitempty"`
 	DefaultAudience    []string `json:"default_audience,omitempty"` // empty: the workspace's audiences
-	Webhook            string   `json:"webhook,omitempty"`          // a URL that is told of keys that expire soon; empty: none
+	Webhook            string   `json:"webhook,omitempty"`          // URL notified before keys expire; empty: none
 }
 
 // OfferedScope is a scope that the workspace offers, and what it is for.

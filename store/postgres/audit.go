@@ -81,7 +81,7 @@ func pickEntriesQuery(where clause, f store.AuditFilter) (string, []any) {
 	return query, where.args
 }
 
-// pickEntries decides which entries are on a page, without reading their details.
+// pickEntries chooses the entries of a page, without reading their details.
 func pickEntries(ctx context.Context, c *pgxpool.Conn, where clause, f store.AuditFilter) (*store.Picker[uuid.UUID], error) {
 	query, args := pickEntriesQuery(where, f)
 	rows, err := c.Query(ctx, query, args...)
@@ -110,7 +110,7 @@ func readEntries(ctx context.Context, c *pgxpool.Conn, workspace string, ids []u
 	return pgx.CollectRows(rows, scanEntry)
 }
 
-// narrowAudit adds what drops entries.
+// narrowAudit adds the conditions that drop rows.
 func (c *clause) narrowAudit(f store.AuditFilter) {
 	for _, is := range []struct{ column, value string }{{`action`, f.Action}, {`result`, f.Result}} {
 		if is.value != "" {
@@ -122,7 +122,7 @@ func (c *clause) narrowAudit(f store.AuditFilter) {
 	}
 }
 
-// auditWay is what an index answers.
+// auditWay returns the conditions that an index answers.
 func auditWay(workspace string, f store.AuditFilter) (c clause) {
 	c.add(`workspace = ` + c.arg(workspace))
 	if f.Owner != "" {
@@ -165,7 +165,7 @@ func scanEntry(row pgx.CollectableRow) (store.Entry, error) {
 }
 
 const (
-	// beginCut lets the transaction delete entries: see audit_is_append_only.
+	// beginCut allows the transaction to delete entries: see audit_is_append_only.
 	beginCut = `SELECT set_config('burnkey.audit_cut', 'on', true)`
 	cutAudit = `DELETE FROM audit WHERE workspace = $1 AND id IN (SELECT id FROM audit
 		WHERE workspace = $1 AND id <= $2 AND at < $3 ORDER BY id LIMIT $4)`

@@ -16,15 +16,15 @@ import (
 const (
 	selectCaller = `SELECT FROM keys WHERE workspace = '` + store.Home + `' AND id = $1 AND ` + published + `
 		AND (expires_at IS NULL OR expires_at > $2) AND (grace_ends_at IS NULL OR grace_ends_at > $2)`
-	// selectMaker is of a key that is not revoked; it may have expired.
+	// selectMaker finds a key that is not revoked; it may have expired.
 	selectMaker = `SELECT FROM keys WHERE workspace = '` + store.Home + `' AND id = $1 AND revoked_at IS NULL
 		AND (expired_version IS NOT NULL OR grace_ends_at IS NULL OR grace_ends_at > $2)`
 	selectMadeBy = `SELECT made_by FROM sessions WHERE hash = $1 AND expires_at > $2`
-	// forShare has what ends a row wait for this transaction, or this for that.
+	// forShare makes transactions that end the row wait for this one, or this one for them.
 	forShare = ` FOR SHARE`
-	// lockHome is for changes of Home's keys. They take its lock before those of the keys on
-	// which they rest, as they do before those of the keys that they change: else two would
-	// wait for one another.
+	// lockHome is for changes of Home's keys. It locks the workspace before the keys that
+	// authorize the change, in the same order as before the keys that are changed. Otherwise two
+	// such changes could deadlock.
 	lockHome = `SELECT FROM workspaces WHERE id = '` + store.Home + `' FOR NO KEY UPDATE`
 )
 
@@ -44,8 +44,8 @@ func (s *Store) Standing(ctx context.Context) error {
 	return wrap(ctx, "check the caller", s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error { return stands(ctx, c, "") }))
 }
 
-// standing returns do, which changes something of a workspace, in a transaction in which the
-// authority of ctx stands until the end.
+// standing wraps do, a change of a workspace, in a transaction that checks the authority of ctx
+// and keeps it valid until the end.
 func standing(ctx context.Context, workspace string, do change) change {
 	if store.AuthorityOf(ctx).Own() {
 		return do
@@ -63,7 +63,7 @@ func standing(ctx context.Context, workspace string, do change) change {
 	})
 }
 
-// stands returns store.ErrNoAuthority if the authority of ctx does not stand.
+// stands returns store.ErrNoAuthority if the authority of ctx is not valid.
 func stands(ctx context.Context, c conn, lock string) error {
 	a := store.AuthorityOf(ctx)
 	if a.Own() {
@@ -85,7 +85,7 @@ func stands(ctx context.Context, c conn, lock string) error {
 	return maker(ctx, c, orZero(madeBy), now, lock)
 }
 
-// maker returns store.ErrNoAuthority if the key that a link was made by, if any, is revoked.
+// maker returns store.ErrNoAuthority if the key that made a link is revoked.
 func maker(ctx context.Context, c conn, madeBy uuid.UUID, now time.Time, lock string) error {
 	if madeBy == uuid.Nil {
 		return nil

@@ -47,10 +47,9 @@ func (s *Store) readFrom(ctx context.Context, pool *pgxpool.Pool, do action) err
 	return s.bounded(ctx, func(ctx context.Context) error { return s.call(ctx, pool, lost, do) })
 }
 
-// write runs do, which commits a change to a workspace, in its turn and while the
-// authority of ctx stands. It is run again only if nothing was sent, or all of it was
-// undone since others waited for one another: whether a commit whose answer is missing
-// took effect is not known.
+// write runs do, which commits a change to a workspace, when its turn has come and while the
+// authority of ctx is valid. It runs do again only if nothing was sent, or if a deadlock undid
+// everything: without an answer, a commit may have taken effect or not.
 func (s *Store) write(ctx context.Context, workspace string, do change) error {
 	return s.writeUnless(ctx, workspace, new(bool), do)
 }

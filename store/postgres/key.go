@@ -100,14 +100,14 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	return k, nil
 }
 
-// refusedError is that of terms.
+// refusedError wraps an error of terms.
 type refusedError struct{ err error }
 
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// onTerms returns keep within a transaction that holds the workspace as terms saw it. Without
-// terms, there is no limit.
+// onTerms wraps keep in a transaction that locks the workspace as terms saw it. Without terms,
+// there is neither.
 func onTerms(workspace string, terms store.Terms, keep func(ctx context.Context, c conn, limit int) error) change {
 	if terms == nil {
 		return func(ctx context.Context, c conn) error { return keep(ctx, c, 0) }

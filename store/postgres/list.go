@@ -14,16 +14,16 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// keySize is about what a key takes, in bytes, beside the rest of its record. No length
-// takes a look at a text that is stored out of line.
+// keySize is the approximate size of a key, in bytes. It does not read texts that are stored
+// out of line.
 var (
 	keySize = `512 + octet_length(owner) + octet_length(name) + ` + listSize("scopes") + ` + ` + listSize("audience") +
 		` + octet_length(claims) + octet_length(metadata)`
 	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
 
-// listSize is about what an array takes once it is read: of the column alone, pg_column_size
-// is what is stored, a tenth and less where that is compressed.
+// listSize is the approximate size of an array once it is read. pg_column_size of the column
+// alone would be the stored size, which may be a tenth or less if compressed.
 func listSize(column string) string { return `pg_column_size(` + column + ` || '{}'::text[])` }
 
 // Keys implements store.Store. With an owner it walks keys_by_owner, else the
@@ -69,8 +69,8 @@ func lookQuery(table string, way clause, rows int) (string, []any) {
 	return query, way.args
 }
 
-// lookTo returns the id of the last of so many rows of a table that lie on a way, or
-// uuid.Nil where there are fewer.
+// lookTo returns the id of the row at which an examination of this many rows ends, or uuid.Nil
+// if there are fewer rows.
 func lookTo(ctx context.Context, c *pgxpool.Conn, table string, way clause, rows int) (id uuid.UUID, err error) {
 	query, args := lookQuery(table, way, rows)
 	err = c.QueryRow(ctx, query, args...).Scan((*[16]byte)(&id))
@@ -80,7 +80,7 @@ func lookTo(ctx context.Context, c *pgxpool.Conn, table string, way clause, rows
 	return id, err
 }
 
-// from leaves out what lies behind an id, unless that is uuid.Nil.
+// from leaves out rows after an id, in the list's order, unless the id is uuid.Nil.
 func (c clause) from(id uuid.UUID) clause {
 	c = c.clone()
 	if id != uuid.Nil {
@@ -91,13 +91,13 @@ func (c clause) from(id uuid.UUID) clause {
 
 func pickQuery(where clause, f store.Filter) (string, []any) {
 	query := pickKeys + where.text() + ` ORDER BY id DESC`
-	if f.Query == "" { // else not all that the database leaves are matches
+	if f.Query == "" { // with a query, the database returns more than the matches
 		query += ` LIMIT ` + where.arg(f.Limit+1)
 	}
 	return query, where.args
 }
 
-// pickKeysOf decides which keys are on a page, by narrow columns alone.
+// pickKeysOf chooses the keys of a page, reading only short columns.
 func pickKeysOf(ctx context.Context, c *pgxpool.Conn, where clause, f store.Filter) (*store.Picker[uuid.UUID], error) {
 	query, args := pickQuery(where, f)
 	rows, err := c.Query(ctx, query, args...)
@@ -116,7 +116,7 @@ func pickKeysOf(ctx context.Context, c *pgxpool.Conn, where clause, f store.Filt
 		if err := rows.Scan((*[16]byte)(&id), &kid, &owner, &name, &size); err != nil {
 			return nil, err
 		}
-		if f.Query == "" || isKey(search, id, kid) || search.Names(name) || f.Owner == "" && search.Names(owner) {
+		if f.Query == "" || search.IsKey(id, kid) || search.Names(name) || f.Owner == "" && search.Names(owner) {
 			more = page.Add(id, size)
 		}
 	}
@@ -124,7 +124,7 @@ func pickKeysOf(ctx context.Context, c *pgxpool.Conn, where clause, f store.Filt
 	return page, rows.Err()
 }
 
-// arrayOf is ids as an argument.
+// arrayOf returns ids as an argument.
 func arrayOf(ids []uuid.UUID) [][16]byte {
 	array := make([][16]byte, len(ids))
 	for i, id := range ids {
@@ -133,14 +133,7 @@ func arrayOf(ids []uuid.UUID) [][16]byte {
 	return array
 }
 
-// isKey reports whether a query is a key's id or kid.
-func isKey(s *store.Search, id uuid.UUID, kid []byte) bool {
-	wantID, isID := s.ID()
-	wantKID, isKID := s.KID()
-	return isID && id == wantID || isKID && string(kid) == string(wantKID[:])
-}
-
-// readKeys reads the keys of a page. One that no longer fits is left out.
+// readKeys reads the keys of a page, except those that have changed and no longer match.
 func readKeys(ctx context.Context, c *pgxpool.Conn, workspace string, where clause, ids []uuid.UUID) ([]store.Key, error) {
 	if len(ids) == 0 {
 		return []store.Key{}, nil
@@ -168,7 +161,7 @@ func (c *clause) text() string { return strings.Join(c.terms, ` AND `) }
 
 func (c clause) clone() clause { return clause{slices.Clone(c.terms), slices.Clone(c.args)} }
 
-// keysWay is what an index answers.
+// keysWay returns the conditions that an index answers.
 func keysWay(workspace string, f store.Filter) (c clause) {
 	c.add(`workspace = ` + c.arg(workspace))
 	if f.Owner != "" {
@@ -180,7 +173,7 @@ func keysWay(workspace string, f store.Filter) (c clause) {
 	return c
 }
 
-// narrow adds what drops rows.
+// narrow adds the conditions that drop rows.
 func (c *clause) narrow(f store.Filter) error {
 	if f.Query != "" {
 		c.match(f)
@@ -225,9 +218,9 @@ func (c *clause) status(f store.Filter) error {
 	return nil
 }
 
-// match leaves what may be of Filter.Query, which pickKeysOf decides: in the collation "C"
-// lower changes ASCII letters alone, so that a text with others is left. Strpos, unlike
-// LIKE, has no wildcards.
+// match keeps the rows that may match Filter.Query; pickKeysOf decides. In the collation "C",
+// lower only changes ASCII letters, so texts with other letters are kept. Strpos, unlike LIKE,
+// has no wildcards.
 func (c *clause) match(f store.Filter) {
 	search := store.NewSearch(f.Query)
 	columns := []string{`name`}
@@ -244,7 +237,7 @@ func (c *clause) match(f store.Filter) {
 	c.add(`(` + strings.Join(terms, ` OR `) + `)`)
 }
 
-// maybe returns conditions one of which holds for columns that may contain what is searched.
+// maybe returns conditions, one of which is true if a column may contain the searched text.
 func (c *clause) maybe(search *store.Search, columns ...string) (terms []string) {
 	folded := c.arg(search.Folded)
 	for _, column := range columns {

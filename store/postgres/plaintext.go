@@ -8,14 +8,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// warnOfPlaintext reports hosts of other machines that may be spoken to without TLS: whoever is on
-// the way could read the password and put in keys of their own.
+// warnOfPlaintext warns about remote hosts to which a connection may be made without TLS:
+// someone on the way could read the password and insert keys.
 func warnOfPlaintext(config *pgx.ConnConfig, log *slog.Logger) {
 	told := make(map[string]bool)
 	note := func(host string, encrypted bool) {
 		if !encrypted && !isLocal(host) && !told[host] {
 			told[host] = true
-			log.Warn("the database may be spoken to without TLS, since sslmode permits it; set sslmode=verify-full", "host", host)
+			log.Warn("sslmode permits connections to the database without TLS; set sslmode=verify-full", "host", host)
 		}
 	}
 	note(config.Host, config.TLSConfig != nil)
@@ -24,7 +24,7 @@ func warnOfPlaintext(config *pgx.ConnConfig, log *slog.Logger) {
 	}
 }
 
-// isLocal says whether a host is this machine: a folder of sockets, or loopback.
+// isLocal reports whether a host is this machine: a folder of sockets, or loopback.
 func isLocal(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || ip != nil && ip.IsLoopback()

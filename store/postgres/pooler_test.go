@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// TestPooler: one that keeps sessions is good, and any other is refused before anything
-// was changed.
+// TestPooler: a pooler in session mode works, and any other is refused before anything is
+// changed.
 func TestPooler(t *testing.T) {
 	server := pgtest.Shared(t)
 	for _, test := range []struct {
@@ -46,7 +46,8 @@ func TestPooler(t *testing.T) {
 	}
 }
 
-// TestPoolerThatChanges is ready no more once its pooler came back in another mode.
+// TestPoolerThatChanges: the store is no longer ready once its pooler has restarted in another
+// mode.
 func TestPoolerThatChanges(t *testing.T) {
 	server := pgtest.Shared(t)
 	p := server.Pooler(t, "session")

@@ -56,9 +56,9 @@ var _ store.Store = (*Store)(nil)
 //
 // While the database can't be reached or is starting, Open tries again for half a
 // minute or until ctx ends, and tells log, which may be nil, of each failure. It is
-// an error at once if the database refuses us, a pooler between does not keep
-// sessions (ErrPooler), it has a newer schema than this program knows or tables of
-// another program's in the place of ours; it is then left as it was. No error holds the password.
+// an error at once if the database refuses us, a pooler does not keep sessions (ErrPooler), or
+// the database has a newer schema than this program knows, or another program's tables in place
+// of ours; it is then left as it was. No error contains the password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	s, err := open(ctx, url, log)
 	if err != nil {
@@ -117,8 +117,8 @@ func setUpPatiently(ctx context.Context, config *pgx.ConnConfig, log *slog.Logge
 	return withCause(ctx, err)
 }
 
-// Ping asks the database for an answer. It returns ErrPooler if a pooler between does not
-// keep sessions, as far as one connection shows it.
+// Ping queries the database. It returns ErrPooler if a pooler does not keep sessions, as far as
+// one connection shows.
 func (s *Store) Ping(ctx context.Context) error {
 	return wrap(ctx, "ping", s.readFrom(ctx, s.following, func(ctx context.Context, c *pgxpool.Conn) error {
 		return keepsSession(ctx, c.Conn())

@@ -20,7 +20,7 @@ const (
 	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
 	selectJWKs     = `SELECT kid, n FROM jwks WHERE workspace = $1 ORDER BY kid`
 	selectVersions = `SELECT id, version FROM workspaces`
-	// selectTombstone finds the JWK that has no record.
+	// selectTombstone finds the JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = $1 AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
 	// stallTimeout is how long a stream waits for its next row.

@@ -19,7 +19,7 @@ const (
 	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + published + `
 		AND grace_ends_at > $29 LIMIT $30) AS k`
 	// rotateKey comes behind raise as removeKey does, and is refused in the same way.
-	// The entry is the old key's. $28 is NULL for a grace, $30 is 0 for no limit.
+	// The entry is the old key's. $28 is NULL if there is a grace; $30 is 0 without a limit.
 	rotateKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), grace AS (
@@ -97,13 +97,12 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	return old, issued, nil
 }
 
-// rotate keeps old as it is given and issued as its successor, and returns the limit that it
-// held them to.
+// rotate stores old as given, issues its successor, and returns the limit that applied.
 func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key, terms store.Terms) (kept store.Key, held int, err error) {
 	at, used, given := issued.CreatedAt, old.LastUsedAt, old
 	err = s.write(ctx, old.Workspace, onTerms(old.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
 		if held = max(limit, 0); !given.RevokedAt.IsZero() {
-			held = 0 // there is no grace
+			held = 0 // without a grace, no limit applies
 		}
 		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub),
 			micros(given.GraceEndsAt), micros(given.RevokedAt), at.UnixMicro(), held)

@@ -149,7 +149,7 @@ func scanKey(workspace string, row pgx.Row) (store.Key, error) {
 	return k, nil
 }
 
-// bytesOrNull is a column's value; none are NULL.
+// bytesOrNull returns a column's value: NULL for no bytes.
 func bytesOrNull(b []byte) []byte {
 	if len(b) == 0 {
 		return nil

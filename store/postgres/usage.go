@@ -40,8 +40,8 @@ const (
 			)) WHERE workspace = $1
 		)
 		SELECT count(*) FROM used`
-	// keepReporters keeps MaxReporters, $3 being one less, and deletes so many at most at
-	// once: an earlier version kept any number.
+	// keepReporters keeps MaxReporters reporters ($3 is one less) and deletes at most 1,000 at a
+	// time, since an earlier version kept any number.
 	keepReporters = `WITH oldest AS (
 			SELECT reporter FROM usage_reporters WHERE workspace = $1 AND reporter <> $2
 			ORDER BY reported_at DESC LIMIT 1000 OFFSET $3

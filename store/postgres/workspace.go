@@ -39,7 +39,7 @@ const (
 	selectWorkspace = fromWorkspaces + ` WHERE id = $1`
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
 	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
-	// listWorkspaces reads no settings, which are many times as large as the rest.
+	// listWorkspaces leaves out the settings, which are many times as large as the rest.
 	listWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', ` + reportedColumns + ` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = ANY ($1) ORDER BY id`
 )
@@ -134,7 +134,7 @@ func pickWorkspaces(ctx context.Context, c *pgxpool.Conn, f store.WorkspaceFilte
 		where.add(`id <= ` + where.arg(end))
 	}
 	query := `SELECT id, name, 512 + octet_length(name) + ` + listSize("audiences") + ` FROM workspaces WHERE ` + where.text() + ` ORDER BY id`
-	if f.Query == "" { // else not all that the database leaves are matches
+	if f.Query == "" { // with a query, the database returns more than the matches
 		query += ` LIMIT ` + where.arg(f.Limit+1)
 	}
 	rows, err := c.Query(ctx, query, where.args...)
@@ -217,7 +217,7 @@ func (s *Store) Logo(ctx context.Context, workspace string) ([]byte, error) {
 const rollbackTimeout = 2 * time.Second
 
 // inTx runs do in a transaction. An error of do, or its panic, undoes everything.
-// Within a transaction, do is a part of that.
+// Within another transaction, do becomes part of it.
 func inTx(do func(context.Context, pgx.Tx) error) change {
 	return func(ctx context.Context, c conn) error {
 		if t, is := c.(pgx.Tx); is {

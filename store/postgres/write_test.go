@@ -418,7 +418,7 @@ func TestTheAuditUsesIndexes(t *testing.T) {
 	}
 }
 
-// TestReportersUseIndexes: a report looks at no more reporters than it changes.
+// TestReportersUseIndexes: a report reads no more reporters than it changes.
 func TestReportersUseIndexes(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Schema(t)

@@ -70,7 +70,7 @@ func pickEntriesQuery(where clause) string {
 	return `SELECT id, 256 + octet_length(detail) FROM audit WHERE ` + where.text() + ` ORDER BY id DESC LIMIT ?`
 }
 
-// pickEntries decides which entries are on a page, without reading their details.
+// pickEntries chooses the entries of a page, without reading their details.
 func (s *Store) pickEntries(ctx context.Context, where clause, f store.AuditFilter) (*store.Picker[uuid.UUID], error) {
 	rows, err := s.reader.QueryContext(ctx, pickEntriesQuery(where), append(where.args, f.Limit+1)...)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Store) readEntries(ctx context.Context, workspace string, ids []uuid.UU
 	return list, rows.Err()
 }
 
-// narrowAudit adds what drops entries.
+// narrowAudit adds the conditions that drop rows.
 func (c *clause) narrowAudit(f store.AuditFilter) {
 	for _, is := range []struct{ column, value string }{{`action`, f.Action}, {`result`, f.Result}} {
 		if is.value != "" {
@@ -128,7 +128,7 @@ func (c *clause) narrowAudit(f store.AuditFilter) {
 	}
 }
 
-// auditWay is what an index answers.
+// auditWay returns the conditions that an index answers.
 func auditWay(workspace string, f store.AuditFilter) (c clause) {
 	c.add(`workspace = ?`, workspace)
 	if f.Owner != "" {

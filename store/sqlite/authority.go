@@ -14,7 +14,7 @@ import (
 const (
 	selectCaller = `SELECT 1 FROM keys WHERE workspace = '` + store.Home + `' AND id = ?1 AND revoked_at IS NULL AND expired_version IS NULL
 		AND (expires_at IS NULL OR expires_at > ?2) AND (grace_ends_at IS NULL OR grace_ends_at > ?2)`
-	// selectMaker is of a key that is not revoked; it may have expired.
+	// selectMaker finds a key that is not revoked; it may have expired.
 	selectMaker = `SELECT 1 FROM keys WHERE workspace = '` + store.Home + `' AND id = ?1 AND revoked_at IS NULL
 		AND (expired_version IS NOT NULL OR grace_ends_at IS NULL OR grace_ends_at > ?2)`
 	selectMadeBy = `SELECT made_by FROM sessions WHERE hash = ? AND expires_at > ?`
@@ -30,7 +30,7 @@ func (s *Store) Standing(ctx context.Context) error {
 	}))
 }
 
-// stands returns store.ErrNoAuthority if the authority of ctx does not stand.
+// stands returns store.ErrNoAuthority if the authority of ctx is not valid.
 func stands(ctx context.Context, look looker) error {
 	a := store.AuthorityOf(ctx)
 	if a.Own() {
@@ -56,7 +56,7 @@ func stands(ctx context.Context, look looker) error {
 	return maker(look, madeBy, now)
 }
 
-// maker returns store.ErrNoAuthority if the key that a link was made by, if any, is revoked.
+// maker returns store.ErrNoAuthority if the key that made a link is revoked.
 func maker(look looker, madeBy []byte, now time.Time) error {
 	if madeBy == nil {
 		return nil

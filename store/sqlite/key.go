@@ -60,8 +60,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	return k, nil
 }
 
-// meets holds k against terms and returns the owner's limit. Whether k is a repeat is found
-// out before.
+// meets checks k against terms and returns the owner's limit. It first refuses a repeat.
 func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
 	if terms == nil {
 		return 0, nil

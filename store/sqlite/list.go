@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// keySize is about what a key takes, in bytes, beside the rest of its record.
+	// keySize is the approximate size of a key, in bytes.
 	keySize  = `512 + octet_length(owner) + octet_length(name) + octet_length(scopes) + octet_length(audience) + octet_length(claims) + octet_length(metadata)`
 	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
@@ -54,8 +54,8 @@ func lookQuery(table string, way clause) string {
 	return `SELECT id FROM ` + table + ` WHERE ` + way.text() + ` ORDER BY id DESC LIMIT 1 OFFSET ?`
 }
 
-// lookTo returns the id of the last of so many rows of a table that lie on a way, or
-// uuid.Nil where there are fewer.
+// lookTo returns the id of the row at which an examination of this many rows ends, or uuid.Nil
+// if there are fewer rows.
 func (s *Store) lookTo(ctx context.Context, table string, way clause, rows int) (uuid.UUID, error) {
 	var id []byte
 	err := s.reader.QueryRowContext(ctx, lookQuery(table, way), append(way.args, rows-1)...).Scan(&id)
@@ -68,7 +68,7 @@ func (s *Store) lookTo(ctx context.Context, table string, way clause, rows int) 
 	return uuid.FromBytes(id)
 }
 
-// from leaves out what lies behind an id, unless that is uuid.Nil.
+// from leaves out rows after an id, in the list's order, unless the id is uuid.Nil.
 func (c clause) from(id uuid.UUID) clause {
 	if id != uuid.Nil {
 		c = c.clone()
@@ -80,12 +80,12 @@ func (c clause) from(id uuid.UUID) clause {
 func pickQuery(where clause, f store.Filter) (string, []any) {
 	limit := f.Limit + 1
 	if f.Query != "" {
-		limit = -1 // not all that the database leaves are matches
+		limit = -1 // the database returns more than the matches
 	}
 	return pickKeys + where.text() + ` ORDER BY id DESC LIMIT ?`, append(where.args, limit)
 }
 
-// pickKeys decides which keys are on a page, by narrow columns alone.
+// pickKeys chooses the keys of a page, reading only short columns.
 func (s *Store) pickKeys(ctx context.Context, where clause, f store.Filter) (*store.Picker[uuid.UUID], error) {
 	query, args := pickQuery(where, f)
 	rows, err := s.reader.QueryContext(ctx, query, args...)
@@ -107,21 +107,14 @@ func (s *Store) pickKeys(ctx context.Context, where clause, f store.Filter) (*st
 		if err != nil {
 			return nil, fmt.Errorf("%w: a key: %w", store.ErrDamaged, err)
 		}
-		if f.Query == "" || isKey(search, key, kid) || search.Names(name) || f.Owner == "" && search.Names(owner) {
+		if f.Query == "" || search.IsKey(key, kid) || search.Names(name) || f.Owner == "" && search.Names(owner) {
 			more = page.Add(key, size)
 		}
 	}
 	return page, rows.Err()
 }
 
-// isKey reports whether a query is a key's id or kid.
-func isKey(s *store.Search, id uuid.UUID, kid []byte) bool {
-	wantID, isID := s.ID()
-	wantKID, isKID := s.KID()
-	return isID && id == wantID || isKID && string(kid) == string(wantKID[:])
-}
-
-// readKeys reads the keys of a page. One that no longer fits is left out.
+// readKeys reads the keys of a page, except those that have changed and no longer match.
 func (s *Store) readKeys(ctx context.Context, workspace string, where clause, ids []uuid.UUID) ([]store.Key, error) {
 	list := []store.Key{}
 	if len(ids) == 0 {
@@ -158,7 +151,7 @@ func (c *clause) text() string { return strings.Join(c.terms, ` AND `) }
 
 func (c clause) clone() clause { return clause{slices.Clone(c.terms), slices.Clone(c.args)} }
 
-// among selects by ids.
+// among selects rows by ids.
 func (c *clause) among(ids []uuid.UUID) {
 	args := make([]any, len(ids))
 	for i, id := range ids {
@@ -167,7 +160,7 @@ func (c *clause) among(ids []uuid.UUID) {
 	c.add(`id IN (`+strings.TrimSuffix(strings.Repeat(`?, `, len(ids)), `, `)+`)`, args...)
 }
 
-// keysWay is what an index answers.
+// keysWay returns the conditions that an index answers.
 func keysWay(workspace string, f store.Filter) (c clause) {
 	c.add(`workspace = ?`, workspace)
 	if f.Owner != "" {
@@ -179,7 +172,7 @@ func keysWay(workspace string, f store.Filter) (c clause) {
 	return c
 }
 
-// narrow adds what drops rows.
+// narrow adds the conditions that drop rows.
 func (c *clause) narrow(f store.Filter) error {
 	if f.Query != "" {
 		c.match(f)
@@ -221,8 +214,9 @@ func (c *clause) status(f store.Filter) error {
 	return nil
 }
 
-// match leaves what may be of Filter.Query, which pickKeys decides: SQLite's lower changes
-// ASCII letters alone, so that a text with others is left. Instr, unlike LIKE, has no wildcards.
+// match keeps the rows that may match Filter.Query; pickKeys decides. SQLite's lower only
+// changes ASCII letters, so texts with other letters are kept. Instr, unlike LIKE, has no
+// wildcards.
 func (c *clause) match(f store.Filter) {
 	search := store.NewSearch(f.Query)
 	columns := []string{`name`}
@@ -239,7 +233,7 @@ func (c *clause) match(f store.Filter) {
 	c.add(`(`+strings.Join(terms, ` OR `)+`)`, args...)
 }
 
-// maybe returns conditions one of which holds for columns that may contain what is searched.
+// maybe returns conditions, one of which is true if a column may contain the searched text.
 func maybe(search *store.Search, columns ...string) (terms []string, args []any) {
 	for _, column := range columns {
 		terms = append(terms, `instr(lower(`+column+`), ?) > 0`, `octet_length(`+column+`) <> length(`+column+`)`)

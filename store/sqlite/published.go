@@ -18,7 +18,7 @@ const (
 	insertChange  = `INSERT INTO changes (workspace, version, added, removed) VALUES (?, ?, ?, ?)`
 	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
 	selectJWKs    = `SELECT kid, n FROM jwks WHERE workspace = ? ORDER BY kid`
-	// selectTombstone finds the JWK that has no record.
+	// selectTombstone finds the JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = ? AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
 	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = ? AND version > ?

@@ -173,7 +173,7 @@ func orNull(id uuid.UUID) any {
 	return id[:]
 }
 
-// bytesOrNull is a column's value; none are NULL.
+// bytesOrNull returns a column's value: NULL for no bytes.
 func bytesOrNull(b []byte) any {
 	if len(b) == 0 {
 		return nil

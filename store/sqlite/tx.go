@@ -77,8 +77,8 @@ func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) err
 	return t.Commit()
 }
 
-// write runs do in a transaction in which the authority of ctx stands. Callers take turns: the
-// wait for the one connection is in no order, and of one there are AtGate in it at most.
+// write runs do in a transaction that first checks the authority of ctx. Callers take turns,
+// since the wait for the only connection is in no order; of one caller, at most AtGate wait for it.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 	if a := store.AuthorityOf(ctx); !a.Own() {
 		leave, err := s.gate.Enter(ctx, a.Name())

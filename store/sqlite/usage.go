@@ -19,8 +19,8 @@ const (
 		ON CONFLICT (workspace, reporter) DO UPDATE SET
 			until = max(until, excluded.until), reported_at = max(reported_at, excluded.reported_at)`
 	deleteSilent = `DELETE FROM usage_reporters WHERE workspace = ? AND reporter <> ? AND reported_at < ?`
-	// deleteOldest keeps MaxReporters, and deletes so many at most at once: an earlier
-	// version kept any number.
+	// deleteOldest keeps MaxReporters reporters and deletes at most 1,000 at a time, since an
+	// earlier version kept any number.
 	deleteOldest = `DELETE FROM usage_reporters WHERE workspace = ?1 AND reporter IN (SELECT reporter FROM usage_reporters
 		WHERE workspace = ?1 AND reporter <> ?2 ORDER BY reported_at DESC LIMIT 1000 OFFSET ?3)`
 	raiseSince  = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`

@@ -26,7 +26,7 @@ const (
 		LEFT JOIN settings ON settings.workspace = workspaces.id
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
 	selectWorkspace = fromWorkspaces + ` WHERE id = ?`
-	// fromListed reads no settings, which are many times as large as the rest.
+	// fromListed leaves out the settings, which are many times as large as the rest.
 	fromListed = `SELECT ` + workspaceColumns + `, NULL, NULL, ` + reportedColumns + ` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
 )
@@ -143,7 +143,7 @@ func (s *Store) pickWorkspaces(ctx context.Context, f store.WorkspaceFilter, end
 	where.add(`id > ?`, f.After)
 	search, limit := store.NewSearch(f.Query), f.Limit+1
 	if f.Query != "" {
-		limit = -1 // not all that the database leaves are matches
+		limit = -1 // the database returns more than the matches
 		terms, args := maybe(search, `id`, `name`)
 		where.add(`(`+strings.Join(terms, ` OR `)+`)`, args...)
 	}

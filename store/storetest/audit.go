@@ -387,8 +387,7 @@ func auditOrder(e env) {
 	}
 }
 
-// A cut takes what is older than a time and was there when it was archived, of one
-// workspace, and leaves an entry.
+// A cut deletes a workspace's archived entries that are older than a time, and adds an entry.
 func auditCut(e env) {
 	for i := range 5 {
 		for _, workspace := range []string{"acme", "other"} {

@@ -20,21 +20,20 @@ var authorityTests = []test{
 	{"of a link's maker is looked at when the link is opened", authorityOfLinks},
 }
 
-// caller issues a key of Home, and returns a context in which changes rest on it.
+// caller issues a key of Home, and returns a context with its authority.
 func (e env) caller() (store.Key, context.Context) {
 	e.Helper()
 	k, _ := e.issue(NewRecord(store.Home, "operator"))
 	return k, e.under(store.Authority{Key: k.ID})
 }
 
-// under lets an authority's clock stand still at now.
+// under returns a context with an authority whose clock stands still at now.
 func (e env) under(a store.Authority) context.Context {
 	a.Now = func() time.Time { return now }
 	return store.Under(e.ctx, a)
 }
 
-// stands holds a context's authority against what is expected of it: by a look, and by a
-// change of acme.
+// stands checks whether a context's authority is valid, by Standing and by a change of acme.
 func (e env) stands(ctx context.Context, want bool) {
 	e.Helper()
 	var end error
@@ -82,7 +81,7 @@ func authorityOfKeys(e env) {
 	rotate(k, now)
 	e.stands(ctx, false)
 
-	k, ctx = e.caller() // may revoke itself, and then nothing more
+	k, ctx = e.caller() // a key may revoke itself, and nothing after that
 	_, err := e.Revoke(ctx, store.Home, k.ID, now)
 	e.ok(err)
 	_, err = e.Revoke(ctx, store.Home, k.ID, now)
@@ -124,12 +123,12 @@ func authorityOfSessions(e env) {
 	e.stands(ctx, true)
 	_, err = e.Retire(e.ctx, store.Home, []uuid.UUID{maker.ID}, maker.ExpiresAt)
 	e.ok(err)
-	e.stands(ctx, true) // what it made while it was good stays so when it has expired
+	e.stands(ctx, true) // sessions made by a key survive its expiry
 	e.revoke(maker)
 	e.stands(ctx, false)
 }
 
-// authorityEverywhere calls all that changes something.
+// authorityEverywhere calls every method that changes something.
 func authorityEverywhere(e env) {
 	e.create(store.Home)
 	e.create("acme")
@@ -181,7 +180,7 @@ func authorityEverywhere(e env) {
 	e.equal("all that there is", e.everything(), state)
 }
 
-// everything is what a change would show in.
+// everything returns all state in which a change would show.
 func (e env) everything() (all []any) {
 	e.Helper()
 	for _, id := range []string{store.Home, "acme"} {
@@ -193,8 +192,8 @@ func (e env) everything() (all []any) {
 	return all
 }
 
-// authorityRace has many issue and rotate at once while their key is revoked or their session
-// ended, also by another store on the database.
+// authorityRace issues and rotates many keys while the caller's key is revoked or their session
+// ended, also by another store on the same database.
 func authorityRace(e env) {
 	e.create(store.Home)
 	e.create("acme")
@@ -239,7 +238,7 @@ func authorityRace(e env) {
 	e.consistent("acme")
 }
 
-// atVersion sees acme stay at a version for some reads.
+// atVersion checks that acme stays at a version for some reads.
 func (e env) atVersion(version uint64) {
 	e.Helper()
 	for range 20 {
@@ -250,7 +249,7 @@ func (e env) atVersion(version uint64) {
 	}
 }
 
-// authorityAmongThemselves has Home's keys issue, change and revoke one another and themselves.
+// authorityAmongThemselves: keys of Home issue, change and revoke one another and themselves.
 func authorityAmongThemselves(e env) {
 	e.create(store.Home)
 	e.create("acme")
@@ -293,7 +292,7 @@ func authorityOfLinks(e env) {
 	_, err = e.ExchangeSession(e.ctx, two.Hash, opened(2), now)
 	e.is(err, store.ErrNoAuthority)
 	_, err = e.Session(e.ctx, two.Hash, now)
-	e.ok(err) // it is not spent
+	e.ok(err) // the link is not used up
 	_, err = e.Session(e.ctx, [32]byte{2}, now)
 	e.is(err, store.ErrNotFound)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// walk pages through all that is there and returns what was found, and the most and the
-// fewest items of a page but for the last.
+// walk pages through a whole list. It returns the items, and the most and fewest items of any
+// page except the last.
 func walk[T, ID comparable](e env, page func(after ID) ([]T, ID, error)) (all []T, most, fewest int) {
 	e.Helper()
 	var after, none ID
@@ -32,7 +32,7 @@ func walk[T, ID comparable](e env, page func(after ID) ([]T, ID, error)) (all []
 	return nil, 0, 0
 }
 
-// listBounds: whatever ends a page, the pages together are the whole list.
+// listBounds: whichever bound ends a page, the pages together are the whole list.
 func listBounds(e env) {
 	e.create("acme")
 	var want []uuid.UUID
@@ -53,7 +53,7 @@ func listBounds(e env) {
 	}
 	all, most, fewest := pages(store.Filter{Limit: 100, Bytes: 20_000})
 	e.equal("by bytes", all, want)
-	if most != 4 || fewest != 4 { // of 4.5 KB
+	if most != 4 || fewest != 4 { // keys of 4.5 KB each
 		e.Errorf("%d to %d keys fill 20 kB", fewest, most)
 	}
 	all, most, _ = pages(store.Filter{Limit: 100, Bytes: 1})
@@ -148,8 +148,8 @@ func workspaceBounds(e env) {
 	}
 }
 
-// compressedBounds: a page ends by what it takes once it is read, however well a database
-// compresses that.
+// compressedBounds: a page ends by the size of its items when read, not by their compressed
+// size in the database.
 func compressedBounds(e env) {
 	w := store.Workspace{Name: "Alike", CreatedAt: now}
 	for i := range 16 {

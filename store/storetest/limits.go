@@ -16,12 +16,12 @@ var limitTests = []test{
 	{"of keys in their grace holds for rotations", limitGrace},
 }
 
-// within are terms by which an owner may have so many keys.
+// within returns terms by which an owner may have this many keys.
 func within(limit int) store.Terms {
 	return func(*store.Workspace) (int, error) { return limit, nil }
 }
 
-// issueWithin issues a key of acme where its owner has fewer keys than limit.
+// issueWithin issues a key of acme if its owner has fewer keys than limit.
 func (e env) issueWithin(owner string, limit int) (store.Key, jwks.Key) {
 	e.Helper()
 	pub := NewKey(e)

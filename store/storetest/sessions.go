@@ -23,10 +23,10 @@ var sessionTests = []test{
 	{"by a login are begun once", loginSpend},
 }
 
-// makerID is the key that sessions are made by: see withMaker.
+// makerID is the key that makes sessions: see withMaker.
 var makerID = uuid.Must(uuid.NewV7())
 
-// withMaker makes the key by which links were made that are to be opened.
+// withMaker issues the key that made links to be opened.
 func (e env) withMaker() {
 	e.Helper()
 	e.create(store.Home)
@@ -266,7 +266,7 @@ func sessionPrune(e env) {
 	e.equal("audit", e.audit("acme", store.AuditFilter{}), entries)
 }
 
-// loginSpend: of any who use the same login up, also from two servers, one succeeds.
+// loginSpend: of several attempts to use up one login, also by two servers, one succeeds.
 func loginSpend(e env) {
 	e.create("acme")
 	entries := e.audit("acme", store.AuditFilter{})
@@ -283,7 +283,7 @@ func loginSpend(e env) {
 	e.equal("spent", spent.Load(), int64(1))
 	e.ok(e.SpendLogin(e.ctx, "other", second, now.Add(time.Hour)))
 	e.ok(e.PruneSessions(e.ctx, now.Add(time.Minute+time.Second)))
-	e.ok(e.SpendLogin(e.ctx, "acme", first, now.Add(time.Hour))) // it is forgotten
+	e.ok(e.SpendLogin(e.ctx, "acme", first, now.Add(time.Hour))) // the login was forgotten
 	e.is(e.SpendLogin(e.ctx, "acme", second, now.Add(time.Hour)), store.ErrExists)
 	if err := e.SpendLogin(e.ctx, "acme", newSession(store.KindSession).Hash, time.Time{}); err == nil {
 		e.Error("a login is spent for ever")

@@ -35,8 +35,8 @@ func termsRefuse(e env) {
 	e.consistent("acme")
 }
 
-// termsRace lets others lower the limit while many issue: none gets past what was in force
-// when the update returned.
+// termsRace lowers the limit while many keys are issued: none exceeds the limit in force once
+// the update has returned.
 func termsRace(e env) {
 	e.create("acme")
 	limit := func(w *store.Workspace) (int, error) { return w.Policy.KeysPerOwner, nil }
@@ -80,7 +80,7 @@ func termsRepeat(e env) {
 			e.repeated(err, first, want)
 		}
 	}
-	old := NewRecord("acme", "o") // as one from before digests were kept
+	old := NewRecord("acme", "o") // like one stored before there were digests
 	old.IdempotencyKey = "old"
 	old, _ = e.issue(old)
 	again := named("two")

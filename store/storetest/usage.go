@@ -258,8 +258,8 @@ func usageRefused(e env) {
 	e.equal("last used", e.key(k).LastUsedAt, time.Time{})
 }
 
-// Reporters are bounded: with one too many, that which was silent for the longest goes, and
-// since what it saw may be missing, use is known from then on.
+// Reporters are bounded: with one too many, the one that has been silent for the longest is
+// dropped. As its uses may be missing, use is known only from then on.
 func usageReporters(e env) {
 	e.create("acme")
 	report := func(i int) store.Workspace {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Pooler is a PgBouncer before a Server.
+// Pooler is a PgBouncer in front of a Server.
 type Pooler struct {
 	server  *Server
 	dir     string
@@ -21,8 +21,8 @@ type Pooler struct {
 	running *process
 }
 
-// Pooler runs a PgBouncer in a pool_mode until the test ends. The test is skipped if there
-// is none, and fails where CI is "true".
+// Pooler runs a PgBouncer with a pool_mode until the test ends. Without PgBouncer, the test is
+// skipped, or fails if CI is "true".
 func (s *Server) Pooler(t testing.TB, mode string, further ...string) *Pooler {
 	t.Helper()
 	bin, err := exec.LookPath("pgbouncer")
@@ -41,14 +41,14 @@ func (s *Server) Pooler(t testing.TB, mode string, further ...string) *Pooler {
 	return p
 }
 
-// Restart ends it, and with it all connections, and starts it in another mode.
+// Restart stops PgBouncer, which ends all connections, and starts it in another mode.
 func (p *Pooler) Restart(t testing.TB, mode string) {
 	t.Helper()
 	p.stop()
 	p.start(t, "pgbouncer", mode, nil)
 }
 
-// URL returns that of a database, through the pooler.
+// URL returns a database's URL through the pooler.
 func (p *Pooler) URL(t testing.TB, database string) string {
 	t.Helper()
 	u, err := url.Parse(database)
@@ -72,7 +72,7 @@ func (p *Pooler) start(t testing.TB, bin, mode string, further []string) {
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	in, err := os.Open(file) // whom it runs as need not be able to read where it is
+	in, err := os.Open(file) // passed as standard input: its user may have no access to the folder
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func (p *Pooler) stop() {
 	if p.running == nil {
 		return
 	}
-	_ = p.running.cmd.Process.Signal(syscall.SIGTERM) // at once
+	_ = p.running.cmd.Process.Signal(syscall.SIGTERM) // SIGTERM stops it at once
 	select {
 	case <-p.running.done:
 	case <-time.After(stopTimeout):

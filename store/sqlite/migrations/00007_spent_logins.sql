@@ -1,6 +1,6 @@
 -- +goose Up
 
--- Logins by OpenID that are used up, until they would be too old anyway, by a hash of their state.
+-- OpenID logins that are used up, by a hash of their state, until they would be refused as too old anyway.
 CREATE TABLE spent_logins (
     hash       BLOB    NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
     expires_at INTEGER NOT NULL

@@ -1,10 +1,10 @@
 -- +goose Up
 
--- For the earliest of a workspace's reporters, and for those that are silent.
+-- For finding a workspace's earliest reporter, and its silent ones.
 CREATE INDEX usage_reporters_by_until ON usage_reporters (workspace, until);
 CREATE INDEX usage_reporters_by_report ON usage_reporters (workspace, reported_at);
 
--- Entries are deleted within a cut alone, which has a row here while it lasts.
+-- Entries may only be deleted by a cut, which has a row here while it runs.
 CREATE TABLE audit_cuts (workspace TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
 DROP TRIGGER audit_delete;
 -- +goose StatementBegin

@@ -1,5 +1,5 @@
 -- +goose Up
 
--- Tells requests under an idempotency key apart; NULL: the key was issued before this column
--- was there, or without one.
+-- Distinguishes requests under one idempotency key. NULL: the key was issued before this column
+-- existed, or without an idempotency key.
 ALTER TABLE keys ADD COLUMN request_digest BLOB CHECK (length(request_digest) > 0);
