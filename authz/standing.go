@@ -82,6 +82,22 @@ func (t *standings) begin(ctx context.Context, c *call) (context.Context, func()
 	}
 }
 
+// count returns how many calls the caller of ctx has in progress.
+func (t *standings) count(ctx context.Context) (n int) {
+	own, _ := ctx.Value(callKey{}).(*call)
+	if own == nil || own.session != nil {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.calls {
+		if c.session == nil && c.kid == own.kid {
+			n++
+		}
+	}
+	return n
+}
+
 // endSessions ends the calls of ended sessions, except the call of ctx, which ended them.
 func (t *standings) endSessions(ctx context.Context, over func(*store.Session) bool) {
 	own, _ := ctx.Value(callKey{}).(*call)

@@ -140,6 +140,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &limit):
 		return ofLimit(limit)
 	case errors.As(err, &spent):
+		a.service.HoldTurnedAway(ctx)
 		p := newProblem(http.StatusTooManyRequests, "This management key has made too many changes.").
 			with("Retry-After", strconv.Itoa(int(math.Ceil(spent.After.Seconds()))))
 		p.Type = quotaExceeded
@@ -156,9 +157,11 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		return newProblem(http.StatusForbidden, sentence(err)).
 			with("WWW-Authenticate", `Bearer realm="burnkey", error="insufficient_scope"`)
 	case errors.Is(err, authz.ErrBusy):
+		a.service.HoldTurnedAway(ctx)
 		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at this moment.").
 			with("Retry-After", strconv.Itoa(int(math.Ceil(authz.RetryAfter(err).Seconds()))))
 	case errors.As(err, &crowded):
+		a.service.HoldTurnedAway(ctx)
 		return ofCrowd(crowded)
 	case errors.Is(err, authz.ErrTooSlow):
 		return newProblem(http.StatusServiceUnavailable, "The search took too long; narrow it by owner.").
