@@ -24,6 +24,7 @@ type Set struct {
 	last    lastForm
 	heads   heads
 	whole   whole
+	wholes  *wholes // of all the versions of which this is one
 }
 
 const setHead, setTail = `{"keys":[`, `]}`
@@ -92,7 +93,7 @@ func (s *Set) Apply(c Change) (*Set, error) {
 	for i := range c.Add {
 		print.toggle(&c.Add[i].kid)
 	}
-	return &Set{version: c.Version, print: print, root: root}, nil
+	return &Set{version: c.Version, print: print, root: root, wholes: s.wholes}, nil
 }
 
 // Builder makes a Set of keys that come one by one. In the order of their kids
@@ -132,7 +133,7 @@ func (b *Builder) Set(version uint64) (*Set, error) {
 	if err := b.flush(); err != nil {
 		return nil, err
 	}
-	return &Set{version: version, print: b.print, root: b.root}, nil
+	return &Set{version: version, print: b.print, root: b.root, wholes: new(wholes)}, nil
 }
 
 // Size returns the length of the JSON form in bytes.

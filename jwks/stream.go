@@ -31,7 +31,8 @@ var (
 const (
 	DefaultHeartbeat = 5 * time.Second
 	MinHeartbeat     = 500 * time.Millisecond // the shortest that a reader may choose
-	logPage          = 100                    // changes read from the log at once
+	logPage          = 16                     // changes read from the log at once
+	logBytes         = 8 << 10                // bytes of them after which no more are kept for one reader
 	logReads         = 4                      // readers of the log at one time
 	logMost          = 10000                  // changes from the log for any one reader
 	streamWindow     = 10 * time.Second       // longest time to send something
@@ -313,14 +314,18 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 		// A log that is behind the index; not to be asked again and again.
 		return nil, news.wake, nil
 	}
+	var page []byte
 	for _, c := range changes {
 		if c.Version != d.last+1 {
 			return nil, nil, fmt.Errorf("%w: version %d in the log behind %d", ErrVersionGap, c.Version, d.last)
 		}
 		d.last = c.Version
-		events = append(events, appendChange(nil, c))
+		page = appendChange(page, c)
+		if len(page) >= logBytes {
+			break // it is kept until the reader takes it
+		}
 	}
-	return events, nil, nil
+	return [][]byte{page}, nil, nil
 }
 
 // reset tells the reader to fetch the set, which has at least this version. The

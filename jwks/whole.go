@@ -1,9 +1,29 @@
 package jwks
 
-import "sync/atomic"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
 // maxWhole is the largest set, in keys, whose plain form is kept in one piece: 7.4 MB.
 const maxWhole = 1 << 14
+
+// wholesMost is how many wholes of one set's versions may be in memory, which are 30 MB:
+// slow readers keep those of old versions, each perhaps another.
+const wholesMost = 4
+
+// wholes counts those in memory, until the garbage collector finds them unused.
+type wholes struct{ n atomic.Int32 }
+
+func (w *wholes) enter() bool {
+	if w.n.Add(1) <= wholesMost {
+		return true
+	}
+	w.n.Add(-1)
+	return false
+}
+
+func (w *wholes) leave() { w.n.Add(-1) }
 
 // whole is a set's plain form in one piece. To write it at once takes half the time
 // that hundreds of chunks do, more than sendfile(2) from a file gains: that makes
@@ -19,10 +39,11 @@ func (w *whole) of(s *Set) []byte {
 	if text := w.text.Load(); text != nil {
 		return *text
 	}
-	if s.Len() > maxWhole || !w.asked.Swap(true) {
+	if s.Len() > maxWhole || !w.asked.Swap(true) || !s.wholes.enter() {
 		return nil
 	}
 	text := s.join()
+	runtime.AddCleanup(&text[0], (*wholes).leave, s.wholes) // parts of it may outlive the Set
 	w.text.Store(&text)
 	return text
 }
