@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// An error that is wrapped where something else may have failed instead can be nil, and
-// reads %!w(<nil>) then.
+// An error wrapped by %w may be nil if the condition also covers another failure; it then reads
+// %!w(<nil>).
 func TestNoNilIsWrapped(t *testing.T) {
 	files := token.NewFileSet()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -44,7 +44,7 @@ func TestNoNilIsWrapped(t *testing.T) {
 	}
 }
 
-// perhapsNil are the names that a condition compares with nil on one side of an ||.
+// perhapsNil returns the names that one side of an || compares with nil.
 func perhapsNil(cond ast.Expr) (names []string) {
 	or, ok := cond.(*ast.BinaryExpr)
 	if !ok || or.Op != token.LOR {
@@ -61,7 +61,7 @@ func perhapsNil(cond ast.Expr) (names []string) {
 	return names
 }
 
-// wraps reports whether a body gives an error of this name to a %w.
+// wraps reports whether a body passes an error of this name to %w.
 func wraps(body *ast.BlockStmt, name string) (found bool) {
 	ast.Inspect(body, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)

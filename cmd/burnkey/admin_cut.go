@@ -19,11 +19,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// youngestCut is how old entries must be to be cut: younger ones may still be asked for,
+// youngestCut is the minimum age of entries that may be cut: younger ones may still be needed,
 // and other servers' clocks may differ.
 const youngestCut = 24 * time.Hour
 
-// auditCut archives old entries of the audit and deletes them.
+// auditCut archives old audit entries and deletes them.
 type auditCut struct {
 	database, workspace, file string
 	before                    moment
@@ -33,9 +33,9 @@ func auditCutCommand() *cobra.Command {
 	var a auditCut
 	cmd := &cobra.Command{
 		Use:   "cut-audit",
-		Short: "Archive the audit's old entries in a file, then delete them",
-		Long: "Write the audit's entries from before a time to a new file, one JSON object a line, and once they are on the\n" +
-			"disk delete them from the database. Servers may run meanwhile. Each cut leaves an entry audit.cut.",
+		Short: "Archive old audit entries in a file, then delete them",
+		Long: "Write the audit entries before a time to a new file, one JSON object per line, and delete them from the database\n" +
+			"once the file is on the disk. Servers may keep running. Each cut adds an entry audit.cut.",
 		Example: "  burnkey admin cut-audit --database sqlite:burnkey.db --before 365d --archive audit-2026.jsonl",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,7 +45,7 @@ func auditCutCommand() *cobra.Command {
 	databaseFlag(cmd, &a.database)
 	flags := cmd.Flags()
 	flags.StringVarP(&a.workspace, "workspace", "w", "", "of this workspace (default all)")
-	flags.Var(&a.before, "before", "entries before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 365d for so long ago; 24h ago or earlier")
+	flags.Var(&a.before, "before", "entries before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 365d for an age; at least 24h ago")
 	flags.StringVar(&a.file, "archive", "", "new `FILE` for the entries")
 	_ = cmd.MarkFlagRequired("before")
 	_ = cmd.MarkFlagRequired("archive")
@@ -54,7 +54,7 @@ func auditCutCommand() *cobra.Command {
 
 func (a *auditCut) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	if time.Since(a.before.at) < youngestCut {
-		return errors.New("--before: must be 24h ago or earlier")
+		return errors.New("--before: must be at least 24h ago")
 	}
 	if err := existing(a.database); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (a *auditCut) run(ctx context.Context, stdout, stderr io.Writer) (err error
 	return nil
 }
 
-// workspaces returns the ids of those whose audit is meant.
+// workspaces returns the ids of the workspaces whose audit to cut.
 func (a *auditCut) workspaces(ctx context.Context, st store.Store) (ids []string, err error) {
 	if a.workspace != "" {
 		_, err := st.Workspace(ctx, a.workspace)
@@ -110,8 +110,8 @@ func (a *auditCut) workspaces(ctx context.Context, st store.Store) (ids []string
 	}
 }
 
-// archive writes the entries, and returns once they are on the disk each workspace's
-// latest.
+// archive writes the entries to the file, syncs it, and returns the latest entry of each
+// workspace.
 func (a *auditCut) archive(ctx context.Context, st store.Store, workspaces []string) (latest map[string]uuid.UUID, err error) {
 	file, err := os.OpenFile(a.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -141,7 +141,7 @@ func (a *auditCut) archive(ctx context.Context, st store.Store, workspaces []str
 	return latest, errors.Join(out.Flush(), file.Sync())
 }
 
-// archivedEntry is a line of the file.
+// archivedEntry is a line of the archive.
 type archivedEntry struct {
 	Workspace string          `json:"workspace"`
 	ID        string          `json:"id"`
@@ -167,7 +167,7 @@ func writeEntry(w io.Writer, e *store.Entry) error {
 	return enc.Encode(line)
 }
 
-// cut deletes what was archived, up to the latest of it.
+// cut deletes the archived entries, up to the latest one.
 func (a *auditCut) cut(ctx context.Context, st store.Store, workspace string, latest uuid.UUID) (count int, err error) {
 	for n := store.AuditCut; n == store.AuditCut; count += n {
 		if n, err = st.CutAudit(ctx, workspace, latest, a.before.at, time.Now()); err != nil {

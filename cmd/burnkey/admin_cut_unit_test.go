@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
-// What is cut is in the file first, and nothing goes where no file can be made.
+// Entries are archived before they are cut, and none is cut if the file can't be created.
 func TestTheAuditIsArchivedAndCut(t *testing.T) {
 	folder := t.TempDir()
 	database, file := filepath.Join(folder, "burnkey.db"), filepath.Join(folder, "audit.jsonl")

@@ -52,7 +52,7 @@ func auditListCommand(c *client, out *output) *cobra.Command {
 	workspaceFlag(cmd, &workspace)
 	flags := cmd.Flags()
 	flags.String("owner", "", "about this owner's keys")
-	flags.String("key-id", "", "about the key with this `ID`") // BURNKEY_KEY is the credential
+	flags.String("key-id", "", "about the key with this `ID`") // not --key: BURNKEY_KEY is the credential
 	flags.String("action", "", "this action, such as key.revoke")
 	flags.String("actor", "", "by this key or session")
 	flags.String("result", "", "ok or refused")

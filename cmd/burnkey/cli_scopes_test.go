@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A management key that may write and not read sees by the command line, too, no record:
-// its own issue, and of others what became of them.
+// A management key that may write but not read sees no record in the command line, either: it
+// sees the key that it issues, and the state of others that it changes.
 func TestE2ECLIWithoutReading(t *testing.T) {
 	s := startServer(t)
 	admin := s.admin()

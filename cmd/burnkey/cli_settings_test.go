@@ -52,7 +52,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 			"owner_claim":"customer_id","operator_claim":"groups","operator_value":"ops"}}}`
 	isSettings(t, got, want)
 	says(t, c.ok("workspace", "show", "acme"), "offered scopes       maps:read: Look at maps, all of them", "                     maps:write",
-		"longest life         30d\n", "default life         90m\n", "keys per owner       20", "never, on the page   allowed", "default audience     acme-test", "logo                 a PNG picture of ",
+		"longest life         30d\n", "default life         90m\n", "keys per owner       20", "never in the portal  allowed", "default audience     acme-test", "logo                 a PNG picture of ",
 		"OIDC operators       claim groups is or has ops", "never-expiring keys  refused, since there is a longest life")
 
 	// One flag changes one thing, and an empty one resets it.

@@ -118,8 +118,8 @@ func verdict(t *testing.T, token, want, reason string, source []string) {
 	}
 }
 
-// argumentIsRead is the warning of a token that is an argument.
-const argumentIsRead = "burnkey: warning: other users of this machine can read a token on the command line; use - and give it on standard input\n"
+// argumentIsRead is the warning about a token in an argument.
+const argumentIsRead = "burnkey: warning: other users of this machine can read a token on the command line; use - and pass it on standard input\n"
 
 // junk is no token: the exit status is 1, and the text is not repeated.
 func junk(t *testing.T, p parts, source []string) {

@@ -24,7 +24,7 @@ import (
 type client struct {
 	server  string
 	keyFile string
-	given   *pflag.FlagSet // the flags as they were given; nil: they were not
+	given   *pflag.FlagSet // for errors that name a flag as given; may be nil
 }
 
 const (

@@ -16,19 +16,19 @@ import (
 	"github.com/burnkey/burnkey/internal/networks"
 )
 
-// Limits of open connections: of all, and of one address half as many. An idle one takes
-// some 15 KiB for up to idleTimeout.
+// Limits of open connections. One address may have half of them. An idle connection takes about
+// 15 KiB for up to idleTimeout.
 const (
 	maxConnections  = 32768
-	ownDescriptors  = 512 // are left for the database, minting and files
+	ownDescriptors  = 512 // reserved for the database, minting and files
 	fewConnections  = 64
 	refusalLogEvery = time.Minute
 )
 
-// connections accepts so many at one time that the server neither runs out of
-// descriptors nor serves one address alone. Where there is no room for one more, a
-// connection without a request is closed for it, or else one of an address that has more
-// than the newcomer's; where there is none, the newcomer is closed at once.
+// connections limits open connections, so that the server does not run out of descriptors and
+// no address takes them all. If there is no room, it closes a connection without a request, or
+// else one of an address that has more than the newcomer's; failing that, it closes the
+// newcomer.
 type connections struct {
 	net.Listener
 	most, perAddress int
@@ -43,7 +43,7 @@ type connections struct {
 	logged time.Time
 }
 
-// place is an open connection's.
+// place is the place of an open connection.
 type place struct {
 	address string // what it counts to
 	busy    atomic.Bool
@@ -57,7 +57,7 @@ func boundConnections(l net.Listener, proxies networks.List, metrics prometheus.
 		Listener: l, most: most, perAddress: most / 2, proxies: proxies, log: log,
 		open: make(map[*place]struct{}), by: make(map[string]int),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "burnkey_connections_refused_total", Help: "Connections closed at once, since their address or the server had too many.",
+			Name: "burnkey_connections_refused_total", Help: "Connections closed at once because their address or the server had too many.",
 		}),
 		displaced: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "burnkey_connections_displaced_total",
@@ -68,7 +68,7 @@ func boundConnections(l net.Listener, proxies networks.List, metrics prometheus.
 	return c
 }
 
-// mostConnections is how many the process's descriptors allow.
+// mostConnections is the number of connections that the process's descriptors allow.
 func mostConnections() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
@@ -78,7 +78,7 @@ func mostConnections() int {
 	return max(int(free)-ownDescriptors, fewConnections)
 }
 
-// Accept is net.Listener's.
+// Accept implements net.Listener.
 func (c *connections) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()
@@ -88,11 +88,11 @@ func (c *connections) Accept() (net.Conn, error) {
 		p := &place{address: c.counted(conn.RemoteAddr().String()), of: c, close: conn.Close}
 		gone, ok := c.enter(p)
 		if gone != nil {
-			_ = gone.close() // its server's goroutine learns of it as of any that is lost
+			_ = gone.close() // the goroutine that serves it sees a lost connection
 			c.turnAway(c.displaced, gone.address)
 		}
 		if !ok {
-			_ = conn.Close() // it was not to be used
+			_ = conn.Close() // not used yet
 			c.turnAway(c.refused, p.address)
 			continue
 		}
@@ -103,7 +103,7 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// counted returns what a connection counts to; empty for a proxy that is trusted.
+// counted returns the name under which a connection is counted; empty for a trusted proxy.
 func (c *connections) counted(remote string) string {
 	if at, err := netip.ParseAddrPort(remote); err == nil && c.proxies.Contains(at.Addr().Unmap()) {
 		return ""
@@ -121,13 +121,13 @@ func (c *connections) turnAway(count prometheus.Counter, address string) {
 	open, of := len(c.open), c.by[address]
 	c.mu.Unlock()
 	if due {
-		c.log.Warn("there are too many connections: some are closed", "open", open, "most", c.most, "from", address,
+		c.log.Warn("too many connections: some are closed", "open", open, "most", c.most, "from", address,
 			"of_this_address", of, "most_of_one", c.perAddress)
 	}
 }
 
-// noteState is http.Server's ConnState: it notes whether a connection has a request. One whose
-// header is still awaited has none.
+// noteState is http.Server's ConnState. It records whether a connection has a request; one
+// whose header is still incomplete has none.
 func noteState(conn net.Conn, state http.ConnState) {
 	if p, ok := conn.(interface{ setBusy(busy bool) }); ok {
 		p.setBusy(state == http.StateActive)
@@ -136,7 +136,7 @@ func noteState(conn net.Conn, state http.ConnState) {
 
 func (p *place) setBusy(busy bool) { p.busy.Store(busy) }
 
-// tcpPlace is a connection that gives its place back when it is closed.
+// tcpPlace is a connection that gives its place back when closed.
 type tcpPlace struct {
 	*net.TCPConn
 	*place

@@ -1,9 +1,9 @@
 package main
 
-// seenForRoom is how many of all connections are looked at when one has to go.
+// seenForRoom is how many connections are examined when one has to be closed.
 const seenForRoom = 64
 
-// enter takes a place, if need be that of another, which is returned to be closed.
+// enter takes a place, if necessary from another connection, which it returns to be closed.
 func (c *connections) enter(p *place) (gone *place, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -19,9 +19,9 @@ func (c *connections) enter(p *place) (gone *place, ok bool) {
 	return gone, true
 }
 
-// yielding returns a connection that gives way to one more of an address: of that address
-// itself where it is full. It looks at some of all, among which those of whoever holds most
-// are likely to be.
+// yielding returns a connection that makes room for one more of an address, of that address
+// itself if own. It examines a sample, in which connections of the address with the most are
+// likely to be.
 func (c *connections) yielding(address string, own bool) *place {
 	var gone *place
 	looked := 0
@@ -49,7 +49,8 @@ func (c *connections) yieldsBefore(p, other *place) bool {
 	return c.weight(p.address) > c.weight(other.address)
 }
 
-// weight is how many connections an address has; of a trusted proxy, which stands for many, none.
+// weight is the number of an address's connections; 0 for a trusted proxy, which stands for
+// many clients.
 func (c *connections) weight(address string) int {
 	if address == "" {
 		return 0

@@ -14,8 +14,8 @@ import (
 	"github.com/burnkey/burnkey/internal/networks"
 )
 
-// One address can't have all connections, a proxy that is trusted can, and a place is
-// free again once its connection is closed.
+// One address can't take all connections, but a trusted proxy can. A place is free again once
+// its connection is closed.
 func TestConnectionsAreBounded(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -71,7 +71,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	refused("127.0.0.2") // the server is full, and nobody but a proxy has more by two
 	_ = places[5].Close()
-	_ = places[5].Close() // counts once
+	_ = places[5].Close() // closing twice counts once
 	refused("127.0.0.1")  // the address is full
 	if conn := busy("127.0.0.2"); conn.RemoteAddr().(*net.TCPAddr).IP.String() != "127.0.0.2" {
 		t.Errorf("from %s", conn.RemoteAddr())

@@ -19,9 +19,9 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// TestE2ECrowdOfReaders has 30 searchers and 40 who ask for big lists by one tenant's key,
-// over metadata as the worst that an earlier version took. Another tenant's lists, searches
-// and revocations go on, and the server's memory is bounded.
+// TestE2ECrowdOfReaders: 30 clients search and 40 read big lists with one tenant's key, over
+// the largest metadata that an earlier version accepted. Another tenant's lists, searches and
+// revocations still work, and the server's memory stays bounded.
 func TestE2ECrowdOfReaders(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		s := startServer(t)
@@ -121,7 +121,7 @@ func crowd(t *testing.T, s *server, st store.Store) {
 	}
 }
 
-// fill writes keys past the server, as an earlier version would have left them.
+// fill writes keys directly to the database, as an earlier version could have left them.
 func fill(t *testing.T, st store.Store, workspace string, n int, metadata string) {
 	t.Helper()
 	for i := range n {
@@ -134,7 +134,7 @@ func fill(t *testing.T, st store.Store, workspace string, n int, metadata string
 	}
 }
 
-// read returns the status of a GET below the client's workspace, and how long its answer is.
+// read returns the status and the length of the answer to a GET below the client's workspace.
 func read(c *client, path string) (code int, n int64) {
 	request, err := http.NewRequest(http.MethodGet, c.url+"/v1/workspaces/acme/"+path, nil)
 	if err != nil {

@@ -148,7 +148,7 @@ func (d *demo) startServer(ctx context.Context, start func(string, func(context.
 	return nil
 }
 
-// serverIn is serve without flags, but for what it keeps in dir.
+// demoServer is serve with its default flags, except that it stores everything in dir.
 func demoServer(dir string, log io.Writer) (s server) {
 	s.flags(new(cobra.Command))
 	s.listen, s.database = freeAddress("127.0.0.1:8080"), "sqlite:"+filepath.Join(dir, "burnkey.db")

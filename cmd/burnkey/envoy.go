@@ -45,7 +45,7 @@ func envoyConfigCommand() *cobra.Command {
 				return fmt.Errorf("--format: must be bootstrap, filter or espv2")
 			}
 			if isAbroad(c.Admin) {
-				warn(cmd, "--admin: who reaches Envoy's admin interface can read everything and stop it; use a loopback address")
+				warn(cmd, "--admin: anyone who reaches Envoy's admin interface can read everything and stop Envoy; use a loopback address")
 			}
 			return asFlag(cmd.Flags(), f(cmd.OutOrStdout(), c))
 		},

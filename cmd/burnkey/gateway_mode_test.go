@@ -288,9 +288,9 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 	check(t, os.Mkdir(open, 0o700))
 	check(t, errors.Join(os.Chmod(shared, 0o644), os.Chmod(open, 0o777)))
 	for _, test := range []struct{ flags, env, want string }{
-		{"--key-file " + shared, "", "--key-file: " + shared + ": its mode is 0644"},
-		{"--workspace a --usage-key-file " + shared, "", "--usage-key-file: " + shared + ": its mode is 0644"},
-		{"--workspace a --state-dir " + open, "", "--state-dir: " + open + ": its mode is 0777"},
+		{"--key-file " + shared, "", "--key-file: " + shared + ": mode 0644"},
+		{"--workspace a --usage-key-file " + shared, "", "--usage-key-file: " + shared + ": mode 0644"},
+		{"--workspace a --state-dir " + open, "", "--state-dir: " + open + ": mode 0777"},
 		{"--workspace a --usage-every -1s", "", "--usage-every: must not be negative"},
 		{"--workspace a --usage-every 1m", "", "--usage-every: says nothing without --usage-key-file"},
 		{"--workspace a --usage-every 1ms --usage-key-file " + tied, "", "--usage-every: must be 0, or 1s to 1h0m0s"},
@@ -316,9 +316,9 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"--workspace a --workspace a", "", "--workspace"},
 		{"--workspace a --audience=", "", "--audience"},
 		{"--workspace a", "BURNKEY_AUDIENCE=", "--audience"},
-		{"--workspace a", "", "--audience: must name the audience of this API; --any-audience"},
-		{"--key-file " + tied, "", "--audience: must name the audience of this API; --any-audience"},
-		{"--workspace a --audience b --any-audience", "", "--any-audience: is not to be given with --audience"},
+		{"--workspace a", "", "--audience: must be the audience of this API; --any-audience"},
+		{"--key-file " + tied, "", "--audience: must be the audience of this API; --any-audience"},
+		{"--workspace a --audience b --any-audience", "", "--any-audience: can't be combined with --audience"},
 		{"--workspace a --workspace burnkey", "", "--workspace: must not be burnkey"},
 		{"", "BURNKEY_WORKSPACE=burnkey", "BURNKEY_WORKSPACE (--workspace): must not be burnkey"},
 		{"--workspace=", "BURNKEY_KEY=x", "--workspace"},

@@ -18,7 +18,7 @@ import (
 type usageReports struct {
 	every   time.Duration // 0: never
 	keyFile string
-	given   *pflag.FlagSet // the flags as they were given
+	given   *pflag.FlagSet // for errors that name a flag as given
 }
 
 const usageEvery = time.Minute
@@ -26,8 +26,9 @@ const usageEvery = time.Minute
 func (u *usageReports) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	u.given = flags
-	intervalFlag(flags, &u.every, "usage-every", usageEvery, "about how often to tell the server which keys were used; 0: never")
-	flags.StringVar(&u.keyFile, "usage-key-file", "", "`FILE` with a management key of the scope gateway, for --workspace: use is reported by it, and it has a reserved place at the change stream (default: neither)")
+	intervalFlag(flags, &u.every, "usage-every", usageEvery, "about how often to report to the server which keys were used; 0: never")
+	flags.StringVar(&u.keyFile, "usage-key-file", "",
+		"`FILE` with a management key of the scope gateway, for --workspace: it reports use and gets a reserved place at the change stream (default: neither)")
 }
 
 // reportsUsage says whether the server is told.

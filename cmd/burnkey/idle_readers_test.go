@@ -16,12 +16,12 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// TestE2EIdleReaders has one address ask for as many change streams as it can, at the
-// smallest heartbeat, and never read them. Others are served, and a revocation reaches a
-// gateway that has a key at once.
+// TestE2EIdleReaders: one address opens as many change streams as it can, at the shortest
+// heartbeat, and never reads them. Others are served, and a revocation reaches a gateway with a
+// key at once.
 func TestE2EIdleReaders(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_IDLE_READERS", 500, 100)
-	places := max(10, n*2/5) // of them, a tenth for one address
+	places := max(10, n*2/5) // a tenth of them for one address
 	if n >= jwks.DefaultStreamReaders {
 		places = jwks.DefaultStreamReaders
 	}
@@ -86,7 +86,7 @@ func TestE2EIdleReaders(t *testing.T) {
 	}
 }
 
-// onMessage calls a function for each line that is logged.
+// onMessage is a log handler that calls a function for each message.
 type onMessage func(message string)
 
 func (onMessage) Enabled(context.Context, slog.Level) bool           { return true }
@@ -94,7 +94,7 @@ func (f onMessage) Handle(_ context.Context, line slog.Record) error { f(line.Me
 func (f onMessage) WithAttrs([]slog.Attr) slog.Handler               { return f }
 func (f onMessage) WithGroup(string) slog.Handler                    { return f }
 
-// occupy asks for so many streams from one address and holds those that it gets.
+// occupy requests that many streams from one address and keeps those that it gets.
 func (s *server) occupy(t *testing.T, n int, workspace string) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -117,7 +117,7 @@ func (s *server) occupy(t *testing.T, n int, workspace string) map[int]int {
 	return got
 }
 
-// openFrom asks for a stream from an address and reads the head of the answer.
+// openFrom requests a stream from an address and reads the header of the answer.
 func (s *server) openFrom(from, workspace string) (net.Conn, *http.Response, error) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
 	conn, err := d.Dial("tcp", s.addr)
@@ -140,7 +140,7 @@ func (s *server) askFrom(t *testing.T, from, workspace string) int {
 	return resp.StatusCode
 }
 
-// followAs follows acme with a management key, or none, until the test ends.
+// followAs follows acme with a management key, unless that is empty, until the test ends.
 func (s *server) followAs(t *testing.T, key string, log *slog.Logger) *jwks.Follower {
 	t.Helper()
 	o := jwks.FollowerOptions{URL: s.issuer("acme"), Log: log}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Each flag for a duration reads the same forms: none is pflag's own.
+// Every flag for a duration accepts the same forms: none uses pflag's own parser.
 func TestDurationFlags(t *testing.T) {
 	var durations int
 	var visit func(cmd *cobra.Command)

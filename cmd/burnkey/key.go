@@ -42,14 +42,14 @@ type issuedKey struct {
 	keyView
 }
 
-// inPart reports whether the management key may not read keys: then the server shows of
-// those that it changes no more than their state.
+// inPart reports whether the server left out all but the key's state, as the management key may
+// not read keys.
 func (k *keyView) inPart() bool { return k.KID == "" }
 
 func (k *keyView) rows() [][]string {
 	if k.inPart() {
 		return k.rotationRows([][]string{
-			{"key", k.ID}, {"status", k.Status}, {"created", when(&k.CreatedAt)}, {"all else", "takes the scope keys:read"},
+			{"key", k.ID}, {"status", k.Status}, {"created", when(&k.CreatedAt)}, {"other fields", "require the scope keys:read"},
 		})
 	}
 	return k.rotationRows([][]string{

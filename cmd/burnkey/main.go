@@ -130,8 +130,8 @@ func notEmpty(flags *pflag.FlagSet, names ...string) error {
 	return nil
 }
 
-// filters are the parameters of a call that flags give, by their names. One that is given
-// as nothing is refused: it would select everything.
+// filters returns a call's parameters that are given by flags. An empty value is refused, since
+// it would select everything.
 func filters(flags *pflag.FlagSet, parameters map[string]string) (url.Values, error) {
 	query := make(url.Values)
 	for _, flag := range slices.Sorted(maps.Keys(parameters)) {
@@ -140,7 +140,7 @@ func filters(flags *pflag.FlagSet, parameters map[string]string) (url.Values, er
 			continue
 		}
 		if f.Value.String() == "" {
-			return nil, fmt.Errorf("%s: must not be empty, which would mean any", asGiven(flags, flag))
+			return nil, fmt.Errorf("%s: must not be empty; leave it out for any", asGiven(flags, flag))
 		}
 		query.Set(parameters[flag], f.Value.String())
 	}
@@ -189,7 +189,7 @@ func oneArg(what string) cobra.PositionalArgs {
 		if len(args) != 1 {
 			return fmt.Errorf("takes one argument, %s, but got %d (a flag's false is written --flag=false)", what, len(args))
 		}
-		if args[0] == "" { // a path without it would be another call's
+		if args[0] == "" { // without it, the path would be that of another call
 			return fmt.Errorf("takes %s, which must not be empty", what)
 		}
 		return nil

@@ -41,7 +41,7 @@ const secretsForm = `{"acme": {"issuer": "https://login.acme.example", "client_s
 
 func parseSecrets(text []byte) (map[string]portal.ClientSecret, error) {
 	if _, deep := jwks.TooDeep(text, jwks.MaxDepth); deep {
-		return nil, fmt.Errorf("must not be nested deeper than %d", jwks.MaxDepth)
+		return nil, fmt.Errorf("must not be nested deeper than %d levels", jwks.MaxDepth)
 	}
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(text, &members); err != nil {

@@ -24,7 +24,7 @@ func TestOIDCSecrets(t *testing.T) {
 		"two":               {`{"acme":` + good + `, "other": ` + entry(`"y"`) + `}` + "\n", 0o400, ""},
 		"none":              {`{}`, 0o600, ""},
 		"read by others":    {`{"acme":` + good + `}`, 0o604, "0604"},
-		"as files are":      {`{"acme":` + good + `}`, 0o644, "others can read"},
+		"as files are":      {`{"acme":` + good + `}`, 0o644, "lets others read"},
 		"written by others": {`{"acme":` + good + `}`, 0o602, "0602"},
 		"written by groups": {`{"acme":` + good + `}`, 0o620, "0620"},
 		"twice":             {`{"acme":` + good + `,"acme":` + entry(`"x"`) + `}`, 0o600, "twice"},

@@ -79,7 +79,7 @@ func terminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// cellMost is how many characters of a cell are shown, unless it ends the row: the longest
+// cellMost is the number of characters shown in a cell, except the last of a row: the longest
 // owner.
 const cellMost = 255
 
@@ -88,7 +88,7 @@ func table(w io.Writer, rows [][]string) error {
 	for _, row := range rows {
 		for i := range row {
 			row[i] = plain(row[i])
-			if i < len(row)-1 { // every other row is made as wide
+			if i < len(row)-1 { // the cell would widen all other rows
 				row[i] = clipped(row[i], cellMost)
 			}
 		}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestE2ETrustedProxies has each way of acting leave the client's address in the audit:
-// the API, revocation by possession, and the portal.
+// TestE2ETrustedProxies checks the client's address in the audit for each kind of caller: the
+// API, revocation by possession, and the portal.
 func TestE2ETrustedProxies(t *testing.T) {
 	run(t, "serve", "--trusted-proxies", "0.0.0.0/0").fails(t, "--trusted-proxies", "every address")
 	for name, test := range map[string]struct{ proxies, want string }{
@@ -32,7 +32,8 @@ func TestE2ETrustedProxies(t *testing.T) {
 	}
 }
 
-// actForwarded does each thing as a proxy passes it on whose client made an address up.
+// actForwarded makes each kind of call as if forwarded by a proxy for a client that forged an
+// address.
 func actForwarded(t *testing.T, s *server) {
 	t.Helper()
 	header := http.Header{

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// visitor has a session of the portal, without a browser.
+// visitor is a portal session without a browser.
 type visitor struct{ url, workspace, cookie string }
 
 // visit opens a link.
@@ -38,7 +38,7 @@ func visit(t testing.TB, s *server, workspace, link string) *visitor {
 
 func (v *visitor) on(s *server) *visitor { return &visitor{s.url, v.workspace, v.cookie} }
 
-// post sends a form to a path of the workspace's, and returns the status.
+// post sends a form to a path of the workspace and returns the status.
 func (v *visitor) post(client *http.Client, origin, path string, form url.Values) (int, error) {
 	_, secret, _ := strings.Cut(v.cookie, "=")
 	sum := sha256.Sum256([]byte("csrf" + secret))
@@ -70,10 +70,10 @@ func newForm(scope string) url.Values {
 	return form
 }
 
-// rightsCase is a way to ask for many keys, and what ends the right to them.
+// rightsCase is a way to request many keys, and a way to end the right to them.
 type rightsCase struct {
 	name string
-	// begin prepares a round, and returns what asks for one key and what takes the right.
+	// begin prepares a round, and returns functions that request one key and that end the right.
 	begin func(r *rightsRound) (ask func(i int) error, end func())
 }
 
@@ -85,7 +85,7 @@ type rightsRound struct {
 	asks    int
 }
 
-// one is the server that is asked, and other the one that ends the right.
+// one is the server that gets the requests, other the one that ends the right.
 func (r *rightsRound) one() *server   { return r.servers[0] }
 func (r *rightsRound) other() *client { return r.admin.as(r.servers[len(r.servers)-1]) }
 
@@ -94,7 +94,8 @@ func (r *rightsRound) writer() (*client, key) {
 	return &client{r.one().url, k.Token}, k
 }
 
-// owner is another one in each round and case: what one owner may change is bounded, too.
+// owner returns a different owner in each round and case, since one owner's changes are
+// bounded.
 func (r *rightsRound) owner() string { return fmt.Sprint("owner-", r.number) }
 
 func (r *rightsRound) patch(policy map[string]any) {
@@ -149,8 +150,8 @@ func (r *rightsRound) form(v *visitor, scope string) func(int) error {
 	}
 }
 
-// TestE2ERightsAtTheMomentOfEffect: once the answer is there to what takes a right, no key
-// comes out that rested on it, though many requests wait for a minting process.
+// TestE2ERightsAtTheMomentOfEffect: once a right has been ended and the answer is there, no key
+// that depends on it is issued, even if many requests were waiting for a minting process.
 // BURNKEY_E2E_RIGHTS=10 and BURNKEY_E2E_RIGHTS_ASKS=120 make it a soak.
 func TestE2ERightsAtTheMomentOfEffect(t *testing.T) {
 	rounds, asks := scale(t, "BURNKEY_E2E_RIGHTS", 1, 1), scale(t, "BURNKEY_E2E_RIGHTS_ASKS", 30, 30)
@@ -190,7 +191,7 @@ func (r *rightsRound) run(c rightsCase) {
 	}
 	finished := make(chan struct{})
 	go func() { all.Wait(); close(finished) }()
-	for range 2 { // the others wait, but for those that are being made
+	for range 2 { // the others wait, except those being minted
 		select {
 		case <-came:
 		case <-finished:
@@ -216,9 +217,9 @@ func tally(m *sync.Map) string {
 	return b.String()
 }
 
-// TestE2EOneCustomerCrowdsNobodyOut: a customer with as many keys as they may have posts the
-// form that makes one over many connections. Others get theirs as ever, and no key pair is made
-// for what is refused. BURNKEY_E2E_FLOOD=20 floods for so many seconds.
+// TestE2EOneCustomerCrowdsNobodyOut: a customer who has as many keys as allowed posts the form
+// for a new key over many connections. Others get their keys as usual, and no key pair is made
+// for a refused request. BURNKEY_E2E_FLOOD=20 floods for 20 seconds.
 func TestE2EOneCustomerCrowdsNobodyOut(t *testing.T) {
 	const connections = 300
 	s := startServer(t)
@@ -260,7 +261,7 @@ func TestE2EOneCustomerCrowdsNobodyOut(t *testing.T) {
 	if longest := took[len(took)-1]; longest > 5*time.Second {
 		t.Errorf("another customer waited %s for a key", longest)
 	}
-	// With those of Home and of the two others, whose tombstones are made of no key pair's token.
+	// Home and the two other workspaces' tombstones are included.
 	if made, _ := s.metric("burnkey_mint_duration_seconds_count"); made != float64(issued+1+3) && made != float64(issued+1) {
 		t.Errorf("%v key pairs were made for %d keys", made, issued+1)
 	}

@@ -24,12 +24,12 @@ const (
 	othersAccess fs.FileMode = 0o007
 )
 
-// byteOrderMark is what some editors put before UTF-8.
+// byteOrderMark is written by some editors before UTF-8.
 var byteOrderMark = []byte("\ufeff")
 
-// readSecret reads a file that others can neither read nor write, without a byte order mark.
-// A group may read it: so a service account gets it, or a pod with an fsGroup. Errors name the
-// file and quote nothing of it.
+// readSecret reads a file that others can neither read nor write, and removes a byte order
+// mark. A group may read it, as service accounts and pods with an fsGroup need. Errors name the
+// file and never quote its content.
 func readSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -40,9 +40,9 @@ func readSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A terminal or a pipe has no content that would be there for others.
+	// Others can't read what comes from a terminal or a pipe, whatever its mode.
 	if mode := info.Mode(); mode.IsRegular() && mode&(othersAccess|groupWrites) != 0 {
-		return nil, fmt.Errorf("%s: its mode is %04o, so that others can read or alter it; make it 0600, or 0640 for a group to read",
+		return nil, fmt.Errorf("%s: mode %04o lets others read or change it; make it 0600, or 0640 for a group to read",
 			path, mode.Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
@@ -52,8 +52,8 @@ func readSecret(path string) ([]byte, error) {
 	return bytes.TrimPrefix(text, byteOrderMark), err
 }
 
-// readKeyFile returns the management key in a file, whatever surrounds it there; flag names
-// where the file's name was given.
+// readKeyFile returns the management key in a file, ignoring surrounding text. Errors name the
+// flag or variable that named the file.
 func readKeyFile(flag, file string) (string, error) {
 	content, err := readSecret(file)
 	if err != nil {
@@ -65,8 +65,8 @@ func readKeyFile(flag, file string) (string, error) {
 	return readKey(flag, string(content))
 }
 
-// readKey returns the management key in a text. One word that is no token is returned as it is,
-// for the server to refuse.
+// readKey returns the management key in a text. A single word that is no token is returned
+// unchanged, for the server to refuse.
 func readKey(from, text string) (string, error) {
 	token, err := jwks.ReadPasted(text)
 	if err == nil {
@@ -79,9 +79,9 @@ func readKey(from, text string) (string, error) {
 	return word, nil
 }
 
-// makeStateDir makes a gateway's folder unless it is there. It refuses one that others may write,
-// or a file in it: what it holds decides whose tokens are good. One that a group may write is taken,
-// as volumes in Kubernetes are so.
+// makeStateDir makes a gateway's folder if it is missing. It refuses a folder or file that
+// others may write, since its content decides whose tokens are accepted. A group may write, as
+// with volumes in Kubernetes.
 func makeStateDir(dir string) error {
 	if err := gateway.MakeStateDir(dir); err != nil {
 		return err
@@ -91,7 +91,7 @@ func makeStateDir(dir string) error {
 		return err
 	}
 	if info.Mode()&othersWrite != 0 {
-		return writable(dir, info, "make it 0700 if it is the gateway's alone, or name a folder inside it, which is then created")
+		return writable(dir, info, "make it 0700 if only the gateway uses it, or name a folder inside it, which will be created")
 	}
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {
@@ -104,12 +104,12 @@ func makeStateDir(dir string) error {
 }
 
 func writable(path string, info fs.FileInfo, advice string) error {
-	return fmt.Errorf("%s: its mode is %04o, so that others can alter it; %s", path, info.Mode().Perm(), advice)
+	return fmt.Errorf("%s: mode %04o lets others change it; %s", path, info.Mode().Perm(), advice)
 }
 
-// checkDatabaseFile refuses a database of SQLite's that others may write, since they could put in
-// keys of their own. What else others may do is warned of: a volume of a container's often lets
-// everybody write, and nothing in the database makes a key.
+// checkDatabaseFile refuses an SQLite database that others may write, since they could insert
+// keys. It only warns if they may read it or write its folder: volumes of containers are often
+// writable for everybody, and nothing in the database makes a key.
 func checkDatabaseFile(path string, log *slog.Logger) error {
 	for _, file := range []string{path, path + "-wal", path + "-shm"} {
 		info, err := os.Stat(file)
@@ -120,12 +120,12 @@ func checkDatabaseFile(path string, log *slog.Logger) error {
 		case info.Mode().IsRegular() && info.Mode()&othersWrite != 0:
 			return writable(file, info, "chmod o-w it")
 		case info.Mode().IsRegular() && info.Mode()&othersRead != 0:
-			log.Warn("others can read the database: owners, names and metadata of keys", "file", file, "mode", info.Mode().Perm())
+			log.Warn("others can read the database, with owners, names and metadata of keys", "file", file, "mode", info.Mode().Perm())
 		}
 	}
 	folder := filepath.Dir(path)
 	if info, err := os.Stat(folder); err == nil && info.Mode()&othersWrite != 0 {
-		log.Warn("others can write the database's folder, and so put another database in its place", "folder", folder, "mode", info.Mode().Perm())
+		log.Warn("others can write the database's folder and thus replace the database", "folder", folder, "mode", info.Mode().Perm())
 	}
 	return nil
 }

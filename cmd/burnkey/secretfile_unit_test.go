@@ -17,7 +17,7 @@ func anyToken() string {
 		b64([]byte(`{"iss":"i","sub":"s","aud":["burnkey"],"jti":"j","iat":1}`)) + "." + strings.Repeat("A", 342)
 }
 
-// leave writes a file with a mode, whatever the umask is.
+// leave writes a file with a mode, regardless of the umask.
 func leave(t *testing.T, path, text string, mode os.FileMode) string {
 	t.Helper()
 	for _, err := range []error{os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode)} {
@@ -44,9 +44,9 @@ func TestReadKeyFile(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		"read by all":      {token, 0o644, "its mode is 0644"},
-		"written by all":   {token, 0o602, "its mode is 0602"},
-		"written by group": {token, 0o660, "its mode is 0660"},
+		"read by all":      {token, 0o644, "mode 0644"},
+		"written by all":   {token, 0o602, "mode 0602"},
+		"written by group": {token, 0o660, "mode 0660"},
 		"empty":            {"\ufeff\n", 0o600, "is empty"},
 		"no token":         {"two secrets", 0o600, "holds no management key"},
 		"two tokens":       {token + "\n" + token[:len(token)-1] + "Q", 0o600, "holds no management key"},
@@ -67,15 +67,15 @@ func TestReadKeyFile(t *testing.T) {
 func TestStateDir(t *testing.T) {
 	for _, tt := range []struct {
 		folder, file os.FileMode
-		want         string // of the error; empty: it is taken
+		want         string // in the error; empty: accepted
 	}{
 		{0o700, 0o600, ""},
 		{0o755, 0o644, ""},
 		{0o2775, 0o664, ""},
-		{0o777, 0o600, "its mode is 0777"},
-		{0o777 | os.ModeSticky, 0o600, "its mode is 0777"},
-		{0o702, 0o600, "its mode is 0702"},
-		{0o700, 0o666, "acme.jwks: its mode is 0666"},
+		{0o777, 0o600, "mode 0777"},
+		{0o777 | os.ModeSticky, 0o600, "mode 0777"},
+		{0o702, 0o600, "mode 0702"},
+		{0o700, 0o666, "acme.jwks: mode 0666"},
 	} {
 		dir := t.TempDir()
 		leave(t, filepath.Join(dir, "acme.jwks"), "x", tt.file)

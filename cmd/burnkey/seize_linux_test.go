@@ -23,27 +23,27 @@ import (
 const (
 	nobody = 65534
 	tries  = 30
-	// thiefVariable makes the test binary a thief of this process's secrets.
+	// thiefVariable makes the test binary act as a thief of this process's secrets.
 	thiefVariable = "BURNKEY_TEST_THIEF"
 )
 
 func init() {
 	if target, err := strconv.Atoi(os.Getenv(thiefVariable)); err == nil {
-		runtime.LockOSThread() // a tracer is a thread
+		runtime.LockOSThread() // ptrace belongs to a thread
 		steal(target)
 		os.Exit(0)
 	}
 }
 
-// stolen is what a thief got, by the way it took.
+// stolen is the loot of a thief, by the method used.
 type stolen struct {
-	Ways     map[string]int // how often each worked, of so many tries
+	Ways     map[string]int // successes by method
 	Tokens   int            // different tokens in the memory
-	Children int            // of the target that were caught
+	Children int            // children of the target that were caught
 }
 
-// TestE2ESeize has another process of the same user try to get at the memory of whatever
-// handles tokens, and at minting processes on their way from fork to exec.
+// TestE2ESeize: another process of the same user tries to read the memory of every process that
+// handles tokens, and of minting processes between fork and exec.
 func TestE2ESeize(t *testing.T) {
 	if os.Getuid() != 0 {
 		absent(t, "not root: no two processes of some other user can be had")
@@ -86,7 +86,7 @@ func wantNothing(t *testing.T, what string, got stolen) {
 	}
 }
 
-// nobodysServer is a server that runs as nobody.
+// nobodysServer is a server that runs as the user nobody.
 func nobodysServer(t *testing.T) *server {
 	t.Helper()
 	s := newServer(t)
@@ -100,7 +100,7 @@ func nobodysServer(t *testing.T) *server {
 	return s
 }
 
-// asNobody starts a command and returns its pid once it runs what it should.
+// asNobody starts a command as nobody and returns its pid once it runs the expected program.
 func asNobody(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -121,7 +121,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd) int {
 	return pid
 }
 
-// thief runs one against a process, and something that the process is kept busy with.
+// thief runs a thief against a process while keeping that process busy.
 func thief(t *testing.T, pid int, busy func()) (got stolen) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -147,8 +147,8 @@ func thief(t *testing.T, pid int, busy func()) (got stolen) {
 	return got
 }
 
-// steal is the thief's life: it lies in wait for children until its standard input ends,
-// then tries each way on the process itself.
+// steal is the thief's main function: it waits for children until its standard input ends, then
+// tries each method on the process itself.
 func steal(target int) {
 	got := stolen{Ways: map[string]int{}}
 	ended := make(chan struct{})
@@ -170,7 +170,7 @@ func steal(target int) {
 	}
 }
 
-// catchChildren seizes what comes to be, as fast as it can, and lets it go again.
+// catchChildren attaches to new children as fast as it can, and lets them go.
 func catchChildren(target int, ended <-chan struct{}) (caught int) {
 	for last := newestPID(); ; {
 		select {
@@ -196,7 +196,7 @@ func newestPID() int {
 	return pid
 }
 
-// ways are those by which one process gets at another's memory or descriptors.
+// ways are the methods by which one process can reach another's memory or descriptors.
 var ways = map[string]func(pid int) bool{
 	"ptrace": seize,
 	"process_vm_readv": func(pid int) bool {
@@ -209,7 +209,7 @@ var ways = map[string]func(pid int) bool{
 				return true
 			}
 		}
-		// Without a map: where programs are most often.
+		// Without a map: the address where programs usually are.
 		_, err := unix.ProcessVMReadv(pid, []unix.Iovec{local}, []unix.RemoteIovec{{Base: 0x400000, Len: len(here)}}, 0)
 		return err == nil
 	},
@@ -231,7 +231,7 @@ var ways = map[string]func(pid int) bool{
 	"task": func(pid int) bool { return opens(fmt.Sprintf("task/%d/mem", pid))(pid) },
 }
 
-// seize attaches to a process without stopping it, and lets it go.
+// seize attaches to a process without stopping it, and detaches.
 func seize(pid int) bool {
 	const seizeRequest, interruptRequest = 0x4206, 0x4207
 	if _, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, seizeRequest, uintptr(pid), 0, 0, 0, 0); errno != 0 {
@@ -253,7 +253,7 @@ func opens(file string) func(pid int) bool {
 	}
 }
 
-// regionsOf returns the readable stretches of a process's memory, as far as they are shown.
+// regionsOf returns the readable regions of a process's memory, as far as they are visible.
 func regionsOf(pid int) (all []region) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	for line := range strings.Lines(string(text)) {
@@ -266,7 +266,7 @@ func regionsOf(pid int) (all []region) {
 	return all
 }
 
-// tokensIn counts the tokens in a process's memory, as far as it can be read.
+// tokensIn counts the tokens in the readable memory of a process.
 func tokensIn(pid int) int {
 	found := map[string]bool{}
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))

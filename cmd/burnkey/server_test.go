@@ -26,7 +26,7 @@ type server struct {
 	logFile string
 	flags   []string
 	env     []string
-	as      *syscall.Credential // nil: who runs the test
+	as      *syscall.Credential // nil: the user of the test
 	binary  string              // empty: burnkey's
 
 	cmd    *exec.Cmd

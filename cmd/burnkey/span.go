@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// span is a flag for a time of whole seconds, 1 or more.
+// span is a flag for a duration of whole seconds, 1 or more.
 type span struct {
 	text  string
 	value time.Duration
@@ -33,10 +33,10 @@ func (s *span) String() string { return s.text }
 // Type is the placeholder in the help text.
 func (s *span) Type() string { return "DURATION" }
 
-// interval is a flag for any duration, the bounds of which the command checks.
+// interval is a flag for any duration; the command checks the bounds.
 type interval time.Duration
 
-// intervalFlag is DurationVar for what people write.
+// intervalFlag is like DurationVar, with the forms of authz.ParseDuration.
 func intervalFlag(flags *pflag.FlagSet, value *time.Duration, name string, byDefault time.Duration, usage string) {
 	*value = byDefault
 	flags.Var((*interval)(value), name, usage)
@@ -53,7 +53,7 @@ func (i *interval) Set(text string) error {
 
 func (i *interval) String() string {
 	if *i == 0 {
-		return "0" // which the help text leaves out as a default
+		return "0" // the help text omits a default of 0
 	}
 	return time.Duration(*i).String()
 }

@@ -24,8 +24,8 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(near, " or --"))
 }
 
-// alike returns the names that one which is not among them may have been meant for. cobra
-// knows that, but of commands alone.
+// alike returns the names that an unknown name was probably meant to be. It uses cobra's
+// search, which only knows commands.
 func alike(name string, names []string) []string {
 	all := &cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, known := range names {

@@ -42,8 +42,8 @@ func verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify -|TOKEN",
 		Short: "Explain a token: whose it is, until when, and whether it is good",
-		Long: "Explain the token on standard input (-). One that is an argument can be read by other users of the machine.\n" +
-			"What surrounds it, such as quotes, the word Bearer or a header's name, is taken off.\n" +
+		Long: "Explain the token on standard input (-). Other users of the machine can read a token that is an argument.\n" +
+			"Surrounding text such as quotes, the word Bearer or a header's name is ignored.\n" +
 			"With --jwks or --server it is verified as a gateway would; without, nothing leaves this machine and\n" +
 			"the signature stays unchecked. The exit status is 1 if the token is refused or could not be looked up,\n" +
 			"and 0 otherwise: also for one that was not checked.",
@@ -51,7 +51,7 @@ func verifyCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token := args[0]
 			if token != "-" {
-				warn(cmd, "other users of this machine can read a token on the command line; use - and give it on standard input")
+				warn(cmd, "other users of this machine can read a token on the command line; use - and pass it on standard input")
 			} else {
 				text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxPastedLen+1))
 				if err != nil {
@@ -141,7 +141,7 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 	verifier := jwks.Verifier{
 		Keys:   jwks.KeyFunc(func(jwks.KID) (jwks.Key, bool) { return key, found }),
 		Issuer: func(iss string) bool { return issuer == "" || iss == issuer },
-		// Which API it is for, the answer shows.
+		// The output shows the audience.
 		AnyAudience: true,
 	}
 	_, err = verifier.Verify(token)

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// warn reports what works but may not be what was meant: in the log of a command that has one,
+// warn reports a setting that works but may be a mistake: in the log, if the command has one,
 // else on standard error.
 func warn(cmd *cobra.Command, text string) {
 	format, level := cmd.Flags().Lookup("log-format"), cmd.Flags().Lookup("log-level")
@@ -26,15 +26,15 @@ func warn(cmd *cobra.Command, text string) {
 	fmt.Fprintln(cmd.ErrOrStderr(), plain("burnkey: warning: "+text))
 }
 
-// warnAtStart reports variables that set nothing, and flags by which others on the machine or on the
-// network learn of a secret.
+// warnAtStart warns about variables without effect, and about flags that expose a secret to
+// other users of the machine or on the network.
 func warnAtStart(cmd *cobra.Command) {
 	for _, text := range unknownVariables(cmd.Root(), os.Environ()) {
 		warn(cmd, text)
 	}
 	for _, name := range []string{"server", "jwks"} {
 		if f := cmd.Flags().Lookup(name); f != nil && isPlainAbroad(f.Value.String()) {
-			warn(cmd, asGiven(cmd.Flags(), name)+": plain HTTP to another machine lets whoever is on the way read keys and alter answers; use https")
+			warn(cmd, asGiven(cmd.Flags(), name)+": with plain HTTP to another machine, anyone on the way can read keys and change answers; use https")
 		}
 	}
 	if f := cmd.Flags().Lookup("database"); f != nil && f.Changed && !isAmbient(cmd.Flags(), "database") && hasPassword(f.Value.String()) {
@@ -42,7 +42,7 @@ func warnAtStart(cmd *cobra.Command) {
 	}
 }
 
-// isPlainAbroad says whether a URL is one of plain HTTP to another machine.
+// isPlainAbroad reports whether a URL uses plain HTTP to another machine.
 func isPlainAbroad(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" {
@@ -51,7 +51,7 @@ func isPlainAbroad(text string) bool {
 	return !isLoopback(u.Hostname())
 }
 
-// isAbroad says whether other machines reach a HOST:PORT.
+// isAbroad reports whether other machines can reach a HOST:PORT.
 func isAbroad(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && !isLoopback(host)
@@ -63,7 +63,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// hasPassword says whether the URL of a database has one.
+// hasPassword reports whether the URL of a database contains a password.
 func hasPassword(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -73,16 +73,16 @@ func hasPassword(text string) bool {
 	return has || u.Query().Has("password")
 }
 
-// toolVariables are read by others than burnkey: by the tests, make and the compose file.
+// toolVariables are read by the tests, make and the compose file, not by burnkey.
 var toolVariables = []string{
 	"BURNKEY_BIN", "BURNKEY_CHROMIUM", "BURNKEY_ENVOY_CONFIG", "BURNKEY_POSTGRES", "BURNKEY_PYTHON", "BURNKEY_VULNDB",
 }
 
-// serviceLink is what Kubernetes sets in pods for a Service that is named burnkey-something.
+// serviceLink matches variables that Kubernetes sets in pods for a Service named burnkey….
 var serviceLink = regexp.MustCompile(`^(BURNKEY[A-Z0-9_]*)_SERVICE_HOST$`)
 
-// unknownVariables words a warning for each variable of Burnkey's in the environment that is no flag
-// of any command. One of another command's flags may be there for that command.
+// unknownVariables returns a warning for each BURNKEY_ variable that is no flag of any command.
+// A flag of another command is fine: the variable may be meant for that command.
 func unknownVariables(root *cobra.Command, environ []string) (warnings []string) {
 	names := flagNames(root)
 	var links []string
@@ -102,7 +102,7 @@ func unknownVariables(root *cobra.Command, environ []string) (warnings []string)
 		if slices.Contains(names, flag) && name == variable(flag) {
 			continue
 		}
-		text := name + " in the environment sets nothing: no command has such a flag"
+		text := name + " in the environment has no effect: no command has such a flag"
 		if near := alike(flag, names); len(near) > 0 {
 			for i := range near {
 				near[i] = variable(near[i])
@@ -121,7 +121,8 @@ func cutPrefixFold(text, prefix string) (string, bool) {
 	return text[len(prefix):], true
 }
 
-// flagNames lists what can be set by a variable: all flags of all commands, and the management key.
+// flagNames lists everything that a variable can set: the flags of all commands, and the
+// management key.
 func flagNames(root *cobra.Command) []string {
 	names := []string{"key"}
 	add := func(f *pflag.Flag) {

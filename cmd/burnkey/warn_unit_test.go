@@ -10,13 +10,13 @@ import (
 func TestUnknownVariables(t *testing.T) {
 	root := rootCommand()
 	for pair, want := range map[string]string{
-		"BURNKEY_LISTN=x":             "BURNKEY_LISTN in the environment sets nothing: no command has such a flag; did you mean BURNKEY_LISTEN?",
-		"BURNKEY_AUDIENCES=x":         "BURNKEY_AUDIENCES in the environment sets nothing: no command has such a flag; did you mean BURNKEY_AUDIENCE?",
+		"BURNKEY_LISTN=x":             "BURNKEY_LISTN in the environment has no effect: no command has such a flag; did you mean BURNKEY_LISTEN?",
+		"BURNKEY_AUDIENCES=x":         "BURNKEY_AUDIENCES in the environment has no effect: no command has such a flag; did you mean BURNKEY_AUDIENCE?",
 		"BURNKEY_KEYFILE=x":           "did you mean BURNKEY_KEY_FILE?",
 		"BURNKEY_Listen=x":            "did you mean BURNKEY_LISTEN?",
 		"burnkey_listen=x":            "did you mean BURNKEY_LISTEN?",
 		"BURNKEY_PUBLIC-URL=x":        "did you mean BURNKEY_PUBLIC_URL?",
-		"BURNKEY_NOTHING_LIKE_IT=x":   "BURNKEY_NOTHING_LIKE_IT in the environment sets nothing: no command has such a flag",
+		"BURNKEY_NOTHING_LIKE_IT=x":   "BURNKEY_NOTHING_LIKE_IT in the environment has no effect: no command has such a flag",
 		"BURNKEY_PORT=x":              "BURNKEY_PORT in",
 		"BURNKEY_=x":                  "BURNKEY_ in",
 		"BURNKEY_LISTEN=x":            "",
@@ -49,24 +49,24 @@ func TestPlainAbroad(t *testing.T) {
 	}
 }
 
-// What starts in spite of a slip reports it, also in the middle of a JSON log.
+// A command with a mistake that still starts reports it, also in the middle of a JSON log.
 func TestWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		args, variable string
 		want           []string
 	}{
-		{"workspace list --server http://keys.invalid", "", []string{"burnkey: warning: --server: plain HTTP to another machine"}},
-		{"workspace list", "BURNKEY_SERVER=http://keys.invalid", []string{"burnkey: warning: BURNKEY_SERVER (--server): plain HTTP to another machine"}},
-		{"verify - --jwks http://keys.invalid/x", "", []string{"burnkey: warning: --jwks: plain HTTP"}},
+		{"workspace list --server http://keys.invalid", "", []string{"burnkey: warning: --server: with plain HTTP to another machine"}},
+		{"workspace list", "BURNKEY_SERVER=http://keys.invalid", []string{"burnkey: warning: BURNKEY_SERVER (--server): with plain HTTP to another machine"}},
+		{"verify - --jwks http://keys.invalid/x", "", []string{"burnkey: warning: --jwks: with plain HTTP"}},
 		{"verify x", "", []string{"burnkey: warning: other users of this machine can read a token"}},
-		{"verify -", "BURNKEY_JKWS=x", []string{"burnkey: warning: BURNKEY_JKWS in the environment sets nothing"}},
+		{"verify -", "BURNKEY_JKWS=x", []string{"burnkey: warning: BURNKEY_JKWS in the environment has no effect"}},
 		{"admin issue --public-url x --database postgres://u:pw@127.0.0.1:1/x", "", []string{"burnkey: warning: --database: other users of this machine can read a password"}},
-		{"envoy config -w a --audience b --format filter --server http://keys.invalid", "", []string{"burnkey: warning: --server: plain HTTP"}},
-		{"envoy config -w a --audience b --format filter --admin 0.0.0.0:9901", "", []string{"burnkey: warning: --admin: who reaches"}},
+		{"envoy config -w a --audience b --format filter --server http://keys.invalid", "", []string{"burnkey: warning: --server: with plain HTTP"}},
+		{"envoy config -w a --audience b --format filter --admin 0.0.0.0:9901", "", []string{"burnkey: warning: --admin: anyone who reaches"}},
 		{"envoy config -w a --audience b --format filter --admin 127.0.0.1:9901", "", nil},
 		{"serve --listen x", "BURNKEY_LISTNE=x", []string{`level=WARN msg="BURNKEY_LISTNE in the environment`}},
 		{"gateway --listen x --log-format json", "BURNKEY_LISTNE=x", []string{`"level":"WARN","msg":"BURNKEY_LISTNE in the environment`}},
-		{"gateway --listen x --server http://keys.invalid", "", []string{`msg="--server: plain HTTP to another machine`}},
+		{"gateway --listen x --server http://keys.invalid", "", []string{`msg="--server: with plain HTTP to another machine`}},
 		{"gateway --listen x --server https://keys.invalid", "BURNKEY_LISTEN=x", nil},
 	} {
 		t.Run(tt.args, func(t *testing.T) {

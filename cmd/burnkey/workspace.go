@@ -30,8 +30,8 @@ type workspaceView struct {
 }
 
 func (w *workspaceView) rows() [][]string {
-	if w.Audiences == nil { // all that the management key may see of what it changed
-		return [][]string{{"workspace", w.ID}, {"issuer", w.Issuer}, {"all else", "takes the scope workspaces:read"}}
+	if w.Audiences == nil { // the management key may not read workspaces
+		return [][]string{{"workspace", w.ID}, {"issuer", w.Issuer}, {"other fields", "require the scope workspaces:read"}}
 	}
 	never := map[bool]string{true: "allowed", false: "refused"}[w.AllowNeverExpires]
 	if w.AllowNeverExpires && w.Policy != nil && w.Policy.MaxExpiresIn > 0 {

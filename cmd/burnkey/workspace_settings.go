@@ -15,7 +15,7 @@ func (w *workspaceView) policyRows() [][]string {
 	if p == nil {
 		return nil
 	}
-	rows := [][]string{{"offered scopes", "any; on the page none"}}
+	rows := [][]string{{"offered scopes", "any; in the portal none"}}
 	for i, scope := range p.Scopes {
 		text := scope.Name
 		if scope.Description != "" {
@@ -34,7 +34,7 @@ func (w *workspaceView) policyRows() [][]string {
 	return append(rows, [][]string{
 		{"longest life", lifeOr(most, authz.MaxExpiresIn)},
 		{"default life", lifeOr(int64(p.DefaultExpiresIn), min(authz.DefaultExpiresIn, cmp.Or(most, authz.MaxExpiresIn)))},
-		{"never, on the page", map[bool]string{true: "allowed", false: "refused"}[p.PortalNeverExpires]},
+		{"never in the portal", map[bool]string{true: "allowed", false: "refused"}[p.PortalNeverExpires]},
 		{"keys per owner", many},
 		{"default audience", cmp.Or(strings.Join(p.DefaultAudience, " "), "all of them")},
 		{"webhook", cmp.Or(p.Webhook, "none")},

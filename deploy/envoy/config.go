@@ -43,8 +43,8 @@ type Config struct {
 	PublicURL string
 	// Workspaces are those whose tokens are admitted.
 	Workspaces []string
-	// InsecureManagementKeys lets Workspaces name burnkey, the server's own. The API then
-	// receives management keys, and can use them.
+	// InsecureManagementKeys lets Workspaces include burnkey, the server's own workspace. The
+	// API then receives management keys and can use them.
 	InsecureManagementKeys bool
 
 	// Gateways are where burnkey gateway listens, one of which is then asked about
@@ -60,10 +60,10 @@ type Config struct {
 	// Cache is how long a deleted key may go on being accepted: the interval
 	// between two fetches. Zero means DefaultCache.
 	Cache time.Duration
-	// Audiences are those of which a token must name one. A workspace may have several, each
-	// for another API, so that one of Audiences and AnyAudience must be set.
+	// Audiences lists audiences, one of which a token must have. A workspace may have an
+	// audience for each API, so either Audiences or AnyAudience must be set.
 	Audiences []string
-	// AnyAudience admits a token whatever its audience.
+	// AnyAudience accepts any audience.
 	AnyAudience bool
 	// RequireExpiration refuses keys that never expire.
 	RequireExpiration bool
@@ -202,24 +202,24 @@ func (c Config) checkWorkspaces() error {
 	return CheckManagement(ids, c.InsecureManagementKeys)
 }
 
-// CheckManagement refuses the server's own workspace, unless it is named on purpose. Its
-// error is a *FieldError.
+// CheckManagement refuses the server's own workspace, unless insecure is set. Its error is a
+// *FieldError.
 func CheckManagement(workspaces []string, insecure bool) error {
 	if insecure || !slices.Contains(workspaces, management) {
 		return nil
 	}
-	return fieldError("workspace", "must not be %s: the API would receive management keys, and could use them; "+
+	return fieldError("workspace", "must not be %s: the API would receive management keys and could use them; "+
 		"--insecure-management-keys permits it", management)
 }
 
-// CheckChoice wants either audiences or the word that any will do: a workspace may have
-// several, each for another API. Its error is a *FieldError.
+// CheckChoice requires either audiences or anyAudience: a workspace may have an audience for
+// each API. Its error is a *FieldError.
 func CheckChoice(audiences []string, anyAudience bool) error {
 	switch {
 	case len(audiences) == 0 && !anyAudience:
-		return fieldError("audience", "must name the audience of this API; --any-audience accepts tokens for the workspace's other APIs, too")
+		return fieldError("audience", "must be the audience of this API; --any-audience also accepts tokens for the workspace's other APIs")
 	case len(audiences) > 0 && anyAudience:
-		return fieldError("any-audience", "is not to be given with --audience")
+		return fieldError("any-audience", "can't be combined with --audience")
 	}
 	return nil
 }

@@ -114,7 +114,7 @@ func TestGatewayTakesNoMore(t *testing.T) {
 	}
 }
 
-// A token for another API of the workspace, or one that manages the server, is admitted on purpose only.
+// A token for another API, or one that manages the server, is accepted only on purpose.
 func TestChoices(t *testing.T) {
 	for name, tt := range map[string]struct {
 		edit func(*envoy.Config)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// foreign is what producers add to the configuration: routes that Envoy answers by itself, and an
-// RBAC filter on either side of ours.
+// foreign is a part of the configuration as producers may add it: routes that Envoy answers by
+// itself, and RBAC filters before and after ours.
 const (
 	foreignRoutes = `routes:
               - match: {path: /403}
@@ -30,7 +30,8 @@ const (
 `
 )
 
-// withForeign adds them. One denies by a policy, the other since no policy allows.
+// withForeign adds these parts. One filter denies by a policy, the other because no policy
+// allows.
 func withForeign(t *testing.T) func(string) string {
 	first := strings.NewReplacer("NAME", "own.first", "ACTION", "DENY", "PERMISSION", "{url_path: {path: {exact: /first}}}")
 	last := strings.NewReplacer("NAME", "own.last", "ACTION", "ALLOW", "PERMISSION", "{not_rule: {url_path: {path: {exact: /last}}}}")
@@ -42,8 +43,8 @@ func withForeign(t *testing.T) func(string) string {
 	}
 }
 
-// What is not refused by our filters is answered as if they were not there: clients throw a key away
-// that is said to be invalid.
+// An answer that is no refusal of our filters is unchanged: clients would throw away a key that
+// is said to be invalid.
 func TestForeignRefusalsStay(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)
@@ -83,7 +84,7 @@ func TestForeignRefusalsStay(t *testing.T) {
 	}
 }
 
-// refuse is the API's own: 403 and 401 by path.
+// refuse is an API that answers 403 and 401 by path.
 func refuse(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/api/403":

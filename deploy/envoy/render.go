@@ -25,8 +25,8 @@ var untrusted = []string{
 	"x-original-url", "x-rewrite-url",
 }
 
-// refused is true of what the first or last of our RBAC filters refused, which name
-// their policies for it.
+// refused is a CEL expression: our first or last RBAC filter, identified by the name of its
+// policy, refused the request.
 const refused = `response.code_details in ['rbac_access_denied_matched_policy[burnkey-no-token]', ` +
 	`'rbac_access_denied_matched_policy[burnkey-unverified]']`
 

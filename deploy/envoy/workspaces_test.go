@@ -85,7 +85,7 @@ func TestSeveralWorkspacesRefusals(t *testing.T) {
 	}
 }
 
-// shapeDenies is what the filter by shape does with what has another.
+// shapeDenies is the answer of the shape filter to a token of another shape.
 const shapeDenies = "name: burnkey-no-token\n                      action: DENY"
 
 // laxButGood are tokens with a good signature in a shape that only the filter
