@@ -44,7 +44,7 @@ func TestE2ECLIEnvoyConfig(t *testing.T) {
 	}
 	run(t, "envoy", "config", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2").fails(t, "--workspace")
 	run(t, "envoy", "config", "--workspace", "acme", "--any-audience", "--upstream", "127.0.0.1:2").fails(t, "--listen")
-	run(t, "envoy", "config", "--workspace", "acme", "--format", "filter").fails(t, "--audience: must name the audience of this API")
+	run(t, "envoy", "config", "--workspace", "acme", "--format", "filter").fails(t, "--audience: must be the audience of this API")
 	run(t, "envoy", "config", "--workspace", "burnkey", "--any-audience", "--insecure-management-keys", "--format", "filter").ok(t)
 	run(t, "envoy", "config", "--workspace", "acme", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2", "--audience=").fails(t, "--audience")
 	mode := []string{"envoy", "config", "--mode", "gateway", "--gateway", "127.0.0.1:3", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2"}

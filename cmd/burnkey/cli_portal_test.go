@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,7 +16,11 @@ func TestE2ECLIPortalLink(t *testing.T) {
 	if !ok || !strings.HasPrefix(url, s.url+"/portal/link/") || strings.ContainsAny(url, " \n") {
 		t.Fatal("what went into the pipe is not the link alone")
 	}
-	opened, err := plainHTTP.Get(url)
+	visit, err := http.NewRequest(http.MethodGet, url, nil)
+	check(t, err)
+	visit.Header.Set("Sec-Fetch-Mode", "navigate") // as a browser that goes there
+	visit.Header.Set("Sec-Fetch-Dest", "document")
+	opened, err := plainHTTP.Do(visit)
 	check(t, err)
 	_ = opened.Body.Close()
 	if home := opened.Request.URL.Path; home != "/portal/acme/keys" {

@@ -135,7 +135,9 @@ func issueByCLI(t *testing.T, s *server, c *cli) string {
 	if !ok || strings.Count(token, ".") != 2 || strings.ContainsAny(token, " \n") {
 		t.Fatalf("%d bytes went into the pipe, which are not the token alone", len(piped))
 	}
-	c.run("key", "issue", "-w", "acme", "--owner", "cust_1", "--idempotency-key", "once").fails(t, "409")
+	c.run("key", "issue", "-w", "acme", "--owner", "cust_1", "--idempotency-key", "once").fails(t, "422", "used for another request")
+	c.run("key", "issue", "-w", "acme", "--owner", "cust_1", "--name", "CI", "--scope", "maps:read", "--expires-in", "1h",
+		"--claims", `{"tier":"gold"}`, "--metadata", `{"note":"x"}`, "--idempotency-key", "once").fails(t, "409")
 	var issued key
 	c.json(&issued, "key", "issue", "-w", "acme", "--owner", "cust_2", "--never-expires")
 	if issued.Owner != "cust_2" || issued.Version != 3 || issued.ExpiresAt != nil || !s.mustPublished("acme").has(issued.KID) {
