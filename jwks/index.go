@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Index is a workspace's current Set. Readers never wait; writers do for one
@@ -39,6 +40,7 @@ func (x *Index) Apply(c Change) error {
 	}
 	x.set.Store(next)
 	x.feed.add(c)
+	x.stir()
 	return nil
 }
 
@@ -49,6 +51,7 @@ func (x *Index) Replace(set *Set) {
 	if set.version >= x.Set().version {
 		x.set.Store(set)
 		x.feed.skip()
+		x.stir()
 	}
 }
 
@@ -75,11 +78,19 @@ func (x *Index) reset(set *Set) {
 	x.set.Store(set)
 	x.feed.resets++
 	x.feed.skip()
+	x.stir()
 }
 
 // keptEvents bounds what an Index remembers for its watchers, in changes. Who is
 // further behind reads the log.
 const keptEvents = 64
+
+// More watchers than a crowd are woken a while after those with a reserved place, who
+// would otherwise wait in the midst of them for a processor.
+const (
+	crowd     = 256
+	crowdWait = 10 * time.Millisecond
+)
 
 // feed is what the watchers of an Index share. It remembers nothing while there
 // are none.
@@ -87,7 +98,9 @@ type feed struct {
 	watchers int
 	events   [][]byte      // of the versions up to the one shown, as they are sent
 	resets   uint64        // how often the history was replaced
-	wake     chan struct{} // closed at the next change
+	reserved chan struct{} // closed at the next change
+	public   chan struct{} // closed with it, or soon after
+	waiting  bool          // public is about to be closed
 }
 
 func (f *feed) add(c Change) {
@@ -98,19 +111,40 @@ func (f *feed) add(c Change) {
 		f.events = slices.Delete(f.events, 0, 1)
 	}
 	f.events = append(f.events, appendChange(nil, c))
-	f.stir()
 }
 
 // skip forgets the events, which no longer lead to the version shown.
-func (f *feed) skip() {
-	f.events = nil
-	f.stir()
+func (f *feed) skip() { f.events = nil }
+
+// stir wakes the watchers.
+func (x *Index) stir() {
+	f := &x.feed
+	if f.watchers == 0 {
+		return
+	}
+	close(f.reserved)
+	f.reserved = make(chan struct{})
+	switch {
+	case f.waiting:
+	case f.watchers > crowd:
+		f.waiting = true
+		time.AfterFunc(crowdWait, x.stirPublic)
+	default:
+		f.stirPublic()
+	}
 }
 
-func (f *feed) stir() {
+func (x *Index) stirPublic() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.feed.stirPublic()
+}
+
+func (f *feed) stirPublic() {
+	f.waiting = false
 	if f.watchers > 0 {
-		close(f.wake)
-		f.wake = make(chan struct{})
+		close(f.public)
+		f.public = make(chan struct{})
 	}
 }
 
@@ -120,7 +154,7 @@ func (x *Index) watch() (resets uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.feed.watchers++; x.feed.watchers == 1 {
-		x.feed.wake = make(chan struct{})
+		x.feed.reserved, x.feed.public = make(chan struct{}), make(chan struct{})
 	}
 	return x.feed.resets
 }
@@ -129,7 +163,7 @@ func (x *Index) unwatch() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.feed.watchers--; x.feed.watchers == 0 {
-		x.feed.events, x.feed.wake = nil, nil
+		x.feed.events, x.feed.reserved, x.feed.public = nil, nil, nil
 	}
 }
 
@@ -153,12 +187,15 @@ type shown struct {
 // matches any set.
 func (s shown) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
-// since returns the news behind version after. Its caller watches.
-func (x *Index) since(after uint64) news {
+// since returns the news after a version. Its caller watches, with a reserved place or not.
+func (x *Index) since(after uint64, reserved bool) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	set := x.Set()
-	n := news{shown: shown{has: true, version: set.version, print: set.print, keys: set.Len()}, resets: x.feed.resets, wake: x.feed.wake}
+	n := news{shown: shown{has: true, version: set.version, print: set.print, keys: set.Len()}, resets: x.feed.resets, wake: x.feed.public}
+	if reserved {
+		n.wake = x.feed.reserved
+	}
 	if n.version > after && n.version-after <= uint64(len(x.feed.events)) {
 		n.events = slices.Clone(x.feed.events[len(x.feed.events)-int(n.version-after):])
 	}

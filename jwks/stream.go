@@ -260,7 +260,7 @@ func (d *reader) ageNow() time.Duration {
 // next returns what is to be sent now; if nothing, then wake is closed once
 // there may be something.
 func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
-	news := d.index.since(d.last)
+	news := d.index.since(d.last, d.seat.keyed)
 	if d.resets != news.resets {
 		return d.reset(news), nil, nil
 	}
