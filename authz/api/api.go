@@ -158,7 +158,7 @@ func (a *api) system(e *echo.Echo, h huma.API, metrics prometheus.Gatherer) {
 		answers{200: status, 400: problem, 503: problem},
 		optional("exclude", "query", "A check to leave out: database, for those who only read what is published"))
 	readable(e, h, shown, "metrics", "/metrics", "Prometheus metrics", answers{200: text})
-	readable(e, h, openapi, "openapi", "/openapi.json", "This document", answers{200: anyObject})
+	readable(e, h, openapi, "openapi", openapiPath, "This document", answers{200: anyObject})
 }
 
 func isHealthy(c echo.Context) error { return c.JSON(http.StatusOK, Status{"ok"}) }

@@ -18,6 +18,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
+const openapiPath = "/openapi.json"
+
 // Paths under an issuer.
 const (
 	jwksPath   = "/.well-known/jwks.json"

@@ -121,7 +121,7 @@ func TestPublicCallsOfAnyOrigin(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{
 		jwksPath, jwksPath + "?kid=x", changesPath, issuer + "/revoke", issuer + "/.well-known/openid-configuration",
-		"/.well-known/oauth-authorization-server" + issuer, "/.well-known/openid-configuration" + issuer,
+		"/openapi.json", "/.well-known/oauth-authorization-server" + issuer, "/.well-known/openid-configuration" + issuer,
 	} {
 		a := s.do("OPTIONS", path, nil, header("Origin", "https://a.test"), header("Access-Control-Request-Method", "GET")).want(204)
 		for name, want := range map[string]string{"Allow-Origin": "*", "Allow-Headers": "If-None-Match", "Allow-Methods": "", "Max-Age": "86400"} {
