@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sees to it that PostgreSQL, Patroni, etcd, HAProxy and PgBouncer are installed, for deploy/patroni/cluster.sh and tests. On
-# Debian and as root it installs what is missing, from Debian's packages; nothing is upgraded and no service is started.
+# Installs what is missing of PostgreSQL, Patroni, etcd, HAProxy and PgBouncer, for deploy/patroni/cluster.sh and tests: on
+# Debian and as root, from Debian's packages. It upgrades nothing and starts no service.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=tools/python.sh
