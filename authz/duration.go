@@ -2,30 +2,61 @@ package authz
 
 import (
 	"errors"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-var errDuration = errors.New("must be like 90m, 720h or 30d, or whole seconds, such as 3600")
+// longest is the whole seconds that a time.Duration can hold.
+const longest = math.MaxInt64 / time.Second * time.Second
+
+var (
+	errDuration = errors.New("must be like 90m, 720h or 30d, or whole seconds, such as 3600")
+	ofUnits     = regexp.MustCompile(`^-?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`)
+)
 
 // ParseDuration reads a duration in the forms that every part of Burnkey takes: whole seconds
 // (3600), days of 24 hours (30d), or the syntax of time.ParseDuration (90m, 1h30m, 500ms). The
-// error names these forms and does not repeat the text. Callers check the bounds.
+// error names these forms and does not repeat the text. Callers check the bounds: what is longer
+// than a time.Duration can hold, 292 years, comes back as that.
 func ParseDuration(text string) (time.Duration, error) {
-	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
-		return time.Duration(seconds) * time.Second, nil
+	if seconds, ok := wholeNumber(text); ok {
+		return times(seconds, time.Second), nil
 	}
 	if count, isDays := strings.CutSuffix(text, "d"); isDays {
-		days, err := strconv.ParseInt(count, 10, 16)
-		if err != nil {
-			return 0, errDuration
+		if days, ok := wholeNumber(count); ok {
+			return times(days, 24*time.Hour), nil
 		}
-		return time.Duration(days) * 24 * time.Hour, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
 		return 0, errDuration
 	}
-	return d, nil
+	d, err := time.ParseDuration(text)
+	switch {
+	case err == nil:
+		return d, nil
+	case !ofUnits.MatchString(text):
+		return 0, errDuration
+	case strings.HasPrefix(text, "-"):
+		return -longest, nil
+	}
+	return longest, nil
+}
+
+// wholeNumber reads a number; one that does not fit is the largest or smallest that does.
+func wholeNumber(text string) (int64, bool) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil || errors.Is(err, strconv.ErrRange)
+}
+
+// times returns n units, or longest.
+func times(n int64, unit time.Duration) time.Duration {
+	most := int64(longest / unit)
+	switch {
+	case n > most:
+		return longest
+	case n < -most:
+		return -longest
+	}
+	return time.Duration(n) * unit
 }

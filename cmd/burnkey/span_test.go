@@ -8,7 +8,7 @@ import (
 func TestSpan(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"1": time.Second, "3600": time.Hour, "90m": 90 * time.Minute, "720h": 720 * time.Hour, "30d": 720 * time.Hour, "1h30m": 90 * time.Minute,
-		"": 0, "0": 0, "-1": 0, "0d": 0, "-1d": 0, "d": 0, "1.5d": 0, "1.5s": 0, "500ms": 0, "1w": 0, "1d12h": 0, "99999d": 0, "9999999999": 0, "x": 0,
+		"": 0, "0": 0, "-1": 0, "0d": 0, "-1d": 0, "d": 0, "1.5d": 0, "1.5s": 0, "500ms": 0, "1w": 0, "1d12h": 0, "x": 0,
 	} {
 		s := span{"before", time.Minute}
 		err := s.Set(text)
