@@ -85,7 +85,7 @@ func (r *reporter) report(ctx context.Context, t *tenant) (result string) {
 	now := r.o.Now()
 	some, until := u.take(reportKeys, now)
 	err := r.send(ctx, t.id, some, usageReport{Complete: !u.lost, Reporter: r.reporter, SentAt: now.UTC(), Until: until.UTC()})
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return reportFailed // the end is no failure, and what is left is told by last
 	}
 	result = resultOf(err)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -291,6 +294,10 @@ func TestUsesLostAtTheEnd(t *testing.T) {
 		before := len(o.sent("acme"))
 		_, stop = reporting(t, o, inDir)
 		eventually(t, "it reports", func() bool { return len(o.sent("acme")) > before && len(o.sent("beta")) > before })
+		eventually(t, "it knows that its reports arrived", func() bool {
+			_, err := os.Stat(filepath.Join(dir, markFile))
+			return errors.Is(err, fs.ErrNotExist)
+		})
 		stop()
 		if r := o.sent("acme")[before]; r.Complete != complete {
 			t.Errorf("the first report is complete: %t", r.Complete)
