@@ -31,10 +31,13 @@ var http = []string{"net/http", "github.com/labstack/echo", "github.com/danielgt
 // arrows is the layout: jwks ← store ← authz ← authz/{api,portal} ← cmd. It lists every package there may be. To add
 // one, add its line, and think about who should know of it.
 var arrows = map[string]arrow{
-	".":           {},
-	"jwks":        {},
-	"store":       {imports: []string{"jwks"}},
-	"authz":       {imports: []string{"jwks", "store", "authz/mint", "authz/turns"}, tests: []string{"store/sqlite", "store/storetest"}, forbidden: http},
+	".":     {},
+	"jwks":  {},
+	"store": {imports: []string{"jwks"}},
+	"authz": {
+		imports: []string{"jwks", "store", "authz/mint", "authz/turns"},
+		tests:   []string{"store/sqlite", "store/storetest"}, forbidden: http,
+	},
 	"cmd/burnkey": {imports: []string{"*"}},
 
 	"store/storetest": {imports: []string{"jwks", "store"}},
@@ -64,7 +67,10 @@ var arrows = map[string]arrow{
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 
-	"authz/webhook": {imports: []string{"internal/outbound"}, tests: []string{"jwks", "store", "store/sqlite", "store/storetest", "authz", "authz/mint"}},
+	"authz/webhook": {imports: []string{"internal/outbound"}, tests: []string{
+		"jwks", "store", "store/sqlite", "store/storetest",
+		"authz", "authz/mint",
+	}},
 
 	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},

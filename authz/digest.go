@@ -17,7 +17,8 @@ func (r *IssueRequest) digest() []byte {
 	if r.IdempotencyKey == "" || r.Session != nil {
 		return nil
 	}
-	return digestOf("issue", r.Owner, r.Name, r.Scopes, r.Audience, r.ExpiresIn, r.NeverExpires, r.Until, canonical(r.Claims), canonical(r.Metadata))
+	return digestOf("issue", r.Owner, r.Name, r.Scopes, r.Audience, r.ExpiresIn, r.NeverExpires, r.Until, canonical(r.Claims),
+		canonical(r.Metadata))
 }
 
 // digest is like that of IssueRequest, for the rotation of the key id.

@@ -178,7 +178,8 @@ const notPlainURL = "must have a port of 1 to 65535, if any, and no spaces, cont
 // isPlainURL reports whether a URL can be called and is what people see when they read it.
 func isPlainURL(u *url.URL, text string) bool {
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	return (u.Port() == "" || err == nil && port > 0) && !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || NoOwner(r) })
+	return (u.Port() == "" || err == nil && port > 0) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || NoOwner(r) })
 }
 
 // oidc takes a provider on this machine as remote does.

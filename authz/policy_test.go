@@ -135,7 +135,8 @@ func TestPolicyOfIssuing(t *testing.T) {
 	never := true // by itself: the maximum is one for all
 	s.patch(func(set *store.Workspace) { set.AllowNeverExpires = never })
 	var bad authz.InputError
-	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "one", NeverExpires: true}); !errors.As(err, &bad) || bad[0].Field != "never_expires" ||
+	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "one", NeverExpires: true}); !errors.As(err, &bad) ||
+		bad[0].Field != "never_expires" ||
 		!strings.Contains(bad[0].Detail, "seconds at most") {
 		t.Error("a key without an end, past the maximum:", err)
 	}

@@ -58,9 +58,11 @@ func newReads(atOnce int, what string, stands func(context.Context) error, log *
 	r := &reads{
 		stands: stands,
 		queue:  turns.New(turns.Limits{AtOnce: atOnce, Waiting: readsWaiting, PerOwner: callerReads, PerCaller: 2 * callerReads}), log: log,
-		requests: make(map[<-chan struct{}]struct{}), callers: make(map[string]int), workspaces: make(map[string]int), warned: make(map[string]time.Time),
+		requests: make(map[<-chan struct{}]struct{}), callers: make(map[string]int), workspaces: make(map[string]int),
+		warned: make(map[string]time.Time),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused because too many were in progress, by the limit that was reached: caller, workspace or queue.",
+			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused because too many were in progress, by the " +
+				"limit that was reached: caller, workspace or queue.",
 		}, []string{"reason"}),
 	}
 	if metrics != nil {

@@ -122,7 +122,9 @@ func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest
 	return r
 }
 
-func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, place *place, minted mint.Minted, grace time.Duration) (Issued, error) {
+func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, place *place, minted mint.Minted,
+	grace time.Duration,
+) (Issued, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	key := d.key

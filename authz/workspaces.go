@@ -89,7 +89,8 @@ func (s *Service) Logo(ctx context.Context, workspace string) ([]byte, error) {
 // Errors: *CrowdedError, and ErrTooSlow for a search that has found nothing.
 func (s *Service) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]store.Workspace, string, error) {
 	f.Rows = rowsATurn
-	p, err := pageOf(ctx, s.reads, "", f.After, f.Limit, f.Query != "", func(w *store.Workspace) int { return 512 + len(w.Name) + sizeOfTexts(w.Audiences) },
+	p, err := pageOf(ctx, s.reads, "", f.After, f.Limit, f.Query != "",
+		func(w *store.Workspace) int { return 512 + len(w.Name) + sizeOfTexts(w.Audiences) },
 		func(ctx context.Context, after string, limit, bytes int) ([]store.Workspace, string, error) {
 			f := f
 			f.After, f.Limit, f.Bytes = after, limit, bytes

@@ -77,7 +77,8 @@ func (b *bench) startGuarded(ctx context.Context, token string) (_ *guarded, err
 // startGateway runs the gateway, from its snapshot if there is one.
 func (b *bench) startGateway(ctx context.Context, g *guarded, token string) error {
 	began := time.Now()
-	p, err := startProcess(b.dir, gatewayProcess, b.o.burnkey, "gateway", "--server", "http://"+b.addr, "--workspace", workspace, "--any-audience",
+	p, err := startProcess(b.dir, gatewayProcess, b.o.burnkey, "gateway", "--server", "http://"+b.addr, "--workspace", workspace,
+		"--any-audience",
 		"--listen", g.listen, "--state-dir", g.state, "--metrics-listen", g.metrics)
 	if err != nil {
 		return err

@@ -228,7 +228,8 @@ func TestServeOne(t *testing.T) {
 		switch {
 		case w.Body.String() != body:
 			t.Errorf("%s: body %s, want %s", test.name, w.Body, body)
-		case head.Get("Etag") != `"`+tag+`"` || head.Get("Content-Encoding") != "" || head.Get("Cache-Control") != "public, max-age=5, no-transform":
+		case head.Get("Etag") != `"`+tag+`"` || head.Get("Content-Encoding") != "" ||
+			head.Get("Cache-Control") != "public, max-age=5, no-transform":
 			t.Errorf("%s: head %v", test.name, head)
 		case w.Code == 200 && head.Get("Content-Length") != strconv.Itoa(len(want)):
 			t.Errorf("%s: Content-Length %s, want %d", test.name, head.Get("Content-Length"), len(want))

@@ -132,9 +132,10 @@ func TestStalledReadersOfTheLog(t *testing.T) {
 		changes[i] = Change{Version: uint64(i) + 2, Add: keys}
 	}
 	index := NewIndex(buildSet(t, 202, keys...))
-	s := NewStream(func(*http.Request) (*Index, bool) { return index, true }, func(_ *http.Request, after uint64, limit int) ([]Change, error) {
-		return changes[after-1 : min(int(after)-1+limit, len(changes))], nil
-	})
+	s := NewStream(func(*http.Request) (*Index, bool) { return index, true },
+		func(_ *http.Request, after uint64, limit int) ([]Change, error) {
+			return changes[after-1 : min(int(after)-1+limit, len(changes))], nil
+		})
 	kept := hold(t, s, readers, 0, func(int) *http.Request { return httptest.NewRequest(http.MethodGet, "/?after=1", nil) }, func(int) {})
 	t.Logf("%d readers keep %d bytes", readers, kept)
 	if kept > readers*each {

@@ -26,7 +26,7 @@ func TestIndexWakesTheReservedFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 			reserved, public = woken(first), woken(rest)
-			time.Sleep(crowdWait + 1)
+			<-time.After(crowdWait + 1) // of the bubble's clock
 			synctest.Wait()
 			if !woken(rest) {
 				t.Error("a watcher of the crowd is not woken")

@@ -22,7 +22,10 @@ func TestTableIsSeenWhole(t *testing.T) {
 	if err := next.install(3, nil); err != nil {
 		t.Fatal(err)
 	}
-	sets := map[uint64]*Set{3: buildSet(t, 3, keys[:100]...), 4: buildSet(t, 4, keys...), 5: buildSet(t, 5, keys[:1]...), 6: buildSet(t, 6, keys[1:3]...)}
+	sets := map[uint64]*Set{
+		3: buildSet(t, 3, keys[:100]...), 4: buildSet(t, 4, keys...), 5: buildSet(t, 5, keys[:1]...),
+		6: buildSet(t, 6, keys[1:3]...),
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

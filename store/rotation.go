@@ -24,7 +24,8 @@ type RotationStore interface {
 	// ErrDuplicateKID and ErrExists as of Issue; ErrTooMany: the owner of the old key has
 	// as many keys as terms allows, or more, in their grace at that time, and this would be
 	// another. ActionKeyRotate of the old key, ActionKeyIssue of the successor.
-	Rotate(ctx context.Context, workspace string, id uuid.UUID, successor Key, pub jwks.Key, graceEnds time.Time, terms Terms) (old, issued Key, err error)
+	Rotate(ctx context.Context, workspace string, id uuid.UUID, successor Key, pub jwks.Key, graceEnds time.Time,
+		terms Terms) (old, issued Key, err error)
 	// UndoRotation ends the rotation of the key id to the key to, or to any where that is
 	// uuid.Nil, within its grace: one version removes the successor, which is revoked at
 	// at, and the old key is active as if it had not been rotated. ErrNotFound: no such

@@ -45,7 +45,8 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
 		p, err := a.admit(ctx)
 		if p != nil {
-			ctx = huma.WithContext(ctx, store.By(authz.ByKey(ctx.Context(), p), store.Actor{Kind: store.ActorKey, ID: p.KeyID.String(), From: clientaddr.Of(ctx.RemoteAddr())}))
+			ctx = huma.WithContext(ctx, store.By(authz.ByKey(ctx.Context(), p),
+				store.Actor{Kind: store.ActorKey, ID: p.KeyID.String(), From: clientaddr.Of(ctx.RemoteAddr())}))
 		}
 		if errors.Is(err, authz.ErrForbidden) {
 			a.noteRefusal(ctx.Context(), ctx.Param("ws"), ctx.Operation().OperationID)

@@ -39,7 +39,8 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 			Name: "burnkey_change_stream_readers", Help: "Readers of the change streams.",
 		}, func() float64 { return float64(stream.Readers()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "burnkey_change_stream_reserved_readers", Help: "Readers of the change streams in places reserved for keys with the scope gateway.",
+			Name: "burnkey_change_stream_reserved_readers", Help: "Readers of the change streams in places reserved for keys with the " +
+				"scope gateway.",
 		}, func() float64 { return float64(stream.Reserved()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not take what was sent.",
@@ -50,7 +51,8 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched anew",
 		answers{200: events, 400: problem, 404: problem, 429: problem, 503: problem}, inWorkspace,
 		optional("after", "query", "The version after which to continue; default 0"),
-		optional("heartbeat", "query", "The longest silence on the stream, in seconds: 0.5 to 5; 5 for any other value. More, up to 5, where one address has over 250 readers without a key"),
+		optional("heartbeat", "query", "The longest silence on the stream, in seconds: 0.5 to 5; 5 for any other value. More, up to "+
+			"5, where one address has over 250 readers without a key"),
 		optional("Last-Event-ID", "header", "The same; sent by a client that reconnects, and preferred to after"),
 		withReservedPlaces)
 }

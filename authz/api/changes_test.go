@@ -268,7 +268,8 @@ func TestChangesBoundASet(t *testing.T) {
 	s := newServer(t, limitReaders(jwks.StreamLimits{Public: 3, PerSet: 2, PerAddress: 9, Reserved: 2, PerKey: 2}))
 	other := issuerPrefix + "other/changes?after=1"
 	for i, status := range []int{200, 200, 503} {
-		if resp, _ := s.openStream(changesPath+"?after=1", ""); resp.StatusCode != status || status == 503 && resp.Header.Get("Retry-After") == "" {
+		if resp, _ := s.openStream(changesPath+"?after=1", ""); resp.StatusCode != status ||
+			status == 503 && resp.Header.Get("Retry-After") == "" {
 			t.Errorf("reader %d: %d", i, resp.StatusCode)
 		}
 	}

@@ -44,5 +44,6 @@ func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 // isPublic reports whether the path is below an issuer, where no call needs a credential, or
 // the API's own document.
 func isPublic(path string) bool {
-	return path == openapiPath || strings.HasPrefix(path, authz.IssuerPath) || strings.HasPrefix(path, oauthPath+"/") || strings.HasPrefix(path, oidcPath+"/")
+	return path == openapiPath || strings.HasPrefix(path, authz.IssuerPath) || strings.HasPrefix(path, oauthPath+"/") ||
+		strings.HasPrefix(path, oidcPath+"/")
 }

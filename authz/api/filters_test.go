@@ -10,7 +10,8 @@ func TestEmptyFiltersAreRefused(t *testing.T) {
 	s := newServer(t)
 	refused := func(a answer, name string) {
 		t.Helper()
-		if p := a.want(422).problem(); len(p.Errors) != 1 || p.Errors[0].Field != name || !strings.Contains(p.Errors[0].Detail, "must not be empty") {
+		if p := a.want(422).problem(); len(p.Errors) != 1 || p.Errors[0].Field != name ||
+			!strings.Contains(p.Errors[0].Detail, "must not be empty") {
 			t.Errorf("%s: %s", name, a.body)
 		}
 	}
@@ -56,8 +57,10 @@ func TestIDsInCapitals(t *testing.T) {
 	if got := s.do("GET", "/v1/workspaces/acme/audit?key="+upper, nil).want(200); strings.Count(string(got.body), `"key":"`+id) < 4 {
 		t.Errorf("the audit of the key: %s", got.body)
 	}
-	caller := s.do("GET", "/v1/workspaces/acme/audit?action=key.issue&limit=1", nil).want(200).object()["entries"].([]any)[0].(map[string]any)["actor"].(map[string]any)["id"].(string)
-	if got := s.do("GET", "/v1/workspaces/acme/audit?actor="+strings.ToUpper(caller), nil).want(200); strings.Count(string(got.body), caller) < 4 {
+	caller := s.do("GET", "/v1/workspaces/acme/audit?action=key.issue&limit=1",
+		nil).want(200).object()["entries"].([]any)[0].(map[string]any)["actor"].(map[string]any)["id"].(string)
+	got := s.do("GET", "/v1/workspaces/acme/audit?actor="+strings.ToUpper(caller), nil).want(200)
+	if strings.Count(string(got.body), caller) < 4 {
 		t.Errorf("the audit of the caller: %s", got.body)
 	}
 	if got := s.do("GET", keysPath+"?q="+upper, nil).want(200); strings.Count(string(got.body), `"kid"`) != 1 {

@@ -174,8 +174,10 @@ func TestPatchKey(t *testing.T) {
 		return len(list)
 	}
 	noted := entries()
-	for _, body := range []string{`{"metadata":{}}`, `{"name":"b"}`, `{"metadata":{"a":1}}`, `{"metadata":{"b":null}}`, `{}`} { // changes nothing
-		wantSubset(t, s.do("PATCH", path, body).want(200).object(), `{"name":"b","metadata":{"a":1},"updated_at":"`+got["updated_at"].(string)+`"}`)
+	// changes nothing
+	for _, body := range []string{`{"metadata":{}}`, `{"name":"b"}`, `{"metadata":{"a":1}}`, `{"metadata":{"b":null}}`, `{}`} {
+		wantSubset(t, s.do("PATCH", path, body).want(200).object(), `{"name":"b","metadata":{"a":1},"updated_at":"`+
+			got["updated_at"].(string)+`"}`)
 	}
 	if entries() != noted {
 		t.Error("a change that is none is in the audit")

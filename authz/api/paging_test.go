@@ -142,12 +142,16 @@ func TestIdempotency(t *testing.T) {
 	s := newServer(t)
 	repeat := header("Idempotency-Key", "order 17")
 	first := s.do("POST", keysPath, `{"owner":"x"}`, repeat).want(201)
-	for body, status := range map[string]int{`{"owner":"x"}`: 409, ` { "scopes":[], "owner":"x"}`: 409, `{"owner":"y"}`: 422, `{"owner":"x","name":"n"}`: 422} {
+	for body, status := range map[string]int{
+		`{"owner":"x"}`: 409, ` { "scopes":[], "owner":"x"}`: 409, `{"owner":"y"}`: 422,
+		`{"owner":"x","name":"n"}`: 422,
+	} {
 		a := s.do("POST", keysPath, body, repeat).want(status)
 		if p := a.problem(); p.KeyID != first.text("id") {
 			t.Errorf("%d names %q", status, p.KeyID)
 		}
-		if says := strings.Contains(string(a.body), "evoke"); says != (status == 409) || status == 422 && a.text("code") != "idempotency_key_reused" {
+		if says := strings.Contains(string(a.body), "evoke"); says != (status == 409) ||
+			status == 422 && a.text("code") != "idempotency_key_reused" {
 			t.Errorf("%s: %s", body, a.body)
 		}
 	}

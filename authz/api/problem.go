@@ -197,7 +197,8 @@ func ofEcho(err *echo.HTTPError) *Problem {
 // 503.
 func ofCrowd(e *authz.CrowdedError) *Problem {
 	if e.Reason == "caller" {
-		p := newProblem(http.StatusTooManyRequests, "This management key has too many lists and searches under way.").with("Retry-After", retryAfter)
+		p := newProblem(http.StatusTooManyRequests,
+			"This management key has too many lists and searches under way.").with("Retry-After", retryAfter)
 		p.Type = quotaExceeded
 		return p
 	}

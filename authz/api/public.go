@@ -153,8 +153,11 @@ func (a *api) writeProblem(w http.ResponseWriter, p *Problem) {
 }
 
 func revokeForm(op *huma.Operation) {
-	token := &huma.Schema{Type: huma.TypeString, MinLength: new(1), Description: "The token; surrounding text such as spaces, quotes or Bearer is removed. " +
-		"200 also for a token that no key of the workspace signed; 400 for a malformed one"}
+	token := &huma.Schema{
+		Type: huma.TypeString, MinLength: new(1),
+		Description: "The token; surrounding text such as spaces, quotes or Bearer is removed. " +
+			"200 also for a token that no key of the workspace signed; 400 for a malformed one",
+	}
 	hint := &huma.Schema{Type: huma.TypeString, Description: "Ignored, there being one type"}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/x-www-form-urlencoded": {Schema: &huma.Schema{

@@ -124,7 +124,10 @@ func TestPublicCallsOfAnyOrigin(t *testing.T) {
 		"/openapi.json", "/.well-known/oauth-authorization-server" + issuer, "/.well-known/openid-configuration" + issuer,
 	} {
 		a := s.do("OPTIONS", path, nil, header("Origin", "https://a.test"), header("Access-Control-Request-Method", "GET")).want(204)
-		for name, want := range map[string]string{"Allow-Origin": "*", "Allow-Headers": "If-None-Match", "Allow-Methods": "", "Max-Age": "86400"} {
+		for name, want := range map[string]string{
+			"Allow-Origin": "*", "Allow-Headers": "If-None-Match", "Allow-Methods": "",
+			"Max-Age": "86400",
+		} {
 			if got := a.header.Get("Access-Control-" + name); !strings.Contains(got, want) || got == "" {
 				t.Errorf("OPTIONS %s: Access-Control-%s is %q", path, name, got)
 			}

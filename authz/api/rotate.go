@@ -96,7 +96,8 @@ type RevokedMany struct {
 func (a *api) revocations(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "revoke-keys", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/revocations", Summary: "Revoke many keys",
-		Description: "Revokes the active and deprecated keys that match all given members: up to 1,000 keys or about 1 MiB at a time, the newest first. " +
+		Description: "Revokes the active and deprecated keys that match all given members: up to 1,000 keys or about 1 MiB at a time, " +
+			"the newest first. " +
 			"In the workspace burnkey, the key that makes the call is left out. " +
 			"409: gateways have not reported the use of keys for as long as unused_for. " + shownInPart,
 		Security: anyOf(authz.ScopeKeysWrite), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},

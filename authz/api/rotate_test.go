@@ -225,7 +225,8 @@ func TestAuditAnswers(t *testing.T) {
 		t.Fatalf("Link: %s", sheet.header.Get("Link"))
 	}
 	more := s.do("GET", "/v1/workspaces/acme/audit.csv"+next, nil).want(200)
-	if rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(more.body), "\ufeff"))).ReadAll(); err != nil || len(rows) != 2 || rows[1][4] != "a&b" || string(more.body) == string(sheet.body) {
+	if rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(more.body), "\ufeff"))).ReadAll(); err != nil ||
+		len(rows) != 2 || rows[1][4] != "a&b" || string(more.body) == string(sheet.body) {
 		t.Errorf("the next page, %s, is %q, %v", next, rows, err)
 	}
 	if link := more.header.Get("Link"); link != "" {

@@ -99,7 +99,10 @@ func TestLog(t *testing.T) {
 		{"GET", keysPath + "?q=" + token, nil, line{Method: "GET", Route: "/v1/workspaces/:ws/keys", Workspace: "acme", Status: 422}},
 		{"GET", "/v1/workspaces/" + token, nil, line{Method: "GET", Route: "/v1/workspaces/:ws", Status: 422}},
 		{"GET", issuerPrefix + token + "/.well-known/jwks.json", nil, line{Method: "GET", Route: "/v1/auth/oauth/:ws/.well-known/jwks.json", Status: 404}},
-		{"GET", jwksPath + "?kid=" + token, nil, line{Method: "GET", Route: "/v1/auth/oauth/:ws/.well-known/jwks.json", Workspace: "acme", Status: 200}},
+		{"GET", jwksPath + "?kid=" + token, nil, line{
+			Method: "GET", Route: "/v1/auth/oauth/:ws/.well-known/jwks.json",
+			Workspace: "acme", Status: 200,
+		}},
 		{"GET", "/" + token, nil, line{Method: "GET", Route: "none", Status: 404}},
 		{"GET", "/" + token + "?" + token, nil, line{Method: "GET", Route: "none", Status: 404}},
 		{token, "/healthz", nil, line{Method: "other", Route: "/healthz", Status: 405}},

@@ -97,7 +97,8 @@ func TestScopesMeanWhatTheySay(t *testing.T) {
 				path := strings.NewReplacer("{ws}", "acme", "{id}", id).Replace(c.path) + query
 				a := s.do(c.method, path, body, as(s.manager("", scope)))
 				allowed, may := classified[scope]
-				if may = may || c.id == "create-workspace" && scope == "workspaces:write"; may != slices.Contains(statuses, a.status) || !may && a.status != 403 {
+				may = may || c.id == "create-workspace" && scope == "workspaces:write"
+				if may != slices.Contains(statuses, a.status) || !may && a.status != 403 {
 					t.Fatalf("answers %d", a.status)
 				}
 				for _, word := range words {

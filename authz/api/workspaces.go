@@ -83,7 +83,8 @@ func (a *api) workspaces(h huma.API) {
 		OperationID: "update-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
 		Summary: "Change a workspace; keys already issued stay as they are", Security: anyOf(authz.ScopeWorkspacesWrite),
 		Description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: members that are absent stay as they are, " +
-			"null resets a member to its default, and lists are replaced. Changing portal.oidc, by which operators log in, requires the scope admin. " +
+			"null resets a member to its default, and lists are replaced. Changing portal.oidc, by which operators log in, requires " +
+			"the scope admin. " +
 			"Without the scope workspaces:read, the answer has no settings.",
 		Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
 	}, a.updateWorkspace)

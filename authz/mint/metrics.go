@@ -36,7 +36,8 @@ func newMetrics(registerer prometheus.Registerer, queued func() int) metrics {
 		}, []string{"reason"}),
 		turnedAway: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_mint_turned_away_total",
-			Help: "Requests for a key turned away from the queue, by the limit that was reached: owner, caller (a management key or session), queue (all).",
+			Help: "Requests for a key turned away from the queue, by the limit that was reached: owner, caller (a management key or " +
+				"session), queue (all).",
 		}, []string{"reason"}),
 	}
 	for _, reason := range []string{"busy", "cancelled", "failed"} {

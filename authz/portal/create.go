@@ -62,7 +62,10 @@ func newKey(v *visit) error {
 }
 
 func (v *visit) emptyForm() *createForm {
-	f := &createForm{Never: authz.MayNeverExpire(v.page()), Offered: authz.ScopesOffered(&v.workspace, &v.session), Presets: v.presets(), Environments: environments}
+	f := &createForm{
+		Never: authz.MayNeverExpire(v.page()), Offered: authz.ScopesOffered(&v.workspace, &v.session),
+		Presets: v.presets(), Environments: environments,
+	}
 	f.First, f.Last = v.now().UTC().Format(time.DateOnly), v.lastDay().Format(time.DateOnly)
 	return f
 }

@@ -90,7 +90,8 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 	// The picked day may end while the key waits for its turn.
 	s.advance(time.Date(2026, 3, 4, 23, 59, 30, 0, time.UTC).Sub(s.clock()))
 	v = s.owner("acme", "cust_1")
-	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("Choose when the key expires.")
+	v.post("/portal/acme/keys/new", "/portal/acme/keys",
+		with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("Choose when the key expires.")
 }
 
 // Where no day ends within the longest life, there is none to pick.

@@ -119,7 +119,8 @@ func read(w *store.Workspace, subject string, claims map[string]any) (identity, 
 	claim, has := claimNamed(claims, o.OwnerClaim)
 	owner, is := textOf(claim)
 	if _, yesNo := claim.(bool); !is || owner == "" || yesNo { // true or false would be shared by many people
-		return who, &loginError{reason: noOwner, err: fmt.Errorf("the claim %s must be text or a whole number, and is %s", o.OwnerClaim, kindOf(claim, has))}
+		return who, &loginError{reason: noOwner, err: fmt.Errorf("the claim %s must be text or a whole number, and is %s",
+			o.OwnerClaim, kindOf(claim, has))}
 	}
 	who.Role, who.Owner = store.RoleOwner, owner
 	return who, nil

@@ -64,7 +64,10 @@ func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []by
 func (l *logins) clientOf(ctx context.Context, w *store.Workspace) (*provider, *oauth2.Config, error) {
 	o, known := w.Portal.OIDC, l.secrets[w.ID]
 	if known.Secret != "" && known.Issuer != o.Issuer {
-		return nil, nil, &loginError{reason: badOP, err: fmt.Errorf("the client secret is for the issuer %.100q, and the workspace's is %.100q", known.Issuer, o.Issuer)}
+		return nil, nil, &loginError{
+			reason: badOP,
+			err:    fmt.Errorf("the client secret is for the issuer %.100q, and the workspace's is %.100q", known.Issuer, o.Issuer),
+		}
 	}
 	p, err := l.provider(ctx, o.Issuer)
 	if err != nil {

@@ -105,7 +105,10 @@ func TestAStateIsGoodOnce(t *testing.T) {
 	client := outbound.New(outbound.Options{Local: true})
 	t.Cleanup(client.CloseIdleConnections)
 	var err error
-	s.Handler, err = portal.New(portal.Options{Service: s.Service, PublicURL: localURL, Publisher: s.publisher, Providers: client, Log: slog.New(slog.DiscardHandler)})
+	s.Handler, err = portal.New(portal.Options{
+		Service: s.Service, PublicURL: localURL, Publisher: s.publisher, Providers: client,
+		Log: slog.New(slog.DiscardHandler),
+	})
 	check(t, err)
 	again("on another server, or after a restart")
 
@@ -153,7 +156,10 @@ func TestALoginWithASessionInPlace(t *testing.T) {
 	b := s.browser()
 	b.open("acme", authz.LinkRequest{})
 	session := b.jar["__Host-burnkey-acme"]
-	for _, path := range []string{"/portal/acme/login", "/portal/acme/callback", "/portal/acme/callback?state=bogus&code=x", "/portal/acme/callback?error=access_denied&state=x"} {
+	for _, path := range []string{
+		"/portal/acme/login", "/portal/acme/callback", "/portal/acme/callback?state=bogus&code=x",
+		"/portal/acme/callback?error=access_denied&state=x",
+	} {
 		b.get(path).want(http.StatusSeeOther).leadsTo("/portal/acme/keys")
 	}
 	b.toProvider("?other")
@@ -173,10 +179,16 @@ func TestClaims(t *testing.T) {
 		claims                 string
 		want                   string // the owner, "operator", or the reason of a refusal
 	}{
-		"a path":                    {"org.id", "realm_access.roles", "operators", `{"realm_access":{"roles":["a","operators"]}}`, "operator"},
-		"a path to an owner":        {"org.id", "realm_access.roles", "operators", `{"org":{"id":"cust_7"},"realm_access":{"roles":["a"]}}`, "cust_7"},
-		"dots in a name":            {"org.id", roles, "operators", `{"https://acme.example/app.roles":["operators"]}`, "operator"},
-		"dots in a member":          {"org.id", "resource_access.my.app.roles", "operators", `{"resource_access":{"my.app":{"roles":["operators"]}}}`, "operator"},
+		"a path": {"org.id", "realm_access.roles", "operators", `{"realm_access":{"roles":["a","operators"]}}`, "operator"},
+		"a path to an owner": {
+			"org.id", "realm_access.roles", "operators",
+			`{"org":{"id":"cust_7"},"realm_access":{"roles":["a"]}}`, "cust_7",
+		},
+		"dots in a name": {"org.id", roles, "operators", `{"https://acme.example/app.roles":["operators"]}`, "operator"},
+		"dots in a member": {
+			"org.id", "resource_access.my.app.roles", "operators",
+			`{"resource_access":{"my.app":{"roles":["operators"]}}}`, "operator",
+		},
 		"the literal name is first": {"org.id", "", "", `{"org.id":"cust_1","org":{"id":"cust_2"}}`, "cust_1"},
 		"and decides":               {"org.id", "", "", `{"org.id":null,"org":{"id":"cust_2"}}`, "!owner"},
 		"a whole number":            {"org", "", "", `{"org":123456789012345678901234567890}`, "123456789012345678901234567890"},

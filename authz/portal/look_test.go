@@ -108,7 +108,8 @@ func TestStrangersCostLittle(t *testing.T) {
 		t.Errorf("a stranger takes %d reads", n)
 	}
 	made := s.stranger()
-	made.header = http.Header{"Cookie": {"__Host-burnkey=x; __Host-burnkey=" + strings.Repeat("A", 44) + "; __Host-burnkey-acme=x; __Host-burnkey_login.x.y=x"}}
+	made.header = http.Header{"Cookie": {"__Host-burnkey=x; __Host-burnkey=" + strings.Repeat("A", 44) +
+		"; __Host-burnkey-acme=x; __Host-burnkey_login.x.y=x"}}
 	if n := reads(made, pages...); n != 0 {
 		t.Errorf("a stranger with cookies that are none takes %d reads", n)
 	}

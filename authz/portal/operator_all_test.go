@@ -122,7 +122,10 @@ func TestFindAnywhere(t *testing.T) {
 		to := look("Authorization: Bearer "+token, in).want(303).saysDone(anyPath(k), "found")
 		v.get(to).want(200).has("This is the key that you looked for.")
 	}
-	for _, text := range []string{k.ID.String(), " " + strings.ToUpper(k.ID.String()), k.KID.String(), "“" + k.ID.String() + "”", "\ufeffkid " + k.KID.String() + "\r\n"} {
+	for _, text := range []string{
+		k.ID.String(), " " + strings.ToUpper(k.ID.String()), k.KID.String(), "“" + k.ID.String() + "”",
+		"\ufeffkid " + k.KID.String() + "\r\n",
+	} {
 		look(text, "acme").want(303).saysDone(anyPath(k), "found")
 		look(text, "").want(422).has("Say in which workspace").hasNot("Shop")
 		look(text, "other").want(404).has("There is no such key in the workspace other.")

@@ -159,7 +159,10 @@ func TestSavePolicy(t *testing.T) {
 	// What is saved as it was is no change.
 	shown["audience"] = []string{"batch"}
 	v.do("POST", settingsPath+"/policy", shown).want(303)
-	if again, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: "staff", Action: store.ActionWorkspaceUpdate, Limit: 9}); err != nil || len(again) != 1 {
+	if again, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{
+		ActorID: "staff", Action: store.ActionWorkspaceUpdate,
+		Limit: 9,
+	}); err != nil || len(again) != 1 {
 		t.Errorf("%d changes, %v", len(again), err)
 	}
 	// And all of it may be left empty.

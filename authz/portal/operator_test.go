@@ -177,7 +177,8 @@ func TestFindByToken(t *testing.T) {
 	pasted := []string{token, " \n" + token + "\n", "Authorization: Bearer " + token, `{"key":"` + token + `"}`, "ACME_API_KEY=" + token, "It is " + token + ".", "<" + token + ">"}
 	wrapped := token[:300] + "\r\n" + token[300:]
 	pasted = append(pasted, wrapped, "\ufeff"+token, "> "+token+"\n> --", `curl -H "Authorization: bearer `+token+`"`, "\u201c"+token+"\u201d",
-		k.ID.String(), "\u201c"+strings.ToUpper(k.ID.String())+"\u201d.", "kid: "+k.KID.String()+",", `{"id":"`+k.ID.String()+`","kid":"`+k.KID.String()+`"}`,
+		k.ID.String(), "\u201c"+strings.ToUpper(k.ID.String())+"\u201d.", "kid: "+k.KID.String()+",", `{"id":"`+k.ID.String()+
+			`","kid":"`+k.KID.String()+`"}`,
 		"https://keys.example.test/portal/acme/keys/"+k.ID.String()+"?x")
 	for _, text := range pasted {
 		paste(text).want(303).saysDone(anyPath(k), "found")

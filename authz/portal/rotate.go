@@ -27,7 +27,8 @@ func rotateKey(v *visit) error {
 	case !ok || !isOnce(once):
 		return v.keyAgain(http.StatusUnprocessableEntity, k, "", faults{{"grace", v.language.text("fault.grace")}})
 	}
-	issued, err := v.service.Rotate(v.context(), v.workspace.ID, k.ID, authz.RotateRequest{Grace: &grace, IdempotencyKey: v.once(once), Session: &v.session})
+	issued, err := v.service.Rotate(v.context(), v.workspace.ID, k.ID,
+		authz.RotateRequest{Grace: &grace, IdempotencyKey: v.once(once), Session: &v.session})
 	if err != nil {
 		return v.notRotated(k, err)
 	}

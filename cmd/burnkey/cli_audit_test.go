@@ -93,7 +93,10 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	}
 	c.run(many()...).fails(t, "--owner, --scope, --created-before, --unused-for")
 	c.run(many("--owner", "", "--scope", "read", "--yes")...).fails(t, "--owner", "must not be empty")
-	for command, flags := range map[string][]string{"key": {"owner", "status", "query"}, "audit": {"owner", "key-id", "action", "actor", "result", "since"}} {
+	for command, flags := range map[string][]string{
+		"key":   {"owner", "status", "query"},
+		"audit": {"owner", "key-id", "action", "actor", "result", "since"},
+	} {
 		for _, flag := range flags {
 			c.run(command, "list", "-w", "acme", "--"+flag, "").fails(t, "--"+flag, "must")
 		}

@@ -12,7 +12,8 @@ func TestE2ECLIWithoutReading(t *testing.T) {
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
 	k := admin.mustIssue(t, "acme")
-	token := strings.TrimSpace(newCLI(t, s).ok("key", "issue", "-w", "burnkey", "--owner", "ci", "--scope", "keys:write", "--scope", "workspaces:write"))
+	token := strings.TrimSpace(newCLI(t, s).ok("key", "issue", "-w", "burnkey", "--owner", "ci", "--scope", "keys:write", "--scope",
+		"workspaces:write"))
 	as := func(args ...string) result {
 		return command{args: append(args, "--server", s.url), env: []string{"BURNKEY_KEY=" + token}}.run(t)
 	}

@@ -52,14 +52,16 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 			"owner_claim":"customer_id","operator_claim":"groups","operator_value":"ops"}}}`
 	isSettings(t, got, want)
 	says(t, c.ok("workspace", "show", "acme"), "offered scopes       maps:read: Look at maps, all of them", "                     maps:write",
-		"longest life         30d\n", "default life         90m\n", "keys per owner       20", "never in the portal  allowed", "default audience     acme-test", "logo                 a PNG picture of ",
+		"longest life         30d\n", "default life         90m\n", "keys per owner       20", "never in the portal  allowed",
+		"default audience     acme-test", "logo                 a PNG picture of ",
 		"OIDC operators       claim groups is or has ops", "never-expiring keys  refused, since there is a longest life")
 
 	// One flag changes one thing, and an empty one resets it.
 	c.json(&got, update("--accent", "#000000")...)
 	isSettings(t, got, strings.Replace(want, "#0a7b3c", "#000000", 1))
 	got = settings{}
-	c.json(&got, update("--name", "", "--allow-never-expires=false", "--scope", "", "--max-expires-in", "", "--default-expires-in", "", "--keys-per-owner", "", "--portal-never-expires=",
+	c.json(&got, update("--name", "", "--allow-never-expires=false", "--scope", "", "--max-expires-in", "", "--default-expires-in",
+		"", "--keys-per-owner", "", "--portal-never-expires=",
 		"--default-audience", "", "--audience", "", "--webhook", "", "--display-name", "", "--base-url", "", "--accent", "", "--logo", "", "--frame-ancestor", "",
 		"--oidc-issuer", "")...)
 	isSettings(t, got, `{"Name":"acme","Audiences":["acme"],"allow_never_expires":false,"Policy":{},"Portal":{}}`)

@@ -52,10 +52,12 @@ func TestE2ECLIVerify(t *testing.T) {
 		verdict(t, revoked.Token, "unchecked", "not checked", nil)
 		verdict(t, brief.Token, "refused", "expired", nil)
 		junk(t, p, nil)
-		says(t, command{args: []string{"verify", "-"}, stdin: good.Token}.run(t).ok(t).stdout, good.ID, good.KID, "cust_1", "acme", "maps:read", `{"tier":"gold"}`, "not looked up")
+		says(t, command{args: []string{"verify", "-"}, stdin: good.Token}.run(t).ok(t).stdout, good.ID, good.KID, "cust_1", "acme",
+			"maps:read", `{"tier":"gold"}`, "not looked up")
 	})
 	t.Run("pasted", func(t *testing.T) {
-		for _, text := range []string{"Authorization: Bearer " + good.Token + "\r\n", "\ufeffAPI_KEY=\"" + good.Token + "\"\n", "`" + good.Token + "`."} {
+		for _, text := range []string{"Authorization: Bearer " + good.Token + "\r\n", "\ufeffAPI_KEY=\"" + good.Token + "\"\n", "`" +
+			good.Token + "`."} {
 			says(t, command{args: []string{"verify", "-"}, stdin: text}.run(t).ok(t).stdout, good.ID)
 		}
 	})
@@ -105,7 +107,8 @@ func verdict(t *testing.T, token, want, reason string, source []string) {
 		code = 1
 	}
 	table := run(t, slices.Concat([]string{"verify", token}, source)...)
-	if table.code != code || table.stderr != argumentIsRead || !strings.Contains(lines(table.stdout)[0], want) || !strings.Contains(lines(table.stdout)[0], reason) {
+	if table.code != code || table.stderr != argumentIsRead || !strings.Contains(lines(table.stdout)[0], want) ||
+		!strings.Contains(lines(table.stdout)[0], reason) {
 		t.Errorf("exit status %d, want %d and %s (%s): %s%s", table.code, code, want, reason, table.stdout, table.stderr)
 	}
 	piped := command{args: slices.Concat([]string{"verify", "-", "-o", "json"}, source), stdin: token + "\n"}.run(t)
@@ -119,7 +122,8 @@ func verdict(t *testing.T, token, want, reason string, source []string) {
 }
 
 // argumentIsRead is the warning about a token in an argument.
-const argumentIsRead = "burnkey: warning: other users of this machine can read a token on the command line; use - and pass it on standard input\n"
+const argumentIsRead = "burnkey: warning: other users of this machine can read a token on the command line; use - and pass it on " +
+	"standard input\n"
 
 // junk is no token: the exit status is 1, and the text is not repeated.
 func junk(t *testing.T, p parts, source []string) {

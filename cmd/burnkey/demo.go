@@ -300,7 +300,8 @@ func (d *demo) invite() {
 	fmt.Fprintf(d.out, "\nAll stays up until Ctrl-C. A key to play with, good in %s at the latest:\n\n", d.cache)
 	fmt.Fprintf(d.out, "  echo 'Authorization: Bearer %s' | curl -i -H @- %s/hello\n", d.key.Token, d.gateway)
 	fmt.Fprintf(d.out, "\nRevoke it, and try again:\n\n")
-	fmt.Fprintf(d.out, "  echo %s | curl -i --data-urlencode token@- %s\n", d.key.Token, envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
+	fmt.Fprintf(d.out, "  echo %s | curl -i --data-urlencode token@- %s\n", d.key.Token,
+		envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
 	if link, err := d.link(context.Background()); err != nil {
 		fmt.Fprintln(d.out, "\nNo link to the customer's page:", err)
 	} else {

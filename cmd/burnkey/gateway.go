@@ -157,8 +157,9 @@ var flagOf = map[string]string{
 func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Logger) (*gateway.Gateway, error) {
 	o := gateway.Options{
 		Server: s.server, PublicURL: s.publicURL, Workspaces: s.workspaces, StateDir: s.stateDir,
-		InsecureManagementKeys: s.management, Audience: s.audiences, AnyAudience: s.anyAudience, RequireExpiration: s.requireExp, StripAuthorization: s.strip,
-		MaxStaleness: s.maxStaleness.value, ServeStale: s.whenStale == "serve", Metrics: metrics, Log: log,
+		InsecureManagementKeys: s.management, Audience: s.audiences, AnyAudience: s.anyAudience, RequireExpiration: s.requireExp,
+		StripAuthorization: s.strip,
+		MaxStaleness:       s.maxStaleness.value, ServeStale: s.whenStale == "serve", Metrics: metrics, Log: log,
 	}
 	if len(s.workspaces) == 0 {
 		o.Key = s.credential

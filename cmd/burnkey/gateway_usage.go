@@ -28,7 +28,8 @@ func (u *usageReports) flags(cmd *cobra.Command) {
 	u.given = flags
 	intervalFlag(flags, &u.every, "usage-every", usageEvery, "about how often to report to the server which keys were used; 0: never")
 	flags.StringVar(&u.keyFile, "usage-key-file", "",
-		"`FILE` with a management key of the scope gateway, for --workspace: it reports use and gets a reserved place at the change stream (default: neither)")
+		"`FILE` with a management key of the scope gateway, for --workspace: it reports use and gets a reserved place at the change "+
+			"stream (default: neither)")
 }
 
 // reportsUsage says whether the server is told.

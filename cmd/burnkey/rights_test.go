@@ -36,8 +36,6 @@ func visit(t testing.TB, s *server, workspace, link string) *visitor {
 	return &visitor{s.url, workspace, c.Name + "=" + c.Value}
 }
 
-func (v *visitor) on(s *server) *visitor { return &visitor{s.url, v.workspace, v.cookie} }
-
 // post sends a form to a path of the workspace and returns the status.
 func (v *visitor) post(client *http.Client, origin, path string, form url.Values) (int, error) {
 	_, secret, _ := strings.Cut(v.cookie, "=")
@@ -208,7 +206,8 @@ func (r *rightsRound) run(c rightsCase) {
 	if after != at {
 		r.t.Errorf("%d versions of %d requests came behind the answer", after-at, r.asks)
 	}
-	r.t.Logf("%d came out; the last of the others was told %s after the answer: %v", len(came)+2, time.Since(answered).Round(time.Millisecond), tally(refusals))
+	r.t.Logf("%d came out; the last of the others was told %s after the answer: %v", len(came)+2,
+		time.Since(answered).Round(time.Millisecond), tally(refusals))
 }
 
 func tally(m *sync.Map) string {

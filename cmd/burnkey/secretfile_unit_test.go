@@ -53,7 +53,8 @@ func TestReadKeyFile(t *testing.T) {
 		"a large file":     {strings.Repeat("x", maxSecretFile+1), 0o600, "at most"},
 	} {
 		_, err := readKeyFile("--key-file", leave(t, filepath.Join(t.TempDir(), "key"), tt.text, tt.mode))
-		if err == nil || !strings.HasPrefix(err.Error(), "--key-file: ") || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
+		if err == nil || !strings.HasPrefix(err.Error(), "--key-file: ") || !strings.Contains(err.Error(), tt.want) ||
+			strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
 	}

@@ -70,7 +70,8 @@ func TestE2ESeize(t *testing.T) {
 		t.Errorf("the server no longer sees its own /proc: %d", code)
 	}
 
-	gateway := asNobody(t, exec.Command(s.binary, "gateway", "--server", s.url, "--workspace", "acme", "--any-audience", "--listen", envoytest.FreeAddr(t)))
+	gateway := asNobody(t, exec.Command(s.binary, "gateway", "--server", s.url, "--workspace", "acme", "--any-audience", "--listen",
+		envoytest.FreeAddr(t)))
 	wantNothing(t, "gateway", thief(t, gateway, nil))
 	verify := exec.Command(s.binary, "verify", "-")
 	_, err = verify.StdinPipe()
@@ -116,7 +117,8 @@ func asNobody(t *testing.T, cmd *exec.Cmd) int {
 		check(t, err)
 		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
 		check(t, err)
-		return mem.Sys().(*syscall.Stat_t).Uid == 0 && strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max core file size 0 0 ")
+		return mem.Sys().(*syscall.Stat_t).Uid == 0 && strings.Contains(strings.Join(strings.Fields(string(limits)), " "),
+			"Max core file size 0 0 ")
 	})
 	return pid
 }

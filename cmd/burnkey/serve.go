@@ -97,12 +97,15 @@ func (s *server) flags(cmd *cobra.Command) {
 	flags.StringVar(&s.adminKeyFile, "admin-key-file", "", "`FILE` (0600) that gets the first admin key of an empty database; what is there is kept as FILE.old")
 	flags.StringVar(&s.webhookSecretFile, "webhook-secret-file", "", "`FILE` (0600) with the secret, whsec_… or 24 bytes and more, that signs what is posted to workspaces' webhooks (default unsigned)")
 	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "", "`FILE` (0600) of JSON, {\"WORKSPACE\": {\"issuer\": \"URL\", \"client_secret\": \"SECRET\"}}: the client secrets at the OpenID providers by which people log in to the portal")
-	flags.StringSliceVar(&s.proxies, "trusted-proxies", nil, "`NETWORKS` (CIDR) of the proxies in front of this server, whose X-Forwarded-For is trusted (default none: the client's address is that of the connection)")
-	flags.StringSliceVar(&s.outboundAllow, "outbound-allow", nil, "`NETWORKS` (CIDR) where webhooks and OpenID providers may be, in addition to public and private IPv4 networks")
+	flags.StringSliceVar(&s.proxies, "trusted-proxies", nil, "`NETWORKS` (CIDR) of the proxies in front of this server, whose "+
+		"X-Forwarded-For is trusted (default none: the client's address is that of the connection)")
+	flags.StringSliceVar(&s.outboundAllow, "outbound-allow", nil,
+		"`NETWORKS` (CIDR) where webhooks and OpenID providers may be, in addition to public and private IPv4 networks")
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
-	flags.IntVar(&s.streamReaders, "stream-readers", jwks.DefaultStreamReaders, "readers of the change streams at one time: half of them of one workspace, a tenth from one address; twice as many more with keys of the scope gateway")
+	flags.IntVar(&s.streamReaders, "stream-readers", jwks.DefaultStreamReaders, "readers of the change streams at one time: half of "+
+		"them of one workspace, a tenth from one address; twice as many more with keys of the scope gateway")
 	intervalFlag(flags, &s.mintDeadline, "mint-deadline", 30*time.Second, "when a minting process is killed")
 	intervalFlag(flags, &s.drainDelay, "drain-delay", 0, "how long to keep serving, unready, after a signal: for balancers that notice late")
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 30*time.Second, "how long requests in progress may take after that")
@@ -196,7 +199,8 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	if isPlainAbroad(s.publicURL) {
-		log.Warn("--public-url: with plain HTTP, anyone between clients and this server can read keys and change answers; use https", "public_url", s.publicURL)
+		log.Warn("--public-url: with plain HTTP, anyone between clients and this server can read keys and change answers; use https",
+			"public_url", s.publicURL)
 	}
 	st, err := openStore(ctx, s.database, log)
 	if err != nil {

@@ -34,7 +34,8 @@ func warnAtStart(cmd *cobra.Command) {
 	}
 	for _, name := range []string{"server", "jwks"} {
 		if f := cmd.Flags().Lookup(name); f != nil && isPlainAbroad(f.Value.String()) {
-			warn(cmd, asGiven(cmd.Flags(), name)+": with plain HTTP to another machine, anyone on the way can read keys and change answers; use https")
+			warn(cmd, asGiven(cmd.Flags(), name)+": with plain HTTP to another machine, anyone on the way can read keys and change "+
+				"answers; use https")
 		}
 	}
 	if f := cmd.Flags().Lookup("database"); f != nil && f.Changed && !isAmbient(cmd.Flags(), "database") && hasPassword(f.Value.String()) {
@@ -95,7 +96,8 @@ func unknownVariables(root *cobra.Command, environ []string) (warnings []string)
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
 		flag, ours := cutPrefixFold(name, "BURNKEY_")
-		if !ours || slices.Contains(toolVariables, name) || slices.ContainsFunc(links, func(link string) bool { return strings.HasPrefix(name, link) }) {
+		if !ours || slices.Contains(toolVariables, name) ||
+			slices.ContainsFunc(links, func(link string) bool { return strings.HasPrefix(name, link) }) {
 			continue
 		}
 		flag = strings.ToLower(strings.ReplaceAll(flag, "_", "-"))

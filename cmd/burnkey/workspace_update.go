@@ -84,10 +84,16 @@ func workspaceSettings() []*setting {
 		{flag: "scope", member: "policy.scopes", kind: "stringArray", read: asScopes, usage: "`NAME[=DESCRIPTION]` of a scope that keys may have; may be repeated (default any)"},
 		{flag: "max-expires-in", member: "policy.max_expires_in", kind: "DURATION", read: asSeconds, usage: "longest life of a key: 3600, 90m, 720h or 30d (default ten years)"},
 		{flag: "default-expires-in", member: "policy.default_expires_in", kind: "DURATION", read: asSeconds, usage: "life of a key that asks for none: 3600, 90m, 720h or 30d (default 90d)"},
-		{flag: "portal-never-expires", member: "policy.portal_never_expires", kind: "bool", read: asBool, usage: "whether owners may create keys that never expire in the portal (default false)"},
+		{
+			flag: "portal-never-expires", member: "policy.portal_never_expires", kind: "bool", read: asBool,
+			usage: "whether owners may create keys that never expire in the portal (default false)",
+		},
 		{flag: "keys-per-owner", member: "policy.keys_per_owner", kind: "int", read: asInt, usage: "active keys that one owner may have; 0: any number"},
 		{flag: "default-audience", member: "policy.default_audience", kind: "stringSlice", read: asList, usage: "aud of keys that name none; may be repeated (default all of the workspace's)"},
-		{flag: "webhook", member: "policy.webhook", kind: "string", read: asText, usage: "https `URL` that receives a message before a key expires"},
+		{
+			flag: "webhook", member: "policy.webhook", kind: "string", read: asText,
+			usage: "https `URL` that receives a message before a key expires",
+		},
 
 		{flag: "display-name", member: "portal.display_name", kind: "string", read: asText, usage: "name that customers see (default the workspace's)"},
 		{flag: "base-url", member: "portal.base_url", kind: "string", read: asText, usage: "`URL` of the API that the keys are for, for an example"},

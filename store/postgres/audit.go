@@ -106,7 +106,8 @@ func readEntries(ctx context.Context, c *pgxpool.Conn, workspace string, ids []u
 	if len(ids) == 0 {
 		return []store.Entry{}, nil
 	}
-	rows, _ := c.Query(ctx, `SELECT `+auditColumns+` FROM audit WHERE workspace = $1 AND id = ANY ($2) ORDER BY id DESC`, workspace, arrayOf(ids))
+	rows, _ := c.Query(ctx, `SELECT `+auditColumns+` FROM audit WHERE workspace = $1 AND id = ANY ($2) ORDER BY id DESC`, workspace,
+		arrayOf(ids))
 	return pgx.CollectRows(rows, scanEntry)
 }
 

@@ -110,7 +110,8 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 	if got, err := s.Retire(t.Context(), "acme", []uuid.UUID{due[0].ID}, time.Now()); err != nil || len(got) != 1 || got[0].ExpiredVersion != 6 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	old, next, err := s.Rotate(t.Context(), "acme", ids[0], storetest.NewRecord("acme", "o"), storetest.NewKey(t), time.Now().Add(time.Hour), nil)
+	old, next, err := s.Rotate(t.Context(), "acme", ids[0], storetest.NewRecord("acme", "o"), storetest.NewKey(t),
+		time.Now().Add(time.Hour), nil)
 	if err != nil || next.Version != 7 || old.RotatedTo != next.ID {
 		t.Errorf("got %+v, %+v, %v", old, next, err)
 	}

@@ -11,7 +11,8 @@ import (
 // ErrPooler means that a pooler in front of the database gives the statements of one session to
 // several connections. Settings such as synchronous_commit, LISTEN, locks and prepared
 // statements would then apply to other clients and not to us.
-var ErrPooler = errors.New("the pooler in front of the database does not keep sessions: it must be in session mode (PgBouncer: pool_mode = session)")
+var ErrPooler = errors.New("the pooler in front of the database does not keep sessions: it must be in session mode (PgBouncer: " +
+	"pool_mode = session)")
 
 const (
 	// backend identifies the process that serves a connection, over all servers that may.

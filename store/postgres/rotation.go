@@ -65,7 +65,9 @@ const (
 )
 
 // Rotate implements store.Store.
-func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time, terms store.Terms) (old, issued store.Key, err error) {
+func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time,
+	terms store.Terms,
+) (old, issued store.Key, err error) {
 	if successor.CreatedAt.IsZero() {
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", errTime)
 	}
@@ -98,7 +100,9 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 }
 
 // rotate stores old as given, issues its successor, and returns the limit that applied.
-func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key, terms store.Terms) (kept store.Key, held int, err error) {
+func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key,
+	terms store.Terms,
+) (kept store.Key, held int, err error) {
 	at, used, given := issued.CreatedAt, old.LastUsedAt, old
 	err = s.write(ctx, old.Workspace, onTerms(old.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
 		if held = max(limit, 0); !given.RevokedAt.IsZero() {

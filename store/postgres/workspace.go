@@ -40,7 +40,8 @@ const (
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
 	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
 	// listWorkspaces leaves out the settings, which are many times as large as the rest.
-	listWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', ` + reportedColumns + ` FROM workspaces
+	listWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', ` +
+		reportedColumns + ` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = ANY ($1) ORDER BY id`
 )
 

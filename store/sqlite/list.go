@@ -15,7 +15,8 @@ import (
 
 const (
 	// keySize is the approximate size of a key, in bytes.
-	keySize  = `512 + octet_length(owner) + octet_length(name) + octet_length(scopes) + octet_length(audience) + octet_length(claims) + octet_length(metadata)`
+	keySize = `512 + octet_length(owner) + octet_length(name) + octet_length(scopes) + octet_length(audience)
+		+ octet_length(claims) + octet_length(metadata)`
 	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
 

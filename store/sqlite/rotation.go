@@ -11,7 +11,9 @@ import (
 )
 
 // Rotate implements store.Store.
-func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time, terms store.Terms) (old, issued store.Key, err error) {
+func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, successor store.Key, pub jwks.Key, graceEnds time.Time,
+	terms store.Terms,
+) (old, issued store.Key, err error) {
 	if successor.CreatedAt.IsZero() {
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", errTime)
 	}

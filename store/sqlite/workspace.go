@@ -179,7 +179,8 @@ func (s *Store) readWorkspaces(ctx context.Context, ids []string) ([]store.Works
 	for i, id := range ids {
 		args[i] = id
 	}
-	rows, err := s.reader.QueryContext(ctx, fromListed+` WHERE id IN (`+strings.TrimSuffix(strings.Repeat(`?, `, len(ids)), `, `)+`) ORDER BY id`, args...)
+	rows, err := s.reader.QueryContext(ctx, fromListed+` WHERE id IN (`+strings.TrimSuffix(strings.Repeat(`?, `, len(ids)), `, `)+
+		`) ORDER BY id`, args...)
 	if err != nil {
 		return nil, err
 	}

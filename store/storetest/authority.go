@@ -137,7 +137,10 @@ func authorityEverywhere(e env) {
 	link, session := e.begun(store.KindLink, uuid.Nil), e.begun(store.KindSession, uuid.Nil)
 	gone, ctx := e.caller()
 	e.revoke(gone)
-	fresh := store.Session{Hash: [32]byte{7}, Kind: store.KindSession, Workspace: "acme", Owner: "o", Role: store.RoleOwner, CreatedAt: now, ExpiresAt: now.Add(time.Minute)}
+	fresh := store.Session{
+		Hash: [32]byte{7}, Kind: store.KindSession, Workspace: "acme", Owner: "o", Role: store.RoleOwner,
+		CreatedAt: now, ExpiresAt: now.Add(time.Minute),
+	}
 	rename := func(k *store.Key) error { k.Name = "x"; return nil }
 	state := e.everything()
 	for name, change := range map[string]func() error{

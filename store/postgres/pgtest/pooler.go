@@ -63,7 +63,8 @@ func (p *Pooler) addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 
 func (p *Pooler) start(t testing.TB, bin, mode string, further []string) {
 	t.Helper()
-	config := fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=%s password='%s'\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\n"+
+	config := fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=%s password='%s'\n[pgbouncer]\nlisten_addr = "+
+		"127.0.0.1\nlisten_port = %d\n"+
 		"unix_socket_dir =\nauth_type = any\npool_mode = %s\n", p.server.port, superuser, password, p.port, mode)
 	for _, line := range further {
 		config += line + "\n"
@@ -76,7 +77,7 @@ func (p *Pooler) start(t testing.TB, bin, mode string, further []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	cmd := exec.Command(bin, "-q", "/dev/stdin")
 	cmd.Dir, cmd.SysProcAttr, cmd.Stdin = "/", p.server.as, in
 	running := &process{cmd: cmd, done: make(chan struct{})}
