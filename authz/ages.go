@@ -50,8 +50,8 @@ func (p *Publisher) Unread(workspace string) bool {
 	return late && p.setOf(workspace) == nil
 }
 
-// setOf returns the set that is shown; nil: none yet. Its caller holds mu, which does not
-// keep another from being shown meanwhile.
+// setOf returns the set that is shown, or nil. The caller holds mu, which does not prevent
+// another set from being shown meanwhile.
 func (p *Publisher) setOf(workspace string) *jwks.Set {
 	pub := p.sets[workspace]
 	if pub == nil {
@@ -64,7 +64,7 @@ func (p *Publisher) setOf(workspace string) *jwks.Set {
 	return index.Set()
 }
 
-// oldest is the least of what currentAt returns of these sets. Its caller holds mu.
+// oldest returns the earliest of currentAt for these sets. The caller holds mu.
 func (p *Publisher) oldest(sets func(workspace string) *jwks.Set) time.Time {
 	oldest := p.ages.checked
 	for workspace := range p.ages.late {

@@ -46,7 +46,8 @@ func (c *AuditCSV) Write(entries []store.Entry) error {
 	return table.Error()
 }
 
-// escapeSeparators keeps JSON the same: separators of cells occur in its strings alone.
+// escapeSeparators escapes separators of cells. The JSON stays the same, since they only occur
+// in its strings.
 var escapeSeparators = strings.NewReplacer(";", `\u003b`, "|", `\u007c`)
 
 // formula matches the places where a spreadsheet would begin a formula: at the start of a cell

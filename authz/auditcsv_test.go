@@ -33,8 +33,8 @@ func TestNoCellIsAFormula(t *testing.T) {
 	}
 }
 
-// TestNoFieldIsAFormula reads the table with other separators, as spreadsheets of other locales do:
-// quotes within a cell then surround a field.
+// TestNoFieldIsAFormula parses the table with other separators, as spreadsheets of other
+// locales do: quotes within a cell then surround a field.
 func TestNoFieldIsAFormula(t *testing.T) {
 	for _, separator := range []rune{',', ';', '\t', '|'} {
 		for _, cell := range []string{`x|"=1&"`, `x|"" "+1`, `"x";"=1&"`, "x\t\"@a", `;;"-1`} {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// longest is the whole seconds that a time.Duration can hold.
+// longest is the largest number of whole seconds in a time.Duration.
 const longest = math.MaxInt64 / time.Second * time.Second
 
 var (
@@ -43,7 +43,8 @@ func ParseDuration(text string) (time.Duration, error) {
 	return longest, nil
 }
 
-// wholeNumber reads a number; one that does not fit is the largest or smallest that does.
+// wholeNumber parses a number; one that is out of range becomes the largest or smallest that
+// fits.
 func wholeNumber(text string) (int64, bool) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil || errors.Is(err, strconv.ErrRange)

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Who is turned away while they have many calls in progress is held; others, and they
-// themselves once those are over, are told at once.
+// A caller that is turned away with many calls in progress is held. Other callers are answered
+// at once, and so is this one when those calls are over.
 func TestWhoAsksByManyConnectionsIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Service{}

@@ -59,7 +59,7 @@ func (n *notifier) tell(ctx context.Context, workspace string, waiting *notice) 
 			return noticeFailed, failed
 		}
 		defer func() { <-n.posts }()
-		if waited { // and the key may be revoked, or the webhook another
+		if waited { // the key or the webhook may have changed meanwhile
 			k, url, result, err = n.due(ctx, workspace, waiting)
 		}
 	}
@@ -76,7 +76,7 @@ func (n *notifier) tell(ctx context.Context, workspace string, waiting *notice) 
 	return noticeSent, n.record(ctx, k, waiting.days)
 }
 
-// place takes a place among the posts under way, and reports whether it had to wait for it.
+// place takes one of the places for posts in progress, and reports whether it had to wait.
 func (n *notifier) place(ctx context.Context) (waited bool, err error) {
 	select {
 	case n.posts <- struct{}{}:
@@ -91,8 +91,8 @@ func (n *notifier) place(ctx context.Context) (waited bool, err error) {
 	}
 }
 
-// due reads what a notice is about and where it goes: to the audit alone where there is no
-// URL. With a result there is nothing to send.
+// due reads the notice's key and URL. Without a URL, the notice is only recorded in the audit.
+// With a result, there is nothing to send.
 func (n *notifier) due(ctx context.Context, workspace string, waiting *notice) (k store.Key, url string, result noticeResult, err error) {
 	k, err = n.s.store.Key(ctx, workspace, waiting.id)
 	switch {

@@ -175,7 +175,7 @@ func (e *InputError) remote(field, text string, local bool) {
 
 const notPlainURL = "must have a port of 1 to 65535, if any, and no spaces, control characters or invisible characters"
 
-// isPlainURL reports whether a URL can be called and is what people see when they read it.
+// isPlainURL reports whether a URL is valid and people see all of it when they read it.
 func isPlainURL(u *url.URL, text string) bool {
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	return (u.Port() == "" || err == nil && port > 0) &&

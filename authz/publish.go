@@ -119,7 +119,7 @@ func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	sets, keys := make(map[string]*jwks.Set, len(p.sets)), 0 // as all that is said sees them
+	sets, keys := make(map[string]*jwks.Set, len(p.sets)), 0 // one snapshot for all metrics
 	for workspace := range p.sets {
 		if set := p.setOf(workspace); set != nil {
 			sets[workspace] = set

@@ -9,8 +9,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// What the metrics say of a workspace is of one moment, also where its set is read
-// between two of them.
+// All metrics of a workspace are of one moment, even if its set is read between two of them.
 func TestMetricsAreOfOneMoment(t *testing.T) {
 	p := NewPublisher(nil, nil)
 	pub := p.entry("acme")

@@ -43,7 +43,7 @@ func (e *CrowdedError) Error() string { return "too many lists and searches are 
 // records.
 type reads struct {
 	queue   *turns.Queue
-	stands  func(context.Context) error // store.Store's Standing
+	stands  func(context.Context) error // Standing of the store
 	log     *slog.Logger
 	refused *prometheus.CounterVec
 
@@ -79,8 +79,8 @@ func callerOf(ctx context.Context) string {
 }
 
 // turn waits for its turn and calls look, which must examine a bounded number of records. It
-// asks the store whether the caller's authority still stands: no context ends here when another
-// server ends a session. Errors: *CrowdedError, store.ErrNoAuthority, and the context's cause.
+// checks the caller's authority in the store, since no context ends here when another server
+// ends a session. Errors: *CrowdedError, store.ErrNoAuthority, and the context's cause.
 func (r *reads) turn(ctx context.Context, workspace string, look func() error) error {
 	who := callerOf(ctx)
 	var full *turns.FullError

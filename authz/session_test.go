@@ -167,8 +167,8 @@ func TestEndSession(t *testing.T) {
 	}
 }
 
-// A session that another server has ended lists nothing more here, where no context ends by
-// that: an export would go on to its last page.
+// A session that was ended by another server lists nothing more here. No context ends because
+// of that, so an export would otherwise continue to its last page.
 func TestASessionThatEndedElsewhereReadsNoMore(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -65,9 +65,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serveSet(w, r, set)
 }
 
-// askedFor reports whether a query asks for one key, and returns that if it is published.
+// askedFor reports whether a query asks for one key, and returns that key if it is published.
 func askedFor(rawQuery string, set *Set) (key *Key, one bool) {
-	if text, plain := strings.CutPrefix(rawQuery, "kid="); plain { // what nearly all send, without the cost of a map
+	if text, plain := strings.CutPrefix(rawQuery, "kid="); plain { // the usual query, parsed without a map
 		if kid, err := ParseKID(text); err == nil {
 			return set.root.lookup(&kid), true
 		}

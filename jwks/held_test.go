@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// held is a writer that takes no more than its room until it is released.
+// held is a writer that accepts no more bytes than its room until it is released.
 type held struct {
 	discard
 	room    int
@@ -29,13 +29,13 @@ func (h *held) Write(b []byte) (int, error) {
 func heapInUse() int64 {
 	var stats runtime.MemStats
 	runtime.GC()
-	runtime.GC() // the first only marks what pools hold
+	runtime.GC() // the first run only marks the contents of pools
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc)
 }
 
-// hold serves requests that take so many bytes and no more, each in a goroutine, and returns how many bytes
-// they keep together.
+// hold serves requests whose readers stop after that many bytes, each in a goroutine, and
+// returns how many bytes of memory they use together.
 func hold(t *testing.T, h http.Handler, requests, room int, ask func(i int) *http.Request, between func(i int)) int64 {
 	t.Helper()
 	release := make(chan struct{})
@@ -53,7 +53,8 @@ func hold(t *testing.T, h http.Handler, requests, room int, ask func(i int) *htt
 	return kept
 }
 
-// wideSet has as many keys as are kept whole. Its kids are no hashes, as in largeSet.
+// wideSet has the largest number of keys that is kept in one piece. Its kids are no hashes, as
+// in largeSet.
 func wideSet(t *testing.T) *Set {
 	t.Helper()
 	random := newRand(171)
@@ -72,8 +73,8 @@ func wideSet(t *testing.T) *Set {
 	return set
 }
 
-// Slow readers of a large set, each of another version, keep a few copies of it and what
-// each version has of its own, not a copy each.
+// Slow readers of different versions of a large set use the memory of a few copies and of the
+// differences, not of one copy each.
 func TestSlowReadersOfManyVersions(t *testing.T) {
 	const versions, each = 60, 128 << 10
 	index := NewIndex(wideSet(t))
@@ -81,7 +82,7 @@ func TestSlowReadersOfManyVersions(t *testing.T) {
 	h := &Handler{Set: func(*http.Request) (*Set, bool) { return index.Set(), true }}
 	for accept, most := range map[string]int64{
 		"":     wholesMost*size + versions*each,
-		"gzip": size + versions*each, // each leaf is compressed once for all
+		"gzip": size + versions*each, // each leaf is compressed once
 	} {
 		kept := hold(t, h, 2*versions, 3<<20, func(int) *http.Request {
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -89,7 +90,7 @@ func TestSlowReadersOfManyVersions(t *testing.T) {
 			return r
 		}, func(i int) {
 			if i%2 == 0 {
-				return // a second reader of the same version has it made whole
+				return // the second reader of a version causes the copy in one piece
 			}
 			now := index.Set()
 			var kid KID
@@ -108,7 +109,7 @@ func TestSlowReadersOfManyVersions(t *testing.T) {
 	}
 }
 
-// Many who ask at once for the gzip form of one version share it.
+// Concurrent requests for the gzip form of one version share it.
 func TestGzipOfOneVersionIsShared(t *testing.T) {
 	set := wideSet(t)
 	kept := hold(t, handlerOf(set), 500, 3<<20, func(int) *http.Request {
@@ -122,8 +123,7 @@ func TestGzipOfOneVersionIsShared(t *testing.T) {
 	}
 }
 
-// Readers that stall while they are sent the log keep little each, however large its
-// changes are.
+// A reader that stalls while reading the log uses little memory, however large the changes are.
 func TestStalledReadersOfTheLog(t *testing.T) {
 	const readers, each = 200, 64 << 10
 	changes := make([]Change, 200)

@@ -85,8 +85,8 @@ func (x *Index) reset(set *Set) {
 // further behind reads the log.
 const keptEvents = 64
 
-// More watchers than a crowd are woken a while after those with a reserved place, who
-// would otherwise wait in the midst of them for a processor.
+// If there are more watchers than crowd, they are woken after those with a reserved place,
+// which would otherwise compete with them for a processor.
 const (
 	crowd     = 256
 	crowdWait = 10 * time.Millisecond
@@ -187,7 +187,8 @@ type shown struct {
 // matches any set.
 func (s shown) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
-// since returns the news after a version. Its caller watches, with a reserved place or not.
+// since returns the news after a version. The caller watches, with a reserved place or without
+// one.
 func (x *Index) since(after uint64, reserved bool) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()

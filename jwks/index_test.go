@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Of a crowd that watches, those with a reserved place are woken before the others.
+// Watchers with a reserved place are woken before the others of a crowd.
 func TestIndexWakesTheReservedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys := testKeys(t, 1, 4)

@@ -8,33 +8,33 @@ import (
 )
 
 const (
-	// beatStep is what the heartbeats that readers ask for are rounded down to, so that
-	// they have few lengths.
+	// beatStep is the step to which requested heartbeats are rounded down, so that there are few
+	// different lengths.
 	beatStep = 250 * time.Millisecond
-	// pulses is in how many groups the readers with one length of heartbeat get theirs. A
-	// wake-up costs more than a heartbeat, so each is for many readers; one group of all
-	// would delay a change that comes meanwhile.
+	// pulses is the number of groups into which readers with the same heartbeat are divided. A
+	// group is woken together, since a wake-up costs more than a heartbeat; with only one group,
+	// a change could wait for all heartbeats.
 	pulses = 32
-	// addressBeats is how many heartbeats a second the readers from one address get
-	// together, unless they have a reserved place: where that is too few for what they
-	// ask for, each gets fewer, down to one in Stream.Heartbeat.
+	// addressBeats is how many heartbeats a second all readers from one address get, apart from
+	// those with a reserved place. If they request more, each gets fewer, down to one in
+	// Stream.Heartbeat.
 	addressBeats = 500
 )
 
-// pulseStart is what all pulses are counted from.
+// pulseStart is the origin of all pulses.
 var pulseStart = time.Now()
 
-// beat returns how long a reader asks its stream to be silent at most.
+// beat returns the longest silence that a reader requests.
 func (s *Stream) beat(r *http.Request) time.Duration {
 	asked, err := strconv.ParseFloat(r.URL.Query().Get("heartbeat"), 64)
-	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // it may be NaN
+	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // also true for NaN
 		return s.Heartbeat
 	}
 	step := time.Duration(asked * float64(time.Second)).Truncate(beatStep)
 	return min(s.Heartbeat, max(MinHeartbeat, step))
 }
 
-// least is the shortest heartbeat that the readers from a seat's address get now.
+// least is the shortest heartbeat that readers from a seat's address get at present.
 func (p *seat) least() time.Duration {
 	if p.keyed {
 		return 0
@@ -43,24 +43,23 @@ func (p *seat) least() time.Duration {
 	return (fair + beatStep - 1).Truncate(beatStep)
 }
 
-// pause returns how long it is until the reader's next heartbeat.
+// pause returns the time until the reader's next heartbeat.
 func (d *reader) pause() time.Duration {
 	return untilPulse(time.Now(), max(d.beatAsked, min(d.Heartbeat, d.seat.least())), d.group)
 }
 
 func newGroup() time.Duration { return rand.N[time.Duration](pulses) }
 
-// untilPulse returns how long it is until a group's next heartbeat, more than 0 and less
-// than beat. Its moments are the same for all of the group, whatever else is sent.
+// untilPulse returns the time until a group's next heartbeat, more than 0 and less than beat.
+// The moments are the same for the whole group, whatever else is sent.
 func untilPulse(now time.Time, beat, group time.Duration) time.Duration {
-	every := max(beat*15/16, 1) // the rest is for the way from a timer to the network
+	every := max(beat*15/16, 1) // the rest allows for the delay from timer to network
 	return every - (now.Sub(pulseStart)+every-every*group/pulses)%every
 }
 
-// heartbeat says that all there was is sent, how old that is, and when it said
-// so, in seconds since the stream began: by that a reader knows how long it was on
-// its way, whatever its own clock shows. By the fingerprint it knows that its
-// history is this one.
+// heartbeat reports that everything has been sent, how old that is, and the time of the report
+// in seconds since the stream began. From that time a reader learns how long the heartbeat was
+// on its way, whatever its own clock shows; from the fingerprint, that its history is this one.
 func (d *reader) heartbeat() []byte {
 	beat := make([]byte, 0, 128)
 	beat = appendSeconds(append(beat, ": age="...), d.age)

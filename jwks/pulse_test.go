@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// However many read, they are woken at few moments, and none is silent for longer than
-// its heartbeat.
+// Any number of readers are woken at few moments, and none is silent for longer than its
+// heartbeat.
 func TestManyReadersHaveFewMoments(t *testing.T) {
 	const beat, every = MinHeartbeat, MinHeartbeat * 15 / 16
 	moments := make(map[time.Duration]bool)
@@ -32,8 +32,8 @@ func TestManyReadersHaveFewMoments(t *testing.T) {
 	}
 }
 
-// Very many readers from one address share a bounded number of heartbeats; a few, other
-// addresses and those with a reserved place have what they ask for.
+// Very many readers from one address share a limited number of heartbeats. A few readers, other
+// addresses and readers with a reserved place get what they request.
 func TestHeartbeatsOfOneAddressAreBounded(t *testing.T) {
 	s := NewStream(nil, nil)
 	index := NewIndex(buildSet(t, 1))
@@ -60,7 +60,7 @@ func TestHeartbeatsOfOneAddressAreBounded(t *testing.T) {
 	}
 }
 
-// Heartbeats of odd lengths are not each a group of their own.
+// Heartbeats of odd lengths do not make a group each.
 func TestHeartbeatsHaveFewLengths(t *testing.T) {
 	s := NewStream(nil, nil)
 	lengths := make(map[time.Duration]bool)
@@ -91,7 +91,7 @@ func TestAppendSeconds(t *testing.T) {
 	}
 }
 
-// The fingerprint and the version are said once for all that was sent.
+// The fingerprint and the version are sent once for all that precedes.
 func TestHeartbeatReads(t *testing.T) {
 	set := buildSet(t, 17, testKeys(t, 170, 3)...)
 	d := &reader{last: 17, shown: shown{version: 17, print: set.Fingerprint()}, age: 1234 * time.Millisecond, since: time.Now()}

@@ -24,7 +24,7 @@ type Set struct {
 	last    lastForm
 	heads   heads
 	whole   whole
-	wholes  *wholes // of all the versions of which this is one
+	wholes  *wholes // shared by all versions of the set
 }
 
 const setHead, setTail = `{"keys":[`, `]}`

@@ -32,7 +32,7 @@ const (
 	DefaultHeartbeat = 5 * time.Second
 	MinHeartbeat     = 500 * time.Millisecond // the shortest that a reader may choose
 	logPage          = 16                     // changes read from the log at once
-	logBytes         = 8 << 10                // bytes of them after which no more are kept for one reader
+	logBytes         = 8 << 10                // bytes of changes after which a reader gets no more at once
 	logReads         = 4                      // readers of the log at one time
 	logMost          = 10000                  // changes from the log for any one reader
 	streamWindow     = 10 * time.Second       // longest time to send something
@@ -194,8 +194,8 @@ type reader struct {
 	// aheadSince is when the reader was first seen to have a later version.
 	aheadSince time.Time
 
-	beatAsked time.Duration // how long to be silent at most
-	group     time.Duration // a number below pulses: who has heartbeats at the same moments
+	beatAsked time.Duration // the longest silence requested
+	group     time.Duration // group of readers with simultaneous heartbeats, below pulses
 
 	age time.Duration // of what the Index showed at the last look
 
@@ -322,7 +322,7 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 		d.last = c.Version
 		page = appendChange(page, c)
 		if len(page) >= logBytes {
-			break // it is kept until the reader takes it
+			break // kept until the reader takes it
 		}
 	}
 	return [][]byte{page}, nil, nil
@@ -358,8 +358,8 @@ func (d *reader) send(events ...[]byte) error {
 	return d.rc.Flush()
 }
 
-// extend sets the write deadline anew once a quarter of the window is over: to do so at
-// each heartbeat would take a tenth of its cost.
+// extend renews the write deadline after a quarter of the window: renewing it at each heartbeat
+// would take a tenth of a heartbeat's cost.
 func (d *reader) extend(now time.Time) error {
 	if d.until.Sub(now) > d.window*3/4 {
 		return nil

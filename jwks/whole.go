@@ -8,11 +8,11 @@ import (
 // maxWhole is the largest set, in keys, whose plain form is kept in one piece: 7.4 MB.
 const maxWhole = 1 << 14
 
-// wholesMost is how many wholes of one set's versions may be in memory, which are 30 MB:
-// slow readers keep those of old versions, each perhaps another.
+// wholesMost is how many whole forms of a set's versions may be in memory (30 MB): slow readers
+// may each keep that of a different old version.
 const wholesMost = 4
 
-// wholes counts those in memory, until the garbage collector finds them unused.
+// wholes counts the whole forms in memory, until they are garbage collected.
 type wholes struct{ n atomic.Int32 }
 
 func (w *wholes) enter() bool {
@@ -43,7 +43,7 @@ func (w *whole) of(s *Set) []byte {
 		return nil
 	}
 	text := s.join()
-	runtime.AddCleanup(&text[0], (*wholes).leave, s.wholes) // parts of it may outlive the Set
+	runtime.AddCleanup(&text[0], (*wholes).leave, s.wholes) // parts of the text may outlive the Set
 	w.text.Store(&text)
 	return text
 }

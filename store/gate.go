@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// AtGate is how many of one name a Gate lets in at once: one holds what all of them want, such
-// as a row's lock, and the next already waits for it.
+// AtGate is how many writers of one name a Gate admits at once: one holds the contended
+// resource, such as a row's lock, and the next is already waiting for it.
 const AtGate = 2
 
-// Gate lets AtGate in at once for each name, and a number for all together: who sends many
-// writes waits before the database and not in it, where they would keep others waiting. It is
-// safe for concurrent use.
+// Gate admits AtGate writers at once for each name, and a number in total. A caller with many
+// writes thus waits outside of the database, where it does not keep others waiting. It is safe
+// for concurrent use.
 type Gate struct {
-	all   chan struct{} // nil: any number
+	all   chan struct{} // nil: unlimited
 	mu    sync.Mutex
 	rooms map[string]*room
 }
 
-// NewGate makes a Gate for so many together; 0: any number.
+// NewGate returns a Gate that admits all writers in total; 0: unlimited.
 func NewGate(all int) *Gate {
 	g := &Gate{rooms: make(map[string]*room)}
 	if all > 0 {
@@ -27,7 +27,7 @@ func NewGate(all int) *Gate {
 	return g
 }
 
-// Names returns how many names have somebody in or before the gate.
+// Names returns the number of names with writers admitted or waiting.
 func (g *Gate) Names() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -36,10 +36,10 @@ func (g *Gate) Names() int {
 
 type room struct {
 	places chan struct{}
-	users  int // who are in or wait
+	users  int // admitted or waiting
 }
 
-// Enter waits for a place, which leave gives back. Errors: that of ctx.
+// Enter waits to be admitted; the caller must call leave. Errors: that of ctx.
 func (g *Gate) Enter(ctx context.Context, name string) (leave func(), err error) {
 	g.mu.Lock()
 	r := g.rooms[name]

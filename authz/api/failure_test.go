@@ -157,7 +157,7 @@ func TestRealMinting(t *testing.T) {
 			made++
 		case 503:
 			busy++
-			// The estimate follows how long a key takes, on this machine at this moment.
+			// The estimate depends on how long a key takes on this machine at present.
 			after := a.header.Get("Retry-After")
 			if seconds, err := strconv.Atoi(after); err != nil || seconds < 1 {
 				t.Errorf("Retry-After is %q", after)

@@ -94,7 +94,7 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 		with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("Choose when the key expires.")
 }
 
-// Where no day ends within the longest life, there is none to pick.
+// If no day ends within the longest life, no day is offered.
 func TestNoDayToPick(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")

@@ -150,7 +150,7 @@ func names(k shownKey, text string) bool {
 	if name, ok := authz.NameIn(text); ok && (strings.EqualFold(name, k.ID.String()) || name == k.KID.String()) {
 		return true
 	}
-	// A keyboard composes characters in its own way (Unicode Standard Annex 15).
+	// Keyboards differ in how they compose characters (Unicode Standard Annex 15).
 	text = norm.NFC.String(strings.TrimSpace(strings.Trim(strings.TrimSpace(text), "\u2068\u2069\ufeff")))
 	bare := strings.TrimSpace(strings.Trim(text, "\u2068\u2069\"'\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb\u2026()"))
 	name := norm.NFC.String(strings.TrimSpace(k.Key.Name))

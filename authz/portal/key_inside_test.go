@@ -6,7 +6,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A name that is typed to confirm is the key's, however a keyboard composes its characters.
+// A typed name confirms, however the keyboard composes its characters.
 func TestNamesComposesCharacters(t *testing.T) {
 	const composed, decomposed = "Caf\u00e9", "Cafe\u0301"
 	for _, name := range []string{composed, decomposed} {

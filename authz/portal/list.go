@@ -155,8 +155,8 @@ func (v *visit) expiring() (soon []shownKey, err error) {
 	return soon, err
 }
 
-// newest looks at the owner's newest keys of a status, or of any, the latest first. One list
-// may end before them all, for its bytes.
+// newest calls look for the owner's newest keys with a status (or any), the latest first. It
+// reads several lists if one ends at its limit of bytes.
 func (v *visit) newest(status store.Status, look func(store.Key)) error {
 	f := store.Filter{Owner: v.session.Owner, Status: status, Limit: lookedAt}
 	for f.Limit > 0 {

@@ -104,7 +104,8 @@ func TestWhatExpiresSoon(t *testing.T) {
 	v.get(keyPath(keys["fifteen"])).hasNot("This key expires in")
 }
 
-// TestWideKeysHideNoOther: a list ends by bytes, and what is said of all keys does not.
+// TestWideKeysHideNoOther: a list may end at its limit of bytes, but statements about all keys
+// still count every key.
 func TestWideKeysHideNoOther(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")

@@ -106,7 +106,7 @@ func (w *world) serve(db store.Store) *running {
 	client := webhook.New(webhook.Options{
 		Secret: webhook.Secret(strings.Repeat("s", 32)), HTTP: outbound.New(outbound.Options{Local: true, Timeout: time.Second}),
 	})
-	w.t.Cleanup(client.Close) // after it has stopped
+	w.t.Cleanup(client.Close) // after the notifier has stopped
 	return w.serveBy(db, client)
 }
 

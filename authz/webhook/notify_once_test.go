@@ -219,7 +219,7 @@ func TestTheWebhookIsReadWhenItIsSent(t *testing.T) {
 	}
 }
 
-// holding is a Sender that keeps each call until release is closed.
+// holding is a Sender whose calls wait until release is closed.
 type holding struct {
 	release chan struct{}
 	mu      sync.Mutex
@@ -240,8 +240,8 @@ func (h *holding) of(url string) int {
 	return h.calls[url]
 }
 
-// TestWhatChangesWhileAllPlacesAreTaken: a webhook that is removed by then gets nothing, nor
-// is a key told of that is revoked.
+// TestWhatChangesWhileAllPlacesAreTaken: a webhook that is removed meanwhile gets no notice,
+// and neither is one sent about a key that is revoked meanwhile.
 func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 	const places = 32
 	w, h := newWorld(t), &holding{release: make(chan struct{}), calls: make(map[string]int)}
@@ -257,7 +257,7 @@ func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 	acme, zoo := w.key("acme", 90*day, 7*day+time.Second), w.key("zoo", 90*day, 7*day+time.Second)
 	_, before := w.db.counts()
 	w.advance(2 * time.Second)
-	w.eventually("both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 }) // looked up when found, and when sent
+	w.eventually("both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 }) // each is looked up when found and when sent
 	_, err := w.db.UpdateWorkspace(t.Context(), "acme", func(v *store.Workspace) error {
 		v.Policy.Webhook = ""
 		return nil

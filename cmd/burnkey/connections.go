@@ -45,10 +45,10 @@ type connections struct {
 
 // place is the place of an open connection.
 type place struct {
-	address string // what it counts to
+	address string // name under which it is counted
 	busy    atomic.Bool
 	of      *connections
-	close   func() error // closes the connection alone
+	close   func() error // closes the connection without leaving the place
 }
 
 func boundConnections(l net.Listener, proxies networks.List, metrics prometheus.Registerer, log *slog.Logger) *connections {

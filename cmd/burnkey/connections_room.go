@@ -64,7 +64,7 @@ func (p *place) leave() {
 	p.of.remove(p)
 }
 
-// remove gives a place back, once.
+// remove gives a place back. Further calls do nothing.
 func (c *connections) remove(p *place) {
 	if _, ok := c.open[p]; !ok {
 		return

@@ -70,7 +70,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Errorf("%s gets another connection: %v", from, err)
 		}
 	}
-	refused("127.0.0.2") // the server is full, and nobody but a proxy has more by two
+	refused("127.0.0.2") // the server is full, and only a proxy has two more
 	_ = places[5].Close()
 	_ = places[5].Close() // closing twice counts once
 	refused("127.0.0.1")  // the address is full
@@ -87,8 +87,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Where there is no room, a connection without a request gives way, and else one of an
-// address that has more than the newcomer's.
+// Without room, a connection without a request gives way, or else one of an address that has
+// more than the newcomer's.
 func TestConnectionsGiveWay(t *testing.T) {
 	c := boundConnections(nil, nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	c.most, c.perAddress = 8, 4
@@ -121,7 +121,7 @@ func TestConnectionsGiveWay(t *testing.T) {
 	if _, gone, ok := enter("crowd", true); ok || gone != nil {
 		t.Errorf("a crowd takes the place of %v", gone)
 	}
-	idle.leave() // it is closed by its own side, later
+	idle.leave() // closed by its own goroutine, later
 	if len(c.open) != c.most || c.by["crowd"]+c.by["other crowd"]+c.by["gateway"]+c.by[""] != c.most {
 		t.Errorf("%d open, %v", len(c.open), c.by)
 	}

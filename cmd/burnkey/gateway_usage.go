@@ -77,7 +77,7 @@ func (s *gatewayService) usageOptions(o *gateway.Options) {
 	if s.reportsUsage() {
 		o.UsageEvery = s.usage.every
 	}
-	if s.usage.keyFile != "" { // also for its reserved place at the change stream
+	if s.usage.keyFile != "" { // it also gets a reserved place at the change stream
 		o.UsageKey = s.usage.credential
 	}
 }

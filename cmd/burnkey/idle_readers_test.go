@@ -52,7 +52,7 @@ func TestE2EIdleReaders(t *testing.T) {
 	}))
 	keyFile := filepath.Join(t.TempDir(), "gateway.key")
 	check(t, os.WriteFile(keyFile, []byte(held.Token), 0o600))
-	gate := startAsked(t, s, "--workspace", "acme", "--usage-key-file", keyFile, "--usage-every", "0") // from the crowd's own address
+	gate := startAsked(t, s, "--workspace", "acme", "--usage-key-file", keyFile, "--usage-every", "0") // same address as the crowd
 	eventually(t, "the gateway with a key has the stream", func() bool {
 		reserved, _ := s.metric("burnkey_change_stream_reserved_readers")
 		return reserved == 1

@@ -88,7 +88,7 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// flags gives cmd the flags of s, and s their defaults.
+// flags adds the flags of s to cmd and sets their defaults.
 func (s *server) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on")

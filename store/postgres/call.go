@@ -28,8 +28,8 @@ const (
 
 var errClosed = errors.New("the store is closed")
 
-// writers is how many connections of a pool writes may hold: those that wait for a
-// standby leave some to the reads of management.
+// writers is how many connections of a pool writes may use: those that wait for a standby leave
+// some for the API's reads.
 func writers(conns int32) int { return int(max(1, conns*3/4)) }
 
 // action does something on a connection.
@@ -74,7 +74,8 @@ func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, 
 	})
 }
 
-// enter waits for a place among those who write to a workspace, first among the caller's own.
+// enter waits for a place among the caller's own writes, then for one among the writes to the
+// workspace.
 func (s *Store) enter(ctx context.Context, workspace string) (leave func(), err error) {
 	a := store.AuthorityOf(ctx)
 	if a.Own() {

@@ -33,8 +33,8 @@ type Store struct {
 	// following is for what keeps servers current and is asked about them: Versions,
 	// Changes, Published, hints and Ping. Writes that wait do not hold it up.
 	following *pgxpool.Pool
-	gate      *store.Gate // of workspaces: those of one would wait for its row's lock
-	callers   *store.Gate // to a workspace's gate: others' writes come in between
+	gate      *store.Gate // by workspace: its writes would wait for the row's lock
+	callers   *store.Gate // by caller, before gate: other callers' writes come in between
 	notifier  *notifier
 	patience  time.Duration // for getting a connection
 

@@ -87,7 +87,7 @@ func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 	}
 }
 
-// Whoever sends many writes to a workspace has few of them before its row.
+// Of a caller's many writes to a workspace, few wait for its row at one time.
 func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
@@ -131,7 +131,7 @@ func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting.Wait()
-	if version := <-versions; version > 10 { // the workspace's own is the first
+	if version := <-versions; version > 10 { // version 1 is the workspace's own
 		t.Errorf("another's write was number %d of 51", version-1)
 	}
 }

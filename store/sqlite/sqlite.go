@@ -19,7 +19,7 @@ import (
 type Store struct {
 	writer *sql.DB // a single connection: SQLite has one writer at a time
 	reader *sql.DB
-	gate   *store.Gate // to the writer, of callers: others' writes come in between
+	gate   *store.Gate // by caller, before the writer: other callers' writes come in between
 	writes statements
 	reads  statements
 }

@@ -63,8 +63,8 @@ func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// Whoever sends many writes has few of them before the one connection, to which those who wait
-// come in no order.
+// Of a caller's many writes, few wait for the only connection, which serves them in no
+// particular order.
 func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
 	create(t, s, store.Home)
@@ -86,7 +86,7 @@ func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 		}
 	}
 	var all sync.WaitGroup
-	var order []bool // whether it was the one's; of one connection, so one at a time
+	var order []bool // whether it was the busy caller's; one connection, so one at a time
 	write := func(ctx context.Context, ones bool) {
 		all.Go(func() {
 			if err := s.write(ctx, func(*tx) error { order = append(order, ones); return nil }); err != nil {
@@ -110,7 +110,7 @@ func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	waiting(before + store.AtGate + 1)
 	close(unblock)
 	all.Wait()
-	// One may come in for each that leaves, as the one waits.
+	// One more may enter for each that leaves.
 	if at := slices.Index(order, true); at > 20 {
 		t.Errorf("another's write was number %d of %d", at+1, len(order))
 	}
