@@ -238,9 +238,10 @@ func TestComposeSetsFlags(t *testing.T) {
 func TestEnvoyFilesAreCurrent(t *testing.T) {
 	binary := burnkey(t)
 	for file, flags := range map[string]string{
-		"compose/envoy.yaml":            "--server http://burnkey:8080 --workspace acme --audience acme-company --upstream api:9000",
-		"compose/envoy-gateway.yaml":    "--mode gateway --gateway gateway:9002 --upstream api:9000",
-		"helm/burnkey/files/envoy.yaml": "--server http://server.invalid:8080 --public-url http://issuer.invalid --workspace the-workspace --audience the-audience --upstream upstream.invalid:9000",
+		"compose/envoy.yaml":         "--server http://burnkey:8080 --workspace acme --audience acme-company --upstream api:9000",
+		"compose/envoy-gateway.yaml": "--mode gateway --gateway gateway:9002 --upstream api:9000",
+		"helm/burnkey/files/envoy.yaml": "--server http://server.invalid:8080 --public-url http://issuer.invalid " +
+			"--workspace the-workspace --audience the-audience --upstream upstream.invalid:9000",
 	} {
 		args := append([]string{"envoy", "config", "--listen", "0.0.0.0:10000"}, strings.Fields(flags)...)
 		want := run(t, binary, args...)

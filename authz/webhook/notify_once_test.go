@@ -257,7 +257,8 @@ func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 	acme, zoo := w.key("acme", 90*day, 7*day+time.Second), w.key("zoo", 90*day, 7*day+time.Second)
 	_, before := w.db.counts()
 	w.advance(2 * time.Second)
-	w.eventually("both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 }) // each is looked up when found and when sent
+	// Each is looked up when found and when sent.
+	w.eventually("both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 })
 	_, err := w.db.UpdateWorkspace(t.Context(), "acme", func(v *store.Workspace) error {
 		v.Policy.Webhook = ""
 		return nil

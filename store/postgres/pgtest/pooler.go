@@ -63,8 +63,8 @@ func (p *Pooler) addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 
 func (p *Pooler) start(t testing.TB, bin, mode string, further []string) {
 	t.Helper()
-	config := fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=%s password='%s'\n[pgbouncer]\nlisten_addr = "+
-		"127.0.0.1\nlisten_port = %d\n"+
+	config := fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=%s password='%s'\n"+
+		"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\n"+
 		"unix_socket_dir =\nauth_type = any\npool_mode = %s\n", p.server.port, superuser, password, p.port, mode)
 	for _, line := range further {
 		config += line + "\n"
@@ -87,6 +87,12 @@ func (p *Pooler) start(t testing.TB, bin, mode string, further []string) {
 		t.Fatal(err)
 	}
 	p.running = running
+	p.await(t)
+}
+
+// await waits until the pooler accepts connections.
+func (p *Pooler) await(t testing.TB) {
+	t.Helper()
 	deadline := time.After(startTimeout)
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -97,7 +103,7 @@ func (p *Pooler) start(t testing.TB, bin, mode string, further []string) {
 		}
 		select {
 		case <-tick.C:
-		case <-running.done:
+		case <-p.running.done:
 			t.Fatal("pgtest: PgBouncer ended")
 		case <-deadline:
 			t.Fatal("pgtest: PgBouncer did not start")
