@@ -170,7 +170,7 @@ func TestMetrics(t *testing.T) {
 	expect := func(running, queued, busy, cancelled, failed string) {
 		t.Helper()
 		const help = "# HELP burnkey_mint_failures_total Keys not made, by reason: busy (the queue was full), cancelled (the client " +
-			"left, or lost the right), failed.\n# TYPE burnkey_mint_failures_total counter\n" +
+			"left or lost its rights), failed.\n# TYPE burnkey_mint_failures_total counter\n" +
 			"burnkey_mint_failures_total{reason=\"busy\"} BUSY\nburnkey_mint_failures_total{reason=\"cancelled\"} CANCELLED\nburnkey_mint_failures_total{reason=\"failed\"} FAILED\n" +
 			"# HELP burnkey_mint_queue_length Requests for a key that wait for a minting process now.\n# TYPE burnkey_mint_queue_length gauge\nburnkey_mint_queue_length QUEUED\n" +
 			"# HELP burnkey_mint_running Minting processes that run now.\n# TYPE burnkey_mint_running gauge\nburnkey_mint_running RUNNING\n"
