@@ -73,6 +73,11 @@ func TestACrashedDatabaseLosesNothingItAcknowledged(t *testing.T) {
 	}
 	stop()
 	writers.Wait()
+	// A statement whose writer no longer waits for it may still commit.
+	eventually(t, "no statement runs", func() bool {
+		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()`)[0] == "0"
+	})
 	all.Check(t, s)
 	checkLog(t, s)
 }
