@@ -107,8 +107,8 @@ func (a *api) entries(ctx context.Context, in *auditInput) (found []store.Entry,
 	if err != nil {
 		return nil, nil, err
 	}
-	found, behind, err := a.service.Audit(ctx, in.WS, f)
-	return found, cursorAt(behind), err
+	found, last, err := a.service.Audit(ctx, in.WS, f)
+	return found, cursorAt(last), err
 }
 
 func showEntry(e store.Entry) Entry {

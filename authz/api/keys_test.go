@@ -180,7 +180,7 @@ func TestPatchKey(t *testing.T) {
 			got["updated_at"].(string)+`"}`)
 	}
 	if entries() != noted {
-		t.Error("a change that is none is in the audit")
+		t.Error("a patch that changes nothing is in the audit")
 	}
 	for _, kind := range []string{"application/json", "application/merge-patch+json"} {
 		typed := header("Content-Type", kind)

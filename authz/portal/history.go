@@ -51,7 +51,7 @@ func showHistory(v *visit) error {
 func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err error) {
 	f.Owner = v.session.Owner
 	for range pagesRead {
-		entries, behind, err := v.service.Audit(v.context(), v.workspace.ID, f)
+		entries, last, err := v.service.Audit(v.context(), v.workspace.ID, f)
 		if err != nil {
 			return nil, uuid.Nil, err
 		}
@@ -61,7 +61,7 @@ func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err
 				f.Limit--
 			}
 		}
-		if next = behind; next == uuid.Nil || f.Limit == 0 {
+		if next = last; next == uuid.Nil || f.Limit == 0 {
 			break
 		}
 		f.After = next

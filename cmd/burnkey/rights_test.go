@@ -204,7 +204,7 @@ func (r *rightsRound) run(c rightsCase) {
 	after, err := r.other().version("acme")
 	check(r.t, err)
 	if after != at {
-		r.t.Errorf("%d versions of %d requests came behind the answer", after-at, r.asks)
+		r.t.Errorf("%d versions of %d requests came after the answer", after-at, r.asks)
 	}
 	r.t.Logf("%d came out; the last of the others was told %s after the answer: %v", len(came)+2,
 		time.Since(answered).Round(time.Millisecond), tally(refusals))
