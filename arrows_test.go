@@ -49,7 +49,6 @@ var arrows = map[string]arrow{
 	"authz/turns":     {forbidden: append(http, "github.com/prometheus")},
 	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns"}, forbidden: http},
 	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
-	"authz/gateway":   {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 	"authz/api": {
 		imports: []string{"jwks", "store", "authz", "internal/clientaddr"},
 		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
@@ -60,6 +59,8 @@ var arrows = map[string]arrow{
 	},
 
 	"authz/portal/portaltest": {},
+
+	"gateway": {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 
 	"internal/networks":         {forbidden: http},
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},

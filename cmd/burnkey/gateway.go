@@ -21,7 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/authz/gateway"
+	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/jwks"
 )
 

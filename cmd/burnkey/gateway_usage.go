@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/authz/gateway"
+	"github.com/burnkey/burnkey/gateway"
 )
 
 // usageReports is how gateway reports to the server which keys are used.

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/burnkey/burnkey/authz/gateway"
+	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/jwks"
 )
 

@@ -13,7 +13,7 @@ import (
 // TestDocumented holds the operator's page to the words of refusals, and to the
 // metrics that there are.
 func TestDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../deploy/envoy/README.md")
+	text, err := os.ReadFile("../deploy/envoy/README.md")
 	check(t, err)
 	page := string(text)
 	refusals := []*jwks.Refusal{jwks.NoToken, jwks.BadToken, jwks.TooNarrow, jwks.NotNow, misconfigured, otherWorkspace, neverExpires}
