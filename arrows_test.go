@@ -68,10 +68,10 @@ var arrows = map[string]arrow{
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 
-	"authz/webhook": {imports: []string{"internal/outbound"}, tests: []string{
-		"jwks", "store", "store/sqlite", "store/storetest",
-		"authz", "authz/mint",
+	"authz/notice": {imports: []string{"store"}, tests: []string{
+		"store/sqlite", "store/storetest", "authz/webhook", "internal/outbound",
 	}},
+	"authz/webhook": {imports: []string{"internal/outbound"}},
 
 	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},

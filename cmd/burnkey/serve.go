@@ -22,6 +22,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/authz/notice"
 	"github.com/burnkey/burnkey/authz/portal"
 	"github.com/burnkey/burnkey/authz/webhook"
 	"github.com/burnkey/burnkey/internal/clientaddr"
@@ -257,7 +258,9 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		})
 	})
 	following.Go(func() { service.Reap(followCtx, authz.ReapOptions{Log: log, Metrics: metrics}) })
-	following.Go(func() { service.Notify(followCtx, authz.NotifyOptions{Client: hooks, Log: log, Metrics: metrics}) })
+	following.Go(func() {
+		notice.Run(followCtx, notice.Options{Store: st, Sender: hooks, Now: service.Now, Log: log, Metrics: metrics})
+	})
 	h := s.httpServer(handler, log)
 	h.RegisterOnShutdown(func() { close(closing) })
 	return s.serve(ctx, h, boundConnections(listener, proxies, metrics, log), &draining, log, started)

@@ -1,4 +1,4 @@
-package webhook_test
+package notice_test
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/notice"
 	"github.com/burnkey/burnkey/authz/webhook"
 	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/store"
@@ -101,7 +101,7 @@ type running struct {
 	metrics *prometheus.Registry
 }
 
-// serve runs Notify on a database until stop or the test ends.
+// serve runs a notifier on a database until stop or the test ends.
 func (w *world) serve(db store.Store) *running {
 	client := webhook.New(webhook.Options{
 		Secret: webhook.Secret(strings.Repeat("s", 32)), HTTP: outbound.New(outbound.Options{Local: true, Timeout: time.Second}),
@@ -110,17 +110,14 @@ func (w *world) serve(db store.Store) *running {
 	return w.serveBy(db, client)
 }
 
-func (w *world) serveBy(db store.Store, client authz.Sender) *running {
-	service := authz.New(authz.Options{
-		Store: db, Publisher: authz.NewPublisher(db, nil), PublicURL: "http://127.0.0.1", Now: w.time,
-	})
+func (w *world) serveBy(db store.Store, client notice.Sender) *running {
 	r := &running{metrics: prometheus.NewRegistry()}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		service.Notify(ctx, authz.NotifyOptions{
-			Client: client, Every: 5 * time.Millisecond, Pause: time.Millisecond,
+		notice.Run(ctx, notice.Options{
+			Store: db, Sender: client, Now: w.time, Every: 5 * time.Millisecond, Pause: time.Millisecond,
 			Log: slog.New(slog.NewTextHandler(&w.log, nil)), Metrics: r.metrics,
 		})
 	}()

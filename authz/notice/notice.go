@@ -1,4 +1,5 @@
-package authz
+// Package notice notifies webhooks of keys that expire soon.
+package notice
 
 import (
 	"context"
@@ -21,9 +22,20 @@ type Sender interface {
 	Send(ctx context.Context, url, id string, at time.Time, body []byte) error
 }
 
-// NotifyOptions of Notify. Client is required.
-type NotifyOptions struct {
-	Client Sender
+// Store is the part of store.Store that a notifier needs.
+type Store interface {
+	Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.DuePlace, error)
+	Key(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error)
+	Workspace(ctx context.Context, id string) (store.Workspace, error)
+	Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, uuid.UUID, error)
+	Record(ctx context.Context, e store.Entry) error
+}
+
+// Options of Run. Store, Sender and Now are required.
+type Options struct {
+	Store  Store
+	Sender Sender
+	Now    func() time.Time
 	// Every is how often to look for keys that come near their end. Default 1 min.
 	Every time.Duration
 	// Pause is how long to wait before a receiver that failed is tried again; it doubles up
@@ -49,12 +61,14 @@ const (
 	noticesAtOnce = 32
 	// noticesWaiting bounds a workspace's queue. Those beyond it are looked for again.
 	noticesWaiting = 256
+	// dueAtOnce bounds one look for keys.
+	dueAtOnce = 500
 )
 
 // noticeDays are the spans before a key's end at which it is told of, the longest first.
 var noticeDays = []int{14, 7, 1}
 
-// Notify tells each workspace's webhook of its active keys that come within 14, 7 and 1 day
+// Run tells each workspace's webhook of its active keys that come within 14, 7 and 1 day
 // of their end, until the context ends. What was told is in the audit as
 // ActionKeyNotice, at once where there is no webhook; a key that never lived longer than a
 // span is not told of at it, and neither is one that was rotated.
@@ -62,7 +76,7 @@ var noticeDays = []int{14, 7, 1}
 // A notice is sent at least once, if its receiver takes it within two days. Since the
 // audit is asked before it is sent, restarts and several servers on one database send it
 // once as a rule, and the message's id is the same if not.
-func (s *Service) Notify(ctx context.Context, o NotifyOptions) {
+func Run(ctx context.Context, o Options) {
 	if o.Every <= 0 {
 		o.Every = noticeEvery
 	}
@@ -72,7 +86,7 @@ func (s *Service) Notify(ctx context.Context, o NotifyOptions) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := newNotifier(s, o)
+	n := newNotifier(o)
 	defer n.running.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -94,10 +108,9 @@ func (s *Service) Notify(ctx context.Context, o NotifyOptions) {
 	}
 }
 
-// notifier is one Notify.
+// notifier is one Run.
 type notifier struct {
-	s       *Service
-	o       NotifyOptions
+	o       Options
 	results *prometheus.CounterVec
 	posts   chan struct{} // holds one of each that is under way
 	room    chan struct{} // wakes it: a workspace that is behind has room again
@@ -110,9 +123,9 @@ type notifier struct {
 	behind map[string]time.Time
 }
 
-func newNotifier(s *Service, o NotifyOptions) *notifier {
+func newNotifier(o Options) *notifier {
 	n := &notifier{
-		s: s, o: o, posts: make(chan struct{}, noticesAtOnce), room: make(chan struct{}, 1), since: s.Now().Add(-noticeBack),
+		o: o, posts: make(chan struct{}, noticesAtOnce), room: make(chan struct{}, 1), since: o.Now().Add(-noticeBack),
 		lanes: make(map[string]*lane), behind: make(map[string]time.Time),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_notices_total",
@@ -130,7 +143,7 @@ func newNotifier(s *Service, o NotifyOptions) *notifier {
 
 // look finds what came near its end since the last look.
 func (n *notifier) look(ctx context.Context) error {
-	now := n.s.Now()
+	now := n.o.Now()
 	if now.After(n.since) { // the clock may be set back
 		if err := n.scan(ctx, n.since, now, ""); err != nil {
 			return err
@@ -152,7 +165,7 @@ func (n *notifier) scan(ctx context.Context, from, until time.Time, workspace st
 		span := time.Duration(days) * day
 		after := store.DuePlace{At: from.Add(span)}
 		for {
-			due, err := n.s.store.Due(ctx, after, until.Add(span), dueAtOnce)
+			due, err := n.o.Store.Due(ctx, after, until.Add(span), dueAtOnce)
 			if err != nil {
 				return err
 			}
@@ -176,15 +189,15 @@ func (n *notifier) scan(ctx context.Context, from, until time.Time, workspace st
 // consider queues a key's notice unless it is none or was told. A key that is damaged must
 // not keep the others from being told of.
 func (n *notifier) consider(ctx context.Context, d store.DuePlace, days int) error {
-	k, err := n.s.store.Key(ctx, d.Workspace, d.ID)
+	k, err := n.o.Store.Key(ctx, d.Workspace, d.ID)
 	if errors.Is(err, store.ErrDamaged) {
 		n.o.Log.Error("a key that expires soon can't be read", "workspace", d.Workspace, "key", d.ID, "error", err)
 		return nil
 	}
-	if err != nil || !isNoticeDue(&k, days, n.s.Now()) {
+	if err != nil || !isNoticeDue(&k, days, n.o.Now()) {
 		return err
 	}
-	told, err := n.s.wasTold(ctx, &k, days)
+	told, err := n.wasTold(ctx, &k, days)
 	if err == nil && !told {
 		n.queue(ctx, k.Workspace, notice{id: k.ID, days: days, at: noticeAt(&k, days)})
 	}

@@ -1,4 +1,4 @@
-package authz
+package notice
 
 import (
 	"context"
@@ -30,13 +30,16 @@ var noticeResults = []noticeResult{noticeSent, noticeRecorded, noticeFailed, not
 // noticeLookBack is how much the clocks of servers may differ.
 const noticeLookBack = time.Hour
 
+// recordTimeout bounds the record of a notice.
+const recordTimeout = 15 * time.Second
+
 // noticeEntries bounds how many of a key's are read; several servers may have written
 // more than one for a span.
 const noticeEntries = 32
 
 // wasTold reports whether the audit has a key's notice.
-func (s *Service) wasTold(ctx context.Context, k *store.Key, days int) (bool, error) {
-	entries, _, err := s.store.Audit(ctx, k.Workspace, store.AuditFilter{
+func (n *notifier) wasTold(ctx context.Context, k *store.Key, days int) (bool, error) {
+	entries, _, err := n.o.Store.Audit(ctx, k.Workspace, store.AuditFilter{
 		Key: k.ID, Action: store.ActionKeyNotice, Since: noticeAt(k, days).Add(-noticeLookBack), Limit: noticeEntries,
 	})
 	for _, e := range entries {
@@ -94,7 +97,7 @@ func (n *notifier) place(ctx context.Context) (waited bool, err error) {
 // due reads the notice's key and URL. Without a URL, the notice is only recorded in the audit.
 // With a result, there is nothing to send.
 func (n *notifier) due(ctx context.Context, workspace string, waiting *notice) (k store.Key, url string, result noticeResult, err error) {
-	k, err = n.s.store.Key(ctx, workspace, waiting.id)
+	k, err = n.o.Store.Key(ctx, workspace, waiting.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return k, "", noticeVoid, nil
@@ -102,15 +105,15 @@ func (n *notifier) due(ctx context.Context, workspace string, waiting *notice) (
 		return k, "", noticeFailed, err
 	case waiting.sent: // its record failed
 		return k, "", noticeSent, n.record(ctx, k, waiting.days)
-	case n.s.Now().Sub(waiting.at) > noticeFor:
+	case n.o.Now().Sub(waiting.at) > noticeFor:
 		return k, "", noticeGivenUp, nil
-	case !isNoticeDue(&k, waiting.days, n.s.Now()):
+	case !isNoticeDue(&k, waiting.days, n.o.Now()):
 		return k, "", noticeVoid, nil
 	}
-	if told, err := n.s.wasTold(ctx, &k, waiting.days); told || err != nil {
+	if told, err := n.wasTold(ctx, &k, waiting.days); told || err != nil {
 		return k, "", noticeKnown, err
 	}
-	w, err := n.s.store.Workspace(ctx, workspace)
+	w, err := n.o.Store.Workspace(ctx, workspace)
 	if err != nil {
 		return k, "", noticeFailed, err
 	}
@@ -118,9 +121,9 @@ func (n *notifier) due(ctx context.Context, workspace string, waiting *notice) (
 }
 
 func (n *notifier) record(ctx context.Context, k store.Key, days int) error {
-	ctx, cancel := settle(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout) // it was sent, even if Run ends
 	defer cancel()
-	return n.s.store.Record(ctx, store.KeyNoticed(ctx, k, days, n.s.Now()))
+	return n.o.Store.Record(ctx, store.KeyNoticed(ctx, k, days, n.o.Now()))
 }
 
 // post sends one notice.
@@ -140,5 +143,5 @@ func (n *notifier) post(ctx context.Context, url string, k *store.Key, days int)
 	if err != nil {
 		return err
 	}
-	return n.o.Client.Send(ctx, url, fmt.Sprintf("notice_%s_%d", k.ID, days), n.s.Now(), body)
+	return n.o.Sender.Send(ctx, url, fmt.Sprintf("notice_%s_%d", k.ID, days), n.o.Now(), body)
 }
