@@ -65,6 +65,8 @@ var arrows = map[string]arrow{
 	"internal/networks":         {forbidden: http},
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},
 	"internal/outbound":         {imports: []string{"internal/networks"}},
+	"internal/logs":             {forbidden: http},
+	"internal/loop":             {imports: []string{"internal/logs"}, forbidden: http},
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 

@@ -1,0 +1,117 @@
+// Package logs limits how often the same matter is logged.
+package logs
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// Every is the shortest interval between two log lines about one subject.
+	Every = time.Minute
+	// subjects bounds the subjects remembered. Lines about further ones are dropped.
+	subjects = 1000
+)
+
+// Throttle passes at most one log line about each subject in Every. The zero value is ready. It is
+// safe for concurrent use.
+type Throttle struct {
+	Now func() time.Time // nil: time.Now
+
+	mu      sync.Mutex
+	last    map[string]line
+	swept   time.Time
+	dropped int // lines about subjects for which there was no room
+}
+
+type line struct {
+	at      time.Time
+	dropped int
+}
+
+// For returns the logger for one line about a subject: log, or one that discards the line because
+// there was one less than Every ago. The attribute "suppressed" counts the lines dropped since then.
+func (t *Throttle) For(log *slog.Logger, subject string) *slog.Logger {
+	dropped, ok := t.take(subject)
+	switch {
+	case !ok:
+		return slog.New(slog.DiscardHandler)
+	case dropped > 0:
+		return log.With("suppressed", dropped)
+	}
+	return log
+}
+
+func (t *Throttle) take(subject string) (dropped int, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	last, known := t.last[subject]
+	switch {
+	case known && now.Sub(last.at) < Every && !now.Before(last.at):
+		last.dropped++
+		t.last[subject] = last
+		return 0, false
+	case !known && len(t.last) >= subjects && !t.sweep(now):
+		t.dropped++
+		return 0, false
+	case t.last == nil:
+		t.last = make(map[string]line)
+	}
+	dropped = last.dropped + t.dropped
+	t.dropped, t.last[subject] = 0, line{at: now}
+	return dropped, true
+}
+
+// sweep forgets the subjects of old lines and reports whether there is room. It scans all of them
+// at most once in Every.
+func (t *Throttle) sweep(now time.Time) bool {
+	if age := now.Sub(t.swept); age >= 0 && age < Every {
+		return false
+	}
+	t.swept = now
+	for subject, last := range t.last {
+		if age := now.Sub(last.at); age >= Every || age < 0 {
+			t.dropped += last.dropped
+			delete(t.last, subject)
+		}
+	}
+	return len(t.last) < subjects
+}
+
+// forget reports whether there was a line about a subject, and lets the next one pass.
+func (t *Throttle) forget(subject string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, known := t.last[subject]
+	delete(t.last, subject)
+	return known
+}
+
+func (t *Throttle) now() time.Time {
+	if t.Now != nil {
+		return t.Now()
+	}
+	return time.Now()
+}
+
+// Failures logs failures that go on: when one begins, at most once in Every while it lasts, and when
+// it is over. The zero value is ready. It is safe for concurrent use.
+type Failures struct {
+	Level    slog.Level // of the failures; their ends are logged as Info
+	Throttle Throttle
+}
+
+// Note records how an operation on a subject went: err is nil if it worked. The message says what
+// fails.
+func (f *Failures) Note(log *slog.Logger, subject, message string, err error) {
+	key := message + "\x00" + subject
+	switch {
+	case err != nil:
+		f.Throttle.For(log, key).Log(context.Background(), f.Level, message, "error", err)
+	case f.Throttle.forget(key):
+		log.Info("recovered: " + message)
+	}
+}
