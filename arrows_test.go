@@ -39,6 +39,7 @@ var arrows = map[string]arrow{
 		tests:   []string{"store/sqlite", "store/storetest"}, forbidden: http,
 	},
 	"cmd/burnkey": {imports: []string{"*"}},
+	"e2e":         {tests: []string{"*"}},
 
 	"store/storetest": {imports: []string{"jwks", "store"}},
 	"store/sqlite":    {imports: []string{"jwks", "store"}, tests: []string{"store/storetest"}},

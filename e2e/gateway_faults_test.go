@@ -1,0 +1,133 @@
+package e2e_test
+
+import (
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+)
+
+// unready waits for /readyz to say why it is not ready.
+func (a *asked) unready(words ...string) {
+	a.t.Helper()
+	var text string
+	eventually(a.t, "/readyz says why", func() bool {
+		code, body := a.get("/readyz")
+		text = body
+		return code == http.StatusServiceUnavailable && strings.Contains(body, words[0])
+	})
+	says(a.t, text, words...)
+}
+
+// TestE2EGatewayModeWrongServer: the server is followed by another name than its
+// tokens have, and with no --public-url every token is of another issuer.
+func TestE2EGatewayModeWrongServer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.admin().mustCreate(t, "acme")
+	byName := strings.Replace(s.url, "127.0.0.1", "localhost", 1)
+	a := newAsked(t, byName, "--workspace", "acme")
+	a.start()
+	a.unready(byName+"/v1/auth/oauth/acme", s.url+"/v1/auth/oauth/acme", `set --public-url to "`+s.url+`"`)
+	says(t, a.log(), "level=ERROR", "--public-url", s.url)
+	a.stop()
+	a.flags = append(a.flags, "--public-url", s.url)
+	a.start()
+	a.ready()
+	a.stop()
+	// With the server down it starts all the same.
+	s.stop()
+	a.flags = append(a.flags, "--public-url", "http://wrong.example.com")
+	a.start()
+	a.ready()
+}
+
+func TestE2EGatewayModeNoSuchWorkspace(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	a := newAsked(t, s.url, "--workspace", "nosuch")
+	a.start()
+	a.unready(`the server has no workspace "nosuch"`)
+	says(t, a.log(), `the server has no workspace \"nosuch\"`)
+	s.admin().mustCreate(t, "nosuch")
+	a.ready()
+}
+
+// TestE2EGatewayModeScopes: a key that can do more than follow, or report, is told of.
+func TestE2EGatewayModeScopes(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.admin().mustCreate(t, "acme")
+	a := startAsked(t, s, "--key-file", s.keyFile)
+	says(t, a.log(), "level=WARN", "may do other things", "scopes=admin")
+	a.stop()
+	narrow := filepath.Join(t.TempDir(), "key")
+	check(t, os.WriteFile(narrow, []byte(s.admin().mustIssue(t, "burnkey", "scopes", []string{"gateway"}).Token), 0o600))
+	b := startAsked(t, s, "--key-file", narrow)
+	if log := a.log() + b.log(); strings.Contains(log, "eyJ") || strings.Contains(b.log(), "may do other things") {
+		t.Errorf("the log has a token, or warns of the right key:\n%s", log)
+	}
+	c := startAsked(t, s, "--workspace", "acme", "--usage-key-file", s.keyFile)
+	says(t, c.log(), "level=WARN", "may do other things", "scopes=admin")
+}
+
+// TestE2EGatewayModePrivateCA: certificates that vouch for the server are those of
+// SSL_CERT_FILE.
+func TestE2EGatewayModePrivateCA(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.admin().mustCreate(t, "acme")
+	behind, err := url.Parse(s.url)
+	check(t, err)
+	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(behind) },
+		FlushInterval: -1, // the change stream, as it comes
+	})
+	front.EnableHTTP2 = true
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	t.Cleanup(front.CloseClientConnections)
+	a := newAsked(t, front.URL, "--workspace", "acme", "--public-url", s.url)
+	a.start()
+	a.unready("certificate")
+	a.stop()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}), 0o600))
+	a.env = []string{"SSL_CERT_FILE=" + ca}
+	a.start()
+	a.ready()
+	a.stop()
+}
+
+// TestE2EGatewayModeTwo: of two services one may be started anew, and nobody notices.
+func TestE2EGatewayModeTwo(t *testing.T) {
+	t.Parallel()
+	envoytest.Binary(t)
+	s := startServer(t)
+	admin := s.admin()
+	admin.mustCreate(t, "acme")
+	a, b := startAsked(t, s, "--workspace", "acme", "--max-staleness", "1d"), startAsked(t, s, "--workspace", "acme")
+	says(t, a.log(), "max_staleness=24h0m0s")
+	g := startEnvoy(t, "--mode", "gateway", "--gateway", a.addr+","+b.addr)
+	k := admin.mustIssue(t, "acme")
+	g.accepts(t, k)
+	for _, one := range []*asked{a, b} {
+		eventually(t, "Envoy sees both", func() bool { return g.Stats(t, "cluster.burnkey_gateway.membership_healthy") == 2 })
+		one.stop()
+		for range 20 {
+			if code := g.get(t, k.Token); code != http.StatusOK {
+				t.Fatalf("without one of two: %d", code)
+			}
+		}
+		one.start()
+		one.ready()
+	}
+	t.Logf("refused after %s", g.refusesAfter(t, k, admin.mustRevoke))
+}

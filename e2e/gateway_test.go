@@ -1,0 +1,227 @@
+package e2e_test
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+)
+
+const (
+	cacheTime = time.Second
+	// slack is what the contract adds to the cache's time.
+	slack = time.Second
+)
+
+// gateway is a real Envoy before an API, on the configuration that burnkey
+// itself prints.
+type gateway struct {
+	*envoytest.Envoy
+	url      string
+	requests atomic.Int64 // that reached the API
+	issuer   atomic.Value // that the API was told last
+	headers  atomic.Value // http.Header, as it came last
+}
+
+func startGateway(t testing.TB, s *server, workspaces ...string) *gateway {
+	t.Helper()
+	args := []string{"--server", s.url, "--cache", cacheTime.String()}
+	for _, workspace := range workspaces {
+		args = append(args, "--workspace", workspace)
+	}
+	return startEnvoy(t, args...)
+}
+
+// startEnvoy runs Envoy on what burnkey prints for these flags.
+func startEnvoy(t testing.TB, flags ...string) *gateway {
+	t.Helper()
+	envoytest.Binary(t) // skips before anything is started
+	g := &gateway{}
+	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		g.requests.Add(1)
+		g.issuer.Store(r.Header.Get("X-Burnkey-Issuer"))
+		g.headers.Store(r.Header.Clone())
+	}))
+	t.Cleanup(api.Close)
+	listen := envoytest.FreeAddr(t)
+	g.url = "http://" + listen
+	args := []string{
+		"envoy", "config", "--listen", listen, "--upstream", api.Listener.Addr().String(), "--admin", envoytest.FreeAddr(t),
+	}
+	if !slices.Contains(flags, "--mode") {
+		args = append(args, "--any-audience")
+	}
+	g.Envoy = envoytest.Start(t, run(t, append(args, flags...)...).ok(t).stdout)
+	return g
+}
+
+// get sends a token the right way and returns the status.
+func (g *gateway) get(t testing.TB, token string) int {
+	t.Helper()
+	return g.send(t, "/v1/tiles", "Bearer "+token)
+}
+
+func (g *gateway) send(t testing.TB, target, authorization string) int {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, g.url+target, nil)
+	check(t, err)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	resp, err := plainHTTP.Do(req)
+	check(t, err)
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// until waits for a token to get a status, no longer than within from start,
+// and returns how long that took.
+func (g *gateway) until(t testing.TB, start time.Time, code int, token string, within time.Duration) time.Duration {
+	t.Helper()
+	envoytest.Eventually(t, within-time.Since(start), http.StatusText(code)+" from the gateway", func() bool {
+		return g.get(t, token) == code
+	})
+	return time.Since(start).Round(time.Millisecond)
+}
+
+// accepts waits for the gateway to learn a new key.
+func (g *gateway) accepts(t testing.TB, k key) time.Duration {
+	t.Helper()
+	return g.until(t, time.Now(), http.StatusOK, k.Token, cacheTime+slack)
+}
+
+// refusesAfter calls revoke and measures from its answer.
+func (g *gateway) refusesAfter(t testing.TB, k key, revoke func(testing.TB, key)) time.Duration {
+	t.Helper()
+	revoke(t, k)
+	return g.until(t, time.Now(), http.StatusUnauthorized, k.Token, cacheTime+slack)
+}
+
+func TestE2EGatewayIssueAndRevoke(t *testing.T) {
+	t.Parallel()
+	for _, workspaces := range [][]string{{"acme"}, {"acme", "beta"}} {
+		t.Run(workspaces[len(workspaces)-1], func(t *testing.T) {
+			t.Parallel()
+			envoytest.Binary(t)
+			s := startServer(t)
+			admin := s.admin()
+			for _, workspace := range workspaces {
+				admin.mustCreate(t, workspace)
+			}
+			g := startGateway(t, s, workspaces...)
+			issueAndRevoke(t, g, admin, workspaces)
+			lastKey(t, g, admin)
+		})
+	}
+}
+
+// issueAndRevoke has a few keys accepted and refused, in every workspace.
+func issueAndRevoke(t *testing.T, g *gateway, admin *client, workspaces []string) {
+	t.Helper()
+	pairs := 2
+	if testing.Short() {
+		pairs = 1
+	}
+	var accepted, refused []time.Duration
+	for _, workspace := range workspaces {
+		for range pairs {
+			k, other := admin.mustIssue(t, workspace), admin.mustIssue(t, workspace)
+			accepted = append(accepted, g.accepts(t, other), g.accepts(t, k))
+			if got := g.issuer.Load(); got != admin.url+"/v1/auth/oauth/"+workspace {
+				t.Errorf("the API is told the issuer %q", got)
+			}
+			refused = append(refused, g.refusesAfter(t, k, admin.mustRevoke))
+			if code := g.get(t, other.Token); code != http.StatusOK {
+				t.Errorf("%d for a key beside the revoked one", code)
+			}
+			admin.mustRevoke(t, other)
+		}
+	}
+	slices.Sort(accepted)
+	slices.Sort(refused)
+	t.Logf("accepted after %v; refused after %v", accepted, refused)
+}
+
+// lastKey revokes the only key there is: a set that then were empty would count
+// as a failed fetch.
+func lastKey(t *testing.T, g *gateway, admin *client) {
+	t.Helper()
+	k := admin.mustIssue(t, "acme")
+	g.accepts(t, k)
+	keys, err := admin.keys("acme")
+	check(t, err)
+	for _, other := range keys {
+		if other.ID != k.ID && other.Status != "revoked" {
+			t.Fatal("there is another key")
+		}
+	}
+	t.Logf("the last key refused after %s", g.refusesAfter(t, k, admin.mustRevoke))
+}
+
+// TestE2EGatewayByPossession: the holder of a token ends it (RFC 7009).
+func TestE2EGatewayByPossession(t *testing.T) {
+	t.Parallel()
+	envoytest.Binary(t)
+	s := startServer(t)
+	admin := s.admin()
+	admin.mustCreate(t, "acme")
+	g := startGateway(t, s, "acme")
+	k := admin.mustIssue(t, "acme")
+	g.accepts(t, k)
+	took := g.refusesAfter(t, k, func(t testing.TB, k key) {
+		resp, err := plainHTTP.PostForm(s.issuer("acme")+"/revoke", map[string][]string{"token": {k.Token}})
+		check(t, err)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("the revocation by possession gets %s", resp.Status)
+		}
+	})
+	t.Logf("refused after %s", took)
+}
+
+func TestE2EGatewayServerRestarts(t *testing.T) {
+	t.Parallel()
+	envoytest.Binary(t)
+	s := startServer(t)
+	admin := s.admin()
+	admin.mustCreate(t, "acme")
+	g := startGateway(t, s, "acme")
+	good, revoked := admin.mustIssue(t, "acme"), admin.mustIssue(t, "acme")
+	g.accepts(t, good)
+	g.accepts(t, revoked)
+	g.refusesAfter(t, revoked, admin.mustRevoke)
+	both := func(when string) {
+		t.Helper()
+		if a, b := g.get(t, good.Token), g.get(t, revoked.Token); a != http.StatusOK || b != http.StatusUnauthorized {
+			t.Fatalf("%s, a good key gets %d and a revoked one %d", when, a, b)
+		}
+	}
+	const fetched, failed = "http.burnkey.jwt_authn.jwks_fetch_success", "http.burnkey.jwt_authn.jwks_fetch_failed"
+	fetches := func(stat string, when string) {
+		t.Helper()
+		from := g.Stats(t, stat)
+		eventually(t, stat, func() bool {
+			both(when)
+			return g.Stats(t, stat) >= from+2
+		})
+	}
+	for name, end := range map[string]func(){"stopped": s.stop, "killed": s.kill} {
+		end()
+		if conn, err := net.Dial("tcp", s.addr); err == nil {
+			conn.Close()
+			t.Fatal("the server is still there")
+		}
+		fetches(failed, "while the server is "+name)
+		s.start()
+		fetches(fetched, "after the server was "+name)
+		k := admin.mustIssue(t, "acme")
+		accepted := g.accepts(t, k)
+		t.Logf("after the server was %s: accepted after %s, refused after %s", name, accepted, g.refusesAfter(t, k, admin.mustRevoke))
+	}
+	t.Logf("the key from before, revoked now: refused after %s", g.refusesAfter(t, good, admin.mustRevoke))
+}

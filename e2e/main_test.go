@@ -1,0 +1,124 @@
+// Package e2e_test drives the real binary from outside. Its tests are named TestE2E… and skip, saying why, where a
+// component is missing. Tests that mostly wait run in parallel, after those that use whole processors.
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(holdVariable) != "" {
+		os.Exit(hold())
+	}
+	dir, err := os.MkdirTemp("", "burnkey-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	buildDir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+var (
+	buildDir string
+
+	// built builds the binary once, when a test first asks for it.
+	built = sync.OnceValues(func() (string, error) {
+		path := filepath.Join(buildDir, "burnkey")
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../cmd/burnkey")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		return path, nil
+	})
+)
+
+// burnkey returns the path of the binary: BURNKEY_BIN, or built from the sources.
+func burnkey(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("BURNKEY_BIN"); path != "" {
+		if _, err := os.Stat(path); err != nil || !filepath.IsAbs(path) {
+			t.Fatalf("BURNKEY_BIN: must be the absolute path of a file: %v", err)
+		}
+		return path
+	}
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// python returns an interpreter that has PyJWT and joserfc: BURNKEY_PYTHON, or
+// the one that the module's tools install.
+func python(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("BURNKEY_PYTHON"); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			t.Fatalf("BURNKEY_PYTHON: %v", err)
+		}
+		return path
+	}
+	path, err := filepath.Abs(filepath.Join("..", ".tools", "python", "bin", "python"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		absent(t, "no Python with JWT libraries: set BURNKEY_PYTHON or run make python")
+	}
+	return path
+}
+
+// absent skips a test for want of something, but fails it where CI is "true",
+// so that a run which shows nothing cannot pass there.
+func absent(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// scale returns how often to do something: the variable's value, or a default,
+// or a smaller one with -short.
+func scale(t testing.TB, variable string, normal, short int) int {
+	t.Helper()
+	if text := os.Getenv(variable); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("%s: must be a number from 1", variable)
+		}
+		return n
+	}
+	if testing.Short() {
+		return short
+	}
+	return normal
+}
+
+// patience is how long to poll for what should take much less.
+const patience = 20 * time.Second
+
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	envoytest.Eventually(t, patience, what, cond)
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

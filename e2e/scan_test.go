@@ -1,0 +1,209 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+	"math/big"
+	"math/bits"
+	"slices"
+)
+
+const (
+	primeLen = 128 // bytes of a prime of a 2,048-bit modulus
+
+	// fewest is how many different bytes a window must have to be looked at:
+	// 128 random bytes have about 101, and fewer than 64 less often than once in
+	// 10^21. It spares code, text, pointers and zeros, which are most of a
+	// process's memory.
+	fewest = 64
+)
+
+// scanner looks for primes of issued moduli in bytes: at every offset, in every
+// order in which a number of 1,024 bits is kept.
+type scanner struct {
+	product *big.Int // of the moduli
+	orders  []order
+	seed    maphash.Seed
+	seen    map[uint64]struct{} // windows that were looked at, as numbers
+
+	windows    int // that there were, orders apart
+	candidates int // that were divided into the product
+	batch      []*big.Int
+	atOnce     int // in a batch: about as long as the product
+	found      []*big.Int
+}
+
+// order is how 128 bytes make a number: at[i] is the place of its i-th most
+// significant byte.
+type order struct {
+	name string
+	at   [primeLen]int
+}
+
+// orders are big-endian and little-endian as a whole (the latter also being
+// words of a big.Int on a little-endian machine), and words in the one order
+// whose bytes are in the other.
+func orders() []order {
+	place := func(name string, at func(i int) int) order {
+		o := order{name: name}
+		for i := range o.at {
+			o.at[i] = at(i)
+		}
+		return o
+	}
+	all := []order{
+		place("big-endian", func(i int) int { return i }),
+		place("little-endian", func(i int) int { return primeLen - 1 - i }),
+	}
+	for _, word := range []int{8, 4} {
+		swapped := func(i int) int { return i/word*word + word - 1 - i%word }
+		all = append(all,
+			place("big-endian words of little-endian bytes", swapped),
+			place("little-endian words of big-endian bytes", func(i int) int { return primeLen - 1 - swapped(i) }))
+	}
+	return all
+}
+
+func newScanner(moduli []*big.Int) *scanner {
+	return &scanner{
+		product: product(moduli), orders: orders(), atOnce: max(8, len(moduli)),
+		seed: maphash.MakeSeed(), seen: make(map[uint64]struct{}),
+	}
+}
+
+// scan looks at every window of data. Pages of zeros, of which a process has
+// many, are passed over but for their ends: no window inside them is a prime.
+func (s *scanner) scan(data []byte) {
+	const page = 4 << 10
+	from := 0
+	for at := 0; at+page <= len(data); {
+		end := at
+		for end+page <= len(data) && bytes.Equal(data[end:end+page], zeros[:]) {
+			end += page
+		}
+		if end == at {
+			at += page
+			continue
+		}
+		s.slide(data[from : at+primeLen-1])
+		from = end - primeLen + 1
+		s.windows += from - at // begin and end in zeros
+		at = end
+	}
+	s.slide(data[from:])
+}
+
+var zeros [4 << 10]byte
+
+func (s *scanner) slide(data []byte) {
+	var count [256]int // of each byte in the window
+	different := 0
+	for i, b := range data {
+		if count[b]++; count[b] == 1 {
+			different++
+		}
+		if i < primeLen-1 {
+			continue
+		}
+		window := data[i-primeLen+1 : i+1]
+		s.windows++
+		if different >= fewest {
+			for o := range s.orders {
+				s.look(window, &s.orders[o])
+			}
+		}
+		if count[window[0]]--; count[window[0]] == 0 {
+			different--
+		}
+	}
+}
+
+// look leaves out what can be no prime of Go's: those are odd and have the two
+// highest bits set.
+func (s *scanner) look(window []byte, o *order) {
+	if window[o.at[0]] < 0xc0 || window[o.at[primeLen-1]]&1 == 0 {
+		return
+	}
+	var number [primeLen]byte
+	for i, place := range o.at {
+		number[i] = window[place]
+	}
+	if divisible(&number) {
+		return
+	}
+	sum := maphash.Bytes(s.seed, number[:])
+	if _, ok := s.seen[sum]; ok {
+		return
+	}
+	s.seen[sum] = struct{}{}
+	s.candidates++
+	s.batch = append(s.batch, new(big.Int).SetBytes(number[:]))
+	if len(s.batch) >= s.atOnce {
+		s.divide()
+	}
+}
+
+// small primes whose products fit a word each.
+var small = [...]struct {
+	product uint64
+	primes  []uint64
+}{
+	{16294579238595022365, []uint64{3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53}},
+	{7145393598349078859, []uint64{59, 61, 67, 71, 73, 79, 83, 89, 97, 101}},
+}
+
+// divisible by a small prime is no prime.
+func divisible(number *[primeLen]byte) bool {
+	for _, group := range small {
+		var rem uint64
+		for i := 0; i < primeLen; i += 8 {
+			_, rem = bits.Div64(rem, binary.BigEndian.Uint64(number[i:]), group.product)
+		}
+		if slices.ContainsFunc(group.primes, func(p uint64) bool { return rem%p == 0 }) {
+			return true
+		}
+	}
+	return false
+}
+
+// divide tries the batch on the product of the moduli.
+func (s *scanner) divide() {
+	s.remainders(s.product, s.batch)
+	s.batch = s.batch[:0]
+}
+
+// remainders keeps the numbers that divide n. Dividing by the product of all and
+// what is left by those of the halves is quicker than by one after the other.
+func (s *scanner) remainders(n *big.Int, numbers []*big.Int) {
+	if len(numbers) == 0 {
+		return
+	}
+	left := new(big.Int).Rem(n, product(numbers))
+	if len(numbers) == 1 {
+		if left.Sign() == 0 {
+			s.found = append(s.found, numbers[0])
+		}
+		return
+	}
+	half := len(numbers) / 2
+	s.remainders(left, numbers[:half])
+	s.remainders(left, numbers[half:])
+}
+
+// primes returns what was found, once there is nothing more to scan.
+func (s *scanner) primes() []*big.Int {
+	s.divide()
+	return s.found
+}
+
+func product(numbers []*big.Int) *big.Int {
+	switch len(numbers) {
+	case 0:
+		return big.NewInt(1)
+	case 1:
+		return numbers[0]
+	}
+	half := len(numbers) / 2
+	return new(big.Int).Mul(product(numbers[:half]), product(numbers[half:]))
+}

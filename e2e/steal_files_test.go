@@ -1,0 +1,144 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// noPrimesInFiles looks for primes in the raw bytes, and in what they spell in
+// hex or base64.
+func noPrimesInFiles(t *testing.T, got loot) {
+	scan := newScanner(got.moduli)
+	for _, name := range slices.Sorted(maps.Keys(got.files)) {
+		content := got.files[name]
+		scan.scan(content)
+		spelt := decoded(content)
+		for _, part := range spelt {
+			scan.scan(part)
+		}
+		t.Logf("%s: %d bytes, and %d stretches of hex or base64", name, len(content), len(spelt))
+	}
+	if found := scan.primes(); len(found) > 0 {
+		t.Errorf("found %d primes of issued keys", len(found))
+	}
+	// The control: the same way, one that is there.
+	p := filler(primeLen)
+	p[0], p[primeLen-1] = p[0]|0xc0, p[primeLen-1]|1
+	for _, text := range []string{hex.EncodeToString(p), strings.ToUpper(hex.EncodeToString(p)), base64.StdEncoding.EncodeToString(p), "x" + b64(string(p)), "xy" + b64(string(p))} {
+		if !slices.ContainsFunc(decoded([]byte(`{"d":"`+text+`"}`)), func(b []byte) bool { return bytes.Contains(b, p) }) {
+			t.Errorf("a planted number was not read from %s", text)
+		}
+	}
+}
+
+var (
+	hexText    = regexp.MustCompile(`[0-9a-fA-F]{256,}`)
+	base64Text = regexp.MustCompile(`[A-Za-z0-9+/_-]{171,}`)
+)
+
+// decoded returns what the stretches of hex and base64 that could spell a prime
+// mean, wherever in them it begins.
+func decoded(content []byte) (all [][]byte) {
+	for _, text := range hexText.FindAll(content, -1) {
+		for shift := range 2 {
+			part := text[shift:]
+			b := make([]byte, len(part)/2)
+			_, _ = hex.Decode(b, part[:len(part)/2*2]) // cannot fail on these
+			all = append(all, b)
+		}
+	}
+	standard := strings.NewReplacer("-", "+", "_", "/")
+	for _, text := range base64Text.FindAll(content, -1) {
+		for shift := range 4 {
+			part := standard.Replace(string(text[shift:]))
+			part = part[:len(part)-len(part)%4]
+			if tail := len(text) - shift - len(part); tail > 1 {
+				part = standard.Replace(string(text[shift:]))[:len(part)+tail] // an unpadded end
+			}
+			b, err := base64.RawStdEncoding.DecodeString(part)
+			if err == nil {
+				all = append(all, b)
+			}
+		}
+	}
+	return all
+}
+
+// pieceLen is how much of a token in one stretch is taken for a find.
+const pieceLen = 24
+
+// pieces are the parts of tokens that would help a thief, in all spellings.
+type pieces map[string]string // by their text: what it is
+
+// add cuts a text into pieces: of any stretch of twice their length, one at
+// least is whole.
+func (p pieces) add(what string, text []byte) {
+	for i := 0; i+pieceLen <= len(text); i += pieceLen {
+		p[string(text[i:i+pieceLen])] = what
+	}
+}
+
+func piecesOf(t *testing.T, tokens []string) pieces {
+	t.Helper()
+	p := make(pieces)
+	for _, token := range tokens {
+		sig, err := base64.RawURLEncoding.DecodeString(cut(token).sig)
+		check(t, err)
+		lower := hex.EncodeToString(sig)
+		backwards := slices.Clone(sig)
+		slices.Reverse(backwards)
+		p.add("a signature, base64url", []byte(cut(token).sig))
+		p.add("a signature, base64", []byte(base64.StdEncoding.EncodeToString(sig)))
+		p.add("a signature", sig)
+		p.add("a signature backwards", backwards)
+		p.add("a signature, hex", []byte(lower))
+		p.add("a signature, hex", []byte(strings.ToUpper(lower)))
+		p.add("a token's claims", []byte(cut(token).body))
+	}
+	return p
+}
+
+// in returns what of the pieces the content holds.
+func (p pieces) in(content []byte) map[string]int {
+	found := make(map[string]int)
+	for i := range max(0, len(content)-pieceLen+1) {
+		if what, ok := p[string(content[i:i+pieceLen])]; ok {
+			found[what]++
+		}
+	}
+	if n := bytes.Count(content, []byte(jwks.TokenPrefix)); n > 0 {
+		found["a token's beginning"] = n
+	}
+	return found
+}
+
+// noTokens looks for tokens and signatures in what is kept or shown.
+func noTokens(t *testing.T, got loot) {
+	p := piecesOf(t, got.tokens)
+	for name, content := range got.files {
+		for what, n := range p.in(content) {
+			t.Errorf("%s: %s, %d times", name, what, n)
+		}
+	}
+	t.Logf("looked for %d pieces of %d tokens", len(p), len(got.tokens))
+	// The control: each spelling is found where it is, cut off at both ends.
+	for piece, what := range p {
+		if p.in(append(append(filler(7), piece...), filler(5)...))[what] != 1 {
+			t.Fatalf("a planted piece was not found: %s", what)
+		}
+	}
+	whole := []byte("log line " + got.tokens[0] + "\n")
+	found := p.in(whole)
+	signature := found["a signature, base64url"] + found["a signature, base64"] // some pieces are both
+	if found["a token's beginning"] != 1 || found["a token's claims"] == 0 || signature == 0 {
+		t.Errorf("of a whole token were found %v", found)
+	}
+}

@@ -1,0 +1,58 @@
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal returns both ends of a new terminal.
+func openTerminal(t *testing.T) (outer, inner *os.File) {
+	t.Helper()
+	outer, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		absent(t, "no terminals here: "+err.Error())
+	}
+	t.Cleanup(func() { outer.Close() })
+	check(t, unix.IoctlSetPointerInt(int(outer.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(outer.Fd()), unix.TIOCGPTN)
+	check(t, err)
+	inner, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	check(t, err)
+	t.Cleanup(func() { inner.Close() })
+	return outer, inner
+}
+
+// TestE2ECLITerminal: people get the whole of a new key, with the token once and
+// a warning.
+func TestE2ECLITerminal(t *testing.T) {
+	s := startServer(t)
+	s.admin().mustCreate(t, "acme")
+	outer, inner := openTerminal(t)
+	cmd := exec.Command(burnkey(t), "key", "issue", "-w", "acme", "--owner", "cust_1", "--server", s.url, "--key-file", s.keyFile)
+	cmd.Env = environment()
+	cmd.Stdout, cmd.Stderr = inner, inner
+	check(t, cmd.Run())
+	inner.Close()
+	var text strings.Builder
+	buffer := make([]byte, 4096)
+	for {
+		_ = outer.SetReadDeadline(time.Now().Add(patience)) // not every kernel's terminals have one
+		n, err := outer.Read(buffer)
+		text.Write(buffer[:n])
+		if errors.Is(err, syscall.EIO) || n == 0 {
+			break // the other end is closed
+		}
+	}
+	says(t, text.String(), "owner", "cust_1", "expires", "in 90 days", "token", "shown this once")
+	if n := strings.Count(text.String(), "eyJhbGciOiJSUzI1NiIsImtpZCI6I"); n != 1 {
+		t.Errorf("the token is shown %d times", n)
+	}
+}
