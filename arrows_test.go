@@ -35,7 +35,7 @@ var arrows = map[string]arrow{
 	"jwks":  {},
 	"store": {imports: []string{"jwks"}},
 	"authz": {
-		imports: []string{"jwks", "store", "authz/mint", "authz/turns"},
+		imports: []string{"jwks", "store", "authz/mint", "authz/turns", "internal/logs", "internal/loop"},
 		tests:   []string{"store/sqlite", "store/storetest"}, forbidden: http,
 	},
 	"cmd/burnkey": {imports: []string{"*"}},
@@ -48,10 +48,10 @@ var arrows = map[string]arrow{
 	"store/postgres/pgtest": {},
 
 	"authz/turns":     {forbidden: append(http, "github.com/prometheus")},
-	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns"}, forbidden: http},
+	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns", "internal/logs"}, forbidden: http},
 	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
 	"authz/api": {
-		imports: []string{"jwks", "store", "authz", "internal/clientaddr"},
+		imports: []string{"jwks", "store", "authz", "internal/clientaddr", "internal/logs"},
 		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
 	},
 	"authz/portal": {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz/turns"
+	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -29,7 +30,6 @@ const (
 	// each may have at least leastAnswers.
 	answersAtOnce = 128
 	leastAnswers  = 8
-	refusedEvery  = time.Minute // shortest interval between two warnings for one workspace
 )
 
 // CrowdedError means that a caller, a workspace or all callers together have too many lists and
@@ -46,12 +46,12 @@ type reads struct {
 	stands  func(context.Context) error // Standing of the store
 	log     *slog.Logger
 	refused *prometheus.CounterVec
+	warned  logs.Throttle // by workspace
 
 	mu         sync.Mutex
 	requests   map[<-chan struct{}]struct{} // requests in the counts, by their context's Done channel
 	callers    map[string]int
 	workspaces map[string]int
-	warned     map[string]time.Time
 }
 
 func newReads(atOnce int, what string, stands func(context.Context) error, log *slog.Logger, metrics prometheus.Registerer) *reads {
@@ -59,7 +59,6 @@ func newReads(atOnce int, what string, stands func(context.Context) error, log *
 		stands: stands,
 		queue:  turns.New(turns.Limits{AtOnce: atOnce, Waiting: readsWaiting, PerOwner: callerReads, PerCaller: 2 * callerReads}), log: log,
 		requests: make(map[<-chan struct{}]struct{}), callers: make(map[string]int), workspaces: make(map[string]int),
-		warned: make(map[string]time.Time),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused because too many were in progress, by the " +
 				"limit that was reached: caller, workspace or queue.",
@@ -143,18 +142,11 @@ func (r *reads) leave(over <-chan struct{}, who, workspace string) {
 	}
 }
 
-// refuse counts a refused read and logs it, for each workspace at most once in refusedEvery.
+// refuse counts and logs a refused read.
 func (r *reads) refuse(workspace, reason string) error {
 	r.refused.WithLabelValues(reason).Inc()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now := time.Now(); now.Sub(r.warned[workspace]) >= refusedEvery {
-		if len(r.warned) > 1000 {
-			clear(r.warned)
-		}
-		r.warned[workspace] = now
-		r.log.Warn("lists and searches are refused: too many are under way", "workspace", workspace, "of", reason)
-	}
+	r.warned.For(r.log, workspace).Warn("lists and searches are refused: too many are in progress",
+		"workspace", workspace, "reason", reason)
 	return &CrowdedError{reason}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/burnkey/burnkey/internal/loop"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -42,9 +43,6 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 	if o.PruneEvery <= 0 {
 		o.PruneEvery = pruneEvery
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	if o.Metrics != nil {
 		o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "burnkey_reap_lag_seconds", Help: "How long ago a key should have left its set that is still in it; 0: there is none.",
@@ -53,42 +51,28 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 	var pruning sync.WaitGroup
 	defer pruning.Wait()
 	pruning.Go(func() { s.prune(ctx, o) }) // beside it: there may be many
-	var failing bool
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.due:
-		case <-timer.C:
-		}
-		next, err := s.ReapDue(ctx)
-		if err != nil && ctx.Err() == nil && !failing {
-			o.Log.Error("keys whose time is over can't be taken out of their sets; trying again", "error", err)
-		}
-		failing = err != nil
-		wait := o.Every
-		if !next.IsZero() && !failing {
-			wait = max(0, min(wait, next.Sub(s.Now())))
-		}
-		timer.Reset(wait)
+	var next time.Time
+	reaping := loop.Loop{
+		Every: o.Every, Wake: s.due, Log: o.Log, Level: slog.LevelError,
+		Failure: "cannot take keys out of their sets whose time is over; trying again",
+		Next: func() time.Duration {
+			if next.IsZero() {
+				return o.Every
+			}
+			return max(0, min(o.Every, next.Sub(s.Now())))
+		},
 	}
+	reaping.Run(ctx, func(ctx context.Context) (err error) {
+		next, err = s.ReapDue(ctx)
+		return err
+	})
 }
 
 func (s *Service) prune(ctx context.Context, o ReapOptions) {
-	ticker := time.NewTicker(o.PruneEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if err := s.store.PruneSessions(ctx, s.Now()); err != nil && ctx.Err() == nil {
-			o.Log.Warn("sessions that are over can't be deleted", "error", err)
-		}
+	pruning := loop.Loop{
+		Every: o.PruneEvery, WaitFirst: true, Log: o.Log, Level: slog.LevelWarn, Failure: "cannot delete sessions that are over",
 	}
+	pruning.Run(ctx, func(ctx context.Context) error { return s.store.PruneSessions(ctx, s.Now()) })
 }
 
 // reapLag is as far as was last seen: a database that does not answer heals nothing.

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -46,15 +45,10 @@ func (a *api) streamReader(r *http.Request) jwks.StreamReader {
 // meanwhile.
 const readersAgain = "15"
 
-// turnAwayEvery is the shortest interval between two warnings for one workspace.
-const turnAwayEvery = time.Minute
-
 // turnedAway counts and logs readers that found no place at the change stream.
 type turnedAway struct {
-	total *prometheus.CounterVec
-
-	mu     sync.Mutex
-	logged map[string]time.Time // by workspace; only existing ones, so it is bounded
+	total  *prometheus.CounterVec
+	warned logs.Throttle // by workspace
 }
 
 func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
@@ -63,7 +57,6 @@ func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
 			Name: "burnkey_change_stream_turned_away_total",
 			Help: "Readers for whom the change stream had no place, by workspace and by what was full: address, workspace or server.",
 		}, []string{"workspace", "full"}),
-		logged: make(map[string]time.Time),
 	}
 	metrics.MustRegister(t.total)
 	return t
@@ -79,16 +72,9 @@ func (t *turnedAway) note(log *slog.Logger, r *http.Request, workspace string, e
 		full = "workspace"
 	}
 	t.total.WithLabelValues(workspace, full).Inc()
-	t.mu.Lock()
-	due := time.Since(t.logged[workspace]) >= turnAwayEvery
-	if due {
-		t.logged[workspace] = time.Now()
-	}
-	t.mu.Unlock()
-	if due {
-		log.WarnContext(r.Context(), "readers of the change stream are turned away; followers poll instead, and a key of the scope "+
-			"gateway gets a reserved place", "workspace", workspace, "full", full, "from", clientaddr.Network(r.RemoteAddr))
-	}
+	t.warned.For(log, workspace).WarnContext(r.Context(), "readers of the change stream are turned away; followers poll instead, "+
+		"and a key of the scope gateway gets a reserved place",
+		"workspace", workspace, "full", full, "from", clientaddr.Network(r.RemoteAddr))
 }
 
 // noPlace returns the problem for a reader that found no place.

@@ -2,8 +2,6 @@ package mint
 
 import (
 	"fmt"
-	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/burnkey/burnkey/authz/turns"
@@ -27,32 +25,3 @@ func (e *BusyError) Error() string {
 
 // Is lets errors.Is match ErrBusy.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
-
-const (
-	// warnEvery is the shortest interval between two warnings for one workspace.
-	warnEvery = time.Minute
-	// warned bounds the number of workspaces remembered for that.
-	warned = 1000
-)
-
-// warnings logs the requests that are turned away, for each workspace at most once in
-// warnEvery.
-type warnings struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-func (w *warnings) turnedAway(e *BusyError, now time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if last, is := w.last[e.Workspace]; is && now.Sub(last) < warnEvery {
-		return
-	}
-	if w.last == nil || len(w.last) >= warned {
-		w.last = make(map[string]time.Time)
-	}
-	w.last[e.Workspace] = now
-	w.log.Warn("requests for keys are turned away: too many wait for a minting process",
-		"workspace", e.Workspace, "reason", e.Reason, "retry_after", e.RetryAfter)
-}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz/mint/burn"
 	"github.com/burnkey/burnkey/authz/turns"
+	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -62,7 +63,7 @@ type Minter struct {
 	binary  string // binary's, but for tests
 	queue   *turns.Queue
 	metrics metrics
-	warn    warnings
+	warned  logs.Throttle // by workspace
 	// typical is the recent duration of one minting in nanoseconds.
 	typical atomic.Int64
 }
@@ -82,12 +83,12 @@ func New(o Options) (*Minter, error) {
 	if err := sealDescriptors(); err != nil {
 		return nil, fmt.Errorf("keep descriptors from minting processes: %w", err)
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	m := &Minter{options: o, binary: binary(), queue: turns.New(turns.Limits{
 		AtOnce: o.Workers, Waiting: o.Queue, PerOwner: max(1, o.Queue/4), PerCaller: max(1, o.Queue/2),
 	})}
-	if m.warn.log = o.Log; o.Log == nil {
-		m.warn.log = slog.New(slog.DiscardHandler)
-	}
 	m.typical.Store(int64(100 * time.Millisecond))
 	m.metrics = newMetrics(o.Metrics, m.queue.Waiting)
 	return m, nil
@@ -136,7 +137,8 @@ func (m *Minter) turnedAway(err error) error {
 	if errors.As(err, &full) {
 		busy := &BusyError{Asker: full.Asker, Reason: full.Reason, RetryAfter: m.retryAfter(full.Ahead)}
 		m.metrics.turnedAway.WithLabelValues(busy.Reason).Inc()
-		m.warn.turnedAway(busy, time.Now())
+		m.warned.For(m.options.Log, busy.Workspace).Warn("requests for keys are turned away: too many wait for a minting process",
+			"workspace", busy.Workspace, "reason", busy.Reason, "retry_after", busy.RetryAfter)
 		err = busy
 	}
 	m.metrics.failed(err)

@@ -8,21 +8,20 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/internal/networks"
 )
 
 // Limits of open connections. One address may have half of them. An idle connection takes about
 // 15 KiB for up to idleTimeout.
 const (
-	maxConnections  = 32768
-	ownDescriptors  = 512 // reserved for the database, minting and files
-	fewConnections  = 64
-	refusalLogEvery = time.Minute
+	maxConnections = 32768
+	ownDescriptors = 512 // reserved for the database, minting and files
+	fewConnections = 64
 )
 
 // connections limits open connections, so that the server does not run out of descriptors and
@@ -36,11 +35,11 @@ type connections struct {
 	log              *slog.Logger
 	refused          prometheus.Counter
 	displaced        prometheus.Counter
+	warned           logs.Throttle
 
-	mu     sync.Mutex
-	open   map[*place]struct{}
-	by     map[string]int
-	logged time.Time
+	mu   sync.Mutex
+	open map[*place]struct{}
+	by   map[string]int
 }
 
 // place is the place of an open connection.
@@ -114,16 +113,10 @@ func (c *connections) counted(remote string) string {
 func (c *connections) turnAway(count prometheus.Counter, address string) {
 	count.Inc()
 	c.mu.Lock()
-	due := time.Since(c.logged) >= refusalLogEvery
-	if due {
-		c.logged = time.Now()
-	}
 	open, of := len(c.open), c.by[address]
 	c.mu.Unlock()
-	if due {
-		c.log.Warn("too many connections: some are closed", "open", open, "most", c.most, "from", address,
-			"of_this_address", of, "most_of_one", c.perAddress)
-	}
+	c.warned.For(c.log, "").Warn("too many connections: some are closed", "open", open, "most", c.most, "from", address,
+		"of_this_address", of, "most_of_one", c.perAddress)
 }
 
 // noteState is http.Server's ConnState. It records whether a connection has a request; one
