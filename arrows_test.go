@@ -55,10 +55,14 @@ var arrows = map[string]arrow{
 		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
 	},
 	"authz/portal": {
-		imports: []string{"jwks", "store", "authz", "internal/clientaddr", "internal/outbound"},
-		tests:   []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
+		imports: []string{
+			"jwks", "store", "authz", "authz/portal/language", "authz/portal/oidc", "internal/clientaddr", "internal/outbound",
+		},
+		tests: []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
 
+	"authz/portal/language":   {forbidden: http},
+	"authz/portal/oidc":       {imports: []string{"jwks", "store", "internal/outbound"}},
 	"authz/portal/portaltest": {},
 
 	"gateway": {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},

@@ -45,7 +45,7 @@ type createForm struct {
 func (f *createForm) Has(scope string) bool { return slices.Contains(f.Scopes, scope) }
 
 // Life says how long a preset is.
-func (p *view) Life(d time.Duration) string { return p.visit.language.life(d) }
+func (p *view) Life(d time.Duration) string { return p.visit.language.Life(d) }
 
 // Seconds is a preset's value.
 func (p *view) Seconds(d time.Duration) int64 { return int64(d / time.Second) }
@@ -98,34 +98,34 @@ func (v *visit) notCreated(f *createForm, err error) error {
 		}
 		return v.createAgain(http.StatusUnprocessableEntity, f, bad)
 	case errors.Is(err, authz.ErrTooMany):
-		text := v.language.count("fault.many", v.workspace.Policy.KeysPerOwner)
+		text := v.language.Count("fault.many", v.workspace.Policy.KeysPerOwner)
 		return v.createAgain(http.StatusConflict, f, faults{{"", text}})
 	case errors.Is(err, authz.ErrBusy):
 		v.retryAfter(authz.RetryAfter(err))
-		return v.createAgain(http.StatusServiceUnavailable, f, faults{{"", v.language.text("fault.busy")}})
+		return v.createAgain(http.StatusServiceUnavailable, f, faults{{"", v.language.Text("fault.busy")}})
 	}
 	return err
 }
 
 func (v *visit) createAgain(status int, f *createForm, bad faults) error {
-	return v.renderView(status, &view{Page: "new", Title: v.language.text("new.title"), Content: f, Faults: bad})
+	return v.renderView(status, &view{Page: "new", Title: v.language.Text("new.title"), Content: f, Faults: bad})
 }
 
 // faultOf words what authz has against a field in the reader's language.
 func (v *visit) faultOf(f authz.FieldError) fault {
 	switch f.Field {
 	case "name", "scopes", "grace":
-		return fault{f.Field, v.language.text("fault." + f.Field)}
+		return fault{f.Field, v.language.Text("fault." + f.Field)}
 	case "expires_in", "never_expires":
-		return fault{"expiry", v.language.text("fault.expiry")}
+		return fault{"expiry", v.language.Text("fault.expiry")}
 	}
-	return fault{"", v.language.text("fault.form")}
+	return fault{"", v.language.Text("fault.form")}
 }
 
 // request makes a form into what authz is asked for, or says what is wrong with it.
 func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	wrong := func(field, key string, pairs ...any) {
-		bad = append(bad, fault{field, v.language.text(key, pairs...)})
+		bad = append(bad, fault{field, v.language.Text(key, pairs...)})
 	}
 	r = authz.IssueRequest{Owner: v.session.Owner, Name: f.Name, Scopes: f.Scopes, IdempotencyKey: v.once(f.Once), Session: &v.session}
 	if key := nameFault(f.Name); key != "" {
@@ -135,7 +135,7 @@ func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 		wrong("scopes", "fault.scope.offered")
 	}
 	if key := v.expiry(f, &r); key != "" {
-		wrong("expiry", key, "last", v.language.day(v.lastDay()))
+		wrong("expiry", key, "last", v.language.Day(v.lastDay()))
 	}
 	if !slices.Contains(f.Environments, f.Environment) {
 		wrong("environment", "fault.environment")

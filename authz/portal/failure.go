@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/portal/oidc"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -52,13 +53,16 @@ func (v *visit) failureOf(err error) (f failure, broken bool) {
 	var (
 		long     *http.MaxBytesError
 		repeated *store.IdempotencyError
-		login    *loginError
+		login    *oidc.Error
+		deferred *loginsDeferred
 		spent    *authz.BudgetError
 		crowded  *authz.CrowdedError
 	)
 	switch err = authz.Ended(v.r.Context(), err); {
 	case errors.As(err, &login): // takes precedence over its cause
-		return login.failure()
+		return loginFailure(login)
+	case errors.As(err, &deferred):
+		return failure{status: http.StatusTooManyRequests, name: "login.many", retry: deferred.after}, false
 	case errors.Is(err, errNowhere), errors.Is(err, authz.ErrNotFound), errors.Is(err, errNoLogin):
 		return failure{status: http.StatusNotFound, name: "nowhere"}, false
 	case errors.Is(err, errLink):

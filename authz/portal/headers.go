@@ -24,7 +24,7 @@ func (v *visit) secure() {
 		h.Del("Cross-Origin-Opener-Policy")
 	}
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Language", v.language.code)
+	h.Set("Content-Language", v.language.Code)
 	h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
 	// Not no-referrer: with that, a form's Origin would be null.
 	h.Set("Referrer-Policy", "same-origin")

@@ -71,7 +71,7 @@ func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err
 
 func (v *visit) eventOf(e *store.Entry) event {
 	shown := event{
-		At: e.At, Action: e.Action, About: e.Key != uuid.Nil, Key: e.Key, Name: v.language.nameOf(e), Who: e.Actor.Kind, OK: e.Result == store.ResultOK,
+		At: e.At, Action: e.Action, About: e.Key != uuid.Nil, Key: e.Key, Name: v.nameOf(e), Who: e.Actor.Kind, OK: e.Result == store.ResultOK,
 	}
 	switch e.Actor.Kind {
 	case store.ActorSession, store.ActorOIDC, store.ActorToken: // the owner's own side
@@ -82,7 +82,7 @@ func (v *visit) eventOf(e *store.Entry) event {
 
 // nameOf is what an entry's key was called then, and empty where the entry is about none.
 // Not every detail says it: then the key may have a name.
-func (l *language) nameOf(e *store.Entry) string {
+func (v *visit) nameOf(e *store.Entry) string {
 	if e.Key == uuid.Nil {
 		return ""
 	}
@@ -96,9 +96,9 @@ func (l *language) nameOf(e *store.Entry) string {
 	}
 	switch text, ok := name.(string); {
 	case !ok:
-		return l.text("key.which", "id", shortOf(e.Key))
+		return v.language.Text("key.which", "id", shortOf(e.Key))
 	case text == "":
-		return l.text("key.unnamed", "id", shortOf(e.Key))
+		return v.language.Text("key.unnamed", "id", shortOf(e.Key))
 	default:
 		return text
 	}

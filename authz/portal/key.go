@@ -119,7 +119,7 @@ func renameKey(v *visit) error {
 	}
 	name := strings.TrimSpace(v.r.PostForm.Get("name"))
 	if key := nameFault(name); key != "" {
-		bad := faults{{"name", v.language.text(key, "max", authz.MaxText)}}
+		bad := faults{{"name", v.language.Text(key, "max", authz.MaxText)}}
 		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
 	}
 	if k, err = v.service.UpdateKey(v.context(), v.workspace.ID, k.ID, authz.KeyPatch{Name: &name}); err != nil {
@@ -135,7 +135,7 @@ func revokeKey(v *visit) error {
 		return err
 	}
 	if !names(v.show(k), v.r.PostForm.Get("confirm")) {
-		bad := faults{{"confirm", v.language.text("fault.confirm")}}
+		bad := faults{{"confirm", v.language.Text("fault.confirm")}}
 		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
 	}
 	if k, err = v.service.Revoke(v.context(), v.workspace.ID, k.ID); err != nil {

@@ -45,7 +45,7 @@ func (v *visit) show(k store.Key) shownKey {
 		Key: k, Name: k.Name, State: string(k.Status(v.now())), Environment: environmentOf(k.Metadata), Short: shortOf(k.ID),
 	}
 	if s.Name == "" {
-		s.Name = v.language.text("key.unnamed", "id", s.Short)
+		s.Name = v.language.Text("key.unnamed", "id", s.Short)
 	}
 	left := k.ExpiresAt.Sub(v.now())
 	s.Soon = s.State == string(store.Active) && !k.ExpiresAt.IsZero() && left <= expiresSoon

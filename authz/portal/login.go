@@ -7,49 +7,19 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
-
-	"golang.org/x/oauth2"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/portal/oidc"
 	"github.com/burnkey/burnkey/store"
 )
 
-// loginError says why somebody was not logged in, in a word for the audit.
-type loginError struct {
-	reason string
-	err    error         // details for the log, or nil
-	retry  time.Duration // with tooMany: time until a retry
-}
-
-func (e *loginError) Error() string {
-	if e.err == nil {
-		return "login: " + e.reason
-	}
-	return "login: " + e.reason + ": " + e.err.Error()
-}
-
-func (e *loginError) Unwrap() error { return e.err }
-
-// Reasons that the answer or the audit distinguishes.
-const (
-	badState = "state"    // nobody can say which login it was
-	badOP    = "provider" // it is down, or set up wrongly
-	denied   = "denied"   // by the provider or by the person
-	noOwner  = "owner"    // the provider says nothing of an owner
-	noStaff  = "operator" // nor of an operator, where there are no others
-	tooMany  = "many"     // too many logins at once: the state and the code stay valid
-)
-
-// failure is what to answer, and whether the producer has to look into it.
-func (e *loginError) failure() (f failure, broken bool) {
-	switch e.reason {
-	case tooMany:
-		return failure{status: http.StatusTooManyRequests, name: "login.many", retry: e.retry}, false
-	case badOP:
-		return failure{status: http.StatusServiceUnavailable, name: "login.provider", retry: failureLife}, true
-	case badState, denied, noOwner, noStaff:
-		return failure{status: http.StatusForbidden, name: "login." + e.reason}, false
+// loginFailure returns how to answer a failed login, and whether the producer has to look into it.
+func loginFailure(e *oidc.Error) (f failure, broken bool) {
+	switch e.Reason {
+	case oidc.BadProvider:
+		return failure{status: http.StatusServiceUnavailable, name: "login.provider", retry: oidc.FailureLife}, true
+	case oidc.BadState, oidc.Denied, oidc.NoOwner, oidc.NoOperator:
+		return failure{status: http.StatusForbidden, name: "login." + e.Reason}, false
 	}
 	return failure{status: http.StatusForbidden, name: "login.unproved"}, false
 }
@@ -89,20 +59,46 @@ func logIn(v *visit) error {
 	if v.workspace.Portal.OIDC == nil {
 		return errNoLogin
 	}
-	more := []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("ui_locales", v.language.code)}
-	if v.r.URL.Query().Has("other") {
-		more = append(more, oauth2.SetAuthURLParam("prompt", "login"))
-	} else if err := v.identify(v.shownHere(), v.isHere); err == nil && v.isHere(&v.session) {
-		return v.redirect(v.home())
-	} else if err != nil && !errors.Is(err, authz.ErrNoSession) {
-		return err
+	other := v.r.URL.Query().Has("other")
+	if !other {
+		if err := v.identify(v.shownHere(), v.isHere); err == nil && v.isHere(&v.session) {
+			return v.redirect(v.home())
+		} else if err != nil && !errors.Is(err, authz.ErrNoSession) {
+			return err
+		}
 	}
-	l, to, err := v.logins.begin(v.r.Context(), &v.workspace, more...)
+	l, to, err := v.providers.Begin(v.r.Context(), v.client(), v.language.Code, other)
 	if err != nil {
 		return err
 	}
 	v.setLogin(l)
 	return v.redirect(to)
+}
+
+// client returns the workspace's registration at its provider.
+func (v *visit) client() *oidc.Client {
+	at := v.publicURL + authz.PortalPath + "/" + v.workspace.ID
+	c := &oidc.Client{
+		OIDC: *v.workspace.Portal.OIDC, Workspace: v.workspace.ID, Secret: v.clientSecrets[v.workspace.ID],
+		CallbackURL: at + "/callback", LogoutURL: at + "/loggedout",
+	}
+	if v.workspace.ID == authz.Home {
+		c.OwnerClaim = "" // it has no owners
+	}
+	return c
+}
+
+// admit counts a call to the provider against the budget, and uses the login up: it works once,
+// over all servers. Errors: *loginsDeferred, *oidc.Error.
+func (v *visit) admit(l oidc.Login) error {
+	if wait := v.logins.take(v.workspace.ID, v.from(), v.now()); wait > 0 {
+		return &loginsDeferred{wait}
+	}
+	err := v.service.SpendLogin(v.r.Context(), v.workspace.ID, l.State(v.client()), l.Until())
+	if errors.Is(err, authz.ErrExists) {
+		return &oidc.Error{Reason: oidc.BadState, Err: errors.New("used before")}
+	}
+	return err
 }
 
 // comeBack handles the browser's return from the provider and opens a session. An answer that
@@ -115,7 +111,7 @@ func comeBack(v *visit) error {
 	if err != nil {
 		return v.orHome(err)
 	}
-	who, err := v.logins.finish(v.r.Context(), &v.workspace, l, v.from(), v.r.URL.Query())
+	who, err := v.providers.Finish(v.r.Context(), v.client(), l, v.r.URL.Query(), func() error { return v.admit(l) })
 	if err != nil {
 		return v.refuse(who, l, err)
 	}
@@ -125,7 +121,7 @@ func comeBack(v *visit) error {
 	}
 	secret, session, err := v.service.StartLogin(v.by(who), v.workspace.ID, authz.Login(who))
 	if bad := authz.InputError(nil); errors.As(err, &bad) {
-		return v.refuse(who, l, &loginError{reason: "claims", err: err})
+		return v.refuse(who, l, &oidc.Error{Reason: "claims", Err: err})
 	}
 	if err != nil {
 		return err
@@ -150,39 +146,39 @@ func (v *visit) orHome(bad error) error {
 
 // isAlready reports whether this person has logged in since the login began, for example in
 // another tab: that session, and its open pages, stay.
-func (v *visit) isAlready(who identity, l login) (bool, error) {
+func (v *visit) isAlready(who oidc.Identity, l oidc.Login) (bool, error) {
 	err := v.identify(v.shownHere(), v.isHere)
 	if errors.Is(err, authz.ErrNoSession) {
 		return false, nil
 	}
 	s := &v.session
 	return err == nil && v.isHere(s) && s.Login && s.Role == who.Role && s.Owner == who.Owner && s.Subject == who.Subject &&
-		!s.CreatedAt.Before(l.begun), err
+		!s.CreatedAt.Before(l.Begun), err
 }
 
 // by is the context of what somebody does whom a provider has named, or has not yet.
-func (v *visit) by(who identity) context.Context {
+func (v *visit) by(who oidc.Identity) context.Context {
 	begun := store.Session{Role: who.Role, Login: true}
 	return store.By(v.r.Context(), store.Actor{Kind: begun.ActorKind(), ID: who.Subject, From: v.from()})
 }
 
 // refuse ends a login and records who was refused, if the answer belongs to a login at all. A
-// login deferred by tooMany stays in progress.
-func (v *visit) refuse(who identity, l login, err error) error {
-	var bad *loginError
-	if !errors.As(err, &bad) || bad.reason == tooMany {
+// deferred login stays in progress.
+func (v *visit) refuse(who oidc.Identity, l oidc.Login, err error) error {
+	var bad *oidc.Error
+	if !errors.As(err, &bad) {
 		return err
 	}
 	v.dropLogin(l)
-	if bad.reason == badState {
+	if bad.Reason == oidc.BadState {
 		return v.orHome(err)
 	}
-	if bad.reason == badOP {
+	if bad.Reason == oidc.BadProvider {
 		return err
 	}
 	v.log.LogAttrs(v.r.Context(), slog.LevelInfo, "a login was refused",
 		slog.String("request_id", v.requestID()), slog.String("workspace", v.workspace.ID), slog.String("reason", bad.Error()))
-	if failed := v.service.LoginRefused(v.by(who), v.workspace.ID, bad.reason); failed != nil {
+	if failed := v.service.LoginRefused(v.by(who), v.workspace.ID, bad.Reason); failed != nil {
 		return failed
 	}
 	return err
@@ -201,11 +197,11 @@ func (p *view) CanLogIn() bool { return p.visit.canLogIn() }
 // loginAfter is what to call the way to the login on a failure's page, if there is one.
 func (v *visit) loginAfter(f failure) string {
 	switch {
-	case !v.canLogIn(), f.name == "login."+tooMany: // reloading the page continues the login
+	case !v.canLogIn(), f.name == "login.many": // reloading the page continues the login
 		return ""
 	case f.name == "session", f.name == "nobody":
 		return "login.do"
-	case f.name == "forbidden", f.name == "login."+noOwner, f.name == "login."+noStaff:
+	case f.name == "forbidden", f.name == "login."+oidc.NoOwner, f.name == "login."+oidc.NoOperator:
 		return "login.else"
 	case strings.HasPrefix(f.name, "login."):
 		return "login.again"

@@ -21,6 +21,11 @@ const (
 	warnEvery = time.Minute
 )
 
+// loginsDeferred means that there are too many logins at once. The state and the code stay valid.
+type loginsDeferred struct{ after time.Duration } // time until a retry
+
+func (e *loginsDeferred) Error() string { return "too many logins at once" }
+
 // budget limits the calls to providers. It is safe for concurrent use.
 type budget struct {
 	refused *prometheus.CounterVec

@@ -54,8 +54,8 @@ func (v *visit) logOutOf(session store.Session, cookies []shown) error {
 	}
 	v.dropCookie(name, session.Embedded)
 	bye := goodbye{Return: session.ReturnURL}
-	if session.Login {
-		bye.Leave = v.logins.end(v.r.Context(), &v.workspace)
+	if session.Login && w.Portal.OIDC != nil {
+		bye.Leave = v.providers.EndSessionURL(v.r.Context(), v.client())
 	}
 	return v.sayGoodbye(bye)
 }

@@ -31,7 +31,7 @@ func (v *visit) notice(to string, whats ...string) string {
 	}
 	for _, what := range whats {
 		if given.Get("done") == what && equal(given.Get("seal"), v.seal(what, to, given.Get("at"))) {
-			return v.language.text("done." + what)
+			return v.language.Text("done." + what)
 		}
 	}
 	return ""

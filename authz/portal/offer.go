@@ -11,6 +11,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
+const day = 24 * time.Hour
+
 // page returns the workspace as this session sees it: see authz.OnPage.
 func (v *visit) page() *store.Workspace { return authz.OnPage(&v.workspace, &v.session) }
 

@@ -186,11 +186,11 @@ func (p *view) Query(pairs ...string) string { return query(pairs...) }
 
 // again answers a form with a page that says what is wrong with it.
 func (v *visit) again(status int, page, title string, content any, bad faults) error {
-	return v.renderView(status, &view{Page: page, Title: v.language.text(title), Content: content, Faults: bad})
+	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content, Faults: bad})
 }
 
 func (v *visit) fault(field, key string, pairs ...any) faults {
-	return faults{{field, v.language.text(key, pairs...)}}
+	return faults{{field, v.language.Text(key, pairs...)}}
 }
 
 // statusOf is 422 where something is wrong.

@@ -36,7 +36,7 @@ func (r record) OK() bool { return r.Result == store.ResultOK }
 func (v *visit) records(entries []store.Entry) []record {
 	all := make([]record, len(entries))
 	for i, e := range entries {
-		all[i] = record{Entry: e, Name: v.language.nameOf(&e), More: excerptOf(e.Detail)}
+		all[i] = record{Entry: e, Name: v.nameOf(&e), More: excerptOf(e.Detail)}
 	}
 	return all
 }

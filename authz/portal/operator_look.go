@@ -76,6 +76,6 @@ func (v *visit) picture() ([]byte, error) {
 
 // lookTexts are the form's fields, in words. A picture can't be said.
 func (v *visit) lookTexts(f *lookForm) []typedText {
-	t := v.language.text
+	t := v.language.Text
 	return []typedText{{t("settings.name"), f.Name}, {t("settings.accent"), f.Accent}}
 }

@@ -174,7 +174,7 @@ func scopesIn(text string) (scopes []store.OfferedScope) {
 
 // policyTexts are the form's fields, in words.
 func (v *visit) policyTexts(f *policyForm) []typedText {
-	t := v.language.text
+	t := v.language.Text
 	life := func(l lifeField) string {
 		if l.Number == "" {
 			return t("none")

@@ -33,7 +33,7 @@ func showSettings(v *visit) error {
 // settingsView shows the settings as they are.
 func (v *visit) settingsView(notice string, bad faults) *view {
 	return &view{
-		Page: "settings", Title: v.language.text("settings.title"), Notice: notice, Faults: bad,
+		Page: "settings", Title: v.language.Text("settings.title"), Notice: notice, Faults: bad,
 		Content: &settingsPage{W: v.workspace, Policy: v.policyForm(), Look: v.lookForm(), Units: unitNames},
 	}
 }
@@ -90,7 +90,7 @@ func (v *visit) settingsMeanwhile(retyped func(*settingsPage)) error {
 		return err
 	}
 	v.settleIn(w)
-	shown := v.settingsView("", faults{{"", v.language.text("fault.settings.meanwhile")}})
+	shown := v.settingsView("", faults{{"", v.language.Text("fault.settings.meanwhile")}})
 	now, typed := shown.Content.(*settingsPage), *shown.Content.(*settingsPage)
 	retyped(&typed)
 	now.Typed = v.differing(now, &typed)
@@ -120,7 +120,7 @@ func (v *visit) settingsFaults(input authz.InputError) (bad faults) {
 	for _, one := range input {
 		field := settingsFields[one.Field]
 		if field == "" {
-			return faults{{"", v.language.text("fault.form")}}
+			return faults{{"", v.language.Text("fault.form")}}
 		}
 		if bad.of(field) == "" {
 			bad = append(bad, v.settingsFault(field))
@@ -131,7 +131,7 @@ func (v *visit) settingsFaults(input authz.InputError) (bad faults) {
 
 // settingsFault says what a field takes.
 func (v *visit) settingsFault(field string) fault {
-	return fault{field, v.language.text("fault.settings."+field,
+	return fault{field, v.language.Text("fault.settings."+field,
 		"scopes", authz.MaxScopes, "scope", authz.MaxScope, "text", authz.MaxText, "days", authz.MaxExpiresIn/86400,
 		"keys", authz.MaxKeysPerOwner, "kib", authz.MaxLogo>>10, "side", authz.MaxLogoSide)}
 }

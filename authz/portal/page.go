@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/burnkey/burnkey/authz/portal/language"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -48,7 +49,7 @@ type view struct {
 // render answers with a page whose title is a message. It is complete before the first
 // byte is sent.
 func (v *visit) render(status int, page, title string, content any) error {
-	return v.renderView(status, &view{Page: page, Title: v.language.text(title), Content: content})
+	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content})
 }
 
 func (v *visit) renderView(status int, shown *view) error {
@@ -64,25 +65,25 @@ func (v *visit) renderView(status int, shown *view) error {
 }
 
 // T is a message; see language.text.
-func (p *view) T(key string, pairs ...any) string { return p.visit.language.text(key, pairs...) }
+func (p *view) T(key string, pairs ...any) string { return p.visit.language.Text(key, pairs...) }
 
 // N is a message that depends on a number.
 func (p *view) N(key string, n int, pairs ...any) string {
-	return p.visit.language.count(key, n, pairs...)
+	return p.visit.language.Count(key, n, pairs...)
 }
 
 // Date formats a day in UTC and names the time zone.
-func (p *view) Date(t time.Time) string { return p.visit.language.day(t) }
+func (p *view) Date(t time.Time) string { return p.visit.language.Day(t) }
 
 // Moment is a day and a time of day, in UTC.
-func (p *view) Moment(t time.Time) string { return p.visit.language.moment(t) }
+func (p *view) Moment(t time.Time) string { return p.visit.language.Moment(t) }
 
 // Machine formats a time for HTML's time element; portal.js shows it in the reader's time zone
 // as a title.
 func (p *view) Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Until says how far off a time is.
-func (p *view) Until(t time.Time) string { return p.visit.language.until(t.Sub(p.visit.now())) }
+func (p *view) Until(t time.Time) string { return p.visit.language.Until(t.Sub(p.visit.now())) }
 
 // Path is a path within the workspace.
 func (p *view) Path(parts ...string) string { return p.visit.path(parts...) }
@@ -96,10 +97,10 @@ func (p *view) Asset(name string) string {
 }
 
 // Lang is the page's language (RFC 5646).
-func (p *view) Lang() string { return p.visit.language.code }
+func (p *view) Lang() string { return p.visit.language.Code }
 
 // Languages are those that there are.
-func (p *view) Languages() []*language { return p.visit.languages.all }
+func (p *view) Languages() []*language.Language { return p.visit.languages.All }
 
 // CanSwitch says whether the page may be asked for once more: one that answers a form or
 // a login may not.

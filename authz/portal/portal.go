@@ -15,6 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/portal/language"
+	"github.com/burnkey/burnkey/authz/portal/oidc"
+	"github.com/burnkey/burnkey/internal/outbound"
 )
 
 // Options of the portal. Service, Publisher, PublicURL and Providers are required.
@@ -37,28 +40,27 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// ClientSecret is a client's at an OpenID provider. The provider of this issuer alone is
-// shown it: a workspace's issuer is set by others than those who know the secret.
-type ClientSecret struct {
-	Issuer string
-	Secret authz.Secret
-}
+// ClientSecret is shown to the provider of its issuer only.
+type ClientSecret = oidc.ClientSecret
 
 // portal answers all paths below authz.PortalPath. It is safe for concurrent use.
 type portal struct {
-	service   *authz.Service
-	publisher *authz.Publisher
-	base      string // of its paths as browsers have them
-	origin    string // of its pages (RFC 6454 section 6.2)
-	now       func() time.Time
-	log       *slog.Logger
-	logins    *logins
-	looks     looks
-	paces     paces
-	mux       *http.ServeMux
-	languages *languages
-	pages     map[string]*template.Template
-	assets    map[string]asset
+	service       *authz.Service
+	publisher     *authz.Publisher
+	base          string // of its paths as browsers have them
+	origin        string // of its pages (RFC 6454 section 6.2)
+	publicURL     string // without a slash at the end
+	now           func() time.Time
+	log           *slog.Logger
+	logins        *budget
+	providers     *oidc.Providers
+	clientSecrets map[string]ClientSecret
+	looks         looks
+	paces         paces
+	mux           *http.ServeMux
+	languages     *language.Languages
+	pages         map[string]*template.Template
+	assets        map[string]asset
 }
 
 // New returns the handler of every path below authz.PortalPath.
@@ -74,9 +76,10 @@ func New(o Options) (http.Handler, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &portal{
-		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, logins: newLogins(u, o), mux: http.NewServeMux(),
+		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, logins: newBudget(o.Metrics, o.Log),
+		providers: oidc.New(o.Providers, outbound.IsLoopback(u), o.Now), clientSecrets: o.ClientSecrets, mux: http.NewServeMux(),
 		base:   strings.TrimRight(u.EscapedPath(), "/") + authz.PortalPath,
-		origin: originOf(u),
+		origin: originOf(u), publicURL: strings.TrimRight(u.String(), "/"),
 	}
 	if p.languages, err = readLanguages(); err != nil {
 		return nil, err

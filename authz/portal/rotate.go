@@ -23,9 +23,9 @@ func rotateKey(v *visit) error {
 	once := v.r.PostForm.Get("once")
 	switch {
 	case !v.mayHave(k.Scopes):
-		return v.keyAgain(http.StatusForbidden, k, "", faults{{"", v.language.text("rotate.wide")}})
+		return v.keyAgain(http.StatusForbidden, k, "", faults{{"", v.language.Text("rotate.wide")}})
 	case !ok || !isOnce(once):
-		return v.keyAgain(http.StatusUnprocessableEntity, k, "", faults{{"grace", v.language.text("fault.grace")}})
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", faults{{"grace", v.language.Text("fault.grace")}})
 	}
 	issued, err := v.service.Rotate(v.context(), v.workspace.ID, k.ID,
 		authz.RotateRequest{Grace: &grace, IdempotencyKey: v.once(once), Session: &v.session})
@@ -52,10 +52,10 @@ func (v *visit) notRotated(k store.Key, err error) error {
 	case errors.Is(err, authz.ErrNotActive):
 		return v.changedMeanwhile(k)
 	case errors.Is(err, authz.ErrTooMany):
-		return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.text("fault.rotations")}})
+		return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.Text("fault.rotations")}})
 	case errors.Is(err, authz.ErrBusy):
 		v.retryAfter(authz.RetryAfter(err))
-		return v.keyAgain(http.StatusServiceUnavailable, k, "", faults{{"", v.language.text("fault.busy")}})
+		return v.keyAgain(http.StatusServiceUnavailable, k, "", faults{{"", v.language.Text("fault.busy")}})
 	}
 	return err
 }
@@ -66,7 +66,7 @@ func (v *visit) changedMeanwhile(k store.Key) error {
 	if err != nil {
 		return err
 	}
-	return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.text("fault.state")}})
+	return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.Text("fault.state")}})
 }
 
 // graceOf reads one of graces, in seconds.

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -66,6 +67,8 @@ func sent(most int64, parse func(*http.Request) error, h handler) handler {
 		return h(v)
 	}
 }
+
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 func formError(err error) error {
 	var long *http.MaxBytesError

@@ -13,7 +13,7 @@ import (
 func (p *view) Reported() bool { return !p.visit.workspace.Usage.At.IsZero() }
 
 // Ago says how long ago a time was.
-func (p *view) Ago(t time.Time) string { return p.visit.language.ago(p.visit.now().Sub(t)) }
+func (p *view) Ago(t time.Time) string { return p.visit.language.Ago(p.visit.now().Sub(t)) }
 
 // Minute is a time for programs, as Machine, to the minute.
 func (p *view) Minute(t time.Time) string { return t.UTC().Format("2006-01-02T15:04Z") }
@@ -24,14 +24,6 @@ func (p *view) UnusedSince(k shownKey) time.Time {
 		return since
 	}
 	return k.CreatedAt
-}
-
-// ago says how long something is over, rounded down.
-func (l *language) ago(d time.Duration) string {
-	if d < time.Minute {
-		return l.text("ago.now")
-	}
-	return l.count(roughly("ago.", d))
 }
 
 // mostDays is the longest time for which keys can be asked to have been unused.
@@ -55,7 +47,7 @@ func (v *visit) usageFault(err error) faults {
 	case e.At.IsZero():
 		return v.fault("unused", "fault.unused.none")
 	case e.Silent:
-		return v.fault("unused", "fault.unused.silent", "moment", v.language.moment(e.At))
+		return v.fault("unused", "fault.unused.silent", "moment", v.language.Moment(e.At))
 	}
-	return v.fault("unused", "fault.unused.since", "moment", v.language.moment(e.Since))
+	return v.fault("unused", "fault.unused.since", "moment", v.language.Moment(e.Since))
 }

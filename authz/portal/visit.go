@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/portal/language"
 	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/store"
 )
@@ -18,7 +19,7 @@ type visit struct {
 	*portal
 	w         http.ResponseWriter
 	r         *http.Request
-	language  *language
+	language  *language.Language
 	workspace store.Workspace // of the path or of the session; none if it has no ID
 	session   store.Session
 	secret    authz.Secret                   // of the session; empty if nobody is logged in
@@ -41,7 +42,7 @@ func (p *portal) publish(h handler) http.HandlerFunc { return p.answer(h, true) 
 func (p *portal) answer(h handler, public bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{portal: p, w: w, r: r, public: public}
-		v.language = p.languages.of(r)
+		v.language = p.languageOf(r)
 		defer v.depart()
 		defer func() {
 			switch what := recover(); what {

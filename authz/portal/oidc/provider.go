@@ -1,4 +1,4 @@
-package portal
+package oidc
 
 import (
 	"bytes"
@@ -20,15 +20,15 @@ import (
 )
 
 const (
-	// discoveryLife is how long a provider's metadata is used. Its keys are looked up
-	// anew whenever a token names one that is not known.
+	// discoveryLife is how long a provider's metadata is used. Its keys are fetched again
+	// whenever a token names an unknown one.
 	discoveryLife = time.Hour
-	// failureLife is how long a provider that is down is left alone.
-	failureLife  = 5 * time.Second
-	maxProviders = 10000 // known at once
+	// FailureLife is how long an unreachable provider is not called again.
+	FailureLife  = 5 * time.Second
+	maxProviders = 10000 // remembered at once
 )
 
-// provider is one, and what of its metadata package oidc does not show (OpenID Connect
+// provider is a provider with the metadata that package go-oidc does not expose (OpenID Connect
 // Discovery 1.0 section 3).
 type provider struct {
 	*oidc.Provider
@@ -45,68 +45,68 @@ type metadata struct {
 	NamesItself   bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
-// known is what the last look at a provider showed. Of those who ask at once, one looks.
+// known is the result of the last discovery of a provider. Concurrent callers share one.
 type known struct {
 	mu    sync.Mutex
-	good  *provider // the last good look's, or nil
+	good  *provider // of the last discovery that succeeded, or nil
 	err   error
 	until time.Time
 }
 
-// provider returns an issuer's. Where it can't be reached, the last good look goes on
-// to hold. Errors: a *loginError.
-func (l *logins) provider(ctx context.Context, issuer string) (*provider, error) {
-	k := l.of(issuer)
+// provider returns the provider of an issuer: while it is unreachable, as it was at the last
+// discovery that succeeded. Errors: *Error.
+func (p *Providers) provider(ctx context.Context, issuer string) (*provider, error) {
+	k := p.of(issuer)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now := l.now(); !now.Before(k.until) {
-		// Others wait for it: that this one goes away must not end it.
-		found, err := l.discover(oidc.ClientContext(context.WithoutCancel(ctx), l.client), issuer)
-		k.err, k.until = err, now.Add(failureLife)
+	if now := p.now(); !now.Before(k.until) {
+		// Others wait for the result, so it must not end with this caller.
+		found, err := p.discover(oidc.ClientContext(context.WithoutCancel(ctx), p.client), issuer)
+		k.err, k.until = err, now.Add(FailureLife)
 		if err == nil {
 			k.good, k.until = found, now.Add(discoveryLife)
 		}
 	}
 	if k.good == nil {
-		return nil, &loginError{reason: badOP, err: k.err}
+		return nil, &Error{Reason: BadProvider, Err: k.err}
 	}
 	return k.good, nil
 }
 
-func (l *logins) of(issuer string) *known {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k := l.known[issuer]
+func (p *Providers) of(issuer string) *known {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := p.known[issuer]
 	if k == nil {
-		if len(l.known) >= maxProviders {
-			clear(l.known)
+		if len(p.known) >= maxProviders {
+			clear(p.known)
 		}
 		k = new(known)
-		l.known[issuer] = k
+		p.known[issuer] = k
 	}
 	return k
 }
 
-func (l *logins) discover(ctx context.Context, issuer string) (*provider, error) {
+func (p *Providers) discover(ctx context.Context, issuer string) (*provider, error) {
 	found, err := oidc.NewProvider(ctx, issuer)
 	if err != nil {
 		return nil, shorten(err)
 	}
-	p := &provider{Provider: found}
-	if err := found.Claims(&p.metadata); err != nil {
+	one := &provider{Provider: found}
+	if err := found.Claims(&one.metadata); err != nil {
 		return nil, err
 	}
-	for _, endpoint := range []string{p.Authorization, p.Token, p.Keys} {
-		if !l.permits(endpoint) {
+	for _, endpoint := range []string{one.Authorization, one.Token, one.Keys} {
+		if !p.permits(endpoint) {
 			return nil, fmt.Errorf("its metadata leads to %.100q", endpoint)
 		}
 	}
-	for _, endpoint := range []string{p.Info, p.EndSession} {
-		if endpoint != "" && !l.permits(endpoint) {
+	for _, endpoint := range []string{one.Info, one.EndSession} {
+		if endpoint != "" && !p.permits(endpoint) {
 			return nil, fmt.Errorf("its metadata leads to %.100q", endpoint)
 		}
 	}
-	return p, nil
+	return one, nil
 }
 
 // shorten keeps a provider's pages out of the log.
@@ -118,17 +118,17 @@ func shorten(err error) error {
 	return err
 }
 
-// permits holds a provider's own pages to what its issuer is held to.
-func (l *logins) permits(endpoint string) bool {
+// permits reports whether an endpoint keeps the rules for issuers.
+func (p *Providers) permits(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil {
 		return false
 	}
-	return u.Scheme == "https" || l.local && u.Scheme == "http" && outbound.IsLoopback(u)
+	return u.Scheme == "https" || p.local && u.Scheme == "http" && outbound.IsLoopback(u)
 }
 
-// authStyle is how the client shows its secret: asked for by name rather than tried
-// out, since a try shows the code (OpenID Connect Core 1.0 section 9).
+// authStyle returns how the client sends its secret, according to the metadata. Package oauth2
+// would try both, but each try reveals the code (OpenID Connect Core 1.0 section 9).
 func (p *provider) authStyle(secret string) oauth2.AuthStyle {
 	if secret == "" || len(p.AuthMethods) > 0 && !slices.Contains(p.AuthMethods, "client_secret_basic") {
 		return oauth2.AuthStyleInParams

@@ -1,4 +1,4 @@
-package portal
+package oidc
 
 import (
 	"bytes"
@@ -12,13 +12,16 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
-// identity is whom a provider named. One without a role may not log in.
-type identity authz.Login
+// Identity is the person whom a provider named. One without a role may not log in.
+type Identity struct {
+	Role    string // store.RoleOwner or store.RoleOperator
+	Owner   string
+	Subject string // the verified email address, or the provider's identifier
+}
 
 // email is a claim that anybody may have written, unless verified says otherwise (OpenID
 // Connect Core 1.0 section 5.1).
@@ -59,8 +62,8 @@ func claimNamed(claims map[string]any, name string) (any, bool) {
 
 // more asks the provider's UserInfo for claims that the ID token lacks. What is signed
 // counts more.
-func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, subject string, claims map[string]any) error {
-	wanted := wantedOf(o)
+func more(ctx context.Context, p *provider, c *Client, token *oauth2.Token, subject string, claims map[string]any) error {
+	wanted := wantedOf(c)
 	lacks := func(name string) bool {
 		_, has := claimNamed(claims, name)
 		return !has
@@ -70,17 +73,17 @@ func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, 
 	}
 	info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if away := (*url.Error)(nil); errors.As(err, &away) {
-		return &loginError{reason: badOP, err: err}
+		return &Error{Reason: BadProvider, Err: err}
 	}
 	if err != nil {
-		return &loginError{reason: "userinfo", err: errors.New("the provider refused the request")} // its message may contain the token
+		return &Error{Reason: "userinfo", Err: errors.New("the provider refused the request")} // its message may contain the token
 	}
 	if info.Subject != subject { // OpenID Connect Core 1.0 section 5.3.2
-		return &loginError{reason: "userinfo", err: errors.New("its sub is another one")}
+		return &Error{Reason: "userinfo", Err: errors.New("its sub is another one")}
 	}
 	further, err := claimsOf(info.Claims)
 	if err != nil {
-		return &loginError{reason: "userinfo", err: errors.New("invalid answer")}
+		return &Error{Reason: "userinfo", Err: errors.New("invalid answer")}
 	}
 	for _, name := range append(wanted, email, verified) {
 		if value, has := claimNamed(further, name); has && lacks(name) {
@@ -91,36 +94,35 @@ func more(ctx context.Context, p *provider, o *store.OIDC, token *oauth2.Token, 
 }
 
 // wantedOf returns the claims that decide who a person is.
-func wantedOf(o *store.OIDC) []string {
-	names := slices.DeleteFunc([]string{o.OwnerClaim, o.OperatorClaim}, func(name string) bool { return name == "" })
+func wantedOf(c *Client) []string {
+	names := slices.DeleteFunc([]string{c.OwnerClaim, c.OperatorClaim}, func(name string) bool { return name == "" })
 	if slices.Contains(names, email) {
 		names = append(names, verified)
 	}
 	return names
 }
 
-// read makes an identity of claims: an operator before an owner. In authz.Home there are
-// no owners.
-func read(w *store.Workspace, subject string, claims map[string]any) (identity, error) {
-	o, who := w.Portal.OIDC, identity{Subject: subject}
+// read makes an identity of claims: an operator before an owner.
+func read(c *Client, subject string, claims map[string]any) (Identity, error) {
+	who := Identity{Subject: subject}
 	address, _ := claims[email].(string)
 	if claims[verified] != true && claims[verified] != "true" { // some write it as text
 		delete(claims, email)
 	} else if address != "" {
 		who.Subject = address
 	}
-	if o.OperatorClaim != "" && says(claims, o.OperatorClaim, o.OperatorValue) {
+	if c.OperatorClaim != "" && says(claims, c.OperatorClaim, c.OperatorValue) {
 		who.Role = store.RoleOperator
 		return who, nil
 	}
-	if w.ID == authz.Home {
-		return who, &loginError{reason: noStaff, err: fmt.Errorf("the claim %s does not make an operator, or is not verified", o.OperatorClaim)}
+	if c.OwnerClaim == "" {
+		return who, &Error{Reason: NoOperator, Err: fmt.Errorf("the claim %s does not make an operator, or is not verified", c.OperatorClaim)}
 	}
-	claim, has := claimNamed(claims, o.OwnerClaim)
+	claim, has := claimNamed(claims, c.OwnerClaim)
 	owner, is := textOf(claim)
 	if _, yesNo := claim.(bool); !is || owner == "" || yesNo { // true or false would be shared by many people
-		return who, &loginError{reason: noOwner, err: fmt.Errorf("the claim %s must be text or a whole number, and is %s",
-			o.OwnerClaim, kindOf(claim, has))}
+		return who, &Error{Reason: NoOwner, Err: fmt.Errorf("the claim %s must be text or a whole number, and is %s",
+			c.OwnerClaim, kindOf(claim, has))}
 	}
 	who.Role, who.Owner = store.RoleOwner, owner
 	return who, nil

@@ -1,0 +1,49 @@
+package portal
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"github.com/burnkey/burnkey/authz/portal/language"
+)
+
+//go:embed catalogue
+var catalogueFiles embed.FS
+
+// languageCookie stores the chosen language. It holds no secret, and its name can't be that of
+// a workspace's cookie: see sessionPrefix.
+const languageCookie = "__Host-burnkey_lang"
+
+func readLanguages() (*language.Languages, error) {
+	files, err := fs.Sub(catalogueFiles, "catalogue")
+	if err != nil {
+		return nil, err
+	}
+	return language.Read(files, "en", "de")
+}
+
+// languageOf returns the language of a request: chosen by the query, chosen earlier, or set in
+// the browser.
+func (p *portal) languageOf(r *http.Request) *language.Language {
+	if one := p.languages.Named(r.URL.Query().Get("lang")); one != nil {
+		return one
+	}
+	if c, err := r.Cookie(languageCookie); err == nil {
+		if one := p.languages.Named(c.Value); one != nil {
+			return one
+		}
+	}
+	return p.languages.Match(r.Header.Get("Accept-Language"))
+}
+
+// remember stores the language that the query chose.
+func (v *visit) remember() {
+	if v.languages.Named(v.r.URL.Query().Get("lang")) == nil {
+		return
+	}
+	c := sessionCookie(languageCookie, v.language.Code, v.session.Embedded)
+	c.MaxAge = int((365 * 24 * time.Hour).Seconds())
+	http.SetCookie(v.w, c)
+}

@@ -1,0 +1,25 @@
+package oidc
+
+// Error says why somebody was not logged in.
+type Error struct {
+	Reason string // a word for the audit: one of the constants, or the part of the answer that is invalid
+	Err    error  // details for the log, or nil
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return "login: " + e.Reason
+	}
+	return "login: " + e.Reason + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Reasons that callers distinguish.
+const (
+	BadState    = "state"    // the answer belongs to no login
+	BadProvider = "provider" // it is down, or set up wrongly
+	Denied      = "denied"   // by the provider or by the person
+	NoOwner     = "owner"    // the claims name no owner
+	NoOperator  = "operator" // nor an operator, in a workspace that has no owners
+)
