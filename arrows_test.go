@@ -65,11 +65,12 @@ var arrows = map[string]arrow{
 	"authz/portal/oidc":       {imports: []string{"jwks", "store", "internal/outbound"}},
 	"authz/portal/portaltest": {},
 
-	"gateway": {imports: []string{"jwks"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
+	"gateway": {imports: []string{"jwks", "internal/atomicfile", "internal/logs", "internal/loop"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 
 	"internal/networks":         {forbidden: http},
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},
 	"internal/outbound":         {imports: []string{"internal/networks"}},
+	"internal/atomicfile":       {forbidden: http},
 	"internal/logs":             {forbidden: http},
 	"internal/loop":             {imports: []string{"internal/logs"}, forbidden: http},
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},

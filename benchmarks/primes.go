@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/burnkey/burnkey/internal/atomicfile"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -136,7 +137,7 @@ func readPrimes(file string) ([]*big.Int, error) {
 	return primes, nil
 }
 
-// writePrimes replaces the file at once, so that no run reads half a pool.
+// writePrimes replaces the file at once, since several runs may share it.
 func writePrimes(file string, primes []*big.Int) error {
 	if file == "" {
 		return nil
@@ -144,17 +145,13 @@ func writePrimes(file string, primes []*big.Int) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("the pool of primes: %w", err)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(file), "primes-") // 0600
-	if err != nil {
+	var text bytes.Buffer
+	fmt.Fprintln(&text, poolTitle)
+	for _, p := range primes {
+		fmt.Fprintf(&text, "%x\n", p)
+	}
+	if err := atomicfile.Write(file, text.Bytes()); err != nil {
 		return fmt.Errorf("the pool of primes: %w", err)
 	}
-	out := bufio.NewWriter(temp)
-	fmt.Fprintln(out, poolTitle)
-	for _, p := range primes {
-		fmt.Fprintf(out, "%x\n", p)
-	}
-	if err := errors.Join(out.Flush(), temp.Close()); err != nil {
-		return errors.Join(fmt.Errorf("the pool of primes: %w", err), os.Remove(temp.Name()))
-	}
-	return os.Rename(temp.Name(), file)
+	return nil
 }

@@ -12,13 +12,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/burnkey/burnkey/internal/atomicfile"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -243,8 +243,8 @@ func (g *Gateway) readList() ([]string, error) {
 	return saved.Workspaces, nil
 }
 
-// writeList keeps a list for the next start. It is whole, whenever power fails.
-func (g *Gateway) writeList(list []string) (err error) {
+// writeList stores a list for the next start.
+func (g *Gateway) writeList(list []string) error {
 	file := g.stateFile(listFile)
 	if file == "" {
 		return nil
@@ -253,14 +253,5 @@ func (g *Gateway) writeList(list []string) (err error) {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(file), listFile+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // it is gone, once it is renamed
-	_, err = temp.Write(text)
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), file)
+	return atomicfile.Write(file, text)
 }

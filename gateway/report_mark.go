@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+
+	"github.com/burnkey/burnkey/internal/atomicfile"
 )
 
 // markFile is in StateDir for as long as the server does not know of uses that it should:
@@ -28,7 +30,7 @@ func (r *reporter) mark(ctx context.Context, untold bool) {
 	}
 	var err error
 	if untold {
-		err = os.WriteFile(file, nil, 0o600)
+		err = atomicfile.Write(file, nil)
 	} else if err = os.Remove(file); errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

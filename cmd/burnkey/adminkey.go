@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/atomicfile"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -70,25 +70,13 @@ func writeSecret(path, content string) (undo func() error, kept string, err erro
 		}
 		restore = func() error { return os.Rename(kept, path) }
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".burnkey-*") // 0600
-	if err != nil {
-		return nil, "", err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone by then, if all went well
-	_, err = f.WriteString(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, "", err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return nil, "", err
-	}
 	undo = func() error {
 		if have, err := os.ReadFile(path); err != nil || string(have) != content {
 			return err // another has written his since
 		}
 		return restore()
 	}
-	return undo, kept, syncFolder(filepath.Dir(path))
+	return undo, kept, atomicfile.Write(path, []byte(content))
 }
 
 // keepOld gives a file a second name, which none has yet.
@@ -101,13 +89,4 @@ func keepOld(path string) (string, error) {
 		}
 		old = fmt.Sprintf("%s.old%d", path, n)
 	}
-}
-
-// syncFolder makes a name durable that was given in the folder.
-func syncFolder(dir string) error {
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
