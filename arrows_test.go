@@ -85,6 +85,7 @@ var arrows = map[string]arrow{
 	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy/envoytest": {},
 	"benchmarks":             {imports: []string{"*"}},
+	"tools/words":            {},
 }
 
 // A listing is what one package imports, for whatever platform, and what its tests do.
