@@ -6,7 +6,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -34,33 +33,6 @@ var (
 	ErrTooSlow         = errors.New("the search took too long")
 	ErrNoSession       = errors.New("no such session")
 )
-
-// FieldError says what is wrong with one field of the input. Detail never
-// repeats the value.
-type FieldError struct{ Field, Detail string }
-
-// InputError lists all that is wrong with the input; nothing was changed.
-type InputError []FieldError
-
-func (e InputError) Error() string {
-	texts := make([]string, len(e))
-	for i, f := range e {
-		texts[i] = f.Field + ": " + f.Detail
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (e *InputError) addf(field, format string, args ...any) {
-	*e = append(*e, FieldError{field, fmt.Sprintf(format, args...)})
-}
-
-// err returns e as an error, or nil where nothing is wrong.
-func (e InputError) err() error {
-	if len(e) == 0 {
-		return nil
-	}
-	return e
-}
 
 // Minter makes keys; *mint.Minter does.
 type Minter interface {

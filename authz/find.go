@@ -28,7 +28,7 @@ func WorkspaceOfToken(token jwks.Token) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	bad := InputError{{"token", "must be a token"}}
+	bad := Invalid("token", RuleNotToken)
 	claims, err := parsed.Claims()
 	if err != nil {
 		return "", bad
@@ -44,7 +44,7 @@ func WorkspaceOfToken(token jwks.Token) (string, error) {
 func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	token, err := jwks.ReadPasted(text.Reveal())
 	if err != nil {
-		return nil, InputError{{"token", "must be a token"}}
+		return nil, Invalid("token", RuleNotToken)
 	}
 	return jwks.Parse(token.Reveal())
 }
@@ -58,7 +58,7 @@ func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.K
 	}
 	id, ok := store.ParseID(name)
 	if !ok {
-		return store.Key{}, InputError{{"key", "must be an id or a kid"}}
+		return store.Key{}, Invalid("key", RuleNotIDOrKID)
 	}
 	return s.store.Key(ctx, workspace, id)
 }

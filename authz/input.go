@@ -44,20 +44,20 @@ func CheckWorkspaceID(field, id string) error {
 
 func (e *InputError) workspaceID(field, id string) {
 	if !workspaceID.MatchString(id) {
-		e.addf(field, "must be 1 to 63 characters of a-z, 0-9 and -, not beginning with -")
+		e.Add(field, RuleNotWorkspaceID)
 	}
 }
 
 func (e *InputError) text(field, value string, least int) {
 	switch n := utf8.RuneCountInString(value); {
 	case !utf8.ValidString(value):
-		e.addf(field, "must be UTF-8")
+		e.Add(field, RuleNotUTF8)
 	case n < least:
-		e.addf(field, "must not be empty")
+		e.Add(field, RuleEmpty)
 	case n > MaxText:
-		e.addf(field, "must be at most %d characters", MaxText)
+		e.Add(field, RuleTooLong, "max", MaxText)
 	case strings.ContainsFunc(value, isControl):
-		e.addf(field, "must not contain control characters or line ends")
+		e.Add(field, RuleControl)
 	}
 }
 
@@ -103,7 +103,7 @@ func (e *InputError) seen(field, value string) { e.without(isHidden, field, valu
 
 func (e *InputError) without(no func(rune) bool, field, value string) {
 	if strings.ContainsFunc(value, no) {
-		e.addf(field, "must not contain invisible characters or such as change the direction of text")
+		e.Add(field, RuleInvisible)
 	}
 }
 
@@ -115,19 +115,19 @@ func (e *InputError) owner(field, value string) {
 		e.without(NoOwner, field, value)
 	}
 	if len(*e) == before && strings.Trim(value, " ") != value {
-		e.addf(field, "must not begin or end with a space")
+		e.Add(field, RuleOuterSpace)
 	}
 }
 
 func (e *InputError) list(field string, values []string, most int, check func(value string)) {
 	if len(values) > most {
-		e.addf(field, "must be at most %d", most)
+		e.Add(field, RuleTooMany, "max", most)
 		return
 	}
 	seen := make(map[string]bool, len(values))
 	for _, value := range values {
 		if seen[value] {
-			e.addf(field, "must not name the same one twice")
+			e.Add(field, RuleDuplicate)
 			return
 		}
 		seen[value] = true
@@ -146,12 +146,12 @@ func (e *InputError) audiences(field string, values []string) {
 func (e *InputError) scopes(field string, values []string) {
 	e.list(field, values, MaxScopes, func(value string) {
 		if value == "" || len(value) > MaxScope {
-			e.addf(field, "each must be 1 to %d characters", MaxScope)
+			e.Add(field, RuleScopeLength, "max", MaxScope)
 			return
 		}
 		for _, c := range []byte(value) {
 			if c <= ' ' || c > '~' || c == '"' || c == '\\' {
-				e.addf(field, `each must be of visible ASCII characters without space, " and \`)
+				e.Add(field, RuleScopeCharacters)
 				return
 			}
 		}
@@ -166,11 +166,11 @@ func (e *InputError) object(field string, value []byte, most int) jsontext.Value
 	}
 	v := jsontext.Value(value).Clone()
 	if err := v.Compact(); err != nil || v.Kind() != '{' || !v.IsValid() {
-		e.addf(field, "must be a JSON object with no member twice")
+		e.Add(field, RuleNotObject)
 		return nil
 	}
 	if len(v) > most {
-		e.addf(field, "must be at most %d bytes", most)
+		e.Add(field, RuleTooLarge, "max", most)
 		return nil
 	}
 	return v
@@ -179,7 +179,7 @@ func (e *InputError) object(field string, value []byte, most int) jsontext.Value
 // depth refuses JSON that is nested deeper than MaxDepth.
 func (e *InputError) depth(field string, value []byte) {
 	if _, deep := jwks.TooDeep(value, MaxDepth); deep {
-		e.addf(field, "must not be nested deeper than %d levels", MaxDepth)
+		e.Add(field, RuleTooDeep, "max", MaxDepth)
 	}
 }
 
@@ -190,14 +190,14 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 	}
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(v, &members); err != nil {
-		e.addf("claims", "must be a JSON object with no member twice")
+		e.Add("claims", RuleNotObject)
 		return nil
 	}
 	for name := range members {
 		// Many JSON libraries ignore the case of members, and take the last: ours
 		// must not be overruled by theirs.
 		if jwks.Reserved(strings.ToLower(strings.ToUpper(name))) {
-			e.addf("claims."+name, "is a reserved claim")
+			e.Add("claims."+name, RuleReservedClaim)
 		}
 	}
 	return v
@@ -205,12 +205,12 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 
 func (e *InputError) idempotencyKey(value string) {
 	if len(value) > MaxIdempotencyKey {
-		e.addf("Idempotency-Key", "must be at most %d characters", MaxIdempotencyKey)
+		e.Add("Idempotency-Key", RuleTooLong, "max", MaxIdempotencyKey)
 		return
 	}
 	for _, c := range []byte(value) {
 		if c < ' ' || c > '~' {
-			e.addf("Idempotency-Key", "must be of printable ASCII characters")
+			e.Add("Idempotency-Key", RuleNotASCII)
 			return
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -230,12 +231,26 @@ func expectFaults(t *testing.T, err error, want string) {
 	var fields []string
 	for _, f := range bad {
 		fields = append(fields, f.Field)
-		if f.Detail == "" || len(f.Detail) > 100 {
-			t.Errorf("%s: the detail is %q", f.Field, f.Detail)
+		if detail := f.Detail(); f.Code == "" || detail == "" || len(detail) > 100 || strings.ContainsAny(detail, "{}") {
+			t.Errorf("%s: the code is %q, the detail %q", f.Field, f.Code, detail)
 		}
 	}
 	if got := strings.Join(fields, " "); got != want {
 		t.Errorf("blames %q, want %q (%v)", got, want, err)
+	}
+}
+
+// TestRules: programs tell rules apart by their codes.
+func TestRules(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, r := range authz.Rules() {
+		if !regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`).MatchString(r.Code) || r.Text == "" || seen[r.Code] {
+			t.Errorf("%+v: the code is malformed or taken, or the text is missing", r)
+		}
+		seen[r.Code] = true
+	}
+	if len(seen) == 0 {
+		t.Error("no rules")
 	}
 }
 

@@ -174,7 +174,7 @@ func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 func (e *InputError) among(field string, w *store.Workspace, audiences []string) {
 	for _, aud := range audiences {
 		if !slices.Contains(w.Audiences, aud) {
-			e.addf(field, "must be among the workspace's audiences")
+			e.Add(field, RuleUnknownAudience)
 			return
 		}
 	}
@@ -222,7 +222,7 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {
 	switch {
 	case r.NeverExpires && r.ExpiresIn != nil:
-		e.addf("expires_in", "must be absent where never_expires is true")
+		e.Add("expires_in", RuleExpiresTwice)
 	case r.NeverExpires && !MayNeverExpire(w):
 		e.refuseNeverExpires(w)
 	case r.NeverExpires:
@@ -239,7 +239,7 @@ func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {
 
 func lifeError(most int64) InputError {
 	var bad InputError
-	bad.addf("expires_in", "must be 1 to %d seconds", most)
+	bad.Add("expires_in", RuleSecondsOutOfRange, "min", 1, "max", most)
 	return bad
 }
 
@@ -249,7 +249,7 @@ func (s *Service) refuseLong(d *unmade) error {
 	var bad InputError
 	payload, err := s.sign(d)
 	if len(payload) > MaxPayload {
-		bad.addf("claims", "must with owner, scopes and audience be at most %d bytes", MaxPayload)
+		bad.Add("claims", RulePayloadTooLarge, "max", MaxPayload)
 		return bad
 	}
 	return err
@@ -342,7 +342,7 @@ func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([
 	switch f.Status {
 	case "", store.Active, store.Deprecated, store.Revoked, store.Expired:
 	default:
-		return nil, uuid.Nil, InputError{{"status", "must be active, deprecated, revoked or expired"}}
+		return nil, uuid.Nil, Invalid("status", RuleNotOneOf, "values", "active, deprecated, revoked, expired")
 	}
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return nil, uuid.Nil, err

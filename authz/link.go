@@ -53,7 +53,7 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	}
 	if r.ExpiresIn != nil {
 		if seconds := *r.ExpiresIn; seconds < int64(MinLinkLife/time.Second) || seconds > int64(MaxLinkLife/time.Second) {
-			bad.addf("expires_in", "must be %d to %d seconds", MinLinkLife/time.Second, MaxLinkLife/time.Second)
+			bad.Add("expires_in", RuleSecondsOutOfRange, "min", MinLinkLife.Seconds(), "max", MaxLinkLife.Seconds())
 		} else {
 			life = time.Duration(seconds) * time.Second
 		}
@@ -117,7 +117,7 @@ func (e *InputError) role(w *store.Workspace, r LinkRequest) string {
 		e.scopes("scopes_allowed", r.ScopesAllowed)
 		e.offered("scopes_allowed", w, r.ScopesAllowed)
 	case role == store.RoleOperator && r.ScopesAllowed != nil:
-		e.addf("scopes_allowed", "must be absent for an operator, who makes no keys")
+		e.Add("scopes_allowed", RuleOwnerless)
 	}
 	return role
 }
@@ -126,13 +126,13 @@ func (e *InputError) role(w *store.Workspace, r LinkRequest) string {
 func (e *InputError) holder(w *store.Workspace, role, owner string) {
 	switch {
 	case role == store.RoleOwner && w.ID == Home:
-		e.addf("workspace", "%s has a portal for operators alone: its keys are the management keys", Home)
+		e.Add("workspace", RuleOperatorsOnly, "workspace", Home)
 	case role == store.RoleOwner:
 		e.owner("owner", owner)
 	case role != store.RoleOperator:
-		e.addf("role", "must be %s or %s", store.RoleOwner, store.RoleOperator)
+		e.Add("role", RuleNotOneOf, "values", store.RoleOwner+", "+store.RoleOperator)
 	case owner != "":
-		e.addf("owner", "must be absent for an operator, who sees the keys of all")
+		e.Add("owner", RuleOwnerless)
 	}
 }
 

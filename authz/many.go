@@ -33,13 +33,13 @@ type Selection struct {
 func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selection, dry bool) (keys []store.Key, more bool, err error) {
 	var bad InputError
 	if len(sel.IDs) == 0 && sel.Owner == "" && sel.Scope == "" && sel.CreatedBefore.IsZero() && sel.UnusedFor == 0 {
-		bad.addf("body", "must say which keys: ids, owner, scope, created_before or unused_for")
+		bad.Add("body", RuleNothingSelected)
 	}
 	if sel.UnusedFor != 0 && sel.UnusedFor < MinUnusedFor {
-		bad.addf("unused_for", "must be at least %s", words(MinUnusedFor))
+		bad.Add("unused_for", RuleTooShort, "min", words(MinUnusedFor))
 	}
 	if len(sel.IDs) > MaxRevokedAtOnce {
-		bad.addf("ids", "must be at most %d", MaxRevokedAtOnce)
+		bad.Add("ids", RuleTooMany, "max", MaxRevokedAtOnce)
 	}
 	if err := bad.err(); err != nil {
 		return nil, false, err

@@ -47,10 +47,10 @@ func MayNeverExpire(w *store.Workspace) bool {
 
 func (e *InputError) refuseNeverExpires(w *store.Workspace) {
 	if w.AllowNeverExpires {
-		e.addf("never_expires", "is not allowed in this workspace, whose keys expire after %d seconds at most", maxExpiresIn(w))
+		e.Add("never_expires", RuleNeverExpiresLimit, "max", maxExpiresIn(w))
 		return
 	}
-	e.addf("never_expires", "is not allowed in this workspace")
+	e.Add("never_expires", RuleNeverExpires)
 }
 
 // OffersScope reports whether a workspace's keys may have a scope.
@@ -61,7 +61,7 @@ func OffersScope(w *store.Workspace, scope string) bool {
 func (e *InputError) offered(field string, w *store.Workspace, scopes []string) {
 	for _, scope := range scopes {
 		if !OffersScope(w, scope) {
-			e.addf(field, "must be among the scopes that the workspace offers")
+			e.Add(field, RuleScopeNotOffered)
 			return
 		}
 	}
@@ -78,19 +78,19 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 	}
 	e.scopes("policy.scopes", names)
 	if p.MaxExpiresIn < 0 || p.MaxExpiresIn > MaxExpiresIn {
-		e.addf("policy.max_expires_in", "must be 0 to %d seconds", MaxExpiresIn)
+		e.Add("policy.max_expires_in", RuleSecondsOutOfRange, "min", 0, "max", MaxExpiresIn)
 	}
 	if p.DefaultExpiresIn < 0 || p.DefaultExpiresIn > maxExpiresIn(w) {
 		// It may be the maximum that was changed: then this is what is there.
-		e.addf("policy.default_expires_in", "is %d, and must be 0 to %d seconds: no more than max_expires_in", p.DefaultExpiresIn, maxExpiresIn(w))
+		e.Add("policy.default_expires_in", RuleDefaultTooLong, "value", p.DefaultExpiresIn, "max", maxExpiresIn(w))
 	}
 	if p.KeysPerOwner < 0 || p.KeysPerOwner > MaxKeysPerOwner {
-		e.addf("policy.keys_per_owner", "must be 0 to %d", MaxKeysPerOwner)
+		e.Add("policy.keys_per_owner", RuleOutOfRange, "min", 0, "max", MaxKeysPerOwner)
 	}
 	e.audiences("policy.default_audience", p.DefaultAudience)
 	for _, aud := range p.DefaultAudience {
 		if !slices.Contains(w.Audiences, aud) {
-			e.addf("policy.default_audience", "must be among the workspace's audiences")
+			e.Add("policy.default_audience", RuleUnknownAudience)
 			break
 		}
 	}
@@ -98,7 +98,7 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 		e.remote("policy.webhook", p.Webhook, local)
 	}
 	if w.ID == Home && (len(p.Scopes) > 0 || p.MaxExpiresIn > 0 || p.KeysPerOwner > 0) {
-		e.addf("policy", "can't be set for the workspace %s, which would lock its operators out", Home)
+		e.Add("policy", RuleLocksOut, "workspace", Home)
 	}
 }
 
@@ -113,7 +113,7 @@ func (e *InputError) portal(w *store.Workspace, local bool) {
 		e.webURL("portal.base_url", p.BaseURL)
 	}
 	if p.Accent != "" && !accent.MatchString(p.Accent) {
-		e.addf("portal.accent", "must be # and six hexadecimal digits")
+		e.Add("portal.accent", RuleNotColor)
 	}
 	if len(p.Logo) > 0 {
 		e.logo("portal.logo", p.Logo)
@@ -131,11 +131,11 @@ func (e *InputError) logo(field string, logo []byte) {
 	config, err := png.DecodeConfig(bytes.NewReader(logo))
 	switch {
 	case len(logo) > MaxLogo:
-		e.addf(field, "must be at most %d bytes", MaxLogo)
+		e.Add(field, RuleTooLarge, "max", MaxLogo)
 	case err != nil:
-		e.addf(field, "must be a PNG picture")
+		e.Add(field, RuleNotPNG)
 	case config.Width > MaxLogoSide || config.Height > MaxLogoSide:
-		e.addf(field, "must be at most %d pixels wide and high", MaxLogoSide)
+		e.Add(field, RulePictureTooLarge, "max", MaxLogoSide)
 	}
 }
 
@@ -143,9 +143,9 @@ func (e *InputError) logo(field string, logo []byte) {
 func (e *InputError) webURL(field, text string) {
 	u, err := url.Parse(text)
 	if err != nil || len(text) > MaxURL || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(text, " \t\r\n\"'<>\\") {
-		e.addf(field, "must be an http(s) URL of at most %d characters", MaxURL)
+		e.Add(field, RuleNotWebURL, "max", MaxURL)
 	} else if !isPlainURL(u, text) {
-		e.addf(field, notPlainURL)
+		e.Add(field, RuleNotPlainURL)
 	}
 }
 
@@ -154,7 +154,7 @@ func (e *InputError) webURL(field, text string) {
 func (e *InputError) origin(field, text string) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ToLower(u.Scheme+"://"+u.Host) != text || strings.ContainsAny(u.Host, "*;, ") {
-		e.addf(field, "each must be an origin such as https://app.example.com")
+		e.Add(field, RuleNotOrigin)
 	}
 }
 
@@ -165,15 +165,13 @@ func (e *InputError) remote(field, text string, local bool) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Fragment != "" || u.User != nil || len(text) > MaxURL:
-		e.addf(field, "must be a URL of at most %d characters, without a user", MaxURL)
+		e.Add(field, RuleNotURL, "max", MaxURL)
 	case !isPlainURL(u, text):
-		e.addf(field, notPlainURL)
+		e.Add(field, RuleNotPlainURL)
 	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):
-		e.addf(field, "must begin with https://")
+		e.Add(field, RuleNotHTTPS)
 	}
 }
-
-const notPlainURL = "must have a port of 1 to 65535, if any, and no spaces, control characters or invisible characters"
 
 // isPlainURL reports whether a URL is valid and people see all of it when they read it.
 func isPlainURL(u *url.URL, text string) bool {
@@ -187,11 +185,11 @@ func (e *InputError) oidc(o *store.OIDC, local bool) {
 	u, err := url.Parse(o.Issuer)
 	switch {
 	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || len(o.Issuer) > MaxURL:
-		e.addf("portal.oidc.issuer", "must be the URL of an OpenID provider")
+		e.Add("portal.oidc.issuer", RuleNotIssuer, "max", MaxURL)
 	case !isPlainURL(u, o.Issuer):
-		e.addf("portal.oidc.issuer", notPlainURL)
+		e.Add("portal.oidc.issuer", RuleNotPlainURL)
 	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):
-		e.addf("portal.oidc.issuer", "must begin with https://")
+		e.Add("portal.oidc.issuer", RuleNotHTTPS)
 	}
 	e.text("portal.oidc.client_id", o.ClientID, 1)
 }
@@ -207,10 +205,10 @@ func (e *InputError) claimed(o *store.OIDC, home bool) {
 	e.text("portal.oidc.operator_claim", o.OperatorClaim, 0)
 	e.text("portal.oidc.operator_value", o.OperatorValue, 0)
 	if (o.OperatorClaim == "") != (o.OperatorValue == "") {
-		e.addf("portal.oidc.operator_value", "must be given with operator_claim, and only with it")
+		e.Add("portal.oidc.operator_value", RuleOperatorValue)
 	}
 	if home && o.OperatorClaim == "" {
-		e.addf("portal.oidc.operator_claim", "must be given in the workspace %s, which operators alone log in to", Home)
+		e.Add("portal.oidc.operator_claim", RuleOperatorClaim, "workspace", Home)
 	}
 }
 

@@ -137,7 +137,7 @@ func TestPolicyOfIssuing(t *testing.T) {
 	var bad authz.InputError
 	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "one", NeverExpires: true}); !errors.As(err, &bad) ||
 		bad[0].Field != "never_expires" ||
-		!strings.Contains(bad[0].Detail, "seconds at most") {
+		!strings.Contains(bad[0].Detail(), "seconds at most") {
 		t.Error("a key without an end, past the maximum:", err)
 	}
 	second := s.issue("acme", authz.IssueRequest{Owner: "one", ExpiresIn: seconds(3600), Scopes: []string{"maps:write"}})

@@ -41,7 +41,7 @@ func (e *InputError) management(scopes []string) {
 	known := ManagementScopes()
 	isUnknown := func(scope string) bool { return !slices.Contains(known, scope) }
 	if len(scopes) == 0 || slices.ContainsFunc(scopes, isUnknown) {
-		e.addf("scopes", "must be some of %s", strings.Join(known, ", "))
+		e.Add("scopes", RuleUnknownScope, "values", strings.Join(known, ", "))
 	}
 }
 
@@ -126,13 +126,13 @@ func tieOf(extra []byte) (string, error) {
 // another claim: a tie that is misspelt would leave the key untied.
 func (e *InputError) tie(claims jsontext.Value) {
 	if _, err := tieOf(claims); err != nil {
-		e.addf("claims."+TieClaim, "must be the id of a workspace")
+		e.Add("claims."+TieClaim, RuleNotWorkspaceID)
 	}
 	var members map[string]jsontext.Value
 	if json.Unmarshal(claims, &members) == nil {
 		delete(members, TieClaim)
 		if len(members) > 0 {
-			e.addf("claims", "may have no other member than %s, in the workspace %s", TieClaim, Home)
+			e.Add("claims", RuleUnknownClaim, "claim", TieClaim, "workspace", Home)
 		}
 	}
 }

@@ -101,7 +101,7 @@ func graceOf(r RotateRequest) (time.Duration, error) {
 	}
 	var bad InputError
 	if *r.Grace < 0 || *r.Grace > MaxGrace {
-		bad.addf("grace", "must be 0 to %s", words(MaxGrace))
+		bad.Add("grace", RuleOutOfRange, "min", 0, "max", words(MaxGrace))
 	}
 	return *r.Grace, bad.err()
 }

@@ -12,6 +12,8 @@ import (
 const (
 	MaxUses      = 500 // of one report
 	MinUnusedFor = 24 * time.Hour
+
+	minYear, maxYear = 1970, 2200 // of the times in a report
 )
 
 // UsageReport is what one who verifies tokens says about when keys were used. It may be
@@ -70,14 +72,14 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 // since a duration of centuries has no room.
 func (e *InputError) usageReport(r UsageReport) {
 	if len(r.Uses) > MaxUses {
-		e.addf("keys", "must be at most %d", MaxUses)
+		e.Add("keys", RuleTooMany, "max", MaxUses)
 	}
 	if len(r.Reporter) > MaxReporter {
-		e.addf("reporter", "must be at most %d bytes", MaxReporter)
+		e.Add("reporter", RuleTooLarge, "max", MaxReporter)
 	}
 	odd := func(field string, t time.Time) {
-		if year := t.Year(); (year < 1970 || year > 2200) && len(*e) == 0 {
-			e.addf(field, "must be in the years 1970 to 2200")
+		if year := t.Year(); (year < minYear || year > maxYear) && len(*e) == 0 {
+			e.Add(field, RuleYearOutOfRange, "min", minYear, "max", maxYear)
 		}
 	}
 	for i, use := range r.Uses {

@@ -132,7 +132,7 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	refused("to " + s.Now().Add(-time.Hour).Format(time.RFC3339))
 	for _, short := range []time.Duration{-aDay, 1, aDay - 1} {
 		var bad authz.InputError
-		if _, err := s.unused(authz.Selection{UnusedFor: short}); !errors.As(err, &bad) || bad[0].Field != "unused_for" || !strings.Contains(bad[0].Detail, "1 day") {
+		if _, err := s.unused(authz.Selection{UnusedFor: short}); !errors.As(err, &bad) || bad[0].Field != "unused_for" || !strings.Contains(bad[0].Detail(), "1 day") {
 			t.Errorf("%s: %v", short, err)
 		}
 	}

@@ -130,7 +130,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 		bad.text("name", w.Name, 1)
 		bad.audiences("audiences", w.Audiences)
 		if len(w.Audiences) == 0 {
-			bad.addf("audiences", "must name at least one")
+			bad.Add("audiences", RuleEmpty)
 		}
 		bad.newNames(&old, w)
 		bad.policy(w, s.isLocal())

@@ -83,7 +83,7 @@ func (in *auditInput) filter() (f store.AuditFilter, err error) {
 	if in.Key != "" {
 		var ok bool
 		if f.Key, ok = store.ParseID(in.Key); !ok {
-			return f, authz.InputError{{Field: "key", Detail: "must be the id of a key"}}
+			return f, authz.Invalid("key", authz.RuleNotKeyID)
 		}
 	}
 	f.After, err = in.afterKey()

@@ -89,15 +89,17 @@ func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 		values, err := url.ParseQuery(target.RawQuery)
 		var bad authz.InputError
 		if err != nil {
-			bad = append(bad, authz.FieldError{Field: "query", Detail: "must be well-formed"})
+			bad.Add("query", authz.RuleMalformed)
 		}
 		for name, each := range values {
 			if len(each) > 1 {
-				bad = append(bad, authz.FieldError{Field: clip(name), Detail: "must be given once"})
+				bad.Add(clip(name), authz.RuleNotOnce)
 			} else if each[0] == "" && name != "cursor" { // an empty filter would select everything
-				bad = append(bad, authz.FieldError{Field: clip(name), Detail: "must not be empty; leave it out for any"})
-			} else if !utf8.ValidString(each[0]) || strings.ContainsFunc(each[0], unicode.IsControl) {
-				bad = append(bad, authz.FieldError{Field: clip(name), Detail: "must be UTF-8 without control characters"})
+				bad.Add(clip(name), authz.RuleEmptyQuery)
+			} else if !utf8.ValidString(each[0]) {
+				bad.Add(clip(name), authz.RuleNotUTF8)
+			} else if strings.ContainsFunc(each[0], unicode.IsControl) {
+				bad.Add(clip(name), authz.RuleControl)
 			}
 		}
 		given := 0
@@ -107,7 +109,7 @@ func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 			}
 		})
 		if given > 1 {
-			bad = append(bad, authz.FieldError{Field: "Idempotency-Key", Detail: "must be given once"})
+			bad.Add("Idempotency-Key", authz.RuleNotOnce)
 		}
 		if len(bad) > 0 {
 			a.refuse(h, ctx, bad)

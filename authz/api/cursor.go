@@ -25,7 +25,7 @@ func cursorAt(next uuid.UUID) *string {
 	return cursor(next.String())
 }
 
-var errCursor = authz.InputError{{Field: "cursor", Detail: "must be the next_cursor of a page before"}}
+var errCursor = authz.Invalid("cursor", authz.RuleNotCursor)
 
 // after returns the workspace id in the cursor, or nothing for none.
 func (p *Page) after() (string, error) {

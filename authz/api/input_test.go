@@ -122,6 +122,21 @@ func TestBadKeys(t *testing.T) {
 	}
 }
 
+// TestFaultCodes: programs can tell which rule was broken.
+func TestFaultCodes(t *testing.T) {
+	s := newServer(t)
+	for body, want := range map[string]string{
+		`{"owner":"x","scopes":["a","a"]}`:       `[{"field":"scopes","code":"duplicate","detail":"must not contain a value twice"}]`,
+		`{"owner":"x","claims":{"iss":"x"}}`:     `[{"field":"claims.iss","code":"reserved_claim","detail":"is a reserved claim"}]`,
+		`{"owner":"x","expires_in":315360001}`:   `[{"field":"expires_in","detail":"must be a number <= 315360000"}]`,
+		`{"owner":"x","audience":["elsewhere"]}`: `[{"field":"audience","code":"unknown_audience","detail":"must be among the workspace's audiences"}]`,
+	} {
+		if a := s.do("POST", keysPath, body); a.status != 422 || !strings.Contains(string(a.body), `"errors":`+want) {
+			t.Errorf("%s: answered %d: %s", body, a.status, a.body)
+		}
+	}
+}
+
 // wantRefused fails unless the answer blames the field, and keeps to itself what
 // was wrong with it.
 func (s *server) wantRefused(t *testing.T, a answer, field string) {

@@ -49,8 +49,9 @@ type Problem struct {
 
 // Field is one fault of the input.
 type Field struct {
-	Field  string `json:"field" doc:"The member, parameter or header at fault, and body for the whole"`
-	Detail string `json:"detail" doc:"What is wrong with it; never its value"`
+	Field  string `json:"field" doc:"The member, parameter or header at fault; body for the whole body"`
+	Code   string `json:"code,omitempty" doc:"Stable name of the broken rule; absent if the value does not match this document or the body can't be read" example:"too_long"`
+	Detail string `json:"detail" doc:"The broken rule in words, without the value"`
 }
 
 func newProblem(status int, detail string) *Problem {
@@ -67,7 +68,7 @@ func (p *Problem) with(name, value string) *Problem {
 }
 
 func (p *Problem) field(name, detail string) *Problem {
-	p.Errors = append(p.Errors, Field{name, detail})
+	p.Errors = append(p.Errors, Field{Field: name, Detail: detail})
 	return p
 }
 
@@ -116,7 +117,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &input):
 		p := newProblem(http.StatusUnprocessableEntity, "The input is not valid.")
 		for _, f := range input {
-			p = p.field(f.Field, f.Detail)
+			p.Errors = append(p.Errors, Field{f.Field, f.Code, f.Detail()})
 		}
 		return p
 	case errors.As(err, &repeated) && repeated.Other:
@@ -301,7 +302,7 @@ func fieldOf(d *huma.ErrorDetail) Field {
 	if name == "" {
 		name = where
 	}
-	return Field{clip(name), worded.Replace(message)}
+	return Field{Field: clip(name), Detail: worded.Replace(message)}
 }
 
 func clip(name string) string {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -56,7 +55,7 @@ func (a *api) rotateKey(ctx context.Context, in *rotateInput) (*successorAnswer,
 	if in.Body != nil && in.Body.Grace != nil {
 		grace, err := authz.ParseDuration(*in.Body.Grace)
 		if err != nil {
-			return nil, a.problem(ctx, authz.InputError{{Field: "grace", Detail: err.Error()}})
+			return nil, a.problem(ctx, authz.Invalid("grace", authz.RuleNotDuration))
 		}
 		r.Grace = &grace
 	}
@@ -116,22 +115,22 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 	for _, text := range in.Body.IDs {
 		id, ok := store.ParseID(text)
 		if !ok {
-			return nil, a.problem(ctx, authz.InputError{{Field: "ids", Detail: "each must be the id of a key"}})
+			return nil, a.problem(ctx, authz.Invalid("ids", authz.RuleNotKeyID))
 		}
 		s.IDs = append(s.IDs, id)
 	}
 	if in.Body.CreatedBefore != nil {
 		if s.CreatedBefore = *in.Body.CreatedBefore; s.CreatedBefore.IsZero() { // the zero time would select every key
-			return nil, a.problem(ctx, authz.InputError{{Field: "created_before", Detail: "must be later than that"}})
+			return nil, a.problem(ctx, authz.Invalid("created_before", authz.RuleSelectsAll))
 		}
 	}
 	if in.Body.UnusedFor != nil {
 		unused, err := authz.ParseDuration(*in.Body.UnusedFor)
-		if err == nil && unused == 0 { // 0 would select every key
-			err = errors.New("must not be 0")
-		}
 		if err != nil {
-			return nil, a.problem(ctx, authz.InputError{{Field: "unused_for", Detail: err.Error()}})
+			return nil, a.problem(ctx, authz.Invalid("unused_for", authz.RuleNotDuration))
+		}
+		if unused == 0 {
+			return nil, a.problem(ctx, authz.Invalid("unused_for", authz.RuleSelectsAll))
 		}
 		s.UnusedFor = unused
 	}

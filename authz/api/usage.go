@@ -53,7 +53,7 @@ func (a *api) reportUsage(ctx context.Context, in *struct {
 	for i, k := range in.Body.Keys {
 		kid, err := jwks.ParseKID(k.KID)
 		if err != nil {
-			return nil, a.problem(ctx, authz.InputError{{Field: fmt.Sprintf("keys[%d].kid", i), Detail: "must be the kid of a key"}})
+			return nil, a.problem(ctx, authz.Invalid(fmt.Sprintf("keys[%d].kid", i), authz.RuleNotKID))
 		}
 		uses[i] = store.Use{KID: kid, At: k.LastUsedAt}
 	}

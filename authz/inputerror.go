@@ -1,0 +1,142 @@
+package authz
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rule is a rule that input can break. Code is stable and part of the HTTP API. Text is the rule
+// in plain English; {name} stands for an argument of the FieldError.
+type Rule struct{ Code, Text string }
+
+// rules lists all rules; rule adds to it.
+var rules []Rule
+
+func rule(code, text string) Rule {
+	r := Rule{code, text}
+	rules = append(rules, r)
+	return r
+}
+
+// Rules returns all rules.
+func Rules() []Rule { return slices.Clone(rules) }
+
+// Rules of any text, list and number.
+var (
+	RuleEmpty             = rule("empty", "must not be empty")
+	RuleTooLong           = rule("too_long", "must be at most {max} characters")
+	RuleTooLarge          = rule("too_large", "must be at most {max} bytes")
+	RuleTooMany           = rule("too_many", "must be at most {max}")
+	RuleDuplicate         = rule("duplicate", "must not contain a value twice")
+	RuleOutOfRange        = rule("out_of_range", "must be {min} to {max}")
+	RuleSecondsOutOfRange = rule("seconds_out_of_range", "must be {min} to {max} seconds")
+	RuleYearOutOfRange    = rule("year_out_of_range", "must be in the years {min} to {max}")
+	RuleTooShort          = rule("too_short", "must be at least {min}")
+	RuleNotDuration       = rule("not_duration", errDuration.Error())
+	RuleNotOneOf          = rule("not_one_of", "must be one of {values}")
+	RuleNotUTF8           = rule("not_utf8", "must be UTF-8")
+	RuleNotASCII          = rule("not_ascii", "must contain printable ASCII characters only")
+	RuleControl           = rule("control_characters", "must not contain control characters or line breaks")
+	RuleInvisible         = rule("invisible_characters", "must not contain invisible characters or characters that change the direction of text")
+	RuleOuterSpace        = rule("outer_space", "must not begin or end with a space")
+)
+
+// Rules of ids and tokens.
+var (
+	RuleNotWorkspaceID = rule("not_workspace_id", "must be the id of a workspace: 1 to 63 characters of a-z, 0-9 and -, not beginning with -")
+	RuleNotKeyID       = rule("not_key_id", "must be the id of a key")
+	RuleNotKID         = rule("not_kid", "must be the kid of a key")
+	RuleNotIDOrKID     = rule("not_id_or_kid", "must be an id or a kid")
+	RuleNotToken       = rule("not_token", "must be a token")
+)
+
+// Rules of what a key says.
+var (
+	RuleScopeLength       = rule("scope_length", "each must be 1 to {max} characters")
+	RuleScopeCharacters   = rule("scope_characters", `each must consist of visible ASCII characters other than " and \`)
+	RuleScopeNotOffered   = rule("scope_not_offered", "must be among the scopes that the workspace offers")
+	RuleUnknownScope      = rule("unknown_scope", "must be one or more of {values}")
+	RuleUnknownAudience   = rule("unknown_audience", "must be among the workspace's audiences")
+	RuleNotObject         = rule("not_object", "must be a JSON object with no member twice")
+	RuleTooDeep           = rule("too_deep", "must not be nested deeper than {max} levels")
+	RuleReservedClaim     = rule("reserved_claim", "is a reserved claim")
+	RuleUnknownClaim      = rule("unknown_claim", "must have no member but {claim} in the workspace {workspace}")
+	RulePayloadTooLarge   = rule("payload_too_large", "must be at most {max} bytes together with owner, scopes and audience")
+	RuleExpiresTwice      = rule("expires_twice", "must be absent if never_expires is true")
+	RuleNeverExpires      = rule("never_expires", "is not allowed in this workspace")
+	RuleNeverExpiresLimit = rule("never_expires_limit", "is not allowed in this workspace, whose keys expire after {max} seconds at most")
+)
+
+// Rules of a workspace's policy and portal, of links to the portal and of selections.
+var (
+	RuleDefaultTooLong  = rule("default_too_long", "is {value}, and must be 0 to {max} seconds: no more than max_expires_in")
+	RuleLocksOut        = rule("locks_out", "must not be set for the workspace {workspace}: it would lock its operators out")
+	RuleNotColor        = rule("not_color", "must be # and six hexadecimal digits")
+	RuleNotPNG          = rule("not_png", "must be a PNG picture")
+	RulePictureTooLarge = rule("picture_too_large", "must be at most {max} pixels wide and high")
+	RuleNotURL          = rule("not_url", "must be a URL of at most {max} characters, without a user")
+	RuleNotWebURL       = rule("not_web_url", "must be an http(s) URL of at most {max} characters, without a user")
+	RuleNotIssuer       = rule("not_issuer", "must be the URL of an OpenID provider, of at most {max} characters")
+	RuleNotPlainURL     = rule("not_plain_url", "must have a valid port, if any, and no spaces, control characters or invisible characters")
+	RuleNotHTTPS        = rule("not_https", "must begin with https://")
+	RuleNotOrigin       = rule("not_origin", "each must be an origin such as https://app.example.com")
+	RuleOperatorValue   = rule("operator_value", "must be given together with operator_claim")
+	RuleOperatorClaim   = rule("operator_claim", "is required in the workspace {workspace}, where only operators log in")
+	RuleOwnerless       = rule("ownerless", "must be absent for an operator")
+	RuleOperatorsOnly   = rule("operators_only", "must not be {workspace} for a link of an owner: its keys are the management keys")
+	RuleNothingSelected = rule("nothing_selected", "must select keys: by ids, owner, scope, created_before or unused_for")
+	RuleSelectsAll      = rule("selects_all", "must not select all keys")
+)
+
+// Rules of the form of a request.
+var (
+	RuleMalformed  = rule("malformed", "must be well-formed")
+	RuleNotOnce    = rule("not_once", "must be given once")
+	RuleEmptyQuery = rule("empty_parameter", "must not be empty; omit it instead")
+	RuleNotCursor  = rule("not_cursor", "must be the next_cursor of an earlier page")
+)
+
+// FieldError reports that one field of the input breaks a rule.
+type FieldError struct {
+	Field string
+	Rule
+	// Args are names and values of the rule's arguments in turn, such as "max", 255.
+	Args []any
+}
+
+// Detail returns the rule with its arguments, in English. It never contains the field's value.
+func (f FieldError) Detail() string {
+	places := make([]string, 0, len(f.Args))
+	for i := 0; i+1 < len(f.Args); i += 2 {
+		places = append(places, fmt.Sprintf("{%v}", f.Args[i]), fmt.Sprint(f.Args[i+1]))
+	}
+	return strings.NewReplacer(places...).Replace(f.Text)
+}
+
+// InputError lists everything that is wrong with the input; nothing was changed.
+type InputError []FieldError
+
+func (e InputError) Error() string {
+	texts := make([]string, len(e))
+	for i, f := range e {
+		texts[i] = f.Field + ": " + f.Detail()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Add appends a FieldError.
+func (e *InputError) Add(field string, r Rule, args ...any) {
+	*e = append(*e, FieldError{field, r, args})
+}
+
+// err returns e as an error, or nil if it is empty.
+func (e InputError) err() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
+}
+
+// Invalid returns an InputError with one FieldError.
+func Invalid(field string, r Rule, args ...any) InputError { return InputError{{field, r, args}} }
