@@ -35,7 +35,7 @@ var arrows = map[string]arrow{
 	"jwks":  {},
 	"store": {imports: []string{"jwks"}},
 	"authz": {
-		imports: []string{"jwks", "store", "authz/mint", "authz/turns", "internal/logs", "internal/loop"},
+		imports: []string{"jwks", "store", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace"},
 		tests:   []string{"store/sqlite", "store/storetest"}, forbidden: http,
 	},
 	"cmd/burnkey": {imports: []string{"*"}},
@@ -77,6 +77,7 @@ var arrows = map[string]arrow{
 	"internal/atomicfile":       {forbidden: http},
 	"internal/logs":             {forbidden: http},
 	"internal/loop":             {imports: []string{"internal/logs"}, forbidden: http},
+	"internal/pace":             {forbidden: http},
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 

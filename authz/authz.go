@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/internal/pace"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -71,7 +72,7 @@ type Service struct {
 	updates   atomic.Uint64             // of workspaces
 	refusals  refusals                  // of logins
 	calls     refusals
-	budgets   budgets
+	budgets   pace.Limiter // of changes
 	standings standings
 	rooms     rooms
 }

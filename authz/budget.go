@@ -3,9 +3,9 @@ package authz
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
+	"github.com/burnkey/burnkey/internal/pace"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -14,16 +14,10 @@ import (
 // bounded by what was created before. A management key does not pay for keys that it issues:
 // the minter's queue bounds those.
 var (
-	ownerBudget    = budget{burst: 60, refill: 2 * time.Second}
-	operatorBudget = budget{burst: 300, refill: time.Second}
-	keyBudget      = budget{burst: 5000, refill: time.Second / 50}
+	ownerBudget    = pace.Rate{Burst: 60, Refill: 2 * time.Second}
+	operatorBudget = pace.Rate{Burst: 300, Refill: time.Second}
+	keyBudget      = pace.Rate{Burst: 5000, Refill: time.Second / 50}
 )
-
-// budget is the most units that an account holds, and how long one unit takes to come back.
-type budget struct {
-	burst  int
-	refill time.Duration
-}
 
 // Costs of a change in units, in addition to the size of its JSON.
 const (
@@ -41,8 +35,8 @@ func (e *BudgetError) Error() string {
 }
 
 type account struct {
-	name string
-	budget
+	name   string
+	budget pace.Rate
 }
 
 type accountKey struct{}
@@ -65,49 +59,17 @@ func accountOf(s *store.Session) account {
 	return account{"owner " + s.Workspace + " " + s.Owner, ownerBudget}
 }
 
-// budgets holds the accounts of this server; every server has its own. It is safe for
-// concurrent use.
-type budgets struct {
-	mu sync.Mutex
-	// full is the time at which each account is full again (GCRA).
-	full map[string]time.Time
-}
-
-// pruneAccounts is the number of accounts above which the full ones are dropped.
-const pruneAccounts = 4096
-
-// spend charges the account of a context, if it has one. Errors: *BudgetError.
-func (b *budgets) spend(ctx context.Context, now time.Time, units int) error {
+// spend charges the account of a context, if it has one. Every server has accounts of its own.
+// Errors: *BudgetError.
+func (s *Service) spend(ctx context.Context, units int) error {
 	who, ok := ctx.Value(accountKey{}).(account)
 	if !ok {
 		return nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.full == nil {
-		b.full = make(map[string]time.Time)
+	if wait, ok := s.budgets.Take(who.name, who.budget, units, 0, s.Now()); !ok {
+		return &BudgetError{wait}
 	}
-	if len(b.full) >= pruneAccounts {
-		for name, full := range b.full {
-			if !full.After(now) {
-				delete(b.full, name)
-			}
-		}
-	}
-	full := b.full[who.name]
-	if full.Before(now) {
-		full = now
-	}
-	full = full.Add(time.Duration(min(units, who.burst)) * who.refill)
-	if over := full.Sub(now) - time.Duration(who.burst)*who.refill; over > 0 {
-		return &BudgetError{over}
-	}
-	b.full[who.name] = full
 	return nil
-}
-
-func (s *Service) spend(ctx context.Context, units int) error {
-	return s.budgets.spend(ctx, s.Now(), units)
 }
 
 // spendKey charges a portal session for a key that is about to be made.

@@ -1,0 +1,55 @@
+// Package pace limits how fast each of many names may go on.
+package pace
+
+import (
+	"sync"
+	"time"
+)
+
+// Rate is how many units a name may take at once, and how long one unit takes to come back.
+type Rate struct {
+	Burst  int
+	Refill time.Duration
+}
+
+// prune is the number of names above which those with a full burst are dropped.
+const prune = 4096
+
+// Limiter holds what each name has taken (GCRA). The zero value is ready for use. It is safe for
+// concurrent use.
+type Limiter struct {
+	mu   sync.Mutex
+	full map[string]time.Time // when each name has its full burst again
+}
+
+// Take takes units from a name's burst and returns how long to wait for them. If that is longer
+// than patience, it takes nothing and returns false. More units than the burst count as the burst.
+func (l *Limiter) Take(name string, r Rate, units int, patience time.Duration, now time.Time) (wait time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prune(now)
+	full := l.full[name]
+	if full.Before(now) {
+		full = now
+	}
+	full = full.Add(time.Duration(min(units, r.Burst)) * r.Refill)
+	if wait = max(0, full.Sub(now)-time.Duration(r.Burst)*r.Refill); wait > patience {
+		return wait, false
+	}
+	l.full[name] = full
+	return wait, true
+}
+
+func (l *Limiter) prune(now time.Time) {
+	if l.full == nil {
+		l.full = make(map[string]time.Time)
+	}
+	if len(l.full) < prune {
+		return
+	}
+	for name, full := range l.full {
+		if !full.After(now) {
+			delete(l.full, name)
+		}
+	}
+}
