@@ -42,11 +42,8 @@ var arrows = map[string]arrow{
 	"e2e":         {tests: []string{"*"}},
 
 	"store/storetest": {imports: []string{"jwks", "store"}},
-	"store/sqlite":    {imports: []string{"jwks", "store", "internal/loop"}, tests: []string{"store/storetest"}},
-	"store/postgres": {
-		imports: []string{"jwks", "store", "internal/loop"},
-		tests:   []string{"store/storetest", "store/postgres/pgtest"},
-	},
+	"store/sqlite":    {imports: []string{"jwks", "store"}, tests: []string{"store/storetest"}},
+	"store/postgres":  {imports: []string{"jwks", "store"}, tests: []string{"store/storetest", "store/postgres/pgtest"}},
 
 	"store/postgres/pgtest": {},
 
@@ -59,8 +56,7 @@ var arrows = map[string]arrow{
 	},
 	"authz/portal": {
 		imports: []string{
-			"jwks", "store", "authz", "authz/portal/language", "authz/portal/oidc", "internal/clientaddr", "internal/logs",
-			"internal/loop", "internal/outbound",
+			"jwks", "store", "authz", "authz/portal/language", "authz/portal/oidc", "internal/clientaddr", "internal/outbound",
 		},
 		tests: []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
@@ -69,6 +65,10 @@ var arrows = map[string]arrow{
 	"authz/portal/oidc":       {imports: []string{"jwks", "store", "internal/outbound"}},
 	"authz/portal/portaltest": {},
 
+	"client": {
+		imports: []string{"jwks"}, tests: []string{"authz", "authz/api", "authz/mint", "store/sqlite"},
+		forbidden: []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma"},
+	},
 	"gateway": {imports: []string{"jwks", "internal/atomicfile", "internal/logs", "internal/loop"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
 
 	"internal/networks":         {forbidden: http},
@@ -81,7 +81,7 @@ var arrows = map[string]arrow{
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 
-	"authz/notice": {imports: []string{"store", "internal/logs", "internal/loop"}, tests: []string{
+	"authz/notice": {imports: []string{"store"}, tests: []string{
 		"store/sqlite", "store/storetest", "authz/webhook", "internal/outbound",
 	}},
 	"authz/webhook": {imports: []string{"internal/outbound"}},

@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/internal/clientaddr"
-	"github.com/burnkey/burnkey/internal/logs"
 )
 
 // Anyone can make this server call a provider by logging in. So the logins in each budgetTime
@@ -18,6 +17,8 @@ const (
 	loginsOfAddress  = 20
 	loginsOfOneSpace = 60
 	loginsOfAll      = 200
+	// warnEvery is the shortest interval between two warnings.
+	warnEvery = time.Minute
 )
 
 // loginsDeferred means that there are too many logins at once. The state and the code stay valid.
@@ -29,11 +30,11 @@ func (e *loginsDeferred) Error() string { return "too many logins at once" }
 type budget struct {
 	refused *prometheus.CounterVec
 	log     *slog.Logger
-	warned  logs.Throttle
 
-	mu    sync.Mutex
-	since time.Time
-	taken map[[2]string]int // by limit and by whose, since then
+	mu     sync.Mutex
+	since  time.Time
+	taken  map[[2]string]int // by limit and by whose, since then
+	warned time.Time
 }
 
 func newBudget(metrics prometheus.Registerer, log *slog.Logger) *budget {
@@ -63,7 +64,7 @@ func (b *budget) take(workspace, from string, now time.Time) time.Duration {
 	}{{"address", clientaddr.Network(from), loginsOfAddress}, {"workspace", workspace, loginsOfOneSpace}, {"all", "", loginsOfAll}}
 	for _, bound := range bounds {
 		if b.taken[[2]string{bound.by, bound.of}] >= bound.most {
-			b.refuse(bound.by, workspace, from)
+			b.refuse(bound.by, workspace, from, now)
 			return b.since.Add(budgetTime).Sub(now)
 		}
 	}
@@ -73,8 +74,12 @@ func (b *budget) take(workspace, from string, now time.Time) time.Duration {
 	return 0
 }
 
-func (b *budget) refuse(by, workspace, from string) {
+func (b *budget) refuse(by, workspace, from string, now time.Time) {
 	b.refused.WithLabelValues(by).Inc()
-	b.warned.For(b.log, "").Warn("logins are deferred: there are too many at once; burnkey_portal_logins_deferred_total counts them",
+	if now.Sub(b.warned) < warnEvery {
+		return
+	}
+	b.warned = now
+	b.log.Warn("logins are deferred: there are too many at once; burnkey_portal_logins_deferred_total counts them",
 		"by", by, "workspace", workspace, "address", from)
 }

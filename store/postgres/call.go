@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/burnkey/burnkey/internal/loop"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -115,8 +114,12 @@ func (s *Store) call(ctx context.Context, pool *pgxpool.Pool, again func(error) 
 		if err == nil || attempt == attempts || ctx.Err() != nil || !again(err) {
 			return err
 		}
-		if loop.Sleep(ctx, time.Duration(attempt)*rand.N(2*retryPause)) != nil {
+		pause := time.NewTimer(time.Duration(attempt) * time.Duration(rand.Int64N(int64(2*retryPause))))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
 			return err
+		case <-pause.C:
 		}
 	}
 }

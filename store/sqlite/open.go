@@ -16,8 +16,6 @@ import (
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
-
-	"github.com/burnkey/burnkey/internal/loop"
 )
 
 const (
@@ -145,9 +143,11 @@ func retryBusy(ctx context.Context, do func() error) error {
 		if !isCode(err, codes.SQLITE_BUSY) || time.Now().After(deadline) {
 			return err
 		}
-		// Some statements do not wait inside SQLite.
-		if loop.Sleep(ctx, 5*time.Millisecond) != nil {
+		// Not every statement waits inside SQLite before it gives up.
+		select {
+		case <-ctx.Done():
 			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }

@@ -1,0 +1,105 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Workspace is a tenant. In lists, and for a management key without the scope workspaces:read, it has no Policy and no
+// Portal.
+type Workspace struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Audiences are all that its keys may have. Nil in the answer to a change by a key without workspaces:read, which
+	// also has no Name and no AllowNeverExpires.
+	Audiences         []string  `json:"audiences"`
+	AllowNeverExpires bool      `json:"allow_never_expires"`
+	Policy            *Policy   `json:"policy,omitempty"`
+	Portal            *Portal   `json:"portal,omitempty"`
+	Issuer            string    `json:"issuer"` // iss of its tokens
+	JWKSURI           string    `json:"jwks_uri"`
+	Version           uint64    `json:"version"` // of the published set
+	CreatedAt         time.Time `json:"created_at"`
+	UpdatedAt         time.Time `json:"updated_at"`
+
+	// The use of keys is known completely from UsageSince to UsageUntil; nil if no gateway reports it.
+	UsageSince      *time.Time `json:"usage_since"`
+	UsageUntil      *time.Time `json:"usage_until"`
+	UsageReportedAt *time.Time `json:"usage_reported_at"`
+
+	Raw Secret `json:"-"` // the text of the answer
+}
+
+// Policy limits the keys of a workspace. Times are in seconds.
+type Policy struct {
+	Scopes             []OfferedScope `json:"scopes,omitempty"`
+	MaxExpiresIn       int64          `json:"max_expires_in,omitempty"`
+	DefaultExpiresIn   int64          `json:"default_expires_in,omitempty"`
+	KeysPerOwner       int            `json:"keys_per_owner,omitempty"`
+	PortalNeverExpires bool           `json:"portal_never_expires,omitempty"`
+	DefaultAudience    []string       `json:"default_audience,omitempty"`
+	Webhook            string         `json:"webhook,omitempty"`
+}
+
+// OfferedScope is a scope that keys may have, and what customers read about it.
+type OfferedScope struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+}
+
+// Portal is the look of a workspace's page for its customers, and the login to it.
+type Portal struct {
+	DisplayName    string   `json:"display_name,omitempty"`
+	BaseURL        string   `json:"base_url,omitempty"`
+	Accent         string   `json:"accent,omitempty"`
+	Logo           []byte   `json:"logo,omitempty"` // PNG
+	FrameAncestors []string `json:"frame_ancestors,omitempty"`
+	OIDC           *OIDC    `json:"oidc,omitempty"`
+}
+
+// OIDC is the OpenID provider for logins.
+type OIDC struct {
+	Issuer        string `json:"issuer"`
+	ClientID      string `json:"client_id"`
+	OwnerClaim    string `json:"owner_claim,omitempty"`
+	OperatorClaim string `json:"operator_claim,omitempty"`
+	OperatorValue string `json:"operator_value,omitempty"`
+}
+
+// NewWorkspace is a workspace to create. Only ID is required.
+type NewWorkspace struct {
+	ID                string   `json:"id"`
+	Name              string   `json:"name,omitempty"`
+	Audiences         []string `json:"audiences,omitempty"`
+	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty"` // nil: true
+}
+
+// Patch is a JSON Merge Patch (RFC 7396): the members to change, with the names that the value has in JSON. Nil resets a
+// member to its default, a Patch within a Patch changes a member of a member, and a list replaces the former list.
+type Patch map[string]any
+
+func (w *Workspace) complete(text Secret) bool {
+	w.Raw = text
+	return w.ID != "" && w.Issuer != ""
+}
+
+// CreateWorkspace creates a workspace.
+func (c *Client) CreateWorkspace(ctx context.Context, w NewWorkspace) (*Workspace, error) {
+	return call[Workspace](ctx, c, request{method: http.MethodPost, body: w})
+}
+
+// Workspaces lists the workspaces that the management key may see.
+func (c *Client) Workspaces() List[Workspace] {
+	return List[Workspace]{c: c, member: "workspaces"}
+}
+
+// Workspace returns a workspace.
+func (c *Client) Workspace(ctx context.Context, id string) (*Workspace, error) {
+	return call[Workspace](ctx, c, request{method: http.MethodGet, path: []string{id}, repeatable: true})
+}
+
+// UpdateWorkspace changes name, audiences, allow_never_expires, policy and portal of a workspace. Existing keys stay.
+func (c *Client) UpdateWorkspace(ctx context.Context, id string, p Patch) (*Workspace, error) {
+	return call[Workspace](ctx, c, request{method: http.MethodPatch, path: []string{id}, body: p, repeatable: true})
+}
