@@ -28,14 +28,15 @@ type arrow struct {
 // Packages that would tie the domain to one way of being called.
 var http = []string{"net/http", "github.com/labstack/echo", "github.com/danielgtaylor/huma"}
 
-// arrows is the layout: jwks ← store ← authz ← authz/{api,portal} ← cmd. It lists every package there may be. To add
+// arrows is the layout: jwks ← store ← publish ← authz ← authz/{api,portal} ← cmd. It lists every package there may be. To add
 // one, add its line, and think about who should know of it.
 var arrows = map[string]arrow{
-	".":     {},
-	"jwks":  {},
-	"store": {imports: []string{"jwks"}},
+	".":       {},
+	"jwks":    {tests: []string{"publish"}},
+	"publish": {imports: []string{"jwks"}},
+	"store":   {imports: []string{"jwks"}},
 	"authz": {
-		imports: []string{"jwks", "store", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace"},
+		imports: []string{"jwks", "store", "publish", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace"},
 		tests:   []string{"store/sqlite", "store/storetest"}, forbidden: http,
 	},
 	"cmd/burnkey": {imports: []string{"*"}},
@@ -51,7 +52,7 @@ var arrows = map[string]arrow{
 	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns", "internal/logs"}, forbidden: http},
 	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
 	"authz/api": {
-		imports: []string{"jwks", "store", "authz", "internal/clientaddr", "internal/logs"},
+		imports: []string{"jwks", "store", "publish", "authz", "internal/clientaddr", "internal/logs"},
 		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
 	},
 	"authz/portal": {
@@ -69,7 +70,7 @@ var arrows = map[string]arrow{
 		imports: []string{"jwks"}, tests: []string{"authz", "authz/api", "authz/mint", "store/sqlite"},
 		forbidden: []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma"},
 	},
-	"gateway": {imports: []string{"jwks", "internal/atomicfile", "internal/logs", "internal/loop"}, tests: []string{"deploy/envoy", "deploy/envoy/envoytest"}},
+	"gateway": {imports: []string{"jwks", "internal/atomicfile", "internal/logs", "internal/loop"}, tests: []string{"publish", "deploy/envoy", "deploy/envoy/envoytest"}},
 
 	"internal/networks":         {forbidden: http},
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -52,7 +52,7 @@ func (p *Publisher) Unread(workspace string) bool {
 
 // setOf returns the set that is shown, or nil. The caller holds mu, which does not prevent
 // another set from being shown meanwhile.
-func (p *Publisher) setOf(workspace string) *jwks.Set {
+func (p *Publisher) setOf(workspace string) *publish.Set {
 	pub := p.sets[workspace]
 	if pub == nil {
 		return nil
@@ -65,7 +65,7 @@ func (p *Publisher) setOf(workspace string) *jwks.Set {
 }
 
 // oldest returns the earliest of currentAt for these sets. The caller holds mu.
-func (p *Publisher) oldest(sets func(workspace string) *jwks.Set) time.Time {
+func (p *Publisher) oldest(sets func(workspace string) *publish.Set) time.Time {
 	oldest := p.ages.checked
 	for workspace := range p.ages.late {
 		_, damaged := p.ages.damaged[workspace]
@@ -78,7 +78,7 @@ func (p *Publisher) oldest(sets func(workspace string) *jwks.Set) time.Time {
 
 // currentAt returns when this set of a workspace was last known to be the store's. Its
 // caller holds mu.
-func (p *Publisher) currentAt(workspace string, set *jwks.Set) time.Time {
+func (p *Publisher) currentAt(workspace string, set *publish.Set) time.Time {
 	l, is := p.ages.late[workspace]
 	if !is {
 		return p.ages.checked

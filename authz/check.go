@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -57,7 +58,7 @@ const swapTries = 100
 
 // readAnew shows the store's set, whatever is shown now. It must not undo a
 // change that is published while the store is read.
-func (p *Publisher) readAnew(ctx context.Context, workspace string, index *jwks.Index) error {
+func (p *Publisher) readAnew(ctx context.Context, workspace string, index *publish.Index) error {
 	truth, err := p.readSet(ctx, workspace)
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func (p *Publisher) readAnew(ctx context.Context, workspace string, index *jwks.
 }
 
 // advance returns the set with all changes that the log has behind it.
-func (p *Publisher) advance(ctx context.Context, workspace string, set *jwks.Set) (*jwks.Set, error) {
+func (p *Publisher) advance(ctx context.Context, workspace string, set *publish.Set) (*publish.Set, error) {
 	for {
 		changes, err := p.store.Changes(ctx, workspace, set.Version(), changesAtOnce)
 		if err != nil || len(changes) == 0 {
@@ -100,7 +101,7 @@ const maxDifference = 100_000
 // difference finds the kids that a set has and the store has not, or the other
 // way round, as the store yields its keys.
 type difference struct {
-	set    *jwks.Set
+	set    *publish.Set
 	next   func() (jwks.KID, bool)
 	stop   func()
 	kid    jwks.KID // the set's next
@@ -108,7 +109,7 @@ type difference struct {
 	differ map[jwks.KID]struct{}
 }
 
-func newDifference(set *jwks.Set) *difference {
+func newDifference(set *publish.Set) *difference {
 	d := &difference{set: set, differ: make(map[jwks.KID]struct{})}
 	d.next, d.stop = iter.Pull(set.KIDs)
 	d.kid, d.some = d.next()

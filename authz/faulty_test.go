@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -22,7 +23,7 @@ type faulty struct {
 	before map[string]func(context.Context) error
 	after  map[string]func() error // the work is done by then
 	alter  func([]jwks.Change) []jwks.Change
-	lags   *jwks.Set // what Published and Changes still show
+	lags   *publish.Set // what Published and Changes still show
 	calls  map[string]int
 }
 
@@ -53,7 +54,7 @@ func (f *faulty) heal() {
 }
 
 // lag makes a store that reads from a replica which has not got further than set.
-func (f *faulty) lag(set *jwks.Set) {
+func (f *faulty) lag(set *publish.Set) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lags = set
@@ -170,7 +171,7 @@ func (f *faulty) Published(ctx context.Context, workspace string, yield func(jwk
 }
 
 // keysOf returns the keys of a set by way of its JSON form.
-func keysOf(set *jwks.Set) []jwks.Key {
+func keysOf(set *publish.Set) []jwks.Key {
 	var body bytes.Buffer
 	must(set.WriteTo(&body))
 	return must(jwks.ParseSet(body.Bytes()))

@@ -20,6 +20,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
@@ -215,7 +216,7 @@ func (s *server) issue(workspace string, r authz.IssueRequest) authz.Issued {
 }
 
 // set returns what is published here.
-func (s *server) set(workspace string) *jwks.Set {
+func (s *server) set(workspace string) *publish.Set {
 	s.t.Helper()
 	set, ok := s.publisher.Set(workspace)
 	if !ok {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -35,9 +36,9 @@ type published struct {
 	// behind is filled while the set is brought up to the store's; a mutex could
 	// not be waited for with a context.
 	behind  chan struct{}
-	waiting atomic.Bool                // a follower's goroutine waits for behind
-	index   atomic.Pointer[jwks.Index] // nil until the set was read
-	damaged damaged                    // guarded by behind
+	waiting atomic.Bool                   // a follower's goroutine waits for behind
+	index   atomic.Pointer[publish.Index] // nil until the set was read
+	damaged damaged                       // guarded by behind
 	stone   stone
 }
 
@@ -119,7 +120,7 @@ func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	sets, keys := make(map[string]*jwks.Set, len(p.sets)), 0 // one snapshot for all metrics
+	sets, keys := make(map[string]*publish.Set, len(p.sets)), 0 // one snapshot for all metrics
 	for workspace := range p.sets {
 		if set := p.setOf(workspace); set != nil {
 			sets[workspace] = set
@@ -139,14 +140,14 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	gauge(descKeys, float64(keys))
 	gauge(descUnread, float64(unread))
 	gauge(descDamaged, float64(len(p.ages.damaged)))
-	if oldest := p.oldest(func(workspace string) *jwks.Set { return sets[workspace] }); !oldest.IsZero() {
+	if oldest := p.oldest(func(workspace string) *publish.Set { return sets[workspace] }); !oldest.IsZero() {
 		gauge(descAge, time.Since(oldest).Seconds())
 	}
 }
 
 // Set returns what a workspace publishes now; false if there is no workspace, or
 // if it is Unread.
-func (p *Publisher) Set(workspace string) (*jwks.Set, bool) {
+func (p *Publisher) Set(workspace string) (*publish.Set, bool) {
 	index, ok := p.Index(workspace)
 	if !ok {
 		return nil, false
@@ -155,7 +156,7 @@ func (p *Publisher) Set(workspace string) (*jwks.Set, bool) {
 }
 
 // Index returns what Set is taken from, to be watched.
-func (p *Publisher) Index(workspace string) (*jwks.Index, bool) {
+func (p *Publisher) Index(workspace string) (*publish.Index, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	pub := p.sets[workspace]

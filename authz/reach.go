@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -100,7 +101,7 @@ var (
 // readChanges reads one page of the log and returns how many new changes it had.
 // It begins with the change that led to the published set: after a failover that
 // lost a commit, or a restored backup, the same version may be another change's.
-func (p *Publisher) readChanges(ctx context.Context, workspace string, index *jwks.Index) (int, error) {
+func (p *Publisher) readChanges(ctx context.Context, workspace string, index *publish.Index) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	set := index.Set()
@@ -140,7 +141,7 @@ func (p *Publisher) readChanges(ctx context.Context, workspace string, index *jw
 }
 
 // endsWith reports whether a change may have led to the set.
-func endsWith(set *jwks.Set, c jwks.Change) bool {
+func endsWith(set *publish.Set, c jwks.Change) bool {
 	published := func(kid jwks.KID) bool { _, ok := set.Lookup(kid); return ok }
 	return !slices.ContainsFunc(c.Remove, published) &&
 		!slices.ContainsFunc(c.Add, func(key jwks.Key) bool { return !published(key.KID()) })
@@ -156,15 +157,15 @@ func (p *Publisher) read(ctx context.Context, workspace string, least uint64) er
 		return err
 	}
 	pub := p.entry(workspace)
-	if !pub.index.CompareAndSwap(nil, jwks.NewIndex(set)) {
+	if !pub.index.CompareAndSwap(nil, publish.NewIndex(set)) {
 		pub.index.Load().Replace(set)
 	}
 	p.shown(workspace)
 	return nil
 }
 
-func (p *Publisher) readSet(ctx context.Context, workspace string) (*jwks.Set, error) {
-	var builder jwks.Builder
+func (p *Publisher) readSet(ctx context.Context, workspace string) (*publish.Set, error) {
+	var builder publish.Builder
 	version, err := p.store.Published(ctx, workspace, builder.Add)
 	p.noteRead(workspace, err)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -111,7 +112,7 @@ func (t *standings) endSessions(ctx context.Context, over func(*store.Session) b
 }
 
 // endKeys ends the calls of management keys that are not in the set.
-func (t *standings) endKeys(set *jwks.Set) {
+func (t *standings) endKeys(set *publish.Set) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.calls {

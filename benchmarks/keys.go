@@ -105,7 +105,8 @@ func (r *keyring) token(i int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	head := `{"alg":"RS256","kid":"` + r.public(i).KID().String() + `","typ":"JWT"}`
+	public := r.public(i)
+	head := `{"alg":"RS256","kid":"` + public.KID().String() + `","typ":"JWT"}`
 	return r.sign(i, head, payload)
 }
 

@@ -44,17 +44,11 @@ func newVerifier(r *keyring, keys []int) (func(token string) error, error) {
 		x, y := a.KID(), b.KID()
 		return bytes.Compare(x[:], y[:])
 	})
-	var builder jwks.Builder
-	for _, key := range public {
-		if err := builder.Add(key); err != nil {
-			return nil, err
-		}
-	}
-	set, err := builder.Set(1)
+	table, err := jwks.NewTable(1, public)
 	if err != nil {
 		return nil, err
 	}
-	verifier := &jwks.Verifier{Keys: jwks.NewTable(set), Issuer: jwks.IssuerIs(r.issuer), AnyAudience: true}
+	verifier := &jwks.Verifier{Keys: table, Issuer: jwks.IssuerIs(r.issuer), AnyAudience: true}
 	var claims jwks.Claims
 	return func(token string) error { return verifier.VerifyInto(token, &claims) }, nil
 }

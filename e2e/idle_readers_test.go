@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 // TestE2EIdleReaders: one address opens as many change streams as it can, at the shortest
@@ -28,8 +29,8 @@ import (
 func TestE2EIdleReaders(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_IDLE_READERS", 500, 100)
 	places := max(10, n*2/5) // a tenth of them for one address
-	if n >= jwks.DefaultStreamReaders {
-		places = jwks.DefaultStreamReaders
+	if n >= publish.DefaultStreamReaders {
+		places = publish.DefaultStreamReaders
 	}
 	s := startServer(t, "--stream-readers", fmt.Sprint(places), "--log-level", "warn")
 	admin := s.admin()

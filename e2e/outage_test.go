@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
@@ -55,7 +56,7 @@ func goodByJWKS(s *server, token string) error {
 	if err != nil {
 		return err
 	}
-	var b jwks.Builder
+	var b publish.Builder
 	for _, k := range keys {
 		if err := b.Add(k); err != nil {
 			return err

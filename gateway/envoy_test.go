@@ -181,7 +181,8 @@ func TestEnvoyAsks(t *testing.T) {
 			t.Errorf("%s: %d, %d reached the API", test.name, resp.StatusCode, f.reached()-passed)
 		}
 	}
-	o.change("acme", nil, own().key.KID())
+	key := own().key
+	o.change("acme", nil, key.KID())
 	eventually(t, "it is revoked", func() bool { return f.code(t, "/", good) == 401 })
 }
 

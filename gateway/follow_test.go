@@ -32,7 +32,7 @@ func TestRevoke(t *testing.T) {
 	g, o := follow(t, nil)
 	acme, beta := bearerOf(own(), "acme"), bearerOf(other(), "beta")
 	wait(t, g, acme, 200)
-	o.change("acme", nil, own().key.KID())
+	o.change("acme", nil, own().kid())
 	wait(t, g, acme, 401)
 	if code := codeOf(t, g, beta); code != 200 {
 		t.Errorf("another workspace's: %d", code)

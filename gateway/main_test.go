@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,6 +30,8 @@ type pair struct {
 	private *rsa.PrivateKey
 	key     jwks.Key
 }
+
+func (p pair) kid() jwks.KID { return p.key.KID() }
 
 func newPair() pair {
 	private, err := rsa.GenerateKey(rand.Reader, jwks.ModulusBits)
@@ -75,7 +78,7 @@ type origin struct {
 	closing chan struct{}
 
 	mu    sync.Mutex
-	index map[string]*jwks.Index
+	index map[string]*publish.Index
 	log   map[string][]jwks.Change
 	page  int                                                    // workspaces on a page of the list
 	hook  func(w http.ResponseWriter, r *http.Request) (ok bool) // answers in its own way
@@ -89,17 +92,17 @@ const managementKey = "the-management-key"
 
 func newOrigin(tb testing.TB, workspaces ...string) *origin {
 	tb.Helper()
-	o := &origin{tb: tb, closing: make(chan struct{}), sets: map[string]int{}, index: map[string]*jwks.Index{}, log: map[string][]jwks.Change{}, page: 2}
+	o := &origin{tb: tb, closing: make(chan struct{}), sets: map[string]int{}, index: map[string]*publish.Index{}, log: map[string][]jwks.Change{}, page: 2}
 	for _, id := range workspaces {
 		o.create(id)
 	}
-	find := func(r *http.Request) (*jwks.Index, bool) {
+	find := func(r *http.Request) (*publish.Index, bool) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		index, ok := o.index[r.PathValue("ws")]
 		return index, ok
 	}
-	sets := &jwks.Handler{Set: func(r *http.Request) (*jwks.Set, bool) {
+	sets := &publish.Handler{Set: func(r *http.Request) (*publish.Set, bool) {
 		o.count(r.PathValue("ws"))
 		index, ok := find(r)
 		if !ok {
@@ -107,12 +110,12 @@ func newOrigin(tb testing.TB, workspaces ...string) *origin {
 		}
 		return index.Set(), true
 	}}
-	stream := jwks.NewStream(find, func(r *http.Request, after uint64, limit int) ([]jwks.Change, error) {
+	stream := publish.NewStream(find, func(r *http.Request, after uint64, limit int) ([]jwks.Change, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		log := o.log[r.PathValue("ws")]
 		if after < 1 || after > uint64(len(log)+1) {
-			return nil, jwks.ErrTooOld
+			return nil, publish.ErrTooOld
 		}
 		return log[after-1 : min(int(after)-1+limit, len(log))], nil
 	})
@@ -149,13 +152,13 @@ func (o *origin) stop() {
 }
 
 func (o *origin) create(id string) {
-	var b jwks.Builder
+	var b publish.Builder
 	check(o.tb, b.Add(tombstone().key))
 	set, err := b.Set(1)
 	check(o.tb, err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.index[id] = jwks.NewIndex(set)
+	o.index[id] = publish.NewIndex(set)
 }
 
 func (o *origin) drop(id string) {

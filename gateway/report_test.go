@@ -117,7 +117,7 @@ func TestUsesAreReported(t *testing.T) {
 		t.Fatalf("what fits no header is answered %d, and may count as used", code)
 	}
 	wait(t, g, bearerOf(own(), "acme"), 200)
-	kid := own().key.KID().String()
+	kid := own().kid().String()
 	eventually(t, "the use is reported", func() bool { return !o.told("acme")[kid].IsZero() })
 	if age := time.Since(o.told("acme")[kid]); age < 0 || age > time.Minute {
 		t.Errorf("used %s ago", age)
@@ -204,7 +204,7 @@ func TestUsesOutliveFailures(t *testing.T) {
 					return false
 				}
 				body, _ := io.ReadAll(r.Body)
-				if strings.Contains(string(body), own().key.KID().String()) {
+				if strings.Contains(string(body), own().kid().String()) {
 					o.mu.Lock()
 					failing++
 					o.mu.Unlock()
@@ -222,7 +222,7 @@ func TestUsesOutliveFailures(t *testing.T) {
 			})
 			o.setHook(nil)
 			eventually(t, "it is made up for", func() bool { c.advance(time.Second); return len(o.told("acme")) == 1 })
-			if at := o.told("acme")[own().key.KID().String()]; at.After(used) {
+			if at := o.told("acme")[own().kid().String()]; at.After(used) {
 				t.Errorf("the use at %s is said to be at %s", used, at)
 			}
 			if r := o.sent("acme"); !r[len(r)-1].Complete {

@@ -75,7 +75,7 @@ func TestManyCallsAtOnce(t *testing.T) {
 		}
 	}
 	for range 20 { // changes meanwhile, of another workspace
-		o.change("beta", nil, other().key.KID())
+		o.change("beta", nil, other().kid())
 		o.publish("beta", other())
 	}
 	calls.Wait()

@@ -7,6 +7,14 @@ import (
 	"strings"
 )
 
+// Media types of the published forms.
+const (
+	// MediaType of a JWK set (RFC 7517 section 8.5).
+	MediaType = "application/jwk-set+json"
+	// StreamType is the media type of the change stream (WHATWG HTML section 9.2).
+	StreamType = "text/event-stream"
+)
+
 // Header fields that identify the set, also in a 304. Proxies have no reason to change them, so
 // a Follower relies on them if the ETag is dropped or rewritten.
 const (
@@ -16,24 +24,22 @@ const (
 	VersionHeader = "Burnkey-Version"
 )
 
-// Accept header of a Follower. Older Followers, which only understand an ETag that is a
-// version, send acceptBefore.
-const (
-	acceptSet    = MediaType + ", application/json;q=0.9"
-	acceptBefore = MediaType + ", application/json"
-)
+// acceptSet is the Accept header of a Follower.
+const acceptSet = MediaType + ", application/json;q=0.9"
 
 // tagPrint is how many characters of the fingerprint (base64url) are in the ETag.
 const tagPrint = 16
 
 const gzipSuffix = "-gzip"
 
-// tag returns the opaque tag of a set, without quotes: its version, from which a Follower
-// continues, and the beginning of its fingerprint, since another set can have the same version
-// after a restore.
-func (s shown) tag() string {
-	return strconv.FormatUint(s.version, 10) + "." + s.print.String()[:tagPrint]
+// ETag returns the entity tag of a set: its version, from which a Follower continues, and the
+// beginning of its fingerprint, since another set can have the same version after a restore.
+func ETag(version uint64, print Fingerprint) string {
+	return `"` + strconv.FormatUint(version, 10) + "." + print.String()[:tagPrint] + `"`
 }
+
+// GzipETag returns the entity tag of the compressed form of what has the given tag.
+func GzipETag(etag string) string { return strings.TrimSuffix(etag, `"`) + gzipSuffix + `"` }
 
 // said describes the set in an answer, by its header.
 type said struct {
@@ -107,7 +113,7 @@ func (c *course) tagOf(have shown) string {
 	if c.bareTags {
 		return `"` + strconv.FormatUint(have.version, 10) + `"`
 	}
-	return `"` + have.tag() + `"`
+	return ETag(have.version, have.print)
 }
 
 // noteTag remembers the form of the server's ETags, and logs when the version is lost or comes

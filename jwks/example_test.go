@@ -17,13 +17,14 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 const issuerPath = "/v1/auth/oauth/acme"
 
 // exampleServer stands for a Burnkey server with one workspace and one API key,
 // whose token it returns.
-func exampleServer() (server *httptest.Server, index *jwks.Index, token string) {
+func exampleServer() (server *httptest.Server, index *publish.Index, token string) {
 	private, err := rsa.GenerateKey(rand.Reader, jwks.ModulusBits)
 	if err != nil {
 		log.Fatal(err)
@@ -38,7 +39,7 @@ func exampleServer() (server *httptest.Server, index *jwks.Index, token string) 
 	if err != nil {
 		log.Fatal(err)
 	}
-	var builder jwks.Builder
+	var builder publish.Builder
 	for _, k := range []jwks.Key{never, key} {
 		if err := builder.Add(k); err != nil {
 			log.Fatal(err)
@@ -48,14 +49,14 @@ func exampleServer() (server *httptest.Server, index *jwks.Index, token string) 
 	if err != nil {
 		log.Fatal(err)
 	}
-	index = jwks.NewIndex(set)
+	index = publish.NewIndex(set)
 	mux := http.NewServeMux()
-	mux.Handle(issuerPath+"/.well-known/jwks.json", &jwks.Handler{
-		Set: func(*http.Request) (*jwks.Set, bool) { return index.Set(), true },
+	mux.Handle(issuerPath+"/.well-known/jwks.json", &publish.Handler{
+		Set: func(*http.Request) (*publish.Set, bool) { return index.Set(), true },
 	})
-	mux.Handle(issuerPath+"/changes", jwks.NewStream(
-		func(*http.Request) (*jwks.Index, bool) { return index, true },
-		func(*http.Request, uint64, int) ([]jwks.Change, error) { return nil, jwks.ErrTooOld },
+	mux.Handle(issuerPath+"/changes", publish.NewStream(
+		func(*http.Request) (*publish.Index, bool) { return index, true },
+		func(*http.Request, uint64, int) ([]jwks.Change, error) { return nil, publish.ErrTooOld },
 	))
 	server = httptest.NewServer(mux)
 

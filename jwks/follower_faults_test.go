@@ -1,4 +1,4 @@
-package jwks
+package jwks_test
 
 import (
 	"bytes"
@@ -15,10 +15,13 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	. "github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 func TestFollowerOnBadStreams(t *testing.T) {
-	keys := testKeys(t, 52, 10)
+	keys := TestKeys(t, 52, 10)
 	event := func(id, name, data string) string {
 		return fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", id, name, data)
 	}
@@ -33,14 +36,14 @@ func TestFollowerOnBadStreams(t *testing.T) {
 	for name, sent := range map[string]string{
 		"gap":                 event("9", "change", change(Change{Version: 9, Add: keys[3:4]})),
 		"published already":   event("8", "change", change(Change{Version: 8, Add: keys[:1]})),
-		"not published":       event("8", "change", change(Change{Version: 8, Remove: []KID{keys[5].kid}})),
+		"not published":       event("8", "change", change(Change{Version: 8, Remove: []KID{keys[5].KID()}})),
 		"no JSON":             event("8", "change", good[1:]),
 		"another id":          event("9", "change", good),
 		"bad key":             event("8", "change", strings.Replace(good, "AQAB", "Aw", 1)),
 		"torn in an event":    event("8", "change", good)[:200],
 		"torn behind data":    strings.TrimSuffix(event("8", "change", good), "\n"),
 		"old, unknown, reset": event("7", "change", change(Change{Version: 7})) + event("1", "news", "x") + event("", "reset", "x"),
-		"too long":            "data: " + strings.Repeat("x", maxMessage+1),
+		"too long":            "data: " + strings.Repeat("x", MaxMessage+1),
 		"nothing":             "",
 		"a comment":           ": age=5\n\n",
 	} {
@@ -58,20 +61,20 @@ func TestFollowerOnBadStreams(t *testing.T) {
 				}
 			}))
 			f := follow(t, o)
-			poll(t, func() bool { return o.count("changes") > 3 })
+			Poll(t, func() bool { return o.count("changes") > 3 })
 			if v := f.Version(); v != 7 {
 				t.Errorf("version %d", v)
 			}
 			o.change(keys[2:3])
 			wantSame(t, f, o)
-			poll(t, func() bool { return f.Status().Streaming && f.Status().Err == nil })
+			Poll(t, func() bool { return f.Status().Streaming && f.Status().Err == nil })
 		})
 	}
 }
 
 // Where there is no stream, the set is polled, and the stream is tried again.
 func TestFollowerPolls(t *testing.T) {
-	keys := testKeys(t, 53, 10)
+	keys := TestKeys(t, 53, 10)
 	status := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "1000000")
@@ -104,19 +107,19 @@ func TestFollowerPolls(t *testing.T) {
 				wantSame(t, f, o)
 			}
 			from := o.count("conditional")
-			poll(t, func() bool { return o.count("conditional") > from+3 })
+			Poll(t, func() bool { return o.count("conditional") > from+3 })
 			if s := f.Status(); s.Streaming || s.Err != nil || s.Age > time.Minute {
 				t.Errorf("%+v", s)
 			}
 			o.setHook(nil)
-			poll(t, func() bool { return f.Status().Streaming })
+			Poll(t, func() bool { return f.Status().Streaming })
 		})
 	}
 }
 
 // A refresh that is not right in every way leaves the last good set in use.
 func TestFollowerInstallsNoBadSet(t *testing.T) {
-	keys := testKeys(t, 54, 2000)
+	keys := TestKeys(t, 54, 2000)
 	next := buildSet(t, 8, keys...)
 	plain, zipped := plainBytes(t, next), gzipBytes(t, next)
 	empty := buildSet(t, 8)
@@ -141,7 +144,7 @@ func TestFollowerInstallsNoBadSet(t *testing.T) {
 		"not gzip":         answer(`"8"`, "gzip", plain),
 		"unasked":          answer(`"8"`, "br", plain),
 		"bad key":          answer(`"8"`, "", bytes.Replace(plain, []byte("AQAB"), []byte("AQAC"), 1)),
-		"a key twice":      answer(`"8"`, "", []byte(setHead+string(keys[0].AppendJWK(nil))+","+string(keys[0].AppendJWK(nil))+setTail)),
+		"a key twice":      answer(`"8"`, "", []byte(`{"keys":[`+string(keys[0].AppendJWK(nil))+","+string(keys[0].AppendJWK(nil))+`]}`)),
 		"empty":            answer(`"8"`, "", plainBytes(t, empty)),
 		"no set":           answer(`"8"`, "", []byte("{}")),
 		"of another set":   answer(`"8.AAAAAAAAAAAAAAAA"`, "", plain),
@@ -170,13 +173,13 @@ func TestFollowerInstallsNoBadSet(t *testing.T) {
 			o := newOrigin(t, buildSet(t, 7, keys[:2]...))
 			f := follow(t, o)
 			wantSame(t, f, o)
-			before := f.table.state()
+			before := f.State()
 			noStream := onStream(func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
 			o.setHook(func(w http.ResponseWriter, r *http.Request) bool { return noStream(w, r) || onSet(hook)(w, r) })
 			o.cut()
 			from := o.count("jwks.json")
-			poll(t, func() bool { return o.count("jwks.json") > from+2 && f.Status().Err != nil })
-			if f.table.state() != before {
+			Poll(t, func() bool { return o.count("jwks.json") > from+2 && f.Status().Err != nil })
+			if f.State() != before {
 				t.Errorf("version %d was installed", f.Version())
 			}
 			if err := f.Status().Err; errors.Is(err, ErrNoWorkspace) != (name == "404") {
@@ -185,15 +188,15 @@ func TestFollowerInstallsNoBadSet(t *testing.T) {
 			o.change(keys[2:3])
 			o.setHook(noStream)
 			wantSame(t, f, o)
-			poll(t, func() bool { return f.Status().Err == nil })
+			Poll(t, func() bool { return f.Status().Err == nil })
 		})
 	}
 }
 
 // stale answers with a set that its server could not bring up to date for a while.
-func stale(set *Set) http.HandlerFunc {
-	return (&Handler{
-		Set: func(*http.Request) (*Set, bool) { return set, true },
+func stale(set *publish.Set) http.HandlerFunc {
+	return (&publish.Handler{
+		Set: func(*http.Request) (*publish.Set, bool) { return set, true },
 		Age: func(*http.Request) time.Duration { return 10 * time.Minute },
 	}).ServeHTTP
 }
@@ -201,7 +204,7 @@ func stale(set *Set) http.HandlerFunc {
 // A server that is behind and has not looked since is not believed, however often
 // it says so. One that has looked had its database put back.
 func TestFollowerOnAnOlderSet(t *testing.T) {
-	keys := testKeys(t, 55, 10)
+	keys := TestKeys(t, 55, 10)
 	older := buildSet(t, 6, keys[:5]...)
 	for name, hook := range map[string]http.HandlerFunc{"polling": http.NotFound, "after a reset": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -214,14 +217,14 @@ func TestFollowerOnAnOlderSet(t *testing.T) {
 			f := newTestFollower(t, o.URL, "")
 			runFollower(t, f)
 			wantSame(t, f, o)
-			poll(t, func() bool { return f.Status().Streaming == (hook == nil) })
-			before, asked := f.table.state(), o.count("jwks.json")
+			Poll(t, func() bool { return f.Status().Streaming == (hook == nil) })
+			before, asked := f.State(), o.count("jwks.json")
 			o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
 				return streams(w, r) || onSet(stale(older))(w, r)
 			})
 			o.reset(buildSet(t, 7, keys[:4]...))
-			poll(t, func() bool { return o.count("jwks.json") > asked+12 })
-			if f.table.state() != before {
+			Poll(t, func() bool { return o.count("jwks.json") > asked+12 })
+			if f.State() != before {
 				t.Error("an older set was installed")
 			}
 			o.setHook(streams)
@@ -233,7 +236,7 @@ func TestFollowerOnAnOlderSet(t *testing.T) {
 
 // A stream of a server that lost its database is given up for another's.
 func TestFollowerLeavesAServerThatLags(t *testing.T) {
-	keys := testKeys(t, 61, 3)
+	keys := TestKeys(t, 61, 3)
 	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
 	lost := newOrigin(t, buildSet(t, 7, keys[:2]...))
 	lost.stream.Age = func(*http.Request) time.Duration { return 2 * time.Minute }
@@ -241,9 +244,9 @@ func TestFollowerLeavesAServerThatLags(t *testing.T) {
 	o.setHook(onStreamTurns(o, &turn, lost.stream))
 	f := follow(t, o)
 	wantSame(t, f, o)
-	o.change(keys[2:], keys[0].kid)
+	o.change(keys[2:], keys[0].KID())
 	wantSame(t, f, o)
-	poll(t, func() bool { return f.Usable(time.Minute) == nil && f.Status().Streaming })
+	Poll(t, func() bool { return f.Usable(time.Minute) == nil && f.Status().Streaming })
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if turn < 2 {
@@ -254,7 +257,7 @@ func TestFollowerLeavesAServerThatLags(t *testing.T) {
 // A database that was put back to an earlier state may have come to the version
 // that a Follower has, or past it, before the Follower asks again.
 func TestFollowerOnAnotherHistory(t *testing.T) {
-	keys := testKeys(t, 59, 10)
+	keys := TestKeys(t, 59, 10)
 	for name, hook := range map[string]http.HandlerFunc{"stream": nil, "polling": http.NotFound} {
 		for _, later := range []int{0, 3} {
 			t.Run(fmt.Sprint(name, later), func(t *testing.T) {
@@ -277,7 +280,7 @@ func TestFollowerOnAnotherHistory(t *testing.T) {
 				}
 				runFollower(t, f)
 				wantSame(t, f, o)
-				poll(t, func() bool { return f.Usable(time.Minute) == nil })
+				Poll(t, func() bool { return f.Usable(time.Minute) == nil })
 			})
 		}
 	}
@@ -364,11 +367,11 @@ func (s *swallower) swallow() int {
 // Over HTTP/2 all calls share a connection, and all are lost with it until it is
 // found to be dead.
 func TestFollowerOnADeadConnection(t *testing.T) {
-	index := NewIndex(buildSet(t, 1, testKeys(t, 64, 1)...))
-	stream := NewStream(func(*http.Request) (*Index, bool) { return index, true }, nil)
+	index := publish.NewIndex(buildSet(t, 1, TestKeys(t, 64, 1)...))
+	stream := publish.NewStream(func(*http.Request) (*publish.Index, bool) { return index, true }, nil)
 	stream.Heartbeat = 50 * time.Millisecond
 	mux := http.NewServeMux()
-	mux.Handle("/acme/.well-known/jwks.json", &Handler{Set: func(*http.Request) (*Set, bool) { return index.Set(), true }})
+	mux.Handle("/acme/.well-known/jwks.json", &publish.Handler{Set: func(*http.Request) (*publish.Set, bool) { return index.Set(), true }})
 	mux.Handle("/acme/changes", stream)
 	server := httptest.NewUnstartedServer(mux)
 	server.EnableHTTP2 = true
@@ -378,7 +381,7 @@ func TestFollowerOnADeadConnection(t *testing.T) {
 	t.Cleanup(server.CloseClientConnections)
 	between := newSwallower(t, server.Listener.Addr().String())
 	f := newTestFollower(t, "https://"+between.Addr().String(), "")
-	transport := f.client.Transport.(*http.Transport)
+	transport := f.Client().Transport.(*http.Transport)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: "example.com"}
@@ -387,10 +390,10 @@ func TestFollowerOnADeadConnection(t *testing.T) {
 	}
 	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond}
 	runFollower(t, f)
-	poll(t, func() bool { return f.Status().Streaming })
+	Poll(t, func() bool { return f.Status().Streaming })
 	if n := between.swallow(); n != 2 {
 		t.Fatalf("%d connections, not one of each side: that is not HTTP/2", n/2)
 	}
-	poll(t, func() bool { return !f.Status().Streaming })
-	poll(t, func() bool { return f.Status().Streaming && f.Usable(time.Second) == nil })
+	Poll(t, func() bool { return !f.Status().Streaming })
+	Poll(t, func() bool { return f.Status().Streaming && f.Usable(time.Second) == nil })
 }

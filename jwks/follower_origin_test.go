@@ -1,4 +1,4 @@
-package jwks
+package jwks_test
 
 import (
 	"bytes"
@@ -11,16 +11,19 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	. "github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
-// origin is a server to follow: the real Handler and Stream, before which a hook
+// origin is a server to follow: the real publish.Handler and publish.Stream, before which a hook
 // can answer in its own way.
 type origin struct {
 	*httptest.Server
 	tb     testing.TB
-	index  *Index
-	sets   Handler
-	stream *Stream
+	index  *publish.Index
+	sets   publish.Handler
+	stream *publish.Stream
 
 	mu      sync.Mutex
 	log     []Change // of the versions behind the first set's
@@ -32,14 +35,14 @@ type origin struct {
 	conns   map[net.Conn]bool
 }
 
-func newOrigin(tb testing.TB, set *Set) *origin {
+func newOrigin(tb testing.TB, set *publish.Set) *origin {
 	tb.Helper()
 	o := &origin{
-		tb: tb, index: NewIndex(set), first: set.version, asked: make(map[string]int),
+		tb: tb, index: publish.NewIndex(set), first: set.Version(), asked: make(map[string]int),
 		closing: make(chan struct{}), conns: make(map[net.Conn]bool),
 	}
-	o.sets.Set = func(*http.Request) (*Set, bool) { return o.index.Set(), true }
-	stream := NewStream(func(*http.Request) (*Index, bool) { return o.index, true }, o.readLog)
+	o.sets.Set = func(*http.Request) (*publish.Set, bool) { return o.index.Set(), true }
+	stream := publish.NewStream(func(*http.Request) (*publish.Index, bool) { return o.index, true }, o.readLog)
 	stream.Heartbeat, stream.Closing = 50*time.Millisecond, o.closing
 	o.stream = stream
 	mux := http.NewServeMux()
@@ -87,7 +90,7 @@ func (o *origin) readLog(_ *http.Request, after uint64, limit int) ([]Change, er
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if after < o.first || after > o.first+uint64(len(o.log)) {
-		return nil, ErrTooOld
+		return nil, publish.ErrTooOld
 	}
 	from := int(after - o.first)
 	return o.log[from:min(from+limit, len(o.log))], nil
@@ -97,7 +100,7 @@ func (o *origin) change(add []Key, remove ...KID) {
 	o.tb.Helper()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c := Change{Version: o.index.Set().version + 1, Add: add, Remove: remove}
+	c := Change{Version: o.index.Set().Version() + 1, Add: add, Remove: remove}
 	o.log = append(o.log, c)
 	if err := o.index.Apply(c); err != nil {
 		o.tb.Fatal(err)
@@ -105,11 +108,11 @@ func (o *origin) change(add []Key, remove ...KID) {
 }
 
 // reset shows another history.
-func (o *origin) reset(set *Set) {
+func (o *origin) reset(set *publish.Set) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.first, o.log = set.version, nil
-	o.index.Reset(set)
+	o.first, o.log = set.Version(), nil
+	o.index.Swap(o.index.Set(), set)
 }
 
 func (o *origin) setHook(hook func(w http.ResponseWriter, r *http.Request) bool) {
@@ -176,23 +179,13 @@ func onSet(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
 	}
 }
 
-var quickLimits = followLimits{
-	head: 200 * time.Millisecond, first: 200 * time.Millisecond, silence: 300 * time.Millisecond, stall: 200 * time.Millisecond,
-	healthy: 100 * time.Millisecond, again: 300 * time.Millisecond, lag: 80 * time.Second,
-	retryFirst: 4 * time.Millisecond, retryMax: 20 * time.Millisecond, retryAfter: 50 * time.Millisecond,
-}
-
 func newTestFollower(tb testing.TB, url, file string) *Follower {
 	tb.Helper()
 	f, err := NewFollower(FollowerOptions{URL: url + "/acme", StateFile: file, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f.limits, f.pollEvery = quickLimits, 20*time.Millisecond
-	if f.journal != nil {
-		f.journal.times = journalTimes{sync: time.Millisecond, stamp: time.Millisecond, retry: time.Millisecond}
-		f.journal.retryAt = time.Time{}
-	}
+	f.SetTestLimits()
 	return f
 }
 
@@ -226,8 +219,51 @@ func follow(tb testing.TB, o *origin) *Follower {
 // wantSame waits until f shows what o publishes.
 func wantSame(tb testing.TB, f *Follower, o *origin) {
 	tb.Helper()
-	poll(tb, func() bool {
-		have, want := setOf(tb, &f.table), o.index.Set()
-		return have != nil && have.version == want.version && bytes.Equal(plainBytes(tb, have), plainBytes(tb, want))
+	Poll(tb, func() bool {
+		have, want := setOf(tb, f), o.index.Set()
+		return have != nil && have.Version() == want.Version() && bytes.Equal(plainBytes(tb, have), plainBytes(tb, want))
 	})
+}
+
+// setOf returns the set that f shows; nil if none.
+func setOf(tb testing.TB, f *Follower) *publish.Set {
+	tb.Helper()
+	version, keys := f.Keys()
+	if version == 0 {
+		return nil
+	}
+	return buildSet(tb, version, keys...)
+}
+
+func buildSet(tb testing.TB, version uint64, keys ...Key) *publish.Set {
+	tb.Helper()
+	var b publish.Builder
+	for _, key := range keys {
+		if err := b.Add(key); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	set, err := b.Set(version)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+func plainBytes(tb testing.TB, set *publish.Set) []byte {
+	tb.Helper()
+	var buf bytes.Buffer
+	if _, err := set.WriteTo(&buf); err != nil {
+		tb.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func gzipBytes(tb testing.TB, set *publish.Set) []byte {
+	tb.Helper()
+	var buf bytes.Buffer
+	if err := set.WriteGzip(&buf); err != nil {
+		tb.Fatal(err)
+	}
+	return buf.Bytes()
 }

@@ -1,4 +1,4 @@
-package jwks
+package jwks_test
 
 import (
 	"context"
@@ -13,13 +13,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	. "github.com/burnkey/burnkey/jwks"
 )
 
 func TestFollower(t *testing.T) {
-	keys := testKeys(t, 50, 300)
+	keys := TestKeys(t, 50, 300)
 	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
 	f := newTestFollower(t, o.URL, "")
-	if _, ok := f.Lookup(keys[0].kid); ok || f.Len() != 0 || f.Version() != 0 || f.Age() != math.MaxInt64 {
+	if _, ok := f.Lookup(keys[0].KID()); ok || f.Len() != 0 || f.Version() != 0 || f.Age() != math.MaxInt64 {
 		t.Error("a Follower has a set before it has any")
 	}
 	if err := f.Usable(0); !errors.Is(err, ErrNotReady) {
@@ -28,15 +30,15 @@ func TestFollower(t *testing.T) {
 	stop := runFollower(t, f)
 	<-f.Ready()
 	wantSame(t, f, o)
-	poll(t, func() bool { return f.Status().Streaming })
+	Poll(t, func() bool { return f.Status().Streaming })
 	for i := 2; i < len(keys); i++ {
-		o.change(keys[i:i+1], keys[i-2].kid)
+		o.change(keys[i:i+1], keys[i-2].KID())
 	}
 	wantSame(t, f, o)
-	if key, ok := f.Lookup(keys[299].kid); !ok || key != keys[299] {
+	if key, ok := f.Lookup(keys[299].KID()); !ok || key != keys[299] {
 		t.Error("the last key is not there")
 	}
-	if _, ok := f.Lookup(keys[0].kid); ok {
+	if _, ok := f.Lookup(keys[0].KID()); ok {
 		t.Error("the first key is still there")
 	}
 	o.cut()
@@ -55,15 +57,15 @@ func TestFollower(t *testing.T) {
 }
 
 func TestFollowerResets(t *testing.T) {
-	keys := testKeys(t, 51, 10)
+	keys := TestKeys(t, 51, 10)
 	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
 	f := follow(t, o)
 	wantSame(t, f, o)
-	poll(t, func() bool { return f.Status().Streaming })
+	Poll(t, func() bool { return f.Status().Streaming })
 	for _, version := range []uint64{9, 9, 3} { // later, the same with other keys, earlier
 		o.reset(buildSet(t, version, keys[int(version)%5:]...))
 		wantSame(t, f, o)
-		o.change(testKeys(t, 100+version, 1))
+		o.change(TestKeys(t, 100+version, 1))
 		wantSame(t, f, o)
 		o.reset(buildSet(t, version+1, keys[:3]...))
 		wantSame(t, f, o)
@@ -72,11 +74,11 @@ func TestFollowerResets(t *testing.T) {
 
 // Whatever a stream brings that does not fit, the set is right in the end.
 func TestFollowerAge(t *testing.T) {
-	o := newOrigin(t, buildSet(t, 7, testKeys(t, 56, 2)...))
+	o := newOrigin(t, buildSet(t, 7, TestKeys(t, 56, 2)...))
 	var mu sync.Mutex
 	var past time.Duration
 	f := newTestFollower(t, o.URL, "")
-	f.now = func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(past) }
+	f.SetNow(func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(past) })
 	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
 		if !isStream(r) {
 			w.Header().Set("Age", "5000")
@@ -90,7 +92,7 @@ func TestFollowerAge(t *testing.T) {
 	})
 	runFollower(t, f)
 	<-f.Ready()
-	poll(t, func() bool { age := f.Age(); return age >= 70*time.Second && age < 200*time.Second })
+	Poll(t, func() bool { age := f.Age(); return age >= 70*time.Second && age < 200*time.Second })
 	if err := f.Usable(time.Minute); !errors.Is(err, ErrStale) {
 		t.Errorf("older than a minute: %v", err)
 	}
@@ -101,30 +103,30 @@ func TestFollowerAge(t *testing.T) {
 	if age := f.Age(); age < time.Hour {
 		t.Errorf("an hour later: %v", age)
 	}
-	poll(t, func() bool { return f.Status().Err != nil && !f.Status().Streaming })
+	Poll(t, func() bool { return f.Status().Err != nil && !f.Status().Streaming })
 }
 
 // A clock that is set while a stream is well does not make the set look old for
 // as long as the stream lasts.
 func TestFollowerWhoseClockIsSet(t *testing.T) {
-	o := newOrigin(t, buildSet(t, 1, testKeys(t, 62, 1)...))
+	o := newOrigin(t, buildSet(t, 1, TestKeys(t, 62, 1)...))
 	var step atomic.Int64
 	f := newTestFollower(t, o.URL, "")
-	f.now = func() time.Time { return time.Now().Round(0).Add(time.Duration(step.Load())) }
+	f.SetNow(func() time.Time { return time.Now().Round(0).Add(time.Duration(step.Load())) })
 	runFollower(t, f)
 	<-f.Ready()
-	poll(t, func() bool { return f.Status().Streaming })
+	Poll(t, func() bool { return f.Status().Streaming })
 	step.Store(int64(5 * time.Minute))
 	if f.Usable(time.Minute) == nil {
 		t.Error("for want of better knowledge the set is five minutes old")
 	}
-	poll(t, func() bool { return f.Usable(time.Second) == nil })
+	Poll(t, func() bool { return f.Usable(time.Second) == nil })
 }
 
 // What a server says of its own age is never left out, nor rounded down.
 func TestFollowerKnowsTheServersAge(t *testing.T) {
 	for said, least := range map[time.Duration]time.Duration{0: 0, 1: 1, 1990 * time.Millisecond: 1990 * time.Millisecond} {
-		o := newOrigin(t, buildSet(t, 1, testKeys(t, 63, 1)...))
+		o := newOrigin(t, buildSet(t, 1, TestKeys(t, 63, 1)...))
 		o.sets.Age = func(*http.Request) time.Duration { return said }
 		o.setHook(onStream(http.NotFound))
 		f := follow(t, o)
@@ -145,10 +147,10 @@ func (f onLog) WithGroup(string) slog.Handler                    { return f }
 
 // Who waits for Ready goes on to ask Usable, and is not to be told ErrStale.
 func TestFollowerIsReadyOnceItsAgeIsKnown(t *testing.T) {
-	o := newOrigin(t, buildSet(t, 7, testKeys(t, 58, 2)...))
+	o := newOrigin(t, buildSet(t, 7, TestKeys(t, 58, 2)...))
 	f := newTestFollower(t, o.URL, "")
 	between := make(chan error, 1)
-	f.log = slog.New(onLog(func(message string) {
+	f.SetLog(slog.New(onLog(func(message string) {
 		if message != "fetched the published keys" { // said between the set and its age
 			return
 		}
@@ -158,7 +160,7 @@ func TestFollowerIsReadyOnceItsAgeIsKnown(t *testing.T) {
 		default:
 			between <- nil
 		}
-	}))
+	})))
 	runFollower(t, f)
 	<-f.Ready()
 	if err := f.Usable(time.Minute); err != nil {
@@ -171,7 +173,7 @@ func TestFollowerIsReadyOnceItsAgeIsKnown(t *testing.T) {
 
 func TestFollowerStartsFromDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	keys := testKeys(t, 57, 100)
+	keys := TestKeys(t, 57, 100)
 	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
 	f := newTestFollower(t, o.URL, path)
 	if _, err := NewFollower(FollowerOptions{URL: o.URL, StateFile: path}); !errors.Is(err, ErrStateInUse) {
@@ -208,7 +210,7 @@ func TestFollowerStartsFromDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, ok := f.Lookup(keys[60].kid); !ok || f.Version() != 56 || f.Age() < time.Hour || f.Age() > 2*time.Hour {
+	if _, ok := f.Lookup(keys[60].KID()); !ok || f.Version() != 56 || f.Age() < time.Hour || f.Age() > 2*time.Hour {
 		t.Errorf("version %d of disk, aged %v", f.Version(), f.Age())
 	}
 }
@@ -223,13 +225,13 @@ func TestFollowerOnABadDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(folder, "state"), filepath.Join(folder, "none", "state"), filepath.Join(folder, "file", "state"), "/dev/full/state"} {
-		o := newOrigin(t, buildSet(t, 7, testKeys(t, 58, 2)...))
+		o := newOrigin(t, buildSet(t, 7, TestKeys(t, 58, 2)...))
 		f := newTestFollower(t, o.URL, path)
 		runFollower(t, f)
 		wantSame(t, f, o)
-		o.change(testKeys(t, 59, 1))
+		o.change(TestKeys(t, 59, 1))
 		wantSame(t, f, o)
-		poll(t, func() bool { return f.Status().StateErrors > 2 })
+		Poll(t, func() bool { return f.Status().StateErrors > 2 })
 	}
 }
 
@@ -243,7 +245,7 @@ func TestNewFollowerRefuses(t *testing.T) {
 		t.Error("a thousand polls a second pass")
 	}
 	f, err := NewFollower(FollowerOptions{URL: "http://a/b/", StateFile: filepath.Join(t.TempDir(), "state")})
-	if err != nil || f.url != "http://a/b" {
+	if err != nil || f.URL() != "http://a/b" {
 		t.Fatal(f, err)
 	}
 	f.Close()
@@ -258,8 +260,8 @@ func TestFollowerEndsWithTheSameBytes(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			random := newRand(60 + seed)
-			keys := testKeys(t, 60+seed, 400)
+			random := NewRand(60 + seed)
+			keys := TestKeys(t, 60+seed, 400)
 			o := newOrigin(t, buildSet(t, 1, keys[0]))
 			path := filepath.Join(t.TempDir(), "state")
 			f := newTestFollower(t, o.URL, path)
@@ -269,7 +271,7 @@ func TestFollowerEndsWithTheSameBytes(t *testing.T) {
 				switch n := random.IntN(40); {
 				case n < 12 && len(published) > 1:
 					at := 1 + random.IntN(len(published)-1)
-					o.change([]Key{key}, published[at].kid)
+					o.change([]Key{key}, published[at].KID())
 					published[at] = key
 				default:
 					o.change([]Key{key})
@@ -291,9 +293,42 @@ func TestFollowerEndsWithTheSameBytes(t *testing.T) {
 			}
 			wantSame(t, f, o)
 			stop()
-			if state := loadState(t, path); state.set != nil && state.set.version != f.Version() {
-				t.Errorf("the state file has version %d, not %d", state.set.version, f.Version())
+			saved := newTestFollower(t, o.URL, path)
+			saved.Close()
+			if v := saved.Version(); v != 0 && v != f.Version() {
+				t.Errorf("the state file has version %d, not %d", v, f.Version())
 			}
 		})
 	}
+}
+
+// A Follower's status is of one moment: it never combines a new set with the age of the
+// previous one.
+func TestFollowerStatusIsOfOneMoment(t *testing.T) {
+	keys := TestKeys(t, 166, 1000)
+	o := newOrigin(t, buildSet(t, 7, keys...))
+	f := newTestFollower(t, o.URL, "")
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			s := f.Status()
+			if s.Ready != (s.Keys > 0) || s.Ready != (s.Version > 0) || s.Ready != (s.Age < time.Hour) {
+				t.Errorf("%+v", s)
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	runFollower(t, f)
+	wantSame(t, f, o)
+	o.reset(buildSet(t, 7, keys[:10]...))
+	wantSame(t, f, o)
+	close(stop)
+	<-done
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -53,50 +54,6 @@ func testKeys(tb testing.TB, seed uint64, count int) []Key {
 	}
 	slices.SortFunc(keys, func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) })
 	return keys
-}
-
-func buildSet(tb testing.TB, version uint64, keys ...Key) *Set {
-	tb.Helper()
-	var b Builder
-	for _, key := range keys {
-		if err := b.Add(key); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	set, err := b.Set(version)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return set
-}
-
-// apply is Set.Apply of the version that is due.
-func apply(tb testing.TB, set *Set, add []Key, remove ...KID) *Set {
-	tb.Helper()
-	next, err := set.Apply(Change{Version: set.Version() + 1, Add: add, Remove: remove})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return next
-}
-
-func plainBytes(tb testing.TB, set *Set) []byte {
-	tb.Helper()
-	var buf bytes.Buffer
-	n, err := set.WriteTo(&buf)
-	if err != nil || n != int64(buf.Len()) || n != set.Size() {
-		tb.Fatalf("WriteTo = %d, %v with %d bytes written and Size %d", n, err, buf.Len(), set.Size())
-	}
-	return buf.Bytes()
-}
-
-func gzipBytes(tb testing.TB, set *Set) []byte {
-	tb.Helper()
-	var buf bytes.Buffer
-	if err := set.WriteGzip(&buf); err != nil {
-		tb.Fatal(err)
-	}
-	return buf.Bytes()
 }
 
 // pair is a key pair of the tests: unlike those of the product, it signs often.
@@ -146,3 +103,22 @@ func modulusOf(bits int) *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	return n.SetBit(n, 0, 1)
 }
+
+// poll waits for a condition.
+func poll(tb testing.TB, cond func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			tb.Fatal("it did not come to be")
+		}
+	}
+}
+
+func kidOf(key Key) KID { return key.KID() }
+
+func jwkOf(key Key) string { return string(key.AppendJWK(nil)) }

@@ -14,7 +14,7 @@ const journalURL = "https://auth.example.com/v1/auth/oauth/acme"
 
 // loaded is what a file held.
 type loaded struct {
-	set       *Set // nil: nothing
+	set       *testSet // nil: nothing
 	checked   time.Time
 	base, end int64
 }
@@ -44,14 +44,14 @@ func loadState(tb testing.TB, path string) loaded {
 
 // writeJournal makes a file of a set and changes, and returns every set that it
 // was of.
-func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*Set {
+func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*testSet {
 	tb.Helper()
 	j, _, err := openTestJournal(tb, path)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	keys := testKeys(tb, 40, changes+2)
-	sets := []*Set{buildSet(tb, 5, keys[:2]...)}
+	sets := []*testSet{buildSet(tb, 5, keys[:2]...)}
 	refill(tb, j.table, sets[0])
 	j.setWhole()
 	j.write(false)
@@ -95,7 +95,7 @@ func TestJournal(t *testing.T) {
 }
 
 // wantOneOf fails unless a file reads as one of the sets, or is refused.
-func wantOneOf(tb testing.TB, path string, sets []*Set) (state loaded, err error) {
+func wantOneOf(tb testing.TB, path string, sets []*testSet) (state loaded, err error) {
 	tb.Helper()
 	j, state, err := openTestJournal(tb, path)
 	if err != nil {

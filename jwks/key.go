@@ -144,7 +144,7 @@ func fromJWK(parsed jwk.Key) (Key, error) {
 }
 
 // KID returns the key's identifier.
-func (k Key) KID() KID { return k.kid }
+func (k *Key) KID() KID { return k.kid }
 
 // Modulus returns the modulus in ModulusLen big-endian bytes.
 func (k Key) Modulus() []byte { return k.n[:] }
@@ -154,20 +154,21 @@ func (k Key) PublicKey() *rsa.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(k.n[:]), E: Exponent}
 }
 
-// The JWK of every key has the same members in the same order and so the same
-// length: kid and n alone differ. Index rests on that.
+// JWKLen is the length of every key's JWK. All have the same members in the same order: only
+// kid and n differ.
+const JWKLen = len(jwkHead) + KIDTextLen + len(jwkMid) + modText + len(jwkTail)
+
 const (
 	jwkHead  = `{"kty":"RSA","use":"sig","alg":"RS256","kid":"`
 	jwkMid   = `","n":"`
 	jwkTail  = `","e":"AQAB"}`
 	modText  = (ModulusLen*8 + 5) / 6
-	jwkLen   = len(jwkHead) + KIDTextLen + len(jwkMid) + modText + len(jwkTail)
 	kidStart = len(jwkHead)
 	modStart = kidStart + KIDTextLen + len(jwkMid)
 )
 
 // AppendJWK appends the key's JWK to dst and returns the longer slice.
-func (k Key) AppendJWK(dst []byte) []byte {
+func (k *Key) AppendJWK(dst []byte) []byte {
 	dst = append(dst, jwkHead...)
 	dst = b64.AppendEncode(dst, k.kid[:])
 	dst = append(dst, jwkMid...)
@@ -176,7 +177,7 @@ func (k Key) AppendJWK(dst []byte) []byte {
 }
 
 // MarshalJSON returns the key's JWK.
-func (k Key) MarshalJSON() ([]byte, error) { return k.AppendJWK(make([]byte, 0, jwkLen)), nil }
+func (k Key) MarshalJSON() ([]byte, error) { return k.AppendJWK(make([]byte, 0, JWKLen)), nil }
 
 // UnmarshalJSON reads a JWK as ParseKey does.
 func (k *Key) UnmarshalJSON(data []byte) error {

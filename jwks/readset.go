@@ -113,7 +113,7 @@ func readKey(jwk jsontext.Value) (Key, error) {
 
 // readOwn reads a JWK that is, byte for byte, as AppendJWK writes it.
 func readOwn(jwk []byte) (Key, bool) {
-	if len(jwk) != jwkLen || string(jwk[:kidStart]) != jwkHead ||
+	if len(jwk) != JWKLen || string(jwk[:kidStart]) != jwkHead ||
 		string(jwk[kidStart+KIDTextLen:modStart]) != jwkMid || string(jwk[modStart+modText:]) != jwkTail {
 		return Key{}, false
 	}

@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"testing"
-	"time"
 )
 
 // While a first set is being read, or another one replaces it, all that a Table says is true of
@@ -22,7 +21,7 @@ func TestTableIsSeenWhole(t *testing.T) {
 	if err := next.install(3, nil); err != nil {
 		t.Fatal(err)
 	}
-	sets := map[uint64]*Set{
+	sets := map[uint64]*testSet{
 		3: buildSet(t, 3, keys[:100]...), 4: buildSet(t, 4, keys...), 5: buildSet(t, 5, keys[:1]...),
 		6: buildSet(t, 6, keys[1:3]...),
 	}
@@ -47,35 +46,4 @@ func TestTableIsSeenWhole(t *testing.T) {
 			t.Fatalf("version %d has %d keys with the fingerprint %s", got.version, got.keys, got.print)
 		}
 	}
-}
-
-// A Follower's status is of one moment: it never combines a new set with the age of the
-// previous one.
-func TestFollowerStatusIsOfOneMoment(t *testing.T) {
-	keys := testKeys(t, 166, 1000)
-	o := newOrigin(t, buildSet(t, 7, keys...))
-	f := newTestFollower(t, o.URL, "")
-	stop := make(chan struct{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			s := f.Status()
-			if s.Ready != (s.Keys > 0) || s.Ready != (s.Version > 0) || s.Ready != (s.Age < time.Hour) {
-				t.Errorf("%+v", s)
-				return
-			}
-			select {
-			case <-stop:
-				return
-			default:
-			}
-		}
-	}()
-	runFollower(t, f)
-	wantSame(t, f, o)
-	o.reset(buildSet(t, 7, keys[:10]...))
-	wantSame(t, f, o)
-	close(stop)
-	<-done
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -28,19 +29,29 @@ type Table struct {
 	installing sync.Mutex // held while the keys are those of no version
 }
 
-// NewTable makes a Table that shows a set.
-func NewTable(set *Set) *Table {
+// NewTable returns a Table of these keys; ErrPublished if a key comes twice.
+func NewTable(version uint64, keys []Key) (*Table, error) {
 	t := new(Table)
-	for leaf := range set.root.leaves {
-		for i := range leaf.keys {
-			t.add(&leaf.keys[i])
+	next := t.refresh()
+	for _, key := range keys {
+		if err := next.Add(key); err != nil {
+			return nil, err
 		}
 	}
-	if set.version != 0 {
-		t.show(set.version)
-	}
-	return t
+	return t, next.install(version, nil)
 }
+
+// shown identifies the set that a Table shows.
+type shown struct {
+	has     bool   // it shows a set
+	version uint64 // 0: unknown
+	print   Fingerprint
+	keys    int
+}
+
+// mayBe reports whether print is the set's fingerprint or the beginning of it. An empty one
+// matches any set.
+func (s shown) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
 // Version returns that of the set, 0 before there is one.
 func (t *Table) Version() uint64 {
@@ -160,7 +171,7 @@ func (t *Table) add(key *Key) bool {
 	number := t.slots.take()
 	*t.slots.at(number) = slot{kid: key.kid, n: key.n}
 	t.pages.insert(&key.kid, number)
-	t.print.toggle(&key.kid)
+	t.print.Toggle(&key.kid)
 	t.count++
 	for _, s := range t.reading {
 		s.added(number)
@@ -180,7 +191,7 @@ func (t *Table) remove(kid *KID) (key Key, ok bool) {
 	}
 	t.pages.remove(where)
 	t.slots.drop(number)
-	t.print.toggle(kid)
+	t.print.Toggle(kid)
 	t.count--
 	return key, true
 }

@@ -3,7 +3,7 @@ package jwks
 import "testing"
 
 // setOf returns the set that a Table shows, by way of a snapshot; nil if none.
-func setOf(tb testing.TB, table *Table) *Set {
+func setOf(tb testing.TB, table *Table) *testSet {
 	tb.Helper()
 	snap := table.snapshot()
 	defer snap.close()
@@ -19,11 +19,10 @@ func setOf(tb testing.TB, table *Table) *Set {
 }
 
 // refill has a Table show a set, as a Follower does that fetched it.
-func refill(tb testing.TB, table *Table, set *Set) {
+func refill(tb testing.TB, table *Table, set *testSet) {
 	tb.Helper()
 	next := table.refresh()
-	for kid := range set.KIDs {
-		key, _ := set.Lookup(kid)
+	for _, key := range set.keys {
 		if err := next.Add(key); err != nil {
 			tb.Fatal(err)
 		}

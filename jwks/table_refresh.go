@@ -27,7 +27,7 @@ func (t *Table) refresh() *refresh {
 
 // Add takes the next key; ErrPublished if it came before.
 func (r *refresh) Add(key Key) error {
-	r.print.toggle(&key.kid)
+	r.print.Toggle(&key.kid)
 	if r.first { // nobody finds anything in it yet
 		r.t.mu.Lock()
 		defer r.t.mu.Unlock()

@@ -267,19 +267,19 @@ func TestSignatureHasOneSpelling(t *testing.T) {
 
 func TestPublishedOrRefused(t *testing.T) {
 	token := ownPair().token(testPayload)
-	index := NewIndex(buildSet(t, 0, testKeys(t, 40, 10)...))
+	table := tableOf(t, 1, testKeys(t, 40, 10)...)
 	verifier := testVerifier()
-	verifier.Keys = index
+	verifier.Keys = table
 	for _, step := range []struct {
 		change Change
 		want   error
 	}{
-		{Change{Version: 1}, ErrUnknown},
-		{Change{Version: 2, Add: []Key{ownPair().key}}, nil},
-		{Change{Version: 3, Add: []Key{otherPair().key}}, nil},
-		{Change{Version: 4, Remove: []KID{ownPair().key.kid}}, ErrUnknown},
+		{Change{Version: 2}, ErrUnknown},
+		{Change{Version: 3, Add: []Key{ownPair().key}}, nil},
+		{Change{Version: 4, Add: []Key{otherPair().key}}, nil},
+		{Change{Version: 5, Remove: []KID{ownPair().key.kid}}, ErrUnknown},
 	} {
-		if err := index.Apply(step.change); err != nil {
+		if err := table.Apply(step.change); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := verifier.Verify(token); !errors.Is(err, step.want) {

@@ -21,7 +21,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
-	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 // MaxBody is the longest body that is read, in bytes.
@@ -45,8 +45,8 @@ type Options struct {
 	Portal http.Handler
 	// TrustedProxies may set the client's address by X-Forwarded-For. Nil: no proxy may.
 	TrustedProxies clientaddr.Proxies
-	// StreamLimits bounds the readers of the change streams. Nil: the default of jwks.NewStream.
-	StreamLimits *jwks.StreamLimits
+	// StreamLimits bounds the readers of the change streams. Nil: the default of publish.NewStream.
+	StreamLimits *publish.StreamLimits
 	// Closing ends the change streams once it is closed. Nil: never.
 	Closing <-chan struct{}
 	// Log gets a line a request, and failures. Nil: none.
@@ -67,7 +67,7 @@ type api struct {
 	openapi   []byte
 	// sayMoved tells, once, of a key that was issued under another public URL.
 	sayMoved     func()
-	streamLimits *jwks.StreamLimits
+	streamLimits *publish.StreamLimits
 	turnedAway   *turnedAway
 }
 

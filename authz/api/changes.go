@@ -10,6 +10,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -17,13 +18,13 @@ var events = answer{jwks.StreamType, func(huma.Registry) *huma.Schema { return &
 
 // changes adds the change stream.
 func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
-	stream := jwks.NewStream(
-		func(r *http.Request) (*jwks.Index, bool) { return a.publisher.Index(issuerOf(r, changePath)) },
+	stream := publish.NewStream(
+		func(r *http.Request) (*publish.Index, bool) { return a.publisher.Index(issuerOf(r, changePath)) },
 		func(r *http.Request, after uint64, limit int) ([]jwks.Change, error) {
 			changes, err := a.publisher.Changes(r.Context(), issuerOf(r, changePath), after, limit)
 			// Who would need a change that is gone, or damaged, fetches the set.
 			if errors.Is(err, store.ErrCompacted) || errors.Is(err, store.ErrDamaged) {
-				return nil, jwks.ErrTooOld
+				return nil, publish.ErrTooOld
 			}
 			return changes, err
 		},
@@ -68,14 +69,14 @@ func withReservedPlaces(op *huma.Operation) {
 func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	var p *Problem
 	switch {
-	case errors.Is(err, jwks.ErrNoSet):
+	case errors.Is(err, publish.ErrNoSet):
 		p = a.noSet(issuerOf(r, changePath))
-	case errors.Is(err, jwks.ErrPosition):
+	case errors.Is(err, publish.ErrPosition):
 		p = newProblem(http.StatusBadRequest, "The position is not a version.").
 			field("after", "must be a version, as must be Last-Event-ID")
-	case errors.Is(err, jwks.ErrBody):
+	case errors.Is(err, publish.ErrBody):
 		p = newProblem(http.StatusBadRequest, "The call takes no body.").field("body", "must be empty")
-	case errors.Is(err, jwks.ErrReaders):
+	case errors.Is(err, publish.ErrReaders):
 		a.turnedAway.note(a.log, r, issuerOf(r, changePath), err)
 		p = noPlace(err)
 	default:

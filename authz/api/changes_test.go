@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 const changesPath = issuer + "/changes"
@@ -140,7 +140,7 @@ func TestReadyExcept(t *testing.T) {
 }
 
 // limitReaders limits the places of the change stream.
-func limitReaders(l jwks.StreamLimits) func(*server, *authz.Options, *http.Server) {
+func limitReaders(l publish.StreamLimits) func(*server, *authz.Options, *http.Server) {
 	return func(s *server, _ *authz.Options, _ *http.Server) { s.readers = &l }
 }
 
@@ -195,7 +195,7 @@ func (s *server) eventually(what string, f func() bool) {
 }
 
 func TestChangesHavePlaces(t *testing.T) {
-	s := newServer(t, limitReaders(jwks.StreamLimits{Public: 4, PerSet: 3, PerAddress: 3, Reserved: 2, PerKey: 2}))
+	s := newServer(t, limitReaders(publish.StreamLimits{Public: 4, PerSet: 3, PerAddress: 3, Reserved: 2, PerKey: 2}))
 	var ends []func()
 	opens := func(path, key string, status int) *http.Response {
 		t.Helper()
@@ -265,7 +265,7 @@ func TestChangesGoOnWithoutAKey(t *testing.T) {
 }
 
 func TestChangesBoundASet(t *testing.T) {
-	s := newServer(t, limitReaders(jwks.StreamLimits{Public: 3, PerSet: 2, PerAddress: 9, Reserved: 2, PerKey: 2}))
+	s := newServer(t, limitReaders(publish.StreamLimits{Public: 3, PerSet: 2, PerAddress: 9, Reserved: 2, PerKey: 2}))
 	other := issuerPrefix + "other/changes?after=1"
 	for i, status := range []int{200, 200, 503} {
 		if resp, _ := s.openStream(changesPath+"?after=1", ""); resp.StatusCode != status ||

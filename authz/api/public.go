@@ -15,6 +15,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -48,9 +49,9 @@ const setRoute = authz.IssuerPath + ":ws" + jwksPath
 // public adds the calls that take no credential, and returns what serves sets.
 func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	const issuer = authz.IssuerPath + "{ws}"
-	sets := &jwks.Handler{MaxAge: MaxAge, Age: a.ageOf(jwksPath)}
-	sets.Set = func(r *http.Request) (*jwks.Set, bool) { return a.publisher.Set(issuerOf(r, jwksPath)) }
-	sets.Tombstone = func(r *http.Request, set *jwks.Set) (jwks.Key, bool) {
+	sets := &publish.Handler{MaxAge: MaxAge, Age: a.ageOf(jwksPath)}
+	sets.Set = func(r *http.Request) (*publish.Set, bool) { return a.publisher.Set(issuerOf(r, jwksPath)) }
+	sets.Tombstone = func(r *http.Request, set *publish.Set) (jwks.Key, bool) {
 		return a.publisher.Tombstone(r.Context(), issuerOf(r, jwksPath), set)
 	}
 	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,12 +11,13 @@ import (
 	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 // streamReader identifies who requests the change stream. No credential is needed: a management
 // key with the scope gateway gets a reserved place, and any other key is ignored.
-func (a *api) streamReader(r *http.Request) jwks.StreamReader {
-	who := jwks.StreamReader{Address: clientaddr.Network(r.RemoteAddr)}
+func (a *api) streamReader(r *http.Request) publish.StreamReader {
+	who := publish.StreamReader{Address: clientaddr.Network(r.RemoteAddr)}
 	token, refusal := jwks.BearerToken(r.Header.Values("Authorization")...)
 	if refusal != nil {
 		return who
@@ -66,9 +67,9 @@ func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
 func (t *turnedAway) note(log *slog.Logger, r *http.Request, workspace string, err error) {
 	full := "server"
 	switch {
-	case errors.Is(err, jwks.ErrReadersAddress):
+	case errors.Is(err, publish.ErrReadersAddress):
 		full = "address"
-	case errors.Is(err, jwks.ErrReadersSet):
+	case errors.Is(err, publish.ErrReadersSet):
 		full = "workspace"
 	}
 	t.total.WithLabelValues(workspace, full).Inc()
@@ -80,7 +81,7 @@ func (t *turnedAway) note(log *slog.Logger, r *http.Request, workspace string, e
 // noPlace returns the problem for a reader that found no place.
 func noPlace(err error) *Problem {
 	p := newProblem(http.StatusServiceUnavailable, "The change stream has too many readers.")
-	if errors.Is(err, jwks.ErrReadersAddress) {
+	if errors.Is(err, publish.ErrReadersAddress) {
 		p = newProblem(http.StatusTooManyRequests, "The change stream has too many readers from this address.")
 	}
 	// The connection is closed, since open connections are limited by address, too.

@@ -23,6 +23,7 @@ import (
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
@@ -49,7 +50,7 @@ type server struct {
 	publisher *authz.Publisher
 	closing   chan struct{}
 	closed    sync.Once
-	readers   *jwks.StreamLimits // nil: the default
+	readers   *publish.StreamLimits // nil: the default
 }
 
 // newServer starts a server with the workspaces burnkey, acme and other.

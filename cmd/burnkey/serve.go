@@ -28,7 +28,7 @@ import (
 	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/internal/networks"
 	"github.com/burnkey/burnkey/internal/outbound"
-	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres"
 )
@@ -57,7 +57,7 @@ type server struct {
 	stderr io.Writer // gets the log
 }
 
-// Limits of a connection. The set's own pieces have theirs (jwks.Handler).
+// Limits of a connection. The set's own pieces have theirs (publish.Handler).
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -105,7 +105,7 @@ func (s *server) flags(cmd *cobra.Command) {
 	s.logging.flags(cmd)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at once (default one a CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; more are answered 503")
-	flags.IntVar(&s.streamReaders, "stream-readers", jwks.DefaultStreamReaders, "readers of the change streams at one time: half of "+
+	flags.IntVar(&s.streamReaders, "stream-readers", publish.DefaultStreamReaders, "readers of the change streams at one time: half of "+
 		"them of one workspace, a tenth from one address; twice as many more with keys of the scope gateway")
 	intervalFlag(flags, &s.mintDeadline, "mint-deadline", 30*time.Second, "when a minting process is killed")
 	intervalFlag(flags, &s.drainDelay, "drain-delay", 0, "how long to keep serving, unready, after a signal: for balancers that notice late")
@@ -335,19 +335,19 @@ func databaseAnswers(ctx context.Context, st store.Store, publisher *authz.Publi
 
 // streamLimits leaves a quarter of all connections for other requests than public change
 // streams.
-func (s *server) streamLimits(log *slog.Logger) *jwks.StreamLimits {
+func (s *server) streamLimits(log *slog.Logger) *publish.StreamLimits {
 	readers := max(10, min(s.streamReaders, mostConnections()*3/4))
 	if readers < s.streamReaders {
 		log.Warn("the limit of open files allows fewer readers of the change streams than --stream-readers", "places", readers)
 	}
-	limits := jwks.StreamPlaces(readers)
+	limits := publish.StreamPlaces(readers)
 	return &limits
 }
 
 func (s *server) httpServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ConnContext: jwks.StreamConn, ConnState: noteState,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ConnContext: publish.StreamConn, ConnState: noteState,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

@@ -55,7 +55,7 @@ func keyRoundTrip(e env) {
 func keySetFields(e env) {
 	e.create("acme")
 	k := NewRecord("acme", "cust_1")
-	k.KID, k.Version = NewKey(e).KID(), 50
+	k.KID, k.Version = newKID(e), 50
 	k.RevokedAt, k.RevokedVersion = now, 51
 	issued, pub := e.issue(k)
 	e.equal("kid", issued.KID, pub.KID())
@@ -146,7 +146,7 @@ func keyByKID(e env) {
 		_, err = e.KeyByKID(e.ctx, workspace, kid)
 		e.is(err, store.ErrNotFound)
 	}
-	_, err = e.KeyByKID(e.ctx, "acme", NewKey(e).KID())
+	_, err = e.KeyByKID(e.ctx, "acme", newKID(e))
 	e.is(err, store.ErrNotFound)
 }
 
@@ -301,7 +301,7 @@ func keyUpdate(e env) {
 		got, err := e.UpdateKey(e.ctx, "acme", before.ID, func(k *store.Key) error {
 			e.equal("what change is given", *k, before)
 			*k = store.Key{
-				Workspace: "other", ID: uuid.Must(uuid.NewV7()), KID: NewKey(e).KID(), Owner: "x", IdempotencyKey: "x",
+				Workspace: "other", ID: uuid.Must(uuid.NewV7()), KID: newKID(e), Owner: "x", IdempotencyKey: "x",
 				Name: want.Name, Metadata: want.Metadata, UpdatedAt: want.UpdatedAt.Add(999), Version: 7, RevokedAt: now,
 			}
 			return nil

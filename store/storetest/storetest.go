@@ -68,6 +68,12 @@ func NewKey(t testing.TB) jwks.Key {
 	return keyOf(t, n)
 }
 
+func newKID(t testing.TB) jwks.KID {
+	t.Helper()
+	key := NewKey(t)
+	return key.KID()
+}
+
 func keyOf(t testing.TB, n []byte) jwks.Key {
 	t.Helper()
 	n[0] |= 0x80

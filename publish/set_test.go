@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"bytes"
@@ -8,25 +8,27 @@ import (
 	"io"
 	"slices"
 	"testing"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // model is what a Set should be: a map of keys.
-type model map[KID]Key
+type model map[jwks.KID]jwks.Key
 
-func modelOf(keys []Key) model {
+func modelOf(keys []jwks.Key) model {
 	m := make(model, len(keys))
 	for _, key := range keys {
-		m[key.kid] = key
+		m[key.KID()] = key
 	}
 	return m
 }
 
-func (m model) sorted() []Key {
-	keys := make([]Key, 0, len(m))
+func (m model) sorted() []jwks.Key {
+	keys := make([]jwks.Key, 0, len(m))
 	for _, key := range m {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) })
+	slices.SortFunc(keys, func(a, b jwks.Key) int { return compareKeys(&a, &b) })
 	return keys
 }
 
@@ -47,7 +49,7 @@ func (m model) check(tb testing.TB, set *Set) {
 	}
 	for kid, want := range m {
 		if got, ok := set.Lookup(kid); !ok || got != want {
-			tb.Fatalf("Lookup(%s) = %s, %v", kid, got.kid, ok)
+			tb.Fatalf("Lookup(%s) = %s, %v", kid, got.KID(), ok)
 		}
 	}
 	if got := plainBytes(tb, set); !bytes.Equal(got, m.text()) {
@@ -131,13 +133,13 @@ func TestSetOfEverySize(t *testing.T) {
 			if set.Version() != 7 {
 				t.Errorf("Version = %d, want 7", set.Version())
 			}
-			for _, kid := range []KID{{}, testKey(t, random).kid} {
+			for _, kid := range []jwks.KID{{}, kidOf(testKey(t, random))} {
 				if _, ok := set.Lookup(kid); ok {
 					t.Errorf("%d keys: Lookup finds %s, which is not there", size, kid)
 				}
 			}
 		}
-		parsed, err := ParseSet(plainBytes(t, sorted))
+		parsed, err := jwks.ParseSet(plainBytes(t, sorted))
 		if err != nil || !slices.Equal(parsed, m.sorted()) {
 			t.Errorf("%d keys: ParseSet reads %d keys, %v", size, len(parsed), err)
 		}
@@ -156,7 +158,7 @@ func TestBytesDoNotDependOnHistory(t *testing.T) {
 		}
 		shrunk := buildSet(t, 0, all...)
 		for _, key := range all[size:] {
-			shrunk = apply(t, shrunk, nil, key.kid)
+			shrunk = apply(t, shrunk, nil, key.KID())
 		}
 		atOnce := apply(t, buildSet(t, 0, all[size:]...), keys, kids(all[size:])...)
 		for name, set := range map[string]*Set{"one by one": single, "shrunk": shrunk, "in one change": atOnce} {
@@ -174,10 +176,10 @@ func TestBytesDoNotDependOnHistory(t *testing.T) {
 	}
 }
 
-func kids(keys []Key) []KID {
-	list := make([]KID, len(keys))
+func kids(keys []jwks.Key) []jwks.KID {
+	list := make([]jwks.KID, len(keys))
 	for i, key := range keys {
-		list[i] = key.kid
+		list[i] = key.KID()
 	}
 	return list
 }
@@ -188,21 +190,21 @@ func TestApplyErrors(t *testing.T) {
 	many := slices.Repeat(out[:1], 300) // more equal keys than a leaf holds
 	for _, test := range []struct {
 		name   string
-		change Change
+		change jwks.Change
 		want   error
 	}{
-		{"same version", Change{Version: 5}, ErrVersionGap},
-		{"version left out", Change{Version: 7}, ErrVersionGap},
-		{"version 0", Change{}, ErrVersionGap},
-		{"published", Change{Version: 6, Add: in[:1]}, ErrPublished},
-		{"published, among new ones", Change{Version: 6, Add: slices.Concat(out, in[100:101])}, ErrPublished},
-		{"twice in one change", Change{Version: 6, Add: []Key{out[0], out[1], out[0]}}, ErrPublished},
-		{"300 times in one change", Change{Version: 6, Add: many}, ErrPublished},
-		{"unknown", Change{Version: 6, Remove: kids(out[:1])}, ErrNotPublished},
-		{"unknown behind a known", Change{Version: 6, Remove: kids([]Key{in[0], out[0]})}, ErrNotPublished},
-		{"removed twice", Change{Version: 6, Remove: kids([]Key{in[0], in[0]})}, ErrNotPublished},
-		{"removed before it is added", Change{Version: 6, Add: out[:1], Remove: kids(out[:1])}, ErrNotPublished},
-		{"good removal, bad addition", Change{Version: 6, Remove: kids(in[:3]), Add: in[5:6]}, ErrPublished},
+		{"same version", jwks.Change{Version: 5}, jwks.ErrVersionGap},
+		{"version left out", jwks.Change{Version: 7}, jwks.ErrVersionGap},
+		{"version 0", jwks.Change{}, jwks.ErrVersionGap},
+		{"published", jwks.Change{Version: 6, Add: in[:1]}, jwks.ErrPublished},
+		{"published, among new ones", jwks.Change{Version: 6, Add: slices.Concat(out, in[100:101])}, jwks.ErrPublished},
+		{"twice in one change", jwks.Change{Version: 6, Add: []jwks.Key{out[0], out[1], out[0]}}, jwks.ErrPublished},
+		{"300 times in one change", jwks.Change{Version: 6, Add: many}, jwks.ErrPublished},
+		{"unknown", jwks.Change{Version: 6, Remove: kids(out[:1])}, jwks.ErrNotPublished},
+		{"unknown behind a known", jwks.Change{Version: 6, Remove: kids([]jwks.Key{in[0], out[0]})}, jwks.ErrNotPublished},
+		{"removed twice", jwks.Change{Version: 6, Remove: kids([]jwks.Key{in[0], in[0]})}, jwks.ErrNotPublished},
+		{"removed before it is added", jwks.Change{Version: 6, Add: out[:1], Remove: kids(out[:1])}, jwks.ErrNotPublished},
+		{"good removal, bad addition", jwks.Change{Version: 6, Remove: kids(in[:3]), Add: in[5:6]}, jwks.ErrPublished},
 	} {
 		set := buildSet(t, 5, in...)
 		index := NewIndex(set)
@@ -215,7 +217,7 @@ func TestApplyErrors(t *testing.T) {
 		modelOf(in).check(t, set)
 	}
 	// Removal comes first: a key may be taken out and put back in one change.
-	set := apply(t, buildSet(t, 5, in...), in[:1], in[0].kid)
+	set := apply(t, buildSet(t, 5, in...), in[:1], in[0].KID())
 	modelOf(in).check(t, set)
 }
 
@@ -231,7 +233,7 @@ func TestApplyDoesNotReorderTheChange(t *testing.T) {
 
 func TestBuilderRefusesDuplicates(t *testing.T) {
 	keys := testKeys(t, 15, 2000)
-	for name, list := range map[string][]Key{
+	for name, list := range map[string][]jwks.Key{
 		"side by side":         {keys[0], keys[0]},
 		"in different batches": append(slices.Clone(keys), keys[0]),
 		"all the same":         slices.Repeat(keys[:1], 3*buildBatch),
@@ -246,7 +248,7 @@ func TestBuilderRefusesDuplicates(t *testing.T) {
 		if err == nil {
 			_, err = b.Set(1)
 		}
-		if !errors.Is(err, ErrPublished) {
+		if !errors.Is(err, jwks.ErrPublished) {
 			t.Errorf("%s: error %v, want ErrPublished", name, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"context"
@@ -11,10 +11,9 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-)
 
-// StreamType is the media type of the change stream (WHATWG HTML section 9.2).
-const StreamType = "text/event-stream"
+	"github.com/burnkey/burnkey/jwks"
+)
 
 // Why a Stream refuses a reader, for errors.Is; any other error is that of
 // Stream.Log.
@@ -53,7 +52,7 @@ type Stream struct {
 	Index func(*http.Request) (*Index, bool)
 	// Log returns the changes behind a version, oldest first, at most limit, for
 	// those who are further behind than the Index remembers. ErrTooOld.
-	Log func(r *http.Request, after uint64, limit int) ([]Change, error)
+	Log func(r *http.Request, after uint64, limit int) ([]jwks.Change, error)
 	// Age is how long ago the Index that a request means was known to be current. Nil:
 	// it always is.
 	Age func(*http.Request) time.Duration
@@ -77,7 +76,7 @@ type Stream struct {
 }
 
 // NewStream makes a Stream of an index and a log.
-func NewStream(index func(*http.Request) (*Index, bool), log func(*http.Request, uint64, int) ([]Change, error)) *Stream {
+func NewStream(index func(*http.Request) (*Index, bool), log func(*http.Request, uint64, int) ([]jwks.Change, error)) *Stream {
 	return &Stream{
 		Index: index, Log: log, Heartbeat: DefaultHeartbeat, Limits: StreamPlaces(DefaultStreamReaders),
 		window: streamWindow, logging: make(chan struct{}, logReads),
@@ -317,7 +316,7 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 	var page []byte
 	for _, c := range changes {
 		if c.Version != d.last+1 {
-			return nil, nil, fmt.Errorf("%w: version %d in the log behind %d", ErrVersionGap, c.Version, d.last)
+			return nil, nil, fmt.Errorf("%w: version %d in the log behind %d", jwks.ErrVersionGap, c.Version, d.last)
 		}
 		d.last = c.Version
 		page = appendChange(page, c)
@@ -342,7 +341,7 @@ func (d *reader) send(events ...[]byte) error {
 	}
 	if !d.begun {
 		head := d.w.Header()
-		head.Set("Content-Type", StreamType)
+		head.Set("Content-Type", jwks.StreamType)
 		head.Set("Cache-Control", "no-store, no-transform")
 		head.Set("X-Accel-Buffering", "no") // nginx would hold events back
 		head.Set("X-Content-Type-Options", "nosniff")
@@ -372,7 +371,7 @@ func (d *reader) extend(now time.Time) error {
 }
 
 // appendChange appends the event of a change.
-func appendChange(dst []byte, c Change) []byte {
+func appendChange(dst []byte, c jwks.Change) []byte {
 	dst = fmt.Appendf(dst, "id: %d\nevent: change\ndata: ", c.Version)
 	data, err := json.Marshal(c)
 	if err != nil {

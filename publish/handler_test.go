@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"bytes"
@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 func handlerOf(set *Set) *Handler {
@@ -177,7 +179,7 @@ func TestServeOne(t *testing.T) {
 	keys := testKeys(t, 33, 300)
 	set := buildSet(t, 17, keys[1:]...)
 	h := handlerOf(set)
-	h.Tombstone = func(*http.Request, *Set) (Key, bool) { return keys[9], true }
+	h.Tombstone = func(*http.Request, *Set) (jwks.Key, bool) { return keys[9], true }
 	stone := keys[9].KID().String()
 	kid := keys[5].KID().String()
 	want := string(plainBytes(t, buildSet(t, 1, keys[5])))
@@ -268,9 +270,9 @@ var largeSet = sync.OnceValue(func() *Set {
 	random := newRand(34)
 	var b Builder
 	for i := range uint64(20_000) {
-		key := Key{n: randomModulus(random)}
-		binary.BigEndian.PutUint64(key.kid[:], i<<49)
-		if err := b.Add(key); err != nil {
+		var kid jwks.KID
+		binary.BigEndian.PutUint64(kid[:], i<<49)
+		if err := b.Add(forged(kid, randomModulus(random))); err != nil {
 			panic(err)
 		}
 	}
@@ -345,7 +347,7 @@ func TestSlowReader(t *testing.T) {
 		}
 		// The handler now waits for the reader; writers do not.
 		for _, key := range keys[:100] {
-			err := index.Apply(Change{Version: index.Set().Version() + 1, Remove: []KID{key.kid}})
+			err := index.Apply(jwks.Change{Version: index.Set().Version() + 1, Remove: []jwks.KID{key.KID()}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -395,4 +397,15 @@ func TestServingDoesNotCopyTheSet(t *testing.T) {
 			t.Errorf("Accept-Encoding %q: %d bytes served", accept, w.n)
 		}
 	}
+}
+
+func swapCase(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 32
+		} else if r >= 'A' && r <= 'Z' {
+			return r + 32
+		}
+		return r
+	}, s)
 }

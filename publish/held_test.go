@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"encoding/binary"
@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // held is a writer that accepts no more bytes than its room until it is released.
@@ -60,9 +62,9 @@ func wideSet(t *testing.T) *Set {
 	random := newRand(171)
 	var b Builder
 	for i := range uint64(maxWhole) {
-		key := Key{n: randomModulus(random)}
-		binary.BigEndian.PutUint64(key.kid[:], i<<50)
-		if err := b.Add(key); err != nil {
+		var kid jwks.KID
+		binary.BigEndian.PutUint64(kid[:], i<<50)
+		if err := b.Add(forged(kid, randomModulus(random))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,12 +95,12 @@ func TestSlowReadersOfManyVersions(t *testing.T) {
 				return // the second reader of a version causes the copy in one piece
 			}
 			now := index.Set()
-			var kid KID
+			var kid jwks.KID
 			binary.BigEndian.PutUint64(kid[:], uint64(i/2*240)<<50)
 			if accept != "" {
 				binary.BigEndian.PutUint64(kid[:], uint64(i/2*240+1)<<50)
 			}
-			if err := index.Apply(Change{Version: now.Version() + 1, Remove: []KID{kid}}); err != nil {
+			if err := index.Apply(jwks.Change{Version: now.Version() + 1, Remove: []jwks.KID{kid}}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -126,14 +128,14 @@ func TestGzipOfOneVersionIsShared(t *testing.T) {
 // A reader that stalls while reading the log uses little memory, however large the changes are.
 func TestStalledReadersOfTheLog(t *testing.T) {
 	const readers, each = 200, 64 << 10
-	changes := make([]Change, 200)
+	changes := make([]jwks.Change, 200)
 	keys := testKeys(t, 172, 40)
 	for i := range changes {
-		changes[i] = Change{Version: uint64(i) + 2, Add: keys}
+		changes[i] = jwks.Change{Version: uint64(i) + 2, Add: keys}
 	}
 	index := NewIndex(buildSet(t, 202, keys...))
 	s := NewStream(func(*http.Request) (*Index, bool) { return index, true },
-		func(_ *http.Request, after uint64, limit int) ([]Change, error) {
+		func(_ *http.Request, after uint64, limit int) ([]jwks.Change, error) {
 			return changes[after-1 : min(int(after)-1+limit, len(changes))], nil
 		})
 	kept := hold(t, s, readers, 0, func(int) *http.Request { return httptest.NewRequest(http.MethodGet, "/?after=1", nil) }, func(int) {})

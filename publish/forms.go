@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"bytes"
@@ -6,10 +6,12 @@ import (
 	"hash/crc32"
 	"sync"
 	"sync/atomic"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // entryLen is the length of a JWK and the comma behind it.
-const entryLen = jwkLen + 1
+const entryLen = jwks.JWKLen + 1
 
 // forms are what a leaf is served as, each rendered when it is first asked for:
 // once after the change that made the leaf, and not once for each request.

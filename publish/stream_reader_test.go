@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 func TestStreamHeartbeats(t *testing.T) {
@@ -64,7 +66,7 @@ func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
 		s.Heartbeat = 20 * time.Millisecond
 		s.Age = func(*http.Request) time.Duration {
 			if asked.Add(1) == 3 { // the change is followed, and the check that found it ends
-				if err := s.index.Apply(Change{Version: 2, Add: keys[1:]}); err != nil {
+				if err := s.index.Apply(jwks.Change{Version: 2, Add: keys[1:]}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -94,7 +96,7 @@ func TestStreamOfOneWhoIsFarBehind(t *testing.T) {
 	}{{logMost + 1, 1, false}, {logMost + 2, 1, true}, {logMost + 2, 3 * logMost, false}} {
 		s := newStreamServer(t, func(s *streamServer) {
 			s.index.Reset(buildSet(t, test.version, testKeys(t, 33, test.keys)...))
-			s.log = append(s.log, Change{Version: 2})
+			s.log = append(s.log, jwks.Change{Version: 2})
 		})
 		e, ok := s.follow("?after=1").next()
 		if want := map[bool]string{true: "reset", false: "change"}[test.reset]; !ok || e.name != want {
@@ -148,7 +150,7 @@ func TestStreamDropsWhoDoesNotRead(t *testing.T) {
 	version := uint64(2)
 	good.wantChange(version)
 	for ; s.Dropped() == 0 && version < 100_000; version += 2 {
-		s.change(nil, keys[0].kid)
+		s.change(nil, keys[0].KID())
 		s.change(keys[:1])
 		good.wantChange(version + 1)
 		good.wantChange(version + 2)
@@ -214,7 +216,7 @@ func TestStreamLeadsToTheSet(t *testing.T) {
 	random, keys := newRand(9), testKeys(t, 9, changes)
 	for i := range changes {
 		if i > 0 && random.IntN(3) == 0 && i%2 == 1 {
-			s.change(keys[i:i+1], keys[i-1].kid)
+			s.change(keys[i:i+1], keys[i-1].KID())
 		} else {
 			s.change(keys[i : i+1])
 		}
@@ -222,37 +224,22 @@ func TestStreamLeadsToTheSet(t *testing.T) {
 	readers.Wait()
 }
 
-func parseChange(e event) (Change, error) {
+func parseChange(e event) (jwks.Change, error) {
 	var wire struct {
 		Version uint64
-		Add     []Key
+		Add     []jwks.Key
 		Remove  []string
 	}
 	if err := json.Unmarshal([]byte(e.data), &wire); err != nil {
-		return Change{}, err
+		return jwks.Change{}, err
 	}
-	c := Change{Version: wire.Version, Add: wire.Add}
+	c := jwks.Change{Version: wire.Version, Add: wire.Add}
 	for _, text := range wire.Remove {
-		kid, err := ParseKID(text)
+		kid, err := jwks.ParseKID(text)
 		if err != nil {
-			return Change{}, err
+			return jwks.Change{}, err
 		}
 		c.Remove = append(c.Remove, kid)
 	}
 	return c, nil
-}
-
-// poll waits for a condition.
-func poll(tb testing.TB, cond func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatal("it did not come to be")
-		}
-	}
 }

@@ -1,6 +1,7 @@
-package jwks
+package publish
 
 import (
+	"encoding/base64"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -66,7 +67,7 @@ func (d *reader) heartbeat() []byte {
 	beat = appendSeconds(append(beat, " at="...), time.Since(d.since))
 	if d.shown.version == d.last {
 		beat = strconv.AppendUint(append(beat, " version="...), d.last, 10)
-		beat = b64.AppendEncode(append(beat, " fingerprint="...), d.shown.print[:])
+		beat = base64.RawURLEncoding.AppendEncode(append(beat, " fingerprint="...), d.shown.print[:])
 	}
 	return append(beat, "\n\n"...)
 }

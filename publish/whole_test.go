@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // writes counts calls of Write and keeps what came.
@@ -22,7 +24,7 @@ func TestWholeFromTheSecondTimeOn(t *testing.T) {
 	keys := testKeys(t, 40, 300)
 	for _, test := range []struct {
 		name string
-		keys []Key
+		keys []jwks.Key
 	}{{"none", nil}, {"one", keys[:1]}, {"a leaf", keys[:leafMax]}, {"leaves", keys}} {
 		set := buildSet(t, 3, test.keys...)
 		var first writes
@@ -60,7 +62,7 @@ func TestWholeOfEachVersion(t *testing.T) {
 	set := buildSet(t, 1, keys[:200]...)
 	versions := []*Set{set}
 	for i, key := range keys[200:] {
-		change := Change{Version: set.Version() + 1, Add: []Key{key}, Remove: []KID{keys[i].kid}}
+		change := jwks.Change{Version: set.Version() + 1, Add: []jwks.Key{key}, Remove: []jwks.KID{keys[i].KID()}}
 		next, err := set.Apply(change)
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +88,7 @@ func TestWholeOfEachVersion(t *testing.T) {
 func TestWholeByManyAtOnce(t *testing.T) {
 	keys := testKeys(t, 42, 300)
 	set := buildSet(t, 1, keys...)
-	next, err := set.Apply(Change{Version: 2, Remove: []KID{keys[0].kid}})
+	next, err := set.Apply(jwks.Change{Version: 2, Remove: []jwks.KID{keys[0].KID()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +120,7 @@ func TestLeavesShareTheWhole(t *testing.T) {
 	plainBytes(t, set)
 	gone := make(chan struct{})
 	runtime.AddCleanup(&(*set.whole.text.Load())[0], func(c chan struct{}) { close(c) }, gone)
-	next, err := set.Apply(Change{Version: 2, Remove: []KID{keys[0].kid}})
+	next, err := set.Apply(jwks.Change{Version: 2, Remove: []jwks.KID{keys[0].KID()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
-package jwks
+package publish
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Watchers with a reserved place are woken before the others of a crowd.
@@ -19,10 +21,10 @@ func TestIndexWakesTheReservedFirst(t *testing.T) {
 				return false
 			}
 		}
-		change := func(key Key) (reserved, public bool) {
+		change := func(key jwks.Key) (reserved, public bool) {
 			version := x.Set().Version()
 			first, rest := x.since(version, true), x.since(version, false)
-			if err := x.Apply(Change{Version: version + 1, Add: []Key{key}}); err != nil {
+			if err := x.Apply(jwks.Change{Version: version + 1, Add: []jwks.Key{key}}); err != nil {
 				t.Fatal(err)
 			}
 			reserved, public = woken(first), woken(rest)

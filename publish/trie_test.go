@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // program plays random changes on an Index and on the model side by side.
@@ -17,11 +19,11 @@ type program struct {
 	random  *rand.Rand
 	index   *Index
 	model   model
-	present []KID // in no order, to choose from
-	spare   []Key // keys that are not published
+	present []jwks.KID // in no order, to choose from
+	spare   []jwks.Key // keys that are not published
 }
 
-func (p *program) take() Key {
+func (p *program) take() jwks.Key {
 	if len(p.spare) == 0 {
 		return testKey(p.tb, p.random)
 	}
@@ -35,7 +37,7 @@ func (p *program) take() Key {
 func (p *program) step(adds, removes int) {
 	p.tb.Helper()
 	before := p.index.Set()
-	change := Change{Version: before.Version() + 1}
+	change := jwks.Change{Version: before.Version() + 1}
 	for range min(removes, len(p.present)) {
 		i := p.random.IntN(len(p.present))
 		kid := p.present[i]
@@ -48,8 +50,8 @@ func (p *program) step(adds, removes int) {
 	for range adds {
 		key := p.take()
 		change.Add = append(change.Add, key)
-		p.present = append(p.present, key.kid)
-		p.model[key.kid] = key
+		p.present = append(p.present, key.KID())
+		p.model[key.KID()] = key
 	}
 	p.refused(before)
 	if err := p.index.Apply(change); err != nil {
@@ -64,8 +66,8 @@ func (p *program) step(adds, removes int) {
 		}
 	}
 	for _, key := range change.Add {
-		if got, ok := p.index.Lookup(key.kid); !ok || got != key {
-			p.tb.Fatalf("version %d: %s is not there", change.Version, key.kid)
+		if got, ok := p.index.Lookup(key.KID()); !ok || got != key {
+			p.tb.Fatalf("version %d: %s is not there", change.Version, key.KID())
 		}
 	}
 }
@@ -75,10 +77,10 @@ func (p *program) refused(before *Set) {
 	p.tb.Helper()
 	unknown := testKey(p.tb, p.random)
 	next := before.Version() + 1
-	bad := []Change{{Version: next + 1}, {Version: next, Remove: []KID{unknown.kid}}}
+	bad := []jwks.Change{{Version: next + 1}, {Version: next, Remove: []jwks.KID{unknown.KID()}}}
 	for kid := range before.some() {
 		key, _ := before.Lookup(kid)
-		bad = append(bad, Change{Version: next, Add: []Key{unknown, key}})
+		bad = append(bad, jwks.Change{Version: next, Add: []jwks.Key{unknown, key}})
 	}
 	for _, change := range bad {
 		if err := p.index.Apply(change); err == nil || p.index.Set() != before {
@@ -88,10 +90,10 @@ func (p *program) refused(before *Set) {
 }
 
 // some yields one kid of the set, if it has any.
-func (s *Set) some() func(func(KID) bool) {
-	return func(yield func(KID) bool) {
+func (s *Set) some() func(func(jwks.KID) bool) {
+	return func(yield func(jwks.KID) bool) {
 		for leaf := range s.root.leaves {
-			yield(leaf.keys[leaf.count/2].kid)
+			yield(leaf.keys[leaf.count/2].KID())
 			return
 		}
 	}
@@ -150,16 +152,17 @@ func runProgram(t *testing.T, seed uint64, steps int) {
 
 // alike makes keys with kids that are equal in their first so many bits, which
 // no hash would give.
-func alike(tb testing.TB, count, bits int) []Key {
+func alike(tb testing.TB, count, bits int) []jwks.Key {
 	tb.Helper()
 	random := newRand(uint64(bits))
 	seen := make(model, count)
 	for len(seen) < count {
 		key := testKey(tb, random)
+		kid := key.KID()
 		for bit := range bits {
-			key.kid[bit/8] |= 0x80 >> (bit % 8)
+			kid[bit/8] |= 0x80 >> (bit % 8)
 		}
-		seen[key.kid] = key
+		seen[kid] = forged(kid, [jwks.ModulusLen]byte(key.Modulus()))
 	}
 	return seen.sorted()
 }
@@ -194,15 +197,15 @@ func TestKidsAlike(t *testing.T) {
 		}
 		modelOf(keys).check(t, single)
 		for _, key := range keys { // a known kid at each place and depth
-			if _, err := single.Apply(Change{Version: single.Version() + 1, Add: []Key{key}}); !errors.Is(err, ErrPublished) {
+			if _, err := single.Apply(jwks.Change{Version: single.Version() + 1, Add: []jwks.Key{key}}); !errors.Is(err, jwks.ErrPublished) {
 				t.Fatalf("%v: adding a published key: %v", test, err)
 			}
 		}
-		if _, ok := single.Lookup(KID{}); ok {
+		if _, ok := single.Lookup(jwks.KID{}); ok {
 			t.Errorf("%v: the zero kid is there", test)
 		}
 		for i, key := range keys {
-			single = apply(t, single, nil, key.kid)
+			single = apply(t, single, nil, key.KID())
 			if i%50 == 0 {
 				modelOf(keys[i+1:]).check(t, single)
 			}
@@ -250,7 +253,7 @@ func TestReadersBesideAWriter(t *testing.T) {
 		})
 		read(func(set *Set) {
 			for _, key := range stable {
-				if got, ok := set.Lookup(key.kid); !ok || got != key {
+				if got, ok := set.Lookup(key.KID()); !ok || got != key {
 					t.Errorf("version %d: a key is missing", set.Version())
 				}
 			}
@@ -258,7 +261,7 @@ func TestReadersBesideAWriter(t *testing.T) {
 	}
 	for round := range 3 {
 		for i := range moving {
-			change := Change{Version: index.Set().Version() + 1, Add: moving[i : i+1]}
+			change := jwks.Change{Version: index.Set().Version() + 1, Add: moving[i : i+1]}
 			if round%2 == 1 {
 				change.Add, change.Remove = nil, kids(moving[i:i+1])
 			}
@@ -281,10 +284,10 @@ func TestWritersForOneVersion(t *testing.T) {
 	for w := range won {
 		writers.Go(func() {
 			for i := range keys {
-				switch err := index.Apply(Change{Version: uint64(i) + 1, Add: keys[i : i+1]}); {
+				switch err := index.Apply(jwks.Change{Version: uint64(i) + 1, Add: keys[i : i+1]}); {
 				case err == nil:
 					won[w]++
-				case !errors.Is(err, ErrVersionGap):
+				case !errors.Is(err, jwks.ErrVersionGap):
 					t.Error(err)
 				}
 				for index.Set().Version() < uint64(i)+1 { // never: Apply by whoever came first has returned

@@ -1,6 +1,7 @@
-package jwks
+package publish
 
 import (
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/url"
@@ -8,10 +9,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
-// MediaType of a JWK set (RFC 7517 section 8.5).
-const MediaType = "application/jwk-set+json"
+// acceptBefore is the Accept header of older Followers, which only understand an ETag that is a
+// version.
+const acceptBefore = jwks.MediaType + ", application/json"
 
 // writeWindow is how long one piece of a body may take on its way to a reader;
 // a large set to a slow reader may take many.
@@ -32,7 +36,7 @@ type Handler struct {
 	// unpublished key gets this key: clients treat a 404 and an empty set as failed fetches, and
 	// go on using the key that they have. If Tombstone is nil or returns false, NotFound
 	// answers.
-	Tombstone func(*http.Request, *Set) (Key, bool)
+	Tombstone func(*http.Request, *Set) (jwks.Key, bool)
 	// NotFound answers if the set does not exist. Nil: http.NotFound.
 	NotFound http.Handler
 
@@ -66,9 +70,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // askedFor reports whether a query asks for one key, and returns that key if it is published.
-func askedFor(rawQuery string, set *Set) (key *Key, one bool) {
+func askedFor(rawQuery string, set *Set) (key *jwks.Key, one bool) {
 	if text, plain := strings.CutPrefix(rawQuery, "kid="); plain { // the usual query, parsed without a map
-		if kid, err := ParseKID(text); err == nil {
+		if kid, err := jwks.ParseKID(text); err == nil {
 			return set.root.lookup(&kid), true
 		}
 	}
@@ -78,7 +82,7 @@ func askedFor(rawQuery string, set *Set) (key *Key, one bool) {
 	}
 	kids, one := query["kid"]
 	if len(kids) == 1 {
-		if kid, err := ParseKID(kids[0]); err == nil {
+		if kid, err := jwks.ParseKID(kids[0]); err == nil {
 			return set.root.lookup(&kid), true
 		}
 	}
@@ -107,11 +111,9 @@ type heads struct {
 func (s *Set) fields() *heads {
 	s.heads.once.Do(func() {
 		version := strconv.FormatUint(s.version, 10)
-		tags := func(tag string) (plain, zipped []string) {
-			return []string{`"` + tag + `"`}, []string{`"` + tag + gzipSuffix + `"`}
-		}
-		s.heads.plain, s.heads.zipped = tags(shown{version: s.version, print: s.print}.tag())
-		s.heads.bare, s.heads.bareZip = tags(version)
+		tags := func(tag string) (plain, zipped []string) { return []string{tag}, []string{jwks.GzipETag(tag)} }
+		s.heads.plain, s.heads.zipped = tags(jwks.ETag(s.version, s.print))
+		s.heads.bare, s.heads.bareZip = tags(`"` + version + `"`)
 		s.heads.print, s.heads.version = []string{s.print.String()}, []string{version}
 	})
 	return &s.heads
@@ -133,7 +135,7 @@ func ageField(age time.Duration) []string {
 var (
 	noAge, oneSecond = []string{"0"}, []string{"1"}
 
-	mediaType      = []string{MediaType}
+	mediaType      = []string{jwks.MediaType}
 	acceptEncoding = []string{"Accept-Encoding"}
 	nosniff        = []string{"nosniff"}
 	anyOrigin      = []string{"*"}
@@ -167,7 +169,7 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 	}
 	h.setHead(w, etag)
 	head := w.Header()
-	head[FingerprintHeader], head[VersionHeader] = fields.print, fields.version
+	head[jwks.FingerprintHeader], head[jwks.VersionHeader] = fields.print, fields.version
 	if isBefore(r) {
 		h.setBareTag(w, fields, gzip)
 	} else if matches(r.Header["If-None-Match"], fields.plain[0], fields.zipped[0]) {
@@ -208,7 +210,7 @@ func (h *Handler) setBareTag(w http.ResponseWriter, fields *heads, gzip bool) {
 
 // serveOne serves a set of one key: the requested one, or the tombstone if that is not
 // published. A JWK does not change, so its kid is the ETag.
-func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, key *Key) {
+func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, key *jwks.Key) {
 	if key == nil && h.Tombstone != nil {
 		if stone, ok := h.Tombstone(r, set); ok {
 			key = &stone
@@ -218,8 +220,9 @@ func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, key
 		h.notFound(w, r)
 		return
 	}
-	var quoted [KIDTextLen + 2]byte
-	etag := string(append(b64.AppendEncode(append(quoted[:0], '"'), key.kid[:]), '"'))
+	kid := key.KID()
+	var quoted [jwks.KIDTextLen + 2]byte
+	etag := string(append(base64.RawURLEncoding.AppendEncode(append(quoted[:0], '"'), kid[:]), '"'))
 	h.setHead(w, []string{etag})
 	if matches(r.Header["If-None-Match"], etag) {
 		w.WriteHeader(http.StatusNotModified)

@@ -1,12 +1,13 @@
-package jwks
+package publish
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"sync"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Set is one version of a workspace's published keys. It does not change:
@@ -19,7 +20,7 @@ import (
 // of more than maxKept keys is not kept.
 type Set struct {
 	version uint64
-	print   Fingerprint
+	print   jwks.Fingerprint
 	root    *node
 	last    lastForm
 	heads   heads
@@ -32,41 +33,27 @@ const setHead, setTail = `{"keys":[`, `]}`
 // Version returns the version that the set shows.
 func (s *Set) Version() uint64 { return s.version }
 
-// Fingerprint tells sets with different keys apart, whatever their versions: the
-// exclusive or of all kids. It finds accidents, such as another history behind
-// the same version; whoever may choose keys can make two sets have the same.
-type Fingerprint [sha256.Size]byte
-
-func (f *Fingerprint) toggle(kid *KID) {
-	for i := range f {
-		f[i] ^= kid[i]
-	}
-}
-
-// String returns base64url of KIDTextLen characters.
-func (f Fingerprint) String() string { return b64.EncodeToString(f[:]) }
-
 // Fingerprint returns that of the set's keys.
-func (s *Set) Fingerprint() Fingerprint { return s.print }
+func (s *Set) Fingerprint() jwks.Fingerprint { return s.print }
 
 // Len returns the number of keys.
 func (s *Set) Len() int { return s.root.count }
 
 // Lookup returns the key with this kid. Its cost does not grow with the set
 // beyond the depth of a trie over hashes: 7 steps at a million keys.
-func (s *Set) Lookup(kid KID) (Key, bool) {
+func (s *Set) Lookup(kid jwks.KID) (jwks.Key, bool) {
 	key := s.root.lookup(&kid)
 	if key == nil {
-		return Key{}, false
+		return jwks.Key{}, false
 	}
 	return *key, true
 }
 
 // KIDs yields the kids of all keys in their order.
-func (s *Set) KIDs(yield func(KID) bool) {
+func (s *Set) KIDs(yield func(jwks.KID) bool) {
 	for leaf := range s.root.leaves {
 		for i := range leaf.count {
-			if !yield(leaf.keys[i].kid) {
+			if !yield(leaf.keys[i].KID()) {
 				return
 			}
 		}
@@ -75,14 +62,14 @@ func (s *Set) KIDs(yield func(KID) bool) {
 
 // Apply returns the set behind c. The set itself stays as it is, also on error:
 // ErrVersionGap, ErrNotPublished, ErrPublished.
-func (s *Set) Apply(c Change) (*Set, error) {
+func (s *Set) Apply(c jwks.Change) (*Set, error) {
 	if c.Version != s.version+1 {
-		return nil, fmt.Errorf("%w: version %d behind %d", ErrVersionGap, c.Version, s.version)
+		return nil, fmt.Errorf("%w: version %d behind %d", jwks.ErrVersionGap, c.Version, s.version)
 	}
 	root, print := s.root, s.print
 	var err error
 	for i := range c.Remove {
-		print.toggle(&c.Remove[i])
+		print.Toggle(&c.Remove[i])
 		if root, err = root.remove(&c.Remove[i], 0); err != nil {
 			return nil, fmt.Errorf("version %d: %w", c.Version, err)
 		}
@@ -91,7 +78,8 @@ func (s *Set) Apply(c Change) (*Set, error) {
 		return nil, fmt.Errorf("version %d: %w", c.Version, err)
 	}
 	for i := range c.Add {
-		print.toggle(&c.Add[i].kid)
+		kid := c.Add[i].KID()
+		print.Toggle(&kid)
 	}
 	return &Set{version: c.Version, print: print, root: root, wholes: s.wholes}, nil
 }
@@ -100,16 +88,17 @@ func (s *Set) Apply(c Change) (*Set, error) {
 // they cost least. The zero Builder is ready; it is not safe for concurrent use.
 type Builder struct {
 	root  *node
-	print Fingerprint
-	wait  []Key
+	print jwks.Fingerprint
+	wait  []jwks.Key
 }
 
 const buildBatch = 1024
 
 // Add adds a key; ErrPublished if a kid comes twice, perhaps from a later call.
-func (b *Builder) Add(key Key) error {
+func (b *Builder) Add(key jwks.Key) error {
 	b.wait = append(b.wait, key)
-	b.print.toggle(&key.kid)
+	kid := key.KID()
+	b.print.Toggle(&kid)
 	if len(b.wait) < buildBatch {
 		return nil
 	}

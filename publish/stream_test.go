@@ -1,4 +1,4 @@
-package jwks
+package publish
 
 import (
 	"bufio"
@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // streamServer serves the changes of an Index and keeps their log.
@@ -23,8 +25,8 @@ type streamServer struct {
 	closing chan struct{}
 
 	mu      sync.Mutex
-	log     []Change // of versions 2 and up
-	oldest  uint64   // what the log reaches back to
+	log     []jwks.Change // of versions 2 and up
+	oldest  uint64        // what the log reaches back to
 	logErr  error
 	logRead int
 }
@@ -52,7 +54,7 @@ func newStreamServer(tb testing.TB, change ...func(*streamServer)) *streamServer
 	return s
 }
 
-func (s *streamServer) readLog(_ *http.Request, after uint64, limit int) ([]Change, error) {
+func (s *streamServer) readLog(_ *http.Request, after uint64, limit int) ([]jwks.Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.logRead++
@@ -67,7 +69,7 @@ func (s *streamServer) readLog(_ *http.Request, after uint64, limit int) ([]Chan
 }
 
 // change appends a change to the log and applies it to the index.
-func (s *streamServer) change(add []Key, remove ...KID) {
+func (s *streamServer) change(add []jwks.Key, remove ...jwks.KID) {
 	s.tb.Helper()
 	c := s.append(add, remove...)
 	if err := s.index.Apply(c); err != nil {
@@ -75,10 +77,10 @@ func (s *streamServer) change(add []Key, remove ...KID) {
 	}
 }
 
-func (s *streamServer) append(add []Key, remove ...KID) Change {
+func (s *streamServer) append(add []jwks.Key, remove ...jwks.KID) jwks.Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := Change{Version: uint64(len(s.log)) + 2, Add: add, Remove: remove}
+	c := jwks.Change{Version: uint64(len(s.log)) + 2, Add: add, Remove: remove}
 	s.log = append(s.log, c)
 	return c
 }
@@ -175,8 +177,8 @@ func TestStream(t *testing.T) {
 		t.Fatalf("%d %s", first.resp.StatusCode, kind)
 	}
 	s.change(keys[:1])
-	s.change(keys[1:3], keys[0].kid)
-	want, err := json.Marshal(Change{Version: 3, Add: keys[1:3], Remove: []KID{keys[0].kid}})
+	s.change(keys[1:3], keys[0].KID())
+	want, err := json.Marshal(jwks.Change{Version: 3, Add: keys[1:3], Remove: []jwks.KID{keys[0].KID()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,12 @@
-package jwks
+package publish
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Index is a workspace's current Set. Readers never wait; writers do for one
@@ -27,11 +28,11 @@ func NewIndex(set *Set) *Index {
 func (x *Index) Set() *Set { return x.set.Load() }
 
 // Lookup returns a key that is published now.
-func (x *Index) Lookup(kid KID) (Key, bool) { return x.Set().Lookup(kid) }
+func (x *Index) Lookup(kid jwks.KID) (jwks.Key, bool) { return x.Set().Lookup(kid) }
 
 // Apply shows the set behind c. After an error, which is one of Set.Apply's,
 // the Index shows what it showed before.
-func (x *Index) Apply(c Change) error {
+func (x *Index) Apply(c jwks.Change) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	next, err := x.Set().Apply(c)
@@ -103,7 +104,7 @@ type feed struct {
 	waiting  bool          // public is about to be closed
 }
 
-func (f *feed) add(c Change) {
+func (f *feed) add(c jwks.Change) {
 	if f.watchers == 0 {
 		return
 	}
@@ -175,17 +176,12 @@ type news struct {
 	wake   <-chan struct{} // closed once there is more
 }
 
-// shown identifies the set that an Index or a Table shows.
+// shown identifies the set that an Index shows.
 type shown struct {
-	has     bool   // it shows a set
-	version uint64 // 0: unknown
-	print   Fingerprint
+	version uint64
+	print   jwks.Fingerprint
 	keys    int
 }
-
-// mayBe reports whether print is the set's fingerprint or the beginning of it. An empty one
-// matches any set.
-func (s shown) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
 // since returns the news after a version. The caller watches, with a reserved place or without
 // one.
@@ -193,7 +189,7 @@ func (x *Index) since(after uint64, reserved bool) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	set := x.Set()
-	n := news{shown: shown{has: true, version: set.version, print: set.print, keys: set.Len()}, resets: x.feed.resets, wake: x.feed.public}
+	n := news{shown: shown{version: set.version, print: set.print, keys: set.Len()}, resets: x.feed.resets, wake: x.feed.public}
 	if reserved {
 		n.wake = x.feed.reserved
 	}

@@ -1,9 +1,11 @@
-package jwks
+package publish
 
 import (
 	"bytes"
 	"slices"
 	"sort"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // The set is kept in the order in which it is served, that of the kids, in chunks
@@ -20,25 +22,35 @@ const (
 type node struct {
 	count int
 	kids  *[fan]*node // nil in a leaf
-	keys  []Key       // of a leaf. Never written once the node is in a Set.
+	keys  []jwks.Key  // of a leaf. Never written once the node is in a Set.
 	forms forms       // of a leaf
 }
 
 var emptyLeaf = &node{}
 
 // branch returns which child the kid belongs to at a depth.
-func branch(kid *KID, depth int) int {
+func branch(kid *jwks.KID, depth int) int {
 	bit := depth * fanBits
 	return int(kid[bit/8]>>(8-fanBits-bit%8)) & (fan - 1)
 }
 
-// search returns where in a leaf the kid is, or belongs.
-func (n *node) search(kid *KID) (at int, found bool) {
-	at = sort.Search(n.count, func(i int) bool { return bytes.Compare(n.keys[i].kid[:], kid[:]) >= 0 })
-	return at, at < n.count && n.keys[at].kid == *kid
+func branchOf(key *jwks.Key, depth int) int {
+	kid := key.KID()
+	return branch(&kid, depth)
 }
 
-func (n *node) lookup(kid *KID) *Key {
+func compare(key *jwks.Key, kid *jwks.KID) int {
+	have := key.KID()
+	return bytes.Compare(have[:], kid[:])
+}
+
+// search returns where in a leaf the kid is, or belongs.
+func (n *node) search(kid *jwks.KID) (at int, found bool) {
+	at = sort.Search(n.count, func(i int) bool { return compare(&n.keys[i], kid) >= 0 })
+	return at, at < n.count && n.keys[at].KID() == *kid
+}
+
+func (n *node) lookup(kid *jwks.KID) *jwks.Key {
 	for depth := 0; n.kids != nil; depth++ {
 		n = n.kids[branch(kid, depth)]
 	}
@@ -51,22 +63,25 @@ func (n *node) lookup(kid *KID) *Key {
 
 // add returns a copy of the trie n with the keys added, or ErrPublished where a
 // kid is there already or comes twice.
-func (n *node) add(keys []Key) (*node, error) {
-	byKID := func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) }
+func (n *node) add(keys []jwks.Key) (*node, error) {
+	byKID := func(a, b jwks.Key) int {
+		kid := b.KID()
+		return compare(&a, &kid)
+	}
 	if !slices.IsSortedFunc(keys, byKID) {
 		keys = slices.Clone(keys)
 		slices.SortFunc(keys, byKID)
 	}
 	for i := 1; i < len(keys); i++ {
-		if keys[i].kid == keys[i-1].kid {
-			return nil, ErrPublished
+		if keys[i].KID() == keys[i-1].KID() {
+			return nil, jwks.ErrPublished
 		}
 	}
 	return n.insert(keys, 0)
 }
 
 // insert is add for keys in the order of their kids, each but once.
-func (n *node) insert(keys []Key, depth int) (*node, error) {
+func (n *node) insert(keys []jwks.Key, depth int) (*node, error) {
 	if len(keys) == 0 {
 		return n, nil
 	}
@@ -79,7 +94,7 @@ func (n *node) insert(keys []Key, depth int) (*node, error) {
 	}
 	grown := &node{kids: new([fan]*node)}
 	for i, child := range kids {
-		end := sort.Search(len(keys), func(j int) bool { return branch(&keys[j].kid, depth) > i })
+		end := sort.Search(len(keys), func(j int) bool { return branchOf(&keys[j], depth) > i })
 		var err error
 		if grown.kids[i], err = child.insert(keys[:end], depth+1); err != nil {
 			return nil, err
@@ -91,13 +106,14 @@ func (n *node) insert(keys []Key, depth int) (*node, error) {
 }
 
 // merge returns a leaf with the sorted keys among the entries of n.
-func (n *node) merge(keys []Key) (*node, error) {
-	all := make([]Key, 0, n.count+len(keys))
+func (n *node) merge(keys []jwks.Key) (*node, error) {
+	all := make([]jwks.Key, 0, n.count+len(keys))
 	from := 0
 	for i := range keys {
-		at, found := n.search(&keys[i].kid)
+		kid := keys[i].KID()
+		at, found := n.search(&kid)
 		if found {
-			return nil, ErrPublished
+			return nil, jwks.ErrPublished
 		}
 		all = append(append(all, n.keys[from:at]...), keys[i])
 		from = at
@@ -112,7 +128,7 @@ func (n *node) split(depth int) *[fan]*node {
 	start := 0
 	for i := range kids {
 		end := start + sort.Search(n.count-start, func(j int) bool {
-			return branch(&n.keys[start+j].kid, depth) > i
+			return branchOf(&n.keys[start+j], depth) > i
 		})
 		// A copy, so that the parts can be freed one by one.
 		kids[i] = &node{count: end - start, keys: slices.Clone(n.keys[start:end])}
@@ -124,13 +140,13 @@ func (n *node) split(depth int) *[fan]*node {
 // remove returns a copy of n without the key; ErrNotPublished where it is not.
 // What fits into a leaf folds into one, so that the form of a trie depends on its
 // keys alone and not on what it once held: gzip shows where the leaves end.
-func (n *node) remove(kid *KID, depth int) (*node, error) {
+func (n *node) remove(kid *jwks.KID, depth int) (*node, error) {
 	if n.kids == nil {
 		at, found := n.search(kid)
 		if !found {
-			return nil, ErrNotPublished
+			return nil, jwks.ErrNotPublished
 		}
-		rest := make([]Key, 0, n.count-1)
+		rest := make([]jwks.Key, 0, n.count-1)
 		rest = append(append(rest, n.keys[:at]...), n.keys[at+1:]...)
 		return &node{count: len(rest), keys: rest}, nil
 	}

@@ -1,0 +1,48 @@
+package jwks
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// The tests of a Follower are in the package jwks_test, since those of this package cannot import publish.
+
+const (
+	MaxMessage = maxMessage
+	AcceptSet  = acceptSet
+)
+
+var (
+	NewRand  = newRand
+	TestKeys = testKeys
+	Poll     = poll
+)
+
+// SetTestLimits makes everything happen quickly.
+func (f *Follower) SetTestLimits() {
+	f.limits = followLimits{
+		head: 200 * time.Millisecond, first: 200 * time.Millisecond, silence: 300 * time.Millisecond, stall: 200 * time.Millisecond,
+		healthy: 100 * time.Millisecond, again: 300 * time.Millisecond, lag: 80 * time.Second,
+		retryFirst: 4 * time.Millisecond, retryMax: 20 * time.Millisecond, retryAfter: 50 * time.Millisecond,
+	}
+	f.pollEvery = 20 * time.Millisecond
+	if f.journal != nil {
+		f.journal.times = journalTimes{sync: time.Millisecond, stamp: time.Millisecond, retry: time.Millisecond}
+		f.journal.retryAt = time.Time{}
+	}
+}
+
+func (f *Follower) SetNow(now func() time.Time) { f.now = now }
+func (f *Follower) SetLog(log *slog.Logger)     { f.log = log }
+func (f *Follower) Client() *http.Client        { return f.client }
+func (f *Follower) URL() string                 { return f.url }
+func (f *Follower) State() any                  { return f.table.state() }
+
+// Keys returns the version and the keys that the Follower shows, as its journal reads them.
+func (f *Follower) Keys() (version uint64, keys []Key) {
+	snap := f.table.snapshot()
+	defer snap.close()
+	_ = snap.each(func(key *Key) error { keys = append(keys, *key); return nil })
+	return snap.version, keys
+}
