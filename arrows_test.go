@@ -16,9 +16,9 @@ import (
 
 const module = "github.com/burnkey/burnkey"
 
-// An arrow says what one package may import. Paths of ours are relative to the module; "*" is any of them. What a
-// package's tests may import beyond that is in tests, and forbidden names packages of others (with all below them) that
-// neither may bring in.
+// An arrow says what one package may import. Paths of ours are relative to the module; "*" is any of them. tests is what
+// the package's tests may import beyond that and the test kit. forbidden names packages of others (with all below them)
+// that neither may bring in.
 type arrow struct {
 	imports   []string
 	tests     []string
@@ -79,6 +79,7 @@ var arrows = map[string]arrow{
 	"internal/logs":             {forbidden: http},
 	"internal/loop":             {imports: []string{"internal/logs"}, forbidden: http},
 	"internal/pace":             {forbidden: http},
+	"internal/testkit":          {imports: []string{"jwks"}},
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 
@@ -129,6 +130,8 @@ func TestArrowsCanFail(t *testing.T) {
 		{"another package's namesake", listing{"authz", []string{"net/http_not", "net"}, nil}, ""},
 		{"upwards", listing{"jwks", []string{"store"}, nil}, "jwks must not import store"},
 		{"sideways", listing{"store/sqlite", []string{"store/postgres"}, nil}, "store/sqlite must not import store/postgres"},
+		{"the test kit", listing{"store/sqlite", nil, []string{"internal/testkit"}}, ""},
+		{"the test kit outside a test", listing{"store/sqlite", []string{"internal/testkit"}, nil}, "must not import internal/testkit"},
 		{"a test's import outside a test", listing{"store/sqlite", []string{"store/storetest"}, nil}, "must not import store/storetest"},
 		{"upwards in a test", listing{"jwks", nil, []string{"store"}}, "jwks must not import store in its tests"},
 		{"HTTP in the domain", listing{"authz", []string{"net/http"}, nil}, "authz must not import net/http"},
@@ -171,7 +174,7 @@ func violations(p listing) []string {
 		return []string{name + " is a new package: add it to the table in arrows_test.go, with what it may import"}
 	}
 	found := disallowed(name, p.imports, allowed.imports, allowed.forbidden, "")
-	mayInTests := slices.Concat(allowed.imports, allowed.tests, []string{name})
+	mayInTests := slices.Concat(allowed.imports, allowed.tests, []string{name, "internal/testkit"})
 	return append(found, disallowed(name, p.tests, mayInTests, allowed.forbidden, " in its tests")...)
 }
 

@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz/api"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // The portal's paths are its own, and are in no log or metric as they are.
@@ -33,10 +33,10 @@ func TestThePortalIsBeside(t *testing.T) {
 		}
 		pages.ServeHTTP(w, r)
 	})
-	var log lockedBuffer
+	var log testkit.Log
 	metrics := prometheus.NewRegistry()
 	h, err := api.New(api.Options{
-		Service: s.service, Publisher: s.publisher, Metrics: metrics, Portal: portal, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Service: s.service, Publisher: s.publisher, Metrics: metrics, Portal: portal, Log: log.Logger(),
 	})
 	must(t, err)
 	ask := func(method, path, body string) *httptest.ResponseRecorder {

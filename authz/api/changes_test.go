@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/publish"
 )
 
@@ -172,7 +173,7 @@ func (s *server) issueManagement(scopes []string, tie string) issued {
 func (s *server) wantReaders(all, reserved int) {
 	s.t.Helper()
 	want := fmt.Sprintf("burnkey_change_stream_readers %d\nburnkey_change_stream_reserved_readers %d\n", all, reserved)
-	s.eventually("the metrics have "+want, func() bool {
+	testkit.Eventually(s.t, "the metrics have "+want, func() bool {
 		var got string
 		for line := range strings.Lines(string(s.do("GET", "/metrics", nil).want(200).body)) {
 			if strings.HasPrefix(line, "burnkey_change_stream_re") && strings.Contains(line, "readers ") {
@@ -181,17 +182,6 @@ func (s *server) wantReaders(all, reserved int) {
 		}
 		return got == want
 	})
-}
-
-func (s *server) eventually(what string, f func() bool) {
-	s.t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !f(); <-tick.C {
-		if time.Now().After(deadline) {
-			s.t.Fatal("it did not come to be: " + what)
-		}
-	}
 }
 
 func TestChangesHavePlaces(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/sqlite"
@@ -41,7 +42,7 @@ type server struct {
 	routes    []*echo.Route
 	contract  *contract
 	client    *http.Client
-	log       *lockedBuffer
+	log       *testkit.Log
 	admin     string // a key that may do everything
 	late      atomic.Int64
 	unready   atomic.Bool
@@ -60,7 +61,7 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 	db, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "burnkey.db"))
 	must(t, err)
 	s := &server{
-		t: t, store: &faultyStore{Store: db}, minter: new(quickMinter), log: new(lockedBuffer),
+		t: t, store: &faultyStore{Store: db}, minter: new(quickMinter), log: new(testkit.Log),
 		publicURL: publicURL, Server: httptest.NewUnstartedServer(nil), closing: make(chan struct{}),
 	}
 	metrics := prometheus.NewRegistry()
@@ -298,24 +299,6 @@ const (
 	issuer   = "/v1/auth/oauth/acme"
 	jwksPath = issuer + "/.well-known/jwks.json"
 )
-
-// lockedBuffer is a log that can be read meanwhile.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/burnkey/burnkey/authz/mint/burn"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -62,13 +63,13 @@ func TestConfinement(t *testing.T) {
 	leaked := leak(t)
 
 	control, _ := waiting(t, plain, io.Discard)
-	until(t, "the control runs", func() bool { return len(descriptors(t, control.Process.Pid)) > 2 })
+	testkit.Eventually(t, "the control runs", func() bool { return len(descriptors(t, control.Process.Pid)) > 2 })
 	m := newMinter(t, Options{})
 	var out bytes.Buffer
 	cmd, feed := waiting(t, m.command, &out)
 	pid := cmd.Process.Pid
 	// The priority is the last that harden sets.
-	until(t, "the process is hardened", func() bool { return hardenedThread(t, pid) != "" })
+	testkit.Eventually(t, "the process is hardened", func() bool { return hardenedThread(t, pid) != "" })
 
 	for _, check := range confinements {
 		t.Run(check.name, func(t *testing.T) {
@@ -179,8 +180,8 @@ func TestSealEach(t *testing.T) {
 	has := func(cmd *exec.Cmd) bool {
 		return slices.Contains(slices.Collect(values(descriptors(t, cmd.Process.Pid))), leaked)
 	}
-	until(t, "the file is inherited before", func() bool { return has(before) })
-	until(t, "the second runs", func() bool { return len(descriptors(t, after.Process.Pid)) > 2 })
+	testkit.Eventually(t, "the file is inherited before", func() bool { return has(before) })
+	testkit.Eventually(t, "the second runs", func() bool { return len(descriptors(t, after.Process.Pid)) > 2 })
 	if has(after) {
 		t.Error("the file is inherited after")
 	}

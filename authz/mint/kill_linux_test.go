@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // TestMintKillsWhatHangs is about processes that neither answer nor end.
@@ -81,7 +83,7 @@ func TestMintDiesWithItsServer(t *testing.T) {
 	}
 	_ = server.Wait()
 	// Reaping it is now the first process's business, not ours.
-	until(t, "the child is gone", func() bool {
+	testkit.Eventually(t, "the child is gone", func() bool {
 		status, err := os.ReadFile(proc(pid, "status"))
 		return err != nil || strings.Contains(string(status), "\nState:\tZ") || strings.Contains(string(status), "\nState:\tX")
 	})
@@ -91,7 +93,7 @@ func TestMintDiesWithItsServer(t *testing.T) {
 func await(t *testing.T, parent int, binary string) (pid int) {
 	t.Helper()
 	binary = strings.TrimSuffix(binary, ofRole)
-	until(t, filepath.Base(binary)+" runs", func() bool {
+	testkit.Eventually(t, filepath.Base(binary)+" runs", func() bool {
 		found, err := filepath.Glob("/proc/[0-9]*/cmdline")
 		if err != nil {
 			t.Fatal(err)

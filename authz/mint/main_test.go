@@ -99,21 +99,6 @@ func says(payload string) func() ([]byte, error) {
 	return func() ([]byte, error) { return []byte(payload), nil }
 }
 
-// until polls, since other processes tell nobody when they have got somewhere.
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // pair is a key pair that tests sign with; the package's own never leave burn.
 type pair struct {
 	private *rsa.PrivateKey

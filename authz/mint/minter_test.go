@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/burnkey/burnkey/authz/turns"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -188,9 +189,9 @@ func TestMetrics(t *testing.T) {
 	results := make(chan error, 2)
 	mint := func() { _, err := m.Mint(ctx, Asker{Workspace: "acme"}, nil); results <- err }
 	go mint()
-	until(t, "the first runs", func() bool { return testutil.ToFloat64(m.metrics.running) == 1 })
+	testkit.Eventually(t, "the first runs", func() bool { return testutil.ToFloat64(m.metrics.running) == 1 })
 	go mint()
-	until(t, "the second waits", func() bool { return m.queue.Waiting() == 1 })
+	testkit.Eventually(t, "the second waits", func() bool { return m.queue.Waiting() == 1 })
 	if _, err := m.Mint(ctx, Asker{Workspace: "acme"}, nil); !errors.Is(err, ErrBusy) {
 		t.Errorf("the third: %v, want ErrBusy", err)
 	}

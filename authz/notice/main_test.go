@@ -1,11 +1,9 @@
 package notice_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 	"github.com/burnkey/burnkey/authz/notice"
 	"github.com/burnkey/burnkey/authz/webhook"
 	"github.com/burnkey/burnkey/internal/outbound"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/sqlite"
 	"github.com/burnkey/burnkey/store/storetest"
@@ -35,7 +34,7 @@ type world struct {
 	t    *testing.T
 	path string
 	db   *counting
-	log  lockedBuffer
+	log  testkit.Log
 
 	mu  sync.Mutex
 	now time.Time
@@ -44,6 +43,11 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "burnkey.db"), now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
 	w.db = &counting{Store: w.open()}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(w.log.String())
+		}
+	})
 	return w
 }
 
@@ -118,7 +122,7 @@ func (w *world) serveBy(db store.Store, client notice.Sender) *running {
 		defer close(done)
 		notice.Run(ctx, notice.Options{
 			Store: db, Sender: client, Now: w.time, Every: 5 * time.Millisecond, Pause: time.Millisecond,
-			Log: slog.New(slog.NewTextHandler(&w.log, nil)), Metrics: r.metrics,
+			Log: w.log.Logger(), Metrics: r.metrics,
 		})
 	}()
 	r.stop = func() {
@@ -165,20 +169,6 @@ func (w *world) told(k store.Key) (days []int) {
 		days = append(days, detail.Days)
 	}
 	return days
-}
-
-func (w *world) eventually(what string, is func() bool) {
-	w.t.Helper()
-	deadline := time.After(hold)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-deadline:
-			w.t.Fatalf("never: %s\n%s", what, w.log.String())
-		case <-tick.C:
-		}
-	}
 }
 
 // message as receivers get it.
@@ -309,21 +299,4 @@ func (c *counting) Record(ctx context.Context, e store.Entry) error {
 		return errBroken
 	}
 	return c.Store.Record(ctx, e)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

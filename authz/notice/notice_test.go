@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/storetest"
 )
@@ -42,7 +43,7 @@ func TestNoticesOfALife(t *testing.T) {
 		if m.header.Get("webhook-timestamp") != fmt.Sprint(w.time().Unix()) {
 			t.Errorf("sent at %s, now is %d", m.header.Get("webhook-timestamp"), w.time().Unix())
 		}
-		w.eventually("it is recorded", func() bool { return len(w.told(k)) > 0 && w.told(k)[0] == step.days })
+		testkit.Eventually(w.t, "it is recorded", func() bool { return len(w.told(k)) > 0 && w.told(k)[0] == step.days })
 		w.advance(step.then)
 	}
 	for _, m := range r.rest(w, "acme") {
@@ -99,8 +100,8 @@ func TestWithoutAWebhookItIsRecorded(t *testing.T) {
 	w.workspace("acme", "")
 	k := w.key("acme", 90*day, 7*day-time.Minute)
 	server := w.serve(w.db)
-	w.eventually("it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
-	w.eventually("it is counted", func() bool { return server.count(t, "recorded") == 1 })
+	testkit.Eventually(w.t, "it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
+	testkit.Eventually(w.t, "it is counted", func() bool { return server.count(t, "recorded") == 1 })
 }
 
 // TestAReceiverThatFails does so in each way at first.
@@ -125,8 +126,8 @@ func TestAReceiverThatFails(t *testing.T) {
 					t.Error("its id is", m.id)
 				}
 			}
-			w.eventually("it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
-			w.eventually("it is counted", func() bool { return server.count(t, "sent") == 1 })
+			testkit.Eventually(w.t, "it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
+			testkit.Eventually(w.t, "it is counted", func() bool { return server.count(t, "sent") == 1 })
 			if failed := server.count(t, "failed"); failed != float64(len(codes)) {
 				t.Errorf("%v failed", failed)
 			}
@@ -164,7 +165,7 @@ func TestADeadReceiverDelaysNobodyElse(t *testing.T) {
 	if m := alive.next(); m.Key.ID != k.ID {
 		t.Errorf("got %s", m.body)
 	}
-	w.eventually("it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
+	testkit.Eventually(w.t, "it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
 }
 
 // TestOneThatIsAlwaysRefusedKeepsNoOther within a workspace.
@@ -185,7 +186,7 @@ func TestOneThatIsAlwaysRefusedKeepsNoOther(t *testing.T) {
 	}
 	w.serve(w.db)
 	for _, k := range others {
-		w.eventually("the others are told of", func() bool { return slices.Equal(w.told(k), []int{7}) })
+		testkit.Eventually(w.t, "the others are told of", func() bool { return slices.Equal(w.told(k), []int{7}) })
 	}
 }
 
@@ -196,7 +197,7 @@ func TestGivenUp(t *testing.T) {
 	server := w.serve(w.db)
 	r.next()
 	w.advance(2 * day)
-	w.eventually("it is given up", func() bool { return server.count(t, "given_up") == 1 })
+	testkit.Eventually(w.t, "it is given up", func() bool { return server.count(t, "given_up") == 1 })
 	if days := w.told(k); days != nil {
 		t.Errorf("told of %v", days)
 	}
@@ -213,5 +214,5 @@ func TestRotatedWhileItWaits(t *testing.T) {
 	if _, err := w.db.Revoke(t.Context(), "acme", k.ID, w.time()); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("it is void", func() bool { return server.count(t, "void") == 1 })
+	testkit.Eventually(w.t, "it is void", func() bool { return server.count(t, "void") == 1 })
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -31,8 +32,8 @@ func TestARestartInBetween(t *testing.T) {
 	taken, late := w.key("acme", 90*day, 7*day-time.Minute), w.key("acme", 90*day, day-time.Minute)
 	refused.Store(&late.ID)
 	first := w.serve(w.db)
-	w.eventually("one is recorded", func() bool { return slices.Equal(w.told(taken), []int{7}) })
-	w.eventually("the other was tried", func() bool { return first.count(t, "failed") > 0 })
+	testkit.Eventually(w.t, "one is recorded", func() bool { return slices.Equal(w.told(taken), []int{7}) })
+	testkit.Eventually(w.t, "the other was tried", func() bool { return first.count(t, "failed") > 0 })
 	first.stop()
 	refused.Store(nil)
 	w.advance(time.Hour)
@@ -59,7 +60,7 @@ func TestSeveralServers(t *testing.T) {
 		keys = append(keys, w.key("acme", 90*day, 7*day-time.Minute))
 	}
 	first := w.serve(w.db)
-	w.eventually("all are told of", func() bool { return first.count(t, "sent") == 30 })
+	testkit.Eventually(w.t, "all are told of", func() bool { return first.count(t, "sent") == 30 })
 	w.serve(w.open())
 	for range keys {
 		r.next()
@@ -89,7 +90,7 @@ func TestSeveralServersAtOnce(t *testing.T) {
 	w.serve(w.db)
 	w.serve(w.open())
 	for _, k := range keys {
-		w.eventually("all are told of", func() bool { return len(w.told(k)) > 0 })
+		testkit.Eventually(w.t, "all are told of", func() bool { return len(w.told(k)) > 0 })
 	}
 	for len(r.got) > 0 {
 		m := r.next()
@@ -121,7 +122,7 @@ func TestAFewOfThousands(t *testing.T) {
 	for range few {
 		r.next()
 	}
-	w.eventually("all are told of", func() bool { return server.count(t, "sent") == 5 })
+	testkit.Eventually(w.t, "all are told of", func() bool { return server.count(t, "sent") == 5 })
 	for _, k := range few {
 		if !slices.Equal(w.told(k), []int{7}) {
 			t.Errorf("told of %v", w.told(k))
@@ -149,7 +150,7 @@ func TestMoreThanWait(t *testing.T) {
 		}
 		seen[m.id] = true
 	}
-	w.eventually("all are counted", func() bool { return server.count(t, "sent") == all })
+	testkit.Eventually(w.t, "all are counted", func() bool { return server.count(t, "sent") == all })
 	if rest := r.rest(w, "acme"); len(rest) > 0 {
 		t.Errorf("sent again: %v", rest)
 	}
@@ -167,7 +168,7 @@ func TestADatabaseThatFails(t *testing.T) {
 			if m := r.next(); m.Key.ID != k.ID {
 				t.Errorf("got %s", m.body)
 			}
-			w.eventually("it is recorded", func() bool {
+			testkit.Eventually(w.t, "it is recorded", func() bool {
 				entries, _, err := w.db.Store.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 9})
 				return err == nil && len(entries) == 1
 			})
@@ -251,14 +252,14 @@ func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 		w.key(id, 90*day, 7*day-time.Minute)
 	}
 	r := w.serveBy(w.db, h)
-	w.eventually("all places are taken", func() bool { return h.of("https://slow.test/") == places })
+	testkit.Eventually(w.t, "all places are taken", func() bool { return h.of("https://slow.test/") == places })
 	w.workspace("acme", "https://acme.test/")
 	w.workspace("zoo", "https://zoo.test/")
 	acme, zoo := w.key("acme", 90*day, 7*day+time.Second), w.key("zoo", 90*day, 7*day+time.Second)
 	_, before := w.db.counts()
 	w.advance(2 * time.Second)
 	// Each is looked up when found and when sent.
-	w.eventually("both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 })
+	testkit.Eventually(w.t, "both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 })
 	_, err := w.db.UpdateWorkspace(t.Context(), "acme", func(v *store.Workspace) error {
 		v.Policy.Webhook = ""
 		return nil
@@ -270,8 +271,8 @@ func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(h.release)
-	w.eventually("it is recorded", func() bool { return slices.Equal(w.told(acme), []int{7}) })
-	w.eventually("it is void", func() bool { return r.count(t, "void") == 1 })
+	testkit.Eventually(w.t, "it is recorded", func() bool { return slices.Equal(w.told(acme), []int{7}) })
+	testkit.Eventually(w.t, "it is void", func() bool { return r.count(t, "void") == 1 })
 	if acme, zoo := h.of("https://acme.test/"), h.of("https://zoo.test/"); acme+zoo > 0 {
 		t.Errorf("a webhook that was removed was called %d times, and that of a revoked key %d times", acme, zoo)
 	}

@@ -10,7 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // queuers drives a queue step by step and records who waits and the result of each wait.
@@ -279,7 +280,7 @@ func TestAcquireEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- q.Acquire(ctx, Asker{}) }()
-	until(t, "one waits", func() bool { return q.Waiting() == 1 })
+	testkit.Eventually(t, "one waits", func() bool { return q.Waiting() == 1 })
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
@@ -322,7 +323,7 @@ func TestQueueUnderStress(t *testing.T) {
 			}
 		})
 	}
-	until(t, "all have lined up or given up", func() bool {
+	testkit.Eventually(t, "all have lined up or given up", func() bool {
 		return int64(q.Waiting())+busy.Load()+left.Load() == callers
 	})
 	close(open)
@@ -345,20 +346,5 @@ func idle(t *testing.T, q *Queue, workers int) {
 	if q.free != workers || q.line.waiting != 0 || q.line.turns.Len() != 0 || len(q.line.byName) != 0 || len(q.callers) != 0 {
 		t.Errorf("%d of %d workers are free, %d wait in %d lanes (%d named, %d callers)",
 			q.free, workers, q.line.waiting, q.line.turns.Len(), len(q.line.byName), len(q.callers))
-	}
-}
-
-// until polls, since other goroutines do not signal their progress.
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		case <-tick.C:
-		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
@@ -197,7 +198,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 		t.Helper()
 		server.Exec(t, server.URL("postgres")+"?synchronous_commit=local", `ALTER SYSTEM SET synchronous_standby_names = '`+name+`'`)
 		server.Exec(t, server.URL("postgres")+"?synchronous_commit=local", `SELECT pg_reload_conf()`)
-		eventually(t, "the setting is in force", func() bool {
+		testkit.Eventually(t, "the setting is in force", func() bool {
 			return server.Query(t, url, `SHOW synchronous_standby_names`)[0] == name
 		})
 	}
@@ -231,7 +232,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 		for _, cancel := range []string{"pg_cancel_backend(pid)", "pg_terminate_backend(pid, 5000)"} {
 			done := make(chan error, 1)
 			go func() { done <- call(t.Context()) }()
-			eventually(t, name+" waits for the standby", func() bool {
+			testkit.Eventually(t, name+" waits for the standby", func() bool {
 				return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE `+waits)[0] == "1"
 			})
 			server.Query(t, url, `SELECT `+cancel+`::text FROM pg_stat_activity WHERE `+waits)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 	"github.com/burnkey/burnkey/store/storetest"
@@ -23,7 +24,7 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 	all := storetest.Acknowledgements{}
 	for round := range 4 {
 		all.Add(storetest.KillWriter(t, with(t, url, "application_name", "child"), 20+round*7)...)
-		eventually(t, "what it sent at last has been done", func() bool {
+		testkit.Eventually(t, "what it sent at last has been done", func() bool {
 			return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'child'`)[0] == "0"
 		})
 		if round%2 == 1 {
@@ -63,7 +64,7 @@ func TestACrashedDatabaseLosesNothingItAcknowledged(t *testing.T) {
 		})
 	}
 	for round := range 3 {
-		eventually(t, "some keys are issued", func() bool {
+		testkit.Eventually(t, "some keys are issued", func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return len(all) > 30*(round+1)
@@ -74,7 +75,7 @@ func TestACrashedDatabaseLosesNothingItAcknowledged(t *testing.T) {
 	stop()
 	writers.Wait()
 	// A statement whose writer no longer waits for it may still commit.
-	eventually(t, "no statement runs", func() bool {
+	testkit.Eventually(t, "no statement runs", func() bool {
 		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity
 			WHERE backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()`)[0] == "0"
 	})

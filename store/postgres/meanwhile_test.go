@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 	"github.com/burnkey/burnkey/store/storetest"
@@ -122,7 +123,7 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 			got, err := c.call(k)
 			answers <- answer{got, err}
 		}()
-		eventually(t, "the call waits for the lock", func() bool {
+		testkit.Eventually(t, "the call waits for the lock", func() bool {
 			return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
 				AND wait_event_type = 'Lock'`)[0] == "1"
 		})
@@ -168,7 +169,7 @@ func TestASessionThatBeginsMeanwhileEnds(t *testing.T) {
 		}
 		ended <- n
 	}()
-	eventually(t, "the call waits for the lock", func() bool {
+	testkit.Eventually(t, "the call waits for the lock", func() bool {
 		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
 			AND wait_event_type = 'Lock'`)[0] == "1"
 	})

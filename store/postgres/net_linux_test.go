@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func TestReadable(t *testing.T) {
@@ -35,13 +37,13 @@ func TestReadable(t *testing.T) {
 	if _, err := there.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what was sent is seen", func() bool { return readable(here) })
+	testkit.Eventually(t, "what was sent is seen", func() bool { return readable(here) })
 	var b [1]byte
 	if _, err := io.ReadFull(here, b[:]); err != nil || b[0] != 'x' || readable(here) {
 		t.Errorf("what was sent was taken away: %v", err)
 	}
 	_ = there.Close()
-	eventually(t, "the end is seen", func() bool { return readable(here) })
+	testkit.Eventually(t, "the end is seen", func() bool { return readable(here) })
 	_ = here.Close()
 	if !readable(here) {
 		t.Error("a closed connection is not readable")

@@ -1,11 +1,9 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"strings"
 	"sync"
@@ -14,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 	"github.com/burnkey/burnkey/store/storetest"
@@ -230,58 +229,25 @@ func TestOpenIsCancelled(t *testing.T) {
 	}
 }
 
-// lockedBuffer is a log that is written while a test reads it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 func TestOpenWaitsForADatabaseThatComesUp(t *testing.T) {
 	server := pgtest.Start(t, nil)
 	url := server.Database(t)
 	server.Stop(t)
-	var log lockedBuffer
+	var log testkit.Log
 	opened := make(chan error, 1)
 	go func() {
-		s, err := Open(t.Context(), url, slog.New(slog.NewTextHandler(&log, nil)))
+		s, err := Open(t.Context(), url, log.Logger())
 		if err == nil {
 			err = s.Close()
 		}
 		opened <- err
 	}()
-	eventually(t, "a warning", func() bool { return strings.Contains(log.String(), "level=WARN") })
+	testkit.Eventually(t, "a warning", func() bool { return strings.Contains(log.String(), "level=WARN") })
 	server.StartAgain(t)
 	if err := <-opened; err != nil {
 		t.Error(err)
 	}
 	if text := log.String(); !strings.Contains(text, "refused") || strings.Contains(text, server.Password()) {
 		t.Errorf("the log:\n%s", text)
-	}
-}
-
-// eventually polls cond, and fails the test if it does not come to hold.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-deadline:
-			t.Fatalf("not in time: %s", what)
-		case <-tick.C:
-		}
 	}
 }

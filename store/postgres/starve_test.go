@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
@@ -27,7 +28,7 @@ func TestWritesThatWaitForAStandbyLeaveReadsAlone(t *testing.T) {
 	setStandby := func(name string) {
 		server.Exec(t, admin, `ALTER SYSTEM SET synchronous_standby_names = '`+name+`'`)
 		server.Exec(t, admin, `SELECT pg_reload_conf()`)
-		eventually(t, "the setting is in force", func() bool {
+		testkit.Eventually(t, "the setting is in force", func() bool {
 			return server.Query(t, url, `SHOW synchronous_standby_names`)[0] == name
 		})
 	}
@@ -46,7 +47,7 @@ func TestWritesThatWaitForAStandbyLeaveReadsAlone(t *testing.T) {
 		})
 	}
 	waiting := fmt.Sprint(writers(maxConns))
-	eventually(t, "writes hold what they may", func() bool {
+	testkit.Eventually(t, "writes hold what they may", func() bool {
 		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND (wait_event = 'SyncRep' OR wait_event_type = 'Lock')`)[0] == waiting
 	})

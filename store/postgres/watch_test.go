@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
@@ -109,7 +110,7 @@ func TestWatchReturnsWhenItsConnectionIsLost(t *testing.T) {
 	expect(t, wakes, "acme")
 	cancel()
 	<-ended
-	eventually(t, "its connection is closed", func() bool {
+	testkit.Eventually(t, "its connection is closed", func() bool {
 		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
 			AND query LIKE 'LISTEN%'`)[0] == "0"
 	})

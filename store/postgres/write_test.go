@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
@@ -59,7 +60,7 @@ func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 				AND wait_event_type = 'Lock'`)[0] == fmt.Sprint(n)
 		}
 	}
-	eventually(t, "writers wait for the lock", waiters(store.AtGate))
+	testkit.Eventually(t, "writers wait for the lock", waiters(store.AtGate))
 	began := time.Now()
 	for range 20 {
 		issue(t, s, "b")
@@ -72,7 +73,7 @@ func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 	}
 	cancel()
 	waiting.Wait()
-	eventually(t, "the database knows that they were cancelled", waiters(0))
+	testkit.Eventually(t, "the database knows that they were cancelled", waiters(0))
 	if _, err := holder.Exec(t.Context(), `ROLLBACK`); err != nil {
 		t.Fatal(err)
 	}
@@ -121,12 +122,12 @@ func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	for range 50 {
 		write(many, func(uint64) {})
 	}
-	eventually(t, "writers wait for the lock", func() bool {
+	testkit.Eventually(t, "writers wait for the lock", func() bool {
 		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
 			AND wait_event_type = 'Lock'`)[0] == fmt.Sprint(store.AtGate)
 	})
 	write(one, func(version uint64) { versions <- version })
-	eventually(t, "another comes to the gate", func() bool { return s.callers.Names() == 2 })
+	testkit.Eventually(t, "another comes to the gate", func() bool { return s.callers.Names() == 2 })
 	if _, err := holder.Exec(t.Context(), `ROLLBACK`); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,33 @@
+// Package testkit is what the tests of several packages need.
+package testkit
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	patience = 30 * time.Second
+	interval = 2 * time.Millisecond
+)
+
+// Eventually polls cond until it holds, and fails the test after half a minute.
+func Eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	Within(t, patience, what, cond)
+}
+
+// Within polls cond until it holds, and fails the test after a time.
+func Within(t testing.TB, limit time.Duration, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(limit)
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within %v: %s", limit, what)
+		case <-tick.C:
+		}
+	}
+}
