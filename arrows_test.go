@@ -28,6 +28,9 @@ type arrow struct {
 // Packages that would tie the domain to one way of being called.
 var http = []string{"net/http", "github.com/labstack/echo", "github.com/danielgtaylor/huma"}
 
+// Packages of, or linking, protocols of which the gateway's decision is independent.
+var protobuf = []string{"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/envoyproxy", "github.com/prometheus"}
+
 // arrows is the layout: jwks ← store ← publish ← authz ← authz/{api,portal} ← cmd. It lists every package there may be. To add
 // one, add its line, and think about who should know of it.
 var arrows = map[string]arrow{
@@ -70,7 +73,16 @@ var arrows = map[string]arrow{
 		imports: []string{"jwks"}, tests: []string{"authz", "authz/api", "authz/mint", "store/sqlite"},
 		forbidden: []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma"},
 	},
-	"gateway": {imports: []string{"jwks", "internal/atomicfile", "internal/logs", "internal/loop"}, tests: []string{"publish", "deploy/envoy", "deploy/envoy/envoytest"}},
+	"gateway": {
+		imports:   []string{"jwks", "internal/atomicfile", "internal/logs", "internal/loop"},
+		tests:     []string{"gateway/gatewaytest"},
+		forbidden: protobuf,
+	},
+	"gateway/extauthz": {
+		imports: []string{"jwks", "gateway"},
+		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
+	},
+	"gateway/gatewaytest": {imports: []string{"jwks", "publish"}},
 
 	"internal/networks":         {forbidden: http},
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},

@@ -5,100 +5,93 @@ import (
 	"testing"
 	"time"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/protobuf/proto"
+	"github.com/burnkey/burnkey/gateway/gatewaytest"
 )
 
-// BenchmarkCheck judges requests without the network. The answer is written as it
-// goes to Envoy, since that is part of what it costs.
-func BenchmarkCheck(b *testing.B) {
+// BenchmarkDecide decides about requests without any protocol.
+func BenchmarkDecide(b *testing.B) {
 	g, _ := follow(b, nil)
-	good := "Bearer " + own().token(payload("acme"))
+	good := own().Bearer("acme")
+	rubbish := `{ "x":[` + strings.Repeat("[],", 3500) + `[]],"iss":"` + gatewaytest.PublicURL + `"}`
 	for _, c := range []struct {
 		name string
-		in   *authv3.CheckRequest
+		in   Request
 	}{
-		{"good", request("GET", good)},
-		{"good with requirements", with(request("GET", good), map[string]string{"scopes": "maps:read", "audience": "maps"})},
-		{"no token", request("GET")},
-		{"unknown kid", request("GET", "Bearer "+newPair().token(payload("acme")))},
-		{"rubbish, and an iss that is not the first", request("GET", "Bearer "+newPair().token(`{ "x":[`+strings.Repeat("[],", 3500)+`[]],"iss":"`+publicURL+`"}`))},
-		{"another issuer", request("GET", "Bearer "+own().token(payload("gamma")))},
-		{"lacks a scope", with(request("GET", good), map[string]string{"scopes": "admin"})},
+		{"good", request(good)},
+		{"good with requirements", with(request(good), map[string]string{"scopes": "maps:read", "audience": "maps"})},
+		{"no token", request()},
+		{"unknown kid", request(newPair().Bearer("acme"))},
+		{"rubbish, and an iss that is not the first", request("Bearer " + newPair().Token(rubbish))},
+		{"another issuer", request(own().Bearer("gamma"))},
+		{"lacks a scope", with(request(good), map[string]string{"scopes": "admin"})},
 	} {
-		judge(b, c.name, g, c.in)
+		decide(b, c.name, g, c.in)
 	}
-	reporting, _ := follow(b, reportOf)
-	judge(b, "good, its use noted", reporting, request("GET", good))
+	reporting, _ := follow(b, reportHourly)
+	decide(b, "good, its use recorded", reporting, request(good))
 	if n := reporting.all()["acme"].uses.pending.Load(); n != 1 {
-		b.Errorf("%d uses are noted", n)
+		b.Errorf("%d uses are recorded", n)
 	}
 	for range 1 << 20 {
-		reporting.all()["acme"].uses.note(randomKID(), time.Now())
+		reporting.all()["acme"].uses.record(randomKID(), time.Now())
 	}
-	judge(b, "good, its use noted beside a million others", reporting, request("GET", good))
+	decide(b, "good, its use recorded beside a million others", reporting, request(good))
 }
 
-func judge(b *testing.B, name string, g *Gateway, in *authv3.CheckRequest) {
+func decide(b *testing.B, name string, g *Gateway, r Request) {
 	b.Run(name, func(b *testing.B) {
-		var buf []byte
 		b.ReportAllocs()
 		for b.Loop() {
-			answer, err := g.Check(b.Context(), in)
-			check(b, err)
-			buf, err = proto.MarshalOptions{}.MarshalAppend(buf[:0], answer)
-			check(b, err)
+			g.Decide(r)
 		}
 	})
 }
 
-// BenchmarkFind chooses the workspace of a token.
+// BenchmarkFind selects the workspace of a token.
 func BenchmarkFind(b *testing.B) {
 	g, _ := follow(b, nil)
-	token := own().token(payload("acme"))
+	token := own().Token(payload("acme"))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := g.spokenFor.find(g.all(), token); err != nil {
+		if _, err := g.issuer.find(g.all(), token); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// BenchmarkNote keeps that a key was used, which comes on top of a decision.
-func BenchmarkNote(b *testing.B) {
-	g, _ := follow(b, reportOf)
-	acme, token := g.all()["acme"], own().token(payload("acme"))
+// BenchmarkRecordUse records the use of a key, in addition to a decision.
+func BenchmarkRecordUse(b *testing.B) {
+	g, _ := follow(b, reportHourly)
+	acme, token := g.all()["acme"], own().Token(payload("acme"))
 	b.ReportAllocs()
 	for b.Loop() {
-		g.note(acme, token)
+		g.recordUse(acme, token)
 	}
 }
 
-// What is ours of a decision allocates next to nothing, whoever verifies.
 func TestAllocations(t *testing.T) {
 	g, _ := follow(t, nil)
-	token := own().token(payload("acme"))
+	token := own().Token(payload("acme"))
 	tenants := g.all()
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := g.spokenFor.find(tenants, token); err != nil {
+		if _, err := g.issuer.find(tenants, token); err != nil {
 			t.Error(err)
 		}
 	}); n > 0 {
-		t.Errorf("to find the workspace takes %v allocations", n)
+		t.Errorf("finding the workspace takes %v allocations", n)
 	}
-	acme, claims, err := g.verify(token)
-	check(t, err)
-	if n := testing.AllocsPerRun(100, func() { g.answers.pass(acme, claims) }); n > 3 {
-		t.Errorf("to let pass takes %v allocations", n)
+	verifies := testing.AllocsPerRun(100, func() { _, _, _ = g.verify(token) })
+	good, none := request("Bearer "+token), request()
+	if n := testing.AllocsPerRun(100, func() { g.Decide(good) }); n > verifies {
+		t.Errorf("a decision takes %v allocations, %v of them to verify", n, verifies)
 	}
-	reporting, _ := follow(t, reportOf)
-	acme = reporting.all()["acme"]
-	reporting.note(acme, token)
-	if n := testing.AllocsPerRun(100, func() { reporting.note(acme, token) }); n > 0 {
-		t.Errorf("to note a use takes %v allocations", n)
+	if n := testing.AllocsPerRun(100, func() { g.Decide(none) }); n > 0 {
+		t.Errorf("refusing a request without a token takes %v allocations", n)
 	}
-	none := request("GET")
-	if n := testing.AllocsPerRun(100, func() { _, _ = g.Check(t.Context(), none) }); n > 0 {
-		t.Errorf("to refuse what has no token takes %v allocations", n)
+	reporting, _ := follow(t, reportHourly)
+	acme := reporting.all()["acme"]
+	reporting.recordUse(acme, token)
+	if n := testing.AllocsPerRun(100, func() { reporting.recordUse(acme, token) }); n > 0 {
+		t.Errorf("recording a use takes %v allocations", n)
 	}
 }

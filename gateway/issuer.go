@@ -12,28 +12,28 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Of a wrong public URL no key, no stream and no log tells: every token is just of
-// another issuer. The server says whose its tokens are (OpenID Connect Discovery 1.0
-// section 4), so that the two can be compared.
+// A wrong PublicURL shows up nowhere else: every token merely has another issuer. So the
+// Gateway reads the issuer in the server's metadata (OpenID Connect Discovery 1.0 section
+// 4) and compares.
 const (
 	metadataPath    = "/.well-known/openid-configuration"
 	metadataTimeout = 10 * time.Second
 	metadataMax     = 64 << 10 // bytes
-	issuerMax       = 512      // bytes that are told
+	issuerMax       = 512      // bytes in an error
 	issuerEvery     = time.Minute
-	issuerAgain     = 5 * time.Second // where it was not the one expected, or not to be had
+	issuerRetry     = 5 * time.Second // after a mismatch or a failure
 )
 
-// IssuerError says that the tokens of the server that is followed have another iss
-// than the Gateway accepts: it refuses them all.
+// An IssuerError says that the server's tokens have another issuer than the Gateway
+// accepts, so that it refuses all of them.
 type IssuerError struct {
 	Expected, Published string
-	// PublicURL is what Options.PublicURL would have to be; empty if there is none.
+	// PublicURL is the value of Options.PublicURL that would match; empty: none would.
 	PublicURL string
 }
 
 func (e *IssuerError) Error() string {
-	text := fmt.Sprintf("every token is refused: the server's tokens are of the issuer %q, and %q is expected; ", e.Published, e.Expected)
+	text := fmt.Sprintf("every token is refused: the server's issuer is %q, not %q; ", e.Published, e.Expected)
 	if e.PublicURL == "" {
 		return text + "is --server a Burnkey server?"
 	}
@@ -51,11 +51,11 @@ func newIssuerError(expected, published, workspace string) *IssuerError {
 // watchIssuer compares the issuers until ctx ends.
 func (g *Gateway) watchIssuer(ctx context.Context) {
 	pauses := &backoff.ExponentialBackOff{
-		InitialInterval: 100 * time.Millisecond, MaxInterval: issuerAgain / 2, Multiplier: 2, RandomizationFactor: 1,
+		InitialInterval: 100 * time.Millisecond, MaxInterval: issuerRetry / 2, Multiplier: 2, RandomizationFactor: 1,
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var told time.Time
+	var logged time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -66,8 +66,8 @@ func (g *Gateway) watchIssuer(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err != nil: // what was last known stays; that the server is away, others tell
-			g.o.Log.DebugContext(ctx, "cannot ask for the issuer", "err", err)
+		case err != nil: // the last result stays; the Followers log an outage
+			g.o.Log.DebugContext(ctx, "cannot read the server's issuer", "error", err)
 			timer.Reset(pauses.NextBackOff())
 			continue
 		}
@@ -75,40 +75,40 @@ func (g *Gateway) watchIssuer(ctx context.Context) {
 		before := g.wrongIssuer.Swap(wrong)
 		if wrong == nil {
 			if before != nil {
-				g.o.Log.InfoContext(ctx, "the server's tokens are of the expected issuer now")
+				g.o.Log.InfoContext(ctx, "the server's issuer is the expected one now")
 			}
-			told = time.Time{}
+			logged = time.Time{}
 			timer.Reset(g.issuerEvery)
 			continue
 		}
-		if time.Since(told) >= time.Minute {
-			g.o.Log.ErrorContext(ctx, "the server is another than the gateway expects", "err", wrong)
-			told = time.Now()
+		if time.Since(logged) >= time.Minute {
+			g.o.Log.ErrorContext(ctx, "unexpected issuer", "error", wrong)
+			logged = time.Now()
 		}
-		timer.Reset(min(g.issuerEvery, issuerAgain))
+		timer.Reset(min(g.issuerEvery, issuerRetry))
 	}
 }
 
-var errNoneKnown = errors.New("no workspace is known yet")
+var errNoWorkspaces = errors.New("no workspace is known yet")
 
-// compareIssuer asks about one of the workspaces; nil says that its tokens are of
-// the expected issuer.
+// compareIssuer reads the issuer of one of the workspaces. Nil means that it is the
+// expected one.
 func (g *Gateway) compareIssuer(ctx context.Context) (*IssuerError, error) {
-	for id := range g.all() { // another one each time: some may be none of the server's
-		published, err := g.askIssuer(ctx, id)
+	for id := range g.all() { // a random one, since the server may lack some
+		published, err := g.fetchIssuer(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if expected := g.spokenFor.prefix + id; published != expected {
+		if expected := g.issuer.prefix + id; published != expected {
 			return newIssuerError(expected, published, id), nil
 		}
 		return nil, nil
 	}
-	return nil, errNoneKnown
+	return nil, errNoWorkspaces
 }
 
-// askIssuer returns the issuer in a workspace's metadata.
-func (g *Gateway) askIssuer(ctx context.Context, workspace string) (string, error) {
+// fetchIssuer returns the issuer in a workspace's metadata.
+func (g *Gateway) fetchIssuer(ctx context.Context, workspace string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.serverIssuer(workspace)+metadataPath, nil)
@@ -131,7 +131,7 @@ func (g *Gateway) askIssuer(ctx context.Context, workspace string) (string, erro
 		Issuer string `json:"issuer"`
 	}
 	if len(text) > metadataMax || !read(text, &metadata) || metadata.Issuer == "" {
-		return "", errors.New("the server's answer is no issuer's metadata")
+		return "", errors.New("invalid metadata: no issuer")
 	}
 	return metadata.Issuer, nil
 }

@@ -10,9 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
+	"github.com/burnkey/burnkey/gateway/gatewaytest"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -28,37 +26,37 @@ func compareOften(t *testing.T, o Options) (*Gateway, func()) {
 }
 
 func TestWrongPublicURL(t *testing.T) {
-	log, metrics := new(lockedBuffer), prometheus.NewRegistry()
-	o := newOrigin(t, "acme")
-	o.publish("acme", own())
+	log := new(gatewaytest.Log)
+	o := gatewaytest.NewOrigin(t, "acme")
+	o.Publish("acme", own())
 	with := options(o, "acme")
-	with.PublicURL, with.Metrics, with.Log = "", metrics, slog.New(slog.NewTextHandler(log, nil)) // that is, the server's URL
+	with.PublicURL, with.Log = "", slog.New(slog.NewTextHandler(log, nil)) // that is, the server's URL
 	g, _ := compareOften(t, with)
 	var wrong *IssuerError
 	eventually(t, "it is not ready", func() bool { return errors.As(g.Ready(), &wrong) })
-	want := IssuerError{o.URL + issuerPath + "acme", publicURL + issuerPath + "acme", publicURL}
+	want := IssuerError{o.URL + issuerPath + "acme", gatewaytest.PublicURL + issuerPath + "acme", gatewaytest.PublicURL}
 	if *wrong != want {
 		t.Errorf("%+v, want %+v", *wrong, want)
 	}
-	wait(t, g, bearerOf(own(), "acme"), 401)
+	wait(t, g, own().Bearer("acme"), 401)
 	eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "level=ERROR") })
-	for _, word := range []string{want.Expected, want.Published, "--public-url to", publicURL} {
+	for _, word := range []string{want.Expected, want.Published, "--public-url to", gatewaytest.PublicURL} {
 		if !strings.Contains(log.String(), word) || !strings.Contains(wrong.Error(), word) {
 			t.Errorf("%s is not in %q, or not in\n%s", word, wrong, log)
 		}
 	}
-	if n, err := testutil.GatherAndCount(metrics, "burnkey_gateway_issuer_mismatch"); n != 1 || err != nil {
-		t.Errorf("%d, %v", n, err)
+	if !g.Stats().WrongIssuer {
+		t.Error("the statistics do not say so")
 	}
 	// The server is started anew with the public URL that the Gateway has.
-	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
 		if isMetadata(r) {
 			_, _ = io.WriteString(w, `{"issuer":"`+want.Expected+`"}`)
 		}
 		return isMetadata(r)
 	})
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
-	eventually(t, "it is told", func() bool { return strings.Contains(log.String(), "expected issuer now") })
+	eventually(t, "it is told", func() bool { return strings.Contains(log.String(), "expected one now") })
 	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, log)
 	}
@@ -67,21 +65,21 @@ func TestWrongPublicURL(t *testing.T) {
 // What says nothing of an issuer is no mismatch, and is asked again.
 func TestIssuerIsNotToBeHad(t *testing.T) {
 	for name, answer := range map[string]func(http.ResponseWriter){
-		"an outage":  func(w http.ResponseWriter) { w.WriteHeader(503) },
-		"not served": func(w http.ResponseWriter) { w.WriteHeader(404) },
-		"no JSON":    func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>") },
-		"no issuer":  func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{}`) },
-		"a number":   func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"issuer":1}`) },
+		"an gatewaytest.Outage": func(w http.ResponseWriter) { w.WriteHeader(503) },
+		"not served":            func(w http.ResponseWriter) { w.WriteHeader(404) },
+		"no JSON":               func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>") },
+		"no issuer":             func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{}`) },
+		"a number":              func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"issuer":1}`) },
 		"too long": func(w http.ResponseWriter) {
 			_, _ = io.WriteString(w, `{"issuer":"x"`+strings.Repeat(" ", metadataMax)+`}`)
 		},
 		"another place": func(w http.ResponseWriter) { w.Header().Set("Location", "https://other.invalid/"); w.WriteHeader(302) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOrigin(t, "acme")
-			o.publish("acme", own())
+			o := gatewaytest.NewOrigin(t, "acme")
+			o.Publish("acme", own())
 			var asked atomic.Int64
-			o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
+			o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
 				if !isMetadata(r) {
 					return false
 				}
@@ -91,7 +89,7 @@ func TestIssuerIsNotToBeHad(t *testing.T) {
 			})
 			g, _ := compareOften(t, options(o, "acme"))
 			eventually(t, "it is asked again", func() bool { return asked.Load() > 1 })
-			wait(t, g, bearerOf(own(), "acme"), 200)
+			wait(t, g, own().Bearer("acme"), 200)
 			eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 		})
 	}
@@ -99,14 +97,14 @@ func TestIssuerIsNotToBeHad(t *testing.T) {
 
 // A mismatch that was seen does not go away with the server.
 func TestIssuerWhileTheServerIsDown(t *testing.T) {
-	o := newOrigin(t, "acme", "beta")
-	o.publish("acme", own())
+	o := gatewaytest.NewOrigin(t, "acme", "beta")
+	o.Publish("acme", own())
 	with := options(o, "acme", "beta")
 	with.StateDir, with.PublicURL = t.TempDir(), "https://wrong.example.com"
 	g, stop := compareOften(t, with)
 	wrong := func() bool { return errors.As(g.Ready(), new(*IssuerError)) }
-	eventually(t, "it is wrong", func() bool { return wrong() && g.complete.Load() })
-	o.setHook(outage)
+	eventually(t, "it is wrong", func() bool { return wrong() && g.started.Load() })
+	o.SetHook(gatewaytest.Outage)
 	asked := g.wrongIssuer.Load()
 	if _, err := g.compareIssuer(t.Context()); err == nil || asked == nil || !wrong() {
 		t.Errorf("%v, and then %v", err, g.Ready())

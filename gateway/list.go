@@ -2,40 +2,32 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-
-	"github.com/burnkey/burnkey/internal/atomicfile"
-	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
-	listFile    = "workspaces.json"
 	listTimeout = 30 * time.Second
 	listPause   = 5 * time.Second // the longest after a failure
 	pageLimit   = "1000"
-	pageMax     = 32 << 20 // bytes; a workspace's audiences alone may take 16 KiB
+	pageMax     = 32 << 20 // bytes; the audiences of one workspace may take 16 KiB
 	pagesMax    = 1000
-	// home is the server's own workspace. Its keys open the management API, and no
-	// other, unless it is named on purpose.
+	// home is the server's own workspace. Its keys are management keys, so it is
+	// followed only if Options.Workspaces contains it.
 	home = "burnkey"
 )
 
-// followList keeps the tenants those that the server lists, until ctx ends. A list
-// that does not read leaves the last good one in use.
+// followList keeps the roster up to date with the server's list until ctx ends. While
+// the list cannot be read, the last one stays in use.
 func (g *Gateway) followList(ctx context.Context) {
 	pauses := &backoff.ExponentialBackOff{
 		InitialInterval: 250 * time.Millisecond, MaxInterval: listPause / 2, Multiplier: 2, RandomizationFactor: 1,
@@ -60,12 +52,12 @@ func (g *Gateway) followList(ctx context.Context) {
 			}
 			failing = nil
 			pauses.Reset()
-			timer.Reset(g.o.ListEvery*4/5 + rand.N(g.o.ListEvery*2/5+1))
+			timer.Reset(jitter(g.o.ListEvery))
 			continue
 		}
-		g.metrics.listFailures.Inc()
+		g.listFailures.Add(1)
 		if failing == nil || time.Since(logged) >= time.Minute {
-			g.o.Log.WarnContext(ctx, "cannot list the workspaces; those last known stay in use", "workspaces", len(g.all()), "err", err)
+			g.o.Log.WarnContext(ctx, "cannot list the workspaces; the last list stays in use", "workspaces", len(g.all()), "error", err)
 			logged = time.Now()
 		}
 		failing = err
@@ -73,63 +65,29 @@ func (g *Gateway) followList(ctx context.Context) {
 	}
 }
 
+// jitter returns a duration plus or minus a fifth.
+func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5+1) }
+
 func (g *Gateway) refreshList(ctx context.Context) error {
 	list, err := g.fetchList(ctx)
 	if err != nil {
 		return err
 	}
 	if g.apply(ctx, list) {
-		g.unkept = true
+		g.listUnsaved = true
 	}
-	if !g.unkept {
+	if !g.listUnsaved {
 		return nil
 	}
 	if err := g.writeList(list); err != nil {
-		return fmt.Errorf("keep the list: %w", err)
+		return fmt.Errorf("store the list: %w", err)
 	}
-	g.unkept = false
+	g.listUnsaved = false
 	return nil
 }
 
-// apply starts and stops following, and reports whether there was a change.
-func (g *Gateway) apply(ctx context.Context, list []string) bool {
-	have := g.all()
-	next := make(map[string]*tenant, len(list))
-	last := g.roster.Load()
-	var begun []*tenant
-	unfollowed := 0
-	for _, id := range list {
-		if next[id] = have[id]; next[id] != nil {
-			continue
-		}
-		t, err := g.newTenant(id)
-		if err != nil { // of a workspace that came back, the last Follower may not have ended
-			g.o.Log.WarnContext(ctx, "cannot follow yet", "workspace", id, "err", err)
-			delete(next, id)
-			unfollowed++
-			continue
-		}
-		next[id] = t
-		begun = append(begun, t)
-	}
-	dropped := maps.Clone(have)
-	maps.DeleteFunc(dropped, func(id string, _ *tenant) bool { return next[id] != nil })
-	if last != nil && len(begun) == 0 && len(dropped) == 0 && unfollowed == last.unfollowed {
-		return false
-	}
-	g.roster.Store(&roster{next, unfollowed})
-	for _, t := range dropped {
-		t.stop()
-	}
-	for _, t := range begun {
-		g.start(ctx, t)
-	}
-	g.o.Log.InfoContext(ctx, "the list of workspaces has changed", "workspaces", len(next), "new", len(begun), "gone", len(dropped))
-	return true
-}
-
-// fetchList asks for all pages of the list. Anything odd makes it an error: what is
-// missing from a list is no longer followed.
+// fetchList returns all pages of the list. Any doubt is an error: a workspace that is
+// missing from the list is no longer followed.
 func (g *Gateway) fetchList(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -146,7 +104,7 @@ func (g *Gateway) fetchList(ctx context.Context) ([]string, error) {
 		}
 		for _, w := range *page.Workspaces {
 			if !workspaceID.MatchString(w.ID) {
-				return nil, errors.New("the list names a workspace by no valid id")
+				return nil, errors.New("invalid list: the id of a workspace is invalid")
 			}
 			if w.ID != home {
 				list = append(list, w.ID)
@@ -158,7 +116,7 @@ func (g *Gateway) fetchList(ctx context.Context) ([]string, error) {
 		}
 		cursor = *page.NextCursor
 	}
-	return nil, fmt.Errorf("the list has no end after %d pages", pagesMax)
+	return nil, fmt.Errorf("invalid list: it does not end after %d pages", pagesMax)
 }
 
 type listPage struct {
@@ -185,7 +143,7 @@ func (g *Gateway) fetchPage(ctx context.Context, key, cursor string) (*listPage,
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return nil, fmt.Errorf("the server answers %d: the management key must be good and have the scope gateway", resp.StatusCode)
+		return nil, fmt.Errorf("the server answers %d: the management key must be valid and have the scope gateway", resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("the server answers %d", resp.StatusCode)
 	}
@@ -195,63 +153,7 @@ func (g *Gateway) fetchPage(ctx context.Context, key, cursor string) (*listPage,
 	}
 	page := new(listPage)
 	if len(text) > pageMax || !read(text, page) || page.Workspaces == nil {
-		return nil, errors.New("the server's answer is no list of workspaces")
+		return nil, errors.New("invalid answer: no list of workspaces")
 	}
 	return page, nil
-}
-
-// read unmarshals JSON from outside and reports whether it was valid and not nested too deep.
-func read(text []byte, into any) bool {
-	_, deep := jwks.TooDeep(text, jwks.MaxDepth)
-	return !deep && json.Unmarshal(text, into) == nil
-}
-
-// manage makes a call with a management key.
-func (g *Gateway) manage(req *http.Request, key string) (*http.Response, error) {
-	req.Header.Set("Authorization", "Bearer "+key)
-	// A redirect would carry the key to wherever it points.
-	client := http.Client{Transport: g.client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
-	return client.Do(req)
-}
-
-// savedList is what is kept of a list. It counts for that server alone.
-type savedList struct {
-	Server     string   `json:"server"`
-	Workspaces []string `json:"workspaces"`
-}
-
-// readList returns the list that was kept, or nil where there is none that counts.
-func (g *Gateway) readList() ([]string, error) {
-	file := g.stateFile(listFile)
-	if file == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	var saved savedList
-	bad := func(id string) bool { return !workspaceID.MatchString(id) }
-	if !read(text, &saved) || saved.Server != g.o.Server || saved.Workspaces == nil || slices.ContainsFunc(saved.Workspaces, bad) {
-		g.o.Log.Warn("the list of workspaces that was kept is damaged, or another server's: done without", "file", file)
-		return nil, nil
-	}
-	return saved.Workspaces, nil
-}
-
-// writeList stores a list for the next start.
-func (g *Gateway) writeList(list []string) error {
-	file := g.stateFile(listFile)
-	if file == "" {
-		return nil
-	}
-	text, err := json.Marshal(savedList{g.o.Server, append([]string{}, list...)})
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(file, text)
 }

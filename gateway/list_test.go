@@ -11,75 +11,76 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burnkey/burnkey/gateway/gatewaytest"
 	"github.com/burnkey/burnkey/jwks"
 )
 
 // followAll runs a Gateway of all of o's workspaces.
-func followAll(tb testing.TB, o *origin, dir string) (*Gateway, func()) {
+func followAll(tb testing.TB, o *gatewaytest.Origin, dir string) (*Gateway, func()) {
 	tb.Helper()
 	with := options(o)
-	with.Key, with.StateDir, with.ListEvery = keyOf(managementKey), dir, 20*time.Millisecond
+	with.Key, with.StateDir, with.ListEvery = keyOf(gatewaytest.ManagementKey), dir, 20*time.Millisecond
 	return start(tb, with)
 }
 
 func TestEveryWorkspace(t *testing.T) {
-	o := newOrigin(t, "acme", "beta", "burnkey", "c", "d") // of two on a page
+	o := gatewaytest.NewOrigin(t, "acme", "beta", "burnkey", "c", "d") // of two on a page
 	for _, id := range []string{"acme", "burnkey", "d"} {
-		o.publish(id, own())
+		o.Publish(id, own())
 	}
 	g, _ := followAll(t, o, "")
-	wait(t, g, bearerOf(own(), "acme"), 200)
-	wait(t, g, bearerOf(own(), "d"), 200)
-	if code := codeOf(t, g, bearerOf(own(), "burnkey")); code != 401 {
+	wait(t, g, own().Bearer("acme"), 200)
+	wait(t, g, own().Bearer("d"), 200)
+	if code := codeOf(g, own().Bearer("burnkey")); code != 401 {
 		t.Errorf("a management key gets %d", code)
 	}
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 
-	o.create("new")
-	o.publish("new", other())
-	wait(t, g, bearerOf(other(), "new"), 200)
+	o.Create("new")
+	o.Publish("new", other())
+	wait(t, g, other().Bearer("new"), 200)
 
 	acme := g.all()["acme"]
-	o.drop("acme")
-	wait(t, g, bearerOf(own(), "acme"), 401)
+	o.Drop("acme")
+	wait(t, g, own().Bearer("acme"), 401)
 	if g.all()["acme"] != nil || acme.stop == nil {
 		t.Error("what is gone is followed")
 	}
-	o.create("acme")
-	o.publish("acme", other())
-	wait(t, g, bearerOf(other(), "acme"), 200)
-	if code := codeOf(t, g, bearerOf(own(), "acme")); code != 401 {
+	o.Create("acme")
+	o.Publish("acme", other())
+	wait(t, g, other().Bearer("acme"), 200)
+	if code := codeOf(g, own().Bearer("acme")); code != 401 {
 		t.Errorf("a key of the workspace that was before: %d", code)
 	}
 }
 
 // A new workspace that can't be fetched makes no other wait.
 func TestNewWorkspaceIsSlow(t *testing.T) {
-	o := newOrigin(t, "acme")
-	o.publish("acme", own())
+	o := gatewaytest.NewOrigin(t, "acme")
+	o.Publish("acme", own())
 	g, _ := followAll(t, o, "")
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
-	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
-		return strings.Contains(r.URL.Path, "/slow/") && outage(w, r)
+	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/slow/") && gatewaytest.Outage(w, r)
 	})
-	o.create("slow")
-	wait(t, g, bearerOf(own(), "slow"), 503)
-	if code := codeOf(t, g, bearerOf(own(), "acme")); code != 200 || g.Ready() != nil {
+	o.Create("slow")
+	wait(t, g, own().Bearer("slow"), 503)
+	if code := codeOf(g, own().Bearer("acme")); code != 200 || g.Ready() != nil {
 		t.Errorf("another workspace: %d, %v", code, g.Ready())
 	}
 }
 
 func TestBadListKeepsTheLast(t *testing.T) {
-	o := newOrigin(t, "acme", "beta")
-	o.publish("acme", own())
+	o := gatewaytest.NewOrigin(t, "acme", "beta")
+	o.Publish("acme", own())
 	g, _ := followAll(t, o, "")
-	wait(t, g, bearerOf(own(), "acme"), 200)
+	wait(t, g, own().Bearer("acme"), 200)
 	for _, test := range []struct {
 		name   string
 		status int
 		body   string
 	}{
-		{"an outage", 503, listing()},
+		{"an gatewaytest.Outage", 503, listing()},
 		{"not allowed", 403, listing()},
 		{"a redirect", 302, listing()},
 		{"no JSON", 200, "x"},
@@ -93,8 +94,8 @@ func TestBadListKeepsTheLast(t *testing.T) {
 		{"a second page that fails", 200, `{"workspaces":[{"id":"x"}],"next_cursor":"fail"}`},
 		{"too long", 200, listing(strings.Repeat("x", pageMax))},
 	} {
-		o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
-			if !isList(r) {
+		o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
+			if !gatewaytest.IsList(r) {
 				return false
 			}
 			w.Header().Set("Location", "/v1/elsewhere")
@@ -109,29 +110,29 @@ func TestBadListKeepsTheLast(t *testing.T) {
 		if list, err := g.fetchList(t.Context()); err == nil {
 			t.Errorf("%s: reads as %q", test.name, list)
 		}
-		if code := codeOf(t, g, bearerOf(own(), "acme")); code != 200 || len(g.all()) != 2 {
+		if code := codeOf(g, own().Bearer("acme")); code != 200 || len(g.all()) != 2 {
 			t.Errorf("%s: %d, and %d workspaces", test.name, code, len(g.all()))
 		}
 	}
-	o.setHook(nil)
-	o.create("after")
-	o.publish("after", own())
-	wait(t, g, bearerOf(own(), "after"), 200)
+	o.SetHook(nil)
+	o.Create("after")
+	o.Publish("after", own())
+	wait(t, g, own().Bearer("after"), 200)
 }
 
 func TestListFromDisk(t *testing.T) {
-	o := newOrigin(t, "acme", "beta")
-	o.publish("acme", own())
+	o := gatewaytest.NewOrigin(t, "acme", "beta")
+	o.Publish("acme", own())
 	dir := t.TempDir()
 	g, stop := followAll(t, o, dir)
-	wait(t, g, bearerOf(own(), "acme"), 200)
+	wait(t, g, own().Bearer("acme"), 200)
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 	file := filepath.Join(dir, listFile)
 	eventually(t, "the list is kept", func() bool { _, err := os.Stat(file); return err == nil })
 	stop()
-	o.setHook(outage)
+	o.SetHook(gatewaytest.Outage)
 	g, stop = followAll(t, o, dir)
-	if code := codeOf(t, g, bearerOf(own(), "acme")); code != 200 {
+	if code := codeOf(g, own().Bearer("acme")); code != 200 {
 		t.Errorf("at once, with the server down: %d", code)
 	}
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
@@ -145,14 +146,14 @@ func TestListFromDisk(t *testing.T) {
 	} {
 		check(t, os.WriteFile(file, []byte(text), 0o600))
 		g, stop = followAll(t, o, dir)
-		if code := codeOf(t, g, bearerOf(own(), "acme")); code != 503 {
+		if code := codeOf(g, own().Bearer("acme")); code != 503 {
 			t.Errorf("%s: %d", name, code)
 		}
 		stop()
 	}
-	o.setHook(nil)
+	o.SetHook(nil)
 	g, _ = followAll(t, o, dir)
-	wait(t, g, bearerOf(own(), "acme"), 200)
+	wait(t, g, own().Bearer("acme"), 200)
 }
 
 // A page may be full of workspaces that say as much as the API lets them.
@@ -163,10 +164,10 @@ func TestLongestList(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("w%03d", i))
 	}
 	text := strings.ReplaceAll(listing(ids...), `"}`, `","audiences":[`+audiences+`]}`)
-	o := newOrigin(t)
-	o.setHook(func(w http.ResponseWriter, _ *http.Request) bool { _, _ = io.WriteString(w, text); return true })
+	o := gatewaytest.NewOrigin(t)
+	o.SetHook(func(w http.ResponseWriter, _ *http.Request) bool { _, _ = io.WriteString(w, text); return true })
 	with := options(o)
-	with.Key = keyOf(managementKey)
+	with.Key = keyOf(gatewaytest.ManagementKey)
 	g, err := New(with)
 	check(t, err)
 	if list, err := g.fetchList(t.Context()); err != nil || len(list) != len(ids) {
@@ -178,9 +179,9 @@ func TestLongestList(t *testing.T) {
 // What another Gateway keeps its keys in is not shared: who comes second knows no keys,
 // says so, and goes on once the first has ended.
 func TestStateDirInUse(t *testing.T) {
-	o := newOrigin(t, "acme")
-	o.publish("acme", own())
-	dir, token := t.TempDir(), bearerOf(own(), "acme")
+	o := gatewaytest.NewOrigin(t, "acme")
+	o.Publish("acme", own())
+	dir, token := t.TempDir(), own().Bearer("acme")
 	first, stop := followAll(t, o, dir)
 	wait(t, first, token, 200)
 	file := filepath.Join(dir, listFile)
@@ -188,8 +189,8 @@ func TestStateDirInUse(t *testing.T) {
 	check(t, os.Remove(file)) // by which the second would see it at once
 	second, _ := followAll(t, o, dir)
 	eventually(t, "it has the list", func() bool { return second.roster.Load() != nil })
-	second.look(t.Context())
-	if code := codeOf(t, second, token); code != 503 || !errors.Is(second.Ready(), jwks.ErrNotReady) {
+	second.updateReadiness(t.Context())
+	if code := codeOf(second, token); code != 503 || !errors.Is(second.Ready(), jwks.ErrNotReady) {
 		t.Errorf("the second: %d, Ready says %v", code, second.Ready())
 	}
 	stop()
@@ -199,23 +200,23 @@ func TestStateDirInUse(t *testing.T) {
 
 // A list that could not be kept is kept later, though it is the same by then.
 func TestListIsKeptInTheEnd(t *testing.T) {
-	o := newOrigin(t, "acme")
-	o.setHook(outage)
+	o := gatewaytest.NewOrigin(t, "acme")
+	o.SetHook(gatewaytest.Outage)
 	dir := t.TempDir()
 	file := filepath.Join(dir, listFile)
 	g, _ := followAll(t, o, dir)
 	check(t, os.MkdirAll(filepath.Join(file, "in the way"), 0o700))
-	o.setHook(nil)
+	o.SetHook(nil)
 	eventually(t, "it is followed", func() bool { return g.all()["acme"] != nil })
-	before := o.listed()
-	eventually(t, "the same list comes again", func() bool { return o.listed() > before+1 })
+	before := o.Listed()
+	eventually(t, "the same list comes again", func() bool { return o.Listed() > before+1 })
 	check(t, os.RemoveAll(file))
 	eventually(t, "it is kept", func() bool { _, err := os.Stat(file); return err == nil })
 }
 
 func TestKeyIsReadAnew(t *testing.T) {
-	o := newOrigin(t, "acme")
-	o.publish("acme", own())
+	o := gatewaytest.NewOrigin(t, "acme")
+	o.Publish("acme", own())
 	keys := make(chan string, 1)
 	with := options(o)
 	with.ListEvery = 20 * time.Millisecond
@@ -230,13 +231,13 @@ func TestKeyIsReadAnew(t *testing.T) {
 	}
 	g, _ := start(t, with)
 	keys <- "not it"
-	eventually(t, "it is refused", func() bool { return o.listed() > 1 })
-	if code := codeOf(t, g, bearerOf(own(), "acme")); code != 503 {
+	eventually(t, "it is refused", func() bool { return o.Listed() > 1 })
+	if code := codeOf(g, own().Bearer("acme")); code != 503 {
 		t.Errorf("without a list: %d", code)
 	}
 	<-keys
-	keys <- managementKey
-	wait(t, g, bearerOf(own(), "acme"), 200)
+	keys <- gatewaytest.ManagementKey
+	wait(t, g, own().Bearer("acme"), 200)
 }
 
 // More workspaces than may fetch their first set at once, some of which can't.
@@ -245,18 +246,18 @@ func TestManyWorkspaces(t *testing.T) {
 	for i := range 3 * maxStarting {
 		ids = append(ids, fmt.Sprintf("w%03d", i))
 	}
-	o := newOrigin(t, ids...)
-	o.page = 50
-	o.setHook(func(w http.ResponseWriter, r *http.Request) bool {
-		return strings.Contains(r.URL.Path, "/w00") && outage(w, r)
+	o := gatewaytest.NewOrigin(t, ids...)
+	o.PageSize = 50
+	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/w00") && gatewaytest.Outage(w, r)
 	})
 	last := ids[len(ids)-1]
-	o.publish(last, own())
+	o.Publish(last, own())
 	g, _ := followAll(t, o, t.TempDir())
-	wait(t, g, bearerOf(own(), last), 200)
-	if code := codeOf(t, g, bearerOf(own(), "w001")); code != 503 {
+	wait(t, g, own().Bearer(last), 200)
+	if code := codeOf(g, own().Bearer("w001")); code != 503 {
 		t.Errorf("one that can't be fetched: %d", code)
 	}
-	o.setHook(nil)
+	o.SetHook(nil)
 	eventually(t, "all are ready", func() bool { return g.Ready() == nil })
 }

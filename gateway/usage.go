@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,97 +8,114 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// shards of a workspace's uses: requests wait for one another only where their keys
-// are in the same one.
-const shards = 16
+// usage is a Gateway's share in reporting which keys were used.
+type usage struct {
+	uses       map[string]*uses // by workspace; nil: not reported. Used by New and followList alone
+	usesLost   bool             // an earlier Gateway ended with unreported uses
+	reporterID string           // identifies this Gateway to the server
+	pace       time.Duration    // between two reports
+	results    [len(resultNames)]atomic.Uint64
+}
 
-// uses are when keys of one workspace were used last, of those whose use the server has
-// not acknowledged yet. What noting one costs does not grow with their number, and memory
-// does with that of the keys alone, however often they are used.
+func (u *usage) reportCounts() map[string]uint64 {
+	counts := make(map[string]uint64, len(resultNames))
+	for i, name := range resultNames {
+		counts[name] = u.results[i].Load()
+	}
+	return counts
+}
+
+// shardCount is the number of shards of a workspace's uses. Requests wait for each other
+// only if their keys are in the same shard.
+const shardCount = 16
+
+// uses are the times at which keys of one workspace were last used, as far as the server
+// has not acknowledged them. Recording a use takes constant time, and the memory depends
+// on the number of keys alone.
+//
+// Uses are reported in generations: while one is reported, new uses collect in the next.
+// So there is a time up to which reporting is complete.
 type uses struct {
-	shards  [shards]shard
+	shards  [shardCount]shard
 	pending atomic.Int64 // keys
 
-	// The rest is the reporter's own. Uses are told of in generations, so that there is a
-	// time before which all is told: began is when those that are being told of began to be
-	// collected, and turned when those behind them did.
-	began, turned time.Time
-	// busy and idle are when to report next: where there are uses, and where there are none.
-	busy, idle time.Time
-	// lost says that uses were dropped, so that the server does not know of all.
-	lost bool
+	// The other fields are the reporter's own.
+
+	since, nextSince time.Time // the start of the current generation and of the next
+	busyAt, idleAt   time.Time // when the next report is due, with uses and without
+	lost             bool      // uses were dropped, so the next report is incomplete
 }
 
-// shard has uses in microseconds since 1970.
+// A shard holds uses in microseconds since 1970.
 type shard struct {
 	mu      sync.Mutex
-	telling map[jwks.KID]int64
-	behind  map[jwks.KID]int64 // of keys not in telling
+	current map[jwks.KID]int64 // the generation that is being reported
+	next    map[jwks.KID]int64 // keys that are not in current
 }
 
-// use is one to be reported.
 type use struct {
 	kid jwks.KID
 	at  int64
 }
 
-func (u *uses) shard(kid *jwks.KID) *shard { return &u.shards[kid[0]%shards] } // a hash: any byte does
+func (u *uses) shard(kid *jwks.KID) *shard { return &u.shards[kid[0]%shardCount] } // a kid is a hash
 
-// note keeps that a key was used. Of a key that was noted before, it allocates nothing.
-func (u *uses) note(kid *jwks.KID, at time.Time) {
+// record records that a key was used. It allocates nothing for a key that is recorded
+// already.
+func (u *uses) record(kid *jwks.KID, at time.Time) {
 	s := u.shard(kid)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, is := s.telling[*kid]; is {
-		s.telling[*kid] = at.UnixMicro()
+	if _, is := s.current[*kid]; is {
+		s.current[*kid] = at.UnixMicro()
 		return
 	}
-	if s.behind == nil {
-		s.behind = make(map[jwks.KID]int64)
+	if s.next == nil {
+		s.next = make(map[jwks.KID]int64)
 	}
-	before := len(s.behind)
-	s.behind[*kid] = at.UnixMicro()
-	if len(s.behind) > before {
+	before := len(s.next)
+	s.next[*kid] = at.UnixMicro()
+	if len(s.next) > before {
 		u.pending.Add(1)
 	}
 }
 
-// notedWithin is for how long a request may be on its way from the clock to note.
-const notedWithin = time.Second
+// recordWithin bounds the time between reading the clock and record.
+const recordWithin = time.Second
 
-// take returns some uses, at most so many, and the time before which there is none that
-// was not told of, once they are. They stay until they are acknowledged.
+// take returns up to most unreported uses, and the time up to which reporting is complete
+// once they are acknowledged. Until then they remain unreported.
 func (u *uses) take(most int, now time.Time) (taken []use, until time.Time) {
-	if !u.isTelling() {
-		u.began, u.turned = u.turned, now.Add(-notedWithin)
+	if !u.isReporting() {
+		u.since, u.nextSince = u.nextSince, now.Add(-recordWithin)
 		for i := range u.shards {
 			s := &u.shards[i]
 			s.mu.Lock()
-			s.telling, s.behind = s.behind, nil
+			s.current, s.next = s.next, nil
 			s.mu.Unlock()
 		}
 	}
 	for i := range u.shards {
 		s := &u.shards[i]
 		s.mu.Lock()
-		for kid, at := range s.telling {
+		for kid, at := range s.current {
 			if len(taken) == most {
 				s.mu.Unlock()
-				return taken, u.began
+				return taken, u.since
 			}
 			taken = append(taken, use{kid, at})
 		}
 		s.mu.Unlock()
 	}
-	return taken, u.turned
+	return taken, u.nextSince
 }
 
-// isTelling reports whether some of a generation are still to be told of.
-func (u *uses) isTelling() bool {
+// isReporting reports whether the current generation has unreported uses.
+func (u *uses) isReporting() bool {
 	for i := range u.shards {
 		s := &u.shards[i]
 		s.mu.Lock()
-		left := len(s.telling)
+		left := len(s.current)
 		s.mu.Unlock()
 		if left > 0 {
 			return true
@@ -108,53 +124,42 @@ func (u *uses) isTelling() bool {
 	return false
 }
 
-// acknowledge drops uses that the server knows, but those of keys that were used again.
+// acknowledge drops reported uses, except those of keys that were used again meanwhile.
 func (u *uses) acknowledge(known []use) {
 	for i := range known {
 		s := u.shard(&known[i].kid)
 		s.mu.Lock()
-		if at, is := s.telling[known[i].kid]; is && at == known[i].at {
-			delete(s.telling, known[i].kid)
+		if at, is := s.current[known[i].kid]; is && at == known[i].at {
+			delete(s.current, known[i].kid)
 			u.pending.Add(-1)
 		}
-		if len(s.telling) == 0 {
-			s.telling = nil // a map never shrinks
+		if len(s.current) == 0 {
+			s.current = nil // a map never shrinks
 		}
 		s.mu.Unlock()
 	}
 }
 
-// note keeps that a token which may pass was used, where that is reported.
-func (g *Gateway) note(t *tenant, token string) {
+// recordUse records the use of an accepted token, if uses are reported.
+func (g *Gateway) recordUse(t *tenant, token string) {
 	if g.uses == nil {
 		return
 	}
-	if kid, err := jwks.KIDOf(token); err == nil { // it is verified, so there is one
-		t.uses.note(&kid, g.o.Now())
+	if kid, err := jwks.KIDOf(token); err == nil { // a verified token has one
+		t.uses.record(&kid, g.o.Now())
 	}
 }
 
-// usesOf returns a workspace's uses, also where it left the list and came back: what is not
-// acknowledged is not forgotten. Nil: they are not reported.
+// usesOf returns a workspace's uses, or nil if they are not reported. A workspace that
+// left the list and came back still has its unreported uses.
 func (g *Gateway) usesOf(workspace string) *uses {
 	if g.uses == nil {
 		return nil
 	}
 	u := g.uses[workspace]
 	if u == nil {
-		u = &uses{began: g.o.Now(), turned: g.o.Now(), lost: g.forgot}
+		u = &uses{since: g.o.Now(), nextSince: g.o.Now(), lost: g.usesLost}
 		g.uses[workspace] = u
 	}
 	return u
-}
-
-func (o *Options) checkUsage() error {
-	switch {
-	case o.UsageEvery == 0:
-	case o.UsageEvery < MinUsageEvery || o.UsageEvery > MaxUsageEvery:
-		return &OptionError{"UsageEvery", fmt.Sprintf("must be 0, or %s to %s", MinUsageEvery, MaxUsageEvery)}
-	case o.UsageKey == nil && o.Key == nil:
-		return &OptionError{"UsageKey", "must be given where use is reported"}
-	}
-	return nil
 }

@@ -20,7 +20,7 @@ func randomKID() *jwks.KID {
 // which all is known.
 func TestUsesByGenerations(t *testing.T) {
 	start := time.Now()
-	u := &uses{began: start, turned: start}
+	u := &uses{since: start, nextSince: start}
 	a, b, c := randomKID(), randomKID(), randomKID()
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
 	take := func(most, now, n, until int) []use {
@@ -31,13 +31,13 @@ func TestUsesByGenerations(t *testing.T) {
 		}
 		return got
 	}
-	u.note(a, at(1))
-	u.note(b, at(2))
+	u.record(a, at(1))
+	u.record(b, at(2))
 	some := take(1, 10, 1, 0) // one more is left of them
-	u.note(c, at(11))
+	u.record(c, at(11))
 	u.acknowledge(some)
 	rest := take(1, 20, 1, 9) // that one
-	u.note(&rest[0].kid, at(21))
+	u.record(&rest[0].kid, at(21))
 	u.acknowledge(rest)
 	u.acknowledge(rest) // an answer that comes twice
 	again := take(10, 30, 1, 9)
@@ -89,7 +89,7 @@ func TestMemoryOfUses(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range kids {
-		u.note(&kids[i], time.Now())
+		u.record(&kids[i], time.Now())
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

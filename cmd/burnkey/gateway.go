@@ -22,6 +22,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/gateway"
+	"github.com/burnkey/burnkey/gateway/extauthz"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -154,12 +155,12 @@ var flagOf = map[string]string{
 	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
 }
 
-func (s *gatewayService) newGateway(metrics prometheus.Registerer, log *slog.Logger) (*gateway.Gateway, error) {
+func (s *gatewayService) newGateway(log *slog.Logger) (*gateway.Gateway, error) {
 	o := gateway.Options{
 		Server: s.server, PublicURL: s.publicURL, Workspaces: s.workspaces, StateDir: s.stateDir,
 		InsecureManagementKeys: s.management, Audience: s.audiences, AnyAudience: s.anyAudience, RequireExpiration: s.requireExp,
 		StripAuthorization: s.strip,
-		MaxStaleness:       s.maxStaleness.value, ServeStale: s.whenStale == "serve", Metrics: metrics, Log: log,
+		MaxStaleness:       s.maxStaleness.value, ServeStale: s.whenStale == "serve", Log: log,
 	}
 	if len(s.workspaces) == 0 {
 		o.Key = s.credential
@@ -197,11 +198,12 @@ func (s *gatewayService) run(ctx context.Context) error {
 	defer listener.Close()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	g, err := s.newGateway(metrics, log)
+	g, err := s.newGateway(log)
 	if err != nil {
 		return err
 	}
-	// Following goes on while calls finish.
+	server := extauthz.New(g, log, metrics)
+	// Following continues while calls finish.
 	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
 	defer done.Wait()
@@ -215,7 +217,7 @@ func (s *gatewayService) run(ctx context.Context) error {
 		defer func() { _ = h.Close() }()
 	}
 	s.announce(log, listener.Addr().String())
-	err = g.Serve(ctx, listener, s.drainTimeout)
+	err = server.Serve(ctx, listener, s.drainTimeout)
 	log.Info("shut down")
 	return err
 }

@@ -1,4 +1,4 @@
-package gateway
+package extauthz
 
 import (
 	"bufio"
@@ -18,6 +18,8 @@ import (
 
 	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/gateway"
+	"github.com/burnkey/burnkey/gateway/gatewaytest"
 )
 
 // front is a real Envoy, on the configuration that is rendered for it, between
@@ -71,13 +73,13 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
 }
 
 // listenFor has a Gateway answer until the returned function is called.
-func listenFor(t *testing.T, g *Gateway, addr string) (string, func()) {
+func listenFor(t *testing.T, s *Server, addr string) (string, func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- g.Serve(ctx, l, time.Second) }()
+	go func() { done <- s.Serve(ctx, l, time.Second) }()
 	stop := sync.OnceFunc(func() { cancel(); <-done })
 	t.Cleanup(stop)
 	return l.Addr().String(), stop
@@ -132,11 +134,13 @@ func (f *front) last() http.Header {
 	return f.seen[len(f.seen)-1].Header
 }
 
-func auth(p pair, payload string) string { return "Authorization: Bearer " + p.token(payload) }
+func auth(p gatewaytest.Pair, payload string) string {
+	return "Authorization: Bearer " + p.Token(payload)
+}
 
 func TestEnvoyAsks(t *testing.T) {
-	g, o := follow(t, nil)
-	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	s, o := follow(t, nil)
+	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr)
 	good := auth(own(), payload("acme"))
 	resp := f.send(t, "GET", "/v1/tiles?x=1", good)
@@ -181,15 +185,14 @@ func TestEnvoyAsks(t *testing.T) {
 			t.Errorf("%s: %d, %d reached the API", test.name, resp.StatusCode, f.reached()-passed)
 		}
 	}
-	key := own().key
-	o.change("acme", nil, key.KID())
+	o.Change("acme", nil, own().KID())
 	eventually(t, "it is revoked", func() bool { return f.code(t, "/", good) == 401 })
 }
 
 // The words of a refusal are the Gateway's own, as it reaches the client.
 func TestEnvoyPassesTheRefusalOn(t *testing.T) {
-	g, _ := follow(t, nil)
-	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	s, _ := follow(t, nil)
+	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr)
 	resp := f.send(t, "GET", "/", auth(other(), payload("acme")))
 	const challenge = `Bearer realm="api", error="invalid_token", error_description="The token was revoked, or is not of this issuer."`
@@ -209,8 +212,8 @@ func TestEnvoyPassesTheRefusalOn(t *testing.T) {
 }
 
 func TestEnvoyDropsWhatTheClientSays(t *testing.T) {
-	g, _ := follow(t, nil)
-	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	s, _ := follow(t, nil)
+	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	lies := []string{
 		"X-Burnkey-Owner: admin", "x-burnkey-key-id: 1", "X-BURNKEY-SCOPES: admin", "x-burnkey-workspace: beta",
 		"x-burnkey-issuer: x", "x-burnkey-owner: twice", "X-HTTP-Method-Override: DELETE",
@@ -245,8 +248,8 @@ func TestEnvoyDropsWhatTheClientSays(t *testing.T) {
 }
 
 func TestEnvoyStripsAuthorization(t *testing.T) {
-	g, _ := follow(t, func(o *Options) { o.StripAuthorization = true })
-	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	s, _ := follow(t, func(o *gateway.Options) { o.StripAuthorization = true })
+	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr)
 	if code := f.code(t, "/", auth(own(), payload("acme"))); code != 200 || f.last().Get("Authorization") != "" || f.last().Get("X-Burnkey-Owner") != "cust_1" {
 		t.Errorf("%d %v", code, f.last())
@@ -269,8 +272,8 @@ func perRoute(t *testing.T, routes map[string]string) func(string) string {
 }
 
 func TestEnvoyRoutes(t *testing.T) {
-	g, _ := follow(t, nil)
-	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	s, _ := follow(t, nil)
+	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	context := func(pairs string) string { return "check_settings: {context_extensions: {" + pairs + "}}" }
 	f := envoyBefore(t, addr, perRoute(t, map[string]string{
 		"/read": context("scopes: maps:read"), "/write": context(`scopes: "maps:read maps:write"`), "/aud": context("audience: other"),
@@ -297,8 +300,8 @@ func TestEnvoyRoutes(t *testing.T) {
 // What a virtual host requires and what a route does, both count; of one name the
 // route's.
 func TestEnvoyVirtualHost(t *testing.T) {
-	g, _ := follow(t, nil)
-	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	s, _ := follow(t, nil)
+	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr, perRoute(t, map[string]string{
 		"/scoped": "check_settings: {context_extensions: {scopes: maps:read}}", "/beta": "check_settings: {context_extensions: {workspace: beta}}",
 	}), replaceOnce(t, "              domains: [\"*\"]\n", `              domains: ["*"]
@@ -317,8 +320,8 @@ func TestEnvoyVirtualHost(t *testing.T) {
 
 // Whatever becomes of the Gateway, nobody passes without it.
 func TestEnvoyWithoutGateway(t *testing.T) {
-	g, _ := follow(t, nil)
-	addr, stop := listenFor(t, g, "127.0.0.1:0")
+	s, _ := follow(t, nil)
+	addr, stop := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr)
 	good := auth(own(), payload("acme"))
 	if code := f.code(t, "/", good); code != 200 {
@@ -342,20 +345,20 @@ func TestEnvoyWithoutGateway(t *testing.T) {
 	check(t, err)
 	refused("the Gateway does not answer")
 	mute.Close()
-	listenFor(t, g, addr)
+	listenFor(t, s, addr)
 	eventually(t, "it is back", func() bool { return f.code(t, "/", good) == 200 })
 }
 
 // Of three Gateways one is enough: nobody notices that the others are gone, or stale.
 func TestEnvoyWithSeveral(t *testing.T) {
-	now := new(clock)
-	g, o := follow(t, nil)
+	now := new(gatewaytest.Clock)
+	s, o := follow(t, nil)
 	with := options(o, "acme", "beta")
-	with.MaxStaleness, with.Now = time.Minute, now.now
-	aged, _ := start(t, with)
-	eventually(t, "it is ready", func() bool { return aged.Ready() == nil })
-	first, stopFirst := listenFor(t, g, "127.0.0.1:0")
-	second, _ := listenFor(t, g, "127.0.0.1:0")
+	with.MaxStaleness, with.Now = time.Minute, now.Now
+	aged := start(t, with, nil)
+	eventually(t, "it is ready", func() bool { return aged.gateway.Ready() == nil })
+	first, stopFirst := listenFor(t, s, "127.0.0.1:0")
+	second, _ := listenFor(t, s, "127.0.0.1:0")
 	third, _ := listenFor(t, aged, "127.0.0.1:0")
 	f := envoyBeforeAll(t, []string{first, second, third})
 	good := auth(own(), payload("acme"))
@@ -376,29 +379,31 @@ func TestEnvoyWithSeveral(t *testing.T) {
 	all("with three")
 	stopFirst()
 	all("one has just ended")
-	o.stop()
-	now.advance(2 * time.Minute)
+	o.Stop()
+	now.Advance(2 * time.Minute)
 	eventually(t, "Envoy sees which one is well", healthy(1))
 	all("one of three is well")
 	if panics := f.Stats(t, panicking) - before; panics != 0 {
 		t.Errorf("Envoy asked the others all the same, %d times", panics)
 	}
-	listenFor(t, g, first)
+	listenFor(t, s, first)
 	eventually(t, "Envoy sees that one is back", healthy(2))
 	all("two of three are well")
 }
 
 func TestEnvoyStale(t *testing.T) {
-	now := new(clock)
-	g, o := follow(t, func(o *Options) { o.MaxStaleness, o.Now, o.Log = time.Minute, now.now, slog.New(slog.DiscardHandler) })
-	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	now := new(gatewaytest.Clock)
+	s, o := follow(t, func(o *gateway.Options) {
+		o.MaxStaleness, o.Now, o.Log = time.Minute, now.Now, slog.New(slog.DiscardHandler)
+	})
+	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr)
 	good := auth(own(), payload("acme"))
 	if code := f.code(t, "/", good); code != 200 {
 		t.Fatalf("%d", code)
 	}
-	o.stop()
-	now.advance(2 * time.Minute)
+	o.Stop()
+	now.Advance(2 * time.Minute)
 	// Also once Envoy's health check has failed.
 	eventually(t, "Envoy sees that it is not healthy", func() bool {
 		resp := f.send(t, "GET", "/", good)
@@ -413,8 +418,8 @@ func TestEnvoyStale(t *testing.T) {
 }
 
 func TestEnvoyLogsMetadata(t *testing.T) {
-	g, _ := follow(t, nil)
-	addr, _ := listenFor(t, g, "127.0.0.1:0")
+	s, _ := follow(t, nil)
+	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr)
 	f.code(t, "/", auth(own(), payload("acme")))
 	f.code(t, "/", auth(other(), payload("acme")))

@@ -11,16 +11,16 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// verify finds the workspace that a token says to be of, and has that one's keys
-// alone verify it. Errors are those of Verifier.Verify, and of usable.
+// verify selects the workspace that a token claims to belong to and verifies the token
+// with that workspace's keys alone. Errors are those of Verifier.Verify and of usable.
 func (g *Gateway) verify(token string) (*tenant, *jwks.Claims, error) {
 	roster := g.roster.Load()
 	if roster == nil {
 		return nil, nil, jwks.ErrNotReady
 	}
-	t, err := g.spokenFor.find(roster.tenants, token)
-	if errors.Is(err, jwks.ErrIssuer) && roster.unfollowed > 0 {
-		return nil, nil, jwks.ErrNotReady // it may be one of those
+	t, err := g.issuer.find(roster.tenants, token)
+	if errors.Is(err, jwks.ErrIssuer) && roster.blocked > 0 {
+		return nil, nil, jwks.ErrNotReady // the token may belong to a blocked workspace
 	}
 	if err != nil {
 		return nil, nil, err
@@ -28,19 +28,19 @@ func (g *Gateway) verify(token string) (*tenant, *jwks.Claims, error) {
 	if err := g.usable(t); err != nil {
 		return nil, nil, err
 	}
-	claims, err := t.verifier.Verify(token) // which holds iss to this workspace's, too
+	claims, err := t.verifier.Verify(token) // checks that iss is this workspace's, too
 	if err != nil {
 		return nil, nil, err
 	}
 	return t, claims, nil
 }
 
-// An issuer is the beginning of every iss, as tokens have it.
+// An issuer is the common prefix of the issuers of all workspaces.
 type issuer struct {
 	prefix string
-	// Tokens of Burnkey's begin their payload with iss, so that a look at its first
-	// bytes tells the workspace. Of these, head is base64url and tail what is left
-	// over, since base64 goes by three bytes.
+	// Burnkey's tokens begin their payload with iss, so the payload's first bytes
+	// identify the workspace. head is the start of such a payload as base64url, tail
+	// the one or two bytes left over, since base64 encodes three bytes at a time.
 	head string
 	tail []byte
 }
@@ -53,14 +53,14 @@ func newIssuer(prefix string) issuer {
 
 const idMax = 63
 
-// find returns the tenant that a token's iss names. Nothing of the token is
-// verified by that: it chooses who verifies. ErrIssuer, ErrMalformed or ErrClaims.
+// find returns the tenant that a token's iss names, or ErrIssuer, ErrMalformed or
+// ErrClaims. It verifies nothing; it selects the keys to verify with.
 func (i *issuer) find(tenants map[string]*tenant, token string) (*tenant, error) {
 	_, payload, _ := strings.Cut(token, ".")
 	if rest, ok := strings.CutPrefix(payload, i.head); ok {
 		var text [(2 + idMax + 1) / 3 * 4]byte
 		var plain [2 + idMax + 1]byte
-		n, _ := base64.RawURLEncoding.Decode(plain[:], text[:copy(text[:], rest)]) // what is odd, the verifier sees
+		n, _ := base64.RawURLEncoding.Decode(plain[:], text[:copy(text[:], rest)]) // the verifier reports errors
 		id, found := bytes.CutPrefix(plain[:n], i.tail)
 		if id, _, ended := bytes.Cut(id, []byte{'"'}); found && ended {
 			return known(tenants[string(id)])
@@ -80,16 +80,15 @@ func (i *issuer) find(tenants map[string]*tenant, token string) (*tenant, error)
 	return known(tenants[id])
 }
 
-// lookMax is how much of a payload is looked through for an iss that does not stand
-// where Burnkey writes it, in bytes: nobody has signed that yet, and what a stranger
-// made up is not to cost more than a good token.
+// lookMax limits, in bytes, the search for an iss that is not the first claim. The
+// payload is unverified here, and a forged one must not cost more than a valid one.
 const lookMax = 1023
 
-// readIssuer returns iss of a payload in base64url, which something may follow.
+// readIssuer returns iss of the base64url payload at the start of a text.
 func readIssuer(payload string) (iss string, ok bool) {
 	text, _, _ := strings.Cut(payload, ".")
 	text = text[:min(len(text), base64.RawURLEncoding.EncodedLen(lookMax))]
-	plain, _ := base64.RawURLEncoding.DecodeString(text) // what is odd, the verifier sees
+	plain, _ := base64.RawURLEncoding.DecodeString(text) // the verifier reports errors
 	in := jsontext.NewDecoder(bytes.NewReader(plain))
 	if begin, err := in.ReadToken(); err != nil || begin.Kind() != '{' {
 		return "", false
@@ -99,10 +98,10 @@ func readIssuer(payload string) (iss string, ok bool) {
 		if err != nil {
 			return "", false
 		}
-		isIssuer := name.String() == "iss" // the name is gone with the next token
+		isIssuer := name.String() == "iss" // name is valid until the next ReadToken only
 		value, err := in.ReadToken()
 		switch {
-		case err != nil || value.Kind() == '{' || value.Kind() == '[': // nor any deeper
+		case err != nil || value.Kind() == '{' || value.Kind() == '[': // nested values are not searched
 			return "", false
 		case isIssuer:
 			return value.String(), value.Kind() == '"'

@@ -1,4 +1,4 @@
-package gateway
+package extauthz
 
 import (
 	"strings"
@@ -21,8 +21,8 @@ const foreignAuthz = `
 // An answer to a refusal by another filter must not mention keys, as in mode pull: clients
 // would throw good keys away.
 func TestEnvoyLeavesForeignRefusals(t *testing.T) {
-	g, _ := follow(t, nil)
-	addr, stop := listenFor(t, g, "127.0.0.1:0")
+	s, _ := follow(t, nil)
+	addr, stop := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr, func(s string) string {
 		const router = "\n          - name: envoy.filters.http.router\n"
 		asked := strings.NewReplacer("NAME", "asked", "CLUSTER", "api").Replace(foreignAuthz)

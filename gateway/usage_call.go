@@ -13,32 +13,36 @@ import (
 )
 
 const (
-	reportTimeout = 10 * time.Second
-	reportAnswer  = 4 << 10 // bytes
+	reportTimeout   = 10 * time.Second
+	reportAnswerMax = 4 << 10 // bytes
 )
 
-// Results of a report.
+// A reportResult is the result of one report.
+type reportResult int
+
 const (
-	reported       = "ok"
-	reportFailed   = "failed"   // to be sent again
-	reportRefused  = "refused"  // likewise: the key does not permit it, or there is no such workspace
-	reportRejected = "rejected" // never to be taken, and dropped
+	reported       reportResult = iota
+	reportFailed                // to be sent again
+	reportRefused               // likewise: the key lacks permission, or the workspace does not exist
+	reportRejected              // the server will never accept it, so its uses are dropped
 )
 
-// reportError is an answer of the server's other than that it knows the uses now.
+var resultNames = [...]string{"ok", "failed", "refused", "rejected"}
+
+// A reportError is an answer other than 200.
 type reportError struct{ status int }
 
 func (e *reportError) Error() string {
 	switch e.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Sprintf("the server answers %d: the management key must be good, have the scope gateway, and not be tied to another workspace", e.status)
+		return fmt.Sprintf("the server answers %d: the management key must be valid, have the scope gateway and not be tied to another workspace", e.status)
 	case http.StatusNotFound:
-		return "the server answers 404: it has no such workspace, or is too old to be told"
+		return "the server answers 404: the workspace does not exist, or the server is too old for usage reports"
 	}
 	return fmt.Sprintf("the server answers %d", e.status)
 }
 
-func resultOf(err error) string {
+func resultOf(err error) reportResult {
 	var answer *reportError
 	switch {
 	case err == nil:
@@ -69,7 +73,7 @@ type keyUse struct {
 	LastUsedAt time.Time `json:"last_used_at"`
 }
 
-// send makes the call. It is done once the server has counted every key.
+// send makes the call. It returns nil only if the server has processed every key.
 func (g *Gateway) send(ctx context.Context, workspace string, some []use, report usageReport) error {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
@@ -96,7 +100,7 @@ func (g *Gateway) send(ctx context.Context, workspace string, some []use, report
 		return err
 	}
 	defer resp.Body.Close()
-	text, err = io.ReadAll(io.LimitReader(resp.Body, reportAnswer))
+	text, err = io.ReadAll(io.LimitReader(resp.Body, reportAnswerMax))
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		return &reportError{resp.StatusCode}
@@ -108,7 +112,7 @@ func (g *Gateway) send(ctx context.Context, workspace string, some []use, report
 		Unknown  *int `json:"unknown"`
 	}
 	if !read(text, &answer) || answer.Recorded == nil || answer.Unknown == nil || *answer.Recorded+*answer.Unknown != len(some) {
-		return errors.New("the server's answer does not say that it has recorded the uses")
+		return errors.New("invalid answer: it does not confirm every key")
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package gateway
+package extauthz
 
 import (
 	"context"
@@ -14,16 +14,18 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	grpcstatus "google.golang.org/grpc/status"
+
+	"github.com/burnkey/burnkey/gateway/gatewaytest"
 )
 
 // serve has g answer on loopback and returns a connection.
-func serve(tb testing.TB, g *Gateway) (conn *grpc.ClientConn, addr string) {
+func serve(tb testing.TB, s *Server) (conn *grpc.ClientConn, addr string) {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(tb, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- g.Serve(ctx, l, 5*time.Second) }()
+	go func() { done <- s.Serve(ctx, l, 5*time.Second) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -37,10 +39,10 @@ func serve(tb testing.TB, g *Gateway) (conn *grpc.ClientConn, addr string) {
 }
 
 func TestServe(t *testing.T) {
-	g, _ := follow(t, nil)
-	conn, _ := serve(t, g)
+	s, _ := follow(t, nil)
+	conn, _ := serve(t, s)
 	client := authv3.NewAuthorizationClient(conn)
-	token := "Bearer " + own().token(payload("acme"))
+	token := "Bearer " + own().Token(payload("acme"))
 	answer, err := client.Check(t.Context(), request("GET", token))
 	if err != nil || answer.GetOkResponse() == nil || answer.GetDynamicMetadata().GetFields()["owner"].GetStringValue() != "cust_1" {
 		t.Errorf("%v, %v", answer, err)
@@ -57,10 +59,10 @@ func TestServe(t *testing.T) {
 }
 
 func TestManyCallsAtOnce(t *testing.T) {
-	g, o := follow(t, nil)
-	conn, _ := serve(t, g)
+	s, o := follow(t, nil)
+	conn, _ := serve(t, s)
 	client := authv3.NewAuthorizationClient(conn)
-	tokens := map[string]int{"Bearer " + own().token(payload("acme")): 0, "Bearer x": 16, "": 16}
+	tokens := map[string]int{"Bearer " + own().Token(payload("acme")): 0, "Bearer x": 16, "": 16}
 	var calls sync.WaitGroup
 	for token, code := range tokens {
 		for range 8 {
@@ -75,20 +77,20 @@ func TestManyCallsAtOnce(t *testing.T) {
 		}
 	}
 	for range 20 { // changes meanwhile, of another workspace
-		o.change("beta", nil, other().kid())
-		o.publish("beta", other())
+		o.Change("beta", nil, other().KID())
+		o.Publish("beta", other())
 	}
 	calls.Wait()
 }
 
 func TestHealth(t *testing.T) {
-	o := newOrigin(t, "acme")
-	o.setHook(outage)
-	now := new(clock)
+	o := gatewaytest.NewOrigin(t, "acme")
+	o.SetHook(gatewaytest.Outage)
+	now := new(gatewaytest.Clock)
 	with := options(o, "acme")
-	with.MaxStaleness, with.Now = time.Minute, now.now
-	g, _ := start(t, with)
-	conn, _ := serve(t, g)
+	with.MaxStaleness, with.Now = time.Minute, now.Now
+	s := start(t, with, nil)
+	conn, _ := serve(t, s)
 	client := grpc_health_v1.NewHealthClient(conn)
 	wants := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
 		t.Helper()
@@ -100,10 +102,10 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	wants(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
-	o.setHook(nil)
+	o.SetHook(nil)
 	wants(grpc_health_v1.HealthCheckResponse_SERVING)
-	o.stop()
-	now.advance(2 * time.Minute)
+	o.Stop()
+	now.Advance(2 * time.Minute)
 	wants(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	if _, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "x"}); grpcstatus.Code(err) != codes.NotFound {
 		t.Errorf("another service: %v", err)
@@ -112,15 +114,15 @@ func TestHealth(t *testing.T) {
 
 // A fault of this program refuses that one call.
 func TestPanic(t *testing.T) {
-	g, _ := follow(t, nil)
-	_, err := g.recoverPanic(t.Context(), nil, nil, func(context.Context, any) (any, error) {
+	s, _ := follow(t, nil)
+	_, err := s.recoverPanic(t.Context(), nil, nil, func(context.Context, any) (any, error) {
 		var none []int
 		return none[len(none)], nil
 	})
 	if grpcstatus.Code(err) != codes.Internal {
 		t.Errorf("%v", err)
 	}
-	answer, err := g.recoverPanic(t.Context(), 1, nil, func(_ context.Context, in any) (any, error) { return in, nil })
+	answer, err := s.recoverPanic(t.Context(), 1, nil, func(_ context.Context, in any) (any, error) { return in, nil })
 	if err != nil || answer != 1 {
 		t.Errorf("%v, %v", answer, err)
 	}
@@ -128,13 +130,13 @@ func TestPanic(t *testing.T) {
 
 // Who grants no time to drain is told of no failure.
 func TestStopAtOnce(t *testing.T) {
-	g, _ := follow(t, nil)
+	s, _ := follow(t, nil)
 	for range 5 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		check(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := g.Serve(ctx, l, 0); err != nil {
+		if err := s.Serve(ctx, l, 0); err != nil {
 			t.Fatalf("Serve: %v", err)
 		}
 	}
@@ -142,12 +144,12 @@ func TestStopAtOnce(t *testing.T) {
 
 // What would not end is cut off; and it no longer says that it serves.
 func TestStop(t *testing.T) {
-	g, _ := follow(t, nil)
+	s, _ := follow(t, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- g.Serve(ctx, l, 50*time.Millisecond) }()
+	go func() { done <- s.Serve(ctx, l, 50*time.Millisecond) }()
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	check(t, err)
 	defer conn.Close()

@@ -1,0 +1,53 @@
+package extauthz
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/burnkey/burnkey/gateway"
+)
+
+// Check decides about one request for Envoy (envoy.service.auth.v3.Authorization). A
+// refusal is not an error.
+func (s *Server) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+	start := time.Now()
+	request := in.GetAttributes().GetRequest().GetHttp()
+	d := s.gateway.Decide(gateway.Request{
+		Authorization: authorization(request),
+		Requirements:  in.GetAttributes().GetContextExtensions(),
+		Host:          request.GetHost(), Path: request.GetPath(),
+	})
+	reason, response := "ok", (*authv3.CheckResponse)(nil)
+	if d.Refusal != nil {
+		reason, response = d.Refusal.Reason, s.refuse(&d, request.GetMethod() == "HEAD")
+	} else {
+		response = allow(&d)
+	}
+	s.metrics.decided(reason, time.Since(start))
+	return response, nil
+}
+
+// authorization returns the values of the Authorization headers. Envoy joins repeated
+// headers with a comma, or sends each of them if encode_raw_headers is set.
+func authorization(r *authv3.AttributeContext_HttpRequest) (values []string) {
+	if value, ok := r.GetHeaders()["authorization"]; ok {
+		values = append(values, value)
+	}
+	for _, h := range r.GetHeaderMap().GetHeaders() {
+		if strings.EqualFold(h.GetKey(), "authorization") {
+			values = append(values, headerValue(h))
+		}
+	}
+	return values
+}
+
+func headerValue(h *corev3.HeaderValue) string {
+	if raw := h.GetRawValue(); len(raw) > 0 {
+		return string(raw)
+	}
+	return h.GetValue()
+}

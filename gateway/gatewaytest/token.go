@@ -1,0 +1,61 @@
+package gatewaytest
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+	"sync"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// A Pair is a key pair for tests. Unlike the product's, it signs many tokens.
+type Pair struct {
+	private *rsa.PrivateKey
+	Key     jwks.Key
+}
+
+// NewPair generates a Pair.
+func NewPair() Pair {
+	private, err := rsa.GenerateKey(rand.Reader, jwks.ModulusBits)
+	if err != nil {
+		panic(err)
+	}
+	key, err := jwks.FromPublicKey(&private.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	return Pair{private, key}
+}
+
+// Own and Other are generated once for all tests of a package.
+var Own, Other, tombstone = sync.OnceValue(NewPair), sync.OnceValue(NewPair), sync.OnceValue(NewPair)
+
+// KID returns the kid of the key.
+func (p Pair) KID() jwks.KID { return p.Key.KID() }
+
+func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// Token signs a payload as the minting process does.
+func (p Pair) Token(payload string) string {
+	signed := encode(`{"alg":"RS256","kid":"`+p.Key.KID().String()+`","typ":"JWT"}`) + "." + encode(payload)
+	digest := sha256.Sum256([]byte(signed))
+	sig, err := rsa.SignPKCS1v15(nil, p.private, crypto.SHA256, digest[:])
+	if err != nil {
+		panic(err)
+	}
+	return signed + "." + encode(string(sig))
+}
+
+// Bearer returns an Authorization header with a valid token of a workspace.
+func (p Pair) Bearer(workspace string) string { return "Bearer " + p.Token(Payload(workspace)) }
+
+// Payload returns the payload of a valid token of a workspace. The pairs replace parts of it.
+func Payload(workspace string, replace ...string) string {
+	text := `{"iss":"` + PublicURL + IssuerPath + workspace +
+		`","sub":"cust_1","aud":["maps","x"],"jti":"key-1","iat":1,"scope":"maps:read tiles:read"}`
+	return strings.NewReplacer(replace...).Replace(text)
+}

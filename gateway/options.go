@@ -1,0 +1,153 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
+)
+
+const (
+	// MinStaleness is the minimum of Options.MaxStaleness. Without any fault, keys get up
+	// to a quarter of it old, plus a second by which a server may lag.
+	MinStaleness = 2 * time.Second
+	// MaxWorkspaces is the maximum length of Options.Workspaces.
+	MaxWorkspaces = 1000
+)
+
+var workspaceID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// Options select the server and the tokens to accept.
+type Options struct {
+	// Server is the base URL of the server to follow. PublicURL is the base URL in the
+	// tokens' iss; empty: Server.
+	Server, PublicURL string
+	// Workspaces whose tokens are accepted. Empty: all that the server lists for Key.
+	Workspaces []string
+	// InsecureManagementKeys allows burnkey in Workspaces, the server's own workspace. Its
+	// keys are management keys; the API behind the gateway then receives them and can use
+	// them.
+	InsecureManagementKeys bool
+	// Key returns a management key with the scope gateway. It is called for every request
+	// of the list, so that the key can change. Not allowed with Workspaces.
+	Key func() (string, error)
+	// StateDir is an existing folder that stores keys for the next start, which then needs
+	// no server. Only one Gateway may use it at a time. Empty: nothing is stored.
+	StateDir string
+
+	// Audience lists audiences, one of which a token must have. A workspace may have an audience
+	// for each API, so either Audience or AnyAudience must be set.
+	Audience []string
+	// AnyAudience accepts any audience, unless the route requires one.
+	AnyAudience bool
+	// RequireExpiration refuses tokens without exp.
+	RequireExpiration bool
+	// StripAuthorization removes the token from requests that may pass.
+	StripAuthorization bool
+
+	// MaxStaleness is the maximum age of a workspace's keys, as of Follower.Age. 0: any age.
+	MaxStaleness time.Duration
+	// ServeStale accepts keys older than MaxStaleness, and only reports them in log and
+	// statistics.
+	ServeStale bool
+
+	// ListEvery is the interval between requests of the list, plus or minus a fifth. 0: 5 s.
+	ListEvery time.Duration
+	// UsageEvery is the approximate interval between reports of key usage. 0: no reports.
+	UsageEvery time.Duration
+	// UsageKey returns a management key with the scope gateway, for reporting usage and for a
+	// reserved place at the change streams, also where UsageEvery is 0. It is called like
+	// Key. Nil: Key.
+	UsageKey func() (string, error)
+	Log      *slog.Logger     // nil: slog.Default
+	Now      func() time.Time // the clock for ages and exp; nil: time.Now
+}
+
+// An OptionError says which of the Options is invalid, and the rule it breaks.
+type OptionError struct{ Option, Detail string }
+
+func (e *OptionError) Error() string { return e.Option + " " + e.Detail }
+
+func (o *Options) setDefaults() {
+	if o.PublicURL == "" {
+		o.PublicURL = o.Server
+	}
+	if o.ListEvery == 0 {
+		o.ListEvery = 5 * time.Second
+	}
+	if o.UsageKey == nil {
+		o.UsageKey = o.Key
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+func (o *Options) check() error {
+	if !isBaseURL(o.Server) {
+		return &OptionError{"Server", needsBaseURL}
+	}
+	if o.PublicURL != "" && !isBaseURL(o.PublicURL) {
+		return &OptionError{"PublicURL", needsBaseURL}
+	}
+	if err := o.checkWorkspaces(); err != nil {
+		return err
+	}
+	if slices.Contains(o.Audience, "") {
+		return &OptionError{"Audience", "must not be empty"}
+	}
+	if (len(o.Audience) == 0) != o.AnyAudience {
+		return &OptionError{"Audience", "or AnyAudience must be set, but not both"}
+	}
+	if o.MaxStaleness != 0 && o.MaxStaleness < MinStaleness {
+		return &OptionError{"MaxStaleness", fmt.Sprintf("must be %s or more", MinStaleness)}
+	}
+	if o.ServeStale && o.MaxStaleness == 0 {
+		return &OptionError{"ServeStale", "has no effect without MaxStaleness"}
+	}
+	return o.checkUsage()
+}
+
+const needsBaseURL = "must be http(s)://HOST[:PORT][/PATH]"
+
+func isBaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
+}
+
+func (o *Options) checkWorkspaces() error {
+	if (len(o.Workspaces) == 0) == (o.Key == nil) {
+		return &OptionError{"Workspaces", "or Key must be set, but not both"}
+	}
+	if len(o.Workspaces) > MaxWorkspaces {
+		return &OptionError{"Workspaces", fmt.Sprintf("must be at most %d", MaxWorkspaces)}
+	}
+	for i, id := range o.Workspaces {
+		switch {
+		case !workspaceID.MatchString(id):
+			return &OptionError{"Workspaces", fmt.Sprintf("must match %s, which %q does not", workspaceID, id)}
+		case id == home && !o.InsecureManagementKeys:
+			return &OptionError{"Workspaces", "must not contain " + home + ", whose keys are management keys, without InsecureManagementKeys"}
+		case slices.Contains(o.Workspaces[:i], id):
+			return &OptionError{"Workspaces", fmt.Sprintf("contains %q twice", id)}
+		}
+	}
+	return nil
+}
+
+func (o *Options) checkUsage() error {
+	switch {
+	case o.UsageEvery == 0:
+	case o.UsageEvery < MinUsageEvery || o.UsageEvery > MaxUsageEvery:
+		return &OptionError{"UsageEvery", fmt.Sprintf("must be 0, or %s to %s", MinUsageEvery, MaxUsageEvery)}
+	case o.UsageKey == nil && o.Key == nil:
+		return &OptionError{"UsageKey", "must be set to report usage"}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/burnkey/burnkey/jwks"
+)
+
+const (
+	watchEvery    = 200 * time.Millisecond
+	firstPatience = 30 * time.Second
+)
+
+// readiness is what Ready reports.
+type readiness struct {
+	began    time.Time
+	patience time.Duration         // how long to wait for workspaces whose set cannot be fetched
+	started  atomic.Bool           // every workspace of the first list had keys, or was not waited for
+	missing  atomic.Pointer[error] // why a workspace has no keys; nil: none lacks them, or unknown
+	stale    atomic.Int64          // tenants with keys older than MaxStaleness
+	allStale atomic.Bool           // no other tenant has keys
+}
+
+// Ready returns nil once every workspace of the first list has keys, unless all of them have
+// keys that are too old, as during an outage of the server. Otherwise its error is
+// jwks.ErrNotReady or jwks.ErrStale, or an *IssuerError if the server has another issuer. One
+// workspace does not delay others: a new one is not waited for, and one whose set cannot be
+// fetched only for half a minute.
+func (g *Gateway) Ready() error {
+	if wrong := g.wrongIssuer.Load(); wrong != nil {
+		return wrong
+	}
+	switch {
+	case !g.started.Load():
+		if why := g.missing.Load(); why != nil {
+			return fmt.Errorf("%w: %w", jwks.ErrNotReady, *why)
+		}
+		return jwks.ErrNotReady
+	case g.allStale.Load() && !g.o.ServeStale:
+		return jwks.ErrStale
+	}
+	return nil
+}
+
+// watch updates the readiness until ctx ends.
+func (g *Gateway) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		g.updateReadiness(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (g *Gateway) updateReadiness(ctx context.Context) {
+	known := g.roster.Load()
+	if known == nil {
+		return
+	}
+	ready, waiting, stale := 0, 0, int64(0)
+	var why *error
+	for _, t := range known.tenants {
+		status := t.follower.Status()
+		switch err := status.Usable(g.o.MaxStaleness); {
+		case errors.Is(err, jwks.ErrNotReady):
+			failed := status.Err
+			if failed == nil {
+				waiting++
+			} else if why == nil || errors.Is(failed, jwks.ErrNoWorkspace) {
+				why = &failed
+			}
+			continue
+		case err != nil:
+			stale++
+		}
+		ready++
+	}
+	g.missing.Store(why)
+	g.allStale.Store(stale > 0 && int(stale) == ready)
+	unready := len(known.tenants) - ready + known.blocked
+	enough := unready == 0 || ready > 0 && waiting == 0 && time.Since(g.began) > g.patience
+	if enough && g.started.CompareAndSwap(false, true) {
+		g.o.Log.InfoContext(ctx, "ready", "workspaces", ready, "unready", unready)
+	}
+	g.logStale(ctx, stale)
+}
+
+// logStale logs when the first keys get too old, and when none are any more.
+func (g *Gateway) logStale(ctx context.Context, stale int64) {
+	switch before := g.stale.Swap(stale); {
+	case stale > 0 && before == 0:
+		effect := "their tokens are refused with 503"
+		if g.o.ServeStale {
+			effect = "they stay in use"
+		}
+		g.o.Log.WarnContext(ctx, "keys are older than allowed: "+effect, "workspaces", stale, "max_staleness", g.o.MaxStaleness)
+	case stale == 0 && before > 0:
+		g.o.Log.InfoContext(ctx, "keys are current again")
+	}
+}
