@@ -102,7 +102,7 @@ var arrows = map[string]arrow{
 
 	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},
-	"deploy/envoy/envoytest": {},
+	"deploy/envoy/envoytest": {imports: []string{"internal/testkit"}},
 	"benchmarks":             {imports: []string{"*"}},
 	"tools/words":            {},
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store/postgres"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
@@ -256,7 +257,7 @@ func TestE2EFaultsBeforeTheServer(t *testing.T) {
 		close(stop)
 		working.Wait()
 		want := s.mustPublished("acme").version
-		envoytest.Eventually(t, time.Minute, fault.name+" is over: the follower is current", func() bool {
+		testkit.Within(t, time.Minute, fault.name+" is over: the follower is current", func() bool {
 			b.hold(t, fault.name, f, rng)
 			return f.Version() == want
 		})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 const (
@@ -83,7 +84,7 @@ func (g *gateway) send(t testing.TB, target, authorization string) int {
 // and returns how long that took.
 func (g *gateway) until(t testing.TB, start time.Time, code int, token string, within time.Duration) time.Duration {
 	t.Helper()
-	envoytest.Eventually(t, within-time.Since(start), http.StatusText(code)+" from the gateway", func() bool {
+	testkit.Within(t, within-time.Since(start), http.StatusText(code)+" from the gateway", func() bool {
 		return g.get(t, token) == code
 	})
 	return time.Since(start).Round(time.Millisecond)

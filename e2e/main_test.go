@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -113,7 +113,7 @@ const patience = 20 * time.Second
 
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	envoytest.Eventually(t, patience, what, cond)
+	testkit.Within(t, patience, what, cond)
 }
 
 func check(t testing.TB, err error) {

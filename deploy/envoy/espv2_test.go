@@ -13,6 +13,7 @@ import (
 
 	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // ESPv2's binary is not to be had as a package, but it is Envoy with generated
@@ -271,7 +272,7 @@ func TestESPv2DefaultCacheKeepsAccepting(t *testing.T) {
 	}
 	keys.publish("acme", tombstone)
 	// A token that was never sent before shows that the new set is in use.
-	envoytest.Eventually(t, 5*time.Second, "the new set is in use", func() bool {
+	testkit.Within(t, 5*time.Second, "the new set is in use", func() bool {
 		return g.code(t, fresh.token(t, claims(issuer, "n", time.Now().UnixNano()))) == 401
 	})
 	if code := g.code(t, token); code != 200 {

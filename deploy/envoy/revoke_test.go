@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/deploy/envoy"
-	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func TestRevocation(t *testing.T) {
@@ -61,7 +61,7 @@ func TestServerDown(t *testing.T) {
 	const failed = "http.burnkey.jwt_authn.jwks_fetch_failed"
 	keys.stop()
 	before := g.Stats(t, failed)
-	envoytest.Eventually(t, 15*time.Second, "fetches fail", func() bool {
+	testkit.Within(t, 15*time.Second, "fetches fail", func() bool {
 		if code := g.code(t, token); code != 200 {
 			t.Fatalf("a published key gets %d while the server is down", code)
 		}
@@ -102,7 +102,7 @@ func TestFetchInterval(t *testing.T) {
 			keys := newKeyServer(t)
 			keys.publish("acme", newKey(t))
 			startGateway(t, envoy.Config{Workspaces: []string{"acme"}, AnyAudience: true, Cache: cache}, keys)
-			envoytest.Eventually(t, cache+10*time.Second, "a second fetch", func() bool { return len(keys.fetched()) > 1 })
+			testkit.Within(t, cache+10*time.Second, "a second fetch", func() bool { return len(keys.fetched()) > 1 })
 			at := keys.fetched()
 			took := at[1].Sub(at[0])
 			t.Logf("next fetch after %s", took)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -284,7 +285,7 @@ func (g *gateway) code(t testing.TB, token string) int {
 func (g *gateway) until(t testing.TB, code int, token string, within time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()
-	envoytest.Eventually(t, within, fmt.Sprintf("the gateway answers %d", code), func() bool {
+	testkit.Within(t, within, fmt.Sprintf("the gateway answers %d", code), func() bool {
 		return g.code(t, token) == code
 	})
 	return time.Since(start)

@@ -8,7 +8,7 @@ import (
 
 const (
 	patience = 30 * time.Second
-	interval = 2 * time.Millisecond
+	interval = 5 * time.Millisecond
 )
 
 // Eventually polls cond until it holds, and fails the test after half a minute.

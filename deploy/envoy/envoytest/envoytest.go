@@ -21,11 +21,12 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 const (
 	startTimeout = 20 * time.Second
-	pollInterval = 10 * time.Millisecond
 )
 
 // Binary returns the path of Envoy: BURNKEY_ENVOY, .tools/envoy/envoy under the
@@ -132,7 +133,7 @@ func Start(t testing.TB, bootstrap string) *Envoy {
 			t.Logf("envoy's log:\n%s", e.log)
 		}
 	})
-	Eventually(t, startTimeout, "envoy is ready", func() bool {
+	testkit.Within(t, startTimeout, "envoy is ready", func() bool {
 		select {
 		case <-e.done:
 			t.Fatal("envoy exited")
@@ -176,21 +177,6 @@ func (e *Envoy) get(path string) (code int, body string) {
 	defer resp.Body.Close()
 	b, _ := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(b)
-}
-
-// Eventually polls cond until it holds, and fails the test after a while.
-func Eventually(t testing.TB, within time.Duration, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within %s: %s", within, what)
-		case <-tick.C:
-		}
-	}
 }
 
 func write(t testing.TB, bootstrap string) string {
