@@ -30,8 +30,25 @@ const (
 	MaxPayload = (jwks.MaxTokenLen - 512) / 4 * 3
 )
 
-// WorkspaceIDPattern is what a workspace's id looks like.
-const WorkspaceIDPattern = `^[a-z0-9][a-z0-9-]{0,62}$`
+// Classes of the characters that texts, names and owners must not contain.
+const (
+	controls = "\\x00-\\x1f\\x7f-\\x9f"
+	// In names, the unseen characters that some scripts need are allowed.
+	unseenInNames = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164" +
+		"\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
+	unseen = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164" +
+		"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+	ownersEnd = "[^\\x00-\\x20\\x7f-\\x9f" + unseen + "]"
+)
+
+// Patterns of the OpenAPI document. A test compares those of names and owners with NoName and NoOwner.
+const (
+	WorkspaceIDPattern = "^[a-z0-9][a-z0-9-]{0,62}$"
+	NamePattern        = "^[^" + controls + unseenInNames + "]*$"
+	OwnerPattern       = "^" + ownersEnd + "([^" + controls + unseen + "]*" + ownersEnd + ")?$"
+	TextPattern        = "^[^" + controls + "\u2028\u2029]*$" // of audiences
+	ScopePattern       = `^[!#-\[\]-~]*$`
+)
 
 var workspaceID = regexp.MustCompile(WorkspaceIDPattern)
 

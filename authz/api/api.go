@@ -116,7 +116,7 @@ func New(o Options) (http.Handler, error) {
 	a.changes(e, h, o.Metrics)
 	a.system(e, h, o.Metrics)
 
-	stateUnique(h.OpenAPI().Components.Schemas, NewKey{}, NewWorkspace{}, WorkspacePatch{}, NewPortalSession{})
+	setLimits(h)
 
 	var err error
 	if a.openapi, err = json.Marshal(h.OpenAPI()); err != nil {

@@ -54,10 +54,10 @@ type EntryList struct {
 type auditInput struct {
 	WSPath
 	Page
-	Owner  string    `query:"owner" maxLength:"255" doc:"About this owner's keys"`
+	Owner  string    `query:"owner" doc:"About this owner's keys"`
 	Key    string    `query:"key" pattern:"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" patternDescription:"the id of a key" doc:"About this key"`
 	Action Action    `query:"action" doc:"This action"`
-	Actor  string    `query:"actor" maxLength:"255" doc:"By this key or session"`
+	Actor  string    `query:"actor" doc:"By this key or session"`
 	Result string    `query:"result" enum:"ok,refused"`
 	Since  time.Time `query:"since" doc:"At this time or later"`
 	Until  time.Time `query:"until" doc:"Before this time"`

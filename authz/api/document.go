@@ -96,18 +96,6 @@ func document(h huma.API, method, id, path, summary string, as answers, change .
 	h.OpenAPI().AddOperation(op)
 }
 
-// stateUnique says of the lists in a body what authz enforces. huma's own
-// UniqueItems won't do: its check panics at items that are lists or objects.
-func stateUnique(schemas huma.Registry, bodies ...any) {
-	for _, body := range bodies {
-		for _, member := range schemas.SchemaFromRef(schemas.Schema(reflect.TypeOf(body), true, "").Ref).Properties {
-			if member.Type == huma.TypeArray {
-				member.Extensions = map[string]any{"uniqueItems": true}
-			}
-		}
-	}
-}
-
 // inWorkspace adds the path parameter.
 func inWorkspace(op *huma.Operation) {
 	op.Parameters = append(op.Parameters, &huma.Param{

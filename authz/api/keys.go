@@ -44,11 +44,11 @@ type IssuedKey struct {
 
 // NewKey is the body that issues one.
 type NewKey struct {
-	Owner        string   `json:"owner" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]([^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff])?$" patternDescription:"without control characters, line ends and invisible characters, and without a space at either end" doc:"The token's sub: your own id of who holds the key"`
-	Name         string   `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters"`
-	Scopes       []string `json:"scopes,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"Scope tokens of RFC 6749 section 3.3"`
-	Audience     []string `json:"audience,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"Among the workspace's audiences; its default where absent"`
-	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" maximum:"315360000" doc:"Seconds; the workspace's default where absent, 90 days unless it has another"`
+	Owner        string   `json:"owner" is:"owner" doc:"The token's sub: your own id of who holds the key"`
+	Name         string   `json:"name,omitempty" is:"name"`
+	Scopes       []string `json:"scopes,omitempty" nullable:"false" is:"scopes" doc:"Scope tokens of RFC 6749 section 3.3"`
+	Audience     []string `json:"audience,omitempty" nullable:"false" is:"audiences" doc:"Among the workspace's audiences; its default where absent"`
+	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" is:"lifetime" doc:"Seconds; the workspace's default where absent, 90 days unless it has another"`
 	NeverExpires bool     `json:"never_expires,omitempty" doc:"Instead of expires_in"`
 	Claims       object   `json:"claims,omitempty" doc:"Further claims to sign, at most 4 KiB and 32 levels deep; registered names are refused"`
 	Metadata     object   `json:"metadata,omitempty" doc:"Stored, not signed; at most 16 KiB and 32 levels deep"`
@@ -56,7 +56,7 @@ type NewKey struct {
 
 // KeyPatch is a JSON Merge Patch (RFC 7396) of a key's changeable members.
 type KeyPatch struct {
-	Name     *string `json:"name,omitempty" nullable:"true" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters"`
+	Name     *string `json:"name,omitempty" nullable:"true" is:"name"`
 	Metadata *object `json:"metadata,omitempty" nullable:"true" doc:"Merged member by member: null removes a member; null as the whole value empties it"`
 }
 
@@ -86,15 +86,15 @@ type (
 	}
 	issueInput struct {
 		WSPath
-		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat issues nothing: 409 with the same body, 422 with another"`
+		IdempotencyKey string `header:"Idempotency-Key" doc:"A repeat issues nothing: 409 with the same body, 422 with another"`
 		Body           NewKey
 	}
 	listInput struct {
 		WSPath
 		Page
-		Owner  string `query:"owner" maxLength:"255" doc:"Of this owner"`
+		Owner  string `query:"owner" doc:"Of this owner"`
 		Status string `query:"status" enum:"active,deprecated,revoked,expired"`
-		Query  string `query:"q" maxLength:"255" doc:"Whose name or owner contains this, or whose id or kid it is"`
+		Query  string `query:"q" doc:"Whose name or owner contains this, or whose id or kid it is"`
 	}
 )
 

@@ -40,8 +40,8 @@ func keyPatchOf(patch []byte) (authz.KeyPatch, error) {
 
 // WorkspacePatch is a JSON Merge Patch (RFC 7396) of what may be changed of a workspace.
 type WorkspacePatch struct {
-	Name              *string      `json:"name,omitempty" nullable:"true" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters" doc:"null: the id"`
-	Audiences         *[]string    `json:"audiences,omitempty" nullable:"true" minItems:"1" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"null: the id alone"`
+	Name              *string      `json:"name,omitempty" nullable:"true" minLength:"1" is:"name" doc:"null: the id"`
+	Audiences         *[]string    `json:"audiences,omitempty" nullable:"true" minItems:"1" is:"audiences" doc:"null: the id alone"`
 	AllowNeverExpires *bool        `json:"allow_never_expires,omitempty" nullable:"true" doc:"null: true"`
 	Policy            *PolicyPatch `json:"policy,omitempty" doc:"null resets all of it"`
 	Portal            *PortalPatch `json:"portal,omitempty" doc:"null resets all of it"`

@@ -15,24 +15,24 @@ import (
 // Policy is what a workspace's keys may be, and who is told that one expires.
 type Policy struct {
 	Scopes             []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64" doc:"Scopes that keys may have. If empty: any through the API, none through the portal"`
-	MaxExpiresIn       seconds        `json:"max_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: ten years through the API, one through the portal. Any maximum rules out keys that never expire"`
-	DefaultExpiresIn   seconds        `json:"default_expires_in,omitempty" minimum:"0" maximum:"315360000" doc:"Seconds; 0: 90 days, or the maximum if that is shorter"`
+	MaxExpiresIn       seconds        `json:"max_expires_in,omitempty" minimum:"0" is:"lifetime" doc:"Seconds; 0: ten years through the API, one through the portal. Any maximum rules out keys that never expire"`
+	DefaultExpiresIn   seconds        `json:"default_expires_in,omitempty" minimum:"0" is:"lifetime" doc:"Seconds; 0: 90 days, or the maximum if that is shorter"`
 	KeysPerOwner       int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000" doc:"Active keys that one owner may have; 0: unlimited"`
 	PortalNeverExpires bool           `json:"portal_never_expires,omitempty" doc:"Whether owners may create keys that never expire in the portal, if allow_never_expires permits it and there is no maximum"`
 	DefaultAudience    []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16" doc:"Audience of keys that name no other; if empty, all audiences of the workspace"`
-	Webhook            string         `json:"webhook,omitempty" maxLength:"2048" doc:"An https URL that receives a POST 14, 7 and 1 day before a key expires. Put no secret in it: everyone who may read the workspace or its audit sees it"`
+	Webhook            string         `json:"webhook,omitempty" is:"url" doc:"An https URL that receives a POST 14, 7 and 1 day before a key expires. Put no secret in it: everyone who may read the workspace or its audit sees it"`
 }
 
 // OfferedScope is one that keys may have.
 type OfferedScope struct {
-	Name        string `json:"name" minLength:"1" maxLength:"128"`
-	Description string `json:"description,omitempty" maxLength:"255" doc:"What it permits, for customers to read"`
+	Name        string `json:"name" is:"scope"`
+	Description string `json:"description,omitempty" is:"text" doc:"What it permits, for customers to read"`
 }
 
 // Portal is how a workspace's page for its customers looks, and who may open it.
 type Portal struct {
-	DisplayName    string   `json:"display_name,omitempty" maxLength:"255" doc:"The workspace's name, where empty"`
-	BaseURL        string   `json:"base_url,omitempty" maxLength:"2048" doc:"Of the API that the keys are for; shown in an example"`
+	DisplayName    string   `json:"display_name,omitempty" is:"text" doc:"The workspace's name, where empty"`
+	BaseURL        string   `json:"base_url,omitempty" is:"url" doc:"Of the API that the keys are for; shown in an example"`
 	Accent         string   `json:"accent,omitempty" pattern:"^(#[0-9a-fA-F]{6})?$" patternDescription:"# and six hexadecimal digits" doc:"Kept in lower case"`
 	Logo           []byte   `json:"logo,omitempty" doc:"A PNG picture of at most 64 KiB, in base64"`
 	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins whose pages may embed it"`
@@ -41,11 +41,11 @@ type Portal struct {
 
 // OIDC is an OpenID provider by whom people log in.
 type OIDC struct {
-	Issuer        string `json:"issuer" maxLength:"2048"`
-	ClientID      string `json:"client_id" maxLength:"255"`
-	OwnerClaim    string `json:"owner_claim,omitempty" maxLength:"255" doc:"The claim that names the owner; required but in the workspace burnkey, which operators alone log in to"`
-	OperatorClaim string `json:"operator_claim,omitempty" maxLength:"255" doc:"The claim that makes an operator"`
-	OperatorValue string `json:"operator_value,omitempty" maxLength:"255" doc:"What that claim must be or contain"`
+	Issuer        string `json:"issuer" is:"url"`
+	ClientID      string `json:"client_id" is:"text"`
+	OwnerClaim    string `json:"owner_claim,omitempty" is:"text" doc:"The claim that names the owner; required but in the workspace burnkey, which operators alone log in to"`
+	OperatorClaim string `json:"operator_claim,omitempty" is:"text" doc:"The claim that makes an operator"`
+	OperatorValue string `json:"operator_value,omitempty" is:"text" doc:"What that claim must be or contain"`
 }
 
 // policy returns what is kept; the zero Policy for none.
@@ -96,10 +96,10 @@ func showPortal(p store.Portal) Portal {
 // NewPortalSession is the body that makes a link to the portal.
 type NewPortalSession struct {
 	Role          string    `json:"role,omitempty" enum:"owner,operator" doc:"owner, also where absent, or operator: the producer's own staff, who see the keys of all owners. That takes the scope admin; in the workspace burnkey, where it makes an operator of all workspaces, of a key that is tied to none"`
-	Owner         string    `json:"owner,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]([^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff])?$" patternDescription:"without control characters, line ends and invisible characters, and without a space at either end" doc:"Whose keys it shows; required but for an operator, for whom it must be absent"`
-	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" maxItems:"64" minLength:"1" maxLength:"128" pattern:"^[!#-\\[\\]-~]*$" patternDescription:"of visible ASCII characters without space, quote and backslash" doc:"Scopes that keys created in this session may have; default: those of the policy. Absent for operators, who create no keys"`
-	Subject       string    `json:"subject,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]([^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*[^\\x00-\\x20\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff])?$" patternDescription:"without control characters, line ends and invisible characters, and without a space at either end" doc:"Who it is for, such as jane@acme.example: what is done there has it as the actor's id in the audit; the id of the key that makes the call, where absent"`
-	ReturnURL     string    `json:"return_url,omitempty" maxLength:"2048" pattern:"^(https?://[!-~]+)?$" patternDescription:"an http(s) URL" doc:"Where its way back leads"`
+	Owner         string    `json:"owner,omitempty" is:"owner" doc:"Whose keys it shows; required but for an operator, for whom it must be absent"`
+	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" is:"scopes" doc:"Scopes that keys created in this session may have; default: those of the policy. Absent for operators, who create no keys"`
+	Subject       string    `json:"subject,omitempty" is:"owner" doc:"Who it is for, such as jane@acme.example: what is done there has it as the actor's id in the audit; the id of the key that makes the call, where absent"`
+	ReturnURL     string    `json:"return_url,omitempty" pattern:"^(https?://[!-~]+)?$" patternDescription:"an http(s) URL" is:"url" doc:"Where its way back leads"`
 	ExpiresIn     *seconds  `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; 600 where absent"`
 }
 
@@ -150,7 +150,7 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 
 type endInput struct {
 	WSPath
-	Owner string `query:"owner" minLength:"1" maxLength:"255" doc:"Whose; everybody's, where absent"`
+	Owner string `query:"owner" minLength:"1" doc:"Whose; everybody's, where absent"`
 }
 
 // Resolve implements huma.Resolver. It refuses unknown parameters, which huma ignores: a

@@ -19,7 +19,7 @@ type Rotation struct {
 
 type rotateInput struct {
 	KeyPath
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"of printable ASCII characters" doc:"A repeat issues nothing: 409 for the same key and grace, 422 for others"`
+	IdempotencyKey string `header:"Idempotency-Key" doc:"A repeat issues nothing: 409 for the same key and grace, 422 for others"`
 	Body           *Rotation
 }
 
@@ -77,8 +77,8 @@ func (a *api) undoRotation(ctx context.Context, in *KeyPath) (*changedKey, error
 // RevokeMany is the body that revokes keys by what they have in common.
 type RevokeMany struct {
 	IDs           []string   `json:"ids,omitempty" nullable:"false" minItems:"1" maxItems:"1000" doc:"These keys"`
-	Owner         string     `json:"owner,omitempty" minLength:"1" maxLength:"255" doc:"Of this owner"`
-	Scope         string     `json:"scope,omitempty" minLength:"1" maxLength:"128" doc:"Which have this scope"`
+	Owner         string     `json:"owner,omitempty" minLength:"1" is:"text" doc:"Of this owner"`
+	Scope         string     `json:"scope,omitempty" is:"scope" doc:"Which have this scope"`
 	CreatedBefore *time.Time `json:"created_before,omitempty" doc:"Made before this time"`
 	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h" doc:"Created, and last used as far as known, longer ago than this: 24h or more, such as 720h, 30d or whole seconds"`
 	DryRun        bool       `json:"dry_run,omitempty" doc:"List what would be revoked, and revoke nothing"`

@@ -18,7 +18,7 @@ import (
 type UsageReport struct {
 	Keys     []KeyUse   `json:"keys" nullable:"false" maxItems:"500" doc:"May be empty: then it says that there was no use to tell of"`
 	Complete bool       `json:"complete" doc:"false: uses before this report may have been missed, so that use counts as known from now on"`
-	Reporter string     `json:"reporter,omitempty" minLength:"1" maxLength:"64" pattern:"^[!-~]*$" patternDescription:"of visible ASCII characters without space" doc:"Who reports: use is known up to when the last of all reporters has told of it, but those that are silent for 24 hours. The management key, where absent"`
+	Reporter string     `json:"reporter,omitempty" is:"reporter" doc:"Who reports: use is known up to when the last of all reporters has told of it, but those that are silent for 24 hours. The management key, where absent"`
 	SentAt   *time.Time `json:"sent_at,omitempty" doc:"The reporter's clock, by which its times are put right"`
 	Until    *time.Time `json:"until,omitempty" doc:"There is no use before this time of which the reporter has not told; sent_at, where absent"`
 }

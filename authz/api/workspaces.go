@@ -34,9 +34,9 @@ type Workspace struct {
 
 // NewWorkspace is the body that makes one.
 type NewWorkspace struct {
-	ID                string   `json:"id" pattern:"^[a-z0-9][a-z0-9-]{0,62}$"`
-	Name              string   `json:"name,omitempty" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]*$" patternDescription:"without control characters, line ends and invisible characters" doc:"The id, where absent"`
-	Audiences         []string `json:"audiences,omitempty" nullable:"false" maxItems:"16" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$" patternDescription:"without control characters and line ends" doc:"The id alone, where absent"`
+	ID                string   `json:"id" is:"workspace"`
+	Name              string   `json:"name,omitempty" is:"name" doc:"The id, where absent"`
+	Audiences         []string `json:"audiences,omitempty" nullable:"false" is:"audiences" doc:"The id alone, where absent"`
 	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty" doc:"true, where absent"`
 }
 
@@ -55,7 +55,7 @@ type (
 	}
 
 	WSPath struct {
-		WS string `path:"ws" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"The workspace's id"`
+		WS string `path:"ws" doc:"The workspace's id"`
 	}
 	Page struct {
 		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most this many; a page also ends at about 1 MiB, and a search after a few seconds"`

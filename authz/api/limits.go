@@ -1,0 +1,93 @@
+package api
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// limit is what authz allows as text, as a list of texts or as a number; zero: unlimited. It is set
+// on the schema, so that the document states it and huma checks it before the call.
+type limit struct {
+	min, max       int // characters
+	pattern, words string
+	items          int // of a list without duplicates, whose texts have the limits above
+	most           float64
+}
+
+// limits has the limits of members, by their tag "is".
+var limits = map[string]limit{
+	"workspace": {pattern: authz.WorkspaceIDPattern},
+	"owner": {
+		min: 1, max: authz.MaxText, pattern: authz.OwnerPattern,
+		words: "without control characters, line breaks and invisible characters, and without a space at either end",
+	},
+	"name": {max: authz.MaxText, pattern: authz.NamePattern, words: "without control characters, line breaks and invisible characters"},
+	"text": {max: authz.MaxText},
+	"url":  {max: authz.MaxURL},
+	"scopes": {
+		min: 1, max: authz.MaxScope, pattern: authz.ScopePattern, items: authz.MaxScopes,
+		words: "of visible ASCII characters without space, quote and backslash",
+	},
+	"scope": {min: 1, max: authz.MaxScope},
+	"audiences": {
+		min: 1, max: authz.MaxText, pattern: authz.TextPattern, items: authz.MaxAudiences,
+		words: "without control characters and line breaks",
+	},
+	"lifetime": {most: authz.MaxExpiresIn},
+	"reporter": {min: 1, max: authz.MaxReporter, pattern: "^[!-~]*$", words: "of visible ASCII characters without space"},
+}
+
+// parameterLimits has the limits of parameters, by their name.
+var parameterLimits = map[string]limit{
+	"ws": limits["workspace"], "owner": limits["text"], "actor": limits["text"], "q": limits["text"],
+	"Idempotency-Key": {max: authz.MaxIdempotencyKey, pattern: "^[ -~]*$", words: "of printable ASCII characters"},
+}
+
+// setLimits sets the limits of all members and parameters in the document.
+func setLimits(h huma.API) {
+	schemas := h.OpenAPI().Components.Schemas
+	for name, schema := range schemas.Map() {
+		for _, f := range reflect.VisibleFields(schemas.TypeFromRef("#/components/schemas/" + name)) {
+			if l, ok := limits[f.Tag.Get("is")]; ok {
+				member, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				l.set(schema.Properties[member])
+			}
+		}
+	}
+	for _, path := range h.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{path.Get, path.Head, path.Post, path.Patch, path.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, p := range op.Parameters {
+				if l, ok := parameterLimits[p.Name]; ok {
+					l.set(p.Schema)
+				}
+			}
+		}
+	}
+}
+
+func (l limit) set(s *huma.Schema) {
+	text := s
+	if l.items > 0 {
+		s.MaxItems, s.Extensions, text = &l.items, map[string]any{"uniqueItems": true}, s.Items
+	}
+	if l.min > 0 {
+		text.MinLength = &l.min
+	}
+	if l.max > 0 {
+		text.MaxLength = &l.max
+	}
+	if l.most > 0 {
+		s.Maximum = &l.most
+	}
+	if l.pattern != "" {
+		text.Pattern, text.PatternDescription = l.pattern, l.words
+	}
+	s.PrecomputeMessages()
+}
