@@ -187,7 +187,7 @@ func (f *faulty) Changes(ctx context.Context, workspace string, after uint64, li
 	return changes, err
 }
 
-func (f *faulty) Versions(ctx context.Context, yield func(string, uint64) error) error {
+func (f *faulty) Versions(ctx context.Context, yield func(string, uint64, jwks.Fingerprint) error) error {
 	_, err := through(ctx, f, "Versions", func() (struct{}, error) { return struct{}{}, f.Store.Versions(ctx, yield) })
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
@@ -69,7 +71,7 @@ func (p *Publisher) compareVersions(ctx context.Context) (behind, ahead map[stri
 	// Taken before the store is asked, since its changes are published meanwhile.
 	ours := p.versions()
 	behind, ahead = make(map[string]uint64), make(map[string]uint64)
-	err = p.store.Versions(ctx, func(workspace string, version uint64) error {
+	err = p.store.Versions(ctx, func(workspace string, version uint64, _ jwks.Fingerprint) error {
 		switch have, ok := ours[workspace]; {
 		case !ok || have < version:
 			behind[workspace] = version

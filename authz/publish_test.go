@@ -228,7 +228,7 @@ type still struct {
 	loads chan struct{}
 }
 
-func (s *still) Versions(context.Context, func(string, uint64) error) error {
+func (s *still) Versions(context.Context, func(string, uint64, jwks.Fingerprint) error) error {
 	s.loads <- struct{}{}
 	return s.enter(context.Background(), "Versions")
 }

@@ -139,9 +139,11 @@ type Store interface {
 	// fewer at once than there are and says whether it should be called again.
 	// ErrNotFound.
 	Compact(ctx context.Context, workspace string, through uint64) (more bool, err error)
-	// Versions yields every workspace's version, in no order. An error of yield
-	// ends it and is returned.
-	Versions(ctx context.Context, yield func(workspace string, version uint64) error) error
+	// Versions yields the version and the fingerprint of every workspace, in no order. The
+	// fingerprint is that of the published set, also after changes that were made directly in the
+	// database, or zero where the backend can't tell. It is read from the workspace's row, so no
+	// damage to the set shows in it. An error of yield ends it and is returned.
+	Versions(ctx context.Context, yield func(workspace string, version uint64, print jwks.Fingerprint) error) error
 
 	// Watch calls wake when some process has raised a workspace's version, and
 	// with "" when it may have missed that and every workspace is to be looked at:

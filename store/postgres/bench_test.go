@@ -100,6 +100,11 @@ func BenchmarkLogo(b *testing.B) {
 	storetest.BenchmarkLogo(b, func(b *testing.B) store.Store { return openBench(b, server.Database(b)) })
 }
 
+func BenchmarkIssueRevoke(b *testing.B) {
+	server := pgtest.Start(b, map[string]string{"fsync": "on"})
+	storetest.BenchmarkIssueRevoke(b, func(b *testing.B) store.Store { return openBench(b, server.Database(b)) })
+}
+
 func openBench(b *testing.B, url string) *Store {
 	b.Helper()
 	s, err := Open(b.Context(), url, nil)

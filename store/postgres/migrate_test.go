@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"reflect"
 	"strings"
@@ -102,6 +103,7 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 		}
 	}
 	checkLog(t, s)
+	checkFingerprint(t, s, "acme")
 	// What had expired long ago is due.
 	due, err := s.Due(t.Context(), store.DuePlace{}, time.Now(), 10)
 	if err != nil || len(due) != 1 || due[0].ID != ids[1] {
@@ -116,6 +118,42 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 		t.Errorf("got %+v, %+v, %v", old, next, err)
 	}
 	checkLog(t, s)
+	checkFingerprint(t, s, "acme")
+}
+
+func checkFingerprint(t *testing.T, s *Store, workspace string) {
+	t.Helper()
+	if stored, published := storetest.Fingerprints(t, s, workspace); stored != published {
+		t.Errorf("the fingerprint of %s is %s, want %s", workspace, stored, published)
+	}
+}
+
+// Changes by hand, and by servers of an earlier version, update the fingerprint, whatever the
+// session's search_path is.
+func TestChangesByHandUpdateTheFingerprint(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	for _, id := range []string{"acme", "other"} {
+		create(t, s, id)
+		for range 3 {
+			issue(t, s, id)
+		}
+	}
+	var schema string
+	if err := s.pool.QueryRow(t.Context(), `SELECT current_schema()::text`).Scan(&schema); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []string{
+		`DELETE FROM %s WHERE kid IN (SELECT kid FROM %[1]s LIMIT 3)`,
+		`INSERT INTO %s SELECT 'other', kid, n FROM %[1]s WHERE workspace = 'acme' ON CONFLICT DO NOTHING`,
+		`UPDATE %s SET workspace = 'acme' WHERE kid IN (SELECT kid FROM %[1]s GROUP BY kid HAVING count(*) = 1)`,
+	} {
+		query := fmt.Sprintf(change, pgx.Identifier{schema, "jwks"}.Sanitize())
+		server.Exec(t, url, `SET search_path = pg_catalog; `+query)
+		checkFingerprint(t, s, "acme")
+		checkFingerprint(t, s, "other")
+	}
 }
 
 func TestLogosComeThrough(t *testing.T) {

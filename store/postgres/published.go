@@ -19,7 +19,7 @@ const (
 	// stream may take as long as its consumer does.
 	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
 	selectJWKs     = `SELECT kid, n FROM jwks WHERE workspace = $1 ORDER BY kid`
-	selectVersions = `SELECT id, version FROM workspaces`
+	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
 	// selectTombstone finds the JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = $1 AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
@@ -85,7 +85,7 @@ func scanJWK(rows pgx.Rows) (jwks.Key, error) {
 }
 
 // Versions implements store.Store. While it runs it holds a connection.
-func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64) error) error {
+func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64, print jwks.Fingerprint) error) error {
 	return wrap(ctx, "read versions", s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
 		if _, err := t.Exec(ctx, `SET LOCAL statement_timeout = 0`); err != nil {
 			return nil, err
@@ -95,11 +95,14 @@ func (s *Store) Versions(ctx context.Context, yield func(workspace string, versi
 		var (
 			workspace string
 			version   uint64
+			bits      pgtype.Bits
+			print     jwks.Fingerprint
 		)
-		if err := rows.Scan(&workspace, &version); err != nil {
+		if err := rows.Scan(&workspace, &version, &bits); err != nil {
 			return err
 		}
-		return yield(workspace, version)
+		copy(print[:], bits.Bytes)
+		return yield(workspace, version, print)
 	}))
 }
 

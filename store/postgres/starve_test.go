@@ -56,9 +56,11 @@ func TestWritesThatWaitForAStandbyLeaveReadsAlone(t *testing.T) {
 	s.notifier.notify("hint")
 	expect(t, wakes, "hint")
 	for name, call := range map[string]func(context.Context) error{
-		"Ping":     s.Ping,
-		"Versions": func(ctx context.Context) error { return s.Versions(ctx, func(string, uint64) error { return nil }) },
-		"Changes":  func(ctx context.Context) error { _, err := s.Changes(ctx, "0", 0, 10); return err },
+		"Ping": s.Ping,
+		"Versions": func(ctx context.Context) error {
+			return s.Versions(ctx, func(string, uint64, jwks.Fingerprint) error { return nil })
+		},
+		"Changes": func(ctx context.Context) error { _, err := s.Changes(ctx, "0", 0, 10); return err },
 		"Published": func(ctx context.Context) error {
 			_, err := s.Published(ctx, "0", func(jwks.Key) error { return nil })
 			return err

@@ -16,6 +16,10 @@ func BenchmarkLogo(b *testing.B) {
 	storetest.BenchmarkLogo(b, func(b *testing.B) store.Store { return openBench(b) })
 }
 
+func BenchmarkIssueRevoke(b *testing.B) {
+	storetest.BenchmarkIssueRevoke(b, func(b *testing.B) store.Store { return openBench(b) })
+}
+
 func openBench(b *testing.B) *Store {
 	b.Helper()
 	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "burnkey.db"))

@@ -25,7 +25,9 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 		return nil, err
 	}
 	logos := goose.NewGoMigration(4, &goose.GoFunc{RunTx: moveLogos}, nil)
-	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(logos))
+	fingerprints := goose.NewGoMigration(10, &goose.GoFunc{RunTx: addFingerprints}, nil)
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true),
+		goose.WithGoMigrations(logos, fingerprints))
 }
 
 // claim marks an empty database as ours and refuses one that is somebody

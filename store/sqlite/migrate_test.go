@@ -119,6 +119,9 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 	if err != nil || version != 5 || n != 3 {
 		t.Errorf("%d published keys of version %d, %v", n, version, err)
 	}
+	if stored, published := storetest.Fingerprints(t, s, "acme"); stored != published {
+		t.Errorf("the fingerprint is %s, want %s", stored, published)
+	}
 	// What had expired long ago is due.
 	due, err := s.Due(t.Context(), store.DuePlace{}, time.Now(), 10)
 	if err != nil || len(due) != 1 || due[0].ID != want[1].ID {
@@ -132,6 +135,9 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 	if err != nil || next.Version != 7 || old.RotatedTo != next.ID {
 		t.Errorf("got %+v, %+v, %v", old, next, err)
 	}
+	if stored, published := storetest.Fingerprints(t, s, "acme"); stored != published {
+		t.Errorf("after changes the fingerprint is %s, want %s", stored, published)
+	}
 	if _, err := s.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error { w.Policy.KeysPerOwner = 1; return nil }); err != nil {
 		t.Error(err)
 	}
@@ -139,6 +145,48 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 		s = openTest(t, path)
 		if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Policy.KeysPerOwner != 1 {
 			t.Errorf("got %+v, %v", w, err)
+		}
+	}
+}
+
+// After a change by hand the fingerprint stays unknown.
+func TestChangesByHandResetTheFingerprint(t *testing.T) {
+	for name, change := range map[string]string{
+		"insert":    `INSERT INTO jwks SELECT 'acme', zeroblob(32), n FROM jwks WHERE workspace = 'other'`,
+		"delete":    `DELETE FROM jwks WHERE workspace = 'acme' AND kid = (SELECT max(kid) FROM jwks WHERE workspace = 'acme')`,
+		"move here": `UPDATE jwks SET workspace = 'acme' WHERE workspace = 'other'`,
+		"move away": `UPDATE jwks SET workspace = 'other' WHERE kid = (SELECT max(kid) FROM jwks WHERE workspace = 'acme')`,
+	} {
+		s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
+		create(t, s, "acme")
+		create(t, s, "other")
+		print := func() (print jwks.Fingerprint) {
+			t.Helper()
+			err := s.Versions(t.Context(), func(id string, _ uint64, p jwks.Fingerprint) error {
+				if id == "acme" {
+					print = p
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return print
+		}
+		if print() == (jwks.Fingerprint{}) {
+			t.Error("there is no fingerprint")
+		}
+		if _, err := s.writer.ExecContext(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+		if got := print(); got != (jwks.Fingerprint{}) {
+			t.Errorf("%s: got %s", name, got)
+		}
+		if _, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil); err != nil {
+			t.Error(err)
+		}
+		if got := print(); got != (jwks.Fingerprint{}) {
+			t.Errorf("%s and a new key: got %s", name, got)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	raise         = `UPDATE workspaces SET version = version + 1 WHERE id = ? RETURNING version`
+	raise         = `UPDATE workspaces SET version = version + 1 WHERE id = ? RETURNING version, fingerprint`
 	insertJWK     = `INSERT INTO jwks (workspace, kid, n) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 	deleteJWK     = `DELETE FROM jwks WHERE workspace = ? AND kid = ?`
 	insertChange  = `INSERT INTO changes (workspace, version, added, removed) VALUES (?, ?, ?, ?)`
@@ -25,14 +25,16 @@ const (
 		ORDER BY version LIMIT ?`
 	deleteChanges = `DELETE FROM changes WHERE workspace = ? AND version IN (SELECT version FROM changes
 		WHERE workspace = ? AND version <= ? ORDER BY version LIMIT ?)`
-	selectVersions = `SELECT id, version FROM workspaces`
+	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
+	// updateFingerprint comes after all changes of the set: they set it to zero.
+	updateFingerprint = `UPDATE workspaces SET fingerprint = ? WHERE id = ?`
 )
 
 // writeQueries and readQueries are prepared when the database is opened.
 var (
 	writeQueries = []string{
 		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
-		selectKID, countActive, countGrace, raise, insertJWK, deleteJWK, insertChange,
+		selectKID, countActive, countGrace, raise, insertJWK, deleteJWK, insertChange, updateFingerprint,
 		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
 		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, selectCaller, selectMaker, selectMadeBy,
 	}
@@ -44,8 +46,12 @@ var (
 
 // raiseVersion takes the workspace's next version for this transaction.
 func raiseVersion(t *tx, workspace string) (version uint64, err error) {
-	err = t.row(raise, workspace).Scan(&version)
-	return version, notFound(err)
+	var print []byte
+	if err := t.row(raise, workspace).Scan(&version, &print); err != nil {
+		return 0, notFound(err)
+	}
+	copy(t.fingerprint[:], print)
+	return version, nil
 }
 
 func publish(t *tx, workspace string, key jwks.Key) error {
@@ -59,7 +65,20 @@ func publish(t *tx, workspace string, key jwks.Key) error {
 
 func logChange(t *tx, workspace string, version uint64, add []jwks.Key, remove []jwks.KID) error {
 	added, removed := encodeChange(add, remove)
-	_, err := t.exec(insertChange, workspace, version, added, removed)
+	if _, err := t.exec(insertChange, workspace, version, added, removed); err != nil {
+		return err
+	}
+	if version > 1 && t.fingerprint == (jwks.Fingerprint{}) {
+		return nil // the set was changed by hand: its fingerprint is unknown
+	}
+	for _, key := range add {
+		kid := key.KID()
+		t.fingerprint.Toggle(&kid)
+	}
+	for i := range remove {
+		t.fingerprint.Toggle(&remove[i])
+	}
+	_, err := t.exec(updateFingerprint, t.fingerprint[:], workspace)
 	return err
 }
 
@@ -177,11 +196,11 @@ func (s *Store) changes(ctx context.Context, workspace string, after uint64, lim
 
 // Versions implements store.Store. While it runs it holds one of the reading
 // connections.
-func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64) error) error {
+func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64, print jwks.Fingerprint) error) error {
 	return wrap(ctx, "read versions", s.versions(ctx, yield))
 }
 
-func (s *Store) versions(ctx context.Context, yield func(string, uint64) error) error {
+func (s *Store) versions(ctx context.Context, yield func(string, uint64, jwks.Fingerprint) error) error {
 	rows, err := s.reader.QueryContext(ctx, selectVersions)
 	if err != nil {
 		return err
@@ -191,11 +210,14 @@ func (s *Store) versions(ctx context.Context, yield func(string, uint64) error) 
 		var (
 			workspace string
 			version   uint64
+			raw       sql.RawBytes
+			print     jwks.Fingerprint
 		)
-		if err := rows.Scan(&workspace, &version); err != nil {
+		if err := rows.Scan(&workspace, &version, &raw); err != nil {
 			return err
 		}
-		if err := yield(workspace, version); err != nil {
+		copy(print[:], raw)
+		if err := yield(workspace, version, print); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -51,6 +52,8 @@ type tx struct {
 	*sql.Tx
 	ctx      context.Context // without the end of the caller's
 	prepared statements
+	// fingerprint is that of the workspace when its version was raised.
+	fingerprint jwks.Fingerprint
 }
 
 // inTx runs do in a transaction that holds SQLite's write lock from its

@@ -91,3 +91,20 @@ func BenchmarkLogo(b *testing.B, open func(b *testing.B) store.Store) {
 		})
 	}
 }
+
+// BenchmarkIssueRevoke issues a key and revokes it, one after the other.
+func BenchmarkIssueRevoke(b *testing.B, open func(b *testing.B) store.Store) {
+	s := open(b)
+	if _, err := s.CreateWorkspace(b.Context(), store.Workspace{ID: "acme", CreatedAt: now}, NewKey(b)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		k, err := s.Issue(b.Context(), NewRecord("acme", "o"), NewKey(b), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Revoke(b.Context(), "acme", k.ID, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

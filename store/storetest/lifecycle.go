@@ -85,7 +85,7 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		return err
 	}
 	calls["Versions"] = func(ctx context.Context) error {
-		return e.Versions(ctx, func(string, uint64) error { return nil })
+		return e.Versions(ctx, func(string, uint64, jwks.Fingerprint) error { return nil })
 	}
 	calls["Due"] = func(ctx context.Context) error {
 		_, err := e.Due(ctx, store.DuePlace{}, now, 10)

@@ -341,4 +341,5 @@ func (p *program) comparePublished(id string, m *model) {
 	keys, version := p.published(id)
 	p.equal("version", version, m.version)
 	p.equal("published", keys, sorted(m.set))
+	p.sameFingerprint(id)
 }

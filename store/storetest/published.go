@@ -58,7 +58,7 @@ func publishedYield(e env) {
 	for range 20 { // more often than a backend has connections
 		_, err := e.Published(e.ctx, "acme", func(jwks.Key) error { calls++; return enough })
 		e.is(err, enough)
-		e.is(e.Versions(e.ctx, func(string, uint64) error { calls++; return enough }), enough)
+		e.is(e.Versions(e.ctx, func(string, uint64, jwks.Fingerprint) error { calls++; return enough }), enough)
 	}
 	e.equal("calls of yield", calls, 40)
 	e.consistent("acme")
@@ -161,7 +161,7 @@ func versionsAll(e env) {
 func (e env) versions() map[string]uint64 {
 	e.Helper()
 	got := map[string]uint64{}
-	e.ok(e.Versions(e.ctx, func(workspace string, version uint64) error {
+	e.ok(e.Versions(e.ctx, func(workspace string, version uint64, _ jwks.Fingerprint) error {
 		if _, twice := got[workspace]; twice {
 			e.Errorf("%s comes twice", workspace)
 		}

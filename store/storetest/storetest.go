@@ -232,7 +232,7 @@ func (e env) changesOf(workspace string) []jwks.Change {
 	}
 }
 
-// consistent checks that a workspace's version, log and published set agree.
+// consistent checks that a workspace's version, fingerprint, log and published set agree.
 func (e env) consistent(workspace string) {
 	e.Helper()
 	set := map[jwks.KID]jwks.Key{}
@@ -246,9 +246,16 @@ func (e env) consistent(workspace string) {
 	keys, version := e.published(workspace)
 	e.equal("published set against the replayed changes", keys, sorted(set))
 	e.equal("version of the published set", version, uint64(len(changes)))
+	e.sameFingerprint(workspace)
 	w, err := e.Workspace(e.ctx, workspace)
 	e.ok(err)
 	e.equal("version of the workspace", w.Version, version)
+}
+
+func (e env) sameFingerprint(workspace string) {
+	e.Helper()
+	stored, published := Fingerprints(e, e.Store, workspace)
+	e.equal("fingerprint of "+workspace, stored, published)
 }
 
 // replay applies a change to a set, which it must fit.

@@ -1,0 +1,32 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Fingerprints returns the fingerprint that is stored with a workspace, and the one of its
+// published set.
+func Fingerprints(t testing.TB, s store.Store, workspace string) (stored, published jwks.Fingerprint) {
+	t.Helper()
+	err := s.Versions(t.Context(), func(id string, _ uint64, print jwks.Fingerprint) error {
+		if id == workspace {
+			stored = print
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Published(t.Context(), workspace, func(key jwks.Key) error {
+		kid := key.KID()
+		published.Toggle(&kid)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored, published
+}
