@@ -14,26 +14,26 @@ import (
 
 // Kinds of an Actor.
 const (
-	ActorKey      = "key"      // a key of the workspace burnkey; ID is its id
-	ActorSession  = "session"  // an owner's portal session that a link began; ID is its Subject
-	ActorOIDC     = "oidc"     // one that a login began, or a login; ID is its Subject
-	ActorOperator = "operator" // an operator's portal session, however it began; ID is its Subject
-	ActorToken    = "token"    // whoever has the token; ID is its key's id
-	ActorSystem   = "system"   // the server by itself
-	ActorCLI      = "cli"      // the command line, on the database
+	ActorKey      = "key"      // a management key; ID is its id
+	ActorSession  = "session"  // an owner's portal session begun by a link; ID is its Subject
+	ActorOIDC     = "oidc"     // an owner's portal session begun by a login, or a login; ID is its Subject
+	ActorOperator = "operator" // an operator's portal session; ID is its Subject
+	ActorToken    = "token"    // the holder of a token; ID is its key's id
+	ActorSystem   = "system"   // the server itself
+	ActorCLI      = "cli"      // a command run on the database
 )
 
-// Actor is who did something, and from where.
+// Actor is the author of a change, and the address it came from.
 type Actor struct {
 	Kind string
 	ID   string
-	From string // an address; empty where there is none
+	From string // empty: unknown
 }
 
 type actorKey struct{}
 
-// By returns a context in which a Store's changes are recorded as a's. What text
-// can't hold is dropped from it: no change is to fail for the name of who asked.
+// By returns a context in which a Store records its changes as those of a. Invalid UTF-8 and NUL are
+// replaced, so that no change fails because of its author's name.
 func By(ctx context.Context, a Actor) context.Context {
 	return context.WithValue(ctx, actorKey{}, Actor{Kind: clean(a.Kind), ID: clean(a.ID), From: clean(a.From)})
 }
@@ -50,7 +50,7 @@ func ActorOf(ctx context.Context) Actor {
 	return Actor{Kind: ActorSystem}
 }
 
-// Actions that are recorded.
+// Actions of an Entry.
 const (
 	ActionWorkspaceCreate = "workspace.create"
 	ActionWorkspaceUpdate = "workspace.update"
@@ -59,7 +59,7 @@ const (
 	ActionKeyRevoke       = "key.revoke"
 	ActionKeyRotate       = "key.rotate"
 	ActionRotationUndo    = "key.rotation.undo"
-	ActionGraceEnd        = "key.grace.end" // by itself; ended early, it is ActionKeyRevoke
+	ActionGraceEnd        = "key.grace.end" // when it is over; ending it early is ActionKeyRevoke
 	ActionKeyExpire       = "key.expire"
 	ActionKeyNotice       = "key.notice"
 	ActionSessionCreate   = "session.create" // of a link
@@ -85,14 +85,14 @@ const (
 	ResultRefused = "refused"
 )
 
-// Entry is one record of the audit. It never holds a token or a session's secret.
+// Entry is one record of the audit. It never has a token or a session's secret.
 type Entry struct {
 	ID        uuid.UUID // a UUIDv7 of At: entries sort by it
 	Workspace string
 	At        time.Time
 	Actor     Actor
 	Action    string
-	Key       uuid.UUID // uuid.Nil: it is about no key
+	Key       uuid.UUID // uuid.Nil: not about a key
 	Owner     string    // of the key or session, or empty
 	Result    string
 	Detail    json.RawMessage // a JSON object
@@ -107,12 +107,11 @@ type AuditFilter struct {
 	Result  string
 	Since   time.Time // at it or later
 	Until   time.Time // before it
-	// After continues behind this id, whether an entry has it or not; uuid.Nil
-	// starts the list.
+	// After starts the page after this id, whether an entry has it or not; uuid.Nil: at the newest.
 	After uuid.UUID
-	Limit int // at most so many; must be positive
-	// Bytes and Rows have the same meaning as in Filter. Rows counts entries of the Owner or
-	// Key, within the times.
+	Limit int // the most entries of a page; must be positive
+	// Bytes and Rows have the same meaning as in Filter. Rows counts entries of the Owner or Key within
+	// the times.
 	Bytes, Rows int
 }
 
@@ -131,13 +130,12 @@ func (f *AuditFilter) ActorAsID() string {
 // AuditStore is the part of Store that records who did what. Entries can't be changed, and only
 // CutAudit deletes them.
 type AuditStore interface {
-	// Record writes an entry about what is no change of the store's, such as a
-	// refusal. ID is set, not read; so is an Actor without a Kind, to ctx's. At must
-	// not be zero. There may be no such workspace.
+	// Record adds an entry about something that changes nothing in the store, such as a refusal. ID is
+	// set. An Actor without a Kind is replaced by ctx's. At must not be zero. The workspace need not
+	// exist.
 	Record(ctx context.Context, e Entry) error
-	// Audit lists a workspace's entries, the newest first. Selected by owner, key or
-	// time, it uses an index; other fields drop entries on the way. Next is like that of
-	// Store.Keys.
+	// Audit lists a workspace's entries, newest first. An index selects them by owner, key or time; other
+	// fields filter the entries found. For next see Store.Keys.
 	Audit(ctx context.Context, workspace string, f AuditFilter) (list []Entry, next uuid.UUID, err error)
 	// CutAudit deletes archived entries of a workspace: those before a time whose id is at most
 	// through, up to AuditCut of them, the oldest first. It returns how many. Unless that is 0,
@@ -148,16 +146,16 @@ type AuditStore interface {
 // AuditCut bounds how many entries one CutAudit deletes, since other writers wait for it.
 const AuditCut = 1000
 
-// AuditWasCut is ActionAuditCut. For backends.
+// AuditWasCut returns the entry of ActionAuditCut. For backends.
 func AuditWasCut(ctx context.Context, workspace string, count int, before, at time.Time) Entry {
 	return newEntry(ctx, workspace, ActionAuditCut, at, detail{"count": count, "before": before.UTC()})
 }
 
-// entries counts this process's, so that those of one time keep their order.
+// entries counts this process's entries, so that those of the same time keep their order.
 var entries atomic.Uint32
 
-// EntryID returns a new id for an entry of a time: RFC 9562 section 5.7 with the
-// microseconds and a counter behind the milliseconds.
+// EntryID returns a new id for an entry of a time: a UUIDv7 with the microseconds and a counter after
+// the milliseconds (RFC 9562 section 5.7).
 func EntryID(at time.Time) uuid.UUID {
 	id := FirstEntryID(at)
 	binary.BigEndian.PutUint32(id[8:], entries.Add(1)&0x3fffffff|0x80000000)

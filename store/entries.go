@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// The constructors below are what a backend records of each change. They take
-// records as they are kept behind it.
+// The functions below return the entries that a backend adds to the audit for its changes. Their
+// arguments are the records as stored after the change.
 
 // detail is a JSON object; nil values are left out.
 type detail map[string]any
@@ -58,12 +58,12 @@ func Recorded(ctx context.Context, e Entry) Entry {
 	return e
 }
 
-// WorkspaceCreated is ActionWorkspaceCreate.
+// WorkspaceCreated returns the entry of ActionWorkspaceCreate.
 func WorkspaceCreated(ctx context.Context, w Workspace) Entry {
 	return newEntry(ctx, w.ID, ActionWorkspaceCreate, w.CreatedAt, workspaceFields(w))
 }
 
-// WorkspaceUpdated is ActionWorkspaceUpdate.
+// WorkspaceUpdated returns the entry of ActionWorkspaceUpdate.
 func WorkspaceUpdated(ctx context.Context, before, after Workspace) Entry {
 	return newEntry(ctx, after.ID, ActionWorkspaceUpdate, after.UpdatedAt, changed(workspaceFields(before), workspaceFields(after)))
 }
@@ -82,8 +82,7 @@ func workspaceFields(w Workspace) detail {
 	return d
 }
 
-// changed names the fields that differ, with both values; null where there is
-// none.
+// changed returns the fields that differ, with both values; a missing one is null.
 func changed(before, after detail) detail {
 	type change struct {
 		Before any `json:"before"`
@@ -106,7 +105,7 @@ func changed(before, after detail) detail {
 	return d
 }
 
-// without leaves out of parts those that others have, too.
+// without returns the parts that others do not have.
 func without(parts, others detail) detail {
 	left := detail{}
 	for name, part := range parts {
@@ -117,7 +116,7 @@ func without(parts, others detail) detail {
 	return left
 }
 
-// members are those of a JSON object that v is.
+// members returns the members of v's JSON object.
 func members(v any) detail {
 	d := detail{}
 	if text, err := json.Marshal(v); err == nil { // nothing in it can't be
@@ -126,7 +125,7 @@ func members(v any) detail {
 	return d
 }
 
-// KeyIssued is ActionKeyIssue, also of a successor.
+// KeyIssued returns the entry of ActionKeyIssue, also for a successor.
 func KeyIssued(ctx context.Context, k Key) Entry {
 	return keyEntry(ctx, k, ActionKeyIssue, k.CreatedAt, detail{
 		"kid": k.KID.String(), "name": k.Name, "scopes": append([]string{}, k.Scopes...), "expires_at": orNil(k.ExpiresAt),
@@ -134,7 +133,8 @@ func KeyIssued(ctx context.Context, k Key) Entry {
 	})
 }
 
-// KeyUpdated is ActionKeyUpdate. Its detail has only the members of the metadata that differ.
+// KeyUpdated returns the entry of ActionKeyUpdate. Its detail has only the members of the metadata
+// that differ.
 func KeyUpdated(ctx context.Context, before, after Key) Entry {
 	fields := func(k Key) detail { return detail{"name": k.Name, "metadata": object(k.Metadata)} }
 	return keyEntry(ctx, after, ActionKeyUpdate, after.UpdatedAt, changed(fields(before), fields(after)))
@@ -154,29 +154,28 @@ func object(raw json.RawMessage) any {
 	return d
 }
 
-// KeyRevoked is ActionKeyRevoke, of a key with its RevokedAt.
+// KeyRevoked returns the entry of ActionKeyRevoke. The key has its RevokedAt.
 func KeyRevoked(ctx context.Context, k Key) Entry {
 	return keyEntry(ctx, k, ActionKeyRevoke, k.RevokedAt, detail{
 		"kid": k.KID.String(), "name": k.Name, "rotated_from": idOrNil(k.RotatedFrom), "rotated_to": idOrNil(k.RotatedTo),
 	})
 }
 
-// KeyRotated is ActionKeyRotate, of a key that was rotated at a time.
+// KeyRotated returns the entry of ActionKeyRotate.
 func KeyRotated(ctx context.Context, old Key, at time.Time) Entry {
 	return keyEntry(ctx, old, ActionKeyRotate, at, detail{
 		"kid": old.KID.String(), "name": old.Name, "rotated_to": old.RotatedTo.String(), "grace_ends_at": old.GraceEndsAt,
 	})
 }
 
-// RotationUndone is ActionRotationUndo, of a key that is active again since then.
+// RotationUndone returns the entry of ActionRotationUndo.
 func RotationUndone(ctx context.Context, old Key, successor uuid.UUID, at time.Time) Entry {
 	return keyEntry(ctx, old, ActionRotationUndo, at, detail{
 		"kid": old.KID.String(), "name": old.Name, "rotated_to": successor.String(),
 	})
 }
 
-// KeyRetired is ActionGraceEnd or ActionKeyExpire, of a key that was removed at a
-// time.
+// KeyRetired returns the entry of ActionGraceEnd or ActionKeyExpire.
 func KeyRetired(k Key, at time.Time) Entry {
 	action, due := ActionKeyExpire, k.ExpiresAt
 	if !k.RevokedAt.IsZero() {
@@ -185,16 +184,14 @@ func KeyRetired(k Key, at time.Time) Entry {
 	return keyEntry(context.Background(), k, action, at, detail{"kid": k.KID.String(), "name": k.Name, "due_at": due})
 }
 
-// KeyNoticed is ActionKeyNotice, to be recorded once it was told, at a time, that the key
-// has so many days to live.
+// KeyNoticed returns the entry of ActionKeyNotice: a notice was sent that the key expires in days.
 func KeyNoticed(ctx context.Context, k Key, days int, at time.Time) Entry {
 	return keyEntry(ctx, k, ActionKeyNotice, at, detail{
 		"kid": k.KID.String(), "name": k.Name, "days": days, "expires_at": orNil(k.ExpiresAt),
 	})
 }
 
-// SessionBegun is ActionSessionCreate of a link, and ActionSessionStart of a
-// session.
+// SessionBegun returns the entry of ActionSessionCreate for a link, or of ActionSessionStart.
 func SessionBegun(ctx context.Context, s Session) Entry {
 	action := ActionSessionStart
 	if s.Kind == KindLink {
@@ -203,13 +200,13 @@ func SessionBegun(ctx context.Context, s Session) Entry {
 	return sessionEntry(ctx, s, action, s.CreatedAt)
 }
 
-// SessionEnded is ActionSessionEnd.
+// SessionEnded returns the entry of ActionSessionEnd.
 func SessionEnded(ctx context.Context, s Session, at time.Time) Entry {
 	return sessionEntry(ctx, s, ActionSessionEnd, at)
 }
 
-// SessionsEnded is ActionSessionEnd, of so many at once: an owner's, or with owner empty
-// all.
+// SessionsEnded returns the entry of ActionSessionEnd for count sessions: an owner's, or all if owner
+// is empty.
 func SessionsEnded(ctx context.Context, workspace, owner string, count int, at time.Time) Entry {
 	e := newEntry(ctx, workspace, ActionSessionEnd, at, detail{"count": count})
 	e.Owner = owner

@@ -21,7 +21,7 @@ type Key struct {
 	Audience  []string
 	Claims    json.RawMessage // a JSON object: the caller's own claims
 	Metadata  json.RawMessage // a JSON object: not signed
-	// IdempotencyKey under which it was issued, or empty.
+	// IdempotencyKey is the one it was issued under, or empty.
 	IdempotencyKey string
 	// RequestDigest distinguishes requests under one IdempotencyKey. Nil: unknown, and equal to
 	// any request.
@@ -30,16 +30,15 @@ type Key struct {
 	UpdatedAt     time.Time
 	ExpiresAt     time.Time // zero: never
 	RevokedAt     time.Time // zero: not revoked
-	// RotatedFrom is the key that it succeeds, and RotatedTo the one that succeeds
-	// it; uuid.Nil: none. With RotatedTo there is the time until which both are
-	// published, which is never behind ExpiresAt.
+	// RotatedFrom is the key that this one replaces, and RotatedTo the key that replaces it; uuid.Nil:
+	// none. Both of them are published until GraceEndsAt, which is never after ExpiresAt.
 	RotatedFrom, RotatedTo uuid.UUID
 	GraceEndsAt            time.Time // zero: not rotated
 	Version                uint64    // the version that published it
 	RevokedVersion         uint64    // the version that removed it because it was revoked, or 0
 	ExpiredVersion         uint64    // the version that removed it for its age, or 0
 
-	// LastUsedAt is kept by RecordUsage. Retire may leave it out.
+	// LastUsedAt is set by RecordUsage. Retire may leave it out.
 	LastUsedAt time.Time // zero: no use is known
 }
 
@@ -49,15 +48,14 @@ func (k *Key) Repeated(earlier uuid.UUID, digest []byte) *IdempotencyError {
 	return &IdempotencyError{ID: earlier, Other: other}
 }
 
-// Published reports whether the workspace's set has the key's JWK.
+// Published reports whether the key's JWK is in the workspace's set.
 func (k *Key) Published() bool { return k.Removed() == 0 }
 
-// Removed returns the version that removed the key from the set, 0 while it is
-// published.
+// Removed returns the version that removed the key from the set, 0 while it is published.
 func (k *Key) Removed() uint64 { return max(k.RevokedVersion, k.ExpiredVersion) }
 
-// DueAt returns when Retire is to remove the key: when its grace ends or it
-// expires, whichever is first. Zero: never, or it was removed.
+// DueAt returns when Retire should remove the key: when its grace ends or it expires, whichever
+// is first. Zero: never, or the key is already removed.
 func (k *Key) DueAt() time.Time {
 	switch {
 	case !k.Published():
@@ -69,19 +67,19 @@ func (k *Key) DueAt() time.Time {
 	}
 }
 
-// Status of a key, derived from its times.
+// Status of a key, derived from its times and versions.
 type Status string
 
 // These are also the values of Filter.Status.
 const (
 	Active     Status = "active"
 	Deprecated Status = "deprecated" // rotated, and in its grace
-	Revoked    Status = "revoked"    // also by the end of a grace
+	Revoked    Status = "revoked"    // also when its grace is over
 	Expired    Status = "expired"
 )
 
-// Status returns the key's status at the time now. Of a key that is both, revoked
-// is what counts. What was removed is never active again, whatever the clock says.
+// Status returns the key's status at the time now. A key that is both revoked and expired is
+// Revoked. A key that was removed is never Active again, whatever the clock says.
 func (k *Key) Status(now time.Time) Status {
 	over := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
 	switch {
@@ -106,21 +104,18 @@ type Filter struct {
 	Status Status // at the time Now
 	Live   bool   // Active or Deprecated at the time Now
 	Now    time.Time
-	Scope  string // is among the key's
-	// CreatedBefore selects keys that were created before this.
+	Scope  string // is one of the key's
+	// CreatedBefore selects keys created before this time.
 	CreatedBefore time.Time
-	// UnusedSince selects keys that were created before this, and were not used at it or
-	// later.
+	// UnusedSince selects keys created before this time and not used since.
 	UnusedSince time.Time
 	// Query selects keys whose name, or without Owner whose owner, contains it (compared by
 	// Fold), and the key whose id or kid it is.
 	Query string
-	// After continues behind this id, whether a key has it or not; uuid.Nil
-	// starts the list.
+	// After starts the page after this id, whether a key has it or not; uuid.Nil: at the first key.
 	After uuid.UUID
-	Limit int // at most so many keys; must be positive
-	// Bytes bounds the size of the list, approximately: it ends before the keys exceed it, but
-	// has at least one key. 0: unlimited.
+	Limit int // the most keys of a page; must be positive
+	// Bytes bounds the size of a page, approximately. At least one key is returned. 0: unlimited.
 	Bytes int
 	// Rows bounds how many records of the Owner or the workspace are examined, selected or not.
 	// 0: unlimited.

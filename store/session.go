@@ -7,42 +7,41 @@ import (
 	"github.com/google/uuid"
 )
 
-// Kinds of a Session: a link is good for one ExchangeSession.
+// Kinds of a Session. A link is valid for one ExchangeSession.
 const (
 	KindLink    = "link"
 	KindSession = "session"
 )
 
-// Roles of a Session: an owner sees the keys of one owner, an operator all.
+// Roles of a Session: an owner sees the keys of one owner, an operator those of all.
 const (
 	RoleOwner    = "owner"
 	RoleOperator = "operator"
 )
 
-// Session says who may use the portal for a while. The secret that its holder
-// shows is not in it, only its hash.
+// Session is a portal session, or a link that starts one. It has only the hash of the secret that its
+// holder presents.
 type Session struct {
 	Hash      [32]byte // SHA-256 of the secret
 	Kind      string   // KindLink or KindSession
 	Workspace string
 	Owner     string // empty for operators
 	Role      string // RoleOwner or RoleOperator
-	Subject   string // who it is, for the audit: the ID of the Actor
-	Login     bool   // they have logged in themselves, rather than come by a link
-	// MadeBy is the key of the workspace burnkey that the link was made with; uuid.Nil: by
-	// none, as a login is.
+	Subject   string // names the holder in the audit: the ID of the Actor
+	Login     bool   // begun by an OpenID login, not by a link
+	// MadeBy is the management key that created the link; uuid.Nil: none did, as for a login.
 	MadeBy uuid.UUID
-	// ScopesAllowed are those that keys issued by it may have; nil, which unlike
-	// other slices comes back as nil: any that the policy offers.
+	// ScopesAllowed are the scopes that keys issued in it may have. Nil: any that the policy offers;
+	// unlike other slices, nil is returned as nil.
 	ScopesAllowed []string
 	ReturnURL     string
-	Embedded      bool // in a frame of another site's page
+	Embedded      bool // shown in a frame of another site's page
 	CreatedAt     time.Time
 	ExpiresAt     time.Time // must not be zero
 }
 
-// ActorKind is that of whoever acts in the session, or opens it by the link. What an
-// operator does must not pass for an owner's own doing.
+// ActorKind returns the Actor.Kind of the session's holder, or of the one who opens the link. An
+// operator's actions are distinguished from an owner's own.
 func (s *Session) ActorKind() string {
 	switch {
 	case s.Role == RoleOperator:
@@ -53,42 +52,38 @@ func (s *Session) ActorKind() string {
 	return ActorSession
 }
 
-// SessionStore is the part of Store that keeps sessions. Whoever reads all of it
-// can use none of them.
+// SessionStore is the part of Store that stores sessions. The stored data is not enough to use any of
+// them.
 type SessionStore interface {
-	// CreateSession keeps a session or a link. ErrNotFound: no such workspace.
-	// ErrExists: there is one with this hash. ActionSessionCreate for a link,
-	// ActionSessionStart for a session.
+	// CreateSession stores a session or a link. ErrNotFound: no such workspace. ErrExists: there is one
+	// with this hash. ActionSessionCreate for a link, ActionSessionStart for a session.
 	CreateSession(ctx context.Context, s Session) error
-	// ExchangeSession deletes the link of a hash and keeps the session s, with the
-	// link's Workspace, Owner, Role, Subject, MadeBy, ScopesAllowed and ReturnURL, in one
-	// transaction: of any who try at once, one succeeds. It returns the session.
-	// ErrNotFound: no such link, or it has expired at now. ErrNoAuthority: the key that it was
-	// MadeBy is revoked. ErrExists: a session with s.Hash exists; the link stays valid.
-	// ActionSessionStart.
+	// ExchangeSession deletes the link with a hash, and stores and returns the session s with the link's
+	// Workspace, Owner, Role, Subject, MadeBy, ScopesAllowed and ReturnURL, in one transaction: of
+	// concurrent calls, one succeeds. ErrNotFound: no such link, or it has expired at now.
+	// ErrNoAuthority: the key that it was MadeBy is revoked. ErrExists: there is a session with s.Hash;
+	// the link stays valid. ActionSessionStart.
 	ExchangeSession(ctx context.Context, link [32]byte, s Session, now time.Time) (Session, error)
-	// Session returns the session or link of a hash. ErrNotFound, also if it has
-	// expired at now.
+	// Session returns the session or link with a hash. ErrNotFound, also if it has expired at now.
 	Session(ctx context.Context, hash [32]byte, now time.Time) (Session, error)
-	// EndSession deletes a session or link. ErrNotFound, also if it has expired at at.
+	// EndSession deletes a session or link. ErrNotFound, also if it has expired at the time at.
 	// ActionSessionEnd.
 	EndSession(ctx context.Context, hash [32]byte, at time.Time) error
-	// EndSessions deletes a workspace's sessions and links that have not expired at at: an
-	// owner's, or with owner empty all, operators' among them, and also those that links
-	// become meanwhile. It returns how many. ErrNotFound: no such workspace.
-	// ActionSessionEnd, once for all of them; none where there were none.
+	// EndSessions deletes the sessions and links of a workspace that have not expired at the time at: one
+	// owner's, or if owner is empty all, including operators'. That includes sessions for which links
+	// are exchanged at the same time. It returns their number. ErrNotFound: no such workspace.
+	// ActionSessionEnd, once for all of them, if there were any.
 	EndSessions(ctx context.Context, workspace, owner string, at time.Time) (int, error)
-	// SpendLogin records that a login of a workspace is used up, by a hash of its state, until a
-	// time that must not be zero. Of several concurrent calls, one succeeds. ErrExists: it was
-	// used up before. It adds no entry to the audit.
+	// SpendLogin records that a login of a workspace was used, by a hash of its state, until a time that
+	// must not be zero. Of concurrent calls, one succeeds. ErrExists: it was already used. It adds no
+	// entry to the audit.
 	SpendLogin(ctx context.Context, workspace string, hash [32]byte, until time.Time) error
-	// PruneSessions deletes all sessions, links and spent logins that expired before that time.
-	// It adds no entry to the audit.
+	// PruneSessions deletes all sessions, links and used logins that expired before a time. It adds no
+	// entry to the audit.
 	PruneSessions(ctx context.Context, before time.Time) error
 }
 
-// Exchanged returns the session that s becomes by a link, which is no login. For
-// backends.
+// Exchanged returns the session s as it is stored in exchange for a link. For backends.
 func Exchanged(link, s Session) Session {
 	s.Kind, s.Workspace, s.Owner, s.Role, s.Subject = KindSession, link.Workspace, link.Owner, link.Role, link.Subject
 	s.MadeBy, s.ScopesAllowed, s.ReturnURL, s.Login = link.MadeBy, link.ScopesAllowed, link.ReturnURL, false

@@ -11,12 +11,12 @@ import (
 type Workspace struct {
 	ID        string
 	Name      string
-	Audiences []string // all that a key may name, and its default where the policy has none
+	Audiences []string // those that a key may have; also its default, if the policy has none
 	// AllowNeverExpires permits keys without exp.
 	AllowNeverExpires bool
 	Policy            Policy
 	Portal            Portal
-	// Version of the published set; 1 is the tombstone's.
+	// Version of the published set; version 1 publishes the tombstone.
 	Version   uint64
 	Usage     Reported
 	CreatedAt time.Time
@@ -25,18 +25,17 @@ type Workspace struct {
 
 // WorkspaceFilter selects workspaces. Zero fields select everything.
 type WorkspaceFilter struct {
-	// Query selects workspaces whose id or name contains it (compared by Fold). It may read
-	// every workspace.
+	// Query selects workspaces whose id or name contains it (compared by Fold). The search may read all
+	// workspaces.
 	Query string
-	After string // list ids after this one
-	Limit int    // at most so many; must be positive
+	After string // start the page after this id
+	Limit int    // the most workspaces of a page; must be positive
 	// Bytes and Rows have the same meaning as in Filter.
 	Bytes, Rows int
 }
 
-// Policy is what a workspace's keys may be, and who is told that one expires. The
-// zero Policy restricts nothing and tells nobody: a store keeps it and holds nobody
-// to it.
+// Policy restricts a workspace's keys, and says where notices that they expire soon are sent. The zero
+// Policy restricts nothing and sends nothing. A store does not enforce it.
 type Policy struct {
 	Scopes           []OfferedScope `json:"scopes,omitempty"`             // empty: any
 	MaxExpiresIn     int64          `json:"max_expires_in,omitempty"`     // seconds; 0: the server's own
@@ -49,14 +48,13 @@ type Policy struct {
 	Webhook            string   `json:"webhook,omitempty"`          // URL notified before keys expire; empty: none
 }
 
-// OfferedScope is a scope that the workspace offers, and what it is for.
+// OfferedScope is a scope that the workspace offers, with its purpose.
 type OfferedScope struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
 }
 
-// Portal is what a workspace's page looks like and who may log in to it. It holds
-// no secret.
+// Portal is the appearance of a workspace's page and the login to it. It has no secrets.
 type Portal struct {
 	DisplayName    string   `json:"display_name,omitempty"`
 	BaseURL        string   `json:"base_url,omitempty"`        // of the producer's API, for the page's examples
@@ -65,18 +63,17 @@ type Portal struct {
 	FrameAncestors []string `json:"frame_ancestors,omitempty"` // origins that may frame the page
 	OIDC           *OIDC    `json:"oidc,omitempty"`            // nil: no login by OpenID Connect
 
-	// Logo, a PNG, is no part of the record, which is read with each key that is issued.
-	// Where it is set, CreateWorkspace and UpdateWorkspace keep it for Store.Logo.
+	// Logo is a PNG for CreateWorkspace or UpdateWorkspace to store. It is not part of the stored record,
+	// because that is read for each key that is issued: see Store.Logo.
 	Logo []byte `json:"-"`
 }
 
-// OIDC is a workspace's OpenID provider and how its claims are read.
+// OIDC is a workspace's OpenID provider, and the claims that are used.
 type OIDC struct {
 	Issuer     string `json:"issuer"`
 	ClientID   string `json:"client_id"`
 	OwnerClaim string `json:"owner_claim,omitempty"`
-	// OperatorClaim of the value OperatorValue, or with it among its values, makes
-	// an operator.
+	// A user whose OperatorClaim is OperatorValue, or a list with it, is an operator.
 	OperatorClaim string `json:"operator_claim,omitempty"`
 	OperatorValue string `json:"operator_value,omitempty"`
 }
@@ -99,9 +96,8 @@ func (p Portal) Clone() Portal {
 	return p
 }
 
-// Kept returns p as a record that comes after before, and the logo that is kept with it.
-// Where changed is true, that takes the place of before's, or is nil and before's goes.
-// For backends.
+// Kept returns p as it is stored in place of before, and the logo that is stored with it. If changed is
+// true, the logo replaces the previous one; nil deletes it. For backends.
 func (p Portal) Kept(before Portal) (kept Portal, logo []byte, changed bool) {
 	kept = p.Clone()
 	kept.Logo = nil
