@@ -17,7 +17,7 @@ type PublishedStore interface {
 	// workspace. ErrNotFound, ErrDamaged.
 	Tombstone(ctx context.Context, workspace string) (jwks.Key, error)
 	// Changes returns the changes after version after, oldest first and without a gap, at most limit of
-	// them. There may be none. ErrNotFound, ErrDamaged. ErrCompacted: Compact dropped the first of them.
+	// them. The list may be empty. ErrNotFound, ErrDamaged. ErrCompacted: Compact dropped the first of them.
 	Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error)
 	// Compact drops the changes up to and including version through from the log, but never the latest
 	// one. The published set stays as it is. It may drop only some of them and then returns more: call

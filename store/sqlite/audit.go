@@ -17,11 +17,11 @@ const (
 	insertAudit  = `INSERT INTO audit (` + auditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
-// record writes entries into the audit, in the transaction of what they tell.
+// record adds entries to the audit, in the transaction of the changes that they describe.
 func record(t *tx, entries ...store.Entry) error {
 	for _, e := range entries {
 		owner := sql.NullString{String: e.Owner, Valid: e.Owner != ""}
-		// Not micros: an entry of the zero time is one, too.
+		// Not micros: the zero time is not NULL here.
 		_, err := t.exec(insertAudit, e.Workspace, e.ID[:], e.At.UnixMicro(), e.Actor.Kind, e.Actor.ID, e.Actor.From,
 			e.Action, orNull(e.Key), owner, e.Result, string(e.Detail))
 		if err != nil {
@@ -116,7 +116,7 @@ func (s *Store) readEntries(ctx context.Context, workspace string, ids []uuid.UU
 	return list, rows.Err()
 }
 
-// narrowAudit adds the conditions that drop rows.
+// narrowAudit adds the conditions that no index answers.
 func (c *clause) narrowAudit(f store.AuditFilter) {
 	for _, is := range []struct{ column, value string }{{`action`, f.Action}, {`result`, f.Result}} {
 		if is.value != "" {
@@ -140,7 +140,7 @@ func auditWay(workspace string, f store.AuditFilter) (c clause) {
 	if f.After != uuid.Nil {
 		c.add(`id < ?`, f.After[:])
 	}
-	// The ids' times find the place, and the column is the measure.
+	// The times in the ids select a range of the index; the column has the exact time.
 	if !f.Since.IsZero() {
 		at := roundUp(f.Since)
 		first := store.FirstEntryID(time.UnixMicro(at))
@@ -148,8 +148,8 @@ func auditWay(workspace string, f store.AuditFilter) (c clause) {
 	}
 	if !f.Until.IsZero() {
 		at := roundUp(f.Until)
-		behind := store.FirstEntryID(time.UnixMicro(at))
-		c.add(`id < ? AND at < ?`, behind[:], at)
+		end := store.FirstEntryID(time.UnixMicro(at))
+		c.add(`id < ? AND at < ?`, end[:], at)
 	}
 	return c
 }

@@ -20,7 +20,7 @@ const (
 	selectMadeBy = `SELECT made_by FROM sessions WHERE hash = ? AND expires_at > ?`
 )
 
-// looker runs a query for one row.
+// looker runs a query that returns one row.
 type looker func(query string, args ...any) *sql.Row
 
 // Standing implements store.Store.

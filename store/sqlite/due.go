@@ -54,7 +54,7 @@ func readDue(t *tx, workspace string, ids []uuid.UUID, at time.Time) (due []stor
 	return due, nil
 }
 
-// retire removes keys of one workspace by one version.
+// retire removes keys of one workspace in one version.
 func retire(t *tx, due []store.Key, at time.Time) ([]store.Key, error) {
 	workspace := due[0].Workspace
 	version, err := raiseVersion(t, workspace)

@@ -23,8 +23,7 @@ const (
 	selectKeyKID         = selectKeys + `workspace = ? AND kid = ?`
 	selectKID            = `SELECT 1 FROM keys WHERE workspace = ? AND kid = ?`
 
-	// An owner's keys in either state at a time, without one of them, counted up to
-	// a limit.
+	// An owner's keys, active or in their grace at a time, except one of them, counted up to a limit.
 	published     = `revoked_at IS NULL AND expired_version IS NULL`
 	ownersKeys    = `SELECT count(*) FROM (SELECT 1 FROM keys WHERE workspace = ? AND owner = ? AND ` + published
 	countActive   = ownersKeys + ` AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > ?) AND id <> ? LIMIT ?)`
@@ -43,7 +42,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 		if k.Version, err = raiseVersion(t, k.Workspace); err != nil {
 			return err
 		}
-		if err := keepKey(t, k, pub); err != nil {
+		if err := insertRecord(t, k, pub); err != nil {
 			return err
 		}
 		if err := withinLimit(t, countActive, k, limit); err != nil {
@@ -75,7 +74,7 @@ func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
 	return terms(&w)
 }
 
-// normalize brings a new record to the form in which it is read back.
+// normalize returns a new record as it will be read back.
 func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.KID = pub.KID()
 	k.Scopes, k.Audience = notNil(k.Scopes), notNil(k.Audience)
@@ -87,8 +86,8 @@ func normalize(k store.Key, pub jwks.Key) store.Key {
 	return k
 }
 
-// keepKey inserts a record and its JWK.
-func keepKey(t *tx, k store.Key, pub jwks.Key) error {
+// insertRecord inserts a record and its JWK.
+func insertRecord(t *tx, k store.Key, pub jwks.Key) error {
 	scopes, err := encodeList(k.Scopes)
 	if err != nil {
 		return err
@@ -110,14 +109,14 @@ func keepKey(t *tx, k store.Key, pub jwks.Key) error {
 	return publish(t, k.Workspace, pub)
 }
 
-// withinLimit counts the other keys of k's owner at its creation, by countActive or
-// countGrace. It comes last: other errors go before this one.
+// withinLimit returns store.ErrTooMany if the owner of k has too many other keys when k is created,
+// counted by countActive or countGrace. It comes last because other errors take precedence.
 func withinLimit(t *tx, count string, k store.Key, limit int) error {
 	if limit <= 0 {
 		return nil
 	}
 	var n int
-	// Not micros: at the zero time no key has expired.
+	// Not micros: the zero time is not NULL here, and no key has expired at it.
 	err := t.row(count, k.Workspace, k.Owner, k.CreatedAt.UnixMicro(), k.ID[:], limit).Scan(&n)
 	if err == nil && n >= limit {
 		return store.ErrTooMany
@@ -125,7 +124,7 @@ func withinLimit(t *tx, count string, k store.Key, limit int) error {
 	return err
 }
 
-// refuseRepeat finds a key that was issued under the idempotency key of k.
+// refuseRepeat returns an error if a key was already issued under the idempotency key of k.
 func refuseRepeat(t *tx, k store.Key) error {
 	if k.IdempotencyKey == "" {
 		return nil
@@ -145,7 +144,7 @@ func refuseRepeat(t *tx, k store.Key) error {
 	return k.Repeated(earlier, digest)
 }
 
-// conflict finds out which of its unique fields kept k from being inserted.
+// conflict finds out which unique field of k prevented its insertion.
 func conflict(t *tx, k store.Key) error {
 	if err := refuseRepeat(t, k); err != nil {
 		return err
@@ -204,7 +203,7 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, c
 			return err
 		}
 		before := k
-		// Read once more, since change may write into slices.
+		// A second copy, because change may write into slices.
 		changed, err := readKey(t, workspace, id)
 		if err != nil {
 			return err

@@ -20,8 +20,8 @@ const (
 	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
 
-// Keys implements store.Store. With an owner it walks keys_by_owner, else the
-// primary key; status and query drop rows on that way.
+// Keys implements store.Store. With an owner it reads the index keys_by_owner, otherwise the primary
+// key. Other fields filter the rows found.
 func (s *Store) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	list, next, err := s.keys(ctx, workspace, f)
 	return list, next, wrap(ctx, "list keys", err)
@@ -69,7 +69,7 @@ func (s *Store) lookTo(ctx context.Context, table string, way clause, rows int) 
 	return uuid.FromBytes(id)
 }
 
-// from leaves out rows after an id, in the list's order, unless the id is uuid.Nil.
+// from excludes rows after an id, in the list's order, unless the id is uuid.Nil.
 func (c clause) from(id uuid.UUID) clause {
 	if id != uuid.Nil {
 		c = c.clone()
@@ -137,7 +137,7 @@ func (s *Store) readKeys(ctx context.Context, workspace string, where clause, id
 	return list, rows.Err()
 }
 
-// clause collects what a WHERE joins by AND.
+// clause collects the conditions of a WHERE.
 type clause struct {
 	terms []string
 	args  []any
@@ -173,7 +173,7 @@ func keysWay(workspace string, f store.Filter) (c clause) {
 	return c
 }
 
-// narrow adds the conditions that drop rows.
+// narrow adds the conditions that no index answers.
 func (c *clause) narrow(f store.Filter) error {
 	if f.Query != "" {
 		c.match(f)
@@ -190,9 +190,9 @@ func (c *clause) narrow(f store.Filter) error {
 	return c.status(f)
 }
 
-// status selects by Filter.Status and Filter.Live, as store.Key.Status has it.
+// status selects by Filter.Status and Filter.Live, as defined by store.Key.Status.
 func (c *clause) status(f store.Filter) error {
-	// Not micros: at the zero time no key has expired.
+	// Not micros: the zero time is not NULL here, and no key has expired at it.
 	now := f.Now.UnixMicro()
 	const inTime = `(expires_at IS NULL OR expires_at > ?)`
 	if f.Live {
@@ -215,9 +215,8 @@ func (c *clause) status(f store.Filter) error {
 	return nil
 }
 
-// match keeps the rows that may match Filter.Query; pickKeys decides. SQLite's lower only
-// changes ASCII letters, so texts with other letters are kept. Instr, unlike LIKE, has no
-// wildcards.
+// match selects rows that may match Filter.Query; pickKeys decides. SQLite's lower only changes ASCII
+// letters, so all texts with other characters are selected. Unlike LIKE, instr has no wildcards.
 func (c *clause) match(f store.Filter) {
 	search := store.NewSearch(f.Query)
 	columns := []string{`name`}

@@ -15,10 +15,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// applicationID marks the file as Burnkey's ("Burn" in ASCII).
+// applicationID marks the file as a Burnkey database ("Burn" in ASCII).
 const applicationID = 0x4275726e
 
-// newProvider returns goose's migrator of our schema, free of its global state.
+// newProvider returns goose's migrator of our schema, without global state.
 func newProvider(db *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -30,9 +30,8 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 		goose.WithGoMigrations(logos, fingerprints))
 }
 
-// claim marks an empty database as ours and refuses one that is somebody
-// else's. It also makes goose's table, which goose itself does in a way that
-// makes two processes wait for each other.
+// claim marks an empty database as ours and refuses another program's. It also creates goose's table,
+// because two processes in which goose does so can deadlock.
 func claim(ctx context.Context, db *sql.DB) error {
 	versions, err := database.NewStore(goose.DialectSQLite3, goose.DefaultTablename)
 	if err != nil {
@@ -60,12 +59,12 @@ func claim(ctx context.Context, db *sql.DB) error {
 		}
 		return versions.Insert(t.ctx, t.Tx, database.InsertRequest{Version: 0})
 	}
-	// Before the WAL is on, a commit may have to wait for readers, too.
+	// Before the WAL is turned on, a commit may also have to wait for readers.
 	return retryBusy(ctx, func() error { return inTx(ctx, db, nil, mark) })
 }
 
-// migrate applies what is missing. Each migration is a transaction, so of two
-// processes that start together one fails and finds it done.
+// migrate applies the missing migrations. Each is a transaction: of two processes that start together,
+// one fails and then finds it applied.
 func migrate(ctx context.Context, db *sql.DB) error {
 	for {
 		provider, err := newProvider(db)

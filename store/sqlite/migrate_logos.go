@@ -9,18 +9,18 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// createLogos makes a table apart from settings, which is read with each key that is
-// issued: a logo is of 64 KiB. The portal there keeps its hash.
+// createLogos creates a table apart from settings, which is read for each key that is issued: a logo
+// has up to 64 KiB. The settings keep its hash.
 const createLogos = `CREATE TABLE logos (
 	workspace TEXT NOT NULL PRIMARY KEY REFERENCES workspaces (id),
 	png       BLOB NOT NULL
 ) STRICT`
 
-// indexGrace is for counting an owner's keys in their grace, however many are in none.
+// indexGrace is for counting an owner's keys in their grace among any number of others.
 const indexGrace = `CREATE INDEX keys_in_grace ON keys (workspace, owner, id)
 	WHERE revoked_at IS NULL AND expired_version IS NULL AND grace_ends_at IS NOT NULL`
 
-// moveLogos is the fourth migration. It is none in SQL, since SQLite reads no base64.
+// moveLogos is the fourth migration. It is written in Go because SQLite can't decode base64.
 func moveLogos(ctx context.Context, t *sql.Tx) error {
 	for _, query := range []string{createLogos, indexGrace} {
 		if _, err := t.ExecContext(ctx, query); err != nil {

@@ -21,13 +21,12 @@ import (
 const (
 	// busyTimeout is how long a call waits for another process's transaction.
 	busyTimeout = 10 * time.Second
-	// busyPoll is how long the writer waits inside SQLite at a time. SQLite's own
-	// wait can't be cancelled, so begin waits in these steps up to busyTimeout.
+	// busyPoll is how long the writer waits inside SQLite at a time. SQLite's own wait can't be
+	// cancelled, so retryBusy waits in these steps up to busyTimeout.
 	busyPoll = 100 * time.Millisecond
 )
 
-// fullfsync matters on macOS alone, where a plain fsync leaves the data in the
-// drive's cache.
+// fullfsync matters only on macOS, where a plain fsync leaves the data in the drive's cache.
 var (
 	writerPragmas = []string{
 		fmt.Sprintf("busy_timeout(%d)", busyPoll.Milliseconds()),
@@ -41,15 +40,15 @@ var (
 	}
 )
 
-// readers is how many connections read. A reader may wait for whoever consumes
-// a streamed set, so there are some more than processors.
+// readers returns the number of connections that read: more than there are processors, because one
+// that streams a set may wait for its consumer.
 func readers() int { return max(4, 2*runtime.GOMAXPROCS(0)) }
 
-// ensureFile creates the file at path, 0600, if nothing is there, and returns its
-// absolute name, since connections are opened later, too.
+// ensureFile creates the file at path, 0600, if it is missing, and returns its absolute name, because
+// connections are also opened later.
 func ensureFile(path string) (string, error) {
 	if path == "" || path == ":memory:" || strings.ContainsRune(path, 0) {
-		return "", errors.New("the name of a file is needed")
+		return "", errors.New("a file name is required")
 	}
 	file, err := filepath.Abs(path)
 	if err != nil {
@@ -67,18 +66,18 @@ func ensureFile(path string) (string, error) {
 	case !info.Mode().IsRegular():
 		return "", errors.New("is not a regular file")
 	case info.Size() > 0 && info.Size() < 512:
-		// Shorter than SQLite's shortest page: it would take it for an empty file.
+		// SQLite treats a file that is shorter than its smallest page as empty.
 		return "", errors.New("file is not a database")
 	}
 	return file, nil
 }
 
-// creating makes a Store wait until another's createFile has closed its file:
-// closing one drops all POSIX locks that this process holds on it, SQLite's too.
+// creating serializes calls of createFile: closing a file drops all POSIX locks that this process
+// holds on it, including SQLite's.
 var creating sync.Mutex
 
-// createFile makes an empty file that only its owner may read, unless something
-// is there. SQLite syncs the directory with the first commit.
+// createFile creates an empty file that only its owner may read, unless it exists. SQLite syncs the
+// directory with the first commit.
 func createFile(file string) error {
 	creating.Lock()
 	defer creating.Unlock()
@@ -92,8 +91,8 @@ func createFile(file string) error {
 	return f.Close()
 }
 
-// dsn names the file as a URI, in which any character may stand in a path.
-// mode=rw: if the file goes away, it is not silently begun anew.
+// dsn names the file by a URI, whose path may have any character. With mode=rw a file that was deleted
+// is not silently created again.
 func dsn(file string, pragmas []string) string {
 	file = filepath.ToSlash(file)
 	if !strings.HasPrefix(file, "/") {
@@ -120,7 +119,7 @@ func openPool(file string, pragmas []string, size int) (*sql.DB, error) {
 	return db, nil
 }
 
-// useWAL turns on write-ahead logging, which the file then remembers.
+// useWAL turns on write-ahead logging. The setting is stored in the file.
 func useWAL(ctx context.Context, db *sql.DB) error {
 	return retryBusy(ctx, func() error {
 		var mode string
@@ -134,8 +133,8 @@ func useWAL(ctx context.Context, db *sql.DB) error {
 	})
 }
 
-// retryBusy calls do until it does not fail for another process's lock, ctx is
-// done or busyTimeout is over.
+// retryBusy calls do again while it fails because of another process's lock, until ctx ends or
+// busyTimeout has passed.
 func retryBusy(ctx context.Context, do func() error) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {
@@ -154,7 +153,7 @@ func retryBusy(ctx context.Context, do func() error) error {
 
 const codeInterrupt = codes.SQLITE_INTERRUPT
 
-// isCode reports whether err is one of SQLite's with this primary result code.
+// isCode reports whether err is an error of SQLite with this primary result code.
 func isCode(err error, code int) bool {
 	var e *driver.Error
 	return errors.As(err, &e) && e.Code()&0xff == code

@@ -164,9 +164,9 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	before := goleak.IgnoreCurrent()
 	for _, c := range []struct{ name, path, want string }{
-		{"no path", "", "the name of a file is needed"},
-		{"memory", ":memory:", "the name of a file is needed"},
-		{"a NUL", filepath.Join(dir, "a\x00b"), "the name of a file is needed"},
+		{"no path", "", "a file name is required"},
+		{"memory", ":memory:", "a file name is required"},
+		{"a NUL", filepath.Join(dir, "a\x00b"), "a file name is required"},
 		{"a directory", dir, "is a directory"},
 		{"a link to nothing", dangling(t, filepath.Join(dir, "link")), "no such file"},
 		{"a device", os.DevNull, "is not a regular file"},

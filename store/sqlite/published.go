@@ -18,7 +18,7 @@ const (
 	insertChange  = `INSERT INTO changes (workspace, version, added, removed) VALUES (?, ?, ?, ?)`
 	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
 	selectJWKs    = `SELECT kid, n FROM jwks WHERE workspace = ? ORDER BY kid`
-	// selectTombstone finds the JWK without a record.
+	// selectTombstone finds the only JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = ? AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
 	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = ? AND version > ?
@@ -44,7 +44,7 @@ var (
 	}
 )
 
-// raiseVersion takes the workspace's next version for this transaction.
+// raiseVersion gives this transaction the workspace's next version.
 func raiseVersion(t *tx, workspace string) (version uint64, err error) {
 	var print []byte
 	if err := t.row(raise, workspace).Scan(&version, &print); err != nil {
@@ -82,15 +82,15 @@ func logChange(t *tx, workspace string, version uint64, add []jwks.Key, remove [
 	return err
 }
 
-// Published implements store.Store. While it runs it holds one of the reading
-// connections, and the WAL file grows by what is written meanwhile.
+// Published implements store.Store. While it runs, it occupies a reading connection, and the WAL file
+// grows by all that is written.
 func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
 	version, err := s.published(ctx, workspace, yield)
 	return version, wrap(ctx, "read published keys", err)
 }
 
 func (s *Store) published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
-	// One transaction sees one state of the database, however long it takes.
+	// A transaction sees one state of the database, however long it takes.
 	t, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return 0, err
@@ -194,8 +194,7 @@ func (s *Store) changes(ctx context.Context, workspace string, after uint64, lim
 	return list, rows.Err()
 }
 
-// Versions implements store.Store. While it runs it holds one of the reading
-// connections.
+// Versions implements store.Store. While it runs, it occupies a reading connection.
 func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64, print jwks.Fingerprint) error) error {
 	return wrap(ctx, "read versions", s.versions(ctx, yield))
 }
@@ -224,7 +223,7 @@ func (s *Store) versions(ctx context.Context, yield func(string, uint64, jwks.Fi
 	return rows.Err()
 }
 
-// compactAtOnce bounds how long one Compact keeps other writers waiting.
+// compactAtOnce bounds how long one Compact delays other writers.
 const compactAtOnce = 1000
 
 // Compact implements store.Store.
@@ -241,8 +240,7 @@ func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (
 	return more, wrap(ctx, "compact changes", err)
 }
 
-// Watch implements store.Store. SQLite tells nobody of another process's
-// commits.
+// Watch implements store.Store. SQLite does not report other processes' commits.
 func (s *Store) Watch(ctx context.Context, wake func(workspace string)) error {
 	wake("")
 	<-ctx.Done()

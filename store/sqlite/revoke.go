@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// updateState keeps everything that decides whether a key is published.
+// updateState stores all that decides whether a key is published.
 const updateState = `UPDATE keys SET rotated_to = ?, grace_ends_at = ?, revoked_at = ?, revoked_version = ?,
 	expired_version = ? WHERE workspace = ? AND id = ?`
 
@@ -37,11 +37,11 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 	return k, nil
 }
 
-// revoke revokes a key that is not.
+// revoke revokes a key that is not revoked.
 func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 	k.RevokedAt = cut(at)
 	if !k.Published() { // it has expired
-		err = keepState(t, *k)
+		err = storeState(t, *k)
 	} else if k.RevokedVersion, err = raiseVersion(t, k.Workspace); err == nil {
 		err = remove(t, *k)
 	}
@@ -51,7 +51,7 @@ func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 	return record(t, store.KeyRevoked(t.ctx, *k))
 }
 
-// remove takes a key from the set by a version of its own.
+// remove removes a key from the set in a version of its own.
 func remove(t *tx, k store.Key) error {
 	if err := withdraw(t, k); err != nil {
 		return err
@@ -59,15 +59,15 @@ func remove(t *tx, k store.Key) error {
 	return logChange(t, k.Workspace, k.Removed(), nil, []jwks.KID{k.KID})
 }
 
-func keepState(t *tx, k store.Key) error {
+func storeState(t *tx, k store.Key) error {
 	_, err := t.exec(updateState, orNull(k.RotatedTo), micros(k.GraceEndsAt), micros(k.RevokedAt),
 		versionOrNull(k.RevokedVersion), versionOrNull(k.ExpiredVersion), k.Workspace, k.ID[:])
 	return err
 }
 
-// withdraw keeps the state of a key that a version removes, and deletes its JWK.
+// withdraw stores the state of a key that a version removes, and deletes its JWK.
 func withdraw(t *tx, k store.Key) error {
-	if err := keepState(t, k); err != nil {
+	if err := storeState(t, k); err != nil {
 		return err
 	}
 	n, err := t.exec(deleteJWK, k.Workspace, k.KID[:])

@@ -31,7 +31,7 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	return old, issued, nil
 }
 
-// rotate keeps issued as the successor of old and completes both.
+// rotate stores issued as the successor of old and completes both records.
 func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, terms store.Terms) error {
 	if err := refuseRepeat(t, *issued); err != nil {
 		return err
@@ -48,7 +48,7 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, te
 		return err
 	}
 	issued.Version = version
-	if err := keepKey(t, *issued, pub); err != nil {
+	if err := insertRecord(t, *issued, pub); err != nil {
 		return err
 	}
 	var removed []jwks.KID
@@ -59,7 +59,7 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, te
 		counted := *old
 		counted.CreatedAt = issued.CreatedAt
 		if err = withinLimit(t, countGrace, counted, limit); err == nil {
-			err = keepState(t, *old)
+			err = storeState(t, *old)
 		}
 	}
 	if err != nil {
@@ -106,7 +106,7 @@ func undoRotation(t *tx, old, successor *store.Key, at time.Time) (err error) {
 		return err
 	}
 	old.RotatedTo, old.GraceEndsAt = uuid.Nil, time.Time{}
-	if err := keepState(t, *old); err != nil {
+	if err := storeState(t, *old); err != nil {
 		return err
 	}
 	return record(t, store.RotationUndone(t.ctx, *old, successor.ID, at), store.KeyRevoked(t.ctx, *successor))

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// cut brings a time to what a column holds: UTC, whole microseconds.
+// cut returns a time as it is stored: in UTC, in whole microseconds.
 func cut(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
@@ -23,7 +23,7 @@ func cut(t time.Time) time.Time {
 	return time.UnixMicro(t.UnixMicro()).UTC()
 }
 
-// micros is a time as a column's value; the zero time is NULL.
+// micros returns a time as a column's value; the zero time is NULL.
 func micros(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -31,7 +31,7 @@ func micros(t time.Time) any {
 	return t.UnixMicro()
 }
 
-// roundUp is the first whole microsecond that is not before t.
+// roundUp returns t in microseconds, rounded up.
 func roundUp(t time.Time) int64 {
 	n := t.UnixMicro()
 	if t.After(time.UnixMicro(n)) {
@@ -47,8 +47,7 @@ func fromMicros(n sql.NullInt64) time.Time {
 	return time.UnixMicro(n.Int64).UTC()
 }
 
-// encodeList gives strings as a JSON array. JSON would put U+FFFD for what is
-// not UTF-8, so that is refused.
+// encodeList returns strings as a JSON array. It refuses invalid UTF-8, which JSON would replace.
 func encodeList(list []string) (string, error) {
 	for _, s := range list {
 		if !utf8.ValidString(s) {
@@ -62,15 +61,15 @@ func encodeList(list []string) (string, error) {
 func decodeList(text string) ([]string, error) {
 	list := []string{}
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return nil, fmt.Errorf("a damaged list of strings: %w", err)
+		return nil, fmt.Errorf("corrupt list of strings: %w", err)
 	}
 	return list, nil
 }
 
-// notNil copies a list, so that none is shared with the caller.
+// notNil copies a list, so that it is not shared with the caller.
 func notNil(list []string) []string { return append(make([]string, 0, len(list)), list...) }
 
-// object copies a JSON object; nil is the empty one.
+// object copies a JSON object; nil becomes the empty one.
 func object(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
 		return json.RawMessage(`{}`)
@@ -80,8 +79,8 @@ func object(raw json.RawMessage) json.RawMessage {
 
 const (
 	workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
-	settingsColumns  = `policy, portal`            // NULL where they were never set
-	reportedColumns  = `since, until, reported_at` // NULL where nobody reports
+	settingsColumns  = `policy, portal`            // NULL if never set
+	reportedColumns  = `since, until, reported_at` // NULL if nobody reports
 )
 
 // scanWorkspace reads a row of workspaceColumns, settingsColumns and reportedColumns.
@@ -112,7 +111,7 @@ func decodeSettings(text sql.NullString, into any) error {
 		return nil
 	}
 	if err := json.Unmarshal([]byte(text.String), into); err != nil {
-		return fmt.Errorf("damaged settings: %w", err)
+		return fmt.Errorf("corrupt settings: %w", err)
 	}
 	return nil
 }
@@ -165,7 +164,7 @@ func idOrNil(b []byte) (uuid.UUID, error) {
 	return uuid.FromBytes(b)
 }
 
-// orNull is an id as a column's value; uuid.Nil is NULL.
+// orNull returns an id as a column's value; uuid.Nil is NULL.
 func orNull(id uuid.UUID) any {
 	if id == uuid.Nil {
 		return nil
@@ -173,7 +172,7 @@ func orNull(id uuid.UUID) any {
 	return id[:]
 }
 
-// bytesOrNull returns a column's value: NULL for no bytes.
+// bytesOrNull returns bytes as a column's value; no bytes are NULL.
 func bytesOrNull(b []byte) any {
 	if len(b) == 0 {
 		return nil
@@ -181,7 +180,7 @@ func bytesOrNull(b []byte) any {
 	return b
 }
 
-// versionOrNull is a version as a column's value; 0 is NULL.
+// versionOrNull returns a version as a column's value; 0 is NULL.
 func versionOrNull(version uint64) any {
 	if version == 0 {
 		return nil
@@ -191,7 +190,7 @@ func versionOrNull(version uint64) any {
 
 func kidFromBytes(b []byte) (kid jwks.KID, err error) {
 	if len(b) != len(kid) {
-		return kid, fmt.Errorf("a damaged kid of %d bytes", len(b))
+		return kid, fmt.Errorf("a kid of %d bytes", len(b))
 	}
 	return jwks.KID(b), nil
 }
@@ -203,7 +202,7 @@ func notFound(err error) error {
 	return err
 }
 
-// encodeChange gives the two columns of a change.
+// encodeChange returns the two columns of a change.
 func encodeChange(add []jwks.Key, remove []jwks.KID) (added, removed []byte) {
 	added = make([]byte, 0, len(add)*jwks.ModulusLen)
 	for _, key := range add {

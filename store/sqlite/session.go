@@ -35,18 +35,18 @@ func (s *Store) CreateSession(ctx context.Context, session store.Session) error 
 		if err := t.row(selectVersion, session.Workspace).Scan(&version); err != nil {
 			return notFound(err)
 		}
-		return keepSession(t, session)
+		return storeSession(t, session)
 	}))
 }
 
-// normalizeSession brings a new session to the form in which it is read back.
+// normalizeSession returns a new session as it will be read back.
 func normalizeSession(s store.Session) store.Session {
 	s.ScopesAllowed = slices.Clone(s.ScopesAllowed) // nil stays nil
 	s.CreatedAt, s.ExpiresAt = cut(s.CreatedAt), cut(s.ExpiresAt)
 	return s
 }
 
-func keepSession(t *tx, s store.Session) error {
+func storeSession(t *tx, s store.Session) error {
 	if s.ExpiresAt.IsZero() {
 		return errTime
 	}
@@ -89,7 +89,7 @@ func (s *Store) ExchangeSession(ctx context.Context, link [32]byte, session stor
 			return err
 		}
 		session = store.Exchanged(from, session)
-		return keepSession(t, session)
+		return storeSession(t, session)
 	})
 	if err != nil {
 		return store.Session{}, wrap(ctx, "exchange session", err)
@@ -160,7 +160,7 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 	return int(n), nil
 }
 
-// pruneAtOnce bounds how long one transaction keeps other writers waiting.
+// pruneAtOnce bounds how long one transaction delays other writers.
 const pruneAtOnce = 1000
 
 // SpendLogin implements store.Store.

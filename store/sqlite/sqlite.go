@@ -1,9 +1,8 @@
-// Package sqlite keeps Burnkey's data in one SQLite file, the embedded default.
+// Package sqlite stores Burnkey's data in one SQLite file. It is the default backend.
 //
-// The database is in WAL mode with synchronous=FULL: a commit is on the disk
-// before it is acknowledged. One connection writes, a few others read, and
-// neither waits for the other. Several processes may use one file on a local
-// disk; a network file system won't do.
+// The database is in WAL mode with synchronous=FULL: a commit is on the disk before it is
+// acknowledged. One connection writes, a few others read, and neither waits for the other. Several
+// processes may use one file on a local disk, but not on a network file system.
 package sqlite
 
 import (
@@ -19,18 +18,17 @@ import (
 type Store struct {
 	writer *sql.DB // a single connection: SQLite has one writer at a time
 	reader *sql.DB
-	gate   *store.Gate // by caller, before the writer: other callers' writes come in between
+	gate   *store.Gate // by caller, before the writer: one caller does not delay all others
 	writes statements
 	reads  statements
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the database at path and brings its schema up to date. A file that
-// is not there is created, readable by its owner alone. It is an error if the
-// path is not a file, the file not a database, the database not Burnkey's or its
-// schema newer than this program; it is then left as it was. ":memory:" is
-// refused, since nothing in it would be durable.
+// Open opens the database at path and brings its schema up to date. A missing file is created,
+// readable only by its owner. Open fails, and changes nothing, if the path is not a regular file, the
+// file is not a Burnkey database, or its schema is newer than this program. ":memory:" is refused,
+// because nothing in it would be durable.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -66,7 +64,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	return s, err
 }
 
-// setUp makes the file a Burnkey database of the newest schema, in WAL mode.
+// setUp makes the file a Burnkey database with the latest schema, in WAL mode.
 func setUp(ctx context.Context, db *sql.DB) error {
 	if err := claim(ctx, db); err != nil {
 		return err
@@ -84,13 +82,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	return wrap(ctx, "ping", err)
 }
 
-// Close closes all connections; those in use are closed by the calls that use
-// them. Closing twice is no error.
+// Close closes all connections, those in use when their calls end. Closing twice is not an
+// error.
 func (s *Store) Close() error {
 	s.reads.close()
 	s.writes.close()
 	var errs []error
-	// The writer is the last, since only it may move the WAL into the file.
+	// The writer comes last, because only it may move the WAL into the file.
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -102,8 +100,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// wrap says what was being done. Where the end of a context ended the
-// transaction under us, that is the error to tell.
+// wrap adds what the store was doing. If the transaction ended because the context did, it returns the
+// context's error.
 func wrap(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// statements are prepared once and found by their text.
+// statements are prepared statements by their text.
 type statements map[string]*sql.Stmt
 
 func prepare(ctx context.Context, db *sql.DB, queries []string) (statements, error) {
@@ -31,7 +31,7 @@ func (s statements) close() {
 	}
 }
 
-// row runs a query for one row; one that was not prepared is run as it is.
+// row runs a query that returns one row, prepared or not.
 func (s statements) row(ctx context.Context, db *sql.DB, query string, args ...any) *sql.Row {
 	if stmt, ok := s[query]; ok {
 		return stmt.QueryRowContext(ctx, args...)
@@ -39,7 +39,7 @@ func (s statements) row(ctx context.Context, db *sql.DB, query string, args ...a
 	return db.QueryRowContext(ctx, query, args...)
 }
 
-// rows runs a query for any number of rows.
+// rows runs a query that returns any number of rows, prepared or not.
 func (s statements) rows(ctx context.Context, db *sql.DB, query string, args ...any) (*sql.Rows, error) {
 	if stmt, ok := s[query]; ok {
 		return stmt.QueryContext(ctx, args...)
@@ -50,15 +50,15 @@ func (s statements) rows(ctx context.Context, db *sql.DB, query string, args ...
 // tx is a write transaction.
 type tx struct {
 	*sql.Tx
-	ctx      context.Context // without the end of the caller's
+	ctx      context.Context // the caller's, without its end
 	prepared statements
 	// fingerprint is that of the workspace when its version was raised.
 	fingerprint jwks.Fingerprint
 }
 
-// inTx runs do in a transaction that holds SQLite's write lock from its
-// beginning. Waiting for it ends with ctx; afterwards the transaction runs to
-// its end, which is near. An error of do undoes everything and is returned.
+// inTx runs do in a transaction that holds SQLite's write lock from its start. Waiting for the lock
+// ends with ctx; after that the transaction, which is short, is completed. An error of do undoes
+// everything and is returned.
 func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -73,15 +73,15 @@ func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) err
 	if err != nil {
 		return err
 	}
-	defer t.Rollback() // does nothing behind Commit
+	defer t.Rollback() // does nothing after Commit
 	if err := do(t); err != nil {
 		return err
 	}
 	return t.Commit()
 }
 
-// write runs do in a transaction that first checks the authority of ctx. Callers take turns,
-// since the wait for the only connection is in no order; of one caller, at most AtGate wait for it.
+// write runs do in a transaction that first checks the authority of ctx. At most AtGate writes of one
+// caller wait for the only connection, because that wait is in no order.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 	if a := store.AuthorityOf(ctx); !a.Own() {
 		leave, err := s.gate.Enter(ctx, a.Name())
@@ -115,7 +115,7 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
-// row runs a query for one row.
+// row runs a query that returns one row.
 func (t *tx) row(query string, args ...any) *sql.Row {
 	if stmt, ok := t.prepared[query]; ok {
 		return t.StmtContext(t.ctx, stmt).QueryRowContext(t.ctx, args...)

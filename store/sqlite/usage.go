@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// lastUsed is a column of a query on keys.
+	// lastUsed is a column for queries on keys.
 	lastUsed = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
-	// upsertReport has as its last argument the earliest report that leaves no gap.
+	// upsertReport's last argument is the earliest time of a previous report that leaves no gap.
 	upsertReport = `INSERT INTO usage_reports (workspace, since, until, reported_at) SELECT id, ?, ?, ? FROM workspaces WHERE id = ?
 		ON CONFLICT (workspace) DO UPDATE SET
 			since = CASE WHEN ? OR reported_at < ? THEN max(since, excluded.since) ELSE since END,
@@ -19,13 +19,13 @@ const (
 		ON CONFLICT (workspace, reporter) DO UPDATE SET
 			until = max(until, excluded.until), reported_at = max(reported_at, excluded.reported_at)`
 	deleteSilent = `DELETE FROM usage_reporters WHERE workspace = ? AND reporter <> ? AND reported_at < ?`
-	// deleteOldest keeps MaxReporters reporters and deletes at most 1,000 at a time, since an
-	// earlier version kept any number.
+	// deleteOldest leaves MaxReporters reporters. It deletes at most 1,000 at a time, because earlier
+	// versions stored any number.
 	deleteOldest = `DELETE FROM usage_reporters WHERE workspace = ?1 AND reporter IN (SELECT reporter FROM usage_reporters
 		WHERE workspace = ?1 AND reporter <> ?2 ORDER BY reported_at DESC LIMIT 1000 OFFSET ?3)`
 	raiseSince  = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`
 	updateUntil = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
-	// upsertUse changes a row of every key that there is.
+	// upsertUse changes one row if the key exists, also if its time is not later.
 	upsertUse = `INSERT INTO usage (workspace, id, last_used_at) SELECT workspace, id, ? FROM keys WHERE workspace = ? AND kid = ?
 		ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = max(last_used_at, excluded.last_used_at)`
 )

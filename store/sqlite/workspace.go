@@ -26,12 +26,12 @@ const (
 		LEFT JOIN settings ON settings.workspace = workspaces.id
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
 	selectWorkspace = fromWorkspaces + ` WHERE id = ?`
-	// fromListed leaves out the settings, which are many times as large as the rest.
+	// fromListed leaves out the settings, which are much larger than the rest.
 	fromListed = `SELECT ` + workspaceColumns + `, NULL, NULL, ` + reportedColumns + ` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
 )
 
-// errLimit guards against SQLite's reading of a negative LIMIT as none.
+// errLimit is returned for limits that SQLite would treat as unlimited.
 var errLimit = errors.New("the limit must be positive")
 
 // CreateWorkspace implements store.Store.
@@ -62,10 +62,10 @@ func createWorkspace(t *tx, w store.Workspace, logo []byte, tombstone jwks.Key) 
 	if n == 0 {
 		return store.ErrExists
 	}
-	if err := keepSettings(t, w); err != nil {
+	if err := storeSettings(t, w); err != nil {
 		return err
 	}
-	if err := keepLogo(t, w.ID, logo); err != nil {
+	if err := storeLogo(t, w.ID, logo); err != nil {
 		return err
 	}
 	if err := publish(t, w.ID, tombstone); err != nil {
@@ -77,7 +77,7 @@ func createWorkspace(t *tx, w store.Workspace, logo []byte, tombstone jwks.Key) 
 	return record(t, store.WorkspaceCreated(t.ctx, w))
 }
 
-func keepSettings(t *tx, w store.Workspace) error {
+func storeSettings(t *tx, w store.Workspace) error {
 	policy, err := json.Marshal(w.Policy)
 	if err != nil {
 		return err
@@ -90,8 +90,8 @@ func keepSettings(t *tx, w store.Workspace) error {
 	return err
 }
 
-// keepLogo keeps a logo, or with nil that there is none.
-func keepLogo(t *tx, workspace string, logo []byte) (err error) {
+// storeLogo stores a logo; nil deletes it.
+func storeLogo(t *tx, workspace string, logo []byte) (err error) {
 	if len(logo) == 0 {
 		_, err = t.exec(deleteLogo, workspace)
 	} else {
@@ -214,11 +214,11 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 		portal, logo, newLogo := w.Portal.Kept(old.Portal)
 		w.Policy, w.Portal = w.Policy.Clone(), portal
 		w.UpdatedAt = cut(w.UpdatedAt)
-		if err := keepWorkspace(t, w); err != nil {
+		if err := storeWorkspace(t, w); err != nil {
 			return err
 		}
 		if newLogo {
-			if err := keepLogo(t, w.ID, logo); err != nil {
+			if err := storeLogo(t, w.ID, logo); err != nil {
 				return err
 			}
 		}
@@ -230,7 +230,7 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 	return w, nil
 }
 
-func keepWorkspace(t *tx, w store.Workspace) error {
+func storeWorkspace(t *tx, w store.Workspace) error {
 	audiences, err := encodeList(w.Audiences)
 	if err != nil {
 		return err
@@ -238,5 +238,5 @@ func keepWorkspace(t *tx, w store.Workspace) error {
 	if _, err = t.exec(updateWorkspace, w.Name, audiences, w.AllowNeverExpires, micros(w.UpdatedAt), w.ID); err != nil {
 		return err
 	}
-	return keepSettings(t, w)
+	return storeSettings(t, w)
 }

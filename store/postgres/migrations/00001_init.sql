@@ -52,8 +52,8 @@ CREATE TABLE jwks (
     PRIMARY KEY (workspace, kid)
 );
 
--- What each version did: moduli of 256 bytes that it added and kids of 32
--- bytes that it removed, one behind the other.
+-- The changes of each version: the moduli it added, of 256 bytes each, and the kids it removed, of 32
+-- bytes each, concatenated.
 CREATE TABLE changes (
     workspace text COLLATE "C" NOT NULL,
     version   bigint NOT NULL,

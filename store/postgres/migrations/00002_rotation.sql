@@ -64,7 +64,7 @@ CREATE INDEX audit_by_owner ON audit (workspace, owner, id) WHERE owner IS NOT N
 
 CREATE INDEX audit_by_key ON audit (workspace, key, id) WHERE key IS NOT NULL;
 
--- Against accidents: whoever may drop a table may drop this.
+-- Against accidents: anyone who may drop a table may drop this.
 -- +goose StatementBegin
 CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -18,7 +18,7 @@ CREATE TABLE usage_reports (
     reported_at bigint NOT NULL
 ) WITH (fillfactor = 50);
 
--- Up to when each of those who report has told of all.
+-- The time up to which each reporter has reported all uses.
 CREATE TABLE usage_reporters (
     workspace   text COLLATE "C" NOT NULL,
     reporter    text COLLATE "C" NOT NULL,

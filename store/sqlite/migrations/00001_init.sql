@@ -47,8 +47,8 @@ CREATE TABLE jwks (
     PRIMARY KEY (workspace, kid)
 ) STRICT, WITHOUT ROWID;
 
--- What each version did: moduli of 256 bytes that it added and kids of 32
--- bytes that it removed, one behind the other.
+-- The changes of each version: the moduli it added, of 256 bytes each, and the kids it removed, of 32
+-- bytes each, concatenated.
 CREATE TABLE changes (
     workspace TEXT    NOT NULL REFERENCES workspaces (id),
     version   INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- Apart from workspaces, whose row every change writes anew: a logo is of 64 KiB.
+-- Apart from workspaces, whose row is written by every change: a logo has up to 64 KiB.
 CREATE TABLE settings (
     workspace TEXT NOT NULL PRIMARY KEY REFERENCES workspaces (id),
     policy    TEXT NOT NULL, -- JSON objects
@@ -97,7 +97,7 @@ CREATE INDEX audit_by_owner ON audit (workspace, owner, id) WHERE owner IS NOT N
 
 CREATE INDEX audit_by_key ON audit (workspace, key, id) WHERE key IS NOT NULL;
 
--- Against accidents: whoever may drop a table may drop this.
+-- Against accidents: anyone who may drop a table may drop this.
 -- +goose StatementBegin
 CREATE TRIGGER audit_update BEFORE UPDATE ON audit BEGIN
     SELECT RAISE(ABORT, 'the audit is append-only');

@@ -16,7 +16,7 @@ CREATE TABLE usage_reports (
     reported_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Up to when each of those who report has told of all.
+-- The time up to which each reporter has reported all uses.
 CREATE TABLE usage_reporters (
     workspace   TEXT    NOT NULL REFERENCES workspaces (id),
     reporter    TEXT    NOT NULL,
