@@ -14,22 +14,21 @@ import (
 
 const (
 	auditColumns = `workspace, id, at, actor_kind, actor_id, actor_from, action, key, owner, result, detail`
-	// recordEntry writes an entry in the statement of what it tells. Its arguments come
-	// first in each, as entryArgs has them: $1 is the workspace and $8 the key. A FROM
-	// behind it may let it write nothing.
+	// recordEntry adds an entry to the audit within the statement of the change. The statement's first
+	// arguments are entryArgs: $1 is the workspace and $8 the key. A FROM added to it can make it add
+	// nothing.
 	recordEntry = `INSERT INTO audit (` + auditColumns + `) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11`
 )
 
 func entryArgs(e store.Entry) []any {
-	// Not micros: an entry of the zero time is one, too.
+	// Not micros: the zero time is not NULL here.
 	return []any{
 		e.Workspace, [16]byte(e.ID), e.At.UnixMicro(), e.Actor.Kind, e.Actor.ID, e.Actor.From, e.Action,
 		idOrNull(e.Key), orNull(e.Owner), e.Result, string(e.Detail),
 	}
 }
 
-// Record implements store.Store. It waits for no change of the workspace, nor do
-// changes wait for it.
+// Record implements store.Store. It and changes of the workspace do not wait for one another.
 func (s *Store) Record(ctx context.Context, e store.Entry) error {
 	if e.At.IsZero() {
 		return wrap(ctx, "record", errTime)
@@ -111,7 +110,7 @@ func readEntries(ctx context.Context, c *pgxpool.Conn, workspace string, ids []u
 	return pgx.CollectRows(rows, scanEntry)
 }
 
-// narrowAudit adds the conditions that drop rows.
+// narrowAudit adds the conditions that no index answers.
 func (c *clause) narrowAudit(f store.AuditFilter) {
 	for _, is := range []struct{ column, value string }{{`action`, f.Action}, {`result`, f.Result}} {
 		if is.value != "" {
@@ -135,7 +134,7 @@ func auditWay(workspace string, f store.AuditFilter) (c clause) {
 	if f.After != uuid.Nil {
 		c.add(`id < ` + c.arg([16]byte(f.After)))
 	}
-	// The ids' times find the place, and the column is the measure.
+	// The times in the ids select a range of the index; the column has the exact time.
 	if !f.Since.IsZero() {
 		at := roundUp(f.Since)
 		c.add(`id >= ` + c.arg([16]byte(store.FirstEntryID(time.UnixMicro(at)))) + ` AND at >= ` + c.arg(at))

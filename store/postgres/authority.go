@@ -20,11 +20,10 @@ const (
 	selectMaker = `SELECT FROM keys WHERE workspace = '` + store.Home + `' AND id = $1 AND revoked_at IS NULL
 		AND (expired_version IS NOT NULL OR grace_ends_at IS NULL OR grace_ends_at > $2)`
 	selectMadeBy = `SELECT made_by FROM sessions WHERE hash = $1 AND expires_at > $2`
-	// forShare makes transactions that end the row wait for this one, or this one for them.
+	// forShare makes transactions that delete or revoke the row wait for this one, or this one for them.
 	forShare = ` FOR SHARE`
-	// lockHome is for changes of Home's keys. It locks the workspace before the keys that
-	// authorize the change, in the same order as before the keys that are changed. Otherwise two
-	// such changes could deadlock.
+	// lockHome is for changes of Home's keys. It locks the workspace before the key that authorizes the
+	// change, because changes of that key lock the workspace first: otherwise two of them could deadlock.
 	lockHome = `SELECT FROM workspaces WHERE id = '` + store.Home + `' FOR NO KEY UPDATE`
 )
 
@@ -44,8 +43,8 @@ func (s *Store) Standing(ctx context.Context) error {
 	return wrap(ctx, "check the caller", s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error { return stands(ctx, c, "") }))
 }
 
-// standing wraps do, a change of a workspace, in a transaction that checks the authority of ctx
-// and keeps it valid until the end.
+// standing wraps do, a change of a workspace, in a transaction that checks the authority of ctx. It
+// stays valid until the transaction ends.
 func standing(ctx context.Context, workspace string, do change) change {
 	if store.AuthorityOf(ctx).Own() {
 		return do

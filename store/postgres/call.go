@@ -17,19 +17,18 @@ import (
 )
 
 const (
-	// callTimeout bounds each call but a stream. The server's own timeouts come
-	// first, but they do not cover a commit that waits for a standby, nor a network
-	// that keeps silent.
+	// callTimeout bounds each call except a stream. The server's own timeouts are shorter, but do not
+	// cover a commit that waits for a standby, or a network that loses packets.
 	callTimeout = 20 * time.Second
 	attempts    = 3
-	// retryPause is the mean pause before the second attempt.
+	// retryPause is the mean wait before the second attempt.
 	retryPause = 50 * time.Millisecond
 )
 
 var errClosed = errors.New("the store is closed")
 
-// writers is how many connections of a pool writes may use: those that wait for a standby leave
-// some for the API's reads.
+// writers returns how many connections of a pool writes may use. If they all wait for a standby, the
+// others remain for the API's reads.
 func writers(conns int32) int { return int(max(1, conns*3/4)) }
 
 // action does something on a connection.
@@ -38,23 +37,22 @@ type action func(ctx context.Context, c *pgxpool.Conn) error
 // change is an action that may be part of a transaction.
 type change func(ctx context.Context, c conn) error
 
-// read runs do, which changes nothing, and once more or twice if the connection
-// was lost.
+// read runs do, which changes nothing, up to three times if the connection is lost.
 func (s *Store) read(ctx context.Context, do action) error { return s.readFrom(ctx, s.pool, do) }
 
-// readFrom is read on a connection of one of the pools.
+// readFrom is read with a connection of one of the pools.
 func (s *Store) readFrom(ctx context.Context, pool *pgxpool.Pool, do action) error {
 	return s.bounded(ctx, func(ctx context.Context) error { return s.call(ctx, pool, lost, do) })
 }
 
-// write runs do, which commits a change to a workspace, when its turn has come and while the
-// authority of ctx is valid. It runs do again only if nothing was sent, or if a deadlock undid
-// everything: without an answer, a commit may have taken effect or not.
+// write runs do, which commits a change to a workspace, in its turn and if the authority of ctx is
+// valid. It runs do again only if nothing was sent or a deadlock undid everything: if the answer to a
+// commit is lost, the commit may have taken effect or not.
 func (s *Store) write(ctx context.Context, workspace string, do change) error {
 	return s.writeUnless(ctx, workspace, new(bool), do)
 }
 
-// writeUnless is write for a do that must not run again once it has set begun.
+// writeUnless is write for a do that must not run again after it has set begun.
 func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, do change) error {
 	return s.bounded(ctx, func(ctx context.Context) error {
 		leave, err := s.enter(ctx, workspace)
@@ -74,8 +72,7 @@ func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, 
 	})
 }
 
-// enter waits for a place among the caller's own writes, then for one among the writes to the
-// workspace.
+// enter waits for a place among the caller's own writes, then among the writes to the workspace.
 func (s *Store) enter(ctx context.Context, workspace string) (leave func(), err error) {
 	a := store.AuthorityOf(ctx)
 	if a.Own() {
@@ -103,7 +100,7 @@ func (s *Store) bounded(ctx context.Context, do func(context.Context) error) err
 	return err
 }
 
-// call runs do on a connection of a pool, again and again while again says so.
+// call runs do with a connection of a pool, up to attempts times while again returns true.
 func (s *Store) call(ctx context.Context, pool *pgxpool.Pool, again func(error) bool, do action) error {
 	deadline := time.Now().Add(s.patience)
 	for attempt := 1; ; attempt++ {
@@ -129,7 +126,7 @@ func (s *Store) once(ctx context.Context, pool *pgxpool.Pool, deadline time.Time
 	c, err := pool.Acquire(waiting)
 	cancel()
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("none was free or could be made within %v: %w", s.patience, err)
+		err = fmt.Errorf("none was free or could be opened within %v: %w", s.patience, err)
 	}
 	if err != nil {
 		return &noConnectionError{err}
@@ -138,21 +135,20 @@ func (s *Store) once(ctx context.Context, pool *pgxpool.Pool, deadline time.Time
 	return do(ctx, c)
 }
 
-// noConnectionError is that of a call for which there was no connection.
+// noConnectionError is the error of a call that got no connection.
 type noConnectionError struct{ err error }
 
 func (e *noConnectionError) Error() string { return "no connection: " + e.err.Error() }
 func (e *noConnectionError) Unwrap() error { return e.err }
 
-// SafeToRetry is asked by pgconn.SafeToRetry.
+// SafeToRetry is called by pgconn.SafeToRetry.
 func (e *noConnectionError) SafeToRetry() bool { return true }
 
-// lost reports whether a call failed for its connection, so that the same call
-// may succeed on another.
+// lost reports whether a call failed because of its connection, so that it may succeed with another.
 func lost(err error) bool { return pgconn.SafeToRetry(err) || unreachable(err) }
 
-// unreachable reports whether err is one that passes: there is no server, it
-// starts, stops, is full or a standby. It is not if any host refused us.
+// unreachable reports whether err is temporary: there is no server, or it is starting, stopping, full
+// or a standby. It returns false if any host refused us for another reason.
 func unreachable(err error) bool {
 	passing, final := false, false
 	each(err, func(err error) {
@@ -182,7 +178,7 @@ func passes(code string) bool {
 	return strings.HasPrefix(code, "08") // connection exceptions
 }
 
-// each calls f for all errors that err is made of.
+// each calls f with err and all errors that it wraps.
 func each(err error, f func(error)) {
 	for err != nil {
 		f(err)
@@ -202,15 +198,15 @@ func each(err error, f func(error)) {
 
 const (
 	cutOffKey = "burnkey.cutoff"
-	// standbyRoutine is where the server warns that it did not wait for the
-	// synchronous standby; unlike the text, it is not translated.
+	// standbyRoutine is the server's function that warns that it did not wait for the synchronous
+	// standby. Unlike the text, its name is not translated.
 	standbyRoutine = "SyncRepWaitForLSN"
 )
 
-// keepWarning remembers that the server did not wait for the synchronous standby
-// because somebody cancelled that: the commit, which then counts as successful, may
-// be lost by a failover. Other warnings, such as a trigger's, change nothing.
-func keepWarning(c *pgconn.PgConn, n *pgconn.Notice) {
+// noteWarning stores the warning that the server did not wait for the synchronous standby because the
+// wait was cancelled: the server reports the commit as successful, but a failover may lose it. Other
+// warnings, such as a trigger's, are ignored.
+func noteWarning(c *pgconn.PgConn, n *pgconn.Notice) {
 	if n.SeverityUnlocalized == "WARNING" && n.Routine == standbyRoutine {
 		c.CustomData()[cutOffKey] = n.Message
 	}

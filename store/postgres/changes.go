@@ -17,7 +17,7 @@ const (
 	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = $1 AND version > $2
 		ORDER BY version LIMIT $3`
 	selectLog = `SELECT version, (SELECT min(version) FROM changes WHERE workspace = $1) FROM workspaces WHERE id = $1`
-	// compactChanges takes no lock that a writer of the workspace waits for.
+	// compactChanges takes no lock that writers of the workspace wait for.
 	compactChanges = `DELETE FROM changes WHERE workspace = $1 AND version BETWEEN $2 AND $3`
 	// compactAtOnce bounds the size of one transaction.
 	compactAtOnce = 1000
@@ -60,8 +60,8 @@ func scanChange(row pgx.CollectableRow) (jwks.Change, error) {
 	return decodeChange(version, added, removed)
 }
 
-// Compact implements store.Store. Versions have no gaps, so what is left to do
-// is known without counting rows.
+// Compact implements store.Store. Versions have no gaps, so it need not count rows to know whether more
+// are left.
 func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (more bool, err error) {
 	err = s.write(ctx, workspace, func(ctx context.Context, c conn) error {
 		var version uint64
@@ -69,7 +69,7 @@ func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (
 		if err := c.QueryRow(ctx, selectLog, workspace).Scan(&version, &first); err != nil {
 			return notFound(err)
 		}
-		through = min(through, version-1) // the version may rise meanwhile, which leaves more
+		through = min(through, version-1) // the version may rise meanwhile, which only leaves more changes
 		if first == nil || *first > through {
 			return nil
 		}

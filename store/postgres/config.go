@@ -12,29 +12,28 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Defaults for what the URL does not say.
+// Defaults for parameters that the URL does not set.
 const (
 	connectTimeout = 5 * time.Second // for one host
 	maxConns       = 10
-	// pingTimeout bounds the look at a connection that was idle: one that hangs is
-	// then given up while its caller still has time for another.
+	// pingTimeout bounds the check of a connection that was idle, so that its caller still has time for
+	// another if it hangs.
 	pingTimeout = 2 * time.Second
-	// A statement of ours takes milliseconds; one that takes so long hangs, and
-	// holds a connection and perhaps a workspace's lock.
+	// Our statements take milliseconds. One that takes this long hangs, and occupies a connection and
+	// perhaps a workspace's lock.
 	statementTimeout = "15s"
-	// Shorter, so that whoever waits for a lock is told that it was a lock.
+	// Shorter than statementTimeout, so that the error names the lock.
 	lockTimeout = "10s"
-	// A transaction that was left open holds its workspace's lock. Ours are never
-	// idle but in the callback of an update, which is quick.
+	// A transaction that was left open holds its workspace's lock. Ours are only idle while the callback
+	// of an update runs, which is quick.
 	idleInTransactionTimeout = "30s"
 )
 
-// session is what each connection is brought to, against the defaults of the
-// server, the database and the role: acknowledged is durable also where the server
-// does not wait for its disk or its synchronous standby, the warning that a commit
-// is not is shown, and isolation is what our statements are made for.
+// session sets up each connection, whatever the defaults of the server, the database and the role:
+// commits wait for the disk and the synchronous standby, a commit that did not is reported by a
+// warning, and the isolation level is the one that our statements need.
 //
-// They are not parameters of the connection's start, which PgBouncer refuses.
+// PgBouncer refuses these settings as parameters of the connection's start.
 const session = `SELECT
 	set_config('client_min_messages', 'warning', false),
 	set_config('default_transaction_isolation', 'read committed', false),
@@ -68,15 +67,15 @@ func parse(url string) (*pgxpool.Config, error) {
 		return noteBackend(ctx, conn)
 	}
 	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
-		// What the server sent unasked is its farewell, most often.
+		// Data that the server sent unasked is most often the end of the connection.
 		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
 	}
 	addDefaults(&config.ConnConfig.Config)
 	return config, nil
 }
 
-// forFollowing is half as large a pool: sets that are read whole hold a few of its
-// connections for long.
+// forFollowing returns the configuration of a pool of half the size. Reading whole sets occupies some of
+// its connections for long.
 func forFollowing(config *pgxpool.Config) *pgxpool.Config {
 	config = config.Copy()
 	config.MaxConns = max(2, config.MaxConns/2)
@@ -89,12 +88,12 @@ func addDefaults(c *pgconn.Config) {
 		c.ConnectTimeout = connectTimeout
 	}
 	if c.ValidateConnect == nil {
-		// A standby, or a primary that became one, would show what is revoked here
-		// as published. "any" is of no use, so it means this, too.
+		// A standby, or a primary that became one, would show keys as published that are revoked. "any"
+		// makes no sense here, so it means the same.
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	c.DialFunc = dialer(c.ConnectTimeout).DialContext
-	c.OnNotice = keepWarning
+	c.OnNotice = noteWarning
 	c.RuntimeParams["client_encoding"] = "UTF8"
 	if !given(c, "application_name") {
 		c.RuntimeParams["application_name"] = "burnkey"
@@ -107,7 +106,7 @@ func given(c *pgconn.Config, name string) bool {
 	return given || strings.Contains(c.RuntimeParams["options"], name)
 }
 
-// timeouts returns the SQL that sets ours, but for those that the URL sets.
+// timeouts returns the SQL that sets our timeouts, except those that the URL sets.
 func timeouts(c *pgx.ConnConfig) (sql string) {
 	for _, timeout := range [][2]string{
 		{"statement_timeout", statementTimeout},
@@ -121,8 +120,8 @@ func timeouts(c *pgx.ConnConfig) (sql string) {
 	return sql
 }
 
-// checkURL refuses what would be read in another way than it was meant, so that
-// a part of the password passes for a host or a database, which errors name.
+// checkURL refuses URLs in which a part of the password would be parsed as a host or a database: errors
+// would show it.
 func checkURL(url string) error {
 	rest, ok := strings.CutPrefix(url, "postgres://")
 	if !ok {
@@ -136,24 +135,23 @@ func checkURL(url string) error {
 	}
 	rest, _, _ = strings.Cut(rest, "?")
 	if strings.Contains(rest, "@") {
-		return errors.New("the URL has an @ too many: in a user name or a password, write @ as %40, / as %2F and % as %25")
+		return errors.New("the URL has one @ too many: in a user name or a password, write @ as %40, / as %2F and % as %25")
 	}
 	return nil
 }
 
-// parseError leaves the URL out, even where pgx has masked what it takes for the
-// password.
+// parseError removes the URL from an error. pgx masks the password, but may not recognize all of it.
 func parseError(err error) error {
 	text := err.Error()
 	i := strings.LastIndex(text, "`: ")
 	if i < 0 || strings.Contains(text[i:], "failed to parse as URL") {
 		return errors.New("the URL is malformed: in a user name or a password, write @ as %40, / as %2F and % as %25")
 	}
-	return fmt.Errorf("the URL is refused: %s", text[i+len("`: "):])
+	return fmt.Errorf("invalid URL: %s", text[i+len("`: "):])
 }
 
-// prepareSession makes a new connection one of ours, with further settings, each
-// as one more column. pgxpool does not bound it.
+// prepareSession returns a function that sets up a new connection, with further settings as additional
+// columns. pgxpool sets no timeout for it.
 func prepareSession(further string) func(context.Context, *pgx.Conn) error {
 	return func(ctx context.Context, conn *pgx.Conn) error {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -163,9 +161,8 @@ func prepareSession(further string) func(context.Context, *pgx.Conn) error {
 	}
 }
 
-// acquirePatience is how long a call waits for a connection: until it has to be
-// told that the database is away, but for long enough to pass by a host that
-// does not answer.
+// acquirePatience returns how long a call waits for a connection: long enough to try the next host if
+// one does not answer, but short enough to report that the database can't be reached.
 func acquirePatience(c *pgx.ConnConfig) time.Duration {
 	type address struct {
 		host string

@@ -6,18 +6,17 @@ import (
 	"sync"
 )
 
-// confirm returns nil once what was read before is as durable as what this store
-// commits. A commit whose wait for the synchronous standby was cut off can be read,
-// and a failover may still lose it; one that comes behind it and does wait shows
-// that the standby has both, whatever workspace it is of.
+// confirm returns nil once everything that was read before is as durable as this store's own commits. A
+// commit whose wait for the synchronous standby was interrupted can be read, but a failover may still
+// lose it. A later commit that does wait, of any workspace, shows that the standby has both.
 func (s *Store) confirm(ctx context.Context) error {
 	if err := s.confirmations.wait(ctx, s.commitNothing); err != nil {
-		return fmt.Errorf("waiting for what was read to be durable: %w", err)
+		return fmt.Errorf("waiting until the answer is durable: %w", err)
 	}
 	return nil
 }
 
-// commitNothing writes a record of the log that nobody reads.
+// commitNothing writes an empty record to the write-ahead log.
 func (s *Store) commitNothing(ctx context.Context) error {
 	return s.write(ctx, "", func(ctx context.Context, c conn) error {
 		_, err := c.Exec(ctx, `SELECT pg_logical_emit_message(true, 'burnkey', '')`)
@@ -25,16 +24,16 @@ func (s *Store) commitNothing(ctx context.Context) error {
 	})
 }
 
-// confirmations lets all share a commit who come while another is under way.
-// Whoever has a token of a revoked key may ask for one, as often as they like: they
-// take up one connection.
+// confirmations lets all calls that arrive during one commit share the next. Anyone with the token of a
+// revoked key may cause one, as often as they like; together they use one connection.
 type confirmations struct {
 	mu      sync.Mutex
-	next    *confirmation // has not begun
+	next    *confirmation // not yet begun
 	running bool
 }
 
-// confirmation is a commit and those who wait for it. It ends with the last of them.
+// confirmation is a commit with the calls that wait for it. It is cancelled when the last of them
+// leaves.
 type confirmation struct {
 	ctx     context.Context
 	end     context.CancelFunc
@@ -89,7 +88,7 @@ func (c *confirmations) run(commit func(context.Context) error) {
 	}
 }
 
-// take returns the commit that is to begin; if there is none, no other is running.
+// take returns the commit to begin next; if there is none, it notes that none is running.
 func (c *confirmations) take() *confirmation {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -18,9 +18,9 @@ const (
 	selectDue = `SELECT due_at, workspace, id FROM keys WHERE due_at IS NOT NULL
 		AND (due_at, workspace, id) > ($1, $2, $3) AND due_at <= $4 ORDER BY due_at, workspace, id LIMIT $5`
 	selectThese = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND id = ANY ($2)`
-	// retireKeys comes behind raise as removeKey does, and is refused in the same way if
-	// one of the keys $2 is no longer as it was read: rotated to $3, which may be NULL.
-	// $4 says of each whether it is revoked, at $5, or has expired.
+	// retireKeys comes after raise, as removeKey does. It fails in the same way if one of the keys $2 is
+	// no longer as it was read: rotated to $3, which may be NULL. $4 is true for a key that is revoked,
+	// at the time $5, and false for one that has expired.
 	retireKeys = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), due AS (
@@ -56,7 +56,7 @@ func (s *Store) Retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 	return retired, wrap(ctx, "retire keys", err)
 }
 
-// retire removes what is due as it is read. errMeanwhile.
+// retire removes the keys that are due, as they were read. errMeanwhile.
 func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]store.Key, error) {
 	var keys []store.Key
 	scan := func(row pgx.CollectableRow) (store.Key, error) { return scanKey(workspace, row) }
@@ -87,7 +87,7 @@ func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 	return keys, nil
 }
 
-// retirement is what removes keys at a time at which they are due, and their entries.
+// retirement returns the statements that remove keys at a time at which they are due, with their entries.
 func retirement(workspace string, keys []store.Key, at time.Time) []statement {
 	var (
 		ids, successors = make([][16]byte, len(keys)), make([]pgtype.UUID, len(keys))

@@ -17,9 +17,9 @@ import (
 const (
 	// published is the condition of keys_by_owner_published.
 	published = `revoked_at IS NULL AND expired_version IS NULL`
-	// keepKey are the parts of a statement that insert a key, its JWK and the entry
-	// that tells of it, once raised has the version. Its arguments are keyArgs.
-	keepKey = `kept AS (
+	// insertKey are the parts of a statement that insert a key, its JWK and its entry at the version of
+	// raised. The arguments are keyArgs.
+	insertKey = `kept AS (
 			INSERT INTO keys (workspace, ` + keyColumns + `)
 			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea
 			FROM raised
@@ -28,28 +28,28 @@ const (
 		), audited AS (
 			` + recordEntry + ` FROM raised
 		)`
-	// One statement and so one transaction and one round trip. The inserts read
-	// raised, so the workspace's row is locked before anything else.
+	// issueKey is one statement: one transaction and one round trip. The inserts read raised, so the
+	// workspace's row is locked before anything else.
 	issueKey = `WITH raised AS (
 			UPDATE workspaces SET version = version + 1 WHERE id = $1 RETURNING version
-		), ` + keepKey + `, logged AS (
+		), ` + insertKey + `, logged AS (
 			INSERT INTO changes (workspace, version, added, removed) SELECT $1, version, $24, '' FROM raised
 		)
 		SELECT version FROM raised`
-	// issueKeyWithin is for a limit and comes behind raise, in one transaction: it
-	// must see what was committed while that waited for the lock. If the owner has too
-	// many keys, the change has no modulus, which its column refuses.
+	// issueKeyWithin applies a limit. It comes after raise in one transaction, because it must see what
+	// was committed while raise waited for the lock. If the owner has too many keys, the change has no
+	// modulus: its column refuses that.
 	issueKeyWithin = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), held AS (
 			SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $14 AND ` + published + `
 				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $27) LIMIT $28) AS k
-		), ` + keepKey + `, logged AS (
+		), ` + insertKey + `, logged AS (
 			INSERT INTO changes (workspace, version, added, removed)
 			SELECT $1, version, CASE WHEN n < $28 THEN $24::bytea END, '' FROM raised, held
 		)
 		SELECT version FROM raised`
-	// What keeps a key from being issued, in the contract's order.
+	// selectConflict finds what prevents a key from being issued, in the contract's order.
 	selectConflict = `SELECT
 		(SELECT id FROM keys WHERE workspace = $1 AND idempotency_key = $2),
 		(SELECT request_digest FROM keys WHERE workspace = $1 AND idempotency_key = $2),
@@ -73,7 +73,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
 		args := keyArgs(store.KeyIssued(ctx, k), k, pub)
 		if limit > 0 {
-			// Not micros: at the zero time no key has expired.
+			// Not micros: the zero time is not NULL here, and no key has expired at it.
 			return issueWithin(ctx, c, &k, append(args, k.CreatedAt.UnixMicro(), limit))
 		}
 		return c.QueryRow(ctx, issueKey, args...).Scan(&k.Version)
@@ -106,11 +106,11 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// onTerms wraps keep in a transaction that locks the workspace as terms saw it. Without terms,
-// there is neither.
-func onTerms(workspace string, terms store.Terms, keep func(ctx context.Context, c conn, limit int) error) change {
+// onTerms wraps do in a transaction that locks the workspace that terms checks. Without terms there is
+// no transaction and no limit.
+func onTerms(workspace string, terms store.Terms, do func(ctx context.Context, c conn, limit int) error) change {
 	if terms == nil {
-		return func(ctx context.Context, c conn) error { return keep(ctx, c, 0) }
+		return func(ctx context.Context, c conn) error { return do(ctx, c, 0) }
 	}
 	return inTx(func(ctx context.Context, t pgx.Tx) error {
 		w, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, workspace))
@@ -121,7 +121,7 @@ func onTerms(workspace string, terms store.Terms, keep func(ctx context.Context,
 		if err != nil {
 			return &refusedError{err}
 		}
-		return keep(ctx, t, limit)
+		return do(ctx, t, limit)
 	})
 }
 
@@ -130,22 +130,22 @@ func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
 		statement{issueKeyWithin, args})
 }
 
-// keyArgs are those of a statement with keepKey: from $12 on the key's.
+// keyArgs returns the arguments of a statement with insertKey. The key's begin at $12.
 func keyArgs(e store.Entry, k store.Key, pub jwks.Key) []any {
 	return append(entryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
 		string(k.Claims), string(k.Metadata), orNull(k.IdempotencyKey),
 		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), pub.Modulus(), idOrNull(k.RotatedFrom), bytesOrNull(k.RequestDigest))
 }
 
-// sure returns an answer that tells of another's commit once that is durable.
+// sure returns an answer that depends on another caller's commit, once that commit is durable.
 func (s *Store) sure(ctx context.Context, answer error) error {
 	if unsure := s.confirm(ctx); unsure != nil {
-		return unsure // alone: the other would be the answer
+		return unsure // not wrapped with the answer, which would look final
 	}
 	return answer
 }
 
-// normalize brings a new record to the form in which it is read back.
+// normalize returns a new record as it will be read back.
 func normalize(k store.Key, pub jwks.Key) store.Key {
 	k.KID = pub.KID()
 	k.Scopes, k.Audience = notNil(k.Scopes), notNil(k.Audience)
@@ -157,8 +157,7 @@ func normalize(k store.Key, pub jwks.Key) store.Key {
 	return k
 }
 
-// conflict finds out which of its unique fields kept k from being inserted. Where it
-// was none of them, it returns otherwise.
+// conflict finds out which unique field of k prevented its insertion. If none did, it returns otherwise.
 func (s *Store) conflict(ctx context.Context, k store.Key, otherwise error) error {
 	return s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error { return conflict(ctx, c, k, otherwise) })
 }
@@ -248,8 +247,7 @@ func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) 
 	return k, wrap(ctx, "read key by idempotency key", err)
 }
 
-// UpdateKey implements store.Store. While change runs, the key is locked against
-// its revocation.
+// UpdateKey implements store.Store. While change runs, the key can't be revoked.
 func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*store.Key) error) (store.Key, error) {
 	var k store.Key
 	begun := false

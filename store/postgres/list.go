@@ -22,12 +22,12 @@ var (
 	pickKeys = `SELECT id, kid, owner, name, ` + keySize + ` FROM keys WHERE `
 )
 
-// listSize is the approximate size of an array once it is read. pg_column_size of the column
-// alone would be the stored size, which may be a tenth or less if compressed.
+// listSize is the approximate size of an array in memory. pg_column_size of the column would be the
+// stored size, which may be a tenth or less if it is compressed.
 func listSize(column string) string { return `pg_column_size(` + column + ` || '{}'::text[])` }
 
-// Keys implements store.Store. With an owner it walks keys_by_owner, else the
-// primary key; status and query drop rows on that way.
+// Keys implements store.Store. With an owner it reads the index keys_by_owner, otherwise the primary key.
+// Other fields filter the rows found.
 func (s *Store) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	list, next, err := s.keys(ctx, workspace, f)
 	return list, next, wrap(ctx, "list keys", err)
@@ -80,7 +80,7 @@ func lookTo(ctx context.Context, c *pgxpool.Conn, table string, way clause, rows
 	return id, err
 }
 
-// from leaves out rows after an id, in the list's order, unless the id is uuid.Nil.
+// from excludes rows after an id, in the list's order, unless the id is uuid.Nil.
 func (c clause) from(id uuid.UUID) clause {
 	c = c.clone()
 	if id != uuid.Nil {
@@ -143,7 +143,7 @@ func readKeys(ctx context.Context, c *pgxpool.Conn, workspace string, where clau
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanUsed(workspace, row) })
 }
 
-// clause collects what a WHERE joins by AND.
+// clause collects the conditions of a WHERE.
 type clause struct {
 	terms []string
 	args  []any
@@ -151,7 +151,7 @@ type clause struct {
 
 func (c *clause) add(term string) { c.terms = append(c.terms, term) }
 
-// arg adds an argument and returns how the query names it.
+// arg adds an argument and returns its placeholder.
 func (c *clause) arg(value any) string {
 	c.args = append(c.args, value)
 	return fmt.Sprintf("$%d", len(c.args))
@@ -173,7 +173,7 @@ func keysWay(workspace string, f store.Filter) (c clause) {
 	return c
 }
 
-// narrow adds the conditions that drop rows.
+// narrow adds the conditions that no index answers.
 func (c *clause) narrow(f store.Filter) error {
 	if f.Query != "" {
 		c.match(f)
@@ -190,12 +190,12 @@ func (c *clause) narrow(f store.Filter) error {
 	return c.status(f)
 }
 
-// status selects by Filter.Status and Filter.Live, as store.Key.Status has it.
+// status selects by Filter.Status and Filter.Live, as defined by store.Key.Status.
 func (c *clause) status(f store.Filter) error {
 	if f.Status == "" && !f.Live {
 		return nil
 	}
-	// Not micros: at the zero time no key has expired.
+	// Not micros: the zero time is not NULL here, and no key has expired at it.
 	now := c.arg(f.Now.UnixMicro()) + `::bigint`
 	inTime := `(expires_at IS NULL OR expires_at > ` + now + `)`
 	if f.Live {
@@ -218,9 +218,9 @@ func (c *clause) status(f store.Filter) error {
 	return nil
 }
 
-// match keeps the rows that may match Filter.Query; pickKeysOf decides. In the collation "C",
-// lower only changes ASCII letters, so texts with other letters are kept. Strpos, unlike LIKE,
-// has no wildcards.
+// match selects rows that may match Filter.Query; pickKeysOf decides. In the collation "C" lower only
+// changes ASCII letters, so all texts with other characters are selected. Unlike LIKE, strpos has no
+// wildcards.
 func (c *clause) match(f store.Filter) {
 	search := store.NewSearch(f.Query)
 	columns := []string{`name`}

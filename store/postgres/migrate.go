@@ -17,15 +17,15 @@ import (
 var migrations embed.FS
 
 const (
-	// versionTable is goose's, under a name of our own: another program's in the
-	// same schema is not taken for ours.
+	// versionTable is goose's table under a name of our own, so that another program's in the same schema
+	// is not mistaken for ours.
 	versionTable = "burnkey_schema_version"
-	// migrationLock is the advisory lock under which one server migrates ("burnkey"
-	// in ASCII). Other schemas of the database share it.
+	// migrationLock is the advisory lock that a server holds while it migrates ("burnkey" in ASCII). Other
+	// schemas of the database share it.
 	migrationLock = 0x6275726e6b6579
 )
 
-// setUp brings the schema up to date. Where it is so already, it takes no lock.
+// setUp brings the schema up to date. If it already is, no lock is taken.
 func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -36,7 +36,7 @@ func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 		return err
 	}
 	defer disconnect(conn)
-	// A server may migrate for as long as ctx lets it, and wait for another's.
+	// Migrating, or waiting for another server to do so, is bounded only by ctx.
 	if err := prepareSession(noTimeout+`, set_config('lock_timeout', '0', false)`)(ctx, conn); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 	if done || err != nil {
 		return err
 	}
-	// It ends with the connection.
+	// The lock is released with the connection.
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
 		return fmt.Errorf("waiting for another server to migrate: %w", err)
 	}
@@ -60,8 +60,8 @@ func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 
 const noTimeout = `, set_config('statement_timeout', '0', false)`
 
-// migrate applies what is missing, by goose and on a connection of its own. Only its
-// wait for a table's lock is bounded, since everybody who comes behind waits with it.
+// migrate applies the missing migrations with a connection of its own. Only the wait for a table's lock
+// is bounded, because all later statements on that table wait for it.
 func migrate(ctx context.Context, config *pgx.ConnConfig, files fs.FS) (err error) {
 	prepare := prepareSession(timeouts(config) + noTimeout)
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(prepare))
@@ -77,12 +77,12 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, files fs.FS) (err erro
 	return nil
 }
 
-// state is what isCurrent looks at.
+// state is the state of the database that isCurrent checks.
 type state struct {
 	schema   *string // the first of search_path that exists
 	encoding string
 	ours     bool
-	foreign  []string // our tables' names where versionTable is not
+	foreign  []string // tables with names of ours, if versionTable is missing
 	version  int64
 }
 
@@ -91,8 +91,8 @@ const selectState = `SELECT current_schema()::text, current_setting('server_enco
 	ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))
 		AND relname IN ('workspaces', 'keys', 'jwks', 'changes', 'sessions', 'audit', 'logos') ORDER BY relname)`
 
-// isCurrent reports whether the schema is the one that this program knows. It is
-// an error if it never can be. Nothing is changed.
+// isCurrent reports whether the schema is up to date. It returns an error if migrating can't make it so.
+// It changes nothing.
 func isCurrent(ctx context.Context, conn *pgx.Conn, files fs.FS) (bool, error) {
 	var s state
 	if err := conn.QueryRow(ctx, selectState).Scan(&s.schema, &s.encoding, &s.ours, &s.foreign); err != nil {
@@ -100,7 +100,7 @@ func isCurrent(ctx context.Context, conn *pgx.Conn, files fs.FS) (bool, error) {
 	}
 	switch {
 	case s.schema == nil:
-		return false, errors.New("the search_path names no schema that is there")
+		return false, errors.New("no schema in the search_path exists")
 	case s.encoding != "UTF8":
 		return false, fmt.Errorf("the database's encoding is %s: it must be UTF8", s.encoding)
 	case !s.ours && len(s.foreign) > 0:
@@ -121,13 +121,13 @@ func isCurrent(ctx context.Context, conn *pgx.Conn, files fs.FS) (bool, error) {
 	return s.version == known, nil
 }
 
-// newProvider returns goose's migrator of our schema, free of its global state.
+// newProvider returns goose's migrator of our schema, without global state.
 func newProvider(db *sql.DB, files fs.FS) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectPostgres, db, files,
 		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
 }
 
-// knownVersion is that of the last migration.
+// knownVersion returns the version of the last migration.
 func knownVersion(files fs.FS) (int64, error) {
 	names, err := fs.Glob(files, "*.sql") // sorted
 	if err != nil {

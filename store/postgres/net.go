@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// unackedTimeout is how long sent data may stay unacknowledged until the
-// connection counts as lost. Without it, TCP tries for a quarter of an hour.
+// unackedTimeout is how long sent data may stay unacknowledged before the connection counts as lost. By
+// default, TCP retries for a quarter of an hour.
 const unackedTimeout = 10 * time.Second
 
-// dialer notices within about ten seconds that the other side has gone without a
-// word, be it a host that lost its power or a network that drops packets.
+// dialer returns a dialer whose connections end within about ten seconds if the other host loses its
+// power or the network drops packets.
 func dialer(timeout time.Duration) *net.Dialer {
 	return &net.Dialer{
 		Timeout:         timeout,

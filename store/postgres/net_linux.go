@@ -22,9 +22,8 @@ func setUnackedTimeout(network, _ string, c syscall.RawConn) error {
 	return errors.Join(err, errSet)
 }
 
-// readable reports whether the other side sent something or closed the
-// connection. It costs one system call and takes nothing away. It does not wait
-// behind a reader, as raw.Read would: pgx leaves one behind after a slow write.
+// readable reports whether the other side sent data or closed the connection. It costs one system call
+// and consumes no data.
 func readable(conn net.Conn) bool {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
@@ -38,8 +37,7 @@ func readable(conn net.Conn) bool {
 		return true
 	}
 	var errPeek error
-	// Not raw.Read: that waits for a read in progress, and pgconn leaves one behind
-	// where a write took long.
+	// Not raw.Read: that waits for a read in progress, and pgconn leaves one after a slow write.
 	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, errPeek = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)

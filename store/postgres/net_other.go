@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// setUnackedTimeout does nothing: keepalive notices a lost host, if more slowly.
+// setUnackedTimeout does nothing: keepalive detects a lost host, but more slowly.
 func setUnackedTimeout(string, string, syscall.RawConn) error { return nil }
 
-// readable says no: a lost connection is noticed when it is used.
+// readable returns false: a lost connection is detected when it is used.
 func readable(net.Conn) bool { return false }

@@ -11,23 +11,21 @@ import (
 )
 
 const (
-	// channel is one for all schemas of a database: a hint too many does no harm.
+	// channel is shared by all schemas of a database: needless hints do no harm.
 	channel = "burnkey"
-	// A notification has no need to survive anything, so its commit waits neither
-	// for the disk nor for a standby.
+	// A notification need not survive a crash, so its commit waits neither for the disk nor for a standby.
 	notifyAll = `WITH hint AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 		SELECT count(pg_notify('` + channel + `', workspace)) FROM hint, unnest($1::text[]) AS workspace`
 	notifyTimeout = 5 * time.Second
-	// notifyPause gathers hints while there are many.
+	// notifyPause collects hints while there are many.
 	notifyPause = 10 * time.Millisecond
 	// farewell is how long Close waits for the last hints.
 	farewell = time.Second
 )
 
-// notifier tells other processes which workspaces have changed. It is apart from
-// the transactions that change them, since NOTIFY takes a lock over the whole
-// database until its commit is done: all changes would wait for one another. What
-// is lost on the way others find out by themselves.
+// notifier notifies other processes of changed workspaces. It does so outside of the transactions that
+// change them, because NOTIFY locks the whole database until the commit is complete: all changes would
+// wait for one another. Lost notifications do no harm: other processes also poll the versions.
 type notifier struct {
 	pool    *pgxpool.Pool
 	mu      sync.Mutex
@@ -48,14 +46,14 @@ func startNotifier(pool *pgxpool.Pool) *notifier {
 	return n
 }
 
-// notify has a workspace told of. It does not wait.
+// notify queues a workspace and does not wait.
 func (n *notifier) notify(workspace string) {
 	n.mu.Lock()
 	n.pending[workspace] = struct{}{}
 	n.mu.Unlock()
 	select {
 	case n.wake <- struct{}{}:
-	default: // it will look anyway
+	default: // it is already awake
 	}
 }
 

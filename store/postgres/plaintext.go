@@ -11,10 +11,10 @@ import (
 // warnOfPlaintext warns about remote hosts to which a connection may be made without TLS:
 // someone on the way could read the password and insert keys.
 func warnOfPlaintext(config *pgx.ConnConfig, log *slog.Logger) {
-	told := make(map[string]bool)
+	warned := make(map[string]bool)
 	note := func(host string, encrypted bool) {
-		if !encrypted && !isLocal(host) && !told[host] {
-			told[host] = true
+		if !encrypted && !isLocal(host) && !warned[host] {
+			warned[host] = true
 			log.Warn("sslmode permits connections to the database without TLS; set sslmode=verify-full", "host", host)
 		}
 	}

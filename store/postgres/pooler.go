@@ -19,7 +19,7 @@ const (
 	backend = `SELECT pg_backend_pid() || ' ' || pg_postmaster_start_time()`
 	// backendKey is where a connection stores its first backend.
 	backendKey = "burnkey.backend"
-	// poolerRounds: a statement of another client may hide the pooler in one round.
+	// poolerRounds is more than one, because another client's statement may hide a pooler in one round.
 	poolerRounds = 3
 )
 
@@ -49,7 +49,7 @@ func keepsSessions(ctx context.Context, first *pgx.Conn, config *pgx.ConnConfig)
 }
 
 func backendOf(ctx context.Context, conn *pgx.Conn) (name string, err error) {
-	// The simple protocol, since a prepared statement belongs to a session.
+	// The simple protocol, because a prepared statement belongs to a session.
 	err = conn.QueryRow(ctx, backend, pgx.QueryExecModeSimpleProtocol).Scan(&name)
 	return name, err
 }

@@ -1,11 +1,9 @@
-// Package postgres keeps Burnkey's data in PostgreSQL 15 or later, for several
-// servers on one database.
+// Package postgres stores Burnkey's data in PostgreSQL 15 or later, for several servers on one database.
 //
-// A workspace's version is a column of its row, whose lock each change takes
-// first: versions follow the order of commits, and different workspaces do not
-// wait for one another. The row is locked for one round trip and the commit.
-// Everything lives in the first schema of the connection's search_path. A pooler
-// between must keep sessions (PgBouncer's pool_mode=session).
+// A workspace's version is a column of its row, which each change locks first: versions follow the order
+// of commits, and different workspaces do not wait for one another. The row is locked for one round trip
+// and the commit. All tables are in the first schema of the connection's search_path. A pooler must
+// keep sessions (PgBouncer's pool_mode=session).
 package postgres
 
 import (
@@ -30,35 +28,33 @@ const openPatience = 30 * time.Second
 type Store struct {
 	config *pgxpool.Config
 	pool   *pgxpool.Pool
-	// following is for what keeps servers current and is asked about them: Versions,
-	// Changes, Published, hints and Ping. Writes that wait do not hold it up.
+	// following serves Versions, Changes, Published, hints and Ping, which keep servers current and show
+	// whether they are. Writes that wait do not delay them.
 	following *pgxpool.Pool
-	gate      *store.Gate // by workspace: its writes would wait for the row's lock
-	callers   *store.Gate // by caller, before gate: other callers' writes come in between
+	gate      *store.Gate // by workspace: further writes would wait for the row's lock
+	callers   *store.Gate // by caller, before gate: one caller does not delay all others
 	notifier  *notifier
-	patience  time.Duration // for getting a connection
+	patience  time.Duration // how long to wait for a connection
 
 	confirmations confirmations
 
-	closing  context.Context // done once Close was called
+	closing  context.Context // ends when Close is called
 	close    context.CancelFunc
-	mu       sync.Mutex // guards watchers against an Add behind Wait
+	mu       sync.Mutex // prevents watchers.Add after Wait
 	watchers sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the database at a postgres:// or postgresql:// URL and brings its
-// schema up to date. The URL may name several hosts and take all parameters of
-// libpq and pgxpool (pool_max_conns and so on); config.go has the defaults. Beyond
-// pool_max_conns there are up to half as many connections for following, and one
-// for Watch.
+// Open opens the database at a postgres:// or postgresql:// URL and brings its schema up to date. The URL
+// may name several hosts and set all parameters of libpq and pgxpool, such as pool_max_conns; the defaults
+// are in config.go. In addition to pool_max_conns connections there are up to half as many for following,
+// and one for Watch.
 //
-// While the database can't be reached or is starting, Open tries again for half a
-// minute or until ctx ends, and tells log, which may be nil, of each failure. It is
-// an error at once if the database refuses us, a pooler does not keep sessions (ErrPooler), or
-// the database has a newer schema than this program knows, or another program's tables in place
-// of ours; it is then left as it was. No error contains the password.
+// If the database can't be reached or is starting, Open tries again for half a minute or until ctx ends,
+// and logs each failure to log, which may be nil. It fails at once, and changes nothing, if the database
+// refuses us, a pooler does not keep sessions (ErrPooler), or the database has a newer schema than this
+// program knows or another program's tables in place of ours. No error contains the password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	s, err := open(ctx, url, log)
 	if err != nil {
@@ -125,8 +121,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	}))
 }
 
-// Close ends streams and Watch, waits for other calls, which end soon by
-// themselves, and closes all connections. Closing twice is no error.
+// Close ends streams and Watch, waits for other calls, which are short, and closes all connections.
+// Closing twice is not an error.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.close()
@@ -138,7 +134,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// wrap says what was being done.
+// wrap adds what the store was doing.
 func wrap(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
@@ -146,8 +142,8 @@ func wrap(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("postgres: %s: %w", doing, withCause(ctx, err))
 }
 
-// withCause adds the context's error to one that came of it, as when the server
-// says that the statement was cancelled.
+// withCause adds the context's error to an error that results from it, such as the server's that the
+// statement was cancelled.
 func withCause(ctx context.Context, err error) error {
 	if cause := ctx.Err(); err != nil && cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", cause, err)

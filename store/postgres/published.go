@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// beginStream reads the version and lifts the server's bound on a statement: a
-	// stream may take as long as its consumer does.
+	// beginStream reads the version and removes the statement timeout: a stream may take as long as its
+	// consumer.
 	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
 	selectJWKs     = `SELECT kid, n FROM jwks WHERE workspace = $1 ORDER BY kid`
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
-	// selectTombstone finds the JWK without a record.
+	// selectTombstone finds the only JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = $1 AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
 	// stallTimeout is how long a stream waits for its next row.
@@ -29,8 +29,8 @@ const (
 
 var errStalled = fmt.Errorf("no row came for %v", stallTimeout)
 
-// Published implements store.Store. While it runs it holds a connection, and the
-// database keeps all old versions of rows.
+// Published implements store.Store. While it runs, it occupies a connection, and the database keeps all
+// old versions of rows.
 func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
 	var version uint64
 	err := s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
@@ -84,7 +84,7 @@ func scanJWK(rows pgx.Rows) (jwks.Key, error) {
 	return key, nil
 }
 
-// Versions implements store.Store. While it runs it holds a connection.
+// Versions implements store.Store. While it runs, it occupies a connection.
 func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64, print jwks.Fingerprint) error) error {
 	return wrap(ctx, "read versions", s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
 		if _, err := t.Exec(ctx, `SET LOCAL statement_timeout = 0`); err != nil {
@@ -106,9 +106,8 @@ func (s *Store) Versions(ctx context.Context, yield func(workspace string, versi
 	}))
 }
 
-// stream calls row for each row of query in a transaction that sees one state of
-// the database, however long it takes. It ends if no row comes for stallTimeout,
-// with ctx, or when the store is closed.
+// stream calls row for each row of query in a transaction that sees one state of the database, however
+// long it takes. It fails if no row comes for stallTimeout, when ctx ends, or when the store is closed.
 func (s *Store) stream(ctx context.Context, query func(context.Context, pgx.Tx) (pgx.Rows, error), row func(pgx.Rows) error) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -130,9 +129,9 @@ func (s *Store) stream(ctx context.Context, query func(context.Context, pgx.Tx) 
 		defer rows.Close()
 		for rows.Next() {
 			begun = true
-			stall.Stop() // its consumer may take its time
+			stall.Stop() // its consumer may be slow
 			if err := row(rows); err != nil {
-				cancel(nil) // else Close would read all the rest
+				cancel(nil) // otherwise Close would read all other rows
 				return err
 			}
 			stall.Reset(stallTimeout)

@@ -14,11 +14,10 @@ import (
 
 const (
 	raise = `UPDATE workspaces SET version = version + 1 WHERE id = $1`
-	// removeKey revokes a key at $12. Behind raise, it is one transaction with it. They
-	// are two statements, since the second must see what was committed while the first
-	// waited for the lock. If the key is no longer as it was read ($13) or its JWK is
-	// missing, the change has no kid, which its column refuses: then nothing is kept, and
-	// no version is taken.
+	// removeKey revokes a key at $12. It comes after raise in one transaction. They are two statements,
+	// because the second must see what was committed while the first waited for the lock. If the key is
+	// no longer as it was read ($13) or its JWK is missing, the change has no kid: its column refuses
+	// that, nothing is stored, and no version is used.
 	removeKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), removed AS (
@@ -47,13 +46,13 @@ const (
 
 var (
 	errTime = errors.New("the time is missing")
-	// errMeanwhile: a key is not as it was read, and nothing was kept. Where that does
-	// not pass, its JWK is missing.
+	// errMeanwhile: a key was not as it was read, and nothing was stored. If that repeats, its JWK is
+	// missing.
 	errMeanwhile = fmt.Errorf("%w: the JWK of a key is missing", store.ErrDamaged)
 )
 
-// tries is how often a key is read and changed as it was read. More often than not
-// another's change in between leaves nothing to do.
+// tries is how often a key is read and then changed if it is still as it was read. Most often, a change
+// in between leaves nothing to do.
 const tries = 4
 
 // Revoke implements store.Store.
@@ -89,8 +88,10 @@ func (s *Store) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID
 	return k, wrap(ctx, "end grace", err)
 }
 
-// asRead calls change with a key until the key was as it was read.
-func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID, change func(store.Key) (store.Key, error)) (k store.Key, err error) {
+// asRead reads a key and calls change with it, again if the key changed in between.
+func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID,
+	change func(store.Key) (store.Key, error),
+) (k store.Key, err error) {
 	for range tries {
 		if k, err = s.key(ctx, workspace, id); err != nil {
 			return store.Key{}, err
@@ -105,8 +106,7 @@ func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID, chan
 	return k, nil
 }
 
-// remove takes a published key from the set: k has the RevokedAt that it gets.
-// errMeanwhile.
+// remove removes a published key, whose RevokedAt is set, from the set. errMeanwhile.
 func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
 	args := append(entryArgs(e), micros(k.RevokedAt), idOrNull(k.RotatedTo))
 	used := k.LastUsedAt
@@ -150,8 +150,8 @@ type statement struct {
 	args []any
 }
 
-// raising sends raise and statements at once: a batch is one transaction, and the
-// lock is held for one round trip. read takes the rows of the first statement.
+// raising sends raise and the statements in one batch, which is one transaction: the lock is held for one
+// round trip. read reads the rows of the first statement.
 func raising(ctx context.Context, c conn, workspace string, read func(pgx.BatchResults) error, statements ...statement) error {
 	var batch pgx.Batch
 	batch.Queue(raise, workspace)

@@ -18,8 +18,8 @@ const (
 	// inGrace counts an owner's keys in their grace, up to a limit.
 	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + published + `
 		AND grace_ends_at > $29 LIMIT $30) AS k`
-	// rotateKey comes behind raise as removeKey does, and is refused in the same way.
-	// The entry is the old key's. $28 is NULL if there is a grace; $30 is 0 without a limit.
+	// rotateKey comes after raise, as removeKey does, and fails in the same way. The entry is the old
+	// key's. $28 is NULL if there is a grace; $30 is 0 without a limit.
 	rotateKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), grace AS (
@@ -29,7 +29,7 @@ const (
 				revoked_version = CASE WHEN $28::bigint IS NOT NULL THEN (SELECT version FROM raised) END
 			WHERE workspace = $1 AND id = $25 AND ` + published + ` AND rotated_to IS NULL
 			RETURNING ` + keyColumns + `
-		), ` + keepKey + `, withdrawn AS (
+		), ` + insertKey + `, withdrawn AS (
 			DELETE FROM jwks USING old WHERE old.revoked_at IS NOT NULL AND jwks.workspace = $1 AND jwks.kid = old.kid
 			RETURNING jwks.kid
 		), logged AS (
@@ -41,7 +41,7 @@ const (
 		SELECT (SELECT version FROM raised), ` + keyColumns + ` FROM old`
 	selectInGrace = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + published + `
 		AND grace_ends_at > $3 LIMIT $4) AS k`
-	// undoRotation comes behind raise, too. $8 is the old key, $12 its successor.
+	// undoRotation comes after raise, too. $8 is the old key, $12 its successor.
 	undoRotation = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), undone AS (
@@ -111,7 +111,7 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub),
 			micros(given.GraceEndsAt), micros(given.RevokedAt), at.UnixMicro(), held)
 		return raising(ctx, c, old.Workspace, func(r pgx.BatchResults) (err error) {
-			old, err = scanKey(old.Workspace, behind{r.QueryRow(), &issued.Version})
+			old, err = scanKey(old.Workspace, prefixed{r.QueryRow(), &issued.Version})
 			old.LastUsedAt = used
 			return err
 		}, statement{rotateKey, args}, statement{recordEntry, entryArgs(store.KeyIssued(ctx, *issued))})
@@ -119,8 +119,8 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 	return old, held, err
 }
 
-// whyNotRotated finds out what kept old from being rotated, in the contract's order.
-// Where nothing does any more, it returns otherwise.
+// whyNotRotated finds out what prevented the rotation of old, in the contract's order. If nothing does
+// any more, it returns otherwise.
 func (s *Store) whyNotRotated(ctx context.Context, old, issued store.Key, limit int, otherwise error) error {
 	return s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		taken := conflict(ctx, c, issued, nil)
@@ -175,7 +175,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 	return old, successor, nil
 }
 
-// undoRotation revokes the successor, which has its RevokedAt. errMeanwhile.
+// undoRotation revokes the successor, whose RevokedAt is set. errMeanwhile.
 func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) error {
 	at := successor.RevokedAt
 	args := append(entryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), micros(at))

@@ -16,10 +16,10 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// errLimit is for limits that PostgreSQL would refuse or take for no rows.
+// errLimit is returned for limits that PostgreSQL would refuse or treat as no rows.
 var errLimit = errors.New("the limit must be positive")
 
-// cut brings a time to what a column holds: UTC, whole microseconds.
+// cut returns a time as it is stored: in UTC, in whole microseconds.
 func cut(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
@@ -27,8 +27,8 @@ func cut(t time.Time) time.Time {
 	return time.UnixMicro(t.UnixMicro()).UTC()
 }
 
-// micros is a time as a column's value; the zero time is NULL. It is not a
-// timestamptz, whose range is narrower and differs with the client's library.
+// micros returns a time as a column's value; the zero time is NULL. The column is not a timestamptz:
+// its range is narrower and depends on the client's library.
 func micros(t time.Time) *int64 {
 	if t.IsZero() {
 		return nil
@@ -37,7 +37,7 @@ func micros(t time.Time) *int64 {
 	return &n
 }
 
-// roundUp is the first whole microsecond that is not before t.
+// roundUp returns t in microseconds, rounded up.
 func roundUp(t time.Time) int64 {
 	n := t.UnixMicro()
 	if t.After(time.UnixMicro(n)) {
@@ -53,10 +53,10 @@ func fromMicros(n *int64) time.Time {
 	return time.UnixMicro(*n).UTC()
 }
 
-// notNil copies a list, so that none is shared with the caller.
+// notNil copies a list, so that it is not shared with the caller.
 func notNil(list []string) []string { return append(make([]string, 0, len(list)), list...) }
 
-// object copies a JSON object; nil is the empty one.
+// object copies a JSON object; nil becomes the empty one.
 func object(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
 		return json.RawMessage(`{}`)
@@ -64,11 +64,11 @@ func object(raw json.RawMessage) json.RawMessage {
 	return slices.Clone(raw)
 }
 
-// storable reports whether a text column can hold s. No row matches what it
-// can't, and PostgreSQL would give an error where nothing is found.
+// storable reports whether a text column can store s. If it can't, no row matches, but PostgreSQL would
+// return an error.
 func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
-// orNull is s, or NULL for the empty string.
+// orNull returns s, or NULL for the empty string.
 func orNull(s string) *string {
 	if s == "" {
 		return nil
@@ -78,7 +78,7 @@ func orNull(s string) *string {
 
 const (
 	workspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at, policy, portal`
-	reportedColumns  = `since, until, reported_at` // NULL where nobody reports
+	reportedColumns  = `since, until, reported_at` // NULL if nobody reports
 )
 
 // scanWorkspace reads a row of workspaceColumns and reportedColumns.
@@ -98,13 +98,13 @@ func scanWorkspace(row pgx.Row) (store.Workspace, error) {
 	w.CreatedAt, w.UpdatedAt = fromMicros(created), fromMicros(updated)
 	w.Usage = store.Reported{Since: fromMicros(since), Until: fromMicros(until), At: fromMicros(reported)}
 	if err := errors.Join(json.Unmarshal(policy, &w.Policy), json.Unmarshal(portal, &w.Portal)); err != nil {
-		return store.Workspace{}, fmt.Errorf("damaged settings: %w", err)
+		return store.Workspace{}, fmt.Errorf("corrupt settings: %w", err)
 	}
 	w.Policy, w.Portal = w.Policy.Clone(), w.Portal.Clone()
 	return w, nil
 }
 
-// settings gives a workspace's policy and portal as columns' values.
+// settings returns a workspace's policy and portal as columns' values.
 func settings(w store.Workspace) (policy, portal string, err error) {
 	policyText, errPolicy := json.Marshal(w.Policy)
 	portalText, errPortal := json.Marshal(w.Portal)
@@ -149,7 +149,7 @@ func scanKey(workspace string, row pgx.Row) (store.Key, error) {
 	return k, nil
 }
 
-// bytesOrNull returns a column's value: NULL for no bytes.
+// bytesOrNull returns bytes as a column's value; no bytes are NULL.
 func bytesOrNull(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
@@ -157,7 +157,7 @@ func bytesOrNull(b []byte) []byte {
 	return b
 }
 
-// orZero is a column's value, the zero value for NULL.
+// orZero returns a column's value, the zero value for NULL.
 func orZero[T any](value *T) (zero T) {
 	if value == nil {
 		return zero
@@ -165,7 +165,7 @@ func orZero[T any](value *T) (zero T) {
 	return *value
 }
 
-// idOrNull is an id as a column's value; uuid.Nil is NULL.
+// idOrNull returns an id as a column's value; uuid.Nil is NULL.
 func idOrNull(id uuid.UUID) any {
 	if id == uuid.Nil {
 		return nil
@@ -173,17 +173,19 @@ func idOrNull(id uuid.UUID) any {
 	return [16]byte(id)
 }
 
-// behind is a row with one more column before those that Scan is asked for.
-type behind struct {
+// prefixed is a row with one more column before those that Scan reads.
+type prefixed struct {
 	row   pgx.Row
 	first any
 }
 
-func (b behind) Scan(columns ...any) error { return b.row.Scan(append([]any{b.first}, columns...)...) }
+func (p prefixed) Scan(columns ...any) error {
+	return p.row.Scan(append([]any{p.first}, columns...)...)
+}
 
 func kidFromBytes(b []byte) (kid jwks.KID, err error) {
 	if len(b) != len(kid) {
-		return kid, fmt.Errorf("a damaged kid of %d bytes", len(b))
+		return kid, fmt.Errorf("a kid of %d bytes", len(b))
 	}
 	return jwks.KID(b), nil
 }

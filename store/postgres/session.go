@@ -15,7 +15,7 @@ import (
 const (
 	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login,
 		made_by`
-	// sessionRow are sessionArgs.
+	// sessionRow are the placeholders of sessionArgs.
 	sessionRow    = `$12, $13, $1, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23`
 	insertSession = `WITH kept AS (
 			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM workspaces WHERE id = $1
@@ -24,7 +24,7 @@ const (
 			` + recordEntry + ` FROM kept
 		)
 		SELECT EXISTS (SELECT FROM workspaces WHERE id = $1), EXISTS (SELECT FROM kept)`
-	// exchangeSession: who waits for another that deletes the link finds it gone.
+	// exchangeSession finds no link if it had to wait for another that deleted it.
 	exchangeSession = `WITH spent AS (
 			DELETE FROM sessions WHERE hash = $24 RETURNING hash
 		), kept AS (
@@ -36,8 +36,7 @@ const (
 	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = $1 AND expires_at > $2`
 )
 
-// sessionGate keeps sessions from waiting with a workspace's changes, and those
-// from waiting for them.
+// sessionGate returns the gate of a workspace's sessions. They and its keys do not wait for one another.
 func sessionGate(workspace string) string { return "session " + workspace }
 
 // CreateSession implements store.Store.
@@ -62,15 +61,14 @@ func (s *Store) CreateSession(ctx context.Context, session store.Session) error 
 	}))
 }
 
-// normalizeSession brings a new session to the form in which it is read back.
+// normalizeSession returns a new session as it will be read back.
 func normalizeSession(s store.Session) store.Session {
 	s.ScopesAllowed = slices.Clone(s.ScopesAllowed) // nil stays nil
 	s.CreatedAt, s.ExpiresAt = cut(s.CreatedAt), cut(s.ExpiresAt)
 	return s
 }
 
-// sessionArgs are those of a statement that keeps a session: the entry's, and from
-// $12 on the session's.
+// sessionArgs returns the arguments of a statement that stores a session. The session's begin at $12.
 func sessionArgs(e store.Entry, s store.Session) []any {
 	return append(entryArgs(e), s.Hash[:], s.Kind, s.Owner, s.Role, s.Subject, s.ScopesAllowed, s.ReturnURL, s.Embedded,
 		micros(s.CreatedAt), micros(s.ExpiresAt), s.Login, idOrNull(s.MadeBy))

@@ -14,11 +14,11 @@ const (
 			DELETE FROM sessions WHERE hash = $12 RETURNING hash
 		)
 		` + recordEntry + ` FROM ended`
-	// endSessions: in order, so that of two none waits for the other for ever.
+	// endSessions locks rows in order, so that two of them do not deadlock.
 	endSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE workspace = $1
 		AND ($2 = '' OR owner = $2) AND expires_at > $3 ORDER BY hash FOR UPDATE)`
 	knowsWorkspace = `SELECT EXISTS (SELECT FROM workspaces WHERE id = $1)`
-	// SKIP LOCKED: several servers may do it at once.
+	// SKIP LOCKED: several servers may prune at the same time.
 	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < $1
 		ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
 	spendLogin  = `INSERT INTO spent_logins (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`
@@ -60,8 +60,8 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 			return store.ErrNotFound
 		}
 		ended = 0
-		// A link that is just being opened: the first waits until it has become a session,
-		// which the second, of a later snapshot, sees.
+		// If a link is being exchanged, the first statement waits until it has become a session, and the
+		// second, with a later snapshot, sees that session.
 		for range 2 {
 			tag, err := t.Exec(ctx, endSessions, workspace, owner, at.UnixMicro())
 			if err != nil {

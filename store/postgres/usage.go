@@ -9,17 +9,16 @@ import (
 )
 
 const (
-	// lastUsed is a column of a query on keys.
+	// lastUsed is a column for queries on keys.
 	lastUsed = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
-	// lockReports has the workspace's row of reports locked, so that no two reports wait for
-	// one another's keys in a circle, and each sees the other's. $5 is the earliest report
-	// that leaves no gap to this one.
+	// lockReports locks the workspace's row of reports, so that two reports do not deadlock and each sees
+	// the other's. $5 is the earliest time of a previous report that leaves no gap.
 	lockReports = `INSERT INTO usage_reports AS r (workspace, since, until, reported_at)
 		SELECT id, $2::bigint, $3::bigint, $2 FROM workspaces WHERE id = $1
 		ON CONFLICT (workspace) DO UPDATE SET
 			since = CASE WHEN $4 OR r.reported_at < $5 THEN greatest(r.since, excluded.since) ELSE r.since END,
 			reported_at = greatest(r.reported_at, excluded.reported_at)`
-	// recordUsage comes behind lockReports. $7 is as $5 there.
+	// recordUsage comes after lockReports. $7 is $5 there.
 	recordUsage = `WITH used AS (
 			SELECT keys.id, u.at FROM unnest($2::bytea[], $3::bigint[]) AS u (kid, at)
 			JOIN keys ON keys.workspace = $1 AND keys.kid = u.kid
@@ -40,9 +39,9 @@ const (
 			)) WHERE workspace = $1
 		)
 		SELECT count(*) FROM used`
-	// keepReporters keeps MaxReporters reporters ($3 is one less) and deletes at most 1,000 at a
-	// time, since an earlier version kept any number.
-	keepReporters = `WITH oldest AS (
+	// deleteOldest leaves MaxReporters reporters ($3 is one less). It deletes at most 1,000 at a time,
+	// because earlier versions stored any number.
+	deleteOldest = `WITH oldest AS (
 			SELECT reporter FROM usage_reporters WHERE workspace = $1 AND reporter <> $2
 			ORDER BY reported_at DESC LIMIT 1000 OFFSET $3
 		), gone AS (
@@ -66,7 +65,7 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		kids[i], times[i] = uses[i].KID[:], use.At.UnixMicro()
 	}
 	at, until, unbroken := r.At.UnixMicro(), r.UntilAt().UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
-	// Its own gate, as sessions have.
+	// A gate of its own, as for sessions.
 	err = s.write(ctx, "usage "+workspace, inTx(func(ctx context.Context, t pgx.Tx) error {
 		tag, err := t.Exec(ctx, lockReports, workspace, at, until, r.Incomplete, unbroken)
 		if err == nil && tag.RowsAffected() == 0 {
@@ -79,7 +78,7 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		err = t.QueryRow(ctx, recordUsage, workspace, kids, times, r.Reporter, until, at, unbroken).Scan(&known)
 		unknown = len(uses) - known
 		if err == nil {
-			_, err = t.Exec(ctx, keepReporters, workspace, r.Reporter, store.MaxReporters-1, at)
+			_, err = t.Exec(ctx, deleteOldest, workspace, r.Reporter, store.MaxReporters-1, at)
 		}
 		return err
 	}))
@@ -99,7 +98,7 @@ func (c *clause) unused(since int64) {
 // scanUsed reads a row of lastUsed and keyColumns.
 func scanUsed(workspace string, row pgx.Row) (store.Key, error) {
 	var used *int64
-	k, err := scanKey(workspace, behind{row, &used})
+	k, err := scanKey(workspace, prefixed{row, &used})
 	if err == nil {
 		k.LastUsedAt = fromMicros(used)
 	}

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// watchIdle is how long Watch hears nothing before it asks whether the server
-	// is still there, and watchAnswer how long it waits for that answer.
+	// watchIdle is how long Watch receives nothing before it checks the connection, and watchAnswer how
+	// long it waits for that answer.
 	watchIdle   = 10 * time.Second
 	watchAnswer = 5 * time.Second
 	hangUp      = time.Second
 )
 
-// Watch implements store.Store. It has a connection of its own, beyond those of
-// the pool, and ends when the store is closed.
+// Watch implements store.Store. It has a connection of its own, in addition to the pool's, and ends when
+// the store is closed.
 func (s *Store) Watch(ctx context.Context, wake func(workspace string)) error {
 	s.mu.Lock()
 	if s.closing.Err() != nil {
@@ -65,7 +65,7 @@ func (s *Store) watch(ctx context.Context, wake func(workspace string)) error {
 	}
 }
 
-// nextNotification waits for one; nil if none came.
+// nextNotification waits for a notification. It returns nil if none came.
 func nextNotification(ctx context.Context, conn *pgx.Conn, wait time.Duration) (*pgconn.Notification, error) {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -82,11 +82,11 @@ func nextNotification(ctx context.Context, conn *pgx.Conn, wait time.Duration) (
 func ask(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, watchAnswer)
 	defer cancel()
-	_, err := conn.Exec(ctx, `LISTEN `+channel) // changes nothing, and shows what the connection is for
+	_, err := conn.Exec(ctx, `LISTEN `+channel) // changes nothing, but shows the purpose of the connection
 	return err
 }
 
-// disconnect closes a connection and waits a moment until that is done.
+// disconnect closes a connection and waits up to a second until it is closed.
 func disconnect(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), hangUp)
 	defer cancel()

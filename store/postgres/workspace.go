@@ -39,7 +39,7 @@ const (
 	selectWorkspace = fromWorkspaces + ` WHERE id = $1`
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
 	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
-	// listWorkspaces leaves out the settings, which are many times as large as the rest.
+	// listWorkspaces leaves out the settings, which are much larger than the rest.
 	listWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', ` +
 		reportedColumns + ` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = ANY ($1) ORDER BY id`
@@ -74,8 +74,8 @@ func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombston
 	return w, nil
 }
 
-// workspaceArgs are those of a statement that keeps a workspace: the entry's, and
-// from $12 on what may change.
+// workspaceArgs returns the arguments of a statement that stores a workspace. The fields that may change
+// begin at $12.
 func workspaceArgs(e store.Entry, w store.Workspace) ([]any, error) {
 	policy, portal, err := settings(w)
 	return append(entryArgs(e), w.Name, w.Audiences, w.AllowNeverExpires, micros(w.UpdatedAt), policy, portal), err
@@ -158,8 +158,8 @@ func pickWorkspaces(ctx context.Context, c *pgxpool.Conn, f store.WorkspaceFilte
 	return page, rows.Err()
 }
 
-// UpdateWorkspace implements store.Store. While change runs, the workspace is
-// locked against all changes.
+// UpdateWorkspace implements store.Store. While change runs, the workspace is locked against all other
+// changes.
 func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	var w store.Workspace
 	begun := false
@@ -184,7 +184,7 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 			return err
 		}
 		if _, err = t.Exec(ctx, updateWorkspace, args...); err == nil && newLogo {
-			err = keepLogo(ctx, t, id, logo)
+			err = storeLogo(ctx, t, id, logo)
 		}
 		return err
 	}))
@@ -194,8 +194,8 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 	return w, nil
 }
 
-// keepLogo keeps a logo, or with nil that there is none.
-func keepLogo(ctx context.Context, t pgx.Tx, workspace string, logo []byte) (err error) {
+// storeLogo stores a logo; nil deletes it.
+func storeLogo(ctx context.Context, t pgx.Tx, workspace string, logo []byte) (err error) {
 	if len(logo) == 0 {
 		_, err = t.Exec(ctx, deleteLogo, workspace)
 	} else {
@@ -213,12 +213,11 @@ func (s *Store) Logo(ctx context.Context, workspace string) ([]byte, error) {
 	return logo, wrap(ctx, "read logo", err)
 }
 
-// rollbackTimeout bounds the wait for a rollback's answer; without one the
-// connection is closed.
+// rollbackTimeout bounds the wait for a rollback. After that the connection is closed.
 const rollbackTimeout = 2 * time.Second
 
-// inTx runs do in a transaction. An error of do, or its panic, undoes everything.
-// Within another transaction, do becomes part of it.
+// inTx wraps do in a transaction. An error or panic of do undoes everything. Within another transaction,
+// do becomes part of it.
 func inTx(do func(context.Context, pgx.Tx) error) change {
 	return func(ctx context.Context, c conn) error {
 		if t, is := c.(pgx.Tx); is {
@@ -228,7 +227,7 @@ func inTx(do func(context.Context, pgx.Tx) error) change {
 		if err != nil {
 			return err
 		}
-		defer rollback(ctx, t) // does nothing behind Commit
+		defer rollback(ctx, t) // does nothing after Commit
 		if err := do(ctx, t); err != nil {
 			return err
 		}
@@ -236,8 +235,8 @@ func inTx(do func(context.Context, pgx.Tx) error) change {
 	}
 }
 
-// rollback undoes a transaction, also when ctx is done. An error of it has closed
-// the connection, which undoes it as well.
+// rollback undoes a transaction, also if ctx has ended. An error closes the connection, which undoes it
+// as well.
 func rollback(ctx context.Context, t pgx.Tx) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()

@@ -428,7 +428,7 @@ func TestReportersUseIndexes(t *testing.T) {
 	for text, args := range map[string][]any{
 		`SELECT min(until) FROM usage_reporters WHERE workspace = $1`:                              {"w1"},
 		`DELETE FROM usage_reporters WHERE workspace = $1 AND reporter <> $2 AND reported_at < $3`: {"w1", "r1", int64(5)},
-		keepReporters: {"w1", "r1", store.MaxReporters - 1, int64(5)},
+		deleteOldest: {"w1", "r1", store.MaxReporters - 1, int64(5)},
 	} {
 		if plan := explain(t, s, text, args); !strings.Contains(plan, "usage_reporters_by_") {
 			t.Errorf("%s\n%s", text, plan)
