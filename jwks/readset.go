@@ -102,34 +102,6 @@ func notSet(err error) error {
 	return fmt.Errorf("%w: not a JWK set: %w", ErrKey, err)
 }
 
-// readKey is ParseKey for one JSON value known to be valid. What AppendJWK wrote
-// is read without a parser, which would take many times as long.
-func readKey(jwk jsontext.Value) (Key, error) {
-	if key, ok := readOwn(jwk); ok {
-		return key, nil
-	}
-	return ParseKey(jwk)
-}
-
-// readOwn reads a JWK that is, byte for byte, as AppendJWK writes it.
-func readOwn(jwk []byte) (Key, bool) {
-	if len(jwk) != JWKLen || string(jwk[:kidStart]) != jwkHead ||
-		string(jwk[kidStart+KIDTextLen:modStart]) != jwkMid || string(jwk[modStart+modText:]) != jwkTail {
-		return Key{}, false
-	}
-	var n [ModulusLen]byte
-	if size, err := b64.Decode(n[:], jwk[modStart:modStart+modText]); err != nil || size != len(n) {
-		return Key{}, false
-	}
-	key, err := FromModulus(n[:])
-	if err != nil {
-		return Key{}, false
-	}
-	var kid [KIDTextLen]byte
-	b64.Encode(kid[:], key.kid[:])
-	return key, string(jwk[kidStart:kidStart+KIDTextLen]) == string(kid[:])
-}
-
 // allowance reads no more than is left, and keeps the reader's error from being
 // taken for one of the text.
 type allowance struct {
