@@ -74,7 +74,7 @@ var arrows = map[string]arrow{
 		forbidden: []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma"},
 	},
 	"gateway": {
-		imports:   []string{"jwks", "internal/atomicfile", "internal/logs", "internal/loop"},
+		imports:   []string{"jwks", "client", "internal/atomicfile", "internal/logs", "internal/loop"},
 		tests:     []string{"gateway/gatewaytest"},
 		forbidden: protobuf,
 	},

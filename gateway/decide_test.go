@@ -3,13 +3,13 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -137,10 +137,10 @@ func TestRequireExpiration(t *testing.T) {
 }
 
 func TestRequirements(t *testing.T) {
-	log := new(gatewaytest.Log)
+	log := new(testkit.Log)
 	g, _ := follow(t, func(o *Options) {
 		o.Audience, o.AnyAudience = []string{"maps", "else"}, false
-		o.Log = slog.New(slog.NewTextHandler(log, nil))
+		o.Log = log.Logger()
 	})
 	token := "Bearer " + own().Token(payload("acme"))
 	for _, test := range []struct {

@@ -6,6 +6,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,6 +16,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/burnkey/burnkey/client"
+	"github.com/burnkey/burnkey/internal/logs"
+	"github.com/burnkey/burnkey/internal/loop"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -22,8 +26,9 @@ const issuerPath = "/v1/auth/oauth/"
 
 // A Gateway decides about requests. It is safe for concurrent use.
 type Gateway struct {
-	o      Options
-	client *http.Client
+	o                   Options
+	followers           *http.Client   // of all Followers
+	server, usageServer *client.Client // with Options.Key and Options.UsageKey
 
 	remove, removeWithScopes []string // for Decision.Remove, without and with scopes
 
@@ -40,7 +45,7 @@ type Gateway struct {
 
 	starting    chan struct{} // one item for each tenant that fetches its first set
 	running     sync.WaitGroup
-	routeFaults routeFaults
+	routeFaults logs.Throttle
 }
 
 // New returns a Gateway with the state stored in StateDir. Errors are *OptionError and
@@ -51,12 +56,15 @@ func New(o Options) (*Gateway, error) {
 	}
 	o.setDefaults()
 	g := &Gateway{
-		o: o, client: newClient(), issuer: newIssuer(strings.TrimRight(o.PublicURL, "/") + issuerPath),
+		o: o, followers: newClient(), issuer: newIssuer(strings.TrimRight(o.PublicURL, "/") + issuerPath),
 		issuerEvery: issuerEvery, starting: make(chan struct{}, maxStarting),
 		readiness: readiness{began: time.Now(), patience: firstPatience},
 		usage:     usage{pace: reportPace},
 	}
 	g.setRemove()
+	if err := g.setServers(); err != nil {
+		return nil, err
+	}
 	if o.UsageEvery > 0 {
 		g.uses, g.reporterID = make(map[string]*uses), rand.Text()
 		g.usesLost = g.isMarked()
@@ -66,6 +74,15 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	return g, nil
+}
+
+// setServers prepares the calls of the management API.
+func (g *Gateway) setServers() error {
+	transport := &http.Client{Transport: g.followers.Transport} // calls have their own timeouts
+	var err, usageErr error
+	g.server, err = client.New(client.Options{Server: g.o.Server, Key: g.o.Key, HTTP: transport})
+	g.usageServer, usageErr = client.New(client.Options{Server: g.o.Server, Key: g.o.UsageKey, HTTP: transport})
+	return errors.Join(err, usageErr)
 }
 
 // recall creates the tenants of Options.Workspaces or of the stored list.
@@ -101,13 +118,18 @@ func (g *Gateway) close() {
 // must be called only once.
 func (g *Gateway) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer g.client.CloseIdleConnections()
+	defer g.followers.CloseIdleConnections()
 	defer g.running.Wait()
 	defer cancel()
 	for _, t := range g.all() {
 		g.start(ctx, t)
 	}
-	g.running.Go(func() { g.watch(ctx) })
+	g.running.Go(func() {
+		loop.Loop{Every: watchEvery}.Run(ctx, func(ctx context.Context) error {
+			g.updateReadiness(ctx)
+			return nil
+		})
+	})
 	g.running.Go(func() { g.watchIssuer(ctx) })
 	if g.uses != nil {
 		g.running.Go(func() { g.reportUsage(ctx) })

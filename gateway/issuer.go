@@ -2,14 +2,18 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
+	"github.com/burnkey/burnkey/internal/logs"
+	"github.com/burnkey/burnkey/internal/loop"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // A wrong PublicURL shows up nowhere else: every token merely has another issuer. So the
@@ -48,45 +52,30 @@ func newIssuerError(expected, published, workspace string) *IssuerError {
 	return e
 }
 
-// watchIssuer compares the issuers until ctx ends.
+// watchIssuer compares the issuers until ctx ends. After a failure the last result stays.
 func (g *Gateway) watchIssuer(ctx context.Context) {
-	pauses := &backoff.ExponentialBackOff{
-		InitialInterval: 100 * time.Millisecond, MaxInterval: issuerRetry / 2, Multiplier: 2, RandomizationFactor: 1,
-	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	var logged time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		wrong, err := g.compareIssuer(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil: // the last result stays; the Followers log an outage
-			g.o.Log.DebugContext(ctx, "cannot read the server's issuer", "error", err)
-			timer.Reset(pauses.NextBackOff())
-			continue
-		}
-		pauses.Reset()
-		before := g.wrongIssuer.Swap(wrong)
-		if wrong == nil {
-			if before != nil {
-				g.o.Log.InfoContext(ctx, "the server's issuer is the expected one now")
+	mismatch := logs.Failures{Level: slog.LevelError}
+	loop.Loop{
+		Next: func() time.Duration {
+			if g.wrongIssuer.Load() != nil {
+				return min(g.issuerEvery, issuerRetry)
 			}
-			logged = time.Time{}
-			timer.Reset(g.issuerEvery)
-			continue
+			return g.issuerEvery
+		},
+		Retry: 200 * time.Millisecond, MaxRetry: issuerRetry,
+	}.Run(ctx, func(ctx context.Context) error { // the Followers log that the server is unreachable
+		wrong, err := g.compareIssuer(ctx)
+		if err != nil {
+			return err
 		}
-		if time.Since(logged) >= time.Minute {
-			g.o.Log.ErrorContext(ctx, "unexpected issuer", "error", wrong)
-			logged = time.Now()
+		g.wrongIssuer.Store(wrong)
+		var mismatched error
+		if wrong != nil {
+			mismatched = wrong
 		}
-		timer.Reset(min(g.issuerEvery, issuerRetry))
-	}
+		mismatch.Note(g.o.Log, "", "unexpected issuer", mismatched)
+		return nil
+	})
 }
 
 var errNoWorkspaces = errors.New("no workspace is known yet")
@@ -115,7 +104,7 @@ func (g *Gateway) fetchIssuer(ctx context.Context, workspace string) (string, er
 	if err != nil {
 		return "", err
 	}
-	resp, err := g.client.Do(req)
+	resp, err := g.followers.Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -134,4 +123,10 @@ func (g *Gateway) fetchIssuer(ctx context.Context, workspace string) (string, er
 		return "", errors.New("invalid metadata: no issuer")
 	}
 	return metadata.Issuer, nil
+}
+
+// read unmarshals untrusted JSON and reports whether it was valid and not nested too deep.
+func read(text []byte, into any) bool {
+	_, deep := jwks.TooDeep(text, jwks.MaxDepth)
+	return !deep && json.Unmarshal(text, into) == nil
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -26,11 +26,11 @@ func compareOften(t *testing.T, o Options) (*Gateway, func()) {
 }
 
 func TestWrongPublicURL(t *testing.T) {
-	log := new(gatewaytest.Log)
+	log := new(testkit.Log)
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.Publish("acme", own())
 	with := options(o, "acme")
-	with.PublicURL, with.Log = "", slog.New(slog.NewTextHandler(log, nil)) // that is, the server's URL
+	with.PublicURL, with.Log = "", log.Logger() // that is, the server's URL
 	g, _ := compareOften(t, with)
 	var wrong *IssuerError
 	eventually(t, "it is not ready", func() bool { return errors.As(g.Ready(), &wrong) })
@@ -56,7 +56,7 @@ func TestWrongPublicURL(t *testing.T) {
 		return isMetadata(r)
 	})
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
-	eventually(t, "it is told", func() bool { return strings.Contains(log.String(), "expected one now") })
+	eventually(t, "it is told", func() bool { return strings.Contains(log.String(), "recovered: unexpected issuer") })
 	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, log)
 	}

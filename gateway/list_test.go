@@ -88,11 +88,11 @@ func TestBadListKeepsTheLast(t *testing.T) {
 		{"another object", 200, `{}`},
 		{"null", 200, `{"workspaces":null,"next_cursor":null}`},
 		{"a bad id", 200, listing("x", "../y")},
-		{"an id of nothing", 200, `{"workspaces":[{}],"next_cursor":null}`},
-		{"a number", 200, `{"workspaces":[{"id":1}],"next_cursor":null}`},
-		{"without end", 200, `{"workspaces":[{"id":"x"}],"next_cursor":"x"}`},
-		{"a second page that fails", 200, `{"workspaces":[{"id":"x"}],"next_cursor":"fail"}`},
-		{"too long", 200, listing(strings.Repeat("x", pageMax))},
+		{"an id of nothing", 200, `{"workspaces":[{"issuer":"i"}],"next_cursor":null}`},
+		{"a number", 200, `{"workspaces":[{"id":1,"issuer":"i"}],"next_cursor":null}`},
+		{"without end", 200, `{"workspaces":[{"id":"x","issuer":"i"}],"next_cursor":"x"}`},
+		{"a second page that fails", 200, `{"workspaces":[{"id":"x","issuer":"i"}],"next_cursor":"fail"}`},
+		{"too long", 200, listing(strings.Repeat("x", 32<<20))},
 	} {
 		o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
 			if !gatewaytest.IsList(r) {
@@ -173,7 +173,7 @@ func TestLongestList(t *testing.T) {
 	if list, err := g.fetchList(t.Context()); err != nil || len(list) != len(ids) {
 		t.Errorf("%d workspaces of a list of %d bytes: %v", len(list), len(text), err)
 	}
-	g.client.CloseIdleConnections()
+	g.followers.CloseIdleConnections()
 }
 
 // What another Gateway keeps its keys in is not shared: who comes second knows no keys,

@@ -13,12 +13,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	check, eventually   = gatewaytest.Check, gatewaytest.Eventually
+	check, eventually   = gatewaytest.Check, testkit.Eventually
 	own, other, newPair = gatewaytest.Own, gatewaytest.Other, gatewaytest.NewPair
 	payload             = gatewaytest.Payload
 )
@@ -136,7 +137,7 @@ func wait(tb testing.TB, g *Gateway, authorization string, want int) {
 func listing(ids ...string) string {
 	var items []string
 	for _, id := range ids {
-		items = append(items, fmt.Sprintf(`{"id":%q}`, id))
+		items = append(items, fmt.Sprintf(`{"id":%q,"issuer":"i"}`, id))
 	}
 	return `{"workspaces":[` + strings.Join(items, ",") + `],"next_cursor":null}`
 }

@@ -46,20 +46,6 @@ func (g *Gateway) Ready() error {
 	return nil
 }
 
-// watch updates the readiness until ctx ends.
-func (g *Gateway) watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		g.updateReadiness(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 func (g *Gateway) updateReadiness(ctx context.Context) {
 	known := g.roster.Load()
 	if known == nil {

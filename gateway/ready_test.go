@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"log/slog"
 	"math"
 	"net/http"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -54,11 +54,11 @@ func TestNotReady(t *testing.T) {
 
 // A workspace that the server does not have is named, and told of once.
 func TestNoSuchWorkspace(t *testing.T) {
-	log := new(gatewaytest.Log)
+	log := new(testkit.Log)
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.Publish("acme", own())
 	with := options(o, "acme", "nosuch")
-	with.Log = slog.New(slog.NewTextHandler(log, nil))
+	with.Log = log.Logger()
 	g, _ := start(t, with)
 	wait(t, g, own().Bearer("acme"), 200)
 	const want = `the server has no workspace "nosuch"`
@@ -79,10 +79,10 @@ func TestNoSuchWorkspace(t *testing.T) {
 
 func TestStale(t *testing.T) {
 	for _, serve := range []bool{false, true} {
-		log, now := new(gatewaytest.Log), new(gatewaytest.Clock)
+		log, now := new(testkit.Log), new(gatewaytest.Clock)
 		g, o := follow(t, func(o *Options) {
 			o.MaxStaleness, o.ServeStale, o.Now = time.Minute, serve, now.Now
-			o.Log = slog.New(slog.NewTextHandler(log, nil))
+			o.Log = log.Logger()
 		})
 		token := own().Bearer("acme")
 		wait(t, g, token, 200)

@@ -27,11 +27,10 @@ type Header struct{ Name, Value string }
 // ResponseHeaders returns the headers of the response to a refused request. Its body is
 // Refusal.Problem.
 func (d *Decision) ResponseHeaders() []Header {
-	headers := []Header{
-		{"content-type", "application/problem+json"},
-		{"cache-control", "no-store"},
-		{"x-content-type-options", "nosniff"},
-	}
+	headers := append(make([]Header, 0, 5),
+		Header{"content-type", "application/problem+json"},
+		Header{"cache-control", "no-store"},
+		Header{"x-content-type-options", "nosniff"})
 	if challenge := d.Refusal.Challenge(realm, d.scopes); challenge != "" {
 		headers = append(headers, Header{"www-authenticate", challenge})
 	}

@@ -36,7 +36,7 @@ func (g *Gateway) all() map[string]*tenant {
 
 func (g *Gateway) newTenant(id string) (*tenant, error) {
 	follower, err := jwks.NewFollower(jwks.FollowerOptions{
-		URL: g.serverIssuer(id), Client: g.client,
+		URL: g.serverIssuer(id), Client: g.followers,
 		StateFile: g.stateFile(id + ".jwks"), Log: g.o.Log, Now: g.o.Now,
 		Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(), Key: g.o.UsageKey, // defaults to Key
 	})

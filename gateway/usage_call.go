@@ -1,21 +1,15 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/burnkey/burnkey/client"
 )
 
-const (
-	reportTimeout   = 10 * time.Second
-	reportAnswerMax = 4 << 10 // bytes
-)
+const reportTimeout = 10 * time.Second
 
 // A reportResult is the result of one report.
 type reportResult int
@@ -29,90 +23,25 @@ const (
 
 var resultNames = [...]string{"ok", "failed", "refused", "rejected"}
 
-// A reportError is an answer other than 200.
-type reportError struct{ status int }
-
-func (e *reportError) Error() string {
-	switch e.status {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Sprintf("the server answers %d: the management key must be valid, have the scope gateway and not be tied to another workspace", e.status)
-	case http.StatusNotFound:
-		return "the server answers 404: the workspace does not exist, or the server is too old for usage reports"
-	}
-	return fmt.Sprintf("the server answers %d", e.status)
-}
-
-func resultOf(err error) reportResult {
-	var answer *reportError
-	switch {
-	case err == nil:
-		return reported
-	case !errors.As(err, &answer):
-		return reportFailed
-	}
-	switch answer.status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		return reportRefused
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return reportRejected
-	}
-	return reportFailed
-}
-
-// usageReport is the body of the call.
-type usageReport struct {
-	Keys     []keyUse  `json:"keys"`
-	Complete bool      `json:"complete"`
-	Reporter string    `json:"reporter"`
-	SentAt   time.Time `json:"sent_at"`
-	Until    time.Time `json:"until"`
-}
-
-type keyUse struct {
-	KID        string    `json:"kid"`
-	LastUsedAt time.Time `json:"last_used_at"`
-}
-
-// send makes the call. It returns nil only if the server has processed every key.
-func (g *Gateway) send(ctx context.Context, workspace string, some []use, report usageReport) error {
+// send reports uses and returns the result. An error explains any other result than
+// reported.
+func (g *Gateway) send(ctx context.Context, workspace string, some []use, report client.UsageReport) (reportResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	key, err := g.o.UsageKey()
-	if err != nil {
-		return err
+	report.Keys = make([]client.KeyUse, len(some))
+	for i := range some {
+		report.Keys[i] = client.KeyUse{KID: some[i].kid.String(), LastUsedAt: time.UnixMicro(some[i].at).UTC()}
 	}
-	report.Keys = make([]keyUse, len(some))
-	for i, u := range some {
-		report.Keys[i] = keyUse{u.kid.String(), time.UnixMicro(u.at).UTC()}
-	}
-	text, err := json.Marshal(report)
-	if err != nil {
-		return err
-	}
-	target := strings.TrimRight(g.o.Server, "/") + "/v1/workspaces/" + workspace + "/usage"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := g.manage(req, key)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err = io.ReadAll(io.LimitReader(resp.Body, reportAnswerMax))
+	_, err := g.usageServer.ReportUsage(ctx, workspace, report)
 	switch {
-	case resp.StatusCode != http.StatusOK:
-		return &reportError{resp.StatusCode}
-	case err != nil:
-		return err
+	case err == nil:
+		return reported, nil
+	case isStatus(err, http.StatusUnauthorized, http.StatusForbidden):
+		return reportRefused, fmt.Errorf("the management key must be valid, have the scope gateway and not be tied to another workspace: %w", err)
+	case isStatus(err, http.StatusNotFound):
+		return reportRefused, fmt.Errorf("the workspace does not exist, or the server is too old for usage reports: %w", err)
+	case isStatus(err, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity):
+		return reportRejected, err
 	}
-	var answer struct {
-		Recorded *int `json:"recorded"`
-		Unknown  *int `json:"unknown"`
-	}
-	if !read(text, &answer) || answer.Recorded == nil || answer.Unknown == nil || *answer.Recorded+*answer.Unknown != len(some) {
-		return errors.New("invalid answer: it does not confirm every key")
-	}
-	return nil
+	return reportFailed, err
 }

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
+	"github.com/burnkey/burnkey/client"
+	"github.com/burnkey/burnkey/internal/logs"
+	"github.com/burnkey/burnkey/internal/loop"
 )
 
 const (
@@ -23,8 +26,8 @@ const (
 // A reporter reports uses to the server. Only one goroutine uses it.
 type reporter struct {
 	*Gateway
-	pauses      *backoff.ExponentialBackOff
-	logged      time.Time // the last logged failure
+	throttle    logs.Throttle
+	idle        bool // a workspace without uses is next, if one is due
 	lastFailure time.Time
 	failing     bool
 	marked      bool // StateDir contains usageMarkFile
@@ -32,24 +35,22 @@ type reporter struct {
 
 // reportUsage reports uses until ctx ends, and then once more.
 func (g *Gateway) reportUsage(ctx context.Context) {
-	r := &reporter{Gateway: g, marked: g.usesLost, pauses: &backoff.ExponentialBackOff{
-		InitialInterval: g.pace, MaxInterval: reportPause / 2, Multiplier: 2, RandomizationFactor: 1,
-	}}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for idle := false; ; idle = !idle {
-		select {
-		case <-ctx.Done():
-			r.last(ctx)
-			return
-		case <-timer.C:
-		}
-		pause := jitter(g.pace)
-		if t := r.choose(idle); t != nil && r.report(ctx, t) == reportFailed {
-			pause = max(pause, r.pauses.NextBackOff())
-		}
-		timer.Reset(pause)
+	r := &reporter{Gateway: g, marked: g.usesLost, throttle: logs.Throttle{Now: g.o.Now}}
+	loop.Loop{Every: g.pace, Jitter: 0.2, Retry: 2 * g.pace, MaxRetry: reportPause}.Run(ctx, r.reportNext)
+	r.last(ctx)
+}
+
+var errReport = errors.New("a report failed")
+
+// reportNext reports about the next workspace that is due. It returns an error if the
+// server is to be spared for a while.
+func (r *reporter) reportNext(ctx context.Context) error {
+	t := r.choose(r.idle)
+	r.idle = !r.idle
+	if t != nil && r.report(ctx, t) == reportFailed {
+		return errReport
 	}
+	return nil
 }
 
 // choose returns the workspace whose report is longest overdue, or nil if none is due.
@@ -80,13 +81,14 @@ func (r *reporter) report(ctx context.Context, t *tenant) reportResult {
 	u := t.uses
 	now := r.o.Now()
 	some, until := u.take(reportKeys, now)
-	err := r.send(ctx, t.id, some, usageReport{Complete: !u.lost, Reporter: r.reporterID, SentAt: now.UTC(), Until: until.UTC()})
+	result, err := r.send(ctx, t.id, some, client.UsageReport{
+		Complete: !u.lost, Reporter: r.reporterID, SentAt: now.UTC(), Until: until.UTC(),
+	})
 	if err != nil && ctx.Err() != nil {
 		return reportFailed // the end is no failure; last reports the rest
 	}
-	result := resultOf(err)
 	r.results[result].Add(1)
-	u.busyAt, u.idleAt = now.Add(jitter(r.o.UsageEvery)), now.Add(jitter(reportIdle))
+	u.busyAt, u.idleAt = now.Add(loop.Jitter(r.o.UsageEvery, 0.2)), now.Add(loop.Jitter(reportIdle, 0.2))
 	switch result {
 	case reported:
 		u.acknowledge(some)
@@ -94,14 +96,13 @@ func (r *reporter) report(ctx context.Context, t *tenant) reportResult {
 		if u.isReporting() {
 			u.busyAt = now // there are more
 		}
-		r.pauses.Reset()
 		r.onSuccess(ctx)
 		return result
 	case reportRejected:
 		u.acknowledge(some)
 		u.lost = true
 	case reportRefused:
-		u.busyAt = now.Add(jitter(reportPause))
+		u.busyAt = now.Add(loop.Jitter(reportPause, 0.2))
 		u.idleAt = u.busyAt
 	case reportFailed:
 		u.busyAt, u.idleAt = now, now
@@ -112,13 +113,9 @@ func (r *reporter) report(ctx context.Context, t *tenant) reportResult {
 
 // onFailure logs a failure, at most one a minute.
 func (r *reporter) onFailure(ctx context.Context, t *tenant, err error) {
-	now := r.o.Now()
-	r.failing, r.lastFailure = true, now
+	r.failing, r.lastFailure = true, r.o.Now()
 	r.mark(ctx, true)
-	if r.logged.IsZero() || now.Sub(r.logged) >= time.Minute {
-		r.logged = now
-		r.o.Log.WarnContext(ctx, "cannot report key usage; trying again", "workspace", t.id, "error", err)
-	}
+	r.throttle.For(r.o.Log, "").WarnContext(ctx, "cannot report key usage; trying again", "workspace", t.id, "error", err)
 }
 
 func (r *reporter) onSuccess(ctx context.Context) {

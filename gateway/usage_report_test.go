@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func isReport(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/usage") }
@@ -147,7 +147,7 @@ func TestUsesOutliveFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := twoWorkspaces(t)
 			c := new(gatewaytest.Clock)
-			var log gatewaytest.Log
+			var log testkit.Log
 			var failing atomic.Int64
 			o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
 				if !isReport(r) {
@@ -162,7 +162,7 @@ func TestUsesOutliveFailures(t *testing.T) {
 				}
 				return fault(w, r)
 			})
-			g, _ := reporting(t, o, func(with *Options) { with.Now, with.Log = c.Now, slog.New(slog.NewTextHandler(&log, nil)) })
+			g, _ := reporting(t, o, func(with *Options) { with.Now, with.Log = c.Now, log.Logger() })
 			wait(t, g, own().Bearer("acme"), 200)
 			used := c.Now()
 			eventually(t, "it fails more than once", func() bool {
@@ -191,11 +191,11 @@ func TestRefusedReportsAreToldOnce(t *testing.T) {
 		o := twoWorkspaces(t)
 		answering(o, status)
 		c := new(gatewaytest.Clock)
-		var log gatewaytest.Log
-		g, stop := reporting(t, o, func(with *Options) { with.Now, with.Log = c.Now, slog.New(slog.NewTextHandler(&log, nil)) })
+		var log testkit.Log
+		g, stop := reporting(t, o, func(with *Options) { with.Now, with.Log = c.Now, log.Logger() })
 		wait(t, g, own().Bearer("acme"), 200)
 		eventually(t, "both are refused", func() bool { return g.Stats().UsageReports["refused"] >= 2 })
-		told := func() int { return strings.Count(log.String(), fmt.Sprintf("answers %d", status)) }
+		told := func() int { return strings.Count(log.String(), fmt.Sprintf("answered %d", status)) }
 		if n := told(); n != 1 {
 			t.Errorf("%d: told %d times", status, n)
 		}

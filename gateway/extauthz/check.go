@@ -16,8 +16,9 @@ import (
 func (s *Server) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	start := time.Now()
 	request := in.GetAttributes().GetRequest().GetHttp()
+	var values [2]string // more than two are refused like two
 	d := s.gateway.Decide(gateway.Request{
-		Authorization: authorization(request),
+		Authorization: authorization(request, values[:0]),
 		Requirements:  in.GetAttributes().GetContextExtensions(),
 		Host:          request.GetHost(), Path: request.GetPath(),
 	})
@@ -31,9 +32,9 @@ func (s *Server) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.Chec
 	return response, nil
 }
 
-// authorization returns the values of the Authorization headers. Envoy joins repeated
+// authorization appends the values of the Authorization headers. Envoy joins repeated
 // headers with a comma, or sends each of them if encode_raw_headers is set.
-func authorization(r *authv3.AttributeContext_HttpRequest) (values []string) {
+func authorization(r *authv3.AttributeContext_HttpRequest, values []string) []string {
 	if value, ok := r.GetHeaders()["authorization"]; ok {
 		values = append(values, value)
 	}

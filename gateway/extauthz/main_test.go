@@ -15,12 +15,13 @@ import (
 
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	check, eventually   = gatewaytest.Check, gatewaytest.Eventually
+	check, eventually   = gatewaytest.Check, testkit.Eventually
 	own, other, newPair = gatewaytest.Own, gatewaytest.Other, gatewaytest.NewPair
 	payload             = gatewaytest.Payload
 )

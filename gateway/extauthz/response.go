@@ -81,10 +81,13 @@ func (s *Server) refuse(d *gateway.Decision, head bool) *authv3.CheckResponse {
 }
 
 func newRefusal(d *gateway.Decision, head bool) *authv3.CheckResponse {
-	denied := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(d.Refusal.Status)}}
-	for _, h := range d.ResponseHeaders() {
-		denied.Headers = append(denied.Headers,
-			&corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: h.Name, Value: h.Value}, AppendAction: overwrite})
+	headers := d.ResponseHeaders()
+	denied := &authv3.DeniedHttpResponse{
+		Status:  &typev3.HttpStatus{Code: typev3.StatusCode(d.Refusal.Status)},
+		Headers: make([]*corev3.HeaderValueOption, len(headers)),
+	}
+	for i, h := range headers {
+		denied.Headers[i] = &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: h.Name, Value: h.Value}, AppendAction: overwrite}
 	}
 	if !head {
 		denied.Body = string(d.Refusal.Problem())

@@ -177,8 +177,9 @@ func (o *Origin) list(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	type item struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
+		ID     string `json:"id"`
+		Name   string `json:"name"`
+		Issuer string `json:"issuer"`
 	}
 	found, next := []item{}, (*string)(nil)
 	var ids []string
@@ -194,7 +195,7 @@ func (o *Origin) list(w http.ResponseWriter, r *http.Request) {
 			next = &found[len(found)-1].ID
 			break
 		}
-		found = append(found, item{id, "The " + id})
+		found = append(found, item{id, "The " + id, PublicURL + IssuerPath + id})
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"workspaces": found, "next_cursor": next})
 }
