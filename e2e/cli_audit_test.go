@@ -104,7 +104,7 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	c.run("key", "list", "-w", "").fails(t, "--workspace", "must not be empty")
 	c.run("key", "show", "-w", "acme", "").fails(t, "must not be empty")
 	c.run(many("--scope", "", "--owner", "a", "--yes")...).fails(t, "--scope", "must not be empty")
-	c.run(many("--owner", "a", "--yes", "--dry-run")...).fails(t, "--dry-run: is not to be given with --yes")
+	c.run(many("--owner", "a", "--yes", "--dry-run")...).fails(t, "--dry-run: cannot be used with --yes")
 	c.run(many("--created-before", "old", "--yes")...).fails(t, "--created-before")
 	c.run(many("--unused-for", "1h", "--yes")...).fails(t, "unused_for", "at least 1 day")
 	c.run(many("--owner", "a", "--unused-for", "90d", "--yes")...).fails(t, "Nobody reports the use")
@@ -148,12 +148,12 @@ func TestE2ECLIRevokeManyInParts(t *testing.T) {
 	revoke := command{args: []string{"key", "revoke-many", "-w", "acme", "--owner", "a", "--yes", "--server", h.URL}, env: []string{"BURNKEY_KEY=x"}}
 	r := revoke.run(t)
 	says(t, r.stdout, "key-1", "key-2")
-	if says(t, r.stderr, "1 keys are revoked; going on.", "2 keys are revoked; going on.", "Not now.", "2 keys were revoked before that"); r.code != 1 {
+	if says(t, r.stderr, "1 keys are revoked so far.", "2 keys are revoked so far.", "Not now.", "2 keys were revoked before that"); r.code != 1 {
 		t.Errorf("exit status %d", r.code)
 	}
 	r = revoke.run(t)
 	says(t, r.stdout, "key-4", "key-5")
-	if says(t, r.stderr, "1 keys are revoked; going on."); r.code != 0 || calls != 5 {
+	if says(t, r.stderr, "1 keys are revoked so far."); r.code != 0 || calls != 5 {
 		t.Errorf("exit status %d after %d calls", r.code, calls)
 	}
 }

@@ -33,9 +33,9 @@ func smallPicture(t *testing.T) (file string, content []byte) {
 func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	c := newCLI(t, startServer(t))
 	c.ok("workspace", "create", "acme", "--audience", "acme,acme-test")
-	says(t, c.ok("workspace", "show", "acme"), "offered scopes       any", "longest life         3650d (the default)", "default life         90d (the default)",
+	says(t, c.ok("workspace", "show", "acme"), "offered scopes       any", "longest lifetime     3650d (the default)", "default lifetime     90d (the default)",
 		"keys per owner       any number", "webhook              none", "display name         acme (the name)", "OIDC issuer          none", "never-expiring keys  allowed",
-		"use of keys          nobody reports it")
+		"use of keys          no gateway reports it")
 	logo, content := smallPicture(t)
 	update := func(flags ...string) []string { return append([]string{"workspace", "update", "acme"}, flags...) }
 	var got settings
@@ -52,9 +52,9 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 			"owner_claim":"customer_id","operator_claim":"groups","operator_value":"ops"}}}`
 	isSettings(t, got, want)
 	says(t, c.ok("workspace", "show", "acme"), "offered scopes       maps:read: Look at maps, all of them", "                     maps:write",
-		"longest life         30d\n", "default life         90m\n", "keys per owner       20", "never in the portal  allowed",
+		"longest lifetime     30d\n", "default lifetime     90m\n", "keys per owner       20", "never in the portal  allowed",
 		"default audience     acme-test", "logo                 a PNG picture of ",
-		"OIDC operators       claim groups is or has ops", "never-expiring keys  refused, since there is a longest life")
+		"OIDC operators       claim groups is or has ops", "never-expiring keys  refused, since lifetimes are limited")
 
 	// One flag changes one thing, and an empty one resets it.
 	c.json(&got, update("--accent", "#000000")...)
@@ -67,7 +67,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	isSettings(t, got, `{"Name":"acme","Audiences":["acme"],"allow_never_expires":false,"Policy":{},"Portal":{}}`)
 	before := c.ok("workspace", "show", "acme", "-o", "json")
 
-	c.run(update()...).fails(t, "no flag says what")
+	c.run(update()...).fails(t, "no setting is given")
 	c.run("workspace", "update", "nobody", "--name", "x").fails(t, "404")
 	c.run("workspace", "update", "--name", "x").fails(t, "one argument")
 	c.run(update("--max-expires-in", "soon")...).fails(t, "--max-expires-in", "must be like 90m, 720h or 30d, or whole seconds, such as 3600")
@@ -81,7 +81,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	c.run(update("--scope", "a b")...).fails(t, "policy.scopes", "422")
 	c.run(update("--webhook", "http://hooks.example", "--name", "Never")...).fails(t, "policy.webhook", "https")
 	c.run(update("--oidc-client-id", "x")...).fails(t, "portal.oidc.issuer")
-	c.run(update("--oidc-issuer", "", "--oidc-client-id", "x")...).fails(t, "--oidc-issuer", "no other")
+	c.run(update("--oidc-issuer", "", "--oidc-client-id", "x")...).fails(t, "--oidc-issuer", "other --oidc flags")
 	c.run(update("--colour", "#000000")...).fails(t, "--colour")
 	if after := c.ok("workspace", "show", "acme", "-o", "json"); after != before {
 		t.Errorf("a refused change is kept:\n%s\nbefore:\n%s", after, before)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -21,13 +22,13 @@ func adminCommand() *cobra.Command {
 	return cmd
 }
 
-// adminIssue is a management key to be issued straight into a database.
+// adminIssue is a management key to issue in a database.
 type adminIssue struct {
 	database, publicURL, name, tie string
 	scopes                         []string
 	life                           lifetime
 
-	stderr io.Writer // is told when the database keeps it waiting
+	stderr io.Writer // gets a message if the database is not ready
 }
 
 func adminIssueCommand() *cobra.Command {
@@ -35,9 +36,9 @@ func adminIssueCommand() *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "issue",
-		Short: "Issue a management key when the first was lost",
-		Long: "Issue a management key straight into the database. A server that runs on it takes the key within\n" +
-			"a second. Without further flags the key is an admin's and never expires.",
+		Short: "Issue a management key if the first one is lost",
+		Long: "Issue a management key directly in the database. A server that uses the database accepts the key within\n" +
+			"a second. By default the key has the scope admin and never expires.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.stderr = cmd.ErrOrStderr()
@@ -45,14 +46,11 @@ func adminIssueCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.issued(cmd, issuedKey{
-				Token: issued.Token.Reveal(),
-				keyView: keyView{
-					ID: issued.ID.String(), KID: issued.KID.String(), Workspace: issued.Workspace,
-					Owner: issued.Owner, Name: issued.Name, Scopes: issued.Scopes, Audience: issued.Audience,
-					Status: "active", CreatedAt: issued.CreatedAt, ExpiresAt: timeOrNil(issued.ExpiresAt),
-				},
-			}, nil)
+			key, err := issuedKey(&issued)
+			if err != nil {
+				return err
+			}
+			return out.issued(cmd, key)
 		},
 	}
 	databaseFlag(cmd, &a.database)
@@ -65,6 +63,20 @@ func adminIssueCommand() *cobra.Command {
 	a.life.flags(cmd, "")
 	out.flag(cmd)
 	return cmd
+}
+
+// issuedKey converts a key to the form of a server's answer, and adds its text.
+func issuedKey(k *authz.Issued) (*client.IssuedKey, error) {
+	key := &client.IssuedKey{Token: k.Token, Key: client.Key{
+		ID: k.ID.String(), KID: k.KID.String(), Workspace: k.Workspace, Owner: k.Owner, Name: k.Name, Scopes: k.Scopes, Audience: k.Audience,
+		Status: "active", CreatedAt: k.CreatedAt, ExpiresAt: timeOrNil(k.ExpiresAt),
+	}}
+	text, err := json.Marshal(struct {
+		Token string `json:"token"`
+		client.Key
+	}{k.Token.Reveal(), key.Key})
+	key.Raw = client.Secret(text)
+	return key, err
 }
 
 func (a *adminIssue) run(ctx context.Context) (_ authz.Issued, err error) {

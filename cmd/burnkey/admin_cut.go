@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/authz/api"
+	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -143,22 +143,14 @@ func (a *auditCut) archive(ctx context.Context, st store.Store, workspaces []str
 
 // archivedEntry is a line of the archive.
 type archivedEntry struct {
-	Workspace string          `json:"workspace"`
-	ID        string          `json:"id"`
-	At        time.Time       `json:"at"`
-	Actor     api.Actor       `json:"actor"`
-	Action    string          `json:"action"`
-	Key       string          `json:"key,omitempty"`
-	Owner     string          `json:"owner,omitempty"`
-	Result    string          `json:"result"`
-	Detail    json.RawMessage `json:"detail"`
+	Workspace string `json:"workspace"`
+	client.Entry
 }
 
 func writeEntry(w io.Writer, e *store.Entry) error {
-	line := archivedEntry{
-		Workspace: e.Workspace, ID: e.ID.String(), At: e.At, Action: e.Action, Owner: e.Owner, Result: e.Result, Detail: e.Detail,
-		Actor: api.Actor{Kind: e.Actor.Kind, ID: e.Actor.ID, From: e.Actor.From},
-	}
+	line := archivedEntry{Workspace: e.Workspace, Entry: client.Entry{
+		ID: e.ID.String(), At: e.At, Actor: client.Actor(e.Actor), Action: e.Action, Owner: e.Owner, Result: e.Result, Detail: e.Detail,
+	}}
 	if e.Key != uuid.Nil {
 		line.Key = e.Key.String()
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/deploy/envoy"
 )
 
@@ -47,8 +48,9 @@ type demo struct {
 	dir     string
 	server  string // base URLs
 	gateway string
-	client  client
-	key     issuedKey
+	keyFile string
+	client  *client.Client
+	key     *client.IssuedKey
 }
 
 const (
@@ -138,10 +140,13 @@ func (d *demo) startServer(ctx context.Context, start func(string, func(context.
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	d.client = client{server: d.server, keyFile: s.adminKeyFile}
+	d.keyFile = s.adminKeyFile
+	if d.client, err = (&remote{server: d.server, keyFile: d.keyFile}).connect(); err != nil {
+		return err
+	}
 	d.say("server", "%s, its database in %s", d.server, d.dir)
-	w := map[string]any{"id": demoWorkspace, "name": "Acme", "audiences": []string{demoAudience}}
-	if _, err := d.client.call(ctx, http.MethodPost, "/v1/workspaces", nil, nil, w, nil); err != nil {
+	w := client.NewWorkspace{ID: demoWorkspace, Name: "Acme", Audiences: []string{demoAudience}}
+	if _, err := d.client.CreateWorkspace(ctx, w); err != nil {
 		return err
 	}
 	d.say("workspace", "%s, its keys at %s", demoWorkspace, d.jwks())
@@ -190,15 +195,10 @@ func (d *demo) startAPI(ctx context.Context, start func(string, func(context.Con
 
 // offer says what customers find on their page.
 func (d *demo) offer(ctx context.Context) error {
-	type scope struct {
-		Name        string `json:"name"`
-		Description string `json:"description"`
-	}
-	in := map[string]any{
-		"policy": map[string]any{"scopes": []scope{{"maps:read", "Look at maps"}, {"maps:write", "Change maps"}}},
-		"portal": map[string]any{"display_name": "Acme Maps", "base_url": d.gateway + "/hello", "accent": "#0a7b3c"},
-	}
-	_, err := d.client.call(ctx, http.MethodPatch, "/v1/workspaces/"+demoWorkspace, nil, nil, in, nil)
+	_, err := d.client.UpdateWorkspace(ctx, demoWorkspace, client.Patch{
+		"policy": client.Patch{"scopes": []client.OfferedScope{{Name: "maps:read", Description: "Look at maps"}, {Name: "maps:write", Description: "Change maps"}}},
+		"portal": client.Patch{"display_name": "Acme Maps", "base_url": d.gateway + "/hello", "accent": "#0a7b3c"},
+	})
 	return err
 }
 
@@ -232,29 +232,27 @@ func (d *demo) lifeOfAKey(ctx context.Context) error {
 	d.say("issue", "key %s for %s, made in %s; its private key is gone already", d.key.ID, demoOwner, since(began))
 
 	answered := time.Now()
-	body, err := d.until(ctx, http.StatusOK, d.gateway+"/hello", d.key.Token)
+	body, err := d.until(ctx, http.StatusOK, d.gateway+"/hello", d.key.Token.Reveal())
 	if err != nil {
 		return err
 	}
 	d.say("accepted", "GET %s/hello with the token: 200 after %s: %s", d.gateway, since(answered), body)
 
 	answered = time.Now()
-	path := "/v1/workspaces/" + demoWorkspace + "/keys/" + d.key.ID
-	if _, err := d.client.call(ctx, http.MethodDelete, path, nil, nil, nil, nil); err != nil {
+	if _, err := d.client.RevokeKey(ctx, demoWorkspace, d.key.ID); err != nil {
 		return err
 	}
 	d.say("revoke", "answered in %s; the JWK is gone from the published set", since(answered))
-	if body, err = d.until(ctx, http.StatusUnauthorized, d.gateway+"/hello", d.key.Token); err != nil {
+	if body, err = d.until(ctx, http.StatusUnauthorized, d.gateway+"/hello", d.key.Token.Reveal()); err != nil {
 		return err
 	}
 	d.say("refused", "the same request: 401 after %s: %s", since(answered), body)
 	return nil
 }
 
-func (d *demo) issue(ctx context.Context) error {
-	in := newKey{Owner: demoOwner, Name: "demo", Scopes: []string{"maps:read"}}
-	d.key = issuedKey{}
-	_, err := d.client.call(ctx, http.MethodPost, "/v1/workspaces/"+demoWorkspace+"/keys", nil, nil, in, &d.key)
+func (d *demo) issue(ctx context.Context) (err error) {
+	in := client.NewKey{Owner: demoOwner, Name: "demo", Scopes: []string{"maps:read"}}
+	d.key, err = d.client.IssueKey(ctx, demoWorkspace, in, "")
 	return err
 }
 
@@ -298,9 +296,9 @@ func (d *demo) invite() {
 		return
 	}
 	fmt.Fprintf(d.out, "\nAll stays up until Ctrl-C. A key to play with, good in %s at the latest:\n\n", d.cache)
-	fmt.Fprintf(d.out, "  echo 'Authorization: Bearer %s' | curl -i -H @- %s/hello\n", d.key.Token, d.gateway)
+	fmt.Fprintf(d.out, "  echo 'Authorization: Bearer %s' | curl -i -H @- %s/hello\n", d.key.Token.Reveal(), d.gateway)
 	fmt.Fprintf(d.out, "\nRevoke it, and try again:\n\n")
-	fmt.Fprintf(d.out, "  echo %s | curl -i --data-urlencode token@- %s\n", d.key.Token,
+	fmt.Fprintf(d.out, "  echo %s | curl -i --data-urlencode token@- %s\n", d.key.Token.Reveal(),
 		envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
 	if link, err := d.link(context.Background()); err != nil {
 		fmt.Fprintln(d.out, "\nNo link to the customer's page:", err)
@@ -308,7 +306,7 @@ func (d *demo) invite() {
 		fmt.Fprintf(d.out, "\nOr as the customer, on their own page (the link works once, for 10 minutes):\n\n  %s\n", link)
 	}
 	fmt.Fprintf(d.out, "\nOr as the operator:\n\n")
-	fmt.Fprintf(d.out, "  export BURNKEY_SERVER=%s BURNKEY_KEY_FILE=%s\n", d.server, d.client.keyFile)
+	fmt.Fprintf(d.out, "  export BURNKEY_SERVER=%s BURNKEY_KEY_FILE=%s\n", d.server, d.keyFile)
 	self, err := os.Executable()
 	if err != nil {
 		self = "burnkey"
@@ -319,12 +317,11 @@ func (d *demo) invite() {
 
 // link logs the customer in to their page, as the producer's own site does for them.
 func (d *demo) link(ctx context.Context) (string, error) {
-	var session struct {
-		URL string `json:"url"`
+	session, err := d.client.CreatePortalSession(ctx, demoWorkspace, client.NewPortalSession{Owner: demoOwner})
+	if err != nil {
+		return "", err
 	}
-	in := map[string]any{"owner": demoOwner}
-	_, err := d.client.call(ctx, http.MethodPost, "/v1/workspaces/"+demoWorkspace+"/portal-sessions", nil, nil, in, &session)
-	return session.URL, err
+	return session.URL.Reveal(), nil
 }
 
 func (d *demo) say(what, format string, args ...any) {

@@ -68,17 +68,17 @@ func takesVariable(t *testing.T, path, flag string) {
 	}
 }
 
-// TestFlagGroups has each group refused in our words, and not in cobra's.
+// TestFlagGroups: each group is checked with our errors, not cobra's.
 func TestFlagGroups(t *testing.T) {
 	t.Setenv("BURNKEY_EXPIRES_IN", "1h")
 	for args, want := range map[string]string{
-		"portal link -w a --operator --owner c":          "--owner: is not to be given with --operator",
-		"portal link -w a --operator --scope s":          "--scope: is not to be given with --operator",
-		"portal link -w a":                               "--owner, --operator: one of them must be given",
-		"key issue -w a --owner c --never-expires":       "BURNKEY_EXPIRES_IN (--expires-in): is not to be given with --never-expires",
-		"admin issue --never-expires --expires-in 1h":    "--expires-in: is not to be given with --never-expires",
-		"key revoke-many -w a --dry-run --yes --owner c": "--dry-run: is not to be given with --yes",
-		"key revoke-many -w a --yes":                     "--owner, --scope, --created-before, --unused-for: one of them must be given",
+		"portal link -w a --operator --owner c":          "--owner: cannot be used with --operator",
+		"portal link -w a --operator --scope s":          "--scope: cannot be used with --operator",
+		"portal link -w a":                               "--owner, --operator: one of them is required",
+		"key issue -w a --owner c --never-expires":       "BURNKEY_EXPIRES_IN (--expires-in): cannot be used with --never-expires",
+		"admin issue --never-expires --expires-in 1h":    "--expires-in: cannot be used with --never-expires",
+		"key revoke-many -w a --dry-run --yes --owner c": "--dry-run: cannot be used with --yes",
+		"key revoke-many -w a --yes":                     "--owner, --scope, --created-before, --unused-for: one of them is required",
 	} {
 		cmd := rootCommand()
 		cmd.SetArgs(strings.Fields(args))

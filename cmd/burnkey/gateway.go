@@ -28,7 +28,7 @@ import (
 
 // gatewayService is the configuration of gateway.
 type gatewayService struct {
-	client
+	remote
 	publicURL     string
 	workspaces    []string
 	listen        string
@@ -65,7 +65,7 @@ func gatewayCommand() *cobra.Command {
 			return s.run(cmd.Context())
 		},
 	}
-	s.client.flags(cmd)
+	s.remote.flags(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&s.publicURL, "public-url", "", "`URL` that iss begins with, where the gateway reaches the server by another (default --server)")
 	flags.StringSliceVarP(&s.workspaces, "workspace", "w", nil, "workspace whose tokens are accepted; may be repeated (default every one, with --key-file)")

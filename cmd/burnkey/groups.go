@@ -8,31 +8,48 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// cobra's marks on the flags of a group, whose names each lists; it exports neither.
+// Marks on the flags of a group, with the names of all flags in it. Cobra checks groups, too, but its errors do not say
+// whether a flag or a variable was given.
 const (
-	oneRequiredMark = "cobra_annotation_one_required"
-	exclusiveMark   = "cobra_annotation_mutually_exclusive"
+	oneRequiredMark = "burnkey_one_required"
+	exclusiveMark   = "burnkey_exclusive"
 )
 
-// checkGroups refuses what MarkFlagsOneRequired and MarkFlagsMutuallyExclusive do, in
-// our words: cobra's own, which would come later, name no flag as it was given.
+// exclusive allows only one of the flags.
+func exclusive(cmd *cobra.Command, names ...string) {
+	cmd.MarkFlagsMutuallyExclusive(names...) // for shell completion
+	markGroup(cmd.Flags(), exclusiveMark, names)
+}
+
+// oneRequired requires at least one of the flags.
+func oneRequired(cmd *cobra.Command, names ...string) {
+	cmd.MarkFlagsOneRequired(names...) // for shell completion
+	markGroup(cmd.Flags(), oneRequiredMark, names)
+}
+
+// markGroup puts a mark on the first flag of a group.
+func markGroup(flags *pflag.FlagSet, mark string, names []string) {
+	groups := flags.Lookup(names[0]).Annotations[mark]
+	_ = flags.SetAnnotation(names[0], mark, append(groups, strings.Join(names, " "))) // fails only for an unknown flag
+}
+
+// checkGroups returns an error if the flags do not fit their groups.
 func checkGroups(cmd *cobra.Command) error {
 	flags := cmd.Flags()
 	for _, group := range flagGroups(flags, exclusiveMark) {
 		if set := given(flags, group); len(set) > 1 {
-			return fmt.Errorf("%s: is not to be given with %s", asGiven(flags, set[0]), asGiven(flags, set[1]))
+			return fmt.Errorf("%s: cannot be used with %s", asGiven(flags, set[0]), asGiven(flags, set[1]))
 		}
 	}
 	for _, group := range flagGroups(flags, oneRequiredMark) {
 		if len(given(flags, group)) == 0 {
-			return fmt.Errorf("--%s: one of them must be given", strings.Join(group, ", --"))
+			return fmt.Errorf("--%s: one of them is required", strings.Join(group, ", --"))
 		}
 	}
 	return nil
 }
 
-// flagGroups returns the names in each group of a kind, in their order; a group may come
-// more than once.
+// flagGroups returns the names of the flags in each group with a mark.
 func flagGroups(flags *pflag.FlagSet, mark string) (groups [][]string) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		for _, names := range f.Annotations[mark] {
@@ -42,7 +59,7 @@ func flagGroups(flags *pflag.FlagSet, mark string) (groups [][]string) {
 	return groups
 }
 
-// given returns those that were set, by a variable perhaps.
+// given returns the flags that were set, also those set by a variable.
 func given(flags *pflag.FlagSet, names []string) (set []string) {
 	for _, name := range names {
 		if flags.Changed(name) {

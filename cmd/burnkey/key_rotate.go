@@ -1,12 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"net/http"
 
 	"github.com/spf13/cobra"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/client"
 )
 
 func keyRotateCommand(k *keyCalls) *cobra.Command {
@@ -15,27 +16,22 @@ func keyRotateCommand(k *keyCalls) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate ID",
 		Short: "Issue a key's successor and print its token, this once",
-		Long: "Issue a key that says what the old one says. The old one works until the grace ends, and is then revoked by\n" +
-			"itself. Into a pipe or a file goes the new token alone; a terminal shows the rest, too.",
+		Long: "Issue a key with the fields of the old one. The old key works until the grace ends, and is then revoked\n" +
+			"automatically. A pipe or a file gets the new token alone; a terminal also shows the other fields.",
 		Args: oneArg("the id of a key"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			body := map[string]string{}
+		RunE: k.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			var in client.Rotation
 			if grace.text != "" {
-				body["grace"] = grace.value.String()
+				in.Grace = grace.value.String()
 			}
-			header := make(http.Header)
-			if idempotencyKey != "" {
-				header.Set("Idempotency-Key", idempotencyKey)
-			}
-			var key issuedKey
-			text, err := k.call(cmd.Context(), http.MethodPost, k.path(args[0], "rotate"), nil, header, body, &key)
+			key, err := c.RotateKey(cmd.Context(), k.workspace, args[0], in, idempotencyKey)
 			if err != nil {
 				return err
 			}
-			return k.issued(cmd, key, text)
-		},
+			return k.issued(cmd, key)
+		}),
 	}
-	cmd.Flags().Var(&grace, "grace", "how long the old key goes on working: 0, 3600, 90m, 720h or 30d (default 24h)")
+	cmd.Flags().Var(&grace, "grace", "how long the old key keeps working: 0, 3600, 90m, 720h or 30d (default 24h)")
 	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "", "`TEXT` with which a repeat issues nothing")
 	return cmd
 }
@@ -43,7 +39,7 @@ func keyRotateCommand(k *keyCalls) *cobra.Command {
 // graceFlag is a lifetime that may be 0.
 type graceFlag struct{ lifetime }
 
-// Set is pflag's.
+// Set implements pflag.Value.
 func (g *graceFlag) Set(text string) error {
 	if zero, err := authz.ParseDuration(text); err == nil && zero == 0 {
 		g.text, g.value = text, 0
@@ -56,28 +52,28 @@ func (g *graceFlag) Set(text string) error {
 }
 
 func keyEndCommand(k *keyCalls) *cobra.Command {
-	return keyRotationCommand(k, "end", "end-grace ID", "End a rotation's grace now: the old key is revoked")
+	return keyRotationCommand(k, (*client.Client).EndGrace, "end-grace ID", "End a rotation's grace now: the old key is revoked")
 }
 
 func keyUndoCommand(k *keyCalls) *cobra.Command {
-	return keyRotationCommand(k, "undo", "undo-rotation ID", "Undo a rotation within its grace: the successor is revoked, and the old key goes on")
+	return keyRotationCommand(k, (*client.Client).UndoRotation, "undo-rotation ID",
+		"Undo a rotation within its grace: the successor is revoked, and the old key stays active")
 }
 
-// keyRotationCommand is a command about a rotation, named by the old key's id or its
-// successor's. It shows the old key.
-func keyRotationCommand(k *keyCalls, call, use, short string) *cobra.Command {
+func keyRotationCommand(k *keyCalls, call func(_ *client.Client, ctx context.Context, workspace, id string) (*client.Key, error),
+	use, short string,
+) *cobra.Command {
 	return &cobra.Command{
 		Use:   use,
 		Short: short,
 		Long:  short + ".\nID is the old key's or its successor's; the old key is shown.",
 		Args:  oneArg("the id of a key"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var key keyView
-			text, err := k.call(cmd.Context(), http.MethodPost, k.path(args[0], "rotation", call), nil, nil, nil, &key)
+		RunE: k.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			key, err := call(c, cmd.Context(), k.workspace, args[0])
 			if err != nil {
 				return err
 			}
-			return k.show(cmd, text, key.rows())
-		},
+			return k.show(cmd, key.Raw.Reveal(), keyRows(key))
+		}),
 	}
 }

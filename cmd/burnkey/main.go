@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"net/url"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -130,21 +127,14 @@ func notEmpty(flags *pflag.FlagSet, names ...string) error {
 	return nil
 }
 
-// filters returns a call's parameters that are given by flags. An empty value is refused, since
-// it would select everything.
-func filters(flags *pflag.FlagSet, parameters map[string]string) (url.Values, error) {
-	query := make(url.Values)
-	for _, flag := range slices.Sorted(maps.Keys(parameters)) {
-		f := flags.Lookup(flag)
-		if !f.Changed {
-			continue
+// notBlank returns an error if a filter is given without a value, since it would select everything.
+func notBlank(flags *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		if f := flags.Lookup(name); f.Changed && f.Value.String() == "" {
+			return fmt.Errorf("%s: must not be empty; leave it out for any", asGiven(flags, name))
 		}
-		if f.Value.String() == "" {
-			return nil, fmt.Errorf("%s: must not be empty; leave it out for any", asGiven(flags, flag))
-		}
-		query.Set(parameters[flag], f.Value.String())
 	}
-	return query, nil
+	return nil
 }
 
 // isAmbient reports whether a flag was set by its variable.

@@ -12,7 +12,8 @@ func TestMoment(t *testing.T) {
 	} {
 		m := moment{text: "before"}
 		err := m.Set(text)
-		if (err == nil) != (want != "") || m.query() != want || err != nil && m.text != "before" {
+		at, _ := time.Parse(time.RFC3339Nano, want) // else the zero time
+		if (err == nil) != (want != "") || !m.at.Equal(at) || m.at.Location() != time.UTC || err != nil && m.text != "before" {
 			t.Errorf("%q: %+v, %v", text, m, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -12,12 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/burnkey/burnkey/client"
 )
 
-// output is how a command shows its result: a table for people, or JSON.
+// output shows the result of a command: as a table for people, or as JSON.
 type output struct {
 	format string
-	more   []string // further formats, which the command knows itself
+	more   []string // further formats, which the command writes itself
 }
 
 func (o *output) formats() []string { return append([]string{"table", "json"}, o.more...) }
@@ -34,43 +35,37 @@ func (o *output) json() (bool, error) {
 	return o.format == "json", nil
 }
 
-// show prints the JSON text as it came, or the rows.
-func (o *output) show(cmd *cobra.Command, text []byte, rows [][]string) error {
+// show prints the JSON text as the server sent it, or the rows.
+func (o *output) show(cmd *cobra.Command, text string, rows [][]string) error {
 	asJSON, err := o.json()
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(string(text)))
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(text))
 		return err
 	}
 	return table(cmd.OutOrStdout(), rows)
 }
 
-// issued prints a new key. Into a pipe goes the token alone; a terminal gets
-// the rest, too.
-func (o *output) issued(cmd *cobra.Command, key issuedKey, text []byte) error {
+// issued prints a new key: to a pipe the token alone, to a terminal all of it.
+func (o *output) issued(cmd *cobra.Command, key *client.IssuedKey) error {
 	asJSON, err := o.json()
 	if err != nil {
 		return err
 	}
-	if asJSON && text == nil {
-		if text, err = json.Marshal(key); err != nil {
-			return err
-		}
-	}
 	if asJSON {
-		return o.show(cmd, text, nil)
+		return o.show(cmd, key.Raw.Reveal(), nil)
 	}
 	if !terminal(cmd.OutOrStdout()) {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), key.Token)
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), key.Token.Reveal())
 		return err
 	}
-	rows := append(key.rows(), []string{"", ""}, []string{"token", key.Token})
+	rows := append(keyRows(&key.Key), []string{"", ""}, []string{"token", key.Token.Reveal()})
 	if err := table(cmd.OutOrStdout(), rows); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "\nThe token is shown this once and kept nowhere.")
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "\nThe token is shown this once and stored nowhere.")
 	return err
 }
 
@@ -79,17 +74,16 @@ func terminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// cellMost is the number of characters shown in a cell, except the last of a row: the longest
-// owner.
-const cellMost = 255
+// maxCell is the number of characters shown in a cell, except the last of a row. It is that of the longest owner.
+const maxCell = 255
 
 func table(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		for i := range row {
 			row[i] = plain(row[i])
-			if i < len(row)-1 { // the cell would widen all other rows
-				row[i] = clipped(row[i], cellMost)
+			if i < len(row)-1 { // a longer cell would widen all rows
+				row[i] = clipped(row[i], maxCell)
 			}
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
@@ -97,8 +91,8 @@ func table(w io.Writer, rows [][]string) error {
 	return t.Flush()
 }
 
-// plain takes from a text what would move the cursor or hide something. What
-// the server refuses, another may have sent.
+// plain replaces characters that move the cursor or hide text. Burnkey's server accepts none, but the sender may not be
+// Burnkey's.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
@@ -108,7 +102,7 @@ func plain(text string) string {
 	}, text)
 }
 
-// when words a time and how far off it is.
+// when returns a time and how far away it is.
 func when(t *time.Time) string {
 	if t == nil {
 		return "never"

@@ -2,51 +2,37 @@ package main
 
 import (
 	"fmt"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/client"
 )
 
 func portalCommand() *cobra.Command {
-	var c client
+	var r remote
 	var out output
 	cmd := group("portal", "Make links to the portal and end sessions, on a running server")
-	c.flags(cmd)
+	r.flags(cmd)
 	out.flag(cmd)
-	cmd.AddCommand(portalLinkCommand(&c, &out), portalEndCommand(&c, &out))
+	cmd.AddCommand(portalLinkCommand(&r, &out), portalEndCommand(&r, &out))
 	return cmd
 }
 
-func portalSessions(workspace string) string {
-	return "/v1/workspaces/" + url.PathEscape(workspace) + "/portal-sessions"
-}
-
-// newLink is the body of the call that makes a link.
-type newLink struct {
-	Role          string   `json:"role,omitempty"`
-	Owner         string   `json:"owner,omitempty"`
-	ScopesAllowed []string `json:"scopes_allowed,omitempty"`
-	Subject       string   `json:"subject,omitempty"`
-	ReturnURL     string   `json:"return_url,omitempty"`
-	ExpiresIn     int64    `json:"expires_in,omitempty"`
-}
-
-func portalLinkCommand(c *client, out *output) *cobra.Command {
-	var in newLink
+func portalLinkCommand(r *remote, out *output) *cobra.Command {
+	var in client.NewPortalSession
 	var life span
 	var workspace string
 	var operator bool
 	cmd := &cobra.Command{
 		Use:   "link",
 		Short: "Print a link that opens one session of an owner, or of an operator",
-		Long: "Print a link to the portal. Whoever opens it first manages the owner's keys for half an hour, or as an operator\n" +
-			"everybody's for eight. It is for them alone.",
+		Long: "Print a link to the portal. The first person to open it can manage the owner's keys for half an hour, or as an\n" +
+			"operator the keys of all owners for eight hours. Give it to that person alone.",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			if err := notEmpty(cmd.Flags(), "scope"); err != nil {
 				return err
 			}
@@ -54,78 +40,73 @@ func portalLinkCommand(c *client, out *output) *cobra.Command {
 				in.Role = "operator"
 			}
 			in.ExpiresIn = int64(life.value / time.Second)
-			var answer struct {
-				URL       string    `json:"url"`
-				ExpiresAt time.Time `json:"expires_at"`
-			}
-			text, err := c.call(cmd.Context(), http.MethodPost, portalSessions(workspace), nil, nil, in, &answer)
+			link, err := c.CreatePortalSession(cmd.Context(), workspace, in)
 			if err != nil {
 				return err
 			}
-			return out.link(cmd, text, answer.URL, answer.ExpiresAt)
-		},
+			return out.link(cmd, link)
+		}),
 	}
 	workspaceFlag(cmd, &workspace)
 	flags := cmd.Flags()
-	flags.StringVar(&in.Owner, "owner", "", "whose keys it is about: the sub of their tokens")
+	flags.StringVar(&in.Owner, "owner", "", "owner of the keys: the sub of their tokens")
 	flags.BoolVar(&operator, "operator", false, "make it for your own staff, who see the keys of all owners")
-	flags.StringSliceVar(&in.ScopesAllowed, "scope", nil, "what keys made there may do; may be repeated (default what the workspace offers)")
-	flags.StringVar(&in.Subject, "subject", "", "who it is, for the audit, such as jane@acme.example (default the id of your management key)")
-	flags.StringVar(&in.ReturnURL, "return-url", "", "`URL` that its way back leads to")
-	flags.Var(&life, "expires-in", "how long the link is good for: 600, 10m or 1h (default 10m)")
-	cmd.MarkFlagsMutuallyExclusive("owner", "operator")
-	cmd.MarkFlagsMutuallyExclusive("scope", "operator")
-	cmd.MarkFlagsOneRequired("owner", "operator")
+	flags.StringSliceVar(&in.ScopesAllowed, "scope", nil, "what keys created there may do; may be repeated (default the scopes that the workspace offers)")
+	flags.StringVar(&in.Subject, "subject", "", "the person, for the audit, such as jane@acme.example (default the id of your management key)")
+	flags.StringVar(&in.ReturnURL, "return-url", "", "`URL` of the way back from the portal")
+	flags.Var(&life, "expires-in", "how long the link is valid: 600, 10m or 1h (default 10m)")
+	exclusive(cmd, "owner", "operator")
+	exclusive(cmd, "scope", "operator")
+	oneRequired(cmd, "owner", "operator")
 	return cmd
 }
 
-func portalEndCommand(c *client, out *output) *cobra.Command {
+func portalEndCommand(r *remote, out *output) *cobra.Command {
 	var workspace, owner string
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "end",
 		Short: "End an owner's sessions and links, or all of a workspace",
-		Long: "End the portal's sessions and links at once, also those by a login: an owner's, or with --all everybody's, your own\n" +
-			"staff's among them. Whoever may log in can do so again. Revoking a management key ends by itself what it made.",
+		Long: "End the portal's sessions and links at once, also sessions by a login: an owner's, or with --all those of all\n" +
+			"owners and of your own staff. People who may log in can do so again. Revoking a management key ends\n" +
+			"automatically the sessions and links that it made.",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			query := make(url.Values)
-			if !all {
-				if owner == "" {
-					return fmt.Errorf("%s: must not be empty; --all means everybody's", asGiven(cmd.Flags(), "owner"))
-				}
-				query.Set("owner", owner)
+		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) (err error) {
+			var ended *client.EndedSessions
+			switch {
+			case all:
+				ended, err = c.EndAllPortalSessions(cmd.Context(), workspace)
+			case owner == "":
+				err = fmt.Errorf("%s: must not be empty; --all is for all owners", asGiven(cmd.Flags(), "owner"))
+			default:
+				ended, err = c.EndPortalSessions(cmd.Context(), workspace, owner)
 			}
-			var answer struct {
-				Ended int `json:"ended"`
-			}
-			text, err := c.call(cmd.Context(), http.MethodDelete, portalSessions(workspace), query, nil, nil, &answer)
 			if err != nil {
 				return err
 			}
-			return out.show(cmd, text, [][]string{{"ended", strconv.Itoa(answer.Ended)}})
-		},
+			return out.show(cmd, ended.Raw.Reveal(), [][]string{{"ended", strconv.Itoa(ended.Ended)}})
+		}),
 	}
 	workspaceFlag(cmd, &workspace)
-	cmd.Flags().StringVar(&owner, "owner", "", "whose: the sub of their tokens")
-	cmd.Flags().BoolVar(&all, "all", false, "everybody's")
-	cmd.MarkFlagsMutuallyExclusive("owner", "all")
-	cmd.MarkFlagsOneRequired("owner", "all")
+	cmd.Flags().StringVar(&owner, "owner", "", "of this owner: the sub of their tokens")
+	cmd.Flags().BoolVar(&all, "all", false, "of all owners, and of your own staff")
+	exclusive(cmd, "owner", "all")
+	oneRequired(cmd, "owner", "all")
 	return cmd
 }
 
-// link prints a link alone; a terminal gets a word with it.
-func (o *output) link(cmd *cobra.Command, text []byte, link string, expires time.Time) error {
+// link prints a link alone; a terminal gets a note with it.
+func (o *output) link(cmd *cobra.Command, s *client.PortalSession) error {
 	asJSON, err := o.json()
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		return o.show(cmd, text, nil)
+		return o.show(cmd, s.Raw.Reveal(), nil)
 	}
-	if _, err := fmt.Fprintln(cmd.OutOrStdout(), plain(strings.TrimSpace(link))); err != nil || !terminal(cmd.OutOrStdout()) {
+	if _, err := fmt.Fprintln(cmd.OutOrStdout(), plain(strings.TrimSpace(s.URL.Reveal()))); err != nil || !terminal(cmd.OutOrStdout()) {
 		return err
 	}
-	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "\nIt works once, until "+when(&expires)+".")
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "\nIt works once, until "+when(&s.ExpiresAt)+".")
 	return err
 }

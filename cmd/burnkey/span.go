@@ -15,7 +15,7 @@ type span struct {
 	value time.Duration
 }
 
-// Set, String and Type are pflag's.
+// Set, String and Type implement pflag.Value.
 func (s *span) Set(text string) error {
 	value, err := authz.ParseDuration(text)
 	if err != nil {
@@ -42,7 +42,7 @@ func intervalFlag(flags *pflag.FlagSet, value *time.Duration, name string, byDef
 	flags.Var((*interval)(value), name, usage)
 }
 
-// Set, String and Type are pflag's.
+// Set, String and Type implement pflag.Value.
 func (i *interval) Set(text string) error {
 	value, err := authz.ParseDuration(text)
 	if err == nil {

@@ -16,7 +16,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/jwks"
+)
+
+const (
+	maxSet     = 64 << 20 // bytes
+	setTimeout = 2 * time.Minute
 )
 
 // verdict is what verify has to say of a token.
@@ -95,7 +101,7 @@ func (v *verification) run(cmd *cobra.Command, token string) error {
 	if err != nil {
 		return err
 	}
-	if err := v.out.show(cmd, text, result.rows()); err != nil {
+	if err := v.out.show(cmd, string(text), result.rows()); err != nil {
 		return err
 	}
 	if result.Verdict == "refused" {
@@ -210,8 +216,7 @@ func fetchSet(ctx context.Context, source string, kid jwks.KID) ([]byte, error) 
 	query.Set("kid", kid.String())
 	target.RawQuery = query.Encode()
 	text, err := get(ctx, http.MethodGet, target.String())
-	var refused *httpError
-	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
+	if refused := new(client.Problem); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
 		// No such key, or no such set?
 		_, err = get(ctx, http.MethodHead, source)
 		return nil, err
@@ -219,12 +224,23 @@ func fetchSet(ctx context.Context, source string, kid jwks.KID) ([]byte, error) 
 	return text, err
 }
 
+// get returns the body of a successful answer.
 func get(ctx context.Context, method, target string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
 		return nil, err
 	}
-	return send(request)
+	c := http.Client{Timeout: setTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := c.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxSet))
+	if err == nil && response.StatusCode/100 != 2 {
+		return nil, client.ProblemOf(response, text)
+	}
+	return text, err
 }
 
 func (v *verdict) rows() [][]string {

@@ -1,41 +1,22 @@
 package main
 
 import (
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/burnkey/burnkey/authz/api"
+	"github.com/burnkey/burnkey/client"
 )
 
-// workspaceView is a workspace as the API shows it; in a list, without its settings.
-type workspaceView struct {
-	ID                string      `json:"id"`
-	Name              string      `json:"name"`
-	Audiences         []string    `json:"audiences"`
-	AllowNeverExpires bool        `json:"allow_never_expires"`
-	Policy            *api.Policy `json:"policy"`
-	Portal            *api.Portal `json:"portal"`
-	Issuer            string      `json:"issuer"`
-	JWKSURI           string      `json:"jwks_uri"`
-	Version           uint64      `json:"version"`
-	CreatedAt         time.Time   `json:"created_at"`
-	UsageSince        *time.Time  `json:"usage_since"`
-	UsageReportedAt   *time.Time  `json:"usage_reported_at"`
-}
-
-func (w *workspaceView) rows() [][]string {
+func workspaceRows(w *client.Workspace) [][]string {
 	if w.Audiences == nil { // the management key may not read workspaces
 		return [][]string{{"workspace", w.ID}, {"issuer", w.Issuer}, {"other fields", "require the scope workspaces:read"}}
 	}
 	never := map[bool]string{true: "allowed", false: "refused"}[w.AllowNeverExpires]
 	if w.AllowNeverExpires && w.Policy != nil && w.Policy.MaxExpiresIn > 0 {
-		never = "refused, since there is a longest life"
+		never = "refused, since lifetimes are limited"
 	}
 	rows := [][]string{
 		{"workspace", w.ID},
@@ -47,14 +28,13 @@ func (w *workspaceView) rows() [][]string {
 		{"version", strconv.FormatUint(w.Version, 10)},
 		{"created", when(&w.CreatedAt)},
 	}
-	return slices.Concat(rows, w.usageRows(), w.policyRows(), w.portalRows())
+	return slices.Concat(rows, usageRows(w), policyRows(w.Policy), portalRows(w))
 }
 
-// usageRows words what is known of when keys were used, without which none is known to
-// be unused.
-func (w *workspaceView) usageRows() [][]string {
+// usageRows shows for how long the use of keys is known: without that, no key is known to be unused.
+func usageRows(w *client.Workspace) [][]string {
 	if w.UsageReportedAt == nil {
-		return [][]string{{"use of keys", "nobody reports it"}}
+		return [][]string{{"use of keys", "no gateway reports it"}}
 	}
 	return [][]string{
 		{"use known since", when(w.UsageSince)},
@@ -63,50 +43,45 @@ func (w *workspaceView) usageRows() [][]string {
 }
 
 func workspaceCommand() *cobra.Command {
-	var c client
+	var r remote
 	var out output
 	cmd := group("workspace", "Create, look at and change workspaces, on a running server")
-	c.flags(cmd)
+	r.flags(cmd)
 	out.flag(cmd)
-	cmd.AddCommand(workspaceCreateCommand(&c, &out), workspaceListCommand(&c, &out), workspaceShowCommand(&c, &out), workspaceUpdateCommand(&c, &out))
+	cmd.AddCommand(workspaceCreateCommand(&r, &out), workspaceListCommand(&r, &out), workspaceShowCommand(&r, &out), workspaceUpdateCommand(&r, &out))
 	return cmd
 }
 
-func workspaceCreateCommand(c *client, out *output) *cobra.Command {
-	var in struct {
-		ID                string   `json:"id"`
-		Name              string   `json:"name,omitempty"`
-		Audiences         []string `json:"audiences,omitempty"`
-		AllowNeverExpires bool     `json:"allow_never_expires"`
-	}
+func workspaceCreateCommand(r *remote, out *output) *cobra.Command {
+	var in client.NewWorkspace
+	in.AllowNeverExpires = new(bool)
 	cmd := &cobra.Command{
 		Use:   "create ID",
 		Short: "Create a workspace",
 		Args:  oneArg("the id of a workspace"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			in.ID = args[0]
-			var w workspaceView
-			text, err := c.call(cmd.Context(), http.MethodPost, "/v1/workspaces", nil, nil, in, &w)
+			w, err := c.CreateWorkspace(cmd.Context(), in)
 			if err != nil {
 				return err
 			}
-			return out.show(cmd, text, w.rows())
-		},
+			return out.show(cmd, w.Raw.Reveal(), workspaceRows(w))
+		}),
 	}
 	cmd.Flags().StringVar(&in.Name, "name", "", "name for people (default the id)")
 	cmd.Flags().StringSliceVar(&in.Audiences, "audience", nil, "aud of its keys; may be repeated (default the id)")
-	cmd.Flags().BoolVar(&in.AllowNeverExpires, "allow-never-expires", true, "whether keys without exp may be issued")
+	cmd.Flags().BoolVar(in.AllowNeverExpires, "allow-never-expires", true, "whether keys without exp may be issued")
 	return cmd
 }
 
-func workspaceListCommand(c *client, out *output) *cobra.Command {
+func workspaceListCommand(r *remote, out *output) *cobra.Command {
 	limit := 100
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List workspaces",
 		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			found, err := list[workspaceView](cmd.Context(), c, "/v1/workspaces", nil, "workspaces", limit)
+		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
+			found, err := list(cmd.Context(), c.Workspaces(), limit, "workspaces", func(w *client.Workspace) client.Secret { return w.Raw })
 			if err != nil {
 				return err
 			}
@@ -118,24 +93,23 @@ func workspaceListCommand(c *client, out *output) *cobra.Command {
 				})
 			}
 			return found.show(cmd, out, rows)
-		},
+		}),
 	}
-	cmd.Flags().IntVar(&limit, "limit", limit, "at most so many; 0: all")
+	cmd.Flags().IntVar(&limit, "limit", limit, "maximum number of workspaces; 0: all")
 	return cmd
 }
 
-func workspaceShowCommand(c *client, out *output) *cobra.Command {
+func workspaceShowCommand(r *remote, out *output) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
-		Short: "Show a workspace with its policy and how its portal looks",
+		Short: "Show a workspace with its policy and its portal's settings",
 		Args:  oneArg("the id of a workspace"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var w workspaceView
-			text, err := c.call(cmd.Context(), http.MethodGet, "/v1/workspaces/"+url.PathEscape(args[0]), nil, nil, nil, &w)
+		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			w, err := c.Workspace(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return out.show(cmd, text, w.rows())
-		},
+			return out.show(cmd, w.Raw.Reveal(), workspaceRows(w))
+		}),
 	}
 }

@@ -7,11 +7,10 @@ import (
 	"strings"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/client"
 )
 
-// policyRows words what the workspace's keys may be.
-func (w *workspaceView) policyRows() [][]string {
-	p := w.Policy
+func policyRows(p *client.Policy) [][]string {
 	if p == nil {
 		return nil
 	}
@@ -27,13 +26,13 @@ func (w *workspaceView) policyRows() [][]string {
 		}
 		rows = append(rows, []string{"", text})
 	}
-	most, many := int64(p.MaxExpiresIn), "any number"
+	many := "any number"
 	if p.KeysPerOwner > 0 {
 		many = strconv.Itoa(p.KeysPerOwner)
 	}
 	return append(rows, [][]string{
-		{"longest life", lifeOr(most, authz.MaxExpiresIn)},
-		{"default life", lifeOr(int64(p.DefaultExpiresIn), min(authz.DefaultExpiresIn, cmp.Or(most, authz.MaxExpiresIn)))},
+		{"longest lifetime", lifeOr(p.MaxExpiresIn, authz.MaxExpiresIn)},
+		{"default lifetime", lifeOr(p.DefaultExpiresIn, min(authz.DefaultExpiresIn, cmp.Or(p.MaxExpiresIn, authz.MaxExpiresIn)))},
 		{"never in the portal", map[bool]string{true: "allowed", false: "refused"}[p.PortalNeverExpires]},
 		{"keys per owner", many},
 		{"default audience", cmp.Or(strings.Join(p.DefaultAudience, " "), "all of them")},
@@ -41,8 +40,7 @@ func (w *workspaceView) policyRows() [][]string {
 	}...)
 }
 
-// portalRows words how the workspace's page looks, and who may open it.
-func (w *workspaceView) portalRows() [][]string {
+func portalRows(w *client.Workspace) [][]string {
 	p := w.Portal
 	if p == nil {
 		return nil
@@ -74,7 +72,7 @@ func (w *workspaceView) portalRows() [][]string {
 	}...)
 }
 
-// lifeOr words seconds, or the default in their place.
+// lifeOr returns a lifetime in words, or the default if it is 0.
 func lifeOr(seconds, byDefault int64) string {
 	if seconds == 0 {
 		return life(byDefault) + " (the default)"
@@ -82,7 +80,7 @@ func lifeOr(seconds, byDefault int64) string {
 	return life(seconds)
 }
 
-// life words seconds as a flag takes them.
+// life returns seconds in the form that a flag takes.
 func life(seconds int64) string {
 	for _, unit := range []struct {
 		name    string

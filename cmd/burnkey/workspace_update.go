@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -13,32 +11,31 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/authz/api"
+	"github.com/burnkey/burnkey/client"
 )
 
-func workspaceUpdateCommand(c *client, out *output) *cobra.Command {
+func workspaceUpdateCommand(r *remote, out *output) *cobra.Command {
 	settings := workspaceSettings()
 	cmd := &cobra.Command{
 		Use:   "update ID",
 		Short: "Change a workspace, its policy and its portal",
-		Long: "Change what the flags say of a workspace; all else stays, and so do the keys that it has. An empty value, such\n" +
+		Long: "Change the settings of a workspace that flags are given for; existing keys stay as they are. An empty value, such\n" +
 			"as --webhook '', resets to the default, and an empty --oidc-issuer ends login by OpenID Connect. A flag that may\n" +
-			"be repeated names all there is to be: it replaces those from before.",
+			"be repeated replaces the former list.",
 		Example: "  burnkey workspace update acme --scope 'maps:read=Look at maps' --scope maps:write --max-expires-in 365d\n" +
 			"  burnkey workspace update acme --display-name 'Acme Maps' --accent '#0a7b3c' --logo logo.png",
 		Args: oneArg("the id of a workspace"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			patch, err := patchOf(settings)
 			if err != nil {
 				return err
 			}
-			var w workspaceView
-			text, err := c.call(cmd.Context(), http.MethodPatch, "/v1/workspaces/"+url.PathEscape(args[0]), nil, nil, patch, &w)
+			w, err := c.UpdateWorkspace(cmd.Context(), args[0], patch)
 			if err != nil {
 				return err
 			}
-			return out.show(cmd, text, w.rows())
-		},
+			return out.show(cmd, w.Raw.Reveal(), workspaceRows(w))
+		}),
 	}
 	for _, s := range settings {
 		if cmd.Flags().Var(s, s.flag, s.usage); s.kind == "bool" {
@@ -51,7 +48,7 @@ func workspaceUpdateCommand(c *client, out *output) *cobra.Command {
 // setting is a flag for a member of a workspace.
 type setting struct {
 	flag, member, kind, usage string
-	// read returns the value of a text that is not empty, given the one of this flag before.
+	// read returns the value for a text, which is not empty. before is the value if the flag is repeated.
 	read func(text string, before any) (any, error)
 
 	text  string
@@ -59,7 +56,7 @@ type setting struct {
 	given bool
 }
 
-// Set, String and Type are pflag's.
+// Set, String and Type implement pflag.Value.
 func (s *setting) Set(text string) (err error) {
 	s.given, s.text = true, text
 	if text == "" {
@@ -82,14 +79,14 @@ func workspaceSettings() []*setting {
 		{flag: "allow-never-expires", member: "allow_never_expires", kind: "bool", read: asBool, usage: "whether keys without exp may be issued (default true)"},
 
 		{flag: "scope", member: "policy.scopes", kind: "stringArray", read: asScopes, usage: "`NAME[=DESCRIPTION]` of a scope that keys may have; may be repeated (default any)"},
-		{flag: "max-expires-in", member: "policy.max_expires_in", kind: "DURATION", read: asSeconds, usage: "longest life of a key: 3600, 90m, 720h or 30d (default ten years)"},
-		{flag: "default-expires-in", member: "policy.default_expires_in", kind: "DURATION", read: asSeconds, usage: "life of a key that asks for none: 3600, 90m, 720h or 30d (default 90d)"},
+		{flag: "max-expires-in", member: "policy.max_expires_in", kind: "DURATION", read: asSeconds, usage: "longest lifetime of a key: 3600, 90m, 720h or 30d (default ten years)"},
+		{flag: "default-expires-in", member: "policy.default_expires_in", kind: "DURATION", read: asSeconds, usage: "lifetime of a key if its issuer gives none: 3600, 90m, 720h or 30d (default 90d)"},
 		{
 			flag: "portal-never-expires", member: "policy.portal_never_expires", kind: "bool", read: asBool,
 			usage: "whether owners may create keys that never expire in the portal (default false)",
 		},
 		{flag: "keys-per-owner", member: "policy.keys_per_owner", kind: "int", read: asInt, usage: "active keys that one owner may have; 0: any number"},
-		{flag: "default-audience", member: "policy.default_audience", kind: "stringSlice", read: asList, usage: "aud of keys that name none; may be repeated (default all of the workspace's)"},
+		{flag: "default-audience", member: "policy.default_audience", kind: "stringSlice", read: asList, usage: "aud of keys issued without one; may be repeated (default all of the workspace's)"},
 		{
 			flag: "webhook", member: "policy.webhook", kind: "string", read: asText,
 			usage: "https `URL` that receives a message before a key expires",
@@ -133,9 +130,9 @@ func asSeconds(text string, _ any) (any, error) {
 }
 
 func asScopes(text string, before any) (any, error) {
-	scopes, _ := before.([]api.OfferedScope)
+	scopes, _ := before.([]client.OfferedScope)
 	name, description, _ := strings.Cut(text, "=")
-	return append(scopes, api.OfferedScope{Name: name, Description: description}), nil
+	return append(scopes, client.OfferedScope{Name: name, Description: description}), nil
 }
 
 func asLogo(file string, _ any) (any, error) {
@@ -149,10 +146,10 @@ func asLogo(file string, _ any) (any, error) {
 	return os.ReadFile(file)
 }
 
-// patchOf is a JSON Merge Patch (RFC 7396) of the settings that were given.
-func patchOf(settings []*setting) (map[string]any, error) {
+// patchOf returns the changes that the given settings make.
+func patchOf(settings []*setting) (client.Patch, error) {
 	const issuer, oidc = "portal.oidc.issuer", "portal.oidc"
-	patch, ends, others := map[string]any{}, false, false
+	patch, ends, others := client.Patch{}, false, false
 	for _, s := range settings {
 		if !s.given {
 			continue
@@ -166,25 +163,25 @@ func patchOf(settings []*setting) (map[string]any, error) {
 	}
 	switch {
 	case ends && others:
-		return nil, errors.New("--oidc-issuer: is empty, which ends login by OpenID Connect: it goes with no other --oidc flag")
+		return nil, errors.New("--oidc-issuer: an empty value, which ends login by OpenID Connect, cannot be used with other --oidc flags")
 	case ends:
 		put(patch, oidc, nil)
 	case len(patch) == 0:
-		return nil, errors.New("nothing to change: no flag says what")
+		return nil, errors.New("nothing to change: no setting is given")
 	}
 	return patch, nil
 }
 
-// put sets a member of a member, whose names a place joins by dots.
-func put(in map[string]any, place string, value any) {
+// put sets a member. A dot in its place separates it from the member that it is in.
+func put(in client.Patch, place string, value any) {
 	outer, inner, nested := strings.Cut(place, ".")
 	if !nested {
 		in[outer] = value
 		return
 	}
-	part, ok := in[outer].(map[string]any)
+	part, ok := in[outer].(client.Patch)
 	if !ok {
-		part = map[string]any{}
+		part = client.Patch{}
 		in[outer] = part
 	}
 	put(part, inner, value)

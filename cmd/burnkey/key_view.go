@@ -1,0 +1,76 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/burnkey/burnkey/client"
+)
+
+func keyRows(k *client.Key) [][]string {
+	if k.Partial() {
+		return withRotation(k, [][]string{
+			{"key", k.ID}, {"status", k.Status}, {"created", when(&k.CreatedAt)}, {"other fields", "require the scope keys:read"},
+		})
+	}
+	return withRotation(k, [][]string{
+		{"key", k.ID},
+		{"kid", k.KID},
+		{"workspace", k.Workspace},
+		{"owner", k.Owner},
+		{"name", k.Name},
+		{"scopes", strings.Join(k.Scopes, " ")},
+		{"audience", strings.Join(k.Audience, " ")},
+		{"status", k.Status},
+		{"created", when(&k.CreatedAt)},
+		{"expires", when(k.ExpiresAt)},
+		{"last used", lastUsed(k)},
+	})
+}
+
+func withRotation(k *client.Key, rows [][]string) [][]string {
+	if k.RotatedFrom != "" {
+		rows = append(rows, []string{"successor of", k.RotatedFrom})
+	}
+	if k.RotatedTo != "" {
+		rows = append(rows, []string{"rotated to", k.RotatedTo})
+	}
+	if k.GraceEndsAt != nil && k.RevokedAt == nil {
+		rows = append(rows, []string{"grace ends", when(k.GraceEndsAt)})
+	}
+	if k.RevokedAt != nil {
+		rows = append(rows, []string{"revoked", when(k.RevokedAt)})
+	}
+	return rows
+}
+
+// lastUsed is empty if no use is known, since "never" would be wrong if no gateway reports.
+func lastUsed(k *client.Key) string {
+	if k.LastUsedAt == nil {
+		return ""
+	}
+	return when(k.LastUsedAt)
+}
+
+// ends returns when the key stops working without a revocation: at its expiry or at the end of its grace.
+func ends(k *client.Key) *time.Time {
+	if k.GraceEndsAt != nil && (k.ExpiresAt == nil || k.GraceEndsAt.Before(*k.ExpiresAt)) {
+		return k.GraceEndsAt
+	}
+	return k.ExpiresAt
+}
+
+func keyTable(keys []client.Key) [][]string {
+	rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST USED"}}
+	for i := range keys {
+		k := &keys[i]
+		if k.Partial() {
+			rows = append(rows, []string{k.ID, "", "", "", k.Status, when(&k.CreatedAt), "", ""})
+			continue
+		}
+		rows = append(rows, []string{
+			k.ID, k.Owner, k.Name, strings.Join(k.Scopes, " "), k.Status, when(&k.CreatedAt), when(ends(k)), lastUsed(k),
+		})
+	}
+	return rows
+}
