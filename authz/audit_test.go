@@ -32,7 +32,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	if one, two := noted("one"), noted("two"); one != 11 || two != 1 {
 		t.Errorf("%d and %d were noted", one, two)
 	}
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	refuse("one", "issue-key", 1)
 	if one := noted("one"); one != 12 {
 		t.Errorf("%d were noted a minute later", one)

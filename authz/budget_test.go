@@ -47,7 +47,7 @@ func TestOwnersMayChangeSoMuch(t *testing.T) {
 	if err := rename("two", theirs); err != nil {
 		t.Errorf("another owner's: %v", err)
 	}
-	s.clock.advance(2 * time.Second)
+	s.clock.Advance(2 * time.Second)
 	if err := errors.Join(rename("one", mine)); err != nil {
 		t.Errorf("two seconds later: %v", err)
 	}

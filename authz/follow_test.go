@@ -1,7 +1,6 @@
 package authz_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store/sqlite"
 )
@@ -40,28 +40,10 @@ func (h *hinted) Watch(ctx context.Context, wake func(string)) error {
 	}
 }
 
-// lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // follow has a Publisher follow the server's database until the test ends.
-func follow(t *testing.T, s *server, o authz.FollowOptions) (*authz.Publisher, *hinted, *prometheus.Registry, *lockedBuffer) {
+func follow(t *testing.T, s *server, o authz.FollowOptions) (*authz.Publisher, *hinted, *prometheus.Registry, *testkit.Log) {
 	t.Helper()
-	registry, log := prometheus.NewRegistry(), new(lockedBuffer)
+	registry, log := prometheus.NewRegistry(), new(testkit.Log)
 	db, err := sqlite.Open(t.Context(), s.path)
 	if err != nil {
 		t.Fatal(err)
@@ -82,20 +64,6 @@ func follow(t *testing.T, s *server, o authz.FollowOptions) (*authz.Publisher, *
 	return publisher, h, registry, log
 }
 
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("not seen: %s", what)
-		}
-	}
-}
-
 func reaches(p *authz.Publisher, workspace string, version uint64) func() bool {
 	return func() bool {
 		set, ok := p.Set(workspace)
@@ -111,20 +79,20 @@ func TestFollowHints(t *testing.T) {
 	s.minter.blank = true
 	s.workspace("acme")
 	p, h, _, log := follow(t, s, authz.FollowOptions{Every: never})
-	eventually(t, "the set is read at the beginning", reaches(p, "acme", 1))
+	testkit.Eventually(t, "the set is read at the beginning", reaches(p, "acme", 1))
 
 	s.issue("acme", authz.IssueRequest{})
 	s.issue("acme", authz.IssueRequest{})
 	h.hints <- "acme"
-	eventually(t, "the hint is followed", reaches(p, "acme", 3))
+	testkit.Eventually(t, "the hint is followed", reaches(p, "acme", 3))
 	s.workspace("new")
 	h.hints <- "new"
-	eventually(t, "a new workspace is followed", reaches(p, "new", 1))
+	testkit.Eventually(t, "a new workspace is followed", reaches(p, "new", 1))
 	h.hints <- "nobody" // is no reason to stop
 
 	s.issue("acme", authz.IssueRequest{})
 	h.hints <- "lost"
-	eventually(t, "the lost hint is made up for", reaches(p, "acme", 4))
+	testkit.Eventually(t, "the lost hint is made up for", reaches(p, "acme", 4))
 	if !strings.Contains(log.String(), "hints are lost") {
 		t.Error("the log does not tell")
 	}
@@ -136,7 +104,7 @@ func TestFollowHintsBesideALongRead(t *testing.T) {
 	s.minter.blank = true
 	s.workspace("acme")
 	p, h, _, _ := follow(t, s, authz.FollowOptions{Every: 5 * time.Millisecond})
-	eventually(t, "the set is read", reaches(p, "acme", 1))
+	testkit.Eventually(t, "the set is read", reaches(p, "acme", 1))
 	reading, done := make(chan struct{}), make(chan struct{})
 	defer close(done)
 	var once sync.Once
@@ -149,7 +117,7 @@ func TestFollowHintsBesideALongRead(t *testing.T) {
 	<-reading
 	s.issue("acme", authz.IssueRequest{})
 	h.hints <- "acme"
-	eventually(t, "the hint is followed", reaches(p, "acme", 2))
+	testkit.Eventually(t, "the hint is followed", reaches(p, "acme", 2))
 }
 
 // exec works on the database behind the store's back.
@@ -179,7 +147,7 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 			s.issue("acme", authz.IssueRequest{})
 			s.issue("acme", authz.IssueRequest{})
 			p, _, registry, _ := follow(t, s, authz.FollowOptions{Every: time.Millisecond})
-			eventually(t, "the set is read", reaches(p, "acme", 3))
+			testkit.Eventually(t, "the set is read", reaches(p, "acme", 3))
 			if err := p.Check(t.Context(), "acme"); err != nil {
 				t.Fatalf("a set that is the store's: %v", err)
 			}
@@ -209,14 +177,14 @@ func TestFollowARewoundStore(t *testing.T) {
 	s.workspace("acme")
 	kept := s.issue("acme", authz.IssueRequest{})
 	p, _, registry, log := follow(t, s, authz.FollowOptions{Every: time.Millisecond})
-	eventually(t, "the first key is published", reaches(p, "acme", 2))
+	testkit.Eventually(t, "the first key is published", reaches(p, "acme", 2))
 	s.issue("acme", authz.IssueRequest{})
 	lost := s.issue("acme", authz.IssueRequest{})
-	eventually(t, "all keys are published", reaches(p, "acme", 4))
+	testkit.Eventually(t, "all keys are published", reaches(p, "acme", 4))
 	s.exec(`DELETE FROM jwks WHERE kid IN (SELECT kid FROM keys WHERE version > 2);
 		DELETE FROM keys WHERE version > 2; DELETE FROM changes WHERE workspace = 'acme' AND version > 2;
 		UPDATE workspaces SET version = 2 WHERE id = 'acme'`)
-	eventually(t, "the store's state is published", reaches(p, "acme", 2))
+	testkit.Eventually(t, "the store's state is published", reaches(p, "acme", 2))
 	set, _ := p.Set("acme")
 	if _, ok := set.Lookup(lost.KID); ok {
 		t.Error("a key is published that the store has not")
@@ -225,7 +193,7 @@ func TestFollowARewoundStore(t *testing.T) {
 		t.Error("a key is not published that the store has")
 	}
 	expectMetric(t, registry, "burnkey_publish_divergences_total", 1)
-	eventually(t, "the log tells", func() bool { return strings.Contains(log.String(), "was not the store's") })
+	testkit.Eventually(t, "the log tells", func() bool { return strings.Contains(log.String(), "was not the store's") })
 }
 
 // What is compared goes on meanwhile: that is no divergence, and nothing that is
@@ -235,7 +203,7 @@ func TestCheckUnderLoad(t *testing.T) {
 	s.minter.blank = true
 	s.workspace("acme")
 	p, h, registry, _ := follow(t, s, authz.FollowOptions{Every: time.Millisecond, CheckEvery: time.Millisecond})
-	eventually(t, "the set is read", reaches(p, "acme", 1))
+	testkit.Eventually(t, "the set is read", reaches(p, "acme", 1))
 	var reads atomic.Int64
 	h.hook("Published", func(context.Context) error { // widens the gap between the set and what is read
 		if reads.Add(1) > 30 {
@@ -252,10 +220,10 @@ func TestCheckUnderLoad(t *testing.T) {
 		_, err = s.Revoke(context.Background(), "acme", passing.ID)
 		return err
 	})
-	eventually(t, "30 sets were compared", func() bool { return h.called("Published") > 30 })
+	testkit.Eventually(t, "30 sets were compared", func() bool { return h.called("Published") > 30 })
 	expectMetric(t, registry, "burnkey_publish_divergences_total", 0)
 	s.publisher = p
-	eventually(t, "the last change is followed", reaches(p, "acme", 1+3*30))
+	testkit.Eventually(t, "the last change is followed", reaches(p, "acme", 1+3*30))
 	testAgrees(t, s, "acme")
 }
 
@@ -292,9 +260,9 @@ func TestFollowCompacts(t *testing.T) {
 		INSERT INTO changes SELECT 'acme', i, x'', x'' FROM n`, changes)
 	s.exec(`UPDATE workspaces SET version = ?`, changes+1)
 	p, h, _, _ := follow(t, s, authz.FollowOptions{Every: never, CompactEvery: time.Millisecond})
-	eventually(t, "the set is read", reaches(p, "acme", changes+1))
+	testkit.Eventually(t, "the set is read", reaches(p, "acme", changes+1))
 	var log []jwks.Change
-	eventually(t, "the log is shorter", func() bool {
+	testkit.Eventually(t, "the log is shorter", func() bool {
 		var err error
 		log, err = h.Store.Changes(t.Context(), "acme", changes+1-authz.KeptChanges, 2)
 		if err != nil {

@@ -308,7 +308,7 @@ func TestUpdateInput(t *testing.T) {
 	_, _, err = s.Keys(ctx, "acme", store.Filter{Status: "gone", Limit: 1})
 	expectFaults(t, err, "status")
 
-	s.clock.advance(1e9)
+	s.clock.Advance(1e9)
 	k, err := s.UpdateKey(ctx, "acme", issued.ID, authz.KeyPatch{Name: &empty, Metadata: []byte(` { "b" : 2 } `)})
 	if err != nil || k.Name != "" || string(k.Metadata) != `{"a":1,"b":2}` || !k.UpdatedAt.Equal(s.Now()) || !k.CreatedAt.Before(k.UpdatedAt) {
 		t.Errorf("updated to %+v, %v", k, err)

@@ -105,7 +105,7 @@ func TestIssueTakesTheTimeOfItsTurn(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	s.store.hook("KeyByIdempotencyKey", func(context.Context) error {
-		s.clock.advance(time.Hour) // the last before the queue
+		s.clock.Advance(time.Hour) // the last before the queue
 		return nil
 	})
 	before := s.Now()

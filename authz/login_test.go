@@ -110,7 +110,7 @@ func TestRefusedLogins(t *testing.T) {
 	if e.Result != store.ResultRefused || string(e.Detail) != `{"reason":"nonce"}` || fmt.Sprint(e.Actor) != "{oidc jo 192.0.2.1}" || e.Owner != "" {
 		t.Errorf("the entry is %+v %s", e, e.Detail)
 	}
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	refuse("acme", 1)
 	if n := len(noted("acme")); n != 11 {
 		t.Errorf("a minute later %d are noted", n)
@@ -144,7 +144,7 @@ func TestExpiredLinksAreNoted(t *testing.T) {
 			t.Error("it is opened:", err)
 		}
 	}
-	s.clock.advance(authz.SessionLife)
+	s.clock.Advance(authz.SessionLife)
 	for _, secret := range []authz.Secret{used, session, authz.Secret(string(kept)[1:] + "A")} {
 		open(secret)
 	}
@@ -164,7 +164,7 @@ func TestExpiredLinksAreNoted(t *testing.T) {
 	if _, _, err := s.StartSession(t.Context(), kept, false); err != nil {
 		t.Error("another link:", err)
 	}
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	if err := s.store.PruneSessions(t.Context(), s.Now()); err != nil {
 		t.Fatal(err)
 	}

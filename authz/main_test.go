@@ -2,14 +2,7 @@ package authz_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"math/big"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -19,6 +12,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/sqlite"
@@ -70,57 +64,16 @@ func (p *press) mintings() int {
 	return p.count
 }
 
-func blankKey() jwks.Key {
-	n := make([]byte, jwks.ModulusLen)
-	_, _ = rand.Read(n) // never fails
-	n[0] |= 0x80
-	n[jwks.ModulusLen-1] |= 1
-	return must(jwks.FromModulus(n))
-}
-
-// primes yields key pairs: each two of its primes make one.
-var primes struct {
-	sync.Mutex
-	known []*big.Int
-	next  int // of the primes before the last, the one to go with the last
-}
-
-func newPrivateKey() *rsa.PrivateKey {
-	primes.Lock()
-	defer primes.Unlock()
-	e := big.NewInt(jwks.Exponent)
-	for primes.next >= len(primes.known)-1 {
-		p := must(rand.Prime(rand.Reader, jwks.ModulusBits/2)) // its two highest bits are set
-		if new(big.Int).ModInverse(e, minusOne(p)) != nil {
-			primes.known, primes.next = append(primes.known, p), 0
-		}
-	}
-	p, q := primes.known[len(primes.known)-1], primes.known[primes.next]
-	primes.next++
-	phi := new(big.Int).Mul(minusOne(p), minusOne(q))
-	key := &rsa.PrivateKey{
-		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: jwks.Exponent},
-		D:         new(big.Int).ModInverse(e, phi), Primes: []*big.Int{p, q},
-	}
-	key.Precompute()
-	return key
-}
-
-func minusOne(n *big.Int) *big.Int { return new(big.Int).Sub(n, big.NewInt(1)) }
+func blankKey() jwks.Key { return must(jwks.FromModulus(testkit.Modulus())) }
 
 // sign burns one key on a payload, or on nothing.
 func sign(payload []byte) mint.Minted {
-	private := newPrivateKey()
+	private := testkit.PrivateKey()
 	minted := mint.Minted{Key: must(jwks.FromPublicKey(&private.PublicKey))}
 	if len(payload) == 0 {
 		return minted
 	}
-	b64 := base64.RawURLEncoding.EncodeToString
-	header := fmt.Sprintf(`{"alg":"RS256","kid":"%s","typ":"JWT"}`, minted.Key.KID())
-	signed := b64([]byte(header)) + "." + b64(payload)
-	digest := sha256.Sum256([]byte(signed))
-	sig := must(rsa.SignPKCS1v15(nil, private, crypto.SHA256, digest[:]))
-	minted.Token = jwks.Token(signed + "." + b64(sig))
+	minted.Token = jwks.Token(testkit.Sign(private, testkit.Header(minted.Key.KID().String()), string(payload)))
 	return minted
 }
 
@@ -131,26 +84,9 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// clock is a time that tests set. It is not UTC and finer than what is kept.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock {
-	return &clock{now: time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("", 3600))}
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
+// newClock returns a clock that is not UTC, and finer than what is stored.
+func newClock() *testkit.Clock {
+	return testkit.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("", 3600)))
 }
 
 // server is a Service with all that it stands on.
@@ -161,7 +97,7 @@ type server struct {
 	store     *faulty
 	minter    *press
 	publisher *authz.Publisher
-	clock     *clock
+	clock     *testkit.Clock
 }
 
 const publicURL = "https://keys.example.com"

@@ -217,7 +217,7 @@ func TestMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	w, err := s.UpdateWorkspace(t.Context(), "acme", func(c *store.Workspace) error {
 		if c.Policy.KeysPerOwner != 3 || c.Portal.DisplayName != "Acme" || c.AllowNeverExpires != before.AllowNeverExpires {
 			t.Errorf("it is given %+v", c)
@@ -271,7 +271,7 @@ func TestAnUpdateThatChangesNothing(t *testing.T) {
 	for i, change := range changes {
 		var was store.Workspace
 		for range 2 {
-			s.clock.advance(time.Second)
+			s.clock.Advance(time.Second)
 			w, err := s.UpdateWorkspace(t.Context(), "acme", func(w *store.Workspace) error { change(w); return nil })
 			if err != nil {
 				t.Fatal(err)

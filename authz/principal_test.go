@@ -108,7 +108,7 @@ func TestAuthenticate(t *testing.T) {
 			}
 		})
 	}
-	s.clock.advance(91 * 24 * time.Hour)
+	s.clock.Advance(91 * 24 * time.Hour)
 	if _, err := s.Authenticate(good); !errors.Is(err, authz.ErrUnauthenticated) || !errors.Is(err, jwks.ErrExpired) {
 		t.Errorf("after 91 days: %v", err)
 	}

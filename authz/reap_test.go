@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -47,18 +48,18 @@ func TestReapLagIsNotHealedByAFailure(t *testing.T) {
 		s.workspace("acme")
 		issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
 		metrics := s.reaping(authz.ReapOptions{})
-		eventually(t, "Reap looks", func() bool { return s.store.called("NextDue") > 1 })
+		testkit.Eventually(t, "Reap looks", func() bool { return s.store.called("NextDue") > 1 })
 		for _, method := range broken {
 			s.store.fail(method)
 		}
-		s.clock.advance(90 * time.Second)
+		s.clock.Advance(90 * time.Second)
 		seen := s.store.called("NextDue")
-		eventually(t, "Reap fails", func() bool { return s.store.called("NextDue") > seen+2 })
+		testkit.Eventually(t, "Reap fails", func() bool { return s.store.called("NextDue") > seen+2 })
 		if got := lag(t, metrics); got < 30 || got > 31 {
 			t.Errorf("without %v the lag is %v s", broken, got)
 		}
 		s.store.heal()
-		eventually(t, "it is made up for", func() bool { return !s.publishes("acme", issued.KID) && lag(t, metrics) == 0 })
+		testkit.Eventually(t, "it is made up for", func() bool { return !s.publishes("acme", issued.KID) && lag(t, metrics) == 0 })
 	}
 }
 
@@ -95,7 +96,7 @@ func TestWhatIsDueAtOnceLeavesByOneVersion(t *testing.T) {
 	elsewhere := s.issue("shop", authz.IssueRequest{ExpiresIn: seconds(60)})
 	other.load()
 	version := s.version("acme")
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	if _, err := s.ReapDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +119,7 @@ func TestRevokingWhatLeftAlongWithOthers(t *testing.T) {
 	s, other := twoServers(t)
 	keys := s.due()
 	other.load()
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	if _, err := s.ReapDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestWhatCannotLeaveTogetherLeavesOneByOne(t *testing.T) {
 	s.workspace("acme")
 	keys := s.due()
 	version := s.version("acme")
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	var calls int
 	s.store.hook("Retire", func(context.Context) error {
 		if calls++; calls < 3 { // all together, and the first
@@ -172,7 +173,7 @@ func TestADamagedKeyKeepsNoOther(t *testing.T) {
 	bad, beside := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)}), s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
 	theirs := s.issue("shop", authz.IssueRequest{ExpiresIn: seconds(61)})
 	s.exec(`UPDATE keys SET scopes = '{' WHERE id = ?`, bad.ID[:])
-	s.clock.advance(2 * time.Minute)
+	s.clock.Advance(2 * time.Minute)
 	if next, err := s.ReapDue(t.Context()); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), bad.ID.String()) || !next.Equal(bad.ExpiresAt) {
 		t.Errorf("next is %v, %v", next, err)
 	}
@@ -209,7 +210,7 @@ func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
 		}
 		return nil
 	})
-	s.clock.advance(2 * time.Minute)
+	s.clock.Advance(2 * time.Minute)
 	if _, err := s.ReapDue(ctx); !errors.Is(err, errBroken) || asked != 4 || s.publishes("shop", leaves.KID) {
 		t.Errorf("the store was asked %d times, %v", asked, err)
 	}
@@ -229,7 +230,7 @@ func TestReapDueEndsWithItsContext(t *testing.T) {
 		}
 		return n
 	}
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
 	s.store.hook("Retire", func(context.Context) error { cancel(); return nil })
 	if _, err := s.ReapDue(ctx); !errors.Is(err, context.Canceled) || s.store.called("Retire") != 1 {
@@ -251,7 +252,7 @@ func TestReapDoesNotWaitForSessions(t *testing.T) {
 	s.store.hook("PruneSessions", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 	issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
 	s.reaping(authz.ReapOptions{PruneEvery: time.Millisecond})
-	eventually(t, "sessions are being deleted", func() bool { s.clock.advance(time.Millisecond); return s.store.called("PruneSessions") > 0 })
-	s.clock.advance(time.Minute)
-	eventually(t, "the key leaves", func() bool { return !s.publishes("acme", issued.KID) })
+	testkit.Eventually(t, "sessions are being deleted", func() bool { s.clock.Advance(time.Millisecond); return s.store.called("PruneSessions") > 0 })
+	s.clock.Advance(time.Minute)
+	testkit.Eventually(t, "the key leaves", func() bool { return !s.publishes("acme", issued.KID) })
 }

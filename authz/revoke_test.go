@@ -37,7 +37,7 @@ func TestRevoke(t *testing.T) {
 		t.Fatal("something was revoked")
 	}
 
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	first, err := s.Revoke(t.Context(), "acme", issued.ID)
 	if err != nil || s.publishes("acme", issued.KID) || !s.publishes("acme", kept.KID) {
 		t.Fatalf("%v, still published: %t", err, s.publishes("acme", issued.KID))
@@ -45,7 +45,7 @@ func TestRevoke(t *testing.T) {
 	if first.RevokedVersion != 4 || !first.RevokedAt.Equal(s.Now()) || s.set("acme").Version() != 4 {
 		t.Errorf("revoked at %s by version %d", first.RevokedAt, first.RevokedVersion)
 	}
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	again, err := s.Revoke(t.Context(), "acme", issued.ID)
 	if err != nil || !again.RevokedAt.Equal(first.RevokedAt) || again.RevokedVersion != 4 || s.version("acme") != 4 {
 		t.Errorf("again: %+v, %v", again, err)
@@ -151,7 +151,7 @@ func TestRevokeToken(t *testing.T) {
 		want            error
 	}{
 		{"good", "acme", func(good string) string { return good }, true, nil},
-		{"expired but authentic", "acme", func(good string) string { s.clock.advance(time.Hour); return good }, true, nil},
+		{"expired but authentic", "acme", func(good string) string { s.clock.Advance(time.Hour); return good }, true, nil},
 		{"signature altered", "acme", func(good string) string { return alter(good, 2) }, false, nil},
 		{"payload altered", "acme", func(good string) string { return alter(good, 1) }, false, nil},
 		{"kid altered", "acme", func(good string) string { return alter(good, 0) }, false, nil},
@@ -292,7 +292,7 @@ func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	if _, err := s.ReapDue(t.Context()); err != nil || s.publishes("acme", issued.KID) {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func TestRotateSaysTheSame(t *testing.T) {
 		Owner: "cust_7", Name: "CI", Scopes: []string{"b", "a"}, Audience: []string{"web"}, ExpiresIn: seconds(3600),
 		Claims: []byte(`{"plan":"gold"}`), Metadata: []byte(`{"team":7}`),
 	})
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	successor := s.rotate(old.ID, grace(time.Hour))
 	if successor.Owner != "cust_7" || successor.Name != "CI" || !slices.Equal(successor.Scopes, old.Scopes) ||
 		!slices.Equal(successor.Audience, old.Audience) || string(successor.Claims) != string(old.Claims) ||
@@ -83,7 +83,7 @@ func TestRotateStates(t *testing.T) {
 		{"an active key", func(*server, uuid.UUID) {}, nil},
 		{"a rotated one", func(s *server, id uuid.UUID) { s.rotate(id, grace(time.Minute)) }, authz.ErrNotActive},
 		{"a revoked one", func(s *server, id uuid.UUID) { _, _ = s.Revoke(s.t.Context(), "acme", id) }, authz.ErrNotActive},
-		{"an expired one", func(s *server, _ uuid.UUID) { s.clock.advance(time.Hour) }, authz.ErrNotActive},
+		{"an expired one", func(s *server, _ uuid.UUID) { s.clock.Advance(time.Hour) }, authz.ErrNotActive},
 		{"one whose rotation was undone", func(s *server, id uuid.UUID) {
 			s.rotate(id, grace(time.Minute))
 			_, _ = s.UndoRotation(s.t.Context(), "acme", id)
@@ -250,7 +250,7 @@ func TestReapDueIsExact(t *testing.T) {
 		{kept.GraceEndsAt.Add(-time.Microsecond), store.Deprecated, store.Expired},
 		{kept.GraceEndsAt, store.Revoked, store.Expired},
 	} {
-		s.clock.advance(step.to.Sub(s.Now()))
+		s.clock.Advance(step.to.Sub(s.Now()))
 		if _, err := s.ReapDue(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestReapDueSaysWhatIsNext(t *testing.T) {
 	if next, err := s.ReapDue(t.Context()); err != nil || !next.Equal(issued.ExpiresAt) {
 		t.Errorf("next %s, want %s, %v", next, issued.ExpiresAt, err)
 	}
-	s.clock.advance(2 * time.Minute)
+	s.clock.Advance(2 * time.Minute)
 	s.store.fail("Retire")
 	if next, err := s.ReapDue(t.Context()); err == nil || !next.Equal(issued.ExpiresAt) {
 		t.Errorf("a failure: %s, %v", next, err)
@@ -292,7 +292,7 @@ func TestRevokeWhatHasExpired(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	if _, err := s.ReapDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}

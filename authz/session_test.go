@@ -59,7 +59,7 @@ func TestALinkOpensOneSession(t *testing.T) {
 	if err != nil || found.Owner != "cust_1" {
 		t.Error(found, err)
 	}
-	s.clock.advance(authz.SessionLife)
+	s.clock.Advance(authz.SessionLife)
 	if _, err := s.Session(t.Context(), secret); !errors.Is(err, authz.ErrNoSession) {
 		t.Error("it does not end:", err)
 	}
@@ -114,7 +114,7 @@ func TestARevokedKeyEndsWhatItOpened(t *testing.T) {
 		return l
 	}
 	ended, kept := made(revoked), made(expired)
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	good := func(l links, want error) {
 		t.Helper()
 		for name, secret := range map[string]authz.Secret{"an owner's": l.owner, "an operator's": l.operator, "that over all": l.all} {
@@ -144,7 +144,7 @@ func TestALinkEnds(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	link := s.link(authz.LinkRequest{ExpiresIn: seconds(60)})
-	s.clock.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	if _, _, err := s.StartSession(t.Context(), link, false); !errors.Is(err, authz.ErrNoSession) {
 		t.Error(err)
 	}

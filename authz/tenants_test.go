@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // One tenant's set must be read whole, which takes long: others' changes are
@@ -27,7 +28,7 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 			}
 			p, h, _, log := follow(t, s, authz.FollowOptions{Every: every})
 			for _, workspace := range []string{"big", "small"} {
-				eventually(t, "the sets are read", reaches(p, workspace, 1))
+				testkit.Eventually(t, "the sets are read", reaches(p, workspace, 1))
 			}
 			reading, done := make(chan struct{}, 1), make(chan struct{})
 			h.hook("Published", func(context.Context) error {
@@ -50,16 +51,16 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 				if hint {
 					h.hints <- "small"
 				}
-				eventually(t, "the other's change is shown", reaches(p, "small", version))
+				testkit.Eventually(t, "the other's change is shown", reaches(p, "small", version))
 			}
 			if !hint {
-				eventually(t, "the age of a set that is not current grows, and no other's", func() bool {
+				testkit.Eventually(t, "the age of a set that is not current grows, and no other's", func() bool {
 					return p.AgeOf("big") > 100*time.Millisecond && p.AgeOf("small") < p.AgeOf("big") && p.Age() >= p.AgeOf("small")
 				})
 			}
 			end()
 			end = func() {}
-			eventually(t, "the big set is shown", reaches(p, "big", 3))
+			testkit.Eventually(t, "the big set is shown", reaches(p, "big", 3))
 			if strings.Contains(log.String(), "level=ERROR") {
 				t.Error(log.String())
 			}
@@ -137,14 +138,14 @@ func TestFollowForeignHints(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	p, h, registry, log := follow(t, s, authz.FollowOptions{Every: never})
-	eventually(t, "the set is read", reaches(p, "acme", 1))
+	testkit.Eventually(t, "the set is read", reaches(p, "acme", 1))
 	for range 3 {
 		h.hints <- "nobody"
 	}
-	eventually(t, "a foreign hint is looked at", func() bool { return h.called("Published") > 1 })
+	testkit.Eventually(t, "a foreign hint is looked at", func() bool { return h.called("Published") > 1 })
 	s.issue("acme", authz.IssueRequest{})
 	h.hints <- "acme"
-	eventually(t, "a true hint is followed", reaches(p, "acme", 2))
+	testkit.Eventually(t, "a true hint is followed", reaches(p, "acme", 2))
 	expectMetric(t, registry, "burnkey_publish_failures_total", 0)
 	if strings.Contains(log.String(), "level=ERROR") {
 		t.Error(log.String())

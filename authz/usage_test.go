@@ -44,7 +44,7 @@ func TestRecordUsage(t *testing.T) {
 	s.workspace("acme")
 	s.workspace("other")
 	k, theirs := s.issue("acme", authz.IssueRequest{}), s.issue("other", authz.IssueRequest{})
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	used := s.Now().Add(-time.Minute)
 	unknown, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Uses: []store.Use{{KID: theirs.KID, At: used}, {KID: k.KID, At: used}}})
 	if err != nil || unknown != 1 {
@@ -96,7 +96,7 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 			t.Fatal("the key is revoked")
 		}
 	}
-	s.clock.advance(30 * aDay)
+	s.clock.Advance(30 * aDay)
 	refused("nobody reports")
 	s.report("acme")
 	since := s.Now().Format(time.RFC3339)
@@ -107,25 +107,25 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	if _, err := s.unused(authz.Selection{UnusedFor: aDay + time.Hour}); err == nil || !strings.HasSuffix(err.Error(), ", not for 25h") {
 		t.Errorf("says %v", err)
 	}
-	s.clock.advance(aDay - time.Microsecond)
+	s.clock.Advance(aDay - time.Microsecond)
 	s.report("acme")
 	refused("known from " + since)
-	s.clock.advance(time.Microsecond)
+	s.clock.Advance(time.Microsecond)
 	refused("known from " + since) // an hour of reports is no day's
 	s.report("acme")
 	if ids, err := s.unused(authz.Selection{UnusedFor: aDay}); err != nil || !slices.Equal(ids, []uuid.UUID{k.ID}) {
 		t.Fatalf("%v, %v", ids, err)
 	}
-	s.clock.advance(aDay + time.Microsecond)
+	s.clock.Advance(aDay + time.Microsecond)
 	refused("reported last at")
 	s.report("acme") // behind a gap
 	refused("known from " + s.Now().Format(time.RFC3339))
-	s.clock.advance(aDay)
+	s.clock.Advance(aDay)
 	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Incomplete: true}); err != nil { // some uses were lost
 		t.Fatal(err)
 	}
 	refused("known from " + s.Now().Format(time.RFC3339))
-	s.clock.advance(aDay)
+	s.clock.Advance(aDay)
 	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Until: new(s.Now().Add(-time.Hour))}); err != nil { // and has more to tell
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestUsageByAnotherClock(t *testing.T) {
 		s := newServer(t)
 		s.workspace("acme")
 		k := s.issue("acme", authz.IssueRequest{})
-		s.clock.advance(30 * aDay)
+		s.clock.Advance(30 * aDay)
 		theirs := s.Now().Add(-behind)
 		report := authz.UsageReport{
 			Uses: []store.Use{{KID: k.KID, At: theirs.Add(-time.Minute)}}, Reporter: "a", Sent: &theirs, Until: new(theirs.Add(-time.Second)),
@@ -180,9 +180,9 @@ func TestAKeyThatIsUsedMeanwhileStays(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	older, newer := s.issue("acme", authz.IssueRequest{}), s.issue("acme", authz.IssueRequest{})
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	s.report("acme")
-	s.clock.advance(aDay)
+	s.clock.Advance(aDay)
 	s.report("acme")
 	between := authz.New(authz.Options{
 		Store: &usedMeanwhile{s.store, func() { s.report("acme", older) }}, Minter: s.minter, Publisher: s.publisher, PublicURL: publicURL, Now: s.clock.Now,
@@ -201,11 +201,11 @@ func TestRevokeUnused(t *testing.T) {
 	s.workspace("acme")
 	never, daily := s.issue("acme", authz.IssueRequest{}), s.issue("acme", authz.IssueRequest{Scopes: []string{"a"}})
 	once, theirs := s.issue("acme", authz.IssueRequest{Scopes: []string{"a"}}), s.issue("acme", authz.IssueRequest{Owner: "cust_2"})
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	s.report("acme", daily, once)
 	var young authz.Issued
 	for day := range 10 {
-		s.clock.advance(aDay)
+		s.clock.Advance(aDay)
 		s.report("acme", daily)
 		if day == 4 {
 			young = s.issue("acme", authz.IssueRequest{})
@@ -232,9 +232,9 @@ func TestRevokeUnused(t *testing.T) {
 		}
 	}
 	// Behind the latest report, a key may have been used: that is no part of the time.
-	s.clock.advance(5 * time.Hour)
+	s.clock.Advance(5 * time.Hour)
 	s.report("acme")
-	s.clock.advance(20 * time.Hour)
+	s.clock.Advance(20 * time.Hour)
 	if ids, err := s.unused(authz.Selection{UnusedFor: aDay}); err != nil || slices.Contains(ids, daily.ID) {
 		t.Errorf("%v, %v", ids, err)
 	}

@@ -2,20 +2,16 @@ package api_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
-	"math/big"
 	"sync"
 
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// quickMinter signs in this process, with keys made of a small pool of primes:
-// no two are alike, and all verify.
+// quickMinter signs in this process, each token with a key of its own.
 type quickMinter struct {
 	mu     sync.Mutex
 	minted []jwks.Token
@@ -41,9 +37,9 @@ func (m *quickMinter) Mint(ctx context.Context, _ mint.Asker, claims func() ([]b
 	var private *rsa.PrivateKey
 	var key jwks.Key
 	if unsigned || claims == nil { // nobody will ask a tombstone to verify anything
-		key, err = jwks.FromModulus(randomModulus())
+		key, err = jwks.FromModulus(testkit.Modulus())
 	} else {
-		private = nextKey()
+		private = testkit.PrivateKey()
 		key, err = jwks.FromPublicKey(&private.PublicKey)
 	}
 	if err != nil || claims == nil {
@@ -53,10 +49,7 @@ func (m *quickMinter) Mint(ctx context.Context, _ mint.Asker, claims func() ([]b
 	if err != nil {
 		return mint.Minted{}, err
 	}
-	token, err := sign(private, key, payload)
-	if err != nil {
-		return mint.Minted{}, err
-	}
+	token := jwks.Token(testkit.Sign(private, testkit.Header(key.KID().String()), string(payload)))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.minted = append(m.minted, token)
@@ -76,75 +69,4 @@ func (m *quickMinter) tokens() []jwks.Token {
 	return append([]jwks.Token(nil), m.minted...)
 }
 
-func sign(private *rsa.PrivateKey, key jwks.Key, payload []byte) (jwks.Token, error) {
-	head := `{"alg":"RS256","kid":"` + key.KID().String() + `","typ":"JWT"}`
-	text := b64([]byte(head)) + "." + b64(payload)
-	signature := make([]byte, jwks.ModulusLen)
-	if private != nil {
-		digest := sha256.Sum256([]byte(text))
-		var err error
-		if signature, err = rsa.SignPKCS1v15(nil, private, crypto.SHA256, digest[:]); err != nil {
-			return "", err
-		}
-	}
-	return jwks.Token(text + "." + b64(signature)), nil
-}
-
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
-
-func randomModulus() []byte {
-	n := make([]byte, jwks.ModulusLen)
-	_, _ = rand.Read(n) // never fails
-	n[0] |= 0x80
-	n[len(n)-1] |= 1
-	return n
-}
-
-// primes is a pool of which each pair makes one key: n of them n(n-1)/2 keys.
-var primes struct {
-	sync.Mutex
-	pool []*big.Int
-	next int
-}
-
-func nextKey() *rsa.PrivateKey {
-	primes.Lock()
-	defer primes.Unlock()
-	for {
-		n := len(primes.pool)
-		if primes.next < n-1 {
-			p, q := primes.pool[n-1], primes.pool[primes.next]
-			primes.next++
-			return keyOf(p, q)
-		}
-		primes.pool = append(primes.pool, newPrime())
-		primes.next = 0
-	}
-}
-
-var exponent = big.NewInt(jwks.Exponent)
-
-func newPrime() *big.Int {
-	for {
-		p, err := rand.Prime(rand.Reader, jwks.ModulusBits/2)
-		if err != nil {
-			panic(err)
-		}
-		if new(big.Int).ModInverse(exponent, minusOne(p)) != nil {
-			return p
-		}
-	}
-}
-
-func minusOne(p *big.Int) *big.Int { return new(big.Int).Sub(p, big.NewInt(1)) }
-
-func keyOf(p, q *big.Int) *rsa.PrivateKey {
-	phi := new(big.Int).Mul(minusOne(p), minusOne(q))
-	key := &rsa.PrivateKey{
-		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: jwks.Exponent},
-		D:         new(big.Int).ModInverse(exponent, phi),
-		Primes:    []*big.Int{p, q},
-	}
-	key.Precompute()
-	return key
-}

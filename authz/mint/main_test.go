@@ -2,11 +2,7 @@ package mint
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/burnkey/burnkey/authz/mint/burn"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -107,10 +104,7 @@ type pair struct {
 
 var pairs = sync.OnceValue(func() (two [2]pair) {
 	for i := range two {
-		private, err := rsa.GenerateKey(rand.Reader, jwks.ModulusBits)
-		if err != nil {
-			panic(err)
-		}
+		private := testkit.PrivateKey()
 		key, err := jwks.FromPublicKey(&private.PublicKey)
 		if err != nil {
 			panic(err)
@@ -121,19 +115,8 @@ var pairs = sync.OnceValue(func() (two [2]pair) {
 })
 
 // token signs a payload under a header of the contract's form.
-func (p pair) token(t *testing.T, payload string) string {
-	t.Helper()
-	return p.sign(t, fmt.Sprintf(`{"alg":"RS256","kid":"%s","typ":"JWT"}`, p.key.KID()), payload)
+func (p pair) token(payload string) string {
+	return p.sign(testkit.Header(p.key.KID().String()), payload)
 }
 
-func (p pair) sign(t *testing.T, header, payload string) string {
-	t.Helper()
-	b64 := base64.RawURLEncoding.EncodeToString
-	signed := b64([]byte(header)) + "." + b64([]byte(payload))
-	digest := sha256.Sum256([]byte(signed))
-	sig, err := rsa.SignPKCS1v15(nil, p.private, crypto.SHA256, digest[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signed + "." + b64(sig)
-}
+func (p pair) sign(header, payload string) string { return testkit.Sign(p.private, header, payload) }

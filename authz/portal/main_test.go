@@ -3,8 +3,6 @@ package portal_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"html"
 	"io"
@@ -26,6 +24,7 @@ import (
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/authz/portal"
 	"github.com/burnkey/burnkey/internal/outbound"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/sqlite"
@@ -163,11 +162,7 @@ func (p *press) Mint(_ context.Context, _ mint.Asker, claims func() ([]byte, err
 	if p.err != nil {
 		return mint.Minted{}, p.err
 	}
-	n := make([]byte, jwks.ModulusLen)
-	_, _ = rand.Read(n) // never fails
-	n[0] |= 0x80
-	n[len(n)-1] |= 1
-	key, err := jwks.FromModulus(n)
+	key, err := jwks.FromModulus(testkit.Modulus())
 	if err != nil || claims == nil {
 		return mint.Minted{Key: key}, err
 	}
@@ -175,8 +170,7 @@ func (p *press) Mint(_ context.Context, _ mint.Asker, claims func() ([]byte, err
 		p.late()
 	}
 	payload, err := claims()
-	b64 := base64.RawURLEncoding.EncodeToString
-	token := jwks.Token(b64([]byte(`{"alg":"RS256","kid":"`+key.KID().String()+`","typ":"JWT"}`)) + "." + b64(payload) + "." + b64(n))
+	token := jwks.Token(testkit.Sign(nil, testkit.Header(key.KID().String()), string(payload)))
 	p.tokens = append(p.tokens, token)
 	return mint.Minted{Key: key, Token: token}, err
 }

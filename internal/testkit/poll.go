@@ -31,3 +31,11 @@ func Within(t testing.TB, limit time.Duration, what string, cond func() bool) {
 		}
 	}
 }
+
+// Check ends the test on an error.
+func Check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
