@@ -37,9 +37,6 @@ type IssueRequest struct {
 	// Session is the owner's portal session; the request is limited to what the portal offers
 	// there: see OnPage. Nil: the request comes from the management API.
 	Session *store.Session
-	// again says that there is a key of this owner, name and scopes, whatever is asked of
-	// new ones.
-	again bool
 }
 
 // KeyPatch changes what is not nil. What is signed can't be changed.
@@ -180,26 +177,34 @@ func (e *InputError) among(field string, w *store.Workspace, audiences []string)
 	}
 }
 
-// newDraft holds a request against the limits and the workspace's policy.
+// newDraft checks a request for a new key against the limits and the workspace's policy.
 func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	var bad InputError
-	if !r.again {
-		bad.owner("owner", r.Owner)
-		bad.name("name", r.Name, 0)
-		bad.depth("claims", r.Claims)
-		bad.depth("metadata", r.Metadata) // an earlier version accepted any depth
+	bad.owner("owner", r.Owner)
+	bad.name("name", r.Name, 0)
+	bad.depth("claims", r.Claims)
+	bad.depth("metadata", r.Metadata)
+	d := bad.draft(w, r)
+	if w.ID == Home {
+		bad.management(r.Scopes)
 	}
-	bad.scopes("scopes", r.Scopes)
-	bad.audiences("audience", r.Audience)
-	bad.idempotencyKey(r.IdempotencyKey)
+	return d, bad.err()
+}
+
+// draft checks what applies to successors, too. The rules for new keys were looser in earlier
+// releases, and a key issued then can still be rotated.
+func (e *InputError) draft(w *store.Workspace, r IssueRequest) *unmade {
+	e.scopes("scopes", r.Scopes)
+	e.audiences("audience", r.Audience)
+	e.idempotencyKey(r.IdempotencyKey)
 	d := &unmade{perOwner: w.Policy.KeysPerOwner, session: r.Session, key: store.Key{
 		Workspace: w.ID, Owner: r.Owner, Name: r.Name, IdempotencyKey: r.IdempotencyKey,
 		Scopes: slices.Clone(r.Scopes), Audience: slices.Clone(r.Audience),
-		Claims:   []byte(bad.claims(r.Claims)),
-		Metadata: []byte(bad.object("metadata", r.Metadata, MaxMetadata)),
+		Claims:   []byte(e.claims(r.Claims)),
+		Metadata: []byte(e.object("metadata", r.Metadata, MaxMetadata)),
 	}}
-	bad.among("audience", w, r.Audience)
-	bad.offered("scopes", w, r.Scopes)
+	e.among("audience", w, r.Audience)
+	e.offered("scopes", w, r.Scopes)
 	if len(r.Audience) == 0 {
 		d.key.Audience = slices.Clone(w.Policy.DefaultAudience)
 	}
@@ -208,15 +213,12 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	}
 	d.key.RequestDigest = r.digest()
 	if d.until, d.most = r.Until, maxExpiresIn(w); d.until.IsZero() {
-		d.expiresIn = bad.expiry(w, r)
+		d.expiresIn = e.expiry(w, r)
 	}
 	if w.ID == Home {
-		bad.tie(jsontext.Value(d.key.Claims))
-		if !r.again {
-			bad.management(r.Scopes)
-		}
+		e.tie(jsontext.Value(d.key.Claims))
 	}
-	return d, bad.err()
+	return d
 }
 
 func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {

@@ -147,7 +147,8 @@ func lifeBy(link *store.Session) time.Duration {
 // noteExpired notes the refusal of a link that has expired, as that of a login, for as long
 // as it is kept. One that was used is known no more.
 func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error {
-	asked, err := s.store.Session(ctx, link, time.Time{}) // when it was good, and all others
+	var longAgo time.Time // when the link had not expired yet
+	asked, err := s.store.Session(ctx, link, longAgo)
 	switch {
 	case errors.Is(err, ErrNotFound) || err == nil && asked.Kind != store.KindLink:
 		return nil

@@ -16,7 +16,6 @@ import (
 // Limits of a workspace's policy and portal.
 const (
 	MaxKeysPerOwner   = 100000
-	MaxDescription    = 255      // characters
 	MaxURL            = 2048     // bytes
 	MaxLogo           = 64 << 10 // bytes of PNG
 	MaxLogoSide       = 1024     // pixels

@@ -87,8 +87,9 @@ func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID,
 		return nil, s.stateOf(old)
 	}
 	page := OnPage(&w, r.Session)
-	d, err := newDraft(page, again(page, &old, r.IdempotencyKey))
-	if err != nil {
+	var bad InputError
+	d := bad.draft(page, again(page, &old, r.IdempotencyKey))
+	if err := bad.err(); err != nil {
 		return nil, err
 	}
 	d.session, d.key.RequestDigest = r.Session, r.digest(id)
@@ -110,7 +111,7 @@ func graceOf(r RotateRequest) (time.Duration, error) {
 func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest {
 	r := IssueRequest{
 		Owner: k.Owner, Name: k.Name, Scopes: k.Scopes, Audience: k.Audience,
-		Claims: k.Claims, Metadata: k.Metadata, IdempotencyKey: idempotencyKey, again: true,
+		Claims: k.Claims, Metadata: k.Metadata, IdempotencyKey: idempotencyKey,
 	}
 	switch {
 	case !k.ExpiresAt.IsZero(): // whole seconds behind iat

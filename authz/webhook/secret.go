@@ -12,8 +12,8 @@ import (
 
 // Limits of a secret, in bytes. Standard Webhooks wants at least 192 bits.
 const (
-	MinSecret = 24
-	MaxSecret = 1024
+	minSecret = 24
+	maxSecret = 1024
 )
 
 var prefix = []byte("whsec_")
@@ -41,8 +41,8 @@ func ParseSecret(text []byte) (Secret, error) {
 		}
 		text = decoded
 	}
-	if len(text) < MinSecret || len(text) > MaxSecret {
-		return nil, fmt.Errorf("must have %d to %d bytes", MinSecret, MaxSecret)
+	if len(text) < minSecret || len(text) > maxSecret {
+		return nil, fmt.Errorf("must have %d to %d bytes", minSecret, maxSecret)
 	}
 	return Secret(bytes.Clone(text)), nil
 }
