@@ -68,7 +68,7 @@ func logsInAndOut(t *testing.T, s *server, op *portaltest.OIDCProvider, p *porta
 	}
 	secret := sessionSecret(t, p)
 	p.Follow(portaltest.Role("link", "History"))
-	says(t, p.Text("main"), "Logged in to this page")
+	says(t, p.Text("main"), "Logged in")
 	p.Open(keys)
 
 	p.Click(portaltest.Role("button", "Log out"))
@@ -82,7 +82,7 @@ func logsInAndOut(t *testing.T, s *server, op *portaltest.OIDCProvider, p *porta
 		}
 		p.Back()
 	}
-	says(t, p.Text("main"), "You are not logged in")
+	says(t, p.Text("main"), "Your session has ended")
 	if status := p.Open(keys); status != http.StatusUnauthorized {
 		t.Errorf("after the logout the keys are answered %d", status)
 	}
@@ -139,9 +139,9 @@ func TestE2ELoginAsSomebodyElse(t *testing.T) {
 	p.Follow(portaltest.Role("link", "Anmelden"))
 	op.LogIn(p, "eve")
 	p.WaitURL(s.url + "/portal/acme/callback*")
-	says(t, p.Text("main"), "Hier sind keine Schlüssel für Sie")
+	says(t, p.Text("main"), "Kein Zugriff auf Schlüssel")
 	accessible(t, p)
-	p.Follow(portaltest.Role("link", "Als jemand anderes anmelden"))
+	p.Follow(portaltest.Role("link", "Mit einem anderen Konto anmelden"))
 	op.LogIn(p, "ada")
 	p.WaitURL(keys)
 	says(t, p.Text("main"), "Web shop")

@@ -117,7 +117,7 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 			t.Errorf("the focus is on %+v, want %q", got, want)
 		}
 	}
-	order("Skip to content", "Keys", "History", "Log out", "Create a key", "Name or ID", "Status", "Search", "Web shop", "English", "Deutsch")
+	order("Skip to content", "Keys", "History", "Log out", "Create key", "Name or ID", "Status", "Search", "Web shop", "English", "Deutsch")
 	c.Open(s.url + "/portal/acme/keys/" + k.ID)
 	order("Skip to content")
 	c.Press("Enter")
@@ -154,7 +154,7 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 	c.WaitText("h1", "Web shop")
 	c.Wait("[role=alert]")
 	on("There is a problem")
-	order("That is neither the name of this key nor the end of its ID. Nothing has been revoked.")
+	order("This is neither the name of the key nor the end of its ID. Nothing was revoked.")
 	c.Press("Enter")
 	on(label)
 	if got := c.Focused(); got.Description == "" {
@@ -184,11 +184,11 @@ func TestE2EPortalInAFrame(t *testing.T) {
 	frame.Fill(portaltest.Label("Name"), "Framed")
 	frame.Follow(portaltest.Role("button", "Create key"))
 	frame.token()
-	frame.Follow(portaltest.Role("link", "I have saved it"))
+	frame.Follow(portaltest.Role("link", "I’ve saved the key"))
 	frame.Click(portaltest.Role("button", "Revoke this key…"))
 	frame.Fill("#confirm", "Framed")
 	frame.Follow(portaltest.Role("button", "Revoke key"))
-	frame.WaitText("main", "The key has been revoked")
+	frame.WaitText("main", "Key revoked")
 	kept := c.Cookies()
 	if len(kept) != 1 || kept[0].Name != "__Host-burnkey-acme" || !kept[0].HTTPOnly || kept[0].PartitionKey == "" {
 		t.Errorf("the browser has kept %+v", kept)

@@ -104,13 +104,13 @@ func (c *customer) create(name string) string {
 // rotate leaves the customer on the page of the new key.
 func (c *customer) rotate() string {
 	c.t.Helper()
-	c.does("Rotate this key…", "Create the new key", func() {
+	c.does("Rotate this key…", "Create new key", func() {
 		c.look("rotate")
 		c.Check(portaltest.Label("7 days"), true)
 	})
 	c.look("rotated")
 	token := c.token()
-	c.Follow(portaltest.Role("link", "I have saved it"))
+	c.Follow(portaltest.Role("link", "I’ve saved the key"))
 	return token
 }
 
@@ -163,23 +163,23 @@ func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
 	}
 	is(first, http.StatusOK)
 	tryCurl(t, c.Text("#curl"))
-	c.Follow(portaltest.Role("link", "I have saved it"))
+	c.Follow(portaltest.Role("link", "I’ve saved the key"))
 	c.look("key")
 
 	second := c.rotate()
 	is(second, http.StatusOK)
 	is(first, http.StatusOK)
 	c.look("grace")
-	c.does("Undo the rotation…", "Revoke the new key", nil)
-	c.WaitText("main", "The rotation has been undone")
+	c.does("Undo the rotation…", "Revoke new key", nil)
+	c.WaitText("main", "Rotation undone")
 	is(second, http.StatusUnauthorized)
 	is(first, http.StatusOK)
 
 	third := c.rotate()
 	is(third, http.StatusOK)
 	is(first, http.StatusOK)
-	c.does("End the old key now…", "Revoke the old key", nil)
-	c.WaitText("main", "The old key has been revoked")
+	c.does("Revoke the old key now…", "Revoke old key", nil)
+	c.WaitText("main", "Old key revoked")
 	c.look("ended")
 	is(first, http.StatusUnauthorized)
 	is(third, http.StatusOK)
@@ -191,7 +191,7 @@ func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
 		c.look("revoke")
 		c.Fill("#confirm", "Web shop")
 	})
-	c.WaitText("main", "The key has been revoked")
+	c.WaitText("main", "Key revoked")
 	c.look("revoked")
 	is(third, http.StatusUnauthorized)
 	c.Follow(portaltest.Role("link", "History"))
@@ -215,11 +215,11 @@ func (c *customer) saves(token string) {
 	if c.Clipboard() != token {
 		c.t.Error("something else was copied")
 	}
-	name, text := c.Download(portaltest.Role("button", "Save as acme.env"))
+	name, text := c.Download(portaltest.Role("button", "Download acme.env"))
 	if name != "acme.env" || text != "ACME_API_KEY="+token+"\n" {
 		c.t.Errorf("saved as %s is something else", name)
 	}
-	c.WaitText("[data-live] .said", "Live: the key is accepted.")
+	c.WaitText("[data-live] .said", "Ready: the key is accepted.")
 	c.look("live")
 }
 

@@ -54,7 +54,7 @@ func TestForeignForms(t *testing.T) {
 			if c.csrf != nil {
 				form["csrf"] = c.csrf
 			}
-			v.do(r.method, r.path("acme", k.ID.String()), form).want(http.StatusForbidden).has("That was not done")
+			v.do(r.method, r.path("acme", k.ID.String()), form).want(http.StatusForbidden).has("Nothing was changed")
 		}
 		if after := everything(s); after != before {
 			t.Errorf("%s: was\n%s, is\n%s", name, before, after)
@@ -75,7 +75,7 @@ func TestBodies(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	csrf := v.get("/portal/acme/keys/new").hidden("csrf")
 	v.do("POST", "/portal/acme/keys", url.Values{"csrf": {csrf}, "name": {strings.Repeat("a", 64<<10)}}).want(http.StatusRequestEntityTooLarge).
-		has("That is too much text")
+		has("Too much data")
 	v.header = http.Header{"Content-Type": {"application/json"}}
 	v.do("POST", "/portal/acme/keys", with(good, "csrf", csrf)).want(http.StatusForbidden)
 	v.header = http.Header{"Content-Type": {"text/plain"}}
@@ -93,7 +93,7 @@ func TestLinks(t *testing.T) {
 	}
 	p.leadsTo("/portal/acme/keys")
 
-	s.stranger().get(link).want(http.StatusGone).has("This link can’t be used any more").hasNot("Go to your keys")
+	s.stranger().get(link).want(http.StatusGone).has("This link no longer works").hasNot("Go to your keys")
 	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/keys") // the link of the same session
 	late := s.link("acme", authz.LinkRequest{Owner: "cust_1"})
 	s.advance(authz.DefaultLinkLife)
@@ -142,7 +142,7 @@ func TestFraming(t *testing.T) {
 	nowhere.header = frame.header
 	link := s.link("other", authz.LinkRequest{Owner: "cust_1"})
 	for range 2 {
-		nowhere.get(link).want(http.StatusForbidden).has("This page can’t be shown inside another", "The link has not been used")
+		nowhere.get(link).want(http.StatusForbidden).has("This page can’t be embedded here", "The link is still unused")
 	}
 	if nowhere.cookie != nil || !strings.Contains(s.log.String(), "workspace=other") || strings.Contains(s.log.String(), link[len("/portal/link/"):]) {
 		t.Errorf("the cookie is %v, and the log %s", nowhere.cookie, s.log.String())

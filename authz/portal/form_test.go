@@ -37,23 +37,23 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 		at           string // what it is said beside
 		want         string
 	}{
-		{"name", "", "name", "Give the key a name."},
-		{"name", "  ", "name", "Give the key a name."},
+		{"name", "", "name", "Enter a name for the key."},
+		{"name", "  ", "name", "Enter a name for the key."},
 		{"name", long, "name", "at most 255 characters"},
-		{"name", "a\nb", "name", "must not contain line breaks"},
-		{"name", "a\xffb", "name", "must not contain line breaks"},
+		{"name", "a\nb", "name", "can’t contain line breaks"},
+		{"name", "a\xffb", "name", "can’t contain line breaks"},
 		{"name", "a\u202eb", "name", "invisible characters"},
-		{"scopes", "admin", "scopes", "among the scopes that are offered"},
+		{"scopes", "admin", "scopes", "Choose from the scopes on offer"},
 		{"expiry", "", "expiry", "Choose when the key expires."},
 		{"expiry", "0", "expiry", "Choose when the key expires."},
 		{"expiry", "-1", "expiry", "Choose when the key expires."},
 		{"expiry", "1e3", "expiry", "Choose when the key expires."},
 		{"expiry", "99999999999999999999", "expiry", "Choose when the key expires."},
-		{"expiry", "7776000", "expiry", "until 12 April 2026 UTC at the latest"},
-		{"expiry", "never", "expiry", "never expire are not allowed"},
+		{"expiry", "7776000", "expiry", "latest possible expiry is 12 April 2026 UTC"},
+		{"expiry", "never", "expiry", "never expire aren’t allowed"},
 		{"expiry", "date", "expiry", "Enter the date"},
 		{"environment", "prod", "environment", "Choose an environment."},
-		{"once", "short", "", "Load the page again"},
+		{"once", "short", "", "Reload the page"},
 	} {
 		p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(form, c.field, c.value)).want(422).has("There is a problem", c.want)
 		if c.at == "" {
@@ -68,7 +68,7 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 		}
 	}
 	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", url.Values{"expiry": {"date"}, "date": {"2026-03-03"}, "name": {`"><img src=x onerror=alert(1)>`}}).want(422)
-	p.has("There are 2 problems", "must not be in the past")
+	p.has("There are 2 problems", "can’t be in the past")
 	if !strings.Contains(p.body, `value="2026-03-03"`) || strings.Contains(p.body, "<img src=x") {
 		t.Error(p.body)
 	}
@@ -151,7 +151,7 @@ func TestScopesOfASession(t *testing.T) {
 			}
 			for _, scope := range c.cannot {
 				p.hasNot("About " + scope)
-				v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scopes", scope)).want(422).has("among the scopes")
+				v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scopes", scope)).want(422).has("Choose from the scopes")
 				v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scope_text", scope)).want(200) // a form field of an older release
 				if k := v.newest(); len(k.Scopes) > 0 {
 					t.Errorf("a key has %q", k.Scopes)
@@ -173,9 +173,9 @@ func TestTheLimitOfKeys(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	v.create()
 	pages := []string{"/portal/acme/keys", "/portal/acme/keys?q=none", "/portal/acme/keys/new"}
-	const says = "You may have 2 active keys at most, so you can’t create another now."
+	const says = "You have reached your limit of 2 active keys. To get a new one"
 	for _, path := range pages {
-		v.get(path).want(200).has("Create a key").hasNot(says)
+		v.get(path).want(200).has("Create key").hasNot(says)
 	}
 	k := v.create()
 	// It is said before anybody fills a form, and refused to who has one still.
@@ -186,10 +186,10 @@ func TestTheLimitOfKeys(t *testing.T) {
 				t.Errorf("%s leads to a form, or is one", path)
 			}
 		}
-		v.post("/portal/acme/keys", "/portal/acme/keys", with(good, "once", strings.Repeat("x", 22))).want(409).has("You may have 2 active keys", "Create key")
+		v.post("/portal/acme/keys", "/portal/acme/keys", with(good, "once", strings.Repeat("x", 22))).want(409).has("You have reached your limit of 2 active keys", "Create key")
 	}
 	full()
-	v.get("/portal/acme/keys?lang=de").want(200).has("höchstens 2 aktive Schlüssel")
+	v.get("/portal/acme/keys?lang=de").want(200).has("Limit von 2 aktiven Schlüsseln")
 	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}}).want(200)
 	full()
 	v.post(keyPath(k), keyPath(k, "end"), nil).want(303)
@@ -209,14 +209,14 @@ func TestBusy(t *testing.T) {
 		v.post("/portal/acme/keys/new", "/portal/acme/keys", good),
 		v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}}),
 	} {
-		p.want(http.StatusServiceUnavailable).has("Many keys are being created at this moment", "Web shop")
+		p.want(http.StatusServiceUnavailable).has("Many keys are being created right now", "Web shop")
 		if p.Header().Get("Retry-After") != "2" {
 			t.Errorf("come again in %q", p.Header().Get("Retry-After"))
 		}
 	}
 	s.minter.err = fmt.Errorf("it holds %w", errBroken)
 	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(http.StatusServiceUnavailable).
-		has("Something went wrong here").hasNot(errBroken.Error())
+		has("Something went wrong").hasNot(errBroken.Error())
 	if p.Header().Get("Retry-After") != "1" || !strings.Contains(s.log.String(), errBroken.Error()) {
 		t.Error("no word of when, or none in the log:", s.log.String())
 	}

@@ -64,8 +64,8 @@ func TestTextFromTheRight(t *testing.T) {
 		*visitor
 		want []string
 	}{
-		"/portal/acme/keys":                       {v, []string{own, "Keys of \u2068" + owner + "\u2069."}},
-		keyPath(k):                                {v, []string{own, "the name “\u2068" + name + "\u2069”, or"}},
+		"/portal/acme/keys":                       {v, []string{own, "Keys of \u2068" + owner + "\u2069"}},
+		keyPath(k):                                {v, []string{own, "the name “\u2068" + name + "\u2069” or"}},
 		"/portal/acme/history":                    {v, []string{own}},
 		"/portal/acme/operator/keys":              {operator, []string{own, ofOwner, "Select “\u2068" + name + "\u2069” ("}},
 		anyPath(k):                                {operator, []string{own, ofOwner}},

@@ -180,7 +180,7 @@ func TestNoSuchPage(t *testing.T) {
 		"/portal/acme/keys/" + k.ID.String() + "/live/x", "/portal/assets/none.css", "/portal/assets/", "/portal/link/", "/portal/link/short",
 		"/portal/acme/keys?q=" + strings.Repeat("a", 256), "/portal/acme/keys?q=%ff", "/portal/acme/keys/" + k.ID.String() + "/",
 	} {
-		v.get(path).want(http.StatusNotFound).has("There is no such page")
+		v.get(path).want(http.StatusNotFound).has("Page not found")
 	}
 	v.get("/portal/acme/keys/" + upper).want(http.StatusOK)
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS"} {
@@ -192,13 +192,13 @@ func TestNoSuchPage(t *testing.T) {
 func TestTheDoor(t *testing.T) {
 	s := newSite(t)
 	for _, path := range []string{"/portal", "/portal/"} {
-		s.stranger().get(path).want(http.StatusOK).has("You come to your keys by a link").hasNot("acme", "other", "Log out")
-		p := s.owner("acme", "cust_1").get(path).want(http.StatusOK).has("Go on to where you are logged in").hasNot("other")
+		s.stranger().get(path).want(http.StatusOK).has("You can open your keys with a link").hasNot("acme", "other", "Log out")
+		p := s.owner("acme", "cust_1").get(path).want(http.StatusOK).has("Continue to your page").hasNot("other")
 		if !strings.Contains(p.body, `class="button" href="/portal/acme/keys"`) {
 			t.Error("there is no way on")
 		}
 	}
-	s.stranger().get("/portal/?lang=de").want(http.StatusOK).has("Zu Ihren Schlüsseln kommen Sie")
+	s.stranger().get("/portal/?lang=de").want(http.StatusOK).has("Sie erreichen Ihre Schlüssel")
 	s.stranger().do("POST", "/portal/", url.Values{}).want(http.StatusNotFound)
 }
 

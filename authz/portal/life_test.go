@@ -55,7 +55,7 @@ func TestTheLifeOfAKey(t *testing.T) {
 	v.get("/portal/acme/keys").want(200).has("You have no API keys yet", "Create your first key", "Keys of cust_1")
 
 	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scopes", "maps:read")).want(200)
-	p.has("Your new key", "It is usable in about 6 seconds.", "401", "echo 'Authorization: Bearer "+s.minter.last()+"' | curl --header @- '")
+	p.has("Your new key", "Ready in about 6 seconds.", "401", "echo 'Authorization: Bearer "+s.minter.last()+"' | curl --header @- '")
 	if got := tokenOf(p); got != s.minter.last() {
 		t.Errorf("the page shows %d characters, not the token", len(got))
 	}
@@ -68,19 +68,19 @@ func TestTheLifeOfAKey(t *testing.T) {
 	v.get(keyPath(first)).want(200).has(first.ID.String(), first.KID.String(), "Key created", "on this page")
 
 	to := v.post(keyPath(first), keyPath(first, "name"), url.Values{"name": {" Shop "}}).want(303).saysDone(keyPath(first), "named")
-	v.get(to).want(200).has("The name has been saved.", "Key renamed")
+	v.get(to).want(200).has("Name saved.", "Key updated")
 
 	v.post(keyPath(first), keyPath(first, "rotate"), url.Values{"grace": {"3600"}}).want(200).
-		has("Your new key", "The old key “Shop”", "It still works until", "(in 1 hour)")
+		has("Your new key", "Old key “Shop”", "It still works until", "(in 1 hour)")
 	second := v.newest()
 	if s.status(first) != store.Deprecated || s.status(second) != store.Active || second.RotatedFrom != first.ID {
 		t.Errorf("rotated: %s, %s", s.status(first), s.status(second))
 	}
-	v.get(keyPath(first)).want(200).has("Two keys work at the moment", "This key has been replaced", "Being replaced")
-	v.get(keyPath(second)).want(200).has("Two keys work at the moment", "This key replaces “Shop”")
+	v.get(keyPath(first)).want(200).has("Rotation in progress", "This key has been replaced", "Being replaced")
+	v.get(keyPath(second)).want(200).has("Rotation in progress", "This key replaces “Shop”")
 
 	to = v.post(keyPath(second), keyPath(first, "undo"), nil).want(303).saysDone(keyPath(first), "undone")
-	v.get(to).want(200).has("The rotation has been undone").hasNot("Two keys work")
+	v.get(to).want(200).has("Rotation undone").hasNot("Rotation in progress")
 	if s.status(first) != store.Active || s.status(second) != store.Revoked {
 		t.Errorf("undone: %s, %s", s.status(first), s.status(second))
 	}
@@ -99,13 +99,13 @@ func TestTheLifeOfAKey(t *testing.T) {
 	}
 
 	v.post(keyPath(fourth), keyPath(fourth, "revoke"), url.Values{"confirm": {"shop"}}).want(422).
-		has("There is a problem", "That is neither the name of this key")
+		has("There is a problem", "This is neither the name of the key")
 	if s.status(fourth) != store.Active {
 		t.Error("revoked without being named")
 	}
 	to = v.post(keyPath(fourth), keyPath(fourth, "revoke"), url.Values{"confirm": {" Shop"}}).want(303).saysDone(keyPath(fourth), "revoked")
-	v.get(to).want(200).has("The key has been revoked.", "Revoked").hasNot("Rotate this key")
-	v.get("/portal/acme/history").want(200).has("Logged in to this page", "Key revoked", "Rotation undone", "Key rotated", "Key created")
+	v.get(to).want(200).has("Key revoked.", "Revoked").hasNot("Rotate this key")
+	v.get("/portal/acme/history").want(200).has("Logged in", "Key revoked", "Rotation undone", "Key rotated", "Key created")
 }
 
 func (v *visitor) newest() store.Key {
@@ -144,11 +144,11 @@ func TestFormsThatAreLate(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	k := v.create()
 	once := v.get(keyPath(k)).hidden("once")
-	v.post(keyPath(k), keyPath(k, "undo"), nil).want(409).has("The key has changed meanwhile")
+	v.post(keyPath(k), keyPath(k, "undo"), nil).want(409).has("The key has changed in the meantime")
 	v.post(keyPath(k), keyPath(k, "end"), nil).want(409)
 	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {once}}).want(200)
-	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {once}}).want(409).has("has been created already")
-	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {strings.Repeat("x", 22)}}).want(409).has("The key has changed meanwhile")
+	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {once}}).want(409).has("has already been created")
+	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {strings.Repeat("x", 22)}}).want(409).has("The key has changed in the meantime")
 	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"61"}}).want(422).has("Choose how long")
 	s.advance(2 * time.Hour)
 	v = s.owner("acme", "cust_1")
@@ -187,10 +187,10 @@ func TestAGraceWithoutASuccessor(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	old := v.create()
 	v.post(keyPath(old), keyPath(old, "rotate"), url.Values{"grace": {"3600"}}).want(200)
-	v.get(keyPath(old)).want(200).has("Two keys work", "Undo the rotation").hasNot("nothing replaces it")
+	v.get(keyPath(old)).want(200).has("Rotation in progress", "Undo the rotation").hasNot("without a replacement")
 	successor := v.newest()
 	v.post(keyPath(successor), keyPath(successor, "revoke"), url.Values{"confirm": {successor.Name}}).want(303)
-	v.get(keyPath(old)).want(200).has("nothing replaces it", "create another in time").hasNot("Two keys work", "Undo the rotation")
+	v.get(keyPath(old)).want(200).has("without a replacement", "Create another one in time").hasNot("Rotation in progress", "Undo the rotation")
 }
 
 func TestLive(t *testing.T) {
@@ -219,7 +219,7 @@ func TestAFormSentTwiceMakesOneKey(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	once := v.get("/portal/acme/keys/new").hidden("once")
 	k := v.create("once", once)
-	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "once", once)).want(409).has("has been created already", "Go to that key")
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "once", once)).want(409).has("has already been created", "Go to that key")
 	if !strings.Contains(p.body, `href="`+keyPath(k)+`"`) {
 		t.Error("no way to the key")
 	}
@@ -249,7 +249,7 @@ func TestASessionEnds(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	form := with(good, "csrf", v.get("/portal/acme/keys/new").hidden("csrf"))
 	s.advance(authz.SessionLife)
-	v.get("/portal/acme/keys").want(http.StatusUnauthorized).has("You are not logged in", "Your time here is over. Go back")
+	v.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Your session has ended", "Go back")
 	v.do("POST", "/portal/acme/keys", form).want(http.StatusUnauthorized)
 	if len(s.minter.tokens) > 0 {
 		t.Error("a key was made")
@@ -262,7 +262,7 @@ func TestNobodyYet(t *testing.T) {
 	elsewhere := s.owner("other", "cust_1")
 	for name, v := range map[string]*visitor{"no cookie": s.stranger(), "another workspace's": elsewhere} {
 		for _, path := range []string{"/portal/acme/keys", "/portal/acme/history", "/portal/acme/operator/keys"} {
-			p := v.get(path).want(http.StatusUnauthorized).has("This page opens by a link that The acme gives you.").hasNot("Your time here is over")
+			p := v.get(path).want(http.StatusUnauthorized).has("This page opens with a link from The acme.").hasNot("Your session has ended")
 			if strings.Contains(p.body, "/login") {
 				t.Errorf("%s: %s offers a login", name, path)
 			}
@@ -271,11 +271,11 @@ func TestNobodyYet(t *testing.T) {
 	portal := policyOf(s, "acme")
 	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org"}
 	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
-	s.stranger().get("/portal/acme/keys").want(http.StatusUnauthorized).has("Log in to go on.").hasNot("by a link", "is over")
-	s.stranger().get("/portal/acme/keys?lang=de").want(http.StatusUnauthorized).has("Melden Sie sich an.")
+	s.stranger().get("/portal/acme/keys").want(http.StatusUnauthorized).has("Log in to continue.").hasNot("with a link", "has ended")
+	s.stranger().get("/portal/acme/keys?lang=de").want(http.StatusUnauthorized).has("Melden Sie sich an, um fortzufahren.")
 	late := s.owner("acme", "cust_1")
 	s.advance(authz.SessionLife)
-	late.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Your time here is over. Log in again")
+	late.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Log in again to continue")
 }
 
 // A customer who renames too often is told so and changes nothing, but can still revoke.

@@ -60,7 +60,7 @@ func TestSearch(t *testing.T) {
 		p := v.get("/portal/acme/keys?" + query).want(200)
 		p.listsExactly(strings.FieldsFunc(want, func(r rune) bool { return r == ',' })...)
 		if want == "" {
-			p.has("No key fits this search.")
+			p.has("No keys match your search.")
 		}
 	}
 	v.get("/portal/acme/keys?q=Build&status=active").has("Show all")
@@ -128,9 +128,9 @@ func TestHistory(t *testing.T) {
 	_, err := s.Revoke(ctx, "acme", k.ID)
 	check(t, err)
 	p := v.get("/portal/acme/history").want(200)
-	p.has("Key revoked Web shop", "by the provider", "Key created Web shop", "on this page · 192.0.2.1", "Logged in to this page").
-		hasNot("203.0.113.9", "a-management-key", "Link to this page made")
-	s.operator("acme").get("/portal/acme/operator/audit").want(200).has("Link to this page made")
+	p.has("Key revoked Web shop", "by the provider", "Key created Web shop", "on this page · 192.0.2.1", "Logged in").
+		hasNot("203.0.113.9", "a-management-key", "Link to this page created")
+	s.operator("acme").get("/portal/acme/operator/audit").want(200).has("Link to this page created")
 	for i := range 60 { // an owner who often visits the producer's site has many links
 		s.link("acme", authz.LinkRequest{Owner: "cust_1"})
 		s.link("acme", authz.LinkRequest{Owner: "cust_1"})
@@ -142,7 +142,7 @@ func TestHistory(t *testing.T) {
 	if strings.Count(p.body, "<li>\n<p>") != 50 || next == nil {
 		t.Fatal("not one page of 50")
 	}
-	v.get("/portal/acme/history"+next[1]).want(200).has("Logged in to this page", "Newest").hasNot("Older", "Link to this page made")
+	v.get("/portal/acme/history"+next[1]).want(200).has("Logged in", "Newest").hasNot("Older", "Link to this page created")
 }
 
 // A key without a name is called the same in the list, on its page and in the history.
@@ -157,8 +157,8 @@ func TestAKeyWithoutAName(t *testing.T) {
 		v.get(path).want(200).has("Unnamed key " + end(unnamed))
 	}
 	// What is noted of a change of something else says nothing of the name that there is.
-	v.get("/portal/acme/history").want(200).has("Key created Unnamed key "+end(unnamed), "annotated Key "+end(named)).hasNot(unnamed.ID.String())
-	operator.get("/portal/acme/operator/audit").want(200).has("Unnamed key "+end(unnamed), "annotated Key "+end(named)).hasNot(unnamed.ID.String())
+	v.get("/portal/acme/history").want(200).has("Key created Unnamed key "+end(unnamed), "updated Key "+end(named)).hasNot(unnamed.ID.String())
+	operator.get("/portal/acme/operator/audit").want(200).has("Unnamed key "+end(unnamed), "updated Key "+end(named)).hasNot(unnamed.ID.String())
 	v.get("/portal/acme/history?lang=de").want(200).has("Schlüssel ohne Namen " + end(unnamed))
 	// Of the management keys there is no page that would say more.
 	admin := s.withHome()

@@ -274,7 +274,7 @@ func TestClientsAtTheTokenEndpoint(t *testing.T) {
 func TestProvidersThatAreDown(t *testing.T) {
 	down := func(s *site, p *page) {
 		t.Helper()
-		p.has("You can’t log in at the moment", "Try again")
+		p.has("Login is currently unavailable", "Try again")
 		s.refused(p, http.StatusServiceUnavailable, "")
 		if p.Header().Get("Retry-After") != "5" || !strings.Contains(s.log.String(), "provider") {
 			t.Errorf("Retry-After %q, log %s", p.Header().Get("Retry-After"), s.log.String())

@@ -93,7 +93,7 @@ func TestAStateIsGoodOnce(t *testing.T) {
 			thief.jar[name] = value
 		}
 		for range 5 {
-			thief.get(back).want(http.StatusForbidden).has("This login can’t be finished")
+			thief.get(back).want(http.StatusForbidden).has("This login can’t be completed")
 		}
 		if provider.seen["/token"] != 1 {
 			t.Errorf("%s: the provider was asked %d times", what, provider.seen["/token"])
@@ -131,7 +131,7 @@ func TestExchangesAreBounded(t *testing.T) {
 		back := strings.Replace(b.toProvider(""), "code=", "code=x", 1)
 		if p := b.get(back); p.Code == http.StatusTooManyRequests {
 			deferred++
-			p.has("Too many people are logging in")
+			p.has("Too many logins at once")
 			if p.Header().Get("Retry-After") != "10" {
 				t.Fatalf("Retry-After %q", p.Header().Get("Retry-After"))
 			}

@@ -57,7 +57,7 @@ func TestLogIn(t *testing.T) {
 				case "ben":
 					p.want(http.StatusOK).has("Ben’s").hasNot("Ada’s")
 				default:
-					p.want(http.StatusForbidden).has("Log in as somebody else")
+					p.want(http.StatusForbidden).has("Log in as someone else")
 				}
 				v.get("/portal/other/keys").want(http.StatusUnauthorized)
 			}
@@ -84,13 +84,13 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	t.Run("another nonce", func(t *testing.T) {
 		l := s.stranger().begin("acme")
 		l.set("nonce", "another")
-		s.refused(l.back(l.as("ada")).has("You were not logged in", "Try again"), http.StatusForbidden, "nonce")
+		s.refused(l.back(l.as("ada")).has("You weren’t logged in", "Try again"), http.StatusForbidden, "nonce")
 	})
 	t.Run("another state", func(t *testing.T) {
 		l := s.stranger().begin("acme")
 		l.set("state", "another")
 		s.update("acme", func(set *store.Workspace) { set.Name += "." }) // so that the last entry is no refusal
-		s.refused(l.stay(l.as("ada")).has("This login can’t be finished", "Try again"), http.StatusForbidden, "")
+		s.refused(l.stay(l.as("ada")).has("This login can’t be completed", "Try again"), http.StatusForbidden, "")
 	})
 	t.Run("another challenge", func(t *testing.T) {
 		l := s.stranger().begin("acme")
@@ -121,7 +121,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	t.Run("denied", func(t *testing.T) {
 		l := s.stranger().begin("acme")
 		l.header = http.Header{}
-		s.refused(l.back(l.as("nobody")).has("cancelled or refused"), http.StatusForbidden, "denied")
+		s.refused(l.back(l.as("nobody")).has("login service rejected it"), http.StatusForbidden, "denied")
 	})
 	t.Run("no owner", func(t *testing.T) {
 		for sub, reason := range map[string]string{"eve": "owner", "num": "owner", "odd": "claims"} {
@@ -129,7 +129,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 			s.refused(l.back(l.as(sub)), http.StatusForbidden, reason)
 		}
 		l := s.stranger().begin("acme")
-		l.back(l.as("eve")).want(http.StatusForbidden).has("There are no keys for you here", "Log in as somebody else")
+		l.back(l.as("eve")).want(http.StatusForbidden).has("No access to keys", "Log in as someone else")
 	})
 	t.Run("another answer's place", func(t *testing.T) {
 		for name, reason := range map[string]string{"iss": "iss", "code": "code"} {
@@ -157,7 +157,7 @@ func TestASessionOfALoginEnds(t *testing.T) {
 	s.advance(authz.LoginLife - 1)
 	v.get("/portal/acme/keys").want(http.StatusOK)
 	s.advance(1)
-	p := v.get("/portal/acme/keys").want(http.StatusUnauthorized).has("You are not logged in", "Log in")
+	p := v.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Your session has ended", "Log in")
 	if !strings.Contains(p.body, `href="/portal/acme/login"`) {
 		t.Error("no way to the login")
 	}
@@ -184,7 +184,7 @@ func TestLogOutOfALogin(t *testing.T) {
 	v := s.logIn("acme", "ada")
 	former := *v.cookie
 	v.header = http.Header{"Origin": {localURL}}
-	p := v.post("/portal/acme/keys", "/portal/logout", nil).want(http.StatusOK).has("You are logged out", "Log out there, too")
+	p := v.post("/portal/acme/keys", "/portal/logout", nil).want(http.StatusOK).has("You are logged out", "Log out there too")
 	to, found := strings.CutPrefix(p.Header().Get("Refresh"), "0; url=")
 	u, err := url.Parse(to)
 	check(t, err)
@@ -299,6 +299,6 @@ func TestLoginsSpeakGerman(t *testing.T) {
 	v := s.stranger()
 	v.header = http.Header{"Accept-Language": {"de"}}
 	v.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Anmelden")
-	v.get("/portal/acme/login").want(http.StatusServiceUnavailable).has("Die Anmeldung ist gerade nicht möglich", "Noch einmal versuchen")
+	v.get("/portal/acme/login").want(http.StatusServiceUnavailable).has("Anmeldung zurzeit nicht möglich", "Erneut versuchen")
 	v.get("/portal/acme/callback").want(http.StatusForbidden).has("Diese Anmeldung lässt sich nicht abschließen")
 }

@@ -37,8 +37,8 @@ func TestHowTheProducerLooks(t *testing.T) {
 	if got := v.get("/portal/acme/logo.png").want(200); !bytes.Equal(got.Body.Bytes(), logo.Bytes()) || got.Header().Get("Content-Type") != "image/png" {
 		t.Error("the logo is another")
 	}
-	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("'https://api.acme.test/v1?a=b&c=d'").hasNot("Put the address")
-	s.owner("other", "cust_1").post("/portal/other/keys/new", "/portal/other/keys", good).want(200).has("Put the address of the API")
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("'https://api.acme.test/v1?a=b&c=d'").hasNot("Replace the URL")
+	s.owner("other", "cust_1").post("/portal/other/keys/new", "/portal/other/keys", good).want(200).has("Replace the URL at the end")
 }
 
 // Browsers keep the colour and the logo for a while, and a page asks for them anew when they
@@ -175,12 +175,12 @@ func TestLanguage(t *testing.T) {
 		t.Errorf("the choice is kept as %q", set)
 	}
 	// In German there is every page, too.
-	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("Ihr neuer Schlüssel", "Er ist in etwa 6 Sekunden nutzbar.").hasNot("English")
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("Ihr neuer Schlüssel", "In etwa 6 Sekunden bereit.").hasNot("English")
 	k := v.newest()
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "name", "")).want(422).has("Es gibt ein Problem")
 	v.get(keyPath(k)).want(200).has("Austauschen", "in 30 Tagen")
-	v.get("/portal/acme/history").want(200).has("Schlüssel angelegt", "auf dieser Seite")
-	v.get("/portal/acme/none").want(404).has("Diese Seite gibt es nicht")
+	v.get("/portal/acme/history").want(200).has("Schlüssel erstellt", "auf dieser Seite")
+	v.get("/portal/acme/none").want(404).has("Seite nicht gefunden")
 }
 
 // Behind a proxy that takes a path away, links lead to where the browser can go.
@@ -203,7 +203,7 @@ func TestAPanicIsAPage(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	s.minter.panics = true
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(http.StatusInternalServerError).
-		has("Something went wrong here").hasNot("goroutine", "mint")
+		has("Something went wrong").hasNot("goroutine", "mint")
 	if !strings.Contains(s.log.String(), "panicked") {
 		t.Error("the log does not say so")
 	}

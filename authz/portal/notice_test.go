@@ -16,7 +16,7 @@ func TestNoticesAreTrue(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k, other := v.create(), v.create()
-	const said = "The name has been saved."
+	const said = "Name saved."
 	to := v.post(keyPath(k), keyPath(k, "name"), url.Values{"name": {"Shop"}}).want(http.StatusSeeOther).saysDone(keyPath(k), "named")
 	v.get(to).want(200).has(said)
 	query := strings.TrimPrefix(to, keyPath(k))
@@ -32,7 +32,7 @@ func TestNoticesAreTrue(t *testing.T) {
 		"without its seal":       {v, strings.Replace(to, "seal=", "seal=x", 1)},
 		"with more seals before": {v, strings.Replace(to, "seal=", "seal=&seal=", 1)},
 	} {
-		c.v.get(c.path).want(200).hasNot(said, "has been revoked")
+		c.v.get(c.path).want(200).hasNot(said, "Gateways reject")
 		if t.Failed() {
 			t.Fatal(name)
 		}
@@ -41,11 +41,11 @@ func TestNoticesAreTrue(t *testing.T) {
 	v.get(to).want(200).hasNot(said)
 
 	staff := s.operator("acme")
-	staff.get(anyPath(k) + "?done=revoked").want(200).hasNot("has been revoked")
+	staff.get(anyPath(k) + "?done=revoked").want(200).hasNot("Gateways reject")
 	if s.status(k) != store.Active {
 		t.Error("the key is revoked")
 	}
 	own := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Mine"})
 	revoked := staff.post(anyPath(own), anyPath(own, "revoke"), url.Values{"confirm": {"Mine"}}).want(303).saysDone(anyPath(own), "revoked")
-	staff.get(revoked).want(200).has("The key has been revoked.")
+	staff.get(revoked).want(200).has("Key revoked.")
 }

@@ -67,7 +67,7 @@ func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 			t.Errorf("%s: %s by %+v", workspace, s.status(k), entries)
 		}
 	}
-	v.get("/portal/burnkey/operator/audit").want(200).has("Logged in to this page", "chief", "Key created").hasNot("Shop")
+	v.get("/portal/burnkey/operator/audit").want(200).has("Logged in", "chief", "Key created").hasNot("Shop")
 	if home := v.get("/portal/burnkey/operator/audit?action=key.issue").want(200); strings.Contains(home.body, "/operator/keys") {
 		t.Error("the audit leads to pages of management keys, which there are not")
 	}
@@ -101,7 +101,7 @@ func TestPagesOfAllWorkspaces(t *testing.T) {
 			t.Errorf("%q: %d workspaces", q, got)
 		}
 	}
-	v.get(allPath+"?q=none").has("No workspace fits this search.", "Show all")
+	v.get(allPath+"?q=none").has("No workspaces match your search.", "Show all")
 	v.get(allPath + "?q=%00").want(404)
 	s.issue("acme", authz.IssueRequest{Owner: "cust_1"})
 	v.get(allPath + "?q=" + s.minter.last()).want(400)
@@ -120,23 +120,23 @@ func TestFindAnywhere(t *testing.T) {
 	}
 	for _, in := range []string{"", "acme", "other", "nonsense!"} { // the token knows better
 		to := look("Authorization: Bearer "+token, in).want(303).saysDone(anyPath(k), "found")
-		v.get(to).want(200).has("This is the key that you looked for.")
+		v.get(to).want(200).has("This is the key you searched for.")
 	}
 	for _, text := range []string{
 		k.ID.String(), " " + strings.ToUpper(k.ID.String()), k.KID.String(), "“" + k.ID.String() + "”",
 		"\ufeffkid " + k.KID.String() + "\r\n",
 	} {
 		look(text, "acme").want(303).saysDone(anyPath(k), "found")
-		look(text, "").want(422).has("Say in which workspace").hasNot("Shop")
+		look(text, "").want(422).has("Enter the workspace").hasNot("Shop")
 		look(text, "other").want(404).has("There is no such key in the workspace other.")
 		look(text, "none").want(404).has("There is no such key in the workspace none.")
-		look(text, "no such").want(422).has("That is not the ID of a workspace.")
-		look(text, authz.Home).want(422).has("That is a management key.")
+		look(text, "no such").want(422).has("This is not a valid workspace ID.")
+		look(text, authz.Home).want(422).has("This is a management key.")
 	}
-	look(admin, "acme").want(422).has("That is a management key.")
-	look(token[:80], "acme").want(422).has("it is incomplete or not one of ours")
+	look(admin, "acme").want(422).has("This is a management key.")
+	look(token[:80], "acme").want(422).has("is incomplete, or not a Burnkey token")
 	for _, text := range []string{"", "x", strings.Repeat("a", 9999)} {
-		look(text, "acme").want(422).has("neither a token of ours nor the ID or kid")
+		look(text, "acme").want(422).has("not a Burnkey token, key ID or kid")
 	}
 	look("x", token).want(400)
 	if strings.Contains(s.log.String(), token[40:90]) {
@@ -160,7 +160,7 @@ func TestManagementKeysAreOnNoPage(t *testing.T) {
 		if form.Has("ids") {
 			form.Set("ids", admin.ID.String())
 		}
-		v.do(r.method, path, form).want(403).has("Management keys are on no page", "Go to all workspaces").hasNot(admin.ID.String())
+		v.do(r.method, path, form).want(403).has("Management keys are not shown here", "Go to all workspaces").hasNot(admin.ID.String())
 	}
 	for _, r := range routes() {
 		v.do(r.method, r.path(authz.Home, admin.ID.String()), with(r.form, "csrf", csrf, "once", strings.Repeat("z", 22))).want(404)
@@ -288,7 +288,7 @@ func TestLogInToAllWorkspaces(t *testing.T) {
 	}
 	for _, sub := range []string{"ada", "eve", "odd"} { // of whom ada has keys
 		l := s.stranger().begin(authz.Home)
-		p := l.back(l.as(sub)).want(http.StatusForbidden).has("This is for operators", "Log in as somebody else")
+		p := l.back(l.as(sub)).want(http.StatusForbidden).has("Operators only", "Log in as someone else")
 		if len(p.Result().Cookies()) != 1 || l.visitor.cookie != nil {
 			t.Errorf("%s: the cookies are %v", sub, p.Result().Cookies())
 		}

@@ -219,7 +219,7 @@ func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts 
 	look("all workspaces")
 	if scripts && p.Count("html[lang=en]") == 1 {
 		p.Reload()
-		order(t, p, "Skip to content", "All workspaces", "Audit", "Log out", "Name or ID", "Search", "Find a key in any workspace", "The acme", "The other", "English", "Deutsch")
+		order(t, p, "Skip to content", "All workspaces", "Audit log", "Log out", "Name or ID", "Search", "Find a key in any workspace", "The acme", "The other", "English", "Deutsch")
 	}
 	p.Fill("#q", "oth")
 	p.Follow("form.filter button")

@@ -163,7 +163,7 @@ func TestForeignFormsForOperators(t *testing.T) {
 				form.Set("ids", k.ID.String())
 			}
 			p := v.do("POST", r.path("acme", k.ID.String()), form)
-			if p.Code != http.StatusForbidden || !strings.Contains(p.text(), "That was not done") {
+			if p.Code != http.StatusForbidden || !strings.Contains(p.text(), "Nothing was changed") {
 				t.Errorf("%s: %s: %d", name, r, p.Code)
 			}
 		}

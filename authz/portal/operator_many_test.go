@@ -53,7 +53,7 @@ func TestRevokeMany(t *testing.T) {
 			}
 			v := s.operator("acme")
 			before := everything(s)
-			p := v.get(many+"?"+c.query).want(200).has("Nothing has been revoked yet.", "would be revoked")
+			p := v.get(many+"?"+c.query).want(200).has("Nothing has been revoked yet.", "will be revoked")
 			p.wouldRevoke(keys, c.want)
 			if everything(s) != before {
 				t.Fatal("looking has revoked something")
@@ -61,7 +61,7 @@ func TestRevokeMany(t *testing.T) {
 			later := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Scopes: []string{"maps:read", "maps:write"}})
 			form := url.Values{"ids": {p.hidden("ids")}, "number": {" " + string(rune('0'+len(c.want))) + " "}}
 			for _, number := range []string{"", "0", "9", "all", "1.0", "-1"} {
-				v.post(many, many, with(form, "number", number)).want(422).has("Nothing has been revoked.").wouldRevoke(keys, c.want)
+				v.post(many, many, with(form, "number", number)).want(422).has("Nothing was revoked.").wouldRevoke(keys, c.want)
 			}
 			v.post(many, many, form).want(200).has("Keys revoked", c.want[0])
 			for name, k := range keys {
@@ -73,7 +73,7 @@ func TestRevokeMany(t *testing.T) {
 			if s.status(later) != store.Active {
 				t.Error("what was not listed is revoked")
 			}
-			v.post(many, many, form).want(200).has("0 keys have been revoked.")
+			v.post(many, many, form).want(200).has("0 keys revoked.")
 		})
 	}
 }
@@ -96,10 +96,10 @@ func TestWhatManyCantMean(t *testing.T) {
 	crowd(s)
 	foreign := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
 	v := s.operator("acme")
-	v.get(many).want(200).has("Say which keys.").hasNot("would be revoked", "There is a problem")
+	v.get(many).want(200).has("Choose which keys").hasNot("will be revoked", "There is a problem")
 	v.get(many + "?owner=&scope=&before=").want(422).has("Fill in at least one field.")
-	v.get(many + "?owner=&before=tomorrow").want(422).has("Enter a day.")
-	v.get(many+"?owner=nobody").want(200).has("0 keys would be revoked", "No key that works fits this.")
+	v.get(many + "?owner=&before=tomorrow").want(422).has("Enter a valid date.")
+	v.get(many+"?owner=nobody").want(200).has("0 keys will be revoked", "No working keys match.")
 	for _, id := range []string{foreign.ID.String(), unknownID, "x", "urn:uuid:" + unknownID} {
 		v.get(many + "?id=" + id).want(404)
 		if p := v.post(many, many, url.Values{"ids": {id}, "number": {"1"}}); p.Code != 404 && p.Code != 400 {
@@ -134,9 +134,9 @@ func TestManyFailInTheMiddle(t *testing.T) {
 	form := url.Values{"ids": {v.get(many + "?owner=cust_1").hidden("ids")}, "number": {"2"}, "owner": {"cust_1"}}
 	s.store.Store = &fragile{Store: s.store.Store, left: 1}
 	p := v.post(many, many, form).want(http.StatusServiceUnavailable)
-	p.has("not all of them were revoked", "1 key has been revoked.", "late 1", "Look whether there are more").hasNot("early 1")
+	p.has("not all keys were revoked", "1 key revoked.", "late 1", "Check for more").hasNot("early 1")
 	if !strings.Contains(s.log.String(), "revoked=1") {
 		t.Error("the log does not say so")
 	}
-	v.post(many, many, form).want(http.StatusServiceUnavailable).has("Something went wrong here")
+	v.post(many, many, form).want(http.StatusServiceUnavailable).has("Something went wrong")
 }

@@ -122,7 +122,7 @@ func TestSavePolicy(t *testing.T) {
 	fixed(s)
 	v := s.operator("acme")
 	p := v.get(settingsPath).want(200).has("https://app.example.test", "https://api.acme.test/v1", "https://login.example.test", "groups: staff", "https://hooks.example.test/x",
-		"It takes a management key: PATCH /v1/workspaces/acme", "If left empty: 90 days.")
+		"Change them with a management key: PATCH /v1/workspaces/acme", "If empty: 90 days.")
 	before := s.acme()
 	form, _ := p.forms()
 	for name, value := range map[string]string{"scopes": " maps:read  Look at maps \r\n\r\nmaps:write\r\n", "default": "30", "max": "36", "max_unit": "hours", "perowner": "7"} {
@@ -139,7 +139,7 @@ func TestSavePolicy(t *testing.T) {
 	if w := s.acme(); !reflect.DeepEqual(w.Policy, want) || w.AllowNeverExpires || !reflect.DeepEqual(w.Portal, before.Portal) {
 		t.Errorf("it is %+v", w)
 	}
-	p = v.get(to).want(200).has("What keys may be has been saved.")
+	p = v.get(to).want(200).has("Key policy saved.")
 	shown, _ := p.forms()
 	for name, value := range map[string]string{
 		"scopes": "maps:read Look at maps\nmaps:write", "default": "30", "default_unit": "minutes", "max": "36", "max_unit": "hours", "perowner": "7", "never": "",
@@ -189,17 +189,17 @@ func TestPolicyFaults(t *testing.T) {
 		{"scopes", "grün", "without quotes"},
 		{"scopes", "a " + strings.Repeat("x", 256), "at most 255 characters"},
 		{"scopes", strings.Repeat("s", 129), "at most 128 letters"},
-		{"scopes", scopesOf(65), "At most 64 lines"},
-		{"scopes", "a\x00", "Begin each line"},
-		{"scopes", "a \xff", "Begin each line"},
+		{"scopes", scopesOf(65), "Enter at most 64 lines"},
+		{"scopes", "a\x00", "Start each line"},
+		{"scopes", "a \xff", "Start each line"},
 		{"default", "x", "Enter a whole number"},
 		{"default", "0", "Enter a whole number"},
 		{"default", "-1", "Enter a whole number"},
 		{"default", "1.5", "Enter a whole number"},
-		{"default", "3651", "no longer than the one"},
-		{"default", "2147483647", "no longer than the one"},
+		{"default", "3651", "can’t exceed the longest lifetime"},
+		{"default", "2147483647", "can’t exceed the longest lifetime"},
 		{"default", "99999999999999999999", "Enter a whole number"},
-		{"max", "3651", "no longer than 3650 days"},
+		{"max", "3651", "can’t exceed 3650 days"},
 		{"max", "0", "Enter a whole number"},
 		{"max", "30 days", "Enter a whole number"},
 		{"perowner", "0", "from 1 to 100000"},
@@ -221,7 +221,7 @@ func TestPolicyFaults(t *testing.T) {
 			t.Errorf("%s has no fault", id)
 		}
 	}
-	v.do("POST", settingsPath+"/policy", with(good, "max", "1", "default", "2")).want(422).has("no longer than the one after which")
+	v.do("POST", settingsPath+"/policy", with(good, "max", "1", "default", "2")).want(422).has("can’t exceed the longest lifetime")
 	v.do("POST", settingsPath+"/policy", with(good, "scopes", strings.Repeat("x", 4<<20))).want(http.StatusRequestEntityTooLarge)
 	if after := everything(s); after != before {
 		t.Errorf("was\n%s, is\n%s", before, after)
@@ -260,7 +260,7 @@ func TestSaveLook(t *testing.T) {
 		!reflect.DeepEqual(p.OIDC, before.Portal.OIDC) || len(p.FrameAncestors) != 1 || !reflect.DeepEqual(w.Policy, before.Policy) {
 		t.Errorf("it is %+v, %+v", w.Policy, w.Portal.OIDC)
 	}
-	p := v.get(to).want(200).has("How this page looks has been saved.", "Without a new one, the present one stays.")
+	p := v.get(to).want(200).has("Appearance saved.", "Leave empty to keep the current logo.")
 	if !strings.Contains(p.body, "/portal/acme/logo.png") {
 		t.Error("the page shows no logo")
 	}
@@ -280,7 +280,7 @@ func TestSaveLook(t *testing.T) {
 	if p := s.acme().Portal; p.LogoHash != "" || len(s.logo()) > 0 || p.BaseURL != before.Portal.BaseURL {
 		t.Error("the logo stays, or more than it has gone")
 	}
-	v.get(settingsPath).hasNot("Remove the present logo")
+	v.get(settingsPath).hasNot("Remove the current logo")
 }
 
 // A customer's new token goes where base_url says: not to where an operator would have it.
@@ -317,7 +317,7 @@ func TestLookFaults(t *testing.T) {
 	for name, logo := range map[string][]byte{
 		"no picture": []byte("<svg/>"), "half a picture": logoOf(t, 64)[:20], "too large a one": logoOf(t, 300), "a huge one": bytes.Repeat([]byte{1}, 3<<20),
 	} {
-		if p := v.upload(settingsPath+"/look", good, logo).want(422).has("Choose a PNG picture of at most 64 KiB"); !strings.Contains(p.body, `id="logo-fault"`) {
+		if p := v.upload(settingsPath+"/look", good, logo).want(422).has("Choose a PNG file of at most 64 KiB"); !strings.Contains(p.body, `id="logo-fault"`) {
 			t.Errorf("%s: the fault is not at its field", name)
 		}
 	}
@@ -344,7 +344,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	one.do("POST", settingsPath+"/policy", with(firstPolicy, "perowner", "3", "scopes", "maps:read")).want(303)
 	two.upload(settingsPath+"/look", with(look, "name", "Two"), nil).want(303)
 	p := two.do("POST", settingsPath+"/policy", with(policy, "perowner", "5", "scopes", "maps:read Look")).want(409).
-		has("Somebody else has changed these settings meanwhile", "What you entered, which was not saved", "maps:read Look", "Active keys of one owner at most 5")
+		has("Someone else has changed these settings in the meantime", "Your unsaved changes", "maps:read Look", "Active keys per owner 5")
 	if w := s.acme(); w.Policy.KeysPerOwner != 3 || w.Policy.Scopes[0].Description != "" || w.Portal.DisplayName != "Two" {
 		t.Errorf("it is %+v, %s", w.Policy, w.Portal.DisplayName)
 	}
@@ -353,7 +353,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	}
 	again, _ := p.forms() // who has seen it may go on
 	two.do("POST", settingsPath+"/policy", with(again, "perowner", "5")).want(303)
-	one.upload(settingsPath+"/look", with(firstLook, "name", "One"), nil).want(409).has("Shown name One")
+	one.upload(settingsPath+"/look", with(firstLook, "name", "One"), nil).want(409).has("Display name One")
 	if w := s.acme(); w.Policy.KeysPerOwner != 5 || w.Portal.DisplayName != "Two" {
 		t.Errorf("it is %d, %s", w.Policy.KeysPerOwner, w.Portal.DisplayName)
 	}

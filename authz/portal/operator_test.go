@@ -24,7 +24,7 @@ func TestAnOperatorsLink(t *testing.T) {
 	for _, path := range []string{"/portal/acme", "/portal/acme/", "/portal/acme/operator", "/portal/acme/operator/", "/portal/acme/operator/find"} {
 		v.get(path).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
 	}
-	v.get("/portal/acme/operator/keys").want(200).has("Nobody has an API key here yet.", "You see the keys of all owners.", "Back to The acme")
+	v.get("/portal/acme/operator/keys").want(200).has("There are no API keys yet.", "You see the keys of all owners.", "Back to The acme")
 	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys") // used by the operator
 	v.post("/portal/acme/operator/keys", "/portal/logout", nil).want(200).has("You are logged out", "Back to The acme")
 	v.get("/portal/acme/operator/keys").want(http.StatusUnauthorized)
@@ -116,7 +116,7 @@ func TestAKeyAsOperatorsSeeIt(t *testing.T) {
 	v.get(anyPath(old)).want(200).has(old.KID.String(), "Owner cust_1", `"plan": "gold"`, "Works until", "Replaced by Shop", "Management key a-management-key · 203.0.113.9")
 	v.get(anyPath(issued.Key)).want(200).has("Replaces Shop", "maps:read").hasNot("Rotate this key", "Rename")
 
-	v.post(anyPath(old), anyPath(old, "revoke"), url.Values{"confirm": {"shop"}}).want(422).has("That is neither the name of this key")
+	v.post(anyPath(old), anyPath(old, "revoke"), url.Values{"confirm": {"shop"}}).want(422).has("This is neither the name of the key")
 	if s.status(old) != store.Deprecated {
 		t.Error("revoked without being named")
 	}
@@ -124,7 +124,7 @@ func TestAKeyAsOperatorsSeeIt(t *testing.T) {
 	if s.status(old) != store.Revoked {
 		t.Error("not revoked")
 	}
-	v.get(gone).want(200).has("The key has been revoked.", "Portal, as an operator staff").hasNot("Revoke this key")
+	v.get(gone).want(200).has("Key revoked.", "Portal operator staff").hasNot("Revoke this key")
 	v.get(anyPath(old, "revoke")).want(303).leadsTo(anyPath(old))
 	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionKeyRevoke, Limit: 1})
 	check(t, err)
@@ -183,18 +183,18 @@ func TestFindByToken(t *testing.T) {
 	for _, text := range pasted {
 		paste(text).want(303).saysDone(anyPath(k), "found")
 	}
-	v.get(paste(token).saysDone(anyPath(k), "found")).has("This is the key that you looked for.")
+	v.get(paste(token).saysDone(anyPath(k), "found")).has("This is the key you searched for.")
 	_, err := s.Revoke(t.Context(), "acme", k.ID)
 	check(t, err)
 	s.advance(400 * 24 * time.Hour)
 	v = s.operator("acme")
 	paste(token).want(303).saysDone(anyPath(k), "found")
-	paste(foreign).want(404).has("There is no key of this token in this workspace.")
+	paste(foreign).want(404).has("This workspace has no key for this token.")
 	for _, text := range []string{"", "x", token[1:], token[:20], strings.Repeat("a", 10000), "\xff\x00"} {
-		paste(text).want(422).has("There is no token of ours in that. If there should be one, it is incomplete.")
+		paste(text).want(422).has("This contains no Burnkey token, or only a part of one.")
 	}
 	for _, text := range []string{token[:100], "Bearer " + token[:len(token)-1], strings.Replace(token, ".", "", 1), token[:strings.LastIndex(token, ".")]} {
-		paste(text).want(422).has("it is incomplete or not one of ours. Paste all of it").hasNot("no token of ours")
+		paste(text).want(422).has("is incomplete, or not a Burnkey token. Paste all of it").hasNot("no Burnkey token")
 	}
 	// It may have been put where it does not belong.
 	for _, field := range []string{"q", "owner"} {

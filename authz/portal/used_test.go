@@ -33,15 +33,15 @@ func TestLastUsed(t *testing.T) {
 	for path, v := range map[string]*visitor{
 		"/portal/acme/keys": owner, keyPath(k): owner, "/portal/acme/operator/keys": operator, anyKey(k): operator, many + "?owner=cust_1": operator,
 	} {
-		v.get(path).want(200).hasNot("Last used", "No use seen")
+		v.get(path).want(200).hasNot("Last used", "No use recorded")
 	}
 
 	s.used("acme", k)
 	s.advance(5*time.Minute + 59*time.Second)
 	young := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Young"})
-	const ago, notSince = `<time datetime="2026-03-05T12:00Z">5 minutes ago</time>`, `No use seen since <time datetime="2026-03-05T12:0`
+	const ago, notSince = `<time datetime="2026-03-05T12:00Z">5 minutes ago</time>`, `No use recorded since <time datetime="2026-03-05T12:0`
 	for path, v := range map[string]*visitor{"/portal/acme/keys": owner, "/portal/acme/operator/keys": operator, many + "?owner=cust_1": operator} {
-		p := v.get(path).want(200).has("Last used 5 minutes ago", "Last used No use seen since 5 March 2026")
+		p := v.get(path).want(200).has("Last used 5 minutes ago", "No use recorded since 5 March 2026")
 		// Of the old one since the first report, of the young one since it was made.
 		if strings.Count(p.body, ago) != 1 || strings.Count(p.body, notSince+"0Z") != 1 || strings.Count(p.body, notSince+"5Z") != 1 {
 			t.Errorf("%s: %s", path, p.body)
@@ -53,11 +53,11 @@ func TestLastUsed(t *testing.T) {
 		}
 	}
 	for _, k := range []store.Key{old, young} {
-		owner.get(keyPath(k)).want(200).has("Last used No use seen since 5 March 2026")
-		operator.get(anyKey(k)).want(200).has("Last used No use seen since 5 March 2026")
+		owner.get(keyPath(k)).want(200).has("Last used No use recorded since 5 March 2026")
+		operator.get(anyKey(k)).want(200).has("Last used No use recorded since 5 March 2026")
 	}
-	owner.get(keyPath(k) + "?lang=de").want(200).has("Zuletzt benutzt vor 5 Minuten")
-	owner.get(keyPath(old) + "?lang=de").want(200).has("Zuletzt benutzt Keine Nutzung bemerkt seit dem 5. März 2026")
+	owner.get(keyPath(k) + "?lang=de").want(200).has("Zuletzt verwendet vor 5 Minuten")
+	owner.get(keyPath(old) + "?lang=de").want(200).has("Zuletzt verwendet Keine Nutzung erfasst seit dem 5. März 2026")
 	// Another workspace's reports are its own.
 	theirs := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
 	s.owner("other", "cust_1").get("/portal/other/keys/" + theirs.ID.String()).want(200).hasNot("Last used")
@@ -72,18 +72,18 @@ func TestRevokeUnused(t *testing.T) {
 	v := s.operator("acme")
 	refused := func(says string) {
 		t.Helper()
-		v.get(many+"?unused=2").want(http.StatusConflict).has("There is a problem", says).hasNot("would be revoked")
+		v.get(many+"?unused=2").want(http.StatusConflict).has("There is a problem", says).hasNot("will be revoked")
 	}
-	refused("No gateway reports here which keys are used")
+	refused("Key usage is unknown: no gateway reports it")
 	s.used("acme", keys["busy"])
-	refused("is known since 4 March 2026, 12:00 UTC, and not for so many days. Choose fewer")
+	refused("is known only since 4 March 2026, 12:00 UTC. Enter fewer days")
 	for range 3 {
 		s.advance(24 * time.Hour)
 		s.used("acme", keys["busy"])
 	}
 	v = s.operator("acme") // the first session is over
 	for _, text := range []string{"0", "-1", "x", "1.5", "3651", "99999999999999999999"} {
-		v.get(many + "?unused=" + text).want(422).has("Enter a whole number of days, 1 to 3650.")
+		v.get(many + "?unused=" + text).want(422).has("Enter a whole number of days from 1 to 3650.")
 	}
 	p := v.get(many + "?unused=2&owner=cust_1").want(200)
 	p.wouldRevoke(keys, []string{"woken", "idle"})
@@ -93,7 +93,7 @@ func TestRevokeUnused(t *testing.T) {
 	form := url.Values{"ids": {p.hidden("ids")}, "number": {"2"}, "owner": {"cust_1"}, "unused": {"2"}}
 	v.post(many, many, with(form, "unused", "x")).want(400)
 	s.used("acme", keys["woken"]) // which was listed a moment ago
-	v.post(many, many, form).want(200).has("1 key has been revoked.", "idle").hasNot("woken")
+	v.post(many, many, form).want(200).has("1 key revoked.", "idle").hasNot("woken")
 	for name, k := range keys {
 		if got := s.status(k); (got == store.Revoked) != (name == "idle") {
 			t.Errorf("%s is %s", name, got)
@@ -101,6 +101,6 @@ func TestRevokeUnused(t *testing.T) {
 	}
 	s.advance(25 * time.Hour)
 	v = s.operator("acme")
-	refused("was reported last on 7 March 2026, 12:00 UTC, more than a day ago")
-	v.post(many, many, form).want(http.StatusConflict).has("was reported last")
+	refused("was last reported on 7 March 2026, 12:00 UTC, more than a day ago")
+	v.post(many, many, form).want(http.StatusConflict).has("was last reported")
 }
