@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# beside.sh FIRST SECOND: runs two shell commands at once, the second at low priority. The first's output is shown as it
+# comes, the second's when both have ended. It fails if either fails.
+set -uo pipefail
+
+log=$(mktemp)
+set -m # gives the second a process group of its own
+nice -n 5 bash -c "$2" >"$log" 2>&1 &
+second=$!
+set +m
+# shellcheck disable=SC2317,SC2329 # called by the trap
+clean() {
+	kill -- -$second 2>/dev/null
+	rm -f "$log"
+}
+trap clean EXIT
+trap 'exit 130' INT TERM
+
+status=0
+bash -c "$1" || status=$?
+wait $second || status=$?
+cat "$log"
+if [ $status != 0 ]; then echo "one of two stages that ran side by side FAILED: see above"; fi
+exit $status
