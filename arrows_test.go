@@ -46,8 +46,11 @@ var arrows = map[string]arrow{
 	"e2e":         {tests: []string{"*"}},
 
 	"store/storetest": {imports: []string{"jwks", "store"}},
-	"store/sqlite":    {imports: []string{"jwks", "store"}, tests: []string{"store/storetest"}},
-	"store/postgres":  {imports: []string{"jwks", "store"}, tests: []string{"store/storetest", "store/postgres/pgtest"}},
+	"store/sqlite":    {imports: []string{"jwks", "store", "internal/loop"}, tests: []string{"store/storetest"}},
+	"store/postgres": {
+		imports: []string{"jwks", "store", "internal/loop"},
+		tests:   []string{"store/storetest", "store/postgres/pgtest"},
+	},
 
 	"store/postgres/pgtest": {},
 
@@ -60,7 +63,8 @@ var arrows = map[string]arrow{
 	},
 	"authz/portal": {
 		imports: []string{
-			"jwks", "store", "authz", "authz/portal/language", "authz/portal/oidc", "internal/clientaddr", "internal/outbound",
+			"jwks", "store", "authz", "authz/portal/language", "authz/portal/oidc", "internal/clientaddr", "internal/logs",
+			"internal/loop", "internal/outbound",
 		},
 		tests: []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
@@ -95,7 +99,7 @@ var arrows = map[string]arrow{
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 
-	"authz/notice": {imports: []string{"store"}, tests: []string{
+	"authz/notice": {imports: []string{"store", "internal/logs", "internal/loop"}, tests: []string{
 		"store/sqlite", "store/storetest", "authz/webhook", "internal/outbound",
 	}},
 	"authz/webhook": {imports: []string{"internal/outbound"}},

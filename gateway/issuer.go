@@ -62,7 +62,7 @@ func (g *Gateway) watchIssuer(ctx context.Context) {
 			}
 			return g.issuerEvery
 		},
-		Retry: 200 * time.Millisecond, MaxRetry: issuerRetry,
+		Backoff: loop.Backoff{First: 200 * time.Millisecond, Max: issuerRetry},
 	}.Run(ctx, func(ctx context.Context) error { // the Followers log that the server is unreachable
 		wrong, err := g.compareIssuer(ctx)
 		if err != nil {

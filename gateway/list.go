@@ -26,7 +26,7 @@ const (
 // the list cannot be read, the last one stays in use.
 func (g *Gateway) followList(ctx context.Context) {
 	loop.Loop{
-		Every: g.o.ListEvery, Jitter: 0.2, Retry: listRetry, MaxRetry: listPause,
+		Every: g.o.ListEvery, Jitter: 0.2, Backoff: loop.Backoff{First: listRetry, Max: listPause},
 		Failure: "cannot list the workspaces; the last list stays in use", Level: slog.LevelWarn, Log: g.o.Log,
 	}.Run(ctx, func(ctx context.Context) error {
 		err := g.refreshList(ctx)

@@ -36,7 +36,7 @@ type reporter struct {
 // reportUsage reports uses until ctx ends, and then once more.
 func (g *Gateway) reportUsage(ctx context.Context) {
 	r := &reporter{Gateway: g, marked: g.usesLost, throttle: logs.Throttle{Now: g.o.Now}}
-	loop.Loop{Every: g.pace, Jitter: 0.2, Retry: 2 * g.pace, MaxRetry: reportPause}.Run(ctx, r.reportNext)
+	loop.Loop{Every: g.pace, Jitter: 0.2, Backoff: loop.Backoff{First: 2 * g.pace, Max: reportPause}}.Run(ctx, r.reportNext)
 	r.last(ctx)
 }
 

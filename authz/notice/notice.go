@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/burnkey/burnkey/internal/logs"
+	"github.com/burnkey/burnkey/internal/loop"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -88,24 +89,10 @@ func Run(ctx context.Context, o Options) {
 	}
 	n := newNotifier(o)
 	defer n.running.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	var failing bool
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-n.room:
-		case <-timer.C:
-		}
-		err := n.look(ctx)
-		if err != nil && ctx.Err() == nil && !failing {
-			o.Log.Error("keys that expire soon can't be looked for; trying again", "error", err)
-		}
-		failing = err != nil
-		// Servers that started together drift apart: whoever comes second finds it told.
-		timer.Reset(o.Every/2 + rand.N(o.Every))
-	}
+	loop.Loop{
+		Every: o.Every, Wake: n.room, Log: o.Log, Level: slog.LevelError, Failure: "cannot look for keys that expire soon; trying again",
+		Jitter: 0.5, // so that servers that started together drift apart
+	}.Run(ctx, n.look)
 }
 
 // notifier is one Run.
@@ -116,6 +103,7 @@ type notifier struct {
 	room    chan struct{} // wakes it: a workspace that is behind has room again
 	since   time.Time     // all that came near its end before was seen
 	running sync.WaitGroup
+	failing logs.Failures // of deliveries, by workspace
 
 	mu    sync.Mutex
 	lanes map[string]*lane // of workspaces with notices that wait
@@ -126,7 +114,7 @@ type notifier struct {
 func newNotifier(o Options) *notifier {
 	n := &notifier{
 		o: o, posts: make(chan struct{}, noticesAtOnce), room: make(chan struct{}, 1), since: o.Now().Add(-noticeBack),
-		lanes: make(map[string]*lane), behind: make(map[string]time.Time),
+		failing: logs.Failures{Level: slog.LevelWarn}, lanes: make(map[string]*lane), behind: make(map[string]time.Time),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_notices_total",
 			Help: "Notices of keys that expire soon: sent to a webhook; recorded, there being none; failed, to be tried again; given_up, or void since the key is no longer active.",

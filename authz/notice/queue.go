@@ -4,8 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/internal/loop"
 )
 
 // lane is the queue of one workspace's notices, which one goroutine sends one by one: a
@@ -98,13 +99,8 @@ func (n *notifier) settled(l *lane, w notice, again bool) {
 
 // drive sends a workspace's notices until none waits.
 func (n *notifier) drive(ctx context.Context, workspace string, l *lane) {
-	pauses := &backoff.ExponentialBackOff{
-		InitialInterval: n.o.Pause, MaxInterval: noticePauseMax, Multiplier: 2, RandomizationFactor: 0.5,
-	}
-	pauses.Reset()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	var failing bool
+	const failure = "cannot deliver the notice of a key that expires soon; trying again"
+	pauses := loop.Backoff{First: n.o.Pause, Max: noticePauseMax}
 	for ctx.Err() == nil {
 		w, ok := n.next(workspace, l)
 		if !ok {
@@ -114,7 +110,7 @@ func (n *notifier) drive(ctx context.Context, workspace string, l *lane) {
 		n.settled(l, w, err != nil)
 		if err == nil {
 			if result == noticeSent {
-				failing = false
+				n.failing.Note(n.o.Log.With("workspace", workspace), workspace, failure, nil)
 				pauses.Reset()
 			}
 			n.count(workspace, &w, result)
@@ -124,16 +120,8 @@ func (n *notifier) drive(ctx context.Context, workspace string, l *lane) {
 			return
 		}
 		n.results.WithLabelValues(string(noticeFailed)).Inc()
-		if !failing {
-			n.o.Log.Warn("the notice of a key that expires soon can't be delivered; trying again",
-				"workspace", workspace, "key", w.id, "days", w.days, "error", err)
-		}
-		failing = true
-		timer.Reset(pauses.NextBackOff())
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
+		n.failing.Note(n.o.Log.With("workspace", workspace, "key", w.id, "days", w.days), workspace, failure, err)
+		_ = loop.Sleep(ctx, pauses.Next()) // the loop ends with the context
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/internal/logs"
 )
 
 // Anyone can make this server call a provider by logging in. So the logins in each budgetTime
@@ -17,8 +18,6 @@ const (
 	loginsOfAddress  = 20
 	loginsOfOneSpace = 60
 	loginsOfAll      = 200
-	// warnEvery is the shortest interval between two warnings.
-	warnEvery = time.Minute
 )
 
 // loginsDeferred means that there are too many logins at once. The state and the code stay valid.
@@ -30,11 +29,11 @@ func (e *loginsDeferred) Error() string { return "too many logins at once" }
 type budget struct {
 	refused *prometheus.CounterVec
 	log     *slog.Logger
+	warned  logs.Throttle
 
-	mu     sync.Mutex
-	since  time.Time
-	taken  map[[2]string]int // by limit and by whose, since then
-	warned time.Time
+	mu    sync.Mutex
+	since time.Time
+	taken map[[2]string]int // by limit and by whose, since then
 }
 
 func newBudget(metrics prometheus.Registerer, log *slog.Logger) *budget {
@@ -64,7 +63,7 @@ func (b *budget) take(workspace, from string, now time.Time) time.Duration {
 	}{{"address", clientaddr.Network(from), loginsOfAddress}, {"workspace", workspace, loginsOfOneSpace}, {"all", "", loginsOfAll}}
 	for _, bound := range bounds {
 		if b.taken[[2]string{bound.by, bound.of}] >= bound.most {
-			b.refuse(bound.by, workspace, from, now)
+			b.refuse(bound.by, workspace, from)
 			return b.since.Add(budgetTime).Sub(now)
 		}
 	}
@@ -74,12 +73,8 @@ func (b *budget) take(workspace, from string, now time.Time) time.Duration {
 	return 0
 }
 
-func (b *budget) refuse(by, workspace, from string, now time.Time) {
+func (b *budget) refuse(by, workspace, from string) {
 	b.refused.WithLabelValues(by).Inc()
-	if now.Sub(b.warned) < warnEvery {
-		return
-	}
-	b.warned = now
-	b.log.Warn("logins are deferred: there are too many at once; burnkey_portal_logins_deferred_total counts them",
+	b.warned.For(b.log, "").Warn("logins are deferred: there are too many at once; burnkey_portal_logins_deferred_total counts them",
 		"by", by, "workspace", workspace, "address", from)
 }

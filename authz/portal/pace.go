@@ -1,13 +1,13 @@
 package portal
 
 import (
-	"context"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/logs"
+	"github.com/burnkey/burnkey/internal/loop"
 )
 
 // An owner's requests are answered at a limited pace, so that one customer with many
@@ -24,20 +24,9 @@ const (
 
 // paces holds the pace of each owner on this server (GCRA). It is safe for concurrent use.
 type paces struct {
-	mu   sync.Mutex
-	next map[string]time.Time // when each owner has their full burst again
-	told time.Time            // time of the last warning
-}
-
-// tell reports whether a warning is due.
-func (p *paces) tell(now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now.Sub(p.told) < time.Minute {
-		return false
-	}
-	p.told = now
-	return true
+	mu     sync.Mutex
+	next   map[string]time.Time // when each owner has their full burst again
+	warned logs.Throttle
 }
 
 // take returns how long a request has to wait, and whether that is too long.
@@ -73,31 +62,16 @@ func (v *visit) keepPace() error {
 	if strings.HasSuffix(v.r.Pattern, "/revoke") {
 		name = "revoke " + name
 	}
-	now := time.Now()
-	wait, tooLong := v.paces.take(name, now)
-	if tooLong && v.paces.tell(now) {
-		v.log.LogAttrs(v.r.Context(), slog.LevelWarn, "a customer's requests are refused: they come too fast",
-			slog.String("request_id", v.requestID()), slog.String("workspace", v.workspace.ID))
+	wait, tooLong := v.paces.take(name, time.Now())
+	if tooLong {
+		v.paces.warned.For(v.log, "").WarnContext(v.r.Context(), "a customer's requests are refused: they come too fast",
+			"request_id", v.requestID(), "workspace", v.workspace.ID)
 	}
-	if err := sleep(v.r.Context(), wait); err != nil {
+	if err := loop.Sleep(v.r.Context(), wait); err != nil {
 		return err
 	}
 	if tooLong {
 		return &authz.BudgetError{After: paceMost}
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

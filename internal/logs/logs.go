@@ -100,7 +100,7 @@ func (t *Throttle) now() time.Time {
 // Failures logs failures that go on: when one begins, at most once in Every while it lasts, and when
 // it is over. The zero value is ready. It is safe for concurrent use.
 type Failures struct {
-	Level    slog.Level // of the failures; their ends are logged as Info
+	Level    slog.Level // of the failures; their ends are logged as Info or below
 	Throttle Throttle
 }
 
@@ -112,6 +112,6 @@ func (f *Failures) Note(log *slog.Logger, subject, message string, err error) {
 	case err != nil:
 		f.Throttle.For(log, key).Log(context.Background(), f.Level, message, "error", err)
 	case f.Throttle.forget(key):
-		log.Info("recovered: " + message)
+		log.Log(context.Background(), min(f.Level, slog.LevelInfo), "recovered: "+message)
 	}
 }

@@ -18,9 +18,8 @@ type Loop struct {
 	Jitter float64
 	// Next returns the wait after a run that worked, instead of Every.
 	Next func() time.Duration
-	// Retry is the longest wait after a first failure. It doubles up to MaxRetry with each further
-	// one, and the wait is random below it. 0: Every.
-	Retry, MaxRetry time.Duration
+	// Backoff gives the waits after failures. Zero: Every.
+	Backoff Backoff
 	// WaitFirst puts a wait before the first run.
 	WaitFirst bool
 	// Wake ends a wait early. Its sender must not block.
@@ -38,9 +37,9 @@ func (l Loop) Run(ctx context.Context, f func(context.Context) error) {
 		l.Log = slog.New(slog.DiscardHandler)
 	}
 	failures := logs.Failures{Level: l.Level}
-	var wait, retry time.Duration
+	var wait time.Duration
 	if l.WaitFirst {
-		wait = l.every()
+		wait = Jitter(l.Every, l.Jitter)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -58,27 +57,53 @@ func (l Loop) Run(ctx context.Context, f func(context.Context) error) {
 			return
 		}
 		failures.Note(l.Log, "", l.Failure, err)
-		wait, retry = l.wait(retry, err)
-		timer.Reset(wait)
+		timer.Reset(l.wait(err))
 	}
 }
 
-// wait returns the wait after a run, and the longest after the last of the failures in a row.
-func (l Loop) wait(retry time.Duration, err error) (wait, longest time.Duration) {
-	switch {
-	case err == nil && l.Next != nil:
-		return l.Next(), 0
-	case err == nil || l.Retry <= 0:
-		return l.every(), 0
-	case retry == 0:
-		retry = l.Retry
-	default:
-		retry = min(2*retry, max(l.Retry, l.MaxRetry))
+// wait returns the wait after a run.
+func (l *Loop) wait(err error) time.Duration {
+	if err != nil && l.Backoff.First > 0 {
+		return l.Backoff.Next()
 	}
-	return rand.N(retry) + 1, retry
+	l.Backoff.Reset()
+	if err == nil && l.Next != nil {
+		return l.Next()
+	}
+	return Jitter(l.Every, l.Jitter)
 }
 
-func (l Loop) every() time.Duration { return Jitter(l.Every, l.Jitter) }
+// Backoff gives waits that grow with each failure in a row: the longest possible is First, and
+// doubles up to Max. Each wait is random between half of that and all of it.
+type Backoff struct {
+	First, Max time.Duration
+
+	longest time.Duration
+}
+
+// Next returns the wait after one more failure.
+func (b *Backoff) Next() time.Duration {
+	b.longest = max(b.First, min(2*b.longest, b.Max))
+	return b.longest/2 + rand.N(b.longest/2+1)
+}
+
+// Reset makes the next failure a first one.
+func (b *Backoff) Reset() { b.longest = 0 }
+
+// Sleep waits until the time has passed, or the context ends: then it returns its cause.
+func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
 
 // Jitter makes a duration longer or shorter by up to a share of it.
 func Jitter(d time.Duration, share float64) time.Duration {

@@ -73,17 +73,17 @@ func TestLoopBacksOff(t *testing.T) {
 		longest := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second}
 		sum := make([]time.Duration, len(longest))
 		for range 100 {
-			at := runs(t, Loop{Every: time.Hour, Retry: time.Second, MaxRetry: 5 * time.Second}, time.Minute, fails)
+			at := runs(t, Loop{Every: time.Hour, Backoff: Backoff{First: time.Second, Max: 5 * time.Second}}, time.Minute, fails)
 			for i, most := range longest {
 				wait := at[i+1] - at[i]
-				if sum[i] += wait; wait > most {
-					t.Errorf("wait %d is %v, want at most %v", i, wait, most)
+				if sum[i] += wait; wait < most/2 || wait > most {
+					t.Errorf("wait %d is %v, want at most %v and at least half of it", i, wait, most)
 				}
 			}
 		}
 		for i, most := range longest {
-			if mean := sum[i] / 100; mean < most/4 || mean > most*3/4 {
-				t.Errorf("the mean of wait %d is %v, want about half of %v", i, mean, most)
+			if mean := sum[i] / 100; mean < most*5/8 || mean > most*7/8 {
+				t.Errorf("the mean of wait %d is %v, want about three quarters of %v", i, mean, most)
 			}
 		}
 	})
@@ -91,7 +91,7 @@ func TestLoopBacksOff(t *testing.T) {
 
 func TestLoopBacksOffAnewAfterItWorked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		at := runs(t, Loop{Every: time.Hour, Retry: time.Second, MaxRetry: 24 * time.Hour}, 5*time.Hour, func(run int) error {
+		at := runs(t, Loop{Every: time.Hour, Backoff: Backoff{First: time.Second, Max: 24 * time.Hour}}, 5*time.Hour, func(run int) error {
 			if run == 10 {
 				return nil
 			}

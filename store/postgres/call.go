@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/burnkey/burnkey/internal/loop"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -111,12 +112,8 @@ func (s *Store) call(ctx context.Context, pool *pgxpool.Pool, again func(error) 
 		if err == nil || attempt == attempts || ctx.Err() != nil || !again(err) {
 			return err
 		}
-		pause := time.NewTimer(time.Duration(attempt) * time.Duration(rand.Int64N(int64(2*retryPause))))
-		select {
-		case <-ctx.Done():
-			pause.Stop()
+		if loop.Sleep(ctx, time.Duration(attempt)*rand.N(2*retryPause)) != nil {
 			return err
-		case <-pause.C:
 		}
 	}
 }

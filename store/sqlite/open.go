@@ -16,6 +16,8 @@ import (
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
+
+	"github.com/burnkey/burnkey/internal/loop"
 )
 
 const (
@@ -142,11 +144,9 @@ func retryBusy(ctx context.Context, do func() error) error {
 		if !isCode(err, codes.SQLITE_BUSY) || time.Now().After(deadline) {
 			return err
 		}
-		// Not every statement waits inside SQLite before it gives up.
-		select {
-		case <-ctx.Done():
+		// Some statements do not wait inside SQLite.
+		if loop.Sleep(ctx, 5*time.Millisecond) != nil {
 			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
