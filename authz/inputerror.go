@@ -56,7 +56,7 @@ var (
 	RuleScopeLength       = rule("scope_length", "each must be 1 to {max} characters")
 	RuleScopeCharacters   = rule("scope_characters", `each must consist of visible ASCII characters other than " and \`)
 	RuleScopeNotOffered   = rule("scope_not_offered", "must be among the scopes that the workspace offers")
-	RuleUnknownScope      = rule("unknown_scope", "must be one or more of {values}")
+	RuleUnknownScope      = rule("unknown_scope", "must be among {values}")
 	RuleUnknownAudience   = rule("unknown_audience", "must be among the workspace's audiences")
 	RuleNotObject         = rule("not_object", "must be a JSON object with no member twice")
 	RuleTooDeep           = rule("too_deep", "must not be nested deeper than {max} levels")
