@@ -292,26 +292,26 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"--workspace a --usage-key-file " + shared, "", "--usage-key-file: " + shared + ": mode 0644"},
 		{"--workspace a --state-dir " + open, "", "--state-dir: " + open + ": mode 0777"},
 		{"--workspace a --usage-every -1s", "", "--usage-every: must not be negative"},
-		{"--workspace a --usage-every 1m", "", "--usage-every: says nothing without --usage-key-file"},
+		{"--workspace a --usage-every 1m", "", "--usage-every: has no effect without --usage-key-file"},
 		{"--workspace a --usage-every 1ms --usage-key-file " + tied, "", "--usage-every: must be 0, or 1s to 1h0m0s"},
 		{"--workspace a --usage-every 2h --usage-key-file " + tied, "", "--usage-every: must be 0, or 1s to 1h0m0s"},
-		{"--workspace b --usage-every 0 --usage-key-file " + tied, "", "--usage-key-file: holds a key that is tied to the workspace a,"},
+		{"--workspace b --usage-every 0 --usage-key-file " + tied, "", "--usage-key-file: the key is tied to the workspace a "},
 		{"--workspace a --usage-key-file " + filepath.Join(dir, "none"), "", "--usage-key-file"},
 		{"--workspace a --usage-key-file " + empty, "", "--usage-key-file: " + empty + " is empty"},
-		{"--workspace a --usage-key-file " + file, "", "--usage-key-file: holds no management key"},
-		{"--workspace a --workspace b --usage-key-file " + tied, "", "--usage-key-file: holds a key that is tied to the workspace a,"},
-		{"--workspace b", "BURNKEY_USAGE_KEY_FILE=" + tied, "BURNKEY_USAGE_KEY_FILE (--usage-key-file): holds a key that is tied"},
+		{"--workspace a --usage-key-file " + file, "", "--usage-key-file: invalid management key"},
+		{"--workspace a --workspace b --usage-key-file " + tied, "", "--usage-key-file: the key is tied to the workspace a "},
+		{"--workspace b", "BURNKEY_USAGE_KEY_FILE=" + tied, "BURNKEY_USAGE_KEY_FILE (--usage-key-file): the key is tied"},
 		{"--usage-key-file " + tied + " --key-file " + tied, "", "--usage-key-file: is for --workspace"},
 		{"", "", "--workspace"},
 		{"", "", "--key-file"},
 		{"--workspace acme --key-file " + file, "", "--workspace"},
 		{"", "BURNKEY_WORKSPACE=acme BURNKEY_KEY_FILE=" + file, "BURNKEY_WORKSPACE (--workspace)"},
-		{"--key-file " + file, "BURNKEY_WORKSPACE=acme", "BURNKEY_WORKSPACE (--workspace): is not to be given with --key-file"},
+		{"--key-file " + file, "BURNKEY_WORKSPACE=acme", "BURNKEY_WORKSPACE (--workspace): cannot be combined with --key-file"},
 		{"--key-file " + filepath.Join(dir, "none"), "", "--key-file"},
-		{"--key-file " + file, "", "--key-file: holds no management key"},
+		{"--key-file " + file, "", "--key-file: invalid management key"},
 		{"--key-file " + empty, "", "--key-file: " + empty + " is empty"},
-		{"", "BURNKEY_KEY_FILE=" + file, "BURNKEY_KEY_FILE (--key-file): holds no management key"},
-		{"", "BURNKEY_KEY=x", "BURNKEY_KEY: holds no management key"},
+		{"", "BURNKEY_KEY_FILE=" + file, "BURNKEY_KEY_FILE (--key-file): invalid management key"},
+		{"", "BURNKEY_KEY=x", "BURNKEY_KEY: invalid management key"},
 		{"--workspace Acme", "", "--workspace"},
 		{"--workspace a --workspace a", "", "--workspace"},
 		{"--workspace a --audience=", "", "--audience"},
@@ -365,7 +365,7 @@ func TestE2EGatewayModeAmbientKey(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")
 	a := startAsked(t, s, "--workspace", "acme")
-	says(t, a.log(), "workspaces=acme", "however old", "not told which keys are used; --usage-key-file")
+	says(t, a.log(), "workspaces=acme", "keys of any age", "key usage is not reported; it takes a management key")
 	a.stop()
 	a.env = []string{"BURNKEY_KEY_FILE=" + s.keyFile, "BURNKEY_KEY=x"}
 	a.start()

@@ -20,8 +20,10 @@ func TestDecideRefuses(t *testing.T) {
 		return `Bearer realm="api", error="invalid_token", error_description="` + why + `"`
 	}
 	const plain = `Bearer realm="api"`
-	const form = plain + `, error="invalid_request", error_description="The header Authorization must be sent once, as the word Bearer and a token."`
-	issuer, unknown, malformed := invalid("The token is of another issuer."), invalid("The token was revoked, or is not of this issuer."), invalid("The token is malformed.")
+	const form = plain + `, error="invalid_request", ` +
+		`error_description="The header Authorization must be sent once, as the word Bearer and a token."`
+	issuer, malformed := invalid("The token is of another issuer."), invalid("The token is malformed.")
+	unknown := invalid("The token was revoked, or is not of this issuer.")
 	for _, test := range []struct {
 		name      string
 		headers   []string
@@ -38,15 +40,15 @@ func TestDecideRefuses(t *testing.T) {
 		{"too long", []string{"Bearer " + strings.Repeat("a", jwks.MaxTokenLen+1)}, 401, malformed},
 		{"a workspace that is not ours", []string{"Bearer " + own().Token(payload("gamma"))}, 401, issuer},
 		{"a workspace by an id that begins alike", []string{"Bearer " + own().Token(payload("acme2"))}, 401, issuer},
-		{"a path behind the workspace", []string{"Bearer " + own().Token(payload("acme/x"))}, 401, issuer},
+		{"a path after the workspace", []string{"Bearer " + own().Token(payload("acme/x"))}, 401, issuer},
 		{"no workspace", []string{"Bearer " + own().Token(payload(""))}, 401, issuer},
 		{"another server", []string{"Bearer " + own().Token(payload("acme", "auth.example", "auth.other"))}, 401, issuer},
 		{"acme's key says beta", []string{"Bearer " + own().Token(payload("beta"))}, 401, unknown},
 		{"beta's key says acme", []string{"Bearer " + other().Token(payload("acme"))}, 401, unknown},
 		{"iss twice", []string{"Bearer " + own().Token(payload("acme", `"sub"`, `"iss":"`+gatewaytest.PublicURL+issuerPath+`beta","sub"`))}, 401, malformed},
-		{"rubbish behind an iss that is not the first", []string{"Bearer " + newPair().Token(payload("acme", `{"iss"`, `{"a":"b","iss"`, `"iat":1`, `"iat":oops`))}, 401, unknown},
-		{"an iss far behind", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":"`+strings.Repeat("b", lookMax)+`","iss"`))}, 401, malformed},
-		{"an iss behind an array", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":[],"iss"`))}, 401, malformed},
+		{"rubbish after an iss that is not the first", []string{"Bearer " + newPair().Token(payload("acme", `{"iss"`, `{"a":"b","iss"`, `"iat":1`, `"iat":oops`))}, 401, unknown},
+		{"an iss far from the start", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":"`+strings.Repeat("b", lookMax)+`","iss"`))}, 401, malformed},
+		{"an iss after an array", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":[],"iss"`))}, 401, malformed},
 		{"an iss that is no text", []string{"Bearer " + own().Token(payload("acme", `{"iss":`, `{"iss":1,"x":`))}, 401, malformed},
 		{"no object", []string{"Bearer " + own().Token(`"iss"`)}, 401, malformed},
 		{"no iss", []string{"Bearer " + own().Token(`{}`)}, 401, malformed},
@@ -93,7 +95,8 @@ func TestDecideAllows(t *testing.T) {
 		},
 	} {
 		v := ask(g, request("bearer  "+test.token))
-		if v.status != 200 || strings.Join(v.removed, " ") != test.removed || len(v.fields) != len(test.want) || len(v.headers) != len(test.want) {
+		if v.status != 200 || strings.Join(v.removed, " ") != test.removed ||
+			len(v.fields) != len(test.want) || len(v.headers) != len(test.want) {
 			t.Errorf("%s: %+v", test.name, v)
 		}
 		for name, want := range test.want {

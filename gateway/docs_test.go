@@ -14,7 +14,9 @@ func TestDocumented(t *testing.T) {
 	check(t, err)
 	page := string(text)
 	refusals := []*jwks.Refusal{jwks.NoToken, jwks.BadToken, jwks.TooNarrow, jwks.NotNow, misconfigured, otherWorkspace, neverExpires}
-	for _, err := range []error{jwks.ErrMalformed, jwks.ErrUnknown, jwks.ErrSignature, jwks.ErrClaims, jwks.ErrIssuer, jwks.ErrAudience, jwks.ErrExpired} {
+	for _, err := range []error{
+		jwks.ErrMalformed, jwks.ErrUnknown, jwks.ErrSignature, jwks.ErrClaims, jwks.ErrIssuer, jwks.ErrAudience, jwks.ErrExpired,
+	} {
 		refusals = append(refusals, jwks.InvalidToken(err))
 	}
 	for _, no := range refusals {

@@ -16,7 +16,7 @@ import (
 
 func isMetadata(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, metadataPath) }
 
-// compareOften has a Gateway look at the issuer all the time.
+// compareOften runs a Gateway that compares the issuer all the time.
 func compareOften(t *testing.T, o Options) (*Gateway, func()) {
 	t.Helper()
 	g, err := New(o)
@@ -48,7 +48,7 @@ func TestWrongPublicURL(t *testing.T) {
 	if !g.Stats().WrongIssuer {
 		t.Error("the statistics do not say so")
 	}
-	// The server is started anew with the public URL that the Gateway has.
+	// The server restarts with the public URL that the Gateway expects.
 	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
 		if isMetadata(r) {
 			_, _ = io.WriteString(w, `{"issuer":"`+want.Expected+`"}`)
@@ -56,13 +56,13 @@ func TestWrongPublicURL(t *testing.T) {
 		return isMetadata(r)
 	})
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
-	eventually(t, "it is told", func() bool { return strings.Contains(log.String(), "recovered: unexpected issuer") })
+	eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "recovered: unexpected issuer") })
 	if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, log)
 	}
 }
 
-// What says nothing of an issuer is no mismatch, and is asked again.
+// An answer without an issuer is not a mismatch; the Gateway asks again.
 func TestIssuerIsNotToBeHad(t *testing.T) {
 	for name, answer := range map[string]func(http.ResponseWriter){
 		"an gatewaytest.Outage": func(w http.ResponseWriter) { w.WriteHeader(503) },
@@ -95,7 +95,7 @@ func TestIssuerIsNotToBeHad(t *testing.T) {
 	}
 }
 
-// A mismatch that was seen does not go away with the server.
+// A mismatch stays while the server is down.
 func TestIssuerWhileTheServerIsDown(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme", "beta")
 	o.Publish("acme", own())
@@ -110,7 +110,7 @@ func TestIssuerWhileTheServerIsDown(t *testing.T) {
 		t.Errorf("%v, and then %v", err, g.Ready())
 	}
 	stop()
-	// From disk, it starts all the same; nothing says that it is wrong.
+	// It starts from disk, and nothing shows the mismatch.
 	g, _ = compareOften(t, with)
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 }

@@ -54,7 +54,7 @@ func TestEveryWorkspace(t *testing.T) {
 	}
 }
 
-// A new workspace that can't be fetched makes no other wait.
+// A new workspace that cannot be fetched does not delay others.
 func TestNewWorkspaceIsSlow(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.Publish("acme", own())
@@ -156,7 +156,7 @@ func TestListFromDisk(t *testing.T) {
 	wait(t, g, own().Bearer("acme"), 200)
 }
 
-// A page may be full of workspaces that say as much as the API lets them.
+// A page may be full of workspaces with as many audiences as the API allows.
 func TestLongestList(t *testing.T) {
 	audiences := strings.Repeat(`,"`+strings.Repeat("北", 255)+`"`, 16)[1:]
 	var ids []string
@@ -176,8 +176,8 @@ func TestLongestList(t *testing.T) {
 	g.followers.CloseIdleConnections()
 }
 
-// What another Gateway keeps its keys in is not shared: who comes second knows no keys,
-// says so, and goes on once the first has ended.
+// A StateDir is not shared: a second Gateway has no keys, is not ready, and starts once the first
+// has ended.
 func TestStateDirInUse(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.Publish("acme", own())
@@ -186,7 +186,7 @@ func TestStateDirInUse(t *testing.T) {
 	wait(t, first, token, 200)
 	file := filepath.Join(dir, listFile)
 	eventually(t, "the list is kept", func() bool { _, err := os.Stat(file); return err == nil })
-	check(t, os.Remove(file)) // by which the second would see it at once
+	check(t, os.Remove(file)) // it would show that at once
 	second, _ := followAll(t, o, dir)
 	eventually(t, "it has the list", func() bool { return second.roster.Load() != nil })
 	second.updateReadiness(t.Context())
@@ -198,7 +198,7 @@ func TestStateDirInUse(t *testing.T) {
 	eventually(t, "it is ready", func() bool { return second.Ready() == nil })
 }
 
-// A list that could not be kept is kept later, though it is the same by then.
+// A list that could not be stored is stored later, even if it has not changed.
 func TestListIsKeptInTheEnd(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.SetHook(gatewaytest.Outage)
@@ -240,7 +240,7 @@ func TestKeyIsReadAnew(t *testing.T) {
 	wait(t, g, own().Bearer("acme"), 200)
 }
 
-// More workspaces than may fetch their first set at once, some of which can't.
+// There are more workspaces than may fetch their first set at a time, and some cannot.
 func TestManyWorkspaces(t *testing.T) {
 	var ids []string
 	for i := range 3 * maxStarting {

@@ -33,8 +33,8 @@ type Options struct {
 	// Key returns a management key with the scope gateway. It is called for every request
 	// of the list, so that the key can change. Not allowed with Workspaces.
 	Key func() (string, error)
-	// StateDir is an existing folder that stores keys for the next start, which then needs
-	// no server. Only one Gateway may use it at a time. Empty: nothing is stored.
+	// StateDir is an existing folder that stores keys, so that the next start needs no
+	// server. Only one Gateway may use it at a time. Empty: nothing is stored.
 	StateDir string
 
 	// Audience lists audiences, one of which a token must have. A workspace may have an audience

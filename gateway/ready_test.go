@@ -23,7 +23,7 @@ func TestRevoke(t *testing.T) {
 	if code := codeOf(g, beta); code != 200 {
 		t.Errorf("another workspace's: %d", code)
 	}
-	// The key of one workspace, published by another, opens neither.
+	// A key that another workspace publishes, too, is valid for that one only.
 	o.Publish("beta", own())
 	wait(t, g, own().Bearer("beta"), 200)
 	if code := codeOf(g, acme); code != 401 {
@@ -52,7 +52,7 @@ func TestNotReady(t *testing.T) {
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 }
 
-// A workspace that the server does not have is named, and told of once.
+// A workspace that the server does not have is named, and logged once.
 func TestNoSuchWorkspace(t *testing.T) {
 	log := new(testkit.Log)
 	o := gatewaytest.NewOrigin(t, "acme")
@@ -95,7 +95,7 @@ func TestStale(t *testing.T) {
 		if code := codeOf(g, token); code != want {
 			t.Errorf("serve %t: %d", serve, code)
 		}
-		eventually(t, "it is told", func() bool { return strings.Contains(log.String(), logged) })
+		eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), logged) })
 		if ready := g.Ready(); serve != (ready == nil) || !serve && !errors.Is(ready, jwks.ErrStale) {
 			t.Errorf("serve %t: Ready says %v", serve, ready)
 		}
@@ -127,7 +127,7 @@ func TestStartsFromDisk(t *testing.T) {
 	}
 }
 
-// One workspace whose set the server can't give takes no other out of service.
+// One workspace whose set cannot be fetched does not take others out of service.
 func TestOneWorkspaceHoldsUpNoOther(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme", "beta")
 	o.Publish("acme", own())
@@ -142,9 +142,9 @@ func TestOneWorkspaceHoldsUpNoOther(t *testing.T) {
 	g.patience = 100 * time.Millisecond
 	run(t, g)
 	wait(t, g, other().Bearer("beta"), 503)
-	eventually(t, "it is ready without the one that can't be had", func() bool { return g.Ready() == nil })
+	eventually(t, "it is ready without the one that cannot be fetched", func() bool { return g.Ready() == nil })
 
-	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool { // and can't be followed at once
+	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool { // so it cannot be followed at once
 		return isBeta(r) && strings.HasSuffix(r.URL.Path, "/changes") && damaged(w, r)
 	})
 	wait(t, g, other().Bearer("beta"), 200)
@@ -156,7 +156,7 @@ func TestOneWorkspaceHoldsUpNoOther(t *testing.T) {
 	eventually(t, "it is ready with one that is stale", func() bool { return g.Ready() == nil })
 }
 
-// Keys of disk from a time to come, by a clock that was set back, are of unknown age.
+// Stored keys from the future, after the clock was set back, have an unknown age.
 func TestAgeIsUnknown(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	with := options(o, "acme")

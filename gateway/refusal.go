@@ -12,7 +12,7 @@ const realm = "api"
 var (
 	// misconfigured refuses every request of a route with an invalid requirement.
 	// Otherwise a typo would open the route.
-	misconfigured  = &jwks.Refusal{Reason: "configuration", Status: 500, Detail: "What this route requires cannot be read."}
+	misconfigured  = &jwks.Refusal{Reason: "configuration", Status: 500, Detail: "The requirements of this route are invalid."}
 	otherWorkspace = &jwks.Refusal{
 		Reason: "workspace", Status: 401, Code: "invalid_token", Detail: "The token's workspace is not accepted here.",
 	}

@@ -18,7 +18,7 @@ const (
 // the request.
 func (g *Gateway) logRouteFault(err error, host, path string) {
 	text := cut(err.Error(), faultLen)
-	// Of a clone, the caller's Request does not escape to the heap.
+	// Without the clones, the caller's Request would escape to the heap.
 	name, prefix := strings.Clone(cut(host, placeLen)), pathPrefix(path)
 	place := crc32.ChecksumIEEE([]byte(name+prefix)) % placesMax
 	g.routeFaults.For(g.o.Log, text+strconv.Itoa(int(place))).Error(

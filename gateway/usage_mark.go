@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/internal/atomicfile"
 )
 
-// usageMarkFile is in StateDir while the server lacks uses. If this Gateway is killed
+// usageMarkFile, the marker for unreported key usage, is in StateDir while the server lacks uses. If this Gateway is killed
 // then, the next one reports the gap.
 const usageMarkFile = "usage-untold"
 

@@ -21,7 +21,7 @@ import (
 
 func isReport(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/usage") }
 
-// answering answers reports with a status for as long as it is not 0.
+// answering has reports answered with a status; 0 restores the usual answers.
 func answering(o *gatewaytest.Origin, status int) {
 	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
 		if status == 0 || !isReport(r) {
@@ -32,13 +32,12 @@ func answering(o *gatewaytest.Origin, status int) {
 	})
 }
 
-// reportHourly has uses reported, but not soon.
+// reportHourly enables reports, but the first is not due in a test.
 func reportHourly(o *Options) {
 	o.UsageEvery, o.UsageKey = MaxUsageEvery, keyOf(gatewaytest.ManagementKey)
 }
 
-// reporting runs a Gateway that reports the uses of acme and beta every second by its
-// clock, as quickly as a test likes.
+// reporting runs a Gateway that reports the uses of acme and beta every second of its clock.
 func reporting(t *testing.T, o *gatewaytest.Origin, edit func(*Options)) (*Gateway, func()) {
 	t.Helper()
 	with := options(o, "acme", "beta")
@@ -66,7 +65,7 @@ func TestUsesAreReported(t *testing.T) {
 	g, _ := reporting(t, o, func(with *Options) { with.Now = c.Now })
 	eventually(t, "the keys are known", func() bool { return g.Ready() == nil })
 	if code := codeOf(g, "Bearer "+own().Token(payload("acme", "cust_1", " cust"))); code != 401 || g.all()["acme"].uses.pending.Load() != 0 {
-		t.Fatalf("what fits no header is answered %d, and may count as used", code)
+		t.Fatalf("an owner that fits no header is answered %d, and may count as used", code)
 	}
 	wait(t, g, own().Bearer("acme"), 200)
 	kid := own().KID().String()
@@ -74,7 +73,7 @@ func TestUsesAreReported(t *testing.T) {
 	if age := time.Since(o.Used("acme")[kid]); age < 0 || age > time.Minute {
 		t.Errorf("used %s ago", age)
 	}
-	// Nothing else was used, whatever was refused.
+	// Refused keys do not count as used.
 	for _, refused := range []string{other().Bearer("acme"), own().Bearer("beta"), newPair().Bearer("beta")} {
 		if code := codeOf(g, refused); code != 401 {
 			t.Fatalf("answered %d", code)
@@ -87,7 +86,7 @@ func TestUsesAreReported(t *testing.T) {
 	eventually(t, "it is reported again", func() bool { c.Advance(time.Second); return o.Used("acme")[kid].After(before) })
 	eventually(t, "nothing is left", func() bool { return g.all()["acme"].uses.pending.Load() == 0 })
 	if n := len(o.Used("acme")) + len(o.Used("beta")); n != 1 {
-		t.Errorf("%d keys are said to be used", n)
+		t.Errorf("%d keys count as used", n)
 	}
 	for _, r := range append(o.Reports("acme"), o.Reports("beta")...) {
 		if !r.Complete {
@@ -99,7 +98,7 @@ func TestUsesAreReported(t *testing.T) {
 	}
 }
 
-// A workspace whose keys nobody uses is reported at the start, and then hourly.
+// A workspace without uses is reported at the start, and then hourly.
 func TestNoUseIsReported(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme", "beta")
 	c := new(gatewaytest.Clock)
@@ -124,7 +123,7 @@ func TestNoUseIsReported(t *testing.T) {
 	}
 	for path, times := range came {
 		if gap := times[1].Sub(times[0]); len(times) > 9 || gap < reportIdle*4/5 {
-			t.Errorf("%s: %d times, the second %s behind the first", path, len(times), gap)
+			t.Errorf("%s: %d times, the second %s after the first", path, len(times), gap)
 		}
 	}
 }
@@ -170,14 +169,14 @@ func TestUsesOutliveFailures(t *testing.T) {
 				return failing.Load() > 1
 			})
 			o.SetHook(nil)
-			eventually(t, "it is made up for", func() bool { c.Advance(time.Second); return len(o.Used("acme")) == 1 })
+			eventually(t, "it is reported later", func() bool { c.Advance(time.Second); return len(o.Used("acme")) == 1 })
 			if at := o.Used("acme")[own().KID().String()]; at.After(used) {
 				t.Errorf("the use at %s is said to be at %s", used, at)
 			}
 			if r := o.Reports("acme"); !r[len(r)-1].Complete {
 				t.Error("nothing was lost")
 			}
-			eventually(t, "that it goes on is told", func() bool { return strings.Contains(log.String(), "is reported again") })
+			eventually(t, "the recovery is logged", func() bool { return strings.Contains(log.String(), "is reported again") })
 			if strings.Contains(log.String(), gatewaytest.ManagementKey) {
 				t.Error("the log has the key")
 			}
@@ -185,8 +184,8 @@ func TestUsesOutliveFailures(t *testing.T) {
 	}
 }
 
-// That a report is refused is told once a minute, however often it is tried.
-func TestRefusedReportsAreToldOnce(t *testing.T) {
+// A refused report is logged once a minute, however often it is sent.
+func TestRefusedReportsAreLoggedOnce(t *testing.T) {
 	for _, status := range []int{401, 403, 404} {
 		o := twoWorkspaces(t)
 		answering(o, status)
@@ -195,22 +194,22 @@ func TestRefusedReportsAreToldOnce(t *testing.T) {
 		g, stop := reporting(t, o, func(with *Options) { with.Now, with.Log = c.Now, log.Logger() })
 		wait(t, g, own().Bearer("acme"), 200)
 		eventually(t, "both are refused", func() bool { return g.Stats().UsageReports["refused"] >= 2 })
-		told := func() int { return strings.Count(log.String(), fmt.Sprintf("answered %d", status)) }
-		if n := told(); n != 1 {
-			t.Errorf("%d: told %d times", status, n)
+		logged := func() int { return strings.Count(log.String(), fmt.Sprintf("answered %d", status)) }
+		if n := logged(); n != 1 {
+			t.Errorf("%d: logged %d times", status, n)
 		}
-		eventually(t, "it is told again", func() bool { c.Advance(time.Second); return told() == 2 })
+		eventually(t, "it is logged again", func() bool { c.Advance(time.Second); return logged() == 2 })
 		stop()
 		if n := g.all()["acme"].uses.pending.Load(); n != 1 {
 			t.Errorf("%d: %d uses are kept", status, n)
 		}
 		if !strings.Contains(log.String(), "unreported key usage") {
-			t.Errorf("%d: nobody is told of what is lost", status)
+			t.Errorf("%d: the loss is not logged", status)
 		}
 	}
 }
 
-// What the server will never take is dropped, and the next report says so.
+// Uses that the server rejects are dropped, and the next report is incomplete.
 func TestRejectedUsesAreLost(t *testing.T) {
 	o := twoWorkspaces(t)
 	answering(o, 422)
@@ -228,7 +227,7 @@ func TestRejectedUsesAreLost(t *testing.T) {
 	}
 }
 
-// What one could not tell before its end is lost, and the next one says so.
+// Uses that a Gateway could not report before its end are lost, and the next one reports the gap.
 func TestUsesLostAtTheEnd(t *testing.T) {
 	o := twoWorkspaces(t)
 	dir := t.TempDir()
@@ -253,7 +252,7 @@ func TestUsesLostAtTheEnd(t *testing.T) {
 	}
 }
 
-// Many keys take several reports, and none is forgotten, also while they are used.
+// Many keys take several reports; no use is lost, even if keys are used meanwhile.
 func TestManyUses(t *testing.T) {
 	o := twoWorkspaces(t)
 	g, stop := reporting(t, o, nil)
@@ -275,10 +274,10 @@ func TestManyUses(t *testing.T) {
 		})
 	}
 	users.Wait()
-	stop() // which tells of the rest
+	stop() // reports the rest
 	got := o.Used("acme")
 	if !maps.EqualFunc(got, want, time.Time.Equal) {
-		t.Errorf("%d uses are told of %d", len(got), len(want))
+		t.Errorf("%d of %d uses are reported", len(got), len(want))
 	}
 	if n := u.pending.Load(); n != 0 {
 		t.Errorf("%d are left", n)
@@ -309,7 +308,7 @@ func TestUsesOfAWorkspaceThatWasAway(t *testing.T) {
 	eventually(t, "its use is reported", func() bool { return len(o.Used("acme")) == 1 })
 }
 
-// The key is asked for anew for each report.
+// The key is read for each report.
 func TestUsageKeyChanges(t *testing.T) {
 	o := twoWorkspaces(t)
 	var mu sync.Mutex
@@ -328,7 +327,7 @@ func TestUsageKeyChanges(t *testing.T) {
 	eventually(t, "there is one", func() bool { return len(o.Reports("acme")) > 0 })
 }
 
-// Be there ever so many in use, idle workspaces get their turn, and the other way round.
+// Workspaces with and without uses take turns.
 func TestTurns(t *testing.T) {
 	o := gatewaytest.NewOrigin(t)
 	now := time.Now()
@@ -362,6 +361,6 @@ func TestTurns(t *testing.T) {
 	}
 	g.all()["busy-1"].uses.busyAt = now
 	if got := r.choose(true); got == nil || got.id != "busy-1" {
-		t.Error("where none is idle, nobody has a turn")
+		t.Error("without an idle workspace, none has a turn")
 	}
 }

@@ -16,8 +16,8 @@ func randomKID() *jwks.KID {
 	return kid
 }
 
-// What is told of together is told before what came behind, so that there is a time up to
-// which all is known.
+// A generation is reported completely before the next, so that there is a time up to which
+// reporting is complete.
 func TestUsesByGenerations(t *testing.T) {
 	start := time.Now()
 	u := &uses{since: start, nextSince: start}
@@ -49,7 +49,7 @@ func TestUsesByGenerations(t *testing.T) {
 	if last[0].kid != *c {
 		t.Errorf("took %v", last)
 	}
-	take(10, 50, 1, 39) // that was not acknowledged: nothing behind it is told of
+	take(10, 50, 1, 39) // not acknowledged: the next generation waits
 	u.acknowledge(last)
 	take(10, 60, 0, 59)
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// gatewayService is the configuration of gateway.
+// gatewayService is the configuration of burnkey gateway.
 type gatewayService struct {
 	remote
 	publicURL     string
@@ -45,17 +45,17 @@ type gatewayService struct {
 	logging       logging
 	drainTimeout  time.Duration
 
-	flags  *pflag.FlagSet // as they were given
-	stderr io.Writer      // gets the log
+	flags  *pflag.FlagSet
+	stderr io.Writer // for the log
 }
 
 func gatewayCommand() *cobra.Command {
 	var s gatewayService
 	cmd := &cobra.Command{
 		Use:   "gateway",
-		Short: "Run the service that Envoy asks (ext_authz)",
+		Short: "Run the service that decides for Envoy which requests may pass (ext_authz)",
 		Long: "Run Envoy's authorization service (gRPC, envoy.service.auth.v3) until SIGINT, SIGTERM or SIGHUP. It follows the\n" +
-			"keys of each --workspace, or with a management key of the scope gateway those of every workspace.",
+			"keys of each --workspace or, with a management key that has the scope gateway, of every workspace.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
@@ -67,25 +67,26 @@ func gatewayCommand() *cobra.Command {
 	}
 	s.remote.flags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&s.publicURL, "public-url", "", "`URL` that iss begins with, where the gateway reaches the server by another (default --server)")
-	flags.StringSliceVarP(&s.workspaces, "workspace", "w", nil, "workspace whose tokens are accepted; may be repeated (default every one, with --key-file)")
+	flags.StringVar(&s.publicURL, "public-url", "", "public `URL` of the server, with which iss begins (default --server)")
+	flags.StringSliceVarP(&s.workspaces, "workspace", "w", nil,
+		"workspace whose tokens are accepted; may be repeated (default every workspace, with --key-file)")
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:9002", "`HOST:PORT` to listen on for Envoy")
 	flags.StringVar(&s.metricsListen, "metrics-listen", "", "`HOST:PORT` for /metrics, /healthz and /readyz (default none)")
-	flags.StringVar(&s.stateDir, "state-dir", "", "`FOLDER` that keeps the keys for the next start, which then needs no server (default none)")
-	flags.Var(&s.maxStaleness, "max-staleness", "how old keys may be: 60, 10m or 7d (default any age)")
-	flags.StringVar(&s.whenStale, "when-stale", "", "what becomes of tokens once keys are older: refuse or serve (default refuse)")
+	flags.StringVar(&s.stateDir, "state-dir", "", "`FOLDER` that stores keys, so that the next start needs no server (default none)")
+	flags.Var(&s.maxStaleness, "max-staleness", "maximum age of keys: 60, 10m or 7d (default any age)")
+	flags.StringVar(&s.whenStale, "when-stale", "", "what to do with tokens once keys are older: refuse or serve (default refuse)")
 	audienceFlags(flags, &s.audiences, &s.anyAudience)
 	managementFlag(flags, &s.management)
 	flags.BoolVar(&s.requireExp, "require-expiration", false, "refuse keys that never expire")
-	flags.BoolVar(&s.strip, "strip-authorization", false, "take the token out of requests that pass")
+	flags.BoolVar(&s.strip, "strip-authorization", false, "remove the token from requests that pass")
 	s.usage.flags(cmd)
 	s.logging.flags(cmd)
-	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long calls in progress may take after a signal")
+	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long to wait for calls in progress after a signal")
 	_ = cmd.RegisterFlagCompletionFunc("when-stale", cobra.FixedCompletions([]string{"refuse", "serve"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// validate refuses what could not work before anything is opened.
+// validate checks the flags before anything is opened.
 func (s *gatewayService) validate() error {
 	if _, _, err := net.SplitHostPort(s.listen); err != nil {
 		return fmt.Errorf("--listen: must be HOST:PORT")
@@ -100,32 +101,33 @@ func (s *gatewayService) validate() error {
 	case s.whenStale != "" && s.whenStale != "refuse" && s.whenStale != "serve":
 		return fmt.Errorf("--when-stale: must be refuse or serve")
 	case s.whenStale != "" && s.maxStaleness.value == 0:
-		return fmt.Errorf("--when-stale: says nothing without --max-staleness")
+		return fmt.Errorf("--when-stale: has no effect without --max-staleness")
 	}
-	if err := s.whose(); err != nil {
+	if err := s.checkWorkspaces(); err != nil {
 		return err
 	}
 	return errors.Join(s.checkAccepted(), s.checkUsage())
 }
 
-// whose holds the flags to one way of saying whose tokens are good. A management
-// key that is in the environment for other commands does not count beside a
-// --workspace on the command line.
-func (s *gatewayService) whose() error {
+// checkWorkspaces requires either workspaces or a management key. A key in the environment is
+// ignored if --workspace is on the command line: it may be there for other commands.
+func (s *gatewayService) checkWorkspaces() error {
 	ambient := isAmbient(s.flags, "key-file") && !isAmbient(s.flags, "workspace")
 	if len(s.workspaces) > 0 {
 		if s.keyFile != "" && !ambient {
-			return fmt.Errorf("%s: is not to be given with %s, which is for every workspace", asGiven(s.flags, "workspace"), asGiven(s.flags, "key-file"))
+			return fmt.Errorf("%s: cannot be combined with %s, which is for every workspace",
+				asGiven(s.flags, "workspace"), asGiven(s.flags, "key-file"))
 		}
 		return nil
 	}
 	if s.keyFile == "" && strings.TrimSpace(os.Getenv("BURNKEY_KEY")) == "" {
-		return fmt.Errorf("--workspace: name at least one, or name a management key of the scope gateway with --key-file (or BURNKEY_KEY), for every workspace")
+		return errors.New("--workspace: name at least one workspace; or, for every workspace, " +
+			"a management key with the scope gateway by --key-file or BURNKEY_KEY")
 	}
 	return s.checkKey()
 }
 
-// checkKey refuses what is no management key. The server alone knows whether it is good.
+// checkKey checks the form of the management key. Only the server can verify it.
 func (s *gatewayService) checkKey() error {
 	key, err := s.credential()
 	if err != nil {
@@ -136,7 +138,7 @@ func (s *gatewayService) checkKey() error {
 		if s.keyFile == "" {
 			from = "BURNKEY_KEY"
 		}
-		return fmt.Errorf("%s: holds no management key: %w", from, err)
+		return fmt.Errorf("%s: invalid management key: %w", from, err)
 	}
 	return nil
 }
@@ -149,7 +151,7 @@ func readClaims(token string) (*jwks.Claims, error) {
 	return parsed.Claims()
 }
 
-// flagOf names the flags behind the gateway's options.
+// flagOf maps the options of a Gateway to flags.
 var flagOf = map[string]string{
 	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Audience": "audience",
 	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
@@ -208,7 +210,7 @@ func (s *gatewayService) run(ctx context.Context) error {
 	var done sync.WaitGroup
 	defer done.Wait()
 	defer stopFollowing()
-	done.Go(func() { _ = g.Run(following) }) // the first run, which does not fail
+	done.Go(func() { _ = g.Run(following) }) // always nil
 	if s.metricsListen != "" {
 		h, err := s.serveMetrics(g, metrics, log)
 		if err != nil {
@@ -223,27 +225,27 @@ func (s *gatewayService) run(ctx context.Context) error {
 }
 
 func (s *gatewayService) announce(log *slog.Logger, address string) {
-	whose := strings.Join(s.workspaces, ",")
-	if whose == "" {
-		whose = "all"
+	workspaces := strings.Join(s.workspaces, ",")
+	if workspaces == "" {
+		workspaces = "all"
 	}
-	log.Info("serving", "address", address, "server", s.server, "workspaces", whose, "version", version)
+	log.Info("serving", "address", address, "server", s.server, "workspaces", workspaces, "version", version)
 	if len(s.workspaces) == 0 {
 		warnOfScopes(log, s.credential)
 	}
 	s.announceUsage(log)
 	switch {
 	case s.maxStaleness.value == 0:
-		log.Warn("keys are used however old they are while the server is out of reach; --max-staleness limits that")
+		log.Warn("keys of any age are used while the server is unreachable; --max-staleness limits their age")
 	case s.whenStale == "serve":
-		log.Warn("keys older than --max-staleness stay in use; the log and the metrics report them", "max_staleness", s.maxStaleness.value)
+		log.Warn("keys older than --max-staleness stay in use; log and metrics report them", "max_staleness", s.maxStaleness.value)
 	default:
 		log.Info("tokens are refused with 503 once keys are older than --max-staleness", "max_staleness", s.maxStaleness.value)
 	}
 }
 
-// warnOfScopes tells of a key that could do harm from here: a gateway needs the scope
-// gateway alone.
+// warnOfScopes warns about a management key with other scopes than gateway, the only one that
+// a gateway needs.
 func warnOfScopes(log *slog.Logger, credential func() (string, error)) {
 	key, err := credential()
 	if err != nil {
@@ -253,7 +255,7 @@ func warnOfScopes(log *slog.Logger, credential func() (string, error)) {
 	if err != nil || slices.Equal(claims.Scopes(), []string{authz.ScopeGateway}) {
 		return
 	}
-	log.Warn("the management key may do other things than a gateway needs; issue it one of the scope gateway alone", "scopes", claims.Scope)
+	log.Warn("the management key has scopes that a gateway does not need; issue a key with the scope gateway only", "scopes", claims.Scope)
 }
 
 func (s *gatewayService) serveMetrics(g *gateway.Gateway, metrics *prometheus.Registry, log *slog.Logger) (*http.Server, error) {

@@ -63,7 +63,8 @@ func TestCheckUnavailable(t *testing.T) {
 	o.SetHook(gatewaytest.Outage)
 	s := start(t, options(o, "acme"), nil)
 	v := ask(t, s, request("GET", own().Bearer("acme")))
-	if v.status != 503 || v.headers.Get("Retry-After") != "1" || v.headers.Get("WWW-Authenticate") != "" || v.meta["refused"] != "unavailable" {
+	if v.status != 503 || v.headers.Get("Retry-After") != "1" || v.headers.Get("WWW-Authenticate") != "" ||
+		v.meta["refused"] != "unavailable" {
 		t.Errorf("%+v", v)
 	}
 	wantProblem(t, "503", v)

@@ -22,8 +22,7 @@ import (
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
 )
 
-// front is a real Envoy, on the configuration that is rendered for it, between
-// clients and an API, which asks a Gateway.
+// front is a real Envoy with the rendered configuration, in front of an API. It asks a Gateway.
 type front struct {
 	*envoytest.Envoy
 	addr      string
@@ -33,7 +32,7 @@ type front struct {
 	seen []*http.Request
 }
 
-// envoyBefore runs Envoy; edits change its configuration.
+// envoyBefore starts an Envoy; edits change its configuration.
 func envoyBefore(t *testing.T, gateway string, edits ...func(string) string) *front {
 	t.Helper()
 	return envoyBeforeAll(t, []string{gateway}, edits...)
@@ -63,7 +62,8 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
               path: `+f.accessLog+`
-              log_format: {text_format_source: {inline_string: "%RESPONSE_CODE% %DYNAMIC_METADATA(envoy.filters.http.ext_authz)% owner=%DYNAMIC_METADATA(envoy.filters.http.ext_authz:owner)%\n"}}
+              log_format: {text_format_source: {inline_string:
+                "%RESPONSE_CODE% %DYNAMIC_METADATA(envoy.filters.http.ext_authz)% owner=%DYNAMIC_METADATA(envoy.filters.http.ext_authz:owner)%\n"}}
 `)(b.String())
 	for _, edit := range edits {
 		text = edit(text)
@@ -72,7 +72,7 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
 	return f
 }
 
-// listenFor has a Gateway answer until the returned function is called.
+// listenFor serves until the returned function is called.
 func listenFor(t *testing.T, s *Server, addr string) (string, func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
@@ -189,14 +189,15 @@ func TestEnvoyAsks(t *testing.T) {
 	eventually(t, "it is revoked", func() bool { return f.code(t, "/", good) == 401 })
 }
 
-// The words of a refusal are the Gateway's own, as it reaches the client.
+// A refusal reaches the client in the Gateway's words.
 func TestEnvoyPassesTheRefusalOn(t *testing.T) {
 	s, _ := follow(t, nil)
 	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr)
 	resp := f.send(t, "GET", "/", auth(other(), payload("acme")))
 	const challenge = `Bearer realm="api", error="invalid_token", error_description="The token was revoked, or is not of this issuer."`
-	if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != challenge || resp.Header.Get("Content-Type") != "application/problem+json" ||
+	if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != challenge ||
+		resp.Header.Get("Content-Type") != "application/problem+json" ||
 		len(resp.Header.Values("Content-Type")) != 1 || resp.Header.Get("Cache-Control") != "no-store" ||
 		resp.body != `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token was revoked, or is not of this issuer."}` {
 		t.Errorf("%d %v\n%s", resp.StatusCode, resp.Header, resp.body)
@@ -241,7 +242,7 @@ func TestEnvoyDropsWhatTheClientSays(t *testing.T) {
 		}
 	}
 	t.Run("as rendered", func(t *testing.T) { honest(envoyBefore(t, addr), "") })
-	// Where the first filter is lost in a merge, the Gateway's answer still counts.
+	// The Gateway's answer replaces the headers even if the first filter was lost in a merge.
 	t.Run("without header_mutation", func(t *testing.T) {
 		honest(envoyBefore(t, addr, replaceOnce(t, "{prefix: x-burnkey-, ignore_case: true}", "{prefix: x-never-, ignore_case: true}")), "")
 	})
@@ -251,12 +252,13 @@ func TestEnvoyStripsAuthorization(t *testing.T) {
 	s, _ := follow(t, func(o *gateway.Options) { o.StripAuthorization = true })
 	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr)
-	if code := f.code(t, "/", auth(own(), payload("acme"))); code != 200 || f.last().Get("Authorization") != "" || f.last().Get("X-Burnkey-Owner") != "cust_1" {
+	code := f.code(t, "/", auth(own(), payload("acme")))
+	if code != 200 || f.last().Get("Authorization") != "" || f.last().Get("X-Burnkey-Owner") != "cust_1" {
 		t.Errorf("%d %v", code, f.last())
 	}
 }
 
-// perRoute has the route /PATH require something.
+// perRoute gives the routes /PATH requirements.
 func perRoute(t *testing.T, routes map[string]string) func(string) string {
 	var b strings.Builder
 	for path, extensions := range routes {
@@ -283,7 +285,7 @@ func TestEnvoyRoutes(t *testing.T) {
 	for target, want := range map[string]int{
 		"/": 200, "/read": 200, "/write": 403, "/aud": 401, "/beta": 401, "/typo": 500,
 		"/x/../write": 403, "//write": 403, "/%77rite": 403, "/read/%2e%2e/write": 403, "/read%2f..%2fwrite": 400,
-		// The last filter admits nobody whom the Gateway was not asked about.
+		// The last filter refuses requests that the Gateway has not decided about.
 		"/off": 401,
 	} {
 		if code := f.code(t, target, good); code != want {
@@ -291,14 +293,15 @@ func TestEnvoyRoutes(t *testing.T) {
 		}
 	}
 	resp := f.send(t, "GET", "/write", good)
-	const challenge = `Bearer realm="api", error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read maps:write"`
+	const challenge = `Bearer realm="api", error="insufficient_scope", ` +
+		`error_description="The token lacks a scope that is required here.", scope="maps:read maps:write"`
 	if resp.Header.Get("WWW-Authenticate") != challenge || !strings.Contains(resp.body, `"status":403`) {
 		t.Errorf("%v\n%s", resp.Header, resp.body)
 	}
 }
 
-// What a virtual host requires and what a route does, both count; of one name the
-// route's.
+// The requirements of a virtual host and of a route both apply; a route replaces those with the
+// same name.
 func TestEnvoyVirtualHost(t *testing.T) {
 	s, _ := follow(t, nil)
 	addr, _ := listenFor(t, s, "127.0.0.1:0")
@@ -318,7 +321,7 @@ func TestEnvoyVirtualHost(t *testing.T) {
 	}
 }
 
-// Whatever becomes of the Gateway, nobody passes without it.
+// Without the Gateway, no request passes.
 func TestEnvoyWithoutGateway(t *testing.T) {
 	s, _ := follow(t, nil)
 	addr, stop := listenFor(t, s, "127.0.0.1:0")
@@ -340,7 +343,7 @@ func TestEnvoyWithoutGateway(t *testing.T) {
 	for range 3 {
 		refused("the Gateway is gone")
 	}
-	// Something else listens there, and says nothing.
+	// A server that never answers listens there.
 	mute, err := net.Listen("tcp", addr)
 	check(t, err)
 	refused("the Gateway does not answer")
@@ -349,7 +352,7 @@ func TestEnvoyWithoutGateway(t *testing.T) {
 	eventually(t, "it is back", func() bool { return f.code(t, "/", good) == 200 })
 }
 
-// Of three Gateways one is enough: nobody notices that the others are gone, or stale.
+// One of three Gateways is enough: no client notices that the others are gone or stale.
 func TestEnvoyWithSeveral(t *testing.T) {
 	now := new(gatewaytest.Clock)
 	s, o := follow(t, nil)
@@ -404,7 +407,7 @@ func TestEnvoyStale(t *testing.T) {
 	}
 	o.Stop()
 	now.Advance(2 * time.Minute)
-	// Also once Envoy's health check has failed.
+	// The answer stays the same once Envoy's health check has failed.
 	eventually(t, "Envoy sees that it is not healthy", func() bool {
 		resp := f.send(t, "GET", "/", good)
 		if resp.StatusCode != 503 || !strings.Contains(resp.body, `"title":"Service Unavailable"`) {
@@ -429,7 +432,9 @@ func TestEnvoyLogsMetadata(t *testing.T) {
 		text = string(b)
 		return err == nil && strings.Count(text, "\n") >= 2
 	})
-	for _, want := range []string{`"owner":"cust_1"`, `"key_id":"key-1"`, `"workspace":"acme"`, `"scopes":"maps:read tiles:read"`, `"refused":"unknown"`, "owner=cust_1\n", "owner=-\n"} {
+	for _, want := range []string{
+		`"owner":"cust_1"`, `"key_id":"key-1"`, `"workspace":"acme"`, `"scopes":"maps:read tiles:read"`, `"refused":"unknown"`, "owner=cust_1\n", "owner=-\n",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not in the access log:\n%s", want, text)
 		}

@@ -123,7 +123,8 @@ func wantProblem(t *testing.T, name string, v verdict) {
 		Status              int
 	}
 	err := json.Unmarshal([]byte(v.body), &problem)
-	if err != nil || problem.Status != v.status || problem.Title != http.StatusText(v.status) || problem.Type != "about:blank" || problem.Detail == "" {
+	if err != nil || problem.Status != v.status || problem.Title != http.StatusText(v.status) || problem.Type != "about:blank" ||
+		problem.Detail == "" {
 		t.Errorf("%s: %s, %v", name, v.body, err)
 	}
 	if v.headers.Get("Content-Type") != "application/problem+json" || v.headers.Get("Cache-Control") != "no-store" {

@@ -18,7 +18,7 @@ import (
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
 )
 
-// serve has g answer on loopback and returns a connection.
+// serve serves on loopback and returns a connection.
 func serve(tb testing.TB, s *Server) (conn *grpc.ClientConn, addr string) {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -112,7 +112,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A fault of this program refuses that one call.
+// A bug fails only the call that meets it.
 func TestPanic(t *testing.T) {
 	s, _ := follow(t, nil)
 	_, err := s.recoverPanic(t.Context(), nil, nil, func(context.Context, any) (any, error) {
@@ -128,7 +128,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// Who grants no time to drain is told of no failure.
+// Stopping without time to drain is not an error.
 func TestStopAtOnce(t *testing.T) {
 	s, _ := follow(t, nil)
 	for range 5 {
@@ -142,7 +142,7 @@ func TestStopAtOnce(t *testing.T) {
 	}
 }
 
-// What would not end is cut off; and it no longer says that it serves.
+// Calls that do not end are cut off, and the health service says NOT_SERVING.
 func TestStop(t *testing.T) {
 	s, _ := follow(t, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
