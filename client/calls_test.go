@@ -40,7 +40,8 @@ func TestCalls(t *testing.T) {
 
 func workspaces(t *testing.T, c *client.Client) {
 	never := false
-	w, err := c.CreateWorkspace(t.Context(), client.NewWorkspace{ID: "acme", Name: "Acme", Audiences: []string{"maps"}, AllowNeverExpires: &never})
+	in := client.NewWorkspace{ID: "acme", Name: "Acme", Audiences: []string{"maps"}, AllowNeverExpires: &never}
+	w, err := c.CreateWorkspace(t.Context(), in)
 	must(t, err)
 	if w.Name != "Acme" || !slices.Equal(w.Audiences, []string{"maps"}) || w.AllowNeverExpires || w.CreatedAt.IsZero() {
 		t.Errorf("created %+v", w)
@@ -231,7 +232,8 @@ func portalLinks(t *testing.T, c *client.Client) {
 }
 
 func audit(t *testing.T, c *client.Client) {
-	f := client.AuditFilter{Action: "key.issue", Owner: "cust_1", Result: "ok", Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour)}
+	f := client.AuditFilter{Action: "key.issue", Owner: "cust_1", Result: "ok"}
+	f.Since, f.Until = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	var found []client.Entry
 	for e, err := range c.Audit("acme", f).All(t.Context()) {
 		must(t, err)

@@ -119,9 +119,12 @@ var bindings = map[string]binding{
 	"report-usage": {in: client.UsageReport{}, out: client.RecordedUsage{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.ReportUsage(ctx, "{ws}", client.UsageReport{}))
 	}},
-	"create-portal-session": {in: client.NewPortalSession{}, out: client.PortalSession{}, call: func(ctx context.Context, c *client.Client) error {
-		return call(c.CreatePortalSession(ctx, "{ws}", client.NewPortalSession{}))
-	}},
+	"create-portal-session": {
+		in: client.NewPortalSession{}, out: client.PortalSession{},
+		call: func(ctx context.Context, c *client.Client) error {
+			return call(c.CreatePortalSession(ctx, "{ws}", client.NewPortalSession{}))
+		},
+	},
 	"end-portal-sessions": {out: client.EndedSessions{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.EndPortalSessions(ctx, "{ws}", "o"))
 	}},

@@ -32,8 +32,9 @@ func TestServerMustBeAURL(t *testing.T) {
 // TestHeaders checks what a request has, below a path of the server's.
 func TestHeaders(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		want := map[string]string{"Authorization": "Bearer k", "User-Agent": "test/1", "Idempotency-Key": "once", "Content-Type": "application/json"}
-		for name, value := range want {
+		for name, value := range map[string]string{
+			"Authorization": "Bearer k", "User-Agent": "test/1", "Idempotency-Key": "once", "Content-Type": "application/json",
+		} {
 			if got := r.Header.Get(name); got != value {
 				t.Errorf("%s is %q, want %q", name, got, value)
 			}

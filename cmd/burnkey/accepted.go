@@ -9,18 +9,18 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy"
 )
 
-// audienceFlags adds the flags for the audiences that are accepted.
+// audienceFlags adds the flags for the accepted audiences.
 func audienceFlags(flags *pflag.FlagSet, audiences *[]string, anyAudience *bool) {
-	flags.StringSliceVar(audiences, "audience", nil, "audience that a token must have; may be repeated, then one of them suffices")
-	flags.BoolVar(anyAudience, "any-audience", false, "accept every audience of the workspace, in place of --audience")
+	flags.StringSliceVar(audiences, "audience", nil, "audience that a token must have; if repeated, one of them is enough")
+	flags.BoolVar(anyAudience, "any-audience", false, "accept every audience of the workspace, instead of --audience")
 }
 
 func managementFlag(flags *pflag.FlagSet, insecure *bool) {
 	flags.BoolVar(insecure, "insecure-management-keys", false,
-		"permit --workspace burnkey: the API behind the gateway then receives management keys")
+		"allow --workspace burnkey: the API behind the gateway then receives management keys")
 }
 
-// asFlag rewrites a FieldError in terms of the flag, as it was given.
+// asFlag rewrites a FieldError to name the flag or variable that was given.
 func asFlag(flags *pflag.FlagSet, err error) error {
 	if bad := new(envoy.FieldError); errors.As(err, &bad) {
 		return fmt.Errorf("%s: %s", asGiven(flags, bad.Flag), bad.Detail)
@@ -28,7 +28,7 @@ func asFlag(flags *pflag.FlagSet, err error) error {
 	return err
 }
 
-// checkAccepted requires a choice of audience, and refuses the server's own workspace.
+// checkAccepted requires a choice of audience, and refuses the workspace burnkey.
 func (s *gatewayService) checkAccepted() error {
 	if err := envoy.CheckManagement(s.workspaces, s.management); err != nil {
 		return asFlag(s.flags, err)

@@ -17,7 +17,7 @@ import (
 )
 
 func adminCommand() *cobra.Command {
-	cmd := group("admin", "Work on the database itself, without a server")
+	cmd := group("admin", "Work directly on the database, without a server")
 	cmd.AddCommand(adminIssueCommand(), auditCutCommand())
 	return cmd
 }

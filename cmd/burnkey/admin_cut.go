@@ -44,7 +44,7 @@ func auditCutCommand() *cobra.Command {
 	}
 	databaseFlag(cmd, &a.database)
 	flags := cmd.Flags()
-	flags.StringVarP(&a.workspace, "workspace", "w", "", "of this workspace (default all)")
+	flags.StringVarP(&a.workspace, "workspace", "w", "", "of this workspace (default: of all)")
 	flags.Var(&a.before, "before", "entries before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 365d for an age; at least 24h ago")
 	flags.StringVar(&a.file, "archive", "", "new `FILE` for the entries")
 	_ = cmd.MarkFlagRequired("before")
@@ -76,7 +76,7 @@ func (a *auditCut) run(ctx context.Context, stdout, stderr io.Writer) (err error
 	for _, workspace := range workspaces {
 		n, err := a.cut(ctx, st, workspace, archived[workspace])
 		if err != nil {
-			return fmt.Errorf("the entries are in %s; not all are deleted: %w", a.file, err)
+			return fmt.Errorf("the entries are in %s, but some were not deleted: %w", a.file, err)
 		}
 		fmt.Fprintf(stdout, "%s: %d entries\n", workspace, n)
 	}
@@ -88,7 +88,7 @@ func (a *auditCut) workspaces(ctx context.Context, st store.Store) (ids []string
 	if a.workspace != "" {
 		_, err := st.Workspace(ctx, a.workspace)
 		if errors.Is(err, store.ErrNotFound) {
-			return nil, fmt.Errorf("--workspace: there is no workspace %q", a.workspace)
+			return nil, fmt.Errorf("--workspace: no workspace %q", a.workspace)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("--workspace: %w", err)

@@ -67,7 +67,7 @@ func TestTheAuditIsArchivedAndCut(t *testing.T) {
 		}
 	}
 	_, err = cut("--before", "24h", "--archive", file, "--workspace", "none")
-	if err == nil || !strings.Contains(err.Error(), `there is no workspace "none"`) || len(left()) != old+1 {
+	if err == nil || !strings.Contains(err.Error(), `--workspace: no workspace "none"`) || len(left()) != old+1 {
 		t.Fatalf("%v, and %d entries are left", err, len(left()))
 	}
 	out, err := cut("--before", "24h", "--archive", file)

@@ -13,45 +13,44 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// bootstrap hands out the first admin key of an empty database. The token is
-// handed out before the key comes to be, so that no crash can lose it.
+// bootstrap issues the first admin key of an empty database. It writes the token before the database gets the key, so
+// that no crash can lose it.
 func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slog.Logger) error {
 	undo := func() error { return nil }
-	where, kept := s.adminKeyFile, ""
+	where, old := s.adminKeyFile, ""
 	made, err := service.Bootstrap(ctx, func(token jwks.Token) (err error) {
 		if s.adminKeyFile != "" {
-			undo, kept, err = writeSecret(s.adminKeyFile, token.Reveal()+"\n")
+			undo, old, err = writeSecret(s.adminKeyFile, token.Reveal()+"\n")
 			return err
 		}
 		where = "standard output, this once"
-		undo = func() error { return errors.New("the key that was printed is void") }
+		undo = func() error { return errors.New("the printed key is not valid") }
 		_, err = fmt.Fprintln(s.stdout, token.Reveal())
 		return err
 	})
 	switch {
 	case err != nil:
-		// What was handed out stays: the database may have the key all the same.
+		// The file stays, since the database may have the key all the same.
 		return fmt.Errorf("first admin key: %w", err)
 	case made:
-		log.Info("a new database: the first admin key was made", "database", databaseName(s.database), "written_to", where)
-		if kept != "" {
-			log.Warn("there was an admin key already, perhaps another database's: it was kept", "file", kept)
+		log.Info("new database: the first admin key was issued", "database", databaseName(s.database), "written_to", where)
+		if old != "" {
+			log.Warn("the former admin key file, perhaps of another database, was renamed", "file", old)
 		}
 		return nil
 	}
 	if err := undo(); err != nil {
-		return fmt.Errorf("another server was quicker to make the first admin key: %w", err)
+		return fmt.Errorf("another server has just issued the first admin key: %w", err)
 	}
 	if _, err := os.Lstat(s.adminKeyFile); s.adminKeyFile != "" && errors.Is(err, fs.ErrNotExist) {
-		log.Warn("the database has keys already: no admin key was written; `burnkey admin issue` makes one", "file", s.adminKeyFile)
+		log.Warn("no admin key was written, since the database already has keys; `burnkey admin issue` issues one", "file", s.adminKeyFile)
 	}
 	return nil
 }
 
-// writeSecret makes a file that its owner alone can read, whole or not at all,
-// and returns how to take it back. What was there is kept beside it, since it may
-// be another database's key; what is there and is no file is refused.
-func writeSecret(path, content string) (undo func() error, kept string, err error) {
+// writeSecret writes a file for its owner alone, in full or not at all. undo restores the state before. A former file is
+// renamed, since it may hold the key of another database; old is its new name.
+func writeSecret(path, content string) (undo func() error, old string, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("--admin-key-file %s: %w", path, err)
@@ -63,24 +62,24 @@ func writeSecret(path, content string) (undo func() error, kept string, err erro
 	case err != nil:
 		return nil, "", err
 	case !info.Mode().IsRegular():
-		return nil, "", errors.New("what is there is not a regular file")
+		return nil, "", errors.New("must be a regular file")
 	default:
-		if kept, err = keepOld(path); err != nil {
+		if old, err = renameOld(path); err != nil {
 			return nil, "", err
 		}
-		restore = func() error { return os.Rename(kept, path) }
+		restore = func() error { return os.Rename(old, path) }
 	}
 	undo = func() error {
 		if have, err := os.ReadFile(path); err != nil || string(have) != content {
-			return err // another has written his since
+			return err // another server has written its own meanwhile
 		}
 		return restore()
 	}
-	return undo, kept, atomicfile.Write(path, []byte(content))
+	return undo, old, atomicfile.Write(path, []byte(content))
 }
 
-// keepOld gives a file a second name, which none has yet.
-func keepOld(path string) (string, error) {
+// renameOld gives a file a second name that no other file has.
+func renameOld(path string) (string, error) {
 	old := path + ".old"
 	for n := 2; ; n++ {
 		err := os.Link(path, old)

@@ -17,10 +17,10 @@ func TestTakingASecretBack(t *testing.T) {
 	}{
 		"alone":               {"", []string{"loser"}, 0, ""},
 		"over an old one":     {"old", []string{"loser"}, 0, "old"},
-		"behind the other":    {"", []string{"winner", "loser"}, 1, "winner"},
+		"after the other":     {"", []string{"winner", "loser"}, 1, "winner"},
 		"before the other":    {"", []string{"loser", "winner"}, 0, "winner"},
 		"before, over an old": {"old", []string{"loser", "winner"}, 0, "winner"},
-		"behind, over an old": {"old", []string{"winner", "loser"}, 1, "winner"},
+		"after, over an old":  {"old", []string{"winner", "loser"}, 1, "winner"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "admin.key")

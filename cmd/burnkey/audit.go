@@ -53,7 +53,8 @@ func auditListCommand(r *remote, out *output) *cobra.Command {
 	flags.Var(&until, "until", "before this time, in the same forms")
 	flags.IntVar(&limit, "limit", limit, "maximum number of entries; 0: all")
 	_ = cmd.RegisterFlagCompletionFunc("action", cobra.FixedCompletions(store.Actions(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("result", cobra.FixedCompletions([]string{store.ResultOK, store.ResultRefused}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("result",
+		cobra.FixedCompletions([]string{store.ResultOK, store.ResultRefused}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

@@ -17,10 +17,10 @@ import (
 )
 
 func databaseFlag(cmd *cobra.Command, database *string) {
-	cmd.Flags().StringVar(database, "database", "sqlite:burnkey.db", "where everything is kept: sqlite:PATH or postgres://…")
+	cmd.Flags().StringVar(database, "database", "sqlite:burnkey.db", "where everything is stored: sqlite:PATH or postgres://…")
 }
 
-// databaseName returns what may be shown of a database's URL: not a password.
+// databaseName returns the URL of a database without password and parameters.
 func databaseName(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -30,8 +30,7 @@ func databaseName(text string) string {
 	return u.Redacted()
 }
 
-// existing fails where a database of SQLite's is not there yet, which openStore
-// would create.
+// existing returns an error for a missing SQLite database, which openStore would create.
 func existing(database string) error {
 	if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
 		if _, err := os.Stat(path); err != nil {
@@ -41,8 +40,7 @@ func existing(database string) error {
 	return nil
 }
 
-// openStore opens the database that a URL names. It waits a while for one that
-// can't be reached yet, and says so to the log.
+// openStore opens the database with a URL. If it can't be reached yet, it logs that and waits for a while.
 func openStore(ctx context.Context, database string, log *slog.Logger) (store.Store, error) {
 	var (
 		st            store.Store

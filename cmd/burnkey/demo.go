@@ -25,8 +25,8 @@ func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See it work: a server, an API behind Envoy, and the life of a key",
-		Long: "Start a server on a database of its own, an API and an Envoy before it; issue a key, show that it is\n" +
-			"accepted, revoke it, show that it is refused. Then all stay up to be played with until Ctrl-C.",
+		Long: "Start a server with its own database, an API, and an Envoy in front of the API. Issue a key, show that it is\n" +
+			"accepted, revoke it, and show that it is refused. Everything then keeps running until Ctrl-C.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.out = cmd.OutOrStdout()
@@ -35,11 +35,11 @@ func demoCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&d.envoy, "envoy", "", "`PATH` of an Envoy 1.40 (default: envoy on the PATH)")
 	intervalFlag(cmd.Flags(), &d.cache, "cache", d.cache, "how often Envoy fetches the keys, in whole seconds")
-	cmd.Flags().BoolVar(&once, "once", false, "exit after the round; the status tells whether every step worked")
+	cmd.Flags().BoolVar(&once, "once", false, "exit after the last step, with status 0 if every step worked")
 	return cmd
 }
 
-// demo is the cast of one demonstration.
+// demo is one demonstration.
 type demo struct {
 	out   io.Writer
 	envoy string
@@ -60,13 +60,13 @@ const (
 	demoPatience  = 30 * time.Second
 )
 
-// run shows the round, then waits. Everything that it starts ends with it.
+// run shows all steps, then waits. Everything that it starts ends with it.
 func (d *demo) run(ctx context.Context, once bool) (err error) {
 	if d.envoy == "" {
 		d.envoy = "envoy"
 	}
 	if d.envoy, err = exec.LookPath(d.envoy); err != nil {
-		return errors.New("no Envoy: `make envoy` gets one, and --envoy names another")
+		return errors.New("no Envoy found: install one by `make envoy`, or name one with --envoy")
 	}
 	if d.dir, err = os.MkdirTemp("", "burnkey-demo-"); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 			<-ended
 		}
 	}()
-	// start runs a part of the cast; the demonstration fails when one does.
+	// start runs a part of the demonstration, which fails if a part does.
 	start := func(name string, f func(context.Context) error) {
 		ended := make(chan struct{})
 		parts = append(parts, ended)
@@ -91,7 +91,7 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 			}
 		}()
 	}
-	// A part that fails ends the round; Ctrl-C does, too.
+	// A failed part or Ctrl-C ends the steps.
 	round, stop := context.WithCancelCause(background)
 	defer stop(nil)
 	context.AfterFunc(ctx, func() { stop(context.Canceled) })
@@ -193,10 +193,12 @@ func (d *demo) startAPI(ctx context.Context, start func(string, func(context.Con
 	return d.offer(ctx)
 }
 
-// offer says what customers find on their page.
+// offer sets what customers see on their page.
 func (d *demo) offer(ctx context.Context) error {
 	_, err := d.client.UpdateWorkspace(ctx, demoWorkspace, client.Patch{
-		"policy": client.Patch{"scopes": []client.OfferedScope{{Name: "maps:read", Description: "Look at maps"}, {Name: "maps:write", Description: "Change maps"}}},
+		"policy": client.Patch{"scopes": []client.OfferedScope{
+			{Name: "maps:read", Description: "Look at maps"}, {Name: "maps:write", Description: "Change maps"},
+		}},
 		"portal": client.Patch{"display_name": "Acme Maps", "base_url": d.gateway + "/hello", "accent": "#0a7b3c"},
 	})
 	return err
@@ -218,7 +220,7 @@ func (d *demo) startEnvoy(config envoy.Config, start func(string, func(context.C
 	start("Envoy", func(ctx context.Context) error {
 		cmd := exec.CommandContext(ctx, d.envoy, "-c", path, "--disable-hot-restart", "--concurrency", "1",
 			"--log-level", "error", "--log-path", filepath.Join(d.dir, "envoy.log"))
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is ours to handle
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process only
 		return cmd.Run()
 	})
 	return nil
@@ -229,7 +231,7 @@ func (d *demo) lifeOfAKey(ctx context.Context) error {
 	if err := d.issue(ctx); err != nil {
 		return err
 	}
-	d.say("issue", "key %s for %s, made in %s; its private key is gone already", d.key.ID, demoOwner, since(began))
+	d.say("issue", "key %s for %s, issued in %s; its private key is already destroyed", d.key.ID, demoOwner, since(began))
 
 	answered := time.Now()
 	body, err := d.until(ctx, http.StatusOK, d.gateway+"/hello", d.key.Token.Reveal())
@@ -256,8 +258,7 @@ func (d *demo) issue(ctx context.Context) (err error) {
 	return err
 }
 
-// until asks the URL until it answers with the status, and returns the body's
-// first line.
+// until requests a URL until the answer has the status, and returns the first line of the body.
 func (d *demo) until(ctx context.Context, status int, url, token string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, demoPatience)
 	defer cancel()
@@ -271,7 +272,7 @@ func (d *demo) until(ctx context.Context, status int, url, token string) (string
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 		if response, err := http.DefaultClient.Do(request); err == nil {
-			text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10)) // a part is enough to show
+			text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10)) // the first line is enough
 			response.Body.Close()
 			if response.StatusCode == status {
 				return firstLine(string(text)), nil
@@ -289,15 +290,15 @@ func (d *demo) until(ctx context.Context, status int, url, token string) (string
 	}
 }
 
-// invite issues a key to play with and says how.
+// invite issues a key for the user to try, and prints commands for it.
 func (d *demo) invite() {
 	if err := d.issue(context.Background()); err != nil {
-		fmt.Fprintln(d.out, "No key to play with:", err)
+		fmt.Fprintln(d.out, "No key to try:", err)
 		return
 	}
-	fmt.Fprintf(d.out, "\nAll stays up until Ctrl-C. A key to play with, good in %s at the latest:\n\n", d.cache)
+	fmt.Fprintf(d.out, "\nEverything keeps running until Ctrl-C. A key to try, accepted within %s:\n\n", d.cache)
 	fmt.Fprintf(d.out, "  echo 'Authorization: Bearer %s' | curl -i -H @- %s/hello\n", d.key.Token.Reveal(), d.gateway)
-	fmt.Fprintf(d.out, "\nRevoke it, and try again:\n\n")
+	fmt.Fprintf(d.out, "\nRevoke the key, and try again:\n\n")
 	fmt.Fprintf(d.out, "  echo %s | curl -i --data-urlencode token@- %s\n", d.key.Token.Reveal(),
 		envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
 	if link, err := d.link(context.Background()); err != nil {
@@ -315,7 +316,7 @@ func (d *demo) invite() {
 		self, demoWorkspace, self, demoWorkspace, self, demoWorkspace, d.key.ID)
 }
 
-// link logs the customer in to their page, as the producer's own site does for them.
+// link returns a link to the customer's page, as the producer's own site would create it.
 func (d *demo) link(ctx context.Context) (string, error) {
 	session, err := d.client.CreatePortalSession(ctx, demoWorkspace, client.NewPortalSession{Owner: demoOwner})
 	if err != nil {
@@ -339,7 +340,7 @@ func firstLine(text string) string {
 	return text
 }
 
-// freeAddress returns the address if nobody listens there, else another port.
+// freeAddress returns the preferred address if it is free, else one with another port.
 func freeAddress(preferred string) string {
 	for _, addr := range []string{preferred, "127.0.0.1:0"} {
 		listener, err := net.Listen("tcp", addr)

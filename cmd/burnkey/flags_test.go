@@ -86,7 +86,9 @@ func TestFlagGroups(t *testing.T) {
 			t.Errorf("%s: %v, want %s", args, err, want)
 		}
 	}
-	for _, args := range []string{"key issue --owner c", "key revoke-many --owner c --scope s --dry-run", "portal link --operator", "key list"} {
+	for _, args := range []string{
+		"key issue --owner c", "key revoke-many --owner c --scope s --dry-run", "portal link --operator", "key list",
+	} {
 		cmd, rest, err := rootCommand().Find(strings.Fields(args))
 		if err != nil {
 			t.Fatal(err)

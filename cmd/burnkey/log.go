@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// logging says how a command that runs on logs.
+// logging is how a long-running command logs.
 type logging struct{ format, level string }
 
 func (l *logging) flags(cmd *cobra.Command) {
@@ -16,7 +16,7 @@ func (l *logging) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&l.level, "log-level", "info", "debug, info, warn or error")
 }
 
-// to returns the logger that writes to w.
+// to returns a logger that writes to w.
 func (l *logging) to(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.level)); err != nil {

@@ -1,5 +1,4 @@
-// Command burnkey is the authorization server for API keys and the tools that
-// go with it.
+// Command burnkey is the authorization server for API keys, with the gateway and the command line tools.
 package main
 
 import (
@@ -23,7 +22,7 @@ var version = "dev"
 
 func main() {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
 		ends = append(ends, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
@@ -33,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context) int {
-	// Every command may handle a token, a key file or a database's password.
+	// Every command may have a secret in memory, so an error of early ends them all.
 	err := early.Err
 	if err == nil {
 		err = rootCommand().ExecuteContext(ctx)
@@ -45,20 +44,19 @@ func run(ctx context.Context) int {
 	case errors.As(err, &quiet):
 		return int(quiet)
 	default:
-		tell(os.Stderr, err)
+		report(os.Stderr, err)
 		return 1
 	}
 }
 
-// tell prints why a command failed. Some of it may be another server's words; cobra
-// indents what it suggests by tabs.
-func tell(w io.Writer, err error) {
+// report prints the error of a command. Parts of it may come from a server. Tabs are from cobra's suggestions.
+func report(w io.Writer, err error) {
 	for line := range strings.Lines("burnkey: " + err.Error() + "\n") {
 		fmt.Fprintln(w, plain(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "  ")))
 	}
 }
 
-// exitError ends the program with this status, its reason having been shown.
+// exitError ends the program with a status and without a message.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
@@ -67,8 +65,8 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "burnkey",
 		Short: "An authorization server for API keys that no thief can forge",
-		Long: "Burnkey issues API keys as RS256 JWTs. Each is signed by a key pair of its own whose private half is\n" +
-			"destroyed at once; gateways verify by the published JWKS, and revoking a key is deleting its JWK.\n\n" +
+		Long: "Burnkey issues API keys as RS256 JWTs. Each is signed by its own key pair, whose private half is destroyed at\n" +
+			"once. Gateways verify keys by the published JWKS, and revoking a key deletes its JWK.\n\n" +
 			"Every flag can be given as BURNKEY_… in the environment: --public-url as BURNKEY_PUBLIC_URL.",
 		Version:       version,
 		SilenceErrors: true,
@@ -90,15 +88,15 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
-// variable is the one that a flag can be given as.
+// variable returns the environment variable for a flag.
 func variable(flag string) string {
 	return "BURNKEY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// ambientMark is on a flag that its variable has set.
+// ambientMark marks a flag that was set by its variable.
 const ambientMark = "burnkey_ambient"
 
-// fromEnvironment sets the flags that the command line does not.
+// fromEnvironment sets the flags that are missing on the command line.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -110,13 +108,13 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 		if err := flags.Set(f.Name, value); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
-		_ = flags.SetAnnotation(f.Name, ambientMark, nil) // it fails for a flag that is not there
+		_ = flags.SetAnnotation(f.Name, ambientMark, nil) // fails only for an unknown flag
 	})
 	return errors.Join(errs...)
 }
 
-// notEmpty refuses a list that is given as nothing, by a variable that is not set
-// perhaps. It would count as none, by which more is accepted than was meant.
+// notEmpty returns an error if a list is given without a value, perhaps by an unset shell variable: the default may
+// accept more than was meant.
 func notEmpty(flags *pflag.FlagSet, names ...string) error {
 	for _, name := range names {
 		f := flags.Lookup(name)
@@ -147,7 +145,7 @@ func isAmbient(flags *pflag.FlagSet, flag string) bool {
 	return ok
 }
 
-// asGiven names a flag as it was given: what is wrong may be in a shell's profile.
+// asGiven returns the name of a flag, after that of its variable if that was given, perhaps in a shell's profile.
 func asGiven(flags *pflag.FlagSet, flag string) string {
 	if isAmbient(flags, flag) {
 		return variable(flag) + " (--" + flag + ")"
@@ -155,9 +153,8 @@ func asGiven(flags *pflag.FlagSet, flag string) string {
 	return "--" + flag
 }
 
-// group makes a command that has only others below it. Left to itself, cobra
-// takes a misspelt one for a wish for help, and a script goes on as if it had
-// done its work.
+// group returns a command that only has subcommands. By default, cobra would answer a misspelt subcommand with help and
+// exit status 0.
 func group(use, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
@@ -165,7 +162,7 @@ func group(use, short string) *cobra.Command {
 	}
 }
 
-// noArgs refuses arguments by name, where cobra would call them unknown commands.
+// noArgs is like cobra.NoArgs, whose error would be about an unknown command.
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("takes no arguments, but got %d; is a flag misspelt?", len(args))
@@ -173,13 +170,13 @@ func noArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneArg says what the one argument is.
+// oneArg requires one argument that is not empty.
 func oneArg(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("takes one argument, %s, but got %d (a flag's false is written --flag=false)", what, len(args))
 		}
-		if args[0] == "" { // without it, the path would be that of another call
+		if args[0] == "" {
 			return fmt.Errorf("takes %s, which must not be empty", what)
 		}
 		return nil

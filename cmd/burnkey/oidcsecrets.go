@@ -18,9 +18,8 @@ import (
 
 const maxClientSecret = 1024 // characters
 
-// oidcSecrets reads the client secrets of workspaces at their OpenID providers: a JSON
-// object by workspace, of the issuer that the secret is for and the secret. No error repeats
-// what is in the file but for names. Without a file there are none.
+// oidcSecrets reads a file with the client secrets of workspaces at their OpenID providers, in the form secretsForm. Each
+// secret is for one issuer. Errors quote only names. An empty path means no secrets.
 func oidcSecrets(path string) (map[string]portal.ClientSecret, error) {
 	if path == "" {
 		return nil, nil
@@ -36,7 +35,6 @@ func oidcSecrets(path string) (map[string]portal.ClientSecret, error) {
 	return secrets, nil
 }
 
-// secretsForm is what the file looks like, for errors.
 const secretsForm = `{"acme": {"issuer": "https://login.acme.example", "client_secret": "…"}}`
 
 func parseSecrets(text []byte) (map[string]portal.ClientSecret, error) {
@@ -46,17 +44,17 @@ func parseSecrets(text []byte) (map[string]portal.ClientSecret, error) {
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(text, &members); err != nil {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return nil, errors.New("names a workspace twice")
+			return nil, errors.New("invalid JSON: a workspace is named twice")
 		}
 		return nil, errors.New("must be one JSON object such as " + secretsForm)
 	}
 	if members == nil {
-		return nil, errors.New("must be a JSON object, and is null")
+		return nil, errors.New("must be a JSON object, not null")
 	}
 	secrets := make(map[string]portal.ClientSecret, len(members))
 	for workspace, value := range members {
 		if authz.CheckWorkspaceID("ws", workspace) != nil {
-			return nil, fmt.Errorf("%.80q can be no workspace", workspace)
+			return nil, fmt.Errorf("%.80q: invalid id of a workspace", workspace)
 		}
 		secret, err := parseSecret(value)
 		if err != nil {
@@ -74,13 +72,14 @@ func parseSecret(text jsontext.Value) (portal.ClientSecret, error) {
 	}
 	none := portal.ClientSecret{}
 	if text.Kind() != '{' || json.Unmarshal(text, &given, json.RejectUnknownMembers(true)) != nil {
-		return none, errors.New("must say which issuer alone gets the secret, and no more than that: " + secretsForm)
+		return none, errors.New("must have the members issuer and client_secret only: " + secretsForm)
 	}
-	if u, err := url.Parse(given.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || len(given.Issuer) > authz.MaxURL {
-		return none, errors.New("issuer must be the URL of an OpenID provider, as in portal.oidc.issuer")
+	u, err := url.Parse(given.Issuer)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || len(given.Issuer) > authz.MaxURL {
+		return none, errors.New("issuer: must be the URL of an OpenID provider, as in portal.oidc.issuer")
 	}
 	if !plausible(given.Secret) {
-		return none, fmt.Errorf("client_secret must be text of 1 to %d characters without control characters and outer spaces", maxClientSecret)
+		return none, fmt.Errorf("client_secret: must have 1 to %d characters, without control characters and outer spaces", maxClientSecret)
 	}
 	return portal.ClientSecret{Issuer: given.Issuer, Secret: authz.Secret(given.Secret)}, nil
 }

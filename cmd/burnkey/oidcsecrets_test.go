@@ -29,25 +29,25 @@ func TestOIDCSecrets(t *testing.T) {
 		"written by groups": {`{"acme":` + good + `}`, 0o620, "0620"},
 		"twice":             {`{"acme":` + good + `,"acme":` + entry(`"x"`) + `}`, 0o600, "twice"},
 		"twice in disguise": {`{"acme":` + good + `,"acm\u0065":` + entry(`"x"`) + `}`, 0o600, "twice"},
-		"without an issuer": {`{"acme":"` + hidden + `"}`, 0o600, `acme: must say which issuer`},
-		"a number":          {`{"acme":1}`, 0o600, "acme: must say"},
-		"null":              {`{"acme":null}`, 0o600, "acme: must say"},
-		"another member":    {`{"acme":{"secret":"` + hidden + `"}}`, 0o600, "acme: must say"},
+		"without an issuer": {`{"acme":"` + hidden + `"}`, 0o600, "acme: must have the members"},
+		"a number":          {`{"acme":1}`, 0o600, "acme: must have the members"},
+		"null":              {`{"acme":null}`, 0o600, "acme: must have the members"},
+		"another member":    {`{"acme":{"secret":"` + hidden + `"}}`, 0o600, "acme: must have the members"},
 		"a member twice":    {`{"acme":{"client_secret":"x","issuer":"https://a.example","client_secret":"` + hidden + `"}}`, 0o600, "twice"},
-		"no issuer":         {`{"acme":{"client_secret":"` + hidden + `"}}`, 0o600, "acme: issuer must be"},
-		"an issuer's host":  {`{"acme":{"issuer":"login.acme.example","client_secret":"` + hidden + `"}}`, 0o600, "acme: issuer must be"},
-		"no secret":         {`{"acme":{"issuer":"https://login.acme.example"}}`, 0o600, "acme: client_secret must be"},
-		"secret of null":    {`{"acme":` + entry("null") + `}`, 0o600, "acme: client_secret must be"},
-		"an empty one":      {`{"acme":` + entry(`""`) + `}`, 0o600, "acme: client_secret must be"},
-		"a space":           {`{"acme":` + entry(`"`+hidden+` "`) + `}`, 0o600, "acme: client_secret must be"},
-		"a line end":        {`{"acme":` + entry(`"`+hidden+`\n"`) + `}`, 0o600, "acme: client_secret must be"},
-		"a long one":        {`{"acme":` + entry(`"`+strings.Repeat("a", 1025)+`"`) + `}`, 0o600, "acme: client_secret must be"},
+		"no issuer":         {`{"acme":{"client_secret":"` + hidden + `"}}`, 0o600, "acme: issuer: must be"},
+		"an issuer's host":  {`{"acme":{"issuer":"login.acme.example","client_secret":"` + hidden + `"}}`, 0o600, "acme: issuer: must be"},
+		"no secret":         {`{"acme":{"issuer":"https://login.acme.example"}}`, 0o600, "acme: client_secret: must have"},
+		"secret of null":    {`{"acme":` + entry("null") + `}`, 0o600, "acme: client_secret: must have"},
+		"an empty one":      {`{"acme":` + entry(`""`) + `}`, 0o600, "acme: client_secret: must have"},
+		"a space":           {`{"acme":` + entry(`"`+hidden+` "`) + `}`, 0o600, "acme: client_secret: must have"},
+		"a line end":        {`{"acme":` + entry(`"`+hidden+`\n"`) + `}`, 0o600, "acme: client_secret: must have"},
+		"a long one":        {`{"acme":` + entry(`"`+strings.Repeat("a", 1025)+`"`) + `}`, 0o600, "acme: client_secret: must have"},
 		"no workspace":      {`{"ACME":` + good + `}`, 0o600, `"ACME"`},
 		"the server's own":  {`{"burnkey":` + entry(`"x"`) + `,"acme":` + good + `}`, 0o600, ""},
 		"a list":            {`["` + hidden + `"]`, 0o600, "JSON object"},
 		"nothing":           {``, 0o600, "JSON object"},
 		"nothing at all":    {`null`, 0o600, "JSON object"},
-		"more behind":       {`{"acme":"` + hidden + `"} {}`, 0o600, "JSON object"},
+		"more after it":     {`{"acme":"` + hidden + `"} {}`, 0o600, "JSON object"},
 		"no UTF-8":          {`{"acme":` + entry(`"`+hidden+"\xff"+`"`) + `}`, 0o600, "JSON object"},
 		"the bare secret":   {hidden, 0o600, "JSON object"},
 		"too large":         {`{"acme":` + good + `}` + strings.Repeat(" ", 1<<20), 0o600, "at most"},
@@ -62,12 +62,15 @@ func TestOIDCSecrets(t *testing.T) {
 			}
 			secrets, err := oidcSecrets(path)
 			if c.wants == "" {
-				if err != nil || strings.Contains(c.text, "acme") && (secrets["acme"].Secret.Reveal() != hidden || secrets["acme"].Issuer != "https://login.acme.example") || strings.Contains(fmt.Sprint(secrets), hidden) {
+				acme := secrets["acme"]
+				is := acme.Secret.Reveal() == hidden && acme.Issuer == "https://login.acme.example"
+				if err != nil || strings.Contains(c.text, "acme") && !is || strings.Contains(fmt.Sprint(secrets), hidden) {
 					t.Errorf("read as %v, %v", secrets, err)
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), c.wants) || !strings.HasPrefix(err.Error(), "--oidc-secrets: ") || strings.Contains(err.Error(), hidden) {
+			if err == nil || !strings.Contains(err.Error(), c.wants) || !strings.HasPrefix(err.Error(), "--oidc-secrets: ") ||
+				strings.Contains(err.Error(), hidden) {
 				t.Errorf("the error is %v, want %q in it", err, c.wants)
 			}
 		})

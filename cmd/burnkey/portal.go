@@ -51,7 +51,8 @@ func portalLinkCommand(r *remote, out *output) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&in.Owner, "owner", "", "owner of the keys: the sub of their tokens")
 	flags.BoolVar(&operator, "operator", false, "make it for your own staff, who see the keys of all owners")
-	flags.StringSliceVar(&in.ScopesAllowed, "scope", nil, "what keys created there may do; may be repeated (default the scopes that the workspace offers)")
+	flags.StringSliceVar(&in.ScopesAllowed, "scope", nil,
+		"what keys created there may do; may be repeated (default the scopes that the workspace offers)")
 	flags.StringVar(&in.Subject, "subject", "", "the person, for the audit, such as jane@acme.example (default the id of your management key)")
 	flags.StringVar(&in.ReturnURL, "return-url", "", "`URL` of the way back from the portal")
 	flags.Var(&life, "expires-in", "how long the link is valid: 600, 10m or 1h (default 10m)")

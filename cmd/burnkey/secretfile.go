@@ -65,7 +65,7 @@ func readKeyFile(flag, file string) (string, error) {
 	return readKey(flag, string(content))
 }
 
-// readKey returns the management key in a text. A single word that is no token is returned
+// readKey returns the management key in a text. A single word that is not a token is returned
 // unchanged, for the server to refuse.
 func readKey(from, text string) (string, error) {
 	token, err := jwks.ReadPasted(text)

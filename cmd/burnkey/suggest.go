@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// suggestFlag says which flag may have been meant by one that is not there.
+// suggestFlag says which flag may have been meant by an unknown one.
 func suggestFlag(cmd *cobra.Command, err error) error {
 	unknown := new(pflag.NotExistError)
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {

@@ -30,7 +30,7 @@ func TestSuggestCommand(t *testing.T) {
 	cmd := rootCommand()
 	cmd.SetArgs([]string{"kye", "list"})
 	var out bytes.Buffer
-	tell(&out, cmd.ExecuteContext(t.Context()))
+	report(&out, cmd.ExecuteContext(t.Context()))
 	const want = "burnkey: unknown command \"kye\" for \"burnkey\"\n\nDid you mean this?\n  key\n\n"
 	if out.String() != want {
 		t.Errorf("printed %q, want %q", out.Bytes(), want)

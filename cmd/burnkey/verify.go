@@ -25,7 +25,7 @@ const (
 	setTimeout = 2 * time.Minute
 )
 
-// verdict is what verify has to say of a token.
+// verdict is the result of verify.
 type verdict struct {
 	Verdict   string          `json:"verdict"` // good, refused, or unchecked
 	Reason    string          `json:"reason,omitempty"`
@@ -39,7 +39,7 @@ type verdict struct {
 	IssuedAt  time.Time       `json:"issued_at"`
 	ExpiresAt *time.Time      `json:"expires_at"`
 	Published *bool           `json:"published"` // null: not looked up
-	// IssuerChecked: whether iss was held against the one expected.
+	// IssuerChecked says whether iss was compared with the expected one.
 	IssuerChecked bool `json:"issuer_checked"`
 }
 
@@ -47,12 +47,12 @@ func verifyCommand() *cobra.Command {
 	var v verification
 	cmd := &cobra.Command{
 		Use:   "verify -|TOKEN",
-		Short: "Explain a token: whose it is, until when, and whether it is good",
+		Short: "Explain a token: its owner, its expiry, and whether it is valid",
 		Long: "Explain the token on standard input (-). Other users of the machine can read a token that is an argument.\n" +
 			"Surrounding text such as quotes, the word Bearer or a header's name is ignored.\n" +
-			"With --jwks or --server it is verified as a gateway would; without, nothing leaves this machine and\n" +
-			"the signature stays unchecked. The exit status is 1 if the token is refused or could not be looked up,\n" +
-			"and 0 otherwise: also for one that was not checked.",
+			"With --jwks or --server it is verified as by a gateway. Without them nothing is sent, and the signature\n" +
+			"is not checked. The exit status is 1 if the token is refused or its key could not be looked up, else 0,\n" +
+			"also for a token that was not checked.",
 		Args: oneArg("a token, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token := args[0]
@@ -73,8 +73,8 @@ func verifyCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&v.jwks, "jwks", "", "`URL or FILE` of the published set")
-	cmd.Flags().StringVar(&v.server, "server", "", "`URL` of the server, whose set for the token's workspace is asked, unless --jwks names one")
-	cmd.Flags().StringVar(&v.issuer, "issuer", "", "`URL` that iss must be (default with --server: the workspace's own)")
+	cmd.Flags().StringVar(&v.server, "server", "", "`URL` of the server to look the key up at, unless --jwks is given")
+	cmd.Flags().StringVar(&v.issuer, "issuer", "", "`URL` that iss must be (default with --server: the issuer of the token's workspace)")
 	v.out.flag(cmd)
 	return cmd
 }
@@ -119,7 +119,7 @@ func explain(parsed *jwks.Parsed, claims *jwks.Claims) verdict {
 	}
 }
 
-// check holds the token against the published set, as far as one was named.
+// check verifies the token by the published set, if there is a flag for that.
 func (v *verification) check(ctx context.Context, token string, parsed *jwks.Parsed, claims *jwks.Claims, result *verdict) error {
 	if v.jwks == "" && v.server == "" {
 		if end := claims.ExpiresAt(); !end.IsZero() && !time.Now().Before(end) {
@@ -153,7 +153,7 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 	_, err = verifier.Verify(token)
 	switch {
 	case !found && result.ExpiresAt != nil && !result.ExpiresAt.After(time.Now()):
-		result.Verdict, result.Reason = "refused", "the token's key is not published: by what it says, it has expired"
+		result.Verdict, result.Reason = "refused", "the token's key is not published, and its claims say that it has expired"
 	case err != nil:
 		result.Verdict, result.Reason = "refused", err.Error()
 	default:
@@ -162,8 +162,7 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 	return nil
 }
 
-// issuerOf asks the server under what name a workspace issues: a gateway that was
-// told so refuses tokens which were issued under another.
+// issuerOf returns the issuer of a workspace, according to the server.
 func issuerOf(ctx context.Context, base string) (string, error) {
 	text, err := get(ctx, http.MethodGet, base+"/.well-known/openid-configuration")
 	if err != nil {
@@ -173,12 +172,12 @@ func issuerOf(ctx context.Context, base string) (string, error) {
 		Issuer string `json:"issuer"`
 	}
 	if _, deep := jwks.TooDeep(text, jwks.MaxDepth); deep || json.Unmarshal(text, &metadata) != nil || metadata.Issuer == "" {
-		return "", errors.New("the token's workspace: the server's answer does not read")
+		return "", errors.New("the token's workspace: invalid answer from the server")
 	}
 	return metadata.Issuer, nil
 }
 
-// published looks a key up in a set: of a server of Burnkey's, that key alone.
+// published looks a key up in a set.
 func published(ctx context.Context, source string, kid jwks.KID) (jwks.Key, bool, error) {
 	var text []byte
 	var err error
@@ -205,8 +204,7 @@ func published(ctx context.Context, source string, kid jwks.KID) (jwks.Key, bool
 	return jwks.Key{}, false, nil
 }
 
-// fetchSet returns the set with the key, or nothing where there is a set and it
-// has no such key.
+// fetchSet returns the part of a set with the key, or nil if the set does not have the key.
 func fetchSet(ctx context.Context, source string, kid jwks.KID) ([]byte, error) {
 	target, err := url.Parse(source)
 	if err != nil {
@@ -217,7 +215,7 @@ func fetchSet(ctx context.Context, source string, kid jwks.KID) ([]byte, error) 
 	target.RawQuery = query.Encode()
 	text, err := get(ctx, http.MethodGet, target.String())
 	if refused := new(client.Problem); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		// No such key, or no such set?
+		// Either the key or the set does not exist.
 		_, err = get(ctx, http.MethodHead, source)
 		return nil, err
 	}

@@ -48,7 +48,8 @@ func workspaceCommand() *cobra.Command {
 	cmd := group("workspace", "Create, look at and change workspaces, on a running server")
 	r.flags(cmd)
 	out.flag(cmd)
-	cmd.AddCommand(workspaceCreateCommand(&r, &out), workspaceListCommand(&r, &out), workspaceShowCommand(&r, &out), workspaceUpdateCommand(&r, &out))
+	cmd.AddCommand(workspaceCreateCommand(&r, &out), workspaceListCommand(&r, &out), workspaceShowCommand(&r, &out),
+		workspaceUpdateCommand(&r, &out))
 	return cmd
 }
 

@@ -38,22 +38,31 @@ func workspaceUpdateCommand(r *remote, out *output) *cobra.Command {
 		}),
 	}
 	for _, s := range settings {
-		if cmd.Flags().Var(s, s.flag, s.usage); s.kind == "bool" {
-			cmd.Flags().Lookup(s.flag).NoOptDefVal = "true"
+		if cmd.Flags().Var(s, s.name, s.usage); s.kind.name == "bool" {
+			cmd.Flags().Lookup(s.name).NoOptDefVal = "true"
 		}
 	}
 	return cmd
 }
 
-// setting is a flag for a member of a workspace.
+// setting is a flag that changes a member of a workspace.
 type setting struct {
-	flag, member, kind, usage string
-	// read returns the value for a text, which is not empty. before is the value if the flag is repeated.
-	read func(text string, before any) (any, error)
-
+	settingFlag
 	text  string
 	value any // null resets
 	given bool
+}
+
+type settingFlag struct {
+	name, member string
+	kind         settingKind
+	usage        string
+}
+
+type settingKind struct {
+	name string
+	// read returns the value for a text, which is not empty. before is the value if the flag is repeated.
+	read func(text string, before any) (any, error)
 }
 
 // Set, String and Type implement pflag.Value.
@@ -63,47 +72,50 @@ func (s *setting) Set(text string) (err error) {
 		s.value = nil
 		return nil
 	}
-	s.value, err = s.read(text, s.value)
+	s.value, err = s.kind.read(text, s.value)
 	return err
 }
 
 func (s *setting) String() string { return s.text }
 
 // Type is the placeholder in the help text.
-func (s *setting) Type() string { return s.kind }
+func (s *setting) Type() string { return s.kind.name }
 
-func workspaceSettings() []*setting {
-	return []*setting{
-		{flag: "name", member: "name", kind: "string", read: asText, usage: "name for people (default the id)"},
-		{flag: "audience", member: "audiences", kind: "stringSlice", read: asList, usage: "aud of its keys; may be repeated (default the id)"},
-		{flag: "allow-never-expires", member: "allow_never_expires", kind: "bool", read: asBool, usage: "whether keys without exp may be issued (default true)"},
+func workspaceSettings() (settings []*setting) {
+	text, list, boolean := settingKind{"string", asText}, settingKind{"stringSlice", asList}, settingKind{"bool", asBool}
+	number, seconds := settingKind{"int", asInt}, settingKind{"DURATION", asSeconds}
+	scopes, logo := settingKind{"stringArray", asScopes}, settingKind{"FILE", asLogo}
+	for _, flag := range []settingFlag{
+		{"name", "name", text, "name for people (default the id)"},
+		{"audience", "audiences", list, "aud of its keys; may be repeated (default the id)"},
+		{"allow-never-expires", "allow_never_expires", boolean, "whether keys without exp may be issued (default true)"},
 
-		{flag: "scope", member: "policy.scopes", kind: "stringArray", read: asScopes, usage: "`NAME[=DESCRIPTION]` of a scope that keys may have; may be repeated (default any)"},
-		{flag: "max-expires-in", member: "policy.max_expires_in", kind: "DURATION", read: asSeconds, usage: "longest lifetime of a key: 3600, 90m, 720h or 30d (default ten years)"},
-		{flag: "default-expires-in", member: "policy.default_expires_in", kind: "DURATION", read: asSeconds, usage: "lifetime of a key if its issuer gives none: 3600, 90m, 720h or 30d (default 90d)"},
+		{"scope", "policy.scopes", scopes, "`NAME[=DESCRIPTION]` of a scope that keys may have; may be repeated (default any)"},
+		{"max-expires-in", "policy.max_expires_in", seconds, "longest lifetime of a key: 3600, 90m, 720h or 30d (default ten years)"},
+		{"default-expires-in", "policy.default_expires_in", seconds, "lifetime of a key by default: 3600, 90m, 720h or 30d (default 90d)"},
 		{
-			flag: "portal-never-expires", member: "policy.portal_never_expires", kind: "bool", read: asBool,
-			usage: "whether owners may create keys that never expire in the portal (default false)",
+			"portal-never-expires", "policy.portal_never_expires", boolean,
+			"whether owners may create keys that never expire in the portal (default false)",
 		},
-		{flag: "keys-per-owner", member: "policy.keys_per_owner", kind: "int", read: asInt, usage: "active keys that one owner may have; 0: any number"},
-		{flag: "default-audience", member: "policy.default_audience", kind: "stringSlice", read: asList, usage: "aud of keys issued without one; may be repeated (default all of the workspace's)"},
-		{
-			flag: "webhook", member: "policy.webhook", kind: "string", read: asText,
-			usage: "https `URL` that receives a message before a key expires",
-		},
+		{"keys-per-owner", "policy.keys_per_owner", number, "active keys that one owner may have; 0: any number"},
+		{"default-audience", "policy.default_audience", list, "aud of keys issued without one; may be repeated (default all of the workspace's)"},
+		{"webhook", "policy.webhook", text, "https `URL` that receives a message before a key expires"},
 
-		{flag: "display-name", member: "portal.display_name", kind: "string", read: asText, usage: "name that customers see (default the workspace's)"},
-		{flag: "base-url", member: "portal.base_url", kind: "string", read: asText, usage: "`URL` of the API that the keys are for, for an example"},
-		{flag: "accent", member: "portal.accent", kind: "string", read: asText, usage: "`COLOUR` of the page, such as #0a7b3c"},
-		{flag: "logo", member: "portal.logo", kind: "FILE", read: asLogo, usage: "`FILE` with a PNG picture of at most 64 KiB"},
-		{flag: "frame-ancestor", member: "portal.frame_ancestors", kind: "stringSlice", read: asList, usage: "`ORIGIN` whose pages may embed the page; may be repeated"},
+		{"display-name", "portal.display_name", text, "name that customers see (default the workspace's)"},
+		{"base-url", "portal.base_url", text, "`URL` of the API that the keys are for, for an example"},
+		{"accent", "portal.accent", text, "`COLOUR` of the page, such as #0a7b3c"},
+		{"logo", "portal.logo", logo, "`FILE` with a PNG picture of at most 64 KiB"},
+		{"frame-ancestor", "portal.frame_ancestors", list, "`ORIGIN` whose pages may embed the page; may be repeated"},
 
-		{flag: "oidc-issuer", member: "portal.oidc.issuer", kind: "string", read: asText, usage: "`URL` of the OpenID provider by which people log in"},
-		{flag: "oidc-client-id", member: "portal.oidc.client_id", kind: "string", read: asText, usage: "client id at that provider"},
-		{flag: "oidc-owner-claim", member: "portal.oidc.owner_claim", kind: "string", read: asText, usage: "`CLAIM` that names the owner"},
-		{flag: "oidc-operator-claim", member: "portal.oidc.operator_claim", kind: "string", read: asText, usage: "`CLAIM` that makes an operator"},
-		{flag: "oidc-operator-value", member: "portal.oidc.operator_value", kind: "string", read: asText, usage: "what that claim must be or contain"},
+		{"oidc-issuer", "portal.oidc.issuer", text, "`URL` of the OpenID provider by which people log in"},
+		{"oidc-client-id", "portal.oidc.client_id", text, "client id at that provider"},
+		{"oidc-owner-claim", "portal.oidc.owner_claim", text, "`CLAIM` that names the owner"},
+		{"oidc-operator-claim", "portal.oidc.operator_claim", text, "`CLAIM` that makes an operator"},
+		{"oidc-operator-value", "portal.oidc.operator_value", text, "what that claim must be or contain"},
+	} {
+		settings = append(settings, &setting{settingFlag: flag})
 	}
+	return settings
 }
 
 func asText(text string, _ any) (any, error) { return text, nil }

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/api"
+	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/authz/notice"
+	"github.com/burnkey/burnkey/authz/portal"
+	"github.com/burnkey/burnkey/authz/webhook"
+	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/internal/networks"
+	"github.com/burnkey/burnkey/internal/outbound"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres"
+)
+
+// running is a server with everything that its configuration names.
+type running struct {
+	*server
+	log      *slog.Logger
+	metrics  *prometheus.Registry
+	proxies  networks.List
+	outbound networks.List
+	clients  map[string]portal.ClientSecret
+	webhook  webhook.Secret
+	calls    *http.Client // to webhooks and OpenID providers
+
+	store     store.Store
+	publisher *authz.Publisher
+	service   *authz.Service
+	draining  atomic.Bool
+	closing   chan struct{} // closed when draining begins to end change streams
+}
+
+// run serves until the context ends, then drains. It calls started with the address once it accepts connections.
+func (s *server) run(ctx context.Context, started func(addr string)) (err error) {
+	r, err := s.read()
+	if err != nil {
+		return err
+	}
+	boundGarbage(serverGarbage)
+	// The port comes before the database: if it is taken, nothing must have changed.
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer listener.Close()
+	if s.publicURL == "" {
+		s.publicURL = "http://" + listener.Addr().String()
+	}
+	public, err := url.Parse(s.publicURL)
+	if err != nil {
+		return err
+	}
+	if isPlainAbroad(s.publicURL) {
+		r.log.Warn("--public-url: with plain HTTP, anyone between clients and this server can read keys and change answers; use https",
+			"public_url", s.publicURL)
+	}
+	r.calls = outbound.New(outbound.Options{Allow: r.outbound, Local: outbound.IsLoopback(public)})
+	defer r.calls.CloseIdleConnections()
+	if r.store, err = openStore(ctx, s.database, r.log); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.store.Close()) }()
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	handler, err := r.handler()
+	if err != nil {
+		return err
+	}
+	defer r.background(ctx)()
+	h := s.httpServer(handler, r.log)
+	h.RegisterOnShutdown(func() { close(r.closing) })
+	return r.serve(ctx, h, boundConnections(listener, r.proxies, r.metrics, r.log), started)
+}
+
+// read checks the flags and reads the files that they name.
+func (s *server) read() (*running, error) {
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	r := &running{server: s, metrics: prometheus.NewRegistry(), closing: make(chan struct{})}
+	r.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	if r.proxies, err = networks.Parse(s.proxies); err != nil {
+		return nil, fmt.Errorf("--trusted-proxies: %w", err)
+	}
+	if r.outbound, err = networks.Parse(s.outboundAllow); err != nil {
+		return nil, fmt.Errorf("--outbound-allow: %w", err)
+	}
+	if r.clients, err = oidcSecrets(s.oidcSecrets); err != nil {
+		return nil, err
+	}
+	if r.webhook, err = webhookSecret(s.webhookSecretFile); err != nil {
+		return nil, fmt.Errorf("--webhook-secret-file: %w", err)
+	}
+	r.log, err = s.logging.to(s.stderr)
+	return r, err
+}
+
+// webhookSecret reads the secret in a file; without a file, webhooks are not signed.
+func webhookSecret(file string) (webhook.Secret, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := readSecret(file)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := webhook.ParseSecret(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return secret, nil
+}
+
+// load makes the service, reads the published sets, and prepares the database.
+func (r *running) load(ctx context.Context) (err error) {
+	r.publisher = authz.NewPublisher(r.store, r.metrics)
+	r.service, err = newService(r.store, r.publisher, r.publicURL, r.log, mint.Options{
+		Workers: r.mintWorkers, Queue: r.mintQueue, Deadline: r.mintDeadline, Metrics: r.metrics, Log: r.log,
+	})
+	if err != nil {
+		return err
+	}
+	err = r.publisher.Load(ctx)
+	if errors.Is(err, authz.ErrPartly) && r.store.Ping(ctx) == nil {
+		// Only the workspaces with a corrupt set answer 503, until Follow can read them.
+		r.log.Error("cannot read the sets of some workspaces; the others are served", "error", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.bootstrap(ctx, r.service, r.log); err != nil {
+		return err
+	}
+	r.reap(ctx)
+	return nil
+}
+
+// reap takes out keys that became due while no server ran, so that they are not published again. Each is a change of its
+// own, so for very many the start does not wait: service.Reap continues.
+func (r *running) reap(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, reapTimeout)
+	defer cancel()
+	_, err := r.service.ReapDue(limited)
+	switch {
+	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+		r.log.Warn("many keys have expired: some are still published, and are taken out while the server runs")
+	case err != nil:
+		r.log.Error("some expired keys are still published; trying again", "error", err)
+	}
+}
+
+func newService(st store.Store, publisher *authz.Publisher, publicURL string, log *slog.Logger, o mint.Options) (*authz.Service, error) {
+	minter, err := mint.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return authz.New(authz.Options{
+		Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL, Log: log, Metrics: o.Metrics,
+	}), nil
+}
+
+func (r *running) handler() (http.Handler, error) {
+	pages, err := portal.New(portal.Options{
+		Service: r.service, Publisher: r.publisher, PublicURL: r.publicURL, ClientSecrets: r.clients, Providers: r.calls,
+		Metrics: r.metrics, Log: r.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.New(api.Options{
+		Portal: pages, Service: r.service, Publisher: r.publisher, Metrics: r.metrics, Log: r.log, Version: version,
+		TrustedProxies: clientaddr.Proxies(r.proxies), StreamLimits: r.streamLimits(r.log), Closing: r.closing,
+		Checks: map[string]api.Check{"database": r.checkDatabase, "shutdown": r.checkShutdown},
+	})
+}
+
+func (r *running) checkDatabase(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err := r.store.Ping(ctx)
+	if errors.Is(err, postgres.ErrPooler) {
+		return postgres.ErrPooler
+	}
+	if err != nil {
+		return fmt.Errorf("the database does not answer; published keys are served as they were %s ago", r.publisher.Age().Round(time.Second))
+	}
+	return nil
+}
+
+func (r *running) checkShutdown(context.Context) error {
+	if r.draining.Load() {
+		return errors.New("the server is shutting down")
+	}
+	return nil
+}
+
+// background starts the work beside requests. stop ends it and waits; the end of ctx does not, since requests still need it.
+func (r *running) background(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	work.Go(func() {
+		r.publisher.Follow(ctx, authz.FollowOptions{Every: followEvery, CheckEvery: r.checkEvery, CompactEvery: compactEvery, Log: r.log})
+	})
+	work.Go(func() { r.service.Reap(ctx, authz.ReapOptions{Log: r.log, Metrics: r.metrics}) })
+	hooks := webhook.New(webhook.Options{HTTP: r.calls, UserAgent: "burnkey/" + version, Secret: r.webhook})
+	work.Go(func() {
+		notice.Run(ctx, notice.Options{Store: r.store, Sender: hooks, Now: r.service.Now, Log: r.log, Metrics: r.metrics})
+	})
+	return func() {
+		cancel()
+		work.Wait()
+	}
+}
