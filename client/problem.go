@@ -26,9 +26,10 @@ type Problem struct {
 	RetryAfter time.Duration `json:"-"`
 }
 
-// Fault is what is wrong with one field of the input.
+// Fault is what is wrong with one field of the input. Code names the rule, for programs; not every fault has one.
 type Fault struct {
 	Field  string `json:"field"`
+	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
 
