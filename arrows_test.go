@@ -86,7 +86,7 @@ var arrows = map[string]arrow{
 		imports: []string{"jwks", "gateway"},
 		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
 	},
-	"gateway/gatewaytest": {imports: []string{"jwks", "publish"}},
+	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish"}},
 
 	"internal/networks":         {forbidden: http},
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},

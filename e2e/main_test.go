@@ -116,9 +116,4 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	testkit.Within(t, patience, what, cond)
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var check = testkit.Check

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	check, eventually   = gatewaytest.Check, testkit.Eventually
+	check, eventually   = testkit.Check, testkit.Eventually
 	own, other, newPair = gatewaytest.Own, gatewaytest.Other, gatewaytest.NewPair
 	payload             = gatewaytest.Payload
 )

@@ -3,19 +3,18 @@ package jwks
 import (
 	"bytes"
 	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"math/big"
 	mathrand "math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -63,10 +62,7 @@ type pair struct {
 }
 
 func newPair() pair {
-	private, err := rsa.GenerateKey(rand.Reader, ModulusBits)
-	if err != nil {
-		panic(err)
-	}
+	private := testkit.PrivateKey()
 	key, err := FromPublicKey(&private.PublicKey)
 	if err != nil {
 		panic(err)
@@ -76,15 +72,12 @@ func newPair() pair {
 
 var ownPair, otherPair = sync.OnceValue(newPair), sync.OnceValue(newPair)
 
-func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+func encode(s string) string { return testkit.Encode(s) }
 
 func headerOf(kid KID) string { return headerHead + kid.String() + headerTail }
 
 // sign makes a token of any header and payload text.
-func (p pair) sign(header, payload string) string {
-	signed := encode(header) + "." + encode(payload)
-	return signed + "." + encode(string(p.signature(signed)))
-}
+func (p pair) sign(header, payload string) string { return testkit.Sign(p.private, header, payload) }
 
 func (p pair) signature(signed string) []byte {
 	digest := sha256.Sum256([]byte(signed))
@@ -107,16 +100,7 @@ func modulusOf(bits int) *big.Int {
 // poll waits for a condition.
 func poll(tb testing.TB, cond func() bool) {
 	tb.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatal("it did not come to be")
-		}
-	}
+	testkit.Eventually(tb, "the condition holds", cond)
 }
 
 func kidOf(key Key) KID { return key.KID() }

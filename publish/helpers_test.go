@@ -6,11 +6,11 @@ import (
 	mathrand "math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 	"unsafe"
 
 	"go.uber.org/goleak"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -108,16 +108,7 @@ func forged(kid jwks.KID, n [jwks.ModulusLen]byte) jwks.Key {
 // poll waits for a condition.
 func poll(tb testing.TB, cond func() bool) {
 	tb.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatal("it did not come to be")
-		}
-	}
+	testkit.Eventually(tb, "the condition holds", cond)
 }
 
 func compareKeys(a, b *jwks.Key) int {

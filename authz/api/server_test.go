@@ -300,9 +300,4 @@ const (
 	jwksPath = issuer + "/.well-known/jwks.json"
 )
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Check

@@ -414,11 +414,6 @@ func (p *page) hidden(name string) string {
 	return html.UnescapeString(m[1])
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var check = testkit.Check
 
 var errBroken = errors.New("the database is away")

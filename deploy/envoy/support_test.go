@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -38,10 +37,7 @@ type key struct {
 
 func newKey(t testing.TB) *key {
 	t.Helper()
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	private := testkit.PrivateKey()
 	n, e := b64(private.N.Bytes()), b64(big.NewInt(int64(private.E)).Bytes())
 	// RFC 7638: the required members alone, in this order.
 	sum := sha256.Sum256([]byte(`{"e":"` + e + `","kty":"RSA","n":"` + n + `"}`))

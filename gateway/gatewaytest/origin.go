@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 )
@@ -113,9 +114,9 @@ func (o *Origin) Stop() {
 // Create adds a workspace, which publishes one key.
 func (o *Origin) Create(id string) {
 	var b publish.Builder
-	Check(o.tb, b.Add(tombstone().Key))
+	testkit.Check(o.tb, b.Add(tombstone().Key))
 	set, err := b.Set(1)
-	Check(o.tb, err)
+	testkit.Check(o.tb, err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.index[id] = publish.NewIndex(set)
@@ -135,7 +136,7 @@ func (o *Origin) Change(id string, add []jwks.Key, remove ...jwks.KID) {
 	defer o.mu.Unlock()
 	c := jwks.Change{Version: o.index[id].Set().Version() + 1, Add: add, Remove: remove}
 	o.log[id] = append(o.log[id], c)
-	Check(o.tb, o.index[id].Apply(c))
+	testkit.Check(o.tb, o.index[id].Apply(c))
 }
 
 // Publish adds a key to a workspace.

@@ -1,14 +1,11 @@
 package gatewaytest
 
 import (
-	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"strings"
 	"sync"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -20,10 +17,7 @@ type Pair struct {
 
 // NewPair generates a Pair.
 func NewPair() Pair {
-	private, err := rsa.GenerateKey(rand.Reader, jwks.ModulusBits)
-	if err != nil {
-		panic(err)
-	}
+	private := testkit.PrivateKey()
 	key, err := jwks.FromPublicKey(&private.PublicKey)
 	if err != nil {
 		panic(err)
@@ -37,17 +31,9 @@ var Own, Other, tombstone = sync.OnceValue(NewPair), sync.OnceValue(NewPair), sy
 // KID returns the kid of the key.
 func (p Pair) KID() jwks.KID { return p.Key.KID() }
 
-func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-
 // Token signs a payload as the minting process does.
 func (p Pair) Token(payload string) string {
-	signed := encode(`{"alg":"RS256","kid":"`+p.Key.KID().String()+`","typ":"JWT"}`) + "." + encode(payload)
-	digest := sha256.Sum256([]byte(signed))
-	sig, err := rsa.SignPKCS1v15(nil, p.private, crypto.SHA256, digest[:])
-	if err != nil {
-		panic(err)
-	}
-	return signed + "." + encode(string(sig))
+	return testkit.Sign(p.private, testkit.Header(p.Key.KID().String()), payload)
 }
 
 // Bearer returns an Authorization header with a valid token of a workspace.

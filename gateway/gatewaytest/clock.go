@@ -2,17 +2,8 @@ package gatewaytest
 
 import (
 	"sync"
-	"testing"
 	"time"
 )
-
-// Check fails the test on an error.
-func Check(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
 
 // A Clock is the real time plus what a test has advanced it by.
 type Clock struct {
