@@ -105,7 +105,7 @@ var arrows = map[string]arrow{
 	"authz/webhook": {imports: []string{"internal/outbound"}},
 
 	"deploy":                 {tests: []string{"deploy/envoy/envoytest"}},
-	"deploy/envoy":           {tests: []string{"deploy/envoy/envoytest"}},
+	"deploy/envoy":           {imports: []string{"jwks"}, tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy/envoytest": {imports: []string{"internal/testkit"}},
 	"benchmarks":             {imports: []string{"*"}},
 	"tools/words":            {},

@@ -18,6 +18,8 @@ import (
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/internal/pace"
 	"github.com/burnkey/burnkey/store"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Errors of a Service, for errors.Is; what is wrong with input is an InputError
@@ -100,12 +102,9 @@ func New(o Options) *Service {
 	return s
 }
 
-// IssuerPath is what stands between the public URL and the workspace in iss.
-const IssuerPath = "/v1/auth/oauth/"
-
 // Issuer returns the iss of a workspace's tokens, under which its public calls
 // are found.
-func (s *Service) Issuer(workspace string) string { return s.publicURL + IssuerPath + workspace }
+func (s *Service) Issuer(workspace string) string { return s.publicURL + jwks.IssuerPath + workspace }
 
 // Now returns the service's time in UTC, to the microsecond as it is kept.
 func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

@@ -33,11 +33,11 @@ func WorkspaceOfToken(token jwks.Token) (string, error) {
 	if err != nil {
 		return "", bad
 	}
-	at := strings.LastIndex(claims.Issuer, IssuerPath)
-	if at < 0 || CheckWorkspaceID("token", claims.Issuer[at+len(IssuerPath):]) != nil {
+	at := strings.LastIndex(claims.Issuer, jwks.IssuerPath)
+	if at < 0 || CheckWorkspaceID("token", claims.Issuer[at+len(jwks.IssuerPath):]) != nil {
 		return "", bad
 	}
-	return claims.Issuer[at+len(IssuerPath):], nil
+	return claims.Issuer[at+len(jwks.IssuerPath):], nil
 }
 
 // readPasted parses the token in a text that a person entered, ignoring the text around it.

@@ -43,14 +43,13 @@ const (
 
 // Patterns of the OpenAPI document. A test compares those of names and owners with NoName and NoOwner.
 const (
-	WorkspaceIDPattern = "^[a-z0-9][a-z0-9-]{0,62}$"
-	NamePattern        = "^[^" + controls + unseenInNames + "]*$"
-	OwnerPattern       = "^" + ownersEnd + "([^" + controls + unseen + "]*" + ownersEnd + ")?$"
-	TextPattern        = "^[^" + controls + "\u2028\u2029]*$" // of audiences
-	ScopePattern       = `^[!#-\[\]-~]*$`
+	NamePattern  = "^[^" + controls + unseenInNames + "]*$"
+	OwnerPattern = "^" + ownersEnd + "([^" + controls + unseen + "]*" + ownersEnd + ")?$"
+	TextPattern  = "^[^" + controls + "\u2028\u2029]*$" // of audiences
+	ScopePattern = `^[!#-\[\]-~]*$`
 )
 
-var workspaceID = regexp.MustCompile(WorkspaceIDPattern)
+var workspaceID = regexp.MustCompile(jwks.WorkspacePattern)
 
 // CheckWorkspaceID returns an InputError on field where id is no workspace's id.
 func CheckWorkspaceID(field, id string) error {

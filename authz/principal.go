@@ -74,7 +74,7 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 		Keys: set,
 		// The rest of iss is the public URL at the time of issue: when the server
 		// moves to another, that must not lock its operators out.
-		Issuer: func(iss string) bool { return strings.HasSuffix(iss, IssuerPath+Home) },
+		Issuer: func(iss string) bool { return strings.HasSuffix(iss, jwks.IssuerPath+Home) },
 		// Only this workspace trusts these keys, so their audience does not matter.
 		AnyAudience: true,
 		Now:         s.now,

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/store"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Limits of what is said about the use of keys.
 const (
-	MaxUses      = 500 // of one report
 	MinUnusedFor = 24 * time.Hour
 
 	minYear, maxYear = 1970, 2200 // of the times in a report
@@ -71,8 +72,8 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 // usageReport holds a report against the limits. Times that no clock shows are faults,
 // since a duration of centuries has no room.
 func (e *InputError) usageReport(r UsageReport) {
-	if len(r.Uses) > MaxUses {
-		e.Add("keys", RuleTooMany, "max", MaxUses)
+	if len(r.Uses) > jwks.MaxReport {
+		e.Add("keys", RuleTooMany, "max", jwks.MaxReport)
 	}
 	if len(r.Reporter) > MaxReporter {
 		e.Add("reporter", RuleTooLarge, "max", MaxReporter)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const aDay = 24 * time.Hour
@@ -63,7 +65,7 @@ func TestRecordUsage(t *testing.T) {
 		}
 	}
 	for field, uses := range map[string][]store.Use{
-		"keys": make([]store.Use, authz.MaxUses+1), "keys[1].last_used_at": {{KID: k.KID, At: used}, {KID: k.KID, At: time.Unix(-1, 0)}},
+		"keys": make([]store.Use, jwks.MaxReport+1), "keys[1].last_used_at": {{KID: k.KID, At: used}, {KID: k.KID, At: time.Unix(-1, 0)}},
 	} {
 		var bad authz.InputError
 		if _, err := s.RecordUsage(t.Context(), "other", authz.UsageReport{Uses: uses}); !errors.As(err, &bad) || len(bad) != 1 || bad[0].Field != field {

@@ -121,7 +121,7 @@ func (b *bench) reads(ctx context.Context, s *server, during time.Duration, mean
 		l.duration = time.Hour
 	}
 	readSet, readKey := l, l
-	readSet.requests = [][]byte{get(s.addr, issuerPath()+"/.well-known/jwks.json")}
+	readSet.requests = [][]byte{get(s.addr, issuerPath()+jwks.SetPath)}
 	readKey.requests = [][]byte{get(s.addr, keysPath+"/"+b.ring.id(0).String(), "Authorization: Bearer "+s.admin)}
 	var errs [2]error
 	var all sync.WaitGroup

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // servingResult compares the server with nginx in one kind of request.
@@ -72,7 +74,7 @@ func (b *bench) serveBoth(ctx context.Context, d *database, n int, nginx string)
 	if err != nil {
 		return err
 	}
-	own := origin{addr: s.addr, path: issuerPath() + "/.well-known/jwks.json"}
+	own := origin{addr: s.addr, path: issuerPath() + jwks.SetPath}
 	body, err := own.fetch(ctx)
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
@@ -29,7 +31,7 @@ type server struct {
 	jwksURL string
 }
 
-func issuerPath() string { return "/v1/auth/oauth/" + workspace }
+func issuerPath() string { return jwks.IssuerPath + workspace }
 
 // startServer runs a server on the database, with its address as the public URL,
 // and returns once it is ready.
@@ -44,7 +46,7 @@ func startServer(ctx context.Context, dir, program, addr, database string, flags
 		return nil, err
 	}
 	s := &server{process: p, addr: addr, client: &http.Client{Timeout: answerTimeout}}
-	s.jwksURL = "http://" + addr + issuerPath() + "/.well-known/jwks.json"
+	s.jwksURL = "http://" + addr + issuerPath() + jwks.SetPath
 	err = p.until(ctx, coldLimit, "it was ready", func() bool { return answers(addr, get(addr, "/readyz"), 200) })
 	s.ready = time.Since(began)
 	if err == nil {

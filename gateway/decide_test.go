@@ -45,7 +45,7 @@ func TestDecideRefuses(t *testing.T) {
 		{"another server", []string{"Bearer " + own().Token(payload("acme", "auth.example", "auth.other"))}, 401, issuer},
 		{"acme's key says beta", []string{"Bearer " + own().Token(payload("beta"))}, 401, unknown},
 		{"beta's key says acme", []string{"Bearer " + other().Token(payload("acme"))}, 401, unknown},
-		{"iss twice", []string{"Bearer " + own().Token(payload("acme", `"sub"`, `"iss":"`+gatewaytest.PublicURL+issuerPath+`beta","sub"`))}, 401, malformed},
+		{"iss twice", []string{"Bearer " + own().Token(payload("acme", `"sub"`, `"iss":"`+gatewaytest.PublicURL+jwks.IssuerPath+`beta","sub"`))}, 401, malformed},
 		{"rubbish after an iss that is not the first", []string{"Bearer " + newPair().Token(payload("acme", `{"iss"`, `{"a":"b","iss"`, `"iat":1`, `"iat":oops`))}, 401, unknown},
 		{"an iss far from the start", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":"`+strings.Repeat("b", lookMax)+`","iss"`))}, 401, malformed},
 		{"an iss after an array", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":[],"iss"`))}, 401, malformed},

@@ -22,8 +22,6 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-const issuerPath = "/v1/auth/oauth/"
-
 // A Gateway decides about requests. It is safe for concurrent use.
 type Gateway struct {
 	o                   Options
@@ -56,7 +54,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	o.setDefaults()
 	g := &Gateway{
-		o: o, followers: newClient(), issuer: newIssuer(strings.TrimRight(o.PublicURL, "/") + issuerPath),
+		o: o, followers: newClient(), issuer: newIssuer(strings.TrimRight(o.PublicURL, "/") + jwks.IssuerPath),
 		issuerEvery: issuerEvery, starting: make(chan struct{}, maxStarting),
 		readiness: readiness{began: time.Now(), patience: firstPatience},
 		usage:     usage{pace: reportPace},

@@ -46,7 +46,7 @@ func (e *IssuerError) Error() string {
 
 func newIssuerError(expected, published, workspace string) *IssuerError {
 	e := &IssuerError{Expected: expected, Published: published[:min(len(published), issuerMax)]}
-	if base, ok := strings.CutSuffix(e.Published, issuerPath+workspace); ok {
+	if base, ok := strings.CutSuffix(e.Published, jwks.IssuerPath+workspace); ok {
 		e.PublicURL = base
 	}
 	return e

@@ -34,7 +34,7 @@ func TestWrongPublicURL(t *testing.T) {
 	g, _ := compareOften(t, with)
 	var wrong *IssuerError
 	eventually(t, "it is not ready", func() bool { return errors.As(g.Ready(), &wrong) })
-	want := IssuerError{o.URL + issuerPath + "acme", gatewaytest.PublicURL + issuerPath + "acme", gatewaytest.PublicURL}
+	want := IssuerError{o.URL + jwks.IssuerPath + "acme", gatewaytest.PublicURL + jwks.IssuerPath + "acme", gatewaytest.PublicURL}
 	if *wrong != want {
 		t.Errorf("%+v, want %+v", *wrong, want)
 	}

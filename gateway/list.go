@@ -11,15 +11,13 @@ import (
 
 	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/internal/loop"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
 	listTimeout = 30 * time.Second
 	listRetry   = 500 * time.Millisecond
 	listPause   = 5 * time.Second // the longest after a failure
-	// home is the server's own workspace. Its keys are management keys, so it is
-	// followed only if Options.Workspaces contains it.
-	home = "burnkey"
 )
 
 // followList keeps the roster up to date with the server's list until ctx ends. While
@@ -69,7 +67,7 @@ func (g *Gateway) fetchList(ctx context.Context) ([]string, error) {
 			return nil, err
 		case !workspaceID.MatchString(w.ID):
 			return nil, errors.New("invalid list: the id of a workspace is invalid")
-		case w.ID != home:
+		case w.ID != jwks.HomeWorkspace:
 			list = append(list, w.ID)
 		}
 	}

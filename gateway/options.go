@@ -7,7 +7,11 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
+
+var workspaceID = regexp.MustCompile(jwks.WorkspacePattern)
 
 const (
 	// MinStaleness is the minimum of Options.MaxStaleness. Without any fault, keys get up
@@ -16,8 +20,6 @@ const (
 	// MaxWorkspaces is the maximum length of Options.Workspaces.
 	MaxWorkspaces = 1000
 )
-
-var workspaceID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // Options select the server and the tokens to accept.
 type Options struct {
@@ -132,8 +134,8 @@ func (o *Options) checkWorkspaces() error {
 		switch {
 		case !workspaceID.MatchString(id):
 			return &OptionError{"Workspaces", fmt.Sprintf("must match %s, which %q does not", workspaceID, id)}
-		case id == home && !o.InsecureManagementKeys:
-			return &OptionError{"Workspaces", "must not contain " + home + ", whose keys are management keys, without InsecureManagementKeys"}
+		case id == jwks.HomeWorkspace && !o.InsecureManagementKeys:
+			return &OptionError{"Workspaces", "must not contain " + jwks.HomeWorkspace + ", whose keys are management keys, without InsecureManagementKeys"}
 		case slices.Contains(o.Workspaces[:i], id):
 			return &OptionError{"Workspaces", fmt.Sprintf("contains %q twice", id)}
 		}

@@ -51,7 +51,7 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 
 // serverIssuer returns the base URL of a workspace's public calls.
 func (g *Gateway) serverIssuer(workspace string) string {
-	return strings.TrimRight(g.o.Server, "/") + issuerPath + workspace
+	return strings.TrimRight(g.o.Server, "/") + jwks.IssuerPath + workspace
 }
 
 // pollEvery returns an interval that keeps keys younger than MaxStaleness where there is

@@ -8,6 +8,7 @@ import (
 	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/internal/loop"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
@@ -16,7 +17,6 @@ const (
 	MinUsageEvery = time.Second
 	MaxUsageEvery = time.Hour
 
-	reportKeys  = 500 // the server's limit for one report
 	reportPace  = time.Second
 	reportIdle  = time.Hour   // the interval between reports of no use
 	reportPause = time.Minute // the longest after a failure
@@ -80,7 +80,7 @@ func (r *reporter) choose(idle bool) *tenant {
 func (r *reporter) report(ctx context.Context, t *tenant) reportResult {
 	u := t.uses
 	now := r.o.Now()
-	some, until := u.take(reportKeys, now)
+	some, until := u.take(jwks.MaxReport, now)
 	result, err := r.send(ctx, t.id, some, client.UsageReport{
 		Complete: !u.lost, Reporter: r.reporterID, SentAt: now.UTC(), Until: until.UTC(),
 	})

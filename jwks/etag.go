@@ -7,23 +7,6 @@ import (
 	"strings"
 )
 
-// Media types of the published forms.
-const (
-	// MediaType of a JWK set (RFC 7517 section 8.5).
-	MediaType = "application/jwk-set+json"
-	// StreamType is the media type of the change stream (WHATWG HTML section 9.2).
-	StreamType = "text/event-stream"
-)
-
-// Header fields that identify the set, also in a 304. Proxies have no reason to change them, so
-// a Follower relies on them if the ETag is dropped or rewritten.
-const (
-	// FingerprintHeader has the Fingerprint of the set.
-	FingerprintHeader = "Burnkey-Fingerprint"
-	// VersionHeader has the version of the set.
-	VersionHeader = "Burnkey-Version"
-)
-
 // acceptSet is the Accept header of a Follower.
 const acceptSet = MediaType + ", application/json;q=0.9"
 

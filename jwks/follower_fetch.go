@@ -77,7 +77,7 @@ func (c *course) fetch(ctx context.Context) error {
 }
 
 func (c *course) askSet(ctx context.Context) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/.well-known/jwks.json", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+SetPath, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	if c.heartbeat > 0 {
 		query += "&heartbeat=" + strconv.FormatFloat(c.heartbeat.Seconds(), 'f', 3, 64)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/changes"+query, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+ChangesPath+query, nil)
 	if err != nil {
 		return nil, err
 	}

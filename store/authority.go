@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Home is the workspace of the server itself: its keys are the management keys.
-const Home = "burnkey"
+const Home = jwks.HomeWorkspace
 
 // ErrNoAuthority means that the key or session that authorizes a change is revoked, expired or
 // ended. Nothing was changed.

@@ -8,7 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
@@ -19,9 +18,9 @@ var events = answer{jwks.StreamType, func(huma.Registry) *huma.Schema { return &
 // changes adds the change stream.
 func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 	stream := publish.NewStream(
-		func(r *http.Request) (*publish.Index, bool) { return a.publisher.Index(issuerOf(r, changePath)) },
+		func(r *http.Request) (*publish.Index, bool) { return a.publisher.Index(issuerOf(r, jwks.ChangesPath)) },
 		func(r *http.Request, after uint64, limit int) ([]jwks.Change, error) {
-			changes, err := a.publisher.Changes(r.Context(), issuerOf(r, changePath), after, limit)
+			changes, err := a.publisher.Changes(r.Context(), issuerOf(r, jwks.ChangesPath), after, limit)
 			// Who would need a change that is gone, or damaged, fetches the set.
 			if errors.Is(err, store.ErrCompacted) || errors.Is(err, store.ErrDamaged) {
 				return nil, publish.ErrTooOld
@@ -29,7 +28,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 			return changes, err
 		},
 	)
-	stream.Age, stream.Closing, stream.Refuse = a.ageOf(changePath), a.closing, a.refuseReader
+	stream.Age, stream.Closing, stream.Refuse = a.ageOf(jwks.ChangesPath), a.closing, a.refuseReader
 	stream.Who = a.streamReader
 	if a.streamLimits != nil {
 		stream.Limits = *a.streamLimits
@@ -47,8 +46,8 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 			Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not take what was sent.",
 		}, func() float64 { return float64(stream.Dropped()) }),
 	)
-	e.GET(authz.IssuerPath+":ws"+changePath, echo.WrapHandler(stream))
-	document(h, http.MethodGet, "changes", authz.IssuerPath+"{ws}"+changePath,
+	e.GET(jwks.IssuerPath+":ws"+jwks.ChangesPath, echo.WrapHandler(stream))
+	document(h, http.MethodGet, "changes", jwks.IssuerPath+"{ws}"+jwks.ChangesPath,
 		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched anew",
 		answers{200: events, 400: problem, 404: problem, 429: problem, 503: problem}, inWorkspace,
 		optional("after", "query", "The version after which to continue; default 0"),
@@ -70,14 +69,14 @@ func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	var p *Problem
 	switch {
 	case errors.Is(err, publish.ErrNoSet):
-		p = a.noSet(issuerOf(r, changePath))
+		p = a.noSet(issuerOf(r, jwks.ChangesPath))
 	case errors.Is(err, publish.ErrPosition):
 		p = newProblem(http.StatusBadRequest, "The position is not a version.").
 			field("after", "must be a version, as must be Last-Event-ID")
 	case errors.Is(err, publish.ErrBody):
 		p = newProblem(http.StatusBadRequest, "The call takes no body.").field("body", "must be empty")
 	case errors.Is(err, publish.ErrReaders):
-		a.turnedAway.note(a.log, r, issuerOf(r, changePath), err)
+		a.turnedAway.note(a.log, r, issuerOf(r, jwks.ChangesPath), err)
 		p = noPlace(err)
 	default:
 		p = a.problem(r.Context(), err)

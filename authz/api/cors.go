@@ -6,7 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Header values that let a page of any origin make the public calls (Fetch Standard, section
@@ -44,6 +44,6 @@ func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 // isPublic reports whether the path is below an issuer, where no call needs a credential, or
 // the API's own document.
 func isPublic(path string) bool {
-	return path == openapiPath || strings.HasPrefix(path, authz.IssuerPath) || strings.HasPrefix(path, oauthPath+"/") ||
+	return path == openapiPath || strings.HasPrefix(path, jwks.IssuerPath) || strings.HasPrefix(path, oauthPath+"/") ||
 		strings.HasPrefix(path, oidcPath+"/")
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
-	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -100,7 +99,7 @@ func document(h huma.API, method, id, path, summary string, as answers, change .
 func inWorkspace(op *huma.Operation) {
 	op.Parameters = append(op.Parameters, &huma.Param{
 		Name: "ws", In: "path", Required: true,
-		Schema: &huma.Schema{Type: huma.TypeString, Pattern: authz.WorkspaceIDPattern},
+		Schema: &huma.Schema{Type: huma.TypeString, Pattern: jwks.WorkspacePattern},
 	})
 }
 

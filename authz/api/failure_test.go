@@ -12,6 +12,8 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/mint"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // goodBody is one with which the operation gets as far as the store.
@@ -192,15 +194,15 @@ func TestADamagedSetIsNoMissingOne(t *testing.T) {
 	if err := s.publisher.Load(t.Context()); !errors.Is(err, authz.ErrPartly) {
 		t.Fatal(err)
 	}
-	const issuer = authz.IssuerPath + damagedWorkspace
+	const issuer = jwks.IssuerPath + damagedWorkspace
 	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/jwks.json?kid=x", "/changes"} {
 		if a := s.do("GET", issuer+path, nil).want(503); a.header.Get("Retry-After") == "" {
 			t.Errorf("%s: %v", path, a.header)
 		}
 	}
 	s.do("GET", issuer+"/.well-known/openid-configuration", nil).want(200)
-	if a := s.do("GET", authz.IssuerPath+"acme/.well-known/jwks.json", nil).want(200); a.header.Get("Age") > "1" {
+	if a := s.do("GET", jwks.IssuerPath+"acme/.well-known/jwks.json", nil).want(200); a.header.Get("Age") > "1" {
 		t.Errorf("another workspace's set looks old: %v", a.header)
 	}
-	s.do("GET", authz.IssuerPath+"nobody/.well-known/jwks.json", nil).want(404)
+	s.do("GET", jwks.IssuerPath+"nobody/.well-known/jwks.json", nil).want(404)
 }

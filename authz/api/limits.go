@@ -7,6 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/burnkey/burnkey/authz"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // limit is what authz allows as text, as a list of texts or as a number; zero: unlimited. It is set
@@ -20,7 +22,7 @@ type limit struct {
 
 // limits has the limits of members, by their tag "is".
 var limits = map[string]limit{
-	"workspace": {pattern: authz.WorkspaceIDPattern},
+	"workspace": {pattern: jwks.WorkspacePattern},
 	"owner": {
 		min: 1, max: authz.MaxText, pattern: authz.OwnerPattern,
 		words: "without control characters, line breaks and invisible characters, and without a space at either end",

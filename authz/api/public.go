@@ -23,11 +23,9 @@ const openapiPath = "/openapi.json"
 
 // Paths under an issuer.
 const (
-	jwksPath   = "/.well-known/jwks.json"
 	oidcPath   = "/.well-known/openid-configuration"
 	oauthPath  = "/.well-known/oauth-authorization-server"
 	revokePath = "/revoke"
-	changePath = "/changes"
 )
 
 // Metadata of an issuer (RFC 8414 section 2 and OpenID Connect Discovery 1.0
@@ -44,20 +42,20 @@ type Metadata struct {
 }
 
 // setRoute is the route of a published set, as the router names it.
-const setRoute = authz.IssuerPath + ":ws" + jwksPath
+const setRoute = jwks.IssuerPath + ":ws" + jwks.SetPath
 
 // public adds the calls that take no credential, and returns what serves sets.
 func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
-	const issuer = authz.IssuerPath + "{ws}"
-	sets := &publish.Handler{MaxAge: MaxAge, Age: a.ageOf(jwksPath)}
-	sets.Set = func(r *http.Request) (*publish.Set, bool) { return a.publisher.Set(issuerOf(r, jwksPath)) }
+	const issuer = jwks.IssuerPath + "{ws}"
+	sets := &publish.Handler{MaxAge: MaxAge, Age: a.ageOf(jwks.SetPath)}
+	sets.Set = func(r *http.Request) (*publish.Set, bool) { return a.publisher.Set(issuerOf(r, jwks.SetPath)) }
 	sets.Tombstone = func(r *http.Request, set *publish.Set) (jwks.Key, bool) {
-		return a.publisher.Tombstone(r.Context(), issuerOf(r, jwksPath), set)
+		return a.publisher.Tombstone(r.Context(), issuerOf(r, jwks.SetPath), set)
 	}
 	sets.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.writeProblem(w, a.noSet(issuerOf(r, jwksPath)))
+		a.writeProblem(w, a.noSet(issuerOf(r, jwks.SetPath)))
 	})
-	readable(e, h, echo.WrapHandler(sets), "jwks", issuer+jwksPath, "The published keys",
+	readable(e, h, echo.WrapHandler(sets), "jwks", issuer+jwks.SetPath, "The published keys",
 		answers{200: jwkSet, 304: nothing, 404: problem, 503: problem}, inWorkspace,
 		optional("kid", "query", "The same shape with this one key, or with the tombstone alone where it is not published"),
 		optional("If-None-Match", "header", "The ETag last seen: the version and the beginning of the fingerprint"))
@@ -65,7 +63,7 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 		readable(e, h, a.metadata, "metadata-"+string(rune('a'+i)), path, "Issuer metadata",
 			answers{200: metadata, 404: problem}, inWorkspace)
 	}
-	e.POST(authz.IssuerPath+":ws"+revokePath, a.revokeToken)
+	e.POST(jwks.IssuerPath+":ws"+revokePath, a.revokeToken)
 	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
 		answers{200: nothing, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
 		inWorkspace, revokeForm)
@@ -74,7 +72,7 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 
 // issuerOf returns the workspace of a request that names it before this path.
 func issuerOf(r *http.Request, path string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, authz.IssuerPath), path)
+	return strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, jwks.IssuerPath), path)
 }
 
 // metadataPaths are OpenID Connect Discovery's place, RFC 8414's (section 3.1:
@@ -83,7 +81,7 @@ func issuerOf(r *http.Request, path string) string {
 func (a *api) metadataPaths(issuer string) []string {
 	paths := []string{issuer + oidcPath, oauthPath + issuer, issuer + oauthPath, oidcPath + issuer}
 	if public, err := url.Parse(a.service.Issuer("")); err == nil {
-		if prefix := strings.TrimSuffix(public.Path, authz.IssuerPath); prefix != "" {
+		if prefix := strings.TrimSuffix(public.Path, jwks.IssuerPath); prefix != "" {
 			paths = append(paths, oauthPath+prefix+issuer, oidcPath+prefix+issuer)
 		}
 	}
@@ -98,7 +96,7 @@ func (a *api) metadata(c echo.Context) error {
 	issuer := a.service.Issuer(ws)
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
 	return c.JSON(http.StatusOK, Metadata{
-		Issuer: issuer, JWKSURI: issuer + jwksPath, RevocationEndpoint: issuer + revokePath,
+		Issuer: issuer, JWKSURI: issuer + jwks.SetPath, RevocationEndpoint: issuer + revokePath,
 		RevocationAuthMethods: []string{"none"}, ResponseTypes: []string{}, GrantTypes: []string{},
 		SubjectTypes: []string{"public"}, IDTokenSigningAlgValues: []string{"RS256"},
 	})

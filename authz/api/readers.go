@@ -23,7 +23,7 @@ func (a *api) streamReader(r *http.Request) publish.StreamReader {
 		return who
 	}
 	p, err := a.service.Authenticate(token)
-	if err != nil || p.May(issuerOf(r, changePath), authz.ScopeGateway) != nil {
+	if err != nil || p.May(issuerOf(r, jwks.ChangesPath), authz.ScopeGateway) != nil {
 		return who
 	}
 	parsed, err := jwks.Parse(token)

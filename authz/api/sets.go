@@ -7,6 +7,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/burnkey/burnkey/authz"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // front answers GET and HEAD of a published set before the router, where all
@@ -37,10 +39,10 @@ func setAsked(r *http.Request) (ws string, ok bool) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.RawPath != "" {
 		return "", false
 	}
-	ws, ok = strings.CutPrefix(r.URL.Path, authz.IssuerPath)
+	ws, ok = strings.CutPrefix(r.URL.Path, jwks.IssuerPath)
 	if !ok {
 		return "", false
 	}
-	ws, ok = strings.CutSuffix(ws, jwksPath)
+	ws, ok = strings.CutSuffix(ws, jwks.SetPath)
 	return ws, ok && authz.CheckWorkspaceID("ws", ws) == nil
 }

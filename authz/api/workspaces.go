@@ -11,6 +11,8 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Workspace as the API shows it.
@@ -205,7 +207,7 @@ func (a *api) showWorkspace(w store.Workspace) Workspace {
 	return Workspace{
 		ID: w.ID, Name: w.Name, Audiences: w.Audiences, AllowNeverExpires: w.AllowNeverExpires,
 		Policy: &policy, Portal: &portal,
-		Issuer: issuer, JWKSURI: issuer + jwksPath, Version: w.Version,
+		Issuer: issuer, JWKSURI: issuer + jwks.SetPath, Version: w.Version,
 		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
 		UsageSince: optionalTime(w.Usage.Since), UsageUntil: optionalTime(w.Usage.Until), UsageReportedAt: optionalTime(w.Usage.At),
 	}

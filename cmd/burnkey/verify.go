@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/jwks"
 )
@@ -129,8 +128,8 @@ func (v *verification) check(ctx context.Context, token string, parsed *jwks.Par
 	}
 	source, issuer := v.jwks, v.issuer
 	if source == "" {
-		base := strings.TrimRight(v.server, "/") + authz.IssuerPath + url.PathEscape(path.Base(claims.Issuer))
-		source = base + "/.well-known/jwks.json"
+		base := strings.TrimRight(v.server, "/") + jwks.IssuerPath + url.PathEscape(path.Base(claims.Issuer))
+		source = base + jwks.SetPath
 		if issuer == "" {
 			var err error
 			if issuer, err = issuerOf(ctx, base); err != nil {

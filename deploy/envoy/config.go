@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // The limits that Validate holds a Config to.
@@ -28,11 +30,6 @@ const (
 	DefaultCAFile = "/etc/ssl/certs/ca-certificates.crt"
 	// DefaultServiceName stands in ESPv2's document until it has a real one.
 	DefaultServiceName = "api.example.com"
-
-	issuerPath = "/v1/auth/oauth/"
-	// management is the server's own workspace, whose keys open the management API.
-	management = "burnkey"
-	jwksPath   = "/.well-known/jwks.json"
 )
 
 // Config is what a gateway has to know.
@@ -87,7 +84,7 @@ func fieldError(flag, format string, args ...any) error {
 }
 
 var (
-	workspaceID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	workspaceID = regexp.MustCompile(jwks.WorkspacePattern)
 	hostName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 )
 
@@ -98,7 +95,7 @@ func (c Config) Issuer(workspace string) string {
 
 // JWKS returns the URL of a workspace's key set.
 func (c Config) JWKS(workspace string) string {
-	return strings.TrimRight(c.Server, "/") + issuerPath + workspace + jwksPath
+	return strings.TrimRight(c.Server, "/") + jwks.IssuerPath + workspace + jwks.SetPath
 }
 
 func (c Config) issuerPrefix() string {
@@ -106,7 +103,7 @@ func (c Config) issuerPrefix() string {
 	if base == "" {
 		base = c.Server
 	}
-	return strings.TrimRight(base, "/") + issuerPath
+	return strings.TrimRight(base, "/") + jwks.IssuerPath
 }
 
 // Validate checks every value that is set, whatever is to be rendered. Its
@@ -205,11 +202,11 @@ func (c Config) checkWorkspaces() error {
 // CheckManagement refuses the server's own workspace, unless insecure is set. Its error is a
 // *FieldError.
 func CheckManagement(workspaces []string, insecure bool) error {
-	if insecure || !slices.Contains(workspaces, management) {
+	if insecure || !slices.Contains(workspaces, jwks.HomeWorkspace) {
 		return nil
 	}
 	return fieldError("workspace", "must not be %s: the API would receive management keys and could use them; "+
-		"--insecure-management-keys permits it", management)
+		"--insecure-management-keys permits it", jwks.HomeWorkspace)
 }
 
 // CheckChoice requires either audiences or anyAudience: a workspace may have an audience for

@@ -17,9 +17,8 @@ import (
 )
 
 const (
-	// PublicURL is the base of an Origin's issuers, IssuerPath their path up to the workspace.
-	PublicURL  = "https://auth.example.com"
-	IssuerPath = "/v1/auth/oauth/"
+	// PublicURL is the base of an Origin's issuers.
+	PublicURL = "https://auth.example.com"
 	// MetadataPath follows the issuer in the URL of its metadata.
 	MetadataPath = "/.well-known/openid-configuration"
 	// ManagementKey is the key that an Origin accepts.
@@ -80,11 +79,11 @@ func NewOrigin(tb testing.TB, workspaces ...string) *Origin {
 	})
 	stream.Heartbeat, stream.Closing = 50*time.Millisecond, o.closing
 	mux := http.NewServeMux()
-	mux.Handle(IssuerPath+"{ws}/.well-known/jwks.json", sets)
-	mux.Handle(IssuerPath+"{ws}/changes", stream)
+	mux.Handle(jwks.IssuerPath+"{ws}"+jwks.SetPath, sets)
+	mux.Handle(jwks.IssuerPath+"{ws}"+jwks.ChangesPath, stream)
 	mux.HandleFunc("GET /v1/workspaces", o.list)
 	mux.HandleFunc("POST /v1/workspaces/{ws}/usage", o.takeReport)
-	mux.HandleFunc("GET "+IssuerPath+"{ws}"+MetadataPath, o.metadata)
+	mux.HandleFunc("GET "+jwks.IssuerPath+"{ws}"+MetadataPath, o.metadata)
 	o.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.mu.Lock()
 		hook := o.hook
@@ -196,7 +195,7 @@ func (o *Origin) list(w http.ResponseWriter, r *http.Request) {
 			next = &found[len(found)-1].ID
 			break
 		}
-		found = append(found, item{id, "The " + id, PublicURL + IssuerPath + id})
+		found = append(found, item{id, "The " + id, PublicURL + jwks.IssuerPath + id})
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"workspaces": found, "next_cursor": next})
 }

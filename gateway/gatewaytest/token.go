@@ -41,7 +41,7 @@ func (p Pair) Bearer(workspace string) string { return "Bearer " + p.Token(Paylo
 
 // Payload returns the payload of a valid token of a workspace. The pairs replace parts of it.
 func Payload(workspace string, replace ...string) string {
-	text := `{"iss":"` + PublicURL + IssuerPath + workspace +
+	text := `{"iss":"` + PublicURL + jwks.IssuerPath + workspace +
 		`","sub":"cust_1","aud":["maps","x"],"jti":"key-1","iat":1,"scope":"maps:read tiles:read"}`
 	return strings.NewReplacer(replace...).Replace(text)
 }
