@@ -2,6 +2,7 @@ package authz
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"regexp"
 	"strconv"
@@ -60,4 +61,19 @@ func times(n int64, unit time.Duration) time.Duration {
 		return -longest
 	}
 	return time.Duration(n) * unit
+}
+
+// words says a duration in days where those are whole, and else without the units that
+// are zero at its end.
+func words(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == day:
+		return "1 day"
+	case d%day == 0:
+		return fmt.Sprintf("%d days", d/day)
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return d.String()
 }

@@ -84,7 +84,7 @@ var (
 	RuleOperatorValue   = rule("operator_value", "must be given together with operator_claim")
 	RuleOperatorClaim   = rule("operator_claim", "is required in the workspace {workspace}, where only operators log in")
 	RuleOwnerless       = rule("ownerless", "must be absent for an operator")
-	RuleOperatorsOnly   = rule("operators_only", "must not be {workspace} for a link of an owner: its keys are the management keys")
+	RuleOperatorsOnly   = rule("operators_only", "{workspace} has a portal for operators only: its keys are the management keys")
 	RuleNothingSelected = rule("nothing_selected", "must select keys: by ids, owner, scope, created_before or unused_for")
 	RuleSelectsAll      = rule("selects_all", "must not select all keys")
 )

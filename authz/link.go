@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -142,18 +141,4 @@ func lifeBy(link *store.Session) time.Duration {
 		return LoginLife
 	}
 	return SessionLife
-}
-
-// noteExpired notes the refusal of a link that has expired, as that of a login, for as long
-// as it is kept. One that was used is known no more.
-func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error {
-	var longAgo time.Time // when the link had not expired yet
-	asked, err := s.store.Session(ctx, link, longAgo)
-	switch {
-	case errors.Is(err, ErrNotFound) || err == nil && asked.Kind != store.KindLink:
-		return nil
-	case err != nil:
-		return err
-	}
-	return s.noteLogin(ctx, asked.Workspace, asked.Owner, "expired-link")
 }

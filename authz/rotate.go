@@ -115,7 +115,7 @@ func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest
 	}
 	switch {
 	case !k.ExpiresAt.IsZero(): // whole seconds behind iat
-		life := min(k.ExpiresAt.Unix()-k.CreatedAt.Unix(), maxExpiresIn(w))
+		life := min(k.ExpiresAt.Unix()-k.CreatedAt.Unix(), MaxLife(w))
 		r.ExpiresIn = &life
 	case MayNeverExpire(w):
 		r.NeverExpires = true

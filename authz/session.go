@@ -100,37 +100,6 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	return secret, session, nil
 }
 
-// Login is somebody whom an OpenID provider has named.
-type Login struct {
-	// Role is store.RoleOwner or store.RoleOperator, and never guessed: that no owner is
-	// named makes nobody an operator.
-	Role    string
-	Owner   string // empty for an operator
-	Subject string // who it is, for the audit
-}
-
-// StartLogin opens a session for somebody who has logged in. Errors: InputError,
-// ErrNotFound.
-func (s *Service) StartLogin(ctx context.Context, workspace string, l Login) (Secret, store.Session, error) {
-	w, err := s.store.Workspace(ctx, workspace)
-	if err != nil {
-		return "", store.Session{}, err
-	}
-	var bad InputError
-	bad.holder(&w, l.Role, l.Owner)
-	bad.text("subject", l.Subject, 1)
-	if err := bad.err(); err != nil {
-		return "", store.Session{}, err
-	}
-	session := store.Session{
-		Kind: store.KindSession, Workspace: workspace, Owner: l.Owner, Role: l.Role, Subject: l.Subject, Login: true,
-	}
-	if err := s.spend(BySession(ctx, &session), changeCost); err != nil {
-		return "", store.Session{}, err
-	}
-	return s.newSession(ctx, session, LoginLife)
-}
-
 // Session returns the session that a secret opens. Errors: ErrNoSession where it is over
 // or never was, where the key that made its link is revoked, or where the secret is a
 // link's.

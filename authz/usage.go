@@ -114,21 +114,6 @@ func (e *UsageError) Error() string {
 		e.Since.Format(time.RFC3339), e.Until.Format(time.RFC3339), words(e.For))
 }
 
-// words says a duration in days where those are whole, and else without the units that
-// are zero at its end.
-func words(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d == day:
-		return "1 day"
-	case d%day == 0:
-		return fmt.Sprintf("%d days", d/day)
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	}
-	return d.String()
-}
-
 // unusedSince returns the time that a key must be older than and not used since, to have
 // been unused for so long: as of when use is known, behind which it may have been used.
 // Errors: *UsageError.

@@ -205,7 +205,7 @@ func TestOperatorsOfAllWorkspacesByTheAPI(t *testing.T) {
 		s.do("POST", path, `{"role":"operator"}`, as(s.manager(tie, "admin"))).want(403)
 	}
 	s.do("POST", path, `{"role":"operator"}`, as(s.manager("", "keys:write", "workspaces:write", "audit:read"))).want(403)
-	if p := s.do("POST", path, `{"owner":"c"}`).want(422).problem(); !p.names("workspace") || !strings.Contains(p.Errors[0].Detail, "operators alone") {
+	if p := s.do("POST", path, `{"owner":"c"}`).want(422).problem(); !p.names("workspace") || !strings.Contains(p.Errors[0].Detail, "operators only") {
 		t.Errorf("an owner's link: %v", p.Errors)
 	}
 }

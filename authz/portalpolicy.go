@@ -51,9 +51,3 @@ func scopesOnPage(w *store.Workspace, s *store.Session) []store.OfferedScope {
 func ScopesOffered(w *store.Workspace, s *store.Session) []store.OfferedScope {
 	return slices.DeleteFunc(slices.Clone(scopesOnPage(w, s)), func(o store.OfferedScope) bool { return o.Name == "" })
 }
-
-// MaxLife returns the longest life of a workspace's keys, in seconds.
-func MaxLife(w *store.Workspace) int64 { return maxExpiresIn(w) }
-
-// DefaultLife returns the default life, in seconds: MaxLife at most.
-func DefaultLife(w *store.Workspace) int64 { return defaultExpiresIn(w) }

@@ -6,9 +6,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -133,90 +130,6 @@ func (e *InputError) owner(field, value string) {
 	if len(*e) == before && strings.Trim(value, " ") != value {
 		e.Add(field, RuleOuterSpace)
 	}
-}
-
-func (e *InputError) list(field string, values []string, most int, check func(value string)) {
-	if len(values) > most {
-		e.Add(field, RuleTooMany, "max", most)
-		return
-	}
-	seen := make(map[string]bool, len(values))
-	for _, value := range values {
-		if seen[value] {
-			e.Add(field, RuleDuplicate)
-			return
-		}
-		seen[value] = true
-		before := len(*e)
-		if check(value); len(*e) > before {
-			return
-		}
-	}
-}
-
-func (e *InputError) audiences(field string, values []string) {
-	e.list(field, values, MaxAudiences, func(value string) { e.text(field, value, 1) })
-}
-
-// scopes are scope-tokens: RFC 6749 section 3.3.
-func (e *InputError) scopes(field string, values []string) {
-	e.list(field, values, MaxScopes, func(value string) {
-		if value == "" || len(value) > MaxScope {
-			e.Add(field, RuleScopeLength, "max", MaxScope)
-			return
-		}
-		for _, c := range []byte(value) {
-			if c <= ' ' || c > '~' || c == '"' || c == '\\' {
-				e.Add(field, RuleScopeCharacters)
-				return
-			}
-		}
-	})
-}
-
-// object returns a JSON object without white space, members in their order, and
-// {} for none.
-func (e *InputError) object(field string, value []byte, most int) jsontext.Value {
-	if len(value) == 0 {
-		return jsontext.Value("{}")
-	}
-	v := jsontext.Value(value).Clone()
-	if err := v.Compact(); err != nil || v.Kind() != '{' || !v.IsValid() {
-		e.Add(field, RuleNotObject)
-		return nil
-	}
-	if len(v) > most {
-		e.Add(field, RuleTooLarge, "max", most)
-		return nil
-	}
-	return v
-}
-
-// depth refuses JSON that is nested deeper than MaxDepth.
-func (e *InputError) depth(field string, value []byte) {
-	if _, deep := jwks.TooDeep(value, MaxDepth); deep {
-		e.Add(field, RuleTooDeep, "max", MaxDepth)
-	}
-}
-
-func (e *InputError) claims(value []byte) jsontext.Value {
-	v := e.object("claims", value, MaxClaims)
-	if v == nil {
-		return nil
-	}
-	var members map[string]jsontext.Value
-	if err := json.Unmarshal(v, &members); err != nil {
-		e.Add("claims", RuleNotObject)
-		return nil
-	}
-	for name := range members {
-		// Many JSON libraries ignore the case of members, and take the last: ours
-		// must not be overruled by theirs.
-		if jwks.Reserved(strings.ToLower(strings.ToUpper(name))) {
-			e.Add("claims."+name, RuleReservedClaim)
-		}
-	}
-	return v
 }
 
 func (e *InputError) idempotencyKey(value string) {

@@ -1,0 +1,291 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// IssueRequest asks for a key. Only Owner is required.
+type IssueRequest struct {
+	Owner string
+	Name  string
+	// Scopes are signed in this order.
+	Scopes []string
+	// Audience is among the workspace's, and where empty its default.
+	Audience []string
+	// ExpiresIn is in seconds, and the workspace's default where nil.
+	ExpiresIn    *int64
+	NeverExpires bool
+	// Until is the time at which the key expires, to the second, however long minting takes. If
+	// set, it replaces ExpiresIn and NeverExpires.
+	Until    time.Time
+	Claims   []byte // a JSON object of further claims, or nil
+	Metadata []byte // a JSON object that is stored but not signed, or nil
+	// IdempotencyKey lets a request be repeated without issuing twice.
+	IdempotencyKey string
+	// Session is the owner's portal session; the request is limited to what the portal offers
+	// there: see OnPage. Nil: the request comes from the management API.
+	Session *store.Session
+}
+
+// Issued is a new key with its token, which is kept nowhere.
+type Issued struct {
+	store.Key
+	Token jwks.Token
+}
+
+// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, *BudgetError, *LimitError,
+// *store.IdempotencyError.
+func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (Issued, error) {
+	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
+}
+
+// issue is Issue with a last look at the token before the key comes to be.
+func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, last func(jwks.Token) error) (Issued, error) {
+	draft, err := s.draft(ctx, workspace, r)
+	if err != nil {
+		return Issued{}, err
+	}
+	leave, err := s.once(ctx, &draft.key)
+	if err != nil {
+		return Issued{}, err
+	}
+	defer leave()
+	minted, place, err := s.mint(ctx, draft, store.Active, func() (*unmade, error) { return s.draft(ctx, workspace, r) })
+	if err != nil {
+		return Issued{}, err
+	}
+	defer place.leave()
+	if err := last(minted.Token); err != nil {
+		return Issued{}, err
+	}
+	return s.keep(ctx, draft, place, minted)
+}
+
+// draft checks a request against the current workspace. Errors: InputError, ErrNotFound.
+func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (*unmade, error) {
+	w, err := s.store.Workspace(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDraft(OnPage(&w, r.Session), r)
+	if err != nil {
+		return nil, err
+	}
+	return d, s.refuseLong(d)
+}
+
+// mint makes a key from a draft. Once its turn in the queue has come, it replaces the draft by
+// that of again, since the workspace may have changed meanwhile and a refused request must not
+// cost a key pair. The owner's limit counts keys with the given status. The caller must leave
+// the place.
+func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (mint.Minted, *place, error) {
+	place, err := s.reserve(ctx, d.key.Workspace, d.key.Owner, status, d.perOwner)
+	if err != nil {
+		return mint.Minted{}, nil, err
+	}
+	if err := s.spendKey(ctx, &d.key); err != nil {
+		place.leave()
+		return mint.Minted{}, nil, err
+	}
+	asker := mint.Asker{Workspace: d.key.Workspace, Owner: d.key.Owner, Caller: askedBy(ctx)}
+	minted, err := s.minter.Mint(ctx, asker, func() ([]byte, error) {
+		if err := s.store.Standing(ctx); err != nil {
+			return nil, err
+		}
+		now, err := again()
+		if err != nil {
+			return nil, err
+		}
+		*d = *now
+		if err := place.begin(ctx, d.perOwner); err != nil {
+			return nil, err
+		}
+		return s.sign(d)
+	})
+	if err != nil {
+		place.leave()
+		return mint.Minted{}, nil, err
+	}
+	return minted, place, nil
+}
+
+// askedBy names the caller: a management key or a session; empty for the server itself.
+func askedBy(ctx context.Context) string {
+	a := store.AuthorityOf(ctx)
+	switch {
+	case a.Session != [32]byte{}:
+		return "session " + string(a.Session[:])
+	case a.Key != uuid.Nil:
+		return "key " + a.Key.String()
+	}
+	return ""
+}
+
+// unmade is a key before minting.
+type unmade struct {
+	key       store.Key
+	expiresIn int64     // seconds; 0: never
+	until     time.Time // replaces expiresIn unless zero; at most most seconds away
+	most      int64
+	perOwner  int            // keys that the owner may have; 0: unlimited
+	session   *store.Session // portal session, or nil
+}
+
+// terms checks the signed contents against the workspace, within the transaction that stores
+// the key.
+func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
+	w = OnPage(w, d.session)
+	var bad InputError
+	bad.among("audience", w, d.key.Audience)
+	bad.offered("scopes", w, d.key.Scopes)
+	switch {
+	case d.expiresIn == 0 && !MayNeverExpire(w):
+		bad.refuseNeverExpires(w)
+	case d.expiresIn > MaxLife(w):
+		bad = append(bad, lifeError(MaxLife(w))...)
+	}
+	d.perOwner = w.Policy.KeysPerOwner
+	return d.perOwner, bad.err()
+}
+
+// newDraft checks a request for a new key against the limits and the workspace's policy.
+func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
+	var bad InputError
+	bad.owner("owner", r.Owner)
+	bad.name("name", r.Name, 0)
+	bad.depth("claims", r.Claims)
+	bad.depth("metadata", r.Metadata)
+	d := bad.draft(w, r)
+	if w.ID == Home {
+		bad.management(r.Scopes)
+	}
+	return d, bad.err()
+}
+
+// draft checks what applies to successors, too. The rules for new keys were looser in earlier
+// releases, and a key issued then can still be rotated.
+func (e *InputError) draft(w *store.Workspace, r IssueRequest) *unmade {
+	e.scopes("scopes", r.Scopes)
+	e.audiences("audience", r.Audience)
+	e.idempotencyKey(r.IdempotencyKey)
+	d := &unmade{perOwner: w.Policy.KeysPerOwner, session: r.Session, key: store.Key{
+		Workspace: w.ID, Owner: r.Owner, Name: r.Name, IdempotencyKey: r.IdempotencyKey,
+		Scopes: slices.Clone(r.Scopes), Audience: slices.Clone(r.Audience),
+		Claims:   []byte(e.claims(r.Claims)),
+		Metadata: []byte(e.object("metadata", r.Metadata, MaxMetadata)),
+	}}
+	e.among("audience", w, r.Audience)
+	e.offered("scopes", w, r.Scopes)
+	if len(r.Audience) == 0 {
+		d.key.Audience = slices.Clone(w.Policy.DefaultAudience)
+	}
+	if len(d.key.Audience) == 0 {
+		d.key.Audience = slices.Clone(w.Audiences)
+	}
+	d.key.RequestDigest = r.digest()
+	if d.until, d.most = r.Until, MaxLife(w); d.until.IsZero() {
+		d.expiresIn = e.expiry(w, r)
+	}
+	if w.ID == Home {
+		e.tie(jsontext.Value(d.key.Claims))
+	}
+	return d
+}
+
+// refuseLong refuses claims that are each within its limit and together too
+// long for a token.
+func (s *Service) refuseLong(d *unmade) error {
+	var bad InputError
+	payload, err := s.sign(d)
+	if len(payload) > MaxPayload {
+		bad.Add("claims", RulePayloadTooLarge, "max", MaxPayload)
+		return bad
+	}
+	return err
+}
+
+// once waits until no other request with the same idempotency key is in progress, then refuses
+// a repeat before a key is minted for it. Errors: *store.IdempotencyError, *mint.BusyError.
+func (s *Service) once(ctx context.Context, k *store.Key) (leave func(), err error) {
+	if k.IdempotencyKey == "" {
+		return func() {}, nil
+	}
+	if leave, err = s.rooms.alone(ctx, roomKey{k.Workspace, "once", k.IdempotencyKey}); err != nil {
+		return nil, err
+	}
+	earlier, err := s.store.KeyByIdempotencyKey(ctx, k.Workspace, k.IdempotencyKey)
+	if errors.Is(err, ErrNotFound) {
+		return leave, nil
+	}
+	leave()
+	if err != nil {
+		return nil, err
+	}
+	return nil, k.Repeated(earlier.ID, earlier.RequestDigest)
+}
+
+// clockSkew is the number of seconds by which iat precedes the minting, so that a verifier with
+// a slow clock accepts a fresh token. The expiry counts from the minting.
+const clockSkew = 60
+
+// sign gives the draft its id and times and returns the payload of its token.
+func (s *Service) sign(d *unmade) ([]byte, error) {
+	id, err := s.newID()
+	if err != nil {
+		return nil, err
+	}
+	d.key.ID = id
+	d.key.CreatedAt = s.Now()
+	d.key.UpdatedAt = d.key.CreatedAt
+	claims := jwks.Claims{
+		Issuer: s.Issuer(d.key.Workspace), Subject: d.key.Owner, Audience: d.key.Audience,
+		ID: id.String(), IssuedAt: d.key.CreatedAt.Unix(),
+		Scope: strings.Join(d.key.Scopes, " "), Extra: []byte(d.key.Claims),
+	}
+	if !d.until.IsZero() {
+		d.expiresIn = d.until.Unix() - claims.IssuedAt
+		if d.expiresIn < 1 || d.expiresIn > d.most {
+			return nil, lifeError(d.most)
+		}
+	}
+	if d.expiresIn > 0 {
+		claims.Expiry = claims.IssuedAt + d.expiresIn
+		d.key.ExpiresAt = claims.ExpiresAt()
+	}
+	claims.IssuedAt -= clockSkew
+	return json.Marshal(&claims)
+}
+
+// keep stores and publishes a key that was made.
+func (s *Service) keep(ctx context.Context, d *unmade, place *place, minted mint.Minted) (Issued, error) {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	var key store.Key
+	err := place.keep(ctx, func() (err error) {
+		key, err = s.store.Issue(ctx, d.key, minted.Key, d.terms)
+		return err
+	})
+	if errors.Is(err, ErrTooMany) {
+		return Issued{}, &LimitError{Most: d.perOwner}
+	}
+	if err != nil {
+		return Issued{}, err
+	}
+	// The key is durable, and its token would be lost with an error: where
+	// publishing it here has to wait, Follow catches up.
+	s.publisher.apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}})
+	s.wakeReaper()
+	return Issued{Key: key, Token: minted.Token}, nil
+}

@@ -1,0 +1,79 @@
+package authz
+
+import (
+	"bytes"
+	"image/png"
+	"net/url"
+	"regexp"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+var accent = regexp.MustCompile(`^#[0-9a-f]{6}$`)
+
+// portal holds what customers are shown, and who may show it, against the limits. Local
+// says that the server itself is reached on this machine alone.
+func (e *InputError) portal(w *store.Workspace, local bool) {
+	p := &w.Portal
+	e.text("portal.display_name", p.DisplayName, 0)
+	if p.BaseURL != "" {
+		e.webURL("portal.base_url", p.BaseURL)
+	}
+	if p.Accent != "" && !accent.MatchString(p.Accent) {
+		e.Add("portal.accent", RuleNotColor)
+	}
+	if len(p.Logo) > 0 {
+		e.logo("portal.logo", p.Logo)
+	}
+	e.list("portal.frame_ancestors", p.FrameAncestors, MaxFrameAncestors, func(origin string) {
+		e.origin("portal.frame_ancestors", origin)
+	})
+	if o := p.OIDC; o != nil {
+		e.oidc(o, local)
+		e.claimed(o, w.ID == Home)
+	}
+}
+
+func (e *InputError) logo(field string, logo []byte) {
+	config, err := png.DecodeConfig(bytes.NewReader(logo))
+	switch {
+	case len(logo) > MaxLogo:
+		e.Add(field, RuleTooLarge, "max", MaxLogo)
+	case err != nil:
+		e.Add(field, RuleNotPNG)
+	case config.Width > MaxLogoSide || config.Height > MaxLogoSide:
+		e.Add(field, RulePictureTooLarge, "max", MaxLogoSide)
+	}
+}
+
+// oidc takes a provider on this machine as remote does.
+func (e *InputError) oidc(o *store.OIDC, local bool) {
+	u, err := url.Parse(o.Issuer)
+	switch {
+	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || len(o.Issuer) > MaxURL:
+		e.Add("portal.oidc.issuer", RuleNotIssuer, "max", MaxURL)
+	case !isPlainURL(u, o.Issuer):
+		e.Add("portal.oidc.issuer", RuleNotPlainURL)
+	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):
+		e.Add("portal.oidc.issuer", RuleNotHTTPS)
+	}
+	e.text("portal.oidc.client_id", o.ClientID, 1)
+}
+
+// claimed holds the claims that say who somebody is against their limits. Home has
+// operators alone, so it needs no owner's.
+func (e *InputError) claimed(o *store.OIDC, home bool) {
+	least := 1
+	if home {
+		least = 0
+	}
+	e.text("portal.oidc.owner_claim", o.OwnerClaim, least)
+	e.text("portal.oidc.operator_claim", o.OperatorClaim, 0)
+	e.text("portal.oidc.operator_value", o.OperatorValue, 0)
+	if (o.OperatorClaim == "") != (o.OperatorValue == "") {
+		e.Add("portal.oidc.operator_value", RuleOperatorValue)
+	}
+	if home && o.OperatorClaim == "" {
+		e.Add("portal.oidc.operator_claim", RuleOperatorClaim, "workspace", Home)
+	}
+}

@@ -1,0 +1,114 @@
+package authz
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// Refused notes that somebody who is known was refused something in a workspace, by the
+// name of the call: ten times a minute at most for each caller, call and server. What
+// nobody has a name for is not noted: anybody could fill the disk.
+func (s *Service) Refused(ctx context.Context, workspace, call string) error {
+	if !s.calls.take(store.ActorOf(ctx).ID+" "+call, s.Now()) {
+		return nil
+	}
+	ctx, cancel := settle(store.Under(ctx, store.Authority{})) // the server itself records it
+	defer cancel()
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		workspace = Home // there is no such workspace, or none was meant
+	}
+	detail, err := json.Marshal(map[string]string{"call": call})
+	if err != nil {
+		return err
+	}
+	return s.store.Record(ctx, store.Entry{
+		Workspace: workspace, At: s.Now(), Action: store.ActionCallRefuse, Result: store.ResultRefused, Detail: detail,
+	})
+}
+
+// LoginRefused notes that somebody was refused who came back from a workspace's OpenID
+// provider, by a word that says why. Anybody can come back without a name, so of each
+// workspace only some of these are recorded: see refusedBy. Errors: ErrNotFound.
+func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) error {
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	if _, err := s.store.Workspace(ctx, workspace); err != nil {
+		return err
+	}
+	return s.noteLogin(ctx, workspace, "", reason)
+}
+
+// noteExpired notes the refusal of a link that has expired, as that of a login, for as long
+// as it is kept. One that was used is known no more.
+func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error {
+	var longAgo time.Time // when the link had not expired yet
+	asked, err := s.store.Session(ctx, link, longAgo)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && asked.Kind != store.KindLink:
+		return nil
+	case err != nil:
+		return err
+	}
+	return s.noteLogin(ctx, asked.Workspace, asked.Owner, "expired-link")
+}
+
+// noteLogin records a refusal, of an owner where one is known.
+func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string) error {
+	now := s.Now()
+	if !s.refusals.take(refusedBy(ctx, workspace, owner), now) {
+		return nil
+	}
+	detail, err := json.Marshal(map[string]string{"reason": reason})
+	if err != nil {
+		return err
+	}
+	return s.store.Record(ctx, store.Entry{
+		Workspace: workspace, At: now, Action: store.ActionLoginRefuse, Owner: owner, Result: store.ResultRefused, Detail: detail,
+	})
+}
+
+// refusedBy returns the name under which a refusal is counted. Anyone identified by a link or
+// by the provider counts separately: strangers share one name and so can't keep identified
+// callers out of the audit.
+func refusedBy(ctx context.Context, workspace, owner string) string {
+	return workspace + "\n" + owner + "\n" + store.ActorOf(ctx).ID
+}
+
+const (
+	// refusalsAtOnce is how many refusals are recorded in each refusalEvery for one name: the
+	// strangers of a workspace, an identified person, or one caller's call. That is about 5 MB a
+	// day on one server.
+	refusalsAtOnce = 10
+	refusalEvery   = time.Minute
+	// refusersAtOnce bounds the names that are counted; refusals of further ones are not
+	// recorded.
+	refusersAtOnce = 10_000
+)
+
+// refusals bounds what those who are refused can write. It is safe for concurrent use.
+type refusals struct {
+	mu    sync.Mutex
+	since time.Time
+	noted map[string]int // by whom or where, since then
+}
+
+// take reports whether one more may be noted.
+func (r *refusals) take(of string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if age := now.Sub(r.since); r.noted == nil || age >= refusalEvery || age < 0 {
+		r.since, r.noted = now, make(map[string]int)
+	}
+	if r.noted[of] == 0 && len(r.noted) >= refusersAtOnce {
+		return false
+	}
+	r.noted[of]++
+	return r.noted[of] <= refusalsAtOnce
+}

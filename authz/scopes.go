@@ -1,0 +1,70 @@
+package authz
+
+import (
+	"slices"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+func (e *InputError) list(field string, values []string, most int, check func(value string)) {
+	if len(values) > most {
+		e.Add(field, RuleTooMany, "max", most)
+		return
+	}
+	seen := make(map[string]bool, len(values))
+	for _, value := range values {
+		if seen[value] {
+			e.Add(field, RuleDuplicate)
+			return
+		}
+		seen[value] = true
+		before := len(*e)
+		if check(value); len(*e) > before {
+			return
+		}
+	}
+}
+
+func (e *InputError) audiences(field string, values []string) {
+	e.list(field, values, MaxAudiences, func(value string) { e.text(field, value, 1) })
+}
+
+// scopes are scope-tokens: RFC 6749 section 3.3.
+func (e *InputError) scopes(field string, values []string) {
+	e.list(field, values, MaxScopes, func(value string) {
+		if value == "" || len(value) > MaxScope {
+			e.Add(field, RuleScopeLength, "max", MaxScope)
+			return
+		}
+		for _, c := range []byte(value) {
+			if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+				e.Add(field, RuleScopeCharacters)
+				return
+			}
+		}
+	})
+}
+
+// among checks that the workspace has all of the audiences.
+func (e *InputError) among(field string, w *store.Workspace, audiences []string) {
+	for _, aud := range audiences {
+		if !slices.Contains(w.Audiences, aud) {
+			e.Add(field, RuleUnknownAudience)
+			return
+		}
+	}
+}
+
+// OffersScope reports whether a workspace's keys may have a scope.
+func OffersScope(w *store.Workspace, scope string) bool {
+	return len(w.Policy.Scopes) == 0 || slices.ContainsFunc(w.Policy.Scopes, func(o store.OfferedScope) bool { return o.Name == scope })
+}
+
+func (e *InputError) offered(field string, w *store.Workspace, scopes []string) {
+	for _, scope := range scopes {
+		if !OffersScope(w, scope) {
+			e.Add(field, RuleScopeNotOffered)
+			return
+		}
+	}
+}
