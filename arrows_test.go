@@ -64,7 +64,7 @@ var arrows = map[string]arrow{
 	"authz/portal": {
 		imports: []string{
 			"jwks", "store", "authz", "authz/portal/language", "authz/portal/oidc", "internal/clientaddr", "internal/logs",
-			"internal/loop", "internal/outbound",
+			"internal/loop", "internal/outbound", "internal/pace",
 		},
 		tests: []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},

@@ -82,7 +82,7 @@ func logsInAndOut(t *testing.T, s *server, op *portaltest.OIDCProvider, p *porta
 		}
 		p.Back()
 	}
-	says(t, p.Text("main"), "Your session has ended")
+	says(t, p.Text("main"), "You are not logged in")
 	if status := p.Open(keys); status != http.StatusUnauthorized {
 		t.Errorf("after the logout the keys are answered %d", status)
 	}

@@ -125,7 +125,7 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 
 	c.Press("Enter")
 	c.Wait("dialog[open]")
-	const confirm = "To confirm, type the name “Web shop”, or "
+	const confirm = "To confirm, type the name “Web shop” or "
 	label := confirm + k.ID[len(k.ID)-8:]
 	on(label)
 	order("Revoke key", "Cancel")

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
@@ -92,17 +91,13 @@ func (v *visit) notCreated(f *createForm, err error) error {
 	var input authz.InputError
 	switch {
 	case errors.As(err, &input):
-		var bad faults
-		for _, one := range input {
-			bad = append(bad, v.faultOf(one))
-		}
-		return v.createAgain(http.StatusUnprocessableEntity, f, bad)
+		return v.createAgain(http.StatusUnprocessableEntity, f, v.faultsOf(input))
 	case errors.Is(err, authz.ErrTooMany):
 		text := v.language.Count("fault.many", v.workspace.Policy.KeysPerOwner)
 		return v.createAgain(http.StatusConflict, f, faults{{"", text}})
 	case errors.Is(err, authz.ErrBusy):
 		v.retryAfter(authz.RetryAfter(err))
-		return v.createAgain(http.StatusServiceUnavailable, f, faults{{"", v.language.Text("fault.busy")}})
+		return v.createAgain(http.StatusServiceUnavailable, f, v.fault("", "fault.busy"))
 	}
 	return err
 }
@@ -111,31 +106,16 @@ func (v *visit) createAgain(status int, f *createForm, bad faults) error {
 	return v.renderView(status, &view{Page: "new", Title: v.language.Text("new.title"), Content: f, Faults: bad})
 }
 
-// faultOf words what authz has against a field in the reader's language.
-func (v *visit) faultOf(f authz.FieldError) fault {
-	switch f.Field {
-	case "name", "scopes", "grace":
-		return fault{f.Field, v.language.Text("fault." + f.Field)}
-	case "expires_in", "never_expires":
-		return fault{"expiry", v.language.Text("fault.expiry")}
-	}
-	return fault{"", v.language.Text("fault.form")}
-}
-
-// request makes a form into what authz is asked for, or says what is wrong with it.
+// request turns a form into a request, or returns what is wrong with it. The rules for keys are
+// authz's; here a key also needs a name, by which its owner recognizes it.
 func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
-	wrong := func(field, key string, pairs ...any) {
-		bad = append(bad, fault{field, v.language.Text(key, pairs...)})
-	}
+	wrong := func(field, key string) { bad = append(bad, v.fault(field, key)...) }
 	r = authz.IssueRequest{Owner: v.session.Owner, Name: f.Name, Scopes: f.Scopes, IdempotencyKey: v.once(f.Once), Session: &v.session}
-	if key := nameFault(f.Name); key != "" {
-		wrong("name", key, "max", authz.MaxText)
-	}
-	if !v.mayHave(r.Scopes) {
-		wrong("scopes", "fault.scope.offered")
+	if f.Name == "" {
+		wrong("name", "fault.name.empty")
 	}
 	if key := v.expiry(f, &r); key != "" {
-		wrong("expiry", key, "last", v.language.Day(v.lastDay()))
+		wrong("expiry", key)
 	}
 	if !slices.Contains(f.Environments, f.Environment) {
 		wrong("environment", "fault.environment")
@@ -148,28 +128,11 @@ func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	return r, bad
 }
 
-// nameFault returns the message of what is wrong with a name, or nothing. Here it must
-// not be empty: it is how its owner knows a key again.
-func nameFault(name string) string {
-	switch {
-	case name == "":
-		return "fault.name.empty"
-	case utf8.RuneCountInString(name) > authz.MaxText:
-		return "fault.name.long"
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, authz.NoName):
-		return "fault.name"
-	}
-	return ""
-}
-
-// expiry sets how long a key lives, or returns the message of why not.
+// expiry reads how long a key lives, or returns the message of what can't be read.
 func (v *visit) expiry(f *createForm, r *authz.IssueRequest) string {
 	switch f.Expiry {
 	case expiryNever:
 		r.NeverExpires = true
-		if !f.Never {
-			return "fault.expiry.never"
-		}
 	case expiryDate:
 		date, err := time.Parse(time.DateOnly, f.Date)
 		if err != nil {
@@ -179,16 +142,10 @@ func (v *visit) expiry(f *createForm, r *authz.IssueRequest) string {
 		if !r.Until.After(v.now()) {
 			return "fault.expiry.past"
 		}
-		if date.After(v.lastDay()) {
-			return "fault.expiry.long"
-		}
 	default:
 		seconds, err := strconv.ParseInt(f.Expiry, 10, 64)
 		if err != nil || seconds < 1 {
 			return "fault.expiry"
-		}
-		if seconds > v.maxLife() {
-			return "fault.expiry.long"
 		}
 		r.ExpiresIn = &seconds
 	}

@@ -91,7 +91,7 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 	s.advance(time.Date(2026, 3, 4, 23, 59, 30, 0, time.UTC).Sub(s.clock()))
 	v = s.owner("acme", "cust_1")
 	v.post("/portal/acme/keys/new", "/portal/acme/keys",
-		with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("Choose when the key expires.")
+		with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("must expire in the future")
 }
 
 // If no day ends within the longest life, no day is offered.

@@ -49,7 +49,7 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 		{"expiry", "-1", "expiry", "Choose when the key expires."},
 		{"expiry", "1e3", "expiry", "Choose when the key expires."},
 		{"expiry", "99999999999999999999", "expiry", "Choose when the key expires."},
-		{"expiry", "7776000", "expiry", "latest possible expiry is 12 April 2026 UTC"},
+		{"expiry", "7776000", "expiry", "on 12 April 2026 UTC at the latest"},
 		{"expiry", "never", "expiry", "never expire aren’t allowed"},
 		{"expiry", "date", "expiry", "Enter the date"},
 		{"environment", "prod", "environment", "Choose an environment."},

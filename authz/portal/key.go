@@ -118,14 +118,17 @@ func renameKey(v *visit) error {
 		return err
 	}
 	name := strings.TrimSpace(v.r.PostForm.Get("name"))
-	if key := nameFault(name); key != "" {
-		bad := faults{{"name", v.language.Text(key, "max", authz.MaxText)}}
-		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
+	if name == "" {
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", v.fault("name", "fault.name.empty"))
 	}
-	if k, err = v.service.UpdateKey(v.context(), v.workspace.ID, k.ID, authz.KeyPatch{Name: &name}); err != nil {
+	named, err := v.service.UpdateKey(v.context(), v.workspace.ID, k.ID, authz.KeyPatch{Name: &name})
+	if input := authz.InputError(nil); errors.As(err, &input) {
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", v.faultsOf(input))
+	}
+	if err != nil {
 		return err
 	}
-	return v.finish(k, "named")
+	return v.finish(named, "named")
 }
 
 // revokeKey wants to be told which key, in so many words: it can't be undone.
@@ -135,8 +138,7 @@ func revokeKey(v *visit) error {
 		return err
 	}
 	if !names(v.show(k), v.r.PostForm.Get("confirm")) {
-		bad := faults{{"confirm", v.language.Text("fault.confirm")}}
-		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", v.fault("confirm", "fault.confirm"))
 	}
 	if k, err = v.service.Revoke(v.context(), v.workspace.ID, k.ID); err != nil {
 		return err

@@ -91,8 +91,8 @@ func (v *visit) client() *oidc.Client {
 // admit counts a call to the provider against the budget, and uses the login up: it works once,
 // over all servers. Errors: *loginsDeferred, *oidc.Error.
 func (v *visit) admit(l oidc.Login) error {
-	if wait := v.logins.take(v.workspace.ID, v.from(), v.now()); wait > 0 {
-		return &loginsDeferred{wait}
+	if err := v.logins.take(v.workspace.ID, v.from(), v.now()); err != nil {
+		return err
 	}
 	err := v.service.SpendLogin(v.r.Context(), v.workspace.ID, l.State(v.client()), l.Until())
 	if errors.Is(err, authz.ErrExists) {

@@ -132,7 +132,7 @@ func TestExchangesAreBounded(t *testing.T) {
 		if p := b.get(back); p.Code == http.StatusTooManyRequests {
 			deferred++
 			p.has("Too many logins at once")
-			if p.Header().Get("Retry-After") != "10" {
+			if p.Header().Get("Retry-After") != "1" {
 				t.Fatalf("Retry-After %q", p.Header().Get("Retry-After"))
 			}
 		}

@@ -189,10 +189,6 @@ func (v *visit) again(status int, page, title string, content any, bad faults) e
 	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content, Faults: bad})
 }
 
-func (v *visit) fault(field, key string, pairs ...any) faults {
-	return faults{{field, v.language.Text(key, pairs...)}}
-}
-
 // statusOf is 422 where something is wrong.
 func statusOf(bad faults) int {
 	if len(bad) > 0 {

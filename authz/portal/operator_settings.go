@@ -69,7 +69,7 @@ func (v *visit) settingsSaved(err error, what string, retyped func(*settingsPage
 	case err == nil:
 		return v.redirect(v.path("operator", "settings") + v.done(what, "settings"))
 	case errors.As(err, &input):
-		return v.settingsRefused(v.settingsFaults(input), retyped)
+		return v.settingsRefused(v.faultsOf(input), retyped)
 	case errors.Is(err, errMeanwhile):
 		return v.settingsMeanwhile(retyped)
 	}
@@ -90,7 +90,7 @@ func (v *visit) settingsMeanwhile(retyped func(*settingsPage)) error {
 		return err
 	}
 	v.settleIn(w)
-	shown := v.settingsView("", faults{{"", v.language.Text("fault.settings.meanwhile")}})
+	shown := v.settingsView("", v.fault("", "fault.settings.meanwhile"))
 	now, typed := shown.Content.(*settingsPage), *shown.Content.(*settingsPage)
 	retyped(&typed)
 	now.Typed = v.differing(now, &typed)
@@ -106,32 +106,4 @@ func (v *visit) differing(now, typed *settingsPage) (texts []typedText) {
 		}
 	}
 	return texts
-}
-
-// settingsFields are the forms' names of what authz refuses.
-var settingsFields = map[string]string{
-	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",
-	"policy.keys_per_owner": "perowner", "policy.default_audience": "audience",
-	"portal.display_name": "name", "portal.accent": "accent", "portal.logo": "logo",
-}
-
-// settingsFaults words what authz refuses, each field once.
-func (v *visit) settingsFaults(input authz.InputError) (bad faults) {
-	for _, one := range input {
-		field := settingsFields[one.Field]
-		if field == "" {
-			return faults{{"", v.language.Text("fault.form")}}
-		}
-		if bad.of(field) == "" {
-			bad = append(bad, v.settingsFault(field))
-		}
-	}
-	return bad
-}
-
-// settingsFault says what a field takes.
-func (v *visit) settingsFault(field string) fault {
-	return fault{field, v.language.Text("fault.settings."+field,
-		"scopes", authz.MaxScopes, "scope", authz.MaxScope, "text", authz.MaxText, "days", authz.MaxExpiresIn/86400,
-		"keys", authz.MaxKeysPerOwner, "kib", authz.MaxLogo>>10, "side", authz.MaxLogoSide)}
 }

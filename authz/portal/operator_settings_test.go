@@ -184,13 +184,13 @@ func TestPolicyFaults(t *testing.T) {
 	good, _ := v.get(settingsPath).forms()
 	before := everything(s)
 	for _, c := range []struct{ field, value, says string }{
-		{"scopes", "a\na x", "no scope twice"},
+		{"scopes", "a\na x", "each scope only once"},
 		{"scopes", `a"b`, "without quotes"},
-		{"scopes", "grün", "without quotes"},
+		{"scopes", "grün", "letters from A to Z"},
 		{"scopes", "a " + strings.Repeat("x", 256), "at most 255 characters"},
-		{"scopes", strings.Repeat("s", 129), "at most 128 letters"},
-		{"scopes", scopesOf(65), "Enter at most 64 lines"},
-		{"scopes", "a\x00", "Start each line"},
+		{"scopes", strings.Repeat("s", 129), "at most 128 characters"},
+		{"scopes", scopesOf(65), "Enter at most 64 scopes"},
+		{"scopes", "a\x00", "letters from A to Z"},
 		{"scopes", "a \xff", "Start each line"},
 		{"default", "x", "Enter a whole number"},
 		{"default", "0", "Enter a whole number"},

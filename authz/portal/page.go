@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/portal/language"
 	"github.com/burnkey/burnkey/store"
 )
@@ -135,22 +136,12 @@ func (p *view) SignedIn() bool { return p.visit.secret != "" }
 // Session is whose page it is. It holds no secret.
 func (p *view) Session() store.Session { return p.visit.session }
 
+// MaxText and MaxScope are the limits of fields, in characters.
+func (p *view) MaxText() int  { return authz.MaxText }
+func (p *view) MaxScope() int { return authz.MaxScope }
+
 // CSRF is what forms carry.
 func (p *view) CSRF() string { return p.visit.csrf() }
 
 // Fault says what is wrong with a field, if anything is.
 func (p *view) Fault(field string) string { return p.Faults.of(field) }
-
-// fault is what is wrong with a field, or with all of a form where it has none.
-type fault struct{ Field, Text string }
-
-type faults []fault
-
-func (f faults) of(field string) string {
-	for _, one := range f {
-		if one.Field == field {
-			return one.Text
-		}
-	}
-	return ""
-}

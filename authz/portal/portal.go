@@ -17,7 +17,9 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/portal/language"
 	"github.com/burnkey/burnkey/authz/portal/oidc"
+	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/internal/outbound"
+	"github.com/burnkey/burnkey/internal/pace"
 )
 
 // Options of the portal. Service, Publisher, PublicURL and Providers are required.
@@ -52,11 +54,12 @@ type portal struct {
 	publicURL     string // without a slash at the end
 	now           func() time.Time
 	log           *slog.Logger
-	logins        *budget
+	logins        *loginBudget
 	providers     *oidc.Providers
 	clientSecrets map[string]ClientSecret
 	looks         looks
-	paces         paces
+	paces         pace.Limiter
+	warnings      logs.Throttle
 	mux           *http.ServeMux
 	languages     *language.Languages
 	pages         map[string]*template.Template
@@ -76,7 +79,7 @@ func New(o Options) (http.Handler, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &portal{
-		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, logins: newBudget(o.Metrics, o.Log),
+		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, logins: newLoginBudget(o.Metrics, o.Log),
 		providers: oidc.New(o.Providers, outbound.IsLoopback(u), o.Now), clientSecrets: o.ClientSecrets, mux: http.NewServeMux(),
 		base:   strings.TrimRight(u.EscapedPath(), "/") + authz.PortalPath,
 		origin: originOf(u), publicURL: strings.TrimRight(u.String(), "/"),

@@ -23,9 +23,9 @@ func rotateKey(v *visit) error {
 	once := v.r.PostForm.Get("once")
 	switch {
 	case !v.mayHave(k.Scopes):
-		return v.keyAgain(http.StatusForbidden, k, "", faults{{"", v.language.Text("rotate.wide")}})
+		return v.keyAgain(http.StatusForbidden, k, "", v.fault("", "rotate.wide"))
 	case !ok || !isOnce(once):
-		return v.keyAgain(http.StatusUnprocessableEntity, k, "", faults{{"grace", v.language.Text("fault.grace")}})
+		return v.keyAgain(http.StatusUnprocessableEntity, k, "", v.fault("grace", "fault.grace"))
 	}
 	issued, err := v.service.Rotate(v.context(), v.workspace.ID, k.ID,
 		authz.RotateRequest{Grace: &grace, IdempotencyKey: v.once(once), Session: &v.session})
@@ -44,18 +44,18 @@ func (v *visit) notRotated(k store.Key, err error) error {
 	var input authz.InputError
 	switch {
 	case errors.As(err, &input):
-		var bad faults
-		for _, one := range input {
-			bad = append(bad, fault{"", v.faultOf(one).Text})
+		bad := v.faultsOf(input)
+		for i := range bad {
+			bad[i].Field = "" // the form has no such fields
 		}
 		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
 	case errors.Is(err, authz.ErrNotActive):
 		return v.changedMeanwhile(k)
 	case errors.Is(err, authz.ErrTooMany):
-		return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.Text("fault.rotations")}})
+		return v.keyAgain(http.StatusConflict, k, "", v.fault("", "fault.rotations"))
 	case errors.Is(err, authz.ErrBusy):
 		v.retryAfter(authz.RetryAfter(err))
-		return v.keyAgain(http.StatusServiceUnavailable, k, "", faults{{"", v.language.Text("fault.busy")}})
+		return v.keyAgain(http.StatusServiceUnavailable, k, "", v.fault("", "fault.busy"))
 	}
 	return err
 }
@@ -66,7 +66,7 @@ func (v *visit) changedMeanwhile(k store.Key) error {
 	if err != nil {
 		return err
 	}
-	return v.keyAgain(http.StatusConflict, k, "", faults{{"", v.language.Text("fault.state")}})
+	return v.keyAgain(http.StatusConflict, k, "", v.fault("", "fault.state"))
 }
 
 // graceOf reads one of graces, in seconds.

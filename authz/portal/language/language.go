@@ -69,6 +69,9 @@ func (l *Languages) Match(accept string) *Language {
 // Own is the language's own name.
 func (l *Language) Own() string { return l.Text("language") }
 
+// Has reports whether there is a message.
+func (l *Language) Has(key string) bool { return l.messages[key] != "" }
+
 // Text returns a message. Each pair is the name of a placeholder and the value that replaces it.
 func (l *Language) Text(key string, pairs ...any) string {
 	message, ok := l.messages[key]

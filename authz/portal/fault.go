@@ -1,0 +1,78 @@
+package portal
+
+import (
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// fault is what is wrong with a field, or with a whole form if Field is empty.
+type fault struct{ Field, Text string }
+
+type faults []fault
+
+// of returns what is wrong with a field, or nothing.
+func (f faults) of(field string) string {
+	for _, one := range f {
+		if one.Field == field {
+			return one.Text
+		}
+	}
+	return ""
+}
+
+// fault returns one fault with the text of a message.
+func (v *visit) fault(field, key string, pairs ...any) faults {
+	return faults{{field, v.language.Text(key, pairs...)}}
+}
+
+// formFields are the names of authz's fields in our forms.
+var formFields = map[string]string{
+	"name": "name", "scopes": "scopes", "expires_in": "expiry", "never_expires": "expiry", "grace": "grace",
+	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",
+	"policy.keys_per_owner": "perowner", "policy.default_audience": "audience",
+	"portal.display_name": "name", "portal.accent": "accent", "portal.logo": "logo",
+}
+
+// faultsOf words the rules that input breaks, each field once: by the message
+// fault.FIELD.CODE, or fault.FIELD.
+func (v *visit) faultsOf(input authz.InputError) (bad faults) {
+	for _, one := range input {
+		field := formFields[one.Field]
+		if field == "" {
+			return v.fault("", "fault.form")
+		}
+		if bad.of(field) != "" {
+			continue
+		}
+		key := "fault." + one.Field
+		if v.language.Has(key + "." + one.Code) {
+			key += "." + one.Code
+		}
+		bad = append(bad, fault{field, v.language.Text(key, v.argsOf(one)...)})
+	}
+	return bad
+}
+
+// argsOf returns the arguments of a rule for people, and limits that the texts name in addition.
+func (v *visit) argsOf(f authz.FieldError) []any {
+	args := []any{"kib", authz.MaxLogo >> 10, "side", authz.MaxLogoSide, "last", v.language.Day(v.lastDay())}
+	for i := 0; i+1 < len(f.Args); i += 2 {
+		value := f.Args[i+1]
+		if seconds := f.Rule == authz.RuleSecondsOutOfRange || f.Rule == authz.RuleDefaultTooLong; seconds && f.Args[i] == "max" {
+			value = v.language.Life(secondsOf(value))
+		}
+		args = append(args, f.Args[i], value)
+	}
+	return args
+}
+
+func secondsOf(value any) time.Duration {
+	switch n := value.(type) {
+	case int:
+		return time.Duration(n) * time.Second
+	case int64:
+		return time.Duration(n) * time.Second
+	}
+	return 0
+}
