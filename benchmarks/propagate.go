@@ -48,13 +48,13 @@ func (b *bench) oneLife(ctx context.Context, s *server, at *side, i int, issue, 
 		return err
 	}
 	missed := issue.missed
-	if err := at.decides(ctx, k.Token, 200, 401, issue); err != nil {
+	if err := at.decides(ctx, k.Token.Reveal(), 200, 401, issue); err != nil {
 		return err
 	}
 	if err := s.revoke(ctx, k.ID); err != nil || issue.missed > missed {
 		return err // what was never admitted is refused at once
 	}
-	return at.decides(ctx, k.Token, 401, 200, revoke)
+	return at.decides(ctx, k.Token.Reveal(), 401, 200, revoke)
 }
 
 // settled is how many further requests hold a side to its first decision.

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -21,12 +18,12 @@ const (
 	coldLimit = 10 * time.Minute
 )
 
-// server is burnkey serve on one database.
+// server is a process of burnkey serve.
 type server struct {
 	*process
 	addr    string
 	admin   string // a management key
-	client  *http.Client
+	client  *client.Client
 	ready   time.Duration // from start to ready
 	jwksURL string
 }
@@ -45,12 +42,17 @@ func startServer(ctx context.Context, dir, program, addr, database string, flags
 	if err != nil {
 		return nil, err
 	}
-	s := &server{process: p, addr: addr, client: &http.Client{Timeout: answerTimeout}}
+	s := &server{process: p, addr: addr}
 	s.jwksURL = "http://" + addr + issuerPath() + jwks.SetPath
 	err = p.until(ctx, coldLimit, "it was ready", func() bool { return answers(addr, get(addr, "/readyz"), 200) })
 	s.ready = time.Since(began)
 	if err == nil {
 		s.admin, err = readKey(keyFile)
+	}
+	if err == nil {
+		s.client, err = client.New(client.Options{
+			Server: "http://" + addr, Key: func() (string, error) { return s.admin, nil }, HTTP: &http.Client{Timeout: answerTimeout},
+		})
 	}
 	if err != nil {
 		p.stop()
@@ -75,57 +77,19 @@ func answers(addr string, request []byte, want int) bool {
 	return err == nil && status == want
 }
 
-// call makes a management request. An answer but the wanted one is an error.
-func (s *server) call(ctx context.Context, method, path string, want int, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(text)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.addr+path, body)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+s.admin)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := s.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != want {
-		_, _ = io.Copy(io.Discard, response.Body)
-		return fmt.Errorf("%s %s was answered %d, not %d", method, path, response.StatusCode, want)
-	}
-	if out == nil {
-		_, err = io.Copy(io.Discard, response.Body)
-		return err
-	}
-	return json.NewDecoder(response.Body).Decode(out)
-}
-
 func (s *server) createWorkspace(ctx context.Context) error {
-	in := map[string]any{"id": workspace, "name": "Benchmark", "audiences": []string{audience}}
-	return s.call(ctx, http.MethodPost, "/v1/workspaces", http.StatusCreated, in, nil)
-}
-
-// issued is a key of the server's own making.
-type issued struct {
-	ID    string `json:"id"`
-	Token string `json:"token"`
+	_, err := s.client.CreateWorkspace(ctx, client.NewWorkspace{ID: workspace, Name: "Benchmark", Audiences: []string{audience}})
+	return err
 }
 
 const keysPath = "/v1/workspaces/" + workspace + "/keys"
 
-func (s *server) issue(ctx context.Context, owner string) (k issued, err error) {
-	in := map[string]any{"owner": owner, "scopes": []string{scope}, "expires_in": 3600}
-	err = s.call(ctx, http.MethodPost, keysPath, http.StatusCreated, in, &k)
-	return k, err
+func (s *server) issue(ctx context.Context, owner string) (*client.IssuedKey, error) {
+	hour := int64(3600)
+	return s.client.IssueKey(ctx, workspace, client.NewKey{Owner: owner, Scopes: []string{scope}, ExpiresIn: &hour}, "")
 }
 
 func (s *server) revoke(ctx context.Context, id string) error {
-	return s.call(ctx, http.MethodDelete, keysPath+"/"+id, http.StatusOK, nil, nil)
+	_, err := s.client.RevokeKey(ctx, workspace, id)
+	return err
 }

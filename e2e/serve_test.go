@@ -64,7 +64,7 @@ func TestE2EServeBootstrap(t *testing.T) {
 	t.Run("what is no file is left alone", func(t *testing.T) {
 		s := newServer(t)
 		check(t, os.Mkdir(s.keyFile, 0o700))
-		run(t, s.flags...).fails(t, "--admin-key-file", "not a regular file")
+		run(t, s.flags...).fails(t, "--admin-key-file", "must be a regular file")
 		if info, err := os.Stat(s.keyFile); err != nil || !info.IsDir() {
 			t.Errorf("what was there: %v", err)
 		}

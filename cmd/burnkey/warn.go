@@ -82,7 +82,7 @@ var toolVariables = []string{
 // serviceLink matches variables that Kubernetes sets in pods for a Service named burnkey….
 var serviceLink = regexp.MustCompile(`^(BURNKEY[A-Z0-9_]*)_SERVICE_HOST$`)
 
-// unknownVariables returns a warning for each BURNKEY_ variable that is no flag of any command.
+// unknownVariables returns a warning for each BURNKEY_ variable that is not a flag of any command.
 // A flag of another command is fine: the variable may be meant for that command.
 func unknownVariables(root *cobra.Command, environ []string) (warnings []string) {
 	names := flagNames(root)
