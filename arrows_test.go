@@ -36,7 +36,7 @@ var protobuf = []string{"google.golang.org/grpc", "google.golang.org/protobuf", 
 var arrows = map[string]arrow{
 	".":       {},
 	"jwks":    {tests: []string{"publish"}},
-	"publish": {imports: []string{"jwks"}},
+	"publish": {imports: []string{"jwks", "store"}},
 	"store":   {imports: []string{"jwks"}},
 	"authz": {
 		imports: []string{"jwks", "store", "publish", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace"},
@@ -63,8 +63,8 @@ var arrows = map[string]arrow{
 	},
 	"authz/portal": {
 		imports: []string{
-			"jwks", "store", "authz", "authz/portal/language", "authz/portal/oidc", "internal/clientaddr", "internal/logs",
-			"internal/loop", "internal/outbound", "internal/pace",
+			"jwks", "store", "publish", "authz", "authz/portal/language", "authz/portal/oidc", "internal/clientaddr",
+			"internal/logs", "internal/loop", "internal/outbound", "internal/pace",
 		},
 		tests: []string{"authz/mint", "authz/api", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
@@ -74,7 +74,7 @@ var arrows = map[string]arrow{
 	"authz/portal/portaltest": {},
 
 	"client": {
-		imports: []string{"jwks"}, tests: []string{"authz", "authz/api", "authz/mint", "store/sqlite"},
+		imports: []string{"jwks"}, tests: []string{"publish", "authz", "authz/api", "authz/mint", "store/sqlite"},
 		forbidden: []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma"},
 	},
 	"gateway": {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/internal/pace"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 
 	"github.com/burnkey/burnkey/jwks"
@@ -46,7 +47,7 @@ type Minter interface {
 type Options struct {
 	Store     store.Store
 	Minter    Minter
-	Publisher *Publisher
+	Publisher *publish.Publisher
 	// PublicURL is where clients reach the server: what every iss begins with.
 	PublicURL string
 	// Now is the clock; nil means time.Now.
@@ -63,7 +64,7 @@ type Options struct {
 type Service struct {
 	store     store.Store
 	minter    Minter
-	publisher *Publisher
+	publisher *publish.Publisher
 	publicURL string
 	now       func() time.Time
 	newID     func() (uuid.UUID, error)
@@ -86,7 +87,7 @@ func New(o Options) *Service {
 		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID,
 		due: make(chan struct{}, 1), standings: standings{look: make(chan struct{}, 1)},
 	}
-	s.publisher.onHome(s.homeChanged)
+	s.publisher.OnChange(Home, s.homeChanged)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

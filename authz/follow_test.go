@@ -16,6 +16,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
@@ -41,7 +42,7 @@ func (h *hinted) Watch(ctx context.Context, wake func(string)) error {
 }
 
 // follow has a Publisher follow the server's database until the test ends.
-func follow(t *testing.T, s *server, o authz.FollowOptions) (*authz.Publisher, *hinted, *prometheus.Registry, *testkit.Log) {
+func follow(t *testing.T, s *server, o publish.FollowOptions) (*publish.Publisher, *hinted, *prometheus.Registry, *testkit.Log) {
 	t.Helper()
 	registry, log := prometheus.NewRegistry(), new(testkit.Log)
 	db, err := sqlite.Open(t.Context(), s.path)
@@ -49,7 +50,7 @@ func follow(t *testing.T, s *server, o authz.FollowOptions) (*authz.Publisher, *
 		t.Fatal(err)
 	}
 	h := &hinted{&faulty{Store: db}, make(chan string)}
-	publisher := authz.NewPublisher(h, registry)
+	publisher := publish.NewPublisher(h, registry)
 	o.Log = slog.New(slog.NewTextHandler(log, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	var following sync.WaitGroup
@@ -64,21 +65,24 @@ func follow(t *testing.T, s *server, o authz.FollowOptions) (*authz.Publisher, *
 	return publisher, h, registry, log
 }
 
-func reaches(p *authz.Publisher, workspace string, version uint64) func() bool {
+func reaches(p *publish.Publisher, workspace string, version uint64) func() bool {
 	return func() bool {
 		set, ok := p.Set(workspace)
 		return ok && set.Version() == version
 	}
 }
 
-const never = 24 * time.Hour
+const (
+	never       = 24 * time.Hour
+	keptChanges = 10000 // of the log
+)
 
 // Without a look at intervals, a hint alone must do.
 func TestFollowHints(t *testing.T) {
 	s := newServer(t)
 	s.minter.blank = true
 	s.workspace("acme")
-	p, h, _, log := follow(t, s, authz.FollowOptions{Every: never})
+	p, h, _, log := follow(t, s, publish.FollowOptions{Every: never})
 	testkit.Eventually(t, "the set is read at the beginning", reaches(p, "acme", 1))
 
 	s.issue("acme", authz.IssueRequest{})
@@ -103,7 +107,7 @@ func TestFollowHintsBesideALongRead(t *testing.T) {
 	s := newServer(t)
 	s.minter.blank = true
 	s.workspace("acme")
-	p, h, _, _ := follow(t, s, authz.FollowOptions{Every: 5 * time.Millisecond})
+	p, h, _, _ := follow(t, s, publish.FollowOptions{Every: 5 * time.Millisecond})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", 1))
 	reading, done := make(chan struct{}), make(chan struct{})
 	defer close(done)
@@ -146,7 +150,7 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 			s.workspace("other")
 			s.issue("acme", authz.IssueRequest{})
 			s.issue("acme", authz.IssueRequest{})
-			p, _, registry, _ := follow(t, s, authz.FollowOptions{Every: time.Millisecond})
+			p, _, registry, _ := follow(t, s, publish.FollowOptions{Every: time.Millisecond})
 			testkit.Eventually(t, "the set is read", reaches(p, "acme", 3))
 			if err := p.Check(t.Context(), "acme"); err != nil {
 				t.Fatalf("a set that is the store's: %v", err)
@@ -154,7 +158,7 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 			expectMetric(t, registry, "burnkey_publish_divergences_total", 0)
 			index, _ := p.Index("acme")
 			s.exec(damage)
-			if err := p.Check(t.Context(), "acme"); !errors.Is(err, authz.ErrDiverged) {
+			if err := p.Check(t.Context(), "acme"); !errors.Is(err, publish.ErrDiverged) {
 				t.Errorf("got %v", err)
 			}
 			expectMetric(t, registry, "burnkey_publish_divergences_total", 1)
@@ -176,7 +180,7 @@ func TestFollowARewoundStore(t *testing.T) {
 	s.minter.blank = true
 	s.workspace("acme")
 	kept := s.issue("acme", authz.IssueRequest{})
-	p, _, registry, log := follow(t, s, authz.FollowOptions{Every: time.Millisecond})
+	p, _, registry, log := follow(t, s, publish.FollowOptions{Every: time.Millisecond})
 	testkit.Eventually(t, "the first key is published", reaches(p, "acme", 2))
 	s.issue("acme", authz.IssueRequest{})
 	lost := s.issue("acme", authz.IssueRequest{})
@@ -202,7 +206,7 @@ func TestCheckUnderLoad(t *testing.T) {
 	s := newServer(t)
 	s.minter.blank = true
 	s.workspace("acme")
-	p, h, registry, _ := follow(t, s, authz.FollowOptions{Every: time.Millisecond, CheckEvery: time.Millisecond})
+	p, h, registry, _ := follow(t, s, publish.FollowOptions{Every: time.Millisecond, CheckEvery: time.Millisecond})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", 1))
 	var reads atomic.Int64
 	h.hook("Published", func(context.Context) error { // widens the gap between the set and what is read
@@ -243,7 +247,7 @@ func TestCheckUndoesNothing(t *testing.T) {
 		}
 		return nil
 	})
-	if err := s.publisher.Check(t.Context(), "acme"); !errors.Is(err, authz.ErrDiverged) {
+	if err := s.publisher.Check(t.Context(), "acme"); !errors.Is(err, publish.ErrDiverged) {
 		t.Errorf("got %v", err)
 	}
 	if published != 2 || s.publishes("acme", victim.KID) {
@@ -255,23 +259,23 @@ func TestCheckUndoesNothing(t *testing.T) {
 func TestFollowCompacts(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	const changes = authz.KeptChanges + 5
+	const changes = keptChanges + 5
 	s.exec(`WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i <= ?)
 		INSERT INTO changes SELECT 'acme', i, x'', x'' FROM n`, changes)
 	s.exec(`UPDATE workspaces SET version = ?`, changes+1)
-	p, h, _, _ := follow(t, s, authz.FollowOptions{Every: never, CompactEvery: time.Millisecond})
+	p, h, _, _ := follow(t, s, publish.FollowOptions{Every: never, CompactEvery: time.Millisecond})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", changes+1))
 	var log []jwks.Change
 	testkit.Eventually(t, "the log is shorter", func() bool {
 		var err error
-		log, err = h.Store.Changes(t.Context(), "acme", changes+1-authz.KeptChanges, 2)
+		log, err = h.Store.Changes(t.Context(), "acme", changes+1-keptChanges, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = h.Store.Changes(t.Context(), "acme", changes-authz.KeptChanges, 2)
+		_, err = h.Store.Changes(t.Context(), "acme", changes-keptChanges, 2)
 		return err != nil
 	})
-	if len(log) != 2 || log[0].Version != changes+2-authz.KeptChanges {
+	if len(log) != 2 || log[0].Version != changes+2-keptChanges {
 		t.Errorf("the log begins with %+v", log)
 	}
 }

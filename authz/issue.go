@@ -285,7 +285,7 @@ func (s *Service) keep(ctx context.Context, d *unmade, place *place, minted mint
 	}
 	// The key is durable, and its token would be lost with an error: where
 	// publishing it here has to wait, Follow catches up.
-	s.publisher.apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}})
+	s.publisher.Apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}})
 	s.wakeReaper()
 	return Issued{Key: key, Token: minted.Token}, nil
 }

@@ -96,7 +96,7 @@ type server struct {
 	path      string // of the database
 	store     *faulty
 	minter    *press
-	publisher *authz.Publisher
+	publisher *publish.Publisher
 	clock     *testkit.Clock
 }
 
@@ -120,7 +120,7 @@ func serverOn(t *testing.T, path string) *server {
 		}
 	})
 	s := &server{t: t, path: path, store: &faulty{Store: db}, minter: &press{}, clock: newClock()}
-	s.publisher = authz.NewPublisher(s.store, nil)
+	s.publisher = publish.NewPublisher(s.store, nil)
 	if err := s.publisher.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 // testAgrees holds what a server publishes against the store, key by key.
@@ -242,12 +243,12 @@ func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
 		s := &still{loads: make(chan struct{}, 100)}
-		publisher := authz.NewPublisher(s, registry)
+		publisher := publish.NewPublisher(s, registry)
 		ctx, cancel := context.WithCancel(t.Context())
 		var log bytes.Buffer
 		var following sync.WaitGroup
 		following.Go(func() {
-			publisher.Follow(ctx, authz.FollowOptions{Every: time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			publisher.Follow(ctx, publish.FollowOptions{Every: time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		})
 
 		s.fail("Versions")
@@ -304,15 +305,15 @@ func TestFollowEndsQuietly(t *testing.T) {
 		return ctx.Err()
 	})
 	registry := prometheus.NewRegistry()
-	publisher := authz.NewPublisher(s.store, registry)
-	publisher.Follow(ctx, authz.FollowOptions{Every: time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	publisher := publish.NewPublisher(s.store, registry)
+	publisher.Follow(ctx, publish.FollowOptions{Every: time.Millisecond, Log: slog.New(slog.DiscardHandler)})
 	expectMetric(t, registry, "burnkey_publish_failures_total", 0)
 }
 
 func TestPublisherMetrics(t *testing.T) {
 	s := newServer(t)
 	registry := prometheus.NewRegistry()
-	s.publisher = authz.NewPublisher(s.store, registry)
+	s.publisher = publish.NewPublisher(s.store, registry)
 	s.Service = authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: s.publisher, PublicURL: publicURL})
 	expectMetric(t, registry, "burnkey_workspaces", 0)
 	s.workspace("acme")

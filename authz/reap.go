@@ -177,6 +177,6 @@ func (s *Service) retire(ctx context.Context, workspace string, ids []uuid.UUID)
 	for _, k := range keys {
 		change.Remove = append(change.Remove, k.KID)
 	}
-	s.publisher.apply(ctx, workspace, change)
+	s.publisher.Apply(ctx, workspace, change)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -275,7 +276,7 @@ func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
 	s.workspace("acme")
 	issued := s.issue("acme", authz.IssueRequest{})
 	s.exec(`DELETE FROM jwks WHERE kid IN (SELECT kid FROM keys)`)
-	if err := s.publisher.Check(t.Context(), "acme"); !errors.Is(err, authz.ErrDiverged) {
+	if err := s.publisher.Check(t.Context(), "acme"); !errors.Is(err, publish.ErrDiverged) {
 		t.Fatal(err)
 	}
 	if err := s.RevokeToken(t.Context(), "acme", jwks.Token(alter(issued.Token.Reveal(), 2))); err == nil {

@@ -146,7 +146,7 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 		change.Remove = []jwks.KID{before.KID}
 	}
 	// As with a key that is issued, an error would lose the token.
-	s.publisher.apply(ctx, key.Workspace, change)
+	s.publisher.Apply(ctx, key.Workspace, change)
 	s.wakeReaper()
 	return Issued{Key: key, Token: minted.Token}, nil
 }
@@ -206,6 +206,6 @@ func (s *Service) revoked(ctx context.Context, key store.Key) error {
 	if key.RotatedTo != uuid.Nil && !key.RevokedAt.Before(key.GraceEndsAt) {
 		return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)
 	}
-	s.publisher.apply(ctx, key.Workspace, jwks.Change{Version: key.RevokedVersion, Remove: []jwks.KID{key.KID}})
+	s.publisher.Apply(ctx, key.Workspace, jwks.Change{Version: key.RevokedVersion, Remove: []jwks.KID{key.KID}})
 	return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -56,7 +57,7 @@ func (s *slow) look(ctx context.Context) error {
 func TestSearchesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &slow{}
-		s := authz.New(authz.Options{Store: st, Publisher: authz.NewPublisher(st, nil)})
+		s := authz.New(authz.Options{Store: st, Publisher: publish.NewPublisher(st, nil)})
 		var all sync.WaitGroup
 		for range 5 {
 			for _, f := range []store.Filter{{Query: "x", Limit: 1}, {Status: store.Active, Limit: 1}} {
@@ -90,7 +91,7 @@ func TestSearchesAreBounded(t *testing.T) {
 func TestSearchClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &slow{}
-		s := authz.New(authz.Options{Store: st, Publisher: authz.NewPublisher(st, nil)})
+		s := authz.New(authz.Options{Store: st, Publisher: publish.NewPublisher(st, nil)})
 		ctx, leave := context.WithCancel(t.Context())
 		go func() { synctest.Wait(); leave() }()
 		if _, _, err := s.Keys(ctx, "acme", store.Filter{Query: "x", Limit: 1}); !errors.Is(err, context.Canceled) {

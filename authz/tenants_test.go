@@ -11,6 +11,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/testkit"
+	"github.com/burnkey/burnkey/publish"
 )
 
 // One tenant's set must be read whole, which takes long: others' changes are
@@ -26,7 +27,7 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 			if !hint {
 				every = 5 * time.Millisecond
 			}
-			p, h, _, log := follow(t, s, authz.FollowOptions{Every: every})
+			p, h, _, log := follow(t, s, publish.FollowOptions{Every: every})
 			for _, workspace := range []string{"big", "small"} {
 				testkit.Eventually(t, "the sets are read", reaches(p, workspace, 1))
 			}
@@ -80,8 +81,8 @@ func TestLoadBesideADamagedSet(t *testing.T) {
 	}
 	s.exec(damage)
 	registry := prometheus.NewRegistry()
-	p := authz.NewPublisher(s.store, registry)
-	if err := p.Load(t.Context()); !errors.Is(err, authz.ErrPartly) {
+	p := publish.NewPublisher(s.store, registry)
+	if err := p.Load(t.Context()); !errors.Is(err, publish.ErrPartly) {
 		t.Errorf("got %v", err)
 	}
 	for workspace, damaged := range map[string]bool{"a": false, "bad": true, "c": false, "nobody": false} {
@@ -93,7 +94,7 @@ func TestLoadBesideADamagedSet(t *testing.T) {
 	expectMetric(t, registry, "burnkey_workspaces_unread", 1)
 	expectMetric(t, registry, "burnkey_workspaces", 2)
 	first := p.AgeOf("bad")
-	if err := p.Load(t.Context()); !errors.Is(err, authz.ErrPartly) {
+	if err := p.Load(t.Context()); !errors.Is(err, publish.ErrPartly) {
 		t.Errorf("again: %v", err)
 	}
 	expectMetric(t, registry, "burnkey_workspaces_damaged", 1)
@@ -107,7 +108,7 @@ func TestLoadBesideADamagedSet(t *testing.T) {
 	}
 	expectMetric(t, registry, "burnkey_workspaces_damaged", 0)
 	s.store.fail("Versions")
-	if err := p.Load(t.Context()); !errors.Is(err, errBroken) || errors.Is(err, authz.ErrPartly) {
+	if err := p.Load(t.Context()); !errors.Is(err, errBroken) || errors.Is(err, publish.ErrPartly) {
 		t.Errorf("where nothing can be read: %v", err)
 	}
 }
@@ -118,7 +119,7 @@ func TestFollowBehindADamagedChange(t *testing.T) {
 		s := newServer(t)
 		s.minter.blank = true
 		s.workspace("bad")
-		p := authz.NewPublisher(s.store, nil)
+		p := publish.NewPublisher(s.store, nil)
 		if err := p.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,7 @@ func TestFollowBehindADamagedChange(t *testing.T) {
 func TestFollowForeignHints(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	p, h, registry, log := follow(t, s, authz.FollowOptions{Every: never})
+	p, h, registry, log := follow(t, s, publish.FollowOptions{Every: never})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", 1))
 	for range 3 {
 		h.hints <- "nobody"

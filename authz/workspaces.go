@@ -71,7 +71,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 		return store.Workspace{}, err
 	}
 	// The workspace is there, whatever becomes of publishing it: as with a key.
-	s.publisher.apply(ctx, w.ID, jwks.Change{Version: w.Version, Add: []jwks.Key{minted.Key}})
+	s.publisher.Apply(ctx, w.ID, jwks.Change{Version: w.Version, Add: []jwks.Key{minted.Key}})
 	return w, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
@@ -26,7 +27,7 @@ func startServer(t *testing.T) (address, admin string) {
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "burnkey.db"))
 	must(t, err)
 	metrics := prometheus.NewRegistry()
-	publisher := authz.NewPublisher(db, metrics)
+	publisher := publish.NewPublisher(db, metrics)
 	must(t, publisher.Load(t.Context()))
 	minter, err := mint.New(mint.Options{Workers: 1, Queue: 8, Metrics: metrics})
 	must(t, err)

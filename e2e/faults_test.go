@@ -20,10 +20,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/postgres"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
@@ -194,11 +194,11 @@ func TestE2EFaultsLeaveNothingBehind(t *testing.T) {
 		before := goleak.IgnoreCurrent()
 		st, err := postgres.Open(t.Context(), bad, slog.New(slog.DiscardHandler))
 		check(t, err)
-		publisher := authz.NewPublisher(st, nil)
+		publisher := publish.NewPublisher(st, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		var following sync.WaitGroup
 		following.Go(func() {
-			publisher.Follow(ctx, authz.FollowOptions{Every: 50 * time.Millisecond, CheckEvery: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+			publisher.Follow(ctx, publish.FollowOptions{Every: 50 * time.Millisecond, CheckEvery: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
 		})
 		eventually(t, "the store is followed", func() bool { return publisher.Age() < time.Second })
 		network.with(fault, func() {

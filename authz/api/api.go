@@ -36,7 +36,7 @@ const MaxAge = 5 * time.Second
 // Options of the API. Service, Publisher and Metrics are required.
 type Options struct {
 	Service   *authz.Service
-	Publisher *authz.Publisher
+	Publisher *publish.Publisher
 	// Metrics is where the API's own go and what /metrics shows.
 	Metrics *prometheus.Registry
 	// Checks say why the server should get no requests, by their names.
@@ -60,7 +60,7 @@ type Check func(context.Context) error
 
 type api struct {
 	service   *authz.Service
-	publisher *authz.Publisher
+	publisher *publish.Publisher
 	checks    map[string]Check
 	closing   <-chan struct{}
 	log       *slog.Logger

@@ -14,6 +14,7 @@ import (
 	"github.com/burnkey/burnkey/authz/mint"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 // goodBody is one with which the operation gets as far as the store.
@@ -191,7 +192,7 @@ func TestRealMinting(t *testing.T) {
 func TestADamagedSetIsNoMissingOne(t *testing.T) {
 	s := newServer(t)
 	s.createWorkspace(damagedWorkspace)
-	if err := s.publisher.Load(t.Context()); !errors.Is(err, authz.ErrPartly) {
+	if err := s.publisher.Load(t.Context()); !errors.Is(err, publish.ErrPartly) {
 		t.Fatal(err)
 	}
 	const issuer = jwks.IssuerPath + damagedWorkspace

@@ -48,7 +48,7 @@ type server struct {
 	unready   atomic.Bool
 	mayBreak  atomic.Bool // whether errors in the log and 500 are no failure
 	publicURL string
-	publisher *authz.Publisher
+	publisher *publish.Publisher
 	closing   chan struct{}
 	closed    sync.Once
 	readers   *publish.StreamLimits // nil: the default
@@ -65,7 +65,7 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 		publicURL: publicURL, Server: httptest.NewUnstartedServer(nil), closing: make(chan struct{}),
 	}
 	metrics := prometheus.NewRegistry()
-	publisher := authz.NewPublisher(s.store, metrics)
+	publisher := publish.NewPublisher(s.store, metrics)
 	must(t, publisher.Load(ctx))
 	s.publisher = publisher
 	options := authz.Options{Store: s.store, Minter: s.minter, Publisher: publisher, PublicURL: publicURL, Now: s.now}

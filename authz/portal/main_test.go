@@ -26,6 +26,7 @@ import (
 	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/sqlite"
 )
@@ -42,7 +43,7 @@ type site struct {
 	minter *press
 	store  *faulty
 
-	publisher *authz.Publisher
+	publisher *publish.Publisher
 	file      string // database file
 	public    string // URL
 	log       bytes.Buffer
@@ -93,7 +94,7 @@ func newSiteWith(t *testing.T, o portal.Options) *site {
 		t: t, minter: new(press), store: &faulty{Store: db}, file: file, public: o.PublicURL,
 		now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC),
 	}
-	publisher := authz.NewPublisher(s.store, nil)
+	publisher := publish.NewPublisher(s.store, nil)
 	s.publisher = publisher
 	check(t, publisher.Load(t.Context()))
 	s.Service = authz.New(authz.Options{Store: s.store, Minter: s.minter, Publisher: publisher, PublicURL: s.public, Now: s.clock})

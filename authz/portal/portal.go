@@ -20,12 +20,13 @@ import (
 	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/internal/outbound"
 	"github.com/burnkey/burnkey/internal/pace"
+	"github.com/burnkey/burnkey/publish"
 )
 
 // Options of the portal. Service, Publisher, PublicURL and Providers are required.
 type Options struct {
 	Service   *authz.Service
-	Publisher *authz.Publisher
+	Publisher *publish.Publisher
 	// PublicURL is by which browsers reach the server. What comes from pages of
 	// another origin changes nothing.
 	PublicURL string
@@ -48,7 +49,7 @@ type ClientSecret = oidc.ClientSecret
 // portal answers all paths below authz.PortalPath. It is safe for concurrent use.
 type portal struct {
 	service       *authz.Service
-	publisher     *authz.Publisher
+	publisher     *publish.Publisher
 	base          string // of its paths as browsers have them
 	origin        string // of its pages (RFC 6454 section 6.2)
 	publicURL     string // without a slash at the end

@@ -13,6 +13,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/client"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -92,7 +93,7 @@ func (a *adminIssue) run(ctx context.Context) (_ authz.Issued, err error) {
 		return authz.Issued{}, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	service, err := newService(st, authz.NewPublisher(st, nil), a.publicURL, nil, mint.Options{})
+	service, err := newService(st, publish.NewPublisher(st, nil), a.publicURL, nil, mint.Options{})
 	if err != nil {
 		return authz.Issued{}, err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/internal/networks"
 	"github.com/burnkey/burnkey/internal/outbound"
+	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres"
 )
@@ -40,7 +41,7 @@ type running struct {
 	calls    *http.Client // to webhooks and OpenID providers
 
 	store     store.Store
-	publisher *authz.Publisher
+	publisher *publish.Publisher
 	service   *authz.Service
 	draining  atomic.Bool
 	closing   chan struct{} // closed when draining begins to end change streams
@@ -131,7 +132,7 @@ func webhookSecret(file string) (webhook.Secret, error) {
 
 // load makes the service, reads the published sets, and prepares the database.
 func (r *running) load(ctx context.Context) (err error) {
-	r.publisher = authz.NewPublisher(r.store, r.metrics)
+	r.publisher = publish.NewPublisher(r.store, r.metrics)
 	r.service, err = newService(r.store, r.publisher, r.publicURL, r.log, mint.Options{
 		Workers: r.mintWorkers, Queue: r.mintQueue, Deadline: r.mintDeadline, Metrics: r.metrics, Log: r.log,
 	})
@@ -139,7 +140,7 @@ func (r *running) load(ctx context.Context) (err error) {
 		return err
 	}
 	err = r.publisher.Load(ctx)
-	if errors.Is(err, authz.ErrPartly) && r.store.Ping(ctx) == nil {
+	if errors.Is(err, publish.ErrPartly) && r.store.Ping(ctx) == nil {
 		// Only the workspaces with a corrupt set answer 503, until Follow can read them.
 		r.log.Error("cannot read the sets of some workspaces; the others are served", "error", err)
 		err = nil
@@ -168,7 +169,7 @@ func (r *running) reap(ctx context.Context) {
 	}
 }
 
-func newService(st store.Store, publisher *authz.Publisher, publicURL string, log *slog.Logger, o mint.Options) (*authz.Service, error) {
+func newService(st store.Store, publisher *publish.Publisher, publicURL string, log *slog.Logger, o mint.Options) (*authz.Service, error) {
 	minter, err := mint.New(o)
 	if err != nil {
 		return nil, err
@@ -218,7 +219,7 @@ func (r *running) background(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() {
-		r.publisher.Follow(ctx, authz.FollowOptions{Every: followEvery, CheckEvery: r.checkEvery, CompactEvery: compactEvery, Log: r.log})
+		r.publisher.Follow(ctx, publish.FollowOptions{Every: followEvery, CheckEvery: r.checkEvery, CompactEvery: compactEvery, Log: r.log})
 	})
 	work.Go(func() { r.service.Reap(ctx, authz.ReapOptions{Log: r.log, Metrics: r.metrics}) })
 	hooks := webhook.New(webhook.Options{HTTP: r.calls, UserAgent: "burnkey/" + version, Secret: r.webhook})

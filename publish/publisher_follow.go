@@ -1,4 +1,4 @@
-package authz
+package publish
 
 import (
 	"context"
@@ -94,7 +94,7 @@ func (p *Publisher) Follow(ctx context.Context, o FollowOptions) {
 	w := &wakes{signal: make(chan struct{}, 1)}
 	var loops sync.WaitGroup
 	defer loops.Wait()
-	f := newFollower(p, &loops, o.Log)
+	f := newUpdater(p, &loops, o.Log)
 	loops.Go(func() { p.watch(ctx, w, o.Log) })
 	loops.Go(func() { f.followHints(ctx, w) })
 	loops.Go(func() { p.learnTombstones(ctx) })

@@ -1,4 +1,4 @@
-package authz
+package publish
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/jwks"
-	"github.com/burnkey/burnkey/publish"
 )
 
 // stone caches a workspace's tombstone. It is safe for concurrent use.
@@ -26,7 +25,7 @@ const (
 
 // Tombstone returns the published key for which no token was ever signed; false if it is not
 // known and can't be read from the database.
-func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *publish.Set) (jwks.Key, bool) {
+func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *Set) (jwks.Key, bool) {
 	s := &p.entry(workspace).stone
 	if key, ok := s.in(set); ok {
 		return key, true
@@ -52,7 +51,7 @@ func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *publis
 
 // in returns the tombstone if it is known and in the set: after a restore the set may have
 // another.
-func (s *stone) in(set *publish.Set) (jwks.Key, bool) {
+func (s *stone) in(set *Set) (jwks.Key, bool) {
 	key := s.key.Load()
 	if key == nil {
 		return jwks.Key{}, false

@@ -1,4 +1,4 @@
-package authz
+package publish
 
 import (
 	"context"
@@ -7,15 +7,14 @@ import (
 	"slices"
 
 	"github.com/burnkey/burnkey/jwks"
-	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
-// apply publishes a change that was just committed. Where an earlier one is
+// Apply publishes a change that was just committed. Where an earlier one is
 // still to come, it reads up to this one; where that fails, Follow will.
-func (p *Publisher) apply(ctx context.Context, workspace string, c jwks.Change) {
+func (p *Publisher) Apply(ctx context.Context, workspace string, c jwks.Change) {
 	if index, ok := p.Index(workspace); ok && index.Apply(c) == nil {
-		p.shown(workspace)
+		p.changed(workspace)
 		return
 	}
 	if err := p.Reach(ctx, workspace, c.Version); err != nil {
@@ -43,7 +42,7 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 	if needsWhole(err) {
 		err = p.whole(ctx, workspace, version, err)
 	}
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		p.forget(workspace)
 	}
 	return err
@@ -101,7 +100,7 @@ var (
 // readChanges reads one page of the log and returns how many new changes it had.
 // It begins with the change that led to the published set: after a failover that
 // lost a commit, or a restored backup, the same version may be another change's.
-func (p *Publisher) readChanges(ctx context.Context, workspace string, index *publish.Index) (int, error) {
+func (p *Publisher) readChanges(ctx context.Context, workspace string, index *Index) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	set := index.Set()
@@ -124,7 +123,7 @@ func (p *Publisher) readChanges(ctx context.Context, workspace string, index *pu
 		changes = changes[1:]
 	}
 	if len(changes) > 0 {
-		defer p.shown(workspace)
+		defer p.changed(workspace)
 	}
 	for _, c := range changes {
 		err := index.Apply(c)
@@ -141,7 +140,7 @@ func (p *Publisher) readChanges(ctx context.Context, workspace string, index *pu
 }
 
 // endsWith reports whether a change may have led to the set.
-func endsWith(set *publish.Set, c jwks.Change) bool {
+func endsWith(set *Set, c jwks.Change) bool {
 	published := func(kid jwks.KID) bool { _, ok := set.Lookup(kid); return ok }
 	return !slices.ContainsFunc(c.Remove, published) &&
 		!slices.ContainsFunc(c.Add, func(key jwks.Key) bool { return !published(key.KID()) })
@@ -157,15 +156,15 @@ func (p *Publisher) read(ctx context.Context, workspace string, least uint64) er
 		return err
 	}
 	pub := p.entry(workspace)
-	if !pub.index.CompareAndSwap(nil, publish.NewIndex(set)) {
+	if !pub.index.CompareAndSwap(nil, NewIndex(set)) {
 		pub.index.Load().Replace(set)
 	}
-	p.shown(workspace)
+	p.changed(workspace)
 	return nil
 }
 
-func (p *Publisher) readSet(ctx context.Context, workspace string) (*publish.Set, error) {
-	var builder publish.Builder
+func (p *Publisher) readSet(ctx context.Context, workspace string) (*Set, error) {
+	var builder Builder
 	version, err := p.store.Published(ctx, workspace, builder.Add)
 	p.noteRead(workspace, err)
 	if err != nil {

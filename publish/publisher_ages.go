@@ -1,10 +1,9 @@
-package authz
+package publish
 
 import (
 	"errors"
 	"time"
 
-	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -52,7 +51,7 @@ func (p *Publisher) Unread(workspace string) bool {
 
 // setOf returns the set that is shown, or nil. The caller holds mu, which does not prevent
 // another set from being shown meanwhile.
-func (p *Publisher) setOf(workspace string) *publish.Set {
+func (p *Publisher) setOf(workspace string) *Set {
 	pub := p.sets[workspace]
 	if pub == nil {
 		return nil
@@ -65,7 +64,7 @@ func (p *Publisher) setOf(workspace string) *publish.Set {
 }
 
 // oldest returns the earliest of currentAt for these sets. The caller holds mu.
-func (p *Publisher) oldest(sets func(workspace string) *publish.Set) time.Time {
+func (p *Publisher) oldest(sets func(workspace string) *Set) time.Time {
 	oldest := p.ages.checked
 	for workspace := range p.ages.late {
 		_, damaged := p.ages.damaged[workspace]
@@ -78,7 +77,7 @@ func (p *Publisher) oldest(sets func(workspace string) *publish.Set) time.Time {
 
 // currentAt returns when this set of a workspace was last known to be the store's. Its
 // caller holds mu.
-func (p *Publisher) currentAt(workspace string, set *publish.Set) time.Time {
+func (p *Publisher) currentAt(workspace string, set *Set) time.Time {
 	l, is := p.ages.late[workspace]
 	if !is {
 		return p.ages.checked

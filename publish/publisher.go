@@ -1,4 +1,4 @@
-package authz
+package publish
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/jwks"
-	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -18,13 +17,14 @@ import (
 // set that can't be brought up to date is served as it is. It is safe for
 // concurrent use, and its readers never wait for a database.
 type Publisher struct {
-	store store.Store
+	store store.PublishedStore
 
 	mu   sync.RWMutex
 	sets map[string]*published
 	told map[complaint]time.Time
 	ages ages
-	home []func() // called when Home's set has changed
+	// onChange are the functions registered by OnChange, by workspace.
+	onChange map[string][]func()
 
 	failures    prometheus.Counter
 	divergences prometheus.Counter
@@ -36,29 +36,25 @@ type published struct {
 	// behind is filled while the set is brought up to the store's; a mutex could
 	// not be waited for with a context.
 	behind  chan struct{}
-	waiting atomic.Bool                   // a follower's goroutine waits for behind
-	index   atomic.Pointer[publish.Index] // nil until the set was read
-	damaged damaged                       // guarded by behind
+	waiting atomic.Bool           // an updater's goroutine waits for behind
+	index   atomic.Pointer[Index] // nil until the set was read
+	damaged damaged               // guarded by behind
 	stone   stone
 }
 
-// onHome registers f to be called whenever the set of management keys changes. f must not
-// block.
-func (p *Publisher) onHome(f func()) {
+// OnChange registers f to be called whenever a workspace's published set changes. f must not block.
+func (p *Publisher) OnChange(workspace string, f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.home = append(p.home, f)
+	p.onChange[workspace] = append(p.onChange[workspace], f)
 }
 
-// shown calls the functions registered by onHome if workspace is Home.
-func (p *Publisher) shown(workspace string) {
-	if workspace != Home {
-		return
-	}
+// changed calls the functions registered by OnChange.
+func (p *Publisher) changed(workspace string) {
 	p.mu.RLock()
-	home := p.home
+	registered := p.onChange[workspace]
 	p.mu.RUnlock()
-	for _, f := range home {
+	for _, f := range registered {
 		f()
 	}
 }
@@ -83,8 +79,10 @@ func (pub *published) enter(ctx context.Context) (leave func(), err error) {
 const changesAtOnce = 500
 
 // NewPublisher makes a Publisher that has nothing until Load. Metrics may be nil.
-func NewPublisher(s store.Store, metrics prometheus.Registerer) *Publisher {
-	p := &Publisher{store: s, sets: make(map[string]*published), told: make(map[complaint]time.Time)}
+func NewPublisher(s store.PublishedStore, metrics prometheus.Registerer) *Publisher {
+	p := &Publisher{
+		store: s, sets: make(map[string]*published), told: make(map[complaint]time.Time), onChange: make(map[string][]func()),
+	}
 	p.failures = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "burnkey_publish_failures_total",
 		Help: "Failed attempts to bring the published sets up to date; the last good ones stay in use.",
@@ -120,7 +118,7 @@ func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	sets, keys := make(map[string]*publish.Set, len(p.sets)), 0 // one snapshot for all metrics
+	sets, keys := make(map[string]*Set, len(p.sets)), 0 // one snapshot for all metrics
 	for workspace := range p.sets {
 		if set := p.setOf(workspace); set != nil {
 			sets[workspace] = set
@@ -140,14 +138,14 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	gauge(descKeys, float64(keys))
 	gauge(descUnread, float64(unread))
 	gauge(descDamaged, float64(len(p.ages.damaged)))
-	if oldest := p.oldest(func(workspace string) *publish.Set { return sets[workspace] }); !oldest.IsZero() {
+	if oldest := p.oldest(func(workspace string) *Set { return sets[workspace] }); !oldest.IsZero() {
 		gauge(descAge, time.Since(oldest).Seconds())
 	}
 }
 
 // Set returns what a workspace publishes now; false if there is no workspace, or
 // if it is Unread.
-func (p *Publisher) Set(workspace string) (*publish.Set, bool) {
+func (p *Publisher) Set(workspace string) (*Set, bool) {
 	index, ok := p.Index(workspace)
 	if !ok {
 		return nil, false
@@ -156,7 +154,7 @@ func (p *Publisher) Set(workspace string) (*publish.Set, bool) {
 }
 
 // Index returns what Set is taken from, to be watched.
-func (p *Publisher) Index(workspace string) (*publish.Index, bool) {
+func (p *Publisher) Index(workspace string) (*Index, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	pub := p.sets[workspace]

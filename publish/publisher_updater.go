@@ -1,4 +1,4 @@
-package authz
+package publish
 
 import (
 	"context"
@@ -22,9 +22,9 @@ const (
 	notUpToDate = "the published sets were not brought up to date"
 )
 
-// follower brings workspaces up to date for Follow, each in a goroutine of its own:
+// updater brings workspaces up to date for Follow, each in a goroutine of its own:
 // one whose set is large, or damaged, holds up no other's changes.
-type follower struct {
+type updater struct {
 	*Publisher
 	log    *slog.Logger
 	loops  *sync.WaitGroup
@@ -32,8 +32,8 @@ type follower struct {
 	wholes chan struct{}
 }
 
-func newFollower(p *Publisher, loops *sync.WaitGroup, log *slog.Logger) *follower {
-	return &follower{
+func newUpdater(p *Publisher, loops *sync.WaitGroup, log *slog.Logger) *updater {
+	return &updater{
 		Publisher: p, log: log, loops: loops,
 		logs: make(chan struct{}, logsAtOnce), wholes: make(chan struct{}, wholesAtOnce),
 	}
@@ -45,7 +45,7 @@ type damaged struct {
 	until time.Time // when it is worth another look
 }
 
-func (f *follower) followHints(ctx context.Context, w *wakes) {
+func (f *updater) followHints(ctx context.Context, w *wakes) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -64,7 +64,7 @@ func (f *follower) followHints(ctx context.Context, w *wakes) {
 }
 
 // look has all sets brought to the store's versions, and does not wait for it.
-func (f *follower) look(ctx context.Context) error {
+func (f *updater) look(ctx context.Context) error {
 	behind, ahead, err := f.compareVersions(ctx)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (f *follower) look(ctx context.Context) error {
 }
 
 // start has a workspace brought up to date once nobody else does so.
-func (f *follower) start(ctx context.Context, workspace string, bring func() error) {
+func (f *updater) start(ctx context.Context, workspace string, bring func() error) {
 	pub := f.entry(workspace)
 	if !pub.waiting.CompareAndSwap(false, true) {
 		return // the one that waits has read nothing yet, and will see this change
@@ -92,7 +92,7 @@ func (f *follower) start(ctx context.Context, workspace string, bring func() err
 		}
 		defer leave()
 		err = bring()
-		if errors.Is(err, ErrNotFound) { // a hint that is another program's
+		if errors.Is(err, store.ErrNotFound) { // a hint that is another program's
 			f.forget(workspace)
 			err = nil
 		}
@@ -101,19 +101,19 @@ func (f *follower) start(ctx context.Context, workspace string, bring func() err
 }
 
 // catchUp brings a set to the end of its log, and at least to a version.
-func (f *follower) catchUp(ctx context.Context, workspace string, version uint64) error {
+func (f *updater) catchUp(ctx context.Context, workspace string, version uint64) error {
 	pub := f.entry(workspace)
 	if version > 0 && pub.reached(version) {
 		return nil
 	}
-	reason := within(ctx, f.logs, func() error { return f.byLog(ctx, workspace, version) })
+	reason := withPlace(ctx, f.logs, func() error { return f.byLog(ctx, workspace, version) })
 	if !needsWhole(reason) {
 		return reason
 	}
 	if time.Now().Before(pub.damaged.until) {
 		return pub.damaged.err
 	}
-	err := within(ctx, f.wholes, func() error { return f.whole(ctx, workspace, version, reason) })
+	err := withPlace(ctx, f.wholes, func() error { return f.whole(ctx, workspace, version, reason) })
 	if errors.Is(err, store.ErrDamaged) {
 		pub.damaged = damaged{err, time.Now().Add(damagedPause)}
 	}
@@ -121,15 +121,15 @@ func (f *follower) catchUp(ctx context.Context, workspace string, version uint64
 }
 
 // goBack brings a set that is ahead of the store's version back to it.
-func (f *follower) goBack(ctx context.Context, workspace string, version uint64) error {
+func (f *updater) goBack(ctx context.Context, workspace string, version uint64) error {
 	if !f.entry(workspace).reached(version + 1) {
 		return nil
 	}
-	return within(ctx, f.wholes, func() error { return f.Check(ctx, workspace) })
+	return withPlace(ctx, f.wholes, func() error { return f.Check(ctx, workspace) })
 }
 
-// within calls f while it has one of places.
-func within(ctx context.Context, places chan struct{}, f func() error) error {
+// withPlace calls f while it has one of places.
+func withPlace(ctx context.Context, places chan struct{}, f func() error) error {
 	select {
 	case places <- struct{}{}:
 		defer func() { <-places }()

@@ -1,12 +1,10 @@
-package authz
+package publish
 
 import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-
-	"github.com/burnkey/burnkey/publish"
 )
 
 // All metrics of a workspace are of one moment, even if its set is read between two of them.
@@ -14,7 +12,7 @@ func TestMetricsAreOfOneMoment(t *testing.T) {
 	p := NewPublisher(nil, nil)
 	pub := p.entry("acme")
 	p.ages.late = map[string]lag{"acme": {version: 1}}
-	set, err := new(publish.Builder).Set(1)
+	set, err := new(Builder).Set(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +26,7 @@ func TestMetricsAreOfOneMoment(t *testing.T) {
 		}
 		said[m.Desc()] = out.GetGauge().GetValue()
 		if m.Desc() == descKeys {
-			pub.index.Store(publish.NewIndex(set))
+			pub.index.Store(NewIndex(set))
 		}
 	}
 	if said[descWorkspaces] != 0 || said[descUnread] != 1 {

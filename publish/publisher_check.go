@@ -1,4 +1,4 @@
-package authz
+package publish
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"iter"
 
 	"github.com/burnkey/burnkey/jwks"
-	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -58,7 +57,7 @@ const swapTries = 100
 
 // readAnew shows the store's set, whatever is shown now. It must not undo a
 // change that is published while the store is read.
-func (p *Publisher) readAnew(ctx context.Context, workspace string, index *publish.Index) error {
+func (p *Publisher) readAnew(ctx context.Context, workspace string, index *Index) error {
 	truth, err := p.readSet(ctx, workspace)
 	if err != nil {
 		return err
@@ -69,7 +68,7 @@ func (p *Publisher) readAnew(ctx context.Context, workspace string, index *publi
 			return err
 		}
 		if index.Swap(shown, truth) {
-			p.shown(workspace)
+			p.changed(workspace)
 			return nil
 		}
 	}
@@ -77,7 +76,7 @@ func (p *Publisher) readAnew(ctx context.Context, workspace string, index *publi
 }
 
 // advance returns the set with all changes that the log has behind it.
-func (p *Publisher) advance(ctx context.Context, workspace string, set *publish.Set) (*publish.Set, error) {
+func (p *Publisher) advance(ctx context.Context, workspace string, set *Set) (*Set, error) {
 	for {
 		changes, err := p.store.Changes(ctx, workspace, set.Version(), changesAtOnce)
 		if err != nil || len(changes) == 0 {
@@ -101,7 +100,7 @@ const maxDifference = 100_000
 // difference finds the kids that a set has and the store has not, or the other
 // way round, as the store yields its keys.
 type difference struct {
-	set    *publish.Set
+	set    *Set
 	next   func() (jwks.KID, bool)
 	stop   func()
 	kid    jwks.KID // the set's next
@@ -109,7 +108,7 @@ type difference struct {
 	differ map[jwks.KID]struct{}
 }
 
-func newDifference(set *publish.Set) *difference {
+func newDifference(set *Set) *difference {
 	d := &difference{set: set, differ: make(map[jwks.KID]struct{})}
 	d.next, d.stop = iter.Pull(set.KIDs)
 	d.kid, d.some = d.next()

@@ -1,4 +1,0 @@
-package authz
-
-// KeptChanges is keptChanges, for the tests.
-const KeptChanges = keptChanges
