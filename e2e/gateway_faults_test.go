@@ -66,16 +66,16 @@ func TestE2EGatewayModeScopes(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")
 	a := startAsked(t, s, "--key-file", s.keyFile)
-	says(t, a.log(), "level=WARN", "may do other things", "scopes=admin")
+	says(t, a.log(), "level=WARN", "has scopes that a gateway does not need", "scopes=admin")
 	a.stop()
 	narrow := filepath.Join(t.TempDir(), "key")
 	check(t, os.WriteFile(narrow, []byte(s.admin().mustIssue(t, "burnkey", "scopes", []string{"gateway"}).Token), 0o600))
 	b := startAsked(t, s, "--key-file", narrow)
-	if log := a.log() + b.log(); strings.Contains(log, "eyJ") || strings.Contains(b.log(), "may do other things") {
+	if log := a.log() + b.log(); strings.Contains(log, "eyJ") || strings.Contains(b.log(), "has scopes that a gateway does not need") {
 		t.Errorf("the log has a token, or warns of the right key:\n%s", log)
 	}
 	c := startAsked(t, s, "--workspace", "acme", "--usage-key-file", s.keyFile)
-	says(t, c.log(), "level=WARN", "may do other things", "scopes=admin")
+	says(t, c.log(), "level=WARN", "has scopes that a gateway does not need", "scopes=admin")
 }
 
 // TestE2EGatewayModePrivateCA: certificates that vouch for the server are those of

@@ -89,7 +89,7 @@ func TestE2EGatewayModeUsage(t *testing.T) {
 		t.Errorf("metrics:\n%s", text)
 	}
 	a.stop()
-	if strings.Contains(a.log(), "eyJ") || strings.Contains(a.log(), "may do other things") {
+	if strings.Contains(a.log(), "eyJ") || strings.Contains(a.log(), "has scopes that a gateway does not need") {
 		t.Error("the log has a token, or warns of the right key")
 	}
 }
