@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// missing skips the test, or fails it where CI is "true".
+// missing skips the test, or fails it if CI is "true".
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -77,7 +77,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// fails returns the error that a program which should refuse ends with.
+// fails runs a program that must fail, and returns its error.
 func fails(t *testing.T, name string, args ...string) error {
 	t.Helper()
 	return exec.CommandContext(t.Context(), name, args...).Run()
@@ -112,7 +112,7 @@ func documents(t *testing.T, text string) []object {
 	}
 }
 
-// at follows the keys into nested mappings; what is not there is nil.
+// at returns the value under nested keys, or nil.
 func at(value any, keys ...string) any {
 	for _, key := range keys {
 		m, _ := value.(object)
@@ -174,7 +174,7 @@ func TestCompose(t *testing.T) {
 		service, _ := value.(object)
 		if service["privileged"] != nil || service["cap_add"] != nil || service["network_mode"] != nil ||
 			service["pid"] != nil || service["devices"] != nil {
-			t.Errorf("%s has rights of the machine's", name)
+			t.Errorf("%s has rights on the machine", name)
 		}
 		if service["read_only"] != true || len(list(service["cap_drop"])) != 1 || list(service["cap_drop"])[0] != "ALL" ||
 			len(list(service["security_opt"])) != 1 || list(service["security_opt"])[0] != "no-new-privileges:true" {
@@ -208,7 +208,7 @@ func burnkey(t *testing.T) string {
 	return binary
 }
 
-// isFlag wants a variable that is set for a subcommand to be one of its flags.
+// isFlag checks that a variable sets a flag of a subcommand.
 func isFlag(t *testing.T, subcommand, variable string) {
 	t.Helper()
 	name, ok := strings.CutPrefix(variable, "BURNKEY_")
@@ -256,7 +256,7 @@ func TestEnvoyFilesAreCurrent(t *testing.T) {
 	}
 }
 
-// TestPatroniFiles has the programs read what cluster.sh makes of the ready files.
+// TestPatroniFiles has the programs read the files that cluster.sh renders.
 func TestPatroniFiles(t *testing.T) {
 	haproxy, patroni := tool(t, "haproxy"), tool(t, "patroni")
 	run(t, "bash", "-n", "patroni/cluster.sh")
@@ -286,12 +286,12 @@ func TestPatroniFiles(t *testing.T) {
 	}
 }
 
-// excused is what Patroni has against any cluster on one machine, and one that does not run.
+// excused are Patroni's complaints about a cluster on one machine, or one that does not run.
 var excused = regexp.MustCompile(`must not contain "127\.0\.0\.1"|is not reachable|unix_socket_directories  didn't pass`)
 
 func validatePatroni(t *testing.T, patroni, file string) {
 	t.Helper()
-	// It ends with a failure for what is excused too, so what it says is what counts.
+	// It also fails for excused complaints, so only its output counts.
 	out, err := exec.CommandContext(t.Context(), patroni, "--validate-config", file).CombinedOutput()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

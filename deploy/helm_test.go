@@ -37,7 +37,7 @@ func TestChart(t *testing.T) {
 			checkSelectors(t, objects, pods)
 			server := list(at(pods["burnkey"], "spec", "containers"))[0]
 			if path := at(server, "readinessProbe", "httpGet", "path"); path != "/readyz?exclude=database" {
-				t.Errorf("the server is asked %v whether it is ready", path)
+				t.Errorf("the readiness probe is %v", path)
 			}
 		})
 	}
@@ -59,7 +59,7 @@ func checkObject(t *testing.T, o object) {
 		t.Errorf("%s: %v", kind, err)
 	}
 	if kind == "Secret" {
-		t.Error("the chart makes a Secret: then its content is in the release")
+		t.Error("the chart contains a Secret, so its content is in the release")
 	}
 	if kind == "ConfigMap" {
 		for file, value := range at(o, "data").(object) {
@@ -75,7 +75,7 @@ func checkObject(t *testing.T, o object) {
 	}
 }
 
-// checkPod has the pod keep to "restricted" of the Pod Security Standards, and more.
+// checkPod checks a pod against the "restricted" Pod Security Standard, and more.
 func checkPod(t *testing.T, name string, template object) {
 	t.Helper()
 	spec, _ := template["spec"].(object)
@@ -85,11 +85,11 @@ func checkPod(t *testing.T, name string, template object) {
 		t.Errorf("%s: the pod is not restricted: %v", name, security)
 	}
 	if spec["automountServiceAccountToken"] != false || spec["hostNetwork"] != nil || spec["hostPID"] != nil || spec["hostIPC"] != nil {
-		t.Errorf("%s: the pod has what it does not need", name)
+		t.Errorf("%s: the pod has rights that it does not need", name)
 	}
 	for _, volume := range list(spec["volumes"]) {
 		if at(volume, "hostPath") != nil {
-			t.Errorf("%s: a volume of the machine's", name)
+			t.Errorf("%s: a volume of the host", name)
 		}
 	}
 	containers := append(list(spec["containers"]), list(spec["initContainers"])...)
@@ -109,7 +109,7 @@ func checkPod(t *testing.T, name string, template object) {
 			}
 		}
 		if at(c, "resources", "requests", "memory") == nil || at(c, "resources", "limits", "memory") == nil {
-			t.Errorf("%s: no bound of memory", name)
+			t.Errorf("%s: no memory limit", name)
 		}
 		if image, _ := at(c, "image").(string); !pinned.MatchString(image) {
 			t.Errorf("%s: image %q is not pinned", name, image)
@@ -117,7 +117,7 @@ func checkPod(t *testing.T, name string, template object) {
 	}
 }
 
-// checkSelectors wants each Service, budget and policy to select the pods of exactly the workload it is for.
+// checkSelectors checks that each Service, budget and policy selects exactly the pods of its workload.
 func checkSelectors(t *testing.T, objects []object, pods map[string]object) {
 	t.Helper()
 	kinds := map[string]int{}
@@ -156,7 +156,7 @@ func matches(selector object, labels any) bool {
 	return len(selector) > 0
 }
 
-// TestChartRefuses gives values that must not be rendered.
+// TestChartRefuses renders with invalid values.
 func TestChartRefuses(t *testing.T) {
 	helm := tool(t, "helm")
 	for _, flags := range [][]string{
@@ -184,8 +184,8 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
-// TestChartTrimsThePublicURL: the server signs iss without the slash, and Envoy
-// compares it as text.
+// TestChartTrimsThePublicURL: the server signs iss without the trailing slash, and Envoy compares
+// it as text.
 func TestChartTrimsThePublicURL(t *testing.T) {
 	helm := tool(t, "helm")
 	rendered := func(url string) string {

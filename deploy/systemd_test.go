@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// settings reads a unit file; of a name that comes twice, all values.
+// settings returns the values of each name in a unit file.
 func settings(t *testing.T, text string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -43,7 +43,7 @@ func TestSystemdUnits(t *testing.T) {
 	}
 }
 
-// TestSystemdVerifies has systemd read the units, as if burnkey were where they say.
+// TestSystemdVerifies has systemd read the units, with a burnkey at their path.
 func TestSystemdVerifies(t *testing.T) {
 	verify, binary, dir := tool(t, "systemd-analyze"), burnkey(t), t.TempDir()
 	units, err := filepath.Glob("systemd/*.service")

@@ -37,7 +37,7 @@ func TestE2ECLIEnvoyConfig(t *testing.T) {
 		"--cache 500ms": "--cache", "--cache soon": "--cache",
 		"--listen x": "--listen", "--listen localhost:1": "--listen", "--upstream x": "--upstream", "--admin x": "--admin",
 		"--server x": "--server", "--public-url x": "--public-url", "--workspace A": "--workspace", "--ca-file x": "--ca-file",
-		"--no-such-flag": "--no-such-flag", "--any-audience": "--any-audience: can't be combined with --audience",
+		"--no-such-flag": "--no-such-flag", "--any-audience": "--any-audience: cannot be combined with --audience",
 		"--workspace burnkey": "--workspace: must not be burnkey", "--mode gateway --gateway 127.0.0.1:1 --any-audience": "--workspace",
 	} {
 		run(t, config(strings.Fields(flags)...)...).fails(t, want)

@@ -318,7 +318,7 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"--workspace a", "BURNKEY_AUDIENCE=", "--audience"},
 		{"--workspace a", "", "--audience: must be the audience of this API; --any-audience"},
 		{"--key-file " + tied, "", "--audience: must be the audience of this API; --any-audience"},
-		{"--workspace a --audience b --any-audience", "", "--any-audience: can't be combined with --audience"},
+		{"--workspace a --audience b --any-audience", "", "--any-audience: cannot be combined with --audience"},
 		{"--workspace a --workspace burnkey", "", "--workspace: must not be burnkey"},
 		{"", "BURNKEY_WORKSPACE=burnkey", "BURNKEY_WORKSPACE (--workspace): must not be burnkey"},
 		{"--workspace=", "BURNKEY_KEY=x", "--workspace"},

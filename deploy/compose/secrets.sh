@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the password of the database, once: as PostgreSQL wants it, and as Burnkey does (a .pgpass).
+# Creates the password of the database once, in a file for PostgreSQL and in one for Burnkey (a .pgpass).
 set -eu
 cd "$(dirname "$0")"
 [ ! -e secrets ] || exit 0
-# The containers' users read the files, whoever they are on this machine; the folder lets nobody else in.
+# The containers' users, which have no name on this machine, must read the files; the folder keeps others out.
 umask 022
 mkdir -m 0700 secrets.new
 password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')

@@ -77,8 +77,7 @@ func TestGoodTokenIsAdmitted(t *testing.T) {
 	}
 }
 
-// Where a refusal happens matters: what jwt_authn never sees costs no search
-// for a key.
+// The filter that refuses matters: a token that jwt_authn never sees costs no search for a key.
 const (
 	byShape = "rbac"
 	byJWT   = "jwt_authn"
@@ -221,7 +220,7 @@ func TestBadTokensAreRefused(t *testing.T) {
 	}
 }
 
-// checkRefusal holds a refusal to RFC 6750 and RFC 9457.
+// checkRefusal checks a refusal against RFC 6750 and RFC 9457.
 func checkRefusal(t *testing.T, resp response, credentials bool) {
 	t.Helper()
 	if resp.StatusCode != http.StatusUnauthorized {
@@ -312,7 +311,7 @@ func TestOptionalChecks(t *testing.T) {
 	}
 }
 
-// The last filter stands alone where an earlier one is lost in a merge.
+// The last filter is enough if an earlier one was lost in a merge.
 func TestUnverifiedIsRefusedWhateverElse(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)
@@ -329,7 +328,7 @@ func TestUnverifiedIsRefusedWhateverElse(t *testing.T) {
 }
 
 // Some builds of Envoy keep two Authorization headers apart, as this one does
-// with any other header. The filter by shape must not take the one for the both.
+// with any other header. The filter by shape must not check only one of them.
 func TestShapeSeesEveryValue(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy"
 )
 
-// A set over Envoy's 32 MiB is taken because the bootstrap raises the limit;
-// without that line it never is.
+// A set over 32 MiB is loaded because the bootstrap raises Envoy's limit; without that line it
+// is never loaded.
 func TestBigSet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("moves 70 MB")

@@ -1,8 +1,8 @@
 // Package envoy renders gateway configurations that verify Burnkey's tokens:
 // an Envoy bootstrap, the filters alone, and an OpenAPI document for ESPv2.
 //
-// Each rendering is safe as it stands. The comments in it say why a setting is
-// there; README.md beside it says what to keep when you merge it into your own.
+// Each rendering is complete and safe. Its comments explain the settings; README.md
+// explains what to keep when you merge it into your own configuration.
 package envoy
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// The limits that Validate holds a Config to.
+// Limits and defaults of a Config.
 const (
 	DefaultCache  = 5 * time.Second
 	MaxCache      = time.Hour
@@ -28,34 +28,34 @@ const (
 	MaxGateways   = 32
 
 	DefaultCAFile = "/etc/ssl/certs/ca-certificates.crt"
-	// DefaultServiceName stands in ESPv2's document until it has a real one.
+	// DefaultServiceName is a placeholder in ESPv2's document.
 	DefaultServiceName = "api.example.com"
 )
 
-// Config is what a gateway has to know.
+// Config selects the server, the tokens to accept, and the addresses.
 type Config struct {
-	// Server is the base URL where the gateway fetches the key sets.
+	// Server is the base URL from which the gateway fetches the key sets.
 	Server string
-	// PublicURL is the base of the issuers, where it is not Server.
+	// PublicURL is the base URL of the issuers. Empty: Server.
 	PublicURL string
-	// Workspaces are those whose tokens are admitted.
+	// Workspaces whose tokens are accepted.
 	Workspaces []string
-	// InsecureManagementKeys lets Workspaces include burnkey, the server's own workspace. The
+	// InsecureManagementKeys allows burnkey in Workspaces, the server's own workspace. The
 	// API then receives management keys and can use them.
 	InsecureManagementKeys bool
 
-	// Gateways are where burnkey gateway listens, one of which is then asked about
-	// every request. Whose tokens are admitted is its own business: PublicURL, Workspaces,
-	// Audiences and the like, Cache, RequireExpiration, CAFile and ServiceName must be unset. Empty:
-	// Envoy fetches the key sets itself.
+	// Gateways are the addresses of burnkey gateway; Envoy asks one of them about each
+	// request. That service has settings of its own for the tokens to accept, so PublicURL,
+	// Workspaces, Audiences, AnyAudience, InsecureManagementKeys, Cache, RequireExpiration, CAFile
+	// and ServiceName must be unset. Empty: Envoy fetches the key sets itself.
 	Gateways []string
 
-	// Listen is where the gateway listens, Upstream where the API does.
-	// Admin is Envoy's own interface; empty means none.
+	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin
+	// interface; empty: none.
 	Listen, Upstream, Admin string
 
-	// Cache is how long a deleted key may go on being accepted: the interval
-	// between two fetches. Zero means DefaultCache.
+	// Cache is how long a deleted key may still be accepted: the interval between two
+	// fetches. Zero: DefaultCache.
 	Cache time.Duration
 	// Audiences lists audiences, one of which a token must have. A workspace may have an
 	// audience for each API, so either Audiences or AnyAudience must be set.
@@ -65,13 +65,13 @@ type Config struct {
 	// RequireExpiration refuses keys that never expire.
 	RequireExpiration bool
 
-	// CAFile holds the authorities that may vouch for an https Server.
+	// CAFile contains the CA certificates for an https Server.
 	CAFile string
-	// ServiceName is the host of ESPv2's document: the name of the service.
+	// ServiceName is the host in ESPv2's document: the name of the service.
 	ServiceName string
 }
 
-// FieldError says which flag is wrong and what it would have to be.
+// A FieldError says which flag is invalid, and the rule it breaks.
 type FieldError struct {
 	Flag   string
 	Detail string
@@ -106,8 +106,7 @@ func (c Config) issuerPrefix() string {
 	return strings.TrimRight(base, "/") + jwks.IssuerPath
 }
 
-// Validate checks every value that is set, whatever is to be rendered. Its
-// error is a *FieldError.
+// Validate checks every value that is set. Its error is a *FieldError.
 func (c Config) Validate() error {
 	if len(c.Gateways) > 0 {
 		return c.validateGateways()
@@ -138,7 +137,7 @@ func (c Config) Validate() error {
 	return c.checkAddresses()
 }
 
-// validateGateways is Validate where a gateway is asked.
+// validateGateways is Validate for mode gateway.
 func (c Config) validateGateways() error {
 	if _, err := parseGateways(c.Gateways); err != nil {
 		return err
@@ -156,8 +155,8 @@ func (c Config) validateGateways() error {
 		{"public-url", c.PublicURL != "", elsewhere},
 		{"require-expiration", c.RequireExpiration, elsewhere},
 		{"cache", c.Cache != 0 && c.Cache != DefaultCache, ": burnkey gateway gets changes as they are made"},
-		{"ca-file", c.CAFile != "", ": burnkey gateway takes the system's certificates, or those of SSL_CERT_FILE"},
-		{"service-name", c.ServiceName != "", ": it is of ESPv2's document"},
+		{"ca-file", c.CAFile != "", ": burnkey gateway uses the system's certificates or those of SSL_CERT_FILE"},
+		{"service-name", c.ServiceName != "", ": it is for ESPv2's document"},
 	} {
 		if f.set {
 			return fieldError(f.flag, "has no effect with --mode gateway%s", f.detail)
@@ -216,13 +215,13 @@ func CheckChoice(audiences []string, anyAudience bool) error {
 	case len(audiences) == 0 && !anyAudience:
 		return fieldError("audience", "must be the audience of this API; --any-audience also accepts tokens for the workspace's other APIs")
 	case len(audiences) > 0 && anyAudience:
-		return fieldError("any-audience", "can't be combined with --audience")
+		return fieldError("any-audience", "cannot be combined with --audience")
 	}
 	return nil
 }
 
-// checkCache refuses what Envoy would cut: it knows whole seconds only, and
-// turns half a second into thousands of fetches.
+// checkCache refuses fractions of a second: Envoy truncates them, and would fetch thousands of
+// times a second at half a second.
 func checkCache(d time.Duration) error {
 	if d == 0 {
 		return nil
@@ -238,7 +237,7 @@ func (c Config) checkAudiences() error {
 		return err
 	}
 	for _, a := range c.Audiences {
-		// ESPv2 takes them as one string with commas between.
+		// ESPv2 takes them as one string, separated by commas.
 		if a == "" || len(a) > 255 || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r == ',' || r == 0x7f }) {
 			return fieldError("audience", "must be 1 to 255 characters without space, comma or control characters, not %q", a)
 		}
@@ -251,7 +250,7 @@ type address struct {
 	Host string
 	Port uint16
 	IP   bool
-	// Any6 marks the unspecified IPv6 address, which is to serve IPv4 as well.
+	// Any6 marks the unspecified IPv6 address, which also serves IPv4.
 	Any6 bool
 }
 
@@ -278,10 +277,10 @@ func parseAddress(flag, s string, ipOnly bool) (address, error) {
 	return address{Host: host, Port: uint16(n)}, nil
 }
 
-// endpoints are where one of several is asked.
+// endpoints are addresses, one of which is used at a time.
 type endpoints struct {
 	All []address
-	IP  bool // no name is among them
+	IP  bool // all are IP addresses
 }
 
 func (e endpoints) String() string {
@@ -310,7 +309,7 @@ func parseGateways(list []string) (endpoints, error) {
 	return all, nil
 }
 
-// baseURL accepts nothing that would not survive as the start of an issuer.
+// baseURL accepts only URLs that can be the start of an issuer unchanged.
 func baseURL(flag, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||

@@ -72,7 +72,9 @@ func TestGateways(t *testing.T) {
 	for i := range envoy.MaxGateways + 1 {
 		many = append(many, fmt.Sprintf("127.0.0.1:%d", 9000+i))
 	}
-	for _, list := range [][]string{{"x"}, {""}, {"127.0.0.1:0"}, {"127.0.0.1:1", "a b:1"}, {"127.0.0.1:1", "127.0.0.1:1"}, {"[::1]:1", "[0::1]:1"}, many} {
+	for _, list := range [][]string{
+		{"x"}, {""}, {"127.0.0.1:0"}, {"127.0.0.1:1", "a b:1"}, {"127.0.0.1:1", "127.0.0.1:1"}, {"[::1]:1", "[0::1]:1"}, many,
+	} {
 		c := validGateway()
 		c.Gateways = list
 		if fe := new(envoy.FieldError); !errors.As(c.Validate(), &fe) || fe.Flag != "gateway" || envoy.Filter(io.Discard, c) == nil {
@@ -86,7 +88,7 @@ func TestGateways(t *testing.T) {
 	}
 }
 
-// What has no effect with a gateway is refused, and the refusal says where it goes.
+// Flags without effect in mode gateway are refused, and the error says where they belong.
 func TestGatewayTakesNoMore(t *testing.T) {
 	if err := validGateway().Validate(); err != nil {
 		t.Fatal(err)

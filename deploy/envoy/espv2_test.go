@@ -16,10 +16,9 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// ESPv2's binary is not to be had as a package, but it is Envoy with generated
-// configuration. This test makes from our document, with the flags that its
-// comment asks for, the jwt_authn filter that ESPv2 2.55 generates, and drives
-// Envoy with it.
+// ESPv2's binary is not available as a package, but it is Envoy with a generated
+// configuration. From our document and the flags in its comment, this test generates
+// the same jwt_authn filter as ESPv2 2.55, and runs Envoy with it.
 
 // openAPI is the part of the document that ESPv2 takes authentication from.
 type openAPI struct {
@@ -258,8 +257,8 @@ func TestESPv2Revocation(t *testing.T) {
 	t.Logf("refused after %s", g.until(t, 401, token, oneSecond.Cache+time.Second))
 }
 
-// Why --jwt_cache_size=0: with the default, a token that was accepted once goes
-// on being accepted, long after every worker has the new set.
+// This is the reason for --jwt_cache_size=0: with the default, a token that was accepted
+// once is still accepted long after every worker has the new set.
 func TestESPv2DefaultCacheKeepsAccepting(t *testing.T) {
 	keys := newKeyServer(t)
 	tombstone, cached, fresh := newKey(t), newKey(t), newKey(t)

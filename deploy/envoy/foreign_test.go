@@ -43,8 +43,8 @@ func withForeign(t *testing.T) func(string) string {
 	}
 }
 
-// An answer that is no refusal of our filters is unchanged: clients would throw away a key that
-// is said to be invalid.
+// Answers other than refusals by our filters stay unchanged: a client would discard a key after
+// an answer that calls it invalid.
 func TestForeignRefusalsStay(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)

@@ -14,12 +14,12 @@ import (
 //go:embed templates/*.tmpl
 var templateFiles embed.FS
 
-// templates are parsed when they are first needed: minting processes are of the same
-// program, and never need them.
+// templates are parsed on first use: minting processes run the same program and never need
+// them.
 var templates = sync.OnceValue(parseTemplates)
 
-// untrusted are the request headers that some frameworks obey in place of the
-// method or path that the gateway saw.
+// untrusted are request headers that some frameworks obey instead of the method or path that
+// the gateway checked.
 var untrusted = []string{
 	"x-http-method", "x-http-method-override", "x-method-override",
 	"x-original-url", "x-rewrite-url",
@@ -46,7 +46,7 @@ func parseTemplates() *template.Template {
 	return template.Must(t.ParseFS(templateFiles, "templates/*.tmpl"))
 }
 
-// quote writes a JSON string, which is a YAML string that can hold anything.
+// quote returns a JSON value, which is valid YAML for any text.
 func quote(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -66,7 +66,7 @@ func indent(n int, s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// view is what the templates see: Config with every default filled in.
+// view is the data of the templates: Config with defaults.
 type view struct {
 	Providers         []provider
 	ByIssuer          bool
@@ -130,8 +130,8 @@ func newView(c Config) (view, error) {
 	return v, err
 }
 
-// cacheDuration returns what makes Envoy fetch at the wanted interval: it waits
-// for a duration of up to 5 s as given, and 5 s less than a longer one.
+// cacheDuration returns the setting for an interval between fetches: Envoy uses up to 5 s as
+// given, and subtracts 5 s from a longer one.
 func cacheDuration(interval time.Duration) time.Duration {
 	if interval <= 5*time.Second {
 		return interval
@@ -149,7 +149,7 @@ func orDefault[T comparable](v, def T) T {
 	return v
 }
 
-// addresses parses those that a rendering cannot do without.
+// addresses parses the addresses that a rendering requires.
 func (v *view) addresses(c Config, listen bool) (err error) {
 	if listen {
 		if v.Listen, err = required("listen", c.Listen, true); err != nil {
@@ -174,8 +174,7 @@ func required(flag, value string, ipOnly bool) (address, error) {
 	return parseAddress(flag, value, ipOnly)
 }
 
-// Bootstrap writes a configuration that Envoy loads as it stands. It needs
-// Listen and Upstream.
+// Bootstrap writes a complete configuration of Envoy. It needs Listen and Upstream.
 func Bootstrap(w io.Writer, c Config) error {
 	v, err := newView(c)
 	if err != nil {
@@ -187,8 +186,8 @@ func Bootstrap(w io.Writer, c Config) error {
 	return execute(w, "bootstrap.tmpl", v)
 }
 
-// Filter writes the HTTP filters and the cluster alone, for a bootstrap that is
-// already there. It needs neither Listen nor Upstream.
+// Filter writes only the HTTP filters and the cluster, for an existing bootstrap. It needs
+// neither Listen nor Upstream.
 func Filter(w io.Writer, c Config) error {
 	v, err := newView(c)
 	if err != nil {
@@ -197,11 +196,11 @@ func Filter(w io.Writer, c Config) error {
 	return execute(w, "filter.tmpl", v)
 }
 
-// ESPv2 writes an OpenAPI 2.0 document for ESPv2, with the flags that must go
-// with it in its first comment. It needs Upstream, and takes no Gateways.
+// ESPv2 writes an OpenAPI 2.0 document for ESPv2. Its first comment lists the flags that it
+// requires. It needs Upstream, and does not support Gateways.
 func ESPv2(w io.Writer, c Config) error {
 	if len(c.Gateways) > 0 {
-		return fieldError("format", "espv2 is not to be had with --mode gateway: ESPv2 has no ext_authz")
+		return fieldError("format", "espv2 cannot be combined with --mode gateway: ESPv2 has no ext_authz")
 	}
 	v, err := newView(c)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-var update = flag.Bool("update", false, "write the ready files anew")
+var update = flag.Bool("update", false, "update the ready files")
 
 // The ready files are what the command line prints, to the byte.
 func TestReadyFiles(t *testing.T) {
@@ -125,8 +125,8 @@ func connectionManager(t *testing.T, bootstrap map[string]any) map[string]any {
 	return dig(t, bootstrap, "static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config").(map[string]any)
 }
 
-// What the tests show of the bootstrap holds for the filters alone, as they are
-// the same; and the settings that the comment asks for are the bootstrap's.
+// The other tests use the bootstrap. Its filters are the same as with --format filter, and the
+// settings in the comment there are the bootstrap's.
 func TestFilterIsPartOfBootstrap(t *testing.T) {
 	for name, c := range variants() {
 		t.Run(name, func(t *testing.T) {

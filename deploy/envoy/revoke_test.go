@@ -90,7 +90,7 @@ func TestServerDownAtStart(t *testing.T) {
 	t.Logf("accepted %s after the server came up", g.until(t, 200, token, 5*time.Second))
 }
 
-// Envoy's own rule for longer intervals is a trap; the rendering undoes it.
+// Envoy fetches earlier than a longer interval says; the rendering compensates for that.
 func TestFetchInterval(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 7 s")

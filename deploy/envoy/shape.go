@@ -1,18 +1,18 @@
 package envoy
 
 // The token's header is {"alg":"RS256","kid":"<43 characters>","typ":"JWT"}:
-// 79 bytes, 106 characters of base64url. All but the kid is constant, and base64
-// keeps the kid's bytes in groups of three, so a regular expression can hold the
-// whole header to its shape. It must hold the kid too: a quotation mark inside
-// it could end it early, and an empty kid makes Envoy try every key of the set.
+// 79 bytes, 106 characters of base64url. Only the kid varies, and base64 encodes
+// its bytes in groups of three, so a regular expression can match the whole
+// header. It must match the kid, too: a quotation mark inside the kid could end
+// it early, and with an empty kid Envoy tries every key of the set.
 const (
 	headerStart = "eyJhbGciOiJSUzI1NiIsImtpZCI6" // {"alg":"RS256","kid":
 	headerEnd   = "LCJ0eXAiOiJKV1QifQ"           // ,"typ":"JWT"}
 )
 
-// A group of three bytes is four characters. These classes hold each byte to
-// base64url's alphabet (2D, 30-39, 41-5A, 5F, 61-7A) as far as it takes to keep
-// quotation marks (22) out. What else they let through fails the signature.
+// A group of three bytes is four characters. These classes limit each byte to
+// base64url's alphabet (2D, 30-39, 41-5A, 5F, 61-7A) closely enough to exclude
+// quotation marks (22). Other bytes that they let through fail the signature.
 const (
 	firstByte      = `[L-OQ-e]`
 	secondByte     = `[D-HT-Xj-nz0-3]` // 3x to 7x
@@ -29,11 +29,10 @@ const (
 	lastOf256 = `[AQgw]` // 256 bytes leave four zero bits in the last character
 )
 
-// RE2 expressions that the whole Authorization value must match. The scheme's case
-// does not matter (RFC 9110 section 11.1), and there may be several spaces (RFC 6750
-// section 2.1), but jwt_authn finds the token behind "Bearer " alone, written so.
-// What it does not find it takes for no token, so that filter lets pass no more than
-// it sees. burnkey gateway reads what it is sent by the same rules as this.
+// RE2 expressions that the whole Authorization value must match. The scheme is case-insensitive
+// (RFC 9110 section 11.1), and several spaces may follow (RFC 6750 section 2.1), but jwt_authn
+// finds a token only after exactly "Bearer ". It treats any other spelling as no token, so
+// bearerShape must refuse those. burnkey gateway reads the header by the rules of anyBearerShape.
 const (
 	bearerShape    = "Bearer " + tokenShape
 	anyBearerShape = "[Bb][Ee][Aa][Rr][Ee][Rr] +" + tokenShape

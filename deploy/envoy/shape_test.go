@@ -60,7 +60,7 @@ func TestShapeAdmitsEveryKid(t *testing.T) {
 	}
 }
 
-// No quotation mark gets into the kid, in any place and beside any neighbours.
+// No quotation mark is accepted in the kid, at any place and next to any characters.
 func TestShapeKeepsKidInItsQuotes(t *testing.T) {
 	sig := randomBytes(t, 256)
 	for place := range 43 {
@@ -113,8 +113,8 @@ func TestShapeRefuses(t *testing.T) {
 	}
 }
 
-// The gateway reads the scheme in any case and any number of spaces behind it, and
-// of the token the same as bearerShape.
+// In mode gateway, the scheme may have any case and be followed by any number of spaces; the
+// token must have the same shape.
 func TestShapeOfAnyBearer(t *testing.T) {
 	anyShape := regexp.MustCompile(`^(?:` + anyBearerShape + `)$`)
 	good := strings.TrimPrefix(shaped(strings.Repeat("x", 43), randomBytes(t, 256)), "Bearer ")
@@ -131,6 +131,6 @@ func TestShapeOfAnyBearer(t *testing.T) {
 		}
 	}
 	if anyShape.MatchString("bearer "+good+" x") || anyShape.MatchString("bearer "+good+",bearer "+good) || anyShape.MatchString("bearer x") {
-		t.Error("the token's shape is not held to")
+		t.Error("a token of another shape is admitted")
 	}
 }

@@ -124,7 +124,7 @@ func (s *keyServer) publish(workspace string, keys ...*key) {
 	s.sets[workspace] = keys
 }
 
-// fetched returns when the sets were asked for.
+// fetched returns the times of the requests for sets.
 func (s *keyServer) fetched() []time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,7 +160,7 @@ func (s *keyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(set)
 }
 
-// api is what stands behind the gateway; it remembers what reached it.
+// api is the API behind the gateway; it stores the requests that reach it.
 type api struct {
 	addr string
 
@@ -227,7 +227,7 @@ func render(t testing.TB, f func(io.Writer, envoy.Config) error, c envoy.Config)
 	return b.String()
 }
 
-// replaceOnce edits a configuration, and fails where there is nothing to edit.
+// replaceOnce edits a configuration, and fails the test unless the text occurs once.
 func replaceOnce(t testing.TB, from, to string) func(string) string {
 	return func(s string) string {
 		if strings.Count(s, from) != 1 {
@@ -277,7 +277,7 @@ func (g *gateway) code(t testing.TB, token string) int {
 	return g.get(t, "/v1/tiles", bearer(token)).StatusCode
 }
 
-// until waits for a token to get an answer, and says how long that took.
+// until waits for a status of a token, and returns how long that took.
 func (g *gateway) until(t testing.TB, code int, token string, within time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()

@@ -96,8 +96,8 @@ var laxButGood = map[string]bool{
 	"two spaces": true, "other signature ending": true,
 }
 
-// Why the filter by shape is more than the token's constant beginning: an empty
-// kid begins like a real one, and makes Envoy try every key.
+// The filter by shape covers more than the constant start of tokens, because a header with an
+// empty kid has the same start, and makes Envoy try every key.
 func TestBeginningIsNotEnough(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)

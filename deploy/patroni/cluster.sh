@@ -97,7 +97,7 @@ render() {
 			-e "s/$n:5432/127.0.0.1:$(port_of "$node" postgres)/g" -e "s/$n:8008/127.0.0.1:$(port_of "$node" rest)/g"
 			-e "s/$n:2379/127.0.0.1:$(port_of "$node" client)/g" -e "s/$n:2380/127.0.0.1:$(port_of "$node" peer)/g")
 	done
-	# The files are those of pg1. What is its own becomes the node's own; what names all three nodes stays.
+	# The files are those of pg1. Replace the addresses of pg1 itself; lines that list all three nodes stay.
 	sed -e "/pg2=\|hosts:\|server /! { s/10\.0\.0\.11:/10.0.0.1${2#pg}:/; s/^name: pg1/name: $2/ }" "$here/$1" | sed "${script[@]}" \
 		-e "s/127\.0\.0\.1:5000/127.0.0.1:$PORT/" -e '/^ *\(user\|group\) haproxy$/d' \
 		-e 's/10\.0\.0\.0\/24/127.0.0.1\/32/' -e 's/mode: automatic/mode: "off"/' -e 's|"/var/run/postgresql"|""|' \
@@ -138,12 +138,12 @@ prepare() {
 
 hand_over() {
 	if [ "$(id -u)" = 0 ]; then chown -R postgres: "$dir"; fi
-	"${as_user[@]}" test -x "$dir/run" || die "the user postgres can't enter $dir: make it in a folder that all may enter"
+	"${as_user[@]}" test -x "$dir/run" || die "the user postgres cannot enter $dir: create it in a folder that everyone may enter"
 }
 
 load_env() {
 	[ -f "$dir/env" ] || die "no cluster in $dir"
-	# The multi-host URL has characters of the shell's, and is of no use here.
+	# The multi-host URL is not needed here, and has special characters of the shell.
 	# shellcheck source=/dev/null
 	. <(grep -v '_URL=' "$dir/env" | sed 's/^/export /')
 	DATABASE_URL=$(sed -n 's/^DATABASE_URL=//p' "$dir/env")
@@ -273,7 +273,7 @@ kill_node() {
 	local pids=() pid
 	if pid=$(postmaster "$1"); then
 		pids+=("$pid")
-		# What it leaves behind when it can't tidy up, be it mapped by its children alone; stop removes it.
+		# A killed postmaster leaves shared memory, perhaps mapped by its children only; stop removes it.
 		# shellcheck disable=SC2046 # one word for each process
 		cat $(tree "$pid" | sed 's|.*|/proc/&/maps|') 2>/dev/null | grep -o '/dev/shm/PostgreSQL\.[0-9]*' | sort -u >>"$dir/run/shm" || true
 	fi

@@ -30,8 +30,8 @@ const (
 )
 
 // Binary returns the path of Envoy: BURNKEY_ENVOY, .tools/envoy/envoy under the
-// module's root, or envoy in PATH. Without one the test is skipped, and failed
-// where CI is "true", so that a run which shows nothing cannot pass there.
+// module's root, or envoy in PATH. Without Envoy it skips the test; if CI is "true", it
+// fails the test, so that CI cannot pass without it.
 func Binary(t testing.TB) string {
 	t.Helper()
 	if p := os.Getenv("BURNKEY_ENVOY"); p != "" {
@@ -74,9 +74,8 @@ func moduleRoot() (string, bool) {
 	}
 }
 
-// FreeAddr returns an address on 127.0.0.1 that nothing listens on. Its port is
-// below those that the system hands out, so that no other test's connection
-// takes it in the meantime.
+// FreeAddr returns an unused address on 127.0.0.1. Its port is below the ephemeral ports, so
+// that no other connection takes it meanwhile.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
@@ -90,8 +89,7 @@ func FreeAddr(t testing.TB) string {
 	return ""
 }
 
-// Validate has Envoy check a bootstrap, fails the test if it refuses, and
-// returns what it logged.
+// Validate has Envoy check a bootstrap and returns its log. It fails the test if Envoy refuses.
 func Validate(t testing.TB, bootstrap string) string {
 	t.Helper()
 	file := write(t, bootstrap)
@@ -104,15 +102,15 @@ func Validate(t testing.TB, bootstrap string) string {
 	return string(out)
 }
 
-// Envoy is a running one.
+// An Envoy is a running Envoy.
 type Envoy struct {
 	admin string
 	log   *buffer
 	done  chan struct{}
 }
 
-// Start runs Envoy on a bootstrap, which must have an admin address, and
-// returns once it is ready. It is killed when the test ends.
+// Start starts Envoy with a bootstrap, which must have an admin address, and returns once it
+// is ready. It is killed when the test ends.
 func Start(t testing.TB, bootstrap string) *Envoy {
 	t.Helper()
 	e := &Envoy{admin: adminAddress(t, bootstrap), log: new(buffer), done: make(chan struct{})}
@@ -145,11 +143,10 @@ func Start(t testing.TB, bootstrap string) *Envoy {
 	return e
 }
 
-// Log returns what Envoy wrote so far, from level warning on.
+// Log returns the log so far, from level warning up.
 func (e *Envoy) Log() string { return e.log.String() }
 
-// Stats returns the value of one counter or gauge; one that Envoy does not
-// know yet is 0.
+// Stats returns the value of a counter or gauge, or 0 if Envoy does not have it yet.
 func (e *Envoy) Stats(t testing.TB, name string) int {
 	t.Helper()
 	filter := url.Values{"filter": {"^" + regexp.QuoteMeta(name) + "$"}}
