@@ -2,30 +2,41 @@ package burnkey_test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// unlinked names modules that must not get into programs which import a package, not even by way of other packages.
-var unlinked = map[string][]string{
-	"client": {
-		"github.com/labstack/echo", "github.com/danielgtaylor/huma", "google.golang.org/grpc", "google.golang.org/protobuf",
-		"github.com/jackc/pgx", "modernc.org/sqlite", "github.com/prometheus", "github.com/spf13/cobra",
-	},
-}
+// Packages, with all below them, that some programs must not link, not even by way of other packages.
+var (
+	servers   = []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma", module + "/store", module + "/authz", module + "/publish"}
+	protocols = []string{"google.golang.org", "github.com/envoyproxy"}
+	databases = []string{"github.com/jackc/pgx", "modernc.org/sqlite"}
+	metrics   = []string{"github.com/prometheus"}
+	jwx       = []string{"github.com/lestrrat-go"}
+)
 
+// TestLinks lists the packages of programs that check tokens, that decide on requests like a module inside Envoy, and that
+// manage a server.
 func TestLinks(t *testing.T) {
-	for name, modules := range unlinked {
-		linked, err := exec.Command("go", "list", "-deps", "./"+name).Output()
-		if err != nil {
-			t.Fatal(err)
+	for program, test := range map[string]struct {
+		uses      string
+		forbidden []string
+	}{
+		"jwks/testdata/verify": {"jwks", slices.Concat(servers, protocols, databases, metrics, jwx, []string{module + "/gateway", module + "/client"})},
+		"gateway":              {"gateway", slices.Concat(servers, protocols, databases, metrics, jwx)},
+		"client":               {"client", slices.Concat(servers, protocols, databases, metrics, jwx)},
+	} {
+		text, err := exec.Command("go", "list", "-deps", "./"+program).CombinedOutput()
+		linked := strings.Fields(string(text))
+		if err != nil || !slices.Contains(linked, module+"/"+test.uses) {
+			t.Errorf("%s: not a list of its packages: %v\n%.1000s", program, err, text)
 		}
-		if !strings.Contains(string(linked), "\nnet/http\n") {
-			t.Errorf("%s: the list of packages is incomplete", name)
-		}
-		for _, module := range modules {
-			if strings.Contains("\n"+string(linked), "\n"+module) {
-				t.Errorf("a program that imports %s links %s", name, module)
+		for _, path := range linked {
+			for _, forbidden := range test.forbidden {
+				if path == forbidden || strings.HasPrefix(path, forbidden+"/") {
+					t.Errorf("%s links %s", program, path)
+				}
 			}
 		}
 	}
