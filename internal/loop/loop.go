@@ -18,7 +18,8 @@ type Loop struct {
 	Jitter float64
 	// Next returns the wait after a run that worked, instead of Every.
 	Next func() time.Duration
-	// Backoff gives the waits after failures. Zero: Every.
+	// Backoff gives the waits after failures. A failure of a run that took longer than Backoff.Max
+	// is a first one. Zero: Every.
 	Backoff Backoff
 	// WaitFirst puts a wait before the first run.
 	WaitFirst bool
@@ -52,9 +53,13 @@ func (l Loop) Run(ctx context.Context, f func(context.Context) error) {
 		if ctx.Err() != nil {
 			return
 		}
+		began := time.Now()
 		err := f(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if time.Since(began) > l.Backoff.Max {
+			l.Backoff.Reset()
 		}
 		failures.Note(l.Log, "", l.Failure, err)
 		timer.Reset(l.wait(err))

@@ -103,6 +103,20 @@ func TestLoopBacksOffAnewAfterItWorked(t *testing.T) {
 	})
 }
 
+func TestLoopBacksOffAnewAfterALongRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := runs(t, Loop{Backoff: Backoff{First: time.Second, Max: time.Minute}}, 5*time.Hour, func(run int) error {
+			if run == 20 {
+				<-time.After(time.Hour) // of the bubble's clock
+			}
+			return errDown
+		})
+		if wait := at[20] - at[19] - time.Hour; wait > time.Second {
+			t.Errorf("the wait after a run of an hour is %v, want at most 1s", wait)
+		}
+	})
+}
+
 func TestLoopIsWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wake := make(chan struct{}, 1)
