@@ -36,7 +36,7 @@ var protobuf = []string{"google.golang.org/grpc", "google.golang.org/protobuf", 
 var arrows = map[string]arrow{
 	".":       {},
 	"jwks":    {tests: []string{"publish"}},
-	"publish": {imports: []string{"jwks", "store"}},
+	"publish": {imports: []string{"jwks", "store", "internal/logs", "internal/loop"}},
 	"store":   {imports: []string{"jwks"}},
 	"authz": {
 		imports: []string{"jwks", "store", "publish", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace"},

@@ -269,7 +269,7 @@ func TestFollow(t *testing.T) {
 		expectMetric(t, registry, "burnkey_publish_failures_total", 2)
 		cancel()
 		following.Wait()
-		if got := strings.Count(log.String(), errBroken.Error()); got != 1 || strings.Count(log.String(), "it is over") != 1 {
+		if got := strings.Count(log.String(), errBroken.Error()); got != 1 || strings.Count(log.String(), "recovered: ") != 1 {
 			t.Errorf("a failure that went on for a second was logged %d times: %s", got, log.String())
 		}
 	})

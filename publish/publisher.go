@@ -2,12 +2,14 @@ package publish
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -17,11 +19,11 @@ import (
 // set that can't be brought up to date is served as it is. It is safe for
 // concurrent use, and its readers never wait for a database.
 type Publisher struct {
-	store store.PublishedStore
+	store   store.PublishedStore
+	failing logs.Failures // by workspace and message
 
 	mu   sync.RWMutex
 	sets map[string]*published
-	told map[complaint]time.Time
 	ages ages
 	// onChange are the functions registered by OnChange, by workspace.
 	onChange map[string][]func()
@@ -81,7 +83,8 @@ const changesAtOnce = 500
 // NewPublisher makes a Publisher that has nothing until Load. Metrics may be nil.
 func NewPublisher(s store.PublishedStore, metrics prometheus.Registerer) *Publisher {
 	p := &Publisher{
-		store: s, sets: make(map[string]*published), told: make(map[complaint]time.Time), onChange: make(map[string][]func()),
+		store: s, failing: logs.Failures{Level: slog.LevelError},
+		sets: make(map[string]*published), onChange: make(map[string][]func()),
 	}
 	p.failures = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "burnkey_publish_failures_total",

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/burnkey/burnkey/internal/loop"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -109,26 +110,14 @@ func (p *Publisher) Follow(ctx context.Context, o FollowOptions) {
 }
 
 func (p *Publisher) repeat(ctx context.Context, every time.Duration, log *slog.Logger, failure string, f func(context.Context) error) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			p.report(ctx, log, failure, "", f(ctx))
-		}
-	}
+	loop.Loop{Every: every, WaitFirst: true}.Run(ctx, func(ctx context.Context) error {
+		err := f(ctx)
+		p.report(ctx, log, failure, "", err)
+		return err
+	})
 }
 
-// tellAgain is how long a failure that goes on is not told of again.
-const tellAgain = time.Minute
-
-// complaint is a failure that was told of.
-type complaint struct{ failure, workspace string }
-
-// report counts a failure, and logs it when it begins, while it lasts, and once it
-// is over.
+// report counts a failure, and logs it when it begins, while it lasts and when it is over.
 func (p *Publisher) report(ctx context.Context, log *slog.Logger, failure, workspace string, err error) {
 	if ctx.Err() != nil {
 		return
@@ -136,33 +125,10 @@ func (p *Publisher) report(ctx context.Context, log *slog.Logger, failure, works
 	if err != nil {
 		p.failures.Inc()
 	}
-	if !p.tell(complaint{failure, workspace}, err != nil) {
-		return
-	}
 	if workspace != "" {
 		log = log.With("workspace", workspace)
 	}
-	if err != nil {
-		log.Error(failure, "error", err)
-	} else {
-		log.Info("it is over: " + failure)
-	}
-}
-
-// tell reports whether a failure, or its end, is to be told of.
-func (p *Publisher) tell(c complaint, fails bool) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	last, told := p.told[c]
-	switch {
-	case !fails:
-		delete(p.told, c)
-		return told
-	case told && time.Since(last) < tellAgain:
-		return false
-	}
-	p.told[c] = time.Now()
-	return true
+	p.failing.Note(log, workspace, failure, err)
 }
 
 // compactAll drops from the logs what nobody needs who is not better served by

@@ -6,12 +6,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
+	"github.com/burnkey/burnkey/internal/loop"
 )
 
-// rewatchMax is the longest pause before a lost Watch is begun again; Follow looks
-// by itself meanwhile.
-const rewatchMax = 5 * time.Second
+// rewatch and rewatchMax are the first and the longest wait before a Watch that ended is called
+// again. Meanwhile Follow polls.
+const (
+	rewatch    = time.Second
+	rewatchMax = 5 * time.Second
+)
 
 // wakes collects the hints that are not followed yet.
 type wakes struct {
@@ -48,25 +51,8 @@ func (w *wakes) take() (workspaces map[string]struct{}, all bool) {
 
 // watch has the store call for a look, again whenever it stops doing so.
 func (p *Publisher) watch(ctx context.Context, w *wakes, log *slog.Logger) {
-	pause := backoff.NewExponentialBackOff()
-	pause.MaxInterval = rewatchMax
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := p.store.Watch(ctx, w.add)
-		if ctx.Err() != nil {
-			return
-		}
-		const failure = "the store's hints are lost for a moment; its versions are polled"
-		if time.Since(began) > rewatchMax {
-			pause.Reset()
-			p.tell(complaint{failure: failure}, false)
-		}
-		if p.tell(complaint{failure: failure}, true) {
-			log.Warn(failure, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause.NextBackOff()):
-		}
-	}
+	loop.Loop{
+		Every: rewatch, Backoff: loop.Backoff{First: rewatch, Max: rewatchMax},
+		Failure: "the store's hints are lost for a moment; its versions are polled", Level: slog.LevelWarn, Log: log,
+	}.Run(ctx, func(ctx context.Context) error { return p.store.Watch(ctx, w.add) })
 }
