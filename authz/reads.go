@@ -36,7 +36,7 @@ const (
 // searches in progress. Nothing was read.
 type CrowdedError struct{ Reason string } // caller, workspace or queue
 
-func (e *CrowdedError) Error() string { return "too many lists and searches are under way" }
+func (e *CrowdedError) Error() string { return "too many lists and searches are in progress" }
 
 // reads shares the database's time and the memory for answers between lists and searches. Reads
 // take turns by workspace and then by caller, and each turn examines a bounded number of

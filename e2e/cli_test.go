@@ -64,7 +64,7 @@ func TestE2ECLIWorkspace(t *testing.T) {
 	if len(table) != 4 || !strings.HasPrefix(table[0], "WORKSPACE ") || !strings.HasPrefix(table[1], "acme ") {
 		t.Errorf("the table:\n%s", strings.Join(table, "\n"))
 	}
-	c.run("workspace", "create", "acme").fails(t, "id: exists already", "409")
+	c.run("workspace", "create", "acme").fails(t, "id: already exists", "409")
 	c.run("workspace", "create", "Acme").fails(t, "id:")
 	c.run("workspace", "show", "nobody").fails(t, "404")
 	c.run("workspace", "create").fails(t, "arg")

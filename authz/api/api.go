@@ -65,7 +65,7 @@ type api struct {
 	closing   <-chan struct{}
 	log       *slog.Logger
 	openapi   []byte
-	// sayMoved tells, once, of a key that was issued under another public URL.
+	// sayMoved logs, once, that a key was issued under another public URL.
 	sayMoved     func()
 	streamLimits *publish.StreamLimits
 	turnedAway   *turnedAway
@@ -78,7 +78,7 @@ func New(o Options) (http.Handler, error) {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	a.sayMoved = sync.OnceFunc(func() {
-		a.log.Warn("a management key of another public URL is in use: if this server's is not the right one, "+
+		a.log.Warn("a management key was issued under another public URL; if this server's --public-url is wrong, "+
 			"gateways refuse the keys that it issues", "issuer", a.service.Issuer(authz.Home))
 	})
 	e := echo.New()
@@ -147,7 +147,7 @@ func config(version string) huma.Config {
 	}
 }
 
-// system adds what operators' tools ask for.
+// system adds the calls for monitoring.
 func (a *api) system(e *echo.Echo, h huma.API, metrics prometheus.Gatherer) {
 	shown := echo.WrapHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	openapi := func(c echo.Context) error {
@@ -156,7 +156,7 @@ func (a *api) system(e *echo.Echo, h huma.API, metrics prometheus.Gatherer) {
 	readable(e, h, isHealthy, "healthz", "/healthz", "Whether the process lives", answers{200: status})
 	readable(e, h, a.isReady, "readyz", "/readyz", "Whether the server wants requests",
 		answers{200: status, 400: problem, 503: problem},
-		optional("exclude", "query", "A check to leave out: database, for those who only read what is published"))
+		optional("exclude", "query", "A check to leave out: database, for readers of published sets"))
 	readable(e, h, shown, "metrics", "/metrics", "Prometheus metrics", answers{200: text})
 	readable(e, h, openapi, "openapi", openapiPath, "This document", answers{200: anyObject})
 }

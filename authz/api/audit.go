@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Entry of the audit, as the API shows it.
+// Entry is an audit entry as the API shows it.
 type Entry struct {
 	ID     string    `json:"id" format:"uuid"`
 	At     time.Time `json:"at"`
@@ -26,10 +26,10 @@ type Entry struct {
 	Detail object    `json:"detail"`
 }
 
-// Action is what was done or refused.
+// Action is a kind of change or refusal.
 type Action string
 
-// Schema is huma's: those that the store knows.
+// Schema implements huma.SchemaProvider: it lists the store's actions.
 func (Action) Schema(huma.Registry) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeString}
 	for _, action := range store.Actions() {
@@ -40,12 +40,12 @@ func (Action) Schema(huma.Registry) *huma.Schema {
 
 // Actor is who did something.
 type Actor struct {
-	Kind string `json:"kind" example:"key" doc:"key: a management key; session, oidc: an owner on the portal, by a link or a login; operator: the producer's own staff there; token: whoever has it; system: the server by itself; cli: the command line, on the database"`
+	Kind string `json:"kind" example:"key"`
 	ID   string `json:"id,omitempty"`
-	From string `json:"from,omitempty" doc:"The address that it came from"`
+	From string `json:"from,omitempty" doc:"Address of the client"`
 }
 
-// EntryList is one page, the latest first.
+// EntryList is one page, the latest entry first.
 type EntryList struct {
 	Entries    []Entry `json:"entries" nullable:"false"`
 	NextCursor *string `json:"next_cursor" doc:"For the next page, even if this one is short or empty; null on the last page"`
@@ -55,7 +55,7 @@ type auditInput struct {
 	WSPath
 	Page
 	Owner  string    `query:"owner" doc:"About this owner's keys"`
-	Key    string    `query:"key" pattern:"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" patternDescription:"the id of a key" doc:"About this key"`
+	Key    string    `query:"key" doc:"About this key"`
 	Action Action    `query:"action" doc:"This action"`
 	Actor  string    `query:"actor" doc:"By this key or session"`
 	Result string    `query:"result" enum:"ok,refused"`
@@ -67,12 +67,14 @@ func (a *api) audit(h huma.API) {
 	read := anyOf(authz.ScopeAuditRead)
 	huma.Register(h, huma.Operation{
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/v1/workspaces/{ws}/audit",
-		Summary: "List what happened, the latest first", Security: read, Errors: []int{401, 403, 404, 503},
+		Summary: "List audit entries, the latest first", Security: read, Errors: []int{401, 403, 404, 503},
 	}, a.listAudit)
 	huma.Register(h, huma.Operation{
 		OperationID: "export-audit", Method: http.MethodGet, Path: "/v1/workspaces/{ws}/audit.csv",
-		Summary: "The same as CSV", Security: read, Errors: []int{401, 403, 404, 503},
-		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
+		Summary: "List audit entries as CSV", Security: read, Errors: []int{401, 403, 404, 503},
+		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
+			"text/csv": {Schema: &huma.Schema{Type: huma.TypeString}},
+		}}},
 	}, a.exportAudit)
 }
 
@@ -118,8 +120,7 @@ func showEntry(e store.Entry) Entry {
 	}
 }
 
-// exportAudit answers a page as CSV; the next one's cursor is in the header Link
-// (RFC 8288), since CSV has no place for it.
+// exportAudit answers a page as CSV. The cursor of the next page is in the header Link (RFC 8288).
 func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, error) {
 	found, next, err := a.entries(ctx, in)
 	if err != nil {
@@ -138,7 +139,7 @@ func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, erro
 	return answer, nil
 }
 
-// next is the query of another page of the same list.
+// next returns the query of the next page of the same list.
 func (in *auditInput) next(cursor string) string {
 	query := url.Values{"cursor": {cursor}, "limit": {strconv.Itoa(in.Limit)}}
 	for name, value := range map[string]string{

@@ -20,8 +20,7 @@ import (
 // managementKey names the security scheme.
 const managementKey = "managementKey"
 
-// anyOf lets an operation be called with any one of the scopes, or admin. It is
-// both what the document says and what authorize enforces.
+// anyOf requires one of the scopes, or admin. The document states it and authorize enforces it.
 func anyOf(scopes ...string) []map[string][]string {
 	var alternatives []map[string][]string
 	for _, scope := range append(scopes, authz.ScopeAdmin) {
@@ -32,14 +31,14 @@ func anyOf(scopes ...string) []map[string][]string {
 
 type principalKey struct{}
 
-// principal returns who makes the call; authorize has seen to it.
+// principal returns the caller, which authorize has put into the context.
 func principal(ctx context.Context) *authz.Principal {
 	p, _ := ctx.Value(principalKey{}).(*authz.Principal)
 	return p
 }
 
-// authorize admits a call to an operation by its security. It comes before any
-// look at the input: nobody learns anything by guessing.
+// authorize checks the scopes of the caller before any check of the input, so that others learn nothing
+// by guessing.
 func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
@@ -63,8 +62,8 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// noteRefusal puts the refusal of a known caller into the audit. Failing to must not
-// change the answer.
+// noteRefusal records the refusal of a known caller in the audit. A failure to do so does not change
+// the answer.
 func (a *api) noteRefusal(ctx context.Context, workspace, call string) {
 	if err := a.service.Refused(ctx, workspace, call); err != nil {
 		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx), "error", err)
@@ -81,8 +80,8 @@ func (a *api) refuse(h huma.API, ctx huma.Context, err error) {
 	_ = h.Marshal(ctx.BodyWriter(), "application/json", refusal) // a client that left needs no answer
 }
 
-// checkOnce refuses what huma would pass over: a query that does not read, in
-// which a filter may be lost, a parameter that is given twice or empty, and invalid UTF-8.
+// checkOnce refuses what huma ignores: a malformed query, in which a filter may be lost, a parameter that
+// is given twice or empty, and invalid UTF-8.
 func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		target := ctx.URL()
@@ -152,7 +151,7 @@ func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
 	}
 	workspace := ctx.Param("ws")
 	if workspace == "" && ctx.Method() == http.MethodGet {
-		// A list shows what the key may see; any other call is about them all.
+		// A list shows the workspaces that the key may see; other calls concern all workspaces.
 		workspace = p.Workspace
 	}
 	return p, p.May(workspace, scopes...)
@@ -168,7 +167,7 @@ func bearer(ctx huma.Context) (string, error) {
 	})
 	token, no := jwks.BearerToken(values...)
 	if no != nil {
-		return "", newProblem(http.StatusUnauthorized, "This call takes a management key: Authorization: Bearer ….").
+		return "", newProblem(http.StatusUnauthorized, "This call requires a management key: Authorization: Bearer ….").
 			with("WWW-Authenticate", `Bearer realm="burnkey"`)
 	}
 	return token, nil

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// beside leaves the portal's paths to it. They are named, counted, timed and logged as
-// ours are, by the pattern that the portal gives the request: its paths have secrets.
+// beside passes requests of the portal's paths to it. It counts and logs them by the pattern that the
+// portal sets on the request, since the paths contain secrets.
 func (a *api) beside(portal http.Handler, m *metrics) echo.MiddlewareFunc {
 	serve := a.recover(echo.WrapHandler(portal))
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

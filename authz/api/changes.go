@@ -21,7 +21,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		func(r *http.Request) (*publish.Index, bool) { return a.publisher.Index(issuerOf(r, jwks.ChangesPath)) },
 		func(r *http.Request, after uint64, limit int) ([]jwks.Change, error) {
 			changes, err := a.publisher.Changes(r.Context(), issuerOf(r, jwks.ChangesPath), after, limit)
-			// Who would need a change that is gone, or damaged, fetches the set.
+			// A reader that needs a change that was compacted or is corrupt fetches the set.
 			if errors.Is(err, store.ErrCompacted) || errors.Is(err, store.ErrDamaged) {
 				return nil, publish.ErrTooOld
 			}
@@ -57,14 +57,13 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		withReservedPlaces)
 }
 
-// withReservedPlaces documents what a management key is good for in a call that needs no
-// credential.
+// withReservedPlaces documents the optional management key of a call that needs no credential.
 func withReservedPlaces(op *huma.Operation) {
 	op.Description = "No credential is required. Places are reserved for readers that send a management key with the scope gateway " +
 		"(Authorization: Bearer …); an invalid key is ignored."
 }
 
-// refuseReader answers those who get no stream.
+// refuseReader answers a reader that gets no stream.
 func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	var p *Problem
 	switch {

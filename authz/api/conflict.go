@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// ofState says in what state a key is, since when, and what can be done.
+// ofState describes the state of a key and what can be done.
 func ofState(e *authz.StateError) *Problem {
 	k, next := &e.Key, "issue another one in its place."
 	if k.RotatedTo != uuid.Nil {

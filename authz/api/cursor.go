@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A cursor is the id of the last item of a page, dressed so that nobody takes
-// it for more. It carries no authority: every page is asked for anew.
+// A cursor is the encoded id of the last item of a page. It carries no authority: every page is
+// authorized again.
 
 func cursor(id string) *string {
 	text := base64.RawURLEncoding.EncodeToString([]byte(id))

@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// The calls that huma does not carry, since their answers are not JSON made of
-// Go types, are described here by hand; a test holds them to the truth.
+// Calls whose answers are not JSON made of Go types bypass huma and are described here by hand. A test
+// compares them with the answers.
 
 // answer is the content of a response.
 type answer struct {
@@ -37,7 +37,7 @@ var (
 	metadata  = ofType[Metadata]("application/json")
 )
 
-// Status is what health and readiness say when all is well.
+// Status is the answer of health and readiness checks that pass.
 type Status struct {
 	Status string `json:"status" enum:"ok"`
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// format reads strictly: no member twice, none unknown, nothing behind the
-// value, UTF-8 alone. The standard library's reader is laxer in all of it.
+// format reads strictly, unlike the standard library: duplicate and unknown members, data after the
+// value and invalid UTF-8 are errors.
 var format = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
 		enc := stdjson.NewEncoder(w)
@@ -25,7 +25,7 @@ var format = huma.Format{
 		return enc.Encode(v)
 	},
 	Unmarshal: func(data []byte, v any) error {
-		// One level more for the outer object: a member may be as deep as it may be by itself.
+		// One level more than a member may have, for the outer object.
 		if member, deep := jwks.TooDeep(data, jwks.MaxDepth+1); deep {
 			return &readFault{detail: fmt.Sprintf("must not be nested deeper than %d levels", jwks.MaxDepth), member: member}
 		}
@@ -36,9 +36,8 @@ var format = huma.Format{
 	},
 }
 
-// refuseNull finds a null among a body's members: huma lets it pass for any that
-// may be absent, and it is no value of their types. In a merge patch it means something.
-// huma reads a body twice, as anything and as v, which is the only one to know.
+// refuseNull refuses null members, which huma accepts for all optional ones. In a merge patch, null has
+// a meaning. huma reads a body twice, first into an any, where the type is unknown.
 func refuseNull(data []byte, v any) error {
 	switch v.(type) {
 	case *any, *WorkspacePatch, *KeyPatch:
@@ -56,15 +55,15 @@ func refuseNull(data []byte, v any) error {
 	return nil
 }
 
-// readFault is what was wrong with a body, and where. huma passes on no more of
-// an error than its text, from which fieldOf takes the two apart again.
+// readFault reports an invalid member of a body. huma passes on only the text of an error, which fieldOf
+// splits again.
 type readFault struct{ detail, member string }
 
 const readFaultSeparator = "\n"
 
 func (f *readFault) Error() string { return f.detail + readFaultSeparator + f.member }
 
-// readError says what a reader found, without quoting the input.
+// readError converts an error of the JSON reader, without quoting the input.
 func readError(err error, body []byte) error {
 	fault := &readFault{detail: "must be JSON"}
 	var (
@@ -79,7 +78,7 @@ func readError(err error, body []byte) error {
 			at = syntax.JSONPointer
 		}
 	case errors.As(err, &syntax):
-		fault.detail = fmt.Sprintf("must be one JSON value in UTF-8; the fault is at byte %d, counted from 0, or behind it", syntax.ByteOffset)
+		fault.detail = fmt.Sprintf("must be one JSON value in UTF-8; the error is at byte %d, counted from 0, or after it", syntax.ByteOffset)
 		at = syntax.JSONPointer
 	case errors.As(err, &semantic):
 		fault.detail = "is of the wrong type or out of range"
@@ -94,10 +93,10 @@ func readError(err error, body []byte) error {
 	return fault
 }
 
-// seconds is a whole number in any of JSON's spellings, 60.0 among them.
+// seconds is a whole number in any JSON spelling, such as 60.0.
 type seconds int64
 
-// UnmarshalJSON reads what passed as an integer within limits.
+// UnmarshalJSON reads a number that was validated as an integer.
 func (s *seconds) UnmarshalJSON(data []byte) error {
 	var number float64
 	if err := json.Unmarshal(data, &number); err != nil {
@@ -107,10 +106,10 @@ func (s *seconds) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// object is a JSON object that is passed on as it came.
+// object is a JSON object that is passed on unchanged.
 type object jsontext.Value
 
-// MarshalJSON returns the object as it came.
+// MarshalJSON returns the object unchanged.
 func (o object) MarshalJSON() ([]byte, error) {
 	if len(o) == 0 {
 		return []byte("{}"), nil
@@ -118,13 +117,13 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return o, nil
 }
 
-// UnmarshalJSON keeps the object as it comes.
+// UnmarshalJSON copies the object.
 func (o *object) UnmarshalJSON(data []byte) error {
 	*o = append((*o)[:0], data...)
 	return nil
 }
 
-// Schema is huma's: any object.
+// Schema implements huma.SchemaProvider.
 func (object) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
 }

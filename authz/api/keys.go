@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Key as the API shows it: everything but its token.
+// Key as the API shows it: everything except its token.
 type Key struct {
 	ID        string     `json:"id" format:"uuid"`
 	KID       string     `json:"kid" doc:"RFC 7638 SHA-256 thumbprint of its JWK"`
@@ -23,41 +23,41 @@ type Key struct {
 	Audience  []string   `json:"audience" nullable:"false"`
 	Claims    object     `json:"claims"`
 	Metadata  object     `json:"metadata"`
-	Status    string     `json:"status" enum:"active,deprecated,revoked,expired" doc:"deprecated: rotated, and in its grace"`
+	Status    string     `json:"status" enum:"active,deprecated,revoked,expired" doc:"deprecated: rotated, and still in its grace"`
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
 	ExpiresAt *time.Time `json:"expires_at" doc:"null: never"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	// RotatedFrom and RotatedTo are ids.
-	RotatedFrom string     `json:"rotated_from,omitempty" format:"uuid" doc:"The key whose successor it is"`
-	RotatedTo   string     `json:"rotated_to,omitempty" format:"uuid" doc:"Its successor"`
-	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty" doc:"When it stops working in favour of its successor"`
+	RotatedFrom string     `json:"rotated_from,omitempty" format:"uuid" doc:"The key that it replaces"`
+	RotatedTo   string     `json:"rotated_to,omitempty" format:"uuid" doc:"The key that replaces it"`
+	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty" doc:"When it stops working because another key replaces it"`
 	LastUsedAt  *time.Time `json:"last_used_at" doc:"As far as gateways have reported it; null: no use is known"`
-	Version     uint64     `json:"version" doc:"The version of the published set that its last change made"`
+	Version     uint64     `json:"version" doc:"The version of the published set after the last change of this key"`
 }
 
-// IssuedKey is a Key with its token, which is shown this once.
+// IssuedKey is a Key with its token, which only this answer contains.
 type IssuedKey struct {
-	Token string `json:"token" doc:"Send it as Authorization: Bearer …; it is kept nowhere"`
+	Token string `json:"token" doc:"Send it as Authorization: Bearer …; the server does not store it"`
 	Key
 }
 
-// NewKey is the body that issues one.
+// NewKey is the body that issues a key.
 type NewKey struct {
-	Owner        string   `json:"owner" is:"owner" doc:"The token's sub: your own id of who holds the key"`
+	Owner        string   `json:"owner" is:"owner" doc:"Your own id of who holds the key; the sub of its token"`
 	Name         string   `json:"name,omitempty" is:"name"`
 	Scopes       []string `json:"scopes,omitempty" nullable:"false" is:"scopes" doc:"Scope tokens of RFC 6749 section 3.3"`
-	Audience     []string `json:"audience,omitempty" nullable:"false" is:"audiences" doc:"Among the workspace's audiences; its default where absent"`
-	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" is:"lifetime" doc:"Seconds; the workspace's default where absent, 90 days unless it has another"`
+	Audience     []string `json:"audience,omitempty" nullable:"false" is:"audiences"`
+	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" is:"lifetime" doc:"Seconds; default: the workspace's, or 90 days"`
 	NeverExpires bool     `json:"never_expires,omitempty" doc:"Instead of expires_in"`
-	Claims       object   `json:"claims,omitempty" doc:"Further claims to sign, at most 4 KiB and 32 levels deep; registered names are refused"`
+	Claims       object   `json:"claims,omitempty" doc:"More claims to sign, at most 4 KiB and 32 levels deep; not the registered ones"`
 	Metadata     object   `json:"metadata,omitempty" doc:"Stored, not signed; at most 16 KiB and 32 levels deep"`
 }
 
 // KeyPatch is a JSON Merge Patch (RFC 7396) of a key's changeable members.
 type KeyPatch struct {
 	Name     *string `json:"name,omitempty" nullable:"true" is:"name"`
-	Metadata *object `json:"metadata,omitempty" nullable:"true" doc:"Merged member by member: null removes a member; null as the whole value empties it"`
+	Metadata *object `json:"metadata,omitempty" nullable:"true" doc:"Stored, not signed; at most 16 KiB and 32 levels deep"`
 }
 
 // KeyList is one page, the newest keys first.
@@ -66,12 +66,12 @@ type KeyList struct {
 	NextCursor *string `json:"next_cursor" doc:"For the next page, even if this one is short or empty; null on the last page"`
 }
 
-// RevokedKey is what is left to say.
+// RevokedKey is the answer to a revocation.
 type RevokedKey struct {
 	ID        string    `json:"id" format:"uuid"`
 	Status    string    `json:"status" enum:"revoked"`
 	RevokedAt time.Time `json:"revoked_at"`
-	Version   uint64    `json:"version" doc:"The version of the published set that is without it"`
+	Version   uint64    `json:"version" doc:"The version of the published set after the last change of this key"`
 }
 
 type (
@@ -92,9 +92,9 @@ type (
 	listInput struct {
 		WSPath
 		Page
-		Owner  string `query:"owner" doc:"Of this owner"`
+		Owner  string `query:"owner" doc:"Your own id of who holds the key; the sub of its token"`
 		Status string `query:"status" enum:"active,deprecated,revoked,expired"`
-		Query  string `query:"q" doc:"Whose name or owner contains this, or whose id or kid it is"`
+		Query  string `query:"q" doc:"Text in the name or owner, or an id or kid"`
 	}
 )
 
@@ -104,7 +104,7 @@ func (a *api) keys(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "issue-key", Method: http.MethodPost, Path: list, Summary: "Issue a key",
 		BodyReadTimeout: bodyWasRead,
-		Description:     "503 with Retry-After: too many keys are being made; nothing was.",
+		Description:     "503 with Retry-After: too many keys are being made; this one was not.",
 		DefaultStatus:   http.StatusCreated, Security: write, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
 	}, a.issueKey)
 	huma.Register(h, huma.Operation{
@@ -116,14 +116,15 @@ func (a *api) keys(h huma.API) {
 		Security: read, Errors: []int{401, 403, 404, 503},
 	}, a.getKey)
 	huma.Register(h, huma.Operation{
-		OperationID: "update-key", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: one, Summary: "Change what of a key is not signed",
+		OperationID: "update-key", Method: http.MethodPatch, Path: one,
+		Summary: "Change the unsigned parts of a key", BodyReadTimeout: bodyWasRead,
 		Description: "A JSON Merge Patch (RFC 7396), also of metadata. " + shownInPart,
 		Security:    write, Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
 	}, a.updateKey)
 	takesMergePatch(h.OpenAPI().Paths[one].Patch)
 	huma.Register(h, huma.Operation{
 		OperationID: "revoke-key", Method: http.MethodDelete, Path: one, Summary: "Revoke a key",
-		Description: "Its JWK is gone from the published set when this answers. Again: the same answer.",
+		Description: "Before the answer, its JWK is removed from the published set. A repeat gets the same answer.",
 		Security:    write, Errors: []int{401, 403, 404, 503},
 	}, a.revokeKey)
 }

@@ -27,9 +27,11 @@ var limits = map[string]limit{
 		min: 1, max: authz.MaxText, pattern: authz.OwnerPattern,
 		words: "without control characters, line breaks and invisible characters, and without a space at either end",
 	},
-	"name": {max: authz.MaxText, pattern: authz.NamePattern, words: "without control characters, line breaks and invisible characters"},
-	"text": {max: authz.MaxText},
-	"url":  {max: authz.MaxURL},
+	"name":    {max: authz.MaxText, pattern: authz.NamePattern, words: "without control characters, line breaks and invisible characters"},
+	"text":    {max: authz.MaxText},
+	"url":     {max: authz.MaxURL},
+	"web URL": {max: authz.MaxURL, pattern: "^(https?://[!-~]+)?$", words: "an http(s) URL"},
+	"color":   {pattern: "^(#[0-9a-fA-F]{6})?$", words: "# and six hexadecimal digits"},
 	"scopes": {
 		min: 1, max: authz.MaxScope, pattern: authz.ScopePattern, items: authz.MaxScopes,
 		words: "of visible ASCII characters without space, quote and backslash",
@@ -46,17 +48,21 @@ var limits = map[string]limit{
 // parameterLimits has the limits of parameters, by their name.
 var parameterLimits = map[string]limit{
 	"ws": limits["workspace"], "owner": limits["text"], "actor": limits["text"], "q": limits["text"],
+	"key":             {pattern: "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", words: "the id of a key"},
 	"Idempotency-Key": {max: authz.MaxIdempotencyKey, pattern: "^[ -~]*$", words: "of printable ASCII characters"},
 }
 
-// setLimits sets the limits of all members and parameters in the document.
+// setLimits sets the limits of all members and parameters in the document, and long descriptions.
 func setLimits(h huma.API) {
 	schemas := h.OpenAPI().Components.Schemas
 	for name, schema := range schemas.Map() {
 		for _, f := range reflect.VisibleFields(schemas.TypeFromRef("#/components/schemas/" + name)) {
+			member, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if l, ok := limits[f.Tag.Get("is")]; ok {
-				member, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 				l.set(schema.Properties[member])
+			}
+			if text, ok := descriptions[strings.TrimSuffix(name, "Patch")+"."+member]; ok {
+				schema.Properties[member].Description = text
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// mergePatchType is what RFC 7396 calls the body of a change.
+// mergePatchType is the media type of RFC 7396.
 const mergePatchType = "application/merge-patch+json"
 
 // takesMergePatch documents both media types that a change may have.
@@ -38,7 +38,7 @@ func keyPatchOf(patch []byte) (authz.KeyPatch, error) {
 	return p, nil
 }
 
-// WorkspacePatch is a JSON Merge Patch (RFC 7396) of what may be changed of a workspace.
+// WorkspacePatch is a JSON Merge Patch (RFC 7396) of a workspace's changeable members.
 type WorkspacePatch struct {
 	Name              *string      `json:"name,omitempty" nullable:"true" minLength:"1" is:"name" doc:"null: the id"`
 	Audiences         *[]string    `json:"audiences,omitempty" nullable:"true" minItems:"1" is:"audiences" doc:"null: the id alone"`
@@ -54,37 +54,37 @@ type (
 	OIDCPatch   OIDC
 )
 
-// TransformSchema is huma's.
+// TransformSchema implements huma.SchemaTransformer.
 func (*PolicyPatch) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return merging(s) }
 
-// TransformSchema is huma's.
+// TransformSchema implements huma.SchemaTransformer.
 func (*PortalPatch) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
 	s.Properties["oidc"].Ref = r.Schema(reflect.TypeFor[OIDCPatch](), true, "").Ref
 	return merging(s)
 }
 
-// TransformSchema is huma's.
+// TransformSchema implements huma.SchemaTransformer.
 func (*OIDCPatch) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return merging(s) }
 
 // merging turns the schema of an object into that of its patch.
 func merging(s *huma.Schema) *huma.Schema {
 	s.Nullable, s.Required = true, nil
 	for _, member := range s.Properties {
-		member.Nullable = member.Ref == "" // else what it refers to says so
+		member.Nullable = member.Ref == "" // else the referenced schema says so
 	}
 	return s
 }
 
-// mergeOf applies a patch that was read as a WorkspacePatch before. Reading it into what
-// is there does just what RFC 7396 section 2 says: objects are merged, null is the zero
-// value, and everything else is replaced.
+// mergeOf applies a patch that was validated as a WorkspacePatch. Reading it into the present values is
+// what RFC 7396 section 2 describes: objects are merged, null becomes the zero value, and all else is
+// replaced.
 func mergeOf(patch []byte) func(*store.Workspace) error {
 	return func(w *store.Workspace) error {
 		policy, portal := PolicyPatch(showPolicy(w.Policy)), PortalPatch(showPortal(w.Portal))
 		merged := WorkspacePatch{
 			Name: &w.Name, Audiences: &w.Audiences, AllowNeverExpires: &w.AllowNeverExpires, Policy: &policy, Portal: &portal,
 		}
-		var given struct { // whether the logo is: it is not among what there is
+		var given struct { // whether the patch has a logo, which showPortal omits
 			Portal struct {
 				Logo jsontext.Value `json:"logo"`
 			} `json:"portal"`

@@ -12,43 +12,43 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Policy is what a workspace's keys may be, and who is told that one expires.
+// Policy limits a workspace's keys, and names the webhook for keys that expire soon.
 type Policy struct {
-	Scopes             []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64" doc:"Scopes that keys may have. If empty: any through the API, none through the portal"`
-	MaxExpiresIn       seconds        `json:"max_expires_in,omitempty" minimum:"0" is:"lifetime" doc:"Seconds; 0: ten years through the API, one through the portal. Any maximum rules out keys that never expire"`
-	DefaultExpiresIn   seconds        `json:"default_expires_in,omitempty" minimum:"0" is:"lifetime" doc:"Seconds; 0: 90 days, or the maximum if that is shorter"`
-	KeysPerOwner       int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000" doc:"Active keys that one owner may have; 0: unlimited"`
-	PortalNeverExpires bool           `json:"portal_never_expires,omitempty" doc:"Whether owners may create keys that never expire in the portal, if allow_never_expires permits it and there is no maximum"`
-	DefaultAudience    []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16" doc:"Audience of keys that name no other; if empty, all audiences of the workspace"`
-	Webhook            string         `json:"webhook,omitempty" is:"url" doc:"An https URL that receives a POST 14, 7 and 1 day before a key expires. Put no secret in it: everyone who may read the workspace or its audit sees it"`
+	Scopes             []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64"`
+	MaxExpiresIn       seconds        `json:"max_expires_in,omitempty" minimum:"0" is:"lifetime"`
+	DefaultExpiresIn   seconds        `json:"default_expires_in,omitempty" minimum:"0" is:"lifetime"`
+	KeysPerOwner       int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000"`
+	PortalNeverExpires bool           `json:"portal_never_expires,omitempty"`
+	DefaultAudience    []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16"`
+	Webhook            string         `json:"webhook,omitempty" is:"url"`
 }
 
-// OfferedScope is one that keys may have.
+// OfferedScope is a scope that keys may have.
 type OfferedScope struct {
 	Name        string `json:"name" is:"scope"`
-	Description string `json:"description,omitempty" is:"text" doc:"What it permits, for customers to read"`
+	Description string `json:"description,omitempty" is:"text" doc:"What the scope permits, for customers to read"`
 }
 
-// Portal is how a workspace's page for its customers looks, and who may open it.
+// Portal describes how a workspace's page for its customers looks and how they log in.
 type Portal struct {
-	DisplayName    string   `json:"display_name,omitempty" is:"text" doc:"The workspace's name, where empty"`
-	BaseURL        string   `json:"base_url,omitempty" is:"url" doc:"Of the API that the keys are for; shown in an example"`
-	Accent         string   `json:"accent,omitempty" pattern:"^(#[0-9a-fA-F]{6})?$" patternDescription:"# and six hexadecimal digits" doc:"Kept in lower case"`
+	DisplayName    string   `json:"display_name,omitempty" is:"text" doc:"Default: the workspace's name"`
+	BaseURL        string   `json:"base_url,omitempty" is:"url" doc:"Of the API that the keys are for; the page shows it in an example"`
+	Accent         string   `json:"accent,omitempty" is:"color" doc:"Stored in lower case"`
 	Logo           []byte   `json:"logo,omitempty" doc:"A PNG picture of at most 64 KiB, in base64"`
-	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins whose pages may embed it"`
-	OIDC           *OIDC    `json:"oidc,omitempty" doc:"Login by an OpenID provider. To change it takes the scope admin"`
+	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins whose pages may embed the portal"`
+	OIDC           *OIDC    `json:"oidc,omitempty" doc:"Login by an OpenID provider. Only the scope admin may change it"`
 }
 
-// OIDC is an OpenID provider by whom people log in.
+// OIDC is an OpenID provider for logins to the portal.
 type OIDC struct {
 	Issuer        string `json:"issuer" is:"url"`
 	ClientID      string `json:"client_id" is:"text"`
-	OwnerClaim    string `json:"owner_claim,omitempty" is:"text" doc:"The claim that names the owner; required but in the workspace burnkey, which operators alone log in to"`
-	OperatorClaim string `json:"operator_claim,omitempty" is:"text" doc:"The claim that makes an operator"`
-	OperatorValue string `json:"operator_value,omitempty" is:"text" doc:"What that claim must be or contain"`
+	OwnerClaim    string `json:"owner_claim,omitempty" is:"text"`
+	OperatorClaim string `json:"operator_claim,omitempty" is:"text" doc:"Claim that makes a person an operator"`
+	OperatorValue string `json:"operator_value,omitempty" is:"text" doc:"A value that this claim must be or contain"`
 }
 
-// policy returns what is kept; the zero Policy for none.
+// policy returns the Policy as the store has it; the zero Policy for nil.
 func (p *Policy) policy() store.Policy {
 	if p == nil {
 		return store.Policy{}
@@ -74,7 +74,7 @@ func showPolicy(p store.Policy) Policy {
 	return shown
 }
 
-// portal returns what is kept; the zero Portal for none.
+// portal returns the Portal as the store has it; the zero Portal for nil.
 func (p *Portal) portal() store.Portal {
 	if p == nil {
 		return store.Portal{}
@@ -85,7 +85,7 @@ func (p *Portal) portal() store.Portal {
 	}
 }
 
-// showPortal is without the logo.
+// showPortal omits the logo.
 func showPortal(p store.Portal) Portal {
 	return Portal{
 		DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent,
@@ -95,29 +95,29 @@ func showPortal(p store.Portal) Portal {
 
 // NewPortalSession is the body that makes a link to the portal.
 type NewPortalSession struct {
-	Role          string    `json:"role,omitempty" enum:"owner,operator" doc:"owner, also where absent, or operator: the producer's own staff, who see the keys of all owners. That takes the scope admin; in the workspace burnkey, where it makes an operator of all workspaces, of a key that is tied to none"`
-	Owner         string    `json:"owner,omitempty" is:"owner" doc:"Whose keys it shows; required but for an operator, for whom it must be absent"`
-	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" is:"scopes" doc:"Scopes that keys created in this session may have; default: those of the policy. Absent for operators, who create no keys"`
-	Subject       string    `json:"subject,omitempty" is:"owner" doc:"Who it is for, such as jane@acme.example: what is done there has it as the actor's id in the audit; the id of the key that makes the call, where absent"`
-	ReturnURL     string    `json:"return_url,omitempty" pattern:"^(https?://[!-~]+)?$" patternDescription:"an http(s) URL" is:"url" doc:"Where its way back leads"`
-	ExpiresIn     *seconds  `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; 600 where absent"`
+	Role          string    `json:"role,omitempty" enum:"owner,operator"`
+	Owner         string    `json:"owner,omitempty" is:"owner"`
+	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" is:"scopes"`
+	Subject       string    `json:"subject,omitempty" is:"owner"`
+	ReturnURL     string    `json:"return_url,omitempty" is:"web URL" doc:"Address that the portal links back to"`
+	ExpiresIn     *seconds  `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; default 600"`
 }
 
-// PortalSession is a link that opens one session.
+// PortalSession is a link to the portal, which opens one session.
 type PortalSession struct {
-	URL       string    `json:"url" doc:"For them alone, and good once: whoever opens it first gets the session"`
+	URL       string    `json:"url" doc:"Opens one session, for the first person who uses it; send it to that person only"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
 func (a *api) portalSessions(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "create-portal-session", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/portal-sessions",
-		Summary: "Make a link by which an owner manages their keys, or an operator everybody's", BodyReadTimeout: bodyWasRead,
+		Summary: "Make a link to the portal for an owner or an operator", BodyReadTimeout: bodyWasRead,
 		DefaultStatus: http.StatusCreated, Security: anyOf(authz.ScopeKeysWrite), Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
 	}, a.createPortalSession)
 	huma.Register(h, huma.Operation{
 		OperationID: "end-portal-sessions", Method: http.MethodDelete, Path: "/v1/workspaces/{ws}/portal-sessions",
-		Summary: "End an owner's sessions and links, or all", Security: anyOf(authz.ScopeKeysWrite), Errors: []int{401, 403, 404, 503},
+		Summary: "End the sessions and links of an owner, or of all", Security: anyOf(authz.ScopeKeysWrite), Errors: []int{401, 403, 404, 503},
 		Description: "At once, also those by a login. Without an owner, all of the workspace's end, operators' among them, which takes the " +
 			"scope admin. Revoking a management key ends by itself what it made.",
 	}, a.endPortalSessions)
@@ -150,11 +150,11 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 
 type endInput struct {
 	WSPath
-	Owner string `query:"owner" minLength:"1" doc:"Whose; everybody's, where absent"`
+	Owner string `query:"owner" minLength:"1" doc:"The owner whose keys it shows; absent for an operator"`
 }
 
-// Resolve implements huma.Resolver. It refuses unknown parameters, which huma ignores: a
-// misspelt owner must not end everybody's sessions.
+// Resolve implements huma.Resolver. It refuses unknown parameters, which huma ignores here: a
+// misspelt "owner" must not end the sessions of all owners.
 func (in *endInput) Resolve(ctx huma.Context) []error {
 	target := ctx.URL()
 	for name := range target.Query() {
@@ -165,7 +165,7 @@ func (in *endInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// EndedSessions says how many there were.
+// EndedSessions is the number of ended sessions.
 type EndedSessions struct {
 	Ended int `json:"ended"`
 }
@@ -183,9 +183,8 @@ func (a *api) endPortalSessions(ctx context.Context, in *endInput) (*struct{ Bod
 	return &struct{ Body EndedSessions }{EndedSessions{ended}}, nil
 }
 
-// mayOperate returns nil if the caller may let somebody do what an operator does, which
-// is more than keys:write: to read the audit, and the keys of all. A refusal is noted as
-// those by authorize are.
+// mayOperate returns nil if the caller may make an operator, who may do more than keys:write: read
+// the audit and the keys of all owners. A refusal is recorded in the audit.
 func (a *api) mayOperate(ctx context.Context, workspace, operation string) error {
 	err := principal(ctx).May(workspace, authz.ScopeAdmin)
 	if err != nil {

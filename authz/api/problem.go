@@ -27,30 +27,30 @@ const problemType = "application/problem+json"
 // (draft-ietf-httpapi-ratelimit-headers section 8.1).
 const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
-// retryAfter is when to come again after a failure that should pass, in seconds.
+// retryAfter is the Retry-After, in seconds, of failures that should pass.
 const retryAfter = "1"
 
 // Problem is the body of every error (RFC 9457).
 type Problem struct {
-	Type   string  `json:"type" doc:"What kind of problem this is; about:blank says no more than the status" format:"uri-reference"`
+	Type   string  `json:"type" doc:"Kind of problem; about:blank: see the status" format:"uri-reference"`
 	Title  string  `json:"title" doc:"The status in words"`
 	Status int     `json:"status" doc:"The HTTP status"`
-	Detail string  `json:"detail" doc:"What happened this time"`
-	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the input, by field"`
-	// Code is the member error of RFC 6749 section 5.2, where that applies.
-	Code string `json:"error,omitempty" doc:"The error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
+	Detail string  `json:"detail" doc:"What happened"`
+	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"Invalid fields of the input"`
+	// Code is the member error of RFC 6749 section 5.2.
+	Code string `json:"error,omitempty" doc:"Error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
 	// Kind lets programs tell problems with the same status apart.
-	Kind string `json:"code,omitempty" doc:"A stable name, where several problems share a status: idempotency_key_reused"`
-	// KeyID names another key than the call's that matters.
-	KeyID string `json:"key_id,omitempty" doc:"The key that was issued under this Idempotency-Key before, or the successor of a key that was rotated"`
+	Kind string `json:"code,omitempty" doc:"A stable name if several problems share the status: idempotency_key_reused"`
+	// KeyID names a key other than the call's.
+	KeyID string `json:"key_id,omitempty" doc:"The key issued earlier under this Idempotency-Key, or the successor of a rotated key"`
 
 	header http.Header
 }
 
-// Field is one fault of the input.
+// Field is one invalid field of the input.
 type Field struct {
 	Field  string `json:"field" doc:"The member, parameter or header at fault; body for the whole body"`
-	Code   string `json:"code,omitempty" doc:"Stable name of the broken rule; absent if the value does not match this document or the body can't be read" example:"too_long"`
+	Code   string `json:"code,omitempty" example:"too_long"`
 	Detail string `json:"detail" doc:"The broken rule in words, without the value"`
 }
 
@@ -72,7 +72,7 @@ func (p *Problem) field(name, detail string) *Problem {
 	return p
 }
 
-// Error, GetStatus, GetHeaders and ContentType are what huma asks of an error.
+// Error, GetStatus, GetHeaders and ContentType implement huma's interfaces.
 func (p *Problem) Error() string             { return p.Detail }
 func (p *Problem) GetStatus() int            { return p.Status }
 func (p *Problem) GetHeaders() http.Header   { return p.header }
@@ -83,7 +83,7 @@ func (p *Problem) write(c echo.Context) error {
 	if c.Response().Committed {
 		return nil
 	}
-	// Without it, caches may keep some, a 404 among them (RFC 9111 section 4.2.2).
+	// Caches may store a 404, for example, without it (RFC 9111 section 4.2.2).
 	c.Response().Header().Set("Cache-Control", "no-store")
 	for name, values := range p.header {
 		c.Response().Header()[name] = values
@@ -95,8 +95,8 @@ func (p *Problem) write(c echo.Context) error {
 	return c.Blob(p.Status, problemType, body)
 }
 
-// problem is the one place where errors become answers. What is none of the
-// client's business is logged and said in general terms.
+// problem is the only place that maps errors to answers. Internal errors are logged, and their answer
+// is general.
 func (a *api) problem(ctx context.Context, err error) *Problem {
 	var (
 		ready    *Problem
@@ -128,7 +128,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		return p
 	case errors.As(err, &repeated):
 		p := newProblem(http.StatusConflict, "This Idempotency-Key has issued the key "+repeated.ID.String()+
-			"; its token was in that answer alone. Revoke it and use another Idempotency-Key if the token is lost.")
+			"; only that answer contained its token. If the token is lost, revoke the key and use another Idempotency-Key.")
 		p.KeyID = repeated.ID.String()
 		return p
 	case errors.As(err, &tooLong):
@@ -149,8 +149,8 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &unknown):
 		return newProblem(http.StatusConflict, sentence(err)).field("unused_for", "is longer than the use of keys is known for")
 	case errors.Is(err, authz.ErrExists):
-		return newProblem(http.StatusConflict, "A workspace with this id exists already.").
-			field("id", "exists already")
+		return newProblem(http.StatusConflict, "A workspace with this id already exists.").
+			field("id", "already exists")
 	case errors.Is(err, authz.ErrUnauthenticated):
 		return newProblem(http.StatusUnauthorized, "The management key is not valid.").
 			with("WWW-Authenticate", `Bearer realm="burnkey", error="invalid_token"`)
@@ -159,7 +159,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 			with("WWW-Authenticate", `Bearer realm="burnkey", error="insufficient_scope"`)
 	case errors.Is(err, authz.ErrBusy):
 		a.service.HoldTurnedAway(ctx)
-		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at this moment.").
+		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at the moment.").
 			with("Retry-After", strconv.Itoa(int(math.Ceil(authz.RetryAfter(err).Seconds()))))
 	case errors.As(err, &crowded):
 		a.service.HoldTurnedAway(ctx)
@@ -175,20 +175,20 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	a.log.LogAttrs(ctx, slog.LevelError, "a request failed",
 		slog.String("request_id", requestID(ctx)), slog.String("error", err.Error()))
 	if errors.Is(err, errPanic) {
-		return newProblem(http.StatusInternalServerError, "Something went wrong here; the request id names the log entry.")
+		return newProblem(http.StatusInternalServerError, "Internal error; find the request id in the log.")
 	}
-	// The domain knows no other failures than those of what it stands on.
-	return newProblem(http.StatusServiceUnavailable, "This can't be done at this moment; the request id names the log entry.").
+	// Every other error comes from the database or the minting processes.
+	return newProblem(http.StatusServiceUnavailable, "This is not possible at the moment; find the request id in the log.").
 		with("Retry-After", retryAfter)
 }
 
-// ofEcho words the router's own refusals.
+// ofEcho maps the router's own errors.
 func ofEcho(err *echo.HTTPError) *Problem {
 	switch err.Code {
 	case http.StatusNotFound:
-		return newProblem(err.Code, "There is nothing at this path.")
+		return newProblem(err.Code, "This path does not exist.")
 	case http.StatusMethodNotAllowed:
-		return newProblem(err.Code, "This path does not take this method.")
+		return newProblem(err.Code, "This path does not support this method.")
 	default:
 		return newProblem(err.Code, http.StatusText(err.Code)+".")
 	}
@@ -199,11 +199,11 @@ func ofEcho(err *echo.HTTPError) *Problem {
 func ofCrowd(e *authz.CrowdedError) *Problem {
 	if e.Reason == "caller" {
 		p := newProblem(http.StatusTooManyRequests,
-			"This management key has too many lists and searches under way.").with("Retry-After", retryAfter)
+			"This management key has too many lists and searches in progress.").with("Retry-After", retryAfter)
 		p.Type = quotaExceeded
 		return p
 	}
-	return newProblem(http.StatusServiceUnavailable, "Too many lists and searches are under way.").with("Retry-After", retryAfter)
+	return newProblem(http.StatusServiceUnavailable, "Too many lists and searches are in progress.").with("Retry-After", retryAfter)
 }
 
 func sentence(err error) string {
@@ -215,8 +215,7 @@ func sentence(err error) string {
 }
 
 func init() {
-	// huma's own refusals take the same form, naming fields as clients know them
-	// and never repeating a value, which may be a secret in the wrong place.
+	// huma's own errors get the same form. They never repeat a value: it may be a secret in the wrong place.
 	huma.NewError = func(status int, detail string, errs ...error) huma.StatusError {
 		p := newProblem(status, sentence(errors.New(detail)))
 		switch {
@@ -243,24 +242,24 @@ func init() {
 	validation.MsgExpectedMaximumNumber = "expected number <= %.0f"
 }
 
-// notTaken says of which types a body may be.
+// notTaken lists the media types that a body may have.
 func notTaken(body *huma.RequestBody) *Problem {
 	types := strings.Join(slices.Sorted(maps.Keys(body.Content)), " or ")
 	return newProblem(http.StatusUnsupportedMediaType, "The body must be "+types+".").field("Content-Type", "must be "+types)
 }
 
-// maxFieldName bounds how much of a member's name an answer repeats: less than a
-// token's header, should somebody have put one there.
+// maxFieldName bounds the part of a member's name that an answer repeats. It is shorter than a
+// token's header, in case that is the name.
 const maxFieldName = 64
 
 // maxFaults bounds the faults listed in an answer: a body of made-up members would otherwise
 // get back many times its length.
 const maxFaults = 32
 
-// mustBeTime stands for what huma says of a time: of one in a query, Go's own layout.
+// mustBeTime replaces huma's texts about times, one of which has Go's layout.
 const mustBeTime = "must be a time of RFC 3339, such as 2026-01-31T12:00:00Z"
 
-// mustBeLogo is for what does not decode: no other member of a body is bytes.
+// mustBeLogo is for base64 that can't be decoded: only the logo is base64.
 const mustBeLogo = "must be a PNG picture in base64"
 
 var (
@@ -282,7 +281,7 @@ var (
 	)
 )
 
-// fieldOf words a fault of huma's finding.
+// fieldOf converts an error of huma.
 func fieldOf(d *huma.ErrorDetail) Field {
 	where, name, _ := strings.Cut(d.Location, ".")
 	message := d.Message

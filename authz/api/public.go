@@ -44,7 +44,7 @@ type Metadata struct {
 // setRoute is the route of a published set, as the router names it.
 const setRoute = jwks.IssuerPath + ":ws" + jwks.SetPath
 
-// public adds the calls that take no credential, and returns what serves sets.
+// public adds the calls without a credential, and returns the handler of published sets.
 func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	const issuer = jwks.IssuerPath + "{ws}"
 	sets := &publish.Handler{MaxAge: MaxAge, Age: a.ageOf(jwks.SetPath)}
@@ -102,7 +102,7 @@ func (a *api) metadata(c echo.Context) error {
 	})
 }
 
-// revokeToken is RFC 7009: whoever has a token may end it.
+// revokeToken implements RFC 7009: anyone who has a token may revoke it.
 func (a *api) revokeToken(c echo.Context) error {
 	r := c.Request()
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
@@ -157,7 +157,7 @@ func revokeForm(op *huma.Operation) {
 		Description: "The token; surrounding text such as spaces, quotes or Bearer is removed. " +
 			"200 also for a token that no key of the workspace signed; 400 for a malformed one",
 	}
-	hint := &huma.Schema{Type: huma.TypeString, Description: "Ignored, there being one type"}
+	hint := &huma.Schema{Type: huma.TypeString, Description: "Ignored: there is only one type"}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/x-www-form-urlencoded": {Schema: &huma.Schema{
 			Type: huma.TypeObject, Required: []string{"token"},

@@ -14,12 +14,12 @@ import (
 
 // Rotation is the body that rotates a key; it may be absent.
 type Rotation struct {
-	Grace *string `json:"grace,omitempty" maxLength:"32" example:"720h" doc:"How long the old key keeps working: 0 to 2160h, such as 90m, 720h, 30d or whole seconds; default 24h"`
+	Grace *string `json:"grace,omitempty" maxLength:"32" example:"720h"`
 }
 
 type rotateInput struct {
 	KeyPath
-	IdempotencyKey string `header:"Idempotency-Key" doc:"A repeat issues nothing: 409 for the same key and grace, 422 for others"`
+	IdempotencyKey string `header:"Idempotency-Key" doc:"A repeat issues nothing: 409 with the same key and grace, 422 with others"`
 	Body           *Rotation
 }
 
@@ -28,8 +28,8 @@ func (a *api) rotations(h huma.API) {
 	write := anyOf(authz.ScopeKeysWrite)
 	huma.Register(h, huma.Operation{
 		OperationID: "rotate-key", Method: http.MethodPost, Path: one + "/rotate", Summary: "Issue a key's successor",
-		Description: "It says what the old key says and lives as long. The old key works until the grace ends, and is then revoked by " +
-			"itself. 409: the key is not active. " + shownInPart,
+		Description: "The successor has the contents and lifetime of the old key, which works until its grace ends and is then revoked " +
+			"automatically. 409: the key is not active. " + shownInPart,
 		BodyReadTimeout: bodyWasRead, DefaultStatus: http.StatusCreated, Security: write,
 		Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
 	}, a.rotateKey)
@@ -74,21 +74,21 @@ func (a *api) undoRotation(ctx context.Context, in *KeyPath) (*changedKey, error
 	return a.changeKey(ctx, in, a.service.UndoRotation)
 }
 
-// RevokeMany is the body that revokes keys by what they have in common.
+// RevokeMany is the body that selects keys to revoke.
 type RevokeMany struct {
-	IDs           []string   `json:"ids,omitempty" nullable:"false" minItems:"1" maxItems:"1000" doc:"These keys"`
-	Owner         string     `json:"owner,omitempty" minLength:"1" is:"text" doc:"Of this owner"`
-	Scope         string     `json:"scope,omitempty" is:"scope" doc:"Which have this scope"`
-	CreatedBefore *time.Time `json:"created_before,omitempty" doc:"Made before this time"`
-	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h" doc:"Created, and last used as far as known, longer ago than this: 24h or more, such as 720h, 30d or whole seconds"`
-	DryRun        bool       `json:"dry_run,omitempty" doc:"List what would be revoked, and revoke nothing"`
+	IDs           []string   `json:"ids,omitempty" nullable:"false" minItems:"1" maxItems:"1000" doc:"Keys with these ids"`
+	Owner         string     `json:"owner,omitempty" minLength:"1" is:"text" doc:"Keys of this owner"`
+	Scope         string     `json:"scope,omitempty" is:"scope" doc:"Keys with this scope"`
+	CreatedBefore *time.Time `json:"created_before,omitempty" doc:"Keys created before this time"`
+	UnusedFor     *string    `json:"unused_for,omitempty" maxLength:"32" example:"2160h"`
+	DryRun        bool       `json:"dry_run,omitempty" doc:"List the keys and revoke nothing"`
 }
 
-// RevokedMany lists what was revoked, or would be.
+// RevokedMany lists the keys that were revoked, or would be.
 type RevokedMany struct {
 	DryRun bool       `json:"dry_run"`
 	Count  int        `json:"count"`
-	More   bool       `json:"more" doc:"Whether more keys are meant: ask again for the next ones"`
+	More   bool       `json:"more" doc:"Whether more keys match: repeat the call for the next ones"`
 	Keys   []shownKey `json:"keys" nullable:"false"`
 }
 
@@ -109,7 +109,7 @@ func (a *api) revokeMany(ctx context.Context, in *struct {
 },
 ) (*struct{ Body RevokedMany }, error) {
 	s := authz.Selection{Owner: in.Body.Owner, Scope: in.Body.Scope}
-	if in.WS == authz.Home { // nobody is to lock themselves out
+	if in.WS == authz.Home { // callers must not lock themselves out
 		s.Except = principal(ctx).KeyID
 	}
 	for _, text := range in.Body.IDs {

@@ -14,30 +14,30 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// UsageReport is the body by which a gateway says when keys were used.
+// UsageReport is a gateway's report of when keys were used.
 type UsageReport struct {
-	Keys     []KeyUse   `json:"keys" nullable:"false" maxItems:"500" doc:"May be empty: then it says that there was no use to tell of"`
-	Complete bool       `json:"complete" doc:"false: uses before this report may have been missed, so that use counts as known from now on"`
-	Reporter string     `json:"reporter,omitempty" is:"reporter" doc:"Who reports: use is known up to when the last of all reporters has told of it, but those that are silent for 24 hours. The management key, where absent"`
-	SentAt   *time.Time `json:"sent_at,omitempty" doc:"The reporter's clock, by which its times are put right"`
-	Until    *time.Time `json:"until,omitempty" doc:"There is no use before this time of which the reporter has not told; sent_at, where absent"`
+	Keys     []KeyUse   `json:"keys" nullable:"false" maxItems:"500" doc:"Empty: no key was used"`
+	Complete bool       `json:"complete" doc:"false: earlier uses may be missing, so that usage counts as known from now on only"`
+	Reporter string     `json:"reporter,omitempty" is:"reporter"`
+	SentAt   *time.Time `json:"sent_at,omitempty" doc:"Time of sending by the reporter's clock, to correct its times"`
+	Until    *time.Time `json:"until,omitempty" doc:"All uses before this time have been reported; default: sent_at"`
 }
 
-// KeyUse is when a key was used last.
+// KeyUse is the latest use of a key.
 type KeyUse struct {
 	KID        string    `json:"kid" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]*$" patternDescription:"of base64url characters"`
 	LastUsedAt time.Time `json:"last_used_at" doc:"A time in the future counts as now"`
 }
 
-// RecordedUsage says what became of a report.
+// RecordedUsage is the answer to a report.
 type RecordedUsage struct {
 	Recorded int `json:"recorded"`
-	Unknown  int `json:"unknown" doc:"Keys that the workspace has not had"`
+	Unknown  int `json:"unknown" doc:"Keys that the workspace does not have"`
 }
 
 func (a *api) usage(h huma.API) {
 	huma.Register(h, huma.Operation{
-		OperationID: "report-usage", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/usage", Summary: "Say when keys were used last",
+		OperationID: "report-usage", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/usage", Summary: "Report when keys were last used",
 		Description: "For whoever verifies the workspace's tokens, about once a minute. A key's last_used_at only ever rises. Behind 24 hours " +
 			"without a report, use counts as known from the next one on.",
 		Security: anyOf(authz.ScopeGateway), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},

@@ -19,33 +19,33 @@ import (
 type Workspace struct {
 	ID                string    `json:"id"`
 	Name              string    `json:"name"`
-	Audiences         []string  `json:"audiences" nullable:"false" doc:"The default audience of its keys, and all that a key may name"`
-	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued, where the policy sets no maximum"`
+	Audiences         []string  `json:"audiences" nullable:"false" doc:"Audiences that its keys may have"`
+	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued, if the policy sets no maximum"`
 	Policy            *Policy   `json:"policy,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
 	Portal            *Portal   `json:"portal,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
 	Issuer            string    `json:"issuer" doc:"iss of its tokens"`
-	JWKSURI           string    `json:"jwks_uri" doc:"Where its keys are published"`
+	JWKSURI           string    `json:"jwks_uri" doc:"Address of the published keys"`
 	Version           uint64    `json:"version" doc:"Of the published set"`
 	CreatedAt         time.Time `json:"created_at"`
 	UpdatedAt         time.Time `json:"updated_at"`
 
-	UsageSince      *time.Time `json:"usage_since" doc:"No use of a key since then is missing, as far as gateways report; null: nobody reports"`
-	UsageUntil      *time.Time `json:"usage_until" doc:"Up to then: what gateways have seen since, they have yet to tell; null: nobody reports"`
-	UsageReportedAt *time.Time `json:"usage_reported_at" doc:"When a gateway last reported the use of keys; null: nobody does"`
+	UsageSince      *time.Time `json:"usage_since" doc:"Since this time gateways have reported every use; null: no reports"`
+	UsageUntil      *time.Time `json:"usage_until" doc:"Up to this time uses have been reported; null: no reports"`
+	UsageReportedAt *time.Time `json:"usage_reported_at" doc:"Time of the latest report; null: no reports"`
 }
 
-// NewWorkspace is the body that makes one.
+// NewWorkspace is the body that creates a workspace.
 type NewWorkspace struct {
 	ID                string   `json:"id" is:"workspace"`
-	Name              string   `json:"name,omitempty" is:"name" doc:"The id, where absent"`
-	Audiences         []string `json:"audiences,omitempty" nullable:"false" is:"audiences" doc:"The id alone, where absent"`
-	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty" doc:"true, where absent"`
+	Name              string   `json:"name,omitempty" is:"name" doc:"Default: the id"`
+	Audiences         []string `json:"audiences,omitempty" nullable:"false" is:"audiences" doc:"Default: the id"`
+	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty" doc:"Default: true"`
 }
 
 // WorkspaceList is one page.
 type WorkspaceList struct {
 	Workspaces []Workspace `json:"workspaces" nullable:"false"`
-	NextCursor *string     `json:"next_cursor" doc:"For the next page, even if this one is short or empty; null on the last page"`
+	NextCursor *string     `json:"next_cursor" doc:"For the next page, also if this one is short or empty; null on the last page"`
 }
 
 type (
@@ -60,8 +60,8 @@ type (
 		WS string `path:"ws" doc:"The workspace's id"`
 	}
 	Page struct {
-		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most this many; a page also ends at about 1 MiB, and a search after a few seconds"`
-		Cursor string `query:"cursor" maxLength:"128" doc:"next_cursor of the page before"`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of entries; a page also ends at about 1 MiB"`
+		Cursor string `query:"cursor" maxLength:"128" doc:"next_cursor of the previous page"`
 	}
 )
 
@@ -166,7 +166,7 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 		if err := merge(w); err != nil || sameOIDC(former, w.Portal.OIDC) {
 			return err
 		}
-		// Whoever says who is an operator can be one.
+		// A caller that decides who is an operator can become one.
 		return principal(ctx).May(in.WS, authz.ScopeAdmin)
 	})
 	if errors.Is(err, authz.ErrForbidden) {
@@ -193,8 +193,8 @@ func (a *api) workspaceAnswer(ctx context.Context, w store.Workspace, err error)
 	return &workspaceAnswer{shown}, nil
 }
 
-// listed is a workspace in a list and as gateways see it: without what may take a hundred
-// KiB, which they, who ask for a thousand at once, have no use for.
+// listed returns a workspace without policy and portal, for lists and gateways: they may take 100 KiB,
+// and a list may have a thousand workspaces.
 func (a *api) listed(w store.Workspace) Workspace {
 	shown := a.showWorkspace(w)
 	shown.Policy, shown.Portal = nil, nil
