@@ -9,7 +9,9 @@ import (
 
 // Packages, with all below them, that some programs must not link, not even by way of other packages.
 var (
-	servers   = []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma", module + "/store", module + "/authz", module + "/publish"}
+	servers = []string{
+		"github.com/labstack/echo", "github.com/danielgtaylor/huma", module + "/store", module + "/authz", module + "/publish",
+	}
 	protocols = []string{"google.golang.org", "github.com/envoyproxy"}
 	databases = []string{"github.com/jackc/pgx", "modernc.org/sqlite"}
 	metrics   = []string{"github.com/prometheus"}
@@ -23,9 +25,11 @@ func TestLinks(t *testing.T) {
 		uses      string
 		forbidden []string
 	}{
-		"jwks/testdata/verify": {"jwks", slices.Concat(servers, protocols, databases, metrics, jwx, []string{module + "/gateway", module + "/client"})},
-		"gateway":              {"gateway", slices.Concat(servers, protocols, databases, metrics, jwx)},
-		"client":               {"client", slices.Concat(servers, protocols, databases, metrics, jwx)},
+		"jwks/testdata/verify": {
+			"jwks", slices.Concat(servers, protocols, databases, metrics, jwx, []string{module + "/gateway", module + "/client"}),
+		},
+		"gateway": {"gateway", slices.Concat(servers, protocols, databases, metrics, jwx)},
+		"client":  {"client", slices.Concat(servers, protocols, databases, metrics, jwx)},
 	} {
 		text, err := exec.Command("go", "list", "-deps", "./"+program).CombinedOutput()
 		linked := strings.Fields(string(text))

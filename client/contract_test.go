@@ -91,7 +91,9 @@ var bindings = map[string]binding{
 		return call(c.CreateWorkspace(ctx, client.NewWorkspace{}))
 	}},
 	"list-workspaces": {out: workspaceList{}, call: func(ctx context.Context, c *client.Client) error { return page(ctx, c.Workspaces()) }},
-	"get-workspace":   {out: client.Workspace{}, call: func(ctx context.Context, c *client.Client) error { return call(c.Workspace(ctx, "{ws}")) }},
+	"get-workspace": {out: client.Workspace{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.Workspace(ctx, "{ws}"))
+	}},
 	"update-workspace": {patch: client.Workspace{}, out: client.Workspace{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.UpdateWorkspace(ctx, "{ws}", client.Patch{}))
 	}},
@@ -128,7 +130,9 @@ var bindings = map[string]binding{
 	"end-portal-sessions": {out: client.EndedSessions{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.EndPortalSessions(ctx, "{ws}", "o"))
 	}},
-	"list-audit": {out: entryList{}, call: func(ctx context.Context, c *client.Client) error { return page(ctx, c.Audit("{ws}", everyEntry)) }},
+	"list-audit": {out: entryList{}, call: func(ctx context.Context, c *client.Client) error {
+		return page(ctx, c.Audit("{ws}", everyEntry))
+	}},
 	"export-audit": {call: func(ctx context.Context, c *client.Client) error {
 		return c.ExportAudit(ctx, "{ws}", everyEntry, io.Discard)
 	}},

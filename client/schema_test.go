@@ -139,7 +139,7 @@ func TestContractCanFail(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
 		"a new call":          {`"operationId":"issue-key"`, `"operationId":"mint-key"`, "mint-key: the client has no such call"},
 		"a call less":         {`"operationId":"issue-key"`, `"operationId":"mint-key"`, "issue-key: the document has no such call"},
-		"another path":        {`"/v1/workspaces/{ws}/usage"`, `"/v1/workspaces/{ws}/uses"`, "report-usage: sends POST /v1/workspaces/{ws}/usage"},
+		"another path":        {`"/v1/workspaces/{ws}/usage"`, `"/v1/workspaces/{ws}/uses"`, "report-usage: sends POST"},
 		"another parameter":   {`"name":"owner"`, `"name":"holder"`, "list-keys: sends the parameters"},
 		"a renamed member":    {`"rotated_to":`, `"successor":`, "Key: client.Key has no member successor"},
 		"a member less":       {`"rotated_to":`, `"successor":`, "Key: the document has no member rotated_to"},
