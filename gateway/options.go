@@ -135,7 +135,7 @@ func (o *Options) checkWorkspaces() error {
 		case !workspaceID.MatchString(id):
 			return &OptionError{"Workspaces", fmt.Sprintf("must match %s, which %q does not", workspaceID, id)}
 		case id == jwks.HomeWorkspace && !o.InsecureManagementKeys:
-			return &OptionError{"Workspaces", "must not contain " + jwks.HomeWorkspace + ", whose keys are management keys, without InsecureManagementKeys"}
+			return &OptionError{"Workspaces", "must not contain " + id + ", whose keys are management keys, without InsecureManagementKeys"}
 		case slices.Contains(o.Workspaces[:i], id):
 			return &OptionError{"Workspaces", fmt.Sprintf("contains %q twice", id)}
 		}

@@ -56,14 +56,14 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
 	check(t, envoy.Bootstrap(&b, envoy.Config{
 		Gateways: gateways, Listen: f.addr, Upstream: api.Listener.Addr().String(), Admin: envoytest.FreeAddr(t),
 	}))
+	const metadata = "%DYNAMIC_METADATA(envoy.filters.http.ext_authz"
 	text := replaceOnce(t, "stat_prefix: burnkey\n", `stat_prefix: burnkey
           access_log:
           - name: envoy.access_loggers.file
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
               path: `+f.accessLog+`
-              log_format: {text_format_source: {inline_string:
-                "%RESPONSE_CODE% %DYNAMIC_METADATA(envoy.filters.http.ext_authz)% owner=%DYNAMIC_METADATA(envoy.filters.http.ext_authz:owner)%\n"}}
+              log_format: {text_format_source: {inline_string: "%RESPONSE_CODE% `+metadata+`)% owner=`+metadata+`:owner)%\n"}}
 `)(b.String())
 	for _, edit := range edits {
 		text = edit(text)
