@@ -74,7 +74,7 @@ var arrows = map[string]arrow{
 	"authz/portal/portaltest": {},
 
 	"client": {
-		imports: []string{"jwks"}, tests: []string{"publish", "authz", "authz/api", "authz/mint", "store/sqlite"},
+		imports: []string{"jwks", "internal/loop"}, tests: []string{"publish", "authz", "authz/api", "authz/mint", "store/sqlite"},
 		forbidden: []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma"},
 	},
 	"gateway": {
@@ -95,7 +95,7 @@ var arrows = map[string]arrow{
 	"internal/logs":             {forbidden: http},
 	"internal/loop":             {imports: []string{"internal/logs"}, forbidden: http},
 	"internal/pace":             {forbidden: http},
-	"internal/testkit":          {imports: []string{"jwks"}},
+	"internal/testkit":          {},
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/burnkey/burnkey/internal/loop"
 )
 
 const (
@@ -67,7 +69,7 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 	for attempt := 0; ; attempt++ {
 		answer, err := c.once(ctx, &r, c.base+target, body)
 		pause, helps := retryAfter(err, attempt)
-		if err == nil || !helps || !r.repeatable || attempt >= c.o.Retries || !wait(ctx, pause) {
+		if err == nil || !helps || !r.repeatable || attempt >= c.o.Retries || loop.Sleep(ctx, pause) != nil {
 			return answer, err
 		}
 	}
@@ -125,16 +127,4 @@ func retryAfter(err error, attempt int) (time.Duration, bool) {
 	}
 	dial := new(net.OpError)
 	return min(firstPause<<attempt, maxPause), errors.As(err, &dial) && dial.Op == "dial"
-}
-
-// wait reports false if the context ends first.
-func wait(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -1,4 +1,4 @@
-// Package atomicfile writes files that are never seen half-written, whenever power fails.
+// Package atomicfile writes files that are complete or unchanged, even after a power failure.
 package atomicfile
 
 import (
@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Write makes or replaces a file that its owner alone can access. When it returns nil, the content
+// Write creates or replaces a file that only its owner can access. Once it returns nil, the content
 // is on disk; after an error, the file is the old one or the new one.
 func Write(path string, content []byte) error {
 	folder := filepath.Dir(path)
@@ -26,7 +26,7 @@ func Write(path string, content []byte) error {
 	return syncFolder(folder)
 }
 
-// syncFolder makes the names in a folder durable, where the file system can.
+// syncFolder makes the names in a folder durable, if the file system supports it.
 func syncFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package logs limits how often the same matter is logged.
+// Package logs limits how often the same subject is logged.
 package logs
 
 import (
@@ -31,8 +31,8 @@ type line struct {
 	dropped int
 }
 
-// For returns the logger for one line about a subject: log, or one that discards the line because
-// there was one less than Every ago. The attribute "suppressed" counts the lines dropped since then.
+// For returns the logger for one line about a subject: log, or, less than Every after the last line,
+// one that discards it. The attribute "suppressed" counts the lines that were discarded in between.
 func (t *Throttle) For(log *slog.Logger, subject string) *slog.Logger {
 	dropped, ok := t.take(subject)
 	switch {
@@ -81,7 +81,7 @@ func (t *Throttle) sweep(now time.Time) bool {
 	return len(t.last) < subjects
 }
 
-// forget reports whether there was a line about a subject, and lets the next one pass.
+// forget lets the next line about a subject pass, and reports whether there was one.
 func (t *Throttle) forget(subject string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,15 +97,14 @@ func (t *Throttle) now() time.Time {
 	return time.Now()
 }
 
-// Failures logs failures that go on: when one begins, at most once in Every while it lasts, and when
-// it is over. The zero value is ready. It is safe for concurrent use.
+// Failures logs when an operation begins to fail, at most once in Every while it fails, and when it
+// works again. The zero value is ready. It is safe for concurrent use.
 type Failures struct {
-	Level    slog.Level // of the failures; their ends are logged as Info or below
+	Level    slog.Level // of failures; recoveries have Info or below
 	Throttle Throttle
 }
 
-// Note records how an operation on a subject went: err is nil if it worked. The message says what
-// fails.
+// Note records the result of an operation on a subject. The message says what fails.
 func (f *Failures) Note(log *slog.Logger, subject, message string, err error) {
 	key := message + "\x00" + subject
 	switch {

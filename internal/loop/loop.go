@@ -18,8 +18,8 @@ type Loop struct {
 	Jitter float64
 	// Next returns the wait after a run that worked, instead of Every.
 	Next func() time.Duration
-	// Backoff gives the waits after failures. A failure of a run that took longer than Backoff.Max
-	// is a first one. Zero: Every.
+	// Backoff gives the waits after failures. It starts anew after a run that took longer than
+	// Backoff.Max. Zero: Every.
 	Backoff Backoff
 	// WaitFirst puts a wait before the first run.
 	WaitFirst bool
@@ -32,7 +32,7 @@ type Loop struct {
 	Log     *slog.Logger // nil: none
 }
 
-// Run calls f until the context ends. An error that comes with the end of the context is no failure.
+// Run calls f until the context ends. It ignores an error after that.
 func (l Loop) Run(ctx context.Context, f func(context.Context) error) {
 	if l.Log == nil {
 		l.Log = slog.New(slog.DiscardHandler)
@@ -78,24 +78,24 @@ func (l *Loop) wait(err error) time.Duration {
 	return Jitter(l.Every, l.Jitter)
 }
 
-// Backoff gives waits that grow with each failure in a row: the longest possible is First, and
-// doubles up to Max. Each wait is random between half of that and all of it.
+// Backoff gives waits that grow with each failure in a row. The limit is First and doubles up to
+// Max. Each wait is random between half the limit and the limit.
 type Backoff struct {
 	First, Max time.Duration
 
-	longest time.Duration
+	limit time.Duration
 }
 
 // Next returns the wait after one more failure.
 func (b *Backoff) Next() time.Duration {
-	b.longest = max(b.First, min(2*b.longest, b.Max))
-	return b.longest/2 + rand.N(b.longest/2+1)
+	b.limit = max(b.First, min(2*b.limit, b.Max))
+	return b.limit/2 + rand.N(b.limit/2+1)
 }
 
 // Reset makes the next failure a first one.
-func (b *Backoff) Reset() { b.longest = 0 }
+func (b *Backoff) Reset() { b.limit = 0 }
 
-// Sleep waits until the time has passed, or the context ends: then it returns its cause.
+// Sleep waits for d. If the context ends first, it returns the context's cause.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -110,7 +110,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Jitter makes a duration longer or shorter by up to a share of it.
+// Jitter returns d, made longer or shorter by up to the given share.
 func Jitter(d time.Duration, share float64) time.Duration {
 	return d + time.Duration((2*rand.Float64()-1)*share*float64(d))
 }

@@ -152,7 +152,8 @@ func TestRebinding(t *testing.T) {
 			_, _ = io.WriteString(w, text)
 		})
 	}
-	c, port := receiver(t, "127.0.0.2", Options{Allow: networks.List{netip.MustParsePrefix("127.0.0.2/32")}, resolver: resolver}, answer("first"))
+	allowed := Options{Allow: networks.List{netip.MustParsePrefix("127.0.0.2/32")}, resolver: resolver}
+	c, port := receiver(t, "127.0.0.2", allowed, answer("first"))
 	if got, err := get(c, "https://rebound.test:"+port); got != "first" || err != nil {
 		t.Fatalf("before: %q, %v", got, err)
 	}

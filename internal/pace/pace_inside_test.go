@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A burst is taken at once and further units at the rate. What is refused does not count, other
+// A burst is taken at once and further units at the rate. Refused units do not count, other
 // names are not delayed, and names with a full burst are forgotten.
 func TestLimiter(t *testing.T) {
 	const patience = 5 * time.Second

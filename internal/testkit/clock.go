@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Clock is a time that a test sets. It is safe for concurrent use.
+// Clock is a clock that only the test moves. It is safe for concurrent use.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewClock returns a clock that stands at a time.
+// NewClock returns a stopped clock.
 func NewClock(now time.Time) *Clock { return &Clock{now: now} }
 
 // Now returns the clock's time.
@@ -21,7 +21,7 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
-// Advance moves the clock on; by less than zero, it goes back.
+// Advance moves the clock forward, or backward if d is negative.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

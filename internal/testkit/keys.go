@@ -23,8 +23,8 @@ var primes struct {
 	next int // the prime that makes the next key with the last one
 }
 
-// PrivateKey returns a key that no other call returns, in a hundredth of the time that it takes to
-// generate one. Keys share primes, which makes them worthless outside of tests.
+// PrivateKey returns a new key in a hundredth of the time that it takes to generate one. The keys
+// share primes, which makes them worthless outside of tests.
 func PrivateKey() *rsa.PrivateKey {
 	primes.Lock()
 	defer primes.Unlock()
@@ -56,7 +56,7 @@ func newPrime() *big.Int {
 
 func minusOne(n *big.Int) *big.Int { return new(big.Int).Sub(n, big.NewInt(1)) }
 
-// Modulus returns a random number of a modulus's form: a public key without a private one.
+// Modulus returns a random modulus of a public key that has no private key.
 func Modulus() []byte {
 	n := make([]byte, bits/8)
 	_, _ = rand.Read(n) // never fails

@@ -1,4 +1,4 @@
-// Package testkit is what the tests of several packages need.
+// Package testkit holds helpers that the tests of several packages share.
 package testkit
 
 import (
