@@ -34,8 +34,12 @@ var protobuf = []string{"google.golang.org/grpc", "google.golang.org/protobuf", 
 // arrows is the layout: jwks ← store ← publish ← authz ← authz/{api,portal} ← cmd. It lists every package there may be. To add
 // one, add its line, and think about who should know of it.
 var arrows = map[string]arrow{
-	".":       {},
-	"jwks":    {tests: []string{"publish"}},
+	".":    {},
+	"jwks": {imports: []string{"jwks/internal/slots", "jwks/internal/sse"}, tests: []string{"publish"}},
+
+	"jwks/internal/slots": {forbidden: http},
+	"jwks/internal/sse":   {forbidden: http},
+
 	"publish": {imports: []string{"jwks", "store", "internal/logs", "internal/loop"}},
 	"store":   {imports: []string{"jwks"}},
 	"authz": {

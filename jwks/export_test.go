@@ -4,12 +4,14 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks/internal/sse"
 )
 
 // The tests of a Follower are in the package jwks_test, since those of this package cannot import publish.
 
 const (
-	MaxMessage = maxMessage
+	MaxMessage = sse.MaxMessage
 	AcceptSet  = acceptSet
 )
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks/internal/sse"
 )
 
 // Why a stream cannot be gone on with.
@@ -33,11 +35,11 @@ func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 	}
 	defer resp.Body.Close()
 	dog.allow(c.limits.first)
-	in := newMessages(&watched{resp.Body, dog, c.limits.silence})
+	in := sse.NewReader(&watched{resp.Body, dog, c.limits.silence})
 	defer c.setStreaming(false)
 	for {
-		msg, err := in.next()
-		if errors.Is(err, errTooLong) {
+		msg, err := in.Next()
+		if errors.Is(err, sse.ErrTooLong) {
 			return got, fmt.Errorf("%w: %w", errEvent, err)
 		}
 		if err != nil {
@@ -109,9 +111,9 @@ func (a anchor) isOff(now time.Time) bool {
 }
 
 // take applies one message of a stream that was asked for at a time.
-func (c *course) take(msg message, asked anchor) error {
-	if msg.comment {
-		beat, ok := parseHeartbeat(string(msg.data))
+func (c *course) take(msg sse.Message, asked anchor) error {
+	if msg.Comment {
+		beat, ok := parseHeartbeat(string(msg.Data))
 		if !ok {
 			return nil
 		}
@@ -129,7 +131,7 @@ func (c *course) take(msg message, asked anchor) error {
 		}
 		return nil
 	}
-	switch msg.name {
+	switch msg.Name {
 	case "change":
 		return c.applyChange(msg)
 	case "reset":
@@ -138,12 +140,12 @@ func (c *course) take(msg message, asked anchor) error {
 	return nil // of a later server; a gap would show
 }
 
-func (c *course) applyChange(msg message) error {
+func (c *course) applyChange(msg sse.Message) error {
 	var change Change
-	if err := change.UnmarshalJSON(msg.data); err != nil {
+	if err := change.UnmarshalJSON(msg.Data); err != nil {
 		return fmt.Errorf("%w: %w", errEvent, err)
 	}
-	if msg.id != strconv.FormatUint(change.Version, 10) {
+	if msg.ID != strconv.FormatUint(change.Version, 10) {
 		return fmt.Errorf("%w: its id is not its version", errEvent)
 	}
 	if change.Version <= c.Version() {

@@ -106,3 +106,17 @@ func poll(tb testing.TB, cond func() bool) {
 func kidOf(key Key) KID { return key.KID() }
 
 func jwkOf(key Key) string { return string(key.AppendJWK(nil)) }
+
+// endless gives a text over and over.
+type endless struct {
+	text string
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = e.text[e.at]
+		e.at = (e.at + 1) % len(e.text)
+	}
+	return len(p), nil
+}

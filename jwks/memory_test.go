@@ -26,12 +26,12 @@ func spoil(tb testing.TB, table *Table, kid KID) {
 	if !ok {
 		tb.Fatal("the key is not there")
 	}
-	table.slots.at(number).n[10] ^= 1
+	table.slots.At(number).N[10] ^= 1
 }
 
 func markOf(table *Table, kid KID) digest {
 	number, _, _ := table.pages.find(&kid)
-	return table.slots.at(number).mark
+	return table.slots.At(number).Mark
 }
 
 func TestARepeatedTokenCostsNoRSA(t *testing.T) {

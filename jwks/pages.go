@@ -1,13 +1,17 @@
 package jwks
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/burnkey/burnkey/jwks/internal/slots"
+)
 
 // pages find the slot of a kid: extendible hashing, for which kids, being hashes
 // themselves, need no further hash. A page that is full is split in two, so that
 // no insertion costs more than moving one page's entries, save that the directory
 // is doubled now and then, which is a copy of one pointer for some 20 keys.
 type pages struct {
-	slots *slots
+	slots *slots.Slots
 	depth uint8 // the directory has a pointer for each value of a kid's first bits
 	dir   []*page
 }
@@ -49,7 +53,7 @@ func (x *pages) find(kid *KID) (number uint32, where place, ok bool) {
 	want := tag(kid)
 	for p := x.page(kid); p != nil; p = p.next {
 		for i, have := range p.tags[:p.count] {
-			if have == want && x.slots.at(p.slots[i]).kid == *kid {
+			if have == want && x.slots.At(p.slots[i]).KID == *kid {
 				return p.slots[i], place{p, uint8(i)}, true
 			}
 		}
@@ -92,7 +96,7 @@ func (x *pages) split(kid *KID, p *page) {
 	high := &page{depth: p.depth + 1}
 	for i, number := range p.slots {
 		half := low
-		if prefix(&x.slots.at(number).kid)>>(63-p.depth)&1 == 1 {
+		if prefix((*KID)(&x.slots.At(number).KID))>>(63-p.depth)&1 == 1 {
 			half = high
 		}
 		half.put(p.tags[i], number)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
 
 // Table is a set of published keys for those who verify by it: some 335 bytes a
@@ -17,7 +19,7 @@ import (
 // alone may change it at a time.
 type Table struct {
 	mu    sync.RWMutex
-	slots *slots
+	slots *slots.Slots
 	pages pages
 	shown shown // changed in one step, once all keys are there
 	// print and count belong to the keys in slots. While a set is being read or installed, these
@@ -101,11 +103,11 @@ func (t *Table) recall(kid *KID, d *digest, key *Key) (signed, ok bool) {
 	if !ok {
 		return false, false
 	}
-	s := t.slots.at(number)
-	if d != nil && s.mark != (digest{}) && subtle.ConstantTimeCompare(s.mark[:], d[:]) == 1 {
+	s := t.slots.At(number)
+	if d != nil && s.Mark != (digest{}) && subtle.ConstantTimeCompare(s.Mark[:], d[:]) == 1 {
 		return true, true
 	}
-	key.kid, key.n = s.kid, s.n
+	key.kid, key.n = s.KID, s.N
 	return false, true
 }
 
@@ -115,8 +117,8 @@ func (t *Table) remember(kid *KID, d *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if number, _, ok := t.pages.find(kid); ok {
-		if s := t.slots.at(number); s.mark == (digest{}) {
-			s.mark = *d
+		if s := t.slots.At(number); s.Mark == (digest{}) {
+			s.Mark = *d
 		}
 	}
 }
@@ -168,8 +170,8 @@ func (t *Table) add(key *Key) bool {
 	if _, _, found := t.pages.find(&key.kid); found {
 		return false
 	}
-	number := t.slots.take()
-	*t.slots.at(number) = slot{kid: key.kid, n: key.n}
+	number := t.slots.Take()
+	*t.slots.At(number) = slots.Slot{KID: key.kid, N: key.n}
 	t.pages.insert(&key.kid, number)
 	t.print.Toggle(&key.kid)
 	t.count++
@@ -184,13 +186,13 @@ func (t *Table) remove(kid *KID) (key Key, ok bool) {
 	if !ok {
 		return Key{}, false
 	}
-	s := t.slots.at(number)
-	key = Key{kid: s.kid, n: s.n}
+	s := t.slots.At(number)
+	key = Key{kid: s.KID, n: s.N}
 	for _, reading := range t.reading {
 		reading.removed(number, &key)
 	}
 	t.pages.remove(where)
-	t.slots.drop(number)
+	t.slots.Drop(number)
 	t.print.Toggle(kid)
 	t.count--
 	return key, true
@@ -198,9 +200,9 @@ func (t *Table) remove(kid *KID) (key Key, ok bool) {
 
 // begin gives the Table its memory, which goes when the Table does.
 func (t *Table) begin() {
-	t.slots = new(slots)
+	t.slots = new(slots.Slots)
 	t.pages = pages{slots: t.slots}
-	runtime.AddCleanup(t, (*slots).close, t.slots)
+	runtime.AddCleanup(t, (*slots.Slots).Close, t.slots)
 }
 
 // clear makes a Table empty of which nobody has seen a set.
@@ -208,7 +210,7 @@ func (t *Table) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.slots != nil {
-		t.slots.close()
+		t.slots.Close()
 	}
 	t.pages = pages{slots: t.slots}
 	t.shown, t.print, t.count = shown{}, Fingerprint{}, 0

@@ -20,7 +20,7 @@ type refresh struct {
 func (t *Table) refresh() *refresh {
 	r := &refresh{t: t, first: !t.state().has}
 	if t.slots != nil {
-		r.seen = make([]uint64, (t.slots.high+63)/64)
+		r.seen = make([]uint64, (t.slots.High()+63)/64)
 	}
 	return r
 }
@@ -66,11 +66,11 @@ func (r *refresh) seenEnd() uint32 {
 	if r.seen == nil { // a set without keys has no slots either
 		return 0
 	}
-	return uint32(min(len(r.seen)*64, int(r.t.slots.high)))
+	return uint32(min(len(r.seen)*64, int(r.t.slots.High())))
 }
 
 func (r *refresh) gone(number uint32) bool {
-	return r.seen[number/64]&(1<<(number%64)) == 0 && r.t.slots.at(number).used()
+	return r.seen[number/64]&(1<<(number%64)) == 0 && r.t.slots.At(number).Used()
 }
 
 // installPiece is how many slots are looked at while readers wait.
@@ -121,7 +121,7 @@ func (r *refresh) removeGone(from, end uint32) {
 	defer r.t.mu.Unlock()
 	for number := from; number < end; number++ {
 		if r.gone(number) {
-			kid := r.t.slots.at(number).kid
+			kid := KID(r.t.slots.At(number).KID)
 			r.t.remove(&kid)
 		}
 	}

@@ -23,7 +23,7 @@ func (t *Table) snapshot() *snapshot {
 	defer t.mu.Unlock()
 	s := &snapshot{t: t, version: t.shown.version, count: t.shown.keys}
 	if t.slots != nil {
-		s.end = t.slots.high
+		s.end = t.slots.High()
 		s.fresh = make([]uint64, (s.end+63)/64)
 	}
 	t.reading = append(t.reading, s)
@@ -85,8 +85,8 @@ func (s *snapshot) read(piece []Key) []Key {
 		if s.cursor == s.end {
 			break
 		}
-		if from := s.t.slots.at(s.cursor); from.used() && !s.isFresh(s.cursor) {
-			piece = append(piece, Key{kid: from.kid, n: from.n})
+		if from := s.t.slots.At(s.cursor); from.Used() && !s.isFresh(s.cursor) {
+			piece = append(piece, Key{kid: from.KID, n: from.N})
 		}
 		s.cursor++
 	}

@@ -37,13 +37,13 @@ func checkTable(tb testing.TB, table *Table, version uint64, want model) {
 		}
 	}
 	used := 0
-	for number := range table.slots.high {
-		if table.slots.at(number).used() {
+	for number := range table.slots.High() {
+		if table.slots.At(number).Used() {
 			used++
 		}
 	}
-	if used != len(want) || int(table.slots.high)-used != len(table.slots.free) {
-		tb.Fatalf("of %d slots %d are used and %d free", table.slots.high, used, len(table.slots.free))
+	if used != len(want) || int(table.slots.High())-used != table.slots.Free() {
+		tb.Fatalf("of %d slots %d are used and %d free", table.slots.High(), used, table.slots.Free())
 	}
 	checkPages(tb, table)
 }

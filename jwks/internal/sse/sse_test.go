@@ -1,4 +1,4 @@
-package jwks
+package sse
 
 import (
 	"bytes"
@@ -11,18 +11,18 @@ import (
 	"testing/iotest"
 )
 
-// readMessages shows all messages of a text, and the error at its end.
-func readMessages(r io.Reader) (shown []string, err error) {
-	in := newMessages(r)
+// readMessages returns all messages of a text in short form, and the error at its end.
+func readMessages(r io.Reader) (short []string, err error) {
+	in := NewReader(r)
 	for {
-		msg, err := in.next()
+		msg, err := in.Next()
 		if err != nil {
-			return shown, err
+			return short, err
 		}
-		if msg.comment {
-			shown = append(shown, fmt.Sprintf("# %s", msg.data))
+		if msg.Comment {
+			short = append(short, fmt.Sprintf("# %s", msg.Data))
 		} else {
-			shown = append(shown, fmt.Sprintf("%s|%s|%q", msg.name, msg.id, msg.data))
+			short = append(short, fmt.Sprintf("%s|%s|%q", msg.Name, msg.ID, msg.Data))
 		}
 	}
 }
@@ -65,12 +65,12 @@ func TestMessages(t *testing.T) {
 }
 
 // A CR ends a line: what it ends must not wait for the next byte.
-func TestMessagesDoNotWaitBehindCR(t *testing.T) {
+func TestMessagesDoNotWaitAfterCR(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
 	go func() { _, _ = io.WriteString(w, "data: a\r\r") }()
-	in := newMessages(r)
-	if msg, err := in.next(); err != nil || string(msg.data) != "a" {
+	in := NewReader(r)
+	if msg, err := in.Next(); err != nil || string(msg.Data) != "a" {
 		t.Errorf("got %+v, %v", msg, err)
 	}
 }
@@ -91,15 +91,15 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func TestMessagesAreBounded(t *testing.T) {
 	for _, text := range []string{"x", "data: x\n", "data:", ":", "data\n"} {
-		in := newMessages(&endless{text: text})
-		if msg, err := in.next(); !errors.Is(err, errTooLong) {
-			t.Errorf("%q without end: %+v, %v", text, msg.name, err)
+		in := NewReader(&endless{text: text})
+		if msg, err := in.Next(); !errors.Is(err, ErrTooLong) {
+			t.Errorf("%q without end: %+v, %v", text, msg.Name, err)
 		}
-		if most := 2*maxMessage + 1<<16; cap(in.line) > most || cap(in.data) > most {
+		if most := 2*MaxMessage + 1<<16; cap(in.line) > most || cap(in.data) > most {
 			t.Errorf("%q without end: %d and %d bytes are held", text, cap(in.line), cap(in.data))
 		}
 	}
-	long := strings.Repeat("x", maxMessage-10)
+	long := strings.Repeat("x", MaxMessage-10)
 	if got, err := readMessages(strings.NewReader("data: " + long + "\n\n")); len(got) != 1 || !errors.Is(err, io.EOF) {
 		t.Errorf("%d events, %v", len(got), err)
 	}
