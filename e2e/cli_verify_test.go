@@ -138,7 +138,7 @@ func junk(t *testing.T, p parts, source []string) {
 		} {
 			r := c.run(t)
 			r.stderr = strings.TrimPrefix(r.stderr, argumentIsRead)
-			if r.fails(t, "not a token of Burnkey's form"); strings.Contains(r.stderr, "secretword") || strings.Contains(r.stderr, p.body) {
+			if r.fails(t, "malformed token"); strings.Contains(r.stderr, "secretword") || strings.Contains(r.stderr, p.body) {
 				t.Errorf("%s: the text is repeated", name)
 			}
 		}

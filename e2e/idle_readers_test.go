@@ -47,7 +47,7 @@ func TestE2EIdleReaders(t *testing.T) {
 	away := make(chan struct{})
 	var told sync.Once
 	log := slog.New(onMessage(func(message string) {
-		if strings.Contains(message, "has no place for this follower") {
+		if strings.Contains(message, "the change stream is full") {
 			told.Do(func() { close(away) })
 		}
 	}))

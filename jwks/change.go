@@ -5,15 +5,15 @@ import (
 	"errors"
 )
 
-// Change is what one version added to and removed from the published set.
-// Versions of a workspace have no gaps and follow the order of commits.
+// Change is the difference between a version of the published set and the one before. The versions of
+// a workspace have no gaps and follow the order of commits.
 type Change struct {
 	Version uint64
 	Add     []Key
 	Remove  []KID
 }
 
-// MarshalJSON gives the form in which the change stream carries a change.
+// MarshalJSON returns the form that is sent in the change stream.
 func (c Change) MarshalJSON() ([]byte, error) {
 	wire := struct {
 		Version uint64   `json:"version"`
@@ -26,9 +26,9 @@ func (c Change) MarshalJSON() ([]byte, error) {
 	return json.Marshal(wire)
 }
 
-// Errors of applying a change; the set stays as it was.
+// Reasons to refuse a change. The set remains as it was.
 var (
 	ErrVersionGap   = errors.New("the change does not follow the set's version")
-	ErrPublished    = errors.New("the key is published already")
+	ErrPublished    = errors.New("the key is already published")
 	ErrNotPublished = errors.New("the key is not published")
 )

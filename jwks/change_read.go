@@ -8,12 +8,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ErrChange is what every refusal to read a Change wraps.
-var ErrChange = errors.New("not a change of Burnkey's form")
+// ErrChange is wrapped by every error about a change that cannot be read.
+var ErrChange = errors.New("invalid change")
 
-// UnmarshalJSON reads the form that MarshalJSON gives: all three members, no
-// other, none twice, a version above 0. Errors wrap ErrChange and leave c as it
-// was.
+// UnmarshalJSON reads the form of MarshalJSON: exactly its three members, and a version above 0. If
+// it fails, c remains as it was. Errors wrap ErrChange.
 func (c *Change) UnmarshalJSON(data []byte) error {
 	var wire struct {
 		Version uint64           `json:"version"`
@@ -21,7 +20,7 @@ func (c *Change) UnmarshalJSON(data []byte) error {
 		Remove  []string         `json:"remove"`
 	}
 	if err := json.Unmarshal(data, &wire, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: it does not read", ErrChange)
+		return fmt.Errorf("%w: not an object with exactly version, add and remove", ErrChange)
 	}
 	if wire.Version == 0 || wire.Add == nil || wire.Remove == nil {
 		return fmt.Errorf("%w: version, add or remove is missing", ErrChange)

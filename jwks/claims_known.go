@@ -10,12 +10,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The form in which Burnkey writes claims is read without a parser: their members
-// in order, without spaces, the caller's own last. Those are not looked into, so
-// that a token with any is parsed at first, and read here once it is known to say
-// the same.
+// Claims in the form in which Burnkey writes them are read without a parser: members in order,
+// without spaces, custom claims last. Custom claims are not checked here, so a token with any is
+// parsed the first time. If readKnown returns the same claims, it reads them from then on.
 
-// isKnownForm reports whether readKnown gives the same claims.
+// isKnownForm reports whether readKnown returns the same claims.
 func (c *Claims) isKnownForm(payload string) bool {
 	var again Claims
 	return again.readKnown(payload) == nil &&
@@ -24,20 +23,20 @@ func (c *Claims) isKnownForm(payload string) bool {
 		bytes.Equal(again.Extra, c.Extra)
 }
 
-// readOwn reads claims that need no parser, and reports whether they are such. It
-// accepts nothing that Parsed.Claims does not.
+// readOwn reads claims without custom claims and reports whether it could. It accepts nothing that
+// Parsed.Claims refuses.
 func (c *Claims) readOwn(payload string) bool {
 	return c.readKnown(payload) == nil && c.Extra == nil && c.complete()
 }
 
-// readKnown reads the payload of a token. What it returns lies in one new piece of
-// memory, save what was escaped and the array behind Audience.
+// readKnown reads the payload of a token. Apart from escaped strings and the array of Audience, it
+// allocates once.
 func (c *Claims) readKnown(payload string) error {
 	decoded, err := decodePayload(payload)
 	if err != nil {
 		return err
 	}
-	// Nothing writes to the memory any more but the last line, before the extra.
+	// Only the last line still writes to decoded, before the custom claims.
 	in := known{rest: unsafe.String(unsafe.SliceData(decoded), len(decoded))}
 	*c = Claims{Audience: c.Audience[:0]}
 	c.Issuer = in.text(`{"iss":`)
@@ -61,11 +60,11 @@ func (c *Claims) readKnown(payload string) error {
 		return ErrClaims
 	}
 	c.Extra = decoded[len(decoded)-len(in.rest):]
-	c.Extra[0] = '{' // in the place of the comma
+	c.Extra[0] = '{' // instead of the comma
 	return nil
 }
 
-// known reads what stands in a known form, up to what does not.
+// known reads the known form. bad is set at the first deviation.
 type known struct {
 	rest string
 	bad  bool
@@ -96,7 +95,7 @@ func (k *known) text(name string) string {
 	return text
 }
 
-// isPlain reports whether a string may hold the text as it is (RFC 8259 section 7).
+// isPlain reports whether a JSON string may contain the text unescaped (RFC 8259 section 7).
 func isPlain(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' {
@@ -133,7 +132,7 @@ func (k *known) list(name string, into []string) []string {
 	return into
 }
 
-// number reads a whole number.
+// number reads an integer.
 func (k *known) number(name string) (n int64) {
 	k.skip(name)
 	digits := 0

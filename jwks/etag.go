@@ -24,24 +24,24 @@ func ETag(version uint64, print Fingerprint) string {
 // GzipETag returns the entity tag of the compressed form of what has the given tag.
 func GzipETag(etag string) string { return strings.TrimSuffix(etag, `"`) + gzipSuffix + `"` }
 
-// said describes the set in an answer, by its header.
-type said struct {
+// answered describes the set in a response, by its header.
+type answered struct {
 	version uint64 // 0: missing or invalid
 	print   string // the fingerprint or its beginning; empty: missing
 	etag    string
 	bare    bool // the ETag is just a version, as sent by older servers
 }
 
-// isOf reports whether the answer is known to contain this set.
-func (d said) isOf(have shown) bool {
+// isOf reports whether the response is known to contain this set.
+func (d answered) isOf(have shown) bool {
 	known := d.version != 0 || d.print != ""
 	return have.has && known && d.version == have.version && have.mayBe(d.print)
 }
 
-// describe reads an answer's header. VersionHeader and FingerprintHeader take precedence over
+// describe reads the header of a response. VersionHeader and FingerprintHeader take precedence over
 // the ETag, which proxies may change.
-func describe(head http.Header) said {
-	d := said{etag: head.Get("Etag"), print: head.Get(FingerprintHeader)}
+func describe(head http.Header) answered {
+	d := answered{etag: head.Get("Etag"), print: head.Get(FingerprintHeader)}
 	version, print, ok := readTag(d.etag)
 	d.bare = ok && print == ""
 	d.version = readVersion(head.Get(VersionHeader))
@@ -99,9 +99,8 @@ func (c *course) tagOf(have shown) string {
 	return ETag(have.version, have.print)
 }
 
-// noteTag remembers the form of the server's ETags, and logs when the version is lost or comes
-// back.
-func (c *course) noteTag(ctx context.Context, d said) {
+// noteTag stores the form of the server's ETags, and logs when the version is lost or returns.
+func (c *course) noteTag(ctx context.Context, d answered) {
 	c.bareTags = d.bare
 	if lost := d.version == 0; lost != c.versionLost {
 		c.versionLost = lost

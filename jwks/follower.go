@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Why a Follower's set is not to be relied on, for errors.Is.
+// Reasons not to use a Follower's set, for errors.Is.
 var (
-	ErrNotReady = errors.New("there is no set of published keys yet")
+	ErrNotReady = errors.New("the published keys have not been fetched yet")
 	ErrStale    = errors.New("the published keys are out of date")
 )
 
-// ErrNoWorkspace is why following fails where the server answers 404 for the set.
+// ErrNoWorkspace is the reason of a failure if the server answers 404 for the set.
 var ErrNoWorkspace = errors.New("the server has no workspace")
 
 // Limits of FollowerOptions.PollEvery.
@@ -29,63 +29,61 @@ const (
 	MinPollEvery     = time.Second
 )
 
-// FollowerOptions say whom to follow, and how.
+// FollowerOptions are the options of a Follower. Only URL is required.
 type FollowerOptions struct {
-	// URL is where the issuer's public calls are: {server}/v1/auth/oauth/{workspace}.
-	// It need not be the tokens' iss.
+	// URL is the base of the workspace's public endpoints: {server}/v1/auth/oauth/{workspace}. It may
+	// differ from the tokens' iss.
 	URL string
-	// Client makes the calls. It must have no Timeout, which would end a stream.
-	// Nil: a NewClient of its own.
+	// Client must have no Timeout, which would end a stream. If nil, the Follower uses a NewClient.
 	Client *http.Client
-	// StateFile keeps the set for the next start, which then needs no server. It
-	// and a file beside it, .lock, belong to one Follower at a time. Empty: none.
+	// StateFile, unless empty, stores the set, so that the next start does not need the server. Only one
+	// Follower at a time can use it and the lock file beside it (.lock).
 	StateFile string
-	// PollEvery is how often to ask where the stream is not to be had, give or
-	// take a fifth. 0: DefaultPollEvery.
+	// PollEvery is the interval of polling if there is no stream, varied by up to a fifth;
+	// DefaultPollEvery if 0.
 	PollEvery time.Duration
-	// Heartbeat is how often the stream should say that the set is current, which is
-	// how far Age goes up on a stream that is well. 0, and what is more than the
-	// server's 5 s: as the server does.
+	// Heartbeat is the requested interval of heartbeats, which confirm that the set is current: Age
+	// increases up to it while the stream works. The server's own interval, 5 s, applies if it is
+	// shorter or Heartbeat is 0.
 	Heartbeat time.Duration
-	// Key returns a management key with the scope gateway, for which the server reserves places
-	// at the change stream. It is called for each request of the stream; an invalid key does no
-	// harm. If it is nil or fails, the stream is requested without a key.
+	// Key, unless nil, returns a management key with the scope gateway, for which the server reserves
+	// places at the change stream. It is called for each request of the stream. If it fails, the stream
+	// is requested without a key; an invalid key has the same effect.
 	Key func() (string, error)
 	Log *slog.Logger     // nil: slog.Default
 	Now func() time.Time // clock for Age; nil: time.Now
 }
 
-// A Follower keeps a Table equal to a server's published set: by the change
-// stream, or by polling where that is not to be had. A refresh that fails leaves
-// the last good set in use. It is safe for concurrent use, and made to be the Keys
-// of a Verifier.
+// A Follower keeps a copy of a workspace's published keys up to date, by the change stream or, if
+// there is none, by polling. If that fails, it continues to use the last keys. It implements Keys and
+// is safe for concurrent use.
 type Follower struct {
 	url       string
 	client    *http.Client
 	ownClient bool
 	pollEvery time.Duration
 	heartbeat time.Duration
-	key       func() (string, error) // nil: none
+	key       func() (string, error) // or nil
 	log       *slog.Logger
 	now       func() time.Time
 	limits    followLimits
-	journal   *journal // nil: none
+	journal   *journal // or nil
 
-	table    Table // Run's goroutine alone changes it
+	table    Table // only changed by the goroutine of Run
 	ready    chan struct{}
 	announce func() // closes ready, once
 	ran      atomic.Bool
 
 	mu        sync.Mutex // lock before the table's mutex
-	current   time.Time  // when the set was last known to be the server's
+	current   time.Time  // the last time at which the set was known to be current
 	streaming bool
 	err       error
-	logged    time.Time // when err was
+	logged    time.Time // the time of the last log line about err
 }
 
-// NewFollower makes a Follower and reads its state file, if there is one: then it
-// has a set at once. Errors are bad options, ErrStateInUse, and a state file that
-// is some other file; a damaged one is logged and done without.
+// NewFollower returns a Follower. If there is a state file, the Follower has its set at once. NewFollower
+// returns an error for invalid options, for a file that is not a state file, and ErrStateInUse. It logs
+// and ignores a damaged state file.
 func NewFollower(o FollowerOptions) (*Follower, error) {
 	base, err := followURL(o.URL)
 	if err != nil {
@@ -100,7 +98,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		f.pollEvery = DefaultPollEvery
 	}
 	if f.pollEvery < MinPollEvery {
-		return nil, fmt.Errorf("PollEvery is less than %v", MinPollEvery)
+		return nil, fmt.Errorf("invalid FollowerOptions.PollEvery: must be at least %v", MinPollEvery)
 	}
 	if f.client == nil {
 		f.client, f.ownClient = NewClient(), true
@@ -119,7 +117,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		return nil, err
 	}
 	if f.hasSet() {
-		if !checked.After(f.now()) { // else a clock was set back, and it says nothing
+		if !checked.After(f.now()) { // otherwise the clock was set back, and the time means nothing
 			f.current = checked
 		}
 		f.announce()
@@ -129,12 +127,12 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	return f, nil
 }
 
-var errNotIssuer = errors.New("FollowerOptions.URL must be http(s)://HOST/v1/auth/oauth/WORKSPACE, without query and fragment")
+var errNotIssuer = errors.New("invalid FollowerOptions.URL: must be http(s)://HOST/v1/auth/oauth/WORKSPACE, without query and fragment")
 
 func followURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return "", errNotIssuer // which does not show the URL: it may hold a password
+		return "", errNotIssuer // without err, which contains the URL and perhaps a password
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return "", errNotIssuer
@@ -142,21 +140,20 @@ func followURL(text string) (string, error) {
 	return strings.TrimRight(text, "/"), nil
 }
 
-// Close frees the state file of a Follower that is not to be run. Run does so
-// itself.
+// Close releases the state file of a Follower that will not run. Run releases it itself.
 func (f *Follower) Close() {
 	if !f.ran.Swap(true) && f.journal != nil {
 		f.journal.unlock()
 	}
 }
 
-// Lookup returns a key that is published; none before the first set.
+// Lookup returns the published key with this kid.
 func (f *Follower) Lookup(kid KID) (Key, bool) { return f.table.Lookup(kid) }
 
 func (f *Follower) keyTable() *Table { return &f.table }
 
-// Version returns the version of the set; 0 before the first set, and if a proxy hides it. Use
-// Status to get several values of the same moment.
+// Version returns the version of the set, 0 before the first set and if a proxy removes the version.
+// Status returns several values of the same moment.
 func (f *Follower) Version() uint64 { return f.table.Version() }
 
 // Len returns the number of keys in the set, 0 before the first set.
@@ -164,15 +161,15 @@ func (f *Follower) Len() int { return f.table.Len() }
 
 func (f *Follower) hasSet() bool { return f.table.state().has }
 
-// Ready is closed once there is a set, be it from disk, whose Age is known.
+// Ready is closed once the Follower has a set, perhaps from disk, and its Age is known.
 func (f *Follower) Ready() <-chan struct{} { return f.ready }
 
-// Age returns how long ago the set was known to be the server's current one, plus
-// what the server said of its own age: all that any server acknowledged before
-// then is in the set. It goes by when a poll was asked, or a heartbeat was sent, so
-// that it holds on a slow line, too. On a stream that is well it goes up to a
-// heartbeat, 5 s, and back. It counts on while the server is out of reach, and over a restart from
-// disk. It is the longest Duration there is where nothing is known.
+// Age returns the time since the set was known to be current: it contains every change that any
+// server had acknowledged before. Age includes the age that the server itself reports, and is counted
+// from the sending of a request or a heartbeat, so it is also right on a slow connection. While the
+// stream works, Age increases up to the interval of heartbeats (5 s). It continues to increase while
+// the server is unreachable, and across a restart from disk. If nothing is known, it is the maximal
+// Duration.
 func (f *Follower) Age() time.Duration {
 	f.mu.Lock()
 	current := f.current
@@ -185,12 +182,12 @@ func (f *Follower) ageOf(current time.Time) time.Duration {
 		return math.MaxInt64
 	}
 	now := f.now()
-	// The monotonic clock stops while a machine sleeps, the other may be set back.
+	// The monotonic clock stops while the machine sleeps; the wall clock can be set back.
 	return max(0, now.Sub(current), now.Round(0).Sub(current.Round(0)))
 }
 
-// Usable returns nil if there is a set whose Age is at most maxAge (0: any), or
-// ErrNotReady or ErrStale.
+// Usable returns ErrNotReady if there is no set yet, ErrStale if its Age is more than maxAge (unless
+// that is 0), and nil otherwise.
 func (f *Follower) Usable(maxAge time.Duration) error {
 	f.mu.Lock()
 	has, current := f.hasSet(), f.current
@@ -207,12 +204,12 @@ func (f *Follower) Usable(maxAge time.Duration) error {
 // FollowerStatus is the state of a Follower at one moment.
 type FollowerStatus struct {
 	Ready        bool   // the Follower has a set
-	Version      uint64 // as of Follower.Version
+	Version      uint64 // like Follower.Version
 	Keys         int
 	Fingerprint  Fingerprint
-	Age          time.Duration // as of Follower.Age
-	Streaming    bool          // changes come as they are made
-	Err          error         // why following fails at present
+	Age          time.Duration // like Follower.Age
+	Streaming    bool          // the stream works
+	Err          error         // the present failure, or nil
 	StateErrors  uint64        // failures to write the state file so far
 	StateWritten uint64        // the version that is in the state file
 }
@@ -228,7 +225,7 @@ func (s FollowerStatus) Usable(maxAge time.Duration) error {
 	return nil
 }
 
-// Status returns how the Follower is doing.
+// Status returns the state of the Follower.
 func (f *Follower) Status() FollowerStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -243,10 +240,10 @@ func (f *Follower) Status() FollowerStatus {
 	return s
 }
 
-// confirm notes that the set was the server's at a time.
+// confirm records that the set was current at a time.
 func (f *Follower) confirm(at time.Time) {
 	f.mu.Lock()
-	// An answer may be older than what is known, out of a cache.
+	// An answer from a cache can be older.
 	later := at.After(f.current)
 	f.mu.Unlock()
 	if later {
@@ -254,10 +251,10 @@ func (f *Follower) confirm(at time.Time) {
 	}
 }
 
-// setCurrent is confirm for another set than the last time was of.
+// setCurrent is confirm for a new set, whose time can be earlier.
 func (f *Follower) setCurrent(at time.Time) { f.showCurrent(at, func() {}) }
 
-// showCurrent makes the table show a set and records its age in one step.
+// showCurrent makes the table show a set and records its time in one step.
 func (f *Follower) showCurrent(at time.Time, show func()) {
 	f.mu.Lock()
 	show()
@@ -274,27 +271,27 @@ func (f *Follower) setStreaming(on bool) {
 	f.streaming = on
 }
 
-// report notes how following goes. It logs when that changes, and while it fails
-// once a minute at most.
+// report records success or failure. It logs changes between them, and during a failure at most once a
+// minute.
 func (f *Follower) report(ctx context.Context, err error) {
 	f.mu.Lock()
 	before, now := f.err, time.Now()
 	f.err = err
-	tell := err != nil && (before == nil || now.Sub(f.logged) >= time.Minute)
-	if tell {
+	due := err != nil && (before == nil || now.Sub(f.logged) >= time.Minute)
+	if due {
 		f.logged = now
 	}
 	f.mu.Unlock()
-	if tell {
-		f.log.WarnContext(ctx, "cannot follow the published keys; what was last known stays in use",
-			"url", f.shownURL(), "version", f.Version(), "err", err)
+	if due {
+		f.log.WarnContext(ctx, "cannot update the published keys; the last known keys stay in use",
+			"url", f.shownURL(), "version", f.Version(), "error", err)
 	}
 	if err == nil && before != nil {
-		f.log.InfoContext(ctx, "following again", "url", f.shownURL(), "version", f.Version())
+		f.log.InfoContext(ctx, "the published keys are up to date again", "url", f.shownURL(), "version", f.Version())
 	}
 }
 
-// shownURL hides a password.
+// shownURL returns the URL without a password, for logs.
 func (f *Follower) shownURL() string {
 	u, err := url.Parse(f.url)
 	if err != nil {

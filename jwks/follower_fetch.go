@@ -12,19 +12,17 @@ import (
 )
 
 var (
-	errMixed    = errors.New("the answer's header does not match its set: a cache in front of the server has mixed two sets")
-	errEmpty    = errors.New("the set is empty, which a published set never is")
-	errEncoding = errors.New("the answer has a content encoding that was not asked for")
-	// errOlder: of several servers one may lag behind the others, and says by its age
-	// that it has not looked since. But one that has looked, and shows a version that
-	// was there before, has a database that was put back to an earlier state, and then
-	// what it says holds: keys that were issued since are gone, and those revoked since
-	// are to be revoked again.
+	errMixed    = errors.New("the response's header does not match its set: a cache in front of the server mixed two sets")
+	errEmpty    = errors.New("the set is empty; a published set never is")
+	errEncoding = errors.New("the response has a content encoding that was not requested")
+	// errOlder: one of several servers can lag. The age of its set shows that it has not checked since.
+	// A server that has checked and still shows an older version has a restored database, and its set
+	// is right: keys issued since are gone, and keys revoked since must be revoked again.
 	errOlder = errors.New("the server shows an older set")
 )
 
-// fetch brings the set up to date by asking for it whole, or with If-None-Match
-// where it is only to be confirmed. After an error all is as it was.
+// fetch updates the set by a request for all of it, with If-None-Match if it only needs to be
+// confirmed. After an error the set is as before.
 func (c *course) fetch(ctx context.Context) error {
 	asked := c.now()
 	dog := watch(ctx, c.limits.head)
@@ -34,10 +32,10 @@ func (c *course) fetch(ctx context.Context) error {
 		return dog.explain(err)
 	}
 	defer resp.Body.Close()
-	age, _ := seconds(resp.Header.Get("Age")) // also of caches on the way
-	have, said := c.table.state(), describe(resp.Header)
+	age, _ := seconds(resp.Header.Get("Age")) // also set by caches
+	have, got := c.table.state(), describe(resp.Header)
 	if resp.StatusCode == http.StatusNotModified && resp.Request.Header.Get("If-None-Match") != "" {
-		if !have.mayBe(said.print) {
+		if !have.mayBe(got.print) {
 			c.whole = true
 			return errDiverged
 		}
@@ -47,16 +45,16 @@ func (c *course) fetch(ctx context.Context) error {
 	if resp.StatusCode != http.StatusOK {
 		return c.noSet(newStatusError("the set", resp, c.limits.retryAfter))
 	}
-	c.noteTag(ctx, said)
-	if said.version == 0 && said.print != "" && have.mayBe(said.print) {
-		said.version = have.version // the same keys
+	c.noteTag(ctx, got)
+	if got.version == 0 && got.print != "" && have.mayBe(got.print) {
+		got.version = have.version // the keys are the same
 	}
-	if said.isOf(have) && !c.whole {
-		c.confirm(asked.Add(-age)) // by a server that knows no If-None-Match
+	if got.isOf(have) && !c.whole {
+		c.confirm(asked.Add(-age)) // by a server without If-None-Match
 		return nil
 	}
-	if said.version <= have.version && !asked.Add(-age).After(c.since) {
-		return fmt.Errorf("%w: version %d, after %d", errOlder, said.version, have.version)
+	if got.version <= have.version && !asked.Add(-age).After(c.since) {
+		return fmt.Errorf("%w: version %d, after %d", errOlder, got.version, have.version)
 	}
 	dog.allow(c.limits.stall)
 	next := c.table.refresh()
@@ -64,12 +62,12 @@ func (c *course) fetch(ctx context.Context) error {
 		next.abort()
 		return dog.explain(err)
 	}
-	if read := (shown{print: next.print}); !read.mayBe(said.print) {
+	if read := (shown{print: next.print}); !read.mayBe(got.print) {
 		next.abort()
 		c.whole = true
 		return errMixed
 	}
-	if err := c.install(ctx, next, said.version, asked.Add(-age)); err != nil {
+	if err := c.install(ctx, next, got.version, asked.Add(-age)); err != nil {
 		return err
 	}
 	c.announce()
@@ -86,12 +84,12 @@ func (c *course) askSet(ctx context.Context) (*http.Response, error) {
 	if have := c.table.state(); have.version != 0 && !c.whole {
 		req.Header.Set("If-None-Match", c.tagOf(have))
 	} else {
-		req.Header.Set("Cache-Control", "no-cache") // of what a cache has, we may have seen the end
+		req.Header.Set("Cache-Control", "no-cache") // a cached set may be one that we have already replaced
 	}
 	return c.client.Do(req)
 }
 
-// noSet says of a 404 what it means: the URL is right but for its end, most often.
+// noSet explains a 404: usually only the end of the URL is wrong.
 func (c *course) noSet(err *statusError) error {
 	if err.code != http.StatusNotFound {
 		return err
@@ -99,7 +97,7 @@ func (c *course) noSet(err *statusError) error {
 	return fmt.Errorf("%w %q: %w", ErrNoWorkspace, path.Base(c.url), err)
 }
 
-// install shows a fetched set, which was the server's current one at the given time.
+// install shows a fetched set, which was current at the given time.
 func (c *course) install(ctx context.Context, next *refresh, version uint64, at time.Time) error {
 	have := c.Version()
 	if have == version && c.hasSet() && !next.differs() {
@@ -127,7 +125,7 @@ func (c *course) install(ctx context.Context, next *refresh, version uint64, at 
 	return nil
 }
 
-// readBody reads a set to its end, and is content with nothing less.
+// readBody reads a complete set.
 func readBody(resp *http.Response, body io.Reader, yield func(Key) error) error {
 	switch resp.Header.Get("Content-Encoding") {
 	case "", "identity":

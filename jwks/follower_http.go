@@ -13,17 +13,17 @@ import (
 )
 
 var (
-	errSilent   = errors.New("the server does not answer, or fell silent")
-	errRedirect = errors.New("a redirect to another host is not followed")
+	errSilent   = errors.New("the server did not answer, or stopped sending")
+	errRedirect = errors.New("redirects to another host are not followed")
 )
 
-// pings find that a connection of HTTP/2 is dead, which all calls share: of HTTP/1,
-// each failure closes its own.
+// pings detect a dead HTTP/2 connection, which all requests share. With HTTP/1, each failure closes its
+// own connection.
 var pings = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
 
-// NewClient returns what a Follower uses where FollowerOptions.Client is nil, for
-// several to share: it has a limit on everything but the length of a body, and
-// follows redirects within the host alone. Its Transport is an *http.Transport.
+// NewClient returns an HTTP client like the one a Follower uses by default; several Followers can share
+// it. It has time limits for everything but the body, and only follows redirects within the host. Its
+// Transport is an *http.Transport.
 func NewClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
@@ -34,7 +34,7 @@ func NewClient() *http.Client {
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: defaultLimits.head,
-		DisableCompression:    true, // asked for by name, where it is wanted
+		DisableCompression:    true, // requested explicitly where it is wanted
 		HTTP2:                 pings,
 	}
 	return &http.Client{Transport: transport, CheckRedirect: sameHost}
@@ -50,14 +50,16 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// statusError is an answer that is no set and no stream.
+// statusError is a response with an unexpected status.
 type statusError struct {
 	code       int
 	what       string
 	retryAfter time.Duration
 }
 
-func (e *statusError) Error() string { return fmt.Sprintf("%s: the server answers %d", e.what, e.code) }
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s: the server answered %d", e.what, e.code)
+}
 
 func newStatusError(what string, resp *http.Response, limit time.Duration) *statusError {
 	e := &statusError{code: resp.StatusCode, what: what}
@@ -79,20 +81,20 @@ func newStatusError(what string, resp *http.Response, limit time.Duration) *stat
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// seconds reads a whole number of them, as of Age (RFC 9111 section 5.1).
+// seconds reads an integer number of seconds, as in Age (RFC 9111 section 5.1).
 func seconds(s string) (time.Duration, bool) {
 	n, err := strconv.ParseUint(s, 10, 32) // 136 years
 	return time.Duration(n) * time.Second, err == nil && isDigits(s)
 }
 
-// watchdog ends a call when nothing arrives for a while.
+// watchdog cancels a request if nothing arrives for a while.
 type watchdog struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 }
 
-// watch gives a call so long to begin with.
+// watch starts a watchdog with a first limit.
 func watch(ctx context.Context, limit time.Duration) *watchdog {
 	w := new(watchdog)
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
@@ -107,7 +109,7 @@ func (w *watchdog) stop() {
 	w.cancel(nil)
 }
 
-// explain returns why a call failed with err.
+// explain returns the reason for which a request failed with err.
 func (w *watchdog) explain(err error) error {
 	if err != nil && errors.Is(context.Cause(w.ctx), errSilent) {
 		return errSilent
@@ -115,7 +117,7 @@ func (w *watchdog) explain(err error) error {
 	return err
 }
 
-// watched is a body of which a byte must come every so often.
+// watched is a body. Each byte renews the time limit.
 type watched struct {
 	io.Reader
 	dog   *watchdog

@@ -10,18 +10,18 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// followLimits are what tests shorten.
+// followLimits are durations that tests shorten.
 type followLimits struct {
-	head    time.Duration // until an answer's header
-	first   time.Duration // from there to a stream's first byte, which is sent at once
-	silence time.Duration // on a stream: three heartbeats
-	stall   time.Duration // in a set's body
-	healthy time.Duration // how long a stream lasts that did not fail early
-	again   time.Duration // between two tries for a stream that is not to be had
-	lag     time.Duration // the age of a stream's set from which on another server may have a later one
+	head    time.Duration // until a response's header
+	first   time.Duration // then until the first byte of a stream, which the server sends at once
+	silence time.Duration // between two bytes of a stream, more than any heartbeat
+	stall   time.Duration // between two bytes of a set
+	healthy time.Duration // a stream that lasts as long did not fail early
+	again   time.Duration // between two attempts if the server has no stream
+	lag     time.Duration // age of a stream's set from which another server may have a later set
 
-	retryFirst, retryMax time.Duration // the longest first and last pauses after failures
-	retryAfter           time.Duration // the longest that a server may ask for
+	retryFirst, retryMax time.Duration // bounds of the first and of any pause after a failure
+	retryAfter           time.Duration // bound of Retry-After
 }
 
 var defaultLimits = followLimits{
@@ -30,28 +30,28 @@ var defaultLimits = followLimits{
 	retryFirst: 100 * time.Millisecond, retryMax: 10 * time.Second, retryAfter: 30 * time.Second,
 }
 
-// course is one run of a Follower: what is due, and when.
+// course is the state of a Follower while it runs.
 type course struct {
 	*Follower
-	whole            bool // the set is to be fetched, and not only confirmed
+	whole            bool // the set must be fetched, not only confirmed
 	pollAt, streamAt time.Time
 	sets, streams    *backoff.ExponentialBackOff
 	setsFail         bool      // the last fetch failed
 	polling          bool      // no stream is available
-	toldAway         time.Time // time of the last warning that the stream is full
+	fullLogged       time.Time // time of the last warning that the stream is full
 	mute             int       // silent streams in a row
-	noStream         int       // streams in a row that brought nothing, for any reason
+	noStream         int       // streams in a row without any message
 	bareTags         bool      // the server's ETags are just versions
 	versionLost      bool      // the last set came without its version
 
-	since time.Time // when the set's version was first seen
+	since time.Time // time at which this version of the set was installed
 }
 
-// Run follows until ctx ends and then returns nil. It leaves no goroutine, and
-// the state file free. A Follower runs once; an error says that it did.
+// Run keeps the set up to date until ctx ends, and then returns nil. It releases the state file and
+// leaves no goroutine. A Follower can run only once.
 func (f *Follower) Run(ctx context.Context) error {
 	if f.ran.Swap(true) {
-		return errors.New("the Follower has run already, or is closed")
+		return errors.New("the Follower has already run or is closed")
 	}
 	if f.journal != nil {
 		defer f.journal.start()()
@@ -60,7 +60,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		defer f.client.CloseIdleConnections()
 	}
 	c := &course{Follower: f, sets: f.limits.backoff(), streams: f.limits.backoff()}
-	if f.hasSet() { // of disk: the stream tells more, if it is to be had
+	if f.hasSet() { // from disk: try the stream before fetching the set
 		c.pollAt = time.Now().Add(f.pollEvery)
 		if c.since = f.current; c.since.IsZero() {
 			c.since = f.now()
@@ -86,7 +86,7 @@ func (f *Follower) Run(ctx context.Context) error {
 
 func (l followLimits) backoff() *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{
-		// Full jitter: from nothing to twice the interval.
+		// Full jitter: from 0 to twice the interval.
 		InitialInterval: l.retryFirst / 2, MaxInterval: l.retryMax / 2, Multiplier: 2, RandomizationFactor: 1,
 	}
 }
@@ -105,7 +105,7 @@ func (c *course) pause() time.Duration {
 	return max(0, time.Until(next))
 }
 
-// around returns d, give or take a fifth.
+// around returns d, varied by up to a fifth.
 func around(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5+1) }
 
 func (c *course) poll(ctx context.Context) {
@@ -122,7 +122,7 @@ func (c *course) poll(ctx context.Context) {
 	c.sets.Reset()
 	c.whole = false
 	c.pollAt = time.Now().Add(around(c.pollEvery))
-	if c.setsFail { // the server is back, and perhaps its stream
+	if c.setsFail { // the server works again, and perhaps its stream
 		c.setsFail, c.mute = false, 0
 		if soon := time.Now().Add(c.streams.NextBackOff()); soon.Before(c.streamAt) {
 			c.streamAt = soon
@@ -130,7 +130,7 @@ func (c *course) poll(ctx context.Context) {
 	}
 }
 
-// asked returns how long the server wants to be left alone.
+// asked returns the pause that the server requested.
 func asked(err error) time.Duration {
 	if status := new(statusError); errors.As(err, &status) {
 		return around(status.retryAfter)
@@ -145,7 +145,7 @@ func (c *course) stream(ctx context.Context) {
 		return
 	}
 	now := time.Now()
-	if c.noStream++; c.noStream == 1 { // is the server there at all?
+	if c.noStream++; c.noStream == 1 { // check whether the server works at all
 		c.pollAt = now
 	}
 	if got {
@@ -162,41 +162,40 @@ func (c *course) stream(ctx context.Context) {
 	case errors.Is(err, errDiverged), errors.Is(err, errEvent):
 		c.whole, c.pollAt = true, now
 		c.report(ctx, err)
-	case c.givesNone(got, err):
+	case c.hasNone(got, err):
 		wait = around(c.limits.again)
 		if !c.polling {
 			c.polling = true
-			c.log.WarnContext(ctx, "the change stream is not to be had: polling", "url", c.shownURL(), "every", c.pollEvery, "err", err)
+			c.log.WarnContext(ctx, "no change stream; polling", "url", c.shownURL(), "every", c.pollEvery, "error", err)
 		}
-	case isTurnedAway(err):
-		c.tellTurnedAway(ctx, err)
-	default: // whether that is a failure, polling tells
-		c.log.DebugContext(ctx, "the change stream ended", "url", c.shownURL(), "err", err)
+	case isFull(err):
+		c.logFull(ctx, err)
+	default: // polling will show whether the server works
+		c.log.DebugContext(ctx, "the change stream ended", "url", c.shownURL(), "error", err)
 	}
 	c.streamAt = now.Add(wait)
 }
 
-// isTurnedAway reports whether the server has no place for this reader at present.
-func isTurnedAway(err error) bool {
+// isFull reports whether the server has no place for this reader.
+func isFull(err error) bool {
 	status := new(statusError)
 	return errors.As(err, &status) && (status.code == http.StatusTooManyRequests || status.code == http.StatusServiceUnavailable)
 }
 
-// awayEvery is the shortest interval between two warnings that the stream is full.
-const awayEvery = 5 * time.Minute
+// fullEvery is the shortest interval between two warnings that the stream is full.
+const fullEvery = 5 * time.Minute
 
-func (c *course) tellTurnedAway(ctx context.Context, err error) {
-	if !c.toldAway.IsZero() && time.Since(c.toldAway) < awayEvery {
+func (c *course) logFull(ctx context.Context, err error) {
+	if !c.fullLogged.IsZero() && time.Since(c.fullLogged) < fullEvery {
 		return
 	}
-	c.toldAway = time.Now()
-	c.log.WarnContext(ctx, "the change stream has no place for this follower: polling until it has one; "+
-		"a management key with the scope gateway gets a reserved place", "url", c.shownURL(), "every", c.pollEvery, "err", err)
+	c.fullLogged = time.Now()
+	c.log.WarnContext(ctx, "the change stream is full; polling until there is a place; "+
+		"a management key with the scope gateway gets a reserved place", "url", c.shownURL(), "every", c.pollEvery, "error", err)
 }
 
-// givesNone reports whether the server, or what stands before it, has no stream
-// to give, while it may well give the set.
-func (c *course) givesNone(got bool, err error) bool {
+// hasNone reports whether the server, or a proxy before it, seems to provide the set but no stream.
+func (c *course) hasNone(got bool, err error) bool {
 	status := new(statusError)
 	switch {
 	case got:
@@ -205,7 +204,7 @@ func (c *course) givesNone(got bool, err error) bool {
 		return true
 	case errors.As(err, &status):
 		return status.code < 500 && status.code != http.StatusTooManyRequests || status.code == http.StatusNotImplemented
-	case errors.Is(err, errSilent): // held back by a proxy, perhaps
+	case errors.Is(err, errSilent): // a proxy may be buffering the stream
 		c.mute++
 		return c.mute >= 2
 	}

@@ -13,18 +13,18 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/sse"
 )
 
-// Why a stream cannot be gone on with.
+// Reasons to end a stream.
 var (
-	errReset    = errors.New("the server has the set fetched anew")
-	errDiverged = errors.New("the set is not of the server's history")
-	errEvent    = errors.New("an event does not read, or changes are missing before it")
-	errNoStream = errors.New("the answer is no event stream")
-	errLags     = errors.New("the server can't bring its set up to date")
+	errReset    = errors.New("the server requests that the set is fetched again")
+	errDiverged = errors.New("the set does not belong to the server's history")
+	errEvent    = errors.New("an event is invalid, or changes are missing before it")
+	errNoStream = errors.New("the response is not an event stream")
+	errLags     = errors.New("the server's own set is out of date")
 	errClock    = errors.New("the clock was set")
 )
 
-// streamSet applies changes as they come until the stream ends, and returns why it
-// did, and whether anything came at all.
+// streamSet applies changes until the stream ends. It returns the reason, and whether any message
+// arrived.
 func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 	dog := watch(ctx, c.limits.head)
 	defer dog.stop()
@@ -87,30 +87,30 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	return nil, err
 }
 
-// authorize adds the management key to a request, for a place reserved for gateways.
+// authorize adds the management key, for a reserved place.
 func (c *course) authorize(req *http.Request) {
 	if c.key == nil {
 		return
 	}
 	key, err := c.key()
 	if err != nil {
-		c.log.DebugContext(req.Context(), "requesting the change stream without a management key", "err", err)
+		c.log.DebugContext(req.Context(), "requesting the change stream without a management key", "error", err)
 		return
 	}
 	req.Header.Set("Authorization", "Bearer "+key)
 }
 
-// anchor is when a stream was asked for, by the clock and by one that only counts.
+// anchor is the time of a request, by the clock of the Follower and by the monotonic clock.
 type anchor struct{ at, counted time.Time }
 
-// isOff reports whether the clock was set since, or the machine slept: then times
-// that are counted from the anchor are wrong by that much.
+// isOff reports whether the clock was set or the machine slept since. Times relative to the anchor are
+// then wrong.
 func (a anchor) isOff(now time.Time) bool {
 	off := now.Round(0).Sub(a.at.Round(0)) - time.Since(a.counted)
 	return off.Abs() > time.Second
 }
 
-// take applies one message of a stream that was asked for at a time.
+// take handles one message of a stream that was requested at a time.
 func (c *course) take(msg sse.Message, asked anchor) error {
 	if msg.Comment {
 		beat, ok := parseHeartbeat(string(msg.Data))
@@ -123,8 +123,8 @@ func (c *course) take(msg sse.Message, asked anchor) error {
 		if asked.isOff(c.now()) {
 			return errClock
 		}
-		// It was sent so long after the stream began, and that began after it was
-		// asked for. When it arrived says less: it may have been long on its way.
+		// beat.at is the time from the beginning of the stream to the sending of the heartbeat. The time
+		// of its arrival would be less exact: it can take long to arrive.
 		c.confirm(asked.at.Add(beat.at - beat.age))
 		if beat.age > c.limits.lag {
 			return errLags
@@ -137,7 +137,7 @@ func (c *course) take(msg sse.Message, asked anchor) error {
 	case "reset":
 		return errReset
 	}
-	return nil // of a later server; a gap would show
+	return nil // from a newer server; a missing change would be noticed as a gap
 }
 
 func (c *course) applyChange(msg sse.Message) error {
@@ -146,7 +146,7 @@ func (c *course) applyChange(msg sse.Message) error {
 		return fmt.Errorf("%w: %w", errEvent, err)
 	}
 	if msg.ID != strconv.FormatUint(change.Version, 10) {
-		return fmt.Errorf("%w: its id is not its version", errEvent)
+		return fmt.Errorf("%w: the id is not the version", errEvent)
 	}
 	if change.Version <= c.Version() {
 		return nil
@@ -165,29 +165,28 @@ func (c *course) applyChange(msg sse.Message) error {
 	return nil
 }
 
-// heartbeat is a comment of Stream's.
+// heartbeat is a comment in the stream.
 type heartbeat struct {
 	age, at time.Duration
-	version uint64 // 0: not said
-	print   string // empty: not said
+	version uint64 // 0 if missing
+	print   string // empty if missing
 }
 
-// parseHeartbeat reads a comment. What it does not know in one is left to later
-// servers.
+// parseHeartbeat reads a comment. It ignores unknown fields, which a newer server may send.
 func parseHeartbeat(text string) (heartbeat, bool) {
-	said := make(map[string]string)
+	fields := make(map[string]string)
 	for pair := range strings.FieldsSeq(text) {
 		name, value, _ := strings.Cut(pair, "=")
-		said[name] = value
+		fields[name] = value
 	}
-	age, errAge := time.ParseDuration(said["age"] + "s")
-	at, errAt := time.ParseDuration(said["at"] + "s")
+	age, errAge := time.ParseDuration(fields["age"] + "s")
+	at, errAt := time.ParseDuration(fields["at"] + "s")
 	if errAge != nil || errAt != nil || age < 0 || at < 0 {
 		return heartbeat{}, false
 	}
-	version, err := strconv.ParseUint(said["version"], 10, 63)
+	version, err := strconv.ParseUint(fields["version"], 10, 63)
 	if err != nil {
 		version = 0
 	}
-	return heartbeat{age, at, version, said["fingerprint"]}, true
+	return heartbeat{age, at, version, fields["fingerprint"]}, true
 }

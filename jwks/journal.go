@@ -13,58 +13,56 @@ import (
 	"time"
 )
 
-// ErrStateInUse says that another Follower has the state file, perhaps in another
-// process.
+// ErrStateInUse is returned if another Follower, perhaps in another process, uses the state file.
 var ErrStateInUse = errors.New("the state file is in use")
 
-// maxQueued bounds the changes that wait for the disk. Where it falls behind
-// further, the file is written anew.
+// maxQueued bounds the changes that wait for the disk. If there are more, the file is rewritten.
 const maxQueued = 4096
 
-// journalTimes are what tests shorten.
+// journalTimes are durations that tests shorten.
 type journalTimes struct {
-	sync  time.Duration // how long a change may not be on disk for good
-	stamp time.Duration // how far behind Age after a restart may be
+	sync  time.Duration // longest time until a change is synced to disk
+	stamp time.Duration // by how much Age can be too high after a restart
 	retry time.Duration // after a failure
 }
 
 var defaultJournal = journalTimes{sync: time.Second, stamp: 10 * time.Second, retry: 10 * time.Second}
 
-// journal keeps a Follower's set on disk: a change costs one record, and once the
-// records outgrow the set the file is written anew. Its own goroutine does so; who
-// hands it a change never waits for the disk.
+// journal stores a Follower's set on disk. Each change appends a record; when the records are larger
+// than the set, the file is rewritten. A goroutine of its own writes, so the Follower never waits for
+// the disk.
 type journal struct {
 	path  string
 	who   owner
-	table *Table // what the file is to show
+	table *Table // the content of the file
 	log   *slog.Logger
 	times journalTimes
 
 	errors  atomic.Uint64
-	written atomic.Uint64 // the version that the file shows
+	written atomic.Uint64 // the version in the file
 
 	mu     sync.Mutex
-	whole  bool     // the file is to be written anew
-	queued []Change // or these to be added, the last of which led to the table's set
+	whole  bool     // the file must be rewritten
+	queued []Change // or these changes appended, which lead to the table's set
 	known  stamp
 	wake   chan struct{}
 
-	// The rest is the goroutine's own.
+	// Only the goroutine uses the rest.
 	lock    *os.File
-	file    *os.File // nil: to be written anew
+	file    *os.File // nil: must be rewritten
 	base    int64    // its length without records
 	size    int64
 	sum     uint32
 	failing bool
 	retryAt time.Time
-	dirty   bool // something is not on disk for good
+	dirty   bool // something is not synced
 	synced  time.Time
 	stamped stamp
 	stampAt time.Time
 }
 
-// openJournal takes the file and reads it into an empty table. It returns when
-// that set was known to be the server's; zero: not known.
+// openJournal locks the file and reads it into an empty table. It returns the time at which the set was
+// known to be current, zero if unknown.
 func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, time.Time, error) {
 	j := &journal{
 		path: path, who: sha256.Sum256([]byte(url)), table: table, log: log,
@@ -74,7 +72,7 @@ func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, ti
 	if j.lock, err = lockFile(path + ".lock"); errors.Is(err, ErrStateInUse) {
 		return nil, time.Time{}, fmt.Errorf("%w: %s", err, path)
 	} else if err != nil {
-		j.failed(err) // no reason not to follow
+		j.failed(err) // the Follower works without a file
 	}
 	state, err := j.load()
 	switch {
@@ -82,7 +80,7 @@ func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, ti
 		j.unlock()
 		return nil, time.Time{}, fmt.Errorf("%s: %w", path, err)
 	case errors.Is(err, errDamaged), errors.Is(err, errForeign):
-		log.Warn("the saved keys are not used", "file", path, "err", err)
+		log.Warn("ignoring the keys in the state file", "file", path, "error", err)
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		j.failed(err)
@@ -90,7 +88,7 @@ func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, ti
 	return j, state.checked, nil
 }
 
-// load reads the file and leaves it open for more. An empty one is as none.
+// load reads the file and leaves it open. It treats an empty file like a missing one.
 func (j *journal) load() (savedState, error) {
 	file, err := os.OpenFile(j.path, os.O_RDWR, 0)
 	if err != nil {
@@ -114,7 +112,7 @@ func (j *journal) load() (savedState, error) {
 	return state, nil
 }
 
-// unlock lets another Follower have the file.
+// unlock releases the file.
 func (j *journal) unlock() {
 	for _, file := range []*os.File{j.file, j.lock} {
 		if file != nil {
@@ -124,7 +122,7 @@ func (j *journal) unlock() {
 	j.file, j.lock = nil, nil
 }
 
-// setWhole has the file show another set, which the table has.
+// setWhole requests that the table's set is written.
 func (j *journal) setWhole() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -132,7 +130,7 @@ func (j *journal) setWhole() {
 	j.stir()
 }
 
-// add has the file show the set behind a change, which the table has.
+// add requests that a change is appended, which the table already has.
 func (j *journal) add(c Change) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -144,7 +142,7 @@ func (j *journal) add(c Change) {
 	j.stir()
 }
 
-// confirm has the file say that a version was the server's at a time.
+// confirm requests a stamp: the version was current at a time.
 func (j *journal) confirm(version uint64, at time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -158,7 +156,7 @@ func (j *journal) stir() {
 	}
 }
 
-// start begins to write; stop writes what is left and frees the file.
+// start starts writing. stop writes the rest and releases the file.
 func (j *journal) start() (stop func()) {
 	end := make(chan struct{})
 	var done sync.WaitGroup
@@ -180,7 +178,7 @@ func (j *journal) start() (stop func()) {
 	return func() { close(end); done.Wait() }
 }
 
-// batch is what there is to write.
+// batch is the pending work.
 type batch struct {
 	whole   bool
 	changes []Change
@@ -195,7 +193,7 @@ func (j *journal) take() batch {
 	return b
 }
 
-// write brings the file up to date. After a failure it is written anew, in time.
+// write updates the file. After a failure it waits and then rewrites the file.
 func (j *journal) write(last bool) {
 	now := time.Now()
 	if j.failing && now.Before(j.retryAt) && !last {
@@ -211,14 +209,14 @@ func (j *journal) write(last bool) {
 		j.failed(err)
 	case j.failing:
 		j.failing = false
-		j.log.Info("the keys are kept on disk again", "file", j.path)
+		j.log.Info("storing the keys on disk again", "file", j.path)
 	}
 }
 
 func (j *journal) failed(err error) {
 	j.errors.Add(1)
 	if !j.failing {
-		j.log.Warn("the keys are not kept on disk; following goes on", "file", j.path, "err", err)
+		j.log.Warn("cannot store the keys on disk; the Follower continues without", "file", j.path, "error", err)
 	}
 	if j.file != nil {
 		_ = j.file.Close()
@@ -236,7 +234,7 @@ func (j *journal) put(b batch, now time.Time, last bool) error {
 		}
 		j.dirty, j.synced = false, now
 	}
-	// Not before what it is of: power may go in between.
+	// The stamp comes after its set is synced, since the power can fail in between.
 	due := last || j.stamped.at.IsZero() || now.Sub(j.stampAt) >= j.times.stamp
 	if due && !j.dirty && b.known != j.stamped && !b.known.at.IsZero() {
 		if _, err := j.file.WriteAt(b.known.append(nil), stampAt); err != nil {
@@ -257,7 +255,7 @@ func (j *journal) putSet(b batch) error {
 	var records []byte
 	sum, version := j.sum, j.written.Load()
 	for _, c := range b.changes {
-		if c.Version > version { // else the file was written anew behind it
+		if c.Version > version { // otherwise the rewritten file already has it
 			records, sum = appendRecord(records, c, sum)
 			version = c.Version
 		}
@@ -273,7 +271,7 @@ func (j *journal) putSet(b batch) error {
 	return nil
 }
 
-// rewrite puts a new file in the place of the old one, whole or not at all.
+// rewrite replaces the file atomically.
 func (j *journal) rewrite(b batch) (err error) {
 	if j.lock == nil {
 		if j.lock, err = lockFile(j.path + ".lock"); err != nil {
@@ -281,7 +279,7 @@ func (j *journal) rewrite(b batch) (err error) {
 		}
 	}
 	temp := j.path + ".tmp"
-	// What a crash left there goes, and so does its mode, which may be another's choice.
+	// Remove what a crash left, including its mode, which someone else may have chosen.
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -312,8 +310,8 @@ func (j *journal) rewrite(b batch) (err error) {
 	return nil
 }
 
-// syncFolder makes a rename last where folders can be synced. Where they cannot,
-// a power cut may bring back the old file, which is as true as it was.
+// syncFolder makes a rename durable if the system can sync folders. If not, a power failure can bring
+// back the old file, which is still valid.
 func syncFolder(path string) {
 	if folder, err := os.Open(path); err == nil {
 		_ = folder.Sync()

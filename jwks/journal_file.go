@@ -10,13 +10,17 @@ import (
 	"time"
 )
 
-// A state file is, in big-endian numbers: the magic; a stamp, which says when a
-// version was last known to be the server's, and is overwritten in place; the
-// head, which says whose set follows, its version and the number of its keys; the
-// moduli, and a checksum. Kids are computed when it is read. Behind that, each change since is a record: version, number of keys added
-// and removed, a checksum, the moduli, the kids, a checksum. Every checksum but
-// the stamp's covers all before it from the head on, so that no record can stand
-// anywhere else.
+// A state file consists of (numbers are big-endian):
+//   - the magic;
+//   - a stamp: the version that was last known to be current, the time, a checksum. It is overwritten
+//     in place;
+//   - the head: the owner, the version and the number of keys;
+//   - the moduli and a checksum. Kids are computed when the file is read;
+//   - a record for each later change: version, numbers of added and removed keys, a checksum, the
+//     moduli, the kids, a checksum.
+//
+// Every checksum but the stamp's covers everything from the head, so a record is only valid in its
+// place.
 const (
 	stateMagic = "burnkey-jwks/1\r\n"
 	stampAt    = int64(len(stateMagic))
@@ -29,18 +33,17 @@ const (
 )
 
 var (
-	errNotState = errors.New("the state file is some other file, and not overwritten")
+	errNotState = errors.New("not a state file; it is not overwritten")
 	errDamaged  = errors.New("the state file is damaged")
-	errForeign  = errors.New("the state file is of another URL")
+	errForeign  = errors.New("the state file is for another URL")
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// owner is whose set a file holds: the SHA-256 hash of a Follower's URL, which
-// may hold a password.
+// owner identifies a Follower: the SHA-256 hash of its URL, which can contain a password.
 type owner [ownerLen]byte
 
-// stamp says that a version was the server's current one at a time.
+// stamp is a time at which a version was current.
 type stamp struct {
 	version uint64
 	at      time.Time
@@ -49,7 +52,7 @@ type stamp struct {
 func (s stamp) append(dst []byte) []byte {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint64(dst, s.version)
-	nanos := uint64(0) // not known
+	nanos := uint64(0) // unknown
 	if !s.at.IsZero() {
 		nanos = uint64(s.at.UnixNano())
 	}
@@ -66,7 +69,7 @@ func readStamp(b []byte) (s stamp, ok bool) {
 	return stamp{binary.BigEndian.Uint64(body), time.Unix(0, nanos)}, nanos > 0
 }
 
-// appendRecord appends the record of a change behind what sum covers.
+// appendRecord appends the record of a change to dst. sum is the checksum of everything before it.
 func appendRecord(dst []byte, c Change, sum uint32) ([]byte, uint32) {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint64(dst, c.Version)
@@ -112,17 +115,16 @@ func writeState(w io.Writer, who owner, set *snapshot, st stamp) (size int64, su
 	return headAt + headLen + int64(set.count)*ModulusLen + sumLen, sum, err
 }
 
-// savedState is what a file holds.
+// savedState describes the contents of a file.
 type savedState struct {
-	checked time.Time // when the set was the server's; zero: not known
+	checked time.Time // when the set was current; zero if unknown
 	base    int64     // length without records
-	end     int64     // and with those that are whole
+	end     int64     // length with complete records
 	sum     uint32
 }
 
-// readState reads a file of so many bytes into an empty table, which is empty
-// after an error, too. What a crash cut off at the end is left out; any other
-// damage is errDamaged.
+// readState reads a file into an empty table. It ignores a record that a crash cut off at the end; any
+// other damage is errDamaged. After an error the table is empty.
 func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, err error) {
 	defer func() {
 		if err != nil {
@@ -149,7 +151,7 @@ func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, 
 	for {
 		s.end, s.sum = size-in.left, in.sum
 		c, err := in.record()
-		if errors.Is(err, io.EOF) { // cut off here
+		if errors.Is(err, io.EOF) { // the end, or an incomplete record
 			break
 		}
 		if err != nil {
@@ -159,16 +161,15 @@ func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, 
 			return savedState{}, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 	}
-	// A stamp of a later version is of what was cut off.
+	// A stamp of a later version belongs to a lost record.
 	if known && checked.version <= table.Version() {
 		s.checked = checked.at
 	}
 	return s, nil
 }
 
-// isMagic reports whether a file that begins so is of this kind, if perhaps cut
-// short, overwritten with zeros by a crash, or with a bit or two flipped: one that
-// is not must not be overwritten.
+// isMagic reports whether a file that begins like this is a state file, perhaps truncated, zeroed by a
+// crash or with a few flipped bits. Any other file must not be overwritten.
 func isMagic(begin []byte) bool {
 	same, zeros := 0, 0
 	for i, c := range begin {
@@ -182,7 +183,7 @@ func isMagic(begin []byte) bool {
 	return same >= len(begin)-2 && same > 0 || zeros == len(begin)
 }
 
-// stateReader reads a file and sums up what it reads.
+// stateReader reads a file and computes the checksum.
 type stateReader struct {
 	in   *bufio.Reader
 	left int64
@@ -190,7 +191,7 @@ type stateReader struct {
 	buf  []byte
 }
 
-// take returns the next n bytes, until the next call.
+// take returns the next n bytes. They are valid until the next call.
 func (r *stateReader) take(n int) ([]byte, error) {
 	if int64(n) > r.left {
 		return nil, errDamaged
@@ -206,20 +207,20 @@ func (r *stateReader) take(n int) ([]byte, error) {
 	return b, nil
 }
 
-// summed is take, summing up.
+// summed is take for bytes that the checksum covers.
 func (r *stateReader) summed(n int) ([]byte, error) {
 	b, err := r.take(n)
 	r.sum = crc32.Update(r.sum, castagnoli, b)
 	return b, err
 }
 
-// sumFits reads a checksum.
+// sumFits reads a checksum and reports whether it is right.
 func (r *stateReader) sumFits() (bool, error) {
 	b, err := r.take(sumLen)
 	return err == nil && binary.BigEndian.Uint32(b) == r.sum, err
 }
 
-// snapshot reads all before the records.
+// snapshot reads everything before the records.
 func (r *stateReader) snapshot(who owner, set *refresh) error {
 	head, err := r.summed(headLen)
 	if err != nil {
@@ -248,7 +249,7 @@ func (r *stateReader) snapshot(who owner, set *refresh) error {
 	return set.install(version, nil)
 }
 
-// record reads the next record; io.EOF where the file ends, be it within one.
+// record reads the next record. It returns io.EOF at the end of the file, also within a record.
 func (r *stateReader) record() (Change, error) {
 	if r.left < recordLen {
 		return Change{}, io.EOF
@@ -261,7 +262,7 @@ func (r *stateReader) record() (Change, error) {
 	adds, removes := int64(binary.BigEndian.Uint32(head[8:])), int64(binary.BigEndian.Uint32(head[12:]))
 	zero := c.Version == 0 && adds == 0 && removes == 0
 	if ok, err := r.sumFits(); !ok {
-		if zero && r.onlyZeros() { // the disk made room, and then the power went
+		if zero && r.onlyZeros() { // the power failed after the file was extended
 			return Change{}, io.EOF
 		}
 		return Change{}, errors.Join(errDamaged, err)
@@ -297,8 +298,8 @@ func (r *stateReader) body(c *Change, adds, removes int64) error {
 	return nil
 }
 
-// unlessLast takes damage for a crash where nothing follows the record, of which
-// rest is left.
+// unlessLast returns io.EOF if the damaged record, of which rest bytes are left, is the last one: then a
+// crash is the cause.
 func (r *stateReader) unlessLast(err error, rest int64) error {
 	if r.left == rest {
 		return io.EOF

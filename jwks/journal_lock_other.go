@@ -4,7 +4,7 @@ package jwks
 
 import "os"
 
-// lockFile has no lock to take here that a crash would free.
+// lockFile takes no lock: this system has none that ends with the process.
 func lockFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }

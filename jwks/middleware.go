@@ -9,44 +9,42 @@ import (
 	"time"
 )
 
-// Middleware lets requests pass that carry a good token in their header
-// Authorization (RFC 6750 section 2.1), and answers the others as its section 3
-// says, with problem details (RFC 9457). It looks at no other place for a token,
-// and shows none. Its fields are not to be changed once it is in use.
+// Middleware passes requests with a valid token in the Authorization header (RFC 6750 section 2.1)
+// and answers others as in RFC 6750 section 3, with problem details (RFC 9457). It ignores tokens
+// elsewhere in the request. The fields must not change after the first use.
 type Middleware struct {
 	Verifier *Verifier
-	// Realm names what is protected, to the client (RFC 9110 section 11.5).
+	// Realm is the protection space that challenges name (RFC 9110 section 11.5).
 	Realm string
-	// Scopes, all of which the token must have.
+	// Scopes must all be among those of the token.
 	Scopes []string
-	// Unavailable returns an error while tokens cannot be judged: the answer is
-	// then 503, which has clients come again, where 401 has them give up. Nil:
-	// they always can. Follower.Usable is made for it.
+	// Unavailable, unless nil, returns an error while tokens cannot be verified, usually that of
+	// Follower.Usable. The answer is then 503: clients retry after a 503, but give up after a 401.
 	Unavailable func() error
-	// RetryAfter is when to come again after a 503, in whole seconds. 0: one.
+	// RetryAfter is sent with a 503, in whole seconds; one second if 0.
 	RetryAfter time.Duration
 }
 
-// Require returns a copy of m that asks for these scopes, too.
+// Require returns a copy of m that also requires these scopes.
 func (m *Middleware) Require(scopes ...string) *Middleware {
 	more := *m
 	more.Scopes = append(slices.Clone(m.Scopes), scopes...)
 	return &more
 }
 
-// IssuerIs makes a Verifier.Issuer that accepts one iss.
+// IssuerIs returns a function for Verifier.Issuer that accepts one issuer.
 func IssuerIs(iss string) func(string) bool { return func(s string) bool { return s == iss } }
 
 type claimsKey struct{}
 
-// ClaimsFrom returns the claims of the token with which a request has passed a
-// Middleware. They are not to be changed.
+// ClaimsFrom returns the claims of the token of a request that passed a Middleware. The claims must
+// not be changed.
 func ClaimsFrom(ctx context.Context) (*Claims, bool) {
 	claims, ok := ctx.Value(claimsKey{}).(*Claims)
 	return claims, ok
 }
 
-// Handler returns next behind the Middleware.
+// Handler wraps next.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, no := m.judge(r)
@@ -92,6 +90,6 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, no *Refusal)
 	}
 	w.WriteHeader(no.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that went away is nobody to report to
+		_, _ = w.Write(body) // the client has gone
 	}
 }

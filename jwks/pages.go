@@ -6,10 +6,9 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
 
-// pages find the slot of a kid: extendible hashing, for which kids, being hashes
-// themselves, need no further hash. A page that is full is split in two, so that
-// no insertion costs more than moving one page's entries, save that the directory
-// is doubled now and then, which is a copy of one pointer for some 20 keys.
+// pages finds the slot of a kid by extendible hashing. Kids are hashes already. A full page is split
+// in two, so an insertion moves at most the entries of one page; occasionally it also doubles the
+// directory, which has one pointer for about 20 keys.
 type pages struct {
 	slots *slots.Slots
 	depth uint8 // the directory has a pointer for each value of a kid's first bits
@@ -17,19 +16,19 @@ type pages struct {
 }
 
 const (
-	pageLen  = 62 // entries; a page has 384 bytes
-	maxDepth = 24 // of a page: kids that agree in more bits are no hashes, and are chained
+	pageLen  = 62 // entries; a page then has 384 bytes
+	maxDepth = 24 // of a page. Kids that share more bits are not hashes; their pages are chained
 )
 
 type page struct {
 	next  *page
-	depth uint8 // of the bits that all its kids share
+	depth uint8 // number of bits that all its kids share
 	count uint8
-	tags  [pageLen]uint16 // bits of the kid, so that few slots are looked at in vain
+	tags  [pageLen]uint16 // further bits of each kid, so that few slots are compared in vain
 	slots [pageLen]uint32
 }
 
-// place is where an entry of pages is.
+// place is the position of an entry.
 type place struct {
 	page *page
 	at   uint8
@@ -45,7 +44,7 @@ func (x *pages) page(kid *KID) *page {
 	return x.dir[prefix(kid)>>(64-x.depth)]
 }
 
-// find returns the slot of a kid, and where it is entered.
+// find returns the slot of a kid and the place of its entry.
 func (x *pages) find(kid *KID) (number uint32, where place, ok bool) {
 	if x.dir == nil {
 		return 0, place{}, false
@@ -61,7 +60,7 @@ func (x *pages) find(kid *KID) (number uint32, where place, ok bool) {
 	return 0, place{}, false
 }
 
-// insert enters a slot whose kid is in none.
+// insert adds an entry for a kid that has none.
 func (x *pages) insert(kid *KID, number uint32) {
 	p := x.page(kid)
 	for p.count == pageLen && p.depth < maxDepth {
@@ -87,7 +86,7 @@ func (x *pages) remove(w place) {
 	w.page.tags[w.at], w.page.slots[w.at] = w.page.tags[w.page.count], w.page.slots[w.page.count]
 }
 
-// split moves the entries of the page of a kid whose next bit is set to a new one.
+// split splits the page of a kid by the next bit of its entries' kids.
 func (x *pages) split(kid *KID, p *page) {
 	if p.depth == x.depth {
 		x.grow()
@@ -101,7 +100,7 @@ func (x *pages) split(kid *KID, p *page) {
 		}
 		half.put(p.tags[i], number)
 	}
-	// All pointers to the page, of which the second half is the new one's.
+	// All pointers to the old page: the second half now points to high.
 	span := 1 << (x.depth - p.depth)
 	first := int(prefix(kid)>>(64-p.depth)) * span
 	for i := range span {

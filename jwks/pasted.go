@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxCandidates bounds the work for a text, which may come from a stranger.
+// maxCandidates bounds the work for one text, which may come from an unauthenticated user.
 const maxCandidates = 16
 
 // MaxPastedLen is the longest text, in bytes, that ReadPasted searches.

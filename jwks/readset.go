@@ -8,15 +8,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxBetween bounds one JWK, and all of a set that is no JWK, in bytes: what has
-// to be held while a set is read.
+// maxBetween bounds the memory used to read a set: one JWK, or everything else between JWKs, in bytes.
 const maxBetween = 1 << 20
 
-// ReadSet reads a JWK set (RFC 7517 section 5) to the end of r and yields its
-// keys as they come. It holds one at a time. It accepts what ParseSet does, save
-// that no JWK may exceed 1 MiB, nor all else in the set. What was yielded is
-// a set only once ReadSet has returned nil. Errors wrap ErrKey, or are those of r
-// or of yield.
+// ReadSet reads a JWK set (RFC 7517 section 5) to the end of r and yields its keys one by one. It
+// accepts what ParseSet accepts, except that no JWK may exceed 1 MiB, nor everything else in the set.
+// The yielded keys are a set only if ReadSet returns nil. Errors wrap ErrKey or come from r or yield.
 func ReadSet(r io.Reader, yield func(Key) error) error {
 	in := &allowance{r: r, left: maxBetween}
 	dec := jsontext.NewDecoder(in)
@@ -54,12 +51,12 @@ func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error 
 		return notSet(err)
 	}
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: something follows the JWK set", ErrKey)
+		return fmt.Errorf("%w: unexpected data after the JWK set", ErrKey)
 	}
 	return nil
 }
 
-// skip skips an unknown value, unless it is nested too deep.
+// skip skips an unknown value. It returns an error if the value is nested too deeply.
 func skip(dec *jsontext.Decoder) error {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -102,8 +99,8 @@ func notSet(err error) error {
 	return fmt.Errorf("%w: not a JWK set: %w", ErrKey, err)
 }
 
-// allowance reads no more than is left, and keeps the reader's error from being
-// taken for one of the text.
+// allowance is a reader that reads at most left bytes and remembers the error of r, so that it is not
+// reported as a syntax error.
 type allowance struct {
 	r    io.Reader
 	left int
@@ -112,7 +109,7 @@ type allowance struct {
 
 func (a *allowance) Read(p []byte) (int, error) {
 	if a.left <= 0 {
-		a.err = fmt.Errorf("%w: a JWK, or all else in the set, is longer than %d bytes", ErrKey, maxBetween)
+		a.err = fmt.Errorf("%w: a JWK, or the rest of the set, is longer than %d bytes", ErrKey, maxBetween)
 		return 0, a.err
 	}
 	n, err := a.r.Read(p[:min(len(p), a.left)])

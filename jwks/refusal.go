@@ -7,22 +7,21 @@ import (
 	"strings"
 )
 
-// A Refusal is why a request does not pass. There are few of them, each in one
-// place in memory, so that what answers them can be kept by their address. They
-// are not to be changed.
+// A Refusal says why a request is refused. Each has a constant address, so responses can be cached by
+// it. Refusals must not be changed.
 type Refusal struct {
 	// Reason is one word, for metrics.
 	Reason string
 	Status int
-	// Code is that of RFC 6750 section 3.1; empty where the client sent no token,
-	// or where it can do nothing about it.
+	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or can
+	// do nothing about the refusal.
 	Code string
-	// Detail fits an error_description (RFC 6750 section 3) and quotes nothing of
-	// the request.
+	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the
+	// request.
 	Detail string
 }
 
-// The refusals that no error of Verifier.Verify is behind.
+// Refusals that do not come from an error of Verifier.Verify.
 var (
 	NoToken  = &Refusal{"no_token", http.StatusUnauthorized, "", "A bearer token is required."}
 	BadToken = &Refusal{
@@ -51,7 +50,7 @@ func invalid(reason, detail string) *Refusal {
 	return &Refusal{reason, http.StatusUnauthorized, "invalid_token", detail}
 }
 
-// InvalidToken returns the refusal that is due for an error of Verifier.Verify.
+// InvalidToken returns the refusal for an error of Verifier.Verify.
 func InvalidToken(err error) *Refusal {
 	for _, known := range invalidTokens {
 		if errors.Is(err, known.err) {
@@ -61,10 +60,9 @@ func InvalidToken(err error) *Refusal {
 	return malformed
 }
 
-// BearerToken returns the token in the values of a request's Authorization
-// headers (RFC 6750 section 2.1), or NoToken or BadToken. The scheme's case does
-// not matter (RFC 9110 section 11.1). What is longer than MaxTokenLen is not looked
-// through: a Verifier refuses it for its length.
+// BearerToken returns the token in a request's Authorization headers (RFC 6750 section 2.1), or
+// NoToken or BadToken. The scheme is case-insensitive (RFC 9110 section 11.1). The syntax of a token
+// longer than MaxTokenLen is not checked, since a Verifier refuses it for its length.
 func BearerToken(headers ...string) (string, *Refusal) {
 	if len(headers) == 0 {
 		return "", NoToken
@@ -115,9 +113,9 @@ func (r *Refusal) Problem() []byte {
 	return body
 }
 
-// Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or ""
-// where the client's credentials are not at fault. The scopes, separated by
-// spaces, are named where one of them is lacking.
+// Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or "" if the client's
+// credentials are not the problem. It contains the scopes, separated by spaces, if the token lacks
+// one.
 func (r *Refusal) Challenge(realm, scopes string) string {
 	if r.Status >= http.StatusInternalServerError {
 		return ""
@@ -133,8 +131,8 @@ func (r *Refusal) Challenge(realm, scopes string) string {
 	return text
 }
 
-// quoted writes a quoted-string (RFC 9110 section 5.6.4). A control character,
-// which has no place in one, becomes a space.
+// quoted returns a quoted-string (RFC 9110 section 5.6.4). It replaces control characters, which a
+// quoted-string cannot contain, by spaces.
 func quoted(s string) string {
 	out := []byte{'"'}
 	for i := range len(s) {

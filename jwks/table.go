@@ -11,24 +11,23 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
 
-// Table is a set of published keys for those who verify by it: some 335 bytes a
-// key, most of them outside of Go's heap, and changed in place. With a key it keeps
-// the hash of the one token that the key has signed, once that was verified, so
-// that the same token costs no RSA again; the hash goes with the key. The zero
-// Table is empty, and of no version. It is safe for concurrent use, save that one
-// alone may change it at a time.
+// Table is a set of published keys to verify with. It uses about 335 bytes per key, most of them
+// outside of Go's heap, and changes in place. With each key it stores the hash of the only token that
+// the key signed, once that was verified, so verifying the token again needs no RSA. The zero Table is
+// empty and has no version. It is safe for concurrent use, except that only one goroutine may change
+// it at a time.
 type Table struct {
 	mu    sync.RWMutex
 	slots *slots.Slots
 	pages pages
-	shown shown // changed in one step, once all keys are there
-	// print and count belong to the keys in slots. While a set is being read or installed, these
-	// are not those of any version.
+	shown shown // replaced in one step, when all keys are in slots
+	// print and count describe the keys in slots. While a set is read or installed, these belong to
+	// no version.
 	print   Fingerprint
 	count   int
 	reading []*snapshot
 
-	installing sync.Mutex // held while the keys are those of no version
+	installing sync.Mutex // locked while the keys belong to no version
 }
 
 // NewTable returns a Table of these keys; ErrPublished if a key comes twice.
@@ -55,7 +54,7 @@ type shown struct {
 // matches any set.
 func (s shown) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
-// Version returns that of the set, 0 before there is one.
+// Version returns the version of the set, 0 before the first set.
 func (t *Table) Version() uint64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -82,8 +81,7 @@ func (t *Table) show(version uint64) {
 	t.shown = shown{has: true, version: version, print: t.print, keys: t.count}
 }
 
-// Lookup returns a key that is published. What it costs does not grow with the
-// set.
+// Lookup returns the published key with this kid. Its cost does not depend on the number of keys.
 func (t *Table) Lookup(kid KID) (key Key, ok bool) {
 	_, ok = t.recall(&kid, nil, &key)
 	return key, ok
@@ -91,8 +89,8 @@ func (t *Table) Lookup(kid KID) (key Key, ok bool) {
 
 func (t *Table) keyTable() *Table { return t }
 
-// recall finds a published key. It is either signed, if the digest is that of the
-// token that the key is known to have signed, or copied to key.
+// recall looks up a published key. If d is the hash of the token that the key signed, signed is true;
+// otherwise recall copies the key to key.
 func (t *Table) recall(kid *KID, d *digest, key *Key) (signed, ok bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -111,8 +109,8 @@ func (t *Table) recall(kid *KID, d *digest, key *Key) (signed, ok bool) {
 	return false, true
 }
 
-// remember notes the digest of a token that was verified by the key with this kid,
-// if that is still published. The first one stays: a key signs no other.
+// remember stores the hash of a token that was verified with the key with this kid, if the key is
+// still published. It does not replace a hash: a key signs only one token.
 func (t *Table) remember(kid *KID, d *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,13 +121,13 @@ func (t *Table) remember(kid *KID, d *digest) {
 	}
 }
 
-// Apply makes the set the one behind c. After an error, which is one of
-// ErrVersionGap, ErrNotPublished and ErrPublished, it is what it was.
+// Apply applies the next change. After an error (ErrVersionGap, ErrNotPublished or ErrPublished) the
+// Table is as before.
 func (t *Table) Apply(c Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if before := t.shown.version; before == 0 || c.Version != before+1 {
-		return fmt.Errorf("%w: version %d behind %d", ErrVersionGap, c.Version, before)
+		return fmt.Errorf("%w: version %d after %d", ErrVersionGap, c.Version, before)
 	}
 	undo, err := t.change(c.Add, c.Remove)
 	if err != nil {
@@ -142,8 +140,7 @@ func (t *Table) Apply(c Change) error {
 	return nil
 }
 
-// change removes and adds keys up to the first error, and returns how to take
-// that back.
+// change removes and adds keys until the first error. It returns functions that undo this.
 func (t *Table) change(add []Key, remove []KID) (undo []func(), err error) {
 	for i := range remove {
 		key, ok := t.remove(&remove[i])
@@ -161,7 +158,7 @@ func (t *Table) change(add []Key, remove []KID) (undo []func(), err error) {
 	return undo, nil
 }
 
-// add and remove are for those who hold the lock, or alone know the Table.
+// The callers of add and remove hold the lock, or no one else has the Table yet.
 
 func (t *Table) add(key *Key) bool {
 	if t.slots == nil {
@@ -198,14 +195,14 @@ func (t *Table) remove(kid *KID) (key Key, ok bool) {
 	return key, true
 }
 
-// begin gives the Table its memory, which goes when the Table does.
+// begin allocates the slots. They are freed with the Table.
 func (t *Table) begin() {
 	t.slots = new(slots.Slots)
 	t.pages = pages{slots: t.slots}
 	runtime.AddCleanup(t, (*slots.Slots).Close, t.slots)
 }
 
-// clear makes a Table empty of which nobody has seen a set.
+// clear empties a Table that has never shown a set.
 func (t *Table) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -5,18 +5,17 @@ import (
 	"slices"
 )
 
-// refresh takes in a whole set, key by key, and has the Table show it once it is
-// complete: until then the Table shows what it showed. Of a Table that shows a set
-// it keeps only what differs.
+// refresh receives a whole set, key by key. The Table shows the new set only when it is complete. If
+// the Table already shows a set, refresh stores only the difference.
 type refresh struct {
 	t     *Table
 	first bool
-	seen  []uint64 // a bit for each slot whose key comes again
-	extra []Key    // that the Table has not
+	seen  []uint64 // a bit for each slot whose key is also in the new set
+	extra []Key    // keys that are not in the Table
 	print Fingerprint
 }
 
-// refresh begins one. The caller alone changes the Table until install or abort.
+// refresh starts a refresh. Only its caller may change the Table until install or abort.
 func (t *Table) refresh() *refresh {
 	r := &refresh{t: t, first: !t.state().has}
 	if t.slots != nil {
@@ -25,10 +24,10 @@ func (t *Table) refresh() *refresh {
 	return r
 }
 
-// Add takes the next key; ErrPublished if it came before.
+// Add adds the next key. It returns ErrPublished if the key was added before.
 func (r *refresh) Add(key Key) error {
 	r.print.Toggle(&key.kid)
-	if r.first { // nobody finds anything in it yet
+	if r.first { // Lookup finds nothing yet
 		r.t.mu.Lock()
 		defer r.t.mu.Unlock()
 		if !r.t.add(&key) {
@@ -49,7 +48,7 @@ func (r *refresh) Add(key Key) error {
 	return nil
 }
 
-// differs reports whether the keys so far are others than the Table's.
+// differs reports whether the new set differs from the keys in the Table.
 func (r *refresh) differs() bool {
 	if len(r.extra) > 0 {
 		return true
@@ -73,13 +72,13 @@ func (r *refresh) gone(number uint32) bool {
 	return r.seen[number/64]&(1<<(number%64)) == 0 && r.t.slots.At(number).Used()
 }
 
-// installPiece is how many slots are looked at while readers wait.
+// installPiece is the number of slots that install handles while readers wait.
 const installPiece = 512
 
-// install shows the set, removals first, under a version (0 if unknown). It passes the last
-// step, which makes the Table show the set, to moment, so that the caller can update its own
-// state at the same time; nil runs it at once. If a key came twice, it returns ErrPublished and
-// leaves the Table as it was.
+// install makes the Table show the new set, removals first, with a version (0 if unknown). It passes
+// the last step to moment, so that the caller can update its own state in the same step; if moment is
+// nil, install runs it directly. If a key was added twice, it returns ErrPublished and leaves the
+// Table as it was.
 func (r *refresh) install(version uint64, moment func(show func())) error {
 	byKID := func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) }
 	slices.SortFunc(r.extra, byKID)

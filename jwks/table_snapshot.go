@@ -2,20 +2,19 @@ package jwks
 
 import "slices"
 
-// snapshot yields the keys of a Table as they were when it was taken, however the
-// Table changes meanwhile. It is for one goroutine.
+// snapshot yields the keys of a Table as they were when it was taken, even if the Table changes
+// meanwhile. It is not safe for concurrent use.
 type snapshot struct {
 	t       *Table
 	version uint64
 	count   int
-	end     uint32   // the slots that were there
-	cursor  uint32   // those below were read
-	fresh   []uint64 // a bit for each slot that was filled since
-	gone    []Key    // were removed before they were read
+	end     uint32   // number of slots when it was taken
+	cursor  uint32   // lower slots have been read
+	fresh   []uint64 // a bit for each slot that was filled later
+	gone    []Key    // keys that were removed before they were read
 }
 
-// snapshot takes one; its user closes it. It waits while another set is installed,
-// which is done in pieces.
+// snapshot takes a snapshot, which the caller must close. It waits while another set is installed.
 func (t *Table) snapshot() *snapshot {
 	t.installing.Lock()
 	defer t.installing.Unlock()
@@ -40,7 +39,7 @@ func (s *snapshot) isFresh(number uint32) bool {
 	return number >= s.end || s.fresh[number/64]&(1<<(number%64)) != 0
 }
 
-// added and removed are called by who changes the Table.
+// added and removed are called when the Table changes.
 
 func (s *snapshot) added(number uint32) {
 	if number < s.end {
@@ -54,10 +53,10 @@ func (s *snapshot) removed(number uint32, key *Key) {
 	}
 }
 
-// snapshotPiece is how many slots are read while changes wait.
+// snapshotPiece is the number of slots that are read while changes wait.
 const snapshotPiece = 64
 
-// each yields the keys, in no particular order, until yield returns an error.
+// each yields the keys in any order until yield returns an error.
 func (s *snapshot) each(yield func(*Key) error) error {
 	piece := make([]Key, 0, snapshotPiece)
 	for s.cursor < s.end {
@@ -66,7 +65,7 @@ func (s *snapshot) each(yield func(*Key) error) error {
 			return err
 		}
 	}
-	return yieldAll(s.gone, yield) // to which nothing comes any more
+	return yieldAll(s.gone, yield) // complete, since all slots have been read
 }
 
 func yieldAll(keys []Key, yield func(*Key) error) error {

@@ -16,26 +16,26 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Reasons for which a token is refused, for errors.Is. They never quote it.
+// Reasons to refuse a token, for errors.Is. Their texts never quote the token.
 var (
-	ErrMalformed = errors.New("not a token of Burnkey's form")
+	ErrMalformed = errors.New("malformed token")
 	ErrUnknown   = errors.New("the token's key is not published")
-	ErrSignature = errors.New("the signature does not fit")
-	ErrClaims    = errors.New("the claims are not of the expected form")
-	ErrIssuer    = errors.New("the token is another issuer's")
+	ErrSignature = errors.New("the signature is invalid")
+	ErrClaims    = errors.New("the claims are invalid")
+	ErrIssuer    = errors.New("the token is from another issuer")
 	ErrAudience  = errors.New("the token is for another audience")
 	ErrExpired   = errors.New("the token has expired")
 )
 
-// MaxTokenLen is the longest text that is looked at as a token, in bytes.
+// MaxTokenLen is the length of the longest token that is accepted, in bytes.
 const MaxTokenLen = 16 << 10
 
-// TokenPrefix begins every token of Burnkey's and none whose header names no kid,
-// but also some whose kid is empty: a filter in front of Envoy must look further.
+// TokenPrefix is the beginning of every token. A JWT without a kid begins differently, but one with
+// an empty kid can begin like this, so a filter in front of Envoy must check more.
 const TokenPrefix = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
 
-// Token is a token's text. It shows itself in no log and no error: print it
-// with Reveal, to its holder alone.
+// Token is the text of a token. It redacts itself in logs and errors. Reveal returns the text, which
+// only the token's holder may see.
 type Token string
 
 // Reveal returns the text.
@@ -44,18 +44,18 @@ func (t Token) Reveal() string { return string(t) }
 // String hides the text.
 func (t Token) String() string { return "[token]" }
 
-// Format hides the text under every verb, also those that do not fit a string.
+// Format hides the text for every verb, including those that do not fit a string.
 func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // LogValue hides the text.
 func (t Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 
-// MarshalText hides the text from JSON, YAML and XML: only the answer that issues
-// may carry it, and does so on purpose.
+// MarshalText hides the text from JSON, YAML and XML. Only the response that issues a token may
+// contain it.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order
-// in which they are signed.
+// Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order in
+// which they are signed.
 type Claims struct {
 	Issuer   string         `json:"iss"`
 	Subject  string         `json:"sub"`
@@ -64,10 +64,10 @@ type Claims struct {
 	IssuedAt int64          `json:"iat"` // seconds since 1970, as is exp
 	Expiry   int64          `json:"exp,omitzero"`
 	Scope    string         `json:"scope,omitzero"`
-	Extra    jsontext.Value `json:",embed"` // the caller's own, an object or nil
+	Extra    jsontext.Value `json:",embed"` // custom claims: an object or nil
 }
 
-// Reserved reports whether a claim's name is not the caller's to set.
+// Reserved reports whether custom claims must not use this name.
 func Reserved(claim string) bool {
 	switch claim {
 	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id":
@@ -87,15 +87,15 @@ func (c *Claims) ExpiresAt() time.Time {
 	return time.Unix(c.Expiry, 0).UTC()
 }
 
-// Parsed is a token taken apart, nothing of it verified.
+// Parsed is a token split into its parts. Nothing in it is verified.
 type Parsed struct {
 	KID     KID
 	Payload []byte
-	signed  string // header and payload as they were signed
+	signed  string // header and payload, as signed
 	sig     [ModulusLen]byte
 }
 
-// The header of every token is these bytes around its kid.
+// The header of every token consists of these texts around its kid.
 const (
 	headerHead = `{"alg":"RS256","kid":"`
 	headerTail = `","typ":"JWT"}`
@@ -106,7 +106,7 @@ const (
 var (
 	errTooLarge  = fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxTokenLen)
 	errParts     = fmt.Errorf("%w: not three parts", ErrMalformed)
-	errHeader    = fmt.Errorf("%w: not Burnkey's header", ErrMalformed)
+	errHeader    = fmt.Errorf("%w: not a header of Burnkey", ErrMalformed)
 	errNoKID     = fmt.Errorf("%w: the kid is not a thumbprint", ErrMalformed)
 	errSigText   = fmt.Errorf("%w: the signature is not %d bytes of base64url", ErrMalformed, ModulusLen)
 	errPayload   = fmt.Errorf("%w: the payload is not base64url", ErrMalformed)
@@ -116,9 +116,8 @@ var (
 	payloadStart = headTextLen + len(".")
 )
 
-// Parse takes a token apart, accepting one spelling alone: the compact
-// serialization (RFC 7515 section 7.1) in canonical base64url, with exactly the
-// header that Burnkey writes. Errors wrap ErrMalformed.
+// Parse splits a token. It accepts only the compact serialization (RFC 7515 section 7.1) in canonical
+// base64url, with exactly the header that Burnkey writes. Errors wrap ErrMalformed.
 func Parse(token string) (*Parsed, error) {
 	p := new(Parsed)
 	payload, err := p.split(token)
@@ -131,7 +130,7 @@ func Parse(token string) (*Parsed, error) {
 	return p, nil
 }
 
-// split is Parse but for the payload, whose text it returns. It allocates nothing.
+// split is Parse without decoding the payload, whose text it returns. It does not allocate.
 func (p *Parsed) split(token string) (payload string, err error) {
 	if len(token) > MaxTokenLen {
 		return "", errTooLarge
@@ -153,8 +152,8 @@ func (p *Parsed) split(token string) (payload string, err error) {
 	return p.signed[payloadStart:], nil
 }
 
-// KIDOf returns the kid in a token's header. It looks at nothing else and allocates
-// nothing: it is for a token that was verified. Errors wrap ErrMalformed.
+// KIDOf returns the kid in the header of a verified token. It checks nothing else and does not
+// allocate. Errors wrap ErrMalformed.
 func KIDOf(token string) (KID, error) {
 	if len(token) < headTextLen {
 		return KID{}, errHeader
@@ -176,8 +175,8 @@ func (p *Parsed) readHeader(text string) error {
 	return nil
 }
 
-// decodeInto reads canonical base64url that fills dst. The library skips line
-// ends, which a text of the right length has no room for.
+// decodeInto decodes canonical base64url that fills dst. The library skips line ends, but a text of
+// the right length has no room for any.
 func decodeInto(dst []byte, text string) bool {
 	n, err := b64.Decode(dst, []byte(text))
 	return err == nil && n == len(dst)
@@ -194,12 +193,12 @@ func decodePayload(text string) ([]byte, error) {
 // digest is the SHA-256 hash of a text.
 type digest = [sha256.Size]byte
 
-// hash hashes a text where it lies: as a slice, it would be copied.
+// hash hashes a text without copying it.
 func hash(text string) digest {
 	return sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text)))
 }
 
-// Check verifies the signature by the key (RFC 8017 section 8.2.2); ErrSignature.
+// Check verifies the signature with the key (RFC 8017 section 8.2.2). It returns ErrSignature.
 func (p *Parsed) Check(key Key) error {
 	digest := hash(p.signed)
 	if key.kid != p.KID || rsa.VerifyPKCS1v15(key.PublicKey(), crypto.SHA256, digest[:], p.sig[:]) != nil {
@@ -208,36 +207,36 @@ func (p *Parsed) Check(key Key) error {
 	return nil
 }
 
-// Claims reads the payload: one JSON object, no member twice, iss, sub, aud and
-// jti present, every claim of its own type, no nbf. Errors wrap ErrClaims.
+// Claims reads the payload: a JSON object without duplicate members, with iss, sub, aud and jti, each
+// claim of its type, and without nbf. Errors wrap ErrClaims.
 func (p *Parsed) Claims() (*Claims, error) {
 	var payload struct {
 		Claims
-		Expiry    jsontext.Value `json:"exp"` // nil if absent, which null is not
-		NotBefore jsontext.Value `json:"nbf"` // never Burnkey's; not to be ignored either
+		Expiry    jsontext.Value `json:"exp"` // nil only if absent
+		NotBefore jsontext.Value `json:"nbf"` // Burnkey never sets it, but it must not be ignored
 	}
 	if err := json.Unmarshal(p.Payload, &payload, noNull); err != nil {
-		return nil, fmt.Errorf("%w: the payload does not read", ErrClaims)
+		return nil, fmt.Errorf("%w: the payload is not a JSON object with the right types", ErrClaims)
 	}
 	c := &payload.Claims
 	if !c.complete() {
 		return nil, fmt.Errorf("%w: iss, sub, aud or jti is missing", ErrClaims)
 	}
 	if payload.NotBefore != nil {
-		return nil, fmt.Errorf("%w: nbf", ErrClaims)
+		return nil, fmt.Errorf("%w: nbf is not supported", ErrClaims)
 	}
 	if exp := payload.Expiry; exp != nil && (json.Unmarshal(exp, &c.Expiry) != nil || c.Expiry <= 0) {
-		return nil, fmt.Errorf("%w: exp is not a time", ErrClaims)
+		return nil, fmt.Errorf("%w: exp is not a number of seconds", ErrClaims)
 	}
 	return c, nil
 }
 
-// complete reports whether there is what every token says.
+// complete reports whether the required claims are present.
 func (c *Claims) complete() bool {
 	return c.Issuer != "" && c.Subject != "" && c.ID != "" && len(c.Audience) > 0
 }
 
-// noNull refuses null where the library reads it as "" or 0.
+// noNull refuses null, which the library reads as "" or 0.
 var noNull = json.WithUnmarshalers(json.JoinUnmarshalers(refuseNull[string](), refuseNull[int64]()))
 
 func refuseNull[T any]() *json.Unmarshalers {
@@ -245,6 +244,6 @@ func refuseNull[T any]() *json.Unmarshalers {
 		if in.PeekKind() == 'n' {
 			return ErrClaims
 		}
-		return errors.ErrUnsupported // as without this function
+		return errors.ErrUnsupported // use the default
 	})
 }

@@ -5,26 +5,24 @@ import (
 	"time"
 )
 
-// Keys are the published keys that a Verifier goes by: an Index, a Set, a Table, a
-// Follower, or KeyFunc.
+// Keys are published keys: a Follower, a Table, a KeyFunc, or a set or index of the package publish.
 type Keys interface {
 	// Lookup returns the published key with this kid.
 	Lookup(kid KID) (Key, bool)
 }
 
-// KeyFunc is a function as Keys.
+// KeyFunc makes Keys of a function.
 type KeyFunc func(KID) (Key, bool)
 
 // Lookup calls f.
 func (f KeyFunc) Lookup(kid KID) (Key, bool) { return f(kid) }
 
-// tabled are Keys that have the hash of the token that a key has signed with it.
+// tabled is implemented by Keys that also store the hash of the token that each key signed.
 type tabled interface{ keyTable() *Table }
 
-// Verifier decides on tokens of one workspace. A token that it verified by a Table
-// or a Follower costs a hash and a comparison from then on, for as long as its key
-// is published. Its fields are not to be changed once it is in use; it is safe for
-// concurrent use if Keys and Now are.
+// Verifier verifies the tokens of a workspace. With a Table or a Follower, verifying a token again
+// only costs a hash and a comparison as long as its key is published. The fields must not change
+// after the first use. A Verifier is safe for concurrent use if Keys and Now are.
 type Verifier struct {
 	Keys Keys
 	// Issuer accepts a token's iss. Nil refuses every token.
@@ -34,13 +32,12 @@ type Verifier struct {
 	// APIs.
 	Audience    []string
 	AnyAudience bool
-	// Now is the clock; nil means time.Now.
+	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
 
-// Verify returns the claims of a token that is good now. Errors wrap one of
-// ErrMalformed, ErrUnknown, ErrSignature, ErrClaims, ErrIssuer, ErrAudience
-// and ErrExpired, found in that order.
+// Verify returns the claims of a valid token. Errors wrap one of ErrMalformed, ErrUnknown,
+// ErrSignature, ErrClaims, ErrIssuer, ErrAudience and ErrExpired, which are checked in that order.
 func (v *Verifier) Verify(token string) (*Claims, error) {
 	claims := new(Claims)
 	if err := v.VerifyInto(token, claims); err != nil {
@@ -49,9 +46,8 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	return claims, nil
 }
 
-// VerifyInto is Verify into claims that can be used again: of them, the array
-// behind Audience is, and all else is new. After an error they are of no meaning.
-// A token that was verified before costs one allocation.
+// VerifyInto is like Verify but writes to claims and reuses the array of Audience. After an error,
+// claims is undefined. A token that was verified before costs one allocation.
 func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 	if err := v.authentic(token, claims); err != nil {
 		return err
@@ -68,7 +64,7 @@ func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 	return nil
 }
 
-// names reports whether the token is for one of the audiences.
+// names reports whether the token has one of the audiences.
 func (c *Claims) names(audience []string) bool {
 	for _, aud := range audience {
 		if slices.Contains(c.Audience, aud) {
@@ -85,9 +81,9 @@ func (v *Verifier) now() time.Time {
 	return time.Now()
 }
 
-// Authentic returns the claims of a token that a published key signed, whether
-// or not it is still good, for this audience, of this issuer: enough for its
-// holder to revoke it. Errors are the first four of Verify's.
+// Authentic returns the claims of a token that a published key signed, without checking the issuer,
+// the audience and exp. That is enough for its holder to revoke it. Errors are the first four of
+// Verify.
 func (v *Verifier) Authentic(token string) (*Claims, error) {
 	claims := new(Claims)
 	if err := v.authentic(token, claims); err != nil {
@@ -107,7 +103,7 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 	if err != nil {
 		return err
 	}
-	var table *Table // not an interface, for which all of this would go to the heap
+	var table *Table // with an interface, parsed and key would escape to the heap
 	if keys, has := v.Keys.(tabled); has {
 		table = keys.keyTable()
 		d = hash(token)
@@ -128,8 +124,7 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 	return err
 }
 
-// verify checks the signature and reads the claims. It reports whether readKnown
-// reads them as well.
+// verify checks the signature and reads the claims. It reports whether readKnown can read them too.
 func (p *Parsed) verify(key Key, payload string, claims *Claims) (known bool, err error) {
 	if p.Payload, err = decodePayload(payload); err != nil {
 		return false, err

@@ -10,21 +10,20 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// entryLen is the length of a JWK and the comma behind it.
+// entryLen is the length of a JWK with its comma.
 const entryLen = jwks.JWKLen + 1
 
-// forms are what a leaf is served as, each rendered when it is first asked for:
-// once after the change that made the leaf, and not once for each request.
+// forms are the rendered forms of a leaf. Each is rendered at the first request, so once per change and
+// not once per request.
 type forms struct {
-	text     atomic.Pointer[[]byte] // its keys as entries, perhaps a part of a whole
+	text     atomic.Pointer[[]byte] // the keys as entries, perhaps a part of whole.text
 	gzipOnce sync.Once
-	gzip     []byte // of the same
-	crc      uint32 // of the same
+	gzip     []byte // of the entries
+	crc      uint32 // of the entries
 }
 
-// leafText returns a leaf's keys as entries. Those of a large set are rendered
-// into buf each time: kept, they would take more memory than the keys, and the
-// time to send so much is longer than that to render it.
+// leafText returns a leaf's keys as entries. For a large set it renders them into buf each time: a cache
+// would use more memory than the keys, and sending takes longer than rendering.
 func (n *node) leafText(keep bool, buf []byte) []byte {
 	if !keep {
 		return n.appendTo(buf[:0])
@@ -32,7 +31,7 @@ func (n *node) leafText(keep bool, buf []byte) []byte {
 	if text := n.forms.text.Load(); text != nil {
 		return *text
 	}
-	// Two who come at once both render it, which is rare and does no harm.
+	// Concurrent requests may each render it, which is rare and harmless.
 	text := n.appendTo(make([]byte, 0, n.count*entryLen))
 	n.forms.text.Store(&text)
 	return text
@@ -45,7 +44,7 @@ func (n *node) appendTo(buf []byte) []byte {
 	return buf
 }
 
-// leafGzip returns a leaf's entries deflated, and the checksum of their text.
+// leafGzip returns the compressed entries of a leaf, and the checksum of their text.
 func (n *node) leafGzip() (deflated []byte, crc uint32) {
 	n.forms.gzipOnce.Do(func() {
 		buf := textBuffers.Get().(*[]byte)
@@ -56,7 +55,7 @@ func (n *node) leafGzip() (deflated []byte, crc uint32) {
 	return n.forms.gzip, n.forms.crc
 }
 
-// textBuffers hold a leaf's text.
+// textBuffers have room for the text of a leaf.
 var textBuffers = sync.Pool{New: func() any { b := make([]byte, 0, leafMax*entryLen); return &b }}
 
 var flateWriters = sync.Pool{New: func() any {
@@ -67,8 +66,8 @@ var flateWriters = sync.Pool{New: func() any {
 	return w
 }}
 
-// deflate compresses b so that it ends on a byte boundary and refers to nothing
-// before it: such pieces can be joined in any order (RFC 1951 section 3.2.4).
+// deflate compresses b to a piece that ends on a byte boundary and refers to nothing before it, so that
+// pieces can be joined in any order (RFC 1951 section 3.2.4).
 func deflate(b []byte) []byte {
 	var buf bytes.Buffer
 	w := flateWriters.Get().(*flate.Writer)
@@ -79,12 +78,11 @@ func deflate(b []byte) []byte {
 	return bytes.Clone(buf.Bytes())
 }
 
-// A checksum of two texts, one behind the other, is made of theirs: that of the
-// first is multiplied by x to the power of the second's length in bits, modulo the
-// checksum's polynomial (as zlib's crc32_combine does). Numbers stand for
-// polynomials with the lowest power in the highest bit.
+// The checksum of two joined texts is computed from theirs, like in zlib's crc32_combine: multiply the
+// first by x to the power of the second text's length in bits, modulo the polynomial of the checksum,
+// and add the second. A number stands for a polynomial, with the lowest power in its highest bit.
 
-// crcPast is by what to multiply for so many entries.
+// crcPast has the factors for each number of entries.
 var crcPast = sync.OnceValue(func() *[leafMax + 1]uint32 {
 	past := [leafMax + 1]uint32{1 << 31}
 	entry := past[0]

@@ -17,27 +17,26 @@ import (
 // version.
 const acceptBefore = jwks.MediaType + ", application/json"
 
-// writeWindow is how long one piece of a body may take on its way to a reader;
-// a large set to a slow reader may take many.
+// writeWindow is the time limit for one piece of a body. A large set has many pieces.
 const writeWindow = 30 * time.Second
 
 // Handler serves a published set: GET and HEAD, a strong ETag of version and fingerprint, 304,
 // gzip on request, and ?kid= for a set of only that key, or of only the tombstone if the key is
 // not published. Per request it renders nothing except the plain form of a very large set.
 type Handler struct {
-	// Set returns the set that a request means; false answers 404.
+	// Set returns the set for a request. If it returns false, the answer is 404.
 	Set func(*http.Request) (*Set, bool)
-	// MaxAge is how long a reader may go without asking again, in whole seconds.
+	// MaxAge is the max-age of answers, in whole seconds.
 	MaxAge time.Duration
-	// Age is how long ago the set that a request means was known to be current. It is
-	// said, rounded up, in the header Age (RFC 9111 section 5.1). Nil: it always is.
+	// Age returns the time since the set for a request was known to be current. It is sent, rounded up,
+	// in the header Age (RFC 9111 section 5.1). If nil, the set is always current.
 	Age func(*http.Request) time.Duration
 	// Tombstone returns the key of the set for which no token was ever signed. ?kid= of an
 	// unpublished key gets this key: clients treat a 404 and an empty set as failed fetches, and
 	// go on using the key that they have. If Tombstone is nil or returns false, NotFound
 	// answers.
 	Tombstone func(*http.Request, *Set) (jwks.Key, bool)
-	// NotFound answers if the set does not exist. Nil: http.NotFound.
+	// NotFound answers if the set does not exist; http.NotFound if nil.
 	NotFound http.Handler
 
 	cacheOnce    sync.Once
@@ -50,7 +49,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	if h.Age != nil { // asked before the set, which is then at least so new
+	if h.Age != nil { // called before Set, so the set is at least as new
 		w.Header()["Age"] = ageField(h.Age(r))
 	}
 	set, ok := h.Set(r)
@@ -77,7 +76,7 @@ func askedFor(rawQuery string, set *Set) (key *jwks.Key, one bool) {
 		}
 	}
 	query, err := url.ParseQuery(rawQuery)
-	if err != nil { // perhaps a kid: who asks for one key is not to get all
+	if err != nil { // a request for one key must not get all
 		return nil, true
 	}
 	kids, one := query["kid"]
@@ -99,8 +98,8 @@ func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// heads are the values of a set's own header fields, made when it is first asked for.
-// They are shared by all answers: nobody may write to them.
+// heads are the values of a set's header fields. They are made at the first request and shared by all
+// answers, so they must not be changed.
 type heads struct {
 	once           sync.Once
 	plain, zipped  []string // Etag
@@ -119,7 +118,7 @@ func (s *Set) fields() *heads {
 	return &s.heads
 }
 
-// ageField is the value of Age, rounded up. A set that is well needs no new one.
+// ageField returns the value of Age, rounded up. It allocates only for an age of more than a second.
 func ageField(age time.Duration) []string {
 	switch seconds := (age + time.Second - 1) / time.Second; seconds {
 	case 0:
@@ -131,7 +130,7 @@ func ageField(age time.Duration) []string {
 	}
 }
 
-// Values of every set's fields, shared as the above.
+// Values that are the same for every set, shared by all answers.
 var (
 	noAge, oneSecond = []string{"0"}, []string{"1"}
 
@@ -149,7 +148,7 @@ func (h *Handler) setHead(w http.ResponseWriter, etag []string) {
 	head["Etag"] = etag
 	head["Vary"] = acceptEncoding
 	head["X-Content-Type-Options"] = nosniff
-	// Public by nature: a page of any origin may read it.
+	// The set is public: a page of any origin may read it.
 	head["Access-Control-Allow-Origin"] = anyOrigin
 }
 
@@ -185,7 +184,7 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 		return
 	}
 	out := &patient{w: w, rc: http.NewResponseController(w)}
-	// A reader that went away is nobody to report an error to.
+	// An error means that the client has gone.
 	if gzip {
 		_ = set.WriteGzip(out)
 	} else {
@@ -231,25 +230,25 @@ func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, key
 	body := append(key.AppendJWK(append(make([]byte, 0, entryLen+len(setHead)+len(setTail)), setHead...)), setTail...)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method == http.MethodGet {
-		_, _ = w.Write(body) // as above
+		_, _ = w.Write(body) // an error means that the client has gone
 	}
 }
 
-// patient gives each piece of a long body its own time limit, where a limit on
-// the whole would cut off those who read a large set over a slow line.
+// patient gives each piece of a body its own time limit. A limit for the whole body would cut off clients
+// that read a large set over a slow connection.
 type patient struct {
 	w    io.Writer
 	rc   *http.ResponseController
 	sent int
 }
 
-// pieceLen is how much is sent within one writeWindow, in bytes.
+// pieceLen is the length of a piece, in bytes.
 const pieceLen = 1 << 20
 
 func (p *patient) Write(b []byte) (n int, err error) {
 	for err == nil && n < len(b) {
 		if p.sent == 0 || p.sent >= pieceLen {
-			// Not every writer has deadlines; the server's own limit holds then.
+			// A writer without deadlines has the server's own limit.
 			_ = p.rc.SetWriteDeadline(time.Now().Add(writeWindow))
 			p.sent = 0
 		}
@@ -260,8 +259,8 @@ func (p *patient) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// matches reports whether If-None-Match names one of the tags, comparing weakly
-// (RFC 9110 section 13.1.2).
+// matches reports whether If-None-Match has one of the tags, by weak comparison (RFC 9110 section
+// 13.1.2).
 func matches(headers []string, tags ...string) bool {
 	for _, header := range headers {
 		for want := range strings.SplitSeq(header, ",") {
@@ -276,8 +275,8 @@ func matches(headers []string, tags ...string) bool {
 	return false
 }
 
-// acceptsGzip reports whether gzip was asked for by name, not by "*" nor with a
-// weight of 0 (RFC 9110 section 12.5.3).
+// acceptsGzip reports whether gzip is accepted by name, not by "*", with a weight above 0 (RFC 9110
+// section 12.5.3).
 func acceptsGzip(headers []string) bool {
 	for _, header := range headers {
 		for coding := range strings.SplitSeq(header, ",") {

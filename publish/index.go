@@ -9,29 +9,28 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Index is a workspace's current Set. Readers never wait; writers do for one
-// another. Those who watch it through a Stream learn of every change.
+// Index has a workspace's current Set and passes each change to the readers of a Stream. Reading it
+// never blocks.
 type Index struct {
 	mu   sync.Mutex
 	set  atomic.Pointer[Set]
 	feed feed
 }
 
-// NewIndex makes an Index that shows set.
+// NewIndex returns an Index with a set.
 func NewIndex(set *Set) *Index {
 	x := new(Index)
 	x.set.Store(set)
 	return x
 }
 
-// Set returns what is published now.
+// Set returns the current set.
 func (x *Index) Set() *Set { return x.set.Load() }
 
-// Lookup returns a key that is published now.
+// Lookup returns the published key with this kid.
 func (x *Index) Lookup(kid jwks.KID) (jwks.Key, bool) { return x.Set().Lookup(kid) }
 
-// Apply shows the set behind c. After an error, which is one of Set.Apply's,
-// the Index shows what it showed before.
+// Apply applies the next change. After an error, which is one of Set.Apply, the Index is as before.
 func (x *Index) Apply(c jwks.Change) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -45,7 +44,7 @@ func (x *Index) Apply(c jwks.Change) error {
 	return nil
 }
 
-// Replace shows another set, unless it is older than the one shown.
+// Replace replaces the set by a later version of it. It ignores an older one.
 func (x *Index) Replace(set *Set) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -56,49 +55,37 @@ func (x *Index) Replace(set *Set) {
 	}
 }
 
-// Reset shows another set, whatever its version: what was shown is no part of
-// its history. Whoever watches is told to begin anew.
-func (x *Index) Reset(set *Set) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.reset(set)
-}
-
-// Swap is Reset if the set shown is still old, and reports whether it was.
+// Swap replaces the set by one of another history, whatever its version, if the current set is still
+// old. It reports whether it did. Readers of a Stream are told to fetch the set again.
 func (x *Index) Swap(old, set *Set) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.Set() != old {
 		return false
 	}
-	x.reset(set)
-	return true
-}
-
-func (x *Index) reset(set *Set) {
 	x.set.Store(set)
 	x.feed.resets++
 	x.feed.skip()
 	x.stir()
+	return true
 }
 
-// keptEvents bounds what an Index remembers for its watchers, in changes. Who is
-// further behind reads the log.
+// keptEvents is the number of changes that an Index stores for its watchers. A watcher that lags
+// more reads the log.
 const keptEvents = 64
 
-// If there are more watchers than crowd, they are woken after those with a reserved place,
-// which would otherwise compete with them for a processor.
+// If there are more watchers than crowd, those without a reserved place are woken later, so that they do
+// not compete with the others for a processor.
 const (
 	crowd     = 256
 	crowdWait = 10 * time.Millisecond
 )
 
-// feed is what the watchers of an Index share. It remembers nothing while there
-// are none.
+// feed is shared by the watchers of an Index. It stores nothing while there are none.
 type feed struct {
 	watchers int
-	events   [][]byte      // of the versions up to the one shown, as they are sent
-	resets   uint64        // how often the history was replaced
+	events   [][]byte      // the last changes, up to the current version, as they are sent
+	resets   uint64        // number of times that the history was replaced
 	reserved chan struct{} // closed at the next change
 	public   chan struct{} // closed with it, or soon after
 	waiting  bool          // public is about to be closed
@@ -114,7 +101,7 @@ func (f *feed) add(c jwks.Change) {
 	f.events = append(f.events, appendChange(nil, c))
 }
 
-// skip forgets the events, which no longer lead to the version shown.
+// skip drops the events, which no longer lead to the current version.
 func (f *feed) skip() { f.events = nil }
 
 // stir wakes the watchers.
@@ -149,8 +136,7 @@ func (f *feed) stirPublic() {
 	}
 }
 
-// watch has the Index remember changes until unwatch, and returns how often its
-// history was replaced so far.
+// watch makes the Index store changes until unwatch. It returns the present number of resets.
 func (x *Index) watch() (resets uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -168,28 +154,27 @@ func (x *Index) unwatch() {
 	}
 }
 
-// news is what an Index has for one that knows its set of some version.
+// news is the difference between the current set and the version that a watcher has.
 type news struct {
-	shown
-	events [][]byte // the changes behind that version, if they are remembered
+	state
+	events [][]byte // the changes after that version, if they are stored
 	resets uint64
 	wake   <-chan struct{} // closed once there is more
 }
 
-// shown identifies the set that an Index shows.
-type shown struct {
+// state identifies a set.
+type state struct {
 	version uint64
 	print   jwks.Fingerprint
 	keys    int
 }
 
-// since returns the news after a version. The caller watches, with a reserved place or without
-// one.
+// since returns the news for a watcher that has a version, with or without a reserved place.
 func (x *Index) since(after uint64, reserved bool) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	set := x.Set()
-	n := news{shown: shown{version: set.version, print: set.print, keys: set.Len()}, resets: x.feed.resets, wake: x.feed.public}
+	n := news{state: state{version: set.version, print: set.print, keys: set.Len()}, resets: x.feed.resets, wake: x.feed.public}
 	if reserved {
 		n.wake = x.feed.reserved
 	}

@@ -25,7 +25,7 @@ const (
 // pulseStart is the origin of all pulses.
 var pulseStart = time.Now()
 
-// beat returns the longest silence that a reader requests.
+// beat returns the interval of heartbeats that a reader requests.
 func (s *Stream) beat(r *http.Request) time.Duration {
 	asked, err := strconv.ParseFloat(r.URL.Query().Get("heartbeat"), 64)
 	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // also true for NaN
@@ -35,7 +35,7 @@ func (s *Stream) beat(r *http.Request) time.Duration {
 	return min(s.Heartbeat, max(MinHeartbeat, step))
 }
 
-// least is the shortest heartbeat that readers from a seat's address get at present.
+// least returns the shortest interval that readers from the seat's address get at present.
 func (p *seat) least() time.Duration {
 	if p.keyed {
 		return 0
@@ -65,9 +65,9 @@ func (d *reader) heartbeat() []byte {
 	beat := make([]byte, 0, 128)
 	beat = appendSeconds(append(beat, ": age="...), d.age)
 	beat = appendSeconds(append(beat, " at="...), time.Since(d.since))
-	if d.shown.version == d.last {
+	if d.sent.version == d.last {
 		beat = strconv.AppendUint(append(beat, " version="...), d.last, 10)
-		beat = base64.RawURLEncoding.AppendEncode(append(beat, " fingerprint="...), d.shown.print[:])
+		beat = base64.RawURLEncoding.AppendEncode(append(beat, " fingerprint="...), d.sent.print[:])
 	}
 	return append(beat, "\n\n"...)
 }

@@ -93,7 +93,7 @@ func TestAppendSeconds(t *testing.T) {
 
 func TestHeartbeat(t *testing.T) {
 	set := buildSet(t, 17, testKeys(t, 170, 3)...)
-	d := &reader{last: 17, shown: shown{version: 17, print: set.Fingerprint()}, age: 1234 * time.Millisecond, since: time.Now()}
+	d := &reader{last: 17, sent: state{version: 17, print: set.Fingerprint()}, age: 1234 * time.Millisecond, since: time.Now()}
 	text := string(d.heartbeat())
 	want := `^: age=1\.234 at=0\.\d{3} version=17 fingerprint=` + set.Fingerprint().String() + "\n\n$"
 	if !regexp.MustCompile(want).MatchString(text) {

@@ -1,3 +1,5 @@
+// Package publish serves the published keys of workspaces: a Set is one version of a workspace's keys, an
+// Index has its current Set, a Handler serves the Set and a Stream its changes.
 package publish
 
 import (
@@ -10,14 +12,12 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Set is one version of a workspace's published keys. It does not change:
-// Apply returns another Set, sharing all but what the change touched. A Set is
-// safe for concurrent use.
+// Set is one version of a workspace's published keys. It is immutable: Apply returns another Set, which
+// shares everything that the change does not touch. A Set is safe for concurrent use.
 //
-// Its JSON form has the keys in the order of the kids: equal keys give equal bytes,
-// whatever the order in which they came and went, on every server. It is rendered
-// chunk by chunk, and a chunk at most once after a change, save that the plain form
-// of more than maxKept keys is not kept.
+// The JSON form has the keys in the order of their kids, so equal keys give equal bytes on every
+// server, whatever their history. It is rendered in chunks, each at most once after a change, except
+// that the plain form of more than maxKept keys is not cached.
 type Set struct {
 	version uint64
 	print   jwks.Fingerprint
@@ -30,17 +30,17 @@ type Set struct {
 
 const setHead, setTail = `{"keys":[`, `]}`
 
-// Version returns the version that the set shows.
+// Version returns the version of the set.
 func (s *Set) Version() uint64 { return s.version }
 
-// Fingerprint returns that of the set's keys.
+// Fingerprint returns the fingerprint of the set's keys.
 func (s *Set) Fingerprint() jwks.Fingerprint { return s.print }
 
 // Len returns the number of keys.
 func (s *Set) Len() int { return s.root.count }
 
-// Lookup returns the key with this kid. Its cost does not grow with the set
-// beyond the depth of a trie over hashes: 7 steps at a million keys.
+// Lookup returns the key with this kid. It takes as many steps as the trie is deep: 7 for a million
+// keys.
 func (s *Set) Lookup(kid jwks.KID) (jwks.Key, bool) {
 	key := s.root.lookup(&kid)
 	if key == nil {
@@ -49,7 +49,7 @@ func (s *Set) Lookup(kid jwks.KID) (jwks.Key, bool) {
 	return *key, true
 }
 
-// KIDs yields the kids of all keys in their order.
+// KIDs yields the kids of all keys in order.
 func (s *Set) KIDs(yield func(jwks.KID) bool) {
 	for leaf := range s.root.leaves {
 		for i := range leaf.count {
@@ -60,11 +60,11 @@ func (s *Set) KIDs(yield func(jwks.KID) bool) {
 	}
 }
 
-// Apply returns the set behind c. The set itself stays as it is, also on error:
-// ErrVersionGap, ErrNotPublished, ErrPublished.
+// Apply returns the set after c. It returns jwks.ErrVersionGap, jwks.ErrNotPublished or
+// jwks.ErrPublished if c does not fit.
 func (s *Set) Apply(c jwks.Change) (*Set, error) {
 	if c.Version != s.version+1 {
-		return nil, fmt.Errorf("%w: version %d behind %d", jwks.ErrVersionGap, c.Version, s.version)
+		return nil, fmt.Errorf("%w: version %d after %d", jwks.ErrVersionGap, c.Version, s.version)
 	}
 	root, print := s.root, s.print
 	var err error
@@ -84,8 +84,8 @@ func (s *Set) Apply(c jwks.Change) (*Set, error) {
 	return &Set{version: c.Version, print: print, root: root, wholes: s.wholes}, nil
 }
 
-// Builder makes a Set of keys that come one by one. In the order of their kids
-// they cost least. The zero Builder is ready; it is not safe for concurrent use.
+// Builder builds a Set. It is fastest if the keys are added in the order of their kids. The zero Builder
+// is ready to use. It is not safe for concurrent use.
 type Builder struct {
 	root  *node
 	print jwks.Fingerprint
@@ -94,7 +94,7 @@ type Builder struct {
 
 const buildBatch = 1024
 
-// Add adds a key; ErrPublished if a kid comes twice, perhaps from a later call.
+// Add adds a key. If a kid is added twice, this or a later call returns jwks.ErrPublished.
 func (b *Builder) Add(key jwks.Key) error {
 	b.wait = append(b.wait, key)
 	kid := key.KID()
@@ -117,7 +117,7 @@ func (b *Builder) flush() error {
 	return nil
 }
 
-// Set returns the keys so far as the set of a version. Errors as of Add.
+// Set returns the keys added so far as the set of a version. Its errors are those of Add.
 func (b *Builder) Set(version uint64) (*Set, error) {
 	if err := b.flush(); err != nil {
 		return nil, err
@@ -125,16 +125,16 @@ func (b *Builder) Set(version uint64) (*Set, error) {
 	return &Set{version: version, print: b.print, root: b.root, wholes: new(wholes)}, nil
 }
 
-// Size returns the length of the JSON form in bytes.
+// Size returns the length of the JSON form, in bytes.
 func (s *Set) Size() int64 {
 	return int64(len(setHead)+len(setTail)) + int64(max(0, s.Len()*entryLen-1))
 }
 
-// maxKept is the largest set, in keys, whose plain form is kept: 60 MB of text.
+// maxKept is the number of keys up to which the plain form is cached: 60 MB of text.
 const maxKept = 1 << 17
 
-// WriteTo writes the JSON form (RFC 7517 section 5): chunk by chunk, or in one
-// Write where it has been kept whole.
+// WriteTo writes the JSON form (RFC 7517 section 5), in chunks or, if it is cached in one piece, at
+// once.
 func (s *Set) WriteTo(w io.Writer) (int64, error) {
 	if text := s.whole.of(s); text != nil {
 		n, err := w.Write(text)
@@ -149,7 +149,7 @@ func (s *Set) WriteTo(w io.Writer) (int64, error) {
 		left -= leaf.count
 		text := leaf.leafText(s.Len() <= maxKept, *buf)
 		if left == 0 {
-			text = text[:len(text)-1] // no comma behind the last
+			text = text[:len(text)-1] // no comma after the last key
 		}
 		if out.write(text); out.err != nil {
 			break
@@ -162,8 +162,8 @@ func (s *Set) WriteTo(w io.Writer) (int64, error) {
 // gzipHead: deflate, no name, no time, system unknown (RFC 1952 section 2.3).
 var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
-// WriteGzip writes the JSON form as one gzip member. Each chunk was compressed
-// once, when it was first asked for after the change that made it.
+// WriteGzip writes the JSON form as one gzip member. Each chunk is compressed once, at the first request
+// after the change that made it.
 func (s *Set) WriteGzip(w io.Writer) error {
 	out := counting{w: w}
 	out.write(gzipHead)
@@ -188,12 +188,12 @@ func (s *Set) WriteGzip(w io.Writer) error {
 	out.write(endGz())
 	var sums [8]byte
 	binary.LittleEndian.PutUint32(sums[:4], crc)
-	binary.LittleEndian.PutUint32(sums[4:], uint32(s.Size())) // modulo 2^32, as RFC 1952 has it
+	binary.LittleEndian.PutUint32(sums[4:], uint32(s.Size())) // modulo 2^32 (RFC 1952)
 	out.write(sums[:])
 	return out.err
 }
 
-// lastForm is that of the last leaf, behind whose last key no comma is.
+// lastForm is the form of the last leaf, which has no comma after its last key.
 type lastForm struct {
 	once     sync.Once
 	text     []byte
@@ -211,11 +211,11 @@ func (f *lastForm) of(leaf *node) (deflated, text []byte) {
 
 var (
 	headGz = sync.OnceValue(func() []byte { return deflate([]byte(setHead)) })
-	// The last block is an empty one with the final bit (RFC 1951 section 3.2.3).
+	// The last block is empty and has the final bit (RFC 1951 section 3.2.3).
 	endGz = sync.OnceValue(func() []byte { return append(deflate([]byte(setTail)), 0x03, 0x00) })
 )
 
-// counting writes until the first error and keeps it.
+// counting is a writer that counts bytes and stops at the first error.
 type counting struct {
 	w   io.Writer
 	n   int64

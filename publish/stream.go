@@ -15,67 +15,65 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Why a Stream refuses a reader, for errors.Is; any other error is that of
-// Stream.Log.
+// Reasons to refuse a reader, for errors.Is. Other errors come from Stream.Log.
 var (
-	ErrNoSet    = errors.New("there is no such set")
-	ErrPosition = errors.New("the position in the stream is not a version")
-	ErrBody     = errors.New("a request for the stream has no body")
-	// ErrTooOld is what Stream.Log returns where the log does not reach back so
-	// far. It refuses nobody: the reader is told to fetch the set again.
-	ErrTooOld = errors.New("the log does not reach back so far")
+	ErrNoSet    = errors.New("no such set")
+	ErrPosition = errors.New("invalid position in the stream: must be a version")
+	ErrBody     = errors.New("a request for the stream must not have a body")
+	// ErrTooOld is returned by Stream.Log if the log no longer has the changes after a version. The
+	// reader is then told to fetch the set again.
+	ErrTooOld = errors.New("the log no longer has these changes")
 )
 
 // Limits of a Stream.
 const (
 	DefaultHeartbeat = 5 * time.Second
-	MinHeartbeat     = 500 * time.Millisecond // the shortest that a reader may choose
-	logPage          = 16                     // changes read from the log at once
-	logBytes         = 8 << 10                // bytes of changes after which a reader gets no more at once
-	logReads         = 4                      // readers of the log at one time
-	logMost          = 10000                  // changes from the log for any one reader
-	streamWindow     = 10 * time.Second       // longest time to send something
-	streamBuffer     = 64 << 10               // bytes of the kernel's send buffer
+	MinHeartbeat     = 500 * time.Millisecond // the shortest that a reader can request
+	logPage          = 16                     // changes per read of the log
+	logBytes         = 8 << 10                // bytes of changes after which a page ends
+	logReads         = 4                      // concurrent reads of the log
+	logMost          = 10000                  // a reader that lags more may be told to fetch the set
+	streamWindow     = 10 * time.Second       // time limit of a write
+	streamBuffer     = 64 << 10               // size of the kernel's send buffer, in bytes
 	aheadCheck       = time.Second
 )
 
-// Stream serves the changes of a published set as Server-Sent Events: GET, from
-// the version that after= or Last-Event-ID names. Each change is an event change
-// with the version as its id; event reset says that the set must be fetched
-// anew. Comments are heartbeats: Age and the time since the stream began, in
-// seconds, and the version that all sent so far leads to, with its Fingerprint.
-// A change is rendered once for all readers; one who does not take what is sent
-// is dropped. It is made by NewStream. Its fields are not to be changed once it is in use; it is safe for
-// concurrent use if its functions are.
+// Stream serves the changes of a published set as Server-Sent Events, after the version in after= or
+// Last-Event-ID. A change is an event "change" with the version as its id. An event "reset" tells the
+// reader to fetch the set again. Comments are heartbeats: the age of the set and the time since the
+// beginning of the stream, in seconds, and the version after everything sent so far, with its
+// fingerprint. A change is rendered once for all readers. A reader that does not read is disconnected.
+//
+// NewStream returns a Stream. Its fields must not change after the first use. It is safe for concurrent
+// use if its functions are.
 type Stream struct {
-	// Index returns what a request means to follow; false refuses it with ErrNoSet.
+	// Index returns the index for a request. If it returns false, the request is refused with ErrNoSet.
 	Index func(*http.Request) (*Index, bool)
-	// Log returns the changes behind a version, oldest first, at most limit, for
-	// those who are further behind than the Index remembers. ErrTooOld.
+	// Log returns at most limit changes after a version, oldest first, or ErrTooOld. It is called for
+	// readers that lag more than the Index stores.
 	Log func(r *http.Request, after uint64, limit int) ([]jwks.Change, error)
-	// Age is how long ago the Index that a request means was known to be current. Nil:
-	// it always is.
+	// Age returns the time since the index for a request was known to be current. If nil, it is always
+	// current.
 	Age func(*http.Request) time.Duration
-	// Refuse answers those who get no stream. Nil: in plain text.
+	// Refuse answers refused requests; in plain text if nil.
 	Refuse func(http.ResponseWriter, *http.Request, error)
-	// Heartbeat is how long the stream is silent at most. 0: DefaultHeartbeat. A reader
-	// may ask for less by heartbeat=, in seconds; where one address has very many readers
-	// without a Key, they get no more than 500 heartbeats a second together.
+	// Heartbeat is the interval of heartbeats. A reader can request a shorter one by heartbeat=, in
+	// seconds. All readers from one address without a Key get at most 500 heartbeats a second.
 	Heartbeat time.Duration
-	// Who identifies a reader. Nil: all readers have the same address and no Key.
+	// Who identifies a reader. If nil, all readers have the same address and no Key.
 	Who func(*http.Request) StreamReader
 	// Limits bounds the concurrent readers.
 	Limits StreamLimits
-	// Closing ends every stream once it is closed.
+	// Closing ends all streams when it is closed.
 	Closing <-chan struct{}
 
 	window  time.Duration // streamWindow, except in tests
 	seats   seats
 	dropped atomic.Int64
-	logging chan struct{} // one element per reader of the log
+	logging chan struct{} // one element per concurrent read of the log
 }
 
-// NewStream makes a Stream of an index and a log.
+// NewStream returns a Stream with the default limits.
 func NewStream(index func(*http.Request) (*Index, bool), log func(*http.Request, uint64, int) ([]jwks.Change, error)) *Stream {
 	return &Stream{
 		Index: index, Log: log, Heartbeat: DefaultHeartbeat, Limits: StreamPlaces(DefaultStreamReaders),
@@ -83,13 +81,13 @@ func NewStream(index func(*http.Request) (*Index, bool), log func(*http.Request,
 	}
 }
 
-// Readers returns how many follow the stream now.
+// Readers returns the number of connected readers.
 func (s *Stream) Readers() int { return s.seats.of(publicPool) + s.Reserved() }
 
-// Reserved returns how many of the readers have a reserved place.
+// Reserved returns the number of readers with a reserved place.
 func (s *Stream) Reserved() int { return s.seats.of(reservedPool) }
 
-// Dropped returns how many were dropped for being slow.
+// Dropped returns the number of readers that were disconnected because they did not read.
 func (s *Stream) Dropped() int { return int(s.dropped.Load()) }
 
 func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -118,9 +116,9 @@ func (s *Stream) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// serve returns an error if nothing was sent, and nil once a stream has ended.
+// serve returns an error if nothing was sent, and nil at the end of a stream.
 func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
-	if r.ContentLength != 0 { // it would be waited for, before the header is sent
+	if r.ContentLength != 0 { // the server would wait for it before sending the header
 		return ErrBody
 	}
 	index, ok := s.Index(r)
@@ -154,13 +152,13 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 		s.dropped.Add(1)
 	}
 	if reader.begun {
-		return nil // a reader that is gone, or comes again, is nobody to report to
+		return nil // the header is already sent
 	}
 	return err
 }
 
-// position returns the version that a request goes on behind. The header wins:
-// a browser that reconnects sends it with the URL that it began with.
+// position returns the version after which the stream begins. The header takes precedence: a browser
+// that reconnects sends it with the original URL.
 func position(r *http.Request) (uint64, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -180,42 +178,41 @@ func position(r *http.Request) (uint64, error) {
 	return version, nil
 }
 
-// reader is one who follows a stream.
+// reader is a connected reader.
 type reader struct {
 	*Stream
 	seat   *seat
 	r      *http.Request
 	index  *Index
-	last   uint64 // the version that was sent
-	shown  shown
-	resets uint64 // of the index, as far as the reader was told
+	last   uint64 // the last version that was sent
+	sent   state  // of the same version
+	resets uint64 // resets of the index that the reader knows of
 	since  time.Time
-	// aheadSince is when the reader was first seen to have a later version.
+	// aheadSince is when the reader's version was first found to be later than that of the index.
 	aheadSince time.Time
 
-	beatAsked time.Duration // the longest silence requested
-	group     time.Duration // group of readers with simultaneous heartbeats, below pulses
+	beatAsked time.Duration // the requested interval
+	group     time.Duration // readers with the same group have simultaneous heartbeats; below pulses
 
-	age time.Duration // of what the Index showed at the last look
+	age time.Duration // of the set when it was last read
 
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	until time.Time // the write deadline
-	begun bool      // the header is sent
+	begun bool      // the header has been sent
 }
 
-// run sends what there is and waits for more, until the reader is gone or
-// something fails.
+// run sends changes and heartbeats until the reader disconnects or something fails.
 func (d *reader) run(ctx context.Context) error {
 	gone := ctx.Done()
 	timer := time.NewTimer(d.pause())
 	defer timer.Stop()
-	due := true // a heartbeat, once all that there is was sent
+	due := true // a heartbeat, after all changes
 	for {
 		if err := d.seat.keep(); err != nil {
 			return err
 		}
-		d.age = d.ageNow() // asked before the Index, which is then at least so new
+		d.age = d.ageNow() // called before the Index is read, which is then at least as new
 		events, wake, err := d.next()
 		if err != nil {
 			return err
@@ -256,8 +253,7 @@ func (d *reader) ageNow() time.Duration {
 	return d.Age(d.r)
 }
 
-// next returns what is to be sent now; if nothing, then wake is closed once
-// there may be something.
+// next returns what must be sent now. If there is nothing, wake is closed when there may be something.
 func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
 	news := d.index.since(d.last, d.seat.keyed)
 	if d.resets != news.resets {
@@ -271,19 +267,18 @@ func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
 	}
 	d.aheadSince = time.Time{}
 	if news.version == d.last {
-		d.shown = news.shown
+		d.sent = news.state
 		return nil, news.wake, nil
 	}
 	if news.events != nil {
-		d.last, d.shown = news.version, news.shown
+		d.last, d.sent = news.version, news.state
 		return append(news.events, d.heartbeat()), nil, nil
 	}
 	return d.read(news)
 }
 
-// isAhead reports whether the reader has a version that is none. Another server
-// may have shown it one that this server has yet to see, which it will have once
-// its sets were checked after the reader came.
+// isAhead reports whether the reader's version does not exist. Another server may have sent it a version
+// that this server does not have yet; it will have it at the latest after its next check.
 func (d *reader) isAhead() bool {
 	now := time.Now()
 	if d.aheadSince.IsZero() {
@@ -294,8 +289,8 @@ func (d *reader) isAhead() bool {
 
 // read returns changes from the log.
 func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err error) {
-	if behind := news.version - d.last; behind > logMost && behind > uint64(news.keys)/2 {
-		return d.reset(news), nil, nil // the set is the shorter way
+	if lag := news.version - d.last; lag > logMost && lag > uint64(news.keys)/2 {
+		return d.reset(news), nil, nil // fetching the set is faster
 	}
 	select {
 	case d.logging <- struct{}{}:
@@ -310,31 +305,31 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 	case err != nil:
 		return nil, nil, err
 	case len(changes) == 0:
-		// A log that is behind the index; not to be asked again and again.
+		// The log lags behind the index. Wait instead of reading it again and again.
 		return nil, news.wake, nil
 	}
 	var page []byte
 	for _, c := range changes {
 		if c.Version != d.last+1 {
-			return nil, nil, fmt.Errorf("%w: version %d in the log behind %d", jwks.ErrVersionGap, c.Version, d.last)
+			return nil, nil, fmt.Errorf("%w: version %d in the log after %d", jwks.ErrVersionGap, c.Version, d.last)
 		}
 		d.last = c.Version
 		page = appendChange(page, c)
 		if len(page) >= logBytes {
-			break // kept until the reader takes it
+			break // the page is buffered until the reader reads it
 		}
 	}
 	return [][]byte{page}, nil, nil
 }
 
-// reset tells the reader to fetch the set, which has at least this version. The
-// event has no id: who is cut off before he has done so must be told again.
+// reset tells the reader to fetch the set, which has at least this version. The event has no id, so a
+// reader that is disconnected before it has fetched the set is told again.
 func (d *reader) reset(news news) [][]byte {
 	d.last, d.resets, d.aheadSince = news.version, news.resets, time.Time{}
 	return [][]byte{fmt.Appendf(nil, "event: reset\ndata: {\"version\":%d}\n\n", news.version)}
 }
 
-// send sends events, and before the first ones the header.
+// send sends the header, if it was not sent yet, and events.
 func (d *reader) send(events ...[]byte) error {
 	if err := d.extend(time.Now()); err != nil {
 		return err
@@ -343,7 +338,7 @@ func (d *reader) send(events ...[]byte) error {
 		head := d.w.Header()
 		head.Set("Content-Type", jwks.StreamType)
 		head.Set("Cache-Control", "no-store, no-transform")
-		head.Set("X-Accel-Buffering", "no") // nginx would hold events back
+		head.Set("X-Accel-Buffering", "no") // otherwise nginx buffers events
 		head.Set("X-Content-Type-Options", "nosniff")
 		head.Set("Access-Control-Allow-Origin", "*")
 		d.w.WriteHeader(http.StatusOK)
@@ -357,8 +352,8 @@ func (d *reader) send(events ...[]byte) error {
 	return d.rc.Flush()
 }
 
-// extend renews the write deadline after a quarter of the window: renewing it at each heartbeat
-// would take a tenth of a heartbeat's cost.
+// extend renews the write deadline after a quarter of the window. Renewing it for each heartbeat would be
+// a tenth of a heartbeat's cost.
 func (d *reader) extend(now time.Time) error {
 	if d.until.Sub(now) > d.window*3/4 {
 		return nil
@@ -375,7 +370,7 @@ func appendChange(dst []byte, c jwks.Change) []byte {
 	dst = fmt.Appendf(dst, "id: %d\nevent: change\ndata: ", c.Version)
 	data, err := json.Marshal(c)
 	if err != nil {
-		panic(err) // numbers and base64url
+		panic(err) // cannot happen: numbers and base64url
 	}
 	dst = append(dst, data...)
 	return append(dst, "\n\n"...)

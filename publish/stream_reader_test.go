@@ -95,7 +95,7 @@ func TestStreamOfOneWhoIsFarBehind(t *testing.T) {
 		reset   bool
 	}{{logMost + 1, 1, false}, {logMost + 2, 1, true}, {logMost + 2, 3 * logMost, false}} {
 		s := newStreamServer(t, func(s *streamServer) {
-			s.index.Reset(buildSet(t, test.version, testKeys(t, 33, test.keys)...))
+			s.index.Swap(s.index.Set(), buildSet(t, test.version, testKeys(t, 33, test.keys)...))
 			s.log = append(s.log, jwks.Change{Version: 2})
 		})
 		e, ok := s.follow("?after=1").next()

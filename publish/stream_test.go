@@ -236,7 +236,7 @@ func TestStreamResets(t *testing.T) {
 	}
 
 	// Another history.
-	s.index.Reset(buildSet(t, 5, keys...))
+	s.index.Swap(s.index.Set(), buildSet(t, 5, keys...))
 	old.wantReset(5)
 	kept.wantReset(5)
 	s.mu.Lock()

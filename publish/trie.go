@@ -8,11 +8,10 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// The set is kept in the order in which it is served, that of the kids, in chunks
-// that are the leaves of a trie over the kid's bits. Kids are hashes, so chunks
-// fill evenly. A change copies the one chunk that it touches and the few nodes
-// above; all else is shared with the version before, which its readers go on
-// reading, and so is what was rendered of it.
+// The keys are stored in the order in which they are served, that of their kids, in chunks: the leaves
+// of a trie over the bits of the kid. Kids are hashes, so the chunks fill evenly. A change copies the
+// chunk that it touches and the few nodes above it. Everything else, including rendered forms, is
+// shared with the version before, which may still have readers.
 const (
 	leafMax = 64 // keys; fuller leaves are split
 	fanBits = 2
@@ -22,13 +21,13 @@ const (
 type node struct {
 	count int
 	kids  *[fan]*node // nil in a leaf
-	keys  []jwks.Key  // of a leaf. Never written once the node is in a Set.
+	keys  []jwks.Key  // of a leaf; immutable once the node is in a Set
 	forms forms       // of a leaf
 }
 
 var emptyLeaf = &node{}
 
-// branch returns which child the kid belongs to at a depth.
+// branch returns the index of the child for the kid at a depth.
 func branch(kid *jwks.KID, depth int) int {
 	bit := depth * fanBits
 	return int(kid[bit/8]>>(8-fanBits-bit%8)) & (fan - 1)
@@ -44,7 +43,7 @@ func compare(key *jwks.Key, kid *jwks.KID) int {
 	return bytes.Compare(have[:], kid[:])
 }
 
-// search returns where in a leaf the kid is, or belongs.
+// search returns the position of the kid in a leaf, or where it would be.
 func (n *node) search(kid *jwks.KID) (at int, found bool) {
 	at = sort.Search(n.count, func(i int) bool { return compare(&n.keys[i], kid) >= 0 })
 	return at, at < n.count && n.keys[at].KID() == *kid
@@ -61,8 +60,8 @@ func (n *node) lookup(kid *jwks.KID) *jwks.Key {
 	return &n.keys[at]
 }
 
-// add returns a copy of the trie n with the keys added, or ErrPublished where a
-// kid is there already or comes twice.
+// add returns a copy of the trie n with the keys added, or ErrPublished if a kid is already in it or
+// comes twice.
 func (n *node) add(keys []jwks.Key) (*node, error) {
 	byKID := func(a, b jwks.Key) int {
 		kid := b.KID()
@@ -80,7 +79,7 @@ func (n *node) add(keys []jwks.Key) (*node, error) {
 	return n.insert(keys, 0)
 }
 
-// insert is add for keys in the order of their kids, each but once.
+// insert is add for keys in order, without duplicates.
 func (n *node) insert(keys []jwks.Key, depth int) (*node, error) {
 	if len(keys) == 0 {
 		return n, nil
@@ -105,7 +104,7 @@ func (n *node) insert(keys []jwks.Key, depth int) (*node, error) {
 	return grown, nil
 }
 
-// merge returns a leaf with the sorted keys among the entries of n.
+// merge returns a leaf with the keys of n and the given keys, which are sorted.
 func (n *node) merge(keys []jwks.Key) (*node, error) {
 	all := make([]jwks.Key, 0, n.count+len(keys))
 	from := 0
@@ -122,7 +121,7 @@ func (n *node) merge(keys []jwks.Key) (*node, error) {
 	return &node{count: len(all), keys: all}, nil
 }
 
-// split cuts a leaf's keys into those of its children to be.
+// split distributes a leaf's keys over children.
 func (n *node) split(depth int) *[fan]*node {
 	var kids [fan]*node
 	start := 0
@@ -130,16 +129,16 @@ func (n *node) split(depth int) *[fan]*node {
 		end := start + sort.Search(n.count-start, func(j int) bool {
 			return branchOf(&n.keys[start+j], depth) > i
 		})
-		// A copy, so that the parts can be freed one by one.
+		// A copy, so that each part can be freed separately.
 		kids[i] = &node{count: end - start, keys: slices.Clone(n.keys[start:end])}
 		start = end
 	}
 	return &kids
 }
 
-// remove returns a copy of n without the key; ErrNotPublished where it is not.
-// What fits into a leaf folds into one, so that the form of a trie depends on its
-// keys alone and not on what it once held: gzip shows where the leaves end.
+// remove returns a copy of n without the key, or ErrNotPublished. A node whose keys fit into a leaf
+// becomes a leaf, so that the shape of the trie, which the gzip form reveals, depends only on the
+// keys and not on their history.
 func (n *node) remove(kid *jwks.KID, depth int) (*node, error) {
 	if n.kids == nil {
 		at, found := n.search(kid)
@@ -167,7 +166,7 @@ func (n *node) remove(kid *jwks.KID, depth int) (*node, error) {
 	return folded, nil
 }
 
-// leaves yields the leaves that hold keys, in order.
+// leaves yields the non-empty leaves in order.
 func (n *node) leaves(yield func(*node) bool) { n.walk(yield) }
 
 func (n *node) walk(yield func(*node) bool) bool {

@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// maxWhole is the largest set, in keys, whose plain form is kept in one piece: 7.4 MB.
+// maxWhole is the number of keys up to which the plain form is cached in one piece: 7.4 MB.
 const maxWhole = 1 << 14
 
-// wholesMost is how many whole forms of a set's versions may be in memory (30 MB): slow readers
-// may each keep that of a different old version.
+// wholesMost bounds the whole forms of a set's versions in memory (30 MB), since slow readers may each
+// hold a different version.
 const wholesMost = 4
 
 // wholes counts the whole forms in memory, until they are garbage collected.
@@ -25,16 +25,15 @@ func (w *wholes) enter() bool {
 
 func (w *wholes) leave() { w.n.Add(-1) }
 
-// whole is a set's plain form in one piece. To write it at once takes half the time
-// that hundreds of chunks do, more than sendfile(2) from a file gains: that makes
-// packets of single pages. It is made when a version is asked for a second time, so
-// that a set which changes at each request is not copied each time.
+// whole is a set's plain form in one piece. Writing it at once takes half the time of writing hundreds
+// of chunks. It is made at the second request for a version, so that a set which changes before each
+// request is not copied each time.
 type whole struct {
 	asked atomic.Bool
 	text  atomic.Pointer[[]byte]
 }
 
-// of returns the set's plain form, or nil if that is not kept whole.
+// of returns the set's plain form, or nil if it is not cached in one piece.
 func (w *whole) of(s *Set) []byte {
 	if text := w.text.Load(); text != nil {
 		return *text
@@ -43,14 +42,13 @@ func (w *whole) of(s *Set) []byte {
 		return nil
 	}
 	text := s.join()
-	runtime.AddCleanup(&text[0], (*wholes).leave, s.wholes) // parts of the text may outlive the Set
+	runtime.AddCleanup(&text[0], (*wholes).leave, s.wholes) // later Sets may use parts of the text
 	w.text.Store(&text)
 	return text
 }
 
-// join puts the leaves' texts together and makes theirs a part of it: they take no
-// memory beside it, and the one before is let go with its set. Only the last leaf
-// keeps none, since behind its last key is no comma.
+// join joins the texts of the leaves and makes each a part of the joined text, so that they use no
+// memory of their own. The last leaf has no text, since there is no comma after its last key.
 func (s *Set) join() []byte {
 	text := append(make([]byte, 0, s.Size()), setHead...)
 	left := s.Len()
