@@ -6,9 +6,9 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 	"unsafe"
 
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -140,19 +140,15 @@ func TestLeavesShareTheWhole(t *testing.T) {
 		}
 	}
 	set = nil
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for over := false; !over; {
+	testkit.Eventually(t, "the older whole is collected", func() bool {
 		runtime.GC()
 		select {
 		case <-gone:
-			over = true
-		case <-deadline:
-			t.Fatal("the older whole is kept")
-		case <-tick.C:
+			return true
+		default:
+			return false
 		}
-	}
+	})
 	runtime.KeepAlive(next)
 }
 

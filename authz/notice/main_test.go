@@ -31,17 +31,15 @@ const (
 
 // world is a database, a time and a receiver; servers come and go.
 type world struct {
+	*testkit.Clock
 	t    *testing.T
 	path string
 	db   *counting
 	log  testkit.Log
-
-	mu  sync.Mutex
-	now time.Time
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "burnkey.db"), now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	w := &world{t: t, path: filepath.Join(t.TempDir(), "burnkey.db"), Clock: testkit.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))}
 	w.db = &counting{Store: w.open()}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -60,22 +58,10 @@ func (w *world) open() store.Store {
 	return db
 }
 
-func (w *world) time() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) advance(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
-}
-
 func (w *world) workspace(id, url string) {
 	w.t.Helper()
 	_, err := w.db.CreateWorkspace(w.t.Context(), store.Workspace{
-		ID: id, Name: id, CreatedAt: w.time(), Policy: store.Policy{Webhook: url},
+		ID: id, Name: id, CreatedAt: w.Now(), Policy: store.Policy{Webhook: url},
 	}, storetest.NewKey(w.t))
 	if err != nil {
 		w.t.Fatal(err)
@@ -87,10 +73,10 @@ func (w *world) key(workspace string, life, left time.Duration) store.Key {
 	w.t.Helper()
 	k := store.Key{
 		Workspace: workspace, ID: uuid.Must(uuid.NewV7()), Owner: "owner-of-it", Name: "name-of-it",
-		CreatedAt: w.time().Add(left - life),
+		CreatedAt: w.Now().Add(left - life),
 	}
 	if life > 0 {
-		k.ExpiresAt = w.time().Add(left)
+		k.ExpiresAt = w.Now().Add(left)
 	}
 	k, err := w.db.Issue(w.t.Context(), k, storetest.NewKey(w.t), nil)
 	if err != nil {
@@ -121,7 +107,7 @@ func (w *world) serveBy(db store.Store, client notice.Sender) *running {
 	go func() {
 		defer close(done)
 		notice.Run(ctx, notice.Options{
-			Store: db, Sender: client, Now: w.time, Every: 5 * time.Millisecond, Pause: time.Millisecond,
+			Store: db, Sender: client, Now: w.Now, Every: 5 * time.Millisecond, Pause: time.Millisecond,
 			Log: w.log.Logger(), Metrics: r.metrics,
 		})
 	}()
@@ -233,7 +219,7 @@ func (r *receiver) next() message {
 func (r *receiver) rest(w *world, workspace string) (before []message) {
 	r.t.Helper()
 	marker := w.key(workspace, 30*day, 7*day+time.Second)
-	w.advance(2 * time.Second)
+	w.Advance(2 * time.Second)
 	for {
 		m := r.next()
 		if m.Key.ID == marker.ID {

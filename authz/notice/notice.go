@@ -117,7 +117,8 @@ func newNotifier(o Options) *notifier {
 		failing: logs.Failures{Level: slog.LevelWarn}, lanes: make(map[string]*lane), behind: make(map[string]time.Time),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_notices_total",
-			Help: "Notices of keys that expire soon: sent to a webhook; recorded, there being none; failed, to be tried again; given_up, or void since the key is no longer active.",
+			Help: "Notices of keys that expire soon: sent to a webhook; recorded, there being none; failed, to be tried again; given_up, or void " +
+				"since the key is no longer active.",
 		}, []string{"result"}),
 	}
 	for _, result := range noticeResults {

@@ -23,7 +23,7 @@ func TestNoticesOfALife(t *testing.T) {
 	if early := r.rest(w, "acme"); len(early) > 0 {
 		t.Errorf("too early: %+v", early)
 	}
-	w.advance(time.Hour)
+	w.Advance(time.Hour)
 	for _, step := range []struct {
 		days int
 		then time.Duration
@@ -40,11 +40,11 @@ func TestNoticesOfALife(t *testing.T) {
 		if m.id != fmt.Sprintf("notice_%s_%d", k.ID, step.days) || !strings.HasPrefix(m.header.Get("webhook-signature"), "v1,") {
 			t.Errorf("its header is %v", m.header)
 		}
-		if m.header.Get("webhook-timestamp") != fmt.Sprint(w.time().Unix()) {
-			t.Errorf("sent at %s, now is %d", m.header.Get("webhook-timestamp"), w.time().Unix())
+		if m.header.Get("webhook-timestamp") != fmt.Sprint(w.Now().Unix()) {
+			t.Errorf("sent at %s, now is %d", m.header.Get("webhook-timestamp"), w.Now().Unix())
 		}
 		testkit.Eventually(w.t, "it is recorded", func() bool { return len(w.told(k)) > 0 && w.told(k)[0] == step.days })
-		w.advance(step.then)
+		w.Advance(step.then)
 	}
 	for _, m := range r.rest(w, "acme") {
 		if m.Key.ID == k.ID {
@@ -75,11 +75,11 @@ func TestWhatIsNotToldOf(t *testing.T) {
 	w.key("acme", time.Hour, time.Minute)
 	w.key("acme", 0, 0) // never expires
 	revoked := w.key("acme", 90*day, 7*day-time.Minute)
-	if _, err := w.db.Revoke(t.Context(), "acme", revoked.ID, w.time()); err != nil {
+	if _, err := w.db.Revoke(t.Context(), "acme", revoked.ID, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	rotated := w.key("acme", 90*day, day-time.Minute)
-	successor := store.Key{ID: uuid.Must(uuid.NewV7()), Owner: rotated.Owner, CreatedAt: w.time(), ExpiresAt: w.time().Add(90 * day)}
+	successor := store.Key{ID: uuid.Must(uuid.NewV7()), Owner: rotated.Owner, CreatedAt: w.Now(), ExpiresAt: w.Now().Add(90 * day)}
 	if _, _, err := w.db.Rotate(t.Context(), "acme", rotated.ID, successor, storetest.NewKey(t), rotated.ExpiresAt, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestGivenUp(t *testing.T) {
 	k := w.key("acme", 90*day, 7*day-time.Minute)
 	server := w.serve(w.db)
 	r.next()
-	w.advance(2 * day)
+	w.Advance(2 * day)
 	testkit.Eventually(w.t, "it is given up", func() bool { return server.count(t, "given_up") == 1 })
 	if days := w.told(k); days != nil {
 		t.Errorf("told of %v", days)
@@ -211,7 +211,7 @@ func TestRotatedWhileItWaits(t *testing.T) {
 	k := w.key("acme", 90*day, 7*day-time.Minute)
 	server := w.serve(w.db)
 	r.next()
-	if _, err := w.db.Revoke(t.Context(), "acme", k.ID, w.time()); err != nil {
+	if _, err := w.db.Revoke(t.Context(), "acme", k.ID, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(w.t, "it is void", func() bool { return server.count(t, "void") == 1 })

@@ -36,8 +36,8 @@ func TestARestartInBetween(t *testing.T) {
 	testkit.Eventually(w.t, "the other was tried", func() bool { return first.count(t, "failed") > 0 })
 	first.stop()
 	refused.Store(nil)
-	w.advance(time.Hour)
-	restarted := strconv.FormatInt(w.time().Unix(), 10)
+	w.Advance(time.Hour)
+	restarted := strconv.FormatInt(w.Now().Unix(), 10)
 	w.serve(&counting{Store: w.open()})
 	m := r.next()
 	for m.header.Get("webhook-timestamp") < restarted { // sent by the first server
@@ -118,7 +118,7 @@ func TestAFewOfThousands(t *testing.T) {
 		few = append(few, w.key("acme", 90*day, 7*day+time.Duration(i)*time.Second))
 	}
 	server := w.serve(w.db)
-	w.advance(time.Minute)
+	w.Advance(time.Minute)
 	for range few {
 		r.next()
 	}
@@ -257,7 +257,7 @@ func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 	w.workspace("zoo", "https://zoo.test/")
 	acme, zoo := w.key("acme", 90*day, 7*day+time.Second), w.key("zoo", 90*day, 7*day+time.Second)
 	_, before := w.db.counts()
-	w.advance(2 * time.Second)
+	w.Advance(2 * time.Second)
 	// Each is looked up when found and when sent.
 	testkit.Eventually(w.t, "both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 })
 	_, err := w.db.UpdateWorkspace(t.Context(), "acme", func(v *store.Workspace) error {
@@ -265,7 +265,7 @@ func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 		return nil
 	})
 	if err == nil {
-		_, err = w.db.Revoke(t.Context(), "zoo", zoo.ID, w.time())
+		_, err = w.db.Revoke(t.Context(), "zoo", zoo.ID, w.Now())
 	}
 	if err != nil {
 		t.Fatal(err)

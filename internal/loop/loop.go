@@ -18,7 +18,7 @@ type Loop struct {
 	Jitter float64
 	// Next returns the wait after a run that worked, instead of Every.
 	Next func() time.Duration
-	// Backoff gives the waits after failures. It starts anew after a run that took longer than
+	// Backoff gives the waits after failures. It starts again after a run that took longer than
 	// Backoff.Max. Zero: Every.
 	Backoff Backoff
 	// WaitFirst puts a wait before the first run.
