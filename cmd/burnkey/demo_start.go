@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/client"
+	"github.com/burnkey/burnkey/deploy/envoy"
+)
+
+func (d *demo) startServer(ctx context.Context, start func(string, func(context.Context) error)) error {
+	log, err := os.Create(filepath.Join(d.dir, "server.log"))
+	if err != nil {
+		return err
+	}
+	s := demoServer(d.dir, log)
+	up := make(chan string, 1)
+	start("the server", func(ctx context.Context) error {
+		return errors.Join(s.run(ctx, func(addr string) { up <- addr }), log.Close())
+	})
+	select {
+	case addr := <-up:
+		d.server = "http://" + addr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	d.keyFile = s.adminKeyFile
+	if d.client, err = (&remote{server: d.server, keyFile: d.keyFile}).connect(); err != nil {
+		return err
+	}
+	d.say("server", "%s, its database in %s", d.server, d.dir)
+	w := client.NewWorkspace{ID: demoWorkspace, Name: "Acme", Audiences: []string{demoAudience}}
+	if _, err := d.client.CreateWorkspace(ctx, w); err != nil {
+		return err
+	}
+	d.say("workspace", "%s, its keys at %s", demoWorkspace, d.jwks())
+	return nil
+}
+
+// demoServer is serve with its default flags, except that it stores everything in dir.
+func demoServer(dir string, log io.Writer) (s server) {
+	s.flags(new(cobra.Command))
+	s.listen, s.database = freeAddress("127.0.0.1:8080"), "sqlite:"+filepath.Join(dir, "burnkey.db")
+	s.adminKeyFile, s.drainTimeout = filepath.Join(dir, "admin.key"), time.Second
+	s.stdout, s.stderr = log, log
+	return s
+}
+
+func (d *demo) jwks() string {
+	return envoy.Config{Server: d.server}.JWKS(demoWorkspace)
+}
+
+// startAPI starts an API that greets the owner of the key, behind Envoy.
+func (d *demo) startAPI(ctx context.Context, start func(string, func(context.Context) error)) error {
+	listener, err := net.Listen("tcp", freeAddress("127.0.0.1:9000"))
+	if err != nil {
+		return err
+	}
+	start("the API", func(ctx context.Context) error {
+		h := &http.Server{ReadHeaderTimeout: readHeaderTimeout, Handler: http.HandlerFunc(greet)}
+		context.AfterFunc(ctx, func() { _ = h.Close() })
+		return h.Serve(listener)
+	})
+	gateway, admin := freeAddress("127.0.0.1:10000"), freeAddress("127.0.0.1:10001")
+	config := envoy.Config{
+		Server: d.server, Workspaces: []string{demoWorkspace}, Audiences: []string{demoAudience}, Cache: d.cache,
+		Listen: gateway, Upstream: listener.Addr().String(), Admin: admin,
+	}
+	if err := d.startEnvoy(config, start); err != nil {
+		return err
+	}
+	d.gateway = "http://" + gateway
+	if _, err := d.until(ctx, http.StatusOK, "http://"+admin+"/ready", ""); err != nil {
+		return err
+	}
+	d.say("API", "http://%s, behind Envoy at %s, which fetches the keys every %s", listener.Addr(), d.gateway, d.cache)
+	return d.offer(ctx)
+}
+
+// offer sets what customers see on their page.
+func (d *demo) offer(ctx context.Context) error {
+	_, err := d.client.UpdateWorkspace(ctx, demoWorkspace, client.Patch{
+		"policy": client.Patch{"scopes": []client.OfferedScope{
+			{Name: "maps:read", Description: "Look at maps"}, {Name: "maps:write", Description: "Change maps"},
+		}},
+		"portal": client.Patch{"display_name": "Acme Maps", "base_url": d.gateway + "/hello", "accent": "#0a7b3c"},
+	})
+	return err
+}
+
+func greet(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "Hello %s, this is the API.\n", r.Header.Get("X-Burnkey-Owner"))
+}
+
+func (d *demo) startEnvoy(config envoy.Config, start func(string, func(context.Context) error)) error {
+	path := filepath.Join(d.dir, "envoy.yaml")
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(envoy.Bootstrap(file, config), file.Close()); err != nil {
+		return err
+	}
+	start("Envoy", func(ctx context.Context) error {
+		cmd := exec.CommandContext(ctx, d.envoy, "-c", path, "--disable-hot-restart", "--concurrency", "1",
+			"--log-level", "error", "--log-path", filepath.Join(d.dir, "envoy.log"))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process only
+		return cmd.Run()
+	})
+	return nil
+}
+
+// freeAddress returns the preferred address if it is free, else one with another port.
+func freeAddress(preferred string) string {
+	for _, addr := range []string{preferred, "127.0.0.1:0"} {
+		listener, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer listener.Close()
+		return listener.Addr().String()
+	}
+	return preferred
+}
