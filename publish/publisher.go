@@ -14,13 +14,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Publisher keeps every workspace's published set in memory, at the version of
-// the store: its own server's changes at once, others' as Follow finds them. A
-// set that can't be brought up to date is served as it is. It is safe for
-// concurrent use, and its readers never wait for a database.
+// Publisher holds every workspace's published set in memory and updates it from the store: with this
+// server's changes at once, with other servers' while Follow runs. If a set can't be updated, it is
+// served as it is. A Publisher is safe for concurrent use, and its readers never wait for a database.
 type Publisher struct {
-	store   store.PublishedStore
-	failing logs.Failures // by workspace and message
+	store store.PublishedStore
 
 	mu   sync.RWMutex
 	sets map[string]*published
@@ -30,18 +28,18 @@ type Publisher struct {
 
 	failures    prometheus.Counter
 	divergences prometheus.Counter
+	failing     logs.Failures
 }
 
-// published is what is known of a workspace. Its methods are safe for concurrent
-// use.
+// published is the state of one workspace. Its methods are safe for concurrent use.
 type published struct {
-	// behind is filled while the set is brought up to the store's; a mutex could
-	// not be waited for with a context.
-	behind  chan struct{}
-	waiting atomic.Bool           // an updater's goroutine waits for behind
-	index   atomic.Pointer[Index] // nil until the set was read
-	damaged damaged               // guarded by behind
-	stone   stone
+	// updating is full while the set is being updated. It is not a mutex because waiting for it ends
+	// with a context.
+	updating  chan struct{}
+	queued    atomic.Bool           // a goroutine of an updater waits for updating
+	index     atomic.Pointer[Index] // nil until the set has been read
+	damage    damage                // guarded by updating
+	tombstone tombstone
 }
 
 // OnChange registers f to be called whenever a workspace's published set changes. f must not block.
@@ -61,17 +59,17 @@ func (p *Publisher) changed(workspace string) {
 	}
 }
 
-// reached reports whether the set that is shown has at least this version.
+// reached reports whether the published set has at least this version.
 func (pub *published) reached(version uint64) bool {
 	index := pub.index.Load()
 	return index != nil && index.Set().Version() >= version
 }
 
-// enter waits until nobody else brings the set up to date.
+// enter waits until no other goroutine updates the set.
 func (pub *published) enter(ctx context.Context) (leave func(), err error) {
 	select {
-	case pub.behind <- struct{}{}:
-		return func() { <-pub.behind }, nil
+	case pub.updating <- struct{}{}:
+		return func() { <-pub.updating }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -80,19 +78,18 @@ func (pub *published) enter(ctx context.Context) (leave func(), err error) {
 // changesAtOnce bounds one read of the change log.
 const changesAtOnce = 500
 
-// NewPublisher makes a Publisher that has nothing until Load. Metrics may be nil.
+// NewPublisher returns a Publisher without sets: Load and Follow read them. Metrics may be nil.
 func NewPublisher(s store.PublishedStore, metrics prometheus.Registerer) *Publisher {
 	p := &Publisher{
-		store: s, failing: logs.Failures{Level: slog.LevelError},
-		sets: make(map[string]*published), onChange: make(map[string][]func()),
+		store: s, sets: make(map[string]*published), onChange: make(map[string][]func()), failing: logs.Failures{Level: slog.LevelError},
 	}
 	p.failures = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "burnkey_publish_failures_total",
-		Help: "Failed attempts to bring the published sets up to date; the last good ones stay in use.",
+		Help: "Failed attempts to update, check or compact the published sets; the last good sets stay in use.",
 	})
 	p.divergences = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "burnkey_publish_divergences_total",
-		Help: "Published sets that were found not to be the store's and were read anew. Each is a fault, here or in the database.",
+		Help: "Published sets that differed from the database and were replaced. Each is a fault, here or in the database.",
 	})
 	if metrics != nil {
 		metrics.MustRegister(p.failures, p.divergences, p)
@@ -103,12 +100,12 @@ func NewPublisher(s store.PublishedStore, metrics prometheus.Registerer) *Publis
 var (
 	descWorkspaces = prometheus.NewDesc("burnkey_workspaces", "Workspaces whose sets are published.", nil, nil)
 	descKeys       = prometheus.NewDesc("burnkey_published_keys", "Published keys, tombstones included.", nil, nil)
-	descUnread     = prometheus.NewDesc("burnkey_workspaces_unread", "Workspaces whose sets could not be read since the start: they answer 503.", nil, nil)
-	descAge        = prometheus.NewDesc("burnkey_publish_age_seconds", "Time since the published sets were last seen to be up to date; the greatest of all workspaces but the damaged.", nil, nil)
-	descDamaged    = prometheus.NewDesc("burnkey_workspaces_damaged", "Workspaces whose sets can't be brought up to date, since they are damaged in the database: they are served as they last were, or with 503.", nil, nil)
+	descUnread     = prometheus.NewDesc("burnkey_workspaces_unread", "Workspaces whose sets could not be read since the start. They answer 503.", nil, nil)
+	descAge        = prometheus.NewDesc("burnkey_publish_age_seconds", "Time since all published sets were known to be up to date, except those of damaged workspaces.", nil, nil)
+	descDamaged    = prometheus.NewDesc("burnkey_workspaces_damaged", "Workspaces whose sets are damaged in the database and can't be updated. The last good set is served, or 503.", nil, nil)
 )
 
-// Describe is prometheus.Collector's.
+// Describe implements prometheus.Collector.
 func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descWorkspaces
 	ch <- descKeys
@@ -117,7 +114,7 @@ func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descDamaged
 }
 
-// Collect is prometheus.Collector's.
+// Collect implements prometheus.Collector.
 func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -129,7 +126,7 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	unread := 0
-	for workspace := range p.ages.late {
+	for workspace := range p.ages.lagging {
 		if sets[workspace] == nil {
 			unread++
 		}
@@ -146,8 +143,7 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Set returns what a workspace publishes now; false if there is no workspace, or
-// if it is Unread.
+// Set returns a workspace's published set; false if the workspace is unknown or Unread.
 func (p *Publisher) Set(workspace string) (*Set, bool) {
 	index, ok := p.Index(workspace)
 	if !ok {
@@ -156,7 +152,7 @@ func (p *Publisher) Set(workspace string) (*Set, bool) {
 	return index.Set(), true
 }
 
-// Index returns what Set is taken from, to be watched.
+// Index returns the Index of a workspace's published set, as Set does.
 func (p *Publisher) Index(workspace string) (*Index, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -168,15 +164,15 @@ func (p *Publisher) Index(workspace string) (*Index, bool) {
 	return index, index != nil
 }
 
-// Changes returns the changes behind a version as the store's log has them, at
-// most limit. Errors are the store's, store.ErrCompacted among them.
+// Changes returns the changes after a version from the store's log, at most limit. It returns the
+// store's errors, such as store.ErrCompacted.
 func (p *Publisher) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return p.store.Changes(ctx, workspace, after, limit)
 }
 
-// entry returns what is known of a workspace, with nothing in it at first.
+// entry returns the state of a workspace, which is empty at first.
 func (p *Publisher) entry(workspace string) *published {
 	p.mu.RLock()
 	pub := p.sets[workspace]
@@ -187,13 +183,13 @@ func (p *Publisher) entry(workspace string) *published {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if pub = p.sets[workspace]; pub == nil {
-		pub = &published{behind: make(chan struct{}, 1)}
+		pub = &published{updating: make(chan struct{}, 1)}
 		p.sets[workspace] = pub
 	}
 	return pub
 }
 
-// forget drops the entry of a workspace that is none.
+// forget drops the entry of a workspace that does not exist.
 func (p *Publisher) forget(workspace string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -202,7 +198,7 @@ func (p *Publisher) forget(workspace string) {
 	}
 }
 
-// versions returns those of all sets that are shown.
+// versions returns the versions of all published sets.
 func (p *Publisher) versions() map[string]uint64 {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

@@ -7,50 +7,49 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// ages are how current the published sets are, workspace by workspace: one that
-// can't be read makes no other look old. Its owner guards it.
+// ages records when each published set was known to be up to date. Its owner guards it.
 type ages struct {
 	// checked is when the store's versions were last read.
 	checked time.Time
-	// late are the workspaces whose sets had not reached them then.
-	late map[string]lag
-	// damaged are those of them whose sets can't be read until somebody mends them: a
-	// fault of its own, which must not hide that others grow old.
+	// lagging are the workspaces whose sets had other versions then.
+	lagging map[string]lag
+	// damaged are those of them whose sets can't be read until they are repaired. They are reported
+	// separately, because otherwise they would hide that other sets are old.
 	damaged map[string]struct{}
 }
 
-// lag is of a set that was not the store's.
+// lag is the state of a set whose version was not the store's.
 type lag struct {
-	since   time.Time // when it was last
+	since   time.Time // when it was last up to date
 	version uint64    // the store's
-	ahead   bool      // the set's was later
+	newer   bool      // the set's version was later
 }
 
-// Age returns how long ago all published sets were known to be the store's, but for those
-// that are damaged there. It is very long before the first Load.
+// Age returns how long ago all published sets were known to be up to date, except damaged ones. It is
+// very long before the first Load.
 func (p *Publisher) Age() time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return time.Since(p.oldest(p.setOf))
 }
 
-// AgeOf is Age for one workspace's set.
+// AgeOf returns the age of one workspace's set.
 func (p *Publisher) AgeOf(workspace string) time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return time.Since(p.currentAt(workspace, p.setOf(workspace)))
 }
 
-// Unread reports whether a workspace is there and its set could not be read yet.
+// Unread reports whether a workspace exists and its set has not been read yet.
 func (p *Publisher) Unread(workspace string) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	_, late := p.ages.late[workspace]
-	return late && p.setOf(workspace) == nil
+	_, lagging := p.ages.lagging[workspace]
+	return lagging && p.setOf(workspace) == nil
 }
 
-// setOf returns the set that is shown, or nil. The caller holds mu, which does not prevent
-// another set from being shown meanwhile.
+// setOf returns the published set, or nil. The caller holds mu. That does not prevent another set from
+// being published.
 func (p *Publisher) setOf(workspace string) *Set {
 	pub := p.sets[workspace]
 	if pub == nil {
@@ -63,10 +62,10 @@ func (p *Publisher) setOf(workspace string) *Set {
 	return index.Set()
 }
 
-// oldest returns the earliest of currentAt for these sets. The caller holds mu.
+// oldest returns when all of these sets were last known to be up to date. The caller holds mu.
 func (p *Publisher) oldest(sets func(workspace string) *Set) time.Time {
 	oldest := p.ages.checked
-	for workspace := range p.ages.late {
+	for workspace := range p.ages.lagging {
 		_, damaged := p.ages.damaged[workspace]
 		if at := p.currentAt(workspace, sets(workspace)); !damaged && at.Before(oldest) {
 			oldest = at
@@ -75,57 +74,55 @@ func (p *Publisher) oldest(sets func(workspace string) *Set) time.Time {
 	return oldest
 }
 
-// currentAt returns when this set of a workspace was last known to be the store's. Its
-// caller holds mu.
+// currentAt returns when this set of a workspace was last known to be up to date. The caller holds mu.
 func (p *Publisher) currentAt(workspace string, set *Set) time.Time {
-	l, is := p.ages.late[workspace]
+	l, is := p.ages.lagging[workspace]
 	if !is {
 		return p.ages.checked
 	}
-	if set != nil && set.Version() >= l.version && (!l.ahead || set.Version() == l.version) {
+	if set != nil && set.Version() >= l.version && (!l.newer || set.Version() == l.version) {
 		return p.ages.checked
 	}
 	return l.since
 }
 
-// note takes in the store's versions that were read from a time on: those of the
-// sets that had others.
-func (p *Publisher) note(start time.Time, behind, ahead map[string]uint64) {
+// noteVersions records the store's versions, read at start, of the sets that were older or newer.
+func (p *Publisher) noteVersions(start time.Time, older, newer map[string]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !start.After(p.ages.checked) {
-		return // another read them later
+		return // another call read them later
 	}
-	late := make(map[string]lag, len(behind)+len(ahead))
-	add := func(versions map[string]uint64, isAhead bool) {
+	lagging := make(map[string]lag, len(older)+len(newer))
+	add := func(versions map[string]uint64, isNewer bool) {
 		for workspace, version := range versions {
 			since := p.currentAt(workspace, p.setOf(workspace))
-			if since.IsZero() { // never: it is counted from the beginning
+			if since.IsZero() { // never: count from now
 				since = start
 			}
-			late[workspace] = lag{since, version, isAhead}
+			lagging[workspace] = lag{since, version, isNewer}
 		}
 	}
-	add(behind, false)
-	add(ahead, true)
+	add(older, false)
+	add(newer, true)
 	damaged := make(map[string]struct{})
 	for workspace := range p.ages.damaged {
-		if _, is := late[workspace]; is {
+		if _, is := lagging[workspace]; is {
 			damaged[workspace] = struct{}{}
 		}
 	}
-	p.ages = ages{checked: start, late: late, damaged: damaged}
+	p.ages = ages{checked: start, lagging: lagging, damaged: damaged}
 }
 
-// noteRead takes in what came of reading a workspace's set.
+// noteRead records whether a workspace's set could be read.
 func (p *Publisher) noteRead(workspace string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, late := p.ages.late[workspace]
+	_, lagging := p.ages.lagging[workspace]
 	switch {
 	case err == nil:
 		delete(p.ages.damaged, workspace)
-	case late && errors.Is(err, store.ErrDamaged):
+	case lagging && errors.Is(err, store.ErrDamaged):
 		p.ages.damaged[workspace] = struct{}{}
 	}
 }

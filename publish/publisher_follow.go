@@ -13,39 +13,38 @@ import (
 )
 
 const (
-	// readTimeout bounds a read of versions or of one page of changes: a database
-	// that went silent must not be waited for while another answers.
+	// readTimeout bounds a read of versions or of one page of changes, so that a database that no longer
+	// answers is given up while another may.
 	readTimeout = 10 * time.Second
-	// keptChanges is how many changes a workspace's log keeps at least. It keeps
-	// as many as the set has keys: beyond that, the set is the shorter way.
+	// keptChanges is the least number of changes in a workspace's log. There are as many as the set has
+	// keys if that is more: for a follower that needs more changes, the set is smaller.
 	keptChanges = 10000
 )
 
-// FollowOptions say how often a Publisher does what.
+// FollowOptions are the intervals of Follow.
 type FollowOptions struct {
-	// Every is how soon a change of another process's is seen when the store's
-	// hint was lost.
+	// Every is the interval at which the store's versions are read, in case its hints were lost.
 	Every time.Duration
-	// CheckEvery is the time between two comparisons of every published set with
-	// all that the store has. 0: never.
+	// CheckEvery is the interval at which the published sets are compared with the store's
+	// fingerprints. 0: never.
 	CheckEvery time.Duration
-	// CompactEvery is the time between two compactions of the change logs. 0: never.
+	// CompactEvery is the interval at which the change logs are compacted. 0: never.
 	CompactEvery time.Duration
 	Log          *slog.Logger
 }
 
-// ErrPartly: some workspaces' sets could not be brought up to date. All others were.
-var ErrPartly = errors.New("not all published sets were brought up to date")
+// ErrPartly means that some workspaces' sets could not be updated. All others were.
+var ErrPartly = errors.New("some published sets could not be updated")
 
-// Load reads what the store has and this Publisher has not, and waits for it.
-// Errors: ErrPartly; else, nothing was read.
+// Load updates all sets from the store and waits for it. Errors: ErrPartly; any other error means that
+// nothing was read.
 func (p *Publisher) Load(ctx context.Context) error {
-	behind, ahead, err := p.compareVersions(ctx)
+	older, newer, err := p.compareVersions(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for workspace, version := range behind {
+	for workspace, version := range older {
 		if err := p.Reach(ctx, workspace, version); err != nil {
 			errs = append(errs, err)
 		}
@@ -53,7 +52,7 @@ func (p *Publisher) Load(ctx context.Context) error {
 			return errors.Join(errs...)
 		}
 	}
-	for workspace := range ahead {
+	for workspace := range newer {
 		errs = append(errs, p.Check(ctx, workspace))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -62,77 +61,65 @@ func (p *Publisher) Load(ctx context.Context) error {
 	return nil
 }
 
-// compareVersions returns the store's versions that sets are behind, and those
-// that sets are ahead of: these are of a database that was put back to an earlier
-// state. All other sets are the store's.
-func (p *Publisher) compareVersions(ctx context.Context) (behind, ahead map[string]uint64, err error) {
+// compareVersions returns the store's versions of the workspaces whose sets are older, and of those
+// whose sets are newer, because the database was restored to an earlier state.
+func (p *Publisher) compareVersions(ctx context.Context) (older, newer map[string]uint64, err error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	// Taken before the store is asked, since its changes are published meanwhile.
+	// Taken before the store is read, because its changes are published in the meantime.
 	ours := p.versions()
-	behind, ahead = make(map[string]uint64), make(map[string]uint64)
+	older, newer = make(map[string]uint64), make(map[string]uint64)
 	err = p.store.Versions(ctx, func(workspace string, version uint64, _ jwks.Fingerprint) error {
 		switch have, ok := ours[workspace]; {
 		case !ok || have < version:
-			behind[workspace] = version
+			older[workspace] = version
 		case have > version:
-			ahead[workspace] = version
+			newer[workspace] = version
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	p.note(start, behind, ahead)
-	return behind, ahead, nil
+	p.noteVersions(start, older, newer)
+	return older, newer, nil
 }
 
-// Follow keeps the published sets current until the context ends: it looks when
-// the store hints at another process's change, and at intervals in any case. What
-// fails is logged, counted and tried again.
+// Follow keeps the published sets up to date until the context ends: it follows the store's hints, and
+// reads its versions at an interval in any case. Failures are logged, counted and retried.
 func (p *Publisher) Follow(ctx context.Context, o FollowOptions) {
-	w := &wakes{signal: make(chan struct{}, 1)}
-	var loops sync.WaitGroup
-	defer loops.Wait()
-	f := newUpdater(p, &loops, o.Log)
-	loops.Go(func() { p.watch(ctx, w, o.Log) })
-	loops.Go(func() { f.followHints(ctx, w) })
-	loops.Go(func() { p.learnTombstones(ctx) })
-	repeat := func(every time.Duration, what string, f func(context.Context) error) {
-		if every > 0 {
-			loops.Go(func() { p.repeat(ctx, every, o.Log, what, f) })
+	hints := newHints()
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	u := newUpdater(p, &tasks, o.Log)
+	tasks.Go(func() { p.watch(ctx, hints, o.Log) })
+	tasks.Go(func() { u.followHints(ctx, hints) })
+	tasks.Go(func() { p.learnTombstones(ctx) })
+	repeat := func(l loop.Loop, f func(context.Context) error) {
+		if l.Every <= 0 {
+			return
 		}
+		l.WaitFirst, l.Level, l.Log = true, slog.LevelError, o.Log
+		tasks.Go(func() { l.Run(ctx, p.counted(f)) })
 	}
-	repeat(o.Every, notUpToDate, f.look)
-	repeat(o.CheckEvery, "the published sets were not compared with the store's", p.checkAll)
-	repeat(o.CompactEvery, "the change logs were not compacted", p.compactAll)
+	repeat(loop.Loop{Every: o.Every, Wake: hints.all, Failure: cannotUpdate}, u.updateAll)
+	repeat(loop.Loop{Every: o.CheckEvery, Failure: "cannot compare published sets with the database"}, p.checkAll)
+	repeat(loop.Loop{Every: o.CompactEvery, Failure: "cannot compact change logs"}, p.compactAll)
 }
 
-func (p *Publisher) repeat(ctx context.Context, every time.Duration, log *slog.Logger, failure string, f func(context.Context) error) {
-	loop.Loop{Every: every, WaitFirst: true}.Run(ctx, func(ctx context.Context) error {
+// counted returns f with its failures counted.
+func (p *Publisher) counted(f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
 		err := f(ctx)
-		p.report(ctx, log, failure, "", err)
+		if err != nil && ctx.Err() == nil {
+			p.failures.Inc()
+		}
 		return err
-	})
+	}
 }
 
-// report counts a failure, and logs it when it begins, while it lasts and when it is over.
-func (p *Publisher) report(ctx context.Context, log *slog.Logger, failure, workspace string, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		p.failures.Inc()
-	}
-	if workspace != "" {
-		log = log.With("workspace", workspace)
-	}
-	p.failing.Note(log, workspace, failure, err)
-}
-
-// compactAll drops from the logs what nobody needs who is not better served by
-// the set itself. Every server does so; it does not matter who comes first.
+// compactAll drops changes from the logs that no follower needs. Every server does so.
 func (p *Publisher) compactAll(ctx context.Context) error {
 	var errs []error
 	for workspace := range p.versions() {

@@ -9,50 +9,55 @@ import (
 	"github.com/burnkey/burnkey/internal/loop"
 )
 
-// rewatch and rewatchMax are the first and the longest wait before a Watch that ended is called
-// again. Meanwhile Follow polls.
+// rewatch and rewatchMax are the first and the longest wait before a lost Watch is started again. Follow
+// polls the versions in any case.
 const (
 	rewatch    = time.Second
 	rewatchMax = 5 * time.Second
 )
 
-// wakes collects the hints that are not followed yet.
-type wakes struct {
+// hints collects the store's hints until they are followed.
+type hints struct {
 	mu         sync.Mutex
 	workspaces map[string]struct{}
-	all        bool
-	signal     chan struct{}
+	some       chan struct{} // workspaces is not empty
+	all        chan struct{} // any workspace may have changed
 }
 
-func (w *wakes) add(workspace string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func newHints() *hints {
+	return &hints{workspaces: make(map[string]struct{}), some: make(chan struct{}, 1), all: make(chan struct{}, 1)}
+}
+
+func (h *hints) add(workspace string) {
 	if workspace == "" {
-		w.all = true
-	} else {
-		if w.workspaces == nil {
-			w.workspaces = make(map[string]struct{})
-		}
-		w.workspaces[workspace] = struct{}{}
+		signal(h.all)
+		return
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.workspaces[workspace] = struct{}{}
+	signal(h.some)
+}
+
+func signal(c chan struct{}) {
 	select {
-	case w.signal <- struct{}{}:
-	default: // it was given and not yet taken
+	case c <- struct{}{}:
+	default: // not yet received
 	}
 }
 
-func (w *wakes) take() (workspaces map[string]struct{}, all bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	workspaces, all = w.workspaces, w.all
-	w.workspaces, w.all = nil, false
-	return workspaces, all
+func (h *hints) take() map[string]struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	taken := h.workspaces
+	h.workspaces = make(map[string]struct{})
+	return taken
 }
 
-// watch has the store call for a look, again whenever it stops doing so.
-func (p *Publisher) watch(ctx context.Context, w *wakes, log *slog.Logger) {
+// watch receives the store's hints until the context ends.
+func (p *Publisher) watch(ctx context.Context, h *hints, log *slog.Logger) {
 	loop.Loop{
 		Every: rewatch, Backoff: loop.Backoff{First: rewatch, Max: rewatchMax},
-		Failure: "the store's hints are lost for a moment; its versions are polled", Level: slog.LevelWarn, Log: log,
-	}.Run(ctx, func(ctx context.Context) error { return p.store.Watch(ctx, w.add) })
+		Failure: "lost the store's hints; polling its versions", Level: slog.LevelWarn, Log: log,
+	}.Run(ctx, func(ctx context.Context) error { return p.store.Watch(ctx, h.add) })
 }

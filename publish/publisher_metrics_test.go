@@ -11,7 +11,7 @@ import (
 func TestMetricsAreOfOneMoment(t *testing.T) {
 	p := NewPublisher(nil, nil)
 	pub := p.entry("acme")
-	p.ages.late = map[string]lag{"acme": {version: 1}}
+	p.ages.lagging = map[string]lag{"acme": {version: 1}}
 	set, err := new(Builder).Set(1)
 	if err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Apply publishes a change that was just committed. Where an earlier one is
-// still to come, it reads up to this one; where that fails, Follow will.
+// Apply publishes a change that was just committed. If an earlier one has not been published yet, it
+// reads the log; if that fails, Follow will do it.
 func (p *Publisher) Apply(ctx context.Context, workspace string, c jwks.Change) {
 	if index, ok := p.Index(workspace); ok && index.Apply(c) == nil {
 		p.changed(workspace)
@@ -22,9 +22,8 @@ func (p *Publisher) Apply(ctx context.Context, workspace string, c jwks.Change) 
 	}
 }
 
-// Reach returns nil once the set that is published has at least this version.
-// Its errors are the store's, the context's, and that of a store which does not
-// show this version; the set then stays a good one.
+// Reach updates a set to at least this version. It returns an error if the store fails or does not have
+// this version, or the context ends; the last good set then stays published.
 func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64) error {
 	pub := p.entry(workspace)
 	if pub.reached(version) {
@@ -38,9 +37,9 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 	if pub.reached(version) {
 		return nil
 	}
-	err = p.byLog(ctx, workspace, version)
-	if needsWhole(err) {
-		err = p.whole(ctx, workspace, version, err)
+	err = p.applyLog(ctx, workspace, version)
+	if needsSet(err) {
+		err = p.reload(ctx, workspace, version, err)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		p.forget(workspace)
@@ -48,12 +47,12 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 	return err
 }
 
-// byLog brings a set to the end of the log and at least to a version. Errors:
-// errAway and errDiverged, which take a look at the whole set; the store's.
-func (p *Publisher) byLog(ctx context.Context, workspace string, version uint64) error {
+// applyLog brings a set to the end of the log, and at least to a version. Errors: errGap and errMismatch,
+// after which the set must be read; the store's.
+func (p *Publisher) applyLog(ctx context.Context, workspace string, version uint64) error {
 	index, ok := p.Index(workspace)
 	if !ok {
-		return errAway
+		return errGap
 	}
 	for {
 		n, err := p.readChanges(ctx, workspace, index)
@@ -63,43 +62,42 @@ func (p *Publisher) byLog(ctx context.Context, workspace string, version uint64)
 		case n < changesAtOnce && index.Set().Version() >= version:
 			return nil
 		case n == 0:
-			return errAway
+			return errGap
 		}
 	}
 }
 
-func needsWhole(err error) bool { return errors.Is(err, errAway) || errors.Is(err, errDiverged) }
+func needsSet(err error) bool { return errors.Is(err, errGap) || errors.Is(err, errMismatch) }
 
-// whole brings a set at least to a version by reading it whole, for a reason that
-// byLog gave.
-func (p *Publisher) whole(ctx context.Context, workspace string, version uint64, reason error) error {
+// reload brings a set to at least a version by reading it, for a reason that applyLog returned.
+func (p *Publisher) reload(ctx context.Context, workspace string, version uint64, reason error) error {
 	index, ok := p.Index(workspace)
-	if !ok || !errors.Is(reason, errDiverged) {
+	if !ok || !errors.Is(reason, errMismatch) {
 		return p.read(ctx, workspace, version)
 	}
-	if err := p.readAnew(ctx, workspace, index); err != nil {
+	if err := p.readAgain(ctx, workspace, index); err != nil {
 		return err
 	}
-	return notYet(workspace, index.Set().Version(), version)
+	return atLeast(workspace, index.Set().Version(), version)
 }
 
-// notYet is nil if a set has at least this version.
-func notYet(workspace string, has, least uint64) error {
+// atLeast returns an error if a set that was read is older than a version.
+func atLeast(workspace string, has, least uint64) error {
 	if has >= least {
 		return nil
 	}
-	return fmt.Errorf("read the set of %s: the store shows version %d, not yet %d", workspace, has, least)
+	return fmt.Errorf("read the set of %s: the database has version %d, not yet %d", workspace, has, least)
 }
 
-// Why the log does not lead from the set that is published to the store's.
+// Reasons why the log can't be applied to the published set.
 var (
-	errAway     = errors.New("the change log does not reach back to the published set")
-	errDiverged = errors.New("the change log does not fit the published set")
+	errGap      = errors.New("the change log does not reach back to the published set")
+	errMismatch = errors.New("the change log does not match the published set")
 )
 
-// readChanges reads one page of the log and returns how many new changes it had.
-// It begins with the change that led to the published set: after a failover that
-// lost a commit, or a restored backup, the same version may be another change's.
+// readChanges applies one page of the log and returns the number of its changes. The page starts with
+// the change that the published set has already: after a failover that lost a commit, or a restored
+// backup, another change may have that version.
 func (p *Publisher) readChanges(ctx context.Context, workspace string, index *Index) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -108,17 +106,17 @@ func (p *Publisher) readChanges(ctx context.Context, workspace string, index *In
 	changes, err := p.store.Changes(ctx, workspace, max(from, 1)-1, changesAtOnce+1)
 	switch {
 	case errors.Is(err, store.ErrCompacted):
-		return 0, errAway // no fault
+		return 0, errGap // not a fault
 	case errors.Is(err, store.ErrDamaged):
 		p.divergences.Inc()
-		return 0, errDiverged
+		return 0, errMismatch
 	case err != nil:
 		return 0, err
 	}
 	if len(changes) > 0 && changes[0].Version == from {
 		if !endsWith(set, changes[0]) {
 			p.divergences.Inc()
-			return 0, errDiverged
+			return 0, errMismatch
 		}
 		changes = changes[1:]
 	}
@@ -130,29 +128,29 @@ func (p *Publisher) readChanges(ctx context.Context, workspace string, index *In
 		switch {
 		case err == nil || index.Set().Version() >= c.Version:
 		case errors.Is(err, jwks.ErrVersionGap):
-			return 0, errAway
+			return 0, errGap
 		default:
 			p.divergences.Inc()
-			return 0, errDiverged
+			return 0, errMismatch
 		}
 	}
 	return len(changes), nil
 }
 
-// endsWith reports whether a change may have led to the set.
+// endsWith reports whether a change can be the last one of a set.
 func endsWith(set *Set, c jwks.Change) bool {
 	published := func(kid jwks.KID) bool { _, ok := set.Lookup(kid); return ok }
 	return !slices.ContainsFunc(c.Remove, published) &&
 		!slices.ContainsFunc(c.Add, func(key jwks.Key) bool { return !published(key.KID()) })
 }
 
-// read loads a whole set, which must have at least this version.
+// read reads and publishes a set, which must have at least this version.
 func (p *Publisher) read(ctx context.Context, workspace string, least uint64) error {
 	set, err := p.readSet(ctx, workspace)
 	if err != nil {
 		return err
 	}
-	if err := notYet(workspace, set.Version(), least); err != nil {
+	if err := atLeast(workspace, set.Version(), least); err != nil {
 		return err
 	}
 	pub := p.entry(workspace)
@@ -161,6 +159,15 @@ func (p *Publisher) read(ctx context.Context, workspace string, least uint64) er
 	}
 	p.changed(workspace)
 	return nil
+}
+
+// readAgain reads a set and publishes it in place of any other.
+func (p *Publisher) readAgain(ctx context.Context, workspace string, index *Index) error {
+	set, err := p.readSet(ctx, workspace)
+	if err != nil {
+		return err
+	}
+	return p.replace(ctx, workspace, index, set)
 }
 
 func (p *Publisher) readSet(ctx context.Context, workspace string) (*Set, error) {

@@ -9,11 +9,11 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// stone caches a workspace's tombstone. It is safe for concurrent use.
-type stone struct {
+// tombstone caches a workspace's tombstone. It is safe for concurrent use.
+type tombstone struct {
 	key   atomic.Pointer[jwks.Key] // nil until read
 	mu    sync.Mutex               // held while reading
-	again time.Time                // earliest time of another attempt; guarded by mu
+	again time.Time                // when to read it again after a failure; guarded by mu
 }
 
 // Readers wait at most tombstoneTimeout for the database. After a failure it is not asked again
@@ -26,33 +26,33 @@ const (
 // Tombstone returns the published key for which no token was ever signed; false if it is not
 // known and can't be read from the database.
 func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *Set) (jwks.Key, bool) {
-	s := &p.entry(workspace).stone
-	if key, ok := s.in(set); ok {
+	t := &p.entry(workspace).tombstone
+	if key, ok := t.in(set); ok {
 		return key, true
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if key, ok := s.in(set); ok {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if key, ok := t.in(set); ok {
 		return key, true
 	}
-	if time.Now().Before(s.again) {
+	if time.Now().Before(t.again) {
 		return jwks.Key{}, false
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tombstoneTimeout)
 	defer cancel()
 	key, err := p.store.Tombstone(ctx, workspace)
 	if err != nil {
-		s.again = time.Now().Add(tombstoneAgain)
+		t.again = time.Now().Add(tombstoneAgain)
 		return jwks.Key{}, false
 	}
-	s.key.Store(&key)
-	return s.in(set)
+	t.key.Store(&key)
+	return t.in(set)
 }
 
 // in returns the tombstone if it is known and in the set: after a restore the set may have
 // another.
-func (s *stone) in(set *Set) (jwks.Key, bool) {
-	key := s.key.Load()
+func (t *tombstone) in(set *Set) (jwks.Key, bool) {
+	key := t.key.Load()
 	if key == nil {
 		return jwks.Key{}, false
 	}

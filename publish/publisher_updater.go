@@ -11,124 +11,130 @@ import (
 )
 
 const (
-	// logsAtOnce and wholesAtOnce are how many workspaces are brought up to date at
-	// once by their logs, and how many by reading their sets whole.
-	logsAtOnce   = 4
-	wholesAtOnce = 2
-	// damagedPause is how long a set that was found to be damaged is not read again:
-	// it may be large, and nobody mends it in a second.
+	// logsAtOnce and setsAtOnce are how many workspaces are updated at the same time from their logs, and
+	// how many by reading their sets.
+	logsAtOnce = 4
+	setsAtOnce = 2
+	// damagedPause is how long a damaged set is not read again: it may be large, and is not repaired in a
+	// second.
 	damagedPause = 15 * time.Second
 
-	notUpToDate = "the published sets were not brought up to date"
+	cannotUpdate = "cannot update published sets"
 )
 
-// updater brings workspaces up to date for Follow, each in a goroutine of its own:
-// one whose set is large, or damaged, holds up no other's changes.
+// updater updates workspaces for Follow, each in a goroutine of its own, so that a set that is large or
+// damaged does not delay others.
 type updater struct {
 	*Publisher
-	log    *slog.Logger
-	loops  *sync.WaitGroup
-	logs   chan struct{} // holds one of each that is under way
-	wholes chan struct{}
+	log   *slog.Logger
+	tasks *sync.WaitGroup
+	logs  chan struct{} // an element for each log being read
+	sets  chan struct{} // an element for each set being read
 }
 
-func newUpdater(p *Publisher, loops *sync.WaitGroup, log *slog.Logger) *updater {
+func newUpdater(p *Publisher, tasks *sync.WaitGroup, log *slog.Logger) *updater {
 	return &updater{
-		Publisher: p, log: log, loops: loops,
-		logs: make(chan struct{}, logsAtOnce), wholes: make(chan struct{}, wholesAtOnce),
+		Publisher: p, log: log, tasks: tasks,
+		logs: make(chan struct{}, logsAtOnce), sets: make(chan struct{}, setsAtOnce),
 	}
 }
 
-// damaged is what a set was found to be.
-type damaged struct {
+// damage is why a set could not be read.
+type damage struct {
 	err   error
-	until time.Time // when it is worth another look
+	until time.Time // when to read it again
 }
 
-func (f *updater) followHints(ctx context.Context, w *wakes) {
+func (u *updater) followHints(ctx context.Context, h *hints) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.signal:
+		case <-h.some:
 		}
-		workspaces, all := w.take()
-		if all {
-			f.report(ctx, f.log, notUpToDate, "", f.look(ctx))
-			continue
-		}
-		for workspace := range workspaces {
-			f.start(ctx, workspace, func() error { return f.catchUp(ctx, workspace, 0) })
+		for workspace := range h.take() {
+			u.start(ctx, workspace, func() error { return u.catchUp(ctx, workspace, 0) })
 		}
 	}
 }
 
-// look has all sets brought to the store's versions, and does not wait for it.
-func (f *updater) look(ctx context.Context) error {
-	behind, ahead, err := f.compareVersions(ctx)
+// updateAll starts to bring all sets to the store's versions.
+func (u *updater) updateAll(ctx context.Context) error {
+	older, newer, err := u.compareVersions(ctx)
 	if err != nil {
 		return err
 	}
-	for workspace, version := range behind {
-		f.start(ctx, workspace, func() error { return f.catchUp(ctx, workspace, version) })
+	for workspace, version := range older {
+		u.start(ctx, workspace, func() error { return u.catchUp(ctx, workspace, version) })
 	}
-	for workspace, version := range ahead {
-		f.start(ctx, workspace, func() error { return f.goBack(ctx, workspace, version) })
+	for workspace, version := range newer {
+		u.start(ctx, workspace, func() error { return u.goBack(ctx, workspace, version) })
 	}
 	return nil
 }
 
-// start has a workspace brought up to date once nobody else does so.
-func (f *updater) start(ctx context.Context, workspace string, bring func() error) {
-	pub := f.entry(workspace)
-	if !pub.waiting.CompareAndSwap(false, true) {
-		return // the one that waits has read nothing yet, and will see this change
+// start runs update for a workspace once no other goroutine updates it.
+func (u *updater) start(ctx context.Context, workspace string, update func() error) {
+	pub := u.entry(workspace)
+	if !pub.queued.CompareAndSwap(false, true) {
+		return // the queued update has read nothing yet, and will find this change
 	}
-	f.loops.Go(func() {
+	u.tasks.Go(func() {
 		leave, err := pub.enter(ctx)
-		pub.waiting.Store(false)
+		pub.queued.Store(false)
 		if err != nil {
 			return
 		}
 		defer leave()
-		err = bring()
-		if errors.Is(err, store.ErrNotFound) { // a hint that is another program's
-			f.forget(workspace)
+		err = update()
+		if errors.Is(err, store.ErrNotFound) { // another program's hint
+			u.forget(workspace)
 			err = nil
 		}
-		f.report(ctx, f.log, notUpToDate, workspace, err)
+		u.report(ctx, workspace, err)
 	})
 }
 
+// report counts and logs whether a workspace could be updated.
+func (u *updater) report(ctx context.Context, workspace string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		u.failures.Inc()
+	}
+	u.failing.Note(u.log.With("workspace", workspace), workspace, cannotUpdate, err)
+}
+
 // catchUp brings a set to the end of its log, and at least to a version.
-func (f *updater) catchUp(ctx context.Context, workspace string, version uint64) error {
-	pub := f.entry(workspace)
+func (u *updater) catchUp(ctx context.Context, workspace string, version uint64) error {
+	pub := u.entry(workspace)
 	if version > 0 && pub.reached(version) {
 		return nil
 	}
-	reason := withPlace(ctx, f.logs, func() error { return f.byLog(ctx, workspace, version) })
-	if !needsWhole(reason) {
+	reason := withPlace(ctx, u.logs, func() error { return u.applyLog(ctx, workspace, version) })
+	if !needsSet(reason) {
 		return reason
 	}
-	if time.Now().Before(pub.damaged.until) {
-		return pub.damaged.err
+	if time.Now().Before(pub.damage.until) {
+		return pub.damage.err
 	}
-	err := withPlace(ctx, f.wholes, func() error { return f.whole(ctx, workspace, version, reason) })
+	err := withPlace(ctx, u.sets, func() error { return u.reload(ctx, workspace, version, reason) })
 	if errors.Is(err, store.ErrDamaged) {
-		pub.damaged = damaged{err, time.Now().Add(damagedPause)}
+		pub.damage = damage{err, time.Now().Add(damagedPause)}
 	}
 	return err
 }
 
-// goBack brings a set that is ahead of the store's version back to it.
-func (f *updater) goBack(ctx context.Context, workspace string, version uint64) error {
-	if !f.entry(workspace).reached(version + 1) {
+// goBack brings a set that is newer than the store's version back to it.
+func (u *updater) goBack(ctx context.Context, workspace string, version uint64) error {
+	if !u.entry(workspace).reached(version + 1) {
 		return nil
 	}
-	return withPlace(ctx, f.wholes, func() error { return f.Check(ctx, workspace) })
+	return withPlace(ctx, u.sets, func() error { return u.Check(ctx, workspace) })
 }
 
-// withPlace calls f while it has one of places.
+// withPlace calls f while it occupies one of places.
 func withPlace(ctx context.Context, places chan struct{}, f func() error) error {
 	select {
 	case places <- struct{}{}:
