@@ -33,7 +33,7 @@ type answered struct {
 }
 
 // isOf reports whether the response is known to contain this set.
-func (d answered) isOf(have shown) bool {
+func (d answered) isOf(have setState) bool {
 	known := d.version != 0 || d.print != ""
 	return have.has && known && d.version == have.version && have.mayBe(d.print)
 }
@@ -92,7 +92,7 @@ func readVersion(text string) uint64 {
 }
 
 // tagOf returns the ETag for a conditional request, in the server's own form.
-func (c *course) tagOf(have shown) string {
+func (c *course) tagOf(have setState) string {
 	if c.bareTags {
 		return `"` + strconv.FormatUint(have.version, 10) + `"`
 	}

@@ -33,7 +33,7 @@ func (c *course) fetch(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	age, _ := seconds(resp.Header.Get("Age")) // also set by caches
-	have, got := c.table.state(), describe(resp.Header)
+	have, got := c.content.state(), describe(resp.Header)
 	if resp.StatusCode == http.StatusNotModified && resp.Request.Header.Get("If-None-Match") != "" {
 		if !have.mayBe(got.print) {
 			c.whole = true
@@ -57,12 +57,11 @@ func (c *course) fetch(ctx context.Context) error {
 		return fmt.Errorf("%w: version %d, after %d", errOlder, got.version, have.version)
 	}
 	dog.allow(c.limits.stall)
-	next := c.table.refresh()
-	if err := readBody(resp, &watched{resp.Body, dog, c.limits.stall}, next.Add); err != nil {
-		next.abort()
+	next, err := c.readBody(resp, &watched{resp.Body, dog, c.limits.stall})
+	if err != nil {
 		return dog.explain(err)
 	}
-	if read := (shown{print: next.print}); !read.mayBe(got.print) {
+	if read := (setState{print: next.fingerprint()}); !read.mayBe(got.print) {
 		next.abort()
 		c.whole = true
 		return errMixed
@@ -81,7 +80,7 @@ func (c *course) askSet(ctx context.Context) (*http.Response, error) {
 	}
 	req.Header.Set("Accept", acceptSet)
 	req.Header.Set("Accept-Encoding", "gzip")
-	if have := c.table.state(); have.version != 0 && !c.whole {
+	if have := c.content.state(); have.version != 0 && !c.whole {
 		req.Header.Set("If-None-Match", c.tagOf(have))
 	} else {
 		req.Header.Set("Cache-Control", "no-cache") // a cached set may be one that we have already replaced
@@ -98,20 +97,13 @@ func (c *course) noSet(err *statusError) error {
 }
 
 // install shows a fetched set, which was current at the given time.
-func (c *course) install(ctx context.Context, next *refresh, version uint64, at time.Time) error {
+func (c *course) install(ctx context.Context, next incoming, version uint64, at time.Time) error {
 	have := c.Version()
 	if have == version && c.hasSet() && !next.differs() {
 		c.setCurrent(at)
 		return nil
 	}
-	err := next.install(version, func(show func()) {
-		c.showCurrent(at, func() {
-			show()
-			if c.journal != nil {
-				c.journal.setWhole()
-			}
-		})
-	})
+	err := next.install(version, func(show func()) { c.showCurrent(at, show) })
 	if err != nil {
 		next.abort()
 		return err
@@ -120,28 +112,23 @@ func (c *course) install(ctx context.Context, next *refresh, version uint64, at 
 		c.log.WarnContext(ctx, "the server's history was replaced", "url", c.shownURL(), "version", version, "before", have)
 	}
 	c.since = c.now()
-	shown := c.table.state()
-	c.log.InfoContext(ctx, "fetched the published keys", "url", c.shownURL(), "version", shown.version, "keys", shown.keys)
+	now := c.content.state()
+	c.log.InfoContext(ctx, "fetched the published keys", "url", c.shownURL(), "version", now.version, "keys", now.keys)
 	return nil
 }
 
-// readBody reads a complete set.
-func readBody(resp *http.Response, body io.Reader, yield func(Key) error) error {
+// readBody reads a complete set, compressed or not.
+func (c *course) readBody(resp *http.Response, body io.Reader) (incoming, error) {
 	switch resp.Header.Get("Content-Encoding") {
 	case "", "identity":
 	case "gzip":
 		zipped, err := gzip.NewReader(body)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body = zipped
 	default:
-		return errEncoding
+		return nil, errEncoding
 	}
-	empty := true
-	err := ReadSet(body, func(key Key) error { empty = false; return yield(key) })
-	if err == nil && empty {
-		err = errEmpty
-	}
-	return err
+	return c.content.read(body)
 }

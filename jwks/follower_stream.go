@@ -117,7 +117,7 @@ func (c *course) take(msg sse.Message, asked anchor) error {
 		if !ok {
 			return nil
 		}
-		if have := c.table.state(); beat.version == have.version && !have.mayBe(beat.print) {
+		if have := c.content.state(); beat.version == have.version && !have.mayBe(beat.print) {
 			return errDiverged
 		}
 		if asked.isOff(c.now()) {
@@ -133,36 +133,15 @@ func (c *course) take(msg sse.Message, asked anchor) error {
 	}
 	switch msg.Name {
 	case "change":
-		return c.applyChange(msg)
+		applied, err := c.content.apply(msg.ID, msg.Data)
+		if applied {
+			c.since = c.now()
+		}
+		return err
 	case "reset":
 		return errReset
 	}
 	return nil // from a newer server; a missing change would be noticed as a gap
-}
-
-func (c *course) applyChange(msg sse.Message) error {
-	var change Change
-	if err := change.UnmarshalJSON(msg.Data); err != nil {
-		return fmt.Errorf("%w: %w", errEvent, err)
-	}
-	if msg.ID != strconv.FormatUint(change.Version, 10) {
-		return fmt.Errorf("%w: the id is not the version", errEvent)
-	}
-	if change.Version <= c.Version() {
-		return nil
-	}
-	err := c.table.Apply(change)
-	switch {
-	case errors.Is(err, ErrVersionGap):
-		return fmt.Errorf("%w: %w", errEvent, err)
-	case err != nil:
-		return fmt.Errorf("%w: %w", errDiverged, err)
-	}
-	c.since = c.now()
-	if c.journal != nil {
-		c.journal.add(change)
-	}
-	return nil
 }
 
 // heartbeat is a comment in the stream.

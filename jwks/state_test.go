@@ -14,7 +14,7 @@ func TestTableIsSeenWhole(t *testing.T) {
 		if err := next.Add(key); err != nil {
 			t.Fatal(err)
 		}
-		if table.Len() != 0 || table.Version() != 0 || table.state() != (shown{}) {
+		if table.Len() != 0 || table.Version() != 0 || table.state() != (setState{}) {
 			t.Fatalf("version %d of %d keys while the first set is read", table.Version(), table.Len())
 		}
 	}

@@ -17,10 +17,10 @@ import (
 // empty and has no version. It is safe for concurrent use, except that only one goroutine may change
 // it at a time.
 type Table struct {
-	mu    sync.RWMutex
-	slots *slots.Slots
-	pages pages
-	shown shown // replaced in one step, when all keys are in slots
+	mu      sync.RWMutex
+	slots   *slots.Slots
+	pages   pages
+	current setState // replaced in one step, when all keys are in slots
 	// print and count describe the keys in slots. While a set is read or installed, these belong to
 	// no version.
 	print   Fingerprint
@@ -42,8 +42,8 @@ func NewTable(version uint64, keys []Key) (*Table, error) {
 	return t, next.install(version, nil)
 }
 
-// shown identifies the set that a Table shows.
-type shown struct {
+// setState identifies the set that a Table shows.
+type setState struct {
 	has     bool   // it shows a set
 	version uint64 // 0: unknown
 	print   Fingerprint
@@ -52,33 +52,33 @@ type shown struct {
 
 // mayBe reports whether print is the set's fingerprint or the beginning of it. An empty one
 // matches any set.
-func (s shown) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
+func (s setState) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
 // Version returns the version of the set, 0 before the first set.
 func (t *Table) Version() uint64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.shown.version
+	return t.current.version
 }
 
 // Len returns the number of keys in the set, 0 before the first set.
 func (t *Table) Len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.shown.keys
+	return t.current.keys
 }
 
 // state returns the set that the Table shows.
-func (t *Table) state() shown {
+func (t *Table) state() setState {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.shown
+	return t.current
 }
 
 // show makes the current keys the set of a version; 0 if it is unknown. The caller holds the
 // lock.
 func (t *Table) show(version uint64) {
-	t.shown = shown{has: true, version: version, print: t.print, keys: t.count}
+	t.current = setState{has: true, version: version, print: t.print, keys: t.count}
 }
 
 // Lookup returns the published key with this kid. Its cost does not depend on the number of keys.
@@ -94,7 +94,7 @@ func (t *Table) keyTable() *Table { return t }
 func (t *Table) recall(kid *KID, d *digest, key *Key) (signed, ok bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if !t.shown.has {
+	if !t.current.has {
 		return false, false
 	}
 	number, _, ok := t.pages.find(kid)
@@ -126,7 +126,7 @@ func (t *Table) remember(kid *KID, d *digest) {
 func (t *Table) Apply(c Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if before := t.shown.version; before == 0 || c.Version != before+1 {
+	if before := t.current.version; before == 0 || c.Version != before+1 {
 		return fmt.Errorf("%w: version %d after %d", ErrVersionGap, c.Version, before)
 	}
 	undo, err := t.change(c.Add, c.Remove)
@@ -210,5 +210,5 @@ func (t *Table) clear() {
 		t.slots.Close()
 	}
 	t.pages = pages{slots: t.slots}
-	t.shown, t.print, t.count = shown{}, Fingerprint{}, 0
+	t.current, t.print, t.count = setState{}, Fingerprint{}, 0
 }

@@ -20,7 +20,7 @@ func (t *Table) snapshot() *snapshot {
 	defer t.installing.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &snapshot{t: t, version: t.shown.version, count: t.shown.keys}
+	s := &snapshot{t: t, version: t.current.version, count: t.current.keys}
 	if t.slots != nil {
 		s.end = t.slots.High()
 		s.fresh = make([]uint64, (s.end+63)/64)

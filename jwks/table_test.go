@@ -135,7 +135,7 @@ func TestTableBeforeItsFirstSet(t *testing.T) {
 		t.Error("a key is found before the set is complete")
 	}
 	next.abort()
-	if table.Len() != 0 || table.state() != (shown{}) {
+	if table.Len() != 0 || table.state() != (setState{}) {
 		t.Error("something is left of a set that was not completed")
 	}
 	refill(t, &table, buildSet(t, 3, key))

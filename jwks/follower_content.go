@@ -1,0 +1,91 @@
+package jwks
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// content is what a Follower keeps up to date. Versions, events and the rules to resume and to start
+// again do not depend on what it is.
+type content interface {
+	state() setState
+	// apply applies a change event, unless the content already has its version. It returns errEvent for an
+	// invalid event or a gap, and errDiverged for a change that does not fit.
+	apply(id string, data []byte) (applied bool, err error)
+	// read reads a complete set.
+	read(body io.Reader) (incoming, error)
+}
+
+// incoming is a set that was read. It must be installed or aborted.
+type incoming interface {
+	fingerprint() Fingerprint
+	differs() bool // from the content
+	install(version uint64, moment func(show func())) error
+	abort()
+}
+
+// keys are the published keys.
+type keys struct {
+	table   *Table
+	journal *journal // or nil
+}
+
+func (k keys) state() setState { return k.table.state() }
+
+func (k keys) apply(id string, data []byte) (applied bool, err error) {
+	var change Change
+	if err := change.UnmarshalJSON(data); err != nil {
+		return false, fmt.Errorf("%w: %w", errEvent, err)
+	}
+	if id != strconv.FormatUint(change.Version, 10) {
+		return false, fmt.Errorf("%w: the id is not the version", errEvent)
+	}
+	if change.Version <= k.table.Version() {
+		return false, nil
+	}
+	err = k.table.Apply(change)
+	switch {
+	case errors.Is(err, ErrVersionGap):
+		return false, fmt.Errorf("%w: %w", errEvent, err)
+	case err != nil:
+		return false, fmt.Errorf("%w: %w", errDiverged, err)
+	}
+	if k.journal != nil {
+		k.journal.add(change)
+	}
+	return true, nil
+}
+
+func (k keys) read(body io.Reader) (incoming, error) {
+	next := incomingKeys{k.table.refresh(), k.journal}
+	empty := true
+	err := ReadSet(body, func(key Key) error { empty = false; return next.Add(key) })
+	if err == nil && empty {
+		err = errEmpty
+	}
+	if err != nil {
+		next.abort()
+		return nil, err
+	}
+	return next, nil
+}
+
+type incomingKeys struct {
+	*refresh
+	journal *journal
+}
+
+func (n incomingKeys) fingerprint() Fingerprint { return n.print }
+
+func (n incomingKeys) install(version uint64, moment func(show func())) error {
+	return n.refresh.install(version, func(show func()) {
+		moment(func() {
+			show()
+			if n.journal != nil {
+				n.journal.setWhole()
+			}
+		})
+	})
+}
