@@ -7,7 +7,7 @@ import (
 	"github.com/burnkey/burnkey/authz/turns"
 )
 
-// Asker says for whom a key is made; turns and queue places are counted by it.
+// Asker identifies the requester of a key; turns and places in the queue are counted by it.
 type Asker = turns.Asker
 
 // BusyError means that a request was turned away, because the asker has too many in the queue

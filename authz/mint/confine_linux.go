@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confine sets what the parent decides about a minting process.
+// confine sets the process attributes of a minting process.
 func confine(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: syscall.SIGKILL, // never outlives the server
-		Setpgid:   true,            // a Ctrl-C is for the server, which drains
+		Setpgid:   true,            // Ctrl-C only reaches the server, which drains
 	}
 }
 
-// sealDescriptors marks everything that is open as not to be inherited. Go does
-// so with what it opens; what this process inherited itself may be otherwise.
+// sealDescriptors marks all open files as close-on-exec. Go does so for files that it opens, but not for
+// inherited ones.
 func sealDescriptors() error {
 	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return nil

@@ -14,16 +14,15 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// converse has a minting process make one key, and sign the payload unless that is
-// empty. It takes nothing on trust: the key must be of our shape, and the token must
-// be our form, say what was asked for and verify by that key.
+// converse makes a minting process generate one key and, unless the payload is empty, sign it. It checks
+// everything: the form of the key and of the token, its payload and its signature.
 func converse(from io.Reader, to io.Writer, payload []byte) (Minted, error) {
 	request := byte(burn.Sign)
 	if len(payload) == 0 {
 		request = burn.Tombstone
 	}
 	if _, err := to.Write([]byte{request}); err != nil {
-		return Minted{}, errors.New("it does not listen")
+		return Minted{}, errors.New("the minting process does not read")
 	}
 	p := process{from: from, to: to}
 	if err := p.readKey(); err != nil {
@@ -37,12 +36,12 @@ func converse(from io.Reader, to io.Writer, payload []byte) (Minted, error) {
 		}
 	}
 	if _, err := io.ReadFull(from, make([]byte, 1)); err != io.EOF {
-		return Minted{}, errors.New("it says more than was asked for")
+		return Minted{}, errors.New("the minting process sent too much")
 	}
 	return minted, nil
 }
 
-// process is a minting process as seen by its parent: a crypto.Signer.
+// process is a minting process as its parent sees it. It implements crypto.Signer.
 type process struct {
 	from io.Reader
 	to   io.Writer
@@ -52,7 +51,7 @@ type process struct {
 func (p *process) readKey() (err error) {
 	modulus := make([]byte, burn.ModulusLen)
 	if _, err := io.ReadFull(p.from, modulus); err != nil {
-		return errors.New("it made no key")
+		return errors.New("the minting process sent no key")
 	}
 	p.key, err = jwks.FromModulus(modulus)
 	return err
@@ -61,17 +60,17 @@ func (p *process) readKey() (err error) {
 // Public implements crypto.Signer.
 func (p *process) Public() crypto.PublicKey { return p.key.PublicKey() }
 
-// Sign implements crypto.Signer, for SHA-256 alone, and works once.
+// Sign implements crypto.Signer for SHA-256. It works once.
 func (p *process) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if opts.HashFunc() != crypto.SHA256 {
-		return nil, fmt.Errorf("it signs no %s", opts.HashFunc())
+		return nil, fmt.Errorf("cannot sign %s", opts.HashFunc())
 	}
 	if _, err := p.to.Write(digest); err != nil {
-		return nil, errors.New("it does not listen")
+		return nil, errors.New("the minting process does not read")
 	}
 	signature := make([]byte, burn.SignatureLen)
 	if _, err := io.ReadFull(p.from, signature); err != nil {
-		return nil, errors.New("it signed nothing")
+		return nil, errors.New("the minting process sent no signature")
 	}
 	return signature, nil
 }
@@ -92,7 +91,7 @@ func (p *process) token(payload []byte) (jwks.Token, error) {
 		return "", err
 	}
 	if !bytes.Equal(parsed.Payload, payload) {
-		return "", errors.New("the token says something else")
+		return "", errors.New("the token has another payload")
 	}
 	return jwks.Token(token), parsed.Check(p.key)
 }

@@ -1,10 +1,8 @@
-// Package mint makes API keys: a key pair is generated, signs one token and is
-// lost, all inside a minting process, a child of the same binary that lives for
-// nothing else. What comes back is the token and the public half.
+// Package mint makes API keys. A minting process, a child running the same binary, generates a key pair,
+// signs one token, returns the token and the public key, and exits.
 //
-// A process and not a function, because Go cannot wipe memory: crypto/rsa keeps
-// copies of the primes that zeroing a big.Int does not reach. The kernel takes
-// a process's memory away whole.
+// It is a process, not a function, because Go cannot wipe memory: crypto/rsa keeps copies of the primes
+// that zeroing a big.Int does not reach. The kernel removes all memory of a process.
 package mint
 
 import (
@@ -27,28 +25,28 @@ import (
 
 // Errors of Mint, for errors.Is.
 var (
-	// ErrBusy: the queue is full; nothing was made.
+	// ErrBusy: the queue is full; no key was made.
 	ErrBusy = errors.New("too many keys are being made")
-	// ErrFailed: the minting process failed or its answer did not verify.
+	// ErrFailed: the minting process failed, or its answer is invalid.
 	ErrFailed = errors.New("making the key failed")
 )
 
-// Minted is what is left of a key pair.
+// Minted is the public key of a minted key pair with the token that it signed.
 type Minted struct {
 	Key jwks.Key
 	// Token is empty for a tombstone.
 	Token jwks.Token
 }
 
-// Options of a Minter. Zero values mean the defaults named.
+// Options of a Minter. Zero values mean the defaults.
 type Options struct {
-	// Workers is how many minting processes run at once. Default: the number
-	// of CPUs, each being busy for about 100 ms a key.
+	// Workers is the number of minting processes at a time. Default: the number of CPUs. A key takes about
+	// 100 ms of one CPU.
 	Workers int
-	// Queue is how many requests may wait: a quarter of them from one owner, half from one
+	// Queue is the number of requests that may wait; a quarter of them from one owner, half from one
 	// caller. Default 256.
 	Queue int
-	// Deadline kills a minting process. Default 30 s.
+	// Deadline is the time after which a minting process is killed. Default 30 s.
 	Deadline time.Duration
 	// Metrics receives the collectors; nil keeps them private.
 	Metrics prometheus.Registerer
@@ -56,11 +54,10 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Minter starts minting processes, so many at a time. It is safe for concurrent
-// use.
+// Minter runs a bounded number of minting processes. It is safe for concurrent use.
 type Minter struct {
 	options Options
-	binary  string // binary's, but for tests
+	binary  string // of binary, except in tests
 	queue   *turns.Queue
 	metrics metrics
 	warned  logs.Throttle // by workspace
@@ -68,8 +65,7 @@ type Minter struct {
 	typical atomic.Int64
 }
 
-// New makes a Minter whose processes are children of this same binary: package
-// burn makes it one where it is asked to be.
+// New returns a Minter. Its processes run this same binary, in which package burn recognizes them.
 func New(o Options) (*Minter, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -113,7 +109,7 @@ func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, e
 		if payload, err = claims(); err != nil {
 			return Minted{}, err
 		}
-		if len(payload) == 0 { // which would ask for a tombstone
+		if len(payload) == 0 { // it would request a tombstone
 			return Minted{}, fmt.Errorf("%w: there are no claims", ErrFailed)
 		}
 	}
@@ -145,7 +141,7 @@ func (m *Minter) turnedAway(err error) error {
 	return err
 }
 
-// retryAfter estimates how long that many turns take, at least a second.
+// retryAfter estimates the time for a number of turns, at least a second.
 func (m *Minter) retryAfter(turns int) time.Duration {
 	all := time.Duration(turns) * time.Duration(m.typical.Load())
 	return max(time.Second, (all / time.Duration(m.options.Workers)).Round(time.Second))
@@ -163,13 +159,13 @@ func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
 		return minted, nil
 	case ctx.Err() != nil:
 		return Minted{}, context.Cause(ctx)
-	case deadline.Err() != nil: // ours, not to be taken for the caller's
+	case deadline.Err() != nil: // our deadline, not the caller's
 		return Minted{}, fmt.Errorf("%w: it took longer than %s", ErrFailed, m.options.Deadline)
 	}
 	return Minted{}, fmt.Errorf("%w: %w", ErrFailed, err)
 }
 
-// command is a minting process to be: it ends with the context at the latest.
+// command returns the command of a minting process, which is killed when the context ends.
 func (m *Minter) command(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, m.binary, burn.Subcommand)
 	cmd.Env = []string{} // nil would mean ours
@@ -178,8 +174,8 @@ func (m *Minter) command(ctx context.Context) *exec.Cmd {
 	return cmd
 }
 
-// oneKey runs a process that gives way from its first instruction: it takes some
-// milliseconds until it does so itself.
+// oneKey runs a minting process. It lowers the process's priority from the start, since the process itself
+// needs some milliseconds until it can.
 func oneKey(cmd *exec.Cmd, payload []byte) (Minted, error) {
 	to, err := cmd.StdinPipe()
 	if err != nil {

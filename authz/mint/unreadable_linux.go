@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/authz/mint/burn"
 )
 
-// self names the running binary even after an upgrade has replaced its file.
+// self is the running binary, even after an upgrade has replaced its file.
 const self = "/proc/self/exe"
 
 // binary returns what minting processes execute: a copy of the running binary, in
@@ -60,11 +60,11 @@ func unreadable() (path string, err error) {
 	return fmt.Sprintf("/proc/self/fd/%d", fd), target.Chmod(0o111)
 }
 
-// target keeps the copy open: a file that nobody holds is closed in the end.
+// target keeps the copy open; the garbage collector would close it.
 var target *os.File
 
-// executes reports whether the kernel, or what confines this process, lets it run
-// the file. Without a request a minting process makes nothing and says so.
+// executes reports whether this process may run the file. Without a request, a minting process exits with
+// a status of its own.
 func executes(path string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -16,9 +16,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Sender posts a message to a URL; *webhook.Client does. The id is that of the message,
-// the same each time it is sent, and at is the time of this attempt. Its errors name
-// neither the URL nor an address: they are logged.
+// Sender posts a message to a URL; *webhook.Client implements it. A message keeps its id when it is sent
+// again; at is the time of this attempt. Errors are logged, so they contain neither the URL nor an address.
 type Sender interface {
 	Send(ctx context.Context, url, id string, at time.Time, body []byte) error
 }
@@ -37,46 +36,42 @@ type Options struct {
 	Store  Store
 	Sender Sender
 	Now    func() time.Time
-	// Every is how often to look for keys that come near their end. Default 1 min.
+	// Every is the interval between searches for keys that expire soon. Default 1 min.
 	Every time.Duration
-	// Pause is how long to wait before a receiver that failed is tried again; it doubles up
-	// to 15 min. Default 5 s.
+	// Pause is the wait after a failed delivery; it doubles up to 15 min. Default 5 s.
 	Pause   time.Duration
 	Log     *slog.Logger // nil: none
 	Metrics prometheus.Registerer
 }
 
-// Notices of keys that expire soon.
 const (
 	day = 24 * time.Hour
-	// noticeBack is how far behind now the first look goes: what came near its end
-	// while no server ran is told of, too.
+	// noticeBack is how far the first search goes back, for notices due while no server ran.
 	noticeBack = day
-	// noticeFor is how long after its time a notice is still tried.
+	// noticeFor is how long a notice is tried after its time.
 	noticeFor = 2 * day
 
 	noticeEvery    = time.Minute
 	noticePause    = 5 * time.Second
 	noticePauseMax = 15 * time.Minute
-	// noticesAtOnce bounds posts under way, of all workspaces; a workspace has one.
+	// noticesAtOnce bounds the posts in progress of all workspaces; each workspace has one at a time.
 	noticesAtOnce = 32
-	// noticesWaiting bounds a workspace's queue. Those beyond it are looked for again.
+	// noticesWaiting bounds a workspace's queue. A later search finds the notices beyond it.
 	noticesWaiting = 256
-	// dueAtOnce bounds one look for keys.
+	// dueAtOnce bounds the keys that one query returns.
 	dueAtOnce = 500
 )
 
-// noticeDays are the spans before a key's end at which it is told of, the longest first.
+// noticeDays are the days before a key's expiry at which a notice is due, in descending order.
 var noticeDays = []int{14, 7, 1}
 
-// Run tells each workspace's webhook of its active keys that come within 14, 7 and 1 day
-// of their end, until the context ends. What was told is in the audit as
-// ActionKeyNotice, at once where there is no webhook; a key that never lived longer than a
-// span is not told of at it, and neither is one that was rotated.
+// Run notifies each workspace's webhook 14, 7 and 1 day before an active key expires, until the context
+// ends. Each notice is recorded in the audit as ActionKeyNotice; without a webhook it is only recorded.
+// There is no notice for a span longer than the key's whole life, and none for a rotated key.
 //
-// A notice is sent at least once, if its receiver takes it within two days. Since the
-// audit is asked before it is sent, restarts and several servers on one database send it
-// once as a rule, and the message's id is the same if not.
+// A notice is sent at least once, if its receiver accepts it within two days. The audit is checked before
+// sending, so that restarts and several servers on one database rarely send it twice; then the message's
+// id is the same.
 func Run(ctx context.Context, o Options) {
 	if o.Every <= 0 {
 		o.Every = noticeEvery
@@ -99,26 +94,26 @@ func Run(ctx context.Context, o Options) {
 type notifier struct {
 	o       Options
 	results *prometheus.CounterVec
-	posts   chan struct{} // holds one of each that is under way
-	room    chan struct{} // wakes it: a workspace that is behind has room again
-	since   time.Time     // all that came near its end before was seen
+	posts   chan struct{} // holds one element for each post in progress
+	room    chan struct{} // wakes Run when a workspace that overflowed has room again
+	since   time.Time     // all notices due before were seen
 	running sync.WaitGroup
 	failing logs.Failures // of deliveries, by workspace
 
 	mu    sync.Mutex
-	lanes map[string]*lane // of workspaces with notices that wait
-	// behind are workspaces whose queue was full, and from when on to look again.
-	behind map[string]time.Time
+	lanes map[string]*lane // of workspaces with waiting notices
+	// overflowed has the workspaces whose queue was full, and the time from which to search again.
+	overflowed map[string]time.Time
 }
 
 func newNotifier(o Options) *notifier {
 	n := &notifier{
 		o: o, posts: make(chan struct{}, noticesAtOnce), room: make(chan struct{}, 1), since: o.Now().Add(-noticeBack),
-		failing: logs.Failures{Level: slog.LevelWarn}, lanes: make(map[string]*lane), behind: make(map[string]time.Time),
+		failing: logs.Failures{Level: slog.LevelWarn}, lanes: make(map[string]*lane), overflowed: make(map[string]time.Time),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_notices_total",
-			Help: "Notices of keys that expire soon: sent to a webhook; recorded, there being none; failed, to be tried again; given_up, or void " +
-				"since the key is no longer active.",
+			Help: "Notices of keys that expire soon: sent to a webhook; recorded only, without a webhook; failed and tried again; " +
+				"given_up; void, because the key is no longer active.",
 		}, []string{"result"}),
 	}
 	for _, result := range noticeResults {
@@ -130,7 +125,7 @@ func newNotifier(o Options) *notifier {
 	return n
 }
 
-// look finds what came near its end since the last look.
+// look queues the notices that became due since the last call.
 func (n *notifier) look(ctx context.Context) error {
 	now := n.o.Now()
 	if now.After(n.since) { // the clock may be set back
@@ -148,7 +143,7 @@ func (n *notifier) look(ctx context.Context) error {
 	return nil
 }
 
-// scan queues the notices whose time is from one to another, of one workspace or all.
+// scan queues the notices due between two times, of one workspace or all.
 func (n *notifier) scan(ctx context.Context, from, until time.Time, workspace string) error {
 	for _, days := range noticeDays {
 		span := time.Duration(days) * day
@@ -175,37 +170,37 @@ func (n *notifier) scan(ctx context.Context, from, until time.Time, workspace st
 	return nil
 }
 
-// consider queues a key's notice unless it is none or was told. A key that is damaged must
-// not keep the others from being told of.
+// consider queues a key's notice if it is due and not yet recorded. A corrupt key must not block the
+// notices of others.
 func (n *notifier) consider(ctx context.Context, d store.DuePlace, days int) error {
 	k, err := n.o.Store.Key(ctx, d.Workspace, d.ID)
 	if errors.Is(err, store.ErrDamaged) {
-		n.o.Log.Error("a key that expires soon can't be read", "workspace", d.Workspace, "key", d.ID, "error", err)
+		n.o.Log.Error("cannot read a key that expires soon", "workspace", d.Workspace, "key", d.ID, "error", err)
 		return nil
 	}
 	if err != nil || !isNoticeDue(&k, days, n.o.Now()) {
 		return err
 	}
-	told, err := n.wasTold(ctx, &k, days)
-	if err == nil && !told {
+	known, err := n.isRecorded(ctx, &k, days)
+	if err == nil && !known {
 		n.queue(ctx, k.Workspace, notice{id: k.ID, days: days, at: noticeAt(&k, days)})
 	}
 	return err
 }
 
-// notice is one that waits. What it says is read when it is sent.
+// notice waits to be sent. Its contents are read when it is sent.
 type notice struct {
 	id   uuid.UUID
 	days int
-	at   time.Time // when the key came so near its end
-	sent bool      // and not yet recorded
+	at   time.Time // when it became due
+	sent bool      // but not yet recorded
 }
 
 func noticeAt(k *store.Key, days int) time.Time {
 	return k.ExpiresAt.Add(-time.Duration(days) * day)
 }
 
-// isNoticeDue reports whether a key is to be told of now, as having so many days.
+// isNoticeDue reports whether a key's notice for this number of days is due now.
 func isNoticeDue(k *store.Key, days int, now time.Time) bool {
 	if k.ExpiresAt.IsZero() || k.Status(now) != store.Active {
 		return false
@@ -216,7 +211,7 @@ func isNoticeDue(k *store.Key, days int, now time.Time) bool {
 	}
 	for _, fewer := range noticeDays {
 		if fewer < days && !noticeAt(k, fewer).After(now) {
-			return false // that one says it better
+			return false // a later notice replaces it
 		}
 	}
 	return true

@@ -9,11 +9,11 @@ import (
 	"github.com/burnkey/burnkey/internal/loop"
 )
 
-// lane is the queue of one workspace's notices, which one goroutine sends one by one: a
-// receiver that is dead or slow delays nobody else's. The notifier's mu guards it.
+// lane is the queue of one workspace. Its goroutine sends one notice after the other, so that a dead or
+// slow receiver does not delay other workspaces. The notifier's mu guards it.
 type lane struct {
 	waiting []notice
-	has     map[noticeKey]struct{} // of those, and of the one under way
+	has     map[noticeKey]struct{} // waiting or being sent
 }
 
 type noticeKey struct {
@@ -23,7 +23,7 @@ type noticeKey struct {
 
 func (w *notice) key() noticeKey { return noticeKey{w.id, w.days} }
 
-// queue has a notice sent, if there is room, or looked for again.
+// queue adds a notice to its workspace's lane. If that is full, a later search finds the notice again.
 func (n *notifier) queue(ctx context.Context, workspace string, w notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -37,36 +37,36 @@ func (n *notifier) queue(ctx context.Context, workspace string, w notice) {
 		return
 	}
 	if len(l.has) >= noticesWaiting {
-		if from, is := n.behind[workspace]; !is || w.at.Before(from) {
-			n.behind[workspace] = w.at
+		if from, is := n.overflowed[workspace]; !is || w.at.Before(from) {
+			n.overflowed[workspace] = w.at
 		}
 		return
 	}
 	l.waiting, l.has[w.key()] = append(l.waiting, w), struct{}{}
 }
 
-// wait has a workspace looked at again.
+// wait makes a later search cover a workspace again.
 func (n *notifier) wait(workspace string, from time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.behind[workspace] = from
+	n.overflowed[workspace] = from
 }
 
-// ready takes the workspaces that are behind and have sent all that waited.
+// ready removes and returns the overflowed workspaces whose lane is empty again.
 func (n *notifier) ready() map[string]time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	ready := make(map[string]time.Time)
-	for workspace, from := range n.behind {
+	for workspace, from := range n.overflowed {
 		if n.lanes[workspace] == nil {
 			ready[workspace] = from
-			delete(n.behind, workspace)
+			delete(n.overflowed, workspace)
 		}
 	}
 	return ready
 }
 
-// next takes the first that waits. If there is none, the lane ends.
+// next removes and returns the first waiting notice. An empty lane ends.
 func (n *notifier) next(workspace string, l *lane) (notice, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -76,7 +76,7 @@ func (n *notifier) next(workspace string, l *lane) (notice, bool) {
 		return w, true
 	}
 	delete(n.lanes, workspace)
-	if _, behind := n.behind[workspace]; behind {
+	if _, overflowed := n.overflowed[workspace]; overflowed {
 		select {
 		case n.room <- struct{}{}:
 		default:
@@ -85,8 +85,8 @@ func (n *notifier) next(workspace string, l *lane) (notice, bool) {
 	return notice{}, false
 }
 
-// settled forgets a notice, or has it wait behind the others: one that is always refused
-// must not keep them.
+// settled removes a notice, or puts it at the end of the lane, so that a notice that is always refused
+// does not block the others.
 func (n *notifier) settled(l *lane, w notice, again bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -97,7 +97,7 @@ func (n *notifier) settled(l *lane, w notice, again bool) {
 	}
 }
 
-// drive sends a workspace's notices until none waits.
+// drive sends the notices of a lane until it is empty.
 func (n *notifier) drive(ctx context.Context, workspace string, l *lane) {
 	const failure = "cannot deliver the notice of a key that expires soon; trying again"
 	pauses := loop.Backoff{First: n.o.Pause, Max: noticePauseMax}
@@ -106,7 +106,7 @@ func (n *notifier) drive(ctx context.Context, workspace string, l *lane) {
 		if !ok {
 			return
 		}
-		result, err := n.tell(ctx, workspace, &w)
+		result, err := n.deliver(ctx, workspace, &w)
 		n.settled(l, w, err != nil)
 		if err == nil {
 			if result == noticeSent {
@@ -131,7 +131,7 @@ func (n *notifier) count(workspace string, w *notice, result noticeResult) {
 	}
 	n.results.WithLabelValues(string(result)).Inc()
 	if result == noticeGivenUp {
-		n.o.Log.Warn("the notice of a key that expires soon was not delivered in two days; given up",
+		n.o.Log.Warn("gave up delivering the notice of a key that expires soon after two days",
 			"workspace", workspace, "key", w.id, "days", w.days)
 	}
 }

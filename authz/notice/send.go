@@ -12,33 +12,32 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// noticeResult is what became of an attempt.
+// noticeResult is the result of an attempt.
 type noticeResult string
 
 const (
 	noticeSent     noticeResult = "sent"
-	noticeRecorded noticeResult = "recorded" // there is no webhook
-	noticeFailed   noticeResult = "failed"   // and is to be tried again
+	noticeRecorded noticeResult = "recorded" // no webhook
+	noticeFailed   noticeResult = "failed"   // to be tried again
 	noticeGivenUp  noticeResult = "given_up"
-	noticeVoid     noticeResult = "void" // the key was rotated, revoked or has expired meanwhile
-	noticeKnown    noticeResult = "known"
+	noticeVoid     noticeResult = "void"  // the key was rotated, revoked or has expired meanwhile
+	noticeKnown    noticeResult = "known" // another server sent it
 )
 
-// noticeResults are those that are counted; another server counts what is known.
+// noticeResults has the results that are counted; the server that sent a known notice counts it.
 var noticeResults = []noticeResult{noticeSent, noticeRecorded, noticeFailed, noticeGivenUp, noticeVoid}
 
-// noticeLookBack is how much the clocks of servers may differ.
+// noticeLookBack is the largest difference between the clocks of servers.
 const noticeLookBack = time.Hour
 
-// recordTimeout bounds the record of a notice.
+// recordTimeout bounds recording a notice.
 const recordTimeout = 15 * time.Second
 
-// noticeEntries bounds how many of a key's are read; several servers may have written
-// more than one for a span.
+// noticeEntries bounds the audit entries that are read: several servers may have recorded the same notice.
 const noticeEntries = 32
 
-// wasTold reports whether the audit has a key's notice.
-func (n *notifier) wasTold(ctx context.Context, k *store.Key, days int) (bool, error) {
+// isRecorded reports whether the audit has a key's notice for this number of days.
+func (n *notifier) isRecorded(ctx context.Context, k *store.Key, days int) (bool, error) {
 	entries, _, err := n.o.Store.Audit(ctx, k.Workspace, store.AuditFilter{
 		Key: k.ID, Action: store.ActionKeyNotice, Since: noticeAt(k, days).Add(-noticeLookBack), Limit: noticeEntries,
 	})
@@ -53,8 +52,9 @@ func (n *notifier) wasTold(ctx context.Context, k *store.Key, days int) (bool, e
 	return false, err
 }
 
-// tell sends a notice to the workspace's webhook and records it. An error is to be tried again.
-func (n *notifier) tell(ctx context.Context, workspace string, waiting *notice) (noticeResult, error) {
+// deliver sends a notice to the workspace's webhook and records it. After an error it must be called
+// again.
+func (n *notifier) deliver(ctx context.Context, workspace string, waiting *notice) (noticeResult, error) {
 	k, url, result, err := n.due(ctx, workspace, waiting)
 	if result == "" && err == nil && url != "" {
 		waited, failed := n.place(ctx)
@@ -79,7 +79,7 @@ func (n *notifier) tell(ctx context.Context, workspace string, waiting *notice) 
 	return noticeSent, n.record(ctx, k, waiting.days)
 }
 
-// place takes one of the places for posts in progress, and reports whether it had to wait.
+// place waits for one of the places for posts in progress, and reports whether it had to wait.
 func (n *notifier) place(ctx context.Context) (waited bool, err error) {
 	select {
 	case n.posts <- struct{}{}:
@@ -110,7 +110,7 @@ func (n *notifier) due(ctx context.Context, workspace string, waiting *notice) (
 	case !isNoticeDue(&k, waiting.days, n.o.Now()):
 		return k, "", noticeVoid, nil
 	}
-	if told, err := n.wasTold(ctx, &k, waiting.days); told || err != nil {
+	if known, err := n.isRecorded(ctx, &k, waiting.days); known || err != nil {
 		return k, "", noticeKnown, err
 	}
 	w, err := n.o.Store.Workspace(ctx, workspace)

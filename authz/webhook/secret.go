@@ -10,7 +10,7 @@ import (
 	"log/slog"
 )
 
-// Limits of a secret, in bytes. Standard Webhooks wants at least 192 bits.
+// Limits of a secret, in bytes. Standard Webhooks requires at least 192 bits.
 const (
 	minSecret = 24
 	maxSecret = 1024
@@ -18,26 +18,26 @@ const (
 
 var prefix = []byte("whsec_")
 
-// Secret is what messages are signed with. It does not print.
+// Secret signs messages. It redacts itself when printed.
 type Secret []byte
 
-// String hides the secret.
+// String redacts the secret.
 func (Secret) String() string { return "[secret]" }
 
-// GoString hides the secret.
+// GoString redacts the secret.
 func (s Secret) GoString() string { return s.String() }
 
-// LogValue hides the secret.
+// LogValue redacts the secret.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// ParseSecret reads whsec_ and base64, or takes the bytes as they are, but for white
-// space at both ends. Errors do not repeat it.
+// ParseSecret reads whsec_ and base64, or uses the text itself without white space at both ends. Errors do
+// not contain the secret.
 func ParseSecret(text []byte) (Secret, error) {
 	text = bytes.TrimSpace(text)
 	if encoded, is := bytes.CutPrefix(text, prefix); is {
 		decoded, err := base64.StdEncoding.Strict().DecodeString(string(encoded))
 		if err != nil {
-			return nil, errors.New("what follows whsec_ must be base64")
+			return nil, errors.New("the part after whsec_ must be base64")
 		}
 		text = decoded
 	}

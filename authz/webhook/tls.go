@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// isTLS reports whether an error is one of TLS: a certificate that is not trusted, an
-// alert of the other side, or an answer that is no TLS.
+// isTLS reports whether an error comes from TLS: an untrusted certificate, an alert of the other side, or
+// an answer that is not TLS.
 func isTLS(err error) bool {
 	var (
 		certificate *tls.CertificateVerificationError

@@ -1,4 +1,4 @@
-// Package webhook posts messages to a URL as Standard Webhooks has it
+// Package webhook posts messages to a URL as specified by Standard Webhooks
 // (https://www.standardwebhooks.com, specification 1.0.0).
 package webhook
 
@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/internal/outbound"
 )
 
-// maxDrain is how many bytes of an answer are read so that the connection can be reused.
+// maxDrain is the number of bytes of an answer that are read so that the connection can be reused.
 const maxDrain = 64 << 10
 
 // Options of a Client. HTTP is required.
@@ -24,9 +24,9 @@ type Options struct {
 	// HTTP makes the calls. It must not follow redirects: their targets are not validated, and
 	// messages may be signed.
 	HTTP *http.Client
-	// Secret signs; nil leaves messages unsigned.
+	// Secret signs messages; nil: unsigned.
 	Secret Secret
-	// UserAgent that receivers see. Default burnkey.
+	// UserAgent is the User-Agent header. Default burnkey.
 	UserAgent string
 }
 
@@ -37,7 +37,7 @@ type Client struct {
 	agent  string
 }
 
-// New makes a Client.
+// New returns a Client.
 func New(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "burnkey"
@@ -45,19 +45,19 @@ func New(o Options) *Client {
 	return &Client{secret: o.Secret, agent: o.UserAgent, http: o.HTTP}
 }
 
-// Close drops idle connections.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Error says why a message was not taken, without naming the receiver.
+// Error is the reason why a message was not accepted. It does not name the receiver.
 type Error struct {
 	Reason string
-	Status int // of the answer; 0: there was none
+	Status int // of the answer; 0: no answer
 }
 
 func (e *Error) Error() string { return e.Reason }
 
-// Send posts a message, whose id is the same each time it is sent; at is the time of
-// this attempt. Whatever is answered but 2xx is an error. All errors are *Error.
+// Send posts a message. A message keeps its id when it is sent again; at is the time of this attempt. Any
+// answer except 2xx is an error. All errors are *Error.
 func (c *Client) Send(ctx context.Context, url, id string, at time.Time, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -76,7 +76,7 @@ func (c *Client) Send(ctx context.Context, url, id string, at time.Time, body []
 		return &Error{Reason: reason(err)}
 	}
 	defer answer.Body.Close()
-	_, _ = io.CopyN(io.Discard, answer.Body, maxDrain) // it was taken, whatever else comes
+	_, _ = io.CopyN(io.Discard, answer.Body, maxDrain) // it was accepted, even if this fails
 	switch {
 	case answer.StatusCode/100 == 2:
 		return nil
@@ -87,7 +87,7 @@ func (c *Client) Send(ctx context.Context, url, id string, at time.Time, body []
 	}
 }
 
-// reason is what kind of error it is: its own text names the URL, hosts and addresses.
+// reason describes an error, whose own text contains the URL, hosts and addresses.
 func reason(err error) string {
 	var (
 		timeout net.Error
