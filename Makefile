@@ -1,13 +1,13 @@
-# `make help` lists the targets. The work is done by the scripts in tools/, each of which says what it is for.
+# `make help` lists the targets. The scripts in tools/ do the work; each begins with its purpose.
 #
 # Environment:
 #   DEMO_ONCE=1       make demo shows one round and exits
 #   BURNKEY_ENVOY     an Envoy to use instead of the pinned one
 #   BURNKEY_CHROMIUM  a Chromium to use instead of the one in PATH
-#   BURNKEY_POSTGRES  the folder of PostgreSQL's binaries, where they are in no usual place
+#   BURNKEY_POSTGRES  the folder of PostgreSQL's binaries, if they are in an unusual place
 #   BURNKEY_PYTHON    a Python with PyJWT and joserfc, instead of the pinned virtual environment
-#   BURNKEY_VULNDB    a copy of the Go vulnerability database, folder or .tgz, for where the network is closed
-#   CI=true           what is skipped for want of a component fails instead, and no test result comes from a cache
+#   BURNKEY_VULNDB    a copy of the Go vulnerability database, folder or .tgz, for machines without a network
+#   CI=true           a test without a component that it needs fails instead of being skipped, and no result comes from a cache
 #   BENCH             flags of make bench, such as --quick or '--only jwks --out DIR'
 #   GOTESTFLAGS       further flags for go test, such as -v or -run
 
@@ -18,7 +18,7 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # The minting process erases registers and stack after use where the platform has runtime/secret; that is an experiment
-# of the Go tool chain, asked for here and ignored where the tool chain does not know it.
+# of the Go tool chain, requested here and ignored if the tool chain does not know it.
 EXPERIMENT = $(shell case $$(go env GOOS)/$$(go env GOARCH) in \
 	(linux/amd64 | linux/arm64) GOEXPERIMENT=runtimesecret go env GOEXPERIMENT 2>/dev/null;; esac)
 # With -trimpath for all of them, packages are compiled once for the program, its checks and its end-to-end tests.
@@ -33,7 +33,7 @@ UNITS = $$(go list ./... | grep -v '/e2e$$')
 STEP = tools/step.sh
 STARTED := $(shell date +%s)
 
-# Where tests find what they need. `make test` has put it there by then; `go test` alone may find it absent and skip.
+# Where tests find their components. `make test` installs them first; with `go test` alone, tests may skip without them.
 BURNKEY_BIN := $(CURDIR)/bin/burnkey
 BURNKEY_ENVOY ?= $(CURDIR)/.tools/envoy/envoy
 BURNKEY_PYTHON ?= $(CURDIR)/.tools/python/bin/python
@@ -70,7 +70,7 @@ test: ## Everything that CI runs; end-to-end tests and those with the race detec
 	@echo "=== all passed in $$(($$(date +%s) - $(STARTED))) s"
 
 .PHONY: unit
-unit: ## Unit tests, quick: no race detector, and what needs a component not in .tools is skipped
+unit: ## Quick unit tests: no race detector; tests that need a component are skipped
 	env -u BURNKEY_BIN -u BURNKEY_ENVOY -u BURNKEY_PYTHON go test $(TESTFLAGS) $(UNITS)
 
 .PHONY: race
@@ -97,7 +97,7 @@ vet: ## go vet
 	$(AS_SHIPPED) go vet ./...
 
 .PHONY: vuln
-vuln: go-tools ## Known vulnerabilities in what is called
+vuln: go-tools ## Known vulnerabilities in called code
 	@$(AS_SHIPPED) tools/vulncheck.sh
 
 .PHONY: check-fmt
@@ -114,7 +114,7 @@ check-generated: ## Fail if go generate changes a file
 	@$(AS_SHIPPED) tools/check-generated.sh
 
 .PHONY: cross
-cross: ## Compile for the other platforms, where some files differ
+cross: ## Compile for the other platforms, for which some files differ
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/burnkey
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/burnkey
 
@@ -125,7 +125,7 @@ fmt: go-tools ## Format the Go files
 	@tools/fmt.sh write
 
 .PHONY: generate
-generate: ## Write the generated files anew
+generate: ## Write the generated files again
 	$(AS_SHIPPED) go generate ./...
 
 ##@ Set up
@@ -149,27 +149,27 @@ python: ## Python's JWT libraries, in .tools/python
 schemas: ## The schemas of Kubernetes and compose, in .tools/schemas
 	@tools/schemas.sh
 
-# Not a part of .tools: these are Debian's packages. Without them the tests that need them are skipped, but not in CI.
+# These are Debian packages and not in .tools. Tests that need them are skipped without them, except in CI.
 .PHONY: cluster
 cluster: ## PostgreSQL, Patroni, etcd, HAProxy and PgBouncer (root on Debian gets them installed, others the command)
 	@tools/patroni.sh || [ "$$CI" != true ]
 
-# As above of Chromium and npm; what drives it is in .tools/browser.
+# Chromium and npm are Debian packages, too; the driver is in .tools/browser.
 .PHONY: browser
-browser: ## Chromium and what drives it, and an OpenID provider (root on Debian gets the packages installed)
+browser: ## Chromium, its driver and an OpenID provider (root on Debian gets the packages installed)
 	@tools/browser.sh || [ "$$CI" != true ]
 
-# As above. Without it, serving is not compared.
+# A Debian package, too. Without it, the benchmarks do not compare serving.
 .PHONY: nginx
-nginx: ## nginx, which make bench compares with (root on Debian gets it installed)
+nginx: ## nginx, for comparison in make bench (root on Debian gets it installed)
 	@tools/nginx.sh || [ "$$CI" != true ]
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove the builds
 	rm -rf bin
 
 .PHONY: distclean
-distclean: clean ## Remove also what was installed into .tools
+distclean: clean ## Remove the tools in .tools, too
 	rm -rf .tools
 
 .PHONY: help

@@ -151,8 +151,7 @@ func copyFile(to, from string) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// progress tells whoever waits what is going on: a line a step, and where a
-// terminal watches, a counter below.
+// progress shows how far a run is: a line per step and, on a terminal, a counter below.
 type progress struct {
 	out      io.Writer
 	terminal bool

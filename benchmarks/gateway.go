@@ -87,8 +87,8 @@ func (b *bench) startGateway(ctx context.Context, g *guarded, token string) erro
 	return g.await(ctx, p, began, token)
 }
 
-// restart stops the gateway, starts it anew from its snapshot and returns how long
-// it took until a token was admitted.
+// restart stops the gateway, starts it again from its snapshot and returns the time
+// until a token was admitted.
 func (b *bench) restartGateway(ctx context.Context, g *guarded, token string) (time.Duration, error) {
 	g.processes[1].stop()
 	cold := g.ready

@@ -196,7 +196,8 @@ func (b *bench) startNginx(ctx context.Context, nginx string, body []byte) (p *p
 	if err != nil {
 		return nil, o, err
 	}
-	p, err = startProcess(b.dir, "nginx", nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", filepath.Join(dir, "nginx-error.log"))
+	p, err = startProcess(b.dir, "nginx", nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"),
+		"-e", filepath.Join(dir, "nginx-error.log"))
 	if err != nil {
 		return nil, o, err
 	}

@@ -20,7 +20,7 @@ import (
 
 // keyring makes a million genuine RSA-2048 keys in seconds, and can sign for any
 // of them: key i is the product of the i-th pair of a pool of primes. Such keys
-// share their factors, so whoever has two may compute a private one: they are
+// share their factors, so anyone who has two can compute a private one: they are
 // for loads only. Burnkey never ships, stores or publishes them elsewhere.
 //
 // It is safe for concurrent use.

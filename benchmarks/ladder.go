@@ -30,11 +30,13 @@ type plan struct {
 var (
 	full = plan{
 		loadTokens: 1000, rounds: 3, round: 8 * time.Second, firsts: 500, forged: 500, propagation: 300,
-		stockProp: 3, stockLimit: 3 * time.Minute, changes: 100, large: 8192, issuing: 20 * time.Second, serving: 5 * time.Second, openssl: 3, benchTime: "2s",
+		stockProp: 3, stockLimit: 3 * time.Minute, changes: 100, large: 8192, issuing: 20 * time.Second, serving: 5 * time.Second,
+		openssl: 3, benchTime: "2s",
 	}
 	quick = plan{
 		loadTokens: 200, rounds: 1, round: 500 * time.Millisecond, firsts: 50, forged: 20, propagation: 5,
-		stockProp: 1, stockLimit: 20 * time.Second, changes: 10, large: 2048, issuing: 2 * time.Second, serving: 300 * time.Millisecond, openssl: 1, benchTime: "50ms",
+		stockProp: 1, stockLimit: 20 * time.Second, changes: 10, large: 2048, issuing: 2 * time.Second, serving: 300 * time.Millisecond,
+		openssl: 1, benchTime: "50ms",
 	}
 )
 

@@ -235,8 +235,8 @@ func (c *conn) chunks() (total int64, err error) {
 	}
 }
 
-// discard drops so many bytes: what is not in the buffer inside the kernel, where
-// that can be had, since copying megabytes here would be measured as the server's.
+// discard drops size bytes. Bytes that are not in the buffer are dropped in the kernel where it can, since copying megabytes
+// here would be measured as the server's time.
 func (c *conn) discard(size int64) error {
 	buffered := min(size, int64(c.r.Buffered()))
 	if _, err := c.r.Discard(int(buffered)); err != nil {

@@ -65,14 +65,14 @@ func majorMinor(release []byte) string {
 
 var versionNumber = regexp.MustCompile(`\d+\.\d+\.\d+[a-z]?`)
 
-// versionOf asks a program; "" if it is not there or tells nothing like a version.
+// versionOf runs a program and returns its version; "" if it is missing or prints none.
 func versionOf(ctx context.Context, program, flag string) string {
 	if program == "" {
 		return ""
 	}
 	cmd := exec.CommandContext(ctx, program, flag)
 	cmd.Env = environment()
-	text, err := cmd.CombinedOutput() // nginx tells it on standard error
+	text, err := cmd.CombinedOutput() // nginx prints it on standard error
 	if err != nil {
 		return ""
 	}

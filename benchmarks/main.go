@@ -1,11 +1,11 @@
-// Command benchmarks measures Burnkey against what it is compared with, side by
-// side in one run: stock Envoy, bare key generation, openssl and nginx. Run it
+// Command benchmarks compares Burnkey with other programs, side by side in one run:
+// stock Envoy, bare key generation, openssl and nginx. Run it
 // with `make bench`; results/ holds what the last full run found.
 //
 // Its keys are for loads only. They are genuine RSA-2048 keys, but products of a
 // small pool of primes, so that a million are made in seconds and any of them
-// can sign: whoever has two that share a prime has both private keys. Nothing
-// outside this command makes, takes or ships such keys.
+// can sign: anyone who has two that share a prime has both private keys. Nothing
+// outside this command makes, accepts or ships such keys.
 package main
 
 import (

@@ -49,9 +49,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "a minute for correctness alone: small sets, short loads")
 	flags.StringVar(&sizes, "sizes", "", "`N,…` keys instead of 1,8192,65536,262144,1138688 (quick: 1,2048)")
 	flags.StringVar(&only, "only", "", "`PART,…` of "+strings.Join(allParts, ", "))
-	flags.StringVar(&o.out, "out", "", "`DIR` to keep the results in (default benchmarks/results for a full run, none for others)")
-	flags.StringVar(&o.scratch, "scratch", os.TempDir(), "`DIR` for databases and logs while it runs: on the disk that counts")
-	flags.StringVar(&o.primes, "primes", filepath.Join(".tools", "bench", "primes-for-loads-only.txt"), "`FILE` that keeps the pool of primes for the next run; empty: none")
+	flags.StringVar(&o.out, "out", "", "`DIR` for the results (default benchmarks/results for a full run, none for others)")
+	flags.StringVar(&o.scratch, "scratch", os.TempDir(), "`DIR` for databases and logs during the run, on the disk to measure")
+	flags.StringVar(&o.primes, "primes", filepath.Join(".tools", "bench", "primes-for-loads-only.txt"),
+		"`FILE` that stores the pool of primes for the next run; empty: no file")
 	flags.StringVar(&o.burnkey, "burnkey", orEnv("BURNKEY_BIN", "bin/burnkey"), "the burnkey under test")
 	flags.StringVar(&o.envoy, "envoy", orEnv("BURNKEY_ENVOY", ".tools/envoy/envoy"), "Envoy 1.40")
 	if err := flags.Parse(args); err != nil {
@@ -92,7 +93,7 @@ func parseSizes(text string, otherwise []int) ([]int, error) {
 	for field := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(field))
 		if err != nil || n < 1 || n > maxKeys {
-			return nil, fmt.Errorf("--sizes: %q is no number from 1 to %d", field, maxKeys)
+			return nil, fmt.Errorf("--sizes: %q is not a number from 1 to %d", field, maxKeys)
 		}
 		sizes = append(sizes, n)
 	}
@@ -107,13 +108,13 @@ func parseParts(text string) ([]string, error) {
 	parts := strings.Split(text, ",")
 	for _, part := range parts {
 		if !slices.Contains(allParts, part) {
-			return nil, fmt.Errorf("--only: %q is none of %s", part, strings.Join(allParts, ", "))
+			return nil, fmt.Errorf("--only: %q is not one of %s", part, strings.Join(allParts, ", "))
 		}
 	}
 	return parts, nil
 }
 
-// withSize adds one size where it belongs, unless it is there.
+// withSize adds a size in its place if it is missing.
 func withSize(sizes []int, n int) []int {
 	if slices.Contains(sizes, n) {
 		return sizes

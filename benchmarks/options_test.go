@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// here names a program that is there in place of burnkey and Envoy.
+// here names an existing program in place of burnkey and Envoy.
 func here(t *testing.T) []string {
 	t.Helper()
 	self, err := os.Executable()
@@ -49,10 +49,10 @@ func TestOptions(t *testing.T) {
 
 func TestOptionsThatAreRefused(t *testing.T) {
 	for args, want := range map[string]string{
-		"--sizes 0":             "--sizes: \"0\" is no number from 1 to",
+		"--sizes 0":             "--sizes: \"0\" is not a number from 1 to",
 		"--sizes 1,x":           "--sizes: \"x\"",
 		"--sizes 4000001":       "4000000",
-		"--only cpu":            "--only: \"cpu\" is none of gateway,",
+		"--only cpu":            "--only: \"cpu\" is not one of gateway,",
 		"--scratch /nowhere/at": "--scratch",
 		"--burnkey /nowhere/at": "--burnkey",
 		"--envoy /nowhere/at":   "--envoy",

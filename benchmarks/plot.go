@@ -25,7 +25,7 @@ type line struct {
 	values []float64
 }
 
-// Colours that those who see few can tell apart.
+// Colours that colour-blind readers can distinguish.
 var (
 	orange = color.RGBA{0xd5, 0x5e, 0x00, 0xff}
 	blue   = color.RGBA{0x00, 0x72, 0xb2, 0xff}
@@ -59,12 +59,20 @@ func (r *results) latencyLines() []line {
 }
 
 func (r *results) memoryLines() []line {
+	envoy := func(_ rung, s *sideResult) usage { return s.envoyMemory() }
+	service := func(_ rung, s *sideResult) usage { return s.memory[gatewayProcess] }
+	peak := func(of func(rung, *sideResult) usage) func(rung, *sideResult) float64 {
+		return func(at rung, s *sideResult) float64 { return megabytes(of(at, s).peak) }
+	}
+	resident := func(of func(rung, *sideResult) usage) func(rung, *sideResult) float64 {
+		return func(at rung, s *sideResult) float64 { return megabytes(of(at, s).resident) }
+	}
 	return []line{
-		r.line("jwt_authn, peak", stock, orange, true, func(_ rung, s *sideResult) float64 { return megabytes(s.envoyMemory().peak) }),
-		r.line("jwt_authn, resident", stock, orange, false, func(_ rung, s *sideResult) float64 { return megabytes(s.envoyMemory().resident) }),
-		r.line("gateway, peak", gateway, blue, true, func(_ rung, s *sideResult) float64 { return megabytes(s.memory[gatewayProcess].peak) }),
-		r.line("gateway, resident", gateway, blue, false, func(_ rung, s *sideResult) float64 { return megabytes(s.memory[gatewayProcess].resident) }),
-		r.line("server, resident", stock, green, false, func(at rung, _ *sideResult) float64 { return megabytes(at.server.resident) }),
+		r.line("jwt_authn, peak", stock, orange, true, peak(envoy)),
+		r.line("jwt_authn, resident", stock, orange, false, resident(envoy)),
+		r.line("gateway, peak", gateway, blue, true, peak(service)),
+		r.line("gateway, resident", gateway, blue, false, resident(service)),
+		r.line("server, resident", stock, green, false, resident(func(at rung, _ *sideResult) usage { return at.server })),
 	}
 }
 

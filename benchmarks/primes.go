@@ -130,7 +130,7 @@ func readPrimes(file string) ([]*big.Int, error) {
 		}
 		p, ok := new(big.Int).SetString(lines.Text(), 16)
 		if !ok || p.BitLen() != primeBits || p.Bit(primeBits-2) == 0 || p.Bit(0) == 0 || !fitsExponent(p) {
-			return nil, fmt.Errorf("the pool of primes: line %d of %s is none; remove the file", len(primes)+2, file)
+			return nil, fmt.Errorf("the pool of primes: line %d of %s is not a prime of the pool: remove the file", len(primes)+2, file)
 		}
 		primes = append(primes, p)
 	}

@@ -136,7 +136,7 @@ func usageOf(pid int) (u usage, err error) {
 	return u, nil
 }
 
-// number finds the number behind a name in a file of /proc; 0 if there is none.
+// number returns the number after a name in a file of /proc, or 0 if the name is missing.
 func number(text []byte, name string) int64 {
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
@@ -147,8 +147,7 @@ func number(text []byte, name string) int64 {
 	return 0
 }
 
-// freeAddr returns an address on which nothing listens, its port below those that
-// the system hands out to whoever connects.
+// freeAddr returns an address on which no process listens. Its port is below those that the system assigns to connections.
 func freeAddr() (string, error) {
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))

@@ -32,7 +32,7 @@ func TestUsageOfOurselves(t *testing.T) {
 		t.Errorf("%+v, then %+v", before, after)
 	}
 	if _, err := usageOf(1 << 30); err == nil {
-		t.Error("a process that is not there has a usage")
+		t.Error("a process that does not exist has a usage")
 	}
 }
 
@@ -60,7 +60,7 @@ func TestProcess(t *testing.T) {
 	}
 	p.stop()
 	if _, err := startProcess(dir, "none", "/nowhere/at/all"); err == nil {
-		t.Error("a program that is not there starts")
+		t.Error("a program that does not exist starts")
 	}
 	(*process)(nil).stop()
 }
@@ -105,7 +105,7 @@ func TestDecides(t *testing.T) {
 	}{
 		{"at once", []int{200}, time.Minute, 1, 0, ""},
 		{"later", []int{401, 401, 401, 200}, time.Minute, 1, 0, ""},
-		{"and back", []int{401, 200, 401}, time.Minute, 1, 0, "behind a first 200"},
+		{"and back", []int{401, 200, 401}, time.Minute, 1, 0, "after a first 200"},
 		{"never", []int{401}, time.Millisecond, 0, 1, ""},
 		{"something else", []int{401, 503}, time.Minute, 0, 0, "answered 503"},
 	} {

@@ -10,10 +10,11 @@ import (
 // backgroundRate is the load under which changes are awaited, in requests a second.
 const backgroundRate = 200
 
-// propagate issues and revokes so many keys one after the other while other tokens
-// are in use, and measures from each answer of the server's to the side's first
-// decision by it: what the client saw, on a connection of its own.
-func (b *bench) propagate(ctx context.Context, s *server, at *side, tokens []string, count int, limit time.Duration) (issue, revoke propagation, err error) {
+// propagate issues and revokes count keys, one after the other, while other tokens are in use. It measures the time from
+// each answer of the server to the side's first decision by it, as a client sees it on a separate connection.
+func (b *bench) propagate(
+	ctx context.Context, s *server, at *side, tokens []string, count int, limit time.Duration,
+) (issue, revoke propagation, err error) {
 	background, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {
@@ -99,7 +100,7 @@ func (s *side) stays(c *conn, request []byte, want int) error {
 			return err
 		}
 		if status != want {
-			return fmt.Errorf("answered %d behind a first %d", status, want)
+			return fmt.Errorf("answered %d after a first %d", status, want)
 		}
 	}
 	return nil

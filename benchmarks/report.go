@@ -40,14 +40,13 @@ func (b *bench) report(ctx context.Context) error {
 	return nil
 }
 
-// outcome says what a quick run is for: whether all of it works. What is amiss is a
-// note, and a wrong answer is a failure.
+// outcome reports whether all parts of a quick run work. A part that did not run has a note; a wrong answer fails the run.
 func (r *results) outcome() string {
 	const figures = "; the figures of a quick run mean nothing"
 	if len(r.notes) > 0 {
-		return "not everything was seen to work: " + strings.Join(r.notes, "; ") + figures
+		return "some parts did not run: " + strings.Join(r.notes, "; ") + figures
 	}
-	return "all parts that were asked for ran, and every answer was right" + figures
+	return "all requested parts ran, and every answer was right" + figures
 }
 
 func orDash(text string) string {
@@ -123,7 +122,7 @@ func (r *results) remarks(files map[string]string) string {
 }
 
 func (r *results) claimsTable(isQuick bool) *table {
-	t := &table{title: "What Burnkey promises, in this run", head: []string{"", "measured", "promised", ""}}
+	t := &table{title: "Promises, in this run", head: []string{"", "measured", "promised", ""}}
 	if isQuick {
 		t.note = "A quick run tells whether everything works; its figures mean nothing."
 	}

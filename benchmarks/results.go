@@ -2,16 +2,16 @@ package main
 
 import "time"
 
-// results is all that a run measured. What it did not is nil or zero.
+// results are all measurements of a run; what it did not measure is nil or zero.
 type results struct {
 	ladder  []rung
 	issuing *issuingResult
 	verify  *verifyResult
 	jwks    []servingResult
-	notes   []string // what was not measured, and why
+	notes   []string // parts that were not measured, with the reason
 }
 
-// rung is what was measured with one number of keys.
+// A rung has the measurements at one number of keys.
 type rung struct {
 	keys     int
 	filled   time.Duration // since the rung below, without a wait for the disk
@@ -26,14 +26,14 @@ type rung struct {
 type sideResult struct {
 	name      string
 	ready     time.Duration
-	warm      time.Duration // from the snapshot; 0: has none
+	warm      time.Duration // from the snapshot; 0: there is none
 	one       loadResult    // over 1 connection
 	eight     loadResult
 	first     loadResult    // each token for the first time
 	firstCPU  time.Duration // of all the side's processes, a request
 	forged    []forgedResult
-	memory    map[string]usage         // by process, behind the load
-	afterWarm map[string]usage         // behind the start from the snapshot
+	memory    map[string]usage         // by process, after the load
+	afterWarm map[string]usage         // after the start from the snapshot
 	cpu       map[string]time.Duration // a request over 1 connection, by process
 	issue     propagation
 	revoke    propagation

@@ -51,7 +51,7 @@ func TestRunFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "server ended before it was ready") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if !strings.Contains(out, "FAILED") || !strings.Contains(out, "not everything was seen to work") || strings.Contains(out, "was right") {
+	if !strings.Contains(out, "FAILED") || !strings.Contains(out, "some parts did not run") || strings.Contains(out, "was right") {
 		t.Errorf("the progress does not say so:\n%s", out)
 	}
 	if left, _ := os.ReadDir(scratch); len(left) > 0 {

@@ -18,8 +18,9 @@ func (r *results) eachSide(f func(at rung, s *sideResult)) {
 func (r *results) latencyTable() *table {
 	t := &table{
 		title: "Latency and throughput",
-		note:  "Tokens of up to 1,000 keys, spread over the set, in turn; both sides loaded in turns. Each connection sends its next request when the last is answered.",
-		head:  []string{"keys", "", "median, 1 connection", "p99", "requests/s", "median, 8 connections", "p99", "requests/s"},
+		note: "Tokens of up to 1,000 keys, spread over the set, in turn; both sides loaded in turns. " +
+			"Each connection sends its next request when the last is answered.",
+		head: []string{"keys", "", "median, 1 connection", "p99", "requests/s", "median, 8 connections", "p99", "requests/s"},
 	}
 	r.eachSide(func(at rung, s *sideResult) {
 		row := []string{count(at.keys), s.name}
@@ -57,7 +58,7 @@ func (s *sideResult) envoyMemory() usage {
 func (r *results) memoryTable() *table {
 	t := &table{
 		title: "Memory",
-		note:  "Resident (VmRSS) behind the load, and the peak until then (VmHWM).",
+		note:  "Resident (VmRSS) after the load, and the peak until then (VmHWM).",
 		head:  []string{"keys", "", "resident", "a key", "peak", "peak to resident"},
 	}
 	row := func(keys int, name string, u usage) {
@@ -79,8 +80,8 @@ func (r *results) memoryTable() *table {
 func (r *results) propagationTable() *table {
 	t := &table{
 		title: "From a change's answer to the first decision by it",
-		note: fmt.Sprintf("At Envoy, on a connection of its own, under a load of %d requests/s. Stock Envoy fetches the set every second, the shortest it can. "+
-			"Each decision is asked for %d more times and has to stay.", backgroundRate, settled),
+		note: fmt.Sprintf("At Envoy, on a separate connection, under a load of %d requests/s. Stock Envoy fetches the set every second, "+
+			"its shortest interval. Each decision is repeated %d times and must not change.", backgroundRate, settled),
 		head: []string{"keys", "", "change", "number", "median", "p99", "longest", "not in time"},
 	}
 	r.eachSide(func(at rung, s *sideResult) {
@@ -102,7 +103,7 @@ func (r *results) propagationTable() *table {
 func (r *results) readyTable() *table {
 	t := &table{
 		title: "Time to ready",
-		note:  "Of a gateway: from its start to the first token admitted at Envoy. Of the server: to /readyz.",
+		note:  "For a gateway: from its start to the first token admitted at Envoy. For the server: from its start to /readyz.",
 		head:  []string{"keys", "Envoy jwt_authn", "gateway, cold", "gateway, from its snapshot", "server, cold", "database"},
 	}
 	for _, at := range r.ladder {
@@ -140,7 +141,9 @@ func (r *results) forgedTable() *table {
 func (r *results) verifyTable() *table {
 	v := r.verify
 	t := &table{
-		title: "One decision", note: fmt.Sprintf("In the Verifier, in one process on one processor, with tokens of %s keys; the better of two runs around openssl's.", count(v.keys)),
+		title: "One decision",
+		note: fmt.Sprintf("In the Verifier, in one process on one processor, with tokens of %s keys; the better of two runs, "+
+			"before and after openssl's.", count(v.keys)),
 		head: []string{"", "time", "to the first", "allocations"},
 	}
 	share := func(d time.Duration) string { return figure(over(d, v.first)) + " ×" }
@@ -158,8 +161,9 @@ func (r *results) verifyTable() *table {
 func (r *results) issuingTable() *table {
 	i := r.issuing
 	t := &table{
-		title: "Keys a second", note: fmt.Sprintf("In turns on all cores; the server is asked by %d clients over HTTP while others read from it.", i.clients),
-		head: []string{"", "keys", "keys/s", "to bare"},
+		title: "Keys a second",
+		note:  fmt.Sprintf("In turns on all cores; %d clients request keys from the server over HTTP while others read from it.", i.clients),
+		head:  []string{"", "keys", "keys/s", "to bare"},
 	}
 	t.add("rsa.GenerateKey(2048)", count(i.bareKeys), figure(i.bare), "1 ×")
 	t.add("burnkey serve", count(i.servedKeys), figure(i.served), figure(i.served/i.bare)+" ×")
@@ -190,8 +194,9 @@ func (r *results) readsTable() *table {
 
 func (r *results) servingTable() *table {
 	t := &table{
-		title: "burnkey serve and nginx", note: "nginx serves the same bytes from a file in the system's cache, with sendfile and without a log; in turns.",
-		head: []string{"", "keys", "body", "connections", "burnkey/s", "p99", "nginx/s", "p99", "burnkey to nginx"},
+		title: "burnkey serve and nginx",
+		note:  "nginx serves the same bytes from a file in the system's cache, with sendfile and without a log; in turns.",
+		head:  []string{"", "keys", "body", "connections", "burnkey/s", "p99", "nginx/s", "p99", "burnkey to nginx"},
 	}
 	for _, s := range r.jwks {
 		t.add(s.kind, count(s.keys), size(s.size), fmt.Sprint(s.connections),
@@ -205,8 +210,9 @@ func (r *results) servingTable() *table {
 func (r *results) changeTable() *table {
 	t := &table{
 		title: "One change as the set grows",
-		note: "Through the HTTP API, one after the other, on SQLite on the disk. An issue includes the making of its key, whose time varies by chance. " +
-			"Written: what the server passed to write calls, answers and log included; on disk: what the system wrote for it.",
+		note: "Through the HTTP API, one after the other, on SQLite on the disk. An issue includes the generation of its key, " +
+			"whose time varies by chance. Written: the bytes that the server passed to write calls, " +
+			"including answers and log; on disk: those that the system wrote.",
 		head: []string{"keys", "change", "number", "median", "p99", "written", "on disk"},
 	}
 	for _, at := range r.ladder {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that there is a Chromium, and puts what drives it in tests into .tools/browser, as tools/browser/ pins it:
+# Makes sure that there is a Chromium, and installs its driver for tests into .tools/browser, as pinned in tools/browser/:
 # playwright-core, axe-core, an OpenID provider and, for Linux, the Node.js that they run on. On Debian and as root it
 # installs Chromium and npm, where missing, from Debian's packages; nothing is upgraded.
 # BURNKEY_CHROMIUM=/path/to/chromium uses that one instead.
@@ -23,7 +23,7 @@ has_chromium() {
 	type -P chromium || type -P chromium-browser || type -P google-chrome
 } >/dev/null
 
-# Where no Node.js is pinned for this platform, it is that in PATH.
+# On platforms without a pinned Node.js, the one in PATH is used.
 has_node() {
 	local node=$target/node_modules/.bin/node
 	[ -x "$node" ] || node=$(type -P node) || return 1

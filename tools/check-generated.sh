@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs go generate and fails if that changes any file that is, or could be, under version control. The comparison is
-# with the moment before, not with the last commit, so that unfinished work does not count as a difference.
+# Runs go generate and fails if that changes any file that is, or could be, under version control. It compares
+# with the files as they were before, not with the last commit, so that unfinished work does not count as a difference.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,5 +23,5 @@ changed=$({ diff <(echo "$before") <(echo "$after") || true; } | sed -n 's/^[<>]
 [ -z "$changed" ] && exit
 git --no-pager diff --stat
 echo "$changed"
-echo "generated files were out of date and have been written anew: look at them and commit them"
+echo "generated files were out of date and have been written again: review and commit them"
 exit 1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the programs listed in tools/go-tools.txt into .tools/bin. Those already there in the right version, built by
-# the Go in use, are left alone (a linter built by an older Go may not read what a newer one compiles).
+# Builds the programs listed in tools/go-tools.txt into .tools/bin. Programs of the right version that
+# were built by the Go in use are left alone (a linter built by an older Go may not read a newer one's files).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The linters that `make lint` runs. All of them run, so that one round shows every finding.
+# The linters of `make lint`. All of them run, so that one round shows every finding.
 # shellcheck disable=SC2317,SC2329 # the functions are called through check
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that nginx is there, for make bench. On Debian and as root it installs nginx-light, from Debian's packages;
+# Makes sure that there is an nginx, for make bench. On Debian and as root it installs nginx-light, from Debian's packages;
 # nothing is upgraded and no service is started.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

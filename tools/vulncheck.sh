@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # govulncheck over the whole module. BURNKEY_VULNDB names a copy of the Go vulnerability database, a folder or a .tgz of
-# one, for where the network is closed. Without it and without a network the check is skipped, but fails where CI=true.
+# one, for machines without a network. Without either the check is skipped, but fails with CI=true.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

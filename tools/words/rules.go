@@ -19,7 +19,7 @@ const start = `(?:^|[.!?] )`
 
 var rules = []rule{
 	{
-		`\bbehind\b`, `(?i)^behind (?:[\w'’-]+ ){0,3}(?:envoy|gateways?|prox(?:y|ies)|balancers?|NAT|firewall|nginx|haproxy|espv2|CDN|scenes)\b`,
+		`(?:\b(?:left|leaves?|leaving) (?:[\w%]+ ){0,3})?\bbehind\b`, `(?i)^le|^behind (?:[\w'’-]+ ){0,3}(?:envoy|gateways?|prox(?:y|ies)|balancers?|NAT|firewall|nginx|haproxy|espv2|CDN|scenes)\b`,
 		`"after" for order; "older than" or "lags" for versions`, "Nothing is read behind the last row.", "A server behind a proxy trusts its header.",
 	},
 	{`\b(?:tell|tells|told|telling)(?: [\w'’-]+)? of\b`, "", `"report", "log", "notify"`, "The log tells of it.", "The log reports it."},
@@ -85,8 +85,11 @@ var rules = []rule{
 	{`\bstands? (?:in|at|beside|on) (?:the|an?|its|it|their)\b`, "", `"is in"`, "It stands in the log.", "It is in the log."},
 }
 
-// logKey is the rule for the whole of a string.
-const logKey = `"err" as a log key: use "error"`
+// wrongLogKey is no part of prose, but a whole string.
+const (
+	wrongLogKey = "err"
+	logKey      = `the log key "error"`
+)
 
 type compiled struct {
 	rule
