@@ -143,7 +143,7 @@ func TestExpiry(t *testing.T) {
 		}
 	}
 	verifier := testVerifier()
-	verifier.Now = nil // the true time, which is years behind the test's token
+	verifier.Now = nil // the present time, years after exp
 	if _, err := verifier.Verify(ownPair().token(testPayload)); !errors.Is(err, ErrExpired) {
 		t.Errorf("by the system's clock: %v, want ErrExpired", err)
 	}

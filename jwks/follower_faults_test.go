@@ -41,7 +41,7 @@ func TestFollowerOnBadStreams(t *testing.T) {
 		"another id":          event("9", "change", good),
 		"bad key":             event("8", "change", strings.Replace(good, "AQAB", "Aw", 1)),
 		"torn in an event":    event("8", "change", good)[:200],
-		"torn behind data":    strings.TrimSuffix(event("8", "change", good), "\n"),
+		"torn after data":     strings.TrimSuffix(event("8", "change", good), "\n"),
 		"old, unknown, reset": event("7", "change", change(Change{Version: 7})) + event("1", "news", "x") + event("", "reset", "x"),
 		"too long":            "data: " + strings.Repeat("x", MaxMessage+1),
 		"nothing":             "",
@@ -201,7 +201,7 @@ func stale(set *publish.Set) http.HandlerFunc {
 	}).ServeHTTP
 }
 
-// A server that is behind and has not looked since is not believed, however often
+// A set from a server that lags and has not checked since is ignored, however often
 // it says so. One that has looked had its database put back.
 func TestFollowerOnAnOlderSet(t *testing.T) {
 	keys := TestKeys(t, 55, 10)

@@ -26,7 +26,7 @@ type origin struct {
 	stream *publish.Stream
 
 	mu      sync.Mutex
-	log     []Change // of the versions behind the first set's
+	log     []Change // after the first set
 	first   uint64
 	hook    func(w http.ResponseWriter, r *http.Request) bool
 	asked   map[string]int // requests by the last part of their path

@@ -72,7 +72,7 @@ func TestFollowerResets(t *testing.T) {
 	}
 }
 
-// Whatever a stream brings that does not fit, the set is right in the end.
+// The set is right in the end after any invalid stream.
 func TestFollowerAge(t *testing.T) {
 	o := newOrigin(t, buildSet(t, 7, TestKeys(t, 56, 2)...))
 	var mu sync.Mutex
@@ -118,12 +118,12 @@ func TestFollowerWhoseClockIsSet(t *testing.T) {
 	Poll(t, func() bool { return f.Status().Streaming })
 	step.Store(int64(5 * time.Minute))
 	if f.Usable(time.Minute) == nil {
-		t.Error("for want of better knowledge the set is five minutes old")
+		t.Error("the set is usable although it seems five minutes old")
 	}
 	Poll(t, func() bool { return f.Usable(time.Second) == nil })
 }
 
-// What a server says of its own age is never left out, nor rounded down.
+// The age that the server reports counts in full.
 func TestFollowerKnowsTheServersAge(t *testing.T) {
 	for said, least := range map[time.Duration]time.Duration{0: 0, 1: 1, 1990 * time.Millisecond: 1990 * time.Millisecond} {
 		o := newOrigin(t, buildSet(t, 1, TestKeys(t, 63, 1)...))
@@ -145,7 +145,7 @@ func (f onLog) Handle(_ context.Context, line slog.Record) error { f(line.Messag
 func (f onLog) WithAttrs([]slog.Attr) slog.Handler               { return f }
 func (f onLog) WithGroup(string) slog.Handler                    { return f }
 
-// Who waits for Ready goes on to ask Usable, and is not to be told ErrStale.
+// A caller that waits for Ready and then calls Usable must not get ErrStale.
 func TestFollowerIsReadyOnceItsAgeIsKnown(t *testing.T) {
 	o := newOrigin(t, buildSet(t, 7, TestKeys(t, 58, 2)...))
 	f := newTestFollower(t, o.URL, "")
@@ -215,7 +215,7 @@ func TestFollowerStartsFromDisk(t *testing.T) {
 	}
 }
 
-// Whatever the disk does, following goes on.
+// The Follower works with any failure of the disk.
 func TestFollowerOnABadDisk(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(folder, "state", "in the way"), 0o700); err != nil {
@@ -255,7 +255,7 @@ func TestNewFollowerRefuses(t *testing.T) {
 }
 
 // A random program: changes, other histories, cut connections, restarts from
-// disk. What is followed is what is published, to the byte.
+// disk. In the end, the followed set is the published set, byte by byte.
 func TestFollowerEndsWithTheSameBytes(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// What Parse accepts has one spelling: taken apart and put together again, it
+// A text that Parse accepts has one spelling: split and joined again, it
 // is the same text.
 func FuzzParse(f *testing.F) {
 	head, sig := encode(headerOf(rfcKey(f).kid)), encode(strings.Repeat("\xa5", ModulusLen))
@@ -38,7 +38,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// What Claims accepts reads back as the same claims.
+// Accepted claims are the same after they are written and read again.
 func FuzzClaims(f *testing.F) {
 	for _, seed := range []string{
 		testPayload, "{}", "null", `{"iss":"i","sub":"s","aud":["a"],"jti":"j","exp":-9223372036854775808}`,
@@ -83,7 +83,7 @@ func FuzzParseKID(f *testing.F) {
 	})
 }
 
-// What ParseSet accepts is a set of keys with their own kids, and nothing of it
+// A set that ParseSet accepts has keys with their own kids, and nothing of it
 // is lost on the way through a Set.
 func FuzzParseSet(f *testing.F) {
 	key := jwkOf(rfcKey(f))
@@ -100,7 +100,7 @@ func FuzzParseSet(f *testing.F) {
 		}
 		for _, key := range keys {
 			if again, err := FromModulus(key.Modulus()); err != nil || again != key {
-				t.Errorf("a key of %q is none: %v", data, err)
+				t.Errorf("a key of %q is invalid: %v", data, err)
 			}
 		}
 		unique := modelOf(keys).sorted()

@@ -88,7 +88,7 @@ func (p pair) signature(signed string) []byte {
 	return sig
 }
 
-// token makes a token that is right but for its payload.
+// token makes a token that is valid except for its payload.
 func (p pair) token(payload string) string { return p.sign(headerOf(p.key.kid), payload) }
 
 // modulusOf makes a number of so many bits, with its highest and lowest bit set.

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// The Token type never shows itself, whoever prints it.
+// A Token is redacted however it is printed.
 func TestTokenIsHidden(t *testing.T) {
 	const secret = "eyJhbGciOiJSUzI1NiJ9.secret.signature"
 	token := Token(secret)

@@ -148,8 +148,8 @@ func TestJournalOnAnyDamage(t *testing.T) {
 			t.Errorf("byte %d: version %d, checked at %v", i, state.set.version, state.checked)
 		}
 	}
-	// Cut off anywhere behind the snapshot, perhaps with zeros in its place, what
-	// was whole before is left, and can be gone on with.
+	// After a truncation anywhere after the snapshot, perhaps with zeros instead, the complete
+	// records before it are used, and the file can be continued.
 	base := int(loadState(t, filepath.Join(folder, "whole")).base)
 	for end := base; end < len(text); end += 7 {
 		for _, tail := range []int{0, 1, 3000} {
@@ -199,7 +199,7 @@ func TestJournalGoesOnBehindACut(t *testing.T) {
 	j.write(true)
 	j.unlock()
 	if got := loadState(t, path); !bytes.Equal(plainBytes(t, got.set), plainBytes(t, set)) {
-		t.Error("what was written behind a cut does not read back")
+		t.Error("a change written after a truncation is lost")
 	}
 }
 

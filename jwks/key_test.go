@@ -122,7 +122,7 @@ func TestFromPublicKeyRefuses(t *testing.T) {
 	}
 	padded := append([]byte{0}, rfcKey(t).Modulus()...)
 	if _, err := FromModulus(padded); !errors.Is(err, ErrKey) {
-		t.Errorf("a modulus behind a zero byte: error %v, want ErrKey", err)
+		t.Errorf("a modulus after a zero byte: error %v, want ErrKey", err)
 	}
 }
 
@@ -259,7 +259,7 @@ func TestAppendJWK(t *testing.T) {
 		data := key.AppendJWK([]byte("before"))
 		text, ok := bytes.CutPrefix(data, []byte("before"))
 		if !ok || len(text) != JWKLen {
-			t.Fatalf("AppendJWK has %d bytes, want %d behind what was there", len(text), JWKLen)
+			t.Fatalf("AppendJWK has %d bytes, want %d after the existing ones", len(text), JWKLen)
 		}
 		theirs, err := jwk.ParseKey(text)
 		if err != nil {

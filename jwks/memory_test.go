@@ -99,7 +99,7 @@ func TestNoForgeryProfits(t *testing.T) {
 	}
 }
 
-// What is checked of a good token at first is checked each time.
+// Issuer, audience and expiry are checked each time.
 func TestARepeatedTokenIsStillChecked(t *testing.T) {
 	v, _ := tableVerifier(t)
 	token := ownPair().token(testPayload)
@@ -148,7 +148,7 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	if err := verify(); !errors.Is(err, ErrUnknown) {
 		t.Errorf("its slot is another's: %v", err)
 	}
-	// A verification that ends after the revocation leaves nothing behind.
+	// A verification that ends after the revocation stores nothing.
 	d := digest{1}
 	table.remember(&own.kid, &d)
 	if err := table.Apply(Change{Version: 4, Add: []Key{own}}); err != nil {
@@ -156,9 +156,9 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	}
 	spoil(t, table, own.kid)
 	if err := verify(); !errors.Is(err, ErrSignature) {
-		t.Errorf("published again, it was not verified anew: %v", err)
+		t.Errorf("published again, it was not verified again: %v", err)
 	}
-	// A set that is fetched whole keeps what stays, and forgets what comes anew.
+	// A fetched set keeps the hashes of keys that stay, and has none for keys that return.
 	v, table = tableVerifier(t)
 	if err := verify(); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func TestASecondTokenIsNotRemembered(t *testing.T) {
 	}
 }
 
-// Whatever form of payload passes, the second time says what the first one did.
+// Any accepted form of payload gives the same claims the second time.
 func TestAnyFormOfPayloadReadsTheSameAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		payload    string
@@ -210,9 +210,9 @@ func TestAnyFormOfPayloadReadsTheSameAgain(t *testing.T) {
 		"own object":          {reword(t, testPayload, `"gold"`, `{"tier":[1,2.5,{"a":null}],"exp":7,"b":"}\""}`), true},
 		"white space":         {strings.ReplaceAll(testPayload, ",", " ,\n"), false},
 		"space in a list":     {strings.ReplaceAll(testPayload, `"acme-test"]`, `"acme-test" ]`), false},
-		"exp behind others":   {strings.Replace(reword(t, testPayload, `,"exp":1700003600`, ""), `"plan":"gold"`, `"plan":"gold","exp":1700003600`, 1), false},
-		"scope behind others": {strings.Replace(reword(t, testPayload, `,"scope":"maps:read maps:write"`, ""), `"plan":"gold"`, `"plan":"gold","scope":"x"`, 1), false},
-		"exp behind scope":    {strings.Replace(reword(t, testPayload, `,"exp":1700003600`, ""), `,"plan"`, `,"exp":1700003600,"plan"`, 1), false},
+		"exp after others":    {strings.Replace(reword(t, testPayload, `,"exp":1700003600`, ""), `"plan":"gold"`, `"plan":"gold","exp":1700003600`, 1), false},
+		"scope after others":  {strings.Replace(reword(t, testPayload, `,"scope":"maps:read maps:write"`, ""), `"plan":"gold"`, `"plan":"gold","scope":"x"`, 1), false},
+		"exp after scope":     {strings.Replace(reword(t, testPayload, `,"exp":1700003600`, ""), `,"plan"`, `,"exp":1700003600,"plan"`, 1), false},
 		"an escaped name":     {strings.Replace(reword(t, testPayload, `,"exp":1700003600`, ""), `"plan":"gold"`, `"\u0065xp":1700003600`, 1), false},
 		"iat with a fraction": {reword(t, testPayload, `1700000000`, `1700000000.5`), false},
 		"a very late exp":     {reword(t, testPayload, `1700003600`, `4611686018427387904`), false},

@@ -24,7 +24,7 @@ type page struct {
 	next  *page
 	depth uint8 // number of bits that all its kids share
 	count uint8
-	tags  [pageLen]uint16 // further bits of each kid, so that few slots are compared in vain
+	tags  [pageLen]uint16 // further bits of each kid, so that few slots are compared needlessly
 	slots [pageLen]uint32
 }
 

@@ -50,7 +50,7 @@ func TestReadSetAgreesWithParseSet(t *testing.T) {
 	}
 }
 
-// Any one byte of a set may go wrong, or be cut off behind.
+// Any byte of a set can be damaged, and a set can end anywhere.
 func TestReadSetAgreesOnDamage(t *testing.T) {
 	random := newRand(31)
 	text := plainBytes(t, buildSet(t, 1, testKeys(t, 31, 3)...))
@@ -81,14 +81,14 @@ func TestReadSetKeepsErrorsApart(t *testing.T) {
 		t.Errorf("a reader's error comes as %v", err)
 	}
 	if _, err := readSetKeys(io.MultiReader(bytes.NewReader(text), iotest.ErrReader(broken))); !errors.Is(err, broken) {
-		t.Errorf("a reader's error behind the set comes as %v", err)
+		t.Errorf("a reader's error after the set comes as %v", err)
 	}
 	if err := ReadSet(bytes.NewReader(text), func(Key) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("yield's error comes as %v", err)
 	}
 }
 
-// What has to be held is bounded, whatever is sent.
+// The memory used is bounded for any input.
 func TestReadSetIsBounded(t *testing.T) {
 	jwk := string(testKeys(t, 33, 1)[0].AppendJWK(nil))
 	for _, head := range []string{"", `{`, `{"x`, `{"x":"`, `{"x":[`, `{"keys":[`, `{"keys":[{"x":"`, `{"keys":[` + jwk + `,"`, `{"keys":[]`} {

@@ -81,7 +81,7 @@ func TestTableOfEverySize(t *testing.T) {
 		}
 		checkTable(t, table, 7, modelOf(all[:size]))
 		if _, ok := table.Lookup(KID{}); ok {
-			t.Errorf("%d keys: one is found that is not there", size)
+			t.Errorf("%d keys: Lookup finds a missing key", size)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func TestTableBeforeItsFirstSet(t *testing.T) {
 	checkTable(t, &table, 3, modelOf([]Key{key}))
 }
 
-// What Set.Apply refuses, Table.Apply does for the same reason, and is as before.
+// A change that does not fit is refused with the right reason, and leaves the Table as before.
 func TestTableApplyErrors(t *testing.T) {
 	keys := testKeys(t, 74, 500)
 	in, out := keys[:200], keys[200:]

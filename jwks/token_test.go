@@ -105,7 +105,7 @@ func TestVerifyRefusesOtherHeaders(t *testing.T) {
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 // nextInGroup returns another last character that a lax decoder reads alike: it
-// differs in bits which are behind the last byte.
+// differs in bits after the last byte.
 func nextInGroup(last string) string {
 	return string(alphabet[strings.Index(alphabet, last)^1])
 }
@@ -131,14 +131,14 @@ func TestVerifyRefusesOtherSpellings(t *testing.T) {
 			"two parts":               head + "." + pay,
 			"two parts and a dot":     head + "." + pay + ".",
 			"four parts":              token + "." + sig,
-			"a dot behind":            token + ".",
+			"a dot after":             token + ".",
 			"a dot in front":          "." + token,
 			"no header":               "." + pay + "." + sig,
 			"scheme":                  "Bearer " + token,
 			"space in front":          " " + token,
-			"space behind":            token + " ",
-			"LF behind":               token + "\n",
-			"CR LF behind":            token + "\r\n",
+			"space after":             token + " ",
+			"LF after":                token + "\n",
+			"CR LF after":             token + "\r\n",
 			"LF in the header":        head[:40] + "\n" + head[40:] + "." + pay + "." + sig,
 			"LF in the payload":       head + "." + pay[:40] + "\n" + pay[40:] + "." + sig,
 			"CR LF in the payload":    head + "." + pay[:40] + "\r\n" + pay[40:] + "." + sig,
@@ -157,7 +157,7 @@ func TestVerifyRefusesOtherSpellings(t *testing.T) {
 			"signature four longer":   token + "AAAA",
 			"JSON serialization":      `{"payload":"` + pay + `","protected":"` + head + `","signature":"` + sig + `"}`,
 			"JSON in three parts":     `{"payload":"` + pay + `.","protected":"` + head + `.","signature":"` + sig + `"}`,
-			"NUL behind":              token + "\x00",
+			"NUL after":               token + "\x00",
 			"not ASCII":               head + "." + pay + "." + sig[:340] + "é",
 			"oversize":                token + strings.Repeat("A", MaxTokenLen),
 			"oversize payload":        ownPair().token(reword(t, payload, "gold", strings.Repeat("x", MaxTokenLen))),
@@ -220,7 +220,7 @@ func TestVerifyRefusesOtherSignatures(t *testing.T) {
 		"the modulus":         {withSignature(token, own.key.Modulus()), ErrSignature},
 		"ones":                {withSignature(token, slices.Repeat([]byte{0xff}, 256)), ErrSignature},
 		"zero byte in front":  {withSignature(token, append([]byte{0}, sig...)), ErrMalformed},
-		"zero byte behind":    {withSignature(token, append(slices.Clone(sig), 0)), ErrMalformed},
+		"zero byte after":     {withSignature(token, append(slices.Clone(sig), 0)), ErrMalformed},
 		"first byte missing":  {withSignature(token, sig[1:]), ErrMalformed},
 		"none":                {withSignature(token, nil), ErrMalformed},
 		"HMAC by the modulus": {withSignature(token, make([]byte, 32)), ErrMalformed},

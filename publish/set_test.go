@@ -108,7 +108,7 @@ func gzipError(set *Set) error {
 		return err
 	}
 	if packed.Len() > 0 {
-		return fmt.Errorf("%d bytes are left behind the gzip member", packed.Len())
+		return fmt.Errorf("%d bytes are left after the gzip member", packed.Len())
 	}
 	if !bytes.Equal(got, plain.Bytes()) {
 		return fmt.Errorf("gzip holds other bytes (%d) than the plain form (%d)", len(got), plain.Len())
@@ -135,7 +135,7 @@ func TestSetOfEverySize(t *testing.T) {
 			}
 			for _, kid := range []jwks.KID{{}, kidOf(testKey(t, random))} {
 				if _, ok := set.Lookup(kid); ok {
-					t.Errorf("%d keys: Lookup finds %s, which is not there", size, kid)
+					t.Errorf("%d keys: Lookup finds the missing key %s", size, kid)
 				}
 			}
 		}
@@ -146,7 +146,7 @@ func TestSetOfEverySize(t *testing.T) {
 	}
 }
 
-// The bytes, also those of gzip, tell nothing of how the set came about.
+// The bytes, also those of gzip, do not reveal the history of the set.
 func TestBytesDoNotDependOnHistory(t *testing.T) {
 	all := testKeys(t, 12, 1200)
 	for _, size := range []int{0, 1, 64, 65, 128, 129, 300} {
@@ -201,7 +201,7 @@ func TestApplyErrors(t *testing.T) {
 		{"twice in one change", jwks.Change{Version: 6, Add: []jwks.Key{out[0], out[1], out[0]}}, jwks.ErrPublished},
 		{"300 times in one change", jwks.Change{Version: 6, Add: many}, jwks.ErrPublished},
 		{"unknown", jwks.Change{Version: 6, Remove: kids(out[:1])}, jwks.ErrNotPublished},
-		{"unknown behind a known", jwks.Change{Version: 6, Remove: kids([]jwks.Key{in[0], out[0]})}, jwks.ErrNotPublished},
+		{"unknown after a known", jwks.Change{Version: 6, Remove: kids([]jwks.Key{in[0], out[0]})}, jwks.ErrNotPublished},
 		{"removed twice", jwks.Change{Version: 6, Remove: kids([]jwks.Key{in[0], in[0]})}, jwks.ErrNotPublished},
 		{"removed before it is added", jwks.Change{Version: 6, Add: out[:1], Remove: kids(out[:1])}, jwks.ErrNotPublished},
 		{"good removal, bad addition", jwks.Change{Version: 6, Remove: kids(in[:3]), Add: in[5:6]}, jwks.ErrPublished},
@@ -286,7 +286,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// failing refuses to write behind its first so many bytes.
+// failing is a writer that fails after some bytes.
 type failing struct{ left int }
 
 var errWrite = errors.New("the reader has gone")

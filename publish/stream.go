@@ -305,7 +305,7 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 	case err != nil:
 		return nil, nil, err
 	case len(changes) == 0:
-		// The log lags behind the index. Wait instead of reading it again and again.
+		// The log is older than the index. Wait instead of reading it again and again.
 		return nil, news.wake, nil
 	}
 	var page []byte

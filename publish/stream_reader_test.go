@@ -86,9 +86,8 @@ func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
 	}
 }
 
-// Who is so far behind that the set is the shorter way is sent there, and not
-// through the log.
-func TestStreamOfOneWhoIsFarBehind(t *testing.T) {
+// A reader that lags so much that fetching the set is faster is told to do so.
+func TestStreamOfAReaderThatLags(t *testing.T) {
 	for _, test := range []struct {
 		version uint64
 		keys    int
@@ -100,7 +99,7 @@ func TestStreamOfOneWhoIsFarBehind(t *testing.T) {
 		})
 		e, ok := s.follow("?after=1").next()
 		if want := map[bool]string{true: "reset", false: "change"}[test.reset]; !ok || e.name != want {
-			t.Errorf("%d changes behind in a set of %d keys: %+v, want a %s", test.version-1, test.keys, e, want)
+			t.Errorf("%d changes older, with a set of %d keys: %+v, want a %s", test.version-1, test.keys, e, want)
 		}
 	}
 }

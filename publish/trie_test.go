@@ -227,7 +227,7 @@ func TestReadersBesideAWriter(t *testing.T) {
 			for last := uint64(0); ; {
 				set := index.Set()
 				if set.Version() < last {
-					t.Errorf("version %d behind %d", set.Version(), last)
+					t.Errorf("version %d after %d", set.Version(), last)
 				}
 				last = set.Version()
 				look(set)
@@ -290,7 +290,7 @@ func TestWritersForOneVersion(t *testing.T) {
 				case !errors.Is(err, jwks.ErrVersionGap):
 					t.Error(err)
 				}
-				for index.Set().Version() < uint64(i)+1 { // never: Apply by whoever came first has returned
+				for index.Set().Version() < uint64(i)+1 { // never: the first Apply has returned
 					t.Error("a version was lost")
 				}
 			}

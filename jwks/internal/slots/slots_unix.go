@@ -15,7 +15,8 @@ func newChunk(count int) (chunk []Slot, release func()) {
 	if count < mappedFrom {
 		return make([]Slot, count), func() {}
 	}
-	memory, err := syscall.Mmap(-1, 0, count*int(unsafe.Sizeof(Slot{})), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	size := count * int(unsafe.Sizeof(Slot{}))
+	memory, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil { // for example, a sandbox forbids it
 		return make([]Slot, count), func() {}
 	}

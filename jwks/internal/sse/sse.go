@@ -18,7 +18,7 @@ var ErrTooLong = errors.New("the event is longer than 1 MiB")
 // Message is an event or a comment.
 type Message struct {
 	Comment bool
-	Name    string // empty if the stream named none
+	Name    string // empty if missing
 	ID      string // the stream's last id
 	Data    []byte // valid until the next call of Next; all that a comment has
 }

@@ -45,7 +45,7 @@ func TestMessages(t *testing.T) {
 		{"no data is no event", "event: x\nid: 7\n\ndata: a\n\n", []string{`|7|"a"`}},
 		{"the last name holds", "event: a\nevent: b\ndata: c\n\n", []string{`b||"c"`}},
 		{"the id stays, the name goes", "id: 1\nevent: e\ndata: a\n\ndata: b\n\n", []string{`e|1|"a"`, `|1|"b"`}},
-		{"an id with NUL is none", "id: 1\nid: a\x00\ndata: b\n\n", []string{`|1|"b"`}},
+		{"an id with NUL is ignored", "id: 1\nid: a\x00\ndata: b\n\n", []string{`|1|"b"`}},
 		{"an empty id", "id: 1\nid\ndata: b\n\n", []string{`||"b"`}},
 		{"comments", ": age=3\ndata: a\n:\n: b\n\n", []string{"#  age=3", "# ", "#  b", `||"a"`}},
 		{"unknown fields", "retry: 1\ndatum: 2\nDATA: 3\n data: 4\ndata: a\n\n", []string{`||"a"`}},
