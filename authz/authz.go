@@ -1,6 +1,5 @@
-// Package authz decides what may happen: who may manage which workspace, what a
-// key may say, when it is issued and revoked, and what is published. It knows
-// neither HTTP nor SQL.
+// Package authz decides who may manage which workspace, what a key may contain, and when it is issued and
+// revoked. It knows neither HTTP nor SQL.
 package authz
 
 import (
@@ -23,9 +22,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Errors of a Service, for errors.Is; what is wrong with input is an InputError
-// and a reused idempotency key is a *store.IdempotencyError. A caller that loses its rights
-// during a call gets the error of Ended.
+// Errors of a Service, for errors.Is. Invalid input is an InputError, and a reused idempotency key a
+// *store.IdempotencyError. A caller that loses its rights during a call gets the error of Ended.
 var (
 	ErrNotFound        = store.ErrNotFound
 	ErrExists          = store.ErrExists
@@ -38,7 +36,7 @@ var (
 	ErrNoSession       = errors.New("no such session")
 )
 
-// Minter makes keys; *mint.Minter does.
+// Minter makes keys; *mint.Minter implements it.
 type Minter interface {
 	Mint(ctx context.Context, asker mint.Asker, claims func() ([]byte, error)) (mint.Minted, error)
 }
@@ -48,7 +46,7 @@ type Options struct {
 	Store     store.Store
 	Minter    Minter
 	Publisher *publish.Publisher
-	// PublicURL is where clients reach the server: what every iss begins with.
+	// PublicURL is the address of the server for clients. Every iss begins with it.
 	PublicURL string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -107,13 +105,13 @@ func New(o Options) *Service {
 // are found.
 func (s *Service) Issuer(workspace string) string { return s.publicURL + jwks.IssuerPath + workspace }
 
-// Now returns the service's time in UTC, to the microsecond as it is kept.
+// Now returns the time in UTC, to the microsecond, as the store stores it.
 func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
 // busyFor is the time until a retry when no better estimate is known.
 const busyFor = time.Second
 
-// RetryAfter is when to come again after ErrBusy, a second or more.
+// RetryAfter returns the time to wait after ErrBusy, a second or more.
 func RetryAfter(err error) time.Duration {
 	var busy *mint.BusyError
 	if errors.As(err, &busy) {
@@ -122,12 +120,11 @@ func RetryAfter(err error) time.Duration {
 	return busyFor
 }
 
-// settleTimeout bounds what must be finished once a key is made or a change
-// decided, even if the client that asked has gone.
+// settleTimeout bounds a write that must be finished even if the client has gone.
 const settleTimeout = 15 * time.Second
 
-// settle gives a context that the client's going away does not cancel, for
-// writes: half of them is no state to leave behind.
+// settle returns a context for writes that is not cancelled when the client goes away, since a change must
+// not be left half done.
 func settle(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 }

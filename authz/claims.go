@@ -9,8 +9,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// object returns a JSON object without white space, members in their order, and
-// {} for none.
+// object checks a JSON object and returns it without white space; {} for an absent one.
 func (e *InputError) object(field string, value []byte, most int) jsontext.Value {
 	if len(value) == 0 {
 		return jsontext.Value("{}")
@@ -45,8 +44,8 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 		return nil
 	}
 	for name := range members {
-		// Many JSON libraries ignore the case of members, and take the last: ours
-		// must not be overruled by theirs.
+		// Many JSON libraries ignore the case of members and use the last one. It must not override a
+		// registered claim.
 		if jwks.Reserved(strings.ToLower(strings.ToUpper(name))) {
 			e.Add("claims."+name, RuleReservedClaim)
 		}

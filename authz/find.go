@@ -8,10 +8,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// KeyOfToken returns the record of the key that a token names by its kid, also of one
-// that was revoked or has expired. The token is read and not verified: a forgery in the
-// key's name leads to it, too. No error has a part of it. Errors: InputError where it is
-// no token of Burnkey's, ErrNotFound.
+// KeyOfToken returns the record of the key in a token's kid, even if it was revoked or has expired. It does
+// not verify the token, so a forgery with that kid is found, too. Errors never contain the token: InputError
+// if it is not a token of Burnkey, ErrNotFound.
 func (s *Service) KeyOfToken(ctx context.Context, workspace string, token jwks.Token) (store.Key, error) {
 	parsed, err := readPasted(token)
 	if err != nil {
@@ -20,9 +19,8 @@ func (s *Service) KeyOfToken(ctx context.Context, workspace string, token jwks.T
 	return s.store.KeyByKID(ctx, workspace, parsed.KID)
 }
 
-// WorkspaceOfToken returns the workspace that a token's iss names, whether there is one or
-// not. What comes before it in iss is the public URL at the time of issue, which may have
-// changed. The token is read and not verified. Errors: InputError.
+// WorkspaceOfToken returns the workspace in a token's iss, which may not exist. The rest of iss is the public
+// URL at the time of issue, which may have changed. The token is not verified. Errors: InputError.
 func WorkspaceOfToken(token jwks.Token) (string, error) {
 	parsed, err := readPasted(token)
 	if err != nil {

@@ -38,8 +38,9 @@ var (
 	RuleNotUTF8           = rule("not_utf8", "must be UTF-8")
 	RuleNotASCII          = rule("not_ascii", "must contain printable ASCII characters only")
 	RuleControl           = rule("control_characters", "must not contain control characters or line breaks")
-	RuleInvisible         = rule("invisible_characters", "must not contain invisible characters or characters that change the direction of text")
-	RuleOuterSpace        = rule("outer_space", "must not begin or end with a space")
+	RuleInvisible         = rule("invisible_characters",
+		"must not contain invisible characters or characters that change the direction of text")
+	RuleOuterSpace = rule("outer_space", "must not begin or end with a space")
 )
 
 // Rules of ids and tokens.

@@ -16,15 +16,15 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// IssueRequest asks for a key. Only Owner is required.
+// IssueRequest requests a key. Only Owner is required.
 type IssueRequest struct {
 	Owner string
 	Name  string
 	// Scopes are signed in this order.
 	Scopes []string
-	// Audience is among the workspace's, and where empty its default.
+	// Audience is a subset of the workspace's; empty: its default.
 	Audience []string
-	// ExpiresIn is in seconds, and the workspace's default where nil.
+	// ExpiresIn is in seconds; nil: the workspace's default.
 	ExpiresIn    *int64
 	NeverExpires bool
 	// Until is the time at which the key expires, to the second, however long minting takes. If
@@ -39,7 +39,7 @@ type IssueRequest struct {
 	Session *store.Session
 }
 
-// Issued is a new key with its token, which is kept nowhere.
+// Issued is a new key with its token, which is not stored.
 type Issued struct {
 	store.Key
 	Token jwks.Token
@@ -51,7 +51,7 @@ func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (
 	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
 }
 
-// issue is Issue with a last look at the token before the key comes to be.
+// issue is like Issue, but calls last with the token before it stores the key.
 func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, last func(jwks.Token) error) (Issued, error) {
 	draft, err := s.draft(ctx, workspace, r)
 	if err != nil {
@@ -204,8 +204,7 @@ func (e *InputError) draft(w *store.Workspace, r IssueRequest) *unmade {
 	return d
 }
 
-// refuseLong refuses claims that are each within its limit and together too
-// long for a token.
+// refuseLong refuses claims that are together too long for a token.
 func (s *Service) refuseLong(d *unmade) error {
 	var bad InputError
 	payload, err := s.sign(d)
@@ -268,7 +267,7 @@ func (s *Service) sign(d *unmade) ([]byte, error) {
 	return json.Marshal(&claims)
 }
 
-// keep stores and publishes a key that was made.
+// keep stores and publishes a minted key.
 func (s *Service) keep(ctx context.Context, d *unmade, place *place, minted mint.Minted) (Issued, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -283,8 +282,8 @@ func (s *Service) keep(ctx context.Context, d *unmade, place *place, minted mint
 	if err != nil {
 		return Issued{}, err
 	}
-	// The key is durable, and its token would be lost with an error: where
-	// publishing it here has to wait, Follow catches up.
+	// The key is durable, and an error would lose its token. If it can't be published here now, Follow does
+	// so later.
 	s.publisher.Apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}})
 	s.wakeReaper()
 	return Issued{Key: key, Token: minted.Token}, nil

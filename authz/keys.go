@@ -8,7 +8,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// KeyPatch changes what is not nil. What is signed can't be changed.
+// KeyPatch changes the fields that are not nil. Signed fields can't be changed.
 type KeyPatch struct {
 	Name *string
 	// Metadata is a JSON Merge Patch (RFC 7396) of the key's metadata; null empties it.

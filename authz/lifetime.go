@@ -18,8 +18,7 @@ func DefaultLife(w *store.Workspace) int64 {
 	return min(DefaultExpiresIn, MaxLife(w))
 }
 
-// MayNeverExpire reports whether a workspace's keys may have no end. Where it sets a
-// maximum they may not: that would be a way around it.
+// MayNeverExpire reports whether a workspace's keys may have no expiry, which a maximum rules out.
 func MayNeverExpire(w *store.Workspace) bool {
 	return w.AllowNeverExpires && w.Policy.MaxExpiresIn == 0
 }

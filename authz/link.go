@@ -14,24 +14,21 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// LinkRequest asks for a link by which an owner or an operator gets to the portal.
+// LinkRequest requests a link to the portal for an owner or an operator.
 type LinkRequest struct {
-	// Role is store.RoleOwner, also where empty, or store.RoleOperator: of somebody who
-	// sees the keys of all owners and makes none. In Home there are operators alone, and
-	// theirs are all workspaces: see OperatesAll.
+	// Role is store.RoleOwner, the default, or store.RoleOperator, who sees the keys of all owners and makes
+	// none. Home has only operators, who manage all workspaces: see OperatesAll.
 	Role  string
 	Owner string // empty for an operator
-	// ScopesAllowed are all that keys made in the session may have; nil: what the
-	// workspace offers.
+	// ScopesAllowed are the scopes that keys made in the session may have; nil: those the workspace offers.
 	ScopesAllowed []string
-	// ReturnURL is where the portal leads back to, or empty.
+	// ReturnURL is the address that the portal links back to, or empty.
 	ReturnURL string
-	// ExpiresIn is the link's life in seconds; DefaultLinkLife where nil.
+	// ExpiresIn is the link's lifetime in seconds; nil: DefaultLinkLife.
 	ExpiresIn *int64
-	// MadeBy is the management key that asks: once it is revoked, neither the link nor the
-	// session that it opened is good. uuid.Nil: none.
+	// MadeBy is the calling management key. Revoking it ends the link and its session. uuid.Nil: none.
 	MadeBy uuid.UUID
-	// Subject says for the audit who it is for, with an owner's limits; or empty.
+	// Subject is the person it is for, for the audit, with the limits of an owner; or empty.
 	Subject string
 }
 
@@ -99,12 +96,12 @@ func IsFor(link Secret, s *store.Session) bool {
 // PortalPath is what the portal's paths begin with.
 const PortalPath = "/portal"
 
-// PortalLinkURL is where a link's secret opens its session.
+// PortalLinkURL returns the URL of a link.
 func (s *Service) PortalLinkURL(secret Secret) string {
 	return s.publicURL + PortalPath + "/link/" + secret.Reveal()
 }
 
-// role holds what a link's role takes against the limits, and returns it.
+// role checks the fields that depend on the role, and returns the role.
 func (e *InputError) role(w *store.Workspace, r LinkRequest) string {
 	role := r.Role
 	if role == "" {
@@ -121,7 +118,7 @@ func (e *InputError) role(w *store.Workspace, r LinkRequest) string {
 	return role
 }
 
-// holder holds whose session it is to be against what each role takes.
+// holder checks that role and owner fit.
 func (e *InputError) holder(w *store.Workspace, role, owner string) {
 	switch {
 	case role == store.RoleOwner && w.ID == Home:
@@ -135,7 +132,7 @@ func (e *InputError) holder(w *store.Workspace, role, owner string) {
 	}
 }
 
-// lifeBy is that of the session that a link opens.
+// lifeBy returns the lifetime of the session that a link opens.
 func lifeBy(link *store.Session) time.Duration {
 	if link.Role == store.RoleOperator {
 		return LoginLife

@@ -17,17 +17,15 @@ func (s *Service) SpendLogin(ctx context.Context, workspace, state string, until
 	return s.store.SpendLogin(ctx, workspace, sha256.Sum256([]byte(state)), until)
 }
 
-// Login is somebody whom an OpenID provider has named.
+// Login is a person identified by an OpenID provider.
 type Login struct {
-	// Role is store.RoleOwner or store.RoleOperator, and never guessed: that no owner is
-	// named makes nobody an operator.
+	// Role is store.RoleOwner or store.RoleOperator. A missing owner does not make an operator.
 	Role    string
 	Owner   string // empty for an operator
-	Subject string // who it is, for the audit
+	Subject string // the person, for the audit
 }
 
-// StartLogin opens a session for somebody who has logged in. Errors: InputError,
-// ErrNotFound.
+// StartLogin opens a session after a login. Errors: InputError, ErrNotFound.
 func (s *Service) StartLogin(ctx context.Context, workspace string, l Login) (Secret, store.Session, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {

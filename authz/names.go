@@ -48,7 +48,7 @@ const (
 
 var workspaceID = regexp.MustCompile(jwks.WorkspacePattern)
 
-// CheckWorkspaceID returns an InputError on field where id is no workspace's id.
+// CheckWorkspaceID returns an InputError for the field if id can't be the id of a workspace.
 func CheckWorkspaceID(field, id string) error {
 	var bad InputError
 	bad.workspaceID(field, id)
@@ -76,9 +76,9 @@ func (e *InputError) text(field, value string, least int) {
 
 func isControl(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) }
 
-// isUnseen reports whether nobody sees a character (Default_Ignorable_Code_Point, derived as
-// Unicode Standard Annex 44 does, and annotations), or it turns around what stands beside it
-// (Annex 9 section 2): a name with it passes for another.
+// isUnseen reports whether a character is invisible (Default_Ignorable_Code_Point, derived as in Unicode
+// Standard Annex 44, and annotations) or changes the direction of text (Annex 9 section 2). A name that
+// contains one can look like another name.
 func isUnseen(r rune) bool {
 	switch {
 	case unicode.Is(unicode.Prepended_Concatenation_Mark, r), r >= 0x13430 && r <= 0x13440: // of format, and seen
@@ -89,22 +89,21 @@ func isUnseen(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// isJoiner reports whether it is an unseen character without which some scripts and emoji
-// can't be written.
+// isJoiner reports whether a character is invisible but needed to write some scripts and emoji.
 func isJoiner(r rune) bool {
 	return r == 0x200c || r == 0x200d || unicode.Is(unicode.Variation_Selector, r)
 }
 
 func isHidden(r rune) bool { return isUnseen(r) && !isJoiner(r) }
 
-// NoName reports whether a character can't be in a name.
+// NoName reports whether names must not contain a character.
 func NoName(r rune) bool { return isControl(r) || isHidden(r) }
 
-// NoOwner reports whether a character can't be in an owner, which is an id: two that look
-// the same must be one.
+// NoOwner reports whether owners must not contain a character. An owner is an id: two that look the same
+// must be the same.
 func NoOwner(r rune) bool { return isControl(r) || isUnseen(r) }
 
-// name is text that people know something by.
+// name checks a text that people read as a name.
 func (e *InputError) name(field, value string, least int) {
 	before := len(*e)
 	if e.text(field, value, least); len(*e) == before {
@@ -120,8 +119,8 @@ func (e *InputError) without(no func(rune) bool, field, value string) {
 	}
 }
 
-// owner is an id that comes through an HTTP header as it is: gateways hand it on
-// in one, where outer space is lost and two owners would be one.
+// owner checks an id that gateways pass on in an HTTP header, which drops spaces at the ends: two owners
+// would become one.
 func (e *InputError) owner(field, value string) {
 	before := len(*e)
 	if e.text(field, value, 1); len(*e) == before {

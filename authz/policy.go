@@ -15,8 +15,7 @@ const (
 	MaxFrameAncestors = 16
 )
 
-// policy holds what is set against the limits, and against itself. Local is as of
-// portal.
+// policy checks a policy. Local has the same meaning as in portal.
 func (e *InputError) policy(w *store.Workspace, local bool) {
 	p := &w.Policy
 	names := make([]string, len(p.Scopes))
@@ -29,7 +28,7 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 		e.Add("policy.max_expires_in", RuleSecondsOutOfRange, "min", 0, "max", MaxExpiresIn)
 	}
 	if p.DefaultExpiresIn < 0 || p.DefaultExpiresIn > MaxLife(w) {
-		// It may be the maximum that was changed: then this is what is there.
+		// The detail has the default, since the request may have changed only the maximum.
 		e.Add("policy.default_expires_in", RuleDefaultTooLong, "value", p.DefaultExpiresIn, "max", MaxLife(w))
 	}
 	if p.KeysPerOwner < 0 || p.KeysPerOwner > MaxKeysPerOwner {

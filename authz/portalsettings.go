@@ -11,8 +11,7 @@ import (
 
 var accent = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 
-// portal holds what customers are shown, and who may show it, against the limits. Local
-// says that the server itself is reached on this machine alone.
+// portal checks the settings of the portal. Local means that clients reach the server on this machine only.
 func (e *InputError) portal(w *store.Workspace, local bool) {
 	p := &w.Portal
 	e.text("portal.display_name", p.DisplayName, 0)
@@ -46,7 +45,7 @@ func (e *InputError) logo(field string, logo []byte) {
 	}
 }
 
-// oidc takes a provider on this machine as remote does.
+// oidc checks a provider; like remote, it allows plain HTTP on this machine.
 func (e *InputError) oidc(o *store.OIDC, local bool) {
 	u, err := url.Parse(o.Issuer)
 	switch {
@@ -60,8 +59,7 @@ func (e *InputError) oidc(o *store.OIDC, local bool) {
 	e.text("portal.oidc.client_id", o.ClientID, 1)
 }
 
-// claimed holds the claims that say who somebody is against their limits. Home has
-// operators alone, so it needs no owner's.
+// claimed checks the claims that identify owners and operators. In Home there are only operators.
 func (e *InputError) claimed(o *store.OIDC, home bool) {
 	least := 1
 	if home {

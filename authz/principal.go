@@ -21,20 +21,18 @@ const (
 	ScopeWorkspacesRead  = "workspaces:read"
 	ScopeWorkspacesWrite = "workspaces:write"
 	ScopeAuditRead       = "audit:read"
-	// ScopeGateway is for those who verify tokens: which workspaces there are, and saying
-	// when keys were used.
+	// ScopeGateway is for gateways: it allows them to list workspaces and to report when keys were used.
 	ScopeGateway = "gateway"
 )
 
-// ManagementScopes returns all that a management key may have.
+// ManagementScopes returns all scopes of management keys.
 func ManagementScopes() []string {
 	return []string{
 		ScopeAdmin, ScopeKeysRead, ScopeKeysWrite, ScopeWorkspacesRead, ScopeWorkspacesWrite, ScopeAuditRead, ScopeGateway,
 	}
 }
 
-// management refuses to sign a management key that could do nothing, or less than was
-// meant, for a scope that is misspelt.
+// management refuses management keys without a scope or with an unknown, perhaps misspelt one.
 func (e *InputError) management(scopes []string) {
 	known := ManagementScopes()
 	isUnknown := func(scope string) bool { return !slices.Contains(known, scope) }
@@ -46,7 +44,7 @@ func (e *InputError) management(scopes []string) {
 // TieClaim is the claim by which a management key is tied to one workspace.
 const TieClaim = "workspace"
 
-// Principal is who makes a management call: the holder of a key of Home's.
+// Principal is the caller of a management call: the holder of a key of Home.
 type Principal struct {
 	KeyID uuid.UUID
 	Owner string
@@ -58,8 +56,8 @@ type Principal struct {
 	kid    jwks.KID
 }
 
-// Authenticate returns the holder of a management key. Any fault of the token is
-// ErrUnauthenticated; another error says that it could not be looked at.
+// Authenticate returns the holder of a management key. It returns ErrUnauthenticated for an invalid token;
+// other errors mean that it could not be checked.
 func (s *Service) Authenticate(token string) (*Principal, error) {
 	set, ok := s.publisher.Set(Home)
 	if !ok && s.publisher.Unread(Home) {
@@ -99,8 +97,8 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 	}, nil
 }
 
-// tieOf returns the workspace that the claims tie a key to, or none. What can't
-// be read as either is an error: it must not widen what the key may do.
+// tieOf returns the workspace that the claims tie a key to, or "". An unreadable claim is an error, since it
+// must not extend the key's rights.
 func tieOf(extra []byte) (string, error) {
 	if len(extra) == 0 {
 		return "", nil
@@ -120,8 +118,8 @@ func tieOf(extra []byte) (string, error) {
 	return workspace, CheckWorkspaceID("claims."+TieClaim, workspace)
 }
 
-// tie refuses to sign a management key that Authenticate would refuse, or that has
-// another claim: a tie that is misspelt would leave the key untied.
+// tie refuses management keys that Authenticate would refuse, and those with another claim: a misspelt tie
+// would leave the key untied.
 func (e *InputError) tie(claims jsontext.Value) {
 	if _, err := tieOf(claims); err != nil {
 		e.Add("claims."+TieClaim, RuleNotWorkspaceID)

@@ -20,7 +20,7 @@ import (
 type ReapOptions struct {
 	// Every is how often to look for what other servers made due. Default 500 ms.
 	Every time.Duration
-	// PruneEvery is how often sessions that are over are deleted. Default 10 min.
+	// PruneEvery is how often ended sessions are deleted. Default 10 min.
 	PruneEvery time.Duration
 	Log        *slog.Logger // nil: none
 	Metrics    prometheus.Registerer
@@ -30,12 +30,12 @@ const (
 	reapEvery  = 500 * time.Millisecond
 	pruneEvery = 10 * time.Minute
 	// dueAtOnce bounds one look for keys that are due, and how many leave a set by one
-	// version: so long a change is 23 KB of a stream of which readers take a MiB at once.
+	// version: such a change is 23 KB in a stream, whose readers accept 1 MiB at a time.
 	dueAtOnce = 500
 )
 
-// Reap takes keys out of their sets when their grace or their life ends, until the
-// context ends. Of several servers on one database, whichever comes first does it.
+// Reap removes keys from their sets when their grace or lifetime ends, until the context ends. Of several
+// servers on one database, the first one does it.
 func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 	if o.Every <= 0 {
 		o.Every = reapEvery
@@ -45,7 +45,7 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 	}
 	if o.Metrics != nil {
 		o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "burnkey_reap_lag_seconds", Help: "How long ago a key should have left its set that is still in it; 0: there is none.",
+			Name: "burnkey_reap_lag_seconds", Help: "How long ago the oldest due key should have left its set; 0: no key is due.",
 		}, func() float64 { return s.reapLag().Seconds() }))
 	}
 	var pruning sync.WaitGroup
@@ -54,7 +54,7 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 	var next time.Time
 	reaping := loop.Loop{
 		Every: o.Every, Wake: s.due, Log: o.Log, Level: slog.LevelError,
-		Failure: "cannot take keys out of their sets whose time is over; trying again",
+		Failure: "cannot remove expired keys from their sets; trying again",
 		Next: func() time.Duration {
 			if next.IsZero() {
 				return o.Every
@@ -70,12 +70,12 @@ func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 
 func (s *Service) prune(ctx context.Context, o ReapOptions) {
 	pruning := loop.Loop{
-		Every: o.PruneEvery, WaitFirst: true, Log: o.Log, Level: slog.LevelWarn, Failure: "cannot delete sessions that are over",
+		Every: o.PruneEvery, WaitFirst: true, Log: o.Log, Level: slog.LevelWarn, Failure: "cannot delete ended sessions",
 	}
 	pruning.Run(ctx, func(ctx context.Context) error { return s.store.PruneSessions(ctx, s.Now()) })
 }
 
-// reapLag is as far as was last seen: a database that does not answer heals nothing.
+// reapLag is computed from the last successful query, so it grows while the database does not answer.
 func (s *Service) reapLag() time.Duration {
 	next := s.nextDue.Load()
 	if next == nil || next.IsZero() {
@@ -84,7 +84,7 @@ func (s *Service) reapLag() time.Duration {
 	return max(0, s.Now().Sub(*next))
 }
 
-// wakeReaper has Reap look at once: something may have become due earlier.
+// wakeReaper makes Reap query again at once, since a key may be due earlier than the next one known.
 func (s *Service) wakeReaper() {
 	select {
 	case s.due <- struct{}{}:
@@ -92,9 +92,8 @@ func (s *Service) wakeReaper() {
 	}
 }
 
-// ReapDue takes every key whose grace or life is over out of its set, and returns when
-// the next one will be: the zero time if none, and a time that has passed if some could
-// not be taken out.
+// ReapDue removes every key whose grace or lifetime is over from its set. It returns when the next key is due:
+// the zero time if none is, and a time in the past if some could not be removed.
 func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 	var errs []error
 	var after store.DuePlace
@@ -121,8 +120,7 @@ func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 	return next, errors.Join(append(errs, err)...)
 }
 
-// retireAll takes keys out of their sets, workspace by workspace in the order in which
-// the first of each was due.
+// retireAll removes keys from their sets, by workspace in the order in which the first key of each was due.
 func (s *Service) retireAll(ctx context.Context, due []store.DuePlace) error {
 	var (
 		workspaces []string
@@ -144,8 +142,7 @@ func (s *Service) retireAll(ctx context.Context, due []store.DuePlace) error {
 	return errors.Join(errs...)
 }
 
-// retireOf goes on one by one where that fails for one of the keys: one that is damaged
-// must not keep the others.
+// retireOf retries key by key if that fails: a corrupt key must not block the others.
 func (s *Service) retireOf(ctx context.Context, workspace string, ids []uuid.UUID) error {
 	err := s.retire(ctx, workspace, ids)
 	if !errors.Is(err, store.ErrDamaged) || len(ids) == 1 {

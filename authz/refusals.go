@@ -12,9 +12,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Refused notes that somebody who is known was refused something in a workspace, by the
-// name of the call: ten times a minute at most for each caller, call and server. What
-// nobody has a name for is not noted: anybody could fill the disk.
+// Refused records in the audit that an authenticated caller was refused a call in a workspace, at most ten
+// times a minute for each caller, call and server. Refusals of unknown callers are not recorded: they could
+// fill the disk.
 func (s *Service) Refused(ctx context.Context, workspace, call string) error {
 	if !s.calls.take(store.ActorOf(ctx).ID+" "+call, s.Now()) {
 		return nil
@@ -33,9 +33,9 @@ func (s *Service) Refused(ctx context.Context, workspace, call string) error {
 	})
 }
 
-// LoginRefused notes that somebody was refused who came back from a workspace's OpenID
-// provider, by a word that says why. Anybody can come back without a name, so of each
-// workspace only some of these are recorded: see refusedBy. Errors: ErrNotFound.
+// LoginRefused records that a login by a workspace's OpenID provider was refused, with a word for the reason.
+// Anyone can cause such refusals without a name, so only some of each workspace are recorded: see refusedBy.
+// Errors: ErrNotFound.
 func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -45,8 +45,7 @@ func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) er
 	return s.noteLogin(ctx, workspace, "", reason)
 }
 
-// noteExpired notes the refusal of a link that has expired, as that of a login, for as long
-// as it is kept. One that was used is known no more.
+// noteExpired records the refusal of an expired link like that of a login. Used links are no longer known.
 func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error {
 	var longAgo time.Time // when the link had not expired yet
 	asked, err := s.store.Session(ctx, link, longAgo)
@@ -92,14 +91,14 @@ const (
 	refusersAtOnce = 10_000
 )
 
-// refusals bounds what those who are refused can write. It is safe for concurrent use.
+// refusals limits the recorded refusals of each name. It is safe for concurrent use.
 type refusals struct {
 	mu    sync.Mutex
 	since time.Time
-	noted map[string]int // by whom or where, since then
+	noted map[string]int // by name, since then
 }
 
-// take reports whether one more may be noted.
+// take reports whether another refusal may be recorded.
 func (r *refusals) take(of string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,22 +13,21 @@ import (
 // MaxRevokedAtOnce bounds one RevokeMany.
 const MaxRevokedAtOnce = 1000
 
-// Selection means the keys to which all of its fields that are set apply.
+// Selection selects the keys that match all of its fields that are set.
 type Selection struct {
 	IDs           []uuid.UUID
 	Owner         string
 	Scope         string
 	CreatedBefore time.Time
-	// UnusedFor means keys that have been there for so long and, as far as was reported,
-	// not been used in it. MinUnusedFor or more; 0: any.
+	// UnusedFor selects keys that were created and, as far as reported, last used longer ago than this.
+	// MinUnusedFor or more; 0: any.
 	UnusedFor time.Duration
-	// Except is a key that is not meant, whatever applies to it; uuid.Nil: none.
+	// Except is a key that is never selected; uuid.Nil: none.
 	Except uuid.UUID
 }
 
-// RevokeMany revokes the published keys that a selection means, the newest first, or
-// with dry only returns them. More says that there are others, for another call. A
-// failure in the middle leaves those before it revoked, and returns them. Errors:
+// RevokeMany revokes the selected published keys, the newest first, or with dry only returns them. More means
+// that other keys match, for another call. After a failure, it returns the keys revoked so far. Errors:
 // InputError, ErrNotFound, ErrTooSlow, *UsageError.
 func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selection, dry bool) (keys []store.Key, more bool, err error) {
 	var bad InputError
@@ -54,7 +53,7 @@ func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selectio
 	revoked := keys[:0]
 	for _, k := range keys {
 		if sel.UnusedFor > 0 {
-			// There may be a thousand before it: it may have been used meanwhile.
+			// It may have been used while others before it were revoked.
 			now, err := s.store.Key(ctx, workspace, k.ID)
 			if err != nil {
 				return revoked, true, err

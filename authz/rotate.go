@@ -11,23 +11,23 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Limits of a rotation's grace, in which the old key goes on working.
+// Limits of a rotation's grace, during which the old key still works.
 const (
 	DefaultGrace = 24 * time.Hour
 	MaxGrace     = 90 * 24 * time.Hour
 )
 
-// RotateRequest asks for a key's successor.
+// RotateRequest requests the successor of a key.
 type RotateRequest struct {
-	// Grace is DefaultGrace where nil; 0 revokes the old key at once.
+	// Grace is DefaultGrace if nil; 0 revokes the old key at once.
 	Grace          *time.Duration
 	IdempotencyKey string
 	// Session has the same meaning as in IssueRequest.
 	Session *store.Session
 }
 
-// Rotate issues a successor with what the old key says, for as long a life as that
-// had. The old key works until the grace or its own life ends. Errors: InputError,
+// Rotate issues a successor with the contents and the lifetime of the old key, which works until the grace or
+// its own lifetime ends. Errors: InputError,
 // also where the policy no longer allows what the key says; ErrNotFound,
 // *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
@@ -43,7 +43,7 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	if err != nil {
 		return Issued{}, err
 	}
-	// Before anything else: a repeat finds the key rotated, by itself.
+	// First, since a repeated request finds the key rotated by itself.
 	leave, err := s.once(ctx, &store.Key{Workspace: workspace, IdempotencyKey: r.IdempotencyKey, RequestDigest: r.digest(id)})
 	if err != nil {
 		return Issued{}, err
@@ -107,14 +107,14 @@ func graceOf(r RotateRequest) (time.Duration, error) {
 	return *r.Grace, bad.err()
 }
 
-// again asks for what a key was issued with, within what may be asked for today.
+// again returns a request with the contents of a key, limited by the present policy.
 func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest {
 	r := IssueRequest{
 		Owner: k.Owner, Name: k.Name, Scopes: k.Scopes, Audience: k.Audience,
 		Claims: k.Claims, Metadata: k.Metadata, IdempotencyKey: idempotencyKey,
 	}
 	switch {
-	case !k.ExpiresAt.IsZero(): // whole seconds behind iat
+	case !k.ExpiresAt.IsZero(): // whole seconds after iat
 		life := min(k.ExpiresAt.Unix()-k.CreatedAt.Unix(), MaxLife(w))
 		r.ExpiresIn = &life
 	case MayNeverExpire(w):
@@ -151,9 +151,8 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 	return Issued{Key: key, Token: minted.Token}, nil
 }
 
-// UndoRotation revokes the successor of a key in its grace, and the key goes on as if
-// it had not been rotated. The id is the key's or its successor's. Errors: ErrNotFound,
-// *StateError where there is no rotation to undo any more.
+// UndoRotation revokes the successor of a key in its grace; the key is active again. The id is the key's or its
+// successor's. Errors: ErrNotFound, *StateError if the rotation can no longer be undone.
 func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -168,8 +167,8 @@ func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UU
 	return old, s.revoked(ctx, successor)
 }
 
-// EndGrace revokes a key in its grace before that ends by itself. The id is the key's or
-// its successor's. Errors: ErrNotFound, *StateError where it is in no grace.
+// EndGrace revokes a key before its grace ends. The id is the key's or its successor's. Errors: ErrNotFound,
+// *StateError if the key is not in its grace.
 func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -184,8 +183,7 @@ func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) 
 	return key, s.revoked(ctx, key)
 }
 
-// rotated returns the rotation that is meant by the id of the key or of its successor.
-// Whether it is still the key's, the store decides.
+// rotated returns both keys of a rotation by the id of either. The store checks whether it still applies.
 func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (old, to uuid.UUID, err error) {
 	key, err := s.store.Key(ctx, workspace, id)
 	switch {

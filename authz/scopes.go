@@ -29,7 +29,7 @@ func (e *InputError) audiences(field string, values []string) {
 	e.list(field, values, MaxAudiences, func(value string) { e.text(field, value, 1) })
 }
 
-// scopes are scope-tokens: RFC 6749 section 3.3.
+// scopes checks scope-tokens (RFC 6749 section 3.3).
 func (e *InputError) scopes(field string, values []string) {
 	e.list(field, values, MaxScopes, func(value string) {
 		if value == "" || len(value) > MaxScope {

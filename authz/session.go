@@ -21,14 +21,13 @@ const (
 	MaxLinkLife     = time.Hour
 	DefaultLinkLife = 10 * time.Minute
 	SessionLife     = 30 * time.Minute // of an owner by a link
-	LoginLife       = 8 * time.Hour    // of an operator, and of whoever logged in by OpenID Connect
+	LoginLife       = 8 * time.Hour    // of an operator, and of a login by OpenID Connect
 )
 
-// Secret is what opens a link or a session. It hides itself in logs, as a token does.
+// Secret opens a link or a session. It redacts itself in logs, like a token.
 type Secret = jwks.Token
 
-// newSession keeps a session under the hash of a new secret: whoever reads the
-// database can't open it.
+// newSession stores a session under the hash of a new secret, so that a reader of the database can't open it.
 func (s *Service) newSession(ctx context.Context, session store.Session, life time.Duration) (Secret, store.Session, error) {
 	secret, hash := newSecret()
 	if session.Kind == store.KindLink {
@@ -54,17 +53,16 @@ func newSecret() (Secret, [sha256.Size]byte) {
 // secretLen is the length of a Secret's text.
 const secretLen = 43
 
-// CanBeSecret reports whether a text is as long as a Secret: any other opens nothing.
+// CanBeSecret reports whether a text has the length of a Secret.
 func CanBeSecret(text string) bool { return len(text) == secretLen }
 
-// Link returns what a link is for, and leaves it good. Errors: ErrNoSession where it was
-// used, is over or never was, or its key is revoked.
+// Link returns an unused link and leaves it valid. Errors: ErrNoSession if it was used, has expired or never
+// existed, or its key is revoked.
 func (s *Service) Link(ctx context.Context, link Secret) (store.Session, error) {
 	return s.opened(ctx, link, store.KindLink)
 }
 
-// StartSession turns a link into a session, once. Errors: ErrNoSession where the link
-// was used, is over or never was, or its key is revoked.
+// StartSession exchanges a link for a session, once. Errors: ErrNoSession as for Link.
 func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) (Secret, store.Session, error) {
 	if len(link) != secretLen {
 		return "", store.Session{}, ErrNoSession
@@ -81,7 +79,7 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 		}
 	}
 	if err == nil {
-		// Who opens it is who does what comes behind it in the audit.
+		// The person who opens the link is the actor of what follows in the audit.
 		actor := store.ActorOf(ctx)
 		actor.Kind, actor.ID = asked.ActorKind(), asked.Subject
 		session, err = s.store.ExchangeSession(store.By(ctx, actor), linkHash, store.Session{
@@ -100,14 +98,13 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	return secret, session, nil
 }
 
-// Session returns the session that a secret opens. Errors: ErrNoSession where it is over
-// or never was, where the key that made its link is revoked, or where the secret is a
-// link's.
+// Session returns the session that a secret opens. Errors: ErrNoSession if it has ended or never existed, if the
+// key that made its link is revoked, or if the secret belongs to a link.
 func (s *Service) Session(ctx context.Context, secret Secret) (store.Session, error) {
 	return s.opened(ctx, secret, store.KindSession)
 }
 
-// EndSession ends a session before its time. One that is over already is no error.
+// EndSession ends a session. It is no error if the session has ended already.
 func (s *Service) EndSession(ctx context.Context, secret Secret) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -143,8 +140,8 @@ func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store
 	return session, nil
 }
 
-// EndSessions ends the links and sessions of a workspace that are still good: an owner's,
-// or with owner empty everybody's. It returns how many there were. Errors: ErrNotFound.
+// EndSessions ends the valid links and sessions of an owner, or of all if owner is empty, and returns their
+// number. Errors: ErrNotFound.
 func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -157,9 +154,8 @@ func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int
 	return n, err
 }
 
-// stillMade returns ErrNoSession if the management key that made a link, or the link of a
-// session, is revoked by now: whoever had it stolen and revokes it is to be rid of all that
-// it opened. One that has merely expired was good when it made them.
+// stillMade returns ErrNoSession if the management key that made the link of a session was revoked: revoking a
+// stolen key ends everything that was opened with it. An expired key was valid when it made the link.
 func (s *Service) stillMade(ctx context.Context, session *store.Session) error {
 	if session.MadeBy == uuid.Nil {
 		return nil

@@ -10,8 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// StateError says which key is in what state, where a call takes another. It matches
-// ErrNotActive.
+// StateError means that a key is not in the state that a call requires. It matches ErrNotActive.
 type StateError struct {
 	Key    store.Key
 	Status store.Status // when the call came
@@ -22,7 +21,7 @@ func (e *StateError) Error() string { return fmt.Sprintf("the key %s is %s", e.K
 // Is makes errors.Is(err, ErrNotActive) hold.
 func (e *StateError) Is(target error) bool { return target == ErrNotActive }
 
-// LimitError says how many keys an owner may have. It matches ErrTooMany.
+// LimitError means that an owner has the maximum number of keys. It matches ErrTooMany.
 type LimitError struct {
 	Most    int
 	InGrace bool // in their grace, at once; else active
@@ -35,8 +34,7 @@ func (e *LimitError) Is(target error) bool { return target == ErrTooMany }
 
 func (s *Service) stateOf(k store.Key) error { return &StateError{k, k.Status(s.Now())} }
 
-// explained says of the store's refusals of a successor what it doesn't: the state of the
-// old key as it is behind them, and the limit.
+// explained adds the present state of the old key, or the limit, to an error of the store.
 func (s *Service) explained(ctx context.Context, err error, old *store.Key, most int) error {
 	switch {
 	case errors.Is(err, ErrTooMany):
@@ -51,8 +49,8 @@ func (s *Service) explained(ctx context.Context, err error, old *store.Key, most
 	return err
 }
 
-// whyNoGrace says, where the store finds that a key is in no grace of its rotation to
-// another or can't go back to it, which of the two stands in the way.
+// whyNoGrace returns the state of the key or of its successor, whichever is the reason why the store can't end
+// or undo a rotation.
 func (s *Service) whyNoGrace(ctx context.Context, err error, workspace string, id, to uuid.UUID) error {
 	if !errors.Is(err, ErrNotActive) {
 		return err

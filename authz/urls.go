@@ -7,28 +7,29 @@ import (
 	"unicode"
 )
 
-// webURL is an absolute URL of the web without a user, and so without a password.
+// webURL checks an absolute http(s) URL without a user and password.
 func (e *InputError) webURL(field, text string) {
 	u, err := url.Parse(text)
-	if err != nil || len(text) > MaxURL || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(text, " \t\r\n\"'<>\\") {
+	if err != nil || len(text) > MaxURL || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil ||
+		strings.ContainsAny(text, " \t\r\n\"'<>\\") {
 		e.Add(field, RuleNotWebURL, "max", MaxURL)
 	} else if !isPlainURL(u, text) {
 		e.Add(field, RuleNotPlainURL)
 	}
 }
 
-// origin is a scheme, a host and perhaps a port (RFC 6454 section 6.2), as a list of
-// frame-ancestors has them: a wildcard or a separator would let in others.
+// origin checks an origin (RFC 6454 section 6.2) for the list of frame-ancestors, in which a wildcard or a
+// separator would allow others.
 func (e *InputError) origin(field, text string) {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ToLower(u.Scheme+"://"+u.Host) != text || strings.ContainsAny(u.Host, "*;, ") {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ToLower(u.Scheme+"://"+u.Host) != text ||
+		strings.ContainsAny(u.Host, "*;, ") {
 		e.Add(field, RuleNotOrigin)
 	}
 }
 
-// remote is the URL of something that the server itself calls. In the clear it takes what is on
-// this machine, and only where the server is reached there, too: from elsewhere it would be a way
-// to what listens here.
+// remote checks a URL that the server itself calls. Plain HTTP is allowed only for addresses on this machine,
+// and only if clients reach the server there, too: others could use it to reach local services.
 func (e *InputError) remote(field, text string, local bool) {
 	u, err := url.Parse(text)
 	switch {
@@ -41,7 +42,7 @@ func (e *InputError) remote(field, text string, local bool) {
 	}
 }
 
-// isPlainURL reports whether a URL is valid and people see all of it when they read it.
+// isPlainURL reports whether a URL has a valid port and only visible characters.
 func isPlainURL(u *url.URL, text string) bool {
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	return (u.Port() == "" || err == nil && port > 0) &&
@@ -52,7 +53,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
-// isLocal reports whether clients reach the server on this machine alone.
+// isLocal reports whether clients reach the server on this machine only.
 func (s *Service) isLocal() bool {
 	u, err := url.Parse(s.publicURL)
 	return err == nil && isLoopback(u.Hostname())

@@ -17,28 +17,24 @@ const (
 	minYear, maxYear = 1970, 2200 // of the times in a report
 )
 
-// UsageReport is what one who verifies tokens says about when keys were used. It may be
-// said of no key at all: then it says that they would have told.
+// UsageReport reports when keys were used. Without keys it means that no key was used.
 type UsageReport struct {
 	Uses []store.Use
-	// Reporter tells those apart who report. Each answers for what it has seen: use is
-	// known up to when the last of them has told of it.
+	// Reporter identifies the reporter. Usage is known up to the time for which all reporters have reported.
 	Reporter string
-	// Sent is when, by the reporter's clock, by which all of its times are put right. Nil:
-	// that clock is taken for ours.
+	// Sent is the time of sending by the reporter's clock, used to correct its times. Nil: no correction.
 	Sent *time.Time
-	// Until is the time before which the reporter has told of all it saw. Nil: Sent.
+	// Until is the time up to which the reporter has reported all uses. Nil: Sent.
 	Until *time.Time
-	// Incomplete says that it may have missed uses before.
+	// Incomplete means that earlier uses may be missing.
 	Incomplete bool
 }
 
 // MaxReporter is the length of a reporter's name, in bytes.
 const MaxReporter = 64
 
-// RecordUsage keeps what a report says, and returns how many of its keys the workspace
-// does not have. A time in the future counts as now: were it refused, a key in use would
-// look unused. Errors: InputError, ErrNotFound.
+// RecordUsage stores a report and returns how many of its keys the workspace does not have. A time in the future
+// counts as now: if it were refused, a key in use would seem unused. Errors: InputError, ErrNotFound.
 func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageReport) (unknown int, err error) {
 	now := s.Now()
 	var bad InputError
@@ -69,8 +65,7 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 	return s.store.RecordUsage(ctx, workspace, uses, kept)
 }
 
-// usageReport holds a report against the limits. Times that no clock shows are faults,
-// since a duration of centuries has no room.
+// usageReport checks a report. It refuses absurd times, since a time.Duration can't hold centuries.
 func (e *InputError) usageReport(r UsageReport) {
 	if len(r.Uses) > jwks.MaxReport {
 		e.Add("keys", RuleTooMany, "max", jwks.MaxReport)
@@ -94,8 +89,8 @@ func (e *InputError) usageReport(r UsageReport) {
 	}
 }
 
-// UsageError says that keys can't be told to have been unused for so long: somebody may
-// have used them, and nobody has said so.
+// UsageError means that it is unknown whether keys were unused for a time, since usage was not reported for all
+// of it.
 type UsageError struct {
 	store.Reported
 	For    time.Duration
@@ -105,18 +100,17 @@ type UsageError struct {
 func (e *UsageError) Error() string {
 	switch {
 	case e.At.IsZero():
-		return "nobody reports the use of this workspace's keys, so which are unused is not known"
+		return "no gateway reports the use of this workspace's keys, so it is unknown which are unused"
 	case e.Silent:
-		return fmt.Sprintf("the use of this workspace's keys was reported last at %s, more than %s ago, so which are unused is not known",
+		return fmt.Sprintf("the use of this workspace's keys was last reported at %s, more than %s ago, so it is unknown which are unused",
 			e.At.Format(time.RFC3339), words(store.UsageGap))
 	}
 	return fmt.Sprintf("the use of this workspace's keys is known from %s to %s, not for %s",
 		e.Since.Format(time.RFC3339), e.Until.Format(time.RFC3339), words(e.For))
 }
 
-// unusedSince returns the time that a key must be older than and not used since, to have
-// been unused for so long: as of when use is known, behind which it may have been used.
-// Errors: *UsageError.
+// unusedSince returns the time since which a key must exist and be unused. It counts back from the time up to
+// which usage is known. Errors: *UsageError.
 func unusedSince(r store.Reported, now time.Time, unusedFor time.Duration) (time.Time, error) {
 	e := &UsageError{Reported: r, For: unusedFor, Silent: now.Sub(r.At) > store.UsageGap}
 	known := r.Until

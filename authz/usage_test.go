@@ -99,7 +99,7 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 		}
 	}
 	s.clock.Advance(30 * aDay)
-	refused("nobody reports")
+	refused("no gateway reports")
 	s.report("acme")
 	since := s.Now().Format(time.RFC3339)
 	refused("known from " + since + " to " + since + ", not for 1 day")
@@ -119,7 +119,7 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 		t.Fatalf("%v, %v", ids, err)
 	}
 	s.clock.Advance(aDay + time.Microsecond)
-	refused("reported last at")
+	refused("last reported at")
 	s.report("acme") // behind a gap
 	refused("known from " + s.Now().Format(time.RFC3339))
 	s.clock.Advance(aDay)

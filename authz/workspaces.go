@@ -15,11 +15,11 @@ import (
 // Home is the workspace of the server itself: its keys are the management keys.
 const Home = store.Home
 
-// WorkspaceRequest asks for a new workspace.
+// WorkspaceRequest requests a new workspace.
 type WorkspaceRequest struct {
 	ID   string
-	Name string // the id, where empty
-	// Audiences of its keys; the id alone, where empty.
+	Name string // empty: the id
+	// Audiences of its keys; empty: only the id.
 	Audiences         []string
 	AllowNeverExpires bool
 }
@@ -45,7 +45,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 		return store.Workspace{}, err
 	}
 	defer leave()
-	// Asked before the key is made, since that is dear; the store decides.
+	// Checked before a key is made, since that is expensive. The store checks it again.
 	switch _, err := s.store.Workspace(ctx, r.ID); {
 	case err == nil:
 		return store.Workspace{}, ErrExists
@@ -70,7 +70,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	if err != nil {
 		return store.Workspace{}, err
 	}
-	// The workspace is there, whatever becomes of publishing it: as with a key.
+	// The workspace exists even if it can't be published here now.
 	s.publisher.Apply(ctx, w.ID, jwks.Change{Version: w.Version, Add: []jwks.Key{minted.Key}})
 	return w, nil
 }
@@ -99,13 +99,12 @@ func (s *Service) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]st
 	return p.items, p.next, err
 }
 
-// Updates counts the changes that were made to workspaces here: what was read of one before
-// the last of them may be so no more. Other servers' are not among them.
+// Updates counts the changes of workspaces by this server. Callers use it to notice that a workspace that they
+// read may have changed.
 func (s *Service) Updates() uint64 { return s.updates.Load() }
 
-// UpdateWorkspace lets change alter a workspace as it is then, while nobody else does;
-// what it may not be is refused. One that is left as it was stays so, also its UpdatedAt,
-// and is in no audit. Keys that were issued stay as they are. Change must not call the
+// UpdateWorkspace applies change to a workspace within a transaction and checks the result. Without a difference,
+// UpdatedAt stays the same and no audit entry is added. Issued keys do not change. Change must not call the
 // Service, and may be called again. Errors: InputError, *BudgetError, ErrNotFound, change's.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	if err := s.spend(ctx, workspaceCost); err != nil {
@@ -125,7 +124,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 		if unchanged(&old, w) {
 			return errUnchanged
 		}
-		// Held together: each is judged by the others as they are now.
+		// All fields are checked, since each depends on others.
 		var bad InputError
 		bad.text("name", w.Name, 1)
 		bad.audiences("audiences", w.Audiences)
@@ -147,18 +146,18 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 	return kept, err
 }
 
-// errUnchanged ends a change that is none.
+// errUnchanged ends a change without a difference.
 var errUnchanged = errors.New("nothing is to be changed")
 
-// unchanged reports whether of what a change may alter w has all as old does.
+// unchanged reports whether w has the same changeable fields as old.
 func unchanged(old, w *store.Workspace) bool {
 	portal, _, newLogo := w.Portal.Kept(old.Portal)
 	return !newLogo && w.Name == old.Name && slices.Equal(w.Audiences, old.Audiences) && w.AllowNeverExpires == old.AllowNeverExpires &&
 		reflect.DeepEqual(w.Policy.Clone(), old.Policy) && reflect.DeepEqual(portal, old.Portal)
 }
 
-// newNames refuses what customers would read and can't see, save where old says it already.
-// The rest of a text's limits are those of policy and portal.
+// newNames refuses invisible characters in texts for customers, except in texts that were stored before.
+// policy and portal check the other limits.
 func (e *InputError) newNames(old, w *store.Workspace) {
 	if w.Name != old.Name {
 		e.seen("name", w.Name)

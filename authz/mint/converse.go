@@ -22,7 +22,7 @@ func converse(from io.Reader, to io.Writer, payload []byte) (Minted, error) {
 		request = burn.Tombstone
 	}
 	if _, err := to.Write([]byte{request}); err != nil {
-		return Minted{}, errors.New("the minting process does not read")
+		return Minted{}, errors.New("the minting process closed its input")
 	}
 	p := process{from: from, to: to}
 	if err := p.readKey(); err != nil {
@@ -66,7 +66,7 @@ func (p *process) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 		return nil, fmt.Errorf("cannot sign %s", opts.HashFunc())
 	}
 	if _, err := p.to.Write(digest); err != nil {
-		return nil, errors.New("the minting process does not read")
+		return nil, errors.New("the minting process closed its input")
 	}
 	signature := make([]byte, burn.SignatureLen)
 	if _, err := io.ReadFull(p.from, signature); err != nil {

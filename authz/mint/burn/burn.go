@@ -1,10 +1,8 @@
-// Package burn is the minting process: it generates one key pair, signs one digest
-// with it and ends, and its memory with it.
+// Package burn is the minting process: it generates one key pair, signs one digest with it and exits.
 //
-// A program becomes one where its only argument is Subcommand, while its packages are
-// being initialised and before most of them are: a key takes some 60 ms, and setting up
-// what a server needs would add 5. So this package imports next to nothing, and leaves
-// all of JOSE to its parent. Whatever imports it has a minting process within.
+// A program that imports this package becomes a minting process if its only argument is Subcommand. That
+// happens before most packages are initialised: a key takes about 60 ms, and initialising a server would
+// add 5. So this package imports as little as possible, and leaves JOSE to its parent.
 package burn
 
 import (
@@ -22,15 +20,15 @@ import (
 // Subcommand is the hidden argument that makes the binary a minting process.
 const Subcommand = "mint-one-key"
 
-// What a parent asks for, in one byte on standard input.
+// Requests of the parent, one byte on standard input.
 const (
-	// Sign asks for a modulus, and then, by a SHA-256 digest, for the RS256 signature.
+	// Sign requests a modulus and then the RS256 signature of a SHA-256 digest.
 	Sign = 's'
-	// Tombstone asks for a modulus alone: its key never signs.
+	// Tombstone requests only a modulus; the key never signs.
 	Tombstone = 't'
 )
 
-// Sizes in bytes of what crosses the pipes.
+// Sizes of the messages in the pipes, in bytes.
 const (
 	ModulusLen   = 256 // big-endian; the exponent is 65537
 	SignatureLen = ModulusLen
@@ -38,8 +36,8 @@ const (
 
 // Exit statuses of a minting process.
 const (
-	StatusUnhardened = 3 // it could not shut itself off, so it made nothing
-	StatusRefused    = 4 // the request was none, or making the key failed
+	StatusUnhardened = 3 // hardening failed, so no key was made
+	StatusRefused    = 4 // the request was invalid, or making the key failed
 )
 
 func init() {
@@ -48,8 +46,8 @@ func init() {
 	}
 }
 
-// run is the whole life of a minting process. It says nothing but what was asked for,
-// not even why it failed: a message could carry a secret.
+// run is the main function of a minting process. It does not report why it failed: a message could contain
+// a secret.
 func run() int {
 	// Some of what harden does holds for this thread alone: no other must make the key.
 	runtime.LockOSThread()

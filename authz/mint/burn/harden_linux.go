@@ -38,9 +38,9 @@ func harden() error {
 	return nil
 }
 
-// GiveWay lets everything else on the machine go before a thread (0: this one) and those
-// that it starts. The class SCHED_IDLE would give way further, and starve where others
-// keep the machine busy. What a sandbox refuses of it is a courtesy less, no more.
+// GiveWay lowers the priority of a thread (0: this one) and of the threads that it starts below that of all
+// other programs. The class SCHED_IDLE would be lower still, but starves on a busy machine. It ignores
+// errors, such as those of a sandbox.
 func GiveWay(pid int) {
 	_ = unix.Setpriority(unix.PRIO_PROCESS, pid, Niceness)
 	_ = unix.SchedSetAttr(pid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: Niceness, Runtime: slice}, 0)
