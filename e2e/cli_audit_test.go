@@ -133,7 +133,7 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	published(two)
 }
 
-// Many keys take several calls, each told of; what was done before one failed is told, too.
+// Many keys take several calls, each of which is reported, including those before a failed one.
 func TestE2ECLIRevokeManyInParts(t *testing.T) {
 	calls := 0
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -227,7 +227,7 @@ func TestE2ECLIAdminIssue(t *testing.T) {
 	if _, err := os.Stat(s.keyFile); err == nil {
 		t.Error("the server made a first key a second time")
 	}
-	// A database that is not there is a mistake, and is not made by it.
+	// A missing database is an error, and the command does not create it.
 	none := filepath.Join(t.TempDir(), "none.db")
 	run(t, "admin", "issue", "--database", "sqlite:"+none).fails(t, "--database", "no such file")
 	if _, err := os.Stat(none); err == nil {

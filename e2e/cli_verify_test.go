@@ -76,7 +76,7 @@ func TestE2ECLIVerify(t *testing.T) {
 		verdict(t, good.Token, "good", "", append(set, "--issuer", good.issuer(t)))
 		verdict(t, good.Token, "refused", "issuer", append(set, "--issuer", good.issuer(t)+"x"))
 		says(t, command{args: append([]string{"verify", "-"}, set...), stdin: good.Token}.run(t).ok(t).stdout, "not checked")
-		// A gateway that was told of the server's new address refuses it, too.
+		// A gateway that has the server's new address refuses it, too.
 		s.stop()
 		s.flags = append(s.flags, "--public-url", "http://moved.example")
 		s.start()
@@ -125,7 +125,7 @@ func verdict(t *testing.T, token, want, reason string, source []string) {
 const argumentIsRead = "burnkey: warning: other users of this machine can read a token on the command line; use - and pass it on " +
 	"standard input\n"
 
-// junk is no token: the exit status is 1, and the text is not repeated.
+// junk is not a token: the exit status is 1, and the text is not repeated.
 func junk(t *testing.T, p parts, source []string) {
 	t.Helper()
 	for name, token := range map[string]string{

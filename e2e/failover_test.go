@@ -80,7 +80,7 @@ func (c *cluster) url() string {
 	return ""
 }
 
-// written is what clients were told of one key, and when.
+// written records the answers that clients got about one key, with their times.
 type written struct {
 	id, kid, token     string
 	issuing, revoking  bool      // sent and not yet answered for good
@@ -322,7 +322,7 @@ func (b *book) audit(t *testing.T, servers []*server, admin *client) {
 }
 
 // versions reads the change stream from its beginning and returns how many
-// versions come one behind the other.
+// versions come one after the other.
 func (s *server) versions(t *testing.T) (last uint64) {
 	t.Helper()
 	f := startFollower(t, s.url, "acme")

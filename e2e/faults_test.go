@@ -118,7 +118,7 @@ func (p *toxiproxy) with(bad fault, f func()) {
 	check(p.t, p.call("POST", "/reset", nil))
 }
 
-// during waits for so long; the faults are to have time for their effect.
+// during waits for the given time, in which a fault takes effect.
 func during(d time.Duration) { <-time.After(d) }
 
 // TestE2EFaultsBeforeTheDatabase has a server whose way to its database is bad,

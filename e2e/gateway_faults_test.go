@@ -60,7 +60,7 @@ func TestE2EGatewayModeNoSuchWorkspace(t *testing.T) {
 	a.ready()
 }
 
-// TestE2EGatewayModeScopes: a key that can do more than follow, or report, is told of.
+// TestE2EGatewayModeScopes: a key that can do more than follow or report is logged.
 func TestE2EGatewayModeScopes(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -106,7 +106,7 @@ func TestE2EGatewayModePrivateCA(t *testing.T) {
 	a.stop()
 }
 
-// TestE2EGatewayModeTwo: of two services one may be started anew, and nobody notices.
+// TestE2EGatewayModeTwo: one of two services can be restarted without an interruption.
 func TestE2EGatewayModeTwo(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)

@@ -264,7 +264,7 @@ func TestE2EGatewayModeStale(t *testing.T) {
 	if code, _ := closed.get("/readyz"); code != http.StatusServiceUnavailable {
 		eventually(t, "it is not ready", func() bool { code, _ := closed.get("/readyz"); return code == http.StatusServiceUnavailable })
 	}
-	eventually(t, "the other tells of it", func() bool { return strings.Contains(static.log(), "keys are older than allowed: they stay in use") })
+	eventually(t, "the other reports it", func() bool { return strings.Contains(static.log(), "keys are older than allowed: they stay in use") })
 	if code := before[static].get(t, good.Token); code != http.StatusOK {
 		t.Errorf("with --when-stale serve: %d", code)
 	}
@@ -279,7 +279,7 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 	check(t, os.WriteFile(file, []byte("x"), 0o600))
 	empty := filepath.Join(dir, "empty")
 	check(t, os.WriteFile(empty, []byte("\n"), 0o600))
-	// Of a key, the claims alone are read.
+	// Only the key's claims are read.
 	tied := filepath.Join(dir, "tied")
 	payload := `{"iss":"i","sub":"s","aud":["burnkey"],"jti":"j","iat":1,"scope":"gateway","workspace":"a"}`
 	check(t, os.WriteFile(tied, []byte(parts{b64(header("RS256", strings.Repeat("A", 43))), b64(payload), strings.Repeat("A", 342)}.join()), 0o600))

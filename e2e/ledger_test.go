@@ -117,8 +117,8 @@ func (l *ledger) revoke(t *testing.T, c *client, e *entry, sending chan<- struct
 	return true
 }
 
-// audit holds what the server has and publishes to what was acknowledged. What
-// was in flight at the crash may be either, and is settled by it.
+// audit compares the server's data and set with the acknowledged changes. A change that was in progress at the crash may
+// have been made or not, and audit records which.
 func (l *ledger) audit(t *testing.T, s *server, admin *client) {
 	t.Helper()
 	set := s.mustPublished("acme")

@@ -128,8 +128,8 @@ func accessible(t *testing.T, p *portaltest.Page) {
 	}
 }
 
-// Who is let in by the provider, and has no keys here, gets to be somebody else: by
-// itself, the provider would let in the same one again.
+// A person whom the provider lets in, but who has no keys here, can log in as another: by default, the provider would
+// let in the same person again.
 func TestE2ELoginAsSomebodyElse(t *testing.T) {
 	t.Parallel()
 	s, op := newLoginServer(t)

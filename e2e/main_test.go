@@ -81,8 +81,7 @@ func python(t testing.TB) string {
 	return path
 }
 
-// absent skips a test for want of something, but fails it where CI is "true",
-// so that a run which shows nothing cannot pass there.
+// absent skips a test without a component that it needs, but fails it if CI is "true", where such a run would show nothing.
 func absent(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

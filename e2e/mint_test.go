@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// stoppedMint stops the minting process of some issue, which then can't end by
-// itself. It returns its id, a channel that gets the issue's answer, and the
-// version that this issue would have: the processes are quick, and the first few
-// may slip through.
+// stoppedMint stops the minting process of an issue, so that it can't end by itself. It returns the process's id, a channel
+// that gets the issue's answer, and the version that this issue would have. The processes are quick: the first few may end
+// before they are stopped.
 func stoppedMint(t *testing.T, s *server, admin *client) (pid int, answer <-chan error, version uint64) {
 	t.Helper()
 	if runtime.GOOS != "linux" {

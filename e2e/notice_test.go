@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// TestE2ENotice has a server that starts tell of a key with a day to live, signed.
+// TestE2ENotice starts a server, which sends a signed notice of a key that expires within a day.
 func TestE2ENotice(t *testing.T) {
 	t.Parallel()
 	type message struct {

@@ -92,7 +92,7 @@ func everyPage(c *customer, portal, id string) {
 	}
 }
 
-// Who has no pointer gets everywhere, in an order that makes sense, and is never lost.
+// A user without a pointer reaches everything, in a sensible order, and the focus is never lost.
 func TestE2EPortalByKeyboard(t *testing.T) {
 	t.Parallel()
 	b := portaltest.NewBrowser(t)

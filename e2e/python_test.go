@@ -93,7 +93,7 @@ func TestE2EPython(t *testing.T) {
 		name, script string
 		args         []string
 		cached       time.Duration // how long the library keeps a set
-		unpublished  string        // its error for a kid that is not there
+		unpublished  string        // its error for an unknown kid
 	}{
 		{"PyJWT's PyJWKClient, no cache", "verify_pyjwt.py", []string{"0"}, 0, "PyJWKClientError"},
 		{"PyJWT's PyJWKClient, 1 s cache", "verify_pyjwt.py", []string{"1"}, time.Second, "PyJWKClientError"},

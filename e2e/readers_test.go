@@ -111,7 +111,7 @@ func (s *server) resident(t *testing.T) int64 {
 	t.Helper()
 	bytes, ok := s.metric("process_resident_memory_bytes")
 	if !ok {
-		absent(t, "the metrics tell nothing of the process on this platform")
+		absent(t, "the metrics have no data about the process on this platform")
 	}
 	return int64(bytes)
 }
@@ -121,7 +121,7 @@ func (s *server) cpu(t *testing.T) time.Duration {
 	t.Helper()
 	seconds, ok := s.metric("process_cpu_seconds_total")
 	if !ok {
-		absent(t, "the metrics tell nothing of the process on this platform")
+		absent(t, "the metrics have no data about the process on this platform")
 	}
 	return time.Duration(seconds * float64(time.Second))
 }

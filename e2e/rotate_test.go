@@ -129,7 +129,7 @@ func judgeSights(t *testing.T, old []rotated, kept map[string]bool, sights []sig
 			}
 			for _, restart := range restarts {
 				if r.ends.Before(restart) && look.asked.After(restart) {
-					t.Errorf("%s was over before the restart and there behind it", r.kid)
+					t.Errorf("%s was over before the restart and published again after it", r.kid)
 				}
 			}
 		}
@@ -145,6 +145,6 @@ func judgeSights(t *testing.T, old []rotated, kept map[string]bool, sights []sig
 		}
 	}
 	slices.Sort(late)
-	t.Logf("%d old keys in %d looks: seen to be gone behind their time after p50 %s, p90 %s, longest %s (the server was down for a time)",
+	t.Logf("%d old keys in %d looks: gone from the set, after their grace, by p50 %s, p90 %s, longest %s (the server was down for a time)",
 		len(late), len(sights), late[len(late)/2], late[len(late)*9/10], late[len(late)-1])
 }

@@ -73,7 +73,7 @@ func newScanner(moduli []*big.Int) *scanner {
 }
 
 // scan looks at every window of data. Pages of zeros, of which a process has
-// many, are passed over but for their ends: no window inside them is a prime.
+// many, are skipped except for their ends: no window inside them is a prime.
 func (s *scanner) scan(data []byte) {
 	const page = 4 << 10
 	from := 0

@@ -46,7 +46,7 @@ type stolen struct {
 // handles tokens, and of minting processes between fork and exec.
 func TestE2ESeize(t *testing.T) {
 	if os.Getuid() != 0 {
-		absent(t, "not root: no two processes of some other user can be had")
+		absent(t, "not root: cannot start two processes of another user")
 	}
 	scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 	t.Logf("kernel.yama.ptrace_scope: %q, %v", bytes.TrimSpace(scope), err)

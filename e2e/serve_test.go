@@ -50,7 +50,7 @@ func TestE2EServeBootstrap(t *testing.T) {
 		works(t, s, s.key())
 		s.stop()
 		if strings.Contains(s.log(), "another public URL") {
-			t.Error("the log tells of another URL, which there is not")
+			t.Error("the log reports another URL, but there is none")
 		}
 		s.flags = append(s.flags, "--public-url", "http://other.example")
 		s.start()
@@ -58,15 +58,15 @@ func TestE2EServeBootstrap(t *testing.T) {
 		works(t, s, s.key())
 		s.stop()
 		if strings.Count(s.log(), "another public URL") != 1 {
-			t.Error("the log does not tell, or more than once")
+			t.Error("the log does not report it exactly once")
 		}
 	})
-	t.Run("what is no file is left alone", func(t *testing.T) {
+	t.Run("a folder in place of the key file is left alone", func(t *testing.T) {
 		s := newServer(t)
 		check(t, os.Mkdir(s.keyFile, 0o700))
 		run(t, s.flags...).fails(t, "--admin-key-file", "must be a regular file")
 		if info, err := os.Stat(s.keyFile); err != nil || !info.IsDir() {
-			t.Errorf("what was there: %v", err)
+			t.Errorf("the folder is gone: %v", err)
 		}
 		check(t, os.Remove(s.keyFile))
 		s.start()
@@ -205,8 +205,8 @@ func TestE2EServeFromEnvironment(t *testing.T) {
 	r.fails(t, "--listen") // the command line comes first
 }
 
-// TestE2EServeDrains ends a server while keys are being made: those who asked
-// get their answers.
+// TestE2EServeDrains ends a server while keys are being made: their callers
+// get answers.
 func TestE2EServeDrains(t *testing.T) {
 	const clients = 6
 	s := startServer(t)

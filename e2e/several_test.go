@@ -49,8 +49,8 @@ func (d spread) String() string {
 	return fmt.Sprintf("%d times: p50 %s, p99 %s, longest %s", len(d), at(.5), at(.99), at(1))
 }
 
-// TestE2ESeveralServers has three servers share one PostgreSQL. What one of them
-// revoked must be gone from the others, also when their hints are cut off.
+// TestE2ESeveralServers has three servers share one PostgreSQL. A key that
+// one of them revoked must leave the others' sets, also when their notifications are cut off.
 func TestE2ESeveralServers(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_REVOCATIONS", 60, 12)
 	pg := pgtest.Start(t, nil)

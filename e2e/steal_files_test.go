@@ -29,7 +29,7 @@ func noPrimesInFiles(t *testing.T, got loot) {
 	if found := scan.primes(); len(found) > 0 {
 		t.Errorf("found %d primes of issued keys", len(found))
 	}
-	// The control: the same way, one that is there.
+	// The control: an existing one, in the same way.
 	p := filler(primeLen)
 	p[0], p[primeLen-1] = p[0]|0xc0, p[primeLen-1]|1
 	for _, text := range []string{hex.EncodeToString(p), strings.ToUpper(hex.EncodeToString(p)), base64.StdEncoding.EncodeToString(p), "x" + b64(string(p)), "xy" + b64(string(p))} {

@@ -73,7 +73,7 @@ func regions(t *testing.T, pid int) (all []region) {
 		var mode, skip string
 		n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %s %s %s %s", &r.from, &r.to, &mode, &skip, &skip, &skip, &r.name)
 		if n < 6 {
-			t.Fatalf("a line of maps does not read: %s", lines.Text())
+			t.Fatalf("invalid line of maps: %s", lines.Text())
 		}
 		if mode[0] == 'r' {
 			all = append(all, r)
