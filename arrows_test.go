@@ -40,8 +40,10 @@ var arrows = map[string]arrow{
 	"jwks/internal/slots": {forbidden: http},
 	"jwks/internal/sse":   {forbidden: http},
 
-	"publish": {imports: []string{"jwks", "store", "internal/logs", "internal/loop"}},
-	"store":   {imports: []string{"jwks"}},
+	"publish": {
+		imports: []string{"jwks", "store", "internal/logs", "internal/loop"}, tests: []string{"store/sqlite", "store/storetest"},
+	},
+	"store": {imports: []string{"jwks"}},
 	"authz": {
 		imports: []string{"jwks", "store", "publish", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace"},
 		tests:   []string{"store/sqlite", "store/storetest"}, forbidden: http,

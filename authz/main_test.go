@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"path/filepath"
 	"sync"
@@ -175,4 +176,17 @@ func (s *server) version(workspace string) uint64 {
 		s.t.Fatal(err)
 	}
 	return w.Version
+}
+
+// exec works on the database behind the store's back.
+func (s *server) exec(query string, args ...any) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", s.path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(s.t.Context(), query, args...); err != nil {
+		s.t.Fatal(err)
+	}
 }

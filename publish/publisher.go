@@ -100,9 +100,12 @@ func NewPublisher(s store.PublishedStore, metrics prometheus.Registerer) *Publis
 var (
 	descWorkspaces = prometheus.NewDesc("burnkey_workspaces", "Workspaces whose sets are published.", nil, nil)
 	descKeys       = prometheus.NewDesc("burnkey_published_keys", "Published keys, tombstones included.", nil, nil)
-	descUnread     = prometheus.NewDesc("burnkey_workspaces_unread", "Workspaces whose sets could not be read since the start. They answer 503.", nil, nil)
-	descAge        = prometheus.NewDesc("burnkey_publish_age_seconds", "Time since all published sets were known to be up to date, except those of damaged workspaces.", nil, nil)
-	descDamaged    = prometheus.NewDesc("burnkey_workspaces_damaged", "Workspaces whose sets are damaged in the database and can't be updated. The last good set is served, or 503.", nil, nil)
+	descUnread     = prometheus.NewDesc("burnkey_workspaces_unread",
+		"Workspaces whose sets could not be read since the start. They answer 503.", nil, nil)
+	descAge = prometheus.NewDesc("burnkey_publish_age_seconds",
+		"Time since all published sets were known to be up to date, except those of damaged workspaces.", nil, nil)
+	descDamaged = prometheus.NewDesc("burnkey_workspaces_damaged",
+		"Workspaces whose sets are damaged in the database and can't be updated. The last good set is served, or 503.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.

@@ -1,4 +1,4 @@
-package authz_test
+package publish_test
 
 import (
 	"context"
@@ -9,18 +9,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/publish"
 )
 
-// One tenant's set must be read whole, which takes long: others' changes are
-// shown meanwhile, however they are told of.
+// While one tenant's whole set is read, which takes long, others' changes are published, whether they are
+// found by hints or by polling.
 func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 	for name, hint := range map[string]bool{"by hints": true, "by looking": false} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
-			s.minter.blank = true
 			s.workspace("big")
 			s.workspace("small")
 			every := never
@@ -48,7 +46,7 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 			}
 			<-reading
 			for version := uint64(2); version < 5; version++ {
-				s.issue("small", authz.IssueRequest{})
+				s.issue("small")
 				if hint {
 					h.hints <- "small"
 				}
@@ -69,13 +67,12 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 	}
 }
 
-// damage makes a workspace's modulus one that is none.
+// damage makes a modulus of a workspace invalid.
 const damage = `UPDATE jwks SET n = zeroblob(256) WHERE workspace = 'bad'`
 
 // One tenant's damaged set keeps no server from serving the others'.
 func TestLoadBesideADamagedSet(t *testing.T) {
 	s := newServer(t)
-	s.minter.blank = true
 	for _, workspace := range []string{"a", "bad", "c"} {
 		s.workspace(workspace)
 	}
@@ -113,18 +110,17 @@ func TestLoadBesideADamagedSet(t *testing.T) {
 	}
 }
 
-// A change that can't be read is no reason to stay behind: the set can.
-func TestFollowBehindADamagedChange(t *testing.T) {
-	for _, at := range []int{1, 2, 3} { // the last that is shown, and those behind
+// If a change can't be read, the set is read instead.
+func TestFollowAfterADamagedChange(t *testing.T) {
+	for _, at := range []int{1, 2, 3} { // the last published one, and those after it
 		s := newServer(t)
-		s.minter.blank = true
 		s.workspace("bad")
 		p := publish.NewPublisher(s.store, nil)
 		if err := p.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s.issue("bad", authz.IssueRequest{})
-		s.issue("bad", authz.IssueRequest{})
+		s.issue("bad")
+		s.issue("bad")
 		s.exec(`UPDATE changes SET added = zeroblob(256) WHERE workspace = 'bad' AND version = ?`, at)
 		if err := p.Load(t.Context()); err != nil {
 			t.Errorf("change %d: %v", at, err)
@@ -144,7 +140,7 @@ func TestFollowForeignHints(t *testing.T) {
 		h.hints <- "nobody"
 	}
 	testkit.Eventually(t, "a foreign hint is looked at", func() bool { return h.called("Published") > 1 })
-	s.issue("acme", authz.IssueRequest{})
+	s.issue("acme")
 	h.hints <- "acme"
 	testkit.Eventually(t, "a true hint is followed", reaches(p, "acme", 2))
 	expectMetric(t, registry, "burnkey_publish_failures_total", 0)

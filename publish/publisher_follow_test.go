@@ -1,8 +1,7 @@
-package authz_test
+package publish_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
@@ -80,13 +78,12 @@ const (
 // Without a look at intervals, a hint alone must do.
 func TestFollowHints(t *testing.T) {
 	s := newServer(t)
-	s.minter.blank = true
 	s.workspace("acme")
 	p, h, _, log := follow(t, s, publish.FollowOptions{Every: never})
 	testkit.Eventually(t, "the set is read at the beginning", reaches(p, "acme", 1))
 
-	s.issue("acme", authz.IssueRequest{})
-	s.issue("acme", authz.IssueRequest{})
+	s.issue("acme")
+	s.issue("acme")
 	h.hints <- "acme"
 	testkit.Eventually(t, "the hint is followed", reaches(p, "acme", 3))
 	s.workspace("new")
@@ -94,7 +91,7 @@ func TestFollowHints(t *testing.T) {
 	testkit.Eventually(t, "a new workspace is followed", reaches(p, "new", 1))
 	h.hints <- "nobody" // is no reason to stop
 
-	s.issue("acme", authz.IssueRequest{})
+	s.issue("acme")
 	h.hints <- "lost"
 	testkit.Eventually(t, "the lost hint is made up for", reaches(p, "acme", 4))
 	if !strings.Contains(log.String(), "lost the store's hints") {
@@ -105,7 +102,6 @@ func TestFollowHints(t *testing.T) {
 // A hint for one workspace is followed while another's large set is being read.
 func TestFollowHintsBesideALongRead(t *testing.T) {
 	s := newServer(t)
-	s.minter.blank = true
 	s.workspace("acme")
 	p, h, _, _ := follow(t, s, publish.FollowOptions{Every: 5 * time.Millisecond})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", 1))
@@ -119,22 +115,9 @@ func TestFollowHintsBesideALongRead(t *testing.T) {
 	})
 	s.workspace("large")
 	<-reading
-	s.issue("acme", authz.IssueRequest{})
+	s.issue("acme")
 	h.hints <- "acme"
 	testkit.Eventually(t, "the hint is followed", reaches(p, "acme", 2))
-}
-
-// exec works on the database behind the store's back.
-func (s *server) exec(query string, args ...any) {
-	s.t.Helper()
-	db, err := sql.Open("sqlite", s.path)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(s.t.Context(), query, args...); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 func TestCheckFindsAnyDivergence(t *testing.T) {
@@ -145,11 +128,10 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
-			s.minter.blank = true
 			s.workspace("acme")
 			s.workspace("other")
-			s.issue("acme", authz.IssueRequest{})
-			s.issue("acme", authz.IssueRequest{})
+			s.issue("acme")
+			s.issue("acme")
 			p, _, registry, _ := follow(t, s, publish.FollowOptions{Every: time.Millisecond})
 			testkit.Eventually(t, "the set is read", reaches(p, "acme", 3))
 			if err := p.Check(t.Context(), "acme"); err != nil {
@@ -166,7 +148,7 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 				t.Errorf("it is not mended: %v", err)
 			}
 			if now, _ := p.Index("acme"); now != index {
-				t.Error("those who watch the index watch another")
+				t.Error("watchers of the index watch another one")
 			}
 			s.publisher = p
 			testAgrees(t, s, "acme")
@@ -177,13 +159,12 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 // The database is put back to an earlier state while servers run.
 func TestFollowARewoundStore(t *testing.T) {
 	s := newServer(t)
-	s.minter.blank = true
 	s.workspace("acme")
-	kept := s.issue("acme", authz.IssueRequest{})
+	kept := s.issue("acme")
 	p, _, registry, log := follow(t, s, publish.FollowOptions{Every: time.Millisecond})
 	testkit.Eventually(t, "the first key is published", reaches(p, "acme", 2))
-	s.issue("acme", authz.IssueRequest{})
-	lost := s.issue("acme", authz.IssueRequest{})
+	s.issue("acme")
+	lost := s.issue("acme")
 	testkit.Eventually(t, "all keys are published", reaches(p, "acme", 4))
 	s.exec(`DELETE FROM jwks WHERE kid IN (SELECT kid FROM keys WHERE version > 2);
 		DELETE FROM keys WHERE version > 2; DELETE FROM changes WHERE workspace = 'acme' AND version > 2;
@@ -200,11 +181,9 @@ func TestFollowARewoundStore(t *testing.T) {
 	testkit.Eventually(t, "the log tells", func() bool { return strings.Contains(log.String(), "differed from the database") })
 }
 
-// What is compared goes on meanwhile: that is no divergence, and nothing that is
-// published meanwhile is lost.
+// Changes during a comparison are not a divergence, and none of them is lost.
 func TestCheckUnderLoad(t *testing.T) {
 	s := newServer(t)
-	s.minter.blank = true
 	s.workspace("acme")
 	p, h, registry, _ := follow(t, s, publish.FollowOptions{Every: time.Millisecond, CheckEvery: time.Millisecond})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", 1))
@@ -213,15 +192,15 @@ func TestCheckUnderLoad(t *testing.T) {
 		if reads.Add(1) > 30 {
 			return nil
 		}
-		_, err := s.Issue(context.Background(), "acme", authz.IssueRequest{Owner: "a"})
+		_, err := s.Issue(context.Background(), "acme")
 		if err != nil {
 			return err
 		}
-		passing, err := s.Issue(context.Background(), "acme", authz.IssueRequest{Owner: "a"})
+		passing, err := s.Issue(context.Background(), "acme")
 		if err != nil {
 			return err
 		}
-		_, err = s.Revoke(context.Background(), "acme", passing.ID)
+		err = s.Revoke(context.Background(), passing)
 		return err
 	}
 	h.hook("Versions", change)
@@ -242,14 +221,13 @@ func TestCheckUnderLoad(t *testing.T) {
 // was published while it was read.
 func TestCheckUndoesNothing(t *testing.T) {
 	s := newServer(t)
-	s.minter.blank = true
 	s.workspace("acme")
-	victim := s.issue("acme", authz.IssueRequest{})
+	victim := s.issue("acme")
 	s.exec(`DELETE FROM jwks WHERE kid NOT IN (SELECT kid FROM keys)`)
 	published := 0
 	s.store.hookAfter("Published", func() error {
 		if published++; published == 1 { // the set that was read still has the key
-			_, err := s.Revoke(context.Background(), "acme", victim.ID)
+			err := s.Revoke(context.Background(), victim)
 			return err
 		}
 		return nil
@@ -290,9 +268,8 @@ func TestFollowCompacts(t *testing.T) {
 // The check reads a set only if its fingerprint differs from the stored one.
 func TestFollowComparesFingerprints(t *testing.T) {
 	s := newServer(t)
-	s.minter.blank = true
 	s.workspace("acme")
-	s.issue("acme", authz.IssueRequest{})
+	s.issue("acme")
 	p, h, registry, _ := follow(t, s, publish.FollowOptions{Every: never, CheckEvery: time.Millisecond})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", 2))
 	compared := h.called("Versions")

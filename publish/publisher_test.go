@@ -1,0 +1,290 @@
+package publish_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
+	"github.com/burnkey/burnkey/store/storetest"
+)
+
+// testAgrees holds what a server publishes against the store, key by key.
+func testAgrees(t *testing.T, s *server, workspace string) {
+	t.Helper()
+	var want []jwks.Key
+	version, err := s.store.Store.Published(t.Context(), workspace, func(k jwks.Key) error {
+		want = append(want, k)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := s.set(workspace)
+	if set.Version() != version || !slices.Equal(keysOf(set), want) {
+		t.Errorf("%d keys at version %d are published, the store has %d at %d", set.Len(), set.Version(), len(want), version)
+	}
+}
+
+// Changes that are taken in out of order wait for the one that is missing.
+func TestPublisherReadsTheChangeThatIsMissing(t *testing.T) {
+	here := newServer(t)
+	here.workspace("acme")
+	elsewhere := serverOn(t, here.path)
+	theirs := elsewhere.issue("acme")
+	ours := here.issue("acme")
+	if !here.publishes("acme", theirs.KID) || !here.publishes("acme", ours.KID) {
+		t.Error("a change is missing")
+	}
+	if here.store.called("Published") != 1 {
+		t.Error("the whole set was read, although a change was enough")
+	}
+	testAgrees(t, here, "acme")
+}
+
+func TestPublisherLoad(t *testing.T) {
+	here := newServer(t)
+	here.workspace("acme")
+	elsewhere := serverOn(t, here.path)
+	elsewhere.workspace("new")
+	for range 7 {
+		elsewhere.issue("acme")
+	}
+	if err := elsewhere.Revoke(t.Context(), elsewhere.issue("acme")); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := here.publisher.Set("new"); ok || here.set("acme").Len() != 1 {
+		t.Fatal("it knows already")
+	}
+	if err := here.publisher.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	testAgrees(t, here, "acme")
+	testAgrees(t, here, "new")
+	if _, ok := here.publisher.Set("nobody"); ok {
+		t.Error("a workspace that does not exist has a set")
+	}
+	before := here.store.called("Changes")
+	if err := here.publisher.Load(t.Context()); err != nil || here.store.called("Changes") != before {
+		t.Errorf("%v; what is up to date was read again", err)
+	}
+}
+
+// A failure leaves the last good set, and is no reason to hold up other tenants.
+func TestPublisherLoadFails(t *testing.T) {
+	for _, method := range []string{"Versions", "Changes", "Published"} {
+		t.Run(method, func(t *testing.T) {
+			here := newServer(t)
+			for _, workspace := range []string{"a", "b", "c"} {
+				here.workspace(workspace)
+			}
+			elsewhere := serverOn(t, here.path)
+			elsewhere.issue("a")
+			elsewhere.workspace("new")
+			good := here.set("a")
+			here.store.fail(method)
+			if err := here.publisher.Load(t.Context()); !errors.Is(err, errBroken) {
+				t.Errorf("got %v, want the store's error", err)
+			}
+			if method != "Published" && here.set("a") != good {
+				t.Error("the last good set was given up")
+			}
+			here.store.heal()
+			if err := here.publisher.Load(t.Context()); err != nil {
+				t.Error(err)
+			}
+			testAgrees(t, here, "a")
+			testAgrees(t, here, "new")
+		})
+	}
+}
+
+func TestPublisherLoadGoesOnBehindAFailure(t *testing.T) {
+	here := newServer(t)
+	elsewhere := serverOn(t, here.path)
+	names := strings.Fields("a b c d e f g h")
+	for _, workspace := range names {
+		elsewhere.workspace(workspace)
+	}
+	first := true
+	here.store.hook("Published", func(context.Context) error {
+		if first {
+			first = false
+			return errBroken
+		}
+		return nil
+	})
+	if err := here.publisher.Load(t.Context()); !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+	published := 0
+	for _, workspace := range names {
+		if _, ok := here.publisher.Set(workspace); ok {
+			published++
+		}
+	}
+	if published != len(names)-1 {
+		t.Errorf("%d of %d sets were read, want all but one", published, len(names))
+	}
+}
+
+// A log that does not lead to the store's set is not followed: the set is read.
+func TestPublisherDiverged(t *testing.T) {
+	stranger := storetest.NewKey(t)
+	for name, alter := range map[string]func([]jwks.Change) []jwks.Change{
+		"no changes":           func([]jwks.Change) []jwks.Change { return nil },
+		"a gap":                func(c []jwks.Change) []jwks.Change { return append(c[:1:1], c[2:]...) },
+		"a gap further on":     func(c []jwks.Change) []jwks.Change { return append(c[:2:2], c[3:]...) },
+		"an unknown key goes":  func(c []jwks.Change) []jwks.Change { c[1].Remove = []jwks.KID{stranger.KID()}; return c },
+		"a known key is added": func(c []jwks.Change) []jwks.Change { c[2].Add = c[1].Add; return c },
+		// The last published change belongs to another history.
+		"another key led here": func(c []jwks.Change) []jwks.Change { c[0].Add = []jwks.Key{stranger}; return c },
+		"the last key is gone": func(c []jwks.Change) []jwks.Change {
+			c[0] = jwks.Change{Version: 1, Remove: []jwks.KID{c[0].Add[0].KID()}}
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			here := newServer(t)
+			here.workspace("acme")
+			elsewhere := serverOn(t, here.path)
+			for range 4 {
+				elsewhere.issue("acme")
+			}
+			here.store.mu.Lock()
+			here.store.alter = func(c []jwks.Change) []jwks.Change {
+				if len(c) < 3 { // once the set was read
+					return c
+				}
+				return alter(c)
+			}
+			here.store.mu.Unlock()
+			if err := here.publisher.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			testAgrees(t, here, "acme")
+			if here.store.called("Published") != 2 {
+				t.Errorf("the set was read %d times, want at first and now", here.store.called("Published"))
+			}
+		})
+	}
+}
+
+// still is a store with nothing in it, whose time can be synctest's.
+type still struct {
+	faulty
+	loads chan struct{}
+}
+
+func (s *still) Versions(context.Context, func(string, uint64, jwks.Fingerprint) error) error {
+	s.loads <- struct{}{}
+	return s.enter(context.Background(), "Versions")
+}
+
+func (s *still) Watch(ctx context.Context, _ func(string)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		s := &still{loads: make(chan struct{}, 100)}
+		publisher := publish.NewPublisher(s, registry)
+		ctx, cancel := context.WithCancel(t.Context())
+		var log bytes.Buffer
+		var following sync.WaitGroup
+		following.Go(func() {
+			publisher.Follow(ctx, publish.FollowOptions{Every: time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		})
+
+		s.fail("Versions")
+		<-time.After(2500 * time.Millisecond) // synctest's time, which takes none
+		synctest.Wait()
+		if len(s.loads) != 2 {
+			t.Errorf("looked %d times in 2.5 s, want 2", len(s.loads))
+		}
+		expectMetric(t, registry, "burnkey_publish_failures_total", 2)
+		if n, err := testutil.GatherAndCount(registry, "burnkey_publish_age_seconds"); n != 0 || err != nil {
+			t.Errorf("an age of nothing: %d, %v", n, err)
+		}
+		s.heal()
+		<-time.After(time.Second)
+		synctest.Wait()
+		<-time.After(250 * time.Millisecond)
+		expectMetric(t, registry, "burnkey_publish_age_seconds", 0.75)
+		expectMetric(t, registry, "burnkey_publish_failures_total", 2)
+		cancel()
+		following.Wait()
+		if got := strings.Count(log.String(), errBroken.Error()); got != 1 || strings.Count(log.String(), "recovered: ") != 1 {
+			t.Errorf("a failure that went on for a second was logged %d times: %s", got, log.String())
+		}
+	})
+}
+
+func expectMetric(t *testing.T, registry *prometheus.Registry, name string, want float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		m := f.GetMetric()[0]
+		if got := m.GetGauge().GetValue() + m.GetCounter().GetValue(); got < want-1e-6 || got > want+1e-6 {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+		return
+	}
+	t.Errorf("there is no %s", name)
+}
+
+// The end of the context is no failure, even in the middle of a look.
+func TestFollowEndsQuietly(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	serverOn(t, s.path).issue("acme")
+	ctx, cancel := context.WithCancel(t.Context())
+	s.store.hook("Versions", func(context.Context) error {
+		cancel()
+		return ctx.Err()
+	})
+	registry := prometheus.NewRegistry()
+	publisher := publish.NewPublisher(s.store, registry)
+	publisher.Follow(ctx, publish.FollowOptions{Every: time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	expectMetric(t, registry, "burnkey_publish_failures_total", 0)
+}
+
+func TestPublisherMetrics(t *testing.T) {
+	s := newServer(t)
+	registry := prometheus.NewRegistry()
+	s.publisher = publish.NewPublisher(s.store, registry)
+	expectMetric(t, registry, "burnkey_workspaces", 0)
+	s.workspace("acme")
+	s.workspace("other")
+	issued := s.issue("acme")
+	expectMetric(t, registry, "burnkey_workspaces", 2)
+	expectMetric(t, registry, "burnkey_published_keys", 3)
+	if err := s.Revoke(t.Context(), issued); err != nil {
+		t.Fatal(err)
+	}
+	expectMetric(t, registry, "burnkey_published_keys", 2)
+
+	serverOn(t, s.path).issue("acme")
+	s.store.fail("Changes")
+	s.issue("acme")
+	expectMetric(t, registry, "burnkey_publish_failures_total", 1)
+}
