@@ -132,7 +132,7 @@ func TestRevokeUnusedAnswers(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	refused("Nobody reports")
+	refused("No gateway reports")
 	for range 3 {
 		s.do("POST", usagePath, used(s.now(), busy)).want(200)
 		refused("is known from")
@@ -151,5 +151,5 @@ func TestRevokeUnusedAnswers(t *testing.T) {
 		}
 	}
 	s.sleep(25 * time.Hour)
-	refused("reported last at")
+	refused("last reported at")
 }
