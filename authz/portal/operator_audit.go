@@ -80,7 +80,8 @@ func (v *visit) readAudit(p *auditPage, f store.AuditFilter) error {
 
 // query is that of the same entries, of those behind one.
 func (p *auditPage) query(after string) string {
-	return query("owner", p.Owner, "key", p.Key, "action", p.Action, "actor", p.Actor, "result", p.Result, "since", p.Since, "until", p.Until, "after", after)
+	return query("owner", p.Owner, "key", p.Key, "action", p.Action, "actor", p.Actor,
+		"result", p.Result, "since", p.Since, "until", p.Until, "after", after)
 }
 
 // auditOf reads the fields of the filter.

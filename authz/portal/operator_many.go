@@ -44,7 +44,8 @@ func manyOf(from url.Values) (p *manyPage, err error) {
 		return nil, err
 	}
 	return &manyPage{
-		Owner: texts[0], Scope: texts[1], Before: texts[2], Unused: texts[3], Most: authz.MaxRevokedAtOnce, UsableAfter: int(usableAfter / time.Second),
+		Owner: texts[0], Scope: texts[1], Before: texts[2], Unused: texts[3],
+		Most: authz.MaxRevokedAtOnce, UsableAfter: int(usableAfter / time.Second),
 	}, nil
 }
 

@@ -1,6 +1,6 @@
-// Package portal is the self-service page: the owners of keys issue, rotate and
-// revoke their own, and the producer's operators see and revoke everybody's. It is rendered here and works without JavaScript, but for what only
-// that can do. It keeps nothing of its own and decides nothing that authz does.
+// Package portal is the self-service page: owners issue, rotate and revoke their own keys, and the
+// producer's operators see and revoke all keys. It is rendered on the server and works without
+// JavaScript. It stores nothing of its own, and authz makes all decisions.
 package portal
 
 import (
@@ -27,19 +27,18 @@ import (
 type Options struct {
 	Service   *authz.Service
 	Publisher *publish.Publisher
-	// PublicURL is by which browsers reach the server. What comes from pages of
-	// another origin changes nothing.
+	// PublicURL is where browsers reach the server. Forms from pages of other origins are refused.
 	PublicURL string
-	// ClientSecrets are those of workspaces at their OpenID providers, by workspace. One
-	// that has none is a public client.
+	// ClientSecrets are for the workspaces' OpenID providers, by workspace. A workspace without one
+	// is a public client.
 	ClientSecrets map[string]ClientSecret
 	// Providers calls OpenID providers, which workspaces choose. It must not follow redirects.
 	Providers *http.Client
 	// Now is the clock. Nil: the Service's.
 	Now func() time.Time
-	// Metrics receives the portal's metrics. Nil: none.
+	// Metrics registers the portal's metrics, if not nil.
 	Metrics prometheus.Registerer
-	// Log gets failures. Nil: none.
+	// Log receives failures, if not nil.
 	Log *slog.Logger
 }
 
