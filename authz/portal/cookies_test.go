@@ -74,6 +74,7 @@ func (b *browser) ended(workspace string) int {
 
 // Sessions in two workspaces do not affect one another, and each has its own logout.
 func TestSessionsOfTwoWorkspaces(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.withHome()
 	b := s.browser()
@@ -109,6 +110,7 @@ func TestSessionsOfTwoWorkspaces(t *testing.T) {
 // The server ends a session that is replaced by another, also one with the cookie of an earlier
 // release.
 func TestReplacedSessionsEnd(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	b := s.browser()
 	b.open("acme", authz.LinkRequest{})
@@ -140,6 +142,7 @@ func TestReplacedSessionsEnd(t *testing.T) {
 // A cookie opens only sessions of the workspace in its name, and no workspace's cookie has the
 // name of another cookie of ours.
 func TestCookiesAreWhatTheirNamesSay(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, id := range []string{"lang", "login"} {
 		_, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: id, Name: id})
@@ -159,6 +162,7 @@ func TestCookiesAreWhatTheirNamesSay(t *testing.T) {
 
 // A browser keeps a limited number of sessions; the server ends the oldest.
 func TestCookiesAreBounded(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	b := s.browser()
 	var first string

@@ -14,6 +14,7 @@ import (
 // last day is the one that was picked, in every time zone. The reader's local time is in the
 // title.
 func TestOneDateOfAKey(t *testing.T) {
+	t.Parallel()
 	s, url := served(t) // on 4 March, at noon
 	browser := portaltest.NewBrowser(t)
 	for name, c := range map[string]struct {
@@ -75,6 +76,7 @@ func TestOneDateOfAKey(t *testing.T) {
 
 // A key's last day is the one that was picked, however long minting takes.
 func TestThePickedDayIsTheLast(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	s.minter.late = func() { s.advance(time.Minute) }
@@ -96,6 +98,7 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 
 // If no day ends within the longest life, no day is offered.
 func TestNoDayToPick(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	v.get("/portal/acme/keys/new").want(200).has("On a date")

@@ -24,6 +24,7 @@ func worst() []string {
 
 // Pages of metadata stored before there was a limit are at most a small multiple of its size.
 func TestPagesOfTheWorstThatIsStored(t *testing.T) {
+	t.Parallel()
 	const most = 4 << 20 // bytes
 	s := newSite(t)
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
@@ -52,6 +53,7 @@ func TestPagesOfTheWorstThatIsStored(t *testing.T) {
 }
 
 func TestExcerpts(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Metadata: []byte(`{"a":{"b":[1,2]}}`)})
 	v := s.operator("acme")

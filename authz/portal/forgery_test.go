@@ -12,6 +12,7 @@ import (
 
 // Every form is refused that did not come from a page of this session.
 func TestForeignForms(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Theirs"})
@@ -71,6 +72,7 @@ func TestForeignForms(t *testing.T) {
 }
 
 func TestBodies(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	csrf := v.get("/portal/acme/keys/new").hidden("csrf")
@@ -83,6 +85,7 @@ func TestBodies(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	link := s.link("acme", authz.LinkRequest{Owner: "cust_1"})
 	v := s.stranger()
@@ -106,6 +109,7 @@ func TestLinks(t *testing.T) {
 }
 
 func TestFraming(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	alone := v.get("/portal/acme/keys").want(200).Header()
@@ -159,6 +163,7 @@ func TestFraming(t *testing.T) {
 
 // A browser may send the cookie of a frame and its own.
 func TestTwoCookies(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Mine"})
 	v, other := s.owner("acme", "cust_1"), s.owner("other", "cust_1")

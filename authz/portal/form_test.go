@@ -23,6 +23,7 @@ func policyOf(s *site, workspace string) store.Portal {
 }
 
 func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.update("acme", func(set *store.Workspace) {
 		set.Policy = store.Policy{
@@ -78,6 +79,7 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.update("acme", func(set *store.Workspace) { set.AllowNeverExpires = true })
 	v := s.owner("acme", "cust_1")
@@ -113,6 +115,7 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestAShortLife(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.update("acme", func(set *store.Workspace) { set.Policy = store.Policy{MaxExpiresIn: 5400} })
 	v := s.owner("acme", "cust_1")
@@ -123,6 +126,7 @@ func TestAShortLife(t *testing.T) {
 }
 
 func TestScopesOfASession(t *testing.T) {
+	t.Parallel()
 	offered := store.Policy{Scopes: []store.OfferedScope{{Name: "a", Description: "About a"}, {Name: "b"}, {Name: "c"}}}
 	for _, c := range []struct {
 		name    string
@@ -168,6 +172,7 @@ func TestScopesOfASession(t *testing.T) {
 }
 
 func TestTheLimitOfKeys(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.update("acme", func(set *store.Workspace) { set.Policy = store.Policy{KeysPerOwner: 2} })
 	v := s.owner("acme", "cust_1")
@@ -201,6 +206,7 @@ func TestTheLimitOfKeys(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k := v.create()
@@ -223,6 +229,7 @@ func TestBusy(t *testing.T) {
 }
 
 func TestABrokenStore(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	s.store.err = errBroken

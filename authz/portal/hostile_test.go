@@ -11,6 +11,7 @@ import (
 
 // Another site's form comes without the cookie (SameSite), and must not take it away.
 func TestAnotherSiteLogsNobodyOut(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for name, header := range map[string]http.Header{
 		"another site":    {"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}},
@@ -29,6 +30,7 @@ func TestAnotherSiteLogsNobodyOut(t *testing.T) {
 
 // Browsers leave a scheme's own port out of an Origin (RFC 6454 section 6.2).
 func TestPublicURLWithTheUsualPort(t *testing.T) {
+	t.Parallel()
 	for public, origin := range map[string]string{
 		"https://keys.example.test:443": "https://keys.example.test", "http://localhost:80": "http://localhost",
 		"https://KEYS.example.test": "https://keys.example.test", "https://keys.example.test:80": "https://keys.example.test:80",
@@ -45,6 +47,7 @@ func TestPublicURLWithTheUsualPort(t *testing.T) {
 
 // What somebody typed is shown as it is, also where it looks like a place in a message.
 func TestNamesAreNoPlacesInMessages(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	for _, name := range []string{"{id}", "{n}{name}", "a {id} b"} {
@@ -55,6 +58,7 @@ func TestNamesAreNoPlacesInMessages(t *testing.T) {
 
 // A name that is read from the right to the left turns nothing around that stands beside it.
 func TestTextFromTheRight(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const name, owner = "מפות 2", "عميل 7"
 	v, operator := s.owner("acme", owner), s.operator("acme")

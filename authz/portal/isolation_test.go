@@ -73,6 +73,7 @@ func everything(s *site) string {
 }
 
 func TestOneOwnerCantTouchAnothersKey(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	keys := theirs(s)
 	for name, v := range map[string]*visitor{
@@ -110,6 +111,7 @@ func TestOneOwnerCantTouchAnothersKey(t *testing.T) {
 
 // Who has no session of the workspace's owners gets nowhere, whatever else they have.
 func TestWhoIsNoOwnerGetsNowhere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	mine := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Theirs"})
 	link := s.link("acme", authz.LinkRequest{Owner: "cust_1"})
@@ -146,6 +148,7 @@ func TestWhoIsNoOwnerGetsNowhere(t *testing.T) {
 }
 
 func TestNoSuchWorkspace(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	for _, ws := range []string{"none", authz.Home, "ACME", "acme%2f", "-", strings.Repeat("a", 64), "%00", "link", "assets"} {
@@ -159,6 +162,7 @@ func TestNoSuchWorkspace(t *testing.T) {
 
 // Names of ours are no workspace's loss.
 func TestWorkspacesOfOurPathsNames(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, id := range []string{"link", "assets", "logout"} {
 		_, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: id})
@@ -171,6 +175,7 @@ func TestWorkspacesOfOurPathsNames(t *testing.T) {
 }
 
 func TestNoSuchPage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k := v.create()
@@ -190,6 +195,7 @@ func TestNoSuchPage(t *testing.T) {
 
 // Whoever comes without a workspace is told how to come, and not which there are.
 func TestTheDoor(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, path := range []string{"/portal", "/portal/"} {
 		s.stranger().get(path).want(http.StatusOK).has("You can open your keys with a link").hasNot("acme", "other", "Log out")
@@ -204,6 +210,7 @@ func TestTheDoor(t *testing.T) {
 
 // An untidy address leads to the tidy one, with all our header fields, and nowhere else.
 func TestUntidyAddresses(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, publicURL+"/burnkey")
 	link := strings.TrimPrefix(s.link("acme", authz.LinkRequest{Owner: "cust_1"}), "/burnkey")
 	secret := link[len("/portal/link/"):]

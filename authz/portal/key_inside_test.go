@@ -8,6 +8,7 @@ import (
 
 // A typed name confirms, however the keyboard composes its characters.
 func TestNamesComposesCharacters(t *testing.T) {
+	t.Parallel()
 	const composed, decomposed = "Caf\u00e9", "Cafe\u0301"
 	for _, name := range []string{composed, decomposed} {
 		k := shownKey{Key: store.Key{Name: name}}

@@ -49,6 +49,7 @@ func (s *site) status(k store.Key) store.Status {
 }
 
 func TestTheLifeOfAKey(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.update("acme", func(set *store.Workspace) { set.Policy.Scopes = []store.OfferedScope{{Name: "maps:read"}} })
 	v := s.owner("acme", "cust_1")
@@ -124,6 +125,7 @@ func tokenOf(p *page) string {
 }
 
 func TestRevokedByTheEndOfItsID(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1"})
@@ -140,6 +142,7 @@ func TestRevokedByTheEndOfItsID(t *testing.T) {
 
 // What a form was for may have gone by the time that it comes.
 func TestFormsThatAreLate(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k := v.create()
@@ -161,6 +164,7 @@ func TestFormsThatAreLate(t *testing.T) {
 
 // A page that another tab has left behind is about its own rotation.
 func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	old := v.create()
@@ -183,6 +187,7 @@ func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
 
 // Whoever revokes a successor has to know that nothing comes behind the old key.
 func TestAGraceWithoutASuccessor(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	old := v.create()
@@ -194,6 +199,7 @@ func TestAGraceWithoutASuccessor(t *testing.T) {
 }
 
 func TestLive(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k := v.create()
@@ -215,6 +221,7 @@ func TestLive(t *testing.T) {
 }
 
 func TestAFormSentTwiceMakesOneKey(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	once := v.get("/portal/acme/keys/new").hidden("once")
@@ -231,6 +238,7 @@ func TestAFormSentTwiceMakesOneKey(t *testing.T) {
 }
 
 func TestLogOut(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1", authz.LinkRequest{ReturnURL: "https://app.example.test/settings?a=b"})
 	cookie := v.cookie
@@ -245,6 +253,7 @@ func TestLogOut(t *testing.T) {
 }
 
 func TestASessionEnds(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	form := with(good, "csrf", v.get("/portal/acme/keys/new").hidden("csrf"))
@@ -258,6 +267,7 @@ func TestASessionEnds(t *testing.T) {
 
 // Whoever has had no session is not told that it is over, but how one comes by one.
 func TestNobodyYet(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	elsewhere := s.owner("other", "cust_1")
 	for name, v := range map[string]*visitor{"no cookie": s.stranger(), "another workspace's": elsewhere} {
@@ -280,6 +290,7 @@ func TestNobodyYet(t *testing.T) {
 
 // A customer who renames too often is told so and changes nothing, but can still revoke.
 func TestOwnersWhoChangeTooMuchAreAskedToWait(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200)

@@ -14,6 +14,7 @@ import (
 
 // A reader that is not a person navigating gets a button, and the link stays valid.
 func TestPreviewsLeaveLinksGood(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for name, header := range map[string]http.Header{
 		"a previewer":      {"Sec-Fetch-Mode": nil, "Sec-Fetch-Dest": nil, "User-Agent": {"TelegramBot (like TwitterBot)"}},
@@ -50,6 +51,7 @@ func TestPreviewsLeaveLinksGood(t *testing.T) {
 
 // The button uses the link once, and only from a page of ours.
 func TestTheButtonOfALink(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	link := s.link("acme", authz.LinkRequest{Owner: "cust_1"})
 	for name, header := range map[string]http.Header{
@@ -73,6 +75,7 @@ func TestTheButtonOfALink(t *testing.T) {
 
 // A used link leads on a person who is logged in as the one it was for, and nobody else.
 func TestUsedLinks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	first, second := s.link("acme", authz.LinkRequest{Owner: "cust_1"}), s.link("acme", authz.LinkRequest{Owner: "cust_1"})
 	s.stranger().get(first).want(http.StatusSeeOther)
@@ -89,6 +92,7 @@ func TestUsedLinks(t *testing.T) {
 
 // The button works without JavaScript, on a phone and in a frame, in both languages.
 func TestTheButtonInABrowser(t *testing.T) {
+	t.Parallel()
 	s, _ := served(t)
 	parent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		link, _ := url.QueryUnescape(r.URL.RawQuery)

@@ -44,6 +44,7 @@ var (
 // Every message that a template or the code asks for by its name is there, and none is
 // there in vain.
 func TestEveryMessageIsThereAndUsed(t *testing.T) {
+	t.Parallel()
 	messages := messagesIn(t, "en")
 	used := map[string]bool{}
 	var source strings.Builder
@@ -91,6 +92,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 
 // What is put together from a word of another package's is there, too.
 func TestEveryWordIsThere(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../../store/audit.go")
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +131,7 @@ func TestEveryWordIsThere(t *testing.T) {
 
 // No template has text of its own: it would be in one language.
 func TestTemplatesHaveNoText(t *testing.T) {
+	t.Parallel()
 	action := regexp.MustCompile(`(?s)\{\{.*?\}\}`)
 	code := regexp.MustCompile(`(?s)<code.*?</code>`)
 	tags := regexp.MustCompile(`(?s)<[^>]*>`)
@@ -158,6 +161,7 @@ func TestTemplatesHaveNoText(t *testing.T) {
 }
 
 func TestWhichLanguage(t *testing.T) {
+	t.Parallel()
 	l, err := readLanguages()
 	if err != nil {
 		t.Fatal(err)

@@ -125,6 +125,7 @@ func (l *login) code() string {
 }
 
 func TestTokensThatAreRefused(t *testing.T) {
+	t.Parallel()
 	another, err := rsa.GenerateKey(rand.Reader, 2048)
 	check(t, err)
 	type claims = map[string]any
@@ -184,6 +185,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 
 // What UserInfo says fills gaps, and is no more than what is signed.
 func TestUserInfo(t *testing.T) {
+	t.Parallel()
 	type claims = map[string]any
 	for name, c := range map[string]struct {
 		claims, info claims
@@ -217,6 +219,7 @@ func TestUserInfo(t *testing.T) {
 
 // An address that nobody has verified is nobody's name.
 func TestOwnersByAddress(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		verified any
 		ok       bool
@@ -246,6 +249,7 @@ func TestOwnersByAddress(t *testing.T) {
 
 // How a client shows its secret is what the metadata says; nothing is tried out.
 func TestClientsAtTheTokenEndpoint(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		secret  authz.Secret
 		methods any
@@ -272,6 +276,7 @@ func TestClientsAtTheTokenEndpoint(t *testing.T) {
 }
 
 func TestProvidersThatAreDown(t *testing.T) {
+	t.Parallel()
 	down := func(s *site, p *page) {
 		t.Helper()
 		p.has("Login is currently unavailable", "Try again")
@@ -377,6 +382,7 @@ func TestProvidersThatAreDown(t *testing.T) {
 
 // A provider's metadata leads nowhere that its issuer could not have been.
 func TestMetadataIsHeldToTheSame(t *testing.T) {
+	t.Parallel()
 	for name, members := range map[string]map[string]any{
 		"another issuer": {"issuer": "https://another.example"}, "http elsewhere": {"token_endpoint": "http://10.0.0.1/token"},
 		"a file": {"jwks_uri": "file:///etc/passwd"}, "a script": {"authorization_endpoint": "javascript:alert(1)"},
@@ -402,6 +408,7 @@ func TestMetadataIsHeldToTheSame(t *testing.T) {
 
 // A server below a path has its callback there, too.
 func TestLoginsBelowAPath(t *testing.T) {
+	t.Parallel()
 	b := newBent(t)
 	s := newSiteWith(t, portal.Options{PublicURL: localURL + "/burnkey/"})
 	s.provide("acme", b.URL, "burnkey")
@@ -414,6 +421,7 @@ func TestLoginsBelowAPath(t *testing.T) {
 
 // A code is good for the provider that gave it, and a login for the one it began at.
 func TestAProviderThatChangesMeanwhile(t *testing.T) {
+	t.Parallel()
 	b, c := newBent(t), newBent(t)
 	s := b.site(nil)
 	l := s.stranger().begin("acme")
@@ -427,6 +435,7 @@ func TestAProviderThatChangesMeanwhile(t *testing.T) {
 // A client's secret is for the provider that it is named with, whatever issuer somebody sets
 // later; and without it the client is not taken for a public one.
 func TestAClientSecretIsForOneIssuer(t *testing.T) {
+	t.Parallel()
 	const secret = "the secret at b"
 	b, c := newBent(t), newBent(t)
 	s := b.site(map[string]authz.Secret{"acme": secret})
@@ -447,6 +456,7 @@ func TestAClientSecretIsForOneIssuer(t *testing.T) {
 }
 
 func TestAWrongClientSecretAtARealProvider(t *testing.T) {
+	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.ConfidentialClient, map[string]authz.Secret{"acme": "a wrong secret"})
 	l := s.stranger().begin("acme")
 	s.refused(l.back(l.as("ada")), http.StatusServiceUnavailable, "")

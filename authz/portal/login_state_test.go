@@ -38,6 +38,7 @@ func (b *browser) logins() (n int) {
 // Two tabs log in side by side and return in either order. An answer that belongs to no login
 // of this browser affects neither.
 func TestTwoLoginsAtOnce(t *testing.T) {
+	t.Parallel()
 	provider := newBent(t)
 	s := provider.site(nil)
 	b, another := s.browser(), s.browser()
@@ -78,6 +79,7 @@ func TestTwoLoginsAtOnce(t *testing.T) {
 
 // A state is valid once, over all servers, and for ten minutes.
 func TestAStateIsGoodOnce(t *testing.T) {
+	t.Parallel()
 	provider := newBent(t)
 	s := provider.site(nil)
 	b := s.browser()
@@ -123,6 +125,7 @@ func TestAStateIsGoodOnce(t *testing.T) {
 
 // Calls to the provider are limited by address, and possible again a little later.
 func TestExchangesAreBounded(t *testing.T) {
+	t.Parallel()
 	provider := newBent(t)
 	s := provider.site(nil)
 	b := s.browser()
@@ -152,6 +155,7 @@ func TestExchangesAreBounded(t *testing.T) {
 
 // A logged-in person who opens the login page, or returns from an old login, continues.
 func TestALoginWithASessionInPlace(t *testing.T) {
+	t.Parallel()
 	s := newBent(t).site(nil)
 	b := s.browser()
 	b.open("acme", authz.LinkRequest{})
@@ -173,6 +177,7 @@ func TestALoginWithASessionInPlace(t *testing.T) {
 
 // Claims are found wherever a provider puts them, and with the values that it writes.
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	const roles = "https://acme.example/app.roles"
 	for name, c := range map[string]struct {
 		owner, operator, value string // settings
@@ -240,6 +245,7 @@ func TestClaims(t *testing.T) {
 
 // A nested claim of UserInfo counts if the ID token lacks it.
 func TestNestedClaimsOfUserInfo(t *testing.T) {
+	t.Parallel()
 	b := newBent(t)
 	b.claims = map[string]any{"org": map[string]any{"name": "Acme"}}
 	b.info = map[string]any{"org": map[string]any{"id": json.Number("9007199254740993")}}

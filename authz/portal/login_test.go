@@ -16,6 +16,7 @@ import (
 )
 
 func TestLogIn(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		config  portaltest.OIDCConfig
 		client  string
@@ -67,6 +68,7 @@ func TestLogIn(t *testing.T) {
 
 // What is done in a session that a login began is somebody's by name.
 func TestAuditOfALogin(t *testing.T) {
+	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
 	v := s.logIn("acme", "ada")
 	v.header = http.Header{"Origin": {localURL}}
@@ -80,6 +82,7 @@ func TestAuditOfALogin(t *testing.T) {
 
 // Each way in which a login can be bent, by the provider's own and real answers.
 func TestLoginsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
 	t.Run("another nonce", func(t *testing.T) {
 		l := s.stranger().begin("acme")
@@ -152,6 +155,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 }
 
 func TestASessionOfALoginEnds(t *testing.T) {
+	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
 	v := s.logIn("acme", "ada")
 	s.advance(authz.LoginLife - 1)
@@ -165,6 +169,7 @@ func TestASessionOfALoginEnds(t *testing.T) {
 
 // A login takes the place of the session before it, which is then over.
 func TestALoginEndsTheSessionBefore(t *testing.T) {
+	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
 	v := s.logIn("acme", "ada")
 	former := *v.cookie
@@ -180,6 +185,7 @@ func TestALoginEndsTheSessionBefore(t *testing.T) {
 }
 
 func TestLogOutOfALogin(t *testing.T) {
+	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
 	v := s.logIn("acme", "ada")
 	former := *v.cookie
@@ -215,6 +221,7 @@ func TestLogOutOfALogin(t *testing.T) {
 
 // Whoever reads the database can log in as nobody.
 func TestNoSecretOfALoginIsKept(t *testing.T) {
+	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.ConfidentialClient, map[string]authz.Secret{"acme": portaltest.ClientSecret})
 	l := s.stranger().begin("acme")
 	path := l.as("ada")
@@ -249,6 +256,7 @@ func TestNoSecretOfALoginIsKept(t *testing.T) {
 }
 
 func TestWaysToTheLogin(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	ways := regexp.MustCompile(`href="/portal/acme/login(\?other)?"`)
 	offers := func(v *visitor, path string) bool { return ways.MatchString(v.get(path).body) }
@@ -294,6 +302,7 @@ func TestWaysToTheLogin(t *testing.T) {
 }
 
 func TestLoginsSpeakGerman(t *testing.T) {
+	t.Parallel()
 	s := newSiteWith(t, optionsAt(localURL))
 	s.provide("acme", "http://127.0.0.1:1", "burnkey")
 	v := s.stranger()

@@ -15,6 +15,7 @@ import (
 )
 
 func TestHowTheProducerLooks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	v.get("/portal/acme/keys").has("The acme").hasNot("Acme Maps")
@@ -44,6 +45,7 @@ func TestHowTheProducerLooks(t *testing.T) {
 // Browsers keep the colour and the logo for a while, and a page asks for them anew when they
 // have changed.
 func TestTheLookIsKept(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	portal := policyOf(s, "acme")
 	portal.Accent, portal.Logo = "#ffd400", logoOf(t, 8)
@@ -90,6 +92,7 @@ func TestTheLookIsKept(t *testing.T) {
 // Whoever shows no cookie that may be a session's is answered from memory but for a moment's
 // first, and so is who has a picture already; who is logged in sees what is there now.
 func TestStrangersCostLittle(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	portal := policyOf(s, "acme")
 	portal.Accent, portal.Logo = "#ffd400", logoOf(t, 8)
@@ -142,6 +145,7 @@ func TestStrangersCostLittle(t *testing.T) {
 }
 
 func TestAssets(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	p := s.stranger().get("/portal/acme/keys").want(http.StatusUnauthorized)
 	paths := regexp.MustCompile(`"(/portal/assets/[^"]*)"`).FindAllStringSubmatch(p.body, -1)
@@ -163,6 +167,7 @@ func TestAssets(t *testing.T) {
 }
 
 func TestLanguage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	v.header = http.Header{"Accept-Language": {"de-DE,de;q=0.9,en;q=0.5"}}
@@ -185,6 +190,7 @@ func TestLanguage(t *testing.T) {
 
 // Behind a proxy that takes a path away, links lead to where the browser can go.
 func TestAPublicURLWithAPath(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, publicURL+"/burnkey/")
 	v := s.stranger()
 	link := s.link("acme", authz.LinkRequest{Owner: "cust_1"})
@@ -199,6 +205,7 @@ func TestAPublicURLWithAPath(t *testing.T) {
 }
 
 func TestAPanicIsAPage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	s.minter.panics = true

@@ -13,6 +13,7 @@ import (
 
 // A page says what was done only where this session has just done it to this key.
 func TestNoticesAreTrue(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k, other := v.create(), v.create()

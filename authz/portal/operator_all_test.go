@@ -41,6 +41,7 @@ func homeRoutes() []route {
 
 // Whoever comes to the server's own workspace sees all others.
 func TestAnOperatorOfAllWorkspaces(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.withHome()
 	v := s.stranger()
@@ -77,6 +78,7 @@ func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 }
 
 func TestPagesOfAllWorkspaces(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.withHome()
 	for i := range 60 {
@@ -109,6 +111,7 @@ func TestPagesOfAllWorkspaces(t *testing.T) {
 
 // A token leads to its key wherever that is; an id or a kid must be said the place of.
 func TestFindAnywhere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.withHome()
 	admin := s.minter.last()
@@ -146,6 +149,7 @@ func TestFindAnywhere(t *testing.T) {
 
 // The management keys are on no page: not to be seen, searched or revoked.
 func TestManagementKeysAreOnNoPage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	admin := s.withHome()
 	v := s.overseer()
@@ -183,6 +187,7 @@ func TestManagementKeysAreOnNoPage(t *testing.T) {
 
 // Who operates one workspace, or owns keys, gets to no page of all.
 func TestWhoIsOverOneWorkspaceIsNotOverAll(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	admin := s.withHome()
 	bearer, expired := s.stranger(), s.overseer()
@@ -214,6 +219,7 @@ func TestWhoIsOverOneWorkspaceIsNotOverAll(t *testing.T) {
 }
 
 func TestForeignFormsForAllWorkspaces(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.withHome()
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Theirs"})
@@ -242,6 +248,7 @@ func TestForeignFormsForAllWorkspaces(t *testing.T) {
 
 // Each page may be framed by the parents of its own workspace.
 func TestFramesOfAllWorkspaces(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.withHome()
 	portal := policyOf(s, "acme")
@@ -259,6 +266,7 @@ func TestFramesOfAllWorkspaces(t *testing.T) {
 
 // Where a browser sends both, who is somebody in this workspace is that here.
 func TestASessionOverAllComesLast(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.withHome()
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Mine"})
@@ -273,6 +281,7 @@ func TestASessionOverAllComesLast(t *testing.T) {
 // Of those who log in to the server's own workspace, the provider's claim picks operators,
 // and all others stay outside, owners or not.
 func TestLogInToAllWorkspaces(t *testing.T) {
+	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
 	s.withHome()
 	acme, err := s.Workspace(t.Context(), "acme")

@@ -18,6 +18,7 @@ const auditPath = "/portal/acme/operator/audit"
 func (p *page) count() int { return strings.Count(p.body, "<li>\n<p><strong>") }
 
 func TestAuditFilters(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.issue("other", authz.IssueRequest{Owner: "cust_1", Name: "elsewhere"})
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
@@ -57,6 +58,7 @@ func TestAuditFilters(t *testing.T) {
 }
 
 func TestPagesOfTheAudit(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for i := range 120 { // each of another call: of one, only some are noted
 		check(t, s.Refused(t.Context(), "acme", fmt.Sprint("call-", i)))
@@ -77,6 +79,7 @@ func TestPagesOfTheAudit(t *testing.T) {
 
 // A cell that a spreadsheet would take for a formula is none.
 func TestExport(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, owner := range []string{"=cmd()", "+1", "-1", "@x", `a "quoted", <b>owner</b>`} {
 		s.issue("acme", authz.IssueRequest{Owner: owner, Name: "Shop"})
@@ -117,6 +120,7 @@ func TestExport(t *testing.T) {
 
 // An export goes past what is read at once, and says where it ends.
 func TestALongExport(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.store.Store = &endless{Store: s.store.Store, most: 2500}
 	v := s.operator("acme")

@@ -68,6 +68,7 @@ func sound(t *testing.T, p *portaltest.Page, what string) {
 // An operator's way through all of their pages, by light and by night, on a small screen
 // and without JavaScript.
 func TestOperatorsInABrowser(t *testing.T) {
+	t.Parallel()
 	s, url := served(t)
 	browser := portaltest.NewBrowser(t)
 	for name, o := range map[string]portaltest.PageOptions{

@@ -70,6 +70,7 @@ func operatorRoutes() []route {
 
 // Who has no session of the workspace's operators gets nowhere.
 func TestWhoIsNoOperatorGetsNowhere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Theirs"})
 	expired := s.operator("acme")
@@ -109,6 +110,7 @@ func TestWhoIsNoOperatorGetsNowhere(t *testing.T) {
 
 // An operator reaches no other workspace's keys, and has none of their own.
 func TestWhereOperatorsGet(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	foreign := s.issue("other", authz.IssueRequest{Owner: "cust_1", Name: "Theirs"})
 	v := s.operator("acme")
@@ -138,6 +140,7 @@ func TestWhereOperatorsGet(t *testing.T) {
 
 // No form is taken from elsewhere, and none without the session's own field.
 func TestForeignFormsForOperators(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Theirs"})
 	v := s.operator("acme")

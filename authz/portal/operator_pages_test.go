@@ -12,6 +12,7 @@ import (
 
 // Nothing that somebody has typed is taken for HTML, and there is every page in German.
 func TestOperatorsPages(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const evil = `</title><script src="//evil.example/x.js"></script>"'><a href=javascript:alert(1)>{{.}}`
 	portal := policyOf(s, "acme")

@@ -118,6 +118,7 @@ func fixed(s *site) {
 }
 
 func TestSavePolicy(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	fixed(s)
 	v := s.operator("acme")
@@ -178,6 +179,7 @@ func TestSavePolicy(t *testing.T) {
 }
 
 func TestPolicyFaults(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	fixed(s)
 	v := s.operator("acme")
@@ -247,6 +249,7 @@ func (s *site) logo() []byte {
 }
 
 func TestSaveLook(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	fixed(s)
 	v := s.operator("acme")
@@ -285,6 +288,7 @@ func TestSaveLook(t *testing.T) {
 
 // A customer's new token goes where base_url says: not to where an operator would have it.
 func TestTheLookLeadsNoTokenElsewhere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	fixed(s)
 	v := s.operator("acme")
@@ -297,6 +301,7 @@ func TestTheLookLeadsNoTokenElsewhere(t *testing.T) {
 }
 
 func TestLookFaults(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	fixed(s)
 	v := s.operator("acme")
@@ -336,6 +341,7 @@ func TestLookFaults(t *testing.T) {
 // Whoever saves what another has changed meanwhile undoes nothing, and is told; who saves
 // something else is not in the way.
 func TestTwoOperatorsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	fixed(s)
 	one, two := s.operator("acme"), s.operator("acme")
@@ -375,6 +381,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 
 // A token that somebody pastes into a field is on no page again.
 func TestNoTokenInSettings(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.operator("acme")
 	s.issue("acme", authz.IssueRequest{Owner: "cust_1"})

@@ -17,6 +17,7 @@ func anyPath(k store.Key, action ...string) string {
 
 // An operator comes by a link, too.
 func TestAnOperatorsLink(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	link := s.link("acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "staff", ReturnURL: "https://app.example.test/"})
 	v := s.stranger()
@@ -35,6 +36,7 @@ func TestAnOperatorsLink(t *testing.T) {
 }
 
 func TestAllKeys(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.operator("acme")
 	named := map[string]store.Key{}
@@ -76,6 +78,7 @@ func TestAllKeys(t *testing.T) {
 }
 
 func TestPagesOfAllKeys(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.operator("acme")
 	for range 55 {
@@ -108,6 +111,7 @@ func (p *page) next() string {
 }
 
 func TestAKeyAsOperatorsSeeIt(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.operator("acme")
 	old := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop", Scopes: []string{"maps:read"}, Claims: []byte(`{"plan":"gold"}`)})
@@ -135,6 +139,7 @@ func TestAKeyAsOperatorsSeeIt(t *testing.T) {
 
 // What the provider's staff does, by a link or a login, is not put down to the customer.
 func TestTheOwnersHistoryTellsTheStaffsDeeds(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	linked := s.stranger()
 	linked.get(s.link("acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "jane@acme.example"})).want(http.StatusSeeOther)
@@ -158,6 +163,7 @@ func TestTheOwnersHistoryTellsTheStaffsDeeds(t *testing.T) {
 
 // A token leads to its key, and nowhere else.
 func TestFindByToken(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.operator("acme")
 	const list, find = "/portal/acme/operator/keys", "/portal/acme/operator/find"

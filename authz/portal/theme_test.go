@@ -7,6 +7,7 @@ import (
 )
 
 func TestTextOnAnyColourIsReadable(t *testing.T) {
+	t.Parallel()
 	const least = 4.5
 	for r := 0; r < 256; r += 5 {
 		for g := 0; g < 256; g += 5 {
@@ -32,6 +33,7 @@ func TestTextOnAnyColourIsReadable(t *testing.T) {
 
 // The style sheet's own colours are readable on each other in both schemes.
 func TestOurColoursAreReadable(t *testing.T) {
+	t.Parallel()
 	text, err := assetFiles.ReadFile("assets/portal.css")
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 // However many workspaces are looked at, few are remembered, and the last of them is.
 func TestLooksAreBounded(t *testing.T) {
+	t.Parallel()
 	var l looks
 	for i := range 3*maxLooks + 1 {
 		id := strconv.Itoa(i)

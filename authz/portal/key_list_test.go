@@ -27,6 +27,7 @@ func (p *page) listsExactly(want ...string) {
 }
 
 func TestSearch(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "shop")
 	named := map[string]store.Key{}
@@ -67,6 +68,7 @@ func TestSearch(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	for i := range 55 {
@@ -89,6 +91,7 @@ func TestPages(t *testing.T) {
 }
 
 func TestWhatExpiresSoon(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	v.get("/portal/acme/keys").hasNot("expire")
@@ -107,6 +110,7 @@ func TestWhatExpiresSoon(t *testing.T) {
 // TestWideKeysHideNoOther: a list may end at its limit of bytes, but statements about all keys
 // still count every key.
 func TestWideKeysHideNoOther(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	soon := int64(3 * 86400)
@@ -121,6 +125,7 @@ func TestWideKeysHideNoOther(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	k := v.create()
@@ -147,6 +152,7 @@ func TestHistory(t *testing.T) {
 
 // A key without a name is called the same in the list, on its page and in the history.
 func TestAKeyWithoutAName(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v, operator := s.owner("acme", "cust_1"), s.operator("acme")
 	unnamed, named := s.issue("acme", authz.IssueRequest{Owner: "cust_1"}), s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
@@ -167,6 +173,7 @@ func TestAKeyWithoutAName(t *testing.T) {
 
 // Nothing that somebody has typed is taken for HTML.
 func TestMarkup(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const evil = `</title><script src="//evil.example/x.js"></script>"'><a href=javascript:alert(1)>{{.}}`
 	portal := policyOf(s, "acme")

@@ -34,6 +34,7 @@ func crowd(s *site) (keys map[string]store.Key) {
 }
 
 func TestRevokeMany(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		query string
 		want  []string
@@ -92,6 +93,7 @@ func (p *page) wouldRevoke(keys map[string]store.Key, names []string) {
 }
 
 func TestWhatManyCantMean(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	crowd(s)
 	foreign := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
@@ -128,6 +130,7 @@ func (f *fragile) Revoke(ctx context.Context, workspace string, id uuid.UUID, at
 
 // What was revoked is said, also where the rest failed.
 func TestManyFailInTheMiddle(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	crowd(s)
 	v := s.operator("acme")

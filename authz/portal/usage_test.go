@@ -24,6 +24,7 @@ func (s *site) used(workspace string, keys ...store.Key) {
 }
 
 func TestLastUsed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
 	old := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Old"})
@@ -64,6 +65,7 @@ func TestLastUsed(t *testing.T) {
 }
 
 func TestRevokeUnused(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	keys := map[string]store.Key{}
 	for _, name := range []string{"idle", "busy", "woken"} {
