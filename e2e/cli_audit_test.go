@@ -107,7 +107,7 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	c.run(many("--owner", "a", "--yes", "--dry-run")...).fails(t, "--dry-run: cannot be used with --yes")
 	c.run(many("--created-before", "old", "--yes")...).fails(t, "--created-before")
 	c.run(many("--unused-for", "1h", "--yes")...).fails(t, "unused_for", "at least 1 day")
-	c.run(many("--owner", "a", "--unused-for", "90d", "--yes")...).fails(t, "Nobody reports the use")
+	c.run(many("--owner", "a", "--unused-for", "90d", "--yes")...).fails(t, "No gateway reports the use")
 	c.run(many("--owner", "a", "--yes", "-o", "xml")...).fails(t, "--output")
 	c.run("key", "revoke-many", "-w", "nobody", "--owner", "a", "--yes").fails(t, "404")
 	for _, way := range []string{"--yes", "--dry-run"} {
