@@ -107,7 +107,10 @@ func TestLoadTakesRequestsInTurn(t *testing.T) {
 	for i := range counts {
 		requests = append(requests, get(addr, "/"+strconv.Itoa(i)))
 	}
-	if _, err := (load{addr: addr, requests: requests, connections: 2, duration: time.Minute, count: 40, want: 200}).run(t.Context()); err != nil {
+	if _, err := (load{
+		addr: addr, requests: requests, connections: 2, duration: time.Minute, count: 40,
+		want: 200,
+	}).run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for i := range counts {

@@ -71,7 +71,10 @@ func TestUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := u.Addr().String()
-	r, err := load{addr: addr, requests: [][]byte{withToken(addr, "x")}, connections: 4, duration: time.Minute, count: 100, want: 200}.run(t.Context())
+	r, err := load{
+		addr: addr, requests: [][]byte{withToken(addr, "x")}, connections: 4, duration: time.Minute, count: 100,
+		want: 200,
+	}.run(t.Context())
 	if err != nil || r.bytes != 300 {
 		t.Errorf("%d bytes, %v", r.bytes, err)
 	}

@@ -58,8 +58,10 @@ func sample() *results {
 			keys: keys, cold: time.Second, server: usage{resident: 2 * memory, peak: 3 * memory}, database: 1 << 30, changes: &change,
 			sides: []*sideResult{
 				{
-					name: stock, ready: time.Minute, one: times(plain, 10), eight: times(plain/2, 10), memory: map[string]usage{stockProcess: {resident: 2 * memory, peak: 9 * memory}},
-					cpu: map[string]time.Duration{stockProcess: plain}, revoke: propagation{nil, 5, time.Minute}, issue: propagation{[]time.Duration{2e9}, 0, time.Minute},
+					name: stock, ready: time.Minute, one: times(plain, 10), eight: times(plain/2, 10),
+					memory: map[string]usage{stockProcess: {resident: 2 * memory, peak: 9 * memory}},
+					cpu:    map[string]time.Duration{stockProcess: plain}, revoke: propagation{nil, 5, time.Minute},
+					issue: propagation{[]time.Duration{2e9}, 0, time.Minute},
 				},
 				{
 					name: gateway, ready: 5 * time.Second, warm: time.Second, one: times(guarded, 1000), eight: times(guarded/2, 1000),

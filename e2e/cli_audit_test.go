@@ -18,7 +18,8 @@ func TestE2ECLIAudit(t *testing.T) {
 	admin.mustRevoke(t, one)
 	list := func(flags ...string) []string { return append([]string{"audit", "list", "-w", "acme"}, flags...) }
 	table := lines(c.ok(list()...))
-	if len(table) != 5 || !strings.HasPrefix(table[0], "AT ") || !strings.Contains(strings.Join(strings.Fields(table[1]), " "), "ago) key.revoke ok "+one.ID+" "+one.Owner+" key ") {
+	if len(table) != 5 || !strings.HasPrefix(table[0], "AT ") || !strings.Contains(strings.Join(strings.Fields(table[1]), " "),
+		"ago) key.revoke ok "+one.ID+" "+one.Owner+" key ") {
 		t.Errorf("the table:\n%s", strings.Join(table, "\n"))
 	}
 	for flags, n := range map[string]int{
@@ -142,13 +143,18 @@ func TestE2ECLIRevokeManyInParts(t *testing.T) {
 			_, _ = io.WriteString(w, `{"detail":"Not now."}`)
 			return
 		}
-		fmt.Fprintf(w, `{"dry_run":false,"count":1,"more":%t,"keys":[{"id":"key-%d","status":"revoked","created_at":"2026-01-01T00:00:00Z"}]}`, calls != 5, calls)
+		fmt.Fprintf(w, `{"dry_run":false,"count":1,"more":%t,"keys":[{"id":"key-%d","status":"revoked",`+
+			`"created_at":"2026-01-01T00:00:00Z"}]}`, calls != 5, calls)
 	}))
 	defer h.Close()
-	revoke := command{args: []string{"key", "revoke-many", "-w", "acme", "--owner", "a", "--yes", "--server", h.URL}, env: []string{"BURNKEY_KEY=x"}}
+	revoke := command{
+		args: []string{"key", "revoke-many", "-w", "acme", "--owner", "a", "--yes", "--server", h.URL},
+		env:  []string{"BURNKEY_KEY=x"},
+	}
 	r := revoke.run(t)
 	says(t, r.stdout, "key-1", "key-2")
-	if says(t, r.stderr, "1 keys are revoked so far.", "2 keys are revoked so far.", "Not now.", "2 keys were revoked before that"); r.code != 1 {
+	if says(t, r.stderr, "1 keys are revoked so far.", "2 keys are revoked so far.", "Not now.",
+		"2 keys were revoked before that"); r.code != 1 {
 		t.Errorf("exit status %d", r.code)
 	}
 	r = revoke.run(t)

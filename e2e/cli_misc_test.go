@@ -46,10 +46,15 @@ func TestE2ECLIEnvoyConfig(t *testing.T) {
 	run(t, "envoy", "config", "--workspace", "acme", "--any-audience", "--upstream", "127.0.0.1:2").fails(t, "--listen")
 	run(t, "envoy", "config", "--workspace", "acme", "--format", "filter").fails(t, "--audience: must be the audience of this API")
 	run(t, "envoy", "config", "--workspace", "burnkey", "--any-audience", "--insecure-management-keys", "--format", "filter").ok(t)
-	run(t, "envoy", "config", "--workspace", "acme", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2", "--audience=").fails(t, "--audience")
-	mode := []string{"envoy", "config", "--mode", "gateway", "--gateway", "127.0.0.1:3", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2"}
+	run(t, "envoy", "config", "--workspace", "acme", "--listen", "127.0.0.1:1", "--upstream", "127.0.0.1:2",
+		"--audience=").fails(t, "--audience")
+	mode := []string{
+		"envoy", "config", "--mode", "gateway", "--gateway", "127.0.0.1:3", "--listen", "127.0.0.1:1", "--upstream",
+		"127.0.0.1:2",
+	}
 	run(t, append(mode, "--workspace", "acme")...).fails(t, "burnkey: --workspace: has no effect with --mode gateway")
-	command{args: mode, env: []string{"BURNKEY_WORKSPACE=acme"}}.run(t).fails(t, "BURNKEY_WORKSPACE (--workspace): has no effect with --mode gateway")
+	command{args: mode, env: []string{"BURNKEY_WORKSPACE=acme"}}.run(t).fails(t,
+		"BURNKEY_WORKSPACE (--workspace): has no effect with --mode gateway")
 	t.Run("Envoy takes it", func(t *testing.T) { envoytest.Validate(t, bootstrap) })
 }
 

@@ -12,7 +12,8 @@ func TestE2ECLIPortalLink(t *testing.T) {
 	c := newCLI(t, s)
 	c.ok("workspace", "create", "acme")
 	link := func(flags ...string) []string { return append([]string{"portal", "link", "-w", "acme"}, flags...) }
-	url, ok := strings.CutSuffix(c.ok(link("--owner", "cust_1", "--scope", "maps:read", "--return-url", "https://app.example/", "--expires-in", "10m")...), "\n")
+	url, ok := strings.CutSuffix(c.ok(link("--owner", "cust_1", "--scope", "maps:read", "--return-url", "https://app.example/",
+		"--expires-in", "10m")...), "\n")
 	if !ok || !strings.HasPrefix(url, s.url+"/portal/link/") || strings.ContainsAny(url, " \n") {
 		t.Fatal("what went into the pipe is not the link alone")
 	}
@@ -30,14 +31,17 @@ func TestE2ECLIPortalLink(t *testing.T) {
 		URL       string
 		ExpiresAt string `json:"expires_at"`
 	}
-	if c.json(&operator, link("--operator", "--subject", "jane@acme.example")...); !strings.HasPrefix(operator.URL, s.url) || operator.ExpiresAt == "" {
+	if c.json(&operator, link("--operator", "--subject", "jane@acme.example")...); !strings.HasPrefix(operator.URL, s.url) ||
+		operator.ExpiresAt == "" {
 		t.Error("no link for an operator")
 	}
 	var audit struct {
 		Entries []struct{ Detail map[string]any }
 	}
 	c.json(&audit, "audit", "list", "-w", "acme", "--action", "session.create")
-	if len(audit.Entries) != 2 || audit.Entries[0].Detail["role"] != "operator" || audit.Entries[0].Detail["subject"] != "jane@acme.example" || !reflect.DeepEqual(audit.Entries[1].Detail["scopes_allowed"], []any{"maps:read"}) {
+	if len(audit.Entries) != 2 || audit.Entries[0].Detail["role"] != "operator" ||
+		audit.Entries[0].Detail["subject"] != "jane@acme.example" ||
+		!reflect.DeepEqual(audit.Entries[1].Detail["scopes_allowed"], []any{"maps:read"}) {
 		t.Errorf("the links are noted as %+v", audit)
 	}
 	c.run(link()...).fails(t, "--owner", "--operator")

@@ -33,7 +33,8 @@ func smallPicture(t *testing.T) (file string, content []byte) {
 func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	c := newCLI(t, startServer(t))
 	c.ok("workspace", "create", "acme", "--audience", "acme,acme-test")
-	says(t, c.ok("workspace", "show", "acme"), "offered scopes       any", "longest lifetime     3650d (the default)", "default lifetime     90d (the default)",
+	says(t, c.ok("workspace", "show", "acme"), "offered scopes       any", "longest lifetime     3650d (the default)",
+		"default lifetime     90d (the default)",
 		"keys per owner       any number", "webhook              none", "display name         acme (the name)", "OIDC issuer          none", "never-expiring keys  allowed",
 		"use of keys          no gateway reports it")
 	logo, content := smallPicture(t)

@@ -113,7 +113,8 @@ func verdict(t *testing.T, token, want, reason string, source []string) {
 	}
 	piped := command{args: slices.Concat([]string{"verify", "-", "-o", "json"}, source), stdin: token + "\n"}.run(t)
 	var got said
-	if err := json.Unmarshal([]byte(piped.stdout), &got); err != nil || piped.code != code || got.Verdict != want || !strings.Contains(got.Reason, reason) {
+	if err := json.Unmarshal([]byte(piped.stdout), &got); err != nil || piped.code != code || got.Verdict != want ||
+		!strings.Contains(got.Reason, reason) {
 		t.Errorf("from standard input: exit status %d, %s%s", piped.code, piped.stdout, piped.stderr)
 	}
 	if (got.Published == nil) != (source == nil) {

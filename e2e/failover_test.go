@@ -384,7 +384,8 @@ func TestE2EFailover(t *testing.T) {
 			resumed, ok = b.resumed(dead)
 			return ok
 		})
-		t.Logf("kill %d, of %s: the first write that was sent after it was acknowledged %.1f s after it", n+1, node, resumed.Sub(killed).Seconds())
+		t.Logf("kill %d, of %s: the first write that was sent after it was acknowledged %.1f s after it", n+1, node,
+			resumed.Sub(killed).Seconds())
 		b.more(t, 40)
 		c.run("revive", node)
 		c.run("wait")
@@ -408,7 +409,7 @@ func TestE2EFailover(t *testing.T) {
 			revoked++
 		}
 	}
-	t.Logf("%d keys issued and %d revoked through %d kills, %d refusals for now; the longest that an acknowledged write waited to count with a follower: %v",
+	t.Logf("%d keys issued and %d revoked through %d kills, %d refusals for now; longest time from an acknowledgement to a follower: %v",
 		len(b.entries), revoked, kills, b.refused, late)
 }
 

@@ -198,7 +198,10 @@ func TestE2EFaultsLeaveNothingBehind(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var following sync.WaitGroup
 		following.Go(func() {
-			publisher.Follow(ctx, publish.FollowOptions{Every: 50 * time.Millisecond, CheckEvery: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+			publisher.Follow(ctx, publish.FollowOptions{
+				Every: 50 * time.Millisecond, CheckEvery: 50 * time.Millisecond,
+				Log: slog.New(slog.DiscardHandler),
+			})
 		})
 		eventually(t, "the store is followed", func() bool { return publisher.Age() < time.Second })
 		network.with(fault, func() {

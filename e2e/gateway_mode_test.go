@@ -264,7 +264,10 @@ func TestE2EGatewayModeStale(t *testing.T) {
 	if code, _ := closed.get("/readyz"); code != http.StatusServiceUnavailable {
 		eventually(t, "it is not ready", func() bool { code, _ := closed.get("/readyz"); return code == http.StatusServiceUnavailable })
 	}
-	eventually(t, "the other reports it", func() bool { return strings.Contains(static.log(), "keys are older than allowed: they stay in use") })
+	eventually(t, "the other reports it", func() bool {
+		return strings.Contains(static.log(),
+			"keys are older than allowed: they stay in use")
+	})
 	if code := before[static].get(t, good.Token); code != http.StatusOK {
 		t.Errorf("with --when-stale serve: %d", code)
 	}
@@ -282,7 +285,8 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 	// Only the key's claims are read.
 	tied := filepath.Join(dir, "tied")
 	payload := `{"iss":"i","sub":"s","aud":["burnkey"],"jti":"j","iat":1,"scope":"gateway","workspace":"a"}`
-	check(t, os.WriteFile(tied, []byte(parts{b64(header("RS256", strings.Repeat("A", 43))), b64(payload), strings.Repeat("A", 342)}.join()), 0o600))
+	check(t, os.WriteFile(tied, []byte(parts{b64(header("RS256", strings.Repeat("A", 43))), b64(payload), strings.Repeat("A",
+		342)}.join()), 0o600))
 	shared, open := filepath.Join(dir, "shared"), filepath.Join(dir, "open")
 	check(t, os.WriteFile(shared, []byte("x"), 0o600))
 	check(t, os.Mkdir(open, 0o700))

@@ -94,7 +94,8 @@ func logsInAndOut(t *testing.T, s *server, op *portaltest.OIDCProvider, p *porta
 	for _, file := range append(files, s.logFile) {
 		text, err := os.ReadFile(file)
 		check(t, err)
-		if bytes.Contains(text, []byte(secret)) || bytes.Contains(text, []byte(portaltest.ClientSecret)) || bytes.Contains(text, []byte("code=")) {
+		if bytes.Contains(text, []byte(secret)) || bytes.Contains(text, []byte(portaltest.ClientSecret)) || bytes.Contains(text,
+			[]byte("code=")) {
 			t.Errorf("a secret is in %s", filepath.Base(file))
 		}
 	}
@@ -154,7 +155,8 @@ func TestE2ELoginAsSomebodyElse(t *testing.T) {
 		}
 	}
 	check(t, s.admin().call(http.MethodGet, "/v1/workspaces/acme/audit?action=login.refuse", nil, &audit))
-	if len(audit.Entries) != 1 || audit.Entries[0].Actor.Kind != "oidc" || audit.Entries[0].Actor.ID != "eve" || audit.Entries[0].Detail["reason"] != "owner" {
+	if len(audit.Entries) != 1 || audit.Entries[0].Actor.Kind != "oidc" || audit.Entries[0].Actor.ID != "eve" ||
+		audit.Entries[0].Detail["reason"] != "owner" {
 		t.Errorf("what is noted is %+v", audit.Entries)
 	}
 }

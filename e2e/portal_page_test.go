@@ -171,7 +171,9 @@ func TestE2EPortalInAFrame(t *testing.T) {
 	b := portaltest.NewBrowser(t)
 	parent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Acme</title><h1>Acme</h1><iframe title="keys" src="%s" width="800" height="900"></iframe></html>`, r.FormValue("link"))
+		_, _ = fmt.Fprintf(w,
+			`<!doctype html><html lang="en"><title>Acme</title><h1>Acme</h1>`+
+				`<iframe title="keys" src="%s" width="800" height="900"></iframe></html>`, r.FormValue("link"))
 	}))
 	defer parent.Close()
 	origin := strings.Replace(parent.URL, "127.0.0.1", "localhost", 1) // another site

@@ -75,7 +75,7 @@ func TestE2EStreamReaders(t *testing.T) {
 	idle.Reset(5 * time.Second)
 	<-idle.C
 	used := s.cpu(t) - cpu
-	t.Logf("%d readers: %.1f KiB each (%d MiB before, %d MiB with all connected, %d MiB after their heartbeats); idle, they take %.1f %% of a core",
+	t.Logf("%d readers: %.1f KiB each (%d MiB before, %d MiB with all connected, %d MiB after heartbeats); idle: %.1f %% of a core",
 		n, float64(after-before)/float64(n)/1024, before>>20, connected>>20, after>>20, used.Seconds()/5*100)
 
 	revoked = time.Now()

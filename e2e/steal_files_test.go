@@ -32,7 +32,10 @@ func noPrimesInFiles(t *testing.T, got loot) {
 	// The control: an existing one, in the same way.
 	p := filler(primeLen)
 	p[0], p[primeLen-1] = p[0]|0xc0, p[primeLen-1]|1
-	for _, text := range []string{hex.EncodeToString(p), strings.ToUpper(hex.EncodeToString(p)), base64.StdEncoding.EncodeToString(p), "x" + b64(string(p)), "xy" + b64(string(p))} {
+	for _, text := range []string{
+		hex.EncodeToString(p), strings.ToUpper(hex.EncodeToString(p)),
+		base64.StdEncoding.EncodeToString(p), "x" + b64(string(p)), "xy" + b64(string(p)),
+	} {
 		if !slices.ContainsFunc(decoded([]byte(`{"d":"`+text+`"}`)), func(b []byte) bool { return bytes.Contains(b, p) }) {
 			t.Errorf("a planted number was not read from %s", text)
 		}
