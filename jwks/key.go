@@ -7,6 +7,7 @@
 package jwks
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -79,6 +80,9 @@ func FromPublicKey(pub *rsa.PublicKey) (Key, error) {
 
 // KID returns the key's identifier.
 func (k *Key) KID() KID { return k.kid }
+
+// Compare compares the key's identifier with kid, like bytes.Compare.
+func (k *Key) Compare(kid *KID) int { return bytes.Compare(k.kid[:], kid[:]) }
 
 // Modulus returns a copy of the modulus: ModulusLen bytes, big-endian.
 func (k Key) Modulus() []byte { return k.n[:] }

@@ -113,7 +113,7 @@ func poll(tb testing.TB, cond func() bool) {
 
 func compareKeys(a, b *jwks.Key) int {
 	kid := b.KID()
-	return compare(a, &kid)
+	return a.Compare(&kid)
 }
 
 func kidOf(key jwks.Key) jwks.KID { return key.KID() }

@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"bytes"
 	"slices"
 	"sort"
 
@@ -38,15 +37,10 @@ func branchOf(key *jwks.Key, depth int) int {
 	return branch(&kid, depth)
 }
 
-func compare(key *jwks.Key, kid *jwks.KID) int {
-	have := key.KID()
-	return bytes.Compare(have[:], kid[:])
-}
-
 // search returns the position of the kid in a leaf, or where it would be.
 func (n *node) search(kid *jwks.KID) (at int, found bool) {
-	at = sort.Search(n.count, func(i int) bool { return compare(&n.keys[i], kid) >= 0 })
-	return at, at < n.count && n.keys[at].KID() == *kid
+	at = sort.Search(n.count, func(i int) bool { return n.keys[i].Compare(kid) >= 0 })
+	return at, at < n.count && n.keys[at].Compare(kid) == 0
 }
 
 func (n *node) lookup(kid *jwks.KID) *jwks.Key {
@@ -65,7 +59,7 @@ func (n *node) lookup(kid *jwks.KID) *jwks.Key {
 func (n *node) add(keys []jwks.Key) (*node, error) {
 	byKID := func(a, b jwks.Key) int {
 		kid := b.KID()
-		return compare(&a, &kid)
+		return a.Compare(&kid)
 	}
 	if !slices.IsSortedFunc(keys, byKID) {
 		keys = slices.Clone(keys)
