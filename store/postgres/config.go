@@ -31,10 +31,12 @@ const (
 
 // session sets up each connection, whatever the defaults of the server, the database and the role:
 // commits wait for the disk and the synchronous standby, a commit that did not is reported by a
-// warning, and the isolation level is the one that our statements need.
+// warning, and the isolation level is the one that our statements need. burnkey.fingerprint is for the
+// triggers of the tenth migration: this program updates fingerprints itself.
 //
 // PgBouncer refuses these settings as parameters of the connection's start.
 const session = `SELECT
+	set_config('burnkey.fingerprint', 'on', false),
 	set_config('client_min_messages', 'warning', false),
 	set_config('default_transaction_isolation', 'read committed', false),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit')

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -73,8 +74,12 @@ func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 		return []store.Key{}, nil
 	}
 	statements := retirement(workspace, keys, cut(at))
+	kids := make([]jwks.KID, len(keys))
+	for i, k := range keys {
+		kids[i] = k.KID
+	}
 	err = s.write(ctx, workspace, func(ctx context.Context, c conn) error {
-		return raising(ctx, c, workspace, func(r pgx.BatchResults) (err error) {
+		return raising(ctx, c, workspace, kids, func(r pgx.BatchResults) (err error) {
 			rows, _ := r.Query() // its error is rows.Err
 			keys, err = pgx.CollectRows(rows, scan)
 			return err

@@ -31,7 +31,8 @@ const (
 	// issueKey is one statement: one transaction and one round trip. The inserts read raised, so the
 	// workspace's row is locked before anything else.
 	issueKey = `WITH raised AS (
-			UPDATE workspaces SET version = version + 1 WHERE id = $1 RETURNING version
+			UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # ('x' || encode($13::bytea, 'hex'))::bit(256)
+			WHERE id = $1 RETURNING version
 		), ` + insertKey + `, logged AS (
 			INSERT INTO changes (workspace, version, added, removed) SELECT $1, version, $24, '' FROM raised
 		)
@@ -126,7 +127,7 @@ func onTerms(workspace string, terms store.Terms, do func(ctx context.Context, c
 }
 
 func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
-	return raising(ctx, c, k.Workspace, func(r pgx.BatchResults) error { return r.QueryRow().Scan(&k.Version) },
+	return raising(ctx, c, k.Workspace, []jwks.KID{k.KID}, func(r pgx.BatchResults) error { return r.QueryRow().Scan(&k.Version) },
 		statement{issueKeyWithin, args})
 }
 

@@ -8,12 +8,15 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
 const (
-	raise = `UPDATE workspaces SET version = version + 1 WHERE id = $1`
+	// raise takes the fingerprint of the kids that are added or removed.
+	raise = `UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # $2::bit(256) WHERE id = $1`
 	// removeKey revokes a key at $12. It comes after raise in one transaction. They are two statements,
 	// because the second must see what was committed while the first waited for the lock. If the key is
 	// no longer as it was read ($13) or its JWK is missing, the change has no kid: its column refuses
@@ -111,7 +114,7 @@ func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.K
 	args := append(entryArgs(e), micros(k.RevokedAt), idOrNull(k.RotatedTo))
 	used := k.LastUsedAt
 	err := s.write(ctx, k.Workspace, func(ctx context.Context, c conn) error {
-		return raising(ctx, c, k.Workspace, func(r pgx.BatchResults) (err error) {
+		return raising(ctx, c, k.Workspace, []jwks.KID{k.KID}, func(r pgx.BatchResults) (err error) {
 			k, err = scanKey(k.Workspace, r.QueryRow())
 			k.LastUsedAt = used
 			return err
@@ -150,11 +153,17 @@ type statement struct {
 	args []any
 }
 
-// raising sends raise and the statements in one batch, which is one transaction: the lock is held for one
-// round trip. read reads the rows of the first statement.
-func raising(ctx context.Context, c conn, workspace string, read func(pgx.BatchResults) error, statements ...statement) error {
+// raising sends raise, for kids that are added or removed, and the statements in one batch, which is one
+// transaction: the lock is held for one round trip. read reads the rows of the first statement.
+func raising(ctx context.Context, c conn, workspace string, kids []jwks.KID, read func(pgx.BatchResults) error,
+	statements ...statement,
+) error {
+	var print jwks.Fingerprint
+	for i := range kids {
+		print.Toggle(&kids[i])
+	}
 	var batch pgx.Batch
-	batch.Queue(raise, workspace)
+	batch.Queue(raise, workspace, pgtype.Bits{Bytes: print[:], Len: int32(8 * len(print)), Valid: true})
 	for _, s := range statements {
 		batch.Queue(s.text, s.args...)
 	}

@@ -105,12 +105,14 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 ) (kept store.Key, held int, err error) {
 	at, used, given := issued.CreatedAt, old.LastUsedAt, old
 	err = s.write(ctx, old.Workspace, onTerms(old.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
+		kids := []jwks.KID{issued.KID}
 		if held = max(limit, 0); !given.RevokedAt.IsZero() {
 			held = 0 // without a grace, no limit applies
+			kids = append(kids, given.KID)
 		}
 		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub),
 			micros(given.GraceEndsAt), micros(given.RevokedAt), at.UnixMicro(), held)
-		return raising(ctx, c, old.Workspace, func(r pgx.BatchResults) (err error) {
+		return raising(ctx, c, old.Workspace, kids, func(r pgx.BatchResults) (err error) {
 			old, err = scanKey(old.Workspace, prefixed{r.QueryRow(), &issued.Version})
 			old.LastUsedAt = used
 			return err
@@ -180,7 +182,7 @@ func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) err
 	at := successor.RevokedAt
 	args := append(entryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), micros(at))
 	return meanwhile(s.write(ctx, old.Workspace, func(ctx context.Context, c conn) error {
-		return raising(ctx, c, old.Workspace, func(r pgx.BatchResults) error {
+		return raising(ctx, c, old.Workspace, []jwks.KID{successor.KID}, func(r pgx.BatchResults) error {
 			rows, _ := r.Query() // its error is rows.Err
 			keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(old.Workspace, row) })
 			for _, k := range keys {

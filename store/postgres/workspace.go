@@ -15,7 +15,8 @@ import (
 
 const (
 	insertWorkspace = `WITH created AS (
-			INSERT INTO workspaces (` + workspaceColumns + `) VALUES ($1, $12, $13, $14, 1, $15, $15, $16, $17)
+			INSERT INTO workspaces (` + workspaceColumns + `, fingerprint)
+			VALUES ($1, $12, $13, $14, 1, $15, $15, $16, $17, ('x' || encode($18::bytea, 'hex'))::bit(256))
 			ON CONFLICT DO NOTHING RETURNING id
 		), published AS (
 			INSERT INTO jwks (workspace, kid, n) SELECT id, $18, $19 FROM created

@@ -311,7 +311,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{lockKey, []any{"w1", id}},
 		{selectKeyKID, []any{"w1", kid}},
 		{selectKeyIdempotency, []any{"w1", "i"}},
-		{raise, []any{"w1"}},
+		{raise, []any{"w1", pgtype.Bits{Bytes: kid, Len: 256, Valid: true}}},
 		{removeKey, with(1, nil)},
 		{revokeExpired, with(1)},
 		{rotateKey, keyed(1, nil, 1, 10)},

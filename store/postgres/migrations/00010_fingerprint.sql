@@ -8,8 +8,8 @@ UPDATE workspaces SET fingerprint = kids
 FROM (SELECT workspace, bit_xor(('x' || encode(kid, 'hex'))::bit(256)) AS kids FROM jwks GROUP BY workspace) AS jwks
 WHERE id = workspace;
 
--- By trigger, so that the fingerprint is also right after a change by hand or by a server of an
--- earlier version. The search_path is fixed for sessions that have another.
+-- The program updates the fingerprint with the version. The triggers do so for changes by hand and by
+-- servers of an earlier version. The search_path is fixed for sessions that have another.
 -- +goose StatementBegin
 CREATE FUNCTION update_fingerprint() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -21,14 +21,18 @@ END $$;
 -- +goose StatementEnd
 
 CREATE TRIGGER jwks_inserted AFTER INSERT ON jwks REFERENCING NEW TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION update_fingerprint();
+    FOR EACH STATEMENT WHEN (current_setting('burnkey.fingerprint', true) IS DISTINCT FROM 'on')
+    EXECUTE FUNCTION update_fingerprint();
 
 CREATE TRIGGER jwks_deleted AFTER DELETE ON jwks REFERENCING OLD TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION update_fingerprint();
+    FOR EACH STATEMENT WHEN (current_setting('burnkey.fingerprint', true) IS DISTINCT FROM 'on')
+    EXECUTE FUNCTION update_fingerprint();
 
 -- An update removes the old kids and adds the new ones.
 CREATE TRIGGER jwks_updated_from AFTER UPDATE ON jwks REFERENCING OLD TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION update_fingerprint();
+    FOR EACH STATEMENT WHEN (current_setting('burnkey.fingerprint', true) IS DISTINCT FROM 'on')
+    EXECUTE FUNCTION update_fingerprint();
 
 CREATE TRIGGER jwks_updated_to AFTER UPDATE ON jwks REFERENCING NEW TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION update_fingerprint();
+    FOR EACH STATEMENT WHEN (current_setting('burnkey.fingerprint', true) IS DISTINCT FROM 'on')
+    EXECUTE FUNCTION update_fingerprint();
