@@ -6,9 +6,10 @@ import (
 )
 
 func TestGarbagePercent(t *testing.T) {
-	const most = 64 << 20
-	for live, want := range map[uint64]int{0: percentMax, most / 2: 200, most: 100, 2 * most: 50, 10 * most: 10, 1 << 50: percentMin} {
-		if got := garbagePercent(most, live); got != want {
+	for live, want := range map[uint64]int{
+		0: percentMax, maxGarbage / 2: 200, maxGarbage: 100, 2 * maxGarbage: 50, 10 * maxGarbage: 10, 1 << 50: percentMin,
+	} {
+		if got := garbagePercent(live); got != want {
 			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
 		}
 	}

@@ -188,7 +188,6 @@ func (s *gatewayService) run(ctx context.Context) error {
 	if err := s.validate(); err != nil {
 		return err
 	}
-	boundGarbage(gatewayGarbage)
 	log, err := s.logging.to(s.stderr)
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 	if err != nil {
 		return err
 	}
-	boundGarbage(serverGarbage)
+	boundGarbage()
 	// The port comes before the database: if it is taken, nothing must have changed.
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
