@@ -45,11 +45,10 @@ func newLoginServer(t *testing.T) (*server, *portaltest.OIDCProvider) {
 func TestE2ELogin(t *testing.T) {
 	t.Parallel()
 	s, op := newLoginServer(t)
-	b := portaltest.NewBrowser(t)
 	for name, o := range map[string]portaltest.PageOptions{
 		"with JavaScript": {}, "without JavaScript": {NoJavaScript: true, Width: 360, Height: 700},
 	} {
-		t.Run(name, func(t *testing.T) { logsInAndOut(t, s, op, b.Page(t, o)) })
+		t.Run(name, func(t *testing.T) { logsInAndOut(t, s, op, portaltest.NewPage(t, o)) })
 	}
 }
 
@@ -134,7 +133,7 @@ func accessible(t *testing.T, p *portaltest.Page) {
 func TestE2ELoginAsSomebodyElse(t *testing.T) {
 	t.Parallel()
 	s, op := newLoginServer(t)
-	p := portaltest.NewBrowser(t).Page(t, portaltest.PageOptions{Locale: "de", Dark: true})
+	p := portaltest.NewPage(t, portaltest.PageOptions{Locale: "de", Dark: true})
 	keys := s.url + "/portal/acme/keys"
 	p.Open(keys)
 	p.Follow(portaltest.Role("link", "Anmelden"))

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burnkey/burnkey/authz/portal/portaltest"
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	buildDir = dir
-	code := m.Run()
+	code := portaltest.Main(m).Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

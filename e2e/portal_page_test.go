@@ -23,7 +23,6 @@ func startPortal(t *testing.T, portal map[string]any) (*server, *client) {
 
 func TestE2EPortalPages(t *testing.T) {
 	t.Parallel()
-	b := portaltest.NewBrowser(t)
 	s, admin := startPortal(t, map[string]any{"display_name": "Acme Maps"})
 	day := 86400
 	soon := admin.mustIssue(t, "acme", "name", "Soon", "expires_in", 5*day, "scopes", []string{"maps:read", "maps:write"})
@@ -37,7 +36,7 @@ func TestE2EPortalPages(t *testing.T) {
 		t.Run(fmt.Sprintf("accent %s, dark %v", look.accent, look.dark), func(t *testing.T) {
 			admin.mustPatch(t, "acme", scopesOfMaps(), map[string]any{"display_name": "Acme Maps", "accent": look.accent})
 			o := portaltest.PageOptions{Dark: look.dark, Locale: map[bool]string{false: "en-GB", true: "de-DE"}[look.dark]}
-			c := newCustomer(t, b, o)
+			c := newCustomer(t, o)
 			c.Open(admin.portalLink(t, "acme", "cust_1"))
 			everyPage(c, s.url+"/portal/acme/", soon.ID)
 			for _, url := range c.Requests() {
@@ -47,7 +46,7 @@ func TestE2EPortalPages(t *testing.T) {
 			}
 		})
 	}
-	stranger := newCustomer(t, b, portaltest.PageOptions{})
+	stranger := newCustomer(t, portaltest.PageOptions{})
 	if status := stranger.Open(s.url + "/portal/acme/keys"); status != http.StatusUnauthorized {
 		t.Errorf("nobody: %d", status)
 	}
@@ -95,10 +94,9 @@ func everyPage(c *customer, portal, id string) {
 // A user without a pointer reaches everything, in a sensible order, and the focus is never lost.
 func TestE2EPortalByKeyboard(t *testing.T) {
 	t.Parallel()
-	b := portaltest.NewBrowser(t)
 	s, admin := startPortal(t, map[string]any{})
 	k := admin.mustIssue(t, "acme", "name", "Web shop")
-	c := newCustomer(t, b, portaltest.PageOptions{})
+	c := newCustomer(t, portaltest.PageOptions{})
 	c.Open(admin.portalLink(t, "acme", "cust_1"))
 	order := func(want ...string) {
 		t.Helper()
@@ -168,7 +166,6 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 // In a frame the page works for a parent that the workspace lists, and for no other.
 func TestE2EPortalInAFrame(t *testing.T) {
 	t.Parallel()
-	b := portaltest.NewBrowser(t)
 	parent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprintf(w,
@@ -179,7 +176,7 @@ func TestE2EPortalInAFrame(t *testing.T) {
 	origin := strings.Replace(parent.URL, "127.0.0.1", "localhost", 1) // another site
 	s, admin := startPortal(t, map[string]any{"frame_ancestors": []string{origin}})
 
-	c := newCustomer(t, b, portaltest.PageOptions{})
+	c := newCustomer(t, portaltest.PageOptions{})
 	c.Open(origin + "/?link=" + admin.portalLink(t, "acme", "cust_1"))
 	frame := &customer{Page: c.Frame("iframe"), t: t, script: true}
 	frame.Follow(portaltest.Role("link", "Create your first key"))
@@ -200,7 +197,7 @@ func TestE2EPortalInAFrame(t *testing.T) {
 	}
 
 	admin.mustPatch(t, "acme", scopesOfMaps(), map[string]any{"frame_ancestors": []string{"https://app.example.com"}})
-	c = newCustomer(t, b, portaltest.PageOptions{})
+	c = newCustomer(t, portaltest.PageOptions{})
 	c.Open(origin + "/?link=" + s.url + "/portal/acme/keys")
 	eventually(t, "the browser refuses to show it", func() bool {
 		return slices.ContainsFunc(c.Problems(), func(p portaltest.Problem) bool { return strings.Contains(p.Text, "frame-ancestors") })

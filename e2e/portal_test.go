@@ -46,9 +46,9 @@ type customer struct {
 	shots  int
 }
 
-func newCustomer(t testing.TB, b *portaltest.Browser, o portaltest.PageOptions) *customer {
+func newCustomer(t testing.TB, o portaltest.PageOptions) *customer {
 	t.Helper()
-	return &customer{Page: b.Page(t, o), t: t, script: !o.NoJavaScript}
+	return &customer{Page: portaltest.NewPage(t, o), t: t, script: !o.NoJavaScript}
 }
 
 // look holds the page to what every page must be, and keeps a picture of it.
@@ -116,7 +116,6 @@ func (c *customer) rotate() string {
 
 func TestE2EPortalLifeOfAKey(t *testing.T) {
 	t.Parallel()
-	b := portaltest.NewBrowser(t)
 	for name, o := range map[string]portaltest.PageOptions{
 		"desk":               {},
 		"without JavaScript": {NoJavaScript: true, Dark: true},
@@ -132,7 +131,7 @@ func TestE2EPortalLifeOfAKey(t *testing.T) {
 			admin.mustPatch(t, "acme", scopesOfMaps(), map[string]any{
 				"display_name": "Acme Maps", "base_url": g.url + "/v1/tiles", "accent": "#ffd400",
 			})
-			lifeOfAKey(t, newCustomer(t, b, o), g, admin)
+			lifeOfAKey(t, newCustomer(t, o), g, admin)
 			if strings.Contains(s.log(), "eyJ") || strings.Contains(s.log(), `"level":"ERROR"`) {
 				t.Error("the log has a token or an error")
 			}

@@ -7,11 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
@@ -20,41 +19,29 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// asset is a file of ours.
+// asset is a file of the portal itself.
 type asset struct {
-	kind    string // its media type
-	version string // of its content
+	kind    string // media type
+	version string // changes with the content
 	body    []byte
 }
 
-func readAssets() (map[string]asset, error) {
-	files, err := fs.Glob(assetFiles, "assets/*")
-	if err != nil {
-		return nil, err
-	}
+// readAssets reads the assets by name, once for all portals.
+var readAssets = sync.OnceValue(func() map[string]asset {
+	files, _ := assetFiles.ReadDir("assets")
 	assets := make(map[string]asset, len(files))
 	for _, file := range files {
-		body, err := assetFiles.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
+		body, _ := assetFiles.ReadFile("assets/" + file.Name())
 		sum := sha256.Sum256(body)
-		assets[path.Base(file)] = asset{kind: kinds[path.Ext(file)], version: hex.EncodeToString(sum[:6]), body: body}
-		if kinds[path.Ext(file)] == "" {
-			return nil, fmt.Errorf("the asset %s is of no known kind", file)
-		}
+		assets[file.Name()] = asset{kind: kinds[path.Ext(file.Name())], version: hex.EncodeToString(sum[:6]), body: body}
 	}
-	return assets, nil
-}
+	return assets
+})
 
-// kinds are not asked of the system, which may have others.
-var kinds = map[string]string{
-	".css": mime.FormatMediaType("text/css", utf8Text), ".js": mime.FormatMediaType("text/javascript", utf8Text), ".svg": "image/svg+xml",
-}
+// kinds are the media types by extension. Those of the operating system may differ.
+var kinds = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
-var utf8Text = map[string]string{"charset": "utf-8"}
-
-// serveAsset lets browsers keep a file for as long as it is asked for by its version.
+// serveAsset lets browsers store a file, for good if its URL names the current version.
 func (p *portal) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache")

@@ -16,7 +16,6 @@ import (
 func TestOneDateOfAKey(t *testing.T) {
 	t.Parallel()
 	s, url := served(t) // on 4 March, at noon
-	browser := portaltest.NewBrowser(t)
 	for name, c := range map[string]struct {
 		o                        portaltest.PageOptions
 		created, moment, expires string
@@ -37,7 +36,7 @@ func TestOneDateOfAKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
-			p := browser.Page(t, c.o)
+			p := portaltest.NewPage(t, c.o)
 			shows := func(path string, texts ...string) {
 				t.Helper()
 				p.Open(url + path)

@@ -104,7 +104,6 @@ func TestTheButtonInABrowser(t *testing.T) {
 	portal := policyOf(s, "acme")
 	portal.FrameAncestors = []string{parent.URL}
 	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
-	browser := portaltest.NewBrowser(t)
 	for name, c := range map[string]struct {
 		o    portaltest.PageOptions
 		word string
@@ -115,7 +114,7 @@ func TestTheButtonInABrowser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
-			p := browser.Page(t, c.o)
+			p := portaltest.NewPage(t, c.o)
 			p.Open(publicLink(s, authz.LinkRequest{Owner: "cust_1"}) + "?ask")
 			if !c.o.NoJavaScript {
 				sound(t, p, name)

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/burnkey/burnkey/authz/portal/language"
@@ -16,13 +17,11 @@ var catalogueFiles embed.FS
 // a workspace's cookie: see sessionPrefix.
 const languageCookie = "__Host-burnkey_lang"
 
-func readLanguages() (*language.Languages, error) {
-	files, err := fs.Sub(catalogueFiles, "catalogue")
-	if err != nil {
-		return nil, err
-	}
+// readLanguages reads the catalogues, once for all portals.
+var readLanguages = sync.OnceValues(func() (*language.Languages, error) {
+	files, _ := fs.Sub(catalogueFiles, "catalogue") // the path is valid
 	return language.Read(files, "en", "de")
-}
+})
 
 // languageOf returns the language of a request: chosen by the query, chosen earlier, or set in
 // the browser.

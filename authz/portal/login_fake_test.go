@@ -1,7 +1,6 @@
 package portal_test
 
 import (
-	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
 	"maps"
@@ -20,6 +19,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/portal"
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -38,13 +38,7 @@ type bent struct {
 	auth     []string        // what the token endpoint was shown of a client
 }
 
-var providerKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
+var providerKey = sync.OnceValue(testkit.PrivateKey)
 
 func newBent(t *testing.T) *bent {
 	b := &bent{t: t, key: providerKey(), claims: map[string]any{"customer_id": "cust_1"}, handlers: map[string]http.HandlerFunc{}, seen: map[string]int{}}
@@ -126,8 +120,7 @@ func (l *login) code() string {
 
 func TestTokensThatAreRefused(t *testing.T) {
 	t.Parallel()
-	another, err := rsa.GenerateKey(rand.Reader, 2048)
-	check(t, err)
+	another := testkit.PrivateKey()
 	type claims = map[string]any
 	for name, c := range map[string]struct {
 		claims claims

@@ -70,7 +70,6 @@ func sound(t *testing.T, p *portaltest.Page, what string) {
 func TestOperatorsInABrowser(t *testing.T) {
 	t.Parallel()
 	s, url := served(t)
-	browser := portaltest.NewBrowser(t)
 	for name, o := range map[string]portaltest.PageOptions{
 		"light":              {},
 		"dark, on a phone":   {Dark: true, Width: 320, Height: 640, Mobile: true},
@@ -83,7 +82,7 @@ func TestOperatorsInABrowser(t *testing.T) {
 			s.issue("acme", authz.IssueRequest{Owner: "cust_9", Name: "Other"})
 			secret, _, err := s.PortalLink(t.Context(), "acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "staff"})
 			check(t, err)
-			p := browser.Page(t, o)
+			p := portaltest.NewPage(t, o)
 			if status := p.Open(s.PortalLinkURL(secret)); status != http.StatusOK {
 				t.Fatalf("the link answers %d", status)
 			}

@@ -3,12 +3,12 @@ package portal
 import (
 	"bytes"
 	"embed"
-	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
@@ -19,23 +19,17 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// readPages parses each page together with what all share.
-func readPages() (map[string]*template.Template, error) {
+// readPages parses each page together with the shared templates, once for all portals.
+var readPages = sync.OnceValue(func() map[string]*template.Template {
 	const shared, each = "templates/shared/*.html", "templates/*.html"
-	files, err := fs.Glob(templateFiles, each)
-	if err != nil {
-		return nil, err
-	}
+	files, _ := fs.Glob(templateFiles, each) // the pattern is valid
 	pages := make(map[string]*template.Template, len(files))
 	for _, file := range files {
-		t, err := template.New("page").Option("missingkey=error").ParseFS(templateFiles, shared, file)
-		if err != nil {
-			return nil, fmt.Errorf("read the page %s: %w", file, err)
-		}
-		pages[strings.TrimSuffix(path.Base(file), ".html")] = t
+		t := template.New("page").Option("missingkey=error")
+		pages[strings.TrimSuffix(path.Base(file), ".html")] = template.Must(t.ParseFS(templateFiles, shared, file))
 	}
-	return pages, nil
-}
+	return pages
+})
 
 // view is what a template sees. Its methods say everything in the reader's language.
 type view struct {

@@ -82,15 +82,9 @@ func New(o Options) (http.Handler, error) {
 		service: o.Service, publisher: o.Publisher, now: o.Now, log: o.Log, logins: newLoginBudget(o.Metrics, o.Log),
 		providers: oidc.New(o.Providers, outbound.IsLoopback(u), o.Now), clientSecrets: o.ClientSecrets, mux: http.NewServeMux(),
 		base:   strings.TrimRight(u.EscapedPath(), "/") + authz.PortalPath,
-		origin: originOf(u), publicURL: strings.TrimRight(u.String(), "/"),
+		origin: originOf(u), publicURL: strings.TrimRight(u.String(), "/"), pages: readPages(), assets: readAssets(),
 	}
 	if p.languages, err = readLanguages(); err != nil {
-		return nil, err
-	}
-	if p.pages, err = readPages(); err != nil {
-		return nil, err
-	}
-	if p.assets, err = readAssets(); err != nil {
 		return nil, err
 	}
 	p.routes()

@@ -9,37 +9,23 @@ import (
 //go:embed drive.mjs
 var drive string
 
-// Browser is a running Chromium, without a window. Names resolve in it to this
-// machine or not at all. It and its pages may be used concurrently, but do one
-// thing at a time.
-type Browser struct{ script *script }
+var chromium = &script{text: drive}
 
-// NewBrowser starts Chromium, in about a second. It is ended with the test.
-func NewBrowser(t testing.TB) *Browser {
-	t.Helper()
-	executable := chromium(t)
-	b := &Browser{script: start(t, drive)}
-	r := request{"do": "start", "executable": executable, "timeout": actionTimeout.Milliseconds()}
-	if err := b.script.ask(r, nil); err != nil {
-		t.Fatalf("start Chromium: %v", err)
-	}
-	return b
-}
-
-// PageOptions says how a page is looked at. The zero value is a desktop's.
+// PageOptions configures a page's browser. The zero value is that of a desktop.
 type PageOptions struct {
 	Width, Height int    // in CSS pixels; 1280 by 800 if zero
-	Mobile        bool   // a touch screen, and the viewport is what the page's meta element says
+	Mobile        bool   // a touch screen, and a viewport as the page's meta element demands
 	Dark          bool   // prefers-color-scheme: dark
 	ReducedMotion bool   // prefers-reduced-motion: reduce
-	NoJavaScript  bool   // the page's own; what this package asks of a page still works
+	NoJavaScript  bool   // the page's own; the methods of Page still work
 	Locale        string // such as "de", for Accept-Language; "en-US" if empty
 	Zone          string // of time, such as "Europe/Berlin"; the machine's if empty
 }
 
-// Page opens an empty page in a profile of its own: it shares no cookie with any
-// other. It is closed when the test ends.
-func (b *Browser) Page(t testing.TB, o PageOptions) *Page {
+// NewPage opens an empty page of Chromium, without a window, in a profile of its own: it shares no
+// cookies with another page. Names resolve to this machine or not at all. The page is closed when
+// the test ends.
+func NewPage(t testing.TB, o PageOptions) *Page {
 	t.Helper()
 	options := map[string]any{
 		"viewport":          map[string]int{"width": cmp.Or(o.Width, 1280), "height": cmp.Or(o.Height, 800)},
@@ -53,15 +39,20 @@ func (b *Browser) Page(t testing.TB, o PageOptions) *Page {
 	if o.Zone != "" {
 		options["timezoneId"] = o.Zone
 	}
-	return b.open(t, request{"do": "page", "options": options})
+	return open(t, request{
+		"do": "page", "options": options, "executable": executable(t), "timeout": actionTimeout.Milliseconds(),
+	})
 }
 
-func (b *Browser) open(t testing.TB, r request) *Page {
+func open(t testing.TB, r request) *Page {
 	t.Helper()
-	p := &Page{t: t, browser: b}
-	if err := b.script.ask(r, &p.id); err != nil {
+	p := &Page{t: t}
+	if err := chromium.do(t, r, &p.id); err != nil {
 		t.Fatalf("open a page: %v", err)
 	}
-	t.Cleanup(func() { p.ask(request{"do": "close"}, nil) })
+	t.Cleanup(func() {
+		p.ask(request{"do": "close"}, nil)
+		chromium.explain(t)
+	})
 	return p
 }

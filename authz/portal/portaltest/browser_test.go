@@ -31,7 +31,7 @@ document.getElementById('copy').addEventListener('click', async () => {
 })
 document.documentElement.dataset.script = 'ran'`
 
-// site serves pages for the tests to look at, and is at 127.0.0.1.
+// site serves the tests' pages at 127.0.0.1.
 func site(t *testing.T) *httptest.Server {
 	t.Helper()
 	html := func(text string) http.HandlerFunc {
@@ -53,7 +53,8 @@ func site(t *testing.T) *httptest.Server {
 		_, _ = fmt.Fprint(w, goodScript)
 	})
 	mux.HandleFunc("/done", func(w http.ResponseWriter, r *http.Request) {
-		html(fmt.Sprintf("<title>Done</title><h1>%s %s %s</h1>", r.PostFormValue("name"), r.PostFormValue("expiry"), r.PostFormValue("scope")))(w, r)
+		text := strings.Join([]string{r.PostFormValue("name"), r.PostFormValue("expiry"), r.PostFormValue("scope")}, " ")
+		html("<title>Done</title><h1>"+text+"</h1>")(w, r)
 	})
 	mux.HandleFunc("/file", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Disposition", `attachment; filename="acme.env"`)
@@ -79,16 +80,18 @@ func site(t *testing.T) *httptest.Server {
 	return s
 }
 
-// onLocalhost is the same place under a name that to a browser is another site.
+// onLocalhost returns the same server's URL under a host name that is another site to a browser.
 func onLocalhost(s *httptest.Server) string {
 	return strings.Replace(s.URL, "127.0.0.1", "localhost", 1)
 }
 
+func TestMain(m *testing.M) { os.Exit(portaltest.Main(m).Run()) }
+
 func TestBrowser(t *testing.T) {
-	b, s := portaltest.NewBrowser(t), site(t)
+	s := site(t)
 	for _, test := range []struct {
 		name string
-		do   func(*testing.T, *portaltest.Browser, *httptest.Server)
+		do   func(*testing.T, *httptest.Server)
 	}{
 		{"a form by keyboard and pointer", form},
 		{"without JavaScript", withoutJavaScript},
@@ -102,12 +105,12 @@ func TestBrowser(t *testing.T) {
 		{"requests", requests},
 		{"no other machine", noOtherMachine},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.do(t, b, s) })
+		t.Run(test.name, func(t *testing.T) { test.do(t, s) })
 	}
 }
 
-func form(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
-	p := b.Page(t, portaltest.PageOptions{})
+func form(t *testing.T, s *httptest.Server) {
+	p := portaltest.NewPage(t, portaltest.PageOptions{})
 	if status := p.Open(s.URL + "/good"); status != http.StatusOK {
 		t.Fatalf("status %d", status)
 	}
@@ -126,7 +129,7 @@ func form(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 		t.Errorf("attribute %q, %v", got, ok)
 	}
 	if _, ok := p.Attribute("#name", "required"); ok {
-		t.Error("an attribute that is not there")
+		t.Error("an attribute that does not exist")
 	}
 	p.Follow(portaltest.Role("button", "Create key"))
 	if got := p.Text("h1"); got != "CI 30 maps" {
@@ -142,9 +145,9 @@ func form(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 	}
 }
 
-func withoutJavaScript(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
+func withoutJavaScript(t *testing.T, s *httptest.Server) {
 	for _, off := range []bool{false, true} {
-		p := b.Page(t, portaltest.PageOptions{NoJavaScript: off})
+		p := portaltest.NewPage(t, portaltest.PageOptions{NoJavaScript: off})
 		p.Open(s.URL + "/good")
 		if _, ran := p.Attribute("html", "data-script"); ran == off {
 			t.Errorf("JavaScript off: %v; ran: %v", off, ran)
@@ -165,8 +168,8 @@ func withoutJavaScript(t *testing.T, b *portaltest.Browser, s *httptest.Server) 
 	}
 }
 
-func clipboard(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
-	p := b.Page(t, portaltest.PageOptions{})
+func clipboard(t *testing.T, s *httptest.Server) {
+	p := portaltest.NewPage(t, portaltest.PageOptions{})
 	p.Open(s.URL + "/good")
 	p.WaitGone("#later")
 	p.Click(portaltest.Role("button", "Copy"))
@@ -176,17 +179,17 @@ func clipboard(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 	}
 }
 
-func download(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
-	p := b.Page(t, portaltest.PageOptions{})
+func download(t *testing.T, s *httptest.Server) {
+	p := portaltest.NewPage(t, portaltest.PageOptions{})
 	p.Open(s.URL + "/good")
 	if name, text := p.Download(portaltest.Role("link", "Download")); name != "acme.env" || text != "KEY=1\n" {
 		t.Errorf("%q holds %q", name, text)
 	}
 }
 
-func axe(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
+func axe(t *testing.T, s *httptest.Server) {
 	for _, dark := range []bool{false, true} {
-		p := b.Page(t, portaltest.PageOptions{Dark: dark})
+		p := portaltest.NewPage(t, portaltest.PageOptions{Dark: dark})
 		p.Open(s.URL + "/good")
 		if violations := p.Axe(); len(violations) > 0 {
 			t.Errorf("a good page, dark %v: %v", dark, violations)
@@ -207,8 +210,8 @@ func axe(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 	}
 }
 
-func policy(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
-	p := b.Page(t, portaltest.PageOptions{})
+func policy(t *testing.T, s *httptest.Server) {
+	p := portaltest.NewPage(t, portaltest.PageOptions{})
 	p.Open(s.URL + "/good")
 	p.Axe()
 	if problems := p.Problems(); len(problems) > 0 {
@@ -235,11 +238,11 @@ func policy(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 	}
 }
 
-// Chromium takes loopback for secure: Secure cookies are kept and sent there
-// without TLS, and __Host- is held to its rules.
-func cookies(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
+// Chromium treats loopback addresses as secure: it stores and sends Secure cookies there without
+// TLS, and applies the rules of __Host-.
+func cookies(t *testing.T, s *httptest.Server) {
 	for _, origin := range []string{s.URL, onLocalhost(s)} {
-		p := b.Page(t, portaltest.PageOptions{})
+		p := portaltest.NewPage(t, portaltest.PageOptions{})
 		p.Open(origin + "/cookies")
 		got := map[string]portaltest.Cookie{}
 		for _, c := range p.Cookies() {
@@ -261,8 +264,8 @@ func cookies(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 	}
 }
 
-func frames(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
-	p := b.Page(t, portaltest.PageOptions{})
+func frames(t *testing.T, s *httptest.Server) {
+	p := portaltest.NewPage(t, portaltest.PageOptions{})
 	p.Open(onLocalhost(s) + "/frame?" + s.URL + "/good")
 	f := p.Frame("iframe")
 	f.WaitURL("**/good")
@@ -281,7 +284,7 @@ func frames(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 		t.Errorf("the parent is at %s", got)
 	}
 
-	// In a frame of another site, a partitioned cookie alone is kept, and belongs to the parent's site.
+	// In a frame of another site, only a partitioned cookie is stored, and it belongs to the parent's site.
 	p.Open(onLocalhost(s) + "/frame?" + s.URL + "/cookies")
 	f.WaitURL("**/cookies")
 	kept := p.Cookies()
@@ -290,8 +293,8 @@ func frames(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 	}
 }
 
-func media(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
-	p := b.Page(t, portaltest.PageOptions{Dark: true, ReducedMotion: true, Mobile: true, Width: 320, Height: 640, Locale: "de"})
+func media(t *testing.T, s *httptest.Server) {
+	p := portaltest.NewPage(t, portaltest.PageOptions{Dark: true, ReducedMotion: true, Mobile: true, Width: 320, Height: 640, Locale: "de"})
 	p.Open(s.URL + "/good")
 	var got struct {
 		Dark, Still, Touch bool
@@ -320,8 +323,8 @@ func media(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 	}
 }
 
-func requests(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
-	p := b.Page(t, portaltest.PageOptions{})
+func requests(t *testing.T, s *httptest.Server) {
+	p := portaltest.NewPage(t, portaltest.PageOptions{})
 	p.Open(s.URL + "/good")
 	if got, want := p.Requests(), []string{s.URL + "/good", s.URL + "/good.js"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -331,8 +334,8 @@ func requests(t *testing.T, b *portaltest.Browser, s *httptest.Server) {
 	}
 }
 
-func noOtherMachine(t *testing.T, b *portaltest.Browser, _ *httptest.Server) {
-	err := b.Page(t, portaltest.PageOptions{}).TryOpen("http://burnkey.test/")
+func noOtherMachine(t *testing.T, _ *httptest.Server) {
+	err := portaltest.NewPage(t, portaltest.PageOptions{}).TryOpen("http://burnkey.test/")
 	if err == nil || !strings.Contains(err.Error(), "ERR_NAME_NOT_RESOLVED") {
 		t.Errorf("got %v", err)
 	}

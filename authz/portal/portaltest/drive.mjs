@@ -1,21 +1,26 @@
-// Drives Chromium for package portaltest: a JSON request a line on standard input, its answer a line on standard output.
-// It ends, and the browser with it, when its input does.
+// Drives Chromium for package portaltest; serve.mjs follows.
 import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 
 const axe = readFileSync('node_modules/axe-core/axe.min.js', 'utf8')
 const pages = []
-let browser, timeout
+let browser // a promise
 
-// scope is the page, or the frame in it that r.frames leads to.
+const launch = (executablePath) => chromium.launch({
+	executablePath,
+	args: ['--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-component-update',
+		// No page can reach another machine.
+		'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
+})
+
+// scope returns the page, or the frame in it that r.frames leads to.
 const scope = (r) => (r.frames ?? []).reduce((s, selector) => s.frameLocator(selector), pages[r.page])
 
-// target is what r.target selects there. Playwright has a selector of its own for all but labels.
+// target returns what r.target selects there. Playwright has a selector for everything except labels.
 const target = (r) => r.target.startsWith('label=') ?
 	scope(r).getByLabel(r.target.slice('label='.length), { exact: true }) : scope(r).locator(r.target)
 
-// frame is the same as scope, for what Playwright has no locator of.
+// frame is the same as scope, for actions that locators lack.
 async function frame(r) {
 	let found = pages[r.page].mainFrame()
 	for (const selector of r.frames ?? []) {
@@ -24,7 +29,7 @@ async function frame(r) {
 	return found
 }
 
-// record keeps what a page complains of and what it asks for, until it is read.
+// record collects a page's problems and requests until they are read.
 function record(page, scripted) {
 	page.scripted = scripted
 	page.problems = []
@@ -41,11 +46,11 @@ function record(page, scripted) {
 
 const drain = (list) => list.splice(0, list.length)
 
-// scripting does something that needs JavaScript in the page. Where that is off it is on meanwhile; the page's own
-// scripts were passed over when it was loaded, and do not run then either.
+// scripting does something that needs JavaScript in the page, and turns it on meanwhile if it is off. The page's own
+// scripts still do not run, since the browser skipped them when it loaded the page.
 async function scripting(page, work) {
 	if (page.scripted) return work()
-	// The end of a session would leave scripts on, and its first value counts only where it is another than "on".
+	// The end of a session would leave scripts on, and its first value has an effect only if it is not "on".
 	page.session ??= await page.context().newCDPSession(page)
 	const disabled = (value) => page.session.send('Emulation.setScriptExecutionDisabled', { value })
 	await disabled(true)
@@ -58,19 +63,10 @@ async function scripting(page, work) {
 }
 
 const actions = {
-	async start(r) {
-		timeout = r.timeout
-		browser = await chromium.launch({
-			executablePath: r.executable,
-			args: ['--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-component-update',
-				// Nothing is asked of any other machine, whatever a page says.
-				'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
-		})
-		return browser.version()
-	},
 	async page(r) {
-		const context = await browser.newContext({ ignoreHTTPSErrors: true, ...r.options })
-		context.setDefaultTimeout(timeout)
+		browser ??= launch(r.executable)
+		const context = await (await browser).newContext({ ignoreHTTPSErrors: true, ...r.options })
+		context.setDefaultTimeout(r.timeout)
 		return record(await context.newPage(), r.options.javaScriptEnabled)
 	},
 	async tab(r) {
@@ -125,7 +121,7 @@ const actions = {
 	async problems(r) { return drain(pages[r.page].problems) },
 	async requests(r) { return drain(pages[r.page].requests) },
 
-	// The permissions are given for the reading alone: whether a page may write is for Chromium to say.
+	// The permissions are granted only while the test reads: Chromium decides whether a page may write.
 	async clipboard(r) {
 		const context = pages[r.page].context()
 		await context.grantPermissions(['clipboard-read', 'clipboard-write'])
@@ -150,7 +146,7 @@ const actions = {
 		}
 	},
 
-	// Chromium runs what its debugger sends in spite of the page's policy, so that the page is tested as it is.
+	// Chromium runs code from its debugger despite the page's policy, so the page is tested unchanged.
 	async axe(r) {
 		const f = await frame(r)
 		const { violations } = await scripting(pages[r.page], async () => {
@@ -162,28 +158,4 @@ const actions = {
 	},
 }
 
-// inTime is for what Playwright has no time limit of its own for. It may need several steps that have one.
-async function inTime(action) {
-	let timer
-	const late = new Promise((_, reject) => {
-		timer = setTimeout(() => reject(new Error('no result in time')), 3 * (timeout ?? 10_000))
-	})
-	try {
-		return await Promise.race([action, late])
-	} finally {
-		clearTimeout(timer)
-	}
-}
-
-for await (const line of createInterface({ input: process.stdin })) {
-	const request = JSON.parse(line)
-	let answer
-	try {
-		answer = { result: await inTime(actions[request.do](request)) ?? null }
-	} catch (error) {
-		answer = { error: (error.message ?? String(error)).replace(/\x1b\[\d+m/g, '') } // it is coloured
-	}
-	process.stdout.write(JSON.stringify(answer) + '\n')
-}
-await browser?.close()
-process.exit()
+const end = async () => (await browser)?.close()

@@ -35,7 +35,7 @@ func ended(test func(testing.TB)) *stub {
 	return s
 }
 
-// What is absent is skipped over, but not in CI, where nothing would be shown.
+// Tests without a component are skipped, but fail in CI, where a skipped test would go unnoticed.
 func TestMissing(t *testing.T) {
 	t.Setenv("BURNKEY_CHROMIUM", "")
 	t.Setenv("PATH", t.TempDir())
@@ -43,7 +43,7 @@ func TestMissing(t *testing.T) {
 		name string
 		find func(testing.TB)
 	}{
-		{"Chromium", func(t testing.TB) { chromium(t) }},
+		{"Chromium", func(t testing.TB) { executable(t) }},
 		{"tools", func(tb testing.TB) {
 			t.Chdir(t.TempDir())
 			tools(tb)

@@ -1,10 +1,10 @@
-// Package portaltest runs, in a test, a real Chromium and an OpenID provider
-// that nobody here wrote. `make browser` installs both; a test that finds them
-// absent is skipped, and fails where CI is "true".
+// Package portaltest runs, in tests, a real Chromium and an OpenID provider that is not our code.
+// `make browser` installs both. Without them a test is skipped, or fails if CI is "true".
 package portaltest
 
 import (
 	"bufio"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,111 +18,176 @@ import (
 )
 
 const (
-	// actionTimeout is how long the browser waits for what it is told to click
-	// or wait for; hangTimeout ends what does not answer at all.
+	// actionTimeout is how long the browser waits for an element or a page.
 	actionTimeout = 15 * time.Second
-	hangTimeout   = 90 * time.Second
+	// hangTimeout limits everything that does not answer at all.
+	hangTimeout = 90 * time.Second
 )
 
-// A script is a program on Node.js that answers each line of JSON with one.
+// serve answers the requests to a script by its actions.
+//
+//go:embed serve.mjs
+var serve string
+
+// script is a program on Node.js that answers lines of JSON, several at a time. All tests of a
+// binary share it. It starts with the first request.
 type script struct {
-	mu  sync.Mutex // one request at a time
+	text  string
+	start sync.Once
+	err   error // of the start
+
+	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *os.File
-	r   *bufio.Reader
+	log *os.File // standard error
+
+	mu      sync.Mutex
+	last    int                 // id of the last request
+	waiting map[int]chan answer // by id; nil: the script has ended
 }
 
-// start runs a script until the test ends.
-func start(t testing.TB, text string) *script {
+type answer struct {
+	ID     int
+	Error  string
+	Result json.RawMessage
+}
+
+// Main returns the tests of a package for TestMain. When they have run, Chromium and the OpenID
+// provider end.
+func Main(m *testing.M) interface{ Run() int } { return tests{m} }
+
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	code := t.M.Run()
+	for _, s := range []*script{chromium, provider} {
+		if err := s.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "portaltest:", err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// do sends a request and decodes the result into result, if that is not nil.
+func (s *script) do(t testing.TB, r request, result any) error {
 	t.Helper()
 	dir, node := tools(t)
-	log := logFile(t)
-	// A script given as an argument imports from the folder it runs in.
-	cmd := exec.Command(node, "--input-type=module", "--eval", text)
-	cmd.Dir, cmd.Stderr = dir, log
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
+	s.start.Do(func() { s.err = s.run(dir, node) })
+	if s.err != nil {
+		return s.err
 	}
-	out, w, err := os.Pipe() // and not StdoutPipe, which the end of the script would close
-	if err != nil {
-		t.Fatal(err)
+	return s.ask(r, result)
+}
+
+func (s *script) run(dir, node string) (err error) {
+	if s.log, err = os.CreateTemp("", "portaltest-*.log"); err != nil {
+		return err
 	}
-	cmd.Stdout = w
-	err = cmd.Start()
+	// A script that is an argument imports from its working directory.
+	s.cmd = exec.Command(node, "--input-type=module", "--eval", s.text+serve)
+	s.cmd.Dir, s.cmd.Stderr = dir, s.log
+	if s.in, err = s.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	out, w, err := os.Pipe() // not StdoutPipe, which the end of the script would close
+	if err != nil {
+		return err
+	}
+	s.out, s.cmd.Stdout, s.waiting = out, w, make(map[int]chan answer)
+	err = s.cmd.Start()
 	_ = w.Close() // the script has its own
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		go s.receive()
 	}
-	s := &script{in: in, out: out, r: bufio.NewReader(out)}
-	t.Cleanup(func() {
-		stop(t, cmd, in)
-		_ = out.Close()
-		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			t.Logf("what %s wrote to standard error:\n%s", node, text)
+	return err
+}
+
+// receive passes on the answers until the script ends.
+func (s *script) receive() {
+	answers := json.NewDecoder(bufio.NewReader(s.out))
+	for {
+		var a answer
+		err := answers.Decode(&a)
+		s.mu.Lock()
+		if err != nil {
+			for _, reply := range s.waiting {
+				close(reply)
+			}
+			s.waiting = nil
+			s.mu.Unlock()
+			return
 		}
-	})
-	return s
-}
-
-// stop closes the script's input, upon which it ends.
-func stop(t testing.TB, cmd *exec.Cmd, in io.Closer) {
-	_ = in.Close()
-	hangs := time.AfterFunc(hangTimeout, func() { _ = cmd.Process.Kill() })
-	defer hangs.Stop()
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("portaltest: the script: %v", err)
+		if reply := s.waiting[a.ID]; reply != nil {
+			reply <- a
+			delete(s.waiting, a.ID)
+		}
+		s.mu.Unlock()
 	}
 }
 
-func logFile(t testing.TB) *os.File {
-	t.Helper()
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+func (s *script) ask(r request, result any) error {
+	reply, err := s.send(r)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	t.Cleanup(func() { _ = log.Close() })
-	return log
+	select {
+	case a, ok := <-reply:
+		switch {
+		case !ok:
+			return errors.New("the script has ended")
+		case a.Error != "":
+			return errors.New(a.Error)
+		case result == nil:
+			return nil
+		}
+		return json.Unmarshal(a.Result, result)
+	case <-time.After(hangTimeout):
+		return errors.New("no answer from the script")
+	}
 }
 
-// ask sends a request and decodes the result of its answer into result, if that
-// is not nil.
-func (s *script) ask(request, result any) error {
+func (s *script) send(r request) (<-chan answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	line, err := json.Marshal(request)
+	if s.waiting == nil {
+		return nil, errors.New("the script has ended")
+	}
+	s.last++
+	line, err := json.Marshal(request{"id": s.last, "ask": r})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := s.in.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("the script has ended: %w", err)
-	}
-	if err := s.out.SetReadDeadline(time.Now().Add(hangTimeout)); err != nil {
-		return err
-	}
-	line, err = s.r.ReadBytes('\n')
-	if err != nil {
-		return fmt.Errorf("no answer from the script: %w", err)
-	}
-	var answer struct {
-		Error  string
-		Result json.RawMessage
-	}
-	if err := json.Unmarshal(line, &answer); err != nil {
-		return err
-	}
-	if answer.Error != "" {
-		return errors.New(answer.Error)
-	}
-	if result == nil {
-		return nil
-	}
-	return json.Unmarshal(answer.Result, result)
+	reply := make(chan answer, 1)
+	s.waiting[s.last] = reply
+	_, err = s.in.Write(append(line, '\n'))
+	return reply, err
 }
 
-// tools returns the folder that `make browser` fills, and the Node.js to use:
-// the one in there, else that in PATH.
+// explain logs, if the test failed, what the script wrote to standard error.
+func (s *script) explain(t testing.TB) {
+	if text, _ := os.ReadFile(s.log.Name()); t.Failed() && len(text) > 0 {
+		t.Logf("standard error of the script:\n%s", text)
+	}
+}
+
+// stop closes the script's input, which ends it.
+func (s *script) stop() error {
+	if s.log != nil {
+		defer func() { _, _ = s.log.Close(), os.Remove(s.log.Name()) }()
+	}
+	if s.cmd == nil || s.cmd.Process == nil {
+		return nil
+	}
+	_ = s.in.Close()
+	hangs := time.AfterFunc(hangTimeout, func() { _ = s.cmd.Process.Kill() })
+	defer hangs.Stop()
+	err := s.cmd.Wait()
+	return errors.Join(err, s.out.Close())
+}
+
+// tools returns the folder that `make browser` fills and the Node.js to use: the one in there, or
+// else the one in PATH.
 func tools(t testing.TB) (dir, node string) {
 	t.Helper()
 	dir, err := toolsDir()
@@ -158,8 +223,8 @@ func toolsDir() (string, error) {
 	}
 }
 
-// chromium returns the path of the browser: BURNKEY_CHROMIUM, or one in PATH.
-func chromium(t testing.TB) string {
+// executable returns the path of Chromium: BURNKEY_CHROMIUM, or the one in PATH.
+func executable(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("BURNKEY_CHROMIUM"); path != "" {
 		if _, err := os.Stat(path); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -23,8 +24,8 @@ var users = map[string]map[string]any{
 	"root": {"email": "root@burnkey.test", "groups": []string{"operators"}},
 }
 
-// A relyingParty is the least that may ask the provider who somebody is. It
-// starts a login at /, and keeps what its callback is given.
+// A relyingParty is the smallest possible client of a provider. It starts a login at / and records the
+// queries of its callback.
 type relyingParty struct {
 	*httptest.Server
 	provider  *oidc.Provider
@@ -61,7 +62,7 @@ func newRelyingParty(t *testing.T, client string, c portaltest.OIDCConfig) (*rel
 	return rp, op
 }
 
-// claims are what a person's login at a client comes to.
+// claims are the result of a login.
 type claims struct {
 	Subject    string `json:"sub"`
 	Email      string
@@ -95,7 +96,7 @@ func (rp *relyingParty) redeem(ctx context.Context) (idToken string, got claims,
 
 var action = regexp.MustCompile(`<form method="post">`)
 
-// walk logs sub in as a browser would that knows forms and cookies alone.
+// walk logs sub in, like a browser that supports only forms and cookies.
 func walk(t *testing.T, rp *relyingParty, sub string) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -111,7 +112,7 @@ func walk(t *testing.T, rp *relyingParty, sub string) {
 		body, _ := io.ReadAll(response.Body)
 		_ = response.Body.Close()
 		if !action.Match(body) {
-			return // back at the client, which then says why
+			return // back at the client, with an error
 		}
 		response, err = client.PostForm(response.Request.URL.String(), form)
 	}
@@ -130,8 +131,8 @@ func TestOIDCProviderWithHTTPClient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Subject != "ada" || got.Email != "ada@acme.test" || got.CustomerID != "cust_1" || len(got.Groups) != 1 || got.Groups[0] != "developers" {
-				t.Errorf("got %+v", got)
+			if want := (claims{"ada", "ada@acme.test", "cust_1", []string{"developers"}}); !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v, want %+v", got, want)
 			}
 			var refused *oauth2.RetrieveError
 			if _, _, err := rp.redeem(t.Context()); !errors.As(err, &refused) || refused.ErrorCode != "invalid_grant" {
@@ -186,11 +187,10 @@ func TestOIDCProviderTimesAndUserinfo(t *testing.T) {
 	}
 }
 
-// At localhost the provider is another site than the client, as in life.
+// At localhost the provider is another site than the client, as in production.
 func TestOIDCProviderWithBrowser(t *testing.T) {
-	b := portaltest.NewBrowser(t)
 	rp, op := newRelyingParty(t, portaltest.ConfidentialClient, portaltest.OIDCConfig{Host: "localhost"})
-	p := b.Page(t, portaltest.PageOptions{})
+	p := portaltest.NewPage(t, portaltest.PageOptions{})
 	p.Open(rp.URL)
 	if violations := p.Axe(); len(violations) > 0 {
 		t.Errorf("axe, of the provider's form: %v", violations)
@@ -201,7 +201,7 @@ func TestOIDCProviderWithBrowser(t *testing.T) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 
-	p.Open(rp.URL) // whom the provider knows is not asked again
+	p.Open(rp.URL) // the provider still knows the person and does not ask again
 	if len(rp.callbacks) != 2 || !strings.HasPrefix(p.URL(), rp.URL+"/callback") {
 		t.Errorf("%d callbacks, at %s", len(rp.callbacks), p.URL())
 	}

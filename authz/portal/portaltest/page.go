@@ -8,17 +8,15 @@ import (
 	"testing"
 )
 
-// Page is one in a Browser, or a frame in it. A method that cannot do what it is
-// asked to within 15 seconds fails the test.
+// Page is a browser's page, or a frame in it. A method that does not succeed within 15 seconds fails
+// the test.
 //
-// A target is a selector of Playwright's: CSS, or what Role and Label return. It
-// is waited for, and it is a failure that two elements match, save where a
-// method says otherwise.
+// A target is a Playwright selector: CSS, or the result of Role or Label. Methods wait for the
+// element, and fail if two elements match, unless they say otherwise.
 type Page struct {
-	t       testing.TB
-	browser *Browser
-	id      int
-	frames  []string
+	t      testing.TB
+	id     int
+	frames []string
 }
 
 type request map[string]any
@@ -42,7 +40,7 @@ func (p *Page) try(r request, result any) error {
 	if len(p.frames) > 0 {
 		r["frames"] = p.frames
 	}
-	return p.browser.script.ask(r, result)
+	return chromium.do(p.t, r, result)
 }
 
 // on does something to a target.
@@ -56,70 +54,67 @@ func (p *Page) on(target, do string, more request, result any) {
 // Tab opens another page of the same profile, with the same cookies.
 func (p *Page) Tab() *Page {
 	p.t.Helper()
-	return p.browser.open(p.t, request{"do": "tab", "page": p.id})
+	return open(p.t, request{"do": "tab", "page": p.id})
 }
 
-// Frame is what the iframe that target selects shows. What belongs to the whole
-// page, such as Press, Screenshot and Problems, is that of the whole page.
+// Frame returns the content of the iframe that target selects. Methods that concern a whole page,
+// such as Press, Screenshot and Problems, still do.
 func (p *Page) Frame(target string) *Page {
 	frame := *p
 	frame.frames = append(frame.frames[:len(frame.frames):len(frame.frames)], target)
 	return &frame
 }
 
-// Open goes to a URL, waits until it is loaded and returns the HTTP status of
-// the page it arrived at.
+// Open goes to a URL, waits until the page has loaded, and returns its HTTP status.
 func (p *Page) Open(url string) (status int) {
 	p.t.Helper()
 	p.ask(request{"do": "open", "url": url}, &status)
 	return status
 }
 
-// TryOpen is Open for where a failure is expected, such as that of a link which
-// nothing listens on.
+// TryOpen does the same if a failure is expected, such as that of a URL that no server answers.
 func (p *Page) TryOpen(url string) error { return p.try(request{"do": "open", "url": url}, nil) }
 
-// Reload does what F5 does and returns the HTTP status.
+// Reload reloads the page and returns the HTTP status.
 func (p *Page) Reload() (status int) {
 	p.t.Helper()
 	p.ask(request{"do": "reload"}, &status)
 	return status
 }
 
-// Back does what the browser's button does.
+// Back goes back in the browser's history.
 func (p *Page) Back() {
 	p.t.Helper()
 	p.ask(request{"do": "back"}, nil)
 }
 
-// URL returns where the page is.
+// URL returns the page's URL.
 func (p *Page) URL() (url string) {
 	p.t.Helper()
 	p.ask(request{"do": "url"}, &url)
 	return url
 }
 
-// WaitURL waits until the page is at, and has loaded, a URL that matches the
-// pattern: * stands for anything but a slash, ** for anything.
+// WaitURL waits until the page has loaded a URL that matches the pattern: * stands for any text
+// without a slash, ** for any text.
 func (p *Page) WaitURL(pattern string) {
 	p.t.Helper()
 	p.ask(request{"do": "waitURL", "url": pattern}, nil)
 }
 
-// Click clicks. Where that leads to another page, Follow waits for it.
+// Click clicks. If that leads to another page, use Follow, which waits for it.
 func (p *Page) Click(target string) {
 	p.t.Helper()
 	p.on(target, "click", nil, nil)
 }
 
-// Follow clicks a link or a form's button, and waits until the page it leads to
-// has loaded.
+// Follow clicks a link or a form's button, and waits until the next page has loaded.
 func (p *Page) Follow(target string) {
 	p.t.Helper()
 	p.on(target, "follow", nil, nil)
 }
 
-// Download clicks and returns the name and the text of the file that this saves.
+// Download clicks, and returns the name and text of the file that this saves.
 func (p *Page) Download(target string) (name, text string) {
 	p.t.Helper()
 	var file struct{ Name, Text string }
@@ -133,7 +128,7 @@ func (p *Page) Fill(target, text string) {
 	p.on(target, "fill", request{"text": text}, nil)
 }
 
-// Attach chooses a file for a field that takes one.
+// Attach selects the file for a file field.
 func (p *Page) Attach(target, path string) {
 	p.t.Helper()
 	p.on(target, "attach", request{"path": path}, nil)
@@ -145,7 +140,7 @@ func (p *Page) Choose(target, option string) {
 	p.on(target, "choose", request{"text": option}, nil)
 }
 
-// Check ticks a box or a radio button, or unticks the box.
+// Check ticks a checkbox or radio button, or unticks a checkbox.
 func (p *Page) Check(target string, on bool) {
 	p.t.Helper()
 	p.on(target, "check", request{"on": on}, nil)
@@ -157,14 +152,13 @@ func (p *Page) Focus(target string) {
 	p.on(target, "focus", nil, nil)
 }
 
-// Press presses a key, such as "Tab", "Shift+Tab", "Enter" or "a", where the
-// focus is.
+// Press presses a key, such as "Tab", "Shift+Tab", "Enter" or "a".
 func (p *Page) Press(key string) {
 	p.t.Helper()
 	p.ask(request{"do": "press", "text": key}, nil)
 }
 
-// Screenshot writes a PNG: of what is in view, or of the whole page.
+// Screenshot writes a PNG of the visible part, or of the whole page.
 func (p *Page) Screenshot(path string, whole bool) {
 	p.t.Helper()
 	path, err := filepath.Abs(path)
