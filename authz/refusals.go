@@ -47,8 +47,7 @@ func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) er
 
 // noteExpired records the refusal of an expired link like that of a login. Used links are no longer known.
 func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error {
-	var longAgo time.Time // when the link had not expired yet
-	asked, err := s.store.Session(ctx, link, longAgo)
+	asked, err := s.store.StoredSession(ctx, link)
 	switch {
 	case errors.Is(err, ErrNotFound) || err == nil && asked.Kind != store.KindLink:
 		return nil

@@ -66,6 +66,8 @@ type SessionStore interface {
 	ExchangeSession(ctx context.Context, link [32]byte, s Session, now time.Time) (Session, error)
 	// Session returns the session or link with a hash. ErrNotFound, also if it has expired at now.
 	Session(ctx context.Context, hash [32]byte, now time.Time) (Session, error)
+	// StoredSession is like Session, but also returns one that has expired and was not pruned yet.
+	StoredSession(ctx context.Context, hash [32]byte) (Session, error)
 	// EndSession deletes a session or link. ErrNotFound, also if it has expired at the time at.
 	// ActionSessionEnd.
 	EndSession(ctx context.Context, hash [32]byte, at time.Time) error

@@ -103,6 +103,10 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		_, err := e.Session(ctx, [32]byte{}, now)
 		return unless(err, store.ErrNotFound)
 	}
+	calls["StoredSession"] = func(ctx context.Context) error {
+		_, err := e.StoredSession(ctx, [32]byte{})
+		return unless(err, store.ErrNotFound)
+	}
 	calls["EndSession"] = func(ctx context.Context) error {
 		return unless(e.EndSession(ctx, [32]byte{}, now), store.ErrNotFound)
 	}

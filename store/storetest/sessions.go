@@ -87,13 +87,23 @@ func sessionExpires(e env) {
 	e.create("acme")
 	s := e.createSession(store.KindSession)
 	for at, want := range map[time.Time]error{
-		{}: nil, s.ExpiresAt.Add(-1): nil, s.ExpiresAt: store.ErrNotFound, s.ExpiresAt.Add(time.Hour): store.ErrNotFound,
+		s.ExpiresAt.Add(-1): nil, s.ExpiresAt: store.ErrNotFound, s.ExpiresAt.Add(time.Hour): store.ErrNotFound,
 	} {
 		if _, err := e.Session(e.ctx, s.Hash, at); !errors.Is(err, want) {
 			e.Errorf("at %v: got %v, want %v", at, err, want)
 		}
 	}
 	_, err := e.Session(e.ctx, [32]byte{}, now)
+	e.is(err, store.ErrNotFound)
+	old := newSession(store.KindLink)
+	old.ExpiresAt = now.Add(-time.Hour)
+	e.ok(e.CreateSession(e.ctx, old))
+	for _, want := range []store.Session{s, old} {
+		got, err := e.StoredSession(e.ctx, want.Hash)
+		e.ok(err)
+		e.equal("stored", got, want)
+	}
+	_, err = e.StoredSession(e.ctx, [32]byte{})
 	e.is(err, store.ErrNotFound)
 }
 
@@ -259,7 +269,7 @@ func sessionPrune(e env) {
 		if i >= 2 {
 			want = nil
 		}
-		if _, err := e.Session(e.ctx, s.Hash, now.Add(-time.Hour)); !errors.Is(err, want) {
+		if _, err := e.StoredSession(e.ctx, s.Hash); !errors.Is(err, want) {
 			e.Errorf("session %d: got %v, want %v", i, err, want)
 		}
 	}
