@@ -103,8 +103,6 @@ func New(o Options) (http.Handler, error) {
 	h.UseMiddleware(a.authorize(h), a.checkOnce(h))
 	a.workspaces(h)
 	a.keys(h)
-	a.rotations(h)
-	a.revocations(h)
 	a.usage(h)
 	a.portalSessions(h)
 	a.audit(h)

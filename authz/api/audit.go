@@ -1,11 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
-	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -64,17 +63,11 @@ type auditInput struct {
 }
 
 func (a *api) audit(h huma.API) {
-	read := anyOf(authz.ScopeAuditRead)
-	huma.Register(h, huma.Operation{
-		OperationID: "list-audit", Method: http.MethodGet, Path: "/v1/workspaces/{ws}/audit",
-		Summary: "List audit entries, the latest first", Security: read, Errors: []int{401, 403, 404, 503},
-	}, a.listAudit)
-	huma.Register(h, huma.Operation{
-		OperationID: "export-audit", Method: http.MethodGet, Path: "/v1/workspaces/{ws}/audit.csv",
-		Summary: "List audit entries as CSV", Security: read, Errors: []int{401, 403, 404, 503},
-		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
-			"text/csv": {Schema: &huma.Schema{Type: huma.TypeString}},
-		}}},
+	const list = "GET /v1/workspaces/{ws}/audit"
+	read := []string{authz.ScopeAuditRead}
+	register(a, h, call{id: "list-audit", route: list, summary: "List audit entries, the latest first", scopes: read}, body(a.listAudit))
+	register(a, h, call{
+		id: "export-audit", route: list + ".csv", summary: "List audit entries as CSV", scopes: read, content: "text/csv",
 	}, a.exportAudit)
 }
 
@@ -92,16 +85,13 @@ func (in *auditInput) filter() (f store.AuditFilter, err error) {
 	return f, err
 }
 
-func (a *api) listAudit(ctx context.Context, in *auditInput) (*struct{ Body EntryList }, error) {
+func (a *api) listAudit(ctx context.Context, in *auditInput) (EntryList, error) {
 	found, next, err := a.entries(ctx, in)
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
 	list := EntryList{Entries: []Entry{}, NextCursor: next}
 	for _, e := range found {
 		list.Entries = append(list.Entries, showEntry(e))
 	}
-	return &struct{ Body EntryList }{list}, nil
+	return list, err
 }
 
 func (a *api) entries(ctx context.Context, in *auditInput) (found []store.Entry, next *string, err error) {
@@ -124,19 +114,16 @@ func showEntry(e store.Entry) Entry {
 func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, error) {
 	found, next, err := a.entries(ctx, in)
 	if err != nil {
-		return nil, a.problem(ctx, err)
+		return nil, err
 	}
 	answer := &csvAnswer{ContentType: "text/csv; charset=utf-8", Disposition: `attachment; filename="audit.csv"`}
 	if next != nil {
 		answer.Link = "<?" + in.next(*next) + `>; rel="next"`
 	}
-	var text strings.Builder
-	text.WriteString(authz.CSVMark)
-	if err := authz.WriteAuditCSV(&text, found); err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	answer.Body = []byte(text.String())
-	return answer, nil
+	text := bytes.NewBufferString(authz.CSVMark)
+	err = authz.WriteAuditCSV(text, found)
+	answer.Body = text.Bytes()
+	return answer, err
 }
 
 // next returns the query of the next page of the same list.

@@ -20,15 +20,6 @@ import (
 // managementKey names the security scheme.
 const managementKey = "managementKey"
 
-// anyOf requires one of the scopes, or admin. The document states it and authorize enforces it.
-func anyOf(scopes ...string) []map[string][]string {
-	var alternatives []map[string][]string
-	for _, scope := range append(scopes, authz.ScopeAdmin) {
-		alternatives = append(alternatives, map[string][]string{managementKey: {scope}})
-	}
-	return alternatives
-}
-
 type principalKey struct{}
 
 // principal returns the caller, which authorize has put into the context.

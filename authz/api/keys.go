@@ -79,10 +79,9 @@ type (
 		WSPath
 		ID string `path:"id" doc:"The key's id"`
 	}
-	keyAnswer    struct{ Body Key }
-	issuedAnswer struct {
+	located[T any] struct {
 		Location string `header:"Location"`
-		Body     IssuedKey
+		Body     T
 	}
 	issueInput struct {
 		WSPath
@@ -99,73 +98,73 @@ type (
 )
 
 func (a *api) keys(h huma.API) {
-	const list, one = "/v1/workspaces/{ws}/keys", "/v1/workspaces/{ws}/keys/{id}"
-	read, write := anyOf(authz.ScopeKeysRead), anyOf(authz.ScopeKeysWrite)
-	huma.Register(h, huma.Operation{
-		OperationID: "issue-key", Method: http.MethodPost, Path: list, Summary: "Issue a key",
-		BodyReadTimeout: bodyWasRead,
-		Description:     "503 with Retry-After: too many keys are being made; this one was not.",
-		DefaultStatus:   http.StatusCreated, Security: write, Errors: []int{400, 401, 403, 404, 408, 409, 413, 415, 503},
+	const list, one = " /v1/workspaces/{ws}/keys", " /v1/workspaces/{ws}/keys/{id}"
+	read, write := []string{authz.ScopeKeysRead}, []string{authz.ScopeKeysWrite}
+	register(a, h, call{
+		id: "issue-key", route: "POST" + list, summary: "Issue a key", scopes: write, status: http.StatusCreated, errors: []int{409},
+		description: "503 with Retry-After: too many keys are being made; this one was not.",
 	}, a.issueKey)
-	huma.Register(h, huma.Operation{
-		OperationID: "list-keys", Method: http.MethodGet, Path: list, Summary: "List keys, the newest first",
-		Security: read, Errors: []int{401, 403, 404, 503},
-	}, a.listKeys)
-	huma.Register(h, huma.Operation{
-		OperationID: "get-key", Method: http.MethodGet, Path: one, Summary: "Show a key",
-		Security: read, Errors: []int{401, 403, 404, 503},
-	}, a.getKey)
-	huma.Register(h, huma.Operation{
-		OperationID: "update-key", Method: http.MethodPatch, Path: one,
-		Summary: "Change the unsigned parts of a key", BodyReadTimeout: bodyWasRead,
-		Description: "A JSON Merge Patch (RFC 7396), also of metadata. " + shownInPart,
-		Security:    write, Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
-	}, a.updateKey)
-	takesMergePatch(h.OpenAPI().Paths[one].Patch)
-	huma.Register(h, huma.Operation{
-		OperationID: "revoke-key", Method: http.MethodDelete, Path: one, Summary: "Revoke a key",
-		Description: "Before the answer, its JWK is removed from the published set. A repeat gets the same answer.",
-		Security:    write, Errors: []int{401, 403, 404, 503},
-	}, a.revokeKey)
+	register(a, h, call{id: "list-keys", route: "GET" + list, summary: "List keys, the newest first", scopes: read}, body(a.listKeys))
+	register(a, h, call{id: "get-key", route: "GET" + one, summary: "Show a key", scopes: read}, body(a.getKey))
+	register(a, h, call{
+		id: "update-key", route: "PATCH" + one, summary: "Change the unsigned parts of a key", scopes: write, errors: []int{429},
+		description: "A JSON Merge Patch (RFC 7396), also of metadata. " + shownInPart,
+	}, body(a.updateKey))
+	register(a, h, call{
+		id: "revoke-key", route: "DELETE" + one, summary: "Revoke a key", scopes: write,
+		description: "Before the answer, its JWK is removed from the published set. A repeat gets the same answer.",
+	}, body(a.revokeKey))
+	register(a, h, call{
+		id: "rotate-key", route: "POST" + one + "/rotate", summary: "Issue a key's successor", scopes: write,
+		status: http.StatusCreated, errors: []int{409},
+		description: "The successor has the contents and lifetime of the old key, which works until its grace ends and is then revoked " +
+			"automatically. 409: the key is not active. " + shownInPart,
+	}, a.rotateKey)
+	register(a, h, call{
+		id: "end-grace", route: "POST" + one + "/rotation/end", summary: "End a rotation's grace now", scopes: write, errors: []int{409},
+		description: "Revokes the old key. The id may be the old key's or its successor's. 409: no grace to end. " + shownInPart,
+	}, body(a.endGrace))
+	register(a, h, call{
+		id: "undo-rotation", route: "POST" + one + "/rotation/undo", summary: "Undo a rotation within its grace", scopes: write,
+		errors: []int{409},
+		description: "Revokes the successor; the old key stays active and is returned. The id may be of either. 409: no rotation to undo. " +
+			shownInPart,
+	}, body(a.undoRotation))
+	register(a, h, call{
+		id: "revoke-keys", route: "POST /v1/workspaces/{ws}/revocations", summary: "Revoke many keys", scopes: write, errors: []int{409},
+		description: "Revokes the active and deprecated keys that match all given members: up to 1,000 keys or about 1 MiB at a time, " +
+			"the newest first. In the workspace burnkey, the key that makes the call is left out. 409: gateways have not reported " +
+			"the use of keys for as long as unused_for. " + shownInPart,
+	}, body(a.revokeMany))
 }
 
-func (a *api) issueKey(ctx context.Context, in *issueInput) (*issuedAnswer, error) {
+func (a *api) issueKey(ctx context.Context, in *issueInput) (*located[IssuedKey], error) {
 	issued, err := a.service.Issue(ctx, in.WS, authz.IssueRequest{
 		Owner: in.Body.Owner, Name: in.Body.Name, Scopes: in.Body.Scopes, Audience: in.Body.Audience,
 		ExpiresIn: (*int64)(in.Body.ExpiresIn), NeverExpires: in.Body.NeverExpires,
 		Claims: in.Body.Claims, Metadata: in.Body.Metadata, IdempotencyKey: in.IdempotencyKey,
 	})
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	return a.showIssued(issued), nil
+	return &located[IssuedKey]{keyLocation(issued), a.showIssued(issued)}, err
 }
 
-func (a *api) listKeys(ctx context.Context, in *listInput) (*struct{ Body KeyList }, error) {
+func (a *api) listKeys(ctx context.Context, in *listInput) (list KeyList, err error) {
 	after, err := in.afterKey()
 	if err != nil {
-		return nil, a.problem(ctx, err)
+		return list, err
 	}
 	found, next, err := a.service.Keys(ctx, in.WS, store.Filter{
 		Owner: in.Owner, Status: store.Status(in.Status), Query: in.Query, After: after, Limit: in.Limit,
 	})
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	list := KeyList{Keys: []Key{}}
-	list.NextCursor = cursorAt(next)
+	list = KeyList{Keys: []Key{}, NextCursor: cursorAt(next)}
 	for _, k := range found {
 		list.Keys = append(list.Keys, a.showKey(k))
 	}
-	return &struct{ Body KeyList }{list}, nil
+	return list, err
 }
 
-func (a *api) getKey(ctx context.Context, in *KeyPath) (*keyAnswer, error) {
-	key, err := a.withKey(ctx, in, a.service.Key)
-	if err != nil {
-		return nil, err
-	}
-	return &keyAnswer{a.showKey(key)}, nil
+func (a *api) getKey(ctx context.Context, in *KeyPath) (Key, error) {
+	key, err := withKey(ctx, in, a.service.Key)
+	return a.showKey(key), err
 }
 
 func (a *api) updateKey(ctx context.Context, in *struct {
@@ -173,48 +172,40 @@ func (a *api) updateKey(ctx context.Context, in *struct {
 	Body    KeyPatch
 	RawBody []byte `contentType:"application/merge-patch+json"`
 },
-) (*changedKey, error) {
+) (shownKey, error) {
 	patch, err := keyPatchOf(in.RawBody)
 	if err != nil {
-		return nil, a.problem(ctx, err)
+		return shownKey{}, err
 	}
 	return a.changeKey(ctx, &in.KeyPath, func(ctx context.Context, ws string, id uuid.UUID) (store.Key, error) {
 		return a.service.UpdateKey(ctx, ws, id, patch)
 	})
 }
 
-func (a *api) revokeKey(ctx context.Context, in *KeyPath) (*struct{ Body RevokedKey }, error) {
-	k, err := a.withKey(ctx, in, a.service.Revoke)
+func (a *api) revokeKey(ctx context.Context, in *KeyPath) (RevokedKey, error) {
+	k, err := withKey(ctx, in, a.service.Revoke)
 	if err != nil {
-		return nil, err
+		return RevokedKey{}, err
 	}
 	key := a.showKey(k)
-	return &struct{ Body RevokedKey }{RevokedKey{ID: key.ID, Status: key.Status, RevokedAt: *key.RevokedAt, Version: key.Version}}, nil
+	return RevokedKey{ID: key.ID, Status: key.Status, RevokedAt: *key.RevokedAt, Version: key.Version}, nil
 }
 
-// changeKey applies call to the path's key and answers with the result, as the caller may see
-// it.
-func (a *api) changeKey(ctx context.Context, in *KeyPath, call keyCall) (*changedKey, error) {
-	key, err := a.withKey(ctx, in, call)
-	if err != nil {
-		return nil, err
-	}
-	return &changedKey{a.forCaller(ctx, key)}, nil
+// changeKey applies call to the path's key and returns the result, as the caller may see it.
+func (a *api) changeKey(ctx context.Context, in *KeyPath, call keyCall) (shownKey, error) {
+	key, err := withKey(ctx, in, call)
+	return a.forCaller(ctx, key), err
 }
 
 type keyCall func(context.Context, string, uuid.UUID) (store.Key, error)
 
 // withKey returns the result of call for the path's key. An invalid id is ErrNotFound.
-func (a *api) withKey(ctx context.Context, in *KeyPath, call keyCall) (store.Key, error) {
+func withKey(ctx context.Context, in *KeyPath, call keyCall) (store.Key, error) {
 	id, ok := store.ParseID(in.ID)
 	if !ok {
-		return store.Key{}, a.problem(ctx, authz.ErrNotFound)
+		return store.Key{}, authz.ErrNotFound
 	}
-	key, err := call(ctx, in.WS, id)
-	if err != nil {
-		return store.Key{}, a.problem(ctx, err)
-	}
-	return key, nil
+	return call(ctx, in.WS, id)
 }
 
 func (a *api) showKey(k store.Key) Key {

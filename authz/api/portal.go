@@ -110,27 +110,27 @@ type PortalSession struct {
 }
 
 func (a *api) portalSessions(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "create-portal-session", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/portal-sessions",
-		Summary: "Make a link to the portal for an owner or an operator", BodyReadTimeout: bodyWasRead,
-		DefaultStatus: http.StatusCreated, Security: anyOf(authz.ScopeKeysWrite), Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
-	}, a.createPortalSession)
-	huma.Register(h, huma.Operation{
-		OperationID: "end-portal-sessions", Method: http.MethodDelete, Path: "/v1/workspaces/{ws}/portal-sessions",
-		Summary: "End the sessions and links of an owner, or of all", Security: anyOf(authz.ScopeKeysWrite), Errors: []int{401, 403, 404, 503},
-		Description: "At once, also those by a login. Without an owner, all of the workspace's end, operators' among them, which takes the " +
-			"scope admin. Revoking a management key ends by itself what it made.",
-	}, a.endPortalSessions)
+	const path = " /v1/workspaces/{ws}/portal-sessions"
+	write := []string{authz.ScopeKeysWrite}
+	register(a, h, call{
+		id: "create-portal-session", route: "POST" + path, summary: "Make a link to the portal for an owner or an operator",
+		scopes: write, status: http.StatusCreated, errors: []int{429},
+	}, body(a.createPortalSession))
+	register(a, h, call{
+		id: "end-portal-sessions", route: "DELETE" + path, summary: "End the sessions and links of an owner, or of all", scopes: write,
+		description: "They end at once, also sessions by a login. Without an owner, all of the workspace end, including operators', which " +
+			"requires the scope admin. Revoking a management key ends the sessions and links that it made.",
+	}, body(a.endPortalSessions))
 }
 
 func (a *api) createPortalSession(ctx context.Context, in *struct {
 	WSPath
 	Body NewPortalSession
 },
-) (*struct{ Body PortalSession }, error) {
+) (link PortalSession, err error) {
 	if in.Body.Role == store.RoleOperator {
 		if err := a.mayOperate(ctx, in.WS, "create-portal-session"); err != nil {
-			return nil, a.problem(ctx, err)
+			return link, err
 		}
 	}
 	caller := principal(ctx).KeyID
@@ -142,10 +142,7 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 		r.ScopesAllowed = append([]string{}, *in.Body.ScopesAllowed...)
 	}
 	secret, session, err := a.service.PortalLink(ctx, in.WS, r)
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	return &struct{ Body PortalSession }{PortalSession{URL: a.service.PortalLinkURL(secret), ExpiresAt: session.ExpiresAt}}, nil
+	return PortalSession{URL: a.service.PortalLinkURL(secret), ExpiresAt: session.ExpiresAt}, err
 }
 
 type endInput struct {
@@ -170,17 +167,14 @@ type EndedSessions struct {
 	Ended int `json:"ended"`
 }
 
-func (a *api) endPortalSessions(ctx context.Context, in *endInput) (*struct{ Body EndedSessions }, error) {
+func (a *api) endPortalSessions(ctx context.Context, in *endInput) (ended EndedSessions, err error) {
 	if in.Owner == "" {
 		if err := a.mayOperate(ctx, in.WS, "end-portal-sessions"); err != nil {
-			return nil, a.problem(ctx, err)
+			return ended, err
 		}
 	}
-	ended, err := a.service.EndSessions(ctx, in.WS, in.Owner)
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	return &struct{ Body EndedSessions }{EndedSessions{ended}}, nil
+	ended.Ended, err = a.service.EndSessions(ctx, in.WS, in.Owner)
+	return ended, err
 }
 
 // mayOperate returns nil if the caller may make an operator, who may do more than keys:write: read

@@ -47,10 +47,11 @@ type WorkspaceState struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// either holds the full record or the part of it that may be shown.
+// either holds the full record and the part of it that anyone may see. It renders one of them.
 type either[Full, Rest any] struct {
-	full *Full
-	rest *Rest
+	isFull bool
+	full   *Full
+	rest   *Rest
 }
 
 type (
@@ -59,15 +60,14 @@ type (
 	shownWorkspace = either[Workspace, WorkspaceState]
 )
 
-// MarshalJSON renders whichever is set, in the same way as format.
+// MarshalJSON renders in the same way as format.
 func (e either[Full, Rest]) MarshalJSON() ([]byte, error) {
-	var text bytes.Buffer
-	var err error
-	if e.full != nil {
-		err = format.Marshal(&text, e.full)
-	} else {
-		err = format.Marshal(&text, e.rest)
+	shown := any(e.rest)
+	if e.isFull {
+		shown = e.full
 	}
+	var text bytes.Buffer
+	err := format.Marshal(&text, shown)
 	return text.Bytes(), err
 }
 
@@ -85,11 +85,8 @@ func mayRead(ctx context.Context, workspace, scope string) bool {
 // forCaller returns the key, or the part of it that the caller may see.
 func (a *api) forCaller(ctx context.Context, k store.Key) shownKey {
 	full := a.showKey(k)
-	if mayRead(ctx, k.Workspace, authz.ScopeKeysRead) {
-		return shownKey{full: &full}
-	}
 	rest := stateOf(&full)
-	return shownKey{rest: &rest}
+	return shownKey{mayRead(ctx, k.Workspace, authz.ScopeKeysRead), &full, &rest}
 }
 
 func stateOf(k *Key) KeyState {
@@ -101,34 +98,15 @@ func stateOf(k *Key) KeyState {
 
 // successorForCaller leaves out the name and metadata, which come from the old key, for a
 // caller that may not read keys. The token itself has to be shown.
-func (a *api) successorForCaller(ctx context.Context, issued authz.Issued) *successorAnswer {
+func (a *api) successorForCaller(ctx context.Context, issued authz.Issued) shownSuccessor {
 	full := a.showIssued(issued)
-	answer := &successorAnswer{Location: full.Location, Body: shownSuccessor{full: &full.Body}}
-	if !mayRead(ctx, issued.Workspace, authz.ScopeKeysRead) {
-		answer.Body = shownSuccessor{rest: &IssuedState{Token: full.Body.Token, KeyState: stateOf(&full.Body.Key)}}
-	}
-	return answer
+	rest := IssuedState{Token: full.Token, KeyState: stateOf(&full.Key)}
+	return shownSuccessor{mayRead(ctx, issued.Workspace, authz.ScopeKeysRead), &full, &rest}
 }
 
-func (a *api) workspaceForCaller(ctx context.Context, w store.Workspace, err error) (*changedWorkspace, error) {
-	full, err := a.workspaceAnswer(ctx, w, err)
-	if err != nil {
-		return nil, err
-	}
-	b := &full.Body
-	if mayRead(ctx, w.ID, authz.ScopeWorkspacesRead) {
-		return &changedWorkspace{shownWorkspace{full: b}}, nil
-	}
-	return &changedWorkspace{shownWorkspace{rest: &WorkspaceState{
-		ID: b.ID, Issuer: b.Issuer, JWKSURI: b.JWKSURI, Version: b.Version, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt,
-	}}}, nil
+func (a *api) workspaceForCaller(ctx context.Context, w store.Workspace) (shownWorkspace, error) {
+	full, err := a.showWithLogo(ctx, w)
+	return shownWorkspace{mayRead(ctx, w.ID, authz.ScopeWorkspacesRead), &full, &WorkspaceState{
+		ID: full.ID, Issuer: full.Issuer, JWKSURI: full.JWKSURI, Version: full.Version, CreatedAt: full.CreatedAt, UpdatedAt: full.UpdatedAt,
+	}}, err
 }
-
-type (
-	changedKey       struct{ Body shownKey }
-	changedWorkspace struct{ Body shownWorkspace }
-	successorAnswer  struct {
-		Location string `header:"Location"`
-		Body     shownSuccessor
-	}
-)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -36,24 +35,24 @@ type RecordedUsage struct {
 }
 
 func (a *api) usage(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "report-usage", Method: http.MethodPost, Path: "/v1/workspaces/{ws}/usage", Summary: "Report when keys were last used",
-		Description: "For whoever verifies the workspace's tokens, about once a minute. A key's last_used_at only ever rises. Behind 24 hours " +
-			"without a report, use counts as known from the next one on.",
-		Security: anyOf(authz.ScopeGateway), BodyReadTimeout: bodyWasRead, Errors: []int{400, 401, 403, 404, 408, 413, 415, 503},
-	}, a.reportUsage)
+	register(a, h, call{
+		id: "report-usage", route: "POST /v1/workspaces/{ws}/usage", summary: "Report when keys were last used",
+		scopes: []string{authz.ScopeGateway},
+		description: "For gateways and other verifiers of the workspace's tokens, about once a minute. A key's last_used_at never goes back. " +
+			"After 24 hours without a report, usage counts as known from the next report on.",
+	}, body(a.reportUsage))
 }
 
 func (a *api) reportUsage(ctx context.Context, in *struct {
 	WSPath
 	Body UsageReport
 },
-) (*struct{ Body RecordedUsage }, error) {
+) (recorded RecordedUsage, err error) {
 	uses := make([]store.Use, len(in.Body.Keys))
 	for i, k := range in.Body.Keys {
 		kid, err := jwks.ParseKID(k.KID)
 		if err != nil {
-			return nil, a.problem(ctx, authz.Invalid(fmt.Sprintf("keys[%d].kid", i), authz.RuleNotKID))
+			return recorded, authz.Invalid(fmt.Sprintf("keys[%d].kid", i), authz.RuleNotKID)
 		}
 		uses[i] = store.Use{KID: kid, At: k.LastUsedAt}
 	}
@@ -61,8 +60,5 @@ func (a *api) reportUsage(ctx context.Context, in *struct {
 		Uses: uses, Reporter: cmp.Or(in.Body.Reporter, principal(ctx).KeyID.String()),
 		Sent: in.Body.SentAt, Until: in.Body.Until, Incomplete: !in.Body.Complete,
 	})
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	return &struct{ Body RecordedUsage }{RecordedUsage{Recorded: len(uses) - unknown, Unknown: unknown}}, nil
+	return RecordedUsage{Recorded: len(uses) - unknown, Unknown: unknown}, err
 }

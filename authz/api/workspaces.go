@@ -49,12 +49,7 @@ type WorkspaceList struct {
 }
 
 type (
-	workspaceParam  struct{ WSPath }
-	workspaceAnswer struct{ Body Workspace }
-	createdAnswer   struct {
-		Location string `header:"Location"`
-		Body     Workspace
-	}
+	workspaceParam struct{ WSPath }
 
 	WSPath struct {
 		WS string `path:"ws" doc:"The workspace's id"`
@@ -66,77 +61,59 @@ type (
 )
 
 func (a *api) workspaces(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "create-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPost, Path: "/v1/workspaces",
-		Summary: "Create a workspace", DefaultStatus: http.StatusCreated,
-		Security: anyOf(authz.ScopeWorkspacesWrite), Errors: []int{400, 401, 403, 408, 409, 413, 415, 429, 503},
+	const list, one = " /v1/workspaces", " /v1/workspaces/{ws}"
+	read, write := []string{authz.ScopeWorkspacesRead, authz.ScopeKeysRead, authz.ScopeGateway}, []string{authz.ScopeWorkspacesWrite}
+	register(a, h, call{
+		id: "create-workspace", route: "POST" + list, summary: "Create a workspace", scopes: write,
+		status: http.StatusCreated, errors: []int{409, 429},
 	}, a.createWorkspace)
-	huma.Register(h, huma.Operation{
-		OperationID: "list-workspaces", Method: http.MethodGet, Path: "/v1/workspaces",
-		Summary: "List the workspaces that the key may see", Security: anyOf(authz.ScopeWorkspacesRead, authz.ScopeKeysRead, authz.ScopeGateway),
-		Errors: []int{401, 403, 422, 503},
-	}, a.listWorkspaces)
-	huma.Register(h, huma.Operation{
-		OperationID: "get-workspace", Method: http.MethodGet, Path: "/v1/workspaces/{ws}",
-		Summary: "Show a workspace", Security: anyOf(authz.ScopeWorkspacesRead, authz.ScopeKeysRead, authz.ScopeGateway),
-		Errors: []int{401, 403, 404, 503},
-	}, a.getWorkspace)
-	huma.Register(h, huma.Operation{
-		OperationID: "update-workspace", BodyReadTimeout: bodyWasRead, Method: http.MethodPatch, Path: "/v1/workspaces/{ws}",
-		Summary: "Change a workspace; keys already issued stay as they are", Security: anyOf(authz.ScopeWorkspacesWrite),
-		Description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: members that are absent stay as they are, " +
-			"null resets a member to its default, and lists are replaced. Changing portal.oidc, by which operators log in, requires " +
-			"the scope admin. " +
+	register(a, h, call{
+		id: "list-workspaces", route: "GET" + list, summary: "List the workspaces that the key may see", scopes: read, errors: []int{422},
+	}, body(a.listWorkspaces))
+	register(a, h, call{id: "get-workspace", route: "GET" + one, summary: "Show a workspace", scopes: read}, body(a.getWorkspace))
+	register(a, h, call{
+		id: "update-workspace", route: "PATCH" + one, summary: "Change a workspace; keys already issued stay as they are",
+		scopes: write, errors: []int{429},
+		description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: absent members stay as they are, null resets " +
+			"a member to its default, and lists are replaced. Changing portal.oidc, by which operators log in, requires the scope admin. " +
 			"Without the scope workspaces:read, the answer has no settings.",
-		Errors: []int{400, 401, 403, 404, 408, 413, 415, 429, 503},
-	}, a.updateWorkspace)
-	takesMergePatch(h.OpenAPI().Paths["/v1/workspaces/{ws}"].Patch)
+	}, body(a.updateWorkspace))
 }
 
-func (a *api) createWorkspace(ctx context.Context, in *struct{ Body NewWorkspace }) (*createdAnswer, error) {
+func (a *api) createWorkspace(ctx context.Context, in *struct{ Body NewWorkspace }) (*located[Workspace], error) {
 	w, err := a.service.CreateWorkspace(ctx, authz.WorkspaceRequest{
 		ID: in.Body.ID, Name: in.Body.Name, Audiences: in.Body.Audiences,
 		AllowNeverExpires: in.Body.AllowNeverExpires == nil || *in.Body.AllowNeverExpires,
 	})
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	return &createdAnswer{Location: "/v1/workspaces/" + w.ID, Body: a.showWorkspace(w)}, nil
+	return &located[Workspace]{"/v1/workspaces/" + w.ID, a.showWorkspace(w)}, err
 }
 
-func (a *api) listWorkspaces(ctx context.Context, in *Page) (*struct{ Body WorkspaceList }, error) {
-	if tie := principal(ctx).Workspace; tie != "" {
-		only := WorkspaceList{Workspaces: []Workspace{}}
-		switch w, err := a.service.Workspace(ctx, tie); {
-		case err == nil:
-			only.Workspaces = append(only.Workspaces, a.listed(w))
-		case !errors.Is(err, authz.ErrNotFound): // a key may be tied ahead of its workspace
-			return nil, a.problem(ctx, err)
-		}
-		return &struct{ Body WorkspaceList }{only}, nil
-	}
-	after, err := in.after()
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	found, next, err := a.workspacesFrom(ctx, after, in.Limit)
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	list := WorkspaceList{Workspaces: []Workspace{}}
+func (a *api) listWorkspaces(ctx context.Context, in *Page) (list WorkspaceList, err error) {
+	found, next, err := a.workspacesFrom(ctx, in)
+	list.Workspaces = []Workspace{}
 	if next != "" {
 		list.NextCursor = cursor(next)
 	}
 	for _, w := range found {
 		list.Workspaces = append(list.Workspaces, a.listed(w))
 	}
-	return &struct{ Body WorkspaceList }{list}, nil
+	return list, err
 }
 
 // workspacesFrom returns a page of the workspaces that the caller may see.
-func (a *api) workspacesFrom(ctx context.Context, after string, limit int) (found []store.Workspace, next string, err error) {
-	for next = after; ; {
-		found, next, err = a.service.Workspaces(ctx, store.WorkspaceFilter{After: next, Limit: limit})
+func (a *api) workspacesFrom(ctx context.Context, in *Page) (found []store.Workspace, next string, err error) {
+	if tie := principal(ctx).Workspace; tie != "" {
+		w, err := a.service.Workspace(ctx, tie)
+		if errors.Is(err, authz.ErrNotFound) { // a key may be tied to a workspace that does not exist yet
+			return nil, "", nil
+		}
+		return []store.Workspace{w}, "", err
+	}
+	if next, err = in.after(); err != nil {
+		return nil, "", err
+	}
+	for {
+		found, next, err = a.service.Workspaces(ctx, store.WorkspaceFilter{After: next, Limit: in.Limit})
 		if principal(ctx).May(authz.Home) != nil {
 			found = slices.DeleteFunc(found, func(w store.Workspace) bool { return w.ID == authz.Home })
 		}
@@ -146,12 +123,12 @@ func (a *api) workspacesFrom(ctx context.Context, after string, limit int) (foun
 	}
 }
 
-func (a *api) getWorkspace(ctx context.Context, in *workspaceParam) (*workspaceAnswer, error) {
+func (a *api) getWorkspace(ctx context.Context, in *workspaceParam) (Workspace, error) {
 	w, err := a.service.Workspace(ctx, in.WS)
-	if err == nil && !mayRead(ctx, in.WS, authz.ScopeWorkspacesRead) {
-		return &workspaceAnswer{a.listed(w)}, nil // with keys:read or gateway alone, no settings are shown
+	if err != nil || !mayRead(ctx, in.WS, authz.ScopeWorkspacesRead) {
+		return a.listed(w), err // with keys:read or gateway alone, no settings are shown
 	}
-	return a.workspaceAnswer(ctx, w, err)
+	return a.showWithLogo(ctx, w)
 }
 
 func (a *api) updateWorkspace(ctx context.Context, in *struct {
@@ -159,7 +136,7 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 	Body    WorkspacePatch
 	RawBody []byte `contentType:"application/merge-patch+json"`
 },
-) (*changedWorkspace, error) {
+) (shownWorkspace, error) {
 	merge := mergeOf(in.RawBody)
 	w, err := a.service.UpdateWorkspace(ctx, in.WS, func(w *store.Workspace) error {
 		former := w.Portal.Clone().OIDC
@@ -172,25 +149,27 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 	if errors.Is(err, authz.ErrForbidden) {
 		a.noteRefusal(ctx, in.WS, "update-workspace")
 	}
-	return a.workspaceForCaller(ctx, w, err)
+	if err != nil {
+		return shownWorkspace{}, err
+	}
+	return a.workspaceForCaller(ctx, w)
 }
 
 func sameOIDC(a, b *store.OIDC) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
-func (a *api) workspaceAnswer(ctx context.Context, w store.Workspace, err error) (*workspaceAnswer, error) {
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
+func (a *api) showWithLogo(ctx context.Context, w store.Workspace) (Workspace, error) {
 	shown := a.showWorkspace(w)
-	if w.Portal.LogoHash != "" {
-		shown.Portal.Logo, err = a.service.Logo(ctx, w.ID)
-		if err != nil && !errors.Is(err, authz.ErrNotFound) { // it may be gone since
-			return nil, a.problem(ctx, err)
-		}
+	if w.Portal.LogoHash == "" {
+		return shown, nil
 	}
-	return &workspaceAnswer{shown}, nil
+	logo, err := a.service.Logo(ctx, w.ID)
+	if errors.Is(err, authz.ErrNotFound) { // it was removed meanwhile
+		err = nil
+	}
+	shown.Portal.Logo = logo
+	return shown, err
 }
 
 // listed returns a workspace without policy and portal, for lists and gateways: they may take 100 KiB,

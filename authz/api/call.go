@@ -1,0 +1,72 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/burnkey/burnkey/authz"
+)
+
+// call describes a management call. Its remaining documentation follows from the input's type.
+type call struct {
+	id, route, summary, description string // the route is a method and a path
+	scopes                          []string
+	status                          int    // of success; 0: 200
+	errors                          []int  // besides those of every call
+	content                         string // media type of success; "": JSON
+}
+
+// register adds a management call, and maps its errors to problems.
+func register[In, Out any](a *api, h huma.API, c call, f func(context.Context, *In) (*Out, error)) {
+	method, path, _ := strings.Cut(c.route, " ")
+	op := huma.Operation{
+		OperationID: c.id, Method: method, Path: path, Summary: c.summary, Description: c.description,
+		DefaultStatus: c.status, Security: anyOf(c.scopes...), Errors: append(c.errors, 401, 403, 503),
+	}
+	if strings.Contains(path, "{ws}") {
+		op.Errors = append(op.Errors, 404)
+	}
+	if _, takesBody := reflect.TypeFor[In]().FieldByName("Body"); takesBody {
+		op.BodyReadTimeout = bodyWasRead
+		op.Errors = append(op.Errors, 400, 408, 413, 415)
+	}
+	if c.content != "" {
+		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
+			c.content: {Schema: &huma.Schema{Type: huma.TypeString}},
+		}}}
+	}
+	huma.Register(h, op, func(ctx context.Context, in *In) (*Out, error) {
+		out, err := f(ctx, in)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return out, nil
+	})
+	if method == http.MethodPatch {
+		takesMergePatch(h.OpenAPI().Paths[path].Patch)
+	}
+}
+
+// result is an answer without headers of its own.
+type result[T any] struct{ Body T }
+
+// body makes a handler of a function that returns the answer's body.
+func body[In, T any](f func(context.Context, *In) (T, error)) func(context.Context, *In) (*result[T], error) {
+	return func(ctx context.Context, in *In) (*result[T], error) {
+		text, err := f(ctx, in)
+		return &result[T]{text}, err
+	}
+}
+
+// anyOf requires one of the scopes, or admin. The document states it and authorize enforces it.
+func anyOf(scopes ...string) []map[string][]string {
+	var alternatives []map[string][]string
+	for _, scope := range append(scopes, authz.ScopeAdmin) {
+		alternatives = append(alternatives, map[string][]string{managementKey: {scope}})
+	}
+	return alternatives
+}
