@@ -36,9 +36,9 @@ type callKey struct{}
 // AsKey returns a context for a call by a management key: changes depend on the key, and the
 // context ends with ErrUnauthenticated once the key is revoked. The caller must call done.
 func (s *Service) AsKey(ctx context.Context, p *Principal) (under context.Context, done func()) {
-	ctx, done = s.standings.begin(store.Under(ctx, store.Authority{Key: p.KeyID, Now: s.Now}), &call{kid: p.kid})
+	ctx, done = s.standings.begin(store.Under(ctx, store.Authority{Key: p.KeyID, Now: s.Now}), &call{kid: p.KID})
 	if set, ok := s.publisher.Set(Home); ok { // the key may have been revoked meanwhile
-		if _, published := set.Lookup(p.kid); !published {
+		if _, published := set.Lookup(p.KID); !published {
 			s.standings.endKeys(set)
 		}
 	}

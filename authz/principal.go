@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/publish"
 )
 
 // Scopes of management keys.
@@ -47,17 +48,17 @@ const TieClaim = "workspace"
 // Principal is the caller of a management call: the holder of a key of Home.
 type Principal struct {
 	KeyID uuid.UUID
+	KID   jwks.KID
 	Owner string
 	// Workspace to which the key is tied, or empty.
 	Workspace string
 	// Moved says that the key was issued under another public URL than the server's.
 	Moved  bool
 	scopes []string
-	kid    jwks.KID
 }
 
-// Authenticate returns the holder of a management key. It returns ErrUnauthenticated for an invalid token;
-// other errors mean that it could not be checked.
+// Authenticate returns the holder of a management key. It returns ErrUnauthenticated for an invalid token; other
+// errors mean that the token could not be checked.
 func (s *Service) Authenticate(token string) (*Principal, error) {
 	set, ok := s.publisher.Set(Home)
 	if !ok && s.publisher.Unread(Home) {
@@ -66,10 +67,18 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 	if !ok {
 		return nil, ErrUnauthenticated
 	}
+	p, err := s.holder(set, token)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
+	return p, nil
+}
+
+func (s *Service) holder(set *publish.Set, token string) (*Principal, error) {
 	verifier := jwks.Verifier{
 		Keys: set,
-		// The rest of iss is the public URL at the time of issue: when the server
-		// moves to another, that must not lock its operators out.
+		// The rest of iss is the public URL at the time of issue. When the server moves to another, its operators
+		// must still be able to log in.
 		Issuer: func(iss string) bool { return strings.HasSuffix(iss, jwks.IssuerPath+Home) },
 		// Only this workspace trusts these keys, so their audience does not matter.
 		AnyAudience: true,
@@ -77,24 +86,21 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 	}
 	claims, err := verifier.Verify(token)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+		return nil, err
 	}
-	tie, err := tieOf(claims.Extra)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	p := &Principal{Owner: claims.Subject, scopes: claims.Scopes(), Moved: claims.Issuer != s.Issuer(Home)}
+	if p.Workspace, err = tieOf(claims.Extra); err != nil {
+		return nil, err
 	}
-	id, err := uuid.Parse(claims.ID)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	if p.KeyID, err = uuid.Parse(claims.ID); err != nil {
+		return nil, err
 	}
 	parsed, err := jwks.Parse(token)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+		return nil, err
 	}
-	return &Principal{
-		KeyID: id, kid: parsed.KID, Owner: claims.Subject, Workspace: tie, scopes: claims.Scopes(),
-		Moved: claims.Issuer != s.Issuer(Home),
-	}, nil
+	p.KID = parsed.KID
+	return p, nil
 }
 
 // tieOf returns the workspace that the claims tie a key to, or "". An unreadable claim is an error, since it
@@ -133,10 +139,9 @@ func (e *InputError) tie(claims jsontext.Value) {
 	}
 }
 
-// May returns nil if the principal has one of the scopes in a workspace, else
-// ErrForbidden. The empty workspace stands for all of them. Home, whose keys are
-// the management keys, takes an untied admin: anything less could make itself
-// more.
+// May returns nil if the principal has one of the scopes in a workspace, else ErrForbidden. The empty workspace
+// means all workspaces. Home requires an admin key that is not tied to a workspace: any other key that may change
+// Home could issue itself more rights.
 func (p *Principal) May(workspace string, scopes ...string) error {
 	admin := slices.Contains(p.scopes, ScopeAdmin)
 	has := admin || slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(p.scopes, s) })

@@ -97,7 +97,7 @@ func New(o Options) (http.Handler, error) {
 	})
 	e.Pre(forAnyOrigin)
 	m := newMetrics(o.Metrics)
-	e.Use(a.observe(m), a.recover, limitBody)
+	e.Use(a.observe(m, routed), a.recover, limitBody)
 
 	h := humaecho.New(e, config(o.Version))
 	h.UseMiddleware(a.authorize(h), a.checkOnce(h))
@@ -106,10 +106,10 @@ func New(o Options) (http.Handler, error) {
 	a.usage(h)
 	a.portalSessions(h)
 	a.audit(h)
-	a.heads(e, h)
-	e.Pre(a.front(a.public(e, h), m))
+	heads(e, h)
+	e.Pre(a.sets(a.public(e, h), m))
 	if o.Portal != nil {
-		e.Pre(a.beside(o.Portal, m))
+		e.Pre(a.portal(o.Portal, m))
 	}
 	a.changes(e, h, o.Metrics)
 	a.system(e, h, o.Metrics)
@@ -174,7 +174,7 @@ func (a *api) isReady(c echo.Context) error {
 			continue
 		}
 		if err := a.checks[name](c.Request().Context()); err != nil {
-			return newProblem(http.StatusServiceUnavailable, sentence(err)).with("Retry-After", retryAfter)
+			return unavailable(sentence(err))
 		}
 	}
 	return isHealthy(c)

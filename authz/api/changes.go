@@ -2,12 +2,17 @@ package api
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
@@ -34,18 +39,16 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		stream.Limits = *a.streamLimits
 	}
 	a.turnedAway = newTurnedAway(metrics)
-	metrics.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "burnkey_change_stream_readers", Help: "Readers of the change streams.",
-		}, func() float64 { return float64(stream.Readers()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "burnkey_change_stream_reserved_readers", Help: "Readers of the change streams in places reserved for keys with the " +
-				"scope gateway.",
-		}, func() float64 { return float64(stream.Reserved()) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not take what was sent.",
-		}, func() float64 { return float64(stream.Dropped()) }),
-	)
+	gauges := promauto.With(metrics)
+	gauges.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "burnkey_change_stream_readers", Help: "Readers of the change streams.",
+	}, func() float64 { return float64(stream.Readers()) })
+	gauges.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "burnkey_change_stream_reserved_readers", Help: "Readers of the change streams in places reserved for keys with the scope gateway.",
+	}, func() float64 { return float64(stream.Reserved()) })
+	gauges.NewCounterFunc(prometheus.CounterOpts{
+		Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not read what was sent.",
+	}, func() float64 { return float64(stream.Dropped()) })
 	e.GET(jwks.IssuerPath+":ws"+jwks.ChangesPath, echo.WrapHandler(stream))
 	document(h, http.MethodGet, "changes", jwks.IssuerPath+"{ws}"+jwks.ChangesPath,
 		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched anew",
@@ -75,10 +78,66 @@ func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, publish.ErrBody):
 		p = newProblem(http.StatusBadRequest, "The call takes no body.").field("body", "must be empty")
 	case errors.Is(err, publish.ErrReaders):
-		a.turnedAway.note(a.log, r, issuerOf(r, jwks.ChangesPath), err)
-		p = noPlace(err)
+		p = a.turnedAway.problem(a.log, r, err)
 	default:
 		p = a.problem(r.Context(), err)
 	}
 	a.writeProblem(w, p)
+}
+
+// streamReader identifies who requests the change stream. No credential is needed: a management
+// key with the scope gateway gets a reserved place, and any other key is ignored.
+func (a *api) streamReader(r *http.Request) publish.StreamReader {
+	who := publish.StreamReader{Address: clientaddr.Network(r.RemoteAddr)}
+	token, refusal := jwks.BearerToken(r.Header.Values("Authorization")...)
+	if refusal != nil {
+		return who
+	}
+	p, err := a.service.Authenticate(token)
+	if err != nil || p.May(issuerOf(r, jwks.ChangesPath), authz.ScopeGateway) != nil {
+		return who
+	}
+	noteCaller(r.Context(), p)
+	who.Key, who.Holds = p.KID.String(), func() bool { // an expired key leaves the published set, too
+		home, ok := a.publisher.Set(authz.Home)
+		if ok {
+			_, ok = home.Lookup(p.KID)
+		}
+		return ok
+	}
+	return who
+}
+
+// readersRetryAfter is the Retry-After, in seconds, for a reader without a place. Followers poll meanwhile.
+const readersRetryAfter = "15"
+
+// turnedAway counts and logs readers for which the change stream had no place.
+type turnedAway struct {
+	total  *prometheus.CounterVec
+	warned logs.Throttle // by workspace
+}
+
+func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
+	return &turnedAway{total: promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
+		Name: "burnkey_change_stream_turned_away_total",
+		Help: "Readers for which the change stream had no place, by workspace and by the limit that was reached: address, workspace or server.",
+	}, []string{"workspace", "full"})}
+}
+
+// problem records a refused reader of an existing workspace and returns its answer.
+func (t *turnedAway) problem(log *slog.Logger, r *http.Request, err error) *Problem {
+	full, p := "server", newProblem(http.StatusServiceUnavailable, "The change stream has too many readers.")
+	switch {
+	case errors.Is(err, publish.ErrReadersAddress):
+		full, p = "address", newProblem(http.StatusTooManyRequests, "The change stream has too many readers from this address.")
+	case errors.Is(err, publish.ErrReadersSet):
+		full = "workspace"
+	}
+	workspace := issuerOf(r, jwks.ChangesPath)
+	t.total.WithLabelValues(workspace, full).Inc()
+	t.warned.For(log, workspace).WarnContext(r.Context(), "readers of the change stream are turned away; followers poll instead, "+
+		"and a key with the scope gateway gets a reserved place",
+		"workspace", workspace, "full", full, "from", clientaddr.Network(r.RemoteAddr))
+	// The connection is closed, since open connections are limited by address, too.
+	return p.with("Retry-After", readersRetryAfter).with("Connection", "close")
 }

@@ -11,6 +11,19 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
+// ofRepeated describes an Idempotency-Key that was used before, for the same request or another.
+func ofRepeated(e *store.IdempotencyError) *Problem {
+	p := newProblem(http.StatusConflict, "This Idempotency-Key has issued the key "+e.ID.String()+
+		"; only that answer contained its token. If the token is lost, revoke the key and use another Idempotency-Key.")
+	if e.Other {
+		p = newProblem(http.StatusUnprocessableEntity, "This Idempotency-Key was used for another request, which issued the key "+
+			e.ID.String()+". Use a new Idempotency-Key for each request.").field("Idempotency-Key", "was used with another body")
+		p.Kind = "idempotency_key_reused"
+	}
+	p.KeyID = e.ID.String()
+	return p
+}
+
 // ofState describes the state of a key and what can be done.
 func ofState(e *authz.StateError) *Problem {
 	k, next := &e.Key, "issue another one in its place."

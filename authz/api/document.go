@@ -57,31 +57,19 @@ type (
 	}
 )
 
-// readable adds a GET and its HEAD, which net/http answers without the body, and
-// describes both.
-func readable(e *echo.Echo, h huma.API, handler echo.HandlerFunc,
-	id, path, summary string, as answers, change ...func(*huma.Operation),
-) {
-	route := strings.NewReplacer("{", ":", "}", "").Replace(path)
-	e.Match([]string{http.MethodGet, http.MethodHead}, route, handler)
+// readable adds a GET and its HEAD, of which net/http sends the header only, and describes both.
+func readable(e *echo.Echo, h huma.API, handler echo.HandlerFunc, id, path, summary string, as answers, change ...func(*huma.Operation)) {
+	e.Match([]string{http.MethodGet, http.MethodHead}, routeOf(path), handler)
 	document(h, http.MethodGet, id, path, summary, as, change...)
-	bare := make(answers, len(as))
-	for code := range as {
-		bare[code] = nothing
-	}
-	document(h, http.MethodHead, id+"-head", path, summary+": the header alone", bare, change...)
+	describeHead(h.OpenAPI().Paths[path])
 }
 
 // document describes an operation.
 func document(h huma.API, method, id, path, summary string, as answers, change ...func(*huma.Operation)) {
 	op := &huma.Operation{
-		OperationID: id, Method: method, Path: path, Summary: summary,
-		Responses: make(map[string]*huma.Response),
+		OperationID: id, Method: method, Path: path, Summary: summary, Responses: make(map[string]*huma.Response),
 	}
 	as[http.StatusInternalServerError] = problem
-	if method == http.MethodHead {
-		as[http.StatusInternalServerError] = nothing
-	}
 	for code, a := range as {
 		response := &huma.Response{Description: http.StatusText(code)}
 		if a.schema != nil {
@@ -93,6 +81,40 @@ func document(h huma.API, method, id, path, summary string, as answers, change .
 		f(op)
 	}
 	h.OpenAPI().AddOperation(op)
+}
+
+// describeHead describes the HEAD of a GET.
+func describeHead(item *huma.PathItem) {
+	op := *item.Get
+	op.OperationID += "-head"
+	op.Method = http.MethodHead
+	op.Summary += ": header only"
+	op.Responses = make(map[string]*huma.Response, len(item.Get.Responses))
+	for status, response := range item.Get.Responses {
+		op.Responses[status] = &huma.Response{Description: response.Description, Headers: response.Headers}
+	}
+	item.Head = &op
+}
+
+// routeOf returns a path as echo writes it.
+func routeOf(path string) string { return strings.NewReplacer("{", ":", "}", "").Replace(path) }
+
+// heads adds a HEAD to each management GET (RFC 9110 section 9.3.2): the same call, of which net/http sends the
+// header only.
+func heads(e *echo.Echo, h huma.API) {
+	for path, item := range h.OpenAPI().Paths {
+		if item.Get == nil {
+			continue
+		}
+		describeHead(item)
+		e.HEAD(routeOf(path), func(c echo.Context) error {
+			r := c.Request().Clone(c.Request().Context())
+			r.Method = http.MethodGet
+			c.SetRequest(r)
+			e.Router().Find(http.MethodGet, r.URL.EscapedPath(), c)
+			return c.Handler()(c)
+		})
+	}
 }
 
 // inWorkspace adds the path parameter.

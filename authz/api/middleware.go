@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-// visit is what is known of a request in progress.
+// visit is a request in progress.
 type visit struct {
 	id     string
 	start  time.Time
@@ -54,7 +55,7 @@ func begin(c echo.Context) *visit {
 	return v
 }
 
-// enter has the request's context know of it, which copies the request.
+// enter adds the visit to the request's context, which copies the request.
 func (v *visit) enter(c echo.Context) {
 	r := c.Request()
 	c.SetRequest(r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
@@ -75,9 +76,8 @@ func noteCaller(ctx context.Context, p *authz.Principal) {
 	}
 }
 
-// observe names, counts, times and logs each request. It logs the route and not
-// the path, since people paste tokens in strange places.
-func (a *api) observe(m *metrics) echo.MiddlewareFunc {
+// observe names, counts, times and logs each request. It logs the route, not the path, which may contain a token.
+func (a *api) observe(m *metrics, route func(echo.Context) (route, workspace string)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			v := begin(c)
@@ -85,15 +85,14 @@ func (a *api) observe(m *metrics) echo.MiddlewareFunc {
 			if err := next(c); err != nil {
 				c.Error(err)
 			}
-			route := c.Path()
-			if route == "" {
-				route = "none"
-			}
-			a.note(m, c, v, route, workspaceOf(c.Param("ws")))
+			path, workspace := route(c)
+			a.note(m, c, v, path, workspaceOf(workspace))
 			return nil
 		}
 	}
 }
+
+func routed(c echo.Context) (route, workspace string) { return cmp.Or(c.Path(), "none"), c.Param("ws") }
 
 // note counts, times and logs a request that was answered.
 func (a *api) note(m *metrics, c echo.Context, v *visit, route, workspace string) {
@@ -111,8 +110,8 @@ func (a *api) note(m *metrics, c echo.Context, v *visit, route, workspace string
 		slog.String("from", clientaddr.Of(r.RemoteAddr)), slog.String("caller", v.caller))
 }
 
-// workspaceOf returns the workspace that a path names if it is one's id, and not
-// something else that should be in no log.
+// workspaceOf returns a name from a path if it can be the id of a workspace, else "": it may be a secret that
+// must not be logged.
 func workspaceOf(name string) string {
 	if authz.CheckWorkspaceID("ws", name) != nil {
 		return ""
@@ -130,7 +129,7 @@ func methodLabel(method string) string {
 	return "other"
 }
 
-// nameOf takes a request's id over from a proxy, if it is a plain one.
+// nameOf returns the request id that a proxy has set, if it is short and plain, or a new one.
 func nameOf(r *http.Request) string {
 	id := r.Header.Get(echo.HeaderXRequestID)
 	plain := len(id) >= 1 && len(id) <= 64
@@ -145,7 +144,7 @@ func nameOf(r *http.Request) string {
 
 var errPanic = errors.New("a handler panicked")
 
-// recover answers a panic as any other failure.
+// recover turns a panic into an error.
 func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
@@ -162,13 +161,12 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// drainLimit is how much of an oversize body is read and thrown away, so that
-// the client, still sending, gets to see the answer.
+// drainLimit is the number of bytes of an oversize body that are read and dropped, so that the client, which is
+// still sending, sees the answer.
 const drainLimit = 8 << 20
 
-// bodyWasRead is the BodyReadTimeout of operations with a body: by limitBody, under
-// the server's own limit, which huma then lifts. Left in force, or put back at
-// huma's 5 s, it would end the request's context while a key waits for its turn.
+// bodyWasRead is the BodyReadTimeout of operations with a body. It removes the deadline of the connection, since
+// limitBody has read the body: another deadline would cancel the request while a key waits for its turn.
 const bodyWasRead = -1
 
 func maxBody(c echo.Context) int64 {
@@ -178,8 +176,7 @@ func maxBody(c echo.Context) int64 {
 	return MaxBody
 }
 
-// limitBody reads bodies up to maxBody ahead and refuses longer ones. Where no
-// call takes a body, none is looked at.
+// limitBody reads bodies of up to maxBody bytes and refuses longer ones. It ignores bodies of methods without one.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -189,7 +186,7 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 		most := maxBody(c)
 		tooLong := &http.MaxBytesError{Limit: most}
 		if r.ContentLength > most && r.Header.Get("Expect") != "" {
-			return tooLong // it waits for leave to send
+			return tooLong // the client has not sent it yet
 		}
 		body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 		if int64(len(body)) > most {
@@ -201,7 +198,7 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 			return bodyProblem(err)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		// Case means nothing in it (RFC 9110 section 8.3.1), but something to huma.
+		// huma compares the type by case, although case has no meaning (RFC 9110 section 8.3.1).
 		kind, params, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 		r.Header.Set("Content-Type", strings.TrimRight(strings.ToLower(kind)+";"+params, ";"))
 		return next(c)
@@ -211,7 +208,7 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 func bodyProblem(err error) *Problem {
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return newProblem(http.StatusRequestTimeout, "The body took too long to come.").field("body", "took too long")
+		return newProblem(http.StatusRequestTimeout, "The body took too long to arrive.").field("body", "took too long")
 	}
-	return newProblem(http.StatusBadRequest, "The body did not come whole.").field("body", "did not come whole")
+	return newProblem(http.StatusBadRequest, "The body is incomplete.").field("body", "is incomplete")
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
@@ -22,10 +23,6 @@ import (
 )
 
 const problemType = "application/problem+json"
-
-// quotaExceeded is the problem type for a caller that has used up its quota
-// (draft-ietf-httpapi-ratelimit-headers section 8.1).
-const quotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 // retryAfter is the Retry-After, in seconds, of failures that should pass.
 const retryAfter = "1"
@@ -71,6 +68,21 @@ func (p *Problem) field(name, detail string) *Problem {
 	p.Errors = append(p.Errors, Field{Field: name, Detail: detail})
 	return p
 }
+
+// unavailable returns the problem of a failure that should pass soon.
+func unavailable(detail string) *Problem {
+	return newProblem(http.StatusServiceUnavailable, detail).with("Retry-After", retryAfter)
+}
+
+// overQuota returns the problem of a caller that has used up its quota
+// (draft-ietf-httpapi-ratelimit-headers section 8.1).
+func overQuota(detail string, wait time.Duration) *Problem {
+	p := newProblem(http.StatusTooManyRequests, detail).with("Retry-After", wholeSeconds(wait))
+	p.Type = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+	return p
+}
+
+func wholeSeconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
 // Error, GetStatus, GetHeaders and ContentType implement huma's interfaces.
 func (p *Problem) Error() string             { return p.Detail }
@@ -120,17 +132,8 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 			p.Errors = append(p.Errors, Field{f.Field, f.Code, f.Detail()})
 		}
 		return p
-	case errors.As(err, &repeated) && repeated.Other:
-		p := newProblem(http.StatusUnprocessableEntity, "This Idempotency-Key was used for another request, which issued the key "+
-			repeated.ID.String()+". Use a new Idempotency-Key for each request.").
-			field("Idempotency-Key", "was used with another body")
-		p.Kind, p.KeyID = "idempotency_key_reused", repeated.ID.String()
-		return p
 	case errors.As(err, &repeated):
-		p := newProblem(http.StatusConflict, "This Idempotency-Key has issued the key "+repeated.ID.String()+
-			"; only that answer contained its token. If the token is lost, revoke the key and use another Idempotency-Key.")
-		p.KeyID = repeated.ID.String()
-		return p
+		return ofRepeated(repeated)
 	case errors.As(err, &tooLong):
 		return newProblem(http.StatusRequestEntityTooLarge, "The body is too long.").
 			field("body", "must be at most "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
@@ -142,10 +145,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		return ofLimit(limit)
 	case errors.As(err, &spent):
 		a.service.HoldTurnedAway(ctx)
-		p := newProblem(http.StatusTooManyRequests, "This management key has made too many changes.").
-			with("Retry-After", strconv.Itoa(int(math.Ceil(spent.After.Seconds()))))
-		p.Type = quotaExceeded
-		return p
+		return overQuota("This management key has made too many changes.", spent.After)
 	case errors.As(err, &unknown):
 		return newProblem(http.StatusConflict, sentence(err)).field("unused_for", "is longer than the use of keys is known for")
 	case errors.Is(err, authz.ErrExists):
@@ -160,13 +160,15 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.Is(err, authz.ErrBusy):
 		a.service.HoldTurnedAway(ctx)
 		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at the moment.").
-			with("Retry-After", strconv.Itoa(int(math.Ceil(authz.RetryAfter(err).Seconds()))))
+			with("Retry-After", wholeSeconds(authz.RetryAfter(err)))
 	case errors.As(err, &crowded):
 		a.service.HoldTurnedAway(ctx)
-		return ofCrowd(crowded)
+		if crowded.Reason == "caller" {
+			return overQuota("This management key has too many lists and searches in progress.", time.Second)
+		}
+		return unavailable("Too many lists and searches are in progress.")
 	case errors.Is(err, authz.ErrTooSlow):
-		return newProblem(http.StatusServiceUnavailable, "The search took too long; narrow it by owner.").
-			with("Retry-After", retryAfter)
+		return unavailable("The search took too long; narrow it by owner.")
 	case errors.As(err, &httpErr):
 		return ofEcho(httpErr)
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
@@ -178,8 +180,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		return newProblem(http.StatusInternalServerError, "Internal error; find the request id in the log.")
 	}
 	// Every other error comes from the database or the minting processes.
-	return newProblem(http.StatusServiceUnavailable, "This is not possible at the moment; find the request id in the log.").
-		with("Retry-After", retryAfter)
+	return unavailable("This is not possible at the moment; find the request id in the log.")
 }
 
 // ofEcho maps the router's own errors.
@@ -194,21 +195,9 @@ func ofEcho(err *echo.HTTPError) *Problem {
 	}
 }
 
-// ofCrowd maps a refused read to a problem: 429 if the caller's own reads are too many, else
-// 503.
-func ofCrowd(e *authz.CrowdedError) *Problem {
-	if e.Reason == "caller" {
-		p := newProblem(http.StatusTooManyRequests,
-			"This management key has too many lists and searches in progress.").with("Retry-After", retryAfter)
-		p.Type = quotaExceeded
-		return p
-	}
-	return newProblem(http.StatusServiceUnavailable, "Too many lists and searches are in progress.").with("Retry-After", retryAfter)
-}
-
 func sentence(err error) string {
 	text := err.Error()
-	if text == "" {
+	if text == "" { // huma asks for an error without a text to learn its type
 		return ""
 	}
 	return strings.ToUpper(text[:1]) + text[1:] + "."

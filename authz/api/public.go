@@ -176,10 +176,10 @@ func (a *api) ageOf(path string) func(*http.Request) time.Duration {
 // set could not be read, or it is not.
 func (a *api) noSet(workspace string) *Problem {
 	if a.publisher.Unread(workspace) {
-		return newProblem(http.StatusServiceUnavailable, "The workspace's published set can't be read.").with("Retry-After", retryAfter)
+		return unavailable("The workspace's published set can't be read.")
 	}
 	if _, ok := a.publisher.Set(workspace); ok { // ?kid= of an unpublished key, whose answer needs the tombstone
-		return newProblem(http.StatusServiceUnavailable, "The workspace's tombstone can't be read.").with("Retry-After", retryAfter)
+		return unavailable("The workspace's tombstone can't be read.")
 	}
 	return newProblem(http.StatusNotFound, "There is no such workspace.")
 }

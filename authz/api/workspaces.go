@@ -54,10 +54,6 @@ type (
 	WSPath struct {
 		WS string `path:"ws" doc:"The workspace's id"`
 	}
-	Page struct {
-		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of entries; a page also ends at about 1 MiB"`
-		Cursor string `query:"cursor" maxLength:"128" doc:"next_cursor of the previous page"`
-	}
 )
 
 func (a *api) workspaces(h huma.API) {
@@ -109,7 +105,7 @@ func (a *api) workspacesFrom(ctx context.Context, in *Page) (found []store.Works
 		}
 		return []store.Workspace{w}, "", err
 	}
-	if next, err = in.after(); err != nil {
+	if next, err = in.afterWorkspace(); err != nil {
 		return nil, "", err
 	}
 	for {

@@ -22,7 +22,7 @@ func TestPanicBeforeTheRouter(t *testing.T) {
 		}
 	}
 	broken := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("what it broke with") })
-	e.Pre(a.front(broken, newMetrics(prometheus.NewRegistry())))
+	e.Pre(a.sets(broken, newMetrics(prometheus.NewRegistry())))
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest("GET", strings.Replace(setRoute, ":ws", "acme", 1), nil))
 	id := w.Header().Get(echo.HeaderXRequestID)
