@@ -2,6 +2,11 @@ package authz
 
 import (
 	"context"
+	"encoding/csv"
+	"io"
+	"regexp"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -22,4 +27,55 @@ func (s *Service) Audit(ctx context.Context, workspace string, f store.AuditFilt
 			return s.store.Audit(ctx, workspace, f)
 		})
 	return p.items, p.next, err
+}
+
+// CSVMark goes before CSV that a browser saves to a file: spreadsheets read a file as UTF-8
+// only if it begins with a byte order mark.
+const CSVMark = "\ufeff"
+
+// WriteAuditCSV writes entries as a table with a line of titles (RFC 4180). Errors: w's.
+func WriteAuditCSV(w io.Writer, entries []store.Entry) error {
+	return NewAuditCSV(w).Write(entries)
+}
+
+// AuditCSV is such a table, written in parts.
+type AuditCSV struct{ table *csv.Writer }
+
+// NewAuditCSV begins a table. The first Write also writes the header row, even without entries.
+func NewAuditCSV(w io.Writer) *AuditCSV {
+	table := csv.NewWriter(w)
+	_ = table.Write([]string{"at", "action", "result", "key", "owner", "actor_kind", "actor_id", "from", "detail", "id"})
+	return &AuditCSV{table}
+}
+
+// Write adds entries. Errors: those of the underlying writer.
+func (c *AuditCSV) Write(entries []store.Entry) error {
+	table := c.table
+	for _, e := range entries {
+		key := ""
+		if e.Key != uuid.Nil {
+			key = e.Key.String()
+		}
+		_ = table.Write(harmless(e.At.Format(time.RFC3339Nano), e.Action, e.Result, key, e.Owner, e.Actor.Kind, e.Actor.ID, e.Actor.From,
+			escapeSeparators.Replace(string(e.Detail)), e.ID.String()))
+	}
+	table.Flush()
+	return table.Error()
+}
+
+// escapeSeparators escapes separators of cells. The JSON stays the same, since they only occur
+// in its strings.
+var escapeSeparators = strings.NewReplacer(";", `\u003b`, "|", `\u007c`)
+
+// formula matches the places where a spreadsheet would begin a formula: at the start of a cell
+// and after separators of cells in other locales, with or without leading spaces, invisible
+// characters and quotes: with another separator, quotes within a cell surround one.
+var formula = regexp.MustCompile(`(^|[;\t\r\n|])([\s\p{Z}\p{Cf}"]*[=+\-@＝＋－＠])`)
+
+// harmless keeps spreadsheets from taking a cell for a formula: an owner is free text.
+func harmless(cells ...string) []string {
+	for i, cell := range cells {
+		cells[i] = formula.ReplaceAllString(cell, "$1'$2")
+	}
+	return cells
 }

@@ -71,11 +71,10 @@ type Service struct {
 	due       chan struct{}             // wakes Reap
 	nextDue   atomic.Pointer[time.Time] // as ReapDue saw it last
 	updates   atomic.Uint64             // of workspaces
-	refusals  refusals                  // of logins
-	calls     refusals
-	budgets   pace.Limiter // of changes
-	standings standings
-	rooms     rooms
+	refusals  pace.Limiter              // recorded in the audit
+	budgets   pace.Limiter              // of changes
+	running   running
+	conflicts conflicts
 }
 
 // New makes a Service.
@@ -83,7 +82,7 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, minter: o.Minter, publisher: o.Publisher,
 		publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, newID: o.NewID,
-		due: make(chan struct{}, 1), standings: standings{look: make(chan struct{}, 1)},
+		due: make(chan struct{}, 1),
 	}
 	s.publisher.OnChange(Home, s.homeChanged)
 	if o.Log == nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,15 +15,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// standings tracks the calls in progress by the key or session that authorizes them. When that
+// running has the calls in progress with the key or session that authorizes each. When that
 // is revoked or ends, the contexts of its calls are cancelled, so that they stop waiting or
 // reading at once. Changes do not depend on this: their authority is checked in their
 // transaction.
-type standings struct {
-	mu    sync.Mutex
-	calls map[*call]struct{}
-	look  chan struct{} // held while the makers of sessions are checked
-	again bool          // another check is needed after the current one
+type running struct {
+	mu     sync.Mutex
+	calls  map[*call]struct{}
+	checks atomic.Int64 // requested checks of the keys that made sessions; 0: no check is running
 }
 
 // call is a call in progress.
@@ -36,10 +37,10 @@ type callKey struct{}
 // AsKey returns a context for a call by a management key: changes depend on the key, and the
 // context ends with ErrUnauthenticated once the key is revoked. The caller must call done.
 func (s *Service) AsKey(ctx context.Context, p *Principal) (under context.Context, done func()) {
-	ctx, done = s.standings.begin(store.Under(ctx, store.Authority{Key: p.KeyID, Now: s.Now}), &call{kid: p.KID})
+	ctx, done = s.running.begin(store.Under(ctx, store.Authority{Key: p.KeyID, Now: s.Now}), &call{kid: p.KID})
 	if set, ok := s.publisher.Set(Home); ok { // the key may have been revoked meanwhile
 		if _, published := set.Lookup(p.KID); !published {
-			s.standings.endKeys(set)
+			s.running.endKeys(set)
 		}
 	}
 	return ctx, done
@@ -48,7 +49,7 @@ func (s *Service) AsKey(ctx context.Context, p *Principal) (under context.Contex
 // AsSession is like AsKey for a portal session: the context ends with ErrNoSession once the
 // session is ended on this server or the key that made it is revoked.
 func (s *Service) AsSession(ctx context.Context, session store.Session) (under context.Context, done func()) {
-	return s.standings.begin(store.Under(ctx, store.Authority{Session: session.Hash, Now: s.Now}), &call{session: &session})
+	return s.running.begin(store.Under(ctx, store.Authority{Session: session.Hash, Now: s.Now}), &call{session: &session})
 }
 
 // Ended returns the reason why a call lost its authority, if that caused err; else err.
@@ -67,31 +68,31 @@ func Ended(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 }
 
-func (t *standings) begin(ctx context.Context, c *call) (context.Context, func()) {
+func (r *running) begin(ctx context.Context, c *call) (context.Context, func()) {
 	ctx, c.end = context.WithCancelCause(context.WithValue(ctx, callKey{}, c))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.calls == nil {
-		t.calls = make(map[*call]struct{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.calls == nil {
+		r.calls = make(map[*call]struct{})
 	}
-	t.calls[c] = struct{}{}
+	r.calls[c] = struct{}{}
 	return ctx, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.calls, c)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.calls, c)
 		c.end(nil)
 	}
 }
 
 // count returns how many calls the caller of ctx has in progress.
-func (t *standings) count(ctx context.Context) (n int) {
+func (r *running) count(ctx context.Context) (n int) {
 	own, _ := ctx.Value(callKey{}).(*call)
 	if own == nil || own.session != nil {
 		return 0
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for c := range t.calls {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.calls {
 		if c.session == nil && c.kid == own.kid {
 			n++
 		}
@@ -100,11 +101,11 @@ func (t *standings) count(ctx context.Context) (n int) {
 }
 
 // endSessions ends the calls of ended sessions, except the call of ctx, which ended them.
-func (t *standings) endSessions(ctx context.Context, over func(*store.Session) bool) {
+func (r *running) endSessions(ctx context.Context, over func(*store.Session) bool) {
 	own, _ := ctx.Value(callKey{}).(*call)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for c := range t.calls {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.calls {
 		if c != own && c.session != nil && over(c.session) {
 			c.end(ErrNoSession)
 		}
@@ -112,10 +113,10 @@ func (t *standings) endSessions(ctx context.Context, over func(*store.Session) b
 }
 
 // endKeys ends the calls of management keys that are not in the set.
-func (t *standings) endKeys(set *publish.Set) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for c := range t.calls {
+func (r *running) endKeys(set *publish.Set) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.calls {
 		if _, published := set.Lookup(c.kid); c.session == nil && !published {
 			c.end(ErrUnauthenticated)
 		}
@@ -124,11 +125,11 @@ func (t *standings) endKeys(set *publish.Set) {
 
 // makers returns, for each key that made sessions with calls in progress, one of these
 // sessions.
-func (t *standings) makers() map[uuid.UUID]*store.Session {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (r *running) makers() map[uuid.UUID]*store.Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	makers := make(map[uuid.UUID]*store.Session)
-	for c := range t.calls {
+	for c := range r.calls {
 		if c.session != nil && c.session.MadeBy != uuid.Nil {
 			makers[c.session.MadeBy] = c.session
 		}
@@ -141,50 +142,50 @@ func (t *standings) makers() map[uuid.UUID]*store.Session {
 // sessions but a revoked key does.
 func (s *Service) homeChanged() {
 	if set, ok := s.publisher.Set(Home); ok {
-		s.standings.endKeys(set)
+		s.running.endKeys(set)
 	}
-	if len(s.standings.makers()) > 0 && s.standings.mayLook() {
+	if len(s.running.makers()) > 0 && s.running.checks.Add(1) == 1 {
 		go s.endMade()
 	}
 }
 
-// mayLook reports whether the caller may check the makers. If a check is running, it will
-// repeat.
-func (t *standings) mayLook() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	select {
-	case t.look <- struct{}{}:
-		return true
-	default:
-		t.again = true
-		return false
-	}
-}
-
-// looked ends a check, or returns false if it must repeat.
-func (t *standings) looked() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.again {
-		t.again = false
-		return false
-	}
-	<-t.look
-	return true
-}
-
+// endMade ends the calls of sessions that were made by revoked keys. It repeats if another check was requested meanwhile.
 func (s *Service) endMade() {
 	ctx, cancel := settle(context.Background())
 	defer cancel()
 	for {
-		for maker, session := range s.standings.makers() {
+		requested := s.running.checks.Load()
+		for maker, session := range s.running.makers() {
 			if errors.Is(s.stillMade(ctx, session), ErrNoSession) {
-				s.standings.endSessions(ctx, func(of *store.Session) bool { return of.MadeBy == maker })
+				s.running.endSessions(ctx, func(of *store.Session) bool { return of.MadeBy == maker })
 			}
 		}
-		if s.standings.looked() {
+		if s.running.checks.CompareAndSwap(requested, 0) {
 			return
 		}
+	}
+}
+
+const (
+	// atEase is how many calls a caller may have in progress without being held when some of
+	// them are turned away.
+	atEase = 16
+	// held is how long a call is held that was turned away: no longer than its answer asks the
+	// caller to wait.
+	held = time.Second
+)
+
+// HoldTurnedAway delays the answer to a call that was turned away, if the caller has many calls
+// in progress: refusals have a cost, too, and a caller that repeats calls on many connections
+// without waiting would use up the processors. It ends with the context.
+func (s *Service) HoldTurnedAway(ctx context.Context) {
+	if s.running.count(ctx) <= atEase {
+		return
+	}
+	timer := time.NewTimer(held)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }

@@ -62,15 +62,15 @@ func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, l
 		return Issued{}, err
 	}
 	defer leave()
-	minted, place, err := s.mint(ctx, draft, store.Active, func() (*unmade, error) { return s.draft(ctx, workspace, r) })
+	minted, reserved, err := s.mint(ctx, draft, store.Active, func() (*unmade, error) { return s.draft(ctx, workspace, r) })
 	if err != nil {
 		return Issued{}, err
 	}
-	defer place.leave()
+	defer reserved.leave()
 	if err := last(minted.Token); err != nil {
 		return Issued{}, err
 	}
-	return s.keep(ctx, draft, place, minted)
+	return s.keep(ctx, draft, reserved, minted)
 }
 
 // draft checks a request against the current workspace. Errors: InputError, ErrNotFound.
@@ -89,14 +89,14 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 // mint makes a key from a draft. Once its turn in the queue has come, it replaces the draft by
 // that of again, since the workspace may have changed meanwhile and a refused request must not
 // cost a key pair. The owner's limit counts keys with the given status. The caller must leave
-// the place.
-func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (mint.Minted, *place, error) {
-	place, err := s.reserve(ctx, d.key.Workspace, d.key.Owner, status, d.perOwner)
+// the reserved.
+func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (mint.Minted, *reservation, error) {
+	reserved, err := s.reserve(ctx, d.key.Workspace, d.key.Owner, status, d.perOwner)
 	if err != nil {
 		return mint.Minted{}, nil, err
 	}
 	if err := s.spendKey(ctx, &d.key); err != nil {
-		place.leave()
+		reserved.leave()
 		return mint.Minted{}, nil, err
 	}
 	asker := mint.Asker{Workspace: d.key.Workspace, Owner: d.key.Owner, Caller: askedBy(ctx)}
@@ -109,16 +109,16 @@ func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, agai
 			return nil, err
 		}
 		*d = *now
-		if err := place.begin(ctx, d.perOwner); err != nil {
+		if err := reserved.begin(ctx, d.perOwner); err != nil {
 			return nil, err
 		}
 		return s.sign(d)
 	})
 	if err != nil {
-		place.leave()
+		reserved.leave()
 		return mint.Minted{}, nil, err
 	}
-	return minted, place, nil
+	return minted, reserved, nil
 }
 
 // askedBy names the caller: a management key or a session; empty for the server itself.
@@ -221,7 +221,7 @@ func (s *Service) once(ctx context.Context, k *store.Key) (leave func(), err err
 	if k.IdempotencyKey == "" {
 		return func() {}, nil
 	}
-	if leave, err = s.rooms.alone(ctx, roomKey{k.Workspace, "once", k.IdempotencyKey}); err != nil {
+	if leave, err = s.conflicts.alone(ctx, conflictKey{k.Workspace, "once", k.IdempotencyKey}); err != nil {
 		return nil, err
 	}
 	earlier, err := s.store.KeyByIdempotencyKey(ctx, k.Workspace, k.IdempotencyKey)
@@ -268,11 +268,11 @@ func (s *Service) sign(d *unmade) ([]byte, error) {
 }
 
 // keep stores and publishes a minted key.
-func (s *Service) keep(ctx context.Context, d *unmade, place *place, minted mint.Minted) (Issued, error) {
+func (s *Service) keep(ctx context.Context, d *unmade, reserved *reservation, minted mint.Minted) (Issued, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	var key store.Key
-	err := place.keep(ctx, func() (err error) {
+	err := reserved.keep(ctx, func() (err error) {
 		key, err = s.store.Issue(ctx, d.key, minted.Key, d.terms)
 		return err
 	})

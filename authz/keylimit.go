@@ -2,93 +2,167 @@ package authz
 
 import (
 	"context"
+	"sync"
 
+	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/store"
 )
 
-// place is the place of a request among its owner's requests that count towards the same limit.
-type place struct {
-	s      *Service
-	room   *room
-	status store.Status // status of the keys that the limit counts
-	most   int
-	making bool
-	left   bool
+// conflicts makes requests that affect one another take turns: requests of one owner that count towards a limit,
+// requests with one idempotency key, and rotations of one key. So a key pair is made only for a request that can
+// still succeed.
+type conflicts struct {
+	mu    sync.Mutex
+	byKey map[conflictKey]*conflict
 }
 
-// reserve counts a request if the owner's keys and earlier requests are fewer than most (0:
-// unlimited). Errors: *LimitError, *mint.BusyError.
-func (s *Service) reserve(ctx context.Context, workspace, owner string, status store.Status, most int) (*place, error) {
-	r, err := s.rooms.enter(roomKey{workspace, string(status), owner}, 0)
+// conflictKey has a workspace, the kind of conflict, and the owner or key that the requests have in common.
+type conflictKey struct{ workspace, kind, of string }
+
+type conflict struct {
+	key  conflictKey
+	turn chan struct{} // held while keys are counted or stored
+	// Guarded by conflicts.mu: all requests, those that count towards the limit, and those whose key is being made.
+	users, queued, minting int
+}
+
+// maxConflicting bounds the requests that wait for one another.
+const maxConflicting = 64
+
+// enter adds a request to its conflict, unless that has most requests (0: unlimited). The caller must call leave.
+// Errors: *mint.BusyError.
+func (c *conflicts) enter(key conflictKey, most int) (*conflict, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byKey == nil {
+		c.byKey = make(map[conflictKey]*conflict)
+	}
+	k := c.byKey[key]
+	if k == nil {
+		k = &conflict{key: key, turn: make(chan struct{}, 1)}
+		c.byKey[key] = k
+	}
+	if most > 0 && k.users >= most {
+		return nil, &mint.BusyError{Asker: mint.Asker{Workspace: key.workspace}, Reason: key.kind, RetryAfter: busyFor}
+	}
+	k.users++
+	return k, nil
+}
+
+func (c *conflicts) leave(k *conflict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k.users--; k.users == 0 {
+		delete(c.byKey, k.key)
+	}
+}
+
+// alone waits until no other request with this key is in progress.
+func (c *conflicts) alone(ctx context.Context, key conflictKey) (leave func(), err error) {
+	k, err := c.enter(key, maxConflicting)
 	if err != nil {
 		return nil, err
 	}
-	p := &place{s: s, room: r, status: status}
-	if err := p.count(ctx, most, func() int { return r.queued }, func() { r.queued++ }); err != nil {
-		s.rooms.leave(r)
+	release, err := k.acquire(ctx)
+	if err != nil {
+		c.leave(k)
 		return nil, err
 	}
-	return p, nil
+	return func() { release(); c.leave(k) }, nil
 }
 
-// begin counts again once the request's turn has come, this time only with requests whose keys
-// are being made.
-func (p *place) begin(ctx context.Context, most int) error {
-	return p.count(ctx, most, func() int { return p.room.making }, func() { p.room.making++; p.making = true })
+func (k *conflict) acquire(ctx context.Context) (release func(), err error) {
+	select {
+	case k.turn <- struct{}{}:
+		return func() { <-k.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
-func (p *place) count(ctx context.Context, most int, others func() int, add func()) error {
-	if p.status == uncounted {
+// reservation counts a request towards its owner's limit until its key is stored.
+type reservation struct {
+	s        *Service
+	conflict *conflict
+	status   store.Status // of the keys that the limit counts
+	most     int
+	minting  bool
+	left     bool
+}
+
+// reserve counts a request if the owner's keys and earlier requests are fewer than most (0: unlimited). Errors:
+// *LimitError, *mint.BusyError.
+func (s *Service) reserve(ctx context.Context, workspace, owner string, status store.Status, most int) (*reservation, error) {
+	k, err := s.conflicts.enter(conflictKey{workspace, string(status), owner}, 0)
+	if err != nil {
+		return nil, err
+	}
+	r := &reservation{s: s, conflict: k, status: status}
+	if err := r.count(ctx, most, &k.queued); err != nil {
+		s.conflicts.leave(k)
+		return nil, err
+	}
+	return r, nil
+}
+
+// begin counts again once the request's turn has come, this time only with requests whose keys are being made.
+func (r *reservation) begin(ctx context.Context, most int) error {
+	err := r.count(ctx, most, &r.conflict.minting)
+	r.minting = err == nil
+	return err
+}
+
+// count adds the request to the others if they and the owner's stored keys are fewer than most.
+func (r *reservation) count(ctx context.Context, most int, others *int) (err error) {
+	if r.status == uncounted {
 		most = 0
 	}
-	p.most = most
-	back, err := p.room.take(ctx)
+	r.most = most
+	release, err := r.conflict.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer back()
+	defer release()
 	keys := 0
 	if most > 0 {
-		if keys, err = p.s.store.CountKeys(ctx, p.room.key.workspace, p.room.key.of, p.status, p.s.Now(), most); err != nil {
+		if keys, err = r.s.store.CountKeys(ctx, r.conflict.key.workspace, r.conflict.key.of, r.status, r.s.Now(), most); err != nil {
 			return err
 		}
 	}
-	p.s.rooms.mu.Lock()
-	defer p.s.rooms.mu.Unlock()
-	if most > 0 && keys+others() >= most {
-		return &LimitError{Most: most, InGrace: p.status == store.Deprecated}
+	r.s.conflicts.mu.Lock()
+	defer r.s.conflicts.mu.Unlock()
+	if most > 0 && keys+*others >= most {
+		return &LimitError{Most: most, InGrace: r.status == store.Deprecated}
 	}
-	add()
+	*others++
 	return nil
 }
 
-// keep stores a key, which replaces the request in the owner's count. Nobody may count
-// meanwhile: the key would count twice or not at all.
-func (p *place) keep(ctx context.Context, keep func() error) error {
-	if p.most == 0 {
-		defer p.leave()
-		return keep()
+// keep stores a key, which then counts in place of the request. Nothing may be counted meanwhile: the key would
+// count twice or not at all.
+func (r *reservation) keep(ctx context.Context, keep func() error) error {
+	if r.most > 0 {
+		release, err := r.conflict.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
-	back, err := p.room.take(ctx)
-	if err != nil {
-		return err
-	}
-	defer back()
-	defer p.leave()
+	defer r.leave()
 	return keep()
 }
 
 // leave takes the request out of the count. Further calls do nothing.
-func (p *place) leave() {
-	if p.left {
+func (r *reservation) leave() {
+	if r.left {
 		return
 	}
-	p.left = true
-	p.s.rooms.mu.Lock()
-	p.room.queued--
-	if p.making {
-		p.room.making--
+	r.left = true
+	r.s.conflicts.mu.Lock()
+	r.conflict.queued--
+	if r.minting {
+		r.conflict.minting--
 	}
-	p.s.rooms.mu.Unlock()
-	p.s.rooms.leave(p.room)
+	r.s.conflicts.mu.Unlock()
+	r.s.conflicts.leave(r.conflict)
 }

@@ -1,8 +1,14 @@
 package authz
 
 import (
+	"bytes"
 	"context"
+	stdjson "encoding/json"
+	"errors"
+	"reflect"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/store"
@@ -35,4 +41,105 @@ func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([
 	}
 	f.Now = s.Now()
 	return s.keysIn(ctx, s.reads, workspace, f)
+}
+
+// UpdateKey changes the unsigned parts of a key. A patch without effect leaves UpdatedAt as it
+// is and adds no audit entry. Errors: InputError, *BudgetError, ErrNotFound.
+func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, p KeyPatch) (store.Key, error) {
+	var bad InputError
+	if p.Name != nil {
+		bad.name("name", *p.Name, 0)
+	}
+	if !isNull(p.Metadata) {
+		bad.depth("metadata", p.Metadata)
+		bad.object("metadata", p.Metadata, MaxMetadata)
+	}
+	if err := bad.err(); err != nil {
+		return store.Key{}, err
+	}
+	if err := s.spend(ctx, changeCost+2*kib(p.Metadata)); err != nil {
+		return store.Key{}, err
+	}
+	ctx, cancel := settle(ctx)
+	defer cancel()
+	var old store.Key
+	kept, err := s.store.UpdateKey(ctx, workspace, id, func(k *store.Key) error {
+		old = *k
+		if p.Name != nil {
+			k.Name = *p.Name
+		}
+		if err := mergeMetadata(k, p.Metadata); err != nil {
+			return err
+		}
+		if k.Name == old.Name && sameJSON(k.Metadata, old.Metadata) {
+			return errUnchanged
+		}
+		k.UpdatedAt = s.Now()
+		return nil
+	})
+	if errors.Is(err, errUnchanged) {
+		return old, nil
+	}
+	return kept, err
+}
+
+func isNull(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == 'n' }
+
+// mergeMetadata merges a patch into metadata and checks the result against the limit.
+func mergeMetadata(k *store.Key, patch jsontext.Value) error {
+	switch {
+	case len(patch) == 0:
+		return nil
+	case isNull(patch):
+		k.Metadata = []byte("{}")
+		return nil
+	}
+	merged, err := merge(jsontext.Value(k.Metadata), patch)
+	if err != nil {
+		return err
+	}
+	var bad InputError
+	k.Metadata = []byte(bad.object("metadata", merged, MaxMetadata))
+	return bad.err()
+}
+
+// merge applies a JSON Merge Patch (RFC 7396 section 2) to a target that may be absent.
+func merge(target, patch jsontext.Value) (jsontext.Value, error) {
+	if patch.Kind() != '{' {
+		return patch, nil
+	}
+	members, changes := make(map[string]jsontext.Value), make(map[string]jsontext.Value)
+	if len(target) > 0 && target.Kind() == '{' {
+		if err := json.Unmarshal(target, &members); err != nil {
+			return nil, err
+		}
+	}
+	if err := json.Unmarshal(patch, &changes); err != nil {
+		return nil, err
+	}
+	for name, change := range changes {
+		if change.Kind() == 'n' {
+			delete(members, name)
+			continue
+		}
+		merged, err := merge(members[name], change)
+		if err != nil {
+			return nil, err
+		}
+		members[name] = merged
+	}
+	return json.Marshal(members, json.Deterministic(true))
+}
+
+// sameJSON reports whether two texts are the same JSON value; numbers must be spelt the same.
+func sameJSON(a, b []byte) bool {
+	values := [2]any{}
+	for i, text := range [][]byte{a, b} {
+		dec := stdjson.NewDecoder(bytes.NewReader(text))
+		dec.UseNumber()
+		if dec.Decode(&values[i]) != nil {
+			return bytes.Equal(a, b)
+		}
+	}
+	return reflect.DeepEqual(values[0], values[1])
 }

@@ -35,16 +35,110 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 		e.Add("policy.keys_per_owner", RuleOutOfRange, "min", 0, "max", MaxKeysPerOwner)
 	}
 	e.audiences("policy.default_audience", p.DefaultAudience)
-	for _, aud := range p.DefaultAudience {
-		if !slices.Contains(w.Audiences, aud) {
-			e.Add("policy.default_audience", RuleUnknownAudience)
-			break
-		}
-	}
+	e.among("policy.default_audience", w, p.DefaultAudience)
 	if p.Webhook != "" {
 		e.remote("policy.webhook", p.Webhook, local)
 	}
 	if w.ID == Home && (len(p.Scopes) > 0 || p.MaxExpiresIn > 0 || p.KeysPerOwner > 0) {
 		e.Add("policy", RuleLocksOut, "workspace", Home)
 	}
+}
+
+// MaxLife returns the longest life of a workspace's keys, in seconds.
+func MaxLife(w *store.Workspace) int64 {
+	if w.Policy.MaxExpiresIn > 0 {
+		return w.Policy.MaxExpiresIn
+	}
+	return MaxExpiresIn
+}
+
+// DefaultLife returns the life of keys for which none was requested, in seconds: MaxLife at most.
+func DefaultLife(w *store.Workspace) int64 {
+	if w.Policy.DefaultExpiresIn > 0 {
+		return w.Policy.DefaultExpiresIn
+	}
+	return min(DefaultExpiresIn, MaxLife(w))
+}
+
+// MayNeverExpire reports whether a workspace's keys may have no expiry, which a maximum rules out.
+func MayNeverExpire(w *store.Workspace) bool {
+	return w.AllowNeverExpires && w.Policy.MaxExpiresIn == 0
+}
+
+func (e *InputError) refuseNeverExpires(w *store.Workspace) {
+	if w.AllowNeverExpires {
+		e.Add("never_expires", RuleNeverExpiresLimit, "max", MaxLife(w))
+		return
+	}
+	e.Add("never_expires", RuleNeverExpires)
+}
+
+func (e *InputError) expiry(w *store.Workspace, r IssueRequest) int64 {
+	switch {
+	case r.NeverExpires && r.ExpiresIn != nil:
+		e.Add("expires_in", RuleExpiresTwice)
+	case r.NeverExpires && !MayNeverExpire(w):
+		e.refuseNeverExpires(w)
+	case r.NeverExpires:
+		return 0
+	case r.ExpiresIn == nil:
+		return DefaultLife(w)
+	case *r.ExpiresIn < 1 || *r.ExpiresIn > MaxLife(w):
+		*e = append(*e, lifeError(MaxLife(w))...)
+	default:
+		return *r.ExpiresIn
+	}
+	return 0
+}
+
+func lifeError(most int64) InputError {
+	var bad InputError
+	bad.Add("expires_in", RuleSecondsOutOfRange, "min", 1, "max", most)
+	return bad
+}
+
+// PageMaxExpiresIn is the longest life, in seconds, of a key created in the portal under a
+// policy without a maximum: a year, or the policy's default life if longer.
+const PageMaxExpiresIn = 365 * 86400
+
+// OnPage returns the workspace as an owner sees it in the portal, where only what an
+// administrator has named is offered: the scopes of the policy, of the link, or of both; a life
+// up to MaxLife; and keys that never expire only if the policy allows that in the portal. With
+// a nil session, as in the management API, it returns w.
+func OnPage(w *store.Workspace, s *store.Session) *store.Workspace {
+	if s == nil {
+		return w
+	}
+	page := *w
+	page.Policy = w.Policy.Clone()
+	page.Policy.Scopes = scopesOnPage(w, s)
+	if page.AllowNeverExpires = MayNeverExpire(w) && w.Policy.PortalNeverExpires; !page.AllowNeverExpires && w.Policy.MaxExpiresIn == 0 {
+		page.Policy.MaxExpiresIn = max(PageMaxExpiresIn, w.Policy.DefaultExpiresIn)
+	}
+	return &page
+}
+
+// noScope is a scope that no key can have. An empty list would offer all scopes.
+var noScope = []store.OfferedScope{{}}
+
+func scopesOnPage(w *store.Workspace, s *store.Session) []store.OfferedScope {
+	named := slices.Clone(w.Policy.Scopes)
+	switch {
+	case s.ScopesAllowed == nil:
+	case len(named) > 0:
+		named = slices.DeleteFunc(named, func(o store.OfferedScope) bool { return !slices.Contains(s.ScopesAllowed, o.Name) })
+	default:
+		for _, name := range s.ScopesAllowed {
+			named = append(named, store.OfferedScope{Name: name})
+		}
+	}
+	if len(named) == 0 {
+		return noScope
+	}
+	return named
+}
+
+// ScopesOffered returns the scopes that keys created in a portal session may have.
+func ScopesOffered(w *store.Workspace, s *store.Session) []store.OfferedScope {
+	return slices.DeleteFunc(slices.Clone(scopesOnPage(w, s)), func(o store.OfferedScope) bool { return o.Name == "" })
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/burnkey/burnkey/internal/pace"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -16,7 +16,7 @@ import (
 // times a minute for each caller, call and server. Refusals of unknown callers are not recorded: they could
 // fill the disk.
 func (s *Service) Refused(ctx context.Context, workspace, call string) error {
-	if !s.calls.take(store.ActorOf(ctx).ID+" "+call, s.Now()) {
+	if !s.mayRecord("call\n" + store.ActorOf(ctx).ID + "\n" + call) {
 		return nil
 	}
 	ctx, cancel := settle(store.Under(ctx, store.Authority{})) // the server itself records it
@@ -59,8 +59,7 @@ func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error
 
 // noteLogin records a refusal, of an owner where one is known.
 func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string) error {
-	now := s.Now()
-	if !s.refusals.take(refusedBy(ctx, workspace, owner), now) {
+	if !s.mayRecord("login\n" + refusedBy(ctx, workspace, owner)) {
 		return nil
 	}
 	detail, err := json.Marshal(map[string]string{"reason": reason})
@@ -68,7 +67,7 @@ func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string
 		return err
 	}
 	return s.store.Record(ctx, store.Entry{
-		Workspace: workspace, At: now, Action: store.ActionLoginRefuse, Owner: owner, Result: store.ResultRefused, Detail: detail,
+		Workspace: workspace, At: s.Now(), Action: store.ActionLoginRefuse, Owner: owner, Result: store.ResultRefused, Detail: detail,
 	})
 }
 
@@ -79,34 +78,11 @@ func refusedBy(ctx context.Context, workspace, owner string) string {
 	return workspace + "\n" + owner + "\n" + store.ActorOf(ctx).ID
 }
 
-const (
-	// refusalsAtOnce is how many refusals are recorded in each refusalEvery for one name: the
-	// strangers of a workspace, an identified person, or one caller's call. That is about 5 MB a
-	// day on one server.
-	refusalsAtOnce = 10
-	refusalEvery   = time.Minute
-	// refusersAtOnce bounds the names that are counted; refusals of further ones are not
-	// recorded.
-	refusersAtOnce = 10_000
-)
+// refusalRate limits the refusals that are recorded for one name on each server: for a caller's call, an identified
+// person, or the strangers of a workspace. That is about 5 MB a day.
+var refusalRate = pace.Rate{Burst: 10, Refill: 6 * time.Second}
 
-// refusals limits the recorded refusals of each name. It is safe for concurrent use.
-type refusals struct {
-	mu    sync.Mutex
-	since time.Time
-	noted map[string]int // by name, since then
-}
-
-// take reports whether another refusal may be recorded.
-func (r *refusals) take(of string, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if age := now.Sub(r.since); r.noted == nil || age >= refusalEvery || age < 0 {
-		r.since, r.noted = now, make(map[string]int)
-	}
-	if r.noted[of] == 0 && len(r.noted) >= refusersAtOnce {
-		return false
-	}
-	r.noted[of]++
-	return r.noted[of] <= refusalsAtOnce
+func (s *Service) mayRecord(name string) bool {
+	_, ok := s.refusals.Take(name, refusalRate, 1, 0, s.Now())
+	return ok
 }

@@ -34,7 +34,7 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return Issued{}, err
 	}
-	alone, err := s.rooms.alone(ctx, roomKey{workspace, "rotate", id.String()})
+	alone, err := s.conflicts.alone(ctx, conflictKey{workspace, "rotate", id.String()})
 	if err != nil {
 		return Issued{}, err
 	}
@@ -61,12 +61,12 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	if grace == 0 {
 		counted = uncounted
 	}
-	minted, place, err := s.mint(ctx, draft, counted, func() (*unmade, error) { return s.successor(ctx, workspace, id, r) })
+	minted, reserved, err := s.mint(ctx, draft, counted, func() (*unmade, error) { return s.successor(ctx, workspace, id, r) })
 	if err != nil {
 		return Issued{}, err
 	}
-	defer place.leave()
-	return s.keepSuccessor(ctx, &old, draft, place, minted, grace)
+	defer reserved.leave()
+	return s.keepSuccessor(ctx, &old, draft, reserved, minted, grace)
 }
 
 // uncounted is the status for rotations without a limit; no key has it.
@@ -123,7 +123,7 @@ func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest
 	return r
 }
 
-func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, place *place, minted mint.Minted,
+func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, reserved *reservation, minted mint.Minted,
 	grace time.Duration,
 ) (Issued, error) {
 	ctx, cancel := settle(ctx)
@@ -134,7 +134,7 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 		ends = old.ExpiresAt
 	}
 	var before store.Key
-	err := place.keep(ctx, func() (err error) {
+	err := reserved.keep(ctx, func() (err error) {
 		before, key, err = s.store.Rotate(ctx, key.Workspace, old.ID, key, minted.Key, ends, d.terms)
 		return err
 	})

@@ -111,7 +111,7 @@ func (s *Service) EndSession(ctx context.Context, secret Secret) error {
 	hash := sha256.Sum256([]byte(secret.Reveal()))
 	// The secret alone suffices to end a session: no other authority is checked.
 	err := s.store.EndSession(store.Under(ctx, store.Authority{}), hash, s.Now())
-	s.standings.endSessions(ctx, func(over *store.Session) bool { return over.Hash == hash })
+	s.running.endSessions(ctx, func(over *store.Session) bool { return over.Hash == hash })
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -147,7 +147,7 @@ func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int
 	defer cancel()
 	n, err := s.store.EndSessions(ctx, workspace, owner, s.Now())
 	if err == nil {
-		s.standings.endSessions(ctx, func(over *store.Session) bool {
+		s.running.endSessions(ctx, func(over *store.Session) bool {
 			return over.Workspace == workspace && (owner == "" || over.Owner == owner)
 		})
 	}

@@ -15,7 +15,7 @@ func TestWhoAsksByManyConnectionsIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Service{}
 		waited := func(c *call) time.Duration {
-			ctx, done := s.standings.begin(t.Context(), c)
+			ctx, done := s.running.begin(t.Context(), c)
 			defer done()
 			begun := time.Now()
 			s.HoldTurnedAway(ctx)
@@ -24,7 +24,7 @@ func TestWhoAsksByManyConnectionsIsHeld(t *testing.T) {
 		many, one := jwks.KID{1}, jwks.KID{2}
 		var ends []func()
 		for range atEase {
-			_, done := s.standings.begin(t.Context(), &call{kid: many})
+			_, done := s.running.begin(t.Context(), &call{kid: many})
 			ends = append(ends, done)
 		}
 		if d := waited(&call{kid: many}); d != held {

@@ -40,7 +40,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	if len(r.Audiences) == 0 {
 		r.Audiences = []string{r.ID}
 	}
-	leave, err := s.rooms.alone(ctx, roomKey{Home, "create", r.ID})
+	leave, err := s.conflicts.alone(ctx, conflictKey{Home, "create", r.ID})
 	if err != nil {
 		return store.Workspace{}, err
 	}

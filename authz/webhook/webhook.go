@@ -5,6 +5,7 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -112,4 +113,15 @@ func reason(err error) string {
 	default:
 		return "the connection failed"
 	}
+}
+
+// isTLS reports whether an error comes from TLS: an untrusted certificate, an alert of the other side, or
+// an answer that is not TLS.
+func isTLS(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		header      tls.RecordHeaderError
+		alert       tls.AlertError
+	)
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &certificate) || errors.As(err, &header) || errors.As(err, &alert)
 }

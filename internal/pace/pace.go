@@ -1,4 +1,4 @@
-// Package pace limits how fast each of many names may go on.
+// Package pace limits how often each of many names may do something.
 package pace
 
 import (
@@ -6,20 +6,21 @@ import (
 	"time"
 )
 
-// Rate is how many units a name may take at once, and how long one unit takes to come back.
+// Rate is the number of units that a name may take at once, and the time after which it may take one more.
 type Rate struct {
 	Burst  int
 	Refill time.Duration
 }
 
-// prune is the number of names above which those with a full burst are dropped.
+// prune is the number of names above which those with a full burst are dropped, at most once a second.
 const prune = 4096
 
-// Limiter holds what each name has taken (GCRA). The zero value is ready for use. It is safe for
+// Limiter counts the units that each name has taken (GCRA). The zero value is ready for use. It is safe for
 // concurrent use.
 type Limiter struct {
-	mu   sync.Mutex
-	full map[string]time.Time // when each name has its full burst again
+	mu     sync.Mutex
+	full   map[string]time.Time // when each name has its full burst again
+	pruned time.Time
 }
 
 // Take takes units from a name's burst and returns how long to wait for them. If that is longer
@@ -44,9 +45,10 @@ func (l *Limiter) prune(now time.Time) {
 	if l.full == nil {
 		l.full = make(map[string]time.Time)
 	}
-	if len(l.full) < prune {
+	if len(l.full) < prune || now.Sub(l.pruned).Abs() < time.Second {
 		return
 	}
+	l.pruned = now
 	for name, full := range l.full {
 		if !full.After(now) {
 			delete(l.full, name)
