@@ -188,7 +188,10 @@ func TestClaimsMarshal(t *testing.T) {
 		want   string // empty: refused
 	}{
 		{
-			Claims{Issuer: "i", Subject: "s", Audience: []string{"a", "b"}, ID: "j", IssuedAt: 1, Expiry: 2, Scope: "x y", Extra: []byte(`{"z":1,"a":{"b":[]}}`)},
+			Claims{
+				Issuer: "i", Subject: "s", Audience: []string{"a", "b"}, ID: "j", IssuedAt: 1, Expiry: 2, Scope: "x y",
+				Extra: []byte(`{"z":1,"a":{"b":[]}}`),
+			},
 			`{"iss":"i","sub":"s","aud":["a","b"],"jti":"j","iat":1,"exp":2,"scope":"x y","z":1,"a":{"b":[]}}`,
 		},
 		{

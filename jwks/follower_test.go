@@ -224,7 +224,9 @@ func TestFollowerOnABadDisk(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "file"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{filepath.Join(folder, "state"), filepath.Join(folder, "none", "state"), filepath.Join(folder, "file", "state"), "/dev/full/state"} {
+	for _, path := range []string{
+		filepath.Join(folder, "state"), filepath.Join(folder, "none", "state"), filepath.Join(folder, "file", "state"), "/dev/full/state",
+	} {
 		o := newOrigin(t, buildSet(t, 7, TestKeys(t, 58, 2)...))
 		f := newTestFollower(t, o.URL, path)
 		runFollower(t, f)

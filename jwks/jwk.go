@@ -115,7 +115,7 @@ const (
 const JWKLen = modStart + modText + len(jwkTail)
 
 // AppendJWK appends the key's JWK to dst.
-func (k *Key) AppendJWK(dst []byte) []byte {
+func (k Key) AppendJWK(dst []byte) []byte {
 	dst = append(dst, jwkHead...)
 	dst = b64.AppendEncode(dst, k.kid[:])
 	dst = append(dst, jwkMid...)

@@ -79,7 +79,7 @@ func FromPublicKey(pub *rsa.PublicKey) (Key, error) {
 }
 
 // KID returns the key's identifier.
-func (k *Key) KID() KID { return k.kid }
+func (k Key) KID() KID { return k.kid }
 
 // Compare compares the key's identifier with kid, like bytes.Compare.
 func (k *Key) Compare(kid *KID) int { return bytes.Compare(k.kid[:], kid[:]) }

@@ -235,7 +235,10 @@ func TestAnyFormOfPayloadReadsTheSameAgain(t *testing.T) {
 // The quick reader accepts alone nothing that the parser does not, and reads the
 // same.
 func FuzzReadOwn(f *testing.F) {
-	for _, payload := range []string{testPayload, "", "{", `{"iss":`, `{"iss":"`, `{"iss":"\`, `{"iss":"a","sub":"b","aud":["c`, `{"iss":"a","sub":"b","aud":["c"],"jti":"d","iat":1,`} {
+	for _, payload := range []string{
+		testPayload, "", "{", `{"iss":`, `{"iss":"`, `{"iss":"\`, `{"iss":"a","sub":"b","aud":["c`,
+		`{"iss":"a","sub":"b","aud":["c"],"jti":"d","iat":1,`,
+	} {
 		f.Add(payload)
 	}
 	plain := strings.Replace(testPayload, `,"plan":"gold"`, "", 1)

@@ -46,7 +46,8 @@ func TestMiddleware(t *testing.T) {
 		return `Bearer realm="maps", error="invalid_token", error_description="` + why + `"`
 	}
 	const plain = `Bearer realm="maps"`
-	const form = plain + `, error="invalid_request", error_description="The header Authorization must be sent once, as the word Bearer and a token."`
+	const form = plain + `, error="invalid_request", ` +
+		`error_description="The header Authorization must be sent once, as the word Bearer and a token."`
 	for _, test := range []struct {
 		name      string
 		headers   []string
@@ -100,7 +101,8 @@ func wantProblem(t *testing.T, name string, w *httptest.ResponseRecorder) {
 		Status              int
 	}
 	err := json.Unmarshal(w.Body.Bytes(), &problem)
-	if err != nil || problem.Status != w.Code || problem.Title != http.StatusText(w.Code) || problem.Type != "about:blank" || problem.Detail == "" {
+	if err != nil || problem.Status != w.Code || problem.Title != http.StatusText(w.Code) ||
+		problem.Type != "about:blank" || problem.Detail == "" {
 		t.Errorf("%s: %s, %v", name, w.Body, err)
 	}
 	if w.Header().Get("Content-Type") != "application/problem+json" || w.Header().Get("Cache-Control") != "no-store" {
@@ -119,7 +121,8 @@ func TestMiddlewareScopes(t *testing.T) {
 		t.Errorf("scopes that it has: %d", w.Code)
 	}
 	w, subject := pass(write, "GET", token)
-	const want = `Bearer realm="maps", error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read maps:write"`
+	const want = `Bearer realm="maps", error="insufficient_scope", ` +
+		`error_description="The token lacks a scope that is required here.", scope="maps:read maps:write"`
 	if got := w.Header().Get("WWW-Authenticate"); w.Code != 403 || subject != "" || got != want {
 		t.Errorf("a scope that it lacks: %d %s", w.Code, got)
 	}
@@ -159,7 +162,8 @@ func TestMiddlewareHeadAndRealm(t *testing.T) {
 	m := testMiddleware()
 	m.Realm = "a \"b\" \\ c\r\nX: y\x7f"
 	w, _ := pass(m, "HEAD")
-	if got := w.Header().Get("WWW-Authenticate"); got != `Bearer realm="a \"b\" \\ c  X: y "` || w.Body.Len() != 0 || w.Header().Get("Content-Length") == "0" {
+	got := w.Header().Get("WWW-Authenticate")
+	if got != `Bearer realm="a \"b\" \\ c  X: y "` || w.Body.Len() != 0 || w.Header().Get("Content-Length") == "0" {
 		t.Errorf("%s with %d bytes", got, w.Body.Len())
 	}
 	if _, ok := ClaimsFrom(t.Context()); ok || errors.Is(ErrStale, ErrNotReady) {

@@ -66,7 +66,10 @@ func TestReadSetAgreesOnDamage(t *testing.T) {
 
 func FuzzReadSet(f *testing.F) {
 	key := jwkOf(rfcKey(f))
-	for _, seed := range []string{`{"keys":[]}`, `{"keys":[` + key + `,` + key + `]}`, `{"x":{},"keys":[` + key + ` ]}`, `{"keys":[{"kty":"RSA","e":"AQAB","n":"` + rfcModulus + `"}]}`} {
+	for _, seed := range []string{
+		`{"keys":[]}`, `{"keys":[` + key + `,` + key + `]}`, `{"x":{},"keys":[` + key + ` ]}`,
+		`{"keys":[{"kty":"RSA","e":"AQAB","n":"` + rfcModulus + `"}]}`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -77,7 +80,8 @@ func FuzzReadSet(f *testing.F) {
 func TestReadSetKeepsErrorsApart(t *testing.T) {
 	text := plainBytes(t, buildSet(t, 1, testKeys(t, 32, 3)...))
 	broken := errors.New("broken")
-	if _, err := readSetKeys(io.MultiReader(bytes.NewReader(text[:600]), iotest.ErrReader(broken))); !errors.Is(err, broken) || errors.Is(err, ErrKey) {
+	_, err := readSetKeys(io.MultiReader(bytes.NewReader(text[:600]), iotest.ErrReader(broken)))
+	if !errors.Is(err, broken) || errors.Is(err, ErrKey) {
 		t.Errorf("a reader's error comes as %v", err)
 	}
 	if _, err := readSetKeys(io.MultiReader(bytes.NewReader(text), iotest.ErrReader(broken))); !errors.Is(err, broken) {

@@ -29,7 +29,8 @@ func checkTable(tb testing.TB, table *Table, version uint64, want model) {
 		tb.Fatalf("a snapshot has %d keys, want %d", set.Len(), len(want))
 	}
 	if table.Version() != version || table.Len() != len(want) || table.state().print != set.Fingerprint() {
-		tb.Fatalf("version %d of %d keys with fingerprint %s, want %d of %d", table.Version(), table.Len(), table.state().print, version, len(want))
+		tb.Fatalf("version %d of %d keys with fingerprint %s, want %d of %d",
+			table.Version(), table.Len(), table.state().print, version, len(want))
 	}
 	for kid, key := range want {
 		if got, ok := table.Lookup(kid); !ok || got != key {

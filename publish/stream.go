@@ -60,7 +60,7 @@ type Stream struct {
 	// Heartbeat is the interval of heartbeats. A reader can request a shorter one by heartbeat=, in
 	// seconds. All readers from one address without a Key get at most 500 heartbeats a second.
 	Heartbeat time.Duration
-	// Who identifies a reader. If nil, all readers have the same address and no Key.
+	// The function Who identifies a reader. If nil, all readers have the same address and no Key.
 	Who func(*http.Request) StreamReader
 	// Limits bounds the concurrent readers.
 	Limits StreamLimits
@@ -87,7 +87,7 @@ func (s *Stream) Readers() int { return s.seats.of(publicPool) + s.Reserved() }
 // Reserved returns the number of readers with a reserved place.
 func (s *Stream) Reserved() int { return s.seats.of(reservedPool) }
 
-// Dropped returns the number of readers that were disconnected because they did not read.
+// Dropped returns the number of readers that were disconnected for reading too slowly.
 func (s *Stream) Dropped() int { return int(s.dropped.Load()) }
 
 func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {

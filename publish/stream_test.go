@@ -157,7 +157,8 @@ func (f *follower) wantChange(version uint64) {
 	f.tb.Helper()
 	e := f.event()
 	var data struct{ Version uint64 }
-	if err := json.Unmarshal([]byte(e.data), &data); err != nil || e.name != "change" || e.id != fmt.Sprint(version) || data.Version != version {
+	err := json.Unmarshal([]byte(e.data), &data)
+	if err != nil || e.name != "change" || e.id != fmt.Sprint(version) || data.Version != version {
 		f.tb.Fatalf("got %+v, %v, want version %d", e, err, version)
 	}
 }

@@ -55,8 +55,8 @@ func TestWholeOfALargeSetIsNotKept(t *testing.T) {
 	}
 }
 
-// Each version's whole is right whatever was rendered before it, of the same leaves,
-// in whichever version: the last of one may stand in the middle of another.
+// The whole form of each version is right, whatever was rendered of the same leaves before: the last
+// leaf of one version may be in the middle of another.
 func TestWholeOfEachVersion(t *testing.T) {
 	keys := testKeys(t, 41, 400)
 	set := buildSet(t, 1, keys[:200]...)

@@ -111,7 +111,9 @@ func TestMessagesAreBounded(t *testing.T) {
 
 // How the bytes are cut up on their way does not matter, nor how lines end.
 func FuzzMessages(f *testing.F) {
-	for _, seed := range []string{"id: 1\nevent: change\ndata: {}\n\n", ": age=1\r\n\r\ndata\r\rdata: x\n\n", "\ufeff\ufeff:\n", "data: a\n\ndata: b"} {
+	for _, seed := range []string{
+		"id: 1\nevent: change\ndata: {}\n\n", ": age=1\r\n\r\ndata\r\rdata: x\n\n", "\ufeff\ufeff:\n", "data: a\n\ndata: b",
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
