@@ -40,11 +40,14 @@ func sessionCookie(name, value string, framed bool) *http.Cookie {
 // dropCookie deletes a cookie, both the framed one and the other one of that name; the one that
 // matches framed comes first.
 func (v *visit) dropCookie(name string, framed bool) {
-	for _, which := range []bool{framed, !framed} {
-		gone := sessionCookie(name, "", which)
-		gone.MaxAge = -1
-		http.SetCookie(v.w, gone)
-	}
+	v.unset(name, framed)
+	v.unset(name, !framed)
+}
+
+func (v *visit) unset(name string, framed bool) {
+	gone := sessionCookie(name, "", framed)
+	gone.MaxAge = -1
+	http.SetCookie(v.w, gone)
 }
 
 // shown is a cookie sent by the browser that may open a session.
@@ -172,20 +175,13 @@ func (v *visit) begin(secret authz.Secret, session store.Session, framed bool) e
 		}
 	}
 	if len(v.shownAs(name)) > 1 {
-		v.dropOther(name, framed)
+		v.unset(name, !framed) // the cookie that was just set stays
 	}
 	if err := v.makeRoom(name); err != nil {
 		return err
 	}
 	v.session, v.secret = session, secret
 	return nil
-}
-
-// dropOther deletes the other cookie, framed or not, with the name of the one just set.
-func (v *visit) dropOther(name string, framed bool) {
-	gone := sessionCookie(name, "", !framed)
-	gone.MaxAge = -1
-	http.SetCookie(v.w, gone)
 }
 
 // end ends a cookie's session if it fits, on behalf of its person, as the audit will show. It

@@ -17,15 +17,6 @@ type excerpt struct {
 	Left int    // bytes not shown
 }
 
-// shownExcerpt is the data of the excerpt template.
-type shownExcerpt struct {
-	*view
-	excerpt
-}
-
-// Excerpt returns the data of the excerpt template.
-func (p *view) Excerpt(e excerpt) shownExcerpt { return shownExcerpt{p, e} }
-
 func excerptOf(text []byte) excerpt {
 	if string(text) == "{}" {
 		return excerpt{}

@@ -14,99 +14,85 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// What a visit can come to, beside the errors of authz.
-var (
-	errNowhere   = errors.New("there is no such page")
-	errLink      = errors.New("the link is used or over")
-	errFramed    = errors.New("the link is opened in a frame of a page that may have none")
-	errForbidden = errors.New("the session is no owner's")
-	errStaff     = errors.New("the session is no operator's")
-	errHome      = errors.New("the management keys are on no page")
-	errToken     = errors.New("a token is in an address")
-	errForeign   = errors.New("the form is no page's of ours")
-	errForm      = errors.New("the form can't be read")
-)
-
-// failure is a page that says what is wrong. Its texts are fail.NAME.title and
+// failure is an error with a page of its own. The page's texts are fail.NAME.title and
 // fail.NAME.text.
 type failure struct {
 	status int
 	name   string
-	// retry is when to come again; 0: no time is known.
-	retry time.Duration
-	// made is the key that a repeated form has made, or empty.
-	made string
+	retry  time.Duration // when to try again; 0: unknown
+	made   string        // id of the key that a repeated form has created, or empty
 }
+
+func (f *failure) Error() string { return "the page fails: " + f.name }
+
+var (
+	errNowhere   = &failure{status: http.StatusNotFound, name: "nowhere"}
+	errLink      = &failure{status: http.StatusGone, name: "link"}
+	errFramed    = &failure{status: http.StatusForbidden, name: "framed"}    // a link in a frame, without frame_ancestors
+	errForbidden = &failure{status: http.StatusForbidden, name: "forbidden"} // the session is not an owner's
+	errStaff     = &failure{status: http.StatusForbidden, name: "staff"}     // the session is not an operator's
+	errHome      = &failure{status: http.StatusForbidden, name: "home"}      // management keys have no pages
+	errToken     = &failure{status: http.StatusBadRequest, name: "token"}    // a token in an address
+	errForeign   = &failure{status: http.StatusForbidden, name: "foreign"}   // the form of another site or session
+	errForm      = &failure{status: http.StatusBadRequest, name: "form"}     // the form can't be read
+)
 
 // failurePage is the content of a failure's page.
 type failurePage struct {
 	Name, Made, RequestID string
-	LogIn                 string // the message of a way to the login, or empty
+	LogIn                 string // message of the link to the login, or empty
 }
 
-// soon is when what should pass is to be tried again.
+// soon is when to try again after a temporary failure.
 const soon = time.Second
 
-// failureOf is the one place where errors become answers. What it returns as broken is
-// none of the reader's business, and is logged.
-func (v *visit) failureOf(err error) (f failure, broken bool) {
+// failureOf is the one place that turns errors into answers. If broken, the page does not explain the
+// error, and the log has it.
+func (v *visit) failureOf(err error) (f *failure, broken bool) {
 	var (
+		own      *failure
 		long     *http.MaxBytesError
 		repeated *store.IdempotencyError
 		login    *oidc.Error
-		deferred *loginsDeferred
 		spent    *authz.BudgetError
 		crowded  *authz.CrowdedError
 	)
+	later := func(name string) *failure {
+		return &failure{status: http.StatusServiceUnavailable, name: name, retry: soon}
+	}
 	switch err = authz.Ended(v.r.Context(), err); {
 	case errors.As(err, &login): // takes precedence over its cause
 		return loginFailure(login)
-	case errors.As(err, &deferred):
-		return failure{status: http.StatusTooManyRequests, name: "login.many", retry: deferred.after}, false
-	case errors.Is(err, errNowhere), errors.Is(err, authz.ErrNotFound), errors.Is(err, errNoLogin):
-		return failure{status: http.StatusNotFound, name: "nowhere"}, false
-	case errors.Is(err, errLink):
-		return failure{status: http.StatusGone, name: "link"}, false
-	case errors.Is(err, errFramed):
-		return failure{status: http.StatusForbidden, name: "framed"}, false
+	case errors.As(err, &own):
+		return own, false
+	case errors.Is(err, authz.ErrNotFound):
+		return errNowhere, false
 	case errors.Is(err, authz.ErrNoSession):
-		return failure{status: http.StatusUnauthorized, name: v.withoutSession()}, false
-	case errors.Is(err, errForbidden):
-		return failure{status: http.StatusForbidden, name: "forbidden"}, false
-	case errors.Is(err, errStaff):
-		return failure{status: http.StatusForbidden, name: "staff"}, false
-	case errors.Is(err, errHome):
-		return failure{status: http.StatusForbidden, name: "home"}, false
-	case errors.Is(err, errToken):
-		return failure{status: http.StatusBadRequest, name: "token"}, false
-	case errors.Is(err, errForeign):
-		return failure{status: http.StatusForbidden, name: "foreign"}, false
-	case errors.Is(err, errForm):
-		return failure{status: http.StatusBadRequest, name: "form"}, false
+		return &failure{status: http.StatusUnauthorized, name: v.withoutSession()}, false
 	case errors.As(err, &long):
-		return failure{status: http.StatusRequestEntityTooLarge, name: "large"}, false
+		return &failure{status: http.StatusRequestEntityTooLarge, name: "large"}, false
 	case errors.As(err, &repeated):
-		return failure{status: http.StatusConflict, name: "repeated", made: repeated.ID.String()}, false
+		return &failure{status: http.StatusConflict, name: "repeated", made: repeated.ID.String()}, false
 	case errors.Is(err, authz.ErrNotActive):
-		return failure{status: http.StatusConflict, name: "state"}, false
+		return &failure{status: http.StatusConflict, name: "state"}, false
 	case errors.Is(err, authz.ErrTooMany):
-		return failure{status: http.StatusConflict, name: "many"}, false
+		return &failure{status: http.StatusConflict, name: "many"}, false
 	case errors.Is(err, authz.ErrBusy):
-		return failure{status: http.StatusServiceUnavailable, name: "busy", retry: authz.RetryAfter(err)}, false
+		return &failure{status: http.StatusServiceUnavailable, name: "busy", retry: authz.RetryAfter(err)}, false
 	case errors.As(err, &spent):
-		return failure{status: http.StatusTooManyRequests, name: "often", retry: spent.After}, false
+		return &failure{status: http.StatusTooManyRequests, name: "often", retry: spent.After}, false
 	case errors.As(err, &crowded):
-		return failure{status: http.StatusServiceUnavailable, name: "crowded", retry: soon}, false
+		return later("crowded"), false
 	case errors.Is(err, authz.ErrTooSlow):
-		return failure{status: http.StatusServiceUnavailable, name: "slow", retry: soon}, false
+		return later("slow"), false
 	case errors.Is(err, errPanic):
-		return failure{status: http.StatusInternalServerError, name: "broken"}, true
+		return &failure{status: http.StatusInternalServerError, name: "broken"}, true
 	}
-	return failure{status: http.StatusServiceUnavailable, name: "broken", retry: soon}, true
+	return later("broken"), true
 }
 
-// withoutSession tells those whose session is over, whose browser still shows its cookie,
-// from who has none yet, or one of another workspace.
+// withoutSession returns which page a request without a session gets: "session" if its cookie shows
+// that the session has ended, or "nobody".
 func (v *visit) withoutSession() string {
 	if v.session.Workspace != "" {
 		return "session" // the session ended during the request
@@ -119,10 +105,10 @@ func (v *visit) withoutSession() string {
 	return "nobody"
 }
 
-// fail answers with the page of an error.
+// fail answers with an error's page.
 func (v *visit) fail(err error) {
 	if err = authz.Ended(v.r.Context(), err); errors.Is(err, context.Canceled) && v.r.Context().Err() != nil {
-		return // nobody is there to read it
+		return // the browser has gone
 	}
 	f, broken := v.failureOf(err)
 	if broken {
@@ -135,7 +121,7 @@ func (v *visit) fail(err error) {
 		shown.RequestID = v.requestID()
 	}
 	if err := v.render(f.status, "failure", "fail."+f.name+".title", shown); err != nil {
-		v.log.Error("a page of the portal can't be rendered", "request_id", v.requestID(), "error", err)
+		v.log.Error("cannot render a page of the portal", "request_id", v.requestID(), "error", err)
 		http.Error(v.w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 	}
 }

@@ -3,93 +3,95 @@ package portal
 import (
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/store"
 )
 
-// eventList is the content of the history's page.
-type eventList struct {
-	Events []event
-	Next   string // the query of the next page, or empty
-	First  bool
+// historyPage is the content of the history's page.
+type historyPage struct {
+	Records []record
+	pages
 }
 
-// event is an entry of the audit as owners see it.
-type event struct {
-	At     time.Time
-	Action string
-	About  bool      // it is about a key
-	Key    uuid.UUID // that one
-	Name   string    // of the key, if it is about one; see nameOf
-	Who    string    // store.Actor's kind
-	From   string    // an address, or empty
-	OK     bool
+// record is an entry of the audit as pages show it. Owners see only parts of the entry.
+type record struct {
+	store.Entry
+	Name string  // of the key, if any; see nameOf
+	More excerpt // the detail
 }
 
-const eventsOnPage = 50
+// About reports whether the record is about a key.
+func (r record) About() bool { return r.Key != uuid.Nil }
+
+// OK reports whether the action succeeded.
+func (r record) OK() bool { return r.Result == store.ResultOK }
+
+const recordsOnPage = 50
 
 func showHistory(v *visit) error {
 	v.remember()
 	after := v.afterOf()
-	events, next, err := v.events(store.AuditFilter{After: after, Limit: eventsOnPage})
+	records, next, err := v.records(store.AuditFilter{After: after, Limit: recordsOnPage})
 	if err != nil {
 		return err
 	}
-	l := &eventList{Events: events, First: after == uuid.Nil}
-	if next != uuid.Nil {
-		l.Next = "?after=" + next.String()
-	}
-	return v.render(http.StatusOK, "history", "history.title", l)
+	return v.render(http.StatusOK, "history", "history.title", &historyPage{records, pagesOf(after, next)})
 }
 
-// events returns the owner's own, the newest first, and where the next page begins. That
-// the provider made a link is none of them: it may do so whenever somebody looks at a page
-// of its own, and who came by one is noted, too.
-func (v *visit) events(f store.AuditFilter) (events []event, next uuid.UUID, err error) {
-	f.Owner = v.session.Owner
+// records returns entries, the latest first, and where the next page begins. Owners see only their
+// own, without the creation of links: the producer may create one whenever somebody opens a page,
+// and the login with it has a record of its own.
+func (v *visit) records(f store.AuditFilter) (records []record, next uuid.UUID, err error) {
+	all := isOperator(&v.session)
+	if !all {
+		f.Owner = v.session.Owner
+	}
 	for range pagesRead {
 		entries, last, err := v.service.Audit(v.context(), v.workspace.ID, f)
 		if err != nil {
 			return nil, uuid.Nil, err
 		}
 		for _, e := range entries {
-			if e.Action != store.ActionSessionCreate {
-				events = append(events, v.eventOf(&e))
+			switch {
+			case all:
+				records = append(records, record{e, v.nameOf(&e), excerptOf(e.Detail)})
+			case e.Action != store.ActionSessionCreate:
+				records = append(records, record{ownEntry(e), v.nameOf(&e), excerpt{}})
 				f.Limit--
 			}
 		}
-		if next = last; next == uuid.Nil || f.Limit == 0 {
+		if next = last; all || next == uuid.Nil || f.Limit == 0 {
 			break
 		}
 		f.After = next
 	}
-	return events, next, nil
+	return records, next, nil
 }
 
-func (v *visit) eventOf(e *store.Entry) event {
-	shown := event{
-		At: e.At, Action: e.Action, About: e.Key != uuid.Nil, Key: e.Key, Name: v.nameOf(e), Who: e.Actor.Kind, OK: e.Result == store.ResultOK,
-	}
+// ownEntry returns the part of an entry that owners see: no name of an actor, and an address only
+// of their own side.
+func ownEntry(e store.Entry) store.Entry {
+	from := ""
 	switch e.Actor.Kind {
-	case store.ActorSession, store.ActorOIDC, store.ActorToken: // the owner's own side
-		shown.From = e.Actor.From
+	case store.ActorSession, store.ActorOIDC, store.ActorToken:
+		from = e.Actor.From
 	}
-	return shown
+	e.Actor, e.Detail = store.Actor{Kind: e.Actor.Kind, From: from}, nil
+	return e
 }
 
-// nameOf is what an entry's key was called then, and empty where the entry is about none.
-// Not every detail says it: then the key may have a name.
+// nameOf returns the name that an entry's key had then, or nothing if the entry is about no key. If
+// the detail has no name, the key may have one all the same.
 func (v *visit) nameOf(e *store.Entry) string {
 	if e.Key == uuid.Nil {
 		return ""
 	}
 	var detail struct {
-		Name any `json:"name"` // text, or what it was before and after
+		Name any `json:"name"` // text, or an object with the name before and after
 	}
-	_ = json.Unmarshal(e.Detail, &detail) // without it, there is no name
+	_ = json.Unmarshal(e.Detail, &detail) // without a detail, there is no name
 	name := detail.Name
 	if change, ok := name.(map[string]any); ok {
 		name = change["after"]
@@ -103,13 +105,3 @@ func (v *visit) nameOf(e *store.Entry) string {
 		return text
 	}
 }
-
-// shownEvents is what the template of events sees.
-type shownEvents struct {
-	*view
-	Events []event
-	Links  bool // to the keys
-}
-
-// EventsOf prepares events to be shown.
-func (p *view) EventsOf(events []event, links bool) shownEvents { return shownEvents{p, events, links} }

@@ -6,37 +6,45 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
 )
 
-// keyPage is the content of one key's page.
+// keyPage is the content of a key's page, for its owner or for operators.
 type keyPage struct {
 	Key         shownKey
-	Old, New    *shownKey // that it succeeds, and that succeeds it
-	InGrace     *shownKey // Key or Old, whichever is in its grace
-	Successor   string    // the id of InGrace's: another tab may know of an earlier one
-	CanUndo     bool      // the successor works: without it, nothing will when the grace ends
-	CanRotate   bool
-	Ends        time.Duration // life of a successor, if Key never expires but its successor would; else 0
-	TooWide     bool          // this session may not give all of its scopes to a successor
-	CanRevoke   bool
-	Graces      []time.Duration
-	Grace       time.Duration
-	Once        string
-	NewName     string // as typed
-	Confirm     string // likewise
-	Events      []event
+	Old, New    *shownKey // its predecessor and successor, or nil
+	Confirm     string    // as typed
+	Records     []record
 	UsableAfter int // seconds
+
+	Claims, Metadata excerpt // for operators
+	ownKey                   // for owners
 }
 
-// graces are the lengths of a grace to choose from.
+// ownKey is what owners can do with a key.
+type ownKey struct {
+	InGrace   *shownKey // the key or its predecessor, if in its grace
+	Successor string    // id of the successor of InGrace, since another tab may show an earlier one
+	CanUndo   bool      // the successor is active: without it, no key works after the grace
+	CanRotate bool
+	Ends      time.Duration // life of a successor, if the key never expires but its successor would; else 0
+	TooWide   bool          // this session may not give a successor all of the scopes
+	CanRevoke bool
+	Graces    []time.Duration
+	Grace     time.Duration
+	Once      string
+	NewName   string // as typed
+}
+
+// graces are the graces to choose from.
 var graces = []time.Duration{0, time.Hour, day, 7 * day, 30 * day}
 
-// eventsOfKey are shown on its page; the rest is in the history.
-const eventsOfKey = 20
+// recordsOfKey is the number of records on a key's page; the history has the others.
+const recordsOfKey = 20
 
 func showKey(v *visit) error {
 	k, err := v.key()
@@ -44,72 +52,107 @@ func showKey(v *visit) error {
 		return err
 	}
 	v.remember()
-	return v.keyAgain(http.StatusOK, k, v.notice(k.ID.String(), "named", "undone", "ended", "revoked"), nil)
+	return v.keyAgain(http.StatusOK, k, v.notice(k.ID.String(), "found", "named", "undone", "ended", "revoked"), nil)
 }
 
-// keyAgain shows a key's page, with what is wrong with a form of it.
+// keyAgain shows a key's page, with the faults of a form on it.
 func (v *visit) keyAgain(status int, k store.Key, notice string, bad faults) error {
 	p, err := v.keyPage(k)
 	if err != nil {
 		return err
 	}
-	if v.r.PostForm.Has("name") {
-		p.NewName = v.r.PostForm.Get("name")
+	page := "key"
+	if isOperator(&v.session) {
+		page = "any"
 	}
-	p.Confirm = v.r.PostForm.Get("confirm")
-	return v.renderView(status, &view{Page: "key", Title: p.Key.Name, Notice: notice, Content: p, Faults: bad})
+	return v.renderView(status, &view{Page: page, Title: p.Key.Name, Notice: notice, Content: p, Faults: bad})
 }
 
 func (v *visit) keyPage(k store.Key) (p *keyPage, err error) {
-	p = &keyPage{
-		Key: v.show(k), NewName: k.Name, Graces: graces, Grace: authz.DefaultGrace, Once: newOnce(),
-		UsableAfter: int(usableAfter / time.Second),
+	p = &keyPage{Key: v.show(k), Confirm: v.r.PostForm.Get("confirm"), UsableAfter: int(usableAfter / time.Second)}
+	if p.Old, err = v.related(k.RotatedFrom); err != nil {
+		return nil, err
 	}
-	if k.RotatedFrom != (store.Key{}).ID {
-		if p.Old, err = v.related(k.RotatedFrom.String()); err != nil {
-			return nil, err
-		}
+	if p.New, err = v.related(k.RotatedTo); err != nil {
+		return nil, err
 	}
-	if k.RotatedTo != (store.Key{}).ID {
-		if p.New, err = v.related(k.RotatedTo.String()); err != nil {
-			return nil, err
-		}
+	if isOperator(&v.session) {
+		p.Claims, p.Metadata = excerptOf(k.Claims), excerptOf(k.Metadata)
+	} else {
+		p.ownKey = v.ownKey(p, k)
 	}
-	switch store.Status(p.Key.State) {
-	case store.Active:
-		p.TooWide = !v.mayHave(k.Scopes)
-		p.CanRotate, p.CanRevoke = !p.TooWide, true
-		if k.ExpiresAt.IsZero() && !authz.MayNeverExpire(v.page()) {
-			p.Ends = time.Duration(v.defaultLife()) * time.Second
-		}
-		if p.Old != nil && p.Old.State == string(store.Deprecated) && p.Old.RotatedTo == k.ID {
-			p.InGrace, p.Successor, p.CanUndo = p.Old, k.ID.String(), true
-		}
-	case store.Deprecated:
-		p.CanRevoke, p.InGrace, p.Successor = true, &p.Key, k.RotatedTo.String()
-		p.CanUndo = p.New != nil && p.New.State == string(store.Active)
-	}
-	p.Events, _, err = v.events(store.AuditFilter{Key: k.ID, Limit: eventsOfKey})
+	p.Records, _, err = v.records(store.AuditFilter{Key: k.ID, Limit: recordsOfKey})
 	return p, err
 }
 
-// related returns a key of the same rotation. It is the same owner's; were it not, there
-// would be none.
-func (v *visit) related(id string) (*shownKey, error) {
-	k, err := v.keyOf(id)
+func (v *visit) ownKey(p *keyPage, k store.Key) ownKey {
+	own := ownKey{NewName: k.Name, Graces: graces, Grace: authz.DefaultGrace, Once: newOnce()}
+	if v.r.PostForm.Has("name") {
+		own.NewName = v.r.PostForm.Get("name")
+	}
+	switch store.Status(p.Key.State) {
+	case store.Active:
+		own.TooWide = !v.mayHave(k.Scopes)
+		own.CanRotate, own.CanRevoke = !own.TooWide, true
+		if k.ExpiresAt.IsZero() && !authz.MayNeverExpire(v.page()) {
+			own.Ends = time.Duration(v.defaultLife()) * time.Second
+		}
+		if p.Old != nil && p.Old.State == string(store.Deprecated) && p.Old.RotatedTo == k.ID {
+			own.InGrace, own.Successor, own.CanUndo = p.Old, k.ID.String(), true
+		}
+	case store.Deprecated:
+		own.CanRevoke, own.InGrace, own.Successor = true, &p.Key, k.RotatedTo.String()
+		own.CanUndo = p.New != nil && p.New.State == string(store.Active)
+	}
+	return own
+}
+
+// related returns a key of the same rotation, or nil.
+func (v *visit) related(id uuid.UUID) (*shownKey, error) {
+	if id == uuid.Nil {
+		return nil, nil
+	}
+	k, err := v.keyOf(id.String())
 	if errors.Is(err, errNowhere) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
 	shown := v.show(k)
-	return &shown, nil
+	return &shown, err
 }
 
-// finish leads to a key's page that says what was done.
+// key returns the key in the path. To an owner, another owner's key does not exist.
+func (v *visit) key() (store.Key, error) { return v.keyOf(v.r.PathValue("id")) }
+
+func (v *visit) keyOf(text string) (store.Key, error) {
+	id, ok := store.ParseID(text)
+	if !ok {
+		return store.Key{}, errNowhere
+	}
+	k, err := v.service.Key(v.r.Context(), v.workspace.ID, id)
+	if errors.Is(err, authz.ErrNotFound) || err == nil && !isOperator(&v.session) && !v.owns(&k) {
+		return store.Key{}, errNowhere
+	}
+	return k, err
+}
+
+func (v *visit) owns(k *store.Key) bool {
+	return k.Workspace == v.session.Workspace && k.Owner == v.session.Owner && v.session.Owner != ""
+}
+
+// toKey leads from the address of a form to the page that has it.
+func toKey(v *visit) error { return v.redirect(v.keyPath(v.r.PathValue("id"))) }
+
+// keyPath returns the path of a key's page, for its owner or for operators.
+func (v *visit) keyPath(id string) string {
+	if isOperator(&v.session) {
+		return v.path("operator", "keys", id)
+	}
+	return v.path("keys", id)
+}
+
+// finish leads to a key's page, which says what was done.
 func (v *visit) finish(k store.Key, what string) error {
-	return v.redirect(v.path("keys", k.ID.String()) + v.done(what, k.ID.String()))
+	return v.redirect(v.keyPath(k.ID.String()) + v.done(what, k.ID.String()))
 }
 
 func renameKey(v *visit) error {
@@ -131,7 +174,7 @@ func renameKey(v *visit) error {
 	return v.finish(named, "named")
 }
 
-// revokeKey wants to be told which key, in so many words: it can't be undone.
+// revokeKey demands the key's name, since a revocation can't be undone.
 func revokeKey(v *visit) error {
 	k, err := v.key()
 	if err != nil {

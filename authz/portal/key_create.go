@@ -13,8 +13,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Values of the field environment, which is kept as metadata and says nothing to a
-// gateway.
+// environments are the values of the field environment, which is stored as metadata. Gateways ignore it.
 var environments = []string{"live", "test"}
 
 // Values of the field expiry beside a number of seconds.
@@ -23,30 +22,30 @@ const (
 	expiryNever = "never"
 )
 
-// createForm is what somebody typed, and what they may choose from.
+// createForm has the typed values, and the available choices.
 type createForm struct {
 	Name        string
 	Scopes      []string
 	Expiry      string
 	Date        string // yyyy-mm-dd
 	Environment string
-	Once        string // one of these makes one key, however often it is sent
+	Once        string // see once
 
 	Offered      []store.OfferedScope
 	Presets      []time.Duration
-	Never        bool   // it may never expire
-	First, Last  string // days that Date may be
+	Never        bool   // a key may never expire
+	First, Last  string // bounds of Date
 	Environments []string
 	Full         int // see full
 }
 
-// Has says whether a scope is ticked.
+// Has reports whether a scope is ticked.
 func (f *createForm) Has(scope string) bool { return slices.Contains(f.Scopes, scope) }
 
-// Life says how long a preset is.
+// Life formats a duration.
 func (p *view) Life(d time.Duration) string { return p.visit.language.Life(d) }
 
-// Seconds is a preset's value.
+// Seconds returns a duration as the value of a field.
 func (p *view) Seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 func newKey(v *visit) error {
@@ -77,7 +76,7 @@ func createKey(v *visit) error {
 	f.Environment, f.Once = given.Get("environment"), given.Get("once")
 	r, bad := v.request(f)
 	if len(bad) > 0 {
-		return v.createAgain(http.StatusUnprocessableEntity, f, bad)
+		return v.render(http.StatusUnprocessableEntity, "new", "new.title", f, bad...)
 	}
 	issued, err := v.service.Issue(v.context(), v.workspace.ID, r)
 	if err != nil {
@@ -86,24 +85,20 @@ func createKey(v *visit) error {
 	return v.showIssued(issued, nil)
 }
 
-// notCreated shows the form once more where something can be done about it.
+// notCreated shows the form again if the person can do something about the error.
 func (v *visit) notCreated(f *createForm, err error) error {
 	var input authz.InputError
 	switch {
 	case errors.As(err, &input):
-		return v.createAgain(http.StatusUnprocessableEntity, f, v.faultsOf(input))
+		return v.render(http.StatusUnprocessableEntity, "new", "new.title", f, v.faultsOf(input)...)
 	case errors.Is(err, authz.ErrTooMany):
 		text := v.language.Count("fault.many", v.workspace.Policy.KeysPerOwner)
-		return v.createAgain(http.StatusConflict, f, faults{{"", text}})
+		return v.render(http.StatusConflict, "new", "new.title", f, faults{{"", text}}...)
 	case errors.Is(err, authz.ErrBusy):
 		v.retryAfter(authz.RetryAfter(err))
-		return v.createAgain(http.StatusServiceUnavailable, f, v.fault("", "fault.busy"))
+		return v.render(http.StatusServiceUnavailable, "new", "new.title", f, v.fault("", "fault.busy")...)
 	}
 	return err
-}
-
-func (v *visit) createAgain(status int, f *createForm, bad faults) error {
-	return v.renderView(status, &view{Page: "new", Title: v.language.Text("new.title"), Content: f, Faults: bad})
 }
 
 // request turns a form into a request, or returns what is wrong with it. The rules for keys are
@@ -123,7 +118,7 @@ func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	if !isOnce(f.Once) {
 		wrong("", "fault.form")
 	}
-	// It can't fail: it is one of our words.
+	// never fails
 	r.Metadata, _ = json.Marshal(map[string]string{"environment": f.Environment})
 	return r, bad
 }

@@ -25,11 +25,11 @@ const (
 // shownKey is a key as pages show it.
 type shownKey struct {
 	store.Key
-	Name        string // what it is called, never empty
+	Name        string // never empty
 	State       string // store.Status
-	Environment string // of its metadata, or empty
-	Short       string // the end of its id, by which a key without a name is known
-	Soon        bool   // it expires soon, and has no successor
+	Environment string // of the metadata, or empty
+	Short       string // end of the id, which identifies a key without a name
+	Soon        bool   // the key expires soon and has no successor
 }
 
 // shortLen is the length of Short: 32 random bits of a UUIDv7.
@@ -52,6 +52,11 @@ func (v *visit) show(k store.Key) shownKey {
 	return s
 }
 
+// Live reports whether gateways accept the key.
+func (k shownKey) Live() bool {
+	return k.State == string(store.Active) || k.State == string(store.Deprecated)
+}
+
 func (v *visit) showAll(keys []store.Key) []shownKey {
 	shown := make([]shownKey, len(keys))
 	for i, k := range keys {
@@ -60,12 +65,12 @@ func (v *visit) showAll(keys []store.Key) []shownKey {
 	return shown
 }
 
-// Status is a key's, and its word.
+// Status returns a key's status and the text for it.
 func (p *view) Status(state string) struct{ State, Text string } {
 	return struct{ State, Text string }{state, p.T("status." + state)}
 }
 
-// Environment is the word for one of ours; another's is shown as it is.
+// Environment returns the text for one of environments, and any other name unchanged.
 func (p *view) Environment(name string) string {
 	if slices.Contains(environments, name) {
 		return p.T("environment." + name)
@@ -73,7 +78,7 @@ func (p *view) Environment(name string) string {
 	return name
 }
 
-// environmentOf reads what createKey keeps. Metadata may be anybody's, too.
+// environmentOf returns the environment that createKey stores. Other clients may store anything there.
 func environmentOf(metadata []byte) string {
 	var m struct {
 		Environment string `json:"environment"`
@@ -84,55 +89,58 @@ func environmentOf(metadata []byte) string {
 	return m.Environment
 }
 
-// keyList is the content of the list's page.
+// keyList is the content of a list of keys: an owner's, or all owners'.
 type keyList struct {
-	Keys     []shownKey
-	Expiring []shownKey
-	Query    string
-	Status   string
-	Statuses []store.Status
-	Next     string // the query of the next page, or empty
-	First    bool   // it is the first page
-	Full     int    // see full
+	Keys                 []shownKey
+	Query, Owner, Status string // filter
+	Statuses             []store.Status
+	Some                 bool // some of Keys can be revoked
+	pages
+
+	Expiring []shownKey // of an owner
+	Full     int        // of an owner; see full
 }
 
-// Filtered says whether some keys are left out.
-func (l *keyList) Filtered() bool { return l.Query != "" || l.Status != "" }
+// Filtered reports whether some keys are left out.
+func (l *keyList) Filtered() bool { return l.Query != "" || l.Owner != "" || l.Status != "" }
 
 func listKeys(v *visit) error {
 	v.remember()
 	given := v.r.URL.Query()
-	l := &keyList{
-		Query: sought(strings.TrimSpace(given.Get("q"))), Status: given.Get("status"),
-		Statuses: []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired},
-	}
-	after := v.afterOf()
-	l.First = after == uuid.Nil
-	if !slices.Contains(l.Statuses, store.Status(l.Status)) {
-		l.Status = "" // somebody has tampered with the address
-	}
+	l := &keyList{Query: sought(strings.TrimSpace(given.Get("q"))), Status: given.Get("status")}
 	if utf8.RuneCountInString(l.Query) > authz.MaxText || !utf8.ValidString(l.Query) {
 		return errNowhere
 	}
-	keys, next, err := v.service.Keys(v.context(), v.workspace.ID, store.Filter{
-		Owner: v.session.Owner, Query: l.Query, Status: store.Status(l.Status), After: after, Limit: onPage,
-	})
+	err := v.readKeys(l, v.session.Owner)
 	if err != nil {
 		return err
-	}
-	if next != uuid.Nil {
-		l.Next = query("q", l.Query, "status", l.Status, "after", next.String())
 	}
 	if l.Full, err = v.full(); err != nil {
 		return err
 	}
-	l.Keys = v.showAll(keys)
 	if l.First && !l.Filtered() {
 		if l.Expiring, err = v.expiring(); err != nil {
 			return err
 		}
 	}
 	return v.render(http.StatusOK, "list", "keys.title", l)
+}
+
+// readKeys reads the page of the list that the address names, with the keys of an owner or, if that
+// is empty, of all.
+func (v *visit) readKeys(l *keyList, owner string) error {
+	l.Statuses = []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired}
+	if !slices.Contains(l.Statuses, store.Status(l.Status)) {
+		l.Status = "" // the address was tampered with
+	}
+	after := v.afterOf()
+	keys, next, err := v.service.Keys(v.context(), v.workspace.ID, store.Filter{
+		Query: l.Query, Owner: owner, Status: store.Status(l.Status), After: after, Limit: onPage,
+	})
+	l.pages = pagesOf(after, next, "q", l.Query, "owner", l.Owner, "status", l.Status)
+	l.Keys = v.showAll(keys)
+	l.Some = slices.ContainsFunc(l.Keys, shownKey.Live)
+	return err
 }
 
 // sought returns the id or kid in a search text without its surroundings, or the text.
@@ -143,7 +151,7 @@ func sought(text string) string {
 	return text
 }
 
-// expiring returns those of the newest keys that expire soon, the first of them first.
+// expiring returns the newest keys that expire soon, in the order of their expiry.
 func (v *visit) expiring() (soon []shownKey, err error) {
 	err = v.newest(store.Active, func(k store.Key) {
 		k.Claims, k.Metadata = nil, nil // large, and not shown

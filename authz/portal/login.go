@@ -13,22 +13,18 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// loginFailure returns how to answer a failed login, and whether the producer has to look into it.
-func loginFailure(e *oidc.Error) (f failure, broken bool) {
+// loginFailure returns the failure of a login, and whether the producer has to look into it.
+func loginFailure(e *oidc.Error) (f *failure, broken bool) {
 	switch e.Reason {
 	case oidc.BadProvider:
-		return failure{status: http.StatusServiceUnavailable, name: "login.provider", retry: oidc.FailureLife}, true
+		return &failure{status: http.StatusServiceUnavailable, name: "login.provider", retry: oidc.FailureLife}, true
 	case oidc.BadState, oidc.Denied, oidc.NoOwner, oidc.NoOperator:
-		return failure{status: http.StatusForbidden, name: "login." + e.Reason}, false
+		return &failure{status: http.StatusForbidden, name: "login." + e.Reason}, false
 	}
-	return failure{status: http.StatusForbidden, name: "login.unproved"}, false
+	return &failure{status: http.StatusForbidden, name: "login.unproved"}, false
 }
 
-// errNoLogin: the workspace has no provider.
-var errNoLogin = errors.New("the workspace has no login")
-
-// alone is a handler for who goes to a page of their own, in a window: not for what a
-// browser loads ahead of a click or into another's page.
+// alone wraps a handler for a page in a window of its own: not in a frame, and not prefetched.
 func alone(h handler) handler {
 	return func(v *visit) error {
 		dest := v.r.Header.Get("Sec-Fetch-Dest")
@@ -57,7 +53,7 @@ func mayGo(h http.Header) bool {
 // already to their start page. With ?other, the provider has to ask for credentials again.
 func logIn(v *visit) error {
 	if v.workspace.Portal.OIDC == nil {
-		return errNoLogin
+		return errNowhere
 	}
 	other := v.r.URL.Query().Has("other")
 	if !other {
@@ -89,7 +85,7 @@ func (v *visit) client() *oidc.Client {
 }
 
 // admit counts a call to the provider against the budget, and uses the login up: it works once,
-// over all servers. Errors: *loginsDeferred, *oidc.Error.
+// over all servers. Errors: *failure, *oidc.Error.
 func (v *visit) admit(l oidc.Login) error {
 	if err := v.logins.take(v.workspace.ID, v.from(), v.now()); err != nil {
 		return err
@@ -105,7 +101,7 @@ func (v *visit) admit(l oidc.Login) error {
 // belongs to no login of this browser does not affect logins in progress.
 func comeBack(v *visit) error {
 	if v.workspace.Portal.OIDC == nil {
-		return errNoLogin
+		return errNowhere
 	}
 	l, err := v.underWay(v.r.URL.Query()["state"])
 	if err != nil {
@@ -156,7 +152,7 @@ func (v *visit) isAlready(who oidc.Identity, l oidc.Login) (bool, error) {
 		!s.CreatedAt.Before(l.Begun), err
 }
 
-// by is the context of what somebody does whom a provider has named, or has not yet.
+// by returns a context that records a person as the actor, as far as the provider has named them.
 func (v *visit) by(who oidc.Identity) context.Context {
 	begun := store.Session{Role: who.Role, Login: true}
 	return store.By(v.r.Context(), store.Actor{Kind: begun.ActorKind(), ID: who.Subject, From: v.from()})
@@ -184,18 +180,18 @@ func (v *visit) refuse(who oidc.Identity, l oidc.Login, err error) error {
 	return err
 }
 
-// canLogIn reports whether the workspace has a provider, and the page is one by itself:
-// in another's frame, the provider would show nothing.
+// canLogIn reports whether the workspace has a provider and the page is not in a frame, where the
+// provider would not show its page.
 func (v *visit) canLogIn() bool {
 	dest := v.r.Header.Get("Sec-Fetch-Dest")
 	return v.workspace.Portal.OIDC != nil && (dest == "" || dest == "document")
 }
 
-// CanLogIn says whether to offer a login.
+// CanLogIn reports whether to offer a login.
 func (p *view) CanLogIn() bool { return p.visit.canLogIn() }
 
-// loginAfter is what to call the way to the login on a failure's page, if there is one.
-func (v *visit) loginAfter(f failure) string {
+// loginAfter returns the message of the link to the login on a failure's page, or nothing.
+func (v *visit) loginAfter(f *failure) string {
 	switch {
 	case !v.canLogIn(), f.name == "login.many": // reloading the page continues the login
 		return ""

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,11 +19,6 @@ var (
 	loginsOfWorkspace = pace.Rate{Burst: 60, Refill: time.Second / 6}
 	loginsOfAll       = pace.Rate{Burst: 200, Refill: time.Second / 20}
 )
-
-// loginsDeferred means that there are too many logins at once. The state and the code stay valid.
-type loginsDeferred struct{ after time.Duration } // time until a retry
-
-func (e *loginsDeferred) Error() string { return "too many logins at once" }
 
 // loginBudget limits the calls to providers. It is safe for concurrent use.
 type loginBudget struct {
@@ -46,7 +42,7 @@ func newLoginBudget(metrics prometheus.Registerer, log *slog.Logger) *loginBudge
 	return b
 }
 
-// take counts a login. Errors: *loginsDeferred.
+// take counts a login. Errors: *failure; the state and the code stay valid.
 func (b *loginBudget) take(workspace, from string, now time.Time) error {
 	for _, limit := range []struct {
 		by, of string
@@ -61,7 +57,7 @@ func (b *loginBudget) take(workspace, from string, now time.Time) error {
 			b.warnings.For(b.log, "").Warn(
 				"logins are deferred: there are too many at once; burnkey_portal_logins_deferred_total counts them",
 				"by", limit.by, "workspace", workspace, "address", from)
-			return &loginsDeferred{wait}
+			return &failure{status: http.StatusTooManyRequests, name: "login.many", retry: wait}
 		}
 	}
 	return nil

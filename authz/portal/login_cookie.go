@@ -39,7 +39,7 @@ func (v *visit) setLogin(l oidc.Login) {
 	http.SetCookie(v.w, c)
 	others := v.loginsShown()
 	for _, old := range others[:max(0, len(others)-loginsAtOnce+1)] {
-		v.dropLoginCookie(old)
+		v.unset(old, false)
 	}
 }
 
@@ -58,15 +58,9 @@ func (v *visit) loginsShown() (names []string) {
 // hasLogin reports whether a login may be in progress.
 func (v *visit) hasLogin() bool { return len(v.shownAs(v.loginsShown()...)) > 0 }
 
-func (v *visit) dropLogin(l oidc.Login) { v.dropLoginCookie(v.loginName(l)) }
+func (v *visit) dropLogin(l oidc.Login) { v.unset(v.loginName(l), false) }
 
 func (v *visit) loginName(l oidc.Login) string {
 	mark, _ := oidc.Mark(l.State(v.client()))
 	return loginPrefix + mark
-}
-
-func (v *visit) dropLoginCookie(name string) {
-	gone := sessionCookie(name, "", false)
-	gone.MaxAge = -1
-	http.SetCookie(v.w, gone)
 }

@@ -13,12 +13,8 @@ import (
 // workspace. If that session is over already, it only deletes its cookie; without any valid
 // session it deletes all cookies.
 func logOut(v *visit) error {
-	if !v.fromUs() {
-		return errForeign
-	}
-	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
-	if err := v.r.ParseForm(); err != nil {
-		return formError(err)
+	if err := v.receive(maxForm); err != nil {
+		return err
 	}
 	cookies, sent := v.shownAll(), v.r.PostForm.Get("csrf")
 	i := slices.IndexFunc(cookies, func(c shown) bool { return equal(sent, deriveFrom(c.secret, "csrf")) })

@@ -2,7 +2,6 @@ package portal
 
 import (
 	"errors"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,8 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// operatorRoutes are those of the producer's own staff. There is none that makes a key
-// or shows a token.
+// operatorRoutes are for the producer's own staff. No route creates a key or shows a token.
 func (p *portal) operatorRoutes() {
 	const root = authz.PortalPath + "/{ws}/operator"
 	get := func(path string, h handler) { p.mux.HandleFunc("GET "+root+path, p.serve(h)) }
@@ -26,21 +24,21 @@ func (p *portal) operatorRoutes() {
 	get("", staffed(toStart))
 	get("/{$}", staffed(toStart))
 	get("/find", staffed(toStart))
-	post("/find", staffed(posted(find)))
+	post("/find", staffed(posted(maxForm, find)))
 	get("/audit", staffed(showAudit))
 	get("/audit.csv", staffed(exportCSV))
 	get("/audit.json", staffed(exportJSON))
 	get("/workspaces", overAll(listWorkspaces))
 	get("/keys", operated(listAllKeys))
-	get("/keys/{id}", operated(showAnyKey))
-	get("/keys/{id}/revoke", operated(toAnyKey))
-	post("/keys/{id}/revoke", operated(posted(revokeAnyKey)))
+	get("/keys/{id}", operated(showKey))
+	get("/keys/{id}/revoke", operated(toKey))
+	post("/keys/{id}/revoke", operated(posted(maxForm, revokeKey)))
 	get("/revoke", operated(selectKeys))
-	post("/revoke", operated(posted(revokeKeys)))
+	post("/revoke", operated(posted(maxForm, revokeKeys)))
 	get("/settings", operated(showSettings))
 	get("/settings/{form}", operated(toSettings))
-	post("/settings/policy", operated(uploaded(maxSettings, savePolicy)))
-	post("/settings/look", operated(uploaded(maxSettings, saveLook)))
+	post("/settings/policy", operated(posted(maxSettings, savePolicy)))
+	post("/settings/look", operated(posted(maxSettings, saveLook)))
 }
 
 // staffed wraps a handler for operators only: global ones first, then those of the path's
@@ -62,8 +60,8 @@ func staffed(h handler) handler {
 
 func isOperator(s *store.Session) bool { return s.Role == store.RoleOperator }
 
-// operated is one about a workspace's keys. Those of authz.Home are the management keys,
-// which nobody has come by who is here.
+// operated wraps a handler for a workspace's keys. The keys of authz.Home are the management keys,
+// which have no pages.
 func operated(h handler) handler {
 	return staffed(func(v *visit) error {
 		if v.workspace.ID == authz.Home {
@@ -73,7 +71,7 @@ func operated(h handler) handler {
 	})
 }
 
-// overAll is one about all workspaces. Its pages are authz.Home's.
+// overAll wraps a handler for all workspaces, with a path in authz.Home.
 func overAll(h handler) handler {
 	return func(v *visit) error {
 		if v.workspace.ID != authz.Home {
@@ -83,22 +81,22 @@ func overAll(h handler) handler {
 	}
 }
 
-// Operator says whether the session is one.
-func (p *view) Operator() bool { return p.visit.session.Role == store.RoleOperator }
+// Operator reports whether the session is an operator's.
+func (p *view) Operator() bool { return isOperator(&p.visit.session) }
 
-// OverAll says whether the session is over all workspaces.
+// OverAll reports whether the session is a global operator's.
 func (p *view) OverAll() bool { return authz.OperatesAll(&p.visit.session) }
 
-// AtHome says whether the page is about all workspaces, rather than one.
+// AtHome reports whether the page is about all workspaces.
 func (p *view) AtHome() bool { return p.visit.workspace.ID == authz.Home }
 
-// Workspaces is the path of the list of all.
+// Workspaces returns the path of the list of all workspaces.
 func (p *view) Workspaces() string { return p.visit.within(authz.Home, "operator", "workspaces") }
 
-// toSettings is for who comes back to where a form was posted.
+// toSettings leads from the address of a form to the page that has it.
 func toSettings(v *visit) error { return v.redirect(v.path("operator", "settings")) }
 
-// toStart leads to where an operator begins.
+// toStart leads to an operator's start page.
 func toStart(v *visit) error { return v.redirect(v.home()) }
 
 // find finds a key in the workspace or, at home, in all.
@@ -109,9 +107,7 @@ func find(v *visit) error {
 	return findKey(v)
 }
 
-func toAnyKey(v *visit) error { return v.redirect(v.path("operator", "keys", v.r.PathValue("id"))) }
-
-// toHome leads to where somebody begins, whoever they are.
+// toHome leads to the start page of a person, or to the owners' one.
 func toHome(v *visit) error {
 	if err := v.identify(v.shownHere(), anybody); err != nil && !errors.Is(err, authz.ErrNoSession) {
 		return err
@@ -123,30 +119,17 @@ func (v *visit) home() string {
 	switch {
 	case v.workspace.ID == authz.Home:
 		return v.path("operator", "workspaces")
-	case v.session.Role == store.RoleOperator:
+	case isOperator(&v.session):
 		return v.path("operator", "keys")
 	}
 	return v.path("keys")
 }
 
-// Home is where whoever is logged in begins.
+// Home returns the path of the person's start page.
 func (p *view) Home() string { return p.visit.home() }
 
-// anyKey returns a key of the workspace, whoever's it is. It is for operators alone.
-func (v *visit) anyKey(text string) (store.Key, error) {
-	id, ok := store.ParseID(text)
-	if !ok {
-		return store.Key{}, errNowhere
-	}
-	k, err := v.service.Key(v.r.Context(), v.workspace.ID, id)
-	if errors.Is(err, authz.ErrNotFound) {
-		return store.Key{}, errNowhere
-	}
-	return k, err
-}
-
-// typed returns what somebody typed into fields. What no field of ours can hold is an
-// address that somebody has tampered with; a token is one that must not be in any.
+// typed returns the texts of fields. A text that our fields can't have is an error, since the address
+// was tampered with, and so is a token, which must not be in an address. Errors: errNowhere, errToken.
 func typed(from url.Values, names ...string) (texts []string, err error) {
 	for _, name := range names {
 		text := from.Get(name)
@@ -164,13 +147,13 @@ func typed(from url.Values, names ...string) (texts []string, err error) {
 	return texts, nil
 }
 
-// afterOf is where a list goes on, and the zero id where it begins.
+// afterOf returns the id after which a list continues, or the zero id for its first page.
 func (v *visit) afterOf() uuid.UUID {
 	after, _ := store.ParseID(v.r.URL.Query().Get("after"))
 	return after
 }
 
-// query is one of the fields that are not empty, in pairs of name and value.
+// query returns a query with the fields that are not empty, given as pairs of name and value.
 func query(pairs ...string) string {
 	q := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -181,18 +164,5 @@ func query(pairs ...string) string {
 	return "?" + q.Encode()
 }
 
-// Query is such a one, for templates.
+// Query does the same for templates.
 func (p *view) Query(pairs ...string) string { return query(pairs...) }
-
-// again answers a form with a page that says what is wrong with it.
-func (v *visit) again(status int, page, title string, content any, bad faults) error {
-	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content, Faults: bad})
-}
-
-// statusOf is 422 where something is wrong.
-func statusOf(bad faults) int {
-	if len(bad) > 0 {
-		return http.StatusUnprocessableEntity
-	}
-	return http.StatusOK
-}

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"net/http"
 	"net/url"
 	"time"
 
@@ -14,41 +15,10 @@ type auditPage struct {
 	Owner, Key, Action, Actor, Result, Since, Until string // as typed; the days are yyyy-mm-dd
 	Actions, Results                                []string
 	Records                                         []record
-	Next                                            string // the query of the next page, or empty
 	Exported                                        string // the query of an export
 	Most                                            int    // entries in it
-	First                                           bool
+	pages
 }
-
-// record is an entry of the audit as operators see it: all of it.
-type record struct {
-	store.Entry
-	Name string  // of the key, if any; see nameOf
-	More excerpt // the detail
-}
-
-// About says whether it is about a key.
-func (r record) About() bool { return r.Key != uuid.Nil }
-
-// OK says whether it was done.
-func (r record) OK() bool { return r.Result == store.ResultOK }
-
-func (v *visit) records(entries []store.Entry) []record {
-	all := make([]record, len(entries))
-	for i, e := range entries {
-		all[i] = record{Entry: e, Name: v.nameOf(&e), More: excerptOf(e.Detail)}
-	}
-	return all
-}
-
-// shownRecords is what the template of records sees.
-type shownRecords struct {
-	*view
-	Records []record
-}
-
-// RecordsOf prepares records to be shown.
-func (p *view) RecordsOf(all []record) shownRecords { return shownRecords{p, all} }
 
 func showAudit(v *visit) error {
 	v.remember()
@@ -56,35 +26,25 @@ func showAudit(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if len(bad) == 0 {
-		if err := v.readAudit(p, f); err != nil {
-			return err
-		}
+	if len(bad) > 0 {
+		return v.render(http.StatusUnprocessableEntity, "audit", "audit.title", p, bad...)
 	}
-	return v.again(statusOf(bad), "audit", "audit.title", p, bad)
-}
-
-func (v *visit) readAudit(p *auditPage, f store.AuditFilter) error {
-	f.After, f.Limit = v.afterOf(), eventsOnPage
-	entries, next, err := v.service.Audit(v.context(), v.workspace.ID, f)
-	if err != nil {
+	f.After, f.Limit = v.afterOf(), recordsOnPage
+	var next uuid.UUID
+	if p.Records, next, err = v.records(f); err != nil {
 		return err
 	}
-	p.First = f.After == uuid.Nil
-	if next != uuid.Nil {
-		p.Next = p.query(next.String())
+	p.pages = pagesOf(f.After, next, p.filter()...)
+	return v.render(http.StatusOK, "audit", "audit.title", p)
+}
+
+func (p *auditPage) filter() []string {
+	return []string{
+		"owner", p.Owner, "key", p.Key, "action", p.Action, "actor", p.Actor, "result", p.Result, "since", p.Since, "until", p.Until,
 	}
-	p.Records = v.records(entries)
-	return nil
 }
 
-// query is that of the same entries, of those behind one.
-func (p *auditPage) query(after string) string {
-	return query("owner", p.Owner, "key", p.Key, "action", p.Action, "actor", p.Actor,
-		"result", p.Result, "since", p.Since, "until", p.Until, "after", after)
-}
-
-// auditOf reads the fields of the filter.
+// auditOf reads the filter's fields.
 func (v *visit) auditOf(from url.Values) (p *auditPage, f store.AuditFilter, bad faults, err error) {
 	texts, err := typed(from, "owner", "key", "action", "actor", "result", "since", "until")
 	if err != nil {
@@ -92,9 +52,9 @@ func (v *visit) auditOf(from url.Values) (p *auditPage, f store.AuditFilter, bad
 	}
 	p = &auditPage{
 		Owner: texts[0], Key: texts[1], Action: texts[2], Actor: texts[3], Result: texts[4], Since: texts[5], Until: texts[6],
-		Actions: store.Actions(), Results: []string{store.ResultOK, store.ResultRefused}, Most: exportMost, First: true,
+		Actions: store.Actions(), Results: []string{store.ResultOK, store.ResultRefused}, Most: exportMost, pages: pages{First: true},
 	}
-	p.Exported = p.query("")
+	p.Exported = query(p.filter()...)
 	f = store.AuditFilter{Owner: p.Owner, Action: p.Action, ActorID: p.Actor, Result: p.Result}
 	if p.Key != "" {
 		var ok bool
@@ -111,7 +71,7 @@ func (v *visit) auditOf(from url.Values) (p *auditPage, f store.AuditFilter, bad
 	return p, f, bad, nil
 }
 
-// dayOf is the beginning of a day in UTC, some days on; the zero time where none is named.
+// dayOf returns the beginning of a day in UTC, moved by some days, or the zero time for an empty text.
 func dayOf(text string, on int) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

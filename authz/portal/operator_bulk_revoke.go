@@ -13,22 +13,21 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// manyPage is the content of the page that revokes many keys: which, then those that
-// would go, then those that are gone.
+// manyPage is the content of the page for a bulk revocation: the selection, then the keys to be
+// revoked, then the revoked ones.
 type manyPage struct {
 	Owner, Scope, Before string // as typed; Before is yyyy-mm-dd
-	Unused               string // likewise; days
+	Unused               string // days, as typed
 	Asked                bool   // there is a selection
 	Keys                 []shownKey
-	More                 bool // there are others, for another time
-	Most                 int  // keys at once
+	More                 bool // the selection has further keys
+	Most                 int  // keys in one revocation
 	Number               string
 	UsableAfter          int // seconds
 	Failed               bool
 }
 
-// IDs are those of the keys that were listed: they alone are revoked, whatever else the
-// selection means by then.
+// IDs returns the ids of the listed keys. Only they are revoked, whatever the selection matches later.
 func (p *manyPage) IDs() string {
 	ids := make([]string, len(p.Keys))
 	for i, k := range p.Keys {
@@ -37,7 +36,7 @@ func (p *manyPage) IDs() string {
 	return strings.Join(ids, ",")
 }
 
-// manyOf reads the fields of a selection, but for the ids.
+// manyOf reads the fields of a selection except the ids.
 func manyOf(from url.Values) (p *manyPage, err error) {
 	texts, err := typed(from, "owner", "scope", "before", "unused")
 	if err != nil {
@@ -49,8 +48,7 @@ func manyOf(from url.Values) (p *manyPage, err error) {
 	}, nil
 }
 
-// selectKeys lists what a selection would revoke. It changes nothing, so that it may be
-// looked at any number of times.
+// selectKeys lists the keys that a selection would revoke. It changes nothing.
 func selectKeys(v *visit) error {
 	v.remember()
 	given := v.r.URL.Query()
@@ -65,36 +63,36 @@ func selectKeys(v *visit) error {
 	sel := authz.Selection{IDs: ids, Owner: p.Owner, Scope: p.Scope}
 	if p.Before != "" {
 		if sel.CreatedBefore, err = time.Parse(time.DateOnly, p.Before); err != nil {
-			return v.again(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("before", "fault.date"))
+			return v.render(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("before", "fault.date")...)
 		}
 	}
 	var ok bool
 	if sel.UnusedFor, ok = daysOf(p.Unused); !ok {
-		return v.again(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("unused", "fault.unused", "most", mostDays))
+		return v.render(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("unused", "fault.unused", "most", mostDays)...)
 	}
 	if len(ids) == 0 && p.Owner == "" && p.Scope == "" && p.Before == "" && p.Unused == "" {
-		if given.Has("owner") { // the form was sent as it was
-			return v.again(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("owner", "fault.many.which"))
+		if given.Has("owner") { // the form was sent without input
+			return v.render(http.StatusUnprocessableEntity, "many", "many.title", p, v.fault("owner", "fault.many.which")...)
 		}
 		return v.render(http.StatusOK, "many", "many.title", p)
 	}
 	return v.wouldGo(http.StatusOK, p, sel, nil)
 }
 
-// wouldGo shows the keys that a selection means, and the form that revokes them.
+// wouldGo shows the keys that a selection matches, and the form that revokes them.
 func (v *visit) wouldGo(status int, p *manyPage, sel authz.Selection, bad faults) error {
 	keys, more, err := v.service.RevokeMany(v.context(), v.workspace.ID, sel, true)
 	if unknown := v.usageFault(err); unknown != nil {
-		return v.again(http.StatusConflict, "many", "many.title", p, unknown)
+		return v.render(http.StatusConflict, "many", "many.title", p, unknown...)
 	}
 	if err != nil {
 		return err
 	}
 	p.Asked, p.Keys, p.More = true, v.showAll(keys), more
-	return v.again(status, "many", "many.title", p, bad)
+	return v.render(status, "many", "many.title", p, bad...)
 }
 
-// revokeKeys revokes the keys that were listed, once their number is typed.
+// revokeKeys revokes the listed keys if their number was typed.
 func revokeKeys(v *visit) error {
 	given := v.r.PostForm
 	p, err := manyOf(given)
@@ -105,7 +103,7 @@ func revokeKeys(v *visit) error {
 	if err != nil || len(ids) == 0 {
 		return errForm
 	}
-	// A key that was used since it was listed is left alone.
+	// A key that was used after it was listed stays.
 	unused, ok := daysOf(p.Unused)
 	if !ok {
 		return errForm
@@ -116,20 +114,19 @@ func revokeKeys(v *visit) error {
 	}
 	keys, _, err := v.service.RevokeMany(v.context(), v.workspace.ID, sel, false)
 	if unknown := v.usageFault(err); unknown != nil {
-		return v.again(http.StatusConflict, "many", "many.title", p, unknown)
+		return v.render(http.StatusConflict, "many", "many.title", p, unknown...)
 	}
 	return v.haveGone(p, keys, err)
 }
 
-// haveGone says which keys were revoked. Where that ended too early, those before are
-// gone all the same.
+// haveGone lists the revoked keys: after an error, those before it.
 func (v *visit) haveGone(p *manyPage, keys []store.Key, err error) error {
 	status := http.StatusOK
 	switch {
 	case err != nil && len(keys) == 0:
 		return err
 	case err != nil:
-		v.log.Error("not all of many keys were revoked", "request_id", v.requestID(), "revoked", len(keys), "error", err)
+		v.log.Error("a bulk revocation ended early", "request_id", v.requestID(), "revoked", len(keys), "error", err)
 		status, p.Failed = http.StatusServiceUnavailable, true
 		v.retryAfter(soon)
 	}
@@ -137,7 +134,7 @@ func (v *visit) haveGone(p *manyPage, keys []store.Key, err error) error {
 	return v.render(status, "gone", "gone.title", p)
 }
 
-// idsOf reads ids of keys, each spelt in one way.
+// idsOf reads the ids of keys, without duplicates.
 func idsOf(texts []string) (ids []uuid.UUID, err error) {
 	if len(texts) > authz.MaxRevokedAtOnce {
 		return nil, errNowhere

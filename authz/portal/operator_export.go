@@ -35,7 +35,7 @@ func (v *visit) export(kind, ending string, begin func(w io.Writer) sheet) error
 		return err
 	}
 	if len(bad) > 0 {
-		return v.again(statusOf(bad), "audit", "audit.title", p, bad)
+		return v.render(http.StatusUnprocessableEntity, "audit", "audit.title", p, bad...)
 	}
 	f.Limit = exportStep
 	step, next, err := v.service.Audit(v.context(), v.workspace.ID, f)

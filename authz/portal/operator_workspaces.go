@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/burnkey/burnkey/authz"
@@ -10,20 +11,17 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// workspacesOnPage are as many as read like a list.
 const workspacesOnPage = 50
 
 // workspacesPage is the content of the list of all workspaces.
 type workspacesPage struct {
 	Workspaces []store.Workspace
 	Query      string // as typed
-	Next       string // the query of the next page, or empty
-	First      bool   // it is the first page
-	// Pasted and In are what somebody looked for, and where. Pasted is never a token.
-	Pasted, In string
+	Pasted, In string // the key to find, never a token, and its workspace; as typed
+	pages
 }
 
-// PathOf is where a workspace's keys are.
+// PathOf returns the path of a workspace's list of keys.
 func (p *view) PathOf(w store.Workspace) string { return p.visit.within(w.ID, "operator", "keys") }
 
 func listWorkspaces(v *visit) error {
@@ -35,32 +33,28 @@ func listWorkspaces(v *visit) error {
 	return v.render(http.StatusOK, "workspaces", "workspaces.title", p)
 }
 
-// workspaces reads the page of the list that the query asks for. The server's own
-// workspace is none of those whose keys may be seen here.
+// workspaces reads the page of the list that the address names, without the server's own workspace,
+// whose keys have no pages.
 func (v *visit) workspaces() (*workspacesPage, error) {
 	texts, err := typed(v.r.URL.Query(), "q", "after")
 	if err != nil {
 		return nil, err
 	}
-	p := &workspacesPage{Query: texts[0], First: texts[1] == ""}
-	found, next, err := v.service.Workspaces(v.context(), store.WorkspaceFilter{Query: p.Query, After: texts[1], Limit: workspacesOnPage})
+	p := &workspacesPage{Query: texts[0], pages: pages{First: texts[1] == ""}}
+	f := store.WorkspaceFilter{Query: p.Query, After: texts[1], Limit: workspacesOnPage}
+	found, next, err := v.service.Workspaces(v.context(), f)
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range found {
-		if w.ID != authz.Home {
-			p.Workspaces = append(p.Workspaces, w)
-		}
-	}
+	p.Workspaces = slices.DeleteFunc(found, func(w store.Workspace) bool { return w.ID == authz.Home })
 	if next != "" {
 		p.Next = query("q", p.Query, "after", next)
 	}
 	return p, nil
 }
 
-// findAnywhere leads to a key from its token, which names its workspace, or from its id or
-// kid. In which workspace those are nothing says but who asks: to look in each would take
-// the longer the more there are.
+// findAnywhere leads to a key from its token, which names its workspace, or from its id or kid. The
+// person has to name the workspace of those, since a search of all workspaces would take too long.
 func findAnywhere(v *visit) error {
 	pasted := strings.TrimSpace(v.r.PostForm.Get("pasted"))
 	texts, err := typed(v.r.PostForm, "workspace")
@@ -86,7 +80,7 @@ func findAnywhere(v *visit) error {
 		return v.foundNowhere(http.StatusUnprocessableEntity, pasted, texts[0], bad)
 	}
 	v.settleIn(store.Workspace{ID: k.Workspace})
-	return v.redirect(v.path("operator", "keys", k.ID.String()) + v.done("found", k.ID.String()))
+	return v.finish(k, "found")
 }
 
 // lookIn finds a key in a workspace by its token or, without one, by its id or kid.
@@ -111,9 +105,9 @@ func (v *visit) foundNowhere(status int, pasted, in string, bad faults) error {
 	if err != nil {
 		return err
 	}
-	if len(pasted) <= authz.MaxText { // not all that somebody may have pasted
+	if len(pasted) <= authz.MaxText { // the pasted text may be long
 		p.Pasted = pasted
 	}
 	p.In = in
-	return v.again(status, "workspaces", "workspaces.title", p, bad)
+	return v.render(status, "workspaces", "workspaces.title", p, bad...)
 }

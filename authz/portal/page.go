@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/portal/language"
 	"github.com/burnkey/burnkey/store"
@@ -41,10 +43,34 @@ type view struct {
 	visit   *visit
 }
 
-// render answers with a page whose title is a message. It is complete before the first
-// byte is sent.
-func (v *visit) render(status int, page, title string, content any) error {
-	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content})
+// part is what a shared template sees: the page, and data of its own.
+type part struct {
+	*view
+	Of any
+}
+
+// With returns a page's part with this data.
+func (p *view) With(data any) part { return part{p, data} }
+
+// pages leads to the other pages of a list.
+type pages struct {
+	Next  string // query of the next page, or empty
+	First bool   // this is the first page
+}
+
+// pagesOf returns the pages of a list with a filter: pairs of name and value.
+func pagesOf(after, next uuid.UUID, filter ...string) pages {
+	p := pages{First: after == uuid.Nil}
+	if next != uuid.Nil {
+		p.Next = query(append(filter, "after", next.String())...)
+	}
+	return p
+}
+
+// render answers with a page whose title is a message. The page is complete before its first byte
+// is sent.
+func (v *visit) render(status int, page, title string, content any, bad ...fault) error {
+	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content, Faults: bad})
 }
 
 func (v *visit) renderView(status int, shown *view) error {

@@ -104,7 +104,7 @@ func (p *portal) routes() {
 		p.mux.HandleFunc(method+" "+authz.PortalPath+"/{ws}"+path, p.serve(h))
 	}
 	owner := func(method, path string, h handler) { in(method, path, owned(h)) }
-	change := func(path string, h handler) { in(http.MethodPost, path, owned(posted(h))) }
+	change := func(path string, h handler) { in(http.MethodPost, path, owned(posted(maxForm, h))) }
 
 	in("GET", "", toHome)
 	in("GET", "/{$}", toHome)

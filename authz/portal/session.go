@@ -13,7 +13,7 @@ import (
 
 const maxForm = 64 << 10 // bytes
 
-// owned is a handler for the owner of keys alone, whom authz.Home has none of.
+// owned wraps a handler for owners only. authz.Home has no owners.
 func owned(h handler) handler {
 	return func(v *visit) error {
 		if v.workspace.ID == authz.Home {
@@ -35,31 +35,11 @@ func owned(h handler) handler {
 
 func isOwner(s *store.Session) bool { return s.Role == store.RoleOwner && s.Owner != "" }
 
-// posted is a handler of a form of ours.
-func posted(h handler) handler { return sent(maxForm, (*http.Request).ParseForm, h) }
-
-// uploaded is one of a form of so many bytes that may have a file in it. All of it is kept
-// in memory.
-func uploaded(most int64, h handler) handler {
-	return sent(most, func(r *http.Request) error {
-		if err := r.ParseForm(); err != nil {
-			return err
-		}
-		if err := r.ParseMultipartForm(most); !errors.Is(err, http.ErrNotMultipart) {
-			return err
-		}
-		return nil
-	}, h)
-}
-
-func sent(most int64, parse func(*http.Request) error, h handler) handler {
+// posted wraps a handler for forms that our own pages send, of at most a number of bytes.
+func posted(most int64, h handler) handler {
 	return func(v *visit) error {
-		if !v.fromUs() {
-			return errForeign
-		}
-		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, most)
-		if err := parse(v.r); err != nil {
-			return formError(err)
+		if err := v.receive(most); err != nil {
+			return err
 		}
 		if !equal(v.r.PostForm.Get("csrf"), v.csrf()) {
 			return errForeign
@@ -68,18 +48,31 @@ func sent(most int64, parse func(*http.Request) error, h handler) handler {
 	}
 }
 
-func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-
-func formError(err error) error {
+// receive reads a form that may have a file, which stays in memory. Errors: errForeign, errForm,
+// *http.MaxBytesError.
+func (v *visit) receive(most int64) error {
+	if !v.fromUs() {
+		return errForeign
+	}
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, most)
+	err := v.r.ParseForm()
+	if err == nil {
+		err = v.r.ParseMultipartForm(most)
+	}
 	var long *http.MaxBytesError
-	if errors.As(err, &long) {
+	switch {
+	case err == nil, errors.Is(err, http.ErrNotMultipart):
+		return nil
+	case errors.As(err, &long):
 		return err
 	}
 	return errForm
 }
 
-// fromUs reports whether a form was posted by a page of ours: by what browsers say of
-// it, which no page can alter (Fetch Standard section 3.1, Fetch Metadata section 2.1).
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// fromUs reports whether one of our own pages sent a form, by headers that pages can't change (Fetch
+// Standard section 3.1, Fetch Metadata section 2.1).
 func (v *visit) fromUs() bool {
 	origin, given := v.r.Header["Origin"]
 	site := v.r.Header.Get("Sec-Fetch-Site")
@@ -89,8 +82,8 @@ func (v *visit) fromUs() bool {
 	return site == "same-origin"
 }
 
-// csrf is what a form of this session carries. It tells nothing of the session's secret,
-// and no other site can know it.
+// csrf returns the value that this session's forms carry. It does not reveal the session's secret, and
+// other sites can't know it.
 func (v *visit) csrf() string {
 	if v.secret == "" {
 		return ""
@@ -98,7 +91,7 @@ func (v *visit) csrf() string {
 	return v.derive("csrf")
 }
 
-// derive makes a value out of the session's secret that is of no use as one.
+// derive makes a value from the session's secret, without revealing it.
 func (v *visit) derive(purpose string) string { return deriveFrom(v.secret, purpose) }
 
 func deriveFrom(secret authz.Secret, purpose string) string {

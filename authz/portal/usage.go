@@ -2,23 +2,22 @@ package portal
 
 import (
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
 )
 
-// Reported says whether anybody reports the use of the workspace's keys. Where nobody does,
-// pages say nothing of it.
+// Reported reports whether gateways report the use of the workspace's keys. Otherwise pages don't
+// mention it.
 func (p *view) Reported() bool { return !p.visit.workspace.Usage.At.IsZero() }
 
-// Ago says how long ago a time was.
+// Ago formats how long ago a time was.
 func (p *view) Ago(t time.Time) string { return p.visit.language.Ago(p.visit.now().Sub(t)) }
 
-// Minute is a time for programs, as Machine, to the minute.
+// Minute formats a time like Machine, but to the minute.
 func (p *view) Minute(t time.Time) string { return t.UTC().Format("2006-01-02T15:04Z") }
 
-// UnusedSince is since when a key that has not been used would have been seen.
+// UnusedSince returns since when a use of the key would have been reported.
 func (p *view) UnusedSince(k shownKey) time.Time {
 	if since := p.visit.workspace.Usage.Since; since.After(k.CreatedAt) {
 		return since
@@ -26,19 +25,16 @@ func (p *view) UnusedSince(k shownKey) time.Time {
 	return k.CreatedAt
 }
 
-// mostDays is the longest time for which keys can be asked to have been unused.
+// mostDays bounds the time of a selection of unused keys.
 const mostDays = authz.MaxExpiresIn / int(day/time.Second)
 
-// daysOf reads a number of days; none is 0.
+// daysOf reads a number of days, or 0 for an empty text.
 func daysOf(text string) (d time.Duration, ok bool) {
-	if text == "" {
-		return 0, true
-	}
-	n, err := strconv.Atoi(text)
-	return time.Duration(n) * day, err == nil && n >= 1 && n <= mostDays
+	n := numberIn(text)
+	return time.Duration(n) * day, n >= 0 && n <= int64(mostDays)
 }
 
-// usageFault says why it can't be told which keys are unused, if that is what err says.
+// usageFault explains why the unused keys are not known, if that is the error.
 func (v *visit) usageFault(err error) faults {
 	var e *authz.UsageError
 	switch {

@@ -14,13 +14,13 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// visit is one request and what is known of it.
+// visit is one request, with everything known about it.
 type visit struct {
 	*portal
 	w         http.ResponseWriter
 	r         *http.Request
 	language  *language.Language
-	workspace store.Workspace // of the path or of the session; none if it has no ID
+	workspace store.Workspace // of the path or of the session; unknown if it has no ID
 	session   store.Session
 	secret    authz.Secret                   // of the session; empty if nobody is logged in
 	opened    map[authz.Secret]store.Session // by cookie, as far as looked up; no Workspace: invalid
@@ -28,15 +28,15 @@ type visit struct {
 	rested    func()                         // releases the session that authorizes the visit, or nil
 }
 
-// handler answers a visit, or says why it can't: see failure.
+// handler answers a visit, or returns an error; see failureOf.
 type handler func(*visit) error
 
 var errPanic = errors.New("a handler panicked")
 
-// serve answers by a handler, in the workspace that the path names.
+// serve calls a handler in the workspace of the path.
 func (p *portal) serve(h handler) http.HandlerFunc { return p.answer(h, false) }
 
-// publish answers everybody alike.
+// publish does the same for a handler whose answer is the same for everybody.
 func (p *portal) publish(h handler) http.HandlerFunc { return p.answer(h, true) }
 
 func (p *portal) answer(h handler, public bool) http.HandlerFunc {
@@ -73,7 +73,7 @@ func (v *visit) depart() {
 	}
 }
 
-// enter looks the workspace up before anything else: it says who may frame the page.
+// enter reads the workspace before anything else, since it decides who may frame the page.
 func (v *visit) enter(h handler) error {
 	if id := v.r.PathValue("ws"); id != "" {
 		if authz.CheckWorkspaceID("ws", id) != nil || !v.isThere(id) {
@@ -100,7 +100,7 @@ func (v *visit) settleIn(w store.Workspace) {
 	v.secure()
 }
 
-// context is that of what somebody does in a session, with their name for the audit.
+// context returns the request's context, with the person for the audit.
 func (v *visit) context() context.Context { return v.as(&v.session) }
 
 func (v *visit) as(s *store.Session) context.Context {
@@ -111,40 +111,16 @@ func (v *visit) from() string { return clientaddr.Of(v.r.RemoteAddr) }
 
 func (v *visit) requestID() string { return v.w.Header().Get("X-Request-Id") }
 
-// path is a path within the workspace, as browsers have it.
+// path returns a path in the workspace, as browsers see it.
 func (v *visit) path(parts ...string) string { return v.within(v.workspace.ID, parts...) }
 
-// within is a path within a workspace, as browsers have it.
+// within returns a path in any workspace, as browsers see it.
 func (v *visit) within(workspace string, parts ...string) string {
 	return v.base + "/" + workspace + "/" + strings.Join(parts, "/")
 }
 
-// redirect sends the browser to a path within the workspace, as after what was posted.
 func (v *visit) redirect(path string) error {
 	v.w.Header().Set("Location", path)
 	v.w.WriteHeader(http.StatusSeeOther)
 	return nil
-}
-
-// toKey is for who comes back to where a form was posted.
-func toKey(v *visit) error { return v.redirect(v.path("keys", v.r.PathValue("id"))) }
-
-// key returns the key that the path names, if it is the owner's. To all others there is
-// none: they don't learn that there is.
-func (v *visit) key() (store.Key, error) { return v.keyOf(v.r.PathValue("id")) }
-
-func (v *visit) keyOf(text string) (store.Key, error) {
-	id, ok := store.ParseID(text)
-	if !ok {
-		return store.Key{}, errNowhere
-	}
-	k, err := v.service.Key(v.r.Context(), v.workspace.ID, id)
-	if errors.Is(err, authz.ErrNotFound) || err == nil && !v.owns(&k) {
-		return store.Key{}, errNowhere
-	}
-	return k, err
-}
-
-func (v *visit) owns(k *store.Key) bool {
-	return k.Workspace == v.session.Workspace && k.Owner == v.session.Owner && v.session.Owner != ""
 }
