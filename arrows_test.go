@@ -51,10 +51,14 @@ var arrows = map[string]arrow{
 	"cmd/burnkey": {imports: []string{"*"}},
 	"e2e":         {tests: []string{"*"}},
 
-	"store/storetest": {imports: []string{"jwks", "store"}},
-	"store/sqlite":    {imports: []string{"jwks", "store", "internal/loop"}, tests: []string{"store/storetest"}},
+	"store/internal/rows": {imports: []string{"jwks", "store"}, forbidden: []string{"github.com/jackc", "modernc.org"}},
+	"store/storetest":     {imports: []string{"jwks", "store", "store/internal/rows"}},
+	"store/sqlite": {
+		imports: []string{"jwks", "store", "store/internal/rows", "internal/loop"},
+		tests:   []string{"store/storetest"},
+	},
 	"store/postgres": {
-		imports: []string{"jwks", "store", "internal/loop"},
+		imports: []string{"jwks", "store", "store/internal/rows", "internal/loop"},
 		tests:   []string{"store/storetest", "store/postgres/pgtest"},
 	},
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
@@ -26,18 +27,18 @@ const (
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
 	if limit < 1 {
-		return nil, wrap(ctx, "read changes", errLimit)
+		return nil, wrap(ctx, "read changes", rows.ErrLimit)
 	}
 	var list []jwks.Change
 	err := s.readFrom(ctx, s.following, func(ctx context.Context, c *pgxpool.Conn) (err error) {
-		rows, _ := c.Query(ctx, selectChanges, workspace, min(after, math.MaxInt64), limit) // its error is rows.Err
-		list, err = pgx.CollectRows(rows, scanChange)
+		found, _ := c.Query(ctx, selectChanges, workspace, min(after, math.MaxInt64), limit) // its error is found.Err
+		list, err = pgx.CollectRows(found, scanChange)
 		switch {
 		case err != nil:
 			return err
 		case len(list) == 0:
 			var version uint64
-			return notFound(c.QueryRow(ctx, selectVersion, workspace).Scan(&version))
+			return rows.NotFound(c.QueryRow(ctx, selectVersion, workspace).Scan(&version))
 		case list[0].Version != after+1:
 			return store.ErrCompacted
 		}
@@ -57,7 +58,7 @@ func scanChange(row pgx.CollectableRow) (jwks.Change, error) {
 	if err := row.Scan(&version, &added, &removed); err != nil {
 		return jwks.Change{}, err
 	}
-	return decodeChange(version, added, removed)
+	return rows.Change(version, added, removed)
 }
 
 // Compact implements store.Store. Versions have no gaps, so it need not count rows to know whether more
@@ -67,7 +68,7 @@ func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (
 		var version uint64
 		var first *uint64
 		if err := c.QueryRow(ctx, selectLog, workspace).Scan(&version, &first); err != nil {
-			return notFound(err)
+			return rows.NotFound(err)
 		}
 		through = min(through, version-1) // the version may rise meanwhile, which only leaves more changes
 		if first == nil || *first > through {

@@ -13,12 +13,13 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
 	selectDue = `SELECT due_at, workspace, id FROM keys WHERE due_at IS NOT NULL
 		AND (due_at, workspace, id) > ($1, $2, $3) AND due_at <= $4 ORDER BY due_at, workspace, id LIMIT $5`
-	selectThese = `SELECT ` + keyColumns + ` FROM keys WHERE workspace = $1 AND id = ANY ($2)`
+	selectThese = `SELECT ` + rows.KeyColumns + ` FROM keys WHERE workspace = $1 AND id = ANY ($2)`
 	// retireKeys comes after raise, as removeKey does. It fails in the same way if one of the keys $2 is
 	// no longer as it was read: rotated to $3, which may be NULL. $4 is true for a key that is revoked,
 	// at the time $5, and false for one that has expired.
@@ -30,8 +31,8 @@ const (
 			UPDATE keys SET revoked_at = CASE WHEN revoked THEN $5::bigint END,
 				revoked_version = CASE WHEN revoked THEN (SELECT version FROM raised) END,
 				expired_version = CASE WHEN NOT revoked THEN (SELECT version FROM raised) END
-			FROM due WHERE workspace = $1 AND id = due.key AND ` + published + ` AND rotated_to IS NOT DISTINCT FROM successor
-			RETURNING ` + keyColumns + `
+			FROM due WHERE workspace = $1 AND id = due.key AND ` + rows.Published + ` AND rotated_to IS NOT DISTINCT FROM successor
+			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
 		), logged AS (
@@ -39,7 +40,7 @@ const (
 			SELECT $1, version, '', (SELECT string_agg(kid, ''::bytea) FROM withdrawn HAVING count(*) = cardinality($2::uuid[]))
 			FROM raised
 		)
-		SELECT ` + keyColumns + ` FROM removed`
+		SELECT ` + rows.KeyColumns + ` FROM removed`
 	selectNextDue = `SELECT (SELECT due_at FROM keys WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1)`
 )
 
@@ -62,8 +63,8 @@ func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 	var keys []store.Key
 	scan := func(row pgx.CollectableRow) (store.Key, error) { return scanKey(workspace, row) }
 	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
-		rows, _ := c.Query(ctx, selectThese, workspace, uuids(ids)) // its error is rows.Err
-		keys, err = pgx.CollectRows(rows, scan)
+		found, _ := c.Query(ctx, selectThese, workspace, uuids(ids)) // its error is found.Err
+		keys, err = pgx.CollectRows(found, scan)
 		return err
 	})
 	if err != nil {
@@ -73,15 +74,15 @@ func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 	if len(keys) == 0 {
 		return []store.Key{}, nil
 	}
-	statements := retirement(workspace, keys, cut(at))
+	statements := retirement(workspace, keys, rows.Cut(at))
 	kids := make([]jwks.KID, len(keys))
 	for i, k := range keys {
 		kids[i] = k.KID
 	}
 	err = s.write(ctx, workspace, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, workspace, kids, func(r pgx.BatchResults) (err error) {
-			rows, _ := r.Query() // its error is rows.Err
-			keys, err = pgx.CollectRows(rows, scan)
+			found, _ := r.Query() // its error is found.Err
+			keys, err = pgx.CollectRows(found, scan)
 			return err
 		}, statements...)
 	})
@@ -103,36 +104,31 @@ func retirement(workspace string, keys []store.Key, at time.Time) []statement {
 		k = store.Retired(k, at, 0) // the database knows the version
 		ids[i], revoked[i] = k.ID, !k.RevokedAt.IsZero()
 		successors[i] = pgtype.UUID{Bytes: k.RotatedTo, Valid: k.RotatedTo != uuid.Nil}
-		statements = append(statements, statement{recordEntry, entryArgs(store.KeyRetired(k, at))})
+		statements = append(statements, statement{recordEntry, dialect.EntryArgs(store.KeyRetired(k, at))})
 	}
 	statements[0] = statement{retireKeys, []any{workspace, ids, successors, revoked, at.UnixMicro()}}
 	return statements
 }
 
 func uuids(ids []uuid.UUID) [][16]byte {
-	list := make([][16]byte, len(ids))
+	array := make([][16]byte, len(ids))
 	for i, id := range ids {
-		list[i] = id
+		array[i] = id
 	}
-	return list
+	return array
 }
 
 // Due implements store.Store.
 func (s *Store) Due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.DuePlace, error) {
 	if limit < 1 {
-		return nil, wrap(ctx, "list due keys", errLimit)
+		return nil, wrap(ctx, "list due keys", rows.ErrLimit)
 	}
 	var list []store.DuePlace
 	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
-		rows, _ := c.Query(ctx, selectDue, after.At.UnixMicro(), after.Workspace, [16]byte(after.ID),
-			until.UnixMicro(), limit) // its error is rows.Err
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.DuePlace, error) {
-			var (
-				at *int64
-				d  store.DuePlace
-			)
-			err := row.Scan(&at, &d.Workspace, (*[16]byte)(&d.ID))
-			d.At = fromMicros(at)
+		found, _ := c.Query(ctx, selectDue, after.At.UnixMicro(), after.Workspace, [16]byte(after.ID),
+			until.UnixMicro(), limit) // its error is found.Err
+		list, err = pgx.CollectRows(found, func(row pgx.CollectableRow) (d store.DuePlace, err error) {
+			err = row.Scan(rows.Time(&d.At), &d.Workspace, dialect.IDInto(&d.ID))
 			return d, err
 		})
 		return err
@@ -142,9 +138,9 @@ func (s *Store) Due(ctx context.Context, after store.DuePlace, until time.Time, 
 
 // NextDue implements store.Store.
 func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
-	var at *int64
+	var at time.Time
 	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		return c.QueryRow(ctx, selectNextDue).Scan(&at)
+		return c.QueryRow(ctx, selectNextDue).Scan(rows.Time(&at))
 	})
-	return fromMicros(at), wrap(ctx, "read when a key is due", err)
+	return at, wrap(ctx, "read when a key is due", err)
 }

@@ -12,15 +12,14 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
-	// published is the condition of keys_by_owner_published.
-	published = `revoked_at IS NULL AND expired_version IS NULL`
 	// insertKey are the parts of a statement that insert a key, its JWK and its entry at the version of
 	// raised. The arguments are keyArgs.
 	insertKey = `kept AS (
-			INSERT INTO keys (workspace, ` + keyColumns + `)
+			INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
 			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea
 			FROM raised
 		), published AS (
@@ -43,7 +42,7 @@ const (
 	issueKeyWithin = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), held AS (
-			SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $14 AND ` + published + `
+			SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $14 AND ` + rows.Published + `
 				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $27) LIMIT $28) AS k
 		), ` + insertKey + `, logged AS (
 			INSERT INTO changes (workspace, version, added, removed)
@@ -59,18 +58,18 @@ const (
 		EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $4)`
 	updateKey = `WITH audited AS (` + recordEntry + `)
 		UPDATE keys SET name = $12, metadata = $13, updated_at = $14 WHERE workspace = $1 AND id = $8`
-	selectKeys           = `SELECT ` + lastUsed + `, ` + keyColumns + ` FROM keys WHERE `
+	selectKeys           = `SELECT ` + rows.UsedKeyColumns + ` FROM keys WHERE `
 	selectKey            = selectKeys + `workspace = $1 AND id = $2`
 	lockKey              = selectKey + ` FOR NO KEY UPDATE`
 	selectKeyKID         = selectKeys + `workspace = $1 AND kid = $2`
 	selectKeyIdempotency = selectKeys + `workspace = $1 AND idempotency_key = $2`
-	countActive          = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + published + `
+	countActive          = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + rows.Published + `
 		AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $3) LIMIT $4) AS k`
 )
 
 // Issue implements store.Store.
 func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms store.Terms) (store.Key, error) {
-	k = normalize(k, pub)
+	k = rows.NewKey(k, pub)
 	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
 		args := keyArgs(store.KeyIssued(ctx, k), k, pub)
 		if limit > 0 {
@@ -90,7 +89,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 			err = repeated
 		}
 	}
-	err = notFound(err)
+	err = rows.NotFound(err)
 	if errors.Is(err, store.ErrIdempotencyKey) {
 		err = s.sure(ctx, err)
 	}
@@ -133,9 +132,9 @@ func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
 
 // keyArgs returns the arguments of a statement with insertKey. The key's begin at $12.
 func keyArgs(e store.Entry, k store.Key, pub jwks.Key) []any {
-	return append(entryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
-		string(k.Claims), string(k.Metadata), orNull(k.IdempotencyKey),
-		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), pub.Modulus(), idOrNull(k.RotatedFrom), bytesOrNull(k.RequestDigest))
+	return append(dialect.EntryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
+		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),
+		rows.Micros(k.ExpiresAt), pub.Modulus(), dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest))
 }
 
 // sure returns an answer that depends on another caller's commit, once that commit is durable.
@@ -146,18 +145,6 @@ func (s *Store) sure(ctx context.Context, answer error) error {
 	return answer
 }
 
-// normalize returns a new record as it will be read back.
-func normalize(k store.Key, pub jwks.Key) store.Key {
-	k.KID = pub.KID()
-	k.Scopes, k.Audience = notNil(k.Scopes), notNil(k.Audience)
-	k.Claims, k.Metadata = object(k.Claims), object(k.Metadata)
-	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.UpdatedAt), cut(k.ExpiresAt)
-	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
-	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
-	k.LastUsedAt = time.Time{}
-	return k
-}
-
 // conflict finds out which unique field of k prevented its insertion. If none did, it returns otherwise.
 func (s *Store) conflict(ctx context.Context, k store.Key, otherwise error) error {
 	return s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error { return conflict(ctx, c, k, otherwise) })
@@ -165,17 +152,17 @@ func (s *Store) conflict(ctx context.Context, k store.Key, otherwise error) erro
 
 func conflict(ctx context.Context, c *pgxpool.Conn, k store.Key, otherwise error) error {
 	var (
-		earlier      *[16]byte
+		earlier      uuid.UUID
 		digest       []byte
 		hadKID, isID bool
 	)
 	err := c.QueryRow(ctx, selectConflict, k.Workspace, k.IdempotencyKey, k.KID[:], [16]byte(k.ID)).
-		Scan(&earlier, &digest, &hadKID, &isID)
+		Scan(dialect.IDInto(&earlier), &digest, &hadKID, &isID)
 	switch {
 	case err != nil:
 		return err
-	case earlier != nil:
-		return k.Repeated(*earlier, digest)
+	case earlier != uuid.Nil:
+		return k.Repeated(earlier, digest)
 	case hadKID:
 		return store.ErrDuplicateKID
 	case isID:
@@ -217,7 +204,7 @@ func (s *Store) CountKeys(ctx context.Context, workspace, owner string, status s
 		query = selectInGrace
 	}
 	if most < 1 {
-		return 0, wrap(ctx, "count keys", errLimit)
+		return 0, wrap(ctx, "count keys", rows.ErrLimit)
 	}
 	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		return c.QueryRow(ctx, query, workspace, owner, at.UnixMicro(), most).Scan(&n)
@@ -257,16 +244,11 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, c
 			return err
 		}
 		begun = true
-		changed := k
-		// change may write into slices.
-		changed.Scopes, changed.Audience = notNil(k.Scopes), notNil(k.Audience)
-		changed.Claims, changed.Metadata = object(k.Claims), object(k.Metadata)
-		if err := change(&changed); err != nil {
+		before := k
+		if k, err = rows.ChangedKey(k, change); err != nil {
 			return err
 		}
-		before := k
-		k.Name, k.Metadata, k.UpdatedAt = changed.Name, object(changed.Metadata), cut(changed.UpdatedAt)
-		args := append(entryArgs(store.KeyUpdated(ctx, before, k)), k.Name, string(k.Metadata), micros(k.UpdatedAt))
+		args := append(dialect.EntryArgs(store.KeyUpdated(ctx, before, k)), k.Name, string(k.Metadata), rows.Micros(k.UpdatedAt))
 		_, err = t.Exec(ctx, updateKey, args...)
 		return err
 	}))

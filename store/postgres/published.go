@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/jwks"
-	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
@@ -36,11 +36,11 @@ func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks
 	err := s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
 		var none string
 		if err := t.QueryRow(ctx, beginStream, workspace).Scan(&version, &none); err != nil {
-			return nil, notFound(err)
+			return nil, rows.NotFound(err)
 		}
 		return t.Query(ctx, selectJWKs, workspace)
-	}, func(rows pgx.Rows) error {
-		key, err := scanJWK(rows)
+	}, func(row pgx.Rows) error {
+		key, err := scanJWK(row)
 		if err != nil {
 			return err
 		}
@@ -55,33 +55,19 @@ func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks
 // Tombstone implements store.Store.
 func (s *Store) Tombstone(ctx context.Context, workspace string) (key jwks.Key, err error) {
 	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		rows, err := c.Query(ctx, selectTombstone, workspace)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		if !rows.Next() {
-			return errors.Join(rows.Err(), store.ErrNotFound)
-		}
-		key, err = scanJWK(rows)
-		return err
+		found, _ := c.Query(ctx, selectTombstone, workspace) // its error is found.Err
+		key, err = pgx.CollectExactlyOneRow(found, func(row pgx.CollectableRow) (jwks.Key, error) { return scanJWK(row) })
+		return rows.NotFound(err)
 	})
 	return key, wrap(ctx, "read tombstone", err)
 }
 
-func scanJWK(rows pgx.Rows) (jwks.Key, error) {
+func scanJWK(row pgx.Row) (jwks.Key, error) {
 	var kid, n pgtype.DriverBytes // until the next row
-	if err := rows.Scan(&kid, &n); err != nil {
+	if err := row.Scan(&kid, &n); err != nil {
 		return jwks.Key{}, err
 	}
-	key, err := jwks.FromModulus(n)
-	if err != nil {
-		return jwks.Key{}, fmt.Errorf("%w: a JWK: %w", store.ErrDamaged, err)
-	}
-	if got := key.KID(); string(got[:]) != string(kid) {
-		return jwks.Key{}, fmt.Errorf("%w: a JWK's kid is not its thumbprint %s", store.ErrDamaged, got)
-	}
-	return key, nil
+	return rows.JWK(kid, n)
 }
 
 // Versions implements store.Store. While it runs, it occupies a connection.
@@ -91,14 +77,14 @@ func (s *Store) Versions(ctx context.Context, yield func(workspace string, versi
 			return nil, err
 		}
 		return t.Query(ctx, selectVersions)
-	}, func(rows pgx.Rows) error {
+	}, func(row pgx.Rows) error {
 		var (
 			workspace string
 			version   uint64
 			bits      pgtype.Bits
 			print     jwks.Fingerprint
 		)
-		if err := rows.Scan(&workspace, &version, &bits); err != nil {
+		if err := row.Scan(&workspace, &version, &bits); err != nil {
 			return err
 		}
 		copy(print[:], bits.Bytes)
@@ -122,21 +108,21 @@ func (s *Store) stream(ctx context.Context, query func(context.Context, pgx.Tx) 
 			return err
 		}
 		defer rollback(ctx, t)
-		rows, err := query(ctx, t)
+		found, err := query(ctx, t)
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
+		defer found.Close()
+		for found.Next() {
 			begun = true
 			stall.Stop() // its consumer may be slow
-			if err := row(rows); err != nil {
+			if err := row(found); err != nil {
 				cancel(nil) // otherwise Close would read all other rows
 				return err
 			}
 			stall.Reset(stallTimeout)
 		}
-		return rows.Err()
+		return found.Err()
 	})
 	if cause := context.Cause(inner); err != nil && (errors.Is(cause, errStalled) || errors.Is(cause, errClosed)) {
 		return fmt.Errorf("%w: %w", cause, err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
@@ -25,8 +26,8 @@ const (
 			SELECT version FROM workspaces WHERE id = $1
 		), removed AS (
 			UPDATE keys SET revoked_at = $12, revoked_version = (SELECT version FROM raised)
-			WHERE workspace = $1 AND id = $8 AND ` + published + ` AND rotated_to IS NOT DISTINCT FROM $13
-			RETURNING ` + keyColumns + `
+			WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to IS NOT DISTINCT FROM $13
+			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
 		), audited AS (
@@ -35,24 +36,21 @@ const (
 			INSERT INTO changes (workspace, version, added, removed)
 			SELECT $1, version, '', (SELECT kid FROM withdrawn) FROM raised
 		)
-		SELECT ` + keyColumns + ` FROM removed`
+		SELECT ` + rows.KeyColumns + ` FROM removed`
 	// revokeExpired is for a key that is no longer published.
 	revokeExpired = `WITH revoked AS (
 			UPDATE keys SET revoked_at = $12
 			WHERE workspace = $1 AND id = $8 AND revoked_at IS NULL AND expired_version IS NOT NULL
-			RETURNING ` + keyColumns + `
+			RETURNING ` + rows.KeyColumns + `
 		), audited AS (
 			` + recordEntry + ` FROM revoked
 		)
-		SELECT ` + keyColumns + ` FROM revoked`
+		SELECT ` + rows.KeyColumns + ` FROM revoked`
 )
 
-var (
-	errTime = errors.New("the time is missing")
-	// errMeanwhile: a key was not as it was read, and nothing was stored. If that repeats, its JWK is
-	// missing.
-	errMeanwhile = fmt.Errorf("%w: the JWK of a key is missing", store.ErrDamaged)
-)
+// errMeanwhile: a key was not as it was read, and nothing was stored. If that repeats, its JWK is
+// missing.
+var errMeanwhile = fmt.Errorf("%w: the JWK of a key is missing", store.ErrDamaged)
 
 // tries is how often a key is read and then changed if it is still as it was read. Most often, a change
 // in between leaves nothing to do.
@@ -61,13 +59,13 @@ const tries = 4
 // Revoke implements store.Store.
 func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
 	if at.IsZero() {
-		return store.Key{}, wrap(ctx, "revoke key", errTime)
+		return store.Key{}, wrap(ctx, "revoke key", rows.ErrTime)
 	}
 	k, err := s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
 		if !k.RevokedAt.IsZero() {
 			return k, errors.Join(s.Standing(ctx), s.confirm(ctx))
 		}
-		k.RevokedAt = cut(at)
+		k.RevokedAt = rows.Cut(at)
 		if k.Published() {
 			return s.remove(ctx, k, store.KeyRevoked(ctx, k))
 		}
@@ -79,13 +77,13 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 // EndGrace implements store.Store.
 func (s *Store) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (store.Key, error) {
 	if at.IsZero() {
-		return store.Key{}, wrap(ctx, "end grace", errTime)
+		return store.Key{}, wrap(ctx, "end grace", rows.ErrTime)
 	}
 	k, err := s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
 		if !k.InGrace(to, at) {
 			return k, store.ErrNotActive
 		}
-		k.RevokedAt = cut(at)
+		k.RevokedAt = rows.Cut(at)
 		return s.remove(ctx, k, store.KeyRevoked(ctx, k)) // if the rotation is still the same
 	})
 	return k, wrap(ctx, "end grace", err)
@@ -111,7 +109,7 @@ func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID,
 
 // remove removes a published key, whose RevokedAt is set, from the set. errMeanwhile.
 func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
-	args := append(entryArgs(e), micros(k.RevokedAt), idOrNull(k.RotatedTo))
+	args := append(dialect.EntryArgs(e), rows.Micros(k.RevokedAt), dialect.IDOrNull(k.RotatedTo))
 	used := k.LastUsedAt
 	err := s.write(ctx, k.Workspace, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, k.Workspace, []jwks.KID{k.KID}, func(r pgx.BatchResults) (err error) {
@@ -135,7 +133,7 @@ func meanwhile(err error) error {
 }
 
 func (s *Store) revokeExpired(ctx context.Context, k store.Key) (store.Key, error) {
-	args := append(entryArgs(store.KeyRevoked(ctx, k)), micros(k.RevokedAt))
+	args := append(dialect.EntryArgs(store.KeyRevoked(ctx, k)), rows.Micros(k.RevokedAt))
 	used := k.LastUsedAt
 	err := s.write(ctx, k.Workspace, func(ctx context.Context, c conn) (err error) {
 		k, err = scanKey(k.Workspace, c.QueryRow(ctx, revokeExpired, args...))

@@ -12,11 +12,12 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
 	// inGrace counts an owner's keys in their grace, up to a limit.
-	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + published + `
+	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + rows.Published + `
 		AND grace_ends_at > $29 LIMIT $30) AS k`
 	// rotateKey comes after raise, as removeKey does, and fails in the same way. The entry is the old
 	// key's. $28 is NULL if there is a grace; $30 is 0 without a limit.
@@ -27,8 +28,8 @@ const (
 		), old AS (
 			UPDATE keys SET rotated_to = $12, grace_ends_at = $27, revoked_at = $28,
 				revoked_version = CASE WHEN $28::bigint IS NOT NULL THEN (SELECT version FROM raised) END
-			WHERE workspace = $1 AND id = $25 AND ` + published + ` AND rotated_to IS NULL
-			RETURNING ` + keyColumns + `
+			WHERE workspace = $1 AND id = $25 AND ` + rows.Published + ` AND rotated_to IS NULL
+			RETURNING ` + rows.KeyColumns + `
 		), ` + insertKey + `, withdrawn AS (
 			DELETE FROM jwks USING old WHERE old.revoked_at IS NOT NULL AND jwks.workspace = $1 AND jwks.kid = old.kid
 			RETURNING jwks.kid
@@ -38,8 +39,8 @@ const (
 				CASE WHEN $28::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END
 			FROM raised, grace
 		)
-		SELECT (SELECT version FROM raised), ` + keyColumns + ` FROM old`
-	selectInGrace = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + published + `
+		SELECT (SELECT version FROM raised), ` + rows.KeyColumns + ` FROM old`
+	selectInGrace = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + rows.Published + `
 		AND grace_ends_at > $3 LIMIT $4) AS k`
 	// undoRotation comes after raise, too. $8 is the old key, $12 its successor.
 	undoRotation = `WITH raised AS (
@@ -49,9 +50,9 @@ const (
 				revoked_at = CASE WHEN id = $12 THEN $13::bigint END,
 				revoked_version = CASE WHEN id = $12 THEN (SELECT version FROM raised) END
 			WHERE workspace = $1 AND id IN ($8, $12)
-				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $8 AND ` + published + ` AND rotated_to = $12)
-				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $12 AND ` + published + ` AND rotated_to IS NULL)
-			RETURNING ` + keyColumns + `
+				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to = $12)
+				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $12 AND ` + rows.Published + ` AND rotated_to IS NULL)
+			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING undone WHERE undone.id = $12 AND jwks.workspace = $1 AND jwks.kid = undone.kid
 			RETURNING jwks.kid
@@ -61,7 +62,7 @@ const (
 			INSERT INTO changes (workspace, version, added, removed)
 			SELECT $1, version, '', (SELECT kid FROM withdrawn) FROM raised
 		)
-		SELECT ` + keyColumns + ` FROM undone`
+		SELECT ` + rows.KeyColumns + ` FROM undone`
 )
 
 // Rotate implements store.Store.
@@ -69,16 +70,16 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	terms store.Terms,
 ) (old, issued store.Key, err error) {
 	if successor.CreatedAt.IsZero() {
-		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", errTime)
+		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", rows.ErrTime)
 	}
-	successor = normalize(successor, pub)
+	successor = rows.NewKey(successor, pub)
 	successor.Workspace, successor.RotatedFrom = workspace, id
 	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
 		issued = successor
 		at := issued.CreatedAt
 		if k.Status(at) == store.Active {
 			var refused *refusedError
-			old, limit, err := s.rotate(ctx, store.Rotated(k, issued, cut(graceEnds)), &issued, pub, terms)
+			old, limit, err := s.rotate(ctx, store.Rotated(k, issued, rows.Cut(graceEnds)), &issued, pub, terms)
 			switch {
 			case errors.As(err, &refused):
 				return old, s.whyNotRotated(ctx, k, issued, 0, err)
@@ -111,12 +112,12 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 			kids = append(kids, given.KID)
 		}
 		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub),
-			micros(given.GraceEndsAt), micros(given.RevokedAt), at.UnixMicro(), held)
+			rows.Micros(given.GraceEndsAt), rows.Micros(given.RevokedAt), at.UnixMicro(), held)
 		return raising(ctx, c, old.Workspace, kids, func(r pgx.BatchResults) (err error) {
-			old, err = scanKey(old.Workspace, prefixed{r.QueryRow(), &issued.Version})
+			old, err = scanKey(old.Workspace, r.QueryRow(), &issued.Version)
 			old.LastUsedAt = used
 			return err
-		}, statement{rotateKey, args}, statement{recordEntry, entryArgs(store.KeyIssued(ctx, *issued))})
+		}, statement{rotateKey, args}, statement{recordEntry, dialect.EntryArgs(store.KeyIssued(ctx, *issued))})
 	}))
 	return old, held, err
 }
@@ -154,7 +155,7 @@ func (s *Store) whyNotRotated(ctx context.Context, old, issued store.Key, limit 
 // UndoRotation implements store.Store.
 func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor store.Key, err error) {
 	if at.IsZero() {
-		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", errTime)
+		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", rows.ErrTime)
 	}
 	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
 		if !k.InGrace(to, at) {
@@ -167,7 +168,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 		if successor.Status(at) != store.Active {
 			return k, store.ErrNotActive
 		}
-		successor.RevokedAt = cut(at)
+		successor.RevokedAt = rows.Cut(at)
 		return k, s.undoRotation(ctx, &k, &successor)
 	})
 	if err != nil {
@@ -180,11 +181,11 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 // undoRotation revokes the successor, whose RevokedAt is set. errMeanwhile.
 func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) error {
 	at := successor.RevokedAt
-	args := append(entryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), micros(at))
+	args := append(dialect.EntryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), rows.Micros(at))
 	return meanwhile(s.write(ctx, old.Workspace, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, old.Workspace, []jwks.KID{successor.KID}, func(r pgx.BatchResults) error {
-			rows, _ := r.Query() // its error is rows.Err
-			keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(old.Workspace, row) })
+			found, _ := r.Query() // its error is found.Err
+			keys, err := pgx.CollectRows(found, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(old.Workspace, row) })
 			for _, k := range keys {
 				of := successor
 				if k.ID == old.ID {
@@ -194,6 +195,6 @@ func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) err
 				*of = k
 			}
 			return err
-		}, statement{undoRotation, args}, statement{recordEntry, entryArgs(store.KeyRevoked(ctx, *successor))})
+		}, statement{undoRotation, args}, statement{recordEntry, dialect.EntryArgs(store.KeyRevoked(ctx, *successor))})
 	}))
 }

@@ -2,23 +2,20 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
-	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login,
-		made_by`
 	// sessionRow are the placeholders of sessionArgs.
 	sessionRow    = `$12, $13, $1, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23`
 	insertSession = `WITH kept AS (
-			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM workspaces WHERE id = $1
+			INSERT INTO sessions (` + rows.SessionColumns + `) SELECT ` + sessionRow + ` FROM workspaces WHERE id = $1
 			ON CONFLICT DO NOTHING RETURNING hash
 		), audited AS (
 			` + recordEntry + ` FROM kept
@@ -28,12 +25,12 @@ const (
 	exchangeSession = `WITH spent AS (
 			DELETE FROM sessions WHERE hash = $24 RETURNING hash
 		), kept AS (
-			INSERT INTO sessions (` + sessionColumns + `) SELECT ` + sessionRow + ` FROM spent
+			INSERT INTO sessions (` + rows.SessionColumns + `) SELECT ` + sessionRow + ` FROM spent
 		), audited AS (
 			` + recordEntry + ` FROM spent
 		)
 		SELECT EXISTS (SELECT FROM spent)`
-	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = $1 AND expires_at > $2`
+	selectSession = `SELECT ` + rows.SessionColumns + ` FROM sessions WHERE hash = $1 AND expires_at > $2`
 )
 
 // sessionGate returns the gate of a workspace's sessions. They and its keys do not wait for one another.
@@ -42,9 +39,9 @@ func sessionGate(workspace string) string { return "session " + workspace }
 // CreateSession implements store.Store.
 func (s *Store) CreateSession(ctx context.Context, session store.Session) error {
 	if session.ExpiresAt.IsZero() {
-		return wrap(ctx, "create session", errTime)
+		return wrap(ctx, "create session", rows.ErrTime)
 	}
-	session = normalizeSession(session)
+	session = rows.NewSession(session)
 	args := sessionArgs(store.SessionBegun(ctx, session), session)
 	return wrap(ctx, "create session", s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c conn) error {
 		var known, kept bool
@@ -61,17 +58,10 @@ func (s *Store) CreateSession(ctx context.Context, session store.Session) error 
 	}))
 }
 
-// normalizeSession returns a new session as it will be read back.
-func normalizeSession(s store.Session) store.Session {
-	s.ScopesAllowed = slices.Clone(s.ScopesAllowed) // nil stays nil
-	s.CreatedAt, s.ExpiresAt = cut(s.CreatedAt), cut(s.ExpiresAt)
-	return s
-}
-
 // sessionArgs returns the arguments of a statement that stores a session. The session's begin at $12.
 func sessionArgs(e store.Entry, s store.Session) []any {
-	return append(entryArgs(e), s.Hash[:], s.Kind, s.Owner, s.Role, s.Subject, s.ScopesAllowed, s.ReturnURL, s.Embedded,
-		micros(s.CreatedAt), micros(s.ExpiresAt), s.Login, idOrNull(s.MadeBy))
+	return append(dialect.EntryArgs(e), s.Hash[:], s.Kind, s.Owner, s.Role, s.Subject, s.ScopesAllowed, s.ReturnURL, s.Embedded,
+		rows.Micros(s.CreatedAt), rows.Micros(s.ExpiresAt), s.Login, dialect.IDOrNull(s.MadeBy))
 }
 
 // ExchangeSession implements store.Store.
@@ -85,7 +75,7 @@ func (s *Store) ExchangeSession(ctx context.Context, link [32]byte, session stor
 
 func (s *Store) exchangeSession(ctx context.Context, link [32]byte, session store.Session, now time.Time) (store.Session, error) {
 	if session.ExpiresAt.IsZero() {
-		return session, errTime
+		return session, rows.ErrTime
 	}
 	from, err := s.session(ctx, link, now)
 	switch {
@@ -94,11 +84,11 @@ func (s *Store) exchangeSession(ctx context.Context, link [32]byte, session stor
 	case from.Kind != store.KindLink:
 		return session, store.ErrNotFound
 	}
-	session = store.Exchanged(from, normalizeSession(session))
+	session = store.Exchanged(from, rows.NewSession(session))
 	args := append(sessionArgs(store.SessionBegun(ctx, session), session), link[:])
 	return session, s.write(ctx, sessionGate(session.Workspace), inTx(func(ctx context.Context, c pgx.Tx) error {
 		var spent bool
-		if err := maker(ctx, c, session.MadeBy, now, forShare); err != nil {
+		if err := dialect.Maker(session.MadeBy, now, look(ctx, c), forShare); err != nil {
 			return err
 		}
 		err := c.QueryRow(ctx, exchangeSession, args...).Scan(&spent)
@@ -134,22 +124,11 @@ func (s *Store) session(ctx context.Context, hash [32]byte, now time.Time) (sess
 	return session, err
 }
 
-// scanSession reads a row of sessionColumns.
+// scanSession reads a row of rows.SessionColumns.
 func scanSession(row pgx.Row) (store.Session, error) {
-	var (
-		s                store.Session
-		hash             []byte
-		madeBy           *[16]byte
-		created, expires *int64
-	)
-	err := row.Scan(&hash, &s.Kind, &s.Workspace, &s.Owner, &s.Role, &s.Subject, &s.ScopesAllowed, &s.ReturnURL, &s.Embedded,
-		&created, &expires, &s.Login, &madeBy)
-	if err != nil {
-		return store.Session{}, notFound(err)
+	var s store.Session
+	if err := row.Scan(dialect.Session(&s)...); err != nil {
+		return store.Session{}, rows.NotFound(err)
 	}
-	if copy(s.Hash[:], hash) != len(s.Hash) {
-		return store.Session{}, errors.New("a damaged hash")
-	}
-	s.MadeBy, s.CreatedAt, s.ExpiresAt = orZero(madeBy), fromMicros(created), fromMicros(expires)
 	return s, nil
 }

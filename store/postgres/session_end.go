@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
@@ -38,7 +39,7 @@ func (s *Store) endSession(ctx context.Context, hash [32]byte, at time.Time) err
 	if err != nil {
 		return err
 	}
-	args := append(entryArgs(store.SessionEnded(ctx, session, at)), hash[:])
+	args := append(dialect.EntryArgs(store.SessionEnded(ctx, session, at)), hash[:])
 	return s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c conn) error {
 		tag, err := c.Exec(ctx, endSession, args...)
 		if err == nil && tag.RowsAffected() == 0 {
@@ -72,7 +73,7 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 		if ended == 0 {
 			return nil
 		}
-		_, err := t.Exec(ctx, recordEntry, entryArgs(store.SessionsEnded(ctx, workspace, owner, int(ended), at))...)
+		_, err := t.Exec(ctx, recordEntry, dialect.EntryArgs(store.SessionsEnded(ctx, workspace, owner, int(ended), at))...)
 		return err
 	}))
 	if err != nil {
@@ -84,7 +85,7 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 // SpendLogin implements store.Store.
 func (s *Store) SpendLogin(ctx context.Context, workspace string, hash [32]byte, until time.Time) error {
 	if until.IsZero() {
-		return wrap(ctx, "spend login", errTime)
+		return wrap(ctx, "spend login", rows.ErrTime)
 	}
 	return wrap(ctx, "spend login", s.write(ctx, sessionGate(workspace), func(ctx context.Context, c conn) error {
 		tag, err := c.Exec(ctx, spendLogin, hash[:], until.UnixMicro())

@@ -6,11 +6,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
-	// lastUsed is a column for queries on keys.
-	lastUsed = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
 	// lockReports locks the workspace's row of reports, so that two reports do not deadlock and each sees
 	// the other's. $5 is the earliest time of a previous report that leaves no gap.
 	lockReports = `INSERT INTO usage_reports AS r (workspace, since, until, reported_at)
@@ -55,12 +54,12 @@ const (
 // RecordUsage implements store.Store.
 func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.Use, r store.Report) (unknown int, err error) {
 	if r.At.IsZero() {
-		return 0, wrap(ctx, "record usage", errTime)
+		return 0, wrap(ctx, "record usage", rows.ErrTime)
 	}
 	kids, times := make([][]byte, len(uses)), make([]int64, len(uses))
 	for i, use := range uses {
 		if use.At.IsZero() {
-			return 0, wrap(ctx, "record usage", errTime)
+			return 0, wrap(ctx, "record usage", rows.ErrTime)
 		}
 		kids[i], times[i] = uses[i].KID[:], use.At.UnixMicro()
 	}
@@ -86,21 +85,4 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		return 0, wrap(ctx, "record usage", err)
 	}
 	return unknown, nil
-}
-
-// unused selects by Filter.UnusedSince, in microseconds.
-func (c *clause) unused(since int64) {
-	at := c.arg(since)
-	c.add(`(created_at IS NULL OR created_at < ` + at + `) AND NOT EXISTS (SELECT FROM usage
-		WHERE usage.workspace = keys.workspace AND usage.id = keys.id AND last_used_at >= ` + at + `)`)
-}
-
-// scanUsed reads a row of lastUsed and keyColumns.
-func scanUsed(workspace string, row pgx.Row) (store.Key, error) {
-	var used *int64
-	k, err := scanKey(workspace, prefixed{row, &used})
-	if err == nil {
-		k.LastUsedAt = fromMicros(used)
-	}
-	return k, err
 }

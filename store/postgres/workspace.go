@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,11 +9,12 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
 	insertWorkspace = `WITH created AS (
-			INSERT INTO workspaces (` + workspaceColumns + `, fingerprint)
+			INSERT INTO workspaces (` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, fingerprint)
 			VALUES ($1, $12, $13, $14, 1, $15, $15, $16, $17, ('x' || encode($18::bytea, 'hex'))::bit(256))
 			ON CONFLICT DO NOTHING RETURNING id
 		), published AS (
@@ -33,27 +32,17 @@ const (
 		WHERE id = $1`
 	upsertLogo = `INSERT INTO logos (workspace, png) VALUES ($1, $2)
 		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
-	deleteLogo     = `DELETE FROM logos WHERE workspace = $1`
-	selectLogo     = `SELECT png FROM logos WHERE workspace = $1`
-	fromWorkspaces = `SELECT ` + workspaceColumns + `, ` + reportedColumns + ` FROM workspaces
-		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`
-	selectWorkspace = fromWorkspaces + ` WHERE id = $1`
+	deleteLogo      = `DELETE FROM logos WHERE workspace = $1`
+	selectLogo      = `SELECT png FROM logos WHERE workspace = $1`
+	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + ` FROM workspaces
+		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = $1`
 	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
 	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
-	// listWorkspaces leaves out the settings, which are much larger than the rest.
-	listWorkspaces = `SELECT id, name, audiences, allow_never_expires, version, created_at, updated_at, '{}', '{}', ` +
-		reportedColumns + ` FROM workspaces
-		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = ANY ($1) ORDER BY id`
 )
 
 // CreateWorkspace implements store.Store.
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
-	w.Version, w.Usage = 1, store.Reported{}
-	w.Audiences = notNil(w.Audiences)
-	portal, logo, _ := w.Portal.Kept(store.Portal{})
-	w.Policy, w.Portal = w.Policy.Clone(), portal
-	w.CreatedAt = cut(w.CreatedAt)
-	w.UpdatedAt = w.CreatedAt
+	w, logo := rows.NewWorkspace(w)
 	args, err := workspaceArgs(store.WorkspaceCreated(ctx, w), w)
 	if err != nil {
 		return store.Workspace{}, wrap(ctx, "create workspace", err)
@@ -78,8 +67,8 @@ func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombston
 // workspaceArgs returns the arguments of a statement that stores a workspace. The fields that may change
 // begin at $12.
 func workspaceArgs(e store.Entry, w store.Workspace) ([]any, error) {
-	policy, portal, err := settings(w)
-	return append(entryArgs(e), w.Name, w.Audiences, w.AllowNeverExpires, micros(w.UpdatedAt), policy, portal), err
+	policy, portal, err := rows.Settings(w)
+	return append(dialect.EntryArgs(e), w.Name, w.Audiences, w.AllowNeverExpires, rows.Micros(w.UpdatedAt), policy, portal), err
 }
 
 // Workspace implements store.Store.
@@ -92,73 +81,6 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 	return w, wrap(ctx, "read workspace", err)
 }
 
-// Workspaces implements store.Store.
-func (s *Store) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]store.Workspace, string, error) {
-	list, next, err := s.workspaces(ctx, f)
-	return list, next, wrap(ctx, "list workspaces", err)
-}
-
-func (s *Store) workspaces(ctx context.Context, f store.WorkspaceFilter) (list []store.Workspace, next string, err error) {
-	if f.Limit < 1 {
-		return nil, "", errLimit
-	}
-	if !storable(f.Query) || !storable(f.After) {
-		return []store.Workspace{}, "", ctx.Err()
-	}
-	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
-		end := ""
-		if f.Rows > 0 && f.Query != "" {
-			err = c.QueryRow(ctx, `SELECT id FROM workspaces WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2`, f.After, f.Rows-1).Scan(&end)
-			if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-				return err
-			}
-		}
-		page, err := pickWorkspaces(ctx, c, f, end)
-		if err != nil {
-			return err
-		}
-		next = page.Next(end)
-		rows, _ := c.Query(ctx, listWorkspaces, page.IDs) // its error is rows.Err
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Workspace, error) { return scanWorkspace(row) })
-		return err
-	})
-	return list, next, err
-}
-
-func pickWorkspaces(ctx context.Context, c *pgxpool.Conn, f store.WorkspaceFilter, end string) (*store.Picker[string], error) {
-	var where clause
-	where.add(`id > ` + where.arg(f.After))
-	search := store.NewSearch(f.Query)
-	if f.Query != "" {
-		where.add(`(` + strings.Join(where.maybe(search, `id`, `name`), ` OR `) + `)`)
-	}
-	if end != "" {
-		where.add(`id <= ` + where.arg(end))
-	}
-	query := `SELECT id, name, 512 + octet_length(name) + ` + listSize("audiences") + ` FROM workspaces WHERE ` + where.text() + ` ORDER BY id`
-	if f.Query == "" { // with a query, the database returns more than the matches
-		query += ` LIMIT ` + where.arg(f.Limit+1)
-	}
-	rows, err := c.Query(ctx, query, where.args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	page := &store.Picker[string]{Limit: f.Limit, Bytes: f.Bytes, IDs: []string{}}
-	for more := true; more && rows.Next(); {
-		var id, name string
-		var size int
-		if err := rows.Scan(&id, &name, &size); err != nil {
-			return nil, err
-		}
-		if f.Query == "" || search.Names(id, name) {
-			more = page.Add(id, size)
-		}
-	}
-	rows.Close()
-	return page, rows.Err()
-}
-
 // UpdateWorkspace implements store.Store. While change runs, the workspace is locked against all other
 // changes.
 func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
@@ -169,17 +91,12 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 		if err != nil {
 			return err
 		}
-		w, begun = old, true
-		w.Audiences = notNil(old.Audiences) // change may write into slices
-		w.Policy, w.Portal = old.Policy.Clone(), old.Portal.Clone()
-		if err := change(&w); err != nil {
+		begun = true
+		var logo []byte
+		var newLogo bool
+		if w, logo, newLogo, err = rows.ChangedWorkspace(old, change); err != nil {
 			return err
 		}
-		w.ID, w.Version, w.CreatedAt, w.Usage = old.ID, old.Version, old.CreatedAt, old.Usage
-		w.Audiences = notNil(w.Audiences)
-		portal, logo, newLogo := w.Portal.Kept(old.Portal)
-		w.Policy, w.Portal = w.Policy.Clone(), portal
-		w.UpdatedAt = cut(w.UpdatedAt)
 		args, err := workspaceArgs(store.WorkspaceUpdated(ctx, old, w), w)
 		if err != nil {
 			return err
@@ -209,7 +126,7 @@ func storeLogo(ctx context.Context, t pgx.Tx, workspace string, logo []byte) (er
 func (s *Store) Logo(ctx context.Context, workspace string) ([]byte, error) {
 	var logo []byte
 	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		return notFound(c.QueryRow(ctx, selectLogo, workspace).Scan(&logo))
+		return rows.NotFound(c.QueryRow(ctx, selectLogo, workspace).Scan(&logo))
 	})
 	return logo, wrap(ctx, "read logo", err)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 	"github.com/burnkey/burnkey/store/storetest"
 )
@@ -280,7 +281,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 		INSERT INTO usage_reporters SELECT id, 'r' || n, 0, 0 FROM workspaces, generate_series(1, 3) n;
 		ANALYZE`)
 	id, kid := [16]byte(uuid.Max), make([]byte, 32)
-	entry := entryArgs(store.Recorded(t.Context(), store.Entry{Workspace: "w1", Key: uuid.Max, Owner: "o1"}))
+	entry := dialect.EntryArgs(store.Recorded(t.Context(), store.Entry{Workspace: "w1", Key: uuid.Max, Owner: "o1"}))
 	with := func(args ...any) []any { return append(slices.Clone(entry), args...) }
 	keyed := func(args ...any) []any {
 		return append(with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id, nil), args...)
@@ -298,10 +299,15 @@ func TestRequestsUseIndexes(t *testing.T) {
 			t.Errorf("%s\n%s", text, plan)
 		}
 	}
+	listed := storetest.Queries(t, "w1", func(q rows.Query) error {
+		_, _, err := dialect.Workspaces(q, store.WorkspaceFilter{Limit: 50})
+		return err
+	})
+	read := listed[len(listed)-1]
 	for _, q := range []query{
 		{selectWorkspace, []any{"w1"}},
 		{lockWorkspace, []any{"w1"}},
-		{listWorkspaces, []any{[]string{"w1"}}},
+		{read.Text, read.Args},
 		{updateWorkspace, with("", []string{}, false, nil, "", "")},
 		{issueKey, keyed()},
 		{issueKeyWithin, keyed(1, 10)},
@@ -317,9 +323,9 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{rotateKey, keyed(1, nil, 1, 10)},
 		{selectInGrace, []any{"w1", "o1", 1, 10}},
 		{countActive, []any{"w1", "o1", 1, 10}},
-		{selectCaller + forShare, []any{id, 1}},
-		{selectMaker + forShare, []any{id, 1}},
-		{selectMadeBy + forShare, []any{kid, 1}},
+		{rows.SelectCaller + forShare, []any{id, 1}},
+		{rows.SelectMaker + forShare, []any{id, 1}},
+		{rows.SelectMadeBy + forShare, []any{kid, 1}},
 		{lockHome, nil},
 		{undoRotation, with(id, 1)},
 		{selectDue, []any{1, "w1", id, 100, 10}},
@@ -366,14 +372,16 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{Owner: "o1", UnusedSince: time.Now()},
 	} {
 		f.Limit = 50
-		where := keysWay("w1", f)
-		text, args := lookQuery("keys", where, 100)
-		check(text, explain(t, s, text, args))
-		if err := where.narrow(f); err != nil {
-			t.Fatal(err)
+		f.Rows = 100
+		listed := storetest.Queries(t, f.Query, func(q rows.Query) error {
+			_, _, err := dialect.Keys(q, "w1", f)
+			return err
+		})
+		pick := listed[len(listed)-2]
+		for _, q := range listed[:len(listed)-2] {
+			check(q.Text, explain(t, s, q.Text, q.Args))
 		}
-		text, args = pickQuery(where.clone(), f)
-		plan := explain(t, s, text, args)
+		plan := explain(t, s, pick.Text, pick.Args)
 		index := "keys_by_owner"
 		if f.Status == store.Deprecated {
 			index = "keys_in_grace"
@@ -386,7 +394,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 			// may sort what it found.
 			plan = strings.ReplaceAll(plan, "Sort", "")
 		}
-		check(text, plan)
+		check(pick.Text, plan)
 	}
 }
 
@@ -409,10 +417,11 @@ func TestTheAuditUsesIndexes(t *testing.T) {
 		{store.AuditFilter{Until: time.Now()}, "audit_pkey"},
 	} {
 		c.filter.Limit = 50
-		where := auditWay("w1", c.filter)
-		where.narrowAudit(c.filter)
-		text, args := pickEntriesQuery(where, c.filter)
-		plan := explain(t, s, text, args)
+		pick := storetest.Queries(t, "", func(q rows.Query) error {
+			_, _, err := dialect.Audit(q, "w1", c.filter)
+			return err
+		})[0]
+		plan := explain(t, s, pick.Text, pick.Args)
 		if !strings.Contains(plan, c.index) || strings.Contains(plan, "Seq Scan") {
 			t.Errorf("%+v does not use %s:\n%s", c.filter, c.index, plan)
 		}

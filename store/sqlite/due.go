@@ -10,6 +10,7 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
@@ -63,7 +64,7 @@ func retire(t *tx, due []store.Key, at time.Time) ([]store.Key, error) {
 	}
 	kids := make([]jwks.KID, len(due))
 	for i := range due {
-		due[i] = store.Retired(due[i], cut(at), version)
+		due[i] = store.Retired(due[i], rows.Cut(at), version)
 		if err := withdraw(t, due[i]); err != nil {
 			return nil, err
 		}
@@ -83,38 +84,26 @@ func (s *Store) Due(ctx context.Context, after store.DuePlace, until time.Time, 
 
 func (s *Store) due(ctx context.Context, after store.DuePlace, until time.Time, limit int) ([]store.DuePlace, error) {
 	if limit < 1 {
-		return nil, errLimit
+		return nil, rows.ErrLimit
 	}
-	rows, err := s.reads.rows(ctx, s.reader, selectDue, after.At.UnixMicro(), after.Workspace, after.ID[:], until.UnixMicro(), limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	list := []store.DuePlace{}
-	for rows.Next() {
-		var (
-			at sql.NullInt64
-			id []byte
-			d  store.DuePlace
-		)
-		if err := rows.Scan(&at, &d.Workspace, &id); err != nil {
-			return nil, err
-		}
-		d.At = fromMicros(at)
-		if d.ID, err = uuid.FromBytes(id); err != nil {
+	var d store.DuePlace
+	for err := range s.query(ctx)([]any{rows.Time(&d.At), &d.Workspace, dialect.IDInto(&d.ID)}, selectDue,
+		after.At.UnixMicro(), after.Workspace, after.ID[:], until.UnixMicro(), limit) {
+		if err != nil {
 			return nil, err
 		}
 		list = append(list, d)
 	}
-	return list, rows.Err()
+	return list, nil
 }
 
 // NextDue implements store.Store.
 func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
-	var at sql.NullInt64
-	err := s.reads.row(ctx, s.reader, selectNextDue).Scan(&at)
+	var at time.Time
+	err := s.reads.row(ctx, s.reader, selectNextDue).Scan(rows.Time(&at))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return fromMicros(at), wrap(ctx, "read when a key is due", err)
+	return at, wrap(ctx, "read when a key is due", err)
 }

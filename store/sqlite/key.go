@@ -4,28 +4,27 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
-	insertKey = `INSERT INTO keys (workspace, ` + keyColumns + `)
+	insertKey = `INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?) ON CONFLICT DO NOTHING`
 	updateKey            = `UPDATE keys SET name = ?, metadata = ?, updated_at = ? WHERE workspace = ? AND id = ?`
-	selectKeys           = `SELECT ` + lastUsed + `, ` + keyColumns + ` FROM keys WHERE `
+	selectKeys           = `SELECT ` + rows.UsedKeyColumns + ` FROM keys WHERE `
 	selectKey            = selectKeys + `workspace = ? AND id = ?`
 	selectKeyIdempotency = selectKeys + `workspace = ? AND idempotency_key = ?`
 	selectKeyKID         = selectKeys + `workspace = ? AND kid = ?`
 	selectKID            = `SELECT 1 FROM keys WHERE workspace = ? AND kid = ?`
 
 	// An owner's keys, active or in their grace at a time, except one of them, counted up to a limit.
-	published     = `revoked_at IS NULL AND expired_version IS NULL`
-	ownersKeys    = `SELECT count(*) FROM (SELECT 1 FROM keys WHERE workspace = ? AND owner = ? AND ` + published
+	ownersKeys    = `SELECT count(*) FROM (SELECT 1 FROM keys WHERE workspace = ? AND owner = ? AND ` + rows.Published
 	countActive   = ownersKeys + ` AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > ?) AND id <> ? LIMIT ?)`
 	countGrace    = ownersKeys + ` AND grace_ends_at > ? AND id <> ? LIMIT ?)`
 	selectEarlier = `SELECT id, request_digest FROM keys WHERE workspace = ? AND idempotency_key = ?`
@@ -33,7 +32,7 @@ const (
 
 // Issue implements store.Store.
 func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms store.Terms) (store.Key, error) {
-	k = normalize(k, pub)
+	k = rows.NewKey(k, pub)
 	err := s.write(ctx, func(t *tx) (err error) {
 		limit, err := meets(t, k, terms)
 		if err != nil {
@@ -53,10 +52,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 		}
 		return record(t, store.KeyIssued(t.ctx, k))
 	})
-	if err != nil {
-		return store.Key{}, wrap(ctx, "issue key", err)
-	}
-	return k, nil
+	return orZero(k, wrap(ctx, "issue key", err))
 }
 
 // meets checks k against terms and returns the owner's limit. It first refuses a repeat.
@@ -64,7 +60,7 @@ func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
 	if terms == nil {
 		return 0, nil
 	}
-	w, err := scanWorkspace(t.row(selectWorkspace, k.Workspace).Scan)
+	w, err := scanWorkspace(t.row(selectWorkspace, k.Workspace))
 	if err != nil {
 		return 0, err
 	}
@@ -72,18 +68,6 @@ func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
 		return 0, err
 	}
 	return terms(&w)
-}
-
-// normalize returns a new record as it will be read back.
-func normalize(k store.Key, pub jwks.Key) store.Key {
-	k.KID = pub.KID()
-	k.Scopes, k.Audience = notNil(k.Scopes), notNil(k.Audience)
-	k.Claims, k.Metadata = object(k.Claims), object(k.Metadata)
-	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.UpdatedAt), cut(k.ExpiresAt)
-	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
-	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
-	k.LastUsedAt = time.Time{}
-	return k
 }
 
 // insertRecord inserts a record and its JWK.
@@ -96,10 +80,9 @@ func insertRecord(t *tx, k store.Key, pub jwks.Key) error {
 	if err != nil {
 		return err
 	}
-	idempotency := sql.NullString{String: k.IdempotencyKey, Valid: k.IdempotencyKey != ""}
 	n, err := t.exec(insertKey, k.Workspace, k.ID[:], k.KID[:], k.Owner, k.Name, scopes, audience,
-		string(k.Claims), string(k.Metadata), idempotency,
-		micros(k.CreatedAt), micros(k.UpdatedAt), micros(k.ExpiresAt), k.Version, orNull(k.RotatedFrom), bytesOrNull(k.RequestDigest))
+		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),
+		rows.Micros(k.ExpiresAt), k.Version, dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest))
 	if err != nil {
 		return err
 	}
@@ -116,7 +99,7 @@ func withinLimit(t *tx, count string, k store.Key, limit int) error {
 		return nil
 	}
 	var n int
-	// Not micros: the zero time is not NULL here, and no key has expired at it.
+	// Not NULL for the zero time, at which no key has expired.
 	err := t.row(count, k.Workspace, k.Owner, k.CreatedAt.UnixMicro(), k.ID[:], limit).Scan(&n)
 	if err == nil && n >= limit {
 		return store.ErrTooMany
@@ -129,17 +112,16 @@ func refuseRepeat(t *tx, k store.Key) error {
 	if k.IdempotencyKey == "" {
 		return nil
 	}
-	var text, digest []byte
-	err := t.row(selectEarlier, k.Workspace, k.IdempotencyKey).Scan(&text, &digest)
+	var (
+		earlier uuid.UUID
+		digest  []byte
+	)
+	err := t.row(selectEarlier, k.Workspace, k.IdempotencyKey).Scan(dialect.IDInto(&earlier), &digest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
-	}
-	earlier, err := uuid.FromBytes(text)
-	if err != nil {
-		return fmt.Errorf("%w: a key: %w", store.ErrDamaged, err)
 	}
 	return k.Repeated(earlier, digest)
 }
@@ -167,31 +149,31 @@ func (s *Store) CountKeys(ctx context.Context, workspace, owner string, status s
 		query = countGrace
 	}
 	if most < 1 {
-		return 0, wrap(ctx, "count keys", errLimit)
+		return 0, wrap(ctx, "count keys", rows.ErrLimit)
 	}
 	err = s.reads.row(ctx, s.reader, query, workspace, owner, at.UnixMicro(), uuid.Nil[:], most).Scan(&n)
 	return n, wrap(ctx, "count keys", err)
 }
 
 func readKey(t *tx, workspace string, id uuid.UUID) (store.Key, error) {
-	return scanUsed(workspace, t.row(selectKey, workspace, id[:]).Scan)
+	return scanKey(workspace, t.row(selectKey, workspace, id[:]))
 }
 
 // Key implements store.Store.
 func (s *Store) Key(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
-	k, err := scanUsed(workspace, s.reads.row(ctx, s.reader, selectKey, workspace, id[:]).Scan)
+	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKey, workspace, id[:]))
 	return k, wrap(ctx, "read key", err)
 }
 
 // KeyByKID implements store.Store.
 func (s *Store) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (store.Key, error) {
-	k, err := scanUsed(workspace, s.reads.row(ctx, s.reader, selectKeyKID, workspace, kid[:]).Scan)
+	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKeyKID, workspace, kid[:]))
 	return k, wrap(ctx, "read key by kid", err)
 }
 
 // KeyByIdempotencyKey implements store.Store.
 func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) (store.Key, error) {
-	k, err := scanUsed(workspace, s.reads.row(ctx, s.reader, selectKeyIdempotency, workspace, key).Scan)
+	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKeyIdempotency, workspace, key))
 	return k, wrap(ctx, "read key by idempotency key", err)
 }
 
@@ -203,22 +185,13 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, c
 			return err
 		}
 		before := k
-		// A second copy, because change may write into slices.
-		changed, err := readKey(t, workspace, id)
-		if err != nil {
+		if k, err = rows.ChangedKey(k, change); err != nil {
 			return err
 		}
-		if err := change(&changed); err != nil {
-			return err
-		}
-		k.Name, k.Metadata, k.UpdatedAt = changed.Name, object(changed.Metadata), cut(changed.UpdatedAt)
-		if _, err = t.exec(updateKey, k.Name, string(k.Metadata), micros(k.UpdatedAt), workspace, id[:]); err != nil {
+		if _, err = t.exec(updateKey, k.Name, string(k.Metadata), rows.Micros(k.UpdatedAt), workspace, id[:]); err != nil {
 			return err
 		}
 		return record(t, store.KeyUpdated(t.ctx, before, k))
 	})
-	if err != nil {
-		return store.Key{}, wrap(ctx, "update key", err)
-	}
-	return k, nil
+	return orZero(k, wrap(ctx, "update key", err))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 // addFingerprint has the statements of the tenth migration. Any change of the published set, also
@@ -43,21 +44,21 @@ func addFingerprints(ctx context.Context, t *sql.Tx) error {
 
 // fingerprints computes the fingerprint of every workspace's published set.
 func fingerprints(ctx context.Context, t *sql.Tx) (map[string]jwks.Fingerprint, error) {
-	rows, err := t.QueryContext(ctx, `SELECT workspace, kid FROM jwks`)
+	found, err := t.QueryContext(ctx, `SELECT workspace, kid FROM jwks`)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer found.Close()
 	prints := make(map[string]jwks.Fingerprint)
-	for rows.Next() {
+	for found.Next() {
 		var (
 			workspace string
 			raw       []byte
 		)
-		if err := rows.Scan(&workspace, &raw); err != nil {
+		if err := found.Scan(&workspace, &raw); err != nil {
 			return nil, err
 		}
-		kid, err := kidFromBytes(raw)
+		kid, err := rows.KID(raw)
 		if err != nil {
 			return nil, fmt.Errorf("workspace %s: %w", workspace, err)
 		}
@@ -65,5 +66,5 @@ func fingerprints(ctx context.Context, t *sql.Tx) (map[string]jwks.Fingerprint, 
 		print.Toggle(&kid)
 		prints[workspace] = print
 	}
-	return prints, rows.Err()
+	return prints, found.Err()
 }

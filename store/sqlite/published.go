@@ -3,12 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"math"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
@@ -36,11 +35,11 @@ var (
 		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
 		selectKID, countActive, countGrace, raise, insertJWK, deleteJWK, insertChange, updateFingerprint,
 		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
-		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, selectCaller, selectMaker, selectMadeBy,
+		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}
 	readQueries = []string{
 		selectWorkspace, selectKey, selectKeyIdempotency, selectVersion, selectChanges, selectDue,
-		selectNextDue, selectSession, selectLogo, countActive, countGrace, selectCaller, selectMaker, selectMadeBy,
+		selectNextDue, selectSession, selectLogo, countActive, countGrace, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}
 )
 
@@ -48,7 +47,7 @@ var (
 func raiseVersion(t *tx, workspace string) (version uint64, err error) {
 	var print []byte
 	if err := t.row(raise, workspace).Scan(&version, &print); err != nil {
-		return 0, notFound(err)
+		return 0, rows.NotFound(err)
 	}
 	copy(t.fingerprint[:], print)
 	return version, nil
@@ -98,15 +97,15 @@ func (s *Store) published(ctx context.Context, workspace string, yield func(jwks
 	defer t.Rollback()
 	var version uint64
 	if err := t.QueryRowContext(ctx, selectVersion, workspace).Scan(&version); err != nil {
-		return 0, notFound(err)
+		return 0, rows.NotFound(err)
 	}
-	rows, err := t.QueryContext(ctx, selectJWKs, workspace)
+	found, err := t.QueryContext(ctx, selectJWKs, workspace)
 	if err != nil {
 		return 0, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		key, err := scanJWK(rows)
+	defer found.Close()
+	for found.Next() {
+		key, err := scanJWK(found)
 		if err != nil {
 			return 0, err
 		}
@@ -114,40 +113,21 @@ func (s *Store) published(ctx context.Context, workspace string, yield func(jwks
 			return 0, err
 		}
 	}
-	return version, rows.Err()
+	return version, found.Err()
 }
 
 // Tombstone implements store.Store.
 func (s *Store) Tombstone(ctx context.Context, workspace string) (jwks.Key, error) {
-	key, err := s.tombstone(ctx, workspace)
+	key, err := scanJWK(s.reader.QueryRowContext(ctx, selectTombstone, workspace))
 	return key, wrap(ctx, "read tombstone", err)
 }
 
-func (s *Store) tombstone(ctx context.Context, workspace string) (jwks.Key, error) {
-	rows, err := s.reader.QueryContext(ctx, selectTombstone, workspace)
-	if err != nil {
-		return jwks.Key{}, err
+func scanJWK(row scanner) (jwks.Key, error) {
+	var kid, n []byte
+	if err := row.Scan(&kid, &n); err != nil {
+		return jwks.Key{}, rows.NotFound(err)
 	}
-	defer rows.Close()
-	if !rows.Next() {
-		return jwks.Key{}, errors.Join(rows.Err(), store.ErrNotFound)
-	}
-	return scanJWK(rows)
-}
-
-func scanJWK(rows *sql.Rows) (jwks.Key, error) {
-	var kid, n sql.RawBytes
-	if err := rows.Scan(&kid, &n); err != nil {
-		return jwks.Key{}, err
-	}
-	key, err := jwks.FromModulus(n)
-	if err != nil {
-		return jwks.Key{}, fmt.Errorf("%w: a JWK: %w", store.ErrDamaged, err)
-	}
-	if got := key.KID(); string(got[:]) != string(kid) {
-		return jwks.Key{}, fmt.Errorf("%w: a JWK's kid is not its thumbprint %s", store.ErrDamaged, got)
-	}
-	return key, nil
+	return rows.JWK(kid, n)
 }
 
 // Changes implements store.Store.
@@ -157,7 +137,7 @@ func (s *Store) Changes(ctx context.Context, workspace string, after uint64, lim
 	case err != nil:
 	case len(list) == 0:
 		var version uint64
-		err = notFound(s.reads.row(ctx, s.reader, selectVersion, workspace).Scan(&version))
+		err = rows.NotFound(s.reads.row(ctx, s.reader, selectVersion, workspace).Scan(&version))
 	case list[0].Version != after+1:
 		err = store.ErrCompacted
 	}
@@ -169,29 +149,22 @@ func (s *Store) Changes(ctx context.Context, workspace string, after uint64, lim
 
 func (s *Store) changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
 	if limit < 1 {
-		return nil, errLimit
+		return nil, rows.ErrLimit
 	}
-	rows, err := s.reads.rows(ctx, s.reader, selectChanges, workspace, min(after, math.MaxInt64), limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	list := []jwks.Change{}
-	for rows.Next() {
-		var (
-			version        uint64
-			added, removed sql.RawBytes
-		)
-		if err := rows.Scan(&version, &added, &removed); err != nil {
+	var version uint64
+	var added, removed sql.RawBytes
+	for err := range s.query(ctx)([]any{&version, &added, &removed}, selectChanges, workspace, min(after, math.MaxInt64), limit) {
+		if err != nil {
 			return nil, err
 		}
-		change, err := decodeChange(version, added, removed)
+		change, err := rows.Change(version, added, removed)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, change)
 	}
-	return list, rows.Err()
+	return list, nil
 }
 
 // Versions implements store.Store. While it runs, it occupies a reading connection.
@@ -200,27 +173,20 @@ func (s *Store) Versions(ctx context.Context, yield func(workspace string, versi
 }
 
 func (s *Store) versions(ctx context.Context, yield func(string, uint64, jwks.Fingerprint) error) error {
-	rows, err := s.reader.QueryContext(ctx, selectVersions)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var (
-			workspace string
-			version   uint64
-			raw       sql.RawBytes
-			print     jwks.Fingerprint
-		)
-		if err := rows.Scan(&workspace, &version, &raw); err != nil {
+	var (
+		workspace string
+		version   uint64
+		print     []byte
+	)
+	for err := range s.query(ctx)([]any{&workspace, &version, &print}, selectVersions) {
+		if err != nil {
 			return err
 		}
-		copy(print[:], raw)
-		if err := yield(workspace, version, print); err != nil {
+		if err := yield(workspace, version, jwks.Fingerprint(print)); err != nil {
 			return err
 		}
 	}
-	return rows.Err()
+	return nil
 }
 
 // compactAtOnce bounds how long one Compact delays other writers.
@@ -231,7 +197,7 @@ func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (
 	err = s.write(ctx, func(t *tx) error {
 		var version uint64
 		if err := t.row(selectVersion, workspace).Scan(&version); err != nil {
-			return notFound(err)
+			return rows.NotFound(err)
 		}
 		n, err := t.exec(deleteChanges, workspace, workspace, min(through, version-1), compactAtOnce)
 		more = n == compactAtOnce

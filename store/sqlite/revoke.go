@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,18 +9,17 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 // updateState stores all that decides whether a key is published.
 const updateState = `UPDATE keys SET rotated_to = ?, grace_ends_at = ?, revoked_at = ?, revoked_version = ?,
 	expired_version = ? WHERE workspace = ? AND id = ?`
 
-var errTime = errors.New("the time is missing")
-
 // Revoke implements store.Store.
 func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
 	if at.IsZero() {
-		return store.Key{}, wrap(ctx, "revoke key", errTime)
+		return store.Key{}, wrap(ctx, "revoke key", rows.ErrTime)
 	}
 	var k store.Key
 	err := s.write(ctx, func(t *tx) (err error) {
@@ -31,15 +29,12 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 		}
 		return revoke(t, &k, at)
 	})
-	if err != nil {
-		return store.Key{}, wrap(ctx, "revoke key", err)
-	}
-	return k, nil
+	return orZero(k, wrap(ctx, "revoke key", err))
 }
 
 // revoke revokes a key that is not revoked.
 func revoke(t *tx, k *store.Key, at time.Time) (err error) {
-	k.RevokedAt = cut(at)
+	k.RevokedAt = rows.Cut(at)
 	if !k.Published() { // it has expired
 		err = storeState(t, *k)
 	} else if k.RevokedVersion, err = raiseVersion(t, k.Workspace); err == nil {
@@ -60,8 +55,8 @@ func remove(t *tx, k store.Key) error {
 }
 
 func storeState(t *tx, k store.Key) error {
-	_, err := t.exec(updateState, orNull(k.RotatedTo), micros(k.GraceEndsAt), micros(k.RevokedAt),
-		versionOrNull(k.RevokedVersion), versionOrNull(k.ExpiredVersion), k.Workspace, k.ID[:])
+	_, err := t.exec(updateState, dialect.IDOrNull(k.RotatedTo), rows.Micros(k.GraceEndsAt), rows.Micros(k.RevokedAt),
+		rows.OrNull(k.RevokedVersion), rows.OrNull(k.ExpiredVersion), k.Workspace, k.ID[:])
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 // Rotate implements store.Store.
@@ -15,15 +16,15 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	terms store.Terms,
 ) (old, issued store.Key, err error) {
 	if successor.CreatedAt.IsZero() {
-		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", errTime)
+		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", rows.ErrTime)
 	}
-	issued = normalize(successor, pub)
+	issued = rows.NewKey(successor, pub)
 	issued.Workspace, issued.RotatedFrom = workspace, id
 	err = s.write(ctx, func(t *tx) (err error) {
 		if old, err = readKey(t, workspace, id); err != nil {
 			return err
 		}
-		return rotate(t, &old, &issued, pub, cut(graceEnds), terms)
+		return rotate(t, &old, &issued, pub, rows.Cut(graceEnds), terms)
 	})
 	if err != nil {
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", err)
@@ -74,7 +75,7 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, te
 // UndoRotation implements store.Store.
 func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor store.Key, err error) {
 	if at.IsZero() {
-		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", errTime)
+		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", rows.ErrTime)
 	}
 	err = s.write(ctx, func(t *tx) (err error) {
 		if old, err = readKey(t, workspace, id); err != nil {
@@ -89,7 +90,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 		if successor.Status(at) != store.Active {
 			return store.ErrNotActive
 		}
-		return undoRotation(t, &old, &successor, cut(at))
+		return undoRotation(t, &old, &successor, rows.Cut(at))
 	})
 	if err != nil {
 		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", err)
@@ -115,7 +116,7 @@ func undoRotation(t *tx, old, successor *store.Key, at time.Time) (err error) {
 // EndGrace implements store.Store.
 func (s *Store) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (k store.Key, err error) {
 	if at.IsZero() {
-		return store.Key{}, wrap(ctx, "end grace", errTime)
+		return store.Key{}, wrap(ctx, "end grace", rows.ErrTime)
 	}
 	err = s.write(ctx, func(t *tx) (err error) {
 		if k, err = readKey(t, workspace, id); err != nil {
@@ -126,8 +127,5 @@ func (s *Store) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID
 		}
 		return revoke(t, &k, at)
 	})
-	if err != nil {
-		return store.Key{}, wrap(ctx, "end grace", err)
-	}
-	return k, nil
+	return orZero(k, wrap(ctx, "end grace", err))
 }

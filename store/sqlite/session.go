@@ -2,22 +2,16 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
-	sessionColumns = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at, login,
-		made_by`
-	insertSession = `INSERT INTO sessions (` + sessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	insertSession = `INSERT INTO sessions (` + rows.SessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO NOTHING`
-	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = ? AND expires_at > ?`
+	selectSession = `SELECT ` + rows.SessionColumns + ` FROM sessions WHERE hash = ? AND expires_at > ?`
 	deleteSession = `DELETE FROM sessions WHERE hash = ?`
 	endSessions   = `DELETE FROM sessions WHERE workspace = ?1 AND (?2 = '' OR owner = ?2) AND expires_at > ?3`
 	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < ?
@@ -29,26 +23,19 @@ const (
 
 // CreateSession implements store.Store.
 func (s *Store) CreateSession(ctx context.Context, session store.Session) error {
-	session = normalizeSession(session)
+	session = rows.NewSession(session)
 	return wrap(ctx, "create session", s.write(ctx, func(t *tx) error {
 		var version uint64
 		if err := t.row(selectVersion, session.Workspace).Scan(&version); err != nil {
-			return notFound(err)
+			return rows.NotFound(err)
 		}
 		return storeSession(t, session)
 	}))
 }
 
-// normalizeSession returns a new session as it will be read back.
-func normalizeSession(s store.Session) store.Session {
-	s.ScopesAllowed = slices.Clone(s.ScopesAllowed) // nil stays nil
-	s.CreatedAt, s.ExpiresAt = cut(s.CreatedAt), cut(s.ExpiresAt)
-	return s
-}
-
 func storeSession(t *tx, s store.Session) error {
 	if s.ExpiresAt.IsZero() {
-		return errTime
+		return rows.ErrTime
 	}
 	var scopes any
 	if s.ScopesAllowed != nil {
@@ -59,7 +46,7 @@ func storeSession(t *tx, s store.Session) error {
 		scopes = text
 	}
 	n, err := t.exec(insertSession, s.Hash[:], s.Kind, s.Workspace, s.Owner, s.Role, s.Subject, scopes, s.ReturnURL,
-		s.Embedded, micros(s.CreatedAt), micros(s.ExpiresAt), s.Login, orNull(s.MadeBy))
+		s.Embedded, rows.Micros(s.CreatedAt), rows.Micros(s.ExpiresAt), s.Login, dialect.IDOrNull(s.MadeBy))
 	switch {
 	case err != nil:
 		return err
@@ -71,19 +58,17 @@ func storeSession(t *tx, s store.Session) error {
 
 // ExchangeSession implements store.Store.
 func (s *Store) ExchangeSession(ctx context.Context, link [32]byte, session store.Session, now time.Time) (store.Session, error) {
-	session = normalizeSession(session)
+	session = rows.NewSession(session)
 	err := s.write(ctx, func(t *tx) error {
-		from, err := scanSession(t.row(selectSession, link[:], now.UnixMicro()).Scan)
+		from, err := scanSession(t.row(selectSession, link[:], now.UnixMicro()))
 		if err != nil {
 			return err
 		}
 		if from.Kind != store.KindLink {
 			return store.ErrNotFound
 		}
-		if from.MadeBy != uuid.Nil {
-			if err := maker(t.row, from.MadeBy[:], now); err != nil {
-				return err
-			}
+		if err := dialect.Maker(from.MadeBy, now, t.look, ""); err != nil {
+			return err
 		}
 		if _, err := t.exec(deleteSession, link[:]); err != nil {
 			return err
@@ -91,10 +76,7 @@ func (s *Store) ExchangeSession(ctx context.Context, link [32]byte, session stor
 		session = store.Exchanged(from, session)
 		return storeSession(t, session)
 	})
-	if err != nil {
-		return store.Session{}, wrap(ctx, "exchange session", err)
-	}
-	return session, nil
+	return orZero(session, wrap(ctx, "exchange session", err))
 }
 
 // StoredSession implements store.Store.
@@ -107,37 +89,19 @@ var beforeAll time.Time
 
 // Session implements store.Store.
 func (s *Store) Session(ctx context.Context, hash [32]byte, now time.Time) (store.Session, error) {
-	session, err := scanSession(s.reads.row(ctx, s.reader, selectSession, hash[:], now.UnixMicro()).Scan)
+	session, err := scanSession(s.reads.row(ctx, s.reader, selectSession, hash[:], now.UnixMicro()))
 	return session, wrap(ctx, "read session", err)
 }
 
-// scanSession reads a row of sessionColumns.
-func scanSession(scan func(...any) error) (store.Session, error) {
-	var (
-		s                store.Session
-		hash, madeBy     []byte
-		scopes           sql.NullString
-		created, expires sql.NullInt64
-	)
-	err := scan(&hash, &s.Kind, &s.Workspace, &s.Owner, &s.Role, &s.Subject, &scopes, &s.ReturnURL, &s.Embedded,
-		&created, &expires, &s.Login, &madeBy)
-	if err != nil {
-		return store.Session{}, notFound(err)
-	}
-	if copy(s.Hash[:], hash) != len(s.Hash) {
-		return store.Session{}, errors.New("a damaged hash")
-	}
-	s.CreatedAt, s.ExpiresAt = fromMicros(created), fromMicros(expires)
-	if s.MadeBy, err = idOrNil(madeBy); err == nil && scopes.Valid {
-		s.ScopesAllowed, err = decodeList(scopes.String)
-	}
-	return s, err
+func scanSession(row scanner) (session store.Session, err error) {
+	err = row.Scan(dialect.Session(&session)...)
+	return orZero(session, rows.NotFound(err))
 }
 
 // EndSession implements store.Store.
 func (s *Store) EndSession(ctx context.Context, hash [32]byte, at time.Time) error {
 	return wrap(ctx, "end session", s.write(ctx, func(t *tx) error {
-		session, err := scanSession(t.row(selectSession, hash[:], at.UnixMicro()).Scan)
+		session, err := scanSession(t.row(selectSession, hash[:], at.UnixMicro()))
 		if err != nil {
 			return err
 		}
@@ -155,7 +119,7 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 		var version uint64
 		err := t.row(selectVersion, workspace).Scan(&version)
 		if err != nil {
-			return notFound(err)
+			return rows.NotFound(err)
 		}
 		if n, err = t.exec(endSessions, workspace, owner, at.UnixMicro()); err != nil || n == 0 {
 			return err
@@ -174,7 +138,7 @@ const pruneAtOnce = 1000
 // SpendLogin implements store.Store.
 func (s *Store) SpendLogin(ctx context.Context, _ string, hash [32]byte, until time.Time) error {
 	if until.IsZero() {
-		return wrap(ctx, "spend login", errTime)
+		return wrap(ctx, "spend login", rows.ErrTime)
 	}
 	return wrap(ctx, "spend login", s.write(ctx, func(t *tx) error {
 		n, err := t.exec(spendLogin, hash[:], until.UnixMicro())

@@ -91,7 +91,7 @@ func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 		defer leave()
 	}
 	return inTx(ctx, s.writer, s.writes, func(t *tx) error {
-		if err := stands(ctx, t.row); err != nil {
+		if err := dialect.Stands(store.AuthorityOf(ctx), t.look, ""); err != nil {
 			return err
 		}
 		return do(t)
@@ -122,3 +122,6 @@ func (t *tx) row(query string, args ...any) *sql.Row {
 	}
 	return t.QueryRowContext(t.ctx, query, args...)
 }
+
+// look is a rows.Look.
+func (t *tx) look(into any, query string, args ...any) error { return t.row(query, args...).Scan(into) }

@@ -2,14 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
 const (
-	// lastUsed is a column for queries on keys.
-	lastUsed = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
 	// upsertReport's last argument is the earliest time of a previous report that leaves no gap.
 	upsertReport = `INSERT INTO usage_reports (workspace, since, until, reported_at) SELECT id, ?, ?, ? FROM workspaces WHERE id = ?
 		ON CONFLICT (workspace) DO UPDATE SET
@@ -33,7 +31,7 @@ const (
 // RecordUsage implements store.Store.
 func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.Use, r store.Report) (unknown int, err error) {
 	if r.At.IsZero() {
-		return 0, wrap(ctx, "record usage", errTime)
+		return 0, wrap(ctx, "record usage", rows.ErrTime)
 	}
 	err = s.write(ctx, func(t *tx) error {
 		if err := recordReport(t, workspace, r); err != nil {
@@ -41,7 +39,7 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		}
 		for _, use := range uses {
 			if use.At.IsZero() {
-				return errTime
+				return rows.ErrTime
 			}
 			n, err := t.exec(upsertUse, use.At.UnixMicro(), workspace, use.KID[:])
 			if err != nil {
@@ -85,20 +83,4 @@ func recordReport(t *tx, workspace string, r store.Report) error {
 	}
 	_, err = t.exec(updateUntil, workspace, workspace)
 	return err
-}
-
-// unused selects by Filter.UnusedSince, in microseconds.
-func (c *clause) unused(since int64) {
-	c.add(`(created_at IS NULL OR created_at < ?) AND NOT EXISTS (SELECT 1 FROM usage
-		WHERE usage.workspace = keys.workspace AND usage.id = keys.id AND last_used_at >= ?)`, since, since)
-}
-
-// scanUsed reads a row of lastUsed and keyColumns.
-func scanUsed(workspace string, scan func(...any) error) (store.Key, error) {
-	var used sql.NullInt64
-	k, err := scanKey(workspace, func(columns ...any) error { return scan(append([]any{&used}, columns...)...) })
-	if err == nil {
-		k.LastUsedAt = fromMicros(used)
-	}
-	return k, err
 }

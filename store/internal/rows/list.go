@@ -1,0 +1,199 @@
+package rows
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// Keys implements store.Store.Keys. With an owner it reads the index keys_by_owner, otherwise the primary key; other fields
+// filter the rows found. It first chooses the keys of the page from short columns, and then reads them completely.
+func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
+	found := d.keys(workspace, f)
+	where := found.clone()
+	if err := where.narrow(f); err != nil {
+		return nil, uuid.Nil, err
+	}
+	if f.Limit < 1 {
+		return nil, uuid.Nil, ErrLimit
+	}
+	if !storable(f.Owner, f.Query, f.Scope) {
+		return []store.Key{}, uuid.Nil, nil
+	}
+	end, err := lookTo(q, `keys`, found, f.Narrows(), f.Rows)
+	if err != nil {
+		return nil, uuid.Nil, err
+	}
+	page, err := pickKeys(q, where.from(end), f)
+	if err != nil || len(page.IDs) == 0 {
+		return []store.Key{}, page.Next(end), err
+	}
+	where.among(page.IDs) // keys that have changed and no longer match are left out
+	query, args := where.query(`SELECT `+UsedKeyColumns+` FROM keys`, ` ORDER BY id DESC`)
+	list, err := collect(q, d.UsedKey, query, args...)
+	for i := range list {
+		list[i].Workspace = workspace
+	}
+	return list, page.Next(end), err
+}
+
+// lookTo returns the id of the last row that a list which narrows may examine, or uuid.Nil if it may examine all.
+func lookTo(q Query, table string, found Where, narrows bool, rows int) (id uuid.UUID, err error) {
+	if rows <= 0 || !narrows {
+		return uuid.Nil, nil
+	}
+	query, args := found.query(`SELECT id FROM `+table, ` ORDER BY id DESC LIMIT 1 OFFSET %s`, rows-1)
+	err = q.first(found.IDInto(&id), query, args...)
+	return id, err
+}
+
+// among selects rows by ids.
+func (w *Where) among(ids []uuid.UUID) {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = w.ID(id)
+	}
+	w.Among(w, args)
+}
+
+// pickKeys chooses the keys of a page.
+func pickKeys(q Query, where Where, f store.Filter) (*store.Picker[uuid.UUID], error) {
+	var (
+		key struct {
+			id          uuid.UUID
+			kid         []byte
+			owner, name string
+			size        int
+		}
+		page   = &store.Picker[uuid.UUID]{Limit: f.Limit, Bytes: f.Bytes}
+		search = store.NewSearch(f.Query)
+	)
+	query, args := where.page(`SELECT id, kid, owner, name, 512 + octet_length(owner) + octet_length(name) + `+
+		where.ListSize(`scopes`)+` + `+where.ListSize(`audience`)+` + octet_length(claims) + octet_length(metadata) FROM keys`,
+		` ORDER BY id DESC`, f.Query, f.Limit)
+	for err := range q([]any{where.IDInto(&key.id), &key.kid, &key.owner, &key.name, &key.size}, query, args...) {
+		if err != nil {
+			return page, err
+		}
+		matches := f.Query == "" || search.IsKey(key.id, key.kid) || search.Names(key.name) || f.Owner == "" && search.Names(key.owner)
+		if matches && !page.Add(key.id, key.size) {
+			break
+		}
+	}
+	return page, nil
+}
+
+// page is query with a limit, unless there is a search, for which the database returns more than the matches.
+func (w Where) page(begin, order, search string, limit int) (string, []any) {
+	if search != "" {
+		return w.query(begin, order)
+	}
+	return w.query(begin, order+` LIMIT %s`, limit+1)
+}
+
+// Audit implements store.Store.Audit.
+func (d *Dialect) Audit(q Query, workspace string, f store.AuditFilter) ([]store.Entry, uuid.UUID, error) {
+	if f.Limit < 1 {
+		return nil, uuid.Nil, ErrLimit
+	}
+	if !storable(workspace, f.Owner, f.Action, f.ActorID, f.Result) {
+		return []store.Entry{}, uuid.Nil, nil
+	}
+	where := d.audit(workspace, f)
+	end, err := lookTo(q, `audit`, where, f.Narrows(), f.Rows)
+	if err != nil {
+		return nil, uuid.Nil, err
+	}
+	where = where.from(end)
+	where.narrowAudit(f)
+	page, err := pickEntries(q, where, f)
+	if err != nil || len(page.IDs) == 0 {
+		return []store.Entry{}, page.Next(end), err
+	}
+	read := Where{Dialect: d}
+	read.Add(`workspace = %s`, workspace)
+	read.among(page.IDs)
+	query, args := read.query(`SELECT `+AuditColumns+` FROM audit`, ` ORDER BY id DESC`)
+	list, err := collect(q, d.entry, query, args...)
+	return list, page.Next(end), err
+}
+
+// pickEntries chooses the entries of a page, without reading their details.
+func pickEntries(q Query, where Where, f store.AuditFilter) (*store.Picker[uuid.UUID], error) {
+	var (
+		id   uuid.UUID
+		size int
+		page = &store.Picker[uuid.UUID]{Limit: f.Limit, Bytes: f.Bytes}
+	)
+	query, args := where.page(`SELECT id, 256 + octet_length(detail) FROM audit`, ` ORDER BY id DESC`, "", f.Limit)
+	for err := range q([]any{where.IDInto(&id), &size}, query, args...) {
+		if err != nil {
+			return page, err
+		}
+		if !page.Add(id, size) {
+			break
+		}
+	}
+	return page, nil
+}
+
+// Workspaces implements store.Store.Workspaces.
+func (d *Dialect) Workspaces(q Query, f store.WorkspaceFilter) (list []store.Workspace, next string, err error) {
+	if f.Limit < 1 {
+		return nil, "", ErrLimit
+	}
+	if !storable(f.Query, f.After) {
+		return []store.Workspace{}, "", nil
+	}
+	end := ""
+	if f.Rows > 0 && f.Query != "" {
+		err := q.first(&end, `SELECT id FROM workspaces WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2`, f.After, f.Rows-1)
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	page, err := d.pickWorkspaces(q, f, end)
+	if err != nil || len(page.IDs) == 0 {
+		return []store.Workspace{}, page.Next(end), err
+	}
+	read, ids := Where{Dialect: d}, make([]any, len(page.IDs))
+	for i, id := range page.IDs {
+		ids[i] = id
+	}
+	d.Among(&read, ids)
+	// Without the settings, which are much larger than the rest.
+	query, args := read.query(`SELECT `+WorkspaceColumns+`, NULL, NULL, `+ReportedColumns+` FROM workspaces
+		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`, ` ORDER BY id`)
+	list, err = collect(q, d.Workspace, query, args...)
+	return list, page.Next(end), err
+}
+
+func (d *Dialect) pickWorkspaces(q Query, f store.WorkspaceFilter, end string) (*store.Picker[string], error) {
+	var (
+		id, name string
+		size     int
+		where    = Where{Dialect: d}
+		search   = store.NewSearch(f.Query)
+		page     = &store.Picker[string]{Limit: f.Limit, Bytes: f.Bytes}
+	)
+	where.Add(`id > %s`, f.After)
+	if f.Query != "" {
+		where.terms = append(where.terms, `(`+strings.Join(where.maybe(search, `id`, `name`), ` OR `)+`)`)
+	}
+	if end != "" {
+		where.Add(`id <= %s`, end)
+	}
+	query, args := where.page(`SELECT id, name, 512 + octet_length(name) + `+d.ListSize(`audiences`)+` FROM workspaces`,
+		` ORDER BY id`, f.Query, f.Limit)
+	for err := range q([]any{&id, &name, &size}, query, args...) {
+		if err != nil {
+			return page, err
+		}
+		if (f.Query == "" || search.Names(id, name)) && !page.Add(id, size) {
+			break
+		}
+	}
+	return page, nil
+}

@@ -1,0 +1,67 @@
+// Package rows has the parts of a backend that do not depend on its driver: the columns of the records, the conditions of
+// the lists, and how a record changes before it is stored.
+package rows
+
+import (
+	"database/sql"
+	"errors"
+	"iter"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// Errors about arguments.
+var (
+	ErrLimit = errors.New("the limit must be positive")
+	ErrTime  = errors.New("the time is missing")
+)
+
+// Dialect has the differences between the databases. Placeholders are $1, $2 and so on in both.
+type Dialect struct {
+	ID     func(id uuid.UUID) any   // the argument for an id
+	IDInto func(id *uuid.UUID) any  // the destination of an id; NULL becomes uuid.Nil
+	List   func(list *[]string) any // the destination of a list of strings; NULL becomes nil
+
+	ListSize func(column string) string // the approximate size of a list in bytes
+	// Contains is a condition on a text and a lower-case text of ASCII characters. It does not fold other characters.
+	Contains func(column, text string) string
+	HasScope string // a condition on the list scopes; %s is the scope
+	// Among adds a condition that selects by ids, which are strings or the arguments for ids.
+	Among func(w *Where, ids []any)
+}
+
+// Query runs a query. For each row that it has scanned into the destinations, it yields nil. An error ends it.
+type Query func(into []any, query string, args ...any) iter.Seq[error]
+
+// first scans the first row of a query, if there is one.
+func (q Query) first(into any, query string, args ...any) (err error) {
+	q([]any{into}, query, args...)(func(e error) bool {
+		err = e
+		return false
+	})
+	return err
+}
+
+// collect returns the records of a query, each with the columns that the function returns.
+func collect[T any](q Query, columns func(*T) []any, query string, args ...any) ([]T, error) {
+	list := []T{}
+	var record T
+	for err := range q(columns(&record), query, args...) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, record)
+		record = *new(T)
+	}
+	return list, nil
+}
+
+// NotFound returns store.ErrNotFound if a query that should return a row returned none, and other errors unchanged.
+func NotFound(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return err
+}

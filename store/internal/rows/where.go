@@ -1,0 +1,172 @@
+package rows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/store"
+)
+
+// Conditions on keys.
+const (
+	Published = `revoked_at IS NULL AND expired_version IS NULL` // the condition of the index keys_by_owner_published
+	inTime    = `(expires_at IS NULL OR expires_at > %[1]s)`
+	inGrace   = `(grace_ends_at IS NULL OR grace_ends_at > %[1]s)`
+)
+
+// Where collects the conditions and arguments of a query.
+type Where struct {
+	*Dialect
+	terms []string
+	args  []any
+}
+
+// Add adds a condition, in which %s stands for an argument.
+func (w *Where) Add(condition string, args ...any) {
+	w.terms = append(w.terms, w.format(condition, args...))
+}
+
+func (w *Where) format(condition string, args ...any) string {
+	places := make([]any, len(args))
+	for i, arg := range args {
+		w.args = append(w.args, arg)
+		places[i] = fmt.Sprintf("$%d", len(w.args))
+	}
+	return fmt.Sprintf(condition, places...)
+}
+
+// query returns the query with the conditions. In its end, %s stands for an argument.
+func (w Where) query(begin, end string, args ...any) (string, []any) {
+	w = w.clone()
+	query := begin + ` WHERE ` + strings.Join(w.terms, ` AND `)
+	return query + w.format(end, args...), w.args
+}
+
+func (w Where) clone() Where {
+	w.terms, w.args = slices.Clone(w.terms), slices.Clone(w.args)
+	return w
+}
+
+// from excludes rows after an id in the list's order, unless the id is uuid.Nil.
+func (w Where) from(id uuid.UUID) Where {
+	w = w.clone()
+	if id != uuid.Nil {
+		w.Add(`id >= %s`, w.ID(id))
+	}
+	return w
+}
+
+// keys returns the conditions that an index answers.
+func (d *Dialect) keys(workspace string, f store.Filter) Where {
+	w := Where{Dialect: d}
+	w.Add(`workspace = %s`, workspace)
+	if f.Owner != "" {
+		w.Add(`owner = %s`, f.Owner)
+	}
+	if f.After != uuid.Nil {
+		w.Add(`id < %s`, d.ID(f.After))
+	}
+	return w
+}
+
+// narrow adds the conditions that no index answers.
+func (w *Where) narrow(f store.Filter) error {
+	if f.Query != "" {
+		w.match(f)
+	}
+	if f.Scope != "" {
+		w.Add(w.HasScope, f.Scope)
+	}
+	if !f.CreatedBefore.IsZero() {
+		w.Add(`(created_at IS NULL OR created_at < %s)`, roundUp(f.CreatedBefore))
+	}
+	if !f.UnusedSince.IsZero() {
+		w.Add(`(created_at IS NULL OR created_at < %[1]s) AND NOT EXISTS (SELECT 1 FROM usage
+			WHERE usage.workspace = keys.workspace AND usage.id = keys.id AND last_used_at >= %[1]s)`, roundUp(f.UnusedSince))
+	}
+	return w.status(f)
+}
+
+// status selects by Filter.Status and Filter.Live, as defined by store.Key.Status.
+func (w *Where) status(f store.Filter) error {
+	now := f.Now.UnixMicro() // not NULL for the zero time, at which no key has expired
+	if f.Live {
+		w.Add(Published+` AND `+inGrace+` AND `+inTime, now)
+	}
+	switch f.Status {
+	case "":
+	case store.Active:
+		w.Add(Published+` AND rotated_to IS NULL AND `+inTime, now)
+	case store.Deprecated:
+		w.Add(Published+` AND grace_ends_at > %[1]s AND `+inTime, now)
+	case store.Expired:
+		w.Add(`revoked_at IS NULL AND (expired_version IS NOT NULL OR (expires_at <= %[1]s AND `+inGrace+`))`, now)
+	case store.Revoked:
+		w.Add(`(revoked_at IS NOT NULL OR (expired_version IS NULL AND grace_ends_at <= %s))`, now)
+	default:
+		return fmt.Errorf("unknown status %q", f.Status)
+	}
+	return nil
+}
+
+// match selects keys that may match Filter.Query; pickKeys decides.
+func (w *Where) match(f store.Filter) {
+	search := store.NewSearch(f.Query)
+	columns := []string{`name`}
+	if f.Owner == "" {
+		columns = append(columns, `owner`)
+	}
+	terms := w.maybe(search, columns...)
+	if kid, ok := search.KID(); ok {
+		terms = append(terms, w.format(`kid = %s`, kid[:]))
+	}
+	if id, ok := search.ID(); ok {
+		terms = append(terms, w.format(`id = %s`, w.ID(id)))
+	}
+	w.terms = append(w.terms, `(`+strings.Join(terms, ` OR `)+`)`)
+}
+
+// maybe returns conditions of which at least one is true if a column may contain the query. The database can only fold ASCII
+// letters, so all texts with other characters are selected.
+func (w *Where) maybe(search *store.Search, columns ...string) (terms []string) {
+	folded := w.format(`%s`, search.Folded)
+	for _, column := range columns {
+		terms = append(terms, w.Contains(column, folded), `octet_length(`+column+`) <> length(`+column+`)`)
+	}
+	return terms
+}
+
+// audit returns the conditions that an index answers.
+func (d *Dialect) audit(workspace string, f store.AuditFilter) Where {
+	w := d.keys(workspace, store.Filter{Owner: f.Owner, After: f.After})
+	if f.Key != uuid.Nil {
+		w.Add(`key = %s`, d.ID(f.Key))
+	}
+	// The times in the ids select a range of the index; the column has the exact time.
+	if !f.Since.IsZero() {
+		at := roundUp(f.Since)
+		w.Add(`id >= %s AND at >= %s`, d.ID(store.FirstEntryID(time.UnixMicro(at))), at)
+	}
+	if !f.Until.IsZero() {
+		at := roundUp(f.Until)
+		w.Add(`id < %s AND at < %s`, d.ID(store.FirstEntryID(time.UnixMicro(at))), at)
+	}
+	return w
+}
+
+// narrowAudit adds the conditions that no index answers.
+func (w *Where) narrowAudit(f store.AuditFilter) {
+	if f.Action != "" {
+		w.Add(`action = %s`, f.Action)
+	}
+	if f.Result != "" {
+		w.Add(`result = %s`, f.Result)
+	}
+	if f.ActorID != "" {
+		w.Add(`actor_id IN (%s, %s)`, f.ActorID, f.ActorAsID())
+	}
+}
