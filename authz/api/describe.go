@@ -1,28 +1,29 @@
 package api
 
-// descriptions has the texts about members that are too long for a struct tag, by schema and member.
+// descriptions has the texts about members that are too long for a struct tag, or whose type is stored, by schema and
+// member.
 var descriptions = map[string]string{
-	"NewKey.audience": "Among the workspace's audiences; default: those of the policy, or all",
-	"Policy.scopes":   "Scopes that keys may have. If empty: any through the API, none through the portal",
-	"Policy.max_expires_in": "Seconds; 0: ten years through the API, one year through the portal. Any maximum rules out keys that " +
-		"never expire",
+	"NewKey.audience":           "Among the workspace's audiences; default: those of the policy, or all",
+	"Policy.scopes":             "Scopes that keys may have. If empty: any through the API, none through the portal",
+	"Policy.max_expires_in":     "Seconds; 0: ten years through the API, one year through the portal. A maximum excludes keys that never expire",
 	"Policy.default_expires_in": "Seconds; 0: 90 days, or the maximum if that is shorter",
 	"Policy.keys_per_owner":     "Active keys that one owner may have; 0: unlimited",
-	"Policy.portal_never_expires": "Whether owners may create keys that never expire in the portal, if allow_never_expires permits it and " +
-		"there is no maximum",
+	"Policy.portal_never_expires": "Whether owners may create keys that never expire in the portal; requires allow_never_expires and no " +
+		"maximum",
 	"Policy.default_audience": "Audience of keys whose request has none; if empty, all audiences of the workspace",
-	"Policy.webhook": "An https URL that receives a POST 14, 7 and 1 day before a key expires. It must not contain a secret: everyone " +
-		"who may read the workspace or its audit sees it",
-	"OIDC.owner_claim": "The claim that names the owner; required except in the workspace burnkey, where only operators log in",
+	"Policy.webhook": "An https URL that receives a POST 14, 7 and 1 day before a key expires. It must not contain a secret: all readers " +
+		"of the workspace and of its audit see it",
+	"OfferedScope.description": "What the scope permits, for customers to read",
+	"OIDC.owner_claim":         "Claim that names the owner; required except in the workspace burnkey, where only operators log in",
+	"OIDC.operator_claim":      "Claim that makes a person an operator",
+	"OIDC.operator_value":      "A value that this claim must be or contain",
 	"NewPortalSession.role": "Default: owner. An operator, one of the producer's own staff, sees the keys of all owners. Only the scope " +
 		"admin may make one; in the workspace burnkey, where operators manage all workspaces, only a key that is not tied to a workspace",
-	"NewPortalSession.owner":          "The owner whose keys it shows; required, except for an operator, for whom it must be absent",
+	"NewPortalSession.owner":          "The owner whose keys it shows; required for an owner, absent for an operator",
 	"NewPortalSession.scopes_allowed": "Scopes that keys created in this session may have; default: those of the policy. Absent for operators",
-	"NewPortalSession.subject": "The person it is for, such as jane@acme.example: the actor's id in the audit. Default: the id of the key " +
-		"that makes the call",
-	"Rotation.grace": "Time for which the old key keeps working: 0 to 2160h, such as 90m, 720h, 30d or whole seconds; default 24h",
-	"RevokeMany.unused_for": "Keys created, and last used as far as known, longer ago than this: 24h or more, such as 720h, 30d or whole " +
-		"seconds",
+	"NewPortalSession.subject":        "The person it is for, such as jane@acme.example: the actor's id in the audit. Default: the calling key's id",
+	"Rotation.grace":                  "Time for which the old key keeps working: 0 to 2160h, such as 90m, 720h, 30d or whole seconds; default 24h",
+	"RevokeMany.unused_for":           "Keys created, and last used as far as known, longer ago than this: 24h or more, such as 720h or 30d",
 	"UsageReport.reporter": "Name of the reporter. Usage is known up to the time for which all reporters have reported, except those that " +
 		"are silent for 24 hours. Default: the management key",
 	"Actor.kind": "key: a management key; session, oidc: an owner in the portal, by a link or a login; operator: the producer's own staff " +

@@ -29,7 +29,7 @@ var format = huma.Format{
 		if member, deep := jwks.TooDeep(data, jwks.MaxDepth+1); deep {
 			return &readFault{detail: fmt.Sprintf("must not be nested deeper than %d levels", jwks.MaxDepth), member: member}
 		}
-		if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
+		if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true), wholeNumbers); err != nil {
 			return readError(err, bytes.TrimLeft(data, " \t\r\n"))
 		}
 		return refuseNull(data, v)
@@ -93,18 +93,13 @@ func readError(err error, body []byte) error {
 	return fault
 }
 
-// seconds is a whole number in any JSON spelling, such as 60.0.
-type seconds int64
-
-// UnmarshalJSON reads a number that was validated as an integer.
-func (s *seconds) UnmarshalJSON(data []byte) error {
+// wholeNumbers reads a number that was validated as an integer in any spelling, such as 60.0.
+var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFunc(func(data []byte, v *int64) error {
 	var number float64
-	if err := json.Unmarshal(data, &number); err != nil {
-		return err
-	}
-	*s = seconds(number)
-	return nil
-}
+	err := json.Unmarshal(data, &number)
+	*v = int64(number)
+	return err
+}))
 
 // object is a JSON object that is passed on unchanged.
 type object jsontext.Value

@@ -48,7 +48,7 @@ type NewKey struct {
 	Name         string   `json:"name,omitempty" is:"name"`
 	Scopes       []string `json:"scopes,omitempty" nullable:"false" is:"scopes" doc:"Scope tokens of RFC 6749 section 3.3"`
 	Audience     []string `json:"audience,omitempty" nullable:"false" is:"audiences"`
-	ExpiresIn    *seconds `json:"expires_in,omitempty" minimum:"1" is:"lifetime" doc:"Seconds; default: the workspace's, or 90 days"`
+	ExpiresIn    *int64   `json:"expires_in,omitempty" minimum:"1" is:"lifetime" doc:"Seconds; default: the workspace's, or 90 days"`
 	NeverExpires bool     `json:"never_expires,omitempty" doc:"Instead of expires_in"`
 	Claims       object   `json:"claims,omitempty" doc:"More claims to sign, at most 4 KiB and 32 levels deep; not the registered ones"`
 	Metadata     object   `json:"metadata,omitempty" doc:"Stored, not signed; at most 16 KiB and 32 levels deep"`
@@ -141,7 +141,7 @@ func (a *api) keys(h huma.API) {
 func (a *api) issueKey(ctx context.Context, in *issueInput) (*located[IssuedKey], error) {
 	issued, err := a.service.Issue(ctx, in.WS, authz.IssueRequest{
 		Owner: in.Body.Owner, Name: in.Body.Name, Scopes: in.Body.Scopes, Audience: in.Body.Audience,
-		ExpiresIn: (*int64)(in.Body.ExpiresIn), NeverExpires: in.Body.NeverExpires,
+		ExpiresIn: in.Body.ExpiresIn, NeverExpires: in.Body.NeverExpires,
 		Claims: in.Body.Claims, Metadata: in.Body.Metadata, IdempotencyKey: in.IdempotencyKey,
 	})
 	return &located[IssuedKey]{keyLocation(issued), a.showIssued(issued)}, err

@@ -1,13 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/burnkey/burnkey/authz"
-
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -45,6 +45,12 @@ var limits = map[string]limit{
 	"reporter": {min: 1, max: authz.MaxReporter, pattern: "^[!-~]*$", words: "of visible ASCII characters without space"},
 }
 
+// storedLimits has the limits of members of stored types, which have no such tags.
+var storedLimits = map[string]string{
+	"OfferedScope.name": "scope", "OfferedScope.description": "text",
+	"OIDC.issuer": "url", "OIDC.client_id": "text", "OIDC.owner_claim": "text", "OIDC.operator_claim": "text", "OIDC.operator_value": "text",
+}
+
 // parameterLimits has the limits of parameters, by their name.
 var parameterLimits = map[string]limit{
 	"ws": limits["workspace"], "owner": limits["text"], "actor": limits["text"], "q": limits["text"],
@@ -58,10 +64,11 @@ func setLimits(h huma.API) {
 	for name, schema := range schemas.Map() {
 		for _, f := range reflect.VisibleFields(schemas.TypeFromRef("#/components/schemas/" + name)) {
 			member, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if l, ok := limits[f.Tag.Get("is")]; ok {
+			path := strings.TrimSuffix(name, "Patch") + "." + member
+			if l, ok := limits[cmp.Or(f.Tag.Get("is"), storedLimits[path])]; ok {
 				l.set(schema.Properties[member])
 			}
-			if text, ok := descriptions[strings.TrimSuffix(name, "Patch")+"."+member]; ok {
+			if text, ok := descriptions[path]; ok {
 				schema.Properties[member].Description = text
 			}
 		}

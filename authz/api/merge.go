@@ -75,21 +75,20 @@ func merging(s *huma.Schema) *huma.Schema {
 	return s
 }
 
-// mergeOf applies a patch that was validated as a WorkspacePatch. Reading it into the present values is
-// what RFC 7396 section 2 describes: objects are merged, null becomes the zero value, and all else is
-// replaced.
+// mergeOf applies a patch that was validated as a WorkspacePatch. Reading it into the present values does what RFC
+// 7396 section 2 requires: objects are merged, null becomes the zero value, and everything else is replaced.
 func mergeOf(patch []byte) func(*store.Workspace) error {
 	return func(w *store.Workspace) error {
-		policy, portal := PolicyPatch(showPolicy(w.Policy)), PortalPatch(showPortal(w.Portal))
+		policy, portal := PolicyPatch(w.Policy), PortalPatch(w.Portal)
 		merged := WorkspacePatch{
 			Name: &w.Name, Audiences: &w.Audiences, AllowNeverExpires: &w.AllowNeverExpires, Policy: &policy, Portal: &portal,
 		}
-		var given struct { // whether the patch has a logo, which showPortal omits
+		var given struct { // whether the patch has a logo, which the workspace does not contain
 			Portal struct {
 				Logo jsontext.Value `json:"logo"`
 			} `json:"portal"`
 		}
-		if err := errors.Join(json.Unmarshal(patch, &merged), json.Unmarshal(patch, &given)); err != nil {
+		if err := errors.Join(json.Unmarshal(patch, &merged, wholeNumbers), json.Unmarshal(patch, &given)); err != nil {
 			return err
 		}
 		if merged.Name == nil {
@@ -101,11 +100,17 @@ func mergeOf(patch []byte) func(*store.Workspace) error {
 		if merged.AllowNeverExpires == nil {
 			w.AllowNeverExpires = true
 		}
-		logo := w.Portal.LogoHash
-		w.Policy, w.Portal = (*Policy)(merged.Policy).policy(), (*Portal)(merged.Portal).portal()
-		if merged.Portal != nil && given.Portal.Logo == nil {
-			w.Portal.LogoHash = logo
+		w.Policy, w.Portal = store.Policy(orZero(merged.Policy)), store.Portal(orZero(merged.Portal))
+		if given.Portal.Logo != nil {
+			w.Portal.LogoHash = ""
 		}
 		return nil
 	}
+}
+
+func orZero[T any](p *T) (zero T) {
+	if p == nil {
+		return zero
+	}
+	return *p
 }

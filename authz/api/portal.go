@@ -12,85 +12,32 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Policy limits a workspace's keys, and names the webhook for keys that expire soon.
+// Policy limits a workspace's keys, and names the webhook for keys that expire soon. It has the fields of store.Policy.
 type Policy struct {
 	Scopes             []OfferedScope `json:"scopes,omitempty" nullable:"false" maxItems:"64"`
-	MaxExpiresIn       seconds        `json:"max_expires_in,omitempty" minimum:"0" is:"lifetime"`
-	DefaultExpiresIn   seconds        `json:"default_expires_in,omitempty" minimum:"0" is:"lifetime"`
+	MaxExpiresIn       int64          `json:"max_expires_in,omitempty" minimum:"0" is:"lifetime"`
+	DefaultExpiresIn   int64          `json:"default_expires_in,omitempty" minimum:"0" is:"lifetime"`
 	KeysPerOwner       int            `json:"keys_per_owner,omitempty" minimum:"0" maximum:"100000"`
 	PortalNeverExpires bool           `json:"portal_never_expires,omitempty"`
 	DefaultAudience    []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16"`
 	Webhook            string         `json:"webhook,omitempty" is:"url"`
 }
 
-// OfferedScope is a scope that keys may have.
-type OfferedScope struct {
-	Name        string `json:"name" is:"scope"`
-	Description string `json:"description,omitempty" is:"text" doc:"What the scope permits, for customers to read"`
-}
+// OfferedScope is a scope that keys may have, and OIDC an OpenID provider for logins to the portal, as stored.
+type (
+	OfferedScope = store.OfferedScope
+	OIDC         = store.OIDC
+)
 
-// Portal describes how a workspace's page for its customers looks and how they log in.
+// Portal describes how a workspace's page for its customers looks and how they log in. It has the fields of store.Portal.
 type Portal struct {
 	DisplayName    string   `json:"display_name,omitempty" is:"text" doc:"Default: the workspace's name"`
-	BaseURL        string   `json:"base_url,omitempty" is:"url" doc:"Of the API that the keys are for; the page shows it in an example"`
+	BaseURL        string   `json:"base_url,omitempty" is:"url" doc:"Address of the API that the keys are for; the page shows it in an example"`
 	Accent         string   `json:"accent,omitempty" is:"color" doc:"Stored in lower case"`
-	Logo           []byte   `json:"logo,omitempty" doc:"A PNG picture of at most 64 KiB, in base64"`
+	LogoHash       string   `json:"-"`
 	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins whose pages may embed the portal"`
 	OIDC           *OIDC    `json:"oidc,omitempty" doc:"Login by an OpenID provider. Only the scope admin may change it"`
-}
-
-// OIDC is an OpenID provider for logins to the portal.
-type OIDC struct {
-	Issuer        string `json:"issuer" is:"url"`
-	ClientID      string `json:"client_id" is:"text"`
-	OwnerClaim    string `json:"owner_claim,omitempty" is:"text"`
-	OperatorClaim string `json:"operator_claim,omitempty" is:"text" doc:"Claim that makes a person an operator"`
-	OperatorValue string `json:"operator_value,omitempty" is:"text" doc:"A value that this claim must be or contain"`
-}
-
-// policy returns the Policy as the store has it; the zero Policy for nil.
-func (p *Policy) policy() store.Policy {
-	if p == nil {
-		return store.Policy{}
-	}
-	kept := store.Policy{
-		MaxExpiresIn: int64(p.MaxExpiresIn), DefaultExpiresIn: int64(p.DefaultExpiresIn),
-		KeysPerOwner: p.KeysPerOwner, PortalNeverExpires: p.PortalNeverExpires, DefaultAudience: p.DefaultAudience, Webhook: p.Webhook,
-	}
-	for _, scope := range p.Scopes {
-		kept.Scopes = append(kept.Scopes, store.OfferedScope(scope))
-	}
-	return kept
-}
-
-func showPolicy(p store.Policy) Policy {
-	shown := Policy{
-		MaxExpiresIn: seconds(p.MaxExpiresIn), DefaultExpiresIn: seconds(p.DefaultExpiresIn),
-		KeysPerOwner: p.KeysPerOwner, PortalNeverExpires: p.PortalNeverExpires, DefaultAudience: p.DefaultAudience, Webhook: p.Webhook,
-	}
-	for _, scope := range p.Scopes {
-		shown.Scopes = append(shown.Scopes, OfferedScope(scope))
-	}
-	return shown
-}
-
-// portal returns the Portal as the store has it; the zero Portal for nil.
-func (p *Portal) portal() store.Portal {
-	if p == nil {
-		return store.Portal{}
-	}
-	return store.Portal{
-		DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent, Logo: p.Logo,
-		FrameAncestors: p.FrameAncestors, OIDC: (*store.OIDC)(p.OIDC),
-	}
-}
-
-// showPortal omits the logo.
-func showPortal(p store.Portal) Portal {
-	return Portal{
-		DisplayName: p.DisplayName, BaseURL: p.BaseURL, Accent: p.Accent,
-		FrameAncestors: p.FrameAncestors, OIDC: (*OIDC)(p.OIDC),
-	}
+	Logo           []byte   `json:"logo,omitempty" doc:"A PNG picture of at most 64 KiB, in base64"`
 }
 
 // NewPortalSession is the body that makes a link to the portal.
@@ -100,7 +47,7 @@ type NewPortalSession struct {
 	ScopesAllowed *[]string `json:"scopes_allowed,omitempty" nullable:"false" is:"scopes"`
 	Subject       string    `json:"subject,omitempty" is:"owner"`
 	ReturnURL     string    `json:"return_url,omitempty" is:"web URL" doc:"Address that the portal links back to"`
-	ExpiresIn     *seconds  `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; default 600"`
+	ExpiresIn     *int64    `json:"expires_in,omitempty" minimum:"60" maximum:"3600" doc:"Seconds until the link is void; default 600"`
 }
 
 // PortalSession is a link to the portal, which opens one session.
@@ -135,7 +82,7 @@ func (a *api) createPortalSession(ctx context.Context, in *struct {
 	}
 	caller := principal(ctx).KeyID
 	r := authz.LinkRequest{
-		Role: in.Body.Role, Owner: in.Body.Owner, ReturnURL: in.Body.ReturnURL, ExpiresIn: (*int64)(in.Body.ExpiresIn),
+		Role: in.Body.Role, Owner: in.Body.Owner, ReturnURL: in.Body.ReturnURL, ExpiresIn: in.Body.ExpiresIn,
 		MadeBy: caller, Subject: cmp.Or(in.Body.Subject, caller.String()),
 	}
 	if in.Body.ScopesAllowed != nil {

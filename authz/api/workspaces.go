@@ -177,7 +177,7 @@ func (a *api) listed(w store.Workspace) Workspace {
 }
 
 func (a *api) showWorkspace(w store.Workspace) Workspace {
-	policy, portal := showPolicy(w.Policy), showPortal(w.Portal)
+	policy, portal := Policy(w.Policy), Portal(w.Portal)
 	issuer := a.service.Issuer(w.ID)
 	return Workspace{
 		ID: w.ID, Name: w.Name, Audiences: w.Audiences, AllowNeverExpires: w.AllowNeverExpires,
