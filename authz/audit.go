@@ -63,8 +63,7 @@ func (c *AuditCSV) Write(entries []store.Entry) error {
 	return table.Error()
 }
 
-// escapeSeparators escapes separators of cells. The JSON stays the same, since they only occur
-// in its strings.
+// escapeSeparators escapes separators of cells. The JSON stays the same, since they only occur in its strings.
 var escapeSeparators = strings.NewReplacer(";", `\u003b`, "|", `\u007c`)
 
 // formula matches the places where a spreadsheet would begin a formula: at the start of a cell

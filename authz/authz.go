@@ -3,6 +3,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -16,10 +17,9 @@ import (
 
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/internal/pace"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
-
-	"github.com/burnkey/burnkey/jwks"
 )
 
 // Errors of a Service, for errors.Is. Invalid input is an InputError, and a reused idempotency key a
@@ -57,8 +57,7 @@ type Options struct {
 	NewID func() (uuid.UUID, error)
 }
 
-// Service is the domain: workspaces, keys, and who may manage them. It is safe
-// for concurrent use.
+// Service is the domain: workspaces, keys, and who may manage them. It is safe for concurrent use.
 type Service struct {
 	store     store.Store
 	minter    Minter
@@ -85,9 +84,7 @@ func New(o Options) *Service {
 		due: make(chan struct{}, 1),
 	}
 	s.publisher.OnChange(Home, s.homeChanged)
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	atOnce := max(2, runtime.GOMAXPROCS(0)) // leaves half of SQLite's read connections to others
 	s.reads = newReads(atOnce, "reads", o.Store.Standing, o.Log, o.Metrics)
 	s.removals = newReads(2, "removal_reads", o.Store.Standing, o.Log, o.Metrics)
@@ -100,8 +97,7 @@ func New(o Options) *Service {
 	return s
 }
 
-// Issuer returns the iss of a workspace's tokens, under which its public calls
-// are found.
+// Issuer returns the iss of a workspace's tokens, under which its public calls are found.
 func (s *Service) Issuer(workspace string) string { return s.publicURL + jwks.IssuerPath + workspace }
 
 // Now returns the time in UTC, to the microsecond, as the store stores it.

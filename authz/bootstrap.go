@@ -8,16 +8,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// AdminRequest is the management key that Bootstrap and the operator's own
-// command issue.
+// AdminRequest is the management key that Bootstrap and the operator's own command issue.
 func AdminRequest() IssueRequest {
 	return IssueRequest{Owner: "admin", Name: "admin", Scopes: []string{ScopeAdmin}, NeverExpires: true}
 }
 
-// Bootstrap gives an empty database its Home workspace and the first admin key,
-// whose token it hands to keep before the key comes to be: an error of keep, or
-// a crash, leaves a database that the next start bootstraps again. It reports
-// whether it made the key; if not, what keep was given is void.
+// Bootstrap gives an empty database its Home workspace and the first admin key, whose token it hands to keep before
+// the key comes to be: an error of keep, or a crash, leaves a database that the next start bootstraps again. It
+// reports whether it made the key; if not, what keep was given is void.
 func (s *Service) Bootstrap(ctx context.Context, keep func(jwks.Token) error) (bool, error) {
 	if err := s.ensureHome(ctx); err != nil {
 		return false, err

@@ -9,10 +9,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Each caller may write a limited amount, since records and audit entries are kept: one unit is
-// about 1 KiB. Changes that remove something, such as a revocation, are free, because they are
-// bounded by what was created before. A management key does not pay for keys that it issues:
-// the minter's queue bounds those.
+// Each caller may write a limited amount, since records and audit entries are kept: one unit is about 1 KiB. Changes
+// that remove something, such as a revocation, are free, because they are bounded by what was created before. A
+// management key does not pay for keys that it issues: the minter's queue bounds those.
 var (
 	ownerBudget    = pace.Rate{Burst: 60, Refill: 2 * time.Second}
 	operatorBudget = pace.Rate{Burst: 300, Refill: time.Second}
@@ -59,8 +58,7 @@ func accountOf(s *store.Session) account {
 	return account{"owner " + s.Workspace + " " + s.Owner, ownerBudget}
 }
 
-// spend charges the account of a context, if it has one. Every server has accounts of its own.
-// Errors: *BudgetError.
+// spend charges the account of a context, if it has one. Every server has accounts of its own. Errors: *BudgetError.
 func (s *Service) spend(ctx context.Context, units int) error {
 	who, ok := ctx.Value(accountKey{}).(account)
 	if !ok {

@@ -15,10 +15,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// running has the calls in progress with the key or session that authorizes each. When that
-// is revoked or ends, the contexts of its calls are cancelled, so that they stop waiting or
-// reading at once. Changes do not depend on this: their authority is checked in their
-// transaction.
+// running has the calls in progress with the key or session that authorizes each. When that is revoked or ends, the
+// contexts of its calls are cancelled, so that they stop waiting or reading at once. Changes do not depend on this:
+// their authority is checked in their transaction.
 type running struct {
 	mu     sync.Mutex
 	calls  map[*call]struct{}
@@ -123,8 +122,7 @@ func (r *running) endKeys(set *publish.Set) {
 	}
 }
 
-// makers returns, for each key that made sessions with calls in progress, one of these
-// sessions.
+// makers returns, for each key that made sessions with calls in progress, one of these sessions.
 func (r *running) makers() map[uuid.UUID]*store.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,9 +135,8 @@ func (r *running) makers() map[uuid.UUID]*store.Session {
 	return makers
 }
 
-// homeChanged ends the calls of management keys that are no longer published. Keys that made
-// sessions are checked in the store in the background, since an expired key does not end its
-// sessions but a revoked key does.
+// homeChanged ends the calls of management keys that are no longer published. Keys that made sessions are checked in
+// the store in the background, since an expired key does not end its sessions but a revoked key does.
 func (s *Service) homeChanged() {
 	if set, ok := s.publisher.Set(Home); ok {
 		s.running.endKeys(set)
@@ -167,11 +164,9 @@ func (s *Service) endMade() {
 }
 
 const (
-	// atEase is how many calls a caller may have in progress without being held when some of
-	// them are turned away.
+	// atEase is how many calls a caller may have in progress without being held when some of them are turned away.
 	atEase = 16
-	// held is how long a call is held that was turned away: no longer than its answer asks the
-	// caller to wait.
+	// held is how long a call is held that was turned away: no longer than its answer asks the caller to wait.
 	held = time.Second
 )
 

@@ -9,10 +9,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// digest identifies a request, so that a different one under the same idempotency key is
-// noticed. Requests with the same meaning have the same digest: JSON is made canonical (RFC
-// 8785). Nil without an idempotency key, and for the portal, where each form has a key of its
-// own.
+// digest identifies a request, so that a different one under the same idempotency key is noticed. Requests with the
+// same meaning have the same digest: JSON is made canonical (RFC 8785). Nil without an idempotency key, and for the
+// portal, where each form has a key of its own.
 func (r *IssueRequest) digest() []byte {
 	if r.IdempotencyKey == "" || r.Session != nil {
 		return nil

@@ -44,8 +44,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	return longest, nil
 }
 
-// wholeNumber parses a number; one that is out of range becomes the largest or smallest that
-// fits.
+// wholeNumber parses a number; one that is out of range becomes the largest or smallest that fits.
 func wholeNumber(text string) (int64, bool) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil || errors.Is(err, strconv.ErrRange)
@@ -63,8 +62,7 @@ func times(n int64, unit time.Duration) time.Duration {
 	return time.Duration(n) * unit
 }
 
-// words says a duration in days where those are whole, and else without the units that
-// are zero at its end.
+// words says a duration in days where those are whole, and else without the units that are zero at its end.
 func words(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

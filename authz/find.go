@@ -61,14 +61,15 @@ func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.K
 	return s.store.Key(ctx, workspace, id)
 }
 
-// NameIn returns the only id, or else the only kid, in a text that a person pasted. It ignores
-// quotes, brackets, a label, an address or a JSON member around it. Use it only to read what
-// people enter, like jwks.ReadPasted.
+// NameIn returns the only id, or else the only kid, in a text that a person pasted. It ignores quotes, brackets, a
+// label, an address or a JSON member around it. Use it only to read what people enter, like jwks.ReadPasted.
 func NameIn(text string) (name string, ok bool) {
 	text = strings.ReplaceAll(text, "\x00", "") // left over from UTF-16
 	words := strings.FieldsFunc(text, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	})
+	isID := func(word string) bool { _, ok := store.ParseID(word); return ok }
+	isKID := func(word string) bool { _, err := jwks.ParseKID(word); return err == nil }
 	for _, is := range []func(string) bool{isID, isKID} {
 		for _, word := range words {
 			switch {
@@ -84,14 +85,4 @@ func NameIn(text string) (name string, ok bool) {
 		}
 	}
 	return "", false
-}
-
-func isID(text string) bool {
-	_, ok := store.ParseID(text)
-	return ok
-}
-
-func isKID(text string) bool {
-	_, err := jwks.ParseKID(text)
-	return err == nil
 }

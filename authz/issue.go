@@ -45,8 +45,7 @@ type Issued struct {
 	Token jwks.Token
 }
 
-// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, *BudgetError, *LimitError,
-// *store.IdempotencyError.
+// Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, *BudgetError, *LimitError, *store.IdempotencyError.
 func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (Issued, error) {
 	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
 }
@@ -86,11 +85,12 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 	return d, s.refuseLong(d)
 }
 
-// mint makes a key from a draft. Once its turn in the queue has come, it replaces the draft by
-// that of again, since the workspace may have changed meanwhile and a refused request must not
-// cost a key pair. The owner's limit counts keys with the given status. The caller must leave
-// the reserved.
-func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (mint.Minted, *reservation, error) {
+// mint makes a key from a draft. Once its turn in the queue has come, it replaces the draft by that of again, since
+// the workspace may have changed meanwhile and a refused request must not cost a key pair. The owner's limit counts
+// keys with the given status. The caller must leave the reserved.
+func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (
+	mint.Minted, *reservation, error,
+) {
 	reserved, err := s.reserve(ctx, d.key.Workspace, d.key.Owner, status, d.perOwner)
 	if err != nil {
 		return mint.Minted{}, nil, err
@@ -143,8 +143,7 @@ type unmade struct {
 	session   *store.Session // portal session, or nil
 }
 
-// terms checks the signed contents against the workspace, within the transaction that stores
-// the key.
+// terms checks the signed contents against the workspace, within the transaction that stores the key.
 func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 	w = OnPage(w, d.session)
 	var bad InputError
@@ -282,9 +281,13 @@ func (s *Service) keep(ctx context.Context, d *unmade, reserved *reservation, mi
 	if err != nil {
 		return Issued{}, err
 	}
-	// The key is durable, and an error would lose its token. If it can't be published here now, Follow does
-	// so later.
-	s.publisher.Apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}})
+	return s.announce(ctx, key, minted, nil), nil
+}
+
+// announce publishes a stored key. The key is durable, and an error would lose its token: if the key can't be published
+// here now, Follow does so later.
+func (s *Service) announce(ctx context.Context, key store.Key, minted mint.Minted, removed []jwks.KID) Issued {
+	s.publisher.Apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}, Remove: removed})
 	s.wakeReaper()
-	return Issued{Key: key, Token: minted.Token}, nil
+	return Issued{Key: key, Token: minted.Token}
 }

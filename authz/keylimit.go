@@ -138,7 +138,7 @@ func (r *reservation) count(ctx context.Context, most int, others *int) (err err
 	return nil
 }
 
-// keep stores a key, which then counts in place of the request. Nothing may be counted meanwhile: the key would
+// keep stores a key, and from then on the key counts and the request does not. Nothing may be counted meanwhile: the key would
 // count twice or not at all.
 func (r *reservation) keep(ctx context.Context, keep func() error) error {
 	if r.most > 0 {

@@ -26,10 +26,9 @@ func (s *Service) Key(ctx context.Context, workspace string, id uuid.UUID) (stor
 	return s.store.Key(ctx, workspace, id)
 }
 
-// Keys lists the keys of a workspace, the newest first, up to the limit and PageBytes, and
-// returns the id after which to continue: uuid.Nil at the end. A search may stop early, with a
-// short page. Errors: InputError, ErrNotFound, *CrowdedError, and ErrTooSlow for a search that
-// has found nothing.
+// Keys lists the keys of a workspace, the newest first, up to the limit and PageBytes, and returns the id after which
+// to continue: uuid.Nil at the end. A search may stop early, with a short page. Errors: InputError, ErrNotFound,
+// *CrowdedError, and ErrTooSlow for a search that has found nothing.
 func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	switch f.Status {
 	case "", store.Active, store.Deprecated, store.Revoked, store.Expired:

@@ -66,9 +66,8 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	}, life)
 }
 
-// A link's secret ends with a mark of the person it is for. When a used link has been
-// forgotten, anyone who is logged in as that person can still be led on. The bytes before it
-// are random: 192 bits.
+// A link's secret ends with a mark of the person it is for. When a used link has been forgotten, anyone who is logged
+// in as that person can still be led on. The bytes before it are random: 192 bits.
 const linkMark = 8 // bytes
 
 func newLinkSecret(link *store.Session) (Secret, [sha256.Size]byte) {
@@ -85,9 +84,8 @@ func markOf(raw []byte, s *store.Session) []byte {
 	return sum[:linkMark]
 }
 
-// IsFor reports whether a link was made for the person in a session: the same owner, or an
-// operator, of the same workspace. It returns false for links of earlier releases, which have
-// no mark.
+// IsFor reports whether a link was made for the person in a session: the same owner, or an operator, of the same
+// workspace. It returns false for links of earlier releases, which have no mark.
 func IsFor(link Secret, s *store.Session) bool {
 	raw, err := base64.RawURLEncoding.DecodeString(link.Reveal())
 	return err == nil && len(raw) > linkMark && subtle.ConstantTimeCompare(raw[len(raw)-linkMark:], markOf(raw, s)) == 1
@@ -140,9 +138,8 @@ func lifeBy(link *store.Session) time.Duration {
 	return SessionLife
 }
 
-// SpendLogin uses up an OpenID login, identified by its state, on all servers. It is remembered
-// until the given time, after which the caller must refuse it as too old. Errors: ErrExists if
-// it has been used up before.
+// SpendLogin uses up an OpenID login, identified by its state, on all servers. It is remembered until the given time,
+// after which the caller must refuse it as too old. Errors: ErrExists if it has been used up before.
 func (s *Service) SpendLogin(ctx context.Context, workspace, state string, until time.Time) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()

@@ -37,7 +37,7 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 	e.audiences("policy.default_audience", p.DefaultAudience)
 	e.among("policy.default_audience", w, p.DefaultAudience)
 	if p.Webhook != "" {
-		e.remote("policy.webhook", p.Webhook, local)
+		e.remote("policy.webhook", p.Webhook, RuleNotURL, local)
 	}
 	if w.ID == Home && (len(p.Scopes) > 0 || p.MaxExpiresIn > 0 || p.KeysPerOwner > 0) {
 		e.Add("policy", RuleLocksOut, "workspace", Home)
@@ -101,10 +101,9 @@ func lifeError(most int64) InputError {
 // policy without a maximum: a year, or the policy's default life if longer.
 const PageMaxExpiresIn = 365 * 86400
 
-// OnPage returns the workspace as an owner sees it in the portal, where only what an
-// administrator has named is offered: the scopes of the policy, of the link, or of both; a life
-// up to MaxLife; and keys that never expire only if the policy allows that in the portal. With
-// a nil session, as in the management API, it returns w.
+// OnPage returns the workspace as an owner sees it in the portal, where only what an administrator has named is
+// offered: the scopes of the policy, of the link, or of both; a life up to MaxLife; and keys that never expire only
+// if the policy allows that in the portal. With a nil session, as in the management API, it returns w.
 func OnPage(w *store.Workspace, s *store.Session) *store.Workspace {
 	if s == nil {
 		return w

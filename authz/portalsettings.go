@@ -48,16 +48,11 @@ func (e *InputError) logo(field string, logo []byte) {
 	}
 }
 
-// oidc checks a provider; like remote, it allows plain HTTP on this machine.
 func (e *InputError) oidc(o *store.OIDC, local bool) {
-	u, err := url.Parse(o.Issuer)
-	switch {
-	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || len(o.Issuer) > MaxURL:
+	if u, err := url.Parse(o.Issuer); err != nil || u.Host == "" || u.RawQuery != "" {
 		e.Add("portal.oidc.issuer", RuleNotIssuer, "max", MaxURL)
-	case !isPlainURL(u, o.Issuer):
-		e.Add("portal.oidc.issuer", RuleNotPlainURL)
-	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):
-		e.Add("portal.oidc.issuer", RuleNotHTTPS)
+	} else {
+		e.remote("portal.oidc.issuer", o.Issuer, RuleNotIssuer, local)
 	}
 	e.text("portal.oidc.client_id", o.ClientID, 1)
 }
@@ -100,13 +95,13 @@ func (e *InputError) origin(field, text string) {
 	}
 }
 
-// remote checks a URL that the server itself calls. Plain HTTP is allowed only for addresses on this machine,
-// and only if clients reach the server there, too: others could use it to reach local services.
-func (e *InputError) remote(field, text string, local bool) {
+// remote checks a URL that the server itself calls; rule describes its form. Plain HTTP is allowed only for addresses
+// on this machine, and only if the server is local: others could use it to reach local services.
+func (e *InputError) remote(field, text string, rule Rule, local bool) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Fragment != "" || u.User != nil || len(text) > MaxURL:
-		e.Add(field, RuleNotURL, "max", MaxURL)
+		e.Add(field, rule, "max", MaxURL)
 	case !isPlainURL(u, text):
 		e.Add(field, RuleNotPlainURL)
 	case u.Scheme != "https" && !(local && u.Scheme == "http" && isLoopback(u.Hostname())):

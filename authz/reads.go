@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/burnkey/burnkey/authz/turns"
 	"github.com/burnkey/burnkey/internal/logs"
@@ -38,9 +39,8 @@ type CrowdedError struct{ Reason string } // caller, workspace or queue
 
 func (e *CrowdedError) Error() string { return "too many lists and searches are in progress" }
 
-// reads shares the database's time and the memory for answers between lists and searches. Reads
-// take turns by workspace and then by caller, and each turn examines a bounded number of
-// records.
+// reads shares the database's time and the memory for answers between lists and searches. Reads take turns by
+// workspace and then by caller, and each turn examines a bounded number of records.
 type reads struct {
 	queue   *turns.Queue
 	stands  func(context.Context) error // Standing of the store
@@ -55,20 +55,19 @@ type reads struct {
 }
 
 func newReads(atOnce int, what string, stands func(context.Context) error, log *slog.Logger, metrics prometheus.Registerer) *reads {
+	create := promauto.With(metrics)
 	r := &reads{
 		stands: stands,
 		queue:  turns.New(turns.Limits{AtOnce: atOnce, Waiting: readsWaiting, PerOwner: callerReads, PerCaller: 2 * callerReads}), log: log,
 		requests: make(map[<-chan struct{}]struct{}), callers: make(map[string]int), workspaces: make(map[string]int),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+		refused: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused because too many were in progress, by the " +
 				"limit that was reached: caller, workspace or queue.",
 		}, []string{"reason"}),
 	}
-	if metrics != nil {
-		metrics.MustRegister(r.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "burnkey_" + what + "_waiting", Help: "Lists and searches that wait for their turn.",
-		}, func() float64 { return float64(r.queue.Waiting()) }))
-	}
+	create.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "burnkey_" + what + "_waiting", Help: "Lists and searches that wait for their turn.",
+	}, func() float64 { return float64(r.queue.Waiting()) })
 	return r
 }
 
@@ -99,8 +98,7 @@ func (r *reads) turn(ctx context.Context, workspace string, look func() error) e
 	return look()
 }
 
-// admit counts a request until its context ends, which happens once the answer is sent. Errors:
-// *CrowdedError.
+// admit counts a request until its context ends, which happens once the answer is sent. Errors: *CrowdedError.
 func (r *reads) admit(ctx context.Context, workspace string) error {
 	who, over := callerOf(ctx), ctx.Done()
 	if who == "" || over == nil {

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/burnkey/burnkey/internal/loop"
 	"github.com/burnkey/burnkey/jwks"
@@ -37,20 +39,14 @@ const (
 // Reap removes keys from their sets when their grace or lifetime ends, until the context ends. Of several
 // servers on one database, the first one does it.
 func (s *Service) Reap(ctx context.Context, o ReapOptions) {
-	if o.Every <= 0 {
-		o.Every = reapEvery
-	}
-	if o.PruneEvery <= 0 {
-		o.PruneEvery = pruneEvery
-	}
-	if o.Metrics != nil {
-		o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "burnkey_reap_lag_seconds", Help: "How long ago the oldest due key should have left its set; 0: no key is due.",
-		}, func() float64 { return s.reapLag().Seconds() }))
-	}
+	o.Every = cmp.Or(o.Every, reapEvery)
+	o.PruneEvery = cmp.Or(o.PruneEvery, pruneEvery)
+	promauto.With(o.Metrics).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "burnkey_reap_lag_seconds", Help: "How long ago the oldest due key should have left its set; 0: no key is due.",
+	}, func() float64 { return s.reapLag().Seconds() })
 	var pruning sync.WaitGroup
 	defer pruning.Wait()
-	pruning.Go(func() { s.prune(ctx, o) }) // beside it: there may be many
+	pruning.Go(func() { s.prune(ctx, o) }) // in parallel, since deleting many takes long
 	var next time.Time
 	reaping := loop.Loop{
 		Every: o.Every, Wake: s.due, Log: o.Log, Level: slog.LevelError,
@@ -112,7 +108,7 @@ func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 		if len(due) < dueAtOnce || ctx.Err() != nil {
 			break
 		}
-		after = due[len(due)-1] // also of one that could not be retired
+		after = due[len(due)-1] // even if it could not be retired
 	}
 	if next, err = s.store.NextDue(ctx); err == nil {
 		s.nextDue.Store(&next)
@@ -168,7 +164,7 @@ func (s *Service) retire(ctx context.Context, workspace string, ids []uuid.UUID)
 		return fmt.Errorf("in workspace %s: %w", workspace, err)
 	}
 	if len(keys) == 0 {
-		return nil // another server was first, and Follow hears of it
+		return nil // another server was first, and Follow reads its change
 	}
 	change := jwks.Change{Version: keys[0].Removed()}
 	for _, k := range keys {

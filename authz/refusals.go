@@ -12,9 +12,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Refused records in the audit that an authenticated caller was refused a call in a workspace, at most ten
-// times a minute for each caller, call and server. Refusals of unknown callers are not recorded: they could
-// fill the disk.
+// Refused records in the audit that an authenticated caller was refused a call in a workspace, at most ten times a
+// minute for each caller, call and server. Refusals of unknown callers are not recorded: they could fill the disk.
 func (s *Service) Refused(ctx context.Context, workspace, call string) error {
 	if !s.mayRecord("call\n" + store.ActorOf(ctx).ID + "\n" + call) {
 		return nil
@@ -71,9 +70,8 @@ func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string
 	})
 }
 
-// refusedBy returns the name under which a refusal is counted. Anyone identified by a link or
-// by the provider counts separately: strangers share one name and so can't keep identified
-// callers out of the audit.
+// refusedBy returns the name under which a refusal is counted. Anyone identified by a link or by the provider counts
+// separately: strangers share one name and so can't keep identified callers out of the audit.
 func refusedBy(ctx context.Context, workspace, owner string) string {
 	return workspace + "\n" + owner + "\n" + store.ActorOf(ctx).ID
 }

@@ -26,9 +26,8 @@ type RotateRequest struct {
 	Session *store.Session
 }
 
-// Rotate issues a successor with the contents and the lifetime of the old key, which works until the grace or
-// its own lifetime ends. Errors: InputError,
-// also where the policy no longer allows what the key says; ErrNotFound,
+// Rotate issues a successor with the contents and the lifetime of the old key, which works until the grace or its own
+// lifetime ends. Errors: InputError, also where the policy no longer allows what the key says; ErrNotFound,
 // *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
@@ -72,8 +71,7 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 // uncounted is the status for rotations without a limit; no key has it.
 const uncounted store.Status = ""
 
-// successor drafts the successor of a key, from the current key and workspace. Errors: those of
-// Rotate.
+// successor drafts the successor of a key, from the current key and workspace. Errors: those of Rotate.
 func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (*unmade, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
@@ -141,14 +139,11 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 	if err != nil {
 		return Issued{}, s.explained(ctx, err, old, d.perOwner)
 	}
-	change := jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}}
+	var removed []jwks.KID
 	if before.RevokedVersion == key.Version {
-		change.Remove = []jwks.KID{before.KID}
+		removed = []jwks.KID{before.KID}
 	}
-	// As with a key that is issued, an error would lose the token.
-	s.publisher.Apply(ctx, key.Workspace, change)
-	s.wakeReaper()
-	return Issued{Key: key, Token: minted.Token}, nil
+	return s.announce(ctx, key, minted, removed), nil
 }
 
 // UndoRotation revokes the successor of a key in its grace; the key is active again. The id is the key's or its
@@ -197,9 +192,8 @@ func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (
 	return uuid.Nil, uuid.Nil, s.stateOf(key)
 }
 
-// revoked publishes here that a key was revoked, and returns once this server's set is
-// without it. One that was no longer in its grace may have left along with others, or as
-// its successor came: the log has all of that.
+// revoked publishes here that a key was revoked, and returns once this server's set is without it. One that was no
+// longer in its grace may have left along with others, or as its successor came: the log has all of that.
 func (s *Service) revoked(ctx context.Context, key store.Key) error {
 	if key.RotatedTo != uuid.Nil && !key.RevokedAt.Before(key.GraceEndsAt) {
 		return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)

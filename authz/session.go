@@ -68,34 +68,39 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 		return "", store.Session{}, ErrNoSession
 	}
 	secret, hash := newSecret()
-	now, linkHash := s.Now(), sha256.Sum256([]byte(link.Reveal()))
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	var session store.Session
-	asked, err := s.store.Session(ctx, linkHash, now)
-	if err == nil {
-		if err = s.stillMade(ctx, &asked); errors.Is(err, ErrNoSession) && asked.Kind == store.KindLink {
-			return "", store.Session{}, cmp.Or(s.noteLogin(ctx, asked.Workspace, asked.Owner, "revoked-key"), err)
-		}
-	}
-	if err == nil {
-		// The person who opens the link is the actor of what follows in the audit.
-		actor := store.ActorOf(ctx)
-		actor.Kind, actor.ID = asked.ActorKind(), asked.Subject
-		session, err = s.store.ExchangeSession(store.By(ctx, actor), linkHash, store.Session{
-			Hash: hash, Kind: store.KindSession, Embedded: embedded, CreatedAt: now, ExpiresAt: now.Add(lifeBy(&asked)),
-		}, now)
-	}
-	if errors.Is(err, ErrNotFound) {
-		return "", store.Session{}, cmp.Or(s.noteExpired(ctx, linkHash), ErrNoSession)
-	}
-	if errors.Is(err, store.ErrNoAuthority) { // the maker's key was revoked meanwhile
-		return "", store.Session{}, cmp.Or(s.noteLogin(ctx, asked.Workspace, asked.Owner, "revoked-key"), ErrNoSession)
-	}
+	opened := store.Session{Hash: hash, Kind: store.KindSession, Embedded: embedded}
+	session, err := s.exchange(ctx, sha256.Sum256([]byte(link.Reveal())), opened)
 	if err != nil {
 		return "", store.Session{}, err
 	}
 	return secret, session, nil
+}
+
+// exchange replaces a link by a session, and records in the audit why that is refused.
+func (s *Service) exchange(ctx context.Context, link [sha256.Size]byte, session store.Session) (store.Session, error) {
+	now := s.Now()
+	asked, err := s.store.Session(ctx, link, now)
+	if err == nil {
+		err = s.stillMade(ctx, &asked)
+	}
+	revoked := errors.Is(err, ErrNoSession) && asked.Kind == store.KindLink
+	if err == nil {
+		// The person who opens the link is the actor of what follows in the audit.
+		actor := store.ActorOf(ctx)
+		actor.Kind, actor.ID = asked.ActorKind(), asked.Subject
+		session.CreatedAt, session.ExpiresAt = now, now.Add(lifeBy(&asked))
+		session, err = s.store.ExchangeSession(store.By(ctx, actor), link, session, now)
+		revoked = errors.Is(err, store.ErrNoAuthority) // the maker's key was revoked meanwhile
+	}
+	switch {
+	case revoked:
+		err = cmp.Or(s.noteLogin(ctx, asked.Workspace, asked.Owner, "revoked-key"), ErrNoSession)
+	case errors.Is(err, ErrNotFound):
+		err = cmp.Or(s.noteExpired(ctx, link), ErrNoSession)
+	}
+	return session, err
 }
 
 // Session returns the session that a secret opens. Errors: ErrNoSession if it has ended or never existed, if the
@@ -134,10 +139,7 @@ func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store
 	if err == nil {
 		err = s.stillMade(ctx, &session)
 	}
-	if err != nil {
-		return store.Session{}, err
-	}
-	return session, nil
+	return session, err
 }
 
 // EndSessions ends the valid links and sessions of an owner, or of all if owner is empty, and returns their

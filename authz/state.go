@@ -40,13 +40,18 @@ func (s *Service) explained(ctx context.Context, err error, old *store.Key, most
 	case errors.Is(err, ErrTooMany):
 		return &LimitError{Most: most, InGrace: true}
 	case errors.Is(err, ErrNotActive):
-		key, unread := s.store.Key(ctx, old.Workspace, old.ID)
-		if unread != nil {
-			return unread
-		}
-		return s.stateOf(key)
+		return s.readState(ctx, old.Workspace, old.ID)
 	}
 	return err
+}
+
+// readState returns the present state of a key as an error.
+func (s *Service) readState(ctx context.Context, workspace string, id uuid.UUID) error {
+	key, err := s.store.Key(ctx, workspace, id)
+	if err != nil {
+		return err
+	}
+	return s.stateOf(key)
 }
 
 // whyNoGrace returns the state of the key or of its successor, whichever is the reason why the store can't end
@@ -62,10 +67,5 @@ func (s *Service) whyNoGrace(ctx context.Context, err error, workspace string, i
 	if old.RotatedTo == to && !old.InGrace(to, s.Now()) {
 		return s.stateOf(old)
 	}
-	// It was undone, or the successor is active no more.
-	successor, unread := s.store.Key(ctx, workspace, to)
-	if unread != nil {
-		return unread
-	}
-	return s.stateOf(successor)
+	return s.readState(ctx, workspace, to) // the rotation was undone, or the successor is no longer active
 }

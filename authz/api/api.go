@@ -1,8 +1,8 @@
-// Package api is the HTTP face of Burnkey: management calls, the public calls
-// of each issuer, health and metrics.
+// Package api is the HTTP face of Burnkey: management calls, the public calls of each issuer, health and metrics.
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -73,10 +73,8 @@ type api struct {
 
 // New returns the handler of every path.
 func New(o Options) (http.Handler, error) {
-	a := &api{service: o.Service, publisher: o.Publisher, checks: o.Checks, closing: o.Closing, log: o.Log, streamLimits: o.StreamLimits}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
-	}
+	a := &api{service: o.Service, publisher: o.Publisher, checks: o.Checks, closing: o.Closing, streamLimits: o.StreamLimits}
+	a.log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	a.sayMoved = sync.OnceFunc(func() {
 		a.log.Warn("a management key was issued under another public URL; if this server's --public-url is wrong, "+
 			"gateways refuse the keys that it issues", "issuer", a.service.Issuer(authz.Home))

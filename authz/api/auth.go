@@ -28,8 +28,7 @@ func principal(ctx context.Context) *authz.Principal {
 	return p
 }
 
-// authorize checks the scopes of the caller before any check of the input, so that others learn nothing
-// by guessing.
+// authorize checks the scopes of the caller before any check of the input, so that others learn nothing by guessing.
 func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
@@ -53,8 +52,7 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// noteRefusal records the refusal of a known caller in the audit. A failure to do so does not change
-// the answer.
+// noteRefusal records the refusal of a known caller in the audit. A failure to do so does not change the answer.
 func (a *api) noteRefusal(ctx context.Context, workspace, call string) {
 	if err := a.service.Refused(ctx, workspace, call); err != nil {
 		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx), "error", err)

@@ -51,7 +51,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 	}, func() float64 { return float64(stream.Dropped()) })
 	e.GET(jwks.IssuerPath+":ws"+jwks.ChangesPath, echo.WrapHandler(stream))
 	document(h, http.MethodGet, "changes", jwks.IssuerPath+"{ws}"+jwks.ChangesPath,
-		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched anew",
+		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched again",
 		answers{200: events, 400: problem, 404: problem, 429: problem, 503: problem}, inWorkspace,
 		optional("after", "query", "The version after which to continue; default 0"),
 		optional("heartbeat", "query", "The longest silence on the stream, in seconds: 0.5 to 5; 5 for any other value. More, up to "+

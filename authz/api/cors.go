@@ -9,9 +9,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Header values that let a page of any origin make the public calls (Fetch Standard, section
-// 3.2) and read their answers, including errors. All answers share these slices: never write to
-// them.
+// Header values that let a page of any origin make the public calls (Fetch Standard, section 3.2) and read their
+// answers, including errors. All answers share these slices: never write to them.
 var (
 	anyOrigin     = []string{"*"}
 	exposed       = []string{"Burnkey-Fingerprint, Burnkey-Version, ETag, Retry-After, X-Request-Id"}
@@ -41,8 +40,7 @@ func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// isPublic reports whether the path is below an issuer, where no call needs a credential, or
-// the API's own document.
+// isPublic reports whether the path is below an issuer, where no call needs a credential, or the API's own document.
 func isPublic(path string) bool {
 	return path == openapiPath || strings.HasPrefix(path, jwks.IssuerPath) || strings.HasPrefix(path, oauthPath+"/") ||
 		strings.HasPrefix(path, oidcPath+"/")

@@ -20,8 +20,7 @@ func takesMergePatch(op *huma.Operation) {
 	op.RequestBody.Content[mergePatchType] = op.RequestBody.Content["application/json"]
 }
 
-// keyPatchOf reads a patch that has already been validated as a KeyPatch; null becomes the zero
-// value.
+// keyPatchOf reads a patch that has already been validated as a KeyPatch; null becomes the zero value.
 func keyPatchOf(patch []byte) (authz.KeyPatch, error) {
 	var members struct {
 		Name     jsontext.Value `json:"name"`

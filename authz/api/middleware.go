@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
@@ -28,17 +29,16 @@ type metrics struct {
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+	create := promauto.With(r)
+	return &metrics{
+		requests: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_http_requests_total", Help: "Requests answered, by route, method and status.",
 		}, []string{"route", "method", "code"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		duration: create.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "burnkey_http_request_duration_seconds", Help: "Time to answer requests, by route.",
 			Buckets: prometheus.ExponentialBuckets(.0005, 2.5, 12),
 		}, []string{"route"}),
 	}
-	r.MustRegister(m.requests, m.duration)
-	return m
 }
 
 // visit is a request in progress.

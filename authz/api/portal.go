@@ -32,10 +32,10 @@ type (
 // Portal describes how a workspace's page for its customers looks and how they log in. It has the fields of store.Portal.
 type Portal struct {
 	DisplayName    string   `json:"display_name,omitempty" is:"text" doc:"Default: the workspace's name"`
-	BaseURL        string   `json:"base_url,omitempty" is:"url" doc:"Address of the API that the keys are for; the page shows it in an example"`
+	BaseURL        string   `json:"base_url,omitempty" is:"url" doc:"Address of the API that the keys are for, for the page's example"`
 	Accent         string   `json:"accent,omitempty" is:"color" doc:"Stored in lower case"`
 	LogoHash       string   `json:"-"`
-	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins whose pages may embed the portal"`
+	FrameAncestors []string `json:"frame_ancestors,omitempty" nullable:"false" maxItems:"16" doc:"Origins that may embed the portal"`
 	OIDC           *OIDC    `json:"oidc,omitempty" doc:"Login by an OpenID provider. Only the scope admin may change it"`
 	Logo           []byte   `json:"logo,omitempty" doc:"A PNG picture of at most 64 KiB, in base64"`
 }

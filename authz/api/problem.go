@@ -32,7 +32,7 @@ type Problem struct {
 	Type   string  `json:"type" doc:"Kind of problem; about:blank: see the status" format:"uri-reference"`
 	Title  string  `json:"title" doc:"The status in words"`
 	Status int     `json:"status" doc:"The HTTP status"`
-	Detail string  `json:"detail" doc:"What happened"`
+	Detail string  `json:"detail" doc:"The cause, in words"`
 	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"Invalid fields of the input"`
 	// Code is the member error of RFC 6749 section 5.2.
 	Code string `json:"error,omitempty" doc:"Error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
@@ -107,8 +107,7 @@ func (p *Problem) write(c echo.Context) error {
 	return c.Blob(p.Status, problemType, body)
 }
 
-// problem is the only place that maps errors to answers. Internal errors are logged, and their answer
-// is general.
+// problem is the only place that maps errors to answers. Internal errors are logged, and their answer is general.
 func (a *api) problem(ctx context.Context, err error) *Problem {
 	var (
 		ready    *Problem

@@ -75,9 +75,8 @@ func issuerOf(r *http.Request, path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, jwks.IssuerPath), path)
 }
 
-// metadataPaths are OpenID Connect Discovery's place, RFC 8414's (section 3.1:
-// before the issuer's path), and the two ways in which clients mix those up.
-// A public URL with a path of its own has it in RFC 8414's place, too.
+// metadataPaths are OpenID Connect Discovery's place, RFC 8414's (section 3.1: before the issuer's path), and the two
+// ways in which clients mix those up. A public URL with a path of its own has it in RFC 8414's place, too.
 func (a *api) metadataPaths(issuer string) []string {
 	paths := []string{issuer + oidcPath, oauthPath + issuer, issuer + oauthPath, oidcPath + issuer}
 	if public, err := url.Parse(a.service.Issuer("")); err == nil {
@@ -166,14 +165,12 @@ func revokeForm(op *huma.Operation) {
 	}}
 }
 
-// ageOf returns how long ago the set was known to be the store's that a call of
-// this path means.
+// ageOf returns how long ago the set was known to be the store's that a call of this path means.
 func (a *api) ageOf(path string) func(*http.Request) time.Duration {
 	return func(r *http.Request) time.Duration { return a.publisher.AgeOf(issuerOf(r, path)) }
 }
 
-// noSet is the answer where a workspace has no set to serve: it is there and its
-// set could not be read, or it is not.
+// noSet is the answer where a workspace has no set to serve: it is there and its set could not be read, or it is not.
 func (a *api) noSet(workspace string) *Problem {
 	if a.publisher.Unread(workspace) {
 		return unavailable("The workspace's published set can't be read.")

@@ -6,6 +6,7 @@
 package mint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,20 +68,12 @@ type Minter struct {
 
 // New returns a Minter. Its processes run this same binary, in which package burn recognizes them.
 func New(o Options) (*Minter, error) {
-	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
-	}
-	if o.Queue <= 0 {
-		o.Queue = 256
-	}
-	if o.Deadline <= 0 {
-		o.Deadline = 30 * time.Second
-	}
+	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
+	o.Queue = cmp.Or(o.Queue, 256)
+	o.Deadline = cmp.Or(o.Deadline, 30*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if err := sealDescriptors(); err != nil {
 		return nil, fmt.Errorf("keep descriptors from minting processes: %w", err)
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
 	}
 	m := &Minter{options: o, binary: binary(), queue: turns.New(turns.Limits{
 		AtOnce: o.Workers, Waiting: o.Queue, PerOwner: max(1, o.Queue/4), PerCaller: max(1, o.Queue/2),
@@ -90,11 +83,10 @@ func New(o Options) (*Minter, error) {
 	return m, nil
 }
 
-// Mint makes a key whose token has the payload that claims returns, a JSON
-// object that is signed byte for byte. It waits for its turn among the workspaces and their
-// owners, then calls claims and generates the key pair, so that times in the payload are those
-// of the minting. With nil claims it makes a tombstone. Errors: *BusyError, ErrFailed, the
-// context's cause, those of claims.
+// Mint makes a key whose token has the payload that claims returns, a JSON object that is signed byte for byte. It
+// waits for its turn among the workspaces and their owners, then calls claims and generates the key pair, so that
+// times in the payload are those of the minting. With nil claims it makes a tombstone. Errors: *BusyError, ErrFailed,
+// the context's cause, those of claims.
 func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (Minted, error) {
 	start := time.Now()
 	if err := m.queue.Acquire(ctx, asker); err != nil {

@@ -18,13 +18,12 @@ import (
 // self is the running binary, even after an upgrade has replaced its file.
 const self = "/proc/self/exe"
 
-// binary returns what minting processes execute: a copy of the running binary, in
-// memory, with permission to execute but not to read it. The kernel makes a process of an
-// unreadable file undumpable from its first instruction, and until exec it inherits that from
-// its parent (package undumpable). If the process made itself undumpable, another process of
-// the same user could open its memory just before that, and go on reading it. (This does not
-// protect against root, who can read every file.) If no copy can be made or executed, for
-// example because the binary itself is unreadable, the binary is used.
+// binary returns what minting processes execute: a copy of the running binary, in memory, with permission to execute
+// but not to read it. The kernel makes a process of an unreadable file undumpable from its first instruction, and
+// until exec it inherits that from its parent (package undumpable). If the process made itself undumpable, another
+// process of the same user could open its memory just before that, and go on reading it. (This does not protect
+// against root, who can read every file.) If no copy can be made or executed, for example because the binary itself
+// is unreadable, the binary is used.
 //
 // The path works for children of this process only. The copy lives as long as
 // the process does, and an upgrade does not touch it.

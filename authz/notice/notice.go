@@ -2,6 +2,7 @@
 package notice
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/burnkey/burnkey/internal/logs"
 	"github.com/burnkey/burnkey/internal/loop"
@@ -69,19 +71,12 @@ var noticeDays = []int{14, 7, 1}
 // ends. Each notice is recorded in the audit as ActionKeyNotice; without a webhook it is only recorded.
 // There is no notice for a span longer than the key's whole life, and none for a rotated key.
 //
-// A notice is sent at least once, if its receiver accepts it within two days. The audit is checked before
-// sending, so that restarts and several servers on one database rarely send it twice; then the message's
-// id is the same.
+// A notice is sent at least once, if its receiver accepts it within two days. The audit is checked before sending, so
+// that restarts and several servers on one database rarely send it twice; then the message's id is the same.
 func Run(ctx context.Context, o Options) {
-	if o.Every <= 0 {
-		o.Every = noticeEvery
-	}
-	if o.Pause <= 0 {
-		o.Pause = noticePause
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Every = cmp.Or(o.Every, noticeEvery)
+	o.Pause = cmp.Or(o.Pause, noticePause)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	n := newNotifier(o)
 	defer n.running.Wait()
 	loop.Loop{
@@ -110,7 +105,7 @@ func newNotifier(o Options) *notifier {
 	n := &notifier{
 		o: o, posts: make(chan struct{}, noticesAtOnce), room: make(chan struct{}, 1), since: o.Now().Add(-noticeBack),
 		failing: logs.Failures{Level: slog.LevelWarn}, lanes: make(map[string]*lane), overflowed: make(map[string]time.Time),
-		results: prometheus.NewCounterVec(prometheus.CounterOpts{
+		results: promauto.With(o.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_notices_total",
 			Help: "Notices of keys that expire soon: sent to a webhook; recorded only, without a webhook; failed and tried again; " +
 				"given_up; void, because the key is no longer active.",
@@ -118,9 +113,6 @@ func newNotifier(o Options) *notifier {
 	}
 	for _, result := range noticeResults {
 		n.results.WithLabelValues(string(result))
-	}
-	if o.Metrics != nil {
-		o.Metrics.MustRegister(n.results)
 	}
 	return n
 }

@@ -52,8 +52,7 @@ func (n *notifier) isRecorded(ctx context.Context, k *store.Key, days int) (bool
 	return false, err
 }
 
-// deliver sends a notice to the workspace's webhook and records it. After an error it must be called
-// again.
+// deliver sends a notice to the workspace's webhook and records it. After an error it must be called again.
 func (n *notifier) deliver(ctx context.Context, workspace string, waiting *notice) (noticeResult, error) {
 	k, url, result, err := n.due(ctx, workspace, waiting)
 	if result == "" && err == nil && url != "" {

@@ -24,11 +24,10 @@ type Limits struct {
 	PerCaller int // waiters of one caller
 }
 
-// Queue runs AtOnce turns at a time. The others wait, each owner in a lane of its own.
-// Workspaces take turns, and within each workspace its owners do. In a full queue, the newest
-// waiter in the longest lane of the longest workspace gives way to one in a shorter lane. An
-// owner and a caller are limited to a share of the queue, so they can't crowd others out. It is
-// safe for concurrent use.
+// Queue runs AtOnce turns at a time. The others wait, each owner in a lane of its own. Workspaces take turns, and
+// within each workspace its owners do. In a full queue, the newest waiter in the longest lane of the longest
+// workspace gives way to one in a shorter lane. An owner and a caller are limited to a share of the queue, so they
+// can't crowd others out. It is safe for concurrent use.
 type Queue struct {
 	mu      sync.Mutex
 	free    int
@@ -52,8 +51,7 @@ func (e *FullError) Is(target error) bool { return target == ErrFull }
 // ErrFull means that the queue has no place for the request.
 var ErrFull = errors.New("too many wait for a turn")
 
-// line is a list of branches that take turns: workspaces, each with a line of owners, each with
-// a lane of waiters.
+// line is a list of branches that take turns: workspaces, each with a line of owners, each with a lane of waiters.
 type line struct {
 	waiting int
 	turns   list.List // of *branch, none empty; the first one has the next turn
@@ -81,8 +79,7 @@ func New(l Limits) *Queue {
 	return &Queue{free: l.AtOnce, limits: l, callers: make(map[string]int)}
 }
 
-// Acquire waits for a turn; the caller must end it by Release. Errors: *FullError, and the
-// context's cause.
+// Acquire waits for a turn; the caller must end it by Release. Errors: *FullError, and the context's cause.
 func (q *Queue) Acquire(ctx context.Context, asker Asker) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -147,9 +144,8 @@ func (q *Queue) lane(asker Asker) int {
 	return 0
 }
 
-// makeRoom evicts the newest waiter in the longest lane of the longest workspace, if that
-// workspace stays at least as long as the asker's will be, or within the asker's own workspace,
-// that lane as long as the asker's lane.
+// makeRoom evicts the newest waiter in the longest lane of the longest workspace, if that workspace stays at least as
+// long as the asker's will be, or within the asker's own workspace, that lane as long as the asker's lane.
 func (q *Queue) makeRoom(asker Asker) bool {
 	workspace, mine := q.line.longest(), 0
 	if b := q.line.find(asker.Workspace); b != nil {
@@ -221,8 +217,7 @@ func (q *Queue) turnAway(asker Asker, reason string) error {
 	return &FullError{Asker: asker, Reason: reason, Ahead: q.ahead(asker)}
 }
 
-// ahead returns the number of turns up to and including one of a new waiter of the asker. The
-// caller holds mu.
+// ahead returns the number of turns up to and including one of a new waiter of the asker. The caller holds mu.
 func (q *Queue) ahead(asker Asker) int {
 	mine := q.lane(asker) + 1
 	own := q.line.find(asker.Workspace)

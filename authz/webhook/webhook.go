@@ -4,6 +4,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -40,10 +41,7 @@ type Client struct {
 
 // New returns a Client.
 func New(o Options) *Client {
-	if o.UserAgent == "" {
-		o.UserAgent = "burnkey"
-	}
-	return &Client{secret: o.Secret, agent: o.UserAgent, http: o.HTTP}
+	return &Client{secret: o.Secret, agent: cmp.Or(o.UserAgent, "burnkey"), http: o.HTTP}
 }
 
 // Close closes idle connections.

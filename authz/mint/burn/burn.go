@@ -46,8 +46,7 @@ func init() {
 	}
 }
 
-// run is the main function of a minting process. It does not report why it failed: a message could contain
-// a secret.
+// run is the main function of a minting process. It does not report why it failed: a message could contain a secret.
 func run() int {
 	// Some of what harden does holds for this thread alone: no other must make the key.
 	runtime.LockOSThread()

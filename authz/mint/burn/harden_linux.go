@@ -8,8 +8,7 @@ import (
 	"github.com/burnkey/burnkey/internal/undumpable"
 )
 
-// A minting process can take whole cores, and gives way to the server, which is
-// waited for by everybody else.
+// A minting process can take whole cores, and gives way to the server, which is waited for by everybody else.
 const (
 	Niceness = 10     // a tenth of a core where others want all of it
 	slice    = 100000 // ns that it goes on for when another wakes up, where Linux is 6.12 or later

@@ -4,6 +4,5 @@ package burn
 
 import "runtime/secret"
 
-// secretly has the runtime erase what f used, where it can: within the process
-// that is about to end anyway.
+// secretly has the runtime erase what f used, where it can: within the process that is about to end anyway.
 func secretly(f func()) { secret.Do(f) }
