@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // bench is one run of the benchmarks.
@@ -18,19 +16,19 @@ type bench struct {
 	o        options
 	say      *progress
 	dir      string // for logs, configurations and the database under test
-	loading  string // where databases grow: in memory, where the system offers that
-	addr     string // of every server: it is a part of each token
+	loading  string // where keys are added to databases: in memory if possible
+	addr     string // of all servers, since each token contains it
 	ring     *keyring
-	upstream *upstream
+	upstream net.Listener
 	results  results
 }
 
-// spare is how many keys of the pool no set holds: workspaces need a tombstone.
+// spare is the number of keys in the pool beyond those of the largest set; one of them is its tombstone.
 const spare = 8
 
-// newBench makes everything that all parts need. The caller closes it.
+// newBench prepares a run. The caller closes it.
 func newBench(ctx context.Context, o options, out io.Writer) (_ *bench, err error) {
-	b := &bench{o: o, say: newProgress(out)}
+	b := &bench{o: o, say: &progress{out, time.Now()}}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -54,8 +52,7 @@ func newBench(ctx context.Context, o options, out io.Writer) (_ *bench, err erro
 	return b, err
 }
 
-// memoryDir is a file system in memory, where a commit waits for no disk, or else
-// the fallback.
+// memoryDir returns a folder in memory, where commits do not wait for a disk, or else the fallback.
 func memoryDir(fallback string) string {
 	const shm = "/dev/shm"
 	probe, err := os.MkdirTemp(shm, "burnkey-bench-")
@@ -68,7 +65,7 @@ func memoryDir(fallback string) string {
 
 func (b *bench) close() {
 	if b.upstream != nil {
-		b.upstream.stop()
+		_ = b.upstream.Close()
 	}
 	for _, dir := range []string{b.dir, b.loading} {
 		if dir != "" {
@@ -77,13 +74,13 @@ func (b *bench) close() {
 	}
 }
 
-// database is one that grows while no server has it open, in memory.
+// database is a file in memory to which keys are added while no server has it open.
 type database struct {
 	file string
 	keys int
 }
 
-// newDatabase lets a server make a database with an admin key and a workspace.
+// newDatabase makes a database with an admin key and a workspace, by starting a server.
 func (b *bench) newDatabase(ctx context.Context, name string) (*database, error) {
 	dir := filepath.Join(b.loading, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -98,51 +95,42 @@ func (b *bench) newDatabase(ctx context.Context, name string) (*database, error)
 	return d, s.createWorkspace(ctx)
 }
 
-// grow adds the ring's keys until there are n.
-func (b *bench) grow(ctx context.Context, d *database, n int) (time.Duration, error) {
+// grow adds keys of the ring until there are n.
+func (b *bench) grow(ctx context.Context, d *database, n int) error {
 	if n <= d.keys {
-		return 0, nil
+		return nil
 	}
-	began := time.Now()
-	if err := b.ring.fill(ctx, d.file, workspace, d.keys, n, b.say.counter("keys issued in the store")); err != nil {
-		return 0, err
-	}
+	from := d.keys
 	d.keys = n
-	return time.Since(began), nil
+	return b.ring.fill(ctx, d.file, workspace, from, n, b.say.counter("keys issued in the store"))
 }
 
-// serve runs a server on a copy of the database on the disk, which remove deletes.
-func (b *bench) serve(ctx context.Context, d *database, flags ...string) (s *server, file string, err error) {
+// serve runs a server on a copy of the database on the disk. Stopping the server removes the copy.
+func (b *bench) serve(ctx context.Context, d *database, flags ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "db-")
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	file = filepath.Join(dir, "burnkey.db")
-	key := filepath.Join(filepath.Dir(d.file), "admin.key")
-	if err := errors.Join(copyFile(file, d.file), copyFile(filepath.Join(dir, "admin.key"), key)); err != nil {
-		return nil, "", err
+	for _, name := range []string{"burnkey.db", "admin.key"} {
+		if err := copyFile(filepath.Join(dir, name), filepath.Join(filepath.Dir(d.file), name)); err != nil {
+			return nil, err
+		}
 	}
-	s, err = startServer(ctx, b.dir, b.o.burnkey, b.addr, file, flags...)
-	return s, file, err
+	s, err := startServer(ctx, b.dir, b.o.burnkey, b.addr, filepath.Join(dir, "burnkey.db"), flags...)
+	if err != nil {
+		return nil, err
+	}
+	s.copied = dir
+	return s, nil
 }
 
-// finish ends a server of serve and removes its database.
-func (b *bench) finish(s *server, file string) {
-	if s != nil {
-		s.stop()
-	}
-	if file != "" {
-		_ = os.RemoveAll(filepath.Dir(file)) // is in b.dir
-	}
-}
-
-// copyFile copies a file and syncs the copy, so that no later commit pays for it.
+// copyFile copies a file and syncs the copy, so that no later commit waits for it.
 func copyFile(to, from string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = in.Close() }() // was only read
+	defer func() { _ = in.Close() }()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -151,45 +139,23 @@ func copyFile(to, from string) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// progress shows how far a run is: a line per step and, on a terminal, a counter below.
+// progress reports how far a run is, a line per step.
 type progress struct {
-	out      io.Writer
-	terminal bool
-	began    time.Time
-	last     time.Time
-}
-
-func newProgress(out io.Writer) *progress {
-	file, ok := out.(*os.File)
-	return &progress{out: out, terminal: ok && term.IsTerminal(int(file.Fd())), began: time.Now()}
+	out   io.Writer
+	began time.Time
 }
 
 func (p *progress) step(format string, args ...any) {
 	fmt.Fprintf(p.out, "%6.1f s  %s\n", time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// counter returns a function that shows how far something is: several times a
-// second on a terminal, every half a minute elsewhere. Calls must not overlap.
+// counter returns a function that reports every few seconds how far something is. Calls must not overlap.
 func (p *progress) counter(what string) func(done, of int) {
-	every := 30 * time.Second
-	if p.terminal {
-		every = 200 * time.Millisecond
-	}
-	p.last = time.Now()
+	last := time.Now()
 	return func(done, of int) {
-		if time.Since(p.last) < every && (done < of || !p.terminal) {
-			return
-		}
-		p.last = time.Now()
-		if !p.terminal {
+		if time.Since(last) > 5*time.Second {
+			last = time.Now()
 			p.step("%s: %d of %d", what, done, of)
-			return
-		}
-		const width = 30
-		bar := strings.Repeat("=", width*done/of)
-		fmt.Fprintf(p.out, "\r%9s [%-*s] %d of %d %s\x1b[K", "", width, bar, done, of, what)
-		if done == of {
-			fmt.Fprint(p.out, "\r\x1b[K")
 		}
 	}
 }

@@ -10,14 +10,13 @@ import (
 // changeResult is the cost of one issue and one revocation in the server.
 type changeResult struct {
 	issue, revoke []time.Duration // ascending, as the client saw it
-	issueBytes    int64           // passed to write calls, a change
+	issueBytes    int64           // passed to write calls, per change
 	revokeBytes   int64
-	issueDisk     int64 // written to disks, a change
+	issueDisk     int64 // written to disks, per change
 	revokeDisk    int64
 }
 
-// change issues keys through the server, one after the other, and revokes as many
-// of those that are spread over the set.
+// change issues keys through the server, one after the other, and revokes as many keys spread over the set.
 func (b *bench) change(ctx context.Context, s *server, n int) (r *changeResult, err error) {
 	b.say.step("%d keys: the cost of a change", n)
 	r = &changeResult{}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
-// claim is one ratio that Burnkey promises, as this run found it.
+// claim is a limit that Burnkey promises to keep, and what this run measured.
 type claim struct {
 	what, want string
 	got        string // "" : not measured
@@ -15,7 +17,7 @@ type claim struct {
 // propagationCount is how many issues and revocations the promise is about.
 const propagationCount = 300
 
-// atMost is a claim about a number with a limit above, and atLeast one below.
+// atMost is a claim with an upper limit, and atLeast one with a lower limit.
 func atMost(what string, got, limit float64, unit string) claim {
 	return claim{what, fmt.Sprintf("≤ %s%s", figure(limit), unit), figure(got) + unit, got <= limit}
 }
@@ -24,18 +26,22 @@ func atLeast(what string, got, limit float64, unit string) claim {
 	return claim{what, fmt.Sprintf("≥ %s%s", figure(limit), unit), figure(got) + unit, got >= limit}
 }
 
-func missing(what string) claim { return claim{what: what} }
+func missing(what string) []claim { return []claim{{what: what}} }
 
-func over(a, b time.Duration) float64 { return float64(a) / float64(b) }
+func over(a, b time.Duration) ratio { return ratio(a) / ratio(b) }
 
-// claims compares what was measured with what was promised.
+// slower is a claim about the ratio of two times.
+func slower(what string, got, than time.Duration, limit float64) claim {
+	return atMost(what, float64(over(got, than)), limit, " ×")
+}
+
+func median(l loadResult) time.Duration { return percentile(l.latencies, .5) }
+
+func p99(l loadResult) time.Duration { return percentile(l.latencies, .99) }
+
+// claims compares the measurements with the promises.
 func (r *results) claims() []claim {
-	var all []claim
-	all = append(all, r.gatewayClaims()...)
-	all = append(all, r.verifyClaims()...)
-	all = append(all, r.issuingClaims()...)
-	all = append(all, r.servingClaims()...)
-	return append(all, r.changeClaims()...)
+	return slices.Concat(r.gatewayClaims(), r.verifyClaims(), r.issuingClaims(), r.servingClaims(), r.changeClaims())
 }
 
 // ends returns the lowest and the highest rung with the side measured.
@@ -55,15 +61,14 @@ func (r *results) ends(name string) (low, high *rung) {
 func (r *results) gatewayClaims() []claim {
 	low, high := r.ends(gateway)
 	if high == nil || low == high {
-		return []claim{missing("the gateway's latency, memory and propagation")}
+		return missing("the gateway's latency, memory and propagation")
 	}
 	n := fmt.Sprintf(" at %s keys", count(high.keys))
 	g, s := high.side(gateway), high.side(stock)
 	memory, warm := g.memory[gatewayProcess], g.afterWarm[gatewayProcess]
 	perKey := func(bytes int64) float64 { return float64(bytes) / float64(high.keys) }
 	all := []claim{
-		atMost("gateway: median latency"+n+" to that at "+count(low.keys),
-			over(percentile(g.one.latencies, .5), percentile(low.side(gateway).one.latencies, .5)), 1.15, " ×"),
+		slower("gateway: median latency"+n+" to that at "+count(low.keys), median(g.one), median(low.side(gateway).one), 1.15),
 		atLeast("gateway: requests/s over 1 connection"+n+" to stock Envoy's", g.one.perSecond()/s.one.perSecond(), 40, " ×"),
 		atLeast("gateway: requests/s over 8 connections"+n+" to stock Envoy's", g.eight.perSecond()/s.eight.perSecond(), 40, " ×"),
 		atMost("gateway: resident memory a key"+n, perKey(memory.resident), 390, " B"),
@@ -83,8 +88,8 @@ func (r *results) gatewayClaims() []claim {
 	}
 	if len(g.first.latencies) > 0 {
 		for _, f := range g.forged {
-			all = append(all, atMost("gateway: median with a forged token ("+f.kind+") to a good one's first"+n,
-				over(percentile(f.latencies, .5), percentile(g.first.latencies, .5)), 1, " ×"))
+			what := "gateway: median with a forged token (" + f.kind + ") to a good one's first" + n
+			all = append(all, slower(what, median(f.loadResult), median(g.first), 1))
 		}
 	}
 	return all
@@ -93,17 +98,17 @@ func (r *results) gatewayClaims() []claim {
 func (r *results) verifyClaims() []claim {
 	v := r.verify
 	if v == nil {
-		return []claim{missing("the Verifier's decisions")}
+		return missing("the Verifier's decisions")
 	}
-	allocs := atMost("Verifier: allocations of a repeated decision", float64(v.repeatedAllocs), 1, "")
 	all := []claim{
-		atMost("Verifier: a repeated decision to the first", over(v.repeated, v.first), .1, " ×"), allocs,
+		slower("Verifier: a repeated decision to the first", v.repeated, v.first, .1),
+		atMost("Verifier: allocations of a repeated decision", float64(v.repeatedAllocs), 1, ""),
 	}
 	if v.openssl > 0 {
-		all = append(all, atMost("Verifier: the first decision to openssl's verification", over(v.first, v.openssl), 2, " ×"))
+		all = append(all, slower("Verifier: the first decision to openssl's verification", v.first, v.openssl, 2))
 	}
 	for _, f := range v.forged {
-		all = append(all, atMost("Verifier: a forged token ("+f.kind+") to a good one's first", over(f.took, v.first), 1, " ×"))
+		all = append(all, slower("Verifier: a forged token ("+f.kind+") to a good one's first", f.took, v.first, 1))
 	}
 	return all
 }
@@ -111,20 +116,20 @@ func (r *results) verifyClaims() []claim {
 func (r *results) issuingClaims() []claim {
 	i := r.issuing
 	if i == nil {
-		return []claim{missing("issuing")}
+		return missing("issuing")
 	}
-	p99 := func(l loadResult) time.Duration { return percentile(l.latencies, .99) }
 	return []claim{
 		atLeast("issuing to bare rsa.GenerateKey", i.served/i.bare, .8, " ×"),
-		atMost("JWKS reads' p99 while issuing to idle", over(p99(i.setBusy), p99(i.setIdle)), 3, " ×"),
-		atMost("management reads' p99 while issuing to idle", over(p99(i.keyBusy), p99(i.keyIdle)), 3, " ×"),
+		slower("JWKS reads' p99 while issuing to idle", p99(i.setBusy), p99(i.setIdle), 3),
+		slower("management reads' p99 while issuing to idle", p99(i.keyBusy), p99(i.keyIdle), 3),
 	}
 }
 
 func (r *results) servingClaims() []claim {
 	var all []claim
 	for _, s := range r.jwks {
-		what := fmt.Sprintf("%s of %s keys over %s to nginx", s.kind, count(s.keys), connections(s.connections))
+		what := fmt.Sprintf("%s of %s keys over %d connections to nginx", s.kind, count(s.keys), s.connections)
+		what = strings.Replace(what, " 1 connections", " 1 connection", 1)
 		limit := .7
 		if s.kind != notModifiedKind {
 			if limit = 1; s.keys == smallSet {
@@ -134,7 +139,7 @@ func (r *results) servingClaims() []claim {
 		all = append(all, atLeast("requests/s, "+what, s.burnkey.perSecond()/s.nginx.perSecond(), limit, " ×"))
 	}
 	if all == nil {
-		return []claim{missing("serving the JWKS")}
+		return missing("serving the JWKS")
 	}
 	return all
 }
@@ -151,21 +156,21 @@ func (r *results) changeClaims() []claim {
 		}
 	}
 	if small == nil || large == nil {
-		return []claim{missing("the cost of a change")}
+		return missing("the cost of a change")
 	}
 	n := fmt.Sprintf(" at %s keys to that at %s", count(large.keys), count(changeSize))
 	a, b := small.changes, large.changes
 	bytes := func(x, y int64) float64 { return float64(y) / float64(max(x, 1)) }
 	return []claim{
-		atMost("server: median time of a revocation"+n, over(percentile(b.revoke, .5), percentile(a.revoke, .5)), 2, " ×"),
+		slower("server: median time of a revocation"+n, percentile(b.revoke, .5), percentile(a.revoke, .5), 2),
 		atMost("server: bytes a revocation writes"+n, bytes(a.revokeBytes, b.revokeBytes), 2, " ×"),
 		atMost("server: bytes a revocation puts on disk"+n, bytes(a.revokeDisk, b.revokeDisk), 2, " ×"),
-		atMost("server: median time of an issue"+n, over(percentile(b.issue, .5), percentile(a.issue, .5)), 2, " ×"),
+		slower("server: median time of an issue"+n, percentile(b.issue, .5), percentile(a.issue, .5), 2),
 		atMost("server: bytes an issue writes"+n, bytes(a.issueBytes, b.issueBytes), 2, " ×"),
 	}
 }
 
-// verdict of a claim in a table.
+// verdict returns whether the claim holds, in words.
 func (c claim) verdict() string {
 	switch {
 	case c.got == "":

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// readyLimit bounds how long a gateway may take to admit its first token.
+// readyLimit limits the time until a gateway admits its first token.
 const readyLimit = 10 * time.Minute
 
-// side is one way to guard the API: an Envoy, and what it asks.
+// side is one way to protect the API: an Envoy, perhaps with a gateway that it asks.
 type side struct {
 	name      string
 	addr      string // where clients connect
@@ -26,7 +26,7 @@ const (
 	stock   = "Envoy jwt_authn"
 	gateway = "Envoy + burnkey gateway"
 
-	// Their processes.
+	// Names of their processes.
 	stockProcess   = "stock-envoy"
 	guardProcess   = "gateway-envoy"
 	gatewayProcess = "gateway"
@@ -41,8 +41,7 @@ func (s *side) stop() {
 	}
 }
 
-// envoyConfig writes the configuration that burnkey prints for users, with
-// further flags, and returns its file and where that Envoy listens.
+// envoyConfig writes the configuration that burnkey prints for users, and returns its file and the address of that Envoy.
 func (b *bench) envoyConfig(name string, flags ...string) (file, addr string, err error) {
 	if addr, err = freeAddr(); err != nil {
 		return "", "", err
@@ -68,15 +67,13 @@ func withStderr(err error) error {
 	return err
 }
 
-// startEnvoy runs Envoy with one worker, as gateways on small machines do and as
-// the published figures were made.
+// startEnvoy runs Envoy with one worker, as gateways on small machines do. The published figures are made so.
 func (b *bench) startEnvoy(name, config string) (*process, error) {
 	return startProcess(b.dir, name, b.o.envoy, "-c", config,
 		"--disable-hot-restart", "--concurrency", "1", "--log-level", "warn")
 }
 
-// startStock runs an Envoy that fetches the JWKS every so often, and returns once
-// it admits the token.
+// startStock runs an Envoy that fetches the JWKS at an interval, and returns once it admits the token.
 func (b *bench) startStock(ctx context.Context, cache time.Duration, token string) (*side, error) {
 	config, addr, err := b.envoyConfig("stock", "--mode", "pull",
 		"--server", "http://"+b.addr, "--workspace", workspace, "--any-audience", "--cache", cache.String())
@@ -92,7 +89,7 @@ func (b *bench) startStock(ctx context.Context, cache time.Duration, token strin
 	return s, s.await(ctx, p, began, token)
 }
 
-// await returns once the side admits the token; it stops it if it does not.
+// await returns once the side admits the token. If it does not, await stops the side.
 func (s *side) await(ctx context.Context, p *process, began time.Time, token string) error {
 	err := p.until(ctx, readyLimit, "it admitted a good token", func() bool {
 		return answers(s.addr, withToken(s.addr, token), 200)

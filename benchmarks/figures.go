@@ -56,8 +56,6 @@ func duration(d time.Duration) string {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
-
 // size writes bytes.
 func size(bytes int64) string {
 	switch {
@@ -68,15 +66,8 @@ func size(bytes int64) string {
 	case bytes < 1_000_000:
 		return figure(float64(bytes)/1e3) + " kB"
 	default:
-		return figure(megabytes(bytes)) + " MB"
+		return figure(float64(bytes)/1e6) + " MB"
 	}
-}
-
-func connections(n int) string {
-	if n == 1 {
-		return "1 connection"
-	}
-	return fmt.Sprint(n, " connections")
 }
 
 // table is one of a report's, in GitHub's Markdown.
@@ -87,7 +78,35 @@ type table struct {
 	rows  [][]string
 }
 
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+// ratio is a number of times.
+type ratio float64
+
+// add appends a row, with each value in the form of its type. An int64 is a number of bytes; a list of times makes two
+// cells, their median and p99.
+func (t *table) add(values ...any) {
+	var row []string
+	for _, value := range values {
+		switch value := value.(type) {
+		case string:
+			row = append(row, value)
+		case int:
+			row = append(row, count(value))
+		case int64:
+			row = append(row, size(value))
+		case float64:
+			row = append(row, figure(value))
+		case ratio:
+			row = append(row, figure(float64(value))+" ×")
+		case time.Duration:
+			row = append(row, duration(value))
+		case []time.Duration:
+			row = append(row, duration(percentile(value, .5)), duration(percentile(value, .99)))
+		default:
+			panic(fmt.Sprintf("no cell for a %T", value))
+		}
+	}
+	t.rows = append(t.rows, row)
+}
 
 func (t *table) String() string {
 	var b strings.Builder

@@ -12,10 +12,9 @@ import (
 // forgery is a kind of token that must be refused.
 type forgery struct{ kind, token string }
 
-// forgeries makes one token of each kind out of a good one. unknown is the
-// signature of a genuine key that is not published.
+// forgeries makes a token of each kind from a good one.
 func forgeries(r *keyring, good string) ([]forgery, error) {
-	unknown := r.len() - 2 // the last is the tombstone's if anyone's
+	unknown := r.len() - 2 // the last key may be the tombstone
 	unpublished, err := r.token(unknown)
 	if err != nil {
 		return nil, err
@@ -30,8 +29,7 @@ func forgeries(r *keyring, good string) ([]forgery, error) {
 	}, nil
 }
 
-// strangers measures good tokens that the side has not seen, and forged ones, over
-// one connection.
+// strangers measures good tokens that the side has not seen, and forged ones, over one connection.
 func (b *bench) strangers(ctx context.Context, s *side, r *sideResult, good string, fresh []string) (err error) {
 	b.say.step("tokens not seen before, and forged ones, on %s", s.name)
 	if len(fresh) > 0 {
@@ -53,8 +51,7 @@ func (b *bench) strangers(ctx context.Context, s *side, r *sideResult, good stri
 	return nil
 }
 
-// ask sends so many requests over one connection and returns also the processor
-// time that all the side's processes spent on each.
+// ask sends requests over one connection. It also returns the time that the side's processes took for each.
 func (s *side) ask(ctx context.Context, requests [][]byte, count, want int) (loadResult, time.Duration, error) {
 	before, err := s.spent()
 	if err != nil {
@@ -69,7 +66,7 @@ func (s *side) ask(ctx context.Context, requests [][]byte, count, want int) (loa
 	return result, (after - before) / time.Duration(len(result.latencies)), err
 }
 
-// spent is the processor time of all the side's processes.
+// spent returns the processor time of the side's processes.
 func (s *side) spent() (total time.Duration, err error) {
 	for _, p := range s.processes {
 		u, err := p.usage()

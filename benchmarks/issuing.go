@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// issuingResult is how fast keys are made, and what reading costs meanwhile.
+// issuingResult is how fast keys are made, and how long reads take meanwhile.
 type issuingResult struct {
 	bare, served         float64 // keys a second
 	bareKeys, servedKeys int
@@ -25,26 +25,25 @@ type issuingResult struct {
 
 const (
 	issuingRounds = 3
-	// readRate is in requests a second of each kind. A full run makes 3,000 in each
-	// state: of fewer than 2,000 a p99 says little.
+	// readRate is in requests a second of each kind. A full run makes 3,000 in each state, since a p99 of fewer than 2,000
+	// says little.
 	readRate = 50
 )
 
-// issuing lets crypto/rsa and a server make keys in turns, with readers all the time
-// that the server does, and for as long while nothing is issued.
+// issuing lets crypto/rsa and a server make keys in turns. Reads are measured while the server does so, and while it is idle.
 func (b *bench) issuing(ctx context.Context) error {
 	d, err := b.newDatabase(ctx, "issuing")
 	if err != nil {
 		return err
 	}
-	if _, err := b.grow(ctx, d, changeSize); err != nil {
+	if err := b.grow(ctx, d, changeSize); err != nil {
 		return err
 	}
-	s, file, err := b.serve(ctx, d)
-	defer func() { b.finish(s, file) }()
+	s, err := b.serve(ctx, d)
 	if err != nil {
 		return err
 	}
+	defer s.stop()
 	r := &issuingResult{clients: 2 * runtime.GOMAXPROCS(0)}
 	var bareTime, servedTime time.Duration
 	for round := range issuingRounds {
@@ -76,43 +75,46 @@ func (b *bench) issuing(ctx context.Context) error {
 	return nil
 }
 
-// bareKeys makes keys on all processors for a while. Each finishes its last one, so
-// the time returned is the mean of theirs.
+// bareKeys makes keys on all processors for a while. Each processor finishes its last key, so the time is their mean.
 func bareKeys(ctx context.Context, during time.Duration) (n int, took time.Duration, err error) {
 	workers := runtime.GOMAXPROCS(0)
-	var keys, nanos atomic.Int64
-	err = parallelBy(workers, workers, func(int) error {
+	var nanos atomic.Int64
+	n, err = repeat(ctx, workers, during, func() error {
 		began := time.Now()
-		defer func() { nanos.Add(int64(time.Since(began))) }()
+		_, err := rsa.GenerateKey(cryptorand.Reader, jwks.ModulusBits)
+		nanos.Add(int64(time.Since(began)))
+		return err
+	})
+	return n, time.Duration(nanos.Load() / int64(workers)), err
+}
+
+// issueFor issues keys by many clients for a while, and waits for the last.
+func (s *server) issueFor(ctx context.Context, clients int, during time.Duration) (n int, took time.Duration, err error) {
+	began := time.Now()
+	n, err = repeat(ctx, clients, during, func() error {
+		_, err := s.issue(ctx, fmt.Sprint("many_", rand.N(1000)))
+		return err
+	})
+	return n, time.Since(began), err
+}
+
+// repeat lets workers call f again and again for a while, and returns the number of calls.
+func repeat(ctx context.Context, workers int, during time.Duration, f func() error) (int, error) {
+	var calls atomic.Int64
+	began := time.Now()
+	err := parallelBy(workers, workers, func(int) error {
 		for time.Since(began) < during && ctx.Err() == nil {
-			if _, err := rsa.GenerateKey(cryptorand.Reader, jwks.ModulusBits); err != nil {
+			if err := f(); err != nil {
 				return err
 			}
-			keys.Add(1)
+			calls.Add(1)
 		}
 		return ctx.Err()
 	})
-	return int(keys.Load()), time.Duration(nanos.Load() / int64(workers)), err
+	return int(calls.Load()), err
 }
 
-// issueFor issues keys by so many clients for a while, and waits for the last.
-func (s *server) issueFor(ctx context.Context, clients int, during time.Duration) (n int, took time.Duration, err error) {
-	var keys atomic.Int64
-	began := time.Now()
-	err = parallelBy(clients, clients, func(int) error {
-		for time.Since(began) < during {
-			if _, err := s.issue(ctx, fmt.Sprint("many_", rand.N(1000))); err != nil {
-				return err
-			}
-			keys.Add(1)
-		}
-		return nil
-	})
-	return int(keys.Load()), time.Since(began), err
-}
-
-// reads reads the set and a key's record at an even pace while another thing is
-// done, or for a while where that is nil.
+// reads reads the set and a key's record at an even pace while meanwhile runs, or for a while if it is nil.
 func (b *bench) reads(ctx context.Context, s *server, during time.Duration, meanwhile func() error) (set, key loadResult, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

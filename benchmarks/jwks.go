@@ -30,19 +30,18 @@ const (
 	servingRounds   = 3
 )
 
-// jwks compares how the server serves a JWKS with how nginx serves a file of the
-// same bytes.
+// jwks compares how the server serves a JWKS with how nginx serves a file with the same bytes.
 func (b *bench) jwks(ctx context.Context) error {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		return b.withoutNginx()
+		return b.without(errors.New("no nginx, so serving was not compared (as root on Debian, make bench installs it)"))
 	}
 	d, err := b.newDatabase(ctx, "serving")
 	if err != nil {
 		return err
 	}
 	for _, n := range []int{smallSet, b.o.large} {
-		if _, err := b.grow(ctx, d, n); err != nil {
+		if err := b.grow(ctx, d, n); err != nil {
 			return err
 		}
 		if err := b.serveBoth(ctx, d, n, nginx); err != nil {
@@ -52,28 +51,17 @@ func (b *bench) jwks(ctx context.Context) error {
 	return nil
 }
 
-// withoutNginx notes that there is none, which is a failure where CI is "true".
-func (b *bench) withoutNginx() error {
-	if os.Getenv("CI") == "true" {
-		return errors.New("no nginx (tools/nginx.sh installs it)")
-	}
-	const note = "no nginx here: serving was not compared (as root on Debian, make bench installs it)"
-	b.results.notes = append(b.results.notes, note)
-	b.say.step(note)
-	return nil
-}
-
-// origin is who serves the set.
+// origin is a server of the set.
 type origin struct {
 	addr, path, etag string
 }
 
 func (b *bench) serveBoth(ctx context.Context, d *database, n int, nginx string) error {
-	s, file, err := b.serve(ctx, d)
-	defer func() { b.finish(s, file) }()
+	s, err := b.serve(ctx, d)
 	if err != nil {
 		return err
 	}
+	defer s.stop()
 	own := origin{addr: s.addr, path: issuerPath() + jwks.SetPath}
 	body, err := own.fetch(ctx)
 	if err != nil {
@@ -130,7 +118,7 @@ func (o origin) load(connections int, during time.Duration, notModified bool) lo
 	return l
 }
 
-// fetch returns what is served, and notes its ETag.
+// fetch returns the body, and records its ETag.
 func (o *origin) fetch(ctx context.Context) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.addr+o.path, nil)
 	if err != nil {
@@ -149,7 +137,7 @@ func (o *origin) fetch(ctx context.Context) ([]byte, error) {
 	return io.ReadAll(response.Body)
 }
 
-// nginxConfig serves one file from the system's cache, the way nginx is fastest at it.
+// nginxConfig serves one file from the system's cache, as fast as nginx can.
 const nginxConfig = `daemon off;
 pid %[1]s/nginx.pid;
 error_log %[1]s/nginx-error.log warn;
@@ -173,7 +161,7 @@ http {
 }
 `
 
-// startNginx runs nginx on a file with the body, under the caller's own user.
+// startNginx runs nginx, as the current user, on a file with the body.
 func (b *bench) startNginx(ctx context.Context, nginx string, body []byte) (p *process, o origin, err error) {
 	dir, err := os.MkdirTemp(b.dir, "nginx-")
 	if err != nil {
@@ -185,7 +173,7 @@ func (b *bench) startNginx(ctx context.Context, nginx string, body []byte) (p *p
 	o.path = "/jwks.json"
 	user := ""
 	if os.Geteuid() == 0 {
-		user = "user root;\n" // else its workers become one who may not read this folder
+		user = "user root;\n" // else its workers change to a user that may not read this folder
 	}
 	config := fmt.Appendf(nil, nginxConfig, dir, o.addr, user)
 	err = errors.Join(

@@ -18,12 +18,9 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// keyring makes a million genuine RSA-2048 keys in seconds, and can sign for any
-// of them: key i is the product of the i-th pair of a pool of primes. Such keys
-// share their factors, so anyone who has two can compute a private one: they are
-// for loads only. Burnkey never ships, stores or publishes them elsewhere.
-//
-// It is safe for concurrent use.
+// keyring makes a million genuine RSA-2048 keys in seconds, and can sign with each: key i is the product of the i-th pair of
+// a pool of primes. Such keys share their factors, so from any two of them a private key can be computed: they are for
+// loads only. It is safe for concurrent use.
 type keyring struct {
 	primes []*big.Int
 	issuer string
@@ -36,7 +33,7 @@ const (
 	scope     = "bench:read"
 )
 
-// newKeyring returns one with at least count keys.
+// newKeyring returns a ring of at least count keys.
 func newKeyring(ctx context.Context, file string, count int, issuer string, report func(done, of int)) (*keyring, error) {
 	primes, err := loadPrimes(ctx, file, primesFor(count), report)
 	if err != nil {
@@ -45,27 +42,27 @@ func newKeyring(ctx context.Context, file string, count int, issuer string, repo
 	return &keyring{primes: primes, issuer: issuer, now: time.Now().Truncate(time.Second)}, nil
 }
 
-// len returns how many keys there are.
+// len returns the number of keys.
 func (r *keyring) len() int { return len(r.primes) * (len(r.primes) - 1) / 2 }
 
-// pair returns the factors of key i. Pairs are counted (1,0) (2,0) (2,1) (3,0)…,
-// so a larger pool begins with the keys of a smaller one.
+// pair returns the factors of key i. Pairs are counted (1,0) (2,0) (2,1) (3,0)…, so that a larger pool begins with the
+// keys of a smaller one.
 func (r *keyring) pair(i int) (p, q *big.Int) {
 	row := sort.Search(len(r.primes), func(row int) bool { return row*(row+1)/2 > i })
 	return r.primes[row], r.primes[i-row*(row-1)/2]
 }
 
-// public returns key i. It panics if there is none.
+// public returns key i, which must exist.
 func (r *keyring) public(i int) jwks.Key {
 	p, q := r.pair(i)
 	key, err := jwks.FromModulus(new(big.Int).Mul(p, q).Bytes())
 	if err != nil {
-		panic(fmt.Sprintf("key %d of the pool: %v", i, err)) // two top bits in each factor: cannot be
+		panic(fmt.Sprintf("key %d of the pool: %v", i, err)) // impossible, since each factor has its two top bits
 	}
 	return key
 }
 
-// private returns the private half of key i, to sign with.
+// private returns the private half of key i.
 func (r *keyring) private(i int) (*rsa.PrivateKey, error) {
 	p, q := r.pair(i)
 	one := big.NewInt(1)
@@ -82,7 +79,7 @@ func (r *keyring) private(i int) (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-// id returns the id of key i: a UUIDv7 (RFC 9562 section 5.7), ascending with i.
+// id returns the id of key i: a UUIDv7 (RFC 9562 section 5.7). Ids ascend with i.
 func (r *keyring) id(i int) uuid.UUID {
 	var id uuid.UUID
 	binary.BigEndian.PutUint64(id[:8], uint64(r.now.UnixMilli())<<16)
@@ -96,7 +93,7 @@ func owner(i int) string { return fmt.Sprintf("cust_%d", i/3) }
 
 var b64 = base64.RawURLEncoding
 
-// token signs a token by key i, of the form that Burnkey issues.
+// token returns a token by key i, in the form that Burnkey issues.
 func (r *keyring) token(i int) (string, error) {
 	payload, err := json.Marshal(jwks.Claims{
 		Issuer: r.issuer, Subject: owner(i), Audience: []string{audience}, ID: r.id(i).String(),
@@ -110,7 +107,7 @@ func (r *keyring) token(i int) (string, error) {
 	return r.sign(i, head, payload)
 }
 
-// sign signs any header and payload by key i.
+// sign signs a header and a payload by key i.
 func (r *keyring) sign(i int, head string, payload []byte) (string, error) {
 	key, err := r.private(i)
 	if err != nil {
@@ -125,7 +122,7 @@ func (r *keyring) sign(i int, head string, payload []byte) (string, error) {
 	return signed + "." + b64.EncodeToString(sig), nil
 }
 
-// tokens signs one token by each of the keys.
+// tokens returns a token by each of the keys.
 func (r *keyring) tokens(keys []int) ([]string, error) {
 	tokens := make([]string, len(keys))
 	return tokens, parallel(len(keys), func(i int) (err error) {
@@ -134,8 +131,7 @@ func (r *keyring) tokens(keys []int) ([]string, error) {
 	})
 }
 
-// Keys of a set are used for one purpose each, so that no measurement warms up,
-// or revokes, what another is about to use.
+// Purposes of keys. Each key of a set has one, so that no measurement affects the keys of another.
 const (
 	forLoad = iota
 	forFirst
@@ -143,8 +139,7 @@ const (
 	purposes
 )
 
-// spread picks at most count of a set's n keys for a purpose, evenly over the
-// set; at least one for the load.
+// spread returns up to count of a set's n keys for a purpose, evenly over the set; for the load, at least one.
 func spread(n, count, purpose int) []int {
 	count = min(count, n/purposes)
 	if count == 0 && purpose == forLoad && n > 0 {
@@ -152,7 +147,7 @@ func spread(n, count, purpose int) []int {
 	}
 	keys := make([]int, count)
 	for k := range keys {
-		keys[k] = k*(n/count)/purposes*purposes + purpose // whatever the other counts are
+		keys[k] = k*(n/count)/purposes*purposes + purpose // independent of the counts for other purposes
 	}
 	return keys
 }

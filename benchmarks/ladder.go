@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
-// plan is how much is measured; a quick run asks whether it works at all.
+// plan is how much is measured. A quick run only shows that everything works.
 type plan struct {
 	loadTokens  int
-	rounds      int           // both sides take turns so often
+	rounds      int           // turns of each side
 	round       time.Duration // for each number of connections
 	firsts      int           // tokens seen for the first time
 	forged      int           // requests of each kind
@@ -43,7 +44,7 @@ var (
 // changeSize is the small set that the cost of a change is compared with.
 const changeSize = 1000
 
-// climb measures with each number of keys, one database growing from rung to rung.
+// climb measures with each number of keys. One database grows from rung to rung.
 func (b *bench) climb(ctx context.Context) error {
 	if b.o.part("gateway") {
 		if err := b.lookForGateway(); err != nil {
@@ -56,12 +57,12 @@ func (b *bench) climb(ctx context.Context) error {
 	}
 	defer os.RemoveAll(filepath.Dir(d.file))
 	for _, n := range b.rungs() {
-		took, err := b.grow(ctx, d, n)
-		if err != nil {
-			return fmt.Errorf("%d keys: %w", n, err)
+		r := rung{keys: n}
+		err := b.grow(ctx, d, n)
+		if err == nil {
+			err = b.rung(ctx, d, &r)
 		}
-		r := rung{keys: n, filled: took}
-		if err := b.rung(ctx, d, &r); err != nil {
+		if err != nil {
 			return fmt.Errorf("%d keys: %w", n, err)
 		}
 		b.results.ladder = append(b.results.ladder, r)
@@ -69,16 +70,16 @@ func (b *bench) climb(ctx context.Context) error {
 	return nil
 }
 
-// rung measures with the database as it is.
+// rung measures with the current number of keys.
 func (b *bench) rung(ctx context.Context, d *database, r *rung) error {
 	b.say.step("%d keys: starting the server", r.keys)
-	s, file, err := b.serve(ctx, d)
-	defer func() { b.finish(s, file) }()
+	s, err := b.serve(ctx, d)
 	if err != nil {
 		return err
 	}
+	defer s.stop()
 	r.cold = s.ready
-	if info, err := os.Stat(file); err == nil {
+	if info, err := os.Stat(filepath.Join(s.copied, "burnkey.db")); err == nil {
 		r.database = info.Size()
 	}
 	if b.o.part("gateway") && r.keys != changeSize {
@@ -102,7 +103,7 @@ func (b *bench) sides(ctx context.Context, s *server, r *rung) (err error) {
 		return err
 	}
 	b.say.step("%d keys: starting %s", r.keys, stock)
-	// No fetch of the set disturbs the load: it is measured by itself below.
+	// With this interval, no fetch of the set disturbs the load. stockPropagation measures with fetches.
 	plain, err := b.startStock(ctx, time.Hour, tokens[0])
 	if err != nil {
 		return err
@@ -133,8 +134,7 @@ func (b *bench) sides(ctx context.Context, s *server, r *rung) (err error) {
 	return b.stockPropagation(ctx, s, r, tokens[0])
 }
 
-// compare loads both sides in turns, then each with tokens it has not seen and
-// with forged ones.
+// compare loads both sides in turns, then each with tokens that it has not seen, and with forged ones.
 func (b *bench) compare(ctx context.Context, all []*side, r *rung, tokens []string) error {
 	for round := range b.o.rounds {
 		for i, side := range all {
@@ -179,7 +179,7 @@ func (b *bench) loadRound(ctx context.Context, s *side, r *sideResult, tokens []
 	}
 	for name := range after {
 		spent := after[name].cpu - before[name].cpu
-		// A mean over all rounds, of which each may have had another number of requests.
+		// The mean of all requests; rounds have different numbers of them.
 		was, now := len(r.one.latencies), len(one.latencies)
 		r.cpu[name] = (r.cpu[name]*time.Duration(was) + spent) / time.Duration(was+now)
 	}
@@ -198,11 +198,10 @@ func requests(addr string, tokens []string) [][]byte {
 	return list
 }
 
-// self is the name of this process among a side's: it makes the load and answers
-// it as the API.
+// self is the name of this process, which makes the load and is the API.
 const self = "load and API"
 
-// usage returns what each of a side's processes, and this one, took so far.
+// usage returns the usage of the side's processes and of this one, by their names.
 func (s *side) usage() (map[string]usage, error) {
 	all := map[string]usage{}
 	var errs []error
@@ -216,7 +215,7 @@ func (s *side) usage() (map[string]usage, error) {
 	return all, errors.Join(append(errs, err)...)
 }
 
-// gatewayAlone measures what stock Envoy has no counterpart to, or in another way.
+// gatewayAlone measures the propagation of changes to the gateway, and its restart.
 func (b *bench) gatewayAlone(ctx context.Context, s *server, g *guarded, r *rung, tokens []string) (err error) {
 	result := r.side(gateway)
 	b.say.step("%d keys: issues and revocations until %s decides by them", r.keys, gateway)
@@ -237,8 +236,7 @@ func (b *bench) gatewayAlone(ctx context.Context, s *server, g *guarded, r *rung
 	return err
 }
 
-// stockPropagation measures on an Envoy that fetches the set every second, the
-// shortest it can.
+// stockPropagation measures with an Envoy that fetches the set every second, its shortest interval.
 func (b *bench) stockPropagation(ctx context.Context, s *server, r *rung, token string) (err error) {
 	b.say.step("%d keys: issues and revocations until %s decides by them", r.keys, stock)
 	every, err := b.startStock(ctx, time.Second, token)
@@ -254,10 +252,12 @@ func (b *bench) stockPropagation(ctx context.Context, s *server, r *rung, token 
 	return nil
 }
 
-// rungs are the sizes of a run, with the small set of the change part.
+// rungs returns the numbers of keys to measure, with the small set that changes are compared with.
 func (b *bench) rungs() []int {
-	if !b.o.part("change") {
-		return b.o.sizes
+	sizes := slices.Clone(b.o.sizes)
+	if b.o.part("change") {
+		sizes = append(sizes, changeSize)
 	}
-	return withSize(b.o.sizes, changeSize)
+	slices.Sort(sizes)
+	return slices.Compact(sizes)
 }

@@ -15,16 +15,14 @@ import (
 	"time"
 )
 
-// answerTimeout bounds one request. Stock Envoy may parse a set of half a
-// gigabyte before it answers.
+// answerTimeout limits one request. Stock Envoy may parse half a gigabyte before it answers.
 const answerTimeout = 2 * time.Minute
 
-// load asks over kept-open HTTP/1.1 connections, each of which sends its next
-// request once the answer to the last has been read. It speaks just enough of the
-// protocol for that: net/http would take more processor time than what it measures.
+// load sends requests over HTTP/1.1 connections that stay open, the next on each once the last is answered. It implements
+// only a part of the protocol: net/http would take more processor time than what is measured.
 type load struct {
 	addr        string
-	requests    [][]byte // sent in turn; each connection begins at another
+	requests    [][]byte // sent in turn; each connection begins with another
 	connections int
 	duration    time.Duration
 	count       int     // ends the load early, if positive
@@ -32,7 +30,7 @@ type load struct {
 	want        int     // the status of every answer
 }
 
-// loadResult is what came of a load whose every answer had the wanted status.
+// loadResult is the result of a load whose answers all had the wanted status.
 type loadResult struct {
 	latencies []time.Duration // ascending
 	elapsed   time.Duration
@@ -49,8 +47,8 @@ func (r loadResult) add(other loadResult) loadResult {
 	return r
 }
 
-// percentile returns the smallest of ascending values that at least the share
-// (0 to 1) of them do not exceed; 0 if there are none.
+// percentile returns the smallest of ascending values that at least the share (0 to 1) of them do not exceed; 0 if there
+// are none.
 func percentile(values []time.Duration, share float64) time.Duration {
 	if len(values) == 0 {
 		return 0
@@ -59,7 +57,7 @@ func percentile(values []time.Duration, share float64) time.Duration {
 	return values[min(max(rank, 1), len(values))-1]
 }
 
-// run fails if any answer has another status than wanted, or none comes.
+// run returns an error if an answer has another status than wanted, or if there is no answer.
 func (l load) run(ctx context.Context) (loadResult, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -117,7 +115,7 @@ func (l load) connection(ctx context.Context, i int, began time.Time) (r loadRes
 	return r, nil
 }
 
-// await waits for the turn of a connection's n-th request; false: the load ends before.
+// await waits for the time of a connection's n-th request. It returns false if the load ends before that.
 func (l load) await(ctx context.Context, i, n int, began time.Time) bool {
 	each := time.Duration(float64(time.Second) * float64(l.connections) / l.rate)
 	due := began.Add(time.Duration(n)*each + each*time.Duration(i)/time.Duration(l.connections))
@@ -134,7 +132,7 @@ func (l load) await(ctx context.Context, i, n int, began time.Time) bool {
 	}
 }
 
-// conn is one connection that is kept open.
+// conn is a connection that stays open.
 type conn struct {
 	net.Conn
 	r   *bufio.Reader
@@ -153,11 +151,10 @@ func dial(addr string) (*conn, error) {
 	return &conn{c, bufio.NewReaderSize(c, 16<<10), raw}, nil
 }
 
-// hangUp closes the connection; nothing can be lost by that.
+// hangUp closes the connection.
 func (c *conn) hangUp() { _ = c.Close() }
 
-// do sends a request and reads the answer to its end. It returns the status and
-// the size of the body.
+// do sends a request, reads the answer to its end, and returns the status and the size of the body.
 func (c *conn) do(request []byte) (status int, size int64, err error) {
 	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return 0, 0, err
@@ -176,7 +173,7 @@ func (c *conn) do(request []byte) (status int, size int64, err error) {
 	return status, size, c.discard(size)
 }
 
-// head reads up to the body and returns its size; -1: in chunks.
+// head reads the answer up to its body, and returns the size of the body; -1 if it is chunked.
 func (c *conn) head() (status int, size int64, err error) {
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
@@ -252,7 +249,7 @@ func (c *conn) discard(size int64) error {
 	return nil
 }
 
-var sink [1 << 20]byte // read into by all, read by none
+var sink [1 << 20]byte // its content is never used
 
 func (c *conn) drop(size int64) (n int, err error) {
 	buffer := sink[:min(size, int64(len(sink)))]
@@ -269,10 +266,10 @@ func (c *conn) drop(size int64) (n int, err error) {
 	return n, err
 }
 
-// get is the request for a path with further header lines.
+// get returns a GET request with further header lines.
 func get(addr, path string, lines ...string) []byte {
 	return []byte("GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\n" + strings.Join(append(lines, ""), "\r\n") + "\r\n")
 }
 
-// withToken is a request that carries a token.
+// withToken returns a request with a token.
 func withToken(addr, token string) []byte { return get(addr, "/", "Authorization: Bearer "+token) }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -36,26 +37,25 @@ func describe(ctx context.Context, o options) machine {
 	return m
 }
 
-// processor names the family of a CPU: its model and its vendor's numbers.
+// processor returns the family of a CPU: its model, with the vendor's numbers.
 func processor(cpuinfo []byte) string {
-	value := func(name string) string {
-		for line := range strings.Lines(string(cpuinfo)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
-				return strings.TrimSpace(value)
-			}
-		}
-		return "?"
-	}
-	return fmt.Sprintf("%s (family %s, model %s)", value("model name"), value("cpu family"), value("model"))
+	return fmt.Sprintf("%s (family %s, model %s)", field(cpuinfo, "model name\t"), field(cpuinfo, "cpu family\t"), field(cpuinfo, "model\t"))
 }
 
+// field returns the value after a name at the beginning of a line, or "?".
 func field(text []byte, name string) string {
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, name); ok {
-			return strings.Trim(strings.TrimSpace(value), `"`)
+			return strings.Trim(value, " \t\n:\"")
 		}
 	}
-	return "unknown system"
+	return "?"
+}
+
+// number returns the number that a field begins with, or 0.
+func number(text []byte, name string) int64 {
+	n, _ := strconv.ParseInt(strings.Fields(field(text, name) + " ?")[0], 10, 64)
+	return n
 }
 
 func majorMinor(release []byte) string {

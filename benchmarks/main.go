@@ -1,16 +1,15 @@
-// Command benchmarks compares Burnkey with other programs, side by side in one run:
-// stock Envoy, bare key generation, openssl and nginx. Run it
-// with `make bench`; results/ holds what the last full run found.
+// Command benchmarks compares Burnkey with other programs, side by side in one run: stock Envoy, bare key generation,
+// openssl and nginx. `make bench` runs it; results/ has the results of the last full run.
 //
-// Its keys are for loads only. They are genuine RSA-2048 keys, but products of a
-// small pool of primes, so that a million are made in seconds and any of them
-// can sign: anyone who has two that share a prime has both private keys. Nothing
-// outside this command makes, accepts or ships such keys.
+// Its keys are for loads only. They are genuine RSA-2048 keys, but products of a small pool of primes, so that a million are
+// made in seconds. From any two keys with a common prime, both private keys can be computed. No other program uses such
+// keys.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -27,11 +26,10 @@ func main() {
 	}
 }
 
-// run measures the parts that the arguments name. One that fails does not keep the
-// others from being measured and reported.
+// run measures the parts that the arguments select, also after one of them failed.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	o, err := parseOptions(args, out)
-	if errors.Is(err, errHelp) {
+	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
 	if err != nil {
@@ -65,7 +63,7 @@ type part struct {
 	measure func(context.Context) error
 }
 
-// parts lists those that were asked for. The ladder has two.
+// parts returns the selected parts. The ladder serves two of them.
 func (b *bench) parts() []part {
 	var list []part
 	if b.o.part("gateway") || b.o.part("change") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,11 +22,11 @@ type options struct {
 	only    []string // parts; all if empty
 	out     string   // folder of the results
 	scratch string
-	primes  string // file that keeps the pool between runs, or ""
+	primes  string // file with the pool of primes, or ""
 	burnkey string
 	envoy   string
 
-	noGateway bool // the burnkey at hand has none
+	noGateway bool // this burnkey has no gateway command
 }
 
 var (
@@ -34,11 +35,8 @@ var (
 	quickSizes = []int{1, 2048}
 )
 
-// maxKeys bounds --sizes: more keys take a larger pool than the documented one.
+// maxKeys is the maximum of --sizes.
 const maxKeys = 4_000_000
-
-// errHelp says that the flags were explained, and nothing else is to be done.
-var errHelp = flag.ErrHelp
 
 // parseOptions reads the command line and finds the programs under test.
 func parseOptions(args []string, out io.Writer) (options, error) {
@@ -53,13 +51,13 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	flags.StringVar(&o.scratch, "scratch", os.TempDir(), "`DIR` for databases and logs during the run, on the disk to measure")
 	flags.StringVar(&o.primes, "primes", filepath.Join(".tools", "bench", "primes-for-loads-only.txt"),
 		"`FILE` that stores the pool of primes for the next run; empty: no file")
-	flags.StringVar(&o.burnkey, "burnkey", orEnv("BURNKEY_BIN", "bin/burnkey"), "the burnkey under test")
-	flags.StringVar(&o.envoy, "envoy", orEnv("BURNKEY_ENVOY", ".tools/envoy/envoy"), "Envoy 1.40")
+	flags.StringVar(&o.burnkey, "burnkey", cmp.Or(os.Getenv("BURNKEY_BIN"), "bin/burnkey"), "the burnkey under test")
+	flags.StringVar(&o.envoy, "envoy", cmp.Or(os.Getenv("BURNKEY_ENVOY"), ".tools/envoy/envoy"), "Envoy 1.40")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
+		return o, fmt.Errorf("%q is not a flag", flags.Arg(0))
 	}
 	o.plan, o.sizes = full, fullSizes
 	if o.quick {
@@ -73,16 +71,9 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		return o, err
 	}
 	if o.out == "" && !o.quick && sizes == "" && only == "" {
-		o.out = filepath.Join("benchmarks", "results") // a full run, and nothing else, replaces them
+		o.out = filepath.Join("benchmarks", "results") // only a full run replaces them
 	}
 	return o, o.find()
-}
-
-func orEnv(name, otherwise string) string {
-	if value := os.Getenv(name); value != "" {
-		return value
-	}
-	return otherwise
 }
 
 func parseSizes(text string, otherwise []int) ([]int, error) {
@@ -114,19 +105,9 @@ func parseParts(text string) ([]string, error) {
 	return parts, nil
 }
 
-// withSize adds a size in its place if it is missing.
-func withSize(sizes []int, n int) []int {
-	if slices.Contains(sizes, n) {
-		return sizes
-	}
-	sizes = append(slices.Clone(sizes), n)
-	slices.Sort(sizes)
-	return sizes
-}
-
 func (o *options) part(name string) bool { return len(o.only) == 0 || slices.Contains(o.only, name) }
 
-// command is how the run was asked for, without folders of this machine.
+// command returns the command of the run, without folders of this machine.
 func (o *options) command() string {
 	var flags []string
 	if o.quick {
@@ -148,7 +129,7 @@ func (o *options) command() string {
 	}
 }
 
-// find makes the paths absolute and looks for the programs.
+// find returns an error if a program or folder is missing, and completes the programs' paths.
 func (o *options) find() (err error) {
 	if o.burnkey, err = exec.LookPath(o.burnkey); err != nil {
 		return fmt.Errorf("--burnkey: %w (make build makes it)", err)
@@ -159,7 +140,7 @@ func (o *options) find() (err error) {
 		}
 	}
 	if info, err := os.Stat(o.scratch); err != nil || !info.IsDir() {
-		return errors.Join(fmt.Errorf("--scratch: %q is no folder", o.scratch), err)
+		return errors.Join(fmt.Errorf("--scratch: %q is not a folder", o.scratch), err)
 	}
 	return nil
 }

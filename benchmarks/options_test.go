@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -57,7 +58,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"--burnkey /nowhere/at": "--burnkey",
 		"--envoy /nowhere/at":   "--envoy",
 		"--slow":                "slow",
-		"quick":                 "\"quick\" is no flag",
+		"quick":                 "\"quick\" is not a flag",
 	} {
 		_, err := parseOptions(append(here(t), strings.Fields(args)...), new(bytes.Buffer))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -65,7 +66,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if _, err := parseOptions([]string{"--help"}, &out); !errors.Is(err, errHelp) || !strings.Contains(out.String(), "-quick") {
+	if _, err := parseOptions([]string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out.String(), "-quick") {
 		t.Errorf("--help: %v, %q", err, out.String())
 	}
 }

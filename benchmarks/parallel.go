@@ -6,8 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// parallel calls f with 0 to n-1 on all processors and returns the first error,
-// after which it begins no further call.
+// parallel calls f with 0 to n-1 on all processors. After an error, which it returns, it starts no further calls.
 func parallel(n int, f func(i int) error) error { return parallelBy(runtime.GOMAXPROCS(0), n, f) }
 
 func parallelBy(workers, n int, f func(i int) error) error {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -16,7 +15,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// line is one of a plot's: a colour for who, dashes for the worse of two figures.
+// line is a line of a plot. Its colour is that of the side; the worse of two figures is dashed.
 type line struct {
 	name   string
 	colour color.Color
@@ -41,13 +40,24 @@ func (r *results) plots(dir string) error {
 	)
 }
 
-func (r *results) line(name, side string, colour color.Color, dashed bool, value func(rung, *sideResult) float64) line {
-	keys, values := r.series(side, value)
-	return line{name, colour, dashed, keys, values}
+// value returns a figure of one side at one number of keys; 0 if it is unknown.
+type value func(rung, *sideResult) float64
+
+// line returns the figures of a side at all numbers of keys at which it was measured.
+func (r *results) line(name, side string, colour color.Color, dashed bool, of value) line {
+	l := line{name: name, colour: colour, dashed: dashed}
+	for _, at := range r.ladder {
+		if s := at.side(side); s != nil {
+			if v := of(at, s); v > 0 {
+				l.keys, l.values = append(l.keys, at.keys), append(l.values, v)
+			}
+		}
+	}
+	return l
 }
 
 func (r *results) latencyLines() []line {
-	at := func(share float64) func(rung, *sideResult) float64 {
+	at := func(share float64) value {
 		return func(_ rung, s *sideResult) float64 { return milliseconds(percentile(s.one.latencies, share)) }
 	}
 	return []line{
@@ -59,38 +69,39 @@ func (r *results) latencyLines() []line {
 }
 
 func (r *results) memoryLines() []line {
-	envoy := func(_ rung, s *sideResult) usage { return s.envoyMemory() }
-	service := func(_ rung, s *sideResult) usage { return s.memory[gatewayProcess] }
-	peak := func(of func(rung, *sideResult) usage) func(rung, *sideResult) float64 {
-		return func(at rung, s *sideResult) float64 { return megabytes(of(at, s).peak) }
+	service := func(s *sideResult) usage { return s.memory[gatewayProcess] }
+	peak := func(of func(*sideResult) usage) value {
+		return func(_ rung, s *sideResult) float64 { return float64(of(s).peak) / 1e6 }
 	}
-	resident := func(of func(rung, *sideResult) usage) func(rung, *sideResult) float64 {
-		return func(at rung, s *sideResult) float64 { return megabytes(of(at, s).resident) }
+	resident := func(of func(*sideResult) usage) value {
+		return func(_ rung, s *sideResult) float64 { return float64(of(s).resident) / 1e6 }
 	}
+	server := func(at rung, _ *sideResult) float64 { return float64(at.server.resident) / 1e6 }
 	return []line{
-		r.line("jwt_authn, peak", stock, orange, true, peak(envoy)),
-		r.line("jwt_authn, resident", stock, orange, false, resident(envoy)),
+		r.line("jwt_authn, peak", stock, orange, true, peak((*sideResult).envoyMemory)),
+		r.line("jwt_authn, resident", stock, orange, false, resident((*sideResult).envoyMemory)),
 		r.line("gateway, peak", gateway, blue, true, peak(service)),
 		r.line("gateway, resident", gateway, blue, false, resident(service)),
-		r.line("server, resident", stock, green, false, resident(func(at rung, _ *sideResult) usage { return at.server })),
+		r.line("server, resident", stock, green, false, server),
 	}
 }
 
 func (r *results) propagationLines() []line {
-	at := func(of func(*sideResult) []time.Duration, share float64) func(rung, *sideResult) float64 {
-		return func(_ rung, s *sideResult) float64 { return milliseconds(percentile(of(s), share)) }
+	issue := func(share float64) value {
+		return func(_ rung, s *sideResult) float64 { return milliseconds(percentile(s.issue.took, share)) }
 	}
-	revoke := func(s *sideResult) []time.Duration { return s.revoke.took }
-	issue := func(s *sideResult) []time.Duration { return s.issue.took }
+	revoke := func(share float64) value {
+		return func(_ rung, s *sideResult) float64 { return milliseconds(percentile(s.revoke.took, share)) }
+	}
 	return []line{
-		r.line("jwt_authn, issue, median", stock, orange, true, at(issue, .5)),
-		r.line("jwt_authn, revocation, median", stock, orange, false, at(revoke, .5)),
-		r.line("gateway, issue, p99", gateway, blue, true, at(issue, .99)),
-		r.line("gateway, revocation, p99", gateway, blue, false, at(revoke, .99)),
+		r.line("jwt_authn, issue, median", stock, orange, true, issue(.5)),
+		r.line("jwt_authn, revocation, median", stock, orange, false, revoke(.5)),
+		r.line("gateway, issue, p99", gateway, blue, true, issue(.99)),
+		r.line("gateway, revocation, p99", gateway, blue, false, revoke(.99)),
 	}
 }
 
-// drawPlot writes nothing where there is nothing to draw.
+// drawPlot writes no file if all lines are empty.
 func drawPlot(file, title, unit string, lines []line) error {
 	p, err := newPlot(title, unit, lines)
 	if p == nil || err != nil {
@@ -106,8 +117,7 @@ func drawPlot(file, title, unit string, lines []line) error {
 	return errors.Join(err, out.Close())
 }
 
-// newPlot returns nil where there is nothing to draw. Both axes are logarithmic,
-// with a tick at every number of keys.
+// newPlot returns nil if all lines are empty. Both axes are logarithmic, with a tick at every number of keys.
 func newPlot(title, unit string, lines []line) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, "keys", unit
@@ -117,9 +127,6 @@ func newPlot(title, unit string, lines []line) (*plot.Plot, error) {
 	ticks := map[int]bool{}
 	p.Add(plotter.NewGrid())
 	for _, l := range lines {
-		if len(l.values) == 0 {
-			continue
-		}
 		for i, v := range l.values {
 			low, high, ticks[l.keys[i]] = min(low, v), max(high, v), true
 		}
@@ -139,6 +146,9 @@ func newPlot(title, unit string, lines []line) (*plot.Plot, error) {
 }
 
 func (l line) addTo(p *plot.Plot) error {
+	if len(l.values) == 0 {
+		return nil
+	}
 	points := make(plotter.XYs, len(l.values))
 	for i, v := range l.values {
 		points[i] = plotter.XY{X: float64(l.keys[i]), Y: v}
@@ -166,8 +176,7 @@ func keyTicks(keys map[int]bool) (low, high float64, ticks plot.ConstantTicks) {
 	return low / 1.5, high * 3, ticks
 }
 
-// decades covers low to high with whole powers of ten, and leaves one above for the
-// legend.
+// decades covers low to high with whole powers of ten, and one above for the legend.
 func decades(low, high float64) (from, to float64, ticks plot.ConstantTicks) {
 	first, last := int(math.Floor(math.Log10(low))), int(math.Ceil(math.Log10(high)))+1
 	for e := first; e <= last; e++ {

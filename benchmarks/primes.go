@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 
 	"github.com/burnkey/burnkey/internal/atomicfile"
@@ -20,7 +19,7 @@ import (
 
 const primeBits = jwks.ModulusBits / 2
 
-// primesFor returns how many primes have at least so many products of two.
+// primesFor returns the number of primes with at least that many products of two.
 func primesFor(keys int) int {
 	n := 2
 	for n*(n-1)/2 < keys {
@@ -29,9 +28,8 @@ func primesFor(keys int) int {
 	return n
 }
 
-// loadPrimes reads count primes from the file and generates those it lacks, with
-// all processors. The file, which only its owner may read, is a cache: the
-// primes of an earlier and smaller pool stay the first ones. No file: no cache.
+// loadPrimes reads count primes from the file, generates missing ones and stores them for the next run. The primes of a
+// smaller pool are the first ones of a larger pool. An empty name means no file.
 func loadPrimes(ctx context.Context, file string, count int, report func(done, of int)) ([]*big.Int, error) {
 	primes, err := readPrimes(file)
 	if err != nil {
@@ -48,48 +46,35 @@ func loadPrimes(ctx context.Context, file string, count int, report func(done, o
 
 // morePrimes appends new random primes until there are count, all distinct.
 func morePrimes(ctx context.Context, primes []*big.Int, count int, report func(done, of int)) ([]*big.Int, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	found := make(chan *big.Int)
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer cancel(nil)
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for ctx.Err() == nil {
-				p, err := newPrime()
-				if err != nil {
-					cancel(err)
-					return
-				}
-				select {
-				case found <- p:
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
 	known := make(map[string]bool, count)
 	for _, p := range primes {
 		known[string(p.Bytes())] = true
 	}
-	for len(primes) < count {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case p := <-found:
-			if !known[string(p.Bytes())] {
-				known[string(p.Bytes())] = true
-				primes = append(primes, p)
-				report(len(primes), count)
+	var mu sync.Mutex
+	isNew := func(p *big.Int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if known[string(p.Bytes())] {
+			return false
+		}
+		known[string(p.Bytes())] = true
+		primes = append(primes, p)
+		report(len(primes), count)
+		return true
+	}
+	err := parallel(count-len(primes), func(int) error {
+		for {
+			p, err := newPrime()
+			if err = errors.Join(err, ctx.Err()); err != nil || isNew(p) {
+				return err
 			}
 		}
-	}
-	return primes, nil
+	})
+	return primes, err
 }
 
-// newPrime returns a prime that may be a factor of a key's modulus: its two top
-// bits are set, which rand.Prime promises, so that a product of two has all of its
-// bits, and e has an inverse modulo p - 1.
+// newPrime returns a prime that may be a factor of a key's modulus. rand.Prime sets its two top bits, so that a product of
+// two primes has all of its bits.
 func newPrime() (*big.Int, error) {
 	for {
 		p, err := rand.Prime(rand.Reader, primeBits)
@@ -102,7 +87,7 @@ func newPrime() (*big.Int, error) {
 	}
 }
 
-// fitsExponent reports whether e, itself a prime, does not divide p - 1.
+// fitsExponent reports whether e has an inverse modulo p-1: as a prime, e must not divide it.
 func fitsExponent(p *big.Int) bool {
 	rest := new(big.Int).Sub(p, big.NewInt(1))
 	return rest.Mod(rest, big.NewInt(jwks.Exponent)).Sign() != 0
@@ -137,20 +122,21 @@ func readPrimes(file string) ([]*big.Int, error) {
 	return primes, nil
 }
 
-// writePrimes replaces the file at once, since several runs may share it.
+// writePrimes replaces the file in one step, since several runs may share it.
 func writePrimes(file string, primes []*big.Int) error {
 	if file == "" {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return fmt.Errorf("the pool of primes: %w", err)
-	}
-	var text bytes.Buffer
-	fmt.Fprintln(&text, poolTitle)
+	text := new(bytes.Buffer)
+	fmt.Fprintln(text, poolTitle)
 	for _, p := range primes {
-		fmt.Fprintf(&text, "%x\n", p)
+		fmt.Fprintf(text, "%x\n", p)
 	}
-	if err := atomicfile.Write(file, text.Bytes()); err != nil {
+	err := os.MkdirAll(filepath.Dir(file), 0o700)
+	if err == nil {
+		err = atomicfile.Write(file, text.Bytes())
+	}
+	if err != nil {
 		return fmt.Errorf("the pool of primes: %w", err)
 	}
 	return nil

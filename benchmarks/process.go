@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// process is a program that runs beside us until it is stopped.
+// process is a program that runs until it is stopped.
 type process struct {
 	name string
 	log  string // file
@@ -24,31 +24,31 @@ type process struct {
 	done chan struct{}
 }
 
-// stopTimeout is how long a process may take to end by itself.
+// stopTimeout limits how long a process may take to end.
 const stopTimeout = time.Minute
 
-// startProcess runs a program with its output in a file of dir.
+// startProcess runs a program with its output in a file in dir.
 func startProcess(dir, name, program string, args ...string) (*process, error) {
 	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }() // the program has it open
+	defer func() { _ = log.Close() }()
 	p := &process{name: name, log: log.Name(), cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.Env = environment()
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is ours to handle
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process only
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // its log says how it ended
+		_ = p.cmd.Wait()
 	}()
 	return p, nil
 }
 
-// environment is ours without anything that burnkey would take for a flag.
+// environment returns our environment without the variables that burnkey reads.
 func environment() []string {
 	var env []string
 	for _, pair := range os.Environ() {
@@ -59,12 +59,12 @@ func environment() []string {
 	return env
 }
 
-// stop ends the process, if need be by force, and returns once it is gone.
+// stop ends the process, by force if necessary, and returns once it has ended.
 func (p *process) stop() {
 	if p == nil {
 		return
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // may be gone
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 	case <-time.After(stopTimeout):
@@ -73,16 +73,14 @@ func (p *process) stop() {
 	}
 }
 
-// logTail returns the end of what it wrote. Neither server, gateway nor Envoy logs
-// a token.
+// logTail returns the last lines of the log. Server, gateway and Envoy log no tokens.
 func (p *process) logTail() string {
 	text, _ := os.ReadFile(p.log)
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
-// until asks again and again, and returns nil once ask reports true. It fails when
-// the process ends, or after a while.
+// until returns nil once ask returns true, and an error if the process ends before that or the time is over.
 func (p *process) until(ctx context.Context, within time.Duration, what string, ask func() bool) error {
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
@@ -102,7 +100,7 @@ func (p *process) until(ctx context.Context, within time.Duration, what string, 
 	return nil
 }
 
-// usage is what a process has taken so far.
+// usage is what a process has used so far.
 type usage struct {
 	resident, peak int64 // bytes
 	cpu            time.Duration
@@ -110,7 +108,7 @@ type usage struct {
 	written        int64 // bytes that went to disks
 }
 
-// clockTick is the unit of times in /proc/PID/stat, the same on all of Go's Linuxes.
+// clockTick is the unit of times in /proc/PID/stat.
 const clockTick = 10 * time.Millisecond
 
 func (p *process) usage() (usage, error) { return usageOf(p.cmd.Process.Pid) }
@@ -125,7 +123,7 @@ func usageOf(pid int) (u usage, err error) {
 	}
 	u.resident, u.peak = number(status, "VmRSS:")<<10, number(status, "VmHWM:")<<10
 	u.called, u.written = number(io, "wchar:"), number(io, "write_bytes:")
-	// The name in brackets may hold anything; utime and stime are fields 14 and 15.
+	// The name in brackets may contain spaces; utime and stime are fields 14 and 15.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 || u.resident == 0 {
 		return u, fmt.Errorf("process %d is gone", pid)
@@ -134,17 +132,6 @@ func usageOf(pid int) (u usage, err error) {
 	system, _ := strconv.ParseInt(fields[12], 10, 64)
 	u.cpu = time.Duration(user+system) * clockTick
 	return u, nil
-}
-
-// number returns the number after a name in a file of /proc, or 0 if the name is missing.
-func number(text []byte, name string) int64 {
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, name); ok {
-			n, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
-			return n
-		}
-	}
-	return 0
 }
 
 // freeAddr returns an address on which no process listens. Its port is below those that the system assigns to connections.

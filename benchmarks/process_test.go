@@ -83,7 +83,7 @@ func TestUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	u.stop() // with a connection open
+	u.Close() // with a connection open
 	if answers(addr, withToken(addr, "x"), 200) {
 		t.Error("it answers once stopped")
 	}
@@ -156,7 +156,7 @@ func TestLookForGateway(t *testing.T) {
 			t.Skipf("no %s here", test.program)
 		}
 		t.Setenv("CI", test.ci)
-		b := &bench{o: options{burnkey: program}, say: newProgress(io.Discard)}
+		b := &bench{o: options{burnkey: program}, say: &progress{io.Discard, time.Now()}}
 		err = b.lookForGateway()
 		if b.o.noGateway != test.none || errors.Is(err, errNoGateway) != test.fails || len(b.results.notes) > 0 != test.none {
 			t.Errorf("%s, CI=%q: %v, %v, %q", test.program, test.ci, b.o.noGateway, err, b.results.notes)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// backgroundRate is the load under which changes are awaited, in requests a second.
+// backgroundRate is the load, in requests a second, while propagation is measured.
 const backgroundRate = 200
 
 // propagate issues and revokes count keys, one after the other, while other tokens are in use. It measures the time from
@@ -28,7 +28,7 @@ func (b *bench) propagate(
 	issue.limit, revoke.limit = limit, limit
 	for i := range count {
 		err = b.oneLife(ctx, s, at, i, &issue, &revoke)
-		if err != nil || issue.missed+revoke.missed > 0 { // one says enough, and may have taken minutes
+		if err != nil || issue.missed+revoke.missed > 0 { // one is enough, and may have taken minutes
 			break
 		}
 	}
@@ -41,8 +41,7 @@ func (b *bench) propagate(
 	return issue, revoke, err
 }
 
-// oneLife issues a key, waits until it is admitted, revokes it and waits until it
-// is refused.
+// oneLife issues a key, waits until it is admitted, revokes it and waits until it is refused.
 func (b *bench) oneLife(ctx context.Context, s *server, at *side, i int, issue, revoke *propagation) error {
 	k, err := s.issue(ctx, fmt.Sprint("life_", i))
 	if err != nil {
@@ -53,16 +52,16 @@ func (b *bench) oneLife(ctx context.Context, s *server, at *side, i int, issue, 
 		return err
 	}
 	if err := s.revoke(ctx, k.ID); err != nil || issue.missed > missed {
-		return err // what was never admitted is refused at once
+		return err // a key that was never admitted is refused at once
 	}
 	return at.decides(ctx, k.Token.Reveal(), 401, 200, revoke)
 }
 
-// settled is how many further requests hold a side to its first decision.
+// settled is how many further requests must have the same decision as the first.
 const settled = 3
 
-// decides asks from now on until the status is the wanted one; before, it may only
-// be the other one.
+// decides sends requests until the status is the wanted one, and records the time. Until then only the status before is
+// allowed.
 func (s *side) decides(ctx context.Context, token string, want, before int, p *propagation) error {
 	answered := time.Now()
 	c, err := dial(s.addr)
@@ -87,7 +86,7 @@ func (s *side) decides(ctx context.Context, token string, want, before int, p *p
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case took > time.Second: // no hurry any more: leave the processor to who does the work
+		case took > time.Second: // precision no longer matters: leave the processor to the others
 			time.Sleep(5 * time.Millisecond)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -9,11 +10,11 @@ import (
 	"time"
 )
 
-// report writes what was measured: one file a part, and README.md with the claims.
+// report writes the measurements, one file per part, and README.md with the claims.
 func (b *bench) report(ctx context.Context) error {
 	dir := b.o.out
 	if dir == "" {
-		dir = filepath.Join(b.dir, "results") // rendered all the same, to see that it can be
+		dir = filepath.Join(b.dir, "results") // written all the same, to find errors
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("--out: %w", err)
@@ -35,7 +36,7 @@ func (b *bench) report(ctx context.Context) error {
 		return nil
 	}
 	for _, c := range b.results.claims() {
-		b.say.step("%s: %s (%s): %s", c.what, orDash(c.got), orDash(c.want), strings.Trim(c.verdict(), "*"))
+		b.say.step("%s: %s (%s): %s", c.what, cmp.Or(c.got, "–"), cmp.Or(c.want, "–"), strings.Trim(c.verdict(), "*"))
 	}
 	return nil
 }
@@ -49,85 +50,76 @@ func (r *results) outcome() string {
 	return "all requested parts ran, and every answer was right" + figures
 }
 
-func orDash(text string) string {
-	if text == "" {
-		return "–"
-	}
-	return text
-}
-
-// preface says where, when, by what and how a run was made.
+// preface describes the machine and the command of a run.
 func preface(m machine, at time.Time, command string) string {
 	return fmt.Sprintf("Measured on %s with `%s`: %s; %s; %s. Envoy runs one worker; clients, servers and what they are\n"+
 		"compared with share the machine over loopback.\n\n", at.UTC().Format("2 January 2006"), command, m.hardware, m.system, m.versions)
 }
 
-// files renders the results by the names of the files.
-func (r *results) files(about string, isQuick bool) map[string]string {
-	files := map[string]string{}
-	put := func(name, title string, tables ...*table) {
-		var b strings.Builder
-		fmt.Fprintf(&b, "# %s\n\n%s", title, about)
-		for _, t := range tables {
-			if len(t.rows) > 0 {
-				b.WriteString(t.String())
-			}
-		}
-		files[name] = strings.TrimSuffix(b.String(), "\n")
-	}
-	if _, high := r.ends(stock); high != nil {
-		put("gateway.md", "Envoy jwt_authn and Envoy with burnkey gateway", r.latencyTable(), r.cpuTable(), r.memoryTable(),
-			r.propagationTable(), r.readyTable(), r.forgedTable())
-	}
-	if r.verify != nil {
-		put("verify.md", "Verification", r.verifyTable())
-	}
-	if r.issuing != nil {
-		put("issuing.md", "Issuing", r.issuingTable(), r.readsTable())
-	}
-	if r.jwks != nil {
-		put("jwks.md", "Serving the JWKS", r.servingTable())
-	}
-	if t := r.changeTable(); len(t.rows) > 0 {
-		put("change.md", "Changes in the server", t)
-	}
-	put("README.md", "Results", r.claimsTable(isQuick))
-	files["README.md"] += r.remarks(files)
-	return files
+// page is one file of a report.
+type page struct {
+	name, what, title string
+	tables            []*table
 }
 
-func (r *results) remarks(files map[string]string) string {
-	var b strings.Builder
-	for _, f := range []struct{ name, what string }{
-		{"gateway.md", "gateways by the number of keys"},
-		{"change.md", "changes in the server"},
-		{"verify.md", "verification"},
-		{"issuing.md", "issuing"},
-		{"jwks.md", "serving the JWKS"},
-	} {
-		if _, ok := files[f.name]; ok {
-			fmt.Fprintf(&b, "- [%s](%s)\n", f.what, f.name)
-		}
+func (r *results) pages() []page {
+	var all []page
+	if _, high := r.ends(stock); high != nil {
+		all = append(all, page{"gateway.md", "gateways by the number of keys", "Envoy jwt_authn and Envoy with burnkey gateway", []*table{
+			r.latencyTable(), r.cpuTable(), r.memoryTable(), r.propagationTable(), r.readyTable(), r.forgedTable(),
+		}})
 	}
-	if b.Len() > 0 { // kept by hand, beside the results of a full run
-		b.WriteString("- [what does not hold on the machine of the results kept here, and why](why.md)\n")
+	if t := r.changeTable(); len(t.rows) > 0 {
+		all = append(all, page{"change.md", "changes in the server", "Changes in the server", []*table{t}})
+	}
+	if r.verify != nil {
+		all = append(all, page{"verify.md", "verification", "Verification", []*table{r.verifyTable()}})
+	}
+	if r.issuing != nil {
+		all = append(all, page{"issuing.md", "issuing", "Issuing", []*table{r.issuingTable(), r.readsTable()}})
+	}
+	if r.jwks != nil {
+		all = append(all, page{"jwks.md", "serving the JWKS", "Serving the JWKS", []*table{r.servingTable()}})
+	}
+	return all
+}
+
+// files returns the text of each file of the report by its name.
+func (r *results) files(about string, isQuick bool) map[string]string {
+	render := func(p page) string {
+		text := "# " + p.title + "\n\n" + about
+		for _, t := range p.tables {
+			if len(t.rows) > 0 {
+				text += t.String()
+			}
+		}
+		return strings.TrimSuffix(text, "\n")
+	}
+	files, remarks := map[string]string{}, ""
+	for _, p := range r.pages() {
+		files[p.name] = render(p)
+		remarks += fmt.Sprintf("- [%s](%s)\n", p.what, p.name)
+	}
+	if remarks != "" { // kept by hand, beside the results of a full run
+		remarks += "- [what does not hold on the machine of the results kept here, and why](why.md)\n"
 	}
 	for _, note := range r.notes {
-		fmt.Fprintf(&b, "- Note: %s\n", note)
+		remarks += fmt.Sprintf("- Note: %s\n", note)
 	}
-	if b.Len() > 0 {
-		return "\n" + b.String()
+	files["README.md"] = render(page{title: "Results", tables: []*table{r.claimsTable(isQuick)}})
+	if remarks != "" {
+		files["README.md"] += "\n" + remarks
 	}
-	return ""
+	return files
 }
 
 func (r *results) claimsTable(isQuick bool) *table {
 	t := &table{title: "Promises, in this run", head: []string{"", "measured", "promised", ""}}
 	if isQuick {
-		t.note = "A quick run tells whether everything works; its figures mean nothing."
+		t.note = "A quick run shows whether everything works; its figures mean nothing."
 	}
 	for _, c := range r.claims() {
-		t.add(c.what, orDash(c.got), orDash(c.want), c.verdict())
+		t.add(c.what, cmp.Or(c.got, "–"), cmp.Or(c.want, "–"), c.verdict())
 	}
 	return t
 }

@@ -24,7 +24,7 @@ func TestFigures(t *testing.T) {
 		{figure(39.96), "40"},
 		{figure(123.4), "123"},
 		{figure(58598.3), "58,598"},
-		{figure(over(1, 0)), "–"},
+		{figure(float64(over(1, 0))), "–"},
 		{count(0), "0"},
 		{count(999), "999"},
 		{count(1_138_688), "1,138,688"},

@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// results are all measurements of a run; what it did not measure is nil or zero.
+// results are all measurements of a run. Missing ones are nil or zero.
 type results struct {
 	ladder  []rung
 	issuing *issuingResult
@@ -11,22 +11,21 @@ type results struct {
 	notes   []string // parts that were not measured, with the reason
 }
 
-// A rung has the measurements at one number of keys.
+// rung has the measurements at one number of keys.
 type rung struct {
 	keys     int
-	filled   time.Duration // since the rung below, without a wait for the disk
-	cold     time.Duration // the server's start
+	cold     time.Duration // time of the server's start
 	server   usage
 	database int64 // bytes
 	sides    []*sideResult
 	changes  *changeResult
 }
 
-// sideResult is one side at one number of keys.
+// sideResult has the measurements of one side at one number of keys.
 type sideResult struct {
 	name      string
 	ready     time.Duration
-	warm      time.Duration // from the snapshot; 0: there is none
+	warm      time.Duration // from the snapshot; 0: it has no snapshot
 	one       loadResult    // over 1 connection
 	eight     loadResult
 	first     loadResult    // each token for the first time
@@ -46,15 +45,14 @@ type forgedResult struct {
 	cpu time.Duration // of all the side's processes, a request
 }
 
-// propagation is how long changes took from the server's answer to the first
-// decision by it.
+// propagation is how long changes took from the server's answer to the first decision by it.
 type propagation struct {
 	took   []time.Duration // ascending
 	missed int             // not within the limit
 	limit  time.Duration
 }
 
-// side finds a rung's side by name.
+// side returns a side by its name, or nil.
 func (r rung) side(name string) *sideResult {
 	for _, s := range r.sides {
 		if s.name == name {

@@ -14,24 +14,23 @@ import (
 
 const (
 	workspace = "bench"
-	// coldLimit bounds a start that has to read a million keys.
+	// coldLimit limits a start, which may have to read a million keys.
 	coldLimit = 10 * time.Minute
 )
 
 // server is a process of burnkey serve.
 type server struct {
 	*process
-	addr    string
-	admin   string // a management key
-	client  *client.Client
-	ready   time.Duration // from start to ready
-	jwksURL string
+	addr   string
+	admin  string // a management key
+	client *client.Client
+	ready  time.Duration // from start to ready
+	copied string        // folder of the database, to be removed with the server
 }
 
 func issuerPath() string { return jwks.IssuerPath + workspace }
 
-// startServer runs a server on the database, with its address as the public URL,
-// and returns once it is ready.
+// startServer runs a server on the database, with its address as the public URL, and returns once it is ready.
 func startServer(ctx context.Context, dir, program, addr, database string, flags ...string) (*server, error) {
 	keyFile := filepath.Join(filepath.Dir(database), "admin.key")
 	began := time.Now()
@@ -43,7 +42,6 @@ func startServer(ctx context.Context, dir, program, addr, database string, flags
 		return nil, err
 	}
 	s := &server{process: p, addr: addr}
-	s.jwksURL = "http://" + addr + issuerPath() + jwks.SetPath
 	err = p.until(ctx, coldLimit, "it was ready", func() bool { return answers(addr, get(addr, "/readyz"), 200) })
 	s.ready = time.Since(began)
 	if err == nil {
@@ -59,6 +57,13 @@ func startServer(ctx context.Context, dir, program, addr, database string, flags
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s *server) stop() {
+	s.process.stop()
+	if s.copied != "" {
+		_ = os.RemoveAll(s.copied)
+	}
 }
 
 func readKey(file string) (string, error) {

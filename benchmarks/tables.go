@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"slices"
-	"time"
-)
+import "fmt"
 
 // eachSide calls f for every side of every rung.
 func (r *results) eachSide(f func(at rung, s *sideResult)) {
@@ -23,11 +19,7 @@ func (r *results) latencyTable() *table {
 		head: []string{"keys", "", "median, 1 connection", "p99", "requests/s", "median, 8 connections", "p99", "requests/s"},
 	}
 	r.eachSide(func(at rung, s *sideResult) {
-		row := []string{count(at.keys), s.name}
-		for _, l := range []loadResult{s.one, s.eight} {
-			row = append(row, duration(percentile(l.latencies, .5)), duration(percentile(l.latencies, .99)), figure(l.perSecond()))
-		}
-		t.add(row...)
+		t.add(at.keys, s.name, s.one.latencies, s.one.perSecond(), s.eight.latencies, s.eight.perSecond())
 	})
 	return t
 }
@@ -38,16 +30,12 @@ func (r *results) cpuTable() *table {
 		head: []string{"keys", "", "Envoy", "gateway", "load generator and API"},
 	}
 	r.eachSide(func(at rung, s *sideResult) {
-		t.add(count(at.keys), s.name, duration(s.envoyCPU()), duration(s.cpu[gatewayProcess]), duration(s.cpu[self]))
+		envoy := s.cpu[stockProcess] + s.cpu[guardProcess] // a side has one of them
+		t.add(at.keys, s.name, envoy, s.cpu[gatewayProcess], s.cpu[self])
 	})
 	return t
 }
 
-func (s *sideResult) envoyCPU() time.Duration {
-	return s.cpu[stockProcess] + s.cpu[guardProcess] // a side has one of them
-}
-
-// envoyMemory and envoyCPU find a side's Envoy.
 func (s *sideResult) envoyMemory() usage {
 	if u, ok := s.memory[stockProcess]; ok {
 		return u
@@ -63,7 +51,7 @@ func (r *results) memoryTable() *table {
 	}
 	row := func(keys int, name string, u usage) {
 		if u.resident > 0 {
-			t.add(count(keys), name, size(u.resident), size(u.resident/int64(keys)), size(u.peak), figure(float64(u.peak)/float64(u.resident))+" ×")
+			t.add(keys, name, u.resident, u.resident/int64(keys), u.peak, ratio(u.peak)/ratio(u.resident))
 		}
 	}
 	for _, at := range r.ladder {
@@ -84,18 +72,16 @@ func (r *results) propagationTable() *table {
 			"its shortest interval. Each decision is repeated %d times and must not change.", backgroundRate, settled),
 		head: []string{"keys", "", "change", "number", "median", "p99", "longest", "not in time"},
 	}
-	r.eachSide(func(at rung, s *sideResult) {
-		for _, p := range []struct {
-			name string
-			propagation
-		}{{"issue to 200", s.issue}, {"revocation to 401", s.revoke}} {
-			missed := "0"
-			if p.missed > 0 {
-				missed = fmt.Sprintf("%d within %s", p.missed, p.limit)
-			}
-			t.add(count(at.keys), s.name, p.name, count(len(p.took)), duration(percentile(p.took, .5)),
-				duration(percentile(p.took, .99)), duration(percentile(p.took, 1)), missed)
+	row := func(at rung, s *sideResult, change string, p propagation) {
+		missed := "0"
+		if p.missed > 0 {
+			missed = fmt.Sprintf("%d within %s", p.missed, p.limit)
 		}
+		t.add(at.keys, s.name, change, len(p.took), p.took, percentile(p.took, 1), missed)
+	}
+	r.eachSide(func(at rung, s *sideResult) {
+		row(at, s, "issue to 200", s.issue)
+		row(at, s, "revocation to 401", s.revoke)
 	})
 	return t
 }
@@ -107,14 +93,14 @@ func (r *results) readyTable() *table {
 		head:  []string{"keys", "Envoy jwt_authn", "gateway, cold", "gateway, from its snapshot", "server, cold", "database"},
 	}
 	for _, at := range r.ladder {
-		var plain, cold, warm time.Duration
-		if s := at.side(stock); s != nil {
-			plain = s.ready
+		plain, guarded := at.side(stock), at.side(gateway)
+		if plain == nil {
+			plain = new(sideResult)
 		}
-		if g := at.side(gateway); g != nil {
-			cold, warm = g.ready, g.warm
+		if guarded == nil {
+			guarded = new(sideResult)
 		}
-		t.add(count(at.keys), duration(plain), duration(cold), duration(warm), duration(at.cold), size(at.database))
+		t.add(at.keys, plain.ready, guarded.ready, guarded.warm, at.cold, at.database)
 	}
 	return t
 }
@@ -128,11 +114,10 @@ func (r *results) forgedTable() *table {
 	}
 	r.eachSide(func(at rung, s *sideResult) {
 		if len(s.first.latencies) > 0 {
-			t.add(count(at.keys), s.name, "good, first time", duration(percentile(s.first.latencies, .5)),
-				duration(percentile(s.first.latencies, .99)), duration(s.firstCPU))
+			t.add(at.keys, s.name, "good, first time", s.first.latencies, s.firstCPU)
 		}
 		for _, f := range s.forged {
-			t.add(count(at.keys), s.name, f.kind, duration(percentile(f.latencies, .5)), duration(percentile(f.latencies, .99)), duration(f.cpu))
+			t.add(at.keys, s.name, f.kind, f.latencies, f.cpu)
 		}
 	})
 	return t
@@ -146,14 +131,13 @@ func (r *results) verifyTable() *table {
 			"before and after openssl's.", count(v.keys)),
 		head: []string{"", "time", "to the first", "allocations"},
 	}
-	share := func(d time.Duration) string { return figure(over(d, v.first)) + " ×" }
-	t.add("a good token, first", duration(v.first), share(v.first), fmt.Sprint(v.firstAllocs))
-	t.add("a good token, repeated", duration(v.repeated), share(v.repeated), fmt.Sprint(v.repeatedAllocs))
+	t.add("a good token, first", v.first, over(v.first, v.first), fmt.Sprint(v.firstAllocs))
+	t.add("a good token, repeated", v.repeated, over(v.repeated, v.first), fmt.Sprint(v.repeatedAllocs))
 	for _, f := range v.forged {
-		t.add("forged: "+f.kind, duration(f.took), share(f.took), "")
+		t.add("forged: "+f.kind, f.took, over(f.took, v.first), "")
 	}
 	if v.openssl > 0 {
-		t.add("`openssl speed rsa2048`, verify", duration(v.openssl), share(v.openssl), "")
+		t.add("`openssl speed rsa2048`, verify", v.openssl, over(v.openssl, v.first), "")
 	}
 	return t
 }
@@ -165,8 +149,8 @@ func (r *results) issuingTable() *table {
 		note:  fmt.Sprintf("In turns on all cores; %d clients request keys from the server over HTTP while others read from it.", i.clients),
 		head:  []string{"", "keys", "keys/s", "to bare"},
 	}
-	t.add("rsa.GenerateKey(2048)", count(i.bareKeys), figure(i.bare), "1 ×")
-	t.add("burnkey serve", count(i.servedKeys), figure(i.served), figure(i.served/i.bare)+" ×")
+	t.add("rsa.GenerateKey(2048)", i.bareKeys, i.bare, ratio(1))
+	t.add("burnkey serve", i.servedKeys, i.served, ratio(i.served/i.bare))
 	return t
 }
 
@@ -176,19 +160,13 @@ func (r *results) readsTable() *table {
 		title: "Reads meanwhile", note: fmt.Sprintf("%d a second of each kind. The set has %s keys and more.", readRate, count(changeSize)),
 		head: []string{"", "reads", "median", "p99", "p99 to idle"},
 	}
-	for _, p := range []struct {
-		name       string
-		idle, busy loadResult
-	}{{"JWKS", i.setIdle, i.setBusy}, {"management, one key", i.keyIdle, i.keyBusy}} {
-		idle := percentile(p.idle.latencies, .99)
-		for _, l := range []struct {
-			when string
-			loadResult
-		}{{"idle", p.idle}, {"while issuing", p.busy}} {
-			p99 := percentile(l.latencies, .99)
-			t.add(p.name+", "+l.when, count(len(l.latencies)), duration(percentile(l.latencies, .5)), duration(p99), figure(over(p99, idle))+" ×")
-		}
+	row := func(name string, l, idle loadResult) {
+		t.add(name, len(l.latencies), l.latencies, over(percentile(l.latencies, .99), percentile(idle.latencies, .99)))
 	}
+	row("JWKS, idle", i.setIdle, i.setIdle)
+	row("JWKS, while issuing", i.setBusy, i.setIdle)
+	row("management, one key, idle", i.keyIdle, i.keyIdle)
+	row("management, one key, while issuing", i.keyBusy, i.keyIdle)
 	return t
 }
 
@@ -199,10 +177,9 @@ func (r *results) servingTable() *table {
 		head:  []string{"", "keys", "body", "connections", "burnkey/s", "p99", "nginx/s", "p99", "burnkey to nginx"},
 	}
 	for _, s := range r.jwks {
-		t.add(s.kind, count(s.keys), size(s.size), fmt.Sprint(s.connections),
-			figure(s.burnkey.perSecond()), duration(percentile(s.burnkey.latencies, .99)),
-			figure(s.nginx.perSecond()), duration(percentile(s.nginx.latencies, .99)),
-			figure(s.burnkey.perSecond()/s.nginx.perSecond())+" ×")
+		own, other := s.burnkey.perSecond(), s.nginx.perSecond()
+		t.add(s.kind, s.keys, s.size, s.connections, own, percentile(s.burnkey.latencies, .99), other, percentile(s.nginx.latencies, .99),
+			ratio(own/other))
 	}
 	return t
 }
@@ -217,26 +194,9 @@ func (r *results) changeTable() *table {
 	}
 	for _, at := range r.ladder {
 		if c := at.changes; c != nil {
-			row := func(name string, took []time.Duration, called, disk int64) {
-				t.add(count(at.keys), name, count(len(took)), duration(percentile(took, .5)), duration(percentile(took, .99)), size(called), size(disk))
-			}
-			row("revocation", c.revoke, c.revokeBytes, c.revokeDisk)
-			row("issue", c.issue, c.issueBytes, c.issueDisk)
+			t.add(at.keys, "revocation", len(c.revoke), c.revoke, c.revokeBytes, c.revokeDisk)
+			t.add(at.keys, "issue", len(c.issue), c.issue, c.issueBytes, c.issueDisk)
 		}
 	}
 	return t
-}
-
-// medians returns a value of a side by the number of keys, where it is known.
-func (r *results) series(name string, value func(rung, *sideResult) float64) (keys []int, values []float64) {
-	for _, at := range r.ladder {
-		s := at.side(name)
-		if s == nil {
-			continue
-		}
-		if v := value(at, s); v > 0 {
-			keys, values = append(keys, at.keys), append(values, v)
-		}
-	}
-	return slices.Clip(keys), values
 }

@@ -16,8 +16,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// verifyResult is the cost of a decision in the Verifier, in this process on one
-// processor.
+// verifyResult is the cost of a decision by the Verifier, in this process on one processor.
 type verifyResult struct {
 	keys           int
 	first          time.Duration // a good token that the Verifier has not seen
@@ -33,8 +32,7 @@ type forgedCost struct {
 	took time.Duration
 }
 
-// newVerifier returns a check of tokens against a set of the ring's keys; each
-// call makes a set of its own, which has seen no token yet.
+// newVerifier returns a check of tokens by a Verifier with the given keys of the ring.
 func newVerifier(r *keyring, keys []int) (func(token string) error, error) {
 	public := make([]jwks.Key, len(keys))
 	for i, key := range keys {
@@ -53,8 +51,7 @@ func newVerifier(r *keyring, keys []int) (func(token string) error, error) {
 	return func(token string) error { return verifier.VerifyInto(token, &claims) }, nil
 }
 
-// verify measures in two halves around openssl, so that both see the same machine,
-// and takes the better of each.
+// verify measures before and after openssl, since the speed of a machine varies, and takes the better figures.
 func (b *bench) verify(ctx context.Context) error {
 	keys := spread(b.o.large, b.o.loadTokens, forLoad)
 	tokens, err := b.ring.tokens(keys)
@@ -85,31 +82,24 @@ func (b *bench) verify(ctx context.Context) error {
 }
 
 func (b *bench) verifyOnce(r *verifyResult, keys []int, tokens []string) error {
-	first, err := benchmark(func(tb *testing.B) error { return verifyFirst(tb, b.ring, keys, tokens) })
-	if err != nil {
-		return err
-	}
-	repeated, err := benchmark(func(tb *testing.B) error { return verifyRepeated(tb, b.ring, keys, tokens) })
-	if err != nil {
-		return err
-	}
-	r.first, r.firstAllocs = better(r.first, first), first.AllocsPerOp()
-	r.repeated, r.repeatedAllocs = better(r.repeated, repeated), repeated.AllocsPerOp()
 	kinds, err := forgeries(b.ring, tokens[0])
 	if err != nil {
 		return err
 	}
+	first, err1 := b.decide(keys, tokens, firstTime)
+	repeated, err2 := b.decide(keys, tokens, again)
+	errs := []error{err1, err2}
+	r.first, r.firstAllocs = better(r.first, first), first.AllocsPerOp()
+	r.repeated, r.repeatedAllocs = better(r.repeated, repeated), repeated.AllocsPerOp()
 	for i, f := range kinds {
 		if len(r.forged) == i {
 			r.forged = append(r.forged, forgedCost{kind: f.kind})
 		}
-		cost, err := benchmark(func(tb *testing.B) error { return verifyForged(tb, b.ring, keys, f) })
-		if err != nil {
-			return err
-		}
+		cost, err := b.decide(keys, []string{f.token}, forged)
 		r.forged[i].took = better(r.forged[i].took, cost)
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func better(old time.Duration, now testing.BenchmarkResult) time.Duration {
@@ -119,70 +109,49 @@ func better(old time.Duration, now testing.BenchmarkResult) time.Duration {
 	return old
 }
 
-// benchmark is testing.Benchmark with errors.
-func benchmark(f func(*testing.B) error) (testing.BenchmarkResult, error) {
+// Kinds of decisions: about a good token that the Verifier has not seen, about one that it has, and about a forged one.
+type kind int
+
+const (
+	firstTime kind = iota
+	again
+	forged
+)
+
+// decide measures one decision about the tokens, in turn.
+func (b *bench) decide(keys []int, tokens []string, k kind) (testing.BenchmarkResult, error) {
 	var failed error
 	result := testing.Benchmark(func(tb *testing.B) {
-		if err := f(tb); err != nil && failed == nil {
+		if err := b.decideAll(tb, keys, tokens, k); err != nil && failed == nil {
 			failed = err
 		}
 	})
 	return result, failed
 }
 
-// verifyFirst gives a new Verifier each token once, then takes another one.
-func verifyFirst(tb *testing.B, r *keyring, keys []int, tokens []string) error {
+func (b *bench) decideAll(tb *testing.B, keys []int, tokens []string, k kind) error {
 	var check func(string) error
 	for i := range tb.N {
-		if i%len(tokens) == 0 {
+		turn := i % len(tokens)
+		if check == nil || k == firstTime && turn == 0 { // a Verifier that has seen no token
 			tb.StopTimer()
 			var err error
-			if check, err = newVerifier(r, keys); err != nil {
+			if check, err = newVerifier(b.ring, keys); err != nil {
 				return err
+			}
+			for n := 0; k == again && n < len(tokens); n++ {
+				_ = check(tokens[n])
 			}
 			tb.StartTimer()
 		}
-		if err := check(tokens[i%len(tokens)]); err != nil {
-			return err
+		if err := check(tokens[turn]); (err != nil) != (k == forged) {
+			return fmt.Errorf("the Verifier decides wrongly about token %d (forged: %t): %w", turn, k == forged, err)
 		}
 	}
 	return nil
 }
 
-func verifyRepeated(tb *testing.B, r *keyring, keys []int, tokens []string) error {
-	check, err := newVerifier(r, keys)
-	if err != nil {
-		return err
-	}
-	for _, token := range tokens {
-		if err := check(token); err != nil {
-			return err
-		}
-	}
-	tb.ResetTimer()
-	for i := range tb.N {
-		if err := check(tokens[i%len(tokens)]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func verifyForged(tb *testing.B, r *keyring, keys []int, f forgery) error {
-	check, err := newVerifier(r, keys)
-	if err != nil {
-		return err
-	}
-	tb.ResetTimer()
-	for range tb.N {
-		if check(f.token) == nil {
-			return fmt.Errorf("a forged token (%s) was admitted", f.kind)
-		}
-	}
-	return nil
-}
-
-// opensslVerify asks openssl how long one verification takes.
+// opensslVerify measures the time of one verification by openssl.
 func opensslVerify(ctx context.Context, seconds int) (time.Duration, error) {
 	text, err := exec.CommandContext(ctx, "openssl", "speed", "-seconds", strconv.Itoa(seconds), "rsa2048").Output()
 	if err != nil {
@@ -191,8 +160,7 @@ func opensslVerify(ctx context.Context, seconds int) (time.Duration, error) {
 	return readSpeed(string(text))
 }
 
-// readSpeed reads the table that openssl speed prints at its end, whose columns
-// are not the same in every version.
+// readSpeed reads the table at the end of openssl's output. Its columns vary by version.
 func readSpeed(text string) (time.Duration, error) {
 	column := -1
 	for line := range strings.Lines(text) {
