@@ -23,7 +23,7 @@ type Entry struct {
 	Result string          `json:"result"` // ok or refused
 	Detail json.RawMessage `json:"detail"`
 
-	Raw Secret `json:"-"` // the text of the answer
+	Answer
 }
 
 // Actor did something. Kind is key, session, oidc, operator, token, system or cli.
@@ -33,10 +33,7 @@ type Actor struct {
 	From string `json:"from,omitempty"` // address
 }
 
-func (e *Entry) complete(text Secret) bool {
-	e.Raw = text
-	return e.ID != "" && e.Action != ""
-}
+func (e *Entry) complete() bool { return e.ID != "" && e.Action != "" }
 
 // AuditFilter selects entries; its zero value selects all.
 type AuditFilter struct {

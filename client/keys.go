@@ -33,17 +33,14 @@ type Key struct {
 	LastUsedAt *time.Time `json:"last_used_at"` // as far as gateways have reported it
 	Version    uint64     `json:"version,omitzero"`
 
-	Raw Secret `json:"-"` // the text of the answer
+	Answer
 }
 
 // Partial reports whether only id, status, times and version are set: the answer to a change by a management key
 // without the scope keys:read.
 func (k *Key) Partial() bool { return k.KID == "" }
 
-func (k *Key) complete(text Secret) bool {
-	k.Raw = text
-	return k.ID != "" && k.Status != ""
-}
+func (k *Key) complete() bool { return k.ID != "" && k.Status != "" }
 
 // IssuedKey is a new key. Its token is in this answer only.
 type IssuedKey struct {
@@ -51,7 +48,7 @@ type IssuedKey struct {
 	Key
 }
 
-func (k *IssuedKey) complete(text Secret) bool { return k.Key.complete(text) && k.Token != "" }
+func (k *IssuedKey) complete() bool { return k.Key.complete() && k.Token != "" }
 
 // NewKey is a key to issue. Only Owner is required; the workspace has defaults for the other members.
 type NewKey struct {

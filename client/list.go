@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -39,24 +38,17 @@ func (l List[T]) Page(ctx context.Context, limit int, cursor string) (*Page[T], 
 		return nil, err
 	}
 	var members map[string]jsontext.Value
-	var items []jsontext.Value
-	var next *string
 	if err := decode(answer.text, &members); err != nil {
 		return nil, err
 	}
-	if errors.Join(decode(members[l.member], &items), decode(members["next_cursor"], &next)) != nil || items == nil {
+	list, ok := items[T](members[l.member])
+	var next *string
+	if !ok || decode(members["next_cursor"], &next) != nil {
 		return nil, fmt.Errorf("%w: not a list of %s", errAnswer, l.member)
 	}
-	page := &Page[T]{Items: make([]T, len(items))}
+	page := &Page[T]{Items: list}
 	if next != nil {
 		page.Next = *next
-	}
-	for i, text := range items {
-		item, err := read[T](text)
-		if err != nil {
-			return nil, err
-		}
-		page.Items[i] = *item
 	}
 	return page, nil
 }

@@ -23,25 +23,19 @@ type PortalSession struct {
 	URL       Secret    `json:"url"`
 	ExpiresAt time.Time `json:"expires_at"`
 
-	Raw Secret `json:"-"` // the text of the answer
+	Answer
 }
 
-func (s *PortalSession) complete(text Secret) bool {
-	s.Raw = text
-	return s.URL != ""
-}
+func (s *PortalSession) complete() bool { return s.URL != "" }
 
 // EndedSessions is how many sessions and links were ended.
 type EndedSessions struct {
 	Ended int `json:"ended"`
 
-	Raw Secret `json:"-"` // the text of the answer
+	Answer
 }
 
-func (s *EndedSessions) complete(text Secret) bool {
-	s.Raw = text
-	return has(text, "ended")
-}
+func (s *EndedSessions) complete() bool { return s.members()["ended"] != nil }
 
 // CreatePortalSession makes a link to the portal.
 func (c *Client) CreatePortalSession(ctx context.Context, workspace string, s NewPortalSession) (*PortalSession, error) {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,14 +12,34 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// maxDepth admits claims of the greatest depth, in a key, in a list, in an object.
+// maxDepth allows the deepest claims in a key in a list.
 const maxDepth = jwks.MaxDepth + 3
 
 // errAnswer is wrapped by errors about a successful answer. They do not quote it.
 var errAnswer = errors.New("invalid answer from the server")
 
-// A result takes the text that it was read from, and reports whether the members are there that identify it.
-type result interface{ complete(text Secret) bool }
+// Answer is the text of an answer or of an item in it. The types of answers embed it.
+type Answer struct {
+	Raw Secret `json:"-"`
+}
+
+// Text returns the text.
+func (a *Answer) Text() string { return a.Raw.Reveal() }
+
+func (a *Answer) keep(text []byte) { a.Raw = Secret(text) }
+
+// members returns the members of an object, without those that are null.
+func (a *Answer) members() (members map[string]jsontext.Value) {
+	_ = decode([]byte(a.Raw), &members) // was decoded before
+	maps.DeleteFunc(members, func(_ string, value jsontext.Value) bool { return value.Kind() == 'n' })
+	return members
+}
+
+// A result reports whether it has the members that identify it.
+type result interface {
+	keep(text []byte)
+	complete() bool
+}
 
 // call makes a request and returns the answer as a T.
 func call[T any](ctx context.Context, c *Client, r request) (*T, error) {
@@ -30,16 +50,35 @@ func call[T any](ctx context.Context, c *Client, r request) (*T, error) {
 	return read[T](answer.text)
 }
 
-// read returns a JSON text as a T. It must not be incomplete.
+// read returns a JSON text as a T, or an error if it is incomplete.
 func read[T any](text []byte) (*T, error) {
 	into := new(T)
 	if err := decode(text, into); err != nil {
 		return nil, err
 	}
-	if r, ok := any(into).(result); ok && !r.complete(Secret(text)) {
-		return nil, fmt.Errorf("%w: a required member is missing", errAnswer)
+	if r, ok := any(into).(result); ok {
+		if r.keep(text); !r.complete() {
+			return nil, fmt.Errorf("%w: a required member is missing", errAnswer)
+		}
 	}
 	return into, nil
+}
+
+// items returns the items of a JSON list, and false if it is not a list or an item is incomplete.
+func items[T any](list []byte) ([]T, bool) {
+	var texts []jsontext.Value
+	if decode(list, &texts) != nil || texts == nil {
+		return nil, false
+	}
+	all := make([]T, len(texts))
+	for i, text := range texts {
+		item, err := read[T](text)
+		if err != nil {
+			return nil, false
+		}
+		all[i] = *item
+	}
+	return all, true
 }
 
 // decode reads JSON strictly: one value, no member twice, not nested too deep.
@@ -51,11 +90,4 @@ func decode(text []byte, into any) error {
 		return fmt.Errorf("%w: not the expected JSON", errAnswer)
 	}
 	return nil
-}
-
-// has reports whether an object has all these members.
-func has(text Secret, names ...string) bool {
-	var members map[string]jsontext.Value
-	err := decode([]byte(text), &members)
-	return err == nil && !slices.ContainsFunc(names, func(name string) bool { return members[name] == nil })
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // RevokedKey is the answer to a revocation. Version is that of the first published set without the key.
@@ -15,13 +13,10 @@ type RevokedKey struct {
 	RevokedAt time.Time `json:"revoked_at"`
 	Version   uint64    `json:"version"`
 
-	Raw Secret `json:"-"` // the text of the answer
+	Answer
 }
 
-func (k *RevokedKey) complete(text Secret) bool {
-	k.Raw = text
-	return k.ID != "" && k.Status == "revoked"
-}
+func (k *RevokedKey) complete() bool { return k.ID != "" && k.Status == "revoked" }
 
 // RevokeKey revokes a key. Its JWK is no longer published when this returns. A repeat has the same answer.
 func (c *Client) RevokeKey(ctx context.Context, workspace, id string) (*RevokedKey, error) {
@@ -44,21 +39,13 @@ type RevokedKeys struct {
 	Count  int   `json:"count"`
 	More   bool  `json:"more"` // whether to call again for the next keys
 	Keys   []Key `json:"keys"`
+
+	Answer
 }
 
-func (k *RevokedKeys) complete(text Secret) bool {
-	var raw struct {
-		Keys []jsontext.Value `json:"keys"`
-	}
-	if decode([]byte(text), &raw) != nil || raw.Keys == nil || k.Count != len(k.Keys) {
-		return false
-	}
-	for i := range k.Keys {
-		if !k.Keys[i].complete(Secret(raw.Keys[i])) {
-			return false
-		}
-	}
-	return true
+func (k *RevokedKeys) complete() (ok bool) {
+	k.Keys, ok = items[Key](k.members()["keys"])
+	return ok && k.Count == len(k.Keys)
 }
 
 // RevokeKeys revokes up to 1,000 keys. In the workspace burnkey it leaves out the management key of the call.

@@ -26,9 +26,13 @@ type KeyUse struct {
 type RecordedUsage struct {
 	Recorded int `json:"recorded"`
 	Unknown  int `json:"unknown"`
+
+	Answer
 }
 
-func (u *RecordedUsage) complete(text Secret) bool { return has(text, "recorded", "unknown") }
+func (u *RecordedUsage) complete() bool {
+	return u.members()["recorded"] != nil && u.members()["unknown"] != nil
+}
 
 // ReportUsage reports up to 500 keys. It returns no error only if the server has taken all of them into account.
 func (c *Client) ReportUsage(ctx context.Context, workspace string, r UsageReport) (*RecordedUsage, error) {

@@ -28,7 +28,7 @@ type Workspace struct {
 	UsageUntil      *time.Time `json:"usage_until"`
 	UsageReportedAt *time.Time `json:"usage_reported_at"`
 
-	Raw Secret `json:"-"` // the text of the answer
+	Answer
 }
 
 // Policy limits the keys of a workspace. Times are in seconds.
@@ -79,10 +79,7 @@ type NewWorkspace struct {
 // member to its default, a Patch within a Patch changes a member of a member, and a list replaces the former list.
 type Patch map[string]any
 
-func (w *Workspace) complete(text Secret) bool {
-	w.Raw = text
-	return w.ID != "" && w.Issuer != ""
-}
+func (w *Workspace) complete() bool { return w.ID != "" && w.Issuer != "" }
 
 // CreateWorkspace creates a workspace.
 func (c *Client) CreateWorkspace(ctx context.Context, w NewWorkspace) (*Workspace, error) {
