@@ -18,9 +18,7 @@ import (
 )
 
 func adminCommand() *cobra.Command {
-	cmd := group("admin", "Work directly on the database, without a server")
-	cmd.AddCommand(adminIssueCommand(), auditCutCommand())
-	return cmd
+	return group("admin", "Work directly on the database, without a server", adminIssueCommand(), auditCutCommand())
 }
 
 // adminIssue is a management key to issue in a database.

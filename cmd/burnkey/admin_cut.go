@@ -47,8 +47,7 @@ func auditCutCommand() *cobra.Command {
 	flags.StringVarP(&a.workspace, "workspace", "w", "", "of this workspace (default: of all)")
 	flags.Var(&a.before, "before", "entries before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 365d for an age; at least 24h ago")
 	flags.StringVar(&a.file, "archive", "", "new `FILE` for the entries")
-	_ = cmd.MarkFlagRequired("before")
-	_ = cmd.MarkFlagRequired("archive")
+	require(cmd, "before", "archive")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 
 	"github.com/google/uuid"
@@ -12,37 +13,22 @@ import (
 )
 
 func auditCommand() *cobra.Command {
-	var r remote
-	out := output{more: []string{"csv"}}
-	cmd := group("audit", "Look at who did what, on a running server")
-	r.flags(cmd)
-	out.flag(cmd)
-	cmd.AddCommand(auditListCommand(&r, &out))
-	return cmd
+	k := calls{output: output{csv: func(io.Writer) error { return nil }}}
+	return k.group("audit", "Look at who did what, on a running server", k.inWorkspace(auditListCommand(&k))...)
 }
 
-func auditListCommand(r *remote, out *output) *cobra.Command {
-	var workspace string
+func auditListCommand(k *calls) *cobra.Command {
 	var f client.AuditFilter
 	var since, until moment
-	limit := 100
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List what happened in a workspace, the latest first",
-		Args:  noArgs,
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			if err := notBlank(cmd.Flags(), "owner", "key-id", "action", "actor", "result"); err != nil {
-				return err
-			}
-			f.Since, f.Until = since.at, until.at
-			found, err := list(cmd.Context(), c.Audit(workspace, f), limit, "entries", func(e *client.Entry) client.Secret { return e.Raw })
-			if err != nil {
-				return err
-			}
-			return showAudit(cmd, out, found)
-		}),
+	rows := func(entries []client.Entry) [][]string {
+		k.csv = func(w io.Writer) error { return writeCSV(w, entries) }
+		return auditTable(entries)
 	}
-	workspaceFlag(cmd, &workspace)
+	cmd := listCommand(k, "entries", "List what happened in a workspace, the latest first", rows,
+		func(cmd *cobra.Command, c *client.Client) (client.List[client.Entry], error) {
+			f.Since, f.Until = since.at, until.at
+			return c.Audit(k.workspace, f), notEmpty(cmd.Flags(), "owner", "key-id", "action", "actor", "result")
+		})
 	flags := cmd.Flags()
 	flags.StringVar(&f.Owner, "owner", "", "about this owner's keys")
 	flags.StringVar(&f.Key, "key-id", "", "about the key with this `ID`") // not --key: BURNKEY_KEY is the credential
@@ -51,36 +37,30 @@ func auditListCommand(r *remote, out *output) *cobra.Command {
 	flags.StringVar(&f.Result, "result", "", "ok or refused")
 	flags.Var(&since, "since", "at this time or later: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for an age")
 	flags.Var(&until, "until", "before this time, in the same forms")
-	flags.IntVar(&limit, "limit", limit, "maximum number of entries; 0: all")
-	_ = cmd.RegisterFlagCompletionFunc("action", cobra.FixedCompletions(store.Actions(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("result",
-		cobra.FixedCompletions([]string{store.ResultOK, store.ResultRefused}, cobra.ShellCompDirectiveNoFileComp))
+	choices(cmd, "action", store.Actions()...)
+	choices(cmd, "result", store.ResultOK, store.ResultRefused)
 	return cmd
 }
 
-func showAudit(cmd *cobra.Command, out *output, found *listing[client.Entry]) error {
-	if out.format == "csv" {
-		entries := make([]store.Entry, len(found.items))
-		for i := range entries {
-			var err error
-			if entries[i], err = stored(&found.items[i]); err != nil {
-				return err
-			}
-		}
-		if err := authz.WriteAuditCSV(cmd.OutOrStdout(), entries); err != nil {
+func auditTable(entries []client.Entry) [][]string {
+	rows := [][]string{{"AT", "ACTION", "RESULT", "KEY", "OWNER", "WHO", "FROM", "DETAIL"}}
+	for i := range entries {
+		e := &entries[i]
+		who := strings.TrimSpace(e.Actor.Kind + " " + e.Actor.ID)
+		rows = append(rows, []string{when(&e.At), e.Action, e.Result, e.Key, e.Owner, who, e.Actor.From, clipped(string(e.Detail), 80)})
+	}
+	return rows
+}
+
+func writeCSV(w io.Writer, entries []client.Entry) error {
+	all := make([]store.Entry, len(entries))
+	for i := range entries {
+		var err error
+		if all[i], err = stored(&entries[i]); err != nil {
 			return err
 		}
-		return found.hint(cmd)
 	}
-	rows := [][]string{{"AT", "ACTION", "RESULT", "KEY", "OWNER", "WHO", "FROM", "DETAIL"}}
-	for i := range found.items {
-		e := &found.items[i]
-		rows = append(rows, []string{
-			when(&e.At), e.Action, e.Result, e.Key, e.Owner, strings.TrimSpace(e.Actor.Kind + " " + e.Actor.ID), e.Actor.From,
-			short(string(e.Detail)),
-		})
-	}
-	return found.show(cmd, out, rows)
+	return authz.WriteAuditCSV(w, all)
 }
 
 // stored converts an entry for the writer of CSV.
@@ -98,9 +78,6 @@ func stored(e *client.Entry) (store.Entry, error) {
 	}
 	return entry, err
 }
-
-// short shortens a text to less than a line.
-func short(text string) string { return clipped(text, 80) }
 
 func clipped(text string, most int) string {
 	if runes := []rune(text); len(runes) > most {

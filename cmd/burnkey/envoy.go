@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -10,9 +10,7 @@ import (
 )
 
 func envoyCommand() *cobra.Command {
-	cmd := group("envoy", "Configuration for gateways")
-	cmd.AddCommand(envoyConfigCommand())
-	return cmd
+	return group("envoy", "Configuration for gateways", envoyConfigCommand())
 }
 
 func envoyConfigCommand() *cobra.Command {
@@ -31,18 +29,18 @@ func envoyConfigCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case mode != "pull" && mode != "gateway":
-				return fmt.Errorf("--mode: must be pull or gateway")
+				return errors.New("--mode: must be pull or gateway")
 			case mode == "gateway" && len(c.Gateways) == 0:
-				return fmt.Errorf("--gateway: must be given as HOST:PORT with --mode gateway")
+				return errors.New("--gateway: must be given as HOST:PORT with --mode gateway")
 			case mode == "pull" && len(c.Gateways) > 0:
-				return fmt.Errorf("--gateway: is for --mode gateway")
+				return errors.New("--gateway: is for --mode gateway")
 			}
 			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
 				return err
 			}
 			f, ok := render[format]
 			if !ok {
-				return fmt.Errorf("--format: must be bootstrap, filter or espv2")
+				return errors.New("--format: must be bootstrap, filter or espv2")
 			}
 			if isAbroad(c.Admin) {
 				warn(cmd, "--admin: anyone who reaches Envoy's admin interface can read everything and stop Envoy; use a loopback address")
@@ -52,10 +50,10 @@ func envoyConfigCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	serverFlag(cmd, &c.Server)
-	flags.StringVar(&c.PublicURL, "public-url", "", "`URL` that iss begins with, where the gateway reaches the server by another (default --server)")
+	flags.StringVar(&c.PublicURL, "public-url", "", "`URL` that iss begins with, if the gateway uses another for the server (default --server)")
 	flags.StringSliceVarP(&c.Workspaces, "workspace", "w", nil, "workspace whose tokens are accepted; may be repeated")
 	flags.StringVar(&c.Listen, "listen", "", "`HOST:PORT` where the gateway listens")
-	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API behind it")
+	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API that it protects")
 	flags.StringVar(&c.Admin, "admin", "", "`HOST:PORT` of Envoy's admin interface (default none)")
 	flags.StringVar(&mode, "mode", "pull", "how Envoy verifies: pull (it fetches the JWKS itself) or gateway (it asks burnkey gateway)")
 	flags.StringSliceVar(&c.Gateways, "gateway", nil, "`HOST:PORT` of burnkey gateway, for --mode gateway; may be repeated, for several")
@@ -66,8 +64,7 @@ func envoyConfigCommand() *cobra.Command {
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
 	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` of certificates that vouch for an https server (default the system's)")
 	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")
-	for name, values := range map[string][]string{"format": {"bootstrap", "filter", "espv2"}, "mode": {"pull", "gateway"}} {
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
-	}
+	choices(cmd, "format", "bootstrap", "filter", "espv2")
+	choices(cmd, "mode", "pull", "gateway")
 	return cmd
 }

@@ -82,7 +82,7 @@ func gatewayCommand() *cobra.Command {
 	s.usage.flags(cmd)
 	s.logging.flags(cmd)
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long to wait for calls in progress after a signal")
-	_ = cmd.RegisterFlagCompletionFunc("when-stale", cobra.FixedCompletions([]string{"refuse", "serve"}, cobra.ShellCompDirectiveNoFileComp))
+	choices(cmd, "when-stale", "refuse", "serve")
 	return cmd
 }
 

@@ -13,31 +13,17 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// keyCalls is what the key commands share.
-type keyCalls struct {
-	remote
-	output
-	workspace string
-}
-
 func keyCommand() *cobra.Command {
-	var k keyCalls
-	cmd := group("key", "Issue, look at, rotate and revoke keys, on a running server")
-	k.remote.flags(cmd)
-	k.output.flag(cmd)
-	for _, sub := range []*cobra.Command{
-		keyIssueCommand(&k), keyListCommand(&k), keyShowCommand(&k), keyRotateCommand(&k), keyEndCommand(&k), keyUndoCommand(&k),
-		keyRevokeCommand(&k), keyRevokeManyCommand(&k),
-	} {
-		workspaceFlag(sub, &k.workspace)
-		cmd.AddCommand(sub)
-	}
-	return cmd
-}
-
-func workspaceFlag(cmd *cobra.Command, workspace *string) {
-	cmd.Flags().StringVarP(workspace, "workspace", "w", "", "id of the workspace")
-	_ = cmd.MarkFlagRequired("workspace")
+	var k calls
+	return k.group("key", "Issue, look at, rotate and revoke keys, on a running server", k.inWorkspace(
+		keyIssueCommand(&k), keyListCommand(&k), oneKey(&k, "show", "Show a key", (*client.Client).Key, allKeyRows),
+		keyRotateCommand(&k),
+		keyRotationCommand(&k, "end-grace", "End a rotation's grace now: the old key is revoked", (*client.Client).EndGrace),
+		keyRotationCommand(&k, "undo-rotation", "Undo a rotation within its grace: the successor is revoked, and the old key stays active",
+			(*client.Client).UndoRotation),
+		oneKey(&k, "revoke", "Revoke a key: its JWK leaves the published set", (*client.Client).RevokeKey, revokedRows),
+		keyRevokeManyCommand(&k),
+	)...)
 }
 
 // lifetime is how long a key is valid.
@@ -66,7 +52,7 @@ func (l *lifetime) seconds() *int64 {
 	return &seconds
 }
 
-func keyIssueCommand(k *keyCalls) *cobra.Command {
+func keyIssueCommand(k *calls) *cobra.Command {
 	var in client.NewKey
 	var life lifetime
 	var claims, metadata, idempotencyKey string
@@ -92,7 +78,7 @@ func keyIssueCommand(k *keyCalls) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&in.Owner, "owner", "", "your own id of the key's holder: the token's sub")
-	_ = cmd.MarkFlagRequired("owner")
+	require(cmd, "owner")
 	flags.StringVar(&in.Name, "name", "", "what the key is for")
 	flags.StringSliceVar(&in.Scopes, "scope", nil,
 		"what it may do; may be repeated (in the workspace "+authz.Home+": "+strings.Join(authz.ManagementScopes(), ", ")+")")
@@ -114,46 +100,16 @@ func jsonFlag(name, text string) (json.RawMessage, error) {
 	return json.RawMessage(text), nil
 }
 
-func keyListCommand(k *keyCalls) *cobra.Command {
+func keyListCommand(k *calls) *cobra.Command {
 	var f client.KeyFilter
-	limit := 100
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List keys, the newest first",
-		Args:  noArgs,
-		RunE: k.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			if err := notBlank(cmd.Flags(), "owner", "status", "query"); err != nil {
-				return err
-			}
-			found, err := list(cmd.Context(), c.Keys(k.workspace, f), limit, "keys", func(k *client.Key) client.Secret { return k.Raw })
-			if err != nil {
-				return err
-			}
-			return found.show(cmd, &k.output, keyTable(found.items))
-		}),
-	}
+	cmd := listCommand(k, "keys", "List keys, the newest first", keyTable,
+		func(cmd *cobra.Command, c *client.Client) (client.List[client.Key], error) {
+			return c.Keys(k.workspace, f), notEmpty(cmd.Flags(), "owner", "status", "query")
+		})
 	flags := cmd.Flags()
 	flags.StringVar(&f.Owner, "owner", "", "of this owner")
 	flags.StringVar(&f.Status, "status", "", "active, deprecated, revoked or expired")
 	flags.StringVar(&f.Query, "query", "", "with this `TEXT` in the name or the owner, or as the id or kid")
-	flags.IntVar(&limit, "limit", limit, "maximum number of keys; 0: all")
-	_ = cmd.RegisterFlagCompletionFunc("status",
-		cobra.FixedCompletions([]string{"active", "deprecated", "revoked", "expired"}, cobra.ShellCompDirectiveNoFileComp))
+	choices(cmd, "status", "active", "deprecated", "revoked", "expired")
 	return cmd
-}
-
-func keyShowCommand(k *keyCalls) *cobra.Command {
-	return &cobra.Command{
-		Use:   "show ID",
-		Short: "Show a key",
-		Args:  oneArg("the id of a key"),
-		RunE: k.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			key, err := c.Key(cmd.Context(), k.workspace, args[0])
-			if err != nil {
-				return err
-			}
-			rows := append(keyRows(key), []string{"claims", string(key.Claims)}, []string{"metadata", string(key.Metadata)})
-			return k.show(cmd, key.Raw.Reveal(), rows)
-		}),
-	}
 }

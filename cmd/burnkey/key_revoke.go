@@ -11,27 +11,7 @@ import (
 	"github.com/burnkey/burnkey/client"
 )
 
-func keyRevokeCommand(k *keyCalls) *cobra.Command {
-	return &cobra.Command{
-		Use:   "revoke ID",
-		Short: "Revoke a key: its JWK leaves the published set",
-		Args:  oneArg("the id of a key"),
-		RunE: k.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			key, err := c.RevokeKey(cmd.Context(), k.workspace, args[0])
-			if err != nil {
-				return err
-			}
-			return k.show(cmd, key.Raw.Reveal(), [][]string{
-				{"key", key.ID},
-				{"status", key.Status},
-				{"revoked", when(&key.RevokedAt)},
-				{"version", strconv.FormatUint(key.Version, 10)},
-			})
-		}),
-	}
-}
-
-func keyRevokeManyCommand(k *keyCalls) *cobra.Command {
+func keyRevokeManyCommand(k *calls) *cobra.Command {
 	var in client.Selection
 	var before moment
 	var unused span
@@ -46,7 +26,7 @@ func keyRevokeManyCommand(k *keyCalls) *cobra.Command {
 			"  burnkey key revoke-many -w acme --unused-for 90d --dry-run",
 		Args: noArgs,
 		RunE: k.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			if err := notBlank(cmd.Flags(), "owner", "scope"); err != nil {
+			if err := notEmpty(cmd.Flags(), "owner", "scope"); err != nil {
 				return err
 			}
 			in.CreatedBefore = before.at
@@ -72,7 +52,7 @@ func keyRevokeManyCommand(k *keyCalls) *cobra.Command {
 }
 
 // wouldRevoke lists the selected keys. Without --dry-run it fails and only says how many they are.
-func (k *keyCalls) wouldRevoke(cmd *cobra.Command, c *client.Client, in client.Selection) error {
+func (k *calls) wouldRevoke(cmd *cobra.Command, c *client.Client, in client.Selection) error {
 	asked := in.DryRun
 	in.DryRun = true
 	selected, err := c.RevokeKeys(cmd.Context(), k.workspace, in)
@@ -94,8 +74,8 @@ func (k *keyCalls) wouldRevoke(cmd *cobra.Command, c *client.Client, in client.S
 }
 
 // revokeMany repeats the call until no selected key is left.
-func (k *keyCalls) revokeMany(cmd *cobra.Command, c *client.Client, in client.Selection) error {
-	if _, err := k.json(); err != nil { // now, while nothing is revoked yet
+func (k *calls) revokeMany(cmd *cobra.Command, c *client.Client, in client.Selection) error {
+	if err := k.check(); err != nil { // now, while nothing is revoked yet
 		return err
 	}
 	all := new(client.RevokedKeys)
@@ -113,7 +93,7 @@ func (k *keyCalls) revokeMany(cmd *cobra.Command, c *client.Client, in client.Se
 }
 
 // showDone shows what was revoked before a call failed. That call may have revoked some, too.
-func (k *keyCalls) showDone(cmd *cobra.Command, done *client.RevokedKeys) error {
+func (k *calls) showDone(cmd *cobra.Command, done *client.RevokedKeys) error {
 	if done.Count == 0 {
 		return nil
 	}
@@ -121,10 +101,10 @@ func (k *keyCalls) showDone(cmd *cobra.Command, done *client.RevokedKeys) error 
 	return errors.Join(fmt.Errorf("%d keys were revoked before that; repeat the command for the others", done.Count), k.showMany(cmd, done))
 }
 
-func (k *keyCalls) showMany(cmd *cobra.Command, many *client.RevokedKeys) error {
+func (k *calls) showMany(cmd *cobra.Command, many *client.RevokedKeys) error {
 	keys := make([]json.RawMessage, len(many.Keys))
 	for i := range keys {
-		keys[i] = json.RawMessage(many.Keys[i].Raw)
+		keys[i] = json.RawMessage(many.Keys[i].Text())
 	}
 	text, err := json.Marshal(struct {
 		DryRun bool              `json:"dry_run"`
@@ -135,7 +115,7 @@ func (k *keyCalls) showMany(cmd *cobra.Command, many *client.RevokedKeys) error 
 	if err != nil {
 		return err
 	}
-	if asJSON, err := k.json(); err == nil && !asJSON && len(keys) == 0 {
+	if k.format == "table" && len(keys) == 0 {
 		_, err = fmt.Fprintln(cmd.ErrOrStderr(), "No keys.")
 		return err
 	}

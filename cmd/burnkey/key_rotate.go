@@ -1,17 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
-
 	"github.com/spf13/cobra"
 
-	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/client"
 )
 
-func keyRotateCommand(k *keyCalls) *cobra.Command {
-	var grace graceFlag
+func keyRotateCommand(k *calls) *cobra.Command {
+	grace := span{orZero: true}
 	var idempotencyKey string
 	cmd := &cobra.Command{
 		Use:   "rotate ID",
@@ -36,44 +32,9 @@ func keyRotateCommand(k *keyCalls) *cobra.Command {
 	return cmd
 }
 
-// graceFlag is a lifetime that may be 0.
-type graceFlag struct{ lifetime }
-
-// Set implements pflag.Value.
-func (g *graceFlag) Set(text string) error {
-	if zero, err := authz.ParseDuration(text); err == nil && zero == 0 {
-		g.text, g.value = text, 0
-		return nil
-	}
-	if g.lifetime.Set(text) != nil {
-		return errors.New("must be 0, or whole seconds, such as 3600, or like 90m, 720h or 30d")
-	}
-	return nil
-}
-
-func keyEndCommand(k *keyCalls) *cobra.Command {
-	return keyRotationCommand(k, (*client.Client).EndGrace, "end-grace ID", "End a rotation's grace now: the old key is revoked")
-}
-
-func keyUndoCommand(k *keyCalls) *cobra.Command {
-	return keyRotationCommand(k, (*client.Client).UndoRotation, "undo-rotation ID",
-		"Undo a rotation within its grace: the successor is revoked, and the old key stays active")
-}
-
-func keyRotationCommand(k *keyCalls, call func(_ *client.Client, ctx context.Context, workspace, id string) (*client.Key, error),
-	use, short string,
-) *cobra.Command {
-	return &cobra.Command{
-		Use:   use,
-		Short: short,
-		Long:  short + ".\nID is the old key's or its successor's; the old key is shown.",
-		Args:  oneArg("the id of a key"),
-		RunE: k.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			key, err := call(c, cmd.Context(), k.workspace, args[0])
-			if err != nil {
-				return err
-			}
-			return k.show(cmd, key.Raw.Reveal(), keyRows(key))
-		}),
-	}
+// keyRotationCommand returns a command about a rotated key or its successor.
+func keyRotationCommand(k *calls, use, short string, method keyMethod[*client.Key]) *cobra.Command {
+	cmd := oneKey(k, use, short, method, keyRows)
+	cmd.Long = short + ".\nID is the old key's or its successor's; the old key is shown."
+	return cmd
 }

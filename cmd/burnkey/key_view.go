@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,16 @@ func keyRows(k *client.Key) [][]string {
 		{"expires", when(k.ExpiresAt)},
 		{"last used", lastUsed(k)},
 	})
+}
+
+func allKeyRows(k *client.Key) [][]string {
+	return append(keyRows(k), []string{"claims", string(k.Claims)}, []string{"metadata", string(k.Metadata)})
+}
+
+func revokedRows(k *client.RevokedKey) [][]string {
+	return [][]string{
+		{"key", k.ID}, {"status", k.Status}, {"revoked", when(&k.RevokedAt)}, {"version", strconv.FormatUint(k.Version, 10)},
+	}
 }
 
 func withRotation(k *client.Key, rows [][]string) [][]string {

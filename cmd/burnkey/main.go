@@ -113,23 +113,14 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	return errors.Join(errs...)
 }
 
-// notEmpty returns an error if a list is given without a value, perhaps by an unset shell variable: the default may
-// accept more than was meant.
+// notEmpty returns an error if a flag is given with an empty value, perhaps from an unset shell variable. Without a value
+// it would select or accept more than was meant.
 func notEmpty(flags *pflag.FlagSet, names ...string) error {
 	for _, name := range names {
 		f := flags.Lookup(name)
-		if list, ok := f.Value.(pflag.SliceValue); ok && f.Changed && len(list.GetSlice()) == 0 {
+		list, isList := f.Value.(pflag.SliceValue)
+		if f.Changed && (f.Value.String() == "" || isList && len(list.GetSlice()) == 0) {
 			return fmt.Errorf("%s: must not be empty; leave it out for the default", asGiven(flags, name))
-		}
-	}
-	return nil
-}
-
-// notBlank returns an error if a filter is given without a value, since it would select everything.
-func notBlank(flags *pflag.FlagSet, names ...string) error {
-	for _, name := range names {
-		if f := flags.Lookup(name); f.Changed && f.Value.String() == "" {
-			return fmt.Errorf("%s: must not be empty; leave it out for any", asGiven(flags, name))
 		}
 	}
 	return nil
@@ -153,12 +144,26 @@ func asGiven(flags *pflag.FlagSet, flag string) string {
 	return "--" + flag
 }
 
-// group returns a command that only has subcommands. By default, cobra would answer a misspelt subcommand with help and
+// group returns a command that only has subcommands. Without a RunE, cobra would answer a misspelt subcommand with help and
 // exit status 0.
-func group(use, short string) *cobra.Command {
-	return &cobra.Command{
+func group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(subs...)
+	return cmd
+}
+
+// choices lets shells complete a flag with these values.
+func choices(cmd *cobra.Command, flag string, values ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// require makes flags required.
+func require(cmd *cobra.Command, flags ...string) {
+	for _, flag := range flags {
+		_ = cmd.MarkFlagRequired(flag) // fails only for an unknown flag
 	}
 }
 

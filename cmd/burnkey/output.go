@@ -18,54 +18,60 @@ import (
 // output shows the result of a command: as a table for people, or as JSON.
 type output struct {
 	format string
-	more   []string // further formats, which the command writes itself
+	csv    func(io.Writer) error // writes a further format, if it is supported
 }
 
-func (o *output) formats() []string { return append([]string{"table", "json"}, o.more...) }
+func (o *output) formats() []string {
+	if o.csv != nil {
+		return []string{"table", "json", "csv"}
+	}
+	return []string{"table", "json"}
+}
 
 func (o *output) flag(cmd *cobra.Command) {
 	cmd.PersistentFlags().StringVarP(&o.format, "output", "o", "table", strings.Join(o.formats(), " or "))
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
+	choices(cmd, "output", o.formats()...)
 }
 
-func (o *output) json() (bool, error) {
+func (o *output) check() error {
 	if !slices.Contains(o.formats(), o.format) {
-		return false, fmt.Errorf("--output: must be %s", strings.Join(o.formats(), " or "))
+		return fmt.Errorf("--output: must be %s", strings.Join(o.formats(), " or "))
 	}
-	return o.format == "json", nil
+	return nil
 }
 
 // show prints the JSON text as the server sent it, or the rows.
 func (o *output) show(cmd *cobra.Command, text string, rows [][]string) error {
-	asJSON, err := o.json()
-	if err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
-	if asJSON {
+	switch o.format {
+	case "json":
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(text))
 		return err
+	case "csv":
+		return o.csv(cmd.OutOrStdout())
 	}
 	return table(cmd.OutOrStdout(), rows)
 }
 
-// issued prints a new key: to a pipe the token alone, to a terminal all of it.
+// issued prints a new key: to a pipe only the token, to a terminal also the other fields.
 func (o *output) issued(cmd *cobra.Command, key *client.IssuedKey) error {
-	asJSON, err := o.json()
-	if err != nil {
+	token := key.Token.Reveal()
+	rows := append(keyRows(&key.Key), []string{"", ""}, []string{"token", token})
+	return o.alone(cmd, key, token, rows, "The token is shown this once and stored nowhere.")
+}
+
+// alone prints an answer as JSON, or to a terminal the rows and a note, or else only its essence.
+func (o *output) alone(cmd *cobra.Command, a answer, essence string, rows [][]string, note string) error {
+	isTerminal := terminal(cmd.OutOrStdout())
+	if !isTerminal {
+		rows = [][]string{{essence}}
+	}
+	if err := o.show(cmd, a.Text(), rows); err != nil || !isTerminal || o.format != "table" {
 		return err
 	}
-	if asJSON {
-		return o.show(cmd, key.Raw.Reveal(), nil)
-	}
-	if !terminal(cmd.OutOrStdout()) {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), key.Token.Reveal())
-		return err
-	}
-	rows := append(keyRows(&key.Key), []string{"", ""}, []string{"token", key.Token.Reveal()})
-	if err := table(cmd.OutOrStdout(), rows); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "\nThe token is shown this once and stored nowhere.")
+	_, err := fmt.Fprintln(cmd.ErrOrStderr(), "\n"+note)
 	return err
 }
 

@@ -12,19 +12,14 @@ import (
 )
 
 func portalCommand() *cobra.Command {
-	var r remote
-	var out output
-	cmd := group("portal", "Make links to the portal and end sessions, on a running server")
-	r.flags(cmd)
-	out.flag(cmd)
-	cmd.AddCommand(portalLinkCommand(&r, &out), portalEndCommand(&r, &out))
-	return cmd
+	var k calls
+	return k.group("portal", "Make links to the portal and end sessions, on a running server",
+		k.inWorkspace(portalLinkCommand(&k), portalEndCommand(&k))...)
 }
 
-func portalLinkCommand(r *remote, out *output) *cobra.Command {
+func portalLinkCommand(k *calls) *cobra.Command {
 	var in client.NewPortalSession
 	var life span
-	var workspace string
 	var operator bool
 	cmd := &cobra.Command{
 		Use:   "link",
@@ -32,7 +27,7 @@ func portalLinkCommand(r *remote, out *output) *cobra.Command {
 		Long: "Print a link to the portal. The first person to open it can manage the owner's keys for half an hour, or as an\n" +
 			"operator the keys of all owners for eight hours. Give it to that person alone.",
 		Args: noArgs,
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
+		RunE: k.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			if err := notEmpty(cmd.Flags(), "scope"); err != nil {
 				return err
 			}
@@ -40,14 +35,13 @@ func portalLinkCommand(r *remote, out *output) *cobra.Command {
 				in.Role = "operator"
 			}
 			in.ExpiresIn = int64(life.value / time.Second)
-			link, err := c.CreatePortalSession(cmd.Context(), workspace, in)
+			link, err := c.CreatePortalSession(cmd.Context(), k.workspace, in)
 			if err != nil {
 				return err
 			}
-			return out.link(cmd, link)
+			return k.link(cmd, link)
 		}),
 	}
-	workspaceFlag(cmd, &workspace)
 	flags := cmd.Flags()
 	flags.StringVar(&in.Owner, "owner", "", "owner of the keys: the sub of their tokens")
 	flags.BoolVar(&operator, "operator", false, "make it for your own staff, who see the keys of all owners")
@@ -62,8 +56,8 @@ func portalLinkCommand(r *remote, out *output) *cobra.Command {
 	return cmd
 }
 
-func portalEndCommand(r *remote, out *output) *cobra.Command {
-	var workspace, owner string
+func portalEndCommand(k *calls) *cobra.Command {
+	var owner string
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "end",
@@ -72,23 +66,16 @@ func portalEndCommand(r *remote, out *output) *cobra.Command {
 			"owners and of your own staff. People who may log in can do so again. Revoking a management key ends\n" +
 			"automatically the sessions and links that it made.",
 		Args: noArgs,
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) (err error) {
-			var ended *client.EndedSessions
+		RunE: show(k, endedRows, func(cmd *cobra.Command, c *client.Client, _ []string) (*client.EndedSessions, error) {
 			switch {
 			case all:
-				ended, err = c.EndAllPortalSessions(cmd.Context(), workspace)
+				return c.EndAllPortalSessions(cmd.Context(), k.workspace)
 			case owner == "":
-				err = fmt.Errorf("%s: must not be empty; --all is for all owners", asGiven(cmd.Flags(), "owner"))
-			default:
-				ended, err = c.EndPortalSessions(cmd.Context(), workspace, owner)
+				return nil, fmt.Errorf("%s: must not be empty; --all is for all owners", asGiven(cmd.Flags(), "owner"))
 			}
-			if err != nil {
-				return err
-			}
-			return out.show(cmd, ended.Raw.Reveal(), [][]string{{"ended", strconv.Itoa(ended.Ended)}})
+			return c.EndPortalSessions(cmd.Context(), k.workspace, owner)
 		}),
 	}
-	workspaceFlag(cmd, &workspace)
 	cmd.Flags().StringVar(&owner, "owner", "", "of this owner: the sub of their tokens")
 	cmd.Flags().BoolVar(&all, "all", false, "of all owners, and of your own staff")
 	exclusive(cmd, "owner", "all")
@@ -96,18 +83,12 @@ func portalEndCommand(r *remote, out *output) *cobra.Command {
 	return cmd
 }
 
-// link prints a link alone; a terminal gets a note with it.
+func endedRows(s *client.EndedSessions) [][]string {
+	return [][]string{{"ended", strconv.Itoa(s.Ended)}}
+}
+
+// link prints only the link; a terminal also gets a note.
 func (o *output) link(cmd *cobra.Command, s *client.PortalSession) error {
-	asJSON, err := o.json()
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return o.show(cmd, s.Raw.Reveal(), nil)
-	}
-	if _, err := fmt.Fprintln(cmd.OutOrStdout(), plain(strings.TrimSpace(s.URL.Reveal()))); err != nil || !terminal(cmd.OutOrStdout()) {
-		return err
-	}
-	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "\nIt works once, until "+when(&s.ExpiresAt)+".")
-	return err
+	url := strings.TrimSpace(s.URL.Reveal())
+	return o.alone(cmd, s, url, [][]string{{url}}, "It works once, until "+when(&s.ExpiresAt)+".")
 }

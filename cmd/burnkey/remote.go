@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -70,59 +68,4 @@ func (r *remote) run(f func(*cobra.Command, *client.Client, []string) error) fun
 		}
 		return err
 	}
-}
-
-// listing is a list, up to a limit.
-type listing[T any] struct {
-	items []T
-	text  string // JSON of all pages as one
-	more  bool
-}
-
-// list reads as many pages as it takes for limit items; 0 means all. raw returns the text of an item.
-func list[T any](ctx context.Context, from client.List[T], limit int, member string, raw func(*T) client.Secret) (*listing[T], error) {
-	if limit < 0 {
-		return nil, errors.New("--limit: must be 0 (all) or more")
-	}
-	l := &listing[T]{items: []T{}, more: true}
-	cursor := ""
-	for l.more && (limit == 0 || len(l.items) < limit) {
-		n := client.MaxPage
-		if limit > 0 {
-			n = min(n, limit-len(l.items))
-		}
-		page, err := from.Page(ctx, n, cursor)
-		if err != nil {
-			return nil, err
-		}
-		l.items = append(l.items, page.Items...)
-		cursor, l.more = page.Next, page.Next != ""
-	}
-	texts := make([]json.RawMessage, len(l.items))
-	for i := range l.items {
-		texts[i] = json.RawMessage(raw(&l.items[i]))
-	}
-	joined := map[string]any{member: texts, "next_cursor": nil}
-	if l.more {
-		joined["next_cursor"] = cursor
-	}
-	text, err := json.Marshal(joined)
-	l.text = string(text)
-	return l, err
-}
-
-// show prints the rows, and a hint if there are more.
-func (l *listing[T]) show(cmd *cobra.Command, out *output, rows [][]string) error {
-	if err := out.show(cmd, l.text, rows); err != nil {
-		return err
-	}
-	return l.hint(cmd)
-}
-
-func (l *listing[T]) hint(cmd *cobra.Command) error {
-	if !l.more {
-		return nil
-	}
-	_, err := fmt.Fprintln(cmd.ErrOrStderr(), "There are more: --limit 0 lists all.")
-	return err
 }

@@ -9,19 +9,23 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// span is a flag for a duration of whole seconds, 1 or more.
+// span is a flag for a duration of whole seconds, 1 or more, or perhaps 0.
 type span struct {
-	text  string
-	value time.Duration
+	text   string
+	value  time.Duration
+	orZero bool
 }
 
 // Set, String and Type implement pflag.Value.
 func (s *span) Set(text string) error {
 	value, err := authz.ParseDuration(text)
-	if err != nil {
+	isWhole := value >= time.Second && value%time.Second == 0
+	switch {
+	case s.orZero && (err != nil || value != 0 && !isWhole):
+		return errors.New("must be 0, or whole seconds, such as 3600, or like 90m, 720h or 30d")
+	case err != nil:
 		return err
-	}
-	if value < time.Second || value%time.Second != 0 {
+	case !s.orZero && !isWhole:
 		return errors.New("must be 1 second or more, and whole seconds")
 	}
 	s.text, s.value = text, value

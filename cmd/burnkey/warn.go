@@ -13,8 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// warn reports a setting that works but may be a mistake: in the log, if the command has one,
-// else on standard error.
+// warn reports a setting that works but may be a mistake: in the command's log, or else on standard error.
 func warn(cmd *cobra.Command, text string) {
 	format, level := cmd.Flags().Lookup("log-format"), cmd.Flags().Lookup("log-level")
 	if format != nil && level != nil {
@@ -26,8 +25,7 @@ func warn(cmd *cobra.Command, text string) {
 	fmt.Fprintln(cmd.ErrOrStderr(), plain("burnkey: warning: "+text))
 }
 
-// warnAtStart warns about variables without effect, and about flags that expose a secret to
-// other users of the machine or on the network.
+// warnAtStart warns about variables without effect, and about flags that expose a secret to others.
 func warnAtStart(cmd *cobra.Command) {
 	for _, text := range unknownVariables(cmd.Root(), os.Environ()) {
 		warn(cmd, text)
@@ -83,9 +81,8 @@ var toolVariables = []string{
 var serviceLink = regexp.MustCompile(`^(BURNKEY[A-Z0-9_]*)_SERVICE_HOST$`)
 
 // unknownVariables returns a warning for each BURNKEY_ variable that is not a flag of any command.
-// A flag of another command is fine: the variable may be meant for that command.
 func unknownVariables(root *cobra.Command, environ []string) (warnings []string) {
-	names := flagNames(root)
+	names := append(flagNames(root), "key") // BURNKEY_KEY is the management key
 	var links []string
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
@@ -123,23 +120,16 @@ func cutPrefixFold(text, prefix string) (string, bool) {
 	return text[len(prefix):], true
 }
 
-// flagNames lists everything that a variable can set: the flags of all commands, and the
-// management key.
-func flagNames(root *cobra.Command) []string {
-	names := []string{"key"}
-	add := func(f *pflag.Flag) {
-		if f.Name != "help" && f.Name != "version" && !slices.Contains(names, f.Name) {
+// flagNames returns the names of the flags of a command and its subcommands.
+func flagNames(cmd *cobra.Command) (names []string) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" && f.Name != "version" {
 			names = append(names, f.Name)
 		}
+	})
+	for _, sub := range cmd.Commands() {
+		names = append(names, flagNames(sub)...)
 	}
-	root.Flags().VisitAll(add)
-	root.PersistentFlags().VisitAll(add)
-	for _, cmd := range root.Commands() {
-		for _, name := range flagNames(cmd) {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }

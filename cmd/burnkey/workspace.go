@@ -43,30 +43,18 @@ func usageRows(w *client.Workspace) [][]string {
 }
 
 func workspaceCommand() *cobra.Command {
-	var r remote
-	var out output
-	cmd := group("workspace", "Create, look at and change workspaces, on a running server")
-	r.flags(cmd)
-	out.flag(cmd)
-	cmd.AddCommand(workspaceCreateCommand(&r, &out), workspaceListCommand(&r, &out), workspaceShowCommand(&r, &out),
-		workspaceUpdateCommand(&r, &out))
-	return cmd
+	var k calls
+	return k.group("workspace", "Create, look at and change workspaces, on a running server",
+		workspaceCreateCommand(&k), workspaceListCommand(&k), workspaceShowCommand(&k), workspaceUpdateCommand(&k))
 }
 
-func workspaceCreateCommand(r *remote, out *output) *cobra.Command {
-	var in client.NewWorkspace
-	in.AllowNeverExpires = new(bool)
+func workspaceCreateCommand(k *calls) *cobra.Command {
+	in := client.NewWorkspace{AllowNeverExpires: new(bool)}
 	cmd := &cobra.Command{
-		Use:   "create ID",
-		Short: "Create a workspace",
-		Args:  oneArg("the id of a workspace"),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+		Use: "create ID", Short: "Create a workspace", Args: oneArg("the id of a workspace"),
+		RunE: show(k, workspaceRows, func(cmd *cobra.Command, c *client.Client, args []string) (*client.Workspace, error) {
 			in.ID = args[0]
-			w, err := c.CreateWorkspace(cmd.Context(), in)
-			if err != nil {
-				return err
-			}
-			return out.show(cmd, w.Raw.Reveal(), workspaceRows(w))
+			return c.CreateWorkspace(cmd.Context(), in)
 		}),
 	}
 	cmd.Flags().StringVar(&in.Name, "name", "", "name for people (default the id)")
@@ -75,42 +63,28 @@ func workspaceCreateCommand(r *remote, out *output) *cobra.Command {
 	return cmd
 }
 
-func workspaceListCommand(r *remote, out *output) *cobra.Command {
-	limit := 100
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List workspaces",
-		Args:  noArgs,
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			found, err := list(cmd.Context(), c.Workspaces(), limit, "workspaces", func(w *client.Workspace) client.Secret { return w.Raw })
-			if err != nil {
-				return err
-			}
-			rows := [][]string{{"WORKSPACE", "NAME", "AUDIENCES", "VERSION", "CREATED"}}
-			for _, w := range found.items {
-				rows = append(rows, []string{
-					w.ID, w.Name, strings.Join(w.Audiences, " "),
-					strconv.FormatUint(w.Version, 10), when(&w.CreatedAt),
-				})
-			}
-			return found.show(cmd, out, rows)
-		}),
-	}
-	cmd.Flags().IntVar(&limit, "limit", limit, "maximum number of workspaces; 0: all")
-	return cmd
+func workspaceListCommand(k *calls) *cobra.Command {
+	return listCommand(k, "workspaces", "List workspaces", workspaceTable,
+		func(_ *cobra.Command, c *client.Client) (client.List[client.Workspace], error) {
+			return c.Workspaces(), nil
+		})
 }
 
-func workspaceShowCommand(r *remote, out *output) *cobra.Command {
+func workspaceTable(list []client.Workspace) [][]string {
+	rows := [][]string{{"WORKSPACE", "NAME", "AUDIENCES", "VERSION", "CREATED"}}
+	for _, w := range list {
+		rows = append(rows, []string{
+			w.ID, w.Name, strings.Join(w.Audiences, " "), strconv.FormatUint(w.Version, 10), when(&w.CreatedAt),
+		})
+	}
+	return rows
+}
+
+func workspaceShowCommand(k *calls) *cobra.Command {
 	return &cobra.Command{
-		Use:   "show ID",
-		Short: "Show a workspace with its policy and its portal's settings",
-		Args:  oneArg("the id of a workspace"),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			w, err := c.Workspace(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return out.show(cmd, w.Raw.Reveal(), workspaceRows(w))
+		Use: "show ID", Short: "Show a workspace with its policy and its portal's settings", Args: oneArg("the id of a workspace"),
+		RunE: show(k, workspaceRows, func(cmd *cobra.Command, c *client.Client, args []string) (*client.Workspace, error) {
+			return c.Workspace(cmd.Context(), args[0])
 		}),
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/client"
 )
 
-func workspaceUpdateCommand(r *remote, out *output) *cobra.Command {
+func workspaceUpdateCommand(k *calls) *cobra.Command {
 	settings := workspaceSettings()
 	cmd := &cobra.Command{
 		Use:   "update ID",
@@ -25,16 +25,12 @@ func workspaceUpdateCommand(r *remote, out *output) *cobra.Command {
 		Example: "  burnkey workspace update acme --scope 'maps:read=Look at maps' --scope maps:write --max-expires-in 365d\n" +
 			"  burnkey workspace update acme --display-name 'Acme Maps' --accent '#0a7b3c' --logo logo.png",
 		Args: oneArg("the id of a workspace"),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+		RunE: show(k, workspaceRows, func(cmd *cobra.Command, c *client.Client, args []string) (*client.Workspace, error) {
 			patch, err := patchOf(settings)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			w, err := c.UpdateWorkspace(cmd.Context(), args[0], patch)
-			if err != nil {
-				return err
-			}
-			return out.show(cmd, w.Raw.Reveal(), workspaceRows(w))
+			return c.UpdateWorkspace(cmd.Context(), args[0], patch)
 		}),
 	}
 	for _, s := range settings {
