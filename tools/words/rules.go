@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// A rule finds words that are no plain English, says what is better, and carries a sentence that it finds and one that it
-// leaves. A space in its pattern is any white space; case matters only where a sentence starts.
+// A rule finds words that are not plain English. A space in a pattern stands for any white space. Upper case matters only at
+// the start of sentences. bad is an example of a finding, and good of a sentence without one.
 type rule struct {
 	pattern   string
-	unless    string // leaves a match where this finds something between its beginning and the sentence's end
+	unless    string // finds nothing if this matches the rest of the sentence
 	better    string
 	bad, good string
 }
@@ -83,13 +83,15 @@ var rules = []rule{
 	{`\b(?:is|are|was|were) no more\b`, `^\w+ no more than`, `"no longer exists"`, "The key is no more.", "It is no more than that."},
 	{`\b(?:him|his|himself)\b`, "", `"they", or the noun again`, "An operator and his keys.", "An operator and their keys."},
 	{`\bstands? (?:in|at|beside|on) (?:the|an?|its|it|their)\b`, "", `"is in"`, "It stands in the log.", "It is in the log."},
+	{`^err$`, "", `the log key "error"`, "err", "error"},
 }
 
-// wrongLogKey is no part of prose, but a whole string.
-const (
-	wrongLogKey = "err"
-	logKey      = `the log key "error"`
-)
+var compiledRules = func() (all []compiled) {
+	for _, r := range rules {
+		all = append(all, compile(r))
+	}
+	return all
+}()
 
 type compiled struct {
 	rule

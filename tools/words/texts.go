@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -13,13 +11,13 @@ import (
 	"strings"
 )
 
-// A text is prose that begins at a line of a file. It has as many line breaks as the file has up to its end.
+// A text is prose that begins at a line of a file. It has the same line breaks as the file.
 type text struct {
 	line int
 	body string
 }
 
-// texts finds the prose of a file: of Go files the comments, strings and doc tags, of others everything but code.
+// texts returns the prose of a file: comments, strings and doc tags of Go files, and everything except code of others.
 func texts(name string, content []byte) ([]text, error) {
 	switch filepath.Ext(name) {
 	case ".go":
@@ -27,7 +25,7 @@ func texts(name string, content []byte) ([]text, error) {
 	case ".md":
 		return paragraphs(markdownCode.ReplaceAllStringFunc(string(content), blank)), nil
 	case ".json":
-		return jsonTexts(content), nil
+		return lines(jsonName.ReplaceAllString(string(content), "")), nil
 	case ".html", ".tmpl", ".tpl":
 		return lines(templateCode.ReplaceAllStringFunc(string(content), blank)), nil
 	}
@@ -40,13 +38,14 @@ var (
 
 	markdownCode = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`|\\]\\([^)]*\\)|<!--.*?-->")
 	templateCode = regexp.MustCompile(`(?s)\{\{[^/}].*?\}\}|<[^!].*?>`)
+	jsonName     = regexp.MustCompile(`(?m)^\s*"[^"]*":\s*`)
 	listItem     = regexp.MustCompile(`^\s*(?:[-*] |\d+\. |\|)`)
 )
 
-// blank replaces code by a word that no rule knows, and keeps the line breaks.
+// blank replaces code with a backquote, and keeps the line breaks.
 func blank(code string) string { return "`" + strings.Repeat("\n", strings.Count(code, "\n")) }
 
-// paragraphs cuts Markdown at blank lines, and before list items and table rows.
+// paragraphs splits Markdown at blank lines, and before list items and table rows.
 func paragraphs(content string) []text {
 	var found []text
 	isNew := true
@@ -60,7 +59,7 @@ func paragraphs(content string) []text {
 	return found
 }
 
-// scriptTexts joins adjacent lines of comments. Of each other line it takes the quoted strings and the comment at its end.
+// scriptTexts returns comments, with adjacent lines joined, and quoted strings.
 func scriptTexts(content string) []text {
 	var found []text
 	inComment := false
@@ -85,21 +84,6 @@ func lines(content string) []text {
 	var found []text
 	for i, line := range strings.Split(content, "\n") {
 		found = append(found, text{i + 1, strings.TrimSpace(line)})
-	}
-	return found
-}
-
-// jsonTexts takes one string a line, which is how catalogues are written.
-func jsonTexts(content []byte) []text {
-	var found []text
-	for i, line := range bytes.Split(content, []byte("\n")) {
-		var value map[string]string
-		if json.Unmarshal([]byte("{"+strings.TrimRight(string(line), ", ")+"}"), &value) != nil {
-			continue
-		}
-		for _, body := range value {
-			found = append(found, text{i + 1, body})
-		}
 	}
 	return found
 }
