@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -36,7 +37,7 @@ func (r *results) plots(dir string) error {
 	return errors.Join(
 		drawPlot(filepath.Join(dir, "latency.svg"), "Latency through Envoy, 1 connection", "ms", r.latencyLines()),
 		drawPlot(filepath.Join(dir, "memory.svg"), "Memory", "MB", r.memoryLines()),
-		drawPlot(filepath.Join(dir, "propagation.svg"), "From a change's answer to the first decision by it", "ms", r.propagationLines()),
+		drawPlot(filepath.Join(dir, "propagation.svg"), "From a change's answer to its effect (jwt_authn: median, gateway: p99)", "ms", r.propagationLines()),
 	)
 }
 
@@ -56,49 +57,39 @@ func (r *results) line(name, side string, colour color.Color, dashed bool, of va
 	return l
 }
 
+// both returns a line for each side.
+func (r *results) both(name string, dashed bool, of value) []line {
+	return []line{r.line("jwt_authn, "+name, stock, orange, dashed, of), r.line("gateway, "+name, gateway, blue, dashed, of)}
+}
+
 func (r *results) latencyLines() []line {
 	at := func(share float64) value {
 		return func(_ rung, s *sideResult) float64 { return milliseconds(percentile(s.one.latencies, share)) }
 	}
-	return []line{
-		r.line("jwt_authn, p99", stock, orange, true, at(.99)),
-		r.line("jwt_authn, median", stock, orange, false, at(.5)),
-		r.line("gateway, p99", gateway, blue, true, at(.99)),
-		r.line("gateway, median", gateway, blue, false, at(.5)),
-	}
+	return append(r.both("p99", true, at(.99)), r.both("median", false, at(.5))...)
 }
 
 func (r *results) memoryLines() []line {
-	service := func(s *sideResult) usage { return s.memory[gatewayProcess] }
-	peak := func(of func(*sideResult) usage) value {
-		return func(_ rung, s *sideResult) float64 { return float64(of(s).peak) / 1e6 }
+	memory := func(s *sideResult) usage {
+		if s.name == stock {
+			return s.envoyMemory()
+		}
+		return s.memory[gatewayProcess]
 	}
-	resident := func(of func(*sideResult) usage) value {
-		return func(_ rung, s *sideResult) float64 { return float64(of(s).resident) / 1e6 }
-	}
+	peak := func(_ rung, s *sideResult) float64 { return float64(memory(s).peak) / 1e6 }
+	resident := func(_ rung, s *sideResult) float64 { return float64(memory(s).resident) / 1e6 }
 	server := func(at rung, _ *sideResult) float64 { return float64(at.server.resident) / 1e6 }
-	return []line{
-		r.line("jwt_authn, peak", stock, orange, true, peak((*sideResult).envoyMemory)),
-		r.line("jwt_authn, resident", stock, orange, false, resident((*sideResult).envoyMemory)),
-		r.line("gateway, peak", gateway, blue, true, peak(service)),
-		r.line("gateway, resident", gateway, blue, false, resident(service)),
-		r.line("server, resident", stock, green, false, server),
-	}
+	return slices.Concat(r.both("peak", true, peak), r.both("resident", false, resident),
+		[]line{r.line("server, resident", stock, green, false, server)})
 }
 
+// propagationLines shows the median for stock Envoy, since few changes are measured there.
 func (r *results) propagationLines() []line {
-	issue := func(share float64) value {
-		return func(_ rung, s *sideResult) float64 { return milliseconds(percentile(s.issue.took, share)) }
+	at := func(p propagation, s *sideResult) float64 {
+		return milliseconds(percentile(p.took, map[string]float64{stock: .5, gateway: .99}[s.name]))
 	}
-	revoke := func(share float64) value {
-		return func(_ rung, s *sideResult) float64 { return milliseconds(percentile(s.revoke.took, share)) }
-	}
-	return []line{
-		r.line("jwt_authn, issue, median", stock, orange, true, issue(.5)),
-		r.line("jwt_authn, revocation, median", stock, orange, false, revoke(.5)),
-		r.line("gateway, issue, p99", gateway, blue, true, issue(.99)),
-		r.line("gateway, revocation, p99", gateway, blue, false, revoke(.99)),
-	}
+	return append(r.both("issue", true, func(_ rung, s *sideResult) float64 { return at(s.issue, s) }),
+		r.both("revocation", false, func(_ rung, s *sideResult) float64 { return at(s.revoke, s) })...)
 }
 
 // drawPlot writes no file if all lines are empty.
