@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,6 +44,7 @@ type demo struct {
 	out   io.Writer
 	envoy string
 	cache time.Duration
+	start func(name string, f func(context.Context) error) // runs a part; the demonstration fails if a part ends
 
 	dir     string
 	server  string // base URLs
@@ -59,10 +63,7 @@ const (
 
 // run shows all steps, then waits. Everything that it starts ends with it.
 func (d *demo) run(ctx context.Context, once bool) (err error) {
-	if d.envoy == "" {
-		d.envoy = "envoy"
-	}
-	if d.envoy, err = exec.LookPath(d.envoy); err != nil {
+	if d.envoy, err = exec.LookPath(cmp.Or(d.envoy, "envoy")); err != nil {
 		return errors.New("no Envoy found: install one by `make envoy`, or name one with --envoy")
 	}
 	if d.dir, err = os.MkdirTemp("", "burnkey-demo-"); err != nil {
@@ -70,34 +71,27 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 	}
 	defer os.RemoveAll(d.dir)
 	background, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	var parts []<-chan struct{}
-	defer func() {
-		cancel(nil)
-		for _, ended := range parts {
-			<-ended
-		}
-	}()
-	// start runs a part of the demonstration, which fails if a part does.
-	start := func(name string, f func(context.Context) error) {
-		ended := make(chan struct{})
-		parts = append(parts, ended)
-		go func() {
-			defer close(ended)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer cancel(nil)
+	d.start = func(name string, f func(context.Context) error) {
+		parts.Go(func() {
 			if err := f(background); background.Err() == nil {
 				cancel(fmt.Errorf("%s stopped: %w", name, err))
 			}
-		}()
+		})
 	}
 	// A failed part or Ctrl-C ends the steps.
-	round, stop := context.WithCancelCause(background)
+	steps, stop := context.WithCancelCause(background)
 	defer stop(nil)
 	context.AfterFunc(ctx, func() { stop(context.Canceled) })
-
-	err = d.round(round, start)
+	err = d.steps(steps)
 	if err == nil && !once {
 		d.invite()
-		<-round.Done()
-		err = context.Cause(round)
+		<-steps.Done()
+	}
+	if steps.Err() != nil {
+		err = context.Cause(steps)
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		fmt.Fprintln(d.out, "\nGood-bye.")
@@ -106,15 +100,9 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 	return err
 }
 
-func (d *demo) round(ctx context.Context, start func(string, func(context.Context) error)) error {
-	for _, step := range []func(context.Context, func(string, func(context.Context) error)) error{
-		d.startServer, d.startAPI,
-		func(ctx context.Context, _ func(string, func(context.Context) error)) error { return d.lifeOfAKey(ctx) },
-	} {
-		if err := step(ctx, start); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
+func (d *demo) steps(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{d.startServer, d.startAPI, d.lifeOfAKey} {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -167,10 +155,11 @@ func (d *demo) until(ctx context.Context, status int, url, token string) (string
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 		if response, err := http.DefaultClient.Do(request); err == nil {
-			text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10)) // the first line is enough
+			text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 			response.Body.Close()
 			if response.StatusCode == status {
-				return firstLine(string(text)), nil
+				line, _, _ := strings.Cut(string(text), "\n")
+				return line, nil
 			}
 			last = "it answered " + response.Status
 		}
@@ -196,10 +185,11 @@ func (d *demo) invite() {
 	fmt.Fprintf(d.out, "\nRevoke the key, and try again:\n\n")
 	fmt.Fprintf(d.out, "  echo %s | curl -i --data-urlencode token@- %s\n", d.key.Token.Reveal(),
 		envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
-	if link, err := d.link(context.Background()); err != nil {
+	link, err := d.client.CreatePortalSession(context.Background(), demoWorkspace, client.NewPortalSession{Owner: demoOwner})
+	if err != nil {
 		fmt.Fprintln(d.out, "\nNo link to the customer's page:", err)
 	} else {
-		fmt.Fprintf(d.out, "\nOr as the customer, on their own page (the link works once, for 10 minutes):\n\n  %s\n", link)
+		fmt.Fprintf(d.out, "\nOr as the customer, on their own page (the link works once, for 10 minutes):\n\n  %s\n", link.URL.Reveal())
 	}
 	fmt.Fprintf(d.out, "\nOr as the operator:\n\n")
 	fmt.Fprintf(d.out, "  export BURNKEY_SERVER=%s BURNKEY_KEY_FILE=%s\n", d.server, d.keyFile)
@@ -211,26 +201,8 @@ func (d *demo) invite() {
 		self, demoWorkspace, self, demoWorkspace, self, demoWorkspace, d.key.ID)
 }
 
-// link returns a link to the customer's page, as the producer's own site would create it.
-func (d *demo) link(ctx context.Context) (string, error) {
-	session, err := d.client.CreatePortalSession(ctx, demoWorkspace, client.NewPortalSession{Owner: demoOwner})
-	if err != nil {
-		return "", err
-	}
-	return session.URL.Reveal(), nil
-}
-
 func (d *demo) say(what, format string, args ...any) {
 	fmt.Fprintf(d.out, "%-10s %s\n", what, fmt.Sprintf(format, args...))
 }
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }
-
-func firstLine(text string) string {
-	for i, r := range text {
-		if r == '\n' {
-			return text[:i]
-		}
-	}
-	return text
-}

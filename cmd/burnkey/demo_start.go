@@ -19,14 +19,14 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy"
 )
 
-func (d *demo) startServer(ctx context.Context, start func(string, func(context.Context) error)) error {
+func (d *demo) startServer(ctx context.Context) error {
 	log, err := os.Create(filepath.Join(d.dir, "server.log"))
 	if err != nil {
 		return err
 	}
 	s := demoServer(d.dir, log)
 	up := make(chan string, 1)
-	start("the server", func(ctx context.Context) error {
+	d.start("the server", func(ctx context.Context) error {
 		return errors.Join(s.run(ctx, func(addr string) { up <- addr }), log.Close())
 	})
 	select {
@@ -44,7 +44,7 @@ func (d *demo) startServer(ctx context.Context, start func(string, func(context.
 	if _, err := d.client.CreateWorkspace(ctx, w); err != nil {
 		return err
 	}
-	d.say("workspace", "%s, its keys at %s", demoWorkspace, d.jwks())
+	d.say("workspace", "%s, its keys at %s", demoWorkspace, envoy.Config{Server: d.server}.JWKS(demoWorkspace))
 	return nil
 }
 
@@ -57,17 +57,13 @@ func demoServer(dir string, log io.Writer) (s server) {
 	return s
 }
 
-func (d *demo) jwks() string {
-	return envoy.Config{Server: d.server}.JWKS(demoWorkspace)
-}
-
 // startAPI starts an API that greets the owner of the key, behind Envoy.
-func (d *demo) startAPI(ctx context.Context, start func(string, func(context.Context) error)) error {
+func (d *demo) startAPI(ctx context.Context) error {
 	listener, err := net.Listen("tcp", freeAddress("127.0.0.1:9000"))
 	if err != nil {
 		return err
 	}
-	start("the API", func(ctx context.Context) error {
+	d.start("the API", func(ctx context.Context) error {
 		h := &http.Server{ReadHeaderTimeout: readHeaderTimeout, Handler: http.HandlerFunc(greet)}
 		context.AfterFunc(ctx, func() { _ = h.Close() })
 		return h.Serve(listener)
@@ -77,7 +73,7 @@ func (d *demo) startAPI(ctx context.Context, start func(string, func(context.Con
 		Server: d.server, Workspaces: []string{demoWorkspace}, Audiences: []string{demoAudience}, Cache: d.cache,
 		Listen: gateway, Upstream: listener.Addr().String(), Admin: admin,
 	}
-	if err := d.startEnvoy(config, start); err != nil {
+	if err := d.startEnvoy(config); err != nil {
 		return err
 	}
 	d.gateway = "http://" + gateway
@@ -103,7 +99,7 @@ func greet(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "Hello %s, this is the API.\n", r.Header.Get("X-Burnkey-Owner"))
 }
 
-func (d *demo) startEnvoy(config envoy.Config, start func(string, func(context.Context) error)) error {
+func (d *demo) startEnvoy(config envoy.Config) error {
 	path := filepath.Join(d.dir, "envoy.yaml")
 	file, err := os.Create(path)
 	if err != nil {
@@ -112,7 +108,7 @@ func (d *demo) startEnvoy(config envoy.Config, start func(string, func(context.C
 	if err := errors.Join(envoy.Bootstrap(file, config), file.Close()); err != nil {
 		return err
 	}
-	start("Envoy", func(ctx context.Context) error {
+	d.start("Envoy", func(ctx context.Context) error {
 		cmd := exec.CommandContext(ctx, d.envoy, "-c", path, "--disable-hot-restart", "--concurrency", "1",
 			"--log-level", "error", "--log-path", filepath.Join(d.dir, "envoy.log"))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process only

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -88,16 +88,11 @@ func gatewayCommand() *cobra.Command {
 
 // validate checks the flags before anything is opened.
 func (s *gatewayService) validate() error {
-	if _, _, err := net.SplitHostPort(s.listen); err != nil {
-		return fmt.Errorf("--listen: must be HOST:PORT")
-	}
-	if _, _, err := net.SplitHostPort(s.metricsListen); err != nil && s.metricsListen != "" {
-		return fmt.Errorf("--metrics-listen: must be HOST:PORT")
-	}
-	if s.drainTimeout < 0 {
-		return fmt.Errorf("--drain-timeout: must not be negative")
-	}
+	err := cmp.Or(checkAddress("listen", s.listen), checkAddress("metrics-listen", cmp.Or(s.metricsListen, ":0")),
+		notNegative("drain-timeout", s.drainTimeout))
 	switch {
+	case err != nil:
+		return err
 	case s.whenStale != "" && s.whenStale != "refuse" && s.whenStale != "serve":
 		return fmt.Errorf("--when-stale: must be refuse or serve")
 	case s.whenStale != "" && s.maxStaleness.value == 0:
@@ -133,14 +128,13 @@ func (s *gatewayService) checkKey() error {
 	if err != nil {
 		return err
 	}
-	if _, err = readClaims(key); err != nil {
-		from := asGiven(s.flags, "key-file")
-		if s.keyFile == "" {
-			from = "BURNKEY_KEY"
-		}
-		return fmt.Errorf("%s: invalid management key: %w", from, err)
+	if _, err = readClaims(key); err == nil {
+		return nil
 	}
-	return nil
+	if s.keyFile == "" {
+		return fmt.Errorf("BURNKEY_KEY: invalid management key: %w", err)
+	}
+	return fmt.Errorf("%s: invalid management key: %w", asGiven(s.flags, "key-file"), err)
 }
 
 func readClaims(token string) (*jwks.Claims, error) {
@@ -197,8 +191,7 @@ func (s *gatewayService) run(ctx context.Context) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	defer listener.Close()
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics := newRegistry()
 	g, err := s.newGateway(log)
 	if err != nil {
 		return err
@@ -272,11 +265,7 @@ func (s *gatewayService) serveMetrics(g *gateway.Gateway, metrics *prometheus.Re
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	h := &http.Server{
-		Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: readTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	h := httpServer(mux, log)
 	go func() { _ = h.Serve(listener) }()
 	log.Info("serving metrics", "address", listener.Addr().String())
 	return h, nil

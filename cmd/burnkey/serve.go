@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -105,21 +106,15 @@ func (s *server) validate() error {
 	if s.streamReaders < 10 {
 		return fmt.Errorf("--stream-readers: must be 10 or more")
 	}
-	for _, flag := range []struct {
-		name  string
-		value time.Duration
-	}{{"drain-delay", s.drainDelay}, {"drain-timeout", s.drainTimeout}, {"check-every", s.checkEvery}} {
-		if flag.value < 0 {
-			return fmt.Errorf("--%s: must not be negative", flag.name)
-		}
-	}
-	host, _, err := net.SplitHostPort(s.listen)
+	err := cmp.Or(notNegative("drain-delay", s.drainDelay), notNegative("drain-timeout", s.drainTimeout),
+		notNegative("check-every", s.checkEvery), checkAddress("listen", s.listen))
 	if err != nil {
-		return fmt.Errorf("--listen: must be HOST:PORT")
+		return err
 	}
 	if s.publicURL != "" {
 		return checkPublicURL(s.publicURL)
 	}
+	host, _, _ := net.SplitHostPort(s.listen)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		return fmt.Errorf("--public-url: is required if --listen has no single address")
 	}

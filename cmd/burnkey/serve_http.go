@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
 	"github.com/burnkey/burnkey/publish"
 )
 
@@ -22,12 +25,34 @@ func (s *server) streamLimits(log *slog.Logger) *publish.StreamLimits {
 	return &limits
 }
 
-func (s *server) httpServer(handler http.Handler, log *slog.Logger) *http.Server {
+// httpServer returns a server with limits. It logs only at level debug, since clients cause its errors.
+func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ConnContext: publish.StreamConn, ConnState: noteState,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+func newRegistry() *prometheus.Registry {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return metrics
+}
+
+// checkAddress returns an error for a flag that is not a HOST:PORT.
+func checkAddress(flag, address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("--%s: must be HOST:PORT", flag)
+	}
+	return nil
+}
+
+// notNegative returns an error for a negative duration.
+func notNegative(flag string, d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("--%s: must not be negative", flag)
+	}
+	return nil
 }
 
 // serve answers requests until the context ends, then drains.
@@ -44,10 +69,8 @@ func (r *running) serve(ctx context.Context, h *http.Server, listener net.Listen
 	r.draining.Store(true)
 	r.log.Info("shutting down")
 	if r.drainDelay > 0 {
-		delay := time.NewTimer(r.drainDelay)
-		defer delay.Stop()
 		select {
-		case <-delay.C:
+		case <-time.After(r.drainDelay):
 		case err := <-failed:
 			return err
 		}

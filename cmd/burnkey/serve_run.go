@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/api"
@@ -85,7 +84,8 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	defer r.background(ctx)()
-	h := s.httpServer(handler, r.log)
+	h := httpServer(handler, r.log)
+	h.ConnContext, h.ConnState = publish.StreamConn, noteState
 	h.RegisterOnShutdown(func() { close(r.closing) })
 	return r.serve(ctx, h, boundConnections(listener, r.proxies, r.metrics, r.log), started)
 }
@@ -95,8 +95,7 @@ func (s *server) read() (*running, error) {
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
-	r := &running{server: s, metrics: prometheus.NewRegistry(), closing: make(chan struct{})}
-	r.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r := &running{server: s, metrics: newRegistry(), closing: make(chan struct{})}
 	var err error
 	if r.proxies, err = networks.Parse(s.proxies); err != nil {
 		return nil, fmt.Errorf("--trusted-proxies: %w", err)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,21 +55,11 @@ func verifyCommand() *cobra.Command {
 			"also for a token that was not checked.",
 		Args: oneArg("a token, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			token := args[0]
-			if token != "-" {
-				warn(cmd, "other users of this machine can read a token on the command line; use - and pass it on standard input")
-			} else {
-				text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxPastedLen+1))
-				if err != nil {
-					return err
-				}
-				token = string(text)
-			}
-			read, err := jwks.ReadPasted(token)
+			token, err := pasted(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			return v.run(cmd, read.Reveal())
+			return v.run(cmd, token.Reveal())
 		},
 	}
 	cmd.Flags().StringVar(&v.jwks, "jwks", "", "`URL or FILE` of the published set")
@@ -76,6 +67,19 @@ func verifyCommand() *cobra.Command {
 	cmd.Flags().StringVar(&v.issuer, "issuer", "", "`URL` that iss must be (default with --server: the issuer of the token's workspace)")
 	v.out.flag(cmd)
 	return cmd
+}
+
+// pasted returns the token on standard input, or in the argument.
+func pasted(cmd *cobra.Command, arg string) (jwks.Token, error) {
+	if arg != "-" {
+		warn(cmd, "other users of this machine can read a token on the command line; use - and pass it on standard input")
+		return jwks.ReadPasted(arg)
+	}
+	text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), jwks.MaxPastedLen+1))
+	if err != nil {
+		return "", err
+	}
+	return jwks.ReadPasted(string(text))
 }
 
 type verification struct {
@@ -177,30 +181,24 @@ func issuerOf(ctx context.Context, base string) (string, error) {
 }
 
 // published looks a key up in a set.
-func published(ctx context.Context, source string, kid jwks.KID) (jwks.Key, bool, error) {
+func published(ctx context.Context, source string, kid jwks.KID) (key jwks.Key, found bool, err error) {
 	var text []byte
-	var err error
 	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
 		text, err = fetchSet(ctx, source, kid)
 	} else {
 		text, err = os.ReadFile(source)
 	}
+	var keys []jwks.Key
+	if err == nil && text != nil {
+		keys, err = jwks.ParseSet(text)
+	}
 	if err != nil {
-		return jwks.Key{}, false, fmt.Errorf("the published set: %w", err)
+		return key, false, fmt.Errorf("the published set: %w", err)
 	}
-	if text == nil {
-		return jwks.Key{}, false, nil
+	if i := slices.IndexFunc(keys, func(key jwks.Key) bool { return key.KID() == kid }); i >= 0 {
+		return keys[i], true, nil
 	}
-	keys, err := jwks.ParseSet(text)
-	if err != nil {
-		return jwks.Key{}, false, fmt.Errorf("the published set: %w", err)
-	}
-	for _, key := range keys {
-		if key.KID() == kid {
-			return key, true, nil
-		}
-	}
-	return jwks.Key{}, false, nil
+	return key, false, nil
 }
 
 // fetchSet returns the part of a set with the key, or nil if the set does not have the key.
