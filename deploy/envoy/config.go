@@ -6,6 +6,7 @@
 package envoy
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -40,25 +41,20 @@ type Config struct {
 	PublicURL string
 	// Workspaces whose tokens are accepted.
 	Workspaces []string
-	// InsecureManagementKeys allows burnkey in Workspaces, the server's own workspace. The
-	// API then receives management keys and can use them.
+	// InsecureManagementKeys allows the server's own workspace, burnkey. The API then receives management keys.
 	InsecureManagementKeys bool
 
-	// Gateways are the addresses of burnkey gateway; Envoy asks one of them about each
-	// request. That service has settings of its own for the tokens to accept, so PublicURL,
-	// Workspaces, Audiences, AnyAudience, InsecureManagementKeys, Cache, RequireExpiration, CAFile
-	// and ServiceName must be unset. Empty: Envoy fetches the key sets itself.
+	// Gateways are the addresses of burnkey gateway; Envoy asks one of them about each request. That service has its own
+	// settings, so only Listen, Upstream and Admin may be set with it. Empty: Envoy fetches the key sets itself.
 	Gateways []string
 
-	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin
-	// interface; empty: none.
+	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin interface; empty: none.
 	Listen, Upstream, Admin string
 
-	// Cache is how long a deleted key may still be accepted: the interval between two
-	// fetches. Zero: DefaultCache.
+	// Cache is the interval between two fetches, for which a deleted key may still be accepted. Zero: DefaultCache.
 	Cache time.Duration
-	// Audiences lists audiences, one of which a token must have. A workspace may have an
-	// audience for each API, so either Audiences or AnyAudience must be set.
+	// Audiences are those of which a token must have one. A workspace may have an audience for each API, so either
+	// Audiences or AnyAudience must be set.
 	Audiences []string
 	// AnyAudience accepts any audience.
 	AnyAudience bool
@@ -99,11 +95,7 @@ func (c Config) JWKS(workspace string) string {
 }
 
 func (c Config) issuerPrefix() string {
-	base := c.PublicURL
-	if base == "" {
-		base = c.Server
-	}
-	return strings.TrimRight(base, "/") + jwks.IssuerPath
+	return strings.TrimRight(cmp.Or(c.PublicURL, c.Server), "/") + jwks.IssuerPath
 }
 
 // Validate checks every value that is set. Its error is a *FieldError.
@@ -111,30 +103,20 @@ func (c Config) Validate() error {
 	if len(c.Gateways) > 0 {
 		return c.validateGateways()
 	}
-	if _, _, err := serverAddress(c.Server); err != nil {
+	_, _, err := serverAddress(c.Server)
+	if err == nil && c.PublicURL != "" {
+		_, err = baseURL("public-url", c.PublicURL)
+	}
+	err = cmp.Or(err, c.checkWorkspaces(), checkCache(c.Cache))
+	switch {
+	case err != nil:
 		return err
-	}
-	if c.PublicURL != "" {
-		if _, err := baseURL("public-url", c.PublicURL); err != nil {
-			return err
-		}
-	}
-	if err := c.checkWorkspaces(); err != nil {
-		return err
-	}
-	if err := checkCache(c.Cache); err != nil {
-		return err
-	}
-	if c.CAFile != "" && !path.IsAbs(c.CAFile) {
+	case c.CAFile != "" && !path.IsAbs(c.CAFile):
 		return fieldError("ca-file", "must be an absolute path, not %q", c.CAFile)
-	}
-	if err := c.checkAudiences(); err != nil {
-		return err
-	}
-	if c.ServiceName != "" && !hostName.MatchString(c.ServiceName) {
+	case c.ServiceName != "" && !hostName.MatchString(c.ServiceName):
 		return fieldError("service-name", "must be a host name, not %q", c.ServiceName)
 	}
-	return c.checkAddresses()
+	return cmp.Or(c.checkAudiences(), c.checkAddresses())
 }
 
 // validateGateways is Validate for mode gateway.
@@ -170,10 +152,7 @@ func (c Config) checkAddresses() error {
 		flag, value string
 		ipOnly      bool
 	}{{"listen", c.Listen, true}, {"upstream", c.Upstream, false}, {"admin", c.Admin, true}} {
-		if a.value == "" {
-			continue
-		}
-		if _, err := parseAddress(a.flag, a.value, a.ipOnly); err != nil {
+		if _, err := parseAddress(a.flag, a.value, a.ipOnly); err != nil && a.value != "" {
 			return err
 		}
 	}
@@ -185,21 +164,18 @@ func (c Config) checkWorkspaces() error {
 	if len(ids) == 0 || len(ids) > MaxWorkspaces {
 		return fieldError("workspace", "must be given 1 to %d times, not %d", MaxWorkspaces, len(ids))
 	}
-	seen := make(map[string]bool, len(ids))
-	for _, id := range ids {
+	for i, id := range ids {
 		if !workspaceID.MatchString(id) {
 			return fieldError("workspace", "must match %s, which %q does not", workspaceID, id)
 		}
-		if seen[id] {
+		if slices.Contains(ids[:i], id) {
 			return fieldError("workspace", "names %q twice", id)
 		}
-		seen[id] = true
 	}
 	return CheckManagement(ids, c.InsecureManagementKeys)
 }
 
-// CheckManagement refuses the server's own workspace, unless insecure is set. Its error is a
-// *FieldError.
+// CheckManagement refuses the server's own workspace, unless insecure is set. Its error is a *FieldError.
 func CheckManagement(workspaces []string, insecure bool) error {
 	if insecure || !slices.Contains(workspaces, jwks.HomeWorkspace) {
 		return nil
@@ -208,8 +184,7 @@ func CheckManagement(workspaces []string, insecure bool) error {
 		"--insecure-management-keys permits it", jwks.HomeWorkspace)
 }
 
-// CheckChoice requires either audiences or anyAudience: a workspace may have an audience for
-// each API. Its error is a *FieldError.
+// CheckChoice requires either audiences or anyAudience. Its error is a *FieldError.
 func CheckChoice(audiences []string, anyAudience bool) error {
 	switch {
 	case len(audiences) == 0 && !anyAudience:
@@ -220,13 +195,9 @@ func CheckChoice(audiences []string, anyAudience bool) error {
 	return nil
 }
 
-// checkCache refuses fractions of a second: Envoy truncates them, and would fetch thousands of
-// times a second at half a second.
+// checkCache refuses fractions of a second. Envoy truncates them, and at half a second would fetch without a pause.
 func checkCache(d time.Duration) error {
-	if d == 0 {
-		return nil
-	}
-	if d < time.Second || d > MaxCache || d%time.Second != 0 {
+	if d != 0 && (d < time.Second || d > MaxCache || d%time.Second != 0) {
 		return fieldError("cache", "must be whole seconds from 1s to %s, not %s", MaxCache, d)
 	}
 	return nil
@@ -284,11 +255,7 @@ type endpoints struct {
 }
 
 func (e endpoints) String() string {
-	var list []string
-	for _, a := range e.All {
-		list = append(list, a.String())
-	}
-	return strings.Join(list, ", ")
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(e.All), " ", ", "), "[]")
 }
 
 func parseGateways(list []string) (endpoints, error) {

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -14,19 +15,16 @@ import (
 //go:embed templates/*.tmpl
 var templateFiles embed.FS
 
-// templates are parsed on first use: minting processes run the same program and never need
-// them.
+// templates are parsed on first use, since minting processes run the same program without them.
 var templates = sync.OnceValue(parseTemplates)
 
-// untrusted are request headers that some frameworks obey instead of the method or path that
-// the gateway checked.
+// untrusted are request headers that some frameworks obey instead of the method or path that the gateway checked.
 var untrusted = []string{
 	"x-http-method", "x-http-method-override", "x-method-override",
 	"x-original-url", "x-rewrite-url",
 }
 
-// refused is a CEL expression: our first or last RBAC filter, identified by the name of its
-// policy, refused the request.
+// refused is a CEL expression: one of our two RBAC filters, identified by its policy, refused the request.
 const refused = `response.code_details in ['rbac_access_denied_matched_policy[burnkey-no-token]', ` +
 	`'rbac_access_denied_matched_policy[burnkey-unverified]']`
 
@@ -66,16 +64,15 @@ func indent(n int, s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// view is the data of the templates: Config with defaults.
+// view is the data of the templates: Config with defaults, and with addresses parsed.
 type view struct {
-	Providers         []provider
-	ByIssuer          bool
-	IssuerPrefix      string
-	Audiences         []string
-	RequireExpiration bool
-	Interval          string
-	CacheDuration     string
-	CacheSeconds      int
+	Config
+	Providers     []provider
+	ByIssuer      bool
+	IssuerPrefix  string
+	Interval      string
+	CacheDuration string
+	CacheSeconds  int
 
 	Shape     string
 	Refused   string // CEL: one of our two RBAC filters refused the request
@@ -87,10 +84,8 @@ type view struct {
 	Gateway          *endpoints // nil: Envoy fetches the key sets
 	Server           address
 	TLS              bool
-	CAFile           string
 	Listen, Upstream address
 	Admin            *address
-	ServiceName      string
 }
 
 type provider struct{ Name, Issuer, JWKS string }
@@ -99,21 +94,14 @@ func newView(c Config) (view, error) {
 	if err := c.Validate(); err != nil {
 		return view{}, err
 	}
-	cache := orDefault(c.Cache, DefaultCache)
+	c.CAFile, c.ServiceName = cmp.Or(c.CAFile, DefaultCAFile), cmp.Or(c.ServiceName, DefaultServiceName)
+	interval := cmp.Or(c.Cache, DefaultCache)
+	cache := cacheDuration(interval)
 	v := view{
-		ByIssuer:          len(c.Workspaces) > 1,
-		IssuerPrefix:      c.issuerPrefix(),
-		Audiences:         c.Audiences,
-		RequireExpiration: c.RequireExpiration,
-		Interval:          seconds(cache),
-		CacheDuration:     seconds(cacheDuration(cache)),
-		CacheSeconds:      int(cacheDuration(cache) / time.Second),
-		Shape:             bearerShape,
-		Refused:           refused,
-		Methods:           []string{"get", "put", "post", "delete", "options", "head", "patch"},
-		Untrusted:         untrusted,
-		CAFile:            orDefault(c.CAFile, DefaultCAFile),
-		ServiceName:       orDefault(c.ServiceName, DefaultServiceName),
+		Config: c, ByIssuer: len(c.Workspaces) > 1, IssuerPrefix: c.issuerPrefix(),
+		Interval: seconds(interval), CacheDuration: seconds(cache), CacheSeconds: int(cache / time.Second),
+		Shape: bearerShape, Refused: refused, Untrusted: untrusted,
+		Methods: []string{"get", "put", "post", "delete", "options", "head", "patch"},
 	}
 	if len(c.Gateways) > 0 {
 		all, err := parseGateways(c.Gateways)
@@ -130,8 +118,7 @@ func newView(c Config) (view, error) {
 	return v, err
 }
 
-// cacheDuration returns the setting for an interval between fetches: Envoy uses up to 5 s as
-// given, and subtracts 5 s from a longer one.
+// cacheDuration returns the setting for an interval between fetches: Envoy fetches 5 s before a longer one ends.
 func cacheDuration(interval time.Duration) time.Duration {
 	if interval <= 5*time.Second {
 		return interval
@@ -140,14 +127,6 @@ func cacheDuration(interval time.Duration) time.Duration {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int(d/time.Second)) }
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
 
 // addresses parses the addresses that a rendering requires.
 func (v *view) addresses(c Config, listen bool) (err error) {
@@ -177,46 +156,40 @@ func required(flag, value string, ipOnly bool) (address, error) {
 // Bootstrap writes a complete configuration of Envoy. It needs Listen and Upstream.
 func Bootstrap(w io.Writer, c Config) error {
 	v, err := newView(c)
-	if err != nil {
-		return err
+	if err == nil {
+		err = v.addresses(c, true)
 	}
-	if err := v.addresses(c, true); err != nil {
-		return err
-	}
-	return execute(w, "bootstrap.tmpl", v)
+	return execute(w, "bootstrap.tmpl", v, err)
 }
 
-// Filter writes only the HTTP filters and the cluster, for an existing bootstrap. It needs
-// neither Listen nor Upstream.
+// Filter writes only the HTTP filters and the cluster, for an existing bootstrap. It does not need Listen and Upstream.
 func Filter(w io.Writer, c Config) error {
 	v, err := newView(c)
-	if err != nil {
-		return err
-	}
-	return execute(w, "filter.tmpl", v)
+	return execute(w, "filter.tmpl", v, err)
 }
 
-// ESPv2 writes an OpenAPI 2.0 document for ESPv2. Its first comment lists the flags that it
-// requires. It needs Upstream, and does not support Gateways.
+// ESPv2 writes an OpenAPI 2.0 document for ESPv2. Its first comment lists the flags that it requires. It needs Upstream,
+// and does not support Gateways.
 func ESPv2(w io.Writer, c Config) error {
 	if len(c.Gateways) > 0 {
 		return fieldError("format", "espv2 cannot be combined with --mode gateway: ESPv2 has no ext_authz")
 	}
 	v, err := newView(c)
+	if err == nil {
+		err = v.addresses(c, false)
+	}
+	return execute(w, "espv2.tmpl", v, err)
+}
+
+// execute renders a template, unless there was an error before.
+func execute(w io.Writer, name string, v view, err error) error {
 	if err != nil {
 		return err
 	}
-	if err := v.addresses(c, false); err != nil {
-		return err
-	}
-	return execute(w, "espv2.tmpl", v)
-}
-
-func execute(w io.Writer, name string, v view) error {
 	var b strings.Builder
 	if err := templates().ExecuteTemplate(&b, name, v); err != nil {
 		return fmt.Errorf("envoy: render %s: %w", name, err)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
 }
