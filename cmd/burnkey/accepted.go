@@ -20,18 +20,10 @@ func managementFlag(flags *pflag.FlagSet, insecure *bool) {
 		"allow --workspace burnkey: the API behind the gateway then receives management keys")
 }
 
-// asFlag rewrites a FieldError to name the flag or variable that was given.
+// asFlag makes a FieldError name the variable if the flag was set by it.
 func asFlag(flags *pflag.FlagSet, err error) error {
 	if bad := new(envoy.FieldError); errors.As(err, &bad) {
 		return fmt.Errorf("%s: %s", asGiven(flags, bad.Flag), bad.Detail)
 	}
 	return err
-}
-
-// checkAccepted requires a choice of audience, and refuses the workspace burnkey.
-func (s *gatewayService) checkAccepted() error {
-	if err := envoy.CheckManagement(s.workspaces, s.management); err != nil {
-		return asFlag(s.flags, err)
-	}
-	return asFlag(s.flags, envoy.CheckChoice(s.audiences, s.anyAudience))
 }

@@ -19,8 +19,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// youngestCut is the minimum age of entries that may be cut: younger ones may still be needed,
-// and other servers' clocks may differ.
+// youngestCut is the minimum age of entries that may be cut. Younger ones may be needed, and clocks of servers differ.
 const youngestCut = 24 * time.Hour
 
 // auditCut archives old audit entries and deletes them.
@@ -87,12 +86,9 @@ func (a *auditCut) workspaces(ctx context.Context, st store.Store) (ids []string
 	if a.workspace != "" {
 		_, err := st.Workspace(ctx, a.workspace)
 		if errors.Is(err, store.ErrNotFound) {
-			return nil, fmt.Errorf("--workspace: no workspace %q", a.workspace)
+			err = fmt.Errorf("--workspace: no workspace %q", a.workspace)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("--workspace: %w", err)
-		}
-		return []string{a.workspace}, nil
+		return []string{a.workspace}, err
 	}
 	for f := (store.WorkspaceFilter{Limit: store.AuditCut}); ; {
 		page, next, err := st.Workspaces(ctx, f)
@@ -109,8 +105,7 @@ func (a *auditCut) workspaces(ctx context.Context, st store.Store) (ids []string
 	}
 }
 
-// archive writes the entries to the file, syncs it, and returns the latest entry of each
-// workspace.
+// archive writes the entries to the file, syncs it, and returns the latest entry of each workspace.
 func (a *auditCut) archive(ctx context.Context, st store.Store, workspaces []string) (latest map[string]uuid.UUID, err error) {
 	file, err := os.OpenFile(a.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

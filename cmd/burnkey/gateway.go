@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/gateway/extauthz"
 	"github.com/burnkey/burnkey/jwks"
@@ -29,19 +30,12 @@ import (
 // gatewayService is the configuration of burnkey gateway.
 type gatewayService struct {
 	remote
-	publicURL     string
-	workspaces    []string
+	o             gateway.Options
 	listen        string
 	metricsListen string
-	stateDir      string
 	maxStaleness  span
 	whenStale     string
-	management    bool
-	audiences     []string
-	anyAudience   bool
-	requireExp    bool
-	strip         bool
-	usage         usageReports
+	usageKeyFile  string
 	logging       logging
 	drainTimeout  time.Duration
 
@@ -67,26 +61,30 @@ func gatewayCommand() *cobra.Command {
 	}
 	s.remote.flags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&s.publicURL, "public-url", "", "public `URL` of the server, with which iss begins (default --server)")
-	flags.StringSliceVarP(&s.workspaces, "workspace", "w", nil,
+	flags.StringVar(&s.o.PublicURL, "public-url", "", "public `URL` of the server, with which iss begins (default --server)")
+	flags.StringSliceVarP(&s.o.Workspaces, "workspace", "w", nil,
 		"workspace whose tokens are accepted; may be repeated (default every workspace, with --key-file)")
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:9002", "`HOST:PORT` to listen on for Envoy")
 	flags.StringVar(&s.metricsListen, "metrics-listen", "", "`HOST:PORT` for /metrics, /healthz and /readyz (default none)")
-	flags.StringVar(&s.stateDir, "state-dir", "", "`FOLDER` that stores keys, so that the next start needs no server (default none)")
+	flags.StringVar(&s.o.StateDir, "state-dir", "", "`FOLDER` that stores keys, so that the next start needs no server (default none)")
 	flags.Var(&s.maxStaleness, "max-staleness", "maximum age of keys: 60, 10m or 7d (default any age)")
 	flags.StringVar(&s.whenStale, "when-stale", "", "what to do with tokens once keys are older: refuse or serve (default refuse)")
-	audienceFlags(flags, &s.audiences, &s.anyAudience)
-	managementFlag(flags, &s.management)
-	flags.BoolVar(&s.requireExp, "require-expiration", false, "refuse keys that never expire")
-	flags.BoolVar(&s.strip, "strip-authorization", false, "remove the token from requests that pass")
-	s.usage.flags(cmd)
+	audienceFlags(flags, &s.o.Audience, &s.o.AnyAudience)
+	managementFlag(flags, &s.o.InsecureManagementKeys)
+	flags.BoolVar(&s.o.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
+	flags.BoolVar(&s.o.StripAuthorization, "strip-authorization", false, "remove the token from requests that pass")
+	intervalFlag(flags, &s.o.UsageEvery, "usage-every", time.Minute,
+		"approximate interval of the reports to the server which keys were used; 0: no reports")
+	flags.StringVar(&s.usageKeyFile, "usage-key-file", "",
+		"`FILE` with a management key that has the scope gateway, for --workspace: to report key usage and for a reserved place "+
+			"at the change stream (default: neither)")
 	s.logging.flags(cmd)
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long to wait for calls in progress after a signal")
 	choices(cmd, "when-stale", "refuse", "serve")
 	return cmd
 }
 
-// validate checks the flags before anything is opened.
+// validate checks the flags. It opens nothing.
 func (s *gatewayService) validate() error {
 	err := cmp.Or(checkAddress("listen", s.listen), checkAddress("metrics-listen", cmp.Or(s.metricsListen, ":0")),
 		notNegative("drain-timeout", s.drainTimeout))
@@ -98,17 +96,18 @@ func (s *gatewayService) validate() error {
 	case s.whenStale != "" && s.maxStaleness.value == 0:
 		return fmt.Errorf("--when-stale: has no effect without --max-staleness")
 	}
-	if err := s.checkWorkspaces(); err != nil {
-		return err
+	if err := cmp.Or(s.checkWorkspaces(), envoy.CheckManagement(s.o.Workspaces, s.o.InsecureManagementKeys),
+		envoy.CheckChoice(s.o.Audience, s.o.AnyAudience)); err != nil {
+		return asFlag(s.flags, err)
 	}
-	return errors.Join(s.checkAccepted(), s.checkUsage())
+	return s.checkUsage()
 }
 
-// checkWorkspaces requires either workspaces or a management key. A key in the environment is
-// ignored if --workspace is on the command line: it may be there for other commands.
+// checkWorkspaces requires either workspaces or a management key. It ignores a key in the environment if --workspace is on
+// the command line, since the key may be there for other commands.
 func (s *gatewayService) checkWorkspaces() error {
 	ambient := isAmbient(s.flags, "key-file") && !isAmbient(s.flags, "workspace")
-	if len(s.workspaces) > 0 {
+	if len(s.o.Workspaces) > 0 {
 		if s.keyFile != "" && !ambient {
 			return fmt.Errorf("%s: cannot be combined with %s, which is for every workspace",
 				asGiven(s.flags, "workspace"), asGiven(s.flags, "key-file"))
@@ -152,18 +151,19 @@ var flagOf = map[string]string{
 }
 
 func (s *gatewayService) newGateway(log *slog.Logger) (*gateway.Gateway, error) {
-	o := gateway.Options{
-		Server: s.server, PublicURL: s.publicURL, Workspaces: s.workspaces, StateDir: s.stateDir,
-		InsecureManagementKeys: s.management, Audience: s.audiences, AnyAudience: s.anyAudience, RequireExpiration: s.requireExp,
-		StripAuthorization: s.strip,
-		MaxStaleness:       s.maxStaleness.value, ServeStale: s.whenStale == "serve", Log: log,
-	}
-	if len(s.workspaces) == 0 {
+	o := s.o
+	o.Server, o.MaxStaleness, o.ServeStale, o.Log = s.server, s.maxStaleness.value, s.whenStale == "serve", log
+	if len(o.Workspaces) == 0 {
 		o.Key = s.credential
 	}
-	s.usageOptions(&o)
-	if s.stateDir != "" {
-		if err := makeStateDir(s.stateDir); err != nil {
+	if !s.reportsUsage() {
+		o.UsageEvery = 0
+	}
+	if s.usageKeyFile != "" { // it also reserves a place at the change stream
+		o.UsageKey = s.usageKey
+	}
+	if s.o.StateDir != "" {
+		if err := makeStateDir(s.o.StateDir); err != nil {
 			return nil, fmt.Errorf("--state-dir: %w", err)
 		}
 	}
@@ -217,12 +217,12 @@ func (s *gatewayService) run(ctx context.Context) error {
 }
 
 func (s *gatewayService) announce(log *slog.Logger, address string) {
-	workspaces := strings.Join(s.workspaces, ",")
+	workspaces := strings.Join(s.o.Workspaces, ",")
 	if workspaces == "" {
 		workspaces = "all"
 	}
 	log.Info("serving", "address", address, "server", s.server, "workspaces", workspaces, "version", version)
-	if len(s.workspaces) == 0 {
+	if len(s.o.Workspaces) == 0 {
 		warnOfScopes(log, s.credential)
 	}
 	s.announceUsage(log)
@@ -236,8 +236,7 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	}
 }
 
-// warnOfScopes warns about a management key with other scopes than gateway, the only one that
-// a gateway needs.
+// warnOfScopes warns about a management key with other scopes than gateway.
 func warnOfScopes(log *slog.Logger, credential func() (string, error)) {
 	key, err := credential()
 	if err != nil {

@@ -5,53 +5,29 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/gateway"
 )
 
-// usageReports configures the reports of key usage to the server.
-type usageReports struct {
-	every   time.Duration // 0: never
-	keyFile string
-	given   *pflag.FlagSet // for error messages
-}
-
-const usageEvery = time.Minute
-
-func (u *usageReports) flags(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	u.given = flags
-	intervalFlag(flags, &u.every, "usage-every", usageEvery,
-		"approximate interval of the reports to the server which keys were used; 0: no reports")
-	flags.StringVar(&u.keyFile, "usage-key-file", "",
-		"`FILE` with a management key that has the scope gateway, for --workspace: to report key usage and for a reserved place "+
-			"at the change stream (default: neither)")
-}
-
-// reportsUsage says whether key usage is reported.
+// reportsUsage reports whether the gateway reports key usage to the server.
 func (s *gatewayService) reportsUsage() bool {
-	return s.usage.every > 0 && (len(s.workspaces) == 0 || s.usage.keyFile != "")
+	return s.o.UsageEvery > 0 && (len(s.o.Workspaces) == 0 || s.usageKeyFile != "")
 }
 
 // checkUsage refuses contradictory flags, and a key that cannot report about every workspace.
 func (s *gatewayService) checkUsage() error {
 	keyFile, every := asGiven(s.flags, "usage-key-file"), asGiven(s.flags, "usage-every")
 	switch {
-	case s.usage.every < 0:
+	case s.o.UsageEvery < 0:
 		return fmt.Errorf("%s: must not be negative", every)
-	case s.usage.keyFile != "" && len(s.workspaces) == 0:
+	case s.usageKeyFile != "" && len(s.o.Workspaces) == 0:
 		return fmt.Errorf("%s: is for --workspace; for every workspace, the key of --key-file reports", keyFile)
-	case s.usage.keyFile == "" && len(s.workspaces) > 0 && s.flags.Changed("usage-every") && s.usage.every > 0:
+	case s.usageKeyFile == "" && len(s.o.Workspaces) > 0 && s.flags.Changed("usage-every") && s.o.UsageEvery > 0:
 		return fmt.Errorf("%s: has no effect without --usage-key-file", every)
-	case s.usage.keyFile == "":
+	case s.usageKeyFile == "":
 		return nil
 	}
-	key, err := s.usage.credential()
+	key, err := s.usageKey()
 	if err != nil {
 		return err
 	}
@@ -61,39 +37,29 @@ func (s *gatewayService) checkUsage() error {
 	}
 	var tie map[string]any
 	_ = json.Unmarshal(claims.Extra, &tie) // the server refuses other forms
-	if tied, is := tie[authz.TieClaim].(string); is && slices.ContainsFunc(s.workspaces, func(id string) bool { return id != tied }) {
+	if tied, is := tie[authz.TieClaim].(string); is && slices.ContainsFunc(s.o.Workspaces, func(id string) bool { return id != tied }) {
 		return fmt.Errorf("%s: the key is tied to the workspace %s and cannot be used for another", keyFile, tied)
 	}
 	return nil
 }
 
-// credential reads the key each time, since the file may change.
-func (u *usageReports) credential() (string, error) {
-	return readKeyFile(asGiven(u.given, "usage-key-file"), u.keyFile)
-}
-
-// usageOptions sets the Options for reports of key usage.
-func (s *gatewayService) usageOptions(o *gateway.Options) {
-	if s.reportsUsage() {
-		o.UsageEvery = s.usage.every
-	}
-	if s.usage.keyFile != "" { // it also reserves a place at the change stream
-		o.UsageKey = s.usage.credential
-	}
+// usageKey reads the key each time, since the file may change.
+func (s *gatewayService) usageKey() (string, error) {
+	return readKeyFile(asGiven(s.flags, "usage-key-file"), s.usageKeyFile)
 }
 
 func (s *gatewayService) announceUsage(log *slog.Logger) {
-	if s.usage.keyFile != "" {
-		warnOfScopes(log, s.usage.credential)
+	if s.usageKeyFile != "" {
+		warnOfScopes(log, s.usageKey)
 	}
 	switch {
 	case s.reportsUsage():
-		log.Info("key usage is reported to the server", "every", s.usage.every)
-	case s.usage.every == 0 && s.usage.keyFile != "":
-		log.Info("key usage is not reported, because of --usage-every 0; the key of --usage-key-file only reserves a place at the change stream")
-	case s.usage.every == 0:
-		log.Info("key usage is not reported, because of --usage-every 0")
-	default:
+		log.Info("key usage is reported to the server", "every", s.o.UsageEvery)
+	case s.o.UsageEvery > 0:
 		log.Info("key usage is not reported; it takes a management key, in --usage-key-file")
+	case s.usageKeyFile != "":
+		log.Info("key usage is not reported, because of --usage-every 0; the key of --usage-key-file only reserves a place at the change stream")
+	default:
+		log.Info("key usage is not reported, because of --usage-every 0")
 	}
 }

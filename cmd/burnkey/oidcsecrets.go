@@ -30,9 +30,9 @@ func oidcSecrets(path string) (map[string]portal.ClientSecret, error) {
 	}
 	secrets, err := parseSecrets(text)
 	if err != nil {
-		return nil, fmt.Errorf("--oidc-secrets: %s: %w", path, err)
+		err = fmt.Errorf("--oidc-secrets: %s: %w", path, err)
 	}
-	return secrets, nil
+	return secrets, err
 }
 
 const secretsForm = `{"acme": {"issuer": "https://login.acme.example", "client_secret": "…"}}`
@@ -42,14 +42,11 @@ func parseSecrets(text []byte) (map[string]portal.ClientSecret, error) {
 		return nil, fmt.Errorf("must not be nested deeper than %d levels", jwks.MaxDepth)
 	}
 	var members map[string]jsontext.Value
-	if err := json.Unmarshal(text, &members); err != nil {
-		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return nil, errors.New("invalid JSON: a workspace is named twice")
-		}
+	switch err := json.Unmarshal(text, &members); {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return nil, errors.New("invalid JSON: a workspace is named twice")
+	case err != nil || members == nil:
 		return nil, errors.New("must be one JSON object such as " + secretsForm)
-	}
-	if members == nil {
-		return nil, errors.New("must be a JSON object, not null")
 	}
 	secrets := make(map[string]portal.ClientSecret, len(members))
 	for workspace, value := range members {
