@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/sqlite"
 )
 
 const (
@@ -97,4 +102,35 @@ func (s *server) issue(ctx context.Context, owner string) (*client.IssuedKey, er
 func (s *server) revoke(ctx context.Context, id string) error {
 	_, err := s.client.RevokeKey(ctx, workspace, id)
 	return err
+}
+
+// fillers is how many keys are issued at the same time, since a store may put several in one commit.
+const fillers = 8
+
+// fill issues the keys from to to-1 of the ring in a database that no server has open, through the store as a server does.
+func (r *keyring) fill(ctx context.Context, path, workspace string, from, to int, report func(done, of int)) (err error) {
+	st, err := sqlite.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	var mu sync.Mutex
+	done := 0
+	return parallelBy(fillers, to-from, func(i int) error {
+		_, err := st.Issue(ctx, r.record(workspace, from+i), r.public(from+i), nil)
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		report(done, to-from)
+		return err
+	})
+}
+
+// record is what a server would have stored of key i.
+func (r *keyring) record(workspace string, i int) store.Key {
+	return store.Key{
+		Workspace: workspace, ID: r.id(i), Owner: owner(i), Name: fmt.Sprint("load ", i),
+		Scopes: []string{scope}, Audience: []string{audience},
+		CreatedAt: r.now, UpdatedAt: r.now, ExpiresAt: r.now.Add(tokenLife),
+	}
 }

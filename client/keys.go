@@ -94,3 +94,77 @@ func (c *Client) Key(ctx context.Context, workspace, id string) (*Key, error) {
 func (c *Client) UpdateKey(ctx context.Context, workspace, id string, p Patch) (*Key, error) {
 	return call[Key](ctx, c, request{method: http.MethodPatch, path: []string{workspace, "keys", id}, body: p, repeatable: true})
 }
+
+// RevokedKey is the answer to a revocation. Version is that of the first published set without the key.
+type RevokedKey struct {
+	ID        string    `json:"id"`
+	Status    string    `json:"status"`
+	RevokedAt time.Time `json:"revoked_at"`
+	Version   uint64    `json:"version"`
+
+	Answer
+}
+
+func (k *RevokedKey) complete() bool { return k.ID != "" && k.Status == "revoked" }
+
+// RevokeKey revokes a key. Its JWK is no longer published when this returns. A repeat has the same answer.
+func (c *Client) RevokeKey(ctx context.Context, workspace, id string) (*RevokedKey, error) {
+	return call[RevokedKey](ctx, c, request{method: http.MethodDelete, path: []string{workspace, "keys", id}, repeatable: true})
+}
+
+// Selection selects the active and deprecated keys that match all members that are set.
+type Selection struct {
+	IDs           []string  `json:"ids,omitempty"`
+	Owner         string    `json:"owner,omitempty"`
+	Scope         string    `json:"scope,omitempty"`
+	CreatedBefore time.Time `json:"created_before,omitzero"`
+	UnusedFor     string    `json:"unused_for,omitempty"` // such as 2160h
+	DryRun        bool      `json:"dry_run,omitempty"`    // list the keys instead of revoking them
+}
+
+// RevokedKeys lists the keys that a call revoked, or with DryRun would revoke.
+type RevokedKeys struct {
+	DryRun bool  `json:"dry_run"`
+	Count  int   `json:"count"`
+	More   bool  `json:"more"` // whether to call again for the next keys
+	Keys   []Key `json:"keys"`
+
+	Answer
+}
+
+func (k *RevokedKeys) complete() (ok bool) {
+	k.Keys, ok = items[Key](k.members()["keys"])
+	return ok && k.Count == len(k.Keys)
+}
+
+// RevokeKeys revokes up to 1,000 keys. In the workspace burnkey it leaves out the management key of the call.
+func (c *Client) RevokeKeys(ctx context.Context, workspace string, s Selection) (*RevokedKeys, error) {
+	// Not repeatable: keys that a lost answer listed would be missing from the second one.
+	return call[RevokedKeys](ctx, c, request{
+		method: http.MethodPost, path: []string{workspace, "revocations"}, body: s, repeatable: s.DryRun,
+	})
+}
+
+// Rotation says how to rotate a key.
+type Rotation struct {
+	// Grace is how long the old key keeps working: 0 to 2160h, such as 90m or 30d. Default: 24h.
+	Grace string `json:"grace,omitempty"`
+}
+
+// RotateKey issues the successor of a key. With an idempotency key, a repeat issues nothing and fails; it can be empty.
+func (c *Client) RotateKey(ctx context.Context, workspace, id string, r Rotation, idempotencyKey string) (*IssuedKey, error) {
+	return call[IssuedKey](ctx, c, request{
+		method: http.MethodPost, path: []string{workspace, "keys", id, "rotate"}, body: r,
+		idempotencyKey: idempotencyKey, repeatable: idempotencyKey != "",
+	})
+}
+
+// EndGrace revokes the old key of a rotation and returns it. The id is the old key's or its successor's.
+func (c *Client) EndGrace(ctx context.Context, workspace, id string) (*Key, error) {
+	return call[Key](ctx, c, request{method: http.MethodPost, path: []string{workspace, "keys", id, "rotation", "end"}})
+}
+
+// UndoRotation revokes the successor of a key within the grace and returns the old key. The id may be of either.
+func (c *Client) UndoRotation(ctx context.Context, workspace, id string) (*Key, error) {
+	return call[Key](ctx, c, request{method: http.MethodPost, path: []string{workspace, "keys", id, "rotation", "undo"}})
+}

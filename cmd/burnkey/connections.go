@@ -16,18 +16,16 @@ import (
 	"github.com/burnkey/burnkey/internal/networks"
 )
 
-// Limits of open connections. One address may have half of them. An idle connection takes about
-// 15 KiB for up to idleTimeout.
+// Limits of open connections. One address may have half of them. An idle connection takes about 15 KiB of memory.
 const (
 	maxConnections = 32768
 	ownDescriptors = 512 // reserved for the database, minting and files
 	fewConnections = 64
 )
 
-// connections limits open connections, so that the server does not run out of descriptors and
-// no address takes them all. If there is no room, it closes a connection without a request, or
-// else one of an address that has more than the newcomer's; failing that, it closes the
-// newcomer.
+// connections limits open connections, so that the server does not run out of descriptors and no address takes them all. If
+// there is no room, it closes a connection without a request, or else one of an address that has more than the address of
+// the new connection. If there is none, it closes the new one.
 type connections struct {
 	net.Listener
 	most, perAddress int
@@ -42,7 +40,7 @@ type connections struct {
 	by   map[string]int
 }
 
-// place is the place of an open connection.
+// place is one open connection, as it is counted.
 type place struct {
 	address string // name under which it is counted
 	busy    atomic.Bool
@@ -67,7 +65,7 @@ func boundConnections(l net.Listener, proxies networks.List, metrics prometheus.
 	return c
 }
 
-// mostConnections is the number of connections that the process's descriptors allow.
+// mostConnections returns the number of connections that the process's descriptors allow.
 func mostConnections() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
@@ -87,18 +85,15 @@ func (c *connections) Accept() (net.Conn, error) {
 		p := &place{address: c.counted(conn.RemoteAddr().String()), of: c, close: conn.Close}
 		gone, ok := c.enter(p)
 		if gone != nil {
-			_ = gone.close() // the goroutine that serves it sees a lost connection
+			_ = gone.close() // its goroutine sees a lost connection
 			c.turnAway(c.displaced, gone.address)
 		}
 		if !ok {
-			_ = conn.Close() // not used yet
+			_ = conn.Close()
 			c.turnAway(c.refused, p.address)
 			continue
 		}
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			return &tcpPlace{tcp, p}, nil
-		}
-		return &anyPlace{conn, p}, nil
+		return &placed{conn.(*net.TCPConn), p}, nil // it comes from net.Listen("tcp")
 	}
 }
 
@@ -119,33 +114,22 @@ func (c *connections) turnAway(count prometheus.Counter, address string) {
 		"of_this_address", of, "most_of_one", c.perAddress)
 }
 
-// noteState is http.Server's ConnState. It records whether a connection has a request; one
-// whose header is still incomplete has none.
+// noteState is http.Server's ConnState. It records whether a connection has a request with a complete header.
 func noteState(conn net.Conn, state http.ConnState) {
-	if p, ok := conn.(interface{ setBusy(busy bool) }); ok {
+	if p, ok := conn.(*placed); ok {
 		p.setBusy(state == http.StateActive)
 	}
 }
 
 func (p *place) setBusy(busy bool) { p.busy.Store(busy) }
 
-// tcpPlace is a connection that gives its place back when closed.
-type tcpPlace struct {
+// placed is a connection that gives its place back when it is closed.
+type placed struct {
 	*net.TCPConn
 	*place
 }
 
-func (p *tcpPlace) Close() error {
+func (p *placed) Close() error {
 	p.leave()
 	return p.TCPConn.Close()
-}
-
-type anyPlace struct {
-	net.Conn
-	*place
-}
-
-func (p *anyPlace) Close() error {
-	p.leave()
-	return p.Conn.Close()
 }

@@ -3,7 +3,7 @@ package main
 // seenForRoom is how many connections are examined when one has to be closed.
 const seenForRoom = 64
 
-// enter takes a place, if necessary from another connection, which it returns to be closed.
+// enter takes a place, perhaps from another connection, which it returns to be closed.
 func (c *connections) enter(p *place) (gone *place, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -19,9 +19,8 @@ func (c *connections) enter(p *place) (gone *place, ok bool) {
 	return gone, true
 }
 
-// yielding returns a connection that makes room for one more of an address, of that address
-// itself if own. It examines a sample, in which connections of the address with the most are
-// likely to be.
+// yielding returns a connection to close for a new one of an address; with own, only one of that address. It examines a
+// sample, which probably contains connections of the address that has the most.
 func (c *connections) yielding(address string, own bool) *place {
 	var gone *place
 	looked := 0
@@ -49,8 +48,7 @@ func (c *connections) yieldsBefore(p, other *place) bool {
 	return c.weight(p.address) > c.weight(other.address)
 }
 
-// weight is the number of an address's connections; 0 for a trusted proxy, which stands for
-// many clients.
+// weight returns the number of an address's connections; 0 for a trusted proxy, which stands for many clients.
 func (c *connections) weight(address string) int {
 	if address == "" {
 		return 0

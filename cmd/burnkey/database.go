@@ -41,13 +41,8 @@ func existing(database string) error {
 }
 
 // openStore opens the database with a URL. If it can't be reached yet, it logs that and waits for a while.
-func openStore(ctx context.Context, database string, log *slog.Logger) (store.Store, error) {
-	var (
-		st            store.Store
-		err           error
-		kind, rest, _ = strings.Cut(database, ":")
-	)
-	switch {
+func openStore(ctx context.Context, database string, log *slog.Logger) (st store.Store, err error) {
+	switch kind, rest, _ := strings.Cut(database, ":"); {
 	case kind == "sqlite" && rest != "":
 		if err = checkDatabaseFile(rest, log); err == nil {
 			st, err = sqlite.Open(ctx, rest)

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -96,5 +99,99 @@ func TestFlagGroups(t *testing.T) {
 		if err := errors.Join(cmd.ParseFlags(rest), checkGroups(cmd)); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"1": time.Second, "3600": time.Hour, "90m": 90 * time.Minute, "720h": 720 * time.Hour, "30d": 720 * time.Hour, "1h30m": 90 * time.Minute,
+		"": 0, "0": 0, "-1": 0, "0d": 0, "-1d": 0, "d": 0, "1.5d": 0, "1.5s": 0, "500ms": 0, "1w": 0, "1d12h": 0, "x": 0,
+	} {
+		s := span{text: "before", value: time.Minute}
+		err := s.Set(text)
+		if want == 0 && (err == nil || s != span{text: "before", value: time.Minute}) || want != 0 && (err != nil || s != span{text: text, value: want}) {
+			t.Errorf("%q: %+v, %v", text, s, err)
+		}
+	}
+}
+
+func TestMoment(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-01-31T12:00:00Z": "2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+01:00": "2026-01-31T11:00:00.5Z", "2026-01-31": "2026-01-31T00:00:00Z",
+		"": "", "2026-1-31": "", "2026-02-30": "", "2026-01-31 12:00": "", "yesterday": "", "-1d": "",
+	} {
+		m := moment{text: "before"}
+		err := m.Set(text)
+		at, _ := time.Parse(time.RFC3339Nano, want) // else the zero time
+		if (err == nil) != (want != "") || !m.at.Equal(at) || m.at.Location() != time.UTC || err != nil && m.text != "before" {
+			t.Errorf("%q: %+v, %v", text, m, err)
+		}
+	}
+	var ago moment
+	before := time.Now()
+	if err := ago.Set("30d"); err != nil || ago.at.Before(before.Add(-720*time.Hour)) || ago.at.After(time.Now().Add(-720*time.Hour)) {
+		t.Errorf("30d ago was %s, %v", ago.at, err)
+	}
+}
+
+// Every flag for a duration accepts the same forms: none uses pflag's own parser.
+func TestDurationFlags(t *testing.T) {
+	var durations int
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() == "duration" {
+				t.Errorf("%s --%s reads no days", cmd.CommandPath(), f.Name)
+			}
+			if f.Value.Type() != "DURATION" {
+				return
+			}
+			durations++
+			for _, text := range []string{"30d", "720h", "2592000"} {
+				if err := f.Value.Set(text); err != nil {
+					t.Errorf("%s --%s %s: %v", cmd.CommandPath(), f.Name, text, err)
+				}
+			}
+			if err := f.Value.Set("soon"); err == nil || !strings.Contains(err.Error(), "such as 3600") {
+				t.Errorf("%s --%s soon: %v", cmd.CommandPath(), f.Name, err)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(rootCommand())
+	if durations < 12 {
+		t.Errorf("%d flags for durations", durations)
+	}
+}
+
+func TestSuggestFlag(t *testing.T) {
+	for args, want := range map[string]string{
+		"gateway --max-stalenes 1m":     "unknown flag: --max-stalenes; did you mean --max-staleness?",
+		"gateway --worksapce a":         "unknown flag: --worksapce; did you mean --workspace?",
+		"gateway --metrics x":           "unknown flag: --metrics; did you mean --metrics-listen?",
+		"key issue --sever x":           "unknown flag: --sever; did you mean --server?",
+		"envoy config --nothing-like-x": "unknown flag: --nothing-like-x",
+		"gateway -x":                    "unknown shorthand flag: 'x' in -x",
+	} {
+		cmd := rootCommand()
+		cmd.SetArgs(strings.Fields(args))
+		cmd.SetOut(io.Discard)
+		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
+
+// TestSuggestCommand looks at what is printed, byte by byte: nothing of it is unprintable.
+func TestSuggestCommand(t *testing.T) {
+	cmd := rootCommand()
+	cmd.SetArgs([]string{"kye", "list"})
+	var out bytes.Buffer
+	report(&out, cmd.ExecuteContext(t.Context()))
+	const want = "burnkey: unknown command \"kye\" for \"burnkey\"\n\nDid you mean this?\n  key\n\n"
+	if out.String() != want {
+		t.Errorf("printed %q, want %q", out.Bytes(), want)
 	}
 }

@@ -2,11 +2,140 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
+
+// warn reports a setting that works but may be a mistake: in the command's log, or else on standard error.
+func warn(cmd *cobra.Command, text string) {
+	format, level := cmd.Flags().Lookup("log-format"), cmd.Flags().Lookup("log-level")
+	if format != nil && level != nil {
+		if log, err := (&logging{format.Value.String(), level.Value.String()}).to(cmd.ErrOrStderr()); err == nil {
+			log.Warn(text)
+			return
+		}
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), plain("burnkey: warning: "+text))
+}
+
+// warnAtStart warns about variables without effect, and about flags that expose a secret to others.
+func warnAtStart(cmd *cobra.Command) {
+	for _, text := range unknownVariables(cmd.Root(), os.Environ()) {
+		warn(cmd, text)
+	}
+	for _, name := range []string{"server", "jwks"} {
+		if f := cmd.Flags().Lookup(name); f != nil && isPlainAbroad(f.Value.String()) {
+			warn(cmd, asGiven(cmd.Flags(), name)+": with plain HTTP to another machine, anyone on the way can read keys and change "+
+				"answers; use https")
+		}
+	}
+	if f := cmd.Flags().Lookup("database"); f != nil && f.Changed && !isAmbient(cmd.Flags(), "database") && hasPassword(f.Value.String()) {
+		warn(cmd, "--database: other users of this machine can read a password on the command line; use passfile=FILE or BURNKEY_DATABASE")
+	}
+}
+
+// isPlainAbroad reports whether a URL uses plain HTTP to another machine.
+func isPlainAbroad(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	return !isLoopback(u.Hostname())
+}
+
+// isAbroad reports whether other machines can reach a HOST:PORT.
+func isAbroad(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && !isLoopback(host)
+}
+
+func isLoopback(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+// hasPassword reports whether the URL of a database contains a password.
+func hasPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return false
+	}
+	_, has := u.User.Password()
+	return has || u.Query().Has("password")
+}
+
+// toolVariables are read by the tests, make and the compose file, not by burnkey.
+var toolVariables = []string{
+	"BURNKEY_BIN", "BURNKEY_CHROMIUM", "BURNKEY_ENVOY_CONFIG", "BURNKEY_POSTGRES", "BURNKEY_PYTHON", "BURNKEY_VULNDB",
+}
+
+// serviceLink matches variables that Kubernetes sets in pods for a Service named burnkey….
+var serviceLink = regexp.MustCompile(`^(BURNKEY[A-Z0-9_]*)_SERVICE_HOST$`)
+
+// unknownVariables returns a warning for each BURNKEY_ variable that is not a flag of any command.
+func unknownVariables(root *cobra.Command, environ []string) (warnings []string) {
+	names := append(flagNames(root), "key") // BURNKEY_KEY is the management key
+	var links []string
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		if m := serviceLink.FindStringSubmatch(name); m != nil {
+			links = append(links, m[1]+"_SERVICE_", m[1]+"_PORT")
+		}
+	}
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		flag, ours := cutPrefixFold(name, "BURNKEY_")
+		if !ours || slices.Contains(toolVariables, name) ||
+			slices.ContainsFunc(links, func(link string) bool { return strings.HasPrefix(name, link) }) {
+			continue
+		}
+		flag = strings.ToLower(strings.ReplaceAll(flag, "_", "-"))
+		if slices.Contains(names, flag) && name == variable(flag) {
+			continue
+		}
+		text := name + " in the environment has no effect: no command has such a flag"
+		if near := alike(flag, names); len(near) > 0 {
+			for i := range near {
+				near[i] = variable(near[i])
+			}
+			text += "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		warnings = append(warnings, text)
+	}
+	return warnings
+}
+
+func cutPrefixFold(text, prefix string) (string, bool) {
+	if len(text) < len(prefix) || !strings.EqualFold(text[:len(prefix)], prefix) {
+		return text, false
+	}
+	return text[len(prefix):], true
+}
+
+// flagNames returns the names of the flags of a command and its subcommands.
+func flagNames(cmd *cobra.Command) (names []string) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" && f.Name != "version" {
+			names = append(names, f.Name)
+		}
+	})
+	for _, sub := range cmd.Commands() {
+		names = append(names, flagNames(sub)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // logging is how a long-running command logs.
 type logging struct{ format, level string }

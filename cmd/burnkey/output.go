@@ -117,22 +117,21 @@ func when(t *time.Time) string {
 }
 
 func distance(d time.Duration) string {
-	text, ago := "", d < 0
-	d = d.Abs().Round(time.Second)
-	switch {
-	case d < 2*time.Minute:
-		text = fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < 2*time.Hour:
-		text = fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
-	case d < 48*time.Hour:
-		text = fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
-	default:
-		text = fmt.Sprintf("%d days", int(d.Round(24*time.Hour).Hours()/24))
+	format, length := "in %d %s", d.Abs()
+	if d < 0 {
+		format = "%d %s ago"
 	}
-	if ago {
-		return text + " ago"
+	for _, unit := range []struct {
+		name  string
+		size  time.Duration
+		limit time.Duration
+	}{{"s", time.Second, 2 * time.Minute}, {"min", time.Minute, 2 * time.Hour}, {"h", time.Hour, 48 * time.Hour}} {
+		if length.Round(time.Second) < unit.limit {
+			return fmt.Sprintf(format, length.Round(unit.size)/unit.size, unit.name)
+		}
 	}
-	return "in " + text
+	const day = 24 * time.Hour
+	return fmt.Sprintf(format, length.Round(day)/day, "days")
 }
 
 func timeOrNil(t time.Time) *time.Time {

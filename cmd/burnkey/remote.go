@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -67,5 +69,116 @@ func (r *remote) run(f func(*cobra.Command, *client.Client, []string) error) fun
 			return fmt.Errorf("--server: %w", err)
 		}
 		return err
+	}
+}
+
+// calls is what the commands that call a server share.
+type calls struct {
+	remote
+	output
+	workspace string
+}
+
+// group returns a command with subcommands, and adds the shared flags.
+func (k *calls) group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	cmd := group(use, short, subs...)
+	k.remote.flags(cmd)
+	k.output.flag(cmd)
+	return cmd
+}
+
+// inWorkspace adds the flag --workspace to each command.
+func (k *calls) inWorkspace(cmds ...*cobra.Command) []*cobra.Command {
+	for _, cmd := range cmds {
+		cmd.Flags().StringVarP(&k.workspace, "workspace", "w", "", "id of the workspace")
+		require(cmd, "workspace")
+	}
+	return cmds
+}
+
+// answer is what the server sent, with its text.
+type answer interface{ Text() string }
+
+// show returns a command's RunE that makes a call and shows the answer.
+func show[A answer](k *calls, rows func(A) [][]string, call func(*cobra.Command, *client.Client, []string) (A, error),
+) func(*cobra.Command, []string) error {
+	return k.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+		a, err := call(cmd, c, args)
+		if err != nil {
+			return err
+		}
+		return k.show(cmd, a.Text(), rows(a))
+	})
+}
+
+// keyMethod is a method of the client that is about one key.
+type keyMethod[A answer] func(c *client.Client, ctx context.Context, workspace, id string) (A, error)
+
+// oneKey returns a command that calls a method about one key.
+func oneKey[A answer](k *calls, use, short string, method keyMethod[A], rows func(A) [][]string) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " ID", Short: short, Args: oneArg("the id of a key"),
+		RunE: show(k, rows, func(cmd *cobra.Command, c *client.Client, args []string) (A, error) {
+			return method(c, cmd.Context(), k.workspace, args[0])
+		}),
+	}
+}
+
+// listCommand returns a command that shows a list up to a limit. what is the JSON member with the items.
+func listCommand[T any, A interface {
+	*T
+	answer
+}](k *calls, what, short string, rows func([]T) [][]string, of func(*cobra.Command, *client.Client) (client.List[T], error)) *cobra.Command {
+	limit := 100
+	cmd := &cobra.Command{
+		Use: "list", Short: short, Args: noArgs,
+		RunE: k.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
+			list, err := of(cmd, c)
+			if err != nil {
+				return err
+			}
+			items, next, err := upTo(cmd.Context(), list, limit)
+			if err != nil {
+				return err
+			}
+			texts := make([]json.RawMessage, len(items))
+			for i := range items {
+				texts[i] = json.RawMessage(A(&items[i]).Text())
+			}
+			text, err := json.Marshal(map[string]any{what: texts, "next_cursor": next})
+			if err == nil {
+				err = k.show(cmd, string(text), rows(items))
+			}
+			if err == nil && next != nil {
+				_, err = fmt.Fprintln(cmd.ErrOrStderr(), "There are more: --limit 0 lists all.")
+			}
+			return err
+		}),
+	}
+	cmd.Flags().IntVar(&limit, "limit", limit, "maximum number of "+what+"; 0: all")
+	return cmd
+}
+
+// upTo reads as many pages as it takes for limit items, 0 for all. next is nil at the end of the list.
+func upTo[T any](ctx context.Context, list client.List[T], limit int) (items []T, next *string, err error) {
+	if limit < 0 {
+		return nil, nil, errors.New("--limit: must be 0 (all) or more")
+	}
+	for cursor := ""; ; {
+		n := client.MaxPage
+		if limit > 0 {
+			n = min(n, limit-len(items))
+		}
+		page, err := list.Page(ctx, n, cursor)
+		if err != nil {
+			return nil, nil, err
+		}
+		items = append(items, page.Items...)
+		switch cursor = page.Next; {
+		case cursor == "":
+			return items, nil, nil
+		case len(items) == limit:
+			return items, &cursor, nil
+		}
 	}
 }

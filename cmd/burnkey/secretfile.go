@@ -24,12 +24,10 @@ const (
 	othersAccess fs.FileMode = 0o007
 )
 
-// byteOrderMark is written by some editors before UTF-8.
 var byteOrderMark = []byte("\ufeff")
 
-// readSecret reads a file that others can neither read nor write, and removes a byte order
-// mark. A group may read it, as service accounts and pods with an fsGroup need. Errors name the
-// file and never quote its content.
+// readSecret reads a file that others can neither read nor write, and removes a byte order mark. A group may read it, as
+// pods with an fsGroup need. Errors do not quote the content.
 func readSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -52,8 +50,7 @@ func readSecret(path string) ([]byte, error) {
 	return bytes.TrimPrefix(text, byteOrderMark), err
 }
 
-// readKeyFile returns the management key in a file, ignoring surrounding text. Errors name the
-// flag or variable that named the file.
+// readKeyFile returns the management key in a file, ignoring surrounding text.
 func readKeyFile(flag, file string) (string, error) {
 	content, err := readSecret(file)
 	if err != nil {
@@ -65,8 +62,8 @@ func readKeyFile(flag, file string) (string, error) {
 	return readKey(flag, string(content))
 }
 
-// readKey returns the management key in a text. A single word that is not a token is returned
-// unchanged, for the server to refuse.
+// readKey returns the management key in a text. It returns a single word that is not a token unchanged, for the server to
+// refuse.
 func readKey(from, text string) (string, error) {
 	token, err := jwks.ReadPasted(text)
 	if err == nil {
@@ -79,9 +76,8 @@ func readKey(from, text string) (string, error) {
 	return word, nil
 }
 
-// makeStateDir makes a gateway's folder if it is missing. It refuses a folder or file that
-// others may write, since its content decides whose tokens are accepted. A group may write, as
-// with volumes in Kubernetes.
+// makeStateDir makes a gateway's folder if it is missing. It refuses folders and files that others may write, since they
+// decide which tokens are accepted. A group may write, as with volumes in Kubernetes.
 func makeStateDir(dir string) error {
 	if err := gateway.MakeStateDir(dir); err != nil {
 		return err
@@ -107,9 +103,8 @@ func writable(path string, info fs.FileInfo, advice string) error {
 	return fmt.Errorf("%s: mode %04o lets others change it; %s", path, info.Mode().Perm(), advice)
 }
 
-// checkDatabaseFile refuses an SQLite database that others may write, since they could insert
-// keys. It only warns if they may read it or write its folder: volumes of containers are often
-// writable for everybody, and nothing in the database makes a key.
+// checkDatabaseFile refuses an SQLite database that others may write, since they could insert keys. If they may read it or
+// write its folder, it only warns: volumes of containers are often writable for all users.
 func checkDatabaseFile(path string, log *slog.Logger) error {
 	for _, file := range []string{path, path + "-wal", path + "-shm"} {
 		info, err := os.Stat(file)
