@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -73,17 +74,11 @@ type OptionError struct{ Option, Detail string }
 func (e *OptionError) Error() string { return e.Option + " " + e.Detail }
 
 func (o *Options) setDefaults() {
-	if o.PublicURL == "" {
-		o.PublicURL = o.Server
-	}
-	if o.ListEvery == 0 {
-		o.ListEvery = 5 * time.Second
-	}
+	o.PublicURL = cmp.Or(o.PublicURL, o.Server)
+	o.ListEvery = cmp.Or(o.ListEvery, 5*time.Second)
+	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.UsageKey == nil {
 		o.UsageKey = o.Key
-	}
-	if o.Log == nil {
-		o.Log = slog.Default()
 	}
 	if o.Now == nil {
 		o.Now = time.Now

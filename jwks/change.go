@@ -1,8 +1,22 @@
 package jwks
 
 import (
-	"encoding/json"
+	stdjson "encoding/json"
 	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ErrChange is wrapped by every error about a change that cannot be read.
+var ErrChange = errors.New("invalid change")
+
+// Reasons to refuse a change. The set remains as it was.
+var (
+	ErrVersionGap   = errors.New("the change does not follow the set's version")
+	ErrPublished    = errors.New("the key is already published")
+	ErrNotPublished = errors.New("the key is not published")
 )
 
 // Change is the difference between a version of the published set and the one before. The versions of
@@ -23,12 +37,38 @@ func (c Change) MarshalJSON() ([]byte, error) {
 	for _, kid := range c.Remove {
 		wire.Remove = append(wire.Remove, kid.String())
 	}
-	return json.Marshal(wire)
+	return stdjson.Marshal(wire)
 }
 
-// Reasons to refuse a change. The set remains as it was.
-var (
-	ErrVersionGap   = errors.New("the change does not follow the set's version")
-	ErrPublished    = errors.New("the key is already published")
-	ErrNotPublished = errors.New("the key is not published")
-)
+// UnmarshalJSON reads the form of MarshalJSON: exactly its three members, and a version above 0. If
+// it fails, c remains as it was. Errors wrap ErrChange.
+func (c *Change) UnmarshalJSON(data []byte) error {
+	var wire struct {
+		Version uint64           `json:"version"`
+		Add     []jsontext.Value `json:"add"`
+		Remove  []string         `json:"remove"`
+	}
+	if err := json.Unmarshal(data, &wire, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("%w: not an object with exactly version, add and remove", ErrChange)
+	}
+	if wire.Version == 0 || wire.Add == nil || wire.Remove == nil {
+		return fmt.Errorf("%w: version, add or remove is missing", ErrChange)
+	}
+	read := Change{Version: wire.Version}
+	for _, jwk := range wire.Add {
+		key, err := readKey(jwk)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrChange, err)
+		}
+		read.Add = append(read.Add, key)
+	}
+	for _, text := range wire.Remove {
+		kid, err := ParseKID(text)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrChange, err)
+		}
+		read.Remove = append(read.Remove, kid)
+	}
+	*c = read
+	return nil
+}

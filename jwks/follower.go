@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,21 +91,15 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		return nil, err
 	}
 	f := &Follower{
-		url: base, client: o.Client, pollEvery: o.PollEvery, heartbeat: o.Heartbeat, key: o.Key, log: o.Log, now: o.Now,
-		limits: defaultLimits, ready: make(chan struct{}),
+		url: base, client: o.Client, pollEvery: cmp.Or(o.PollEvery, DefaultPollEvery), heartbeat: o.Heartbeat, key: o.Key,
+		log: cmp.Or(o.Log, slog.Default()), now: o.Now, limits: defaultLimits, ready: make(chan struct{}),
 	}
 	f.announce = sync.OnceFunc(func() { close(f.ready) })
-	if f.pollEvery == 0 {
-		f.pollEvery = DefaultPollEvery
-	}
 	if f.pollEvery < MinPollEvery {
 		return nil, fmt.Errorf("invalid FollowerOptions.PollEvery: must be at least %v", MinPollEvery)
 	}
 	if f.client == nil {
 		f.client, f.ownClient = NewClient(), true
-	}
-	if f.log == nil {
-		f.log = slog.Default()
 	}
 	if f.now == nil {
 		f.now = time.Now
@@ -190,15 +185,12 @@ func (f *Follower) ageOf(current time.Time) time.Duration {
 // that is 0), and nil otherwise.
 func (f *Follower) Usable(maxAge time.Duration) error {
 	f.mu.Lock()
-	has, current := f.hasSet(), f.current
+	s, current := FollowerStatus{Ready: f.hasSet()}, f.current
 	f.mu.Unlock()
-	if !has {
-		return ErrNotReady
+	if maxAge > 0 {
+		s.Age = f.ageOf(current)
 	}
-	if maxAge > 0 && f.ageOf(current) > maxAge {
-		return ErrStale
-	}
-	return nil
+	return s.Usable(maxAge)
 }
 
 // FollowerStatus is the state of a Follower at one moment.
@@ -252,16 +244,23 @@ func (f *Follower) confirm(at time.Time) {
 }
 
 // setCurrent is confirm for a new set, whose time can be earlier.
-func (f *Follower) setCurrent(at time.Time) { f.showCurrent(at, func() {}) }
-
-// showCurrent makes the table show a set and records its time in one step.
-func (f *Follower) showCurrent(at time.Time, show func()) {
+func (f *Follower) setCurrent(at time.Time) {
 	f.mu.Lock()
-	show()
 	f.current = at
 	f.mu.Unlock()
 	if f.journal != nil {
 		f.journal.confirm(f.Version(), at)
+	}
+}
+
+// showCurrent makes the table show a new set and records its time in one step.
+func (f *Follower) showCurrent(at time.Time, show func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	show()
+	f.current = at
+	if f.journal != nil {
+		f.journal.setWhole(stamp{f.Version(), at})
 	}
 }
 

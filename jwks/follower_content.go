@@ -59,7 +59,7 @@ func (k keys) apply(id string, data []byte) (applied bool, err error) {
 }
 
 func (k keys) read(body io.Reader) (incoming, error) {
-	next := incomingKeys{k.table.refresh(), k.journal}
+	next := k.table.refresh()
 	empty := true
 	err := ReadSet(body, func(key Key) error { empty = false; return next.Add(key) })
 	if err == nil && empty {
@@ -72,20 +72,4 @@ func (k keys) read(body io.Reader) (incoming, error) {
 	return next, nil
 }
 
-type incomingKeys struct {
-	*refresh
-	journal *journal
-}
-
-func (n incomingKeys) fingerprint() Fingerprint { return n.print }
-
-func (n incomingKeys) install(version uint64, moment func(show func())) error {
-	return n.refresh.install(version, func(show func()) {
-		moment(func() {
-			show()
-			if n.journal != nil {
-				n.journal.setWhole()
-			}
-		})
-	})
-}
+func (r *refresh) fingerprint() Fingerprint { return r.print }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -63,28 +62,19 @@ func (e *statusError) Error() string {
 
 func newStatusError(what string, resp *http.Response, limit time.Duration) *statusError {
 	e := &statusError{code: resp.StatusCode, what: what}
-	switch after := resp.Header.Get("Retry-After"); {
-	case after == "":
-	case isDigits(after):
-		seconds, err := strconv.Atoi(after)
-		if err != nil || seconds > int(limit/time.Second) {
-			seconds = int(limit / time.Second)
-		}
-		e.retryAfter = time.Duration(seconds) * time.Second
-	default:
-		if at, err := http.ParseTime(after); err == nil {
-			e.retryAfter = max(0, min(time.Until(at), limit))
-		}
+	after := resp.Header.Get("Retry-After")
+	if pause, ok := seconds(after); ok {
+		e.retryAfter = min(pause, limit)
+	} else if at, err := http.ParseTime(after); err == nil {
+		e.retryAfter = max(0, min(time.Until(at), limit))
 	}
 	return e
 }
 
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-
-// seconds reads an integer number of seconds, as in Age (RFC 9111 section 5.1).
+// seconds reads a number of seconds, as in Age (RFC 9111 section 5.1), up to 136 years.
 func seconds(s string) (time.Duration, bool) {
-	n, err := strconv.ParseUint(s, 10, 32) // 136 years
-	return time.Duration(n) * time.Second, err == nil && isDigits(s)
+	n, err := strconv.ParseUint(s, 10, 32) // the limit if s is higher
+	return time.Duration(n) * time.Second, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 // watchdog cancels a request if nothing arrives for a while.

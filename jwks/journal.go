@@ -122,11 +122,11 @@ func (j *journal) unlock() {
 	j.file, j.lock = nil, nil
 }
 
-// setWhole requests that the table's set is written.
-func (j *journal) setWhole() {
+// setWhole requests that the table's set is written, with the time at which it was current.
+func (j *journal) setWhole(known stamp) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.whole, j.queued, j.known = true, nil, stamp{}
+	j.whole, j.queued, j.known = true, nil, known
 	j.stir()
 }
 

@@ -53,7 +53,7 @@ func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*test
 	keys := testKeys(tb, 40, changes+2)
 	sets := []*testSet{buildSet(tb, 5, keys[:2]...)}
 	refill(tb, j.table, sets[0])
-	j.setWhole()
+	j.setWhole(stamp{})
 	j.write(false)
 	for i := range changes {
 		c := Change{Version: uint64(6 + i), Add: keys[i+2 : i+3]}
@@ -213,7 +213,7 @@ func TestJournalIsWrittenAnewWhenItHasGrown(t *testing.T) {
 	keys := testKeys(t, 42, 300)
 	set := buildSet(t, 1, keys...)
 	refill(t, j.table, set)
-	j.setWhole()
+	j.setWhole(stamp{})
 	most := int64(0)
 	for range 60 { // 4.6 MB of records
 		c := Change{Version: set.version + 1}
@@ -309,7 +309,7 @@ func TestJournalRecovers(t *testing.T) {
 	defer stop()
 	set := buildSet(t, 1, testKeys(t, 43, 3)...)
 	refill(t, j.table, set)
-	j.setWhole()
+	j.setWhole(stamp{})
 	poll(t, func() bool { return j.errors.Load() > 3 })
 	for i := range maxQueued + 10 {
 		c := Change{Version: set.version + 1, Remove: []KID{testKeys(t, 43, 3)[0].kid}}

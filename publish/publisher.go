@@ -59,10 +59,18 @@ func (p *Publisher) changed(workspace string) {
 	}
 }
 
+// set returns the published set, or nil.
+func (pub *published) set() *Set {
+	if index := pub.index.Load(); index != nil {
+		return index.Set()
+	}
+	return nil
+}
+
 // reached reports whether the published set has at least this version.
 func (pub *published) reached(version uint64) bool {
-	index := pub.index.Load()
-	return index != nil && index.Set().Version() >= version
+	set := pub.set()
+	return set != nil && set.Version() >= version
 }
 
 // enter waits until no other goroutine updates the set.
@@ -110,11 +118,9 @@ var (
 
 // Describe implements prometheus.Collector.
 func (p *Publisher) Describe(ch chan<- *prometheus.Desc) {
-	ch <- descWorkspaces
-	ch <- descKeys
-	ch <- descUnread
-	ch <- descAge
-	ch <- descDamaged
+	for _, desc := range []*prometheus.Desc{descWorkspaces, descKeys, descUnread, descAge, descDamaged} {
+		ch <- desc
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -148,11 +154,10 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 
 // Set returns a workspace's published set; false if the workspace is unknown or Unread.
 func (p *Publisher) Set(workspace string) (*Set, bool) {
-	index, ok := p.Index(workspace)
-	if !ok {
-		return nil, false
-	}
-	return index.Set(), true
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	set := p.setOf(workspace)
+	return set, set != nil
 }
 
 // Index returns the Index of a workspace's published set, as Set does.
@@ -207,8 +212,8 @@ func (p *Publisher) versions() map[string]uint64 {
 	defer p.mu.RUnlock()
 	versions := make(map[string]uint64, len(p.sets))
 	for workspace, pub := range p.sets {
-		if index := pub.index.Load(); index != nil {
-			versions[workspace] = index.Set().Version()
+		if set := pub.set(); set != nil {
+			versions[workspace] = set.Version()
 		}
 	}
 	return versions

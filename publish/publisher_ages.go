@@ -51,15 +51,10 @@ func (p *Publisher) Unread(workspace string) bool {
 // setOf returns the published set, or nil. The caller holds mu. That does not prevent another set from
 // being published.
 func (p *Publisher) setOf(workspace string) *Set {
-	pub := p.sets[workspace]
-	if pub == nil {
-		return nil
+	if pub := p.sets[workspace]; pub != nil {
+		return pub.set()
 	}
-	index := pub.index.Load()
-	if index == nil {
-		return nil
-	}
-	return index.Set()
+	return nil
 }
 
 // oldest returns when all of these sets were last known to be up to date. The caller holds mu.

@@ -71,14 +71,26 @@ func needsSet(err error) bool { return errors.Is(err, errGap) || errors.Is(err, 
 
 // reload brings a set to at least a version by reading it, for a reason that applyLog returned.
 func (p *Publisher) reload(ctx context.Context, workspace string, version uint64, reason error) error {
-	index, ok := p.Index(workspace)
-	if !ok || !errors.Is(reason, errMismatch) {
-		return p.read(ctx, workspace, version)
-	}
-	if err := p.readAgain(ctx, workspace, index); err != nil {
+	set, err := p.readSet(ctx, workspace)
+	if err != nil {
 		return err
 	}
-	return atLeast(workspace, index.Set().Version(), version)
+	index, ok := p.Index(workspace)
+	if ok && errors.Is(reason, errMismatch) {
+		if err := p.replace(ctx, workspace, index, set); err != nil {
+			return err
+		}
+		return atLeast(workspace, index.Set().Version(), version)
+	}
+	if err := atLeast(workspace, set.Version(), version); err != nil {
+		return err
+	}
+	pub := p.entry(workspace)
+	if !pub.index.CompareAndSwap(nil, NewIndex(set)) {
+		pub.index.Load().Replace(set)
+	}
+	p.changed(workspace)
+	return nil
 }
 
 // atLeast returns an error if a set that was read is older than a version.
@@ -142,32 +154,6 @@ func endsWith(set *Set, c jwks.Change) bool {
 	published := func(kid jwks.KID) bool { _, ok := set.Lookup(kid); return ok }
 	return !slices.ContainsFunc(c.Remove, published) &&
 		!slices.ContainsFunc(c.Add, func(key jwks.Key) bool { return !published(key.KID()) })
-}
-
-// read reads and publishes a set, which must have at least this version.
-func (p *Publisher) read(ctx context.Context, workspace string, least uint64) error {
-	set, err := p.readSet(ctx, workspace)
-	if err != nil {
-		return err
-	}
-	if err := atLeast(workspace, set.Version(), least); err != nil {
-		return err
-	}
-	pub := p.entry(workspace)
-	if !pub.index.CompareAndSwap(nil, NewIndex(set)) {
-		pub.index.Load().Replace(set)
-	}
-	p.changed(workspace)
-	return nil
-}
-
-// readAgain reads a set and publishes it in place of any other.
-func (p *Publisher) readAgain(ctx context.Context, workspace string, index *Index) error {
-	set, err := p.readSet(ctx, workspace)
-	if err != nil {
-		return err
-	}
-	return p.replace(ctx, workspace, index, set)
 }
 
 func (p *Publisher) readSet(ctx context.Context, workspace string) (*Set, error) {

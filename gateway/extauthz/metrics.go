@@ -40,56 +40,36 @@ func (m *metrics) decided(reason string, took time.Duration) {
 	m.seconds.Observe(took.Seconds())
 }
 
-func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("burnkey_gateway_"+name, help, labels, nil)
-}
-
-var (
-	descWorkspaces = describe("workspaces", "Workspaces whose tokens are accepted.")
-	descUnready    = describe("workspaces_unready", "Workspaces without keys.")
-	descStale      = describe("workspaces_stale", "Workspaces with keys older than --max-staleness.")
-	descPolling    = describe("workspaces_polling", "Workspaces that do not receive changes as a stream.")
-	descKeys       = describe("keys", "Published keys of all workspaces.")
-	descVersion    = describe("version_min", "Lowest version of a workspace's set.")
-	descVersions   = describe("versions_sum", "Sum of the versions of all sets; it grows with every change.")
-	descAge        = describe("age_seconds_max", "Age of the oldest keys; -1: no workspace has keys; +Inf: some age is unknown.")
-	descIssuer     = describe("issuer_mismatch", "1 if the server has another issuer than the gateway expects: all tokens are refused.")
-	descUses       = describe("usage_pending", "Keys whose latest use has not been reported.")
-	descErrors     = describe("state_errors", "Failed writes of state files of the current workspaces.")
-	descList       = describe("list_failures_total", "Failed requests of the list of workspaces.")
-	descReports    = describe("usage_reports_total", "Usage reports by result; only ok ones are complete.", "result")
-)
-
 // collector exports gateway.Stats.
 type collector struct{ g *gateway.Gateway }
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
 
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	s := c.g.Stats()
-	for _, m := range []struct {
-		desc  *prometheus.Desc
-		value float64
-	}{
-		{descWorkspaces, float64(s.Workspaces)},
-		{descUnready, float64(s.Unready)},
-		{descStale, float64(s.Stale)},
-		{descPolling, float64(s.Polling)},
-		{descKeys, float64(s.Keys)},
-		{descVersion, float64(s.MinVersion)},
-		{descVersions, float64(s.Versions)},
-		{descAge, seconds(s.MaxAge)},
-		{descIssuer, count(s.WrongIssuer)},
-		{descUses, float64(s.PendingUses)},
-		{descErrors, float64(s.StateFailures)},
-	} {
-		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value)
+	export := func(kind prometheus.ValueType, name, help string, value float64) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("burnkey_gateway_"+name, help, nil, nil), kind, value)
 	}
-	ch <- prometheus.MustNewConstMetric(descList, prometheus.CounterValue, float64(s.ListFailures))
+	gauge := func(name, help string, value float64) { export(prometheus.GaugeValue, name, help, value) }
+	s := c.g.Stats()
+	gauge("workspaces", "Workspaces whose tokens are accepted.", float64(s.Workspaces))
+	gauge("workspaces_unready", "Workspaces without keys.", float64(s.Unready))
+	gauge("workspaces_stale", "Workspaces with keys older than --max-staleness.", float64(s.Stale))
+	gauge("workspaces_polling", "Workspaces that do not receive changes as a stream.", float64(s.Polling))
+	gauge("keys", "Published keys of all workspaces.", float64(s.Keys))
+	gauge("version_min", "Lowest version of a workspace's set.", float64(s.MinVersion))
+	gauge("versions_sum", "Sum of the versions of all sets; it grows with every change.", float64(s.Versions))
+	gauge("age_seconds_max", "Age of the oldest keys; -1: no workspace has keys; +Inf: some age is unknown.", seconds(s.MaxAge))
+	gauge("issuer_mismatch", "1 if the server has another issuer than the gateway expects: all tokens are refused.", count(s.WrongIssuer))
+	gauge("usage_pending", "Keys whose latest use has not been reported.", float64(s.PendingUses))
+	gauge("state_errors", "Failed writes of state files of the current workspaces.", float64(s.StateFailures))
+	export(prometheus.CounterValue, "list_failures_total", "Failed requests of the list of workspaces.", float64(s.ListFailures))
 	for result, n := range s.UsageReports {
 		ch <- prometheus.MustNewConstMetric(descReports, prometheus.CounterValue, float64(n), result)
 	}
 }
+
+var descReports = prometheus.NewDesc("burnkey_gateway_usage_reports_total", "Usage reports by result; only ok ones are complete.",
+	[]string{"result"}, nil)
 
 func seconds(age time.Duration) float64 {
 	switch {

@@ -84,20 +84,11 @@ func stop(server *grpc.Server, drain time.Duration) error {
 		server.Stop()
 		return nil
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		server.GracefulStop()
-	}()
-	timer := time.NewTimer(drain)
-	defer timer.Stop()
-	select {
-	case <-done:
+	timer := time.AfterFunc(drain, server.Stop)
+	server.GracefulStop()
+	if timer.Stop() {
 		return nil
-	case <-timer.C:
 	}
-	server.Stop()
-	<-done
 	return fmt.Errorf("calls were still in progress after %s", drain)
 }
 
