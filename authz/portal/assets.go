@@ -38,7 +38,7 @@ var readAssets = sync.OnceValue(func() map[string]asset {
 	return assets
 })
 
-// kinds are the media types by extension. Those of the operating system may differ.
+// kinds are the media types by extension. The operating system may have others.
 var kinds = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 // serveAsset lets browsers store a file, for good if its URL names the current version.
@@ -56,7 +56,7 @@ func (p *portal) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
 }
 
-// logo is the producer's picture. Who has it already does not have it read from the database.
+// logo answers with the producer's logo, and does not read it from the database if the browser has it.
 func logo(v *visit) error {
 	hash := v.workspace.Portal.LogoHash
 	if hash == "" {
@@ -69,7 +69,7 @@ func logo(v *visit) error {
 		return nil
 	}
 	picture, err := v.service.Logo(v.r.Context(), v.workspace.ID)
-	if errors.Is(err, authz.ErrNotFound) { // it has just gone
+	if errors.Is(err, authz.ErrNotFound) { // it was just deleted
 		return errNowhere
 	}
 	if err != nil {
@@ -78,11 +78,10 @@ func logo(v *visit) error {
 	return v.file("image/png", picture)
 }
 
-// fileLife is for how long browsers may show a workspace's file without asking for it.
+// fileLife is how long browsers may show a workspace's file without requesting it.
 const fileLife = 5 * time.Minute
 
-// has reports whether the browser has a file with this hash (RFC 9110 section 13.1.2). Of
-// what our own tags look like, no part is another.
+// has reports whether the browser has a file with this hash (RFC 9110 section 13.1.2).
 func (v *visit) has(hash string) bool {
 	for tag := range strings.SplitSeq(strings.Join(v.r.Header.Values("If-None-Match"), ","), ",") {
 		if strings.TrimPrefix(strings.TrimSpace(tag), "W/") == `"`+hash+`"` {
@@ -92,7 +91,7 @@ func (v *visit) has(hash string) bool {
 	return false
 }
 
-// file answers with what is the same for everybody.
+// file answers with a file that is the same for everybody.
 func (v *visit) file(kind string, body []byte) error {
 	sum := sha256.Sum256(body)
 	v.describe(kind, hex.EncodeToString(sum[:]))
@@ -100,9 +99,8 @@ func (v *visit) file(kind string, body []byte) error {
 	return nil
 }
 
-// describe is the header of a file that is to be kept for a while. It is asked for by the
-// look that it is of: where that is not the one that is known here, what there is may be too
-// old already.
+// describe sets the header of a file that browsers store for a while. If the address names another
+// look than this server knows, the file may be outdated, and browsers must not store it.
 func (v *visit) describe(kind, hash string) {
 	h := v.w.Header()
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(fileLife.Seconds())))

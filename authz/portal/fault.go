@@ -6,12 +6,12 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// fault is what is wrong with a field, or with a whole form if Field is empty.
+// fault is a problem with a field, or with the whole form if Field is empty.
 type fault struct{ Field, Text string }
 
 type faults []fault
 
-// of returns what is wrong with a field, or nothing.
+// of returns the text of a field's first fault, or nothing.
 func (f faults) of(field string) string {
 	for _, one := range f {
 		if one.Field == field {
@@ -34,8 +34,8 @@ var formFields = map[string]string{
 	"portal.display_name": "name", "portal.accent": "accent", "portal.logo": "logo",
 }
 
-// faultsOf words the rules that input breaks, each field once: by the message
-// fault.FIELD.CODE, or fault.FIELD.
+// faultsOf returns the faults of invalid input, one a field, with the message fault.FIELD.CODE or
+// fault.FIELD.
 func (v *visit) faultsOf(input authz.InputError) (bad faults) {
 	for _, one := range input {
 		field := formFields[one.Field]
@@ -54,7 +54,7 @@ func (v *visit) faultsOf(input authz.InputError) (bad faults) {
 	return bad
 }
 
-// argsOf returns the arguments of a rule for people, and limits that the texts name in addition.
+// argsOf returns a rule's arguments in readable form, and further limits that the messages use.
 func (v *visit) argsOf(f authz.FieldError) []any {
 	args := []any{"kib", authz.MaxLogo >> 10, "side", authz.MaxLogoSide, "last", v.language.Day(v.lastDay())}
 	for i := 0; i+1 < len(f.Args); i += 2 {

@@ -76,7 +76,8 @@ func TestBodies(t *testing.T) {
 	s := newSite(t)
 	v := s.owner("acme", "cust_1")
 	csrf := v.get("/portal/acme/keys/new").hidden("csrf")
-	v.do("POST", "/portal/acme/keys", url.Values{"csrf": {csrf}, "name": {strings.Repeat("a", 64<<10)}}).want(http.StatusRequestEntityTooLarge).
+	v.do("POST", "/portal/acme/keys", url.Values{"csrf": {csrf}, "name": {strings.Repeat("a", 64<<10)}}).
+		want(http.StatusRequestEntityTooLarge).
 		has("Too much data")
 	v.header = http.Header{"Content-Type": {"application/json"}}
 	v.do("POST", "/portal/acme/keys", with(good, "csrf", csrf)).want(http.StatusForbidden)
@@ -121,7 +122,8 @@ func TestFraming(t *testing.T) {
 	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	for _, path := range []string{"/portal/acme/keys", "/portal/acme/keys/new", "/portal/acme/none", "/portal/acme/keys/" + unknownID} {
 		framed := v.get(path).Header()
-		if path != "/portal/acme/none" && !strings.HasSuffix(framed.Get("Content-Security-Policy"), "; frame-ancestors https://app.example.test http://127.0.0.1:3000") {
+		if path != "/portal/acme/none" && !strings.HasSuffix(framed.Get("Content-Security-Policy"),
+			"; frame-ancestors https://app.example.test http://127.0.0.1:3000") {
 			t.Errorf("%s: %v", path, framed)
 		}
 	}
@@ -148,7 +150,8 @@ func TestFraming(t *testing.T) {
 	for range 2 {
 		nowhere.get(link).want(http.StatusForbidden).has("This page can’t be embedded here", "The link is still unused")
 	}
-	if nowhere.cookie != nil || !strings.Contains(s.log.String(), "workspace=other") || strings.Contains(s.log.String(), link[len("/portal/link/"):]) {
+	if nowhere.cookie != nil || !strings.Contains(s.log.String(), "workspace=other") ||
+		strings.Contains(s.log.String(), link[len("/portal/link/"):]) {
 		t.Errorf("the cookie is %v, and the log %s", nowhere.cookie, s.log.String())
 	}
 	nowhere.header = nil

@@ -68,7 +68,8 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 			t.Errorf("%s %q: what was typed is lost", c.field, c.value)
 		}
 	}
-	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", url.Values{"expiry": {"date"}, "date": {"2026-03-03"}, "name": {`"><img src=x onerror=alert(1)>`}}).want(422)
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", url.Values{"expiry": {"date"}, "date": {"2026-03-03"},
+		"name": {`"><img src=x onerror=alert(1)>`}}).want(422)
 	p.has("There are 2 problems", "can’t be in the past")
 	if !strings.Contains(p.body, `value="2026-03-03"`) || strings.Contains(p.body, "<img src=x") {
 		t.Error(p.body)
@@ -187,11 +188,13 @@ func TestTheLimitOfKeys(t *testing.T) {
 	full := func() {
 		t.Helper()
 		for _, path := range pages {
-			if p := v.get(path).want(200).has(says); strings.Contains(p.body, `href="/portal/acme/keys/new"`) || strings.Contains(p.body, `name="once"`) {
+			if p := v.get(path).want(200).has(says); strings.Contains(p.body, `href="/portal/acme/keys/new"`) ||
+				strings.Contains(p.body, `name="once"`) {
 				t.Errorf("%s leads to a form, or is one", path)
 			}
 		}
-		v.post("/portal/acme/keys", "/portal/acme/keys", with(good, "once", strings.Repeat("x", 22))).want(409).has("You have reached your limit of 2 active keys", "Create key")
+		v.post("/portal/acme/keys", "/portal/acme/keys", with(good, "once", strings.Repeat("x", 22))).want(409).
+			has("You have reached your limit of 2 active keys", "Create key")
 	}
 	full()
 	v.get("/portal/acme/keys?lang=de").want(200).has("Limit von 2 aktiven Schlüsseln")

@@ -1,16 +1,12 @@
 package portal
 
-import (
-	"strings"
-)
+import "strings"
 
-// policy is what a page may do: nothing but load our own files, and nothing inline
-// (Content Security Policy Level 3).
+// policy lets a page load only our own files, and forbids inline code (Content Security Policy Level 3).
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors "
 
-// secure sets the header fields that every answer has. Before the workspace is known,
-// nobody may frame the page.
+// secure sets the header fields of every answer. Until the workspace is known, no site may frame the page.
 func (v *visit) secure() {
 	h := v.w.Header()
 	parents := v.workspace.Portal.FrameAncestors
@@ -20,7 +16,7 @@ func (v *visit) secure() {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	} else {
 		h.Set("Content-Security-Policy", policy+strings.Join(parents, " "))
-		h.Del("X-Frame-Options") // it can name no one
+		h.Del("X-Frame-Options") // it can't list sites
 		h.Del("Cross-Origin-Opener-Policy")
 	}
 	h.Set("Cache-Control", "no-store")

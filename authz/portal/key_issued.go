@@ -12,36 +12,34 @@ import (
 )
 
 const (
-	// setMaxAge is how long a gateway goes without asking for the set again: the max-age
-	// of the set, which Envoy's own configuration here is set to, too.
+	// setMaxAge is how long gateways use the set before they fetch it again: its max-age, which is also
+	// in our Envoy configuration.
 	setMaxAge = 5 * time.Second
-	// usableAfter is when a new key is good at every gateway that is well: it may just
-	// have asked, and its next fetch takes its time.
+	// usableAfter is when every healthy gateway accepts a new key. A fetch takes some time.
 	usableAfter = setMaxAge + time.Second
-	// exampleURL stands where the workspace names none.
+	// exampleURL is for workspaces without a base URL.
 	exampleURL = "https://api.example.com/"
 )
 
 // issuedPage is the content of the one page that has a token.
 type issuedPage struct {
-	Key   shownKey
-	Old   *shownKey // that it succeeds
-	Token string
-	// Variable and File are for who saves the token.
-	Variable, File string
+	Key            shownKey
+	Old            *shownKey // its predecessor, or nil
+	Token          string
+	Variable, File string // names for a file with the token
 	BaseURL        string
-	Example        bool // BaseURL is a made-up one
+	Example        bool // BaseURL is exampleURL
 	Wait           int  // seconds
 }
 
-// showIssued shows a token, which no other page can.
+// showIssued shows a token, as no other page does.
 func (v *visit) showIssued(issued authz.Issued, old *shownKey) error {
 	p := issuedPage{
 		Key: v.show(issued.Key), Old: old, Token: issued.Token.Reveal(), Wait: int(usableAfter / time.Second),
 		Variable: strings.ToUpper(strings.ReplaceAll(v.workspace.ID, "-", "_")) + "_API_KEY",
 		File:     v.workspace.ID + ".env", BaseURL: v.workspace.Portal.BaseURL,
 	}
-	if p.Variable[0] >= '0' && p.Variable[0] <= '9' { // no shell has such variables
+	if p.Variable[0] >= '0' && p.Variable[0] <= '9' { // no shell variable begins with a digit
 		p.Variable = "_" + p.Variable
 	}
 	if p.BaseURL == "" {
@@ -50,13 +48,13 @@ func (v *visit) showIssued(issued authz.Issued, old *shownKey) error {
 	return v.render(http.StatusOK, "issued", "issued.title", p)
 }
 
-// liveness is what portal.js asks for after a key was made.
+// liveness is for portal.js, which polls it after a key was issued.
 type liveness struct {
 	Status string `json:"status"`       // "waiting", "live" or "gone"
 	In     int    `json:"in,omitempty"` // seconds until it should be live
 }
 
-// isLive says whether a key is good everywhere by now.
+// isLive answers whether all gateways accept a key by now.
 func isLive(v *visit) error {
 	k, err := v.key()
 	if err != nil {

@@ -16,15 +16,14 @@ const day = 24 * time.Hour
 // page returns the workspace as this session sees it: see authz.OnPage.
 func (v *visit) page() *store.Workspace { return authz.OnPage(&v.workspace, &v.session) }
 
-// mayHave reports whether this session may make a key with these scopes. It holds for a
-// successor, too: its token is shown here.
+// mayHave reports whether this session may issue a key with these scopes, or a successor with them.
 func (v *visit) mayHave(scopes []string) bool {
 	page := v.page()
 	return !slices.ContainsFunc(scopes, func(scope string) bool { return !authz.OffersScope(page, scope) })
 }
 
-// full returns how many keys the owner may have, where they have as many and can make no
-// more; else 0. It looks at the newest keys alone: what lies behind is for authz to see.
+// full returns the limit of keys if the owner has reached it, or else 0. It counts only the newest keys;
+// authz counts all.
 func (v *visit) full() (int, error) {
 	most := v.workspace.Policy.KeysPerOwner
 	if most == 0 || most > lookedAt {
@@ -36,24 +35,20 @@ func (v *visit) full() (int, error) {
 			active++
 		}
 	})
-	if err != nil {
+	if err != nil || active < most {
 		return 0, err
-	}
-	if active < most {
-		return 0, nil
 	}
 	return most, nil
 }
 
-// Lives of keys in seconds.
+// maxLife and defaultLife are lives of keys in seconds.
 func (v *visit) maxLife() int64     { return authz.MaxLife(v.page()) }
 func (v *visit) defaultLife() int64 { return authz.DefaultLife(v.page()) }
 
-// endOf returns the last second of a day in UTC: every page then shows this day as the key's
-// last one.
+// endOf returns the last second of a day in UTC, so that every page shows this day as the key's last.
 func endOf(date time.Time) time.Time { return date.Add(day - time.Second) }
 
-// lastDay is the last on which a key may expire at its end, in UTC.
+// lastDay returns the last day in UTC at whose end a key may expire.
 func (v *visit) lastDay() time.Time {
 	last := v.now().UTC().Add(time.Duration(v.maxLife()) * time.Second)
 	if date := last.Truncate(day); !endOf(date).After(last) {
@@ -62,8 +57,7 @@ func (v *visit) lastDay() time.Time {
 	return last.Truncate(day).Add(-day)
 }
 
-// presets are the lives that are offered: the usual ones as far as they are allowed, and
-// the workspace's own default.
+// presets returns the lives to choose from: the usual ones, if allowed, and the workspace's default.
 func (v *visit) presets() []time.Duration {
 	lives := []time.Duration{time.Duration(v.defaultLife()) * time.Second}
 	for _, days := range []time.Duration{7, 30, 90, 365} {
@@ -75,7 +69,7 @@ func (v *visit) presets() []time.Duration {
 	return slices.Compact(lives)
 }
 
-// onceLen is the length of what makes a form unique.
+// onceLen is the length of a form's unique text.
 const onceLen = 22
 
 func newOnce() string {
@@ -86,7 +80,8 @@ func newOnce() string {
 
 func isOnce(text string) bool { return len(text) == onceLen }
 
-// once makes an idempotency key that nobody else's form can have.
+// once returns the idempotency key for a form's unique text: the form issues one key, however often it
+// is sent. No other owner's form can have the same.
 func (v *visit) once(text string) string {
 	sum := sha256.Sum256([]byte("once" + v.workspace.ID + "\x00" + v.session.Owner + "\x00" + text))
 	return "portal-" + base64.RawURLEncoding.EncodeToString(sum[:])

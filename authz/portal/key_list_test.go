@@ -102,7 +102,8 @@ func TestWhatExpiresSoon(t *testing.T) {
 	}
 	_, err := s.Rotate(t.Context(), "acme", keys["rotated"].ID, authz.RotateRequest{Grace: new(time.Duration)})
 	check(t, err)
-	v.get("/portal/acme/keys").want(200).has("3 keys expire soon", "rotated : in 3 days ten : in 10 days fourteen : in 14 days").hasNot("fifteen : in")
+	v.get("/portal/acme/keys").want(200).has("3 keys expire soon", "rotated : in 3 days ten : in 10 days fourteen : in 14 days").
+		hasNot("fifteen : in")
 	v.get(keyPath(keys["ten"])).has("This key expires in 10 days.", "Rotate it")
 	v.get(keyPath(keys["fifteen"])).hasNot("This key expires in")
 }
@@ -164,7 +165,8 @@ func TestAKeyWithoutAName(t *testing.T) {
 	}
 	// What is noted of a change of something else says nothing of the name that there is.
 	v.get("/portal/acme/history").want(200).has("Key created Unnamed key "+end(unnamed), "updated Key "+end(named)).hasNot(unnamed.ID.String())
-	operator.get("/portal/acme/operator/audit").want(200).has("Unnamed key "+end(unnamed), "updated Key "+end(named)).hasNot(unnamed.ID.String())
+	operator.get("/portal/acme/operator/audit").want(200).has("Unnamed key "+end(unnamed), "updated Key "+end(named)).
+		hasNot(unnamed.ID.String())
 	v.get("/portal/acme/history?lang=de").want(200).has("Schlüssel ohne Namen " + end(unnamed))
 	// Of the management keys there is no page that would say more.
 	admin := s.withHome()
@@ -186,7 +188,8 @@ func TestMarkup(t *testing.T) {
 		Owner: evil, Name: evil, Scopes: []string{"<b>"}, Metadata: []byte(`{"environment":"<i>x</i>"}`),
 	})
 	v := s.owner("acme", evil)
-	for _, path := range []string{"/portal/acme/keys", "/portal/acme/keys?q=" + "%3Cscript", keyPath(k), "/portal/acme/keys/new", "/portal/acme/history", "/portal/acme/x"} {
+	for _, path := range []string{"/portal/acme/keys", "/portal/acme/keys?q=" + "%3Cscript", keyPath(k), "/portal/acme/keys/new",
+		"/portal/acme/history", "/portal/acme/x"} {
 		p := v.get(path)
 		for _, bad := range []string{`<script src="//evil`, "<b>", "<i>x", "<a href=javascript"} {
 			if strings.Contains(p.body, bad) {

@@ -33,7 +33,7 @@ func rotateKey(v *visit) error {
 		return v.notRotated(k, err)
 	}
 	if k, err = v.service.Key(v.r.Context(), v.workspace.ID, k.ID); err != nil {
-		// The token is worth more than what is said of the old key.
+		// The page with the token matters more than the old key's state.
 		return v.showIssued(issued, nil)
 	}
 	old := v.show(k)
@@ -46,7 +46,7 @@ func (v *visit) notRotated(k store.Key, err error) error {
 	case errors.As(err, &input):
 		bad := v.faultsOf(input)
 		for i := range bad {
-			bad[i].Field = "" // the form has no such fields
+			bad[i].Field = "" // the form has no fields for them
 		}
 		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
 	case errors.Is(err, authz.ErrNotActive):
@@ -60,7 +60,7 @@ func (v *visit) notRotated(k store.Key, err error) error {
 	return err
 }
 
-// changedMeanwhile shows a key as it is by now, where a form was for what it was.
+// changedMeanwhile shows the current state of a key that has changed since the form was shown.
 func (v *visit) changedMeanwhile(k store.Key) error {
 	k, err := v.keyOf(k.ID.String())
 	if err != nil {
@@ -69,18 +69,18 @@ func (v *visit) changedMeanwhile(k store.Key) error {
 	return v.keyAgain(http.StatusConflict, k, "", v.fault("", "fault.state"))
 }
 
-// graceOf reads one of graces, in seconds.
+// graceOf reads one of graces in seconds.
 func graceOf(text string) (time.Duration, bool) {
-	seconds, err := strconv.ParseInt(text, 10, 64)
+	seconds, err := strconv.ParseInt(text, 10, 32)
 	grace := time.Duration(seconds) * time.Second
-	return grace, err == nil && seconds >= 0 && seconds <= int64(authz.MaxGrace/time.Second) && slices.Contains(graces, grace)
+	return grace, err == nil && slices.Contains(graces, grace)
 }
 
 func undoRotation(v *visit) error { return v.settle(v.service.UndoRotation, "undone") }
 
 func endGrace(v *visit) error { return v.settle(v.service.EndGrace, "ended") }
 
-// settle ends the rotation of the key of the path in one way or the other.
+// settle ends the rotation of the key in the path.
 func (v *visit) settle(how func(context.Context, string, uuid.UUID) (store.Key, error), what string) error {
 	k, err := v.key()
 	if err != nil {

@@ -151,7 +151,8 @@ func TestFormsThatAreLate(t *testing.T) {
 	v.post(keyPath(k), keyPath(k, "end"), nil).want(409)
 	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {once}}).want(200)
 	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {once}}).want(409).has("has already been created")
-	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {strings.Repeat("x", 22)}}).want(409).has("The key has changed in the meantime")
+	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"3600"}, "once": {strings.Repeat("x", 22)}}).want(409).
+		has("The key has changed in the meantime")
 	v.post(keyPath(k), keyPath(k, "rotate"), url.Values{"grace": {"61"}}).want(422).has("Choose how long")
 	s.advance(2 * time.Hour)
 	v = s.owner("acme", "cust_1")
@@ -195,7 +196,8 @@ func TestAGraceWithoutASuccessor(t *testing.T) {
 	v.get(keyPath(old)).want(200).has("Rotation in progress", "Undo the rotation").hasNot("without a replacement")
 	successor := v.newest()
 	v.post(keyPath(successor), keyPath(successor, "revoke"), url.Values{"confirm": {successor.Name}}).want(303)
-	v.get(keyPath(old)).want(200).has("without a replacement", "Create another one in time").hasNot("Rotation in progress", "Undo the rotation")
+	v.get(keyPath(old)).want(200).has("without a replacement", "Create another one in time").
+		hasNot("Rotation in progress", "Undo the rotation")
 }
 
 func TestLive(t *testing.T) {
@@ -226,7 +228,8 @@ func TestAFormSentTwiceMakesOneKey(t *testing.T) {
 	v := s.owner("acme", "cust_1")
 	once := v.get("/portal/acme/keys/new").hidden("once")
 	k := v.create("once", once)
-	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "once", once)).want(409).has("has already been created", "Go to that key")
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "once", once)).want(409).
+		has("has already been created", "Go to that key")
 	if !strings.Contains(p.body, `href="`+keyPath(k)+`"`) {
 		t.Error("no way to the key")
 	}

@@ -67,7 +67,8 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	for _, m := range asked.FindAllStringSubmatch(source.String(), -1) {
 		used[m[1]] = true
 	}
-	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "ago.", "life.", "done.", "fault.", "actor.", "result.", "unit."} {
+	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "ago.", "life.",
+		"done.", "fault.", "actor.", "result.", "unit."} {
 		for key := range messages {
 			if strings.HasPrefix(key, prefix) {
 				used[base(key)] = true
@@ -135,7 +136,8 @@ func TestTemplatesHaveNoText(t *testing.T) {
 	action := regexp.MustCompile(`(?s)\{\{.*?\}\}`)
 	code := regexp.MustCompile(`(?s)<code.*?</code>`)
 	tags := regexp.MustCompile(`(?s)<[^>]*>`)
-	spoken := regexp.MustCompile(`\s(?:aria-label|title|alt|placeholder|data-(?:done|failed|busy|dialog|cancel|waiting|live-text|gone-text))="([^"]*)"`)
+	spoken := regexp.MustCompile(`\s(?:aria-label|title|alt|placeholder|` +
+		`data-(?:done|failed|busy|dialog|cancel|waiting|live-text|gone-text))="([^"]*)"`)
 	err := fs.WalkDir(templateFiles, "templates", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

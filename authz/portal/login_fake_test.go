@@ -41,7 +41,10 @@ type bent struct {
 var providerKey = sync.OnceValue(testkit.PrivateKey)
 
 func newBent(t *testing.T) *bent {
-	b := &bent{t: t, key: providerKey(), claims: map[string]any{"customer_id": "cust_1"}, handlers: map[string]http.HandlerFunc{}, seen: map[string]int{}}
+	b := &bent{
+		t: t, key: providerKey(), claims: map[string]any{"customer_id": "cust_1"},
+		handlers: map[string]http.HandlerFunc{}, seen: map[string]int{},
+	}
 	b.Server = httptest.NewServer(b)
 	t.Cleanup(b.Close)
 	return b
@@ -87,7 +90,10 @@ func (b *bent) answer(w http.ResponseWriter, members, more map[string]any) {
 
 // idToken is for the nonce that the code is.
 func (b *bent) idToken(nonce string) string {
-	claims := map[string]any{"iss": b.URL, "sub": "ada", "aud": "burnkey", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(), "nonce": nonce}
+	now := time.Now()
+	claims := map[string]any{
+		"iss": b.URL, "sub": "ada", "aud": "burnkey", "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "nonce": nonce,
+	}
 	maps.Copy(claims, b.claims)
 	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
 	payload, err := json.Marshal(claims)
@@ -216,7 +222,10 @@ func TestOwnersByAddress(t *testing.T) {
 	for name, c := range map[string]struct {
 		verified any
 		ok       bool
-	}{"verified": {true, true}, "in text": {"true", true}, "not verified": {false, false}, "unknown": {nil, false}, "odd": {[]any{true}, false}} {
+	}{
+		"verified": {true, true}, "in text": {"true", true}, "not verified": {false, false},
+		"unknown": {nil, false}, "odd": {[]any{true}, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBent(t)
 			b.claims = map[string]any{"email": "ada@acme.test", "email_verified": c.verified}

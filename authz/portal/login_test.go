@@ -260,14 +260,16 @@ func TestWaysToTheLogin(t *testing.T) {
 	s := newSite(t)
 	ways := regexp.MustCompile(`href="/portal/acme/login(\?other)?"`)
 	offers := func(v *visitor, path string) bool { return ways.MatchString(v.get(path).body) }
-	if offers(s.stranger(), "/portal/acme/keys") || offers(s.operator("acme"), "/portal/acme/keys") || offers(s.stranger(), "/portal/acme/loggedout") {
+	if offers(s.stranger(), "/portal/acme/keys") || offers(s.operator("acme"), "/portal/acme/keys") ||
+		offers(s.stranger(), "/portal/acme/loggedout") {
 		t.Error("a login is offered where there is no provider")
 	}
 	for _, path := range []string{"/portal/acme/login", "/portal/acme/callback?state=x&code=y"} {
 		s.stranger().get(path).want(http.StatusNotFound)
 	}
 	s.provide("acme", "https://login.example.test", "burnkey")
-	if !offers(s.stranger(), "/portal/acme/keys") || !offers(s.operator("acme"), "/portal/acme/keys") || !offers(s.stranger(), "/portal/acme/loggedout") {
+	if !offers(s.stranger(), "/portal/acme/keys") || !offers(s.operator("acme"), "/portal/acme/keys") ||
+		!offers(s.stranger(), "/portal/acme/loggedout") {
 		t.Error("no login is offered")
 	}
 	if offers(s.stranger(), "/portal/other/keys") || offers(s.owner("acme", "cust_1"), "/portal/acme/keys/none") {

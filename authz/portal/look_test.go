@@ -35,7 +35,8 @@ func TestHowTheProducerLooks(t *testing.T) {
 	if theme.body != ":root { --brand: #ffd400; --on-brand: #000000 }\n" || theme.Header().Get("Content-Type") != "text/css; charset=utf-8" {
 		t.Errorf("the theme is %q, %s", theme.body, theme.Header().Get("Content-Type"))
 	}
-	if got := v.get("/portal/acme/logo.png").want(200); !bytes.Equal(got.Body.Bytes(), logo.Bytes()) || got.Header().Get("Content-Type") != "image/png" {
+	got := v.get("/portal/acme/logo.png").want(200)
+	if !bytes.Equal(got.Body.Bytes(), logo.Bytes()) || got.Header().Get("Content-Type") != "image/png" {
 		t.Error("the logo is another")
 	}
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("'https://api.acme.test/v1?a=b&c=d'").hasNot("Replace the URL")
@@ -51,7 +52,8 @@ func TestTheLookIsKept(t *testing.T) {
 	portal.Accent, portal.Logo = "#ffd400", logoOf(t, 8)
 	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
 	paths := func() []string {
-		found := regexp.MustCompile(`"(/portal/acme/(?:logo\.png|theme\.css)\?v=[^"]*)"`).FindAllStringSubmatch(s.owner("acme", "cust_1").get("/portal/acme/keys").body, -1)
+		found := regexp.MustCompile(`"(/portal/acme/(?:logo\.png|theme\.css)\?v=[^"]*)"`).
+			FindAllStringSubmatch(s.owner("acme", "cust_1").get("/portal/acme/keys").body, -1)
 		if len(found) != 2 {
 			t.Fatalf("the page loads %q", found)
 		}
@@ -106,7 +108,8 @@ func TestStrangersCostLittle(t *testing.T) {
 		}
 		return s.store.reads.Load() - before
 	}
-	pages := []string{"/portal/acme", "/portal/acme/keys", "/portal/acme/operator/keys", "/portal/acme/theme.css", "/portal/acme/none", "/portal/"}
+	pages := []string{"/portal/acme", "/portal/acme/keys", "/portal/acme/operator/keys", "/portal/acme/theme.css",
+		"/portal/acme/none", "/portal/"}
 	if n := reads(s.stranger(), append(pages, pages...)...); n != 1 {
 		t.Errorf("a stranger takes %d reads", n)
 	}
@@ -180,7 +183,8 @@ func TestLanguage(t *testing.T) {
 		t.Errorf("the choice is kept as %q", set)
 	}
 	// In German there is every page, too.
-	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("Ihr neuer Schlüssel", "In etwa 6 Sekunden bereit.").hasNot("English")
+	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("Ihr neuer Schlüssel", "In etwa 6 Sekunden bereit.").
+		hasNot("English")
 	k := v.newest()
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "name", "")).want(422).has("Es gibt ein Problem")
 	v.get(keyPath(k)).want(200).has("Austauschen", "in 30 Tagen")

@@ -339,7 +339,8 @@ func (p *page) safe() {
 	p.t.Helper()
 	h := p.Header()
 	csp := h.Get("Content-Security-Policy")
-	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors "} {
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'",
+		"form-action 'self'", "frame-ancestors "} {
 		if !strings.Contains(csp, want) || strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
 			p.t.Errorf("%s: the policy is %q", p.what, csp)
 			break

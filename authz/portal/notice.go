@@ -6,13 +6,11 @@ import (
 	"time"
 )
 
-// noticeLife is for how long a page says what was just done: somebody may come back to
-// its address when it is no longer so.
+// noticeLife is how long a page shows what was just done. Later it may no longer be true.
 const noticeLife = time.Minute
 
-// done is the query by which the page that follows on a form says what was done to
-// something. Only who is in this session can have got it: a link of somebody else's can't
-// make a page say what has not happened.
+// done returns the query that makes the next page show what was done to something. It is valid in this
+// session only, so no one else can link to a false notice.
 func (v *visit) done(what, to string) string {
 	at := strconv.FormatInt(v.now().Unix(), 36)
 	return "?" + url.Values{"done": {what}, "at": {at}, "seal": {v.seal(what, to, at)}}.Encode()
@@ -22,7 +20,7 @@ func (v *visit) seal(what, to, at string) string {
 	return v.derive("done\x00" + v.workspace.ID + "\x00" + what + "\x00" + to + "\x00" + at)[:22]
 }
 
-// notice is what the query says was just done to something, if it is one of these.
+// notice returns the text for the query of done, if it is about one of these actions.
 func (v *visit) notice(to string, whats ...string) string {
 	given := v.r.URL.Query()
 	at, err := strconv.ParseInt(given.Get("at"), 36, 64)

@@ -47,7 +47,8 @@ func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 	v := s.stranger()
 	link := s.link(authz.Home, authz.LinkRequest{Role: store.RoleOperator, Subject: "chief"})
 	v.get(link).want(http.StatusSeeOther).leadsTo(allPath)
-	for _, path := range []string{"/portal/burnkey", "/portal/burnkey/", "/portal/burnkey/operator", "/portal/burnkey/operator/", "/portal/burnkey/operator/find"} {
+	for _, path := range []string{"/portal/burnkey", "/portal/burnkey/", "/portal/burnkey/operator", "/portal/burnkey/operator/",
+		"/portal/burnkey/operator/find"} {
 		v.get(path).want(http.StatusSeeOther).leadsTo(allPath)
 	}
 	v.get("/portal/acme").want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
@@ -203,7 +204,8 @@ func TestWhoIsOverOneWorkspaceIsNotOverAll(t *testing.T) {
 		"an owner of such a name":      s.owner("acme", authz.Home),
 	} {
 		for _, r := range append(homeRoutes(), operatorRoutes()...) {
-			p := v.do(r.method, r.path(authz.Home, admin.ID.String()), with(r.form, "csrf", "x")).want(401).hasNot("The acme", "The other", admin.ID.String())
+			p := v.do(r.method, r.path(authz.Home, admin.ID.String()), with(r.form, "csrf", "x")).want(401).
+				hasNot("The acme", "The other", admin.ID.String())
 			if t.Failed() {
 				t.Fatal(name, p.what)
 			}

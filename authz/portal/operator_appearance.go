@@ -9,15 +9,15 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// lookForm is how the page looks, as a form has it.
+// lookForm is the form of the page's look.
 type lookForm struct {
-	Version      string // of what it was when the form was shown
+	Version      string // of the settings when the form was shown
 	Name, Accent string
-	Logo         bool // there is one
+	Logo         bool // there is a logo
 }
 
-// maxSettings is of a form with a picture, in bytes: more than is kept, so that what is too
-// large is told of at its field.
+// maxSettings bounds a form with a picture, in bytes. It exceeds the limit of pictures, so that a larger
+// one is a fault of its field.
 const maxSettings = 4 << 20
 
 func (v *visit) lookForm() lookForm {
@@ -25,13 +25,12 @@ func (v *visit) lookForm() lookForm {
 	return lookForm{lookVersion(&v.workspace), p.DisplayName, p.Accent, p.LogoHash != ""}
 }
 
-// lookVersion is of all that the form may change.
+// lookVersion covers all settings that the form may change.
 func lookVersion(w *store.Workspace) string {
-	p, _, _ := w.Portal.Kept(w.Portal) // as a store gives it back
+	p, _, _ := w.Portal.Kept(w.Portal) // as a store returns it
 	return version(store.Portal{DisplayName: p.DisplayName, Accent: p.Accent, LogoHash: p.LogoHash})
 }
 
-// saveLook keeps what the form says, and says what of it can't be.
 func saveLook(v *visit) error {
 	from := v.r.PostForm
 	var bad faults
@@ -60,8 +59,8 @@ func saveLook(v *visit) error {
 	return v.settingsSaved(err, "look", retyped)
 }
 
-// picture reads the one that was sent, or nil: of one that is too large, no more than what
-// authz refuses together with all else that is wrong. Errors: errForm.
+// picture returns the uploaded picture, or nil. It reads only as much of it as authz needs to refuse it.
+// Errors: errForm.
 func (v *visit) picture() ([]byte, error) {
 	file, _, err := v.r.FormFile("logo")
 	if errors.Is(err, http.ErrMissingFile) || errors.Is(err, http.ErrNotMultipart) {
@@ -70,11 +69,11 @@ func (v *visit) picture() ([]byte, error) {
 	if err != nil {
 		return nil, errForm
 	}
-	defer func() { _ = file.Close() }() // it is in memory
+	defer func() { _ = file.Close() }() // the file is in memory
 	return io.ReadAll(io.LimitReader(file, authz.MaxLogo+1))
 }
 
-// lookTexts are the form's fields, in words. A picture can't be said.
+// lookTexts returns the form's fields as text, without the picture.
 func (v *visit) lookTexts(f *lookForm) []typedText {
 	t := v.language.Text
 	return []typedText{{t("settings.name"), f.Name}, {t("settings.accent"), f.Accent}}

@@ -48,8 +48,10 @@ func TestAuditFilters(t *testing.T) {
 			t.Errorf("%s: %d entries: %s", query, p.count(), p.text())
 		}
 	}
-	v.get(auditPath).has("Key revoked", "Owner cust_1", "Management key a-management-key · 203.0.113.9", "API call rejected Rejected", "Logged in")
-	for query, want := range map[string]string{"key=x": "This is not a valid key ID.", "since=x": "Enter a valid date.", "until=2026-02-30": "Enter a valid date."} {
+	v.get(auditPath).has("Key revoked", "Owner cust_1", "Management key a-management-key · 203.0.113.9",
+		"API call rejected Rejected", "Logged in")
+	for query, want := range map[string]string{"key=x": "This is not a valid key ID.", "since=x": "Enter a valid date.",
+		"until=2026-02-30": "Enter a valid date."} {
 		for _, path := range []string{auditPath, auditPath + ".csv", auditPath + ".json"} {
 			v.get(path + "?" + query).want(422).has(want)
 		}
@@ -87,7 +89,8 @@ func TestExport(t *testing.T) {
 	s.issue("other", authz.IssueRequest{Owner: "elsewhere"})
 	v := s.operator("acme")
 	p := v.get(auditPath + ".csv?action=key.issue").want(200)
-	if h := p.Header(); !strings.HasPrefix(h.Get("Content-Type"), "text/csv") || h.Get("Content-Disposition") != `attachment; filename="acme-audit.csv"` {
+	if h := p.Header(); !strings.HasPrefix(h.Get("Content-Type"), "text/csv") ||
+		h.Get("Content-Disposition") != `attachment; filename="acme-audit.csv"` {
 		t.Error(h)
 	}
 	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(p.body, "\ufeff"))).ReadAll()

@@ -152,7 +152,8 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	if got := p.Count("main li"); got != 2 {
 		t.Errorf("%d keys would go", got)
 	}
-	for _, path := range []string{"/keys?q=none", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x", "/settings", "/none", "/revoke?unused=3"} {
+	for _, path := range []string{"/keys?q=none", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x", "/settings",
+		"/none", "/revoke?unused=3"} {
 		p.Open(root + path)
 		sound(t, p, path)
 	}
@@ -219,7 +220,8 @@ func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts 
 	look("all workspaces")
 	if scripts && p.Count("html[lang=en]") == 1 {
 		p.Reload()
-		order(t, p, "Skip to content", "All workspaces", "Audit log", "Log out", "Name or ID", "Search", "Find a key in any workspace", "The acme", "The other", "English", "Deutsch")
+		order(t, p, "Skip to content", "All workspaces", "Audit log", "Log out", "Name or ID", "Search",
+			"Find a key in any workspace", "The acme", "The other", "English", "Deutsch")
 	}
 	p.Fill("#q", "oth")
 	p.Follow("form.filter button")

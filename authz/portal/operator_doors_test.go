@@ -28,7 +28,8 @@ func (e *endless) Audit(_ context.Context, _ string, f store.AuditFilter) (entri
 		last = binary.BigEndian.Uint64(f.After[8:]) - 1
 	}
 	for n := last; n > 0 && len(entries) < f.Limit; n-- {
-		entry := store.Entry{Action: store.ActionKeyIssue, Actor: store.Actor{Kind: store.ActorSystem}, Result: store.ResultOK, Detail: []byte(cmp.Or(e.detail, `{}`))}
+		entry := store.Entry{Action: store.ActionKeyIssue, Actor: store.Actor{Kind: store.ActorSystem}, Result: store.ResultOK,
+			Detail: []byte(cmp.Or(e.detail, `{}`))}
 		binary.BigEndian.PutUint64(entry.ID[8:], n)
 		entries = append(entries, entry)
 		if next = entry.ID; n == 1 {

@@ -41,7 +41,8 @@ func TestOperatorsPages(t *testing.T) {
 		}
 	}
 	p := v.get("/portal/acme/operator/revoke?owner=" + typed)
-	p = v.post("/portal/acme/operator/revoke", "/portal/acme/operator/revoke", url.Values{"ids": {p.hidden("ids")}, "number": {"1"}, "owner": {evil}}).want(200)
+	p = v.post("/portal/acme/operator/revoke", "/portal/acme/operator/revoke",
+		url.Values{"ids": {p.hidden("ids")}, "number": {"1"}, "owner": {evil}}).want(200)
 	if p.has("1 Schlüssel widerrufen."); strings.Contains(p.body, `<script src="//evil`) {
 		t.Error("the page of what is gone has a script of somebody's")
 	}

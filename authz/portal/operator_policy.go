@@ -13,29 +13,28 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// policyForm is what keys may be, as a form has it.
+// policyForm is the form of the rules for keys.
 type policyForm struct {
-	Version      string // of what it was when the form was shown
-	Scopes       string // one a line, its description behind it
+	Version      string // of the settings when the form was shown
+	Scopes       string // a scope and its description on each line
 	Default, Max lifeField
 	Never        bool
-	OwnNever     bool // owners may create such keys
+	OwnNever     bool // owners may create keys that never expire
 	PerOwner     string
 	Audience     []choice
-	Usual        time.Duration // the life of a key where Default is empty
+	Usual        time.Duration // life of a key if Default is empty
 }
 
-// lifeField is a time as somebody types it; empty: the server's own.
+// lifeField is a duration as typed. If empty, the server's own applies.
 type lifeField struct{ Number, Unit string }
 
-// choice is one of several that may be ticked.
+// choice is a checkbox.
 type choice struct {
 	Name string
 	On   bool
 }
 
-// units are what lives are typed in, the longest first; unitNames are in the order in which
-// they are offered.
+// units are the units of lifeField in seconds; unitNames are in the order of the form.
 var (
 	units     = map[string]int64{"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 	unitNames = []string{"days", "hours", "minutes", "seconds"}
@@ -49,11 +48,10 @@ func lifeOf(seconds int64) lifeField {
 	return lifeField{strconv.FormatInt(seconds/units[unitNames[i]], 10), unitNames[i]}
 }
 
-// unread is the number of what can't be read as one: authz refuses it together with all else
-// that is wrong.
+// unread stands for an invalid number: authz refuses it together with all other faults.
 const unread = -1
 
-// seconds reads what somebody typed. What is more than 31 bits is too long in any unit.
+// seconds returns the duration. More than 31 bits are too long in any unit.
 func (l lifeField) seconds() int64 {
 	unit, ok := units[l.Unit]
 	if !ok && l.Number != "" {
@@ -62,7 +60,7 @@ func (l lifeField) seconds() int64 {
 	return numberIn(l.Number) * unit
 }
 
-// numberIn reads a number of 1 or more; none is 0.
+// numberIn reads a number of 1 or more, or 0 for an empty text.
 func numberIn(text string) int64 {
 	if text == "" {
 		return 0
@@ -74,7 +72,7 @@ func numberIn(text string) int64 {
 	return n
 }
 
-// policyForm is the form of what is set.
+// policyForm returns the form with the current settings.
 func (v *visit) policyForm() policyForm {
 	w := &v.workspace
 	f := policyForm{
@@ -96,9 +94,9 @@ func (v *visit) policyForm() policyForm {
 	return f
 }
 
-// policyVersion is of all that the form may change.
+// policyVersion covers all settings that the form may change.
 func policyVersion(w *store.Workspace) string {
-	p := w.Policy.Clone() // as a store gives it back
+	p := w.Policy.Clone() // as a store returns it
 	p.Webhook = ""
 	return version(struct {
 		store.Policy
@@ -106,7 +104,6 @@ func policyVersion(w *store.Workspace) string {
 	}{p, w.AllowNeverExpires})
 }
 
-// savePolicy keeps what the form says, and says what of it can't be.
 func savePolicy(v *visit) error {
 	typed, bad := v.readPolicy(v.r.PostForm)
 	retyped := func(p *settingsPage) {
@@ -132,7 +129,7 @@ func savePolicy(v *visit) error {
 	return v.settingsSaved(err, "policy", retyped)
 }
 
-// readPolicy reads what was typed. A token in it is on no page again.
+// readPolicy reads the form, without tokens that were pasted into it.
 func (v *visit) readPolicy(from url.Values) (f policyForm, bad faults) {
 	text := func(field, name string) string { return v.tokenless(from, field, name, &bad) }
 	f = policyForm{
@@ -147,7 +144,7 @@ func (v *visit) readPolicy(from url.Values) (f policyForm, bad faults) {
 	return f, bad
 }
 
-// tokenless is the text of a field, unless somebody has pasted a token there.
+// tokenless returns the text of a field, unless it has a token.
 func (v *visit) tokenless(from url.Values, field, name string, bad *faults) string {
 	text := strings.TrimSpace(from.Get(name))
 	if strings.Contains(text, jwks.TokenPrefix) {
@@ -157,7 +154,7 @@ func (v *visit) tokenless(from url.Values, field, name string, bad *faults) stri
 	return text
 }
 
-// scopesIn reads a scope of each line, and behind a space what it is for.
+// scopesIn reads lines with a scope and, after a space, its description.
 func scopesIn(text string) (scopes []store.OfferedScope) {
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line == "" {
@@ -172,7 +169,7 @@ func scopesIn(text string) (scopes []store.OfferedScope) {
 	return scopes
 }
 
-// policyTexts are the form's fields, in words.
+// policyTexts returns the form's fields as text.
 func (v *visit) policyTexts(f *policyForm) []typedText {
 	t := v.language.Text
 	life := func(l lifeField) string {

@@ -11,18 +11,17 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// settingsPage is the content of the page of what the workspace is set to. Who gets in and
-// where data goes, customers' new tokens too, are not for whoever has got to this page: that
-// is the API's.
+// settingsPage is the content of the page with the workspace's settings. Only the API changes the ones
+// that decide who may log in and where data, including new tokens, is sent.
 type settingsPage struct {
 	W      store.Workspace
 	Policy policyForm
 	Look   lookForm
-	Typed  []typedText // what was typed and is not kept, since somebody else was quicker
+	Typed  []typedText // typed but not stored, since somebody else saved first
 	Units  []string
 }
 
-// typedText is what somebody typed into a field, by its label.
+// typedText is the label and text of a field.
 type typedText struct{ Label, Text string }
 
 func showSettings(v *visit) error {
@@ -30,7 +29,7 @@ func showSettings(v *visit) error {
 	return v.renderView(http.StatusOK, v.settingsView(v.notice("settings", "policy", "look"), nil))
 }
 
-// settingsView shows the settings as they are.
+// settingsView shows the current settings.
 func (v *visit) settingsView(notice string, bad faults) *view {
 	return &view{
 		Page: "settings", Title: v.language.Text("settings.title"), Notice: notice, Faults: bad,
@@ -38,18 +37,18 @@ func (v *visit) settingsView(notice string, bad faults) *view {
 	}
 }
 
-// errMeanwhile: somebody else has changed the same settings since the form was shown.
+// errMeanwhile means that somebody else has changed the same settings since the form was shown.
 var errMeanwhile = errors.New("the settings have changed meanwhile")
 
-// version tells settings from others. It is of what one form shows, so that who changes one
-// is not in the way of who changes the other.
+// version identifies the settings of one form. Each form has its own, so that changes in the other do not
+// conflict.
 func version(shown any) string {
-	text, _ := json.Marshal(shown) // never fails: they are texts and numbers
+	text, _ := json.Marshal(shown) // never fails
 	sum := sha256.Sum256(text)
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-// change alters settings by a form that was shown when they were of a version.
+// change changes settings, if they still have the version that the form showed. Errors: errMeanwhile.
 func (v *visit) change(was string, of func(*store.Workspace) string, alter func(*store.Workspace)) error {
 	_, err := v.service.UpdateWorkspace(v.context(), v.workspace.ID, func(w *store.Workspace) error {
 		if of(w) != was {
@@ -61,8 +60,8 @@ func (v *visit) change(was string, of func(*store.Workspace) string, alter func(
 	return err
 }
 
-// settingsSaved leads back to the settings, or says why they were not saved: with what was
-// typed in the form, but for where others' changes would be undone by it unseen.
+// settingsSaved leads back to the settings, or shows the form with the typed values and the faults. If
+// somebody else saved first, the form has their values, and the typed ones are listed beside it.
 func (v *visit) settingsSaved(err error, what string, retyped func(*settingsPage)) error {
 	var input authz.InputError
 	switch {
@@ -82,8 +81,7 @@ func (v *visit) settingsRefused(bad faults, retyped func(*settingsPage)) error {
 	return v.renderView(http.StatusUnprocessableEntity, shown)
 }
 
-// settingsMeanwhile shows the settings as they are by now, and apart from them what was
-// typed.
+// settingsMeanwhile shows the current settings, and separately the typed values.
 func (v *visit) settingsMeanwhile(retyped func(*settingsPage)) error {
 	w, err := v.service.Workspace(v.r.Context(), v.workspace.ID)
 	if err != nil {
@@ -97,7 +95,7 @@ func (v *visit) settingsMeanwhile(retyped func(*settingsPage)) error {
 	return v.renderView(http.StatusConflict, shown)
 }
 
-// differing are the fields in which what was typed is not what is there.
+// differing returns the typed fields that differ from the current settings.
 func (v *visit) differing(now, typed *settingsPage) (texts []typedText) {
 	is := append(v.policyTexts(&now.Policy), v.lookTexts(&now.Look)...)
 	for i, text := range append(v.policyTexts(&typed.Policy), v.lookTexts(&typed.Look)...) {

@@ -109,7 +109,8 @@ func logoOf(t *testing.T, side int) []byte {
 func fixed(s *site) {
 	portal := policyOf(s, "acme")
 	portal.BaseURL, portal.FrameAncestors = "https://api.acme.test/v1", []string{"https://app.example.test"}
-	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org", OperatorClaim: "groups", OperatorValue: "staff"}
+	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org", OperatorClaim: "groups",
+		OperatorValue: "staff"}
 	s.update("acme", func(set *store.Workspace) {
 		set.Portal = portal
 		set.Audiences = []string{"web", "batch"}
@@ -122,11 +123,13 @@ func TestSavePolicy(t *testing.T) {
 	s := newSite(t)
 	fixed(s)
 	v := s.operator("acme")
-	p := v.get(settingsPath).want(200).has("https://app.example.test", "https://api.acme.test/v1", "https://login.example.test", "groups: staff", "https://hooks.example.test/x",
+	p := v.get(settingsPath).want(200).has("https://app.example.test", "https://api.acme.test/v1", "https://login.example.test",
+		"groups: staff", "https://hooks.example.test/x",
 		"Change them with a management key: PATCH /v1/workspaces/acme", "If empty: 90 days.")
 	before := s.acme()
 	form, _ := p.forms()
-	for name, value := range map[string]string{"scopes": " maps:read  Look at maps \r\n\r\nmaps:write\r\n", "default": "30", "max": "36", "max_unit": "hours", "perowner": "7"} {
+	for name, value := range map[string]string{"scopes": " maps:read  Look at maps \r\n\r\nmaps:write\r\n", "default": "30",
+		"max": "36", "max_unit": "hours", "perowner": "7"} {
 		form.Set(name, value)
 	}
 	form.Set("default_unit", "minutes")
@@ -134,7 +137,8 @@ func TestSavePolicy(t *testing.T) {
 	form["audience"] = []string{"batch", "no such"}
 	to := v.do("POST", settingsPath+"/policy", form).want(303).saysDone(settingsPath, "policy")
 	want := store.Policy{
-		Scopes: []store.OfferedScope{{Name: "maps:read", Description: "Look at maps"}, {Name: "maps:write"}}, DefaultExpiresIn: 1800, MaxExpiresIn: 36 * 3600,
+		Scopes:           []store.OfferedScope{{Name: "maps:read", Description: "Look at maps"}, {Name: "maps:write"}},
+		DefaultExpiresIn: 1800, MaxExpiresIn: 36 * 3600,
 		KeysPerOwner: 7, DefaultAudience: []string{"batch"}, Webhook: before.Policy.Webhook,
 	}
 	if w := s.acme(); !reflect.DeepEqual(w.Policy, want) || w.AllowNeverExpires || !reflect.DeepEqual(w.Portal, before.Portal) {
@@ -217,7 +221,8 @@ func TestPolicyFaults(t *testing.T) {
 			t.Errorf("%s %q: becomes %q", c.field, c.value, p.value(c.field))
 		}
 	}
-	p := v.do("POST", settingsPath+"/policy", with(good, "default_unit", "years", "default", "1", "max", "x", "perowner", "-", "scopes", "a b\na")).want(422).has("There are 4 problems")
+	p := v.do("POST", settingsPath+"/policy", with(good, "default_unit", "years", "default", "1", "max", "x", "perowner", "-",
+		"scopes", "a b\na")).want(422).has("There are 4 problems")
 	for _, id := range []string{"scopes", "default", "max", "perowner"} {
 		if !strings.Contains(p.body, `id="`+id+`-fault"`) {
 			t.Errorf("%s has no fault", id)
@@ -259,7 +264,8 @@ func TestSaveLook(t *testing.T) {
 	form = with(form, "name", " Acme Maps ", "accent", "#FFD400")
 	to := v.upload(settingsPath+"/look", form, logo).want(303).saysDone(settingsPath, "look")
 	w := s.acme()
-	if p := w.Portal; p.DisplayName != "Acme Maps" || p.BaseURL != before.Portal.BaseURL || p.Accent != "#ffd400" || !bytes.Equal(s.logo(), logo) ||
+	if p := w.Portal; p.DisplayName != "Acme Maps" || p.BaseURL != before.Portal.BaseURL || p.Accent != "#ffd400" ||
+		!bytes.Equal(s.logo(), logo) ||
 		!reflect.DeepEqual(p.OIDC, before.Portal.OIDC) || len(p.FrameAncestors) != 1 || !reflect.DeepEqual(w.Policy, before.Policy) {
 		t.Errorf("it is %+v, %+v", w.Policy, w.Portal.OIDC)
 	}
@@ -293,9 +299,11 @@ func TestTheLookLeadsNoTokenElsewhere(t *testing.T) {
 	fixed(s)
 	v := s.operator("acme")
 	_, look := v.get(settingsPath).forms()
-	v.upload(settingsPath+"/look", with(look, "name", "Acme Maps", "url", "https://elsewhere.test", "base_url", "https://elsewhere.test"), nil).want(303)
+	v.upload(settingsPath+"/look", with(look, "name", "Acme Maps", "url", "https://elsewhere.test", "base_url",
+		"https://elsewhere.test"), nil).want(303)
 	p := s.owner("acme", "cust_1").post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200)
-	if w := s.acme(); w.Portal.DisplayName != "Acme Maps" || strings.Contains(p.body, "elsewhere.test") || !strings.Contains(p.body, "https://api.acme.test/v1") {
+	if w := s.acme(); w.Portal.DisplayName != "Acme Maps" || strings.Contains(p.body, "elsewhere.test") ||
+		!strings.Contains(p.body, "https://api.acme.test/v1") {
 		t.Errorf("it is %+v", w.Portal)
 	}
 }
@@ -322,7 +330,8 @@ func TestLookFaults(t *testing.T) {
 	for name, logo := range map[string][]byte{
 		"no picture": []byte("<svg/>"), "half a picture": logoOf(t, 64)[:20], "too large a one": logoOf(t, 300), "a huge one": bytes.Repeat([]byte{1}, 3<<20),
 	} {
-		if p := v.upload(settingsPath+"/look", good, logo).want(422).has("Choose a PNG file of at most 64 KiB"); !strings.Contains(p.body, `id="logo-fault"`) {
+		p := v.upload(settingsPath+"/look", good, logo).want(422).has("Choose a PNG file of at most 64 KiB")
+		if !strings.Contains(p.body, `id="logo-fault"`) {
 			t.Errorf("%s: the fault is not at its field", name)
 		}
 	}
@@ -373,7 +382,8 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	s.update("acme", func(set *store.Workspace) { set.Portal = portal; set.Policy = rules })
 	one.upload(settingsPath+"/look", with(look, "name", "Three"), nil).want(303)
 	one.do("POST", settingsPath+"/policy", with(policy, "perowner", "6")).want(303)
-	if w := s.acme(); len(w.Portal.FrameAncestors) > 0 || w.Portal.DisplayName != "Three" || w.Policy.Webhook != rules.Webhook || w.Policy.KeysPerOwner != 6 {
+	if w := s.acme(); len(w.Portal.FrameAncestors) > 0 || w.Portal.DisplayName != "Three" || w.Policy.Webhook != rules.Webhook ||
+		w.Policy.KeysPerOwner != 6 {
 		t.Errorf("it is %+v, %+v", w.Portal, w.Policy)
 	}
 	two.do("POST", settingsPath+"/policy", with(again, "version", "x")).want(409)

@@ -22,7 +22,8 @@ func TestAnOperatorsLink(t *testing.T) {
 	link := s.link("acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "staff", ReturnURL: "https://app.example.test/"})
 	v := s.stranger()
 	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
-	for _, path := range []string{"/portal/acme", "/portal/acme/", "/portal/acme/operator", "/portal/acme/operator/", "/portal/acme/operator/find"} {
+	for _, path := range []string{"/portal/acme", "/portal/acme/", "/portal/acme/operator", "/portal/acme/operator/",
+		"/portal/acme/operator/find"} {
 		v.get(path).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
 	}
 	v.get("/portal/acme/operator/keys").want(200).has("There are no API keys yet.", "You see the keys of all owners.", "Back to The acme")
@@ -115,9 +116,11 @@ func TestAKeyAsOperatorsSeeIt(t *testing.T) {
 	s := newSite(t)
 	v := s.operator("acme")
 	old := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop", Scopes: []string{"maps:read"}, Claims: []byte(`{"plan":"gold"}`)})
-	issued, err := s.Rotate(store.By(t.Context(), store.Actor{Kind: store.ActorKey, ID: "a-management-key", From: "203.0.113.9"}), "acme", old.ID, authz.RotateRequest{})
+	issued, err := s.Rotate(store.By(t.Context(), store.Actor{Kind: store.ActorKey, ID: "a-management-key", From: "203.0.113.9"}),
+		"acme", old.ID, authz.RotateRequest{})
 	check(t, err)
-	v.get(anyPath(old)).want(200).has(old.KID.String(), "Owner cust_1", `"plan": "gold"`, "Works until", "Replaced by Shop", "Management key a-management-key · 203.0.113.9")
+	v.get(anyPath(old)).want(200).has(old.KID.String(), "Owner cust_1", `"plan": "gold"`, "Works until", "Replaced by Shop",
+		"Management key a-management-key · 203.0.113.9")
 	v.get(anyPath(issued.Key)).want(200).has("Replaces Shop", "maps:read").hasNot("Rotate this key", "Rename")
 
 	v.post(anyPath(old), anyPath(old, "revoke"), url.Values{"confirm": {"shop"}}).want(422).has("This is neither the name of the key")
@@ -180,7 +183,8 @@ func TestFindByToken(t *testing.T) {
 		}
 		return p
 	}
-	pasted := []string{token, " \n" + token + "\n", "Authorization: Bearer " + token, `{"key":"` + token + `"}`, "ACME_API_KEY=" + token, "It is " + token + ".", "<" + token + ">"}
+	pasted := []string{token, " \n" + token + "\n", "Authorization: Bearer " + token, `{"key":"` + token + `"}`,
+		"ACME_API_KEY=" + token, "It is " + token + ".", "<" + token + ">"}
 	wrapped := token[:300] + "\r\n" + token[300:]
 	pasted = append(pasted, wrapped, "\ufeff"+token, "> "+token+"\n> --", `curl -H "Authorization: bearer `+token+`"`, "\u201c"+token+"\u201d",
 		k.ID.String(), "\u201c"+strings.ToUpper(k.ID.String())+"\u201d.", "kid: "+k.KID.String()+",", `{"id":"`+k.ID.String()+
@@ -199,7 +203,8 @@ func TestFindByToken(t *testing.T) {
 	for _, text := range []string{"", "x", token[1:], token[:20], strings.Repeat("a", 10000), "\xff\x00"} {
 		paste(text).want(422).has("This contains no Burnkey token, or only a part of one.")
 	}
-	for _, text := range []string{token[:100], "Bearer " + token[:len(token)-1], strings.Replace(token, ".", "", 1), token[:strings.LastIndex(token, ".")]} {
+	for _, text := range []string{token[:100], "Bearer " + token[:len(token)-1], strings.Replace(token, ".", "", 1),
+		token[:strings.LastIndex(token, ".")]} {
 		paste(text).want(422).has("is incomplete, or not a Burnkey token. Paste all of it").hasNot("no Burnkey token")
 	}
 	// It may have been put where it does not belong.

@@ -33,11 +33,11 @@ var readPages = sync.OnceValue(func() map[string]*template.Template {
 	return pages
 })
 
-// view is what a template sees. Its methods say everything in the reader's language.
+// view is what a template sees. Its methods use the reader's language.
 type view struct {
 	Page    string // the name of its template
 	Title   string
-	Notice  string // what was just done, or empty
+	Notice  string // the action just done, or empty
 	Faults  faults
 	Content any
 	visit   *visit
@@ -81,14 +81,14 @@ func (v *visit) renderView(status int, shown *view) error {
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.WriteHeader(status)
-	_, _ = v.w.Write(body.Bytes()) // a reader who has gone needs no answer
+	_, _ = v.w.Write(body.Bytes()) // the browser may have gone
 	return nil
 }
 
-// T is a message; see language.text.
+// T returns a message; see language.Text.
 func (p *view) T(key string, pairs ...any) string { return p.visit.language.Text(key, pairs...) }
 
-// N is a message that depends on a number.
+// N returns a message that depends on a number.
 func (p *view) N(key string, n int, pairs ...any) string {
 	return p.visit.language.Count(key, n, pairs...)
 }
@@ -96,40 +96,40 @@ func (p *view) N(key string, n int, pairs ...any) string {
 // Date formats a day in UTC and names the time zone.
 func (p *view) Date(t time.Time) string { return p.visit.language.Day(t) }
 
-// Moment is a day and a time of day, in UTC.
+// Moment formats a time in UTC to the minute.
 func (p *view) Moment(t time.Time) string { return p.visit.language.Moment(t) }
 
 // Machine formats a time for HTML's time element; portal.js shows it in the reader's time zone
 // as a title.
 func (p *view) Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Until says how far off a time is.
+// Until formats how far off a time is.
 func (p *view) Until(t time.Time) string { return p.visit.language.Until(t.Sub(p.visit.now())) }
 
-// Path is a path within the workspace.
+// Path returns a path in the workspace.
 func (p *view) Path(parts ...string) string { return p.visit.path(parts...) }
 
-// Root is a path outside of workspaces.
+// Root returns a path outside of workspaces.
 func (p *view) Root(part string) string { return p.visit.base + "/" + part }
 
-// Asset is the path of one of our files, which browsers may keep.
+// Asset returns the path of an asset's current version.
 func (p *view) Asset(name string) string {
 	return p.visit.base + "/assets/" + name + "?v=" + p.visit.assets[name].version
 }
 
-// Lang is the page's language (RFC 5646).
+// Lang returns the code of the page's language.
 func (p *view) Lang() string { return p.visit.language.Code }
 
-// Languages are those that there are.
+// Languages returns all languages.
 func (p *view) Languages() []*language.Language { return p.visit.languages.All }
 
-// CanSwitch says whether the page may be asked for once more: one that answers a form or
-// a login may not.
+// CanSwitch reports whether the page can be loaded again, in another language. The answer to a form or a
+// login can't.
 func (p *view) CanSwitch() bool {
 	return p.visit.r.Method == http.MethodGet && !strings.HasSuffix(p.visit.r.Pattern, "/callback")
 }
 
-// Name is the producer's.
+// Name returns the producer's name.
 func (p *view) Name() string {
 	w := &p.visit.workspace
 	switch {
@@ -141,27 +141,27 @@ func (p *view) Name() string {
 	return p.T("name.none")
 }
 
-// ID is the workspace's.
+// ID returns the workspace's id.
 func (p *view) ID() string { return p.visit.workspace.ID }
 
-// Logo says whether the producer has one.
+// Logo reports whether the producer has a logo.
 func (p *view) Logo() bool { return p.visit.workspace.Portal.LogoHash != "" }
 
-// Themed says whether the producer has a colour.
+// Themed reports whether the producer has a colour.
 func (p *view) Themed() bool { return p.visit.workspace.Portal.Accent != "" }
 
-// SignedIn says whether there is a session.
+// SignedIn reports whether there is a session.
 func (p *view) SignedIn() bool { return p.visit.secret != "" }
 
-// Session is whose page it is. It holds no secret.
+// Session returns the person's session, without its secret.
 func (p *view) Session() store.Session { return p.visit.session }
 
 // MaxText and MaxScope are the limits of fields, in characters.
 func (p *view) MaxText() int  { return authz.MaxText }
 func (p *view) MaxScope() int { return authz.MaxScope }
 
-// CSRF is what forms carry.
+// CSRF returns the value that forms carry.
 func (p *view) CSRF() string { return p.visit.csrf() }
 
-// Fault says what is wrong with a field, if anything is.
+// Fault returns the fault of a field, or nothing.
 func (p *view) Fault(field string) string { return p.Faults.of(field) }

@@ -91,14 +91,14 @@ func New(o Options) (http.Handler, error) {
 	return p, nil
 }
 
-// originOf is the origin of a URL as browsers write it: without the scheme's own port
-// (RFC 6454 section 6.2).
+// originOf returns the origin of a URL as browsers write it, without a default port (RFC 6454 section
+// 6.2).
 func originOf(u *url.URL) string {
 	usual := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
 	return strings.ToLower(u.Scheme + "://" + strings.TrimSuffix(u.Host, usual))
 }
 
-// routes are all but the links and the assets: their names may be workspaces', too.
+// routes registers all paths except links and assets, whose names may be workspaces' ids, too.
 func (p *portal) routes() {
 	in := func(method, path string, h handler) {
 		p.mux.HandleFunc(method+" "+authz.PortalPath+"/{ws}"+path, p.serve(h))

@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// door is where somebody stands who knows of no workspace. It names none.
+// door answers with the page for people who don't know their workspace. It shows no names.
 func door(v *visit) error {
 	if err := v.anySession(anybody); err != nil && !errors.Is(err, authz.ErrNoSession) {
 		return err
@@ -19,8 +19,8 @@ func door(v *visit) error {
 	return v.render(http.StatusOK, "door", "door.title", nil)
 }
 
-// tidy is an address without empty parts and dots. Package http would redirect to it, too,
-// but without our header fields.
+// tidy returns an address without empty parts and dots. Package http would redirect to it, too, but
+// without our header fields.
 func tidy(u *url.URL) (string, bool) {
 	is := u.EscapedPath()
 	should := path.Clean(is)
@@ -33,7 +33,7 @@ func tidy(u *url.URL) (string, bool) {
 	return should, should == is
 }
 
-// toTidy leads to the tidy address of what was asked for, if that is below ours.
+// toTidy redirects to the tidy address, if it is a page of the portal.
 func toTidy(v *visit) error {
 	to, _ := tidy(v.r.URL)
 	below, ok := strings.CutPrefix(to, authz.PortalPath+"/")

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// theme is the producer's colour as a style sheet: our policy allows no inline style. It
-// is put behind text in a black or a white of ours, and is never the colour of text.
+// theme answers with a style sheet of the producer's colour, since our policy allows no inline style. The
+// colour is a background of black or white text, and never the colour of text.
 func theme(v *visit) error {
 	accent, ok := parseColour(v.workspace.Portal.Accent)
 	if !ok {
@@ -17,7 +17,7 @@ func theme(v *visit) error {
 	return v.file(kinds[".css"], fmt.Appendf(nil, ":root { --brand: %s; --on-brand: %s }\n", accent, accent.readable()))
 }
 
-// colour is one in sRGB: red, green and blue.
+// colour is a colour in sRGB: red, green and blue.
 type colour [3]byte
 
 var black, white = colour{}, colour{0xff, 0xff, 0xff}
@@ -34,8 +34,8 @@ func parseColour(text string) (c colour, ok bool) {
 
 func (c colour) String() string { return "#" + hex.EncodeToString(c[:]) }
 
-// readable is the colour of text on c: of black and white that which stands out more,
-// by a contrast of at least 4.58, the square root of 21.
+// readable returns the colour of text on c: black or white, whichever has more contrast. It is at least
+// 4.58, the square root of 21.
 func (c colour) readable() colour {
 	if contrast(c, black) > contrast(c, white) {
 		return black
@@ -43,7 +43,7 @@ func (c colour) readable() colour {
 	return white
 }
 
-// contrast is that of two colours, 1 to 21 (WCAG 2.2, contrast ratio).
+// contrast returns the contrast ratio of two colours, from 1 to 21 (WCAG 2.2).
 func contrast(a, b colour) float64 {
 	light, dark := a.luminance(), b.luminance()
 	if light < dark {
@@ -52,7 +52,7 @@ func contrast(a, b colour) float64 {
 	return (light + .05) / (dark + .05)
 }
 
-// luminance is 0 to 1 (WCAG 2.2, relative luminance).
+// luminance returns the relative luminance, from 0 to 1 (WCAG 2.2).
 func (c colour) luminance() float64 {
 	linear := func(b byte) float64 {
 		s := float64(b) / 255

@@ -41,7 +41,8 @@ func TestLastUsed(t *testing.T) {
 	s.advance(5*time.Minute + 59*time.Second)
 	young := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Young"})
 	const ago, notSince = `<time datetime="2026-03-05T12:00Z">5 minutes ago</time>`, `No use recorded since <time datetime="2026-03-05T12:0`
-	for path, v := range map[string]*visitor{"/portal/acme/keys": owner, "/portal/acme/operator/keys": operator, many + "?owner=cust_1": operator} {
+	for path, v := range map[string]*visitor{"/portal/acme/keys": owner, "/portal/acme/operator/keys": operator,
+		many + "?owner=cust_1": operator} {
 		p := v.get(path).want(200).has("Last used 5 minutes ago", "No use recorded since 5 March 2026")
 		// Of the old one since the first report, of the young one since it was made.
 		if strings.Count(p.body, ago) != 1 || strings.Count(p.body, notSince+"0Z") != 1 || strings.Count(p.body, notSince+"5Z") != 1 {

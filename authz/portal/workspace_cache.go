@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// lookLife is for how long those who are nobody are shown a workspace as it was, if
-	// another server has changed it. What is changed here counts at once.
+	// lookLife is how long strangers see the old state of a workspace that another server has changed.
+	// Changes on this server show at once.
 	lookLife = 5 * time.Second
-	// maxLooks bounds the memory for it: a workspace's settings may be of 40 KiB.
+	// maxLooks bounds the memory: a workspace's settings may take 40 KiB.
 	maxLooks = 200
 )
 
-// looks remembers for a moment what everybody may see of workspaces, so that strangers and
-// pictures cost the database next to nothing. It is safe for concurrent use.
+// looks caches workspaces for a moment, so that requests without a session and pictures hardly read the
+// database. It is safe for concurrent use.
 type looks struct {
 	mu    sync.Mutex
 	known map[string]look
@@ -46,7 +46,7 @@ func (l *looks) put(one look) {
 	l.known[one.ID] = one
 }
 
-// workspaceNow returns a workspace as it is. Errors: authz.ErrNotFound.
+// workspaceNow returns the current state of a workspace. Errors: authz.ErrNotFound.
 func (v *visit) workspaceNow(ctx context.Context, id string) (store.Workspace, error) {
 	updates := v.service.Updates()
 	w, err := v.service.Workspace(ctx, id)
@@ -56,14 +56,13 @@ func (v *visit) workspaceNow(ctx context.Context, id string) (store.Workspace, e
 	return w, err
 }
 
-// isThere reports whether there is such a workspace, by what is published: to ask for one
-// that is not costs nothing.
+// isThere reports whether a workspace exists, without reading the database.
 func (p *portal) isThere(id string) bool {
 	_, ok := p.publisher.Set(id)
 	return ok || p.publisher.Unread(id)
 }
 
-// workspaceSeen returns one as it was a moment ago. Errors: authz.ErrNotFound.
+// workspaceSeen returns the state of a workspace a moment ago. Errors: authz.ErrNotFound.
 func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, error) {
 	if seen := v.looks.get(id); v.now().Before(seen.until) && seen.updates == v.service.Updates() {
 		return seen.Workspace, nil
@@ -71,14 +70,13 @@ func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, 
 	return v.workspaceNow(ctx, id)
 }
 
-// isNobody reports whether the browser shows nothing by which somebody is known: then no
-// more than what everybody may see is at stake.
+// isNobody reports whether the browser sent no cookie that may identify a person.
 func (v *visit) isNobody() bool {
 	return len(v.shownAs(cookieOf(v.r.PathValue("ws")), formerCookie, cookieOf(authz.Home))) == 0 && !v.hasLogin()
 }
 
-// lookOf tells how a workspace looks from how it has looked before, for addresses.
+// lookOf returns a text for addresses that changes with the workspace's look.
 func lookOf(w *store.Workspace) string { return strconv.FormatInt(w.UpdatedAt.UnixMicro(), 36) }
 
-// Look is the workspace's, for templates.
+// Look returns it for templates.
 func (p *view) Look() string { return lookOf(&p.visit.workspace) }

@@ -1,11 +1,11 @@
-// Every page works without this, save for copying and saving a key and for watching it go live.
+// Every page works without this file, except the copying and saving of a key and its live status.
 'use strict'
 
 const each = (selector, use) => document.querySelectorAll(selector).forEach(use)
 
 // All pages show times in UTC, so that a key's last day is the one that was picked. The title has the time in the reader's own
 // time zone.
-const locale = { en: 'en-GB' }[document.documentElement.lang] ?? document.documentElement.lang // whose order of a date is the server's
+const locale = { en: 'en-GB' }[document.documentElement.lang] ?? document.documentElement.lang // with the server's order of a date
 const day = new Intl.DateTimeFormat(locale, { dateStyle: 'long' })
 const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', timeZoneName: 'short' })
 each('time[data-local]', (time) => {
@@ -14,7 +14,7 @@ each('time[data-local]', (time) => {
 	time.title = `${day.format(at)}, ${clock.format(at)}`
 })
 
-// say tells everybody, also those who hear the page, what came of something in the same section.
+// say shows the result of an action in the same section, and has it read aloud.
 const say = (near, text) => { near.closest('section').querySelector('.said').textContent = text }
 
 // copy returns whether it could: a frame may not be allowed to, and an old browser can't.
@@ -99,7 +99,7 @@ each('[data-dialog]', (place) => {
 	place.append(button(place.dataset.dialog, () => dialog.showModal()), dialog)
 })
 
-// Who picks a day means it.
+// A picked day selects its option.
 each('#date', (date) => date.addEventListener('input', () => { document.getElementById('expiry-date').checked = true }))
 
 // One click is one key: a form that is on its way is not sent again.
@@ -113,7 +113,7 @@ each('form[method=post]', (form) => form.addEventListener('submit', (event) => {
 	button.setAttribute('aria-busy', 'true')
 }))
 
-// Who comes back finds the form as it was.
+// A form that the person returns to can be sent again.
 addEventListener('pageshow', () => {
 	each('form[data-sent]', (form) => { delete form.dataset.sent })
 	each('button[data-idle]', (button) => {

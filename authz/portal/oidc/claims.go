@@ -60,8 +60,7 @@ func claimNamed(claims map[string]any, name string) (any, bool) {
 	return nil, false
 }
 
-// more asks the provider's UserInfo for claims that the ID token lacks. What is signed
-// counts more.
+// more reads claims that the ID token lacks from the provider's UserInfo. Signed claims take precedence.
 func more(ctx context.Context, p *provider, c *Client, token *oauth2.Token, subject string, claims map[string]any) error {
 	wanted := wantedOf(c)
 	lacks := func(name string) bool {

@@ -137,8 +137,10 @@ func form(t *testing.T, s *httptest.Server) {
 	}
 	p.Back()
 	p.WaitURL("**/good")
-	if p.Count("h1") != 1 || !p.Visible("h1") || p.Visible("#later") {
-		t.Error("not the page that was left")
+	p.Wait("h1")
+	p.WaitGone("#later")
+	if p.Count("h1") != 1 {
+		t.Error("the browser did not go back")
 	}
 	if status := p.Open(s.URL + "/none"); status != http.StatusNotFound {
 		t.Errorf("status %d", status)
@@ -317,9 +319,6 @@ func media(t *testing.T, s *httptest.Server) {
 	p.Resize(40, 640)
 	if p.Overflow() == 0 {
 		t.Error("fits into 40 pixels")
-	}
-	if outline := p.Aria("main"); !strings.Contains(outline, `heading "Keys"`) {
-		t.Errorf("outline:\n%s", outline)
 	}
 }
 

@@ -65,7 +65,6 @@ func NewOIDCProvider(t testing.TB, c OIDCConfig) *OIDCProvider {
 // LogIn goes through the provider's pages with a browser that a client has sent there: it logs
 // sub in, consents, and waits for the client's page.
 func (p *OIDCProvider) LogIn(page *Page, sub string) {
-	page.t.Helper()
 	page.WaitURL(p.Issuer + "/interaction/*")
 	page.Fill(Label("User"), sub)
 	page.Follow(Role("button", "Log in"))
@@ -74,7 +73,6 @@ func (p *OIDCProvider) LogIn(page *Page, sub string) {
 
 // LogOut confirms, on the provider's page, a logout that a client asked for.
 func (p *OIDCProvider) LogOut(page *Page) {
-	page.t.Helper()
 	page.WaitURL(p.Issuer + "/session/end*")
 	page.Follow(Role("button", "Log out"))
 }

@@ -3,6 +3,7 @@ package portaltest
 import (
 	"maps"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,9 +29,18 @@ func Role(role, name string) string { return "role=" + role + "[name=" + strconv
 func Label(text string) string { return "label=" + text }
 
 func (p *Page) ask(r request, result any) {
-	p.t.Helper()
 	if err := p.try(r, result); err != nil {
-		p.t.Fatalf("%s %s%v: %v", r["do"], strings.Join(p.frames, " "), r["target"], err)
+		p.t.Fatalf("%s: %s %s%v: %v", caller(), r["do"], strings.Join(p.frames, " "), r["target"], err)
+	}
+}
+
+// caller returns the line of the test, so that methods need no t.Helper.
+func caller() string {
+	for skip := 2; ; skip++ {
+		_, file, line, ok := runtime.Caller(skip)
+		if !ok || strings.HasSuffix(file, "_test.go") {
+			return filepath.Base(file) + ":" + strconv.Itoa(line)
+		}
 	}
 }
 
@@ -43,9 +53,14 @@ func (p *Page) try(r request, result any) error {
 	return chromium.do(p.t, r, result)
 }
 
+// get returns an action's result.
+func get[T any](p *Page, do, target string) (result T) {
+	p.on(target, do, nil, &result)
+	return result
+}
+
 // on does something to a target.
 func (p *Page) on(target, do string, more request, result any) {
-	p.t.Helper()
 	r := request{"do": do, "target": target}
 	maps.Copy(r, more)
 	p.ask(r, result)
@@ -53,7 +68,6 @@ func (p *Page) on(target, do string, more request, result any) {
 
 // Tab opens another page of the same profile, with the same cookies.
 func (p *Page) Tab() *Page {
-	p.t.Helper()
 	return open(p.t, request{"do": "tab", "page": p.id})
 }
 
@@ -67,7 +81,6 @@ func (p *Page) Frame(target string) *Page {
 
 // Open goes to a URL, waits until the page has loaded, and returns its HTTP status.
 func (p *Page) Open(url string) (status int) {
-	p.t.Helper()
 	p.ask(request{"do": "open", "url": url}, &status)
 	return status
 }
@@ -76,91 +89,48 @@ func (p *Page) Open(url string) (status int) {
 func (p *Page) TryOpen(url string) error { return p.try(request{"do": "open", "url": url}, nil) }
 
 // Reload reloads the page and returns the HTTP status.
-func (p *Page) Reload() (status int) {
-	p.t.Helper()
-	p.ask(request{"do": "reload"}, &status)
-	return status
-}
+func (p *Page) Reload() int { return get[int](p, "reload", "") }
 
 // Back goes back in the browser's history.
-func (p *Page) Back() {
-	p.t.Helper()
-	p.ask(request{"do": "back"}, nil)
-}
+func (p *Page) Back() { p.ask(request{"do": "back"}, nil) }
 
 // URL returns the page's URL.
-func (p *Page) URL() (url string) {
-	p.t.Helper()
-	p.ask(request{"do": "url"}, &url)
-	return url
-}
+func (p *Page) URL() string { return get[string](p, "url", "") }
 
 // WaitURL waits until the page has loaded a URL that matches the pattern: * stands for any text
 // without a slash, ** for any text.
-func (p *Page) WaitURL(pattern string) {
-	p.t.Helper()
-	p.ask(request{"do": "waitURL", "url": pattern}, nil)
-}
+func (p *Page) WaitURL(pattern string) { p.ask(request{"do": "waitURL", "url": pattern}, nil) }
 
 // Click clicks. If that leads to another page, use Follow, which waits for it.
-func (p *Page) Click(target string) {
-	p.t.Helper()
-	p.on(target, "click", nil, nil)
-}
+func (p *Page) Click(target string) { p.on(target, "click", nil, nil) }
 
 // Follow clicks a link or a form's button, and waits until the next page has loaded.
-func (p *Page) Follow(target string) {
-	p.t.Helper()
-	p.on(target, "follow", nil, nil)
-}
+func (p *Page) Follow(target string) { p.on(target, "follow", nil, nil) }
 
 // Download clicks, and returns the name and text of the file that this saves.
 func (p *Page) Download(target string) (name, text string) {
-	p.t.Helper()
 	var file struct{ Name, Text string }
 	p.on(target, "download", nil, &file)
 	return file.Name, file.Text
 }
 
 // Fill replaces the text of a field.
-func (p *Page) Fill(target, text string) {
-	p.t.Helper()
-	p.on(target, "fill", request{"text": text}, nil)
-}
+func (p *Page) Fill(target, text string) { p.on(target, "fill", request{"text": text}, nil) }
 
 // Attach selects the file for a file field.
-func (p *Page) Attach(target, path string) {
-	p.t.Helper()
-	p.on(target, "attach", request{"path": path}, nil)
-}
+func (p *Page) Attach(target, path string) { p.on(target, "attach", request{"path": path}, nil) }
 
 // Choose selects an option of a select element, by value or label.
-func (p *Page) Choose(target, option string) {
-	p.t.Helper()
-	p.on(target, "choose", request{"text": option}, nil)
-}
+func (p *Page) Choose(target, option string) { p.on(target, "choose", request{"text": option}, nil) }
 
 // Check ticks a checkbox or radio button, or unticks a checkbox.
-func (p *Page) Check(target string, on bool) {
-	p.t.Helper()
-	p.on(target, "check", request{"on": on}, nil)
-}
-
-// Focus moves the focus to the target.
-func (p *Page) Focus(target string) {
-	p.t.Helper()
-	p.on(target, "focus", nil, nil)
-}
+func (p *Page) Check(target string, on bool) { p.on(target, "check", request{"on": on}, nil) }
 
 // Press presses a key, such as "Tab", "Shift+Tab", "Enter" or "a".
-func (p *Page) Press(key string) {
-	p.t.Helper()
-	p.ask(request{"do": "press", "text": key}, nil)
-}
+func (p *Page) Press(key string) { p.ask(request{"do": "press", "text": key}, nil) }
 
 // Screenshot writes a PNG of the visible part, or of the whole page.
 func (p *Page) Screenshot(path string, whole bool) {
-	p.t.Helper()
 	path, err := filepath.Abs(path)
 	if err != nil {
 		p.t.Fatal(err)
@@ -170,6 +140,5 @@ func (p *Page) Screenshot(path string, whole bool) {
 
 // Resize sets the size of the view in CSS pixels.
 func (p *Page) Resize(width, height int) {
-	p.t.Helper()
 	p.ask(request{"do": "resize", "width": width, "height": height}, nil)
 }
