@@ -21,11 +21,11 @@ func TestOneDateOfAKey(t *testing.T) {
 		created, moment, expires string
 		last, here               string
 	}{
-		"far ahead": {
+		"far east": {
 			portaltest.PageOptions{Zone: "Pacific/Auckland"},
 			"4 March 2026 UTC", "4 March 2026, 12:00 UTC", "20 March 2026 UTC", "20 March 2026, 23:59 UTC", "5 March 2026, 01:00 GMT+13",
 		},
-		"far behind, German": {
+		"far west, German": {
 			portaltest.PageOptions{Zone: "Pacific/Honolulu", Locale: "de"},
 			"4. März 2026 UTC", "4. März 2026, 12:00 Uhr UTC", "20. März 2026 UTC", "20. März 2026, 23:59 Uhr UTC", "4. März 2026, 02:00 GMT-10",
 		},
@@ -112,7 +112,7 @@ func (s *site) newestOf(owner string) store.Key {
 	return keys[0]
 }
 
-// publicLink is one as a browser opens it.
+// publicLink returns a link as a browser opens it.
 func publicLink(s *site, r authz.LinkRequest) string {
 	s.t.Helper()
 	secret, _, err := s.PortalLink(s.t.Context(), "acme", r)

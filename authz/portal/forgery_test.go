@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Every form is refused that did not come from a page of this session.
+// A form that does not come from a page of this session is refused.
 func TestForeignForms(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -29,7 +29,7 @@ func TestForeignForms(t *testing.T) {
 		"an empty field":         {[]string{""}, nil},
 		"another session's":      {[]string{others}, nil},
 		"the secret itself":      {[]string{v.cookie.Value}, nil},
-		"the right one behind":   {[]string{"x", csrf}, nil},
+		"the right one second":   {[]string{"x", csrf}, nil},
 		"a foreign origin":       {[]string{csrf}, http.Header{"Origin": {"https://evil.example"}}},
 		"our host without TLS":   {[]string{csrf}, http.Header{"Origin": {strings.Replace(publicURL, "https", "http", 1)}}},
 		"our host, another port": {[]string{csrf}, http.Header{"Origin": {publicURL + ":8443"}}},
@@ -61,10 +61,10 @@ func TestForeignForms(t *testing.T) {
 			t.Errorf("%s: was\n%s, is\n%s", name, before, after)
 		}
 	}
-	// The field does not go by the query.
+	// The field has no effect in the query.
 	v.header = http.Header{}
 	v.do("POST", "/portal/acme/keys?csrf="+csrf, with(good, "once", strings.Repeat("z", 22))).want(http.StatusForbidden)
-	// Browsers that send only one of the two are let in.
+	// Browsers that send only one of the two headers are accepted.
 	for _, header := range []http.Header{{"Origin": {}}, {"Sec-Fetch-Site": {}}} {
 		v.header = header
 		v.create()
@@ -143,7 +143,7 @@ func TestFraming(t *testing.T) {
 	if set := p.Result().Header.Get("Set-Cookie"); !strings.Contains(set, "Max-Age=0") || !strings.Contains(set, "Partitioned") {
 		t.Errorf("logged out by %q", set)
 	}
-	// Where nobody may frame the page, the link is left for a window.
+	// If no site may frame the page, the link stays unused.
 	nowhere := s.stranger()
 	nowhere.header = frame.header
 	link := s.link("other", authz.LinkRequest{Owner: "cust_1"})
@@ -164,7 +164,7 @@ func TestFraming(t *testing.T) {
 	used.get(link).want(http.StatusGone)
 }
 
-// A browser may send the cookie of a frame and its own.
+// A browser may send a frame's cookie and its own.
 func TestTwoCookies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// policyOf returns a workspace's portal, to be changed.
+// policyOf returns a copy of a workspace's portal settings.
 func policyOf(s *site, workspace string) store.Portal {
 	s.t.Helper()
 	w, err := s.Workspace(s.t.Context(), workspace)
@@ -35,7 +35,7 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 	long := strings.Repeat("ä", 256)
 	for _, c := range []struct {
 		field, value string
-		at           string // what it is said beside
+		at           string // the field with the fault
 		want         string
 	}{
 		{"name", "", "name", "Enter a name for the key."},
@@ -68,8 +68,10 @@ func TestWhatIsWrongIsSaidBesideIt(t *testing.T) {
 			t.Errorf("%s %q: what was typed is lost", c.field, c.value)
 		}
 	}
-	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", url.Values{"expiry": {"date"}, "date": {"2026-03-03"},
-		"name": {`"><img src=x onerror=alert(1)>`}}).want(422)
+	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", url.Values{
+		"expiry": {"date"}, "date": {"2026-03-03"},
+		"name": {`"><img src=x onerror=alert(1)>`},
+	}).want(422)
 	p.has("There are 2 problems", "can’t be in the past")
 	if !strings.Contains(p.body, `value="2026-03-03"`) || strings.Contains(p.body, "<img src=x") {
 		t.Error(p.body)
@@ -84,7 +86,7 @@ func TestExpiry(t *testing.T) {
 	s := newSite(t)
 	s.update("acme", func(set *store.Workspace) { set.AllowNeverExpires = true })
 	v := s.owner("acme", "cust_1")
-	// AllowNeverExpires alone, as is the default, does not apply to the portal.
+	// AllowNeverExpires alone, the default, does not apply to the portal.
 	v.get("/portal/acme/keys/new").want(200).has("On a date", "365 days").hasNot("Never")
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "never")).want(422)
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "31536001")).want(422)
@@ -94,7 +96,7 @@ func TestExpiry(t *testing.T) {
 		t.Error("expires at", k.ExpiresAt)
 	}
 	v.get("/portal/acme/keys").has("Never")
-	// A maximum is one for all.
+	// A maximum applies to all choices.
 	policy := store.Policy{MaxExpiresIn: 100 * 86400, DefaultExpiresIn: 45 * 86400, PortalNeverExpires: true}
 	s.update("acme", func(set *store.Workspace) { set.Policy = policy })
 	v.get("/portal/acme/keys/new").want(200).has("7 days", "30 days", "45 days", "90 days", "On a date").hasNot("365", "Never")
@@ -184,7 +186,7 @@ func TestTheLimitOfKeys(t *testing.T) {
 		v.get(path).want(200).has("Create key").hasNot(says)
 	}
 	k := v.create()
-	// It is said before anybody fills a form, and refused to who has one still.
+	// The page shows the limit before the form, and refuses a form that is still open.
 	full := func() {
 		t.Helper()
 		for _, path := range pages {

@@ -24,11 +24,11 @@ func TestAnotherSiteLogsNobodyOut(t *testing.T) {
 			t.Errorf("%s: it sets %v", name, p.Result().Cookies())
 		}
 	}
-	// Who is logged out already may say so again.
+	// A second logout is accepted.
 	s.stranger().do(http.MethodPost, "/portal/logout", url.Values{}).want(http.StatusOK)
 }
 
-// Browsers leave a scheme's own port out of an Origin (RFC 6454 section 6.2).
+// Browsers omit a default port in an Origin (RFC 6454 section 6.2).
 func TestPublicURLWithTheUsualPort(t *testing.T) {
 	t.Parallel()
 	for public, origin := range map[string]string{
@@ -45,7 +45,7 @@ func TestPublicURLWithTheUsualPort(t *testing.T) {
 	}
 }
 
-// What somebody typed is shown as it is, also where it looks like a place in a message.
+// Typed text is shown unchanged, even if it looks like a placeholder of a message.
 func TestNamesAreNoPlacesInMessages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -56,7 +56,7 @@ func TestNamesAreNoPlacesInMessages(t *testing.T) {
 	}
 }
 
-// A name that is read from the right to the left turns nothing around that stands beside it.
+// A right-to-left name does not reorder the text around it.
 func TestTextFromTheRight(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// route is one that is an owner's alone. Its path is of the workspace and the key.
+// route is a route for owners. Its path depends on the workspace and the key.
 type route struct {
 	method string
 	path   func(workspace, id string) string
@@ -42,12 +42,12 @@ func routes() []route {
 	}
 }
 
-// unique is what differs between two pages that say the same.
+// unique matches the parts that differ between two identical pages.
 var unique = regexp.MustCompile(`name="(csrf|once)" value="[^"]*"|[0-9a-f]{8}-[0-9a-f-]{27}`)
 
 const unknownID = "01900000-0000-7000-8000-000000000000"
 
-// theirs are keys of cust_2, one of them in its grace.
+// theirs returns keys of cust_2, one of them in its grace.
 func theirs(s *site) (keys []store.Key) {
 	active := s.issue("acme", authz.IssueRequest{Owner: "cust_2", Name: "Theirs"})
 	old := s.issue("acme", authz.IssueRequest{Owner: "cust_2", Name: "Theirs"})
@@ -56,7 +56,7 @@ func theirs(s *site) (keys []store.Key) {
 	return []store.Key{active, old, issued.Key}
 }
 
-// everything is all that must not change.
+// everything returns all state that must not change.
 func everything(s *site) string {
 	keys, _, err := s.Keys(s.t.Context(), "acme", store.Filter{Limit: 100})
 	check(s.t, err)
@@ -109,7 +109,7 @@ func TestOneOwnerCantTouchAnothersKey(t *testing.T) {
 	}
 }
 
-// Who has no session of the workspace's owners gets nowhere, whatever else they have.
+// Without a session of an owner in the workspace, no route works, whatever else the browser has.
 func TestWhoIsNoOwnerGetsNowhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -160,7 +160,7 @@ func TestNoSuchWorkspace(t *testing.T) {
 	}
 }
 
-// Names of ours are no workspace's loss.
+// A workspace may have the name of one of our paths.
 func TestWorkspacesOfOurPathsNames(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -193,7 +193,7 @@ func TestNoSuchPage(t *testing.T) {
 	}
 }
 
-// Whoever comes without a workspace is told how to come, and not which there are.
+// The page without a workspace explains how to reach one, without a list of workspaces.
 func TestTheDoor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -208,7 +208,7 @@ func TestTheDoor(t *testing.T) {
 	s.stranger().do("POST", "/portal/", url.Values{}).want(http.StatusNotFound)
 }
 
-// An untidy address leads to the tidy one, with all our header fields, and nowhere else.
+// An untidy address redirects to the tidy one, with all our header fields.
 func TestUntidyAddresses(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, publicURL+"/burnkey")

@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// names returns those of the keys on a page, in their order.
+// names returns the names of the keys on a page, in order.
 func (p *page) names() (names []string) {
 	for _, m := range regexp.MustCompile(`<h2><a href="[^"]*"><bdi>([^<]*)</bdi></a>`).FindAllStringSubmatch(p.body, -1) {
 		names = append(names, m[1])
@@ -151,7 +151,7 @@ func TestHistory(t *testing.T) {
 	v.get("/portal/acme/history"+next[1]).want(200).has("Logged in", "Newest").hasNot("Older", "Link to this page created")
 }
 
-// A key without a name is called the same in the list, on its page and in the history.
+// A key without a name has the same substitute in the list, on its page and in the history.
 func TestAKeyWithoutAName(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -163,17 +163,17 @@ func TestAKeyWithoutAName(t *testing.T) {
 	for _, path := range []string{"/portal/acme/keys", keyPath(unnamed), "/portal/acme/history"} {
 		v.get(path).want(200).has("Unnamed key " + end(unnamed))
 	}
-	// What is noted of a change of something else says nothing of the name that there is.
+	// The record of a change of other fields lacks the name.
 	v.get("/portal/acme/history").want(200).has("Key created Unnamed key "+end(unnamed), "updated Key "+end(named)).hasNot(unnamed.ID.String())
 	operator.get("/portal/acme/operator/audit").want(200).has("Unnamed key "+end(unnamed), "updated Key "+end(named)).
 		hasNot(unnamed.ID.String())
 	v.get("/portal/acme/history?lang=de").want(200).has("Schlüssel ohne Namen " + end(unnamed))
-	// Of the management keys there is no page that would say more.
+	// Management keys have no page of their own.
 	admin := s.withHome()
 	s.overseer().get("/portal/burnkey/operator/audit").want(200).has(admin.ID.String())
 }
 
-// Nothing that somebody has typed is taken for HTML.
+// Typed text is never interpreted as HTML.
 func TestMarkup(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -188,8 +188,10 @@ func TestMarkup(t *testing.T) {
 		Owner: evil, Name: evil, Scopes: []string{"<b>"}, Metadata: []byte(`{"environment":"<i>x</i>"}`),
 	})
 	v := s.owner("acme", evil)
-	for _, path := range []string{"/portal/acme/keys", "/portal/acme/keys?q=" + "%3Cscript", keyPath(k), "/portal/acme/keys/new",
-		"/portal/acme/history", "/portal/acme/x"} {
+	for _, path := range []string{
+		"/portal/acme/keys", "/portal/acme/keys?q=" + "%3Cscript", keyPath(k), "/portal/acme/keys/new",
+		"/portal/acme/history", "/portal/acme/x",
+	} {
 		p := v.get(path)
 		for _, bad := range []string{`<script src="//evil`, "<b>", "<i>x", "<a href=javascript"} {
 			if strings.Contains(p.body, bad) {

@@ -16,7 +16,7 @@ import (
 
 var good = url.Values{"name": {"Web shop"}, "expiry": {"2592000"}, "environment": {"test"}}
 
-// create makes a key by the form and returns it.
+// create issues a key by the form and returns it.
 func (v *visitor) create(changes ...string) store.Key {
 	v.t.Helper()
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, changes...)).want(http.StatusOK)
@@ -25,7 +25,7 @@ func (v *visitor) create(changes ...string) store.Key {
 	return keys[0]
 }
 
-// with replaces fields of a form.
+// with returns a form with some fields replaced.
 func with(form url.Values, changes ...string) url.Values {
 	changed := url.Values{}
 	for name, values := range form {
@@ -140,7 +140,7 @@ func TestRevokedByTheEndOfItsID(t *testing.T) {
 	}
 }
 
-// What a form was for may have gone by the time that it comes.
+// The subject of a form may have changed by the time the form is sent.
 func TestFormsThatAreLate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -163,7 +163,7 @@ func TestFormsThatAreLate(t *testing.T) {
 	}
 }
 
-// A page that another tab has left behind is about its own rotation.
+// A form that is still open in another tab concerns the rotation that it showed.
 func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -186,7 +186,7 @@ func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
 	}
 }
 
-// Whoever revokes a successor has to know that nothing comes behind the old key.
+// The revocation of a successor warns that no key replaces the old one.
 func TestAGraceWithoutASuccessor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -233,7 +233,7 @@ func TestAFormSentTwiceMakesOneKey(t *testing.T) {
 	if !strings.Contains(p.body, `href="`+keyPath(k)+`"`) {
 		t.Error("no way to the key")
 	}
-	// It is nobody else's.
+	// The text is unique to this owner.
 	other := s.owner("acme", "cust_2")
 	if again := other.create("once", once); again.Owner != "cust_2" || again.ID == k.ID {
 		t.Errorf("it is %+v", again)
@@ -268,7 +268,7 @@ func TestASessionEnds(t *testing.T) {
 	}
 }
 
-// Whoever has had no session is not told that it is over, but how one comes by one.
+// A browser without a session learns how to get one, not that it has ended.
 func TestNobodyYet(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -291,7 +291,7 @@ func TestNobodyYet(t *testing.T) {
 	late.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Log in again to continue")
 }
 
-// A customer who renames too often is told so and changes nothing, but can still revoke.
+// A customer who renames too often sees an error, and can still revoke.
 func TestOwnersWhoChangeTooMuchAreAskedToWait(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -73,7 +73,7 @@ func TestTheButtonOfALink(t *testing.T) {
 	s.stranger().do("PUT", link, nil).want(http.StatusNotFound)
 }
 
-// A used link leads on a person who is logged in as the one it was for, and nobody else.
+// A used link works for a person who is logged in as its addressee, and for nobody else.
 func TestUsedLinks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

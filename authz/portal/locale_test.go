@@ -13,7 +13,6 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// messagesIn reads a catalogue.
 func messagesIn(t *testing.T, code string) (messages map[string]string) {
 	t.Helper()
 	text, err := catalogueFiles.ReadFile("catalogue/" + code + ".json")
@@ -26,7 +25,7 @@ func messagesIn(t *testing.T, code string) (messages map[string]string) {
 	return messages
 }
 
-// base is a message's key without its plural form.
+// base returns a message's key without its plural form.
 func base(key string) string {
 	for _, form := range []string{".other", ".zero", ".one", ".two", ".few", ".many"} {
 		if before, ok := strings.CutSuffix(key, form); ok {
@@ -41,8 +40,7 @@ var (
 	words = regexp.MustCompile(`\p{L}{2,}`)
 )
 
-// Every message that a template or the code asks for by its name is there, and none is
-// there in vain.
+// Every message that a template or the code names exists, and every message is used.
 func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	t.Parallel()
 	messages := messagesIn(t, "en")
@@ -67,8 +65,10 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	for _, m := range asked.FindAllStringSubmatch(source.String(), -1) {
 		used[m[1]] = true
 	}
-	for _, prefix := range []string{"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "ago.", "life.",
-		"done.", "fault.", "actor.", "result.", "unit."} {
+	for _, prefix := range []string{
+		"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "ago.", "life.",
+		"done.", "fault.", "actor.", "result.", "unit.",
+	} {
 		for key := range messages {
 			if strings.HasPrefix(key, prefix) {
 				used[base(key)] = true
@@ -91,7 +91,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	}
 }
 
-// What is put together from a word of another package's is there, too.
+// Every message whose key has a word of another package exists, too.
 func TestEveryWordIsThere(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../store/audit.go")
@@ -130,7 +130,7 @@ func TestEveryWordIsThere(t *testing.T) {
 	}
 }
 
-// No template has text of its own: it would be in one language.
+// Templates have no text of their own, which would be in one language only.
 func TestTemplatesHaveNoText(t *testing.T) {
 	t.Parallel()
 	action := regexp.MustCompile(`(?s)\{\{.*?\}\}`)

@@ -23,19 +23,18 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// bent is a provider that does what a certified one does not. Its token endpoint takes
-// every code.
+// bent is a provider that misbehaves as tests demand. Its token endpoint accepts every code.
 type bent struct {
 	*httptest.Server
 	t        *testing.T
 	mu       sync.Mutex
-	metadata map[string]any // added to its metadata
-	claims   map[string]any // likewise to the ID token's; those that are nil are left out
-	info     map[string]any // likewise to UserInfo's
+	metadata map[string]any // added to the metadata
+	claims   map[string]any // added to the ID token's claims; nil removes one
+	info     map[string]any // added to UserInfo
 	handlers map[string]http.HandlerFunc
-	key      *rsa.PrivateKey // by which the ID token is signed
-	seen     map[string]int  // how often each path was asked for
-	auth     []string        // what the token endpoint was shown of a client
+	key      *rsa.PrivateKey // signs the ID token
+	seen     map[string]int  // requests by path
+	auth     []string        // credentials that the token endpoint received
 }
 
 var providerKey = sync.OnceValue(testkit.PrivateKey)
@@ -88,7 +87,7 @@ func (b *bent) answer(w http.ResponseWriter, members, more map[string]any) {
 	b.check(json.NewEncoder(w).Encode(members))
 }
 
-// idToken is for the nonce that the code is.
+// idToken returns an ID token whose nonce is the code.
 func (b *bent) idToken(nonce string) string {
 	now := time.Now()
 	claims := map[string]any{
@@ -109,7 +108,7 @@ func (b *bent) check(err error) {
 	}
 }
 
-// site is one whose people log in by b.
+// site returns a site with this provider.
 func (b *bent) site(secrets map[string]authz.Secret) *site {
 	s := newSiteWith(b.t, portal.Options{PublicURL: localURL, ClientSecrets: secretsFor(b.URL, secrets)})
 	for _, ws := range []string{"acme", "other"} {
@@ -118,7 +117,7 @@ func (b *bent) site(secrets map[string]authz.Secret) *site {
 	return s
 }
 
-// code is the way back of a login: a code that makes the provider say the right nonce.
+// code returns the path of a login's return, with a code that yields the right nonce.
 func (l *login) code() string {
 	answer := url.Values{"state": {l.to.Query().Get("state")}, "code": {l.to.Query().Get("nonce")}}
 	return "/portal/acme/callback?" + answer.Encode()
@@ -131,7 +130,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		claims claims
 		key    *rsa.PrivateKey
-		reason string // of the refusal; empty: it is let in
+		reason string // of the refusal; empty: accepted
 	}{
 		"all is right":                {},
 		"another audience":            {claims: claims{"aud": "another"}, reason: "token"},
@@ -165,7 +164,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 				b.key = c.key
 			}
 			s := b.site(nil)
-			// As long ago as the token is young, so that nbf says something.
+			// Near the token's time, so that nbf matters.
 			s.advance(time.Since(s.clock()).Truncate(time.Second))
 			l := s.stranger().begin("acme")
 			s.advance(-time.Minute)
@@ -182,13 +181,13 @@ func TestTokensThatAreRefused(t *testing.T) {
 	}
 }
 
-// What UserInfo says fills gaps, and is no more than what is signed.
+// UserInfo supplies missing claims, but does not override signed ones.
 func TestUserInfo(t *testing.T) {
 	t.Parallel()
 	type claims = map[string]any
 	for name, c := range map[string]struct {
 		claims, info claims
-		owner        string // or why it is refused
+		owner        string // or ! and the reason of the refusal
 	}{
 		"it says the owner":           {claims{"customer_id": nil}, claims{"customer_id": "cust_7"}, "cust_7"},
 		"it says another owner":       {nil, claims{"customer_id": "cust_7"}, "cust_1"},
@@ -216,7 +215,7 @@ func TestUserInfo(t *testing.T) {
 	}
 }
 
-// An address that nobody has verified is nobody's name.
+// An email address identifies a person only if it is verified.
 func TestOwnersByAddress(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -249,7 +248,7 @@ func TestOwnersByAddress(t *testing.T) {
 	}
 }
 
-// How a client shows its secret is what the metadata says; nothing is tried out.
+// The metadata decides how a client sends its secret; nothing is tried.
 func TestClientsAtTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -314,7 +313,7 @@ func TestProvidersThatAreDown(t *testing.T) {
 		s.advance(5 * time.Second)
 		l := s.stranger().begin("acme")
 		l.back(l.code()).want(http.StatusSeeOther)
-		// What is known of it goes on to hold for as long as it says nothing else.
+		// The known metadata stays valid until the provider answers again.
 		b.handlers["/.well-known/openid-configuration"] = status(500, "")
 		s.advance(3 * time.Hour)
 		l = s.stranger().begin("acme")
@@ -382,7 +381,7 @@ func TestProvidersThatAreDown(t *testing.T) {
 	})
 }
 
-// A provider's metadata leads nowhere that its issuer could not have been.
+// The endpoints in a provider's metadata obey the rules for issuers.
 func TestMetadataIsHeldToTheSame(t *testing.T) {
 	t.Parallel()
 	for name, members := range map[string]map[string]any{
@@ -408,7 +407,7 @@ func TestMetadataIsHeldToTheSame(t *testing.T) {
 	})
 }
 
-// A server below a path has its callback there, too.
+// A server with a path has its callback below that path.
 func TestLoginsBelowAPath(t *testing.T) {
 	t.Parallel()
 	b := newBent(t)
@@ -421,7 +420,7 @@ func TestLoginsBelowAPath(t *testing.T) {
 	l.back(l.code()).want(http.StatusSeeOther).leadsTo("/burnkey/portal/acme/keys")
 }
 
-// A code is good for the provider that gave it, and a login for the one it began at.
+// A code is valid for the provider that issued it, and a login for the provider where it began.
 func TestAProviderThatChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	b, c := newBent(t), newBent(t)
@@ -434,8 +433,8 @@ func TestAProviderThatChangesMeanwhile(t *testing.T) {
 	}
 }
 
-// A client's secret is for the provider that it is named with, whatever issuer somebody sets
-// later; and without it the client is not taken for a public one.
+// A client's secret is sent to its own provider only, whichever issuer is set later. Without the secret,
+// the client does not become a public one.
 func TestAClientSecretIsForOneIssuer(t *testing.T) {
 	t.Parallel()
 	const secret = "the secret at b"

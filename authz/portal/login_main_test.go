@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// localURL is a portal's that may use a provider on this machine. Nothing listens there.
+// localURL is the public URL of a portal with a provider on this machine. No server listens there.
 const localURL = "http://127.0.0.1:1"
 
 var users = map[string]map[string]any{
@@ -28,7 +28,7 @@ var users = map[string]map[string]any{
 	"num":  {"customer_id": 1.5},
 }
 
-// newLoginSite has a provider for both of its workspaces.
+// newLoginSite returns a site with a provider for both workspaces.
 func newLoginSite(t *testing.T, c portaltest.OIDCConfig, clientID string, secrets map[string]authz.Secret) *site {
 	t.Helper()
 	c.RedirectURIs = []string{localURL + "/portal/acme/callback", localURL + "/portal/other/callback", localURL + "/portal/burnkey/callback"}
@@ -42,7 +42,7 @@ func newLoginSite(t *testing.T, c portaltest.OIDCConfig, clientID string, secret
 	return s
 }
 
-// secretsFor are clients' at one issuer.
+// secretsFor returns client secrets for one issuer.
 func secretsFor(issuer string, secrets map[string]authz.Secret) map[string]portal.ClientSecret {
 	of := make(map[string]portal.ClientSecret, len(secrets))
 	for workspace, secret := range secrets {
@@ -60,17 +60,17 @@ func (s *site) provide(workspace, issuer, clientID string) {
 	})
 }
 
-// login is one under way: what the browser was given.
+// login is a login in progress, as the browser has it.
 type login struct {
 	*visitor
 	name, cookie string
 	to           *url.URL // URL at the provider
 }
 
-// begin goes to the login and stops before the provider.
+// begin starts a login and stops before the provider.
 func (v *visitor) begin(workspace string, query ...string) *login {
 	v.t.Helper()
-	v.advance(time.Minute) // so that what is refused is noted
+	v.advance(time.Minute) // so that a refusal is recorded
 	p := v.get("/portal/" + workspace + "/login" + strings.Join(query, "")).want(http.StatusSeeOther)
 	l := &login{visitor: v}
 	for _, c := range p.Result().Cookies() {
@@ -90,14 +90,14 @@ func (v *visitor) begin(workspace string, query ...string) *login {
 	return l
 }
 
-// set alters the address of the provider.
+// set changes a parameter of the provider's address.
 func (l *login) set(name, value string) {
 	query := l.to.Query()
 	query.Set(name, value)
 	l.to.RawQuery = query.Encode()
 }
 
-// as goes through the provider's pages, and returns the path it leads back to.
+// as goes through the provider's pages, and returns the path of the return.
 func (l *login) as(sub string) (path string) {
 	l.t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -155,12 +155,12 @@ func (l *login) back(path string) *page {
 	return p
 }
 
-// logIn logs in by a provider that does what it should.
+// logIn logs in by a provider that behaves correctly.
 func (s *site) logIn(workspace, sub string) *visitor {
 	s.t.Helper()
 	l := s.stranger().begin(workspace)
 	p := l.back(l.as(sub)).want(http.StatusSeeOther)
-	if sub == "root" { // who is an operator
+	if sub == "root" { // an operator
 		p.leadsTo("/portal/" + workspace + "/operator/keys")
 	} else {
 		p.leadsTo("/portal/" + workspace + "/keys")
@@ -168,7 +168,7 @@ func (s *site) logIn(workspace, sub string) *visitor {
 	return l.visitor
 }
 
-// refused wants that nobody is logged in, and a word in the audit, or none.
+// refused checks that nobody was logged in, and that the audit has the reason, or nothing.
 func (s *site) refused(p *page, status int, reason string) {
 	s.t.Helper()
 	p.want(status)
@@ -181,13 +181,13 @@ func (s *site) refused(p *page, status int, reason string) {
 	check(s.t, err)
 	if reason == "" {
 		if len(entries) > 0 && entries[0].Action == store.ActionLoginRefuse {
-			s.t.Errorf("is noted: %s", entries[0].Detail)
+			s.t.Errorf("recorded: %s", entries[0].Detail)
 		}
 		return
 	}
 	if len(entries) == 0 || entries[0].Action != store.ActionLoginRefuse || string(entries[0].Detail) != `{"reason":"`+reason+`"}` ||
 		entries[0].Actor.Kind != store.ActorOIDC || entries[0].Actor.From == "" {
-		s.t.Errorf("what is noted is %+v, want %s", entries, reason)
+		s.t.Errorf("recorded: %+v, want %s", entries, reason)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestTwoLoginsAtOnce(t *testing.T) {
 	session := b.jar["__Host-burnkey-acme"]
 	b.get(first).want(http.StatusSeeOther).leadsTo("/portal/acme/keys")
 	if b.jar["__Host-burnkey-acme"] != session || b.isOver(session) || b.logins() != 0 {
-		t.Errorf("the pages of the first tab are of no use any more: %v", b.jar)
+		t.Errorf("the pages of the first tab no longer work: %v", b.jar)
 	}
 	// A person who logs in as somebody else meanwhile becomes that person.
 	asBen := b.toProvider("?other")
@@ -123,7 +123,7 @@ func TestAStateIsGoodOnce(t *testing.T) {
 	late.get(soon).want(http.StatusSeeOther) // clocks differ, as between two servers
 }
 
-// Calls to the provider are limited by address, and possible again a little later.
+// Calls to the provider are limited by address, and allowed again a little later.
 func TestExchangesAreBounded(t *testing.T) {
 	t.Parallel()
 	provider := newBent(t)
@@ -175,14 +175,14 @@ func TestALoginWithASessionInPlace(t *testing.T) {
 	}
 }
 
-// Claims are found wherever a provider puts them, and with the values that it writes.
+// Claims are found at any depth and with any type of value.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	const roles = "https://acme.example/app.roles"
 	for name, c := range map[string]struct {
 		owner, operator, value string // settings
 		claims                 string
-		want                   string // the owner, "operator", or the reason of a refusal
+		want                   string // the owner, "operator", or ! and the reason of a refusal
 	}{
 		"a path": {"org.id", "realm_access.roles", "operators", `{"realm_access":{"roles":["a","operators"]}}`, "operator"},
 		"a path to an owner": {

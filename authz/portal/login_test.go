@@ -33,7 +33,7 @@ func TestLogIn(t *testing.T) {
 			s.issue("acme", authz.IssueRequest{Owner: "cust_2", Name: "Ben’s"})
 			for sub, want := range map[string]store.Session{
 				"ada":  {Owner: "cust_1", Role: store.RoleOwner, Subject: "ada@acme.test"},
-				"ben":  {Owner: "cust_2", Role: store.RoleOwner, Subject: "ben"}, // whose address is not verified
+				"ben":  {Owner: "cust_2", Role: store.RoleOwner, Subject: "ben"}, // the address is not verified
 				"root": {Role: store.RoleOperator, Subject: "root@burnkey.test"},
 			} {
 				v := s.logIn("acme", sub)
@@ -49,7 +49,7 @@ func TestLogIn(t *testing.T) {
 				entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{ActorID: want.Subject, Limit: 10})
 				check(t, err)
 				if len(entries) != 1 || entries[0].Action != store.ActionSessionStart || entries[0].Actor.Kind != kind {
-					t.Errorf("%s: what is noted is %+v", sub, entries)
+					t.Errorf("%s: recorded %+v", sub, entries)
 				}
 				p := v.get("/portal/acme/keys")
 				switch sub {
@@ -66,7 +66,7 @@ func TestLogIn(t *testing.T) {
 	}
 }
 
-// What is done in a session that a login began is somebody's by name.
+// Actions in a session that began with a login have the person's name.
 func TestAuditOfALogin(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
@@ -76,11 +76,11 @@ func TestAuditOfALogin(t *testing.T) {
 	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Key: k.ID, Limit: 10})
 	check(t, err)
 	if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOIDC || entries[0].Actor.ID != "ada@acme.test" || entries[0].Actor.From == "" {
-		t.Errorf("what is noted is %+v", entries)
+		t.Errorf("recorded: %+v", entries)
 	}
 }
 
-// Each way in which a login can be bent, by the provider's own and real answers.
+// Manipulated logins are refused, with real answers of the provider.
 func TestLoginsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
@@ -92,7 +92,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	t.Run("another state", func(t *testing.T) {
 		l := s.stranger().begin("acme")
 		l.set("state", "another")
-		s.update("acme", func(set *store.Workspace) { set.Name += "." }) // so that the last entry is no refusal
+		s.update("acme", func(set *store.Workspace) { set.Name += "." }) // so that the last entry is not a refusal
 		s.refused(l.stay(l.as("ada")).has("This login can’t be completed", "Try again"), http.StatusForbidden, "")
 	})
 	t.Run("another challenge", func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestASessionOfALoginEnds(t *testing.T) {
 	}
 }
 
-// A login takes the place of the session before it, which is then over.
+// A login ends the session before it.
 func TestALoginEndsTheSessionBefore(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
@@ -201,7 +201,7 @@ func TestLogOutOfALogin(t *testing.T) {
 	entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionSessionEnd, Limit: 10})
 	check(t, err)
 	if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOIDC || entries[0].Actor.ID != "ada@acme.test" {
-		t.Errorf("what is noted is %+v", entries)
+		t.Errorf("recorded: %+v", entries)
 	}
 	v.cookie = &former
 	v.get("/portal/acme/keys").want(http.StatusUnauthorized)
@@ -210,7 +210,7 @@ func TestLogOutOfALogin(t *testing.T) {
 	if p.Header().Get("Refresh") != "" {
 		t.Error("it leads on again")
 	}
-	// Who came by a link has nothing to log out of elsewhere.
+	// After a link, no provider has a session to end.
 	w := s.stranger()
 	w.get(strings.TrimPrefix(s.link("acme", authz.LinkRequest{Owner: "cust_1"}), localURL)).want(http.StatusSeeOther)
 	w.header = http.Header{"Origin": {localURL}}
@@ -219,7 +219,7 @@ func TestLogOutOfALogin(t *testing.T) {
 	}
 }
 
-// Whoever reads the database can log in as nobody.
+// The database has no secret that would allow a login.
 func TestNoSecretOfALoginIsKept(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.ConfidentialClient, map[string]authz.Secret{"acme": portaltest.ClientSecret})
@@ -280,7 +280,7 @@ func TestWaysToTheLogin(t *testing.T) {
 	if offers(framed, "/portal/acme/keys") {
 		t.Error("a login is offered in a frame")
 	}
-	// Nothing that only looks, or that another page loads, begins or ends a login.
+	// HEAD, prefetches and requests of other pages neither begin nor end a login.
 	for name, c := range map[string]struct {
 		method string
 		header http.Header

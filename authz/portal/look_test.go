@@ -43,8 +43,7 @@ func TestHowTheProducerLooks(t *testing.T) {
 	s.owner("other", "cust_1").post("/portal/other/keys/new", "/portal/other/keys", good).want(200).has("Replace the URL at the end")
 }
 
-// Browsers keep the colour and the logo for a while, and a page asks for them anew when they
-// have changed.
+// Browsers cache the colour and the logo for a while, and load them again after a change.
 func TestTheLookIsKept(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -91,8 +90,8 @@ func TestTheLookIsKept(t *testing.T) {
 	}
 }
 
-// Whoever shows no cookie that may be a session's is answered from memory but for a moment's
-// first, and so is who has a picture already; who is logged in sees what is there now.
+// Requests without a session's cookie, or for a cached picture, read the database at most once a moment.
+// A logged-in person sees the current state.
 func TestStrangersCostLittle(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -108,8 +107,10 @@ func TestStrangersCostLittle(t *testing.T) {
 		}
 		return s.store.reads.Load() - before
 	}
-	pages := []string{"/portal/acme", "/portal/acme/keys", "/portal/acme/operator/keys", "/portal/acme/theme.css",
-		"/portal/acme/none", "/portal/"}
+	pages := []string{
+		"/portal/acme", "/portal/acme/keys", "/portal/acme/operator/keys", "/portal/acme/theme.css",
+		"/portal/acme/none", "/portal/",
+	}
 	if n := reads(s.stranger(), append(pages, pages...)...); n != 1 {
 		t.Errorf("a stranger takes %d reads", n)
 	}
@@ -117,7 +118,7 @@ func TestStrangersCostLittle(t *testing.T) {
 	made.header = http.Header{"Cookie": {"__Host-burnkey=x; __Host-burnkey=" + strings.Repeat("A", 44) +
 		"; __Host-burnkey-acme=x; __Host-burnkey_login.x.y=x"}}
 	if n := reads(made, pages...); n != 0 {
-		t.Errorf("a stranger with cookies that are none takes %d reads", n)
+		t.Errorf("a stranger with invalid cookies takes %d reads", n)
 	}
 	absent := []string{"/portal/none/keys", "/portal/none/logo.png", "/portal/zzz"}
 	if n := reads(s.stranger(), absent...) + reads(v, absent...); n != 0 {
@@ -138,13 +139,13 @@ func TestStrangersCostLittle(t *testing.T) {
 	elsewhere("Another")
 	s.stranger().get("/portal/acme/keys").want(401).hasNot("Another")
 	v.get("/portal/acme/keys").want(200).has("Another")
-	s.stranger().get("/portal/acme/keys").want(401).has("Another") // since somebody has looked
+	s.stranger().get("/portal/acme/keys").want(401).has("Another") // since a person has loaded it
 	elsewhere("A third")
 	s.advance(5 * time.Second)
 	s.stranger().get("/portal/acme/keys").want(401).has("A third")
 	portal.DisplayName = "A fourth"
 	s.update("acme", func(set *store.Workspace) { set.Portal = portal })
-	s.stranger().get("/portal/acme/keys").want(401).has("A fourth") // at once, since it was done here
+	s.stranger().get("/portal/acme/keys").want(401).has("A fourth") // at once, since this server made the change
 }
 
 func TestAssets(t *testing.T) {
@@ -182,7 +183,7 @@ func TestLanguage(t *testing.T) {
 	if set := p.Header().Get("Set-Cookie"); !strings.HasPrefix(set, "__Host-burnkey_lang=en; Path=/; Max-Age=31536000; HttpOnly; Secure") {
 		t.Errorf("the choice is kept as %q", set)
 	}
-	// In German there is every page, too.
+	// Every page exists in German, too.
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", good).want(200).has("Ihr neuer Schlüssel", "In etwa 6 Sekunden bereit.").
 		hasNot("English")
 	k := v.newest()
@@ -192,7 +193,7 @@ func TestLanguage(t *testing.T) {
 	v.get("/portal/acme/none").want(404).has("Seite nicht gefunden")
 }
 
-// Behind a proxy that takes a path away, links lead to where the browser can go.
+// If a proxy removes a path, links still have it.
 func TestAPublicURLWithAPath(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, publicURL+"/burnkey/")

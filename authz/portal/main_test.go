@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(portaltest.Main(m)) }
 
 const publicURL = "https://keys.example.test"
 
-// site is a portal with all that it stands on.
+// site is a portal with its service, publisher and database.
 type site struct {
 	http.Handler
 	*authz.Service
@@ -55,8 +55,7 @@ type site struct {
 	now time.Time
 }
 
-// faulty is a store that fails while err is set, and counts what is read of workspaces and
-// sessions.
+// faulty is a store that fails while err is set, and counts reads of workspaces and sessions.
 type faulty struct {
 	store.Store
 	err   error
@@ -155,7 +154,7 @@ func (s *site) update(workspace string, change func(*store.Workspace)) {
 	check(s.t, err)
 }
 
-// issue makes a key as a producer's backend does.
+// issue issues a key like a producer's backend.
 func (s *site) issue(workspace string, r authz.IssueRequest) store.Key {
 	s.t.Helper()
 	issued, err := s.Issue(s.t.Context(), workspace, r)
@@ -170,7 +169,7 @@ func (s *site) link(workspace string, r authz.LinkRequest) string {
 	return strings.TrimPrefix(s.PortalLinkURL(secret), publicURL)
 }
 
-// press makes keys that are published and tokens that verify nowhere.
+// press mints keys that can be published, and tokens with invalid signatures.
 type press struct {
 	mu     sync.Mutex
 	err    error
@@ -203,15 +202,15 @@ func (p *press) Mint(_ context.Context, _ mint.Asker, claims func() ([]byte, err
 
 func (p *press) last() string { return p.tokens[len(p.tokens)-1].Reveal() }
 
-// visitor is a browser with one cookie at most.
+// visitor is a browser with at most one cookie.
 type visitor struct {
 	*site
 	cookie *http.Cookie
-	// header is sent with every request, over what browsers send.
+	// header replaces or removes headers of every request.
 	header http.Header
 }
 
-// owner is a visitor who came by a link.
+// owner returns a visitor who has opened an owner's link.
 func (s *site) owner(workspace, owner string, r ...authz.LinkRequest) *visitor {
 	s.t.Helper()
 	request := append(r, authz.LinkRequest{})[0]
@@ -225,10 +224,10 @@ func (s *site) owner(workspace, owner string, r ...authz.LinkRequest) *visitor {
 	return v
 }
 
-// overseer is an operator of all workspaces.
+// overseer returns a global operator.
 func (s *site) overseer() *visitor { return s.operator(authz.Home) }
 
-// operator is a visitor of the producer's.
+// operator returns a visitor with an operator's session.
 func (s *site) operator(workspace string) *visitor {
 	s.t.Helper()
 	secret, _, err := s.StartLogin(s.t.Context(), workspace, authz.Login{Role: store.RoleOperator, Subject: "staff"})
@@ -256,7 +255,7 @@ func (v *visitor) get(path string) *page {
 	return v.do(http.MethodGet, path, nil)
 }
 
-// post sends a form with what the page at from has hidden in it.
+// post sends a form with the hidden fields of the page at from.
 func (v *visitor) post(from, path string, form url.Values) *page {
 	v.t.Helper()
 	sent := url.Values{}
@@ -336,13 +335,15 @@ func elementsOf(body string) (elements []string) {
 	return elements
 }
 
-// safe holds every answer to what no page may do.
+// safe checks the rules that every answer must keep.
 func (p *page) safe() {
 	p.t.Helper()
 	h := p.Header()
 	csp := h.Get("Content-Security-Policy")
-	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'",
-		"form-action 'self'", "frame-ancestors "} {
+	for _, want := range []string{
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'",
+		"form-action 'self'", "frame-ancestors ",
+	} {
 		if !strings.Contains(csp, want) || strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
 			p.t.Errorf("%s: the policy is %q", p.what, csp)
 			break
@@ -398,7 +399,7 @@ func (p *page) leadsTo(path string) {
 	}
 }
 
-// saysDone wants to be led to a path that says what was done, and returns all of it.
+// saysDone checks that the answer redirects to a path with a notice, and returns the whole address.
 func (p *page) saysDone(path, what string) string {
 	p.t.Helper()
 	to := p.Header().Get("Location")
@@ -408,12 +409,12 @@ func (p *page) saysDone(path, what string) string {
 	return to
 }
 
-// text is what of the page is to be read.
+// text returns the page's readable text.
 func (p *page) text() string {
 	return strings.Join(strings.Fields(html.UnescapeString(elementsAll.ReplaceAllString(p.body, " "))), " ")
 }
 
-// told is text without tokens, for a test's output.
+// told returns the text without tokens, for a test's output.
 func (p *page) told() string { return redact(p.text()) }
 
 func redact(text string) string { return tokens.ReplaceAllString(text, "[token]") }
@@ -442,7 +443,7 @@ func (p *page) hasNot(texts ...string) *page {
 	return p
 }
 
-// hidden is the value of the first hidden field of a name, or nothing.
+// hidden returns the value of the first hidden field with a name, or nothing.
 func (p *page) hidden(name string) string {
 	m := regexp.MustCompile(`<input type="hidden" name="` + name + `" value="([^"]*)">`).FindStringSubmatch(p.body)
 	if m == nil {

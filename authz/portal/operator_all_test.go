@@ -14,7 +14,7 @@ import (
 
 const allPath = "/portal/burnkey/operator/workspaces"
 
-// withHome gives the site the server's own workspace, with a management key.
+// withHome creates the server's own workspace, with a management key.
 func (s *site) withHome() store.Key {
 	s.t.Helper()
 	issued, err := s.IssueManagement(s.t.Context(), authz.AdminRequest())
@@ -22,7 +22,7 @@ func (s *site) withHome() store.Key {
 	return issued.Key
 }
 
-// homeRoutes are those of the operators of all workspaces.
+// homeRoutes are the routes for global operators.
 func homeRoutes() []route {
 	in := func(path string) func(string, string) string {
 		return func(ws, _ string) string { return "/portal/" + ws + "/operator" + path }
@@ -39,7 +39,7 @@ func homeRoutes() []route {
 	}
 }
 
-// Whoever comes to the server's own workspace sees all others.
+// An operator of the server's own workspace sees all others.
 func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -47,8 +47,10 @@ func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 	v := s.stranger()
 	link := s.link(authz.Home, authz.LinkRequest{Role: store.RoleOperator, Subject: "chief"})
 	v.get(link).want(http.StatusSeeOther).leadsTo(allPath)
-	for _, path := range []string{"/portal/burnkey", "/portal/burnkey/", "/portal/burnkey/operator", "/portal/burnkey/operator/",
-		"/portal/burnkey/operator/find"} {
+	for _, path := range []string{
+		"/portal/burnkey", "/portal/burnkey/", "/portal/burnkey/operator", "/portal/burnkey/operator/",
+		"/portal/burnkey/operator/find",
+	} {
 		v.get(path).want(http.StatusSeeOther).leadsTo(allPath)
 	}
 	v.get("/portal/acme").want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
@@ -110,7 +112,7 @@ func TestPagesOfAllWorkspaces(t *testing.T) {
 	v.get(allPath + "?q=" + s.minter.last()).want(400)
 }
 
-// A token leads to its key wherever that is; an id or a kid must be said the place of.
+// A token leads to its key in any workspace; an id or a kid needs the workspace.
 func TestFindAnywhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -122,7 +124,7 @@ func TestFindAnywhere(t *testing.T) {
 	look := func(pasted, workspace string) *page {
 		return v.post(allPath, "/portal/burnkey/operator/find", url.Values{"pasted": {pasted}, "workspace": {workspace}})
 	}
-	for _, in := range []string{"", "acme", "other", "nonsense!"} { // the token knows better
+	for _, in := range []string{"", "acme", "other", "nonsense!"} { // the token has the workspace
 		to := look("Authorization: Bearer "+token, in).want(303).saysDone(anyPath(k), "found")
 		v.get(to).want(200).has("This is the key you searched for.")
 	}
@@ -148,7 +150,7 @@ func TestFindAnywhere(t *testing.T) {
 	}
 }
 
-// The management keys are on no page: not to be seen, searched or revoked.
+// Management keys can't be seen, searched or revoked on a page.
 func TestManagementKeysAreOnNoPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -186,7 +188,7 @@ func TestManagementKeysAreOnNoPage(t *testing.T) {
 	}
 }
 
-// Who operates one workspace, or owns keys, gets to no page of all.
+// Operators of one workspace and owners have no access to pages of all workspaces.
 func TestWhoIsOverOneWorkspaceIsNotOverAll(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -248,7 +250,7 @@ func TestForeignFormsForAllWorkspaces(t *testing.T) {
 	v.do("POST", "/portal/burnkey/operator/find", with(find, "csrf", csrf)).want(303)
 }
 
-// Each page may be framed by the parents of its own workspace.
+// Each page may be framed by the frame_ancestors of its own workspace.
 func TestFramesOfAllWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -266,7 +268,7 @@ func TestFramesOfAllWorkspaces(t *testing.T) {
 	}
 }
 
-// Where a browser sends both, who is somebody in this workspace is that here.
+// If a browser sends both cookies, the session of this workspace comes first.
 func TestASessionOverAllComesLast(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -280,8 +282,7 @@ func TestASessionOverAllComesLast(t *testing.T) {
 	v.get("/portal/acme/operator/keys").want(200)
 }
 
-// Of those who log in to the server's own workspace, the provider's claim picks operators,
-// and all others stay outside, owners or not.
+// A login to the server's own workspace needs the operator's claim. Owners are refused.
 func TestLogInToAllWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)

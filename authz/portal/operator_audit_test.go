@@ -14,7 +14,7 @@ import (
 
 const auditPath = "/portal/acme/operator/audit"
 
-// count is that of the entries on a page.
+// count returns the number of entries on a page.
 func (p *page) count() int { return strings.Count(p.body, "<li>\n<p><strong>") }
 
 func TestAuditFilters(t *testing.T) {
@@ -50,8 +50,10 @@ func TestAuditFilters(t *testing.T) {
 	}
 	v.get(auditPath).has("Key revoked", "Owner cust_1", "Management key a-management-key · 203.0.113.9",
 		"API call rejected Rejected", "Logged in")
-	for query, want := range map[string]string{"key=x": "This is not a valid key ID.", "since=x": "Enter a valid date.",
-		"until=2026-02-30": "Enter a valid date."} {
+	for query, want := range map[string]string{
+		"key=x": "This is not a valid key ID.", "since=x": "Enter a valid date.",
+		"until=2026-02-30": "Enter a valid date.",
+	} {
 		for _, path := range []string{auditPath, auditPath + ".csv", auditPath + ".json"} {
 			v.get(path + "?" + query).want(422).has(want)
 		}
@@ -79,7 +81,7 @@ func TestPagesOfTheAudit(t *testing.T) {
 	}
 }
 
-// A cell that a spreadsheet would take for a formula is none.
+// No cell is a formula to a spreadsheet.
 func TestExport(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -121,7 +123,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// An export goes past what is read at once, and says where it ends.
+// An export reads in several steps, and its end shows whether entries are left out.
 func TestALongExport(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// served is a site that browsers reach, with keys of two owners.
+// served returns a site that browsers can reach, with keys of two owners.
 func served(t *testing.T) (s *site, url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,7 +44,7 @@ func served(t *testing.T) (s *site, url string) {
 	return s, url
 }
 
-// sound holds the page that is shown to what no page may lack.
+// sound checks the rules that every page must keep.
 func sound(t *testing.T, p *portaltest.Page, what string) {
 	t.Helper()
 	for _, violation := range p.Axe() {
@@ -54,7 +54,7 @@ func sound(t *testing.T, p *portaltest.Page, what string) {
 		t.Errorf("%s: is %d pixels too wide", what, wide)
 	}
 	for _, problem := range p.Problems() {
-		if !strings.Contains(problem.Text, "status of 4") { // those that the test asks for
+		if !strings.Contains(problem.Text, "status of 4") { // the test causes these
 			t.Errorf("%s: %+v", what, problem)
 		}
 	}
@@ -65,8 +65,7 @@ func sound(t *testing.T, p *portaltest.Page, what string) {
 	}
 }
 
-// An operator's way through all of their pages, by light and by night, on a small screen
-// and without JavaScript.
+// An operator uses all pages: in light and dark, on a small screen, and without JavaScript.
 func TestOperatorsInABrowser(t *testing.T) {
 	t.Parallel()
 	s, url := served(t)
@@ -88,7 +87,7 @@ func TestOperatorsInABrowser(t *testing.T) {
 			}
 			walk(t, s, p, url+"/portal/acme/operator", k, token, !o.NoJavaScript)
 			look := func(what string) { sound(t, p, what) }
-			if o.NoJavaScript { // what there is to be seen is the same as by light
+			if o.NoJavaScript { // the pages look the same as in light
 				look = func(string) {}
 			}
 			walkSettings(t, s, p, url+settingsPath, look)
@@ -152,8 +151,10 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	if got := p.Count("main li"); got != 2 {
 		t.Errorf("%d keys would go", got)
 	}
-	for _, path := range []string{"/keys?q=none", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x", "/settings",
-		"/none", "/revoke?unused=3"} {
+	for _, path := range []string{
+		"/keys?q=none", "/audit", "/audit?since=2026-01-01&result=refused", "/audit?key=x", "/settings",
+		"/none", "/revoke?unused=3",
+	} {
 		p.Open(root + path)
 		sound(t, p, path)
 	}
@@ -165,7 +166,7 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	}
 }
 
-// walkSettings changes what may be changed, by what is right and what is wrong.
+// walkSettings changes the settings, with valid and invalid values.
 func walkSettings(t *testing.T, s *site, p *portaltest.Page, settings string, look func(what string)) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "logo.png")
@@ -187,7 +188,7 @@ func walkSettings(t *testing.T, s *site, p *portaltest.Page, settings string, lo
 	p.Attach("#logo", file)
 	p.Follow(picture)
 	if p.Count("#accent-fault, #logo-fault") != 2 {
-		t.Error("not all that is wrong is told of at its field")
+		t.Error("a fault is not shown at its field")
 	}
 	look("a wrong look")
 	check(t, os.WriteFile(file, logoOf(t, 64), 0o600))
@@ -250,7 +251,7 @@ func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts 
 	}
 }
 
-// order wants the names of what gets the focus by Tab.
+// order checks the names of the elements that Tab focuses.
 func order(t *testing.T, p *portaltest.Page, want ...string) {
 	t.Helper()
 	var got []string

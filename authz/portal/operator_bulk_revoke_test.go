@@ -16,7 +16,7 @@ import (
 
 const many = "/portal/acme/operator/revoke"
 
-// crowd has keys of two owners from two days, the latter first.
+// crowd issues keys of two owners on two days.
 func crowd(s *site) (keys map[string]store.Key) {
 	keys = map[string]store.Key{}
 	make := func(name, owner, scope string) {
@@ -80,7 +80,7 @@ func TestRevokeMany(t *testing.T) {
 	}
 }
 
-// wouldRevoke holds the list and the form to the names of keys.
+// wouldRevoke checks that the list and the form have the keys with these names.
 func (p *page) wouldRevoke(keys map[string]store.Key, names []string) {
 	p.t.Helper()
 	var ids []string
@@ -116,7 +116,7 @@ func TestWhatManyCantMean(t *testing.T) {
 	}
 }
 
-// fragile is a store that revokes some keys and then no more.
+// fragile is a store that fails after some revocations.
 type fragile struct {
 	store.Store
 	left int
@@ -129,7 +129,7 @@ func (f *fragile) Revoke(ctx context.Context, workspace string, id uuid.UUID, at
 	return f.Store.Revoke(ctx, workspace, id, at)
 }
 
-// What was revoked is said, also where the rest failed.
+// The page lists the revoked keys even if the others failed.
 func TestManyFailInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

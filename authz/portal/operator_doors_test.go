@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// endless has as many entries of the audit as it is told.
+// endless is a store with any number of audit entries.
 type endless struct {
 	store.Store
 	most   uint64
@@ -28,8 +28,10 @@ func (e *endless) Audit(_ context.Context, _ string, f store.AuditFilter) (entri
 		last = binary.BigEndian.Uint64(f.After[8:]) - 1
 	}
 	for n := last; n > 0 && len(entries) < f.Limit; n-- {
-		entry := store.Entry{Action: store.ActionKeyIssue, Actor: store.Actor{Kind: store.ActorSystem}, Result: store.ResultOK,
-			Detail: []byte(cmp.Or(e.detail, `{}`))}
+		entry := store.Entry{
+			Action: store.ActionKeyIssue, Actor: store.Actor{Kind: store.ActorSystem}, Result: store.ResultOK,
+			Detail: []byte(cmp.Or(e.detail, `{}`)),
+		}
 		binary.BigEndian.PutUint64(entry.ID[8:], n)
 		entries = append(entries, entry)
 		if next = entry.ID; n == 1 {
@@ -39,7 +41,7 @@ func (e *endless) Audit(_ context.Context, _ string, f store.AuditFilter) (entri
 	return entries, next, nil
 }
 
-// operatorRoutes are all that are an operator's alone.
+// operatorRoutes are the routes for operators.
 func operatorRoutes() []route {
 	in := func(path string) func(string, string) string {
 		return func(ws, id string) string {
@@ -69,7 +71,7 @@ func operatorRoutes() []route {
 	}
 }
 
-// Who has no session of the workspace's operators gets nowhere.
+// Without a session of an operator of the workspace, no route works.
 func TestWhoIsNoOperatorGetsNowhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -109,7 +111,7 @@ func TestWhoIsNoOperatorGetsNowhere(t *testing.T) {
 	}
 }
 
-// An operator reaches no other workspace's keys, and has none of their own.
+// An operator has no access to another workspace's keys or to owners' pages.
 func TestWhereOperatorsGet(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -139,7 +141,7 @@ func TestWhereOperatorsGet(t *testing.T) {
 	}
 }
 
-// No form is taken from elsewhere, and none without the session's own field.
+// A form of another site, or without the session's own field, is refused.
 func TestForeignFormsForOperators(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Nothing that somebody has typed is taken for HTML, and there is every page in German.
+// Typed text is never interpreted as HTML, and every page exists in German.
 func TestOperatorsPages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

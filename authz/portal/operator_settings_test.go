@@ -23,7 +23,7 @@ import (
 
 const settingsPath = "/portal/acme/operator/settings"
 
-// value is what a field has in it: the text of it, or of a box whether it is ticked.
+// value returns a field's text, or whether a checkbox is ticked.
 func (p *page) value(id string) string {
 	p.t.Helper()
 	if m := regexp.MustCompile(`<textarea id="` + id + `"[^>]*>\n?([^<]*)</textarea>`).FindStringSubmatch(p.body); m != nil {
@@ -40,7 +40,7 @@ func (p *page) value(id string) string {
 	return html.UnescapeString(m[1])
 }
 
-// forms are the values of the two of the settings, as they are shown.
+// forms returns the values of the two forms of the settings page.
 func (p *page) forms() (policy, look url.Values) {
 	p.t.Helper()
 	versions := regexp.MustCompile(`name="version" value="([^"]*)"`).FindAllStringSubmatch(p.body, -1)
@@ -60,7 +60,7 @@ func (p *page) forms() (policy, look url.Values) {
 	return policy, look
 }
 
-// upload sends a form as a browser does that may have a file in it.
+// upload sends a form that may have a file, like a browser.
 func (v *visitor) upload(path string, form url.Values, file []byte) *page {
 	v.t.Helper()
 	var body bytes.Buffer
@@ -105,12 +105,14 @@ func logoOf(t *testing.T, side int) []byte {
 	return b.Bytes()
 }
 
-// fixed is what no form of the page changes.
+// fixed returns the settings that no form changes.
 func fixed(s *site) {
 	portal := policyOf(s, "acme")
 	portal.BaseURL, portal.FrameAncestors = "https://api.acme.test/v1", []string{"https://app.example.test"}
-	portal.OIDC = &store.OIDC{Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org", OperatorClaim: "groups",
-		OperatorValue: "staff"}
+	portal.OIDC = &store.OIDC{
+		Issuer: "https://login.example.test", ClientID: "portal", OwnerClaim: "org", OperatorClaim: "groups",
+		OperatorValue: "staff",
+	}
 	s.update("acme", func(set *store.Workspace) {
 		set.Portal = portal
 		set.Audiences = []string{"web", "batch"}
@@ -128,8 +130,10 @@ func TestSavePolicy(t *testing.T) {
 		"Change them with a management key: PATCH /v1/workspaces/acme", "If empty: 90 days.")
 	before := s.acme()
 	form, _ := p.forms()
-	for name, value := range map[string]string{"scopes": " maps:read  Look at maps \r\n\r\nmaps:write\r\n", "default": "30",
-		"max": "36", "max_unit": "hours", "perowner": "7"} {
+	for name, value := range map[string]string{
+		"scopes": " maps:read  Look at maps \r\n\r\nmaps:write\r\n", "default": "30",
+		"max": "36", "max_unit": "hours", "perowner": "7",
+	} {
 		form.Set(name, value)
 	}
 	form.Set("default_unit", "minutes")
@@ -161,7 +165,7 @@ func TestSavePolicy(t *testing.T) {
 	if len(entries) != 1 || entries[0].Actor.Kind != store.ActorOperator || !strings.Contains(string(entries[0].Detail), "maps:write") {
 		t.Errorf("what is noted is %+v", entries)
 	}
-	// What is saved as it was is no change.
+	// Saving unchanged values is not a change.
 	shown["audience"] = []string{"batch"}
 	v.do("POST", settingsPath+"/policy", shown).want(303)
 	if again, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{
@@ -170,7 +174,7 @@ func TestSavePolicy(t *testing.T) {
 	}); err != nil || len(again) != 1 {
 		t.Errorf("%d changes, %v", len(again), err)
 	}
-	// And all of it may be left empty.
+	// All fields may be empty.
 	for _, name := range []string{"scopes", "default", "max", "perowner", "audience"} {
 		shown.Set(name, "")
 	}
@@ -243,7 +247,7 @@ func scopesOf(n int) string {
 	return strings.TrimSpace(lines.String())
 }
 
-// logo is acme's as it is kept, or nil.
+// logo returns acme's stored logo, or nil.
 func (s *site) logo() []byte {
 	s.t.Helper()
 	picture, err := s.Logo(s.t.Context(), "acme")
@@ -277,7 +281,7 @@ func TestSaveLook(t *testing.T) {
 	if form.Get("name") != "Acme Maps" || form.Get("accent") != "#ffd400" {
 		t.Errorf("it shows %v", form)
 	}
-	// Without a file the logo stays, and a form without room for one is taken, too.
+	// Without a file the logo stays, and a form without a file field is accepted, too.
 	v.upload(settingsPath+"/look", with(form, "accent", ""), nil).want(303)
 	_, form = v.get(settingsPath).forms()
 	v.do("POST", settingsPath+"/look", with(form, "name", "")).want(303)
@@ -292,7 +296,7 @@ func TestSaveLook(t *testing.T) {
 	v.get(settingsPath).hasNot("Remove the current logo")
 }
 
-// A customer's new token goes where base_url says: not to where an operator would have it.
+// Operators can't change base_url, where customers send new tokens.
 func TestTheLookLeadsNoTokenElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -347,8 +351,8 @@ func TestLookFaults(t *testing.T) {
 	}
 }
 
-// Whoever saves what another has changed meanwhile undoes nothing, and is told; who saves
-// something else is not in the way.
+// A save does not undo what somebody else changed meanwhile: it fails visibly. Saves of other settings do
+// not conflict.
 func TestTwoOperatorsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -372,7 +376,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	if w := s.acme(); w.Policy.KeysPerOwner != 5 || w.Portal.DisplayName != "Two" {
 		t.Errorf("it is %d, %s", w.Policy.KeysPerOwner, w.Portal.DisplayName)
 	}
-	// What the API changes beside the forms stays in force, and is in nobody's way.
+	// Changes of other settings by the API stay, and do not conflict.
 	_, look = one.get(settingsPath).forms()
 	portal := policyOf(s, "acme")
 	portal.FrameAncestors = nil
@@ -389,7 +393,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	two.do("POST", settingsPath+"/policy", with(again, "version", "x")).want(409)
 }
 
-// A token that somebody pastes into a field is on no page again.
+// A token that was pasted into a field is not shown again.
 func TestNoTokenInSettings(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

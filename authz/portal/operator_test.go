@@ -15,15 +15,17 @@ func anyPath(k store.Key, action ...string) string {
 	return strings.Join(append([]string{"/portal/" + k.Workspace + "/operator/keys/" + k.ID.String()}, action...), "/")
 }
 
-// An operator comes by a link, too.
+// An operator can log in by a link, too.
 func TestAnOperatorsLink(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	link := s.link("acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "staff", ReturnURL: "https://app.example.test/"})
 	v := s.stranger()
 	v.get(link).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
-	for _, path := range []string{"/portal/acme", "/portal/acme/", "/portal/acme/operator", "/portal/acme/operator/",
-		"/portal/acme/operator/find"} {
+	for _, path := range []string{
+		"/portal/acme", "/portal/acme/", "/portal/acme/operator", "/portal/acme/operator/",
+		"/portal/acme/operator/find",
+	} {
 		v.get(path).want(http.StatusSeeOther).leadsTo("/portal/acme/operator/keys")
 	}
 	v.get("/portal/acme/operator/keys").want(200).has("There are no API keys yet.", "You see the keys of all owners.", "Back to The acme")
@@ -99,7 +101,7 @@ func TestPagesOfAllKeys(t *testing.T) {
 	}
 }
 
-// next is where the link to the next page leads.
+// next returns the path of the next page.
 func (p *page) next() string {
 	_, rest, ok := strings.Cut(p.body, `rel="next"`)
 	if !ok || rest == "" {
@@ -140,7 +142,7 @@ func TestAKeyAsOperatorsSeeIt(t *testing.T) {
 	}
 }
 
-// What the provider's staff does, by a link or a login, is not put down to the customer.
+// The history does not attribute actions of the producer's staff to the customer.
 func TestTheOwnersHistoryTellsTheStaffsDeeds(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -164,7 +166,7 @@ func TestTheOwnersHistoryTellsTheStaffsDeeds(t *testing.T) {
 	}
 }
 
-// A token leads to its key, and nowhere else.
+// A token leads to its key only.
 func TestFindByToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -183,8 +185,10 @@ func TestFindByToken(t *testing.T) {
 		}
 		return p
 	}
-	pasted := []string{token, " \n" + token + "\n", "Authorization: Bearer " + token, `{"key":"` + token + `"}`,
-		"ACME_API_KEY=" + token, "It is " + token + ".", "<" + token + ">"}
+	pasted := []string{
+		token, " \n" + token + "\n", "Authorization: Bearer " + token, `{"key":"` + token + `"}`,
+		"ACME_API_KEY=" + token, "It is " + token + ".", "<" + token + ">",
+	}
 	wrapped := token[:300] + "\r\n" + token[300:]
 	pasted = append(pasted, wrapped, "\ufeff"+token, "> "+token+"\n> --", `curl -H "Authorization: bearer `+token+`"`, "\u201c"+token+"\u201d",
 		k.ID.String(), "\u201c"+strings.ToUpper(k.ID.String())+"\u201d.", "kid: "+k.KID.String()+",", `{"id":"`+k.ID.String()+
@@ -203,11 +207,13 @@ func TestFindByToken(t *testing.T) {
 	for _, text := range []string{"", "x", token[1:], token[:20], strings.Repeat("a", 10000), "\xff\x00"} {
 		paste(text).want(422).has("This contains no Burnkey token, or only a part of one.")
 	}
-	for _, text := range []string{token[:100], "Bearer " + token[:len(token)-1], strings.Replace(token, ".", "", 1),
-		token[:strings.LastIndex(token, ".")]} {
+	for _, text := range []string{
+		token[:100], "Bearer " + token[:len(token)-1], strings.Replace(token, ".", "", 1),
+		token[:strings.LastIndex(token, ".")],
+	} {
 		paste(text).want(422).has("is incomplete, or not a Burnkey token. Paste all of it").hasNot("no Burnkey token")
 	}
-	// It may have been put where it does not belong.
+	// A token in an address or another field is refused.
 	for _, field := range []string{"q", "owner"} {
 		p := v.get(list + "?" + field + "=" + token[:255]).want(400).has("A token doesn’t belong there")
 		if strings.Contains(p.body, token[:100]) {

@@ -31,7 +31,7 @@ func TestTextOnAnyColourIsReadable(t *testing.T) {
 	}
 }
 
-// The style sheet's own colours are readable on each other in both schemes.
+// The colours of the style sheet have enough contrast in both schemes.
 func TestOurColoursAreReadable(t *testing.T) {
 	t.Parallel()
 	text, err := assetFiles.ReadFile("assets/portal.css")

@@ -41,10 +41,12 @@ func TestLastUsed(t *testing.T) {
 	s.advance(5*time.Minute + 59*time.Second)
 	young := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Young"})
 	const ago, notSince = `<time datetime="2026-03-05T12:00Z">5 minutes ago</time>`, `No use recorded since <time datetime="2026-03-05T12:0`
-	for path, v := range map[string]*visitor{"/portal/acme/keys": owner, "/portal/acme/operator/keys": operator,
-		many + "?owner=cust_1": operator} {
+	for path, v := range map[string]*visitor{
+		"/portal/acme/keys": owner, "/portal/acme/operator/keys": operator,
+		many + "?owner=cust_1": operator,
+	} {
 		p := v.get(path).want(200).has("Last used 5 minutes ago", "No use recorded since 5 March 2026")
-		// Of the old one since the first report, of the young one since it was made.
+		// The old key: since the first report. The new key: since it was issued.
 		if strings.Count(p.body, ago) != 1 || strings.Count(p.body, notSince+"0Z") != 1 || strings.Count(p.body, notSince+"5Z") != 1 {
 			t.Errorf("%s: %s", path, p.body)
 		}
@@ -60,7 +62,7 @@ func TestLastUsed(t *testing.T) {
 	}
 	owner.get(keyPath(k) + "?lang=de").want(200).has("Zuletzt verwendet vor 5 Minuten")
 	owner.get(keyPath(old) + "?lang=de").want(200).has("Zuletzt verwendet Keine Nutzung erfasst seit dem 5. März 2026")
-	// Another workspace's reports are its own.
+	// Reports of another workspace have no effect.
 	theirs := s.issue("other", authz.IssueRequest{Owner: "cust_1"})
 	s.owner("other", "cust_1").get("/portal/other/keys/" + theirs.ID.String()).want(200).hasNot("Last used")
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// However many workspaces are looked at, few are remembered, and the last of them is.
+// The cache has a limited number of workspaces, and always the latest.
 func TestLooksAreBounded(t *testing.T) {
 	t.Parallel()
 	var l looks
@@ -15,7 +15,7 @@ func TestLooksAreBounded(t *testing.T) {
 		id := strconv.Itoa(i)
 		l.put(look{Workspace: store.Workspace{ID: id}})
 		if l.get(id).ID != id || len(l.known) > maxLooks {
-			t.Fatalf("behind %d there are %d, %q among them", i, len(l.known), l.get(id).ID)
+			t.Fatalf("after %d there are %d, with %q", i, len(l.known), l.get(id).ID)
 		}
 	}
 }

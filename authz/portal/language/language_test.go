@@ -12,7 +12,7 @@ import (
 	"golang.org/x/text/feature/plural"
 )
 
-// catalogues reads those of the portal.
+// catalogues reads the portal's catalogues.
 func catalogues(t *testing.T) *Languages {
 	t.Helper()
 	l, err := Read(os.DirFS("../catalogue"), "en", "de")
@@ -24,7 +24,7 @@ func catalogues(t *testing.T) *Languages {
 
 var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
 
-// base is a message's key without its plural form.
+// base returns a message's key without its plural form.
 func base(key string) string {
 	for _, form := range forms {
 		if before, ok := strings.CutSuffix(key, form); ok {
@@ -34,7 +34,7 @@ func base(key string) string {
 	return key
 }
 
-// general is a message that has no plural forms, or the most general of them: others may say the number in a word.
+// general returns a message without plural forms, or its most general form: others may spell the number out.
 func general(key string) bool { return base(key) == key || strings.HasSuffix(key, ".other") }
 
 func TestCataloguesSayTheSame(t *testing.T) {
@@ -75,7 +75,7 @@ func TestCataloguesSayTheSame(t *testing.T) {
 	}
 }
 
-// Each number finds its plural form, whichever forms a language has.
+// Each number has its plural form, whichever forms a language has.
 func TestPlurals(t *testing.T) {
 	for _, one := range catalogues(t).All {
 		for key := range one.messages {
