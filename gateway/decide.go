@@ -44,8 +44,7 @@ func (d *Decision) add(header, name, value string) {
 	d.set++
 }
 
-// Decide verifies a request's key and checks it against the route's requirements. It
-// calls no server.
+// Decide verifies a request's key and checks it against the route's requirements. It calls no server.
 func (g *Gateway) Decide(r Request) Decision {
 	need, err := readRequirement(r.Requirements)
 	if err != nil {

@@ -144,8 +144,7 @@ func newClient() *http.Client {
 	client := jwks.NewClient()
 	transport := client.Transport.(*http.Transport)
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 16, 16
-	// Over HTTP/1.1, every workspace's stream has its own connection, and its reader
-	// another buffer.
+	// Over HTTP/1.1, every workspace's stream has its own connection, and its reader another buffer.
 	transport.ReadBufferSize, transport.WriteBufferSize = 1<<10, 1<<10
 	return client
 }
@@ -157,6 +156,5 @@ func (g *Gateway) stateFile(name string) string {
 	return filepath.Join(g.o.StateDir, name)
 }
 
-// MakeStateDir creates a folder for Options.StateDir, private to its owner, unless it
-// exists.
+// MakeStateDir creates a folder for Options.StateDir, private to its owner, unless it exists.
 func MakeStateDir(dir string) error { return os.MkdirAll(dir, 0o700) }

@@ -16,9 +16,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// A wrong PublicURL shows up nowhere else: every token merely has another issuer. So the
-// Gateway reads the issuer in the server's metadata (OpenID Connect Discovery 1.0 section
-// 4) and compares.
+// A wrong PublicURL shows up nowhere else: every token merely has another issuer. So the Gateway reads the
+// issuer in the server's metadata (OpenID Connect Discovery 1.0 section 4) and compares.
 const (
 	metadataPath    = "/.well-known/openid-configuration"
 	metadataTimeout = 10 * time.Second
@@ -32,7 +31,7 @@ const (
 // accepts, so that it refuses all of them.
 type IssuerError struct {
 	Expected, Published string
-	// PublicURL is the value of Options.PublicURL that would match; empty: none would.
+	// PublicURL is the value of Options.PublicURL that would match; empty if none would.
 	PublicURL string
 }
 
@@ -80,8 +79,7 @@ func (g *Gateway) watchIssuer(ctx context.Context) {
 
 var errNoWorkspaces = errors.New("no workspace is known yet")
 
-// compareIssuer reads the issuer of one of the workspaces. Nil means that it is the
-// expected one.
+// compareIssuer reads the issuer of one of the workspaces. Nil means that it is the expected one.
 func (g *Gateway) compareIssuer(ctx context.Context) (*IssuerError, error) {
 	for id := range g.all() { // a random one, since the server may lack some
 		published, err := g.fetchIssuer(ctx, id)

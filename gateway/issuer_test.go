@@ -110,7 +110,7 @@ func TestIssuerWhileTheServerIsDown(t *testing.T) {
 		t.Errorf("%v, and then %v", err, g.Ready())
 	}
 	stop()
-	// It starts from disk, and nothing shows the mismatch.
+	// It starts with keys from disk, which do not show the mismatch.
 	g, _ = compareOften(t, with)
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 }

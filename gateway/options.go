@@ -29,9 +29,8 @@ type Options struct {
 	Server, PublicURL string
 	// Workspaces whose tokens are accepted. Empty: all that the server lists for Key.
 	Workspaces []string
-	// InsecureManagementKeys allows burnkey in Workspaces, the server's own workspace. Its
-	// keys are management keys; the API behind the gateway then receives them and can use
-	// them.
+	// InsecureManagementKeys allows burnkey in Workspaces, the server's own workspace. Its keys are management
+	// keys; the API behind the gateway then receives them and can use them.
 	InsecureManagementKeys bool
 	// Key returns a management key with the scope gateway. It is called for every request
 	// of the list, so that the key can change. Not allowed with Workspaces.
@@ -52,17 +51,15 @@ type Options struct {
 
 	// MaxStaleness is the maximum age of a workspace's keys, as of Follower.Age. 0: any age.
 	MaxStaleness time.Duration
-	// ServeStale accepts keys older than MaxStaleness, and only reports them in log and
-	// statistics.
+	// ServeStale accepts keys older than MaxStaleness, and only reports them in log and statistics.
 	ServeStale bool
 
 	// ListEvery is the interval between requests of the list, plus or minus a fifth. 0: 5 s.
 	ListEvery time.Duration
 	// UsageEvery is the approximate interval between reports of key usage. 0: no reports.
 	UsageEvery time.Duration
-	// UsageKey returns a management key with the scope gateway, for reporting usage and for a
-	// reserved place at the change streams, also where UsageEvery is 0. It is called like
-	// Key. Nil: Key.
+	// UsageKey returns a management key with the scope gateway, for reporting usage and for a reserved place at
+	// the change streams, also where UsageEvery is 0. It is called like Key. Nil: Key.
 	UsageKey func() (string, error)
 	Log      *slog.Logger     // nil: slog.Default
 	Now      func() time.Time // the clock for ages and exp; nil: time.Now

@@ -20,16 +20,15 @@ type readiness struct {
 	began    time.Time
 	patience time.Duration         // how long to wait for workspaces whose set cannot be fetched
 	started  atomic.Bool           // every workspace of the first list had keys, or was not waited for
-	missing  atomic.Pointer[error] // why a workspace has no keys; nil: none lacks them, or unknown
+	missing  atomic.Pointer[error] // why a workspace has no keys; nil if all have keys, or if the reason is unknown
 	stale    atomic.Int64          // tenants with keys older than MaxStaleness
 	allStale atomic.Bool           // no other tenant has keys
 }
 
-// Ready returns nil once every workspace of the first list has keys, unless all of them have
-// keys that are too old, as during an outage of the server. Otherwise its error is
-// jwks.ErrNotReady or jwks.ErrStale, or an *IssuerError if the server has another issuer. One
-// workspace does not delay others: a new one is not waited for, and one whose set cannot be
-// fetched only for half a minute.
+// Ready returns nil once every workspace of the first list has keys, unless all of them have keys that are too
+// old, as during an outage of the server. Otherwise its error is jwks.ErrNotReady or jwks.ErrStale, or an
+// *IssuerError if the server has another issuer. One workspace does not delay others: a new one is not waited
+// for, and one whose set cannot be fetched only for half a minute.
 func (g *Gateway) Ready() error {
 	if wrong := g.wrongIssuer.Load(); wrong != nil {
 		return wrong
@@ -79,7 +78,7 @@ func (g *Gateway) updateReadiness(ctx context.Context) {
 	g.logStale(ctx, stale)
 }
 
-// logStale logs when the first keys get too old, and when none are any more.
+// logStale logs when keys become too old, and when all are current again.
 func (g *Gateway) logStale(ctx context.Context, stale int64) {
 	switch before := g.stale.Swap(stale); {
 	case stale > 0 && before == 0:

@@ -79,7 +79,7 @@ func TestNoSuchWorkspace(t *testing.T) {
 
 func TestStale(t *testing.T) {
 	for _, serve := range []bool{false, true} {
-		log, now := new(testkit.Log), new(gatewaytest.Clock)
+		log, now := new(testkit.Log), new(testkit.Clock)
 		g, o := follow(t, func(o *Options) {
 			o.MaxStaleness, o.ServeStale, o.Now = time.Minute, serve, now.Now
 			o.Log = log.Logger()
@@ -135,7 +135,7 @@ func TestOneWorkspaceHoldsUpNoOther(t *testing.T) {
 	isBeta := func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/beta/") }
 	damaged := func(w http.ResponseWriter, r *http.Request) bool { return isBeta(r) && gatewaytest.Outage(w, r) }
 	o.SetHook(damaged)
-	now, with := new(gatewaytest.Clock), options(o, "acme", "beta")
+	now, with := new(testkit.Clock), options(o, "acme", "beta")
 	with.MaxStaleness, with.Now = time.Minute, now.Now
 	g, err := New(with)
 	check(t, err)
@@ -165,7 +165,7 @@ func TestAgeIsUnknown(t *testing.T) {
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 	stop()
 	o.Stop()
-	back := new(gatewaytest.Clock)
+	back := new(testkit.Clock)
 	back.Advance(-time.Hour)
 	with.Now = back.Now
 	g, _ = start(t, with)

@@ -24,8 +24,7 @@ var (
 // A Header is one header of a response.
 type Header struct{ Name, Value string }
 
-// ResponseHeaders returns the headers of the response to a refused request. Its body is
-// Refusal.Problem.
+// ResponseHeaders returns the headers of the response to a refused request. Its body is Refusal.Problem.
 func (d *Decision) ResponseHeaders() []Header {
 	headers := append(make([]Header, 0, 5),
 		Header{"content-type", "application/problem+json"},

@@ -54,8 +54,7 @@ func (g *Gateway) serverIssuer(workspace string) string {
 	return strings.TrimRight(g.o.Server, "/") + jwks.IssuerPath + workspace
 }
 
-// pollEvery returns an interval that keeps keys younger than MaxStaleness where there is
-// no stream.
+// pollEvery returns an interval that keeps keys younger than MaxStaleness where there is no stream.
 func (g *Gateway) pollEvery() time.Duration {
 	if g.o.MaxStaleness == 0 {
 		return jwks.DefaultPollEvery
@@ -63,8 +62,7 @@ func (g *Gateway) pollEvery() time.Duration {
 	return min(jwks.DefaultPollEvery, max(jwks.MinPollEvery, g.o.MaxStaleness/4))
 }
 
-// usable returns nil if a tenant's keys may be used, else jwks.ErrNotReady or
-// jwks.ErrStale.
+// usable returns nil if a tenant's keys may be used, else jwks.ErrNotReady or jwks.ErrStale.
 func (g *Gateway) usable(t *tenant) error {
 	if g.o.ServeStale {
 		return t.follower.Usable(0)
@@ -95,8 +93,7 @@ func (g *Gateway) start(ctx context.Context, t *tenant) {
 	})
 }
 
-// awaitFirstSet frees a tenant's place in starting once its first set is there, or after
-// startTimeout.
+// awaitFirstSet frees a tenant's place in starting once its first set is there, or after startTimeout.
 func (g *Gateway) awaitFirstSet(ctx context.Context, t *tenant) {
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()

@@ -14,8 +14,7 @@ const (
 	placeLen  = 64
 )
 
-// logRouteFault logs an invalid requirement with the host and the start of the path of
-// the request.
+// logRouteFault logs an invalid requirement with the host and the start of the path of the request.
 func (g *Gateway) logRouteFault(err error, host, path string) {
 	text := cut(err.Error(), faultLen)
 	// Without the clones, the caller's Request would escape to the heap.

@@ -8,8 +8,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Stats are the state of a Gateway, for metrics. They name no workspace: there may be ten
-// thousand.
+// Stats are the state of a Gateway, for metrics. They name no workspace: there may be ten thousand.
 type Stats struct {
 	Workspaces int // whose tokens are accepted
 	Unready    int // without keys

@@ -29,9 +29,8 @@ func (u *usage) reportCounts() map[string]uint64 {
 // only if their keys are in the same shard.
 const shardCount = 16
 
-// uses are the times at which keys of one workspace were last used, as far as the server
-// has not acknowledged them. Recording a use takes constant time, and the memory depends
-// on the number of keys alone.
+// uses are the times at which keys of one workspace were last used, as far as the server has not acknowledged
+// them. Recording a use takes constant time, and the memory depends on the number of keys alone.
 //
 // Uses are reported in generations: while one is reported, new uses collect in the next.
 // So there is a time up to which reporting is complete.
@@ -46,7 +45,7 @@ type uses struct {
 	lost             bool      // uses were dropped, so the next report is incomplete
 }
 
-// A shard holds uses in microseconds since 1970.
+// A shard stores the times of uses, in microseconds since 1970.
 type shard struct {
 	mu      sync.Mutex
 	current map[jwks.KID]int64 // the generation that is being reported
@@ -60,8 +59,7 @@ type use struct {
 
 func (u *uses) shard(kid *jwks.KID) *shard { return &u.shards[kid[0]%shardCount] } // a kid is a hash
 
-// record records that a key was used. It allocates nothing for a key that is recorded
-// already.
+// record records that a key was used. It allocates nothing for a key that is recorded already.
 func (u *uses) record(kid *jwks.KID, at time.Time) {
 	s := u.shard(kid)
 	s.mu.Lock()
@@ -88,40 +86,36 @@ const recordWithin = time.Second
 func (u *uses) take(most int, now time.Time) (taken []use, until time.Time) {
 	if !u.isReporting() {
 		u.since, u.nextSince = u.nextSince, now.Add(-recordWithin)
-		for i := range u.shards {
-			s := &u.shards[i]
-			s.mu.Lock()
-			s.current, s.next = s.next, nil
-			s.mu.Unlock()
-		}
+		u.each(func(s *shard) { s.current, s.next = s.next, nil })
 	}
-	for i := range u.shards {
-		s := &u.shards[i]
-		s.mu.Lock()
+	until = u.nextSince
+	u.each(func(s *shard) {
 		for kid, at := range s.current {
-			if len(taken) == most {
-				s.mu.Unlock()
-				return taken, u.since
+			if len(taken) == most { // there are more
+				until = u.since
+				return
 			}
 			taken = append(taken, use{kid, at})
 		}
+	})
+	return taken, until
+}
+
+// each calls f with each shard while it is locked.
+func (u *uses) each(f func(*shard)) {
+	for i := range u.shards {
+		s := &u.shards[i]
+		s.mu.Lock()
+		f(s)
 		s.mu.Unlock()
 	}
-	return taken, u.nextSince
 }
 
 // isReporting reports whether the current generation has unreported uses.
 func (u *uses) isReporting() bool {
-	for i := range u.shards {
-		s := &u.shards[i]
-		s.mu.Lock()
-		left := len(s.current)
-		s.mu.Unlock()
-		if left > 0 {
-			return true
-		}
-	}
-	return false
+	left := 0
+	u.each(func(s *shard) { left += len(s.current) })
+	return left > 0
 }
 
 // acknowledge drops reported uses, except those of keys that were used again meanwhile.

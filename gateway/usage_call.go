@@ -17,14 +17,13 @@ type reportResult int
 const (
 	reported       reportResult = iota
 	reportFailed                // to be sent again
-	reportRefused               // likewise: the key lacks permission, or the workspace does not exist
+	reportRefused               // to be sent again later: the key lacks permission, or the workspace does not exist
 	reportRejected              // the server will never accept it, so its uses are dropped
 )
 
 var resultNames = [...]string{"ok", "failed", "refused", "rejected"}
 
-// send reports uses and returns the result. An error explains any other result than
-// reported.
+// send reports uses and returns the result. An error explains any other result than reported.
 func (g *Gateway) send(ctx context.Context, workspace string, some []use, report client.UsageReport) (reportResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()

@@ -53,9 +53,8 @@ func (r *reporter) reportNext(ctx context.Context) error {
 	return nil
 }
 
-// choose returns the workspace whose report is longest overdue, or nil if none is due.
-// Workspaces with and without uses take turns, so that neither kind, even with ten
-// thousand members, starves the other.
+// choose returns the workspace whose report is longest overdue, or nil if none is due. Workspaces with and
+// without uses take turns, so that neither kind, even with ten thousand members, starves the other.
 func (r *reporter) choose(idle bool) *tenant {
 	var chosen [2]*tenant // with uses, without
 	now := r.o.Now()

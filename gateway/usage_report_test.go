@@ -61,7 +61,7 @@ func twoWorkspaces(t *testing.T) *gatewaytest.Origin {
 
 func TestUsesAreReported(t *testing.T) {
 	o := twoWorkspaces(t)
-	c := new(gatewaytest.Clock)
+	c := new(testkit.Clock)
 	g, _ := reporting(t, o, func(with *Options) { with.Now = c.Now })
 	eventually(t, "the keys are known", func() bool { return g.Ready() == nil })
 	if code := codeOf(g, "Bearer "+own().Token(payload("acme", "cust_1", " cust"))); code != 401 || g.all()["acme"].uses.pending.Load() != 0 {
@@ -101,7 +101,7 @@ func TestUsesAreReported(t *testing.T) {
 // A workspace without uses is reported at the start, and then hourly.
 func TestNoUseIsReported(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme", "beta")
-	c := new(gatewaytest.Clock)
+	c := new(testkit.Clock)
 	var mu sync.Mutex
 	came := map[string][]time.Time{}
 	o.SetHook(func(_ http.ResponseWriter, r *http.Request) bool {
@@ -145,7 +145,7 @@ func TestUsesOutliveFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := twoWorkspaces(t)
-			c := new(gatewaytest.Clock)
+			c := new(testkit.Clock)
 			var log testkit.Log
 			var failing atomic.Int64
 			o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
@@ -189,7 +189,7 @@ func TestRefusedReportsAreLoggedOnce(t *testing.T) {
 	for _, status := range []int{401, 403, 404} {
 		o := twoWorkspaces(t)
 		answering(o, status)
-		c := new(gatewaytest.Clock)
+		c := new(testkit.Clock)
 		var log testkit.Log
 		g, stop := reporting(t, o, func(with *Options) { with.Now, with.Log = c.Now, log.Logger() })
 		wait(t, g, own().Bearer("acme"), 200)
@@ -213,7 +213,7 @@ func TestRefusedReportsAreLoggedOnce(t *testing.T) {
 func TestRejectedUsesAreLost(t *testing.T) {
 	o := twoWorkspaces(t)
 	answering(o, 422)
-	c := new(gatewaytest.Clock)
+	c := new(testkit.Clock)
 	g, _ := reporting(t, o, func(with *Options) { with.Now = c.Now })
 	acme := g.all()["acme"].uses
 	wait(t, g, own().Bearer("acme"), 200)

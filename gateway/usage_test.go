@@ -77,7 +77,7 @@ func TestUsageOptions(t *testing.T) {
 	}
 }
 
-// TestMemoryOfUses holds the figure in the operator's page.
+// TestMemoryOfUses checks the figure in the documentation for operators.
 func TestMemoryOfUses(t *testing.T) {
 	const n = 200_000
 	kids := make([]jwks.KID, n)

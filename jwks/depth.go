@@ -11,9 +11,8 @@ import (
 // source: parsers recurse, and indented text grows with the square of the depth.
 const MaxDepth = 32
 
-// TooDeep reports whether JSON is nested deeper than limit levels, and in which member of the outermost
-// object ("" if it is not an object). It stops there, or at a syntax error, which it leaves to the
-// parser to report.
+// TooDeep reports whether JSON is nested deeper than limit levels, and in which member of the outermost object
+// ("" if it is not an object). It stops there, or at a syntax error, which it leaves to the parser to report.
 func TooDeep(text []byte, limit int) (member string, deep bool) {
 	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	object := in.PeekKind() == '{'

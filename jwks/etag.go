@@ -21,7 +21,7 @@ func ETag(version uint64, print Fingerprint) string {
 	return `"` + strconv.FormatUint(version, 10) + "." + print.String()[:tagPrint] + `"`
 }
 
-// GzipETag returns the entity tag of the compressed form of what has the given tag.
+// GzipETag returns the entity tag of the gzip form of the set with the given tag.
 func GzipETag(etag string) string { return strings.TrimSuffix(etag, `"`) + gzipSuffix + `"` }
 
 // answered describes the set in a response, by its header.

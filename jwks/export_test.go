@@ -21,7 +21,7 @@ var (
 	Poll     = poll
 )
 
-// SetTestLimits makes everything happen quickly.
+// SetTestLimits shortens all durations of a Follower.
 func (f *Follower) SetTestLimits() {
 	f.limits = followLimits{
 		head: 200 * time.Millisecond, first: 200 * time.Millisecond, silence: 300 * time.Millisecond, stall: 200 * time.Millisecond,

@@ -159,12 +159,11 @@ func (f *Follower) hasSet() bool { return f.table.state().has }
 // Ready is closed once the Follower has a set, perhaps from disk, and its Age is known.
 func (f *Follower) Ready() <-chan struct{} { return f.ready }
 
-// Age returns the time since the set was known to be current: it contains every change that any
-// server had acknowledged before. Age includes the age that the server itself reports, and is counted
-// from the sending of a request or a heartbeat, so it is also right on a slow connection. While the
-// stream works, Age increases up to the interval of heartbeats (5 s). It continues to increase while
-// the server is unreachable, and across a restart from disk. If nothing is known, it is the maximal
-// Duration.
+// Age returns the time since the set was known to be current: it contains every change that any server had
+// acknowledged before. Age includes the age that the server itself reports, and is counted from the sending of
+// a request or a heartbeat, so it is also right on a slow connection. While the stream works, Age increases up
+// to the interval of heartbeats (5 s). It continues to increase while the server is unreachable, and across a
+// restart from disk. If nothing is known, it is the maximal Duration.
 func (f *Follower) Age() time.Duration {
 	f.mu.Lock()
 	current := f.current
@@ -270,8 +269,7 @@ func (f *Follower) setStreaming(on bool) {
 	f.streaming = on
 }
 
-// report records success or failure. It logs changes between them, and during a failure at most once a
-// minute.
+// report records success or failure. It logs changes between them, and during a failure at most once a minute.
 func (f *Follower) report(ctx context.Context, err error) {
 	f.mu.Lock()
 	before, now := f.err, time.Now()

@@ -72,7 +72,7 @@ func TestFollowerOnBadStreams(t *testing.T) {
 	}
 }
 
-// Where there is no stream, the set is polled, and the stream is tried again.
+// If there is no stream, the set is polled, and the stream is tried again.
 func TestFollowerPolls(t *testing.T) {
 	keys := TestKeys(t, 53, 10)
 	status := func(code int) http.HandlerFunc {
@@ -117,7 +117,7 @@ func TestFollowerPolls(t *testing.T) {
 	}
 }
 
-// A refresh that is not right in every way leaves the last good set in use.
+// After an invalid response the last good set stays in use.
 func TestFollowerInstallsNoBadSet(t *testing.T) {
 	keys := TestKeys(t, 54, 2000)
 	next := buildSet(t, 8, keys...)
@@ -201,8 +201,8 @@ func stale(set *publish.Set) http.HandlerFunc {
 	}).ServeHTTP
 }
 
-// A set from a server that lags and has not checked since is ignored, however often
-// it says so. One that has looked had its database put back.
+// An older set is ignored if its age shows that the server has not checked since. Otherwise the server's
+// database was restored, and the set is right.
 func TestFollowerOnAnOlderSet(t *testing.T) {
 	keys := TestKeys(t, 55, 10)
 	older := buildSet(t, 6, keys[:5]...)
@@ -234,7 +234,7 @@ func TestFollowerOnAnOlderSet(t *testing.T) {
 	}
 }
 
-// A stream of a server that lost its database is given up for another's.
+// The Follower leaves the stream of a server that lost its database for that of another server.
 func TestFollowerLeavesAServerThatLags(t *testing.T) {
 	keys := TestKeys(t, 61, 3)
 	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
@@ -254,8 +254,8 @@ func TestFollowerLeavesAServerThatLags(t *testing.T) {
 	}
 }
 
-// A database that was put back to an earlier state may have come to the version
-// that a Follower has, or past it, before the Follower asks again.
+// A restored database may have reached the Follower's version, or a later one, before the Follower sends
+// another request.
 func TestFollowerOnAnotherHistory(t *testing.T) {
 	keys := TestKeys(t, 59, 10)
 	for name, hook := range map[string]http.HandlerFunc{"stream": nil, "polling": http.NotFound} {
@@ -286,8 +286,8 @@ func TestFollowerOnAnotherHistory(t *testing.T) {
 	}
 }
 
-// swallower passes bytes on to a server, until it is told to swallow those of the
-// connections that there are: as a balancer does that forgot them.
+// swallower forwards bytes to a server until swallow is called. Then it discards those of the existing
+// connections, like a balancer that has lost them.
 type swallower struct {
 	net.Listener
 	to    string
@@ -364,8 +364,7 @@ func (s *swallower) swallow() int {
 	return len(s.conns)
 }
 
-// Over HTTP/2 all calls share a connection, and all are lost with it until it is
-// found to be dead.
+// Over HTTP/2 all requests share a connection, and all fail with it until it is known to be dead.
 func TestFollowerOnADeadConnection(t *testing.T) {
 	index := publish.NewIndex(buildSet(t, 1, TestKeys(t, 64, 1)...))
 	stream := publish.NewStream(func(*http.Request) (*publish.Index, bool) { return index, true }, nil)

@@ -107,7 +107,7 @@ func (o *origin) change(add []Key, remove ...KID) {
 	}
 }
 
-// reset shows another history.
+// reset replaces the set by one of another history.
 func (o *origin) reset(set *publish.Set) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -130,7 +130,7 @@ func (o *origin) count(what string) int {
 	return o.asked[what]
 }
 
-// cut closes the connections there are, with a reset.
+// cut closes the existing connections with a reset.
 func (o *origin) cut() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -152,8 +152,7 @@ func onStream(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool 
 	}
 }
 
-// onStreamTurns has the first stream, and each second one, come from another
-// server.
+// onStreamTurns answers every other stream, from the first on, as another server.
 func onStreamTurns(o *origin, turn *int, other http.Handler) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !isStream(r) {

@@ -72,7 +72,7 @@ func TestFollowerResets(t *testing.T) {
 	}
 }
 
-// The set is right in the end after any invalid stream.
+// After any invalid stream, the set becomes right again.
 func TestFollowerAge(t *testing.T) {
 	o := newOrigin(t, buildSet(t, 7, TestKeys(t, 56, 2)...))
 	var mu sync.Mutex
@@ -106,8 +106,7 @@ func TestFollowerAge(t *testing.T) {
 	Poll(t, func() bool { return f.Status().Err != nil && !f.Status().Streaming })
 }
 
-// A clock that is set while a stream is well does not make the set look old for
-// as long as the stream lasts.
+// If the clock is set during a stream, the set does not look old for the rest of the stream.
 func TestFollowerWhoseClockIsSet(t *testing.T) {
 	o := newOrigin(t, buildSet(t, 1, TestKeys(t, 62, 1)...))
 	var step atomic.Int64

@@ -10,8 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A text that Parse accepts has one spelling: split and joined again, it
-// is the same text.
+// An accepted token has only one spelling: split and joined again, it is the same text.
 func FuzzParse(f *testing.F) {
 	head, sig := encode(headerOf(rfcKey(f).kid)), encode(strings.Repeat("\xa5", ModulusLen))
 	token := head + "." + encode(testPayload) + "." + sig
@@ -83,8 +82,8 @@ func FuzzParseKID(f *testing.F) {
 	})
 }
 
-// A set that ParseSet accepts has keys with their own kids, and nothing of it
-// is lost on the way through a Set.
+// A set that ParseSet accepts has keys with the right kids, and is the same after it is written and
+// read again.
 func FuzzParseSet(f *testing.F) {
 	key := jwkOf(rfcKey(f))
 	for _, seed := range []string{

@@ -22,8 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // newRand returns the same numbers in each run, so that a failure repeats.
 func newRand(seed uint64) *mathrand.Rand { return mathrand.New(mathrand.NewPCG(seed, 0)) }
 
-// testKey makes a Key of a pseudo-random modulus: nothing but the signature
-// check could tell that it is no product of two primes.
+// testKey makes a Key of a pseudo-random modulus. Only a signature check would notice that it is not the
+// product of two primes.
 func testKey(tb testing.TB, random *mathrand.Rand) Key {
 	tb.Helper()
 	n := randomModulus(random)
@@ -55,7 +55,7 @@ func testKeys(tb testing.TB, seed uint64, count int) []Key {
 	return keys
 }
 
-// pair is a key pair of the tests: unlike those of the product, it signs often.
+// pair is a key pair for tests. Unlike the product's, it signs many tokens.
 type pair struct {
 	private *rsa.PrivateKey
 	key     Key
@@ -91,7 +91,7 @@ func (p pair) signature(signed string) []byte {
 // token makes a token that is valid except for its payload.
 func (p pair) token(payload string) string { return p.sign(headerOf(p.key.kid), payload) }
 
-// modulusOf makes a number of so many bits, with its highest and lowest bit set.
+// modulusOf makes a number of the given length in bits, with its highest and lowest bit set.
 func modulusOf(bits int) *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	return n.SetBit(n, 0, 1)
@@ -107,7 +107,7 @@ func kidOf(key Key) KID { return key.KID() }
 
 func jwkOf(key Key) string { return string(key.AppendJWK(nil)) }
 
-// endless gives a text over and over.
+// endless is a reader that repeats a text without end.
 type endless struct {
 	text string
 	at   int

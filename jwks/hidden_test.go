@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Token is redacted however it is printed.
+// A Token is redacted by every way of printing it.
 func TestTokenIsHidden(t *testing.T) {
 	const secret = "eyJhbGciOiJSUzI1NiJ9.secret.signature"
 	token := Token(secret)

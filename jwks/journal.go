@@ -28,9 +28,8 @@ type journalTimes struct {
 
 var defaultJournal = journalTimes{sync: time.Second, stamp: 10 * time.Second, retry: 10 * time.Second}
 
-// journal stores a Follower's set on disk. Each change appends a record; when the records are larger
-// than the set, the file is rewritten. A goroutine of its own writes, so the Follower never waits for
-// the disk.
+// journal stores a Follower's set on disk. Each change appends a record; when the records are larger than the
+// set, the file is rewritten. A goroutine of its own writes, so the Follower never waits for the disk.
 type journal struct {
 	path  string
 	who   owner
@@ -279,7 +278,7 @@ func (j *journal) rewrite(b batch) (err error) {
 		}
 	}
 	temp := j.path + ".tmp"
-	// Remove what a crash left, including its mode, which someone else may have chosen.
+	// A crash may have left this file, and someone else may have chosen its mode.
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

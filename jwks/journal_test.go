@@ -12,7 +12,7 @@ import (
 
 const journalURL = "https://auth.example.com/v1/auth/oauth/acme"
 
-// loaded is what a file held.
+// loaded is the content of a state file.
 type loaded struct {
 	set       *testSet // nil: nothing
 	checked   time.Time
@@ -42,8 +42,7 @@ func loadState(tb testing.TB, path string) loaded {
 	return state
 }
 
-// writeJournal makes a file of a set and changes, and returns every set that it
-// was of.
+// writeJournal writes a file with a set and changes, and returns every set that the file had.
 func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*testSet {
 	tb.Helper()
 	j, _, err := openTestJournal(tb, path)
@@ -169,7 +168,7 @@ func TestJournalOnAnyDamage(t *testing.T) {
 			t.Errorf("cut off at %d: version %d", end, state.set.version)
 		}
 	}
-	// Records that stand elsewhere.
+	// Records in another place.
 	write(append(bytes.Clone(text), text[base:]...))
 	if state, err := wantOneOf(t, path, sets); err == nil && state.set.version != last {
 		t.Errorf("records twice: version %d", state.set.version)
@@ -280,7 +279,7 @@ func TestJournalRefuses(t *testing.T) {
 	}
 }
 
-// A file that was there before does not lend its mode to the keys.
+// The mode of an existing file does not carry over to the new one.
 func TestJournalIsItsOwnersAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	if err := os.WriteFile(path+".tmp", []byte("of a crash"), 0o600); err != nil {
@@ -295,7 +294,7 @@ func TestJournalIsItsOwnersAlone(t *testing.T) {
 	}
 }
 
-// Trouble with the disk is counted, and ends when it ends.
+// Disk errors are counted, and the journal recovers when they end.
 func TestJournalRecovers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o700); err != nil {

@@ -80,9 +80,8 @@ func decodeUint(text string) ([]byte, error) {
 	return encoding.DecodeString(text)
 }
 
-// ParseSet reads a JWK set (RFC 7517 section 5) into memory. It refuses a set that contains any
-// other kind of key, and anything that is not a set: read as an empty set, it would revoke every
-// key. Errors wrap ErrKey.
+// ParseSet reads a JWK set (RFC 7517 section 5) into memory. It refuses a set that contains any other kind of
+// key, and anything that is not a set: read as an empty set, it would revoke every key. Errors wrap ErrKey.
 func ParseSet(data []byte) ([]Key, error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`

@@ -15,7 +15,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
-// judge reads a JWK by jwx.
+// judge reads a JWK with jwx.
 func judge(data []byte) (Key, error) {
 	if !jsontext.Value(data).IsValid() { // jwx ignores what follows, and the first of two members
 		return Key{}, errors.New("not JSON")
@@ -125,7 +125,7 @@ func TestParseKeyAgreesWithJWXOnModuli(t *testing.T) {
 	}
 }
 
-// Any byte of a JWK may be damaged, missing or one too many.
+// Any byte of a JWK can be changed, missing or inserted.
 func TestParseKeyAgreesWithJWXOnDamage(t *testing.T) {
 	random := newRand(36)
 	text := rfcRaw().text()

@@ -14,7 +14,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
-// The example key of RFC 7638 section 3.1 has Burnkey's own shape.
+// The example key of RFC 7638 section 3.1 is a key that Burnkey accepts.
 const (
 	rfcModulus = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n" +
 		"3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6" +
@@ -126,7 +126,7 @@ func TestFromPublicKeyRefuses(t *testing.T) {
 	}
 }
 
-// members is a JWK under alteration.
+// members are the members of a JWK, which tests alter.
 type members map[string]any
 
 func (m members) json(t *testing.T) []byte {
@@ -142,7 +142,7 @@ func rfcMembers() members {
 	return members{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": rfcKID, "n": rfcModulus, "e": "AQAB"}
 }
 
-// badJWKs are refused as a key, and so is each set that holds one.
+// badJWKs are refused, alone and in a set.
 func badJWKs(t *testing.T) map[string][]byte {
 	with := func(change members) []byte {
 		m := rfcMembers()

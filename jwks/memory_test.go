@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// tableVerifier is testVerifier by a Table.
+// tableVerifier is testVerifier with a Table.
 func tableVerifier(tb testing.TB, keys ...Key) (*Verifier, *Table) {
 	tb.Helper()
 	v, table := testVerifier(), tableOf(tb, 1, append(keys, ownPair().key)...)
@@ -18,8 +18,8 @@ func tableVerifier(tb testing.TB, keys ...Key) (*Verifier, *Table) {
 	return v, table
 }
 
-// spoil alters a key's modulus in the Table: RSA by it fails from then on, so that
-// a token which passes has passed without.
+// spoil alters a key's modulus in the Table, so that RSA fails: a token that is still accepted was accepted
+// without RSA.
 func spoil(tb testing.TB, table *Table, kid KID) {
 	tb.Helper()
 	number, _, ok := table.pages.find(&kid)
@@ -51,7 +51,7 @@ func TestARepeatedTokenCostsNoRSA(t *testing.T) {
 	}
 }
 
-// No other text profits from the token that was verified.
+// A verified token does not let any other text pass.
 func TestNoForgeryProfits(t *testing.T) {
 	v, table := tableVerifier(t)
 	token := ownPair().token(testPayload)
@@ -138,7 +138,7 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	if err := verify(); !errors.Is(err, ErrUnknown) {
 		t.Errorf("revoked: %v", err)
 	}
-	// Another key takes the slot; what it has signed is not the old key's token.
+	// Another key takes the slot. The old key's token must not be accepted for it.
 	if err := table.Apply(Change{Version: 3, Add: []Key{otherPair().key}}); err != nil {
 		t.Fatal(err)
 	}
@@ -174,8 +174,7 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	}
 }
 
-// A second token of one key, which no server makes, is verified each time and
-// takes nothing from the first.
+// A second token of one key, which no server issues, is verified each time and does not replace the first.
 func TestASecondTokenIsNotRemembered(t *testing.T) {
 	v, table := tableVerifier(t)
 	first := ownPair().token(testPayload)
@@ -194,7 +193,7 @@ func TestASecondTokenIsNotRemembered(t *testing.T) {
 	}
 }
 
-// Any accepted form of payload gives the same claims the second time.
+// A payload in any accepted form has the same claims when it is read again.
 func TestAnyFormOfPayloadReadsTheSameAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		payload    string
@@ -232,8 +231,7 @@ func TestAnyFormOfPayloadReadsTheSameAgain(t *testing.T) {
 	}
 }
 
-// The quick reader accepts alone nothing that the parser does not, and reads the
-// same.
+// The fast reader accepts only payloads that the parser accepts, with the same claims.
 func FuzzReadOwn(f *testing.F) {
 	for _, payload := range []string{
 		testPayload, "", "{", `{"iss":`, `{"iss":"`, `{"iss":"\`, `{"iss":"a","sub":"b","aud":["c`,

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// model is what a Table should be: a map of keys.
+// model is the reference for a Table: a map of keys.
 type model map[KID]Key
 
 func modelOf(keys []Key) model {
@@ -35,8 +35,7 @@ func kids(keys []Key) []KID {
 	return list
 }
 
-// alike makes keys with kids that are equal in their first so many bits, which
-// no hash would give.
+// alike makes keys whose kids begin with the same bits, unlike hashes.
 func alike(tb testing.TB, count, bits int) []Key {
 	tb.Helper()
 	random := newRand(uint64(bits))
@@ -80,7 +79,7 @@ func (s *testSet) Fingerprint() (print Fingerprint) {
 	return print
 }
 
-// Apply returns the set after a change, or what is wrong with it.
+// Apply returns the set after a change, or why the change does not fit.
 func (s *testSet) Apply(c Change) (*testSet, error) {
 	if c.Version != s.version+1 {
 		return nil, ErrVersionGap

@@ -16,12 +16,11 @@ var (
 	errPastedMany = fmt.Errorf("%w: the text contains several tokens", ErrMalformed)
 )
 
-// ReadPasted returns the only token in a text that a person pasted or a tool read from a file.
-// It ignores spaces, line ends (also within a wrapped token), a byte order mark, UTF-16,
-// quotes, brackets, punctuation, the word Bearer, a header's name, an assignment and a JSON
-// member around the token. Use it to read what people enter, never to authorize a request: that
-// is what BearerToken is for. It verifies nothing. Errors wrap ErrMalformed and quote nothing;
-// two different tokens are an error.
+// ReadPasted returns the only token in a text that a person pasted or a tool read from a file. It ignores
+// spaces, line ends (also within a wrapped token), a byte order mark, UTF-16, quotes, brackets, punctuation,
+// the word Bearer, a header's name, an assignment and a JSON member around the token. Use it to read what
+// people enter, never to authorize a request: that is what BearerToken is for. It verifies nothing. Errors wrap
+// ErrMalformed and quote nothing; two different tokens are an error.
 func ReadPasted(text string) (Token, error) {
 	if len(text) > MaxPastedLen {
 		return "", errPastedLen

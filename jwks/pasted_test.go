@@ -8,7 +8,7 @@ import (
 	"unicode/utf16"
 )
 
-// Text that people and tools leave around a token does not hide it.
+// Text around a token, as people and tools leave it, does not hide the token.
 func TestReadPastedTakesOffWhatSurrounds(t *testing.T) {
 	token := ownPair().token(testPayload)
 	wrapped := token[:76] + "\r\n  " + token[76:400] + "\n" + token[400:]

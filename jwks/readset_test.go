@@ -17,7 +17,7 @@ func readSetKeys(r io.Reader) (keys []Key, err error) {
 	return keys, err
 }
 
-// agrees fails unless ReadSet says of a text what ParseSet says.
+// agrees fails unless ReadSet and ParseSet have the same result for a text.
 func agrees(tb testing.TB, text []byte) {
 	tb.Helper()
 	want, wantErr := ParseSet(text)
@@ -111,7 +111,7 @@ func TestReadSetIsBounded(t *testing.T) {
 	}
 }
 
-// A large set takes no more than a small one.
+// Reading a large set uses no more memory than reading a small one.
 func TestReadSetDoesNotHold(t *testing.T) {
 	jwk := string(testKeys(t, 34, 1)[0].AppendJWK(nil)) + ","
 	const count = 20_000

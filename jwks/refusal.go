@@ -16,8 +16,7 @@ type Refusal struct {
 	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or can
 	// do nothing about the refusal.
 	Code string
-	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the
-	// request.
+	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the request.
 	Detail string
 }
 
@@ -113,9 +112,8 @@ func (r *Refusal) Problem() []byte {
 	return body
 }
 
-// Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or "" if the client's
-// credentials are not the problem. It contains the scopes, separated by spaces, if the token lacks
-// one.
+// Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or "" if the client's credentials are
+// not the problem. It contains the scopes, separated by spaces, if the token lacks one.
 func (r *Refusal) Challenge(realm, scopes string) string {
 	if r.Status >= http.StatusInternalServerError {
 		return ""

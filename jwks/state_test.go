@@ -4,8 +4,7 @@ import (
 	"testing"
 )
 
-// While a first set is being read, or another one replaces it, all that a Table says is true of
-// the set that it shows.
+// While a set is read or replaced, everything that a Table reports belongs to the set that it shows.
 func TestTableIsSeenWhole(t *testing.T) {
 	keys := testKeys(t, 165, 4*installPiece)
 	table := new(Table)

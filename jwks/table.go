@@ -11,18 +11,16 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
 
-// Table is a set of published keys to verify with. It uses about 335 bytes per key, most of them
-// outside of Go's heap, and changes in place. With each key it stores the hash of the only token that
-// the key signed, once that was verified, so verifying the token again needs no RSA. The zero Table is
-// empty and has no version. It is safe for concurrent use, except that only one goroutine may change
-// it at a time.
+// Table is a set of published keys to verify with. It uses about 335 bytes per key, most of them outside of
+// Go's heap, and changes in place. With each key it stores the hash of the only token that the key signed, once
+// that was verified, so verifying the token again needs no RSA. The zero Table is empty and has no version. It
+// is safe for concurrent use, except that only one goroutine may change it at a time.
 type Table struct {
 	mu      sync.RWMutex
 	slots   *slots.Slots
 	pages   pages
 	current setState // replaced in one step, when all keys are in slots
-	// print and count describe the keys in slots. While a set is read or installed, these belong to
-	// no version.
+	// print and count describe the keys in slots. While a set is read or installed, these belong to no version.
 	print   Fingerprint
 	count   int
 	reading []*snapshot
@@ -50,8 +48,7 @@ type setState struct {
 	keys    int
 }
 
-// mayBe reports whether print is the set's fingerprint or the beginning of it. An empty one
-// matches any set.
+// mayBe reports whether print is the set's fingerprint or the beginning of it. An empty one matches any set.
 func (s setState) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
 // Version returns the version of the set, 0 before the first set.
@@ -75,8 +72,7 @@ func (t *Table) state() setState {
 	return t.current
 }
 
-// show makes the current keys the set of a version; 0 if it is unknown. The caller holds the
-// lock.
+// show makes the current keys the set of a version; 0 if it is unknown. The caller holds the lock.
 func (t *Table) show(version uint64) {
 	t.current = setState{has: true, version: version, print: t.print, keys: t.count}
 }

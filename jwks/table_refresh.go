@@ -75,10 +75,9 @@ func (r *refresh) gone(number uint32) bool {
 // installPiece is the number of slots that install handles while readers wait.
 const installPiece = 512
 
-// install makes the Table show the new set, removals first, with a version (0 if unknown). It passes
-// the last step to moment, so that the caller can update its own state in the same step; if moment is
-// nil, install runs it directly. If a key was added twice, it returns ErrPublished and leaves the
-// Table as it was.
+// install makes the Table show the new set, removals first, with a version (0 if unknown). It passes the last
+// step to moment, so that the caller can update its own state in the same step; if moment is nil, install runs
+// it directly. If a key was added twice, it returns ErrPublished and leaves the Table as it was.
 func (r *refresh) install(version uint64, moment func(show func())) error {
 	byKID := func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) }
 	slices.SortFunc(r.extra, byKID)
@@ -126,7 +125,7 @@ func (r *refresh) removeGone(from, end uint32) {
 	}
 }
 
-// abort leaves the Table as it was before.
+// abort drops the new set. The Table remains as it was.
 func (r *refresh) abort() {
 	if r.first {
 		r.t.clear()

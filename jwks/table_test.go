@@ -20,8 +20,7 @@ func tableOf(tb testing.TB, version uint64, keys ...Key) *Table {
 	return table
 }
 
-// checkTable holds a Table to the keys that it should show, and its inner parts
-// to one another.
+// checkTable checks that a Table has the expected keys and that its internal structures agree.
 func checkTable(tb testing.TB, table *Table, version uint64, want model) {
 	tb.Helper()
 	set := setOf(tb, table)
@@ -87,7 +86,7 @@ func TestTableOfEverySize(t *testing.T) {
 	}
 }
 
-// Kids that are no hashes, or fall onto one page by chance, are found all the same.
+// Kids that are not hashes, or share a page by chance, are found too.
 func TestTableOfKidsThatAgree(t *testing.T) {
 	for _, bits := range []int{8, 24, 32, 160} {
 		keys := alike(t, 5*pageLen, bits)
@@ -174,8 +173,8 @@ func TestTableApplyErrors(t *testing.T) {
 	checkTable(t, table, 6, modelOf(in))
 }
 
-// A random program of changes, whole sets that are installed or given up, and
-// snapshots that are read meanwhile, against the persistent Set.
+// A random program of changes, of whole sets that are installed or aborted, and of concurrent snapshots,
+// compared with a model.
 func TestTableAgainstSet(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -259,7 +258,7 @@ func TestTableRefreshRefusesAKeyTwice(t *testing.T) {
 	}
 }
 
-// Readers go on while the Table changes, and find what is in it all the time.
+// Readers do not wait for changes, and find every key that is published throughout.
 func TestTableUnderConcurrency(t *testing.T) {
 	keys := testKeys(t, 83, 3000)
 	stays, moves := keys[:1000], keys[1000:]
@@ -299,8 +298,7 @@ func TestTableUnderConcurrency(t *testing.T) {
 	checkTable(t, table, 9000, modelOf(stays))
 }
 
-// A set without keys, which no server shows but a state file may hold, gives way to
-// the next one like any other.
+// A set without keys is replaced like any other. No server has one, but a state file may.
 func TestTableRefreshOfNothing(t *testing.T) {
 	keys := testKeys(t, 84, 3)
 	table := new(Table)

@@ -50,8 +50,7 @@ func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()
 // LogValue hides the text.
 func (t Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 
-// MarshalText hides the text from JSON, YAML and XML. Only the response that issues a token may
-// contain it.
+// MarshalText hides the text from JSON, YAML and XML. Only the response that issues a token may contain it.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order in

@@ -18,7 +18,7 @@ const (
 		`"jti":"018bcfe5-6800-7000-8000-000000000001","iat":1700000000,"exp":1700003600,"scope":"maps:read maps:write","plan":"gold"}`
 )
 
-// testVerifier knows ownPair's key and, if asked to, those of others.
+// testVerifier returns a Verifier with ownPair's key and any further keys.
 func testVerifier(others ...Key) *Verifier {
 	published := modelOf(append(others, ownPair().key))
 	return &Verifier{
@@ -55,7 +55,7 @@ func reword(t *testing.T, s, old, by string) string {
 	return strings.Replace(s, old, by, 1)
 }
 
-// A header of any other spelling is refused, though its signature fits.
+// A header in any other form is refused, even if the signature is valid.
 func TestVerifyRefusesOtherHeaders(t *testing.T) {
 	own := ownPair()
 	right, kid := headerOf(own.key.kid), own.key.kid.String()
@@ -104,18 +104,17 @@ func TestVerifyRefusesOtherHeaders(t *testing.T) {
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// nextInGroup returns another last character that a lax decoder reads alike: it
-// differs in bits after the last byte.
+// nextInGroup returns another last character for which a lax decoder returns the same bytes: it differs only
+// in unused bits.
 func nextInGroup(last string) string {
 	return string(alphabet[strings.Index(alphabet, last)^1])
 }
 
 func respell(part string) string { return part[:len(part)-1] + nextInGroup(part[len(part)-1:]) }
 
-// Each change of the text alone is refused, also where the bytes are the same.
+// Every change of the text is refused, even if the decoded bytes are the same.
 func TestVerifyRefusesOtherSpellings(t *testing.T) {
-	// Payloads of every length modulo 3; only those with bits to spare at the
-	// end can be spelled in two ways.
+	// Payloads of every length modulo 3. Only some have unused bits at the end, and so several spellings.
 	for _, pad := range []string{"", "x", "xx"} {
 		payload := reword(t, testPayload, "gold", "gold"+pad)
 		token := ownPair().token(payload)
@@ -194,7 +193,7 @@ func TestLongestToken(t *testing.T) {
 	}
 }
 
-// withSignature is a token with the signature's bytes replaced.
+// withSignature returns the token with another signature.
 func withSignature(token string, sig []byte) string {
 	return token[:strings.LastIndexByte(token, '.')+1] + base64.RawURLEncoding.EncodeToString(sig)
 }
@@ -231,8 +230,7 @@ func TestVerifyRefusesOtherSignatures(t *testing.T) {
 	}
 }
 
-// A signature is a number: neither the same modulo n, nor the same without its
-// leading zeros, may pass for it.
+// A signature is a number. One that is equal modulo n, or that lacks its leading zeros, must be refused.
 func TestSignatureHasOneSpelling(t *testing.T) {
 	own := ownPair()
 	limit := new(big.Int).Lsh(big.NewInt(1), ModulusBits)

@@ -27,9 +27,8 @@ type Verifier struct {
 	Keys Keys
 	// Issuer accepts a token's iss. Nil refuses every token.
 	Issuer func(iss string) bool
-	// Audience lists audiences, one of which a token must have. If empty, every token is
-	// refused, unless AnyAudience is set. A workspace may have several audiences for different
-	// APIs.
+	// Audience lists audiences, one of which a token must have. If empty, every token is refused, unless
+	// AnyAudience is set. A workspace may have several audiences for different APIs.
 	Audience    []string
 	AnyAudience bool
 	// Now is the clock; time.Now if nil.
@@ -81,9 +80,8 @@ func (v *Verifier) now() time.Time {
 	return time.Now()
 }
 
-// Authentic returns the claims of a token that a published key signed, without checking the issuer,
-// the audience and exp. That is enough for its holder to revoke it. Errors are the first four of
-// Verify.
+// Authentic returns the claims of a token that a published key signed, without checking the issuer, the
+// audience and exp. That is enough for its holder to revoke it. Errors are the first four of Verify.
 func (v *Verifier) Authentic(token string) (*Claims, error) {
 	claims := new(Claims)
 	if err := v.authentic(token, claims); err != nil {

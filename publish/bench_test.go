@@ -17,8 +17,8 @@ import (
 // benchSizes end with the largest published set of its kind in one gateway.
 var benchSizes = []int{1_000, 100_000, 1_138_688}
 
-// seedOf makes a key out of a number, so that a million of them can be sorted
-// and looked up without being held.
+// seedOf makes a key from a number, so that a million keys can be sorted and looked up without being
+// stored.
 func seedOf(i uint64) jwks.Key {
 	n := randomModulus(rand.NewPCG(i, 1))
 	key, err := jwks.FromModulus(n[:])
@@ -79,8 +79,8 @@ func atEachSize(b *testing.B, run func(b *testing.B, set *Set)) {
 	}
 }
 
-// BenchmarkApply is one key added and another removed, as when one is rotated,
-// all over the set: at a million keys, most of what it touches is in no cache.
+// BenchmarkApply adds one key and removes another, as in a rotation, everywhere in the set: with a million
+// keys, most of the memory that it reads is not in a cache.
 func BenchmarkApply(b *testing.B) {
 	atEachSize(b, func(b *testing.B, set *Set) {
 		b.StopTimer()
@@ -118,12 +118,12 @@ func BenchmarkLookup(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory is what a set takes, at rest and once it was asked for by gzip.
+// BenchmarkMemory measures the memory of a set, before and after a request with gzip.
 func BenchmarkMemory(b *testing.B) {
 	heap := func() float64 {
 		var stats runtime.MemStats
 		runtime.GC()
-		runtime.GC() // the first only marks what pools hold
+		runtime.GC() // the first only marks the content of pools
 		runtime.ReadMemStats(&stats)
 		return float64(stats.HeapAlloc)
 	}

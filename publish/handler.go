@@ -13,8 +13,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// acceptBefore is the Accept header of older Followers, which only understand an ETag that is a
-// version.
+// acceptBefore is the Accept header of older Followers, which only understand an ETag that is a version.
 const acceptBefore = jwks.MediaType + ", application/json"
 
 // writeWindow is the time limit for one piece of a body. A large set has many pieces.
@@ -31,10 +30,9 @@ type Handler struct {
 	// Age returns the time since the set for a request was known to be current. It is sent, rounded up,
 	// in the header Age (RFC 9111 section 5.1). If nil, the set is always current.
 	Age func(*http.Request) time.Duration
-	// Tombstone returns the key of the set for which no token was ever signed. ?kid= of an
-	// unpublished key gets this key: clients treat a 404 and an empty set as failed fetches, and
-	// go on using the key that they have. If Tombstone is nil or returns false, NotFound
-	// answers.
+	// Tombstone returns the key of the set for which no token was ever signed. ?kid= of an unpublished key gets
+	// this key: clients treat a 404 and an empty set as failed fetches, and go on using the key that they have.
+	// If Tombstone is nil or returns false, NotFound answers.
 	Tombstone func(*http.Request, *Set) (jwks.Key, bool)
 	// NotFound answers if the set does not exist; http.NotFound if nil.
 	NotFound http.Handler

@@ -213,7 +213,7 @@ func TestServeOne(t *testing.T) {
 	} {
 		w := ask(h, test.method, test.target, "If-None-Match", test.match, "Accept-Encoding", "gzip")
 		code, want, tag := test.code, want, kid
-		if code == 0 { // 0 stands for the tombstone
+		if code == 0 { // 0: the tombstone
 			code, want = 200, string(plainBytes(t, buildSet(t, 1, keys[9])))
 		}
 		if strings.HasPrefix(test.name, "not published") || test.code == 0 {
@@ -264,8 +264,7 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// largeSet has 9 MB. Its kids are no hashes, which would take long to make with
-// the race detector.
+// largeSet has 9 MB. Its kids are not hashes, which take long to compute under the race detector.
 var largeSet = sync.OnceValue(func() *Set {
 	random := newRand(34)
 	var b Builder
@@ -309,15 +308,15 @@ func TestEachPieceHasItsTime(t *testing.T) {
 	}
 }
 
-// A slow reader gets the set that it asked for, whole, whatever is published
-// while it reads; and the connection is good for another request.
+// A slow reader gets the complete set that it requested, even if others are published meanwhile, and can send
+// another request on the same connection.
 func TestSlowReader(t *testing.T) {
 	keys := testKeys(t, 35, 4000)
 	index := NewIndex(buildSet(t, 1, keys...))
 	h := &Handler{Set: func(*http.Request) (*Set, bool) { return index.Set(), true }}
 	server := httptest.NewUnstartedServer(h)
 	defer server.Close()
-	const kernel = 32 << 10 // what the kernel may hold, so that the handler has to wait
+	const kernel = 32 << 10 // limits the kernel's buffer, so that the handler has to wait
 	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		if err := conn.(*net.TCPConn).SetWriteBuffer(kernel); err != nil {
 			t.Error(err)
@@ -369,7 +368,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// discard is a ResponseWriter that keeps nothing.
+// discard is a ResponseWriter that discards the body.
 type discard struct {
 	head http.Header
 	n    int

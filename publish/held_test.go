@@ -36,8 +36,8 @@ func heapInUse() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// hold serves requests whose readers stop after that many bytes, each in a goroutine, and
-// returns how many bytes of memory they use together.
+// hold serves requests whose readers stop after the given number of bytes, each in a goroutine, and returns
+// the memory that they use together.
 func hold(t *testing.T, h http.Handler, requests, room int, ask func(i int) *http.Request, between func(i int)) int64 {
 	t.Helper()
 	release := make(chan struct{})
@@ -55,8 +55,7 @@ func hold(t *testing.T, h http.Handler, requests, room int, ask func(i int) *htt
 	return kept
 }
 
-// wideSet has the largest number of keys that is kept in one piece. Its kids are no hashes, as
-// in largeSet.
+// wideSet has the largest number of keys that is cached in one piece. As in largeSet, its kids are not hashes.
 func wideSet(t *testing.T) *Set {
 	t.Helper()
 	random := newRand(171)

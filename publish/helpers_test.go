@@ -19,8 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // newRand returns the same numbers in each run, so that a failure repeats.
 func newRand(seed uint64) *mathrand.Rand { return mathrand.New(mathrand.NewPCG(seed, 0)) }
 
-// testKey makes a Key of a pseudo-random modulus: nothing but the signature
-// check could tell that it is no product of two primes.
+// testKey makes a Key of a pseudo-random modulus. Only a signature check would notice that it is not the
+// product of two primes.
 func testKey(tb testing.TB, random *mathrand.Rand) jwks.Key {
 	tb.Helper()
 	n := randomModulus(random)

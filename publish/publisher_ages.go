@@ -11,9 +11,9 @@ import (
 type ages struct {
 	// checked is when the store's versions were last read.
 	checked time.Time
-	// lagging are the workspaces whose sets had other versions then.
+	// lagging are the workspaces whose sets had another version than the store at that time.
 	lagging map[string]lag
-	// damaged are those of them whose sets can't be read until they are repaired. They are reported
+	// damaged are the lagging workspaces whose sets can't be read until they are repaired. They are reported
 	// separately, because otherwise they would hide that other sets are old.
 	damaged map[string]struct{}
 }

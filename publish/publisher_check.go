@@ -104,8 +104,7 @@ func (p *Publisher) Check(ctx context.Context, workspace string) error {
 	return fmt.Errorf("%w: %s at version %d", ErrDiverged, workspace, set.Version())
 }
 
-// swapTries bounds how often a set that was read is updated because another change was published
-// meanwhile.
+// swapTries bounds how often a set that was read is updated because another change was published meanwhile.
 const swapTries = 100
 
 // replace publishes a set that was read from the store in place of any other, with the changes that

@@ -18,7 +18,7 @@ import (
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
-// hinted is a store whose hints the test gives.
+// hinted is a store whose hints come from the test.
 type hinted struct {
 	*faulty
 	hints chan string // "lost" ends the Watch
@@ -75,7 +75,7 @@ const (
 	keptChanges = 10000 // of the log
 )
 
-// Without a look at intervals, a hint alone must do.
+// Without polling, a hint alone suffices.
 func TestFollowHints(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -156,7 +156,7 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 	}
 }
 
-// The database is put back to an earlier state while servers run.
+// The database is restored to an earlier state while servers run.
 func TestFollowARewoundStore(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -217,8 +217,7 @@ func TestCheckUnderLoad(t *testing.T) {
 	testAgrees(t, s, "acme")
 }
 
-// Once a set is found to be wrong, the one that replaces it must not undo what
-// was published while it was read.
+// The set that replaces a wrong one must not undo changes published while it was read.
 func TestCheckUndoesNothing(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -21,7 +21,7 @@ type server struct {
 	publisher *publish.Publisher
 }
 
-// newServer starts on an empty database.
+// newServer returns a server with an empty database.
 func newServer(t *testing.T) *server {
 	t.Helper()
 	return serverOn(t, filepath.Join(t.TempDir(), "burnkey.db"))

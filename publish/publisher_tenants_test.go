@@ -70,7 +70,7 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 // damage makes a modulus of a workspace invalid.
 const damage = `UPDATE jwks SET n = zeroblob(256) WHERE workspace = 'bad'`
 
-// One tenant's damaged set keeps no server from serving the others'.
+// One tenant's damaged set does not keep a server from serving the other sets.
 func TestLoadBesideADamagedSet(t *testing.T) {
 	s := newServer(t)
 	for _, workspace := range []string{"a", "bad", "c"} {
@@ -130,7 +130,7 @@ func TestFollowAfterADamagedChange(t *testing.T) {
 	}
 }
 
-// Anybody with the database may send hints of what there is not.
+// Anyone with access to the database can send hints about workspaces that do not exist.
 func TestFollowForeignHints(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

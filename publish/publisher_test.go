@@ -20,7 +20,7 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// testAgrees holds what a server publishes against the store, key by key.
+// testAgrees compares the set that a server publishes with the store, key by key.
 func testAgrees(t *testing.T, s *server, workspace string) {
 	t.Helper()
 	var want []jwks.Key
@@ -37,7 +37,7 @@ func testAgrees(t *testing.T, s *server, workspace string) {
 	}
 }
 
-// Changes that are taken in out of order wait for the one that is missing.
+// Changes that arrive out of order wait for the missing one.
 func TestPublisherReadsTheChangeThatIsMissing(t *testing.T) {
 	here := newServer(t)
 	here.workspace("acme")
@@ -81,7 +81,7 @@ func TestPublisherLoad(t *testing.T) {
 	}
 }
 
-// A failure leaves the last good set, and is no reason to hold up other tenants.
+// After a failure the last good set stays published, and other tenants are not delayed.
 func TestPublisherLoadFails(t *testing.T) {
 	for _, method := range []string{"Versions", "Changes", "Published"} {
 		t.Run(method, func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestPublisherDiverged(t *testing.T) {
 	}
 }
 
-// still is a store with nothing in it, whose time can be synctest's.
+// still is an empty store that works within synctest.
 type still struct {
 	faulty
 	loads chan struct{}
@@ -252,7 +252,7 @@ func expectMetric(t *testing.T, registry *prometheus.Registry, name string, want
 	t.Errorf("there is no %s", name)
 }
 
-// The end of the context is no failure, even in the middle of a look.
+// The end of the context is not a failure, even while versions are read.
 func TestFollowEndsQuietly(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

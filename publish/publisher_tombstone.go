@@ -49,8 +49,7 @@ func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *Set) (
 	return t.in(set)
 }
 
-// in returns the tombstone if it is known and in the set: after a restore the set may have
-// another.
+// in returns the tombstone if it is known and in the set: after a restore the set may have another.
 func (t *tombstone) in(set *Set) (jwks.Key, bool) {
 	key := t.key.Load()
 	if key == nil {
@@ -60,8 +59,7 @@ func (t *tombstone) in(set *Set) (jwks.Key, bool) {
 	return *key, ok
 }
 
-// learnTombstones reads all tombstones in advance, so that they are known during an outage of
-// the database.
+// learnTombstones reads all tombstones in advance, so that they are known during an outage of the database.
 func (p *Publisher) learnTombstones(ctx context.Context) {
 	for workspace := range p.versions() {
 		if ctx.Err() != nil {

@@ -16,9 +16,8 @@ const (
 	// group is woken together, since a wake-up costs more than a heartbeat; with only one group,
 	// a change could wait for all heartbeats.
 	pulses = 32
-	// addressBeats is how many heartbeats a second all readers from one address get, apart from
-	// those with a reserved place. If they request more, each gets fewer, down to one in
-	// Stream.Heartbeat.
+	// addressBeats is how many heartbeats a second all readers from one address get, apart from those with a
+	// reserved place. If they request more, each gets fewer, down to one in Stream.Heartbeat.
 	addressBeats = 500
 )
 

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// Any number of readers are woken at few moments, and none is silent for longer than its
-// heartbeat.
+// Any number of readers are woken at a few moments only, and each at least once per heartbeat.
 func TestManyReadersHaveFewMoments(t *testing.T) {
 	const beat, every = MinHeartbeat, MinHeartbeat * 15 / 16
 	moments := make(map[time.Duration]bool)
@@ -60,7 +59,7 @@ func TestHeartbeatsOfOneAddressAreBounded(t *testing.T) {
 	}
 }
 
-// Heartbeats of odd lengths do not make a group each.
+// Unusual intervals of heartbeats do not each make a group.
 func TestHeartbeatsHaveFewLengths(t *testing.T) {
 	s := NewStream(nil, nil)
 	lengths := make(map[time.Duration]bool)

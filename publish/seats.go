@@ -5,8 +5,7 @@ import (
 	"sync"
 )
 
-// Reasons why a Stream has no place for a reader, for errors.Is. Each of them matches
-// ErrReaders.
+// Reasons why a Stream has no place for a reader, for errors.Is. Each of them matches ErrReaders.
 var (
 	ErrReaders        = errors.New("the stream has too many readers")
 	ErrReadersSet     = readersError("this set's stream has too many readers")
@@ -34,14 +33,13 @@ type StreamReader struct {
 // that none of them can take every place. Readers with a Key have separate places.
 type StreamLimits struct {
 	Public     int // readers without a Key
-	PerSet     int // of those, readers of one Index
-	PerAddress int // of those, readers from one address
+	PerSet     int // readers of one Index without a Key
+	PerAddress int // readers from one address without a Key
 	Reserved   int // readers with a Key
-	PerKey     int // of those, readers with the same Key
+	PerKey     int // readers with the same Key
 }
 
-// DefaultStreamReaders is the number of places for readers without a Key in a Stream of
-// NewStream.
+// DefaultStreamReaders is the number of places for readers without a Key in a Stream of NewStream.
 const DefaultStreamReaders = 10000
 
 // StreamPlaces returns limits for this many readers without a Key (10 or more) and twice as

@@ -39,8 +39,7 @@ func (s *Set) Fingerprint() jwks.Fingerprint { return s.print }
 // Len returns the number of keys.
 func (s *Set) Len() int { return s.root.count }
 
-// Lookup returns the key with this kid. It takes as many steps as the trie is deep: 7 for a million
-// keys.
+// Lookup returns the key with this kid. It takes as many steps as the trie is deep: 7 for a million keys.
 func (s *Set) Lookup(kid jwks.KID) (jwks.Key, bool) {
 	key := s.root.lookup(&kid)
 	if key == nil {
@@ -133,8 +132,7 @@ func (s *Set) Size() int64 {
 // maxKept is the number of keys up to which the plain form is cached: 60 MB of text.
 const maxKept = 1 << 17
 
-// WriteTo writes the JSON form (RFC 7517 section 5), in chunks or, if it is cached in one piece, at
-// once.
+// WriteTo writes the JSON form (RFC 7517 section 5), in chunks or, if it is cached in one piece, at once.
 func (s *Set) WriteTo(w io.Writer) (int64, error) {
 	if text := s.whole.of(s); text != nil {
 		n, err := w.Write(text)

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// model is what a Set should be: a map of keys.
+// model is the reference for a Set: a map of keys.
 type model map[jwks.KID]jwks.Key
 
 func modelOf(keys []jwks.Key) model {
@@ -41,7 +41,7 @@ func (m model) text() []byte {
 	return slices.Concat([]byte(setHead), bytes.Join(jwks, []byte(",")), []byte(setTail))
 }
 
-// check compares all that a Set shows with the model.
+// check compares everything in a Set with the model.
 func (m model) check(tb testing.TB, set *Set) {
 	tb.Helper()
 	if set.Len() != len(m) {
@@ -58,8 +58,8 @@ func (m model) check(tb testing.TB, set *Set) {
 	checkShape(tb, set.root, 0, nil)
 }
 
-// checkShape holds what makes a trie's form, and with it the gzip bytes, depend
-// on the keys alone: a node is a leaf if and only if its keys fit into one.
+// checkShape checks that a node is a leaf if and only if its keys fit into one. So the shape of the trie, and
+// with it the gzip bytes, depends only on the keys.
 func checkShape(tb testing.TB, n *node, depth int, path []int) {
 	tb.Helper()
 	if (n.kids == nil) != (n.count <= leafMax) {
@@ -116,7 +116,7 @@ func gzipError(set *Set) error {
 	return nil
 }
 
-// Sizes around everything that changes the form of a trie or of its text.
+// Sizes around each limit at which the shape of the trie or its text changes.
 var sizes = []int{0, 1, 2, 63, 64, 65, 66, 127, 128, 129, 130, 255, 256, 257, 511, 513, 1023, 1024, 1025}
 
 func TestSetOfEverySize(t *testing.T) {
@@ -254,7 +254,7 @@ func TestBuilderRefusesDuplicates(t *testing.T) {
 	}
 }
 
-// A Builder goes on after a Set was taken, and the Set does not notice.
+// A Builder can add keys after it has built a Set, which does not change.
 func TestBuilderGoesOn(t *testing.T) {
 	keys := testKeys(t, 16, 150)
 	var b Builder

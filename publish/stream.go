@@ -52,8 +52,7 @@ type Stream struct {
 	// Log returns at most limit changes after a version, oldest first, or ErrTooOld. It is called for
 	// readers that lag more than the Index stores.
 	Log func(r *http.Request, after uint64, limit int) ([]jwks.Change, error)
-	// Age returns the time since the index for a request was known to be current. If nil, it is always
-	// current.
+	// Age returns the time since the index for a request was known to be current. If nil, it is always current.
 	Age func(*http.Request) time.Duration
 	// Refuse answers refused requests; in plain text if nil.
 	Refuse func(http.ResponseWriter, *http.Request, error)

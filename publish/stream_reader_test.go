@@ -57,8 +57,8 @@ func TestStreamHeartbeatsAsAskedFor(t *testing.T) {
 	}
 }
 
-// An age that is said is of what was sent before: a change that comes while it is
-// asked for is sent first, or the age was known before the change was there.
+// The age in a heartbeat belongs to the changes sent before it: a change that arrives while the age is read is
+// sent first, or the age is the one from before the change.
 func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
 	keys := testKeys(t, 32, 2)
 	var asked atomic.Int64
@@ -178,8 +178,7 @@ func TestStreamBreaksOffWhenTheLogFails(t *testing.T) {
 	}
 }
 
-// Readers come and go and come again while changes are made; what each has then
-// is what is published.
+// Readers connect, leave and connect again during changes. In the end each has the published set.
 func TestStreamLeadsToTheSet(t *testing.T) {
 	s := newStreamServer(t, func(s *streamServer) {
 		// The log is a moment ahead of the index, and so may be who has read it.

@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// streamServer serves the changes of an Index and keeps their log.
+// streamServer serves the changes of an Index and stores their log.
 type streamServer struct {
 	*httptest.Server
 	*Stream
@@ -26,7 +26,7 @@ type streamServer struct {
 
 	mu      sync.Mutex
 	log     []jwks.Change // of versions 2 and up
-	oldest  uint64        // what the log reaches back to
+	oldest  uint64        // the version after which the log begins
 	logErr  error
 	logRead int
 }
@@ -85,10 +85,10 @@ func (s *streamServer) append(add []jwks.Key, remove ...jwks.KID) jwks.Change {
 	return c
 }
 
-// event is what a reader got; of a comment, only that.
+// event is an event or, if comment is set, a comment that a reader received.
 type event struct{ id, name, data, comment string }
 
-// follower reads a stream in the plain way.
+// follower reads a stream line by line.
 type follower struct {
 	tb     testing.TB
 	resp   *http.Response
@@ -139,7 +139,7 @@ func (f *follower) next() (event, bool) {
 	return e, false
 }
 
-// event returns the next event that is no heartbeat.
+// event returns the next event that is not a heartbeat.
 func (f *follower) event() event {
 	f.tb.Helper()
 	for {
@@ -187,7 +187,7 @@ func TestStream(t *testing.T) {
 	if got := first.event(); got != (event{id: "3", name: "change", data: string(want)}) {
 		t.Errorf("got %+v", got)
 	}
-	second := s.follow("?after=2") // what the index remembers
+	second := s.follow("?after=2") // the number of changes that the index stores
 	second.wantChange(3)
 	if s.logRead != 0 {
 		t.Error("the log was read")
@@ -255,7 +255,7 @@ func TestStreamResets(t *testing.T) {
 	old.wantReset(7)
 }
 
-// A reader may come from another server, which is further on.
+// A reader may come from another server, which has later versions.
 func TestStreamAhead(t *testing.T) {
 	var mu sync.Mutex
 	checked := time.Now().Add(-time.Second)

@@ -72,7 +72,7 @@ func (p *program) step(adds, removes int) {
 	}
 }
 
-// refused tries changes that must fail and must leave no trace.
+// refused tries changes that must fail and must not alter the set.
 func (p *program) refused(before *Set) {
 	p.tb.Helper()
 	unknown := testKey(p.tb, p.random)
@@ -99,7 +99,7 @@ func (s *Set) some() func(func(jwks.KID) bool) {
 	}
 }
 
-// kept is a version that a reader may still hold, and what it held then.
+// kept is an older version that a reader may still use, and its expected keys.
 type kept struct {
 	set  *Set
 	keys model
@@ -150,8 +150,7 @@ func runProgram(t *testing.T, seed uint64, steps int) {
 	}
 }
 
-// alike makes keys with kids that are equal in their first so many bits, which
-// no hash would give.
+// alike makes keys whose kids begin with the same bits, unlike hashes.
 func alike(tb testing.TB, count, bits int) []jwks.Key {
 	tb.Helper()
 	random := newRand(uint64(bits))
@@ -167,8 +166,7 @@ func alike(tb testing.TB, count, bits int) []jwks.Key {
 	return seen.sorted()
 }
 
-// A large set's plain form is not kept; what is rendered for the occasion is the
-// same.
+// The plain form of a large set is not cached. Rendered each time, it is the same.
 func TestLeafTextIsTheSameKeptOrNot(t *testing.T) {
 	set := buildSet(t, 1, testKeys(t, 28, 300)...)
 	buf := make([]byte, 0, 10)
@@ -214,8 +212,8 @@ func TestKidsAlike(t *testing.T) {
 	}
 }
 
-// One writer and readers of every kind: the race detector looks for a shared
-// write, the readers for a set that is not whole.
+// One writer and all kinds of readers: the race detector looks for shared writes, the readers for incomplete
+// sets.
 func TestReadersBesideAWriter(t *testing.T) {
 	keys := testKeys(t, 20, 400)
 	stable, moving := keys[:200], keys[200:]
@@ -275,7 +273,7 @@ func TestReadersBesideAWriter(t *testing.T) {
 	modelOf(keys).check(t, index.Set())
 }
 
-// Of writers that race for one version exactly one wins.
+// If several writers apply the same version, exactly one succeeds.
 func TestWritersForOneVersion(t *testing.T) {
 	keys := testKeys(t, 21, 200)
 	index := NewIndex(buildSet(t, 0))

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// writes counts calls of Write and keeps what came.
+// writes counts calls of Write and stores the text.
 type writes struct {
 	bytes.Buffer
 	n int
@@ -111,8 +111,8 @@ func TestWholeByManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// The texts of the leaves are parts of the newest whole, so that an older one goes
-// with its version and no text is kept twice.
+// The texts of the leaves are parts of the newest whole form, so an older form is freed with its version, and
+// no text is stored twice.
 func TestLeavesShareTheWhole(t *testing.T) {
 	keys := testKeys(t, 43, 300)
 	set := buildSet(t, 1, keys...)

@@ -11,8 +11,7 @@ import (
 	"github.com/burnkey/burnkey/gateway"
 )
 
-// Check decides about one request for Envoy (envoy.service.auth.v3.Authorization). A
-// refusal is not an error.
+// Check decides about one request for Envoy (envoy.service.auth.v3.Authorization). A refusal is not an error.
 func (s *Server) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	start := time.Now()
 	request := in.GetAttributes().GetRequest().GetHttp()

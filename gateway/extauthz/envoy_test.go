@@ -20,6 +20,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // front is a real Envoy with the rendered configuration, in front of an API. It asks a Gateway.
@@ -354,7 +355,7 @@ func TestEnvoyWithoutGateway(t *testing.T) {
 
 // One of three Gateways is enough: no client notices that the others are gone or stale.
 func TestEnvoyWithSeveral(t *testing.T) {
-	now := new(gatewaytest.Clock)
+	now := new(testkit.Clock)
 	s, o := follow(t, nil)
 	with := options(o, "acme", "beta")
 	with.MaxStaleness, with.Now = time.Minute, now.Now
@@ -395,7 +396,7 @@ func TestEnvoyWithSeveral(t *testing.T) {
 }
 
 func TestEnvoyStale(t *testing.T) {
-	now := new(gatewaytest.Clock)
+	now := new(testkit.Clock)
 	s, o := follow(t, func(o *gateway.Options) {
 		o.MaxStaleness, o.Now, o.Log = time.Minute, now.Now, slog.New(slog.DiscardHandler)
 	})

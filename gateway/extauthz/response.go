@@ -66,8 +66,7 @@ type refusalKey struct {
 	head bool
 }
 
-// refuse returns the response to a refused request. There are few different ones, so they
-// are cached.
+// refuse returns the response to a refused request. There are few different ones, so they are cached.
 func (s *Server) refuse(d *gateway.Decision, head bool) *authv3.CheckResponse {
 	if d.Refusal == jwks.TooNarrow { // depends on the route: its challenge names the scopes
 		return newRefusal(d, head)

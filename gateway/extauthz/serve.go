@@ -23,8 +23,7 @@ import (
 	"github.com/burnkey/burnkey/gateway"
 )
 
-// Limits for calls. A call contains the headers that Envoy is configured to send; only
-// Authorization is needed.
+// Limits for calls. A call contains the headers that Envoy is configured to send; only Authorization is needed.
 const (
 	MaxCall        = 64 << 10 // bytes
 	maxCalls       = 10000    // at a time on one connection
@@ -40,8 +39,7 @@ type Server struct {
 	refusals sync.Map // refusalKey to *authv3.CheckResponse
 }
 
-// New returns a Server that serves g's decisions. It registers its metrics and those of g
-// unless to is nil.
+// New returns a Server that serves g's decisions. It registers its metrics and those of g unless to is nil.
 func New(g *gateway.Gateway, log *slog.Logger, to prometheus.Registerer) *Server {
 	return &Server{gateway: g, log: log, metrics: newMetrics(g, to)}
 }

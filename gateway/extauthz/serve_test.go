@@ -16,6 +16,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/internal/testkit"
 )
 
 // serve serves on loopback and returns a connection.
@@ -86,7 +87,7 @@ func TestManyCallsAtOnce(t *testing.T) {
 func TestHealth(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.SetHook(gatewaytest.Outage)
-	now := new(gatewaytest.Clock)
+	now := new(testkit.Clock)
 	with := options(o, "acme")
 	with.MaxStaleness, with.Now = time.Minute, now.Now
 	s := start(t, with, nil)

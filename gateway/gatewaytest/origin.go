@@ -25,8 +25,7 @@ const (
 	ManagementKey = "the-management-key"
 )
 
-// An Origin is a server to follow: the real Handler and Stream of any number of workspaces,
-// and their list.
+// An Origin is a server to follow: the real Handler and Stream of any number of workspaces, and their list.
 type Origin struct {
 	*httptest.Server
 	PageSize int // workspaces on a page of the list

@@ -1,5 +1,4 @@
-// Package clientaddr finds the address of the client that sent a request, directly or through
-// proxies.
+// Package clientaddr finds the address of the client that sent a request, directly or through proxies.
 package clientaddr
 
 import (
@@ -72,9 +71,8 @@ func Of(remote string) string {
 	return addr.Addr().Unmap().String()
 }
 
-// Network returns what limits by client count: the address without its port, or the /64 network
-// of an IPv6 address, since one client usually has all of it. It returns an invalid address as
-// it is.
+// Network returns the key by which clients are limited: the address without its port, or the /64 network of an IPv6
+// address, since one client usually has all of it. It returns an invalid address unchanged.
 func Network(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {

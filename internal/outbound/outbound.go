@@ -1,6 +1,5 @@
-// Package outbound is the HTTP client for addresses chosen by others than the administrator:
-// webhooks and OpenID providers. It refuses addresses that only this machine or its network
-// should reach.
+// Package outbound is the HTTP client for addresses chosen by others than the administrator: webhooks and
+// OpenID providers. It refuses addresses that only this machine or its network should reach.
 package outbound
 
 import (

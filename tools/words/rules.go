@@ -23,7 +23,7 @@ var rules = []rule{
 		`"after" for order; "older than" or "lags" for versions`, "Nothing is read behind the last row.", "A server behind a proxy trusts its header.",
 	},
 	{`\b(?:tell|tells|told|telling)(?: [\w'’-]+)? of\b`, "", `"report", "log", "notify"`, "The log tells of it.", "The log reports it."},
-	{`\buntold\b`, "", `"unreported"`, "The use of a key is untold.", "Unreported uses are kept."},
+	{`(?:\busage-)?\buntold\b`, `^usage-`, `"unreported"`, "The use of a key is untold.", "Unreported uses are kept."},
 	{
 		`(?:\w+ )?\b(?:is|are|was|were|be) none\b`, `(?i)^there`,
 		`"missing", "invalid", "no X"`, "This row is none.", "There is none.",

@@ -7,8 +7,7 @@ import "math/bits"
 type Slot struct {
 	KID [32]byte
 	N   [256]byte // zero in a free slot: the first bit of a modulus is 1
-	// Mark is the SHA-256 hash of the only token that the key has signed, once it was verified; zero
-	// before.
+	// Mark is the SHA-256 hash of the only token that the key has signed, once it was verified; zero before.
 	Mark [32]byte
 }
 

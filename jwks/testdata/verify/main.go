@@ -1,4 +1,4 @@
-// Verify is a program that does with this module what an API does.
+// Verify is a program that uses this module as an API would.
 package main
 
 import (
