@@ -151,7 +151,7 @@ var errUnchanged = errors.New("nothing is to be changed")
 
 // unchanged reports whether w has the same changeable fields as old.
 func unchanged(old, w *store.Workspace) bool {
-	portal, _, newLogo := w.Portal.Kept(old.Portal)
+	portal, _, newLogo := w.Portal.Stored(old.Portal)
 	return !newLogo && w.Name == old.Name && slices.Equal(w.Audiences, old.Audiences) && w.AllowNeverExpires == old.AllowNeverExpires &&
 		reflect.DeepEqual(w.Policy.Clone(), old.Policy) && reflect.DeepEqual(portal, old.Portal)
 }

@@ -28,7 +28,7 @@ func TestEntryIDsAreOfTheirTimeAndInOrder(t *testing.T) {
 		}
 		first, next := store.FirstEntryID(at), store.FirstEntryID(at.Add(time.Microsecond))
 		if slices.Compare(id[:], first[:]) < 0 || slices.Compare(id[:], next[:]) >= 0 || slices.Compare(id[:], last[:]) <= 0 {
-			t.Fatalf("%s is not from %s to %s and behind %s", id, first, next, last)
+			t.Fatalf("%s is not from %s to %s and after %s", id, first, next, last)
 		}
 		last = id
 	}
@@ -52,7 +52,7 @@ func TestActorOfAContext(t *testing.T) {
 	}
 }
 
-// Actions has each of the constants, by their names.
+// Actions returns every constant whose name begins with Action.
 func TestActionsAreAll(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "audit.go", nil, 0)
 	if err != nil {

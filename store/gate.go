@@ -39,7 +39,7 @@ type room struct {
 	users  int // admitted or waiting
 }
 
-// Enter waits to be admitted; the caller must call leave. Errors: that of ctx.
+// Enter waits to be admitted; the caller must call leave. The only error is that of ctx.
 func (g *Gate) Enter(ctx context.Context, name string) (leave func(), err error) {
 	g.mu.Lock()
 	r := g.rooms[name]

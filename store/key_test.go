@@ -30,7 +30,7 @@ func TestStatusAndDue(t *testing.T) {
 		{"expired and revoked", store.Key{ExpiresAt: at(-1), ExpiredVersion: 3, RevokedAt: at(0)}, store.Revoked, time.Time{}},
 		{"in its grace", store.Key{RotatedTo: next, GraceEndsAt: at(1)}, store.Deprecated, at(1)},
 		{"in its grace, and expires later", store.Key{RotatedTo: next, GraceEndsAt: at(1), ExpiresAt: at(2)}, store.Deprecated, at(1)},
-		{"behind its grace", store.Key{RotatedTo: next, GraceEndsAt: at(0), ExpiresAt: at(2)}, store.Revoked, at(0)},
+		{"after its grace", store.Key{RotatedTo: next, GraceEndsAt: at(0), ExpiresAt: at(2)}, store.Revoked, at(0)},
 		{"both end at once", store.Key{RotatedTo: next, GraceEndsAt: at(0), ExpiresAt: at(0)}, store.Revoked, at(0)},
 	} {
 		if got := c.key.Status(now); got != c.status {

@@ -96,17 +96,17 @@ func (p Portal) Clone() Portal {
 	return p
 }
 
-// Kept returns p as it is stored in place of before, and the logo that is stored with it. If changed is
+// Stored returns p as it is stored in place of before, and the logo that is stored with it. If changed is
 // true, the logo replaces the previous one; nil deletes it. For backends.
-func (p Portal) Kept(before Portal) (kept Portal, logo []byte, changed bool) {
-	kept = p.Clone()
-	kept.Logo = nil
+func (p Portal) Stored(before Portal) (stored Portal, logo []byte, changed bool) {
+	stored = p.Clone()
+	stored.Logo = nil
 	switch {
 	case len(p.Logo) > 0:
 		sum := sha256.Sum256(p.Logo)
-		logo, kept.LogoHash = p.Logo, hex.EncodeToString(sum[:])
+		logo, stored.LogoHash = p.Logo, hex.EncodeToString(sum[:])
 	case p.LogoHash != "":
-		kept.LogoHash = before.LogoHash
+		stored.LogoHash = before.LogoHash
 	}
-	return kept, logo, kept.LogoHash != before.LogoHash
+	return stored, logo, stored.LogoHash != before.LogoHash
 }

@@ -27,7 +27,7 @@ func (v *visit) lookForm() lookForm {
 
 // lookVersion covers all settings that the form may change.
 func lookVersion(w *store.Workspace) string {
-	p, _, _ := w.Portal.Kept(w.Portal) // as a store returns it
+	p, _, _ := w.Portal.Stored(w.Portal) // as a store returns it
 	return version(store.Portal{DisplayName: p.DisplayName, Accent: p.Accent, LogoHash: p.LogoHash})
 }
 

@@ -149,7 +149,7 @@ func lost(err error) bool { return pgconn.SafeToRetry(err) || unreachable(err) }
 func unreachable(err error) bool {
 	passing, final := false, false
 	each(err, func(err error) {
-		switch e := any(err).(type) { // each has unwrapped it
+		switch e := any(err).(type) { // not errors.As: each already unwraps
 		case *pgconn.PgError:
 			if passes(e.Code) {
 				passing = true

@@ -48,8 +48,8 @@ func TestSettingsAreInForce(t *testing.T) {
 	}
 }
 
-// TestNothingAtTheStartThatAPoolerRefuses: PgBouncer knows few parameters of a
-// connection's start, and ends one that has others.
+// TestNothingAtTheStartThatAPoolerRefuses: PgBouncer refuses a connection whose startup message has a parameter that it does
+// not know, and it knows few.
 func TestNothingAtTheStartThatAPoolerRefuses(t *testing.T) {
 	config, err := parse("postgres://u@h/db")
 	if err != nil {
@@ -62,8 +62,8 @@ func TestNothingAtTheStartThatAPoolerRefuses(t *testing.T) {
 	}
 }
 
-// TestNoDefaultOfTheRoleWeakensACommit: what an administrator set for other
-// programs of the role must not reach us.
+// TestNoDefaultOfTheRoleWeakensACommit: defaults that an administrator set for other programs of the same role must not
+// apply to this one.
 func TestNoDefaultOfTheRoleWeakensACommit(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)

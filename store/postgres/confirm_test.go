@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 )
 
-// TestConfirmationsAreShared: however many ask, one commit is under way and one is
-// to come, and nobody is answered by one that began before they asked.
+// TestConfirmationsAreShared: whatever the number of callers, at most one commit runs and one more waits, and no caller gets
+// the result of a commit that began before its call.
 func TestConfirmationsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (
@@ -51,9 +51,9 @@ func TestConfirmationsAreShared(t *testing.T) {
 		asking.Wait()
 		synctest.Wait()
 		if commits != 2 || c.running {
-			t.Errorf("%d commits for one and 50 who came behind it", commits)
+			t.Errorf("%d commits for one call and 50 that came after it", commits)
 		}
-		// Nobody waits any more: neither does the commit.
+		// When no caller waits any more, the commit is cancelled.
 		ctx, cancel = context.WithCancel(t.Context())
 		for range 3 {
 			asking.Go(func() {
@@ -67,7 +67,7 @@ func TestConfirmationsAreShared(t *testing.T) {
 		asking.Wait()
 		synctest.Wait()
 		if commits > 4 || c.running || c.next != nil { // the last may begin before its askers have left
-			t.Errorf("%d commits, and one goes on for nobody", commits)
+			t.Errorf("%d commits, and one continues although no caller waits for it", commits)
 		}
 	})
 }

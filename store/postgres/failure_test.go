@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// terminate kills all connections of ours, and waits until they are gone.
+// terminate ends all connections of the store and waits until they are gone.
 func terminate(t *testing.T, server *pgtest.Server, url, which string) {
 	t.Helper()
 	server.Query(t, url, `SELECT pg_terminate_backend(pid, 5000)::text FROM pg_stat_activity
@@ -36,7 +36,7 @@ func TestLostConnectionsAreReplaced(t *testing.T) {
 	busy.Wait()
 	for i := range 5 {
 		terminate(t, server, url, "true")
-		// No pause: the connections are not idle for long enough to be asked.
+		// No pause: after a longer one, the pool would ping the connections before use.
 		k := issue(t, s, "acme")
 		terminate(t, server, url, "true")
 		if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err != nil {
@@ -49,8 +49,8 @@ func TestLostConnectionsAreReplaced(t *testing.T) {
 	}
 }
 
-// TestCutOffCallsTakeEffectOnceOrNotAtAll cuts connections off at any time. What
-// was acknowledged is there, and the log fits the set.
+// TestCutOffCallsTakeEffectOnceOrNotAtAll ends connections at random times: all acknowledged changes are stored, and the log
+// of changes agrees with the published set.
 func TestCutOffCallsTakeEffectOnceOrNotAtAll(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
@@ -103,7 +103,7 @@ func TestCutOffCallsTakeEffectOnceOrNotAtAll(t *testing.T) {
 	checkLog(t, s)
 }
 
-// checkLog checks that the log of acme makes up its published set, without gaps.
+// checkLog checks that the log of acme has no gap and adds up to its published set.
 func checkLog(t *testing.T, s *Store) {
 	t.Helper()
 	set := map[jwks.KID]bool{}
@@ -180,8 +180,8 @@ func TestADatabaseThatIsAwayIsToldSoonAndFoundAgain(t *testing.T) {
 	checkLog(t, s)
 }
 
-// TestACommitThatNoStandbyConfirmedIsNoSuccess: PostgreSQL calls it one, with a
-// warning, when somebody cancels a commit that waits for its standby.
+// TestACommitThatNoStandbyConfirmedIsNoSuccess: if the wait of a commit for the standby is cancelled, PostgreSQL reports
+// success and a warning.
 func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	server := pgtest.Start(t, nil)
 	url := server.Database(t)
@@ -245,14 +245,14 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 				t.Fatalf("%s hangs", name)
 			}
 		}
-		// Nor does a caller's own end make it one.
+		// The same holds if the caller's own context ends.
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		cancel()
 	}
-	// A key that somebody issued before is not named while it may be lost.
+	// A failover may still lose the earlier key, so no error names it yet.
 	repeat := func(ctx context.Context) error {
 		again := storetest.NewRecord("acme", "o")
 		again.IdempotencyKey = named.IdempotencyKey
@@ -272,8 +272,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	checkLog(t, s)
 }
 
-// TestOtherWarningsAreNoFailure: what an administrator's trigger warns of says
-// nothing about the commit.
+// TestOtherWarningsAreNoFailure: a warning from an administrator's trigger does not mean that a commit failed.
 func TestOtherWarningsAreNoFailure(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)

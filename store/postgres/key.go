@@ -18,7 +18,7 @@ import (
 const (
 	// insertKey are the parts of a statement that insert a key, its JWK and its entry at the version of
 	// raised. The arguments are keyArgs.
-	insertKey = `kept AS (
+	insertKey = `stored AS (
 			INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
 			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea
 			FROM raised

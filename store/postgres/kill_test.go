@@ -31,15 +31,14 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 			server.Crash(t)
 			server.StartAgain(t)
 		}
-		// Once with a store that was open all the time, then with one that is not.
+		// First with a store that was open all the time, then with one that is opened now.
 		all.Check(t, s)
 		all.Check(t, openTest(t, url))
 	}
 	checkLog(t, s)
 }
 
-// TestACrashedDatabaseLosesNothingItAcknowledged crashes it in the middle of
-// what several processes do.
+// TestACrashedDatabaseLosesNothingItAcknowledged crashes the database while several processes write.
 func TestACrashedDatabaseLosesNothingItAcknowledged(t *testing.T) {
 	server := pgtest.Start(t, map[string]string{"fsync": "on"})
 	url := server.Database(t)
@@ -74,7 +73,7 @@ func TestACrashedDatabaseLosesNothingItAcknowledged(t *testing.T) {
 	}
 	stop()
 	writers.Wait()
-	// A statement whose writer no longer waits for it may still commit.
+	// A statement may still commit although its writer no longer waits for it.
 	testkit.Eventually(t, "no statement runs", func() bool {
 		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity
 			WHERE backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()`)[0] == "0"

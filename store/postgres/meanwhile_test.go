@@ -15,9 +15,9 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// TestWhatHappensBehindTheLockIsSeen: a call has read a key and waits for the
-// workspace's lock, while somebody else changes the key.
-func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
+// TestChangesDuringTheWaitForTheLockAreSeen: a call has read a key and waits for the workspace's lock, while another call
+// changes the key.
+func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
 	s := openTest(t, url)
@@ -37,42 +37,42 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name    string
-		rotated bool // before
-		behind  string
-		ofNext  bool // the successor is changed
-		call    func(k store.Key) (store.Key, error)
-		want    error
-		check   func(k store.Key) bool
+		name      string
+		rotated   bool // before
+		meanwhile string
+		ofNext    bool // the successor is changed
+		call      func(k store.Key) (store.Key, error)
+		want      error
+		check     func(k store.Key) bool
 	}{
 		{
-			name: "Rotate of a key that is rotated", behind: rotate, want: store.ErrNotActive,
+			name: "Rotate of a key that is rotated", meanwhile: rotate, want: store.ErrNotActive,
 			call: func(k store.Key) (store.Key, error) { old, _, err := next(k); return old, err },
 		},
 		{
-			name: "UndoRotation whose successor is rotated", rotated: true, behind: rotate, ofNext: true, want: store.ErrNotActive,
+			name: "UndoRotation whose successor is rotated", rotated: true, meanwhile: rotate, ofNext: true, want: store.ErrNotActive,
 			call: func(k store.Key) (store.Key, error) {
 				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, uuid.Nil, at)
 				return old, err
 			},
 		},
 		{
-			name: "UndoRotation of what is undone", rotated: true, behind: undo, want: store.ErrNotActive,
+			name: "UndoRotation of what is undone", rotated: true, meanwhile: undo, want: store.ErrNotActive,
 			call: func(k store.Key) (store.Key, error) {
 				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, uuid.Nil, at)
 				return old, err
 			},
 		},
 		{
-			name: "EndGrace of what is undone", rotated: true, behind: undo, want: store.ErrNotActive,
+			name: "EndGrace of what is undone", rotated: true, meanwhile: undo, want: store.ErrNotActive,
 			call: func(k store.Key) (store.Key, error) { return s.EndGrace(t.Context(), "acme", k.ID, uuid.Nil, at) },
 		},
 		{
-			name: "EndGrace of what is rotated to another", rotated: true, behind: rotate, want: store.ErrNotActive,
+			name: "EndGrace of what is rotated to another", rotated: true, meanwhile: rotate, want: store.ErrNotActive,
 			call: func(k store.Key) (store.Key, error) { return s.EndGrace(t.Context(), "acme", k.ID, k.RotatedTo, at) },
 		},
 		{
-			name: "Retire of what is undone", rotated: true, behind: undo,
+			name: "Retire of what is undone", rotated: true, meanwhile: undo,
 			call: func(k store.Key) (store.Key, error) {
 				retired, err := s.Retire(t.Context(), "acme", []uuid.UUID{k.ID, beside.ID}, at.Add(time.Minute))
 				if len(retired) != 1 || retired[0].ID != beside.ID {
@@ -86,12 +86,12 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 			check: func(k store.Key) bool { return k.Published() && k.RotatedTo == uuid.Nil },
 		},
 		{
-			name: "Revoke of a key that is rotated", behind: rotate,
+			name: "Revoke of a key that is rotated", meanwhile: rotate,
 			call:  func(k store.Key) (store.Key, error) { return s.Revoke(t.Context(), "acme", k.ID, at) },
 			check: func(k store.Key) bool { return k.RevokedVersion != 0 && k.RotatedTo != uuid.Nil },
 		},
 		{
-			name: "Revoke of a key that expires", behind: expire,
+			name: "Revoke of a key that expires", meanwhile: expire,
 			call:  func(k store.Key) (store.Key, error) { return s.Revoke(t.Context(), "acme", k.ID, at) },
 			check: func(k store.Key) bool { return k.RevokedAt.Equal(at) && k.RevokedVersion == 0 },
 		},
@@ -127,7 +127,7 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 			return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
 				AND wait_event_type = 'Lock'`)[0] == "1"
 		})
-		if _, err := holder.Exec(t.Context(), c.behind, [16]byte(changed)); err != nil {
+		if _, err := holder.Exec(t.Context(), c.meanwhile, [16]byte(changed)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := holder.Exec(t.Context(), `COMMIT`); err != nil {
@@ -141,7 +141,7 @@ func TestWhatHappensBehindTheLockIsSeen(t *testing.T) {
 	}
 }
 
-// A link that becomes a session while all are ended does not escape.
+// A link that is exchanged while all sessions of the workspace are ended leaves no session.
 func TestASessionThatBeginsMeanwhileEnds(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)

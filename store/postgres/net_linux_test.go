@@ -49,7 +49,7 @@ func TestReadable(t *testing.T) {
 		t.Error("a closed connection is not readable")
 	}
 
-	// Behind a reader that waits.
+	// While another goroutine waits in Read.
 	here, there = dial()
 	reading := make(chan struct{})
 	go func() {
@@ -69,7 +69,7 @@ func TestReadable(t *testing.T) {
 	select {
 	case <-looked:
 	case <-time.After(10 * time.Second):
-		t.Error("waits behind a reader")
+		t.Error("waits for a reader")
 	}
 	_ = there.Close()
 	<-reading

@@ -49,7 +49,7 @@ func issue(t *testing.T, s *Store, workspace string) store.Key {
 	return k
 }
 
-// with adds parameters to a URL.
+// with returns a URL with further parameters.
 func with(t *testing.T, to string, pairs ...string) string {
 	t.Helper()
 	u, err := url.Parse(to)
@@ -95,8 +95,7 @@ func TestManyOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 	}
 }
 
-// TestOpenWaitsForNobodyWhenThereIsNothingToDo: a server that starts must not
-// wait for those that are at work, nor they for it.
+// TestOpenWaitsForNobodyWhenThereIsNothingToDo: a server that starts and those that are running do not wait for one another.
 func TestOpenWaitsForNobodyWhenThereIsNothingToDo(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
@@ -150,7 +149,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a password with a /", "postgres://u:secret/pass@h/db", "write @ as %40"},
 		{"a password with a /, of digits before it", "postgres://u:12/secret@h/db", "write @ as %40"},
 		{"a password with a %", "postgres://u:%secret@h/db", "malformed"},
-		{"a port that is none", "postgres://u:secret@h:port/db", "invalid port"},
+		{"an invalid port", "postgres://u:secret@h:port/db", "invalid port"},
 		{"an unknown target", "postgres://u:secret@h/db?target_session_attrs=x", "target_session_attrs"},
 		{"no pool", "postgres://u:secret@h/db?pool_max_conns=0", "pool_max_conns too small"},
 		{"a wrong password", bad("burnkey", "secret", "postgres"), "password authentication failed"},
@@ -174,7 +173,7 @@ func TestOpenRefuses(t *testing.T) {
 		}
 		for _, secret := range []string{"secret", server.Password(), url.QueryEscape(server.Password())} {
 			if strings.Contains(err.Error(), secret) || strings.Contains(fmt.Sprintf("%+v", err), secret) {
-				t.Errorf("%s: the password is told: %v", c.name, err)
+				t.Errorf("%s: the password is shown: %v", c.name, err)
 			}
 		}
 		if took := time.Since(began); took > openPatience/2 {
@@ -191,8 +190,8 @@ func TestOpenRefuses(t *testing.T) {
 func TestOpenLivesBesideOthers(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
-	// Another program in another schema, with goose and with our names; and one of
-	// ours in a schema of its own, by a user who may do nothing else.
+	// Another program, which also uses goose and our table names, has another schema; Burnkey has a schema of its own, and a
+	// user with rights to that alone.
 	server.Exec(t, url, `CREATE TABLE songs (title text); CREATE TABLE goose_db_version (version_id bigint, is_applied boolean);
 		CREATE SCHEMA theirs; CREATE TABLE theirs.keys (x int);
 		CREATE ROLE plain LOGIN PASSWORD 'plain'; CREATE SCHEMA "Odd ""Name" AUTHORIZATION plain`)
@@ -217,7 +216,7 @@ func TestOpenIsCancelled(t *testing.T) {
 	if _, err := Open(ctx, server.Schema(t), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	// Nobody listens there: it would try for half a minute.
+	// No server listens there, so Open would try for half a minute.
 	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()

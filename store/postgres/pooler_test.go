@@ -11,8 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// TestPooler: a pooler in session mode works, and any other is refused before anything is
-// changed.
+// TestPooler: a pooler in session mode works; in another mode, Open fails before it changes anything.
 func TestPooler(t *testing.T) {
 	server := pgtest.Shared(t)
 	for _, test := range []struct {
@@ -46,8 +45,7 @@ func TestPooler(t *testing.T) {
 	}
 }
 
-// TestPoolerThatChanges: the store is no longer ready once its pooler has restarted in another
-// mode.
+// TestPoolerThatChanges: once the pooler has restarted in another mode, Ping fails.
 func TestPoolerThatChanges(t *testing.T) {
 	server := pgtest.Shared(t)
 	p := server.Pooler(t, "session")

@@ -103,7 +103,7 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 // rotate stores old as given, issues its successor, and returns the limit that applied.
 func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key,
 	terms store.Terms,
-) (kept store.Key, held int, err error) {
+) (stored store.Key, held int, err error) {
 	at, used, given := issued.CreatedAt, old.LastUsedAt, old
 	err = s.write(ctx, old.Workspace, onTerms(old.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
 		kids := []jwks.KID{issued.KID}

@@ -14,17 +14,17 @@ import (
 const (
 	// sessionRow are the placeholders of sessionArgs.
 	sessionRow    = `$12, $13, $1, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23`
-	insertSession = `WITH kept AS (
+	insertSession = `WITH stored AS (
 			INSERT INTO sessions (` + rows.SessionColumns + `) SELECT ` + sessionRow + ` FROM workspaces WHERE id = $1
 			ON CONFLICT DO NOTHING RETURNING hash
 		), audited AS (
-			` + recordEntry + ` FROM kept
+			` + recordEntry + ` FROM stored
 		)
-		SELECT EXISTS (SELECT FROM workspaces WHERE id = $1), EXISTS (SELECT FROM kept)`
+		SELECT EXISTS (SELECT FROM workspaces WHERE id = $1), EXISTS (SELECT FROM stored)`
 	// exchangeSession finds no link if it had to wait for another that deleted it.
 	exchangeSession = `WITH spent AS (
 			DELETE FROM sessions WHERE hash = $24 RETURNING hash
-		), kept AS (
+		), stored AS (
 			INSERT INTO sessions (` + rows.SessionColumns + `) SELECT ` + sessionRow + ` FROM spent
 		), audited AS (
 			` + recordEntry + ` FROM spent
@@ -44,14 +44,14 @@ func (s *Store) CreateSession(ctx context.Context, session store.Session) error 
 	session = rows.NewSession(session)
 	args := sessionArgs(store.SessionBegun(ctx, session), session)
 	return wrap(ctx, "create session", s.write(ctx, sessionGate(session.Workspace), func(ctx context.Context, c conn) error {
-		var known, kept bool
-		err := c.QueryRow(ctx, insertSession, args...).Scan(&known, &kept)
+		var known, stored bool
+		err := c.QueryRow(ctx, insertSession, args...).Scan(&known, &stored)
 		switch {
 		case err != nil:
 			return err
 		case !known:
 			return store.ErrNotFound
-		case !kept:
+		case !stored:
 			return store.ErrExists
 		}
 		return nil

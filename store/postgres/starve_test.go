@@ -13,9 +13,8 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// TestWritesThatWaitForAStandbyLeaveReadsAlone: more hang than there are
-// connections, in as many workspaces, and this server still follows the others and
-// answers reads.
+// TestWritesThatWaitForAStandbyLeaveReadsAlone: more writes hang than there are connections, each in another workspace, and
+// the store still answers reads and follows other servers.
 func TestWritesThatWaitForAStandbyLeaveReadsAlone(t *testing.T) {
 	server := pgtest.Start(t, nil)
 	url := server.Database(t)

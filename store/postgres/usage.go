@@ -21,7 +21,7 @@ const (
 	recordUsage = `WITH used AS (
 			SELECT keys.id, u.at FROM unnest($2::bytea[], $3::bigint[]) AS u (kid, at)
 			JOIN keys ON keys.workspace = $1 AND keys.kid = u.kid
-		), kept AS (
+		), stored AS (
 			INSERT INTO usage AS k (workspace, id, last_used_at) SELECT $1, id, max(at) FROM used GROUP BY id
 			ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = excluded.last_used_at
 			WHERE k.last_used_at < excluded.last_used_at

@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// watching runs Watch and returns what it is woken for and its end.
+// watching runs Watch and returns channels with the workspaces it reports and the error at its end.
 func watching(t *testing.T, s *Store) (wakes chan string, ended chan error, cancel func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -58,8 +58,7 @@ func TestWatchIsWokenByAnotherStoresCommits(t *testing.T) {
 	}
 }
 
-// TestTheLastHintsAreSentByClose: a server that stops tells others of its last
-// commits.
+// TestTheLastHintsAreSentByClose: a server that stops still notifies others of its last commits.
 func TestTheLastHintsAreSentByClose(t *testing.T) {
 	url := pgtest.Shared(t).Database(t)
 	here := openTest(t, url)

@@ -22,8 +22,8 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// TestWorkspacesDoNotWaitForOneAnother: somebody holds one workspace's row, and
-// more writers wait for it than there are connections.
+// TestWorkspacesDoNotWaitForOneAnother: while more writers wait for one workspace's row than there are connections, a write to
+// another workspace succeeds.
 func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
@@ -51,7 +51,7 @@ func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 				_, err = s.Revoke(ctx, "a", k.ID, time.Now())
 			}
 			if !errors.Is(err, context.Canceled) {
-				t.Errorf("behind the lock: got %v", err)
+				t.Errorf("waiting for the lock: got %v", err)
 			}
 		})
 	}
@@ -85,11 +85,11 @@ func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 		t.Error(err)
 	}
 	if n := s.gate.Names(); n != 0 {
-		t.Errorf("%d gates are kept", n)
+		t.Errorf("%d gates remain", n)
 	}
 }
 
-// Of a caller's many writes to a workspace, few wait for its row at one time.
+// Only a few of one caller's writes to a workspace wait for its row at the same time.
 func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
@@ -223,19 +223,19 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 		t.Errorf("a missing JWK of what is due: %v", err)
 	}
 	if got, err := s.Key(t.Context(), "acme", k.ID); err != nil || !got.RevokedAt.IsZero() {
-		t.Errorf("the failed revocation was kept: %+v, %v", got, err)
+		t.Errorf("the failed revocation was stored: %+v, %v", got, err)
 	}
-	// A log that is ahead of its workspace: no version may be given twice.
+	// The log is ahead of its workspace: no version may be used twice.
 	server.Exec(t, url, `INSERT INTO changes VALUES ('acme', 3, '', '')`)
 	if _, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil); !isCode(err, uniqueViolation) {
-		t.Errorf("a change that is there already: %v", err)
+		t.Errorf("a change that already exists: %v", err)
 	}
 	if w, err := s.Workspace(t.Context(), "acme"); err != nil || w.Version != 2 {
 		t.Errorf("what failed took a version: %+v, %v", w, err)
 	}
 	server.Exec(t, url, `UPDATE changes SET added = decode(repeat('00', 256), 'hex') WHERE version = 2`)
 	if _, err := s.Changes(t.Context(), "acme", 0, 10); !errors.Is(err, store.ErrDamaged) {
-		t.Errorf("a change that is none: %v", err)
+		t.Errorf("a corrupt change: %v", err)
 	}
 }
 
@@ -260,8 +260,8 @@ func TestCompactGoesInSteps(t *testing.T) {
 	}
 }
 
-// TestRequestsUseIndexes holds that nothing a request does sorts or reads a
-// whole table, on tables that are large enough to tell.
+// TestRequestsUseIndexes checks that no query of a request sorts or reads a whole table. The tables are large enough for the
+// planner to prefer an index.
 func TestRequestsUseIndexes(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Schema(t)
@@ -390,20 +390,20 @@ func TestRequestsUseIndexes(t *testing.T) {
 			t.Errorf("%+v does not use %s:\n%s", f, index, plan)
 		}
 		if f.Query != "" {
-			// It looks at all the workspace's keys, or the owner's, in any case, and
-			// may sort what it found.
+			// A search reads all keys of the workspace or the owner in any case, so it may sort them.
 			plan = strings.ReplaceAll(plan, "Sort", "")
 		}
 		check(pick.Text, plan)
 	}
 }
 
-// TestTheAuditUsesIndexes: by owner, key and time it looks at what it returns.
+// TestTheAuditUsesIndexes: a list by owner, key or time reads only the entries that it returns.
 func TestTheAuditUsesIndexes(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Schema(t)
 	s := openTest(t, url)
-	server.Exec(t, url, `INSERT INTO audit SELECT 'w' || n % 40, gen_random_uuid(), 0, '', '', '', 'x', gen_random_uuid(), 'o' || n % 1000, '', '{}'
+	server.Exec(t, url, `INSERT INTO audit
+		SELECT 'w' || n % 40, gen_random_uuid(), 0, '', '', '', 'x', gen_random_uuid(), 'o' || n % 1000, '', '{}'
 		FROM generate_series(1, 20000) n; ANALYZE`)
 	for _, c := range []struct {
 		filter store.AuditFilter
@@ -428,7 +428,7 @@ func TestTheAuditUsesIndexes(t *testing.T) {
 	}
 }
 
-// TestReportersUseIndexes: a report reads no more reporters than it changes.
+// TestReportersUseIndexes: a report does not read reporters that it does not change.
 func TestReportersUseIndexes(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Schema(t)

@@ -21,7 +21,7 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 	all := storetest.Acknowledgements{}
 	for round := range 5 {
 		all.Add(storetest.KillWriter(t, path, 20+round*7)...)
-		// Once with a store that was open all the time, then with one that is not.
+		// First with a store that was open all the time, then with one that is opened now.
 		all.Check(t, s)
 		all.Check(t, openTest(t, path))
 	}
@@ -53,7 +53,7 @@ func TestProcessesWriteOneFileTogether(t *testing.T) {
 	}
 	for _, said := range children {
 		if len(said) < 60 {
-			t.Errorf("a child told of %d writes", len(said))
+			t.Errorf("a child reported %d writes", len(said))
 		}
 		all.Add(said...)
 	}

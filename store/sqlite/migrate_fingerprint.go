@@ -30,7 +30,7 @@ func addFingerprints(ctx context.Context, t *sql.Tx) error {
 			return err
 		}
 	}
-	prints, err := fingerprints(ctx, t)
+	prints, err := fingerprints(ctx, t, `SELECT workspace, kid FROM jwks`)
 	if err != nil {
 		return err
 	}
@@ -42,9 +42,9 @@ func addFingerprints(ctx context.Context, t *sql.Tx) error {
 	return nil
 }
 
-// fingerprints computes the fingerprint of every workspace's published set.
-func fingerprints(ctx context.Context, t *sql.Tx) (map[string]jwks.Fingerprint, error) {
-	found, err := t.QueryContext(ctx, `SELECT workspace, kid FROM jwks`)
+// fingerprints computes the fingerprints of published sets from their workspaces and kids.
+func fingerprints(ctx context.Context, t *sql.Tx, query string, args ...any) (map[string]jwks.Fingerprint, error) {
+	found, err := t.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // createLogos creates a table apart from settings, which is read for each key that is issued: a logo
-// has up to 64 KiB. The settings keep its hash.
+// has up to 64 KiB. The settings have its hash.
 const createLogos = `CREATE TABLE logos (
 	workspace TEXT NOT NULL PRIMARY KEY REFERENCES workspaces (id),
 	png       BLOB NOT NULL
@@ -65,8 +65,8 @@ func moveLogo(ctx context.Context, t *sql.Tx, workspace, text string) error {
 		return err
 	}
 	with.Portal.Logo = with.Logo
-	kept, logo, _ := with.Portal.Kept(store.Portal{})
-	portal, err := json.Marshal(kept)
+	stored, logo, _ := with.Portal.Stored(store.Portal{})
+	portal, err := json.Marshal(stored)
 	if err != nil {
 		return err
 	}

@@ -193,7 +193,7 @@ func TestOpenRefuses(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-// execute runs SQL on a database as another program would.
+// execute runs SQL on a database through a connection that is not the store's.
 func execute(t *testing.T, path, query string) string {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)

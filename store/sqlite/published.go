@@ -16,6 +16,7 @@ const (
 	deleteJWK     = `DELETE FROM jwks WHERE workspace = ? AND kid = ?`
 	insertChange  = `INSERT INTO changes (workspace, version, added, removed) VALUES (?, ?, ?, ?)`
 	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
+	selectKIDs    = `SELECT workspace, kid FROM jwks WHERE workspace = ?`
 	selectJWKs    = `SELECT kid, n FROM jwks WHERE workspace = ? ORDER BY kid`
 	// selectTombstone finds the only JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = ? AND NOT EXISTS (
@@ -67,17 +68,22 @@ func logChange(t *tx, workspace string, version uint64, add []jwks.Key, remove [
 	if _, err := t.exec(insertChange, workspace, version, added, removed); err != nil {
 		return err
 	}
-	if version > 1 && t.fingerprint == (jwks.Fingerprint{}) {
-		return nil // the set was changed by hand: its fingerprint is unknown
-	}
+	print := t.fingerprint
 	for _, key := range add {
 		kid := key.KID()
-		t.fingerprint.Toggle(&kid)
+		print.Toggle(&kid)
 	}
 	for i := range remove {
-		t.fingerprint.Toggle(&remove[i])
+		print.Toggle(&remove[i])
 	}
-	_, err := t.exec(updateFingerprint, t.fingerprint[:], workspace)
+	if version > 1 && t.fingerprint == (jwks.Fingerprint{}) { // after a change by hand: read the set, once
+		prints, err := fingerprints(t.ctx, t.Tx, selectKIDs, workspace)
+		if err != nil {
+			return err
+		}
+		print = prints[workspace]
+	}
+	_, err := t.exec(updateFingerprint, print[:], workspace)
 	return err
 }
 

@@ -40,13 +40,13 @@ func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
 		began := time.Now()
 		_, err := s.Issue(ctx, storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil)
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("behind %s: got %v", name, err)
+			t.Errorf("waiting for %s: got %v", name, err)
 		}
 		if waited := time.Since(began); waited > 2*time.Second {
-			t.Errorf("behind %s: waited %v", name, waited)
+			t.Errorf("waiting for %s: took %v", name, waited)
 		}
 		cancel()
-		// Reading waits for nobody.
+		// Reads do not wait for writes.
 		if _, err := s.Workspace(t.Context(), "acme"); err != nil {
 			t.Error(err)
 		}
@@ -64,8 +64,8 @@ func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// Of a caller's many writes, few wait for the only connection, which serves them in no
-// particular order.
+// Only a few of one caller's writes wait for the only connection at the same time, because it serves them in no particular
+// order.
 func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
 	create(t, s, store.Home)
@@ -111,7 +111,7 @@ func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	waiting(before + store.AtGate + 1)
 	close(unblock)
 	all.Wait()
-	// One more may enter for each that leaves.
+	// For each call that leaves, one more may enter.
 	if at := slices.Index(order, true); at > 20 {
 		t.Errorf("another's write was number %d of %d", at+1, len(order))
 	}
@@ -182,16 +182,15 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 		t.Errorf("the failed revocation took a version: %+v, %v", w, err)
 	}
 	if got, err := s.Key(t.Context(), "acme", k.ID); err != nil || !got.RevokedAt.IsZero() {
-		t.Errorf("the failed revocation was kept: %+v, %v", got, err)
+		t.Errorf("the failed revocation was stored: %+v, %v", got, err)
 	}
 	damage(`UPDATE changes SET added = zeroblob(256) WHERE version = 2`)
 	if _, err := s.Changes(t.Context(), "acme", 0, 10); !errors.Is(err, store.ErrDamaged) {
-		t.Errorf("a change that is none: %v", err)
+		t.Errorf("a corrupt change: %v", err)
 	}
 }
 
-// TestRequestsUseIndexes holds that nothing a request does sorts or reads a
-// whole table.
+// TestRequestsUseIndexes checks that no query of a request sorts or reads a whole table.
 func TestRequestsUseIndexes(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
 	queries := []storetest.Query{bare(selectJWKs)}

@@ -17,7 +17,7 @@ var auditTests = []test{
 	{"says who it was, and from where", auditActor},
 	{"says what an update changed", auditDetail},
 	{"has nothing of what was refused or changed nothing", auditNothing},
-	{"keeps what is recorded", auditRecord},
+	{"stores what is recorded", auditRecord},
 	{"selects and pages", auditFilter},
 	{"selects by time to the microsecond", auditTimes},
 	{"holds no picture, token or session's secret", auditSecrets},
@@ -26,7 +26,7 @@ var auditTests = []test{
 	{"ends by bytes and by what was looked at, and goes on", auditBounds},
 }
 
-// audit lists entries, all at once if the filter has no limit.
+// audit lists entries; without a limit, all of them.
 func (e env) audit(workspace string, f store.AuditFilter) []store.Entry {
 	e.Helper()
 	if f.Limit == 0 {
@@ -40,7 +40,7 @@ func (e env) audit(workspace string, f store.AuditFilter) []store.Entry {
 	return list
 }
 
-// entry is what the test compares of one.
+// entry has the fields of an entry that the tests compare.
 type entry struct {
 	Action string
 	Key    uuid.UUID
@@ -139,13 +139,13 @@ func auditActor(e env) {
 	e.equal("entries", len(list), 8)
 	for _, entry := range list {
 		want := who
-		if entry.Action == store.ActionGraceEnd { // which nobody asked for
+		if entry.Action == store.ActionGraceEnd { // which no caller requested
 			want = store.Actor{Kind: store.ActorSystem}
 			e.equal("key", entry.Key, old.ID)
 		}
 		e.equal("actor of "+entry.Action, entry.Actor, want)
 	}
-	// What text can't hold is no reason to fail.
+	// An actor's name that a text column can't store must not make the change fail.
 	e.ctx = store.By(e.ctx, store.Actor{Kind: store.ActorKey, ID: "a\x00b", From: "\xff"})
 	e.issueMany("acme", "q")
 	e.equal("actor", e.audit("acme", store.AuditFilter{Owner: "q"})[0].Actor,
@@ -235,13 +235,14 @@ func auditNothing(e env) {
 	_, err := e.retire("acme", old.ID, now)
 	e.ok(err)
 	e.equal("audit", e.audit("acme", store.AuditFilter{}), want)
-	e.equal("audit of a workspace that is not there", e.audit("nobody", store.AuditFilter{}), []store.Entry{})
+	e.equal("audit of an unknown workspace", e.audit("nobody", store.AuditFilter{}), []store.Entry{})
 }
 
 func auditRecord(e env) {
 	e.create("acme")
 	given := store.Entry{
-		ID: uuid.Max, Workspace: "acme", At: now.Add(999).In(time.FixedZone("", 60)), Actor: store.Actor{Kind: store.ActorKey, ID: "x", From: "::1"},
+		ID: uuid.Max, Workspace: "acme", At: now.Add(999).In(time.FixedZone("", 60)),
+		Actor:  store.Actor{Kind: store.ActorKey, ID: "x", From: "::1"},
 		Action: store.ActionCallRefuse, Key: uuid.Must(uuid.NewV7()), Owner: "o", Result: store.ResultRefused,
 		Detail: json.RawMessage(`{ "why" : "<scope>" }`),
 	}
@@ -253,7 +254,7 @@ func auditRecord(e env) {
 	if want.ID == given.ID {
 		e.Error("the id is the caller's")
 	}
-	// The context's actor, no key, no detail, and a workspace that there is not.
+	// With the context's actor, without a key and a detail, and for an unknown workspace.
 	who := store.Actor{Kind: store.ActorCLI}
 	e.ok(e.Record(store.By(e.ctx, who), store.Entry{Workspace: "nobody", At: now, Action: "x", Result: store.ResultOK}))
 	list = e.audit("nobody", store.AuditFilter{})
@@ -329,7 +330,7 @@ func auditFilter(e env) {
 	}
 }
 
-// selectsEntry says by the contract's words whether f selects an entry.
+// selectsEntry reports whether f selects an entry, written from the contract and not from a backend.
 func selectsEntry(f store.AuditFilter, e store.Entry) bool {
 	return (f.Owner == "" || f.Owner == e.Owner) && (f.Key == uuid.Nil || f.Key == e.Key) && (f.Action == "" || f.Action == e.Action) &&
 		(f.ActorID == "" || f.ActorID == e.Actor.ID) && (f.Result == "" || f.Result == e.Result) &&
@@ -368,7 +369,7 @@ func auditSecrets(e env) {
 	e.createSession(store.KindSession)
 	changed := e.detail(store.ActionWorkspaceUpdate)
 	if _, ok := changed["portal_logo_sha256"]; !ok || len(changed) != 1 {
-		e.Errorf("a new logo is told as %v", changed)
+		e.Errorf("a new logo is recorded as %v", changed)
 	}
 	for _, entry := range e.audit("acme", store.AuditFilter{}) {
 		if len(entry.Detail) > 500 {
@@ -387,7 +388,7 @@ func auditOrder(e env) {
 	}
 }
 
-// A cut deletes a workspace's archived entries that are older than a time, and adds an entry.
+// auditCut: a cut deletes archived entries of one workspace that are older than a time, and records itself.
 func auditCut(e env) {
 	for i := range 5 {
 		for _, workspace := range []string{"acme", "other"} {

@@ -16,7 +16,7 @@ var authorityTests = []test{
 	{"of a session ends with it, and with the key that made it", authorityOfSessions},
 	{"is looked at by everything that changes something", authorityEverywhere},
 	{"has nothing come out once its end has returned", authorityRace},
-	{"of Home's keys over one another holds nobody up", authorityAmongThemselves},
+	{"of Home's keys over one another does not deadlock", authorityAmongThemselves},
 	{"of a link's maker is looked at when the link is opened", authorityOfLinks},
 }
 
@@ -27,13 +27,13 @@ func (e env) caller() (store.Key, context.Context) {
 	return k, e.under(store.Authority{Key: k.ID})
 }
 
-// under returns a context with an authority whose clock stands still at now.
+// under returns a context with an authority whose clock always shows now.
 func (e env) under(a store.Authority) context.Context {
 	a.Now = func() time.Time { return now }
 	return store.Under(e.ctx, a)
 }
 
-// stands checks whether a context's authority is valid, by Standing and by a change of acme.
+// stands checks with Standing and with a change of acme whether a context's authority is valid.
 func (e env) stands(ctx context.Context, want bool) {
 	e.Helper()
 	var end error
@@ -128,7 +128,7 @@ func authorityOfSessions(e env) {
 	e.stands(ctx, false)
 }
 
-// authorityEverywhere calls every method that changes something.
+// authorityEverywhere calls every method that changes something without a valid authority.
 func authorityEverywhere(e env) {
 	e.create(store.Home)
 	e.create("acme")
@@ -183,7 +183,7 @@ func authorityEverywhere(e env) {
 	e.equal("all that there is", e.everything(), state)
 }
 
-// everything returns all state in which a change would show.
+// everything returns all records, so that any change shows.
 func (e env) everything() (all []any) {
 	e.Helper()
 	for _, id := range []string{store.Home, "acme"} {
@@ -195,8 +195,8 @@ func (e env) everything() (all []any) {
 	return all
 }
 
-// authorityRace issues and rotates many keys while the caller's key is revoked or their session
-// ended, also by another store on the same database.
+// authorityRace issues and rotates keys while the caller's key is revoked or their session is ended, by the same store and by
+// another on the same database.
 func authorityRace(e env) {
 	e.create(store.Home)
 	e.create("acme")
@@ -241,18 +241,18 @@ func authorityRace(e env) {
 	e.consistent("acme")
 }
 
-// atVersion checks that acme stays at a version for some reads.
+// atVersion checks several times that acme has not left a version.
 func (e env) atVersion(version uint64) {
 	e.Helper()
 	for range 20 {
 		if _, now := e.published("acme"); now != version {
-			e.Errorf("behind the end, version %d became %d", version, now)
+			e.Errorf("after the end, version %d became %d", version, now)
 			return
 		}
 	}
 }
 
-// authorityAmongThemselves: keys of Home issue, change and revoke one another and themselves.
+// authorityAmongThemselves: keys of Home issue, change and revoke each other and themselves at the same time.
 func authorityAmongThemselves(e env) {
 	e.create(store.Home)
 	e.create("acme")

@@ -12,8 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// BenchmarkRetire retires ten thousand keys that are due at once, one by one and many by
-// one version. Each run gets a store of its own from open.
+// BenchmarkRetire retires ten thousand due keys, one in each version or many. Each run opens a new store.
 func BenchmarkRetire(b *testing.B, open func(b *testing.B) store.Store) {
 	const keys, issuers = 10_000, 8
 	for _, atOnce := range []int{1, 500} {
@@ -67,8 +66,7 @@ func retireAll(b *testing.B, s store.Store, atOnce int) (n int) {
 	}
 }
 
-// BenchmarkLogo does what an issue asks of a store, in a workspace without a logo and in
-// one with the longest.
+// BenchmarkLogo issues keys in a workspace without a logo and in one with the longest logo.
 func BenchmarkLogo(b *testing.B, open func(b *testing.B) store.Store) {
 	for _, size := range []int{0, 64 << 10} {
 		b.Run(fmt.Sprintf("logo=%d", size), func(b *testing.B) {
@@ -92,7 +90,7 @@ func BenchmarkLogo(b *testing.B, open func(b *testing.B) store.Store) {
 	}
 }
 
-// BenchmarkIssueRevoke issues a key and revokes it, one after the other.
+// BenchmarkIssueRevoke issues a key and then revokes it.
 func BenchmarkIssueRevoke(b *testing.B, open func(b *testing.B) store.Store) {
 	s := open(b)
 	if _, err := s.CreateWorkspace(b.Context(), store.Workspace{ID: "acme", CreatedAt: now}, NewKey(b)); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// walk pages through a whole list. It returns the items, and the most and fewest items of any
-// page except the last.
+// walk reads a whole list page by page. It returns the items, and how many the longest and the shortest page have, without the
+// last page.
 func walk[T, ID comparable](e env, page func(after ID) ([]T, ID, error)) (all []T, most, fewest int) {
 	e.Helper()
 	var after, none ID
@@ -32,7 +32,7 @@ func walk[T, ID comparable](e env, page func(after ID) ([]T, ID, error)) (all []
 	return nil, 0, 0
 }
 
-// listBounds: whichever bound ends a page, the pages together are the whole list.
+// listBounds: whatever bound ends the pages, together they are the whole list.
 func listBounds(e env) {
 	e.create("acme")
 	var want []uuid.UUID
@@ -148,8 +148,7 @@ func workspaceBounds(e env) {
 	}
 }
 
-// compressedBounds: a page ends by the size of its items when read, not by their compressed
-// size in the database.
+// compressedBounds: the bound in bytes counts items as they are read, not as the database compresses them.
 func compressedBounds(e env) {
 	w := store.Workspace{Name: "Alike", CreatedAt: now}
 	for i := range 16 {

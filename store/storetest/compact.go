@@ -15,7 +15,7 @@ var compactTests = []test{
 	{"goes on while others write, read and compact", compactWhileWritten},
 }
 
-// compact calls Compact until nothing is left to do.
+// compact calls Compact until it has deleted all changes up to a version.
 func (e env) compact(workspace string, through uint64) {
 	e.Helper()
 	for range 1000 {
@@ -31,7 +31,7 @@ func (e env) compact(workspace string, through uint64) {
 	e.Errorf("Compact of %s has never done enough", workspace)
 }
 
-// logIs checks that the log holds the last of all changes from version first on.
+// logIs checks that the log has all changes from version first on, and none before it.
 func (e env) logIs(workspace string, all []jwks.Change, first uint64) {
 	e.Helper()
 	for after := range uint64(len(all)) + 3 {
@@ -45,7 +45,7 @@ func (e env) logIs(workspace string, all []jwks.Change, first uint64) {
 	}
 }
 
-// eightChanges makes a workspace of as many versions and returns its log.
+// eightChanges creates a workspace with eight versions and returns its log.
 func (e env) eightChanges(id string) []jwks.Change {
 	e.Helper()
 	e.create(id)
@@ -74,11 +74,11 @@ func compactLatest(e env) {
 		all := e.eightChanges(id)
 		e.compact(id, through)
 		e.logIs(id, all, 8)
-		// What comes later is kept until the next time.
+		// Later changes stay until the next Compact.
 		e.issueMany(id, "x", "y")
 		page, err := e.Changes(e.ctx, id, 7, 10)
 		e.ok(err)
-		e.equal("the latest and what came behind it", len(page), 3)
+		e.equal("the latest change and those after it", len(page), 3)
 		e.compact(id, through)
 	}
 	e.create("new")
@@ -128,7 +128,7 @@ func compactWhileWritten(e env) {
 	})
 	for i := 1; i < len(after); i++ {
 		if after[i] <= after[i-1] {
-			e.Errorf("change %d came behind %d", after[i], after[i-1])
+			e.Errorf("change %d came after %d", after[i], after[i-1])
 		}
 	}
 	e.compact("acme", math.MaxUint64)
@@ -140,9 +140,8 @@ func compactWhileWritten(e env) {
 	e.equal("the latest", len(page), 1)
 }
 
-// followVersions reads the log as it grows at one end and is dropped at the
-// other. A page has no gap; where the log no longer reaches back, it begins anew
-// from the published set.
+// followVersions reads the log while it grows and is compacted. A page has no gap; if the log no longer reaches back, it starts
+// again from the published set.
 func (e env) followVersions(count int) (seen []uint64) {
 	at := uint64(0)
 	for range count {
@@ -151,7 +150,7 @@ func (e env) followVersions(count int) (seen []uint64) {
 		case err == nil:
 			for i, c := range page {
 				if c.Version != at+uint64(i)+1 {
-					e.Errorf("change %d behind %d", c.Version, at)
+					e.Errorf("change %d after %d", c.Version, at)
 				}
 				seen = append(seen, c.Version)
 			}

@@ -24,10 +24,10 @@ var dueTests = []test{
 	{"takes each of many keys once when many try, and some are revoked or undone", retireManyRace},
 	{"lists what is due in all workspaces, the earliest first", dueList},
 	{"lists what is due in pages", duePages},
-	{"tells when it is next", nextDue},
+	{"returns when it is next", nextDue},
 }
 
-// retire calls Retire for one key and returns it as it is then.
+// retire retires one key and returns its record.
 func (e env) retire(workspace string, id uuid.UUID, at time.Time) (store.Key, error) {
 	switch got, err := e.Retire(e.ctx, workspace, []uuid.UUID{id}, at); {
 	case err != nil:
@@ -38,7 +38,7 @@ func (e env) retire(workspace string, id uuid.UUID, at time.Time) (store.Key, er
 	return e.Key(e.ctx, workspace, id)
 }
 
-// notRetired calls Retire, which must change nothing.
+// notRetired calls Retire and checks that nothing changes.
 func (e env) notRetired(k store.Key, at time.Time) {
 	e.Helper()
 	_, version := e.published(k.Workspace)
@@ -85,7 +85,7 @@ func retireExpired(e env) {
 	e.equal("retired", got, want)
 	e.equal("read", e.key(k), want)
 	e.equal("change", e.changesOf("acme")[2], jwks.Change{Version: 3, Add: []jwks.Key{}, Remove: []jwks.KID{pub.KID()}})
-	// Its status is that of the set, also for a clock that is behind.
+	// Its status follows the published set, even if the clock is wrong.
 	for _, at := range []time.Time{k.ExpiresAt, now, {}} {
 		e.equal("status", got.Status(at), store.Expired)
 		e.equal("active", e.list("acme", store.Filter{Status: store.Active, Now: at}), []store.Key{})
@@ -256,8 +256,8 @@ func retireMany(e env) {
 	e.consistent("other")
 }
 
-// retireManyRace: two stores retire lists that overlap, while of some keys the rotation
-// is undone or its grace ended, and others are revoked.
+// retireManyRace: two stores retire overlapping lists of keys, while other calls revoke some of them, undo their rotation or
+// end their grace.
 func retireManyRace(e env) {
 	e.create("acme")
 	another := e.open()
@@ -321,7 +321,7 @@ func retireManyRace(e env) {
 	e.consistent("acme")
 }
 
-// dueKeys issues keys that are due in the order in which they are returned.
+// dueKeys issues keys and returns them in the order in which they are due.
 func (e env) dueKeys() []store.Key {
 	e.Helper()
 	e.create("acme")
@@ -346,7 +346,7 @@ func (e env) dueKeys() []store.Key {
 	return []store.Key{first, second, third, old, last}
 }
 
-// duePlaces are those of keys.
+// duePlaces returns the places of keys in the list of due keys.
 func duePlaces(keys []store.Key) (places []store.DuePlace) {
 	for _, k := range keys {
 		places = append(places, store.DuePlace{At: k.DueAt(), Workspace: k.Workspace, ID: k.ID})

@@ -17,8 +17,8 @@ var keyTests = []test{
 	{"comes back as it was issued", keyRoundTrip},
 	{"has no fields of its issuing or revocation from the caller", keySetFields},
 	{"comes back empty where it was nil", keyNil},
-	{"keeps strings and JSON byte for byte", keyBytes},
-	{"keeps times in UTC to the microsecond", keyTimes},
+	{"stores strings and JSON byte for byte", keyBytes},
+	{"stores times in UTC to the microsecond", keyTimes},
 	{"is found by its kid, also when it is revoked", keyByKID},
 	{"is published by the version it was issued with", keyPublished},
 	{"is issued once for an idempotency key", keyIdempotency},
@@ -27,7 +27,7 @@ var keyTests = []test{
 	{"refuses an id that the workspace has", keyDuplicateID},
 	{"lets different workspaces publish the same key", keySameKID},
 	{"changes in name and metadata alone", keyUpdate},
-	{"keeps nothing of an update that fails", keyUpdateFails},
+	{"stores nothing of an update that fails", keyUpdateFails},
 	{"loses no update to another", keyUpdateRace},
 }
 
@@ -229,7 +229,7 @@ func keyIdempotencyRace(e env) {
 	e.consistent("acme")
 }
 
-// refused issues k, which must fail and leave nothing.
+// refused issues k and checks that this fails and changes nothing.
 func (e env) refused(k store.Key, pub jwks.Key, want error) {
 	e.Helper()
 	e.refusedOn(nil, k, pub, want)

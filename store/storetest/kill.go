@@ -17,13 +17,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// writerEnv names the database in which a child process of the tests writes.
+// writerEnv is the environment variable with the database that a child process writes to.
 const writerEnv = "BURNKEY_TEST_WRITER"
 
-// Writer is what a test of the name TestWriter calls, for KillWriter to start in
-// a child process, and does nothing elsewhere. It issues, revokes, rotates and retires in
-// workspace acme without end from several goroutines, and tells on stdout what was
-// acknowledged.
+// Writer is the body of a test named TestWriter, which KillWriter starts in a child process; elsewhere it does nothing. Several
+// goroutines issue, revoke, rotate and retire keys in workspace acme without end and print each acknowledgement.
 func Writer(t *testing.T, open func(database string) store.Store) {
 	database := os.Getenv(writerEnv)
 	if database == "" {
@@ -90,7 +88,7 @@ func retireThree(t *testing.T, s store.Store, k store.Key, say func(what string,
 	return err
 }
 
-// Acknowledged is what a store said of a key.
+// Acknowledged is the state of a key in a store's answer.
 type Acknowledged struct {
 	revoked          bool
 	id               uuid.UUID
@@ -98,23 +96,22 @@ type Acknowledged struct {
 	version, removed uint64
 }
 
-// Acknowledgements are the last of each key's.
+// Acknowledgements has the latest acknowledged state of each key.
 type Acknowledgements map[uuid.UUID]Acknowledged
 
-// Add adds what was acknowledged later.
+// Add adds a later acknowledgement.
 func (all Acknowledgements) Add(later ...Acknowledged) {
 	for _, a := range later {
 		all[a.id] = a
 	}
 }
 
-// Issued is what Issue's answer acknowledges.
+// Issued returns the acknowledged state of a key that was issued.
 func Issued(k store.Key) Acknowledged {
 	return Acknowledged{id: k.ID, kid: k.KID.String(), version: k.Version}
 }
 
-// KillWriter runs the child, kills it behind some lines, in the middle of
-// whatever it does then, and returns all its complete lines.
+// KillWriter runs the child, kills it after it has printed some lines, and returns all its complete lines.
 func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriter$")
@@ -150,8 +147,7 @@ func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 	return said
 }
 
-// Check holds a store to what was acknowledged in workspace acme, and its log to
-// having no gap.
+// Check checks that a store has everything that was acknowledged in workspace acme, and that its log has no gap.
 func (all Acknowledgements) Check(t *testing.T, s store.Store) {
 	t.Helper()
 	set := map[string]bool{}

@@ -61,7 +61,7 @@ func together(e env) {
 	other.consistent("acme")
 }
 
-// allCalls are all methods that may fail with nothing wrong in their input.
+// allCalls has a valid call of every method that can return an error.
 func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 	calls := e.calls(k.Workspace, k.ID)
 	calls["CreateWorkspace"] = func(ctx context.Context) error {
@@ -178,7 +178,7 @@ func closed(e env) {
 	}
 	e.Store = e.open()
 	e.equal("keys", e.list("acme", store.Filter{}), []store.Key{k})
-	// Closing while others call fails those calls, at most.
+	// Close may make concurrent calls fail, but nothing worse.
 	e.parallel(4, func(i int) {
 		if i == 0 {
 			if err := e.Close(); err != nil {

@@ -12,16 +12,16 @@ import (
 var limitTests = []test{
 	{"counts what of an owner's is active", limitActive},
 	{"holds when many issue at once", limitRace},
-	{"comes behind what else is wrong", limitOrder},
+	{"is checked after everything else", limitOrder},
 	{"of keys in their grace holds for rotations", limitGrace},
 }
 
-// within returns terms by which an owner may have this many keys.
+// within returns terms that allow an owner this many keys.
 func within(limit int) store.Terms {
 	return func(*store.Workspace) (int, error) { return limit, nil }
 }
 
-// issueWithin issues a key of acme if its owner has fewer keys than limit.
+// issueWithin issues a key of acme under a limit of keys per owner.
 func (e env) issueWithin(owner string, limit int) (store.Key, jwks.Key) {
 	e.Helper()
 	pub := NewKey(e)
@@ -61,7 +61,7 @@ func limitActive(e env) {
 	late := NewRecord("acme", "o")
 	late.CreatedAt = second.ExpiresAt.Add(-1)
 	e.refusedOn(within(2), late, NewKey(e), store.ErrTooMany)
-	late.CreatedAt = second.ExpiresAt // both have expired, and nobody retired them
+	late.CreatedAt = second.ExpiresAt // both have expired, but are not retired
 	_, err := e.Issue(e.ctx, late, NewKey(e), within(2))
 	e.ok(err)
 	e.issue(NewRecord("acme", "o")) // without a limit
@@ -116,7 +116,7 @@ func limitGrace(e env) {
 	n, err := e.CountKeys(e.ctx, "acme", "o", store.Deprecated, now, 3)
 	e.ok(err)
 	e.equal("counted", n, 2)
-	// Without a grace there is no third, and a grace that is over counts no more.
+	// Without a grace there is no third key, and a key whose grace is over no longer counts.
 	_, issued, err := e.Rotate(e.ctx, "acme", keys[2].ID, successor(keys[2]), NewKey(e), now, within(2))
 	e.ok(err)
 	late := successor(issued)

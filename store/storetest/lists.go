@@ -15,7 +15,7 @@ var listTests = []test{
 	{"start with the newest", listOrder},
 	{"page through everything once", listPages},
 	{"stay stable while keys are added and revoked", listStable},
-	{"continue behind an id that is not there", listAfterUnknown},
+	{"continue after an unknown id", listAfterUnknown},
 	{"need a positive limit", listLimit},
 	{"select an owner exactly", listOwner},
 	{"select a status at a time", listStatus},
@@ -41,7 +41,7 @@ func (e env) issueMany(workspace string, owners ...string) []store.Key {
 func listOrder(e env) {
 	e.create("acme")
 	keys := e.issueMany("acme", "a", "b", "a", "c", "b")
-	// The order is the ids', whatever that of the issuing was.
+	// The list is ordered by id, not by when the keys were issued.
 	for _, id := range []string{"00000000-0000-7000-8000-000000000001", "ffffffff-ffff-7fff-bfff-ffffffffffff"} {
 		k := NewRecord("acme", "a")
 		k.ID = uuid.MustParse(id)
@@ -52,7 +52,7 @@ func listOrder(e env) {
 	e.equal("limited", e.list("acme", store.Filter{Limit: 2}), newestFirst(keys)[:2])
 }
 
-// pages lists everything that f selects, in pages of its limit.
+// pages returns everything that f selects, read page by page.
 func (e env) pages(workspace string, f store.Filter) []store.Key {
 	e.Helper()
 	all := []store.Key{}
@@ -107,7 +107,7 @@ func listStable(e env) {
 		got, f.After = append(got, ids(page)...), page[len(page)-1].ID
 		e.issueMany("acme", "new")
 		e.revoke(page[0])
-		e.revoke(page[len(page)-1]) // the one that the next page starts behind
+		e.revoke(page[len(page)-1]) // the key after which the next page starts
 	}
 	e.equal("pages", got, want)
 }
@@ -120,9 +120,9 @@ func listAfterUnknown(e env) {
 	elsewhere := e.issueMany("other", "x")[0].ID
 	e.issueMany("acme", "c")
 	for _, after := range []uuid.UUID{between, elsewhere} {
-		e.equal("behind", e.list("acme", store.Filter{After: after}), newestFirst(first))
+		e.equal("after it", e.list("acme", store.Filter{After: after}), newestFirst(first))
 	}
-	e.equal("behind all", e.list("acme", store.Filter{After: uuid.MustParse("00000000-0000-7000-8000-000000000001")}), []store.Key{})
+	e.equal("after all", e.list("acme", store.Filter{After: uuid.MustParse("00000000-0000-7000-8000-000000000001")}), []store.Key{})
 	e.equal("before all", len(e.list("acme", store.Filter{After: uuid.Max})), 3)
 }
 
@@ -186,7 +186,7 @@ func listStatus(e env) {
 	gone, err := e.retire("acme", gone.ID, now)
 	e.ok(err)
 	keys = append(keys, gone)
-	// The record's own Status is the measure, at the boundaries to the nanosecond.
+	// The filter must agree with Key.Status, at boundaries to the nanosecond.
 	for _, at := range []time.Time{
 		now.Add(-time.Hour), now.Add(-1), now, now.Add(1), now.Add(999), now.Add(time.Microsecond),
 		now.Add(time.Hour - 1), now.Add(time.Hour), now.In(time.FixedZone("", 3600)),
@@ -285,7 +285,7 @@ func listKID(e env) {
 	e.equal("a name that holds a kid", e.list("acme", store.Filter{Query: tombstone.KID().String()}), []store.Key{k})
 }
 
-// swapCase changes every ASCII letter's case.
+// swapCase changes the case of every ASCII letter.
 func swapCase(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsUpper(r) {
@@ -314,5 +314,5 @@ func listCombined(e env) {
 		return !strings.Contains(strings.ToLower(k.Name), "on")
 	})))
 	f.Limit, f.After = 100, newestFirst(want)[1].ID
-	e.equal("behind the second", e.list("acme", f), newestFirst(want)[2:])
+	e.equal("after the second", e.list("acme", f), newestFirst(want)[2:])
 }

@@ -10,18 +10,17 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// OldPortal is a workspace's portal as schema 3 kept it, with its logo.
+// OldPortal is a workspace's portal in version 3 of the schema, which has the logo in it.
 type OldPortal struct {
 	Text string // JSON; empty: it was never set
 	logo []byte
 	want store.Portal
 }
 
-// PortalsBefore are portals by workspaces' ids.
+// PortalsBefore has portals by workspace.
 type PortalsBefore map[string]OldPortal
 
-// OldPortals returns portals with a logo and without, for a test of the migration that
-// keeps logos apart.
+// OldPortals returns portals with and without a logo, for a test of the migration that moves logos to their own table.
 func OldPortals(t *testing.T) PortalsBefore {
 	t.Helper()
 	full := store.Portal{
@@ -50,7 +49,7 @@ func OldPortals(t *testing.T) PortalsBefore {
 	return portals
 }
 
-// Check holds a store that was migrated to them.
+// Check checks that a migrated store has the same portals and logos.
 func (portals PortalsBefore) Check(t *testing.T, s store.Store) {
 	t.Helper()
 	for id, old := range portals {
@@ -62,7 +61,7 @@ func (portals PortalsBefore) Check(t *testing.T, s store.Store) {
 		if !bytes.Equal(logo, old.logo) || (old.logo == nil) != errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: a logo of %d bytes, want %d: %v", id, len(logo), len(old.logo), err)
 		}
-		// What comes later finds it in its place.
+		// Later updates find the logo in its table.
 		if _, err := s.UpdateWorkspace(t.Context(), id, func(w *store.Workspace) error { w.Portal.LogoHash = ""; return nil }); err != nil {
 			t.Error(err)
 		}

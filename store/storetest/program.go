@@ -21,8 +21,7 @@ var programTests = []test{
 	{"agree with a model, a new seed", func(e env) { runProgram(e, rand.Uint64()) }},
 }
 
-// program runs random operations on a store and on a model of it, the plainest
-// that keeps the contract, and compares every answer.
+// program runs random operations on a store and on a simple model of the contract, and compares their answers.
 type program struct {
 	env
 	random     *rand.Rand
@@ -39,12 +38,12 @@ type model struct {
 	entries []string // of the audit
 }
 
-// record remembers an entry that a change is to have.
+// record adds an entry to the model.
 func (m *model) record(action string, id uuid.UUID) {
 	m.entries = append(m.entries, action+" "+id.String())
 }
 
-// compareAudit compares the entries in no order: the program's times jump.
+// compareAudit compares the entries in any order, because the times of the operations are random.
 func (p *program) compareAudit(id string, m *model) {
 	got := []string{}
 	for _, e := range p.audit(id, store.AuditFilter{}) {
@@ -84,7 +83,7 @@ func (m *model) sorted() []store.Key {
 
 func (p *program) pick(list ...string) string { return list[p.random.IntN(len(list))] }
 
-// time is around those at which keys expire and graces end.
+// time returns a time near those at which keys expire and graces end.
 func (p *program) time() time.Time { return now.Add(time.Duration(p.random.IntN(8)-3) * time.Second) }
 
 func (p *program) workspace() string { return p.pick("a", "b", "c") }
@@ -99,7 +98,7 @@ func (p *program) newPub() jwks.Key {
 	return pub
 }
 
-// result compares an error with the one that the model gave.
+// result compares an error with that of the model.
 func (p *program) result(doing string, err, want error) {
 	p.Helper()
 	if (want == nil && err != nil) || !errors.Is(err, want) {
@@ -136,7 +135,7 @@ func (p *program) issue() {
 	p.try(k, p.newPub(), limit)
 }
 
-// issueAgain offers an id or a kid that may have been used, here or elsewhere.
+// issueAgain issues a key whose id or kid may have been used, in this workspace or another.
 func (p *program) issueAgain() {
 	k, pub := NewRecord(p.workspace(), "x"), p.pubs[p.random.IntN(len(p.pubs))]
 	if len(p.records) > 0 && p.random.IntN(2) == 0 {
@@ -155,11 +154,11 @@ func (p *program) try(k store.Key, pub jwks.Key, limit int) {
 		return
 	}
 	m.version++
-	p.equal("issued", got, p.keep(m, k, pub))
+	p.equal("issued", got, p.add(m, k, pub))
 }
 
-// keep adds a key to the model at its version.
-func (p *program) keep(m *model, k store.Key, pub jwks.Key) store.Key {
+// add adds a key to the model.
+func (p *program) add(m *model, k store.Key, pub jwks.Key) store.Key {
 	k.KID, k.Version = pub.KID(), m.version
 	m.keys[k.ID], m.set[k.KID], m.had[k.KID] = k, pub, true
 	m.record(store.ActionKeyIssue, k.ID)
@@ -211,7 +210,7 @@ func (m *model) unique(k store.Key, pub jwks.Key) error {
 	return nil
 }
 
-// some returns a workspace and an id that may be one of its keys'.
+// some returns a workspace and an id, which may be the id of one of its keys.
 func (p *program) some() (string, *model, uuid.UUID) {
 	ws := p.workspace()
 	if len(p.records) == 0 {
@@ -253,7 +252,7 @@ func (p *program) revoke() {
 	p.equal("revoked", got, want)
 }
 
-// change keeps a key's new state.
+// change stores the new state of a key in the model.
 func (m *model) change(action string, k store.Key) {
 	m.keys[k.ID] = k
 	m.record(action, k.ID)
@@ -316,7 +315,7 @@ func (p *program) list() {
 	p.equal(fmt.Sprintf("list %+v", f), p.env.list(ws, f), want[:min(f.Limit, len(want))])
 }
 
-// selects says by the contract's words whether f selects k.
+// selects reports whether f selects k, written from the contract and not from a backend.
 func selects(f store.Filter, k store.Key) bool {
 	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(f.Query)) }
 	switch {

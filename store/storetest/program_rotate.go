@@ -18,7 +18,7 @@ func (p *program) rotate() {
 	if p.random.IntN(8) == 0 {
 		pub = p.pubs[p.random.IntN(len(p.pubs))]
 	}
-	// By the contract's words, without the package's own arithmetic.
+	// Written from the contract, without the functions of package store.
 	if !old.ExpiresAt.IsZero() && graceEnds.After(old.ExpiresAt) {
 		graceEnds = old.ExpiresAt
 	}
@@ -45,7 +45,7 @@ func (p *program) rotate() {
 		old.GraceEndsAt, old.RevokedAt, old.RevokedVersion = next.CreatedAt, next.CreatedAt, m.version
 	}
 	m.change(store.ActionKeyRotate, old)
-	p.equal("successor", gotNew, p.keep(m, next, pub))
+	p.equal("successor", gotNew, p.add(m, next, pub))
 	p.equal("rotated", gotOld, old)
 }
 
@@ -74,7 +74,7 @@ func (p *program) undo() {
 	p.equal("successor", gotNext, next)
 }
 
-// retire asks for several keys at once, some of them of another workspace or twice.
+// retire retires several keys at once. Some ids belong to another workspace or appear twice.
 func (p *program) retire() {
 	ws, m, id := p.some()
 	ids := []uuid.UUID{id}

@@ -15,8 +15,8 @@ var publishTests = []test{
 	{"knows its tombstone", publishedTombstone},
 	{"passes on an error of yield", publishedYield},
 	{"is that of one version while others write", publishedSnapshot},
-	{"tells its changes in pages", changesPages},
-	{"tells every workspace's version", versionsAll},
+	{"returns its changes in pages", changesPages},
+	{"returns every workspace's version", versionsAll},
 }
 
 func publishedOrder(e env) {
@@ -91,7 +91,7 @@ func publishedSnapshot(e env) {
 	e.consistent("acme")
 }
 
-// seeOneVersion checks that a set read among writes is that of its version.
+// seeOneVersion checks that a set that is read during writes is the set of its version.
 func (e env) seeOneVersion() {
 	got := map[jwks.KID]jwks.Key{}
 	version, err := e.Published(e.ctx, "acme", func(k jwks.Key) error { got[k.KID()] = k; return nil })
@@ -137,7 +137,7 @@ func changesPages(e env) {
 	for _, after := range []uint64{10, math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64} {
 		none, err := e.Changes(e.ctx, "acme", after, 10)
 		e.ok(err)
-		e.equal("behind the last", len(none), 0)
+		e.equal("after the last", len(none), 0)
 		_, err = e.Changes(e.ctx, "nobody", after, 10)
 		e.is(err, store.ErrNotFound)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 var revokeTests = []test{
-	{"deletes the JWK and keeps the record", revokeKey},
+	{"deletes the JWK but not the record", revokeKey},
 	{"takes one version however often it is asked for", revokeAgain},
 	{"takes one version when many ask at once", revokeRace},
 	{"may race with the issuing of the same key", revokeWhileIssued},
@@ -108,7 +108,7 @@ func revokeWhileIssued(e env) {
 	e.consistent("acme")
 }
 
-// revokeOnceThere revokes a key that may not have been issued yet.
+// revokeOnceThere tries to revoke a key until it has been issued.
 func (e env) revokeOnceThere(k store.Key) store.Key {
 	for {
 		got, err := e.Revoke(e.ctx, k.Workspace, k.ID, now)

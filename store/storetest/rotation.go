@@ -18,7 +18,7 @@ var rotationTests = []test{
 	{"has no fields of its making from the caller", rotateSetFields},
 	{"refuses a key that is not active", rotateNotActive},
 	{"is made once for an idempotency key", rotateIdempotency},
-	{"refuses what Issue refuses, and keeps nothing", rotateDuplicates},
+	{"refuses what Issue refuses, and stores nothing", rotateDuplicates},
 	{"needs times", rotateTimes},
 	{"is made once when many try", rotateRace},
 	{"and revocation may race", rotateWhileRevoked},
@@ -29,7 +29,7 @@ var rotationTests = []test{
 	{"is of one successor", rotationOfOne},
 }
 
-// successor returns the record of a key to succeed another a second after now.
+// successor returns the record of a key that replaces another one second after now.
 func successor(old store.Key) store.Key {
 	k := NewRecord(old.Workspace, old.Owner)
 	k.CreatedAt = now.Add(time.Second)
@@ -68,7 +68,7 @@ func rotateKey(e env) {
 	} {
 		e.equal("status", old.Status(at), want)
 	}
-	// Ending the grace early is revoking the old key.
+	// To revoke the old key ends its grace early.
 	ended := e.revoke(old)
 	e.equal("status", ended.Status(now), store.Revoked)
 	e.equal("rotated to", ended.RotatedTo, issued.ID)
@@ -136,7 +136,7 @@ func rotateSetFields(e env) {
 	e.consistent("other")
 }
 
-// rotateRefused rotates a key, which must fail and leave nothing.
+// rotateRefused rotates a key and checks that this fails and changes nothing.
 func (e env) rotateRefused(id uuid.UUID, next store.Key, pub jwks.Key, want error) {
 	e.Helper()
 	e.rotateRefusedOn(nil, id, next, pub, want)
@@ -186,7 +186,7 @@ func rotateIdempotency(e env) {
 	other, _ := e.issue(NewRecord("acme", "o"))
 	again := successor(k)
 	again.IdempotencyKey = "once"
-	// The repeat's key is rotated by now, and yet it is told which key it got.
+	// The key is rotated by now, but the error of the repeated request still names its successor.
 	for _, id := range []uuid.UUID{k.ID, other.ID} {
 		_, _, err = e.Rotate(e.ctx, "acme", id, again, NewKey(e), now.Add(time.Minute), nil)
 		var named *store.IdempotencyError
@@ -362,7 +362,7 @@ func undoRace(e env) {
 	e.consistent("acme")
 }
 
-// undoWhileEnded: either is too late for the other.
+// undoWhileEnded: when a rotation is undone while its grace ends, only one of the two succeeds.
 func undoWhileEnded(e env) {
 	e.create("acme")
 	for i := range 12 {
@@ -405,7 +405,7 @@ func undoWhileEnded(e env) {
 	e.consistent("acme")
 }
 
-// rotationOfOne: what is meant for a rotation that was undone is not done to the next.
+// rotationOfOne: a call that names a rotation that was undone does not affect the next rotation.
 func rotationOfOne(e env) {
 	e.create("acme")
 	k, _ := e.issue(NewRecord("acme", "o"))

@@ -14,7 +14,7 @@ import (
 var sessionTests = []test{
 	{"come back as they were created", sessionRoundTrip},
 	{"are found until they expire", sessionExpires},
-	{"are created once, in a workspace that is there", sessionRefused},
+	{"are created once, in a workspace that exists", sessionRefused},
 	{"are exchanged for a link, once", sessionExchange},
 	{"are exchanged by one of many", sessionExchangeRace},
 	{"end", sessionEnd},
@@ -23,10 +23,10 @@ var sessionTests = []test{
 	{"by a login are begun once", loginSpend},
 }
 
-// makerID is the key that makes sessions: see withMaker.
+// makerID is the id of the key that withMaker issues.
 var makerID = uuid.Must(uuid.NewV7())
 
-// withMaker issues the key that made links to be opened.
+// withMaker issues the key that is the MadeBy of links.
 func (e env) withMaker() {
 	e.Helper()
 	e.create(store.Home)
@@ -35,7 +35,7 @@ func (e env) withMaker() {
 	e.issue(k)
 }
 
-// newSession returns a session of acme for an hour.
+// newSession returns a session of acme that expires in an hour.
 func newSession(kind string) store.Session {
 	s := store.Session{
 		Kind: kind, Workspace: "acme", Owner: "cust_1", Role: store.RoleOwner, Subject: "jo@example.com",
@@ -139,7 +139,8 @@ func sessionExchange(e env) {
 	link := e.createSession(store.KindLink)
 	given := store.Session{
 		Hash: newSession("").Hash, Kind: store.KindLink, Workspace: "other", Owner: "eve", Role: store.RoleOperator, Subject: "eve",
-		MadeBy: uuid.Must(uuid.NewV7()), ReturnURL: "x", Embedded: true, Login: true, CreatedAt: now.Add(time.Minute), ExpiresAt: now.Add(time.Minute + 999),
+		MadeBy: uuid.Must(uuid.NewV7()), ReturnURL: "x", Embedded: true, Login: true,
+		CreatedAt: now.Add(time.Minute), ExpiresAt: now.Add(time.Minute + 999),
 	}
 	exchange := func(hash [32]byte, at time.Time) (store.Session, error) {
 		return e.ExchangeSession(e.ctx, hash, given, at)
@@ -276,7 +277,7 @@ func sessionPrune(e env) {
 	e.equal("audit", e.audit("acme", store.AuditFilter{}), entries)
 }
 
-// loginSpend: of several attempts to use up one login, also by two servers, one succeeds.
+// loginSpend: if a login is used several times at once, also on two servers, exactly one use succeeds.
 func loginSpend(e env) {
 	e.create("acme")
 	entries := e.audit("acme", store.AuditFilter{})

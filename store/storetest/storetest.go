@@ -1,4 +1,4 @@
-// Package storetest holds every backend of package store to its contract.
+// Package storetest tests a backend against the contract of package store.
 package storetest
 
 import (
@@ -17,12 +17,10 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Database is one database. Each call opens another Store on it, which its
-// caller closes.
+// Database opens another Store on one database. The caller closes it.
 type Database func(ctx context.Context) (store.Store, error)
 
-// Run runs the suite. Before each test it calls create for a database that is
-// empty and that no other test uses; t's cleanup may remove it.
+// Run runs the suite. Before each test it calls create for a new, empty database.
 func Run(t *testing.T, create func(t *testing.T) Database) {
 	before := goleak.IgnoreCurrent()
 	groups := []struct {
@@ -59,8 +57,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 	t.Run("nothing is left running", func(t *testing.T) { goleak.VerifyNone(t, before) })
 }
 
-// NewKey returns a key with a random modulus. It is not of RSA: nobody knows
-// its factors, and neither does a store care.
+// NewKey returns a key with a random modulus. It is no RSA key, but a store does not notice that, and it takes no time.
 func NewKey(t testing.TB) jwks.Key {
 	t.Helper()
 	n := make([]byte, jwks.ModulusLen)
@@ -85,12 +82,10 @@ func keyOf(t testing.TB, n []byte) jwks.Key {
 	return key
 }
 
-// now is when the suite's records are made, with a digit in each place that is
-// kept.
+// now is the time of the suite's records, in whole microseconds, as a store returns it.
 var now = time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC)
 
-// NewRecord returns the record of a key to be issued, with a new id and all
-// fields set but the idempotency key.
+// NewRecord returns a record for Issue, with a new id and all fields except the idempotency key.
 func NewRecord(workspace, owner string) store.Key {
 	return store.Key{
 		Workspace: workspace,
@@ -107,13 +102,13 @@ func NewRecord(workspace, owner string) store.Key {
 	}
 }
 
-// test is one promise and what shows whether it is kept.
+// test is one rule of the contract and the function that checks it.
 type test struct {
 	promise string
 	run     func(e env)
 }
 
-// env is what a test works with: a store on a database of its own.
+// env has the store of one test, on a database of its own.
 type env struct {
 	*testing.T
 	store.Store
@@ -154,7 +149,7 @@ func (e env) equal(what string, got, want any) {
 	}
 }
 
-// create makes a workspace and returns it with its tombstone.
+// create creates a workspace and returns it and its tombstone.
 func (e env) create(id string) (store.Workspace, jwks.Key) {
 	e.Helper()
 	tombstone := NewKey(e)
@@ -165,7 +160,7 @@ func (e env) create(id string) (store.Workspace, jwks.Key) {
 	return w, tombstone
 }
 
-// issue issues k with a new key pair's public half.
+// issue issues k with a new JWK.
 func (e env) issue(k store.Key) (store.Key, jwks.Key) {
 	e.Helper()
 	pub := NewKey(e)
@@ -181,7 +176,7 @@ func (e env) revoke(k store.Key) store.Key {
 	return revoked
 }
 
-// key reads a record back.
+// key reads a record.
 func (e env) key(k store.Key) store.Key {
 	e.Helper()
 	got, err := e.Key(e.ctx, k.Workspace, k.ID)
@@ -202,7 +197,7 @@ func (e env) list(workspace string, f store.Filter) []store.Key {
 	return keys
 }
 
-// published returns the set and its version.
+// published returns the published set and its version.
 func (e env) published(workspace string) ([]jwks.Key, uint64) {
 	e.Helper()
 	keys := []jwks.Key{}
@@ -225,7 +220,7 @@ func (e env) changesOf(workspace string) []jwks.Change {
 			return all
 		}
 		if page[0].Version != after+1 {
-			e.Fatalf("the change behind version %d is %d", after, page[0].Version)
+			e.Fatalf("the change after version %d is %d", after, page[0].Version)
 		}
 		all = append(all, page...)
 		after = page[len(page)-1].Version
@@ -258,14 +253,14 @@ func (e env) sameFingerprint(workspace string) {
 	e.equal("fingerprint of "+workspace, stored, published)
 }
 
-// replay applies a change to a set, which it must fit.
+// replay applies a change to a set. It fails if the change adds a key that is in the set or removes one that is not.
 func replay(set map[jwks.KID]jwks.Key, c jwks.Change) error {
 	if len(c.Add)+len(c.Remove) == 0 {
 		return fmt.Errorf("change %d is empty", c.Version)
 	}
 	for _, kid := range c.Remove {
 		if _, ok := set[kid]; !ok {
-			return fmt.Errorf("change %d removes %s, which is not there", c.Version, kid)
+			return fmt.Errorf("change %d removes %s, which is not in the set", c.Version, kid)
 		}
 		delete(set, kid)
 	}
@@ -291,7 +286,7 @@ func sorted(set map[jwks.KID]jwks.Key) []jwks.Key {
 	return keys
 }
 
-// ids returns the keys' ids, to be compared.
+// ids returns the ids of keys.
 func ids(keys []store.Key) []uuid.UUID {
 	list := make([]uuid.UUID, 0, len(keys))
 	for _, k := range keys {

@@ -16,8 +16,7 @@ var tenantTests = []test{
 	{"may hold the same ids and idempotency keys", tenantsSameIDs},
 }
 
-// calls are all methods that name a workspace and answer ErrNotFound if it, or
-// the key in it, is not there.
+// calls has a call of every method that returns ErrNotFound for an unknown workspace or an unknown key in it.
 func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Context) error {
 	calls := e.keyCalls(workspace, id)
 	calls["Workspace"] = func(ctx context.Context) error {
@@ -56,7 +55,7 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 	return calls
 }
 
-// keyCalls are the methods that name a workspace and a key in it.
+// keyCalls has a call of every method that takes a workspace and a key in it.
 func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Key": func(ctx context.Context) error {
@@ -71,7 +70,7 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 			_, err := e.Revoke(ctx, workspace, id, now)
 			return err
 		},
-		// These may find it revoked.
+		// For these calls the key may be revoked.
 		"Rotate": func(ctx context.Context) error {
 			k := NewRecord(workspace, "o")
 			_, _, err := e.Rotate(ctx, workspace, id, k, NewKey(e), k.CreatedAt.Add(time.Minute), nil)
@@ -99,7 +98,7 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 	}
 }
 
-// unless drops one error.
+// unless returns err, or nil if it is the given one.
 func unless(err, expected error) error {
 	if errors.Is(err, expected) {
 		return nil

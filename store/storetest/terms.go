@@ -10,7 +10,7 @@ import (
 var termTests = []test{
 	{"are of the workspace as it is, and refuse", termsRefuse},
 	{"hold against an update that comes between", termsRace},
-	{"come behind a repeat, which says whether it is the same request", termsRepeat},
+	{"come after the check for a repeat, which says whether the request is the same", termsRepeat},
 }
 
 var errTerms = errors.New("the terms refuse it")
@@ -35,8 +35,7 @@ func termsRefuse(e env) {
 	e.consistent("acme")
 }
 
-// termsRace lowers the limit while many keys are issued: none exceeds the limit in force once
-// the update has returned.
+// termsRace lowers the limit while many keys are issued. Once the update has returned, no further key exceeds the new limit.
 func termsRace(e env) {
 	e.create("acme")
 	limit := func(w *store.Workspace) (int, error) { return w.Policy.KeysPerOwner, nil }
@@ -46,7 +45,7 @@ func termsRace(e env) {
 			e.ok(err)
 			before := len(e.list("acme", store.Filter{}))
 			if _, err := e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e), limit); before > 0 && !errors.Is(err, store.ErrTooMany) {
-				e.Errorf("behind the update: %v", err)
+				e.Errorf("after the update: %v", err)
 			}
 			return
 		}

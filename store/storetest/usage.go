@@ -12,19 +12,19 @@ import (
 )
 
 var usageTests = []test{
-	{"is kept and only ever rises", usageRises},
+	{"is stored and only ever rises", usageRises},
 	{"comes with every record", usageComesBack},
 	{"is no change", usageIsNoChange},
-	{"counts kids that are not there", usageUnknown},
-	{"is known from the first report, or anew behind a gap", usageSince},
-	{"is known up to when the last of all reporters has told of it", usageUntil},
+	{"counts unknown kids", usageUnknown},
+	{"is known since the first report, or since the last gap", usageSince},
+	{"is known up to the earliest time that a reporter has reached", usageUntil},
 	{"selects keys that are old and unused", usageFilter},
-	{"is kept of reports at once", usageRace},
+	{"is stored for concurrent reports", usageRace},
 	{"is reported by so many and no more", usageReporters},
 	{"refuses what has no time and no workspace", usageRefused},
 }
 
-// used records uses of keys, all at one time, and returns how many are unknown.
+// used records one use of each key at the same time, and returns how many kids are unknown.
 func (e env) used(workspace string, at time.Time, keys ...store.Key) int {
 	e.Helper()
 	uses := make([]store.Use, len(keys))
@@ -49,7 +49,7 @@ func usageRises(e env) {
 		e.equal("unknown", e.used("acme", step.at, k), 0)
 		e.equal("last used", e.key(k).LastUsedAt, step.want)
 	}
-	// Of a key that is named twice, the latest counts.
+	// If a report names a key twice, the later use counts.
 	twice := []store.Use{{KID: k.KID, At: now.Add(3 * time.Hour)}, {KID: k.KID, At: now.Add(2 * time.Hour)}}
 	unknown, err := e.RecordUsage(e.ctx, "acme", twice, store.Report{At: now})
 	e.ok(err)
@@ -146,7 +146,7 @@ func usageSince(e env) {
 	late := at.Add(store.UsageGap + time.Microsecond)
 	report(late, false, late, late)
 	report(late.Add(time.Minute), true, late.Add(time.Minute), late.Add(time.Minute))
-	report(late, true, late.Add(time.Minute), late.Add(time.Minute)) // nor does it go back
+	report(late, true, late.Add(time.Minute), late.Add(time.Minute)) // and neither time goes back
 	list, _, err := e.Workspaces(e.ctx, store.WorkspaceFilter{Limit: 10})
 	e.ok(err)
 	e.equal("in the list", []store.Reported{list[0].Usage, list[1].Usage}, []store.Reported{
@@ -207,8 +207,7 @@ func usageFilter(e env) {
 	}
 }
 
-// Reports at once that name the same keys in another order do not wait for one
-// another for ever.
+// Concurrent reports that name the same keys in another order do not deadlock.
 func usageRace(e env) {
 	e.create("acme")
 	keys := e.issueMany("acme", make([]string, 40)...)
@@ -258,8 +257,8 @@ func usageRefused(e env) {
 	e.equal("last used", e.key(k).LastUsedAt, time.Time{})
 }
 
-// Reporters are bounded: with one too many, the one that has been silent for the longest is
-// dropped. As its uses may be missing, use is known only from then on.
+// The number of reporters is bounded: one more replaces the reporter that has been silent for the longest. Its last uses may be
+// missing, so usage is only known since then.
 func usageReporters(e env) {
 	e.create("acme")
 	report := func(i int) store.Workspace {

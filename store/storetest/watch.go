@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// watchPatience bounds what would otherwise hang.
+// watchPatience is how long a test waits for Watch before it fails.
 const watchPatience = 20 * time.Second
 
 var watchTests = []test{
@@ -19,7 +19,7 @@ var watchTests = []test{
 	{"may be called several times at once and again", watchAgain},
 }
 
-// watcher is a Watch that runs.
+// watcher is a running Watch and the workspaces it has reported.
 type watcher struct {
 	cancel  context.CancelFunc
 	begun   chan struct{} // closed by the first wake
@@ -57,7 +57,7 @@ func (e env) watch() *watcher {
 	return w
 }
 
-// end ends a watcher and returns its wakes.
+// end ends a watcher and returns the workspaces it has reported.
 func (e env) end(w *watcher) []string {
 	e.Helper()
 	w.cancel()

@@ -24,13 +24,13 @@ var workspaceTests = []test{
 	{"starts with its tombstone as version 1", workspaceTombstone},
 	{"is created once", workspaceExists},
 	{"is created once when many try", workspaceExistsRace},
-	{"is ErrNotFound where it is not there", workspaceNotFound},
+	{"is ErrNotFound if it does not exist", workspaceNotFound},
 	{"lists by id in pages", workspacePages},
 	{"is found by a part of its id or name", workspaceFind},
 	{"end by bytes and by what was looked at, and go on", workspaceBounds},
 	{"keeps its id, version and creation through an update", workspaceUpdate},
 	{"has a logo apart", workspaceLogo},
-	{"keeps nothing of an update that fails", workspaceUpdateFails},
+	{"stores nothing of an update that fails", workspaceUpdateFails},
 	{"loses no update to another", workspaceUpdateRace},
 }
 
@@ -46,7 +46,9 @@ func workspaceRoundTrip(e env) {
 		Portal: store.Portal{
 			DisplayName: "Acme 💚", BaseURL: "https://api.example.com/v1?a=<b>", Accent: "#00ff7f", Logo: []byte{0x89, 'P', 'N', 'G', 0, 0xff},
 			FrameAncestors: []string{"https://a.example", "https://b.example"},
-			OIDC:           &store.OIDC{Issuer: "https://id.example", ClientID: "c", OwnerClaim: "org", OperatorClaim: "groups", OperatorValue: "staff"},
+			OIDC: &store.OIDC{
+				Issuer: "https://id.example", ClientID: "c", OwnerClaim: "org", OperatorClaim: "groups", OperatorValue: "staff",
+			},
 		},
 		Version: 99, CreatedAt: now.In(time.FixedZone("", 3600)).Add(999 * time.Nanosecond), UpdatedAt: now.Add(time.Hour),
 	}
@@ -138,14 +140,14 @@ func workspacePages(e env) {
 			break
 		}
 		if len(page) > 4 || page[0].ID <= after {
-			e.Fatalf("a page of %d behind %q starts with %q", len(page), after, page[0].ID)
+			e.Fatalf("a page of %d after %q starts with %q", len(page), after, page[0].ID)
 		}
 		got, after = append(got, page...), page[len(page)-1].ID
 	}
 	e.equal("all pages", got, want)
 	all, _, err := e.Workspaces(e.ctx, store.WorkspaceFilter{After: "a1", Limit: math.MaxInt32})
 	e.ok(err)
-	e.equal("behind an id that is not there", all, want[3:])
+	e.equal("after an unknown id", all, want[3:])
 	for _, limit := range []int{0, -1} {
 		if _, _, err := e.Workspaces(e.ctx, store.WorkspaceFilter{Limit: limit}); err == nil {
 			e.Errorf("a limit of %d passes", limit)
@@ -246,11 +248,11 @@ func workspaceLogo(e env) {
 		want   []byte
 	}{
 		{"set", func(p *store.Portal) { p.Logo = first }, first},
-		{"kept", func(p *store.Portal) { p.Accent = "#000000" }, first},
+		{"unchanged", func(p *store.Portal) { p.Accent = "#000000" }, first},
 		{"a hash alone", func(p *store.Portal) { p.LogoHash = hashOf(second) }, first},
 		{"replaced", func(p *store.Portal) { p.Logo, p.LogoHash = second, "" }, second},
 		{"removed", func(p *store.Portal) { p.LogoHash = "" }, nil},
-		{"a hash of none", func(p *store.Portal) { p.LogoHash = hashOf(second) }, nil},
+		{"a hash without its logo", func(p *store.Portal) { p.LogoHash = hashOf(second) }, nil},
 		{"set with the rest", func(p *store.Portal) { *p = store.Portal{DisplayName: "x", Logo: first} }, first},
 		{"removed with the rest", func(p *store.Portal) { *p = store.Portal{} }, nil},
 	} {
@@ -313,7 +315,7 @@ func workspaceUpdateRace(e env) {
 	e.equal("count", w.Name, strconv.Itoa(workers*each))
 }
 
-// is fails the test unless err is target.
+// is fails the test unless errors.Is(err, target).
 func (e env) is(err, target error) {
 	e.Helper()
 	if !errors.Is(err, target) {
@@ -321,7 +323,7 @@ func (e env) is(err, target error) {
 	}
 }
 
-// parallel runs do n times at once and waits for all.
+// parallel runs n calls of do at once and waits for all of them.
 func (e env) parallel(n int, do func(i int)) {
 	var (
 		wg    sync.WaitGroup

@@ -160,7 +160,7 @@ func ChangedWorkspace(old store.Workspace, change func(*store.Workspace) error) 
 
 func storedWorkspace(w store.Workspace, before store.Portal) (_ store.Workspace, logo []byte, newLogo bool) {
 	w.Audiences, w.Policy, w.UpdatedAt = NotNil(w.Audiences), w.Policy.Clone(), Cut(w.UpdatedAt)
-	w.Portal, logo, newLogo = w.Portal.Kept(before)
+	w.Portal, logo, newLogo = w.Portal.Stored(before)
 	return w, logo, newLogo
 }
 

@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Addr returns host:port.
+// Addr returns the server's address as host:port.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// Password returns that of the user whom URL names.
+// Password returns the password of the superuser in URL.
 func (s *Server) Password() string { return password }
 
 // URL returns the URL of a database for the server's superuser.
@@ -25,15 +25,14 @@ func (s *Server) URL(database string) string {
 	return u.String()
 }
 
-// Database makes an empty database and returns its URL. It is dropped, whoever
-// uses it, when the test ends.
+// Database creates an empty database and returns its URL. When the test ends, the database is dropped, even if it is in use.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	return s.create(t, "DATABASE", "WITH (FORCE)", s.URL)
 }
 
-// Schema makes an empty schema and returns a URL with it as search_path. It is
-// in a database that others use, too, and takes a tenth of a Database's time.
+// Schema creates an empty schema in a shared database and returns a URL with it as search_path. It takes a tenth of the time
+// of Database.
 func (s *Server) Schema(t testing.TB) string {
 	t.Helper()
 	return s.create(t, "SCHEMA", "CASCADE", func(name string) string {
@@ -55,7 +54,7 @@ func (s *Server) create(t testing.TB, kind, drop string, url func(name string) s
 	return url(name)
 }
 
-// Exec runs SQL, one statement if it has arguments, on a connection of its own.
+// Exec runs SQL on a new connection. With arguments, it must be one statement.
 func (s *Server) Exec(t testing.TB, url, query string, args ...any) {
 	t.Helper()
 	s.connect(t, url, func(ctx context.Context, conn *pgx.Conn) error {
@@ -64,7 +63,7 @@ func (s *Server) Exec(t testing.TB, url, query string, args ...any) {
 	})
 }
 
-// Query returns the first column of all rows, as text.
+// Query returns the first column of each row as text.
 func (s *Server) Query(t testing.TB, url, query string, args ...any) (column []string) {
 	t.Helper()
 	s.connect(t, url, func(ctx context.Context, conn *pgx.Conn) error {
@@ -86,7 +85,7 @@ func (s *Server) Query(t testing.TB, url, query string, args ...any) (column []s
 
 func (s *Server) connect(t testing.TB, url string, do func(context.Context, *pgx.Conn) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout) // not t's: a cleanup comes behind its end
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout) // not t's, which has ended when a cleanup runs
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"testing"
 )
 
-// oldest is the major version from which on store/postgres is supported.
+// oldest is the first major version that store/postgres supports.
 const oldest = 15
 
-// find returns the folder of PostgreSQL's binaries.
+// find returns the folder of PostgreSQL's binaries. Without them, the test is skipped, or fails if CI is "true".
 func find(t testing.TB) string {
 	t.Helper()
 	bin, err := binaries()
@@ -31,8 +31,8 @@ func find(t testing.TB) string {
 	return bin
 }
 
-// binaries returns the folder of PostgreSQL's: BURNKEY_POSTGRES, that of the
-// postgres in PATH, or the newest in the place where Debian has them.
+// binaries returns the folder of PostgreSQL's binaries: BURNKEY_POSTGRES, the folder of the postgres in PATH, or the newest
+// version where Debian installs them.
 func binaries() (string, error) {
 	if dir := os.Getenv("BURNKEY_POSTGRES"); dir != "" {
 		if major(dir) < oldest {
@@ -75,8 +75,7 @@ func major(dir string) int {
 	return n
 }
 
-// freePort returns one below those that the system hands out, so that no
-// connection takes it in the meantime.
+// freePort returns a free port below those that the system assigns by itself, so that no connection takes it in the meantime.
 func freePort() (int, error) {
 	for range 100 {
 		port := 20000 + rand.IntN(12000)

@@ -21,8 +21,7 @@ const (
 	pollInterval        = 20 * time.Millisecond
 )
 
-// defaults of a server that is thrown away. fsync matters only to a test that
-// cuts the machine's power, or that measures.
+// defaults are the settings of a server whose data is deleted. fsync would only matter if the machine lost its power.
 var defaults = map[string]string{
 	"fsync":                   "off",
 	"max_connections":         "200",
@@ -32,8 +31,7 @@ var defaults = map[string]string{
 	"timezone":                "UTC",
 }
 
-// Server is a PostgreSQL with a data directory of its own. Its methods are not
-// safe for concurrent use.
+// Server is a PostgreSQL server with its own data directory. Its methods are not safe for concurrent use.
 type Server struct {
 	bin, dir string
 	as       *syscall.SysProcAttr // who it runs as
@@ -42,9 +40,8 @@ type Server struct {
 	running  *process
 }
 
-// Start runs a server until the test ends. settings are those of postgresql.conf,
-// beyond the defaults. The test is skipped if there is no PostgreSQL, and fails
-// where CI is "true".
+// Start runs a server until the test ends, with further lines for postgresql.conf. Without PostgreSQL, the test is skipped, or
+// fails if CI is "true".
 func Start(t testing.TB, settings map[string]string) *Server {
 	t.Helper()
 	s, err := start(find(t), settings)
@@ -66,8 +63,8 @@ var shared struct {
 	server *Server
 }
 
-// Shared returns a server that lives until the test binary ends, for which its
-// TestMain must use Main. A test that stops its server needs one of its own.
+// Shared returns a server that runs until the test binary ends. Its TestMain must use Main. A test that stops the server must
+// start its own.
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	shared.Lock()
@@ -86,10 +83,10 @@ func Shared(t testing.TB) *Server {
 	return s
 }
 
-// Tests is a *testing.M that cleans up behind itself. It may be given to goleak.
+// Tests is a *testing.M that ends the shared server after the tests. It also fits goleak.VerifyTestMain.
 type Tests struct{ m *testing.M }
 
-// Main returns m as Tests that end the shared server.
+// Main wraps m for TestMain.
 func Main(m *testing.M) Tests { return Tests{m} }
 
 // Run runs the tests and returns the process's exit code.

@@ -2,5 +2,5 @@ package pgtest
 
 import "syscall"
 
-// dieWithParent has the server end, at once and orderly, with the tests' process.
+// dieWithParent makes the kernel end the server at once when the tests' process dies.
 func dieWithParent(as *syscall.SysProcAttr) { as.Pdeathsig = syscall.SIGQUIT }

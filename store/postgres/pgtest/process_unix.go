@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// attributes says whom the server runs as: PostgreSQL refuses to run as root.
+// attributes sets the user of the server, because PostgreSQL refuses to run as root.
 func attributes() (*syscall.SysProcAttr, error) {
-	as := &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for the tests, which then end the server
+	as := &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C only reaches the tests, and they end the server
 	dieWithParent(as)
 	if os.Getuid() != 0 {
 		return as, nil
@@ -33,7 +33,7 @@ func attributes() (*syscall.SysProcAttr, error) {
 	return nil, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
 }
 
-// give makes the server's user the owner of path.
+// give changes the owner of path to the server's user.
 func (s *Server) give(path string) error {
 	if c := s.as.Credential; c != nil {
 		return os.Chown(path, int(c.Uid), int(c.Gid))

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// attributes fails: the signals that end a server orderly are not there.
+// attributes fails, because Windows has no signals for an orderly shutdown.
 func attributes() (*syscall.SysProcAttr, error) {
 	return nil, errors.New("not on Windows")
 }

@@ -18,14 +18,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// process is one run of the server.
+// process is a running server.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 }
 
-// initialize makes the data directory. Its owner is the one who runs initdb, who
-// need not be able to read where we are.
+// initialize creates the data directory. initdb runs as the server's user, who may not be able to read the current directory.
 func (s *Server) initialize() error {
 	secret := filepath.Join(s.dir, "password")
 	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
@@ -37,7 +36,7 @@ func (s *Server) initialize() error {
 		}
 	}
 	cmd := exec.Command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", superuser, "--pwfile", secret,
-		// Not SCRAM: it takes more of a test's time than all else about a connection.
+		// Not SCRAM, which takes longer than the rest of a connection's start.
 		"--auth", "password", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
 	cmd.Dir, cmd.SysProcAttr = s.dir, s.as
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -48,7 +47,7 @@ func (s *Server) initialize() error {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// run starts the server and waits until it lets us in.
+// run starts the server and waits until it accepts connections.
 func (s *Server) run() error {
 	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port)}
 	for _, settings := range []map[string]string{defaults, s.settings} { // the last one wins
@@ -95,8 +94,8 @@ func (s *Server) run() error {
 	}
 }
 
-// own starts the process and waits for its end, on one thread: it is with its
-// parent thread, not process, that Linux lets a child die.
+// own starts the process and waits for its end on one thread, because on Linux the death signal is sent when the parent's
+// thread ends, not its process.
 func (p *process) own(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -108,7 +107,7 @@ func (p *process) own(started chan<- error) {
 	}
 }
 
-// Stop ends the server: sessions are cut off, and everything is written down.
+// Stop shuts the server down: sessions end at once, and all data is written to the disk.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	if !s.signal(syscall.SIGINT) {
@@ -116,7 +115,7 @@ func (s *Server) Stop(t testing.TB) {
 	}
 }
 
-// Crash ends the server as its death would, with nothing written down.
+// Crash ends the server at once, without a checkpoint.
 func (s *Server) Crash(t testing.TB) {
 	t.Helper()
 	if !s.signal(syscall.SIGQUIT) {
@@ -124,7 +123,7 @@ func (s *Server) Crash(t testing.TB) {
 	}
 }
 
-// StartAgain starts a server that was stopped, on the same port with the same data.
+// StartAgain starts a stopped server with the same port and data.
 func (s *Server) StartAgain(t testing.TB) {
 	t.Helper()
 	if s.running != nil {
