@@ -7,7 +7,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Who is refused again and again must not fill the disk, nor hide others' refusals.
+// A caller that is refused repeatedly can neither fill the disk nor hide others' refusals.
 func TestRefusalsAreBounded(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

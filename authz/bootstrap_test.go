@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// safe is where Bootstrap's keep puts tokens.
+// safe records the tokens that Bootstrap passes to its callback.
 type safe struct {
 	mu     sync.Mutex
 	tokens []string
@@ -25,7 +25,7 @@ func (s *safe) keep(token jwks.Token) error {
 	return nil
 }
 
-// admins returns the records of Home.
+// admins returns the key records of Home.
 func (s *server) admins() []store.Key {
 	s.t.Helper()
 	keys, _, err := s.store.Store.Keys(s.t.Context(), authz.Home, store.Filter{Limit: 10})
@@ -60,8 +60,7 @@ func TestBootstrap(t *testing.T) {
 			t.Errorf("again: made %t, %v", made, err)
 		}
 	}
-	// An operator who revokes the only key has said so: nobody gets a new one by
-	// starting the server.
+	// If the operator has revoked the only admin key, a restart does not make a new one.
 	if _, err := s.Revoke(t.Context(), authz.Home, keys[0].ID); err != nil {
 		t.Fatal(err)
 	}
@@ -70,15 +69,14 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
-// Wherever it breaks off, nothing that works is left behind, and the next run
-// does what is left.
+// If a bootstrap fails at any step, no valid key remains, and the next run completes it.
 func TestBootstrapIsHealed(t *testing.T) {
 	full := func(jwks.Token) error { return errors.New("the disk is full") }
 	for _, test := range []struct {
 		name  string
 		spoil func(*server)
 		keep  func(jwks.Token) error
-		kept  int // tokens that were written and are of no key
+		kept  int // tokens that were written but belong to no key
 	}{
 		{"before all", func(s *server) { s.store.fail("Workspace") }, nil, 0},
 		{"making the tombstone", func(s *server) { s.minter.err = authz.ErrBusy }, nil, 0},
@@ -117,8 +115,8 @@ func TestBootstrapIsHealed(t *testing.T) {
 	}
 }
 
-// Of two servers that find the same empty database one makes the admin key, and
-// the other is told that what it was given is void.
+// If two servers find the same empty database, one makes the admin key, and the other learns that its token is
+// void.
 func TestBootstrapTwoAtOnce(t *testing.T) {
 	first := newServer(t)
 	servers := []*server{first, serverOn(t, first.path)}
@@ -163,7 +161,7 @@ func TestBootstrapTwoAtOnce(t *testing.T) {
 	}
 }
 
-// The operator's own command runs beside a server, and on an empty database.
+// The command that issues an admin key works while a server runs, and on an empty database.
 func TestIssueManagement(t *testing.T) {
 	operator := newServer(t)
 	issued, err := operator.IssueManagement(t.Context(), authz.AdminRequest())

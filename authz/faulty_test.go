@@ -16,7 +16,7 @@ import (
 
 var errBroken = errors.New("the database is broken")
 
-// faulty is a Store in which things go wrong. Hooks are named by the method.
+// faulty is a Store that fails on request: hooks by name of the method.
 type faulty struct {
 	store.Store
 	mu     sync.Mutex
@@ -53,7 +53,7 @@ func (f *faulty) heal() {
 	f.before, f.after, f.alter, f.lags = nil, nil, nil, nil
 }
 
-// lag makes a store that reads from a replica which has not got further than set.
+// lag makes the store answer like a replica that has not yet received later versions than set.
 func (f *faulty) lag(set *publish.Set) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -91,7 +91,7 @@ func (f *faulty) leave(method string, err error) error {
 	return hook()
 }
 
-// through is one call with its hooks.
+// through makes one call with its hooks.
 func through[T any](ctx context.Context, f *faulty, method string, call func() (T, error)) (T, error) {
 	var none T
 	if err := f.enter(ctx, method); err != nil {
@@ -170,7 +170,7 @@ func (f *faulty) Published(ctx context.Context, workspace string, yield func(jwk
 	})
 }
 
-// keysOf returns the keys of a set by way of its JSON form.
+// keysOf returns the keys of a set, read from its JSON form.
 func keysOf(set *publish.Set) []jwks.Key {
 	var body bytes.Buffer
 	must(set.WriteTo(&body))

@@ -68,7 +68,7 @@ func TestWorkspaceOfToken(t *testing.T) {
 		}
 	}
 	if _, err := authz.WorkspaceOfToken(token[1:]); err == nil {
-		t.Error("what is no token is of a workspace")
+		t.Error("a workspace was found in a text that is not a token")
 	}
 }
 

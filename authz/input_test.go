@@ -16,12 +16,12 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// object returns a JSON object of so many bytes.
+// object returns a JSON object of a given size in bytes.
 func object(size int) []byte {
 	return fmt.Appendf(nil, `{"a":"%s"}`, strings.Repeat("x", size-len(`{"a":""}`)))
 }
 
-// numbered returns so many different words.
+// numbered returns n different words.
 func numbered(n int) []string {
 	words := make([]string, n)
 	for i := range words {
@@ -38,7 +38,7 @@ type issueCase struct {
 	faulty string // the fields at fault, in order; none where the request is good
 }
 
-// texts are cases for a field that takes a text.
+// texts are cases for a text field.
 func texts(field string, set func(*authz.IssueRequest, string)) []issueCase {
 	var cases []issueCase
 	for _, text := range []struct {
@@ -123,7 +123,7 @@ func issueCases() []issueCase {
 
 			{"owner with a space within", func(r *request) { r.Owner = "a b" }, ""},
 			{"owner with a space before", func(r *request) { r.Owner = " a" }, "owner"},
-			{"owner with a space behind", func(r *request) { r.Owner = "a " }, "owner"},
+			{"owner with a trailing space", func(r *request) { r.Owner = "a " }, "owner"},
 			{"owner of a space", func(r *request) { r.Owner = " " }, "owner"},
 			{"audience of the workspace's", func(r *request) { r.Audience = []string{"batch"} }, ""},
 			{"audience in any order", func(r *request) { r.Audience = []string{"batch", "web"} }, ""},
@@ -163,7 +163,7 @@ func issueCases() []issueCase {
 			claims("half a surrogate pair", "claims", `{"a":"\ud800"}`),
 			claims("a reserved name, escaped", "claims.sub", `{"\u0073ub":"x"}`),
 			claims("a reserved name deep down is free", "", `{"a":{"iss":"x","exp":1}}`),
-			// encoding/json and others would take these for the real ones.
+			// Many JSON libraries ignore case and would read these as registered claims.
 			claims("a reserved name in capitals", "claims.SUB", `{"SUB":"x"}`),
 			claims("a reserved name in mixed case", "claims.Scope", `{"Scope":"admin"}`),
 			claims("a reserved name with a long s", "claims.i\u017f\u017f", `{"iſſ":"x"}`),
@@ -221,7 +221,7 @@ func TestIssueInput(t *testing.T) {
 	}
 }
 
-// expectFaults compares the fields that an error blames.
+// expectFaults compares the fields that an error names.
 func expectFaults(t *testing.T, err error, want string) {
 	t.Helper()
 	var bad authz.InputError
@@ -240,7 +240,7 @@ func expectFaults(t *testing.T, err error, want string) {
 	}
 }
 
-// TestRules: programs tell rules apart by their codes.
+// TestRules: the codes of rules are unique.
 func TestRules(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, r := range authz.Rules() {
@@ -327,7 +327,7 @@ func TestUpdateInput(t *testing.T) {
 	}
 }
 
-// What was kept before there was a rule is read, listed, rotated and changed elsewhere.
+// Values stored before a rule existed can be read, listed and rotated, and do not prevent changes of other fields.
 func TestNamesThatAreThereAlready(t *testing.T) {
 	const disguised = "ad\u202emin"
 	s := newServer(t)
@@ -340,7 +340,8 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := store.Key{Workspace: "acme", ID: uuid.Must(uuid.NewV7()), Owner: disguised, Name: disguised, CreatedAt: s.Now(), ExpiresAt: s.Now().Add(time.Hour)}
+	k := store.Key{Workspace: "acme", ID: uuid.Must(uuid.NewV7()), Owner: disguised, Name: disguised, CreatedAt: s.Now(),
+		ExpiresAt: s.Now().Add(time.Hour)}
 	if _, err := s.store.Issue(t.Context(), k, blankKey(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -357,12 +358,20 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 		t.Error("another field:", err)
 	}
 	w.Portal.Accent, w.Policy.KeysPerOwner = "#000000", 9
-	if w, err = s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Portal = w.Portal; set.Policy = w.Policy; return nil }); err != nil {
+	if w, err = s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error {
+		set.Portal = w.Portal
+		set.Policy = w.Policy
+		return nil
+	}); err != nil {
 		t.Error("beside it:", err)
 	}
 	w.Portal.DisplayName += "!"
 	w.Policy.Scopes = append(w.Policy.Scopes, store.OfferedScope{Name: "b", Description: disguised})
-	_, err = s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Portal = w.Portal; set.Policy = w.Policy; return nil })
+	_, err = s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error {
+		set.Portal = w.Portal
+		set.Policy = w.Policy
+		return nil
+	})
 	expectFaults(t, err, "portal.display_name policy.scopes")
 	name := disguised + "!"
 	_, err = s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Name = name; return nil })
@@ -375,7 +384,7 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 	expectFaults(t, err, "owner")
 }
 
-// nested returns a JSON object of that depth.
+// nested returns a JSON object of the given depth.
 func nested(depth int) []byte {
 	return []byte(`{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`)
 }

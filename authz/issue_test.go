@@ -22,7 +22,10 @@ func TestIssueClaims(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	forever := true
-	if _, err := s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.AllowNeverExpires = forever; return nil }); err != nil {
+	if _, err := s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error {
+		set.AllowNeverExpires = forever
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	const iat = 1772597167 // 2026-03-04T04:06:07Z
@@ -30,7 +33,7 @@ func TestIssueClaims(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		r    request
-		want string // behind jti
+		want string // after jti
 		exp  int64
 	}{
 		{"defaults", request{}, `"iat":1772597107,"exp":1780373167}`, iat + 7776000},
@@ -67,7 +70,7 @@ func TestIssueClaims(t *testing.T) {
 	}
 }
 
-// testPublished holds what Issue returned against the store and the set.
+// testPublished compares an issued key with the store and the published set.
 func testPublished(t *testing.T, s *server, issued *authz.Issued) {
 	t.Helper()
 	if issued.ID.Version() != 7 || issued.KID == (jwks.KID{}) || issued.Version != s.version("acme") {
@@ -100,7 +103,7 @@ func TestIssueDefaultsToTheWorkspacesAudiences(t *testing.T) {
 	}
 }
 
-// The times are those of the minting, not of a request that has waited for it.
+// A token's times are those of the minting, even if the request waited in the queue.
 func TestIssueTakesTheTimeOfItsTurn(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -115,7 +118,7 @@ func TestIssueTakesTheTimeOfItsTurn(t *testing.T) {
 	}
 }
 
-// The longest payload that is let through still makes a token that is read.
+// A token with the longest permitted payload can still be parsed.
 func TestLongestTokenIsRead(t *testing.T) {
 	token := sign(bytes.Repeat([]byte(" "), authz.MaxPayload)).Token.Reveal()
 	if _, err := jwks.Parse(token); err != nil {
@@ -164,7 +167,8 @@ func TestIssueIdempotency(t *testing.T) {
 	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "a", IdempotencyKey: "order 66"}); !errors.Is(err, store.ErrIdempotencyKey) {
+	if _, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "a", IdempotencyKey: "order 66"}); !errors.Is(err,
+		store.ErrIdempotencyKey) {
 		t.Errorf("after the revocation: %v", err)
 	}
 }
@@ -198,7 +202,7 @@ func TestIssueIdempotencyRace(t *testing.T) {
 	first := <-ids
 	for range racers - 1 {
 		if id := <-ids; id != first {
-			t.Errorf("told of %s and of %s", first, id)
+			t.Errorf("got the ids %s and %s", first, id)
 		}
 	}
 	if n := s.minter.mintings() - mintings; n != 1 {
@@ -241,8 +245,7 @@ func TestIssueFailures(t *testing.T) {
 	}
 }
 
-// An error may come from a store that has done the work: the key is then
-// published, and nobody has its token.
+// If the store reports an error although it stored the key, the key is published, and nobody has its token.
 func TestIssueStoreFailsLate(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -257,7 +260,7 @@ func TestIssueStoreFailsLate(t *testing.T) {
 	}
 }
 
-// A client that leaves while its key is made does not leave half of one behind.
+// If a client leaves while its key is made, there is either a complete key or none.
 func TestIssueClientLeaves(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -276,8 +279,7 @@ func TestIssueClientLeaves(t *testing.T) {
 	}
 }
 
-// A key that can't be published here at once is still the client's: its token
-// is in this answer or nowhere.
+// A key that can't be published at once is returned all the same: only this answer contains its token.
 func TestIssueWhenPublishingFails(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -294,7 +296,7 @@ func TestIssueWhenPublishingFails(t *testing.T) {
 	}
 }
 
-// Whatever is shown of a key, its token is not.
+// No representation of a key contains its token.
 func TestIssuedHidesItsToken(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -23,12 +23,12 @@ func TestWhatIsALogin(t *testing.T) {
 			t.Errorf("%s: the session is %+v, %v", role, session, err)
 		}
 		if kept, err := s.Session(t.Context(), secret); err != nil || !kept.Login {
-			t.Errorf("%s: as it is kept, it is no login's: %v", role, err)
+			t.Errorf("%s: it was not stored as a login: %v", role, err)
 		}
 	}
 }
 
-// Whoever has no owner is nobody, and no operator.
+// A login without an owner is refused, and does not become an operator.
 func TestNobodyLogsIn(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -53,7 +53,7 @@ func TestNobodyLogsIn(t *testing.T) {
 	}
 }
 
-// A session is over all workspaces if it is an operator's, and Home's.
+// A session covers all workspaces if it belongs to an operator of Home.
 func TestOperatorsOfAllWorkspaces(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -72,16 +72,17 @@ func TestOperatorsOfAllWorkspaces(t *testing.T) {
 		}
 	}
 	var bad authz.InputError
-	if _, _, err := s.PortalLink(t.Context(), authz.Home, authz.LinkRequest{Owner: "cust_1"}); !errors.As(err, &bad) || bad[0].Field != "workspace" {
+	if _, _, err := s.PortalLink(t.Context(), authz.Home, authz.LinkRequest{Owner: "cust_1"}); !errors.As(err, &bad) ||
+		bad[0].Field != "workspace" {
 		t.Error("an owner's link:", err)
 	}
-	if authz.OperatesAll(&store.Session{Workspace: authz.Home, Role: store.RoleOwner}) || authz.OperatesAll(&store.Session{Workspace: authz.Home}) {
+	if authz.OperatesAll(&store.Session{Workspace: authz.Home, Role: store.RoleOwner}) ||
+		authz.OperatesAll(&store.Session{Workspace: authz.Home}) {
 		t.Error("an owner is an operator")
 	}
 }
 
-// What strangers can write is bounded, and one workspace's strangers take nothing from
-// another's.
+// Audit entries caused by unknown callers are limited, for each workspace separately.
 func TestRefusedLogins(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -107,7 +108,8 @@ func TestRefusedLogins(t *testing.T) {
 		t.Errorf("%d and %d are noted", a, o)
 	}
 	e := noted("acme")[0]
-	if e.Result != store.ResultRefused || string(e.Detail) != `{"reason":"nonce"}` || fmt.Sprint(e.Actor) != "{oidc jo 192.0.2.1}" || e.Owner != "" {
+	if e.Result != store.ResultRefused || string(e.Detail) != `{"reason":"nonce"}` ||
+		fmt.Sprint(e.Actor) != "{oidc jo 192.0.2.1}" || e.Owner != "" {
 		t.Errorf("the entry is %+v %s", e, e.Detail)
 	}
 	s.clock.Advance(time.Minute)
@@ -120,8 +122,8 @@ func TestRefusedLogins(t *testing.T) {
 	}
 }
 
-// A link that is opened behind its time leaves a trace while it is kept, of its owner and
-// bounded as logins are; whatever else is no link leaves none.
+// The use of an expired link is recorded with its owner, within the limits of refused logins, until the link is
+// pruned. Unknown links are not recorded.
 func TestExpiredLinksAreNoted(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -158,7 +160,8 @@ func TestExpiredLinksAreNoted(t *testing.T) {
 	if len(entries) != 10 {
 		t.Fatalf("%d are noted", len(entries))
 	}
-	if e := entries[0]; e.Action != store.ActionLoginRefuse || e.Owner != "cust_1" || string(e.Detail) != `{"reason":"expired-link"}` || e.Actor.From != "192.0.2.1" {
+	if e := entries[0]; e.Action != store.ActionLoginRefuse || e.Owner != "cust_1" ||
+		string(e.Detail) != `{"reason":"expired-link"}` || e.Actor.From != "192.0.2.1" {
 		t.Errorf("the entry is %+v %s", e, e.Detail)
 	}
 	if _, _, err := s.StartSession(t.Context(), kept, false); err != nil {

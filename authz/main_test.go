@@ -21,13 +21,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// press is a Minter for tests: real tokens of real keys, each used once, in a
-// hundredth of the time. They share primes, which makes them worthless elsewhere.
+// press is a Minter for tests. It makes valid tokens, each of a key of its own, a hundred times faster: the keys
+// share primes, so they are not secure.
 type press struct {
 	mu     sync.Mutex
 	count  int   // of claims that were asked for
 	err    error // returned instead of a key
-	blank  bool  // keys without a private half, tokens that are none
+	blank  bool  // keys without a private half, invalid tokens
 	minted func()
 }
 
@@ -67,7 +67,7 @@ func (p *press) mintings() int {
 
 func blankKey() jwks.Key { return must(jwks.FromModulus(testkit.Modulus())) }
 
-// sign burns one key on a payload, or on nothing.
+// sign signs a payload, if any, with a new key.
 func sign(payload []byte) mint.Minted {
 	private := testkit.PrivateKey()
 	minted := mint.Minted{Key: must(jwks.FromPublicKey(&private.PublicKey))}
@@ -85,12 +85,12 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// newClock returns a clock that is not UTC, and finer than what is stored.
+// newClock returns a clock that is not in UTC and is more precise than stored times.
 func newClock() *testkit.Clock {
 	return testkit.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("", 3600)))
 }
 
-// server is a Service with all that it stands on.
+// server is a Service with its dependencies.
 type server struct {
 	*authz.Service
 	t         *testing.T
@@ -131,7 +131,7 @@ func serverOn(t *testing.T, path string) *server {
 	return s
 }
 
-// workspace makes one whose audiences are web and batch.
+// workspace creates a workspace with the audiences web and batch.
 func (s *server) workspace(id string) {
 	s.t.Helper()
 	_, err := s.CreateWorkspace(s.t.Context(), authz.WorkspaceRequest{ID: id, Audiences: []string{"web", "batch"}})
@@ -152,7 +152,7 @@ func (s *server) issue(workspace string, r authz.IssueRequest) authz.Issued {
 	return issued
 }
 
-// set returns what is published here.
+// set returns the set published by this server.
 func (s *server) set(workspace string) *publish.Set {
 	s.t.Helper()
 	set, ok := s.publisher.Set(workspace)
@@ -168,7 +168,7 @@ func (s *server) publishes(workspace string, kid jwks.KID) bool {
 	return ok
 }
 
-// version returns the store's.
+// version returns the workspace's version in the store.
 func (s *server) version(workspace string) uint64 {
 	s.t.Helper()
 	w, err := s.store.Store.Workspace(s.t.Context(), workspace)
@@ -178,7 +178,7 @@ func (s *server) version(workspace string) uint64 {
 	return w.Version
 }
 
-// exec works on the database behind the store's back.
+// exec changes the database directly, without the store.
 func (s *server) exec(query string, args ...any) {
 	s.t.Helper()
 	db, err := sql.Open("sqlite", s.path)

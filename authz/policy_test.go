@@ -24,7 +24,7 @@ func picture(t *testing.T, side int) []byte {
 	return out.Bytes()
 }
 
-// offered takes names and descriptions in turn.
+// offered takes names and descriptions of scopes in alternation.
 func offered(pairs ...string) (scopes []store.OfferedScope) {
 	for i := 0; i < len(pairs); i += 2 {
 		scopes = append(scopes, store.OfferedScope{Name: pairs[i], Description: pairs[i+1]})
@@ -151,8 +151,8 @@ func TestPolicyOfIssuing(t *testing.T) {
 	s.issue("acme", authz.IssueRequest{Owner: "one"})
 }
 
-// TestAWebhookBesideALocalServer is one in the clear, which takes a server that is reached on
-// this machine alone.
+// TestAWebhookBesideALocalServer: a webhook may use plain HTTP only on this machine, and only if the server is
+// local.
 func TestAWebhookBesideALocalServer(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -161,7 +161,10 @@ func TestAWebhookBesideALocalServer(t *testing.T) {
 		"http://127.0.0.1:9000/hook": true, "http://[::1]:9000/": true, "http://localhost/": true,
 		"http://hooks.acme.example/": false, "http://127.0.0.1.acme.example/": false,
 	} {
-		_, err := local.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Policy = store.Policy{Webhook: webhook}; return nil })
+		_, err := local.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error {
+			set.Policy = store.Policy{Webhook: webhook}
+			return nil
+		})
 		if (err == nil) != good {
 			t.Errorf("%s: %v", webhook, err)
 		}
@@ -175,12 +178,15 @@ func TestHomeTakesNoPolicy(t *testing.T) {
 	}
 	var bad authz.InputError
 	policy := store.Policy{KeysPerOwner: 1}
-	if _, err := s.UpdateWorkspace(t.Context(), authz.Home, func(set *store.Workspace) error { set.Policy = policy; return nil }); !errors.As(err, &bad) || bad[0].Field != "policy" {
+	if _, err := s.UpdateWorkspace(t.Context(), authz.Home, func(set *store.Workspace) error {
+		set.Policy = policy
+		return nil
+	}); !errors.As(err, &bad) || bad[0].Field != "policy" {
 		t.Error(err)
 	}
 }
 
-// Operators alone log in to Home, so it needs to be told who is one, and no more.
+// Only operators log in to Home, so its provider needs the claim of operators and no other.
 func TestLoginToHome(t *testing.T) {
 	s := newHome(t)
 	for field, o := range map[string]store.OIDC{
@@ -199,13 +205,16 @@ func TestLoginToHome(t *testing.T) {
 func TestAnAccentInUpperCase(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	w, err := s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error { set.Portal = store.Portal{Accent: "#0A7B3C"}; return nil })
+	w, err := s.UpdateWorkspace(t.Context(), "acme", func(set *store.Workspace) error {
+		set.Portal = store.Portal{Accent: "#0A7B3C"}
+		return nil
+	})
 	if err != nil || w.Portal.Accent != "#0a7b3c" {
 		t.Errorf("%q, %v", w.Portal.Accent, err)
 	}
 }
 
-// What is altered is what is there at that moment, and all else stays.
+// A change is applied to the values stored at that moment, and leaves all others as they are.
 func TestMerge(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -226,11 +235,15 @@ func TestMerge(t *testing.T) {
 		return nil
 	})
 	if err != nil || w.Policy.KeysPerOwner != 4 || w.Policy.Webhook != before.Policy.Webhook || w.Portal.DisplayName != "Acme" ||
-		w.Portal.Accent != "#abcdef" || w.AllowNeverExpires == before.AllowNeverExpires || w.Name != before.Name || !w.UpdatedAt.After(before.UpdatedAt) {
+		w.Portal.Accent != "#abcdef" || w.AllowNeverExpires == before.AllowNeverExpires || w.Name != before.Name ||
+		!w.UpdatedAt.After(before.UpdatedAt) {
 		t.Errorf("it becomes %+v, %v", w, err)
 	}
 	mine := errors.New("mine")
-	if _, err := s.UpdateWorkspace(t.Context(), "acme", func(c *store.Workspace) error { c.Policy.KeysPerOwner = 9; return mine }); !errors.Is(err, mine) {
+	if _, err := s.UpdateWorkspace(t.Context(), "acme", func(c *store.Workspace) error {
+		c.Policy.KeysPerOwner = 9
+		return mine
+	}); !errors.Is(err, mine) {
 		t.Error(err)
 	}
 	if _, err := s.UpdateWorkspace(t.Context(), "none", func(*store.Workspace) error { return nil }); !errors.Is(err, authz.ErrNotFound) {
@@ -252,7 +265,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// What changes nothing leaves no trace, and what changes anything does.
+// A change without effect is not recorded; any other is.
 func TestAnUpdateThatChangesNothing(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -287,7 +300,7 @@ func TestAnUpdateThatChangesNothing(t *testing.T) {
 		}
 		entries, _, err := s.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionWorkspaceUpdate, Limit: 100})
 		if err != nil || len(entries) != i+1 {
-			t.Errorf("behind change %d there are %d entries, %v", i, len(entries), err)
+			t.Errorf("after change %d there are %d entries, %v", i, len(entries), err)
 		}
 	}
 }

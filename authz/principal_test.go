@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// newHome starts on a database that has been bootstrapped.
+// newHome starts on a database after Bootstrap.
 func newHome(t *testing.T) *server {
 	t.Helper()
 	s := newServer(t)
@@ -25,8 +25,7 @@ func newHome(t *testing.T) *server {
 	return s
 }
 
-// publish has a workspace publish a key that signed just these claims, which
-// Issue would perhaps not make.
+// publish publishes a key in a workspace that signed exactly these claims, even if Issue would refuse them.
 func (s *server) publish(workspace, claims string) string {
 	s.t.Helper()
 	minted := sign([]byte(claims))
@@ -61,7 +60,7 @@ func TestAuthenticate(t *testing.T) {
 	}{
 		{"good", good, true, ""},
 		{"tied", home(authz.IssueRequest{Scopes: scopes, Claims: []byte(`{"workspace":"acme"}`)}), true, "acme"},
-		{"tied to a workspace that is not there", home(authz.IssueRequest{Scopes: scopes, Claims: []byte(`{"workspace":"later"}`)}), true, "later"},
+		{"tied to a workspace that does not exist", home(authz.IssueRequest{Scopes: scopes, Claims: []byte(`{"workspace":"later"}`)}), true, "later"},
 		{"with claims of its own", issued(iss, `,"team":"a","nested":{"workspace":1}`), true, ""},
 		{"of another public URL", issued("http://old.example.net:8080/v1/auth/oauth/burnkey", ""), true, ""},
 		{"without end", issued(iss, ""), true, ""},
@@ -121,17 +120,17 @@ func TestAuthenticateWithoutHome(t *testing.T) {
 	}
 }
 
-// A tie that is misspelt would leave the key untied.
+// A misspelt tie would leave the key untied.
 func TestManagementKeysHaveNoOtherClaim(t *testing.T) {
 	s := newHome(t)
 	for _, name := range []string{"Workspace", "workspaces", "ws"} {
-		_, err := s.Issue(t.Context(), authz.Home, authz.IssueRequest{Owner: "a", Scopes: []string{"admin"}, Claims: []byte(`{"` + name + `":"acme"}`)})
+		_, err := s.Issue(t.Context(), authz.Home, authz.IssueRequest{Owner: "a", Scopes: []string{"admin"},
+			Claims: []byte(`{"` + name + `":"acme"}`)})
 		expectFaults(t, err, "claims")
 	}
 }
 
-// What Authenticate would refuse is not issued; in other workspaces the claim
-// means nothing to us.
+// Claims that Authenticate would refuse are not issued; in other workspaces the claim has no meaning.
 func TestTieOfWrongTypeIsNotIssued(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -147,7 +146,7 @@ func TestTieOfWrongTypeIsNotIssued(t *testing.T) {
 	}
 }
 
-// A key that could do nothing is not issued; one from before is rotated all the same.
+// A key without rights is not issued, but one from an earlier release can be rotated.
 func TestManagementKeysHaveKnownScopes(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -162,7 +161,8 @@ func TestManagementKeysHaveKnownScopes(t *testing.T) {
 		s.issue("acme", request)
 	}
 	s.issue(authz.Home, authz.IssueRequest{Scopes: authz.ManagementScopes()})
-	s.publish(authz.Home, fmt.Sprintf(`{"iss":%q,"sub":"old","aud":["burnkey"],"jti":"01a217ea-99e6-70d0-97d4-a0b1f7b68ce1","iat":1}`, s.Issuer(authz.Home)))
+	s.publish(authz.Home, fmt.Sprintf(`{"iss":%q,"sub":"old","aud":["burnkey"],`+
+		`"jti":"01a217ea-99e6-70d0-97d4-a0b1f7b68ce1","iat":1}`, s.Issuer(authz.Home)))
 	keys, _, err := s.Keys(t.Context(), authz.Home, store.Filter{Limit: 1})
 	if err != nil || len(keys) != 1 || len(keys[0].Scopes) > 0 {
 		t.Fatal(keys, err)
@@ -183,7 +183,7 @@ func TestMay(t *testing.T) {
 		{"admin", "", "keys:write", []string{"acme", "other", home, all}, nil},
 		{"admin", "", "", []string{"acme", home, all}, nil},
 		{"admin", "acme", "keys:write", []string{"acme"}, []string{"other", home, all}},
-		// It could issue itself a key that is not tied.
+		// Such a key could issue itself one that is not tied.
 		{"admin", home, "keys:write", nil, []string{home, "acme", all}},
 		{"keys:read", "", "keys:read", []string{"acme", "other", all}, []string{home}},
 		{"keys:read", "", "keys:write", nil, []string{"acme", home, all}},
@@ -197,7 +197,8 @@ func TestMay(t *testing.T) {
 		{"Admin administrator keys:*", "", "keys:read", nil, []string{"acme", home, all}},
 		{"", "", "keys:read", nil, []string{"acme", home, all}},
 	} {
-		// Published as it is: keys without a scope, or with others, are from before these were refused.
+		// These keys are published directly: keys without a scope, or with unknown ones, exist from earlier
+		// releases.
 		claims := fmt.Sprintf(`{"iss":%q,"sub":"a","aud":["burnkey"],"jti":"01a217ea-99e6-70d0-97d4-a0b1f7b68ce1","iat":1`, s.Issuer(home))
 		if test.scopes != "" {
 			claims += fmt.Sprintf(`,"scope":%q`, test.scopes)
@@ -218,7 +219,7 @@ func TestMay(t *testing.T) {
 	}
 }
 
-// The refusal names each scope once, and leaves the caller's list alone.
+// The refusal names each scope once and does not change the caller's list.
 func TestMaySaysWhatItNeeds(t *testing.T) {
 	s := newHome(t)
 	p, err := s.Authenticate(s.issue(authz.Home, authz.IssueRequest{Scopes: []string{"gateway"}}).Token.Reveal())

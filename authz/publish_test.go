@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// testAgrees holds what a server publishes against the store, key by key.
+// testAgrees compares what a server publishes with the store, key by key.
 func testAgrees(t *testing.T, s *server, workspace string) {
 	t.Helper()
 	var want []jwks.Key
@@ -31,8 +31,8 @@ func testAgrees(t *testing.T, s *server, workspace string) {
 	}
 }
 
-// Changes are committed in one order and applied in another. Half of the callers
-// use a second server on the same database.
+// Changes are applied in another order than they were committed in. Half of the callers use a second server on the
+// same database.
 func TestPublisherUnderConcurrency(t *testing.T) {
 	const callers, rounds = 16, 6
 	servers := [2]*server{newServer(t)}
@@ -89,7 +89,7 @@ func expectMetric(t *testing.T, registry *prometheus.Registry, name string, want
 	t.Errorf("there is no %s", name)
 }
 
-// A workspace that is made while its set can't be read is made all the same.
+// A workspace is created even if its set can't be read at that time.
 func TestCreateWorkspaceWhenPublishingFails(t *testing.T) {
 	s := newServer(t)
 	s.store.fail("Published")

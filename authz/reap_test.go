@@ -41,7 +41,7 @@ func lag(t *testing.T, metrics *prometheus.Registry) float64 {
 	return families[0].GetMetric()[0].GetGauge().GetValue()
 }
 
-// While the database does not answer, the metric is what tells of it.
+// While the database does not answer, the metric shows the lag.
 func TestReapLagIsNotHealedByAFailure(t *testing.T) {
 	for _, broken := range [][]string{{"Retire"}, {"Retire", "NextDue"}} {
 		s := newServer(t)
@@ -63,7 +63,7 @@ func TestReapLagIsNotHealedByAFailure(t *testing.T) {
 	}
 }
 
-// twoServers have one database, and neither follows it.
+// twoServers have the same database, and neither follows its changes.
 func twoServers(t *testing.T) (s, other *server) {
 	t.Helper()
 	s = newServer(t)
@@ -71,7 +71,7 @@ func twoServers(t *testing.T) (s, other *server) {
 	return s, serverOn(t, s.path)
 }
 
-// due issues two keys that expire and rotates another, all due in a minute.
+// due issues two keys that expire and rotates a third, all due in a minute.
 func (s *server) due() (keys []authz.Issued) {
 	s.t.Helper()
 	for range 2 {
@@ -101,7 +101,7 @@ func TestWhatIsDueAtOnceLeavesByOneVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.version("acme"); got != version+1 || s.version("shop") != elsewhere.Version+1 || s.set("acme").Len() != 2 {
-		t.Errorf("version %d behind %d, with %d keys", got, version, s.set("acme").Len())
+		t.Errorf("version %d after %d, with %d keys", got, version, s.set("acme").Len())
 	}
 	other.load()
 	for _, key := range keys {
@@ -114,7 +114,7 @@ func TestWhatIsDueAtOnceLeavesByOneVersion(t *testing.T) {
 	}
 }
 
-// Of a key that left along with others, one server knows and another is told by a call.
+// Two keys leave the set in one change of another server. A call for one of them publishes both.
 func TestRevokingWhatLeftAlongWithOthers(t *testing.T) {
 	s, other := twoServers(t)
 	keys := s.due()
@@ -140,7 +140,7 @@ func TestRevokingWhatLeftAlongWithOthers(t *testing.T) {
 	}
 }
 
-// One key that is damaged keeps no other.
+// A corrupt key does not block others.
 func TestWhatCannotLeaveTogetherLeavesOneByOne(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -158,14 +158,14 @@ func TestWhatCannotLeaveTogetherLeavesOneByOne(t *testing.T) {
 		t.Errorf("next is %v, %v", next, err)
 	}
 	if got := s.version("acme"); got != version+2 || s.set("acme").Len() != 3 {
-		t.Errorf("version %d behind %d, with %d keys", got, version, s.set("acme").Len())
+		t.Errorf("version %d after %d, with %d keys", got, version, s.set("acme").Len())
 	}
 	if !s.publishes("acme", keys[0].KID) && !s.publishes("acme", keys[1].KID) && !s.publishes("acme", keys[2].KID) {
 		t.Error("the one that can't leave has left")
 	}
 }
 
-// One tenant's key that is damaged keeps neither its other keys nor other tenants'.
+// A corrupt key blocks neither other keys of its workspace nor other workspaces.
 func TestADamagedKeyKeepsNoOther(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -174,7 +174,8 @@ func TestADamagedKeyKeepsNoOther(t *testing.T) {
 	theirs := s.issue("shop", authz.IssueRequest{ExpiresIn: seconds(61)})
 	s.exec(`UPDATE keys SET scopes = '{' WHERE id = ?`, bad.ID[:])
 	s.clock.Advance(2 * time.Minute)
-	if next, err := s.ReapDue(t.Context()); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), bad.ID.String()) || !next.Equal(bad.ExpiresAt) {
+	if next, err := s.ReapDue(t.Context()); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), bad.ID.String()) ||
+		!next.Equal(bad.ExpiresAt) {
 		t.Errorf("next is %v, %v", next, err)
 	}
 	if s.publishes("acme", beside.KID) || s.publishes("shop", theirs.KID) || !s.publishes("acme", bad.KID) {
@@ -182,12 +183,11 @@ func TestADamagedKeyKeepsNoOther(t *testing.T) {
 	}
 	s.exec(`UPDATE keys SET scopes = '[]' WHERE id = ?`, bad.ID[:])
 	if next, err := s.ReapDue(t.Context()); err != nil || !next.IsZero() || s.publishes("acme", bad.KID) {
-		t.Errorf("behind a repair next is %v, %v", next, err)
+		t.Errorf("after a repair next is %v, %v", next, err)
 	}
 }
 
-// However many can't leave that are due at once, each is tried once, and those behind them
-// leave.
+// If many due keys can't be removed, each is tried once, and the keys after them are removed.
 func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -196,7 +196,8 @@ func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
 	s.exec(`UPDATE keys SET expires_at = (SELECT max(expires_at) FROM keys)`)
 	s.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
 		INSERT INTO keys (workspace, id, kid, owner, name, scopes, audience, claims, metadata, created_at, updated_at, expires_at, version)
-		SELECT workspace, randomblob(16), randomblob(32), owner, name, scopes, audience, claims, metadata, created_at, updated_at, expires_at, version
+		SELECT workspace, randomblob(16), randomblob(32), owner, name, scopes, audience, claims, metadata, 
+			created_at, updated_at, expires_at, version
 		FROM keys, n WHERE id = ?`, stays.ID[:])
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -216,7 +217,7 @@ func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
 	}
 }
 
-// A start has no time for all of a long list.
+// A long list is not processed completely before the start.
 func TestReapDueEndsWithItsContext(t *testing.T) {
 	s := newServer(t)
 	workspaces := []string{"a", "b", "c"}
@@ -236,7 +237,7 @@ func TestReapDueEndsWithItsContext(t *testing.T) {
 	if _, err := s.ReapDue(ctx); !errors.Is(err, context.Canceled) || s.store.called("Retire") != 1 {
 		t.Errorf("%v, after %d workspaces", err, s.store.called("Retire"))
 	}
-	// The one that was begun is done with, the others are next.
+	// The workspace in progress is finished; the others are next.
 	if n := published(); n != 2 {
 		t.Errorf("%d keys are published", n)
 	}
@@ -245,14 +246,17 @@ func TestReapDueEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// However many sessions are deleted, and however slowly, keys leave in time.
+// Deleting many sessions slowly does not delay the removal of keys.
 func TestReapDoesNotWaitForSessions(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	s.store.hook("PruneSessions", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 	issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
 	s.reaping(authz.ReapOptions{PruneEvery: time.Millisecond})
-	testkit.Eventually(t, "sessions are being deleted", func() bool { s.clock.Advance(time.Millisecond); return s.store.called("PruneSessions") > 0 })
+	testkit.Eventually(t, "sessions are being deleted", func() bool {
+		s.clock.Advance(time.Millisecond)
+		return s.store.called("PruneSessions") > 0
+	})
 	s.clock.Advance(time.Minute)
 	testkit.Eventually(t, "the key leaves", func() bool { return !s.publishes("acme", issued.KID) })
 }

@@ -53,8 +53,8 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// The set of a workspace whose last key is revoked still holds the tombstone:
-// gateways take an empty set for a failure.
+// After its last key is revoked, a workspace's set still has the tombstone, since gateways treat an empty set as a
+// failure.
 func TestRevokeTheLastKey(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -66,8 +66,8 @@ func TestRevokeTheLastKey(t *testing.T) {
 	}
 }
 
-// A revocation is not answered before the set is without the key, even where
-// changes of other servers must be read first, and where that fails it says so.
+// A revocation is answered only after the set is without the key, even if changes of other servers must be read
+// first. If that fails, the answer is an error.
 func TestRevokeBehindOtherServers(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -84,7 +84,7 @@ func TestRevokeBehindOtherServers(t *testing.T) {
 	}
 }
 
-// A store that lags, as a replica may, is no proof that a key is gone.
+// If the store lags, like a replica, a missing row does not prove that a key does not exist.
 func TestRevokeOnAStoreThatLags(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -100,7 +100,7 @@ func TestRevokeOnAStoreThatLags(t *testing.T) {
 	}
 }
 
-// Nor does it wait for ever behind a reader that hangs.
+// A revocation does not wait forever for a read that hangs.
 func TestRevokeBehindAReaderThatHangs(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -174,7 +174,7 @@ func TestRevokeToken(t *testing.T) {
 			if s.publishes("acme", issued.KID) == test.revoked {
 				t.Errorf("published: %t", !test.revoked)
 			}
-			if test.revoked { // again, the token is of no known key
+			if test.revoked { // again, no known key has this token
 				if err := s.RevokeToken(t.Context(), test.workspace, issued.Token); err != nil {
 					t.Errorf("again: %v", err)
 				}
@@ -199,8 +199,8 @@ func alter(token string, part int) string {
 	return strings.Join(parts, ".")
 }
 
-// A holder may come to a server that has not yet heard of the key, or not even
-// of the workspace. Its 200 must be true there as well.
+// The token may reach a server that does not know the key yet, or not even the workspace. Its 200 must be true
+// there, too.
 func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	here := newServer(t)
 	here.workspace("acme")
@@ -216,7 +216,7 @@ func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 			t.Errorf("%s: revoked at %s, %v", workspace, key.RevokedAt, err)
 		}
 	}
-	// Where the store can't tell, neither can we.
+	// If the store can't answer, the call fails.
 	issued := elsewhere.issue("acme", authz.IssueRequest{})
 	here.store.fail("KeyByKID")
 	if err := here.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, errBroken) {
@@ -237,9 +237,8 @@ func TestRevokeTokenStoreFails(t *testing.T) {
 	}
 }
 
-// A revocation that was committed and not acknowledged, since no standby has
-// confirmed it, is out of the set and may come back with a failover. To say that it
-// is done, it must be done again.
+// A revocation that was committed without the standby's confirmation is not in the set, but a failover may undo
+// it. Before the call succeeds, it must be repeated.
 func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -261,16 +260,17 @@ func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	if err := s.RevokeToken(t.Context(), "acme", token); err != nil || s.store.called("Revoke") != before+1 {
 		t.Errorf("%v; the store was asked %d times", err, s.store.called("Revoke")-before)
 	}
-	// What no key of the store's may have signed costs no more than a look.
+	// A token that no stored key can have signed costs one lookup.
 	other := newServer(t)
 	other.workspace("acme")
-	if err := other.RevokeToken(t.Context(), "acme", foreign); err != nil || other.store.called("Revoke") != 0 || other.store.called("KeyByKID") != 1 {
+	if err := other.RevokeToken(t.Context(), "acme", foreign); err != nil || other.store.called("Revoke") != 0 ||
+		other.store.called("KeyByKID") != 1 {
 		t.Errorf("an unknown kid: %v", err)
 	}
 }
 
-// A key that is in the store and, by a fault, not in the set is not to be revoked
-// by whoever knows its kid, nor is its token to be called void.
+// A key that is stored but, after a fault, not in the set can't be revoked by a caller that knows only its kid,
+// and its token is not reported as void.
 func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -287,8 +287,8 @@ func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
 	}
 }
 
-// The kid of an expired key is public: by itself it changes nothing and leaves no trace. The
-// holder of the token can still revoke it, while the log has the JWK.
+// The kid of an expired key is public, so it alone changes nothing and leaves no trace. The holder of the token
+// can still revoke it, as long as the log has the JWK.
 func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -51,13 +51,13 @@ func TestRotateSaysTheSame(t *testing.T) {
 		t.Errorf("it lives for %d s", got)
 	}
 	if successor.Version != s.version("acme") || successor.Version != old.Version+1 {
-		t.Errorf("version %d, behind %d", successor.Version, old.Version)
+		t.Errorf("version %d, after %d", successor.Version, old.Version)
 	}
 	kept, err := s.Key(t.Context(), "acme", old.ID)
 	if err != nil || kept.RotatedTo != successor.ID {
 		t.Errorf("the old key is %+v, %v", kept, err)
 	}
-	// Its own life, with 59 min left, ends before the grace.
+	// The key's own lifetime, of which 59 min are left, ends before the grace.
 	if !kept.GraceEndsAt.Equal(kept.ExpiresAt) {
 		t.Errorf("the grace ends at %s, the key at %s", kept.GraceEndsAt, kept.ExpiresAt)
 	}
@@ -147,12 +147,13 @@ func TestRotateIsIdempotent(t *testing.T) {
 	old := s.issue("acme", authz.IssueRequest{})
 	successor := s.rotate(old.ID, authz.RotateRequest{IdempotencyKey: "once"})
 	var repeated *store.IdempotencyError
-	if _, err := s.Rotate(t.Context(), "acme", old.ID, authz.RotateRequest{IdempotencyKey: "once"}); !errors.As(err, &repeated) || repeated.ID != successor.ID {
+	if _, err := s.Rotate(t.Context(), "acme", old.ID, authz.RotateRequest{IdempotencyKey: "once"}); !errors.As(err, &repeated) ||
+		repeated.ID != successor.ID {
 		t.Error(err)
 	}
 }
 
-// What never expires gets an end where a maximum was set since.
+// The successor of a key that never expires gets an expiry if a maximum was set since.
 func TestRotateEndsWhatNeverExpires(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -169,7 +170,7 @@ func TestRotateEndsWhatNeverExpires(t *testing.T) {
 	}
 }
 
-// The policy of today counts: a rotation is no way around it.
+// A rotation must comply with the present policy.
 func TestRotateKeepsToThePolicy(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -225,7 +226,7 @@ func TestUndoAndEndByEitherId(t *testing.T) {
 			"end":  func() error { _, err := s.EndGrace(t.Context(), "acme", id(second)); return err },
 		} {
 			if err := call(); !errors.Is(err, authz.ErrNotActive) {
-				t.Errorf("%s behind the end: %v", name, err)
+				t.Errorf("%s after the end: %v", name, err)
 			}
 		}
 	}
@@ -287,7 +288,7 @@ func TestReapDueSaysWhatIsNext(t *testing.T) {
 	}
 }
 
-// A key that left the set for its age can still be revoked, without a version.
+// A key that left the set when it expired can still be revoked, without a new version.
 func TestRevokeWhatHasExpired(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -85,8 +85,8 @@ func TestALinkOfAnOperator(t *testing.T) {
 	}
 }
 
-// Whoever revokes a management key is rid of what it opened: of links that nobody has
-// opened yet, and of sessions. One that has expired was good when it made them.
+// Revoking a management key ends the unused links and the sessions that it made. An expired key was valid when it
+// made them.
 func TestARevokedKeyEndsWhatItOpened(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -104,7 +104,8 @@ func TestARevokedKeyEndsWhatItOpened(t *testing.T) {
 	}
 	type links struct{ unopened, owner, operator, all authz.Secret }
 	made := func(by authz.Issued) links {
-		l := links{link("acme", "", "cust_1", by), link("acme", "", "cust_1", by), link("acme", store.RoleOperator, "", by), link(authz.Home, store.RoleOperator, "", by)}
+		l := links{link("acme", "", "cust_1", by), link("acme", "", "cust_1", by), link("acme", store.RoleOperator, "", by),
+			link(authz.Home, store.RoleOperator, "", by)}
 		for _, secret := range []*authz.Secret{&l.owner, &l.operator, &l.all} {
 			var err error
 			if *secret, _, err = s.StartSession(t.Context(), *secret, false); err != nil {
@@ -167,8 +168,8 @@ func TestEndSession(t *testing.T) {
 	}
 }
 
-// A session that was ended by another server lists nothing more here. No context ends because
-// of that, so an export would otherwise continue to its last page.
+// A session that another server ended can't list anything here, although its context does not end: otherwise an
+// export would continue to its last page.
 func TestASessionThatEndedElsewhereReadsNoMore(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -242,7 +243,7 @@ func TestPortalLinkInput(t *testing.T) {
 	}
 }
 
-// What is kept of a secret opens nothing.
+// The stored part of a secret opens nothing.
 func TestNoSecretAtRest(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -12,8 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A successor whose rotation was undone names no rotation any more: least of all the one
-// that was made instead.
+// After a rotation is undone, its successor can't end or undo a later rotation of the same key.
 func TestASuccessorThatWasUndoneEndsNoOtherRotation(t *testing.T) {
 	for name, call := range map[string]func(*server, uuid.UUID) error{
 		"undo": func(s *server, id uuid.UUID) error { _, err := s.UndoRotation(s.t.Context(), "acme", id); return err },
@@ -36,8 +35,7 @@ func TestASuccessorThatWasUndoneEndsNoOtherRotation(t *testing.T) {
 	}
 }
 
-// Whoever ends a grace means a key in its grace: if that is undone in between, the key is
-// in use and must stay.
+// If a rotation is undone while its grace is being ended, the old key is in use and must not be revoked.
 func TestEndGraceLosesToAnUndo(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A caller that is turned away with many calls in progress is held. Other callers are answered
-// at once, and so is this one when those calls are over.
+// An answer to a caller with many calls in progress is delayed if the call was turned away. Other callers, and
+// this one after these calls, are answered at once.
 func TestWhoAsksByManyConnectionsIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Service{}

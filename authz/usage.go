@@ -42,12 +42,12 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 	if err := bad.err(); err != nil {
 		return 0, err
 	}
-	var behind time.Duration
+	var lag time.Duration
 	if r.Sent != nil {
-		behind = now.Sub(*r.Sent)
+		lag = now.Sub(*r.Sent)
 	}
 	right := func(t time.Time) time.Time {
-		if t = t.Add(behind); t.After(now) {
+		if t = t.Add(lag); t.After(now) {
 			return now
 		}
 		return t

@@ -18,7 +18,7 @@ import (
 
 const aDay = 24 * time.Hour
 
-// report says that keys were used a moment ago.
+// report reports that keys were used a moment ago.
 func (s *server) report(workspace string, keys ...authz.Issued) {
 	s.t.Helper()
 	uses := make([]store.Use, len(keys))
@@ -30,7 +30,7 @@ func (s *server) report(workspace string, keys ...authz.Issued) {
 	}
 }
 
-// unused returns the ids that would be revoked as unused, the newest first.
+// unused returns the ids of the keys that would be revoked as unused, the newest first.
 func (s *server) unused(sel authz.Selection) ([]uuid.UUID, error) {
 	s.t.Helper()
 	keys, _, err := s.RevokeMany(s.t.Context(), "acme", sel, true)
@@ -48,7 +48,8 @@ func TestRecordUsage(t *testing.T) {
 	k, theirs := s.issue("acme", authz.IssueRequest{}), s.issue("other", authz.IssueRequest{})
 	s.clock.Advance(time.Hour)
 	used := s.Now().Add(-time.Minute)
-	unknown, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Uses: []store.Use{{KID: theirs.KID, At: used}, {KID: k.KID, At: used}}})
+	unknown, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Uses: []store.Use{{KID: theirs.KID, At: used},
+		{KID: k.KID, At: used}}})
 	if err != nil || unknown != 1 {
 		t.Fatalf("%d unknown, %v", unknown, err)
 	}
@@ -68,7 +69,8 @@ func TestRecordUsage(t *testing.T) {
 		"keys": make([]store.Use, jwks.MaxReport+1), "keys[1].last_used_at": {{KID: k.KID, At: used}, {KID: k.KID, At: time.Unix(-1, 0)}},
 	} {
 		var bad authz.InputError
-		if _, err := s.RecordUsage(t.Context(), "other", authz.UsageReport{Uses: uses}); !errors.As(err, &bad) || len(bad) != 1 || bad[0].Field != field {
+		if _, err := s.RecordUsage(t.Context(), "other", authz.UsageReport{Uses: uses}); !errors.As(err, &bad) || len(bad) != 1 ||
+			bad[0].Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
@@ -80,7 +82,7 @@ func TestRecordUsage(t *testing.T) {
 	}
 }
 
-// What nobody has reported is never taken for unused.
+// Keys are never taken for unused if their use was not reported.
 func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -113,14 +115,14 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	s.report("acme")
 	refused("known from " + since)
 	s.clock.Advance(time.Microsecond)
-	refused("known from " + since) // an hour of reports is no day's
+	refused("known from " + since) // an hour of reports does not cover a day
 	s.report("acme")
 	if ids, err := s.unused(authz.Selection{UnusedFor: aDay}); err != nil || !slices.Equal(ids, []uuid.UUID{k.ID}) {
 		t.Fatalf("%v, %v", ids, err)
 	}
 	s.clock.Advance(aDay + time.Microsecond)
 	refused("last reported at")
-	s.report("acme") // behind a gap
+	s.report("acme") // after a gap
 	refused("known from " + s.Now().Format(time.RFC3339))
 	s.clock.Advance(aDay)
 	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Incomplete: true}); err != nil { // some uses were lost
@@ -128,13 +130,14 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	}
 	refused("known from " + s.Now().Format(time.RFC3339))
 	s.clock.Advance(aDay)
-	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Until: new(s.Now().Add(-time.Hour))}); err != nil { // and has more to tell
+	if _, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Until: new(s.Now().Add(-time.Hour))}); err != nil {
 		t.Fatal(err)
 	}
 	refused("to " + s.Now().Add(-time.Hour).Format(time.RFC3339))
 	for _, short := range []time.Duration{-aDay, 1, aDay - 1} {
 		var bad authz.InputError
-		if _, err := s.unused(authz.Selection{UnusedFor: short}); !errors.As(err, &bad) || bad[0].Field != "unused_for" || !strings.Contains(bad[0].Detail(), "1 day") {
+		if _, err := s.unused(authz.Selection{UnusedFor: short}); !errors.As(err, &bad) || bad[0].Field != "unused_for" ||
+			!strings.Contains(bad[0].Detail(), "1 day") {
 			t.Errorf("%s: %v", short, err)
 		}
 	}
@@ -143,7 +146,7 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	}
 }
 
-// A gateway whose clock is wrong says when by its clock it tells.
+// The times of a gateway with a wrong clock are corrected by the time of sending in its report.
 func TestUsageByAnotherClock(t *testing.T) {
 	for _, behind := range []time.Duration{25 * time.Hour, -25 * time.Hour} {
 		s := newServer(t)
@@ -167,7 +170,7 @@ func TestUsageByAnotherClock(t *testing.T) {
 	}
 }
 
-// usedMeanwhile has a key used while another is revoked.
+// usedMeanwhile is a store in which a key is used while another is revoked.
 type usedMeanwhile struct {
 	store.Store
 	meanwhile func()
@@ -187,7 +190,8 @@ func TestAKeyThatIsUsedMeanwhileStays(t *testing.T) {
 	s.clock.Advance(aDay)
 	s.report("acme")
 	between := authz.New(authz.Options{
-		Store: &usedMeanwhile{s.store, func() { s.report("acme", older) }}, Minter: s.minter, Publisher: s.publisher, PublicURL: publicURL, Now: s.clock.Now,
+		Store:  &usedMeanwhile{s.store, func() { s.report("acme", older) }},
+		Minter: s.minter, Publisher: s.publisher, PublicURL: publicURL, Now: s.clock.Now,
 	})
 	keys, _, err := between.RevokeMany(t.Context(), "acme", authz.Selection{UnusedFor: aDay}, false)
 	if err != nil || len(keys) != 1 || keys[0].ID != newer.ID {
@@ -233,7 +237,7 @@ func TestRevokeUnused(t *testing.T) {
 			t.Errorf("%+v: %v, %v, want %v", c.sel, ids, err, want)
 		}
 	}
-	// Behind the latest report, a key may have been used: that is no part of the time.
+	// A key may have been used after the latest report, so this time does not count.
 	s.clock.Advance(5 * time.Hour)
 	s.report("acme")
 	s.clock.Advance(20 * time.Hour)
@@ -241,7 +245,8 @@ func TestRevokeUnused(t *testing.T) {
 		t.Errorf("%v, %v", ids, err)
 	}
 	keys, more, err := s.RevokeMany(context.Background(), "acme", authz.Selection{UnusedFor: 9 * aDay}, false)
-	if err != nil || more || len(keys) != 3 || !keys[1].LastUsedAt.Equal(must(s.Key(t.Context(), "acme", once.ID)).LastUsedAt) || keys[1].LastUsedAt.IsZero() {
+	if err != nil || more || len(keys) != 3 || !keys[1].LastUsedAt.Equal(must(s.Key(t.Context(), "acme", once.ID)).LastUsedAt) ||
+		keys[1].LastUsedAt.IsZero() {
 		t.Fatalf("%+v, %v", keys, err)
 	}
 	for _, k := range []authz.Issued{never, daily, once, theirs, young} {

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// What is asked for in the audit and is none of its actions or times is refused in words
-// that help.
+// An unknown action or an invalid time in the audit's filters is refused with a helpful text.
 func TestFiltersOfTheAuditSayWhatTheyTake(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{"/v1/workspaces/acme/audit", "/v1/workspaces/acme/audit.csv"} {

@@ -21,7 +21,7 @@ const (
 // call is one management operation of the document.
 type call struct{ method, path, id string }
 
-// management lists every operation that takes a management key.
+// management lists every operation that requires a management key.
 func (s *server) management() []call {
 	s.t.Helper()
 	var calls []call
@@ -46,12 +46,12 @@ func (s *server) management() []call {
 
 const issuerPrefix = "/v1/auth/oauth/"
 
-// in is the call's path in a workspace, for a key that is not there.
+// in returns the call's path in a workspace, for a key that does not exist.
 func (c call) in(workspace string) string {
 	return strings.NewReplacer("{ws}", workspace, "{id}", unknownID).Replace(c.path)
 }
 
-// body is one that every operation refuses or that changes nothing.
+// body returns a body that every operation refuses or that changes nothing.
 func (c call) body() any {
 	if c.method == "POST" || c.method == "PATCH" {
 		return `{}`
@@ -108,7 +108,7 @@ func TestNoCredential(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			for _, call := range calls {
-				// What else is wrong with the call is not said to strangers.
+				// Callers without a key learn nothing about other errors of the call.
 				for _, path := range []string{call.in("acme"), call.in("none"), call.in("BAD!"), call.in("acme") + "?x=1"} {
 					a := s.do(call.method, path, call.body(), header("Authorization", c.values...))
 					if a.status != 401 || a.header.Get("WWW-Authenticate") != c.challenge {
@@ -128,7 +128,7 @@ func TestNoCredential(t *testing.T) {
 	}
 }
 
-// needed says, apart from the code, which scopes each operation takes.
+// needed lists, independently of the code, the scopes that each operation requires.
 var needed = map[string][]string{
 	"create-workspace": {"workspaces:write"},
 	"list-workspaces":  {"workspaces:read", "keys:read", "gateway"},
@@ -151,8 +151,8 @@ var needed = map[string][]string{
 	"end-portal-sessions":   {"keys:write"},
 }
 
-// may is the rule: an untied admin everything; others what their scopes say, in
-// the workspace they are tied to if to any, and never in burnkey.
+// may is the rule: an untied admin may do everything; other keys what their scopes permit, only in the workspace
+// that they are tied to, and never in burnkey.
 func may(c call, scope, tie, workspace string) bool {
 	perWorkspace := strings.Contains(c.path, "{ws}")
 	switch {
@@ -206,7 +206,7 @@ func (s *server) checkScope(t *testing.T, c call, token, workspace string, allow
 	}
 }
 
-// A tied key learns nothing of another workspace, not even that it is there.
+// A tied key learns nothing about another workspace, not even that it exists.
 func TestTiedKeySeesItsWorkspaceAlone(t *testing.T) {
 	s := newServer(t)
 	own := s.issue("acme", map[string]any{})
@@ -241,6 +241,6 @@ func TestManagementKeysNeedAGoodTie(t *testing.T) {
 		})
 		s.wantRefused(t, a, "claims."+authz.TieClaim)
 	}
-	// The server may have moved to another address since a key was issued.
+	// A key stays valid if the server has moved to another address since it was issued.
 	s.do("GET", keysPath, nil, func(r *http.Request) { r.Host = "moved.example.test" }).want(200)
 }

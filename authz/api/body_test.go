@@ -16,8 +16,8 @@ import (
 
 const longBody = 2 << 20
 
-// raw sends a request as it is written here, whole, and only then reads: so do
-// many clients, Python's http.client among them.
+// raw sends the request exactly as given and reads only after that, like many clients, such as Python's
+// http.client.
 func (s *server) raw(t *testing.T, head string, body io.Reader) (*http.Response, []byte) {
 	t.Helper()
 	conn := s.dial(t)
@@ -36,12 +36,12 @@ func (s *server) dial(t *testing.T) *net.TCPConn {
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	must(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
-	// What the kernel holds must not pass for what the server has read.
+	// Bytes in the kernel's buffers must not count as read by the server.
 	must(t, conn.(*net.TCPConn).SetWriteBuffer(64<<10))
 	return conn.(*net.TCPConn)
 }
 
-// receive reads an answer and holds it to the contract.
+// receive reads an answer and compares it with the document.
 func (s *server) receive(t *testing.T, conn net.Conn, head string) (*http.Response, []byte) {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.ReplaceAll(head, "\n", "\r\n") + "\r\n")))
@@ -109,7 +109,7 @@ func TestLongBodies(t *testing.T) {
 	}
 }
 
-// A client that asks for leave to send gets it, where the length is acceptable.
+// A client that sends Expect: 100-continue is told to continue if the length is acceptable.
 func TestExpectContinue(t *testing.T) {
 	s := newServer(t)
 	conn := s.dial(t)
@@ -154,7 +154,7 @@ func TestBodyTooSlow(t *testing.T) {
 	}
 }
 
-// Where a call takes no body, one that is sent is not looked at.
+// A body is ignored if the call takes none.
 func TestBodyNotAskedFor(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{})

@@ -35,7 +35,7 @@ func (s *server) stream(path string) (lines *bufio.Scanner, cancel func()) {
 	return bufio.NewScanner(resp.Body), stop
 }
 
-// want reads up to a line that begins so.
+// want reads up to a line with this beginning.
 func want(t *testing.T, lines *bufio.Scanner, begin string) {
 	t.Helper()
 	for lines.Scan() {
@@ -101,10 +101,11 @@ func TestChangesRefused(t *testing.T) {
 	s.issue("acme", map[string]any{})
 	s.store.fail(func() error { return errors.New(marker) })
 	defer s.store.fail(nil)
-	if a := s.do("GET", changesPath+"?after=1", nil).want(503); a.header.Get("Retry-After") == "" || a.header.Get("Cache-Control") != "no-store" {
+	if a := s.do("GET", changesPath+"?after=1", nil).want(503); a.header.Get("Retry-After") == "" ||
+		a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("a broken log: %v", a.header)
 	}
-	// Who is up to date needs no database.
+	// A reader that is up to date needs no database.
 	lines, _ := s.stream(changesPath + "?after=2")
 	if !lines.Scan() || !strings.HasPrefix(lines.Text(), ": age=") {
 		t.Errorf("got %q", lines.Text())
@@ -206,7 +207,7 @@ func TestChangesHavePlaces(t *testing.T) {
 	}
 	s.wantReaders(3, 0)
 
-	// A reader without a valid key of the scope gateway takes a public place.
+	// A reader without a valid key with the scope gateway takes a public place.
 	gatewayKey := s.issueManagement([]string{"gateway"}, "")
 	revoked := s.issueManagement([]string{"gateway"}, "")
 	s.do("DELETE", "/v1/workspaces/burnkey/keys/"+revoked.id, nil).want(200)
@@ -228,7 +229,7 @@ func TestChangesHavePlaces(t *testing.T) {
 	s.wantReaders(5, 2)
 	opens(other, gatewayKey.token, 429) // the key's places and the address's are all taken
 
-	// Once its key is revoked, a reader needs a public place: here, none is free.
+	// After its key is revoked, a reader needs a public place; here, no place is free.
 	s.do("DELETE", "/v1/workspaces/burnkey/keys/"+gatewayKey.id, nil).want(200)
 	for lines := bufio.NewScanner(kept.Body); lines.Scan(); {
 	}
@@ -242,7 +243,7 @@ func TestChangesHavePlaces(t *testing.T) {
 	}
 }
 
-// A reader whose key is revoked goes on in a public place if one is free.
+// A reader whose key is revoked continues in a public place if one is free.
 func TestChangesGoOnWithoutAKey(t *testing.T) {
 	s := newServer(t)
 	key := s.issueManagement([]string{"gateway"}, "acme")

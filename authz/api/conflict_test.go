@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A key in the wrong state is said to be in which, since when, and what can be done.
+// The answer for a key in the wrong state names the state, its time and what can be done.
 func TestConflictsSayWhy(t *testing.T) {
 	s := newServer(t)
 	key := func(body string) (id, path string) {
@@ -61,7 +61,8 @@ func TestLimitsOfKeysAreNamed(t *testing.T) {
 	}
 	full := func(a answer, words string) {
 		t.Helper()
-		if p := a.want(409).problem(); !p.names("owner") || !strings.Contains(p.Detail, words) || !strings.Contains(p.Errors[0].Detail, "at most 2 ") {
+		if p := a.want(409).problem(); !p.names("owner") || !strings.Contains(p.Detail, words) ||
+			!strings.Contains(p.Errors[0].Detail, "at most 2 ") {
 			t.Errorf("it says %+v", p)
 		}
 	}

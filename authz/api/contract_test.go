@@ -21,7 +21,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// contract is the server's own OpenAPI document, to hold its answers to.
+// contract is the server's own OpenAPI document; answers are compared with it.
 type contract struct {
 	raw        []byte
 	Paths      map[string]map[string]*operation `json:"paths"`
@@ -92,7 +92,7 @@ func readContract(t *testing.T, transport http.RoundTripper, server string) *con
 	return c
 }
 
-// schema compiles what is at a place in the document.
+// schema compiles the schema at a place in the document.
 func (c *contract) schema(place ...string) (*jsonschema.Schema, error) {
 	var pointer strings.Builder
 	for _, step := range place {
@@ -112,7 +112,7 @@ func (c *contract) schema(place ...string) (*jsonschema.Schema, error) {
 	return c.schemas[at], nil
 }
 
-// find returns the path's template and the operation; none where undocumented.
+// find returns the path's template and the operation, or nil if it is not documented.
 func (c *contract) find(method, path string) (string, *operation) {
 	for _, t := range c.templates {
 		if t.pattern.MatchString(path) {
@@ -122,7 +122,7 @@ func (c *contract) find(method, path string) (string, *operation) {
 	return "", nil
 }
 
-// check says in what an answer is not as documented.
+// check returns how an answer differs from the document.
 func (c *contract) check(r *http.Request, resp *http.Response, body []byte) error {
 	path, op := c.find(r.Method, r.URL.EscapedPath())
 	errs := []error{checkHeader(op, resp)}
@@ -184,7 +184,7 @@ func (c *contract) validate(body []byte, place ...string) error {
 	return schema.Validate(v)
 }
 
-// checkProblem holds a refusal to RFC 9457 and what the contract says of it.
+// checkProblem checks a problem against RFC 9457 and the contract.
 func (c *contract) checkProblem(resp *http.Response, body []byte) error {
 	var p problem
 	if err := c.validate(body, "components", "schemas", "Problem"); err != nil {
@@ -213,12 +213,12 @@ func checkHeader(op *operation, resp *http.Response) error {
 		expect(!management || h.Get("Cache-Control") == "no-store", "Cache-Control is %q", h.Get("Cache-Control")),
 		expect(resp.StatusCode < 400 || h.Get("Cache-Control") == "no-store", "a refusal that may be kept"),
 		has("WWW-Authenticate", 401, 403), has("Retry-After", 503), has("Allow", 405),
-		// What a link opens has no place of its own.
+		// A link to the portal is not a resource, so its answer has no Location.
 		expect(resp.StatusCode != 201 || h.Get("Location") != "" || op.ID == "create-portal-session", "no Location"),
 	)
 }
 
-// problem is what every refusal carries.
+// problem has the members that all problems have.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -239,7 +239,7 @@ func expect(ok bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-// problem reads a refusal; the transport has checked its form.
+// problem reads a problem; the transport has checked its form.
 func (a answer) problem() problem {
 	a.t.Helper()
 	var p problem
@@ -247,7 +247,7 @@ func (a answer) problem() problem {
 	return p
 }
 
-// names reports whether the refusal blames a field, or a part of it.
+// names reports whether the problem names a field, or a part of it.
 func (p problem) names(field string) bool {
 	for _, e := range p.Errors {
 		if rest, ok := strings.CutPrefix(e.Field, field); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
@@ -257,7 +257,7 @@ func (p problem) names(field string) bool {
 	return false
 }
 
-// checked holds every answer that passes to the contract.
+// checked is a transport that checks every answer against the contract.
 type checked struct {
 	s    *server
 	base http.RoundTripper

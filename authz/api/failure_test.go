@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/publish"
 )
 
-// goodBody is one with which the operation gets as far as the store.
+// goodBody returns a body with which the operation reaches the store.
 func (c call) goodBody() any {
 	switch c.id {
 	case "create-workspace":
@@ -55,7 +55,7 @@ func TestStoreFails(t *testing.T) {
 				s.wantUnavailable(t, s.do(c.method, c.in("acme"), c.goodBody()), "1")
 			}
 			s.wantUnavailable(t, s.do("POST", issuer+"/revoke", "token="+key.token, form), "1")
-			// What needs no database goes on.
+			// Calls that need no database still work.
 			s.do("GET", jwksPath, nil).want(200)
 			s.do("GET", issuer+"/.well-known/openid-configuration", nil).want(200)
 			s.do("GET", "/healthz", nil).want(200)
@@ -102,7 +102,7 @@ func TestMinterFails(t *testing.T) {
 		s.minter.set(func(m *quickMinter) { m.err = c.err })
 		s.wantUnavailable(t, s.do("POST", keysPath, `{"owner":"x"}`), c.after)
 		s.wantUnavailable(t, s.do("POST", "/v1/workspaces", `{"id":"fresh"}`), c.after)
-		// What is wrong with the input is said all the same, and at once.
+		// Invalid input is still reported, at once.
 		s.do("POST", keysPath, `{"owner":""}`).want(422)
 		s.do("POST", "/v1/workspaces", `{"id":"acme"}`).want(409)
 	}
@@ -125,11 +125,10 @@ func TestReadiness(t *testing.T) {
 		t.Errorf("says %q", p.Detail)
 	}
 	s.do("GET", "/healthz", nil).want(200)
-	s.do("GET", keysPath, nil).want(200) // it still serves those who come
+	s.do("GET", keysPath, nil).want(200) // it still serves new requests
 }
 
-// With real minting processes: the whole way of a key, and the metrics of all
-// that takes part in it.
+// A key is made with real minting processes, and all metrics of that are shown.
 func TestRealMinting(t *testing.T) {
 	s := newServer(t, func(_ *server, o *authz.Options, _ *http.Server) { o.Minter = realMinter{queue: 1} })
 	key := s.issue("acme", map[string]any{})
@@ -141,7 +140,7 @@ func TestRealMinting(t *testing.T) {
 		t.Errorf("published still: %s", a.body)
 	}
 
-	// Six at once are four too many for one worker and a queue of one.
+	// With one worker and a queue of one, four of six simultaneous requests are too many.
 	const calls = 6
 	answers := make(chan answer, calls)
 	for range calls {
@@ -160,7 +159,7 @@ func TestRealMinting(t *testing.T) {
 			made++
 		case 503:
 			busy++
-			// The estimate depends on how long a key takes on this machine at present.
+			// The estimate depends on how long minting takes on this machine.
 			after := a.header.Get("Retry-After")
 			if seconds, err := strconv.Atoi(after); err != nil || seconds < 1 {
 				t.Errorf("Retry-After is %q", after)
@@ -187,8 +186,8 @@ func TestRealMinting(t *testing.T) {
 	}
 }
 
-// A workspace whose set can't be read is there all the same: a 404 would say that
-// none of its keys is good. Others are served.
+// A workspace whose set can't be read is not reported as missing: a 404 would mean that none of its keys is valid.
+// Others are served.
 func TestADamagedSetIsNoMissingOne(t *testing.T) {
 	s := newServer(t)
 	s.createWorkspace(damagedWorkspace)

@@ -11,14 +11,13 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// faultyStore is a store that can be made to fail, or to panic, in every call
-// that management makes.
+// faultyStore is a store whose calls can be made to fail or panic, in all operations of the management API.
 type faultyStore struct {
 	store.Store
 	fault atomic.Pointer[func() error]
 }
 
-// fail makes every call return what f does; nil heals the store.
+// fail makes every call return the result of f; nil ends that.
 func (s *faultyStore) fail(f func() error) {
 	if f == nil {
 		s.fault.Store(nil)
@@ -101,7 +100,7 @@ func (s *faultyStore) Ping(ctx context.Context) error {
 	return err
 }
 
-// damagedWorkspace is one whose published set can't be read.
+// damagedWorkspace has a published set that can't be read.
 const damagedWorkspace = "damaged"
 
 func (s *faultyStore) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {

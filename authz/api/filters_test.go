@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An empty filter would select everything: each is refused by name.
+// An empty filter would select everything, so each is refused by name.
 func TestEmptyFiltersAreRefused(t *testing.T) {
 	s := newServer(t)
 	refused := func(a answer, name string) {

@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// The portal's paths are its own, and are in no log or metric as they are.
+// The portal serves its own paths, which appear in no log and no metric.
 func TestThePortalIsBeside(t *testing.T) {
 	s := newServer(t)
 	pages := http.NewServeMux()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Whatever way a request for a set takes, before the router or through it, the answer
-// is the same, and so is what is counted and logged of it.
+// A request for a set gets the same answer, counts and log lines, whether it is served before the router or
+// through it.
 func TestSetsBeforeTheRouter(t *testing.T) {
 	s := newServer(t)
 	kid := s.issue("acme", map[string]any{}).kid
@@ -69,7 +69,8 @@ func TestNoSetBeforeTheRouter(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			a := s.do(method, path, nil).want(status)
-			if a.header.Get("Content-Type") != "application/problem+json" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Request-Id") == "" {
+			if a.header.Get("Content-Type") != "application/problem+json" || a.header.Get("Cache-Control") != "no-store" ||
+				a.header.Get("X-Request-Id") == "" {
 				t.Errorf("%s %s: %v", method, path, a.header)
 			}
 		}

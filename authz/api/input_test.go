@@ -8,12 +8,12 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// marker stands in bad values: no answer and no log may repeat it.
+// marker is part of invalid values: no answer and no log may repeat it.
 const marker = "s3cret-marker"
 
 func object(n int) string { return fmt.Sprintf(`{"k":"%s"}`, strings.Repeat("x", n-len(`{"k":""}`))) }
 
-// badKeys are bodies of a request for a key, and the fields they must be blamed on.
+// badKeys are invalid bodies of a request for a key, each with the field that the answer must name.
 var badKeys = []struct{ name, field, body string }{
 	{"empty", "body", ``},
 	{"blank", "body", ` `},
@@ -137,8 +137,7 @@ func TestFaultCodes(t *testing.T) {
 	}
 }
 
-// wantRefused fails unless the answer blames the field, and keeps to itself what
-// was wrong with it.
+// wantRefused fails unless the answer names the field and does not repeat its value.
 func (s *server) wantRefused(t *testing.T, a answer, field string) {
 	t.Helper()
 	if a.status != 400 && a.status != 422 {
@@ -258,7 +257,7 @@ func TestBadPathsAndQueries(t *testing.T) {
 	}
 }
 
-// Where a body is no JSON is said, in bytes and not in characters.
+// The answer to a body that is not JSON has the position, in bytes and not in characters.
 func TestFaultsOfJSONHaveAPlace(t *testing.T) {
 	s := newServer(t)
 	for body, at := range map[string]string{
@@ -320,8 +319,8 @@ func TestBadIdempotencyKeys(t *testing.T) {
 	s.do("POST", keysPath, `{"owner":"x"}`, header("Idempotency-Key", strings.Repeat("k", 255))).want(201)
 }
 
-// A token in the wrong place is refused like anything else there, and the
-// transport and the server's end see to it that nobody repeats it.
+// A token in the wrong place is refused like any other value. The transport and the server's end check that
+// nothing repeats it.
 func TestMisplacedTokens(t *testing.T) {
 	s := newServer(t)
 	token := s.issue("acme", map[string]any{}).token

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// keyMembers are what the contract says of a key, and updated_at besides.
+// keyMembers are the members of a key in the contract, and updated_at.
 var keyMembers = []string{
 	"audience", "claims", "created_at", "expires_at", "id", "kid", "last_used_at", "metadata", "name", "owner", "scopes", "status",
 	"updated_at", "version", "workspace",
@@ -101,8 +101,7 @@ func TestIssueDefaults(t *testing.T) {
 	}
 }
 
-// The transport looks for tokens in every answer but the issuing one, and the
-// server's end in log and metrics.
+// The transport looks for tokens in all answers except the issuing one, and the server's end in log and metrics.
 func TestTokenIsSaidOnce(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{"name": "said once"})
@@ -240,6 +239,6 @@ func TestRevoke(t *testing.T) {
 	if etag := s.do("HEAD", jwksPath, nil).want(200).header.Get("Etag"); !strings.HasPrefix(etag, `"4.`) {
 		t.Errorf("the second revocation changed the set: %s", etag)
 	}
-	// What is revoked can still be renamed: its record is kept.
+	// A revoked key can be renamed, since its record is kept.
 	s.do("PATCH", path, `{"name":"gone"}`).want(200)
 }

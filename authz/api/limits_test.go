@@ -12,8 +12,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// The limits that the document states are those that are enforced: each member
-// gets values around them and of other types, and server and schema must agree.
+// The documented limits are enforced: each member gets values around them and of other types, and server and
+// schema must agree.
 func TestLimitsOfBodies(t *testing.T) {
 	s := newServer(t)
 	s.minter.set(func(m *quickMinter) { m.unsigned = true })
@@ -34,10 +34,10 @@ func TestLimitsOfBodies(t *testing.T) {
 	}
 }
 
-// hasOwnTest are those whose bodies mean more than a schema can say.
+// hasOwnTest lists operations whose bodies have rules that a schema can't express.
 var hasOwnTest = map[string]bool{"rotate-key": true, "end-grace": true, "undo-rotation": true, "revoke-keys": true}
 
-// requestSchema returns an operation's schema of bodies, compiled and by member.
+// requestSchema returns the schema of an operation's body, compiled, and its members.
 func (s *server) requestSchema(c call) (*jsonschema.Schema, map[string]map[string]any) {
 	s.t.Helper()
 	media := s.contract.Paths[c.path][strings.ToLower(c.method)].RequestBody.Content["application/json"]
@@ -80,10 +80,12 @@ func (s *server) probe(t *testing.T, c call, path string, schema *jsonschema.Sch
 	}
 }
 
-// probes are values just within and just beyond what a schema admits, and some
-// of every other type.
+// probes are values at the limits of a schema, just beyond them, and of every other type.
 func probes(schema map[string]any) []any {
-	values := []any{nil, true, 1, 1.5, json.Number("60.0"), json.Number("-0"), "x", []any{}, []any{"x"}, []any{1}, []any{nil}, []any{[]any{}}, []any{map[string]any{}}, map[string]any{}, map[string]any{"x": 1}}
+	values := []any{
+		nil, true, 1, 1.5, json.Number("60.0"), json.Number("-0"), "x", []any{}, []any{"x"}, []any{1}, []any{nil}, []any{[]any{}},
+		[]any{map[string]any{}}, map[string]any{}, map[string]any{"x": 1},
+	}
 	number := func(of map[string]any, limit string, add float64) {
 		if n, ok := of[limit].(float64); ok {
 			values = append(values, n, n+add)
@@ -115,7 +117,7 @@ func probes(schema map[string]any) []any {
 	return values
 }
 
-// texts are strings that try a schema's length and pattern.
+// texts are strings at the limits of a schema's length and pattern.
 func texts(schema map[string]any) []string {
 	if types, nullable := schema["type"].([]any); schema["type"] != "string" && !(nullable && slices.Contains(types, any("string"))) {
 		return nil
@@ -159,8 +161,8 @@ func TestLimitsOfParameters(t *testing.T) {
 	}
 }
 
-// refuses reports whether a value can't be sent, or means another call, or is
-// refused for more than the schema can say.
+// refuses reports whether a value can't be sent, means another call, or is refused by a rule that the schema can't
+// express.
 func refuses(p parameter, text string) bool {
 	switch p.In {
 	case "path":

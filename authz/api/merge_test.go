@@ -16,7 +16,7 @@ const (
 			"oidc":{"issuer":"https://login.example","client_id":"c","owner_claim":"o","operator_claim":"g","operator_value":"ops"}}}`
 )
 
-// What a patch says changes, and nothing else does: RFC 7396.
+// A patch changes its members and nothing else: RFC 7396.
 func TestMergePatch(t *testing.T) {
 	s := newServer(t)
 	whole := s.do("PATCH", acmePath, allOf).want(200).object()
@@ -53,7 +53,7 @@ func TestMergePatch(t *testing.T) {
 			if value := take(got, test.at); value != test.want {
 				t.Errorf("%s is %q, want %q", test.at, value, test.want)
 			}
-			// But for that and the time, all is as it was.
+			// Apart from that and the time, nothing has changed.
 			want := copied(whole)
 			take(want, test.at)
 			if strings.Contains(test.patch, "default_audience") {
@@ -69,7 +69,7 @@ func TestMergePatch(t *testing.T) {
 	}
 }
 
-// take removes what is at a place among members and returns its text.
+// take removes a nested member and returns its text.
 func take(from map[string]any, place string) string {
 	outer, inner, nested := strings.Cut(place, ".")
 	if m, ok := from[outer].(map[string]any); nested && ok {
@@ -134,7 +134,8 @@ func TestBadMergePatches(t *testing.T) {
 			t.Errorf("of a logo %q it says %v", logo, p.Errors)
 		}
 	}
-	if p := s.do("PATCH", acmePath, `{"policy":{"max_expires_in":599}}`).problem(); len(p.Errors) != 1 || p.Errors[0].Field != "policy.default_expires_in" ||
+	if p := s.do("PATCH", acmePath, `{"policy":{"max_expires_in":599}}`).problem(); len(p.Errors) != 1 ||
+		p.Errors[0].Field != "policy.default_expires_in" ||
 		!strings.HasPrefix(p.Errors[0].Detail, "is 600, and must be 0 to 599 seconds") {
 		t.Errorf("of a maximum below the default it says %v", p.Errors)
 	}
@@ -145,7 +146,7 @@ func TestBadMergePatches(t *testing.T) {
 	}
 }
 
-// Of patches of different members at once, all survive.
+// Concurrent patches of different members are all applied.
 func TestMergePatchesAtOnce(t *testing.T) {
 	s := newServer(t)
 	for round := range 20 {

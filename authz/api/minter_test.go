@@ -15,10 +15,10 @@ import (
 type quickMinter struct {
 	mu     sync.Mutex
 	minted []jwks.Token
-	// err is returned instead of a key, before is called first; both may be nil.
+	// err is returned instead of a key; before is called first. Both may be nil.
 	err    error
 	before func(context.Context) error
-	// unsigned makes tokens that don't verify: where many keys are needed fast.
+	// unsigned makes tokens that can't be verified, for tests that need many keys quickly.
 	unsigned bool
 }
 

@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// What the server answers and what the document says can't drift apart: the
-// transport holds every answer of every test to it (contract_test.go), this one
-// every route, and limits_test.go every limit.
+// The document describes what the server does: the transport compares every answer of every test with it
+// (contract_test.go), this test compares every route, and limits_test.go every limit.
 func TestRoutesAreDocumented(t *testing.T) {
 	s := newServer(t)
 	var served, documented []string

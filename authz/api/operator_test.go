@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// An operator's link takes the scope admin, in the workspace that the key is tied to.
+// A link for an operator requires the scope admin in the workspace that the key is tied to.
 func TestOperatorSessionAnswers(t *testing.T) {
 	s := newServer(t)
 	const path, body = "/v1/workspaces/acme/portal-sessions", `{"role":"operator"}`
@@ -51,7 +51,7 @@ func TestOperatorSessionAnswers(t *testing.T) {
 	s.do("POST", "/v1/workspaces/none/portal-sessions", body).want(404)
 }
 
-// Who names the provider says who is an operator: that, too, takes the scope admin.
+// The provider decides who is an operator, so changing it requires the scope admin.
 func TestOIDCTakesTheScopeAdmin(t *testing.T) {
 	s := newServer(t)
 	const path, other = "/v1/workspaces/acme", `{"portal":{"oidc":{"issuer":"https://other.example","client_id":"b","owner_claim":"o"}}}`
@@ -69,7 +69,8 @@ func TestOIDCTakesTheScopeAdmin(t *testing.T) {
 	}
 	s.do("PATCH", "/v1/workspaces/none", set, writer).want(404)
 	w, err := s.service.Workspace(t.Context(), "acme")
-	if err != nil || w.Name == "New" || w.Portal.OIDC == nil || *w.Portal.OIDC != (store.OIDC{Issuer: "https://login.example", ClientID: "b", OwnerClaim: "o"}) {
+	if err != nil || w.Name == "New" || w.Portal.OIDC == nil || *w.Portal.OIDC != (store.OIDC{Issuer: "https://login.example",
+		ClientID: "b", OwnerClaim: "o"}) {
 		t.Errorf("%+v, %v", w, err)
 	}
 	refused, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})
@@ -81,11 +82,12 @@ func TestOIDCTakesTheScopeAdmin(t *testing.T) {
 	s.do("PATCH", path, `{"portal":null}`, writer).want(200) // there is none any more
 }
 
-// What a workspace is set to is not for a gateway's key: it tells who gets in and where data goes.
+// A gateway's key can't read a workspace's settings, which say who may log in and where data goes.
 func TestTheScopeGatewaySeesNoSettings(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/acme"
-	s.do("PATCH", path, `{"policy":{"webhook":"https://hooks.example/x"},"portal":{"oidc":{"issuer":"https://login.example","client_id":"b","owner_claim":"o"}}}`).want(200)
+	s.do("PATCH", path, `{"policy":{"webhook":"https://hooks.example/x"},`+
+		`"portal":{"oidc":{"issuer":"https://login.example","client_id":"b","owner_claim":"o"}}}`).want(200)
 	for _, tie := range []string{"", "acme"} {
 		for _, path := range []string{path, "/v1/workspaces"} {
 			text := string(s.do("GET", path, nil, as(s.manager(tie, "gateway"))).want(200).body)
@@ -102,7 +104,7 @@ func TestTheScopeGatewaySeesNoSettings(t *testing.T) {
 	}
 }
 
-// What a management key opens ends with it, whoever it was for.
+// Sessions end with the management key that made their link, for owners and for operators.
 func TestARevokedKeyEndsItsLinks(t *testing.T) {
 	s := newServer(t)
 	for _, body := range []string{`{"role":"operator"}`, `{"owner":"cust_1"}`} {
@@ -119,7 +121,7 @@ func TestARevokedKeyEndsItsLinks(t *testing.T) {
 	}
 }
 
-// Who a link is for is whom the audit names.
+// The audit names the person that a link is for.
 func TestTheSubjectOfALink(t *testing.T) {
 	s := newServer(t)
 	for _, body := range []string{`{"role":"operator"`, `{"owner":"cust_1"`} {
@@ -192,7 +194,7 @@ func TestEndPortalSessions(t *testing.T) {
 	}
 }
 
-// Whoever operates all workspaces comes by a key that is tied to none.
+// A link for an operator of all workspaces requires a key that is not tied.
 func TestOperatorsOfAllWorkspacesByTheAPI(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/burnkey/portal-sessions"
@@ -205,7 +207,8 @@ func TestOperatorsOfAllWorkspacesByTheAPI(t *testing.T) {
 		s.do("POST", path, `{"role":"operator"}`, as(s.manager(tie, "admin"))).want(403)
 	}
 	s.do("POST", path, `{"role":"operator"}`, as(s.manager("", "keys:write", "workspaces:write", "audit:read"))).want(403)
-	if p := s.do("POST", path, `{"owner":"c"}`).want(422).problem(); !p.names("workspace") || !strings.Contains(p.Errors[0].Detail, "operators only") {
+	if p := s.do("POST", path, `{"owner":"c"}`).want(422).problem(); !p.names("workspace") ||
+		!strings.Contains(p.Errors[0].Detail, "operators only") {
 		t.Errorf("an owner's link: %v", p.Errors)
 	}
 }

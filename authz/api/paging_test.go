@@ -15,8 +15,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// Keys come and go while somebody reads page by page: none of those that were
-// there throughout is missed, and none comes twice.
+// Keys are issued and revoked while a client reads page by page. It sees every key that existed throughout, once.
 func TestPagingThroughChanges(t *testing.T) {
 	s := newServer(t)
 	s.minter.set(func(m *quickMinter) { m.unsigned = true })
@@ -53,7 +52,7 @@ func TestPagingThroughChanges(t *testing.T) {
 			break
 		}
 		cursor = next
-		turns <- count - 1 - page*5 // just ahead or behind of where the reader is
+		turns <- count - 1 - page*5 // just before or after the reader's position
 	}
 	close(stop)
 	<-idle
@@ -155,7 +154,7 @@ func TestIdempotency(t *testing.T) {
 			t.Errorf("%s: %s", body, a.body)
 		}
 	}
-	// A repeated rotation must be for the same key and grace.
+	// A repeated rotation must have the same key and grace.
 	one := s.issue("acme", map[string]any{})
 	again := header("Idempotency-Key", "rotate 1")
 	s.do("POST", keysPath+"/"+one.id+"/rotate", `{"grace":"1h"}`, again).want(201)
@@ -207,7 +206,7 @@ func TestIdempotencyInParallel(t *testing.T) {
 	}
 }
 
-// Who goes away while a key is being made gets none, and nobody else does.
+// If a client leaves while its key is made, no key is issued.
 func TestClientGone(t *testing.T) {
 	s := newServer(t)
 	before := s.state()
@@ -234,7 +233,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// A page also ends at a number of bytes, and the pages together are the whole list.
+// A page also ends at a number of bytes, and all pages together are the complete list.
 func TestPagesEndByBytes(t *testing.T) {
 	s := newServer(t)
 	const n = 80

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// picture is a PNG of nearly so many bytes.
+// picture returns a PNG of almost the given size.
 func picture(t *testing.T, size int) []byte {
 	t.Helper()
 	const side = 128 // noise can't be compressed: a byte a pixel
@@ -29,8 +29,8 @@ func picture(t *testing.T, size int) []byte {
 	return b.Bytes()
 }
 
-// The longest logo fits into a body, and a gateway's list of a thousand workspaces, each
-// with all that there may be of it, into what a gateway reads: 32 MiB.
+// The largest logo fits into a body, and a list of a thousand workspaces with the largest settings is not longer
+// than a gateway reads: 32 MiB.
 func TestLogosAndLists(t *testing.T) {
 	s := newServer(t)
 	logo := picture(t, authz.MaxLogo)
@@ -61,7 +61,7 @@ func TestLogosAndLists(t *testing.T) {
 	if portal, ok := one["portal"].(map[string]any); !ok || portal["logo"] == nil || one["policy"] == nil {
 		t.Error("a workspace by itself is without its logo or policy")
 	}
-	// Other bodies are no longer than before.
+	// Other bodies have the same limit as before.
 	s.do("PATCH", "/v1/workspaces/acme", `{"name":"`+strings.Repeat("x", 256<<10)+`"}`).want(413)
 	s.do("POST", "/v1/workspaces/acme/keys", `{"owner":"`+strings.Repeat("x", 65<<10)+`"}`).want(413)
 }

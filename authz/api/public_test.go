@@ -89,7 +89,7 @@ func TestJWKSNotFound(t *testing.T) {
 	}
 }
 
-// Many clients treat a 404 as a failed fetch, and go on using the revoked key.
+// Many clients treat a 404 as a failed fetch and continue to use the revoked key.
 func TestJWKSOfAKeyThatIsNotPublished(t *testing.T) {
 	s := newServer(t)
 	foreign, revoked := s.issue("other", map[string]any{}), s.issue("acme", map[string]any{})
@@ -224,7 +224,7 @@ func TestRevokeByPossession(t *testing.T) {
 	}
 }
 
-// A leak finder sends the token as curl --data-urlencode token@file does, and as logs show it.
+// Tools that find leaked tokens send them as curl --data-urlencode token@file does, or as logs show them.
 func TestRevokeByPossessionTakesOffWhatSurrounds(t *testing.T) {
 	s := newServer(t)
 	for _, around := range []string{"%s\n", "Authorization: Bearer %s\r\n", "\ufeff\"%s\"", "API_KEY='%s';", `{"token": "%s"}`, "`%s`."} {

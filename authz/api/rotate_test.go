@@ -101,7 +101,8 @@ func TestRevokeMany(t *testing.T) {
 		t.Errorf("revoked %s", text)
 	}
 	s.do("POST", path, `{"created_before":"2100-01-01T00:00:00Z"}`).want(200)
-	for _, any := range []string{`{"owner":"cust_1","ids":[]}`, `{"owner":"cust_1","scope":""}`, `{"owner":"","scope":"a"}`, `{"owner":"cust_1","created_before":"0001-01-01T00:00:00Z"}`} {
+	for _, any := range []string{`{"owner":"cust_1","ids":[]}`, `{"owner":"cust_1","scope":""}`, `{"owner":"","scope":"a"}`,
+		`{"owner":"cust_1","created_before":"0001-01-01T00:00:00Z"}`} {
 		s.do("POST", path, any).want(422) // which would mean more than it says
 	}
 	for _, key := range []string{one.id, two.id, three.id} {
@@ -111,14 +112,15 @@ func TestRevokeMany(t *testing.T) {
 	}
 }
 
-// Whoever revokes management keys by what they have in common keeps their own.
+// A caller that revokes management keys by owner or scope keeps its own.
 func TestRevokeManyLeavesTheCaller(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/burnkey/revocations"
 	own := s.issue(authz.Home, map[string]any{"owner": "operator", "scopes": []string{"admin"}})
 	other := s.issue(authz.Home, map[string]any{"owner": "operator", "scopes": []string{"admin"}})
 	both := `"ids":["` + own.id + `","` + other.id + `"]`
-	for _, body := range []string{`{` + both + `,"dry_run":true}`, `{"owner":"operator","dry_run":true}`, `{"created_before":"2100-01-01T00:00:00Z","scope":"admin"}`} {
+	for _, body := range []string{`{` + both + `,"dry_run":true}`, `{"owner":"operator","dry_run":true}`,
+		`{"created_before":"2100-01-01T00:00:00Z","scope":"admin"}`} {
 		a := s.do("POST", path, body, as(own.token)).want(200)
 		if strings.Contains(string(a.body), own.id) || !strings.Contains(string(a.body), other.id) {
 			t.Errorf("%s means %s", body, a.body)
@@ -134,10 +136,12 @@ func TestRevokeManyLeavesTheCaller(t *testing.T) {
 func TestPolicyAndPortalOfAWorkspace(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/acme"
-	s.do("PATCH", path, `{"policy":{"scopes":[{"name":"maps:read","description":"Read maps"}],"max_expires_in":3600,"keys_per_owner":1,"webhook":"https://hooks.example/x"},
+	s.do("PATCH", path, `{"policy":{"scopes":[{"name":"maps:read","description":"Read maps"}],
+		"max_expires_in":3600,"keys_per_owner":1,"webhook":"https://hooks.example/x"},
 		"portal":{"display_name":"Acme","accent":"#0A7b3C","frame_ancestors":["https://app.acme.example"]}}`).want(200)
 	got := s.do("GET", path, nil).want(200).object()
-	wantSubset(t, got, `{"policy":{"scopes":[{"name":"maps:read","description":"Read maps"}],"max_expires_in":3600,"keys_per_owner":1,"webhook":"https://hooks.example/x"},
+	wantSubset(t, got, `{"policy":{"scopes":[{"name":"maps:read","description":"Read maps"}],
+		"max_expires_in":3600,"keys_per_owner":1,"webhook":"https://hooks.example/x"},
 		"portal":{"display_name":"Acme","accent":"#0a7b3c","frame_ancestors":["https://app.acme.example"]}}`)
 	for body, field := range map[string]string{
 		`{"owner":"c","scopes":["maps:write"]}`: "scopes", `{"owner":"c","expires_in":3601}`: "expires_in",
@@ -158,7 +162,8 @@ func TestPolicyAndPortalOfAWorkspace(t *testing.T) {
 func TestPortalSessionAnswers(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/acme/portal-sessions"
-	got := s.do("POST", path, `{"owner":"cust_1","scopes_allowed":["maps:read"],"return_url":"https://app.example.com/","expires_in":60}`).want(201).object()
+	got := s.do("POST", path, `{"owner":"cust_1","scopes_allowed":["maps:read"],`+
+		`"return_url":"https://app.example.com/","expires_in":60}`).want(201).object()
 	wantMembers(t, got, "url", "expires_at")
 	url, _ := got["url"].(string)
 	secret, ok := strings.CutPrefix(url, publicURL+"/portal/link/")
@@ -207,7 +212,8 @@ func TestAuditAnswers(t *testing.T) {
 		}
 	}
 	first := s.do("GET", "/v1/workspaces/acme/audit?limit=1", nil).want(200)
-	if next := s.do("GET", "/v1/workspaces/acme/audit?limit=1&cursor="+first.text("next_cursor"), nil).want(200); strings.Contains(string(next.body), "call.refuse") {
+	if next := s.do("GET", "/v1/workspaces/acme/audit?limit=1&cursor="+first.text("next_cursor"),
+		nil).want(200); strings.Contains(string(next.body), "call.refuse") {
 		t.Error("the second page is the first")
 	}
 	sheet := s.do("GET", "/v1/workspaces/acme/audit.csv?action=key.issue", nil).want(200)
@@ -218,7 +224,7 @@ func TestAuditAnswers(t *testing.T) {
 	for range 2 {
 		s.issue("acme", map[string]any{"owner": "a&b"})
 	}
-	// The next page is of the same list.
+	// The next page belongs to the same list.
 	sheet = s.do("GET", "/v1/workspaces/acme/audit.csv?action=key.issue&owner=a%26b&limit=1&since=2020-01-01T00:00:00Z", nil).want(200)
 	next, ok := strings.CutSuffix(strings.TrimPrefix(sheet.header.Get("Link"), "<"), `>; rel="next"`)
 	if !ok {
@@ -230,7 +236,7 @@ func TestAuditAnswers(t *testing.T) {
 		t.Errorf("the next page, %s, is %q, %v", next, rows, err)
 	}
 	if link := more.header.Get("Link"); link != "" {
-		t.Errorf("behind the last page there is %s", link)
+		t.Errorf("after the last page there is %s", link)
 	}
 	reader := s.issue("burnkey", map[string]any{"owner": "auditor", "scopes": []string{"audit:read"}})
 	s.do("GET", "/v1/workspaces/acme/audit", nil, as(reader.token)).want(200)

@@ -72,7 +72,7 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// line is what the log says of one request.
+// line is a request's line in the log.
 type line struct {
 	Msg       string `json:"msg"`
 	RequestID string `json:"request_id"`

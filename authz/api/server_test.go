@@ -30,9 +30,8 @@ import (
 
 const publicURL = "https://keys.example.test"
 
-// server is a whole Burnkey without the program around it. Whatever a test does
-// with it, each answer is held to the document, and neither log nor metrics may
-// hold a token at the end.
+// server is a complete Burnkey without the program around it. Each answer in each test is compared with the
+// document, and at the end neither log nor metrics may contain a token.
 type server struct {
 	*httptest.Server
 	t         *testing.T
@@ -118,7 +117,7 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 
 func (s *server) closeStreams() { s.closed.Do(func() { close(s.closing) }) }
 
-// realMinter asks newServer for minting processes.
+// realMinter makes newServer use minting processes.
 type realMinter struct {
 	authz.Minter
 	queue int
@@ -126,7 +125,7 @@ type realMinter struct {
 
 func (s *server) now() time.Time { return time.Now().Add(time.Duration(s.late.Load())) }
 
-// sleep moves the server's clock on.
+// sleep moves the server's clock forward.
 func (s *server) sleep(d time.Duration) { s.late.Add(int64(d)) }
 
 func (s *server) checkSecrets(metrics prometheus.Gatherer) {
@@ -154,7 +153,7 @@ func signature(token jwks.Token) string {
 	return token.Reveal()[strings.LastIndexByte(token.Reveal(), '.')+1:]
 }
 
-// answer is a response, read whole.
+// answer is a response that was read completely.
 type answer struct {
 	t      *testing.T
 	status int
@@ -162,8 +161,8 @@ type answer struct {
 	body   []byte
 }
 
-// do makes a call; body is nil, text as it is, or marshalled. Management calls
-// are the admin's unless an option says otherwise.
+// do makes a call. A body is nil, a text sent as it is, or a value to marshal. Management calls use the admin key
+// unless an option changes that.
 func (s *server) do(method, path string, body any, options ...func(*http.Request)) answer {
 	s.t.Helper()
 	a, err := s.try(method, path, body, options...)
@@ -272,7 +271,7 @@ func (s *server) issue(workspace string, body map[string]any) issued {
 	return issued{a.text("id"), a.text("kid"), a.text("token")}
 }
 
-// manager issues a management key with these scopes, tied where tie is not empty.
+// manager issues a management key with these scopes, tied to a workspace unless tie is empty.
 func (s *server) manager(tie string, scopes ...string) string {
 	s.t.Helper()
 	body := map[string]any{"owner": "operator", "scopes": scopes}
@@ -282,7 +281,7 @@ func (s *server) manager(tie string, scopes ...string) string {
 	return s.issue(authz.Home, body).token
 }
 
-// state is all that a refused call must leave as it was.
+// state is everything that a refused call must not change.
 func (s *server) state() string {
 	s.t.Helper()
 	var all strings.Builder

@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// The words of the records below that each scope lets its holder see.
+// These texts are in the records below; each is shown to holders of some scopes only.
 const (
 	keyWords      = "owner-word name-word scope:word claim-word metadata-word"
 	settingsWords = "hook-word login-word display-word"

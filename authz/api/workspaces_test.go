@@ -81,7 +81,7 @@ func TestListWorkspaces(t *testing.T) {
 	}
 }
 
-// Who may not see the workspace burnkey does not find it in a list either.
+// A caller that may not see the workspace burnkey does not find it in a list either.
 func TestListWorkspacesHidesHome(t *testing.T) {
 	s := newServer(t)
 	s.admin = s.manager("", "workspaces:read")

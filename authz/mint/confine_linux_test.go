@@ -21,12 +21,10 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// nobody is whom the processes run as where we are root: from what belongs to
-// root, nothing could be told.
+// nobody is the user of the processes if the test runs as root: root's own processes show no difference.
 const nobody = 65534
 
-// waiting starts a process that then waits for its standard input, and returns
-// its pid and the end to write to.
+// waiting starts a process that waits for its standard input, and returns its pid and the pipe to write to.
 func waiting(t *testing.T, command func(context.Context) *exec.Cmd, out io.Writer) (*exec.Cmd, *io.PipeWriter) {
 	t.Helper()
 	in, feed := io.Pipe()
@@ -49,8 +47,7 @@ func waiting(t *testing.T, command func(context.Context) *exec.Cmd, out io.Write
 	return cmd, feed
 }
 
-// plain is the command that os/exec makes by itself: what confinement is held
-// against, so that no check passes on a process without it.
+// plain is a command without confinement. Every check must fail on it, so that none passes by accident.
 func plain(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Args[0] = "idle"
@@ -68,7 +65,7 @@ func TestConfinement(t *testing.T) {
 	var out bytes.Buffer
 	cmd, feed := waiting(t, m.command, &out)
 	pid := cmd.Process.Pid
-	// The priority is the last that harden sets.
+	// The priority is the last attribute that harden sets.
 	testkit.Eventually(t, "the process is hardened", func() bool { return hardenedThread(t, pid) != "" })
 
 	for _, check := range confinements {
@@ -81,7 +78,7 @@ func TestConfinement(t *testing.T) {
 			}
 		})
 	}
-	// It was a minting process that was looked at: it goes on to make a key.
+	// The inspected process was a minting process: it now makes a key.
 	if _, err := feed.Write([]byte{burn.Tombstone}); err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +113,8 @@ var confinements = []struct {
 		}
 		return false
 	}},
-	// What is under /proc for a process that is not dumpable belongs to root:
-	// its own user can't open its memory (man 5 proc).
+	// Files below /proc of a process that is not dumpable belong to root, so its own user can't open its memory
+	// (man 5 proc).
 	{"not dumpable", func(t *testing.T, pid int, _ string) bool {
 		info, err := os.Stat(proc(pid, "mem"))
 		if err != nil {
@@ -146,7 +143,7 @@ var confinements = []struct {
 	{"pipes and its runtime's own descriptors alone", func(t *testing.T, pid int, _ string) bool {
 		for fd, target := range descriptors(t, pid) {
 			pipe := fd <= 1 && strings.HasPrefix(target, "pipe:") || fd == 2 && target == os.DevNull
-			// Go's runtime polls, and reads how much CPU its cgroup has.
+			// Go's runtime polls, and reads its CPU limit from its cgroup.
 			own := strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/")
 			if !pipe && !own {
 				t.Logf("process %d has %d -> %s", pid, fd, target)
@@ -157,7 +154,7 @@ var confinements = []struct {
 	}},
 }
 
-// leak opens a file as other languages do, to be inherited.
+// leak opens a file without close-on-exec, as programs in other languages do.
 func leak(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "inheritable")
@@ -169,7 +166,7 @@ func leak(t *testing.T) string {
 	return path
 }
 
-// Where the kernel can't seal them all at once, they are sealed one by one.
+// If the kernel can't mark all files at once, each is marked.
 func TestSealEach(t *testing.T) {
 	leaked := leak(t)
 	before, _ := waiting(t, plain, io.Discard)
@@ -187,7 +184,7 @@ func TestSealEach(t *testing.T) {
 	}
 }
 
-// allowCoreDumps makes the limit that processes inherit as high as it may be.
+// allowCoreDumps raises the limit that child processes inherit to its maximum.
 func allowCoreDumps(t *testing.T) {
 	t.Helper()
 	var old unix.Rlimit
@@ -220,8 +217,8 @@ func stat(t *testing.T, pid int, path ...string) []string {
 	return strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 }
 
-// hardenedThread returns the thread that has the niceness of a minting process,
-// if there is one: on Linux that is a matter of threads.
+// hardenedThread returns the thread with the niceness of a minting process, if there is one: on Linux, threads
+// have their own niceness.
 func hardenedThread(t *testing.T, pid int) string {
 	t.Helper()
 	threads, err := os.ReadDir(proc(pid, "task"))
@@ -236,13 +233,13 @@ func hardenedThread(t *testing.T, pid int) string {
 	return ""
 }
 
-// givesWay reports whether a process or thread has a minting process's niceness.
+// givesWay reports whether a process or thread has the niceness of a minting process.
 func givesWay(t *testing.T, pid int, path ...string) bool {
 	t.Helper()
 	return stat(t, pid, path...)[19-3] == strconv.Itoa(burn.Niceness)
 }
 
-// A minting process gives way from its start, and whatever it starts then does.
+// A minting process has a low priority from its start, and so do the threads that it starts.
 func TestGivesWayFromTheStart(t *testing.T) {
 	cmd, _ := waiting(t, plain, io.Discard)
 	pid := cmd.Process.Pid
@@ -256,7 +253,7 @@ func TestGivesWayFromTheStart(t *testing.T) {
 	burn.GiveWay(pid) // as harden does once more
 }
 
-// A process that ended at once is told of by its status.
+// The exit status of a process that ended early is reported.
 func TestOneKeyTellsTheStatus(t *testing.T) {
 	if _, err := oneKey(exec.Command(self+"-missing", "x"), nil); err == nil {
 		t.Error("a program that is missing was run")
@@ -269,7 +266,7 @@ func TestOneKeyTellsTheStatus(t *testing.T) {
 	}
 }
 
-// descriptors returns what is open in a process.
+// descriptors returns the open files of a process.
 func descriptors(t *testing.T, pid int) map[int]string {
 	t.Helper()
 	entries, err := os.ReadDir(proc(pid, "fd"))

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/authz/mint/burn"
 )
 
-// signature is that of a token.
+// signature returns the signature of a token.
 func signature(t *testing.T, token string) []byte {
 	t.Helper()
 	sig, err := base64.RawURLEncoding.DecodeString(token[strings.LastIndexByte(token, '.')+1:])
@@ -44,7 +44,7 @@ func TestConverseBelievesNoLie(t *testing.T) {
 		{"the truth", payload, [][]byte{modulus, good}, true},
 		{"the truth about a tombstone", "", [][]byte{modulus}, true},
 		{"another payload", payload, [][]byte{modulus, signature(t, mine.token(other))}, false},
-		{"the same but for white space", payload, [][]byte{modulus, signature(t, mine.token(`{"sub": "one"}`))}, false},
+		{"the same except white space", payload, [][]byte{modulus, signature(t, mine.token(`{"sub": "one"}`))}, false},
 		{"another key", payload, [][]byte{foreign.key.Modulus(), good}, false},
 		{"signed by another key", payload, [][]byte{modulus, signature(t, foreign.sign(`{"alg":"RS256","kid":"`+kid+`","typ":"JWT"}`, payload))}, false},
 		{"another header", payload, [][]byte{modulus, signature(t, mine.sign(`{"alg":"RS256","typ":"JWT","kid":"`+kid+`"}`, payload))}, false},
@@ -52,8 +52,8 @@ func TestConverseBelievesNoLie(t *testing.T) {
 		{"no signature", payload, [][]byte{modulus}, false},
 		{"a signature of nothing", payload, [][]byte{modulus, make([]byte, burn.SignatureLen)}, false},
 		{"a signature where none was asked for", "", [][]byte{modulus, good}, false},
-		{"more behind", payload, [][]byte{modulus, good, {0}}, false},
-		{"more behind a tombstone", "", [][]byte{modulus, {'\n'}}, false},
+		{"more bytes", payload, [][]byte{modulus, good, {0}}, false},
+		{"more after a tombstone", "", [][]byte{modulus, {'\n'}}, false},
 		{"half a key", "", [][]byte{modulus[:burn.ModulusLen/2]}, false},
 		{"an even modulus", "", [][]byte{with(func(n []byte) { n[len(n)-1] &^= 1 })}, false},
 		{"a short modulus", "", [][]byte{with(func(n []byte) { n[0] = 0 })}, false},
@@ -82,7 +82,7 @@ func TestConverseBelievesNoLie(t *testing.T) {
 	}
 }
 
-// deaf is a process that does not read.
+// deaf is a process that never reads.
 type deaf struct{ hears int }
 
 func (d *deaf) Write(p []byte) (int, error) {
@@ -100,17 +100,18 @@ func TestConverseWithTheDeaf(t *testing.T) {
 	}
 }
 
-// What is minted and every error of minting may end up in a log.
+// Minted keys and errors of minting may be logged.
 func TestMintedHidesItsToken(t *testing.T) {
 	minted := Minted{Key: pairs()[0].key, Token: "eyJ.secret.token"}
-	for _, shown := range []string{fmt.Sprint(minted), fmt.Sprintf("%+v %#v %s %x", minted, minted, minted.Token, minted.Token), mustJSON(t, minted)} {
+	for _, shown := range []string{fmt.Sprint(minted), fmt.Sprintf("%+v %#v %s %x", minted, minted, minted.Token, minted.Token),
+		mustJSON(t, minted)} {
 		if strings.Contains(shown, "secret") {
 			t.Errorf("shows its token: %s", shown)
 		}
 	}
 }
 
-// What a process says is not believed to the end: it may say too much.
+// An answer with extra bytes is refused.
 func TestOneKeyStopsListening(t *testing.T) {
 	m := newMinter(t, Options{Workers: 1})
 	m.binary = role(t, "flood")

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// TestMintKillsWhatHangs is about processes that neither answer nor end.
+// TestMintKillsWhatHangs uses processes that neither answer nor end.
 func TestMintKillsWhatHangs(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -43,7 +43,7 @@ func TestMintKillsWhatHangs(t *testing.T) {
 			if !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
-			// Our deadline is not the caller's: it must not look like it.
+			// The Minter's deadline must not look like the caller's.
 			if errors.Is(test.want, ErrFailed) && (errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "200ms")) {
 				t.Errorf("the error says %q", err)
 			}
@@ -55,7 +55,7 @@ func TestMintKillsWhatHangs(t *testing.T) {
 	}
 }
 
-// The caller's own deadline passes for what it is.
+// The caller's own deadline is returned.
 func TestMintCallersDeadline(t *testing.T) {
 	m := newMinter(t, Options{})
 	m.binary = role(t, "hang")
@@ -82,14 +82,14 @@ func TestMintDiesWithItsServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = server.Wait()
-	// Reaping it is now the first process's business, not ours.
+	// The child is reaped by its new parent, the init process.
 	testkit.Eventually(t, "the child is gone", func() bool {
 		status, err := os.ReadFile(proc(pid, "status"))
 		return err != nil || strings.Contains(string(status), "\nState:\tZ") || strings.Contains(string(status), "\nState:\tX")
 	})
 }
 
-// await returns the pid of a process's child that runs a binary.
+// await returns the pid of a process's child that runs a given binary.
 func await(t *testing.T, parent int, binary string) (pid int) {
 	t.Helper()
 	binary = strings.TrimSuffix(binary, ofRole)

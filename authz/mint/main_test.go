@@ -18,8 +18,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// TestMain makes the test binary other kinds of process where it is called by
-// their names; a minting process it is before it comes here.
+// TestMain makes the test binary another kind of process if it is called by a role's name. Minting processes exit
+// before.
 func TestMain(m *testing.M) {
 	if play, ok := roles[filepath.Base(os.Args[0])]; ok {
 		play()
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// privateJWK stands for what a minting process must not let out.
+// privateJWK is a pattern of data that a minting process must not send.
 const privateJWK = `{"kty":"RSA","d":"c2VjcmV0","p":"cHJpbWU"}`
 
 var roles = map[string]func(){
@@ -46,7 +46,7 @@ var roles = map[string]func(){
 		fmt.Print(privateJWK)
 		panic(privateJWK)
 	},
-	// A server whose minting process hangs.
+	// The role of a server whose minting process hangs.
 	"server": func() {
 		m, err := New(Options{})
 		if err != nil {
@@ -58,13 +58,13 @@ var roles = map[string]func(){
 	},
 }
 
-// ofRole ends the name of the program that becomes the actor.
+// ofRole is the end of the name of a program that plays a role.
 const ofRole = ".sh"
 
 func hang() { <-time.After(time.Hour) }
 
-// role returns a program by which the test binary plays a role. Asked to be a minting
-// process, it would be one: the script between drops that argument.
+// role returns a program that runs the test binary in a role. It is a script that drops the argument of minting
+// processes, since the binary would become one.
 func role(t *testing.T, name string) string {
 	t.Helper()
 	binary, err := os.Executable()
@@ -96,7 +96,7 @@ func says(payload string) func() ([]byte, error) {
 	return func() ([]byte, error) { return []byte(payload), nil }
 }
 
-// pair is a key pair that tests sign with; the package's own never leave burn.
+// pair is a key pair of the tests; real ones never leave package burn.
 type pair struct {
 	private *rsa.PrivateKey
 	key     jwks.Key
@@ -114,7 +114,7 @@ var pairs = sync.OnceValue(func() (two [2]pair) {
 	return two
 })
 
-// token signs a payload under a header of the contract's form.
+// token signs a payload under a header as the contract requires.
 func (p pair) token(payload string) string {
 	return p.sign(testkit.Header(p.key.KID().String()), payload)
 }

@@ -23,7 +23,7 @@ import (
 )
 
 func TestMint(t *testing.T) {
-	// Nothing of this may be put in order, escaped or squeezed.
+	// This text must be signed as it is: not sorted, escaped or compacted.
 	const payload = ` { "z":1, "a" : "é<&>\u00e9\/", "n":1.50e1 } `
 	m := newMinter(t, Options{})
 	kids := make(map[jwks.KID]bool)
@@ -68,7 +68,7 @@ func testToken(t *testing.T, minted Minted, payload string) {
 	testJWX(t, minted, kid, payload)
 }
 
-// testJWX asks a library that had no part in our parsing and thumbprints.
+// testJWX verifies with a library that our parser and thumbprints do not use.
 func testJWX(t *testing.T, minted Minted, kid, payload string) {
 	t.Helper()
 	key, err := jwk.ParseKey([]byte(mustJSON(t, minted.Key)))
@@ -135,7 +135,7 @@ func TestMintErrors(t *testing.T) {
 	}
 }
 
-// A panic of the caller's own claims must not cost a worker.
+// A panic in the caller's claims function must not block a worker.
 func TestMintSurvivesAPanicOfClaims(t *testing.T) {
 	m := newMinter(t, Options{Workers: 1})
 	func() {
@@ -172,8 +172,10 @@ func TestMetrics(t *testing.T) {
 		t.Helper()
 		const help = "# HELP burnkey_mint_failures_total Keys not made, by reason: busy (the queue was full), cancelled (the client " +
 			"left or lost its rights), failed.\n# TYPE burnkey_mint_failures_total counter\n" +
-			"burnkey_mint_failures_total{reason=\"busy\"} BUSY\nburnkey_mint_failures_total{reason=\"cancelled\"} CANCELLED\nburnkey_mint_failures_total{reason=\"failed\"} FAILED\n" +
-			"# HELP burnkey_mint_queue_length Requests for a key that wait for a minting process now.\n# TYPE burnkey_mint_queue_length gauge\nburnkey_mint_queue_length QUEUED\n" +
+			"burnkey_mint_failures_total{reason=\"busy\"} BUSY\nburnkey_mint_failures_total{reason=\"cancelled\"} CANCELLED\n" +
+			"burnkey_mint_failures_total{reason=\"failed\"} FAILED\n" +
+			"# HELP burnkey_mint_queue_length Requests for a key that wait for a minting process now.\n" +
+			"# TYPE burnkey_mint_queue_length gauge\nburnkey_mint_queue_length QUEUED\n" +
 			"# HELP burnkey_mint_running Minting processes that run now.\n# TYPE burnkey_mint_running gauge\nburnkey_mint_running RUNNING\n"
 		want := strings.NewReplacer("BUSY", busy, "CANCELLED", cancelled, "FAILED", failed, "QUEUED", queued, "RUNNING", running).Replace(help)
 		if err := testutil.GatherAndCompare(registry, strings.NewReader(want),

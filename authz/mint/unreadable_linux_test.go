@@ -10,9 +10,8 @@ import (
 	"testing"
 )
 
-// A process that does nothing to shut itself off shows what the file alone does,
-// and so what holds before harden has run: the kernel gives what lies in /proc
-// of a process that is not dumpable to root, so that nobody else can open it.
+// A process that does not harden itself is protected by its unreadable file alone, as before harden has run: files
+// below /proc of a process that is not dumpable belong to root, so no other process of the user can open them.
 func TestNotDumpableFromTheFirst(t *testing.T) {
 	if binary() == self {
 		t.Fatal("no copy that can be executed and not read: minting processes run the file itself")

@@ -29,7 +29,7 @@ const (
 	hold = 30 * time.Second // against hanging
 )
 
-// world is a database, a time and a receiver; servers come and go.
+// world is a database, a clock and a receiver, on which tests start and stop servers.
 type world struct {
 	*testkit.Clock
 	t    *testing.T
@@ -68,7 +68,7 @@ func (w *world) workspace(id, url string) {
 	}
 }
 
-// key makes one that lives for so long and has so much left.
+// key makes a key with a lifetime and the time that is left of it.
 func (w *world) key(workspace string, life, left time.Duration) store.Key {
 	w.t.Helper()
 	k := store.Key{
@@ -119,7 +119,7 @@ func (w *world) serveBy(db store.Store, client notice.Sender) *running {
 	return r
 }
 
-// count returns burnkey_notices_total of a result.
+// count returns burnkey_notices_total for a result.
 func (r *running) count(t *testing.T, result string) float64 {
 	t.Helper()
 	families, err := r.metrics.Gather()
@@ -137,7 +137,7 @@ func (r *running) count(t *testing.T, result string) float64 {
 	return 0
 }
 
-// told returns the days that the audit has notices of, the latest first.
+// told returns the days for which the audit has notices, the latest first.
 func (w *world) told(k store.Key) (days []int) {
 	w.t.Helper()
 	entries, _, err := w.db.Audit(w.t.Context(), k.Workspace, store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 100})
@@ -166,7 +166,7 @@ type message struct {
 	Days   int
 }
 
-// receiver is a real one that answers as decide says; 0: not before the test's end.
+// receiver is a real HTTP server that answers with the status that decide returns; 0: only when the test ends.
 type receiver struct {
 	t     *testing.T
 	url   string
@@ -215,7 +215,7 @@ func (r *receiver) next() message {
 	}
 }
 
-// rest returns what else comes before a key of the workspace that is told of after all.
+// rest returns the results that precede the notice of another key of the workspace.
 func (r *receiver) rest(w *world, workspace string) (before []message) {
 	r.t.Helper()
 	marker := w.key(workspace, 30*day, 7*day+time.Second)
@@ -229,7 +229,7 @@ func (r *receiver) rest(w *world, workspace string) (before []message) {
 	}
 }
 
-// counting is a Store whose look-ups are counted, and which fails when told to.
+// counting is a Store that counts lookups and fails on request.
 type counting struct {
 	store.Store
 	mu     sync.Mutex

@@ -32,7 +32,8 @@ func TestNoticesOfALife(t *testing.T) {
 		for m.Key.ID != k.ID { // a marker's
 			m = r.next()
 		}
-		want := fmt.Sprintf(`{"type":"key.expiring","workspace":"acme","key":{"id":"%s","owner":"owner-of-it","name":"name-of-it","expires_at":"%s"},"days":%d}`,
+		want := fmt.Sprintf(`{"type":"key.expiring","workspace":"acme","key":{"id":"%s","owner":"owner-of-it",`+
+			`"name":"name-of-it","expires_at":"%s"},"days":%d}`,
 			k.ID, k.ExpiresAt.Format(time.RFC3339), step.days)
 		if m.body != want {
 			t.Errorf("got %s\nwant %s", m.body, want)
@@ -52,14 +53,14 @@ func TestNoticesOfALife(t *testing.T) {
 		}
 	}
 	if days := w.told(k); !slices.Equal(days, []int{1, 7, 14}) {
-		t.Errorf("told of %v", days)
+		t.Errorf("notices for %v", days)
 	}
 	if server.count(t, "failed") != 0 || server.count(t, "sent") < 3 {
 		t.Error("the metric is", server.count(t, "failed"), server.count(t, "sent"))
 	}
 }
 
-// TestWhatIsNotToldOf has keys that come near an end, with those that are told of among them.
+// TestWhatIsNotToldOf has keys that expire soon, with and without notices.
 func TestWhatIsNotToldOf(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -86,12 +87,12 @@ func TestWhatIsNotToldOf(t *testing.T) {
 	w.serve(w.db)
 	for _, m := range r.rest(w, "acme") {
 		if want[m.Key.ID] != m.Days {
-			t.Errorf("told of %s", m.body)
+			t.Errorf("got a notice: %s", m.body)
 		}
 		delete(want, m.Key.ID)
 	}
 	if len(want) > 0 {
-		t.Errorf("not told of %v", want)
+		t.Errorf("no notice for %v", want)
 	}
 }
 
@@ -104,7 +105,7 @@ func TestWithoutAWebhookItIsRecorded(t *testing.T) {
 	testkit.Eventually(w.t, "it is counted", func() bool { return server.count(t, "recorded") == 1 })
 }
 
-// TestAReceiverThatFails does so in each way at first.
+// TestAReceiverThatFails: the receiver first fails in each possible way.
 func TestAReceiverThatFails(t *testing.T) {
 	for name, codes := range map[string][]int{
 		"errors": {500, 503, 404}, "redirects": {302, 307, 308}, "hangs": {0},
@@ -136,7 +137,7 @@ func TestAReceiverThatFails(t *testing.T) {
 	}
 }
 
-// quiet wants a log that names the workspace and the key, and nothing else of theirs.
+// quiet checks that the log names the workspace and the key, and no other data of theirs.
 func (w *world) quiet(url string, k store.Key) {
 	w.t.Helper()
 	log := w.log.String()
@@ -151,7 +152,7 @@ func (w *world) quiet(url string, k store.Key) {
 	}
 }
 
-// TestADeadReceiverDelaysNobodyElse hangs with a full queue.
+// TestADeadReceiverDelaysNobodyElse: the queue of the receiver that hangs is full.
 func TestADeadReceiverDelaysNobodyElse(t *testing.T) {
 	w, dead, alive := newWorld(t), newReceiver(t, always(0)), newReceiver(t, always(200))
 	w.workspace("acme", dead.url)
@@ -168,7 +169,7 @@ func TestADeadReceiverDelaysNobodyElse(t *testing.T) {
 	testkit.Eventually(w.t, "it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
 }
 
-// TestOneThatIsAlwaysRefusedKeepsNoOther within a workspace.
+// TestOneThatIsAlwaysRefusedKeepsNoOther: a refused notice does not block others of its workspace.
 func TestOneThatIsAlwaysRefusedKeepsNoOther(t *testing.T) {
 	w := newWorld(t)
 	var poison uuid.UUID
@@ -186,7 +187,7 @@ func TestOneThatIsAlwaysRefusedKeepsNoOther(t *testing.T) {
 	}
 	w.serve(w.db)
 	for _, k := range others {
-		testkit.Eventually(w.t, "the others are told of", func() bool { return slices.Equal(w.told(k), []int{7}) })
+		testkit.Eventually(w.t, "the others have notices", func() bool { return slices.Equal(w.told(k), []int{7}) })
 	}
 }
 
@@ -199,12 +200,12 @@ func TestGivenUp(t *testing.T) {
 	w.Advance(2 * day)
 	testkit.Eventually(w.t, "it is given up", func() bool { return server.count(t, "given_up") == 1 })
 	if days := w.told(k); days != nil {
-		t.Errorf("told of %v", days)
+		t.Errorf("notices for %v", days)
 	}
 	w.quiet(r.url, k)
 }
 
-// TestRotatedWhileItWaits makes a notice void.
+// TestRotatedWhileItWaits: a notice is void if its key was rotated.
 func TestRotatedWhileItWaits(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(500))
 	w.workspace("acme", r.url)

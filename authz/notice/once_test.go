@@ -18,7 +18,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// TestARestartInBetween sends again what was not taken, and that alone.
+// TestARestartInBetween: only notices that were not accepted are sent again.
 func TestARestartInBetween(t *testing.T) {
 	w := newWorld(t)
 	var refused atomic.Pointer[uuid.UUID]
@@ -51,7 +51,7 @@ func TestARestartInBetween(t *testing.T) {
 	}
 }
 
-// TestSeveralServers are on one database: the second one comes when all is told.
+// TestSeveralServers: the second server on a database starts after all notices were sent.
 func TestSeveralServers(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -60,7 +60,7 @@ func TestSeveralServers(t *testing.T) {
 		keys = append(keys, w.key("acme", 90*day, 7*day-time.Minute))
 	}
 	first := w.serve(w.db)
-	testkit.Eventually(w.t, "all are told of", func() bool { return first.count(t, "sent") == 30 })
+	testkit.Eventually(w.t, "all have notices", func() bool { return first.count(t, "sent") == 30 })
 	w.serve(w.open())
 	for range keys {
 		r.next()
@@ -71,12 +71,12 @@ func TestSeveralServers(t *testing.T) {
 	}
 	for _, k := range keys {
 		if !slices.Equal(w.told(k), []int{7}) {
-			t.Errorf("told of %v", w.told(k))
+			t.Errorf("notices for %v", w.told(k))
 		}
 	}
 }
 
-// TestSeveralServersAtOnce may send twice, with one id.
+// TestSeveralServersAtOnce: servers may send a notice twice, with the same id.
 func TestSeveralServersAtOnce(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -90,7 +90,7 @@ func TestSeveralServersAtOnce(t *testing.T) {
 	w.serve(w.db)
 	w.serve(w.open())
 	for _, k := range keys {
-		testkit.Eventually(w.t, "all are told of", func() bool { return len(w.told(k)) > 0 })
+		testkit.Eventually(w.t, "all have notices", func() bool { return len(w.told(k)) > 0 })
 	}
 	for len(r.got) > 0 {
 		m := r.next()
@@ -106,7 +106,7 @@ func TestSeveralServersAtOnce(t *testing.T) {
 	}
 }
 
-// TestAFewOfThousands looks at no more than came near its end.
+// TestAFewOfThousands: only keys that expire soon are read.
 func TestAFewOfThousands(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -122,10 +122,10 @@ func TestAFewOfThousands(t *testing.T) {
 	for range few {
 		r.next()
 	}
-	testkit.Eventually(w.t, "all are told of", func() bool { return server.count(t, "sent") == 5 })
+	testkit.Eventually(w.t, "all have notices", func() bool { return server.count(t, "sent") == 5 })
 	for _, k := range few {
 		if !slices.Equal(w.told(k), []int{7}) {
-			t.Errorf("told of %v", w.told(k))
+			t.Errorf("notices for %v", w.told(k))
 		}
 	}
 	if rows, audits := w.db.counts(); rows > 20 || audits > 30 {
@@ -133,7 +133,7 @@ func TestAFewOfThousands(t *testing.T) {
 	}
 }
 
-// TestMoreThanWait sends all of one workspace's, though its queue holds fewer.
+// TestMoreThanWait: all notices of a workspace are sent, although its queue holds fewer.
 func TestMoreThanWait(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -156,7 +156,7 @@ func TestMoreThanWait(t *testing.T) {
 	}
 }
 
-// TestADatabaseThatFails loses nothing, and what was taken is not sent again for it.
+// TestADatabaseThatFails: no notice is lost, and accepted ones are not sent again.
 func TestADatabaseThatFails(t *testing.T) {
 	for _, method := range []string{"Due", "Audit", "Record"} {
 		t.Run(method, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestADatabaseThatFails(t *testing.T) {
 	}
 }
 
-// TestADamagedKeyIsPassedOver: the others are told of, and the log says which it is.
+// TestADamagedKeyIsPassedOver: notices of other keys are sent, and the log names the corrupt key.
 func TestADamagedKeyIsPassedOver(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -201,7 +201,7 @@ func TestADamagedKeyIsPassedOver(t *testing.T) {
 	}
 }
 
-// TestTheWebhookIsReadWhenItIsSent: one that was wrong can be set right.
+// TestTheWebhookIsReadWhenItIsSent: a wrong webhook can be corrected while notices wait.
 func TestTheWebhookIsReadWhenItIsSent(t *testing.T) {
 	w, wrong, right := newWorld(t), newReceiver(t, always(404)), newReceiver(t, always(200))
 	w.workspace("acme", wrong.url)
@@ -241,8 +241,8 @@ func (h *holding) of(url string) int {
 	return h.calls[url]
 }
 
-// TestWhatChangesWhileAllPlacesAreTaken: a webhook that is removed meanwhile gets no notice,
-// and neither is one sent about a key that is revoked meanwhile.
+// TestWhatChangesWhileAllPlacesAreTaken: no notice is sent to a webhook that is removed meanwhile, or for a key
+// that is revoked meanwhile.
 func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 	const places = 32
 	w, h := newWorld(t), &holding{release: make(chan struct{}), calls: make(map[string]int)}
@@ -258,7 +258,7 @@ func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 	acme, zoo := w.key("acme", 90*day, 7*day+time.Second), w.key("zoo", 90*day, 7*day+time.Second)
 	_, before := w.db.counts()
 	w.Advance(2 * time.Second)
-	// Each is looked up when found and when sent.
+	// Each key is read when it is found and when its notice is sent.
 	testkit.Eventually(w.t, "both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 })
 	_, err := w.db.UpdateWorkspace(t.Context(), "acme", func(v *store.Workspace) error {
 		v.Policy.Webhook = ""

@@ -41,7 +41,7 @@ func askerOf(name string) Asker {
 	return Asker{Workspace: workspace, Owner: owner, Caller: caller}
 }
 
-// join lets callers line up, each a word of names, and returns the refused.
+// join makes callers wait, one for each word in names, and returns the refused ones.
 func (l *queuers) join(names string) (refused []string) {
 	for name := range strings.FieldsSeq(names) {
 		w, err := l.q.join(askerOf(name))
@@ -57,7 +57,7 @@ func (l *queuers) join(names string) (refused []string) {
 	return refused
 }
 
-// told returns the callers with this verdict that were not reported before.
+// told returns the callers that received this verdict since the last call.
 func (l *queuers) told(verdict error) (names []string) {
 	for i, w := range l.waiters {
 		if w == nil {
@@ -76,7 +76,7 @@ func (l *queuers) told(verdict error) (names []string) {
 	return names
 }
 
-// serve ends turn after turn and returns who got them.
+// serve ends one turn after another and returns the callers that received them.
 func (l *queuers) serve(turns int) string {
 	var order []string
 	for range turns {
@@ -111,7 +111,7 @@ func TestQueueTakesTurns(t *testing.T) {
 	}
 }
 
-// Within a lane the oldest comes first, and one who comes back lines up anew.
+// Within a lane the oldest waiter is first, and a caller that returns goes to the end.
 func TestQueueKeepsOrder(t *testing.T) {
 	l := newLine(t, 1, 100)
 	l.join("a a b")
@@ -140,8 +140,8 @@ func TestQueueOverflow(t *testing.T) {
 		{"room", 4, "a a a", "b", "", false},
 		{"the longest lane itself", 4, "a a a a", "a", "", true},
 		{"a newcomer takes the longest's place", 4, "a a a a", "b", "a", false},
-		{"two behind the longest", 4, "a a a b", "b", "a", false},
-		{"one behind: it would only turn the tables", 5, "a a a b b", "b", "", true},
+		{"two shorter than the longest", 4, "a a a b", "b", "a", false},
+		{"one shorter: the two would only change roles", 5, "a a a b b", "b", "", true},
 		{"level", 4, "a a b b", "b", "", true},
 		{"a newcomer among lanes of two", 4, "a a b b", "c", "a", false},
 		{"lanes of one hold out", 3, "a b c", "d", "", true},
@@ -210,7 +210,7 @@ func TestQueueBounds(t *testing.T) {
 	}
 }
 
-// The one sent away is the newest: the others waited longer.
+// The newest waiter is sent away, since the others have waited longer.
 func TestQueueDropsTheNewest(t *testing.T) {
 	l := newLine(t, 1, 3)
 	l.join("a a a")
@@ -226,8 +226,7 @@ func TestQueueDropsTheNewest(t *testing.T) {
 	}
 }
 
-// However many one workspace asks for, another's single request comes through
-// with the second turn.
+// However many requests one workspace has, another's single request gets the second turn.
 func TestQueueFairness(t *testing.T) {
 	l := newLine(t, 2, 50)
 	greedy := strings.Repeat("greedy ", 500)
@@ -257,12 +256,12 @@ func TestQueueLeave(t *testing.T) {
 	if got := l.serve(1); got != "b" {
 		t.Errorf("the turn went to %s, want b", got)
 	}
-	// One who leaves with a turn in hand passes it on.
+	// A caller that leaves after receiving a turn passes it on.
 	l.q.Release()
 	l.q.leave(l.waiters[2])
 	idle(t, l.q, 1)
 
-	// One who leaves after being sent away has no turn to pass on.
+	// A caller that leaves after being sent away has no turn to pass on.
 	full := newLine(t, 1, 2)
 	full.join("a a b")
 	full.q.leave(full.waiters[1])
@@ -289,8 +288,7 @@ func TestAcquireEndsWithItsContext(t *testing.T) {
 	idle(t, q, 1)
 }
 
-// Cancellations race with turns and with being sent away: no worker may be lost
-// or gained, and nobody may be left waiting.
+// Cancellations race with turns and evictions: the number of workers stays the same, and no caller waits forever.
 func TestQueueUnderStress(t *testing.T) {
 	const workers, limit, callers = 3, 1000, 4000
 	q := newLine(t, workers, limit).q

@@ -32,7 +32,7 @@ func newClient(t *testing.T, o webhook.Options) *webhook.Client {
 	return c
 }
 
-// The published example of Standard Webhooks, which its libraries are tested with.
+// This is the published example of Standard Webhooks, with which its libraries are tested.
 const (
 	exampleSecret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	exampleID        = "msg_p5jXN8AQM9LWM0D4loKWxJek"
@@ -82,7 +82,7 @@ func TestUnsignedWithoutASecret(t *testing.T) {
 	}
 }
 
-// TestErrors has each kind of failure, none of which may name the receiver.
+// TestErrors has each kind of failure. No error may name the receiver.
 func TestErrors(t *testing.T) {
 	var elsewhere bool
 	hang := make(chan struct{})
@@ -148,7 +148,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestAnEndlessAnswerIsASuccess reads no more of it than it must.
+// TestAnEndlessAnswerIsASuccess: only a limited part of the answer is read.
 func TestAnEndlessAnswerIsASuccess(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for {

@@ -42,7 +42,7 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// Without patience nothing is taken beyond the burst, and no request is too large for a full one.
+// Without patience, a name can't take more than its burst, and a request larger than the burst needs a full one.
 func TestLimiterWithoutPatience(t *testing.T) {
 	rate := Rate{Burst: 3, Refill: time.Second}
 	var l Limiter

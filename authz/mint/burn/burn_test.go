@@ -48,7 +48,7 @@ func verify(t *testing.T, answer, digest []byte) {
 	}
 }
 
-// A parent that ends meanwhile gets no signature of half a digest.
+// If the parent ends after half a digest, nothing is signed.
 func TestConverseWithHalfADigest(t *testing.T) {
 	var out bytes.Buffer
 	if err := converse(strings.NewReader(string(byte(Sign))+"half"), &out); err == nil || out.Len() != ModulusLen {
