@@ -29,16 +29,15 @@ func (s *Service) Audit(ctx context.Context, workspace string, f store.AuditFilt
 	return p.items, p.next, err
 }
 
-// CSVMark goes before CSV that a browser saves to a file: spreadsheets read a file as UTF-8
-// only if it begins with a byte order mark.
+// CSVMark is a byte order mark. Spreadsheets read a CSV file as UTF-8 only if it begins with one.
 const CSVMark = "\ufeff"
 
-// WriteAuditCSV writes entries as a table with a line of titles (RFC 4180). Errors: w's.
+// WriteAuditCSV writes entries as a table with a header row (RFC 4180). Errors: those of w.
 func WriteAuditCSV(w io.Writer, entries []store.Entry) error {
 	return NewAuditCSV(w).Write(entries)
 }
 
-// AuditCSV is such a table, written in parts.
+// AuditCSV is a table of audit entries that is written in parts.
 type AuditCSV struct{ table *csv.Writer }
 
 // NewAuditCSV begins a table. The first Write also writes the header row, even without entries.
@@ -67,11 +66,11 @@ func (c *AuditCSV) Write(entries []store.Entry) error {
 var escapeSeparators = strings.NewReplacer(";", `\u003b`, "|", `\u007c`)
 
 // formula matches the places where a spreadsheet would begin a formula: at the start of a cell
-// and after separators of cells in other locales, with or without leading spaces, invisible
-// characters and quotes: with another separator, quotes within a cell surround one.
+// and after separators of cells in other locales, also after spaces, invisible characters and quotes, since quotes in a
+// cell can surround a cell of a table with another separator.
 var formula = regexp.MustCompile(`(^|[;\t\r\n|])([\s\p{Z}\p{Cf}"]*[=+\-@＝＋－＠])`)
 
-// harmless keeps spreadsheets from taking a cell for a formula: an owner is free text.
+// harmless keeps spreadsheets from reading a cell as a formula, since owners are free text.
 func harmless(cells ...string) []string {
 	for i, cell := range cells {
 		cells[i] = formula.ReplaceAllString(cell, "$1'$2")

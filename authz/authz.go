@@ -68,10 +68,10 @@ type Service struct {
 	reads     *reads
 	removals  *reads                    // reads for revocations, which searches must not delay
 	due       chan struct{}             // wakes Reap
-	nextDue   atomic.Pointer[time.Time] // as ReapDue saw it last
-	updates   atomic.Uint64             // of workspaces
-	refusals  pace.Limiter              // recorded in the audit
-	budgets   pace.Limiter              // of changes
+	nextDue   atomic.Pointer[time.Time] // as last read by ReapDue
+	updates   atomic.Uint64             // number of updates of workspaces
+	refusals  pace.Limiter              // limits those recorded in the audit
+	budgets   pace.Limiter              // limits each caller's changes
 	running   running
 	conflicts conflicts
 }
@@ -97,7 +97,7 @@ func New(o Options) *Service {
 	return s
 }
 
-// Issuer returns the iss of a workspace's tokens, under which its public calls are found.
+// Issuer returns the iss of a workspace's tokens, which is also the base URL of its public calls.
 func (s *Service) Issuer(workspace string) string { return s.publicURL + jwks.IssuerPath + workspace }
 
 // Now returns the time in UTC, to the microsecond, as the store stores it.

@@ -8,14 +8,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// AdminRequest is the management key that Bootstrap and the operator's own command issue.
+// AdminRequest requests the management key that Bootstrap and the operator's own command issue.
 func AdminRequest() IssueRequest {
 	return IssueRequest{Owner: "admin", Name: "admin", Scopes: []string{ScopeAdmin}, NeverExpires: true}
 }
 
-// Bootstrap gives an empty database its Home workspace and the first admin key, whose token it hands to keep before
-// the key comes to be: an error of keep, or a crash, leaves a database that the next start bootstraps again. It
-// reports whether it made the key; if not, what keep was given is void.
+// Bootstrap gives an empty database its Home workspace and the first admin key. It passes the token to keep before it
+// stores the key, so that after an error of keep or a crash the next start can repeat this. It reports whether it made
+// the key; if not, the token that keep received is void.
 func (s *Service) Bootstrap(ctx context.Context, keep func(jwks.Token) error) (bool, error) {
 	if err := s.ensureHome(ctx); err != nil {
 		return false, err
@@ -25,7 +25,7 @@ func (s *Service) Bootstrap(ctx context.Context, keep func(jwks.Token) error) (b
 		return false, err
 	}
 	request := AdminRequest()
-	request.IdempotencyKey = firstAdminKey // of servers that start together, one makes it
+	request.IdempotencyKey = firstAdminKey // so that only one of several servers that start together makes it
 	_, err = s.issue(ctx, Home, request, keep)
 	if errors.Is(err, store.ErrIdempotencyKey) {
 		return false, nil
@@ -43,8 +43,8 @@ func (s *Service) ensureHome(ctx context.Context) error {
 	return err
 }
 
-// IssueManagement issues a key of Home's, creating Home where the database is
-// empty: for the operator, who has the database itself. Errors are Issue's.
+// IssueManagement issues a management key, for an operator with access to the database itself. It creates Home if the
+// database is empty. Errors: those of Issue.
 func (s *Service) IssueManagement(ctx context.Context, r IssueRequest) (Issued, error) {
 	if err := s.ensureHome(ctx); err != nil {
 		return Issued{}, err

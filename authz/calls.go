@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// running has the calls in progress with the key or session that authorizes each. When that is revoked or ends, the
+// running records the calls in progress, each with the key or session that authorizes it. When that is revoked or ends, the
 // contexts of its calls are cancelled, so that they stop waiting or reading at once. Changes do not depend on this:
 // their authority is checked in their transaction.
 type running struct {
@@ -164,15 +164,14 @@ func (s *Service) endMade() {
 }
 
 const (
-	// atEase is how many calls a caller may have in progress without being held when some of them are turned away.
+	// atEase is the number of calls in progress above which a caller's refused calls are delayed.
 	atEase = 16
-	// held is how long a call is held that was turned away: no longer than its answer asks the caller to wait.
+	// held is the delay of a refused call, not longer than the Retry-After of its answer.
 	held = time.Second
 )
 
-// HoldTurnedAway delays the answer to a call that was turned away, if the caller has many calls
-// in progress: refusals have a cost, too, and a caller that repeats calls on many connections
-// without waiting would use up the processors. It ends with the context.
+// HoldTurnedAway delays the answer to a refused call if the caller has many calls in progress. Otherwise, a caller that
+// repeats refused calls on many connections without waiting would use up the CPUs. It ends with the context.
 func (s *Service) HoldTurnedAway(ctx context.Context) {
 	if s.running.count(ctx) <= atEase {
 		return

@@ -10,8 +10,8 @@ import (
 )
 
 // digest identifies a request, so that a different one under the same idempotency key is noticed. Requests with the
-// same meaning have the same digest: JSON is made canonical (RFC 8785). Nil without an idempotency key, and for the
-// portal, where each form has a key of its own.
+// same meaning have the same digest: JSON is made canonical (RFC 8785). It is nil without an idempotency key, and for
+// the portal, where each form has a key of its own.
 func (r *IssueRequest) digest() []byte {
 	if r.IdempotencyKey == "" || r.Session != nil {
 		return nil
@@ -34,7 +34,7 @@ func (r *RotateRequest) digest(id uuid.UUID) []byte {
 
 func digestOf(parts ...any) []byte {
 	text, err := json.Marshal(parts)
-	if err != nil { // such a request is refused elsewhere
+	if err != nil { // such a request is refused by other checks
 		return nil
 	}
 	sum := sha256.Sum256(text)

@@ -20,8 +20,8 @@ var (
 
 // ParseDuration reads a duration in the forms that every part of Burnkey takes: whole seconds
 // (3600), days of 24 hours (30d), or the syntax of time.ParseDuration (90m, 1h30m, 500ms). The
-// error names these forms and does not repeat the text. Callers check the bounds: what is longer
-// than a time.Duration can hold, 292 years, comes back as that.
+// error names these forms and does not repeat the text. Callers check the bounds: a longer duration
+// than a time.Duration can hold, 292 years, becomes the longest one.
 func ParseDuration(text string) (time.Duration, error) {
 	if seconds, ok := wholeNumber(text); ok {
 		return times(seconds, time.Second), nil
@@ -62,7 +62,7 @@ func times(n int64, unit time.Duration) time.Duration {
 	return time.Duration(n) * unit
 }
 
-// words says a duration in days where those are whole, and else without the units that are zero at its end.
+// words formats a duration: in days or hours if these are whole.
 func words(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

@@ -340,8 +340,10 @@ func TestNamesThatAreThereAlready(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := store.Key{Workspace: "acme", ID: uuid.Must(uuid.NewV7()), Owner: disguised, Name: disguised, CreatedAt: s.Now(),
-		ExpiresAt: s.Now().Add(time.Hour)}
+	k := store.Key{
+		Workspace: "acme", ID: uuid.Must(uuid.NewV7()), Owner: disguised, Name: disguised, CreatedAt: s.Now(),
+		ExpiresAt: s.Now().Add(time.Hour),
+	}
 	if _, err := s.store.Issue(t.Context(), k, blankKey(), nil); err != nil {
 		t.Fatal(err)
 	}

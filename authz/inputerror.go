@@ -52,7 +52,7 @@ var (
 	RuleNotToken       = rule("not_token", "must be a token")
 )
 
-// Rules of what a key says.
+// Rules of a key's contents.
 var (
 	RuleScopeLength       = rule("scope_length", "each must be 1 to {max} characters")
 	RuleScopeCharacters   = rule("scope_characters", `each must consist of visible ASCII characters other than " and \`)

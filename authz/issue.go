@@ -22,7 +22,7 @@ type IssueRequest struct {
 	Name  string
 	// Scopes are signed in this order.
 	Scopes []string
-	// Audience is a subset of the workspace's; empty: its default.
+	// Audience is a subset of the workspace's audiences; empty: its default.
 	Audience []string
 	// ExpiresIn is in seconds; nil: the workspace's default.
 	ExpiresIn    *int64
@@ -87,7 +87,7 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 
 // mint makes a key from a draft. Once its turn in the queue has come, it replaces the draft by that of again, since
 // the workspace may have changed meanwhile and a refused request must not cost a key pair. The owner's limit counts
-// keys with the given status. The caller must leave the reserved.
+// keys with the given status. The caller must call leave on the reservation.
 func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (
 	mint.Minted, *reservation, error,
 ) {
@@ -133,11 +133,11 @@ func askedBy(ctx context.Context) string {
 	return ""
 }
 
-// unmade is a key before minting.
+// unmade is a key that has not been minted yet.
 type unmade struct {
 	key       store.Key
 	expiresIn int64     // seconds; 0: never
-	until     time.Time // replaces expiresIn unless zero; at most most seconds away
+	until     time.Time // replaces expiresIn unless zero; at most most seconds from now
 	most      int64
 	perOwner  int            // keys that the owner may have; 0: unlimited
 	session   *store.Session // portal session, or nil

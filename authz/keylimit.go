@@ -138,8 +138,8 @@ func (r *reservation) count(ctx context.Context, most int, others *int) (err err
 	return nil
 }
 
-// keep stores a key, and from then on the key counts and the request does not. Nothing may be counted meanwhile: the key would
-// count twice or not at all.
+// keep stores a key, and from then on the key counts and the request does not. Until both are done, no count may take
+// place: the key would count twice or not at all.
 func (r *reservation) keep(ctx context.Context, keep func() error) error {
 	if r.most > 0 {
 		release, err := r.conflict.acquire(ctx)

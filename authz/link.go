@@ -28,7 +28,7 @@ type LinkRequest struct {
 	ExpiresIn *int64
 	// MadeBy is the calling management key. Revoking it ends the link and its session. uuid.Nil: none.
 	MadeBy uuid.UUID
-	// Subject is the person it is for, for the audit, with the limits of an owner; or empty.
+	// Subject names the person that the link is for in the audit, under the rules of an owner; or it is empty.
 	Subject string
 }
 
@@ -66,8 +66,8 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	}, life)
 }
 
-// A link's secret ends with a mark of the person it is for. When a used link has been forgotten, anyone who is logged
-// in as that person can still be led on. The bytes before it are random: 192 bits.
+// linkMark is the length of the mark at the end of a link's secret, which identifies the person that the link is for. A
+// person who is logged in and opens a used link again can so be led to their keys. The other 192 bits are random.
 const linkMark = 8 // bytes
 
 func newLinkSecret(link *store.Session) (Secret, [sha256.Size]byte) {

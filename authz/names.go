@@ -22,15 +22,15 @@ const (
 	DefaultExpiresIn  = 7776000   // seconds: 90 days
 	MaxIdempotencyKey = 255       // characters
 
-	// MaxPayload bounds all claims of a token together, in bytes of JSON: what
-	// jwks.MaxTokenLen leaves beside the header and the signature.
+	// MaxPayload bounds all claims of a token together, in bytes of JSON: the part of jwks.MaxTokenLen that the
+	// header and the signature do not need.
 	MaxPayload = (jwks.MaxTokenLen - 512) / 4 * 3
 )
 
 // Classes of the characters that texts, names and owners must not contain.
 const (
 	controls = "\\x00-\\x1f\\x7f-\\x9f"
-	// In names, the unseen characters that some scripts need are allowed.
+	// Names may contain the invisible characters that some scripts need.
 	unseenInNames = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164" +
 		"\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 	unseen = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164" +
@@ -81,9 +81,9 @@ func isControl(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unico
 // contains one can look like another name.
 func isUnseen(r rune) bool {
 	switch {
-	case unicode.Is(unicode.Prepended_Concatenation_Mark, r), r >= 0x13430 && r <= 0x13440: // of format, and seen
+	case unicode.Is(unicode.Prepended_Concatenation_Mark, r), r >= 0x13430 && r <= 0x13440: // format characters that are visible
 		return false
-	case r == 0x2800: // a pattern of Braille without a dot
+	case r == 0x2800: // the Braille pattern without a dot
 		return true
 	}
 	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
@@ -99,7 +99,7 @@ func isHidden(r rune) bool { return isUnseen(r) && !isJoiner(r) }
 // NoName reports whether names must not contain a character.
 func NoName(r rune) bool { return isControl(r) || isHidden(r) }
 
-// NoOwner reports whether owners must not contain a character. An owner is an id: two that look the same
+// NoOwner reports whether owners must not contain a character. An owner is an id: two owners that look the same
 // must be the same.
 func NoOwner(r rune) bool { return isControl(r) || isUnseen(r) }
 

@@ -60,7 +60,7 @@ func DefaultLife(w *store.Workspace) int64 {
 	return min(DefaultExpiresIn, MaxLife(w))
 }
 
-// MayNeverExpire reports whether a workspace's keys may have no expiry, which a maximum rules out.
+// MayNeverExpire reports whether a workspace's keys may have no expiry: not if there is a maximum.
 func MayNeverExpire(w *store.Workspace) bool {
 	return w.AllowNeverExpires && w.Policy.MaxExpiresIn == 0
 }

@@ -33,7 +33,7 @@ func ManagementScopes() []string {
 	}
 }
 
-// management refuses management keys without a scope or with an unknown, perhaps misspelt one.
+// management refuses management keys without scopes or with an unknown scope, which may be misspelt.
 func (e *InputError) management(scopes []string) {
 	known := ManagementScopes()
 	isUnknown := func(scope string) bool { return !slices.Contains(known, scope) }
@@ -52,7 +52,7 @@ type Principal struct {
 	Owner string
 	// Workspace to which the key is tied, or empty.
 	Workspace string
-	// Moved says that the key was issued under another public URL than the server's.
+	// Moved means that the key was issued under another public URL than the server's.
 	Moved  bool
 	scopes []string
 }
@@ -117,7 +117,7 @@ func tieOf(extra []byte) (string, error) {
 	if !named {
 		return "", nil
 	}
-	var workspace string // null leaves it empty, which is no id
+	var workspace string // null leaves it empty, which is not a valid id
 	if err := json.Unmarshal(value, &workspace); err != nil {
 		return "", fmt.Errorf("the claim %s is not a string", TieClaim)
 	}

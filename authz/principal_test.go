@@ -124,8 +124,10 @@ func TestAuthenticateWithoutHome(t *testing.T) {
 func TestManagementKeysHaveNoOtherClaim(t *testing.T) {
 	s := newHome(t)
 	for _, name := range []string{"Workspace", "workspaces", "ws"} {
-		_, err := s.Issue(t.Context(), authz.Home, authz.IssueRequest{Owner: "a", Scopes: []string{"admin"},
-			Claims: []byte(`{"` + name + `":"acme"}`)})
+		_, err := s.Issue(t.Context(), authz.Home, authz.IssueRequest{
+			Owner: "a", Scopes: []string{"admin"},
+			Claims: []byte(`{"` + name + `":"acme"}`),
+		})
 		expectFaults(t, err, "claims")
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
@@ -68,25 +67,6 @@ func TestPublisherUnderConcurrency(t *testing.T) {
 	if got := servers[0].version("acme"); got != 1+callers*rounds*3/2 {
 		t.Errorf("version %d", got)
 	}
-}
-
-func expectMetric(t *testing.T, registry *prometheus.Registry, name string, want float64) {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		m := f.GetMetric()[0]
-		if got := m.GetGauge().GetValue() + m.GetCounter().GetValue(); got < want-1e-6 || got > want+1e-6 {
-			t.Errorf("%s is %v, want %v", name, got, want)
-		}
-		return
-	}
-	t.Errorf("there is no %s", name)
 }
 
 // A workspace is created even if its set can't be read at that time.

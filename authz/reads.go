@@ -27,14 +27,13 @@ const (
 	// caller that wait or are being answered.
 	readsWaiting = 512
 	callerReads  = 16
-	// answersAtOnce bounds the lists being answered. The workspaces in question share it, and
-	// each may have at least leastAnswers.
+	// answersAtOnce bounds the lists being answered. It is shared equally between the workspaces that they are
+	// about; each may always have leastAnswers.
 	answersAtOnce = 128
 	leastAnswers  = 8
 )
 
-// CrowdedError means that a caller, a workspace or all callers together have too many lists and
-// searches in progress. Nothing was read.
+// CrowdedError means that a caller, a workspace or all callers together have too many lists and searches in progress.
 type CrowdedError struct{ Reason string } // caller, workspace or queue
 
 func (e *CrowdedError) Error() string { return "too many lists and searches are in progress" }

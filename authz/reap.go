@@ -20,9 +20,9 @@ import (
 
 // ReapOptions of Reap.
 type ReapOptions struct {
-	// Every is how often to look for what other servers made due. Default 500 ms.
+	// Every is the interval between searches for keys that other servers made due. Default 500 ms.
 	Every time.Duration
-	// PruneEvery is how often ended sessions are deleted. Default 10 min.
+	// PruneEvery is the interval between deletions of ended sessions. Default 10 min.
 	PruneEvery time.Duration
 	Log        *slog.Logger // nil: none
 	Metrics    prometheus.Registerer
@@ -31,8 +31,8 @@ type ReapOptions struct {
 const (
 	reapEvery  = 500 * time.Millisecond
 	pruneEvery = 10 * time.Minute
-	// dueAtOnce bounds one look for keys that are due, and how many leave a set by one
-	// version: such a change is 23 KB in a stream, whose readers accept 1 MiB at a time.
+	// dueAtOnce bounds the due keys that one query returns and that one version removes from a set. The change is then
+	// 23 KB in the stream, whose readers accept 1 MiB.
 	dueAtOnce = 500
 )
 

@@ -27,7 +27,7 @@ type RotateRequest struct {
 }
 
 // Rotate issues a successor with the contents and the lifetime of the old key, which works until the grace or its own
-// lifetime ends. Errors: InputError, also where the policy no longer allows what the key says; ErrNotFound,
+// lifetime ends. Errors: InputError, also if the policy no longer allows the key's contents; ErrNotFound,
 // *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
@@ -42,7 +42,7 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	if err != nil {
 		return Issued{}, err
 	}
-	// First, since a repeated request finds the key rotated by itself.
+	// This is checked first, since a repeated request finds the key rotated by the earlier one.
 	leave, err := s.once(ctx, &store.Key{Workspace: workspace, IdempotencyKey: r.IdempotencyKey, RequestDigest: r.digest(id)})
 	if err != nil {
 		return Issued{}, err
@@ -192,8 +192,8 @@ func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (
 	return uuid.Nil, uuid.Nil, s.stateOf(key)
 }
 
-// revoked publishes here that a key was revoked, and returns once this server's set is without it. One that was no
-// longer in its grace may have left along with others, or as its successor came: the log has all of that.
+// revoked publishes the revocation of a key. After it, this server's set is without the key. A key whose grace was over
+// may have been removed by a change with other keys, which Reach reads from the log.
 func (s *Service) revoked(ctx context.Context, key store.Key) error {
 	if key.RotatedTo != uuid.Nil && !key.RevokedAt.Before(key.GraceEndsAt) {
 		return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)

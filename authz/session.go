@@ -123,11 +123,11 @@ func (s *Service) EndSession(ctx context.Context, secret Secret) error {
 	return err
 }
 
-// OperatesAll reports whether a session is an operator's of all workspaces: one of
-// Home's, which an untied admin has begun, or a login that such a one has configured.
+// OperatesAll reports whether a session belongs to an operator of all workspaces, that is of Home. Only an untied admin
+// can make such a session, or configure the login for it.
 func OperatesAll(s *store.Session) bool { return s.Workspace == Home && s.Role == store.RoleOperator }
 
-// opened returns what a secret opens, of a kind. Errors: ErrNoSession.
+// opened returns the link or session that a secret opens. Errors: ErrNoSession.
 func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store.Session, error) {
 	if len(secret) != secretLen {
 		return store.Session{}, ErrNoSession

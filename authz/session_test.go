@@ -104,8 +104,10 @@ func TestARevokedKeyEndsWhatItOpened(t *testing.T) {
 	}
 	type links struct{ unopened, owner, operator, all authz.Secret }
 	made := func(by authz.Issued) links {
-		l := links{link("acme", "", "cust_1", by), link("acme", "", "cust_1", by), link("acme", store.RoleOperator, "", by),
-			link(authz.Home, store.RoleOperator, "", by)}
+		l := links{
+			link("acme", "", "cust_1", by), link("acme", "", "cust_1", by), link("acme", store.RoleOperator, "", by),
+			link(authz.Home, store.RoleOperator, "", by),
+		}
 		for _, secret := range []*authz.Secret{&l.owner, &l.operator, &l.all} {
 			var err error
 			if *secret, _, err = s.StartSession(t.Context(), *secret, false); err != nil {

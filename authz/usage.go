@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Limits of what is said about the use of keys.
+// Limits of usage reports and of queries about usage.
 const (
 	MinUnusedFor = 24 * time.Hour
 

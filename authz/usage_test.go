@@ -48,8 +48,10 @@ func TestRecordUsage(t *testing.T) {
 	k, theirs := s.issue("acme", authz.IssueRequest{}), s.issue("other", authz.IssueRequest{})
 	s.clock.Advance(time.Hour)
 	used := s.Now().Add(-time.Minute)
-	unknown, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Uses: []store.Use{{KID: theirs.KID, At: used},
-		{KID: k.KID, At: used}}})
+	unknown, err := s.RecordUsage(t.Context(), "acme", authz.UsageReport{Uses: []store.Use{
+		{KID: theirs.KID, At: used},
+		{KID: k.KID, At: used},
+	}})
 	if err != nil || unknown != 1 {
 		t.Fatalf("%d unknown, %v", unknown, err)
 	}

@@ -45,7 +45,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 		return store.Workspace{}, err
 	}
 	defer leave()
-	// Checked before a key is made, since that is expensive. The store checks it again.
+	// This is checked before a key is made, since that is expensive. The store checks it again.
 	switch _, err := s.store.Workspace(ctx, r.ID); {
 	case err == nil:
 		return store.Workspace{}, ErrExists
@@ -80,7 +80,7 @@ func (s *Service) Workspace(ctx context.Context, id string) (store.Workspace, er
 	return s.store.Workspace(ctx, id)
 }
 
-// Logo returns a workspace's logo, a PNG. Errors: ErrNotFound, also where it has none.
+// Logo returns a workspace's logo, a PNG. Errors: ErrNotFound, also if it has no logo.
 func (s *Service) Logo(ctx context.Context, workspace string) ([]byte, error) {
 	return s.store.Logo(ctx, workspace)
 }
@@ -112,7 +112,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 	}
 	ctx, cancel := settle(ctx)
 	defer cancel()
-	defer s.updates.Add(1) // also of one that fails, which may have been made
+	defer s.updates.Add(1) // even after an error, since the change may be stored
 	var old store.Workspace
 	kept, err := s.store.UpdateWorkspace(ctx, id, func(w *store.Workspace) error {
 		old = *w

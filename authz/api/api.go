@@ -30,32 +30,32 @@ const MaxBody = 64 << 10
 // maxWorkspaceBody is for a change of a workspace, which may have a logo in base64.
 const maxWorkspaceBody = MaxBody + (authz.MaxLogo+2)/3*4
 
-// MaxAge is how long a reader may go without asking for a set again.
+// MaxAge is the Cache-Control max-age of a published set.
 const MaxAge = 5 * time.Second
 
 // Options of the API. Service, Publisher and Metrics are required.
 type Options struct {
 	Service   *authz.Service
 	Publisher *publish.Publisher
-	// Metrics is where the API's own go and what /metrics shows.
+	// Metrics receives the API's metrics, and is shown by /metrics.
 	Metrics *prometheus.Registry
-	// Checks say why the server should get no requests, by their names.
+	// Checks decide by name whether the server is ready for requests.
 	Checks map[string]Check
-	// Portal answers the paths below authz.PortalPath. Nil: nothing does.
+	// Portal serves the paths below authz.PortalPath. Nil: there is no portal.
 	Portal http.Handler
 	// TrustedProxies may set the client's address by X-Forwarded-For. Nil: no proxy may.
 	TrustedProxies clientaddr.Proxies
 	// StreamLimits bounds the readers of the change streams. Nil: the default of publish.NewStream.
 	StreamLimits *publish.StreamLimits
-	// Closing ends the change streams once it is closed. Nil: never.
+	// Closing ends the change streams when it is closed. Nil: never.
 	Closing <-chan struct{}
-	// Log gets a line a request, and failures. Nil: none.
+	// Log receives a line for each request, and failures. Nil: discarded.
 	Log *slog.Logger
 	// Version of the program, for the OpenAPI document.
 	Version string
 }
 
-// Check returns nil if all is well, else why not, for clients to read.
+// Check returns nil if the server is ready, or an error for clients to read.
 type Check func(context.Context) error
 
 type api struct {

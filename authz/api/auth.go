@@ -69,8 +69,8 @@ func (a *api) refuse(h huma.API, ctx huma.Context, err error) {
 	_ = h.Marshal(ctx.BodyWriter(), "application/json", refusal) // a client that left needs no answer
 }
 
-// checkOnce refuses what huma ignores: a malformed query, in which a filter may be lost, a parameter that
-// is given twice or empty, and invalid UTF-8.
+// checkOnce refuses input that huma ignores: a malformed query, in which a filter may be lost, parameters that are
+// given twice or empty, and invalid UTF-8.
 func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		target := ctx.URL()
@@ -111,7 +111,7 @@ func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// taken reports whether the operation takes the body's type. huma accepts any type that ends in
+// taken reports whether the operation accepts the body's media type. huma accepts any type that ends in
 // +json as JSON, including JSON Patch (RFC 6902).
 func taken(ctx huma.Context) bool {
 	body := ctx.Operation().RequestBody
@@ -146,7 +146,7 @@ func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
 	return p, p.May(workspace, scopes...)
 }
 
-// bearer returns the token of RFC 6750 section 2.1, the one way to send it.
+// bearer returns the token in the header Authorization (RFC 6750 section 2.1). It is not accepted elsewhere.
 func bearer(ctx huma.Context) (string, error) {
 	var values []string
 	ctx.EachHeader(func(name, value string) {

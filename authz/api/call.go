@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// call describes a management call. Its remaining documentation follows from the input's type.
+// call describes a management call. The type of its input documents the rest.
 type call struct {
 	id, route, summary, description string // the route is a method and a path
 	scopes                          []string

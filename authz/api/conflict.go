@@ -36,7 +36,7 @@ func ofState(e *authz.StateError) *Problem {
 		text += " was rotated and is in its grace until " + stamp(k.GraceEndsAt) + "; " + next + " Rotate that one, or undo the rotation first."
 	case store.Revoked:
 		since := k.RevokedAt
-		if since.IsZero() { // its grace is over, and it is about to be taken out
+		if since.IsZero() { // its grace is over, and it will be revoked soon
 			since = k.GraceEndsAt
 		}
 		text += " was revoked at " + stamp(since) + "; " + next

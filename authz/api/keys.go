@@ -12,23 +12,22 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Key as the API shows it: everything except its token.
+// Key is a key as the API shows it: everything except its token.
 type Key struct {
-	ID        string     `json:"id" format:"uuid"`
-	KID       string     `json:"kid" doc:"RFC 7638 SHA-256 thumbprint of its JWK"`
-	Workspace string     `json:"workspace"`
-	Owner     string     `json:"owner"`
-	Name      string     `json:"name"`
-	Scopes    []string   `json:"scopes" nullable:"false"`
-	Audience  []string   `json:"audience" nullable:"false"`
-	Claims    object     `json:"claims"`
-	Metadata  object     `json:"metadata"`
-	Status    string     `json:"status" enum:"active,deprecated,revoked,expired" doc:"deprecated: rotated, and still in its grace"`
-	CreatedAt time.Time  `json:"created_at"`
-	UpdatedAt time.Time  `json:"updated_at"`
-	ExpiresAt *time.Time `json:"expires_at" doc:"null: never"`
-	RevokedAt *time.Time `json:"revoked_at,omitempty"`
-	// RotatedFrom and RotatedTo are ids.
+	ID          string     `json:"id" format:"uuid"`
+	KID         string     `json:"kid" doc:"RFC 7638 SHA-256 thumbprint of its JWK"`
+	Workspace   string     `json:"workspace"`
+	Owner       string     `json:"owner"`
+	Name        string     `json:"name"`
+	Scopes      []string   `json:"scopes" nullable:"false"`
+	Audience    []string   `json:"audience" nullable:"false"`
+	Claims      object     `json:"claims"`
+	Metadata    object     `json:"metadata"`
+	Status      string     `json:"status" enum:"active,deprecated,revoked,expired" doc:"deprecated: rotated, and still in its grace"`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	ExpiresAt   *time.Time `json:"expires_at" doc:"null: never"`
+	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
 	RotatedFrom string     `json:"rotated_from,omitempty" format:"uuid" doc:"The key that it replaces"`
 	RotatedTo   string     `json:"rotated_to,omitempty" format:"uuid" doc:"The key that replaces it"`
 	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty" doc:"When it stops working because another key replaces it"`

@@ -83,8 +83,15 @@ func (s *server) probe(t *testing.T, c call, path string, schema *jsonschema.Sch
 // probes are values at the limits of a schema, just beyond them, and of every other type.
 func probes(schema map[string]any) []any {
 	values := []any{
-		nil, true, 1, 1.5, json.Number("60.0"), json.Number("-0"), "x", []any{}, []any{"x"}, []any{1}, []any{nil}, []any{[]any{}},
-		[]any{map[string]any{}}, map[string]any{}, map[string]any{"x": 1},
+		nil, true, 1, 1.5, json.Number("60.0"), json.Number("-0"), "x",
+		[]any{},
+		[]any{"x"},
+		[]any{1},
+		[]any{nil},
+		[]any{[]any{}},
+		[]any{map[string]any{}},
+		map[string]any{},
+		map[string]any{"x": 1},
 	}
 	number := func(of map[string]any, limit string, add float64) {
 		if n, ok := of[limit].(float64); ok {

@@ -69,8 +69,10 @@ func TestOIDCTakesTheScopeAdmin(t *testing.T) {
 	}
 	s.do("PATCH", "/v1/workspaces/none", set, writer).want(404)
 	w, err := s.service.Workspace(t.Context(), "acme")
-	if err != nil || w.Name == "New" || w.Portal.OIDC == nil || *w.Portal.OIDC != (store.OIDC{Issuer: "https://login.example",
-		ClientID: "b", OwnerClaim: "o"}) {
+	if err != nil || w.Name == "New" || w.Portal.OIDC == nil || *w.Portal.OIDC != (store.OIDC{
+		Issuer:   "https://login.example",
+		ClientID: "b", OwnerClaim: "o",
+	}) {
 		t.Errorf("%+v, %v", w, err)
 	}
 	refused, _, err := s.service.Audit(t.Context(), "acme", store.AuditFilter{Action: store.ActionCallRefuse, Limit: 10})

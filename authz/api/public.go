@@ -29,7 +29,7 @@ const (
 )
 
 // Metadata of an issuer (RFC 8414 section 2 and OpenID Connect Discovery 1.0
-// section 3). There is no login here: the lists that both require are empty.
+// section 3). There is no login, so the lists that both require are empty.
 type Metadata struct {
 	Issuer                  string   `json:"issuer"`
 	JWKSURI                 string   `json:"jwks_uri"`
@@ -41,7 +41,7 @@ type Metadata struct {
 	IDTokenSigningAlgValues []string `json:"id_token_signing_alg_values_supported" nullable:"false"`
 }
 
-// setRoute is the route of a published set, as the router names it.
+// setRoute is the router's pattern for a published set.
 const setRoute = jwks.IssuerPath + ":ws" + jwks.SetPath
 
 // public adds the calls without a credential, and returns the handler of published sets.
@@ -70,13 +70,13 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	return sets
 }
 
-// issuerOf returns the workspace of a request that names it before this path.
+// issuerOf returns the workspace in a request's path, which ends with the given path.
 func issuerOf(r *http.Request, path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, jwks.IssuerPath), path)
 }
 
-// metadataPaths are OpenID Connect Discovery's place, RFC 8414's (section 3.1: before the issuer's path), and the two
-// ways in which clients mix those up. A public URL with a path of its own has it in RFC 8414's place, too.
+// metadataPaths returns OpenID Connect Discovery's path, RFC 8414's (section 3.1: before the issuer's path), and the two
+// ways in which clients confuse them. If the public URL has a path, RFC 8414's form contains that, too.
 func (a *api) metadataPaths(issuer string) []string {
 	paths := []string{issuer + oidcPath, oauthPath + issuer, issuer + oauthPath, oidcPath + issuer}
 	if public, err := url.Parse(a.service.Issuer("")); err == nil {
@@ -117,7 +117,7 @@ func (a *api) revokeToken(c echo.Context) error {
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	token, err := jwks.ReadPasted(tokens[0])
-	if err != nil { // a 200 would leave a leaked key in force and its finder satisfied
+	if err != nil { // after a 200, the finder of a leaked key would believe it revoked
 		return oauthProblem(http.StatusBadRequest, "The field token does not contain a token of Burnkey's form. Nothing was revoked.").
 			field("token", "must be a token: "+err.Error())
 	}
@@ -165,12 +165,12 @@ func revokeForm(op *huma.Operation) {
 	}}
 }
 
-// ageOf returns how long ago the set was known to be the store's that a call of this path means.
+// ageOf returns, for calls of a path, the time since the workspace's set was known to equal the store's.
 func (a *api) ageOf(path string) func(*http.Request) time.Duration {
 	return func(r *http.Request) time.Duration { return a.publisher.AgeOf(issuerOf(r, path)) }
 }
 
-// noSet is the answer where a workspace has no set to serve: it is there and its set could not be read, or it is not.
+// noSet returns the problem of a workspace without a set to serve: its set can't be read, or it does not exist.
 func (a *api) noSet(workspace string) *Problem {
 	if a.publisher.Unread(workspace) {
 		return unavailable("The workspace's published set can't be read.")

@@ -101,8 +101,10 @@ func TestRevokeMany(t *testing.T) {
 		t.Errorf("revoked %s", text)
 	}
 	s.do("POST", path, `{"created_before":"2100-01-01T00:00:00Z"}`).want(200)
-	for _, any := range []string{`{"owner":"cust_1","ids":[]}`, `{"owner":"cust_1","scope":""}`, `{"owner":"","scope":"a"}`,
-		`{"owner":"cust_1","created_before":"0001-01-01T00:00:00Z"}`} {
+	for _, any := range []string{
+		`{"owner":"cust_1","ids":[]}`, `{"owner":"cust_1","scope":""}`, `{"owner":"","scope":"a"}`,
+		`{"owner":"cust_1","created_before":"0001-01-01T00:00:00Z"}`,
+	} {
 		s.do("POST", path, any).want(422) // which would mean more than it says
 	}
 	for _, key := range []string{one.id, two.id, three.id} {
@@ -119,8 +121,10 @@ func TestRevokeManyLeavesTheCaller(t *testing.T) {
 	own := s.issue(authz.Home, map[string]any{"owner": "operator", "scopes": []string{"admin"}})
 	other := s.issue(authz.Home, map[string]any{"owner": "operator", "scopes": []string{"admin"}})
 	both := `"ids":["` + own.id + `","` + other.id + `"]`
-	for _, body := range []string{`{` + both + `,"dry_run":true}`, `{"owner":"operator","dry_run":true}`,
-		`{"created_before":"2100-01-01T00:00:00Z","scope":"admin"}`} {
+	for _, body := range []string{
+		`{` + both + `,"dry_run":true}`, `{"owner":"operator","dry_run":true}`,
+		`{"created_before":"2100-01-01T00:00:00Z","scope":"admin"}`,
+	} {
 		a := s.do("POST", path, body, as(own.token)).want(200)
 		if strings.Contains(string(a.body), own.id) || !strings.Contains(string(a.body), other.id) {
 			t.Errorf("%s means %s", body, a.body)

@@ -13,7 +13,7 @@ import (
 )
 
 // An answer to a change must not show what the caller may not read. Each type here holds either
-// the full record, for callers that may read it, or the part that anybody may see.
+// the full record, for callers that may read it, or the part that all callers may see.
 
 // shownInPart ends the description of each call that changes keys and works without keys:read.
 const shownInPart = "Without the scope keys:read, the answer shows only a key's id, status, times and version."
@@ -47,7 +47,7 @@ type WorkspaceState struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// either holds the full record and the part of it that anyone may see. It renders one of them.
+// either holds the full record and the part of it that all callers may see. It renders one of them.
 type either[Full, Rest any] struct {
 	isFull bool
 	full   *Full

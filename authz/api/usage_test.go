@@ -107,7 +107,7 @@ func TestReportUsageRefusals(t *testing.T) {
 		`{"keys":[],"complete":true,"reporter":"a b"}`:                 "reporter",
 		`{"keys":[],"complete":true,"sent_at":"0001-01-01T00:00:00Z"}`: "sent_at",
 		`{"keys":[],"complete":true,"until":"9999-01-01T00:00:00Z"}`:   "until",
-		`{"keys":[],"key":1}`:                                          "key",
+		`{"keys":[],"key":1}`: "key",
 	} {
 		if p := s.do("POST", usagePath, body, gateway).want(422).problem(); !p.names(field) {
 			t.Errorf("%.60s blames %v", body, p.Errors)
@@ -146,8 +146,10 @@ func TestRevokeUnusedAnswers(t *testing.T) {
 	}
 	wantSubset(t, s.do("POST", path, `{"unused_for":"48h"}`).want(200).object(), `{"count":1}`)
 	for _, k := range []issued{idle, busy} {
-		if got, want := s.do("GET", keysPath+"/"+k.id, nil).text("status"), map[bool]string{true: "revoked",
-			false: "active"}[k == idle]; got != want {
+		if got, want := s.do("GET", keysPath+"/"+k.id, nil).text("status"), map[bool]string{
+			true:  "revoked",
+			false: "active",
+		}[k == idle]; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

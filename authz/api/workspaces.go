@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Workspace as the API shows it.
+// Workspace is a workspace as the API shows it.
 type Workspace struct {
 	ID                string    `json:"id"`
 	Name              string    `json:"name"`

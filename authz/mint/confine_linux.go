@@ -23,7 +23,7 @@ func sealDescriptors() error {
 	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return nil
 	}
-	return sealEach() // before Linux 5.11, or where a sandbox does not know the call
+	return sealEach() // before Linux 5.11, or in a sandbox that does not know the call
 }
 
 func sealEach() error {

@@ -103,8 +103,10 @@ func TestConverseWithTheDeaf(t *testing.T) {
 // Minted keys and errors of minting may be logged.
 func TestMintedHidesItsToken(t *testing.T) {
 	minted := Minted{Key: pairs()[0].key, Token: "eyJ.secret.token"}
-	for _, shown := range []string{fmt.Sprint(minted), fmt.Sprintf("%+v %#v %s %x", minted, minted, minted.Token, minted.Token),
-		mustJSON(t, minted)} {
+	for _, shown := range []string{
+		fmt.Sprint(minted), fmt.Sprintf("%+v %#v %s %x", minted, minted, minted.Token, minted.Token),
+		mustJSON(t, minted),
+	} {
 		if strings.Contains(shown, "secret") {
 			t.Errorf("shows its token: %s", shown)
 		}

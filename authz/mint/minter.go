@@ -142,7 +142,7 @@ func (m *Minter) retryAfter(turns int) time.Duration {
 func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
 	deadline, cancel := context.WithTimeout(ctx, m.options.Deadline)
 	defer cancel()
-	// Pdeathsig is sent when the thread that forked ends, so it is kept.
+	// Pdeathsig is sent when the thread that started the process ends, so the thread must live as long.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	minted, err := oneKey(m.command(deadline), payload)
@@ -160,7 +160,7 @@ func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
 // command returns the command of a minting process, which is killed when the context ends.
 func (m *Minter) command(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, m.binary, burn.Subcommand)
-	cmd.Env = []string{} // nil would mean ours
+	cmd.Env = []string{} // nil would mean this process's environment
 	cmd.Dir = "/"
 	confine(cmd)
 	return cmd
@@ -180,7 +180,7 @@ func oneKey(cmd *exec.Cmd, payload []byte) (Minted, error) {
 	if err := cmd.Start(); err != nil {
 		return Minted{}, err
 	}
-	burn.GiveWay(cmd.Process.Pid) // ours until Wait returns
+	burn.GiveWay(cmd.Process.Pid) // the pid is not reused before Wait returns
 	minted, err := converse(from, to, payload)
 	if err != nil {
 		_ = cmd.Process.Kill()

@@ -81,17 +81,17 @@ func Run(ctx context.Context, o Options) {
 	defer n.running.Wait()
 	loop.Loop{
 		Every: o.Every, Wake: n.room, Log: o.Log, Level: slog.LevelError, Failure: "cannot look for keys that expire soon; trying again",
-		Jitter: 0.5, // so that servers that started together drift apart
+		Jitter: 0.5, // so that servers that start together do not search at the same time
 	}.Run(ctx, n.look)
 }
 
-// notifier is one Run.
+// notifier is the state of one Run.
 type notifier struct {
 	o       Options
 	results *prometheus.CounterVec
 	posts   chan struct{} // holds one element for each post in progress
-	room    chan struct{} // wakes Run when a workspace that overflowed has room again
-	since   time.Time     // all notices due before were seen
+	room    chan struct{} // wakes Run when the queue of a workspace that overflowed is empty
+	since   time.Time     // notices due before this time were seen
 	running sync.WaitGroup
 	failing logs.Failures // of deliveries, by workspace
 

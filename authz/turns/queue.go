@@ -1,5 +1,5 @@
-// Package turns shares a scarce resource fairly: tenants take turns, and within each tenant its
-// callers do, however many requests one of them sends.
+// Package turns shares a scarce resource fairly: tenants take turns, and within each tenant its callers, however many
+// requests one of them sends.
 package turns
 
 import (

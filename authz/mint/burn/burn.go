@@ -48,9 +48,9 @@ func init() {
 
 // run is the main function of a minting process. It does not report why it failed: a message could contain a secret.
 func run() int {
-	// Some of what harden does holds for this thread alone: no other must make the key.
+	// Some effects of harden are limited to this thread, so the key must be made in it.
 	runtime.LockOSThread()
-	// Short and small: collecting garbage would only spread copies.
+	// The process is short and small: a garbage collection would only copy secrets.
 	debug.SetGCPercent(-1)
 	if err := harden(); err != nil {
 		return StatusUnhardened
@@ -74,7 +74,7 @@ func converse(in io.Reader, out io.Writer) error {
 	return err
 }
 
-// burn generates a key pair, lets its modulus out, and its signature where one is wanted.
+// burn generates a key pair and sends its modulus and, if requested, a signature.
 func burn(in io.Reader, out io.Writer, sign bool) error {
 	private, err := rsa.GenerateKey(rand.Reader, 8*ModulusLen)
 	if err != nil {

@@ -8,14 +8,13 @@ import (
 	"github.com/burnkey/burnkey/internal/undumpable"
 )
 
-// A minting process can take whole cores, and gives way to the server, which is waited for by everybody else.
+// A minting process uses a whole core, so its priority is lower than that of the server.
 const (
-	Niceness = 10     // a tenth of a core where others want all of it
-	slice    = 100000 // ns that it goes on for when another wakes up, where Linux is 6.12 or later
+	Niceness = 10     // a tenth of a core if other processes are busy
+	slice    = 100000 // ns that it may run after another process has become ready, since Linux 6.12
 )
 
-// harden shuts the ways by which another process or the disk could get at this
-// one's memory, before there is anything in it to get at.
+// harden keeps other processes and the disk from reading this process's memory, before it contains a secret.
 func harden() error {
 	if err := undumpable.Set(); err != nil {
 		return err
@@ -23,14 +22,13 @@ func harden() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no new privileges: %w", err)
 	}
-	// As confine asked for already; executing a file with capabilities undoes that.
+	// confine has set this, too, but executing a file with capabilities resets it.
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return fmt.Errorf("end with the server: %w", err)
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil && limit.Cur == unix.RLIM_INFINITY {
-		// Keeps the pages off the swap. Where the limit is lower, locking would
-		// fail half-way through a computation, so it is not tried.
+		// This keeps the pages out of swap space. With a lower limit it could fail in the middle of a computation.
 		_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
 	}
 	GiveWay(0)

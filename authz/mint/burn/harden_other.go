@@ -2,8 +2,8 @@
 
 package burn
 
-// harden does nothing here: the README says what that leaves open.
+// harden does nothing on this platform: see the README for the consequences.
 func harden() error { return nil }
 
-// GiveWay does nothing here.
+// GiveWay does nothing on this platform.
 func GiveWay(int) {}

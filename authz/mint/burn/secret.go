@@ -4,5 +4,5 @@ package burn
 
 import "runtime/secret"
 
-// secretly has the runtime erase what f used, where it can: within the process that is about to end anyway.
+// secretly makes the runtime erase the memory that f used, on platforms that support it.
 func secretly(f func()) { secret.Do(f) }

@@ -2,5 +2,5 @@
 
 package burn
 
-// secretly runs f; this toolchain was not asked for runtime/secret.
+// secretly runs f. The build did not enable runtime/secret.
 func secretly(f func()) { f() }
