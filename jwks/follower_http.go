@@ -26,15 +26,10 @@ var pings = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 
 func NewClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          4,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   5 * time.Second,
-		ResponseHeaderTimeout: defaultLimits.head,
-		DisableCompression:    true, // requested explicitly where it is wanted
-		HTTP2:                 pings,
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true, HTTP2: pings,
+		MaxIdleConns: 4, IdleConnTimeout: 90 * time.Second,
+		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: defaultLimits.head,
+		DisableCompression: true, // requested explicitly where it is wanted
 	}
 	return &http.Client{Transport: transport, CheckRedirect: sameHost}
 }

@@ -304,3 +304,19 @@ func TestChangeJSON(t *testing.T) {
 		}
 	}
 }
+
+// A Key is used as a value: its methods need no variable, and it is a JWK wherever it is marshaled.
+func TestKeyIsAValue(t *testing.T) {
+	key := rfcKey(t)
+	set := map[string]Key{"a": key}
+	if set["a"].KID() != key.kid || string(set["a"].AppendJWK(nil)) != jwkOf(key) {
+		t.Error("a key in a map has another kid or JWK")
+	}
+	for want, value := range map[string]any{
+		jwkOf(key): key, "[" + jwkOf(key) + "]": []Key{key}, `{"a":` + jwkOf(key) + `}`: set, `{"K":` + jwkOf(key) + `}`: struct{ K Key }{key},
+	} {
+		if got, err := json.Marshal(value); err != nil || string(got) != want {
+			t.Errorf("%T is marshaled as %s, %v, want %s", value, got, err, want)
+		}
+	}
+}

@@ -49,9 +49,7 @@ func (x *Index) Replace(set *Set) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if set.version >= x.Set().version {
-		x.set.Store(set)
-		x.feed.skip()
-		x.stir()
+		x.show(set)
 	}
 }
 
@@ -63,11 +61,16 @@ func (x *Index) Swap(old, set *Set) bool {
 	if x.Set() != old {
 		return false
 	}
-	x.set.Store(set)
 	x.feed.resets++
-	x.feed.skip()
-	x.stir()
+	x.show(set)
 	return true
+}
+
+// show replaces the set. The stored events do not lead to it, so they are dropped.
+func (x *Index) show(set *Set) {
+	x.set.Store(set)
+	x.feed.events = nil
+	x.stir()
 }
 
 // keptEvents is the number of changes that an Index stores for its watchers. A watcher that lags
@@ -100,9 +103,6 @@ func (f *feed) add(c jwks.Change) {
 	}
 	f.events = append(f.events, appendChange(nil, c))
 }
-
-// skip drops the events, which no longer lead to the current version.
-func (f *feed) skip() { f.events = nil }
 
 // stir wakes the watchers.
 func (x *Index) stir() {

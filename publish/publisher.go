@@ -73,16 +73,6 @@ func (pub *published) reached(version uint64) bool {
 	return set != nil && set.Version() >= version
 }
 
-// enter waits until no other goroutine updates the set.
-func (pub *published) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case pub.updating <- struct{}{}:
-		return func() { <-pub.updating }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // changesAtOnce bounds one read of the change log.
 const changesAtOnce = 500
 

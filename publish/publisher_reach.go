@@ -29,22 +29,19 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 	if pub.reached(version) {
 		return nil
 	}
-	leave, err := pub.enter(ctx)
-	if err != nil {
+	return withPlace(ctx, pub.updating, func() error {
+		if pub.reached(version) {
+			return nil
+		}
+		err := p.applyLog(ctx, workspace, version)
+		if needsSet(err) {
+			err = p.reload(ctx, workspace, version, err)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			p.forget(workspace)
+		}
 		return err
-	}
-	defer leave()
-	if pub.reached(version) {
-		return nil
-	}
-	err = p.applyLog(ctx, workspace, version)
-	if needsSet(err) {
-		err = p.reload(ctx, workspace, version, err)
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		p.forget(workspace)
-	}
-	return err
+	})
 }
 
 // applyLog brings a set to the end of the log, and at least to a version. Errors: errGap and errMismatch,

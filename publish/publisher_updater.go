@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/burnkey/burnkey/internal/loop"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -80,26 +81,25 @@ func (u *updater) start(ctx context.Context, workspace string, update func() err
 		return // the queued update has read nothing yet, and will find this change
 	}
 	u.tasks.Go(func() {
-		leave, err := pub.enter(ctx)
-		pub.queued.Store(false)
-		if err != nil {
+		err := withPlace(ctx, pub.updating, func() error {
+			pub.queued.Store(false)
+			err := update()
+			if errors.Is(err, store.ErrNotFound) { // another program's hint
+				u.forget(workspace)
+				return nil
+			}
+			return err
+		})
+		if ctx.Err() != nil {
+			pub.queued.Store(false)
 			return
 		}
-		defer leave()
-		err = update()
-		if errors.Is(err, store.ErrNotFound) { // another program's hint
-			u.forget(workspace)
-			err = nil
-		}
-		u.report(ctx, workspace, err)
+		u.report(workspace, err)
 	})
 }
 
 // report counts and logs whether a workspace could be updated.
-func (u *updater) report(ctx context.Context, workspace string, err error) {
-	if ctx.Err() != nil {
-		return
-	}
+func (u *updater) report(workspace string, err error) {
 	if err != nil {
 		u.failures.Inc()
 	}
@@ -143,4 +143,57 @@ func withPlace(ctx context.Context, places chan struct{}, f func() error) error 
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// rewatch and rewatchMax are the first and the longest wait before a lost Watch is started again. Follow
+// polls the versions in any case.
+const (
+	rewatch    = time.Second
+	rewatchMax = 5 * time.Second
+)
+
+// hints collects the store's hints until they are followed.
+type hints struct {
+	mu         sync.Mutex
+	workspaces map[string]struct{}
+	some       chan struct{} // workspaces is not empty
+	all        chan struct{} // any workspace may have changed
+}
+
+func newHints() *hints {
+	return &hints{workspaces: make(map[string]struct{}), some: make(chan struct{}, 1), all: make(chan struct{}, 1)}
+}
+
+func (h *hints) add(workspace string) {
+	if workspace == "" {
+		signal(h.all)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.workspaces[workspace] = struct{}{}
+	signal(h.some)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // not yet received
+	}
+}
+
+func (h *hints) take() map[string]struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	taken := h.workspaces
+	h.workspaces = make(map[string]struct{})
+	return taken
+}
+
+// watch receives the store's hints until the context ends.
+func (p *Publisher) watch(ctx context.Context, h *hints, log *slog.Logger) {
+	loop.Loop{
+		Every: rewatch, Backoff: loop.Backoff{First: rewatch, Max: rewatchMax},
+		Failure: "lost the store's hints; polling its versions", Level: slog.LevelWarn, Log: log,
+	}.Run(ctx, func(ctx context.Context) error { return p.store.Watch(ctx, h.add) })
 }
