@@ -37,7 +37,8 @@ func (r *results) plots(dir string) error {
 	return errors.Join(
 		drawPlot(filepath.Join(dir, "latency.svg"), "Latency through Envoy, 1 connection", "ms", r.latencyLines()),
 		drawPlot(filepath.Join(dir, "memory.svg"), "Memory", "MB", r.memoryLines()),
-		drawPlot(filepath.Join(dir, "propagation.svg"), "From a change's answer to its effect (jwt_authn: median, gateway: p99)", "ms", r.propagationLines()),
+		drawPlot(filepath.Join(dir, "propagation.svg"), "From a change to its effect (jwt_authn: median, gateway: p99)", "ms",
+			r.propagationLines()),
 	)
 }
 

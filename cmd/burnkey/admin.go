@@ -56,8 +56,8 @@ func adminIssueCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&a.publicURL, "public-url", "http://127.0.0.1:8080", "`URL` of the server, for the key's iss")
 	flags.StringVar(&a.name, "name", "admin", "what the key is for")
-	flags.StringSliceVar(&a.scopes, "scope", []string{authz.ScopeAdmin}, "what it may do: "+strings.Join(authz.ManagementScopes(), ", "))
-	flags.StringVar(&a.tie, "for-workspace", "", "tie it to this workspace")
+	flags.StringSliceVar(&a.scopes, "scope", []string{authz.ScopeAdmin}, "what the key may do: "+strings.Join(authz.ManagementScopes(), ", "))
+	flags.StringVar(&a.tie, "for-workspace", "", "restrict the key to this workspace")
 	a.life.never = true
 	a.life.flags(cmd, "")
 	out.flag(cmd)

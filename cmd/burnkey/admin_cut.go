@@ -43,8 +43,8 @@ func auditCutCommand() *cobra.Command {
 	}
 	databaseFlag(cmd, &a.database)
 	flags := cmd.Flags()
-	flags.StringVarP(&a.workspace, "workspace", "w", "", "of this workspace (default: of all)")
-	flags.Var(&a.before, "before", "entries before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 365d for an age; at least 24h ago")
+	flags.StringVarP(&a.workspace, "workspace", "w", "", "only entries of this workspace (default all workspaces)")
+	flags.Var(&a.before, "before", "cut entries before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 365d for an age; at least 24h ago")
 	flags.StringVar(&a.file, "archive", "", "new `FILE` for the entries")
 	require(cmd, "before", "archive")
 	return cmd

@@ -14,7 +14,7 @@ import (
 
 func auditCommand() *cobra.Command {
 	k := calls{output: output{csv: func(io.Writer) error { return nil }}}
-	return k.group("audit", "Look at who did what, on a running server", k.inWorkspace(auditListCommand(&k))...)
+	return k.group("audit", "Show who did what, on a running server", k.inWorkspace(auditListCommand(&k))...)
 }
 
 func auditListCommand(k *calls) *cobra.Command {
@@ -30,13 +30,13 @@ func auditListCommand(k *calls) *cobra.Command {
 			return c.Audit(k.workspace, f), notEmpty(cmd.Flags(), "owner", "key-id", "action", "actor", "result")
 		})
 	flags := cmd.Flags()
-	flags.StringVar(&f.Owner, "owner", "", "about this owner's keys")
-	flags.StringVar(&f.Key, "key-id", "", "about the key with this `ID`") // not --key: BURNKEY_KEY is the credential
-	flags.StringVar(&f.Action, "action", "", "this action, such as key.revoke")
-	flags.StringVar(&f.Actor, "actor", "", "by this key or session")
-	flags.StringVar(&f.Result, "result", "", "ok or refused")
-	flags.Var(&since, "since", "at this time or later: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for an age")
-	flags.Var(&until, "until", "before this time, in the same forms")
+	flags.StringVar(&f.Owner, "owner", "", "only entries about this owner's keys")
+	flags.StringVar(&f.Key, "key-id", "", "only entries about the key with this `ID`") // not --key: BURNKEY_KEY is the credential
+	flags.StringVar(&f.Action, "action", "", "only this action, such as key.revoke")
+	flags.StringVar(&f.Actor, "actor", "", "only actions by this key or session")
+	flags.StringVar(&f.Result, "result", "", "only this result: ok or refused")
+	flags.Var(&since, "since", "only entries at this time or later: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for an age")
+	flags.Var(&until, "until", "only entries before this time, in the same forms")
 	choices(cmd, "action", store.Actions()...)
 	choices(cmd, "result", store.ResultOK, store.ResultRefused)
 	return cmd

@@ -24,7 +24,7 @@ func demoCommand() *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "See it work: a server, an API behind Envoy, and the life of a key",
+		Short: "Try it: a server, an API behind Envoy, and the life of a key",
 		Long: "Start a server with its own database, an API, and an Envoy in front of the API. Issue a key, show that it is\n" +
 			"accepted, revoke it, and show that it is refused. Everything then keeps running until Ctrl-C.",
 		Args: noArgs,
@@ -33,9 +33,9 @@ func demoCommand() *cobra.Command {
 			return d.run(cmd.Context(), once)
 		},
 	}
-	cmd.Flags().StringVar(&d.envoy, "envoy", "", "`PATH` of an Envoy 1.40 (default: envoy on the PATH)")
+	cmd.Flags().StringVar(&d.envoy, "envoy", "", "`PATH` of Envoy 1.40 (default: envoy on the PATH)")
 	intervalFlag(cmd.Flags(), &d.cache, "cache", d.cache, "how often Envoy fetches the keys, in whole seconds")
-	cmd.Flags().BoolVar(&once, "once", false, "exit after the last step, with status 0 if every step worked")
+	cmd.Flags().BoolVar(&once, "once", false, "exit after the last step, with status 0 if all steps worked")
 	return cmd
 }
 

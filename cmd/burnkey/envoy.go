@@ -22,9 +22,9 @@ func envoyConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print a gateway's configuration",
-		Long: "Print what Envoy 1.40 (bootstrap: as it stands; filter: for a configuration of your own) or ESPv2\n" +
-			"(espv2: an OpenAPI document) needs to verify the tokens of one or more workspaces, or (--mode gateway) to have\n" +
-			"burnkey gateway do so.",
+		Long: "Print the configuration with which Envoy 1.40 or ESPv2 verifies the tokens of one or more workspaces or, with\n" +
+			"--mode gateway, asks burnkey gateway. The format bootstrap is a complete configuration of Envoy, filter is the\n" +
+			"part to add to your own, and espv2 is an OpenAPI document.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
@@ -50,19 +50,21 @@ func envoyConfigCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	serverFlag(cmd, &c.Server)
-	flags.StringVar(&c.PublicURL, "public-url", "", "`URL` that iss begins with, if the gateway uses another for the server (default --server)")
+	flags.StringVar(&c.PublicURL, "public-url", "",
+		"`URL` that iss begins with, if the gateway reaches the server by another (default --server)")
 	flags.StringSliceVarP(&c.Workspaces, "workspace", "w", nil, "workspace whose tokens are accepted; may be repeated")
 	flags.StringVar(&c.Listen, "listen", "", "`HOST:PORT` where the gateway listens")
-	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API that it protects")
+	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API")
 	flags.StringVar(&c.Admin, "admin", "", "`HOST:PORT` of Envoy's admin interface (default none)")
-	flags.StringVar(&mode, "mode", "pull", "how Envoy verifies: pull (it fetches the JWKS itself) or gateway (it asks burnkey gateway)")
-	flags.StringSliceVar(&c.Gateways, "gateway", nil, "`HOST:PORT` of burnkey gateway, for --mode gateway; may be repeated, for several")
+	flags.StringVar(&mode, "mode", "pull",
+		"pull: Envoy fetches the JWKS and verifies tokens itself; gateway: it asks burnkey gateway")
+	flags.StringSliceVar(&c.Gateways, "gateway", nil, "`HOST:PORT` of burnkey gateway, for --mode gateway; may be repeated")
 	intervalFlag(flags, &c.Cache, "cache", envoy.DefaultCache, "how often Envoy fetches the keys, in whole seconds")
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
 	audienceFlags(flags, &c.Audiences, &c.AnyAudience)
 	managementFlag(flags, &c.InsecureManagementKeys)
 	flags.BoolVar(&c.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
-	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` of certificates that vouch for an https server (default the system's)")
+	flags.StringVar(&c.CAFile, "ca-file", "", "`FILE` with CA certificates for an https server (default the system's)")
 	flags.StringVar(&c.ServiceName, "service-name", "", "host of the ESPv2 document (default "+envoy.DefaultServiceName+")")
 	choices(cmd, "format", "bootstrap", "filter", "espv2")
 	choices(cmd, "mode", "pull", "gateway")

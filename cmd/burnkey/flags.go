@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +74,7 @@ func audienceFlags(flags *pflag.FlagSet, audiences *[]string, anyAudience *bool)
 
 func managementFlag(flags *pflag.FlagSet, insecure *bool) {
 	flags.BoolVar(insecure, "insecure-management-keys", false,
-		"allow --workspace burnkey: the API behind the gateway then receives management keys")
+		"allow --workspace burnkey; the API then receives management keys")
 }
 
 // asFlag makes a FieldError name the variable if the flag was set by it.
@@ -167,8 +168,12 @@ func (m *moment) String() string { return m.text }
 // Type is the placeholder in the help text.
 func (m *moment) Type() string { return "TIME" }
 
-// suggestFlag says which flag may have been meant by an unknown one.
+// suggestFlag adds to an error which flag may have been meant, or the rule that a value breaks.
 func suggestFlag(cmd *cobra.Command, err error) error {
+	if parsed := new(strconv.NumError); errors.As(err, &parsed) {
+		rule := map[bool]string{true: "must be true or false", false: "must be a whole number"}[parsed.Func == "ParseBool"]
+		return errors.New(strings.Replace(err.Error(), parsed.Error(), rule, 1))
+	}
 	unknown := new(pflag.NotExistError)
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
 		return err
@@ -182,8 +187,7 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(near, " or --"))
 }
 
-// alike returns the names that an unknown name was probably meant to be. It uses cobra's
-// search, which only knows commands.
+// alike returns the names that an unknown name was probably meant to be. It uses cobra's search, which is for commands.
 func alike(name string, names []string) []string {
 	all := &cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, known := range names {

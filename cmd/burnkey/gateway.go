@@ -68,16 +68,16 @@ func gatewayCommand() *cobra.Command {
 	flags.StringVar(&s.metricsListen, "metrics-listen", "", "`HOST:PORT` for /metrics, /healthz and /readyz (default none)")
 	flags.StringVar(&s.o.StateDir, "state-dir", "", "`FOLDER` that stores keys, so that the next start needs no server (default none)")
 	flags.Var(&s.maxStaleness, "max-staleness", "maximum age of keys: 60, 10m or 7d (default any age)")
-	flags.StringVar(&s.whenStale, "when-stale", "", "what to do with tokens once keys are older: refuse or serve (default refuse)")
+	flags.StringVar(&s.whenStale, "when-stale", "", "what to do with tokens once keys are older than that: refuse or serve (default refuse)")
 	audienceFlags(flags, &s.o.Audience, &s.o.AnyAudience)
 	managementFlag(flags, &s.o.InsecureManagementKeys)
 	flags.BoolVar(&s.o.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
 	flags.BoolVar(&s.o.StripAuthorization, "strip-authorization", false, "remove the token from requests that pass")
 	intervalFlag(flags, &s.o.UsageEvery, "usage-every", time.Minute,
-		"approximate interval of the reports to the server which keys were used; 0: no reports")
+		"approximate interval between reports of key usage to the server; 0: no reports")
 	flags.StringVar(&s.usageKeyFile, "usage-key-file", "",
-		"`FILE` with a management key that has the scope gateway, for --workspace: to report key usage and for a reserved place "+
-			"at the change stream (default: neither)")
+		"`FILE` with a management key that has the scope gateway, for use with --workspace: it permits reports of key usage, and "+
+			"reserves a place at the change stream (default none)")
 	s.logging.flags(cmd)
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long to wait for calls in progress after a signal")
 	choices(cmd, "when-stale", "refuse", "serve")
@@ -115,8 +115,8 @@ func (s *gatewayService) checkWorkspaces() error {
 		return nil
 	}
 	if s.keyFile == "" && strings.TrimSpace(os.Getenv("BURNKEY_KEY")) == "" {
-		return errors.New("--workspace: name at least one workspace; or, for every workspace, " +
-			"a management key with the scope gateway by --key-file or BURNKEY_KEY")
+		return errors.New("--workspace: name at least one workspace or, for every workspace, " +
+			"a management key with the scope gateway in --key-file or BURNKEY_KEY")
 	}
 	return s.checkKey()
 }

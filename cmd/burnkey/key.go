@@ -15,7 +15,7 @@ import (
 
 func keyCommand() *cobra.Command {
 	var k calls
-	return k.group("key", "Issue, look at, rotate and revoke keys, on a running server", k.inWorkspace(
+	return k.group("key", "Issue, show, rotate and revoke keys on a running server", k.inWorkspace(
 		keyIssueCommand(&k), keyListCommand(&k), oneKey(&k, "show", "Show a key", (*client.Client).Key, allKeyRows),
 		keyRotateCommand(&k),
 		keyRotationCommand(&k, "end-grace", "End a rotation's grace now: the old key is revoked", (*client.Client).EndGrace),
@@ -58,8 +58,8 @@ func keyIssueCommand(k *calls) *cobra.Command {
 	var claims, metadata, idempotencyKey string
 	cmd := &cobra.Command{
 		Use:   "issue",
-		Short: "Issue a key and print its token, this once",
-		Long:  "Issue a key. A pipe or a file gets the token alone; a terminal also shows the other fields.",
+		Short: "Issue a key and print its token, which is shown only once",
+		Long:  "Issue a key. A pipe or a file gets only the token; a terminal also shows the other fields.",
 		Args:  noArgs,
 		RunE: k.run(func(cmd *cobra.Command, c *client.Client, _ []string) (err error) {
 			in.ExpiresIn, in.NeverExpires = life.seconds(), life.forever()
@@ -77,16 +77,17 @@ func keyIssueCommand(k *calls) *cobra.Command {
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&in.Owner, "owner", "", "your own id of the key's holder: the token's sub")
+	flags.StringVar(&in.Owner, "owner", "", "your own id for the holder of the key: the token's sub")
 	require(cmd, "owner")
 	flags.StringVar(&in.Name, "name", "", "what the key is for")
 	flags.StringSliceVar(&in.Scopes, "scope", nil,
-		"what it may do; may be repeated (in the workspace "+authz.Home+": "+strings.Join(authz.ManagementScopes(), ", ")+")")
-	flags.StringSliceVar(&in.Audience, "audience", nil, "aud, among the workspace's audiences; may be repeated (default all of them)")
+		"what the key may do; may be repeated (in the workspace "+authz.Home+": "+strings.Join(authz.ManagementScopes(), ", ")+")")
+	flags.StringSliceVar(&in.Audience, "audience", nil, "one of the workspace's audiences; may be repeated (default all of them)")
 	life.flags(cmd, "90d")
 	flags.StringVar(&claims, "claims", "", "a JSON `OBJECT` of further claims to sign")
 	flags.StringVar(&metadata, "metadata", "", "a JSON `OBJECT` to store with the key, not signed")
-	flags.StringVar(&idempotencyKey, "idempotency-key", "", "`TEXT` with which a repeat issues nothing")
+	flags.StringVar(&idempotencyKey, "idempotency-key", "",
+		"`TEXT` that makes it safe to repeat the command: with the same TEXT, no second key is issued")
 	return cmd
 }
 
@@ -107,9 +108,9 @@ func keyListCommand(k *calls) *cobra.Command {
 			return c.Keys(k.workspace, f), notEmpty(cmd.Flags(), "owner", "status", "query")
 		})
 	flags := cmd.Flags()
-	flags.StringVar(&f.Owner, "owner", "", "of this owner")
-	flags.StringVar(&f.Status, "status", "", "active, deprecated, revoked or expired")
-	flags.StringVar(&f.Query, "query", "", "with this `TEXT` in the name or the owner, or as the id or kid")
+	flags.StringVar(&f.Owner, "owner", "", "only keys of this owner")
+	flags.StringVar(&f.Status, "status", "", "only keys with this status: active, deprecated, revoked or expired")
+	flags.StringVar(&f.Query, "query", "", "only keys with this `TEXT` in the name or the owner, or as their id or kid")
 	choices(cmd, "status", "active", "deprecated", "revoked", "expired")
 	return cmd
 }
@@ -119,9 +120,9 @@ func keyRotateCommand(k *calls) *cobra.Command {
 	var idempotencyKey string
 	cmd := &cobra.Command{
 		Use:   "rotate ID",
-		Short: "Issue a key's successor and print its token, this once",
+		Short: "Issue a key's successor and print its token, which is shown only once",
 		Long: "Issue a key with the fields of the old one. The old key works until the grace ends, and is then revoked\n" +
-			"automatically. A pipe or a file gets the new token alone; a terminal also shows the other fields.",
+			"automatically. A pipe or a file gets only the new token; a terminal also shows the other fields.",
 		Args: oneArg("the id of a key"),
 		RunE: k.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			var in client.Rotation
@@ -136,7 +137,8 @@ func keyRotateCommand(k *calls) *cobra.Command {
 		}),
 	}
 	cmd.Flags().Var(&grace, "grace", "how long the old key keeps working: 0, 3600, 90m, 720h or 30d (default 24h)")
-	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "", "`TEXT` with which a repeat issues nothing")
+	cmd.Flags().StringVar(&idempotencyKey, "idempotency-key", "",
+		"`TEXT` that makes it safe to repeat the command: with the same TEXT, no second key is issued")
 	return cmd
 }
 

@@ -18,9 +18,9 @@ func keyRevokeManyCommand(k *calls) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "revoke-many",
-		Short: "Revoke all keys of an owner, with a scope, of some age, or unused for long",
-		Long: "Revoke the active keys, and those in a grace, that match all flags given. --dry-run lists them; --yes revokes\n" +
-			"them. In the workspace burnkey, your own management key is left out.",
+		Short: "Revoke all keys of an owner, with a scope, of an age, or long unused",
+		Long: "Revoke the active keys, and old keys in their grace, that match all given flags. --dry-run only lists them; --yes\n" +
+			"revokes them. In the workspace burnkey, your own management key is left out.",
 		Example: "  burnkey key revoke-many -w acme --owner cust_1 --dry-run\n" +
 			"  burnkey key revoke-many -w acme --scope maps:write --created-before 365d --yes\n" +
 			"  burnkey key revoke-many -w acme --unused-for 90d --dry-run",
@@ -40,11 +40,11 @@ func keyRevokeManyCommand(k *calls) *cobra.Command {
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&in.Owner, "owner", "", "of this owner")
-	flags.StringVar(&in.Scope, "scope", "", "which have this scope")
-	flags.Var(&before, "created-before", "created before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for an age")
-	flags.Var(&unused, "unused-for", "created, and last used as far as gateways report, longer ago than this: 2160h or 90d, 24h or more")
-	flags.BoolVar(&in.DryRun, "dry-run", false, "list the keys that would be revoked, and revoke none")
+	flags.StringVar(&in.Owner, "owner", "", "keys of this owner")
+	flags.StringVar(&in.Scope, "scope", "", "keys with this scope")
+	flags.Var(&before, "created-before", "keys created before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for an age")
+	flags.Var(&unused, "unused-for", "keys created and, as far as gateways report, last used longer ago than this: 2160h or 90d; at least 24h")
+	flags.BoolVar(&in.DryRun, "dry-run", false, "only list the keys that would be revoked")
 	flags.BoolVar(&yes, "yes", false, "revoke them")
 	oneRequired(cmd, "owner", "scope", "created-before", "unused-for")
 	exclusive(cmd, "dry-run", "yes")

@@ -35,7 +35,7 @@ func warnAtStart(cmd *cobra.Command) {
 	}
 	for _, name := range []string{"server", "jwks"} {
 		if f := cmd.Flags().Lookup(name); f != nil && isPlainAbroad(f.Value.String()) {
-			warn(cmd, asGiven(cmd.Flags(), name)+": with plain HTTP to another machine, anyone on the way can read keys and change "+
+			warn(cmd, asGiven(cmd.Flags(), name)+": with plain HTTP to another machine, anyone in between can read keys and change "+
 				"answers; use https")
 		}
 	}

@@ -32,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context) int {
-	// Every command may have a secret in memory, so an error of early ends them all.
+	// early protects the secrets in the memory of the process. If it failed, no command runs.
 	err := early.Err
 	if err == nil {
 		err = rootCommand().ExecuteContext(ctx)
@@ -64,10 +64,10 @@ func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e))
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "burnkey",
-		Short: "An authorization server for API keys that no thief can forge",
-		Long: "Burnkey issues API keys as RS256 JWTs. Each is signed by its own key pair, whose private half is destroyed at\n" +
-			"once. Gateways verify keys by the published JWKS, and revoking a key deletes its JWK.\n\n" +
-			"Every flag can be given as BURNKEY_… in the environment: --public-url as BURNKEY_PUBLIC_URL.",
+		Short: "An authorization server for API keys that cannot be forged",
+		Long: "Burnkey issues API keys as RS256 JWTs. Each is signed with its own key pair, whose private half is destroyed at\n" +
+			"once. Gateways verify keys with the published JWKS; revoking a key deletes its JWK.\n\n" +
+			"Every flag can also be set in the environment: --public-url as BURNKEY_PUBLIC_URL.",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -178,10 +178,12 @@ func noArgs(_ *cobra.Command, args []string) error {
 // oneArg requires one argument that is not empty.
 func oneArg(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("takes one argument, %s, but got %d (a flag's false is written --flag=false)", what, len(args))
-		}
-		if args[0] == "" {
+		switch {
+		case len(args) == 0:
+			return fmt.Errorf("takes one argument, %s", what)
+		case len(args) > 1:
+			return fmt.Errorf("takes one argument, %s, but got %d (to turn a flag off, write --flag=false)", what, len(args))
+		case args[0] == "":
 			return fmt.Errorf("takes %s, which must not be empty", what)
 		}
 		return nil

@@ -13,7 +13,7 @@ import (
 
 func portalCommand() *cobra.Command {
 	var k calls
-	return k.group("portal", "Make links to the portal and end sessions, on a running server",
+	return k.group("portal", "Create links to the portal and end sessions, on a running server",
 		k.inWorkspace(portalLinkCommand(&k), portalEndCommand(&k))...)
 }
 
@@ -25,7 +25,7 @@ func portalLinkCommand(k *calls) *cobra.Command {
 		Use:   "link",
 		Short: "Print a link that opens one session of an owner, or of an operator",
 		Long: "Print a link to the portal. The first person to open it can manage the owner's keys for half an hour, or as an\n" +
-			"operator the keys of all owners for eight hours. Give it to that person alone.",
+			"operator the keys of all owners for eight hours. Give it only to that person.",
 		Args: noArgs,
 		RunE: k.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			if err := notEmpty(cmd.Flags(), "scope"); err != nil {
@@ -44,11 +44,11 @@ func portalLinkCommand(k *calls) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&in.Owner, "owner", "", "owner of the keys: the sub of their tokens")
-	flags.BoolVar(&operator, "operator", false, "make it for your own staff, who see the keys of all owners")
+	flags.BoolVar(&operator, "operator", false, "create a link for your own staff, who see the keys of all owners")
 	flags.StringSliceVar(&in.ScopesAllowed, "scope", nil,
-		"what keys created there may do; may be repeated (default the scopes that the workspace offers)")
+		"scope that keys created there may have; may be repeated (default the scopes that the workspace offers)")
 	flags.StringVar(&in.Subject, "subject", "", "the person, for the audit, such as jane@acme.example (default the id of your management key)")
-	flags.StringVar(&in.ReturnURL, "return-url", "", "`URL` of the way back from the portal")
+	flags.StringVar(&in.ReturnURL, "return-url", "", "`URL` to which the portal links back")
 	flags.Var(&life, "expires-in", "how long the link is valid: 600, 10m or 1h (default 10m)")
 	exclusive(cmd, "owner", "operator")
 	exclusive(cmd, "scope", "operator")
@@ -62,9 +62,9 @@ func portalEndCommand(k *calls) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "end",
 		Short: "End an owner's sessions and links, or all of a workspace",
-		Long: "End the portal's sessions and links at once, also sessions by a login: an owner's, or with --all those of all\n" +
-			"owners and of your own staff. People who may log in can do so again. Revoking a management key ends\n" +
-			"automatically the sessions and links that it made.",
+		Long: "End the portal's sessions and links at once, including sessions that began with a login: those of an owner, or\n" +
+			"with --all those of all owners and of your own staff. People who can log in may do so again. Revoking a\n" +
+			"management key also ends the sessions and links that it created.",
 		Args: noArgs,
 		RunE: show(k, endedRows, func(cmd *cobra.Command, c *client.Client, _ []string) (*client.EndedSessions, error) {
 			switch {
@@ -76,8 +76,8 @@ func portalEndCommand(k *calls) *cobra.Command {
 			return c.EndPortalSessions(cmd.Context(), k.workspace, owner)
 		}),
 	}
-	cmd.Flags().StringVar(&owner, "owner", "", "of this owner: the sub of their tokens")
-	cmd.Flags().BoolVar(&all, "all", false, "of all owners, and of your own staff")
+	cmd.Flags().StringVar(&owner, "owner", "", "end those of this owner: the sub of their tokens")
+	cmd.Flags().BoolVar(&all, "all", false, "end those of all owners and of your own staff")
 	exclusive(cmd, "owner", "all")
 	oneRequired(cmd, "owner", "all")
 	return cmd

@@ -128,7 +128,8 @@ func oneKey[A answer](k *calls, use, short string, method keyMethod[A], rows fun
 func listCommand[T any, A interface {
 	*T
 	answer
-}](k *calls, what, short string, rows func([]T) [][]string, of func(*cobra.Command, *client.Client) (client.List[T], error)) *cobra.Command {
+}](k *calls, what, short string, rows func([]T) [][]string, of func(*cobra.Command, *client.Client) (client.List[T], error),
+) *cobra.Command {
 	limit := 100
 	cmd := &cobra.Command{
 		Use: "list", Short: short, Args: noArgs,

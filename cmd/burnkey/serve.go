@@ -47,9 +47,9 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeader         = 32 << 10
 
-	followEvery  = time.Second // for changes by other servers that the database gave no hint of
+	followEvery  = time.Second // in case the database does not notify of changes by other servers
 	compactEvery = time.Minute
-	reapTimeout  = 5 * time.Second // of the start, for keys that are due to be taken out
+	reapTimeout  = 5 * time.Second // how long the start may take to remove expired keys
 )
 
 func serveCommand() *cobra.Command {
@@ -74,23 +74,24 @@ func (s *server) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on")
 	flags.StringVar(&s.publicURL, "public-url", "",
-		"`URL` by which clients and gateways reach the server: the beginning of every iss (default http:// and the address listened on)")
+		"`URL` at which clients and gateways reach the server; every iss begins with it (default http:// and the listen address)")
 	databaseFlag(cmd, &s.database)
 	flags.StringVar(&s.adminKeyFile, "admin-key-file", "",
 		"`FILE` (0600) to write the first admin key of an empty database to; an existing file is renamed to FILE.old")
 	flags.StringVar(&s.webhookSecretFile, "webhook-secret-file", "",
 		"`FILE` (0600) with the secret that signs messages to webhooks: whsec_…, or at least 24 bytes (default unsigned)")
-	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "", "`FILE` (0600) of JSON with the client secrets at the OpenID providers for logins to "+
-		"the portal: {\"WORKSPACE\": {\"issuer\": \"URL\", \"client_secret\": \"SECRET\"}}")
-	flags.StringSliceVar(&s.proxies, "trusted-proxies", nil, "`NETWORKS` (CIDR) of the proxies in front of this server, whose "+
-		"X-Forwarded-For is trusted (default none: the client's address is that of the connection)")
+	flags.StringVar(&s.oidcSecrets, "oidc-secrets", "",
+		"JSON `FILE` (0600) with the client secrets for the OpenID providers of logins to the portal: "+
+			"{\"WORKSPACE\": {\"issuer\": \"URL\", \"client_secret\": \"SECRET\"}}")
+	flags.StringSliceVar(&s.proxies, "trusted-proxies", nil, "`NETWORKS` (CIDR) of proxies whose X-Forwarded-For header is trusted "+
+		"(default none: a client's address is that of its connection)")
 	flags.StringSliceVar(&s.outboundAllow, "outbound-allow", nil,
 		"`NETWORKS` (CIDR) where webhooks and OpenID providers may be, in addition to public and private IPv4 networks")
 	s.logging.flags(cmd)
-	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes at the same time (default one per CPU)")
-	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; further ones get 503")
-	flags.IntVar(&s.streamReaders, "stream-readers", publish.DefaultStreamReaders, "readers of the change streams at the same time, at most "+
-		"half of them of one workspace and a tenth from one address; readers with a key of the scope gateway have twice as many places more")
+	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes that run at the same time (default one per CPU)")
+	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; others get 503")
+	flags.IntVar(&s.streamReaders, "stream-readers", publish.DefaultStreamReaders, "maximum number of readers of the change streams: at "+
+		"most half for one workspace and a tenth for one address; twice as many more are reserved for keys with the scope gateway")
 	intervalFlag(flags, &s.mintDeadline, "mint-deadline", 30*time.Second, "time after which a minting process is killed")
 	intervalFlag(flags, &s.drainDelay, "drain-delay", 0,
 		"how long to keep serving after a signal, while /readyz fails: for load balancers that react late")
@@ -116,14 +117,14 @@ func (s *server) validate() error {
 	}
 	host, _, _ := net.SplitHostPort(s.listen)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		return fmt.Errorf("--public-url: is required if --listen has no single address")
+		return fmt.Errorf("--public-url: is required if --listen is not a single address")
 	}
 	return nil
 }
 
 func checkPublicURL(text string) error {
 	u, err := url.Parse(text)
-	// Tokens contain it unchanged, and it is compared as text, so only one spelling is allowed.
+	// It is compared as text with the iss of tokens, so only one spelling is allowed.
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
 		u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.String() != text {
 		return fmt.Errorf("--public-url: must be http(s)://HOST[:PORT][/PATH]")

@@ -53,7 +53,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	boundGarbage()
-	// The port comes before the database: if it is taken, nothing must have changed.
+	// Listen first, so that the database stays unchanged if the port is in use.
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)

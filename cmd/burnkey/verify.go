@@ -48,11 +48,11 @@ func verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify -|TOKEN",
 		Short: "Explain a token: its owner, its expiry, and whether it is valid",
-		Long: "Explain the token on standard input (-). Other users of the machine can read a token that is an argument.\n" +
+		Long: "Explain the token on standard input (-), or in the argument, which other users of the machine can read.\n" +
 			"Surrounding text such as quotes, the word Bearer or a header's name is ignored.\n" +
-			"With --jwks or --server it is verified as by a gateway. Without them nothing is sent, and the signature\n" +
-			"is not checked. The exit status is 1 if the token is refused or its key could not be looked up, else 0,\n" +
-			"also for a token that was not checked.",
+			"With --jwks or --server the token is verified as by a gateway. Without them nothing is sent, and the signature\n" +
+			"is not checked. The exit status is 1 if the token is refused or its key cannot be looked up, and 0 otherwise,\n" +
+			"even if the token was not checked.",
 		Args: oneArg("a token, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token, err := pasted(cmd, args[0])

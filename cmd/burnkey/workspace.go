@@ -44,7 +44,7 @@ func usageRows(w *client.Workspace) [][]string {
 
 func workspaceCommand() *cobra.Command {
 	var k calls
-	return k.group("workspace", "Create, look at and change workspaces, on a running server",
+	return k.group("workspace", "Create, show and change workspaces on a running server",
 		workspaceCreateCommand(&k), workspaceListCommand(&k), workspaceShowCommand(&k), workspaceUpdateCommand(&k))
 }
 
@@ -57,8 +57,8 @@ func workspaceCreateCommand(k *calls) *cobra.Command {
 			return c.CreateWorkspace(cmd.Context(), in)
 		}),
 	}
-	cmd.Flags().StringVar(&in.Name, "name", "", "name for people (default the id)")
-	cmd.Flags().StringSliceVar(&in.Audiences, "audience", nil, "aud of its keys; may be repeated (default the id)")
+	cmd.Flags().StringVar(&in.Name, "name", "", "name to show to people (default the id)")
+	cmd.Flags().StringSliceVar(&in.Audiences, "audience", nil, "audience that its keys may have; may be repeated (default the id)")
 	cmd.Flags().BoolVar(in.AllowNeverExpires, "allow-never-expires", true, "whether keys without exp may be issued")
 	return cmd
 }

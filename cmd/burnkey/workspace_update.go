@@ -19,9 +19,9 @@ func workspaceUpdateCommand(k *calls) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "update ID",
 		Short: "Change a workspace, its policy and its portal",
-		Long: "Change the settings of a workspace that flags are given for; existing keys stay as they are. An empty value, such\n" +
-			"as --webhook '', resets to the default, and an empty --oidc-issuer ends login by OpenID Connect. A flag that may\n" +
-			"be repeated replaces the former list.",
+		Long: "Change the settings for which flags are given; existing keys stay as they are. An empty value, such as\n" +
+			"--webhook '', resets a setting to its default; an empty --oidc-issuer ends login by OpenID Connect. A flag that\n" +
+			"may be repeated replaces the whole list.",
 		Example: "  burnkey workspace update acme --scope 'maps:read=Look at maps' --scope maps:write --max-expires-in 365d\n" +
 			"  burnkey workspace update acme --display-name 'Acme Maps' --accent '#0a7b3c' --logo logo.png",
 		Args: oneArg("the id of a workspace"),
@@ -43,16 +43,13 @@ func workspaceUpdateCommand(k *calls) *cobra.Command {
 
 // setting is a flag that changes a member of a workspace.
 type setting struct {
-	settingFlag
-	text  string
-	value any // null resets
-	given bool
-}
-
-type settingFlag struct {
 	name, member string
 	kind         settingKind
 	usage        string
+
+	text  string
+	value any // nil resets
+	given bool
 }
 
 type settingKind struct {
@@ -81,36 +78,32 @@ func workspaceSettings() (settings []*setting) {
 	text, list, boolean := settingKind{"string", asText}, settingKind{"stringSlice", asList}, settingKind{"bool", asBool}
 	number, seconds := settingKind{"int", asInt}, settingKind{"DURATION", asSeconds}
 	scopes, logo := settingKind{"stringArray", asScopes}, settingKind{"FILE", asLogo}
-	for _, flag := range []settingFlag{
-		{"name", "name", text, "name for people (default the id)"},
-		{"audience", "audiences", list, "aud of its keys; may be repeated (default the id)"},
-		{"allow-never-expires", "allow_never_expires", boolean, "whether keys without exp may be issued (default true)"},
-
-		{"scope", "policy.scopes", scopes, "`NAME[=DESCRIPTION]` of a scope that keys may have; may be repeated (default any)"},
-		{"max-expires-in", "policy.max_expires_in", seconds, "longest lifetime of a key: 3600, 90m, 720h or 30d (default ten years)"},
-		{"default-expires-in", "policy.default_expires_in", seconds, "lifetime of a key by default: 3600, 90m, 720h or 30d (default 90d)"},
-		{
-			"portal-never-expires", "policy.portal_never_expires", boolean,
-			"whether owners may create keys that never expire in the portal (default false)",
-		},
-		{"keys-per-owner", "policy.keys_per_owner", number, "active keys that one owner may have; 0: any number"},
-		{"default-audience", "policy.default_audience", list, "aud of keys issued without one; may be repeated (default all of the workspace's)"},
-		{"webhook", "policy.webhook", text, "https `URL` that receives a message before a key expires"},
-
-		{"display-name", "portal.display_name", text, "name that customers see (default the workspace's)"},
-		{"base-url", "portal.base_url", text, "`URL` of the API that the keys are for, for an example"},
-		{"accent", "portal.accent", text, "`COLOUR` of the page, such as #0a7b3c"},
-		{"logo", "portal.logo", logo, "`FILE` with a PNG picture of at most 64 KiB"},
-		{"frame-ancestor", "portal.frame_ancestors", list, "`ORIGIN` whose pages may embed the page; may be repeated"},
-
-		{"oidc-issuer", "portal.oidc.issuer", text, "`URL` of the OpenID provider by which people log in"},
-		{"oidc-client-id", "portal.oidc.client_id", text, "client id at that provider"},
-		{"oidc-owner-claim", "portal.oidc.owner_claim", text, "`CLAIM` that names the owner"},
-		{"oidc-operator-claim", "portal.oidc.operator_claim", text, "`CLAIM` that makes an operator"},
-		{"oidc-operator-value", "portal.oidc.operator_value", text, "what that claim must be or contain"},
-	} {
-		settings = append(settings, &setting{settingFlag: flag})
+	add := func(name, member string, kind settingKind, usage string) {
+		settings = append(settings, &setting{name: name, member: member, kind: kind, usage: usage})
 	}
+	add("name", "name", text, "name to show to people (default the id)")
+	add("audience", "audiences", list, "audience that its keys may have; may be repeated (default the id)")
+	add("allow-never-expires", "allow_never_expires", boolean, "whether keys without exp may be issued (default true)")
+
+	add("scope", "policy.scopes", scopes, "`NAME[=DESCRIPTION]` of a scope that keys may have; may be repeated (default any)")
+	add("max-expires-in", "policy.max_expires_in", seconds, "longest lifetime of a key: 3600, 90m, 720h or 30d (default ten years)")
+	add("default-expires-in", "policy.default_expires_in", seconds, "default lifetime of a key: 3600, 90m, 720h or 30d (default 90d)")
+	add("portal-never-expires", "policy.portal_never_expires", boolean, "whether owners may create keys in the portal that never expire")
+	add("keys-per-owner", "policy.keys_per_owner", number, "active keys that one owner may have; 0: any number")
+	add("default-audience", "policy.default_audience", list, "audience of keys issued without one; may be repeated (default all audiences)")
+	add("webhook", "policy.webhook", text, "https `URL` that receives a message before a key expires")
+
+	add("display-name", "portal.display_name", text, "name that customers see (default the workspace's)")
+	add("base-url", "portal.base_url", text, "`URL` of your API, for the example on the page")
+	add("accent", "portal.accent", text, "`COLOUR` of the page, such as #0a7b3c")
+	add("logo", "portal.logo", logo, "`FILE` with a PNG picture of at most 64 KiB")
+	add("frame-ancestor", "portal.frame_ancestors", list, "`ORIGIN` whose pages may embed the page; may be repeated")
+
+	add("oidc-issuer", "portal.oidc.issuer", text, "`URL` of the OpenID provider for logins")
+	add("oidc-client-id", "portal.oidc.client_id", text, "client id at that provider")
+	add("oidc-owner-claim", "portal.oidc.owner_claim", text, "`CLAIM` that names the owner")
+	add("oidc-operator-claim", "portal.oidc.operator_claim", text, "`CLAIM` that makes an operator")
+	add("oidc-operator-value", "portal.oidc.operator_value", text, "what that claim must be or contain")
 	return settings
 }
 
@@ -123,13 +116,7 @@ func asList(text string, before any) (any, error) {
 
 func asBool(text string, _ any) (any, error) { return strconv.ParseBool(text) }
 
-func asInt(text string, _ any) (any, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return nil, errors.New("must be a whole number")
-	}
-	return n, nil
-}
+func asInt(text string, _ any) (any, error) { return strconv.Atoi(text) }
 
 func asSeconds(text string, _ any) (any, error) {
 	var s span

@@ -169,7 +169,7 @@ func (c Config) checkWorkspaces() error {
 			return fieldError("workspace", "must match %s, which %q does not", workspaceID, id)
 		}
 		if slices.Contains(ids[:i], id) {
-			return fieldError("workspace", "names %q twice", id)
+			return fieldError("workspace", "%q is given twice", id)
 		}
 	}
 	return CheckManagement(ids, c.InsecureManagementKeys)
@@ -269,7 +269,7 @@ func parseGateways(list []string) (endpoints, error) {
 			return endpoints{}, err
 		}
 		if slices.Contains(all.All, a) {
-			return endpoints{}, fieldError("gateway", "names %q twice", text)
+			return endpoints{}, fieldError("gateway", "%q is given twice", text)
 		}
 		all.All, all.IP = append(all.All, a), all.IP && a.IP
 	}
