@@ -71,7 +71,7 @@ func TestLoadReadsEveryFormOfBody(t *testing.T) {
 	}
 }
 
-// TestLoadFails shows that one answer of another kind spoils the whole.
+// TestLoadFails: a single wrong answer makes the load fail.
 func TestLoadFails(t *testing.T) {
 	var served atomic.Int64
 	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +120,7 @@ func TestLoadTakesRequestsInTurn(t *testing.T) {
 	}
 }
 
-// TestLoadKeepsItsRate bounds from above alone: a slow machine sends less.
+// TestLoadKeepsItsRate checks only an upper limit, since a slow machine sends less.
 func TestLoadKeepsItsRate(t *testing.T) {
 	addr := serve(t, func(http.ResponseWriter, *http.Request) {})
 	l := load{addr: addr, requests: [][]byte{get(addr, "/")}, connections: 2, duration: 200 * time.Millisecond, rate: 100, want: 200}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// here names an existing program in place of burnkey and Envoy.
+// here returns flags with an existing program in place of burnkey and Envoy.
 func here(t *testing.T) []string {
 	t.Helper()
 	self, err := os.Executable()

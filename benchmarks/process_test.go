@@ -89,7 +89,7 @@ func TestUpstream(t *testing.T) {
 	}
 }
 
-// TestDecides is the clock of propagation against a side whose decision changes.
+// TestDecides measures a server whose decision changes.
 func TestDecides(t *testing.T) {
 	var statuses []int
 	next := 0

@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/client"
 )
 
-// operation is one of the document's.
+// operation is an operation of the document.
 type operation struct {
 	method, path string
 	Security     []any `json:"security"`
@@ -45,7 +45,7 @@ type document struct {
 	Components struct{ Schemas map[string]schema }
 }
 
-// Answers with a page of a list.
+// Pages of lists.
 type (
 	workspaceList struct {
 		Workspaces []client.Workspace `json:"workspaces"`
@@ -64,8 +64,8 @@ type (
 	}
 )
 
-// A binding says by which method, and with which types, the client makes a call of the document's. Patches have members
-// of the type that they change.
+// binding connects an operation to the client: the call, and the types of its body and its answer. For patches,
+// members have the types of patch.
 type binding struct {
 	call    func(context.Context, *client.Client) error // with all parameters
 	in, out any
@@ -74,7 +74,7 @@ type binding struct {
 
 func call[T any](_ T, err error) error { return err }
 
-// page makes the call for the first page of a list.
+// page requests the first page of a list.
 func page[T any](ctx context.Context, l client.List[T]) error {
 	return call(l.Page(ctx, 7, "cursor"))
 }
@@ -141,12 +141,12 @@ var bindings = map[string]binding{
 // sentLater are parameters that the first request of a call does not have.
 var sentLater = map[string]string{"export-audit": "cursor"}
 
-// absent are members of the document that the client leaves out, with the reason.
+// absent are members of the document that the client omits, with the reason.
 var absent = map[string]string{
 	"Problem.error": "only the public revocation of a key by its token answers it",
 }
 
-// TestContract holds the client to the document that the server serves.
+// TestContract compares the client with the document that the server serves.
 func TestContract(t *testing.T) {
 	server, _ := startServer(t)
 	for _, violation := range violations(t, fetch(t, server)) {
@@ -165,7 +165,7 @@ func fetch(t *testing.T, server string) []byte {
 	return text
 }
 
-// violations returns what of a document the client does not do, and what it does beyond it.
+// violations returns the differences between a document and the client.
 func violations(t *testing.T, text []byte) (found []string) {
 	t.Helper()
 	var d document
@@ -194,7 +194,7 @@ func prefixed(id string, lists ...[]string) (all []string) {
 	return all
 }
 
-// managementCalls returns the operations that take a management key, except HEAD, which no client of JSON needs.
+// managementCalls returns the operations that take a management key, except HEAD.
 func managementCalls(t *testing.T, d *document) map[string]*operation {
 	t.Helper()
 	calls := make(map[string]*operation)

@@ -63,7 +63,7 @@ func connect(t *testing.T, server, key string, change ...func(*client.Options)) 
 	return c
 }
 
-// serve answers each request by f, until the test ends.
+// serve answers requests with f until the test ends.
 func serve(t *testing.T, f http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(f)
@@ -78,7 +78,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// as converts between types by way of JSON.
+// as converts between types through JSON.
 func as[T any](t *testing.T, from any) (to T) {
 	t.Helper()
 	text, err := json.Marshal(from)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// schema is as much of JSON Schema as the document has.
+// schema is the part of JSON Schema that the document uses.
 type schema struct {
 	Ref             string            `json:"$ref"`
 	Type            any               `json:"type"` // a name or several
@@ -59,7 +59,7 @@ func (c *checker) resolve(s *schema) (string, schema) {
 	return "", joined
 }
 
-// fits notes where a type has no place for what a schema describes, or has more.
+// fits records members that only the schema or only the type has.
 func (c *checker) fits(place string, s *schema, t reflect.Type) {
 	name, resolved := c.resolve(s)
 	if name != "" {

@@ -29,7 +29,7 @@ func TestServerMustBeAURL(t *testing.T) {
 	}
 }
 
-// TestHeaders checks what a request has, below a path of the server's.
+// TestHeaders checks the headers of requests to a server with a path in its URL.
 func TestHeaders(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range map[string]string{
@@ -48,7 +48,7 @@ func TestHeaders(t *testing.T) {
 	must(t, err)
 }
 
-// TestPathsStayTheirCalls: an id of dots would lead to another call.
+// TestPathsStayTheirCalls: an id of dots is refused, since it would make another call.
 func TestPathsStayTheirCalls(t *testing.T) {
 	c := connect(t, serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }), "k")
 	for _, id := range []string{"", ".", ".."} {
@@ -105,7 +105,7 @@ func TestAnswersThatDoNotParse(t *testing.T) {
 	}
 }
 
-// TestProblemsOfOthers are answers of a proxy in front of the server.
+// TestProblemsOfOthers reads the answers of a proxy in front of the server.
 func TestProblemsOfOthers(t *testing.T) {
 	for text, want := range map[string]string{
 		"":       "the server answered 502 Bad Gateway",
@@ -150,7 +150,7 @@ func TestSecretsHideThemselves(t *testing.T) {
 	}
 }
 
-// flaky answers by a function, which gets the number of the request.
+// flaky answers with a function of the number of the request.
 type flaky func(n int32) (*http.Response, error)
 
 // TestRetries counts the requests of each kind of call, and how long they take.
@@ -209,7 +209,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// recovers answers 503 n times, then well.
+// recovers answers 503 n times, and then successfully.
 func recovers(n int32) flaky {
 	return func(i int32) (*http.Response, error) {
 		if i > n {
@@ -240,7 +240,7 @@ func retries(t *testing.T, call func(context.Context, *client.Client) error, ans
 	}
 }
 
-// TestRetriesEndWithTheContext, and there are none by default.
+// TestRetriesEndWithTheContext also checks that there are none by default.
 func TestRetriesEndWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &transport{answer: recovers(9)}

@@ -51,7 +51,7 @@ func TestE2ECLIAudit(t *testing.T) {
 	says(t, run(t, "__complete", "audit", "list", "--action", "").stdout, "key.issue", "login.refuse")
 }
 
-// get asks for a path as an operator does.
+// get requests a path with a management key.
 func get(t *testing.T, c *client, path string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, c.url+path, nil)
@@ -134,7 +134,7 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	published(two)
 }
 
-// Many keys take several calls, each of which is reported, including those before a failed one.
+// Many keys take several calls. Each is reported, including those before a failed one.
 func TestE2ECLIRevokeManyInParts(t *testing.T) {
 	calls := 0
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -164,7 +164,7 @@ func TestE2ECLIRevokeManyInParts(t *testing.T) {
 	}
 }
 
-// A deprecated key ends with its grace, and the list says so.
+// A list shows that a deprecated key expires at the end of its grace.
 func TestE2ECLIListSaysWhenAKeyEnds(t *testing.T) {
 	s := startServer(t)
 	c := newCLI(t, s)

@@ -89,7 +89,7 @@ func TestE2ECLICompletion(t *testing.T) {
 	}
 }
 
-// Another server's words do not move the cursor.
+// Texts from another server cannot move the cursor.
 func TestE2ECLIShowsNoControls(t *testing.T) {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
@@ -126,7 +126,7 @@ func TestE2ECLIHelpAndMistakes(t *testing.T) {
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) { run(t, test.args...).fails(t, test.want) })
 	}
-	// A minting process that is given nothing says nothing.
+	// A minting process without input prints nothing.
 	if r := run(t, "mint-one-key"); r.code == 0 || r.stdout != "" || r.stderr != "" {
 		t.Errorf("exit status %d, %q, %q", r.code, r.stdout, r.stderr)
 	}

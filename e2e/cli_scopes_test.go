@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A management key that may write but not read sees no record in the command line, either: it
-// sees the key that it issues, and the state of others that it changes.
+// A management key that may write but not read sees the key that it issues and the state of keys that it changes, and
+// no other fields.
 func TestE2ECLIWithoutReading(t *testing.T) {
 	s := startServer(t)
 	admin := s.admin()

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// settings is what workspace update may change.
+// settings are changed by workspace update.
 type settings struct {
 	Name              string
 	Audiences         []string
@@ -57,7 +57,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 		"default audience     acme-test", "logo                 a PNG picture of ",
 		"OIDC operators       claim groups is or has ops", "never-expiring keys  refused, since lifetimes are limited")
 
-	// One flag changes one thing, and an empty one resets it.
+	// Each flag changes one setting, and an empty value resets it.
 	c.json(&got, update("--accent", "#000000")...)
 	isSettings(t, got, strings.Replace(want, "#0a7b3c", "#000000", 1))
 	got = settings{}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// cli calls burnkey as an operator of a server does.
+// cli runs burnkey with a management key.
 type cli struct {
 	t   *testing.T
 	env []string
@@ -29,7 +29,7 @@ func (c *cli) ok(args ...string) string {
 	return c.run(args...).ok(c.t).stdout
 }
 
-// json calls with --output json and reads the answer.
+// json runs a command with --output json and returns the answer.
 func (c *cli) json(out any, args ...string) {
 	c.t.Helper()
 	text := c.ok(append(args, "--output", "json")...)
@@ -126,7 +126,7 @@ func TestE2ECLIKey(t *testing.T) {
 	c.run("key", "list", "-w", "acme", "-o", "xml").fails(t, "--output")
 }
 
-// issueByCLI issues a key into a pipe, and one as JSON.
+// issueByCLI issues one key to a pipe, and one as JSON.
 func issueByCLI(t *testing.T, s *server, c *cli) string {
 	t.Helper()
 	piped := c.ok("key", "issue", "-w", "acme", "--owner", "cust_1", "--name", "CI", "--scope", "maps:read",
@@ -149,8 +149,8 @@ func issueByCLI(t *testing.T, s *server, c *cli) string {
 	return token
 }
 
-// TestE2ECLICredentials: from a file or the environment, and a clear word where
-// there is none or a wrong one.
+// TestE2ECLICredentials gives the management key in a file or in the environment, and checks the errors for a missing
+// or wrong one.
 func TestE2ECLICredentials(t *testing.T) {
 	s := startServer(t)
 	admin := s.admin()
@@ -185,8 +185,7 @@ func TestE2ECLICredentials(t *testing.T) {
 	with("BURNKEY_KEY="+s.key(), list...).fails(t, "refused")
 }
 
-// TestE2ECLIAdminIssue makes admin keys where the first was lost, beside a
-// server and without one.
+// TestE2ECLIAdminIssue issues admin keys in a database, with and without a running server.
 func TestE2ECLIAdminIssue(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")

@@ -92,14 +92,13 @@ func (k key) issuer(t *testing.T) string {
 	return claims.Iss
 }
 
-// said is the JSON of verify.
+// said is verify's JSON output.
 type said struct {
 	Verdict, Reason, Key, KID, Owner, Issuer string
 	Published                                *bool
 }
 
-// verdict verifies a token given as an argument and on standard input, as a
-// table and as JSON.
+// verdict verifies a token, as an argument and on standard input, with output as a table and as JSON.
 func verdict(t *testing.T, token, want, reason string, source []string) {
 	t.Helper()
 	code := 0

@@ -17,19 +17,19 @@ import (
 	"time"
 )
 
-// plainHTTP asks for no compression: what is measured and searched is the text.
-// It keeps no idle connections, which a killed server would leave dead.
+// plainHTTP requests no compression, since tests measure and search the text. It keeps no idle connections, which
+// would be dead after a server was killed.
 var plainHTTP = &http.Client{
 	Timeout:   time.Minute,
 	Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true},
 }
 
-// client is someone who manages keys, or tries to.
+// client calls the management API.
 type client struct{ url, token string }
 
 func (s *server) admin() *client { return &client{s.url, s.key()} }
 
-// key is an issued key as the answer has it.
+// key is an issued key, as in the answer.
 type key struct {
 	Token, ID, KID, Workspace, Owner, Status string
 	Version                                  uint64
@@ -44,7 +44,7 @@ type problem struct {
 	Errors              []struct{ Field, Detail string }
 }
 
-// statusError is an answer that is no success.
+// statusError is an answer other than success.
 type statusError struct {
 	status  int
 	problem problem
@@ -54,7 +54,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%d %s %v", e.status, e.problem.Detail, e.problem.Errors)
 }
 
-// call makes one management call and reads the answer into out, if it is not nil.
+// call makes a call and decodes the answer into out, if it is not nil.
 func (c *client) call(method, path string, in, out any) error {
 	return c.callWith(method, path, nil, in, out)
 }
@@ -101,7 +101,7 @@ func (c *client) issue(workspace string, in map[string]any) (key, error) {
 	return k, c.call(http.MethodPost, "/v1/workspaces/"+workspace+"/keys", in, &k)
 }
 
-// revoke returns the version that is without the key.
+// revoke revokes a key and returns the first version without it.
 func (c *client) revoke(workspace, id string) (uint64, error) {
 	var answer struct {
 		Status  string
@@ -138,13 +138,13 @@ func (c *client) version(workspace string) (uint64, error) {
 	return w.Version, c.call(http.MethodGet, "/v1/workspaces/"+workspace, nil, &w)
 }
 
-// mustCreate makes a workspace.
+// mustCreate creates a workspace.
 func (c *client) mustCreate(t testing.TB, workspace string) {
 	t.Helper()
 	check(t, c.call(http.MethodPost, "/v1/workspaces", map[string]any{"id": workspace}, nil))
 }
 
-// mustIssue makes a key; the pairs are further members of the body.
+// mustIssue issues a key; the pairs are further members of the body.
 func (c *client) mustIssue(t testing.TB, workspace string, pairs ...any) key {
 	t.Helper()
 	in := map[string]any{"owner": "cust_1"}
@@ -175,7 +175,7 @@ func (s *server) jwksURL(workspace string) string {
 	return s.issuer(workspace) + "/.well-known/jwks.json"
 }
 
-// fetch reads a workspace's set.
+// fetch returns a workspace's set.
 func (s *server) fetch(workspace string) (text []byte, etag string, err error) {
 	resp, err := plainHTTP.Get(s.jwksURL(workspace))
 	if err != nil {
@@ -189,7 +189,7 @@ func (s *server) fetch(workspace string) (text []byte, etag string, err error) {
 	return text, resp.Header.Get("Etag"), err
 }
 
-// published reads a workspace's set and takes the version from its ETag.
+// published returns a workspace's set, with the version in its ETag.
 func (s *server) published(workspace string) (*keySet, error) {
 	text, etag, err := s.fetch(workspace)
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *server) mustPublished(workspace string) *keySet {
 	return set
 }
 
-// metric returns one sample of /metrics by its name and labels as shown there.
+// metric returns a sample of /metrics by its name and labels, as shown there.
 func (s *server) metric(sample string) (float64, bool) {
 	_, text := s.get("/metrics")
 	for line := range strings.Lines(text) {
@@ -240,7 +240,7 @@ func (s *server) metric(sample string) (float64, bool) {
 	return 0, false
 }
 
-// status returns the status of a refusal, and 0 for any other error or none.
+// status returns the status in an error, or 0.
 func status(err error) int {
 	var refused *statusError
 	if errors.As(err, &refused) {

@@ -23,7 +23,7 @@ type cluster struct {
 	dir string
 }
 
-// startCluster runs one until the test ends.
+// startCluster runs a cluster until the test ends.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	for _, program := range []string{"patroni", "etcd", "haproxy"} {
@@ -31,7 +31,7 @@ func startCluster(t *testing.T) *cluster {
 			absent(t, "no "+program+": tools/patroni.sh installs the cluster's programs on Debian")
 		}
 	}
-	// Not t.TempDir: PostgreSQL's own user must be able to enter it.
+	// Not t.TempDir, since PostgreSQL's user must be able to enter it.
 	dir, err := os.MkdirTemp("", "burnkey-cluster-")
 	check(t, err)
 	check(t, os.Chmod(dir, 0o755))
@@ -80,7 +80,7 @@ func (c *cluster) url() string {
 	return ""
 }
 
-// written records the answers that clients got about one key, with their times.
+// written records the answers about one key, with their times.
 type written struct {
 	id, kid, token     string
 	issuing, revoking  bool      // sent and not yet answered for good
@@ -88,7 +88,7 @@ type written struct {
 	version, goneUnder uint64
 }
 
-// book is what clients were told while the database failed over.
+// book records all answers while the database failed over.
 type book struct {
 	mu      sync.Mutex
 	entries []*written
@@ -97,13 +97,12 @@ type book struct {
 	refused int
 }
 
-// acknowledge notes an answer to a write.
+// acknowledge records the answer to a write.
 func (b *book) acknowledge(sent time.Time) {
 	b.acks, b.sent = append(b.acks, time.Now()), append(b.sent, sent)
 }
 
-// resumed returns when the first write was acknowledged that was sent after a
-// time; false if none was.
+// resumed returns when the first write sent after a time was acknowledged, or false.
 func (b *book) resumed(after time.Time) (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,8 +114,8 @@ func (b *book) resumed(after time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// work is one client's: it issues and revokes, and repeats what was not answered,
-// until stop is closed and nothing is open.
+// work runs one client, which issues and revokes keys and repeats calls without an answer, until stop is closed and no
+// call is open.
 func (b *book) work(t *testing.T, clients []*client, rng *rand.Rand, stop <-chan struct{}) {
 	tick := time.NewTicker(400 * time.Millisecond)
 	defer tick.Stop()
@@ -137,8 +136,8 @@ func (b *book) work(t *testing.T, clients []*client, rng *rand.Rand, stop <-chan
 	}
 }
 
-// issue repeats under one idempotency key until the server says that the key is
-// there: by its token, or by its id where the answer with the token was lost.
+// issue repeats a call with one idempotency key until the server returns the key, or its id if the answer with the
+// token was lost.
 func (b *book) issue(t *testing.T, clients []*client, rng *rand.Rand) {
 	e := &written{issuing: true}
 	b.mu.Lock()
@@ -182,7 +181,7 @@ func (b *book) revoke(t *testing.T, c *client, e *written) {
 	})
 }
 
-// refuse notes a refusal, which must be one for now.
+// refuse records a refusal, which must be a temporary one.
 func (b *book) refuse(t *testing.T, err error) {
 	if b.refused++; status(err) != http.StatusServiceUnavailable {
 		t.Errorf("a write is refused otherwise than for now: %v", err)
@@ -206,7 +205,7 @@ func again(t *testing.T, f func() bool) {
 	}
 }
 
-// pick takes a live key to revoke.
+// pick removes a live key to revoke.
 func (b *book) pick(rng *rand.Rand) *written {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -222,7 +221,7 @@ func (b *book) pick(rng *rand.Rand) *written {
 	return nil
 }
 
-// issueOnce issues under an idempotency key, or says which key that has issued.
+// issueOnce issues a key with an idempotency key, or returns the id of the key issued with it before.
 func (c *client) issueOnce(workspace, idempotency string) (k key, existing string, err error) {
 	err = c.callWith(http.MethodPost, "/v1/workspaces/"+workspace+"/keys",
 		http.Header{"Idempotency-Key": {idempotency}}, map[string]any{"owner": "cust_1"}, &k)
@@ -233,12 +232,11 @@ func (c *client) issueOnce(workspace, idempotency string) (k key, existing strin
 	return k, "", err
 }
 
-// bound is how long after its acknowledgement a write may wait to count with a
-// follower whose set is known to be current.
+// bound limits the time from the acknowledgement of a write to its effect on a follower whose set is current.
 const bound = 2 * time.Second
 
-// hold checks some keys against a follower: a set of some age must have all that
-// was acknowledged before that age and the bound.
+// hold checks some keys of a follower. If its set has some age, it must contain all writes acknowledged before that
+// age and the bound.
 func (b *book) hold(t *testing.T, name string, f *jwks.Follower, rng *rand.Rand) (late time.Duration) {
 	now := time.Now()
 	known := now.Add(-f.Age() - bound)
@@ -271,7 +269,7 @@ func (b *book) hold(t *testing.T, name string, f *jwks.Follower, rng *rand.Rand)
 	return late
 }
 
-// audit holds what the database has to what was acknowledged.
+// audit compares the database with the acknowledged writes.
 func (b *book) audit(t *testing.T, servers []*server, admin *client) {
 	t.Helper()
 	records, err := admin.keys("acme")
@@ -321,8 +319,7 @@ func (b *book) audit(t *testing.T, servers []*server, admin *client) {
 	}
 }
 
-// versions reads the change stream from its beginning and returns how many
-// versions come one after the other.
+// versions reads the change stream from its beginning and returns the number of consecutive versions.
 func (s *server) versions(t *testing.T) (last uint64) {
 	t.Helper()
 	f := startFollower(t, s.url, "acme")
@@ -338,8 +335,8 @@ func (s *server) versions(t *testing.T) (last uint64) {
 	return last
 }
 
-// TestE2EFailover kills the primary of a replicated PostgreSQL under three servers
-// while 8 clients issue and revoke, and verifiers follow.
+// TestE2EFailover kills the primary of a replicated PostgreSQL under three servers while 8 clients issue and revoke
+// keys, and verifiers follow.
 func TestE2EFailover(t *testing.T) {
 	t.Parallel()
 	kills := scale(t, "BURNKEY_E2E_FAILOVERS", 3, 1)
@@ -413,7 +410,7 @@ func TestE2EFailover(t *testing.T) {
 		len(b.entries), revoked, kills, b.refused, late)
 }
 
-// more waits until so many more writes were acknowledged.
+// more waits for n more acknowledged writes.
 func (b *book) more(t *testing.T, n int) {
 	t.Helper()
 	count := func() int {

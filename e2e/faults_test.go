@@ -28,7 +28,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// toxiproxy is a network that can be made bad.
+// toxiproxy is a proxy that simulates a bad network.
 type toxiproxy struct {
 	t    *testing.T
 	addr string
@@ -74,7 +74,7 @@ func (p *toxiproxy) call(method, path string, in any) error {
 	return err
 }
 
-// between puts itself before an address and returns its own.
+// between starts a proxy for an address and returns the proxy's address.
 func (p *toxiproxy) between(upstream string) (addr string) {
 	p.t.Helper()
 	addr = envoytest.FreeAddr(p.t)
@@ -82,8 +82,7 @@ func (p *toxiproxy) between(upstream string) (addr string) {
 	return addr
 }
 
-// A fault is one or more of toxiproxy's toxics, on what goes up and what comes
-// down.
+// A fault is one or more of toxiproxy's toxics, for each direction.
 type fault struct {
 	name   string
 	toxics []toxic
@@ -105,7 +104,7 @@ var faults = []fault{
 	{"refused", nil},
 }
 
-// with has the network be bad while f runs.
+// with runs f while the network is bad.
 func (p *toxiproxy) with(bad fault, f func()) {
 	p.t.Helper()
 	if bad.toxics == nil {
@@ -118,11 +117,11 @@ func (p *toxiproxy) with(bad fault, f func()) {
 	check(p.t, p.call("POST", "/reset", nil))
 }
 
-// during waits for the given time, in which a fault takes effect.
+// during waits for a time, in which the fault takes effect.
 func during(d time.Duration) { <-time.After(d) }
 
-// TestE2EFaultsBeforeTheDatabase has a server whose way to its database is bad,
-// beside one whose way is good.
+// TestE2EFaultsBeforeTheDatabase runs one server with a bad connection to its database, and one with a good
+// connection.
 func TestE2EFaultsBeforeTheDatabase(t *testing.T) {
 	t.Parallel()
 	pg, network := pgtest.Start(t, nil), startToxiproxy(t)
@@ -184,8 +183,7 @@ func through(t *testing.T, database, addr string) string {
 	return u.String()
 }
 
-// TestE2EFaultsLeaveNothingBehind holds a store and what follows it to leave no
-// goroutine, in this process, where goroutines can be seen.
+// TestE2EFaultsLeaveNothingBehind checks, in this process, that a store and its followers leak no goroutines.
 func TestE2EFaultsLeaveNothingBehind(t *testing.T) {
 	pg, network := pgtest.Start(t, nil), startToxiproxy(t)
 	direct := pg.Database(t)
@@ -227,7 +225,7 @@ func TestE2EFaultsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// TestE2EFaultsBeforeTheServer has a follower whose way to its server is bad.
+// TestE2EFaultsBeforeTheServer runs a follower with a bad connection to its server.
 func TestE2EFaultsBeforeTheServer(t *testing.T) {
 	network := startToxiproxy(t)
 	s := startServer(t)

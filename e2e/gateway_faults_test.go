@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// unready waits for /readyz to say why it is not ready.
+// unready waits until /readyz gives the reason why the server is not ready.
 func (a *asked) unready(words ...string) {
 	a.t.Helper()
 	var text string
@@ -26,8 +26,8 @@ func (a *asked) unready(words ...string) {
 	says(a.t, text, words...)
 }
 
-// TestE2EGatewayModeWrongServer: the server is followed by another name than its
-// tokens have, and with no --public-url every token is of another issuer.
+// TestE2EGatewayModeWrongServer follows a server by another URL than that in its tokens. Without --public-url, every
+// token then has another issuer.
 func TestE2EGatewayModeWrongServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -42,7 +42,7 @@ func TestE2EGatewayModeWrongServer(t *testing.T) {
 	a.start()
 	a.ready()
 	a.stop()
-	// With the server down it starts all the same.
+	// It also starts while the server is down.
 	s.stop()
 	a.flags = append(a.flags, "--public-url", "http://wrong.example.com")
 	a.start()
@@ -78,8 +78,7 @@ func TestE2EGatewayModeScopes(t *testing.T) {
 	says(t, c.log(), "level=WARN", "has scopes that a gateway does not need", "scopes=admin")
 }
 
-// TestE2EGatewayModePrivateCA: certificates that vouch for the server are those of
-// SSL_CERT_FILE.
+// TestE2EGatewayModePrivateCA takes the CA certificates for the server from SSL_CERT_FILE.
 func TestE2EGatewayModePrivateCA(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -15,8 +15,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// asked is `burnkey gateway` on an address and a folder of its own, which it keeps
-// over restarts.
+// asked is `burnkey gateway`. Restarts keep its address and its folder.
 type asked struct {
 	t             testing.TB
 	addr, metrics string
@@ -36,7 +35,7 @@ func startAsked(t testing.TB, s *server, flags ...string) *asked {
 	return a
 }
 
-// newAsked is startAsked of a server by its URL, without a start.
+// newAsked prepares the service for a server's URL, without starting it.
 func newAsked(t testing.TB, server string, flags ...string) *asked {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,7 +85,7 @@ func (a *asked) ready() {
 	})
 }
 
-// stop ends it as an operator does.
+// stop ends the service by a signal.
 func (a *asked) stop() {
 	a.t.Helper()
 	check(a.t, a.cmd.Process.Signal(syscall.SIGTERM))
@@ -105,7 +104,7 @@ func (a *asked) log() string {
 	return string(text)
 }
 
-// startMode runs a server with these workspaces, the service and Envoy.
+// startMode runs a server with workspaces, the service, and Envoy.
 func startMode(t testing.TB, workspaces []string, flags ...string) (*server, *asked, *gateway) {
 	t.Helper()
 	envoytest.Binary(t)
@@ -191,7 +190,7 @@ func TestE2EGatewayModeEveryWorkspace(t *testing.T) {
 	t.Logf("of a new workspace: accepted after %s", g.until(t, start, http.StatusOK, k.Token, 20*time.Second))
 	t.Logf("revoked: refused after %s", g.refusesAfter(t, k, admin.mustRevoke))
 
-	// The key that follows opens nothing, neither here nor there.
+	// The gateway's own key is refused at both.
 	if code := g.get(t, follower.Token); code != http.StatusUnauthorized {
 		t.Errorf("the gateway's own key gets %d", code)
 	}
@@ -203,7 +202,7 @@ func TestE2EGatewayModeEveryWorkspace(t *testing.T) {
 		t.Errorf("it issues keys: %v", err)
 	}
 
-	// Revoked, it has the last list stay.
+	// After the key is revoked, the last list stays in use.
 	admin.mustRevoke(t, follower)
 	eventually(t, "the log says that the list fails", func() bool { return strings.Contains(a.log(), "scope gateway") })
 	if code := g.get(t, first.Token); code != http.StatusOK {
@@ -362,8 +361,7 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 	}
 }
 
-// TestE2EGatewayModeAmbientKey: the key that other commands take from the
-// environment is no contradiction to --workspace.
+// TestE2EGatewayModeAmbientKey gives --workspace while the environment has a key for other commands.
 func TestE2EGatewayModeAmbientKey(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

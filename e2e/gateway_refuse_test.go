@@ -29,22 +29,20 @@ func b64(text string) string { return base64.RawURLEncoding.EncodeToString([]byt
 
 func header(alg, kid string) string { return `{"alg":"` + alg + `","kid":"` + kid + `","typ":"JWT"}` }
 
-// hs256 signs a token's claims with a secret instead.
+// hs256 signs a token's claims with a shared secret.
 func hs256(head, body string, secret []byte) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(head + "." + body))
 	return parts{head, body, b64(string(mac.Sum(nil)))}.join()
 }
 
-// forgery is a request that must be refused: by the filter that looks at the
-// token's shape alone, or by the verification.
+// forgery is a request that must be refused: by the filter for the token's shape, or by the verification.
 type forgery struct {
 	name, target, authorization string
 	byShape                     bool
 }
 
-// forgeries makes all that can be made of good tokens of two workspaces and
-// what is published of their keys.
+// forgeries returns forgeries made from good tokens of two workspaces and from their published keys.
 func forgeries(t *testing.T, s *server, acme, beta key) []forgery {
 	t.Helper()
 	public := &rsa.PublicKey{N: s.mustPublished("acme").moduli[acme.KID], E: 65537}
@@ -131,8 +129,8 @@ func TestE2EGatewayRefusesForgeries(t *testing.T) {
 	})
 }
 
-// refuse sends each, and holds the filter that should refuse it to having done
-// so: what has no kid must not reach the one that would try every key.
+// refuse sends each forgery, and checks which filter refused it: a token without a kid must not reach the filter that
+// would try every key.
 func refuse(t *testing.T, g *gateway, all []forgery) {
 	t.Helper()
 	const rbac, denied, allowed = "http.burnkey.rbac.denied", "http.burnkey.jwt_authn.denied", "http.burnkey.jwt_authn.allowed"
@@ -166,7 +164,7 @@ func TestE2EGatewayRefusesExpired(t *testing.T) {
 	if late < 0 || late > 5*time.Second {
 		t.Errorf("refused %s after it expired", late)
 	}
-	// One that has expired before the gateway ever sees it.
+	// A token that has expired before the gateway first sees it.
 	s.start()
 	gone := admin.mustIssue(t, "acme", "expires_in", 2)
 	eventually(t, "its time passes", func() bool { return time.Since(*gone.ExpiresAt) > 2*time.Second })

@@ -15,12 +15,11 @@ import (
 
 const (
 	cacheTime = time.Second
-	// slack is what the contract adds to the cache's time.
+	// slack is the time that the contract adds to that of the cache.
 	slack = time.Second
 )
 
-// gateway is a real Envoy before an API, on the configuration that burnkey
-// itself prints.
+// gateway is a real Envoy in front of an API, with the configuration that burnkey prints.
 type gateway struct {
 	*envoytest.Envoy
 	url      string
@@ -38,7 +37,7 @@ func startGateway(t testing.TB, s *server, workspaces ...string) *gateway {
 	return startEnvoy(t, args...)
 }
 
-// startEnvoy runs Envoy on what burnkey prints for these flags.
+// startEnvoy runs Envoy with the configuration that burnkey prints for the flags.
 func startEnvoy(t testing.TB, flags ...string) *gateway {
 	t.Helper()
 	envoytest.Binary(t) // skips before anything is started
@@ -61,7 +60,7 @@ func startEnvoy(t testing.TB, flags ...string) *gateway {
 	return g
 }
 
-// get sends a token the right way and returns the status.
+// get sends a token and returns the status.
 func (g *gateway) get(t testing.TB, token string) int {
 	t.Helper()
 	return g.send(t, "/v1/tiles", "Bearer "+token)
@@ -80,8 +79,7 @@ func (g *gateway) send(t testing.TB, target, authorization string) int {
 	return resp.StatusCode
 }
 
-// until waits for a token to get a status, no longer than within from start,
-// and returns how long that took.
+// until waits until a token gets a status, at most for a time, and returns how long that took.
 func (g *gateway) until(t testing.TB, start time.Time, code int, token string, within time.Duration) time.Duration {
 	t.Helper()
 	testkit.Within(t, within-time.Since(start), http.StatusText(code)+" from the gateway", func() bool {
@@ -90,13 +88,13 @@ func (g *gateway) until(t testing.TB, start time.Time, code int, token string, w
 	return time.Since(start).Round(time.Millisecond)
 }
 
-// accepts waits for the gateway to learn a new key.
+// accepts waits until the gateway accepts a new key.
 func (g *gateway) accepts(t testing.TB, k key) time.Duration {
 	t.Helper()
 	return g.until(t, time.Now(), http.StatusOK, k.Token, cacheTime+slack)
 }
 
-// refusesAfter calls revoke and measures from its answer.
+// refusesAfter calls revoke, and measures the time from its answer to the first refusal.
 func (g *gateway) refusesAfter(t testing.TB, k key, revoke func(testing.TB, key)) time.Duration {
 	t.Helper()
 	revoke(t, k)
@@ -121,7 +119,7 @@ func TestE2EGatewayIssueAndRevoke(t *testing.T) {
 	}
 }
 
-// issueAndRevoke has a few keys accepted and refused, in every workspace.
+// issueAndRevoke issues and revokes keys in every workspace, and waits until they are accepted and refused.
 func issueAndRevoke(t *testing.T, g *gateway, admin *client, workspaces []string) {
 	t.Helper()
 	pairs := 2
@@ -148,8 +146,7 @@ func issueAndRevoke(t *testing.T, g *gateway, admin *client, workspaces []string
 	t.Logf("accepted after %v; refused after %v", accepted, refused)
 }
 
-// lastKey revokes the only key there is: a set that then were empty would count
-// as a failed fetch.
+// lastKey revokes the only key. An empty set would count as a failed fetch.
 func lastKey(t *testing.T, g *gateway, admin *client) {
 	t.Helper()
 	k := admin.mustIssue(t, "acme")
@@ -164,7 +161,7 @@ func lastKey(t *testing.T, g *gateway, admin *client) {
 	t.Logf("the last key refused after %s", g.refusesAfter(t, k, admin.mustRevoke))
 }
 
-// TestE2EGatewayByPossession: the holder of a token ends it (RFC 7009).
+// TestE2EGatewayByPossession revokes a key with its token (RFC 7009).
 func TestE2EGatewayByPossession(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)

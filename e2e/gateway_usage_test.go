@@ -31,7 +31,7 @@ func (c *client) reportedAt(t testing.TB, workspace string) *time.Time {
 	return shown.UsageReportedAt
 }
 
-// gatewayKey issues a management key of the scope gateway into a file.
+// gatewayKey issues a management key with the scope gateway and writes it to a file.
 func gatewayKey(t testing.TB, c *client, claims map[string]any) (file string) {
 	t.Helper()
 	k := c.mustIssue(t, "burnkey", "scopes", []string{"gateway"}, "claims", claims)
@@ -40,8 +40,7 @@ func gatewayKey(t testing.TB, c *client, claims map[string]any) (file string) {
 	return file
 }
 
-// TestE2EGatewayModeUsage: a key that Envoy lets pass has been used, for all to see, and
-// another has not.
+// TestE2EGatewayModeUsage: the API shows that a key has been used after Envoy let it pass, and that another has not.
 func TestE2EGatewayModeUsage(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)
@@ -94,7 +93,7 @@ func TestE2EGatewayModeUsage(t *testing.T) {
 	}
 }
 
-// TestE2EGatewayModeLastUses: one that ends has told all that it knew.
+// TestE2EGatewayModeLastUses: a gateway that ends has reported all uses.
 func TestE2EGatewayModeLastUses(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)

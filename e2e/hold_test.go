@@ -15,13 +15,11 @@ import (
 	"testing"
 )
 
-// holdVariable makes this test's own binary a process that keeps something in
-// its memory, for the scan to find.
+// holdVariable makes the test binary a process with known content in its memory, for the scan to find.
 const holdVariable = "BURNKEY_E2E_HOLD"
 
-// hold does what the variable says: "generate" makes a key pair as a server
-// that minted inside itself would, and prints the modulus; "keep" plants the
-// bytes that it is told in hex. It ends with its standard input.
+// hold does what the variable says until standard input ends: "generate" makes a key pair, as a server without minting
+// processes would, and prints the modulus; "keep" stores bytes that it reads in hex.
 func hold() int {
 	in := bufio.NewReader(os.Stdin)
 	var kept any
@@ -50,8 +48,7 @@ func hold() int {
 	return 0
 }
 
-// startHolder runs such a process until the test ends, and returns its id and
-// what it printed.
+// startHolder runs such a process until the test ends, and returns its id and output.
 func startHolder(t *testing.T, what, line string) (pid int, answer string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -76,14 +73,14 @@ func startHolder(t *testing.T, what, line string) (pid int, answer string) {
 	return cmd.Process.Pid, strings.TrimSpace(answer)
 }
 
-// filler is bytes that are random, as a prime's surroundings may be.
+// filler returns random bytes, such as may surround a prime in memory.
 func filler(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails
 	return b
 }
 
-// arrange puts a number into an order.
+// arrange writes a number in an order of bytes.
 func arrange(number []byte, o order) []byte {
 	window := make([]byte, primeLen)
 	for i, place := range o.at {
@@ -92,8 +89,7 @@ func arrange(number []byte, o order) []byte {
 	return window
 }
 
-// TestE2EScanFindsPrimes are the controls of the scan for primes: it finds them
-// where there are some, and finds none where there are none.
+// TestE2EScanFindsPrimes checks the scan itself: it finds existing primes, and none elsewhere.
 func TestE2EScanFindsPrimes(t *testing.T) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	check(t, err)

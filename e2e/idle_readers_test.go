@@ -108,7 +108,7 @@ func (f onMessage) Handle(_ context.Context, line slog.Record) error { f(line.Me
 func (f onMessage) WithAttrs([]slog.Attr) slog.Handler               { return f }
 func (f onMessage) WithGroup(string) slog.Handler                    { return f }
 
-// occupy requests that many streams from one address and keeps those that it gets.
+// occupy requests n streams from one address and keeps open those that it gets.
 func (s *server) occupy(t *testing.T, n int, workspace string) map[int]int {
 	t.Helper()
 	var mu sync.Mutex

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestE2EBadInput sends what must be refused, and sees that nothing was written.
+// TestE2EBadInput sends invalid requests, and checks that nothing was stored.
 func TestE2EBadInput(t *testing.T) {
 	s := startServer(t)
 	admin := s.admin()
@@ -59,7 +59,7 @@ func TestE2EBadInput(t *testing.T) {
 	}
 }
 
-// stateOf is all that a refused request must leave as it was.
+// stateOf returns the state that a refused request must not change.
 func stateOf(t *testing.T, c *client) string {
 	t.Helper()
 	var workspaces, keys json.RawMessage
@@ -82,7 +82,7 @@ func refused(t *testing.T, c *client, path, body, field string) {
 	isRefusal(t, resp.StatusCode, resp.Header.Get("Content-Type"), text, field)
 }
 
-// isRefusal holds an answer to RFC 9457 and to naming the field.
+// isRefusal checks that an answer is a problem (RFC 9457) that names the field.
 func isRefusal(t *testing.T, code int, contentType string, text []byte, field string) {
 	t.Helper()
 	var p problem
@@ -98,8 +98,7 @@ func isRefusal(t *testing.T, code int, contentType string, text []byte, field st
 	t.Errorf("%d does not name %s: %s", code, field, text)
 }
 
-// pythonBodies has Python's urllib and http.client send 2 MB: clients that read
-// no answer until all is sent.
+// pythonBodies sends 2 MB with Python's urllib and http.client, which read no answer before all is sent.
 func pythonBodies(t *testing.T, s *server) {
 	cmd := exec.Command(python(t), "-I", filepath.Join("testdata", "large_body.py"), s.url+"/v1/workspaces/acme/keys")
 	cmd.Env = environment()

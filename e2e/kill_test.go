@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestE2EKilled kills the server again and again while clients issue and revoke,
-// and holds it to all that it had acknowledged.
+// TestE2EKilled kills the server again and again while clients issue and revoke keys, and compares its data with the
+// acknowledged changes.
 func TestE2EKilled(t *testing.T) {
 	const clients = 4
 	rounds := scale(t, "BURNKEY_E2E_KILLS", 12, 5)
@@ -43,7 +43,7 @@ func TestE2EKilled(t *testing.T) {
 			t.Fatalf("in round %d", round+1)
 		}
 	}
-	// And once more after an end that is no crash.
+	// And once more after a regular shutdown.
 	s.stop()
 	s.start()
 	l.audit(t, s, admin)
@@ -58,9 +58,8 @@ func TestE2EKilled(t *testing.T) {
 	}
 }
 
-// killSometime kills the server within about a second: at any moment, or just
-// when a revocation is on its way, which is rare otherwise. It returns how many
-// minting processes there were, if it could spare the time to look.
+// killSometime kills the server within about a second, at a random moment or during a revocation, and returns the
+// number of minting processes, if it had the time to count them.
 func killSometime(s *server, rng *rand.Rand, sending <-chan struct{}) (minting int) {
 	<-time.After(100*time.Millisecond + time.Duration(rng.Int64N(int64(time.Second))))
 	if rng.IntN(2) == 0 {
@@ -76,7 +75,7 @@ func killSometime(s *server, rng *rand.Rand, sending <-chan struct{}) (minting i
 	return minting
 }
 
-// noneLeft waits until no process of a dead server's is there.
+// noneLeft waits until no process of a killed server exists.
 func noneLeft(t *testing.T, leader int) {
 	t.Helper()
 	eventually(t, "no minting process outlives its server", func() bool { return len(sessionOf(leader)) == 0 })

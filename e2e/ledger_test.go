@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// fate is what is known of a key.
+// fate is the known state of a key.
 type fate int
 
 const (
@@ -20,7 +20,7 @@ type entry struct {
 	fate    fate
 }
 
-// ledger is what clients were told, to hold the server to after a crash.
+// ledger records acknowledged changes, to compare with the server after a crash.
 type ledger struct {
 	mu       sync.Mutex
 	entries  map[string]*entry // by id
@@ -37,7 +37,7 @@ func newLedger() *ledger {
 	return &ledger{entries: make(map[string]*entry), versions: make(map[uint64]bool)}
 }
 
-// acknowledge notes a version; each is one change's.
+// acknowledge records the version of a change.
 func (l *ledger) acknowledge(t *testing.T, version uint64) {
 	if l.versions[version] {
 		t.Errorf("version %d was acknowledged twice", version)
@@ -46,8 +46,8 @@ func (l *ledger) acknowledge(t *testing.T, version uint64) {
 	l.highest = max(l.highest, version)
 }
 
-// work is one client's: it issues and revokes until the server is gone. It says
-// on sending when a revocation is about to go out.
+// work runs one client, which issues and revokes keys until the server is gone. It sends to sending before each
+// revocation.
 func (l *ledger) work(t *testing.T, c *client, rng *rand.Rand, sending chan<- struct{}) {
 	for l.issue(t, c) {
 		for range rng.IntN(3) {
@@ -78,7 +78,7 @@ func (l *ledger) issue(t *testing.T, c *client) bool {
 	return true
 }
 
-// pick takes some live key to revoke, but leaves a few.
+// pick removes a live key to revoke, unless only a few are left.
 func (l *ledger) pick() *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,7 +157,7 @@ func (l *ledger) audit(t *testing.T, s *server, admin *client) {
 	}
 }
 
-// adopt takes in the keys whose issue was not answered.
+// adopt adds keys whose issue was not answered.
 func (l *ledger) adopt(t *testing.T, records []key) {
 	t.Helper()
 	found := 0

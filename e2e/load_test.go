@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// parallel calls f with 0 to n-1, so many at a time, and returns when all is done.
+// parallel calls f with 0 to n-1, some at the same time, and returns once all calls have.
 func parallel(workers, n int, f func(i int)) {
 	next := make(chan int)
 	var all sync.WaitGroup
@@ -26,7 +26,7 @@ func parallel(workers, n int, f func(i int)) {
 	all.Wait()
 }
 
-// TestE2EManyClients has 8 clients issue at once while another reads the set.
+// TestE2EManyClients lets 8 clients issue keys while another reads the set.
 func TestE2EManyClients(t *testing.T) {
 	const clients = 8
 	n := scale(t, "BURNKEY_E2E_KEYS", 160, 64)
@@ -68,8 +68,7 @@ func TestE2EManyClients(t *testing.T) {
 	}
 }
 
-// distinct holds keys to ids and kids of their own and to versions without a
-// gap, of which the first is the tombstone's.
+// distinct checks that ids and kids differ, and that versions have no gap after that of the tombstone.
 func distinct(t *testing.T, issued []key) {
 	t.Helper()
 	ids, kids := make(map[string]bool), make(map[string]bool)
@@ -89,7 +88,7 @@ func distinct(t *testing.T, issued []key) {
 	}
 }
 
-// watch reads a set all the time, and the queue's length beside it.
+// watch reads a set continuously, and the length of the queue.
 type watch struct {
 	server    *server
 	workspace string
@@ -109,8 +108,8 @@ func startWatch(s *server, workspace string) *watch {
 	return w
 }
 
-// read takes a set every few milliseconds. As long as keys are only added, each
-// set has as many as its version says, and none goes back.
+// read reads a set every few milliseconds. While keys are only added, each set has as many keys as its version says,
+// and versions never decrease.
 func (w *watch) read() {
 	var last uint64
 	w.every(5*time.Millisecond, func() {

@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
 )
 
-// newLoginServer has a workspace acme whose people log in by a real OpenID provider, at
-// another site than the server. The client has a secret.
+// newLoginServer starts a server with a workspace acme whose customers log in with a real OpenID provider at another
+// site. The client has a secret.
 func newLoginServer(t *testing.T) (*server, *portaltest.OIDCProvider) {
 	t.Helper()
 	s := newServer(t)
@@ -40,8 +40,8 @@ func newLoginServer(t *testing.T) (*server, *portaltest.OIDCProvider) {
 	return s, op
 }
 
-// A customer logs in by the provider of the producer's, sees their own keys, and is out
-// once they have logged out: here, there, and by the browser's way back.
+// A customer logs in at the producer's provider, sees their own keys, and after logging out has no session, also after
+// going back in the browser.
 func TestE2ELogin(t *testing.T) {
 	t.Parallel()
 	s, op := newLoginServer(t)
@@ -100,7 +100,7 @@ func logsInAndOut(t *testing.T, s *server, op *portaltest.OIDCProvider, p *porta
 	}
 }
 
-// sessionSecret is what the browser's only secret cookie of ours holds.
+// sessionSecret returns the value of the browser's only secret cookie from this server.
 func sessionSecret(t *testing.T, p *portaltest.Page) (secret string) {
 	t.Helper()
 	for _, c := range p.Cookies() {
@@ -128,8 +128,8 @@ func accessible(t *testing.T, p *portaltest.Page) {
 	}
 }
 
-// A person whom the provider lets in, but who has no keys here, can log in as another: by default, the provider would
-// let in the same person again.
+// A person with an account at the provider but without keys can log in as another person. By default, the provider
+// would log in the same person again.
 func TestE2ELoginAsSomebodyElse(t *testing.T) {
 	t.Parallel()
 	s, op := newLoginServer(t)

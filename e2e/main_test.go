@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 var (
 	buildDir string
 
-	// built builds the binary once, when a test first asks for it.
+	// built builds the binary once, when a test first needs it.
 	built = sync.OnceValues(func() (string, error) {
 		path := filepath.Join(buildDir, "burnkey")
 		cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../cmd/burnkey")
@@ -62,8 +62,7 @@ func burnkey(t testing.TB) string {
 	return path
 }
 
-// python returns an interpreter that has PyJWT and joserfc: BURNKEY_PYTHON, or
-// the one that the module's tools install.
+// python returns an interpreter with PyJWT and joserfc: BURNKEY_PYTHON, or the one in .tools.
 func python(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("BURNKEY_PYTHON"); path != "" {
@@ -91,8 +90,7 @@ func absent(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// scale returns how often to do something: the variable's value, or a default,
-// or a smaller one with -short.
+// scale returns the number in a variable, or a default, which is smaller with -short.
 func scale(t testing.TB, variable string, normal, short int) int {
 	t.Helper()
 	if text := os.Getenv(variable); text != "" {
@@ -108,7 +106,7 @@ func scale(t testing.TB, variable string, normal, short int) int {
 	return normal
 }
 
-// patience is how long to poll for what should take much less.
+// patience is the maximum time of polling. It is generous: usually polling ends much earlier.
 const patience = 20 * time.Second
 
 func eventually(t testing.TB, what string, cond func() bool) {

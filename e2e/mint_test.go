@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// stoppedMint stops the minting process of an issue, so that it can't end by itself. It returns the process's id, a channel
-// that gets the issue's answer, and the version that this issue would have. The processes are quick: the first few may end
-// before they are stopped.
+// stoppedMint stops the minting process of an issue. It returns the process's id, a channel for the answer, and the
+// version that this issue would have. Since minting is quick, the first few processes may end before they are stopped.
 func stoppedMint(t *testing.T, s *server, admin *client) (pid int, answer <-chan error, version uint64) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -43,7 +42,7 @@ func stoppedMint(t *testing.T, s *server, admin *client) (pid int, answer <-chan
 	return pid, answers, version
 }
 
-// catch stops a minting process of the server's, if there is one.
+// catch stops a minting process of the server, if there is one.
 func catch(s *server) int {
 	for _, pid := range sessionOf(s.pid()) {
 		// Until it has become one, it is the server's own twin.
@@ -62,8 +61,7 @@ func catch(s *server) int {
 	return 0
 }
 
-// TestE2EMintingProcessDies: one that hangs does not outlive a killed server,
-// nor its deadline.
+// TestE2EMintingProcessDies: a minting process that hangs ends with a killed server, or at its deadline.
 func TestE2EMintingProcessDies(t *testing.T) {
 	t.Parallel()
 	t.Run("with its server", func(t *testing.T) {
@@ -101,8 +99,8 @@ func TestE2EMintingProcessDies(t *testing.T) {
 	})
 }
 
-// TestE2ESlowKey: a request for a key may wait far longer than a body may take
-// to come; a time limit on the one must not end the other.
+// TestE2ESlowKey: issuing may take longer than a request's body may take to arrive; the limit for the body must not
+// end it.
 func TestE2ESlowKey(t *testing.T) {
 	t.Parallel()
 	wait := time.Duration(scale(t, "BURNKEY_E2E_SLOW_SECONDS", 7, 7)) * time.Second

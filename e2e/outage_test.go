@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// startFollower follows a workspace of a server's until the test ends.
+// startFollower follows a workspace until the test ends.
 func startFollower(t testing.TB, url, workspace string) *jwks.Follower {
 	t.Helper()
 	f, err := jwks.NewFollower(jwks.FollowerOptions{
@@ -46,7 +46,7 @@ func good(f *jwks.Follower, token string) error {
 	return err
 }
 
-// goodByJWKS verifies a token by the set as it is served.
+// goodByJWKS verifies a token with the published set.
 func goodByJWKS(s *server, token string) error {
 	text, _, err := s.fetch("acme")
 	if err != nil {
@@ -71,7 +71,7 @@ func goodByJWKS(s *server, token string) error {
 	return err
 }
 
-// refusedForNow holds a write to 503 with problem+json.
+// refusedForNow checks that a write is refused with 503 and problem+json.
 func refusedForNow(t *testing.T, s *server, admin *client, method, path, body string) {
 	t.Helper()
 	req, err := http.NewRequest(method, s.url+path, strings.NewReader(body))

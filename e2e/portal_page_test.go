@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
 )
 
-// startPortal has a workspace acme whose page looks like something.
+// startPortal starts a server with a workspace acme whose page has settings.
 func startPortal(t *testing.T, portal map[string]any) (*server, *client) {
 	t.Helper()
 	s := startServer(t)
@@ -54,7 +54,7 @@ func TestE2EPortalPages(t *testing.T) {
 	stranger.look("nobody")
 }
 
-// everyPage looks at all that a customer can come to, with a key of this id.
+// everyPage visits all pages for customers, with a key of this id.
 func everyPage(c *customer, portal, id string) {
 	c.t.Helper()
 	for _, page := range []struct {
@@ -91,7 +91,7 @@ func everyPage(c *customer, portal, id string) {
 	}
 }
 
-// A user without a pointer reaches everything, in a sensible order, and the focus is never lost.
+// Everything can be reached with the keyboard, in a sensible order, and the focus is never lost.
 func TestE2EPortalByKeyboard(t *testing.T) {
 	t.Parallel()
 	s, admin := startPortal(t, map[string]any{})

@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// portalLink is what a producer's backend asks for when a customer clicks on "API keys".
+// portalLink creates a link, as a producer's backend does when a customer clicks on "API keys".
 func (c *client) portalLink(t testing.TB, workspace, owner string, pairs ...any) string {
 	t.Helper()
 	in := map[string]any{"owner": owner}
@@ -38,7 +38,7 @@ func scopesOfMaps() map[string]any {
 	}}
 }
 
-// customer is somebody at the portal with a browser.
+// customer is a person with a browser at the portal.
 type customer struct {
 	*portaltest.Page
 	t      testing.TB
@@ -51,7 +51,7 @@ func newCustomer(t testing.TB, o portaltest.PageOptions) *customer {
 	return &customer{Page: portaltest.NewPage(t, o), t: t, script: !o.NoJavaScript}
 }
 
-// look holds the page to what every page must be, and keeps a picture of it.
+// look checks the rules for every page, and stores a screenshot.
 func (c *customer) look(name string) {
 	c.t.Helper()
 	for _, v := range c.Axe() {
@@ -67,7 +67,7 @@ func (c *customer) look(name string) {
 	c.Screenshot(filepath.Join(c.t.ArtifactDir(), fmt.Sprintf("%02d-%s.png", c.shots, name)), true)
 }
 
-// does opens a dialog, where there is JavaScript, and sends its form.
+// does opens a dialog, if there is JavaScript, and sends its form.
 func (c *customer) does(open, do string, fill func()) {
 	c.t.Helper()
 	if c.script {
@@ -89,7 +89,7 @@ func (c *customer) token() string {
 	return token
 }
 
-// create makes a key by the form.
+// create creates a key with the form.
 func (c *customer) create(name string) string {
 	c.t.Helper()
 	c.Fill(portaltest.Label("Name"), name)
@@ -139,8 +139,7 @@ func TestE2EPortalLifeOfAKey(t *testing.T) {
 	}
 }
 
-// propagation is how long a gateway may take to learn of a change, on a machine that has
-// a browser to run beside it.
+// propagation limits the time until a gateway knows of a change, on a machine that also runs a browser.
 const propagation = 10 * time.Second
 
 func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
@@ -206,7 +205,7 @@ func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
 	c.look("used")
 }
 
-// saves copies and downloads a token, and waits until the page says that it is live.
+// saves copies and downloads a token, and waits until the page says that it works.
 func (c *customer) saves(token string) {
 	c.t.Helper()
 	c.Click(portaltest.Role("button", "Copy key"))
@@ -222,7 +221,7 @@ func (c *customer) saves(token string) {
 	c.look("live")
 }
 
-// tryCurl runs the command that the page gives.
+// tryCurl runs the command that the page shows.
 func tryCurl(t *testing.T, command string) {
 	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {

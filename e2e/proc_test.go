@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/authz/mint/burn"
 )
 
-// stat is what /proc says of a process.
+// stat is a process's entry in /proc.
 type stat struct {
 	pid     int
 	state   string // T: stopped, Z: dead and not yet waited for
@@ -23,7 +23,7 @@ func statOf(pid int) (s stat) {
 	if err != nil {
 		return stat{}
 	}
-	// The name before it is in brackets and may hold anything.
+	// The name before it is in brackets and may contain spaces.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(fields) < 4 {
 		return stat{}
@@ -33,8 +33,7 @@ func statOf(pid int) (s stat) {
 	return stat{pid, fields[0], parent, session}
 }
 
-// sessionOf returns the live processes of a session other than its leader: of a
-// server, the minting processes.
+// sessionOf returns the live processes of a session, without its leader: for a server, the minting processes.
 func sessionOf(leader int) (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is good
 	for _, dir := range dirs {

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// verifier is a Python process that gets a token a line and answers a verdict a
-// line, so that what its library keeps in memory outlives a revocation.
+// verifier is a Python process that reads a token per line and answers a verdict per line. It runs on after a
+// revocation, with whatever its library has cached.
 type verifier struct {
 	in  io.Writer
 	out *bufio.Scanner
 }
 
-// opinion of a library nobody here wrote.
+// opinion is the verdict of an independent library.
 type opinion struct {
 	OK       bool
 	Error    string
@@ -46,7 +46,7 @@ func startPython(t *testing.T, script string, args ...string) *verifier {
 	return &verifier{in, bufio.NewScanner(out)}
 }
 
-// tail keeps what a process complains of.
+// tail stores the end of a process's standard error.
 type tail struct{ text []byte }
 
 func (w *tail) Write(p []byte) (int, error) {
@@ -54,7 +54,7 @@ func (w *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ask returns the verdict on a token, or on whatever the script takes a line of.
+// ask returns the verdict on a token, or on another line for the script.
 func (v *verifier) ask(t *testing.T, line string) (answer opinion) {
 	t.Helper()
 	_, err := io.WriteString(v.in, line+"\n")
@@ -80,8 +80,8 @@ func (v *verifier) bad(t *testing.T, token, want string) {
 	}
 }
 
-// TestE2EPython has PyJWT and joserfc verify keys from the running server, and
-// stop after the revocation. Each finds the set by the issuer's metadata.
+// TestE2EPython verifies keys of the running server with PyJWT and joserfc, which must refuse them after the
+// revocation. They find the set by the issuer's metadata.
 func TestE2EPython(t *testing.T) {
 	t.Parallel()
 	python(t)

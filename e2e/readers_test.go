@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// TestE2EStreamReaders has many follow one server's change stream and do nothing,
-// until a key is revoked.
+// TestE2EStreamReaders lets many clients follow one server's change stream until a key is revoked.
 func TestE2EStreamReaders(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_READERS", 2000, 100)
 	s := startServer(t)
@@ -96,7 +95,7 @@ func TestE2EStreamReaders(t *testing.T) {
 	})
 }
 
-// fromSeveral dials from so many addresses in turn: none of them may have all places.
+// fromSeveral dials from several addresses in turn, since one address may not have all places.
 func fromSeveral(addresses int) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	var dialled atomic.Int64
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -129,7 +128,7 @@ func (s *server) cpu(t *testing.T) time.Duration {
 // changes is an open change stream.
 type changes struct{ lines *bufio.Scanner }
 
-// openChanges opens one until the test ends.
+// openChanges opens a change stream until the test ends.
 func openChanges(t *testing.T, s *server, workspace string, after uint64) changes {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("%s/changes?after=%d", s.issuer(workspace), after), nil)
@@ -143,7 +142,7 @@ func openChanges(t *testing.T, s *server, workspace string, after uint64) change
 	return changes{bufio.NewScanner(resp.Body)}
 }
 
-// streamHTTP is plainHTTP without an end.
+// streamHTTP is plainHTTP without a timeout.
 var streamHTTP = &http.Client{Transport: plainHTTP.Transport}
 
 // next returns the next change's version; false at a reset or the stream's end.

@@ -216,9 +216,9 @@ func tally(m *sync.Map) string {
 	return b.String()
 }
 
-// TestE2EOneCustomerCrowdsNobodyOut: a customer who has as many keys as allowed posts the form
-// for a new key over many connections. Others get their keys as usual, and no key pair is made
-// for a refused request. BURNKEY_E2E_FLOOD=20 floods for 20 seconds.
+// TestE2EOneCustomerCrowdsNobodyOut: a customer with the maximum number of keys posts the form for a new key over many
+// connections. Others get their keys as usual, and no key pair is made for a refused request. BURNKEY_E2E_FLOOD=20
+// floods for 20 seconds.
 func TestE2EOneCustomerCrowdsNobodyOut(t *testing.T) {
 	const connections = 300
 	s := startServer(t)

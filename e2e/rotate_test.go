@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// rotated is an old key and when it is to leave the set.
+// rotated is an old key, and when it must leave the set.
 type rotated struct {
 	kid  string
 	ends time.Time
@@ -35,13 +35,13 @@ func (c *client) rotate(workspace, id string, grace time.Duration) (successor ke
 	return successor, rotated{shown.KID, shown.GraceEndsAt}, err
 }
 
-// sight is what a look at the set showed: the answer came between the two times.
+// sight is the content of a set read between two times.
 type sight struct {
 	asked, answered time.Time
 	set             *keySet
 }
 
-// watchSet looks at the set again and again until stop is closed.
+// watchSet reads the set continuously until stop is closed.
 func (s *server) watchSet(workspace string, stop <-chan struct{}) (sights []sight) {
 	for {
 		select {
@@ -56,9 +56,8 @@ func (s *server) watchSet(workspace string, stop <-chan struct{}) (sights []sigh
 	}
 }
 
-// TestE2ERotationsEnd rotates keys whose graces end one after another while the server
-// is killed twice: each old key leaves the set within a second of its time, or with the
-// server's first answer after a restart, and none early.
+// TestE2ERotationsEnd rotates keys whose graces end one after another, and kills the server twice. Each old key leaves
+// the set within a second of its time, or with the server's first answer after a restart, and never early.
 func TestE2ERotationsEnd(t *testing.T) {
 	rotations := scale(t, "BURNKEY_E2E_ROTATIONS", 24, 12)
 	spread := time.Duration(rotations) * 300 * time.Millisecond // 200 of them: a minute
@@ -70,7 +69,7 @@ func TestE2ERotationsEnd(t *testing.T) {
 	for i := range keys {
 		keys[i] = admin.mustIssue(t, "acme")
 	}
-	// All are rotated before the first grace ends, though it take three times as long.
+	// All are rotated before the first grace ends, even if that takes three times as long.
 	begin := time.Now().Add(3*time.Since(started) + 2*time.Second)
 	var old []rotated
 	kept := make(map[string]bool)
@@ -103,7 +102,7 @@ func TestE2ERotationsEnd(t *testing.T) {
 	judgeSights(t, old, kept, sights, restarts)
 }
 
-// await waits until a time, which a test here is about.
+// await waits until a time.
 func await(t *testing.T, until time.Time) {
 	t.Helper()
 	select {

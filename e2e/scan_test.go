@@ -12,15 +12,14 @@ import (
 const (
 	primeLen = 128 // bytes of a prime of a 2,048-bit modulus
 
-	// fewest is how many different bytes a window must have to be looked at:
-	// 128 random bytes have about 101, and fewer than 64 less often than once in
-	// 10^21. It spares code, text, pointers and zeros, which are most of a
-	// process's memory.
+	// fewest is the number of different bytes that a window must have to be examined: 128 random bytes have about 101,
+	// and fewer than 64 less often than once in 10^21. It excludes most of a process's memory: code, text, pointers
+	// and zeros.
 	fewest = 64
 )
 
-// scanner looks for primes of issued moduli in bytes: at every offset, in every
-// order in which a number of 1,024 bits is kept.
+// scanner searches bytes for primes of issued moduli: at every offset, in every order of bytes in which a number of
+// 1,024 bits may be stored.
 type scanner struct {
 	product *big.Int // of the moduli
 	orders  []order
@@ -34,16 +33,14 @@ type scanner struct {
 	found      []*big.Int
 }
 
-// order is how 128 bytes make a number: at[i] is the place of its i-th most
-// significant byte.
+// order is an order of 128 bytes in a number: at[i] is the position of its i-th most significant byte.
 type order struct {
 	name string
 	at   [primeLen]int
 }
 
-// orders are big-endian and little-endian as a whole (the latter also being
-// words of a big.Int on a little-endian machine), and words in the one order
-// whose bytes are in the other.
+// orders are big-endian and little-endian (the latter also for the words of a big.Int), and both orders of words whose
+// bytes have the other order.
 func orders() []order {
 	place := func(name string, at func(i int) int) order {
 		o := order{name: name}
@@ -72,8 +69,7 @@ func newScanner(moduli []*big.Int) *scanner {
 	}
 }
 
-// scan looks at every window of data. Pages of zeros, of which a process has
-// many, are skipped except for their ends: no window inside them is a prime.
+// scan examines every window of data. It skips pages of zeros, except for their ends.
 func (s *scanner) scan(data []byte) {
 	const page = 4 << 10
 	from := 0
@@ -119,8 +115,7 @@ func (s *scanner) slide(data []byte) {
 	}
 }
 
-// look leaves out what can be no prime of Go's: those are odd and have the two
-// highest bits set.
+// look skips numbers that cannot be primes made by Go, which are odd and have their two highest bits set.
 func (s *scanner) look(window []byte, o *order) {
 	if window[o.at[0]] < 0xc0 || window[o.at[primeLen-1]]&1 == 0 {
 		return
@@ -144,7 +139,7 @@ func (s *scanner) look(window []byte, o *order) {
 	}
 }
 
-// small primes whose products fit a word each.
+// small are primes whose products fit into a word.
 var small = [...]struct {
 	product uint64
 	primes  []uint64
@@ -153,7 +148,7 @@ var small = [...]struct {
 	{7145393598349078859, []uint64{59, 61, 67, 71, 73, 79, 83, 89, 97, 101}},
 }
 
-// divisible by a small prime is no prime.
+// divisible reports whether a small prime divides the number, so that it is not a prime.
 func divisible(number *[primeLen]byte) bool {
 	for _, group := range small {
 		var rem uint64
@@ -167,14 +162,14 @@ func divisible(number *[primeLen]byte) bool {
 	return false
 }
 
-// divide tries the batch on the product of the moduli.
+// divide tries the numbers of the batch as divisors of the moduli.
 func (s *scanner) divide() {
 	s.remainders(s.product, s.batch)
 	s.batch = s.batch[:0]
 }
 
-// remainders keeps the numbers that divide n. Dividing by the product of all and
-// what is left by those of the halves is quicker than by one after the other.
+// remainders records the numbers that divide n. It divides by their product first, and then by those of halves, which
+// is quicker than by each.
 func (s *scanner) remainders(n *big.Int, numbers []*big.Int) {
 	if len(numbers) == 0 {
 		return
@@ -191,7 +186,7 @@ func (s *scanner) remainders(n *big.Int, numbers []*big.Int) {
 	s.remainders(left, numbers[half:])
 }
 
-// primes returns what was found, once there is nothing more to scan.
+// primes returns the primes found, at the end of a scan.
 func (s *scanner) primes() []*big.Int {
 	s.divide()
 	return s.found

@@ -23,7 +23,7 @@ import (
 const (
 	nobody = 65534
 	tries  = 30
-	// thiefVariable makes the test binary act as a thief of this process's secrets.
+	// thiefVariable makes the test binary try to read this process's secrets.
 	thiefVariable = "BURNKEY_TEST_THIEF"
 )
 
@@ -35,7 +35,7 @@ func init() {
 	}
 }
 
-// stolen is the loot of a thief, by the method used.
+// stolen is what a thief could read, by method.
 type stolen struct {
 	Ways     map[string]int // successes by method
 	Tokens   int            // different tokens in the memory

@@ -184,7 +184,7 @@ func TestE2EServeRefusesBadFlags(t *testing.T) {
 	}
 }
 
-// TestE2EServeFromEnvironment gives every setting of the server by its variable.
+// TestE2EServeFromEnvironment sets every flag of the server by its variable.
 func TestE2EServeFromEnvironment(t *testing.T) {
 	s := newServer(t)
 	var env []string
@@ -205,8 +205,7 @@ func TestE2EServeFromEnvironment(t *testing.T) {
 	r.fails(t, "--listen") // the command line comes first
 }
 
-// TestE2EServeDrains ends a server while keys are being made: their callers
-// get answers.
+// TestE2EServeDrains ends a server while keys are being issued: the callers still get answers.
 func TestE2EServeDrains(t *testing.T) {
 	const clients = 6
 	s := startServer(t)

@@ -15,8 +15,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// server is `burnkey serve` on an address and a database of its own, which it
-// keeps over restarts.
+// server is `burnkey serve`. Restarts keep its address and its database.
 type server struct {
 	t       testing.TB
 	dir     string
@@ -93,7 +92,7 @@ func (s *server) spawn() {
 	cmd, done := exec.Command(s.binary, s.flags...), make(chan struct{})
 	cmd.Env = environment(s.env...)
 	cmd.Stdout, cmd.Stderr = &s.stdout, log
-	// A session of its own, by which its children can be told from others.
+	// In a session of its own, so that its children can be found.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.as}
 	check(s.t, cmd.Start())
 	s.cmd, s.done = cmd, done
@@ -114,7 +113,7 @@ func (s *server) gone() bool {
 	}
 }
 
-// kill is kill -9. It returns once the process is gone.
+// kill ends the server with SIGKILL, and returns once the process has ended.
 func (s *server) kill() {
 	if s.cmd == nil {
 		return
@@ -128,7 +127,7 @@ func (s *server) signal(signal os.Signal) {
 	check(s.t, s.cmd.Process.Signal(signal))
 }
 
-// stop ends the server the friendly way, and fails unless it exits with 0.
+// stop ends the server with SIGTERM, and fails the test unless it exits with 0.
 func (s *server) stop() {
 	s.t.Helper()
 	s.signal(syscall.SIGTERM)
@@ -143,7 +142,7 @@ func (s *server) exits(code int) {
 	}
 }
 
-// get asks for a public path.
+// get requests a public path.
 func (s *server) get(path string) (code int, body string) {
 	resp, err := plainHTTP.Get(s.url + path)
 	if err != nil {
@@ -180,7 +179,7 @@ func (s *server) key() string {
 	return strings.TrimSpace(string(text))
 }
 
-// environment is ours without anything that burnkey would take for a flag.
+// environment returns our environment without the variables that burnkey reads.
 func environment(add ...string) []string {
 	var env []string
 	for _, pair := range os.Environ() {

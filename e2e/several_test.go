@@ -13,8 +13,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// startSeveral runs servers on one database. They say to have one public URL, as
-// servers behind a balancer do.
+// startSeveral runs servers with one database and one public URL, as with a load balancer.
 func startSeveral(t testing.TB, n int, database string, flags ...string) []*server {
 	t.Helper()
 	servers := make([]*server, n)
@@ -29,7 +28,7 @@ func startSeveral(t testing.TB, n int, database string, flags ...string) []*serv
 	return servers
 }
 
-// as returns the client as one of another server.
+// as returns a client of another server with the same key.
 func (c *client) as(s *server) *client { return &client{s.url, c.token} }
 
 // publishes reports whether a server has a key in its set.
@@ -38,7 +37,7 @@ func (s *server) publishes(k key) bool {
 	return code == http.StatusOK && strings.Contains(set, k.KID)
 }
 
-// spread is how long something took, each time.
+// spread is a list of times.
 type spread []time.Duration
 
 func (d spread) String() string {
@@ -49,8 +48,8 @@ func (d spread) String() string {
 	return fmt.Sprintf("%d times: p50 %s, p99 %s, longest %s", len(d), at(.5), at(.99), at(1))
 }
 
-// TestE2ESeveralServers has three servers share one PostgreSQL. A key that
-// one of them revoked must leave the others' sets, also when their notifications are cut off.
+// TestE2ESeveralServers runs three servers with one PostgreSQL. A key revoked by one must leave the sets of the
+// others, even if their notifications are cut off.
 func TestE2ESeveralServers(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_REVOCATIONS", 60, 12)
 	pg := pgtest.Start(t, nil)
@@ -72,7 +71,7 @@ func TestE2ESeveralServers(t *testing.T) {
 
 	t.Logf("gone from the other servers after its revocation was answered, %s", revokeEach(t, admin, servers, keys[:n]))
 
-	// Without hints, looking at the table must do.
+	// Without notifications, the servers poll the table.
 	stop, cut := make(chan struct{}), new(atomic.Int64)
 	var cutting sync.WaitGroup
 	cutting.Go(func() {
@@ -106,8 +105,8 @@ func TestE2ESeveralServers(t *testing.T) {
 	}
 }
 
-// revokeEach revokes keys one by one, each by another server, and returns how long
-// after the answer they were gone from each of the others.
+// revokeEach revokes keys one by one, each at another server, and returns how long after the answer they had left the
+// sets of the others.
 func revokeEach(t *testing.T, admin *client, servers []*server, keys []key) (gone spread) {
 	t.Helper()
 	for i, k := range keys {

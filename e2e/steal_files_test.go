@@ -13,8 +13,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// noPrimesInFiles looks for primes in the raw bytes, and in what they spell in
-// hex or base64.
+// noPrimesInFiles searches files for primes, as raw bytes, in hex and in base64.
 func noPrimesInFiles(t *testing.T, got loot) {
 	scan := newScanner(got.moduli)
 	for _, name := range slices.Sorted(maps.Keys(got.files)) {
@@ -29,7 +28,7 @@ func noPrimesInFiles(t *testing.T, got loot) {
 	if found := scan.primes(); len(found) > 0 {
 		t.Errorf("found %d primes of issued keys", len(found))
 	}
-	// The control: an existing one, in the same way.
+	// The control: an existing prime is found in the same way.
 	p := filler(primeLen)
 	p[0], p[primeLen-1] = p[0]|0xc0, p[primeLen-1]|1
 	for _, text := range []string{
@@ -47,8 +46,8 @@ var (
 	base64Text = regexp.MustCompile(`[A-Za-z0-9+/_-]{171,}`)
 )
 
-// decoded returns what the stretches of hex and base64 that could spell a prime
-// mean, wherever in them it begins.
+// decoded returns the values of all parts in hex or base64 that are long enough for a prime, from every possible
+// start.
 func decoded(content []byte) (all [][]byte) {
 	for _, text := range hexText.FindAll(content, -1) {
 		for shift := range 2 {
@@ -75,14 +74,13 @@ func decoded(content []byte) (all [][]byte) {
 	return all
 }
 
-// pieceLen is how much of a token in one stretch is taken for a find.
+// pieceLen is the length of a part of a token that counts as found.
 const pieceLen = 24
 
-// pieces are the parts of tokens that would help a thief, in all spellings.
+// pieces are the parts of tokens that would help a thief, in all encodings.
 type pieces map[string]string // by their text: what it is
 
-// add cuts a text into pieces: of any stretch of twice their length, one at
-// least is whole.
+// add splits a text into pieces. Any substring of twice their length contains a whole piece.
 func (p pieces) add(what string, text []byte) {
 	for i := 0; i+pieceLen <= len(text); i += pieceLen {
 		p[string(text[i:i+pieceLen])] = what
@@ -109,7 +107,7 @@ func piecesOf(t *testing.T, tokens []string) pieces {
 	return p
 }
 
-// in returns what of the pieces the content holds.
+// in returns the pieces that the content contains.
 func (p pieces) in(content []byte) map[string]int {
 	found := make(map[string]int)
 	for i := range max(0, len(content)-pieceLen+1) {
@@ -123,7 +121,7 @@ func (p pieces) in(content []byte) map[string]int {
 	return found
 }
 
-// noTokens looks for tokens and signatures in what is kept or shown.
+// noTokens searches stored and printed data for tokens and signatures.
 func noTokens(t *testing.T, got loot) {
 	p := piecesOf(t, got.tokens)
 	for name, content := range got.files {
@@ -132,7 +130,7 @@ func noTokens(t *testing.T, got loot) {
 		}
 	}
 	t.Logf("looked for %d pieces of %d tokens", len(p), len(got.tokens))
-	// The control: each spelling is found where it is, cut off at both ends.
+	// The control: each encoding is found, also if cut off at both ends.
 	for piece, what := range p {
 		if p.in(append(append(filler(7), piece...), filler(5)...))[what] != 1 {
 			t.Fatalf("a planted piece was not found: %s", what)

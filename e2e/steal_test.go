@@ -57,7 +57,7 @@ func needsProc(t *testing.T) {
 	}
 }
 
-// region is one readable stretch of a process's memory.
+// region is a readable part of a process's memory.
 type region struct {
 	from, to uint64
 	name     string
@@ -85,8 +85,7 @@ func regions(t *testing.T, pid int) (all []region) {
 	return all
 }
 
-// scanProcess stops a process, scans all of its memory that can be read, and
-// lets it go on. It returns how many bytes there were.
+// scanProcess stops a process, scans its readable memory, lets it continue, and returns the number of bytes.
 func scanProcess(t *testing.T, s *scanner, pid int) (total int) {
 	t.Helper()
 	for _, r := range readProcess(t, pid) {
@@ -120,15 +119,15 @@ func readProcess(t *testing.T, pid int) (all [][]byte) {
 	return all
 }
 
-// loot is what a thief has to work with after so many issues.
+// loot is the data that a thief could get.
 type loot struct {
 	moduli []*big.Int
 	tokens []string
 	files  map[string][]byte // and what else can be read from outside
 }
 
-// TestE2ENothingToSteal issues keys, revokes some, and then reads all that the
-// server has: no prime of any key, and no token or signature where it is kept.
+// TestE2ENothingToSteal issues keys, revokes some, and then reads all data of the server: it must contain no prime of
+// a key, and stored data no token or signature.
 func TestE2ENothingToSteal(t *testing.T) {
 	needsProc(t)
 	n := scale(t, "BURNKEY_E2E_THEFT_KEYS", 64, 20)
@@ -173,8 +172,7 @@ func issueSome(t *testing.T, s *server, n int) (got loot) {
 	return got
 }
 
-// misuse sends tokens where they do not belong, and where a careless server
-// would log them.
+// misuse sends tokens in wrong places, where a careless server would log them.
 func misuse(s *server, admin *client, tokens []string) {
 	for _, token := range tokens {
 		_ = (&client{s.url, token}).call("GET", "/v1/workspaces", nil, nil)
@@ -209,7 +207,7 @@ func sorted(numbers []*big.Int) []*big.Int {
 	return slices.SortedFunc(slices.Values(numbers), (*big.Int).Cmp)
 }
 
-// collect reads what the server keeps and shows, while it runs.
+// collect reads the stored and the printed data of the running server.
 func collect(t *testing.T, s *server) (got loot) {
 	t.Helper()
 	_, metrics := s.get("/metrics")

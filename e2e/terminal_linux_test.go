@@ -30,8 +30,7 @@ func openTerminal(t *testing.T) (outer, inner *os.File) {
 	return outer, inner
 }
 
-// TestE2ECLITerminal: people get the whole of a new key, with the token once and
-// a warning.
+// TestE2ECLITerminal: a terminal shows all fields of a new key, with the token once and a note.
 func TestE2ECLITerminal(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")

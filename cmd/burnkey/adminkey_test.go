@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Of two servers that start on one empty database with one key file, the one
-// that made no key takes back what it wrote, and not what the other did.
+// If two servers start with one empty database and one key file, the server that issued no key removes its own file,
+// and not that of the other.
 func TestTakingASecretBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		before string // in the file; none if empty

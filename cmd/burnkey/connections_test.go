@@ -15,8 +15,7 @@ import (
 	"github.com/burnkey/burnkey/internal/networks"
 )
 
-// One address can't take all connections, but a trusted proxy can. A place is free again once
-// its connection is closed.
+// One address cannot take all connections, but a trusted proxy can. Closing a connection makes room for another.
 func TestConnectionsAreBounded(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -87,8 +86,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Without room, a connection without a request gives way, or else one of an address that has
-// more than the newcomer's.
+// Without room, a connection without a request is closed, or else one of an address that has more than that of the new
+// connection.
 func TestConnectionsGiveWay(t *testing.T) {
 	c := boundConnections(nil, nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	c.most, c.perAddress = 8, 4

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// samples are values that a flag of the type takes, and which are no default.
+// samples are valid values for each type of flag, other than the defaults.
 var samples = map[string]string{
 	"string": "x", "int": "7", "bool": "true", "duration": "7s", "stringSlice": "x,y", "stringArray": "x", "DURATION": "7m", "TIME": "2026-01-31",
 	"FILE": "main.go",
@@ -41,7 +41,7 @@ func TestEveryFlagHasItsVariable(t *testing.T) {
 }
 
 func takesVariable(t *testing.T, path, flag string) {
-	// Commands share flags, so each look is at new ones.
+	// Commands share flags, so each test uses new ones.
 	cmd, _, err := rootCommand().Find(strings.Fields(path)[1:])
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func takesVariable(t *testing.T, path, flag string) {
 	}
 }
 
-// TestFlagGroups: each group is checked with our errors, not cobra's.
+// TestFlagGroups checks that groups of flags have our errors, not cobra's.
 func TestFlagGroups(t *testing.T) {
 	t.Setenv("BURNKEY_EXPIRES_IN", "1h")
 	for args, want := range map[string]string{
@@ -135,7 +135,7 @@ func TestMoment(t *testing.T) {
 	}
 }
 
-// Every flag for a duration accepts the same forms: none uses pflag's own parser.
+// All flags for durations accept the same forms.
 func TestDurationFlags(t *testing.T) {
 	var durations int
 	var visit func(cmd *cobra.Command)
@@ -185,7 +185,7 @@ func TestSuggestFlag(t *testing.T) {
 	}
 }
 
-// TestSuggestCommand looks at what is printed, byte by byte: nothing of it is unprintable.
+// TestSuggestCommand checks that the printed suggestion contains no control characters.
 func TestSuggestCommand(t *testing.T) {
 	cmd := rootCommand()
 	cmd.SetArgs([]string{"kye", "list"})

@@ -53,7 +53,7 @@ func TestPlainAbroad(t *testing.T) {
 	}
 }
 
-// A command with a mistake that still starts reports it, also in the middle of a JSON log.
+// A command that starts despite a mistake warns of it, in JSON if its log is.
 func TestWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		args, variable string

@@ -17,7 +17,7 @@ func anyToken() string {
 		b64([]byte(`{"iss":"i","sub":"s","aud":["burnkey"],"jti":"j","iat":1}`)) + "." + strings.Repeat("A", 342)
 }
 
-// leave writes a file with a mode, regardless of the umask.
+// leave writes a file with a mode, independent of the umask.
 func leave(t *testing.T, path, text string, mode os.FileMode) string {
 	t.Helper()
 	for _, err := range []error{os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode)} {
