@@ -36,10 +36,9 @@ func (b *bench) without(err error) error {
 // guarded is an Envoy that asks a burnkey gateway. It keeps running when the gateway restarts.
 type guarded struct {
 	*side
-	envoy   *process
-	listen  string // address of the gateway
-	metrics string
-	state   string
+	envoy  *process
+	listen string // address of the gateway
+	state  string
 }
 
 // startGuarded runs Envoy and, with an empty state folder, the gateway.
@@ -49,9 +48,6 @@ func (b *bench) startGuarded(ctx context.Context, token string) (_ *guarded, err
 		return nil, err
 	}
 	if g.listen, err = freeAddr(); err != nil {
-		return nil, err
-	}
-	if g.metrics, err = freeAddr(); err != nil {
 		return nil, err
 	}
 	config, addr, err := b.envoyConfig("gateway", "--mode", "gateway", "--gateway", g.listen)
@@ -74,7 +70,7 @@ func (b *bench) startGuarded(ctx context.Context, token string) (_ *guarded, err
 func (b *bench) startGateway(ctx context.Context, g *guarded, token string) error {
 	began := time.Now()
 	p, err := startProcess(b.dir, gatewayProcess, b.o.burnkey, "gateway", "--server", "http://"+b.addr, "--workspace", workspace,
-		"--any-audience", "--listen", g.listen, "--state-dir", g.state, "--metrics-listen", g.metrics)
+		"--any-audience", "--listen", g.listen, "--state-dir", g.state)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,8 +25,6 @@ type adminIssue struct {
 	database, publicURL, name, tie string
 	scopes                         []string
 	life                           lifetime
-
-	stderr io.Writer // gets a message if the database is not ready
 }
 
 func adminIssueCommand() *cobra.Command {
@@ -40,8 +37,7 @@ func adminIssueCommand() *cobra.Command {
 			"a second. By default the key has the scope admin and never expires.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a.stderr = cmd.ErrOrStderr()
-			issued, err := a.run(cmd.Context())
+			issued, err := a.run(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -78,15 +74,15 @@ func issuedKey(k *authz.Issued) (*client.IssuedKey, error) {
 	return key, err
 }
 
-func (a *adminIssue) run(ctx context.Context) (_ authz.Issued, err error) {
-	if err := errors.Join(checkPublicURL(a.publicURL), existing(a.database)); err != nil {
+func (a *adminIssue) run(ctx context.Context, stderr io.Writer) (_ authz.Issued, err error) {
+	if err := checkPublicURL(a.publicURL); err != nil {
 		return authz.Issued{}, err
 	}
 	request, err := a.request()
 	if err != nil {
 		return authz.Issued{}, err
 	}
-	st, err := openStore(ctx, a.database, slog.New(slog.NewTextHandler(a.stderr, nil)))
+	st, err := openExisting(ctx, a.database, stderr)
 	if err != nil {
 		return authz.Issued{}, err
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"time"
 
@@ -54,10 +53,7 @@ func (a *auditCut) run(ctx context.Context, stdout, stderr io.Writer) (err error
 	if time.Since(a.before.at) < youngestCut {
 		return errors.New("--before: must be at least 24h ago")
 	}
-	if err := existing(a.database); err != nil {
-		return err
-	}
-	st, err := openStore(ctx, a.database, slog.New(slog.NewTextHandler(stderr, nil)))
+	st, err := openExisting(ctx, a.database, stderr)
 	if err != nil {
 		return err
 	}

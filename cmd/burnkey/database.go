@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -30,14 +31,14 @@ func databaseName(text string) string {
 	return u.Redacted()
 }
 
-// existing returns an error for a missing SQLite database, which openStore would create.
-func existing(database string) error {
+// openExisting opens a database that must exist already: openStore would create an SQLite file.
+func openExisting(ctx context.Context, database string, stderr io.Writer) (store.Store, error) {
 	if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("--database: %w", err)
+			return nil, fmt.Errorf("--database: %w", err)
 		}
 	}
-	return nil
+	return openStore(ctx, database, slog.New(slog.NewTextHandler(stderr, nil)))
 }
 
 // openStore opens the database with a URL. If it can't be reached yet, it logs that and waits for a while.

@@ -81,8 +81,13 @@ func (k *calls) revokeMany(cmd *cobra.Command, c *client.Client, in client.Selec
 	all := new(client.RevokedKeys)
 	for more := true; more; {
 		some, err := c.RevokeKeys(cmd.Context(), k.workspace, in)
+		if err != nil && all.Count > 0 {
+			all.More = true
+			done := fmt.Errorf("%d keys were revoked before that; repeat the command for the others", all.Count)
+			err = errors.Join(err, done, k.showMany(cmd, all))
+		}
 		if err != nil {
-			return errors.Join(err, k.showDone(cmd, all))
+			return err
 		}
 		all.Keys = append(all.Keys, some.Keys...)
 		if all.Count, more = len(all.Keys), some.More; more {
@@ -90,15 +95,6 @@ func (k *calls) revokeMany(cmd *cobra.Command, c *client.Client, in client.Selec
 		}
 	}
 	return k.showMany(cmd, all)
-}
-
-// showDone shows what was revoked before a call failed. That call may have revoked some, too.
-func (k *calls) showDone(cmd *cobra.Command, done *client.RevokedKeys) error {
-	if done.Count == 0 {
-		return nil
-	}
-	done.More = true
-	return errors.Join(fmt.Errorf("%d keys were revoked before that; repeat the command for the others", done.Count), k.showMany(cmd, done))
 }
 
 func (k *calls) showMany(cmd *cobra.Command, many *client.RevokedKeys) error {
