@@ -51,7 +51,7 @@ func (b *bench) strangers(ctx context.Context, s *side, r *sideResult, good stri
 	return nil
 }
 
-// ask sends requests over one connection. It also returns the time that the side's processes took for each.
+// ask sends requests over one connection. It also returns the mean processor time of the side's processes per request.
 func (s *side) ask(ctx context.Context, requests [][]byte, count, want int) (loadResult, time.Duration, error) {
 	before, err := s.spent()
 	if err != nil {

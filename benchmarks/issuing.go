@@ -75,7 +75,7 @@ func (b *bench) issuing(ctx context.Context) error {
 	return nil
 }
 
-// bareKeys makes keys on all processors for a while. Each processor finishes its last key, so the time is their mean.
+// bareKeys makes keys on all processors for a while. Each processor also finishes its last key; the time is the mean of theirs.
 func bareKeys(ctx context.Context, during time.Duration) (n int, took time.Duration, err error) {
 	workers := runtime.GOMAXPROCS(0)
 	var nanos atomic.Int64
@@ -88,7 +88,7 @@ func bareKeys(ctx context.Context, during time.Duration) (n int, took time.Durat
 	return n, time.Duration(nanos.Load() / int64(workers)), err
 }
 
-// issueFor issues keys by many clients for a while, and waits for the last.
+// issueFor issues keys by several clients for a while. Each client also finishes its last key.
 func (s *server) issueFor(ctx context.Context, clients int, during time.Duration) (n int, took time.Duration, err error) {
 	began := time.Now()
 	n, err = repeat(ctx, clients, during, func() error {

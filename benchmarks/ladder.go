@@ -41,7 +41,7 @@ var (
 	}
 )
 
-// changeSize is the small set that the cost of a change is compared with.
+// changeSize is the number of keys in the small set with which the cost of a change is compared.
 const changeSize = 1000
 
 // climb measures with each number of keys. One database grows from rung to rung.

@@ -129,7 +129,7 @@ func (r *results) claimsTable(isQuick bool) *table {
 	return t
 }
 
-// machine is where a run was made, in words that name no host.
+// machine describes the computer of a run, without its host name.
 type machine struct{ hardware, system, versions string }
 
 func describe(ctx context.Context, o options) machine {

@@ -146,7 +146,7 @@ func (c *Client) RevokeKeys(ctx context.Context, workspace string, s Selection) 
 	})
 }
 
-// Rotation says how to rotate a key.
+// Rotation has the options of a rotation.
 type Rotation struct {
 	// Grace is how long the old key keeps working: 0 to 2160h, such as 90m or 30d. Default: 24h.
 	Grace string `json:"grace,omitempty"`

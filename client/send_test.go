@@ -122,7 +122,7 @@ func TestProblemsOfOthers(t *testing.T) {
 	}
 }
 
-// TestSecretsHideThemselves: no way to print a result shows a token or a link.
+// TestSecretsHideThemselves prints results in many ways; none shows a token or a link.
 func TestSecretsHideThemselves(t *testing.T) {
 	c := connect(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"token":"SECRET","url":"SECRET",`, aKey[1:])

@@ -40,7 +40,7 @@ type connections struct {
 	by   map[string]int
 }
 
-// place is one open connection, as it is counted.
+// place is what connections records of one open connection.
 type place struct {
 	address string // name under which it is counted
 	busy    atomic.Bool

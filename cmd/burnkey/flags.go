@@ -168,7 +168,7 @@ func (m *moment) String() string { return m.text }
 // Type is the placeholder in the help text.
 func (m *moment) Type() string { return "TIME" }
 
-// suggestFlag adds to an error which flag may have been meant, or the rule that a value breaks.
+// suggestFlag adds the flag that may have been meant to an error about an unknown one, and the rule to one about a value.
 func suggestFlag(cmd *cobra.Command, err error) error {
 	if parsed := new(strconv.NumError); errors.As(err, &parsed) {
 		rule := map[bool]string{true: "must be true or false", false: "must be a whole number"}[parsed.Func == "ParseBool"]

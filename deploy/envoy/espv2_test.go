@@ -20,7 +20,7 @@ import (
 // configuration. From our document and the flags in its comment, this test generates
 // the same jwt_authn filter as ESPv2 2.55, and runs Envoy with it.
 
-// openAPI is the part of the document that ESPv2 takes authentication from.
+// openAPI is the part of the document from which ESPv2 reads authentication.
 type openAPI struct {
 	Allow       string `yaml:"x-google-allow"`
 	Definitions map[string]struct {
@@ -127,8 +127,7 @@ func cluster(t *testing.T, name, addr string) object {
 	}}
 }
 
-// generate does what ESPv2 does with the document: one route a method of the
-// one path, each naming its own requirement.
+// generate makes the configuration that ESPv2 makes from the document: one route per method of the only path, each with its own requirement.
 func generate(t *testing.T, doc openAPI, flags map[string]string, listen, admin, jwks string) string {
 	t.Helper()
 	const extension = "type.googleapis.com/envoy.extensions.filters."

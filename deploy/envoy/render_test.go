@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "update the ready files")
 
-// The ready files are what the command line prints, to the byte.
+// The example files in this folder are identical to the output of the command line.
 func TestReadyFiles(t *testing.T) {
 	for file, f := range map[string]func(io.Writer, envoy.Config) error{
 		"pull.yaml":           envoy.Bootstrap,

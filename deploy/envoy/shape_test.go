@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// kidRunes are all that a kid is made of.
+// kidRunes are the characters of kids.
 const kidRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 var shape = regexp.MustCompile(`^(?:` + bearerShape + `)$`)

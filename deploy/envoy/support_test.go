@@ -48,7 +48,7 @@ func newKey(t testing.TB) *key {
 
 func header(kid string) string { return `{"alg":"RS256","kid":"` + kid + `","typ":"JWT"}` }
 
-// token signs claims as Burnkey does.
+// token returns a token with these claims, as Burnkey signs it.
 func (k *key) token(t testing.TB, claims map[string]any) string {
 	t.Helper()
 	return k.sign(t, header(k.kid), claims)
@@ -83,7 +83,7 @@ func payload(t testing.TB, claims map[string]any) string {
 	return b64(b)
 }
 
-// claims are those of a good token; the pairs change or (nil) remove some.
+// claims returns the claims of a good token; the pairs change them or, if nil, remove them.
 func claims(issuer string, pairs ...any) map[string]any {
 	c := map[string]any{
 		"iss": issuer, "sub": "cust_1", "aud": []string{"acme-company"}, "jti": "0190-key",
@@ -124,7 +124,7 @@ func (s *keyServer) publish(workspace string, keys ...*key) {
 	s.sets[workspace] = keys
 }
 
-// fetched returns the times of the requests for sets.
+// fetched returns the times at which sets were requested.
 func (s *keyServer) fetched() []time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,7 +242,7 @@ type response struct {
 	body string
 }
 
-// get sends a request to the gateway byte for byte; the lines are headers.
+// get sends a request to the gateway without changes; the lines are headers.
 func (g *gateway) get(t testing.TB, target string, lines ...string) response {
 	t.Helper()
 	return g.send(t, "GET", target, lines...)
