@@ -22,7 +22,8 @@ var dialect = rows.Dialect{
 	Contains: func(column, text string) string { return `instr(lower(` + column + `), ` + text + `) > 0` },
 	HasScope: `EXISTS (SELECT 1 FROM json_each(scopes) WHERE value = %s)`,
 	Among: func(w *rows.Where, ids []any) {
-		w.Add(`id IN (`+strings.TrimSuffix(strings.Repeat(`%s, `, len(ids)), `, `)+`)`, ids...)
+		// The driver compares each numbered placeholder with the numbers of all arguments.
+		w.AddPlain(`id IN (`+strings.TrimSuffix(strings.Repeat(`?, `, len(ids)), `, `)+`)`, ids...)
 	},
 }
 

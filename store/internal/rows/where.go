@@ -30,6 +30,11 @@ func (w *Where) Add(condition string, args ...any) {
 	w.terms = append(w.terms, w.format(condition, args...))
 }
 
+// AddPlain adds a condition that has the database's own placeholders for its arguments.
+func (w *Where) AddPlain(condition string, args ...any) {
+	w.terms, w.args = append(w.terms, condition), append(w.args, args...)
+}
+
 func (w *Where) format(condition string, args ...any) string {
 	places := make([]any, len(args))
 	for i, arg := range args {
