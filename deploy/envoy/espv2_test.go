@@ -127,7 +127,8 @@ func cluster(t *testing.T, name, addr string) object {
 	}}
 }
 
-// generate makes the configuration that ESPv2 makes from the document: one route per method of the only path, each with its own requirement.
+// generate makes the configuration that ESPv2 makes from the document: one route per method of the only path, each with its
+// own requirement.
 func generate(t *testing.T, doc openAPI, flags map[string]string, listen, admin, jwks string) string {
 	t.Helper()
 	const extension = "type.googleapis.com/envoy.extensions.filters."
