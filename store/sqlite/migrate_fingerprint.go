@@ -35,7 +35,7 @@ func addFingerprints(ctx context.Context, t *sql.Tx) error {
 		return err
 	}
 	for workspace, print := range prints {
-		if _, err := t.ExecContext(ctx, updateFingerprint, print[:], workspace); err != nil {
+		if _, err := t.ExecContext(ctx, `UPDATE workspaces SET fingerprint = ? WHERE id = ?`, print[:], workspace); err != nil {
 			return err
 		}
 	}

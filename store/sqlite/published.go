@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	raise         = `UPDATE workspaces SET version = version + 1 WHERE id = ? RETURNING version, fingerprint`
+	selectNext    = `SELECT version + 1, fingerprint FROM workspaces WHERE id = ?`
 	insertJWK     = `INSERT INTO jwks (workspace, kid, n) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 	deleteJWK     = `DELETE FROM jwks WHERE workspace = ? AND kid = ?`
 	insertChange  = `INSERT INTO changes (workspace, version, added, removed) VALUES (?, ?, ?, ?)`
@@ -26,15 +26,15 @@ const (
 	deleteChanges = `DELETE FROM changes WHERE workspace = ? AND version IN (SELECT version FROM changes
 		WHERE workspace = ? AND version <= ? ORDER BY version LIMIT ?)`
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
-	// updateFingerprint comes after all changes of the set: they set it to zero.
-	updateFingerprint = `UPDATE workspaces SET fingerprint = ? WHERE id = ?`
+	// updateVersion comes after all changes of the set: they set the fingerprint to zero.
+	updateVersion = `UPDATE workspaces SET version = ?, fingerprint = ? WHERE id = ?`
 )
 
 // writeQueries and readQueries are prepared when the database is opened.
 var (
 	writeQueries = []string{
 		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
-		selectKID, countActive, countGrace, raise, insertJWK, deleteJWK, insertChange, updateFingerprint,
+		selectKID, countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,
 		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
 		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}
@@ -44,10 +44,10 @@ var (
 	}
 )
 
-// raiseVersion gives this transaction the workspace's next version.
+// raiseVersion returns the workspace's next version, which logChange stores. The transaction has the write lock.
 func raiseVersion(t *tx, workspace string) (version uint64, err error) {
 	var print []byte
-	if err := t.row(raise, workspace).Scan(&version, &print); err != nil {
+	if err := t.row(selectNext, workspace).Scan(&version, &print); err != nil {
 		return 0, rows.NotFound(err)
 	}
 	copy(t.fingerprint[:], print)
@@ -83,7 +83,7 @@ func logChange(t *tx, workspace string, version uint64, add []jwks.Key, remove [
 		}
 		print = prints[workspace]
 	}
-	_, err := t.exec(updateFingerprint, print[:], workspace)
+	_, err := t.exec(updateVersion, version, print[:], workspace)
 	return err
 }
 

@@ -52,7 +52,7 @@ type tx struct {
 	*sql.Tx
 	ctx      context.Context // the caller's, without its end
 	prepared statements
-	// fingerprint is that of the workspace when its version was raised.
+	// fingerprint is the one that is stored with the workspace whose version the transaction raises.
 	fingerprint jwks.Fingerprint
 }
 
