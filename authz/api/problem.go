@@ -146,7 +146,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		a.service.HoldTurnedAway(ctx)
 		return overQuota("This management key has made too many changes.", spent.After)
 	case errors.As(err, &unknown):
-		return newProblem(http.StatusConflict, sentence(err)).field("unused_for", "is longer than the use of keys is known for")
+		return newProblem(http.StatusConflict, sentence(err)).field("unused_for", "is longer than the time for which the use of keys is known")
 	case errors.Is(err, authz.ErrExists):
 		return newProblem(http.StatusConflict, "A workspace with this id already exists.").
 			field("id", "already exists")
@@ -226,8 +226,13 @@ func init() {
 		return huma.NewError(status, detail, errs...)
 	}
 	huma.ValidateStrictCasing = true
-	validation.MsgExpectedMinimumNumber = "expected number >= %.0f"
-	validation.MsgExpectedMaximumNumber = "expected number <= %.0f"
+	validation.MsgExpectedMinimumNumber = "must be at least %.0f"
+	validation.MsgExpectedMaximumNumber = "must be at most %.0f"
+	validation.MsgExpectedMinLength = "must be at least %d characters"
+	validation.MsgExpectedMaxLength = "must be at most %d characters"
+	validation.MsgExpectedMinItems = "must have at least %d items"
+	validation.MsgExpectedMaxItems = "must have at most %d items"
+	validation.MsgExpectedMatchPattern = "must match the pattern %s"
 }
 
 // notTaken lists the media types that a body may have.
@@ -262,9 +267,7 @@ var (
 		"expected string", "must be a string",
 		"expected boolean", "must be true or false",
 		"expected object", "must be an object",
-		"expected array length", "must have a number of items",
 		"expected array", "must be a list",
-		"expected length", "must have a number of characters",
 		"expected", "must be",
 	)
 )
