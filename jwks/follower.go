@@ -21,7 +21,7 @@ var (
 	ErrStale    = errors.New("the published keys are out of date")
 )
 
-// ErrNoWorkspace is the reason of a failure if the server answers 404 for the set.
+// ErrNoWorkspace is wrapped by FollowerStatus.Err if the server answers 404 for the set.
 var ErrNoWorkspace = errors.New("the server has no workspace")
 
 // Limits of FollowerOptions.PollEvery.
@@ -156,7 +156,7 @@ func (f *Follower) Len() int { return f.table.Len() }
 
 func (f *Follower) hasSet() bool { return f.table.state().has }
 
-// Ready is closed once the Follower has a set, perhaps from disk, and its Age is known.
+// Ready returns a channel that is closed once the Follower has a set, perhaps from disk, and its Age is known.
 func (f *Follower) Ready() <-chan struct{} { return f.ready }
 
 // Age returns the time since the set was known to be current: it contains every change that any server had

@@ -111,7 +111,7 @@ const (
 	modStart = kidStart + KIDTextLen + len(jwkMid)
 )
 
-// JWKLen is the length of each key's JWK, in bytes.
+// JWKLen is the length of each key's JWK in bytes: 451.
 const JWKLen = modStart + modText + len(jwkTail)
 
 // AppendJWK appends the key's JWK to dst.

@@ -35,9 +35,9 @@ var invalidTokens = []struct {
 	err     error
 	refusal *Refusal
 }{
-	{ErrUnknown, invalid("unknown", "The token was revoked, or is not of this issuer.")},
+	{ErrUnknown, invalid("unknown", "The token was revoked, or is from another issuer.")},
 	{ErrExpired, invalid("expired", "The token has expired.")},
-	{ErrIssuer, invalid("issuer", "The token is of another issuer.")},
+	{ErrIssuer, invalid("issuer", "The token is from another issuer.")},
 	{ErrAudience, invalid("audience", "The token is for another audience.")},
 	{ErrSignature, invalid("signature", "The signature of the token does not fit.")},
 	{ErrClaims, invalid("claims", "The token is malformed.")},
