@@ -1,5 +1,5 @@
-// Package client calls the management API of a Burnkey server. A method is one call, with the types of the server's
-// OpenAPI document; a test holds both to each other.
+// Package client calls the management API of a Burnkey server. Each method makes one call. A test compares the types with
+// the server's OpenAPI document.
 //
 // An answer other than success is a *Problem. Redirects are not followed, since they would carry the management key to
 // another address. An answer that is too long, incomplete or not the expected JSON is an error.
@@ -32,7 +32,7 @@ type Options struct {
 	HTTP *http.Client
 	// UserAgent is the header of that name. Default: Go's.
 	UserAgent string
-	// Retries is how often a request is repeated that is safe to repeat: after 429 or 503 with Retry-After, or if no
+	// Retries is how many times a request is repeated if that is safe: after 429 or 503 with Retry-After, or if no
 	// connection could be made. Default: never.
 	Retries int
 }
@@ -94,7 +94,8 @@ type Problem struct {
 	RetryAfter time.Duration `json:"-"`
 }
 
-// Fault is what is wrong with one field of the input. Code names the rule, for programs; not every fault has one.
+// Fault describes one invalid field of the input. Code is the stable name of the rule that it breaks, such as
+// scope_not_offered; it is empty for other faults, such as a member of the wrong type.
 type Fault struct {
 	Field  string `json:"field"`
 	Code   string `json:"code"`

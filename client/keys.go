@@ -63,7 +63,8 @@ type NewKey struct {
 	Metadata     json.RawMessage `json:"metadata,omitempty"` // not signed
 }
 
-// IssueKey issues a key. With an idempotency key, a repeat issues nothing and fails; without, it can be empty.
+// IssueKey issues a key. If the idempotency key is not empty and was used before, no key is issued, and the error is a
+// *Problem with the KeyID of the earlier key.
 func (c *Client) IssueKey(ctx context.Context, workspace string, k NewKey, idempotencyKey string) (*IssuedKey, error) {
 	return call[IssuedKey](ctx, c, request{
 		method: http.MethodPost, path: []string{workspace, "keys"}, body: k,
@@ -152,7 +153,7 @@ type Rotation struct {
 	Grace string `json:"grace,omitempty"`
 }
 
-// RotateKey issues the successor of a key. With an idempotency key, a repeat issues nothing and fails; it can be empty.
+// RotateKey issues the successor of a key. The idempotency key is optional, as for IssueKey.
 func (c *Client) RotateKey(ctx context.Context, workspace, id string, r Rotation, idempotencyKey string) (*IssuedKey, error) {
 	return call[IssuedKey](ctx, c, request{
 		method: http.MethodPost, path: []string{workspace, "keys", id, "rotate"}, body: r,
@@ -197,7 +198,7 @@ func (u *RecordedUsage) complete() bool {
 	return u.members()["recorded"] != nil && u.members()["unknown"] != nil
 }
 
-// ReportUsage reports up to 500 keys. It returns no error only if the server has taken all of them into account.
+// ReportUsage reports up to 500 keys. The error is nil only if the server has taken all of them into account.
 func (c *Client) ReportUsage(ctx context.Context, workspace string, r UsageReport) (*RecordedUsage, error) {
 	r.Keys = append([]KeyUse{}, r.Keys...) // not null
 	taken, err := call[RecordedUsage](ctx, c, request{

@@ -18,12 +18,12 @@ const maxDepth = jwks.MaxDepth + 3
 // errAnswer is wrapped by errors about a successful answer. They do not quote it.
 var errAnswer = errors.New("invalid answer from the server")
 
-// Answer is the text of an answer or of an item in it. The types of answers embed it.
+// Answer has the JSON text of an answer, or of an item in a list. The types of answers embed it.
 type Answer struct {
 	Raw Secret `json:"-"`
 }
 
-// Text returns the text.
+// Text returns the JSON text.
 func (a *Answer) Text() string { return a.Raw.Reveal() }
 
 func (a *Answer) keep(text []byte) { a.Raw = Secret(text) }
