@@ -32,12 +32,13 @@ type Decision struct {
 
 // A Field is a property of the key of a request that may pass.
 type Field struct {
-	Header string // for the API, in place of what the client sent under this name
+	Header string // for the API; replaces a header of this name that the client sent
 	Name   string // for the gateway's own metadata
 	Value  string
 }
 
-// Fields returns the properties of the key of a request that may pass.
+// Fields returns the properties of the key of a request that may pass. Many APIs treat an underscore in a header's
+// name as a hyphen: the proxy must remove such headers of the client.
 func (d *Decision) Fields() []Field { return d.fields[:d.set] }
 
 func (d *Decision) add(header, name, value string) {

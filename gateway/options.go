@@ -27,7 +27,7 @@ type Options struct {
 	// Server is the base URL of the server to follow. PublicURL is the base URL in the
 	// tokens' iss; empty: Server.
 	Server, PublicURL string
-	// Workspaces whose tokens are accepted. Empty: all that the server lists for Key.
+	// Workspaces are those whose tokens are accepted. Empty: all that the server lists for Key.
 	Workspaces []string
 	// InsecureManagementKeys allows burnkey in Workspaces, the server's own workspace. Its keys are management
 	// keys; the API behind the gateway then receives them and can use them.
@@ -59,7 +59,7 @@ type Options struct {
 	// UsageEvery is the approximate interval between reports of key usage. 0: no reports.
 	UsageEvery time.Duration
 	// UsageKey returns a management key with the scope gateway, for reporting usage and for a reserved place at
-	// the change streams, also where UsageEvery is 0. It is called like Key. Nil: Key.
+	// the change streams, even if UsageEvery is 0. It is called like Key. Nil: Key.
 	UsageKey func() (string, error)
 	Log      *slog.Logger     // nil: slog.Default
 	Now      func() time.Time // the clock for ages and exp; nil: time.Now

@@ -27,8 +27,8 @@ type readiness struct {
 
 // Ready returns nil once every workspace of the first list has keys, unless all of them have keys that are too
 // old, as during an outage of the server. Otherwise its error is jwks.ErrNotReady or jwks.ErrStale, or an
-// *IssuerError if the server has another issuer. One workspace does not delay others: a new one is not waited
-// for, and one whose set cannot be fetched only for half a minute.
+// *IssuerError if the server has another issuer. It does not wait for workspaces that are added later, and at most
+// half a minute for those whose set cannot be fetched.
 func (g *Gateway) Ready() error {
 	if wrong := g.wrongIssuer.Load(); wrong != nil {
 		return wrong

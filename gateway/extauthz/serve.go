@@ -23,10 +23,12 @@ import (
 	"github.com/burnkey/burnkey/gateway"
 )
 
-// Limits for calls. A call contains the headers that Envoy is configured to send; only Authorization is needed.
+// MaxCall is the maximum size of a call in bytes. It contains the headers that Envoy is configured to send; only
+// Authorization is needed.
+const MaxCall = 64 << 10
+
 const (
-	MaxCall        = 64 << 10 // bytes
-	maxCalls       = 10000    // at a time on one connection
+	maxCalls       = 10000 // at a time on one connection
 	maxCallHeaders = 16 << 10
 	healthEvery    = 200 * time.Millisecond
 )
