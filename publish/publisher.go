@@ -150,7 +150,7 @@ func (p *Publisher) Set(workspace string) (*Set, bool) {
 	return set, set != nil
 }
 
-// Index returns the Index of a workspace's published set, as Set does.
+// Index returns the Index of a workspace's published set; false if the workspace is unknown or Unread.
 func (p *Publisher) Index(workspace string) (*Index, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

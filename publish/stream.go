@@ -59,7 +59,7 @@ type Stream struct {
 	// Heartbeat is the interval of heartbeats. A reader can request a shorter one by heartbeat=, in
 	// seconds. All readers from one address without a Key get at most 500 heartbeats a second.
 	Heartbeat time.Duration
-	// The function Who identifies a reader. If nil, all readers have the same address and no Key.
+	// Who identifies the reader that sends a request. If nil, all readers have the same address and no Key.
 	Who func(*http.Request) StreamReader
 	// Limits bounds the concurrent readers.
 	Limits StreamLimits

@@ -70,7 +70,7 @@ const (
 	ActionAuditCut        = "audit.cut"
 )
 
-// Actions returns all of the above.
+// Actions returns the actions that an Entry can have.
 func Actions() []string {
 	return []string{
 		ActionKeyIssue, ActionKeyUpdate, ActionKeyRevoke, ActionKeyRotate, ActionRotationUndo, ActionGraceEnd, ActionKeyExpire, ActionKeyNotice,

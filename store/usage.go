@@ -23,7 +23,7 @@ type Use struct {
 	At  time.Time // must not be zero
 }
 
-// Report comes with the uses that a gateway reports.
+// Report describes a gateway's report of usage, except for the uses.
 type Report struct {
 	At time.Time // when it came; must not be zero
 	// Reporter identifies the gateway among those that report a workspace's usage.
