@@ -16,23 +16,23 @@ import (
 
 const module = "github.com/burnkey/burnkey"
 
-// An arrow says what one package may import. Paths of ours are relative to the module; "*" is any of them. tests is what
-// the package's tests may import beyond that and the test kit. forbidden names packages of others (with all below them)
-// that neither may bring in.
+// An arrow lists what one package can import. Paths within this module are relative to the module; "*" stands
+// for all of them. The package's tests can also import tests and the test kit. Neither can import external
+// packages in forbidden, or packages below those.
 type arrow struct {
 	imports   []string
 	tests     []string
 	forbidden []string
 }
 
-// Packages that would tie the domain to one way of being called.
+// These packages would tie the domain to one kind of caller, such as HTTP.
 var http = []string{"net/http", "github.com/labstack/echo", "github.com/danielgtaylor/huma"}
 
-// Packages of, or linking, protocols of which the gateway's decision is independent.
+// The gateway's decision is independent of the protocols that these packages implement or link.
 var protobuf = []string{"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/envoyproxy", "github.com/prometheus"}
 
-// arrows is the layout: jwks ← store ← publish ← authz ← authz/{api,portal} ← cmd. It lists every package there may be. To add
-// one, add its line, and think about who should know of it.
+// arrows is the layout: jwks ← store ← publish ← authz ← authz/{api,portal} ← cmd. It must list every package.
+// Before you add one, consider which packages should import it.
 var arrows = map[string]arrow{
 	".":    {},
 	"jwks": {imports: []string{"jwks/internal/slots", "jwks/internal/sse"}, tests: []string{"publish"}},
@@ -121,7 +121,7 @@ var arrows = map[string]arrow{
 	"tools/words":            {},
 }
 
-// A listing is what one package imports, for whatever platform, and what its tests do.
+// A listing is what one package and its tests import on any platform.
 type listing struct {
 	path    string
 	imports []string
@@ -143,7 +143,8 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-// TestArrowsCanFail gives the check packages that break each kind of rule, and one that breaks none.
+// TestArrowsCanFail checks that violations reports each kind of forbidden import, and nothing for allowed
+// imports.
 func TestArrowsCanFail(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -177,7 +178,7 @@ func TestArrowsCanFail(t *testing.T) {
 	}
 }
 
-// qualified turns the short names of our packages into import paths.
+// qualified turns short names of this module's packages into import paths.
 func (p listing) qualified() listing {
 	qualify := func(names []string) []string {
 		var paths []string
@@ -192,7 +193,7 @@ func (p listing) qualified() listing {
 	return listing{module + "/" + p.path, qualify(p.imports), qualify(p.tests)}
 }
 
-// violations says what of p's imports the table does not allow.
+// violations returns the imports of p that the table does not allow.
 func violations(p listing) []string {
 	name, _ := ours(p.path)
 	allowed, known := arrows[name]
@@ -220,7 +221,7 @@ func disallowed(name string, imports, allowed, forbidden []string, where string)
 	return found
 }
 
-// ours gives the name in the table of a package of this module.
+// ours returns the table's name for a package of this module, and false for other packages.
 func ours(path string) (string, bool) {
 	if path == module {
 		return ".", true
@@ -228,8 +229,9 @@ func ours(path string) (string, bool) {
 	return strings.CutPrefix(path, module+"/")
 }
 
-// list reads the imports of every package below root. It reads the files and does not ask the go command, which would
-// leave out those for other platforms; and the test's cached result then goes stale with the files, as it should.
+// list reads the imports of every package below root. It parses the files, since `go list` would leave out
+// files for other platforms. The go command also sees that the test reads these files, and repeats the test
+// when they change.
 func list(root string) ([]listing, error) {
 	byDir := map[string]*listing{}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {

@@ -23,7 +23,7 @@ type bench struct {
 	results  results
 }
 
-// spare is the number of keys in the pool beyond those of the largest set; one of them is its tombstone.
+// spare is the number of keys in the pool beyond the largest set. One spare key serves as the tombstone.
 const spare = 8
 
 // newBench prepares a run. The caller closes it.
@@ -52,7 +52,8 @@ func newBench(ctx context.Context, o options, out io.Writer) (_ *bench, err erro
 	return b, err
 }
 
-// memoryDir returns a folder in memory, where commits do not wait for a disk, or else the fallback.
+// memoryDir returns a directory in memory, where commits do not wait for a disk. If there is none, it returns
+// the fallback.
 func memoryDir(fallback string) string {
 	const shm = "/dev/shm"
 	probe, err := os.MkdirTemp(shm, "burnkey-bench-")
@@ -74,13 +75,13 @@ func (b *bench) close() {
 	}
 }
 
-// database is a file in memory to which keys are added while no server has it open.
+// database is an SQLite file in memory. Keys are added to it while no server has it open.
 type database struct {
 	file string
 	keys int
 }
 
-// newDatabase makes a database with an admin key and a workspace, by starting a server.
+// newDatabase starts a server to create a database with an admin key and a workspace.
 func (b *bench) newDatabase(ctx context.Context, name string) (*database, error) {
 	dir := filepath.Join(b.loading, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -95,7 +96,7 @@ func (b *bench) newDatabase(ctx context.Context, name string) (*database, error)
 	return d, s.createWorkspace(ctx)
 }
 
-// grow adds keys of the ring until there are n.
+// grow adds keys of the ring until the database has n.
 func (b *bench) grow(ctx context.Context, d *database, n int) error {
 	if n <= d.keys {
 		return nil
@@ -105,7 +106,7 @@ func (b *bench) grow(ctx context.Context, d *database, n int) error {
 	return b.ring.fill(ctx, d.file, workspace, from, n, b.say.counter("keys issued in the store"))
 }
 
-// serve runs a server on a copy of the database on the disk. Stopping the server removes the copy.
+// serve copies the database to the disk and runs a server on the copy. Stopping the server removes the copy.
 func (b *bench) serve(ctx context.Context, d *database, flags ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "db-")
 	if err != nil {
@@ -124,7 +125,7 @@ func (b *bench) serve(ctx context.Context, d *database, flags ...string) (*serve
 	return s, nil
 }
 
-// copyFile copies a file and syncs the copy, so that no later commit waits for it.
+// copyFile copies a file and syncs the copy, so that no later commit waits for the copied data.
 func copyFile(to, from string) error {
 	in, err := os.Open(from)
 	if err != nil {
@@ -139,7 +140,7 @@ func copyFile(to, from string) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// progress reports how far a run is, a line per step.
+// progress prints the progress of a run, one line per step.
 type progress struct {
 	out   io.Writer
 	began time.Time
@@ -149,7 +150,8 @@ func (p *progress) step(format string, args ...any) {
 	fmt.Fprintf(p.out, "%6.1f s  %s\n", time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// counter returns a function that reports every few seconds how far something is. Calls must not overlap.
+// counter returns a function that prints every few seconds how many of the items are done. Calls must not
+// overlap.
 func (p *progress) counter(what string) func(done, of int) {
 	last := time.Now()
 	return func(done, of int) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// changeResult is the cost of one issue and one revocation in the server.
+// changeResult is the server's cost of one issue and of one revocation.
 type changeResult struct {
 	issue, revoke []time.Duration // ascending, as the client saw it
 	issueBytes    int64           // passed to write calls, per change
@@ -16,7 +16,7 @@ type changeResult struct {
 	revokeDisk    int64
 }
 
-// change issues keys through the server, one after the other, and revokes as many keys spread over the set.
+// change issues n keys through the server, one after the other, and revokes n keys spread evenly over the set.
 func (b *bench) change(ctx context.Context, s *server, n int) (r *changeResult, err error) {
 	b.say.step("%d keys: the cost of a change", n)
 	r = &changeResult{}

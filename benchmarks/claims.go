@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// claim is a limit that Burnkey promises to keep, and what this run measured.
+// claim is a limit that Burnkey promises to keep, with the value measured in this run.
 type claim struct {
 	what, want string
 	got        string // "" : not measured
 	holds      bool
 }
 
-// propagationCount is how many issues and revocations the promise is about.
+// propagationCount is the number of issues and revocations that the promise on propagation covers.
 const propagationCount = 300
 
-// atMost is a claim with an upper limit, and atLeast one with a lower limit.
+// atMost returns a claim with an upper limit, atLeast one with a lower limit.
 func atMost(what string, got, limit float64, unit string) claim {
 	return claim{what, fmt.Sprintf("≤ %s%s", figure(limit), unit), figure(got) + unit, got <= limit}
 }
@@ -30,7 +30,7 @@ func missing(what string) []claim { return []claim{{what: what}} }
 
 func over(a, b time.Duration) ratio { return ratio(a) / ratio(b) }
 
-// slower is a claim about the ratio of two times.
+// slower returns a claim that got takes at most limit times as long as than.
 func slower(what string, got, than time.Duration, limit float64) claim {
 	return atMost(what, float64(over(got, than)), limit, " ×")
 }
@@ -44,7 +44,7 @@ func (r *results) claims() []claim {
 	return slices.Concat(r.gatewayClaims(), r.verifyClaims(), r.issuingClaims(), r.servingClaims(), r.changeClaims())
 }
 
-// ends returns the lowest and the highest rung with the side measured.
+// ends returns the rungs with the fewest and the most keys at which the side was measured.
 func (r *results) ends(name string) (low, high *rung) {
 	for i := range r.ladder {
 		if r.ladder[i].side(name) == nil {
@@ -170,7 +170,7 @@ func (r *results) changeClaims() []claim {
 	}
 }
 
-// verdict returns whether the claim holds, in words.
+// verdict says in words whether the claim holds.
 func (c claim) verdict() string {
 	switch {
 	case c.got == "":

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// readyLimit limits the time until a gateway admits its first token.
+// readyLimit limits the time until a side admits its first token.
 const readyLimit = 10 * time.Minute
 
-// side is one way to protect the API: an Envoy, perhaps with a gateway that it asks.
+// side is one way to protect the API: stock Envoy, or Envoy with a gateway.
 type side struct {
 	name      string
 	addr      string // where clients connect
@@ -43,7 +43,8 @@ func (s *side) stop() {
 	}
 }
 
-// envoyConfig writes the configuration that burnkey prints for users, and returns its file and the address of that Envoy.
+// envoyConfig writes the Envoy configuration that `burnkey` generates, and returns its file and Envoy's
+// address.
 func (b *bench) envoyConfig(name string, flags ...string) (file, addr string, err error) {
 	if addr, err = freeAddr(); err != nil {
 		return "", "", err
@@ -69,7 +70,7 @@ func withStderr(err error) error {
 	return err
 }
 
-// startEnvoy runs Envoy with one worker, as gateways on small machines do. The published figures are made so.
+// startEnvoy runs Envoy with one worker, as on small machines. The published figures use one worker, too.
 func (b *bench) startEnvoy(name, config string) (*process, error) {
 	return startProcess(b.dir, name, b.o.envoy, "-c", config,
 		"--disable-hot-restart", "--concurrency", "1", "--log-level", "warn")
@@ -103,8 +104,8 @@ func (s *side) await(ctx context.Context, p *process, began time.Time, token str
 	return err
 }
 
-// startUpstream starts the API behind Envoy. It answers each request with the same few bytes, and reads requests only to
-// find their ends. Its connections end with Envoy.
+// startUpstream starts the API behind Envoy. It answers each request with the same few bytes, and parses
+// requests only to find where they end. It closes a connection only after Envoy has.
 func startUpstream() (net.Listener, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

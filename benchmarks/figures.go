@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// figure writes a number with three significant digits, or all it has before the point.
+// figure writes a number with three significant digits. It keeps all digits before the decimal point.
 func figure(x float64) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return "–"
@@ -38,7 +38,7 @@ func count[T int | int64](n T) string {
 	return text
 }
 
-// duration writes a time in the unit that suits it; – for none.
+// duration writes a time in a fitting unit, or "–" if there is none.
 func duration(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -70,7 +70,7 @@ func size(bytes int64) string {
 	}
 }
 
-// table is one of a report's, in GitHub's Markdown.
+// table is a table of a report, in GitHub's Markdown.
 type table struct {
 	title string
 	note  string
@@ -81,8 +81,8 @@ type table struct {
 // ratio is a number of times.
 type ratio float64
 
-// add appends a row, with each value in the form of its type. An int64 is a number of bytes; a list of times makes two
-// cells, their median and p99.
+// add appends a row; the type of each value determines its format. An int64 is a number of bytes. A list of
+// times makes two cells: the median and the p99.
 func (t *table) add(values ...any) {
 	var row []string
 	for _, value := range values {

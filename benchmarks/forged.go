@@ -9,10 +9,10 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// forgery is a kind of token that must be refused.
+// forgery is one kind of token that must be refused.
 type forgery struct{ kind, token string }
 
-// forgeries makes a token of each kind from a good one.
+// forgeries makes a forged token of each kind from a valid token.
 func forgeries(r *keyring, good string) ([]forgery, error) {
 	unknown := r.len() - 2 // the last key may be the tombstone
 	unpublished, err := r.token(unknown)
@@ -29,7 +29,7 @@ func forgeries(r *keyring, good string) ([]forgery, error) {
 	}, nil
 }
 
-// strangers measures good tokens that the side has not seen, and forged ones, over one connection.
+// strangers measures, over one connection, valid tokens that the side has not seen, and forged tokens.
 func (b *bench) strangers(ctx context.Context, s *side, r *sideResult, good string, fresh []string) (err error) {
 	b.say.step("tokens not seen before, and forged ones, on %s", s.name)
 	if len(fresh) > 0 {
@@ -66,7 +66,7 @@ func (s *side) ask(ctx context.Context, requests [][]byte, count, want int) (loa
 	return result, (after - before) / time.Duration(len(result.latencies)), err
 }
 
-// spent returns the processor time of the side's processes.
+// spent returns the total processor time that the side's processes have used.
 func (s *side) spent() (total time.Duration, err error) {
 	for _, p := range s.processes {
 		u, err := p.usage()

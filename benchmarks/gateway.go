@@ -11,7 +11,7 @@ import (
 
 var errNoGateway = errors.New("this burnkey has no gateway command: only stock Envoy is measured")
 
-// lookForGateway notes whether the program under test has no gateway, as older versions.
+// lookForGateway makes a note if the program under test has no gateway command; older versions lack it.
 func (b *bench) lookForGateway() error {
 	cmd := exec.Command(b.o.burnkey, "gateway", "--help")
 	cmd.Env = environment()
@@ -22,8 +22,8 @@ func (b *bench) lookForGateway() error {
 	return b.without(errNoGateway)
 }
 
-// without notes that something cannot be measured. With CI=true it returns the error, so that a run that shows nothing
-// cannot pass there.
+// without makes a note that a measurement is not possible. With CI=true it returns the error instead, so that
+// CI cannot pass without the measurement.
 func (b *bench) without(err error) error {
 	if os.Getenv("CI") == "true" {
 		return err
@@ -33,7 +33,7 @@ func (b *bench) without(err error) error {
 	return nil
 }
 
-// guarded is an Envoy that asks a burnkey gateway. It keeps running when the gateway restarts.
+// guarded is an Envoy that asks a Burnkey gateway. Envoy keeps running when the gateway restarts.
 type guarded struct {
 	*side
 	envoy  *process
@@ -41,7 +41,7 @@ type guarded struct {
 	state  string
 }
 
-// startGuarded runs Envoy and, with an empty state folder, the gateway.
+// startGuarded runs Envoy, and the gateway with an empty state directory.
 func (b *bench) startGuarded(ctx context.Context, token string) (_ *guarded, err error) {
 	g := &guarded{side: &side{name: gateway}, state: filepath.Join(b.dir, "state")}
 	if err := os.RemoveAll(g.state); err != nil {
@@ -66,7 +66,7 @@ func (b *bench) startGuarded(ctx context.Context, token string) (_ *guarded, err
 	return g, nil
 }
 
-// startGateway runs the gateway, from its snapshot if there is one.
+// startGateway runs the gateway. If there is a snapshot, the gateway starts from it.
 func (b *bench) startGateway(ctx context.Context, g *guarded, token string) error {
 	began := time.Now()
 	p, err := startProcess(b.dir, gatewayProcess, b.o.burnkey, "gateway", "--server", "http://"+b.addr, "--workspace", workspace,
@@ -78,7 +78,7 @@ func (b *bench) startGateway(ctx context.Context, g *guarded, token string) erro
 	return g.await(ctx, p, began, token)
 }
 
-// restartGateway stops the gateway, starts it from its snapshot and returns the time until a token was admitted.
+// restartGateway stops the gateway, starts it from its snapshot and returns the time until a token is admitted.
 func (b *bench) restartGateway(ctx context.Context, g *guarded, token string) (time.Duration, error) {
 	g.processes[1].stop()
 	cold := g.ready

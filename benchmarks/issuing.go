@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// issuingResult is how fast keys are made, and how long reads take meanwhile.
+// issuingResult is how fast keys are issued, and how long reads take meanwhile.
 type issuingResult struct {
 	bare, served         float64 // keys a second
 	bareKeys, servedKeys int
@@ -25,12 +25,13 @@ type issuingResult struct {
 
 const (
 	issuingRounds = 3
-	// readRate is in requests a second of each kind. A full run makes 3,000 in each state, since a p99 of fewer than 2,000
-	// says little.
+	// readRate is the number of requests a second for each kind of read. A full run makes 3,000 in each state;
+	// the p99 of fewer than 2,000 would not be reliable.
 	readRate = 50
 )
 
-// issuing lets crypto/rsa and a server make keys in turns. Reads are measured while the server does so, and while it is idle.
+// issuing alternates between key generation by crypto/rsa alone and issuing by a server. Reads are measured
+// both while the server issues keys and while it is idle.
 func (b *bench) issuing(ctx context.Context) error {
 	d, err := b.newDatabase(ctx, "issuing")
 	if err != nil {
@@ -75,7 +76,8 @@ func (b *bench) issuing(ctx context.Context) error {
 	return nil
 }
 
-// bareKeys makes keys on all processors for a while. Each processor also finishes its last key; the time is the mean of theirs.
+// bareKeys generates keys on all processors for a while. A processor's last key may finish late, so took is the
+// mean of the processors' times.
 func bareKeys(ctx context.Context, during time.Duration) (n int, took time.Duration, err error) {
 	workers := runtime.GOMAXPROCS(0)
 	var nanos atomic.Int64
@@ -88,7 +90,7 @@ func bareKeys(ctx context.Context, during time.Duration) (n int, took time.Durat
 	return n, time.Duration(nanos.Load() / int64(workers)), err
 }
 
-// issueFor issues keys by several clients for a while. Each client also finishes its last key.
+// issueFor issues keys from several clients for a while. Each client also completes its last request.
 func (s *server) issueFor(ctx context.Context, clients int, during time.Duration) (n int, took time.Duration, err error) {
 	began := time.Now()
 	n, err = repeat(ctx, clients, during, func() error {
@@ -98,7 +100,7 @@ func (s *server) issueFor(ctx context.Context, clients int, during time.Duration
 	return n, time.Since(began), err
 }
 
-// repeat lets workers call f again and again for a while, and returns the number of calls.
+// repeat has workers call f repeatedly for a while, and returns the number of calls.
 func repeat(ctx context.Context, workers int, during time.Duration, f func() error) (int, error) {
 	var calls atomic.Int64
 	began := time.Now()
@@ -114,7 +116,8 @@ func repeat(ctx context.Context, workers int, during time.Duration, f func() err
 	return int(calls.Load()), err
 }
 
-// reads reads the set and a key's record at an even pace while meanwhile runs, or for a while if it is nil.
+// reads requests the set and a key's record at an even pace until meanwhile returns. If meanwhile is nil, it
+// ends after the given time.
 func (b *bench) reads(ctx context.Context, s *server, during time.Duration, meanwhile func() error) (set, key loadResult, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

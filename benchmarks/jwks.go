@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// servingResult compares the server with nginx in one kind of request.
+// servingResult compares the server with nginx for one kind of request.
 type servingResult struct {
 	kind           string
 	keys           int
@@ -30,7 +30,7 @@ const (
 	servingRounds   = 3
 )
 
-// jwks compares how the server serves a JWKS with how nginx serves a file with the same bytes.
+// jwks measures a JWKS served by Burnkey against a file with the same bytes served by nginx.
 func (b *bench) jwks(ctx context.Context) error {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
@@ -118,7 +118,7 @@ func (o origin) load(connections int, during time.Duration, notModified bool) lo
 	return l
 }
 
-// fetch returns the body, and records its ETag.
+// fetch returns the body of the answer, and records its ETag.
 func (o *origin) fetch(ctx context.Context) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.addr+o.path, nil)
 	if err != nil {
@@ -137,7 +137,7 @@ func (o *origin) fetch(ctx context.Context) ([]byte, error) {
 	return io.ReadAll(response.Body)
 }
 
-// nginxConfig serves one file from the system's cache, as fast as nginx can.
+// nginxConfig serves one file from the page cache, as fast as nginx can.
 const nginxConfig = `daemon off;
 pid %[1]s/nginx.pid;
 error_log %[1]s/nginx-error.log warn;
@@ -161,7 +161,7 @@ http {
 }
 `
 
-// startNginx runs nginx, as the current user, on a file with the body.
+// startNginx runs nginx as the current user. It serves a file that contains the body.
 func (b *bench) startNginx(ctx context.Context, nginx string, body []byte) (p *process, o origin, err error) {
 	dir, err := os.MkdirTemp(b.dir, "nginx-")
 	if err != nil {

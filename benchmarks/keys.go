@@ -18,9 +18,9 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// keyring makes a million genuine RSA-2048 keys in seconds, and can sign with each: key i is the product of the i-th pair of
-// a pool of primes. Such keys share their factors, so from any two of them a private key can be computed: they are for
-// loads only. It is safe for concurrent use.
+// keyring makes a million genuine RSA-2048 keys in seconds, and can sign with each. Key i is the product of the
+// i-th pair of primes in a pool. Since keys share primes, private keys can be computed from public ones: use
+// them in benchmarks only. A keyring is safe for concurrent use.
 type keyring struct {
 	primes []*big.Int
 	issuer string
@@ -33,7 +33,7 @@ const (
 	scope     = "bench:read"
 )
 
-// newKeyring returns a ring of at least count keys.
+// newKeyring returns a keyring of at least count keys.
 func newKeyring(ctx context.Context, file string, count int, issuer string, report func(done, of int)) (*keyring, error) {
 	primes, err := loadPrimes(ctx, file, primesFor(count), report)
 	if err != nil {
@@ -45,8 +45,8 @@ func newKeyring(ctx context.Context, file string, count int, issuer string, repo
 // len returns the number of keys.
 func (r *keyring) len() int { return len(r.primes) * (len(r.primes) - 1) / 2 }
 
-// pair returns the factors of key i. Pairs are counted (1,0) (2,0) (2,1) (3,0)…, so that a larger pool begins with the
-// keys of a smaller one.
+// pair returns the two primes of key i. Pairs are numbered (1,0) (2,0) (2,1) (3,0)…, so that enlarging the pool
+// does not change existing keys.
 func (r *keyring) pair(i int) (p, q *big.Int) {
 	row := sort.Search(len(r.primes), func(row int) bool { return row*(row+1)/2 > i })
 	return r.primes[row], r.primes[i-row*(row-1)/2]
@@ -62,7 +62,7 @@ func (r *keyring) public(i int) jwks.Key {
 	return key
 }
 
-// private returns the private half of key i.
+// private returns the private key of key i.
 func (r *keyring) private(i int) (*rsa.PrivateKey, error) {
 	p, q := r.pair(i)
 	one := big.NewInt(1)
@@ -79,7 +79,7 @@ func (r *keyring) private(i int) (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-// id returns the id of key i: a UUIDv7 (RFC 9562 section 5.7). Ids ascend with i.
+// id returns the ID of key i, a UUIDv7 (RFC 9562 section 5.7). IDs ascend with i.
 func (r *keyring) id(i int) uuid.UUID {
 	var id uuid.UUID
 	binary.BigEndian.PutUint64(id[:8], uint64(r.now.UnixMilli())<<16)
@@ -93,7 +93,7 @@ func owner(i int) string { return fmt.Sprintf("cust_%d", i/3) }
 
 var b64 = base64.RawURLEncoding
 
-// token returns a token by key i, in the form that Burnkey issues.
+// token returns a token signed by key i, in the same form as Burnkey issues.
 func (r *keyring) token(i int) (string, error) {
 	payload, err := json.Marshal(jwks.Claims{
 		Issuer: r.issuer, Subject: owner(i), Audience: []string{audience}, ID: r.id(i).String(),
@@ -107,7 +107,7 @@ func (r *keyring) token(i int) (string, error) {
 	return r.sign(i, head, payload)
 }
 
-// sign signs a header and a payload by key i.
+// sign signs a header and a payload with key i.
 func (r *keyring) sign(i int, head string, payload []byte) (string, error) {
 	key, err := r.private(i)
 	if err != nil {
@@ -122,7 +122,7 @@ func (r *keyring) sign(i int, head string, payload []byte) (string, error) {
 	return signed + "." + b64.EncodeToString(sig), nil
 }
 
-// tokens returns a token by each of the keys.
+// tokens returns one token for each of the keys.
 func (r *keyring) tokens(keys []int) ([]string, error) {
 	tokens := make([]string, len(keys))
 	return tokens, parallel(len(keys), func(i int) (err error) {
@@ -131,7 +131,7 @@ func (r *keyring) tokens(keys []int) ([]string, error) {
 	})
 }
 
-// Purposes of keys. Each key of a set has one, so that no measurement affects the keys of another.
+// Each key of a set has one purpose, so that no measurement affects the keys of another measurement.
 const (
 	forLoad = iota
 	forFirst
@@ -139,7 +139,8 @@ const (
 	purposes
 )
 
-// spread returns up to count of a set's n keys for a purpose, evenly over the set; for the load, at least one.
+// spread returns the indexes of up to count of a set's n keys, all with the given purpose and evenly spaced.
+// For the load, it returns at least one.
 func spread(n, count, purpose int) []int {
 	count = min(count, n/purposes)
 	if count == 0 && purpose == forLoad && n > 0 {

@@ -16,7 +16,7 @@ import (
 
 const testIssuer = "http://127.0.0.1:1/v1/auth/oauth/bench"
 
-// testRing is shared by all tests, since generating primes takes long.
+// testRing is shared by all tests, since generating primes is slow.
 var testRing = sync.OnceValues(func() (*keyring, error) {
 	return newKeyring(context.Background(), "", 60, testIssuer, func(int, int) {})
 })
@@ -161,7 +161,7 @@ func TestPrimesCache(t *testing.T) {
 	}
 }
 
-// TestPrimes checks properties that crypto/rsa does not check.
+// TestPrimes checks conditions on primes that crypto/rsa does not check.
 func TestPrimes(t *testing.T) {
 	for i, p := range ring(t).primes {
 		if p.BitLen() != primeBits || p.Bit(primeBits-2) == 0 || !p.ProbablyPrime(10) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// plan is how much is measured. A quick run only shows that everything works.
+// plan determines how much is measured. A quick run only shows that everything works.
 type plan struct {
 	loadTokens  int
 	rounds      int           // turns of each side
@@ -41,10 +41,11 @@ var (
 	}
 )
 
-// changeSize is the number of keys in the small set with which the cost of a change is compared.
+// changeSize is the number of keys in a small set. The cost of a change in a larger set is compared with the
+// cost in this one.
 const changeSize = 1000
 
-// climb measures with each number of keys. One database grows from rung to rung.
+// climb runs the measurements for each number of keys. The database is extended from rung to rung.
 func (b *bench) climb(ctx context.Context) error {
 	if b.o.part("gateway") {
 		if err := b.lookForGateway(); err != nil {
@@ -70,7 +71,7 @@ func (b *bench) climb(ctx context.Context) error {
 	return nil
 }
 
-// rung measures with the current number of keys.
+// rung runs the measurements for the current number of keys.
 func (b *bench) rung(ctx context.Context, d *database, r *rung) error {
 	b.say.step("%d keys: starting the server", r.keys)
 	s, err := b.serve(ctx, d)
@@ -96,14 +97,15 @@ func (b *bench) rung(ctx context.Context, d *database, r *rung) error {
 	return err
 }
 
-// sides measures stock Envoy and the gateway in turns.
+// sides measures stock Envoy and the gateway.
 func (b *bench) sides(ctx context.Context, s *server, r *rung) (err error) {
 	tokens, err := b.ring.tokens(spread(r.keys, b.o.loadTokens, forLoad))
 	if err != nil {
 		return err
 	}
 	b.say.step("%d keys: starting %s", r.keys, stock)
-	// With this interval, no fetch of the set disturbs the load. stockPropagation measures with fetches.
+	// The long interval keeps Envoy from fetching the set during the load. stockPropagation measures with
+	// fetches.
 	plain, err := b.startStock(ctx, time.Hour, tokens[0])
 	if err != nil {
 		return err
@@ -134,7 +136,8 @@ func (b *bench) sides(ctx context.Context, s *server, r *rung) (err error) {
 	return b.stockPropagation(ctx, s, r, tokens[0])
 }
 
-// compare loads both sides in turns, then each with tokens that it has not seen, and with forged ones.
+// compare puts load on each side in turn. Then it measures each side with tokens that it has not seen and with
+// forged tokens.
 func (b *bench) compare(ctx context.Context, all []*side, r *rung, tokens []string) error {
 	for round := range b.o.rounds {
 		for i, side := range all {
@@ -159,7 +162,7 @@ func (b *bench) compare(ctx context.Context, all []*side, r *rung, tokens []stri
 	return nil
 }
 
-// loadRound is one turn of a side: 1 connection, then 8.
+// loadRound measures a side once with 1 connection and once with 8.
 func (b *bench) loadRound(ctx context.Context, s *side, r *sideResult, tokens []string) error {
 	l := load{addr: s.addr, requests: requests(s.addr, tokens), connections: 1, duration: b.o.round, want: 200}
 	before, err := s.usage()
@@ -179,7 +182,7 @@ func (b *bench) loadRound(ctx context.Context, s *side, r *sideResult, tokens []
 	}
 	for name := range after {
 		spent := after[name].cpu - before[name].cpu
-		// The mean of all requests; rounds have different numbers of them.
+		// The mean is weighted by the number of requests, since rounds have different numbers of them.
 		was, now := len(r.one.latencies), len(one.latencies)
 		r.cpu[name] = (r.cpu[name]*time.Duration(was) + spent) / time.Duration(was+now)
 	}
@@ -198,10 +201,10 @@ func requests(addr string, tokens []string) [][]byte {
 	return list
 }
 
-// self is the name of this process, which makes the load and is the API.
+// self names this process in the results. It generates the load and also serves the API.
 const self = "load and API"
 
-// usage returns the usage of the side's processes and of this one, by their names.
+// usage returns the usage of each of the side's processes and of this process, by process name.
 func (s *side) usage() (map[string]usage, error) {
 	all := map[string]usage{}
 	var errs []error
@@ -215,7 +218,7 @@ func (s *side) usage() (map[string]usage, error) {
 	return all, errors.Join(append(errs, err)...)
 }
 
-// gatewayAlone measures the propagation of changes to the gateway, and its restart.
+// gatewayAlone measures how long changes take to reach the gateway, and how long the gateway takes to restart.
 func (b *bench) gatewayAlone(ctx context.Context, s *server, g *guarded, r *rung, tokens []string) (err error) {
 	result := r.side(gateway)
 	b.say.step("%d keys: issues and revocations until %s decides by them", r.keys, gateway)
@@ -236,7 +239,7 @@ func (b *bench) gatewayAlone(ctx context.Context, s *server, g *guarded, r *rung
 	return err
 }
 
-// stockPropagation measures with an Envoy that fetches the set every second, its shortest interval.
+// stockPropagation measures propagation with an Envoy that fetches the set every second, its shortest interval.
 func (b *bench) stockPropagation(ctx context.Context, s *server, r *rung, token string) (err error) {
 	b.say.step("%d keys: issues and revocations until %s decides by them", r.keys, stock)
 	every, err := b.startStock(ctx, time.Second, token)
@@ -252,7 +255,7 @@ func (b *bench) stockPropagation(ctx context.Context, s *server, r *rung, token 
 	return nil
 }
 
-// rungs returns the numbers of keys to measure, with the small set that changes are compared with.
+// rungs returns the numbers of keys to measure, including the small set for the comparison of changes.
 func (b *bench) rungs() []int {
 	sizes := slices.Clone(b.o.sizes)
 	if b.o.part("change") {

@@ -15,11 +15,12 @@ import (
 	"time"
 )
 
-// answerTimeout limits one request. Stock Envoy may parse half a gigabyte before it answers.
+// answerTimeout limits one request. Stock Envoy may have to parse half a gigabyte before it answers.
 const answerTimeout = 2 * time.Minute
 
-// load sends requests over HTTP/1.1 connections that stay open, the next on each once the last is answered. It implements
-// only a part of the protocol: net/http would take more processor time than what is measured.
+// load sends requests over persistent HTTP/1.1 connections. Each connection waits for an answer before it sends
+// the next request. It implements only part of the protocol, since net/http would use more processor time than
+// the measured programs.
 type load struct {
 	addr        string
 	requests    [][]byte // sent in turn; each connection begins with another
@@ -30,7 +31,7 @@ type load struct {
 	want        int     // the status of every answer
 }
 
-// loadResult is the result of a load whose answers all had the wanted status.
+// loadResult is the result of a load in which every answer had the wanted status.
 type loadResult struct {
 	latencies []time.Duration // ascending
 	elapsed   time.Duration
@@ -47,8 +48,8 @@ func (r loadResult) add(other loadResult) loadResult {
 	return r
 }
 
-// percentile returns the smallest of ascending values that at least the share (0 to 1) of them do not exceed; 0 if there
-// are none.
+// percentile returns the smallest value such that at least the given share (0 to 1) of the values are no
+// larger. The values must be ascending. It returns 0 if there are no values.
 func percentile(values []time.Duration, share float64) time.Duration {
 	if len(values) == 0 {
 		return 0
@@ -57,7 +58,7 @@ func percentile(values []time.Duration, share float64) time.Duration {
 	return values[min(max(rank, 1), len(values))-1]
 }
 
-// run returns an error if an answer has another status than wanted, or if there is no answer.
+// run sends the load. It returns an error if an answer is missing or has another status than wanted.
 func (l load) run(ctx context.Context) (loadResult, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -115,7 +116,7 @@ func (l load) connection(ctx context.Context, i int, began time.Time) (r loadRes
 	return r, nil
 }
 
-// await waits for the time of a connection's n-th request. It returns false if the load ends before that.
+// await waits until connection i has to send its n-th request. It returns false if the load ends before then.
 func (l load) await(ctx context.Context, i, n int, began time.Time) bool {
 	each := time.Duration(float64(time.Second) * float64(l.connections) / l.rate)
 	due := began.Add(time.Duration(n)*each + each*time.Duration(i)/time.Duration(l.connections))
@@ -154,7 +155,7 @@ func dial(addr string) (*conn, error) {
 // hangUp closes the connection.
 func (c *conn) hangUp() { _ = c.Close() }
 
-// do sends a request, reads the answer to its end, and returns the status and the size of the body.
+// do sends a request, reads the whole answer, and returns its status and the size of its body.
 func (c *conn) do(request []byte) (status int, size int64, err error) {
 	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return 0, 0, err
@@ -173,7 +174,7 @@ func (c *conn) do(request []byte) (status int, size int64, err error) {
 	return status, size, c.discard(size)
 }
 
-// head reads the answer up to its body, and returns the size of the body; -1 if it is chunked.
+// head reads the status and the header of an answer. It returns the size of the body, or -1 for a chunked body.
 func (c *conn) head() (status int, size int64, err error) {
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
@@ -232,8 +233,8 @@ func (c *conn) chunks() (total int64, err error) {
 	}
 }
 
-// discard drops size bytes. Bytes that are not in the buffer are dropped in the kernel where it can, since copying megabytes
-// here would be measured as the server's time.
+// discard drops size bytes. The kernel drops bytes that are not yet in the buffer, since the time for copying
+// megabytes here would be measured as the server's.
 func (c *conn) discard(size int64) error {
 	buffered := min(size, int64(c.r.Buffered()))
 	if _, err := c.r.Discard(int(buffered)); err != nil {
@@ -266,7 +267,7 @@ func (c *conn) drop(size int64) (n int, err error) {
 	return n, err
 }
 
-// get returns a GET request with further header lines.
+// get returns a GET request with additional header lines.
 func get(addr, path string, lines ...string) []byte {
 	return []byte("GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\n" + strings.Join(append(lines, ""), "\r\n") + "\r\n")
 }

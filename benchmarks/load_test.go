@@ -71,7 +71,7 @@ func TestLoadReadsEveryFormOfBody(t *testing.T) {
 	}
 }
 
-// TestLoadFails: a single wrong answer makes the load fail.
+// TestLoadFails checks that a single wrong answer makes the load fail.
 func TestLoadFails(t *testing.T) {
 	var served atomic.Int64
 	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {

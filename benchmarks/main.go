@@ -26,7 +26,7 @@ func main() {
 	}
 }
 
-// run measures the parts that the arguments select, also after one of them failed.
+// run measures the selected parts. If a part fails, it still measures the others.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	o, err := parseOptions(args, out)
 	if errors.Is(err, flag.ErrHelp) {
@@ -63,7 +63,7 @@ type part struct {
 	measure func(context.Context) error
 }
 
-// parts returns the selected parts. The ladder serves two of them.
+// parts returns the selected parts. The ladder covers two of them.
 func (b *bench) parts() []part {
 	var list []part
 	if b.o.part("gateway") || b.o.part("change") {

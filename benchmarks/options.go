@@ -38,7 +38,7 @@ var (
 // maxKeys is the maximum of --sizes.
 const maxKeys = 4_000_000
 
-// parseOptions reads the command line and finds the programs under test.
+// parseOptions parses the command line and finds the programs under test.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	var o options
 	var sizes, only string
@@ -107,7 +107,7 @@ func parseParts(text string) ([]string, error) {
 
 func (o *options) part(name string) bool { return len(o.only) == 0 || slices.Contains(o.only, name) }
 
-// command returns the command of the run, without folders of this machine.
+// command returns the command line of the run, without directories of this machine.
 func (o *options) command() string {
 	var flags []string
 	if o.quick {
@@ -129,7 +129,7 @@ func (o *options) command() string {
 	}
 }
 
-// find returns an error if a program or folder is missing, and completes the programs' paths.
+// find resolves the programs' paths. It returns an error if a program or directory is missing.
 func (o *options) find() (err error) {
 	if o.burnkey, err = exec.LookPath(o.burnkey); err != nil {
 		return fmt.Errorf("--burnkey: %w (make build makes it)", err)

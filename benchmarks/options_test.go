@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// here returns flags with an existing program in place of burnkey and Envoy.
+// here returns flags in which an existing program stands in for burnkey and Envoy.
 func here(t *testing.T) []string {
 	t.Helper()
 	self, err := os.Executable()

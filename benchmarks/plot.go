@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// line is a line of a plot. Its colour is that of the side; the worse of two figures is dashed.
+// line is one line of a plot. Each side has its colour; if a side has two figures, the worse one is dashed.
 type line struct {
 	name   string
 	colour color.Color
@@ -42,10 +42,10 @@ func (r *results) plots(dir string) error {
 	)
 }
 
-// value returns a figure of one side at one number of keys; 0 if it is unknown.
+// value returns a figure of one side at one rung, or 0 if it is unknown.
 type value func(rung, *sideResult) float64
 
-// line returns the figures of a side at all numbers of keys at which it was measured.
+// line returns a side's figures for every number of keys at which the side was measured.
 func (r *results) line(name, side string, colour color.Color, dashed bool, of value) line {
 	l := line{name: name, colour: colour, dashed: dashed}
 	for _, at := range r.ladder {
@@ -84,7 +84,7 @@ func (r *results) memoryLines() []line {
 		[]line{r.line("server, resident", stock, green, false, server)})
 }
 
-// propagationLines shows the median for stock Envoy, since few changes are measured there.
+// propagationLines shows the median for stock Envoy, since only a few changes are measured there.
 func (r *results) propagationLines() []line {
 	at := func(p propagation, s *sideResult) float64 {
 		return milliseconds(percentile(p.took, map[string]float64{stock: .5, gateway: .99}[s.name]))
@@ -93,7 +93,7 @@ func (r *results) propagationLines() []line {
 		r.both("revocation", false, func(_ rung, s *sideResult) float64 { return at(s.revoke, s) })...)
 }
 
-// drawPlot writes no file if all lines are empty.
+// drawPlot draws the lines into a file. It writes no file if all lines are empty.
 func drawPlot(file, title, unit string, lines []line) error {
 	p, err := newPlot(title, unit, lines)
 	if p == nil || err != nil {
@@ -109,7 +109,8 @@ func drawPlot(file, title, unit string, lines []line) error {
 	return errors.Join(err, out.Close())
 }
 
-// newPlot returns nil if all lines are empty. Both axes are logarithmic, with a tick at every number of keys.
+// newPlot returns a plot with logarithmic axes and a tick for every number of keys, or nil if all lines are
+// empty.
 func newPlot(title, unit string, lines []line) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, "keys", unit
@@ -168,7 +169,7 @@ func keyTicks(keys map[int]bool) (low, high float64, ticks plot.ConstantTicks) {
 	return low / 1.5, high * 3, ticks
 }
 
-// decades covers low to high with whole powers of ten, and one above for the legend.
+// decades returns the powers of ten that enclose low to high, plus one more above to leave room for the legend.
 func decades(low, high float64) (from, to float64, ticks plot.ConstantTicks) {
 	first, last := int(math.Floor(math.Log10(low))), int(math.Ceil(math.Log10(high)))+1
 	for e := first; e <= last; e++ {

@@ -21,7 +21,7 @@ import (
 
 const primeBits = jwks.ModulusBits / 2
 
-// primesFor returns the number of primes with at least that many products of two.
+// primesFor returns how many primes are needed to form the given number of keys, each a product of two primes.
 func primesFor(keys int) int {
 	n := 2
 	for n*(n-1)/2 < keys {
@@ -30,8 +30,8 @@ func primesFor(keys int) int {
 	return n
 }
 
-// loadPrimes reads count primes from the file, generates missing ones and stores them for the next run. The primes of a
-// smaller pool are the first ones of a larger pool. An empty name means no file.
+// loadPrimes reads count primes from the file, generates missing primes and stores them for the next run. A
+// smaller pool is a prefix of a larger one. With an empty name, nothing is stored.
 func loadPrimes(ctx context.Context, file string, count int, report func(done, of int)) ([]*big.Int, error) {
 	primes, err := readPrimes(file)
 	if err != nil {
@@ -46,7 +46,7 @@ func loadPrimes(ctx context.Context, file string, count int, report func(done, o
 	return primes, writePrimes(file, primes)
 }
 
-// morePrimes appends new random primes until there are count, all distinct.
+// morePrimes appends new random primes until there are count distinct ones.
 func morePrimes(ctx context.Context, primes []*big.Int, count int, report func(done, of int)) ([]*big.Int, error) {
 	known := make(map[string]bool, count)
 	for _, p := range primes {
@@ -75,8 +75,8 @@ func morePrimes(ctx context.Context, primes []*big.Int, count int, report func(d
 	return primes, err
 }
 
-// newPrime returns a prime that may be a factor of a key's modulus. rand.Prime sets its two top bits, so that a product of
-// two primes has all of its bits.
+// newPrime returns a prime that is suitable as a factor of a modulus. rand.Prime sets the two top bits, so that
+// the product of two primes has full length.
 func newPrime() (*big.Int, error) {
 	for {
 		p, err := rand.Prime(rand.Reader, primeBits)
@@ -89,7 +89,8 @@ func newPrime() (*big.Int, error) {
 	}
 }
 
-// fitsExponent reports whether e has an inverse modulo p-1: as a prime, e must not divide it.
+// fitsExponent reports whether the public exponent e has an inverse modulo p-1. Since e is prime, it must not
+// divide p-1.
 func fitsExponent(p *big.Int) bool {
 	rest := new(big.Int).Sub(p, big.NewInt(1))
 	return rest.Mod(rest, big.NewInt(jwks.Exponent)).Sign() != 0
@@ -98,7 +99,7 @@ func fitsExponent(p *big.Int) bool {
 // poolTitle begins the file.
 const poolTitle = "# Primes of Burnkey's benchmarks. Keys made of them are for loads only: many share a factor."
 
-// readPrimes reads a pool, one prime a line in hexadecimal. No file is an empty pool.
+// readPrimes reads a pool with one hexadecimal prime per line. If the file does not exist, the pool is empty.
 func readPrimes(file string) ([]*big.Int, error) {
 	if file == "" {
 		return nil, nil
@@ -124,7 +125,7 @@ func readPrimes(file string) ([]*big.Int, error) {
 	return primes, nil
 }
 
-// writePrimes replaces the file in one step, since several runs may share it.
+// writePrimes replaces the file atomically, since concurrent runs may share it.
 func writePrimes(file string, primes []*big.Int) error {
 	if file == "" {
 		return nil
@@ -144,7 +145,8 @@ func writePrimes(file string, primes []*big.Int) error {
 	return nil
 }
 
-// parallel calls f with 0 to n-1 on all processors. After an error, which it returns, it starts no further calls.
+// parallel calls f with 0 to n-1 on all processors. After an error it starts no further calls, and returns the
+// error.
 func parallel(n int, f func(i int) error) error { return parallelBy(runtime.GOMAXPROCS(0), n, f) }
 
 func parallelBy(workers, n int, f func(i int) error) error {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// process is a program that runs until it is stopped.
+// process is a running program, which runs until stop is called.
 type process struct {
 	name string
 	log  string // file
@@ -24,10 +24,10 @@ type process struct {
 	done chan struct{}
 }
 
-// stopTimeout limits how long a process may take to end.
+// stopTimeout limits the time that a process has to exit.
 const stopTimeout = time.Minute
 
-// startProcess runs a program with its output in a file in dir.
+// startProcess starts a program. Its output goes to a file in dir.
 func startProcess(dir, name, program string, args ...string) (*process, error) {
 	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -48,7 +48,7 @@ func startProcess(dir, name, program string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// environment returns our environment without the variables that burnkey reads.
+// environment returns this process's environment without the variables that burnkey reads.
 func environment() []string {
 	var env []string
 	for _, pair := range os.Environ() {
@@ -59,7 +59,7 @@ func environment() []string {
 	return env
 }
 
-// stop ends the process, by force if necessary, and returns once it has ended.
+// stop ends the process, by force if necessary, and returns after it has exited.
 func (p *process) stop() {
 	if p == nil {
 		return
@@ -73,14 +73,14 @@ func (p *process) stop() {
 	}
 }
 
-// logTail returns the last lines of the log. Server, gateway and Envoy log no tokens.
+// logTail returns the last lines of the process's log. The server, the gateway and Envoy log no tokens.
 func (p *process) logTail() string {
 	text, _ := os.ReadFile(p.log)
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
-// until returns nil once ask returns true, and an error if the process ends before that or the time is over.
+// until waits until ask returns true. It returns an error if the process exits first or the time runs out.
 func (p *process) until(ctx context.Context, within time.Duration, what string, ask func() bool) error {
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
@@ -100,7 +100,7 @@ func (p *process) until(ctx context.Context, within time.Duration, what string, 
 	return nil
 }
 
-// usage is what a process has used so far.
+// usage is the memory and the processor time that a process has used so far.
 type usage struct {
 	resident, peak int64 // bytes
 	cpu            time.Duration
@@ -123,7 +123,7 @@ func usageOf(pid int) (u usage, err error) {
 	}
 	u.resident, u.peak = number(status, "VmRSS:")<<10, number(status, "VmHWM:")<<10
 	u.called, u.written = number(io, "wchar:"), number(io, "write_bytes:")
-	// The name in brackets may contain spaces; utime and stime are fields 14 and 15.
+	// The process's name, in brackets, may contain spaces. The fields utime and stime are 14 and 15.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 || u.resident == 0 {
 		return u, fmt.Errorf("process %d is gone", pid)
@@ -134,7 +134,8 @@ func usageOf(pid int) (u usage, err error) {
 	return u, nil
 }
 
-// freeAddr returns an address on which no process listens. Its port is below those that the system assigns to connections.
+// freeAddr returns an address on which no process listens. Its port is below the range from which the system
+// assigns ports to outgoing connections.
 func freeAddr() (string, error) {
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))

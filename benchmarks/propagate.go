@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// backgroundRate is the load, in requests a second, while propagation is measured.
+// backgroundRate is the load during the measurement of propagation, in requests a second.
 const backgroundRate = 200
 
-// propagate issues and revokes count keys, one after the other, while other tokens are in use. It measures the time from
-// each answer of the server to the side's first decision by it, as a client sees it on a separate connection.
+// propagate issues and revokes count keys, one after the other, while other tokens are in use. It measures the
+// time from each answer of the server until the side applies the change, as seen by a client on a separate
+// connection.
 func (b *bench) propagate(
 	ctx context.Context, s *server, at *side, tokens []string, count int, limit time.Duration,
 ) (issue, revoke propagation, err error) {
@@ -57,11 +58,11 @@ func (b *bench) oneLife(ctx context.Context, s *server, at *side, i int, issue, 
 	return at.decides(ctx, k.Token.Reveal(), 401, 200, revoke)
 }
 
-// settled is how many further requests must have the same decision as the first.
+// settled is the number of further requests that must have the same result as the first.
 const settled = 3
 
-// decides sends requests until the status is the wanted one, and records the time. Until then only the status before is
-// allowed.
+// decides sends requests until the answer has the status want, and records the time. All earlier answers must
+// have the status before.
 func (s *side) decides(ctx context.Context, token string, want, before int, p *propagation) error {
 	answered := time.Now()
 	c, err := dial(s.addr)

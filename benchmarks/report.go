@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// report writes the measurements, one file per part, and README.md with the claims.
+// report writes the measurements, one file per part, and a README.md with the claims.
 func (b *bench) report(ctx context.Context) error {
 	dir := b.o.out
 	if dir == "" {
@@ -46,7 +46,8 @@ func (b *bench) report(ctx context.Context) error {
 	return nil
 }
 
-// outcome reports whether all parts of a quick run work. A part that did not run has a note; a wrong answer fails the run.
+// outcome says whether every part of a quick run worked. There is a note for each part that did not run. Wrong
+// answers are not considered here, since they make the run fail.
 func (r *results) outcome() string {
 	const figures = "; the figures of a quick run mean nothing"
 	if len(r.notes) > 0 {
@@ -89,7 +90,7 @@ func (r *results) pages() []page {
 	return all
 }
 
-// files returns the text of each file of the report by its name.
+// files returns the content of each file of the report, by file name.
 func (r *results) files(about string, isQuick bool) map[string]string {
 	render := func(p page) string {
 		text := "# " + p.title + "\n\n" + about
@@ -129,7 +130,7 @@ func (r *results) claimsTable(isQuick bool) *table {
 	return t
 }
 
-// machine describes the computer of a run, without its host name.
+// machine describes the computer that ran the benchmarks, without its host name.
 type machine struct{ hardware, system, versions string }
 
 func describe(ctx context.Context, o options) machine {
@@ -154,12 +155,12 @@ func describe(ctx context.Context, o options) machine {
 	return m
 }
 
-// processor returns the family of a CPU: its model, with the vendor's numbers.
+// processor returns the model name of a CPU, with the vendor's family and model numbers.
 func processor(cpuinfo []byte) string {
 	return fmt.Sprintf("%s (family %s, model %s)", field(cpuinfo, "model name\t"), field(cpuinfo, "cpu family\t"), field(cpuinfo, "model\t"))
 }
 
-// field returns the value after a name at the beginning of a line, or "?".
+// field returns the rest of the first line that starts with name, or "?".
 func field(text []byte, name string) string {
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, name); ok {
@@ -169,7 +170,7 @@ func field(text []byte, name string) string {
 	return "?"
 }
 
-// number returns the number that a field begins with, or 0.
+// number returns the number at the start of a field's value, or 0.
 func number(text []byte, name string) int64 {
 	n, _ := strconv.ParseInt(strings.Fields(field(text, name) + " ?")[0], 10, 64)
 	return n
@@ -182,7 +183,7 @@ func majorMinor(release []byte) string {
 
 var versionNumber = regexp.MustCompile(`\d+\.\d+\.\d+[a-z]?`)
 
-// versionOf runs a program and returns its version; "" if it is missing or prints none.
+// versionOf runs a program and returns its version, or "" if the program is missing or prints no version.
 func versionOf(ctx context.Context, program, flag string) string {
 	if program == "" {
 		return ""

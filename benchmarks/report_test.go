@@ -44,12 +44,12 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// times returns a load of n answers that all took the same time.
+// times returns a load result with n answers that all took the same time.
 func times(took time.Duration, n int) loadResult {
 	return loadResult{latencies: slices.Repeat([]time.Duration{took}, n), elapsed: took * time.Duration(n)}
 }
 
-// sample returns results for which all claims hold.
+// sample returns results that satisfy all claims.
 func sample() *results {
 	at := func(keys int, plain, guarded time.Duration) rung {
 		memory := int64(keys) * 300
@@ -98,7 +98,7 @@ func TestClaimsHold(t *testing.T) {
 	}
 }
 
-// TestClaimsCanFail makes one measurement worse at a time.
+// TestClaimsCanFail worsens one measurement at a time.
 func TestClaimsCanFail(t *testing.T) {
 	top := func(r *results) *sideResult { return r.ladder[2].side(gateway) }
 	for what, spoil := range map[string]func(*results){
@@ -175,7 +175,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// sameCells checks that all rows of a table have as many cells as its heading.
+// sameCells checks that all rows of a table have as many cells as its header.
 func sameCells(t *testing.T, name, text string) {
 	t.Helper()
 	want := 0

@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// results are all measurements of a run. Missing ones are nil or zero.
+// results are all measurements of a run. Measurements that were not made are nil or zero.
 type results struct {
 	ladder  []rung
 	issuing *issuingResult
@@ -11,7 +11,7 @@ type results struct {
 	notes   []string // parts that were not measured, with the reason
 }
 
-// rung has the measurements at one number of keys.
+// rung contains the measurements for one number of keys.
 type rung struct {
 	keys     int
 	cold     time.Duration // time of the server's start
@@ -21,7 +21,7 @@ type rung struct {
 	changes  *changeResult
 }
 
-// sideResult has the measurements of one side at one number of keys.
+// sideResult contains the measurements of one side for one number of keys.
 type sideResult struct {
 	name      string
 	ready     time.Duration
@@ -45,14 +45,14 @@ type forgedResult struct {
 	cpu time.Duration // of all the side's processes, a request
 }
 
-// propagation is how long changes took from the server's answer to the first decision by it.
+// propagation is how long it took after the server's answer until a side applied the change.
 type propagation struct {
 	took   []time.Duration // ascending
 	missed int             // not within the limit
 	limit  time.Duration
 }
 
-// side returns a side by its name, or nil.
+// side returns the results of the side with that name, or nil.
 func (r rung) side(name string) *sideResult {
 	for _, s := range r.sides {
 		if s.name == name {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// runHere runs the benchmarks with a temporary folder and no cache.
+// runHere runs the benchmarks with a temporary directory and without a cache.
 func runHere(t *testing.T, args ...string) (out string, scratch string, err error) {
 	t.Helper()
 	scratch = t.TempDir()
@@ -41,7 +41,7 @@ func TestRunReports(t *testing.T) {
 	}
 }
 
-// TestRunFails runs with a burnkey that cannot serve.
+// TestRunFails uses a burnkey that cannot serve.
 func TestRunFails(t *testing.T) {
 	no, err := exec.LookPath("false")
 	if err != nil {

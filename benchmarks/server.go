@@ -19,7 +19,7 @@ import (
 
 const (
 	workspace = "bench"
-	// coldLimit limits a start, which may have to read a million keys.
+	// coldLimit limits the time for a start, in which the server may have to read a million keys.
 	coldLimit = 10 * time.Minute
 )
 
@@ -35,7 +35,8 @@ type server struct {
 
 func issuerPath() string { return jwks.IssuerPath + workspace }
 
-// startServer runs a server on the database, with its address as the public URL, and returns once it is ready.
+// startServer runs a server on the database and returns once it is ready. The server's public URL is its
+// address.
 func startServer(ctx context.Context, dir, program, addr, database string, flags ...string) (*server, error) {
 	keyFile := filepath.Join(filepath.Dir(database), "admin.key")
 	began := time.Now()
@@ -104,10 +105,11 @@ func (s *server) revoke(ctx context.Context, id string) error {
 	return err
 }
 
-// fillers is how many keys are issued at the same time, since a store may put several in one commit.
+// fillers is the number of keys issued concurrently. A store can combine several issues in one commit.
 const fillers = 8
 
-// fill issues the keys from to to-1 of the ring in a database that no server has open, through the store as a server does.
+// fill issues the ring's keys from number `from` up to, but not including, `to`. It calls the store directly,
+// as a server would, and no server can have the database open.
 func (r *keyring) fill(ctx context.Context, path, workspace string, from, to int, report func(done, of int)) (err error) {
 	st, err := sqlite.Open(ctx, path)
 	if err != nil {
@@ -126,7 +128,7 @@ func (r *keyring) fill(ctx context.Context, path, workspace string, from, to int
 	})
 }
 
-// record is what a server would have stored of key i.
+// record returns the record that a server would store for key i.
 func (r *keyring) record(workspace string, i int) store.Key {
 	return store.Key{
 		Workspace: workspace, ID: r.id(i), Owner: owner(i), Name: fmt.Sprint("load ", i),

@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// verifyResult is the cost of a decision by the Verifier, in this process on one processor.
+// verifyResult is the cost of a decision by the Verifier on one processor, in this process.
 type verifyResult struct {
 	keys           int
 	first          time.Duration // a good token that the Verifier has not seen
@@ -32,7 +32,7 @@ type forgedCost struct {
 	took time.Duration
 }
 
-// newVerifier returns a check of tokens by a Verifier with the given keys of the ring.
+// newVerifier returns a function that checks tokens with a Verifier for the given keys of the ring.
 func newVerifier(r *keyring, keys []int) (func(token string) error, error) {
 	public := make([]jwks.Key, len(keys))
 	for i, key := range keys {
@@ -51,7 +51,8 @@ func newVerifier(r *keyring, keys []int) (func(token string) error, error) {
 	return func(token string) error { return verifier.VerifyInto(token, &claims) }, nil
 }
 
-// verify measures before and after openssl, since the speed of a machine varies, and takes the better figures.
+// verify measures the Verifier before and after openssl, since the speed of a machine varies, and takes the
+// better of the two figures.
 func (b *bench) verify(ctx context.Context) error {
 	keys := spread(b.o.large, b.o.loadTokens, forLoad)
 	tokens, err := b.ring.tokens(keys)
@@ -109,7 +110,8 @@ func better(old time.Duration, now testing.BenchmarkResult) time.Duration {
 	return old
 }
 
-// Kinds of decisions: about a good token that the Verifier has not seen, about one that it has, and about a forged one.
+// A kind of decision concerns a valid token that the Verifier has not seen, one that it has seen, or a forged
+// token.
 type kind int
 
 const (
@@ -118,7 +120,7 @@ const (
 	forged
 )
 
-// decide measures one decision about the tokens, in turn.
+// decide measures the mean time of a decision. It takes the tokens in turn.
 func (b *bench) decide(keys []int, tokens []string, k kind) (testing.BenchmarkResult, error) {
 	var failed error
 	result := testing.Benchmark(func(tb *testing.B) {
@@ -151,7 +153,7 @@ func (b *bench) decideAll(tb *testing.B, keys []int, tokens []string, k kind) er
 	return nil
 }
 
-// opensslVerify measures the time of one verification by openssl.
+// opensslVerify returns the time that openssl takes for one verification.
 func opensslVerify(ctx context.Context, seconds int) (time.Duration, error) {
 	text, err := exec.CommandContext(ctx, "openssl", "speed", "-seconds", strconv.Itoa(seconds), "rsa2048").Output()
 	if err != nil {
@@ -160,7 +162,7 @@ func opensslVerify(ctx context.Context, seconds int) (time.Duration, error) {
 	return readSpeed(string(text))
 }
 
-// readSpeed reads the table at the end of openssl's output. Its columns vary by version.
+// readSpeed parses the table at the end of openssl's output. Its columns vary by version.
 func readSpeed(text string) (time.Duration, error) {
 	column := -1
 	for line := range strings.Lines(text) {

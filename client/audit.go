@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Entry of the audit: what was done or refused, when, and by whom.
+// Entry is an entry of the audit log: what was done or refused, when, and by which actor.
 type Entry struct {
 	ID     string          `json:"id"`
 	At     time.Time       `json:"at"`
@@ -26,7 +26,7 @@ type Entry struct {
 	Answer
 }
 
-// Actor did something. Kind is key, session, oidc, operator, token, system or cli.
+// Actor is the cause of an entry. Kind is key, session, oidc, operator, token, system or cli.
 type Actor struct {
 	Kind string `json:"kind"`
 	ID   string `json:"id,omitempty"`
@@ -50,12 +50,12 @@ func (f *AuditFilter) query() url.Values {
 	})
 }
 
-// Audit lists the entries of a workspace, the latest first.
+// Audit lists the audit entries of a workspace, the latest first.
 func (c *Client) Audit(workspace string, f AuditFilter) List[Entry] {
 	return List[Entry]{c: c, path: []string{workspace, "audit"}, member: "entries", query: f.query()}
 }
 
-// ExportAudit writes the entries as one table in CSV, beginning with a byte order mark and a line of titles.
+// ExportAudit writes the entries as one CSV table. The output begins with a byte order mark and a header line.
 func (c *Client) ExportAudit(ctx context.Context, workspace string, f AuditFilter, w io.Writer) error {
 	for cursor, first := "", true; first || cursor != ""; first = false {
 		answer, err := c.send(ctx, request{
@@ -79,7 +79,7 @@ func (c *Client) ExportAudit(ctx context.Context, workspace string, f AuditFilte
 	return nil
 }
 
-// nextCursor returns the cursor in a header such as Link: <?cursor=…&limit=100>; rel="next".
+// nextCursor returns the cursor from a Link header such as <?cursor=…&limit=100>; rel="next".
 func nextCursor(header http.Header) string {
 	target, ok := strings.CutSuffix(header.Get("Link"), `>; rel="next"`)
 	if !ok {

@@ -129,7 +129,7 @@ func keys(t *testing.T, c *client.Client) {
 	paged(t, c, []string{second.ID, first.ID})
 }
 
-// paged reads the list of keys one by one.
+// paged reads the list of keys in pages of one key.
 func paged(t *testing.T, c *client.Client, want []string) {
 	list, cursor := c.Keys("acme", client.KeyFilter{}), ""
 	for i, id := range want {
@@ -252,7 +252,7 @@ func audit(t *testing.T, c *client.Client) {
 	}
 }
 
-// TestExportOfSeveralPages joins the pages of a table to one.
+// TestExportOfSeveralPages checks that the pages of an export become one table.
 func TestExportOfSeveralPages(t *testing.T) {
 	c := connect(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		cursor := r.FormValue("cursor")
@@ -274,7 +274,7 @@ func TestExportOfSeveralPages(t *testing.T) {
 	}
 }
 
-// partial manages keys without the right to read them.
+// partial checks the answers to a management key that cannot read keys.
 func partial(t *testing.T, c *client.Client, server string) {
 	writer, err := c.IssueKey(t.Context(), "burnkey", client.NewKey{Owner: "o", Scopes: []string{"keys:write", "workspaces:write"}}, "")
 	must(t, err)

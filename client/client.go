@@ -19,18 +19,18 @@ import (
 
 const timeout = 2 * time.Minute // issuing a key may wait for its turn
 
-// ErrServer is the error for an invalid Options.Server.
+// ErrServer is returned by New for an invalid Options.Server.
 var ErrServer = errors.New("must be http(s)://HOST[:PORT]")
 
-// Options of a Client. Server and Key are required.
+// Options are the settings of a Client. Server and Key are required.
 type Options struct {
 	// Server is the base URL of the server.
 	Server string
-	// Key returns the management key. It is called for each request, so that a key can be replaced.
+	// Key returns the management key. The Client calls it for each request, so that a key can be replaced.
 	Key func() (string, error)
 	// HTTP sends the requests; its CheckRedirect is ignored. Default: a client with a timeout of two minutes.
 	HTTP *http.Client
-	// UserAgent is the header of that name. Default: Go's.
+	// UserAgent is the User-Agent header. Default: Go's.
 	UserAgent string
 	// Retries is how many times a request is repeated if that is safe: after 429 or 503 with Retry-After, or if no
 	// connection could be made. Default: never.
@@ -44,7 +44,7 @@ type Client struct {
 	http http.Client
 }
 
-// New returns a Client, or ErrServer. It sends nothing.
+// New returns a Client, or ErrServer. It does not contact the server.
 func New(o Options) (*Client, error) {
 	base, err := url.Parse(strings.TrimRight(o.Server, "/"))
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
@@ -58,13 +58,13 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// UnreachableError says that a request got no answer. The server may have acted on it all the same.
+// UnreachableError means that a request got no answer. The server may still have executed the request.
 type UnreachableError struct{ Err error }
 
 func (e *UnreachableError) Error() string { return e.Err.Error() }
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// Secret is a text that does not print itself: a link, or an answer, which may contain a token.
+// Secret is a string that is hidden when printed: a link, or an answer, which may contain a token.
 type Secret string
 
 // Reveal returns the text.
@@ -73,24 +73,24 @@ func (s Secret) Reveal() string { return string(s) }
 // Format hides the text under every verb.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret]") }
 
-// MarshalText hides the text from JSON and logs.
+// MarshalText hides the secret in JSON and logs.
 func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 
-// Problem is an answer other than success (RFC 9457). One that is not Burnkey's, such as a proxy's, has no Detail.
+// Problem is an answer other than success (RFC 9457). A problem from elsewhere, such as a proxy, has no Detail.
 type Problem struct {
 	Type   string  `json:"type"`
 	Title  string  `json:"title"`
 	Status int     `json:"status"`
 	Detail string  `json:"detail"`
 	Errors []Fault `json:"errors"`
-	// Code tells problems with the same status apart, such as idempotency_key_reused.
+	// Code distinguishes problems with the same status, such as idempotency_key_reused.
 	Code string `json:"code"`
 	// KeyID is the key issued earlier with the same Idempotency-Key, or the successor of a rotated key.
 	KeyID string `json:"key_id"`
 
-	// RequestID names the request in the server's log.
+	// RequestID identifies the request in the server's log.
 	RequestID string `json:"-"`
-	// RetryAfter is when to try again; 0 if the server does not say.
+	// RetryAfter is how long to wait before a retry, or 0 if the server does not say.
 	RetryAfter time.Duration `json:"-"`
 }
 
@@ -102,7 +102,7 @@ type Fault struct {
 	Detail string `json:"detail"`
 }
 
-// Error returns the detail and the status, and a line for each fault.
+// Error returns the detail and the status, then one line per fault.
 func (p *Problem) Error() string {
 	status := strconv.Itoa(p.Status) + " " + http.StatusText(p.Status)
 	if p.Detail == "" {
@@ -115,7 +115,7 @@ func (p *Problem) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// ProblemOf returns an answer other than success as a Problem. Its body is text.
+// ProblemOf converts an answer other than success to a Problem. The answer's body is passed as text.
 func ProblemOf(response *http.Response, text []byte) *Problem {
 	p := new(Problem)
 	if json.Unmarshal(text, p) != nil || p.Detail == "" {

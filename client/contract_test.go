@@ -64,8 +64,8 @@ type (
 	}
 )
 
-// binding connects an operation to the client: the call, and the types of its body and its answer. For patches,
-// members have the types of patch.
+// binding connects an operation to the client: the call, and the types of its body and its answer. The patch
+// type lists the members that a patch can change.
 type binding struct {
 	call    func(context.Context, *client.Client) error // with all parameters
 	in, out any
@@ -138,15 +138,15 @@ var bindings = map[string]binding{
 	}},
 }
 
-// sentLater are parameters that the first request of a call does not have.
+// sentLater lists the parameters that a call does not send in its first request.
 var sentLater = map[string]string{"export-audit": "cursor"}
 
-// absent are members of the document that the client omits, with the reason.
+// absent lists the members of the document that the client omits on purpose, with the reason.
 var absent = map[string]string{
 	"Problem.error": "only the public revocation of a key by its token answers it",
 }
 
-// TestContract compares the client with the document that the server serves.
+// TestContract compares the client with the OpenAPI document that the server serves.
 func TestContract(t *testing.T) {
 	server, _ := startServer(t)
 	for _, violation := range violations(t, fetch(t, server)) {
@@ -165,7 +165,7 @@ func fetch(t *testing.T, server string) []byte {
 	return text
 }
 
-// violations returns the differences between a document and the client.
+// violations returns the differences between an OpenAPI document and the client.
 func violations(t *testing.T, text []byte) (found []string) {
 	t.Helper()
 	var d document
@@ -194,7 +194,7 @@ func prefixed(id string, lists ...[]string) (all []string) {
 	return all
 }
 
-// managementCalls returns the operations that take a management key, except HEAD.
+// managementCalls returns the operations that require a management key, except HEAD.
 func managementCalls(t *testing.T, d *document) map[string]*operation {
 	t.Helper()
 	calls := make(map[string]*operation)
@@ -212,7 +212,7 @@ func managementCalls(t *testing.T, d *document) map[string]*operation {
 	return calls
 }
 
-// request makes the call and compares the request with the operation.
+// request makes the call and compares its request with the operation.
 func (op *operation) request(t *testing.T, id string, b binding) (found []string) {
 	t.Helper()
 	var sent *http.Request
@@ -254,7 +254,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// bodies compares the types of the body and of all answers with the operation.
+// bodies compares the types of the request body and of all answers with the operation.
 func (op *operation) bodies(schemas map[string]schema, b binding) (found []string) {
 	check := checker{schemas: schemas}
 	switch body := op.RequestBody.schema("application/json"); {

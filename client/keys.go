@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Key is everything about a key except its token.
+// Key is all data of a key except its token.
 type Key struct {
 	ID        string          `json:"id"`
 	KID       string          `json:"kid"`
@@ -37,13 +37,13 @@ type Key struct {
 	Answer
 }
 
-// Partial reports whether only id, status, times and version are set: the answer to a change by a management key
-// without the scope keys:read.
+// Partial reports whether only ID, status, times and version are set. This is the case if the management key
+// that changed the key lacks the scope keys:read.
 func (k *Key) Partial() bool { return k.KID == "" }
 
 func (k *Key) complete() bool { return k.ID != "" && k.Status != "" }
 
-// IssuedKey is a new key. Its token is in this answer only.
+// IssuedKey is a new key. No later answer contains its token.
 type IssuedKey struct {
 	Token jwks.Token `json:"token"`
 	Key
@@ -51,7 +51,7 @@ type IssuedKey struct {
 
 func (k *IssuedKey) complete() bool { return k.Key.complete() && k.Token != "" }
 
-// NewKey is a key to issue. Only Owner is required; the workspace has defaults for the other members.
+// NewKey describes a key to issue. Only Owner is required; the workspace has defaults for the other members.
 type NewKey struct {
 	Owner        string          `json:"owner"`
 	Name         string          `json:"name,omitempty"`
@@ -92,12 +92,12 @@ func (c *Client) Key(ctx context.Context, workspace, id string) (*Key, error) {
 	return call[Key](ctx, c, request{method: http.MethodGet, path: []string{workspace, "keys", id}, repeatable: true})
 }
 
-// UpdateKey changes name and metadata of a key.
+// UpdateKey changes the name and the metadata of a key.
 func (c *Client) UpdateKey(ctx context.Context, workspace, id string, p Patch) (*Key, error) {
 	return call[Key](ctx, c, request{method: http.MethodPatch, path: []string{workspace, "keys", id}, body: p, repeatable: true})
 }
 
-// RevokedKey is the answer to a revocation. Version is that of the first published set without the key.
+// RevokedKey is the answer to a revocation. Version is the version of the first published set without the key.
 type RevokedKey struct {
 	ID        string    `json:"id"`
 	Status    string    `json:"status"`
@@ -109,12 +109,13 @@ type RevokedKey struct {
 
 func (k *RevokedKey) complete() bool { return k.ID != "" && k.Status == "revoked" }
 
-// RevokeKey revokes a key. Its JWK is no longer published when this returns. A repeat has the same answer.
+// RevokeKey revokes a key. When it returns, the key's JWK is no longer published. A repeated call returns the
+// same answer.
 func (c *Client) RevokeKey(ctx context.Context, workspace, id string) (*RevokedKey, error) {
 	return call[RevokedKey](ctx, c, request{method: http.MethodDelete, path: []string{workspace, "keys", id}, repeatable: true})
 }
 
-// Selection selects the active and deprecated keys that match all members that are set.
+// Selection selects active and deprecated keys that match every member that is set.
 type Selection struct {
 	IDs           []string  `json:"ids,omitempty"`
 	Owner         string    `json:"owner,omitempty"`
@@ -124,7 +125,7 @@ type Selection struct {
 	DryRun        bool      `json:"dry_run,omitempty"`    // list the keys instead of revoking them
 }
 
-// RevokedKeys lists the keys that a call revoked, or with DryRun would revoke.
+// RevokedKeys lists the keys that a call revoked or, with DryRun, would have revoked.
 type RevokedKeys struct {
 	DryRun bool  `json:"dry_run"`
 	Count  int   `json:"count"`
@@ -139,9 +140,11 @@ func (k *RevokedKeys) complete() (ok bool) {
 	return ok && k.Count == len(k.Keys)
 }
 
-// RevokeKeys revokes up to 1,000 keys. In the workspace burnkey it leaves out the management key of the call.
+// RevokeKeys revokes up to 1,000 keys. In the workspace burnkey it does not revoke the management key that
+// makes the call.
 func (c *Client) RevokeKeys(ctx context.Context, workspace string, s Selection) (*RevokedKeys, error) {
-	// Not repeatable: keys that a lost answer listed would be missing from the second one.
+	// The call is not repeatable: if the first answer is lost, a second answer does not list the keys already
+	// revoked.
 	return call[RevokedKeys](ctx, c, request{
 		method: http.MethodPost, path: []string{workspace, "revocations"}, body: s, repeatable: s.DryRun,
 	})
@@ -149,7 +152,7 @@ func (c *Client) RevokeKeys(ctx context.Context, workspace string, s Selection) 
 
 // Rotation has the options of a rotation.
 type Rotation struct {
-	// Grace is how long the old key keeps working: 0 to 2160h, such as 90m or 30d. Default: 24h.
+	// Grace is how long the old key remains valid: 0 to 2160h, such as 90m or 30d. Default: 24h.
 	Grace string `json:"grace,omitempty"`
 }
 
@@ -161,17 +164,18 @@ func (c *Client) RotateKey(ctx context.Context, workspace, id string, r Rotation
 	})
 }
 
-// EndGrace revokes the old key of a rotation and returns it. The id is the old key's or its successor's.
+// EndGrace revokes the old key of a rotation and returns it. The ID can be the old key's or its successor's.
 func (c *Client) EndGrace(ctx context.Context, workspace, id string) (*Key, error) {
 	return call[Key](ctx, c, request{method: http.MethodPost, path: []string{workspace, "keys", id, "rotation", "end"}})
 }
 
-// UndoRotation revokes the successor of a key within the grace and returns the old key. The id may be of either.
+// UndoRotation revokes the successor of a key during the grace period and returns the old key. The ID can be of
+// either key.
 func (c *Client) UndoRotation(ctx context.Context, workspace, id string) (*Key, error) {
 	return call[Key](ctx, c, request{method: http.MethodPost, path: []string{workspace, "keys", id, "rotation", "undo"}})
 }
 
-// UsageReport says when keys were last used. It may list no keys: then none was used.
+// UsageReport says when keys were last used. A report without keys means that no key was used.
 type UsageReport struct {
 	Keys     []KeyUse  `json:"keys"`
 	Complete bool      `json:"complete"`           // false: earlier uses may be missing
@@ -186,7 +190,8 @@ type KeyUse struct {
 	LastUsedAt time.Time `json:"last_used_at"`
 }
 
-// RecordedUsage counts the keys of a report: those whose use was recorded, and those that the workspace never had.
+// RecordedUsage counts the keys of a report: keys whose use was recorded, and keys that the workspace never
+// had.
 type RecordedUsage struct {
 	Recorded int `json:"recorded"`
 	Unknown  int `json:"unknown"`

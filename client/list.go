@@ -30,8 +30,8 @@ type Page[T any] struct {
 	Next  string // cursor of the next page; empty on the last page
 }
 
-// Page returns up to limit items, at most MaxPage. An empty cursor stands for the first page. A page with fewer items,
-// even with none, need not be the last one.
+// Page returns up to limit items, at most MaxPage. An empty cursor requests the first page. A page with fewer
+// items than limit, or none, is not necessarily the last.
 func (l List[T]) Page(ctx context.Context, limit int, cursor string) (*Page[T], error) {
 	answer, err := l.c.send(ctx, request{method: http.MethodGet, path: l.path, query: pageQuery(l.query, limit, cursor), repeatable: true})
 	if err != nil {
@@ -53,7 +53,7 @@ func (l List[T]) Page(ctx context.Context, limit int, cursor string) (*Page[T], 
 	return page, nil
 }
 
-// All returns all items, page by page. It ends after an error.
+// All returns all items and fetches pages as needed. It ends after an error.
 func (l List[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for cursor, more := "", true; more; {

@@ -63,7 +63,7 @@ func connect(t *testing.T, server, key string, change ...func(*client.Options)) 
 	return c
 }
 
-// serve answers requests with f until the test ends.
+// serve starts a server that answers requests with f until the test ends.
 func serve(t *testing.T, f http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(f)

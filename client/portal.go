@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// NewPortalSession is a link to the portal to create, for an owner or, with the role operator, for the producer's staff.
+// NewPortalSession describes a link to the portal. It is for an owner or, with the role operator, for the
+// producer's staff.
 type NewPortalSession struct {
 	Role          string   `json:"role,omitempty"`
 	Owner         string   `json:"owner,omitempty"`
@@ -18,7 +19,7 @@ type NewPortalSession struct {
 	ExpiresIn     int64    `json:"expires_in,omitempty"` // seconds until the link is void
 }
 
-// PortalSession is a link that opens one session, for the first person that opens it.
+// PortalSession is a link that can be opened once. The first person who opens it gets the session.
 type PortalSession struct {
 	URL       Secret    `json:"url"`
 	ExpiresAt time.Time `json:"expires_at"`
@@ -28,7 +29,7 @@ type PortalSession struct {
 
 func (s *PortalSession) complete() bool { return s.URL != "" }
 
-// EndedSessions is how many sessions and links were ended.
+// EndedSessions counts the sessions and links that were ended.
 type EndedSessions struct {
 	Ended int `json:"ended"`
 
@@ -42,7 +43,7 @@ func (c *Client) CreatePortalSession(ctx context.Context, workspace string, s Ne
 	return call[PortalSession](ctx, c, request{method: http.MethodPost, path: []string{workspace, "portal-sessions"}, body: s})
 }
 
-// EndPortalSessions ends the sessions and links of an owner.
+// EndPortalSessions ends the portal sessions and links of an owner.
 func (c *Client) EndPortalSessions(ctx context.Context, workspace, owner string) (*EndedSessions, error) {
 	if owner == "" { // would end those of all owners
 		return nil, errors.New("invalid owner: must not be empty")
@@ -50,7 +51,7 @@ func (c *Client) EndPortalSessions(ctx context.Context, workspace, owner string)
 	return c.endSessions(ctx, workspace, url.Values{"owner": {owner}})
 }
 
-// EndAllPortalSessions ends all sessions and links of a workspace, also those of operators.
+// EndAllPortalSessions ends all portal sessions and links of a workspace, including those of operators.
 func (c *Client) EndAllPortalSessions(ctx context.Context, workspace string) (*EndedSessions, error) {
 	return c.endSessions(ctx, workspace, nil)
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// maxDepth allows the deepest claims in a key in a list.
+// maxDepth allows the most deeply nested claims of a key in a list of keys.
 const maxDepth = jwks.MaxDepth + 3
 
-// errAnswer is wrapped by errors about a successful answer. They do not quote it.
+// errAnswer is wrapped by every error about the content of a successful answer. Such errors do not quote the
+// answer.
 var errAnswer = errors.New("invalid answer from the server")
 
 // Answer has the JSON text of an answer, or of an item in a list. The types of answers embed it.
@@ -28,20 +29,20 @@ func (a *Answer) Text() string { return a.Raw.Reveal() }
 
 func (a *Answer) keep(text []byte) { a.Raw = Secret(text) }
 
-// members returns the members of an object, without those that are null.
+// members returns the members of the JSON object, except those that are null.
 func (a *Answer) members() (members map[string]jsontext.Value) {
 	_ = decode([]byte(a.Raw), &members) // was decoded before
 	maps.DeleteFunc(members, func(_ string, value jsontext.Value) bool { return value.Kind() == 'n' })
 	return members
 }
 
-// A result reports whether it has the members that identify it.
+// A result can report whether it has the members that identify it.
 type result interface {
 	keep(text []byte)
 	complete() bool
 }
 
-// call makes a request and returns the answer as a T.
+// call makes a request and decodes the answer into a T.
 func call[T any](ctx context.Context, c *Client, r request) (*T, error) {
 	answer, err := c.send(ctx, r)
 	if err != nil {
@@ -50,7 +51,7 @@ func call[T any](ctx context.Context, c *Client, r request) (*T, error) {
 	return read[T](answer.text)
 }
 
-// read returns a JSON text as a T, or an error if it is incomplete.
+// read decodes JSON into a T. It returns an error if identifying members are missing.
 func read[T any](text []byte) (*T, error) {
 	into := new(T)
 	if err := decode(text, into); err != nil {
@@ -64,7 +65,7 @@ func read[T any](text []byte) (*T, error) {
 	return into, nil
 }
 
-// items returns the items of a JSON list, and false if it is not a list or an item is incomplete.
+// items decodes the items of a JSON list. It returns false if the JSON is not a list or an item is incomplete.
 func items[T any](list []byte) ([]T, bool) {
 	var texts []jsontext.Value
 	if decode(list, &texts) != nil || texts == nil {
@@ -81,7 +82,7 @@ func items[T any](list []byte) ([]T, bool) {
 	return all, true
 }
 
-// decode reads JSON strictly: one value, no member twice, not nested too deep.
+// decode reads JSON strictly: a single value, without duplicate members or excessive nesting.
 func decode(text []byte, into any) error {
 	if _, deep := jwks.TooDeep(text, maxDepth); deep {
 		return fmt.Errorf("%w: nested deeper than %d levels", errAnswer, maxDepth)

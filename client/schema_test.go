@@ -21,7 +21,7 @@ type schema struct {
 	AnyOf           []schema          `json:"anyOf"`
 }
 
-// types returns the names of the types, except null.
+// types returns the types that the schema allows, except null.
 func (s *schema) types() (names []string) {
 	switch t := s.Type.(type) {
 	case string:
@@ -41,7 +41,7 @@ type checker struct {
 	found   []string
 }
 
-// resolve follows references, and joins the members of alternatives.
+// resolve follows references, and merges the members of alternatives.
 func (c *checker) resolve(s *schema) (string, schema) {
 	if name, ok := strings.CutPrefix(s.Ref, "#/components/schemas/"); ok {
 		return name, c.schemas[name]
@@ -59,7 +59,7 @@ func (c *checker) resolve(s *schema) (string, schema) {
 	return "", joined
 }
 
-// fits records members that only the schema or only the type has.
+// fits records members that exist only in the schema or only in the type.
 func (c *checker) fits(place string, s *schema, t reflect.Type) {
 	name, resolved := c.resolve(s)
 	if name != "" {
@@ -120,7 +120,7 @@ func (c *checker) members(place string, documented map[string]schema, t reflect.
 	}
 }
 
-// fields returns the types of a struct's members by their names in JSON.
+// fields maps the JSON names of a struct's members to their types.
 func fields(t reflect.Type) map[string]reflect.Type {
 	found := make(map[string]reflect.Type)
 	for _, f := range reflect.VisibleFields(t) {
@@ -132,7 +132,7 @@ func fields(t reflect.Type) map[string]reflect.Type {
 	return found
 }
 
-// TestContractCanFail changes the document in ways that the client would not follow.
+// TestContractCanFail changes the document in ways that must each cause a violation.
 func TestContractCanFail(t *testing.T) {
 	server, _ := startServer(t)
 	text := string(fetch(t, server))

@@ -22,7 +22,7 @@ const (
 	maxPause   = 10 * time.Second       // if the server asks for a longer one, the call fails
 )
 
-// request is a request without the management key.
+// request is an API request, without the management key.
 type request struct {
 	method         string
 	path           []string // after /v1/workspaces
@@ -32,7 +32,8 @@ type request struct {
 	repeatable     bool // whether sending it twice has the same effect and the same answer
 }
 
-// target joins the elements of the path. It refuses those that would lead to another call.
+// target joins the path elements. It returns an error for elements such as "..", which would lead to another
+// call.
 func (r *request) target() (string, error) {
 	var path strings.Builder
 	path.WriteString("/v1/workspaces")
@@ -54,7 +55,7 @@ type answer struct {
 	text   []byte
 }
 
-// send makes a request, and repeats it where that is safe and may help.
+// send makes a request, and repeats it if that is safe and likely to help.
 func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 	target, err := r.target()
 	if err != nil {
@@ -119,7 +120,8 @@ func contentType(method string, body []byte) string {
 	return "application/json"
 }
 
-// retryAfter returns whether to repeat a request that failed with err, and after how long.
+// retryAfter returns how long to wait before repeating a request that failed with err, and whether to repeat it
+// at all.
 func retryAfter(err error, attempt int) (time.Duration, bool) {
 	if problem := new(Problem); errors.As(err, &problem) {
 		return problem.RetryAfter, problem.RetryAfter > 0 && problem.RetryAfter <= maxPause &&

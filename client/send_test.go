@@ -48,7 +48,7 @@ func TestHeaders(t *testing.T) {
 	must(t, err)
 }
 
-// TestPathsStayTheirCalls: an id of dots is refused, since it would make another call.
+// TestPathsStayTheirCalls checks that an ID of dots is refused, since its request would go to another call.
 func TestPathsStayTheirCalls(t *testing.T) {
 	c := connect(t, serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }), "k")
 	for _, id := range []string{"", ".", ".."} {
@@ -105,7 +105,7 @@ func TestAnswersThatDoNotParse(t *testing.T) {
 	}
 }
 
-// TestProblemsOfOthers reads the answers of a proxy in front of the server.
+// TestProblemsOfOthers checks the errors for answers that a proxy in front of the server sends.
 func TestProblemsOfOthers(t *testing.T) {
 	for text, want := range map[string]string{
 		"":       "the server answered 502 Bad Gateway",
@@ -122,7 +122,7 @@ func TestProblemsOfOthers(t *testing.T) {
 	}
 }
 
-// TestSecretsHideThemselves prints results in many ways; none shows a token or a link.
+// TestSecretsHideThemselves prints results in many ways and checks that no token or link appears.
 func TestSecretsHideThemselves(t *testing.T) {
 	c := connect(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"token":"SECRET","url":"SECRET",`, aKey[1:])
@@ -150,10 +150,10 @@ func TestSecretsHideThemselves(t *testing.T) {
 	}
 }
 
-// flaky answers with a function of the number of the request.
+// flaky returns the answer to the n-th request.
 type flaky func(n int32) (*http.Response, error)
 
-// TestRetries counts the requests of each kind of call, and how long they take.
+// TestRetries checks the number of requests that each kind of call makes, and the waits between them.
 func TestRetries(t *testing.T) {
 	answers := func(status int, retryAfter string) flaky {
 		return func(int32) (*http.Response, error) {
@@ -209,7 +209,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// recovers answers 503 n times, and then successfully.
+// recovers answers the first n requests with 503, and later ones successfully.
 func recovers(n int32) flaky {
 	return func(i int32) (*http.Response, error) {
 		if i > n {
@@ -240,7 +240,7 @@ func retries(t *testing.T, call func(context.Context, *client.Client) error, ans
 	}
 }
 
-// TestRetriesEndWithTheContext also checks that there are none by default.
+// TestRetriesEndWithTheContext also checks that there are no retries by default.
 func TestRetriesEndWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &transport{answer: recovers(9)}

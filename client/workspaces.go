@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Workspace is a tenant. In lists, and for a management key without the scope workspaces:read, it has no Policy and no
-// Portal.
+// Workspace is a tenant. Policy and Portal are nil in lists, and if the management key lacks the scope
+// workspaces:read.
 type Workspace struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
-	// Audiences are all that its keys may have. Nil in the answer to a change by a key without workspaces:read, which
-	// also has no Name and no AllowNeverExpires.
+	// Audiences are all audiences that its keys can have. Without workspaces:read, the answer to a change omits
+	// Audiences, Name and AllowNeverExpires.
 	Audiences         []string  `json:"audiences"`
 	AllowNeverExpires bool      `json:"allow_never_expires"`
 	Policy            *Policy   `json:"policy,omitempty"`
@@ -23,7 +23,8 @@ type Workspace struct {
 	CreatedAt         time.Time `json:"created_at"`
 	UpdatedAt         time.Time `json:"updated_at"`
 
-	// The use of keys is known completely from UsageSince to UsageUntil; nil if no gateway reports it.
+	// The use of keys is known completely from UsageSince to UsageUntil. Both are nil if no gateway reports
+	// usage.
 	UsageSince      *time.Time `json:"usage_since"`
 	UsageUntil      *time.Time `json:"usage_until"`
 	UsageReportedAt *time.Time `json:"usage_reported_at"`
@@ -31,7 +32,7 @@ type Workspace struct {
 	Answer
 }
 
-// Policy limits the keys of a workspace. Times are in seconds.
+// Policy limits the keys of a workspace. All times are in seconds.
 type Policy struct {
 	Scopes             []OfferedScope `json:"scopes,omitempty"`
 	MaxExpiresIn       int64          `json:"max_expires_in,omitempty"`
@@ -42,13 +43,13 @@ type Policy struct {
 	Webhook            string         `json:"webhook,omitempty"`
 }
 
-// OfferedScope is a scope that keys may have, and what customers read about it.
+// OfferedScope is a scope that keys may have, with its description for customers.
 type OfferedScope struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
 }
 
-// Portal is the look of a workspace's page for its customers, and the login to it.
+// Portal configures the appearance of a workspace's page for its customers, and how they log in.
 type Portal struct {
 	DisplayName    string   `json:"display_name,omitempty"`
 	BaseURL        string   `json:"base_url,omitempty"`
@@ -67,7 +68,7 @@ type OIDC struct {
 	OperatorValue string `json:"operator_value,omitempty"`
 }
 
-// NewWorkspace is a workspace to create. Only ID is required.
+// NewWorkspace describes a workspace to create. Only ID is required.
 type NewWorkspace struct {
 	ID                string   `json:"id"`
 	Name              string   `json:"name,omitempty"`
@@ -75,8 +76,8 @@ type NewWorkspace struct {
 	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty"` // nil: true
 }
 
-// Patch is a JSON Merge Patch (RFC 7396): the members to change, with the names that the value has in JSON. Nil resets a
-// member to its default, a Patch within a Patch changes a member of a member, and a list replaces the former list.
+// Patch is a JSON Merge Patch (RFC 7396). It contains the members to change, by their JSON names. Nil resets a
+// member to its default, a nested Patch changes members of a member, and a list replaces the whole list.
 type Patch map[string]any
 
 func (w *Workspace) complete() bool { return w.ID != "" && w.Issuer != "" }
@@ -86,7 +87,7 @@ func (c *Client) CreateWorkspace(ctx context.Context, w NewWorkspace) (*Workspac
 	return call[Workspace](ctx, c, request{method: http.MethodPost, body: w})
 }
 
-// Workspaces lists the workspaces that the management key may see.
+// Workspaces lists the workspaces that the management key can access.
 func (c *Client) Workspaces() List[Workspace] {
 	return List[Workspace]{c: c, member: "workspaces"}
 }
@@ -96,7 +97,8 @@ func (c *Client) Workspace(ctx context.Context, id string) (*Workspace, error) {
 	return call[Workspace](ctx, c, request{method: http.MethodGet, path: []string{id}, repeatable: true})
 }
 
-// UpdateWorkspace changes name, audiences, allow_never_expires, policy and portal of a workspace. Existing keys stay.
+// UpdateWorkspace changes the name, audiences, allow_never_expires, policy and portal of a workspace. Existing
+// keys do not change.
 func (c *Client) UpdateWorkspace(ctx context.Context, id string, p Patch) (*Workspace, error) {
 	return call[Workspace](ctx, c, request{method: http.MethodPatch, path: []string{id}, body: p, repeatable: true})
 }
