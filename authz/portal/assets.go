@@ -19,14 +19,14 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// asset is a file of the portal itself.
+// asset is an embedded file, such as the style sheet, that is the same for all workspaces.
 type asset struct {
 	kind    string // media type
 	version string // changes with the content
 	body    []byte
 }
 
-// readAssets reads the assets by name, once for all portals.
+// readAssets returns the embedded files by name. It reads them once, for all portals.
 var readAssets = sync.OnceValue(func() map[string]asset {
 	files, _ := assetFiles.ReadDir("assets")
 	assets := make(map[string]asset, len(files))
@@ -38,10 +38,10 @@ var readAssets = sync.OnceValue(func() map[string]asset {
 	return assets
 })
 
-// kinds are the media types by extension. The operating system may have others.
+// kinds are the media types by file extension. mime.TypeByExtension would depend on the operating system.
 var kinds = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
-// serveAsset lets browsers store a file, for good if its URL names the current version.
+// serveAsset answers with a file. Browsers cache it permanently if the URL contains its current version.
 func (p *portal) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache")
@@ -56,7 +56,8 @@ func (p *portal) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
 }
 
-// logo answers with the producer's logo, and does not read it from the database if the browser has it.
+// logo answers with the producer's logo. If the browser already has the current logo, the database is not
+// read.
 func logo(v *visit) error {
 	hash := v.workspace.Portal.LogoHash
 	if hash == "" {
@@ -78,10 +79,12 @@ func logo(v *visit) error {
 	return v.file("image/png", picture)
 }
 
-// fileLife is how long browsers may show a workspace's file without requesting it.
+// fileLife is how long browsers may use a cached logo or style sheet of a workspace without a new
+// request.
 const fileLife = 5 * time.Minute
 
-// has reports whether the browser has a file with this hash (RFC 9110 section 13.1.2).
+// has reports whether the request's If-None-Match contains this hash, that is, whether the browser
+// already has the file (RFC 9110 section 13.1.2).
 func (v *visit) has(hash string) bool {
 	for tag := range strings.SplitSeq(strings.Join(v.r.Header.Values("If-None-Match"), ","), ",") {
 		if strings.TrimPrefix(strings.TrimSpace(tag), "W/") == `"`+hash+`"` {
@@ -91,7 +94,7 @@ func (v *visit) has(hash string) bool {
 	return false
 }
 
-// file answers with a file that is the same for everybody.
+// file answers with a file that does not depend on the person.
 func (v *visit) file(kind string, body []byte) error {
 	sum := sha256.Sum256(body)
 	v.describe(kind, hex.EncodeToString(sum[:]))
@@ -99,8 +102,9 @@ func (v *visit) file(kind string, body []byte) error {
 	return nil
 }
 
-// describe sets the header of a file that browsers store for a while. If the address names another
-// look than this server knows, the file may be outdated, and browsers must not store it.
+// describe sets the header fields of a file that browsers cache briefly. The query parameter v names a
+// version of the workspace's look; if this server knows a different version, the file may be outdated,
+// and browsers must revalidate it.
 func (v *visit) describe(kind, hash string) {
 	h := v.w.Header()
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(fileLife.Seconds())))

@@ -11,19 +11,20 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Each workspace has its own cookie, so that sessions in different workspaces do not affect one
-// another. Browsers ensure that only this host can set cookies whose names begin with __Host-
-// (RFC 6265bis section 4.1.3.2).
+// Each workspace has its own cookie, so that sessions in different workspaces do not affect one another.
+// Browsers ensure that only this host can set cookies with the prefix __Host- (RFC 6265bis section
+// 4.1.3.2).
 const (
-	// sessionPrefix followed by a workspace's id is the name of its session cookie.
+	// The name of a session cookie is sessionPrefix followed by the workspace's id.
 	sessionPrefix = "__Host-burnkey-"
-	// formerCookie was the only cookie's name in earlier releases; their sessions still use it.
+	// formerCookie is the name of the only cookie in earlier releases. Sessions started by them still use
+	// it.
 	formerCookie = "__Host-burnkey"
-	// cookiesAtOnce is how many cookies of one name are read: a browser may send a frame's
-	// cookie and its own.
+	// cookiesAtOnce is how many cookies with the same name are read: a browser may send both the cookie
+	// of a frame and the cookie of the site itself.
 	cookiesAtOnce = 4
-	// maxSessions is how many workspaces' sessions a browser keeps, so that its requests stay
-	// within the header limits of proxies. A further one ends the oldest.
+	// maxSessions is how many sessions, each in its own workspace, a browser has at most, so that its
+	// requests stay within the header limits of proxies. A new session beyond the limit ends the oldest.
 	maxSessions = 16
 )
 
@@ -37,8 +38,8 @@ func sessionCookie(name, value string, framed bool) *http.Cookie {
 	return c
 }
 
-// dropCookie deletes a cookie, both the framed one and the other one of that name; the one that
-// matches framed comes first.
+// dropCookie deletes both cookies with a name: the one set in a frame and the one set outside. The
+// parameter framed decides which is deleted first.
 func (v *visit) dropCookie(name string, framed bool) {
 	v.unset(name, framed)
 	v.unset(name, !framed)
@@ -50,13 +51,13 @@ func (v *visit) unset(name string, framed bool) {
 	http.SetCookie(v.w, gone)
 }
 
-// shown is a cookie sent by the browser that may open a session.
+// shown is a cookie sent by the browser whose value may be a session's secret.
 type shown struct {
 	name   string
 	secret authz.Secret
 }
 
-// shownAs returns the cookies with these names, in the order of the names.
+// shownAs returns the cookies with these names, in the order of the parameter names.
 func (v *visit) shownAs(names ...string) (found []shown) {
 	for _, name := range names {
 		cookies := v.r.CookiesNamed(name)
@@ -69,13 +70,14 @@ func (v *visit) shownAs(names ...string) (found []shown) {
 	return found
 }
 
-// shownHere returns the cookies that may identify a person in the path's workspace: its own
-// first, those of a global operator last.
+// shownHere returns the cookies that may identify a person in the path's workspace: first the workspace's
+// own cookies, last those of a global operator.
 func (v *visit) shownHere() []shown {
 	return v.shownAs(slices.Compact([]string{cookieOf(v.workspace.ID), formerCookie, cookieOf(authz.Home)})...)
 }
 
-// shownAll returns the cookies of all workspaces, as many as a browser may have from us.
+// shownAll returns the cookies of all workspaces, up to a limit that browsers do not exceed unless the
+// cookies were tampered with.
 func (v *visit) shownAll() []shown {
 	var names []string
 	for _, c := range v.r.Cookies() {
@@ -90,7 +92,7 @@ func (v *visit) shownAll() []shown {
 	return v.shownAs(names...)
 }
 
-// open returns the session of a cookie; it must belong to the workspace in the cookie's name.
+// open returns the session of a cookie. The session must belong to the workspace in the cookie's name.
 // Errors: authz.ErrNoSession.
 func (v *visit) open(c shown) (store.Session, error) {
 	if session, known := v.opened[c.secret]; known {
@@ -114,8 +116,8 @@ func noSession(s *store.Session, name string) error {
 	return nil
 }
 
-// lookUp takes the first of these cookies whose session fits and is wanted, or else the first
-// whose session fits. Errors: authz.ErrNoSession.
+// lookUp selects, among the cookies whose session satisfies fits, the first whose session also satisfies
+// wanted, or else the first. Errors: authz.ErrNoSession.
 func (v *visit) lookUp(cookies []shown, fits, wanted func(*store.Session) bool) error {
 	err := authz.ErrNoSession
 	for _, c := range cookies {
@@ -142,8 +144,8 @@ func (v *visit) lookUp(cookies []shown, fits, wanted func(*store.Session) bool) 
 
 func anybody(*store.Session) bool { return true }
 
-// identify finds the person in the path's workspace: by the first of these cookies whose
-// session is wanted, or else by the first valid one. Errors: authz.ErrNoSession.
+// identify finds the person in the path's workspace: the session of the first cookie that satisfies
+// wanted, or else the first valid session. Errors: authz.ErrNoSession.
 func (v *visit) identify(cookies []shown, wanted func(*store.Session) bool) error {
 	return v.lookUp(cookies, func(s *store.Session) bool { return v.isHere(s) || authz.OperatesAll(s) }, wanted)
 }
@@ -163,8 +165,8 @@ func (v *visit) anySession(wanted func(*store.Session) bool) error {
 	return nil
 }
 
-// begin logs the browser in and ends the sessions that it had in the workspace. In a frame of
-// another site, browsers keep only a cookie that is partitioned by that site.
+// begin logs the browser in and ends its earlier sessions in the workspace. If framed, the cookie is
+// partitioned: in a frame of another site, browsers accept no other cookie.
 func (v *visit) begin(secret authz.Secret, session store.Session, framed bool) error {
 	name := cookieOf(session.Workspace)
 	http.SetCookie(v.w, sessionCookie(name, secret.Reveal(), framed))
@@ -184,8 +186,8 @@ func (v *visit) begin(secret authz.Secret, session store.Session, framed bool) e
 	return nil
 }
 
-// end ends a cookie's session if it fits, on behalf of its person, as the audit will show. It
-// also deletes the cookie of an earlier release.
+// end ends a cookie's session if it satisfies fits. The audit names the session's person as the actor.
+// The cookie of an earlier release is also deleted.
 func (v *visit) end(c shown, fits func(*store.Session) bool) error {
 	session, err := v.open(c)
 	switch {
@@ -201,8 +203,8 @@ func (v *visit) end(c shown, fits func(*store.Session) bool) error {
 	return v.service.EndSession(v.as(&session), c.secret)
 }
 
-// makeRoom bounds the number of cookies: it deletes those of ended sessions, then ends the
-// oldest sessions.
+// makeRoom makes room for the cookie named but: while there are too many others, it deletes the cookies
+// of ended sessions, then ends the oldest sessions.
 func (v *visit) makeRoom(but string) error {
 	all := slices.DeleteFunc(v.shownAll(), func(c shown) bool { return c.name == but })
 	if len(all) < maxSessions {

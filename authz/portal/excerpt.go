@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// excerptMost is how many bytes of a JSON text a page shows: enough for all that is accepted
-// now, but not for all that earlier versions accepted.
+// excerptMost is how many bytes of a JSON text a page shows. All JSON accepted by this version fits, but
+// earlier versions accepted longer texts.
 const excerptMost = 32 << 10
 
-// excerpt is a JSON object as pages show it: at most a small multiple of the stored text,
-// however deeply nested.
+// excerpt is a JSON object as pages show it. However deeply nested the object is, the excerpt is at most
+// a small multiple of the stored text.
 type excerpt struct {
 	Text string // empty for an empty object
 	Left int    // bytes not shown
@@ -33,8 +33,8 @@ func excerptOf(text []byte) excerpt {
 	return excerpt{strings.ToValidUTF8(string(text[:excerptMost]), "") + "…", len(text) - excerptMost}
 }
 
-// indentedLen returns an upper bound of the length of a compact JSON text when indented by two
-// spaces per level.
+// indentedLen returns an upper bound of the length of a compact JSON text after indentation by two spaces
+// per level.
 func indentedLen(text []byte) int {
 	n, depth, quoted := 0, 0, false
 	for i := 0; i < len(text); i++ {

@@ -14,8 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// failure is an error with a page of its own. The page's texts are fail.NAME.title and
-// fail.NAME.text.
+// failure is an error with its own page. The page's messages are fail.NAME.title and fail.NAME.text.
 type failure struct {
 	status int
 	name   string
@@ -37,17 +36,17 @@ var (
 	errForm      = &failure{status: http.StatusBadRequest, name: "form"}     // the form can't be read
 )
 
-// failurePage is the content of a failure's page.
+// failurePage is the data of the page that shows a failure.
 type failurePage struct {
 	Name, Made, RequestID string
 	LogIn                 string // message of the link to the login, or empty
 }
 
-// soon is when to try again after a temporary failure.
+// soon is when a client should retry after a temporary failure.
 const soon = time.Second
 
-// failureOf is the one place that turns errors into answers. If broken, the page does not explain the
-// error, and the log has it.
+// failureOf maps every error to the failure that is shown. If broken is true, the error is unexpected:
+// the page does not explain it, and the error must be logged.
 func (v *visit) failureOf(err error) (f *failure, broken bool) {
 	var (
 		own      *failure
@@ -91,8 +90,8 @@ func (v *visit) failureOf(err error) (f *failure, broken bool) {
 	return later("broken"), true
 }
 
-// withoutSession returns which page a request without a session gets: "session" if its cookie shows
-// that the session has ended, or "nobody".
+// withoutSession returns the failure's name for a request without a session: "session" if a cookie shows
+// that the session has ended, otherwise "nobody".
 func (v *visit) withoutSession() string {
 	if v.session.Workspace != "" {
 		return "session" // the session ended during the request

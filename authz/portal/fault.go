@@ -11,7 +11,7 @@ type fault struct{ Field, Text string }
 
 type faults []fault
 
-// of returns the text of a field's first fault, or nothing.
+// of returns the text of a field's first fault, or an empty string.
 func (f faults) of(field string) string {
 	for _, one := range f {
 		if one.Field == field {
@@ -21,12 +21,12 @@ func (f faults) of(field string) string {
 	return ""
 }
 
-// fault returns one fault with the text of a message.
+// fault returns a single fault with the text of a message.
 func (v *visit) fault(field, key string, pairs ...any) faults {
 	return faults{{field, v.language.Text(key, pairs...)}}
 }
 
-// formFields are the names of authz's fields in our forms.
+// formFields maps the names of fields in authz's errors to the names of fields in the portal's forms.
 var formFields = map[string]string{
 	"name": "name", "scopes": "scopes", "expires_in": "expiry", "never_expires": "expiry", "grace": "grace",
 	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",
@@ -34,8 +34,8 @@ var formFields = map[string]string{
 	"portal.display_name": "name", "portal.accent": "accent", "portal.logo": "logo",
 }
 
-// faultsOf returns the faults of invalid input, one a field, with the message fault.FIELD.CODE or
-// fault.FIELD.
+// faultsOf returns the faults of invalid input, at most one per field. The message is fault.FIELD.CODE if
+// it exists, otherwise fault.FIELD.
 func (v *visit) faultsOf(input authz.InputError) (bad faults) {
 	for _, one := range input {
 		field := formFields[one.Field]
@@ -54,7 +54,8 @@ func (v *visit) faultsOf(input authz.InputError) (bad faults) {
 	return bad
 }
 
-// argsOf returns a rule's arguments in readable form, and further limits that the messages use.
+// argsOf returns the placeholders of a fault's message: the arguments of the violated rule in readable
+// form, and some limits that messages mention.
 func (v *visit) argsOf(f authz.FieldError) []any {
 	args := []any{"kib", authz.MaxLogo >> 10, "side", authz.MaxLogoSide, "last", v.language.Day(v.lastDay())}
 	for i := 0; i+1 < len(f.Args); i += 2 {

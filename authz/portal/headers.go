@@ -2,11 +2,13 @@ package portal
 
 import "strings"
 
-// policy lets a page load only our own files, and forbids inline code (Content Security Policy Level 3).
+// policy allows a page to load only files from this server, and forbids inline code (Content Security
+// Policy Level 3).
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors "
 
-// secure sets the header fields of every answer. Until the workspace is known, no site may frame the page.
+// secure sets the header fields that every answer has. Until the workspace is known, no site may frame
+// the page.
 func (v *visit) secure() {
 	h := v.w.Header()
 	parents := v.workspace.Portal.FrameAncestors
@@ -22,7 +24,7 @@ func (v *visit) secure() {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Language", v.language.Code)
 	h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
-	// Not no-referrer: with that, a form's Origin would be null.
+	// With no-referrer, browsers would send "Origin: null" with a form.
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Vary", "Accept-Language, Cookie")
 	h.Set("X-Content-Type-Options", "nosniff")

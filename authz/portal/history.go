@@ -9,13 +9,13 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// historyPage is the content of the history's page.
+// historyPage is the data of the history page.
 type historyPage struct {
 	Records []record
 	pages
 }
 
-// record is an entry of the audit as pages show it. Owners see only parts of the entry.
+// record is an audit entry as pages show it. Owners see only parts of the entry.
 type record struct {
 	store.Entry
 	Name string  // of the key, if any; see nameOf
@@ -40,9 +40,9 @@ func showHistory(v *visit) error {
 	return v.render(http.StatusOK, "history", "history.title", &historyPage{records, pagesOf(after, next)})
 }
 
-// records returns entries, the latest first, and where the next page begins. Owners see only their
-// own, without the creation of links: the producer may create one whenever somebody opens a page,
-// and the login with it has a record of its own.
+// records returns audit entries, the latest first, and the id after which the next page continues. Owners
+// see only their own entries, without the creation of links: the producer may create a link each time
+// somebody opens a page, and the login with the link has an entry of its own.
 func (v *visit) records(f store.AuditFilter) (records []record, next uuid.UUID, err error) {
 	all := isOperator(&v.session)
 	if !all {
@@ -70,8 +70,8 @@ func (v *visit) records(f store.AuditFilter) (records []record, next uuid.UUID, 
 	return records, next, nil
 }
 
-// ownEntry returns the part of an entry that owners see: no name of an actor, and an address only
-// of their own side.
+// ownEntry removes from an entry what owners must not see: the actor's name, the detail, and the address
+// of any actor that acts for the producer.
 func ownEntry(e store.Entry) store.Entry {
 	from := ""
 	switch e.Actor.Kind {
@@ -82,8 +82,9 @@ func ownEntry(e store.Entry) store.Entry {
 	return e
 }
 
-// nameOf returns the name that an entry's key had then, or nothing if the entry is about no key. If
-// the detail has no name, the key may have one all the same.
+// nameOf returns the name that an entry's key had at the time, or an empty string if the entry is not
+// about a key. If the detail has no name, the key's id takes its place, since the key may still have a
+// name.
 func (v *visit) nameOf(e *store.Entry) string {
 	if e.Key == uuid.Nil {
 		return ""

@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// keyPage is the content of a key's page, for its owner or for operators.
+// keyPage is the data of a key's page, for its owner or for operators.
 type keyPage struct {
 	Key         shownKey
 	Old, New    *shownKey // its predecessor and successor, or nil
@@ -25,7 +25,7 @@ type keyPage struct {
 	ownKey                   // for owners
 }
 
-// ownKey is what owners can do with a key.
+// ownKey lists the actions that the key's owner can take.
 type ownKey struct {
 	InGrace   *shownKey // the key or its predecessor, if in its grace
 	Successor string    // id of the successor of InGrace, since another tab may show an earlier one
@@ -43,7 +43,7 @@ type ownKey struct {
 // graces are the graces to choose from.
 var graces = []time.Duration{0, time.Hour, day, 7 * day, 30 * day}
 
-// recordsOfKey is the number of records on a key's page; the history has the others.
+// recordsOfKey is how many audit entries a key's page shows. The history page shows all of them.
 const recordsOfKey = 20
 
 func showKey(v *visit) error {
@@ -55,7 +55,7 @@ func showKey(v *visit) error {
 	return v.keyAgain(http.StatusOK, k, v.notice(k.ID.String(), "found", "named", "undone", "ended", "revoked"), nil)
 }
 
-// keyAgain shows a key's page, with the faults of a form on it.
+// keyAgain shows a key's page with the faults of a form that was sent from it.
 func (v *visit) keyAgain(status int, k store.Key, notice string, bad faults) error {
 	p, err := v.keyPage(k)
 	if err != nil {
@@ -107,7 +107,7 @@ func (v *visit) ownKey(p *keyPage, k store.Key) ownKey {
 	return own
 }
 
-// related returns a key of the same rotation, or nil.
+// related returns the key's predecessor or successor with this id, or nil if the key does not exist.
 func (v *visit) related(id uuid.UUID) (*shownKey, error) {
 	if id == uuid.Nil {
 		return nil, nil
@@ -120,7 +120,7 @@ func (v *visit) related(id uuid.UUID) (*shownKey, error) {
 	return &shown, err
 }
 
-// key returns the key in the path. To an owner, another owner's key does not exist.
+// key returns the key in the path. For an owner, the keys of other owners do not exist.
 func (v *visit) key() (store.Key, error) { return v.keyOf(v.r.PathValue("id")) }
 
 func (v *visit) keyOf(text string) (store.Key, error) {
@@ -139,7 +139,7 @@ func (v *visit) owns(k *store.Key) bool {
 	return k.Workspace == v.session.Workspace && k.Owner == v.session.Owner && v.session.Owner != ""
 }
 
-// toKey leads from the address of a form to the page that has it.
+// toKey redirects a GET of a form's address, for example after a reload, to the key's page.
 func toKey(v *visit) error { return v.redirect(v.keyPath(v.r.PathValue("id"))) }
 
 // keyPath returns the path of a key's page, for its owner or for operators.
@@ -150,7 +150,7 @@ func (v *visit) keyPath(id string) string {
 	return v.path("keys", id)
 }
 
-// finish leads to a key's page, which says what was done.
+// finish redirects to a key's page, which shows what was done as a notice.
 func (v *visit) finish(k store.Key, what string) error {
 	return v.redirect(v.keyPath(k.ID.String()) + v.done(what, k.ID.String()))
 }
@@ -174,7 +174,7 @@ func renameKey(v *visit) error {
 	return v.finish(named, "named")
 }
 
-// revokeKey demands the key's name, since a revocation can't be undone.
+// revokeKey requires the key's name to be typed, since a revocation can't be undone.
 func revokeKey(v *visit) error {
 	k, err := v.key()
 	if err != nil {
@@ -189,8 +189,8 @@ func revokeKey(v *visit) error {
 	return v.finish(k, "revoked")
 }
 
-// names reports whether a text is the key's name, its id or kid, or the end of its id, with or
-// without surrounding characters that were copied along.
+// names reports whether a text is the key's name, id or kid, or the end of its id. Surrounding characters
+// that were copied along are ignored.
 func names(k shownKey, text string) bool {
 	if name, ok := authz.NameIn(text); ok && (strings.EqualFold(name, k.ID.String()) || name == k.KID.String()) {
 		return true

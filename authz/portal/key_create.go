@@ -13,16 +13,17 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// environments are the values of the field environment, which is stored as metadata. Gateways ignore it.
+// environments are the offered values of the field environment, which is stored as metadata. Gateways
+// ignore it.
 var environments = []string{"live", "test"}
 
-// Values of the field expiry beside a number of seconds.
+// The field expiry contains a number of seconds or one of these values.
 const (
 	expiryDate  = "date"
 	expiryNever = "never"
 )
 
-// createForm has the typed values, and the available choices.
+// createForm has the typed values and the available choices.
 type createForm struct {
 	Name        string
 	Scopes      []string
@@ -45,7 +46,7 @@ func (f *createForm) Has(scope string) bool { return slices.Contains(f.Scopes, s
 // Life formats a duration.
 func (p *view) Life(d time.Duration) string { return p.visit.language.Life(d) }
 
-// Seconds returns a duration as the value of a field.
+// Seconds formats a duration as a field's value, in seconds.
 func (p *view) Seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 func newKey(v *visit) error {
@@ -85,7 +86,8 @@ func createKey(v *visit) error {
 	return v.showIssued(issued, nil)
 }
 
-// notCreated shows the form again if the person can do something about the error.
+// notCreated shows the form again with the faults if the person can correct them; otherwise it returns
+// the error.
 func (v *visit) notCreated(f *createForm, err error) error {
 	var input authz.InputError
 	switch {
@@ -101,8 +103,8 @@ func (v *visit) notCreated(f *createForm, err error) error {
 	return err
 }
 
-// request turns a form into a request, or returns what is wrong with it. The rules for keys are
-// authz's; here a key also needs a name, by which its owner recognizes it.
+// request turns the form into a request, or returns its faults. The rules for keys are in authz; the
+// portal also requires a name, by which the owner recognizes the key.
 func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	wrong := func(field, key string) { bad = append(bad, v.fault(field, key)...) }
 	r = authz.IssueRequest{Owner: v.session.Owner, Name: f.Name, Scopes: f.Scopes, IdempotencyKey: v.once(f.Once), Session: &v.session}
@@ -123,7 +125,8 @@ func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	return r, bad
 }
 
-// expiry reads how long a key lives, or returns the message of what can't be read.
+// expiry sets the request's expiry from the form. If the form is invalid, it returns the key of the error
+// message.
 func (v *visit) expiry(f *createForm, r *authz.IssueRequest) string {
 	switch f.Expiry {
 	case expiryNever:

@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	// setMaxAge is how long gateways use the set before they fetch it again: its max-age, which is also
-	// in our Envoy configuration.
+	// setMaxAge is how long gateways use the key set before they fetch it again: the max-age of the set,
+	// which the provided Envoy configuration also uses.
 	setMaxAge = 5 * time.Second
-	// usableAfter is when every healthy gateway accepts a new key. A fetch takes some time.
+	// usableAfter is how long it takes until every healthy gateway accepts a new key. The added second is
+	// for the fetch.
 	usableAfter = setMaxAge + time.Second
 	// exampleURL is for workspaces without a base URL.
 	exampleURL = "https://api.example.com/"
 )
 
-// issuedPage is the content of the one page that has a token.
+// issuedPage is the data of the page with a new token, the only page that shows one.
 type issuedPage struct {
 	Key            shownKey
 	Old            *shownKey // its predecessor, or nil
@@ -32,7 +33,7 @@ type issuedPage struct {
 	Wait           int  // seconds
 }
 
-// showIssued shows a token, as no other page does.
+// showIssued shows a new token. No other page shows a token.
 func (v *visit) showIssued(issued authz.Issued, old *shownKey) error {
 	p := issuedPage{
 		Key: v.show(issued.Key), Old: old, Token: issued.Token.Reveal(), Wait: int(usableAfter / time.Second),
@@ -48,13 +49,13 @@ func (v *visit) showIssued(issued authz.Issued, old *shownKey) error {
 	return v.render(http.StatusOK, "issued", "issued.title", p)
 }
 
-// liveness is for portal.js, which polls it after a key was issued.
+// liveness is the answer to portal.js, which polls after a key was issued.
 type liveness struct {
 	Status string `json:"status"`       // "waiting", "live" or "gone"
 	In     int    `json:"in,omitempty"` // seconds until it should be live
 }
 
-// isLive answers whether all gateways accept a key by now.
+// isLive answers whether all gateways accept the key by now.
 func isLive(v *visit) error {
 	k, err := v.key()
 	if err != nil {

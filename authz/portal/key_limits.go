@@ -13,17 +13,17 @@ import (
 
 const day = 24 * time.Hour
 
-// page returns the workspace as this session sees it: see authz.OnPage.
+// page returns the workspace as restricted by this session: see authz.OnPage.
 func (v *visit) page() *store.Workspace { return authz.OnPage(&v.workspace, &v.session) }
 
-// mayHave reports whether this session may issue a key with these scopes, or a successor with them.
+// mayHave reports whether this session may issue or rotate a key with these scopes.
 func (v *visit) mayHave(scopes []string) bool {
 	page := v.page()
 	return !slices.ContainsFunc(scopes, func(scope string) bool { return !authz.OffersScope(page, scope) })
 }
 
-// full returns the limit of keys if the owner has reached it, or else 0. It counts only the newest keys;
-// authz counts all.
+// full returns the owner's limit of keys if it is reached, or 0. Only the newest keys are counted; authz,
+// which enforces the limit, counts all.
 func (v *visit) full() (int, error) {
 	most := v.workspace.Policy.KeysPerOwner
 	if most == 0 || most > lookedAt {
@@ -41,14 +41,14 @@ func (v *visit) full() (int, error) {
 	return most, nil
 }
 
-// maxLife and defaultLife are lives of keys in seconds.
+// maxLife and defaultLife are the maximum and default lifetimes of keys in seconds.
 func (v *visit) maxLife() int64     { return authz.MaxLife(v.page()) }
 func (v *visit) defaultLife() int64 { return authz.DefaultLife(v.page()) }
 
 // endOf returns the last second of a day in UTC, so that every page shows this day as the key's last.
 func endOf(date time.Time) time.Time { return date.Add(day - time.Second) }
 
-// lastDay returns the last day in UTC at whose end a key may expire.
+// lastDay returns the latest day in UTC at whose end a key may expire.
 func (v *visit) lastDay() time.Time {
 	last := v.now().UTC().Add(time.Duration(v.maxLife()) * time.Second)
 	if date := last.Truncate(day); !endOf(date).After(last) {
@@ -57,7 +57,8 @@ func (v *visit) lastDay() time.Time {
 	return last.Truncate(day).Add(-day)
 }
 
-// presets returns the lives to choose from: the usual ones, if allowed, and the workspace's default.
+// presets returns the lifetimes to choose from: the usual ones that are allowed, and the workspace's
+// default.
 func (v *visit) presets() []time.Duration {
 	lives := []time.Duration{time.Duration(v.defaultLife()) * time.Second}
 	for _, days := range []time.Duration{7, 30, 90, 365} {
@@ -69,7 +70,7 @@ func (v *visit) presets() []time.Duration {
 	return slices.Compact(lives)
 }
 
-// onceLen is the length of a form's unique text.
+// onceLen is the length of the random string in each form; see once.
 const onceLen = 22
 
 func newOnce() string {
@@ -80,8 +81,8 @@ func newOnce() string {
 
 func isOnce(text string) bool { return len(text) == onceLen }
 
-// once returns the idempotency key for a form's unique text: the form issues one key, however often it
-// is sent. No other owner's form can have the same.
+// once returns the idempotency key for a form's random string, so that a form that is sent twice issues
+// one key. The owner is part of the idempotency key, so forms of different owners never share one.
 func (v *visit) once(text string) string {
 	sum := sha256.Sum256([]byte("once" + v.workspace.ID + "\x00" + v.session.Owner + "\x00" + text))
 	return "portal-" + base64.RawURLEncoding.EncodeToString(sum[:])

@@ -15,9 +15,9 @@ import (
 
 const (
 	onPage = 25 // keys
-	// lookedAt is how many of the newest keys are searched for ones that expire soon.
+	// lookedAt is how many of the owner's newest keys are searched for keys that expire soon.
 	lookedAt = 500
-	// pagesRead bounds how many pages of the store are read to fill one page.
+	// pagesRead limits how many pages of the store are read to fill one page of the portal.
 	pagesRead   = 20
 	expiresSoon = 14 * day
 )
@@ -32,7 +32,7 @@ type shownKey struct {
 	Soon        bool   // the key expires soon and has no successor
 }
 
-// shortLen is the length of Short: 32 random bits of a UUIDv7.
+// shortLen is the length of shownKey.Short: 8 hexadecimal digits are 32 random bits of a UUIDv7.
 const shortLen = 8
 
 func shortOf(id uuid.UUID) string {
@@ -65,12 +65,12 @@ func (v *visit) showAll(keys []store.Key) []shownKey {
 	return shown
 }
 
-// Status returns a key's status and the text for it.
+// Status returns a key's status together with its text in the page's language.
 func (p *view) Status(state string) struct{ State, Text string } {
 	return struct{ State, Text string }{state, p.T("status." + state)}
 }
 
-// Environment returns the text for one of environments, and any other name unchanged.
+// Environment returns the text for one of the known environments, and any other name unchanged.
 func (p *view) Environment(name string) string {
 	if slices.Contains(environments, name) {
 		return p.T("environment." + name)
@@ -78,7 +78,8 @@ func (p *view) Environment(name string) string {
 	return name
 }
 
-// environmentOf returns the environment that createKey stores. Other clients may store anything there.
+// environmentOf returns the environment in a key's metadata, as createKey stores it. Other clients may
+// store anything there.
 func environmentOf(metadata []byte) string {
 	var m struct {
 		Environment string `json:"environment"`
@@ -89,7 +90,7 @@ func environmentOf(metadata []byte) string {
 	return m.Environment
 }
 
-// keyList is the content of a list of keys: an owner's, or all owners'.
+// keyList is the data of a page with a list of keys: those of one owner, or of all owners.
 type keyList struct {
 	Keys                 []shownKey
 	Query, Owner, Status string // filter
@@ -101,7 +102,7 @@ type keyList struct {
 	Full     int        // of an owner; see full
 }
 
-// Filtered reports whether some keys are left out.
+// Filtered reports whether a filter may hide some keys.
 func (l *keyList) Filtered() bool { return l.Query != "" || l.Owner != "" || l.Status != "" }
 
 func listKeys(v *visit) error {
@@ -126,8 +127,8 @@ func listKeys(v *visit) error {
 	return v.render(http.StatusOK, "list", "keys.title", l)
 }
 
-// readKeys reads the page of the list that the address names, with the keys of an owner or, if that
-// is empty, of all.
+// readKeys reads the page of keys that the URL's query selects. An empty owner means the keys of all
+// owners.
 func (v *visit) readKeys(l *keyList, owner string) error {
 	l.Statuses = []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired}
 	if !slices.Contains(l.Statuses, store.Status(l.Status)) {
@@ -143,7 +144,7 @@ func (v *visit) readKeys(l *keyList, owner string) error {
 	return err
 }
 
-// sought returns the id or kid in a search text without its surroundings, or the text.
+// sought returns the id or kid that a search text contains, or else the whole text.
 func sought(text string) string {
 	if name, ok := authz.NameIn(text); ok {
 		return name
@@ -151,7 +152,7 @@ func sought(text string) string {
 	return text
 }
 
-// expiring returns the newest keys that expire soon, in the order of their expiry.
+// expiring returns those of the owner's newest keys that expire soon, sorted by expiry.
 func (v *visit) expiring() (soon []shownKey, err error) {
 	err = v.newest(store.Active, func(k store.Key) {
 		k.Claims, k.Metadata = nil, nil // large, and not shown
@@ -163,8 +164,8 @@ func (v *visit) expiring() (soon []shownKey, err error) {
 	return soon, err
 }
 
-// newest calls look for the owner's newest keys with a status (or any), the latest first. It
-// reads several lists if one ends at its limit of bytes.
+// newest calls look for the owner's newest keys with a status (empty: any), the latest first. The store
+// limits a list's size in bytes, so several lists may be necessary.
 func (v *visit) newest(status store.Status, look func(store.Key)) error {
 	f := store.Filter{Owner: v.session.Owner, Status: status, Limit: lookedAt}
 	for f.Limit > 0 {

@@ -33,7 +33,7 @@ func rotateKey(v *visit) error {
 		return v.notRotated(k, err)
 	}
 	if k, err = v.service.Key(v.r.Context(), v.workspace.ID, k.ID); err != nil {
-		// The page with the token matters more than the old key's state.
+		// Showing the new token is more important than an error about the old key.
 		return v.showIssued(issued, nil)
 	}
 	old := v.show(k)
@@ -80,7 +80,7 @@ func undoRotation(v *visit) error { return v.settle(v.service.UndoRotation, "und
 
 func endGrace(v *visit) error { return v.settle(v.service.EndGrace, "ended") }
 
-// settle ends the rotation of the key in the path.
+// settle completes or undoes the rotation of the key in the path.
 func (v *visit) settle(how func(context.Context, string, uuid.UUID) (store.Key, error), what string) error {
 	k, err := v.key()
 	if err != nil {

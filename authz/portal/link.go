@@ -13,9 +13,9 @@ import (
 // linkLen is the length of a link's secret.
 const linkLen = 43
 
-// openLink turns a link into a session, if a person navigates to it. Other readers, such as
-// previews and mail filters, get a page with a button. With ?ask everybody does, for links that
-// may first be opened by an automated browser.
+// openLink turns a link into a session if a person navigates to it. Other readers, such as previews and
+// mail filters, get a page with a button that does so. With the parameter ask, every reader gets the
+// button: an automated browser, which looks like a person, may be the first to open such a link.
 func openLink(v *visit) error {
 	var err error
 	switch {
@@ -35,18 +35,18 @@ func openLink(v *visit) error {
 	return err
 }
 
-// asks reports whether the button is wanted: by ?ask, or because a language was chosen on its
-// page.
+// asks reports whether to show the button: the URL has the parameter ask, or a language was chosen on the
+// button's page.
 func (v *visit) asks() bool {
 	query := v.r.URL.Query()
 	return query.Has("ask") || query.Has("lang")
 }
 
-// windows are the destinations that show a page to a person, in a window or a frame.
+// windows are the values of Sec-Fetch-Dest for a page that is shown to a person, in a window or a frame.
 var windows = []string{"document", "iframe", "frame"}
 
-// goes reports whether a browser navigates to a page in order to show it (Fetch Metadata
-// sections 2.1 and 2.2), and does not prefetch it. Without these headers it returns false.
+// goes reports whether the browser navigates to a page to show it, and does not prefetch it (Fetch
+// Metadata sections 2.1 and 2.2). Without these header fields it returns false.
 func goes(h http.Header) bool {
 	return h.Get("Sec-Fetch-Mode") == "navigate" && slices.Contains(windows, h.Get("Sec-Fetch-Dest")) && !ahead(h)
 }
@@ -94,9 +94,9 @@ func (v *visit) askToUse() error {
 	return v.render(http.StatusOK, "link", "link.title", v.base+"/link/"+v.r.PathValue("secret"))
 }
 
-// seeLink checks a link without using it up. A link that is opened in a frame stays unused if
-// the workspace allows no frames, since the browser would not show the page. Errors:
-// authz.ErrNoSession, errFramed.
+// seeLink checks a link without using it up. If the link is opened in a frame, but the workspace allows
+// no frames, it stays unused, since the browser would not show the page. Errors: authz.ErrNoSession,
+// errFramed.
 func (v *visit) seeLink() error {
 	link, err := v.service.Link(v.r.Context(), v.link())
 	if err != nil {
@@ -115,8 +115,9 @@ func (v *visit) seeLink() error {
 	return nil
 }
 
-// usedLink answers a link that is no longer valid. A person who is already logged in as the one
-// it was made for continues; a person logged in as somebody else sees who that is.
+// usedLink answers a request for a link that is no longer valid. A person who is already logged in as the
+// link's addressee continues to the start page; a person logged in as somebody else gets an error page
+// that shows who is logged in.
 func (v *visit) usedLink() error {
 	err := v.anySession(func(s *store.Session) bool { return authz.IsFor(v.link(), s) })
 	if err == nil {

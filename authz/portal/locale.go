@@ -13,18 +13,18 @@ import (
 //go:embed catalogue
 var catalogueFiles embed.FS
 
-// languageCookie stores the chosen language. It holds no secret, and its name can't be that of
-// a workspace's cookie: see sessionPrefix.
+// languageCookie stores the chosen language. It contains no secret, and the name can't collide with that
+// of a workspace's cookie: see sessionPrefix.
 const languageCookie = "__Host-burnkey_lang"
 
-// readLanguages reads the catalogues, once for all portals.
+// readLanguages returns the message catalogues. It reads them once, for all portals.
 var readLanguages = sync.OnceValues(func() (*language.Languages, error) {
 	files, _ := fs.Sub(catalogueFiles, "catalogue") // the path is valid
 	return language.Read(files, "en", "de")
 })
 
-// languageOf returns the language of a request: chosen by the query, chosen earlier, or set in
-// the browser.
+// languageOf returns the language for a request: the one in the query, or else in the cookie, or else in
+// Accept-Language.
 func (p *portal) languageOf(r *http.Request) *language.Language {
 	if one := p.languages.Named(r.URL.Query().Get("lang")); one != nil {
 		return one
@@ -37,7 +37,7 @@ func (p *portal) languageOf(r *http.Request) *language.Language {
 	return p.languages.Match(r.Header.Get("Accept-Language"))
 }
 
-// remember stores the language that the query chose.
+// remember stores the language that the query chose in a cookie.
 func (v *visit) remember() {
 	if v.languages.Named(v.r.URL.Query().Get("lang")) == nil {
 		return

@@ -13,7 +13,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// loginFailure returns the failure of a login, and whether the producer has to look into it.
+// loginFailure returns the failure to show for a login error, and whether the producer has to
+// investigate.
 func loginFailure(e *oidc.Error) (f *failure, broken bool) {
 	switch e.Reason {
 	case oidc.BadProvider:
@@ -24,7 +25,8 @@ func loginFailure(e *oidc.Error) (f *failure, broken bool) {
 	return &failure{status: http.StatusForbidden, name: "login.unproved"}, false
 }
 
-// alone wraps a handler for a page in a window of its own: not in a frame, and not prefetched.
+// alone wraps a handler for a page that must have a browser window of its own. Requests from frames are
+// refused, and prefetches get no page.
 func alone(h handler) handler {
 	return func(v *visit) error {
 		dest := v.r.Header.Get("Sec-Fetch-Dest")
@@ -41,16 +43,16 @@ func alone(h handler) handler {
 	}
 }
 
-// mayGo reports whether a person navigates to a page, rather than another page loading it, say
-// as a picture. Browsers without Sec-Fetch-Mode are let through: beginning a login uses nothing
-// up.
+// mayGo reports whether the request is a navigation rather than, for example, another page that loads
+// this one as a picture. Browsers that do not send Sec-Fetch-Mode are accepted: starting a login uses
+// nothing up.
 func mayGo(h http.Header) bool {
 	mode := h.Get("Sec-Fetch-Mode")
 	return mode == "" || mode == "navigate"
 }
 
-// logIn sends the browser to the workspace's OpenID provider, or a person who is logged in
-// already to their start page. With ?other, the provider has to ask for credentials again.
+// logIn sends the browser to the workspace's OpenID provider. A person who is already logged in goes to
+// the start page instead. With the parameter other, the provider has to ask for credentials again.
 func logIn(v *visit) error {
 	if v.workspace.Portal.OIDC == nil {
 		return errNowhere
@@ -71,7 +73,7 @@ func logIn(v *visit) error {
 	return v.redirect(to)
 }
 
-// client returns the workspace's registration at its provider.
+// client returns the workspace's registration at its OpenID provider.
 func (v *visit) client() *oidc.Client {
 	at := v.publicURL + authz.PortalPath + "/" + v.workspace.ID
 	c := &oidc.Client{
@@ -84,8 +86,8 @@ func (v *visit) client() *oidc.Client {
 	return c
 }
 
-// admit counts a call to the provider against the budget, and uses the login up: it works once,
-// over all servers. Errors: *failure, *oidc.Error.
+// admit counts a call to the provider against the budget and marks the login as used, so that it succeeds
+// only once across all servers. Errors: *failure, *oidc.Error.
 func (v *visit) admit(l oidc.Login) error {
 	if err := v.logins.take(v.workspace.ID, v.from(), v.now()); err != nil {
 		return err
@@ -97,8 +99,8 @@ func (v *visit) admit(l oidc.Login) error {
 	return err
 }
 
-// comeBack handles the browser's return from the provider and opens a session. An answer that
-// belongs to no login of this browser does not affect logins in progress.
+// comeBack handles the browser's return from the provider and opens a session. An answer that belongs to
+// no login of this browser does not affect logins in progress.
 func comeBack(v *visit) error {
 	if v.workspace.Portal.OIDC == nil {
 		return errNowhere
@@ -128,8 +130,8 @@ func comeBack(v *visit) error {
 	return v.redirect(v.home())
 }
 
-// orHome leads a person who is logged in to their start page, since the answer may be an old
-// one, for example of the back button. Others see the error.
+// orHome redirects a person who is logged in to the start page, since an invalid answer may just be an
+// old page reached by the back button. Anybody else gets the error bad.
 func (v *visit) orHome(bad error) error {
 	switch err := v.identify(v.shownHere(), v.isHere); {
 	case err == nil:
@@ -140,8 +142,8 @@ func (v *visit) orHome(bad error) error {
 	return bad
 }
 
-// isAlready reports whether this person has logged in since the login began, for example in
-// another tab: that session, and its open pages, stay.
+// isAlready reports whether this person has logged in since the login began, for example in another tab.
+// If so, the existing session stays, so that its open pages keep working.
 func (v *visit) isAlready(who oidc.Identity, l oidc.Login) (bool, error) {
 	err := v.identify(v.shownHere(), v.isHere)
 	if errors.Is(err, authz.ErrNoSession) {
@@ -152,14 +154,15 @@ func (v *visit) isAlready(who oidc.Identity, l oidc.Login) (bool, error) {
 		!s.CreatedAt.Before(l.Begun), err
 }
 
-// by returns a context that records a person as the actor, as far as the provider has named them.
+// by returns a context that records the person as the actor, with the subject if the provider has named
+// one.
 func (v *visit) by(who oidc.Identity) context.Context {
 	begun := store.Session{Role: who.Role, Login: true}
 	return store.By(v.r.Context(), store.Actor{Kind: begun.ActorKind(), ID: who.Subject, From: v.from()})
 }
 
-// refuse ends a login and records who was refused, if the answer belongs to a login at all. A
-// deferred login stays in progress.
+// refuse ends a login and records in the audit who was refused, if the answer belongs to a login at all.
+// A login deferred by the budget stays in progress.
 func (v *visit) refuse(who oidc.Identity, l oidc.Login, err error) error {
 	var bad *oidc.Error
 	if !errors.As(err, &bad) {
@@ -181,7 +184,7 @@ func (v *visit) refuse(who oidc.Identity, l oidc.Login, err error) error {
 }
 
 // canLogIn reports whether the workspace has a provider and the page is not in a frame, where the
-// provider would not show its page.
+// provider would refuse to show its page.
 func (v *visit) canLogIn() bool {
 	dest := v.r.Header.Get("Sec-Fetch-Dest")
 	return v.workspace.Portal.OIDC != nil && (dest == "" || dest == "document")
@@ -190,7 +193,8 @@ func (v *visit) canLogIn() bool {
 // CanLogIn reports whether to offer a login.
 func (p *view) CanLogIn() bool { return p.visit.canLogIn() }
 
-// loginAfter returns the message of the link to the login on a failure's page, or nothing.
+// loginAfter returns the message key of the login link on a failure's page, or an empty string for no
+// link.
 func (v *visit) loginAfter(f *failure) string {
 	switch {
 	case !v.canLogIn(), f.name == "login.many": // reloading the page continues the login

@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/internal/pace"
 )
 
-// Anyone can make this server call a provider by logging in. So logins are limited by address
-// (possibly that of a whole office), by workspace, and in total.
+// Anybody can make this server call a provider by starting logins. Logins are therefore limited per
+// address (which a whole office may share), per workspace, and in total.
 var (
 	loginsOfAddress   = pace.Rate{Burst: 20, Refill: time.Second / 2}
 	loginsOfWorkspace = pace.Rate{Burst: 60, Refill: time.Second / 6}
@@ -42,7 +42,8 @@ func newLoginBudget(metrics prometheus.Registerer, log *slog.Logger) *loginBudge
 	return b
 }
 
-// take counts a login. Errors: *failure; the state and the code stay valid.
+// take counts a login against the budget. Errors: *failure, after which the login can be retried with the
+// same state and code.
 func (b *loginBudget) take(workspace, from string, now time.Time) error {
 	for _, limit := range []struct {
 		by, of string

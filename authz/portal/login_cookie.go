@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// loginPrefix followed by the login's mark is the name of its cookie, so that several tabs
-	// may each have one. No workspace's cookie can have such a name.
+	// The name of a login's cookie is loginPrefix followed by the login's mark, so that several tabs can
+	// log in at the same time. No workspace's cookie can have such a name.
 	loginPrefix = "__Host-burnkey_login."
-	// loginsAtOnce is how many logins of one browser may be in progress. A further one ends the
-	// oldest.
+	// loginsAtOnce is how many logins of one browser can be in progress. A new login beyond the limit
+	// ends the oldest.
 	loginsAtOnce = 5
 )
 
-// underWay returns this browser's login that a state belongs to. Errors: *oidc.Error.
+// underWay returns the login of this browser that the state belongs to. Errors: *oidc.Error.
 func (v *visit) underWay(states []string) (oidc.Login, error) {
 	bad := &oidc.Error{Reason: oidc.BadState}
 	if len(states) != 1 { // RFC 6749 section 3.1
@@ -32,7 +32,7 @@ func (v *visit) underWay(states []string) (oidc.Login, error) {
 	return oidc.Login{}, bad
 }
 
-// setLogin sets the cookie of a login, and deletes the oldest ones if there are too many.
+// setLogin sets the cookie of a login, and deletes the oldest login cookies if there are too many.
 func (v *visit) setLogin(l oidc.Login) {
 	c := sessionCookie(v.loginName(l), l.Secret.Reveal(), false)
 	c.MaxAge = int(oidc.Life.Seconds())
@@ -43,7 +43,7 @@ func (v *visit) setLogin(l oidc.Login) {
 	}
 }
 
-// loginsShown returns the names of the login cookies, the oldest first.
+// loginsShown returns the names of the login cookies that the browser sent, the oldest first.
 func (v *visit) loginsShown() (names []string) {
 	for _, c := range v.r.Cookies() {
 		state, is := strings.CutPrefix(c.Name, loginPrefix)
@@ -55,7 +55,7 @@ func (v *visit) loginsShown() (names []string) {
 	return slices.Compact(names)
 }
 
-// hasLogin reports whether a login may be in progress.
+// hasLogin reports whether the browser sent the cookie of a login, which may still be in progress.
 func (v *visit) hasLogin() bool { return len(v.shownAs(v.loginsShown()...)) > 0 }
 
 func (v *visit) dropLogin(l oidc.Login) { v.unset(v.loginName(l), false) }

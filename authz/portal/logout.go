@@ -9,9 +9,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// logOut ends the session whose form was sent, and the browser's other sessions in the same
-// workspace. If that session is over already, it only deletes its cookie; without any valid
-// session it deletes all cookies.
+// logOut ends the session that the form belongs to, and the browser's other sessions in the same
+// workspace. If that session has already ended, only its cookie is deleted. If the browser has no valid
+// session at all, all session cookies are deleted.
 func logOut(v *visit) error {
 	if err := v.receive(maxForm); err != nil {
 		return err
@@ -32,7 +32,7 @@ func logOut(v *visit) error {
 	return v.logOutOf(session, cookies)
 }
 
-// logOutOf ends all sessions in the workspace of one.
+// logOutOf ends all of the browser's sessions in the workspace of the given session.
 func (v *visit) logOutOf(session store.Session, cookies []shown) error {
 	w, err := v.service.Workspace(v.r.Context(), session.Workspace)
 	if err != nil {
@@ -56,7 +56,7 @@ func (v *visit) logOutOf(session store.Session, cookies []shown) error {
 	return v.sayGoodbye(bye)
 }
 
-// logOutNobody handles a form that belongs to none of the browser's sessions.
+// logOutNobody handles a logout form that belongs to none of the browser's sessions.
 func (v *visit) logOutNobody(cookies []shown) error {
 	err := v.anySession(anybody)
 	if err == nil {
@@ -76,7 +76,7 @@ func (v *visit) logOutNobody(cookies []shown) error {
 	return v.sayGoodbye(goodbye{})
 }
 
-// goodbye is the content of the page that follows a logout.
+// goodbye is the data of the page that is shown after a logout.
 type goodbye struct {
 	Return string // where the session came from, or empty
 	Leave  string // where the provider ends its own session, or empty
@@ -88,13 +88,13 @@ func (v *visit) sayGoodbye(bye goodbye) error {
 	return v.render(http.StatusOK, "out", "out.title", bye)
 }
 
-// leave leads on to the provider's logout. It can't redirect: our own policy forbids redirects
-// of forms to other sites (Content Security Policy Level 3 section 6.4.2).
+// leave makes the browser go to the provider's logout page. It uses Refresh, because the portal's policy
+// forbids redirects of a form to another site (Content Security Policy Level 3 section 6.4.2).
 func (v *visit) leave(to string) {
 	if to != "" {
 		v.w.Header().Set("Refresh", "0; url="+to)
 	}
 }
 
-// loggedOut is the page to which a provider sends the browser after its logout.
+// loggedOut shows the page to which a provider sends the browser after its own logout.
 func loggedOut(v *visit) error { return v.render(http.StatusOK, "out", "out.title", goodbye{}) }
