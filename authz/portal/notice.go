@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// noticeLife is how long a page shows what was just done. Later it may no longer be true.
+// noticeLife is how long a page shows a notice of what was just done. Later, the notice may no longer be
+// true.
 const noticeLife = time.Minute
 
-// done returns the query that makes the next page show what was done to something. It is valid in this
-// session only, so no one else can link to a false notice.
+// done returns the query for a redirect, so that the next page shows a notice that the action what was
+// done to the object to. The query is sealed with the session's secret, so nobody can make a link that
+// shows a false notice to somebody else.
 func (v *visit) done(what, to string) string {
 	at := strconv.FormatInt(v.now().Unix(), 36)
 	return "?" + url.Values{"done": {what}, "at": {at}, "seal": {v.seal(what, to, at)}}.Encode()
@@ -20,7 +22,8 @@ func (v *visit) seal(what, to, at string) string {
 	return v.derive("done\x00" + v.workspace.ID + "\x00" + what + "\x00" + to + "\x00" + at)[:22]
 }
 
-// notice returns the text for the query of done, if it is about one of these actions.
+// notice returns the text of the notice that the query asks for, or an empty string if the query is not
+// valid for this object and one of these actions.
 func (v *visit) notice(to string, whats ...string) string {
 	given := v.r.URL.Query()
 	at, err := strconv.ParseInt(given.Get("at"), 36, 64)

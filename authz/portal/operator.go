@@ -15,7 +15,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// operatorRoutes are for the producer's own staff. No route creates a key or shows a token.
+// operatorRoutes registers the paths for the producer's own staff. None of these pages creates a key or
+// shows a token.
 func (p *portal) operatorRoutes() {
 	const root = authz.PortalPath + "/{ws}/operator"
 	get := func(path string, h handler) { p.mux.HandleFunc("GET "+root+path, p.serve(h)) }
@@ -41,8 +42,8 @@ func (p *portal) operatorRoutes() {
 	post("/settings/look", operated(posted(maxSettings, saveLook)))
 }
 
-// staffed wraps a handler for operators only: global ones first, then those of the path's
-// workspace.
+// staffed wraps a handler for operators only. The session of a global operator takes precedence over one
+// of the path's workspace.
 func staffed(h handler) handler {
 	return func(v *visit) error {
 		cookies := v.shownHere()
@@ -60,8 +61,8 @@ func staffed(h handler) handler {
 
 func isOperator(s *store.Session) bool { return s.Role == store.RoleOperator }
 
-// operated wraps a handler for a workspace's keys. The keys of authz.Home are the management keys,
-// which have no pages.
+// operated wraps an operators' handler for the keys of one workspace. The keys of authz.Home are the
+// management keys, which have no pages.
 func operated(h handler) handler {
 	return staffed(func(v *visit) error {
 		if v.workspace.ID == authz.Home {
@@ -71,7 +72,7 @@ func operated(h handler) handler {
 	})
 }
 
-// overAll wraps a handler for all workspaces, with a path in authz.Home.
+// overAll wraps an operators' handler for all workspaces. Its path is in authz.Home.
 func overAll(h handler) handler {
 	return func(v *visit) error {
 		if v.workspace.ID != authz.Home {
@@ -81,10 +82,10 @@ func overAll(h handler) handler {
 	}
 }
 
-// Operator reports whether the session is an operator's.
+// Operator reports whether an operator is logged in.
 func (p *view) Operator() bool { return isOperator(&p.visit.session) }
 
-// OverAll reports whether the session is a global operator's.
+// OverAll reports whether a global operator is logged in.
 func (p *view) OverAll() bool { return authz.OperatesAll(&p.visit.session) }
 
 // AtHome reports whether the page is about all workspaces.
@@ -93,13 +94,13 @@ func (p *view) AtHome() bool { return p.visit.workspace.ID == authz.Home }
 // Workspaces returns the path of the list of all workspaces.
 func (p *view) Workspaces() string { return p.visit.within(authz.Home, "operator", "workspaces") }
 
-// toSettings leads from the address of a form to the page that has it.
+// toSettings redirects a GET of a form's address, for example after a reload, to the settings page.
 func toSettings(v *visit) error { return v.redirect(v.path("operator", "settings")) }
 
 // toStart leads to an operator's start page.
 func toStart(v *visit) error { return v.redirect(v.home()) }
 
-// find finds a key in the workspace or, at home, in all.
+// find finds a key in the path's workspace or, in authz.Home, in all workspaces.
 func find(v *visit) error {
 	if v.workspace.ID == authz.Home {
 		return findAnywhere(v)
@@ -107,7 +108,7 @@ func find(v *visit) error {
 	return findKey(v)
 }
 
-// toHome leads to the start page of a person, or to the owners' one.
+// toHome redirects to the person's start page or, without a session, to that of owners.
 func toHome(v *visit) error {
 	if err := v.identify(v.shownHere(), anybody); err != nil && !errors.Is(err, authz.ErrNoSession) {
 		return err
@@ -128,8 +129,9 @@ func (v *visit) home() string {
 // Home returns the path of the person's start page.
 func (p *view) Home() string { return p.visit.home() }
 
-// typed returns the texts of fields. A text that our fields can't have is an error, since the address
-// was tampered with, and so is a token, which must not be in an address. Errors: errNowhere, errToken.
+// typed returns the values of fields from a query or form. Errors: errToken if a value contains a token,
+// which must not be in an address; errNowhere if the portal's own fields can't have the value, so that
+// the address must have been changed.
 func typed(from url.Values, names ...string) (texts []string, err error) {
 	for _, name := range names {
 		text := from.Get(name)
@@ -147,13 +149,13 @@ func typed(from url.Values, names ...string) (texts []string, err error) {
 	return texts, nil
 }
 
-// afterOf returns the id after which a list continues, or the zero id for its first page.
+// afterOf returns the id after which the list continues, or the zero id for the first page.
 func (v *visit) afterOf() uuid.UUID {
 	after, _ := store.ParseID(v.r.URL.Query().Get("after"))
 	return after
 }
 
-// query returns a query with the fields that are not empty, given as pairs of name and value.
+// query returns a query of pairs of name and value, without the empty values.
 func query(pairs ...string) string {
 	q := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {

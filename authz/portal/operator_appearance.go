@@ -9,15 +9,15 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// lookForm is the form of the page's look.
+// lookForm is the form for the name, colour and logo that pages show.
 type lookForm struct {
 	Version      string // of the settings when the form was shown
 	Name, Accent string
 	Logo         bool // there is a logo
 }
 
-// maxSettings bounds a form with a picture, in bytes. It exceeds the limit of pictures, so that a larger
-// one is a fault of its field.
+// maxSettings limits the size of a form with a picture, in bytes. The limit is higher than that of the
+// picture itself, so that a picture that is too large is reported as a fault of its field.
 const maxSettings = 4 << 20
 
 func (v *visit) lookForm() lookForm {
@@ -25,7 +25,7 @@ func (v *visit) lookForm() lookForm {
 	return lookForm{lookVersion(&v.workspace), p.DisplayName, p.Accent, p.LogoHash != ""}
 }
 
-// lookVersion covers all settings that the form may change.
+// lookVersion returns the version of all settings that this form can change.
 func lookVersion(w *store.Workspace) string {
 	p, _, _ := w.Portal.Stored(w.Portal) // as a store returns it
 	return version(store.Portal{DisplayName: p.DisplayName, Accent: p.Accent, LogoHash: p.LogoHash})
@@ -59,8 +59,8 @@ func saveLook(v *visit) error {
 	return v.settingsSaved(err, "look", retyped)
 }
 
-// picture returns the uploaded picture, or nil. It reads only as much of it as authz needs to refuse it.
-// Errors: errForm.
+// picture returns the uploaded picture, or nil. A picture that is too large is read only far enough for authz
+// to refuse it. Errors: errForm.
 func (v *visit) picture() ([]byte, error) {
 	file, _, err := v.r.FormFile("logo")
 	if errors.Is(err, http.ErrMissingFile) || errors.Is(err, http.ErrNotMultipart) {
@@ -73,7 +73,7 @@ func (v *visit) picture() ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, authz.MaxLogo+1))
 }
 
-// lookTexts returns the form's fields as text, without the picture.
+// lookTexts returns the labels and values of the form's fields, without the picture.
 func (v *visit) lookTexts(f *lookForm) []typedText {
 	t := v.language.Text
 	return []typedText{{t("settings.name"), f.Name}, {t("settings.accent"), f.Accent}}

@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// auditPage is the content of the audit's page.
+// auditPage is the data of the audit page.
 type auditPage struct {
 	Owner, Key, Action, Actor, Result, Since, Until string // as typed; the days are yyyy-mm-dd
 	Actions, Results                                []string
@@ -71,7 +71,7 @@ func (v *visit) auditOf(from url.Values) (p *auditPage, f store.AuditFilter, bad
 	return p, f, bad, nil
 }
 
-// dayOf returns the beginning of a day in UTC, moved by some days, or the zero time for an empty text.
+// dayOf returns the start of a day in UTC plus some days, or the zero time for an empty string.
 func dayOf(text string, on int) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

@@ -13,8 +13,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// manyPage is the content of the page for a bulk revocation: the selection, then the keys to be
-// revoked, then the revoked ones.
+// manyPage is the data of the pages for a bulk revocation, which show, in turn, the form for the
+// selection, the selected keys, and the revoked keys.
 type manyPage struct {
 	Owner, Scope, Before string // as typed; Before is yyyy-mm-dd
 	Unused               string // days, as typed
@@ -27,7 +27,8 @@ type manyPage struct {
 	Failed               bool
 }
 
-// IDs returns the ids of the listed keys. Only they are revoked, whatever the selection matches later.
+// IDs returns the ids of the listed keys. Only these keys are revoked, even if the selection matches more
+// keys by then.
 func (p *manyPage) IDs() string {
 	ids := make([]string, len(p.Keys))
 	for i, k := range p.Keys {
@@ -48,7 +49,7 @@ func manyOf(from url.Values) (p *manyPage, err error) {
 	}, nil
 }
 
-// selectKeys lists the keys that a selection would revoke. It changes nothing.
+// selectKeys lists the keys that a selection matches. Nothing is revoked yet.
 func selectKeys(v *visit) error {
 	v.remember()
 	given := v.r.URL.Query()
@@ -79,7 +80,7 @@ func selectKeys(v *visit) error {
 	return v.wouldGo(http.StatusOK, p, sel, nil)
 }
 
-// wouldGo shows the keys that a selection matches, and the form that revokes them.
+// wouldGo shows the keys that a selection matches, with the form that revokes them.
 func (v *visit) wouldGo(status int, p *manyPage, sel authz.Selection, bad faults) error {
 	keys, more, err := v.service.RevokeMany(v.context(), v.workspace.ID, sel, true)
 	if unknown := v.usageFault(err); unknown != nil {
@@ -92,7 +93,7 @@ func (v *visit) wouldGo(status int, p *manyPage, sel authz.Selection, bad faults
 	return v.render(status, "many", "many.title", p, bad...)
 }
 
-// revokeKeys revokes the listed keys if their number was typed.
+// revokeKeys revokes the listed keys if the person has typed their number as a confirmation.
 func revokeKeys(v *visit) error {
 	given := v.r.PostForm
 	p, err := manyOf(given)
@@ -103,7 +104,7 @@ func revokeKeys(v *visit) error {
 	if err != nil || len(ids) == 0 {
 		return errForm
 	}
-	// A key that was used after it was listed stays.
+	// A key that was used after the list was shown must not be revoked as unused.
 	unused, ok := daysOf(p.Unused)
 	if !ok {
 		return errForm
@@ -119,7 +120,7 @@ func revokeKeys(v *visit) error {
 	return v.haveGone(p, keys, err)
 }
 
-// haveGone lists the revoked keys: after an error, those before it.
+// haveGone lists the revoked keys. After an error, the list has the keys that were revoked before it.
 func (v *visit) haveGone(p *manyPage, keys []store.Key, err error) error {
 	status := http.StatusOK
 	switch {

@@ -26,9 +26,9 @@ type sheet interface {
 	end(more bool) error // more: older entries were left out
 }
 
-// export answers with the latest entries that match the filter, as a file, and holds only a
-// part of it in memory. An error cuts the connection, so that a partial file is not mistaken
-// for a complete one.
+// export answers with a file of the latest entries that match the filter. It reads the entries in steps,
+// so that only a few are in memory. After an error it aborts the connection, so that a partial file is
+// not mistaken for a complete one.
 func (v *visit) export(kind, ending string, begin func(w io.Writer) sheet) error {
 	p, f, bad, err := v.auditOf(v.r.URL.Query())
 	if err != nil {
@@ -83,7 +83,7 @@ func exportCSV(v *visit) error {
 	})
 }
 
-// exportedEntry is an entry as the API shows it.
+// exportedEntry is an audit entry in the same form as in the API.
 type exportedEntry struct {
 	ID     string          `json:"id"`
 	At     time.Time       `json:"at"`

@@ -29,8 +29,8 @@ func (v *visit) allKeys() (*keyList, error) {
 	return l, v.readKeys(l, l.Owner)
 }
 
-// findKey leads from a token, an id or a kid to the key's page. The text is sent by a form,
-// since browsers and logs keep addresses, and no page repeats a token.
+// findKey redirects from a pasted token, id or kid to the key's page. The text is sent by POST, since
+// browsers and logs record addresses. A token is not shown again on any page.
 func findKey(v *visit) error {
 	pasted := v.r.PostForm.Get("pasted")
 	k, err := v.pastedKey(v.workspace.ID, pasted)
@@ -46,8 +46,8 @@ func findKey(v *visit) error {
 	return v.finish(k, "found")
 }
 
-// pastedKey finds a workspace's key by the token, id or kid in a pasted text. Errors:
-// authz.InputError, authz.ErrNotFound.
+// pastedKey returns the key whose token, id or kid is in a pasted text, if the key is in the workspace.
+// Errors: authz.InputError, authz.ErrNotFound.
 func (v *visit) pastedKey(workspace, text string) (store.Key, error) {
 	k, err := v.service.KeyOfToken(v.r.Context(), workspace, jwks.Token(text))
 	if input := authz.InputError(nil); errors.As(err, &input) && !beginsToken(text) {
@@ -64,7 +64,7 @@ func (v *visit) notFound(status int, why string) error {
 	return v.render(status, "all", "all.title", l, v.fault("pasted", why)...)
 }
 
-// noToken returns the message for a text without a valid token.
+// noToken returns the key of the message for a text without a valid token.
 func noToken(text string) string {
 	if beginsToken(text) {
 		return "fault.pasted.part"
@@ -72,8 +72,8 @@ func noToken(text string) string {
 	return "fault.pasted"
 }
 
-// beginsToken reports whether a text may contain a token or the beginning of one, even wrapped
-// over several lines.
+// beginsToken reports whether a text may contain a token or the start of one, even if line breaks divide
+// the token.
 func beginsToken(text string) bool {
 	gone := func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.IsControl(r) {

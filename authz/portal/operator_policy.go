@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// policyForm is the form of the rules for keys.
+// policyForm is the form for the rules for keys.
 type policyForm struct {
 	Version      string // of the settings when the form was shown
 	Scopes       string // a scope and its description on each line
@@ -25,7 +25,7 @@ type policyForm struct {
 	Usual        time.Duration // life of a key if Default is empty
 }
 
-// lifeField is a duration as typed. If empty, the server's own applies.
+// lifeField is a duration as typed. If it is empty, the server's default applies.
 type lifeField struct{ Number, Unit string }
 
 // choice is a checkbox.
@@ -34,7 +34,8 @@ type choice struct {
 	On   bool
 }
 
-// units are the units of lifeField in seconds; unitNames are in the order of the form.
+// units maps each unit of lifeField to its length in seconds. unitNames has the units in the order in
+// which the form offers them.
 var (
 	units     = map[string]int64{"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 	unitNames = []string{"days", "hours", "minutes", "seconds"}
@@ -48,10 +49,12 @@ func lifeOf(seconds int64) lifeField {
 	return lifeField{strconv.FormatInt(seconds/units[unitNames[i]], 10), unitNames[i]}
 }
 
-// unread stands for an invalid number: authz refuses it together with all other faults.
+// unread takes the place of a number that can't be parsed. Since authz refuses it, this fault is reported
+// together with all others.
 const unread = -1
 
-// seconds returns the duration. More than 31 bits are too long in any unit.
+// seconds returns the duration in seconds, or unread. A number of more than 31 bits is out of range in
+// any unit.
 func (l lifeField) seconds() int64 {
 	unit, ok := units[l.Unit]
 	if !ok && l.Number != "" {
@@ -60,7 +63,8 @@ func (l lifeField) seconds() int64 {
 	return numberIn(l.Number) * unit
 }
 
-// numberIn reads a number of 1 or more, or 0 for an empty text.
+// numberIn parses a number of at least 1. It returns 0 for an empty string, and unread for an invalid
+// number.
 func numberIn(text string) int64 {
 	if text == "" {
 		return 0
@@ -72,7 +76,7 @@ func numberIn(text string) int64 {
 	return n
 }
 
-// policyForm returns the form with the current settings.
+// policyForm returns the form filled with the current settings.
 func (v *visit) policyForm() policyForm {
 	w := &v.workspace
 	f := policyForm{
@@ -94,7 +98,7 @@ func (v *visit) policyForm() policyForm {
 	return f
 }
 
-// policyVersion covers all settings that the form may change.
+// policyVersion returns the version of all settings that this form can change.
 func policyVersion(w *store.Workspace) string {
 	p := w.Policy.Clone() // as a store returns it
 	p.Webhook = ""
@@ -129,7 +133,7 @@ func savePolicy(v *visit) error {
 	return v.settingsSaved(err, "policy", retyped)
 }
 
-// readPolicy reads the form, without tokens that were pasted into it.
+// readPolicy reads the form. A field with a pasted token is a fault, and is read as empty.
 func (v *visit) readPolicy(from url.Values) (f policyForm, bad faults) {
 	text := func(field, name string) string { return v.tokenless(from, field, name, &bad) }
 	f = policyForm{
@@ -144,7 +148,8 @@ func (v *visit) readPolicy(from url.Values) (f policyForm, bad faults) {
 	return f, bad
 }
 
-// tokenless returns the text of a field, unless it has a token.
+// tokenless returns the value of a field. If the value contains a token, it adds a fault and returns an
+// empty string.
 func (v *visit) tokenless(from url.Values, field, name string, bad *faults) string {
 	text := strings.TrimSpace(from.Get(name))
 	if strings.Contains(text, jwks.TokenPrefix) {
@@ -154,7 +159,7 @@ func (v *visit) tokenless(from url.Values, field, name string, bad *faults) stri
 	return text
 }
 
-// scopesIn reads lines with a scope and, after a space, its description.
+// scopesIn parses lines, each with a scope and, after a space, the scope's description.
 func scopesIn(text string) (scopes []store.OfferedScope) {
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line == "" {

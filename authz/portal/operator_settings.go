@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// settingsPage is the content of the page with the workspace's settings. Only the API changes the ones
-// that decide who may log in and where data, including new tokens, is sent.
+// settingsPage is the data of the page with the workspace's settings. Settings that decide who can log
+// in, or where data such as new tokens is sent, can be changed only by the API.
 type settingsPage struct {
 	W      store.Workspace
 	Policy policyForm
@@ -21,7 +21,7 @@ type settingsPage struct {
 	Units  []string
 }
 
-// typedText is the label and text of a field.
+// typedText is the label and the value of a field.
 type typedText struct{ Label, Text string }
 
 func showSettings(v *visit) error {
@@ -37,18 +37,19 @@ func (v *visit) settingsView(notice string, bad faults) *view {
 	}
 }
 
-// errMeanwhile means that somebody else has changed the same settings since the form was shown.
+// errMeanwhile means that the same settings were changed after the form was shown.
 var errMeanwhile = errors.New("the settings have changed meanwhile")
 
-// version identifies the settings of one form. Each form has its own, so that changes in the other do not
-// conflict.
+// version returns a hash of the settings in one form. Each form has its own version, so that a change in
+// one form does not conflict with a change in the other.
 func version(shown any) string {
 	text, _ := json.Marshal(shown) // never fails
 	sum := sha256.Sum256(text)
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-// change changes settings, if they still have the version that the form showed. Errors: errMeanwhile.
+// change updates the settings if their version, returned by of, is still the one that the form showed.
+// Errors: errMeanwhile.
 func (v *visit) change(was string, of func(*store.Workspace) string, alter func(*store.Workspace)) error {
 	_, err := v.service.UpdateWorkspace(v.context(), v.workspace.ID, func(w *store.Workspace) error {
 		if of(w) != was {
@@ -60,8 +61,9 @@ func (v *visit) change(was string, of func(*store.Workspace) string, alter func(
 	return err
 }
 
-// settingsSaved leads back to the settings, or shows the form with the typed values and the faults. If
-// somebody else saved first, the form has their values, and the typed ones are listed beside it.
+// settingsSaved redirects to the settings page, or shows the form again with the typed values and the
+// faults. If somebody else saved first, the form shows the stored values, and the typed values are listed
+// beside it.
 func (v *visit) settingsSaved(err error, what string, retyped func(*settingsPage)) error {
 	var input authz.InputError
 	switch {
@@ -81,7 +83,7 @@ func (v *visit) settingsRefused(bad faults, retyped func(*settingsPage)) error {
 	return v.renderView(http.StatusUnprocessableEntity, shown)
 }
 
-// settingsMeanwhile shows the current settings, and separately the typed values.
+// settingsMeanwhile shows the stored settings in the form, and the typed values separately.
 func (v *visit) settingsMeanwhile(retyped func(*settingsPage)) error {
 	w, err := v.service.Workspace(v.r.Context(), v.workspace.ID)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 const workspacesOnPage = 50
 
-// workspacesPage is the content of the list of all workspaces.
+// workspacesPage is the data of the page that lists all workspaces.
 type workspacesPage struct {
 	Workspaces []store.Workspace
 	Query      string // as typed
@@ -21,7 +21,7 @@ type workspacesPage struct {
 	pages
 }
 
-// PathOf returns the path of a workspace's list of keys.
+// PathOf returns the path of the list of a workspace's keys.
 func (p *view) PathOf(w store.Workspace) string { return p.visit.within(w.ID, "operator", "keys") }
 
 func listWorkspaces(v *visit) error {
@@ -33,8 +33,8 @@ func listWorkspaces(v *visit) error {
 	return v.render(http.StatusOK, "workspaces", "workspaces.title", p)
 }
 
-// workspaces reads the page of the list that the address names, without the server's own workspace,
-// whose keys have no pages.
+// workspaces reads the page of workspaces that the URL's query selects. The server's own workspace is
+// left out, since its keys have no pages.
 func (v *visit) workspaces() (*workspacesPage, error) {
 	texts, err := typed(v.r.URL.Query(), "q", "after")
 	if err != nil {
@@ -53,8 +53,8 @@ func (v *visit) workspaces() (*workspacesPage, error) {
 	return p, nil
 }
 
-// findAnywhere leads to a key from its token, which names its workspace, or from its id or kid. The
-// person has to name the workspace of those, since a search of all workspaces would take too long.
+// findAnywhere redirects from a token, an id or a kid to the key's page. A token names its workspace; for
+// an id or kid, the person has to name it, since a search of all workspaces would take too long.
 func findAnywhere(v *visit) error {
 	pasted := strings.TrimSpace(v.r.PostForm.Get("pasted"))
 	texts, err := typed(v.r.PostForm, "workspace")
@@ -83,7 +83,7 @@ func findAnywhere(v *visit) error {
 	return v.finish(k, "found")
 }
 
-// lookIn finds a key in a workspace by its token or, without one, by its id or kid.
+// lookIn finds a key in a workspace by a token, an id or a kid.
 func (v *visit) lookIn(workspace, pasted string) (k store.Key, bad faults, err error) {
 	switch {
 	case workspace == "":

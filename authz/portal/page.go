@@ -21,7 +21,8 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// readPages parses each page together with the shared templates, once for all portals.
+// readPages returns the parsed pages, each with the shared templates. It parses them once, for all
+// portals.
 var readPages = sync.OnceValue(func() map[string]*template.Template {
 	const shared, each = "templates/shared/*.html", "templates/*.html"
 	files, _ := fs.Glob(templateFiles, each) // the pattern is valid
@@ -33,7 +34,7 @@ var readPages = sync.OnceValue(func() map[string]*template.Template {
 	return pages
 })
 
-// view is what a template sees. Its methods use the reader's language.
+// view is the data of a page's template. Its methods use the language of the page.
 type view struct {
 	Page    string // the name of its template
 	Title   string
@@ -43,22 +44,22 @@ type view struct {
 	visit   *visit
 }
 
-// part is what a shared template sees: the page, and data of its own.
+// part is the data of a shared template: the page, and the template's own data.
 type part struct {
 	*view
 	Of any
 }
 
-// With returns a page's part with this data.
+// With returns the data for a shared template.
 func (p *view) With(data any) part { return part{p, data} }
 
-// pages leads to the other pages of a list.
+// pages has the links to the other pages of a list.
 type pages struct {
 	Next  string // query of the next page, or empty
 	First bool   // this is the first page
 }
 
-// pagesOf returns the pages of a list with a filter: pairs of name and value.
+// pagesOf returns the links of a list. The filter consists of pairs of name and value.
 func pagesOf(after, next uuid.UUID, filter ...string) pages {
 	p := pages{First: after == uuid.Nil}
 	if next != uuid.Nil {
@@ -67,8 +68,8 @@ func pagesOf(after, next uuid.UUID, filter ...string) pages {
 	return p
 }
 
-// render answers with a page whose title is a message. The page is complete before its first byte
-// is sent.
+// render answers with a page. The title is a message key. The template is executed completely before
+// anything is sent, so that an error can still get a page of its own.
 func (v *visit) render(status int, page, title string, content any, bad ...fault) error {
 	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content, Faults: bad})
 }
@@ -88,22 +89,22 @@ func (v *visit) renderView(status int, shown *view) error {
 // T returns a message; see language.Text.
 func (p *view) T(key string, pairs ...any) string { return p.visit.language.Text(key, pairs...) }
 
-// N returns a message that depends on a number.
+// N returns the form of a message for the number n.
 func (p *view) N(key string, n int, pairs ...any) string {
 	return p.visit.language.Count(key, n, pairs...)
 }
 
-// Date formats a day in UTC and names the time zone.
+// Date formats a date in UTC and names the time zone.
 func (p *view) Date(t time.Time) string { return p.visit.language.Day(t) }
 
 // Moment formats a time in UTC to the minute.
 func (p *view) Moment(t time.Time) string { return p.visit.language.Moment(t) }
 
-// Machine formats a time for HTML's time element; portal.js shows it in the reader's time zone
-// as a title.
+// Machine formats a time for HTML's time element. From it, portal.js makes a title with the time in the
+// reader's time zone.
 func (p *view) Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Until formats how far off a time is.
+// Until formats how long it is until a time.
 func (p *view) Until(t time.Time) string { return p.visit.language.Until(t.Sub(p.visit.now())) }
 
 // Path returns a path in the workspace.
@@ -112,7 +113,7 @@ func (p *view) Path(parts ...string) string { return p.visit.path(parts...) }
 // Root returns a path outside of workspaces.
 func (p *view) Root(part string) string { return p.visit.base + "/" + part }
 
-// Asset returns the path of an asset's current version.
+// Asset returns the path of an asset, with its current version in the query.
 func (p *view) Asset(name string) string {
 	return p.visit.base + "/assets/" + name + "?v=" + p.visit.assets[name].version
 }
@@ -123,8 +124,8 @@ func (p *view) Lang() string { return p.visit.language.Code }
 // Languages returns all languages.
 func (p *view) Languages() []*language.Language { return p.visit.languages.All }
 
-// CanSwitch reports whether the page can be loaded again, in another language. The answer to a form or a
-// login can't.
+// CanSwitch reports whether the page offers other languages. The answer to a form or a login can't, since
+// its address can't be loaded again.
 func (p *view) CanSwitch() bool {
 	return p.visit.r.Method == http.MethodGet && !strings.HasSuffix(p.visit.r.Pattern, "/callback")
 }
@@ -144,24 +145,24 @@ func (p *view) Name() string {
 // ID returns the workspace's id.
 func (p *view) ID() string { return p.visit.workspace.ID }
 
-// Logo reports whether the producer has a logo.
+// Logo reports whether the workspace has a logo.
 func (p *view) Logo() bool { return p.visit.workspace.Portal.LogoHash != "" }
 
-// Themed reports whether the producer has a colour.
+// Themed reports whether the workspace has a colour of its own.
 func (p *view) Themed() bool { return p.visit.workspace.Portal.Accent != "" }
 
 // SignedIn reports whether there is a session.
 func (p *view) SignedIn() bool { return p.visit.secret != "" }
 
-// Session returns the person's session, without its secret.
+// Session returns the session, which does not contain its secret.
 func (p *view) Session() store.Session { return p.visit.session }
 
-// MaxText and MaxScope are the limits of fields, in characters.
+// MaxText and MaxScope are the maximum lengths of fields, in characters.
 func (p *view) MaxText() int  { return authz.MaxText }
 func (p *view) MaxScope() int { return authz.MaxScope }
 
 // CSRF returns the value that forms carry.
 func (p *view) CSRF() string { return p.visit.csrf() }
 
-// Fault returns the fault of a field, or nothing.
+// Fault returns the text of a field's fault, or an empty string.
 func (p *view) Fault(field string) string { return p.Faults.of(field) }

@@ -1,6 +1,6 @@
-// Package portal is the self-service page: owners issue, rotate and revoke their own keys, and the
-// producer's operators see and revoke all keys. It is rendered on the server and works without
-// JavaScript. It stores nothing of its own, and authz makes all decisions.
+// Package portal implements the self-service pages: owners issue, rotate and revoke their own keys, and
+// the producer's operators see and revoke all keys. The pages are rendered on the server and work without
+// JavaScript. The package stores nothing itself; package authz makes all decisions.
 package portal
 
 import (
@@ -23,16 +23,18 @@ import (
 	"github.com/burnkey/burnkey/publish"
 )
 
-// Options of the portal. Service, Publisher, PublicURL and Providers are required.
+// Options configure the portal. Service, Publisher, PublicURL and Providers are required.
 type Options struct {
 	Service   *authz.Service
 	Publisher *publish.Publisher
-	// PublicURL is where browsers reach the server. Forms from pages of other origins are refused.
+	// PublicURL is the URL at which browsers reach the server. Forms from pages of other origins are
+	// refused.
 	PublicURL string
-	// ClientSecrets are for the workspaces' OpenID providers, by workspace. A workspace without one
-	// is a public client.
+	// ClientSecrets are the client secrets for OpenID providers, by workspace id. A workspace without a
+	// client secret is a public client.
 	ClientSecrets map[string]ClientSecret
-	// Providers calls OpenID providers, which workspaces choose. It must not follow redirects.
+	// Providers is the HTTP client for OpenID providers, whose URLs the workspaces choose. It must not
+	// follow redirects.
 	Providers *http.Client
 	// Now is the clock. Nil: the Service's.
 	Now func() time.Time
@@ -42,7 +44,7 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// ClientSecret is shown to the provider of its issuer only.
+// ClientSecret is sent only to the provider of its issuer.
 type ClientSecret = oidc.ClientSecret
 
 // portal answers all paths below authz.PortalPath. It is safe for concurrent use.
@@ -98,7 +100,8 @@ func originOf(u *url.URL) string {
 	return strings.ToLower(u.Scheme + "://" + strings.TrimSuffix(u.Host, usual))
 }
 
-// routes registers all paths except links and assets, whose names may be workspaces' ids, too.
+// routes registers all paths except links and assets: their prefixes, "link" and "assets", may also be
+// workspace ids.
 func (p *portal) routes() {
 	in := func(method, path string, h handler) {
 		p.mux.HandleFunc(method+" "+authz.PortalPath+"/{ws}"+path, p.serve(h))
@@ -132,8 +135,8 @@ func (p *portal) routes() {
 	p.mux.HandleFunc(authz.PortalPath+"/", p.serve(func(*visit) error { return errNowhere }))
 }
 
-// ServeHTTP implements http.Handler. It sets the request's Pattern, for logs: paths
-// may have secrets in them.
+// ServeHTTP implements http.Handler. It sets the request's Pattern, which is logged instead of the path,
+// because a path may contain a secret.
 func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rest, ok := strings.CutPrefix(r.URL.Path, authz.PortalPath+"/link/"); ok && len(rest) == linkLen && !strings.Contains(rest, "/") {
 		r.Pattern = authz.PortalPath + "/link/{secret}"

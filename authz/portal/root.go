@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// door answers with the page for people who don't know their workspace. It shows no names.
+// door shows the page for people who don't know their workspace. It names no workspace.
 func door(v *visit) error {
 	if err := v.anySession(anybody); err != nil && !errors.Is(err, authz.ErrNoSession) {
 		return err
@@ -19,8 +19,8 @@ func door(v *visit) error {
 	return v.render(http.StatusOK, "door", "door.title", nil)
 }
 
-// tidy returns an address without empty parts and dots. Package http would redirect to it, too, but
-// without our header fields.
+// tidy returns the address without empty path segments and dots, and whether it already was tidy. An
+// http.ServeMux would redirect, too, but without the portal's header fields.
 func tidy(u *url.URL) (string, bool) {
 	is := u.EscapedPath()
 	should := path.Clean(is)
@@ -33,7 +33,7 @@ func tidy(u *url.URL) (string, bool) {
 	return should, should == is
 }
 
-// toTidy redirects to the tidy address, if it is a page of the portal.
+// toTidy redirects to the tidy form of an address in the portal.
 func toTidy(v *visit) error {
 	to, _ := tidy(v.r.URL)
 	below, ok := strings.CutPrefix(to, authz.PortalPath+"/")

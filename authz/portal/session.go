@@ -35,7 +35,7 @@ func owned(h handler) handler {
 
 func isOwner(s *store.Session) bool { return s.Role == store.RoleOwner && s.Owner != "" }
 
-// posted wraps a handler for forms that our own pages send, of at most a number of bytes.
+// posted wraps a handler for forms sent from the portal's own pages, with a maximum size in bytes.
 func posted(most int64, h handler) handler {
 	return func(v *visit) error {
 		if err := v.receive(most); err != nil {
@@ -48,7 +48,7 @@ func posted(most int64, h handler) handler {
 	}
 }
 
-// receive reads a form that may have a file, which stays in memory. Errors: errForeign, errForm,
+// receive parses a form that may contain a file. The file stays in memory. Errors: errForeign, errForm,
 // *http.MaxBytesError.
 func (v *visit) receive(most int64) error {
 	if !v.fromUs() {
@@ -71,8 +71,8 @@ func (v *visit) receive(most int64) error {
 
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// fromUs reports whether one of our own pages sent a form, by headers that pages can't change (Fetch
-// Standard section 3.1, Fetch Metadata section 2.1).
+// fromUs reports whether a form was sent from one of the portal's own pages, judged by header fields that
+// scripts can't set (Fetch Standard section 3.1, Fetch Metadata section 2.1).
 func (v *visit) fromUs() bool {
 	origin, given := v.r.Header["Origin"]
 	site := v.r.Header.Get("Sec-Fetch-Site")
@@ -82,8 +82,8 @@ func (v *visit) fromUs() bool {
 	return site == "same-origin"
 }
 
-// csrf returns the value that this session's forms carry. It does not reveal the session's secret, and
-// other sites can't know it.
+// csrf returns the token that every form of this session contains. It does not reveal the session's
+// secret, and other sites can't know it.
 func (v *visit) csrf() string {
 	if v.secret == "" {
 		return ""
@@ -91,7 +91,7 @@ func (v *visit) csrf() string {
 	return v.derive("csrf")
 }
 
-// derive makes a value from the session's secret, without revealing it.
+// derive derives a value from the session's secret without revealing the secret.
 func (v *visit) derive(purpose string) string { return deriveFrom(v.secret, purpose) }
 
 func deriveFrom(secret authz.Secret, purpose string) string {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// theme answers with a style sheet of the producer's colour, since our policy allows no inline style. The
-// colour is a background of black or white text, and never the colour of text.
+// theme answers with a style sheet that sets the producer's colour, since the policy forbids inline
+// styles. The colour is used as a background for black or white text, never for text itself.
 func theme(v *visit) error {
 	accent, ok := parseColour(v.workspace.Portal.Accent)
 	if !ok {
@@ -34,8 +34,8 @@ func parseColour(text string) (c colour, ok bool) {
 
 func (c colour) String() string { return "#" + hex.EncodeToString(c[:]) }
 
-// readable returns the colour of text on c: black or white, whichever has more contrast. It is at least
-// 4.58, the square root of 21.
+// readable returns black or white, whichever has more contrast with c as a background. The contrast ratio
+// is at least the square root of 21, about 4.58.
 func (c colour) readable() colour {
 	if contrast(c, black) > contrast(c, white) {
 		return black

@@ -7,8 +7,8 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// Reported reports whether gateways report the use of the workspace's keys. Otherwise pages don't
-// mention it.
+// Reported reports whether gateways report the use of the workspace's keys. If not, pages do not mention
+// usage.
 func (p *view) Reported() bool { return !p.visit.workspace.Usage.At.IsZero() }
 
 // Ago formats how long ago a time was.
@@ -17,7 +17,7 @@ func (p *view) Ago(t time.Time) string { return p.visit.language.Ago(p.visit.now
 // Minute formats a time like Machine, but to the minute.
 func (p *view) Minute(t time.Time) string { return t.UTC().Format("2006-01-02T15:04Z") }
 
-// UnusedSince returns since when a use of the key would have been reported.
+// UnusedSince returns the earliest time from which any use of an unused key would have been reported.
 func (p *view) UnusedSince(k shownKey) time.Time {
 	if since := p.visit.workspace.Usage.Since; since.After(k.CreatedAt) {
 		return since
@@ -25,16 +25,17 @@ func (p *view) UnusedSince(k shownKey) time.Time {
 	return k.CreatedAt
 }
 
-// mostDays bounds the time of a selection of unused keys.
+// mostDays is the longest time, in days, for which unused keys can be selected.
 const mostDays = authz.MaxExpiresIn / int(day/time.Second)
 
-// daysOf reads a number of days, or 0 for an empty text.
+// daysOf parses a number of days. An empty string means 0.
 func daysOf(text string) (d time.Duration, ok bool) {
 	n := numberIn(text)
 	return time.Duration(n) * day, n >= 0 && n <= int64(mostDays)
 }
 
-// usageFault explains why the unused keys are not known, if that is the error.
+// usageFault returns the fault if err says why the unused keys can't be determined, or nil for any other
+// error.
 func (v *visit) usageFault(err error) faults {
 	var e *authz.UsageError
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// visit is one request, with everything known about it.
+// visit is one request, together with its workspace, session and language.
 type visit struct {
 	*portal
 	w         http.ResponseWriter
@@ -28,15 +28,15 @@ type visit struct {
 	rested    func()                         // releases the session that authorizes the visit, or nil
 }
 
-// handler answers a visit, or returns an error; see failureOf.
+// handler answers a visit, or returns an error; failureOf maps it to a page.
 type handler func(*visit) error
 
 var errPanic = errors.New("a handler panicked")
 
-// serve calls a handler in the workspace of the path.
+// serve returns an http.Handler function that calls h in the workspace of the path.
 func (p *portal) serve(h handler) http.HandlerFunc { return p.answer(h, false) }
 
-// publish does the same for a handler whose answer is the same for everybody.
+// publish does the same as serve, for a handler whose answer does not depend on the person.
 func (p *portal) publish(h handler) http.HandlerFunc { return p.answer(h, true) }
 
 func (p *portal) answer(h handler, public bool) http.HandlerFunc {
@@ -61,7 +61,7 @@ func (p *portal) answer(h handler, public bool) http.HandlerFunc {
 	}
 }
 
-// rest binds the visit to its session: its context ends when the session does.
+// rest binds the visit to its session: when the session ends, the request's context is cancelled.
 func (v *visit) rest() {
 	ctx, leave := v.service.AsSession(v.r.Context(), v.session)
 	v.r, v.rested = v.r.WithContext(ctx), leave
@@ -73,7 +73,8 @@ func (v *visit) depart() {
 	}
 }
 
-// enter reads the workspace before anything else, since it decides who may frame the page.
+// enter reads the workspace and calls the handler. The workspace comes first because even an error page
+// needs its list of sites that may frame pages.
 func (v *visit) enter(h handler) error {
 	if id := v.r.PathValue("ws"); id != "" {
 		if authz.CheckWorkspaceID("ws", id) != nil || !v.isThere(id) {
@@ -100,7 +101,7 @@ func (v *visit) settleIn(w store.Workspace) {
 	v.secure()
 }
 
-// context returns the request's context, with the person for the audit.
+// context returns the request's context with the session's person as the actor for the audit.
 func (v *visit) context() context.Context { return v.as(&v.session) }
 
 func (v *visit) as(s *store.Session) context.Context {

@@ -11,15 +11,16 @@ import (
 )
 
 const (
-	// lookLife is how long strangers see the old state of a workspace that another server has changed.
-	// Changes on this server show at once.
+	// lookLife is how long people without a session may see the former state of a workspace that was
+	// changed through another server. Changes through this server are visible at once.
 	lookLife = 5 * time.Second
-	// maxLooks bounds the memory: a workspace's settings may take 40 KiB.
+	// maxLooks limits the cached workspaces, since the settings of one workspace may take 40 KiB of
+	// memory.
 	maxLooks = 200
 )
 
-// looks caches workspaces for a moment, so that requests without a session and pictures hardly read the
-// database. It is safe for concurrent use.
+// looks caches workspaces briefly, so that requests without a session and requests for pictures rarely
+// read the database. It is safe for concurrent use.
 type looks struct {
 	mu    sync.Mutex
 	known map[string]look
@@ -46,7 +47,7 @@ func (l *looks) put(one look) {
 	l.known[one.ID] = one
 }
 
-// workspaceNow returns the current state of a workspace. Errors: authz.ErrNotFound.
+// workspaceNow reads the current state of a workspace. Errors: authz.ErrNotFound.
 func (v *visit) workspaceNow(ctx context.Context, id string) (store.Workspace, error) {
 	updates := v.service.Updates()
 	w, err := v.service.Workspace(ctx, id)
@@ -62,7 +63,7 @@ func (p *portal) isThere(id string) bool {
 	return ok || p.publisher.Unread(id)
 }
 
-// workspaceSeen returns the state of a workspace a moment ago. Errors: authz.ErrNotFound.
+// workspaceSeen returns the state of a workspace at most lookLife ago. Errors: authz.ErrNotFound.
 func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, error) {
 	if seen := v.looks.get(id); v.now().Before(seen.until) && seen.updates == v.service.Updates() {
 		return seen.Workspace, nil
@@ -70,12 +71,13 @@ func (v *visit) workspaceSeen(ctx context.Context, id string) (store.Workspace, 
 	return v.workspaceNow(ctx, id)
 }
 
-// isNobody reports whether the browser sent no cookie that may identify a person.
+// isNobody reports whether the browser sent no cookie that could identify a person.
 func (v *visit) isNobody() bool {
 	return len(v.shownAs(cookieOf(v.r.PathValue("ws")), formerCookie, cookieOf(authz.Home))) == 0 && !v.hasLogin()
 }
 
-// lookOf returns a text for addresses that changes with the workspace's look.
+// lookOf returns a string that changes whenever the workspace changes. In the address of the logo or
+// style sheet it makes browsers load the new version.
 func lookOf(w *store.Workspace) string { return strconv.FormatInt(w.UpdatedAt.UnixMicro(), 36) }
 
 // Look returns it for templates.

@@ -1,5 +1,5 @@
-// Package language says things in the reader's language: it chooses the language, and formats
-// messages, numbers, times and durations.
+// Package language chooses the reader's language, and formats messages, numbers, times and durations in
+// it.
 package language
 
 import (
@@ -26,7 +26,8 @@ type Language struct {
 	messages map[string]string
 }
 
-// Read reads catalogues from the files CODE.json. The first language is the default.
+// Read reads the message catalogue of each language from the file CODE.json. The first language is the
+// default.
 func Read(files fs.FS, codes ...string) (*Languages, error) {
 	var l Languages
 	var tags []bcp47.Tag
@@ -45,7 +46,7 @@ func Read(files fs.FS, codes ...string) (*Languages, error) {
 	return &l, nil
 }
 
-// Named returns the language with a code, or nil.
+// Named returns the language with this code, or nil.
 func (l *Languages) Named(code string) *Language {
 	for _, one := range l.All {
 		if one.Code == code {
@@ -55,8 +56,7 @@ func (l *Languages) Named(code string) *Language {
 	return nil
 }
 
-// Match returns the language that suits the header field Accept-Language best (RFC 9110 section
-// 12.5.4).
+// Match returns the language that best matches an Accept-Language header field (RFC 9110 section 12.5.4).
 func (l *Languages) Match(accept string) *Language {
 	wanted, _, err := bcp47.ParseAcceptLanguage(accept)
 	if err != nil {
@@ -72,7 +72,7 @@ func (l *Language) Own() string { return l.Text("language") }
 // Has reports whether there is a message.
 func (l *Language) Has(key string) bool { return l.messages[key] != "" }
 
-// Text returns a message. Each pair is the name of a placeholder and the value that replaces it.
+// Text returns a message. The pairs are names of placeholders and the values that replace them.
 func (l *Language) Text(key string, pairs ...any) string {
 	message, ok := l.messages[key]
 	if !ok {
@@ -85,8 +85,8 @@ func (l *Language) Text(key string, pairs ...any) string {
 	return strings.NewReplacer(places...).Replace(message) // in one pass, so that values are not searched for placeholders
 }
 
-// isolated wraps right-to-left text so that it doesn't reorder the message around it, where
-// HTML's bdi element can't be used (UAX #9 section 2.4).
+// isolated wraps right-to-left text so that it does not reorder the surrounding message (UAX #9 section
+// 2.4). HTML's bdi element can't be used inside a message.
 func isolated(text string) string {
 	turns := func(r rune) bool {
 		p, _ := bidi.LookupRune(r)
@@ -98,12 +98,12 @@ func isolated(text string) string {
 	return "\u2068" + text + "\u2069"
 }
 
-// forms are the endings of keys by plural form (CLDR).
+// forms maps each plural form (CLDR) to the suffix of its message keys.
 var forms = map[plural.Form]string{
 	plural.Other: ".other", plural.Zero: ".zero", plural.One: ".one", plural.Two: ".two", plural.Few: ".few", plural.Many: ".many",
 }
 
-// Count returns the message with the plural form of a number, which replaces {n}.
+// Count returns the message in the plural form for the number n, with {n} replaced by the number.
 func (l *Language) Count(key string, n int, pairs ...any) string {
 	form := plural.Cardinal.MatchPlural(l.tag, n, 0, 0, 0, 0)
 	return l.Text(key+forms[form], append([]any{"n", n}, pairs...)...)

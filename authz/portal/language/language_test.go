@@ -24,7 +24,7 @@ func catalogues(t *testing.T) *Languages {
 
 var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
 
-// base returns a message's key without its plural form.
+// base returns a message's key without the suffix for a plural form.
 func base(key string) string {
 	for _, form := range forms {
 		if before, ok := strings.CutSuffix(key, form); ok {
@@ -34,7 +34,8 @@ func base(key string) string {
 	return key
 }
 
-// general returns a message without plural forms, or its most general form: others may spell the number out.
+// general reports whether the key is that of a message without plural forms, or of the plural form
+// "other". The remaining forms may spell the number out instead of using {n}.
 func general(key string) bool { return base(key) == key || strings.HasSuffix(key, ".other") }
 
 func TestCataloguesSayTheSame(t *testing.T) {
@@ -75,7 +76,7 @@ func TestCataloguesSayTheSame(t *testing.T) {
 	}
 }
 
-// Each number has its plural form, whichever forms a language has.
+// In each language, every counted message has all plural forms that the language uses.
 func TestPlurals(t *testing.T) {
 	for _, one := range catalogues(t).All {
 		for key := range one.messages {

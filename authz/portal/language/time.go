@@ -21,8 +21,8 @@ func (l *Language) Moment(t time.Time) string {
 	return l.Text("moment", "date", l.date(t), "time", t.UTC().Format("15:04"))
 }
 
-// Until says how far off something is, rounded as the command line does: a new key for 90 days
-// has 90 days, not 89.
+// Until formats how long it is until something happens. Like the command line, it rounds to the nearest
+// unit: a key just issued for 90 days expires "in 90 days", not 89.
 func (l *Language) Until(d time.Duration) string {
 	unit := day
 	switch {
@@ -38,7 +38,7 @@ func (l *Language) Until(d time.Duration) string {
 	return l.Count(roughly("until.", d.Round(unit)))
 }
 
-// Ago says how long ago something was, rounded down.
+// Ago formats how long ago something happened, rounded down.
 func (l *Language) Ago(d time.Duration) string {
 	if d < time.Minute {
 		return l.Text("ago.now")
@@ -54,7 +54,8 @@ func (l *Language) Life(d time.Duration) string {
 	return l.Count(roughly("life.", d))
 }
 
-// roughly returns a duration in the largest unit of which it has at least two, or a whole number.
+// roughly returns the message key and the number for a duration, in the largest unit in which the number
+// is at least 2 or exact.
 func roughly(prefix string, d time.Duration) (key string, n int) {
 	switch {
 	case d >= 2*day || d%day == 0:

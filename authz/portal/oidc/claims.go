@@ -16,19 +16,20 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Identity is the person whom a provider named. One without a role may not log in.
+// Identity is the person whom a provider has identified. Without a Role, the person must not be logged
+// in.
 type Identity struct {
 	Role    string // store.RoleOwner or store.RoleOperator
 	Owner   string
 	Subject string // the verified email address, or the provider's identifier
 }
 
-// email is a claim that anybody may have written, unless verified says otherwise (OpenID
-// Connect Core 1.0 section 5.1).
+// The person may have entered any address as the claim email, unless the claim email_verified is true
+// (OpenID Connect Core 1.0 section 5.1).
 const email, verified = "email", "email_verified"
 
-// claimsOf reads a provider's claims, unless they are nested too deep. Numbers stay as they are
-// written: a float64 holds only 53 bits of an id.
+// claimsOf decodes a provider's claims, unless they are nested too deep. Numbers keep their decimal
+// digits: a float64 would round an id of more than 53 bits.
 func claimsOf(read func(any) error) (claims map[string]any, err error) {
 	var raw json.RawMessage
 	if err := read(&raw); err != nil {
@@ -43,9 +44,9 @@ func claimsOf(read func(any) error) (claims map[string]any, err error) {
 	return claims, err
 }
 
-// claimNamed finds a claim with exactly this name, such as "https://acme.example/roles", or
-// else the name as a path, such as "realm_access.roles". Members on the path may have dots in
-// their names; the longest match wins. Each object is searched at most once.
+// claimNamed returns the claim with exactly this name, such as "https://acme.example/roles". If there is
+// none, the name is a path, such as "realm_access.roles". Since names on the path may contain dots, the
+// longest matching name is tried first. Each object is searched at most once.
 func claimNamed(claims map[string]any, name string) (any, bool) {
 	if value, has := claims[name]; has {
 		return value, true
@@ -60,7 +61,8 @@ func claimNamed(claims map[string]any, name string) (any, bool) {
 	return nil, false
 }
 
-// more reads claims that the ID token lacks from the provider's UserInfo. Signed claims take precedence.
+// more adds the claims that the ID token lacks from the provider's UserInfo. Claims in the signed ID
+// token take precedence.
 func more(ctx context.Context, p *provider, c *Client, token *oauth2.Token, subject string, claims map[string]any) error {
 	wanted := wantedOf(c)
 	lacks := func(name string) bool {
@@ -92,7 +94,7 @@ func more(ctx context.Context, p *provider, c *Client, token *oauth2.Token, subj
 	return nil
 }
 
-// wantedOf returns the claims that decide who a person is.
+// wantedOf returns the names of the claims that decide who the person is.
 func wantedOf(c *Client) []string {
 	names := slices.DeleteFunc([]string{c.OwnerClaim, c.OperatorClaim}, func(name string) bool { return name == "" })
 	if slices.Contains(names, email) {
@@ -101,7 +103,8 @@ func wantedOf(c *Client) []string {
 	return names
 }
 
-// read makes an identity of claims: an operator before an owner.
+// read returns the identity described by the claims. If they make the person an operator, an owner claim
+// is ignored.
 func read(c *Client, subject string, claims map[string]any) (Identity, error) {
 	who := Identity{Subject: subject}
 	address, _ := claims[email].(string)
@@ -127,7 +130,7 @@ func read(c *Client, subject string, claims map[string]any) (Identity, error) {
 	return who, nil
 }
 
-// says reports whether a claim is a value or a list with it.
+// says reports whether a claim is this value, or a list that contains it.
 func says(claims map[string]any, name, value string) bool {
 	claim, _ := claimNamed(claims, name)
 	is := func(one any) bool {
@@ -140,8 +143,8 @@ func says(claims map[string]any, name, value string) bool {
 	return is(claim)
 }
 
-// textOf returns a claim in the form used in settings: text unchanged, a whole number of any
-// length in decimal digits, and true or false. It refuses fractions and exponents.
+// textOf returns a claim as settings represent it: a string unchanged, a whole number of any length in
+// decimal digits, or true or false. Numbers with a fraction or an exponent are refused.
 func textOf(claim any) (text string, ok bool) {
 	switch claim := claim.(type) {
 	case string:
@@ -154,7 +157,7 @@ func textOf(claim any) (text string, ok bool) {
 	return "", false
 }
 
-// kindOf describes the type of a claim, without its value.
+// kindOf describes the type of a claim without revealing its value.
 func kindOf(claim any, has bool) string {
 	switch claim.(type) {
 	case string:

@@ -1,6 +1,6 @@
 package oidc
 
-// Error says why somebody was not logged in.
+// Error is the reason why a person was not logged in.
 type Error struct {
 	Reason string // a word for the audit: one of the constants, or the part of the answer that is invalid
 	Err    error  // details for the log, or nil

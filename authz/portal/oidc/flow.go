@@ -1,6 +1,5 @@
-// Package oidc logs people in by OpenID providers: the authorization code flow with PKCE, state
-// and nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636). It knows nothing of pages, cookies
-// and sessions.
+// Package oidc logs people in through OpenID providers: the authorization code flow with PKCE, state and
+// nonce (OpenID Connect Core 1.0 section 3.1, RFC 7636). Pages, cookies and sessions are the caller's.
 package oidc
 
 import (
@@ -21,8 +20,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Client is a workspace's registration at its provider. Without an OwnerClaim, only operators
-// log in.
+// Client is a workspace's registration at its provider. Without an OwnerClaim, only operators can log in.
 type Client struct {
 	store.OIDC
 	Workspace   string // its ID
@@ -31,14 +29,14 @@ type Client struct {
 	LogoutURL   string // the page to which the provider sends the browser after its logout
 }
 
-// ClientSecret is shown to the provider with this issuer only: the issuer in a workspace's
-// settings may be chosen by somebody who doesn't know the secret.
+// ClientSecret is sent only to the provider with this issuer. A person who doesn't know the secret may be
+// able to change the issuer in a workspace's settings, and must not receive the secret this way.
 type ClientSecret struct {
 	Issuer string
 	Secret jwks.Token
 }
 
-// Providers logs people in. It is safe for concurrent use.
+// Providers performs logins at OpenID providers. It is safe for concurrent use.
 type Providers struct {
 	client *http.Client
 	local  bool
@@ -48,15 +46,15 @@ type Providers struct {
 	known map[string]*known // by issuer
 }
 
-// New returns Providers that are called with a client, which must not follow redirects. With
-// local, endpoints on this machine may have http URLs.
+// New returns a Providers that uses the HTTP client, which must not follow redirects. If local is true,
+// endpoints on this machine can have http URLs.
 func New(client *http.Client, local bool, now func() time.Time) *Providers {
 	return &Providers{client: newClient(client), local: local, now: now, known: make(map[string]*known)}
 }
 
-// Begin returns a new login for the browser's cookie, and the URL to send the browser to. The
-// provider is asked to show its pages in a language and, with again, to ask for credentials
-// even if the person is logged in there. Errors: *Error.
+// Begin returns a new login, to be stored in the browser's cookie, and the provider's URL for it. The
+// provider is asked to use the language on its pages. If again is true, the provider must ask for
+// credentials even if the person is logged in there. Errors: *Error.
 func (p *Providers) Begin(ctx context.Context, c *Client, language string, again bool) (l Login, to string, err error) {
 	_, config, err := p.configOf(ctx, c)
 	if err != nil {
@@ -73,8 +71,8 @@ func (p *Providers) Begin(ctx context.Context, c *Client, language string, again
 	return l, config.AuthCodeURL(l.State(c), options...), nil
 }
 
-// configOf returns a client's provider and configuration. A secret for another issuer is
-// an error: without it, the provider would take the client for a public one. Errors: *Error.
+// configOf returns a client's provider and its OAuth configuration. A secret for another issuer is an
+// error: omitting the secret would make the client look like a public client. Errors: *Error.
 func (p *Providers) configOf(ctx context.Context, c *Client) (*provider, *oauth2.Config, error) {
 	if c.Secret.Secret != "" && c.Secret.Issuer != c.Issuer {
 		return nil, nil, &Error{
@@ -95,9 +93,9 @@ func (p *Providers) configOf(ctx context.Context, c *Client) (*provider, *oauth2
 	}, nil
 }
 
-// Finish handles the provider's answer, the query with which the browser came back. It calls
-// admit before it sends the code to the provider, and returns its error. Errors: *Error, with as
-// much of the identity as is proved.
+// Finish handles the provider's answer: the query with which the browser returns. It calls admit before
+// it sends the code to the provider; an error of admit is returned unchanged. Errors: *Error, with the
+// part of the identity that is already proved.
 func (p *Providers) Finish(ctx context.Context, c *Client, l Login, answer url.Values, admit func() error) (Identity, error) {
 	if err := judge(c, answer); err != nil {
 		return Identity{}, err
@@ -130,7 +128,7 @@ func (p *Providers) Finish(ctx context.Context, c *Client, l Login, answer url.V
 	return read(c, idToken.Subject, claims)
 }
 
-// judge refuses an answer without calling the provider.
+// judge refuses an invalid answer. It does not call the provider.
 func judge(c *Client, answer url.Values) error {
 	for _, name := range []string{"code", "iss", "error"} {
 		if len(answer[name]) > 1 { // RFC 6749 section 3.1
@@ -150,8 +148,8 @@ func judge(c *Client, answer url.Values) error {
 	return nil
 }
 
-// exchangeError says whose fault it is that a code brought no token. It leaves out the
-// provider's message, which may contain the code.
+// exchangeError returns an error that says whether the provider or the code is at fault if no token was
+// issued. It omits the provider's message, which may contain the code.
 func exchangeError(err error) error {
 	var answer *oauth2.RetrieveError
 	switch {
@@ -163,8 +161,7 @@ func exchangeError(err error) error {
 	return &Error{Reason: BadProvider, Err: fmt.Errorf("the token endpoint answers %d, %.40q", answer.Response.StatusCode, answer.ErrorCode)}
 }
 
-// verify checks the ID token as OpenID Connect Core 1.0 section 3.1.3.7 demands, except for its
-// nonce.
+// verify checks the ID token according to OpenID Connect Core 1.0 section 3.1.3.7, except for its nonce.
 func (p *Providers) verify(
 	ctx context.Context, from *provider, c *Client, token *oauth2.Token,
 ) (*oidc.IDToken, map[string]any, error) {
@@ -189,8 +186,8 @@ func (p *Providers) verify(
 	return idToken, claims, nil
 }
 
-// tokenError says whose fault it is that an ID token is invalid. Package go-oidc reports keys
-// that it could not fetch only by this text; a test checks it.
+// tokenError returns an error that says whether the provider or the ID token is at fault. Package go-oidc
+// reports that it could not fetch the keys only in this message; a test notices if the message changes.
 func tokenError(err error) error {
 	if strings.Contains(err.Error(), "fetching keys") {
 		return &Error{Reason: BadProvider, Err: shorten(err)}
@@ -198,8 +195,8 @@ func tokenError(err error) error {
 	return &Error{Reason: "token", Err: shorten(err)}
 }
 
-// EndSessionURL returns the page where the provider ends its own session, or nothing if it has
-// none or can't be reached (OpenID Connect RP-Initiated Logout 1.0 section 2).
+// EndSessionURL returns the URL at which the provider ends its own session. It is empty if the provider
+// has none or can't be reached (OpenID Connect RP-Initiated Logout 1.0 section 2).
 func (p *Providers) EndSessionURL(ctx context.Context, c *Client) string {
 	found, err := p.provider(ctx, c.Issuer)
 	if err != nil || found.EndSession == "" {

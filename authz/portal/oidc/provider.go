@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// discoveryLife is how long a provider's metadata is used. Its keys are fetched again
-	// whenever a token names an unknown one.
+	// discoveryLife is how long a provider's metadata is cached. The provider's keys are also fetched
+	// when a token names an unknown key.
 	discoveryLife = time.Hour
-	// FailureLife is how long an unreachable provider is not called again.
+	// FailureLife is how long a provider is not called again after its discovery failed.
 	FailureLife  = 5 * time.Second
 	maxProviders = 10000 // remembered at once
 )
 
-// provider is a provider with the metadata that package go-oidc does not expose (OpenID Connect
-// Discovery 1.0 section 3).
+// provider adds the metadata that package go-oidc does not expose (OpenID Connect Discovery 1.0 section
+// 3).
 type provider struct {
 	*oidc.Provider
 	metadata
@@ -45,7 +45,7 @@ type metadata struct {
 	NamesItself   bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
-// known is the result of the last discovery of a provider. Concurrent callers share one.
+// known is the result of a provider's last discovery. Concurrent callers share one discovery.
 type known struct {
 	mu    sync.Mutex
 	good  *provider // of the last discovery that succeeded, or nil
@@ -53,14 +53,14 @@ type known struct {
 	until time.Time
 }
 
-// provider returns the provider of an issuer: while it is unreachable, as it was at the last
-// discovery that succeeded. Errors: *Error.
+// provider returns the provider of an issuer. If the provider can't be reached, the result of the last
+// successful discovery is returned. Errors: *Error.
 func (p *Providers) provider(ctx context.Context, issuer string) (*provider, error) {
 	k := p.of(issuer)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if now := p.now(); !now.Before(k.until) {
-		// Others wait for the result, so it must not end with this caller.
+		// Other callers wait for the same discovery, so this caller's cancellation must not end it.
 		found, err := p.discover(oidc.ClientContext(context.WithoutCancel(ctx), p.client), issuer)
 		k.err, k.until = err, now.Add(FailureLife)
 		if err == nil {
@@ -109,7 +109,7 @@ func (p *Providers) discover(ctx context.Context, issuer string) (*provider, err
 	return one, nil
 }
 
-// shorten keeps a provider's pages out of the log.
+// shorten truncates an error that may contain a whole page of the provider, to keep it out of the log.
 func shorten(err error) error {
 	const enough = 300 // bytes
 	if text := err.Error(); len(text) > enough {
@@ -118,7 +118,7 @@ func shorten(err error) error {
 	return err
 }
 
-// permits reports whether an endpoint keeps the rules for issuers.
+// permits reports whether an endpoint satisfies the rules for issuer URLs.
 func (p *Providers) permits(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil {
@@ -127,8 +127,9 @@ func (p *Providers) permits(endpoint string) bool {
 	return u.Scheme == "https" || p.local && u.Scheme == "http" && outbound.IsLoopback(u)
 }
 
-// authStyle returns how the client sends its secret, according to the metadata. Package oauth2
-// would try both, but each try reveals the code (OpenID Connect Core 1.0 section 9).
+// authStyle returns how the client sends its secret, according to the provider's metadata. By default,
+// package oauth2 would try both ways, but each attempt reveals the code (OpenID Connect Core 1.0 section
+// 9).
 func (p *provider) authStyle(secret string) oauth2.AuthStyle {
 	if secret == "" || len(p.AuthMethods) > 0 && !slices.Contains(p.AuthMethods, "client_secret_basic") {
 		return oauth2.AuthStyleInParams
@@ -136,11 +137,12 @@ func (p *provider) authStyle(secret string) oauth2.AuthStyle {
 	return oauth2.AuthStyleInHeader
 }
 
-// shallow refuses JSON answers that are nested too deep. The wrapped client limits their length
-// and the addresses it calls.
+// shallow is a RoundTripper that refuses JSON answers that are nested too deep. The wrapped RoundTripper
+// limits the length of answers and the addresses that can be called.
 type shallow struct{ http.RoundTripper }
 
-// newClient returns a client for providers, which the workspaces' operators choose.
+// newClient returns the HTTP client for providers, which are untrusted, since operators of workspaces
+// choose them.
 func newClient(providers *http.Client) *http.Client {
 	client := *providers
 	client.Transport = shallow{providers.Transport}

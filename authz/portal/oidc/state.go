@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// Life is how long a person may take at the provider.
+	// Life is how long a person can take to log in at the provider.
 	Life = 10 * time.Minute
-	// clockSkew is the largest assumed difference between two servers' clocks.
+	// clockSkew is the largest tolerated difference between two servers' clocks.
 	clockSkew = time.Minute
 	markLen   = 8 // characters of the state's hash in a mark
 )
 
-// Login is a login in progress. All of its values are derived from its secret and start time,
-// so the server stores nothing, and another server can finish it.
+// Login is a login in progress. All its values are derived from its secret and its start time, so the
+// server stores nothing, and another server can finish the login.
 type Login struct {
 	Secret jwks.Token // from the browser's cookie
 	Begun  time.Time  // in whole seconds
@@ -33,18 +33,18 @@ func newLogin(now time.Time) Login {
 	return Login{jwks.Token(base64.RawURLEncoding.EncodeToString(random)), now.Truncate(time.Second)}
 }
 
-// State identifies the login to the provider: its start time, so that an old one can be
-// refused, and a hash.
+// State returns the state parameter, which identifies the login: its start time, so that an old state can
+// be refused, and a hash.
 func (l Login) State(c *Client) string {
 	return strconv.FormatInt(l.Begun.Unix(), 36) + "." + l.derive("state", c)
 }
 
-// Until is when the server may forget that the login was used: from then on, Resume refuses it
-// as too old.
+// Until is how long the server must remember that the login was used. After that time, Resume refuses the
+// login as too old.
 func (l Login) Until() time.Time { return l.Begun.Add(Life + 2*clockSkew) }
 
-// derive derives a value of the login from its secret. No value reveals another, and none is
-// valid for another workspace or provider.
+// derive derives a value for one purpose from the login's secret. No value reveals another, and none is
+// valid in another workspace or at another provider.
 func (l Login) derive(purpose string, c *Client) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
 		"burnkey login", purpose, c.Workspace, c.Issuer, c.ClientID, strconv.FormatInt(l.Begun.Unix(), 36), l.Secret.Reveal(),
@@ -52,8 +52,8 @@ func (l Login) derive(purpose string, c *Client) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Mark returns the beginning of a state, which tells a browser's logins apart. Marks sort by
-// time until 2038, when the start time gets one digit more.
+// Mark returns the prefix of a state that distinguishes the logins of one browser. Sorted marks are in
+// the order of time until 2038, when the start time gets another digit.
 func Mark(state string) (mark string, ok bool) {
 	mark, _, ok = split(state)
 	return mark, ok
@@ -68,7 +68,7 @@ func split(state string) (mark string, begun time.Time, ok bool) {
 	return at + "." + hash[:markLen], time.Unix(seconds, 0), true
 }
 
-// Resume returns the login with a secret, if the state belongs to it and it is not too old.
+// Resume returns the login with this secret, if the state belongs to it and the login is not too old.
 func Resume(secret jwks.Token, state string, c *Client, now time.Time) (l Login, ok bool) {
 	_, begun, ok := split(state)
 	l = Login{secret, begun}
