@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// browser keeps all cookies of one site, as browsers do outside of frames.
+// browser stores all cookies of one site, as a browser does for pages that are not in a frame.
 type browser struct {
 	*site
 	jar map[string]string
@@ -59,7 +59,7 @@ func (b *browser) open(workspace string, r authz.LinkRequest) {
 	b.get(strings.TrimPrefix(b.link(workspace, r), localURL)).want(http.StatusSeeOther)
 }
 
-// isOver reports whether the server has ended a cookie's session.
+// isOver reports whether the session with this secret has ended on the server.
 func (b *browser) isOver(secret string) bool {
 	_, err := b.Session(b.t.Context(), authz.Secret(secret))
 	return err != nil
@@ -72,7 +72,7 @@ func (b *browser) ended(workspace string) int {
 	return len(entries)
 }
 
-// Sessions in two workspaces do not affect one another, and each has its own logout.
+// Sessions in two workspaces do not affect one another, and are logged out separately.
 func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -91,11 +91,12 @@ func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	if b.isOver(acme) || !b.isOver(other) || b.ended("other") != 1 || b.ended("acme") != 0 || len(b.jar) != 2 {
 		t.Errorf("logged out of the wrong one: %v", b.jar)
 	}
-	// An operator's page of acme is shown in the global operator's session.
+	// The operator's page of acme belongs to the global operator's session, so its form ends that session
+	// and not the owner's.
 	b.do("POST", "/portal/logout", url.Values{"csrf": {b.get("/portal/acme/operator/keys").hidden("csrf")}}).want(200)
 	b.get(allPath).want(401)
 	b.get("/portal/acme/keys").want(200)
-	// A form of an ended session logs nobody else out.
+	// The logout form of a session that has already ended does not end another session.
 	b.open("other", authz.LinkRequest{})
 	csrf = b.get("/portal/other/keys").hidden("csrf")
 	check(t, s.EndSession(t.Context(), authz.Secret(b.jar["__Host-burnkey-other"])))
@@ -107,8 +108,8 @@ func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	b.do("POST", "/portal/logout", url.Values{"csrf": {csrf}}).want(http.StatusForbidden)
 }
 
-// The server ends a session that is replaced by another, also one with the cookie of an earlier
-// release.
+// A new session in a workspace ends the previous one on the server, even if the previous one has the
+// cookie name of an earlier release.
 func TestReplacedSessionsEnd(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -128,7 +129,8 @@ func TestReplacedSessionsEnd(t *testing.T) {
 	if !b.isOver(second) || b.ended("acme") != 2 || len(b.jar) != 2 {
 		t.Errorf("that of before the upgrade goes on: %v", b.jar)
 	}
-	// Two cookies of one name, as in a frame: both sessions end.
+	// A browser may send two cookies with the same name, one of them set in a frame. A logout ends both
+	// sessions.
 	third, fourth := b.jar["__Host-burnkey-acme"], s.owner("acme", "cust_3").cookie.Value
 	v := s.stranger()
 	v.header = http.Header{"Cookie": {"__Host-burnkey-acme=" + third + "; __Host-burnkey-acme=" + fourth}}
@@ -139,8 +141,8 @@ func TestReplacedSessionsEnd(t *testing.T) {
 	}
 }
 
-// A cookie opens only sessions of the workspace in its name, and no workspace's cookie has the
-// name of another cookie of ours.
+// A cookie is valid only for the workspace in its name, and no workspace id makes a session cookie
+// collide with the portal's other cookies.
 func TestCookiesAreWhatTheirNamesSay(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -160,7 +162,8 @@ func TestCookiesAreWhatTheirNamesSay(t *testing.T) {
 	b.get("/portal/other/keys").want(401)
 }
 
-// A browser keeps a limited number of sessions; the server ends the oldest.
+// A browser has a limited number of sessions. A new one beyond the limit ends the oldest on the server,
+// too.
 func TestCookiesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -10,9 +10,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Every page shows times in UTC, names UTC, and uses the date format of its language. A key's
-// last day is the one that was picked, in every time zone. The reader's local time is in the
-// title.
+// Every page shows times in UTC and in the date format of its language. A key's last day is the day that
+// was picked, in every time zone. The element's title has the reader's local time.
 func TestOneDateOfAKey(t *testing.T) {
 	t.Parallel()
 	s, url := served(t) // on 4 March, at noon
@@ -73,7 +72,7 @@ func TestOneDateOfAKey(t *testing.T) {
 	}
 }
 
-// A key's last day is the one that was picked, however long minting takes.
+// A key's last day is the day that was picked, even if minting takes a while.
 func TestThePickedDayIsTheLast(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -88,14 +87,14 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 			t.Errorf("%s: shows another day", path)
 		}
 	}
-	// The picked day may end while the key waits for its turn.
+	// The picked day ends while the key waits to be minted.
 	s.advance(time.Date(2026, 3, 4, 23, 59, 30, 0, time.UTC).Sub(s.clock()))
 	v = s.owner("acme", "cust_1")
 	v.post("/portal/acme/keys/new", "/portal/acme/keys",
 		with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("must expire in the future")
 }
 
-// If no day ends within the longest life, no day is offered.
+// If the longest allowed lifetime ends before the current day does, the form does not offer a date.
 func TestNoDayToPick(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -112,7 +111,7 @@ func (s *site) newestOf(owner string) store.Key {
 	return keys[0]
 }
 
-// publicLink returns a link as a browser opens it.
+// publicLink returns a link under the public URL, to be opened in a real browser.
 func publicLink(s *site, r authz.LinkRequest) string {
 	s.t.Helper()
 	secret, _, err := s.PortalLink(s.t.Context(), "acme", r)

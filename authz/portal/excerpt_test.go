@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// worst returns metadata that earlier versions accepted and that, indented, would be many times
-// as long.
+// worst returns metadata that earlier versions accepted and that indentation would make many times
+// longer.
 func worst() []string {
 	const n = 8000
 	return []string{
@@ -22,7 +22,8 @@ func worst() []string {
 	}
 }
 
-// Pages of metadata stored before there was a limit are at most a small multiple of its size.
+// For metadata stored by versions without a limit, a page is at most a small multiple of the metadata's
+// size.
 func TestPagesOfTheWorstThatIsStored(t *testing.T) {
 	t.Parallel()
 	const most = 4 << 20 // bytes

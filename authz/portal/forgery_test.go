@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A form that does not come from a page of this session is refused.
+// A form is refused if it was not sent from a page of the same session.
 func TestForeignForms(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -61,10 +61,10 @@ func TestForeignForms(t *testing.T) {
 			t.Errorf("%s: was\n%s, is\n%s", name, before, after)
 		}
 	}
-	// The field has no effect in the query.
+	// The csrf field counts only in the form, not in the query.
 	v.header = http.Header{}
 	v.do("POST", "/portal/acme/keys?csrf="+csrf, with(good, "once", strings.Repeat("z", 22))).want(http.StatusForbidden)
-	// Browsers that send only one of the two headers are accepted.
+	// A browser that sends only one of the header fields Origin and Sec-Fetch-Site is accepted.
 	for _, header := range []http.Header{{"Origin": {}}, {"Sec-Fetch-Site": {}}} {
 		v.header = header
 		v.create()
@@ -143,7 +143,7 @@ func TestFraming(t *testing.T) {
 	if set := p.Result().Header.Get("Set-Cookie"); !strings.Contains(set, "Max-Age=0") || !strings.Contains(set, "Partitioned") {
 		t.Errorf("logged out by %q", set)
 	}
-	// If no site may frame the page, the link stays unused.
+	// If the workspace allows no frames, a link opened in a frame stays unused.
 	nowhere := s.stranger()
 	nowhere.header = frame.header
 	link := s.link("other", authz.LinkRequest{Owner: "cust_1"})
@@ -164,7 +164,7 @@ func TestFraming(t *testing.T) {
 	used.get(link).want(http.StatusGone)
 }
 
-// A browser may send a frame's cookie and its own.
+// A browser may send two cookies with the same name, one of them set in a frame.
 func TestTwoCookies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

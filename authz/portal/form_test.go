@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// policyOf returns a copy of a workspace's portal settings.
+// policyOf returns a copy of a workspace's portal settings, to be changed.
 func policyOf(s *site, workspace string) store.Portal {
 	s.t.Helper()
 	w, err := s.Workspace(s.t.Context(), workspace)
@@ -86,7 +86,7 @@ func TestExpiry(t *testing.T) {
 	s := newSite(t)
 	s.update("acme", func(set *store.Workspace) { set.AllowNeverExpires = true })
 	v := s.owner("acme", "cust_1")
-	// AllowNeverExpires alone, the default, does not apply to the portal.
+	// By default, AllowNeverExpires applies to the API but not to the portal.
 	v.get("/portal/acme/keys/new").want(200).has("On a date", "365 days").hasNot("Never")
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "never")).want(422)
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "expiry", "31536001")).want(422)
@@ -186,7 +186,8 @@ func TestTheLimitOfKeys(t *testing.T) {
 		v.get(path).want(200).has("Create key").hasNot(says)
 	}
 	k := v.create()
-	// The page shows the limit before the form, and refuses a form that is still open.
+	// If the owner has as many keys as allowed, the page says so instead of showing the form, and a form
+	// that is still open in another tab is refused.
 	full := func() {
 		t.Helper()
 		for _, path := range pages {

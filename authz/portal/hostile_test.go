@@ -9,7 +9,8 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// Another site's form comes without the cookie (SameSite), and must not take it away.
+// Browsers do not send the session cookie with a form from another site (SameSite). The answer must not
+// delete the cookie either.
 func TestAnotherSiteLogsNobodyOut(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -28,7 +29,8 @@ func TestAnotherSiteLogsNobodyOut(t *testing.T) {
 	s.stranger().do(http.MethodPost, "/portal/logout", url.Values{}).want(http.StatusOK)
 }
 
-// Browsers omit a default port in an Origin (RFC 6454 section 6.2).
+// Browsers omit the default port in the Origin header (RFC 6454 section 6.2), even if the public URL
+// contains it.
 func TestPublicURLWithTheUsualPort(t *testing.T) {
 	t.Parallel()
 	for public, origin := range map[string]string{
@@ -45,7 +47,7 @@ func TestPublicURLWithTheUsualPort(t *testing.T) {
 	}
 }
 
-// Typed text is shown unchanged, even if it looks like a placeholder of a message.
+// Text that a person typed is shown unchanged, even if it contains a placeholder of the message.
 func TestNamesAreNoPlacesInMessages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -56,7 +58,7 @@ func TestNamesAreNoPlacesInMessages(t *testing.T) {
 	}
 }
 
-// A right-to-left name does not reorder the text around it.
+// A name in a right-to-left script does not reorder the text around it.
 func TestTextFromTheRight(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// route is a route for owners. Its path depends on the workspace and the key.
+// route is an owner's route. Its path depends on the workspace and the key.
 type route struct {
 	method string
 	path   func(workspace, id string) string
@@ -42,12 +42,12 @@ func routes() []route {
 	}
 }
 
-// unique matches the parts that differ between two identical pages.
+// unique matches the parts of a page that differ each time the page is loaded.
 var unique = regexp.MustCompile(`name="(csrf|once)" value="[^"]*"|[0-9a-f]{8}-[0-9a-f-]{27}`)
 
 const unknownID = "01900000-0000-7000-8000-000000000000"
 
-// theirs returns keys of cust_2, one of them in its grace.
+// theirs issues keys for cust_2, one of them in its grace period.
 func theirs(s *site) (keys []store.Key) {
 	active := s.issue("acme", authz.IssueRequest{Owner: "cust_2", Name: "Theirs"})
 	old := s.issue("acme", authz.IssueRequest{Owner: "cust_2", Name: "Theirs"})
@@ -56,7 +56,7 @@ func theirs(s *site) (keys []store.Key) {
 	return []store.Key{active, old, issued.Key}
 }
 
-// everything returns all state that must not change.
+// everything returns all stored state that a refused request must not change.
 func everything(s *site) string {
 	keys, _, err := s.Keys(s.t.Context(), "acme", store.Filter{Limit: 100})
 	check(s.t, err)
@@ -109,7 +109,8 @@ func TestOneOwnerCantTouchAnothersKey(t *testing.T) {
 	}
 }
 
-// Without a session of an owner in the workspace, no route works, whatever else the browser has.
+// Every route requires a session of an owner in the workspace; no other cookie, link or session is
+// accepted instead.
 func TestWhoIsNoOwnerGetsNowhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -160,7 +161,7 @@ func TestNoSuchWorkspace(t *testing.T) {
 	}
 }
 
-// A workspace may have the name of one of our paths.
+// A workspace's id may be equal to a fixed segment of the portal's paths, such as "link".
 func TestWorkspacesOfOurPathsNames(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -193,7 +194,7 @@ func TestNoSuchPage(t *testing.T) {
 	}
 }
 
-// The page without a workspace explains how to reach one, without a list of workspaces.
+// The page outside of any workspace explains how to reach a workspace, but lists none.
 func TestTheDoor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -208,7 +209,8 @@ func TestTheDoor(t *testing.T) {
 	s.stranger().do("POST", "/portal/", url.Values{}).want(http.StatusNotFound)
 }
 
-// An untidy address redirects to the tidy one, with all our header fields.
+// An address with empty segments or dots redirects to the clean address. The redirect has all header
+// fields of the portal.
 func TestUntidyAddresses(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, publicURL+"/burnkey")

@@ -16,7 +16,7 @@ import (
 
 var good = url.Values{"name": {"Web shop"}, "expiry": {"2592000"}, "environment": {"test"}}
 
-// create issues a key by the form and returns it.
+// create issues a key through the form and returns it.
 func (v *visitor) create(changes ...string) store.Key {
 	v.t.Helper()
 	v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, changes...)).want(http.StatusOK)
@@ -25,7 +25,7 @@ func (v *visitor) create(changes ...string) store.Key {
 	return keys[0]
 }
 
-// with returns a form with some fields replaced.
+// with returns a copy of a form with some fields replaced.
 func with(form url.Values, changes ...string) url.Values {
 	changed := url.Values{}
 	for name, values := range form {
@@ -140,7 +140,7 @@ func TestRevokedByTheEndOfItsID(t *testing.T) {
 	}
 }
 
-// The subject of a form may have changed by the time the form is sent.
+// The key may have changed by the time a form about it is sent.
 func TestFormsThatAreLate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -163,7 +163,7 @@ func TestFormsThatAreLate(t *testing.T) {
 	}
 }
 
-// A form that is still open in another tab concerns the rotation that it showed.
+// A form that is still open in another tab affects only the rotation that it showed, not a later one.
 func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -186,7 +186,7 @@ func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
 	}
 }
 
-// The revocation of a successor warns that no key replaces the old one.
+// Revoking the successor during the grace period warns that no key will replace the old one.
 func TestAGraceWithoutASuccessor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -268,7 +268,7 @@ func TestASessionEnds(t *testing.T) {
 	}
 }
 
-// A browser without a session learns how to get one, not that it has ended.
+// A browser that never had a session is told how to get one, not that its session has ended.
 func TestNobodyYet(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -291,7 +291,7 @@ func TestNobodyYet(t *testing.T) {
 	late.get("/portal/acme/keys").want(http.StatusUnauthorized).has("Log in again to continue")
 }
 
-// A customer who renames too often sees an error, and can still revoke.
+// An owner who renames keys too often gets an error, but can still revoke keys.
 func TestOwnersWhoChangeTooMuchAreAskedToWait(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

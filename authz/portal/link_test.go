@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A reader that is not a person navigating gets a button, and the link stays valid.
+// A request that is not a person's navigation gets a page with a button, and the link stays valid.
 func TestPreviewsLeaveLinksGood(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -49,7 +49,7 @@ func TestPreviewsLeaveLinksGood(t *testing.T) {
 	}
 }
 
-// The button uses the link once, and only from a page of ours.
+// The button uses the link up. It works only if sent from the portal's own page.
 func TestTheButtonOfALink(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -73,7 +73,8 @@ func TestTheButtonOfALink(t *testing.T) {
 	s.stranger().do("PUT", link, nil).want(http.StatusNotFound)
 }
 
-// A used link works for a person who is logged in as its addressee, and for nobody else.
+// A link that was used redirects a person who is logged in as its addressee. For anybody else it is
+// invalid.
 func TestUsedLinks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -90,7 +91,7 @@ func TestUsedLinks(t *testing.T) {
 	s.stranger().get(first).want(http.StatusGone).hasNot("Go to your keys")
 }
 
-// The button works without JavaScript, on a phone and in a frame, in both languages.
+// The link's button works without JavaScript, on a phone and in a frame, in both languages.
 func TestTheButtonInABrowser(t *testing.T) {
 	t.Parallel()
 	s, _ := served(t)

@@ -25,7 +25,7 @@ func messagesIn(t *testing.T, code string) (messages map[string]string) {
 	return messages
 }
 
-// base returns a message's key without its plural form.
+// base returns a message's key without the suffix for a plural form.
 func base(key string) string {
 	for _, form := range []string{".other", ".zero", ".one", ".two", ".few", ".many"} {
 		if before, ok := strings.CutSuffix(key, form); ok {
@@ -40,7 +40,7 @@ var (
 	words = regexp.MustCompile(`\p{L}{2,}`)
 )
 
-// Every message that a template or the code names exists, and every message is used.
+// Every message that a template or the code refers to exists, and every message is used.
 func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	t.Parallel()
 	messages := messagesIn(t, "en")
@@ -91,7 +91,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	}
 }
 
-// Every message whose key has a word of another package exists, too.
+// Every value that another package defines and pages show, such as a status, has a message.
 func TestEveryWordIsThere(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../store/audit.go")
@@ -130,7 +130,7 @@ func TestEveryWordIsThere(t *testing.T) {
 	}
 }
 
-// Templates have no text of their own, which would be in one language only.
+// Templates contain no literal text, since it would not be translated.
 func TestTemplatesHaveNoText(t *testing.T) {
 	t.Parallel()
 	action := regexp.MustCompile(`(?s)\{\{.*?\}\}`)

@@ -23,7 +23,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// bent is a provider that misbehaves as tests demand. Its token endpoint accepts every code.
+// bent is an OpenID provider that misbehaves in the ways that tests choose. Its token endpoint accepts
+// every code.
 type bent struct {
 	*httptest.Server
 	t        *testing.T
@@ -87,7 +88,7 @@ func (b *bent) answer(w http.ResponseWriter, members, more map[string]any) {
 	b.check(json.NewEncoder(w).Encode(members))
 }
 
-// idToken returns an ID token whose nonce is the code.
+// idToken returns a signed ID token with this nonce and with the claims that the test chose.
 func (b *bent) idToken(nonce string) string {
 	now := time.Now()
 	claims := map[string]any{
@@ -117,7 +118,7 @@ func (b *bent) site(secrets map[string]authz.Secret) *site {
 	return s
 }
 
-// code returns the path of a login's return, with a code that yields the right nonce.
+// code returns the callback's path with a code that makes the fake provider issue the right nonce.
 func (l *login) code() string {
 	answer := url.Values{"state": {l.to.Query().Get("state")}, "code": {l.to.Query().Get("nonce")}}
 	return "/portal/acme/callback?" + answer.Encode()
@@ -164,7 +165,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 				b.key = c.key
 			}
 			s := b.site(nil)
-			// Near the token's time, so that nbf matters.
+			// The site's clock is set close to the token's time, so that nbf makes a difference.
 			s.advance(time.Since(s.clock()).Truncate(time.Second))
 			l := s.stranger().begin("acme")
 			s.advance(-time.Minute)
@@ -181,7 +182,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 	}
 }
 
-// UserInfo supplies missing claims, but does not override signed ones.
+// UserInfo adds missing claims, but does not override those in the signed ID token.
 func TestUserInfo(t *testing.T) {
 	t.Parallel()
 	type claims = map[string]any
@@ -248,7 +249,7 @@ func TestOwnersByAddress(t *testing.T) {
 	}
 }
 
-// The metadata decides how a client sends its secret; nothing is tried.
+// The provider's metadata decides how the client sends its secret. The client does not try several ways.
 func TestClientsAtTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -313,7 +314,7 @@ func TestProvidersThatAreDown(t *testing.T) {
 		s.advance(5 * time.Second)
 		l := s.stranger().begin("acme")
 		l.back(l.code()).want(http.StatusSeeOther)
-		// The known metadata stays valid until the provider answers again.
+		// While the provider fails, the metadata fetched earlier stays in use.
 		b.handlers["/.well-known/openid-configuration"] = status(500, "")
 		s.advance(3 * time.Hour)
 		l = s.stranger().begin("acme")
@@ -381,7 +382,7 @@ func TestProvidersThatAreDown(t *testing.T) {
 	})
 }
 
-// The endpoints in a provider's metadata obey the rules for issuers.
+// Endpoints in a provider's metadata must satisfy the same rules as issuer URLs.
 func TestMetadataIsHeldToTheSame(t *testing.T) {
 	t.Parallel()
 	for name, members := range map[string]map[string]any{
@@ -407,7 +408,7 @@ func TestMetadataIsHeldToTheSame(t *testing.T) {
 	})
 }
 
-// A server with a path has its callback below that path.
+// If the public URL has a path, the callback URL is below that path.
 func TestLoginsBelowAPath(t *testing.T) {
 	t.Parallel()
 	b := newBent(t)
@@ -420,7 +421,8 @@ func TestLoginsBelowAPath(t *testing.T) {
 	l.back(l.code()).want(http.StatusSeeOther).leadsTo("/burnkey/portal/acme/keys")
 }
 
-// A code is valid for the provider that issued it, and a login for the provider where it began.
+// A code is accepted only from the provider that issued it, and a login continues only with the provider
+// at which it began.
 func TestAProviderThatChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	b, c := newBent(t), newBent(t)
@@ -433,8 +435,8 @@ func TestAProviderThatChangesMeanwhile(t *testing.T) {
 	}
 }
 
-// A client's secret is sent to its own provider only, whichever issuer is set later. Without the secret,
-// the client does not become a public one.
+// A client secret is sent only to the issuer for which it was configured, even if the workspace's issuer
+// changes. The client does not act as a public client instead.
 func TestAClientSecretIsForOneIssuer(t *testing.T) {
 	t.Parallel()
 	const secret = "the secret at b"

@@ -16,7 +16,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// localURL is the public URL of a portal with a provider on this machine. No server listens there.
+// localURL is the public URL of a portal whose provider runs on this machine. No server listens at this
+// URL.
 const localURL = "http://127.0.0.1:1"
 
 var users = map[string]map[string]any{
@@ -28,7 +29,7 @@ var users = map[string]map[string]any{
 	"num":  {"customer_id": 1.5},
 }
 
-// newLoginSite returns a site with a provider for both workspaces.
+// newLoginSite returns a site whose two workspaces use one new provider.
 func newLoginSite(t *testing.T, c portaltest.OIDCConfig, clientID string, secrets map[string]authz.Secret) *site {
 	t.Helper()
 	c.RedirectURIs = []string{localURL + "/portal/acme/callback", localURL + "/portal/other/callback", localURL + "/portal/burnkey/callback"}
@@ -60,14 +61,14 @@ func (s *site) provide(workspace, issuer, clientID string) {
 	})
 }
 
-// login is a login in progress, as the browser has it.
+// login is a login in progress, as seen by the browser.
 type login struct {
 	*visitor
 	name, cookie string
 	to           *url.URL // URL at the provider
 }
 
-// begin starts a login and stops before the provider.
+// begin starts a login, but does not follow the redirect to the provider.
 func (v *visitor) begin(workspace string, query ...string) *login {
 	v.t.Helper()
 	v.advance(time.Minute) // so that a refusal is recorded
@@ -90,14 +91,14 @@ func (v *visitor) begin(workspace string, query ...string) *login {
 	return l
 }
 
-// set changes a parameter of the provider's address.
+// set changes a query parameter of the provider's URL.
 func (l *login) set(name, value string) {
 	query := l.to.Query()
 	query.Set(name, value)
 	l.to.RawQuery = query.Encode()
 }
 
-// as goes through the provider's pages, and returns the path of the return.
+// as logs in as sub on the provider's pages, and returns the path to which the provider redirects.
 func (l *login) as(sub string) (path string) {
 	l.t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -130,7 +131,7 @@ func (l *login) as(sub string) (path string) {
 	return back
 }
 
-// stay returns without checking whether the cookie was deleted.
+// stay requests a path with the login's cookie, without checking what happens to the cookie.
 func (l *login) stay(path string) *page {
 	l.t.Helper()
 	l.header = http.Header{}
@@ -141,7 +142,7 @@ func (l *login) stay(path string) *page {
 	return l.get(path)
 }
 
-// back returns to a path with the login's cookie, and checks that it is deleted.
+// back requests a path with the login's cookie, and checks that the answer deletes the cookie.
 func (l *login) back(path string) *page {
 	l.t.Helper()
 	p := l.stay(path)
@@ -155,7 +156,7 @@ func (l *login) back(path string) *page {
 	return p
 }
 
-// logIn logs in by a provider that behaves correctly.
+// logIn logs in as sub through a provider that behaves correctly.
 func (s *site) logIn(workspace, sub string) *visitor {
 	s.t.Helper()
 	l := s.stranger().begin(workspace)
@@ -168,7 +169,8 @@ func (s *site) logIn(workspace, sub string) *visitor {
 	return l.visitor
 }
 
-// refused checks that nobody was logged in, and that the audit has the reason, or nothing.
+// refused checks that nobody was logged in, and that the audit has a refusal with this reason. An empty
+// reason means that the audit must have no refusal.
 func (s *site) refused(p *page, status int, reason string) {
 	s.t.Helper()
 	p.want(status)

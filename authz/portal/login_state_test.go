@@ -16,7 +16,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// toProvider begins a login in a browser and returns the path of a successful return.
+// toProvider begins a login in a browser and returns the path of a successful callback.
 func (b *browser) toProvider(query string) (back string) {
 	b.t.Helper()
 	p := b.get("/portal/acme/login" + query).want(http.StatusSeeOther)
@@ -35,8 +35,8 @@ func (b *browser) logins() (n int) {
 	return n
 }
 
-// Two tabs log in side by side and return in either order. An answer that belongs to no login
-// of this browser affects neither.
+// Two tabs can log in at the same time and return in either order. A callback that belongs to no login of
+// this browser affects neither.
 func TestTwoLoginsAtOnce(t *testing.T) {
 	t.Parallel()
 	provider := newBent(t)
@@ -60,7 +60,7 @@ func TestTwoLoginsAtOnce(t *testing.T) {
 	if b.jar["__Host-burnkey-acme"] != session || b.isOver(session) || b.logins() != 0 {
 		t.Errorf("the pages of the first tab no longer work: %v", b.jar)
 	}
-	// A person who logs in as somebody else meanwhile becomes that person.
+	// A login as another person replaces the session of the person who was logged in.
 	asBen := b.toProvider("?other")
 	provider.claims["customer_id"] = "cust_2"
 	b.get(asBen).want(http.StatusSeeOther)
@@ -77,7 +77,7 @@ func TestTwoLoginsAtOnce(t *testing.T) {
 	}
 }
 
-// A state is valid once, over all servers, and for ten minutes.
+// A state can be used once, across all servers, and only for ten minutes.
 func TestAStateIsGoodOnce(t *testing.T) {
 	t.Parallel()
 	provider := newBent(t)
@@ -123,7 +123,8 @@ func TestAStateIsGoodOnce(t *testing.T) {
 	late.get(soon).want(http.StatusSeeOther) // clocks differ, as between two servers
 }
 
-// Calls to the provider are limited by address, and allowed again a little later.
+// Calls to the provider are limited per address. After a refusal, the same login can continue a little
+// later.
 func TestExchangesAreBounded(t *testing.T) {
 	t.Parallel()
 	provider := newBent(t)
@@ -153,7 +154,8 @@ func TestExchangesAreBounded(t *testing.T) {
 	c.get(back).want(http.StatusSeeOther).leadsTo("/portal/acme/keys")
 }
 
-// A logged-in person who opens the login page, or returns from an old login, continues.
+// A logged-in person who opens the login page, or reloads an old callback, is redirected to the start
+// page.
 func TestALoginWithASessionInPlace(t *testing.T) {
 	t.Parallel()
 	s := newBent(t).site(nil)
@@ -175,7 +177,7 @@ func TestALoginWithASessionInPlace(t *testing.T) {
 	}
 }
 
-// Claims are found at any depth and with any type of value.
+// Claims are found at any depth and with values of any type.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	const roles = "https://acme.example/app.roles"
@@ -243,7 +245,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// A nested claim of UserInfo counts if the ID token lacks it.
+// If the ID token lacks a nested claim, the claim is taken from UserInfo.
 func TestNestedClaimsOfUserInfo(t *testing.T) {
 	t.Parallel()
 	b := newBent(t)

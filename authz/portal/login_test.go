@@ -66,7 +66,7 @@ func TestLogIn(t *testing.T) {
 	}
 }
 
-// Actions in a session that began with a login have the person's name.
+// In the audit, actions in a session that began with a login name the person.
 func TestAuditOfALogin(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
@@ -80,7 +80,7 @@ func TestAuditOfALogin(t *testing.T) {
 	}
 }
 
-// Manipulated logins are refused, with real answers of the provider.
+// A login whose parameters were manipulated is refused, even though the provider's answer is genuine.
 func TestLoginsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
@@ -210,7 +210,7 @@ func TestLogOutOfALogin(t *testing.T) {
 	if p.Header().Get("Refresh") != "" {
 		t.Error("it leads on again")
 	}
-	// After a link, no provider has a session to end.
+	// A session that began with a link has no session at a provider to end.
 	w := s.stranger()
 	w.get(strings.TrimPrefix(s.link("acme", authz.LinkRequest{Owner: "cust_1"}), localURL)).want(http.StatusSeeOther)
 	w.header = http.Header{"Origin": {localURL}}
@@ -219,7 +219,7 @@ func TestLogOutOfALogin(t *testing.T) {
 	}
 }
 
-// The database has no secret that would allow a login.
+// The database contains no secret with which somebody could complete a login.
 func TestNoSecretOfALoginIsKept(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.ConfidentialClient, map[string]authz.Secret{"acme": portaltest.ClientSecret})
@@ -280,7 +280,8 @@ func TestWaysToTheLogin(t *testing.T) {
 	if offers(framed, "/portal/acme/keys") {
 		t.Error("a login is offered in a frame")
 	}
-	// HEAD, prefetches and requests of other pages neither begin nor end a login.
+	// A request that is not a person's navigation, such as HEAD or a prefetch, neither begins nor ends a
+	// login.
 	for name, c := range map[string]struct {
 		method string
 		header http.Header

@@ -55,7 +55,7 @@ type site struct {
 	now time.Time
 }
 
-// faulty is a store that fails while err is set, and counts reads of workspaces and sessions.
+// faulty is a store that fails while err is set, and that counts reads of workspaces and sessions.
 type faulty struct {
 	store.Store
 	err   error
@@ -80,7 +80,7 @@ func (f *faulty) Logo(ctx context.Context, id string) ([]byte, error) {
 	return f.Store.Logo(ctx, id)
 }
 
-// newSite has the workspaces acme and other. Its clock stands still.
+// newSite returns a site with the workspaces acme and other. Its clock moves only by advance.
 func newSite(t *testing.T, url ...string) *site {
 	t.Helper()
 	return newSiteWith(t, portal.Options{PublicURL: append(url, publicURL)[0]})
@@ -101,7 +101,7 @@ func newSiteWith(t *testing.T, o portal.Options) *site {
 	return s
 }
 
-// open opens the site's database file, and returns a function that closes it.
+// open opens the site's database file, and returns a function that closes the file.
 func (s *site) open(ctx context.Context) (done func()) {
 	db, err := sqlite.Open(ctx, s.file)
 	must(err)
@@ -112,8 +112,8 @@ func (s *site) open(ctx context.Context) (done func()) {
 	return func() { must(db.Close()) }
 }
 
-// newDatabase returns a database file with two workspaces. It is made once, since migrations take
-// long.
+// newDatabase returns the content of a database file with two workspaces. It is created once, since
+// migrations take long.
 var newDatabase = sync.OnceValue(func() []byte {
 	dir, err := os.MkdirTemp("", "portal-")
 	must(err)
@@ -154,7 +154,7 @@ func (s *site) update(workspace string, change func(*store.Workspace)) {
 	check(s.t, err)
 }
 
-// issue issues a key like a producer's backend.
+// issue issues a key as a producer's backend would, through authz.
 func (s *site) issue(workspace string, r authz.IssueRequest) store.Key {
 	s.t.Helper()
 	issued, err := s.Issue(s.t.Context(), workspace, r)
@@ -169,7 +169,7 @@ func (s *site) link(workspace string, r authz.LinkRequest) string {
 	return strings.TrimPrefix(s.PortalLinkURL(secret), publicURL)
 }
 
-// press mints keys that can be published, and tokens with invalid signatures.
+// press is a fake minter: its keys can be published, but the signatures of its tokens are invalid.
 type press struct {
 	mu     sync.Mutex
 	err    error
@@ -206,11 +206,11 @@ func (p *press) last() string { return p.tokens[len(p.tokens)-1].Reveal() }
 type visitor struct {
 	*site
 	cookie *http.Cookie
-	// header replaces or removes headers of every request.
+	// header replaces header fields of every request, or removes those with no values.
 	header http.Header
 }
 
-// owner returns a visitor who has opened an owner's link.
+// owner returns a visitor who has logged in with an owner's link.
 func (s *site) owner(workspace, owner string, r ...authz.LinkRequest) *visitor {
 	s.t.Helper()
 	request := append(r, authz.LinkRequest{})[0]
@@ -235,7 +235,7 @@ func (s *site) operator(workspace string) *visitor {
 	return &visitor{site: s, header: http.Header{}, cookie: &http.Cookie{Name: "__Host-burnkey-" + workspace, Value: secret.Reveal()}}
 }
 
-// isSession reports whether a cookie is a session cookie of any workspace.
+// isSession reports whether a cookie has the name of a workspace's session cookie.
 func isSession(name string) bool {
 	return strings.HasPrefix(name, "__Host-burnkey-") || name == "__Host-burnkey"
 }
@@ -255,7 +255,7 @@ func (v *visitor) get(path string) *page {
 	return v.do(http.MethodGet, path, nil)
 }
 
-// post sends a form with the hidden fields of the page at from.
+// post sends a form to path, with the hidden fields of the page at from.
 func (v *visitor) post(from, path string, form url.Values) *page {
 	v.t.Helper()
 	sent := url.Values{}
@@ -325,7 +325,8 @@ var (
 	schemes   = regexp.MustCompile(`^([?#/]|https?:)`)
 )
 
-// elementsOf returns the start tags of a page. A regular expression takes long on all pages.
+// elementsOf returns the start tags of a page. A regular expression would take too long for all pages of
+// all tests.
 func elementsOf(body string) (elements []string) {
 	for part := range strings.SplitSeq(body, "<") {
 		if end := strings.IndexByte(part, '>'); end > 0 && part[0] != '/' && part[0] != '!' {
@@ -335,7 +336,7 @@ func elementsOf(body string) (elements []string) {
 	return elements
 }
 
-// safe checks the rules that every answer must keep.
+// safe checks the rules that every answer must follow.
 func (p *page) safe() {
 	p.t.Helper()
 	h := p.Header()
@@ -399,7 +400,8 @@ func (p *page) leadsTo(path string) {
 	}
 }
 
-// saysDone checks that the answer redirects to a path with a notice, and returns the whole address.
+// saysDone checks that the answer redirects to path with a query for the notice what, and returns the
+// URL.
 func (p *page) saysDone(path, what string) string {
 	p.t.Helper()
 	to := p.Header().Get("Location")
@@ -414,7 +416,7 @@ func (p *page) text() string {
 	return strings.Join(strings.Fields(html.UnescapeString(elementsAll.ReplaceAllString(p.body, " "))), " ")
 }
 
-// told returns the text without tokens, for a test's output.
+// told returns the page's text with tokens redacted, for the output of a failed test.
 func (p *page) told() string { return redact(p.text()) }
 
 func redact(text string) string { return tokens.ReplaceAllString(text, "[token]") }
@@ -443,7 +445,7 @@ func (p *page) hasNot(texts ...string) *page {
 	return p
 }
 
-// hidden returns the value of the first hidden field with a name, or nothing.
+// hidden returns the value of the first hidden field with this name, or an empty string.
 func (p *page) hidden(name string) string {
 	m := regexp.MustCompile(`<input type="hidden" name="` + name + `" value="([^"]*)">`).FindStringSubmatch(p.body)
 	if m == nil {

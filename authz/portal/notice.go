@@ -10,9 +10,9 @@ import (
 // true.
 const noticeLife = time.Minute
 
-// done returns the query for a redirect, so that the next page shows a notice that the action what was
-// done to the object to. The query is sealed with the session's secret, so nobody can make a link that
-// shows a false notice to somebody else.
+// done returns a query for the URL of a redirect, so that the page shows a notice of the action `what` on
+// the object `to`. The query is sealed with the session's secret, so nobody can make a link that shows
+// somebody else a false notice.
 func (v *visit) done(what, to string) string {
 	at := strconv.FormatInt(v.now().Unix(), 36)
 	return "?" + url.Values{"done": {what}, "at": {at}, "seal": {v.seal(what, to, at)}}.Encode()

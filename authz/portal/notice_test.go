@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A page shows a notice only for an action that this session has just done to this key.
+// A page shows a notice only if this session has just taken that action on that key.
 func TestNoticesAreTrue(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

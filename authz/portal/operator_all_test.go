@@ -39,7 +39,7 @@ func homeRoutes() []route {
 	}
 }
 
-// An operator of the server's own workspace sees all others.
+// An operator of the server's own workspace can see all other workspaces.
 func TestAnOperatorOfAllWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -112,7 +112,8 @@ func TestPagesOfAllWorkspaces(t *testing.T) {
 	v.get(allPath + "?q=" + s.minter.last()).want(400)
 }
 
-// A token leads to its key in any workspace; an id or a kid needs the workspace.
+// A token alone is enough to find its key in any workspace. To find a key by id or kid, the workspace
+// must be named.
 func TestFindAnywhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -150,7 +151,7 @@ func TestFindAnywhere(t *testing.T) {
 	}
 }
 
-// Management keys can't be seen, searched or revoked on a page.
+// Management keys can't be seen, searched for or revoked on any page.
 func TestManagementKeysAreOnNoPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -188,7 +189,7 @@ func TestManagementKeysAreOnNoPage(t *testing.T) {
 	}
 }
 
-// Operators of one workspace and owners have no access to pages of all workspaces.
+// Neither operators of a single workspace nor owners have access to the pages of all workspaces.
 func TestWhoIsOverOneWorkspaceIsNotOverAll(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -250,7 +251,7 @@ func TestForeignFormsForAllWorkspaces(t *testing.T) {
 	v.do("POST", "/portal/burnkey/operator/find", with(find, "csrf", csrf)).want(303)
 }
 
-// Each page may be framed by the frame_ancestors of its own workspace.
+// Each page can be framed only by the sites in frame_ancestors of its own workspace.
 func TestFramesOfAllWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -268,7 +269,8 @@ func TestFramesOfAllWorkspaces(t *testing.T) {
 	}
 }
 
-// If a browser sends both cookies, the session of this workspace comes first.
+// If the browser sends the cookies of a workspace and of a global operator, an owner's page uses the
+// workspace's session.
 func TestASessionOverAllComesLast(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -282,7 +284,7 @@ func TestASessionOverAllComesLast(t *testing.T) {
 	v.get("/portal/acme/operator/keys").want(200)
 }
 
-// A login to the server's own workspace needs the operator's claim. Owners are refused.
+// To log in to the server's own workspace, a person needs the operator's claim. Owners are refused.
 func TestLogInToAllWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)

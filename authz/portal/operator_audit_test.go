@@ -14,7 +14,7 @@ import (
 
 const auditPath = "/portal/acme/operator/audit"
 
-// count returns the number of entries on a page.
+// count returns the number of audit entries on a page.
 func (p *page) count() int { return strings.Count(p.body, "<li>\n<p><strong>") }
 
 func TestAuditFilters(t *testing.T) {
@@ -81,7 +81,7 @@ func TestPagesOfTheAudit(t *testing.T) {
 	}
 }
 
-// No cell is a formula to a spreadsheet.
+// A spreadsheet must not interpret any cell of an export as a formula.
 func TestExport(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -123,7 +123,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// An export reads in several steps, and its end shows whether entries are left out.
+// An export is read in several steps. A JSON export ends by saying whether older entries were left out.
 func TestALongExport(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

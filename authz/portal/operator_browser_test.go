@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// served returns a site that browsers can reach, with keys of two owners.
+// served returns a site that a real browser can reach, with keys of two owners.
 func served(t *testing.T) (s *site, url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,7 +44,7 @@ func served(t *testing.T) (s *site, url string) {
 	return s, url
 }
 
-// sound checks the rules that every page must keep.
+// sound checks the rules that every page must follow.
 func sound(t *testing.T, p *portaltest.Page, what string) {
 	t.Helper()
 	for _, violation := range p.Axe() {
@@ -65,7 +65,7 @@ func sound(t *testing.T, p *portaltest.Page, what string) {
 	}
 }
 
-// An operator uses all pages: in light and dark, on a small screen, and without JavaScript.
+// An operator can use all pages in light and dark, on a small screen, and without JavaScript.
 func TestOperatorsInABrowser(t *testing.T) {
 	t.Parallel()
 	s, url := served(t)
@@ -166,7 +166,7 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	}
 }
 
-// walkSettings changes the settings, with valid and invalid values.
+// walkSettings saves the settings, with valid and with invalid values.
 func walkSettings(t *testing.T, s *site, p *portaltest.Page, settings string, look func(what string)) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "logo.png")
@@ -215,7 +215,7 @@ func walkSettings(t *testing.T, s *site, p *portaltest.Page, settings string, lo
 	}
 }
 
-// walkAll goes through the pages of all workspaces, and to one workspace and back.
+// walkAll visits the pages of all workspaces, then one workspace, and returns.
 func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts bool, look func(what string)) {
 	t.Helper()
 	look("all workspaces")
@@ -251,7 +251,7 @@ func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts 
 	}
 }
 
-// order checks the names of the elements that Tab focuses.
+// order checks the accessible names of the elements that Tab focuses, in their order.
 func order(t *testing.T, p *portaltest.Page, want ...string) {
 	t.Helper()
 	var got []string

@@ -16,7 +16,7 @@ import (
 
 const many = "/portal/acme/operator/revoke"
 
-// crowd issues keys of two owners on two days.
+// crowd issues keys for two owners on two days.
 func crowd(s *site) (keys map[string]store.Key) {
 	keys = map[string]store.Key{}
 	make := func(name, owner, scope string) {
@@ -80,7 +80,7 @@ func TestRevokeMany(t *testing.T) {
 	}
 }
 
-// wouldRevoke checks that the list and the form have the keys with these names.
+// wouldRevoke checks that both the list and the form contain exactly the keys with these names.
 func (p *page) wouldRevoke(keys map[string]store.Key, names []string) {
 	p.t.Helper()
 	var ids []string
@@ -116,7 +116,7 @@ func TestWhatManyCantMean(t *testing.T) {
 	}
 }
 
-// fragile is a store that fails after some revocations.
+// fragile is a store whose revocations fail after the first `left` ones.
 type fragile struct {
 	store.Store
 	left int
@@ -129,7 +129,7 @@ func (f *fragile) Revoke(ctx context.Context, workspace string, id uuid.UUID, at
 	return f.Store.Revoke(ctx, workspace, id, at)
 }
 
-// The page lists the revoked keys even if the others failed.
+// If a bulk revocation fails halfway, the page lists the keys that were already revoked.
 func TestManyFailInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// endless is a store with any number of audit entries.
+// endless is a store that returns `most` generated audit entries.
 type endless struct {
 	store.Store
 	most   uint64
@@ -71,7 +71,7 @@ func operatorRoutes() []route {
 	}
 }
 
-// Without a session of an operator of the workspace, no route works.
+// Every operator's route requires a session of an operator of the workspace.
 func TestWhoIsNoOperatorGetsNowhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -111,7 +111,7 @@ func TestWhoIsNoOperatorGetsNowhere(t *testing.T) {
 	}
 }
 
-// An operator has no access to another workspace's keys or to owners' pages.
+// An operator has no access to the keys of another workspace or to the pages of owners.
 func TestWhereOperatorsGet(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -141,7 +141,7 @@ func TestWhereOperatorsGet(t *testing.T) {
 	}
 }
 
-// A form of another site, or without the session's own field, is refused.
+// A form is refused if it was sent from another site or without this session's csrf field.
 func TestForeignFormsForOperators(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

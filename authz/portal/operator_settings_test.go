@@ -23,7 +23,7 @@ import (
 
 const settingsPath = "/portal/acme/operator/settings"
 
-// value returns a field's text, or whether a checkbox is ticked.
+// value returns the text of a field, or "true" or "false" for a checkbox.
 func (p *page) value(id string) string {
 	p.t.Helper()
 	if m := regexp.MustCompile(`<textarea id="` + id + `"[^>]*>\n?([^<]*)</textarea>`).FindStringSubmatch(p.body); m != nil {
@@ -40,7 +40,7 @@ func (p *page) value(id string) string {
 	return html.UnescapeString(m[1])
 }
 
-// forms returns the values of the two forms of the settings page.
+// forms returns the values of both forms on the settings page.
 func (p *page) forms() (policy, look url.Values) {
 	p.t.Helper()
 	versions := regexp.MustCompile(`name="version" value="([^"]*)"`).FindAllStringSubmatch(p.body, -1)
@@ -60,7 +60,7 @@ func (p *page) forms() (policy, look url.Values) {
 	return policy, look
 }
 
-// upload sends a form that may have a file, like a browser.
+// upload sends a form that may have a file, encoded as a browser does.
 func (v *visitor) upload(path string, form url.Values, file []byte) *page {
 	v.t.Helper()
 	var body bytes.Buffer
@@ -105,7 +105,7 @@ func logoOf(t *testing.T, side int) []byte {
 	return b.Bytes()
 }
 
-// fixed returns the settings that no form changes.
+// fixed changes the settings that no form can change.
 func fixed(s *site) {
 	portal := policyOf(s, "acme")
 	portal.BaseURL, portal.FrameAncestors = "https://api.acme.test/v1", []string{"https://app.example.test"}
@@ -281,7 +281,7 @@ func TestSaveLook(t *testing.T) {
 	if form.Get("name") != "Acme Maps" || form.Get("accent") != "#ffd400" {
 		t.Errorf("it shows %v", form)
 	}
-	// Without a file the logo stays, and a form without a file field is accepted, too.
+	// A form sent without a file leaves the logo unchanged, and so does one without the file field.
 	v.upload(settingsPath+"/look", with(form, "accent", ""), nil).want(303)
 	_, form = v.get(settingsPath).forms()
 	v.do("POST", settingsPath+"/look", with(form, "name", "")).want(303)
@@ -296,7 +296,8 @@ func TestSaveLook(t *testing.T) {
 	v.get(settingsPath).hasNot("Remove the current logo")
 }
 
-// Operators can't change base_url, where customers send new tokens.
+// Operators can't change base_url, because the example commands on a customer's page send new tokens
+// there.
 func TestTheLookLeadsNoTokenElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -351,8 +352,8 @@ func TestLookFaults(t *testing.T) {
 	}
 }
 
-// A save does not undo what somebody else changed meanwhile: it fails visibly. Saves of other settings do
-// not conflict.
+// If somebody else has changed the same settings since the form was shown, saving fails visibly instead
+// of overwriting the change. Changes of other settings do not conflict.
 func TestTwoOperatorsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -376,7 +377,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	if w := s.acme(); w.Policy.KeysPerOwner != 5 || w.Portal.DisplayName != "Two" {
 		t.Errorf("it is %d, %s", w.Policy.KeysPerOwner, w.Portal.DisplayName)
 	}
-	// Changes of other settings by the API stay, and do not conflict.
+	// Other settings that the API has changed stay changed, and do not conflict.
 	_, look = one.get(settingsPath).forms()
 	portal := policyOf(s, "acme")
 	portal.FrameAncestors = nil
@@ -393,7 +394,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	two.do("POST", settingsPath+"/policy", with(again, "version", "x")).want(409)
 }
 
-// A token that was pasted into a field is not shown again.
+// A token that was pasted into a settings field is not shown again.
 func TestNoTokenInSettings(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

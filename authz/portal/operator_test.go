@@ -15,7 +15,7 @@ func anyPath(k store.Key, action ...string) string {
 	return strings.Join(append([]string{"/portal/" + k.Workspace + "/operator/keys/" + k.ID.String()}, action...), "/")
 }
 
-// An operator can log in by a link, too.
+// An operator can also log in with a link.
 func TestAnOperatorsLink(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -101,7 +101,7 @@ func TestPagesOfAllKeys(t *testing.T) {
 	}
 }
 
-// next returns the path of the next page.
+// next returns the path of the list's next page.
 func (p *page) next() string {
 	_, rest, ok := strings.Cut(p.body, `rel="next"`)
 	if !ok || rest == "" {
@@ -142,7 +142,7 @@ func TestAKeyAsOperatorsSeeIt(t *testing.T) {
 	}
 }
 
-// The history does not attribute actions of the producer's staff to the customer.
+// The owner's history does not attribute actions of the producer's staff to the owner.
 func TestTheOwnersHistoryTellsTheStaffsDeeds(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -213,7 +213,7 @@ func TestFindByToken(t *testing.T) {
 	} {
 		paste(text).want(422).has("is incomplete, or not a Burnkey token. Paste all of it").hasNot("no Burnkey token")
 	}
-	// A token in an address or another field is refused.
+	// A token is refused in an address and in a field other than the one for finding a key.
 	for _, field := range []string{"q", "owner"} {
 		p := v.get(list + "?" + field + "=" + token[:255]).want(400).has("A token doesn’t belong there")
 		if strings.Contains(p.body, token[:100]) {

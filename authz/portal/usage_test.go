@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// used reports that keys of a workspace were used just now.
+// used records that keys of a workspace were used just now.
 func (s *site) used(workspace string, keys ...store.Key) {
 	s.t.Helper()
 	var uses []store.Use
@@ -46,7 +46,8 @@ func TestLastUsed(t *testing.T) {
 		many + "?owner=cust_1": operator,
 	} {
 		p := v.get(path).want(200).has("Last used 5 minutes ago", "No use recorded since 5 March 2026")
-		// The old key: since the first report. The new key: since it was issued.
+		// For the old key, no use has been recorded since the first report; for the new key, since it was
+		// issued.
 		if strings.Count(p.body, ago) != 1 || strings.Count(p.body, notSince+"0Z") != 1 || strings.Count(p.body, notSince+"5Z") != 1 {
 			t.Errorf("%s: %s", path, p.body)
 		}

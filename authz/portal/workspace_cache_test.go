@@ -7,7 +7,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// The cache has a limited number of workspaces, and always the latest.
+// The cache holds a limited number of workspaces, and always the one added last.
 func TestLooksAreBounded(t *testing.T) {
 	t.Parallel()
 	var l looks

@@ -11,7 +11,7 @@ var drive string
 
 var chromium = &script{text: drive}
 
-// PageOptions configures a page's browser. The zero value is that of a desktop.
+// PageOptions configure a page's browser. The zero value is a desktop browser.
 type PageOptions struct {
 	Width, Height int    // in CSS pixels; 1280 by 800 if zero
 	Mobile        bool   // a touch screen, and a viewport as the page's meta element demands
@@ -22,9 +22,9 @@ type PageOptions struct {
 	Zone          string // of time, such as "Europe/Berlin"; the machine's if empty
 }
 
-// NewPage opens an empty page of Chromium, without a window, in a profile of its own: it shares no
-// cookies with another page. Names resolve to this machine or not at all. The page is closed when
-// the test ends.
+// NewPage opens an empty page in a headless Chromium. The page has a profile of its own, so it shares no
+// cookies with other pages. Host names resolve to this machine or not at all. The page is closed when the
+// test ends.
 func NewPage(t testing.TB, o PageOptions) *Page {
 	t.Helper()
 	options := map[string]any{

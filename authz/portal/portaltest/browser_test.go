@@ -80,7 +80,8 @@ func site(t *testing.T) *httptest.Server {
 	return s
 }
 
-// onLocalhost returns the same server's URL under a host name that is another site to a browser.
+// onLocalhost returns the server's URL with the host localhost, which browsers regard as a different site
+// from 127.0.0.1.
 func onLocalhost(s *httptest.Server) string {
 	return strings.Replace(s.URL, "127.0.0.1", "localhost", 1)
 }
@@ -240,8 +241,8 @@ func policy(t *testing.T, s *httptest.Server) {
 	}
 }
 
-// Chromium treats loopback addresses as secure: it stores and sends Secure cookies there without
-// TLS, and applies the rules of __Host-.
+// Chromium treats loopback addresses as secure: without TLS, it still stores and sends Secure cookies
+// there, and enforces the rules for the prefix __Host-.
 func cookies(t *testing.T, s *httptest.Server) {
 	for _, origin := range []string{s.URL, onLocalhost(s)} {
 		p := portaltest.NewPage(t, portaltest.PageOptions{})
@@ -286,7 +287,8 @@ func frames(t *testing.T, s *httptest.Server) {
 		t.Errorf("the parent is at %s", got)
 	}
 
-	// In a frame of another site, only a partitioned cookie is stored, and it belongs to the parent's site.
+	// In a frame of another site, Chromium stores only a partitioned cookie. The partition is that of the
+	// embedding site.
 	p.Open(onLocalhost(s) + "/frame?" + s.URL + "/cookies")
 	f.WaitURL("**/cookies")
 	kept := p.Cookies()

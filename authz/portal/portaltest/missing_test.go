@@ -35,7 +35,8 @@ func ended(test func(testing.TB)) *stub {
 	return s
 }
 
-// Tests without a component are skipped, but fail in CI, where a skipped test would go unnoticed.
+// A test is skipped if a component that it needs is missing. In CI it fails instead, because nobody would
+// notice the skip.
 func TestMissing(t *testing.T) {
 	t.Setenv("BURNKEY_CHROMIUM", "")
 	t.Setenv("PATH", t.TempDir())

@@ -1,5 +1,6 @@
-// Package portaltest runs, in tests, a real Chromium and an OpenID provider that is not our code.
-// `make browser` installs both. Without them a test is skipped, or fails if CI is "true".
+// Package portaltest provides a real Chromium and an independent OpenID provider for tests. `make
+// browser` installs both. If they are missing, a test is skipped, or fails if the environment variable CI
+// is "true".
 package portaltest
 
 import (
@@ -18,19 +19,19 @@ import (
 )
 
 const (
-	// actionTimeout is how long the browser waits for an element or a page.
+	// actionTimeout is how long an action waits for an element or a page.
 	actionTimeout = 15 * time.Second
-	// hangTimeout limits everything that does not answer at all.
+	// hangTimeout is how long to wait for an answer from a script that may hang.
 	hangTimeout = 90 * time.Second
 )
 
-// serve answers the requests to a script by its actions.
+// serve is the end of every script: it reads requests and calls the script's actions.
 //
 //go:embed serve.mjs
 var serve string
 
-// script is a program on Node.js that answers lines of JSON, several at a time. All tests of a
-// binary share it. It starts with the first request.
+// script is a Node.js program that answers requests, each a line of JSON, concurrently. It starts with
+// the first request, and all tests of a test binary share it.
 type script struct {
 	text  string
 	start sync.Once
@@ -52,8 +53,7 @@ type answer struct {
 	Result json.RawMessage
 }
 
-// Main returns the tests of a package for TestMain. When they have run, Chromium and the OpenID
-// provider end.
+// Main wraps a package's tests for TestMain: after the tests, it stops Chromium and the OpenID provider.
 func Main(m *testing.M) interface{ Run() int } { return tests{m} }
 
 type tests struct{ *testing.M }
@@ -69,7 +69,7 @@ func (t tests) Run() int {
 	return code
 }
 
-// do sends a request and decodes the result into result, if that is not nil.
+// do sends a request and decodes the answer into result, if result is not nil.
 func (s *script) do(t testing.TB, r request, result any) error {
 	t.Helper()
 	dir, node := tools(t)
@@ -84,7 +84,7 @@ func (s *script) run(dir, node string) (err error) {
 	if s.log, err = os.CreateTemp("", "portaltest-*.log"); err != nil {
 		return err
 	}
-	// A script that is an argument imports from its working directory.
+	// A script passed with --eval resolves its imports from the working directory.
 	s.cmd = exec.Command(node, "--input-type=module", "--eval", s.text+serve)
 	s.cmd.Dir, s.cmd.Stderr = dir, s.log
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
@@ -103,7 +103,7 @@ func (s *script) run(dir, node string) (err error) {
 	return err
 }
 
-// receive passes on the answers until the script ends.
+// receive delivers the answers to the callers until the script ends.
 func (s *script) receive() {
 	answers := json.NewDecoder(bufio.NewReader(s.out))
 	for {
@@ -164,14 +164,14 @@ func (s *script) send(r request) (<-chan answer, error) {
 	return reply, err
 }
 
-// explain logs, if the test failed, what the script wrote to standard error.
+// explain logs the script's standard error if the test failed.
 func (s *script) explain(t testing.TB) {
 	if text, _ := os.ReadFile(s.log.Name()); t.Failed() && len(text) > 0 {
 		t.Logf("standard error of the script:\n%s", text)
 	}
 }
 
-// stop closes the script's input, which ends it.
+// stop closes the script's standard input, which ends the script.
 func (s *script) stop() error {
 	if s.log != nil {
 		defer func() { _, _ = s.log.Close(), os.Remove(s.log.Name()) }()
@@ -186,8 +186,8 @@ func (s *script) stop() error {
 	return errors.Join(err, s.out.Close())
 }
 
-// tools returns the folder that `make browser` fills and the Node.js to use: the one in there, or
-// else the one in PATH.
+// tools returns the folder that `make browser` fills and the path of Node.js: in this folder, or else in
+// PATH.
 func tools(t testing.TB) (dir, node string) {
 	t.Helper()
 	dir, err := toolsDir()
@@ -223,7 +223,7 @@ func toolsDir() (string, error) {
 	}
 }
 
-// executable returns the path of Chromium: BURNKEY_CHROMIUM, or the one in PATH.
+// executable returns the path of Chromium: BURNKEY_CHROMIUM, or else a program in PATH.
 func executable(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("BURNKEY_CHROMIUM"); path != "" {

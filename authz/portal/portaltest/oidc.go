@@ -10,7 +10,7 @@ var oidc string
 
 var provider = &script{text: oidc}
 
-// The provider's clients. Both must use PKCE and have the same redirect URIs.
+// The provider's two clients. Both must use PKCE, and both have the same redirect URIs.
 const (
 	PublicClient       = "burnkey-public"       // without a secret
 	ConfidentialClient = "burnkey-confidential" // with ClientSecret, by client_secret_basic
@@ -19,26 +19,26 @@ const (
 
 // OIDCConfig configures an OpenID provider.
 type OIDCConfig struct {
-	// Host is 127.0.0.1 (the default) or localhost: to a browser at 127.0.0.1 that is another
-	// site. The provider listens on 127.0.0.1 in either case.
+	// Host is 127.0.0.1 (the default) or localhost. A browser at 127.0.0.1 regards localhost as a
+	// different site. The provider listens on 127.0.0.1 in either case.
 	Host string
-	// RedirectURIs and LogoutURIs are where it may send a browser after login and logout.
+	// RedirectURIs and LogoutURIs are where the provider may send a browser after login and logout.
 	RedirectURIs, LogoutURIs []string
-	// Users are the claims by sub; a user logs in by entering it. Scope email has email and
-	// email_verified, profile all others.
+	// Users maps each sub to its claims. A user logs in by entering the sub. The scope email grants the
+	// claims email and email_verified, the scope profile all others.
 	Users map[string]map[string]any
-	// UserinfoOnly leaves the claims out of the ID token, as OpenID Connect Core section 5.4
-	// demands if there is an access token, too.
+	// UserinfoOnly omits the claims from the ID token, as OpenID Connect Core section 5.4 requires if an
+	// access token is also issued.
 	UserinfoOnly bool
-	// TTL are lifetimes in seconds: AccessToken, AuthorizationCode, Grant, IdToken, Interaction,
-	// Session.
+	// TTL overrides lifetimes in seconds. Its keys are AccessToken, AuthorizationCode, Grant, IdToken,
+	// Interaction and Session.
 	TTL map[string]int
 }
 
 // OIDCProvider is a running provider.
 type OIDCProvider struct{ Issuer string }
 
-// NewOIDCProvider starts an OpenID provider, npm's oidc-provider, and stops it when the test ends.
+// NewOIDCProvider starts an OpenID provider (npm's oidc-provider), and stops it when the test ends.
 func NewOIDCProvider(t testing.TB, c OIDCConfig) *OIDCProvider {
 	t.Helper()
 	host := c.Host
@@ -62,8 +62,8 @@ func NewOIDCProvider(t testing.TB, c OIDCConfig) *OIDCProvider {
 	return p
 }
 
-// LogIn goes through the provider's pages with a browser that a client has sent there: it logs
-// sub in, consents, and waits for the client's page.
+// LogIn completes the provider's pages in a browser that a client has redirected there: it logs in as
+// sub, consents, and waits for the client's page.
 func (p *OIDCProvider) LogIn(page *Page, sub string) {
 	page.WaitURL(p.Issuer + "/interaction/*")
 	page.Fill(Label("User"), sub)
@@ -71,7 +71,7 @@ func (p *OIDCProvider) LogIn(page *Page, sub string) {
 	page.Follow(Role("button", "Allow"))
 }
 
-// LogOut confirms, on the provider's page, a logout that a client asked for.
+// LogOut confirms, on the provider's page, a logout that a client requested.
 func (p *OIDCProvider) LogOut(page *Page) {
 	page.WaitURL(p.Issuer + "/session/end*")
 	page.Follow(Role("button", "Log out"))

@@ -24,8 +24,8 @@ var users = map[string]map[string]any{
 	"root": {"email": "root@burnkey.test", "groups": []string{"operators"}},
 }
 
-// A relyingParty is the smallest possible client of a provider. It starts a login at / and records the
-// queries of its callback.
+// relyingParty is a minimal client of a provider. It starts a login at / and records the queries of its
+// callback.
 type relyingParty struct {
 	*httptest.Server
 	provider  *oidc.Provider
@@ -96,7 +96,7 @@ func (rp *relyingParty) redeem(ctx context.Context) (idToken string, got claims,
 
 var action = regexp.MustCompile(`<form method="post">`)
 
-// walk logs sub in, like a browser that supports only forms and cookies.
+// walk logs in as sub with an HTTP client that supports only forms and cookies.
 func walk(t *testing.T, rp *relyingParty, sub string) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -187,7 +187,7 @@ func TestOIDCProviderTimesAndUserinfo(t *testing.T) {
 	}
 }
 
-// At localhost the provider is another site than the client, as in production.
+// With the host localhost, the provider is a different site from the client, as in production.
 func TestOIDCProviderWithBrowser(t *testing.T) {
 	rp, op := newRelyingParty(t, portaltest.ConfidentialClient, portaltest.OIDCConfig{Host: "localhost"})
 	p := portaltest.NewPage(t, portaltest.PageOptions{})

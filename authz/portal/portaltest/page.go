@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// Page is a browser's page, or a frame in it. A method that does not succeed within 15 seconds fails
-// the test.
+// Page is a page in a browser, or a frame in the page. A method that does not succeed within 15 seconds
+// fails the test.
 //
-// A target is a Playwright selector: CSS, or the result of Role or Label. Methods wait for the
-// element, and fail if two elements match, unless they say otherwise.
+// A target is a Playwright selector: CSS, or the result of Role or Label. Unless stated otherwise,
+// methods wait for the element, and fail if more than one element matches.
 type Page struct {
 	t      testing.TB
 	id     int
@@ -22,10 +22,10 @@ type Page struct {
 
 type request map[string]any
 
-// Role selects by ARIA role and the whole accessible name.
+// Role selects an element by its ARIA role and its exact accessible name.
 func Role(role, name string) string { return "role=" + role + "[name=" + strconv.Quote(name) + "s]" }
 
-// Label selects a form field by the whole text of its label.
+// Label selects a form field by the exact text of its label.
 func Label(text string) string { return "label=" + text }
 
 func (p *Page) ask(r request, result any) {
@@ -34,7 +34,7 @@ func (p *Page) ask(r request, result any) {
 	}
 }
 
-// caller returns the line of the test, so that methods need no t.Helper.
+// caller returns the line of the test, so that methods do not need to call t.Helper.
 func caller() string {
 	for skip := 2; ; skip++ {
 		_, file, line, ok := runtime.Caller(skip)
@@ -66,13 +66,13 @@ func (p *Page) on(target, do string, more request, result any) {
 	p.ask(r, result)
 }
 
-// Tab opens another page of the same profile, with the same cookies.
+// Tab opens another page in the same profile, which has the same cookies.
 func (p *Page) Tab() *Page {
 	return open(p.t, request{"do": "tab", "page": p.id})
 }
 
-// Frame returns the content of the iframe that target selects. Methods that concern a whole page,
-// such as Press, Screenshot and Problems, still do.
+// Frame returns the content of the iframe that the target selects. Methods about a whole page, such as
+// Press, Screenshot and Problems, still concern the whole page.
 func (p *Page) Frame(target string) *Page {
 	frame := *p
 	frame.frames = append(frame.frames[:len(frame.frames):len(frame.frames)], target)
@@ -85,7 +85,8 @@ func (p *Page) Open(url string) (status int) {
 	return status
 }
 
-// TryOpen does the same if a failure is expected, such as that of a URL that no server answers.
+// TryOpen is like Open, but returns an error instead of failing the test, for example if no server
+// answers at the URL.
 func (p *Page) TryOpen(url string) error { return p.try(request{"do": "open", "url": url}, nil) }
 
 // Reload reloads the page and returns the HTTP status.
@@ -97,17 +98,17 @@ func (p *Page) Back() { p.ask(request{"do": "back"}, nil) }
 // URL returns the page's URL.
 func (p *Page) URL() string { return get[string](p, "url", "") }
 
-// WaitURL waits until the page has loaded a URL that matches the pattern: * stands for any text
-// without a slash, ** for any text.
+// WaitURL waits until the page has loaded a URL that matches the pattern: * matches any text without a
+// slash, ** any text.
 func (p *Page) WaitURL(pattern string) { p.ask(request{"do": "waitURL", "url": pattern}, nil) }
 
-// Click clicks. If that leads to another page, use Follow, which waits for it.
+// Click clicks the target. If the click leads to another page, use Follow, which waits for that page.
 func (p *Page) Click(target string) { p.on(target, "click", nil, nil) }
 
 // Follow clicks a link or a form's button, and waits until the next page has loaded.
 func (p *Page) Follow(target string) { p.on(target, "follow", nil, nil) }
 
-// Download clicks, and returns the name and text of the file that this saves.
+// Download clicks the target, and returns the name and the content of the file that the browser saves.
 func (p *Page) Download(target string) (name, text string) {
 	var file struct{ Name, Text string }
 	p.on(target, "download", nil, &file)
@@ -117,19 +118,19 @@ func (p *Page) Download(target string) (name, text string) {
 // Fill replaces the text of a field.
 func (p *Page) Fill(target, text string) { p.on(target, "fill", request{"text": text}, nil) }
 
-// Attach selects the file for a file field.
+// Attach selects the file at path in a file field.
 func (p *Page) Attach(target, path string) { p.on(target, "attach", request{"path": path}, nil) }
 
-// Choose selects an option of a select element, by value or label.
+// Choose selects an option of a select element by its value or label.
 func (p *Page) Choose(target, option string) { p.on(target, "choose", request{"text": option}, nil) }
 
-// Check ticks a checkbox or radio button, or unticks a checkbox.
+// Check selects a checkbox or radio button or, if on is false, clears a checkbox.
 func (p *Page) Check(target string, on bool) { p.on(target, "check", request{"on": on}, nil) }
 
 // Press presses a key, such as "Tab", "Shift+Tab", "Enter" or "a".
 func (p *Page) Press(key string) { p.ask(request{"do": "press", "text": key}, nil) }
 
-// Screenshot writes a PNG of the visible part, or of the whole page.
+// Screenshot writes a PNG of the visible part or, if whole is true, of the whole page.
 func (p *Page) Screenshot(path string, whole bool) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -138,7 +139,7 @@ func (p *Page) Screenshot(path string, whole bool) {
 	p.ask(request{"do": "screenshot", "path": path, "on": whole}, nil)
 }
 
-// Resize sets the size of the view in CSS pixels.
+// Resize sets the size of the viewport in CSS pixels.
 func (p *Page) Resize(width, height int) {
 	p.ask(request{"do": "resize", "width": width, "height": height}, nil)
 }
