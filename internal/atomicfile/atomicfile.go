@@ -1,4 +1,5 @@
-// Package atomicfile writes files that are complete or unchanged, even after a power failure.
+// Package atomicfile replaces files atomically: after a failure, even of the power, a file has either its
+// old or its new content.
 package atomicfile
 
 import (
@@ -8,8 +9,8 @@ import (
 	"syscall"
 )
 
-// Write creates or replaces a file that only its owner can access. Once it returns nil, the content
-// is on disk; after an error, the file is the old one or the new one.
+// Write creates or replaces a file that only its owner can access. Once it returns nil, the content is on
+// disk. After an error, the file has either its old or its new content.
 func Write(path string, content []byte) error {
 	folder := filepath.Dir(path)
 	temp, err := os.CreateTemp(folder, ".burnkey-*") // 0600
@@ -26,7 +27,7 @@ func Write(path string, content []byte) error {
 	return syncFolder(folder)
 }
 
-// syncFolder makes the names in a folder durable, if the file system supports it.
+// syncFolder makes renames in a folder survive a power failure, if the file system supports it.
 func syncFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {

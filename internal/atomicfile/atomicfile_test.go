@@ -80,7 +80,7 @@ func TestReadersSeeWholeFiles(t *testing.T) {
 	wantAlone(t, path)
 }
 
-// wantAlone checks that nothing else is left in a file's folder.
+// wantAlone checks that a file's folder contains no other file.
 func wantAlone(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))

@@ -14,9 +14,9 @@ import (
 // the client is the peer of the connection.
 type Proxies networks.List
 
-// Resolve sets r.RemoteAddr to the client's address. It reads X-Forwarded-For from its end,
-// where the nearest proxy writes, as long as the writer is a trusted proxy: the client can
-// forge the rest. Call it once, before anything reads r.RemoteAddr.
+// Resolve sets r.RemoteAddr to the client's address. It reads X-Forwarded-For backwards, since each proxy
+// appends an entry, and stops at the first address that is not a trusted proxy: a client can forge all
+// entries before it. Call Resolve once, before anything reads r.RemoteAddr.
 func (p Proxies) Resolve(r *http.Request) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !p.trusts(peer.Addr().Unmap()) {
@@ -26,8 +26,8 @@ func (p Proxies) Resolve(r *http.Request) {
 	r.RemoteAddr = netip.AddrPortFrom(client, 0).String() // its port is unknown
 }
 
-// client walks from a trusted proxy towards the client. At an invalid entry it stops and
-// returns the address of the proxy that passed the request on.
+// client reads X-Forwarded-For backwards from the address of a trusted proxy. At an invalid entry it
+// returns the address of the proxy that appended the entry.
 func (p Proxies) client(at netip.Addr, forwarded string) netip.Addr {
 	for more := forwarded != ""; more && p.trusts(at); {
 		var entry string
@@ -48,7 +48,7 @@ func (p Proxies) client(at netip.Addr, forwarded string) netip.Addr {
 	return at
 }
 
-// parseEntry reads an address with or without a port, as some proxies write it.
+// parseEntry reads an address, with or without a port: some proxies append the port.
 func parseEntry(text string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
 	if err != nil {
@@ -61,8 +61,7 @@ func parseEntry(text string) (netip.Addr, bool) {
 
 func (p Proxies) trusts(addr netip.Addr) bool { return networks.List(p).Contains(addr) }
 
-// Of returns the address in a request's RemoteAddr for display: without the port, and without
-// an IPv6 prefix for an IPv4 address.
+// Of formats a request's RemoteAddr for display: without the port, and an IPv4-mapped IPv6 address as IPv4.
 func Of(remote string) string {
 	addr, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -71,8 +70,8 @@ func Of(remote string) string {
 	return addr.Addr().Unmap().String()
 }
 
-// Network returns the key by which clients are limited: the address without its port, or the /64 network of an IPv6
-// address, since one client usually has all of it. It returns an invalid address unchanged.
+// Network returns the key by which clients are limited: the address without its port, or the /64 network of
+// an IPv6 address, since one client usually has the whole network. It returns an invalid address unchanged.
 func Network(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 const (
 	// Every is the shortest interval between two log lines about one subject.
 	Every = time.Minute
-	// subjects bounds the subjects remembered. Lines about further ones are dropped.
+	// subjects is the number of subjects that are remembered. Lines about further subjects are dropped.
 	subjects = 1000
 )
 
-// Throttle passes at most one log line about each subject in Every. The zero value is ready. It is
-// safe for concurrent use.
+// Throttle passes at most one log line per Every about each subject. The zero value is ready. It is safe
+// for concurrent use.
 type Throttle struct {
 	Now func() time.Time // nil: time.Now
 
@@ -31,8 +31,9 @@ type line struct {
 	dropped int
 }
 
-// For returns the logger for one line about a subject: log, or, less than Every after the last line,
-// one that discards it. The attribute "suppressed" counts the lines that were discarded in between.
+// For returns the logger for one line about a subject: log, or a logger that discards the line if the
+// previous line is less than Every old. The attribute "suppressed" counts the lines that were discarded
+// since the previous line.
 func (t *Throttle) For(log *slog.Logger, subject string) *slog.Logger {
 	dropped, ok := t.take(subject)
 	switch {
@@ -65,8 +66,8 @@ func (t *Throttle) take(subject string) (dropped int, ok bool) {
 	return dropped, true
 }
 
-// sweep forgets the subjects of old lines and reports whether there is room. It scans all of them
-// at most once in Every.
+// sweep forgets subjects without recent lines and reports whether there is room for another subject. It
+// scans the subjects at most once per Every.
 func (t *Throttle) sweep(now time.Time) bool {
 	if age := now.Sub(t.swept); age >= 0 && age < Every {
 		return false
@@ -81,7 +82,7 @@ func (t *Throttle) sweep(now time.Time) bool {
 	return len(t.last) < subjects
 }
 
-// forget lets the next line about a subject pass, and reports whether there was one.
+// forget lets the next line about a subject pass, and reports whether the subject was remembered.
 func (t *Throttle) forget(subject string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,8 +98,8 @@ func (t *Throttle) now() time.Time {
 	return time.Now()
 }
 
-// Failures logs when an operation begins to fail, at most once in Every while it fails, and when it
-// works again. The zero value is ready. It is safe for concurrent use.
+// Failures logs when an operation begins to fail, at most once per Every while it fails, and when it works
+// again. The zero value is ready. It is safe for concurrent use.
 type Failures struct {
 	Level    slog.Level // of failures; recoveries have Info or below
 	Throttle Throttle

@@ -25,7 +25,7 @@ func logTo(b *bytes.Buffer) *slog.Logger {
 	}}))
 }
 
-// lines returns what was logged since the last call.
+// lines returns the lines that were logged since the last call.
 func lines(b *bytes.Buffer) []string {
 	defer b.Reset()
 	return strings.FieldsFunc(b.String(), func(r rune) bool { return r == '\n' })

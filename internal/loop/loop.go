@@ -14,16 +14,16 @@ import (
 type Loop struct {
 	// Every is the wait between two runs, from the end of one to the start of the next.
 	Every time.Duration
-	// Jitter varies Every: 0.2 makes it longer or shorter by up to a fifth.
+	// Jitter varies Every at random: 0.2 makes each wait longer or shorter by up to a fifth.
 	Jitter float64
-	// Next returns the wait after a run that worked, instead of Every.
+	// Next, unless nil, returns the wait after a run without an error, in place of Every.
 	Next func() time.Duration
-	// Backoff gives the waits after failures. It starts again after a run that took longer than
-	// Backoff.Max. Zero: Every.
+	// Backoff computes the waits after failures. It starts again after a run that took longer than
+	// Backoff.Max. If it is zero, each of these waits is Every.
 	Backoff Backoff
-	// WaitFirst puts a wait before the first run.
+	// WaitFirst makes the loop wait before its first run.
 	WaitFirst bool
-	// Wake ends a wait early. Its sender must not block.
+	// A value from Wake ends the current wait. Its sender must not block.
 	Wake <-chan struct{}
 
 	// Failure is the message that is logged when a run fails: see logs.Failures.
@@ -78,8 +78,8 @@ func (l *Loop) wait(err error) time.Duration {
 	return Jitter(l.Every, l.Jitter)
 }
 
-// Backoff gives waits that grow with each failure in a row. The limit is First and doubles up to
-// Max. Each wait is random between half the limit and the limit.
+// Backoff computes waits that grow with each failure in a row. Their limit starts at First and doubles up
+// to Max. Each wait is random, between half the limit and the limit.
 type Backoff struct {
 	First, Max time.Duration
 
@@ -92,7 +92,7 @@ func (b *Backoff) Next() time.Duration {
 	return b.limit/2 + rand.N(b.limit/2+1)
 }
 
-// Reset makes the next failure a first one.
+// Reset makes the next wait start at First again.
 func (b *Backoff) Reset() { b.limit = 0 }
 
 // Sleep waits for d. If the context ends first, it returns the context's cause.
@@ -110,7 +110,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Jitter returns d, made longer or shorter by up to the given share.
+// Jitter returns d, made longer or shorter at random by up to the given share of d.
 func Jitter(d time.Duration, share float64) time.Duration {
 	return d + time.Duration((2*rand.Float64()-1)*share*float64(d))
 }

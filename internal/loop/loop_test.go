@@ -14,7 +14,7 @@ import (
 
 var errDown = errors.New("down")
 
-// runs lets a loop run for a time, and returns when each of its runs began.
+// runs runs a loop for the duration within, and returns the time at which each run began.
 func runs(t *testing.T, l Loop, within time.Duration, f func(run int) error) (at []time.Duration) {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()

@@ -6,11 +6,11 @@ import (
 	"net/netip"
 )
 
-// List of networks; IPv4 networks are not mapped to IPv6.
+// List is a list of networks. Its IPv4 networks are not mapped to IPv6.
 type List []netip.Prefix
 
-// Parse reads networks (CIDR) and single addresses. It refuses a network of all addresses, and
-// one with bits set beyond its length, which is usually a typing error.
+// Parse reads networks (CIDR) and single addresses. It refuses a network of all addresses, and a network
+// with bits set after its prefix, which is usually a typing error.
 func Parse(texts []string) (List, error) {
 	var all List
 	for _, text := range texts {
@@ -44,8 +44,8 @@ func parse(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// Contains reports whether a network of the list contains the address. It ignores the zone and
-// treats IPv4-mapped addresses as IPv4.
+// Contains reports whether a network of the list contains the address. It ignores the address's zone and
+// treats an IPv4-mapped address as IPv4.
 func (l List) Contains(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	for _, network := range l {

@@ -1,4 +1,4 @@
-// Package outbound is the HTTP client for addresses chosen by others than the administrator: webhooks and
+// Package outbound is the HTTP client for URLs that the administrator did not choose: those of webhooks and
 // OpenID providers. It refuses addresses that only this machine or its network should reach.
 package outbound
 
@@ -30,7 +30,7 @@ const (
 var (
 	// ErrAddress means that the host's address must not be called.
 	ErrAddress = errors.New("the address is not public; --outbound-allow permits others")
-	// ErrBody means that the answer is too long; reading it returns this error.
+	// ErrBody is returned by reading a response that is too long.
 	ErrBody = fmt.Errorf("the answer is longer than %d bytes", maxBody)
 	// ErrPlain means that the URL does not begin with https://.
 	ErrPlain = errors.New("the URL must begin with https://")
@@ -38,20 +38,20 @@ var (
 
 // Options of a client.
 type Options struct {
-	// Allow lists networks that may be called although they are not public.
+	// Allow lists networks that are allowed although they are not public.
 	Allow networks.List
-	// Local means that only this machine can reach this server: then loopback addresses may be
-	// called, also without TLS.
+	// Local means that only this machine can reach this server. Loopback addresses are then allowed, also
+	// without TLS.
 	Local bool
-	// Timeout of one call, from resolving the name to the end of the body. Default 10 s.
+	// Timeout limits one call, from resolving the name to the end of the body. The default is 10 s.
 	Timeout time.Duration
 
 	resolver *net.Resolver // nil: that of the system
 }
 
-// New returns a client. It requires https, checks each address when connecting to it, after the
-// name was resolved, follows no redirects, and uses no proxy, since that would resolve names by
-// itself. It is safe for concurrent use.
+// New returns a client that requires https, follows no redirects and uses no proxy, since a proxy would
+// resolve names itself. It checks each address when it connects, after the name was resolved. It is safe
+// for concurrent use.
 func New(o Options) *http.Client {
 	if o.Timeout <= 0 {
 		o.Timeout = timeout
@@ -71,7 +71,7 @@ func New(o Options) *http.Client {
 	}
 }
 
-// control checks every address before a connection to it.
+// control checks each address before the client connects to it.
 func (o *Options) control(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -83,7 +83,7 @@ func (o *Options) control(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// guarded limits the length of answers and refuses requests without TLS.
+// guarded limits the length of responses and refuses requests without TLS.
 type guarded struct {
 	local bool
 	*http.Transport
@@ -101,7 +101,7 @@ func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// body returns an error of its own, since http.MaxBytesError would be mistaken for one about a
+// body returns ErrBody in place of http.MaxBytesError, which callers would take for an error about a
 // request to this server.
 type body struct{ io.ReadCloser }
 
@@ -115,16 +115,16 @@ func (b body) Read(to []byte) (int, error) {
 	return n, err
 }
 
-// IsLoopback reports whether a URL's host is this machine, by a name that can't mean another.
+// IsLoopback reports whether a URL's host always means this machine.
 func IsLoopback(u *url.URL) bool {
 	host := u.Hostname()
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
 var (
-	// special lists the networks that IANA's registries of special-purpose addresses (RFC 6890)
-	// do not call globally reachable. Private IPv4 networks (RFC 1918) are left out: producers
-	// run receivers and providers there.
+	// special lists the networks that are not globally reachable according to IANA's registries of
+	// special-purpose addresses (RFC 6890), except private IPv4 networks (RFC 1918): producers run webhook
+	// receivers and OpenID providers there.
 	special = parsed(
 		"0.0.0.0/8",       // this network
 		"100.64.0.0/10",   // carriers' NAT (RFC 6598); some clouds' metadata
@@ -143,11 +143,12 @@ var (
 		"2002::/16",       // 6to4, which embeds an IPv4 address
 		"3fff::/20",       // documentation
 	)
-	// unicast is the part of IPv6 that is assigned on the internet. Outside of it are loopback,
-	// IPv4-compatible, link-local, unique local (some clouds' metadata) and multicast addresses.
+	// unicast contains the IPv6 addresses that are assigned on the internet. It excludes loopback,
+	// IPv4-compatible, link-local, unique local (the metadata services of some clouds) and multicast
+	// addresses.
 	unicast = netip.MustParsePrefix("2000::/3")
-	// nat64 embeds an IPv4 address in the last 4 bytes (RFC 6052). The prefix for local use,
-	// 64:ff9b:1::/48, is not public.
+	// nat64 contains the addresses that embed an IPv4 address in their last 4 bytes (RFC 6052). The prefix
+	// for local use, 64:ff9b:1::/48, is not public.
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
 )
 

@@ -72,8 +72,8 @@ func get(c *http.Client, url string) (body string, err error) {
 	return string(text), err
 }
 
-// TestSpellings checks that every spelling of this machine's address is refused that works
-// without a guard.
+// TestSpellings checks that the client refuses every spelling of this machine's address that works without
+// the checks.
 func TestSpellings(t *testing.T) {
 	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was reached") })
 	c, port := receiver(t, "127.0.0.1", Options{}, h)
@@ -130,7 +130,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestProxy checks that no proxy is used: it would resolve names without a check.
+// TestProxy checks that the client uses no proxy: a proxy would resolve names without a check.
 func TestProxy(t *testing.T) {
 	if New(Options{}).Transport.(guarded).Proxy != nil {
 		t.Error("the environment chooses a proxy")
@@ -162,8 +162,8 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// nameServer answers each question for an IPv4 address with the result of address, and any
-// other with no records (RFC 1035 section 4.1).
+// nameServer answers a query for an IPv4 address with the result of the function address, and any other
+// query with no records (RFC 1035 section 4.1).
 func nameServer(t *testing.T, address func() netip.Addr) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")

@@ -1,4 +1,4 @@
-// Package pace limits how often each of many names may do something.
+// Package pace limits the rate of actions, separately for each of many names.
 package pace
 
 import (
@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// Rate is the number of units that a name may take at once, and the time after which it may take one more.
+// Rate is the number of units that a name can take at once, and the time after which it can take one more.
 type Rate struct {
 	Burst  int
 	Refill time.Duration
 }
 
-// prune is the number of names above which those with a full burst are dropped, at most once a second.
+// prune is the number of names above which the Limiter drops names with a full burst, at most once a
+// second.
 const prune = 4096
 
 // Limiter counts the units that each name has taken (GCRA). The zero value is ready for use. It is safe for
@@ -23,8 +24,9 @@ type Limiter struct {
 	pruned time.Time
 }
 
-// Take takes units from a name's burst and returns how long to wait for them. If that is longer
-// than patience, it takes nothing and returns false. More units than the burst count as the burst.
+// Take takes units from a name's burst and returns how long the caller must wait for them. If the wait is
+// longer than patience, Take takes nothing and returns false. A request for more units than the burst takes
+// the whole burst.
 func (l *Limiter) Take(name string, r Rate, units int, patience time.Duration, now time.Time) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A burst is taken at once and further units at the rate. Refused units do not count, other
-// names are not delayed, and names with a full burst are forgotten.
+// A name can take its burst at once and further units at the rate. Refused units do not count, other names
+// are not delayed, and names with a full burst are forgotten.
 func TestLimiter(t *testing.T) {
 	const patience = 5 * time.Second
 	rate := Rate{Burst: 100, Refill: time.Second / 20}
@@ -42,7 +42,8 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// Without patience, a name can't take more than its burst, and a request larger than the burst needs a full one.
+// Without patience, a name can't take more than its burst, and a request larger than the burst needs a full
+// burst.
 func TestLimiterWithoutPatience(t *testing.T) {
 	rate := Rate{Burst: 3, Refill: time.Second}
 	var l Limiter

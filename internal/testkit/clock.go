@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Clock is a clock that a test can move. The zero value shows the real time, moved. It is safe for concurrent
-// use.
+// Clock is a clock that a test can move. The zero value shows the real time until it is moved. It is safe
+// for concurrent use.
 type Clock struct {
 	mu      sync.Mutex
 	stopped time.Time // zero: not stopped

@@ -16,15 +16,15 @@ const (
 	exponent = 65537
 )
 
-// primes is a pool in which each pair makes a key: n of them make n(n-1)/2.
+// primes is a pool of primes. Each pair makes a key, so n primes make n(n-1)/2 keys.
 var primes struct {
 	sync.Mutex
 	pool []*big.Int
 	next int // the prime that makes the next key with the last one
 }
 
-// PrivateKey returns a new key in a hundredth of the time that it takes to generate one. The keys
-// share primes, which makes them worthless outside of tests.
+// PrivateKey returns a new key, a hundred times as fast as generating it. The keys share primes, so they
+// are insecure outside of tests.
 func PrivateKey() *rsa.PrivateKey {
 	primes.Lock()
 	defer primes.Unlock()
@@ -56,7 +56,7 @@ func newPrime() *big.Int {
 
 func minusOne(n *big.Int) *big.Int { return new(big.Int).Sub(n, big.NewInt(1)) }
 
-// Modulus returns a random modulus of a public key that has no private key.
+// Modulus returns a random modulus for a public key without a private key.
 func Modulus() []byte {
 	n := make([]byte, bits/8)
 	_, _ = rand.Read(n) // never fails
@@ -68,7 +68,7 @@ func Modulus() []byte {
 // Header returns the header of Burnkey's tokens.
 func Header(kid string) string { return `{"alg":"RS256","kid":"` + kid + `","typ":"JWT"}` }
 
-// Sign makes a token of any header and payload. Without a private key, its signature is zeros.
+// Sign makes a token from any header and payload. If private is nil, the signature is all zeros.
 func Sign(private *rsa.PrivateKey, header, payload string) string {
 	signed := Encode(header) + "." + Encode(payload)
 	if private == nil {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Log is a log that a test can read while it is written. The zero value is ready.
+// Log stores log output, which a test can read while more is written. The zero value is ready.
 type Log struct {
 	mu sync.Mutex
 	b  bytes.Buffer

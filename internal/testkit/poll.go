@@ -11,13 +11,13 @@ const (
 	interval = 5 * time.Millisecond
 )
 
-// Eventually polls cond until it holds, and fails the test after half a minute.
+// Eventually polls cond until it returns true, and fails the test after half a minute.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	Within(t, patience, what, cond)
 }
 
-// Within polls cond until it holds, and fails the test after a time.
+// Within polls cond until it returns true, and fails the test after the duration limit.
 func Within(t testing.TB, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.After(limit)

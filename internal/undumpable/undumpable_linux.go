@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// Set makes this process undumpable. Processes that it has started already are not affected.
-// Later ones inherit the core limit of 0; the rest ends with exec.
+// Set makes this process undumpable. It does not affect child processes that already exist. After exec,
+// later children keep only the core limit of 0.
 func Set() error {
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_DUMPABLE, 0, 0); errno != 0 {
 		return fmt.Errorf("set PR_SET_DUMPABLE to 0: %w", errno)

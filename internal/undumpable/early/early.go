@@ -1,9 +1,8 @@
-// Package early makes the program that imports it undumpable while packages are being
-// initialised, before most of them are: about 2 ms after the start instead of 15. A process
-// that has attached earlier stays attached.
+// Package early makes a program that imports it undumpable before most other packages are initialised:
+// about 2 ms after the start instead of 15 ms. A process that has attached earlier stays attached.
 package early
 
 import "github.com/burnkey/burnkey/internal/undumpable"
 
-// Err is the reason why the program is not undumpable; nil if it is.
+// Err says why the program could not be made undumpable. It is nil on success.
 var Err = undumpable.Set()
