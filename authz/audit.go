@@ -62,15 +62,17 @@ func (c *AuditCSV) Write(entries []store.Entry) error {
 	return table.Error()
 }
 
-// escapeSeparators escapes separators of cells. The JSON stays the same, since they only occur in its strings.
+// escapeSeparators escapes cell separators in JSON. The value stays the same, since they occur only in its
+// strings.
 var escapeSeparators = strings.NewReplacer(";", `\u003b`, "|", `\u007c`)
 
-// formula matches the places where a spreadsheet would begin a formula: at the start of a cell
-// and after separators of cells in other locales, also after spaces, invisible characters and quotes, since quotes in a
-// cell can surround a cell of a table with another separator.
+// formula matches the places where a spreadsheet would begin a formula: at the start of a cell, and after
+// characters that separate cells in other locales. Spaces, invisible characters and quotes can come between:
+// read with another separator, quotes inside a cell surround a cell of their own.
 var formula = regexp.MustCompile(`(^|[;\t\r\n|])([\s\p{Z}\p{Cf}"]*[=+\-@＝＋－＠])`)
 
-// harmless keeps spreadsheets from reading a cell as a formula, since owners are free text.
+// harmless escapes cells so that a spreadsheet does not read them as formulas: owners, for example, can be any
+// string.
 func harmless(cells ...string) []string {
 	for i, cell := range cells {
 		cells[i] = formula.ReplaceAllString(cell, "$1'$2")

@@ -7,7 +7,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A caller that is refused repeatedly can neither fill the disk nor hide others' refusals.
+// A caller that is refused repeatedly can neither fill the disk with audit entries nor prevent entries about
+// others.
 func TestRefusalsAreBounded(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

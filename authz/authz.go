@@ -23,7 +23,7 @@ import (
 )
 
 // Errors of a Service, for errors.Is. Invalid input is an InputError, and a reused idempotency key a
-// *store.IdempotencyError. A caller that loses its rights during a call gets the error of Ended.
+// *store.IdempotencyError. If a caller loses its rights during a call, Ended returns the error.
 var (
 	ErrNotFound        = store.ErrNotFound
 	ErrExists          = store.ErrExists
@@ -50,7 +50,7 @@ type Options struct {
 	PublicURL string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Log receives warnings, Metrics the Service's own metrics. Nil: discarded.
+	// Log receives warnings, and Metrics the Service's own metrics. Nil: discarded.
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	// NewID makes key ids; nil means UUIDv7.
@@ -103,10 +103,10 @@ func (s *Service) Issuer(workspace string) string { return s.publicURL + jwks.Is
 // Now returns the time in UTC, to the microsecond, as the store stores it.
 func (s *Service) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
-// busyFor is the time until a retry when no better estimate is known.
+// busyFor is the Retry-After when there is no better estimate.
 const busyFor = time.Second
 
-// RetryAfter returns the time to wait after ErrBusy, a second or more.
+// RetryAfter returns how long a caller should wait after ErrBusy, at least a second.
 func RetryAfter(err error) time.Duration {
 	var busy *mint.BusyError
 	if errors.As(err, &busy) {
@@ -115,10 +115,10 @@ func RetryAfter(err error) time.Duration {
 	return busyFor
 }
 
-// settleTimeout bounds a write that must be finished even if the client has gone.
+// settleTimeout bounds a write that must be finished even if the client disconnects.
 const settleTimeout = 15 * time.Second
 
-// settle returns a context for writes that is not cancelled when the client goes away, since a change must
+// settle returns a context for writes that is not cancelled when the client disconnects, since a change must
 // not be left half done.
 func settle(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)

@@ -8,14 +8,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// AdminRequest requests the management key that Bootstrap and the operator's own command issue.
+// AdminRequest requests the admin key that Bootstrap or the operator's command issues.
 func AdminRequest() IssueRequest {
 	return IssueRequest{Owner: "admin", Name: "admin", Scopes: []string{ScopeAdmin}, NeverExpires: true}
 }
 
-// Bootstrap gives an empty database its Home workspace and the first admin key. It passes the token to keep before it
-// stores the key, so that after an error of keep or a crash the next start can repeat this. It reports whether it made
-// the key; if not, the token that keep received is void.
+// Bootstrap creates Home in an empty database and issues the first admin key. It calls keep with the token
+// before it stores the key: after an error of keep or a crash, the next start can issue another key. It reports
+// whether it issued the key; if not, a token that keep received is void.
 func (s *Service) Bootstrap(ctx context.Context, keep func(jwks.Token) error) (bool, error) {
 	if err := s.ensureHome(ctx); err != nil {
 		return false, err
@@ -43,8 +43,8 @@ func (s *Service) ensureHome(ctx context.Context) error {
 	return err
 }
 
-// IssueManagement issues a management key, for an operator with access to the database itself. It creates Home if the
-// database is empty. Errors: those of Issue.
+// IssueManagement issues a management key for an operator with direct access to the database. It creates Home
+// if the database is empty. Errors: those of Issue.
 func (s *Service) IssueManagement(ctx context.Context, r IssueRequest) (Issued, error) {
 	if err := s.ensureHome(ctx); err != nil {
 		return Issued{}, err

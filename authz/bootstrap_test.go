@@ -115,8 +115,7 @@ func TestBootstrapIsHealed(t *testing.T) {
 	}
 }
 
-// If two servers find the same empty database, one makes the admin key, and the other learns that its token is
-// void.
+// If two servers find the same empty database, one issues the admin key, and the other's token is void.
 func TestBootstrapTwoAtOnce(t *testing.T) {
 	first := newServer(t)
 	servers := []*server{first, serverOn(t, first.path)}

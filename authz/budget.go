@@ -9,16 +9,16 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Each caller may write a limited amount, since records and audit entries are kept: one unit is about 1 KiB. Changes
-// that remove something, such as a revocation, are free, because they are bounded by what was created before. A
-// management key does not pay for keys that it issues: the minter's queue bounds those.
+// The budgets limit how much each caller can write, since records and audit entries are kept; a unit is about 1
+// KiB. Changes that remove something, such as a revocation, are free: their number is limited by what was
+// created before. A management key does not pay for keys that it issues: the minter's queue limits those.
 var (
 	ownerBudget    = pace.Rate{Burst: 60, Refill: 2 * time.Second}
 	operatorBudget = pace.Rate{Burst: 300, Refill: time.Second}
 	keyBudget      = pace.Rate{Burst: 5000, Refill: time.Second / 50}
 )
 
-// Costs of a change in units, in addition to the size of its JSON.
+// Costs of a change in units, added to the size of its JSON.
 const (
 	changeCost    = 1
 	workspaceCost = 8
@@ -40,13 +40,13 @@ type account struct {
 
 type accountKey struct{}
 
-// ByKey returns a context whose changes are charged to a management key.
+// ByKey returns a context whose changes are charged to the budget of a management key.
 func ByKey(ctx context.Context, p *Principal) context.Context {
 	return context.WithValue(ctx, accountKey{}, account{"key " + p.KeyID.String(), keyBudget})
 }
 
-// BySession returns a context whose changes are charged to the owner of the session, shared by
-// all of the owner's sessions, or to the operator.
+// BySession returns a context whose changes are charged to the budget of the session's owner, shared by all of
+// the owner's sessions, or of the operator.
 func BySession(ctx context.Context, s *store.Session) context.Context {
 	return context.WithValue(ctx, accountKey{}, accountOf(s))
 }
@@ -58,7 +58,7 @@ func accountOf(s *store.Session) account {
 	return account{"owner " + s.Workspace + " " + s.Owner, ownerBudget}
 }
 
-// spend charges the account of a context, if it has one. Every server has accounts of its own. Errors: *BudgetError.
+// spend charges the budget of a context, if it has one. Every server counts separately. Errors: *BudgetError.
 func (s *Service) spend(ctx context.Context, units int) error {
 	who, ok := ctx.Value(accountKey{}).(account)
 	if !ok {
@@ -70,7 +70,7 @@ func (s *Service) spend(ctx context.Context, units int) error {
 	return nil
 }
 
-// spendKey charges a portal session for a key that is about to be made.
+// spendKey charges the budget of a portal session for a key before it is made.
 func (s *Service) spendKey(ctx context.Context, k *store.Key) error {
 	if who, ok := ctx.Value(accountKey{}).(account); ok && who.budget == keyBudget {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A customer's changes are bounded over all of their sessions, other customers have their own
-// budgets, and a key can be revoked at any time.
+// A customer's changes are limited over all of their sessions, each customer has a separate budget, and
+// revoking a key is always possible.
 func TestOwnersMayChangeSoMuch(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -59,8 +59,8 @@ func TestOwnersMayChangeSoMuch(t *testing.T) {
 	}
 }
 
-// Strangers may return from a login in any number. They share one budget, so that refusals of
-// identified callers still reach the audit.
+// Logins without an identified person, of which there can be any number, share one limit of audit entries, so
+// that refusals of identified callers are still recorded.
 func TestStrangersBlotOutNobody(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

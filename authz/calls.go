@@ -15,9 +15,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// running records the calls in progress, each with the key or session that authorizes it. When that is revoked or ends, the
-// contexts of its calls are cancelled, so that they stop waiting or reading at once. Changes do not depend on this:
-// their authority is checked in their transaction.
+// running records the calls in progress, each with the key or session that authorizes it. When a key is revoked
+// or a session ends, the contexts of its calls are cancelled, so that they stop waiting or reading at once.
+// Changes do not depend on this: their transactions check the authority.
 type running struct {
 	mu     sync.Mutex
 	calls  map[*call]struct{}
@@ -51,7 +51,7 @@ func (s *Service) AsSession(ctx context.Context, session store.Session) (under c
 	return s.running.begin(store.Under(ctx, store.Authority{Session: session.Hash, Now: s.Now}), &call{session: &session})
 }
 
-// Ended returns the reason why a call lost its authority, if that caused err; else err.
+// Ended returns the reason why a call lost its authority if that caused err. Otherwise it returns err.
 func Ended(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	lost := errors.Is(cause, ErrUnauthenticated) || errors.Is(cause, ErrNoSession)
@@ -99,7 +99,7 @@ func (r *running) count(ctx context.Context) (n int) {
 	return n
 }
 
-// endSessions ends the calls of ended sessions, except the call of ctx, which ended them.
+// endSessions ends the calls of sessions that are over, except the call of ctx, which caused that.
 func (r *running) endSessions(ctx context.Context, over func(*store.Session) bool) {
 	own, _ := ctx.Value(callKey{}).(*call)
 	r.mu.Lock()
@@ -135,8 +135,8 @@ func (r *running) makers() map[uuid.UUID]*store.Session {
 	return makers
 }
 
-// homeChanged ends the calls of management keys that are no longer published. Keys that made sessions are checked in
-// the store in the background, since an expired key does not end its sessions but a revoked key does.
+// homeChanged ends the calls of management keys that are no longer published. Whether a key that made sessions
+// was revoked is checked in the store, in the background: if it only expired, its sessions continue.
 func (s *Service) homeChanged() {
 	if set, ok := s.publisher.Set(Home); ok {
 		s.running.endKeys(set)
@@ -146,7 +146,8 @@ func (s *Service) homeChanged() {
 	}
 }
 
-// endMade ends the calls of sessions that were made by revoked keys. It repeats if another check was requested meanwhile.
+// endMade ends the calls of sessions that were made by revoked keys. It repeats the check if another one was
+// requested meanwhile.
 func (s *Service) endMade() {
 	ctx, cancel := settle(context.Background())
 	defer cancel()
@@ -170,8 +171,9 @@ const (
 	held = time.Second
 )
 
-// HoldTurnedAway delays the answer to a refused call if the caller has many calls in progress. Otherwise, a caller that
-// repeats refused calls on many connections without waiting would use up the CPUs. It ends with the context.
+// HoldTurnedAway delays the answer to a refused call if the caller has many calls in progress. Otherwise, a
+// caller that repeats refused calls on many connections without waiting would use up the CPUs. The delay ends
+// early if the context does.
 func (s *Service) HoldTurnedAway(ctx context.Context) {
 	if s.running.count(ctx) <= atEase {
 		return

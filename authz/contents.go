@@ -91,7 +91,7 @@ func (e *InputError) object(field string, value []byte, most int) jsontext.Value
 	return v
 }
 
-// depth refuses JSON that is nested deeper than MaxDepth.
+// depth refuses JSON that is nested deeper than jwks.MaxDepth.
 func (e *InputError) depth(field string, value []byte) {
 	if _, deep := jwks.TooDeep(value, MaxDepth); deep {
 		e.Add(field, RuleTooDeep, "max", MaxDepth)
@@ -109,8 +109,8 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 		return nil
 	}
 	for name := range members {
-		// Many JSON libraries ignore the case of members and use the last one. It must not override a
-		// registered claim.
+		// Many JSON libraries ignore the case of names and use the last of two equal members: a claim that
+		// differs only in case must not override a registered claim.
 		if jwks.Reserved(strings.ToLower(strings.ToUpper(name))) {
 			e.Add("claims."+name, RuleReservedClaim)
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// digest identifies a request, so that a different one under the same idempotency key is noticed. Requests with the
-// same meaning have the same digest: JSON is made canonical (RFC 8785). It is nil without an idempotency key, and for
-// the portal, where each form has a key of its own.
+// digest identifies a request, so that another request under the same idempotency key is detected. Requests
+// with the same meaning have the same digest: JSON is made canonical (RFC 8785). It is nil without an
+// idempotency key, and for the portal, where each form has a new idempotency key.
 func (r *IssueRequest) digest() []byte {
 	if r.IdempotencyKey == "" || r.Session != nil {
 		return nil
@@ -20,7 +20,7 @@ func (r *IssueRequest) digest() []byte {
 		canonical(r.Metadata))
 }
 
-// digest is like that of IssueRequest, for the rotation of the key id.
+// digest is like that of IssueRequest, for a rotation of the key with this id.
 func (r *RotateRequest) digest(id uuid.UUID) []byte {
 	if r.IdempotencyKey == "" || r.Session != nil {
 		return nil
@@ -41,7 +41,7 @@ func digestOf(parts ...any) []byte {
 	return sum[:]
 }
 
-// canonical returns a JSON object in canonical form; {} for an absent one.
+// canonical returns a JSON object in canonical form. For no object, it returns {}.
 func canonical(object []byte) jsontext.Value {
 	if len(object) == 0 {
 		return jsontext.Value(`{}`)

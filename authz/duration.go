@@ -18,10 +18,10 @@ var (
 	ofUnits     = regexp.MustCompile(`^-?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`)
 )
 
-// ParseDuration reads a duration in the forms that every part of Burnkey takes: whole seconds
-// (3600), days of 24 hours (30d), or the syntax of time.ParseDuration (90m, 1h30m, 500ms). The
-// error names these forms and does not repeat the text. Callers check the bounds: a longer duration
-// than a time.Duration can hold, 292 years, becomes the longest one.
+// ParseDuration reads a duration in the forms that all of Burnkey accepts: whole seconds (3600), days of 24
+// hours (30d), or the syntax of time.ParseDuration (90m, 1h30m, 500ms). The error names these forms and does
+// not quote the input. Callers check the bounds: a duration of more than 292 years, which a time.Duration can't
+// hold, becomes the longest one.
 func ParseDuration(text string) (time.Duration, error) {
 	if seconds, ok := wholeNumber(text); ok {
 		return times(seconds, time.Second), nil
@@ -44,7 +44,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	return longest, nil
 }
 
-// wholeNumber parses a number; one that is out of range becomes the largest or smallest that fits.
+// wholeNumber parses a number. A number that is out of range becomes the largest or smallest int64.
 func wholeNumber(text string) (int64, bool) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil || errors.Is(err, strconv.ErrRange)
@@ -62,7 +62,7 @@ func times(n int64, unit time.Duration) time.Duration {
 	return time.Duration(n) * unit
 }
 
-// words formats a duration: in days or hours if these are whole.
+// words formats a duration, in whole days or hours if possible.
 func words(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

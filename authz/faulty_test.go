@@ -16,7 +16,7 @@ import (
 
 var errBroken = errors.New("the database is broken")
 
-// faulty is a Store that fails on request: hooks by name of the method.
+// faulty is a Store whose methods can be made to fail. Its hooks are by name of the method.
 type faulty struct {
 	store.Store
 	mu     sync.Mutex

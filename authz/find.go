@@ -8,8 +8,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// KeyOfToken returns the record of the key in a token's kid, even if it was revoked or has expired. It does
-// not verify the token, so a forgery with that kid is found, too. Errors never contain the token: InputError
+// KeyOfToken returns the record of the key with a token's kid, even if that key was revoked or has expired. It
+// does not verify the token, so a forged token finds the key, too. Errors never contain the token: InputError
 // if it is not a token of Burnkey, ErrNotFound.
 func (s *Service) KeyOfToken(ctx context.Context, workspace string, token jwks.Token) (store.Key, error) {
 	parsed, err := readPasted(token)
@@ -19,8 +19,9 @@ func (s *Service) KeyOfToken(ctx context.Context, workspace string, token jwks.T
 	return s.store.KeyByKID(ctx, workspace, parsed.KID)
 }
 
-// WorkspaceOfToken returns the workspace in a token's iss, which may not exist. The rest of iss is the public
-// URL at the time of issue, which may have changed. The token is not verified. Errors: InputError.
+// WorkspaceOfToken returns the workspace in a token's iss, which may not exist. The URL before it is ignored,
+// since the public URL can have changed after the token was issued. The token is not verified. Errors:
+// InputError.
 func WorkspaceOfToken(token jwks.Token) (string, error) {
 	parsed, err := readPasted(token)
 	if err != nil {
@@ -38,7 +39,7 @@ func WorkspaceOfToken(token jwks.Token) (string, error) {
 	return claims.Issuer[at+len(jwks.IssuerPath):], nil
 }
 
-// readPasted parses the token in a text that a person entered, ignoring the text around it.
+// readPasted parses the token in a string that a person pasted, ignoring everything around it.
 func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	token, err := jwks.ReadPasted(text.Reveal())
 	if err != nil {
@@ -47,8 +48,8 @@ func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	return jwks.Parse(token.Reveal())
 }
 
-// KeyNamed returns the key whose id or kid a text contains, by one index lookup. Errors:
-// InputError if it contains neither, ErrNotFound.
+// KeyNamed returns the key whose id or kid is in a string, by one index lookup. Errors: InputError if there is
+// neither, ErrNotFound.
 func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.Key, error) {
 	name, _ := NameIn(text)
 	if kid, err := jwks.ParseKID(name); err == nil {
@@ -61,8 +62,9 @@ func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.K
 	return s.store.Key(ctx, workspace, id)
 }
 
-// NameIn returns the only id, or else the only kid, in a text that a person pasted. It ignores quotes, brackets, a
-// label, an address or a JSON member around it. Use it only to read what people enter, like jwks.ReadPasted.
+// NameIn returns the only id in a string that a person pasted or, without an id, the only kid. It ignores
+// quotes, brackets, a label, an address or a JSON member around it. Like jwks.ReadPasted, it is only for input
+// of people.
 func NameIn(text string) (name string, ok bool) {
 	text = strings.ReplaceAll(text, "\x00", "") // left over from UTF-16
 	words := strings.FieldsFunc(text, func(r rune) bool {

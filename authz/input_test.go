@@ -163,7 +163,7 @@ func issueCases() []issueCase {
 			claims("half a surrogate pair", "claims", `{"a":"\ud800"}`),
 			claims("a reserved name, escaped", "claims.sub", `{"\u0073ub":"x"}`),
 			claims("a reserved name deep down is free", "", `{"a":{"iss":"x","exp":1}}`),
-			// Many JSON libraries ignore case and would read these as registered claims.
+			// Many JSON libraries ignore the case of names and would read these as registered claims.
 			claims("a reserved name in capitals", "claims.SUB", `{"SUB":"x"}`),
 			claims("a reserved name in mixed case", "claims.Scope", `{"Scope":"admin"}`),
 			claims("a reserved name with a long s", "claims.i\u017f\u017f", `{"iſſ":"x"}`),
@@ -327,7 +327,8 @@ func TestUpdateInput(t *testing.T) {
 	}
 }
 
-// Values stored before a rule existed can be read, listed and rotated, and do not prevent changes of other fields.
+// Values that are stored but break a newer rule can be read, listed and rotated, and do not prevent changes of
+// other fields.
 func TestNamesThatAreThereAlready(t *testing.T) {
 	const disguised = "ad\u202emin"
 	s := newServer(t)

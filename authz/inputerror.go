@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Rule is a rule that input can break. Code is stable and part of the HTTP API. Text is the rule
-// in plain English; {name} stands for an argument of the FieldError.
+// Rule is a rule that input can break. Code is stable and part of the HTTP API. Text is the rule in plain
+// English, in which {name} stands for an argument of the FieldError.
 type Rule struct{ Code, Text string }
 
 // rules lists all rules; rule adds to it.
@@ -69,7 +69,7 @@ var (
 	RuleNeverExpiresLimit = rule("never_expires_limit", "is not allowed in this workspace, whose keys expire after {max} seconds at most")
 )
 
-// Rules of a workspace's policy and portal, of links to the portal and of selections.
+// Rules of a workspace's policy and portal, of links to the portal, and of selections of keys.
 var (
 	RuleDefaultTooLong  = rule("default_too_long", "is {value}, and must be 0 to {max} seconds: no more than max_expires_in")
 	RuleLocksOut        = rule("locks_out", "must not be set for the workspace {workspace}: it would lock its operators out")
@@ -102,7 +102,7 @@ var (
 type FieldError struct {
 	Field string
 	Rule
-	// Args are names and values of the rule's arguments in turn, such as "max", 255.
+	// Args are the rule's arguments as alternating names and values, such as "max", 255.
 	Args []any
 }
 

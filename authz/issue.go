@@ -22,20 +22,20 @@ type IssueRequest struct {
 	Name  string
 	// Scopes are signed in this order.
 	Scopes []string
-	// Audience is a subset of the workspace's audiences; empty: its default.
+	// Audience is a subset of the workspace's audiences. If empty, the workspace's default is used.
 	Audience []string
-	// ExpiresIn is in seconds; nil: the workspace's default.
+	// ExpiresIn is in seconds. If nil, the workspace's default is used.
 	ExpiresIn    *int64
 	NeverExpires bool
-	// Until is the time at which the key expires, to the second, however long minting takes. If
-	// set, it replaces ExpiresIn and NeverExpires.
+	// Until is the exact time of expiry, in whole seconds, however long minting takes. If set, ExpiresIn and
+	// NeverExpires are ignored.
 	Until    time.Time
 	Claims   []byte // a JSON object of further claims, or nil
 	Metadata []byte // a JSON object that is stored but not signed, or nil
 	// IdempotencyKey lets a request be repeated without issuing twice.
 	IdempotencyKey string
-	// Session is the owner's portal session; the request is limited to what the portal offers
-	// there: see OnPage. Nil: the request comes from the management API.
+	// Session is the owner's portal session, if the request comes from the portal. It limits the request to
+	// what the portal offers (OnPage). Nil: the request comes from the management API.
 	Session *store.Session
 }
 
@@ -50,7 +50,7 @@ func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (
 	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
 }
 
-// issue is like Issue, but calls last with the token before it stores the key.
+// issue is like Issue, but calls `last` with the token before it stores the key.
 func (s *Service) issue(ctx context.Context, workspace string, r IssueRequest, last func(jwks.Token) error) (Issued, error) {
 	draft, err := s.draft(ctx, workspace, r)
 	if err != nil {
@@ -85,9 +85,9 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 	return d, s.refuseLong(d)
 }
 
-// mint makes a key from a draft. Once its turn in the queue has come, it replaces the draft by that of again, since
-// the workspace may have changed meanwhile and a refused request must not cost a key pair. The owner's limit counts
-// keys with the given status. The caller must call leave on the reservation.
+// mint makes a key from a draft. When its turn in the queue comes, it calls again for a new draft: the
+// workspace may have changed, and no key pair should be made for a request that would now be refused. The
+// owner's limit counts keys with the given status. The caller must call leave on the reservation.
 func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, again func() (*unmade, error)) (
 	mint.Minted, *reservation, error,
 ) {
@@ -121,7 +121,7 @@ func (s *Service) mint(ctx context.Context, d *unmade, status store.Status, agai
 	return minted, reserved, nil
 }
 
-// askedBy names the caller: a management key or a session; empty for the server itself.
+// askedBy identifies the caller: a management key or a session. It returns "" for the server itself.
 func askedBy(ctx context.Context) string {
 	a := store.AuthorityOf(ctx)
 	switch {
@@ -173,8 +173,8 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	return d, bad.err()
 }
 
-// draft checks what applies to successors, too. The rules for new keys were looser in earlier
-// releases, and a key issued then can still be rotated.
+// draft makes the checks that successors must pass, too. Rules that are newer than some keys are only in
+// newDraft, so that these keys can still be rotated.
 func (e *InputError) draft(w *store.Workspace, r IssueRequest) *unmade {
 	e.scopes("scopes", r.Scopes)
 	e.audiences("audience", r.Audience)
@@ -203,7 +203,7 @@ func (e *InputError) draft(w *store.Workspace, r IssueRequest) *unmade {
 	return d
 }
 
-// refuseLong refuses claims that are together too long for a token.
+// refuseLong refuses a draft whose claims together are too long for a token.
 func (s *Service) refuseLong(d *unmade) error {
 	var bad InputError
 	payload, err := s.sign(d)
@@ -234,8 +234,8 @@ func (s *Service) once(ctx context.Context, k *store.Key) (leave func(), err err
 	return nil, k.Repeated(earlier.ID, earlier.RequestDigest)
 }
 
-// clockSkew is the number of seconds by which iat precedes the minting, so that a verifier with
-// a slow clock accepts a fresh token. The expiry counts from the minting.
+// clockSkew is how many seconds before the minting iat is, so that a verifier whose clock is slow accepts a new
+// token. The lifetime counts from the minting.
 const clockSkew = 60
 
 // sign gives the draft its id and times and returns the payload of its token.
@@ -284,8 +284,8 @@ func (s *Service) keep(ctx context.Context, d *unmade, reserved *reservation, mi
 	return s.announce(ctx, key, minted, nil), nil
 }
 
-// announce publishes a stored key. The key is durable, and an error would lose its token: if the key can't be published
-// here now, Follow does so later.
+// announce publishes a stored key. It can't fail: the key is durable, and an error would lose its token. If the
+// key can't be published here now, Follow does so later.
 func (s *Service) announce(ctx context.Context, key store.Key, minted mint.Minted, removed []jwks.KID) Issued {
 	s.publisher.Apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}, Remove: removed})
 	s.wakeReaper()

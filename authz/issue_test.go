@@ -103,7 +103,7 @@ func TestIssueDefaultsToTheWorkspacesAudiences(t *testing.T) {
 	}
 }
 
-// A token's times are those of the minting, even if the request waited in the queue.
+// A token's times are those of its minting, even if the request waited in the queue before.
 func TestIssueTakesTheTimeOfItsTurn(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -173,7 +173,7 @@ func TestIssueIdempotency(t *testing.T) {
 	}
 }
 
-// Of several requests at once, one makes a key; the others wait for it.
+// Of several requests with one idempotency key at the same time, one makes a key, and the others wait for it.
 func TestIssueIdempotencyRace(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -245,7 +245,7 @@ func TestIssueFailures(t *testing.T) {
 	}
 }
 
-// If the store reports an error although it stored the key, the key is published, and nobody has its token.
+// If the store reports an error although it stored the key, the key is published, but no caller gets its token.
 func TestIssueStoreFailsLate(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -260,7 +260,7 @@ func TestIssueStoreFailsLate(t *testing.T) {
 	}
 }
 
-// If a client leaves while its key is made, there is either a complete key or none.
+// If a client disconnects while its key is made, either all of the key exists or nothing.
 func TestIssueClientLeaves(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -279,7 +279,8 @@ func TestIssueClientLeaves(t *testing.T) {
 	}
 }
 
-// A key that can't be published at once is returned all the same: only this answer contains its token.
+// If a key can't be published at once, the answer is still a success, since only this answer contains the
+// token.
 func TestIssueWhenPublishingFails(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

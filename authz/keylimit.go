@@ -8,29 +8,30 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// conflicts makes requests that affect one another take turns: requests of one owner that count towards a limit,
-// requests with one idempotency key, and rotations of one key. So a key pair is made only for a request that can
-// still succeed.
+// conflicts makes requests that affect one another take turns: requests of one owner that count towards a
+// limit, requests with one idempotency key, and rotations of one key. A key pair is then made only for a
+// request that can still succeed.
 type conflicts struct {
 	mu    sync.Mutex
 	byKey map[conflictKey]*conflict
 }
 
-// conflictKey has a workspace, the kind of conflict, and the owner or key that the requests have in common.
+// conflictKey has a workspace, the kind of conflict, and what the requests have in common, such as the owner.
 type conflictKey struct{ workspace, kind, of string }
 
 type conflict struct {
 	key  conflictKey
 	turn chan struct{} // held while keys are counted or stored
-	// Guarded by conflicts.mu: all requests, those that count towards the limit, and those whose key is being made.
+	// Numbers of requests, guarded by conflicts.mu: all, those that count towards the limit, and those whose
+	// key is being made.
 	users, queued, minting int
 }
 
 // maxConflicting bounds the requests that wait for one another.
 const maxConflicting = 64
 
-// enter adds a request to its conflict, unless that has most requests (0: unlimited). The caller must call leave.
-// Errors: *mint.BusyError.
+// enter adds a request to its conflict, which can have `most` requests (0: unlimited). The caller must call
+// leave. Errors: *mint.BusyError.
 func (c *conflicts) enter(key conflictKey, most int) (*conflict, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,8 +91,8 @@ type reservation struct {
 	left     bool
 }
 
-// reserve counts a request if the owner's keys and earlier requests are fewer than most (0: unlimited). Errors:
-// *LimitError, *mint.BusyError.
+// reserve counts a request if the owner's keys and the earlier requests are together fewer than `most` (0:
+// unlimited). Errors: *LimitError, *mint.BusyError.
 func (s *Service) reserve(ctx context.Context, workspace, owner string, status store.Status, most int) (*reservation, error) {
 	k, err := s.conflicts.enter(conflictKey{workspace, string(status), owner}, 0)
 	if err != nil {
@@ -105,14 +106,16 @@ func (s *Service) reserve(ctx context.Context, workspace, owner string, status s
 	return r, nil
 }
 
-// begin counts again once the request's turn has come, this time only with requests whose keys are being made.
+// begin counts again when the request's turn to be minted has come, now only with other requests that are being
+// minted.
 func (r *reservation) begin(ctx context.Context, most int) error {
 	err := r.count(ctx, most, &r.conflict.minting)
 	r.minting = err == nil
 	return err
 }
 
-// count adds the request to the others if they and the owner's stored keys are fewer than most.
+// count adds the request to the number others if that and the owner's stored keys are together fewer than
+// `most`.
 func (r *reservation) count(ctx context.Context, most int, others *int) (err error) {
 	if r.status == uncounted {
 		most = 0
@@ -138,8 +141,8 @@ func (r *reservation) count(ctx context.Context, most int, others *int) (err err
 	return nil
 }
 
-// keep stores a key, and from then on the key counts and the request does not. Until both are done, no count may take
-// place: the key would count twice or not at all.
+// keep stores a key, which from then on counts instead of its request. No other count may take place in
+// between: it would count both or neither.
 func (r *reservation) keep(ctx context.Context, keep func() error) error {
 	if r.most > 0 {
 		release, err := r.conflict.acquire(ctx)

@@ -17,7 +17,7 @@ import (
 // KeyPatch changes the fields that are not nil. Signed fields can't be changed.
 type KeyPatch struct {
 	Name *string
-	// Metadata is a JSON Merge Patch (RFC 7396) of the key's metadata; null empties it.
+	// Metadata is a JSON Merge Patch (RFC 7396) of the key's metadata. null removes all of it.
 	Metadata []byte
 }
 
@@ -26,9 +26,9 @@ func (s *Service) Key(ctx context.Context, workspace string, id uuid.UUID) (stor
 	return s.store.Key(ctx, workspace, id)
 }
 
-// Keys lists the keys of a workspace, the newest first, up to the limit and PageBytes, and returns the id after which
-// to continue: uuid.Nil at the end. A search may stop early, with a short page. Errors: InputError, ErrNotFound,
-// *CrowdedError, and ErrTooSlow for a search that has found nothing.
+// Keys lists the keys of a workspace, the newest first, up to the limit and PageBytes. It also returns the id
+// after which the next page begins: uuid.Nil at the end. A slow search may end early, with a short page.
+// Errors: InputError, ErrNotFound, *CrowdedError, and ErrTooSlow for a search that has found nothing.
 func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	switch f.Status {
 	case "", store.Active, store.Deprecated, store.Revoked, store.Expired:
@@ -84,7 +84,7 @@ func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 
 func isNull(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == 'n' }
 
-// mergeMetadata merges a patch into metadata and checks the result against the limit.
+// mergeMetadata merges a patch into metadata and checks the size of the result.
 func mergeMetadata(k *store.Key, patch jsontext.Value) error {
 	switch {
 	case len(patch) == 0:
@@ -130,7 +130,7 @@ func merge(target, patch jsontext.Value) (jsontext.Value, error) {
 	return json.Marshal(members, json.Deterministic(true))
 }
 
-// sameJSON reports whether two texts are the same JSON value; numbers must be spelt the same.
+// sameJSON reports whether two strings are the same JSON value, with numbers spelt in the same way.
 func sameJSON(a, b []byte) bool {
 	values := [2]any{}
 	for i, text := range [][]byte{a, b} {

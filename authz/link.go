@@ -16,19 +16,19 @@ import (
 
 // LinkRequest requests a link to the portal for an owner or an operator.
 type LinkRequest struct {
-	// Role is store.RoleOwner, the default, or store.RoleOperator, who sees the keys of all owners and makes
-	// none. Home has only operators, who manage all workspaces: see OperatesAll.
+	// Role is store.RoleOwner, the default, or store.RoleOperator. An operator sees the keys of all owners and
+	// can't make keys. Home has only operators, who manage all workspaces: see OperatesAll.
 	Role  string
 	Owner string // empty for an operator
-	// ScopesAllowed are the scopes that keys made in the session may have; nil: those the workspace offers.
+	// ScopesAllowed has the scopes that keys made in the session can have. Nil: all that the workspace offers.
 	ScopesAllowed []string
 	// ReturnURL is the address that the portal links back to, or empty.
 	ReturnURL string
 	// ExpiresIn is the link's lifetime in seconds; nil: DefaultLinkLife.
 	ExpiresIn *int64
-	// MadeBy is the calling management key. Revoking it ends the link and its session. uuid.Nil: none.
+	// MadeBy is the calling management key, or uuid.Nil. Revoking this key ends the link and its session.
 	MadeBy uuid.UUID
-	// Subject names the person that the link is for in the audit, under the rules of an owner; or it is empty.
+	// Subject names, for the audit, the person that the link is for. It must be valid as an owner, or empty.
 	Subject string
 }
 
@@ -66,8 +66,9 @@ func (s *Service) PortalLink(ctx context.Context, workspace string, r LinkReques
 	}, life)
 }
 
-// linkMark is the length of the mark at the end of a link's secret, which identifies the person that the link is for. A
-// person who is logged in and opens a used link again can so be led to their keys. The other 192 bits are random.
+// linkMark is the length of the mark at the end of a link's secret, which identifies the person that the link
+// is for. If a person who is logged in opens a used link again, the portal can then show their keys. The other
+// 192 bits are random.
 const linkMark = 8 // bytes
 
 func newLinkSecret(link *store.Session) (Secret, [sha256.Size]byte) {
@@ -84,14 +85,14 @@ func markOf(raw []byte, s *store.Session) []byte {
 	return sum[:linkMark]
 }
 
-// IsFor reports whether a link was made for the person in a session: the same owner, or an operator, of the same
+// IsFor reports whether a link was made for the person in a session: for the same owner or operator of the same
 // workspace. It returns false for links of earlier releases, which have no mark.
 func IsFor(link Secret, s *store.Session) bool {
 	raw, err := base64.RawURLEncoding.DecodeString(link.Reveal())
 	return err == nil && len(raw) > linkMark && subtle.ConstantTimeCompare(raw[len(raw)-linkMark:], markOf(raw, s)) == 1
 }
 
-// PortalPath is what the portal's paths begin with.
+// PortalPath is the prefix of the portal's paths.
 const PortalPath = "/portal"
 
 // PortalLinkURL returns the URL of a link.
@@ -130,7 +131,7 @@ func (e *InputError) holder(w *store.Workspace, role, owner string) {
 	}
 }
 
-// lifeBy returns the lifetime of the session that a link opens.
+// lifeBy returns the lifetime of a session that the link opens.
 func lifeBy(link *store.Session) time.Duration {
 	if link.Role == store.RoleOperator {
 		return LoginLife
@@ -138,8 +139,9 @@ func lifeBy(link *store.Session) time.Duration {
 	return SessionLife
 }
 
-// SpendLogin uses up an OpenID login, identified by its state, on all servers. It is remembered until the given time,
-// after which the caller must refuse it as too old. Errors: ErrExists if it has been used up before.
+// SpendLogin marks an OpenID login, identified by its state, as used on all servers. The mark is kept until the
+// given time, from which on the caller must refuse the login as too old. Errors: ErrExists if the login was
+// used before.
 func (s *Service) SpendLogin(ctx context.Context, workspace, state string, until time.Time) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -148,7 +150,7 @@ func (s *Service) SpendLogin(ctx context.Context, workspace, state string, until
 
 // Login is a person identified by an OpenID provider.
 type Login struct {
-	// Role is store.RoleOwner or store.RoleOperator. A missing owner does not make an operator.
+	// Role is store.RoleOwner or store.RoleOperator. An empty Owner alone does not make a person an operator.
 	Role    string
 	Owner   string // empty for an operator
 	Subject string // the person, for the audit

@@ -28,7 +28,7 @@ func TestWhatIsALogin(t *testing.T) {
 	}
 }
 
-// A login without an owner is refused, and does not become an operator.
+// A login is refused if its role, owner or subject is missing, or is not valid for the workspace.
 func TestNobodyLogsIn(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -82,7 +82,7 @@ func TestOperatorsOfAllWorkspaces(t *testing.T) {
 	}
 }
 
-// Audit entries caused by unknown callers are limited, for each workspace separately.
+// Audit entries about refused logins of unknown callers are limited, for each workspace separately.
 func TestRefusedLogins(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -122,8 +122,8 @@ func TestRefusedLogins(t *testing.T) {
 	}
 }
 
-// The use of an expired link is recorded with its owner, within the limits of refused logins, until the link is
-// pruned. Unknown links are not recorded.
+// Until an expired link is pruned, its use is recorded with its owner, as often as refused logins are. The use
+// of an unknown link is not recorded.
 func TestExpiredLinksAreNoted(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

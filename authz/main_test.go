@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// press is a Minter for tests. It makes valid tokens, each of a key of its own, a hundred times faster: the keys
-// share primes, so they are not secure.
+// press is a Minter for tests. It makes valid tokens, each with a different key, a hundred times faster than a
+// real one: the keys share primes, so they are not secure.
 type press struct {
 	mu     sync.Mutex
 	count  int   // of claims that were asked for
@@ -67,7 +67,7 @@ func (p *press) mintings() int {
 
 func blankKey() jwks.Key { return must(jwks.FromModulus(testkit.Modulus())) }
 
-// sign signs a payload, if any, with a new key.
+// sign makes a new key and, if there is a payload, signs it.
 func sign(payload []byte) mint.Minted {
 	private := testkit.PrivateKey()
 	minted := mint.Minted{Key: must(jwks.FromPublicKey(&private.PublicKey))}

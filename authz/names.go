@@ -22,15 +22,15 @@ const (
 	DefaultExpiresIn  = 7776000   // seconds: 90 days
 	MaxIdempotencyKey = 255       // characters
 
-	// MaxPayload bounds all claims of a token together, in bytes of JSON: the part of jwks.MaxTokenLen that the
-	// header and the signature do not need.
+	// MaxPayload bounds all claims of a token together, in bytes of JSON: what remains of jwks.MaxTokenLen
+	// after the header and the signature.
 	MaxPayload = (jwks.MaxTokenLen - 512) / 4 * 3
 )
 
-// Classes of the characters that texts, names and owners must not contain.
+// Classes of the characters that texts, names or owners must not contain.
 const (
 	controls = "\\x00-\\x1f\\x7f-\\x9f"
-	// Names may contain the invisible characters that some scripts need.
+	// unseenInNames does not have the invisible characters that some scripts need: names can contain them.
 	unseenInNames = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164" +
 		"\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 	unseen = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164" +
@@ -48,7 +48,7 @@ const (
 
 var workspaceID = regexp.MustCompile(jwks.WorkspacePattern)
 
-// CheckWorkspaceID returns an InputError for the field if id can't be the id of a workspace.
+// CheckWorkspaceID returns an InputError for the field if id is not valid as the id of a workspace.
 func CheckWorkspaceID(field, id string) error {
 	var bad InputError
 	bad.workspaceID(field, id)
@@ -99,8 +99,8 @@ func isHidden(r rune) bool { return isUnseen(r) && !isJoiner(r) }
 // NoName reports whether names must not contain a character.
 func NoName(r rune) bool { return isControl(r) || isHidden(r) }
 
-// NoOwner reports whether owners must not contain a character. An owner is an id: two owners that look the same
-// must be the same.
+// NoOwner reports whether owners must not contain a character. Owners are ids, so different owners must not
+// look the same.
 func NoOwner(r rune) bool { return isControl(r) || isUnseen(r) }
 
 // name checks a text that people read as a name.
@@ -119,8 +119,8 @@ func (e *InputError) without(no func(rune) bool, field, value string) {
 	}
 }
 
-// owner checks an id that gateways pass on in an HTTP header, which drops spaces at the ends: two owners
-// would become one.
+// owner checks an id that gateways pass on in an HTTP header. HTTP removes spaces at both ends, which could
+// turn one owner into another.
 func (e *InputError) owner(field, value string) {
 	before := len(*e)
 	if e.text(field, value, 1); len(*e) == before {

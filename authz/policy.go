@@ -15,7 +15,7 @@ const (
 	MaxFrameAncestors = 16
 )
 
-// policy checks a policy. Local has the same meaning as in portal.
+// policy checks a policy. The parameter local has the same meaning as in portal.
 func (e *InputError) policy(w *store.Workspace, local bool) {
 	p := &w.Policy
 	names := make([]string, len(p.Scopes))
@@ -28,7 +28,7 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 		e.Add("policy.max_expires_in", RuleSecondsOutOfRange, "min", 0, "max", MaxExpiresIn)
 	}
 	if p.DefaultExpiresIn < 0 || p.DefaultExpiresIn > MaxLife(w) {
-		// The detail has the default, since the request may have changed only the maximum.
+		// The error has the default, too, since the request may have changed only the maximum.
 		e.Add("policy.default_expires_in", RuleDefaultTooLong, "value", p.DefaultExpiresIn, "max", MaxLife(w))
 	}
 	if p.KeysPerOwner < 0 || p.KeysPerOwner > MaxKeysPerOwner {
@@ -44,7 +44,7 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 	}
 }
 
-// MaxLife returns the longest life of a workspace's keys, in seconds.
+// MaxLife returns the longest lifetime of a workspace's keys, in seconds.
 func MaxLife(w *store.Workspace) int64 {
 	if w.Policy.MaxExpiresIn > 0 {
 		return w.Policy.MaxExpiresIn
@@ -52,7 +52,7 @@ func MaxLife(w *store.Workspace) int64 {
 	return MaxExpiresIn
 }
 
-// DefaultLife returns the life of keys for which none was requested, in seconds: MaxLife at most.
+// DefaultLife returns the lifetime of keys for which none was requested, in seconds. It is at most MaxLife.
 func DefaultLife(w *store.Workspace) int64 {
 	if w.Policy.DefaultExpiresIn > 0 {
 		return w.Policy.DefaultExpiresIn
@@ -60,7 +60,7 @@ func DefaultLife(w *store.Workspace) int64 {
 	return min(DefaultExpiresIn, MaxLife(w))
 }
 
-// MayNeverExpire reports whether a workspace's keys may have no expiry: not if there is a maximum.
+// MayNeverExpire reports whether a workspace's keys can have no expiry. If there is a maximum, they can't.
 func MayNeverExpire(w *store.Workspace) bool {
 	return w.AllowNeverExpires && w.Policy.MaxExpiresIn == 0
 }
@@ -97,13 +97,14 @@ func lifeError(most int64) InputError {
 	return bad
 }
 
-// PageMaxExpiresIn is the longest life, in seconds, of a key created in the portal under a
-// policy without a maximum: a year, or the policy's default life if longer.
+// PageMaxExpiresIn is the longest lifetime, in seconds, of a key created in the portal under a policy without a
+// maximum: a year, or the policy's default lifetime if that is longer.
 const PageMaxExpiresIn = 365 * 86400
 
-// OnPage returns the workspace as an owner sees it in the portal, where only what an administrator has named is
-// offered: the scopes of the policy, of the link, or of both; a life up to MaxLife; and keys that never expire only
-// if the policy allows that in the portal. With a nil session, as in the management API, it returns w.
+// OnPage returns the workspace as an owner sees it in the portal, which offers only what an administrator has
+// explicitly allowed: scopes that are in the policy and in the link, or in the only one that lists scopes; a
+// lifetime up to MaxLife; and keys that never expire only if the policy allows them in the portal. With a nil
+// session, as in the management API, it returns w unchanged.
 func OnPage(w *store.Workspace, s *store.Session) *store.Workspace {
 	if s == nil {
 		return w
@@ -117,7 +118,7 @@ func OnPage(w *store.Workspace, s *store.Session) *store.Workspace {
 	return &page
 }
 
-// noScope is a scope that no key can have. An empty list would offer all scopes.
+// noScope is the scope "", which no key can have. With an empty list, all scopes would be offered.
 var noScope = []store.OfferedScope{{}}
 
 func scopesOnPage(w *store.Workspace, s *store.Session) []store.OfferedScope {

@@ -24,7 +24,7 @@ func picture(t *testing.T, side int) []byte {
 	return out.Bytes()
 }
 
-// offered takes names and descriptions of scopes in alternation.
+// offered takes scopes as alternating names and descriptions.
 func offered(pairs ...string) (scopes []store.OfferedScope) {
 	for i := 0; i < len(pairs); i += 2 {
 		scopes = append(scopes, store.OfferedScope{Name: pairs[i], Description: pairs[i+1]})
@@ -186,7 +186,8 @@ func TestHomeTakesNoPolicy(t *testing.T) {
 	}
 }
 
-// Only operators log in to Home, so its provider needs the claim of operators and no other.
+// Only operators log in to Home, so the settings of its provider need the claim for operators, and no other
+// claim.
 func TestLoginToHome(t *testing.T) {
 	s := newHome(t)
 	for field, o := range map[string]store.OIDC{
@@ -214,7 +215,7 @@ func TestAnAccentInUpperCase(t *testing.T) {
 	}
 }
 
-// A change is applied to the values stored at that moment, and leaves all others as they are.
+// A change is applied to the latest stored values, and leaves other values unchanged.
 func TestMerge(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// An owner in the portal gets only what is offered there, even when bypassing the form or
-// rotating a key that has more; the management API is not limited.
+// In the portal, an owner gets only what is offered there, even by bypassing the form or by rotating a key that
+// has more. The management API has no such limits.
 func TestTheOfferOfThePage(t *testing.T) {
 	const year, decade = authz.PageMaxExpiresIn, authz.MaxExpiresIn
 	named := []store.OfferedScope{{Name: "maps:read"}, {Name: "maps:write"}}

@@ -14,7 +14,8 @@ import (
 
 var accent = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 
-// portal checks the settings of the portal. Local means that clients reach the server on this machine only.
+// portal checks the settings of the portal. The parameter local means that clients reach the server only from
+// this machine.
 func (e *InputError) portal(w *store.Workspace, local bool) {
 	p := &w.Portal
 	e.text("portal.display_name", p.DisplayName, 0)
@@ -57,7 +58,7 @@ func (e *InputError) oidc(o *store.OIDC, local bool) {
 	e.text("portal.oidc.client_id", o.ClientID, 1)
 }
 
-// claimed checks the claims that identify owners and operators. In Home there are only operators.
+// claimed checks the claims that identify owners and operators. Home has only operators.
 func (e *InputError) claimed(o *store.OIDC, home bool) {
 	least := 1
 	if home {
@@ -74,7 +75,7 @@ func (e *InputError) claimed(o *store.OIDC, home bool) {
 	}
 }
 
-// webURL checks an absolute http(s) URL without a user and password.
+// webURL checks an absolute http(s) URL, which must not contain a user or password.
 func (e *InputError) webURL(field, text string) {
 	u, err := url.Parse(text)
 	if err != nil || len(text) > MaxURL || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil ||
@@ -85,8 +86,8 @@ func (e *InputError) webURL(field, text string) {
 	}
 }
 
-// origin checks an origin (RFC 6454 section 6.2) for the list of frame-ancestors, in which a wildcard or a
-// separator would allow others.
+// origin checks an origin (RFC 6454 section 6.2) for the list of frame-ancestors. A wildcard or a separator in
+// it would allow other origins, too.
 func (e *InputError) origin(field, text string) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ToLower(u.Scheme+"://"+u.Host) != text ||
@@ -95,8 +96,9 @@ func (e *InputError) origin(field, text string) {
 	}
 }
 
-// remote checks a URL that the server itself calls; rule describes its form. Plain HTTP is allowed only for addresses
-// on this machine, and only if the server is local: others could use it to reach local services.
+// remote checks a URL that the server itself calls; rule describes the URL's form. Plain HTTP is allowed only
+// for addresses on this machine, and only if the server is local: callers from other machines could otherwise
+// use the server to reach local services.
 func (e *InputError) remote(field, text string, rule Rule, local bool) {
 	u, err := url.Parse(text)
 	switch {
@@ -120,7 +122,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
-// isLocal reports whether clients reach the server on this machine only.
+// isLocal reports whether clients reach the server only from this machine.
 func (s *Service) isLocal() bool {
 	u, err := url.Parse(s.publicURL)
 	return err == nil && isLoopback(u.Hostname())

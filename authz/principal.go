@@ -33,7 +33,7 @@ func ManagementScopes() []string {
 	}
 }
 
-// management refuses management keys without scopes or with an unknown scope, which may be misspelt.
+// management refuses the scopes of a management key if there are none or one is unknown, for example misspelt.
 func (e *InputError) management(scopes []string) {
 	known := ManagementScopes()
 	isUnknown := func(scope string) bool { return !slices.Contains(known, scope) }
@@ -42,7 +42,7 @@ func (e *InputError) management(scopes []string) {
 	}
 }
 
-// TieClaim is the claim by which a management key is tied to one workspace.
+// TieClaim is the claim that ties a management key to one workspace.
 const TieClaim = "workspace"
 
 // Principal is the caller of a management call: the holder of a key of Home.
@@ -52,7 +52,7 @@ type Principal struct {
 	Owner string
 	// Workspace to which the key is tied, or empty.
 	Workspace string
-	// Moved means that the key was issued under another public URL than the server's.
+	// Moved means that the key was issued under a public URL other than the server's present one.
 	Moved  bool
 	scopes []string
 }
@@ -77,10 +77,10 @@ func (s *Service) Authenticate(token string) (*Principal, error) {
 func (s *Service) holder(set *publish.Set, token string) (*Principal, error) {
 	verifier := jwks.Verifier{
 		Keys: set,
-		// The rest of iss is the public URL at the time of issue. When the server moves to another, its operators
-		// must still be able to log in.
+		// The rest of iss is the public URL at the time of issue. If the public URL changes, operators must
+		// still be able to log in.
 		Issuer: func(iss string) bool { return strings.HasSuffix(iss, jwks.IssuerPath+Home) },
-		// Only this workspace trusts these keys, so their audience does not matter.
+		// The audience does not matter, since only the management API accepts these keys.
 		AnyAudience: true,
 		Now:         s.now,
 	}
@@ -103,8 +103,8 @@ func (s *Service) holder(set *publish.Set, token string) (*Principal, error) {
 	return p, nil
 }
 
-// tieOf returns the workspace that the claims tie a key to, or "". An unreadable claim is an error, since it
-// must not extend the key's rights.
+// tieOf returns the workspace that the claims tie a key to, or "". An unreadable claim is an error: without the
+// tie, the key would have more rights.
 func tieOf(extra []byte) (string, error) {
 	if len(extra) == 0 {
 		return "", nil
@@ -124,8 +124,8 @@ func tieOf(extra []byte) (string, error) {
 	return workspace, CheckWorkspaceID("claims."+TieClaim, workspace)
 }
 
-// tie refuses management keys that Authenticate would refuse, and those with another claim: a misspelt tie
-// would leave the key untied.
+// tie refuses the claims of a management key that Authenticate would refuse, and any other claim: with a
+// misspelt tie, the key would not be tied.
 func (e *InputError) tie(claims jsontext.Value) {
 	if _, err := tieOf(claims); err != nil {
 		e.Add("claims."+TieClaim, RuleNotWorkspaceID)
@@ -139,9 +139,9 @@ func (e *InputError) tie(claims jsontext.Value) {
 	}
 }
 
-// May returns nil if the principal has one of the scopes in a workspace, else ErrForbidden. The empty workspace
-// means all workspaces. Home requires an admin key that is not tied to a workspace: any other key that may change
-// Home could issue itself more rights.
+// May returns nil if the principal has one of the scopes in a workspace, else ErrForbidden. The workspace ""
+// means all workspaces. Home requires an admin key that is not tied to a workspace: any other key that can
+// change Home could issue a key with more rights.
 func (p *Principal) May(workspace string, scopes ...string) error {
 	admin := slices.Contains(p.scopes, ScopeAdmin)
 	has := admin || slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(p.scopes, s) })

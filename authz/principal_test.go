@@ -25,7 +25,8 @@ func newHome(t *testing.T) *server {
 	return s
 }
 
-// publish publishes a key in a workspace that signed exactly these claims, even if Issue would refuse them.
+// publish publishes a key with exactly these claims in a workspace, even if Issue would refuse them, and
+// returns its token.
 func (s *server) publish(workspace, claims string) string {
 	s.t.Helper()
 	minted := sign([]byte(claims))
@@ -120,7 +121,7 @@ func TestAuthenticateWithoutHome(t *testing.T) {
 	}
 }
 
-// A misspelt tie would leave the key untied.
+// With a misspelt tie, a key would not be tied.
 func TestManagementKeysHaveNoOtherClaim(t *testing.T) {
 	s := newHome(t)
 	for _, name := range []string{"Workspace", "workspaces", "ws"} {
@@ -132,7 +133,8 @@ func TestManagementKeysHaveNoOtherClaim(t *testing.T) {
 	}
 }
 
-// Claims that Authenticate would refuse are not issued; in other workspaces the claim has no meaning.
+// Claims that Authenticate would refuse are not issued. In other workspaces than Home, the claim has no
+// meaning.
 func TestTieOfWrongTypeIsNotIssued(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -148,7 +150,7 @@ func TestTieOfWrongTypeIsNotIssued(t *testing.T) {
 	}
 }
 
-// A key without rights is not issued, but one from an earlier release can be rotated.
+// A key without rights is not issued, but a key without rights from an earlier release can be rotated.
 func TestManagementKeysHaveKnownScopes(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -185,7 +187,7 @@ func TestMay(t *testing.T) {
 		{"admin", "", "keys:write", []string{"acme", "other", home, all}, nil},
 		{"admin", "", "", []string{"acme", home, all}, nil},
 		{"admin", "acme", "keys:write", []string{"acme"}, []string{"other", home, all}},
-		// Such a key could issue itself one that is not tied.
+		// With rights in Home, a key that is tied to it could issue an untied key.
 		{"admin", home, "keys:write", nil, []string{home, "acme", all}},
 		{"keys:read", "", "keys:read", []string{"acme", "other", all}, []string{home}},
 		{"keys:read", "", "keys:write", nil, []string{"acme", home, all}},
@@ -199,8 +201,8 @@ func TestMay(t *testing.T) {
 		{"Admin administrator keys:*", "", "keys:read", nil, []string{"acme", home, all}},
 		{"", "", "keys:read", nil, []string{"acme", home, all}},
 	} {
-		// These keys are published directly: keys without a scope, or with unknown ones, exist from earlier
-		// releases.
+		// These keys are published directly, as Issue would refuse some: earlier releases issued keys without a
+		// scope or with unknown ones.
 		claims := fmt.Sprintf(`{"iss":%q,"sub":"a","aud":["burnkey"],"jti":"01a217ea-99e6-70d0-97d4-a0b1f7b68ce1","iat":1`, s.Issuer(home))
 		if test.scopes != "" {
 			claims += fmt.Sprintf(`,"scope":%q`, test.scopes)
@@ -221,7 +223,7 @@ func TestMay(t *testing.T) {
 	}
 }
 
-// The refusal names each scope once and does not change the caller's list.
+// The error names each required scope once, and May does not change the caller's list.
 func TestMaySaysWhatItNeeds(t *testing.T) {
 	s := newHome(t)
 	p, err := s.Authenticate(s.issue(authz.Home, authz.IssueRequest{Scopes: []string{"gateway"}}).Token.Reveal())

@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// testAgrees compares what a server publishes with the store, key by key.
+// testAgrees checks that a server publishes exactly the keys that the store has as published.
 func testAgrees(t *testing.T, s *server, workspace string) {
 	t.Helper()
 	var want []jwks.Key
@@ -30,8 +30,8 @@ func testAgrees(t *testing.T, s *server, workspace string) {
 	}
 }
 
-// Changes are applied in another order than they were committed in. Half of the callers use a second server on the
-// same database.
+// Changes are applied in a different order than they were committed in. Half of the callers use a second server
+// on the same database.
 func TestPublisherUnderConcurrency(t *testing.T) {
 	const callers, rounds = 16, 6
 	servers := [2]*server{newServer(t)}

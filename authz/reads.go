@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	// PageBytes is the approximate size limit of a page, in bytes as stored: a page stops before
-	// it, but has at least one item.
+	// PageBytes is the approximate maximum of a page, in bytes as stored. A page ends before that, but has at
+	// least one item.
 	PageBytes = 1 << 20
-	// rowsATurn is how many records one turn examines: about ten milliseconds.
+	// rowsATurn is how many records one turn examines, which takes about ten milliseconds.
 	rowsATurn     = 5000
 	searchTimeout = 5 * time.Second
-	// readsWaiting bounds the reads that wait for a turn. callerReads bounds the reads of one
-	// caller that wait or are being answered.
+	// readsWaiting bounds the reads that wait for a turn. callerReads bounds the reads of one caller that wait
+	// or are being answered.
 	readsWaiting = 512
 	callerReads  = 16
-	// answersAtOnce bounds the lists being answered. It is shared equally between the workspaces that they are
-	// about; each may always have leastAnswers.
+	// answersAtOnce bounds the lists being answered. Workspaces whose lists are being answered share it
+	// equally, but each can always have leastAnswers.
 	answersAtOnce = 128
 	leastAnswers  = 8
 )
@@ -75,9 +75,9 @@ func callerOf(ctx context.Context) string {
 	return who.name
 }
 
-// turn waits for its turn and calls look, which must examine a bounded number of records. It
-// checks the caller's authority in the store, since no context ends here when another server
-// ends a session. Errors: *CrowdedError, store.ErrNoAuthority, and the context's cause.
+// turn waits for its turn and calls look, which must examine a limited number of records. It checks the
+// caller's authority in the store, since a session that ends on another server does not end the context here.
+// Errors: *CrowdedError, store.ErrNoAuthority, and the context's cause.
 func (r *reads) turn(ctx context.Context, workspace string, look func() error) error {
 	who := callerOf(ctx)
 	var full *turns.FullError
@@ -97,7 +97,7 @@ func (r *reads) turn(ctx context.Context, workspace string, look func() error) e
 	return look()
 }
 
-// admit counts a request until its context ends, which happens once the answer is sent. Errors: *CrowdedError.
+// admit counts a request until its context ends, after the answer is sent. Errors: *CrowdedError.
 func (r *reads) admit(ctx context.Context, workspace string) error {
 	who, over := callerOf(ctx), ctx.Done()
 	if who == "" || over == nil {
@@ -147,16 +147,16 @@ func (r *reads) refuse(workspace, reason string) error {
 	return &CrowdedError{reason}
 }
 
-// page is a list as far as it was read, and the ID after which it continues: zero at the end.
+// page is the part of a list that was read, and the ID after which the list continues: the zero ID at the end.
 type page[T any, ID comparable] struct {
 	items []T
 	next  ID
 	bytes int
 }
 
-// pageOf reads one page in as many turns as it takes. Each call of read continues after an ID
-// and respects a number of items and of bytes. A search that takes too long returns what it has
-// found. Errors: ErrTooSlow if it has found nothing, *CrowdedError.
+// pageOf reads one page in as many turns as necessary. Each call of read begins after an ID, and returns at
+// most the given numbers of items and bytes. A search that takes too long returns what it has found so far.
+// Errors: ErrTooSlow if it has found nothing, *CrowdedError.
 func pageOf[T any, ID comparable](ctx context.Context, r *reads, workspace string, after ID, limit int, search bool,
 	sizeOf func(*T) int, read func(ctx context.Context, after ID, limit, bytes int) ([]T, ID, error),
 ) (p page[T, ID], err error) {

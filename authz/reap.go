@@ -20,9 +20,10 @@ import (
 
 // ReapOptions of Reap.
 type ReapOptions struct {
-	// Every is the interval between searches for keys that other servers made due. Default 500 ms.
+	// Every is the longest interval between searches for due keys: other servers can change when a key is due.
+	// Default 500 ms.
 	Every time.Duration
-	// PruneEvery is the interval between deletions of ended sessions. Default 10 min.
+	// PruneEvery is the interval at which ended sessions are deleted. Default 10 min.
 	PruneEvery time.Duration
 	Log        *slog.Logger // nil: none
 	Metrics    prometheus.Registerer
@@ -31,13 +32,13 @@ type ReapOptions struct {
 const (
 	reapEvery  = 500 * time.Millisecond
 	pruneEvery = 10 * time.Minute
-	// dueAtOnce bounds the due keys that one query returns and that one version removes from a set. The change is then
-	// 23 KB in the stream, whose readers accept 1 MiB.
+	// dueAtOnce bounds the due keys that one query returns and that one version removes from a set. Such a
+	// change has 23 KB in the stream, whose readers accept 1 MiB.
 	dueAtOnce = 500
 )
 
-// Reap removes keys from their sets when their grace or lifetime ends, until the context ends. Of several
-// servers on one database, the first one does it.
+// Reap removes keys from their sets when their grace or lifetime ends, until the context ends. If several
+// servers run on one database, the first server to find a due key removes it.
 func (s *Service) Reap(ctx context.Context, o ReapOptions) {
 	o.Every = cmp.Or(o.Every, reapEvery)
 	o.PruneEvery = cmp.Or(o.PruneEvery, pruneEvery)
@@ -71,7 +72,8 @@ func (s *Service) prune(ctx context.Context, o ReapOptions) {
 	pruning.Run(ctx, func(ctx context.Context) error { return s.store.PruneSessions(ctx, s.Now()) })
 }
 
-// reapLag is computed from the last successful query, so it grows while the database does not answer.
+// reapLag returns how long the oldest due key is overdue, according to the last successful query: while the
+// database does not answer, it grows.
 func (s *Service) reapLag() time.Duration {
 	next := s.nextDue.Load()
 	if next == nil || next.IsZero() {
@@ -80,7 +82,7 @@ func (s *Service) reapLag() time.Duration {
 	return max(0, s.Now().Sub(*next))
 }
 
-// wakeReaper makes Reap query again at once, since a key may be due earlier than the next one known.
+// wakeReaper makes Reap query again at once, since a key may now be due earlier than all others.
 func (s *Service) wakeReaper() {
 	select {
 	case s.due <- struct{}{}:
@@ -89,7 +91,7 @@ func (s *Service) wakeReaper() {
 }
 
 // ReapDue removes every key whose grace or lifetime is over from its set. It returns when the next key is due:
-// the zero time if none is, and a time in the past if some could not be removed.
+// the zero time if there is none, and a time in the past if a key could not be removed.
 func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 	var errs []error
 	var after store.DuePlace
@@ -116,7 +118,7 @@ func (s *Service) ReapDue(ctx context.Context) (next time.Time, err error) {
 	return next, errors.Join(append(errs, err)...)
 }
 
-// retireAll removes keys from their sets, by workspace in the order in which the first key of each was due.
+// retireAll removes keys from their sets, workspace by workspace, the workspace with the oldest due key first.
 func (s *Service) retireAll(ctx context.Context, due []store.DuePlace) error {
 	var (
 		workspaces []string
@@ -138,7 +140,8 @@ func (s *Service) retireAll(ctx context.Context, due []store.DuePlace) error {
 	return errors.Join(errs...)
 }
 
-// retireOf retries key by key if that fails: a corrupt key must not block the others.
+// retireOf removes keys of one workspace from its set. If one is corrupt, it retries key by key, so that the
+// others are not blocked.
 func (s *Service) retireOf(ctx context.Context, workspace string, ids []uuid.UUID) error {
 	err := s.retire(ctx, workspace, ids)
 	if !errors.Is(err, store.ErrDamaged) || len(ids) == 1 {

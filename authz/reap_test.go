@@ -63,7 +63,7 @@ func TestReapLagIsNotHealedByAFailure(t *testing.T) {
 	}
 }
 
-// twoServers have the same database, and neither follows its changes.
+// twoServers returns two servers on one database, neither of which follows changes of the other.
 func twoServers(t *testing.T) (s, other *server) {
 	t.Helper()
 	s = newServer(t)
@@ -71,7 +71,7 @@ func twoServers(t *testing.T) (s, other *server) {
 	return s, serverOn(t, s.path)
 }
 
-// due issues two keys that expire and rotates a third, all due in a minute.
+// due issues two keys and rotates a third. The expiries and the end of the grace are all due in a minute.
 func (s *server) due() (keys []authz.Issued) {
 	s.t.Helper()
 	for range 2 {
@@ -114,7 +114,8 @@ func TestWhatIsDueAtOnceLeavesByOneVersion(t *testing.T) {
 	}
 }
 
-// Two keys leave the set in one change of another server. A call for one of them publishes both.
+// Another server removes two keys from the set in one change. A call for one of them publishes the whole
+// change.
 func TestRevokingWhatLeftAlongWithOthers(t *testing.T) {
 	s, other := twoServers(t)
 	keys := s.due()
@@ -187,7 +188,7 @@ func TestADamagedKeyKeepsNoOther(t *testing.T) {
 	}
 }
 
-// If many due keys can't be removed, each is tried once, and the keys after them are removed.
+// If many due keys can't be removed, each is tried only once, and the keys after them are removed.
 func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -217,7 +218,7 @@ func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
 	}
 }
 
-// A long list is not processed completely before the start.
+// A long list of due keys does not delay shutdown: ReapDue returns when its context ends.
 func TestReapDueEndsWithItsContext(t *testing.T) {
 	s := newServer(t)
 	workspaces := []string{"a", "b", "c"}
@@ -237,7 +238,7 @@ func TestReapDueEndsWithItsContext(t *testing.T) {
 	if _, err := s.ReapDue(ctx); !errors.Is(err, context.Canceled) || s.store.called("Retire") != 1 {
 		t.Errorf("%v, after %d workspaces", err, s.store.called("Retire"))
 	}
-	// The workspace in progress is finished; the others are next.
+	// ReapDue finishes the workspace in progress. The next call does the others.
 	if n := published(); n != 2 {
 		t.Errorf("%d keys are published", n)
 	}
@@ -246,7 +247,7 @@ func TestReapDueEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Deleting many sessions slowly does not delay the removal of keys.
+// While many sessions are being deleted slowly, due keys are still removed in time.
 func TestReapDoesNotWaitForSessions(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

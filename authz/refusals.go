@@ -12,8 +12,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Refused records in the audit that an authenticated caller was refused a call in a workspace, at most ten times a
-// minute for each caller, call and server. Refusals of unknown callers are not recorded: they could fill the disk.
+// Refused records in the audit that an authenticated caller was refused a call in a workspace, at most ten
+// times a minute for each caller, call and server. Refusals of unknown callers are not recorded, since they
+// could fill the disk.
 func (s *Service) Refused(ctx context.Context, workspace, call string) error {
 	if !s.mayRecord("call\n" + store.ActorOf(ctx).ID + "\n" + call) {
 		return nil
@@ -32,8 +33,8 @@ func (s *Service) Refused(ctx context.Context, workspace, call string) error {
 	})
 }
 
-// LoginRefused records that a login by a workspace's OpenID provider was refused, with a word for the reason.
-// Anyone can cause such refusals without a name, so only some of each workspace are recorded: see refusedBy.
+// LoginRefused records that a login by a workspace's OpenID provider was refused, and a word for the reason.
+// Unknown callers can cause such refusals, so their number is limited for each workspace: see refusedBy.
 // Errors: ErrNotFound.
 func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) error {
 	ctx, cancel := settle(ctx)
@@ -44,7 +45,8 @@ func (s *Service) LoginRefused(ctx context.Context, workspace, reason string) er
 	return s.noteLogin(ctx, workspace, "", reason)
 }
 
-// noteExpired records the refusal of an expired link like that of a login. Used links are no longer known.
+// noteExpired records the refusal of an expired link like that of a login. A used link is no longer stored, so
+// its refusal is not recorded.
 func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error {
 	asked, err := s.store.StoredSession(ctx, link)
 	switch {
@@ -56,7 +58,7 @@ func (s *Service) noteExpired(ctx context.Context, link [sha256.Size]byte) error
 	return s.noteLogin(ctx, asked.Workspace, asked.Owner, "expired-link")
 }
 
-// noteLogin records a refusal, of an owner where one is known.
+// noteLogin records the refusal of a login, and the owner if known.
 func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string) error {
 	if !s.mayRecord("login\n" + refusedBy(ctx, workspace, owner)) {
 		return nil
@@ -70,14 +72,15 @@ func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string
 	})
 }
 
-// refusedBy returns the name under which a refusal is counted. Anyone identified by a link or by the provider counts
-// separately: strangers share one name and so can't keep identified callers out of the audit.
+// refusedBy returns the name under which a refusal is counted. Each person identified by a link or by the
+// provider has a separate name. Unknown callers share one name, so they can't keep the refusals of others out
+// of the audit.
 func refusedBy(ctx context.Context, workspace, owner string) string {
 	return workspace + "\n" + owner + "\n" + store.ActorOf(ctx).ID
 }
 
-// refusalRate limits the refusals that are recorded for one name on each server: for a caller's call, an identified
-// person, or the strangers of a workspace. That is about 5 MB a day.
+// refusalRate limits the recorded refusals for one name on each server: a call of one caller, an identified
+// person, or the unknown callers of a workspace. For each name, that is about 5 MB a day.
 var refusalRate = pace.Rate{Burst: 10, Refill: 6 * time.Second}
 
 func (s *Service) mayRecord(name string) bool {

@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Revoke deletes a key's JWK: when it returns, this server's set is without it.
-// A key that was revoked before stays as it is. Errors: ErrNotFound.
+// Revoke deletes a key's JWK: when it returns, this server's set no longer contains the key. It does not change
+// a key that was revoked before. Errors: ErrNotFound.
 func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -26,9 +26,9 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 	return key, s.revoked(ctx, key)
 }
 
-// RevokeToken revokes the key of a token by possession (RFC 7009). When it returns
-// nil, the token is invalid everywhere and stays so after a failover. A token of an unknown key
-// changes nothing and is no error. Errors: ErrNotFound if the workspace does not exist.
+// RevokeToken revokes the key of a token by possession (RFC 7009). When it returns nil, the token is invalid on
+// all servers, even after a failover. For a token of an unknown key, it does nothing and returns nil. Errors:
+// ErrNotFound if the workspace does not exist.
 func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) error {
 	claims, err := s.authentic(workspace, token)
 	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
@@ -52,10 +52,10 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 	return nil
 }
 
-// sought looks up the key of a token that is not published here, and returns the token's claims
-// if that key signed it. Another server may just have issued it: then sought publishes it. Or
-// the key has expired, or was revoked, perhaps by a call that failed before the standby
-// confirmed it. Nil claims without an error mean that there is nothing to revoke.
+// sought looks up the key of a token that is not published here, and returns the token's claims if that key
+// signed it. If another server has just issued the key, sought publishes it here. Otherwise the key has expired
+// or was revoked, perhaps by a call that failed before the standby confirmed it. If there is nothing to revoke,
+// sought returns nil without an error.
 func (s *Service) sought(ctx context.Context, workspace string, token jwks.Token) (*jwks.Claims, error) {
 	parsed, err := jwks.Parse(token.Reveal())
 	if err != nil {
@@ -81,8 +81,8 @@ func (s *Service) sought(ctx context.Context, workspace string, token jwks.Token
 	return nil, fmt.Errorf("the key %s is neither published here nor revoked", parsed.KID)
 }
 
-// signedOnce returns the claims of a token signed by a key that is no longer published. The log
-// has the key's JWK for as long as it reaches back. The kid alone proves nothing: it is public.
+// signedOnce returns the claims of a token signed by a key that is no longer published. The change log has the
+// key's JWK until it is compacted. The kid in a token proves nothing, since kids are public.
 func (s *Service) signedOnce(ctx context.Context, key *store.Key, token *jwks.Parsed) (*jwks.Claims, error) {
 	changes, err := s.store.Changes(ctx, key.Workspace, key.Version-1, 1)
 	if errors.Is(err, store.ErrCompacted) || err == nil && len(changes) == 0 {
@@ -109,8 +109,8 @@ func (s *Service) known(ctx context.Context, workspace string) error {
 	return err
 }
 
-// authentic returns the claims of a token that a key in the set published here
-// signed. Errors: ErrNotFound, the Verifier's.
+// authentic returns the claims of a token that was signed by a key published here. Errors: ErrNotFound, and
+// those of jwks.Verifier.
 func (s *Service) authentic(workspace string, token jwks.Token) (*jwks.Claims, error) {
 	set, ok := s.publisher.Set(workspace)
 	if !ok {

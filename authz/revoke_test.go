@@ -66,8 +66,8 @@ func TestRevokeTheLastKey(t *testing.T) {
 	}
 }
 
-// A revocation is answered only after the set is without the key, even if changes of other servers must be read
-// first. If that fails, the answer is an error.
+// A revocation succeeds only after the key has left the set, even if changes of other servers must be read
+// first. If reading them fails, so does the revocation.
 func TestRevokeBehindOtherServers(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -186,7 +186,7 @@ func TestRevokeToken(t *testing.T) {
 	}
 }
 
-// alter changes one character in the middle of a part.
+// alter changes one character in the middle of a part of the token.
 func alter(token string, part int) string {
 	parts := strings.Split(token, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(parts[part])
@@ -199,8 +199,8 @@ func alter(token string, part int) string {
 	return strings.Join(parts, ".")
 }
 
-// The token may reach a server that does not know the key yet, or not even the workspace. Its 200 must be true
-// there, too.
+// The token can be sent to a server that does not know the key yet, or not even its workspace. That server,
+// too, must not report success before the token is invalid.
 func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	here := newServer(t)
 	here.workspace("acme")
@@ -237,8 +237,8 @@ func TestRevokeTokenStoreFails(t *testing.T) {
 	}
 }
 
-// A revocation that was committed without the standby's confirmation is not in the set, but a failover may undo
-// it. Before the call succeeds, it must be repeated.
+// If the standby has not confirmed a revocation, the key is no longer in the set, but a failover can undo the
+// revocation. A further call must repeat it before it succeeds.
 func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -260,7 +260,7 @@ func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	if err := s.RevokeToken(t.Context(), "acme", token); err != nil || s.store.called("Revoke") != before+1 {
 		t.Errorf("%v; the store was asked %d times", err, s.store.called("Revoke")-before)
 	}
-	// A token that no stored key can have signed costs one lookup.
+	// A token that no stored key can have signed costs only one lookup.
 	other := newServer(t)
 	other.workspace("acme")
 	if err := other.RevokeToken(t.Context(), "acme", foreign); err != nil || other.store.called("Revoke") != 0 ||
@@ -269,8 +269,8 @@ func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	}
 }
 
-// A key that is stored but, after a fault, not in the set can't be revoked by a caller that knows only its kid,
-// and its token is not reported as void.
+// After a fault, a key is stored but not in the set. A caller that knows only its kid can't revoke it, and its
+// token is not reported as void.
 func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -287,8 +287,8 @@ func TestRevokeTokenOfAKeyWhoseJWKIsLost(t *testing.T) {
 	}
 }
 
-// The kid of an expired key is public, so it alone changes nothing and leaves no trace. The holder of the token
-// can still revoke it, as long as the log has the JWK.
+// An expired key can be revoked only with its token, as long as the log has the JWK. Its kid is public, so a
+// forged token with that kid changes nothing and is not recorded.
 func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

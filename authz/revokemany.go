@@ -13,22 +13,22 @@ import (
 // MaxRevokedAtOnce bounds one RevokeMany.
 const MaxRevokedAtOnce = 1000
 
-// Selection selects the keys that match all of its fields that are set.
+// Selection selects the keys that match all fields that are set.
 type Selection struct {
 	IDs           []uuid.UUID
 	Owner         string
 	Scope         string
 	CreatedBefore time.Time
-	// UnusedFor selects keys that were created and, as far as reported, last used longer ago than this.
-	// MinUnusedFor or more; 0: any.
+	// UnusedFor selects keys that were created and, according to reports, last used longer ago than this
+	// duration. It is at least MinUnusedFor, or 0 for any key.
 	UnusedFor time.Duration
-	// Except is a key that is never selected; uuid.Nil: none.
+	// Except is a key that is never selected, or uuid.Nil.
 	Except uuid.UUID
 }
 
-// RevokeMany revokes the selected published keys, the newest first, or with dry only returns them. More means
-// that other keys match, for another call. After a failure, it returns the keys revoked so far. Errors:
-// InputError, ErrNotFound, ErrTooSlow, *UsageError.
+// RevokeMany revokes the selected published keys, the newest first, or with dry only returns them. If more is
+// true, other keys match, too: call RevokeMany again. After a failure, it returns the keys revoked so far.
+// Errors: InputError, ErrNotFound, ErrTooSlow, *UsageError.
 func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selection, dry bool) (keys []store.Key, more bool, err error) {
 	var bad InputError
 	if len(sel.IDs) == 0 && sel.Owner == "" && sel.Scope == "" && sel.CreatedBefore.IsZero() && sel.UnusedFor == 0 {
@@ -53,7 +53,7 @@ func (s *Service) RevokeMany(ctx context.Context, workspace string, sel Selectio
 	revoked := keys[:0]
 	for _, k := range keys {
 		if sel.UnusedFor > 0 {
-			// It may have been used while others before it were revoked.
+			// The key may have been used while the keys before it were revoked.
 			now, err := s.store.Key(ctx, workspace, k.ID)
 			if err != nil {
 				return revoked, true, err

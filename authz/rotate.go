@@ -19,7 +19,7 @@ const (
 
 // RotateRequest requests the successor of a key.
 type RotateRequest struct {
-	// Grace is DefaultGrace if nil; 0 revokes the old key at once.
+	// Grace is how long the old key still works. Nil: DefaultGrace; 0: it is revoked at once.
 	Grace          *time.Duration
 	IdempotencyKey string
 	// Session has the same meaning as in IssueRequest.
@@ -42,7 +42,7 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	if err != nil {
 		return Issued{}, err
 	}
-	// This is checked first, since a repeated request finds the key rotated by the earlier one.
+	// once comes first: for a repeated request, the key is already rotated, which would be another error.
 	leave, err := s.once(ctx, &store.Key{Workspace: workspace, IdempotencyKey: r.IdempotencyKey, RequestDigest: r.digest(id)})
 	if err != nil {
 		return Issued{}, err
@@ -68,10 +68,10 @@ func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r 
 	return s.keepSuccessor(ctx, &old, draft, reserved, minted, grace)
 }
 
-// uncounted is the status for rotations without a limit; no key has it.
+// uncounted is a status that no key has, for rotations that no limit applies to.
 const uncounted store.Status = ""
 
-// successor drafts the successor of a key, from the current key and workspace. Errors: those of Rotate.
+// successor drafts the successor of a key from the present key and workspace. Errors: those of Rotate.
 func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (*unmade, error) {
 	w, err := s.store.Workspace(ctx, workspace)
 	if err != nil {
@@ -105,7 +105,7 @@ func graceOf(r RotateRequest) (time.Duration, error) {
 	return *r.Grace, bad.err()
 }
 
-// again returns a request with the contents of a key, limited by the present policy.
+// again returns a request for a key with the contents of k, within the limits of the present policy.
 func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest {
 	r := IssueRequest{
 		Owner: k.Owner, Name: k.Name, Scopes: k.Scopes, Audience: k.Audience,
@@ -146,8 +146,8 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 	return s.announce(ctx, key, minted, removed), nil
 }
 
-// UndoRotation revokes the successor of a key in its grace; the key is active again. The id is the key's or its
-// successor's. Errors: ErrNotFound, *StateError if the rotation can no longer be undone.
+// UndoRotation revokes the successor of a key in its grace and makes the key active again. The id can be that
+// of the key or of its successor. Errors: ErrNotFound, *StateError if the rotation can no longer be undone.
 func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -162,8 +162,8 @@ func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UU
 	return old, s.revoked(ctx, successor)
 }
 
-// EndGrace revokes a key before its grace ends. The id is the key's or its successor's. Errors: ErrNotFound,
-// *StateError if the key is not in its grace.
+// EndGrace revokes a key before its grace ends. The id can be that of the key or of its successor. Errors:
+// ErrNotFound, *StateError if the key is not in its grace.
 func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -178,7 +178,8 @@ func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) 
 	return key, s.revoked(ctx, key)
 }
 
-// rotated returns both keys of a rotation by the id of either. The store checks whether it still applies.
+// rotated returns both keys of a rotation by the id of either. The store then checks whether the rotation is
+// still in effect.
 func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (old, to uuid.UUID, err error) {
 	key, err := s.store.Key(ctx, workspace, id)
 	switch {
@@ -192,8 +193,9 @@ func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (
 	return uuid.Nil, uuid.Nil, s.stateOf(key)
 }
 
-// revoked publishes the revocation of a key. After it, this server's set is without the key. A key whose grace was over
-// may have been removed by a change with other keys, which Reach reads from the log.
+// revoked publishes the revocation of a key. When it returns nil, this server's set no longer contains the key.
+// If the key's grace was over, a change that also removed other keys may have removed it: Reach reads that
+// change from the log.
 func (s *Service) revoked(ctx context.Context, key store.Key) error {
 	if key.RotatedTo != uuid.Nil && !key.RevokedAt.Before(key.GraceEndsAt) {
 		return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)

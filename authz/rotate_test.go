@@ -57,7 +57,7 @@ func TestRotateSaysTheSame(t *testing.T) {
 	if err != nil || kept.RotatedTo != successor.ID {
 		t.Errorf("the old key is %+v, %v", kept, err)
 	}
-	// The key's own lifetime, of which 59 min are left, ends before the grace.
+	// The key's own lifetime ends before its grace: 59 min of it are left.
 	if !kept.GraceEndsAt.Equal(kept.ExpiresAt) {
 		t.Errorf("the grace ends at %s, the key at %s", kept.GraceEndsAt, kept.ExpiresAt)
 	}
@@ -153,7 +153,7 @@ func TestRotateIsIdempotent(t *testing.T) {
 	}
 }
 
-// The successor of a key that never expires gets an expiry if a maximum was set since.
+// If the workspace now has a maximum lifetime, the successor of a key that never expires gets an expiry.
 func TestRotateEndsWhatNeverExpires(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -288,7 +288,7 @@ func TestReapDueSaysWhatIsNext(t *testing.T) {
 	}
 }
 
-// A key that left the set when it expired can still be revoked, without a new version.
+// A key that left the set because it expired can still be revoked, without a new version of the set.
 func TestRevokeWhatHasExpired(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

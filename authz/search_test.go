@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// slow is a Store whose lists take until their context ends.
+// slow is a Store whose lists return only when their context ends.
 type slow struct {
 	store.Store
 	mu            sync.Mutex
@@ -52,7 +52,7 @@ func (s *slow) look(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Searches without an index are limited in number and time, including the time in the queue.
+// Searches without an index are limited in number and in time, including the time in the queue.
 func TestSearchesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &slow{}
@@ -86,7 +86,7 @@ func TestSearchesAreBounded(t *testing.T) {
 	})
 }
 
-// A client that leaves is not counted as a slow search.
+// A search that a client cancels is not counted as slow.
 func TestSearchClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &slow{}

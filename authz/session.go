@@ -27,7 +27,8 @@ const (
 // Secret opens a link or a session. It redacts itself in logs, like a token.
 type Secret = jwks.Token
 
-// newSession stores a session under the hash of a new secret, so that a reader of the database can't open it.
+// newSession stores a session under the hash of a new secret, so that reading the database is not enough to
+// open it.
 func (s *Service) newSession(ctx context.Context, session store.Session, life time.Duration) (Secret, store.Session, error) {
 	secret, hash := newSecret()
 	if session.Kind == store.KindLink {
@@ -50,19 +51,19 @@ func newSecret() (Secret, [sha256.Size]byte) {
 	return Secret(text), sha256.Sum256([]byte(text))
 }
 
-// secretLen is the length of a Secret's text.
+// secretLen is the length of a Secret as a string.
 const secretLen = 43
 
-// CanBeSecret reports whether a text has the length of a Secret.
+// CanBeSecret reports whether a string has the length of a Secret.
 func CanBeSecret(text string) bool { return len(text) == secretLen }
 
-// Link returns an unused link and leaves it valid. Errors: ErrNoSession if it was used, has expired or never
-// existed, or its key is revoked.
+// Link returns an unused link, which stays valid. Errors: ErrNoSession if the link was used, has expired or
+// never existed, or if the key that made it is revoked.
 func (s *Service) Link(ctx context.Context, link Secret) (store.Session, error) {
 	return s.opened(ctx, link, store.KindLink)
 }
 
-// StartSession exchanges a link for a session, once. Errors: ErrNoSession as for Link.
+// StartSession exchanges a link for a session. This works once for each link. Errors: ErrNoSession as for Link.
 func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) (Secret, store.Session, error) {
 	if len(link) != secretLen {
 		return "", store.Session{}, ErrNoSession
@@ -78,7 +79,7 @@ func (s *Service) StartSession(ctx context.Context, link Secret, embedded bool) 
 	return secret, session, nil
 }
 
-// exchange replaces a link by a session, and records in the audit why that is refused.
+// exchange replaces a link by a session. If the link is refused, it records the reason in the audit.
 func (s *Service) exchange(ctx context.Context, link [sha256.Size]byte, session store.Session) (store.Session, error) {
 	now := s.Now()
 	asked, err := s.store.Session(ctx, link, now)
@@ -87,7 +88,7 @@ func (s *Service) exchange(ctx context.Context, link [sha256.Size]byte, session 
 	}
 	revoked := errors.Is(err, ErrNoSession) && asked.Kind == store.KindLink
 	if err == nil {
-		// The person who opens the link is the actor of what follows in the audit.
+		// The audit names the person who opens the link as the actor of this change.
 		actor := store.ActorOf(ctx)
 		actor.Kind, actor.ID = asked.ActorKind(), asked.Subject
 		session.CreatedAt, session.ExpiresAt = now, now.Add(lifeBy(&asked))
@@ -103,18 +104,18 @@ func (s *Service) exchange(ctx context.Context, link [sha256.Size]byte, session 
 	return session, err
 }
 
-// Session returns the session that a secret opens. Errors: ErrNoSession if it has ended or never existed, if the
-// key that made its link is revoked, or if the secret belongs to a link.
+// Session returns the session that a secret opens. Errors: ErrNoSession if the session has ended or never
+// existed, if the key that made its link is revoked, or if the secret belongs to a link.
 func (s *Service) Session(ctx context.Context, secret Secret) (store.Session, error) {
 	return s.opened(ctx, secret, store.KindSession)
 }
 
-// EndSession ends a session. It is no error if the session has ended already.
+// EndSession ends a session. If the session has already ended, it does nothing.
 func (s *Service) EndSession(ctx context.Context, secret Secret) error {
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	hash := sha256.Sum256([]byte(secret.Reveal()))
-	// The secret alone suffices to end a session: no other authority is checked.
+	// The secret is enough to end a session, so the store checks no other authority.
 	err := s.store.EndSession(store.Under(ctx, store.Authority{}), hash, s.Now())
 	s.running.endSessions(ctx, func(over *store.Session) bool { return over.Hash == hash })
 	if errors.Is(err, ErrNotFound) {
@@ -123,8 +124,8 @@ func (s *Service) EndSession(ctx context.Context, secret Secret) error {
 	return err
 }
 
-// OperatesAll reports whether a session belongs to an operator of all workspaces, that is of Home. Only an untied admin
-// can make such a session, or configure the login for it.
+// OperatesAll reports whether a session belongs to an operator of all workspaces: an operator of Home. Only an
+// untied admin can make such a session, or configure the login for it.
 func OperatesAll(s *store.Session) bool { return s.Workspace == Home && s.Role == store.RoleOperator }
 
 // opened returns the link or session that a secret opens. Errors: ErrNoSession.
@@ -142,7 +143,7 @@ func (s *Service) opened(ctx context.Context, secret Secret, kind string) (store
 	return session, err
 }
 
-// EndSessions ends the valid links and sessions of an owner, or of all if owner is empty, and returns their
+// EndSessions ends the valid links and sessions of an owner or, with "", of all owners, and returns their
 // number. Errors: ErrNotFound.
 func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int, error) {
 	ctx, cancel := settle(ctx)
@@ -156,8 +157,8 @@ func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int
 	return n, err
 }
 
-// stillMade returns ErrNoSession if the management key that made the link of a session was revoked: revoking a
-// stolen key ends everything that was opened with it. An expired key was valid when it made the link.
+// stillMade returns ErrNoSession if the management key that made a session's link was revoked: revoking a
+// stolen key ends all sessions that were opened with it. If the key only expired, the session continues.
 func (s *Service) stillMade(ctx context.Context, session *store.Session) error {
 	if session.MadeBy == uuid.Nil {
 		return nil

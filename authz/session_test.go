@@ -85,8 +85,8 @@ func TestALinkOfAnOperator(t *testing.T) {
 	}
 }
 
-// Revoking a management key ends the unused links and the sessions that it made. An expired key was valid when it
-// made them.
+// Revoking a management key ends the unused links that it made, and the sessions that they opened. Expiry of
+// the key does not.
 func TestARevokedKeyEndsWhatItOpened(t *testing.T) {
 	s := newHome(t)
 	s.workspace("acme")
@@ -170,8 +170,8 @@ func TestEndSession(t *testing.T) {
 	}
 }
 
-// A session that another server ended can't list anything here, although its context does not end: otherwise an
-// export would continue to its last page.
+// A session that another server ended can't list anything here, even in a call in progress, whose context does
+// not end. Otherwise, an export would continue to its last page.
 func TestASessionThatEndedElsewhereReadsNoMore(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -245,7 +245,7 @@ func TestPortalLinkInput(t *testing.T) {
 	}
 }
 
-// The stored part of a secret opens nothing.
+// The database stores only hashes of secrets, and a hash opens nothing.
 func TestNoSecretAtRest(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// After a rotation is undone, its successor can't end or undo a later rotation of the same key.
+// After a rotation was undone, its successor can't be used to end or undo a later rotation of the same key.
 func TestASuccessorThatWasUndoneEndsNoOtherRotation(t *testing.T) {
 	for name, call := range map[string]func(*server, uuid.UUID) error{
 		"undo": func(s *server, id uuid.UUID) error { _, err := s.UndoRotation(s.t.Context(), "acme", id); return err },
@@ -35,7 +35,7 @@ func TestASuccessorThatWasUndoneEndsNoOtherRotation(t *testing.T) {
 	}
 }
 
-// If a rotation is undone while its grace is being ended, the old key is in use and must not be revoked.
+// If a rotation is undone while a call ends its grace, the old key is active again and must not be revoked.
 func TestEndGraceLosesToAnUndo(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -34,7 +34,7 @@ func (e *LimitError) Is(target error) bool { return target == ErrTooMany }
 
 func (s *Service) stateOf(k store.Key) error { return &StateError{k, k.Status(s.Now())} }
 
-// explained adds the present state of the old key, or the limit, to an error of the store.
+// explained replaces an error of the store by one that has the old key's present state, or the limit.
 func (s *Service) explained(ctx context.Context, err error, old *store.Key, most int) error {
 	switch {
 	case errors.Is(err, ErrTooMany):
@@ -54,8 +54,8 @@ func (s *Service) readState(ctx context.Context, workspace string, id uuid.UUID)
 	return s.stateOf(key)
 }
 
-// whyNoGrace returns the state of the key or of its successor, whichever is the reason why the store can't end
-// or undo a rotation.
+// whyNoGrace explains why the store can't end or undo a rotation: it returns the state of the key or of its
+// successor, whichever is the reason.
 func (s *Service) whyNoGrace(ctx context.Context, err error, workspace string, id, to uuid.UUID) error {
 	if !errors.Is(err, ErrNotActive) {
 		return err

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// An answer to a caller with many calls in progress is delayed if the call was turned away. Other callers, and
-// this one after these calls, are answered at once.
+// If a caller has many calls in progress, the answers to its refused calls are delayed. The answers to others,
+// and to the same caller after these calls, are not.
 func TestWhoAsksByManyConnectionsIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Service{}

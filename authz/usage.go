@@ -17,24 +17,26 @@ const (
 	minYear, maxYear = 1970, 2200 // of the times in a report
 )
 
-// UsageReport reports when keys were used. Without keys it means that no key was used.
+// UsageReport reports when keys were used. A report without keys means that no key was used.
 type UsageReport struct {
 	Uses []store.Use
-	// Reporter identifies the reporter. Usage is known up to the time for which all reporters have reported.
+	// Reporter identifies the reporter. Usage is known up to the time that the reports of all reporters cover.
 	Reporter string
-	// Sent is the time of sending by the reporter's clock, used to correct its times. Nil: no correction.
+	// Sent is the time of sending by the reporter's clock. It serves to correct the report's times. Nil: no
+	// correction.
 	Sent *time.Time
 	// Until is the time up to which the reporter has reported all uses. Nil: Sent.
 	Until *time.Time
-	// Incomplete means that earlier uses may be missing.
+	// Incomplete means that uses before this report may not have been reported.
 	Incomplete bool
 }
 
-// MaxReporter is the length of a reporter's name, in bytes.
+// MaxReporter is the maximum length of a reporter's name, in bytes.
 const MaxReporter = 64
 
-// RecordUsage stores a report and returns how many of its keys the workspace does not have. A time in the future
-// counts as now: if it were refused, a key in use would seem unused. Errors: InputError, ErrNotFound.
+// RecordUsage stores a report and returns how many of its keys the workspace does not have. A time in the
+// future is stored as now: if such a report were refused, a key in use would seem unused. Errors: InputError,
+// ErrNotFound.
 func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageReport) (unknown int, err error) {
 	now := s.Now()
 	var bad InputError
@@ -65,7 +67,8 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 	return s.store.RecordUsage(ctx, workspace, uses, kept)
 }
 
-// usageReport checks a report. It refuses absurd times, since a time.Duration can't hold centuries.
+// usageReport checks a report. It refuses times centuries away, since a time.Duration can't hold the
+// difference.
 func (e *InputError) usageReport(r UsageReport) {
 	if len(r.Uses) > jwks.MaxReport {
 		e.Add("keys", RuleTooMany, "max", jwks.MaxReport)
@@ -89,8 +92,8 @@ func (e *InputError) usageReport(r UsageReport) {
 	}
 }
 
-// UsageError means that it is unknown whether keys were unused for a time, since usage was not reported for all
-// of it.
+// UsageError means that keys can't be known to be unused for a duration, since the reports do not cover all of
+// it.
 type UsageError struct {
 	store.Reported
 	For    time.Duration
@@ -109,7 +112,7 @@ func (e *UsageError) Error() string {
 		e.Since.Format(time.RFC3339), e.Until.Format(time.RFC3339), words(e.For))
 }
 
-// unusedSince returns the time since which a key must exist and be unused. It counts back from the time up to
+// unusedSince returns the time since which a key must exist and be unused: unusedFor before the time up to
 // which usage is known. Errors: *UsageError.
 func unusedSince(r store.Reported, now time.Time, unusedFor time.Duration) (time.Time, error) {
 	e := &UsageError{Reported: r, For: unusedFor, Silent: now.Sub(r.At) > store.UsageGap}

@@ -84,7 +84,7 @@ func TestRecordUsage(t *testing.T) {
 	}
 }
 
-// Keys are never taken for unused if their use was not reported.
+// A key whose use was not reported is not taken for unused.
 func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -148,7 +148,8 @@ func TestUnusedIsRefusedWhereUseIsNotKnown(t *testing.T) {
 	}
 }
 
-// The times of a gateway with a wrong clock are corrected by the time of sending in its report.
+// If a gateway's clock is wrong, the times of its report are corrected by means of the report's time of
+// sending.
 func TestUsageByAnotherClock(t *testing.T) {
 	for _, behind := range []time.Duration{25 * time.Hour, -25 * time.Hour} {
 		s := newServer(t)
@@ -239,7 +240,7 @@ func TestRevokeUnused(t *testing.T) {
 			t.Errorf("%+v: %v, %v, want %v", c.sel, ids, err, want)
 		}
 	}
-	// A key may have been used after the latest report, so this time does not count.
+	// The time since the latest report does not count as unused, since a key may have been used in it.
 	s.clock.Advance(5 * time.Hour)
 	s.report("acme")
 	s.clock.Advance(20 * time.Hour)

@@ -12,14 +12,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Home is the workspace of the server itself: its keys are the management keys.
+// Home is the workspace of the server itself. Its keys are the management keys.
 const Home = store.Home
 
 // WorkspaceRequest requests a new workspace.
 type WorkspaceRequest struct {
 	ID   string
 	Name string // empty: the id
-	// Audiences of its keys; empty: only the id.
+	// Audiences of the workspace's keys. If empty, the only audience is the workspace's id.
 	Audiences         []string
 	AllowNeverExpires bool
 }
@@ -45,7 +45,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 		return store.Workspace{}, err
 	}
 	defer leave()
-	// This is checked before a key is made, since that is expensive. The store checks it again.
+	// The store checks the id again; this check comes before minting, which is expensive.
 	switch _, err := s.store.Workspace(ctx, r.ID); {
 	case err == nil:
 		return store.Workspace{}, ErrExists
@@ -56,7 +56,8 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 		return store.Workspace{}, err
 	}
 	caller := askedBy(ctx)
-	// Creations take turns as one tenant: otherwise each would count as a new one.
+	// All creations take turns as one tenant, Home. Otherwise, each new workspace would count as another
+	// tenant.
 	minted, err := s.minter.Mint(ctx, mint.Asker{Workspace: Home, Owner: caller, Caller: caller}, nil)
 	if err != nil {
 		return store.Workspace{}, err
@@ -70,7 +71,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	if err != nil {
 		return store.Workspace{}, err
 	}
-	// The workspace exists even if it can't be published here now.
+	// Apply can fail to publish the new workspace here, but the workspace exists all the same.
 	s.publisher.Apply(ctx, w.ID, jwks.Change{Version: w.Version, Add: []jwks.Key{minted.Key}})
 	return w, nil
 }
@@ -80,7 +81,7 @@ func (s *Service) Workspace(ctx context.Context, id string) (store.Workspace, er
 	return s.store.Workspace(ctx, id)
 }
 
-// Logo returns a workspace's logo, a PNG. Errors: ErrNotFound, also if it has no logo.
+// Logo returns a workspace's logo, a PNG. Errors: ErrNotFound, also if the workspace has no logo.
 func (s *Service) Logo(ctx context.Context, workspace string) ([]byte, error) {
 	return s.store.Logo(ctx, workspace)
 }
@@ -99,13 +100,14 @@ func (s *Service) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]st
 	return p.items, p.next, err
 }
 
-// Updates counts the changes of workspaces by this server. Callers use it to notice that a workspace that they
-// read may have changed.
+// Updates returns how many changes of workspaces this server has made. If the number is the same, a workspace
+// that was read before has not been changed by this server.
 func (s *Service) Updates() uint64 { return s.updates.Load() }
 
-// UpdateWorkspace applies change to a workspace within a transaction and checks the result. Without a difference,
-// UpdatedAt stays the same and no audit entry is added. Issued keys do not change. Change must not call the
-// Service, and may be called again. Errors: InputError, *BudgetError, ErrNotFound, change's.
+// UpdateWorkspace applies change to a workspace within a transaction and checks the result. If nothing differs,
+// UpdatedAt stays the same and no audit entry is added. Issued keys are not changed. The function change must
+// not call the Service, and can be called more than once. Errors: InputError, *BudgetError, ErrNotFound, and
+// those of change.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	if err := s.spend(ctx, workspaceCost); err != nil {
 		return store.Workspace{}, err
@@ -124,7 +126,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 		if unchanged(&old, w) {
 			return errUnchanged
 		}
-		// All fields are checked, since each depends on others.
+		// All fields are checked, since the rules of each depend on others.
 		var bad InputError
 		bad.text("name", w.Name, 1)
 		bad.audiences("audiences", w.Audiences)
@@ -156,8 +158,8 @@ func unchanged(old, w *store.Workspace) bool {
 		reflect.DeepEqual(w.Policy.Clone(), old.Policy) && reflect.DeepEqual(portal, old.Portal)
 }
 
-// newNames refuses invisible characters in texts for customers, except in texts that were stored before.
-// policy and portal check the other limits.
+// newNames refuses invisible characters in texts for customers, except in texts that were stored before. Other
+// limits are checked by policy and portal.
 func (e *InputError) newNames(old, w *store.Workspace) {
 	if w.Name != old.Name {
 		e.seen("name", w.Name)

@@ -24,13 +24,13 @@ import (
 	"github.com/burnkey/burnkey/publish"
 )
 
-// MaxBody is the longest body that is read, in bytes.
+// MaxBody is the maximum length of a request body, in bytes.
 const MaxBody = 64 << 10
 
-// maxWorkspaceBody is for a change of a workspace, which may have a logo in base64.
+// maxWorkspaceBody is MaxBody for changes of a workspace, whose body can contain a logo in base64.
 const maxWorkspaceBody = MaxBody + (authz.MaxLogo+2)/3*4
 
-// MaxAge is the Cache-Control max-age of a published set.
+// MaxAge is the Cache-Control max-age of a published key set.
 const MaxAge = 5 * time.Second
 
 // Options of the API. Service, Publisher and Metrics are required.
@@ -39,15 +39,16 @@ type Options struct {
 	Publisher *publish.Publisher
 	// Metrics receives the API's metrics, and is shown by /metrics.
 	Metrics *prometheus.Registry
-	// Checks decide by name whether the server is ready for requests.
+	// Checks has the readiness checks by name. The server is ready if all of them pass.
 	Checks map[string]Check
-	// Portal serves the paths below authz.PortalPath. Nil: there is no portal.
+	// Portal serves the paths below authz.PortalPath. If nil, there is no portal.
 	Portal http.Handler
-	// TrustedProxies may set the client's address by X-Forwarded-For. Nil: no proxy may.
+	// TrustedProxies has the proxies whose X-Forwarded-For gives the client's address. Nil: no proxy is
+	// trusted.
 	TrustedProxies clientaddr.Proxies
 	// StreamLimits bounds the readers of the change streams. Nil: the default of publish.NewStream.
 	StreamLimits *publish.StreamLimits
-	// Closing ends the change streams when it is closed. Nil: never.
+	// Closing is closed at shutdown, which ends the change streams. Nil: they never end.
 	Closing <-chan struct{}
 	// Log receives a line for each request, and failures. Nil: discarded.
 	Log *slog.Logger
@@ -65,7 +66,7 @@ type api struct {
 	closing   <-chan struct{}
 	log       *slog.Logger
 	openapi   []byte
-	// sayMoved logs, once, that a key was issued under another public URL.
+	// sayMoved logs, once, that a caller's key was issued under another public URL.
 	sayMoved     func()
 	streamLimits *publish.StreamLimits
 	turnedAway   *turnedAway

@@ -110,7 +110,7 @@ func showEntry(e store.Entry) Entry {
 	}
 }
 
-// exportAudit answers a page as CSV. The cursor of the next page is in the header Link (RFC 8288).
+// exportAudit returns a page as CSV. The URL of the next page is in the header Link (RFC 8288).
 func (a *api) exportAudit(ctx context.Context, in *auditInput) (*csvAnswer, error) {
 	found, next, err := a.entries(ctx, in)
 	if err != nil {

@@ -28,7 +28,8 @@ func principal(ctx context.Context) *authz.Principal {
 	return p
 }
 
-// authorize checks the scopes of the caller before any check of the input, so that others learn nothing by guessing.
+// authorize checks the caller's scopes before the input, so that a caller without them learns nothing from the
+// errors of guessed input.
 func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
@@ -52,7 +53,8 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// noteRefusal records the refusal of a known caller in the audit. A failure to do so does not change the answer.
+// noteRefusal records in the audit that a known caller was refused. If recording fails, the answer stays the
+// same.
 func (a *api) noteRefusal(ctx context.Context, workspace, call string) {
 	if err := a.service.Refused(ctx, workspace, call); err != nil {
 		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx), "error", err)
@@ -69,8 +71,8 @@ func (a *api) refuse(h huma.API, ctx huma.Context, err error) {
 	_ = h.Marshal(ctx.BodyWriter(), "application/json", refusal) // a client that left needs no answer
 }
 
-// checkOnce refuses input that huma ignores: a malformed query, in which a filter may be lost, parameters that are
-// given twice or empty, and invalid UTF-8.
+// checkOnce refuses what huma would ignore: a malformed query, of which a filter could be lost, repeated or
+// empty parameters, and invalid UTF-8.
 func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		target := ctx.URL()
@@ -140,13 +142,14 @@ func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
 	}
 	workspace := ctx.Param("ws")
 	if workspace == "" && ctx.Method() == http.MethodGet {
-		// A list shows the workspaces that the key may see; other calls concern all workspaces.
+		// A tied key may list workspaces and gets only its own. Other calls without a workspace concern all of
+		// them.
 		workspace = p.Workspace
 	}
 	return p, p.May(workspace, scopes...)
 }
 
-// bearer returns the token in the header Authorization (RFC 6750 section 2.1). It is not accepted elsewhere.
+// bearer returns the token in the header Authorization (RFC 6750 section 2.1), the only accepted place.
 func bearer(ctx huma.Context) (string, error) {
 	var values []string
 	ctx.EachHeader(func(name, value string) {

@@ -18,7 +18,7 @@ const (
 	unknownID = "01a201da-bbd0-7c60-a429-97332e3cfdf0"
 )
 
-// call is one management operation of the document.
+// call is a management operation of the OpenAPI document.
 type call struct{ method, path, id string }
 
 // management lists every operation that requires a management key.
@@ -46,12 +46,12 @@ func (s *server) management() []call {
 
 const issuerPrefix = "/v1/auth/oauth/"
 
-// in returns the call's path in a workspace, for a key that does not exist.
+// in returns the call's path for a workspace and, if the path has an id, that of a key that does not exist.
 func (c call) in(workspace string) string {
 	return strings.NewReplacer("{ws}", workspace, "{id}", unknownID).Replace(c.path)
 }
 
-// body returns a body that every operation refuses or that changes nothing.
+// body returns a body that the operation either refuses or accepts without changing anything.
 func (c call) body() any {
 	if c.method == "POST" || c.method == "PATCH" {
 		return `{}`
@@ -128,7 +128,7 @@ func TestNoCredential(t *testing.T) {
 	}
 }
 
-// needed lists, independently of the code, the scopes that each operation requires.
+// needed lists the scopes that each operation requires, independently of the code under test.
 var needed = map[string][]string{
 	"create-workspace": {"workspaces:write"},
 	"list-workspaces":  {"workspaces:read", "keys:read", "gateway"},
@@ -151,8 +151,8 @@ var needed = map[string][]string{
 	"end-portal-sessions":   {"keys:write"},
 }
 
-// may is the rule: an untied admin may do everything; other keys what their scopes permit, only in the workspace
-// that they are tied to, and never in burnkey.
+// may is the expected rule: an untied admin may do everything. Another key may do what its scopes permit, only
+// in the workspace that it is tied to (if any), and never in burnkey.
 func may(c call, scope, tie, workspace string) bool {
 	perWorkspace := strings.Contains(c.path, "{ws}")
 	switch {

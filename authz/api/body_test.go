@@ -16,8 +16,8 @@ import (
 
 const longBody = 2 << 20
 
-// raw sends the request exactly as given and reads only after that, like many clients, such as Python's
-// http.client.
+// raw sends the request exactly as given. It reads the answer only after that, as many clients do, such as
+// Python's http.client.
 func (s *server) raw(t *testing.T, head string, body io.Reader) (*http.Response, []byte) {
 	t.Helper()
 	conn := s.dial(t)
@@ -36,12 +36,12 @@ func (s *server) dial(t *testing.T) *net.TCPConn {
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	must(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
-	// Bytes in the kernel's buffers must not count as read by the server.
+	// With a small send buffer, bytes that the server has not read are not counted as sent.
 	must(t, conn.(*net.TCPConn).SetWriteBuffer(64<<10))
 	return conn.(*net.TCPConn)
 }
 
-// receive reads an answer and compares it with the document.
+// receive reads an answer and checks it against the OpenAPI document.
 func (s *server) receive(t *testing.T, conn net.Conn, head string) (*http.Response, []byte) {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.ReplaceAll(head, "\n", "\r\n") + "\r\n")))
@@ -154,7 +154,7 @@ func TestBodyTooSlow(t *testing.T) {
 	}
 }
 
-// A body is ignored if the call takes none.
+// The server ignores the body of a call that has none.
 func TestBodyNotAskedFor(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{})

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A management key can't fill the disk with changes, and can always revoke.
+// The changes of a management key are limited, so they can't fill the disk, but it can always revoke keys.
 func TestAKeyMayChangeSoMuch(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{})

@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// call describes a management call. The type of its input documents the rest.
+// call describes a management call. Its parameters and body are documented by the type of its input.
 type call struct {
 	id, route, summary, description string // the route is a method and a path
 	scopes                          []string
@@ -20,7 +20,7 @@ type call struct {
 	content                         string // media type of success; "": JSON
 }
 
-// register adds a management call, and maps its errors to problems.
+// register adds a management call and converts its errors to problems.
 func register[In, Out any](a *api, h huma.API, c call, f func(context.Context, *In) (*Out, error)) {
 	method, path, _ := strings.Cut(c.route, " ")
 	op := huma.Operation{
@@ -51,10 +51,10 @@ func register[In, Out any](a *api, h huma.API, c call, f func(context.Context, *
 	}
 }
 
-// result is an answer without headers of its own.
+// result is an answer with a body and no additional headers.
 type result[T any] struct{ Body T }
 
-// body makes a handler of a function that returns the answer's body.
+// body makes a handler from a function that returns only the body of an answer.
 func body[In, T any](f func(context.Context, *In) (T, error)) func(context.Context, *In) (*result[T], error) {
 	return func(ctx context.Context, in *In) (*result[T], error) {
 		text, err := f(ctx, in)
@@ -62,7 +62,8 @@ func body[In, T any](f func(context.Context, *In) (T, error)) func(context.Conte
 	}
 }
 
-// anyOf requires one of the scopes, or admin. The document states it and authorize enforces it.
+// anyOf returns the security requirement of one of the scopes, or admin. The OpenAPI document states it and
+// authorize enforces it.
 func anyOf(scopes ...string) []map[string][]string {
 	var alternatives []map[string][]string
 	for _, scope := range append(scopes, authz.ScopeAdmin) {

@@ -26,7 +26,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		func(r *http.Request) (*publish.Index, bool) { return a.publisher.Index(issuerOf(r, jwks.ChangesPath)) },
 		func(r *http.Request, after uint64, limit int) ([]jwks.Change, error) {
 			changes, err := a.publisher.Changes(r.Context(), issuerOf(r, jwks.ChangesPath), after, limit)
-			// A reader that needs a change that was compacted or is corrupt fetches the set.
+			// If the next change was compacted or is corrupt, the reader has to fetch the whole set.
 			if errors.Is(err, store.ErrCompacted) || errors.Is(err, store.ErrDamaged) {
 				return nil, publish.ErrTooOld
 			}
@@ -60,13 +60,13 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 		withReservedPlaces)
 }
 
-// withReservedPlaces documents the optional management key of a call that needs no credential.
+// withReservedPlaces documents that a call without a required credential accepts a management key.
 func withReservedPlaces(op *huma.Operation) {
 	op.Description = "No credential is required. Places are reserved for readers that send a management key with the scope gateway " +
 		"(Authorization: Bearer …); an invalid key is ignored."
 }
 
-// refuseReader answers a reader that gets no stream.
+// refuseReader answers a reader that gets no change stream.
 func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	var p *Problem
 	switch {
@@ -108,10 +108,11 @@ func (a *api) streamReader(r *http.Request) publish.StreamReader {
 	return who
 }
 
-// readersRetryAfter is the Retry-After, in seconds, for a reader without a place. Followers poll meanwhile.
+// readersRetryAfter is the Retry-After, in seconds, for a reader that gets no stream. Until then, followers
+// poll.
 const readersRetryAfter = "15"
 
-// turnedAway counts and logs readers for which the change stream had no place.
+// turnedAway counts and logs readers that the change stream had no place for.
 type turnedAway struct {
 	total  *prometheus.CounterVec
 	warned logs.Throttle // by workspace
@@ -138,6 +139,6 @@ func (t *turnedAway) problem(log *slog.Logger, r *http.Request, err error) *Prob
 	t.warned.For(log, workspace).WarnContext(r.Context(), "readers of the change stream are turned away; followers poll instead, "+
 		"and a key with the scope gateway gets a reserved place",
 		"workspace", workspace, "full", full, "from", clientaddr.Network(r.RemoteAddr))
-	// The connection is closed, since open connections are limited by address, too.
+	// The answer closes the connection, since the number of connections from an address is limited, too.
 	return p.with("Retry-After", readersRetryAfter).with("Connection", "close")
 }

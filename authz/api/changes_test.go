@@ -17,7 +17,7 @@ import (
 
 const changesPath = issuer + "/changes"
 
-// stream opens a change stream, which ends with the test or by cancel.
+// stream opens a change stream. It ends with the test, or earlier by cancel.
 func (s *server) stream(path string) (lines *bufio.Scanner, cancel func()) {
 	s.t.Helper()
 	ctx, stop := context.WithTimeout(s.t.Context(), time.Minute)
@@ -35,7 +35,7 @@ func (s *server) stream(path string) (lines *bufio.Scanner, cancel func()) {
 	return bufio.NewScanner(resp.Body), stop
 }
 
-// want reads up to a line with this beginning.
+// want reads lines until one has the given prefix.
 func want(t *testing.T, lines *bufio.Scanner, begin string) {
 	t.Helper()
 	for lines.Scan() {
@@ -105,7 +105,7 @@ func TestChangesRefused(t *testing.T) {
 		a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("a broken log: %v", a.header)
 	}
-	// A reader that is up to date needs no database.
+	// To serve a reader that is up to date, the server needs no database.
 	lines, _ := s.stream(changesPath + "?after=2")
 	if !lines.Scan() || !strings.HasPrefix(lines.Text(), ": age=") {
 		t.Errorf("got %q", lines.Text())
@@ -141,7 +141,7 @@ func TestReadyExcept(t *testing.T) {
 	}
 }
 
-// limitReaders limits the places of the change stream.
+// limitReaders sets the limits of the change stream's readers.
 func limitReaders(l publish.StreamLimits) func(*server, *authz.Options, *http.Server) {
 	return func(s *server, _ *authz.Options, _ *http.Server) { s.readers = &l }
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// ofRepeated describes an Idempotency-Key that was used before, for the same request or another.
+// ofRepeated returns the problem of an Idempotency-Key that was used before, for the same request or another.
 func ofRepeated(e *store.IdempotencyError) *Problem {
 	p := newProblem(http.StatusConflict, "This Idempotency-Key has issued the key "+e.ID.String()+
 		"; only that answer contained its token. If the token is lost, revoke the key and use another Idempotency-Key.")
@@ -24,7 +24,7 @@ func ofRepeated(e *store.IdempotencyError) *Problem {
 	return p
 }
 
-// ofState describes the state of a key and what can be done.
+// ofState returns a problem with the state of a key and the possible next steps.
 func ofState(e *authz.StateError) *Problem {
 	k, next := &e.Key, "issue another one in its place."
 	if k.RotatedTo != uuid.Nil {

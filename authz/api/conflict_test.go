@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The answer for a key in the wrong state names the state, its time and what can be done.
+// If a key is in the wrong state for a call, the answer names the state, its time and the possible next steps.
 func TestConflictsSayWhy(t *testing.T) {
 	s := newServer(t)
 	key := func(body string) (id, path string) {

@@ -92,7 +92,7 @@ func readContract(t *testing.T, transport http.RoundTripper, server string) *con
 	return c
 }
 
-// schema compiles the schema at a place in the document.
+// schema compiles the schema at a path of member names in the document.
 func (c *contract) schema(place ...string) (*jsonschema.Schema, error) {
 	var pointer strings.Builder
 	for _, step := range place {
@@ -112,7 +112,7 @@ func (c *contract) schema(place ...string) (*jsonschema.Schema, error) {
 	return c.schemas[at], nil
 }
 
-// find returns the path's template and the operation, or nil if it is not documented.
+// find returns the documented path template and operation of a request: "" and nil if there is none.
 func (c *contract) find(method, path string) (string, *operation) {
 	for _, t := range c.templates {
 		if t.pattern.MatchString(path) {
@@ -122,7 +122,7 @@ func (c *contract) find(method, path string) (string, *operation) {
 	return "", nil
 }
 
-// check returns how an answer differs from the document.
+// check returns an error if an answer differs from the document.
 func (c *contract) check(r *http.Request, resp *http.Response, body []byte) error {
 	path, op := c.find(r.Method, r.URL.EscapedPath())
 	errs := []error{checkHeader(op, resp)}
@@ -184,7 +184,7 @@ func (c *contract) validate(body []byte, place ...string) error {
 	return schema.Validate(v)
 }
 
-// checkProblem checks a problem against RFC 9457 and the contract.
+// checkProblem checks an error answer against RFC 9457 and the document.
 func (c *contract) checkProblem(resp *http.Response, body []byte) error {
 	var p problem
 	if err := c.validate(body, "components", "schemas", "Problem"); err != nil {
@@ -239,7 +239,7 @@ func expect(ok bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-// problem reads a problem; the transport has checked its form.
+// problem decodes the answer. The transport has already checked that it is a problem.
 func (a answer) problem() problem {
 	a.t.Helper()
 	var p problem

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Header values that let a page of any origin make the public calls (Fetch Standard, section 3.2) and read their
-// answers, including errors. All answers share these slices: never write to them.
+// Header values that let a page of any origin make the public calls (Fetch Standard, section 3.2) and read
+// their answers, including errors. All answers share these slices, so no code may change them.
 var (
 	anyOrigin     = []string{"*"}
 	exposed       = []string{"Burnkey-Fingerprint, Burnkey-Version, ETag, Retry-After, X-Request-Id"}
@@ -20,7 +20,7 @@ var (
 	preflightAge  = []string{"86400"}
 )
 
-// forAnyOrigin lets pages of any origin make the public calls. The router answers OPTIONS.
+// forAnyOrigin lets pages of any origin make the public calls. The router answers their OPTIONS requests.
 func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -40,7 +40,7 @@ func forAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// isPublic reports whether the path is below an issuer, where no call needs a credential, or the API's own document.
+// isPublic reports whether a path needs no credential: a path below an issuer, or the OpenAPI document.
 func isPublic(path string) bool {
 	return path == openapiPath || strings.HasPrefix(path, jwks.IssuerPath) || strings.HasPrefix(path, oauthPath+"/") ||
 		strings.HasPrefix(path, oidcPath+"/")

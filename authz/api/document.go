@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Calls whose answers are not JSON made of Go types bypass huma and are described here by hand. A test
-// compares them with the answers.
+// Calls whose answers are not JSON of Go types do not use huma, and are described here manually. A test
+// compares their answers with these descriptions.
 
 // answer is the content of a response.
 type answer struct {
@@ -42,7 +42,7 @@ type Status struct {
 	Status string `json:"status" enum:"ok"`
 }
 
-// JWK and JWKSet describe a published set (RFC 7517); package jwks renders it.
+// JWK and JWKSet describe a published key set (RFC 7517) for the document. Package jwks renders the actual set.
 type (
 	JWK struct {
 		Kty string `json:"kty" enum:"RSA"`
@@ -57,7 +57,7 @@ type (
 	}
 )
 
-// readable adds a GET and its HEAD, of which net/http sends the header only, and describes both.
+// readable registers and describes a GET and a HEAD with the same handler: net/http omits the body for HEAD.
 func readable(e *echo.Echo, h huma.API, handler echo.HandlerFunc, id, path, summary string, as answers, change ...func(*huma.Operation)) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, routeOf(path), handler)
 	document(h, http.MethodGet, id, path, summary, as, change...)
@@ -96,11 +96,11 @@ func describeHead(item *huma.PathItem) {
 	item.Head = &op
 }
 
-// routeOf returns a path as echo writes it.
+// routeOf converts a path template to echo's syntax.
 func routeOf(path string) string { return strings.NewReplacer("{", ":", "}", "").Replace(path) }
 
-// heads adds a HEAD to each management GET (RFC 9110 section 9.3.2): the same call, of which net/http sends the
-// header only.
+// heads adds a HEAD to each management GET (RFC 9110 section 9.3.2). Both have the same handler: net/http omits
+// the body for HEAD.
 func heads(e *echo.Echo, h huma.API) {
 	for path, item := range h.OpenAPI().Paths {
 		if item.Get == nil {

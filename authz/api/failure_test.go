@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/publish"
 )
 
-// goodBody returns a body with which the operation reaches the store.
+// goodBody returns a valid body, with which the operation reaches the store.
 func (c call) goodBody() any {
 	switch c.id {
 	case "create-workspace":
@@ -128,7 +128,7 @@ func TestReadiness(t *testing.T) {
 	s.do("GET", keysPath, nil).want(200) // it still serves new requests
 }
 
-// A key is made with real minting processes, and all metrics of that are shown.
+// Keys are issued with real minting processes, and /metrics has all metrics of minting.
 func TestRealMinting(t *testing.T) {
 	s := newServer(t, func(_ *server, o *authz.Options, _ *http.Server) { o.Minter = realMinter{queue: 1} })
 	key := s.issue("acme", map[string]any{})
@@ -140,7 +140,7 @@ func TestRealMinting(t *testing.T) {
 		t.Errorf("published still: %s", a.body)
 	}
 
-	// With one worker and a queue of one, four of six simultaneous requests are too many.
+	// With one worker and a queue of one, the server refuses four of six simultaneous requests.
 	const calls = 6
 	answers := make(chan answer, calls)
 	for range calls {
@@ -159,7 +159,7 @@ func TestRealMinting(t *testing.T) {
 			made++
 		case 503:
 			busy++
-			// The estimate depends on how long minting takes on this machine.
+			// Retry-After depends on how long minting takes on this machine.
 			after := a.header.Get("Retry-After")
 			if seconds, err := strconv.Atoi(after); err != nil || seconds < 1 {
 				t.Errorf("Retry-After is %q", after)
@@ -186,8 +186,8 @@ func TestRealMinting(t *testing.T) {
 	}
 }
 
-// A workspace whose set can't be read is not reported as missing: a 404 would mean that none of its keys is valid.
-// Others are served.
+// If a workspace's set can't be read, the answer is not a 404, which would mean that none of its keys is valid.
+// Other workspaces are served.
 func TestADamagedSetIsNoMissingOne(t *testing.T) {
 	s := newServer(t)
 	s.createWorkspace(damagedWorkspace)

@@ -11,13 +11,13 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// faultyStore is a store whose calls can be made to fail or panic, in all operations of the management API.
+// faultyStore is a store in which every method that the management API uses can be made to fail or panic.
 type faultyStore struct {
 	store.Store
 	fault atomic.Pointer[func() error]
 }
 
-// fail makes every call return the result of f; nil ends that.
+// fail makes every call of the store return the result of f. With nil, calls work again.
 func (s *faultyStore) fail(f func() error) {
 	if f == nil {
 		s.fault.Store(nil)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An empty filter would select everything, so each is refused by name.
+// An empty filter would select everything, so it is refused, and the answer names it.
 func TestEmptyFiltersAreRefused(t *testing.T) {
 	s := newServer(t)
 	refused := func(a answer, name string) {

@@ -11,7 +11,8 @@ import (
 )
 
 // sets answers GET and HEAD of a published set without the router, since gateways send these most often. Like
-// observe, it names, counts, times and logs them. Other requests and other spellings of the path go on.
+// observe, it gives each request an id, and counts, times and logs it. Other requests, and other spellings of
+// these paths, go to the router.
 func (a *api) sets(sets http.Handler, m *metrics) echo.MiddlewareFunc {
 	serve := a.recover(echo.WrapHandler(sets))
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -31,7 +32,7 @@ func (a *api) sets(sets http.Handler, m *metrics) echo.MiddlewareFunc {
 	}
 }
 
-// requestedSet returns the workspace whose set a request asks for, in the only spelling that needs no router.
+// requestedSet returns the workspace whose set is requested, if the path is spelt without percent-encoding.
 func requestedSet(r *http.Request) (ws string, ok bool) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.RawPath != "" {
 		return "", false
@@ -44,8 +45,8 @@ func requestedSet(r *http.Request) (ws string, ok bool) {
 	return ws, ok && authz.CheckWorkspaceID("ws", ws) == nil
 }
 
-// portal passes requests of the portal's paths to it. It counts and logs them by the pattern that the portal
-// sets on the request, since the paths contain secrets.
+// portal passes requests for the portal's paths to the portal. It counts and logs them by the pattern that the
+// portal sets on the request, since the paths contain secrets.
 func (a *api) portal(portal http.Handler, m *metrics) echo.MiddlewareFunc {
 	serve := a.observe(m, portalRoute)(a.recover(echo.WrapHandler(portal)))
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// The portal serves its own paths, which appear in no log and no metric.
+// The portal serves its own paths, and no log line or metric contains such a path.
 func TestThePortalIsBeside(t *testing.T) {
 	s := newServer(t)
 	pages := http.NewServeMux()

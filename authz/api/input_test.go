@@ -122,7 +122,7 @@ func TestBadKeys(t *testing.T) {
 	}
 }
 
-// TestFaultCodes: programs can tell which rule was broken.
+// TestFaultCodes: programs can tell by a code which rule was broken.
 func TestFaultCodes(t *testing.T) {
 	s := newServer(t)
 	for body, want := range map[string]string{
@@ -257,7 +257,7 @@ func TestBadPathsAndQueries(t *testing.T) {
 	}
 }
 
-// The answer to a body that is not JSON has the position, in bytes and not in characters.
+// The answer to a body that is not JSON has the position of the error, counted in bytes, not in characters.
 func TestFaultsOfJSONHaveAPlace(t *testing.T) {
 	s := newServer(t)
 	for body, at := range map[string]string{
@@ -319,8 +319,8 @@ func TestBadIdempotencyKeys(t *testing.T) {
 	s.do("POST", keysPath, `{"owner":"x"}`, header("Idempotency-Key", strings.Repeat("k", 255))).want(201)
 }
 
-// A token in the wrong place is refused like any other value. The transport and the server's end check that
-// nothing repeats it.
+// A token in the wrong place is refused like any other value. The transport checks that no answer repeats it,
+// and newServer's cleanup checks log and metrics.
 func TestMisplacedTokens(t *testing.T) {
 	s := newServer(t)
 	token := s.issue("acme", map[string]any{}).token

@@ -25,7 +25,7 @@ var format = huma.Format{
 		return enc.Encode(v)
 	},
 	Unmarshal: func(data []byte, v any) error {
-		// One level more than a member may have, for the outer object.
+		// The limit is one level more than for a member, since the body itself is an object around its members.
 		if member, deep := jwks.TooDeep(data, jwks.MaxDepth+1); deep {
 			return &readFault{detail: fmt.Sprintf("must not be nested deeper than %d levels", jwks.MaxDepth), member: member}
 		}
@@ -36,8 +36,9 @@ var format = huma.Format{
 	},
 }
 
-// refuseNull refuses null members, which huma accepts for all optional ones. In a merge patch, null has
-// a meaning. huma reads a body twice, first into an any, where the type is unknown.
+// refuseNull refuses null for members, which huma accepts for all optional ones. Merge patches are exempt,
+// since null has a meaning there. So is an any: huma first decodes each body into an any, then into the body's
+// type.
 func refuseNull(data []byte, v any) error {
 	switch v.(type) {
 	case *any, *WorkspacePatch, *KeyPatch:
@@ -55,15 +56,15 @@ func refuseNull(data []byte, v any) error {
 	return nil
 }
 
-// readFault reports an invalid member of a body. huma passes on only the text of an error, which fieldOf
-// splits again.
+// readFault reports an invalid member of a body. huma keeps only the error's string, and fieldOf splits that
+// into detail and member.
 type readFault struct{ detail, member string }
 
 const readFaultSeparator = "\n"
 
 func (f *readFault) Error() string { return f.detail + readFaultSeparator + f.member }
 
-// readError converts an error of the JSON reader, without quoting the input.
+// readError converts an error of the JSON decoder to one that does not quote the input.
 func readError(err error, body []byte) error {
 	fault := &readFault{detail: "must be JSON"}
 	var (
@@ -93,7 +94,7 @@ func readError(err error, body []byte) error {
 	return fault
 }
 
-// wholeNumbers reads a number that was validated as an integer in any spelling, such as 60.0.
+// wholeNumbers decodes a number that was validated as an integer, in any spelling, such as 60.0.
 var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFunc(func(data []byte, v *int64) error {
 	var number float64
 	err := json.Unmarshal(data, &number)

@@ -190,7 +190,7 @@ func (a *api) revokeKey(ctx context.Context, in *KeyPath) (RevokedKey, error) {
 	return RevokedKey{ID: key.ID, Status: key.Status, RevokedAt: *key.RevokedAt, Version: key.Version}, nil
 }
 
-// changeKey applies call to the path's key and returns the result, as the caller may see it.
+// changeKey applies call to the key in the path and returns the part of the result that the caller may see.
 func (a *api) changeKey(ctx context.Context, in *KeyPath, call keyCall) (shownKey, error) {
 	key, err := withKey(ctx, in, call)
 	return a.forCaller(ctx, key), err
@@ -198,7 +198,7 @@ func (a *api) changeKey(ctx context.Context, in *KeyPath, call keyCall) (shownKe
 
 type keyCall func(context.Context, string, uuid.UUID) (store.Key, error)
 
-// withKey returns the result of call for the path's key. An invalid id is ErrNotFound.
+// withKey applies call to the key in the path. An invalid id is ErrNotFound.
 func withKey(ctx context.Context, in *KeyPath, call keyCall) (store.Key, error) {
 	id, ok := store.ParseID(in.ID)
 	if !ok {

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// keyMembers are the members of a key in the contract, and updated_at.
+// keyMembers are the members of an active key.
 var keyMembers = []string{
 	"audience", "claims", "created_at", "expires_at", "id", "kid", "last_used_at", "metadata", "name", "owner", "scopes", "status",
 	"updated_at", "version", "workspace",
@@ -101,7 +101,8 @@ func TestIssueDefaults(t *testing.T) {
 	}
 }
 
-// The transport looks for tokens in all answers except the issuing one, and the server's end in log and metrics.
+// Only the issuing answer contains the token. The transport checks all other answers, and newServer's cleanup
+// checks log and metrics.
 func TestTokenIsSaidOnce(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{"name": "said once"})

@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// limit is what authz allows as text, as a list of texts or as a number; zero: unlimited. It is set
-// on the schema, so that the document states it and huma checks it before the call.
+// limit is what authz allows for a string, a list of strings or a number; zero means unlimited. The schema has
+// these limits, so that the document states them and huma checks them before the call.
 type limit struct {
 	min, max       int // characters
 	pattern, words string
@@ -20,7 +20,7 @@ type limit struct {
 	most           float64
 }
 
-// limits has the limits of members, by their tag "is".
+// limits has the limits of members by the value of their struct tag "is".
 var limits = map[string]limit{
 	"workspace": {pattern: jwks.WorkspacePattern},
 	"owner": {
@@ -45,7 +45,7 @@ var limits = map[string]limit{
 	"reporter": {min: 1, max: authz.MaxReporter, pattern: "^[!-~]*$", words: "of visible ASCII characters without space"},
 }
 
-// storedLimits has the limits of members of stored types, which have no such tags.
+// storedLimits has the limits of members whose types are in package store and have no such tags.
 var storedLimits = map[string]string{
 	"OfferedScope.name": "scope", "OfferedScope.description": "text",
 	"OIDC.issuer": "url", "OIDC.client_id": "text", "OIDC.owner_claim": "text", "OIDC.operator_claim": "text", "OIDC.operator_value": "text",
@@ -58,7 +58,7 @@ var parameterLimits = map[string]limit{
 	"Idempotency-Key": {max: authz.MaxIdempotencyKey, pattern: "^[ -~]*$", words: "of printable ASCII characters"},
 }
 
-// setLimits sets the limits of all members and parameters in the document, and long descriptions.
+// setLimits adds the limits of all members and parameters, and the long descriptions, to the document.
 func setLimits(h huma.API) {
 	schemas := h.OpenAPI().Components.Schemas
 	for name, schema := range schemas.Map() {

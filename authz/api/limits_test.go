@@ -12,8 +12,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// The documented limits are enforced: each member gets values around them and of other types, and server and
-// schema must agree.
+// The documented limits are enforced: the test sends values around each member's limits and of other types, and
+// server and schema must agree on each.
 func TestLimitsOfBodies(t *testing.T) {
 	s := newServer(t)
 	s.minter.set(func(m *quickMinter) { m.unsigned = true })
@@ -37,7 +37,7 @@ func TestLimitsOfBodies(t *testing.T) {
 // hasOwnTest lists operations whose bodies have rules that a schema can't express.
 var hasOwnTest = map[string]bool{"rotate-key": true, "end-grace": true, "undo-rotation": true, "revoke-keys": true}
 
-// requestSchema returns the schema of an operation's body, compiled, and its members.
+// requestSchema returns the compiled schema of an operation's body, and the schemas of its members.
 func (s *server) requestSchema(c call) (*jsonschema.Schema, map[string]map[string]any) {
 	s.t.Helper()
 	media := s.contract.Paths[c.path][strings.ToLower(c.method)].RequestBody.Content["application/json"]
@@ -80,7 +80,7 @@ func (s *server) probe(t *testing.T, c call, path string, schema *jsonschema.Sch
 	}
 }
 
-// probes are values at the limits of a schema, just beyond them, and of every other type.
+// probes returns values at the limits of a schema, just beyond them, and of every other type.
 func probes(schema map[string]any) []any {
 	values := []any{
 		nil, true, 1, 1.5, json.Number("60.0"), json.Number("-0"), "x",
@@ -124,7 +124,7 @@ func probes(schema map[string]any) []any {
 	return values
 }
 
-// texts are strings at the limits of a schema's length and pattern.
+// texts returns strings at the limits of a schema's length and pattern.
 func texts(schema map[string]any) []string {
 	if types, nullable := schema["type"].([]any); schema["type"] != "string" && !(nullable && slices.Contains(types, any("string"))) {
 		return nil
@@ -168,8 +168,8 @@ func TestLimitsOfParameters(t *testing.T) {
 	}
 }
 
-// refuses reports whether a value can't be sent, means another call, or is refused by a rule that the schema can't
-// express.
+// refuses reports whether a value can't be sent, would make the request another call, or breaks a rule that the
+// schema can't express.
 func refuses(p parameter, text string) bool {
 	switch p.In {
 	case "path":

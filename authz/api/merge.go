@@ -20,7 +20,7 @@ func takesMergePatch(op *huma.Operation) {
 	op.RequestBody.Content[mergePatchType] = op.RequestBody.Content["application/json"]
 }
 
-// keyPatchOf reads a patch that has already been validated as a KeyPatch; null becomes the zero value.
+// keyPatchOf decodes a patch that has already been validated as a KeyPatch. A null becomes the zero value.
 func keyPatchOf(patch []byte) (authz.KeyPatch, error) {
 	var members struct {
 		Name     jsontext.Value `json:"name"`
@@ -46,7 +46,7 @@ type WorkspacePatch struct {
 	Portal            *PortalPatch `json:"portal,omitempty" doc:"null resets all of it"`
 }
 
-// Patches of a part have the members of that part, any of which may be absent or null.
+// A patch of a nested object has the members of that object, any of which can be absent or null.
 type (
 	PolicyPatch Policy
 	PortalPatch Portal
@@ -65,7 +65,7 @@ func (*PortalPatch) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schem
 // TransformSchema implements huma.SchemaTransformer.
 func (*OIDCPatch) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return merging(s) }
 
-// merging turns the schema of an object into that of its patch.
+// merging turns the schema of an object into the schema of a merge patch for it.
 func merging(s *huma.Schema) *huma.Schema {
 	s.Nullable, s.Required = true, nil
 	for _, member := range s.Properties {

@@ -53,7 +53,7 @@ func TestMergePatch(t *testing.T) {
 			if value := take(got, test.at); value != test.want {
 				t.Errorf("%s is %q, want %q", test.at, value, test.want)
 			}
-			// Apart from that and the time, nothing has changed.
+			// All other members, except the time of the change, are the same as before.
 			want := copied(whole)
 			take(want, test.at)
 			if strings.Contains(test.patch, "default_audience") {
@@ -69,7 +69,7 @@ func TestMergePatch(t *testing.T) {
 	}
 }
 
-// take removes a nested member and returns its text.
+// take removes a nested member and returns its value as a string.
 func take(from map[string]any, place string) string {
 	outer, inner, nested := strings.Cut(place, ".")
 	if m, ok := from[outer].(map[string]any); nested && ok {
@@ -146,7 +146,7 @@ func TestBadMergePatches(t *testing.T) {
 	}
 }
 
-// Concurrent patches of different members are all applied.
+// Concurrent patches of different members do not overwrite each other.
 func TestMergePatchesAtOnce(t *testing.T) {
 	s := newServer(t)
 	for round := range 20 {

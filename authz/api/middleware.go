@@ -55,7 +55,7 @@ func begin(c echo.Context) *visit {
 	return v
 }
 
-// enter adds the visit to the request's context, which copies the request.
+// enter adds the visit to the request's context. This copies the request.
 func (v *visit) enter(c echo.Context) {
 	r := c.Request()
 	c.SetRequest(r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
@@ -76,7 +76,8 @@ func noteCaller(ctx context.Context, p *authz.Principal) {
 	}
 }
 
-// observe names, counts, times and logs each request. It logs the route, not the path, which may contain a token.
+// observe gives each request an id, and counts, times and logs it. It logs the route, not the path, which could
+// contain a token.
 func (a *api) observe(m *metrics, route func(echo.Context) (route, workspace string)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -110,8 +111,8 @@ func (a *api) note(m *metrics, c echo.Context, v *visit, route, workspace string
 		slog.String("from", clientaddr.Of(r.RemoteAddr)), slog.String("caller", v.caller))
 }
 
-// workspaceOf returns a name from a path if it can be the id of a workspace, else "": it may be a secret that
-// must not be logged.
+// workspaceOf returns a name from a path if it is a valid workspace id, else "": another name could be a
+// secret, which must not be logged.
 func workspaceOf(name string) string {
 	if authz.CheckWorkspaceID("ws", name) != nil {
 		return ""
@@ -119,7 +120,7 @@ func workspaceOf(name string) string {
 	return name
 }
 
-// methodLabel keeps made-up methods out of logs and labels.
+// methodLabel replaces unknown methods, so that clients can't invent labels of metrics.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete,
@@ -129,7 +130,7 @@ func methodLabel(method string) string {
 	return "other"
 }
 
-// nameOf returns the request id that a proxy has set, if it is short and plain, or a new one.
+// nameOf returns the request id from a proxy, if it is short and plain, or else a new id.
 func nameOf(r *http.Request) string {
 	id := r.Header.Get(echo.HeaderXRequestID)
 	plain := len(id) >= 1 && len(id) <= 64
@@ -161,8 +162,8 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// drainLimit is the number of bytes of an oversize body that are read and dropped, so that the client, which is
-// still sending, sees the answer.
+// drainLimit is how many bytes of an oversize body are read and dropped: a client that is still sending might
+// otherwise not see the answer.
 const drainLimit = 8 << 20
 
 // bodyWasRead is the BodyReadTimeout of operations with a body. It removes the deadline of the connection, since
@@ -176,7 +177,8 @@ func maxBody(c echo.Context) int64 {
 	return MaxBody
 }
 
-// limitBody reads bodies of up to maxBody bytes and refuses longer ones. It ignores bodies of methods without one.
+// limitBody reads bodies of up to maxBody bytes and refuses longer ones. It ignores the body of a method that
+// has none.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -198,7 +200,8 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 			return bodyProblem(err)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		// huma compares the type by case, although case has no meaning (RFC 9110 section 8.3.1).
+		// huma compares media types case-sensitively, although they are case-insensitive (RFC 9110 section
+		// 8.3.1).
 		kind, params, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 		r.Header.Set("Content-Type", strings.TrimRight(strings.ToLower(kind)+";"+params, ";"))
 		return next(c)

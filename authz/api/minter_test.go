@@ -11,11 +11,11 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// quickMinter signs in this process, each token with a key of its own.
+// quickMinter is a minter that signs in the test's process, each token with a new key.
 type quickMinter struct {
 	mu     sync.Mutex
 	minted []jwks.Token
-	// err is returned instead of a key; before is called first. Both may be nil.
+	// If err is not nil, it is returned instead of a key. If before is not nil, it is called first.
 	err    error
 	before func(context.Context) error
 	// unsigned makes tokens that can't be verified, for tests that need many keys quickly.

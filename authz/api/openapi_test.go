@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The document describes what the server does: the transport compares every answer of every test with it
-// (contract_test.go), this test compares every route, and limits_test.go every limit.
+// The document describes what the server does. This test compares every route, limits_test.go every limit, and
+// the transport of all tests every answer (contract_test.go).
 func TestRoutesAreDocumented(t *testing.T) {
 	s := newServer(t)
 	var served, documented []string

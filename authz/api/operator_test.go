@@ -84,7 +84,7 @@ func TestOIDCTakesTheScopeAdmin(t *testing.T) {
 	s.do("PATCH", path, `{"portal":null}`, writer).want(200) // there is none any more
 }
 
-// A gateway's key can't read a workspace's settings, which say who may log in and where data goes.
+// A gateway's key can't read a workspace's settings, such as who may log in and where notices are sent.
 func TestTheScopeGatewaySeesNoSettings(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/acme"

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Page selects a page of a list. The cursor is the encoded id of the last item of the previous page. It carries no
-// authority: every page is authorized again.
+// Page selects a page of a list. The cursor is the encoded id of the last item of the previous page. The cursor
+// grants no rights: every page is authorized again.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of entries; a page also ends at about 1 MiB"`
 	Cursor string `query:"cursor" maxLength:"128" doc:"next_cursor of the previous page"`
@@ -21,7 +21,8 @@ func cursor(id string) *string {
 	return &text
 }
 
-// cursorAt returns the cursor of a list that continues after an id, or nil at the end.
+// cursorAt returns the cursor of a page that begins after the id `next`. It returns nil for uuid.Nil, the end
+// of the list.
 func cursorAt(next uuid.UUID) *string {
 	if next == uuid.Nil {
 		return nil
@@ -29,7 +30,7 @@ func cursorAt(next uuid.UUID) *string {
 	return cursor(next.String())
 }
 
-// after returns the id in the cursor, which isID must accept, or "" for no cursor.
+// after decodes the id in the cursor and checks it with isID. Without a cursor, it returns "".
 func (p *Page) after(isID func(string) bool) (string, error) {
 	id, err := base64.RawURLEncoding.Strict().DecodeString(p.Cursor)
 	if err != nil || p.Cursor != "" && !isID(string(id)) {
@@ -42,7 +43,7 @@ func (p *Page) afterWorkspace() (string, error) {
 	return p.after(func(id string) bool { return authz.CheckWorkspaceID("cursor", id) == nil })
 }
 
-// afterKey returns the key id in the cursor, or uuid.Nil for no cursor.
+// afterKey decodes the key id in the cursor. Without a cursor, it returns uuid.Nil.
 func (p *Page) afterKey() (id uuid.UUID, err error) {
 	_, err = p.after(func(text string) (ok bool) {
 		id, ok = store.ParseID(text)

@@ -154,7 +154,7 @@ func TestIdempotency(t *testing.T) {
 			t.Errorf("%s: %s", body, a.body)
 		}
 	}
-	// A repeated rotation must have the same key and grace.
+	// Under the same Idempotency-Key, a repeated rotation must have the same key and grace.
 	one := s.issue("acme", map[string]any{})
 	again := header("Idempotency-Key", "rotate 1")
 	s.do("POST", keysPath+"/"+one.id+"/rotate", `{"grace":"1h"}`, again).want(201)
@@ -206,7 +206,7 @@ func TestIdempotencyInParallel(t *testing.T) {
 	}
 }
 
-// If a client leaves while its key is made, no key is issued.
+// If a client disconnects while its key is made, no key is issued.
 func TestClientGone(t *testing.T) {
 	s := newServer(t)
 	before := s.state()
@@ -233,7 +233,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// A page also ends at a number of bytes, and all pages together are the complete list.
+// Pages are also limited in bytes, and together they are the complete list.
 func TestPagesEndByBytes(t *testing.T) {
 	s := newServer(t)
 	const n = 80

@@ -124,8 +124,8 @@ func (a *api) endPortalSessions(ctx context.Context, in *endInput) (ended EndedS
 	return ended, err
 }
 
-// mayOperate returns nil if the caller may make an operator, who may do more than keys:write: read
-// the audit and the keys of all owners. A refusal is recorded in the audit.
+// mayOperate returns nil if the caller may make a link for an operator. The scope keys:write is not enough,
+// since an operator can read the audit and the keys of all owners. A refusal is recorded in the audit.
 func (a *api) mayOperate(ctx context.Context, workspace, operation string) error {
 	err := principal(ctx).May(workspace, authz.ScopeAdmin)
 	if err != nil {

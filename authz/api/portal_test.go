@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// picture returns a PNG of almost the given size.
+// picture returns a PNG of slightly less than the given size.
 func picture(t *testing.T, size int) []byte {
 	t.Helper()
 	const side = 128 // noise can't be compressed: a byte a pixel
@@ -29,8 +29,8 @@ func picture(t *testing.T, size int) []byte {
 	return b.Bytes()
 }
 
-// The largest logo fits into a body, and a list of a thousand workspaces with the largest settings is not longer
-// than a gateway reads: 32 MiB.
+// The largest logo fits into a body. A list of a thousand workspaces with the largest settings is within the 32
+// MiB that a gateway accepts.
 func TestLogosAndLists(t *testing.T) {
 	s := newServer(t)
 	logo := picture(t, authz.MaxLogo)
@@ -61,7 +61,7 @@ func TestLogosAndLists(t *testing.T) {
 	if portal, ok := one["portal"].(map[string]any); !ok || portal["logo"] == nil || one["policy"] == nil {
 		t.Error("a workspace by itself is without its logo or policy")
 	}
-	// Other bodies have the same limit as before.
+	// A longer body is refused, and calls other than a change of a workspace still have the limit MaxBody.
 	s.do("PATCH", "/v1/workspaces/acme", `{"name":"`+strings.Repeat("x", 256<<10)+`"}`).want(413)
 	s.do("POST", "/v1/workspaces/acme/keys", `{"owner":"`+strings.Repeat("x", 65<<10)+`"}`).want(413)
 }

@@ -24,7 +24,7 @@ import (
 
 const problemType = "application/problem+json"
 
-// retryAfter is the Retry-After, in seconds, of failures that should pass.
+// retryAfter is the Retry-After, in seconds, of failures that are probably temporary.
 const retryAfter = "1"
 
 // Problem is the body of every error (RFC 9457).
@@ -38,7 +38,7 @@ type Problem struct {
 	Code string `json:"error,omitempty" doc:"Error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
 	// Kind lets programs tell problems with the same status apart.
 	Kind string `json:"code,omitempty" doc:"A stable name if several problems share the status: idempotency_key_reused"`
-	// KeyID names a key other than the call's.
+	// KeyID is the id of another key than that of the call.
 	KeyID string `json:"key_id,omitempty" doc:"The key issued earlier under this Idempotency-Key, or the successor of a rotated key"`
 
 	header http.Header
@@ -69,7 +69,7 @@ func (p *Problem) field(name, detail string) *Problem {
 	return p
 }
 
-// unavailable returns the problem of a failure that should pass soon.
+// unavailable returns the problem of a failure that is probably temporary.
 func unavailable(detail string) *Problem {
 	return newProblem(http.StatusServiceUnavailable, detail).with("Retry-After", retryAfter)
 }
@@ -90,12 +90,12 @@ func (p *Problem) GetStatus() int            { return p.Status }
 func (p *Problem) GetHeaders() http.Header   { return p.header }
 func (p *Problem) ContentType(string) string { return problemType }
 
-// write sends the problem, unless an answer has begun.
+// write sends the problem, unless an answer has already begun.
 func (p *Problem) write(c echo.Context) error {
 	if c.Response().Committed {
 		return nil
 	}
-	// Caches may store a 404, for example, without it (RFC 9111 section 4.2.2).
+	// Without this header, caches may store an answer such as a 404 (RFC 9111 section 4.2.2).
 	c.Response().Header().Set("Cache-Control", "no-store")
 	for name, values := range p.header {
 		c.Response().Header()[name] = values
@@ -107,7 +107,8 @@ func (p *Problem) write(c echo.Context) error {
 	return c.Blob(p.Status, problemType, body)
 }
 
-// problem is the only place that maps errors to answers. Internal errors are logged, and their answer is general.
+// problem is the only function that converts errors to answers. It logs internal errors, and does not show
+// their details to the client.
 func (a *api) problem(ctx context.Context, err error) *Problem {
 	var (
 		ready    *Problem
@@ -178,7 +179,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	if errors.Is(err, errPanic) {
 		return newProblem(http.StatusInternalServerError, "Internal error; find the request id in the log.")
 	}
-	// Every other error comes from the database or the minting processes.
+	// All remaining errors come from the database or the minting processes.
 	return unavailable("This is not possible at the moment; find the request id in the log.")
 }
 
@@ -203,7 +204,7 @@ func sentence(err error) string {
 }
 
 func init() {
-	// huma's own errors get the same form. They never repeat a value: it may be a secret in the wrong place.
+	// Problems replace huma's own errors, and never repeat a value, since it could be a misplaced secret.
 	huma.NewError = func(status int, detail string, errs ...error) huma.StatusError {
 		p := newProblem(status, sentence(errors.New(detail)))
 		switch {
@@ -235,24 +236,24 @@ func init() {
 	validation.MsgExpectedMatchPattern = "must match the pattern %s"
 }
 
-// notTaken lists the media types that a body may have.
+// notTaken returns the problem of a media type that is not accepted. It lists the accepted types.
 func notTaken(body *huma.RequestBody) *Problem {
 	types := strings.Join(slices.Sorted(maps.Keys(body.Content)), " or ")
 	return newProblem(http.StatusUnsupportedMediaType, "The body must be "+types+".").field("Content-Type", "must be "+types)
 }
 
-// maxFieldName bounds the part of a member's name that an answer repeats. It is shorter than a
-// token's header, in case that is the name.
+// maxFieldName bounds the part of a member's name that an answer repeats. A client could send a token as a
+// name, so the bound is shorter than a token's header.
 const maxFieldName = 64
 
-// maxFaults bounds the faults listed in an answer: a body of made-up members would otherwise
-// get back many times its length.
+// maxFaults bounds the faults listed in an answer: the answer to a body full of unknown members would otherwise
+// be many times as long.
 const maxFaults = 32
 
-// mustBeTime replaces huma's texts about times, one of which has Go's layout.
+// mustBeTime replaces huma's messages about invalid times, one of which shows a time layout of Go.
 const mustBeTime = "must be a time of RFC 3339, such as 2026-01-31T12:00:00Z"
 
-// mustBeLogo is for base64 that can't be decoded: only the logo is base64.
+// mustBeLogo replaces huma's message about invalid base64, which only the logo can contain.
 const mustBeLogo = "must be a PNG picture in base64"
 
 var (

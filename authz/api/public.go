@@ -28,8 +28,8 @@ const (
 	revokePath = "/revoke"
 )
 
-// Metadata of an issuer (RFC 8414 section 2 and OpenID Connect Discovery 1.0
-// section 3). There is no login, so the lists that both require are empty.
+// Metadata of an issuer (RFC 8414 section 2 and OpenID Connect Discovery 1.0 section 3). The lists that both
+// standards require are empty, since an issuer has no login.
 type Metadata struct {
 	Issuer                  string   `json:"issuer"`
 	JWKSURI                 string   `json:"jwks_uri"`
@@ -44,7 +44,7 @@ type Metadata struct {
 // setRoute is the router's pattern for a published set.
 const setRoute = jwks.IssuerPath + ":ws" + jwks.SetPath
 
-// public adds the calls without a credential, and returns the handler of published sets.
+// public adds the calls that need no credential, and returns the handler of published sets.
 func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	const issuer = jwks.IssuerPath + "{ws}"
 	sets := &publish.Handler{MaxAge: MaxAge, Age: a.ageOf(jwks.SetPath)}
@@ -70,13 +70,14 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	return sets
 }
 
-// issuerOf returns the workspace in a request's path, which ends with the given path.
+// issuerOf returns the workspace in a request's path that ends with `path`.
 func issuerOf(r *http.Request, path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, jwks.IssuerPath), path)
 }
 
-// metadataPaths returns OpenID Connect Discovery's path, RFC 8414's (section 3.1: before the issuer's path), and the two
-// ways in which clients confuse them. If the public URL has a path, RFC 8414's form contains that, too.
+// metadataPaths returns the paths of an issuer's metadata: that of OpenID Connect Discovery, that of RFC 8414
+// (section 3.1: before the issuer's path), and two mixtures that clients use by mistake. If the public URL has
+// a path, the form of RFC 8414 contains that, too.
 func (a *api) metadataPaths(issuer string) []string {
 	paths := []string{issuer + oidcPath, oauthPath + issuer, issuer + oauthPath, oidcPath + issuer}
 	if public, err := url.Parse(a.service.Issuer("")); err == nil {
@@ -165,7 +166,8 @@ func revokeForm(op *huma.Operation) {
 	}}
 }
 
-// ageOf returns, for calls of a path, the time since the workspace's set was known to equal the store's.
+// ageOf returns a function that returns, for a request of `path`, the time since the workspace's set was last
+// known to equal the stored set.
 func (a *api) ageOf(path string) func(*http.Request) time.Duration {
 	return func(r *http.Request) time.Duration { return a.publisher.AgeOf(issuerOf(r, path)) }
 }

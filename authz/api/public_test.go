@@ -89,7 +89,8 @@ func TestJWKSNotFound(t *testing.T) {
 	}
 }
 
-// Many clients treat a 404 as a failed fetch and continue to use the revoked key.
+// For a kid that is not published, the set has only the tombstone. After a 404, many clients would continue to
+// use the revoked key.
 func TestJWKSOfAKeyThatIsNotPublished(t *testing.T) {
 	s := newServer(t)
 	foreign, revoked := s.issue("other", map[string]any{}), s.issue("acme", map[string]any{})
@@ -224,7 +225,8 @@ func TestRevokeByPossession(t *testing.T) {
 	}
 }
 
-// Tools that find leaked tokens send them as curl --data-urlencode token@file does, or as logs show them.
+// Text around a token is ignored: tools that find leaked tokens send the line of the log, or a file's final
+// line break (curl --data-urlencode token@file).
 func TestRevokeByPossessionTakesOffWhatSurrounds(t *testing.T) {
 	s := newServer(t)
 	for _, around := range []string{"%s\n", "Authorization: Bearer %s\r\n", "\ufeff\"%s\"", "API_KEY='%s';", `{"token": "%s"}`, "`%s`."} {

@@ -114,7 +114,7 @@ func TestRevokeMany(t *testing.T) {
 	}
 }
 
-// A caller that revokes management keys by owner or scope keeps its own.
+// A caller that revokes management keys by owner or scope does not revoke its own key.
 func TestRevokeManyLeavesTheCaller(t *testing.T) {
 	s := newServer(t)
 	const path = "/v1/workspaces/burnkey/revocations"
@@ -228,7 +228,7 @@ func TestAuditAnswers(t *testing.T) {
 	for range 2 {
 		s.issue("acme", map[string]any{"owner": "a&b"})
 	}
-	// The next page belongs to the same list.
+	// The link to the next page has the same filters.
 	sheet = s.do("GET", "/v1/workspaces/acme/audit.csv?action=key.issue&owner=a%26b&limit=1&since=2020-01-01T00:00:00Z", nil).want(200)
 	next, ok := strings.CutSuffix(strings.TrimPrefix(sheet.header.Get("Link"), "<"), `>; rel="next"`)
 	if !ok {

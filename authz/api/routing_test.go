@@ -72,7 +72,7 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// line is a request's line in the log.
+// line is the log line of a request.
 type line struct {
 	Msg       string `json:"msg"`
 	RequestID string `json:"request_id"`

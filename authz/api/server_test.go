@@ -30,8 +30,8 @@ import (
 
 const publicURL = "https://keys.example.test"
 
-// server is a complete Burnkey without the program around it. Each answer in each test is compared with the
-// document, and at the end neither log nor metrics may contain a token.
+// server is all of Burnkey except its program. Each answer in each test is compared with the document, and at
+// the end of a test neither log nor metrics may contain a token.
 type server struct {
 	*httptest.Server
 	t         *testing.T
@@ -161,8 +161,8 @@ type answer struct {
 	body   []byte
 }
 
-// do makes a call. A body is nil, a text sent as it is, or a value to marshal. Management calls use the admin key
-// unless an option changes that.
+// do makes a call. The body is nil, a string that is sent unchanged, or a value to marshal. Management calls
+// use the admin key unless an option changes that.
 func (s *server) do(method, path string, body any, options ...func(*http.Request)) answer {
 	s.t.Helper()
 	a, err := s.try(method, path, body, options...)
@@ -208,7 +208,7 @@ func (s *server) try(method, path string, body any, options ...func(*http.Reques
 
 func as(token string) func(*http.Request) { return header("Authorization", "Bearer "+token) }
 
-// header sets a header; without values it is not sent.
+// header returns an option that sets a header or, without values, removes it.
 func header(name string, values ...string) func(*http.Request) {
 	return func(r *http.Request) {
 		if len(values) == 0 {
@@ -219,7 +219,7 @@ func header(name string, values ...string) func(*http.Request) {
 	}
 }
 
-// want fails unless the status is the one given.
+// want fails the test unless the answer has the given status.
 func (a answer) want(status int) answer {
 	a.t.Helper()
 	if a.status != status {
@@ -271,7 +271,7 @@ func (s *server) issue(workspace string, body map[string]any) issued {
 	return issued{a.text("id"), a.text("kid"), a.text("token")}
 }
 
-// manager issues a management key with these scopes, tied to a workspace unless tie is empty.
+// manager issues a management key with the given scopes, tied to the workspace tie unless that is empty.
 func (s *server) manager(tie string, scopes ...string) string {
 	s.t.Helper()
 	body := map[string]any{"owner": "operator", "scopes": scopes}
@@ -281,7 +281,7 @@ func (s *server) manager(tie string, scopes ...string) string {
 	return s.issue(authz.Home, body).token
 }
 
-// state is everything that a refused call must not change.
+// state returns everything that a refused call must not change.
 func (s *server) state() string {
 	s.t.Helper()
 	var all strings.Builder

@@ -60,7 +60,7 @@ type (
 	shownWorkspace = either[Workspace, WorkspaceState]
 )
 
-// MarshalJSON renders in the same way as format.
+// MarshalJSON encodes with the same options as format.
 func (e either[Full, Rest]) MarshalJSON() ([]byte, error) {
 	shown := any(e.rest)
 	if e.isFull {
@@ -96,8 +96,8 @@ func stateOf(k *Key) KeyState {
 	}
 }
 
-// successorForCaller leaves out the name and metadata, which come from the old key, for a
-// caller that may not read keys. The token itself has to be shown.
+// successorForCaller omits the name and metadata, which are copied from the old key, for a caller that may not
+// read keys. The caller still gets the token.
 func (a *api) successorForCaller(ctx context.Context, issued authz.Issued) shownSuccessor {
 	full := a.showIssued(issued)
 	rest := IssuedState{Token: full.Token, KeyState: stateOf(&full.Key)}

@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// These texts are in the records below; each is shown to holders of some scopes only.
+// These strings are in the records of the test. Each may be shown only to callers with certain scopes.
 const (
 	keyWords      = "owner-word name-word scope:word claim-word metadata-word"
 	settingsWords = "hook-word login-word display-word"
@@ -18,8 +18,8 @@ const (
 	auditWords    = keyWords + " " + settingsWords + " " + nameWords
 )
 
-// shows lists, by operation and scope, which parts of existing records an answer may show; a
-// scope that is not listed may see none. A new operation fails the test until it is added here.
+// shows lists, by operation and scope, which parts of existing records an answer may show. An answer may show
+// nothing to a scope that is not listed. A new operation fails the test until it is added here.
 var shows = map[string]map[string]string{
 	"create-workspace":      {},
 	"list-workspaces":       {"workspaces:read": nameWords, "keys:read": nameWords, "gateway": nameWords},
@@ -41,7 +41,8 @@ var shows = map[string]map[string]string{
 	"end-portal-sessions":   {"keys:write": ""},
 }
 
-// calls has, for each operation, a call whose answer concerns the records.
+// showing returns the body, query and expected statuses of an operation, for an answer about the test's
+// records.
 func (s *server) showing(id string) (body any, query string, statuses []int) {
 	switch id {
 	case "create-workspace":
@@ -114,7 +115,7 @@ func TestScopesMeanWhatTheySay(t *testing.T) {
 	}
 }
 
-// With the read scope, or admin, the same answers are complete.
+// A caller with the read scope, or admin, sees the same answers in full.
 func TestWhoMayReadIsShownAll(t *testing.T) {
 	s := newServer(t)
 	key := s.issue("acme", map[string]any{"owner": "owner-word", "name": "name-word"})

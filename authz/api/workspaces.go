@@ -139,7 +139,7 @@ func (a *api) updateWorkspace(ctx context.Context, in *struct {
 		if err := merge(w); err != nil || sameOIDC(former, w.Portal.OIDC) {
 			return err
 		}
-		// A caller that decides who is an operator can become one.
+		// This change requires admin, since a caller that decides who is an operator can become an operator.
 		return principal(ctx).May(in.WS, authz.ScopeAdmin)
 	})
 	if errors.Is(err, authz.ErrForbidden) {
@@ -168,8 +168,8 @@ func (a *api) showWithLogo(ctx context.Context, w store.Workspace) (Workspace, e
 	return shown, err
 }
 
-// listed returns a workspace without policy and portal, for lists and gateways: they may take 100 KiB,
-// and a list may have a thousand workspaces.
+// listed returns a workspace without policy and portal, for lists and gateways: both can take 100 KiB, and a
+// list can have a thousand workspaces.
 func (a *api) listed(w store.Workspace) Workspace {
 	shown := a.showWorkspace(w)
 	shown.Policy, shown.Portal = nil, nil

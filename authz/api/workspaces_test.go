@@ -44,7 +44,7 @@ func TestWorkspaces(t *testing.T) {
 	}
 }
 
-// follow reads all pages and returns the ids.
+// follow reads all pages of a list and returns the ids.
 func (s *server) follow(path, member string, options []string) []string {
 	s.t.Helper()
 	var ids []string
@@ -81,7 +81,7 @@ func TestListWorkspaces(t *testing.T) {
 	}
 }
 
-// A caller that may not see the workspace burnkey does not find it in a list either.
+// The workspace burnkey is not listed for a caller that may not see it.
 func TestListWorkspacesHidesHome(t *testing.T) {
 	s := newServer(t)
 	s.admin = s.manager("", "workspaces:read")

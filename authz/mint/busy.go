@@ -7,15 +7,15 @@ import (
 	"github.com/burnkey/burnkey/authz/turns"
 )
 
-// Asker identifies the requester of a key; turns and places in the queue are counted by it.
+// Asker identifies the requester of a key, for turns and for places in the queue.
 type Asker = turns.Asker
 
-// BusyError means that a request was turned away, because the asker has too many in the queue
-// or the queue is full. It matches ErrBusy.
+// BusyError means that a request was turned away, because the queue is full or has too many requests of the
+// asker. It matches ErrBusy.
 type BusyError struct {
 	Asker
 	Reason string // owner, caller or queue
-	// RetryAfter estimates the time until the asker's turn, a second or more.
+	// RetryAfter estimates the time until the asker's turn, at least a second.
 	RetryAfter time.Duration
 }
 

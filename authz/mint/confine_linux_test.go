@@ -21,7 +21,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// nobody is the user of the processes if the test runs as root: root's own processes show no difference.
+// nobody is the user of the processes if the test runs as root, since the checks can't tell root's own
+// processes apart.
 const nobody = 65534
 
 // waiting starts a process that waits for its standard input, and returns its pid and the pipe to write to.
@@ -65,7 +66,7 @@ func TestConfinement(t *testing.T) {
 	var out bytes.Buffer
 	cmd, feed := waiting(t, m.command, &out)
 	pid := cmd.Process.Pid
-	// The priority is the last attribute that harden sets.
+	// harden sets the priority last, so now the process is completely hardened.
 	testkit.Eventually(t, "the process is hardened", func() bool { return hardenedThread(t, pid) != "" })
 
 	for _, check := range confinements {
@@ -78,7 +79,7 @@ func TestConfinement(t *testing.T) {
 			}
 		})
 	}
-	// The inspected process was a minting process: it now makes a key.
+	// Making a key proves that the inspected process is a minting process.
 	if _, err := feed.Write([]byte{burn.Tombstone}); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +144,7 @@ var confinements = []struct {
 	{"pipes and its runtime's own descriptors alone", func(t *testing.T, pid int, _ string) bool {
 		for fd, target := range descriptors(t, pid) {
 			pipe := fd <= 1 && strings.HasPrefix(target, "pipe:") || fd == 2 && target == os.DevNull
-			// Go's runtime polls, and reads its CPU limit from its cgroup.
+			// Go's runtime itself opens files for polling and for the CPU limit of its cgroup.
 			own := strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/")
 			if !pipe && !own {
 				t.Logf("process %d has %d -> %s", pid, fd, target)
@@ -166,7 +167,7 @@ func leak(t *testing.T) string {
 	return path
 }
 
-// If the kernel can't mark all files at once, each is marked.
+// If the kernel can't mark all files in one call, they are marked one by one.
 func TestSealEach(t *testing.T) {
 	leaked := leak(t)
 	before, _ := waiting(t, plain, io.Discard)
@@ -210,15 +211,15 @@ func read(t *testing.T, pid int, path ...string) []byte {
 	return b
 }
 
-// stat returns the fields of /proc/PID/stat from the third, the state.
+// stat returns the fields of /proc/PID/stat from the third field on, the state.
 func stat(t *testing.T, pid int, path ...string) []string {
 	t.Helper()
 	text := string(read(t, pid, append(path, "stat")...))
 	return strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 }
 
-// hardenedThread returns the thread with the niceness of a minting process, if there is one: on Linux, threads
-// have their own niceness.
+// hardenedThread returns the thread with the niceness of a minting process, or "": on Linux, each thread has
+// its own niceness.
 func hardenedThread(t *testing.T, pid int) string {
 	t.Helper()
 	threads, err := os.ReadDir(proc(pid, "task"))
@@ -253,7 +254,7 @@ func TestGivesWayFromTheStart(t *testing.T) {
 	burn.GiveWay(pid) // as harden does once more
 }
 
-// The exit status of a process that ended early is reported.
+// If a process ends early, the error has its exit status.
 func TestOneKeyTellsTheStatus(t *testing.T) {
 	if _, err := oneKey(exec.Command(self+"-missing", "x"), nil); err == nil {
 		t.Error("a program that is missing was run")

@@ -14,8 +14,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// converse makes a minting process generate one key and, unless the payload is empty, sign it. It checks
-// everything: the form of the key and of the token, its payload and its signature.
+// converse makes a minting process generate one key and, unless the payload is empty, sign it. It checks the
+// whole answer: the form of the key and of the token, the token's payload and its signature.
 func converse(from io.Reader, to io.Writer, payload []byte) (Minted, error) {
 	request := byte(burn.Sign)
 	if len(payload) == 0 {
@@ -41,7 +41,7 @@ func converse(from io.Reader, to io.Writer, payload []byte) (Minted, error) {
 	return minted, nil
 }
 
-// process is a minting process as its parent sees it. It implements crypto.Signer.
+// process is the parent's view of a minting process. It implements crypto.Signer.
 type process struct {
 	from io.Reader
 	to   io.Writer
@@ -60,7 +60,7 @@ func (p *process) readKey() (err error) {
 // Public implements crypto.Signer.
 func (p *process) Public() crypto.PublicKey { return p.key.PublicKey() }
 
-// Sign implements crypto.Signer for SHA-256. It works once.
+// Sign implements crypto.Signer for SHA-256. It works only once.
 func (p *process) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if opts.HashFunc() != crypto.SHA256 {
 		return nil, fmt.Errorf("cannot sign %s", opts.HashFunc())

@@ -100,7 +100,7 @@ func TestConverseWithTheDeaf(t *testing.T) {
 	}
 }
 
-// Minted keys and errors of minting may be logged.
+// Minted keys and errors of minting can be logged without revealing a token.
 func TestMintedHidesItsToken(t *testing.T) {
 	minted := Minted{Key: pairs()[0].key, Token: "eyJ.secret.token"}
 	for _, shown := range []string{

@@ -43,7 +43,7 @@ func TestMintKillsWhatHangs(t *testing.T) {
 			if !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
-			// The Minter's deadline must not look like the caller's.
+			// The error of the Minter's own deadline must not look like the caller's deadline.
 			if errors.Is(test.want, ErrFailed) && (errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "200ms")) {
 				t.Errorf("the error says %q", err)
 			}
@@ -82,14 +82,14 @@ func TestMintDiesWithItsServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = server.Wait()
-	// The child is reaped by its new parent, the init process.
+	// After its parent is gone, the init process reaps the child.
 	testkit.Eventually(t, "the child is gone", func() bool {
 		status, err := os.ReadFile(proc(pid, "status"))
 		return err != nil || strings.Contains(string(status), "\nState:\tZ") || strings.Contains(string(status), "\nState:\tX")
 	})
 }
 
-// await returns the pid of a process's child that runs a given binary.
+// await waits until the process parent has a child that runs the given binary, and returns the child's pid.
 func await(t *testing.T, parent int, binary string) (pid int) {
 	t.Helper()
 	binary = strings.TrimSuffix(binary, ofRole)

@@ -18,8 +18,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// TestMain makes the test binary another kind of process if it is called by a role's name. Minting processes exit
-// before.
+// TestMain makes the test binary act as another process if it is started under the name of a role. Minting
+// processes exit before TestMain.
 func TestMain(m *testing.M) {
 	if play, ok := roles[filepath.Base(os.Args[0])]; ok {
 		play()
@@ -46,7 +46,7 @@ var roles = map[string]func(){
 		fmt.Print(privateJWK)
 		panic(privateJWK)
 	},
-	// The role of a server whose minting process hangs.
+	// This role is a server whose minting process hangs.
 	"server": func() {
 		m, err := New(Options{})
 		if err != nil {
@@ -58,13 +58,13 @@ var roles = map[string]func(){
 	},
 }
 
-// ofRole is the end of the name of a program that plays a role.
+// ofRole is the file name extension of the scripts that role makes.
 const ofRole = ".sh"
 
 func hang() { <-time.After(time.Hour) }
 
-// role returns a program that runs the test binary in a role. It is a script that drops the argument of minting
-// processes, since the binary would become one.
+// role returns a script that runs the test binary in a role. It drops the argument Subcommand, since with this
+// argument the binary would act as a minting process.
 func role(t *testing.T, name string) string {
 	t.Helper()
 	binary, err := os.Executable()
@@ -96,7 +96,7 @@ func says(payload string) func() ([]byte, error) {
 	return func() ([]byte, error) { return []byte(payload), nil }
 }
 
-// pair is a key pair of the tests; real ones never leave package burn.
+// pair is a key pair of the tests. A real key pair never leaves package burn.
 type pair struct {
 	private *rsa.PrivateKey
 	key     jwks.Key
@@ -114,7 +114,7 @@ var pairs = sync.OnceValue(func() (two [2]pair) {
 	return two
 })
 
-// token signs a payload under a header as the contract requires.
+// token signs a payload, with the header that tokens must have.
 func (p pair) token(payload string) string {
 	return p.sign(testkit.Header(p.key.KID().String()), payload)
 }

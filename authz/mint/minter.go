@@ -28,7 +28,7 @@ import (
 var (
 	// ErrBusy: the queue is full; no key was made.
 	ErrBusy = errors.New("too many keys are being made")
-	// ErrFailed: the minting process failed, or its answer is invalid.
+	// ErrFailed: the minting process failed, or its answer was invalid.
 	ErrFailed = errors.New("making the key failed")
 )
 
@@ -39,17 +39,17 @@ type Minted struct {
 	Token jwks.Token
 }
 
-// Options of a Minter. Zero values mean the defaults.
+// Options of a Minter. A zero value means the default.
 type Options struct {
 	// Workers is the number of minting processes at a time. Default: the number of CPUs. A key takes about
 	// 100 ms of one CPU.
 	Workers int
-	// Queue is the number of requests that may wait; a quarter of them from one owner, half from one
+	// Queue is the number of requests that can wait: at most a quarter of them for one owner, and half from one
 	// caller. Default 256.
 	Queue int
 	// Deadline is the time after which a minting process is killed. Default 30 s.
 	Deadline time.Duration
-	// Metrics receives the collectors; nil keeps them private.
+	// Metrics receives the collectors. If nil, they are not exported.
 	Metrics prometheus.Registerer
 	// Log receives warnings about requests that are turned away. Nil: discarded.
 	Log *slog.Logger
@@ -62,11 +62,12 @@ type Minter struct {
 	queue   *turns.Queue
 	metrics metrics
 	warned  logs.Throttle // by workspace
-	// typical is the recent duration of one minting in nanoseconds.
+	// typical is the typical duration of recent mintings in nanoseconds.
 	typical atomic.Int64
 }
 
-// New returns a Minter. Its processes run this same binary, in which package burn recognizes them.
+// New returns a Minter. Its processes run the same binary as this process, in which package burn recognizes
+// them.
 func New(o Options) (*Minter, error) {
 	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
 	o.Queue = cmp.Or(o.Queue, 256)
@@ -83,10 +84,10 @@ func New(o Options) (*Minter, error) {
 	return m, nil
 }
 
-// Mint makes a key whose token has the payload that claims returns, a JSON object that is signed byte for byte. It
-// waits for its turn among the workspaces and their owners, then calls claims and generates the key pair, so that
-// times in the payload are those of the minting. With nil claims it makes a tombstone. Errors: *BusyError, ErrFailed,
-// the context's cause, those of claims.
+// Mint makes a key and a token with the payload that claims returns, a JSON object that is signed byte for
+// byte. Workspaces and their owners take turns: when the turn comes, Mint calls claims and then generates the
+// key pair, so that times in the payload are those of the minting. With nil claims, it makes a tombstone.
+// Errors: *BusyError, ErrFailed, the context's cause, and those of claims.
 func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (Minted, error) {
 	start := time.Now()
 	if err := m.queue.Acquire(ctx, asker); err != nil {
@@ -133,7 +134,7 @@ func (m *Minter) turnedAway(err error) error {
 	return err
 }
 
-// retryAfter estimates the time for a number of turns, at least a second.
+// retryAfter estimates how long the given number of turns takes, at least a second.
 func (m *Minter) retryAfter(turns int) time.Duration {
 	all := time.Duration(turns) * time.Duration(m.typical.Load())
 	return max(time.Second, (all / time.Duration(m.options.Workers)).Round(time.Second))
@@ -142,7 +143,8 @@ func (m *Minter) retryAfter(turns int) time.Duration {
 func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
 	deadline, cancel := context.WithTimeout(ctx, m.options.Deadline)
 	defer cancel()
-	// Pdeathsig is sent when the thread that started the process ends, so the thread must live as long.
+	// The kernel sends Pdeathsig when the thread that started the process ends, so this thread must outlive the
+	// process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	minted, err := oneKey(m.command(deadline), payload)
@@ -157,7 +159,7 @@ func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
 	return Minted{}, fmt.Errorf("%w: %w", ErrFailed, err)
 }
 
-// command returns the command of a minting process, which is killed when the context ends.
+// command returns the command of a minting process, which is killed when the context is done.
 func (m *Minter) command(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, m.binary, burn.Subcommand)
 	cmd.Env = []string{} // nil would mean this process's environment
@@ -166,8 +168,8 @@ func (m *Minter) command(ctx context.Context) *exec.Cmd {
 	return cmd
 }
 
-// oneKey runs a minting process. It lowers the process's priority from the start, since the process itself
-// needs some milliseconds until it can.
+// oneKey runs a minting process. It lowers the process's priority right away, since the process needs some
+// milliseconds before it can do so itself.
 func oneKey(cmd *exec.Cmd, payload []byte) (Minted, error) {
 	to, err := cmd.StdinPipe()
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 )
 
 func TestMint(t *testing.T) {
-	// This text must be signed as it is: not sorted, escaped or compacted.
+	// The payload must be signed byte for byte: not sorted, escaped or compacted.
 	const payload = ` { "z":1, "a" : "é<&>\u00e9\/", "n":1.50e1 } `
 	m := newMinter(t, Options{})
 	kids := make(map[jwks.KID]bool)
@@ -68,7 +68,7 @@ func testToken(t *testing.T, minted Minted, payload string) {
 	testJWX(t, minted, kid, payload)
 }
 
-// testJWX verifies with a library that our parser and thumbprints do not use.
+// testJWX verifies a token with a library that shares no code with our parser and thumbprints.
 func testJWX(t *testing.T, minted Minted, kid, payload string) {
 	t.Helper()
 	key, err := jwk.ParseKey([]byte(mustJSON(t, minted.Key)))

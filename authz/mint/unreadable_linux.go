@@ -18,15 +18,16 @@ import (
 // self is the running binary, even after an upgrade has replaced its file.
 const self = "/proc/self/exe"
 
-// binary returns what minting processes execute: a copy of the running binary, in memory, with permission to execute
-// but not to read it. The kernel makes a process of an unreadable file undumpable from its first instruction, and
-// until exec it inherits that from its parent (package undumpable). If the process made itself undumpable, another
-// process of the same user could open its memory just before that, and go on reading it. (This does not protect
-// against root, who can read every file.) If no copy can be made or executed, for example because the binary itself
-// is unreadable, the binary is used.
+// binary returns the path of the file that minting processes execute: a copy of the running binary, in memory,
+// with permission to execute but not to read it. The kernel makes a process of an unreadable file undumpable
+// from its first instruction; before that, between fork and exec, the process inherits this from its parent
+// (package undumpable). If instead the process made itself undumpable, another process of the same user could
+// open its memory just before, and continue to read it. (Root can read every file, so this does not protect
+// against root.) If no copy can be made or executed, for example because the binary itself is unreadable, the
+// path of the binary is returned.
 //
-// The path works for children of this process only. The copy lives as long as
-// the process does, and an upgrade does not touch it.
+// The path is valid only in child processes. The copy lasts as long as this process, even if the binary is
+// upgraded.
 var binary = sync.OnceValue(func() string {
 	path, err := unreadable()
 	if err != nil || !executes(path) {
@@ -59,11 +60,11 @@ func unreadable() (path string, err error) {
 	return fmt.Sprintf("/proc/self/fd/%d", fd), target.Chmod(0o111)
 }
 
-// target keeps the copy open; the garbage collector would close it.
+// target is the open file of the copy. The variable keeps the garbage collector from closing it.
 var target *os.File
 
-// executes reports whether this process may run the file. Without a request, a minting process exits with
-// a status of its own.
+// executes reports whether this process can execute the file as a minting process, which exits with
+// burn.StatusRefused if it gets no request.
 func executes(path string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// A process that does not harden itself is protected by its unreadable file alone, as before harden has run: files
-// below /proc of a process that is not dumpable belong to root, so no other process of the user can open them.
+// Before harden has run, a minting process is protected only by its unreadable file, so this test uses a
+// process that does not harden itself. Files below /proc of a process that is not dumpable belong to root: no
+// other process of the user can open them.
 func TestNotDumpableFromTheFirst(t *testing.T) {
 	if binary() == self {
 		t.Fatal("no copy that can be executed and not read: minting processes run the file itself")

@@ -68,7 +68,7 @@ func (w *world) workspace(id, url string) {
 	}
 }
 
-// key makes a key with a lifetime and the time that is left of it.
+// key stores a key with the given lifetime, of which the duration left remains.
 func (w *world) key(workspace string, life, left time.Duration) store.Key {
 	w.t.Helper()
 	k := store.Key{
@@ -137,7 +137,7 @@ func (r *running) count(t *testing.T, result string) float64 {
 	return 0
 }
 
-// told returns the days for which the audit has notices, the latest first.
+// told returns the days before expiry for which the audit has notices of a key, the latest notice first.
 func (w *world) told(k store.Key) (days []int) {
 	w.t.Helper()
 	entries, _, err := w.db.Audit(w.t.Context(), k.Workspace, store.AuditFilter{Key: k.ID, Action: store.ActionKeyNotice, Limit: 100})
@@ -166,7 +166,8 @@ type message struct {
 	Days   int
 }
 
-// receiver is a real HTTP server that answers with the status that decide returns; 0: only when the test ends.
+// receiver is a real HTTP server that answers with the status that decide returns. For 0, it does not answer
+// until the test ends.
 type receiver struct {
 	t     *testing.T
 	url   string
@@ -215,7 +216,8 @@ func (r *receiver) next() message {
 	}
 }
 
-// rest returns the results that precede the notice of another key of the workspace.
+// rest adds another key of the workspace, whose notice is due next, and returns the messages that arrive before
+// that notice.
 func (r *receiver) rest(w *world, workspace string) (before []message) {
 	r.t.Helper()
 	marker := w.key(workspace, 30*day, 7*day+time.Second)

@@ -18,8 +18,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Sender posts a message to a URL; *webhook.Client implements it. A message keeps its id when it is sent
-// again; at is the time of this attempt. Errors are logged, so they contain neither the URL nor an address.
+// Sender posts a message to a URL. *webhook.Client implements it. A message keeps its id when it is sent again;
+// at is the time of this attempt. Errors are logged, so they must contain neither the URL nor an address.
 type Sender interface {
 	Send(ctx context.Context, url, id string, at time.Time, body []byte) error
 }
@@ -48,17 +48,17 @@ type Options struct {
 
 const (
 	day = 24 * time.Hour
-	// noticeBack is how far the first search goes back, for notices due while no server ran.
+	// noticeBack is how far the first search looks back, for notices that became due while no server ran.
 	noticeBack = day
-	// noticeFor is how long a notice is tried after its time.
+	// noticeFor is how long after its due time a notice is still tried.
 	noticeFor = 2 * day
 
 	noticeEvery    = time.Minute
 	noticePause    = 5 * time.Second
 	noticePauseMax = 15 * time.Minute
-	// noticesAtOnce bounds the posts in progress of all workspaces; each workspace has one at a time.
+	// noticesAtOnce bounds the posts in progress of all workspaces together. Each workspace has at most one.
 	noticesAtOnce = 32
-	// noticesWaiting bounds a workspace's queue. A later search finds the notices beyond it.
+	// noticesWaiting bounds a workspace's queue. A later search finds the notices that did not fit.
 	noticesWaiting = 256
 	// dueAtOnce bounds the keys that one query returns.
 	dueAtOnce = 500
@@ -67,12 +67,14 @@ const (
 // noticeDays are the days before a key's expiry at which a notice is due, in descending order.
 var noticeDays = []int{14, 7, 1}
 
-// Run notifies each workspace's webhook 14, 7 and 1 day before an active key expires, until the context
-// ends. Each notice is recorded in the audit as ActionKeyNotice; without a webhook it is only recorded.
-// There is no notice for a span longer than the key's whole life, and none for a rotated key.
+// Run notifies each workspace's webhook 14, 7 and 1 day before an active key expires, until the context ends.
+// Each notice is recorded in the audit as ActionKeyNotice; without a webhook it is only recorded. A key that
+// lives for 14 days or less, for example, has no notice 14 days before its expiry. A rotated key has no
+// notices.
 //
-// A notice is sent at least once, if its receiver accepts it within two days. The audit is checked before sending, so
-// that restarts and several servers on one database rarely send it twice; then the message's id is the same.
+// A notice is sent at least once, if its receiver accepts it within two days. Because of restarts, or of
+// several servers on one database, it can be sent twice, with the same message id. This is rare, since the
+// audit is checked before sending.
 func Run(ctx context.Context, o Options) {
 	o.Every = cmp.Or(o.Every, noticeEvery)
 	o.Pause = cmp.Or(o.Pause, noticePause)
@@ -97,7 +99,7 @@ type notifier struct {
 
 	mu    sync.Mutex
 	lanes map[string]*lane // of workspaces with waiting notices
-	// overflowed has the workspaces whose queue was full, and the time from which to search again.
+	// overflowed has the workspaces whose queue was full, each with the time from which to search again.
 	overflowed map[string]time.Time
 }
 
@@ -135,7 +137,7 @@ func (n *notifier) look(ctx context.Context) error {
 	return nil
 }
 
-// scan queues the notices due between two times, of one workspace or all.
+// scan queues the notices that were due between two times, of one workspace or, with "", of all.
 func (n *notifier) scan(ctx context.Context, from, until time.Time, workspace string) error {
 	for _, days := range noticeDays {
 		span := time.Duration(days) * day
@@ -180,7 +182,7 @@ func (n *notifier) consider(ctx context.Context, d store.DuePlace, days int) err
 	return err
 }
 
-// notice waits to be sent. Its contents are read when it is sent.
+// notice is a notice in a queue. Its contents are read when it is sent.
 type notice struct {
 	id   uuid.UUID
 	days int
@@ -192,7 +194,7 @@ func noticeAt(k *store.Key, days int) time.Time {
 	return k.ExpiresAt.Add(-time.Duration(days) * day)
 }
 
-// isNoticeDue reports whether a key's notice for this number of days is due now.
+// isNoticeDue reports whether the notice of a key for this number of days is due now.
 func isNoticeDue(k *store.Key, days int, now time.Time) bool {
 	if k.ExpiresAt.IsZero() || k.Status(now) != store.Active {
 		return false

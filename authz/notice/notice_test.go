@@ -60,7 +60,7 @@ func TestNoticesOfALife(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotToldOf has keys that expire soon, with and without notices.
+// TestWhatIsNotToldOf has keys that expire soon, only some of which get a notice.
 func TestWhatIsNotToldOf(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -105,7 +105,7 @@ func TestWithoutAWebhookItIsRecorded(t *testing.T) {
 	testkit.Eventually(w.t, "it is counted", func() bool { return server.count(t, "recorded") == 1 })
 }
 
-// TestAReceiverThatFails: the receiver first fails in each possible way.
+// TestAReceiverThatFails: a notice is sent again after each possible failure of the receiver.
 func TestAReceiverThatFails(t *testing.T) {
 	for name, codes := range map[string][]int{
 		"errors": {500, 503, 404}, "redirects": {302, 307, 308}, "hangs": {0},
@@ -137,7 +137,7 @@ func TestAReceiverThatFails(t *testing.T) {
 	}
 }
 
-// quiet checks that the log names the workspace and the key, and no other data of theirs.
+// quiet checks that the log names the workspace and the key, and contains no other data of the key or the URL.
 func (w *world) quiet(url string, k store.Key) {
 	w.t.Helper()
 	log := w.log.String()
@@ -152,7 +152,7 @@ func (w *world) quiet(url string, k store.Key) {
 	}
 }
 
-// TestADeadReceiverDelaysNobodyElse: the queue of the receiver that hangs is full.
+// TestADeadReceiverDelaysNobodyElse: a receiver that hangs, with a full queue, does not delay other receivers.
 func TestADeadReceiverDelaysNobodyElse(t *testing.T) {
 	w, dead, alive := newWorld(t), newReceiver(t, always(0)), newReceiver(t, always(200))
 	w.workspace("acme", dead.url)
@@ -169,7 +169,8 @@ func TestADeadReceiverDelaysNobodyElse(t *testing.T) {
 	testkit.Eventually(w.t, "it is recorded", func() bool { return slices.Equal(w.told(k), []int{7}) })
 }
 
-// TestOneThatIsAlwaysRefusedKeepsNoOther: a refused notice does not block others of its workspace.
+// TestOneThatIsAlwaysRefusedKeepsNoOther: a notice that is always refused does not block others of its
+// workspace.
 func TestOneThatIsAlwaysRefusedKeepsNoOther(t *testing.T) {
 	w := newWorld(t)
 	var poison uuid.UUID
@@ -205,7 +206,7 @@ func TestGivenUp(t *testing.T) {
 	w.quiet(r.url, k)
 }
 
-// TestRotatedWhileItWaits: a notice is void if its key was rotated.
+// TestRotatedWhileItWaits: a waiting notice is void if its key is rotated.
 func TestRotatedWhileItWaits(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(500))
 	w.workspace("acme", r.url)

@@ -18,7 +18,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// TestARestartInBetween: only notices that were not accepted are sent again.
+// TestARestartInBetween: after a restart, only notices that were not accepted before are sent.
 func TestARestartInBetween(t *testing.T) {
 	w := newWorld(t)
 	var refused atomic.Pointer[uuid.UUID]
@@ -51,7 +51,7 @@ func TestARestartInBetween(t *testing.T) {
 	}
 }
 
-// TestSeveralServers: the second server on a database starts after all notices were sent.
+// TestSeveralServers: a second server on the database, started after all notices were sent, sends none.
 func TestSeveralServers(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -76,7 +76,7 @@ func TestSeveralServers(t *testing.T) {
 	}
 }
 
-// TestSeveralServersAtOnce: servers may send a notice twice, with the same id.
+// TestSeveralServersAtOnce: two servers can send the same notice, but with the same id.
 func TestSeveralServersAtOnce(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -106,7 +106,7 @@ func TestSeveralServersAtOnce(t *testing.T) {
 	}
 }
 
-// TestAFewOfThousands: only keys that expire soon are read.
+// TestAFewOfThousands: only keys that expire soon are read, not all.
 func TestAFewOfThousands(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -133,7 +133,7 @@ func TestAFewOfThousands(t *testing.T) {
 	}
 }
 
-// TestMoreThanWait: all notices of a workspace are sent, although its queue holds fewer.
+// TestMoreThanWait: all notices of a workspace are sent, even if they do not all fit into its queue.
 func TestMoreThanWait(t *testing.T) {
 	w, r := newWorld(t), newReceiver(t, always(200))
 	w.workspace("acme", r.url)
@@ -258,7 +258,7 @@ func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 	acme, zoo := w.key("acme", 90*day, 7*day+time.Second), w.key("zoo", 90*day, 7*day+time.Second)
 	_, before := w.db.counts()
 	w.Advance(2 * time.Second)
-	// Each key is read when it is found and when its notice is sent.
+	// Each key is looked up twice: when it is found and when its notice is sent.
 	testkit.Eventually(w.t, "both wait", func() bool { _, audits := w.db.counts(); return audits >= before+4 })
 	_, err := w.db.UpdateWorkspace(t.Context(), "acme", func(v *store.Workspace) error {
 		v.Policy.Webhook = ""

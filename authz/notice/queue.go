@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/internal/loop"
 )
 
-// lane is the queue of one workspace. Its goroutine sends one notice after the other, so that a dead or
-// slow receiver does not delay other workspaces. The notifier's mu guards it.
+// lane is the queue of one workspace. Its own goroutine sends its notices one after the other, so that a dead
+// or slow receiver does not delay other workspaces. The notifier's mu guards the lane.
 type lane struct {
 	waiting []notice
 	has     map[noticeKey]struct{} // waiting or being sent
@@ -23,7 +23,7 @@ type noticeKey struct {
 
 func (w *notice) key() noticeKey { return noticeKey{w.id, w.days} }
 
-// queue adds a notice to its workspace's lane. If that is full, a later search finds the notice again.
+// queue adds a notice to its workspace's lane. If the lane is full, a later search finds the notice again.
 func (n *notifier) queue(ctx context.Context, workspace string, w notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -45,7 +45,7 @@ func (n *notifier) queue(ctx context.Context, workspace string, w notice) {
 	l.waiting, l.has[w.key()] = append(l.waiting, w), struct{}{}
 }
 
-// wait makes a later search cover a workspace again.
+// wait makes a later search look at a workspace again, from the time `from` on.
 func (n *notifier) wait(workspace string, from time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -66,7 +66,7 @@ func (n *notifier) ready() map[string]time.Time {
 	return ready
 }
 
-// next removes and returns the first waiting notice. An empty lane ends.
+// next removes and returns the first waiting notice. If there is none, it removes the lane.
 func (n *notifier) next(workspace string, l *lane) (notice, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -85,8 +85,8 @@ func (n *notifier) next(workspace string, l *lane) (notice, bool) {
 	return notice{}, false
 }
 
-// settled removes a notice, or puts it at the end of the lane, so that a notice that is always refused
-// does not block the others.
+// settled removes a notice or, to try it again, puts it at the end of the lane, so that a notice that is always
+// refused does not block the others.
 func (n *notifier) settled(l *lane, w notice, again bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

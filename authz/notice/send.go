@@ -24,7 +24,8 @@ const (
 	noticeKnown    noticeResult = "known" // another server sent it
 )
 
-// noticeResults has the results that are counted; the server that sent a known notice counts it.
+// noticeResults has the results that are counted. noticeKnown is not: the server that sent the notice has
+// counted it.
 var noticeResults = []noticeResult{noticeSent, noticeRecorded, noticeFailed, noticeGivenUp, noticeVoid}
 
 // noticeLookBack is the largest difference between the clocks of servers.
@@ -33,7 +34,7 @@ const noticeLookBack = time.Hour
 // recordTimeout bounds recording a notice.
 const recordTimeout = 15 * time.Second
 
-// noticeEntries bounds the audit entries that are read: several servers may have recorded the same notice.
+// noticeEntries bounds the audit entries to read: several servers may have recorded the same notice.
 const noticeEntries = 32
 
 // isRecorded reports whether the audit has a key's notice for this number of days.
@@ -52,7 +53,7 @@ func (n *notifier) isRecorded(ctx context.Context, k *store.Key, days int) (bool
 	return false, err
 }
 
-// deliver sends a notice to the workspace's webhook and records it. After an error it must be called again.
+// deliver sends a notice to the workspace's webhook and records it. After an error, the caller must try again.
 func (n *notifier) deliver(ctx context.Context, workspace string, waiting *notice) (noticeResult, error) {
 	k, url, result, err := n.due(ctx, workspace, waiting)
 	if result == "" && err == nil && url != "" {
@@ -78,7 +79,7 @@ func (n *notifier) deliver(ctx context.Context, workspace string, waiting *notic
 	return noticeSent, n.record(ctx, k, waiting.days)
 }
 
-// place waits for one of the places for posts in progress, and reports whether it had to wait.
+// place waits until fewer than noticesAtOnce posts are in progress, and reports whether it had to wait.
 func (n *notifier) place(ctx context.Context) (waited bool, err error) {
 	select {
 	case n.posts <- struct{}{}:
@@ -93,8 +94,8 @@ func (n *notifier) place(ctx context.Context) (waited bool, err error) {
 	}
 }
 
-// due reads the notice's key and URL. Without a URL, the notice is only recorded in the audit.
-// With a result, there is nothing to send.
+// due reads the notice's key and URL. If it returns a result, there is nothing left to send. If it returns
+// neither a result nor a URL, the notice is only recorded in the audit.
 func (n *notifier) due(ctx context.Context, workspace string, waiting *notice) (k store.Key, url string, result noticeResult, err error) {
 	k, err = n.o.Store.Key(ctx, workspace, waiting.id)
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// queuers drives a queue step by step and records who waits and the result of each wait.
+// queuers makes waiters join and leave a queue step by step, and records the result of each wait.
 type queuers struct {
 	t       *testing.T
 	q       *Queue
@@ -22,7 +22,7 @@ type queuers struct {
 	waiters []*waiter
 }
 
-// newLine returns a queue whose workers are all taken.
+// newLine returns a queue that has no free turn.
 func newLine(t *testing.T, workers, limit int) *queuers {
 	t.Helper()
 	l := &queuers{t: t, q: New(Limits{workers, limit, limit, limit})}
@@ -41,7 +41,7 @@ func askerOf(name string) Asker {
 	return Asker{Workspace: workspace, Owner: owner, Caller: caller}
 }
 
-// join makes callers wait, one for each word in names, and returns the refused ones.
+// join lets a caller wait for each word in names, and returns the names of the refused callers.
 func (l *queuers) join(names string) (refused []string) {
 	for name := range strings.FieldsSeq(names) {
 		w, err := l.q.join(askerOf(name))
@@ -57,7 +57,7 @@ func (l *queuers) join(names string) (refused []string) {
 	return refused
 }
 
-// told returns the callers that received this verdict since the last call.
+// told returns the callers whose waits ended with this verdict since the last call.
 func (l *queuers) told(verdict error) (names []string) {
 	for i, w := range l.waiters {
 		if w == nil {
@@ -76,7 +76,7 @@ func (l *queuers) told(verdict error) (names []string) {
 	return names
 }
 
-// serve ends one turn after another and returns the callers that received them.
+// serve ends turns one after another and returns the callers that received the next turns.
 func (l *queuers) serve(turns int) string {
 	var order []string
 	for range turns {
@@ -111,7 +111,7 @@ func TestQueueTakesTurns(t *testing.T) {
 	}
 }
 
-// Within a lane the oldest waiter is first, and a caller that returns goes to the end.
+// Within a lane the oldest waiter is first, and a caller that joins again goes to the end.
 func TestQueueKeepsOrder(t *testing.T) {
 	l := newLine(t, 1, 100)
 	l.join("a a b")
@@ -194,7 +194,8 @@ func TestQueueBounds(t *testing.T) {
 		t.Errorf("got %+v", err)
 	}
 	l.q.mu.Lock()
-	// Before x's fifth of a: four of its own, four of y and z, two of b and c.
+	// Ten turns come before the fifth of owner x in workspace a: four of x, four of y and z, and two of
+	// workspaces b and c.
 	if got := l.q.ahead(askerOf("a/x")); got != 10+1 {
 		t.Errorf("%d turns ahead", got)
 	}
@@ -210,7 +211,7 @@ func TestQueueBounds(t *testing.T) {
 	}
 }
 
-// The newest waiter is sent away, since the others have waited longer.
+// A full queue evicts the newest waiter of the longest lane, since the other waiters have waited longer.
 func TestQueueDropsTheNewest(t *testing.T) {
 	l := newLine(t, 1, 3)
 	l.join("a a a")
@@ -256,12 +257,12 @@ func TestQueueLeave(t *testing.T) {
 	if got := l.serve(1); got != "b" {
 		t.Errorf("the turn went to %s, want b", got)
 	}
-	// A caller that leaves after receiving a turn passes it on.
+	// A caller that leaves just after receiving a turn passes the turn on.
 	l.q.Release()
 	l.q.leave(l.waiters[2])
 	idle(t, l.q, 1)
 
-	// A caller that leaves after being sent away has no turn to pass on.
+	// A caller that leaves after being evicted has no turn to pass on.
 	full := newLine(t, 1, 2)
 	full.join("a a b")
 	full.q.leave(full.waiters[1])
@@ -288,7 +289,7 @@ func TestAcquireEndsWithItsContext(t *testing.T) {
 	idle(t, q, 1)
 }
 
-// Cancellations race with turns and evictions: the number of workers stays the same, and no caller waits forever.
+// Cancellations race with turns and evictions: no turn is lost or added, and no caller waits forever.
 func TestQueueUnderStress(t *testing.T) {
 	const workers, limit, callers = 3, 1000, 4000
 	q := newLine(t, workers, limit).q
@@ -336,7 +337,7 @@ func TestQueueUnderStress(t *testing.T) {
 	}
 }
 
-// idle checks that all workers are free and no request waits.
+// idle checks that all turns are free and no request waits.
 func idle(t *testing.T, q *Queue, workers int) {
 	t.Helper()
 	q.mu.Lock()

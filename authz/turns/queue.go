@@ -1,5 +1,5 @@
-// Package turns shares a scarce resource fairly: tenants take turns, and within each tenant its callers, however many
-// requests one of them sends.
+// Package turns shares a scarce resource fairly: tenants take turns, and so do the callers of each tenant,
+// however many requests one of them sends.
 package turns
 
 import (
@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Asker identifies a waiter, for its turns and for its places in the queue.
+// Asker identifies the sender of a request, for turns and for places in the queue.
 type Asker struct {
 	Workspace string
 	Owner     string // within the workspace; empty for none
@@ -24,10 +24,10 @@ type Limits struct {
 	PerCaller int // waiters of one caller
 }
 
-// Queue runs AtOnce turns at a time. The others wait, each owner in a lane of its own. Workspaces take turns, and
-// within each workspace its owners do. In a full queue, the newest waiter in the longest lane of the longest
-// workspace gives way to one in a shorter lane. An owner and a caller are limited to a share of the queue, so they
-// can't crowd others out. It is safe for concurrent use.
+// Queue runs AtOnce turns at a time. Other requests wait, those of each owner in a lane of its own. Workspaces
+// take turns, and so do the owners of each workspace. In a full queue, a new waiter in a shorter lane replaces
+// the newest waiter in the longest lane of the longest workspace. An owner and a caller are limited to a share
+// of the queue, so they can't crowd others out. A Queue is safe for concurrent use.
 type Queue struct {
 	mu      sync.Mutex
 	free    int
@@ -36,7 +36,7 @@ type Queue struct {
 	line    line           // of workspaces
 }
 
-// FullError means that a request may not wait; Reason says why.
+// FullError means that a request can't wait, for the given Reason.
 type FullError struct {
 	Asker
 	Reason string // owner, caller or queue
@@ -58,7 +58,7 @@ type line struct {
 	byName  map[string]*list.Element
 }
 
-// branch is a workspace, with owners, or an owner, with waiters.
+// branch is a workspace, with its owners, or an owner, with its waiters.
 type branch struct {
 	name    string
 	owners  line
@@ -79,7 +79,8 @@ func New(l Limits) *Queue {
 	return &Queue{free: l.AtOnce, limits: l, callers: make(map[string]int)}
 }
 
-// Acquire waits for a turn; the caller must end it by Release. Errors: *FullError, and the context's cause.
+// Acquire waits for a turn. The caller must end the turn by Release. Errors: *FullError, and the context's
+// cause.
 func (q *Queue) Acquire(ctx context.Context, asker Asker) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -97,7 +98,7 @@ func (q *Queue) Acquire(ctx context.Context, asker Asker) error {
 	}
 }
 
-// join returns a waiter, or nil if a turn is free.
+// join returns a new waiter, or nil if the caller has a turn already, since one was free.
 func (q *Queue) join(asker Asker) (*waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -121,7 +122,7 @@ const (
 	QueueFull  = "queue"  // the queue is full, and no lane is longer than the asker's
 )
 
-// full returns the reason why the asker may not wait, or "".
+// full returns the reason why the asker can't wait, or "".
 func (q *Queue) full(asker Asker) string {
 	switch {
 	case q.lane(asker) >= q.limits.PerOwner:
@@ -134,7 +135,7 @@ func (q *Queue) full(asker Asker) string {
 	return ""
 }
 
-// lane returns the number of waiters of the asker's owner.
+// lane returns the number of waiters in the lane of the asker's owner.
 func (q *Queue) lane(asker Asker) int {
 	if b := q.line.find(asker.Workspace); b != nil {
 		if o := b.owners.find(asker.Owner); o != nil {
@@ -144,8 +145,9 @@ func (q *Queue) lane(asker Asker) int {
 	return 0
 }
 
-// makeRoom evicts the newest waiter in the longest lane of the longest workspace, if that workspace stays at least as
-// long as the asker's will be, or within the asker's own workspace, that lane as long as the asker's lane.
+// makeRoom evicts the newest waiter in the longest lane of the longest workspace, and reports whether it did
+// so. After that and after the asker's request joins, the workspace that lost a waiter must still be at least
+// as long as the asker's workspace or, within one workspace, its lane at least as long as the asker's lane.
 func (q *Queue) makeRoom(asker Asker) bool {
 	workspace, mine := q.line.longest(), 0
 	if b := q.line.find(asker.Workspace); b != nil {
@@ -162,7 +164,7 @@ func (q *Queue) makeRoom(asker Asker) bool {
 	return true
 }
 
-// drop removes a waiter from its lane and gives it the result of verdict.
+// drop removes a waiter from its lane and gives it the verdict that the function verdict returns.
 func (q *Queue) drop(w *waiter, verdict func(*waiter) error) {
 	workspace := q.line.find(w.asker.Workspace)
 	workspace.owners.find(w.asker.Owner).waiters.Remove(w.place)
@@ -182,7 +184,7 @@ func (q *Queue) count(asker Asker, n int) {
 	}
 }
 
-// leave cancels a wait. A turn that was given meanwhile goes to the next waiter.
+// leave cancels a wait. If the waiter got a turn meanwhile, the turn goes to the next waiter.
 func (q *Queue) leave(w *waiter) {
 	q.mu.Lock()
 	if w.place != nil {
@@ -217,7 +219,8 @@ func (q *Queue) turnAway(asker Asker, reason string) error {
 	return &FullError{Asker: asker, Reason: reason, Ahead: q.ahead(asker)}
 }
 
-// ahead returns the number of turns up to and including one of a new waiter of the asker. The caller holds mu.
+// ahead returns how many turns are given until a new waiter of the asker gets one, including that one. The
+// caller holds mu.
 func (q *Queue) ahead(asker Asker) int {
 	mine := q.lane(asker) + 1
 	own := q.line.find(asker.Workspace)
@@ -227,7 +230,8 @@ func (q *Queue) ahead(asker Asker) int {
 	return q.line.before(asker.Workspace, mine)
 }
 
-// before returns how many turns all branches get until the named one has had that many.
+// before returns how many turns all branches together get until the named branch has had the given number of
+// turns.
 func (l *line) before(name string, turns int) int {
 	all := turns
 	for e := l.turns.Front(); e != nil; e = e.Next() {
@@ -245,7 +249,7 @@ func (l *line) find(name string) *branch {
 	return nil
 }
 
-// branch returns the branch of a name and creates it if missing; the caller adds waiters to it.
+// branch returns the branch with a name. It creates a missing branch, to which the caller must add waiters.
 func (l *line) branch(name string) *branch {
 	if b := l.find(name); b != nil {
 		return b
@@ -274,7 +278,7 @@ func (l *line) longest() (longest *branch) {
 	return longest
 }
 
-// tidy removes a branch without waiters from the turns.
+// tidy removes a branch from the line if it has no waiters left.
 func (l *line) tidy(name string) {
 	if e := l.byName[name]; e.Value.(*branch).len() == 0 {
 		l.turns.Remove(e)

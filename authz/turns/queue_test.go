@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/authz/turns"
 )
 
-// order lets the askers wait for the only turn, in the given order. It returns the order in
-// which they got it, and how many were turned away by reason.
+// order makes the askers wait for the only turn, in the given order. It returns the order in which they got the
+// turn, and how many requests were turned away for each reason.
 func order(t *testing.T, l turns.Limits, who ...string) (got []string, away map[string]int) {
 	t.Helper()
 	away = map[string]int{}

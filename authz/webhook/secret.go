@@ -30,8 +30,8 @@ func (s Secret) GoString() string { return s.String() }
 // LogValue redacts the secret.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// ParseSecret reads whsec_ and base64, or uses the text itself without white space at both ends. Errors do
-// not contain the secret.
+// ParseSecret decodes whsec_ and base64. It uses any other text as it is, without white space at both ends.
+// Errors do not contain the secret.
 func ParseSecret(text []byte) (Secret, error) {
 	text = bytes.TrimSpace(text)
 	if encoded, is := bytes.CutPrefix(text, prefix); is {

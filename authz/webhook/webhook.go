@@ -18,13 +18,13 @@ import (
 	"github.com/burnkey/burnkey/internal/outbound"
 )
 
-// maxDrain is the number of bytes of an answer that are read so that the connection can be reused.
+// maxDrain is how many bytes of an answer are read, so that the connection can be reused.
 const maxDrain = 64 << 10
 
 // Options of a Client. HTTP is required.
 type Options struct {
-	// HTTP makes the calls. It must not follow redirects: their targets are not validated, and
-	// messages may be signed.
+	// HTTP sends the requests. It must not follow redirects: their targets are not validated, and messages may
+	// be signed.
 	HTTP *http.Client
 	// Secret signs messages; nil: unsigned.
 	Secret Secret
@@ -86,7 +86,7 @@ func (c *Client) Send(ctx context.Context, url, id string, at time.Time, body []
 	}
 }
 
-// reason describes an error, whose own text contains the URL, hosts and addresses.
+// reason describes an error without its own message, which contains the URL, hosts and addresses.
 func reason(err error) string {
 	var (
 		timeout net.Error
@@ -113,8 +113,8 @@ func reason(err error) string {
 	}
 }
 
-// isTLS reports whether an error comes from TLS: an untrusted certificate, an alert of the other side, or
-// an answer that is not TLS.
+// isTLS reports whether an error comes from TLS: an untrusted certificate, an alert of the receiver, or an
+// answer that is not TLS.
 func isTLS(err error) bool {
 	var (
 		certificate *tls.CertificateVerificationError

@@ -32,7 +32,7 @@ func newClient(t *testing.T, o webhook.Options) *webhook.Client {
 	return c
 }
 
-// This is the published example of Standard Webhooks, with which its libraries are tested.
+// This is the published example of Standard Webhooks, which its libraries use as a test.
 const (
 	exampleSecret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	exampleID        = "msg_p5jXN8AQM9LWM0D4loKWxJek"
@@ -82,7 +82,7 @@ func TestUnsignedWithoutASecret(t *testing.T) {
 	}
 }
 
-// TestErrors has each kind of failure. No error may name the receiver.
+// TestErrors causes each kind of failure. No error may name the receiver.
 func TestErrors(t *testing.T) {
 	var elsewhere bool
 	hang := make(chan struct{})

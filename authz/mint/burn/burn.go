@@ -1,8 +1,9 @@
 // Package burn is the minting process: it generates one key pair, signs one digest with it and exits.
 //
 // A program that imports this package becomes a minting process if its only argument is Subcommand. That
-// happens before most packages are initialised: a key takes about 60 ms, and initialising a server would
-// add 5. So this package imports as little as possible, and leaves JOSE to its parent.
+// happens before most packages are initialised: making a key takes about 60 ms, and initialising a server would
+// add 5 ms. For the same reason, this package imports as little as possible, and leaves JOSE to its parent
+// process.
 package burn
 
 import (
@@ -20,7 +21,7 @@ import (
 // Subcommand is the hidden argument that makes the binary a minting process.
 const Subcommand = "mint-one-key"
 
-// Requests of the parent, one byte on standard input.
+// Requests of the parent process, one byte on standard input.
 const (
 	// Sign requests a modulus and then the RS256 signature of a SHA-256 digest.
 	Sign = 's'
@@ -48,9 +49,9 @@ func init() {
 
 // run is the main function of a minting process. It does not report why it failed: a message could contain a secret.
 func run() int {
-	// Some effects of harden are limited to this thread, so the key must be made in it.
+	// Some effects of harden are limited to this thread, so this thread must make the key.
 	runtime.LockOSThread()
-	// The process is short and small: a garbage collection would only copy secrets.
+	// The process uses little memory for a short time, and a garbage collection could copy secrets.
 	debug.SetGCPercent(-1)
 	if err := harden(); err != nil {
 		return StatusUnhardened

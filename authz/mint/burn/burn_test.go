@@ -48,7 +48,7 @@ func verify(t *testing.T, answer, digest []byte) {
 	}
 }
 
-// If the parent ends after half a digest, nothing is signed.
+// If the parent process ends after half of the digest, nothing is signed.
 func TestConverseWithHalfADigest(t *testing.T) {
 	var out bytes.Buffer
 	if err := converse(strings.NewReader(string(byte(Sign))+"half"), &out); err == nil || out.Len() != ModulusLen {

@@ -4,5 +4,5 @@ package burn
 
 import "runtime/secret"
 
-// secretly makes the runtime erase the memory that f used, on platforms that support it.
+// secretly runs f and, on platforms that support it, erases the memory that f used.
 func secretly(f func()) { secret.Do(f) }

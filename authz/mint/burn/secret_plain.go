@@ -2,5 +2,5 @@
 
 package burn
 
-// secretly runs f. The build did not enable runtime/secret.
+// secretly only runs f, since this build does not enable runtime/secret.
 func secretly(f func()) { f() }
