@@ -32,7 +32,7 @@ type Actor struct {
 
 type actorKey struct{}
 
-// By returns a context in which a Store records its changes as those of a. Invalid UTF-8 and NUL are
+// By returns a context with which a Store records a as the actor of its changes. Invalid UTF-8 and NUL in a are
 // replaced, so that no change fails because of its author's name.
 func By(ctx context.Context, a Actor) context.Context {
 	return context.WithValue(ctx, actorKey{}, Actor{Kind: clean(a.Kind), ID: clean(a.ID), From: clean(a.From)})
@@ -85,7 +85,7 @@ const (
 	ResultRefused = "refused"
 )
 
-// Entry is one record of the audit. It never has a token or a session's secret.
+// Entry is one record of the audit. It never contains a token or a session's secret.
 type Entry struct {
 	ID        uuid.UUID // a UUIDv7 of At: entries sort by it
 	Workspace string
@@ -107,15 +107,15 @@ type AuditFilter struct {
 	Result  string
 	Since   time.Time // at it or later
 	Until   time.Time // before it
-	// After starts the page after this id, whether an entry has it or not; uuid.Nil: at the newest.
+	// After is the id after which the page starts, even if no entry has this id; uuid.Nil: start at the newest.
 	After uuid.UUID
 	Limit int // the most entries of a page; must be positive
-	// Bytes and Rows have the same meaning as in Filter. Rows counts entries of the Owner or Key within
-	// the times.
+	// Bytes and Rows have the same meaning as in Filter. Rows counts the entries of the Owner or Key from Since
+	// to Until.
 	Bytes, Rows int
 }
 
-// Narrows reports whether the filter drops entries that no index leaves out.
+// Narrows reports whether the filter has a condition that no index can answer.
 func (f *AuditFilter) Narrows() bool { return f.Action != "" || f.ActorID != "" || f.Result != "" }
 
 // ActorAsID returns ActorID, in lower case if it is a key's id. Other ids come from a provider
@@ -130,28 +130,28 @@ func (f *AuditFilter) ActorAsID() string {
 // AuditStore is the part of Store that records who did what. Entries can't be changed, and only
 // CutAudit deletes them.
 type AuditStore interface {
-	// Record adds an entry about something that changes nothing in the store, such as a refusal. ID is
-	// set. An Actor without a Kind is replaced by ctx's. At must not be zero. The workspace need not
+	// Record adds an entry about something that changes nothing in the store, such as a refusal. The store sets
+	// ID, and replaces an Actor without a Kind by that of ctx. At must not be zero. The workspace need not
 	// exist.
 	Record(ctx context.Context, e Entry) error
 	// Audit lists a workspace's entries, newest first. An index selects them by owner, key or time; other
-	// fields filter the entries found. For next see Store.Keys.
+	// fields filter the entries found. Store.Keys explains next.
 	Audit(ctx context.Context, workspace string, f AuditFilter) (list []Entry, next uuid.UUID, err error)
-	// CutAudit deletes archived entries of a workspace: those before a time whose id is at most
-	// through, up to AuditCut of them, the oldest first. It returns how many. Unless that is 0,
-	// it records an ActionAuditCut in the same transaction.
+	// CutAudit deletes archived entries of a workspace: those older than the time `before` whose id is at most
+	// `through`, up to AuditCut of them, the oldest first. It returns their number. If that is not 0, it
+	// records an ActionAuditCut in the same transaction.
 	CutAudit(ctx context.Context, workspace string, through uuid.UUID, before, now time.Time) (int, error)
 }
 
-// AuditCut bounds how many entries one CutAudit deletes, since other writers wait for it.
+// AuditCut limits how many entries one CutAudit deletes, because other writers wait for it.
 const AuditCut = 1000
 
-// AuditWasCut returns the entry of ActionAuditCut. For backends.
+// AuditWasCut returns the entry that CutAudit records. For backends.
 func AuditWasCut(ctx context.Context, workspace string, count int, before, at time.Time) Entry {
 	return newEntry(ctx, workspace, ActionAuditCut, at, detail{"count": count, "before": before.UTC()})
 }
 
-// entries counts this process's entries, so that those of the same time keep their order.
+// entries counts this process's entries: the count in their ids keeps entries of the same time in order.
 var entries atomic.Uint32
 
 // EntryID returns a new id for an entry of a time: a UUIDv7 with the microseconds and a counter after
@@ -163,8 +163,8 @@ func EntryID(at time.Time) uuid.UUID {
 	return id
 }
 
-// FirstEntryID returns the lowest id that an entry of a time can have. Years that
-// a UUIDv7 can't express count as its first or last.
+// FirstEntryID returns the lowest id that an entry of a time can have. A time outside the range of a UUIDv7 is
+// replaced by the nearest time in it.
 func FirstEntryID(at time.Time) (id uuid.UUID) {
 	const last = 1<<48*1000 - 1
 	micros := uint64(min(max(at.UnixMicro(), 0), last))

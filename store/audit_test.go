@@ -52,7 +52,7 @@ func TestActorOfAContext(t *testing.T) {
 	}
 }
 
-// Actions returns every constant whose name begins with Action.
+// TestActionsAreAll checks that Actions returns every constant whose name begins with Action.
 func TestActionsAreAll(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "audit.go", nil, 0)
 	if err != nil {

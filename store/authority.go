@@ -22,16 +22,17 @@ var ErrNoAuthority = errors.New("the caller's key is revoked or their session is
 type Authority struct {
 	// Key is a key of Home. It is valid while it is published and not expired.
 	Key uuid.UUID
-	// Session is the hash of a session. It is valid while the session is stored and not expired,
-	// and the key that it was MadeBy, if any, is not revoked.
+	// Session is the hash of a session. It is valid while the session is stored and not expired, and its
+	// MadeBy, if any, is not revoked.
 	Session [32]byte
-	// Now is called within the transaction; nil means time.Now. It must not call the store.
+	// Now returns the time of the check; nil means time.Now. It is called within the transaction and must not
+	// call the store.
 	Now func() time.Time
 }
 
 type authorityKey struct{}
 
-// Under returns a context in which a authorizes a Store's changes.
+// Under returns a context with which a authorizes a Store's changes.
 func Under(ctx context.Context, a Authority) context.Context {
 	return context.WithValue(ctx, authorityKey{}, a)
 }
@@ -45,7 +46,7 @@ func AuthorityOf(ctx context.Context) Authority {
 // Own reports whether a is the server's own authority.
 func (a Authority) Own() bool { return a.Key == uuid.Nil && a.Session == [32]byte{} }
 
-// Name identifies an authority, for limits that count by authority.
+// Name returns a string that identifies a, for limits per authority.
 func (a Authority) Name() string { return string(a.Key[:]) + string(a.Session[:]) }
 
 // Time returns the time at which the validity of a is checked.
@@ -56,7 +57,7 @@ func (a Authority) Time() time.Time {
 	return a.Now()
 }
 
-// Terms checks a new key against the workspace as it is in the transaction that stores the key,
-// and returns how many keys the owner may have (0: unlimited). An error refuses the key. Terms
-// must not call the store, and may be called again. Nil refuses nothing.
+// Terms checks a new key against the workspace as it is in the transaction that stores the key, and returns how
+// many keys the owner can have (0: unlimited). If it returns an error, the key is not stored. Terms must not
+// call the store, and can be called several times for one key. A nil Terms allows everything.
 type Terms func(w *Workspace) (perOwner int, err error)

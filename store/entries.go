@@ -10,10 +10,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// The functions below return the entries that a backend adds to the audit for its changes. Their
-// arguments are the records as stored after the change.
+// The functions below return the audit entries that a backend adds for its changes. Their arguments are the
+// records as stored after the change.
 
-// detail is a JSON object; nil values are left out.
+// detail is a JSON object; newEntry deletes members that are nil.
 type detail map[string]any
 
 func newEntry(ctx context.Context, workspace, action string, at time.Time, d detail) Entry {
@@ -28,8 +28,7 @@ func newEntry(ctx context.Context, workspace, action string, at time.Time, d det
 	}
 }
 
-// text returns the detail as stored, without escapes for HTML, which would make it up to six
-// times as long.
+// text returns the detail as JSON without HTML escapes, which would make it up to six times as long.
 func (d detail) text() json.RawMessage {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -46,7 +45,7 @@ func keyEntry(ctx context.Context, k Key, action string, at time.Time, d detail)
 	return e
 }
 
-// Recorded completes an entry that is passed to AuditStore.Record.
+// Recorded completes an entry that was passed to AuditStore.Record.
 func Recorded(ctx context.Context, e Entry) Entry {
 	e.ID, e.At = EntryID(e.At), time.UnixMicro(e.At.UnixMicro()).UTC()
 	if e.Actor.Kind == "" {
@@ -82,7 +81,7 @@ func workspaceFields(w Workspace) detail {
 	return d
 }
 
-// changed returns the fields that differ, with both values; a missing one is null.
+// changed returns the fields that differ, each with the value before and after; a missing value is null.
 func changed(before, after detail) detail {
 	type change struct {
 		Before any `json:"before"`
@@ -105,7 +104,7 @@ func changed(before, after detail) detail {
 	return d
 }
 
-// without returns the parts that others do not have.
+// without returns the members of parts that others does not have with the same value.
 func without(parts, others detail) detail {
 	left := detail{}
 	for name, part := range parts {
@@ -125,7 +124,7 @@ func members(v any) detail {
 	return d
 }
 
-// KeyIssued returns the entry of ActionKeyIssue, also for a successor.
+// KeyIssued returns the entry of ActionKeyIssue, for a new key or a rotated key's successor.
 func KeyIssued(ctx context.Context, k Key) Entry {
 	return keyEntry(ctx, k, ActionKeyIssue, k.CreatedAt, detail{
 		"kid": k.KID.String(), "name": k.Name, "scopes": append([]string{}, k.Scopes...), "expires_at": orNil(k.ExpiresAt),
@@ -140,8 +139,7 @@ func KeyUpdated(ctx context.Context, before, after Key) Entry {
 	return keyEntry(ctx, after, ActionKeyUpdate, after.UpdatedAt, changed(fields(before), fields(after)))
 }
 
-// object returns a JSON object as a detail's value, with its members unchanged; any other text
-// becomes a string.
+// object returns raw as a value in a detail: a JSON object with its members unchanged, or else a string.
 func object(raw json.RawMessage) any {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(raw, &members) != nil {
@@ -154,7 +152,7 @@ func object(raw json.RawMessage) any {
 	return d
 }
 
-// KeyRevoked returns the entry of ActionKeyRevoke. The key has its RevokedAt.
+// KeyRevoked returns the entry of ActionKeyRevoke. The key's RevokedAt is set.
 func KeyRevoked(ctx context.Context, k Key) Entry {
 	return keyEntry(ctx, k, ActionKeyRevoke, k.RevokedAt, detail{
 		"kid": k.KID.String(), "name": k.Name, "rotated_from": idOrNil(k.RotatedFrom), "rotated_to": idOrNil(k.RotatedTo),
@@ -184,14 +182,14 @@ func KeyRetired(k Key, at time.Time) Entry {
 	return keyEntry(context.Background(), k, action, at, detail{"kid": k.KID.String(), "name": k.Name, "due_at": due})
 }
 
-// KeyNoticed returns the entry of ActionKeyNotice: a notice was sent that the key expires in days.
+// KeyNoticed returns the entry of ActionKeyNotice: a notice was sent that the key expires in `days` days.
 func KeyNoticed(ctx context.Context, k Key, days int, at time.Time) Entry {
 	return keyEntry(ctx, k, ActionKeyNotice, at, detail{
 		"kid": k.KID.String(), "name": k.Name, "days": days, "expires_at": orNil(k.ExpiresAt),
 	})
 }
 
-// SessionBegun returns the entry of ActionSessionCreate for a link, or of ActionSessionStart.
+// SessionBegun returns the entry of ActionSessionCreate for a link, or of ActionSessionStart for a session.
 func SessionBegun(ctx context.Context, s Session) Entry {
 	action := ActionSessionStart
 	if s.Kind == KindLink {
@@ -205,8 +203,8 @@ func SessionEnded(ctx context.Context, s Session, at time.Time) Entry {
 	return sessionEntry(ctx, s, ActionSessionEnd, at)
 }
 
-// SessionsEnded returns the entry of ActionSessionEnd for count sessions: an owner's, or all if owner
-// is empty.
+// SessionsEnded returns the entry of ActionSessionEnd for the end of count sessions: those of one owner, or all
+// if owner is empty.
 func SessionsEnded(ctx context.Context, workspace, owner string, count int, at time.Time) Entry {
 	e := newEntry(ctx, workspace, ActionSessionEnd, at, detail{"count": count})
 	e.Owner = owner

@@ -5,20 +5,19 @@ import (
 	"sync"
 )
 
-// AtGate is how many writers of one name a Gate admits at once: one holds the contended
-// resource, such as a row's lock, and the next is already waiting for it.
+// AtGate is how many writers with the same name a Gate admits at once: one holds the resource that they compete
+// for, such as a row's lock, and the next already waits for it.
 const AtGate = 2
 
-// Gate admits AtGate writers at once for each name, and a number in total. A caller with many
-// writes thus waits outside of the database, where it does not keep others waiting. It is safe
-// for concurrent use.
+// Gate admits AtGate writers at once for each name, and a number in total. Most writes of a busy caller thus
+// wait outside of the database, where they do not delay others. A Gate is safe for concurrent use.
 type Gate struct {
 	all   chan struct{} // nil: unlimited
 	mu    sync.Mutex
 	rooms map[string]*room
 }
 
-// NewGate returns a Gate that admits all writers in total; 0: unlimited.
+// NewGate returns a Gate that admits at most `all` writers in total; 0: unlimited.
 func NewGate(all int) *Gate {
 	g := &Gate{rooms: make(map[string]*room)}
 	if all > 0 {
@@ -39,7 +38,7 @@ type room struct {
 	users  int // admitted or waiting
 }
 
-// Enter waits to be admitted; the caller must call leave. The only error is that of ctx.
+// Enter waits until the Gate admits the caller, who must then call leave. It only fails if ctx ends.
 func (g *Gate) Enter(ctx context.Context, name string) (leave func(), err error) {
 	g.mu.Lock()
 	r := g.rooms[name]

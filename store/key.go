@@ -21,24 +21,24 @@ type Key struct {
 	Audience  []string
 	Claims    json.RawMessage // a JSON object: the caller's own claims
 	Metadata  json.RawMessage // a JSON object: not signed
-	// IdempotencyKey is the one it was issued under, or empty.
+	// IdempotencyKey is that of the request that issued the key, or empty.
 	IdempotencyKey string
-	// RequestDigest distinguishes requests under one IdempotencyKey. Nil: unknown, and equal to
-	// any request.
+	// RequestDigest distinguishes requests with the same IdempotencyKey. Nil: unknown; every request is
+	// considered equal.
 	RequestDigest []byte
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 	ExpiresAt     time.Time // zero: never
 	RevokedAt     time.Time // zero: not revoked
-	// RotatedFrom is the key that this one replaces, and RotatedTo the key that replaces it; uuid.Nil:
-	// none. Both of them are published until GraceEndsAt, which is never after ExpiresAt.
+	// RotatedFrom is the key that this key replaces, and RotatedTo the key that replaces this key, or uuid.Nil.
+	// A key with RotatedTo stays published until GraceEndsAt, which is never after ExpiresAt.
 	RotatedFrom, RotatedTo uuid.UUID
 	GraceEndsAt            time.Time // zero: not rotated
 	Version                uint64    // the version that published it
 	RevokedVersion         uint64    // the version that removed it because it was revoked, or 0
 	ExpiredVersion         uint64    // the version that removed it for its age, or 0
 
-	// LastUsedAt is set by RecordUsage. Retire may leave it out.
+	// LastUsedAt is set by RecordUsage. It can be missing in the keys that Retire returns.
 	LastUsedAt time.Time // zero: no use is known
 }
 
@@ -51,11 +51,11 @@ func (k *Key) Repeated(earlier uuid.UUID, digest []byte) *IdempotencyError {
 // Published reports whether the key's JWK is in the workspace's set.
 func (k *Key) Published() bool { return k.Removed() == 0 }
 
-// Removed returns the version that removed the key from the set, 0 while it is published.
+// Removed returns the version that removed the key from the set, or 0 while the key is published.
 func (k *Key) Removed() uint64 { return max(k.RevokedVersion, k.ExpiredVersion) }
 
-// DueAt returns when Retire should remove the key: when its grace ends or it expires, whichever
-// is first. Zero: never, or the key is already removed.
+// DueAt returns when Retire should remove the key: when its grace ends or it expires, whichever is first. The
+// zero time means never, or that the key is already removed.
 func (k *Key) DueAt() time.Time {
 	switch {
 	case !k.Published():
@@ -109,20 +109,20 @@ type Filter struct {
 	CreatedBefore time.Time
 	// UnusedSince selects keys created before this time and not used since.
 	UnusedSince time.Time
-	// Query selects keys whose name, or without Owner whose owner, contains it (compared by
-	// Fold), and the key whose id or kid it is.
+	// Query selects keys whose name contains this string (compared by Fold), and the key with this id or kid.
+	// If Owner is empty, it also selects keys whose owner contains the string.
 	Query string
-	// After starts the page after this id, whether a key has it or not; uuid.Nil: at the first key.
+	// After is the id after which the page starts, even if no key has this id; uuid.Nil: start at the first
+	// key.
 	After uuid.UUID
 	Limit int // the most keys of a page; must be positive
-	// Bytes bounds the size of a page, approximately. At least one key is returned. 0: unlimited.
+	// Bytes limits the size of a page, approximately. At least one key is returned. 0: unlimited.
 	Bytes int
-	// Rows bounds how many records of the Owner or the workspace are examined, selected or not.
-	// 0: unlimited.
+	// Rows limits how many records of the Owner or the workspace are examined, selected or not. 0: unlimited.
 	Rows int
 }
 
-// Narrows reports whether the filter drops records that no index leaves out.
+// Narrows reports whether the filter has a condition that no index can answer.
 func (f *Filter) Narrows() bool {
 	return f.Status != "" || f.Live || f.Scope != "" || f.Query != "" || !f.CreatedBefore.IsZero() || !f.UnusedSince.IsZero()
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Fold normalizes a text for comparison: texts that differ only in case (Unicode Standard
-// section 3.13, full folding) or in the composition of characters (Annex 15) become equal.
+// Fold normalizes a string for comparison: strings that differ only in case (Unicode Standard section 3.13,
+// full folding) or in the composition of characters (Annex 15) become equal.
 func Fold(text string) string {
 	if isASCII(text) {
 		return strings.ToLower(text)
@@ -29,8 +29,8 @@ func isASCII(text string) bool {
 	return true
 }
 
-// Search is a parsed Filter.Query or WorkspaceFilter.Query, for backends. The database may drop
-// a text by itself only if that is ASCII and, in lower case, does not contain Folded.
+// Search is a parsed Filter.Query or WorkspaceFilter.Query, for backends. The database must only exclude a
+// string if it is ASCII and, in lower case, does not contain Folded. Names checks the others.
 type Search struct {
 	Folded string
 	kid    jwks.KID
@@ -59,7 +59,7 @@ func (s *Search) IsKey(id uuid.UUID, kid []byte) bool {
 	return s.isID && id == s.id || s.isKID && string(kid) == string(s.kid[:])
 }
 
-// Names reports whether one of the texts contains the query.
+// Names reports whether one of the strings contains the query.
 func (s *Search) Names(texts ...string) bool {
 	for _, text := range texts {
 		if strings.Contains(Fold(text), s.Folded) {
@@ -69,8 +69,8 @@ func (s *Search) Names(texts ...string) bool {
 	return false
 }
 
-// Picker chooses the items of one page from rows in the list's order, by their sizes, before
-// any of them is read completely. For backends.
+// Picker chooses the items of one page by their sizes, from rows in the list's order, so that a backend reads
+// only these items completely. For backends.
 type Picker[ID any] struct {
 	IDs  []ID // of the page
 	More bool // more rows follow
@@ -91,8 +91,8 @@ func (p *Picker[ID]) Add(id ID, size int) bool {
 	return true
 }
 
-// Next returns the id after which the list continues: the last of the page, or, if the search
-// ended there, the last row examined; the zero id at the end of the list.
+// Next returns the id after which the next page starts: the last id of the page if more rows follow, or else
+// lookedTo, the last row that the backend examined (the zero id at the end of the list).
 func (p *Picker[ID]) Next(lookedTo ID) (none ID) {
 	if p.More {
 		return p.IDs[len(p.IDs)-1]

@@ -11,11 +11,12 @@ import (
 	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
-// recordEntry adds an entry to the audit within the statement of the change. The statement's first arguments are those of
-// EntryArgs: $1 is the workspace and $8 the key. With a FROM that finds no row it adds nothing.
+// recordEntry adds an entry to the audit within the statement of the change. The statement's first arguments
+// are those of EntryArgs: $1 is the workspace and $8 the key. If a FROM clause is appended that finds no row,
+// no entry is added.
 const recordEntry = `INSERT INTO audit (` + rows.AuditColumns + `) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11`
 
-// Record implements store.Store. It and changes of the workspace do not wait for one another.
+// Record implements store.Store. Record and changes of the workspace do not wait for one another.
 func (s *Store) Record(ctx context.Context, e store.Entry) error {
 	if e.At.IsZero() {
 		return wrap(ctx, "record", rows.ErrTime)
@@ -28,7 +29,8 @@ func (s *Store) Record(ctx context.Context, e store.Entry) error {
 }
 
 const (
-	// beginCut allows the transaction to delete entries: see audit_is_append_only.
+	// beginCut allows the transaction to delete entries, which the trigger audit_is_append_only otherwise
+	// refuses.
 	beginCut = `SELECT set_config('burnkey.audit_cut', 'on', true)`
 	cutAudit = `DELETE FROM audit WHERE workspace = $1 AND id IN (SELECT id FROM audit
 		WHERE workspace = $1 AND id <= $2 AND at < $3 ORDER BY id LIMIT $4)`

@@ -12,10 +12,11 @@ import (
 )
 
 const (
-	// forShare makes transactions that delete or revoke the row wait for this one, or this one for them.
+	// forShare locks a row against transactions that delete or revoke it: one of the two waits for the other.
 	forShare = ` FOR SHARE`
-	// lockHome is for changes of Home's keys. It locks the workspace before the key that authorizes the
-	// change, because changes of that key lock the workspace first: otherwise two of them could deadlock.
+	// lockHome is for changes of Home's keys. It locks the workspace before the key that authorizes the change,
+	// because a change of that key also locks the workspace first: in another order, the two changes could
+	// deadlock.
 	lockHome = `SELECT FROM workspaces WHERE id = '` + store.Home + `' FOR NO KEY UPDATE`
 )
 
@@ -38,7 +39,7 @@ func (s *Store) Standing(ctx context.Context) error {
 	}))
 }
 
-// standing wraps do, a change of a workspace, in a transaction that checks the authority of ctx. It
+// standing wraps do, a change of a workspace, in a transaction that checks the authority of ctx. The authority
 // stays valid until the transaction ends.
 func standing(ctx context.Context, workspace string, do change) change {
 	a := store.AuthorityOf(ctx)

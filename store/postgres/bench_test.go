@@ -15,8 +15,8 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// BenchmarkIssue measures eight writers that issue keys in one workspace or in eight. Commits of one workspace follow one
-// another; those of several workspaces share the syncs of the disk.
+// BenchmarkIssue measures eight writers that issue keys in one workspace or in eight. Commits to one workspace
+// happen one after another; commits to several workspaces share syncs of the disk.
 func BenchmarkIssue(b *testing.B) {
 	server := pgtest.Start(b, map[string]string{"fsync": "on"})
 	const writers = 8
@@ -56,7 +56,7 @@ func BenchmarkIssue(b *testing.B) {
 	}
 }
 
-// BenchmarkPublished measures the reading of a whole set.
+// BenchmarkPublished measures reads of a whole published set.
 func BenchmarkPublished(b *testing.B) {
 	server := pgtest.Start(b, nil)
 	url := server.Database(b)

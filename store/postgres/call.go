@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// callTimeout bounds each call except a stream. The server's own timeouts are shorter, but do not
-	// cover a commit that waits for a standby, or a network that loses packets.
+	// callTimeout limits each call except a stream. The server's own timeouts are shorter, but do not cover a
+	// commit that waits for a standby, or a network that loses packets.
 	callTimeout = 20 * time.Second
 	attempts    = 3
 	// retryPause is the mean wait before the second attempt.
@@ -28,14 +28,14 @@ const (
 
 var errClosed = errors.New("the store is closed")
 
-// writers returns how many connections of a pool writes may use. If they all wait for a standby, the
-// others remain for the API's reads.
+// writers returns how many connections of a pool writes may use. If all writes wait for a standby, the other
+// connections remain for the API's reads.
 func writers(conns int32) int { return int(max(1, conns*3/4)) }
 
 // action does something on a connection.
 type action func(ctx context.Context, c *pgxpool.Conn) error
 
-// change is an action that may be part of a transaction.
+// change is an action that can run within a transaction.
 type change func(ctx context.Context, c conn) error
 
 // read runs do, which changes nothing, up to three times if the connection is lost.
@@ -46,9 +46,9 @@ func (s *Store) readFrom(ctx context.Context, pool *pgxpool.Pool, do action) err
 	return s.bounded(ctx, func(ctx context.Context) error { return s.call(ctx, pool, lost, do) })
 }
 
-// write runs do, which commits a change to a workspace, in its turn and if the authority of ctx is
-// valid. It runs do again only if nothing was sent or a deadlock undid everything: if the answer to a
-// commit is lost, the commit may have taken effect or not.
+// write waits for its turn, and runs do, which commits a change to a workspace, if the authority of ctx is
+// valid. It runs do again only if nothing was sent or a deadlock undid everything: if the answer to a commit is
+// lost, the commit may have taken effect.
 func (s *Store) write(ctx context.Context, workspace string, do change) error {
 	return s.writeUnless(ctx, workspace, new(bool), do)
 }
@@ -73,7 +73,7 @@ func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, 
 	})
 }
 
-// enter waits for a place among the caller's own writes, then among the writes to the workspace.
+// enter waits for the gate of the caller's own writes, then for the gate of the writes to the workspace.
 func (s *Store) enter(ctx context.Context, workspace string) (leave func(), err error) {
 	a := store.AuthorityOf(ctx)
 	if a.Own() {
@@ -101,7 +101,7 @@ func (s *Store) bounded(ctx context.Context, do func(context.Context) error) err
 	return err
 }
 
-// call runs do with a connection of a pool, up to attempts times while again returns true.
+// call runs do with a connection of a pool, and repeats it, up to `attempts` times, while again(err) is true.
 func (s *Store) call(ctx context.Context, pool *pgxpool.Pool, again func(error) bool, do action) error {
 	deadline := time.Now().Add(s.patience)
 	for attempt := 1; ; attempt++ {
@@ -141,7 +141,7 @@ func (e *noConnectionError) Unwrap() error { return e.err }
 // SafeToRetry is called by pgconn.SafeToRetry.
 func (e *noConnectionError) SafeToRetry() bool { return true }
 
-// lost reports whether a call failed because of its connection, so that it may succeed with another.
+// lost reports whether a call failed because of its connection, so that it can succeed with another.
 func lost(err error) bool { return pgconn.SafeToRetry(err) || unreachable(err) }
 
 // unreachable reports whether err is temporary: there is no server, or it is starting, stopping, full
@@ -195,8 +195,8 @@ func each(err error, f func(error)) {
 
 const (
 	cutOffKey = "burnkey.cutoff"
-	// standbyRoutine is the server's function that warns that it did not wait for the synchronous
-	// standby. Unlike the text, its name is not translated.
+	// standbyRoutine is the function in PostgreSQL that warns that a commit did not wait for the synchronous
+	// standby. The warning has this name; unlike its text, the name is not translated.
 	standbyRoutine = "SyncRepWaitForLSN"
 )
 

@@ -61,7 +61,7 @@ func scanChange(row pgx.CollectableRow) (jwks.Change, error) {
 	return rows.Change(version, added, removed)
 }
 
-// Compact implements store.Store. Versions have no gaps, so it need not count rows to know whether more
+// Compact implements store.Store. Versions have no gaps, so Compact knows without a count of rows whether more
 // are left.
 func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (more bool, err error) {
 	err = s.write(ctx, workspace, func(ctx context.Context, c conn) error {

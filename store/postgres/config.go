@@ -16,25 +16,25 @@ import (
 const (
 	connectTimeout = 5 * time.Second // for one host
 	maxConns       = 10
-	// pingTimeout bounds the check of a connection that was idle, so that its caller still has time for
-	// another if it hangs.
+	// pingTimeout limits the check of an idle connection: if the check hangs, the caller still has time for
+	// another connection.
 	pingTimeout = 2 * time.Second
-	// Our statements take milliseconds. One that takes this long hangs, and occupies a connection and
+	// Our statements take milliseconds. A statement that takes this long hangs, and occupies a connection and
 	// perhaps a workspace's lock.
 	statementTimeout = "15s"
-	// Shorter than statementTimeout, so that the error names the lock.
+	// lockTimeout is shorter than statementTimeout, so that the error mentions the lock.
 	lockTimeout = "10s"
-	// A transaction that was left open holds its workspace's lock. Ours are only idle while the callback
-	// of an update runs, which is quick.
+	// A transaction that was left open holds its workspace's lock. Our transactions are idle only while the
+	// callback of an update runs, which is quick.
 	idleInTransactionTimeout = "30s"
 )
 
-// session sets up each connection, whatever the defaults of the server, the database and the role:
-// commits wait for the disk and the synchronous standby, a commit that did not is reported by a
-// warning, and the isolation level is the one that our statements need. burnkey.fingerprint is for the
-// triggers of the tenth migration: this program updates fingerprints itself.
+// session sets up each connection, whatever the defaults of the server, the database and the role: commits wait
+// for the disk and the synchronous standby, a commit that did not wait causes a warning, and the isolation
+// level is the one that our statements need. burnkey.fingerprint disables the triggers of the tenth migration,
+// because this program updates fingerprints itself.
 //
-// PgBouncer refuses these settings as parameters of the connection's start.
+// PgBouncer would refuse these settings in the startup message of a connection.
 const session = `SELECT
 	set_config('burnkey.fingerprint', 'on', false),
 	set_config('client_min_messages', 'warning', false),
@@ -69,15 +69,15 @@ func parse(url string) (*pgxpool.Config, error) {
 		return noteBackend(ctx, conn)
 	}
 	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
-		// Data that the server sent unasked is most often the end of the connection.
+		// If an idle connection has data to read, the server has most often closed it.
 		return p.IdleDuration > time.Second || readable(p.Conn.PgConn().Conn())
 	}
 	addDefaults(&config.ConnConfig.Config)
 	return config, nil
 }
 
-// forFollowing returns the configuration of a pool of half the size. Reading whole sets occupies some of
-// its connections for long.
+// forFollowing returns the configuration of the pool Store.following, which has half the size. Reads of whole
+// sets occupy its connections for a long time.
 func forFollowing(config *pgxpool.Config) *pgxpool.Config {
 	config = config.Copy()
 	config.MaxConns = max(2, config.MaxConns/2)
@@ -90,8 +90,8 @@ func addDefaults(c *pgconn.Config) {
 		c.ConnectTimeout = connectTimeout
 	}
 	if c.ValidateConnect == nil {
-		// A standby, or a primary that became one, would show keys as published that are revoked. "any"
-		// makes no sense here, so it means the same.
+		// A standby, or a primary that became a standby, would show revoked keys as published. The URL's "any"
+		// makes no sense here, so it also means "read-write".
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	c.DialFunc = dialer(c.ConnectTimeout).DialContext
@@ -122,8 +122,8 @@ func timeouts(c *pgx.ConnConfig) (sql string) {
 	return sql
 }
 
-// checkURL refuses URLs in which a part of the password would be parsed as a host or a database: errors
-// would show it.
+// checkURL refuses URLs in which a part of the password would be parsed as a host or a database, because errors
+// would show that part.
 func checkURL(url string) error {
 	rest, ok := strings.CutPrefix(url, "postgres://")
 	if !ok {
@@ -142,7 +142,7 @@ func checkURL(url string) error {
 	return nil
 }
 
-// parseError removes the URL from an error. pgx masks the password, but may not recognize all of it.
+// parseError removes the URL from an error. pgx masks the password, but might not recognize all of it.
 func parseError(err error) error {
 	text := err.Error()
 	i := strings.LastIndex(text, "`: ")
@@ -152,8 +152,8 @@ func parseError(err error) error {
 	return fmt.Errorf("invalid URL: %s", text[i+len("`: "):])
 }
 
-// prepareSession returns a function that sets up a new connection, with further settings as additional
-// columns. pgxpool sets no timeout for it.
+// prepareSession returns a function that sets up a new connection. `further` are columns with more settings.
+// The function has its own timeout, because pgxpool sets none.
 func prepareSession(further string) func(context.Context, *pgx.Conn) error {
 	return func(ctx context.Context, conn *pgx.Conn) error {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)

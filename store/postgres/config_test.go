@@ -48,8 +48,8 @@ func TestSettingsAreInForce(t *testing.T) {
 	}
 }
 
-// TestNothingAtTheStartThatAPoolerRefuses: PgBouncer refuses a connection whose startup message has a parameter that it does
-// not know, and it knows few.
+// TestNothingAtTheStartThatAPoolerRefuses: PgBouncer refuses a connection whose startup message has an unknown
+// parameter, and it knows few parameters.
 func TestNothingAtTheStartThatAPoolerRefuses(t *testing.T) {
 	config, err := parse("postgres://u@h/db")
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// confirm returns nil once everything that was read before is as durable as this store's own commits. A
-// commit whose wait for the synchronous standby was interrupted can be read, but a failover may still
-// lose it. A later commit that does wait, of any workspace, shows that the standby has both.
+// confirm returns nil once everything that was read before is as durable as this store's own commits. If a
+// commit's wait for the synchronous standby was interrupted, its changes can be read, but a failover can still
+// lose them. Once a later commit, to any workspace, has waited successfully, the standby has both commits.
 func (s *Store) confirm(ctx context.Context) error {
 	if err := s.confirmations.wait(ctx, s.commitNothing); err != nil {
 		return fmt.Errorf("waiting until the answer is durable: %w", err)
@@ -24,16 +24,15 @@ func (s *Store) commitNothing(ctx context.Context) error {
 	})
 }
 
-// confirmations lets all calls that arrive during one commit share the next. Anyone with the token of a
-// revoked key may cause one, as often as they like; together they use one connection.
+// confirmations lets all calls that arrive during one commit share the next commit, and thus one connection.
+// Anyone with the token of a revoked key can cause such calls, as often as they like.
 type confirmations struct {
 	mu      sync.Mutex
 	next    *confirmation // not yet begun
 	running bool
 }
 
-// confirmation is a commit with the calls that wait for it. It is cancelled when the last of them
-// leaves.
+// confirmation is a commit and the calls that wait for it. The commit is cancelled when the last call leaves.
 type confirmation struct {
 	ctx     context.Context
 	end     context.CancelFunc
@@ -42,7 +41,7 @@ type confirmation struct {
 	err     error
 }
 
-// wait returns the error of a commit that begins now or later.
+// wait waits for a commit that begins after this call, and returns its error.
 func (c *confirmations) wait(ctx context.Context, commit func(context.Context) error) error {
 	mine := c.join(commit)
 	defer c.leave(mine)
@@ -88,7 +87,7 @@ func (c *confirmations) run(commit func(context.Context) error) {
 	}
 }
 
-// take returns the commit to begin next; if there is none, it notes that none is running.
+// take returns the next commit to run. If there is none, it sets running to false.
 func (c *confirmations) take() *confirmation {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,9 +20,9 @@ const (
 	selectDue = `SELECT due_at, workspace, id FROM keys WHERE due_at IS NOT NULL
 		AND (due_at, workspace, id) > ($1, $2, $3) AND due_at <= $4 ORDER BY due_at, workspace, id LIMIT $5`
 	selectThese = `SELECT ` + rows.KeyColumns + ` FROM keys WHERE workspace = $1 AND id = ANY ($2)`
-	// retireKeys comes after raise, as removeKey does. It fails in the same way if one of the keys $2 is
-	// no longer as it was read: rotated to $3, which may be NULL. $4 is true for a key that is revoked,
-	// at the time $5, and false for one that has expired.
+	// retireKeys comes after raise, as removeKey does. It fails in the same way if one of the keys $2 changed
+	// after it was read: its successor is no longer $3, which can be NULL. $4 is true for a key to revoke at
+	// the time $5, and false for a key that has expired.
 	retireKeys = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), due AS (
@@ -58,7 +58,7 @@ func (s *Store) Retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 	return retired, wrap(ctx, "retire keys", err)
 }
 
-// retire removes the keys that are due, as they were read. errMeanwhile.
+// retire removes the keys that are due, or returns errMeanwhile if one of them changed after it was read.
 func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]store.Key, error) {
 	var keys []store.Key
 	scan := func(row pgx.CollectableRow) (store.Key, error) { return scanKey(workspace, row) }
@@ -93,7 +93,7 @@ func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 	return keys, nil
 }
 
-// retirement returns the statements that remove keys at a time at which they are due, with their entries.
+// retirement returns the statements that remove due keys and add their audit entries.
 func retirement(workspace string, keys []store.Key, at time.Time) []statement {
 	var (
 		ids, successors = make([][16]byte, len(keys)), make([]pgtype.UUID, len(keys))

@@ -36,7 +36,7 @@ func TestLostConnectionsAreReplaced(t *testing.T) {
 	busy.Wait()
 	for i := range 5 {
 		terminate(t, server, url, "true")
-		// No pause: after a longer one, the pool would ping the connections before use.
+		// There is no pause here: after a pause, the pool would ping the connection before use.
 		k := issue(t, s, "acme")
 		terminate(t, server, url, "true")
 		if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err != nil {
@@ -180,8 +180,8 @@ func TestADatabaseThatIsAwayIsToldSoonAndFoundAgain(t *testing.T) {
 	checkLog(t, s)
 }
 
-// TestACommitThatNoStandbyConfirmedIsNoSuccess: if the wait of a commit for the standby is cancelled, PostgreSQL reports
-// success and a warning.
+// TestACommitThatNoStandbyConfirmedIsNoSuccess: if a commit's wait for the standby is cancelled, PostgreSQL
+// reports success and a warning, but the store must return an error.
 func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 	server := pgtest.Start(t, nil)
 	url := server.Database(t)
@@ -245,14 +245,14 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 				t.Fatalf("%s hangs", name)
 			}
 		}
-		// The same holds if the caller's own context ends.
+		// The store must also return an error if the caller's own context ends.
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		cancel()
 	}
-	// A failover may still lose the earlier key, so no error names it yet.
+	// A failover can still lose the earlier key, so an error must not name this key yet.
 	repeat := func(ctx context.Context) error {
 		again := storetest.NewRecord("acme", "o")
 		again.IdempotencyKey = named.IdempotencyKey

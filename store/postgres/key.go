@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// insertKey are the parts of a statement that insert a key, its JWK and its entry at the version of
-	// raised. The arguments are keyArgs.
+	// insertKey is the part of a statement that inserts a key, its JWK and its audit entry, at the version in
+	// the subquery raised. The arguments are keyArgs.
 	insertKey = `stored AS (
 			INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
 			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea
@@ -27,8 +27,8 @@ const (
 		), audited AS (
 			` + recordEntry + ` FROM raised
 		)`
-	// issueKey is one statement: one transaction and one round trip. The inserts read raised, so the
-	// workspace's row is locked before anything else.
+	// issueKey is one statement: one transaction and one round trip. The inserts read the subquery raised, so
+	// the workspace's row is locked before anything else.
 	issueKey = `WITH raised AS (
 			UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # ('x' || encode($13::bytea, 'hex'))::bit(256)
 			WHERE id = $1 RETURNING version
@@ -36,9 +36,9 @@ const (
 			INSERT INTO changes (workspace, version, added, removed) SELECT $1, version, $24, '' FROM raised
 		)
 		SELECT version FROM raised`
-	// issueKeyWithin applies a limit. It comes after raise in one transaction, because it must see what
-	// was committed while raise waited for the lock. If the owner has too many keys, the change has no
-	// modulus: its column refuses that.
+	// issueKeyWithin applies a limit. It comes after the statement raise in one transaction, because it must
+	// see what was committed while raise waited for the lock. If the owner has too many keys, the change's
+	// modulus is NULL, which the column refuses.
 	issueKeyWithin = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), held AS (
@@ -73,7 +73,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
 		args := keyArgs(store.KeyIssued(ctx, k), k, pub)
 		if limit > 0 {
-			// Not micros: the zero time is not NULL here, and no key has expired at it.
+			// Not rows.Micros, which makes the zero time NULL: at the zero time, no key has expired.
 			return issueWithin(ctx, c, &k, append(args, k.CreatedAt.UnixMicro(), limit))
 		}
 		return c.QueryRow(ctx, issueKey, args...).Scan(&k.Version)
@@ -106,8 +106,8 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// onTerms wraps do in a transaction that locks the workspace that terms checks. Without terms there is
-// no transaction and no limit.
+// onTerms wraps do in a transaction that locks the workspace and calls terms with it. Without terms there is no
+// transaction and no limit.
 func onTerms(workspace string, terms store.Terms, do func(ctx context.Context, c conn, limit int) error) change {
 	if terms == nil {
 		return func(ctx context.Context, c conn) error { return do(ctx, c, 0) }
@@ -130,14 +130,14 @@ func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
 		statement{issueKeyWithin, args})
 }
 
-// keyArgs returns the arguments of a statement with insertKey. The key's begin at $12.
+// keyArgs returns the arguments of a statement with insertKey. The arguments for the key begin at $12.
 func keyArgs(e store.Entry, k store.Key, pub jwks.Key) []any {
 	return append(dialect.EntryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
 		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),
 		rows.Micros(k.ExpiresAt), pub.Modulus(), dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest))
 }
 
-// sure returns an answer that depends on another caller's commit, once that commit is durable.
+// sure returns answer, which depends on another caller's commit, once that commit is durable.
 func (s *Store) sure(ctx context.Context, answer error) error {
 	if unsure := s.confirm(ctx); unsure != nil {
 		return unsure // not wrapped with the answer, which would look final
@@ -145,7 +145,8 @@ func (s *Store) sure(ctx context.Context, answer error) error {
 	return answer
 }
 
-// conflict finds out which unique field of k prevented its insertion. If none did, it returns otherwise.
+// conflict returns the error for the unique field of k that prevented its insertion, or the error `otherwise`
+// if no field did.
 func (s *Store) conflict(ctx context.Context, k store.Key, otherwise error) error {
 	return s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error { return conflict(ctx, c, k, otherwise) })
 }

@@ -31,7 +31,7 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 			server.Crash(t)
 			server.StartAgain(t)
 		}
-		// First with a store that was open all the time, then with one that is opened now.
+		// Check the store that was open all the time, then a newly opened store.
 		all.Check(t, s)
 		all.Check(t, openTest(t, url))
 	}
@@ -73,7 +73,7 @@ func TestACrashedDatabaseLosesNothingItAcknowledged(t *testing.T) {
 	}
 	stop()
 	writers.Wait()
-	// A statement may still commit although its writer no longer waits for it.
+	// A statement can still commit when its writer no longer waits for it.
 	testkit.Eventually(t, "no statement runs", func() bool {
 		return server.Query(t, url, `SELECT count(*) FROM pg_stat_activity
 			WHERE backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()`)[0] == "0"

@@ -141,7 +141,7 @@ func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 	}
 }
 
-// A link that is exchanged while all sessions of the workspace are ended leaves no session.
+// If a link is exchanged while all sessions of the workspace are ended, the new session is ended, too.
 func TestASessionThatBeginsMeanwhileEnds(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)

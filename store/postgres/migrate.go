@@ -17,7 +17,7 @@ import (
 var migrations embed.FS
 
 const (
-	// versionTable is goose's table under a name of our own, so that another program's in the same schema
+	// versionTable is our own name for goose's table, so that the table of another program in the same schema
 	// is not mistaken for ours.
 	versionTable = "burnkey_schema_version"
 	// migrationLock is the advisory lock that a server holds while it migrates ("burnkey" in ASCII). Other
@@ -36,7 +36,7 @@ func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 		return err
 	}
 	defer disconnect(conn)
-	// Migrating, or waiting for another server to do so, is bounded only by ctx.
+	// Only ctx limits how long a migration, or the wait for another server's migration, takes.
 	if err := prepareSession(noTimeout+`, set_config('lock_timeout', '0', false)`)(ctx, conn); err != nil {
 		return err
 	}
@@ -60,8 +60,8 @@ func setUp(ctx context.Context, config *pgx.ConnConfig) error {
 
 const noTimeout = `, set_config('statement_timeout', '0', false)`
 
-// migrate applies the missing migrations with a connection of its own. Only the wait for a table's lock
-// is bounded, because all later statements on that table wait for it.
+// migrate applies the missing migrations with a connection of its own. Only the wait for a table's lock is
+// limited, because all later statements on that table would wait, too.
 func migrate(ctx context.Context, config *pgx.ConnConfig, files fs.FS) (err error) {
 	prepare := prepareSession(timeouts(config) + noTimeout)
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(prepare))
@@ -91,8 +91,8 @@ const selectState = `SELECT current_schema()::text, current_setting('server_enco
 	ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))
 		AND relname IN ('workspaces', 'keys', 'jwks', 'changes', 'sessions', 'audit', 'logos') ORDER BY relname)`
 
-// isCurrent reports whether the schema is up to date. It returns an error if migrating can't make it so.
-// It changes nothing.
+// isCurrent reports whether the schema is up to date. It returns an error if migrations can't bring the schema
+// up to date. It changes nothing.
 func isCurrent(ctx context.Context, conn *pgx.Conn, files fs.FS) (bool, error) {
 	var s state
 	if err := conn.QueryRow(ctx, selectState).Scan(&s.schema, &s.encoding, &s.ours, &s.foreign); err != nil {
@@ -121,7 +121,7 @@ func isCurrent(ctx context.Context, conn *pgx.Conn, files fs.FS) (bool, error) {
 	return s.version == known, nil
 }
 
-// newProvider returns goose's migrator of our schema, without global state.
+// newProvider returns a goose migrator for our schema that uses no global state.
 func newProvider(db *sql.DB, files fs.FS) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectPostgres, db, files,
 		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))

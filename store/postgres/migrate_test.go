@@ -130,7 +130,8 @@ func checkFingerprint(t *testing.T, s *Store, workspace string) {
 	}
 }
 
-// Changes by hand and by servers of an earlier version update the fingerprint, with any search_path of the session.
+// Manual changes, and changes by servers of an earlier version, update the fingerprint, whatever the session's
+// search_path is.
 func TestChangesByHandUpdateTheFingerprint(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Schema(t)

@@ -9,8 +9,8 @@ import (
 // default, TCP retries for a quarter of an hour.
 const unackedTimeout = 10 * time.Second
 
-// dialer returns a dialer whose connections end within about ten seconds if the other host loses its
-// power or the network drops packets.
+// dialer returns a dialer whose connections end within about ten seconds if the other host loses power or the
+// network drops packets.
 func dialer(timeout time.Duration) *net.Dialer {
 	return &net.Dialer{
 		Timeout:         timeout,

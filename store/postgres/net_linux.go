@@ -37,7 +37,7 @@ func readable(conn net.Conn) bool {
 		return true
 	}
 	var errPeek error
-	// Not raw.Read: that waits for a read in progress, and pgconn leaves one after a slow write.
+	// Not raw.Read, which waits until other reads end: after a slow write, pgconn leaves a read in progress.
 	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, errPeek = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// setUnackedTimeout does nothing: keepalive detects a lost host, but more slowly.
+// setUnackedTimeout does nothing here: TCP keepalive detects a lost host, but more slowly.
 func setUnackedTimeout(string, string, syscall.RawConn) error { return nil }
 
 // readable returns false: a lost connection is detected when it is used.

@@ -19,7 +19,7 @@ const (
 	notifyTimeout = 5 * time.Second
 	// notifyPause collects hints while there are many.
 	notifyPause = 10 * time.Millisecond
-	// farewell is how long Close waits for the last hints.
+	// farewell is how long Close waits until the last notifications are sent.
 	farewell = time.Second
 )
 

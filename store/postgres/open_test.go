@@ -95,7 +95,8 @@ func TestManyOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 	}
 }
 
-// TestOpenWaitsForNobodyWhenThereIsNothingToDo: a server that starts and those that are running do not wait for one another.
+// TestOpenWaitsForNobodyWhenThereIsNothingToDo: a server that starts and the running servers do not wait for
+// one another.
 func TestOpenWaitsForNobodyWhenThereIsNothingToDo(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
@@ -190,8 +191,8 @@ func TestOpenRefuses(t *testing.T) {
 func TestOpenLivesBesideOthers(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
-	// Another program, which also uses goose and our table names, has another schema; Burnkey has a schema of its own, and a
-	// user with rights to that alone.
+	// Other programs use goose in the same schema, and our table names in another. One Burnkey has its own
+	// schema, and a user with rights to that schema only.
 	server.Exec(t, url, `CREATE TABLE songs (title text); CREATE TABLE goose_db_version (version_id bigint, is_applied boolean);
 		CREATE SCHEMA theirs; CREATE TABLE theirs.keys (x int);
 		CREATE ROLE plain LOGIN PASSWORD 'plain'; CREATE SCHEMA "Odd ""Name" AUTHORIZATION plain`)
@@ -216,7 +217,7 @@ func TestOpenIsCancelled(t *testing.T) {
 	if _, err := Open(ctx, server.Schema(t), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	// No server listens there, so Open would try for half a minute.
+	// No server listens on port 1, so Open would try for half a minute.
 	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()

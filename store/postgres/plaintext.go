@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// warnOfPlaintext warns about remote hosts to which a connection may be made without TLS:
-// someone on the way could read the password and insert keys.
+// warnOfPlaintext warns about remote hosts to which a connection is possible without TLS: an attacker on the
+// network could read the password and insert keys.
 func warnOfPlaintext(config *pgx.ConnConfig, log *slog.Logger) {
 	warned := make(map[string]bool)
 	note := func(host string, encrypted bool) {
@@ -24,7 +24,7 @@ func warnOfPlaintext(config *pgx.ConnConfig, log *slog.Logger) {
 	}
 }
 
-// isLocal reports whether a host is this machine: a folder of sockets, or loopback.
+// isLocal reports whether a host is this machine: a folder of Unix sockets, or a loopback address.
 func isLocal(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || ip != nil && ip.IsLoopback()

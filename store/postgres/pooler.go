@@ -8,24 +8,24 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrPooler means that a pooler in front of the database gives the statements of one session to
-// several connections. Settings such as synchronous_commit, LISTEN, locks and prepared
-// statements would then apply to other clients and not to us.
+// ErrPooler means that a pooler in front of the database gives the statements of one session to several
+// connections. Settings such as synchronous_commit, LISTEN, locks and prepared statements could then affect
+// other clients instead of us.
 var ErrPooler = errors.New("the pooler in front of the database does not keep sessions: it must be in session mode (PgBouncer: " +
 	"pool_mode = session)")
 
 const (
-	// backend identifies the process that serves a connection, over all servers that may.
+	// backend identifies the server process of a connection. The start time distinguishes processes of several
+	// servers.
 	backend = `SELECT pg_backend_pid() || ' ' || pg_postmaster_start_time()`
-	// backendKey is where a connection stores its first backend.
+	// backendKey is the key of a connection's custom data that stores its first backend.
 	backendKey = "burnkey.backend"
-	// poolerRounds is more than one, because another client's statement may hide a pooler in one round.
+	// poolerRounds is how often to check for a pooler: in one round, another client's statement could hide it.
 	poolerRounds = 3
 )
 
-// keepsSessions returns ErrPooler if two open connections share a backend, or one of them
-// changes it. A pooler in transaction mode either has one spare connection, which both get, or
-// takes several in turn.
+// keepsSessions returns ErrPooler if two open connections share a backend, or the backend of a connection
+// changes. A pooler in transaction mode gives both connections its only spare backend, or several in turn.
 func keepsSessions(ctx context.Context, first *pgx.Conn, config *pgx.ConnConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*connectTimeout) // a pooler may make us wait for a connection
 	defer cancel()
@@ -49,7 +49,7 @@ func keepsSessions(ctx context.Context, first *pgx.Conn, config *pgx.ConnConfig)
 }
 
 func backendOf(ctx context.Context, conn *pgx.Conn) (name string, err error) {
-	// The simple protocol, because a prepared statement belongs to a session.
+	// Use the simple protocol: a prepared statement belongs to a session, which a pooler may not keep.
 	err = conn.QueryRow(ctx, backend, pgx.QueryExecModeSimpleProtocol).Scan(&name)
 	return name, err
 }
@@ -63,8 +63,7 @@ func noteBackend(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// keepsSession queries the database, and returns ErrPooler if the backend is not the
-// connection's first one.
+// keepsSession returns ErrPooler if the connection's backend is no longer its first one.
 func keepsSession(ctx context.Context, conn *pgx.Conn) error {
 	name, err := backendOf(ctx, conn)
 	if err == nil && name != conn.PgConn().CustomData()[backendKey] {

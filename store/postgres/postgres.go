@@ -28,8 +28,8 @@ const openPatience = 30 * time.Second
 type Store struct {
 	config *pgxpool.Config
 	pool   *pgxpool.Pool
-	// following serves Versions, Changes, Published, hints and Ping, which keep servers current and show
-	// whether they are. Writes that wait do not delay them.
+	// following is the pool for Versions, Changes, Published, hints and Ping, with which servers stay up to
+	// date and check this. Waiting writes, which use the other pool, do not delay these calls.
 	following *pgxpool.Pool
 	gate      *store.Gate // by workspace: further writes would wait for the row's lock
 	callers   *store.Gate // by caller, before gate: one caller does not delay all others
@@ -46,15 +46,15 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the database at a postgres:// or postgresql:// URL and brings its schema up to date. The URL
-// may name several hosts and set all parameters of libpq and pgxpool, such as pool_max_conns; the defaults
-// are in config.go. In addition to pool_max_conns connections there are up to half as many for following,
-// and one for Watch.
+// Open opens the database at a postgres:// or postgresql:// URL and brings its schema up to date. The URL may
+// name several hosts and set all parameters of libpq and pgxpool, such as pool_max_conns; the defaults are in
+// config.go. In addition to pool_max_conns connections there are up to half as many to follow changes, and one
+// for Watch.
 //
-// If the database can't be reached or is starting, Open tries again for half a minute or until ctx ends,
-// and logs each failure to log, which may be nil. It fails at once, and changes nothing, if the database
-// refuses us, a pooler does not keep sessions (ErrPooler), or the database has a newer schema than this
-// program knows or another program's tables in place of ours. No error contains the password.
+// If the database can't be reached or is starting, Open tries again for half a minute or until ctx ends, and
+// logs each failure to log, which may be nil. Open fails at once, and changes nothing, if the database refuses
+// us, a pooler does not keep sessions (ErrPooler), or the database has a newer schema than this program knows
+// or another program's tables in place of ours. No error contains the password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	s, err := open(ctx, url, log)
 	if err != nil {
@@ -113,8 +113,8 @@ func setUpPatiently(ctx context.Context, config *pgx.ConnConfig, log *slog.Logge
 	return withCause(ctx, err)
 }
 
-// Ping queries the database. It returns ErrPooler if a pooler does not keep sessions, as far as
-// one connection shows.
+// Ping queries the database. It returns ErrPooler if it notices, on its connection, that a pooler does not keep
+// sessions.
 func (s *Store) Ping(ctx context.Context) error {
 	return wrap(ctx, "ping", s.readFrom(ctx, s.following, func(ctx context.Context, c *pgxpool.Conn) error {
 		return keepsSession(ctx, c.Conn())
@@ -142,8 +142,7 @@ func wrap(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("postgres: %s: %w", doing, withCause(ctx, err))
 }
 
-// withCause adds the context's error to an error that results from it, such as the server's that the
-// statement was cancelled.
+// withCause adds the error of ctx to an error that the end of ctx caused, such as a cancelled statement.
 func withCause(ctx context.Context, err error) error {
 	if cause := ctx.Err(); err != nil && cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", cause, err)

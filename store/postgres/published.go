@@ -20,7 +20,7 @@ const (
 	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
 	selectJWKs     = `SELECT kid, n FROM jwks WHERE workspace = $1 ORDER BY kid`
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
-	// selectTombstone finds the only JWK without a record.
+	// selectTombstone finds the tombstone, which is the only JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = $1 AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
 	// stallTimeout is how long a stream waits for its next row.
@@ -29,8 +29,8 @@ const (
 
 var errStalled = fmt.Errorf("no row came for %v", stallTimeout)
 
-// Published implements store.Store. While it runs, it occupies a connection, and the database keeps all
-// old versions of rows.
+// Published implements store.Store. While it runs, it occupies a connection, and the database can't delete old
+// versions of rows.
 func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
 	var version uint64
 	err := s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
@@ -92,8 +92,8 @@ func (s *Store) Versions(ctx context.Context, yield func(workspace string, versi
 	}))
 }
 
-// stream calls row for each row of query in a transaction that sees one state of the database, however
-// long it takes. It fails if no row comes for stallTimeout, when ctx ends, or when the store is closed.
+// stream calls row for each row of query in a transaction that sees one state of the database, however long it
+// takes. stream fails if no row arrives within stallTimeout, when ctx ends, or when the store is closed.
 func (s *Store) stream(ctx context.Context, query func(context.Context, pgx.Tx) (pgx.Rows, error), row func(pgx.Rows) error) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

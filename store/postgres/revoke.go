@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// raise takes the fingerprint of the kids that are added or removed.
+	// raise raises a workspace's version. $2 is the fingerprint of the kids that the version adds or removes.
 	raise = `UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # $2::bit(256) WHERE id = $1`
-	// removeKey revokes a key at $12. It comes after raise in one transaction. They are two statements,
-	// because the second must see what was committed while the first waited for the lock. If the key is
-	// no longer as it was read ($13) or its JWK is missing, the change has no kid: its column refuses
-	// that, nothing is stored, and no version is used.
+	// removeKey revokes a key at the time $12. It comes after raise in one transaction, as a statement of its
+	// own, because it must see what was committed while raise waited for the lock. If the key's successor is no
+	// longer $13, as it was read, or the JWK is missing, the change's kid is NULL: the column refuses this, and
+	// nothing is stored.
 	removeKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), removed AS (
@@ -48,12 +48,12 @@ const (
 		SELECT ` + rows.KeyColumns + ` FROM revoked`
 )
 
-// errMeanwhile: a key was not as it was read, and nothing was stored. If that repeats, its JWK is
-// missing.
+// errMeanwhile means that a key changed after it was read, so nothing was stored. If the error repeats, the
+// key's JWK is missing.
 var errMeanwhile = fmt.Errorf("%w: the JWK of a key is missing", store.ErrDamaged)
 
-// tries is how often a key is read and then changed if it is still as it was read. Most often, a change
-// in between leaves nothing to do.
+// tries limits how often a key is read again because it changed before it could be locked. After such a change,
+// most often nothing is left to do.
 const tries = 4
 
 // Revoke implements store.Store.
@@ -89,7 +89,7 @@ func (s *Store) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID
 	return k, wrap(ctx, "end grace", err)
 }
 
-// asRead reads a key and calls change with it, again if the key changed in between.
+// asRead reads a key and calls change with it, and does so again if change returns errMeanwhile.
 func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID,
 	change func(store.Key) (store.Key, error),
 ) (k store.Key, err error) {
@@ -107,7 +107,7 @@ func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID,
 	return k, nil
 }
 
-// remove removes a published key, whose RevokedAt is set, from the set. errMeanwhile.
+// remove removes a published key, whose RevokedAt is set, from the set, or returns errMeanwhile.
 func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
 	args := append(dialect.EntryArgs(e), rows.Micros(k.RevokedAt), dialect.IDOrNull(k.RotatedTo))
 	used := k.LastUsedAt
@@ -151,8 +151,9 @@ type statement struct {
 	args []any
 }
 
-// raising sends raise, for kids that are added or removed, and the statements in one batch, which is one
-// transaction: the lock is held for one round trip. read reads the rows of the first statement.
+// raising sends raise, for the kids to add or remove, and the statements in one batch, which is one
+// transaction, so that the lock is held for only one round trip. The function `read` reads the rows of the
+// first statement.
 func raising(ctx context.Context, c conn, workspace string, kids []jwks.KID, read func(pgx.BatchResults) error,
 	statements ...statement,
 ) error {

@@ -19,8 +19,8 @@ const (
 	// inGrace counts an owner's keys in their grace, up to a limit.
 	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + rows.Published + `
 		AND grace_ends_at > $29 LIMIT $30) AS k`
-	// rotateKey comes after raise, as removeKey does, and fails in the same way. The entry is the old
-	// key's. $28 is NULL if there is a grace; $30 is 0 without a limit.
+	// rotateKey comes after raise, as removeKey does, and fails in the same way. The audit entry is that of the
+	// old key. $28 is NULL if there is a grace; $30 is 0 without a limit.
 	rotateKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), grace AS (
@@ -42,7 +42,7 @@ const (
 		SELECT (SELECT version FROM raised), ` + rows.KeyColumns + ` FROM old`
 	selectInGrace = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + rows.Published + `
 		AND grace_ends_at > $3 LIMIT $4) AS k`
-	// undoRotation comes after raise, too. $8 is the old key, $12 its successor.
+	// undoRotation comes after raise, too. $8 is the old key and $12 its successor.
 	undoRotation = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), undone AS (
@@ -100,7 +100,7 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	return old, issued, nil
 }
 
-// rotate stores old as given, issues its successor, and returns the limit that applied.
+// rotate stores old as given and issues its successor. held is the limit that applied.
 func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pub jwks.Key,
 	terms store.Terms,
 ) (stored store.Key, held int, err error) {
@@ -122,8 +122,8 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 	return old, held, err
 }
 
-// whyNotRotated finds out what prevented the rotation of old, in the contract's order. If nothing does
-// any more, it returns otherwise.
+// whyNotRotated returns the error for what prevented the rotation of old, in the contract's order, or the error
+// `otherwise` if nothing prevents it any more.
 func (s *Store) whyNotRotated(ctx context.Context, old, issued store.Key, limit int, otherwise error) error {
 	return s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		taken := conflict(ctx, c, issued, nil)
@@ -178,7 +178,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 	return old, successor, nil
 }
 
-// undoRotation revokes the successor, whose RevokedAt is set. errMeanwhile.
+// undoRotation undoes a rotation and revokes the successor, whose RevokedAt is set, or returns errMeanwhile.
 func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) error {
 	at := successor.RevokedAt
 	args := append(dialect.EntryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), rows.Micros(at))

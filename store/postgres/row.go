@@ -13,7 +13,8 @@ var dialect = rows.Dialect{
 	ID:     func(id uuid.UUID) any { return [16]byte(id) },
 	IDInto: func(id *uuid.UUID) any { return (*idColumn)(id) },
 	List:   func(list *[]string) any { return list },
-	// pg_column_size of the column would be the stored size, which may be a tenth or less if it is compressed.
+	// pg_column_size of the column itself would be the stored size, which can be a tenth or less if it is
+	// compressed.
 	ListSize: func(column string) string { return `pg_column_size(` + column + ` || '{}'::text[])` },
 	// In the collation "C", lower only changes ASCII letters. Unlike LIKE, strpos has no wildcards.
 	Contains: func(column, text string) string {
@@ -57,7 +58,7 @@ func scanWorkspace(row pgx.Row) (store.Workspace, error) {
 	return w, nil
 }
 
-// scanKey reads a row of rows.KeyColumns, after other columns.
+// scanKey reads a row of rows.KeyColumns, which come after the columns `before`.
 func scanKey(workspace string, row pgx.Row, before ...any) (store.Key, error) {
 	k := store.Key{Workspace: workspace}
 	if err := row.Scan(append(before, dialect.Key(&k)...)...); err != nil {

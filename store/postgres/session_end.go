@@ -15,7 +15,7 @@ const (
 			DELETE FROM sessions WHERE hash = $12 RETURNING hash
 		)
 		` + recordEntry + ` FROM ended`
-	// endSessions locks rows in order, so that two of them do not deadlock.
+	// endSessions locks rows in order, so that two calls do not deadlock.
 	endSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE workspace = $1
 		AND ($2 = '' OR owner = $2) AND expires_at > $3 ORDER BY hash FOR UPDATE)`
 	knowsWorkspace = `SELECT EXISTS (SELECT FROM workspaces WHERE id = $1)`
@@ -61,8 +61,8 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 			return store.ErrNotFound
 		}
 		ended = 0
-		// If a link is being exchanged, the first statement waits until it has become a session, and the
-		// second, with a later snapshot, sees that session.
+		// If a link is being exchanged for a session, the first statement waits for the exchange, and the
+		// second, with a later snapshot, deletes the new session.
 		for range 2 {
 			tag, err := t.Exec(ctx, endSessions, workspace, owner, at.UnixMicro())
 			if err != nil {

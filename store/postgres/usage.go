@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// lockReports locks the workspace's row of reports, so that two reports do not deadlock and each sees
-	// the other's. $5 is the earliest time of a previous report that leaves no gap.
+	// lockReports locks the workspace's row in usage_reports, so that two reports do not deadlock and each sees
+	// the other's changes. A previous report before the time $5 means a gap.
 	lockReports = `INSERT INTO usage_reports AS r (workspace, since, until, reported_at)
 		SELECT id, $2::bigint, $3::bigint, $2 FROM workspaces WHERE id = $1
 		ON CONFLICT (workspace) DO UPDATE SET
 			since = CASE WHEN $4 OR r.reported_at < $5 THEN greatest(r.since, excluded.since) ELSE r.since END,
 			reported_at = greatest(r.reported_at, excluded.reported_at)`
-	// recordUsage comes after lockReports. $7 is $5 there.
+	// recordUsage comes after lockReports. Its $7 is the $5 of lockReports.
 	recordUsage = `WITH used AS (
 			SELECT keys.id, u.at FROM unnest($2::bytea[], $3::bigint[]) AS u (kid, at)
 			JOIN keys ON keys.workspace = $1 AND keys.kid = u.kid
@@ -38,8 +38,8 @@ const (
 			)) WHERE workspace = $1
 		)
 		SELECT count(*) FROM used`
-	// deleteOldest leaves MaxReporters reporters ($3 is one less). It deletes at most 1,000 at a time,
-	// because earlier versions stored any number.
+	// deleteOldest deletes all but the latest MaxReporters reporters, of which $2 is one and $3 is the number
+	// of the others. It deletes at most 1,000 at a time, because earlier versions stored any number.
 	deleteOldest = `WITH oldest AS (
 			SELECT reporter FROM usage_reporters WHERE workspace = $1 AND reporter <> $2
 			ORDER BY reported_at DESC LIMIT 1000 OFFSET $3
@@ -64,7 +64,7 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		kids[i], times[i] = uses[i].KID[:], use.At.UnixMicro()
 	}
 	at, until, unbroken := r.At.UnixMicro(), r.UntilAt().UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
-	// A gate of its own, as for sessions.
+	// Usage has a gate of its own, as sessions have.
 	err = s.write(ctx, "usage "+workspace, inTx(func(ctx context.Context, t pgx.Tx) error {
 		tag, err := t.Exec(ctx, lockReports, workspace, at, until, r.Incomplete, unbroken)
 		if err == nil && tag.RowsAffected() == 0 {

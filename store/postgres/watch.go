@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// watchIdle is how long Watch receives nothing before it checks the connection, and watchAnswer how
-	// long it waits for that answer.
+	// After watchIdle without a notification, Watch checks the connection and waits up to watchAnswer for the
+	// answer.
 	watchIdle   = 10 * time.Second
 	watchAnswer = 5 * time.Second
 	hangUp      = time.Second
 )
 
-// Watch implements store.Store. It has a connection of its own, in addition to the pool's, and ends when
-// the store is closed.
+// Watch implements store.Store. Watch has a connection of its own, in addition to the pools, and ends when the
+// store is closed.
 func (s *Store) Watch(ctx context.Context, wake func(workspace string)) error {
 	s.mu.Lock()
 	if s.closing.Err() != nil {
@@ -65,7 +65,7 @@ func (s *Store) watch(ctx context.Context, wake func(workspace string)) error {
 	}
 }
 
-// nextNotification waits for a notification. It returns nil if none came.
+// nextNotification waits for a notification. It returns nil if there was none within the time `wait`.
 func nextNotification(ctx context.Context, conn *pgx.Conn, wait time.Duration) (*pgconn.Notification, error) {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()

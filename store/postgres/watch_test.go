@@ -58,7 +58,7 @@ func TestWatchIsWokenByAnotherStoresCommits(t *testing.T) {
 	}
 }
 
-// TestTheLastHintsAreSentByClose: a server that stops still notifies others of its last commits.
+// TestTheLastHintsAreSentByClose: a server that stops still notifies other servers of its last commits.
 func TestTheLastHintsAreSentByClose(t *testing.T) {
 	url := pgtest.Shared(t).Database(t)
 	here := openTest(t, url)

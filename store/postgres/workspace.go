@@ -36,7 +36,8 @@ const (
 	selectLogo      = `SELECT png FROM logos WHERE workspace = $1`
 	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + ` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = $1`
-	// NO KEY: nothing refers to the row, and this is the lock that an UPDATE takes.
+	// FOR NO KEY UPDATE is the lock that an UPDATE takes. No foreign key refers to the row, so no stronger lock
+	// is needed.
 	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
 )
 
@@ -64,8 +65,8 @@ func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombston
 	return w, nil
 }
 
-// workspaceArgs returns the arguments of a statement that stores a workspace. The fields that may change
-// begin at $12.
+// workspaceArgs returns the arguments of a statement that stores a workspace. The fields that can change begin
+// at $12.
 func workspaceArgs(e store.Entry, w store.Workspace) ([]any, error) {
 	policy, portal, err := rows.Settings(w)
 	return append(dialect.EntryArgs(e), w.Name, w.Audiences, w.AllowNeverExpires, rows.Micros(w.UpdatedAt), policy, portal), err
@@ -131,7 +132,7 @@ func (s *Store) Logo(ctx context.Context, workspace string) ([]byte, error) {
 	return logo, wrap(ctx, "read logo", err)
 }
 
-// rollbackTimeout bounds the wait for a rollback. After that the connection is closed.
+// rollbackTimeout limits the wait for a rollback. After this time, the connection is closed.
 const rollbackTimeout = 2 * time.Second
 
 // inTx wraps do in a transaction. An error or panic of do undoes everything. Within another transaction,
@@ -153,8 +154,8 @@ func inTx(do func(context.Context, pgx.Tx) error) change {
 	}
 }
 
-// rollback undoes a transaction, also if ctx has ended. An error closes the connection, which undoes it
-// as well.
+// rollback undoes a transaction, also if ctx has ended. If the rollback fails, the connection is closed, which
+// also undoes the transaction.
 func rollback(ctx context.Context, t pgx.Tx) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()

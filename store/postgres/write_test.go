@@ -225,7 +225,7 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	if got, err := s.Key(t.Context(), "acme", k.ID); err != nil || !got.RevokedAt.IsZero() {
 		t.Errorf("the failed revocation was stored: %+v, %v", got, err)
 	}
-	// The log is ahead of its workspace: no version may be used twice.
+	// The log is ahead of its workspace, which must not use version 3 again.
 	server.Exec(t, url, `INSERT INTO changes VALUES ('acme', 3, '', '')`)
 	if _, err := s.Issue(t.Context(), storetest.NewRecord("acme", "o"), storetest.NewKey(t), nil); !isCode(err, uniqueViolation) {
 		t.Errorf("a change that already exists: %v", err)
@@ -390,7 +390,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 			t.Errorf("%+v does not use %s:\n%s", f, index, plan)
 		}
 		if f.Query != "" {
-			// A search reads all keys of the workspace or the owner in any case, so it may sort them.
+			// A search always reads all keys of the workspace or the owner, so a sort is acceptable.
 			plan = strings.ReplaceAll(plan, "Sort", "")
 		}
 		check(pick.Text, plan)

@@ -21,10 +21,10 @@ const (
 	SelectMadeBy = `SELECT made_by FROM sessions WHERE hash = $1 AND expires_at > $2`
 )
 
-// Look scans the only row of a query.
+// Look runs a query and scans its only row.
 type Look func(into any, query string, args ...any) error
 
-// Stands returns store.ErrNoAuthority if a is not valid. lock is added to the queries.
+// Stands returns store.ErrNoAuthority if a is not valid. The clause `lock` is appended to the queries.
 func (d *Dialect) Stands(a store.Authority, look Look, lock string) error {
 	if a.Own() {
 		return nil
@@ -46,7 +46,8 @@ func (d *Dialect) Stands(a store.Authority, look Look, lock string) error {
 	return d.Maker(madeBy, now, look, lock)
 }
 
-// Maker returns store.ErrNoAuthority if the key that made a link is revoked. lock is added to the query.
+// Maker returns store.ErrNoAuthority if the key that created a link is revoked. The clause `lock` is appended
+// to the query.
 func (d *Dialect) Maker(madeBy uuid.UUID, now time.Time, look Look, lock string) error {
 	if madeBy == uuid.Nil {
 		return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Column is a destination that decodes a column: nil for NULL, or what the driver returns. The value is only valid during
+// Column decodes the value that the driver returns for a column: nil for NULL. The value is only valid during
 // the call.
 type Column func(value any) error
 
@@ -27,7 +27,7 @@ func (c Column) Scan(value any) error {
 	return nil
 }
 
-// Time is the destination of a time in microseconds; NULL becomes the zero time.
+// Time returns the destination of a time in microseconds; NULL becomes the zero time.
 func Time(t *time.Time) Column {
 	return func(value any) error {
 		*t = time.Time{}
@@ -48,7 +48,7 @@ func version(v *uint64) Column {
 	}
 }
 
-// text is the destination of a text; NULL becomes the empty string.
+// text returns the destination of a string; NULL becomes the empty string.
 func text(s *string) Column {
 	return func(value any) (err error) {
 		var ok bool
@@ -72,7 +72,7 @@ func hash(h *[32]byte) Column {
 	}
 }
 
-// settings is the destination of settings in JSON; NULL is their zero value.
+// settings returns the destination of settings in JSON; NULL becomes the zero value.
 func settings[T interface{ Clone() T }](into *T) Column {
 	return func(value any) (err error) {
 		text, ok := value.(string)
@@ -107,8 +107,8 @@ func Cut(t time.Time) time.Time {
 	return time.UnixMicro(t.UnixMicro()).UTC()
 }
 
-// Micros returns the argument for a time; the zero time is NULL. A timestamp of the database's own would have a narrower
-// range, or depend on the client's library.
+// Micros returns the argument for a time: its microseconds, or NULL for the zero time. The databases' own
+// timestamps have a narrower range, or their format depends on the driver.
 func Micros(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -125,7 +125,7 @@ func roundUp(t time.Time) int64 {
 	return n
 }
 
-// OrNull returns the argument for a value; the zero value is NULL.
+// OrNull returns the argument for a value; the zero value becomes NULL.
 func OrNull[T comparable](value T) any {
 	if value == *new(T) {
 		return nil
@@ -133,7 +133,7 @@ func OrNull[T comparable](value T) any {
 	return value
 }
 
-// BytesOrNull returns the argument for bytes; no bytes are NULL.
+// BytesOrNull returns the argument for bytes; an empty slice becomes NULL.
 func BytesOrNull(b []byte) any {
 	if len(b) == 0 {
 		return nil
@@ -141,7 +141,7 @@ func BytesOrNull(b []byte) any {
 	return b
 }
 
-// IDOrNull returns the argument for an id; uuid.Nil is NULL.
+// IDOrNull returns the argument for an id; uuid.Nil becomes NULL.
 func (d *Dialect) IDOrNull(id uuid.UUID) any {
 	if id == uuid.Nil {
 		return nil
@@ -149,10 +149,10 @@ func (d *Dialect) IDOrNull(id uuid.UUID) any {
 	return d.ID(id)
 }
 
-// NotNil returns a copy of a list that is not nil.
+// NotNil returns a copy of a list; nil becomes an empty list.
 func NotNil(list []string) []string { return append(make([]string, 0, len(list)), list...) }
 
-// cloneObject copies a JSON object; nil becomes the empty one.
+// cloneObject copies a JSON object; nil becomes {}.
 func cloneObject(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
 		return json.RawMessage(`{}`)
@@ -160,7 +160,8 @@ func cloneObject(raw json.RawMessage) json.RawMessage {
 	return slices.Clone(raw)
 }
 
-// storable reports whether texts may be stored. If one may not, no row has it, but PostgreSQL would return an error.
+// storable reports whether all of these strings can be stored. If not, a query for them can find no row, but
+// PostgreSQL would return an error.
 func storable(texts ...string) bool {
 	return !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) })
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Keys implements store.Store.Keys. With an owner it reads the index keys_by_owner, otherwise the primary key; other fields
-// filter the rows found. It first chooses the keys of the page from short columns, and then reads them completely.
+// Keys implements store.Store.Keys. With an owner it reads the index keys_by_owner, otherwise the primary key;
+// other fields filter the rows found. It first chooses the keys of the page, for which it reads short columns
+// only, and then reads those keys completely.
 func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	found := d.keys(workspace, f)
 	where := found.clone()
@@ -39,7 +40,8 @@ func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, 
 	return list, page.Next(end), err
 }
 
-// lookTo returns the id of the last row that a list which narrows may examine, or uuid.Nil if it may examine all.
+// lookTo returns the id of the last row that a list can examine within the bound `rows`, or uuid.Nil if there
+// is no bound.
 func lookTo(q Query, table string, found Where, narrows bool, rows int) (id uuid.UUID, err error) {
 	if rows <= 0 || !narrows {
 		return uuid.Nil, nil
@@ -85,7 +87,8 @@ func pickKeys(q Query, where Where, f store.Filter) (*store.Picker[uuid.UUID], e
 	return page, nil
 }
 
-// page is query with a limit, unless there is a search, for which the database returns more than the matches.
+// page is query with a LIMIT, except for a search: its rows must still be filtered, so their number is not the
+// page's.
 func (w Where) page(begin, order, search string, limit int) (string, []any) {
 	if search != "" {
 		return w.query(begin, order)
@@ -163,7 +166,7 @@ func (d *Dialect) Workspaces(q Query, f store.WorkspaceFilter) (list []store.Wor
 		ids[i] = id
 	}
 	d.Among(&read, ids)
-	// Without the settings, which are much larger than the rest.
+	// The list omits the settings, which are much larger than the other columns.
 	query, args := read.query(`SELECT `+WorkspaceColumns+`, NULL, NULL, `+ReportedColumns+` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`, ` ORDER BY id`)
 	list, err = collect(q, d.Workspace, query, args...)

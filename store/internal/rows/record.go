@@ -85,7 +85,7 @@ func JWK(kid, modulus []byte) (jwks.Key, error) {
 	return key, nil
 }
 
-// Change decodes a change from the moduli and kids in its columns.
+// Change decodes a change from its columns: the moduli of the added keys and the kids of the removed keys.
 func Change(version uint64, added, removed []byte) (jwks.Change, error) {
 	c := jwks.Change{Version: version, Add: []jwks.Key{}, Remove: []jwks.KID{}}
 	for n := range slices.Chunk(added, jwks.ModulusLen) {
@@ -112,7 +112,7 @@ func Settings(w store.Workspace) (policy, portal string, err error) {
 	return string(policyText), string(portalText), errors.Join(errPolicy, errPortal)
 }
 
-// NewKey returns a new key as it will be read.
+// NewKey returns a new key in the form in which the store will return it.
 func NewKey(k store.Key, pub jwks.Key) store.Key {
 	k.KID = pub.KID()
 	k = cloneKey(k)
@@ -129,7 +129,7 @@ func cloneKey(k store.Key) store.Key {
 	return k
 }
 
-// ChangedKey returns k with the fields that UpdateKey may change, as change sets them.
+// ChangedKey calls change with a copy of k, and returns k with those changes that UpdateKey allows.
 func ChangedKey(k store.Key, change func(*store.Key) error) (store.Key, error) {
 	changed := cloneKey(k)
 	err := change(&changed)
@@ -137,7 +137,7 @@ func ChangedKey(k store.Key, change func(*store.Key) error) (store.Key, error) {
 	return k, err
 }
 
-// NewWorkspace returns a new workspace as it will be read, and its logo.
+// NewWorkspace returns a new workspace in the form in which the store will return it, and its logo.
 func NewWorkspace(w store.Workspace) (_ store.Workspace, logo []byte) {
 	w.Version, w.Usage, w.UpdatedAt = 1, store.Reported{}, w.CreatedAt
 	w.CreatedAt = Cut(w.CreatedAt)
@@ -145,7 +145,8 @@ func NewWorkspace(w store.Workspace) (_ store.Workspace, logo []byte) {
 	return w, logo
 }
 
-// ChangedWorkspace returns w as change changes it. If newLogo is true, the logo replaces the stored one.
+// ChangedWorkspace calls change with a copy of old and returns the result. If newLogo is true, logo replaces
+// the stored logo.
 func ChangedWorkspace(old store.Workspace, change func(*store.Workspace) error) (w store.Workspace, logo []byte, newLogo bool, err error) {
 	w = old
 	w.Audiences = NotNil(old.Audiences) // change may write into slices
@@ -164,7 +165,7 @@ func storedWorkspace(w store.Workspace, before store.Portal) (_ store.Workspace,
 	return w, logo, newLogo
 }
 
-// NewSession returns a new session as it will be read.
+// NewSession returns a new session in the form in which the store will return it.
 func NewSession(s store.Session) store.Session {
 	s.ScopesAllowed = slices.Clone(s.ScopesAllowed) // nil stays nil
 	s.CreatedAt, s.ExpiresAt = Cut(s.CreatedAt), Cut(s.ExpiresAt)

@@ -18,21 +18,23 @@ var (
 	ErrTime  = errors.New("the time is missing")
 )
 
-// Dialect has the differences between the databases. Placeholders are $1, $2 and so on in both.
+// Dialect defines what differs between the databases. Placeholders are $1, $2 and so on in both.
 type Dialect struct {
 	ID     func(id uuid.UUID) any   // the argument for an id
 	IDInto func(id *uuid.UUID) any  // the destination of an id; NULL becomes uuid.Nil
 	List   func(list *[]string) any // the destination of a list of strings; NULL becomes nil
 
 	ListSize func(column string) string // the approximate size of a list in bytes
-	// Contains is a condition on a text and a lower-case text of ASCII characters. It does not fold other characters.
+	// Contains returns the condition that a column contains a lower-case ASCII string. It ignores the case of
+	// ASCII letters only.
 	Contains func(column, text string) string
 	HasScope string // a condition on the list scopes; %s is the scope
-	// Among adds a condition that selects by ids, which are strings or the arguments for ids.
+	// Among adds the condition that a row has one of these ids, which are strings or results of ID.
 	Among func(w *Where, ids []any)
 }
 
-// Query runs a query. For each row that it has scanned into the destinations, it yields nil. An error ends it.
+// Query runs a query. It scans each row into the destinations and then yields nil. An error is the last value
+// that it yields.
 type Query func(into []any, query string, args ...any) iter.Seq[error]
 
 // first scans the first row of a query, if there is one.
@@ -44,7 +46,7 @@ func (q Query) first(into any, query string, args ...any) (err error) {
 	return err
 }
 
-// collect returns the records of a query, each with the columns that the function returns.
+// collect returns the records of a query. The function `columns` returns the destinations in a record.
 func collect[T any](q Query, columns func(*T) []any, query string, args ...any) ([]T, error) {
 	list := []T{}
 	var record T
@@ -58,7 +60,7 @@ func collect[T any](q Query, columns func(*T) []any, query string, args ...any) 
 	return list, nil
 }
 
-// NotFound returns store.ErrNotFound if a query that should return a row returned none, and other errors unchanged.
+// NotFound returns store.ErrNotFound if err means that a query found no row, and other errors unchanged.
 func NotFound(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.ErrNotFound

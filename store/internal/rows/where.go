@@ -25,7 +25,7 @@ type Where struct {
 	args  []any
 }
 
-// Add adds a condition, in which %s stands for an argument.
+// Add adds a condition, in which each %s stands for an argument.
 func (w *Where) Add(condition string, args ...any) {
 	w.terms = append(w.terms, w.format(condition, args...))
 }
@@ -44,7 +44,7 @@ func (w *Where) format(condition string, args ...any) string {
 	return fmt.Sprintf(condition, places...)
 }
 
-// query returns the query with the conditions. In its end, %s stands for an argument.
+// query returns the query: begin, the conditions, and end, in which each %s stands for an argument.
 func (w Where) query(begin, end string, args ...any) (string, []any) {
 	w = w.clone()
 	query := begin + ` WHERE ` + strings.Join(w.terms, ` AND `)
@@ -56,7 +56,8 @@ func (w Where) clone() Where {
 	return w
 }
 
-// from excludes rows after an id in the list's order, unless the id is uuid.Nil.
+// from excludes the rows that come after this id in a list (the highest id is first), unless the id is
+// uuid.Nil.
 func (w Where) from(id uuid.UUID) Where {
 	w = w.clone()
 	if id != uuid.Nil {
@@ -65,7 +66,7 @@ func (w Where) from(id uuid.UUID) Where {
 	return w
 }
 
-// keys returns the conditions that an index answers.
+// keys returns the conditions of a list of keys that an index can answer.
 func (d *Dialect) keys(workspace string, f store.Filter) Where {
 	w := Where{Dialect: d}
 	w.Add(`workspace = %s`, workspace)
@@ -78,7 +79,7 @@ func (d *Dialect) keys(workspace string, f store.Filter) Where {
 	return w
 }
 
-// narrow adds the conditions that no index answers.
+// narrow adds the conditions that no index can answer.
 func (w *Where) narrow(f store.Filter) error {
 	if f.Query != "" {
 		w.match(f)
@@ -96,7 +97,7 @@ func (w *Where) narrow(f store.Filter) error {
 	return w.status(f)
 }
 
-// status selects by Filter.Status and Filter.Live, as defined by store.Key.Status.
+// status adds the conditions of Filter.Status and Filter.Live, as defined by store.Key.Status.
 func (w *Where) status(f store.Filter) error {
 	now := f.Now.UnixMicro() // not NULL for the zero time, at which no key has expired
 	if f.Live {
@@ -118,7 +119,7 @@ func (w *Where) status(f store.Filter) error {
 	return nil
 }
 
-// match selects keys that may match Filter.Query; pickKeys decides.
+// match excludes keys that can't match Filter.Query; pickKeys checks the others.
 func (w *Where) match(f store.Filter) {
 	search := store.NewSearch(f.Query)
 	columns := []string{`name`}
@@ -135,8 +136,8 @@ func (w *Where) match(f store.Filter) {
 	w.terms = append(w.terms, `(`+strings.Join(terms, ` OR `)+`)`)
 }
 
-// maybe returns conditions of which at least one is true if a column may contain the query. The database can only fold ASCII
-// letters, so all texts with other characters are selected.
+// maybe returns conditions. At least one of them is true if a column contains the query, or contains characters
+// other than ASCII, whose case the database can't fold.
 func (w *Where) maybe(search *store.Search, columns ...string) (terms []string) {
 	folded := w.format(`%s`, search.Folded)
 	for _, column := range columns {
@@ -145,13 +146,13 @@ func (w *Where) maybe(search *store.Search, columns ...string) (terms []string) 
 	return terms
 }
 
-// audit returns the conditions that an index answers.
+// audit returns the conditions of a list of entries that an index can answer.
 func (d *Dialect) audit(workspace string, f store.AuditFilter) Where {
 	w := d.keys(workspace, store.Filter{Owner: f.Owner, After: f.After})
 	if f.Key != uuid.Nil {
 		w.Add(`key = %s`, d.ID(f.Key))
 	}
-	// The times in the ids select a range of the index; the column has the exact time.
+	// The condition on the id selects a range of the index; the condition on the column is exact.
 	if !f.Since.IsZero() {
 		at := roundUp(f.Since)
 		w.Add(`id >= %s AND at >= %s`, d.ID(store.FirstEntryID(time.UnixMicro(at))), at)
@@ -163,7 +164,7 @@ func (d *Dialect) audit(workspace string, f store.AuditFilter) Where {
 	return w
 }
 
-// narrowAudit adds the conditions that no index answers.
+// narrowAudit adds the conditions that no index can answer.
 func (w *Where) narrowAudit(f store.AuditFilter) {
 	if f.Action != "" {
 		w.Add(`action = %s`, f.Action)

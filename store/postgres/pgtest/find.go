@@ -18,7 +18,8 @@ import (
 // oldest is the first major version that store/postgres supports.
 const oldest = 15
 
-// find returns the folder of PostgreSQL's binaries. Without them, the test is skipped, or fails if CI is "true".
+// find returns the folder of PostgreSQL's binaries. Without PostgreSQL, the test is skipped, or fails if CI is
+// "true".
 func find(t testing.TB) string {
 	t.Helper()
 	bin, err := binaries()
@@ -62,7 +63,7 @@ func major(dir string) int {
 	if err != nil {
 		return 0
 	}
-	// "postgres (PostgreSQL) 15.18 (Debian …)"; a beta is "18beta1".
+	// The output is "postgres (PostgreSQL) 15.18 (Debian …)"; a beta version is "18beta1".
 	fields := strings.Fields(string(out))
 	if len(fields) < 3 {
 		return 0

@@ -21,7 +21,7 @@ const (
 	pollInterval        = 20 * time.Millisecond
 )
 
-// defaults are the settings of a server whose data is deleted. fsync would only matter if the machine lost its power.
+// defaults are the settings of a server whose data is deleted. fsync would only matter in a power failure.
 var defaults = map[string]string{
 	"fsync":                   "off",
 	"max_connections":         "200",
@@ -63,8 +63,8 @@ var shared struct {
 	server *Server
 }
 
-// Shared returns a server that runs until the test binary ends. Its TestMain must use Main. A test that stops the server must
-// start its own.
+// Shared returns a server that runs until the test binary ends. The package's TestMain must use Main. A test
+// that stops the server must start its own.
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	shared.Lock()

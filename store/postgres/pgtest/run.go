@@ -24,7 +24,8 @@ type process struct {
 	done chan struct{}
 }
 
-// initialize creates the data directory. initdb runs as the server's user, who may not be able to read the current directory.
+// initialize creates the data directory. initdb runs in s.dir, because the server's user might be unable to
+// read the current directory.
 func (s *Server) initialize() error {
 	secret := filepath.Join(s.dir, "password")
 	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
@@ -36,7 +37,7 @@ func (s *Server) initialize() error {
 		}
 	}
 	cmd := exec.Command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", superuser, "--pwfile", secret,
-		// Not SCRAM, which takes longer than the rest of a connection's start.
+		// SCRAM would take longer than all other steps of opening a connection.
 		"--auth", "password", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
 	cmd.Dir, cmd.SysProcAttr = s.dir, s.as
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -94,8 +95,8 @@ func (s *Server) run() error {
 	}
 }
 
-// own starts the process and waits for its end on one thread, because on Linux the death signal is sent when the parent's
-// thread ends, not its process.
+// own starts the process and waits for it on one OS thread: Linux sends the death signal when the thread that
+// started the process ends, not when the whole parent does.
 func (p *process) own(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
