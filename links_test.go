@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Packages, with all below them, that some programs must not link, not even by way of other packages.
+// Some programs must not link these packages, or any below them, even indirectly.
 var (
 	servers = []string{
 		"github.com/labstack/echo", "github.com/danielgtaylor/huma", module + "/store", module + "/authz", module + "/publish",
@@ -18,8 +18,8 @@ var (
 	jwx       = []string{"github.com/lestrrat-go"}
 )
 
-// TestLinks lists the packages of programs that check tokens, that decide on requests like a module inside Envoy, and that
-// manage a server.
+// TestLinks checks what is linked by programs that verify tokens, that decide about requests within Envoy, or
+// that manage a server.
 func TestLinks(t *testing.T) {
 	for program, test := range map[string]struct {
 		uses      string

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// An error wrapped by %w may be nil if the condition also covers another failure; it then reads
-// %!w(<nil>).
+// An error wrapped with %w must not be nil, since the message then contains %!w(<nil>). It can be nil if the
+// condition also covers another failure.
 func TestNoNilIsWrapped(t *testing.T) {
 	files := token.NewFileSet()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -61,7 +61,7 @@ func perhapsNil(cond ast.Expr) (names []string) {
 	return names
 }
 
-// wraps reports whether a body passes an error of this name to %w.
+// wraps reports whether a body wraps an error of this name with %w.
 func wraps(body *ast.BlockStmt, name string) (found bool) {
 	ast.Inspect(body, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)

@@ -1,5 +1,5 @@
-// Package deploy_test checks the chart, the compose file and the configurations of Patroni's cluster with the tools that
-// read them, and that nothing in them runs with more rights than it needs.
+// Package deploy_test checks the chart, the compose file and the configuration of the Patroni cluster with the
+// tools that read these files. It also checks that nothing runs with more rights than needed.
 package deploy_test
 
 import (
@@ -24,7 +24,7 @@ import (
 // An object is a YAML mapping.
 type object = map[string]any
 
-// TestMain opens every file that the tools read, so that a cached result goes stale with them.
+// TestMain opens every file that the tools read, so that Go repeats cached tests after a file changes.
 func TestMain(m *testing.M) {
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// missing skips the test, or fails it if CI is "true".
+// missing skips the test because a tool is missing. With CI=true it fails the test.
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -77,13 +77,13 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// fails runs a program that must fail, and returns its error.
+// fails runs a program that must fail, and returns the error.
 func fails(t *testing.T, name string, args ...string) error {
 	t.Helper()
 	return exec.CommandContext(t.Context(), name, args...).Run()
 }
 
-// documents parses a YAML stream. It goes through JSON, whose types the schemas know.
+// documents parses a YAML stream and converts it to JSON types, which the schemas require.
 func documents(t *testing.T, text string) []object {
 	t.Helper()
 	var all []object
@@ -126,7 +126,7 @@ func list(value any) []any {
 	return l
 }
 
-// schema compiles a file of .tools/schemas. Kubernetes' refer to /api/_definitions.json.
+// schema compiles a file of .tools/schemas. The Kubernetes schemas refer to /api/_definitions.json.
 func schema(t *testing.T, file string) *jsonschema.Schema {
 	t.Helper()
 	compiler := jsonschema.NewCompiler()
@@ -142,7 +142,7 @@ func schema(t *testing.T, file string) *jsonschema.Schema {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// That is where Kubernetes' files say they are.
+		// The Kubernetes schemas refer to this URL.
 		if err := compiler.AddResource("https://kubernetes.io/api/"+filepath.Base(name), document); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func schema(t *testing.T, file string) *jsonschema.Schema {
 	return compiled
 }
 
-// pinned is an image with a tag that has a number in it.
+// pinned matches an image whose tag contains a number.
 var pinned = regexp.MustCompile(`^[a-z0-9./-]+:[A-Za-z0-9_.-]*[0-9][A-Za-z0-9_.-]*$`)
 
 func TestCompose(t *testing.T) {
@@ -208,7 +208,7 @@ func burnkey(t *testing.T) string {
 	return binary
 }
 
-// isFlag checks that a variable sets a flag of a subcommand.
+// isFlag checks that an environment variable corresponds to a flag of a subcommand.
 func isFlag(t *testing.T, subcommand, variable string) {
 	t.Helper()
 	name, ok := strings.CutPrefix(variable, "BURNKEY_")
@@ -256,7 +256,7 @@ func TestEnvoyFilesAreCurrent(t *testing.T) {
 	}
 }
 
-// TestPatroniFiles has the programs read the files that cluster.sh renders.
+// TestPatroniFiles checks the files that cluster.sh renders with the programs that read them.
 func TestPatroniFiles(t *testing.T) {
 	haproxy, patroni := tool(t, "haproxy"), tool(t, "patroni")
 	run(t, "bash", "-n", "patroni/cluster.sh")
@@ -286,12 +286,12 @@ func TestPatroniFiles(t *testing.T) {
 	}
 }
 
-// excused are Patroni's complaints about a cluster on one machine, or one that does not run.
+// excused matches complaints of Patroni that do not matter here: the cluster is on one machine and not running.
 var excused = regexp.MustCompile(`must not contain "127\.0\.0\.1"|is not reachable|unix_socket_directories  didn't pass`)
 
 func validatePatroni(t *testing.T, patroni, file string) {
 	t.Helper()
-	// It also fails for excused complaints, so only its output counts.
+	// The exit status is ignored, since excused complaints also cause a failure.
 	out, err := exec.CommandContext(t.Context(), patroni, "--validate-config", file).CombinedOutput()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func checkObject(t *testing.T, o object) {
 	}
 }
 
-// checkPod checks a pod against the "restricted" Pod Security Standard, and more.
+// checkPod checks a pod against the "restricted" Pod Security Standard and stricter rules.
 func checkPod(t *testing.T, name string, template object) {
 	t.Helper()
 	spec, _ := template["spec"].(object)
@@ -184,8 +184,8 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
-// TestChartTrimsThePublicURL: the server signs iss without the trailing slash, and Envoy compares
-// it as text.
+// TestChartTrimsThePublicURL checks that the trailing slash is removed. The server signs iss without it, and
+// Envoy compares iss as a string.
 func TestChartTrimsThePublicURL(t *testing.T) {
 	helm := tool(t, "helm")
 	rendered := func(url string) string {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// settings returns the values of each name in a unit file.
+// settings returns the values of each setting in a unit file, by name.
 func settings(t *testing.T, text string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -43,7 +43,8 @@ func TestSystemdUnits(t *testing.T) {
 	}
 }
 
-// TestSystemdVerifies has systemd read the units, with a burnkey at their path.
+// TestSystemdVerifies has systemd check the units, in which the path of burnkey is replaced by that of a real
+// binary.
 func TestSystemdVerifies(t *testing.T) {
 	verify, binary, dir := tool(t, "systemd-analyze"), burnkey(t), t.TempDir()
 	units, err := filepath.Glob("systemd/*.service")

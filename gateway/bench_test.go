@@ -59,7 +59,7 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// BenchmarkRecordUse records the use of a key, in addition to a decision.
+// BenchmarkRecordUse measures a decision that also records the use of the key.
 func BenchmarkRecordUse(b *testing.B) {
 	g, _ := follow(b, reportHourly)
 	acme, token := g.all()["acme"], own().Token(payload("acme"))

@@ -7,12 +7,12 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// A Request is the part of a request that a decision depends on.
+// A Request contains the parts of a request that a decision depends on.
 type Request struct {
 	// Authorization holds the values of all Authorization headers. A proxy that joins
 	// repeated headers with a comma may pass the result: no token contains one.
 	Authorization []string
-	// Requirements of the route, by name: audience, scopes and workspace.
+	// Requirements are the route's requirements, by name: audience, scopes and workspace.
 	Requirements map[string]string
 	// Host and Path identify the route in the log if its requirements are invalid.
 	Host, Path string
@@ -20,7 +20,7 @@ type Request struct {
 
 // A Decision says whether a request may pass, and what the API learns about its key.
 type Decision struct {
-	// Refusal is the reason why the request may not pass. Nil: it may.
+	// Refusal is the reason why the request must not pass. If nil, the request may pass.
 	Refusal *jwks.Refusal
 	// Remove lists headers to remove from a request that may pass.
 	Remove []string
@@ -65,7 +65,7 @@ func (g *Gateway) Decide(r Request) Decision {
 	return g.allow(t, claims)
 }
 
-// accept returns the workspace and the claims of a token that satisfies the requirement.
+// accept returns the workspace and the claims of a token that satisfies the route's requirement.
 func (g *Gateway) accept(token string, need *requirement) (*tenant, *jwks.Claims, *jwks.Refusal) {
 	t, claims, err := g.verify(token)
 	switch {
@@ -85,8 +85,8 @@ func (g *Gateway) accept(token string, need *requirement) (*tenant, *jwks.Claims
 	return t, claims, nil
 }
 
-// isHeaderValue reports whether a header transports s unchanged: without control
-// characters (RFC 9110 section 5.5), and without a space at either end, which is trimmed.
+// isHeaderValue reports whether a header transmits s unchanged. Control characters are not allowed (RFC 9110
+// section 5.5), and a space at either end would be trimmed.
 func isHeaderValue(s string) bool {
 	if s != "" && (s[0] == ' ' || s[len(s)-1] == ' ') {
 		return false
@@ -101,8 +101,8 @@ func isHeaderValue(s string) bool {
 
 const (
 	headerScopes = "x-burnkey-scopes"
-	// headerIssuer is set by jwt_authn where Envoy verifies by itself. An API that was
-	// used that way may still trust it.
+	// headerIssuer is set by jwt_authn if Envoy verifies tokens itself. An API that was once behind such an
+	// Envoy may still trust the header.
 	headerIssuer = "x-burnkey-issuer"
 )
 
@@ -119,7 +119,7 @@ func (g *Gateway) allow(t *tenant, claims *jwks.Claims) Decision {
 	return d
 }
 
-// setRemove prepares Decision.Remove for tokens with and without scopes.
+// setRemove prepares the two values of Decision.Remove: for tokens with scopes and for tokens without.
 func (g *Gateway) setRemove() {
 	g.removeWithScopes = []string{headerIssuer}
 	if g.o.StripAuthorization {
@@ -132,8 +132,8 @@ const realm = "api"
 
 // Refusals in addition to those of package jwks.
 var (
-	// misconfigured refuses every request of a route with an invalid requirement.
-	// Otherwise a typo would open the route.
+	// misconfigured is the refusal of every request to a route with an invalid requirement. If such a
+	// requirement were ignored, a typo would open the route.
 	misconfigured  = &jwks.Refusal{Reason: "configuration", Status: 500, Detail: "The requirements of this route are invalid."}
 	otherWorkspace = &jwks.Refusal{
 		Reason: "workspace", Status: 401, Code: "invalid_token", Detail: "The token's workspace is not accepted here.",

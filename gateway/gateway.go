@@ -74,7 +74,7 @@ func New(o Options) (*Gateway, error) {
 	return g, nil
 }
 
-// setServers prepares the calls of the management API.
+// setServers creates the clients of the management API.
 func (g *Gateway) setServers() error {
 	transport := &http.Client{Transport: g.followers.Transport} // calls have their own timeouts
 	var err, usageErr error
@@ -83,7 +83,7 @@ func (g *Gateway) setServers() error {
 	return errors.Join(err, usageErr)
 }
 
-// recall creates the tenants of Options.Workspaces or of the stored list.
+// recall creates the tenants from Options.Workspaces or from the stored list.
 func (g *Gateway) recall() error {
 	list := g.o.Workspaces
 	if list == nil {
@@ -112,8 +112,7 @@ func (g *Gateway) close() {
 	}
 }
 
-// Run follows the server until ctx ends and then returns nil, with StateDir released. It
-// must be called only once.
+// Run follows the server until ctx ends, then releases StateDir and returns nil. It must be called only once.
 func (g *Gateway) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer g.followers.CloseIdleConnections()
@@ -139,12 +138,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return nil
 }
 
-// newClient returns the client of all Followers; one HTTP/2 connection may serve them all.
+// newClient returns the HTTP client that all Followers share. One HTTP/2 connection can serve all of them.
 func newClient() *http.Client {
 	client := jwks.NewClient()
 	transport := client.Transport.(*http.Transport)
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 16, 16
-	// Over HTTP/1.1, every workspace's stream has its own connection, and its reader another buffer.
+	// Over HTTP/1.1, each workspace's stream has its own connection, so these buffers are small. The stream's
+	// reader has another buffer.
 	transport.ReadBufferSize, transport.WriteBufferSize = 1<<10, 1<<10
 	return client
 }

@@ -16,8 +16,9 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// A wrong PublicURL shows up nowhere else: every token merely has another issuer. So the Gateway reads the
-// issuer in the server's metadata (OpenID Connect Discovery 1.0 section 4) and compares.
+// A wrong PublicURL has only one effect: every token has an unexpected issuer and is refused. The Gateway
+// therefore compares PublicURL with the issuer in the server's metadata (OpenID Connect Discovery 1.0 section
+// 4).
 const (
 	metadataPath    = "/.well-known/openid-configuration"
 	metadataTimeout = 10 * time.Second
@@ -27,11 +28,12 @@ const (
 	issuerRetry     = 5 * time.Second // after a mismatch or a failure
 )
 
-// An IssuerError says that the server's tokens have another issuer than the Gateway
-// accepts, so that it refuses all of them.
+// An IssuerError says that the server's tokens have another issuer than the Gateway accepts. The Gateway then
+// refuses all of them.
 type IssuerError struct {
 	Expected, Published string
-	// PublicURL is the value of Options.PublicURL that would match; empty if none would.
+	// PublicURL is the value of Options.PublicURL that would match the server's issuer, or empty if no value
+	// would.
 	PublicURL string
 }
 
@@ -51,7 +53,7 @@ func newIssuerError(expected, published, workspace string) *IssuerError {
 	return e
 }
 
-// watchIssuer compares the issuers until ctx ends. After a failure the last result stays.
+// watchIssuer compares the issuers repeatedly until ctx ends. If a comparison fails, the last result remains.
 func (g *Gateway) watchIssuer(ctx context.Context) {
 	mismatch := logs.Failures{Level: slog.LevelError}
 	loop.Loop{
@@ -79,7 +81,7 @@ func (g *Gateway) watchIssuer(ctx context.Context) {
 
 var errNoWorkspaces = errors.New("no workspace is known yet")
 
-// compareIssuer reads the issuer of one of the workspaces. Nil means that it is the expected one.
+// compareIssuer reads the issuer of one workspace. It returns nil if this is the expected issuer.
 func (g *Gateway) compareIssuer(ctx context.Context) (*IssuerError, error) {
 	for id := range g.all() { // a random one, since the server may lack some
 		published, err := g.fetchIssuer(ctx, id)
@@ -123,7 +125,7 @@ func (g *Gateway) fetchIssuer(ctx context.Context, workspace string) (string, er
 	return metadata.Issuer, nil
 }
 
-// read unmarshals untrusted JSON and reports whether it was valid and not nested too deep.
+// read decodes untrusted JSON. It reports whether the JSON was valid and not nested too deeply.
 func read(text []byte, into any) bool {
 	_, deep := jwks.TooDeep(text, jwks.MaxDepth)
 	return !deep && json.Unmarshal(text, into) == nil

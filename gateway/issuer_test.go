@@ -16,7 +16,7 @@ import (
 
 func isMetadata(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, metadataPath) }
 
-// compareOften runs a Gateway that compares the issuer all the time.
+// compareOften runs a Gateway that compares the issuers continuously.
 func compareOften(t *testing.T, o Options) (*Gateway, func()) {
 	t.Helper()
 	g, err := New(o)
@@ -62,7 +62,7 @@ func TestWrongPublicURL(t *testing.T) {
 	}
 }
 
-// An answer without an issuer is not a mismatch; the Gateway asks again.
+// An answer without an issuer is not a mismatch. The Gateway asks again.
 func TestIssuerIsNotToBeHad(t *testing.T) {
 	for name, answer := range map[string]func(http.ResponseWriter){
 		"an gatewaytest.Outage": func(w http.ResponseWriter) { w.WriteHeader(503) },
@@ -95,7 +95,7 @@ func TestIssuerIsNotToBeHad(t *testing.T) {
 	}
 }
 
-// A mismatch stays while the server is down.
+// A mismatch is still reported while the server is down.
 func TestIssuerWhileTheServerIsDown(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme", "beta")
 	o.Publish("acme", own())
@@ -110,7 +110,7 @@ func TestIssuerWhileTheServerIsDown(t *testing.T) {
 		t.Errorf("%v, and then %v", err, g.Ready())
 	}
 	stop()
-	// It starts with keys from disk, which do not show the mismatch.
+	// The Gateway starts with keys from disk, which do not reveal the mismatch.
 	g, _ = compareOften(t, with)
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 }

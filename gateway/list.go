@@ -24,8 +24,8 @@ const (
 	listPause   = 5 * time.Second // the longest after a failure
 )
 
-// followList keeps the roster up to date with the server's list until ctx ends. While
-// the list cannot be read, the last one stays in use.
+// followList updates the roster from the server's list until ctx ends. If the list cannot be read, the last
+// list stays in use.
 func (g *Gateway) followList(ctx context.Context) {
 	loop.Loop{
 		Every: g.o.ListEvery, Jitter: 0.2, Backoff: loop.Backoff{First: listRetry, Max: listPause},
@@ -57,8 +57,8 @@ func (g *Gateway) refreshList(ctx context.Context) error {
 	return nil
 }
 
-// fetchList returns all pages of the list. Any doubt is an error: a workspace that is
-// missing from the list is no longer followed.
+// fetchList returns all pages of the list. An incomplete or doubtful list is an error, since the Gateway stops
+// following workspaces that are missing from it.
 func (g *Gateway) fetchList(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -79,7 +79,7 @@ func (g *Gateway) fetchList(ctx context.Context) ([]string, error) {
 	return slices.Compact(list), nil
 }
 
-// isStatus reports whether an error is an answer with one of the statuses.
+// isStatus reports whether err is a Problem with one of the statuses.
 func isStatus(err error, statuses ...int) bool {
 	var answer *client.Problem
 	return errors.As(err, &answer) && slices.Contains(statuses, answer.Status)
@@ -87,13 +87,13 @@ func isStatus(err error, statuses ...int) bool {
 
 const listFile = "workspaces.json"
 
-// savedList is the stored list. It is valid for one server only.
+// savedList is the list stored in StateDir. It is valid only for the server that it names.
 type savedList struct {
 	Server     string   `json:"server"`
 	Workspaces []string `json:"workspaces"`
 }
 
-// readList returns the stored list, or nil if there is no valid one.
+// readList returns the stored list, or nil if there is no valid list.
 func (g *Gateway) readList() ([]string, error) {
 	file := g.stateFile(listFile)
 	if file == "" {
@@ -114,7 +114,7 @@ func (g *Gateway) readList() ([]string, error) {
 	return saved.Workspaces, nil
 }
 
-// writeList stores a list for the next start, atomically.
+// writeList atomically stores a list for the next start.
 func (g *Gateway) writeList(list []string) error {
 	file := g.stateFile(listFile)
 	if file == "" {

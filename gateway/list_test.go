@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// followAll runs a Gateway of all of o's workspaces.
+// followAll runs a Gateway that follows all workspaces of o.
 func followAll(tb testing.TB, o *gatewaytest.Origin, dir string) (*Gateway, func()) {
 	tb.Helper()
 	with := options(o)
@@ -54,7 +54,7 @@ func TestEveryWorkspace(t *testing.T) {
 	}
 }
 
-// A new workspace that cannot be fetched does not delay others.
+// A new workspace whose set cannot be fetched does not delay others.
 func TestNewWorkspaceIsSlow(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.Publish("acme", own())
@@ -156,7 +156,7 @@ func TestListFromDisk(t *testing.T) {
 	wait(t, g, own().Bearer("acme"), 200)
 }
 
-// A page may be full of workspaces with as many audiences as the API allows.
+// A page can be full of workspaces that each have the maximum number of audiences.
 func TestLongestList(t *testing.T) {
 	audiences := strings.Repeat(`,"`+strings.Repeat("北", 255)+`"`, 16)[1:]
 	var ids []string
@@ -176,8 +176,8 @@ func TestLongestList(t *testing.T) {
 	g.followers.CloseIdleConnections()
 }
 
-// A StateDir is not shared: a second Gateway has no keys, is not ready, and starts once the first
-// has ended.
+// Two Gateways cannot use a StateDir at the same time. The second has no keys and is not ready until the first
+// ends.
 func TestStateDirInUse(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.Publish("acme", own())
@@ -198,7 +198,7 @@ func TestStateDirInUse(t *testing.T) {
 	eventually(t, "it is ready", func() bool { return second.Ready() == nil })
 }
 
-// A list that could not be stored is stored later, even if it has not changed.
+// If storing a list fails, it is stored later, even if the list has not changed.
 func TestListIsKeptInTheEnd(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.SetHook(gatewaytest.Outage)
@@ -240,7 +240,7 @@ func TestKeyIsReadAnew(t *testing.T) {
 	wait(t, g, own().Bearer("acme"), 200)
 }
 
-// There are more workspaces than may fetch their first set at a time, and some cannot.
+// There are more workspaces than can fetch their first set at the same time, and some of the fetches fail.
 func TestManyWorkspaces(t *testing.T) {
 	var ids []string
 	for i := range 3 * maxStarting {

@@ -24,7 +24,7 @@ var (
 	payload             = gatewaytest.Payload
 )
 
-// options returns Options that follow o, for all its workspaces or those given.
+// options returns Options for a Gateway that follows the given workspaces of o, or all of them.
 func options(o *gatewaytest.Origin, workspaces ...string) Options {
 	return Options{
 		Server: o.URL, PublicURL: gatewaytest.PublicURL, Workspaces: workspaces, AnyAudience: true, Log: slog.New(slog.DiscardHandler),
@@ -54,7 +54,8 @@ func run(tb testing.TB, g *Gateway) func() {
 	return stop
 }
 
-// follow returns a ready Gateway of acme, which publishes own, and beta, which publishes other.
+// follow returns a ready Gateway that follows acme, which publishes the key own, and beta, which publishes
+// other.
 func follow(tb testing.TB, edit func(*Options)) (*Gateway, *gatewaytest.Origin) {
 	tb.Helper()
 	o := gatewaytest.NewOrigin(tb, "acme", "beta")
@@ -82,7 +83,7 @@ func with(r Request, requirements map[string]string) Request {
 	return r
 }
 
-// verdict is a Decision that is easy to compare.
+// verdict is the part of a Decision that tests compare.
 type verdict struct {
 	status  int // 200: allowed
 	headers http.Header

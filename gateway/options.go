@@ -24,23 +24,23 @@ const (
 
 // Options select the server and the tokens to accept.
 type Options struct {
-	// Server is the base URL of the server to follow. PublicURL is the base URL in the
-	// tokens' iss; empty: Server.
+	// Server is the base URL of the server to follow. PublicURL is the base URL in the iss of tokens. If empty,
+	// it is Server.
 	Server, PublicURL string
 	// Workspaces are those whose tokens are accepted. Empty: all that the server lists for Key.
 	Workspaces []string
-	// InsecureManagementKeys allows burnkey in Workspaces, the server's own workspace. Its keys are management
-	// keys; the API behind the gateway then receives them and can use them.
+	// InsecureManagementKeys allows the server's own workspace, burnkey, in Workspaces. The API behind the
+	// gateway then receives management keys and can use them.
 	InsecureManagementKeys bool
-	// Key returns a management key with the scope gateway. It is called for every request
-	// of the list, so that the key can change. Not allowed with Workspaces.
+	// Key returns a management key with the scope gateway. It is called for every request of the list, so that
+	// the key can change. Key and Workspaces cannot both be set.
 	Key func() (string, error)
 	// StateDir is an existing folder that stores keys, so that the next start needs no
 	// server. Only one Gateway may use it at a time. Empty: nothing is stored.
 	StateDir string
 
-	// Audience lists audiences, one of which a token must have. A workspace may have an audience
-	// for each API, so either Audience or AnyAudience must be set.
+	// Audience lists the accepted audiences; a token must have at least one of them. A workspace can have a
+	// separate audience for each API, so either Audience or AnyAudience must be set.
 	Audience []string
 	// AnyAudience accepts any audience, unless the route requires one.
 	AnyAudience bool
@@ -49,9 +49,9 @@ type Options struct {
 	// StripAuthorization removes the token from requests that may pass.
 	StripAuthorization bool
 
-	// MaxStaleness is the maximum age of a workspace's keys, as of Follower.Age. 0: any age.
+	// MaxStaleness is the maximum age of a workspace's keys, as returned by Follower.Age. Zero means any age.
 	MaxStaleness time.Duration
-	// ServeStale accepts keys older than MaxStaleness, and only reports them in log and statistics.
+	// ServeStale accepts keys older than MaxStaleness; they are only reported in the log and in Stats.
 	ServeStale bool
 
 	// ListEvery is the interval between requests of the list, plus or minus a fifth. 0: 5 s.
@@ -65,7 +65,7 @@ type Options struct {
 	Now      func() time.Time // the clock for ages and exp; nil: time.Now
 }
 
-// An OptionError says which of the Options is invalid, and the rule it breaks.
+// An OptionError says which option is invalid, and the rule it breaks.
 type OptionError struct{ Option, Detail string }
 
 func (e *OptionError) Error() string { return e.Option + " " + e.Detail }

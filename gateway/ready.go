@@ -78,7 +78,7 @@ func (g *Gateway) updateReadiness(ctx context.Context) {
 	g.logStale(ctx, stale)
 }
 
-// logStale logs when keys become too old, and when all are current again.
+// logStale logs when keys become too old, and when all keys are current again.
 func (g *Gateway) logStale(ctx context.Context, stale int64) {
 	switch before := g.stale.Swap(stale); {
 	case stale > 0 && before == 0:

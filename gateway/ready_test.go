@@ -23,7 +23,7 @@ func TestRevoke(t *testing.T) {
 	if code := codeOf(g, beta); code != 200 {
 		t.Errorf("another workspace's: %d", code)
 	}
-	// A key that another workspace publishes, too, is valid for that one only.
+	// The workspace beta publishes the key of acme, too. The key's token remains valid only for acme.
 	o.Publish("beta", own())
 	wait(t, g, own().Bearer("beta"), 200)
 	if code := codeOf(g, acme); code != 401 {
@@ -52,7 +52,7 @@ func TestNotReady(t *testing.T) {
 	eventually(t, "it is ready", func() bool { return g.Ready() == nil })
 }
 
-// A workspace that the server does not have is named, and logged once.
+// A workspace that does not exist on the server is named in the error, and logged once.
 func TestNoSuchWorkspace(t *testing.T) {
 	log := new(testkit.Log)
 	o := gatewaytest.NewOrigin(t, "acme")
@@ -156,7 +156,7 @@ func TestOneWorkspaceHoldsUpNoOther(t *testing.T) {
 	eventually(t, "it is ready with one that is stale", func() bool { return g.Ready() == nil })
 }
 
-// Stored keys from the future, after the clock was set back, have an unknown age.
+// After the clock was set back, stored keys are dated in the future. Their age is unknown.
 func TestAgeIsUnknown(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	with := options(o, "acme")

@@ -7,8 +7,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// A requirement is what a route requires of a valid token. Each field is a list
-// separated by spaces; empty requires nothing.
+// A requirement is what a route requires of a valid token. Each field is a list separated by spaces. An empty
+// field requires nothing.
 type requirement struct{ audience, scopes, workspace string }
 
 // A requirementError says which part of a route's requirements is invalid.

@@ -12,8 +12,8 @@ import (
 // A roster is the set of workspaces whose tokens are accepted.
 type roster struct {
 	tenants map[string]*tenant // by workspace
-	// blocked counts listed workspaces without a tenant, because their state file is in
-	// use by another Gateway or by a Follower that has not ended yet.
+	// blocked counts listed workspaces without a tenant. Their state file is still in use, by another Gateway
+	// or by a Follower that has not ended yet.
 	blocked int
 }
 
@@ -26,7 +26,7 @@ type tenant struct {
 	stop     context.CancelFunc // nil before it is started
 }
 
-// all returns the tenants by workspace. The map must not be changed.
+// all returns the tenants by workspace. The caller must not change the map.
 func (g *Gateway) all() map[string]*tenant {
 	if known := g.roster.Load(); known != nil {
 		return known.tenants
@@ -49,12 +49,13 @@ func (g *Gateway) newTenant(id string) (*tenant, error) {
 	}}, nil
 }
 
-// serverIssuer returns the base URL of a workspace's public calls.
+// serverIssuer returns the base URL for a workspace's public endpoints.
 func (g *Gateway) serverIssuer(workspace string) string {
 	return strings.TrimRight(g.o.Server, "/") + jwks.IssuerPath + workspace
 }
 
-// pollEvery returns an interval that keeps keys younger than MaxStaleness where there is no stream.
+// pollEvery returns the interval for polling without a change stream. It is short enough to keep keys younger
+// than MaxStaleness.
 func (g *Gateway) pollEvery() time.Duration {
 	if g.o.MaxStaleness == 0 {
 		return jwks.DefaultPollEvery
@@ -62,7 +63,7 @@ func (g *Gateway) pollEvery() time.Duration {
 	return min(jwks.DefaultPollEvery, max(jwks.MinPollEvery, g.o.MaxStaleness/4))
 }
 
-// usable returns nil if a tenant's keys may be used, else jwks.ErrNotReady or jwks.ErrStale.
+// usable returns nil if the tenant's keys can be used, otherwise jwks.ErrNotReady or jwks.ErrStale.
 func (g *Gateway) usable(t *tenant) error {
 	if g.o.ServeStale {
 		return t.follower.Usable(0)
@@ -75,8 +76,8 @@ const (
 	startTimeout = 10 * time.Second
 )
 
-// start follows a tenant's keys. It limits how many fetch their first set at a time, to
-// spare a server of ten thousand workspaces.
+// start begins to follow a tenant's keys. To protect a server with ten thousand workspaces, only a limited
+// number of tenants fetch their first set at the same time.
 func (g *Gateway) start(ctx context.Context, t *tenant) {
 	ctx, t.stop = context.WithCancel(ctx)
 	g.running.Go(func() {
@@ -93,7 +94,8 @@ func (g *Gateway) start(ctx context.Context, t *tenant) {
 	})
 }
 
-// awaitFirstSet frees a tenant's place in starting once its first set is there, or after startTimeout.
+// awaitFirstSet waits until the tenant has its first set, or for startTimeout. Then another tenant can fetch
+// its first set.
 func (g *Gateway) awaitFirstSet(ctx context.Context, t *tenant) {
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()
@@ -105,8 +107,8 @@ func (g *Gateway) awaitFirstSet(ctx context.Context, t *tenant) {
 	<-g.starting
 }
 
-// apply follows new workspaces of a list and stops following missing ones. It reports
-// whether the roster changed.
+// apply follows the new workspaces of a list, and stops following workspaces that are missing from it. It
+// reports whether the roster changed.
 func (g *Gateway) apply(ctx context.Context, list []string) bool {
 	have, last := g.all(), g.roster.Load()
 	next := make(map[string]*tenant, len(list))

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Limits of the log of invalid requirements: the fault is in the configuration, but
-// clients choose where it shows up.
+// These constants limit the log of invalid requirements. The configuration is at fault, but clients choose the
+// hosts and paths in which the fault appears.
 const (
 	placesMax = 10  // lines about one fault, in different places, in logs.Every
 	faultLen  = 200 // bytes
 	placeLen  = 64
 )
 
-// logRouteFault logs an invalid requirement with the host and the start of the path of the request.
+// logRouteFault logs an invalid requirement with the request's host and the start of its path.
 func (g *Gateway) logRouteFault(err error, host, path string) {
 	text := cut(err.Error(), faultLen)
 	// Without the clones, the caller's Request would escape to the heap.

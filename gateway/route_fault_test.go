@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// Every fault is logged, in some of the places where it shows up, and only once in each.
+// Every fault is logged, for a limited number of places and once for each place.
 func TestRouteFaults(t *testing.T) {
 	var log testkit.Log
 	g := &Gateway{o: Options{Log: log.Logger()}}

@@ -8,7 +8,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Stats are the state of a Gateway, for metrics. They name no workspace: there may be ten thousand.
+// Stats are the state of a Gateway, for metrics. They do not name workspaces, since there may be ten thousand.
 type Stats struct {
 	Workspaces int // whose tokens are accepted
 	Unready    int // without keys
@@ -18,8 +18,8 @@ type Stats struct {
 
 	MinVersion uint64 // the lowest version of a workspace's set
 	Versions   uint64 // the sum of the versions of all sets; grows with every change
-	// MaxAge is the age of the oldest keys. Negative: no workspace has keys.
-	// math.MaxInt64: the age of some is unknown.
+	// MaxAge is the age of the oldest keys. It is negative if no workspace has keys, and math.MaxInt64 if the
+	// age of some keys is unknown.
 	MaxAge time.Duration
 
 	WrongIssuer   bool              // the server has another issuer, so every token is refused

@@ -8,7 +8,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// usage is a Gateway's share in reporting which keys were used.
+// usage is the part of a Gateway that reports which keys were used.
 type usage struct {
 	uses       map[string]*uses // by workspace; nil: not reported. Used by New and followList alone
 	usesLost   bool             // an earlier Gateway ended with unreported uses
@@ -25,15 +25,15 @@ func (u *usage) reportCounts() map[string]uint64 {
 	return counts
 }
 
-// shardCount is the number of shards of a workspace's uses. Requests wait for each other
-// only if their keys are in the same shard.
+// shardCount is the number of shards of a workspace's uses. Concurrent requests wait for each other only if
+// their keys are in the same shard.
 const shardCount = 16
 
-// uses are the times at which keys of one workspace were last used, as far as the server has not acknowledged
-// them. Recording a use takes constant time, and the memory depends on the number of keys alone.
+// uses records when each key of a workspace was last used, until the server acknowledges the report. Recording
+// a use takes constant time, and the memory depends only on the number of keys.
 //
-// Uses are reported in generations: while one is reported, new uses collect in the next.
-// So there is a time up to which reporting is complete.
+// Uses are reported in generations: while a generation is reported, new uses are collected in the next one.
+// This gives a time up to which the reports are complete.
 type uses struct {
 	shards  [shardCount]shard
 	pending atomic.Int64 // keys
@@ -78,11 +78,11 @@ func (u *uses) record(kid *jwks.KID, at time.Time) {
 	}
 }
 
-// recordWithin bounds the time between reading the clock and record.
+// recordWithin is the maximum time between reading the clock and the call of record.
 const recordWithin = time.Second
 
-// take returns up to most unreported uses, and the time up to which reporting is complete
-// once they are acknowledged. Until then they remain unreported.
+// take returns up to most unreported uses. Once these are acknowledged, reporting is complete up to the time
+// until. Uses remain unreported until they are acknowledged.
 func (u *uses) take(most int, now time.Time) (taken []use, until time.Time) {
 	if !u.isReporting() {
 		u.since, u.nextSince = u.nextSince, now.Add(-recordWithin)
@@ -101,7 +101,7 @@ func (u *uses) take(most int, now time.Time) (taken []use, until time.Time) {
 	return taken, until
 }
 
-// each calls f with each shard while it is locked.
+// each locks each shard and calls f with it.
 func (u *uses) each(f func(*shard)) {
 	for i := range u.shards {
 		s := &u.shards[i]
@@ -118,7 +118,7 @@ func (u *uses) isReporting() bool {
 	return left > 0
 }
 
-// acknowledge drops reported uses, except those of keys that were used again meanwhile.
+// acknowledge drops reported uses, except those of keys that have been used again since.
 func (u *uses) acknowledge(known []use) {
 	for i := range known {
 		s := u.shard(&known[i].kid)
@@ -144,8 +144,8 @@ func (g *Gateway) recordUse(t *tenant, token string) {
 	}
 }
 
-// usesOf returns a workspace's uses, or nil if they are not reported. A workspace that
-// left the list and came back still has its unreported uses.
+// usesOf returns a workspace's uses, or nil if usage is not reported. If a workspace leaves the list and comes
+// back, it still has its unreported uses.
 func (g *Gateway) usesOf(workspace string) *uses {
 	if g.uses == nil {
 		return nil

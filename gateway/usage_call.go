@@ -23,7 +23,7 @@ const (
 
 var resultNames = [...]string{"ok", "failed", "refused", "rejected"}
 
-// send reports uses and returns the result. An error explains any other result than reported.
+// send reports uses and returns the result. The error is nil only if the result is reported.
 func (g *Gateway) send(ctx context.Context, workspace string, some []use, report client.UsageReport) (reportResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()

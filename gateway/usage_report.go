@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// MinUsageEvery and MaxUsageEvery are the limits of Options.UsageEvery. To the
-	// server, a day without a report is a gap.
+	// MinUsageEvery and MaxUsageEvery are the limits of Options.UsageEvery. The server treats a day without a
+	// report as a gap.
 	MinUsageEvery = time.Second
 	MaxUsageEvery = time.Hour
 
@@ -45,8 +45,8 @@ func (g *Gateway) reportUsage(ctx context.Context) {
 
 var errReport = errors.New("a report failed")
 
-// reportNext reports about the next workspace that is due. It returns an error if the
-// server is to be spared for a while.
+// reportNext sends a report for the next workspace that is due. It returns an error if the reporter should
+// pause to relieve the server.
 func (r *reporter) reportNext(ctx context.Context) error {
 	t := r.choose(r.idle)
 	r.idle = !r.idle
@@ -56,8 +56,8 @@ func (r *reporter) reportNext(ctx context.Context) error {
 	return nil
 }
 
-// choose returns the workspace whose report is longest overdue, or nil if none is due. Workspaces with and
-// without uses take turns, so that neither kind, even with ten thousand members, starves the other.
+// choose returns the workspace whose report is longest overdue, or nil if none is due. Workspaces with uses and
+// workspaces without take turns, so that neither kind starves the other.
 func (r *reporter) choose(idle bool) *tenant {
 	var chosen [2]*tenant // with uses, without
 	now := r.o.Now()
@@ -77,8 +77,8 @@ func (r *reporter) choose(idle bool) *tenant {
 	return chosen[0]
 }
 
-// report sends some of a workspace's uses and returns the result. Uses that were not
-// acknowledged are sent again.
+// report sends some of a workspace's uses and returns the result. Uses that the server does not acknowledge are
+// sent again later.
 func (r *reporter) report(ctx context.Context, t *tenant) reportResult {
 	u := t.uses
 	now := r.o.Now()
@@ -113,7 +113,7 @@ func (r *reporter) report(ctx context.Context, t *tenant) reportResult {
 	return result
 }
 
-// onFailure logs a failure, at most one a minute.
+// onFailure logs a failure, at most once a minute.
 func (r *reporter) onFailure(ctx context.Context, t *tenant, err error) {
 	r.failing, r.lastFailure = true, r.o.Now()
 	r.mark(ctx, true)
@@ -130,7 +130,7 @@ func (r *reporter) onSuccess(ctx context.Context) {
 	}
 }
 
-// isBehind reports whether uses from before the last failure are unreported or lost.
+// isBehind reports whether uses recorded before the last failure are still unreported, or lost.
 func (r *reporter) isBehind() bool {
 	return r.any(func(u *uses) bool { return u.lost || u.since.Before(r.lastFailure) })
 }
@@ -144,7 +144,7 @@ func (r *reporter) any(is func(*uses) bool) bool {
 	return false
 }
 
-// last reports the remaining uses after ctx has ended, for up to reportLast.
+// last reports the remaining uses after ctx has ended. It takes at most reportLast.
 func (r *reporter) last(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportLast)
 	defer cancel()
@@ -169,8 +169,8 @@ func (r *reporter) last(ctx context.Context) {
 	}
 }
 
-// usageMarkFile, the marker for unreported key usage, is in StateDir while the server lacks uses. If this Gateway is killed
-// then, the next one reports the gap.
+// usageMarkFile is a marker in StateDir that exists while the server lacks uses. If this Gateway is killed
+// then, the next Gateway sees the marker and reports the gap.
 const usageMarkFile = "usage-untold"
 
 func (g *Gateway) isMarked() bool {

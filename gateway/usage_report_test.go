@@ -21,7 +21,7 @@ import (
 
 func isReport(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/usage") }
 
-// answering has reports answered with a status; 0 restores the usual answers.
+// answering makes the server answer reports with a status; 0 restores the usual answers.
 func answering(o *gatewaytest.Origin, status int) {
 	o.SetHook(func(w http.ResponseWriter, r *http.Request) bool {
 		if status == 0 || !isReport(r) {
@@ -32,7 +32,7 @@ func answering(o *gatewaytest.Origin, status int) {
 	})
 }
 
-// reportHourly enables reports, but the first is not due in a test.
+// reportHourly enables reports, but makes the interval so long that none is due during a test.
 func reportHourly(o *Options) {
 	o.UsageEvery, o.UsageKey = MaxUsageEvery, keyOf(gatewaytest.ManagementKey)
 }
@@ -184,7 +184,7 @@ func TestUsesOutliveFailures(t *testing.T) {
 	}
 }
 
-// A refused report is logged once a minute, however often it is sent.
+// A refused report is logged once a minute, no matter how often it is sent.
 func TestRefusedReportsAreLoggedOnce(t *testing.T) {
 	for _, status := range []int{401, 403, 404} {
 		o := twoWorkspaces(t)
@@ -227,7 +227,7 @@ func TestRejectedUsesAreLost(t *testing.T) {
 	}
 }
 
-// Uses that a Gateway could not report before its end are lost, and the next one reports the gap.
+// If a Gateway ends and cannot report uses, they are lost, and the next Gateway reports the gap.
 func TestUsesLostAtTheEnd(t *testing.T) {
 	o := twoWorkspaces(t)
 	dir := t.TempDir()
@@ -252,7 +252,7 @@ func TestUsesLostAtTheEnd(t *testing.T) {
 	}
 }
 
-// Many keys take several reports; no use is lost, even if keys are used meanwhile.
+// Many keys take several reports. No use is lost, even if keys are used between the reports.
 func TestManyUses(t *testing.T) {
 	o := twoWorkspaces(t)
 	g, stop := reporting(t, o, nil)
@@ -289,7 +289,7 @@ func TestManyUses(t *testing.T) {
 	}
 }
 
-// A workspace that leaves the list and comes back has lost nothing.
+// A workspace that leaves the list and comes back has lost no uses.
 func TestUsesOfAWorkspaceThatWasAway(t *testing.T) {
 	o := gatewaytest.NewOrigin(t, "acme")
 	o.Publish("acme", own())

@@ -16,8 +16,8 @@ func randomKID() *jwks.KID {
 	return kid
 }
 
-// A generation is reported completely before the next, so that there is a time up to which
-// reporting is complete.
+// A generation is reported completely before the next one. There is thus always a time up to which reporting is
+// complete.
 func TestUsesByGenerations(t *testing.T) {
 	start := time.Now()
 	u := &uses{since: start, nextSince: start}
@@ -77,7 +77,7 @@ func TestUsageOptions(t *testing.T) {
 	}
 }
 
-// TestMemoryOfUses checks the figure in the documentation for operators.
+// TestMemoryOfUses checks the memory figure in the operators' documentation.
 func TestMemoryOfUses(t *testing.T) {
 	const n = 200_000
 	kids := make([]jwks.KID, n)

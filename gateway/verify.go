@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// verify selects the workspace that a token claims to belong to and verifies the token
-// with that workspace's keys alone. Errors are those of Verifier.Verify and of usable.
+// verify verifies a token, using only the keys of the workspace that the token names as its issuer. Errors are
+// those of Verifier.Verify and of usable.
 func (g *Gateway) verify(token string) (*tenant, *jwks.Claims, error) {
 	roster := g.roster.Load()
 	if roster == nil {
@@ -38,9 +38,9 @@ func (g *Gateway) verify(token string) (*tenant, *jwks.Claims, error) {
 // An issuer is the common prefix of the issuers of all workspaces.
 type issuer struct {
 	prefix string
-	// Burnkey's tokens begin their payload with iss, so the payload's first bytes
-	// identify the workspace. head is the start of such a payload as base64url, tail
-	// the one or two bytes left over, since base64 encodes three bytes at a time.
+	// The payload of Burnkey's tokens starts with iss, so its first bytes identify the workspace. head is the
+	// start of such a payload as base64url. Since base64 encodes groups of three bytes, tail is the one or two
+	// bytes that are left over.
 	head string
 	tail []byte
 }
@@ -53,8 +53,8 @@ func newIssuer(prefix string) issuer {
 
 const idMax = 63
 
-// find returns the tenant that a token's iss names, or ErrIssuer, ErrMalformed or
-// ErrClaims. It verifies nothing; it selects the keys to verify with.
+// find returns the tenant that a token's iss names, or ErrIssuer, ErrMalformed or ErrClaims. It verifies
+// nothing: its result selects the keys that verify the token.
 func (i *issuer) find(tenants map[string]*tenant, token string) (*tenant, error) {
 	_, payload, _ := strings.Cut(token, ".")
 	if rest, ok := strings.CutPrefix(payload, i.head); ok {
@@ -80,11 +80,11 @@ func (i *issuer) find(tenants map[string]*tenant, token string) (*tenant, error)
 	return known(tenants[id])
 }
 
-// lookMax limits, in bytes, the search for an iss that is not the first claim. The
-// payload is unverified here, and a forged one must not cost more than a valid one.
+// lookMax limits, in bytes, the search for an iss that is not the first claim. The payload is not yet verified,
+// and a forged payload must not cost more than a valid one.
 const lookMax = 1023
 
-// readIssuer returns iss of the base64url payload at the start of a text.
+// readIssuer returns the iss of a payload, given the start of the payload as base64url.
 func readIssuer(payload string) (iss string, ok bool) {
 	text, _, _ := strings.Cut(payload, ".")
 	text = text[:min(len(text), base64.RawURLEncoding.EncodedLen(lookMax))]

@@ -20,7 +20,7 @@ func adminCommand() *cobra.Command {
 	return group("admin", "Work directly on the database, without a server", adminIssueCommand(), auditCutCommand())
 }
 
-// adminIssue is a management key to issue in a database.
+// adminIssue describes a management key to issue directly in a database.
 type adminIssue struct {
 	database, publicURL, name, tie string
 	scopes                         []string
@@ -60,7 +60,7 @@ func adminIssueCommand() *cobra.Command {
 	return cmd
 }
 
-// issuedKey converts a key to the form of a server's answer, and adds its text.
+// issuedKey converts an issued key to the form of a server's answer, including its JSON text.
 func issuedKey(k *authz.Issued) (*client.IssuedKey, error) {
 	key := &client.IssuedKey{Token: k.Token, Key: client.Key{
 		ID: k.ID.String(), KID: k.KID.String(), Workspace: k.Workspace, Owner: k.Owner, Name: k.Name, Scopes: k.Scopes, Audience: k.Audience,

@@ -18,7 +18,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// youngestCut is the minimum age of entries that may be cut. Younger ones may be needed, and clocks of servers differ.
+// youngestCut is the minimum age of entries to cut. Younger entries may still be needed, and the clocks of
+// servers differ.
 const youngestCut = 24 * time.Hour
 
 // auditCut archives old audit entries and deletes them.

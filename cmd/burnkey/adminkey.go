@@ -13,8 +13,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// bootstrap issues the first admin key of an empty database. It writes the token before the database gets the key, so
-// that no crash can lose it.
+// bootstrap issues the first admin key of an empty database. It writes the token to the file before it stores
+// the key, so that a crash cannot lose the token.
 func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slog.Logger) error {
 	undo := func() error { return nil }
 	where, old := s.adminKeyFile, ""
@@ -30,7 +30,7 @@ func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slo
 	})
 	switch {
 	case err != nil:
-		// The file stays, since the database may have the key all the same.
+		// The file stays, since the key may have been stored despite the error.
 		return fmt.Errorf("first admin key: %w", err)
 	case made:
 		log.Info("new database: the first admin key was issued", "database", databaseName(s.database), "written_to", where)
@@ -48,8 +48,9 @@ func (s *server) bootstrap(ctx context.Context, service *authz.Service, log *slo
 	return nil
 }
 
-// writeSecret writes a file for its owner alone, in full or not at all. undo restores the state before. A former file is
-// renamed, since it may hold the key of another database; old is its new name.
+// writeSecret writes a file that only its owner can read, either completely or not at all. An existing file is
+// renamed, since it may contain the key of another database; old is its new name. undo restores the previous
+// state.
 func writeSecret(path, content string) (undo func() error, old string, err error) {
 	defer func() {
 		if err != nil {
@@ -78,7 +79,7 @@ func writeSecret(path, content string) (undo func() error, old string, err error
 	return undo, old, atomicfile.Write(path, []byte(content))
 }
 
-// renameOld gives a file a second name that no other file has.
+// renameOld gives a file an additional, unused name.
 func renameOld(path string) (string, error) {
 	old := path + ".old"
 	for n := 2; ; n++ {

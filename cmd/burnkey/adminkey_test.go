@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// If two servers start with one empty database and one key file, the server that issued no key removes its own file,
-// and not that of the other.
+// Two servers start with the same empty database and the same key file. The server that issued no key must
+// remove its own file, not the other server's.
 func TestTakingASecretBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		before string // in the file; none if empty

@@ -63,7 +63,7 @@ func writeCSV(w io.Writer, entries []client.Entry) error {
 	return authz.WriteAuditCSV(w, all)
 }
 
-// stored converts an entry for the writer of CSV.
+// stored converts an entry to the type that the CSV writer takes.
 func stored(e *client.Entry) (store.Entry, error) {
 	entry := store.Entry{
 		At: e.At, Actor: store.Actor{Kind: e.Actor.Kind, ID: e.Actor.ID, From: e.Actor.From}, Action: e.Action,

@@ -16,16 +16,17 @@ import (
 	"github.com/burnkey/burnkey/internal/networks"
 )
 
-// Limits of open connections. One address may have half of them. An idle connection takes about 15 KiB of memory.
+// These constants limit open connections. One address can have half of them. An idle connection takes about 15
+// KiB of memory.
 const (
 	maxConnections = 32768
 	ownDescriptors = 512 // reserved for the database, minting and files
 	fewConnections = 64
 )
 
-// connections limits open connections, so that the server does not run out of descriptors and no address takes them all. If
-// there is no room, it closes a connection without a request, or else one of an address that has more than the address of
-// the new connection. If there is none, it closes the new one.
+// connections limits open connections, so that the server does not run out of file descriptors and no address
+// takes them all. To make room for a new connection, it closes one without a request, or else one from an
+// address that has more connections than the new one's. If there is neither, it closes the new connection.
 type connections struct {
 	net.Listener
 	most, perAddress int
@@ -40,7 +41,7 @@ type connections struct {
 	by   map[string]int
 }
 
-// place is what connections records of one open connection.
+// place is what connections records for one open connection.
 type place struct {
 	address string // name under which it is counted
 	busy    atomic.Bool
@@ -65,7 +66,7 @@ func boundConnections(l net.Listener, proxies networks.List, metrics prometheus.
 	return c
 }
 
-// mostConnections returns the number of connections that the process's descriptors allow.
+// mostConnections returns the number of connections that the process's limit on file descriptors allows.
 func mostConnections() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
@@ -97,7 +98,7 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// counted returns the name under which a connection is counted; empty for a trusted proxy.
+// counted returns the name under which a connection is counted, or "" for a trusted proxy.
 func (c *connections) counted(remote string) string {
 	if at, err := netip.ParseAddrPort(remote); err == nil && c.proxies.Contains(at.Addr().Unmap()) {
 		return ""
@@ -114,7 +115,8 @@ func (c *connections) turnAway(count prometheus.Counter, address string) {
 		"of_this_address", of, "most_of_one", c.perAddress)
 }
 
-// noteState is http.Server's ConnState. It records whether a connection has a request with a complete header.
+// noteState is the http.Server's ConnState hook. It records whether a connection has a request with a complete
+// header.
 func noteState(conn net.Conn, state http.ConnState) {
 	if p, ok := conn.(*placed); ok {
 		p.setBusy(state == http.StateActive)
@@ -134,10 +136,11 @@ func (p *placed) Close() error {
 	return p.TCPConn.Close()
 }
 
-// seenForRoom is how many connections are examined when one has to be closed.
+// seenForRoom is how many connections are examined to choose one to close.
 const seenForRoom = 64
 
-// enter takes a place, perhaps from another connection, which it returns to be closed.
+// enter takes a place for p. If p replaces another connection, enter returns that connection, which the caller
+// must close.
 func (c *connections) enter(p *place) (gone *place, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,8 +156,9 @@ func (c *connections) enter(p *place) (gone *place, ok bool) {
 	return gone, true
 }
 
-// yielding returns a connection to close for a new one of an address; with own, only one of that address. It examines a
-// sample, which probably contains connections of the address that has the most.
+// yielding chooses a connection to close in favour of a new one from the address; if own is set, it considers
+// only connections from that address. It examines a sample, which probably includes connections of the address
+// with the most.
 func (c *connections) yielding(address string, own bool) *place {
 	var gone *place
 	looked := 0
@@ -182,7 +186,8 @@ func (c *connections) yieldsBefore(p, other *place) bool {
 	return c.weight(p.address) > c.weight(other.address)
 }
 
-// weight returns the number of an address's connections; 0 for a trusted proxy, which stands for many clients.
+// weight returns an address's number of connections. It is 0 for a trusted proxy, which represents many
+// clients.
 func (c *connections) weight(address string) int {
 	if address == "" {
 		return 0

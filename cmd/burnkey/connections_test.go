@@ -86,8 +86,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Without room, a connection without a request is closed, or else one of an address that has more than that of the new
-// connection.
+// At the limit, a connection without a request is closed, or else one from an address that has more connections
+// than the new one's.
 func TestConnectionsGiveWay(t *testing.T) {
 	c := boundConnections(nil, nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	c.most, c.perAddress = 8, 4

@@ -31,7 +31,7 @@ func databaseName(text string) string {
 	return u.Redacted()
 }
 
-// openExisting opens a database that must exist already: openStore would create an SQLite file.
+// openExisting opens a database that must already exist. openStore would create an SQLite file.
 func openExisting(ctx context.Context, database string, stderr io.Writer) (store.Store, error) {
 	if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
 		if _, err := os.Stat(path); err != nil {
@@ -41,7 +41,8 @@ func openExisting(ctx context.Context, database string, stderr io.Writer) (store
 	return openStore(ctx, database, slog.New(slog.NewTextHandler(stderr, nil)))
 }
 
-// openStore opens the database with a URL. If it can't be reached yet, it logs that and waits for a while.
+// openStore opens the database at a URL. If the database is unreachable, openStore logs a warning and retries
+// for a while.
 func openStore(ctx context.Context, database string, log *slog.Logger) (st store.Store, err error) {
 	switch kind, rest, _ := strings.Cut(database, ":"); {
 	case kind == "sqlite" && rest != "":

@@ -61,7 +61,7 @@ const (
 	demoPatience  = 30 * time.Second
 )
 
-// run shows all steps, then waits. Everything that it starts ends with it.
+// run shows all steps, then waits. Everything that run starts also ends when run returns.
 func (d *demo) run(ctx context.Context, once bool) (err error) {
 	if d.envoy, err = exec.LookPath(cmp.Or(d.envoy, "envoy")); err != nil {
 		return errors.New("no Envoy found: install one by `make envoy`, or name one with --envoy")
@@ -81,7 +81,7 @@ func (d *demo) run(ctx context.Context, once bool) (err error) {
 			}
 		})
 	}
-	// A failed part or Ctrl-C ends the steps.
+	// The steps end if a part fails or the user presses Ctrl-C.
 	steps, stop := context.WithCancelCause(background)
 	defer stop(nil)
 	context.AfterFunc(ctx, func() { stop(context.Canceled) })
@@ -174,7 +174,7 @@ func (d *demo) until(ctx context.Context, status int, url, token string) (string
 	}
 }
 
-// invite issues a key for the user to try, and prints commands for it.
+// invite issues a key for the user to try, and prints commands that use it.
 func (d *demo) invite() {
 	if err := d.issue(context.Background()); err != nil {
 		fmt.Fprintln(d.out, "No key to try:", err)

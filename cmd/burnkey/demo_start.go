@@ -48,7 +48,7 @@ func (d *demo) startServer(ctx context.Context) error {
 	return nil
 }
 
-// demoServer is serve with its default flags, except that it stores everything in dir.
+// demoServer returns a server with serve's default flags, except that it stores everything in dir.
 func demoServer(dir string, log io.Writer) (s server) {
 	s.flags(new(cobra.Command))
 	s.listen, s.database = freeAddress("127.0.0.1:8080"), "sqlite:"+filepath.Join(dir, "burnkey.db")
@@ -57,7 +57,7 @@ func demoServer(dir string, log io.Writer) (s server) {
 	return s
 }
 
-// startAPI starts an API that greets the owner of the key, behind Envoy.
+// startAPI starts an API, behind Envoy, that greets the owner of the key.
 func (d *demo) startAPI(ctx context.Context) error {
 	listener, err := net.Listen("tcp", freeAddress("127.0.0.1:9000"))
 	if err != nil {
@@ -84,7 +84,7 @@ func (d *demo) startAPI(ctx context.Context) error {
 	return d.offer(ctx)
 }
 
-// offer sets what customers see on their page.
+// offer configures what customers see on their page.
 func (d *demo) offer(ctx context.Context) error {
 	_, err := d.client.UpdateWorkspace(ctx, demoWorkspace, client.Patch{
 		"policy": client.Patch{"scopes": []client.OfferedScope{
@@ -117,7 +117,7 @@ func (d *demo) startEnvoy(config envoy.Config) error {
 	return nil
 }
 
-// freeAddress returns the preferred address if it is free, else one with another port.
+// freeAddress returns the preferred address if its port is free, otherwise an address with another port.
 func freeAddress(preferred string) string {
 	for _, addr := range []string{preferred, "127.0.0.1:0"} {
 		listener, err := net.Listen("tcp", addr)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The demo's settings are valid for serve, whatever flags serve has.
+// The demo's settings pass the validation of serve.
 func TestDemoServerIsValid(t *testing.T) {
 	s := demoServer(t.TempDir(), io.Discard)
 	if err := s.validate(); err != nil {

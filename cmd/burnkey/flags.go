@@ -14,8 +14,8 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy"
 )
 
-// Annotations of commands with groups of flags, one per line. Cobra checks groups, too, but its errors do not say whether a
-// flag or a variable was given.
+// These annotations mark commands with groups of flags, one group per line. Cobra could check groups, too, but
+// its errors do not say whether a flag or its environment variable was given.
 const (
 	oneRequiredMark = "burnkey_one_required"
 	exclusiveMark   = "burnkey_exclusive"
@@ -56,7 +56,7 @@ func checkGroups(cmd *cobra.Command) error {
 	return nil
 }
 
-// given returns the flags that were set, including those set by a variable.
+// given returns the flags that were set on the command line or by an environment variable.
 func given(flags *pflag.FlagSet, names []string) (set []string) {
 	for _, name := range names {
 		if flags.Changed(name) {
@@ -77,7 +77,7 @@ func managementFlag(flags *pflag.FlagSet, insecure *bool) {
 		"allow --workspace burnkey; the API then receives management keys")
 }
 
-// asFlag makes a FieldError name the variable if the flag was set by it.
+// asFlag makes a FieldError name the environment variable if it set the flag.
 func asFlag(flags *pflag.FlagSet, err error) error {
 	if bad := new(envoy.FieldError); errors.As(err, &bad) {
 		return fmt.Errorf("%s: %s", asGiven(flags, bad.Flag), bad.Detail)
@@ -85,7 +85,7 @@ func asFlag(flags *pflag.FlagSet, err error) error {
 	return err
 }
 
-// span is a flag for a duration of whole seconds, 1 or more, or perhaps 0.
+// span is a flag for a duration in whole seconds: at least 1, or at least 0 if zero is allowed.
 type span struct {
 	text   string
 	value  time.Duration
@@ -141,7 +141,7 @@ func (i *interval) String() string {
 // Type is the placeholder in the help text.
 func (i *interval) Type() string { return "DURATION" }
 
-// moment is a flag for a time, which may also be given as a day or as an age.
+// moment is a flag for a time, which can also be given as a date or as an age.
 type moment struct {
 	text string
 	at   time.Time
@@ -168,7 +168,8 @@ func (m *moment) String() string { return m.text }
 // Type is the placeholder in the help text.
 func (m *moment) Type() string { return "TIME" }
 
-// suggestFlag adds the flag that may have been meant to an error about an unknown one, and the rule to one about a value.
+// suggestFlag adds a similar flag to an error about an unknown flag, and the accepted values to an error about
+// an invalid value.
 func suggestFlag(cmd *cobra.Command, err error) error {
 	if parsed := new(strconv.NumError); errors.As(err, &parsed) {
 		rule := map[bool]string{true: "must be true or false", false: "must be a whole number"}[parsed.Func == "ParseBool"]
@@ -187,7 +188,8 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w; did you mean --%s?", err, strings.Join(near, " or --"))
 }
 
-// alike returns the names that an unknown name was probably meant to be. It uses cobra's search, which is for commands.
+// alike returns the names that resemble an unknown name. It uses cobra's suggestions, which work only for
+// commands.
 func alike(name string, names []string) []string {
 	all := &cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, known := range names {

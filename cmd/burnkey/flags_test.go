@@ -41,7 +41,7 @@ func TestEveryFlagHasItsVariable(t *testing.T) {
 }
 
 func takesVariable(t *testing.T, path, flag string) {
-	// Commands share flags, so each test uses new ones.
+	// Commands share flag values, so each test uses a new command tree.
 	cmd, _, err := rootCommand().Find(strings.Fields(path)[1:])
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func takesVariable(t *testing.T, path, flag string) {
 	}
 }
 
-// TestFlagGroups checks that groups of flags have our errors, not cobra's.
+// TestFlagGroups checks that violations of groups are reported by this program's errors, not by cobra's.
 func TestFlagGroups(t *testing.T) {
 	t.Setenv("BURNKEY_EXPIRES_IN", "1h")
 	for args, want := range map[string]string{

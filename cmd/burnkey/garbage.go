@@ -7,8 +7,8 @@ import (
 	"runtime/metrics"
 )
 
-// Go's default lets garbage grow to the size of the live heap, which in a server is published keys. With 1.1 million of
-// them, the default took 1,054 bytes of memory per key; the limit here, 731 bytes.
+// By default, Go lets garbage grow to the size of the live heap, which in a server consists mostly of published
+// keys. With 1.1 million keys, the default took 1,054 bytes of memory per key; the limit here takes 731.
 const (
 	maxGarbage = 64 << 20 // bytes
 	percentMin = 5

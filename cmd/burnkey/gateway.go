@@ -103,8 +103,8 @@ func (s *gatewayService) validate() error {
 	return s.checkUsage()
 }
 
-// checkWorkspaces requires either workspaces or a management key. It ignores a key in the environment if --workspace is on
-// the command line, since the key may be there for other commands.
+// checkWorkspaces requires either workspaces or a management key. If --workspace is on the command line, it
+// ignores a key in the environment, which may be meant for other commands.
 func (s *gatewayService) checkWorkspaces() error {
 	ambient := isAmbient(s.flags, "key-file") && !isAmbient(s.flags, "workspace")
 	if len(s.o.Workspaces) > 0 {
@@ -144,7 +144,7 @@ func readClaims(token string) (*jwks.Claims, error) {
 	return parsed.Claims()
 }
 
-// flagOf maps the options of a Gateway to flags.
+// flagOf maps the option names of a Gateway to flags.
 var flagOf = map[string]string{
 	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Audience": "audience",
 	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
@@ -236,7 +236,7 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	}
 }
 
-// warnOfScopes warns about a management key with other scopes than gateway.
+// warnOfScopes warns about a management key that has scopes other than gateway.
 func warnOfScopes(log *slog.Logger, credential func() (string, error)) {
 	key, err := credential()
 	if err != nil {

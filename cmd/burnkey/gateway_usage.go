@@ -14,7 +14,7 @@ func (s *gatewayService) reportsUsage() bool {
 	return s.o.UsageEvery > 0 && (len(s.o.Workspaces) == 0 || s.usageKeyFile != "")
 }
 
-// checkUsage refuses contradictory flags, and a key that cannot report about every workspace.
+// checkUsage refuses contradictory flags, and a management key that cannot report usage for every workspace.
 func (s *gatewayService) checkUsage() error {
 	keyFile, every := asGiven(s.flags, "usage-key-file"), asGiven(s.flags, "usage-every")
 	switch {
@@ -43,7 +43,7 @@ func (s *gatewayService) checkUsage() error {
 	return nil
 }
 
-// usageKey reads the key each time, since the file may change.
+// usageKey reads the key on each call, since the file can change.
 func (s *gatewayService) usageKey() (string, error) {
 	return readKeyFile(asGiven(s.flags, "usage-key-file"), s.usageKeyFile)
 }

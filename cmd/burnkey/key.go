@@ -32,7 +32,7 @@ type lifetime struct {
 	never bool
 }
 
-// flags adds the flags. If never is set, it is the default.
+// flags adds the flags. With never, keys do not expire by default.
 func (l *lifetime) flags(cmd *cobra.Command, byDefault string) {
 	if byDefault != "" {
 		byDefault = " (default " + byDefault + ")"
@@ -142,7 +142,7 @@ func keyRotateCommand(k *calls) *cobra.Command {
 	return cmd
 }
 
-// keyRotationCommand returns a command about a rotated key or its successor.
+// keyRotationCommand returns a command that takes a rotated key or its successor.
 func keyRotationCommand(k *calls, use, short string, method keyMethod[*client.Key]) *cobra.Command {
 	cmd := oneKey(k, use, short, method, keyRows)
 	cmd.Long = short + ".\nID is the old key's or its successor's; the old key is shown."

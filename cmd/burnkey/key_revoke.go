@@ -51,7 +51,7 @@ func keyRevokeManyCommand(k *calls) *cobra.Command {
 	return cmd
 }
 
-// wouldRevoke lists the selected keys. Without --dry-run it fails and only says how many they are.
+// wouldRevoke lists the selected keys. Without --dry-run it returns an error with their number only.
 func (k *calls) wouldRevoke(cmd *cobra.Command, c *client.Client, in client.Selection) error {
 	asked := in.DryRun
 	in.DryRun = true
@@ -73,7 +73,7 @@ func (k *calls) wouldRevoke(cmd *cobra.Command, c *client.Client, in client.Sele
 	return err
 }
 
-// revokeMany repeats the call until no selected key is left.
+// revokeMany repeats the call until no selected key remains.
 func (k *calls) revokeMany(cmd *cobra.Command, c *client.Client, in client.Selection) error {
 	if err := k.check(); err != nil { // now, while nothing is revoked yet
 		return err

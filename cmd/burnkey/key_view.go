@@ -55,7 +55,7 @@ func withRotation(k *client.Key, rows [][]string) [][]string {
 	return rows
 }
 
-// lastUsed is empty if no use is known, since "never" would be wrong if no gateway reports.
+// lastUsed returns "" if no use is known. "never" would be wrong if no gateway reports usage.
 func lastUsed(k *client.Key) string {
 	if k.LastUsedAt == nil {
 		return ""
@@ -63,7 +63,8 @@ func lastUsed(k *client.Key) string {
 	return when(k.LastUsedAt)
 }
 
-// ends returns when the key stops working without a revocation: at its expiry or at the end of its grace.
+// ends returns when the key stops working unless it is revoked earlier: at its expiry or at the end of its
+// grace period.
 func ends(k *client.Key) *time.Time {
 	if k.GraceEndsAt != nil && (k.ExpiresAt == nil || k.GraceEndsAt.Before(*k.ExpiresAt)) {
 		return k.GraceEndsAt

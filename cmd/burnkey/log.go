@@ -16,7 +16,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// warn reports a setting that works but may be a mistake: in the command's log, or else on standard error.
+// warn reports a setting that works but is probably a mistake. It writes to the command's log or, if there is
+// none, to standard error.
 func warn(cmd *cobra.Command, text string) {
 	format, level := cmd.Flags().Lookup("log-format"), cmd.Flags().Lookup("log-level")
 	if format != nil && level != nil {
@@ -28,7 +29,7 @@ func warn(cmd *cobra.Command, text string) {
 	fmt.Fprintln(cmd.ErrOrStderr(), plain("burnkey: warning: "+text))
 }
 
-// warnAtStart warns about variables without effect, and about flags that expose a secret to others.
+// warnAtStart warns about environment variables that have no effect, and about flags that expose a secret.
 func warnAtStart(cmd *cobra.Command) {
 	for _, text := range unknownVariables(cmd.Root(), os.Environ()) {
 		warn(cmd, text)
@@ -44,7 +45,7 @@ func warnAtStart(cmd *cobra.Command) {
 	}
 }
 
-// isPlainAbroad reports whether a URL uses plain HTTP to another machine.
+// isPlainAbroad reports whether a URL uses unencrypted HTTP to another machine.
 func isPlainAbroad(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" {
@@ -53,7 +54,7 @@ func isPlainAbroad(text string) bool {
 	return !isLoopback(u.Hostname())
 }
 
-// isAbroad reports whether other machines can reach a HOST:PORT.
+// isAbroad reports whether a HOST:PORT can be reached from other machines.
 func isAbroad(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && !isLoopback(host)
@@ -65,7 +66,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// hasPassword reports whether the URL of a database contains a password.
+// hasPassword reports whether a database URL contains a password.
 func hasPassword(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -75,15 +76,15 @@ func hasPassword(text string) bool {
 	return has || u.Query().Has("password")
 }
 
-// toolVariables are read by the tests, make and the compose file, not by burnkey.
+// toolVariables are read by the tests, make and the compose file, but not by burnkey.
 var toolVariables = []string{
 	"BURNKEY_BIN", "BURNKEY_CHROMIUM", "BURNKEY_ENVOY_CONFIG", "BURNKEY_POSTGRES", "BURNKEY_PYTHON", "BURNKEY_VULNDB",
 }
 
-// serviceLink matches variables that Kubernetes sets in pods for a Service named burnkey….
+// serviceLink matches variables that Kubernetes sets in pods for a Service whose name starts with "burnkey".
 var serviceLink = regexp.MustCompile(`^(BURNKEY[A-Z0-9_]*)_SERVICE_HOST$`)
 
-// unknownVariables returns a warning for each BURNKEY_ variable that is not a flag of any command.
+// unknownVariables returns a warning for each BURNKEY_ variable that matches no flag of any command.
 func unknownVariables(root *cobra.Command, environ []string) (warnings []string) {
 	names := append(flagNames(root), "key") // BURNKEY_KEY is the management key
 	var links []string
@@ -123,7 +124,7 @@ func cutPrefixFold(text, prefix string) (string, bool) {
 	return text[len(prefix):], true
 }
 
-// flagNames returns the names of the flags of a command and its subcommands.
+// flagNames returns the names of all flags of a command and its subcommands.
 func flagNames(cmd *cobra.Command) (names []string) {
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if f.Name != "help" && f.Name != "version" {

@@ -53,7 +53,8 @@ func TestPlainAbroad(t *testing.T) {
 	}
 }
 
-// A command that starts despite a mistake warns of it, in JSON if its log is.
+// If a command starts despite a mistake in its settings, it warns about the mistake. The warning is JSON if the
+// command logs JSON.
 func TestWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		args, variable string

@@ -32,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context) int {
-	// early protects the secrets in the memory of the process. If it failed, no command runs.
+	// Package early protects secrets in the memory of this process. If that fails, no command runs.
 	err := early.Err
 	if err == nil {
 		err = rootCommand().ExecuteContext(ctx)
@@ -49,14 +49,15 @@ func run(ctx context.Context) int {
 	}
 }
 
-// report prints the error of a command. Parts of it may come from a server. Tabs are from cobra's suggestions.
+// report prints a command's error. Control characters are replaced, since parts of the error may come from a
+// server; tabs are kept for cobra's suggestions.
 func report(w io.Writer, err error) {
 	for line := range strings.Lines("burnkey: " + err.Error() + "\n") {
 		fmt.Fprintln(w, plain(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "  ")))
 	}
 }
 
-// exitError ends the program with a status and without a message.
+// exitError ends the program with an exit status and prints no message.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
@@ -93,10 +94,10 @@ func variable(flag string) string {
 	return "BURNKEY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// ambientMark marks a flag that was set by its variable.
+// ambientMark marks a flag that was set by its environment variable.
 const ambientMark = "burnkey_ambient"
 
-// fromEnvironment sets the flags that are missing on the command line.
+// fromEnvironment sets flags that are not on the command line from their environment variables.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -113,8 +114,8 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	return errors.Join(errs...)
 }
 
-// notEmpty returns an error if a flag is given with an empty value, perhaps from an unset shell variable. Without a value
-// it would select or accept more than was meant.
+// notEmpty returns an error if a flag has an empty value, for example from an unset shell variable. An empty
+// value would select or accept more than intended.
 func notEmpty(flags *pflag.FlagSet, names ...string) error {
 	for _, name := range names {
 		f := flags.Lookup(name)
@@ -126,7 +127,7 @@ func notEmpty(flags *pflag.FlagSet, names ...string) error {
 	return nil
 }
 
-// isAmbient reports whether a flag was set by its variable.
+// isAmbient reports whether a flag was set by its environment variable.
 func isAmbient(flags *pflag.FlagSet, flag string) bool {
 	f := flags.Lookup(flag)
 	if f == nil {
@@ -136,7 +137,7 @@ func isAmbient(flags *pflag.FlagSet, flag string) bool {
 	return ok
 }
 
-// asGiven returns the name of a flag, after that of its variable if that was given, perhaps in a shell's profile.
+// asGiven names a flag for an error. If the flag was set by its environment variable, the variable comes first.
 func asGiven(flags *pflag.FlagSet, flag string) string {
 	if isAmbient(flags, flag) {
 		return variable(flag) + " (--" + flag + ")"
@@ -144,8 +145,8 @@ func asGiven(flags *pflag.FlagSet, flag string) string {
 	return "--" + flag
 }
 
-// group returns a command that only has subcommands. Without a RunE, cobra would answer a misspelt subcommand with help and
-// exit status 0.
+// group returns a command that has only subcommands. Without a RunE, cobra would print help and exit with
+// status 0 for a misspelt subcommand.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
@@ -155,7 +156,7 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// choices lets shells complete a flag with these values.
+// choices makes shells complete a flag with these values.
 func choices(cmd *cobra.Command, flag string, values ...string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -166,7 +167,7 @@ func require(cmd *cobra.Command, flags ...string) {
 	}
 }
 
-// noArgs is like cobra.NoArgs, whose error would be about an unknown command.
+// noArgs is like cobra.NoArgs, whose error message would speak of an unknown command.
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("takes no arguments, but got %d; is a flag misspelt?", len(args))
@@ -174,7 +175,7 @@ func noArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneArg requires one argument that is not empty.
+// oneArg requires exactly one argument, which must not be empty.
 func oneArg(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {

@@ -18,8 +18,8 @@ import (
 
 const maxClientSecret = 1024 // characters
 
-// oidcSecrets reads a file with the client secrets of workspaces at their OpenID providers, in the form secretsForm. Each
-// secret is for one issuer. Errors quote only names. An empty path means no secrets.
+// oidcSecrets reads a file in the form secretsForm. It contains the client secrets of workspaces at their
+// OpenID providers, each for one issuer. Errors quote only names. An empty path means no secrets.
 func oidcSecrets(path string) (map[string]portal.ClientSecret, error) {
 	if path == "" {
 		return nil, nil

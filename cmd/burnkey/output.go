@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/client"
 )
 
-// output shows the result of a command: as a table for people, or as JSON.
+// output prints the result of a command as a table or as JSON.
 type output struct {
 	format string
 	csv    func(io.Writer) error // writes a further format, if it is supported
@@ -40,7 +40,7 @@ func (o *output) check() error {
 	return nil
 }
 
-// show prints the JSON text as the server sent it, or the rows.
+// show prints either the JSON text as the server sent it or the rows, depending on the format.
 func (o *output) show(cmd *cobra.Command, text string, rows [][]string) error {
 	if err := o.check(); err != nil {
 		return err
@@ -55,14 +55,15 @@ func (o *output) show(cmd *cobra.Command, text string, rows [][]string) error {
 	return table(cmd.OutOrStdout(), rows)
 }
 
-// issued prints a new key: to a pipe only the token, to a terminal also the other fields.
+// issued prints a new key. A terminal gets all fields; a pipe gets only the token.
 func (o *output) issued(cmd *cobra.Command, key *client.IssuedKey) error {
 	token := key.Token.Reveal()
 	rows := append(keyRows(&key.Key), []string{"", ""}, []string{"token", token})
 	return o.alone(cmd, key, token, rows, "The token is shown this once and stored nowhere.")
 }
 
-// alone prints an answer as JSON, or to a terminal the rows and a note, or else only its essence.
+// alone prints an answer as JSON if requested. Otherwise a terminal gets the rows and a note, and a pipe gets
+// only the essence.
 func (o *output) alone(cmd *cobra.Command, a answer, essence string, rows [][]string, note string) error {
 	isTerminal := terminal(cmd.OutOrStdout())
 	if !isTerminal {
@@ -80,7 +81,8 @@ func terminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// maxCell is the number of characters shown in a cell, except the last of a row. It is that of the longest owner.
+// maxCell is the maximum number of characters shown in a cell. It fits the longest owner, and does not apply to
+// the last cell of a row.
 const maxCell = 255
 
 func table(w io.Writer, rows [][]string) error {
@@ -97,8 +99,8 @@ func table(w io.Writer, rows [][]string) error {
 	return t.Flush()
 }
 
-// plain replaces characters that move the cursor or hide text. Burnkey's server accepts none, but the sender may not be
-// Burnkey's.
+// plain replaces characters that move the cursor or hide text. Burnkey accepts none of them, but text from
+// another server can contain them.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
@@ -108,7 +110,7 @@ func plain(text string) string {
 	}, text)
 }
 
-// when returns a time and how far away it is.
+// when returns a time and its distance from now.
 func when(t *time.Time) string {
 	if t == nil {
 		return "never"

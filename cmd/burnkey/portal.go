@@ -87,7 +87,7 @@ func endedRows(s *client.EndedSessions) [][]string {
 	return [][]string{{"ended", strconv.Itoa(s.Ended)}}
 }
 
-// link prints only the link; a terminal also gets a note.
+// link prints only the link; on a terminal, also a note.
 func (o *output) link(cmd *cobra.Command, s *client.PortalSession) error {
 	url := strings.TrimSpace(s.URL.Reveal())
 	return o.alone(cmd, s, url, [][]string{{url}}, "It works once, until "+when(&s.ExpiresAt)+".")

@@ -33,7 +33,7 @@ func serverFlag(cmd *cobra.Command, server *string) {
 	cmd.PersistentFlags().StringVar(server, "server", "http://127.0.0.1:8080", "`URL` of the server")
 }
 
-// credential returns the management key. There is no flag for the key itself, since every user of the machine can read
+// credential returns the management key. No flag takes the key itself, since every user of the machine can read
 // command lines.
 func (r *remote) credential() (string, error) {
 	if r.keyFile == "" {
@@ -57,7 +57,7 @@ func (r *remote) connect() (*client.Client, error) {
 	return c, nil
 }
 
-// run returns a command's RunE that calls the server.
+// run returns a RunE function that calls the server.
 func (r *remote) run(f func(*cobra.Command, *client.Client, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		c, err := r.connect()
@@ -72,7 +72,7 @@ func (r *remote) run(f func(*cobra.Command, *client.Client, []string) error) fun
 	}
 }
 
-// calls is what the commands that call a server share.
+// calls contains what all commands that call a server share.
 type calls struct {
 	remote
 	output
@@ -96,10 +96,10 @@ func (k *calls) inWorkspace(cmds ...*cobra.Command) []*cobra.Command {
 	return cmds
 }
 
-// answer is what the server sent, with its text.
+// answer is an answer of the server, with its JSON text.
 type answer interface{ Text() string }
 
-// show returns a command's RunE that makes a call and shows the answer.
+// show returns a RunE function that makes a call and prints the answer.
 func show[A answer](k *calls, rows func(A) [][]string, call func(*cobra.Command, *client.Client, []string) (A, error),
 ) func(*cobra.Command, []string) error {
 	return k.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
@@ -111,10 +111,10 @@ func show[A answer](k *calls, rows func(A) [][]string, call func(*cobra.Command,
 	})
 }
 
-// keyMethod is a method of the client that is about one key.
+// keyMethod is a client method that takes the ID of one key.
 type keyMethod[A answer] func(c *client.Client, ctx context.Context, workspace, id string) (A, error)
 
-// oneKey returns a command that calls a method about one key.
+// oneKey returns a command that calls a keyMethod.
 func oneKey[A answer](k *calls, use, short string, method keyMethod[A], rows func(A) [][]string) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " ID", Short: short, Args: oneArg("the id of a key"),
@@ -124,7 +124,8 @@ func oneKey[A answer](k *calls, use, short string, method keyMethod[A], rows fun
 	}
 }
 
-// listCommand returns a command that shows a list up to a limit. what is the JSON member with the items.
+// listCommand returns a command that prints a list up to a limit. The parameter what is the JSON member that
+// contains the items.
 func listCommand[T any, A interface {
 	*T
 	answer
@@ -160,7 +161,7 @@ func listCommand[T any, A interface {
 	return cmd
 }
 
-// upTo reads as many pages as it takes for limit items, 0 for all. next is nil at the end of the list.
+// upTo reads pages until it has limit items; 0 means all items. At the end of the list, next is nil.
 func upTo[T any](ctx context.Context, list client.List[T], limit int) (items []T, next *string, err error) {
 	if limit < 0 {
 		return nil, nil, errors.New("--limit: must be 0 (all) or more")

@@ -26,8 +26,8 @@ const (
 
 var byteOrderMark = []byte("\ufeff")
 
-// readSecret reads a file that others can neither read nor write, and removes a byte order mark. A group may read it, as
-// pods with an fsGroup need. Errors do not quote the content.
+// readSecret reads a file and removes a byte order mark. It refuses a file that other users can read or write.
+// A group can have read access, which pods with an fsGroup need. Errors do not quote the content.
 func readSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -38,7 +38,8 @@ func readSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Others can't read what comes from a terminal or a pipe, whatever its mode.
+	// The check is only for regular files: other users cannot read from this process's terminal or pipe,
+	// whatever its mode.
 	if mode := info.Mode(); mode.IsRegular() && mode&(othersAccess|groupWrites) != 0 {
 		return nil, fmt.Errorf("%s: mode %04o lets others read or change it; make it 0600, or 0640 for a group to read",
 			path, mode.Perm())
@@ -50,7 +51,7 @@ func readSecret(path string) ([]byte, error) {
 	return bytes.TrimPrefix(text, byteOrderMark), err
 }
 
-// readKeyFile returns the management key in a file, ignoring surrounding text.
+// readKeyFile returns the management key in a file, ignoring any text around it.
 func readKeyFile(flag, file string) (string, error) {
 	content, err := readSecret(file)
 	if err != nil {
@@ -62,8 +63,8 @@ func readKeyFile(flag, file string) (string, error) {
 	return readKey(flag, string(content))
 }
 
-// readKey returns the management key in a text. It returns a single word that is not a token unchanged, for the server to
-// refuse.
+// readKey returns the management key in a text. A single word that is not a token is returned unchanged, and
+// the server refuses it.
 func readKey(from, text string) (string, error) {
 	token, err := jwks.ReadPasted(text)
 	if err == nil {
@@ -76,8 +77,9 @@ func readKey(from, text string) (string, error) {
 	return word, nil
 }
 
-// makeStateDir makes a gateway's folder if it is missing. It refuses folders and files that others may write, since they
-// decide which tokens are accepted. A group may write, as with volumes in Kubernetes.
+// makeStateDir creates a gateway's state folder if it is missing. It refuses a folder or files that other users
+// can write, since the files determine which tokens are accepted. Write access for a group is allowed, as
+// Kubernetes volumes often have it.
 func makeStateDir(dir string) error {
 	if err := gateway.MakeStateDir(dir); err != nil {
 		return err
@@ -103,8 +105,9 @@ func writable(path string, info fs.FileInfo, advice string) error {
 	return fmt.Errorf("%s: mode %04o lets others change it; %s", path, info.Mode().Perm(), advice)
 }
 
-// checkDatabaseFile refuses an SQLite database that others may write, since they could insert keys. If they may read it or
-// write its folder, it only warns: volumes of containers are often writable for all users.
+// checkDatabaseFile refuses an SQLite database that other users can write, since they could insert keys. It
+// only warns if they can read the file or write to its folder: container volumes are often writable for all
+// users.
 func checkDatabaseFile(path string, log *slog.Logger) error {
 	for _, file := range []string{path, path + "-wal", path + "-shm"} {
 		info, err := os.Stat(file)

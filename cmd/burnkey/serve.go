@@ -32,14 +32,14 @@ type server struct {
 	drainTimeout  time.Duration
 	checkEvery    time.Duration
 	streamReaders int
-	// webhookSecretFile holds the secret that signs webhooks. If empty, they are not signed.
+	// webhookSecretFile contains the secret that signs webhooks. If the flag is empty, webhooks are not signed.
 	webhookSecretFile string
 
 	stdout io.Writer // for the first admin key, without --admin-key-file
 	stderr io.Writer // for the log
 }
 
-// Limits of a connection. publish.Handler has its own.
+// These constants limit each connection. publish.Handler has its own limits.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -99,7 +99,7 @@ func (s *server) flags(cmd *cobra.Command) {
 	intervalFlag(flags, &s.checkEvery, "check-every", 10*time.Minute, "how often to compare the published sets with the database (0: never)")
 }
 
-// validate returns an error for values that cannot work. It opens nothing.
+// validate returns an error for settings that cannot work. It opens no files or connections.
 func (s *server) validate() error {
 	if s.mintWorkers < 0 || s.mintQueue < 1 || s.mintDeadline < time.Second {
 		return fmt.Errorf("--mint-workers must be 0 or more, --mint-queue 1 or more and --mint-deadline 1s or more")
@@ -124,7 +124,7 @@ func (s *server) validate() error {
 
 func checkPublicURL(text string) error {
 	u, err := url.Parse(text)
-	// It is compared as text with the iss of tokens, so only one spelling is allowed.
+	// The URL is compared with the iss of tokens as a string, so only one spelling is allowed.
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
 		u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.String() != text {
 		return fmt.Errorf("--public-url: must be http(s)://HOST[:PORT][/PATH]")

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/publish"
 )
 
-// streamLimits leaves a quarter of all connections for other requests than change streams.
+// streamLimits reserves a quarter of all connections for requests other than change streams.
 func (s *server) streamLimits(log *slog.Logger) *publish.StreamLimits {
 	readers := max(10, min(s.streamReaders, mostConnections()*3/4))
 	if readers < s.streamReaders {
@@ -25,7 +25,8 @@ func (s *server) streamLimits(log *slog.Logger) *publish.StreamLimits {
 	return &limits
 }
 
-// httpServer returns a server with limits. It logs only at level debug, since clients cause its errors.
+// httpServer returns a server with limits. Its errors are logged only at level debug, since clients can cause
+// them.
 func httpServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
@@ -47,7 +48,7 @@ func checkAddress(flag, address string) error {
 	return nil
 }
 
-// notNegative returns an error for a negative duration.
+// notNegative returns an error if a flag's duration is negative.
 func notNegative(flag string, d time.Duration) error {
 	if d < 0 {
 		return fmt.Errorf("--%s: must not be negative", flag)

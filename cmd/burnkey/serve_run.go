@@ -28,7 +28,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres"
 )
 
-// running is a server with everything that its configuration names.
+// running is a server with everything opened or read that its configuration names.
 type running struct {
 	*server
 	log      *slog.Logger
@@ -53,7 +53,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	boundGarbage()
-	// Listen first, so that the database stays unchanged if the port is in use.
+	// Listening comes first, so that the database stays unchanged if the port is in use.
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
@@ -113,7 +113,7 @@ func (s *server) read() (*running, error) {
 	return r, err
 }
 
-// webhookSecret reads the secret in a file; without a file, webhooks are not signed.
+// webhookSecret reads the secret from a file. Without a file there is no secret, and webhooks are not signed.
 func webhookSecret(file string) (webhook.Secret, error) {
 	if file == "" {
 		return nil, nil
@@ -129,7 +129,7 @@ func webhookSecret(file string) (webhook.Secret, error) {
 	return secret, nil
 }
 
-// load makes the service, reads the published sets, and prepares the database.
+// load creates the service, reads the published sets, and prepares the database.
 func (r *running) load(ctx context.Context) (err error) {
 	r.publisher = publish.NewPublisher(r.store, r.metrics)
 	r.service, err = newService(r.store, r.publisher, r.publicURL, r.log, mint.Options{
@@ -140,7 +140,7 @@ func (r *running) load(ctx context.Context) (err error) {
 	}
 	err = r.publisher.Load(ctx)
 	if errors.Is(err, publish.ErrPartly) && r.store.Ping(ctx) == nil {
-		// Only the workspaces with a corrupt set answer 503, until Follow can read them.
+		// Workspaces with a corrupt set answer 503 until Follow can read the set. All others are served.
 		r.log.Error("cannot read the sets of some workspaces; the others are served", "error", err)
 		err = nil
 	}
@@ -154,8 +154,9 @@ func (r *running) load(ctx context.Context) (err error) {
 	return nil
 }
 
-// reap takes out keys that became due while no server ran, so that they are not published again. Each is a change of its
-// own, so for very many the start does not wait: service.Reap continues.
+// reap removes keys from the published sets that became due while no server was running, so that they are not
+// published again. Each removal is a separate change; if there are very many, the server starts after
+// reapTimeout, and service.Reap removes the rest.
 func (r *running) reap(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, reapTimeout)
 	defer cancel()
@@ -213,7 +214,8 @@ func (r *running) checkShutdown(context.Context) error {
 	return nil
 }
 
-// background starts the work beside requests. stop ends it and waits; the end of ctx does not, since requests still need it.
+// background starts the work that does not belong to a request. The work continues after ctx ends, since open
+// requests still need it; stop ends it and waits.
 func (r *running) background(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup

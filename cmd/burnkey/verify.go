@@ -39,7 +39,7 @@ type verdict struct {
 	IssuedAt  time.Time       `json:"issued_at"`
 	ExpiresAt *time.Time      `json:"expires_at"`
 	Published *bool           `json:"published"` // null: not looked up
-	// IssuerChecked says whether iss was compared with the expected one.
+	// IssuerChecked says whether iss was compared with the expected issuer.
 	IssuerChecked bool `json:"issuer_checked"`
 }
 
@@ -69,7 +69,7 @@ func verifyCommand() *cobra.Command {
 	return cmd
 }
 
-// pasted returns the token on standard input, or in the argument.
+// pasted returns the token from standard input or from the argument.
 func pasted(cmd *cobra.Command, arg string) (jwks.Token, error) {
 	if arg != "-" {
 		warn(cmd, "other users of this machine can read a token on the command line; use - and pass it on standard input")
@@ -122,7 +122,7 @@ func explain(parsed *jwks.Parsed, claims *jwks.Claims) verdict {
 	}
 }
 
-// check verifies the token by the published set, if there is a flag for that.
+// check verifies the token with the published set, if a flag requests that.
 func (v *verification) check(ctx context.Context, token string, parsed *jwks.Parsed, claims *jwks.Claims, result *verdict) error {
 	if v.jwks == "" && v.server == "" {
 		if end := claims.ExpiresAt(); !end.IsZero() && !time.Now().Before(end) {
@@ -180,7 +180,7 @@ func issuerOf(ctx context.Context, base string) (string, error) {
 	return metadata.Issuer, nil
 }
 
-// published looks a key up in a set.
+// published looks up a key in a published set.
 func published(ctx context.Context, source string, kid jwks.KID) (key jwks.Key, found bool, err error) {
 	var text []byte
 	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
@@ -201,7 +201,7 @@ func published(ctx context.Context, source string, kid jwks.KID) (key jwks.Key, 
 	return key, false, nil
 }
 
-// fetchSet returns the part of a set with the key, or nil if the set does not have the key.
+// fetchSet returns the part of a published set that contains the key, or nil if the key is not in the set.
 func fetchSet(ctx context.Context, source string, kid jwks.KID) ([]byte, error) {
 	target, err := url.Parse(source)
 	if err != nil {
@@ -212,7 +212,7 @@ func fetchSet(ctx context.Context, source string, kid jwks.KID) ([]byte, error) 
 	target.RawQuery = query.Encode()
 	text, err := get(ctx, http.MethodGet, target.String())
 	if refused := new(client.Problem); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		// Either the key or the set does not exist.
+		// The status 404 means that either the key or the set does not exist.
 		_, err = get(ctx, http.MethodHead, source)
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func workspaceRows(w *client.Workspace) [][]string {
 	return slices.Concat(rows, usageRows(w), policyRows(w.Policy), portalRows(w))
 }
 
-// usageRows shows for how long the use of keys is known: without that, no key is known to be unused.
+// usageRows shows the period for which the use of keys is known. Without it, no key can be considered unused.
 func usageRows(w *client.Workspace) [][]string {
 	if w.UsageReportedAt == nil {
 		return [][]string{{"use of keys", "no gateway reports it"}}

@@ -72,7 +72,7 @@ func portalRows(w *client.Workspace) [][]string {
 	}...)
 }
 
-// lifeOr returns a lifetime in words, or the default if it is 0.
+// lifeOr returns a lifetime in words. If it is 0, the default is returned.
 func lifeOr(seconds, byDefault int64) string {
 	if seconds == 0 {
 		return life(byDefault) + " (the default)"
@@ -80,7 +80,7 @@ func lifeOr(seconds, byDefault int64) string {
 	return life(seconds)
 }
 
-// life returns seconds in the form that a flag takes.
+// life formats seconds in the form that flags accept.
 func life(seconds int64) string {
 	for _, unit := range []struct {
 		name    string

@@ -54,7 +54,8 @@ type setting struct {
 
 type settingKind struct {
 	name string
-	// read returns the value for a text, which is not empty. before is the value if the flag is repeated.
+	// read parses text, which is not empty. If the flag is repeated, before is its previous value; otherwise
+	// nil.
 	read func(text string, before any) (any, error)
 }
 
@@ -141,7 +142,7 @@ func asLogo(file string, _ any) (any, error) {
 	return os.ReadFile(file)
 }
 
-// patchOf returns the changes that the given settings make.
+// patchOf returns a patch with the given settings.
 func patchOf(settings []*setting) (client.Patch, error) {
 	const issuer, oidc = "portal.oidc.issuer", "portal.oidc"
 	patch, ends, others := client.Patch{}, false, false
@@ -167,7 +168,7 @@ func patchOf(settings []*setting) (client.Patch, error) {
 	return patch, nil
 }
 
-// put sets a member. A dot in its place separates it from the member that it is in.
+// put sets a member of a patch. Dots in its place separate nested members.
 func put(in client.Patch, place string, value any) {
 	outer, inner, nested := strings.Cut(place, ".")
 	if !nested {

@@ -77,7 +77,7 @@ func TestGoodTokenIsAdmitted(t *testing.T) {
 	}
 }
 
-// The filter that refuses matters: a token that jwt_authn never sees costs no search for a key.
+// The tests check which filter refuses. A token refused before jwt_authn causes no search for a key.
 const (
 	byShape = "rbac"
 	byJWT   = "jwt_authn"
@@ -163,7 +163,7 @@ func refusals(t *testing.T, k *key, issuer string) []refusal {
 	}
 }
 
-// bytesWithSlash encodes to a signature's length in the standard alphabet.
+// bytesWithSlash has the length of a signature, and its standard base64 contains slashes.
 var bytesWithSlash = func() []byte {
 	b := make([]byte, 256)
 	for i := range b {
@@ -172,7 +172,8 @@ var bytesWithSlash = func() []byte {
 	return b
 }()
 
-// nonCanonical returns another last character that decodes to the same bytes.
+// nonCanonical returns another last character for a token. With this character, the signature decodes to the
+// same bytes.
 func nonCanonical(t testing.TB, token string) string {
 	t.Helper()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -311,7 +312,7 @@ func TestOptionalChecks(t *testing.T) {
 	}
 }
 
-// The last filter is enough if an earlier one was lost in a merge.
+// The last filter refuses unverified requests even if an earlier filter was lost in a merge.
 func TestUnverifiedIsRefusedWhateverElse(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)
@@ -327,8 +328,8 @@ func TestUnverifiedIsRefusedWhateverElse(t *testing.T) {
 	}
 }
 
-// Some builds of Envoy keep two Authorization headers apart, as this one does
-// with any other header. The filter by shape must not check only one of them.
+// Some builds of Envoy do not join two Authorization headers. The filter by shape must check both. The test
+// uses another header, which this Envoy does not join.
 func TestShapeSeesEveryValue(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy"
 )
 
-// A set over 32 MiB is loaded because the bootstrap raises Envoy's limit; without that line it
-// is never loaded.
+// Envoy loads a set over 32 MiB only because the bootstrap raises the limit. The test also checks that the set
+// is not loaded without that setting.
 func TestBigSet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("moves 70 MB")
@@ -38,7 +38,7 @@ func TestBigSet(t *testing.T) {
 	}
 }
 
-// bigSet is a set of at least size bytes, whose last key is k.
+// bigSet returns a set of at least size bytes, in which k is the last key.
 func bigSet(t *testing.T, k *key, size int) []byte {
 	t.Helper()
 	last, err := json.Marshal(k.jwk)

@@ -37,24 +37,28 @@ const (
 type Config struct {
 	// Server is the base URL from which the gateway fetches the key sets.
 	Server string
-	// PublicURL is the base URL of the issuers. Empty: Server.
+	// PublicURL is the base URL of the issuers. If empty, it is Server.
 	PublicURL string
 	// Workspaces whose tokens are accepted.
 	Workspaces []string
-	// InsecureManagementKeys allows the server's own workspace, burnkey. The API then receives management keys.
+	// InsecureManagementKeys allows tokens of the server's own workspace, burnkey. The API then receives
+	// management keys.
 	InsecureManagementKeys bool
 
-	// Gateways are the addresses of burnkey gateway; Envoy asks one of them about each request. That service has its own
-	// settings, so only Listen, Upstream and Admin may be set with it. Empty: Envoy fetches the key sets itself.
+	// Gateways are the addresses of `burnkey gateway` services; Envoy asks one of them about each request. They
+	// have settings of their own, so only Listen, Upstream and Admin can be set together with Gateways. If
+	// empty, Envoy fetches the key sets itself.
 	Gateways []string
 
-	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin interface; empty: none.
+	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin interface. If Admin
+	// is empty, there is no admin interface.
 	Listen, Upstream, Admin string
 
-	// Cache is the interval between two fetches, for which a deleted key may still be accepted. Zero: DefaultCache.
+	// Cache is the interval between two fetches of a key set. A deleted key may be accepted for that long. If
+	// zero, it is DefaultCache.
 	Cache time.Duration
-	// Audiences are those of which a token must have one. A workspace may have an audience for each API, so either
-	// Audiences or AnyAudience must be set.
+	// Audiences are the accepted audiences; a token must have at least one of them. A workspace can have a
+	// separate audience for each API, so either Audiences or AnyAudience must be set.
 	Audiences []string
 	// AnyAudience accepts any audience.
 	AnyAudience bool
@@ -63,7 +67,7 @@ type Config struct {
 
 	// CAFile contains the CA certificates for an https Server.
 	CAFile string
-	// ServiceName is the host in ESPv2's document: the name of the service.
+	// ServiceName is the host in the ESPv2 document.
 	ServiceName string
 }
 
@@ -208,7 +212,7 @@ func (c Config) checkAudiences() error {
 		return err
 	}
 	for _, a := range c.Audiences {
-		// ESPv2 takes them as one string, separated by commas.
+		// ESPv2 takes the audiences as one string, separated by commas.
 		if a == "" || len(a) > 255 || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r == ',' || r == 0x7f }) {
 			return fieldError("audience", "must be 1 to 255 characters without space, comma or control characters, not %q", a)
 		}
@@ -248,7 +252,7 @@ func parseAddress(flag, s string, ipOnly bool) (address, error) {
 	return address{Host: host, Port: uint16(n)}, nil
 }
 
-// endpoints are addresses, one of which is used at a time.
+// endpoints are alternative addresses; each request uses one of them.
 type endpoints struct {
 	All []address
 	IP  bool // all are IP addresses
@@ -276,7 +280,7 @@ func parseGateways(list []string) (endpoints, error) {
 	return all, nil
 }
 
-// baseURL accepts only URLs that can be the start of an issuer unchanged.
+// baseURL parses a URL, and accepts it only if it can be the prefix of an issuer unchanged.
 func baseURL(flag, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||

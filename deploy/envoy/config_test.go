@@ -88,7 +88,7 @@ func TestGateways(t *testing.T) {
 	}
 }
 
-// Flags without effect in mode gateway are refused, and the error says where they belong.
+// Flags that have no effect in mode gateway are refused. The error says where to set them instead.
 func TestGatewayTakesNoMore(t *testing.T) {
 	if err := validGateway().Validate(); err != nil {
 		t.Fatal(err)
@@ -116,7 +116,8 @@ func TestGatewayTakesNoMore(t *testing.T) {
 	}
 }
 
-// A token for another API, or one that manages the server, is accepted only on purpose.
+// A token for another API, or one that manages the server, is accepted only if the configuration says so
+// explicitly.
 func TestChoices(t *testing.T) {
 	for name, tt := range map[string]struct {
 		edit func(*envoy.Config)

@@ -16,11 +16,11 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// ESPv2's binary is not available as a package, but it is Envoy with a generated
-// configuration. From our document and the flags in its comment, this test generates
-// the same jwt_authn filter as ESPv2 2.55, and runs Envoy with it.
+// ESPv2's binary is not available as a package, but ESPv2 is Envoy with a generated configuration. From the
+// rendered document and the flags in its comment, this test generates the same jwt_authn filter as ESPv2 2.55,
+// and runs Envoy with it.
 
-// openAPI is the part of the document from which ESPv2 reads authentication.
+// openAPI is the part of the document that configures authentication in ESPv2.
 type openAPI struct {
 	Allow       string `yaml:"x-google-allow"`
 	Definitions map[string]struct {
@@ -37,7 +37,7 @@ type openAPI struct {
 	Backend  struct{ Address string } `yaml:"x-google-backend"`
 }
 
-// flagsOf reads the flags from the comment, over ESPv2's defaults.
+// flagsOf returns ESPv2's default flags, overridden by the flags in the document's comment.
 func flagsOf(doc string) map[string]string {
 	flags := map[string]string{"jwt_cache_size": "1000", "jwks_cache_duration_in_s": "300", "jwks_fetch_num_retries": "0"}
 	for _, m := range regexp.MustCompile(`(?m)^#   --(\w+)(?:=(\S+))?$`).FindAllStringSubmatch(doc, -1) {
@@ -127,8 +127,8 @@ func cluster(t *testing.T, name, addr string) object {
 	}}
 }
 
-// generate makes the configuration that ESPv2 makes from the document: one route per method of the only path, each with its
-// own requirement.
+// generate creates the configuration that ESPv2 would generate from the document: one route per method of the
+// only path, each with a separate requirement.
 func generate(t *testing.T, doc openAPI, flags map[string]string, listen, admin, jwks string) string {
 	t.Helper()
 	const extension = "type.googleapis.com/envoy.extensions.filters."
@@ -257,8 +257,8 @@ func TestESPv2Revocation(t *testing.T) {
 	t.Logf("refused after %s", g.until(t, 401, token, oneSecond.Cache+time.Second))
 }
 
-// This is the reason for --jwt_cache_size=0: with the default, a token that was accepted
-// once is still accepted long after every worker has the new set.
+// This test shows why --jwt_cache_size=0 is required. With the default, a token that was accepted once remains
+// accepted long after every worker has the new set.
 func TestESPv2DefaultCacheKeepsAccepting(t *testing.T) {
 	keys := newKeyServer(t)
 	tombstone, cached, fresh := newKey(t), newKey(t), newKey(t)
@@ -270,7 +270,7 @@ func TestESPv2DefaultCacheKeepsAccepting(t *testing.T) {
 		t.Fatal(code)
 	}
 	keys.publish("acme", tombstone)
-	// A token that was never sent before shows that the new set is in use.
+	// A token that was never sent is not cached, so its refusal shows that the new set is in use.
 	testkit.Within(t, 5*time.Second, "the new set is in use", func() bool {
 		return g.code(t, fresh.token(t, claims(issuer, "n", time.Now().UnixNano()))) == 401
 	})

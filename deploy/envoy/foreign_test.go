@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// foreign is a part of the configuration as producers may add it: routes that Envoy answers by
-// itself, and RBAC filters before and after ours.
+// foreign routes and filters are parts that producers may add to the configuration: routes that Envoy answers
+// itself, and RBAC filters before and after Burnkey's filters.
 const (
 	foreignRoutes = `routes:
               - match: {path: /403}
@@ -30,8 +30,8 @@ const (
 `
 )
 
-// withForeign adds these parts. One filter denies by a policy, the other because no policy
-// allows.
+// withForeign adds the foreign parts. One RBAC filter denies by a matching policy, the other because no policy
+// allows the request.
 func withForeign(t *testing.T) func(string) string {
 	first := strings.NewReplacer("NAME", "own.first", "ACTION", "DENY", "PERMISSION", "{url_path: {path: {exact: /first}}}")
 	last := strings.NewReplacer("NAME", "own.last", "ACTION", "ALLOW", "PERMISSION", "{not_rule: {url_path: {path: {exact: /last}}}}")
@@ -43,8 +43,8 @@ func withForeign(t *testing.T) func(string) string {
 	}
 }
 
-// Answers other than refusals by our filters stay unchanged: a client would discard a key after
-// an answer that calls it invalid.
+// Responses other than refusals by Burnkey's filters remain unchanged. If a response wrongly called the key
+// invalid, a client would discard the key.
 func TestForeignRefusalsStay(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)

@@ -15,16 +15,18 @@ import (
 //go:embed templates/*.tmpl
 var templateFiles embed.FS
 
-// templates are parsed on first use, since minting processes run the same program without them.
+// templates are parsed on first use, since minting processes run the same program but need no templates.
 var templates = sync.OnceValue(parseTemplates)
 
-// untrusted are request headers that some frameworks obey instead of the method or path that the gateway checked.
+// untrusted lists request headers that override the method or path in some frameworks. The API could then act
+// on another method or path than the gateway checked.
 var untrusted = []string{
 	"x-http-method", "x-http-method-override", "x-method-override",
 	"x-original-url", "x-rewrite-url",
 }
 
-// refused is a CEL expression: one of our two RBAC filters, identified by its policy, refused the request.
+// refused is a CEL expression. It is true if one of Burnkey's two RBAC filters, identified by its policy,
+// refused the request.
 const refused = `response.code_details in ['rbac_access_denied_matched_policy[burnkey-no-token]', ` +
 	`'rbac_access_denied_matched_policy[burnkey-unverified]']`
 
@@ -44,7 +46,7 @@ func parseTemplates() *template.Template {
 	return template.Must(t.ParseFS(templateFiles, "templates/*.tmpl"))
 }
 
-// quote returns a JSON value, which is valid YAML for any text.
+// quote returns a value as JSON, which is also valid YAML.
 func quote(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -64,7 +66,7 @@ func indent(n int, s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// view is the data of the templates: Config with defaults, and with addresses parsed.
+// view is the data for the templates: a Config with its defaults and parsed addresses.
 type view struct {
 	Config
 	Providers     []provider
@@ -118,7 +120,8 @@ func newView(c Config) (view, error) {
 	return v, err
 }
 
-// cacheDuration returns the setting for an interval between fetches: Envoy fetches 5 s before a longer one ends.
+// cacheDuration returns Envoy's setting for an interval between fetches. Envoy fetches 5 s before the end of a
+// cache duration, unless the duration is at most 5 s.
 func cacheDuration(interval time.Duration) time.Duration {
 	if interval <= 5*time.Second {
 		return interval
@@ -153,7 +156,7 @@ func required(flag, value string, ipOnly bool) (address, error) {
 	return parseAddress(flag, value, ipOnly)
 }
 
-// Bootstrap writes a complete configuration of Envoy. It needs Listen and Upstream.
+// Bootstrap writes a complete Envoy configuration. It requires Listen and Upstream.
 func Bootstrap(w io.Writer, c Config) error {
 	v, err := newView(c)
 	if err == nil {
@@ -168,8 +171,8 @@ func Filter(w io.Writer, c Config) error {
 	return execute(w, "filter.tmpl", v, err)
 }
 
-// ESPv2 writes an OpenAPI 2.0 document for ESPv2. Its first comment lists the flags that it requires. It needs Upstream,
-// and does not support Gateways.
+// ESPv2 writes an OpenAPI 2.0 document for ESPv2, which starts with a comment that lists the required flags. It
+// requires Upstream, and does not support Gateways.
 func ESPv2(w io.Writer, c Config) error {
 	if len(c.Gateways) > 0 {
 		return fieldError("format", "espv2 cannot be combined with --mode gateway: ESPv2 has no ext_authz")
@@ -181,7 +184,7 @@ func ESPv2(w io.Writer, c Config) error {
 	return execute(w, "espv2.tmpl", v, err)
 }
 
-// execute renders a template, unless there was an error before.
+// execute renders a template, unless err is already set.
 func execute(w io.Writer, name string, v view, err error) error {
 	if err != nil {
 		return err

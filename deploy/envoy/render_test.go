@@ -125,8 +125,8 @@ func connectionManager(t *testing.T, bootstrap map[string]any) map[string]any {
 	return dig(t, bootstrap, "static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config").(map[string]any)
 }
 
-// The other tests use the bootstrap. Its filters are the same as with --format filter, and the
-// settings in the comment there are the bootstrap's.
+// The other tests use the bootstrap. Its filters must be the same as with --format filter, and its settings the
+// same as those in the leading comment there.
 func TestFilterIsPartOfBootstrap(t *testing.T) {
 	for name, c := range variants() {
 		t.Run(name, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestFilterIsPartOfBootstrap(t *testing.T) {
 	}
 }
 
-// commented returns the YAML in a rendering's leading comment: what is indented.
+// commented returns the YAML documents in a rendering's leading comment. The indented lines are YAML.
 func commented(t *testing.T, text string) (docs []map[string]any) {
 	t.Helper()
 	text, _, _ = strings.Cut(text, "\nhttp_filters:")

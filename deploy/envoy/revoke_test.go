@@ -68,7 +68,7 @@ func TestServerDown(t *testing.T) {
 		return g.Stats(t, failed) > before+1
 	})
 
-	// Deleted meanwhile: it counts as soon as the server is back.
+	// The key is deleted while the server is down. The deletion takes effect as soon as the server is back.
 	keys.publish("acme", newKey(t))
 	keys.start(t)
 	t.Logf("refused %s after the server came back", g.until(t, 401, token, 5*time.Second))
@@ -90,7 +90,7 @@ func TestServerDownAtStart(t *testing.T) {
 	t.Logf("accepted %s after the server came up", g.until(t, 200, token, 5*time.Second))
 }
 
-// Envoy fetches earlier than a longer interval says; the rendering compensates for that.
+// With a longer interval, Envoy fetches earlier than the setting says. The rendering compensates for that.
 func TestFetchInterval(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 7 s")
@@ -145,7 +145,7 @@ func TestServerOverTLS(t *testing.T) {
 	}
 }
 
-// newCertificate returns a self-signed one for a name, and its file.
+// newCertificate returns a self-signed certificate for a name, and the certificate's file.
 func newCertificate(t *testing.T, name string) (tls.Certificate, string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -10,9 +10,9 @@ const (
 	headerEnd   = "LCJ0eXAiOiJKV1QifQ"           // ,"typ":"JWT"}
 )
 
-// A group of three bytes is four characters. These classes limit each byte to
-// base64url's alphabet (2D, 30-39, 41-5A, 5F, 61-7A) closely enough to exclude
-// quotation marks (22). Other bytes that they let through fail the signature.
+// Three bytes are four characters of base64. These character classes limit each byte to base64url's alphabet
+// (2D, 30-39, 41-5A, 5F, 61-7A) closely enough to exclude quotation marks (22). A kid with another byte that
+// these classes allow fails the signature check.
 const (
 	firstByte      = `[L-OQ-e]`
 	secondByte     = `[D-HT-Xj-nz0-3]` // 3x to 7x
@@ -39,11 +39,11 @@ const (
 )
 
 const tokenShape = headerStart +
-	// The opening quotation mark and two bytes of kid,
+	// First come the opening quotation mark and two bytes of the kid,
 	`I` + `(?:` + openingSecond + thirdByte + `|` + openingDash + dashThird + `)` +
 	// 39 bytes,
 	`(?:` + firstByte + `(?:` + secondByte + thirdByte + `|` + secondDash + dashThird + `)){13}` +
-	// and the last two with the closing quotation mark.
+	// and last the kid's last two bytes with the closing quotation mark.
 	firstByte + `(?:` + secondByte + thirdBelow40 + `|` + secondDash + `0)i` + headerEnd +
 	`\.` + base64url + `+\.` + base64url + `{341}` + lastOf256
 

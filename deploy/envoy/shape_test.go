@@ -42,7 +42,7 @@ func TestShapeConstants(t *testing.T) {
 	}
 }
 
-// Every kid is admitted: each character in each place, and random ones.
+// Every kid is admitted. The test tries each character in each position, and random kids.
 func TestShapeAdmitsEveryKid(t *testing.T) {
 	for place := range 43 {
 		for _, r := range kidRunes {
@@ -60,7 +60,7 @@ func TestShapeAdmitsEveryKid(t *testing.T) {
 	}
 }
 
-// No quotation mark is accepted in the kid, at any place and next to any characters.
+// A quotation mark in the kid is refused, at every position and next to any characters.
 func TestShapeKeepsKidInItsQuotes(t *testing.T) {
 	sig := randomBytes(t, 256)
 	for place := range 43 {

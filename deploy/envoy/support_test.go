@@ -28,7 +28,7 @@ import (
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// key is one key pair with the JWK that publishes it.
+// key is a key pair with its published JWK.
 type key struct {
 	private *rsa.PrivateKey
 	kid     string
@@ -39,7 +39,7 @@ func newKey(t testing.TB) *key {
 	t.Helper()
 	private := testkit.PrivateKey()
 	n, e := b64(private.N.Bytes()), b64(big.NewInt(int64(private.E)).Bytes())
-	// RFC 7638: the required members alone, in this order.
+	// RFC 7638 section 3: only the required members, in this order.
 	sum := sha256.Sum256([]byte(`{"e":"` + e + `","kty":"RSA","n":"` + n + `"}`))
 	k := &key{private: private, kid: b64(sum[:])}
 	k.jwk = map[string]string{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": k.kid, "n": n, "e": e}
@@ -48,7 +48,7 @@ func newKey(t testing.TB) *key {
 
 func header(kid string) string { return `{"alg":"RS256","kid":"` + kid + `","typ":"JWT"}` }
 
-// token returns a token with these claims, as Burnkey signs it.
+// token returns a token with these claims, in the form that Burnkey signs.
 func (k *key) token(t testing.TB, claims map[string]any) string {
 	t.Helper()
 	return k.sign(t, header(k.kid), claims)
@@ -83,7 +83,7 @@ func payload(t testing.TB, claims map[string]any) string {
 	return b64(b)
 }
 
-// claims returns the claims of a good token; the pairs change them or, if nil, remove them.
+// claims returns the claims of a valid token. The pairs replace claims; a nil value removes a claim.
 func claims(issuer string, pairs ...any) map[string]any {
 	c := map[string]any{
 		"iss": issuer, "sub": "cust_1", "aud": []string{"acme-company"}, "jti": "0190-key",
@@ -160,7 +160,7 @@ func (s *keyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(set)
 }
 
-// api is the API behind the gateway; it stores the requests that reach it.
+// api is the API behind the gateway. It records the requests that it receives.
 type api struct {
 	addr string
 
@@ -202,7 +202,7 @@ type gateway struct {
 	api  *api
 }
 
-// startGateway runs Envoy on a rendered bootstrap; edits change its text.
+// startGateway runs Envoy with a rendered bootstrap, changed by the edits.
 func startGateway(t testing.TB, c envoy.Config, keys *keyServer, edits ...func(string) string) *gateway {
 	t.Helper()
 	g := &gateway{addr: envoytest.FreeAddr(t), keys: keys, api: newAPI(t)}
@@ -242,7 +242,7 @@ type response struct {
 	body string
 }
 
-// get sends a request to the gateway without changes; the lines are headers.
+// get sends a request to the gateway without normalizing the target. The lines are headers.
 func (g *gateway) get(t testing.TB, target string, lines ...string) response {
 	t.Helper()
 	return g.send(t, "GET", target, lines...)
@@ -277,7 +277,7 @@ func (g *gateway) code(t testing.TB, token string) int {
 	return g.get(t, "/v1/tiles", bearer(token)).StatusCode
 }
 
-// until waits for a status of a token, and returns how long that took.
+// until waits until a token gets a status, and returns how long it took.
 func (g *gateway) until(t testing.TB, code int, token string, within time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()

@@ -44,7 +44,7 @@ func TestSeveralWorkspaces(t *testing.T) {
 		}
 	}
 
-	// The key of one workspace, published by another as well.
+	// The workspace globex also publishes the key of acme.
 	keys.publish("globex", owned["globex"], owned["acme"])
 	fresh := newKey(t)
 	keys.publish("initech", fresh)
@@ -55,8 +55,8 @@ func TestSeveralWorkspaces(t *testing.T) {
 	}
 }
 
-// With several workspaces jwt_authn itself lets a request without a token
-// through; the filters around it must not.
+// With several workspaces, jwt_authn itself lets a request without a token pass. The filters around it must
+// refuse the request.
 func TestSeveralWorkspacesRefusals(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)
@@ -71,8 +71,8 @@ func TestSeveralWorkspacesRefusals(t *testing.T) {
 			g := startGateway(t, c, keys, edit)
 			for _, tt := range refusals(t, k, c.Issuer("acme")) {
 				resp := g.get(t, "/", tt.headers...)
-				// Without the filter, jwt_authn is lax in how it finds a token
-				// and reads its header; it must still be a good one.
+				// Without the filter by shape, jwt_authn is more lenient about the header and the place of a
+				// token. The signature must still be valid.
 				lax := name != "as rendered" && laxButGood[tt.name]
 				if resp.StatusCode < 400 && !lax {
 					t.Errorf("%s: %d", tt.name, resp.StatusCode)
@@ -85,19 +85,18 @@ func TestSeveralWorkspacesRefusals(t *testing.T) {
 	}
 }
 
-// shapeDenies is the answer of the shape filter to a token of another shape.
+// shapeDenies is the rule by which the filter by shape refuses tokens of another shape.
 const shapeDenies = "name: burnkey-no-token\n                      action: DENY"
 
-// laxButGood are tokens with a good signature in a shape that only the filter
-// by shape refuses.
+// laxButGood names the tokens with a valid signature that only the filter by shape refuses.
 var laxButGood = map[string]bool{
 	"no kid": true, "empty kid": true, "empty kid within the length of a real one": true,
 	"reordered": true, "spaced": true, "more members": true, "other type": true,
 	"two spaces": true, "other signature ending": true,
 }
 
-// The filter by shape covers more than the constant start of tokens, because a header with an
-// empty kid has the same start, and makes Envoy try every key.
+// It is not enough if the filter by shape checks the constant start of tokens. A header with an empty kid has
+// the same start, and makes Envoy try every key.
 func TestBeginningIsNotEnough(t *testing.T) {
 	keys := newKeyServer(t)
 	k := newKey(t)

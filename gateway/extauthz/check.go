@@ -31,8 +31,8 @@ func (s *Server) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.Chec
 	return response, nil
 }
 
-// authorization appends the values of the Authorization headers. Envoy joins repeated
-// headers with a comma, or sends each of them if encode_raw_headers is set.
+// authorization appends the values of the Authorization headers. Envoy joins repeated headers with a comma, or
+// sends each value separately if encode_raw_headers is set.
 func authorization(r *authv3.AttributeContext_HttpRequest, values []string) []string {
 	if value, ok := r.GetHeaders()["authorization"]; ok {
 		values = append(values, value)

@@ -12,8 +12,8 @@ import (
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
 )
 
-// TestCheckRefuses checks the response for each kind of refusal; package gateway tests when
-// each is due.
+// TestCheckRefuses checks the response for each kind of refusal. Tests in package gateway check which refusal a
+// request gets.
 func TestCheckRefuses(t *testing.T) {
 	s, _ := follow(t, nil)
 	acme := own().Bearer("acme")

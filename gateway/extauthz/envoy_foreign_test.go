@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// foreignAuthz is another ext_authz service of the producer. Depending on the path, it refuses
-// or can't be reached.
+// foreignAuthz is another ext_authz service of the producer. It refuses some paths; for others, it is
+// unreachable.
 const foreignAuthz = `
           - name: own.NAME
             typed_config:
@@ -18,8 +18,8 @@ const foreignAuthz = `
                 authorization_request: {allowed_headers: {patterns: [{exact: authorization}]}}
 `
 
-// An answer to a refusal by another filter must not mention keys, as in mode pull: clients
-// would throw good keys away.
+// If another filter refuses a request, the response must not mention keys, as in mode pull. Otherwise clients
+// would discard valid keys.
 func TestEnvoyLeavesForeignRefusals(t *testing.T) {
 	s, _ := follow(t, nil)
 	addr, stop := listenFor(t, s, "127.0.0.1:0")

@@ -23,7 +23,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// front is a real Envoy with the rendered configuration, in front of an API. It asks a Gateway.
+// front is a real Envoy with the rendered configuration, in front of an API. Envoy asks a Gateway.
 type front struct {
 	*envoytest.Envoy
 	addr      string
@@ -33,7 +33,7 @@ type front struct {
 	seen []*http.Request
 }
 
-// envoyBefore starts an Envoy; edits change its configuration.
+// envoyBefore starts an Envoy that asks the Gateway. The edits change its configuration.
 func envoyBefore(t *testing.T, gateway string, edits ...func(string) string) *front {
 	t.Helper()
 	return envoyBeforeAll(t, []string{gateway}, edits...)
@@ -101,7 +101,7 @@ type response struct {
 	body string
 }
 
-// send sends a request byte for byte; the lines are headers.
+// send sends a request without normalizing it. The lines are headers.
 func (f *front) send(t *testing.T, method, target string, lines ...string) response {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", f.addr, 5*time.Second)
@@ -190,7 +190,7 @@ func TestEnvoyAsks(t *testing.T) {
 	eventually(t, "it is revoked", func() bool { return f.code(t, "/", good) == 401 })
 }
 
-// A refusal reaches the client in the Gateway's words.
+// The client receives a refusal with the Gateway's headers and body.
 func TestEnvoyPassesTheRefusalOn(t *testing.T) {
 	s, _ := follow(t, nil)
 	addr, _ := listenFor(t, s, "127.0.0.1:0")
@@ -286,7 +286,7 @@ func TestEnvoyRoutes(t *testing.T) {
 	for target, want := range map[string]int{
 		"/": 200, "/read": 200, "/write": 403, "/aud": 401, "/beta": 401, "/typo": 500,
 		"/x/../write": 403, "//write": 403, "/%77rite": 403, "/read/%2e%2e/write": 403, "/read%2f..%2fwrite": 400,
-		// The last filter refuses requests that the Gateway has not decided about.
+		// The last filter refuses requests about which the Gateway was not asked.
 		"/off": 401,
 	} {
 		if code := f.code(t, target, good); code != want {
@@ -301,8 +301,8 @@ func TestEnvoyRoutes(t *testing.T) {
 	}
 }
 
-// The requirements of a virtual host and of a route both apply; a route replaces those with the
-// same name.
+// The requirements of a virtual host and of a route both apply. If both have a requirement with the same name,
+// the route's applies.
 func TestEnvoyVirtualHost(t *testing.T) {
 	s, _ := follow(t, nil)
 	addr, _ := listenFor(t, s, "127.0.0.1:0")
@@ -353,7 +353,7 @@ func TestEnvoyWithoutGateway(t *testing.T) {
 	eventually(t, "it is back", func() bool { return f.code(t, "/", good) == 200 })
 }
 
-// One of three Gateways is enough: no client notices that the others are gone or stale.
+// One of three Gateways is enough: clients notice nothing if the others are stopped or stale.
 func TestEnvoyWithSeveral(t *testing.T) {
 	now := new(testkit.Clock)
 	s, o := follow(t, nil)

@@ -26,7 +26,7 @@ var (
 	payload             = gatewaytest.Payload
 )
 
-// options returns Options that follow the given workspaces of o.
+// options returns Options for a Gateway that follows the given workspaces of o.
 func options(o *gatewaytest.Origin, workspaces ...string) gateway.Options {
 	return gateway.Options{
 		Server: o.URL, PublicURL: gatewaytest.PublicURL, Workspaces: workspaces, AnyAudience: true, Log: slog.New(slog.DiscardHandler),
@@ -50,7 +50,8 @@ func start(tb testing.TB, o gateway.Options, metrics prometheus.Registerer) *Ser
 	return New(g, o.Log, metrics)
 }
 
-// follow returns a ready Server of acme, which publishes own, and beta, which publishes other.
+// follow returns a ready Server that follows acme, which publishes the key own, and beta, which publishes
+// other.
 func follow(tb testing.TB, edit func(*gateway.Options)) (*Server, *gatewaytest.Origin) {
 	tb.Helper()
 	return followTo(tb, nil, edit)
@@ -85,7 +86,7 @@ func with(in *authv3.CheckRequest, extensions map[string]string) *authv3.CheckRe
 	return in
 }
 
-// verdict is an answer, made easy to compare.
+// verdict is the part of an answer that tests compare.
 type verdict struct {
 	status  int // 200 for one that passes
 	headers http.Header

@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/gateway"
 )
 
-// metrics have no label for the workspace: there may be ten thousand.
+// metrics have no label for the workspace, since there may be ten thousand workspaces.
 type metrics struct {
 	decisions *prometheus.CounterVec
 	seconds   prometheus.Histogram

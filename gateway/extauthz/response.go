@@ -14,10 +14,10 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// overwrite replaces a header that the client sent.
+// overwrite makes Envoy replace a header that the client sent.
 const overwrite = corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
 
-// field is a gateway.Field as a header and as dynamic metadata.
+// field is a gateway.Field in two forms: as a header and as dynamic metadata.
 type field struct {
 	option corev3.HeaderValueOption
 	header corev3.HeaderValue
@@ -25,7 +25,7 @@ type field struct {
 	text   structpb.Value_StringValue
 }
 
-// allowed is a whole response in one allocation.
+// allowed contains all parts of a response, so that one allocation is enough.
 type allowed struct {
 	response authv3.CheckResponse
 	status   status.Status
@@ -66,7 +66,8 @@ type refusalKey struct {
 	head bool
 }
 
-// refuse returns the response to a refused request. There are few different ones, so they are cached.
+// refuse returns the response to a refused request. Responses are cached, since there are only a few different
+// ones.
 func (s *Server) refuse(d *gateway.Decision, head bool) *authv3.CheckResponse {
 	if d.Refusal == jwks.TooNarrow { // depends on the route: its challenge names the scopes
 		return newRefusal(d, head)

@@ -101,7 +101,7 @@ func (s *Server) updateHealth(state *health.Server) {
 	state.SetServingStatus(authv3.Authorization_ServiceDesc.ServiceName, is)
 }
 
-// recoverPanic limits the effect of a bug to one call, whose request Envoy refuses.
+// recoverPanic limits the effect of a panic to one call. Envoy then refuses the request.
 func (s *Server) recoverPanic(ctx context.Context, in any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {

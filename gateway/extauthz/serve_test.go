@@ -19,7 +19,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
-// serve serves on loopback and returns a connection.
+// serve serves s on a loopback address and returns a connection to it.
 func serve(tb testing.TB, s *Server) (conn *grpc.ClientConn, addr string) {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,7 +113,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A bug fails only the call that meets it.
+// A panic fails only the call in which it happens.
 func TestPanic(t *testing.T) {
 	s, _ := follow(t, nil)
 	_, err := s.recoverPanic(t.Context(), nil, nil, func(context.Context, any) (any, error) {
@@ -129,7 +129,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// Stopping without time to drain is not an error.
+// Stopping with no time to drain is not an error.
 func TestStopAtOnce(t *testing.T) {
 	s, _ := follow(t, nil)
 	for range 5 {
@@ -143,7 +143,7 @@ func TestStopAtOnce(t *testing.T) {
 	}
 }
 
-// Calls that do not end are cut off, and the health service says NOT_SERVING.
+// Calls that do not end in time are aborted, and the health service says NOT_SERVING.
 func TestStop(t *testing.T) {
 	s, _ := follow(t, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,4 +1,4 @@
-// Package gatewaytest is a server for a gateway to follow, for tests.
+// Package gatewaytest provides a server that a gateway can follow in tests.
 package gatewaytest
 
 import (
@@ -19,13 +19,14 @@ import (
 const (
 	// PublicURL is the base of an Origin's issuers.
 	PublicURL = "https://auth.example.com"
-	// MetadataPath follows the issuer in the URL of its metadata.
+	// MetadataPath is appended to the issuer to form the URL of its metadata.
 	MetadataPath = "/.well-known/openid-configuration"
-	// ManagementKey is the key that an Origin accepts.
+	// ManagementKey is the management key that an Origin accepts.
 	ManagementKey = "the-management-key"
 )
 
-// An Origin is a server to follow: the real Handler and Stream of any number of workspaces, and their list.
+// An Origin is a server to follow. It has the real Handler and Stream of any number of workspaces, and a list
+// of them.
 type Origin struct {
 	*httptest.Server
 	PageSize int // workspaces on a page of the list
@@ -43,7 +44,7 @@ type Origin struct {
 	reports []Report
 }
 
-// NewOrigin starts an Origin, which ends with the test.
+// NewOrigin starts an Origin that runs until the test ends.
 func NewOrigin(tb testing.TB, workspaces ...string) *Origin {
 	tb.Helper()
 	o := &Origin{
@@ -109,7 +110,7 @@ func (o *Origin) Stop() {
 	o.Close()
 }
 
-// Create adds a workspace, which publishes one key.
+// Create adds a workspace that publishes one key.
 func (o *Origin) Create(id string) {
 	var b publish.Builder
 	testkit.Check(o.tb, b.Add(tombstone().Key))
@@ -140,14 +141,14 @@ func (o *Origin) Change(id string, add []jwks.Key, remove ...jwks.KID) {
 // Publish adds a key to a workspace.
 func (o *Origin) Publish(id string, p Pair) { o.tb.Helper(); o.Change(id, []jwks.Key{p.Key}) }
 
-// SetHook has a function see every request first; nil removes it.
+// SetHook installs a function that sees every request first; nil removes it.
 func (o *Origin) SetHook(hook func(w http.ResponseWriter, r *http.Request) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.hook = hook
 }
 
-// Listed returns the number of requests for the list.
+// Listed returns the number of requests for the list of workspaces.
 func (o *Origin) Listed() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -160,7 +161,7 @@ func (o *Origin) countSet(id string) {
 	o.sets[id]++
 }
 
-// AskedFor returns the number of requests for a workspace's set.
+// AskedFor returns the number of requests for a workspace's key set.
 func (o *Origin) AskedFor(id string) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -204,7 +205,7 @@ func (o *Origin) metadata(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"issuer": PublicURL + r.URL.Path[:len(r.URL.Path)-len(MetadataPath)], "jwks_uri": "x"})
 }
 
-// IsList reports whether a request is for the list.
+// IsList reports whether a request is for the list of workspaces.
 func IsList(r *http.Request) bool { return r.URL.Path == "/v1/workspaces" }
 
 // Outage is a hook that answers every request with 503.

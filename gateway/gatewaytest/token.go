@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// A Pair is a key pair for tests. Unlike the product's, it signs many tokens.
+// A Pair is a key pair for tests. A Pair can sign many tokens; a real key pair signs only one.
 type Pair struct {
 	private *rsa.PrivateKey
 	Key     jwks.Key
@@ -31,7 +31,7 @@ var Own, Other, tombstone = sync.OnceValue(NewPair), sync.OnceValue(NewPair), sy
 // KID returns the kid of the key.
 func (p Pair) KID() jwks.KID { return p.Key.KID() }
 
-// Token signs a payload as the minting process does.
+// Token signs a payload in the same way as the minting process.
 func (p Pair) Token(payload string) string {
 	return testkit.Sign(p.private, testkit.Header(p.Key.KID().String()), payload)
 }
@@ -39,7 +39,8 @@ func (p Pair) Token(payload string) string {
 // Bearer returns an Authorization header with a valid token of a workspace.
 func (p Pair) Bearer(workspace string) string { return "Bearer " + p.Token(Payload(workspace)) }
 
-// Payload returns the payload of a valid token of a workspace. The pairs replace parts of it.
+// Payload returns the payload of a valid token of a workspace. Each pair in replace is an old string and its
+// replacement.
 func Payload(workspace string, replace ...string) string {
 	text := `{"iss":"` + PublicURL + jwks.IssuerPath + workspace +
 		`","sub":"cust_1","aud":["maps","x"],"jti":"key-1","iat":1,"scope":"maps:read tiles:read"}`

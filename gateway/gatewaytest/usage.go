@@ -55,7 +55,7 @@ func (o *Origin) Reports(workspace string) (reports []Report) {
 	return reports
 }
 
-// Used returns when the keys of a workspace were last used, according to the reports.
+// Used returns when each key of a workspace was last used, according to the reports.
 func (o *Origin) Used(workspace string) map[string]time.Time {
 	all := map[string]time.Time{}
 	for _, r := range o.Reports(workspace) {

@@ -64,7 +64,8 @@ func run(paths []string) ([]finding, error) {
 	return all, nil
 }
 
-// isProse reports whether to check a file. It leaves out the work of others, German, measurements and the rules' examples.
+// isProse reports whether to check a file. It leaves out third-party files, German texts, measurements and the
+// examples of the rules.
 func isProse(name string) bool {
 	switch {
 	case name == "tools/words/rules.go", name == "tools/words/words_test.go", strings.HasPrefix(name, "benchmarks/results/"):
@@ -100,7 +101,8 @@ const columns = 140
 
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// longLines finds Go lines that are too long. Rows of tables in tests may be, and generated files.
+// longLines finds Go lines that are too long. It allows long table rows in tests, and long lines in generated
+// files.
 func longLines(name string, content []byte) []finding {
 	if filepath.Ext(name) != ".go" || generated.Match(content) {
 		return nil

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// A rule finds words that are not plain English. A space in a pattern stands for any white space. Upper case matters only at
-// the start of sentences. bad is an example of a finding, and good of a sentence without one.
+// A rule finds words that are not plain English. A space in a pattern matches any white space. Upper case
+// matters only at the start of sentences. bad is an example that the rule must find, good an example that it
+// must not.
 type rule struct {
 	pattern   string
 	unless    string // finds nothing if this matches the rest of the sentence

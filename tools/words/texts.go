@@ -11,13 +11,15 @@ import (
 	"strings"
 )
 
-// A text is prose that begins at a line of a file. It has the same line breaks as the file.
+// A text is a piece of prose with the line of the file on which it starts. It has the same line breaks as the
+// file.
 type text struct {
 	line int
 	body string
 }
 
-// texts returns the prose of a file: comments, strings and doc tags of Go files, and everything except code of others.
+// texts returns the prose of a file. For Go files, this is comments, strings and doc tags; for other files,
+// everything except code.
 func texts(name string, content []byte) ([]text, error) {
 	switch filepath.Ext(name) {
 	case ".go":
@@ -42,7 +44,7 @@ var (
 	listItem     = regexp.MustCompile(`^\s*(?:[-*] |\d+\. |\|)`)
 )
 
-// blank replaces code with a backquote, and keeps the line breaks.
+// blank replaces code with a backquote, but keeps the line breaks.
 func blank(code string) string { return "`" + strings.Repeat("\n", strings.Count(code, "\n")) }
 
 // paragraphs splits Markdown at blank lines, and before list items and table rows.
@@ -121,7 +123,7 @@ func goTexts(name string, content []byte) ([]text, error) {
 	return found, nil
 }
 
-// commentBody keeps the line breaks, which ast.CommentGroup.Text does not.
+// commentBody returns the comment with its line breaks, which ast.CommentGroup.Text does not keep.
 func commentBody(group *ast.CommentGroup) string {
 	var body []string
 	for _, comment := range group.List {

@@ -54,8 +54,8 @@ func Binary(t testing.TB) string {
 	return ""
 }
 
-// FreeAddr returns an unused address on 127.0.0.1. Its port is below the ephemeral ports, so
-// that no other connection takes it meanwhile.
+// FreeAddr returns an unused address on 127.0.0.1. Its port is below the ephemeral ports, so that no outgoing
+// connection can take the port before it is used.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
@@ -69,7 +69,7 @@ func FreeAddr(t testing.TB) string {
 	return ""
 }
 
-// Validate has Envoy check a bootstrap and returns its log. It fails the test if Envoy refuses.
+// Validate has Envoy check a bootstrap and returns the log. If Envoy rejects the bootstrap, the test fails.
 func Validate(t testing.TB, bootstrap string) string {
 	t.Helper()
 	file := write(t, bootstrap)
@@ -89,8 +89,8 @@ type Envoy struct {
 	done  chan struct{}
 }
 
-// Start starts Envoy with a bootstrap, which must have an admin address, and returns once it
-// is ready. It is killed when the test ends.
+// Start runs Envoy until the test ends, and returns once Envoy is ready. The bootstrap must have an admin
+// address.
 func Start(t testing.TB, bootstrap string) *Envoy {
 	t.Helper()
 	e := &Envoy{admin: adminAddress(t, bootstrap), log: new(buffer), done: make(chan struct{})}
@@ -123,7 +123,7 @@ func Start(t testing.TB, bootstrap string) *Envoy {
 	return e
 }
 
-// Log returns the log so far, from level warning up.
+// Log returns the log written so far, from level warning up.
 func (e *Envoy) Log() string { return e.log.String() }
 
 // Stats returns the value of a counter or gauge, or 0 if Envoy does not have it yet.
@@ -186,7 +186,7 @@ func adminAddress(t testing.TB, bootstrap string) string {
 	return net.JoinHostPort(b.Admin.Address.Socket.Address, fmt.Sprint(b.Admin.Address.Socket.Port))
 }
 
-// buffer is a bytes.Buffer that a process writes while a test reads.
+// buffer is a bytes.Buffer that a test can read while a process writes to it.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
