@@ -9,25 +9,25 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ErrChange is wrapped by every error about a change that cannot be read.
+// ErrChange is wrapped by every error about an invalid change.
 var ErrChange = errors.New("invalid change")
 
-// Reasons to refuse a change. The set remains as it was.
+// Reasons to refuse a change. A refused change leaves the set as it was.
 var (
 	ErrVersionGap   = errors.New("the change does not follow the set's version")
 	ErrPublished    = errors.New("the key is already published")
 	ErrNotPublished = errors.New("the key is not published")
 )
 
-// Change is the difference between a version of the published set and the one before. The versions of
-// a workspace have no gaps and follow the order of commits.
+// Change is the difference between one version of the published set and the next. The versions of a
+// workspace have no gaps and follow the order of commits.
 type Change struct {
 	Version uint64
 	Add     []Key
 	Remove  []KID
 }
 
-// MarshalJSON returns the form that is sent in the change stream.
+// MarshalJSON returns the JSON form that the change stream sends.
 func (c Change) MarshalJSON() ([]byte, error) {
 	wire := struct {
 		Version uint64   `json:"version"`
@@ -40,8 +40,8 @@ func (c Change) MarshalJSON() ([]byte, error) {
 	return stdjson.Marshal(wire)
 }
 
-// UnmarshalJSON reads the form of MarshalJSON: exactly its three members, and a version above 0. If
-// it fails, c remains as it was. Errors wrap ErrChange.
+// UnmarshalJSON reads the form that MarshalJSON returns: exactly three members, and a version above 0.
+// After an error, c is unchanged. Errors wrap ErrChange.
 func (c *Change) UnmarshalJSON(data []byte) error {
 	var wire struct {
 		Version uint64           `json:"version"`

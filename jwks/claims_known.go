@@ -10,11 +10,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Claims in the form in which Burnkey writes them are read without a parser: members in order,
-// without spaces, custom claims last. Custom claims are not checked here, so a token with any is
-// parsed the first time. If readKnown returns the same claims, it reads them from then on.
+// Claims in the form that Burnkey writes are read without a parser: members in order, without spaces,
+// custom claims last. Custom claims are not checked here, so a token with custom claims is parsed the first
+// time. If readKnown then returns the same claims, it reads this token from then on.
 
-// isKnownForm reports whether readKnown returns the same claims.
+// isKnownForm reports whether readKnown returns the claims c.
 func (c *Claims) isKnownForm(payload string) bool {
 	var again Claims
 	return again.readKnown(payload) == nil &&
@@ -23,20 +23,20 @@ func (c *Claims) isKnownForm(payload string) bool {
 		bytes.Equal(again.Extra, c.Extra)
 }
 
-// readOwn reads claims without custom claims and reports whether it could. It accepts nothing that
-// Parsed.Claims refuses.
+// readOwn reads a payload without custom claims and reports whether it succeeded. It accepts no payload
+// that Parsed.Claims refuses.
 func (c *Claims) readOwn(payload string) bool {
 	return c.readKnown(payload) == nil && c.Extra == nil && c.complete()
 }
 
-// readKnown reads the payload of a token. Apart from escaped strings and the array of Audience, it
-// allocates once.
+// readKnown reads the payload of a token. It allocates once, and additionally for escaped strings and the
+// array of Audience.
 func (c *Claims) readKnown(payload string) error {
 	decoded, err := decodePayload(payload)
 	if err != nil {
 		return err
 	}
-	// Only the last line still writes to decoded, before the custom claims.
+	// decoded can be shared: only the last line still writes to it, before the custom claims.
 	in := known{rest: unsafe.String(unsafe.SliceData(decoded), len(decoded))}
 	*c = Claims{Audience: c.Audience[:0]}
 	c.Issuer = in.text(`{"iss":`)
@@ -64,7 +64,7 @@ func (c *Claims) readKnown(payload string) error {
 	return nil
 }
 
-// known reads the known form. bad is set at the first deviation.
+// known reads a payload in the known form. bad is set at the first deviation.
 type known struct {
 	rest string
 	bad  bool
@@ -95,7 +95,7 @@ func (k *known) text(name string) string {
 	return text
 }
 
-// isPlain reports whether a JSON string may contain the text unescaped (RFC 8259 section 7).
+// isPlain reports whether a JSON string can contain the text unescaped (RFC 8259 section 7).
 func isPlain(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// payloadWith replaces one member of the test payload, or adds it.
+// payloadWith returns the test payload with one member replaced or added.
 func payloadWith(t *testing.T, name, value string) string {
 	t.Helper()
 	var all map[string]jsontext.Value
@@ -57,7 +57,7 @@ func TestClaimsRefused(t *testing.T) {
 		"aud with an empty":   payloadWith(t, "aud", `["acme-company",null]`),
 		"aud with a number":   payloadWith(t, "aud", `["acme-company",1]`),
 		"aud in another list": payloadWith(t, "aud", `[["acme-company"]]`),
-		// Legal by RFC 7519 section 4.1.3, but Burnkey always writes a list.
+		// RFC 7519 section 4.1.3 allows a string, but Burnkey always writes a list.
 		"aud a string": payloadWith(t, "aud", `"acme-company"`),
 	}
 	for _, name := range []string{"iss", "sub", "aud", "jti"} {
@@ -129,7 +129,7 @@ func TestExpiry(t *testing.T) {
 		{"in another zone", testPayload, end.In(time.FixedZone("", 3600)), ErrExpired},
 		{"after", testPayload, end.Add(time.Second), ErrExpired},
 		{"no exp", payloadWith(t, "exp", ""), end.AddDate(1000, 0, 0), nil},
-		// Later than time.Time can say: refused rather than accepted for ever.
+		// An exp that is too late for a time.Time is refused rather than accepted forever.
 		{"beyond time", payloadWith(t, "exp", strconv.Itoa(math.MaxInt64)), end, ErrExpired},
 	} {
 		verifier := testVerifier()

@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// acceptSet is the Accept header of a Follower.
+// acceptSet is the Accept header that a Follower sends.
 const acceptSet = MediaType + ", application/json;q=0.9"
 
-// tagPrint is how many characters of the fingerprint (base64url) are in the ETag.
+// tagPrint is the number of characters of the fingerprint (base64url) in an ETag.
 const tagPrint = 16
 
 const gzipSuffix = "-gzip"
 
-// ETag returns the entity tag of a set: its version, from which a Follower continues, and the
-// beginning of its fingerprint, since another set can have the same version after a restore.
+// ETag returns the entity tag of a set: the version, from which a Follower continues, and a prefix of the
+// fingerprint, since a restored database can assign the same version to a different set.
 func ETag(version uint64, print Fingerprint) string {
 	return `"` + strconv.FormatUint(version, 10) + "." + print.String()[:tagPrint] + `"`
 }
 
-// GzipETag returns the entity tag of the gzip form of the set with the given tag.
+// GzipETag returns the entity tag of the gzip form of a set, given the tag of its plain form.
 func GzipETag(etag string) string { return strings.TrimSuffix(etag, `"`) + gzipSuffix + `"` }
 
-// answered describes the set in a response, by its header.
+// answered describes the set in a response according to the response's header.
 type answered struct {
 	version uint64 // 0: missing or invalid
 	print   string // the fingerprint or its beginning; empty: missing
@@ -32,14 +32,14 @@ type answered struct {
 	bare    bool // the ETag is just a version, as sent by older servers
 }
 
-// isOf reports whether the response is known to contain this set.
+// isOf reports whether the response certainly contains the set `have`.
 func (d answered) isOf(have setState) bool {
 	known := d.version != 0 || d.print != ""
 	return have.has && known && d.version == have.version && have.mayBe(d.print)
 }
 
-// describe reads the header of a response. VersionHeader and FingerprintHeader take precedence over
-// the ETag, which proxies may change.
+// describe reads the header of a response. VersionHeader and FingerprintHeader take precedence over the
+// ETag, since proxies can change the ETag.
 func describe(head http.Header) answered {
 	d := answered{etag: head.Get("Etag"), print: head.Get(FingerprintHeader)}
 	version, print, ok := readTag(d.etag)
@@ -54,9 +54,9 @@ func describe(head http.Header) answered {
 	return d
 }
 
-// readTag reads "17.x3Jk…", "17.x3Jk…-gzip" and the variants made by compressing proxies, which
-// put W/ before the tag or append text of their own. From older servers it reads "17" and
-// "17-gzip"; longer ones could be a proxy's own tag.
+// readTag reads "17.x3Jk…", "17.x3Jk…-gzip" and the variants of compressing proxies, which prepend W/ or
+// append a suffix. It reads "17" and "17-gzip" from older servers, but no variants of them: a proxy could
+// have made such a tag itself.
 func readTag(etag string) (version uint64, print string, ok bool) {
 	text, quoted := strings.CutPrefix(strings.TrimPrefix(etag, "W/"), `"`)
 	text, ended := strings.CutSuffix(text, `"`)
@@ -82,7 +82,7 @@ func readTag(etag string) (version uint64, print string, ok bool) {
 
 const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// readVersion returns 0 for an invalid version, including one with leading zeros.
+// readVersion parses a version. It returns 0 for an invalid version, including one with leading zeros.
 func readVersion(text string) uint64 {
 	version, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || text != strconv.FormatUint(version, 10) {
@@ -91,7 +91,7 @@ func readVersion(text string) uint64 {
 	return version
 }
 
-// tagOf returns the ETag for a conditional request, in the server's own form.
+// tagOf returns the ETag for a conditional request, in the form that the server uses.
 func (c *course) tagOf(have setState) string {
 	if c.bareTags {
 		return `"` + strconv.FormatUint(have.version, 10) + `"`
@@ -99,7 +99,8 @@ func (c *course) tagOf(have setState) string {
 	return ETag(have.version, have.print)
 }
 
-// noteTag stores the form of the server's ETags, and logs when the version is lost or returns.
+// noteTag records the form of the server's ETags, and logs when responses stop or resume containing the
+// version.
 func (c *course) noteTag(ctx context.Context, d answered) {
 	c.bareTags = d.bare
 	if lost := d.version == 0; lost != c.versionLost {

@@ -22,8 +22,8 @@ import (
 
 const issuerPath = "/v1/auth/oauth/acme"
 
-// exampleServer stands for a Burnkey server with one workspace and one API key,
-// whose token it returns.
+// exampleServer stands in for a Burnkey server with one workspace and one API key. It returns the token of
+// this key.
 func exampleServer() (server *httptest.Server, index *publish.Index, token string) {
 	private, err := rsa.GenerateKey(rand.Reader, jwks.ModulusBits)
 	if err != nil {
@@ -71,7 +71,7 @@ func exampleServer() (server *httptest.Server, index *publish.Index, token strin
 	return server, index, signed + "." + base64.RawURLEncoding.EncodeToString(sig)
 }
 
-// call makes a request with a token and shows the answer.
+// call makes a request with a token and prints the response.
 func call(handler http.Handler, method, path, token string) {
 	r := httptest.NewRequest(method, path, nil)
 	r.Header.Set("Authorization", "Bearer "+token)

@@ -8,7 +8,8 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/sse"
 )
 
-// The tests of a Follower are in the package jwks_test, since those of this package cannot import publish.
+// The tests of the Follower are in the package jwks_test, since tests in the package jwks cannot import
+// publish.
 
 const (
 	MaxMessage = sse.MaxMessage
@@ -41,7 +42,7 @@ func (f *Follower) Client() *http.Client        { return f.client }
 func (f *Follower) URL() string                 { return f.url }
 func (f *Follower) State() any                  { return f.table.state() }
 
-// Keys returns the version and the keys that the Follower shows, as its journal reads them.
+// Keys returns the version and the keys that the Follower shows, read by a snapshot like the journal's.
 func (f *Follower) Keys() (version uint64, keys []Key) {
 	snap := f.table.snapshot()
 	defer snap.close()

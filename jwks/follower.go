@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Reasons not to use a Follower's set, for errors.Is.
+// Reasons why a Follower's set must not be used, for errors.Is.
 var (
 	ErrNotReady = errors.New("the published keys have not been fetched yet")
 	ErrStale    = errors.New("the published keys are out of date")
@@ -32,32 +32,32 @@ const (
 
 // FollowerOptions are the options of a Follower. Only URL is required.
 type FollowerOptions struct {
-	// URL is the base of the workspace's public endpoints: {server}/v1/auth/oauth/{workspace}. It may
-	// differ from the tokens' iss.
+	// URL is the base URL of the workspace's public endpoints: {server}/v1/auth/oauth/{workspace}. It can
+	// differ from the iss of the tokens.
 	URL string
-	// Client must have no Timeout, which would end a stream. If nil, the Follower uses a NewClient.
+	// Client must have no Timeout, since a Timeout would end streams. If nil, the Follower uses NewClient.
 	Client *http.Client
 	// StateFile, unless empty, stores the set, so that the next start does not need the server. Only one
-	// Follower at a time can use it and the lock file beside it (.lock).
+	// Follower at a time can use the file and the lock file beside it (.lock).
 	StateFile string
-	// PollEvery is the interval of polling if there is no stream, varied by up to a fifth;
-	// DefaultPollEvery if 0.
+	// PollEvery is the polling interval without a stream, varied by up to a fifth. The default is
+	// DefaultPollEvery.
 	PollEvery time.Duration
-	// Heartbeat is the requested interval of heartbeats, which confirm that the set is current: Age
-	// increases up to it while the stream works. The server's own interval, 5 s, applies if it is
-	// shorter or Heartbeat is 0.
+	// Heartbeat is the requested interval of heartbeats. They confirm that the set is current: Age
+	// increases up to this interval while the stream works. The server's own interval, 5 s, applies if it
+	// is shorter or Heartbeat is 0.
 	Heartbeat time.Duration
 	// Key, unless nil, returns a management key with the scope gateway, for which the server reserves
-	// places at the change stream. It is called for each request of the stream. If it fails, the stream
-	// is requested without a key; an invalid key has the same effect.
+	// places at the change stream. It is called for each request of the stream. If it fails, the stream is
+	// requested without a key; an invalid key has the same effect.
 	Key func() (string, error)
 	Log *slog.Logger     // nil: slog.Default
 	Now func() time.Time // clock for Age; nil: time.Now
 }
 
-// A Follower keeps a copy of a workspace's published keys up to date, by the change stream or, if
-// there is none, by polling. If that fails, it continues to use the last keys. It implements Keys and
-// is safe for concurrent use.
+// A Follower keeps a copy of a workspace's published keys up to date, by the change stream or, without a
+// stream, by polling. If both fail, it continues to use the last keys. It implements Keys and is safe for
+// concurrent use.
 type Follower struct {
 	url       string
 	client    *http.Client
@@ -82,9 +82,9 @@ type Follower struct {
 	logged    time.Time // the time of the last log line about err
 }
 
-// NewFollower returns a Follower. If there is a state file, the Follower has its set at once. NewFollower
-// returns an error for invalid options, for a file that is not a state file, and ErrStateInUse. It logs
-// and ignores a damaged state file.
+// NewFollower returns a Follower. With a valid state file, it has a set at once. NewFollower returns an
+// error for invalid options, for a file that is not a state file, and ErrStateInUse. It logs and ignores a
+// damaged state file.
 func NewFollower(o FollowerOptions) (*Follower, error) {
 	base, err := followURL(o.URL)
 	if err != nil {
@@ -135,7 +135,7 @@ func followURL(text string) (string, error) {
 	return strings.TrimRight(text, "/"), nil
 }
 
-// Close releases the state file of a Follower that will not run. Run releases it itself.
+// Close releases the state file of a Follower on which Run is never called. Run releases the file itself.
 func (f *Follower) Close() {
 	if !f.ran.Swap(true) && f.journal != nil {
 		f.journal.unlock()
@@ -147,11 +147,11 @@ func (f *Follower) Lookup(kid KID) (Key, bool) { return f.table.Lookup(kid) }
 
 func (f *Follower) keyTable() *Table { return &f.table }
 
-// Version returns the version of the set, 0 before the first set and if a proxy removes the version.
+// Version returns the version of the set, or 0 before the first set and if a proxy removes the version.
 // Status returns several values of the same moment.
 func (f *Follower) Version() uint64 { return f.table.Version() }
 
-// Len returns the number of keys in the set, 0 before the first set.
+// Len returns the number of keys in the set. It is 0 before the first set.
 func (f *Follower) Len() int { return f.table.Len() }
 
 func (f *Follower) hasSet() bool { return f.table.state().has }
@@ -159,11 +159,11 @@ func (f *Follower) hasSet() bool { return f.table.state().has }
 // Ready returns a channel that is closed once the Follower has a set, perhaps from disk, and its Age is known.
 func (f *Follower) Ready() <-chan struct{} { return f.ready }
 
-// Age returns the time since the set was known to be current: it contains every change that any server had
-// acknowledged before. Age includes the age that the server itself reports, and is counted from the sending of
-// a request or a heartbeat, so it is also right on a slow connection. While the stream works, Age increases up
-// to the interval of heartbeats (5 s). It continues to increase while the server is unreachable, and across a
-// restart from disk. If nothing is known, it is the maximal Duration.
+// Age returns the time since the set was known to contain every change that any server had acknowledged.
+// Age includes the age that the server reports, and is counted from the sending of a request or a
+// heartbeat, so it is also right on a slow connection. While the stream works, Age increases up to the
+// interval of heartbeats (5 s). It continues to increase while the server is unreachable, and across a
+// restart from disk. If nothing is known, Age returns the maximal Duration.
 func (f *Follower) Age() time.Duration {
 	f.mu.Lock()
 	current := f.current
@@ -176,12 +176,13 @@ func (f *Follower) ageOf(current time.Time) time.Duration {
 		return math.MaxInt64
 	}
 	now := f.now()
-	// The monotonic clock stops while the machine sleeps; the wall clock can be set back.
+	// Use the larger difference: the monotonic clock stops while the machine sleeps, and the wall clock can
+	// be set back.
 	return max(0, now.Sub(current), now.Round(0).Sub(current.Round(0)))
 }
 
-// Usable returns ErrNotReady if there is no set yet, ErrStale if its Age is more than maxAge (unless
-// that is 0), and nil otherwise.
+// Usable returns ErrNotReady before the first set, ErrStale if Age is more than maxAge (0: no limit), and
+// nil otherwise.
 func (f *Follower) Usable(maxAge time.Duration) error {
 	f.mu.Lock()
 	s, current := FollowerStatus{Ready: f.hasSet()}, f.current
@@ -205,7 +206,7 @@ type FollowerStatus struct {
 	StateWritten uint64        // the version that is in the state file
 }
 
-// Usable is like Follower.Usable at the moment of the status.
+// Usable does the same as Follower.Usable for the moment of the status.
 func (s FollowerStatus) Usable(maxAge time.Duration) error {
 	if !s.Ready {
 		return ErrNotReady
@@ -231,10 +232,10 @@ func (f *Follower) Status() FollowerStatus {
 	return s
 }
 
-// confirm records that the set was current at a time.
+// confirm records that the set was current at the given time.
 func (f *Follower) confirm(at time.Time) {
 	f.mu.Lock()
-	// An answer from a cache can be older.
+	// A response from a cache can be older than the last confirmation.
 	later := at.After(f.current)
 	f.mu.Unlock()
 	if later {
@@ -242,7 +243,7 @@ func (f *Follower) confirm(at time.Time) {
 	}
 }
 
-// setCurrent is confirm for a new set, whose time can be earlier.
+// setCurrent is like confirm for a new set, which can be current at an earlier time.
 func (f *Follower) setCurrent(at time.Time) {
 	f.mu.Lock()
 	f.current = at
@@ -252,7 +253,7 @@ func (f *Follower) setCurrent(at time.Time) {
 	}
 }
 
-// showCurrent makes the table show a new set and records its time in one step.
+// showCurrent makes the table show a new set, and records in the same step when the set was current.
 func (f *Follower) showCurrent(at time.Time, show func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -269,7 +270,8 @@ func (f *Follower) setStreaming(on bool) {
 	f.streaming = on
 }
 
-// report records success or failure. It logs changes between them, and during a failure at most once a minute.
+// report records success or failure. It logs when failures begin and end, and meanwhile at most once a
+// minute.
 func (f *Follower) report(ctx context.Context, err error) {
 	f.mu.Lock()
 	before, now := f.err, time.Now()

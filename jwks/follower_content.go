@@ -7,18 +7,18 @@ import (
 	"strconv"
 )
 
-// content is what a Follower keeps up to date. Versions, events and the rules to resume and to start
-// again do not depend on what it is.
+// content is the data that a Follower keeps up to date. The Follower handles versions, events, resuming and
+// restarting in the same way for any content.
 type content interface {
 	state() setState
-	// apply applies a change event, unless the content already has its version. It returns errEvent for an
-	// invalid event or a gap, and errDiverged for a change that does not fit.
+	// apply applies a change event, unless the content already has the event's version. It returns errEvent
+	// for an invalid event or a gap, and errDiverged for a change that does not match the content.
 	apply(id string, data []byte) (applied bool, err error)
 	// read reads a complete set.
 	read(body io.Reader) (incoming, error)
 }
 
-// incoming is a set that was read. It must be installed or aborted.
+// incoming is a complete set that was read. The caller must call install or abort.
 type incoming interface {
 	fingerprint() Fingerprint
 	differs() bool // from the content

@@ -72,7 +72,7 @@ func TestFollowerOnBadStreams(t *testing.T) {
 	}
 }
 
-// If there is no stream, the set is polled, and the stream is tried again.
+// Without a stream, the Follower polls the set and tries the stream again.
 func TestFollowerPolls(t *testing.T) {
 	keys := TestKeys(t, 53, 10)
 	status := func(code int) http.HandlerFunc {
@@ -117,7 +117,7 @@ func TestFollowerPolls(t *testing.T) {
 	}
 }
 
-// After an invalid response the last good set stays in use.
+// After an invalid response, the last valid set stays in use.
 func TestFollowerInstallsNoBadSet(t *testing.T) {
 	keys := TestKeys(t, 54, 2000)
 	next := buildSet(t, 8, keys...)
@@ -193,7 +193,7 @@ func TestFollowerInstallsNoBadSet(t *testing.T) {
 	}
 }
 
-// stale answers with a set that its server could not bring up to date for a while.
+// stale serves a set that its server could not update for a while.
 func stale(set *publish.Set) http.HandlerFunc {
 	return (&publish.Handler{
 		Set: func(*http.Request) (*publish.Set, bool) { return set, true },
@@ -201,8 +201,8 @@ func stale(set *publish.Set) http.HandlerFunc {
 	}).ServeHTTP
 }
 
-// An older set is ignored if its age shows that the server has not checked since. Otherwise the server's
-// database was restored, and the set is right.
+// An older set is ignored if its age shows that the server has not checked its database since. Otherwise
+// the database was restored, and the older set is right.
 func TestFollowerOnAnOlderSet(t *testing.T) {
 	keys := TestKeys(t, 55, 10)
 	older := buildSet(t, 6, keys[:5]...)
@@ -234,7 +234,7 @@ func TestFollowerOnAnOlderSet(t *testing.T) {
 	}
 }
 
-// The Follower leaves the stream of a server that lost its database for that of another server.
+// The Follower leaves the stream of a server that lost its database and uses the stream of another server.
 func TestFollowerLeavesAServerThatLags(t *testing.T) {
 	keys := TestKeys(t, 61, 3)
 	o := newOrigin(t, buildSet(t, 7, keys[:2]...))
@@ -254,8 +254,8 @@ func TestFollowerLeavesAServerThatLags(t *testing.T) {
 	}
 }
 
-// A restored database may have reached the Follower's version, or a later one, before the Follower sends
-// another request.
+// Before the Follower sends another request, a restored database can reach the version of the Follower or a
+// later version.
 func TestFollowerOnAnotherHistory(t *testing.T) {
 	keys := TestKeys(t, 59, 10)
 	for name, hook := range map[string]http.HandlerFunc{"stream": nil, "polling": http.NotFound} {
@@ -286,8 +286,8 @@ func TestFollowerOnAnotherHistory(t *testing.T) {
 	}
 }
 
-// swallower forwards bytes to a server until swallow is called. Then it discards those of the existing
-// connections, like a balancer that has lost them.
+// swallower forwards bytes to a server until swallow is called. Then it discards the bytes of the existing
+// connections, like a load balancer that has lost them.
 type swallower struct {
 	net.Listener
 	to    string
@@ -354,7 +354,7 @@ func (s *swallower) pass(from, to, client net.Conn) {
 	}
 }
 
-// swallow mutes all connections so far, and returns how many there are.
+// swallow mutes all existing connections and returns their number.
 func (s *swallower) swallow() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -364,7 +364,8 @@ func (s *swallower) swallow() int {
 	return len(s.conns)
 }
 
-// Over HTTP/2 all requests share a connection, and all fail with it until it is known to be dead.
+// Over HTTP/2 all requests share a connection, so all of them fail until the Follower detects that the
+// connection is dead.
 func TestFollowerOnADeadConnection(t *testing.T) {
 	index := publish.NewIndex(buildSet(t, 1, TestKeys(t, 64, 1)...))
 	stream := publish.NewStream(func(*http.Request) (*publish.Index, bool) { return index, true }, nil)

@@ -15,14 +15,14 @@ var (
 	errMixed    = errors.New("the response's header does not match its set: a cache in front of the server mixed two sets")
 	errEmpty    = errors.New("the set is empty; a published set never is")
 	errEncoding = errors.New("the response has a content encoding that was not requested")
-	// errOlder: one of several servers can lag. The age of its set shows that it has not checked since.
-	// A server that has checked and still shows an older version has a restored database, and its set
-	// is right: keys issued since are gone, and keys revoked since must be revoked again.
+	// errOlder means that a server that lags showed an older set: the set's age shows that the server has
+	// not checked its database since our set. If it has checked, its database was restored, and the older
+	// set is right: keys issued after the backup are gone, and keys revoked after it must be revoked again.
 	errOlder = errors.New("the server shows an older set")
 )
 
-// fetch updates the set by a request for all of it, with If-None-Match if it only needs to be
-// confirmed. After an error the set is as before.
+// fetch requests the whole set, with If-None-Match if the current set only needs to be confirmed. After an
+// error the set is unchanged.
 func (c *course) fetch(ctx context.Context) error {
 	asked := c.now()
 	dog := watch(ctx, c.limits.head)
@@ -88,7 +88,7 @@ func (c *course) askSet(ctx context.Context) (*http.Response, error) {
 	return c.client.Do(req)
 }
 
-// noSet explains a 404: usually only the end of the URL is wrong.
+// noSet explains a 404: usually only the last part of the URL, the workspace, is wrong.
 func (c *course) noSet(err *statusError) error {
 	if err.code != http.StatusNotFound {
 		return err
@@ -96,7 +96,7 @@ func (c *course) noSet(err *statusError) error {
 	return fmt.Errorf("%w %q: %w", ErrNoWorkspace, path.Base(c.url), err)
 }
 
-// install shows a fetched set, which was current at the given time.
+// install makes the content show a fetched set, which was current at the given time.
 func (c *course) install(ctx context.Context, next incoming, version uint64, at time.Time) error {
 	have := c.Version()
 	if have == version && c.hasSet() && !next.differs() {
@@ -117,7 +117,7 @@ func (c *course) install(ctx context.Context, next incoming, version uint64, at 
 	return nil
 }
 
-// readBody reads a complete set, compressed or not.
+// readBody reads a complete set, plain or compressed by gzip.
 func (c *course) readBody(resp *http.Response, body io.Reader) (incoming, error) {
 	switch resp.Header.Get("Content-Encoding") {
 	case "", "identity":

@@ -16,13 +16,13 @@ var (
 	errRedirect = errors.New("redirects to another host are not followed")
 )
 
-// pings detect a dead HTTP/2 connection, which all requests share. With HTTP/1, each failure closes its
-// own connection.
+// pings detect a dead HTTP/2 connection, which all requests share. HTTP/1 needs no pings, since each failed
+// request closes its own connection.
 var pings = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
 
-// NewClient returns an HTTP client like the one a Follower uses by default; several Followers can share
-// it. It has time limits for everything but the body, and only follows redirects within the host. Its
-// Transport is an *http.Transport.
+// NewClient returns an HTTP client with the settings that a Follower uses by default. Several Followers can
+// share it. It limits the time of everything except the body, and follows redirects only within the same
+// host. Its Transport is an *http.Transport.
 func NewClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
@@ -66,20 +66,20 @@ func newStatusError(what string, resp *http.Response, limit time.Duration) *stat
 	return e
 }
 
-// seconds reads a number of seconds, as in Age (RFC 9111 section 5.1), up to 136 years.
+// seconds parses a number of seconds, as in the header Age (RFC 9111 section 5.1), up to 136 years.
 func seconds(s string) (time.Duration, bool) {
 	n, err := strconv.ParseUint(s, 10, 32) // the limit if s is higher
 	return time.Duration(n) * time.Second, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
-// watchdog cancels a request if nothing arrives for a while.
+// watchdog cancels a request if no data arrives within a time limit.
 type watchdog struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 }
 
-// watch starts a watchdog with a first limit.
+// watch starts a watchdog, which cancels after the given limit.
 func watch(ctx context.Context, limit time.Duration) *watchdog {
 	w := new(watchdog)
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
@@ -94,7 +94,7 @@ func (w *watchdog) stop() {
 	w.cancel(nil)
 }
 
-// explain returns the reason for which a request failed with err.
+// explain returns errSilent if the watchdog cancelled the request, and err otherwise.
 func (w *watchdog) explain(err error) error {
 	if err != nil && errors.Is(context.Cause(w.ctx), errSilent) {
 		return errSilent
@@ -102,7 +102,7 @@ func (w *watchdog) explain(err error) error {
 	return err
 }
 
-// watched is a body. Each byte renews the time limit.
+// watched is a response body that renews the time limit when data arrives.
 type watched struct {
 	io.Reader
 	dog   *watchdog

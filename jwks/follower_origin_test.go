@@ -16,8 +16,8 @@ import (
 	"github.com/burnkey/burnkey/publish"
 )
 
-// origin is a server to follow: the real publish.Handler and publish.Stream, before which a hook
-// can answer in its own way.
+// origin is a server for Followers: the real publish.Handler and publish.Stream. A hook can answer requests
+// in their place.
 type origin struct {
 	*httptest.Server
 	tb     testing.TB
@@ -107,7 +107,7 @@ func (o *origin) change(add []Key, remove ...KID) {
 	}
 }
 
-// reset replaces the set by one of another history.
+// reset replaces the set by a set of another history.
 func (o *origin) reset(set *publish.Set) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -130,7 +130,7 @@ func (o *origin) count(what string) int {
 	return o.asked[what]
 }
 
-// cut closes the existing connections with a reset.
+// cut resets all existing TCP connections.
 func (o *origin) cut() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -152,7 +152,7 @@ func onStream(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool 
 	}
 }
 
-// onStreamTurns answers every other stream, from the first on, as another server.
+// onStreamTurns passes every other request for a stream to the handler `other`, beginning with the first.
 func onStreamTurns(o *origin, turn *int, other http.Handler) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !isStream(r) {
@@ -188,7 +188,7 @@ func newTestFollower(tb testing.TB, url, file string) *Follower {
 	return f
 }
 
-// runFollower runs f until the returned function is called, or the test ends.
+// runFollower runs f until stop is called or the test ends.
 func runFollower(tb testing.TB, f *Follower) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -215,7 +215,7 @@ func follow(tb testing.TB, o *origin) *Follower {
 	return f
 }
 
-// wantSame waits until f shows what o publishes.
+// wantSame waits until the Follower shows the set that the origin publishes.
 func wantSame(tb testing.TB, f *Follower, o *origin) {
 	tb.Helper()
 	Poll(tb, func() bool {
@@ -224,7 +224,7 @@ func wantSame(tb testing.TB, f *Follower, o *origin) {
 	})
 }
 
-// setOf returns the set that f shows; nil if none.
+// setOf returns the set that the Follower shows, or nil before the first set.
 func setOf(tb testing.TB, f *Follower) *publish.Set {
 	tb.Helper()
 	version, keys := f.Keys()

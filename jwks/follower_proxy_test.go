@@ -11,7 +11,7 @@ import (
 	. "github.com/burnkey/burnkey/jwks"
 )
 
-// asBefore serves sets like an older server, whose ETag has no fingerprint.
+// asBefore serves sets in the way of an older server, whose ETags contain no fingerprint.
 func asBefore(o *origin) func(http.ResponseWriter, *http.Request) bool {
 	return onSet(func(w http.ResponseWriter, r *http.Request) {
 		set := o.index.Set()
@@ -26,7 +26,7 @@ func asBefore(o *origin) func(http.ResponseWriter, *http.Request) bool {
 	})
 }
 
-// header is a ResponseWriter that changes the header before it is sent.
+// header is a ResponseWriter that changes the header of a response before sending it.
 type header struct {
 	http.ResponseWriter
 	change func(http.Header)
@@ -43,8 +43,8 @@ func (h *header) Write(b []byte) (int, error) {
 	return h.ResponseWriter.Write(b)
 }
 
-// A compressing proxy rewrites the ETag. A Follower still works: by the stream if it gets a
-// version, else by whole sets.
+// A compressing proxy rewrites the ETag. A Follower still works: by the stream if responses still contain
+// the version, and otherwise by fetching whole sets.
 func TestFollowerBehindProxies(t *testing.T) {
 	keys := TestKeys(t, 160, 12)
 	drop := func(head http.Header) { head.Del("Etag") }
@@ -110,7 +110,7 @@ func TestFollowerBehindProxies(t *testing.T) {
 	}
 }
 
-// wantKeys waits until f has exactly these keys.
+// wantKeys waits until the Follower has exactly these keys.
 func wantKeys(tb testing.TB, f *Follower, keys ...Key) {
 	tb.Helper()
 	want := buildSet(tb, 1, keys...).Fingerprint()
@@ -122,7 +122,7 @@ func wantKeys(tb testing.TB, f *Follower, keys ...Key) {
 	}
 }
 
-// A server whose ETag is just a version can be followed, and polled without fetching the whole
+// A Follower can follow a server whose ETags consist of the version, and poll it without fetching the whole
 // set each time.
 func TestFollowerOfAnOlderServer(t *testing.T) {
 	keys := TestKeys(t, 161, 5)

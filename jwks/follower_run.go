@@ -48,8 +48,8 @@ type course struct {
 	since time.Time // time at which this version of the set was installed
 }
 
-// Run keeps the set up to date until ctx ends, and then returns nil. It releases the state file and
-// leaves no goroutine. A Follower can run only once.
+// Run keeps the set up to date until ctx ends, and then returns nil. It releases the state file and leaves
+// no goroutine. Run can be called only once.
 func (f *Follower) Run(ctx context.Context) error {
 	if f.ran.Swap(true) {
 		return errors.New("the Follower has already run or is closed")
@@ -87,7 +87,7 @@ func (f *Follower) Run(ctx context.Context) error {
 
 func (l followLimits) backoff() *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{
-		// Full jitter: from 0 to twice the interval.
+		// Full jitter: each wait is random between 0 and twice the interval.
 		InitialInterval: l.retryFirst / 2, MaxInterval: l.retryMax / 2, Multiplier: 2, RandomizationFactor: 1,
 	}
 }
@@ -131,7 +131,7 @@ func (c *course) poll(ctx context.Context) {
 	}
 }
 
-// asked returns the pause that the server requested.
+// asked returns the pause that the server requested by Retry-After.
 func asked(err error) time.Duration {
 	if status := new(statusError); errors.As(err, &status) {
 		return around(status.retryAfter)
@@ -177,7 +177,7 @@ func (c *course) stream(ctx context.Context) {
 	c.streamAt = now.Add(wait)
 }
 
-// isFull reports whether the server has no place for this reader.
+// isFull reports whether err means that the server has no place for another stream.
 func isFull(err error) bool {
 	status := new(statusError)
 	return errors.As(err, &status) && (status.code == http.StatusTooManyRequests || status.code == http.StatusServiceUnavailable)
@@ -195,7 +195,7 @@ func (c *course) logFull(ctx context.Context, err error) {
 		"a management key with the scope gateway gets a reserved place", "url", c.shownURL(), "every", c.pollEvery, "error", err)
 }
 
-// hasNone reports whether the server, or a proxy before it, seems to provide the set but no stream.
+// hasNone reports whether the server, or a proxy in front of it, seems to provide the set but no stream.
 func (c *course) hasNone(got bool, err error) bool {
 	status := new(statusError)
 	switch {

@@ -23,7 +23,8 @@ var (
 	errClock    = errors.New("the clock was set")
 )
 
-// streamSet applies changes until the stream ends. It returns the reason, and whether any message arrived.
+// streamSet applies changes until the stream ends. It returns the reason for the end, and whether any
+// message arrived.
 func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 	dog := watch(ctx, c.limits.head)
 	defer dog.stop()
@@ -86,7 +87,7 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	return nil, err
 }
 
-// authorize adds the management key, for a reserved place.
+// authorize adds the management key, which entitles to a reserved place.
 func (c *course) authorize(req *http.Request) {
 	if c.key == nil {
 		return
@@ -99,17 +100,17 @@ func (c *course) authorize(req *http.Request) {
 	req.Header.Set("Authorization", "Bearer "+key)
 }
 
-// anchor is the time of a request, by the clock of the Follower and by the monotonic clock.
+// anchor is the time of a request, by the Follower's clock and by the monotonic clock.
 type anchor struct{ at, counted time.Time }
 
-// isOff reports whether the clock was set or the machine slept since. Times relative to the anchor are
-// then wrong.
+// isOff reports whether the clock was set or the machine slept since the anchor. Times relative to the
+// anchor are then wrong.
 func (a anchor) isOff(now time.Time) bool {
 	off := now.Round(0).Sub(a.at.Round(0)) - time.Since(a.counted)
 	return off.Abs() > time.Second
 }
 
-// take handles one message of a stream that was requested at a time.
+// take handles one message of a stream that was requested at the time asked.
 func (c *course) take(msg sse.Message, asked anchor) error {
 	if msg.Comment {
 		beat, ok := parseHeartbeat(string(msg.Data))
@@ -122,8 +123,8 @@ func (c *course) take(msg sse.Message, asked anchor) error {
 		if asked.isOff(c.now()) {
 			return errClock
 		}
-		// beat.at is the time from the beginning of the stream to the sending of the heartbeat. The time
-		// of its arrival would be less exact: it can take long to arrive.
+		// beat.at is the time from the start of the stream to the sending of the heartbeat. It is more
+		// exact than the time of arrival, since a heartbeat can take long to arrive.
 		c.confirm(asked.at.Add(beat.at - beat.age))
 		if beat.age > c.limits.lag {
 			return errLags
@@ -150,7 +151,7 @@ type heartbeat struct {
 	print   string // empty if missing
 }
 
-// parseHeartbeat reads a comment. It ignores unknown fields, which a newer server may send.
+// parseHeartbeat parses a comment of the stream. It ignores unknown fields, which a newer server can send.
 func parseHeartbeat(text string) (heartbeat, bool) {
 	fields := make(map[string]string)
 	for pair := range strings.FieldsSeq(text) {

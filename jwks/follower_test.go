@@ -72,7 +72,7 @@ func TestFollowerResets(t *testing.T) {
 	}
 }
 
-// After any invalid stream, the set becomes right again.
+// Age includes the age that the server reports, and increases while the server is down.
 func TestFollowerAge(t *testing.T) {
 	o := newOrigin(t, buildSet(t, 7, TestKeys(t, 56, 2)...))
 	var mu sync.Mutex
@@ -122,7 +122,7 @@ func TestFollowerWhoseClockIsSet(t *testing.T) {
 	Poll(t, func() bool { return f.Usable(time.Second) == nil })
 }
 
-// The age that the server reports counts in full.
+// Age is never less than the age that the server reports.
 func TestFollowerKnowsTheServersAge(t *testing.T) {
 	for said, least := range map[time.Duration]time.Duration{0: 0, 1: 1, 1990 * time.Millisecond: 1990 * time.Millisecond} {
 		o := newOrigin(t, buildSet(t, 1, TestKeys(t, 63, 1)...))
@@ -214,7 +214,7 @@ func TestFollowerStartsFromDisk(t *testing.T) {
 	}
 }
 
-// The Follower works with any failure of the disk.
+// The Follower works despite any failure of the disk.
 func TestFollowerOnABadDisk(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(folder, "state", "in the way"), 0o700); err != nil {
@@ -255,8 +255,8 @@ func TestNewFollowerRefuses(t *testing.T) {
 	}
 }
 
-// A random program: changes, other histories, cut connections, restarts from
-// disk. In the end, the followed set is the published set, byte by byte.
+// A random sequence of changes, new histories, cut connections and restarts from disk ends with the
+// followed set equal to the published set, byte by byte.
 func TestFollowerEndsWithTheSameBytes(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -303,8 +303,8 @@ func TestFollowerEndsWithTheSameBytes(t *testing.T) {
 	}
 }
 
-// A Follower's status is of one moment: it never combines a new set with the age of the
-// previous one.
+// All values of a Status belong to the same moment: a Status never combines a new set with the age of the
+// previous set.
 func TestFollowerStatusIsOfOneMoment(t *testing.T) {
 	keys := TestKeys(t, 166, 1000)
 	o := newOrigin(t, buildSet(t, 7, keys...))

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// An accepted token has only one spelling: split and joined again, it is the same text.
+// An accepted token has only one spelling: splitting it and joining the parts gives the same string.
 func FuzzParse(f *testing.F) {
 	head, sig := encode(headerOf(rfcKey(f).kid)), encode(strings.Repeat("\xa5", ModulusLen))
 	token := head + "." + encode(testPayload) + "." + sig
@@ -37,7 +37,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Accepted claims are the same after they are written and read again.
+// Accepted claims are unchanged after writing and reading them again.
 func FuzzClaims(f *testing.F) {
 	for _, seed := range []string{
 		testPayload, "{}", "null", `{"iss":"i","sub":"s","aud":["a"],"jti":"j","exp":-9223372036854775808}`,
@@ -82,8 +82,8 @@ func FuzzParseKID(f *testing.F) {
 	})
 }
 
-// A set that ParseSet accepts has keys with the right kids, and is the same after it is written and
-// read again.
+// The keys of a set that ParseSet accepts have the right kids, and the set is unchanged after writing and
+// reading it again.
 func FuzzParseSet(f *testing.F) {
 	key := jwkOf(rfcKey(f))
 	for _, seed := range []string{

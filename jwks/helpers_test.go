@@ -19,11 +19,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newRand returns the same numbers in each run, so that a failure repeats.
+// newRand generates the same numbers in each run, so that failures can be reproduced.
 func newRand(seed uint64) *mathrand.Rand { return mathrand.New(mathrand.NewPCG(seed, 0)) }
 
-// testKey makes a Key of a pseudo-random modulus. Only a signature check would notice that it is not the
-// product of two primes.
+// testKey makes a Key of a pseudo-random modulus. Only a signature check would notice that the modulus is
+// not the product of two primes.
 func testKey(tb testing.TB, random *mathrand.Rand) Key {
 	tb.Helper()
 	n := randomModulus(random)
@@ -43,7 +43,7 @@ func randomModulus(random mathrand.Source) (n [ModulusLen]byte) {
 	return n
 }
 
-// testKeys makes keys in the order of their kids.
+// testKeys makes keys, sorted by their kids.
 func testKeys(tb testing.TB, seed uint64, count int) []Key {
 	tb.Helper()
 	random := newRand(seed)
@@ -55,7 +55,7 @@ func testKeys(tb testing.TB, seed uint64, count int) []Key {
 	return keys
 }
 
-// pair is a key pair for tests. Unlike the product's, it signs many tokens.
+// pair is a key pair for tests. Unlike a key pair of Burnkey, it signs many tokens.
 type pair struct {
 	private *rsa.PrivateKey
 	key     Key
@@ -76,7 +76,7 @@ func encode(s string) string { return testkit.Encode(s) }
 
 func headerOf(kid KID) string { return headerHead + kid.String() + headerTail }
 
-// sign makes a token of any header and payload text.
+// sign makes a token from any header and payload.
 func (p pair) sign(header, payload string) string { return testkit.Sign(p.private, header, payload) }
 
 func (p pair) signature(signed string) []byte {
@@ -88,10 +88,10 @@ func (p pair) signature(signed string) []byte {
 	return sig
 }
 
-// token makes a token that is valid except for its payload.
+// token makes a token that is valid except for a possibly invalid payload.
 func (p pair) token(payload string) string { return p.sign(headerOf(p.key.kid), payload) }
 
-// modulusOf makes a number of the given length in bits, with its highest and lowest bit set.
+// modulusOf makes a number of the given length in bits, with its highest and its lowest bit set.
 func modulusOf(bits int) *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	return n.SetBit(n, 0, 1)
@@ -107,7 +107,7 @@ func kidOf(key Key) KID { return key.KID() }
 
 func jwkOf(key Key) string { return string(key.AppendJWK(nil)) }
 
-// endless is a reader that repeats a text without end.
+// endless is a reader that repeats a string without end.
 type endless struct {
 	text string
 	at   int

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Token is redacted by every way of printing it.
+// Every way of printing a Token redacts it.
 func TestTokenIsHidden(t *testing.T) {
 	const secret = "eyJhbGciOiJSUzI1NiJ9.secret.signature"
 	token := Token(secret)
@@ -31,7 +31,7 @@ func TestTokenIsHidden(t *testing.T) {
 	}
 	whole := record{token, &token, []Token{token}, map[string]Token{"t": token}, token}
 	shown := map[string]string{}
-	// All but %p and %w, for which fmt asks no method; go vet refuses those.
+	// All verbs except %p and %w: for these fmt does not call Format, and go vet reports them.
 	for _, verb := range strings.Fields("%v %s %+v %#v %q %#q %x %X %d %o %b %c %U %e %t %5.3s %-50s %z %!") {
 		for name, value := range map[string]any{
 			"token": token, "pointer": &token, "record": whole, "pointer to a record": &whole, "list": whole.List,

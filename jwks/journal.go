@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// ErrStateInUse is returned if another Follower, perhaps in another process, uses the state file.
+// ErrStateInUse means that another Follower, perhaps in another process, uses the state file.
 var ErrStateInUse = errors.New("the state file is in use")
 
-// maxQueued bounds the changes that wait for the disk. If there are more, the file is rewritten.
+// maxQueued is the number of changes that can wait to be written. If there are more, the file is rewritten.
 const maxQueued = 4096
 
 // journalTimes are durations that tests shorten.
@@ -28,8 +28,8 @@ type journalTimes struct {
 
 var defaultJournal = journalTimes{sync: time.Second, stamp: 10 * time.Second, retry: 10 * time.Second}
 
-// journal stores a Follower's set on disk. Each change appends a record; when the records are larger than the
-// set, the file is rewritten. A goroutine of its own writes, so the Follower never waits for the disk.
+// journal stores a Follower's set on disk. Each change appends a record; when the records are larger than
+// the set, the file is rewritten. A separate goroutine writes, so the Follower never waits for the disk.
 type journal struct {
 	path  string
 	who   owner
@@ -60,8 +60,8 @@ type journal struct {
 	stampAt time.Time
 }
 
-// openJournal locks the file and reads it into an empty table. It returns the time at which the set was
-// known to be current, zero if unknown.
+// openJournal locks the state file and reads it into an empty table. It returns the time at which the
+// stored set was last known to be current, or the zero time.
 func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, time.Time, error) {
 	j := &journal{
 		path: path, who: sha256.Sum256([]byte(url)), table: table, log: log,
@@ -87,7 +87,7 @@ func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, ti
 	return j, state.checked, nil
 }
 
-// load reads the file and leaves it open. It treats an empty file like a missing one.
+// load reads the file and keeps it open. It treats an empty file like a missing file.
 func (j *journal) load() (savedState, error) {
 	file, err := os.OpenFile(j.path, os.O_RDWR, 0)
 	if err != nil {
@@ -121,7 +121,7 @@ func (j *journal) unlock() {
 	j.file, j.lock = nil, nil
 }
 
-// setWhole requests that the table's set is written, with the time at which it was current.
+// setWhole requests a rewrite of the file with the table's set, which was current at the time in known.
 func (j *journal) setWhole(known stamp) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -129,7 +129,7 @@ func (j *journal) setWhole(known stamp) {
 	j.stir()
 }
 
-// add requests that a change is appended, which the table already has.
+// add requests that a change be appended. The table must already contain the change.
 func (j *journal) add(c Change) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -141,7 +141,7 @@ func (j *journal) add(c Change) {
 	j.stir()
 }
 
-// confirm requests a stamp: the version was current at a time.
+// confirm requests a stamp, which says that the version was current at the given time.
 func (j *journal) confirm(version uint64, at time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -155,7 +155,7 @@ func (j *journal) stir() {
 	}
 }
 
-// start starts writing. stop writes the rest and releases the file.
+// start starts the writing goroutine. stop writes the pending work and releases the file.
 func (j *journal) start() (stop func()) {
 	end := make(chan struct{})
 	var done sync.WaitGroup
@@ -192,7 +192,7 @@ func (j *journal) take() batch {
 	return b
 }
 
-// write updates the file. After a failure it waits and then rewrites the file.
+// write writes the pending work. After a failure it waits and then rewrites the file.
 func (j *journal) write(last bool) {
 	now := time.Now()
 	if j.failing && now.Before(j.retryAt) && !last {
@@ -233,7 +233,7 @@ func (j *journal) put(b batch, now time.Time, last bool) error {
 		}
 		j.dirty, j.synced = false, now
 	}
-	// The stamp comes after its set is synced, since the power can fail in between.
+	// Write the stamp only after its set is synced: the power can fail in between.
 	due := last || j.stamped.at.IsZero() || now.Sub(j.stampAt) >= j.times.stamp
 	if due && !j.dirty && b.known != j.stamped && !b.known.at.IsZero() {
 		if _, err := j.file.WriteAt(b.known.append(nil), stampAt); err != nil {
@@ -278,7 +278,7 @@ func (j *journal) rewrite(b batch) (err error) {
 		}
 	}
 	temp := j.path + ".tmp"
-	// A crash may have left this file, and someone else may have chosen its mode.
+	// A crash can leave this file, or another user can have created it with a wrong mode.
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -309,7 +309,7 @@ func (j *journal) rewrite(b batch) (err error) {
 	return nil
 }
 
-// syncFolder makes a rename durable if the system can sync folders. If not, a power failure can bring
+// syncFolder makes a rename durable if the system can sync folders. Otherwise a power failure can bring
 // back the old file, which is still valid.
 func syncFolder(path string) {
 	if folder, err := os.Open(path); err == nil {

@@ -12,14 +12,15 @@ import (
 
 // A state file consists of (numbers are big-endian):
 //   - the magic;
-//   - a stamp: the version that was last known to be current, the time, a checksum. It is overwritten
-//     in place;
+//   - a stamp: the version that was last known to be current, the time, a checksum. It is overwritten in
+//     place;
 //   - the head: the owner, the version and the number of keys;
 //   - the moduli and a checksum. Kids are computed when the file is read;
-//   - a record for each later change: version, numbers of added and removed keys, a checksum, the
-//     moduli, the kids, a checksum.
+//   - a record for each later change: version, numbers of added and removed keys, a checksum, the moduli,
+//     the kids, a checksum.
 //
-// Every checksum but the stamp's covers everything from the head, so a record is only valid in its place.
+// Every checksum except the stamp's covers everything from the head on, so a record is only valid in its
+// place.
 const (
 	stateMagic = "burnkey-jwks/1\r\n"
 	stampAt    = int64(len(stateMagic))
@@ -39,7 +40,7 @@ var (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// owner identifies a Follower: the SHA-256 hash of its URL, which can contain a password.
+// owner identifies a Follower by the SHA-256 hash of its URL, since the URL can contain a password.
 type owner [ownerLen]byte
 
 // stamp is a time at which a version was current.
@@ -68,7 +69,8 @@ func readStamp(b []byte) (s stamp, ok bool) {
 	return stamp{binary.BigEndian.Uint64(body), time.Unix(0, nanos)}, nanos > 0
 }
 
-// appendRecord appends the record of a change to dst. sum is the checksum of everything before it.
+// appendRecord appends the record of a change to dst. sum is the checksum of everything before the record,
+// then including it.
 func appendRecord(dst []byte, c Change, sum uint32) ([]byte, uint32) {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint64(dst, c.Version)
@@ -87,7 +89,7 @@ func appendRecord(dst []byte, c Change, sum uint32) ([]byte, uint32) {
 	return binary.BigEndian.AppendUint32(dst, sum), sum
 }
 
-// writeState writes a file without records, and returns its length and checksum.
+// writeState writes a state file without records, and returns the file's length and checksum.
 func writeState(w io.Writer, who owner, set *snapshot, st stamp) (size int64, sum uint32, err error) {
 	out := bufio.NewWriterSize(w, 1<<16)
 	if _, err := out.Write(st.append([]byte(stateMagic))); err != nil {
@@ -122,8 +124,8 @@ type savedState struct {
 	sum     uint32
 }
 
-// readState reads a file into an empty table. It ignores a record that a crash cut off at the end; any
-// other damage is errDamaged. After an error the table is empty.
+// readState reads a state file into an empty table. It ignores an incomplete record at the end, which a
+// crash can leave, and returns errDamaged for any other damage. After an error the table is empty.
 func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, err error) {
 	defer func() {
 		if err != nil {
@@ -160,15 +162,15 @@ func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, 
 			return savedState{}, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 	}
-	// A stamp of a later version belongs to a lost record.
+	// A stamp with a later version than the table's belongs to a lost record.
 	if known && checked.version <= table.Version() {
 		s.checked = checked.at
 	}
 	return s, nil
 }
 
-// isMagic reports whether a file that begins like this is a state file, perhaps truncated, zeroed by a
-// crash or with a few flipped bits. Any other file must not be overwritten.
+// isMagic reports whether a file with this beginning is a state file, perhaps truncated, zeroed by a crash
+// or with a few flipped bits. A file of any other kind must not be overwritten.
 func isMagic(begin []byte) bool {
 	same, zeros := 0, 0
 	for i, c := range begin {
@@ -182,7 +184,7 @@ func isMagic(begin []byte) bool {
 	return same >= len(begin)-2 && same > 0 || zeros == len(begin)
 }
 
-// stateReader reads a file and computes the checksum.
+// stateReader reads a state file and computes its checksum.
 type stateReader struct {
 	in   *bufio.Reader
 	left int64
@@ -190,7 +192,7 @@ type stateReader struct {
 	buf  []byte
 }
 
-// take returns the next n bytes. They are valid until the next call.
+// take returns the next n bytes. They are valid until the next call of take.
 func (r *stateReader) take(n int) ([]byte, error) {
 	if int64(n) > r.left {
 		return nil, errDamaged
@@ -206,14 +208,14 @@ func (r *stateReader) take(n int) ([]byte, error) {
 	return b, nil
 }
 
-// summed is take for bytes that the checksum covers.
+// summed returns the next n bytes and adds them to the checksum.
 func (r *stateReader) summed(n int) ([]byte, error) {
 	b, err := r.take(n)
 	r.sum = crc32.Update(r.sum, castagnoli, b)
 	return b, err
 }
 
-// sumFits reads a checksum and reports whether it is right.
+// sumFits reads a checksum and reports whether it equals the computed checksum.
 func (r *stateReader) sumFits() (bool, error) {
 	b, err := r.take(sumLen)
 	return err == nil && binary.BigEndian.Uint32(b) == r.sum, err
@@ -248,7 +250,7 @@ func (r *stateReader) snapshot(who owner, set *refresh) error {
 	return set.install(version, nil)
 }
 
-// record reads the next record. It returns io.EOF at the end of the file, also within a record.
+// record reads the next record. It returns io.EOF at the end of the file and for an incomplete last record.
 func (r *stateReader) record() (Change, error) {
 	if r.left < recordLen {
 		return Change{}, io.EOF
@@ -297,8 +299,8 @@ func (r *stateReader) body(c *Change, adds, removes int64) error {
 	return nil
 }
 
-// unlessLast returns io.EOF if the damaged record, of which rest bytes are left, is the last one: then a
-// crash is the cause.
+// unlessLast returns io.EOF if the damaged record is the last one, since a crash can cause that. rest is
+// the number of its bytes still to read.
 func (r *stateReader) unlessLast(err error, rest int64) error {
 	if r.left == rest {
 		return io.EOF

@@ -31,7 +31,7 @@ func openTestJournal(tb testing.TB, path string) (*journal, loaded, error) {
 	return j, loaded{setOf(tb, table), checked, j.base, j.size}, nil
 }
 
-// loadState reads a file as the next start does.
+// loadState reads a state file as at the next start of a Follower.
 func loadState(tb testing.TB, path string) loaded {
 	tb.Helper()
 	j, state, err := openTestJournal(tb, path)
@@ -42,7 +42,7 @@ func loadState(tb testing.TB, path string) loaded {
 	return state
 }
 
-// writeJournal writes a file with a set and changes, and returns every set that the file had.
+// writeJournal writes a state file with a set and changes, and returns the set after each change.
 func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*testSet {
 	tb.Helper()
 	j, _, err := openTestJournal(tb, path)
@@ -93,7 +93,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// wantOneOf fails unless a file reads as one of the sets, or is refused.
+// wantOneOf fails the test unless a file either contains one of the sets or is refused.
 func wantOneOf(tb testing.TB, path string, sets []*testSet) (state loaded, err error) {
 	tb.Helper()
 	j, state, err := openTestJournal(tb, path)
@@ -147,8 +147,8 @@ func TestJournalOnAnyDamage(t *testing.T) {
 			t.Errorf("byte %d: version %d, checked at %v", i, state.set.version, state.checked)
 		}
 	}
-	// After a truncation anywhere after the snapshot, perhaps with zeros instead, the complete
-	// records before it are used, and the file can be continued.
+	// After a truncation anywhere after the snapshot, perhaps with zeros added, the complete records are
+	// used, and the file can be continued.
 	base := int(loadState(t, filepath.Join(folder, "whole")).base)
 	for end := base; end < len(text); end += 7 {
 		for _, tail := range []int{0, 1, 3000} {
@@ -279,7 +279,7 @@ func TestJournalRefuses(t *testing.T) {
 	}
 }
 
-// The mode of an existing file does not carry over to the new one.
+// A new file does not inherit the mode of the existing file.
 func TestJournalIsItsOwnersAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	if err := os.WriteFile(path+".tmp", []byte("of a crash"), 0o600); err != nil {
@@ -294,7 +294,7 @@ func TestJournalIsItsOwnersAlone(t *testing.T) {
 	}
 }
 
-// Disk errors are counted, and the journal recovers when they end.
+// Disk errors are counted, and the journal recovers after they end.
 func TestJournalRecovers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o700); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// wireKey has the members of a JWK that are checked (RFC 7517 section 4, RFC 7518 section 6.3); any
-// other member is ignored.
+// wireKey contains the members of a JWK that are checked (RFC 7517 section 4, RFC 7518 section 6.3); all
+// other members are ignored.
 type wireKey struct {
 	KeyType   string         `json:"kty"`
 	Use       string         `json:"use"`
@@ -29,8 +29,8 @@ type wireKey struct {
 	X5TS256    string   `json:"x5t#S256"`
 }
 
-// ParseKey reads one JWK (RFC 7517 section 4). It refuses a private or symmetric key, a kid that is
-// not the thumbprint and a duplicate member. Errors wrap ErrKey.
+// ParseKey parses one JWK (RFC 7517 section 4). It refuses a private or symmetric key, a kid that is not
+// the key's thumbprint, and duplicate members. Errors wrap ErrKey.
 func ParseKey(data []byte) (Key, error) {
 	if _, deep := TooDeep(data, MaxDepth); deep {
 		return Key{}, fmt.Errorf("%w: nested deeper than %d levels", ErrKey, MaxDepth)
@@ -51,7 +51,7 @@ func (j *wireKey) key() (Key, error) {
 	case j.Use != "" && j.Use != "sig":
 		return Key{}, fmt.Errorf("%w: use must be sig", ErrKey)
 	}
-	// Comparing bytes also refuses leading zeros (RFC 7518 section 6.3.1.2).
+	// Comparing the bytes also refuses an exponent with leading zeros (RFC 7518 section 6.3.1.2).
 	if e, err := decodeUint(j.E); err != nil || string(e) != "\x01\x00\x01" {
 		return Key{}, fmt.Errorf("%w: e must be %d", ErrKey, Exponent)
 	}
@@ -69,7 +69,7 @@ func (j *wireKey) key() (Key, error) {
 	return key, nil
 }
 
-// decodeUint decodes a number. Some programs write padding or the standard alphabet.
+// decodeUint decodes a number, also with padding or in the standard alphabet, which some programs write.
 func decodeUint(text string) ([]byte, error) {
 	encoding := base64.RawURLEncoding
 	if strings.ContainsAny(text, "+/") {
@@ -81,8 +81,9 @@ func decodeUint(text string) ([]byte, error) {
 	return encoding.DecodeString(text)
 }
 
-// ParseSet reads a JWK set (RFC 7517 section 5) into memory. It refuses a set that contains any other kind of
-// key, and anything that is not a set: read as an empty set, it would revoke every key. Errors wrap ErrKey.
+// ParseSet parses a JWK set (RFC 7517 section 5) into memory. It refuses a set with a key of any other
+// kind, and JSON that is not a set: treating that as an empty set would revoke every key. Errors wrap
+// ErrKey.
 func ParseSet(data []byte) ([]Key, error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -101,7 +102,7 @@ func ParseSet(data []byte) ([]Key, error) {
 	return keys, nil
 }
 
-// All JWKs have the same members in the same order: only kid and n differ.
+// All JWKs have the same members in the same order and differ only in kid and n.
 const (
 	jwkHead  = `{"kty":"RSA","use":"sig","alg":"RS256","kid":"`
 	jwkMid   = `","n":"`
@@ -136,8 +137,8 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// readKey is ParseKey for a valid JSON value. It reads the form of AppendJWK without a parser, which
-// would take many times as long.
+// readKey parses one JWK that is known to be valid JSON. It reads the form of AppendJWK without a parser,
+// which would take many times as long.
 func readKey(text jsontext.Value) (Key, error) {
 	if key, ok := readOwn(text); ok {
 		return key, nil
@@ -145,7 +146,7 @@ func readKey(text jsontext.Value) (Key, error) {
 	return ParseKey(text)
 }
 
-// readOwn reads a JWK in exactly the form of AppendJWK.
+// readOwn reads a JWK in exactly the form that AppendJWK writes.
 func readOwn(text []byte) (Key, bool) {
 	if len(text) != JWKLen || string(text[:kidStart]) != jwkHead ||
 		string(text[kidStart+KIDTextLen:modStart]) != jwkMid || string(text[modStart+modText:]) != jwkTail {
@@ -164,12 +165,13 @@ func readOwn(text []byte) (Key, bool) {
 	return key, string(text[kidStart:kidStart+KIDTextLen]) == string(kid[:])
 }
 
-// MaxDepth is the number of levels to which objects and lists may be nested in any JSON, whatever its
-// source: parsers recurse, and indented text grows with the square of the depth.
+// MaxDepth is the maximum nesting of objects and lists in any JSON, whatever its source: parsers recurse,
+// and the length of indented JSON grows with the square of the depth.
 const MaxDepth = 32
 
-// TooDeep reports whether JSON is nested deeper than limit levels, and in which member of the outermost object
-// ("" if it is not an object). It stops there, or at a syntax error, which it leaves to the parser to report.
+// TooDeep reports whether JSON is nested deeper than limit levels, and in which member of the outermost
+// object ("" if the outermost value is not an object). It stops there, or at a syntax error, which the
+// parser will report.
 func TooDeep(text []byte, limit int) (member string, deep bool) {
 	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	object := in.PeekKind() == '{'

@@ -47,9 +47,9 @@ func judge(data []byte) (Key, error) {
 	return key, err
 }
 
-// judged fails unless ParseKey agrees with jwx. There are two differences, for which jwx uses
-// encoding/json: it ignores the case of the names kty and d, and refuses a number that no float64
-// can hold even in an unknown member.
+// judged fails the test unless ParseKey agrees with jwx. There are two exceptions, because jwx uses
+// encoding/json: jwx ignores the case of the names kty and d, and refuses a number that no float64 can hold
+// even in an unknown member.
 func judged(tb testing.TB, data []byte) {
 	tb.Helper()
 	got, err := ParseKey(data)
@@ -66,7 +66,7 @@ func judged(tb testing.TB, data []byte) {
 	tb.Errorf("%.700q: ParseKey says %v, jwx %v", data, err, wantErr)
 }
 
-// otherCase reports whether a member is named kty or d in another case.
+// otherCase reports whether a member has the name kty or d with an upper-case letter.
 func otherCase(data []byte) bool {
 	var m map[string]jsontext.Value
 	_ = json.Unmarshal(data, &m)
@@ -125,7 +125,7 @@ func TestParseKeyAgreesWithJWXOnModuli(t *testing.T) {
 	}
 }
 
-// Any byte of a JWK can be changed, missing or inserted.
+// ParseKey agrees with jwx if any byte is changed, missing or inserted.
 func TestParseKeyAgreesWithJWXOnDamage(t *testing.T) {
 	random := newRand(36)
 	text := rfcRaw().text()
@@ -148,7 +148,7 @@ func FuzzParseKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { judged(t, data) })
 }
 
-// raw is a JWK whose members' values are JSON.
+// raw is a JWK: it maps the names of members to JSON values.
 type raw map[string]string
 
 func rfcRaw() raw {

@@ -16,25 +16,25 @@ import (
 	"math/big"
 )
 
-// Every key is an RSA-2048 key with e = 65537, for RS256.
+// Every key is an RSA-2048 key with the exponent 65537, for RS256.
 const (
 	ModulusBits = 2048
 	ModulusLen  = ModulusBits / 8
 	Exponent    = 65537
 )
 
-// ErrKey is wrapped by every error about an invalid key: not RSA-2048 with e = 65537, a private key,
-// or a kid that is not the key's thumbprint.
+// ErrKey is wrapped by every error about an invalid key: not RSA-2048 with the exponent 65537, a private
+// key, or a kid that is not the key's thumbprint.
 var ErrKey = errors.New("invalid key")
 
-// b64 is base64url without padding (RFC 7515 section 2). It refuses non-canonical endings but skips
-// CR and LF, so callers must check the length.
+// b64 is base64url without padding (RFC 7515 section 2). It refuses non-canonical endings but skips CR and
+// LF, so callers must also check the length.
 var b64 = base64.RawURLEncoding.Strict()
 
 // KID identifies a key: the SHA-256 thumbprint of its JWK (RFC 7638 section 3).
 type KID [sha256.Size]byte
 
-// KIDTextLen is the length of a KID's text form, in characters.
+// KIDTextLen is the number of characters of a KID in text form.
 const KIDTextLen = 43
 
 // ParseKID reads the text form of a KID: canonical base64url.
@@ -49,7 +49,7 @@ func ParseKID(s string) (KID, error) {
 	return kid, nil
 }
 
-// String returns the text form, as in a JWK and in a token's header.
+// String returns the text form, which JWKs and token headers contain.
 func (k KID) String() string { return b64.EncodeToString(k[:]) }
 
 // Key is the public half of an API key. It is a comparable value of 288 bytes without pointers.
@@ -58,8 +58,8 @@ type Key struct {
 	n   [ModulusLen]byte
 }
 
-// FromModulus returns the Key with this big-endian modulus and computes its kid. The modulus must
-// be odd and have exactly ModulusBits bits. Errors wrap ErrKey.
+// FromModulus returns the Key with a big-endian modulus and computes its kid. The modulus must be odd and
+// have exactly ModulusBits bits. Errors wrap ErrKey.
 func FromModulus(n []byte) (Key, error) {
 	if len(n) != ModulusLen || n[0]&0x80 == 0 || n[ModulusLen-1]&1 == 0 {
 		return Key{}, fmt.Errorf("%w: the modulus must be an odd number of %d bits", ErrKey, ModulusBits)
@@ -81,7 +81,7 @@ func FromPublicKey(pub *rsa.PublicKey) (Key, error) {
 // KID returns the key's identifier.
 func (k Key) KID() KID { return k.kid }
 
-// Compare compares the key's identifier with kid, like bytes.Compare.
+// Compare compares the key's kid with another kid, in the way of bytes.Compare.
 func (k *Key) Compare(kid *KID) int { return bytes.Compare(k.kid[:], kid[:]) }
 
 // Modulus returns a copy of the modulus: ModulusLen bytes, big-endian.
@@ -92,7 +92,7 @@ func (k Key) PublicKey() *rsa.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(k.n[:]), E: Exponent}
 }
 
-// thumbprint hashes the required members in lexicographic order, without white space (RFC 7638
+// thumbprint hashes the required members of the JWK in lexicographic order, without white space (RFC 7638
 // sections 3.2 and 3.3).
 func thumbprint(n *[ModulusLen]byte) KID {
 	const head, tail = `{"e":"AQAB","kty":"RSA","n":"`, `"}`
@@ -103,8 +103,8 @@ func thumbprint(n *[ModulusLen]byte) KID {
 	return sha256.Sum256(buf)
 }
 
-// Fingerprint tells sets with different keys apart, whatever their versions: the exclusive or
-// of all kids. It detects accidents, such as a different history under the same version, but not
+// Fingerprint is the exclusive or of all kids of a set. It distinguishes sets with different keys, whatever
+// their versions. It detects accidents, such as a different history under the same version, but not
 // attacks: anyone who can choose keys can make two sets with the same fingerprint.
 type Fingerprint [sha256.Size]byte
 

@@ -14,7 +14,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
-// The example key of RFC 7638 section 3.1 is a key that Burnkey accepts.
+// Burnkey accepts the example key of RFC 7638 section 3.1.
 const (
 	rfcModulus = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n" +
 		"3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6" +
@@ -39,7 +39,7 @@ func TestKIDIsTheThumbprint(t *testing.T) {
 	if got := kidOf(rfcKey(t)).String(); got != rfcKID {
 		t.Errorf("kid of RFC 7638's key = %s, want %s", got, rfcKID)
 	}
-	// jwx is a second opinion on keys that nobody wrote down.
+	// Compare with jwx for keys without a published thumbprint.
 	for _, key := range testKeys(t, 1, 20) {
 		theirs, err := jwk.FromRaw(key.PublicKey())
 		if err != nil {
@@ -126,7 +126,7 @@ func TestFromPublicKeyRefuses(t *testing.T) {
 	}
 }
 
-// members are the members of a JWK, which tests alter.
+// members contains the members of a JWK, for tests that change them.
 type members map[string]any
 
 func (m members) json(t *testing.T) []byte {
@@ -142,7 +142,7 @@ func rfcMembers() members {
 	return members{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": rfcKID, "n": rfcModulus, "e": "AQAB"}
 }
 
-// badJWKs are refused, alone and in a set.
+// badJWKs returns JWKs that are refused, alone and in a set.
 func badJWKs(t *testing.T) map[string][]byte {
 	with := func(change members) []byte {
 		m := rfcMembers()
@@ -238,7 +238,7 @@ func TestParseSet(t *testing.T) {
 	}
 	good := string(keys[0].AppendJWK(nil))
 	bad := map[string]string{
-		// Each of these once read as a set of no keys, or of too few.
+		// Each of these inputs was once read as a set with no keys or with too few keys.
 		"trailing data": text + "x", "a second set": text + `{"keys":[]}`, "keys twice": `{"keys":[` + good + `],"keys":[]}`,
 		"keys null": `{"keys":null}`, "cut short": text[:len(text)-1], "one key": good,
 		"problem": `{"title":"Internal Server Error","status":500}`, "empty object": `{}`, "list": `[]`, "null": `null`,
@@ -278,7 +278,7 @@ func TestAppendJWK(t *testing.T) {
 	}
 }
 
-// A caller that writes into what Modulus returned must not change the key.
+// A caller that changes the result of Modulus must not change the key.
 func TestModulusIsACopy(t *testing.T) {
 	key := rfcKey(t)
 	key.Modulus()[0] = 0
@@ -305,7 +305,8 @@ func TestChangeJSON(t *testing.T) {
 	}
 }
 
-// A Key is used as a value: its methods need no variable, and it is a JWK wherever it is marshaled.
+// A Key can be used as a value: its methods work on values that are not variables, and it marshals to a JWK
+// everywhere.
 func TestKeyIsAValue(t *testing.T) {
 	key := rfcKey(t)
 	set := map[string]Key{"a": key}

@@ -18,8 +18,8 @@ func tableVerifier(tb testing.TB, keys ...Key) (*Verifier, *Table) {
 	return v, table
 }
 
-// spoil alters a key's modulus in the Table, so that RSA fails: a token that is still accepted was accepted
-// without RSA.
+// spoil changes a key's modulus in the Table, so that verification by RSA fails. A token that is still
+// accepted was accepted without RSA.
 func spoil(tb testing.TB, table *Table, kid KID) {
 	tb.Helper()
 	number, _, ok := table.pages.find(&kid)
@@ -51,7 +51,7 @@ func TestARepeatedTokenCostsNoRSA(t *testing.T) {
 	}
 }
 
-// A verified token does not let any other text pass.
+// After a token was verified, no other string is accepted in its place.
 func TestNoForgeryProfits(t *testing.T) {
 	v, table := tableVerifier(t)
 	token := ownPair().token(testPayload)
@@ -99,7 +99,7 @@ func TestNoForgeryProfits(t *testing.T) {
 	}
 }
 
-// Issuer, audience and expiry are checked each time.
+// A token's issuer, audience and expiry are checked each time.
 func TestARepeatedTokenIsStillChecked(t *testing.T) {
 	v, _ := tableVerifier(t)
 	token := ownPair().token(testPayload)
@@ -138,7 +138,7 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	if err := verify(); !errors.Is(err, ErrUnknown) {
 		t.Errorf("revoked: %v", err)
 	}
-	// Another key takes the slot. The old key's token must not be accepted for it.
+	// Another key takes the slot. The token of the old key must not be accepted for the new key.
 	if err := table.Apply(Change{Version: 3, Add: []Key{otherPair().key}}); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	if err := verify(); !errors.Is(err, ErrUnknown) {
 		t.Errorf("its slot is another's: %v", err)
 	}
-	// A verification that ends after the revocation stores nothing.
+	// A verification that ends after the key was revoked must store nothing.
 	d := digest{1}
 	table.remember(&own.kid, &d)
 	if err := table.Apply(Change{Version: 4, Add: []Key{own}}); err != nil {
@@ -158,7 +158,7 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	if err := verify(); !errors.Is(err, ErrSignature) {
 		t.Errorf("published again, it was not verified again: %v", err)
 	}
-	// A fetched set keeps the hashes of keys that stay, and has none for keys that return.
+	// A fetched set keeps the hashes for keys that stay, and has no hashes for keys that return.
 	v, table = tableVerifier(t)
 	if err := verify(); err != nil {
 		t.Fatal(err)
@@ -174,7 +174,8 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	}
 }
 
-// A second token of one key, which no server issues, is verified each time and does not replace the first.
+// A second token of one key, which no server issues, is verified each time and does not replace the first
+// token's hash.
 func TestASecondTokenIsNotRemembered(t *testing.T) {
 	v, table := tableVerifier(t)
 	first := ownPair().token(testPayload)
@@ -193,7 +194,7 @@ func TestASecondTokenIsNotRemembered(t *testing.T) {
 	}
 }
 
-// A payload in any accepted form has the same claims when it is read again.
+// Reading a payload again returns the same claims, in any accepted form of the payload.
 func TestAnyFormOfPayloadReadsTheSameAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		payload    string

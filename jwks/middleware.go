@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Middleware passes requests with a valid token in the Authorization header (RFC 6750 section 2.1)
-// and answers others as in RFC 6750 section 3, with problem details (RFC 9457). It ignores tokens
-// elsewhere in the request. The fields must not change after the first use.
+// Middleware passes requests with a valid token in the Authorization header (RFC 6750 section 2.1). It
+// answers others according to RFC 6750 section 3, with problem details (RFC 9457). It ignores tokens
+// elsewhere in a request. The fields must not change after the first use.
 type Middleware struct {
 	Verifier *Verifier
-	// Realm is the protection space that challenges name (RFC 9110 section 11.5).
+	// Realm is the protection space that the header WWW-Authenticate names (RFC 9110 section 11.5).
 	Realm string
-	// Scopes must all be among those of the token.
+	// Scopes are the required scopes: a token must have all of them.
 	Scopes []string
-	// Unavailable, unless nil, returns an error while tokens cannot be verified, usually that of
-	// Follower.Usable. The answer is then 503: clients retry after a 503, but give up after a 401.
+	// Unavailable, unless nil, returns an error while tokens cannot be verified, usually the error of
+	// Follower.Usable. The response is then 503: clients retry after a 503 but give up after a 401.
 	Unavailable func() error
-	// RetryAfter is sent with a 503, in whole seconds; one second if 0.
+	// RetryAfter is sent with a 503, in whole seconds. The default is one second.
 	RetryAfter time.Duration
 }
 
@@ -37,8 +37,8 @@ func IssuerIs(iss string) func(string) bool { return func(s string) bool { retur
 
 type claimsKey struct{}
 
-// ClaimsFrom returns the claims of the token of a request that passed a Middleware. The claims must
-// not be changed.
+// ClaimsFrom returns the claims of the verified token, in a request that passed a Middleware. The claims
+// must not be changed.
 func ClaimsFrom(ctx context.Context) (*Claims, bool) {
 	claims, ok := ctx.Value(claimsKey{}).(*Claims)
 	return claims, ok

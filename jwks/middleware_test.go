@@ -23,8 +23,8 @@ func testMiddleware() *Middleware {
 	}
 }
 
-// pass sends a request through m and returns the answer, and whose it was if it
-// passed.
+// pass sends a request through m. It returns the response and, for a request that passed, the subject of
+// its token.
 func pass(m *Middleware, method string, headers ...string) (w *httptest.ResponseRecorder, subject string) {
 	r := httptest.NewRequest(method, "/?access_token="+ownPair().token(scopedPayload), nil)
 	for _, header := range headers {

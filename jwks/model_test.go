@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// model is the reference for a Table: a map of keys.
+// model is the reference with which a Table is compared: a map of keys.
 type model map[KID]Key
 
 func modelOf(keys []Key) model {
@@ -35,7 +35,7 @@ func kids(keys []Key) []KID {
 	return list
 }
 
-// alike makes keys whose kids begin with the same bits, unlike hashes.
+// alike makes keys whose kids have the same leading bits, unlike hashes.
 func alike(tb testing.TB, count, bits int) []Key {
 	tb.Helper()
 	random := newRand(uint64(bits))
@@ -50,7 +50,7 @@ func alike(tb testing.TB, count, bits int) []Key {
 	return seen.sorted()
 }
 
-// testSet is one version of a set as a server publishes it, in the simplest form.
+// testSet is a simple implementation of one version of a published set.
 type testSet struct {
 	version uint64
 	keys    model
@@ -79,7 +79,7 @@ func (s *testSet) Fingerprint() (print Fingerprint) {
 	return print
 }
 
-// Apply returns the set after a change, or why the change does not fit.
+// Apply returns the set after a change, or an error if the change can't be applied.
 func (s *testSet) Apply(c Change) (*testSet, error) {
 	if c.Version != s.version+1 {
 		return nil, ErrVersionGap

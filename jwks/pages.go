@@ -6,9 +6,9 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
 
-// pages finds the slot of a kid by extendible hashing. Kids are hashes already. A full page is split
-// in two, so an insertion moves at most the entries of one page; occasionally it also doubles the
-// directory, which has one pointer for about 20 keys.
+// pages maps kids to slots by extendible hashing. Kids are hashes already, so they are not hashed again. A
+// full page is split in two, so an insertion moves at most the entries of one page; occasionally it also
+// doubles the directory, which has one pointer for about 20 keys.
 type pages struct {
 	slots *slots.Slots
 	depth uint8 // the directory has a pointer for each value of a kid's first bits
@@ -44,7 +44,7 @@ func (x *pages) page(kid *KID) *page {
 	return x.dir[prefix(kid)>>(64-x.depth)]
 }
 
-// find returns the slot of a kid and the place of its entry.
+// find returns the slot of a kid and the position of its entry.
 func (x *pages) find(kid *KID) (number uint32, where place, ok bool) {
 	if x.dir == nil {
 		return 0, place{}, false
@@ -60,7 +60,7 @@ func (x *pages) find(kid *KID) (number uint32, where place, ok bool) {
 	return 0, place{}, false
 }
 
-// insert adds an entry for a kid that has none.
+// insert adds an entry for a kid that has no entry yet.
 func (x *pages) insert(kid *KID, number uint32) {
 	p := x.page(kid)
 	for p.count == pageLen && p.depth < maxDepth {
@@ -86,7 +86,7 @@ func (x *pages) remove(w place) {
 	w.page.tags[w.at], w.page.slots[w.at] = w.page.tags[w.page.count], w.page.slots[w.page.count]
 }
 
-// split splits the page of a kid by the next bit of its entries' kids.
+// split splits the full page p of a kid in two, by the next bit of the kids.
 func (x *pages) split(kid *KID, p *page) {
 	if p.depth == x.depth {
 		x.grow()
@@ -100,7 +100,7 @@ func (x *pages) split(kid *KID, p *page) {
 		}
 		half.put(p.tags[i], number)
 	}
-	// All pointers to the old page: the second half now points to high.
+	// Replace all pointers to the old page: the first half by low, the second half by high.
 	span := 1 << (x.depth - p.depth)
 	first := int(prefix(kid)>>(64-p.depth)) * span
 	for i := range span {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// maxCandidates bounds the work for one text, which may come from an unauthenticated user.
+// maxCandidates bounds the work for one text, since an unauthenticated user can have entered it.
 const maxCandidates = 16
 
-// MaxPastedLen is the longest text, in bytes, that ReadPasted searches.
+// MaxPastedLen is the maximum length of a text for ReadPasted, in bytes.
 const MaxPastedLen = 64 << 10
 
 var (
@@ -17,9 +17,9 @@ var (
 )
 
 // ReadPasted returns the only token in a text that a person pasted or a tool read from a file. It ignores
-// spaces, line ends (also within a wrapped token), a byte order mark, UTF-16, quotes, brackets, punctuation,
-// the word Bearer, a header's name, an assignment and a JSON member around the token. Use it to read what
-// people enter, never to authorize a request: that is what BearerToken is for. It verifies nothing. Errors wrap
+// spaces, line ends (also within a wrapped token), a byte order mark, UTF-16, quotes, brackets,
+// punctuation, the word Bearer, a header's name, an assignment and a JSON member around the token. Use it
+// for text that people enter; to authorize a request, use BearerToken. It verifies nothing. Errors wrap
 // ErrMalformed and quote nothing; two different tokens are an error.
 func ReadPasted(text string) (Token, error) {
 	if len(text) > MaxPastedLen {
@@ -36,7 +36,7 @@ func ReadPasted(text string) (Token, error) {
 	return Token(found), err
 }
 
-// unwrapped joins the lines of each paragraph, since mails and terminals wrap long lines.
+// unwrapped joins the lines of each paragraph, since mail programs and terminals wrap long lines.
 func unwrapped(text string) string {
 	var joined strings.Builder
 	for line := range strings.Lines(text) {
@@ -48,8 +48,8 @@ func unwrapped(text string) string {
 	return joined.String()
 }
 
-// findTokens returns the token in a text, or "". Each token begins with TokenPrefix and ends
-// with a signature of constant length.
+// findTokens returns the only token in a text, or "". Each token begins with TokenPrefix and ends with a
+// signature of constant length.
 func findTokens(text string) (found string, err error) {
 	for range maxCandidates {
 		start := strings.Index(text, TokenPrefix)
@@ -70,8 +70,8 @@ func findTokens(text string) (found string, err error) {
 	return "", errPastedMany
 }
 
-// tokenLen returns the length of the token at the beginning of a text, or 0. Characters of the
-// token's alphabet may follow only if they are punctuation or begin another token.
+// tokenLen returns the length of the token at the beginning of a text, or 0. After the token, only
+// punctuation, another token or characters outside of the token's alphabet can follow.
 func tokenLen(text string) int {
 	run := text
 	if end := strings.IndexFunc(text, outsideToken); end >= 0 {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf16"
 )
 
-// Text around a token, as people and tools leave it, does not hide the token.
+// ReadPasted finds a token despite the text around it that people and tools leave.
 func TestReadPastedTakesOffWhatSurrounds(t *testing.T) {
 	token := ownPair().token(testPayload)
 	wrapped := token[:76] + "\r\n  " + token[76:400] + "\n" + token[400:]

@@ -8,7 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxBetween bounds the memory used to read a set: one JWK, or everything else between JWKs, in bytes.
+// maxBetween bounds the memory for reading a set: the bytes of one JWK, or of everything outside of the
+// JWKs.
 const maxBetween = 1 << 20
 
 // ReadSet reads a JWK set (RFC 7517 section 5) to the end of r and yields its keys one by one. It
@@ -56,7 +57,7 @@ func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error 
 	return nil
 }
 
-// skip skips an unknown value. It returns an error if the value is nested too deeply.
+// skip skips the value of an unknown member. It returns an error if the value is nested too deeply.
 func skip(dec *jsontext.Decoder) error {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -99,8 +100,8 @@ func notSet(err error) error {
 	return fmt.Errorf("%w: not a JWK set: %w", ErrKey, err)
 }
 
-// allowance is a reader that reads at most left bytes and remembers the error of r, so that it is not
-// reported as a syntax error.
+// allowance is a reader that reads at most `left` bytes. It stores the error of r, so that ReadSet does not
+// report it as a syntax error.
 type allowance struct {
 	r    io.Reader
 	left int

@@ -17,7 +17,7 @@ func readSetKeys(r io.Reader) (keys []Key, err error) {
 	return keys, err
 }
 
-// agrees fails unless ReadSet and ParseSet have the same result for a text.
+// agrees fails the test unless ReadSet and ParseSet return the same result for an input.
 func agrees(tb testing.TB, text []byte) {
 	tb.Helper()
 	want, wantErr := ParseSet(text)
@@ -50,7 +50,7 @@ func TestReadSetAgreesWithParseSet(t *testing.T) {
 	}
 }
 
-// Any byte of a set can be damaged, and a set can end anywhere.
+// ReadSet agrees with ParseSet on a set with a damaged byte and on a truncated set.
 func TestReadSetAgreesOnDamage(t *testing.T) {
 	random := newRand(31)
 	text := plainBytes(t, buildSet(t, 1, testKeys(t, 31, 3)...))
@@ -92,7 +92,7 @@ func TestReadSetKeepsErrorsApart(t *testing.T) {
 	}
 }
 
-// The memory used is bounded for any input.
+// ReadSet uses a bounded amount of memory for any input.
 func TestReadSetIsBounded(t *testing.T) {
 	jwk := string(testKeys(t, 33, 1)[0].AppendJWK(nil))
 	for _, head := range []string{"", `{`, `{"x`, `{"x":"`, `{"x":[`, `{"keys":[`, `{"keys":[{"x":"`, `{"keys":[` + jwk + `,"`, `{"keys":[]`} {

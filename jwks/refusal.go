@@ -7,16 +7,17 @@ import (
 	"strings"
 )
 
-// A Refusal says why a request is refused. Each has a constant address, so responses can be cached by
-// it. Refusals must not be changed.
+// A Refusal says why a request is refused. Its address is constant, so responses can be cached under the
+// address. Refusals must not be changed.
 type Refusal struct {
 	// Reason is one word, for metrics.
 	Reason string
 	Status int
-	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or can
-	// do nothing about the refusal.
+	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or cannot
+	// remedy the refusal.
 	Code string
-	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the request.
+	// Detail describes the refusal. It is valid as an error_description (RFC 6750 section 3) and quotes
+	// nothing from the request.
 	Detail string
 }
 
@@ -59,8 +60,8 @@ func InvalidToken(err error) *Refusal {
 	return malformed
 }
 
-// BearerToken returns the token in a request's Authorization headers (RFC 6750 section 2.1), or
-// NoToken or BadToken. The scheme is case-insensitive (RFC 9110 section 11.1). The syntax of a token
+// BearerToken returns the token in a request's Authorization headers (RFC 6750 section 2.1), or NoToken or
+// BadToken as a Refusal. The scheme is case-insensitive (RFC 9110 section 11.1). The syntax of a token
 // longer than MaxTokenLen is not checked, since a Verifier refuses it for its length.
 func BearerToken(headers ...string) (string, *Refusal) {
 	if len(headers) == 0 {
@@ -80,7 +81,7 @@ func BearerToken(headers ...string) (string, *Refusal) {
 	return token, nil
 }
 
-// isToken68 checks the syntax b64token (RFC 6750 section 2.1).
+// isToken68 reports whether s has the syntax b64token (RFC 6750 section 2.1).
 func isToken68(s string) bool {
 	s = strings.TrimRight(s, "=")
 	for i := range len(s) {
@@ -98,7 +99,7 @@ var inToken68 = func() (in [256]bool) {
 	return in
 }()
 
-// Problem returns the refusal as application/problem+json (RFC 9457).
+// Problem returns the refusal in the format application/problem+json (RFC 9457).
 func (r *Refusal) Problem() []byte {
 	body, err := json.Marshal(struct {
 		Type   string `json:"type"`
@@ -112,8 +113,8 @@ func (r *Refusal) Problem() []byte {
 	return body
 }
 
-// Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or "" if the client's credentials are
-// not the problem. It contains the scopes, separated by spaces, if the token lacks one.
+// Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or "" if the server is the cause of
+// the refusal. If the token lacks a scope, the value contains scopes, separated by spaces.
 func (r *Refusal) Challenge(realm, scopes string) string {
 	if r.Status >= http.StatusInternalServerError {
 		return ""
@@ -129,8 +130,8 @@ func (r *Refusal) Challenge(realm, scopes string) string {
 	return text
 }
 
-// quoted returns a quoted-string (RFC 9110 section 5.6.4). It replaces control characters, which a
-// quoted-string cannot contain, by spaces.
+// quoted returns a quoted-string (RFC 9110 section 5.6.4). It replaces control characters by spaces, since
+// a quoted-string cannot contain control characters.
 func quoted(s string) string {
 	out := []byte{'"'}
 	for i := range len(s) {

@@ -41,7 +41,8 @@ func TestBearerToken(t *testing.T) {
 	long := strings.Repeat("a", MaxTokenLen)
 	for text, want := range map[string]string{
 		"Bearer aZ09-._~+/==": "aZ09-._~+/==", "bearer   a": "a", "Bearer " + long: long,
-		// Longer, and not looked through, since that would take longer than to verify.
+		// The syntax of an overlong token is not checked, since a check would take longer than verifying
+		// it.
 		"Bearer " + long + "\"": long + "\"",
 	} {
 		if got, no := BearerToken(text); got != want || no != nil {

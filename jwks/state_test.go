@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// While a set is read or replaced, everything that a Table reports belongs to the set that it shows.
+// While a set is read or replaced, all values that a Table reports belong to the set that the Table shows.
 func TestTableIsSeenWhole(t *testing.T) {
 	keys := testKeys(t, 165, 4*installPiece)
 	table := new(Table)

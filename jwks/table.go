@@ -11,16 +11,18 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
 
-// Table is a set of published keys to verify with. It uses about 335 bytes per key, most of them outside of
-// Go's heap, and changes in place. With each key it stores the hash of the only token that the key signed, once
-// that was verified, so verifying the token again needs no RSA. The zero Table is empty and has no version. It
-// is safe for concurrent use, except that only one goroutine may change it at a time.
+// Table is a set of published keys for verifying tokens. It uses about 335 bytes per key, most of them
+// outside of Go's heap, and changes in place. For each key it also stores the hash of the only token that
+// the key signed, once that token was verified, so verifying the token again needs no RSA. The zero Table
+// is empty and has no version. It is safe for concurrent use, except that only one goroutine can change it
+// at a time.
 type Table struct {
 	mu      sync.RWMutex
 	slots   *slots.Slots
 	pages   pages
 	current setState // replaced in one step, when all keys are in slots
-	// print and count describe the keys in slots. While a set is read or installed, these belong to no version.
+	// print and count describe the keys in slots. While a set is read or installed, these keys belong to no
+	// version.
 	print   Fingerprint
 	count   int
 	reading []*snapshot
@@ -28,7 +30,7 @@ type Table struct {
 	installing sync.Mutex // locked while the keys belong to no version
 }
 
-// NewTable returns a Table of these keys; ErrPublished if a key comes twice.
+// NewTable returns a Table of these keys, or ErrPublished if two keys have the same kid.
 func NewTable(version uint64, keys []Key) (*Table, error) {
 	t := new(Table)
 	next := t.refresh()
@@ -48,31 +50,33 @@ type setState struct {
 	keys    int
 }
 
-// mayBe reports whether print is the set's fingerprint or the beginning of it. An empty one matches any set.
+// mayBe reports whether print is the set's fingerprint or a prefix of the fingerprint. An empty print
+// matches any set.
 func (s setState) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
-// Version returns the version of the set, 0 before the first set.
+// Version returns the version of the set. It is 0 before the first set.
 func (t *Table) Version() uint64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.current.version
 }
 
-// Len returns the number of keys in the set, 0 before the first set.
+// Len returns the number of keys in the set. It is 0 before the first set.
 func (t *Table) Len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.current.keys
 }
 
-// state returns the set that the Table shows.
+// state identifies the set that the Table shows.
 func (t *Table) state() setState {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.current
 }
 
-// show makes the current keys the set of a version; 0 if it is unknown. The caller holds the lock.
+// show makes the current keys the published set with this version (0 if unknown). The caller must hold the
+// lock.
 func (t *Table) show(version uint64) {
 	t.current = setState{has: true, version: version, print: t.print, keys: t.count}
 }
@@ -85,8 +89,8 @@ func (t *Table) Lookup(kid KID) (key Key, ok bool) {
 
 func (t *Table) keyTable() *Table { return t }
 
-// recall looks up a published key. If d is the hash of the token that the key signed, signed is true;
-// otherwise recall copies the key to key.
+// recall looks up a published key. If d is the hash of the token that the key signed, recall returns signed
+// = true. Otherwise it copies the key to *key.
 func (t *Table) recall(kid *KID, d *digest, key *Key) (signed, ok bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -105,8 +109,8 @@ func (t *Table) recall(kid *KID, d *digest, key *Key) (signed, ok bool) {
 	return false, true
 }
 
-// remember stores the hash of a token that was verified with the key with this kid, if the key is
-// still published. It does not replace a hash: a key signs only one token.
+// remember stores the hash of a token that the key with this kid has verified, if the key is still
+// published. It does not replace an earlier hash, since a key signs only one token.
 func (t *Table) remember(kid *KID, d *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,8 +121,8 @@ func (t *Table) remember(kid *KID, d *digest) {
 	}
 }
 
-// Apply applies the next change. After an error (ErrVersionGap, ErrNotPublished or ErrPublished) the
-// Table is as before.
+// Apply applies the next change. After an error (ErrVersionGap, ErrNotPublished or ErrPublished) the Table
+// is unchanged.
 func (t *Table) Apply(c Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,7 +140,8 @@ func (t *Table) Apply(c Change) error {
 	return nil
 }
 
-// change removes and adds keys until the first error. It returns functions that undo this.
+// change removes and adds keys until the first error. It returns functions that undo the removals and
+// additions.
 func (t *Table) change(add []Key, remove []KID) (undo []func(), err error) {
 	for i := range remove {
 		key, ok := t.remove(&remove[i])
@@ -154,7 +159,7 @@ func (t *Table) change(add []Key, remove []KID) (undo []func(), err error) {
 	return undo, nil
 }
 
-// The callers of add and remove hold the lock, or no one else has the Table yet.
+// The callers of add and remove must hold the lock, unless no other goroutine has the Table yet.
 
 func (t *Table) add(key *Key) bool {
 	if t.slots == nil {
@@ -191,14 +196,14 @@ func (t *Table) remove(kid *KID) (key Key, ok bool) {
 	return key, true
 }
 
-// begin allocates the slots. They are freed with the Table.
+// begin allocates the slots. They are freed when the Table is garbage collected.
 func (t *Table) begin() {
 	t.slots = new(slots.Slots)
 	t.pages = pages{slots: t.slots}
 	runtime.AddCleanup(t, (*slots.Slots).Close, t.slots)
 }
 
-// clear empties a Table that has never shown a set.
+// clear removes all keys from a Table that has never shown a set.
 func (t *Table) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

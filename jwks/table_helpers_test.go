@@ -2,7 +2,7 @@ package jwks
 
 import "testing"
 
-// setOf returns the set that a Table shows, by way of a snapshot; nil if none.
+// setOf returns the set that a Table shows, read by a snapshot, or nil before the first set.
 func setOf(tb testing.TB, table *Table) *testSet {
 	tb.Helper()
 	snap := table.snapshot()
@@ -18,7 +18,7 @@ func setOf(tb testing.TB, table *Table) *testSet {
 	return buildSet(tb, snap.version, keys...)
 }
 
-// refill has a Table show a set, as a Follower does that fetched it.
+// refill makes a Table show a set in the way of a Follower that has fetched it.
 func refill(tb testing.TB, table *Table, set *testSet) {
 	tb.Helper()
 	next := table.refresh()
@@ -32,7 +32,7 @@ func refill(tb testing.TB, table *Table, set *testSet) {
 	}
 }
 
-// applyTo makes a change in a journal's Table and then in the journal.
+// applyTo applies a change to the Table of a journal and then adds it to the journal.
 func applyTo(tb testing.TB, j *journal, c Change) {
 	tb.Helper()
 	if err := j.table.Apply(c); err != nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// refresh receives a whole set, key by key. The Table shows the new set only when it is complete. If
+// refresh receives a whole set, key by key. The Table shows the new set only when the set is complete. If
 // the Table already shows a set, refresh stores only the difference.
 type refresh struct {
 	t     *Table
@@ -15,7 +15,7 @@ type refresh struct {
 	print Fingerprint
 }
 
-// refresh starts a refresh. Only its caller may change the Table until install or abort.
+// refresh starts a refresh. Until install or abort, only the caller of refresh can change the Table.
 func (t *Table) refresh() *refresh {
 	r := &refresh{t: t, first: !t.state().has}
 	if t.slots != nil {
@@ -24,7 +24,7 @@ func (t *Table) refresh() *refresh {
 	return r
 }
 
-// Add adds the next key. It returns ErrPublished if the key was added before.
+// Add adds the next key. It returns ErrPublished for some duplicates; install finds the rest.
 func (r *refresh) Add(key Key) error {
 	r.print.Toggle(&key.kid)
 	if r.first { // Lookup finds nothing yet
@@ -72,12 +72,13 @@ func (r *refresh) gone(number uint32) bool {
 	return r.seen[number/64]&(1<<(number%64)) == 0 && r.t.slots.At(number).Used()
 }
 
-// installPiece is the number of slots that install handles while readers wait.
+// installPiece is the number of slots that install handles at a time while readers wait.
 const installPiece = 512
 
-// install makes the Table show the new set, removals first, with a version (0 if unknown). It passes the last
-// step to moment, so that the caller can update its own state in the same step; if moment is nil, install runs
-// it directly. If a key was added twice, it returns ErrPublished and leaves the Table as it was.
+// install makes the Table show the new set, removals first, with a version (0 if unknown). It passes the
+// last step to moment, so that the caller can update its own state in the same step; if moment is nil,
+// install runs the step itself. If a key was added twice, install returns ErrPublished and leaves the Table
+// unchanged.
 func (r *refresh) install(version uint64, moment func(show func())) error {
 	byKID := func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) }
 	slices.SortFunc(r.extra, byKID)
@@ -125,7 +126,7 @@ func (r *refresh) removeGone(from, end uint32) {
 	}
 }
 
-// abort drops the new set. The Table remains as it was.
+// abort discards the new set. The Table is unchanged.
 func (r *refresh) abort() {
 	if r.first {
 		r.t.clear()

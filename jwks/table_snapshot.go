@@ -2,8 +2,8 @@ package jwks
 
 import "slices"
 
-// snapshot yields the keys of a Table as they were when it was taken, even if the Table changes
-// meanwhile. It is not safe for concurrent use.
+// snapshot yields the keys that a Table had when the snapshot was taken, even if the Table changes later.
+// It is not safe for concurrent use.
 type snapshot struct {
 	t       *Table
 	version uint64
@@ -14,7 +14,7 @@ type snapshot struct {
 	gone    []Key    // keys that were removed before they were read
 }
 
-// snapshot takes a snapshot, which the caller must close. It waits while another set is installed.
+// snapshot takes a snapshot, which the caller must close. It waits while a new set is being installed.
 func (t *Table) snapshot() *snapshot {
 	t.installing.Lock()
 	defer t.installing.Unlock()
@@ -39,7 +39,7 @@ func (s *snapshot) isFresh(number uint32) bool {
 	return number >= s.end || s.fresh[number/64]&(1<<(number%64)) != 0
 }
 
-// added and removed are called when the Table changes.
+// The Table calls added and removed when it changes.
 
 func (s *snapshot) added(number uint32) {
 	if number < s.end {
@@ -53,10 +53,10 @@ func (s *snapshot) removed(number uint32, key *Key) {
 	}
 }
 
-// snapshotPiece is the number of slots that are read while changes wait.
+// snapshotPiece is the number of slots that are read at a time while changes wait.
 const snapshotPiece = 64
 
-// each yields the keys in any order until yield returns an error.
+// each passes the keys to yield, in any order, until yield returns an error.
 func (s *snapshot) each(yield func(*Key) error) error {
 	piece := make([]Key, 0, snapshotPiece)
 	for s.cursor < s.end {

@@ -86,7 +86,7 @@ func TestTableOfEverySize(t *testing.T) {
 	}
 }
 
-// Kids that are not hashes, or share a page by chance, are found too.
+// Lookup also finds kids that are not hashes, or that share a page by chance.
 func TestTableOfKidsThatAgree(t *testing.T) {
 	for _, bits := range []int{8, 24, 32, 160} {
 		keys := alike(t, 5*pageLen, bits)
@@ -142,7 +142,7 @@ func TestTableBeforeItsFirstSet(t *testing.T) {
 	checkTable(t, &table, 3, modelOf([]Key{key}))
 }
 
-// A change that does not fit is refused with the right reason, and leaves the Table as before.
+// A change that can't be applied is refused with the right error, and leaves the Table unchanged.
 func TestTableApplyErrors(t *testing.T) {
 	keys := testKeys(t, 74, 500)
 	in, out := keys[:200], keys[200:]
@@ -173,8 +173,8 @@ func TestTableApplyErrors(t *testing.T) {
 	checkTable(t, table, 6, modelOf(in))
 }
 
-// A random program of changes, of whole sets that are installed or aborted, and of concurrent snapshots,
-// compared with a model.
+// Compare a Table with a model during random changes, whole sets that are installed or aborted, and
+// concurrent snapshots.
 func TestTableAgainstSet(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestTableRefreshRefusesAKeyTwice(t *testing.T) {
 	}
 }
 
-// Readers do not wait for changes, and find every key that is published throughout.
+// Readers do not wait for changes, and always find the keys that stay published throughout.
 func TestTableUnderConcurrency(t *testing.T) {
 	keys := testKeys(t, 83, 3000)
 	stays, moves := keys[:1000], keys[1000:]
@@ -298,7 +298,8 @@ func TestTableUnderConcurrency(t *testing.T) {
 	checkTable(t, table, 9000, modelOf(stays))
 }
 
-// A set without keys is replaced like any other. No server has one, but a state file may.
+// A set without keys is replaced like any other set. No server publishes such a set, but a state file can
+// contain one.
 func TestTableRefreshOfNothing(t *testing.T) {
 	keys := testKeys(t, 84, 3)
 	table := new(Table)
@@ -314,7 +315,7 @@ func TestTableRefreshOfNothing(t *testing.T) {
 	checkTable(t, table, 6, modelOf(keys))
 }
 
-// A snapshot has the keys of its version, also if another set is installed meanwhile.
+// A snapshot has the keys of its version, even if another set is installed while it is read.
 func TestTableSnapshotOfOneVersion(t *testing.T) {
 	keys := testKeys(t, 85, 60000)
 	sets := []*testSet{buildSet(t, 1, keys[:30000]...), buildSet(t, 2, keys[30000:]...)}

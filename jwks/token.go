@@ -16,7 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Reasons to refuse a token, for errors.Is. Their texts never quote the token.
+// Reasons to refuse a token, for errors.Is. The messages never quote the token.
 var (
 	ErrMalformed = errors.New("malformed token")
 	ErrUnknown   = errors.New("the token's key is not published")
@@ -27,15 +27,15 @@ var (
 	ErrExpired   = errors.New("the token has expired")
 )
 
-// MaxTokenLen is the length of the longest token that is accepted, in bytes.
+// MaxTokenLen is the maximum length of an accepted token, in bytes.
 const MaxTokenLen = 16 << 10
 
-// TokenPrefix is the beginning of every token. A JWT without a kid begins differently, but one with
-// an empty kid can begin like this, so a filter in front of Envoy must check more.
+// TokenPrefix is the beginning of every token. A JWT without a kid begins differently, but a JWT with an
+// empty kid can begin like this, so a filter in front of Envoy must check more than the prefix.
 const TokenPrefix = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
 
-// Token is the text of a token. It redacts itself in logs and errors. Reveal returns the text, which
-// only the token's holder may see.
+// Token is a token as a string that redacts itself in logs and errors. Reveal returns the token itself,
+// which only its holder may see.
 type Token string
 
 // Reveal returns the text.
@@ -44,17 +44,17 @@ func (t Token) Reveal() string { return string(t) }
 // String hides the text.
 func (t Token) String() string { return "[token]" }
 
-// Format hides the text for every verb, including those that do not fit a string.
+// Format redacts the token for every verb, including verbs that are invalid for a string.
 func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // LogValue hides the text.
 func (t Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 
-// MarshalText hides the text from JSON, YAML and XML. Only the response that issues a token may contain it.
+// MarshalText redacts the token in JSON, YAML and XML. Only the response that issues a token contains it.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order in
-// which they are signed.
+// Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order of the signed
+// payload.
 type Claims struct {
 	Issuer   string         `json:"iss"`
 	Subject  string         `json:"sub"`
@@ -66,7 +66,7 @@ type Claims struct {
 	Extra    jsontext.Value `json:",embed"` // custom claims: an object or nil
 }
 
-// Reserved reports whether custom claims must not use this name.
+// Reserved reports whether a custom claim must not have this name.
 func Reserved(claim string) bool {
 	switch claim {
 	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id":
@@ -75,10 +75,10 @@ func Reserved(claim string) bool {
 	return false
 }
 
-// Scopes returns the space-separated scope as a list (RFC 6749 section 3.3).
+// Scopes splits the claim scope at its spaces (RFC 6749 section 3.3).
 func (c *Claims) Scopes() []string { return strings.Fields(c.Scope) }
 
-// ExpiresAt returns exp, or the zero time for a token that does not expire.
+// ExpiresAt returns the time exp, or the zero time for a token that does not expire.
 func (c *Claims) ExpiresAt() time.Time {
 	if c.Expiry == 0 {
 		return time.Time{}
@@ -86,7 +86,7 @@ func (c *Claims) ExpiresAt() time.Time {
 	return time.Unix(c.Expiry, 0).UTC()
 }
 
-// Parsed is a token split into its parts. Nothing in it is verified.
+// Parsed is a token split into its parts. None of them is verified.
 type Parsed struct {
 	KID     KID
 	Payload []byte
@@ -94,7 +94,7 @@ type Parsed struct {
 	sig     [ModulusLen]byte
 }
 
-// The header of every token consists of these texts around its kid.
+// The header of every token consists of its kid between headerHead and headerTail.
 const (
 	headerHead = `{"alg":"RS256","kid":"`
 	headerTail = `","typ":"JWT"}`
@@ -115,8 +115,8 @@ var (
 	payloadStart = headTextLen + len(".")
 )
 
-// Parse splits a token. It accepts only the compact serialization (RFC 7515 section 7.1) in canonical
-// base64url, with exactly the header that Burnkey writes. Errors wrap ErrMalformed.
+// Parse splits a token into its parts. It accepts only the compact serialization (RFC 7515 section 7.1) in
+// canonical base64url, with exactly the header that Burnkey writes. Errors wrap ErrMalformed.
 func Parse(token string) (*Parsed, error) {
 	p := new(Parsed)
 	payload, err := p.split(token)
@@ -129,7 +129,7 @@ func Parse(token string) (*Parsed, error) {
 	return p, nil
 }
 
-// split is Parse without decoding the payload, whose text it returns. It does not allocate.
+// split does the same as Parse but returns the payload encoded. It does not allocate.
 func (p *Parsed) split(token string) (payload string, err error) {
 	if len(token) > MaxTokenLen {
 		return "", errTooLarge
@@ -151,8 +151,8 @@ func (p *Parsed) split(token string) (payload string, err error) {
 	return p.signed[payloadStart:], nil
 }
 
-// KIDOf returns the kid in the header of a verified token. It checks nothing else and does not
-// allocate. Errors wrap ErrMalformed.
+// KIDOf returns the kid in the header of a token that was already verified. It checks nothing else and does
+// not allocate. Errors wrap ErrMalformed.
 func KIDOf(token string) (KID, error) {
 	if len(token) < headTextLen {
 		return KID{}, errHeader
@@ -174,8 +174,8 @@ func (p *Parsed) readHeader(text string) error {
 	return nil
 }
 
-// decodeInto decodes canonical base64url that fills dst. The library skips line ends, but a text of
-// the right length has no room for any.
+// decodeInto decodes canonical base64url that exactly fills dst. The library would skip line ends, but text
+// of the right length has no room for line ends.
 func decodeInto(dst []byte, text string) bool {
 	n, err := b64.Decode(dst, []byte(text))
 	return err == nil && n == len(dst)
@@ -189,7 +189,7 @@ func decodePayload(text string) ([]byte, error) {
 	return payload, nil
 }
 
-// digest is the SHA-256 hash of a text.
+// digest is the SHA-256 hash of a token.
 type digest = [sha256.Size]byte
 
 // hash hashes a text without copying it.
@@ -197,7 +197,8 @@ func hash(text string) digest {
 	return sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text)))
 }
 
-// Check verifies the signature with the key (RFC 8017 section 8.2.2). It returns ErrSignature.
+// Check verifies the signature with the key (RFC 8017 section 8.2.2). It returns ErrSignature for a wrong
+// signature.
 func (p *Parsed) Check(key Key) error {
 	digest := hash(p.signed)
 	if key.kid != p.KID || rsa.VerifyPKCS1v15(key.PublicKey(), crypto.SHA256, digest[:], p.sig[:]) != nil {
@@ -206,8 +207,8 @@ func (p *Parsed) Check(key Key) error {
 	return nil
 }
 
-// Claims reads the payload: a JSON object without duplicate members, with iss, sub, aud and jti, each
-// claim of its type, and without nbf. Errors wrap ErrClaims.
+// Claims parses the payload: a JSON object without duplicate members, with iss, sub, aud and jti, without
+// nbf, and with the right type for each claim. Errors wrap ErrClaims.
 func (p *Parsed) Claims() (*Claims, error) {
 	var payload struct {
 		Claims
@@ -235,7 +236,7 @@ func (c *Claims) complete() bool {
 	return c.Issuer != "" && c.Subject != "" && c.ID != "" && len(c.Audience) > 0
 }
 
-// noNull refuses null, which the library reads as "" or 0.
+// noNull refuses null in JSON, which the library would read as "" or 0.
 var noNull = json.WithUnmarshalers(json.JoinUnmarshalers(refuseNull[string](), refuseNull[int64]()))
 
 func refuseNull[T any]() *json.Unmarshalers {

@@ -18,7 +18,7 @@ const (
 		`"jti":"018bcfe5-6800-7000-8000-000000000001","iat":1700000000,"exp":1700003600,"scope":"maps:read maps:write","plan":"gold"}`
 )
 
-// testVerifier returns a Verifier with ownPair's key and any further keys.
+// testVerifier returns a Verifier that knows the key of ownPair and the other given keys.
 func testVerifier(others ...Key) *Verifier {
 	published := modelOf(append(others, ownPair().key))
 	return &Verifier{
@@ -46,7 +46,7 @@ func TestVerifyAcceptsItsOwn(t *testing.T) {
 	}
 }
 
-// reword replaces the first occurrence, which must be there.
+// reword replaces the first occurrence of old, and fails the test without one.
 func reword(t *testing.T, s, old, by string) string {
 	t.Helper()
 	if !strings.Contains(s, old) {
@@ -104,17 +104,18 @@ func TestVerifyRefusesOtherHeaders(t *testing.T) {
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// nextInGroup returns another last character for which a lax decoder returns the same bytes: it differs only
-// in unused bits.
+// nextInGroup returns another last character that differs only in unused bits: a lax decoder returns the
+// same bytes for it.
 func nextInGroup(last string) string {
 	return string(alphabet[strings.Index(alphabet, last)^1])
 }
 
 func respell(part string) string { return part[:len(part)-1] + nextInGroup(part[len(part)-1:]) }
 
-// Every change of the text is refused, even if the decoded bytes are the same.
+// Every change of the token is refused, even if its decoded bytes are unchanged.
 func TestVerifyRefusesOtherSpellings(t *testing.T) {
-	// Payloads of every length modulo 3. Only some have unused bits at the end, and so several spellings.
+	// Payloads of every length modulo 3: only some lengths leave unused bits at the end, which allow
+	// several spellings.
 	for _, pad := range []string{"", "x", "xx"} {
 		payload := reword(t, testPayload, "gold", "gold"+pad)
 		token := ownPair().token(payload)
@@ -230,7 +231,8 @@ func TestVerifyRefusesOtherSignatures(t *testing.T) {
 	}
 }
 
-// A signature is a number. One that is equal modulo n, or that lacks its leading zeros, must be refused.
+// A signature is a number. A signature that is equal modulo n, or that lacks leading zeros, must be
+// refused.
 func TestSignatureHasOneSpelling(t *testing.T) {
 	own := ownPair()
 	limit := new(big.Int).Lsh(big.NewInt(1), ModulusBits)

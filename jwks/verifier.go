@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Keys are published keys: a Follower, a Table, a KeyFunc, or a set or index of the package publish.
+// Keys is a collection of published keys: a Follower, a Table, a KeyFunc, or a set or index of the package
+// publish.
 type Keys interface {
 	// Lookup returns the published key with this kid.
 	Lookup(kid KID) (Key, bool)
@@ -17,18 +18,19 @@ type KeyFunc func(KID) (Key, bool)
 // Lookup calls f.
 func (f KeyFunc) Lookup(kid KID) (Key, bool) { return f(kid) }
 
-// tabled is implemented by Keys that also store the hash of the token that each key signed.
+// tabled is implemented by Keys that have a Table, which also stores the hash of the token that each key
+// signed.
 type tabled interface{ keyTable() *Table }
 
-// Verifier verifies the tokens of a workspace. With a Table or a Follower, verifying a token again
-// only costs a hash and a comparison as long as its key is published. The fields must not change
-// after the first use. A Verifier is safe for concurrent use if Keys and Now are.
+// Verifier verifies the tokens of a workspace. With a Table or a Follower, verifying a token again costs
+// only a hash and a comparison while its key is published. The fields must not change after the first use.
+// A Verifier is safe for concurrent use if Keys and Now are.
 type Verifier struct {
 	Keys Keys
-	// Issuer accepts a token's iss. Nil refuses every token.
+	// Issuer reports whether a token's iss is accepted. If nil, every token is refused.
 	Issuer func(iss string) bool
-	// Audience lists audiences, one of which a token must have. If empty, every token is refused, unless
-	// AnyAudience is set. A workspace may have several audiences for different APIs.
+	// Audience lists audiences. A token must have at least one of them. If empty, every token is refused,
+	// unless AnyAudience is set. A workspace can have several audiences for different APIs.
 	Audience    []string
 	AnyAudience bool
 	// Now is the clock; time.Now if nil.
@@ -45,8 +47,8 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	return claims, nil
 }
 
-// VerifyInto is like Verify but writes to claims and reuses the array of Audience. After an error,
-// claims is undefined. A token that was verified before costs one allocation.
+// VerifyInto does the same as Verify but writes to claims and reuses the array of Audience. After an error,
+// claims is undefined. VerifyInto allocates once for a token that was verified before.
 func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 	if err := v.authentic(token, claims); err != nil {
 		return err
@@ -63,7 +65,7 @@ func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 	return nil
 }
 
-// names reports whether the token has one of the audiences.
+// names reports whether the token has at least one of the audiences.
 func (c *Claims) names(audience []string) bool {
 	for _, aud := range audience {
 		if slices.Contains(c.Audience, aud) {
@@ -81,7 +83,8 @@ func (v *Verifier) now() time.Time {
 }
 
 // Authentic returns the claims of a token that a published key signed, without checking the issuer, the
-// audience and exp. That is enough for its holder to revoke it. Errors are the first four of Verify.
+// audience and exp. These claims are enough for the token's holder to revoke it. Errors wrap one of the
+// first four of Verify.
 func (v *Verifier) Authentic(token string) (*Claims, error) {
 	claims := new(Claims)
 	if err := v.authentic(token, claims); err != nil {
@@ -122,7 +125,8 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 	return err
 }
 
-// verify checks the signature and reads the claims. It reports whether readKnown can read them too.
+// verify checks the signature and reads the claims. known reports whether readKnown can read the same
+// claims.
 func (p *Parsed) verify(key Key, payload string, claims *Claims) (known bool, err error) {
 	if p.Payload, err = decodePayload(payload); err != nil {
 		return false, err

@@ -14,11 +14,11 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// benchSizes end with the largest published set of its kind in one gateway.
+// benchSizes are numbers of keys, up to the largest published set in one gateway.
 var benchSizes = []int{1_000, 100_000, 1_138_688}
 
-// seedOf makes a key from a number, so that a million keys can be sorted and looked up without being
-// stored.
+// seedOf makes a key from a number, so that benchmarks can sort and look up a million keys without storing
+// them.
 func seedOf(i uint64) jwks.Key {
 	n := randomModulus(rand.NewPCG(i, 1))
 	key, err := jwks.FromModulus(n[:])
@@ -79,7 +79,7 @@ func atEachSize(b *testing.B, run func(b *testing.B, set *Set)) {
 	}
 }
 
-// BenchmarkApply adds one key and removes another, as in a rotation, everywhere in the set: with a million
+// BenchmarkApply adds one key and removes another, as a rotation does, all over the set: with a million
 // keys, most of the memory that it reads is not in a cache.
 func BenchmarkApply(b *testing.B) {
 	atEachSize(b, func(b *testing.B, set *Set) {
@@ -118,7 +118,7 @@ func BenchmarkLookup(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory measures the memory of a set, before and after a request with gzip.
+// BenchmarkMemory measures the memory that a set uses before and after a request with gzip.
 func BenchmarkMemory(b *testing.B) {
 	heap := func() float64 {
 		var stats runtime.MemStats

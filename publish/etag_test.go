@@ -8,8 +8,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// An older Follower only understands an ETag that is a version. It gets one, but uncacheable
-// and never confirmed by a 304, since after a restore it may name another set.
+// An older Follower only understands an ETag that is just the version. It gets such an ETag, but with
+// no-store and never with a 304, since after a restore the ETag can name another set.
 func TestOlderFollowers(t *testing.T) {
 	set := buildSet(t, 17, testKeys(t, 162, 3)...)
 	h := handlerOf(set)

@@ -11,11 +11,11 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// entryLen is the length of a JWK with its comma.
+// entryLen is the length of a JWK and the comma after it.
 const entryLen = jwks.JWKLen + 1
 
-// forms are the rendered forms of a leaf. Each is rendered at the first request, so once per change and
-// not once per request.
+// forms are the rendered forms of a leaf. Each form is rendered at its first request after a change, and
+// not for every request.
 type forms struct {
 	text     atomic.Pointer[[]byte] // the keys as entries, perhaps a part of whole.text
 	gzipOnce sync.Once
@@ -23,8 +23,8 @@ type forms struct {
 	crc      uint32 // of the entries
 }
 
-// leafText returns a leaf's keys as entries. For a large set it renders them into buf each time: a cache
-// would use more memory than the keys, and sending takes longer than rendering.
+// leafText returns a leaf's JWKs, each with a comma. For a large set, it renders them into buf each time: a
+// cache would use more memory than the keys, and sending takes longer than rendering.
 func (n *node) leafText(keep bool, buf []byte) []byte {
 	if !keep {
 		return n.appendTo(buf[:0])
@@ -32,7 +32,7 @@ func (n *node) leafText(keep bool, buf []byte) []byte {
 	if text := n.forms.text.Load(); text != nil {
 		return *text
 	}
-	// Concurrent requests may each render it, which is rare and harmless.
+	// Concurrent requests can each render the leaf, which is rare and harmless.
 	text := n.appendTo(make([]byte, 0, n.count*entryLen))
 	n.forms.text.Store(&text)
 	return text
@@ -45,7 +45,7 @@ func (n *node) appendTo(buf []byte) []byte {
 	return buf
 }
 
-// leafGzip returns the compressed entries of a leaf, and the checksum of their text.
+// leafGzip returns the compressed JWKs of a leaf, and the checksum of the uncompressed JWKs.
 func (n *node) leafGzip() (deflated []byte, crc uint32) {
 	n.forms.gzipOnce.Do(func() {
 		buf := textBuffers.Get().(*[]byte)
@@ -56,7 +56,7 @@ func (n *node) leafGzip() (deflated []byte, crc uint32) {
 	return n.forms.gzip, n.forms.crc
 }
 
-// textBuffers have room for the text of a leaf.
+// textBuffers are buffers for the uncompressed JWKs of a leaf.
 var textBuffers = sync.Pool{New: func() any { b := make([]byte, 0, leafMax*entryLen); return &b }}
 
 var flateWriters = sync.Pool{New: func() any {
@@ -67,8 +67,8 @@ var flateWriters = sync.Pool{New: func() any {
 	return w
 }}
 
-// deflate compresses b to a piece that ends on a byte boundary and refers to nothing before it, so that
-// pieces can be joined in any order (RFC 1951 section 3.2.4).
+// deflate compresses b to a piece that ends on a byte boundary and does not refer to earlier pieces, so
+// that pieces can be joined in any order (RFC 1951 section 3.2.4).
 func deflate(b []byte) []byte {
 	var buf bytes.Buffer
 	w := flateWriters.Get().(*flate.Writer)
@@ -79,11 +79,12 @@ func deflate(b []byte) []byte {
 	return bytes.Clone(buf.Bytes())
 }
 
-// The checksum of two joined texts is computed from theirs, like in zlib's crc32_combine: multiply the
-// first by x to the power of the second text's length in bits, modulo the polynomial of the checksum,
-// and add the second. A number stands for a polynomial, with the lowest power in its highest bit.
+// The checksum of two joined strings is computed from their two checksums, like crc32_combine in zlib:
+// multiply the first checksum by x to the power of the second string's length in bits, modulo the CRC
+// polynomial, and add the second checksum. A number stands for a polynomial, with the lowest power in its
+// highest bit.
 
-// crcPast has the factors for each number of entries.
+// crcPast contains the factor for each number of JWKs in a leaf.
 var crcPast = sync.OnceValue(func() *[leafMax + 1]uint32 {
 	past := [leafMax + 1]uint32{1 << 31}
 	entry := past[0]
@@ -110,14 +111,14 @@ func crcTimes(a, b uint32) (product uint32) {
 	return product
 }
 
-// maxWhole is the number of keys up to which the plain form is cached in one piece: 7.4 MB.
+// maxWhole is the largest number of keys for which the plain form is cached in one piece (7.4 MB).
 const maxWhole = 1 << 14
 
-// wholesMost bounds the whole forms of a set's versions in memory (30 MB), since slow readers may each
-// hold a different version.
+// wholesMost is the maximum number of whole forms of one set's versions in memory (30 MB), since slow
+// readers can each need a different version.
 const wholesMost = 4
 
-// wholes counts the whole forms in memory, until they are garbage collected.
+// wholes counts the whole forms that are not garbage collected yet.
 type wholes struct{ n atomic.Int32 }
 
 func (w *wholes) enter() bool {
@@ -130,15 +131,15 @@ func (w *wholes) enter() bool {
 
 func (w *wholes) leave() { w.n.Add(-1) }
 
-// whole is a set's plain form in one piece. Writing it at once takes half the time of writing hundreds
-// of chunks. It is made at the second request for a version, so that a set which changes before each
-// request is not copied each time.
+// whole is the plain form of a set in one piece. Writing one piece takes half the time of writing hundreds
+// of chunks. It is rendered at the second request for a version, so that a set that changes between any two
+// requests is not copied each time.
 type whole struct {
 	asked atomic.Bool
 	text  atomic.Pointer[[]byte]
 }
 
-// of returns the set's plain form, or nil if it is not cached in one piece.
+// of returns the plain form of the set, or nil if that is not cached in one piece.
 func (w *whole) of(s *Set) []byte {
 	if text := w.text.Load(); text != nil {
 		return *text
@@ -152,8 +153,8 @@ func (w *whole) of(s *Set) []byte {
 	return text
 }
 
-// join joins the texts of the leaves and makes each a part of the joined text, so that they use no
-// memory of their own. The last leaf has no text, since there is no comma after its last key.
+// join joins the JWKs of all leaves and makes the leaves refer to parts of the result, so that their JWKs
+// are stored only once. The last leaf gets no such part, since the result has no comma after the last key.
 func (s *Set) join() []byte {
 	text := append(make([]byte, 0, s.Size()), setHead...)
 	left := s.Len()

@@ -13,28 +13,29 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// acceptBefore is the Accept header of older Followers, which only understand an ETag that is a version.
+// acceptBefore is the Accept header of older Followers, which only understand an ETag that is just the
+// version.
 const acceptBefore = jwks.MediaType + ", application/json"
 
-// writeWindow is the time limit for one piece of a body. A large set has many pieces.
+// writeWindow is the time limit for writing one piece of a body. A large set has many pieces.
 const writeWindow = 30 * time.Second
 
-// Handler serves a published set: GET and HEAD, a strong ETag of version and fingerprint, 304,
-// gzip on request, and ?kid= for a set of only that key, or of only the tombstone if the key is
-// not published. Per request it renders nothing except the plain form of a very large set.
+// Handler serves a published set: GET and HEAD, a strong ETag of version and fingerprint, 304, gzip on
+// request, and ?kid= for a set of only that key, or of only the tombstone if the key is not published. Only
+// the plain form of a very large set is rendered for each request.
 type Handler struct {
 	// Set returns the set for a request. If it returns false, the answer is 404.
 	Set func(*http.Request) (*Set, bool)
-	// MaxAge is the max-age of answers, in whole seconds.
+	// MaxAge is the max-age of responses, in whole seconds.
 	MaxAge time.Duration
-	// Age returns the time since the set for a request was known to be current. It is sent, rounded up,
-	// in the header Age (RFC 9111 section 5.1). If nil, the set is always current.
+	// Age returns the time since the set for a request was last known to be current. Responses contain it,
+	// rounded up, in the header Age (RFC 9111 section 5.1). If nil, sets are always current.
 	Age func(*http.Request) time.Duration
-	// Tombstone returns the key of the set for which no token was ever signed. ?kid= of an unpublished key gets
-	// this key: clients treat a 404 and an empty set as failed fetches, and go on using the key that they have.
-	// If Tombstone is nil or returns false, NotFound answers.
+	// Tombstone returns the published key with which no token was ever signed. It answers ?kid= of an
+	// unpublished key: clients treat a 404 and an empty set as failed fetches, and continue to use the key
+	// that they have. If Tombstone is nil or returns false, NotFound answers.
 	Tombstone func(*http.Request, *Set) (jwks.Key, bool)
-	// NotFound answers if the set does not exist; http.NotFound if nil.
+	// NotFound answers if the set does not exist. The default is http.NotFound.
 	NotFound http.Handler
 
 	cacheOnce    sync.Once
@@ -66,7 +67,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serveSet(w, r, set)
 }
 
-// askedFor reports whether a query asks for one key, and returns that key if it is published.
+// askedFor reports whether a query requests one key, and returns that key if it is published.
 func askedFor(rawQuery string, set *Set) (key *jwks.Key, one bool) {
 	if text, plain := strings.CutPrefix(rawQuery, "kid="); plain { // the usual query, parsed without a map
 		if kid, err := jwks.ParseKID(text); err == nil {
@@ -96,8 +97,8 @@ func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// heads are the values of a set's header fields. They are made at the first request and shared by all
-// answers, so they must not be changed.
+// heads are the values of the header fields for a set. They are computed at the first request and shared by
+// all responses, so they must not be changed.
 type heads struct {
 	once           sync.Once
 	plain, zipped  []string // Etag
@@ -116,7 +117,8 @@ func (s *Set) fields() *heads {
 	return &s.heads
 }
 
-// ageField returns the value of Age, rounded up. It allocates only for an age of more than a second.
+// ageField returns the value of the header Age, rounded up. It allocates only for an age of more than a
+// second.
 func ageField(age time.Duration) []string {
 	switch seconds := (age + time.Second - 1) / time.Second; seconds {
 	case 0:
@@ -128,7 +130,7 @@ func ageField(age time.Duration) []string {
 	}
 }
 
-// Values that are the same for every set, shared by all answers.
+// Values of header fields that are the same for every set and shared by all responses.
 var (
 	noAge, oneSecond = []string{"0"}, []string{"1"}
 
@@ -146,7 +148,7 @@ func (h *Handler) setHead(w http.ResponseWriter, etag []string) {
 	head["Etag"] = etag
 	head["Vary"] = acceptEncoding
 	head["X-Content-Type-Options"] = nosniff
-	// The set is public: a page of any origin may read it.
+	// The set is public, so a page of any origin may read it.
 	head["Access-Control-Allow-Origin"] = anyOrigin
 }
 
@@ -182,7 +184,7 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 		return
 	}
 	out := &patient{w: w, rc: http.NewResponseController(w)}
-	// An error means that the client has gone.
+	// An error means that the client has disconnected.
 	if gzip {
 		_ = set.WriteGzip(out)
 	} else {
@@ -190,14 +192,14 @@ func (h *Handler) serveSet(w http.ResponseWriter, r *http.Request, set *Set) {
 	}
 }
 
-// isBefore reports whether the request comes from an older Follower.
+// isBefore reports whether the request comes from an older Follower, by its Accept header.
 func isBefore(r *http.Request) bool {
 	accept := r.Header["Accept"]
 	return len(accept) == 1 && accept[0] == acceptBefore
 }
 
-// setBareTag sets the ETag that an older Follower understands. It may later name another set,
-// so caches must not store the answer, and it never gets a 304.
+// setBareTag sets the ETag that an older Follower understands. After a restore the same ETag can name
+// another set, so caches must not store the response, and it never gets a 304.
 func (h *Handler) setBareTag(w http.ResponseWriter, fields *heads, gzip bool) {
 	w.Header()["Etag"], w.Header()["Cache-Control"] = fields.bare, noStore
 	if gzip {
@@ -205,8 +207,8 @@ func (h *Handler) setBareTag(w http.ResponseWriter, fields *heads, gzip bool) {
 	}
 }
 
-// serveOne serves a set of one key: the requested one, or the tombstone if that is not
-// published. A JWK does not change, so its kid is the ETag.
+// serveOne serves a set of one key: the requested key, or the tombstone if the requested key is not
+// published. A JWK never changes, so its kid serves as the ETag.
 func (h *Handler) serveOne(w http.ResponseWriter, r *http.Request, set *Set, key *jwks.Key) {
 	if key == nil && h.Tombstone != nil {
 		if stone, ok := h.Tombstone(r, set); ok {
@@ -246,7 +248,7 @@ const pieceLen = 1 << 20
 func (p *patient) Write(b []byte) (n int, err error) {
 	for err == nil && n < len(b) {
 		if p.sent == 0 || p.sent >= pieceLen {
-			// A writer without deadlines has the server's own limit.
+			// Without deadlines, a writer has the server's own limit.
 			_ = p.rc.SetWriteDeadline(time.Now().Add(writeWindow))
 			p.sent = 0
 		}
@@ -257,8 +259,8 @@ func (p *patient) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// matches reports whether If-None-Match has one of the tags, by weak comparison (RFC 9110 section
-// 13.1.2).
+// matches reports whether the headers If-None-Match contain one of the tags, by weak comparison (RFC 9110
+// section 13.1.2).
 func matches(headers []string, tags ...string) bool {
 	for _, header := range headers {
 		for want := range strings.SplitSeq(header, ",") {
@@ -273,8 +275,8 @@ func matches(headers []string, tags ...string) bool {
 	return false
 }
 
-// acceptsGzip reports whether gzip is accepted by name, not by "*", with a weight above 0 (RFC 9110
-// section 12.5.3).
+// acceptsGzip reports whether the client accepts gzip by name, not only by "*", with a weight above 0 (RFC
+// 9110 section 12.5.3).
 func acceptsGzip(headers []string) bool {
 	for _, header := range headers {
 		for coding := range strings.SplitSeq(header, ",") {

@@ -23,7 +23,7 @@ func handlerOf(set *Set) *Handler {
 	return &Handler{Set: func(*http.Request) (*Set, bool) { return set, set != nil }, MaxAge: 5 * time.Second}
 }
 
-// ask sends one request; head lists names and values in turn.
+// ask sends one request. head contains names and values in turn.
 func ask(h http.Handler, method, target string, head ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, nil)
 	for i := 0; i < len(head); i += 2 {
@@ -264,7 +264,8 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// largeSet has 9 MB. Its kids are not hashes, which take long to compute under the race detector.
+// largeSet is a set of 9 MB. Its kids are not hashes, since computing hashes takes long under the race
+// detector.
 var largeSet = sync.OnceValue(func() *Set {
 	random := newRand(34)
 	var b Builder
@@ -282,7 +283,7 @@ var largeSet = sync.OnceValue(func() *Set {
 	return set
 })
 
-// deadlines counts how often the handler asks for more time.
+// deadlines counts how often the Handler extends the write deadline.
 type deadlines struct {
 	http.ResponseWriter
 	set []time.Time
@@ -308,8 +309,8 @@ func TestEachPieceHasItsTime(t *testing.T) {
 	}
 }
 
-// A slow reader gets the complete set that it requested, even if others are published meanwhile, and can send
-// another request on the same connection.
+// A slow reader gets the complete set that it requested, even if other sets are published meanwhile, and
+// can send another request on the same connection.
 func TestSlowReader(t *testing.T) {
 	keys := testKeys(t, 35, 4000)
 	index := NewIndex(buildSet(t, 1, keys...))
@@ -344,7 +345,7 @@ func TestSlowReader(t *testing.T) {
 		if _, err := io.CopyN(&body, resp.Body, 1000); err != nil {
 			t.Fatal(err)
 		}
-		// The handler now waits for the reader; writers do not.
+		// The Handler now waits for the reader, but writers do not wait.
 		for _, key := range keys[:100] {
 			err := index.Apply(jwks.Change{Version: index.Set().Version() + 1, Remove: []jwks.KID{key.KID()}})
 			if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// held is a writer that accepts no more bytes than its room until it is released.
+// held is a writer that blocks after `room` bytes until it is released.
 type held struct {
 	discard
 	room    int
@@ -36,8 +36,8 @@ func heapInUse() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// hold serves requests whose readers stop after the given number of bytes, each in a goroutine, and returns
-// the memory that they use together.
+// hold serves requests, each in a goroutine, for readers that stop after room bytes. It returns the memory
+// that the requests use together.
 func hold(t *testing.T, h http.Handler, requests, room int, ask func(i int) *http.Request, between func(i int)) int64 {
 	t.Helper()
 	release := make(chan struct{})
@@ -55,7 +55,7 @@ func hold(t *testing.T, h http.Handler, requests, room int, ask func(i int) *htt
 	return kept
 }
 
-// wideSet has the largest number of keys that is cached in one piece. As in largeSet, its kids are not hashes.
+// wideSet is the largest set that is cached in one piece. As in largeSet, its kids are not hashes.
 func wideSet(t *testing.T) *Set {
 	t.Helper()
 	random := newRand(171)
@@ -74,8 +74,8 @@ func wideSet(t *testing.T) *Set {
 	return set
 }
 
-// Slow readers of different versions of a large set use the memory of a few copies and of the
-// differences, not of one copy each.
+// Slow readers of different versions of a large set use the memory of a few copies and of the differences,
+// not of one copy per reader.
 func TestSlowReadersOfManyVersions(t *testing.T) {
 	const versions, each = 60, 128 << 10
 	index := NewIndex(wideSet(t))
@@ -110,7 +110,7 @@ func TestSlowReadersOfManyVersions(t *testing.T) {
 	}
 }
 
-// Concurrent requests for the gzip form of one version share it.
+// Concurrent requests for the gzip form of one version share its memory.
 func TestGzipOfOneVersionIsShared(t *testing.T) {
 	set := wideSet(t)
 	kept := hold(t, handlerOf(set), 500, 3<<20, func(int) *http.Request {

@@ -16,11 +16,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newRand returns the same numbers in each run, so that a failure repeats.
+// newRand generates the same numbers in each run, so that failures can be reproduced.
 func newRand(seed uint64) *mathrand.Rand { return mathrand.New(mathrand.NewPCG(seed, 0)) }
 
-// testKey makes a Key of a pseudo-random modulus. Only a signature check would notice that it is not the
-// product of two primes.
+// testKey makes a Key of a pseudo-random modulus. Only a signature check would notice that the modulus is
+// not the product of two primes.
 func testKey(tb testing.TB, random *mathrand.Rand) jwks.Key {
 	tb.Helper()
 	n := randomModulus(random)
@@ -40,7 +40,7 @@ func randomModulus(random mathrand.Source) (n [jwks.ModulusLen]byte) {
 	return n
 }
 
-// testKeys makes keys in the order of their kids.
+// testKeys makes keys, sorted by their kids.
 func testKeys(tb testing.TB, seed uint64, count int) []jwks.Key {
 	tb.Helper()
 	random := newRand(seed)
@@ -67,7 +67,7 @@ func buildSet(tb testing.TB, version uint64, keys ...jwks.Key) *Set {
 	return set
 }
 
-// apply is Set.Apply of the version that is due.
+// apply applies a change with the next version to a set.
 func apply(tb testing.TB, set *Set, add []jwks.Key, remove ...jwks.KID) *Set {
 	tb.Helper()
 	next, err := set.Apply(jwks.Change{Version: set.Version() + 1, Add: add, Remove: remove})

@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Index has a workspace's current Set and passes each change to the readers of a Stream. Reading it
-// never blocks.
+// Index holds the current Set of a workspace and passes each change to the readers of a Stream. Reads never
+// block.
 type Index struct {
 	mu   sync.Mutex
 	set  atomic.Pointer[Set]
@@ -30,7 +30,7 @@ func (x *Index) Set() *Set { return x.set.Load() }
 // Lookup returns the published key with this kid.
 func (x *Index) Lookup(kid jwks.KID) (jwks.Key, bool) { return x.Set().Lookup(kid) }
 
-// Apply applies the next change. After an error, which is one of Set.Apply, the Index is as before.
+// Apply applies the next change. After an error, which comes from Set.Apply, the Index is unchanged.
 func (x *Index) Apply(c jwks.Change) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -44,7 +44,7 @@ func (x *Index) Apply(c jwks.Change) error {
 	return nil
 }
 
-// Replace replaces the set by a later version of it. It ignores an older one.
+// Replace replaces the set by a later version of the same history. It ignores an older version.
 func (x *Index) Replace(set *Set) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -53,8 +53,8 @@ func (x *Index) Replace(set *Set) {
 	}
 }
 
-// Swap replaces the set by one of another history, whatever its version, if the current set is still
-// old. It reports whether it did. Readers of a Stream are told to fetch the set again.
+// Swap replaces the set by a set of another history, whatever its version, if the current set is still
+// `old`. It reports whether it did. Readers of a Stream are then told to fetch the set again.
 func (x *Index) Swap(old, set *Set) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -66,25 +66,25 @@ func (x *Index) Swap(old, set *Set) bool {
 	return true
 }
 
-// show replaces the set. The stored events do not lead to it, so they are dropped.
+// show replaces the set. It drops the stored events, since they do not lead to the new set.
 func (x *Index) show(set *Set) {
 	x.set.Store(set)
 	x.feed.events = nil
 	x.stir()
 }
 
-// keptEvents is the number of changes that an Index stores for its watchers. A watcher that lags
-// more reads the log.
+// keptEvents is the number of changes that an Index stores for its watchers. A watcher that lags by more
+// changes reads the log.
 const keptEvents = 64
 
-// If there are more watchers than crowd, those without a reserved place are woken later, so that they do
-// not compete with the others for a processor.
+// If there are more than crowd watchers, the watchers without a reserved place are woken after crowdWait,
+// so that they do not compete with the others for a processor.
 const (
 	crowd     = 256
 	crowdWait = 10 * time.Millisecond
 )
 
-// feed is shared by the watchers of an Index. It stores nothing while there are none.
+// feed is shared by the watchers of an Index. Without watchers it stores nothing.
 type feed struct {
 	watchers int
 	events   [][]byte      // the last changes, up to the current version, as they are sent
@@ -136,7 +136,7 @@ func (f *feed) stirPublic() {
 	}
 }
 
-// watch makes the Index store changes until unwatch. It returns the present number of resets.
+// watch makes the Index store changes until unwatch is called. It returns the current number of resets.
 func (x *Index) watch() (resets uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -169,7 +169,8 @@ type state struct {
 	keys    int
 }
 
-// since returns the news for a watcher that has a version, with or without a reserved place.
+// since returns the news for a watcher that has the version `after`. reserved says whether the watcher has
+// a reserved place.
 func (x *Index) since(after uint64, reserved bool) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()

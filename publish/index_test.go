@@ -8,7 +8,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Watchers with a reserved place are woken before the others of a crowd.
+// Watchers with a reserved place are woken before all other watchers if there are many.
 func TestIndexWakesTheReservedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys := testKeys(t, 1, 4)

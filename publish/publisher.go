@@ -15,15 +15,16 @@ import (
 )
 
 // Publisher holds every workspace's published set in memory and updates it from the store: with this
-// server's changes at once, with other servers' while Follow runs. If a set can't be updated, it is
-// served as it is. A Publisher is safe for concurrent use, and its readers never wait for a database.
+// server's changes at once, and with other servers' changes while Follow runs. If a set can't be updated,
+// its last version is served. A Publisher is safe for concurrent use, and its readers never wait for a
+// database.
 type Publisher struct {
 	store store.PublishedStore
 
 	mu   sync.RWMutex
 	sets map[string]*published
 	ages ages
-	// onChange are the functions registered by OnChange, by workspace.
+	// onChange contains the functions that were registered by OnChange, by workspace.
 	onChange map[string][]func()
 
 	failures    prometheus.Counter
@@ -33,8 +34,8 @@ type Publisher struct {
 
 // published is the state of one workspace. Its methods are safe for concurrent use.
 type published struct {
-	// updating is full while the set is being updated. It is not a mutex because waiting for it ends
-	// with a context.
+	// updating is full while the set is being updated. It is not a mutex, because waiting for it must end
+	// when a context ends.
 	updating  chan struct{}
 	queued    atomic.Bool           // a goroutine of an updater waits for updating
 	index     atomic.Pointer[Index] // nil until the set has been read
@@ -73,10 +74,10 @@ func (pub *published) reached(version uint64) bool {
 	return set != nil && set.Version() >= version
 }
 
-// changesAtOnce bounds one read of the change log.
+// changesAtOnce is the maximum length of one read of the change log.
 const changesAtOnce = 500
 
-// NewPublisher returns a Publisher without sets: Load and Follow read them. Metrics may be nil.
+// NewPublisher returns a Publisher without sets. Load and Follow read the sets. metrics can be nil.
 func NewPublisher(s store.PublishedStore, metrics prometheus.Registerer) *Publisher {
 	p := &Publisher{
 		store: s, sets: make(map[string]*published), onChange: make(map[string][]func()), failing: logs.Failures{Level: slog.LevelError},
@@ -142,7 +143,7 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Set returns a workspace's published set; false if the workspace is unknown or Unread.
+// Set returns the published set of a workspace. It returns false if the workspace is unknown or Unread.
 func (p *Publisher) Set(workspace string) (*Set, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -162,15 +163,15 @@ func (p *Publisher) Index(workspace string) (*Index, bool) {
 	return index, index != nil
 }
 
-// Changes returns the changes after a version from the store's log, at most limit. It returns the
-// store's errors, such as store.ErrCompacted.
+// Changes returns up to limit changes after a version from the store's log. It returns the errors of the
+// store, such as store.ErrCompacted.
 func (p *Publisher) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return p.store.Changes(ctx, workspace, after, limit)
 }
 
-// entry returns the state of a workspace, which is empty at first.
+// entry returns the state of a workspace. A new state is empty.
 func (p *Publisher) entry(workspace string) *published {
 	p.mu.RLock()
 	pub := p.sets[workspace]
@@ -187,7 +188,7 @@ func (p *Publisher) entry(workspace string) *published {
 	return pub
 }
 
-// forget drops the entry of a workspace that does not exist.
+// forget removes the state of a workspace that does not exist.
 func (p *Publisher) forget(workspace string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

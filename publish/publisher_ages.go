@@ -7,40 +7,41 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// ages records when each published set was known to be up to date. Its owner guards it.
+// ages records when each published set was last known to be up to date. The lock of its Publisher protects
+// it.
 type ages struct {
-	// checked is when the store's versions were last read.
+	// checked is the time of the last read of the store's versions.
 	checked time.Time
-	// lagging are the workspaces whose sets had another version than the store at that time.
+	// lagging contains the workspaces whose sets had another version than the store at the time checked.
 	lagging map[string]lag
-	// damaged are the lagging workspaces whose sets can't be read until they are repaired. They are reported
-	// separately, because otherwise they would hide that other sets are old.
+	// damaged contains the lagging workspaces whose sets can't be read until they are repaired. Age does
+	// not include them, because otherwise they would hide that other sets are old.
 	damaged map[string]struct{}
 }
 
-// lag is the state of a set whose version was not the store's.
+// lag describes a set whose version differed from the store's version.
 type lag struct {
 	since   time.Time // when it was last up to date
 	version uint64    // the store's
 	newer   bool      // the set's version was later
 }
 
-// Age returns how long ago all published sets were known to be up to date, except damaged ones. It is
-// very long before the first Load.
+// Age returns the time since all published sets, except damaged sets, were last known to be up to date. It
+// is very long before the first Load.
 func (p *Publisher) Age() time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return time.Since(p.oldest(p.setOf))
 }
 
-// AgeOf returns the age of one workspace's set.
+// AgeOf is like Age for one workspace's set, even a damaged one.
 func (p *Publisher) AgeOf(workspace string) time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return time.Since(p.currentAt(workspace, p.setOf(workspace)))
 }
 
-// Unread reports whether a workspace exists and its set has not been read yet.
+// Unread reports whether a workspace exists but its set has not been read yet.
 func (p *Publisher) Unread(workspace string) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -48,7 +49,7 @@ func (p *Publisher) Unread(workspace string) bool {
 	return lagging && p.setOf(workspace) == nil
 }
 
-// setOf returns the published set, or nil. The caller holds mu. That does not prevent another set from
+// setOf returns the published set, or nil. The caller holds mu, which does not prevent another set from
 // being published.
 func (p *Publisher) setOf(workspace string) *Set {
 	if pub := p.sets[workspace]; pub != nil {
@@ -57,7 +58,8 @@ func (p *Publisher) setOf(workspace string) *Set {
 	return nil
 }
 
-// oldest returns when all of these sets were last known to be up to date. The caller holds mu.
+// oldest returns when all of these sets, except damaged ones, were last known to be up to date. The caller
+// holds mu.
 func (p *Publisher) oldest(sets func(workspace string) *Set) time.Time {
 	oldest := p.ages.checked
 	for workspace := range p.ages.lagging {
@@ -81,7 +83,8 @@ func (p *Publisher) currentAt(workspace string, set *Set) time.Time {
 	return l.since
 }
 
-// noteVersions records the store's versions, read at start, of the sets that were older or newer.
+// noteVersions records a comparison with the store that began at start. older and newer contain the store's
+// versions of these sets.
 func (p *Publisher) noteVersions(start time.Time, older, newer map[string]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,7 +112,7 @@ func (p *Publisher) noteVersions(start time.Time, older, newer map[string]uint64
 	p.ages = ages{checked: start, lagging: lagging, damaged: damaged}
 }
 
-// noteRead records whether a workspace's set could be read.
+// noteRead records whether the set of a workspace could be read.
 func (p *Publisher) noteRead(workspace string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

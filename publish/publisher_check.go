@@ -9,10 +9,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// ErrDiverged means that a published set differed from the store's. It was replaced.
+// ErrDiverged means that a published set differed from the set in the store and was replaced.
 var ErrDiverged = errors.New("the published set differed from the database and was replaced")
 
-// checkAll compares all published sets with the store's fingerprints, and checks those that differ.
+// checkAll compares all published sets with the store's fingerprints, and calls Check for those that
+// differ.
 func (p *Publisher) checkAll(ctx context.Context) error {
 	prints := make(map[string]versionPrint)
 	reading, cancel := context.WithTimeout(ctx, readTimeout)
@@ -48,8 +49,8 @@ type versionPrint struct {
 	print   jwks.Fingerprint
 }
 
-// agrees reports whether a set has the stored fingerprint. If one of them is newer, the changes in
-// between must account for the difference.
+// agrees reports whether a set has the stored fingerprint. If their versions differ, the changes between
+// the two versions must account for the difference.
 func (p *Publisher) agrees(ctx context.Context, workspace string, set *Set, stored versionPrint) (bool, error) {
 	print := set.Fingerprint()
 	from, to := min(set.Version(), stored.version), max(set.Version(), stored.version)
@@ -76,13 +77,13 @@ func toggle(print *jwks.Fingerprint, c jwks.Change) {
 	}
 }
 
-// unusable reports whether an error of store.Changes means that the log can't be used.
+// unusable reports whether an error of the store means that the change log can't be used.
 func unusable(err error) bool {
 	return errors.Is(err, store.ErrCompacted) || errors.Is(err, store.ErrDamaged)
 }
 
-// Check compares a published set with all keys that the store has. A set that differs is counted,
-// replaced, and reported as ErrDiverged.
+// Check compares a published set with all keys in the store. If the set differs, Check counts the
+// divergence, replaces the set, and returns ErrDiverged.
 func (p *Publisher) Check(ctx context.Context, workspace string) error {
 	index, ok := p.Index(workspace)
 	if !ok {
@@ -104,11 +105,11 @@ func (p *Publisher) Check(ctx context.Context, workspace string) error {
 	return fmt.Errorf("%w: %s at version %d", ErrDiverged, workspace, set.Version())
 }
 
-// swapTries bounds how often a set that was read is updated because another change was published meanwhile.
+// swapTries bounds how often replace tries again because another change was published meanwhile.
 const swapTries = 100
 
-// replace publishes a set that was read from the store in place of any other, with the changes that
-// were made since.
+// replace replaces the published set by a set that was read from the store, plus the changes that were made
+// since.
 func (p *Publisher) replace(ctx context.Context, workspace string, index *Index, set *Set) (err error) {
 	for range swapTries {
 		shown := index.Set()
@@ -123,7 +124,7 @@ func (p *Publisher) replace(ctx context.Context, workspace string, index *Index,
 	return fmt.Errorf("replace the set of %s: it changes too fast", workspace)
 }
 
-// advance returns the set after all changes in the log.
+// advance returns the set after all later changes in the log.
 func (p *Publisher) advance(ctx context.Context, workspace string, set *Set) (*Set, error) {
 	for {
 		changes, err := p.store.Changes(ctx, workspace, set.Version(), changesAtOnce)

@@ -13,7 +13,7 @@ import (
 
 var errBroken = errors.New("the database is broken")
 
-// faulty is a Store that fails on demand. Each hook has the name of its method.
+// faulty is a store that fails on demand. Each hook has the name of the method that it replaces.
 type faulty struct {
 	store.Store
 	mu     sync.Mutex
@@ -96,7 +96,7 @@ func (f *faulty) Published(ctx context.Context, workspace string, yield func(jwk
 	return through(ctx, f, "Published", func() (uint64, error) { return f.Store.Published(ctx, workspace, yield) })
 }
 
-// keysOf returns the keys of a set by way of its JSON form.
+// keysOf returns the keys of a set, read from its JSON form.
 func keysOf(set *publish.Set) []jwks.Key {
 	var body bytes.Buffer
 	if _, err := set.WriteTo(&body); err != nil {

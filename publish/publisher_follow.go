@@ -13,30 +13,30 @@ import (
 )
 
 const (
-	// readTimeout bounds a read of versions or of one page of changes, so that a database that no longer
-	// answers is given up while another may.
+	// readTimeout bounds one read of versions or changes, so that a database that no longer responds is
+	// given up while another can respond.
 	readTimeout = 10 * time.Second
-	// keptChanges is the least number of changes in a workspace's log. There are as many as the set has
-	// keys if that is more: for a follower that needs more changes, the set is smaller.
+	// keptChanges is the minimum number of changes that compaction leaves in a log. If the set has more
+	// keys, as many changes are left: for a follower that needs more changes, fetching the set is faster.
 	keptChanges = 10000
 )
 
 // FollowOptions are the intervals of Follow.
 type FollowOptions struct {
-	// Every is the interval at which the store's versions are read, in case its hints were lost.
+	// Every is the interval at which the store's versions are read, in case hints were lost.
 	Every time.Duration
-	// CheckEvery is the interval at which the published sets are compared with the store's
-	// fingerprints. 0: never.
+	// CheckEvery is the interval at which the published sets are compared with the store's fingerprints. If
+	// 0, they are never compared.
 	CheckEvery time.Duration
-	// CompactEvery is the interval at which the change logs are compacted. 0: never.
+	// CompactEvery is the interval at which the change logs are compacted. If 0, they are never compacted.
 	CompactEvery time.Duration
 	Log          *slog.Logger
 }
 
-// ErrPartly means that some workspaces' sets could not be updated. All others were.
+// ErrPartly means that the sets of some workspaces could not be updated. All other sets were updated.
 var ErrPartly = errors.New("some published sets could not be updated")
 
-// Load updates all sets from the store and waits for it. Errors: ErrPartly; any other error means that
+// Load updates all sets from the store. It returns ErrPartly if some sets failed, and any other error if
 // nothing was read.
 func (p *Publisher) Load(ctx context.Context) error {
 	older, newer, err := p.compareVersions(ctx)
@@ -61,13 +61,13 @@ func (p *Publisher) Load(ctx context.Context) error {
 	return nil
 }
 
-// compareVersions returns the store's versions of the workspaces whose sets are older, and of those
-// whose sets are newer, because the database was restored to an earlier state.
+// compareVersions returns the store's versions of two groups of workspaces: those whose published sets are
+// older, and those whose published sets are newer because the database was restored to an earlier state.
 func (p *Publisher) compareVersions(ctx context.Context) (older, newer map[string]uint64, err error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	// Taken before the store is read, because its changes are published in the meantime.
+	// Read our versions before the store's, because changes are published while the store is read.
 	ours := p.versions()
 	older, newer = make(map[string]uint64), make(map[string]uint64)
 	err = p.store.Versions(ctx, func(workspace string, version uint64, _ jwks.Fingerprint) error {
@@ -86,8 +86,8 @@ func (p *Publisher) compareVersions(ctx context.Context) (older, newer map[strin
 	return older, newer, nil
 }
 
-// Follow keeps the published sets up to date until the context ends: it follows the store's hints, and
-// reads its versions at an interval in any case. Failures are logged, counted and retried.
+// Follow keeps the published sets up to date until the context ends: it follows the store's hints, and also
+// reads the store's versions at an interval. Failures are logged, counted and retried.
 func (p *Publisher) Follow(ctx context.Context, o FollowOptions) {
 	hints := newHints()
 	var tasks sync.WaitGroup
@@ -119,7 +119,7 @@ func (p *Publisher) counted(f func(context.Context) error) func(context.Context)
 	}
 }
 
-// compactAll drops changes from the logs that no follower needs. Every server does so.
+// compactAll removes changes from the logs that no follower needs. Every server runs it.
 func (p *Publisher) compactAll(ctx context.Context) error {
 	var errs []error
 	for workspace := range p.versions() {

@@ -18,7 +18,7 @@ import (
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
-// hinted is a store whose hints come from the test.
+// hinted is a store whose hints are sent by the test.
 type hinted struct {
 	*faulty
 	hints chan string // "lost" ends the Watch
@@ -39,7 +39,7 @@ func (h *hinted) Watch(ctx context.Context, wake func(string)) error {
 	}
 }
 
-// follow has a Publisher follow the server's database until the test ends.
+// follow runs a Publisher that follows the server's database until the test ends.
 func follow(t *testing.T, s *server, o publish.FollowOptions) (*publish.Publisher, *hinted, *prometheus.Registry, *testkit.Log) {
 	t.Helper()
 	registry, log := prometheus.NewRegistry(), new(testkit.Log)
@@ -99,7 +99,7 @@ func TestFollowHints(t *testing.T) {
 	}
 }
 
-// A hint for one workspace is followed while another's large set is being read.
+// A hint for one workspace is handled while another workspace's large set is being read.
 func TestFollowHintsBesideALongRead(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -156,7 +156,7 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 	}
 }
 
-// The database is restored to an earlier state while servers run.
+// While servers run, their database is restored to an earlier state.
 func TestFollowARewoundStore(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -181,7 +181,7 @@ func TestFollowARewoundStore(t *testing.T) {
 	testkit.Eventually(t, "the log tells", func() bool { return strings.Contains(log.String(), "differed from the database") })
 }
 
-// Changes during a comparison are not a divergence, and none of them is lost.
+// Changes during a comparison are not reported as a divergence, and none of them is lost.
 func TestCheckUnderLoad(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -217,7 +217,7 @@ func TestCheckUnderLoad(t *testing.T) {
 	testAgrees(t, s, "acme")
 }
 
-// The set that replaces a wrong one must not undo changes published while it was read.
+// The set that replaces a wrong set must include the changes that were published while it was read.
 func TestCheckUndoesNothing(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -264,7 +264,7 @@ func TestFollowCompacts(t *testing.T) {
 	}
 }
 
-// The check reads a set only if its fingerprint differs from the stored one.
+// The check reads a set only if the fingerprint of the published set differs from the stored fingerprint.
 func TestFollowComparesFingerprints(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

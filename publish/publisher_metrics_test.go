@@ -7,7 +7,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// All metrics of a workspace are of one moment, even if its set is read between two of them.
+// All metrics of a workspace belong to the same moment, even if its set is read while they are collected.
 func TestMetricsAreOfOneMoment(t *testing.T) {
 	p := NewPublisher(nil, nil)
 	pub := p.entry("acme")

@@ -10,8 +10,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Apply publishes a change that was just committed. If an earlier one has not been published yet, it
-// reads the log; if that fails, Follow will do it.
+// Apply publishes a change that was just committed. If an earlier change has not been published yet, Apply
+// reads the log; if that fails, Follow will read it later.
 func (p *Publisher) Apply(ctx context.Context, workspace string, c jwks.Change) {
 	if index, ok := p.Index(workspace); ok && index.Apply(c) == nil {
 		p.changed(workspace)
@@ -23,7 +23,7 @@ func (p *Publisher) Apply(ctx context.Context, workspace string, c jwks.Change) 
 }
 
 // Reach updates a set to at least this version. It returns an error if the store fails or does not have
-// this version, or the context ends; the last good set then stays published.
+// this version, or if the context ends; the last good set then stays published.
 func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64) error {
 	pub := p.entry(workspace)
 	if pub.reached(version) {
@@ -44,8 +44,8 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 	})
 }
 
-// applyLog brings a set to the end of the log, and at least to a version. Errors: errGap and errMismatch,
-// after which the set must be read; the store's.
+// applyLog brings a set to the end of the log, and at least to a version. After errGap and errMismatch, the
+// whole set must be read. Other errors come from the store.
 func (p *Publisher) applyLog(ctx context.Context, workspace string, version uint64) error {
 	index, ok := p.Index(workspace)
 	if !ok {
@@ -66,7 +66,7 @@ func (p *Publisher) applyLog(ctx context.Context, workspace string, version uint
 
 func needsSet(err error) bool { return errors.Is(err, errGap) || errors.Is(err, errMismatch) }
 
-// reload brings a set to at least a version by reading it, for a reason that applyLog returned.
+// reload reads a whole set, which must have at least the given version. reason is the error of applyLog.
 func (p *Publisher) reload(ctx context.Context, workspace string, version uint64, reason error) error {
 	set, err := p.readSet(ctx, workspace)
 	if err != nil {
@@ -90,7 +90,7 @@ func (p *Publisher) reload(ctx context.Context, workspace string, version uint64
 	return nil
 }
 
-// atLeast returns an error if a set that was read is older than a version.
+// atLeast returns an error if a set that was read has a version below least.
 func atLeast(workspace string, has, least uint64) error {
 	if has >= least {
 		return nil
@@ -104,9 +104,9 @@ var (
 	errMismatch = errors.New("the change log does not match the published set")
 )
 
-// readChanges applies one page of the log and returns the number of its changes. The page starts with
-// the change that the published set has already: after a failover that lost a commit, or a restored
-// backup, another change may have that version.
+// readChanges applies one page of the log and returns its number of changes. The page begins with the last
+// published change, to compare it: after a failover that lost a commit, or a restored backup, another
+// change can have the same version.
 func (p *Publisher) readChanges(ctx context.Context, workspace string, index *Index) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -146,7 +146,7 @@ func (p *Publisher) readChanges(ctx context.Context, workspace string, index *In
 	return len(changes), nil
 }
 
-// endsWith reports whether a change can be the last one of a set.
+// endsWith reports whether a change can be the last change that led to a set.
 func endsWith(set *Set, c jwks.Change) bool {
 	published := func(kid jwks.KID) bool { _, ok := set.Lookup(kid); return ok }
 	return !slices.ContainsFunc(c.Remove, published) &&

@@ -84,7 +84,7 @@ func (s *server) Revoke(ctx context.Context, k store.Key) error {
 	return err
 }
 
-// set returns the set that is published here.
+// set returns the set that this server publishes.
 func (s *server) set(workspace string) *publish.Set {
 	s.t.Helper()
 	set, ok := s.publisher.Set(workspace)

@@ -13,8 +13,8 @@ import (
 	"github.com/burnkey/burnkey/publish"
 )
 
-// While one tenant's whole set is read, which takes long, others' changes are published, whether they are
-// found by hints or by polling.
+// While the whole set of one tenant is read, which takes long, changes of other tenants are published,
+// whether hints or polling report them.
 func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 	for name, hint := range map[string]bool{"by hints": true, "by looking": false} {
 		t.Run(name, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 			})
 			end := func() { close(done) }
 			defer func() { end() }()
-			// Together, or the first would be followed by the log.
+			// In one call: otherwise the Publisher could read the log before its beginning is deleted.
 			s.exec(`INSERT INTO changes SELECT workspace, 3, added, removed FROM changes WHERE workspace = 'big';
 				DELETE FROM changes WHERE workspace = 'big' AND version < 3;
 				UPDATE workspaces SET version = 3 WHERE id = 'big'`)
@@ -67,10 +67,10 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 	}
 }
 
-// damage makes a modulus of a workspace invalid.
+// damage makes a modulus of the workspace "bad" invalid.
 const damage = `UPDATE jwks SET n = zeroblob(256) WHERE workspace = 'bad'`
 
-// One tenant's damaged set does not keep a server from serving the other sets.
+// The damaged set of one tenant does not prevent a server from serving the sets of others.
 func TestLoadBesideADamagedSet(t *testing.T) {
 	s := newServer(t)
 	for _, workspace := range []string{"a", "bad", "c"} {
@@ -110,7 +110,7 @@ func TestLoadBesideADamagedSet(t *testing.T) {
 	}
 }
 
-// If a change can't be read, the set is read instead.
+// If a change in the log can't be read, the whole set is read instead.
 func TestFollowAfterADamagedChange(t *testing.T) {
 	for _, at := range []int{1, 2, 3} { // the last published one, and those after it
 		s := newServer(t)
@@ -130,7 +130,8 @@ func TestFollowAfterADamagedChange(t *testing.T) {
 	}
 }
 
-// Anyone with access to the database can send hints about workspaces that do not exist.
+// Hints about workspaces that do not exist have no effect: anyone with access to the database can send
+// them.
 func TestFollowForeignHints(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

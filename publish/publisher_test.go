@@ -20,7 +20,7 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// testAgrees compares the set that a server publishes with the store, key by key.
+// testAgrees compares a published set with the set in the store, key by key.
 func testAgrees(t *testing.T, s *server, workspace string) {
 	t.Helper()
 	var want []jwks.Key
@@ -37,7 +37,7 @@ func testAgrees(t *testing.T, s *server, workspace string) {
 	}
 }
 
-// Changes that arrive out of order wait for the missing one.
+// If changes arrive out of order, the Publisher reads the missing change.
 func TestPublisherReadsTheChangeThatIsMissing(t *testing.T) {
 	here := newServer(t)
 	here.workspace("acme")
@@ -81,7 +81,7 @@ func TestPublisherLoad(t *testing.T) {
 	}
 }
 
-// After a failure the last good set stays published, and other tenants are not delayed.
+// After a failure the last good set stays published, and other tenants' sets are not delayed.
 func TestPublisherLoadFails(t *testing.T) {
 	for _, method := range []string{"Versions", "Changes", "Published"} {
 		t.Run(method, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestPublisherLoadGoesOnBehindAFailure(t *testing.T) {
 	}
 }
 
-// A log that does not lead to the store's set is not followed: the set is read.
+// If the log does not lead to the store's set, the Publisher reads the set instead.
 func TestPublisherDiverged(t *testing.T) {
 	stranger := storetest.NewKey(t)
 	for name, alter := range map[string]func([]jwks.Change) []jwks.Change{
@@ -148,7 +148,7 @@ func TestPublisherDiverged(t *testing.T) {
 		"a gap further on":     func(c []jwks.Change) []jwks.Change { return append(c[:2:2], c[3:]...) },
 		"an unknown key goes":  func(c []jwks.Change) []jwks.Change { c[1].Remove = []jwks.KID{stranger.KID()}; return c },
 		"a known key is added": func(c []jwks.Change) []jwks.Change { c[2].Add = c[1].Add; return c },
-		// The last published change belongs to another history.
+		// The last published change is a change of another history.
 		"another key led here": func(c []jwks.Change) []jwks.Change { c[0].Add = []jwks.Key{stranger}; return c },
 		"the last key is gone": func(c []jwks.Change) []jwks.Change {
 			c[0] = jwks.Change{Version: 1, Remove: []jwks.KID{c[0].Add[0].KID()}}
@@ -181,7 +181,7 @@ func TestPublisherDiverged(t *testing.T) {
 	}
 }
 
-// still is an empty store that works within synctest.
+// still is an empty store that works in a synctest bubble.
 type still struct {
 	faulty
 	loads chan struct{}
@@ -252,7 +252,7 @@ func expectMetric(t *testing.T, registry *prometheus.Registry, name string, want
 	t.Errorf("there is no %s", name)
 }
 
-// The end of the context is not a failure, even while versions are read.
+// The end of the context is not logged as a failure, even while versions are read.
 func TestFollowEndsQuietly(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -16,15 +16,15 @@ type tombstone struct {
 	again time.Time                // when to read it again after a failure; guarded by mu
 }
 
-// Readers wait at most tombstoneTimeout for the database. After a failure it is not asked again
-// for tombstoneAgain.
+// A reader waits for the database at most tombstoneTimeout. After a failure, the database is not queried
+// again for tombstoneAgain.
 const (
 	tombstoneTimeout = 2 * time.Second
 	tombstoneAgain   = time.Second
 )
 
-// Tombstone returns the published key for which no token was ever signed; false if it is not
-// known and can't be read from the database.
+// Tombstone returns the published key with which no token was ever signed. It returns false if that key is
+// not cached and can't be read from the database.
 func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *Set) (jwks.Key, bool) {
 	t := &p.entry(workspace).tombstone
 	if key, ok := t.in(set); ok {
@@ -49,7 +49,8 @@ func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *Set) (
 	return t.in(set)
 }
 
-// in returns the tombstone if it is known and in the set: after a restore the set may have another.
+// in returns the cached tombstone if the set contains it: after a restore the set can have another
+// tombstone.
 func (t *tombstone) in(set *Set) (jwks.Key, bool) {
 	key := t.key.Load()
 	if key == nil {
@@ -59,7 +60,8 @@ func (t *tombstone) in(set *Set) (jwks.Key, bool) {
 	return *key, ok
 }
 
-// learnTombstones reads all tombstones in advance, so that they are known during an outage of the database.
+// learnTombstones reads all tombstones in advance, so that they are available during an outage of the
+// database.
 func (p *Publisher) learnTombstones(ctx context.Context) {
 	for workspace := range p.versions() {
 		if ctx.Err() != nil {

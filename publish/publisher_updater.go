@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// logsAtOnce and setsAtOnce are how many workspaces are updated at the same time from their logs, and
-	// how many by reading their sets.
+	// logsAtOnce is the number of workspaces that are updated at the same time from their logs, and
+	// setsAtOnce the number by reading their whole sets.
 	logsAtOnce = 4
 	setsAtOnce = 2
-	// damagedPause is how long a damaged set is not read again: it may be large, and is not repaired in a
-	// second.
+	// damagedPause is the time before a damaged set is read again: the set can be large, and a repair takes
+	// longer than a second.
 	damagedPause = 15 * time.Second
 
 	cannotUpdate = "cannot update published sets"
 )
 
-// updater updates workspaces for Follow, each in a goroutine of its own, so that a set that is large or
-// damaged does not delay others.
+// updater updates workspaces for Follow. Each update runs in a separate goroutine, so that a large or
+// damaged set does not delay others.
 type updater struct {
 	*Publisher
 	log   *slog.Logger
@@ -40,7 +40,7 @@ func newUpdater(p *Publisher, tasks *sync.WaitGroup, log *slog.Logger) *updater 
 	}
 }
 
-// damage is why a set could not be read.
+// damage describes a set that could not be read, and why.
 type damage struct {
 	err   error
 	until time.Time // when to read it again
@@ -59,7 +59,7 @@ func (u *updater) followHints(ctx context.Context, h *hints) {
 	}
 }
 
-// updateAll starts to bring all sets to the store's versions.
+// updateAll starts the updates of all sets whose versions differ from the store's versions.
 func (u *updater) updateAll(ctx context.Context) error {
 	older, newer, err := u.compareVersions(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (u *updater) updateAll(ctx context.Context) error {
 	return nil
 }
 
-// start runs update for a workspace once no other goroutine updates it.
+// start runs update in a goroutine once no other goroutine updates the workspace.
 func (u *updater) start(ctx context.Context, workspace string, update func() error) {
 	pub := u.entry(workspace)
 	if !pub.queued.CompareAndSwap(false, true) {
@@ -98,7 +98,7 @@ func (u *updater) start(ctx context.Context, workspace string, update func() err
 	})
 }
 
-// report counts and logs whether a workspace could be updated.
+// report counts and logs the success or failure of a workspace's update.
 func (u *updater) report(workspace string, err error) {
 	if err != nil {
 		u.failures.Inc()
@@ -106,7 +106,7 @@ func (u *updater) report(workspace string, err error) {
 	u.failing.Note(u.log.With("workspace", workspace), workspace, cannotUpdate, err)
 }
 
-// catchUp brings a set to the end of its log, and at least to a version.
+// catchUp brings a set to the end of its log, and at least to the given version.
 func (u *updater) catchUp(ctx context.Context, workspace string, version uint64) error {
 	pub := u.entry(workspace)
 	if version > 0 && pub.reached(version) {
@@ -126,7 +126,7 @@ func (u *updater) catchUp(ctx context.Context, workspace string, version uint64)
 	return err
 }
 
-// goBack brings a set that is newer than the store's version back to it.
+// goBack replaces a set that is newer than the store's version by the set in the store.
 func (u *updater) goBack(ctx context.Context, workspace string, version uint64) error {
 	if !u.entry(workspace).reached(version + 1) {
 		return nil
@@ -134,7 +134,7 @@ func (u *updater) goBack(ctx context.Context, workspace string, version uint64) 
 	return withPlace(ctx, u.sets, func() error { return u.Check(ctx, workspace) })
 }
 
-// withPlace calls f while it occupies one of places.
+// withPlace calls f while it occupies a place in places.
 func withPlace(ctx context.Context, places chan struct{}, f func() error) error {
 	select {
 	case places <- struct{}{}:
@@ -145,14 +145,14 @@ func withPlace(ctx context.Context, places chan struct{}, f func() error) error 
 	}
 }
 
-// rewatch and rewatchMax are the first and the longest wait before a lost Watch is started again. Follow
-// polls the versions in any case.
+// rewatch and rewatchMax are the shortest and the longest wait before a failed Watch is started again.
+// Meanwhile Follow still polls the versions.
 const (
 	rewatch    = time.Second
 	rewatchMax = 5 * time.Second
 )
 
-// hints collects the store's hints until they are followed.
+// hints collects the store's hints until Follow handles them.
 type hints struct {
 	mu         sync.Mutex
 	workspaces map[string]struct{}

@@ -9,22 +9,23 @@ import (
 )
 
 const (
-	// beatStep is the step to which requested heartbeats are rounded down, so that there are few
-	// different lengths.
+	// beatStep is the step to which requested intervals of heartbeats are rounded down, so that there are
+	// few different intervals.
 	beatStep = 250 * time.Millisecond
-	// pulses is the number of groups into which readers with the same heartbeat are divided. A
-	// group is woken together, since a wake-up costs more than a heartbeat; with only one group,
-	// a change could wait for all heartbeats.
+	// pulses is the number of groups into which readers with the same heartbeat interval are divided. A
+	// group is woken together, since a wake-up costs more than a heartbeat. With only one group, a change
+	// could wait for all heartbeats.
 	pulses = 32
-	// addressBeats is how many heartbeats a second all readers from one address get, apart from those with a
-	// reserved place. If they request more, each gets fewer, down to one in Stream.Heartbeat.
+	// addressBeats is the maximum number of heartbeats per second for all readers from one address without
+	// a reserved place. If they request more, each reader gets fewer heartbeats, but at least one per
+	// Stream.Heartbeat.
 	addressBeats = 500
 )
 
 // pulseStart is the origin of all pulses.
 var pulseStart = time.Now()
 
-// beat returns the interval of heartbeats that a reader requests.
+// beat returns the interval of heartbeats that a reader requests, within its limits.
 func (s *Stream) beat(r *http.Request) time.Duration {
 	asked, err := strconv.ParseFloat(r.URL.Query().Get("heartbeat"), 64)
 	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // also true for NaN
@@ -34,7 +35,7 @@ func (s *Stream) beat(r *http.Request) time.Duration {
 	return min(s.Heartbeat, max(MinHeartbeat, step))
 }
 
-// least returns the shortest interval that readers from the seat's address get at present.
+// least returns the shortest interval of heartbeats that readers from the seat's address currently get.
 func (p *seat) least() time.Duration {
 	if p.keyed {
 		return 0
@@ -50,16 +51,16 @@ func (d *reader) pause() time.Duration {
 
 func newGroup() time.Duration { return rand.N[time.Duration](pulses) }
 
-// untilPulse returns the time until a group's next heartbeat, more than 0 and less than beat.
-// The moments are the same for the whole group, whatever else is sent.
+// untilPulse returns the time until a group's next heartbeat, which is more than 0 and less than beat. The
+// times of heartbeats are the same for the whole group, whatever else is sent.
 func untilPulse(now time.Time, beat, group time.Duration) time.Duration {
 	every := max(beat*15/16, 1) // the rest allows for the delay from timer to network
 	return every - (now.Sub(pulseStart)+every-every*group/pulses)%every
 }
 
-// heartbeat reports that everything has been sent, how old that is, and the time of the report
-// in seconds since the stream began. From that time a reader learns how long the heartbeat was
-// on its way, whatever its own clock shows; from the fingerprint, that its history is this one.
+// heartbeat reports the age of everything sent so far, and the time in seconds since the stream began. From
+// this time a reader learns how long the heartbeat was on its way, whatever the reader's clock shows; from
+// the fingerprint, that it has the server's history.
 func (d *reader) heartbeat() []byte {
 	beat := make([]byte, 0, 128)
 	beat = appendSeconds(append(beat, ": age="...), d.age)
@@ -71,7 +72,7 @@ func (d *reader) heartbeat() []byte {
 	return append(beat, "\n\n"...)
 }
 
-// appendSeconds appends a time that is not negative, rounded to milliseconds.
+// appendSeconds appends a duration in seconds, rounded to milliseconds. The duration must not be negative.
 func appendSeconds(b []byte, d time.Duration) []byte {
 	ms := d.Round(time.Millisecond).Milliseconds()
 	b = strconv.AppendInt(b, ms/1000, 10)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Any number of readers are woken at a few moments only, and each at least once per heartbeat.
+// Any number of readers are woken at only a few different times, and each reader at least once per
+// heartbeat interval.
 func TestManyReadersHaveFewMoments(t *testing.T) {
 	const beat, every = MinHeartbeat, MinHeartbeat * 15 / 16
 	moments := make(map[time.Duration]bool)
@@ -31,8 +32,8 @@ func TestManyReadersHaveFewMoments(t *testing.T) {
 	}
 }
 
-// Very many readers from one address share a limited number of heartbeats. A few readers, other
-// addresses and readers with a reserved place get what they request.
+// Very many readers from one address share a limited number of heartbeats. A few readers, readers from
+// other addresses and readers with a reserved place get the interval that they request.
 func TestHeartbeatsOfOneAddressAreBounded(t *testing.T) {
 	s := NewStream(nil, nil)
 	index := NewIndex(buildSet(t, 1))
@@ -59,7 +60,7 @@ func TestHeartbeatsOfOneAddressAreBounded(t *testing.T) {
 	}
 }
 
-// Unusual intervals of heartbeats do not each make a group.
+// Unusual heartbeat intervals are rounded, so that they do not form a group each.
 func TestHeartbeatsHaveFewLengths(t *testing.T) {
 	s := NewStream(nil, nil)
 	lengths := make(map[time.Duration]bool)

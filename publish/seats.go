@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Reasons why a Stream has no place for a reader, for errors.Is. Each of them matches ErrReaders.
+// Reasons why a Stream has no place for a reader, for errors.Is. All of them match ErrReaders.
 var (
 	ErrReaders        = errors.New("the stream has too many readers")
 	ErrReadersSet     = readersError("this set's stream has too many readers")
@@ -21,15 +21,15 @@ func (e readersError) Is(target error) bool { return target == ErrReaders }
 
 // StreamReader identifies a reader of a Stream.
 type StreamReader struct {
-	// Address is the address that the reader's place counts to.
+	// Address is the address to whose limit the reader's place counts.
 	Address string
-	// Key, unless empty, is the key whose reserved place the reader takes if one is free. It
-	// keeps the place as long as Holds returns true. Holds is called often.
+	// Key, unless empty, is the key whose reserved place the reader gets if one is free. The reader keeps
+	// the place while Holds returns true. Holds is called often.
 	Key   string
 	Holds func() bool
 }
 
-// StreamLimits bounds the concurrent readers of a Stream. Each limit belongs to an owner, so
+// StreamLimits bounds the concurrent readers of a Stream. There is a limit per set, address and key, so
 // that none of them can take every place. Readers with a Key have separate places.
 type StreamLimits struct {
 	Public     int // readers without a Key
@@ -39,24 +39,24 @@ type StreamLimits struct {
 	PerKey     int // readers with the same Key
 }
 
-// DefaultStreamReaders is the number of places for readers without a Key in a Stream of NewStream.
+// DefaultStreamReaders is the number of places for readers without a Key in a Stream made by NewStream.
 const DefaultStreamReaders = 10000
 
-// StreamPlaces returns limits for this many readers without a Key (10 or more) and twice as
-// many reserved places: a gateway may follow ten thousand sets.
+// StreamPlaces returns limits for the given number of readers without a Key (at least 10) and twice as many
+// reserved places: a gateway can follow ten thousand sets.
 func StreamPlaces(readers int) StreamLimits {
 	return StreamLimits{
 		Public: readers, PerSet: readers / 2, PerAddress: readers / 10, Reserved: 2 * readers, PerKey: readers,
 	}
 }
 
-// seats counts the readers of a Stream by owner. It is safe for concurrent use.
+// seats counts the readers of a Stream, by the owner of the limit. It is safe for concurrent use.
 type seats struct {
 	mu    sync.Mutex
 	taken map[any]int
 }
 
-// Owners of a place, in addition to its Index.
+// Kinds of owners of a limit. An Index is an owner too.
 type (
 	pool     string
 	ofKey    string
@@ -65,15 +65,15 @@ type (
 
 const publicPool, reservedPool = pool("public"), pool("reserved")
 
-// share is an owner of a place and its limit.
+// share is a limit for the readers of one owner.
 type share struct {
 	owner any
 	most  int
 	full  error
 }
 
-// take takes a place of all the owners, or none of them, and then returns the error of the
-// first owner that is full.
+// take takes a place under all of these limits. If a limit is reached, it takes no place and returns that
+// limit's error.
 func (p *seats) take(shares []share) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +116,7 @@ type seat struct {
 	keyed  bool
 }
 
-// enter takes a reserved place for a reader with a valid Key, else a public one.
+// enter takes a reserved place for a reader with a Key if one is free, and a public place otherwise.
 func (p *seat) enter() error {
 	l := p.stream.Limits
 	if p.who.Key != "" {
@@ -136,7 +136,7 @@ func (p *seat) enter() error {
 	return err
 }
 
-// keep exchanges the reserved place for a public one once the Key is no longer valid.
+// keep exchanges the reserved place for a public place once the Key is no longer valid.
 func (p *seat) keep() error {
 	if !p.keyed || p.who.Holds == nil || p.who.Holds() {
 		return nil

@@ -1,5 +1,5 @@
 // Package publish serves the published keys of workspaces: a Set is one version of a workspace's keys, an
-// Index has its current Set, a Handler serves the Set and a Stream its changes.
+// Index holds the current Set, a Handler serves the Set and a Stream serves its changes.
 package publish
 
 import (
@@ -13,11 +13,11 @@ import (
 )
 
 // Set is one version of a workspace's published keys. It is immutable: Apply returns another Set, which
-// shares everything that the change does not touch. A Set is safe for concurrent use.
+// shares everything that the change does not affect. A Set is safe for concurrent use.
 //
-// The JSON form has the keys in the order of their kids, so equal keys give equal bytes on every
-// server, whatever their history. It is rendered in chunks, each at most once after a change, except
-// that the plain form of more than maxKept keys is not cached.
+// The JSON form has the keys in the order of their kids, so equal keys give equal bytes on every server,
+// whatever their history. It is rendered in chunks, each at most once after a change; but the plain form of
+// more than maxKept keys is not cached.
 type Set struct {
 	version uint64
 	print   jwks.Fingerprint
@@ -39,7 +39,7 @@ func (s *Set) Fingerprint() jwks.Fingerprint { return s.print }
 // Len returns the number of keys.
 func (s *Set) Len() int { return s.root.count }
 
-// Lookup returns the key with this kid. It takes as many steps as the trie is deep: 7 for a million keys.
+// Lookup returns the key with this kid. The number of steps is the depth of the trie: 7 for a million keys.
 func (s *Set) Lookup(kid jwks.KID) (jwks.Key, bool) {
 	key := s.root.lookup(&kid)
 	if key == nil {
@@ -59,8 +59,8 @@ func (s *Set) KIDs(yield func(jwks.KID) bool) {
 	}
 }
 
-// Apply returns the set after c. It returns jwks.ErrVersionGap, jwks.ErrNotPublished or
-// jwks.ErrPublished if c does not fit.
+// Apply returns the set after c. It returns jwks.ErrVersionGap, jwks.ErrNotPublished or jwks.ErrPublished
+// if c can't be applied.
 func (s *Set) Apply(c jwks.Change) (*Set, error) {
 	if c.Version != s.version+1 {
 		return nil, fmt.Errorf("%w: version %d after %d", jwks.ErrVersionGap, c.Version, s.version)
@@ -116,7 +116,7 @@ func (b *Builder) flush() error {
 	return nil
 }
 
-// Set returns the keys added so far as the set of a version. Its errors are those of Add.
+// Set returns the keys added so far as a Set with the given version. Its errors are those of Add.
 func (b *Builder) Set(version uint64) (*Set, error) {
 	if err := b.flush(); err != nil {
 		return nil, err
@@ -129,10 +129,11 @@ func (s *Set) Size() int64 {
 	return int64(len(setHead)+len(setTail)) + int64(max(0, s.Len()*entryLen-1))
 }
 
-// maxKept is the number of keys up to which the plain form is cached: 60 MB of text.
+// maxKept is the largest number of keys for which the plain form is cached (60 MB).
 const maxKept = 1 << 17
 
-// WriteTo writes the JSON form (RFC 7517 section 5), in chunks or, if it is cached in one piece, at once.
+// WriteTo writes the JSON form (RFC 7517 section 5): at once if it is cached in one piece, and otherwise in
+// chunks.
 func (s *Set) WriteTo(w io.Writer) (int64, error) {
 	if text := s.whole.of(s); text != nil {
 		n, err := w.Write(text)
@@ -157,11 +158,11 @@ func (s *Set) WriteTo(w io.Writer) (int64, error) {
 	return out.n, out.err
 }
 
-// gzipHead: deflate, no name, no time, system unknown (RFC 1952 section 2.3).
+// gzipHead is a gzip header: deflate, no name, no time, unknown system (RFC 1952 section 2.3).
 var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
 // WriteGzip writes the JSON form as one gzip member. Each chunk is compressed once, at the first request
-// after the change that made it.
+// after a change to it.
 func (s *Set) WriteGzip(w io.Writer) error {
 	out := counting{w: w}
 	out.write(gzipHead)
@@ -209,7 +210,7 @@ func (f *lastForm) of(leaf *node) (deflated, text []byte) {
 
 var (
 	headGz = sync.OnceValue(func() []byte { return deflate([]byte(setHead)) })
-	// The last block is empty and has the final bit (RFC 1951 section 3.2.3).
+	// endGz ends with an empty block that has the final bit (RFC 1951 section 3.2.3).
 	endGz = sync.OnceValue(func() []byte { return append(deflate([]byte(setTail)), 0x03, 0x00) })
 )
 

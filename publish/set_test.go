@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// model is the reference for a Set: a map of keys.
+// model is the reference with which a Set is compared: a map of keys.
 type model map[jwks.KID]jwks.Key
 
 func modelOf(keys []jwks.Key) model {
@@ -32,7 +32,7 @@ func (m model) sorted() []jwks.Key {
 	return keys
 }
 
-// text renders the model the plain way, as the reference for the Set's bytes.
+// text renders the model in a simple way, as the reference for the bytes of a Set.
 func (m model) text() []byte {
 	var jwks [][]byte
 	for _, key := range m.sorted() {
@@ -41,7 +41,7 @@ func (m model) text() []byte {
 	return slices.Concat([]byte(setHead), bytes.Join(jwks, []byte(",")), []byte(setTail))
 }
 
-// check compares everything in a Set with the model.
+// check compares all parts of a Set with the model.
 func (m model) check(tb testing.TB, set *Set) {
 	tb.Helper()
 	if set.Len() != len(m) {
@@ -58,8 +58,8 @@ func (m model) check(tb testing.TB, set *Set) {
 	checkShape(tb, set.root, 0, nil)
 }
 
-// checkShape checks that a node is a leaf if and only if its keys fit into one. So the shape of the trie, and
-// with it the gzip bytes, depends only on the keys.
+// checkShape checks that a node is a leaf if and only if its keys fit into a leaf. The shape of the trie,
+// and thus the gzip form, then depends only on the keys.
 func checkShape(tb testing.TB, n *node, depth int, path []int) {
 	tb.Helper()
 	if (n.kids == nil) != (n.count <= leafMax) {
@@ -88,7 +88,7 @@ func checkGzip(tb testing.TB, set *Set) {
 	}
 }
 
-// gzipError decodes the gzip form and compares it with the plain one.
+// gzipError decodes the gzip form and compares it with the plain form.
 func gzipError(set *Set) error {
 	var plain, packed, again bytes.Buffer
 	_, err := set.WriteTo(&plain)
@@ -116,7 +116,7 @@ func gzipError(set *Set) error {
 	return nil
 }
 
-// Sizes around each limit at which the shape of the trie or its text changes.
+// sizes are around each limit at which the shape of the trie or the rendered form changes.
 var sizes = []int{0, 1, 2, 63, 64, 65, 66, 127, 128, 129, 130, 255, 256, 257, 511, 513, 1023, 1024, 1025}
 
 func TestSetOfEverySize(t *testing.T) {
@@ -146,7 +146,7 @@ func TestSetOfEverySize(t *testing.T) {
 	}
 }
 
-// The bytes, also those of gzip, do not reveal the history of the set.
+// Neither the plain form nor the gzip form reveals the history of the set.
 func TestBytesDoNotDependOnHistory(t *testing.T) {
 	all := testKeys(t, 12, 1200)
 	for _, size := range []int{0, 1, 64, 65, 128, 129, 300} {
@@ -216,7 +216,7 @@ func TestApplyErrors(t *testing.T) {
 		}
 		modelOf(in).check(t, set)
 	}
-	// Removal comes first: a key may be taken out and put back in one change.
+	// Apply removes keys before it adds others: one change can remove a key and add it again.
 	set := apply(t, buildSet(t, 5, in...), in[:1], in[0].KID())
 	modelOf(in).check(t, set)
 }
@@ -254,7 +254,7 @@ func TestBuilderRefusesDuplicates(t *testing.T) {
 	}
 }
 
-// A Builder can add keys after it has built a Set, which does not change.
+// A Builder can add keys after it has built a Set, and the Set does not change.
 func TestBuilderGoesOn(t *testing.T) {
 	keys := testKeys(t, 16, 150)
 	var b Builder
@@ -286,7 +286,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// failing is a writer that fails after some bytes.
+// failing is a writer that fails after `left` bytes.
 type failing struct{ left int }
 
 var errWrite = errors.New("the reader has gone")

@@ -15,13 +15,13 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Reasons to refuse a reader, for errors.Is. Other errors come from Stream.Log.
+// Reasons to refuse a reader, for errors.Is. All other errors come from Stream.Log.
 var (
 	ErrNoSet    = errors.New("no such set")
 	ErrPosition = errors.New("invalid position in the stream: must be a version")
 	ErrBody     = errors.New("a request for the stream must not have a body")
-	// ErrTooOld is returned by Stream.Log if the log no longer has the changes after a version. The
-	// reader is then told to fetch the set again.
+	// ErrTooOld is returned by Stream.Log if the log no longer has the changes after a version. The Stream
+	// then notifies the reader to fetch the set again.
 	ErrTooOld = errors.New("the log no longer has these changes")
 )
 
@@ -38,32 +38,34 @@ const (
 	aheadCheck       = time.Second
 )
 
-// Stream serves the changes of a published set as Server-Sent Events, after the version in after= or
-// Last-Event-ID. A change is an event "change" with the version as its id. An event "reset" tells the
-// reader to fetch the set again. Comments are heartbeats: the age of the set and the time since the
-// beginning of the stream, in seconds, and the version after everything sent so far, with its
-// fingerprint. A change is rendered once for all readers. A reader that does not read is disconnected.
+// Stream serves the changes of a published set as Server-Sent Events, after the version in the parameter
+// after or in Last-Event-ID. A change is an event "change" with the version as its id. An event "reset"
+// tells the reader to fetch the set again. Comments are heartbeats: the age of the set and the time since
+// the beginning of the stream, in seconds, and the version and fingerprint after everything sent so far. A
+// change is rendered once for all readers. A reader that does not read is disconnected.
 //
-// NewStream returns a Stream. Its fields must not change after the first use. It is safe for concurrent
-// use if its functions are.
+// NewStream returns a Stream. Its fields must not change after the first use. It is safe for concurrent use
+// if its functions are.
 type Stream struct {
 	// Index returns the index for a request. If it returns false, the request is refused with ErrNoSet.
 	Index func(*http.Request) (*Index, bool)
-	// Log returns at most limit changes after a version, oldest first, or ErrTooOld. It is called for
-	// readers that lag more than the Index stores.
+	// Log returns up to limit changes after a version, oldest first, or ErrTooOld. It is called for a
+	// reader that lags by more changes than the Index stores.
 	Log func(r *http.Request, after uint64, limit int) ([]jwks.Change, error)
-	// Age returns the time since the index for a request was known to be current. If nil, it is always current.
+	// Age returns the time since the index for a request was last known to be current. If nil, it is always
+	// current.
 	Age func(*http.Request) time.Duration
-	// Refuse answers refused requests; in plain text if nil.
+	// Refuse answers refused requests. If nil, the response is plain text.
 	Refuse func(http.ResponseWriter, *http.Request, error)
-	// Heartbeat is the interval of heartbeats. A reader can request a shorter one by heartbeat=, in
-	// seconds. All readers from one address without a Key get at most 500 heartbeats a second.
+	// Heartbeat is the interval of heartbeats. A reader can request a shorter interval by the parameter
+	// heartbeat, in seconds. All readers from one address without a Key together get at most 500 heartbeats
+	// a second.
 	Heartbeat time.Duration
-	// Who identifies the reader that sends a request. If nil, all readers have the same address and no Key.
+	// The function Who identifies the reader that sends a request. If nil, all readers have the same address and no Key.
 	Who func(*http.Request) StreamReader
 	// Limits bounds the concurrent readers.
 	Limits StreamLimits
-	// Closing ends all streams when it is closed.
+	// All streams end when Closing is closed.
 	Closing <-chan struct{}
 
 	window  time.Duration // streamWindow, except in tests
@@ -115,7 +117,7 @@ func (s *Stream) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// serve returns an error if nothing was sent, and nil at the end of a stream.
+// serve serves a stream. It returns an error only if nothing was sent.
 func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength != 0 { // the server would wait for it before sending the header
 		return ErrBody
@@ -142,7 +144,7 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer index.unwatch()
 	boundBuffer(r)
-	// The server's read limit would end the request.
+	// The server's read limit would end the stream.
 	if err := reader.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
@@ -156,8 +158,8 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// position returns the version after which the stream begins. The header takes precedence: a browser
-// that reconnects sends it with the original URL.
+// position returns the version after which the stream begins. The header takes precedence over the query: a
+// browser that reconnects sends the header with the original URL.
 func position(r *http.Request) (uint64, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -187,7 +189,8 @@ type reader struct {
 	sent   state  // of the same version
 	resets uint64 // resets of the index that the reader knows of
 	since  time.Time
-	// aheadSince is when the reader's version was first found to be later than that of the index.
+	// aheadSince is the time at which the reader's version was first found to be later than the version of
+	// the index.
 	aheadSince time.Time
 
 	beatAsked time.Duration // the requested interval
@@ -252,7 +255,8 @@ func (d *reader) ageNow() time.Duration {
 	return d.Age(d.r)
 }
 
-// next returns what must be sent now. If there is nothing, wake is closed when there may be something.
+// next returns the events that must be sent now. Without events, it returns a channel that is closed when
+// there may be some.
 func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
 	news := d.index.since(d.last, d.seat.keyed)
 	if d.resets != news.resets {
@@ -276,8 +280,8 @@ func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
 	return d.read(news)
 }
 
-// isAhead reports whether the reader's version does not exist. Another server may have sent it a version
-// that this server does not have yet; it will have it at the latest after its next check.
+// isAhead reports whether the reader's later version does not exist. Another server can have sent a version
+// that this server does not have yet; this server has it at the latest after its next check.
 func (d *reader) isAhead() bool {
 	now := time.Now()
 	if d.aheadSince.IsZero() {
@@ -304,7 +308,7 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 	case err != nil:
 		return nil, nil, err
 	case len(changes) == 0:
-		// The log is older than the index. Wait instead of reading it again and again.
+		// The log is older than the index. Wait instead of reading the log again and again.
 		return nil, news.wake, nil
 	}
 	var page []byte
@@ -321,14 +325,14 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 	return [][]byte{page}, nil, nil
 }
 
-// reset tells the reader to fetch the set, which has at least this version. The event has no id, so a
-// reader that is disconnected before it has fetched the set is told again.
+// reset returns an event that tells the reader to fetch the set, which has at least this version. The event
+// has no id, so a reader that disconnects before it has fetched the set gets the event again.
 func (d *reader) reset(news news) [][]byte {
 	d.last, d.resets, d.aheadSince = news.version, news.resets, time.Time{}
 	return [][]byte{fmt.Appendf(nil, "event: reset\ndata: {\"version\":%d}\n\n", news.version)}
 }
 
-// send sends the header, if it was not sent yet, and events.
+// send sends the events, and before them the header if it was not sent yet.
 func (d *reader) send(events ...[]byte) error {
 	if err := d.extend(time.Now()); err != nil {
 		return err
@@ -351,8 +355,8 @@ func (d *reader) send(events ...[]byte) error {
 	return d.rc.Flush()
 }
 
-// extend renews the write deadline after a quarter of the window. Renewing it for each heartbeat would be
-// a tenth of a heartbeat's cost.
+// extend renews the write deadline once a quarter of the window has passed. Renewing it at each heartbeat
+// would add a tenth to a heartbeat's cost.
 func (d *reader) extend(now time.Time) error {
 	if d.until.Sub(now) > d.window*3/4 {
 		return nil

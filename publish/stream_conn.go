@@ -8,8 +8,8 @@ import (
 
 type connKey struct{}
 
-// StreamConn is for http.Server.ConnContext. It lets a Stream limit the kernel's send buffer,
-// which for a reader that does not read can otherwise grow to megabytes.
+// StreamConn is for http.Server.ConnContext. It lets a Stream limit the kernel's send buffer, which can
+// otherwise grow to megabytes for a slow reader.
 func StreamConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }

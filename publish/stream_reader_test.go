@@ -57,8 +57,8 @@ func TestStreamHeartbeatsAsAskedFor(t *testing.T) {
 	}
 }
 
-// The age in a heartbeat belongs to the changes sent before it: a change that arrives while the age is read is
-// sent first, or the age is the one from before the change.
+// The age in a heartbeat belongs to the changes sent before it. If a change arrives while the age is read,
+// either the change is sent first or the age was read before the change.
 func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
 	keys := testKeys(t, 32, 2)
 	var asked atomic.Int64
@@ -86,7 +86,7 @@ func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
 	}
 }
 
-// A reader that lags so much that fetching the set is faster is told to do so.
+// A reader that lags by so many changes that fetching the set is faster is told to fetch the set.
 func TestStreamOfAReaderThatLags(t *testing.T) {
 	for _, test := range []struct {
 		version uint64
@@ -178,10 +178,10 @@ func TestStreamBreaksOffWhenTheLogFails(t *testing.T) {
 	}
 }
 
-// Readers connect, leave and connect again during changes. In the end each has the published set.
+// Readers connect, leave and connect again during changes. In the end each reader has the published set.
 func TestStreamLeadsToTheSet(t *testing.T) {
 	s := newStreamServer(t, func(s *streamServer) {
-		// The log is a moment ahead of the index, and so may be who has read it.
+		// A reader that has read the log can be slightly ahead of the index. With this age it is not reset.
 		s.Age = func(*http.Request) time.Duration { return time.Hour }
 	})
 	const changes = 600

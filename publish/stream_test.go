@@ -85,7 +85,7 @@ func (s *streamServer) append(add []jwks.Key, remove ...jwks.KID) jwks.Change {
 	return c
 }
 
-// event is an event or, if comment is set, a comment that a reader received.
+// event is an event that a reader received or, if the field comment is set, a comment.
 type event struct{ id, name, data, comment string }
 
 // follower reads a stream line by line.
@@ -115,7 +115,7 @@ func (s *streamServer) follow(query string, header ...string) *follower {
 	return &follower{s.tb, resp, bufio.NewScanner(resp.Body), cancel}
 }
 
-// next returns the next event, or false at the stream's end.
+// next returns the next event, or false at the end of the stream.
 func (f *follower) next() (event, bool) {
 	var e event
 	for f.lines.Scan() {
@@ -226,7 +226,7 @@ func TestStreamResets(t *testing.T) {
 	kept.wantChange(5)
 	kept.wantChange(6)
 
-	// A set whose version is later, as it is read whole from the store.
+	// Replace the set by a later version, as if the whole set had been read from the store.
 	set := apply(t, s.index.Set(), keys[5:6])
 	s.append(keys[5:6])
 	s.append(keys[6:7])
@@ -255,7 +255,7 @@ func TestStreamResets(t *testing.T) {
 	old.wantReset(7)
 }
 
-// A reader may come from another server, which has later versions.
+// A reader can come from another server, which already has later versions.
 func TestStreamAhead(t *testing.T) {
 	var mu sync.Mutex
 	checked := time.Now().Add(-time.Second)

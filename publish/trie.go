@@ -7,10 +7,10 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// The keys are stored in the order in which they are served, that of their kids, in chunks: the leaves
-// of a trie over the bits of the kid. Kids are hashes, so the chunks fill evenly. A change copies the
-// chunk that it touches and the few nodes above it. Everything else, including rendered forms, is
-// shared with the version before, which may still have readers.
+// The keys are stored in the order of their kids, in which they are also served, in chunks: the leaves of a
+// trie over the bits of the kid. Kids are hashes, so the chunks fill evenly. A change copies the affected
+// chunk and the few nodes above it. Everything else, including rendered forms, is shared with the previous
+// version, which can still have readers.
 const (
 	leafMax = 64 // keys; fuller leaves are split
 	fanBits = 2
@@ -26,7 +26,7 @@ type node struct {
 
 var emptyLeaf = &node{}
 
-// branch returns the index of the child for the kid at a depth.
+// branch returns the index of the child of a node at this depth that contains the kid.
 func branch(kid *jwks.KID, depth int) int {
 	bit := depth * fanBits
 	return int(kid[bit/8]>>(8-fanBits-bit%8)) & (fan - 1)
@@ -37,7 +37,7 @@ func branchOf(key *jwks.Key, depth int) int {
 	return branch(&kid, depth)
 }
 
-// search returns the position of the kid in a leaf, or where it would be.
+// search returns the position of the kid in a leaf, or the position at which it would be inserted.
 func (n *node) search(kid *jwks.KID) (at int, found bool) {
 	at = sort.Search(n.count, func(i int) bool { return n.keys[i].Compare(kid) >= 0 })
 	return at, at < n.count && n.keys[at].Compare(kid) == 0
@@ -54,8 +54,8 @@ func (n *node) lookup(kid *jwks.KID) *jwks.Key {
 	return &n.keys[at]
 }
 
-// add returns a copy of the trie n with the keys added, or ErrPublished if a kid is already in it or
-// comes twice.
+// add returns a copy of the trie n with the keys added. It returns ErrPublished if n already contains a kid
+// or two keys have the same kid.
 func (n *node) add(keys []jwks.Key) (*node, error) {
 	byKID := func(a, b jwks.Key) int {
 		kid := b.KID()
@@ -73,7 +73,7 @@ func (n *node) add(keys []jwks.Key) (*node, error) {
 	return n.insert(keys, 0)
 }
 
-// insert is add for keys in order, without duplicates.
+// insert is like add, for sorted keys without duplicates.
 func (n *node) insert(keys []jwks.Key, depth int) (*node, error) {
 	if len(keys) == 0 {
 		return n, nil
@@ -98,7 +98,7 @@ func (n *node) insert(keys []jwks.Key, depth int) (*node, error) {
 	return grown, nil
 }
 
-// merge returns a leaf with the keys of n and the given keys, which are sorted.
+// merge returns a leaf with the keys of n and the given keys. The given keys must be sorted.
 func (n *node) merge(keys []jwks.Key) (*node, error) {
 	all := make([]jwks.Key, 0, n.count+len(keys))
 	from := 0
@@ -123,16 +123,16 @@ func (n *node) split(depth int) *[fan]*node {
 		end := start + sort.Search(n.count-start, func(j int) bool {
 			return branchOf(&n.keys[start+j], depth) > i
 		})
-		// A copy, so that each part can be freed separately.
+		// Copy the keys, so that each part can be freed separately.
 		kids[i] = &node{count: end - start, keys: slices.Clone(n.keys[start:end])}
 		start = end
 	}
 	return &kids
 }
 
-// remove returns a copy of n without the key, or ErrNotPublished. A node whose keys fit into a leaf
-// becomes a leaf, so that the shape of the trie, which the gzip form reveals, depends only on the
-// keys and not on their history.
+// remove returns a copy of n without the key, or ErrNotPublished. A node whose keys fit into a leaf becomes
+// a leaf. The shape of the trie, which the gzip form reveals, thus depends only on the keys and not on
+// their history.
 func (n *node) remove(kid *jwks.KID, depth int) (*node, error) {
 	if n.kids == nil {
 		at, found := n.search(kid)

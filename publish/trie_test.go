@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// program plays random changes on an Index and on the model side by side.
+// program applies random changes to an Index and to the model in parallel.
 type program struct {
 	tb      testing.TB
 	random  *rand.Rand
@@ -33,7 +33,7 @@ func (p *program) take() jwks.Key {
 	return key
 }
 
-// step makes one change of a few keys, or of one key too many.
+// step tries invalid changes, which must fail, and then applies one random change.
 func (p *program) step(adds, removes int) {
 	p.tb.Helper()
 	before := p.index.Set()
@@ -72,7 +72,7 @@ func (p *program) step(adds, removes int) {
 	}
 }
 
-// refused tries changes that must fail and must not alter the set.
+// refused checks that invalid changes fail and do not change the set.
 func (p *program) refused(before *Set) {
 	p.tb.Helper()
 	unknown := testKey(p.tb, p.random)
@@ -89,7 +89,7 @@ func (p *program) refused(before *Set) {
 	}
 }
 
-// some yields one kid of the set, if it has any.
+// some yields one kid of the set, if the set has any keys.
 func (s *Set) some() func(func(jwks.KID) bool) {
 	return func(yield func(jwks.KID) bool) {
 		for leaf := range s.root.leaves {
@@ -99,7 +99,7 @@ func (s *Set) some() func(func(jwks.KID) bool) {
 	}
 }
 
-// kept is an older version that a reader may still use, and its expected keys.
+// kept is an older version that a reader can still use, and the keys that it must have.
 type kept struct {
 	set  *Set
 	keys model
@@ -116,7 +116,7 @@ func runProgram(t *testing.T, seed uint64, steps int) {
 	var versions []kept
 	growing := true
 	for i := range steps {
-		// Up and down over the sizes at which leaves split and fold.
+		// Grow and shrink the set across the sizes at which leaves split and merge.
 		if n := len(p.model); n > 700 {
 			growing = false
 		} else if n < 20 {
@@ -150,7 +150,7 @@ func runProgram(t *testing.T, seed uint64, steps int) {
 	}
 }
 
-// alike makes keys whose kids begin with the same bits, unlike hashes.
+// alike makes keys whose kids have the same leading bits, unlike hashes.
 func alike(tb testing.TB, count, bits int) []jwks.Key {
 	tb.Helper()
 	random := newRand(uint64(bits))
@@ -166,7 +166,7 @@ func alike(tb testing.TB, count, bits int) []jwks.Key {
 	return seen.sorted()
 }
 
-// The plain form of a large set is not cached. Rendered each time, it is the same.
+// The plain form of a large set is not cached, but is the same each time it is rendered.
 func TestLeafTextIsTheSameKeptOrNot(t *testing.T) {
 	set := buildSet(t, 1, testKeys(t, 28, 300)...)
 	buf := make([]byte, 0, 10)
@@ -212,8 +212,8 @@ func TestKidsAlike(t *testing.T) {
 	}
 }
 
-// One writer and all kinds of readers: the race detector looks for shared writes, the readers for incomplete
-// sets.
+// One writer and all kinds of readers run concurrently: the race detector finds shared writes, and the
+// readers find incomplete sets.
 func TestReadersBesideAWriter(t *testing.T) {
 	keys := testKeys(t, 20, 400)
 	stable, moving := keys[:200], keys[200:]

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// writes counts calls of Write and stores the text.
+// writes counts the calls of Write and stores the written bytes.
 type writes struct {
 	bytes.Buffer
 	n int
@@ -55,8 +55,8 @@ func TestWholeOfALargeSetIsNotKept(t *testing.T) {
 	}
 }
 
-// The whole form of each version is right, whatever was rendered of the same leaves before: the last
-// leaf of one version may be in the middle of another.
+// The whole form of each version is right, whichever forms of the same leaves were rendered before: the
+// last leaf of one version can be in the middle of another version.
 func TestWholeOfEachVersion(t *testing.T) {
 	keys := testKeys(t, 41, 400)
 	set := buildSet(t, 1, keys[:200]...)
@@ -111,8 +111,8 @@ func TestWholeByManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// The texts of the leaves are parts of the newest whole form, so an older form is freed with its version, and
-// no text is stored twice.
+// The JWKs of the leaves are stored as parts of the newest whole form, so that an older form is freed with
+// its version and no JWKs are stored twice.
 func TestLeavesShareTheWhole(t *testing.T) {
 	keys := testKeys(t, 43, 300)
 	set := buildSet(t, 1, keys...)

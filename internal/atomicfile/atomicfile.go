@@ -1,5 +1,5 @@
-// Package atomicfile replaces files atomically: after a failure, even of the power, a file has either its
-// old or its new content.
+// Package atomicfile writes files that have either their old or their new content, even after a power
+// failure.
 package atomicfile
 
 import (

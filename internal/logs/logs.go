@@ -31,9 +31,8 @@ type line struct {
 	dropped int
 }
 
-// For returns the logger for one line about a subject: log, or a logger that discards the line if the
-// previous line is less than Every old. The attribute "suppressed" counts the lines that were discarded
-// since the previous line.
+// For returns the logger for one line about a subject: log, or a logger that discards the line if the last
+// line is less than Every old. The attribute "suppressed" counts the lines discarded in between.
 func (t *Throttle) For(log *slog.Logger, subject string) *slog.Logger {
 	dropped, ok := t.take(subject)
 	switch {

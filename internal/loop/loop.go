@@ -19,7 +19,7 @@ type Loop struct {
 	// Next, unless nil, returns the wait after a run without an error, in place of Every.
 	Next func() time.Duration
 	// Backoff computes the waits after failures. It starts again after a run that took longer than
-	// Backoff.Max. If it is zero, each of these waits is Every.
+	// Backoff.Max. If zero, these waits are Every.
 	Backoff Backoff
 	// WaitFirst makes the loop wait before its first run.
 	WaitFirst bool

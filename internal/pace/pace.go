@@ -24,9 +24,8 @@ type Limiter struct {
 	pruned time.Time
 }
 
-// Take takes units from a name's burst and returns how long the caller must wait for them. If the wait is
-// longer than patience, Take takes nothing and returns false. A request for more units than the burst takes
-// the whole burst.
+// Take takes units from a name's burst and returns how long to wait for them. If the wait is longer than
+// patience, Take takes nothing and returns false. A request for more than the burst takes the whole burst.
 func (l *Limiter) Take(name string, r Rate, units int, patience time.Duration, now time.Time) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

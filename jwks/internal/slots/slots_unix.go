@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// mappedFrom is the number of slots from which a chunk is outside of Go's heap. Inside it, the
-// garbage collector would let as much garbage accumulate.
+// mappedFrom is the length from which a chunk is stored outside of Go's heap. Inside the heap, the garbage
+// collector would let an equal amount of garbage accumulate.
 const mappedFrom = 1 << 12
 
 func newChunk(count int) (chunk []Slot, release func()) {
@@ -20,7 +20,7 @@ func newChunk(count int) (chunk []Slot, release func()) {
 	if err != nil { // for example, a sandbox forbids it
 		return make([]Slot, count), func() {}
 	}
-	// A Slot consists of bytes, so any address is aligned.
+	// A Slot consists only of bytes, so any address is aligned for it.
 	chunk = unsafe.Slice((*Slot)(unsafe.Pointer(unsafe.SliceData(memory))), count)
 	return chunk, func() { _ = syscall.Munmap(memory) } // cannot fail for mapped memory
 }

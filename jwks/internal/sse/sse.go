@@ -1,5 +1,5 @@
-// Package sse reads an event stream (WHATWG HTML section 9.2.6). Unlike a browser it returns
-// comments, accepts invalid UTF-8 and ignores retry.
+// Package sse reads an event stream (WHATWG HTML section 9.2.6). Unlike a browser, it returns comments,
+// accepts invalid UTF-8 and ignores the field retry.
 package sse
 
 import (
@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// MaxMessage bounds one line, and all that is buffered of one event, in bytes.
+// MaxMessage is the maximum length, in bytes, of one line and of the buffered data of one event.
 const MaxMessage = 1 << 20
 
 // ErrTooLong is returned for an event of more than MaxMessage bytes.
@@ -37,8 +37,8 @@ type Reader struct {
 // NewReader returns a Reader of r.
 func NewReader(r io.Reader) *Reader { return &Reader{in: bufio.NewReaderSize(r, 16<<10)} }
 
-// Next returns the next event or comment. If the stream ends within an event, it returns the
-// error of the underlying reader.
+// Next returns the next event or comment. If the stream ends within an event, Next returns the error of the
+// underlying reader.
 func (m *Reader) Next() (Message, error) {
 	for {
 		if err := m.readLine(); err != nil {
@@ -59,7 +59,7 @@ func (m *Reader) Next() (Message, error) {
 	}
 }
 
-// dispatch ends an event at its blank line. It returns false for an event without data.
+// dispatch completes an event at the blank line after it. It returns false for an event without data.
 func (m *Reader) dispatch() (Message, bool) {
 	msg := Message{Name: string(m.name), ID: string(m.id), Data: bytes.TrimSuffix(m.data, []byte("\n"))}
 	ok := len(m.data) > 0
@@ -86,7 +86,8 @@ func (m *Reader) field() error {
 	return nil
 }
 
-// readLine reads a line without its end: CR, LF or both. After a CR it does not wait for an LF.
+// readLine reads a line and strips its end: CR, LF or both. After a CR it returns at once, without waiting
+// for an LF.
 func (m *Reader) readLine() error {
 	m.line = m.line[:0]
 	for {

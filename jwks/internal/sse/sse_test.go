@@ -11,7 +11,7 @@ import (
 	"testing/iotest"
 )
 
-// readMessages returns all messages of a text in short form, and the error at its end.
+// readMessages returns all messages of a stream in a short form, and the error at the end of the stream.
 func readMessages(r io.Reader) (short []string, err error) {
 	in := NewReader(r)
 	for {
@@ -64,7 +64,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A CR ends a line: what it ends must not wait for the next byte.
+// A CR ends a line, so Next must return the message without waiting for the next byte.
 func TestMessagesDoNotWaitAfterCR(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
@@ -109,7 +109,7 @@ func TestMessagesAreBounded(t *testing.T) {
 	}
 }
 
-// How the bytes are cut up on their way does not matter, nor how lines end.
+// The messages do not depend on how the bytes are split into reads or how lines end.
 func FuzzMessages(f *testing.F) {
 	for _, seed := range []string{
 		"id: 1\nevent: change\ndata: {}\n\n", ": age=1\r\n\r\ndata\r\rdata: x\n\n", "\ufeff\ufeff:\n", "data: a\n\ndata: b",

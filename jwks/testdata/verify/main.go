@@ -1,4 +1,4 @@
-// Verify is a program that uses this module as an API would.
+// Verify is an example of an API that verifies tokens with this module.
 package main
 
 import (
