@@ -14,7 +14,7 @@ import (
 // custom claims last. Custom claims are not checked here, so a token with custom claims is parsed the first
 // time. If readKnown then returns the same claims, it reads this token from then on.
 
-// isKnownForm reports whether readKnown returns the claims c.
+// isKnownForm reports whether readKnown returns the claims c for a payload.
 func (c *Claims) isKnownForm(payload string) bool {
 	var again Claims
 	return again.readKnown(payload) == nil &&
@@ -36,7 +36,7 @@ func (c *Claims) readKnown(payload string) error {
 	if err != nil {
 		return err
 	}
-	// decoded can be shared: only the last line still writes to it, before the custom claims.
+	// in can share the bytes of decoded: only the last line still writes to them, before the custom claims.
 	in := known{rest: unsafe.String(unsafe.SliceData(decoded), len(decoded))}
 	*c = Claims{Audience: c.Audience[:0]}
 	c.Issuer = in.text(`{"iss":`)

@@ -201,8 +201,8 @@ func stale(set *publish.Set) http.HandlerFunc {
 	}).ServeHTTP
 }
 
-// An older set is ignored if its age shows that the server has not checked its database since. Otherwise
-// the database was restored, and the older set is right.
+// An older set is ignored if its age shows that the server has not checked its database since the newer
+// set. Otherwise the database was restored, and the older set is right.
 func TestFollowerOnAnOlderSet(t *testing.T) {
 	keys := TestKeys(t, 55, 10)
 	older := buildSet(t, 6, keys[:5]...)

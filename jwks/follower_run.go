@@ -49,7 +49,7 @@ type course struct {
 }
 
 // Run keeps the set up to date until ctx ends, and then returns nil. It releases the state file and leaves
-// no goroutine. Run can be called only once.
+// no goroutine running. Run can be called only once.
 func (f *Follower) Run(ctx context.Context) error {
 	if f.ran.Swap(true) {
 		return errors.New("the Follower has already run or is closed")

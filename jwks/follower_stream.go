@@ -87,7 +87,7 @@ func (c *course) openStream(ctx context.Context) (*http.Response, error) {
 	return nil, err
 }
 
-// authorize adds the management key, which entitles to a reserved place.
+// authorize adds the management key, which entitles the Follower to a reserved place.
 func (c *course) authorize(req *http.Request) {
 	if c.key == nil {
 		return

@@ -88,7 +88,7 @@ func (p pair) signature(signed string) []byte {
 	return sig
 }
 
-// token makes a token that is valid except for a possibly invalid payload.
+// token makes a token with this payload that is valid in all other respects.
 func (p pair) token(payload string) string { return p.sign(headerOf(p.key.kid), payload) }
 
 // modulusOf makes a number of the given length in bits, with its highest and its lowest bit set.

@@ -147,8 +147,8 @@ func TestJournalOnAnyDamage(t *testing.T) {
 			t.Errorf("byte %d: version %d, checked at %v", i, state.set.version, state.checked)
 		}
 	}
-	// After a truncation anywhere after the snapshot, perhaps with zeros added, the complete records are
-	// used, and the file can be continued.
+	// A file that is truncated after the snapshot, perhaps with zeros added, still yields its complete
+	// records and can be continued.
 	base := int(loadState(t, filepath.Join(folder, "whole")).base)
 	for end := base; end < len(text); end += 7 {
 		for _, tail := range []int{0, 1, 3000} {

@@ -125,7 +125,7 @@ func TestParseKeyAgreesWithJWXOnModuli(t *testing.T) {
 	}
 }
 
-// ParseKey agrees with jwx if any byte is changed, missing or inserted.
+// ParseKey agrees with jwx about a JWK in which a byte is changed, missing or inserted.
 func TestParseKeyAgreesWithJWXOnDamage(t *testing.T) {
 	random := newRand(36)
 	text := rfcRaw().text()

@@ -81,7 +81,7 @@ func FromPublicKey(pub *rsa.PublicKey) (Key, error) {
 // KID returns the key's identifier.
 func (k Key) KID() KID { return k.kid }
 
-// Compare compares the key's kid with another kid, in the way of bytes.Compare.
+// Compare compares the key's kid with another kid, like bytes.Compare.
 func (k *Key) Compare(kid *KID) int { return bytes.Compare(k.kid[:], kid[:]) }
 
 // Modulus returns a copy of the modulus: ModulusLen bytes, big-endian.

@@ -305,8 +305,7 @@ func TestChangeJSON(t *testing.T) {
 	}
 }
 
-// A Key can be used as a value: its methods work on values that are not variables, and it marshals to a JWK
-// everywhere.
+// Methods can be called on a Key in a map, and a Key is marshaled as a JWK everywhere.
 func TestKeyIsAValue(t *testing.T) {
 	key := rfcKey(t)
 	set := map[string]Key{"a": key}

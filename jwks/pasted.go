@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxCandidates bounds the work for one text, since an unauthenticated user can have entered it.
+// maxCandidates bounds the work for one text, which can come from an unauthenticated user.
 const maxCandidates = 16
 
 // MaxPastedLen is the maximum length of a text for ReadPasted, in bytes.

@@ -41,8 +41,7 @@ func TestBearerToken(t *testing.T) {
 	long := strings.Repeat("a", MaxTokenLen)
 	for text, want := range map[string]string{
 		"Bearer aZ09-._~+/==": "aZ09-._~+/==", "bearer   a": "a", "Bearer " + long: long,
-		// The syntax of an overlong token is not checked, since a check would take longer than verifying
-		// it.
+		// The syntax of an overlong token is not checked, since checking takes longer than verifying.
 		"Bearer " + long + "\"": long + "\"",
 	} {
 		if got, no := BearerToken(text); got != want || no != nil {

@@ -139,7 +139,7 @@ type whole struct {
 	text  atomic.Pointer[[]byte]
 }
 
-// of returns the plain form of the set, or nil if that is not cached in one piece.
+// of returns the plain form of the set, or nil if the form is not cached in one piece.
 func (w *whole) of(s *Set) []byte {
 	if text := w.text.Load(); text != nil {
 		return *text

@@ -31,9 +31,9 @@ type Handler struct {
 	// Age returns the time since the set for a request was last known to be current. Responses contain it,
 	// rounded up, in the header Age (RFC 9111 section 5.1). If nil, sets are always current.
 	Age func(*http.Request) time.Duration
-	// Tombstone returns the published key with which no token was ever signed. It answers ?kid= of an
-	// unpublished key: clients treat a 404 and an empty set as failed fetches, and continue to use the key
-	// that they have. If Tombstone is nil or returns false, NotFound answers.
+	// Tombstone returns the published key with which no token was ever signed. It is the answer to ?kid=
+	// for an unpublished key: clients treat a 404 and an empty set as failed fetches, and continue to use
+	// the key that they have. If Tombstone is nil or returns false, NotFound answers.
 	Tombstone func(*http.Request, *Set) (jwks.Key, bool)
 	// NotFound answers if the set does not exist. The default is http.NotFound.
 	NotFound http.Handler
@@ -248,7 +248,7 @@ const pieceLen = 1 << 20
 func (p *patient) Write(b []byte) (n int, err error) {
 	for err == nil && n < len(b) {
 		if p.sent == 0 || p.sent >= pieceLen {
-			// Without deadlines, a writer has the server's own limit.
+			// A writer without support for deadlines has the server's own limit.
 			_ = p.rc.SetWriteDeadline(time.Now().Add(writeWindow))
 			p.sent = 0
 		}

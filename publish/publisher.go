@@ -171,7 +171,7 @@ func (p *Publisher) Changes(ctx context.Context, workspace string, after uint64,
 	return p.store.Changes(ctx, workspace, after, limit)
 }
 
-// entry returns the state of a workspace. A new state is empty.
+// entry returns the state of a workspace, and creates an empty state if there is none.
 func (p *Publisher) entry(workspace string) *published {
 	p.mu.RLock()
 	pub := p.sets[workspace]

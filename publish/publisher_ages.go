@@ -34,7 +34,7 @@ func (p *Publisher) Age() time.Duration {
 	return time.Since(p.oldest(p.setOf))
 }
 
-// AgeOf is like Age for one workspace's set, even a damaged one.
+// AgeOf is like Age for one workspace's set, which can be damaged.
 func (p *Publisher) AgeOf(workspace string) time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -83,8 +83,8 @@ func (p *Publisher) currentAt(workspace string, set *Set) time.Time {
 	return l.since
 }
 
-// noteVersions records a comparison with the store that began at start. older and newer contain the store's
-// versions of these sets.
+// noteVersions records a comparison of the sets with the store, which began at start. older and newer
+// contain the store's versions of the older and the newer sets.
 func (p *Publisher) noteVersions(start time.Time, older, newer map[string]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

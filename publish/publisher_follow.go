@@ -17,7 +17,8 @@ const (
 	// given up while another can respond.
 	readTimeout = 10 * time.Second
 	// keptChanges is the minimum number of changes that compaction leaves in a log. If the set has more
-	// keys, as many changes are left: for a follower that needs more changes, fetching the set is faster.
+	// keys than that, it leaves as many changes as keys: a follower that lags even more is faster if it
+	// fetches the set.
 	keptChanges = 10000
 )
 

@@ -44,7 +44,7 @@ func (p *Publisher) Reach(ctx context.Context, workspace string, version uint64)
 	})
 }
 
-// applyLog brings a set to the end of the log, and at least to a version. After errGap and errMismatch, the
+// applyLog brings a set to the end of the log, and at least to a version. After errGap or errMismatch, the
 // whole set must be read. Other errors come from the store.
 func (p *Publisher) applyLog(ctx context.Context, workspace string, version uint64) error {
 	index, ok := p.Index(workspace)
@@ -105,8 +105,8 @@ var (
 )
 
 // readChanges applies one page of the log and returns its number of changes. The page begins with the last
-// published change, to compare it: after a failover that lost a commit, or a restored backup, another
-// change can have the same version.
+// published change, so that it can be compared: after a failover that lost a commit, or a restored backup,
+// another change can have the same version.
 func (p *Publisher) readChanges(ctx context.Context, workspace string, index *Index) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// logsAtOnce is the number of workspaces that are updated at the same time from their logs, and
-	// setsAtOnce the number by reading their whole sets.
+	// logsAtOnce bounds the workspaces that are updated from their logs at the same time, and setsAtOnce
+	// the workspaces whose whole sets are read.
 	logsAtOnce = 4
 	setsAtOnce = 2
 	// damagedPause is the time before a damaged set is read again: the set can be large, and a repair takes

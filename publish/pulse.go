@@ -25,7 +25,7 @@ const (
 // pulseStart is the origin of all pulses.
 var pulseStart = time.Now()
 
-// beat returns the interval of heartbeats that a reader requests, within its limits.
+// beat returns the interval of heartbeats that a reader requests, within the Stream's limits.
 func (s *Stream) beat(r *http.Request) time.Duration {
 	asked, err := strconv.ParseFloat(r.URL.Query().Get("heartbeat"), 64)
 	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // also true for NaN

@@ -23,8 +23,8 @@ func (e readersError) Is(target error) bool { return target == ErrReaders }
 type StreamReader struct {
 	// Address is the address to whose limit the reader's place counts.
 	Address string
-	// Key, unless empty, is the key whose reserved place the reader gets if one is free. The reader keeps
-	// the place while Holds returns true. Holds is called often.
+	// Key, unless empty, entitles the reader to a reserved place if one is free. The reader keeps the place
+	// while Holds returns true. Holds is called often.
 	Key   string
 	Holds func() bool
 }

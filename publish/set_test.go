@@ -116,7 +116,7 @@ func gzipError(set *Set) error {
 	return nil
 }
 
-// sizes are around each limit at which the shape of the trie or the rendered form changes.
+// sizes are numbers of keys around each limit at which the trie's shape or the rendered form changes.
 var sizes = []int{0, 1, 2, 63, 64, 65, 66, 127, 128, 129, 130, 255, 256, 257, 511, 513, 1023, 1024, 1025}
 
 func TestSetOfEverySize(t *testing.T) {

@@ -181,7 +181,8 @@ func TestStreamBreaksOffWhenTheLogFails(t *testing.T) {
 // Readers connect, leave and connect again during changes. In the end each reader has the published set.
 func TestStreamLeadsToTheSet(t *testing.T) {
 	s := newStreamServer(t, func(s *streamServer) {
-		// A reader that has read the log can be slightly ahead of the index. With this age it is not reset.
+		// A reader that has read the log can be slightly ahead of the index. With this age, the Stream does
+		// not reset it.
 		s.Age = func(*http.Request) time.Duration { return time.Hour }
 	})
 	const changes = 600

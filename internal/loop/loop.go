@@ -23,7 +23,7 @@ type Loop struct {
 	Backoff Backoff
 	// WaitFirst makes the loop wait before its first run.
 	WaitFirst bool
-	// A value from Wake ends the current wait. Its sender must not block.
+	// A value from Wake ends the current wait. A sender must not block, since a run receives nothing.
 	Wake <-chan struct{}
 
 	// Failure is the message that is logged when a run fails: see logs.Failures.
