@@ -64,7 +64,7 @@ func (c *Claims) readKnown(payload string) error {
 	return nil
 }
 
-// known reads a payload in the known form. bad is set at the first deviation.
+// known reads claims in the known form. bad is set at the first deviation.
 type known struct {
 	rest string
 	bad  bool

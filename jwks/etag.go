@@ -82,7 +82,7 @@ func readTag(etag string) (version uint64, print string, ok bool) {
 
 const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// readVersion parses a version. It returns 0 for an invalid version, including one with leading zeros.
+// readVersion returns 0 for an invalid version, including one with leading zeros.
 func readVersion(text string) uint64 {
 	version, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || text != strconv.FormatUint(version, 10) {

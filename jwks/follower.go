@@ -32,8 +32,8 @@ const (
 
 // FollowerOptions are the options of a Follower. Only URL is required.
 type FollowerOptions struct {
-	// URL is the base URL of the workspace's public endpoints: {server}/v1/auth/oauth/{workspace}. It can
-	// differ from the iss of the tokens.
+	// URL is the base of the workspace's public endpoints: {server}/v1/auth/oauth/{workspace}. It can
+	// differ from the tokens' iss.
 	URL string
 	// Client must have no Timeout, since a Timeout would end streams. If nil, the Follower uses NewClient.
 	Client *http.Client
@@ -253,7 +253,7 @@ func (f *Follower) setCurrent(at time.Time) {
 	}
 }
 
-// showCurrent makes the table show a new set, and records in the same step when the set was current.
+// showCurrent makes the table show a new set and records, in the same step, when it was current.
 func (f *Follower) showCurrent(at time.Time, show func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -15,10 +15,10 @@ var (
 	errMixed    = errors.New("the response's header does not match its set: a cache in front of the server mixed two sets")
 	errEmpty    = errors.New("the set is empty; a published set never is")
 	errEncoding = errors.New("the response has a content encoding that was not requested")
-	// errOlder is returned for an older set if the set's age shows that its server has not checked the
-	// database since the Follower got its own set: a server can lag. If the server has checked, its
+	// errOlder is returned for an older set from a server that lags: the set's age shows that the server
+	// has not checked its database since the Follower got a newer set. If the server has checked, its
 	// database was restored, and the older set is right: keys issued after the backup are gone, and keys
-	// revoked after the backup must be revoked again.
+	// revoked after it must be revoked again.
 	errOlder = errors.New("the server shows an older set")
 )
 

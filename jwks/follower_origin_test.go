@@ -215,7 +215,7 @@ func follow(tb testing.TB, o *origin) *Follower {
 	return f
 }
 
-// wantSame waits until the Follower shows the set that the origin publishes.
+// wantSame waits until f shows what o publishes.
 func wantSame(tb testing.TB, f *Follower, o *origin) {
 	tb.Helper()
 	Poll(tb, func() bool {
@@ -224,7 +224,7 @@ func wantSame(tb testing.TB, f *Follower, o *origin) {
 	})
 }
 
-// setOf returns the set that the Follower shows, or nil before the first set.
+// setOf returns the set that f shows, or nil before the first set.
 func setOf(tb testing.TB, f *Follower) *publish.Set {
 	tb.Helper()
 	version, keys := f.Keys()

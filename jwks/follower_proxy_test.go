@@ -11,7 +11,7 @@ import (
 	. "github.com/burnkey/burnkey/jwks"
 )
 
-// asBefore serves sets in the way of an older server, whose ETags contain no fingerprint.
+// asBefore serves sets like an older server, whose ETags contain no fingerprint.
 func asBefore(o *origin) func(http.ResponseWriter, *http.Request) bool {
 	return onSet(func(w http.ResponseWriter, r *http.Request) {
 		set := o.index.Set()

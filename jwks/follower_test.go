@@ -303,8 +303,7 @@ func TestFollowerEndsWithTheSameBytes(t *testing.T) {
 	}
 }
 
-// All values of a Status belong to the same moment: a Status never combines a new set with the age of the
-// previous set.
+// A Status is of one moment: it never combines a new set with the age of the previous set.
 func TestFollowerStatusIsOfOneMoment(t *testing.T) {
 	keys := TestKeys(t, 166, 1000)
 	o := newOrigin(t, buildSet(t, 7, keys...))

@@ -55,7 +55,7 @@ func testKeys(tb testing.TB, seed uint64, count int) []Key {
 	return keys
 }
 
-// pair is a key pair for tests. Unlike a key pair of Burnkey, it signs many tokens.
+// pair is a key pair for tests. Unlike Burnkey's key pairs, it signs many tokens.
 type pair struct {
 	private *rsa.PrivateKey
 	key     Key

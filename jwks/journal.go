@@ -60,8 +60,8 @@ type journal struct {
 	stampAt time.Time
 }
 
-// openJournal locks the state file and reads it into an empty table. It returns the time at which the
-// stored set was last known to be current, or the zero time.
+// openJournal locks the state file and reads it into an empty table. It returns when the set was last known
+// to be current, or the zero time.
 func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, time.Time, error) {
 	j := &journal{
 		path: path, who: sha256.Sum256([]byte(url)), table: table, log: log,
@@ -141,7 +141,7 @@ func (j *journal) add(c Change) {
 	j.stir()
 }
 
-// confirm requests a stamp, which says that the version was current at the given time.
+// confirm requests a stamp: the version was current at a time.
 func (j *journal) confirm(version uint64, at time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -69,8 +69,8 @@ func readStamp(b []byte) (s stamp, ok bool) {
 	return stamp{binary.BigEndian.Uint64(body), time.Unix(0, nanos)}, nanos > 0
 }
 
-// appendRecord appends the record of a change to dst. The parameter sum is the checksum of everything
-// before the record; the result includes the record.
+// appendRecord appends the record of a change to dst. sum is the checksum of everything before the record,
+// and is returned including the record.
 func appendRecord(dst []byte, c Change, sum uint32) ([]byte, uint32) {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint64(dst, c.Version)

@@ -31,7 +31,7 @@ func openTestJournal(tb testing.TB, path string) (*journal, loaded, error) {
 	return j, loaded{setOf(tb, table), checked, j.base, j.size}, nil
 }
 
-// loadState reads a state file as at the next start of a Follower.
+// loadState reads a state file as at the next start.
 func loadState(tb testing.TB, path string) loaded {
 	tb.Helper()
 	j, state, err := openTestJournal(tb, path)

@@ -148,7 +148,7 @@ func FuzzParseKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { judged(t, data) })
 }
 
-// raw is a JWK: it maps the names of members to JSON values.
+// raw is a JWK: a JSON value for each member's name.
 type raw map[string]string
 
 func rfcRaw() raw {

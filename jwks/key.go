@@ -92,8 +92,8 @@ func (k Key) PublicKey() *rsa.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(k.n[:]), E: Exponent}
 }
 
-// thumbprint hashes the required members of the JWK in lexicographic order, without white space (RFC 7638
-// sections 3.2 and 3.3).
+// thumbprint hashes the required members in lexicographic order, without white space (RFC 7638 sections 3.2
+// and 3.3).
 func thumbprint(n *[ModulusLen]byte) KID {
 	const head, tail = `{"e":"AQAB","kty":"RSA","n":"`, `"}`
 	buf := make([]byte, 0, len(head)+modText+len(tail))

@@ -148,7 +148,7 @@ func TestARevokedKeyForgetsItsToken(t *testing.T) {
 	if err := verify(); !errors.Is(err, ErrUnknown) {
 		t.Errorf("its slot is another's: %v", err)
 	}
-	// A verification that ends after the key was revoked must store nothing.
+	// A verification that ends after the revocation stores nothing.
 	d := digest{1}
 	table.remember(&own.kid, &d)
 	if err := table.Apply(Change{Version: 4, Add: []Key{own}}); err != nil {

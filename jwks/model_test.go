@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// model is the reference with which a Table is compared: a map of keys.
+// model is the reference for a Table: a map of keys.
 type model map[KID]Key
 
 func modelOf(keys []Key) model {

@@ -6,9 +6,9 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
 
-// pages maps kids to slots by extendible hashing. Kids are hashes already, so they are not hashed again. A
-// full page is split in two, so an insertion moves at most the entries of one page; occasionally it also
-// doubles the directory, which has one pointer for about 20 keys.
+// pages maps kids, which are hashes already, to slots by extendible hashing. A full page is split in two,
+// so an insertion moves at most the entries of one page; occasionally it also doubles the directory, which
+// has one pointer for about 20 keys.
 type pages struct {
 	slots *slots.Slots
 	depth uint8 // the directory has a pointer for each value of a kid's first bits

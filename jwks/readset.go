@@ -57,7 +57,7 @@ func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error 
 	return nil
 }
 
-// skip skips the value of an unknown member. It returns an error if the value is nested too deeply.
+// skip skips an unknown value. It returns an error if the value is nested too deeply.
 func skip(dec *jsontext.Decoder) error {
 	value, err := dec.ReadValue()
 	if err != nil {

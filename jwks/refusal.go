@@ -16,8 +16,7 @@ type Refusal struct {
 	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or cannot
 	// remedy the refusal.
 	Code string
-	// Detail describes the refusal. It is valid as an error_description (RFC 6750 section 3) and quotes
-	// nothing from the request.
+	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the request.
 	Detail string
 }
 
@@ -81,7 +80,7 @@ func BearerToken(headers ...string) (string, *Refusal) {
 	return token, nil
 }
 
-// isToken68 reports whether s has the syntax b64token (RFC 6750 section 2.1).
+// isToken68 checks the syntax b64token (RFC 6750 section 2.1).
 func isToken68(s string) bool {
 	s = strings.TrimRight(s, "=")
 	for i := range len(s) {

@@ -203,7 +203,7 @@ func (t *Table) begin() {
 	runtime.AddCleanup(t, (*slots.Slots).Close, t.slots)
 }
 
-// clear removes all keys from a Table that has never shown a set.
+// clear empties a Table that has never shown a set.
 func (t *Table) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

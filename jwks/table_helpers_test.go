@@ -18,7 +18,7 @@ func setOf(tb testing.TB, table *Table) *testSet {
 	return buildSet(tb, snap.version, keys...)
 }
 
-// refill makes a Table show a set in the way of a Follower that has fetched it.
+// refill makes a Table show a set, like a Follower that has fetched it.
 func refill(tb testing.TB, table *Table, set *testSet) {
 	tb.Helper()
 	next := table.refresh()

@@ -31,7 +31,7 @@ var (
 const MaxTokenLen = 16 << 10
 
 // TokenPrefix is the beginning of every token. A JWT without a kid begins differently, but a JWT with an
-// empty kid can begin like this, so a filter in front of Envoy must check more than the prefix.
+// empty kid can begin like this, so a filter in front of Envoy must check more.
 const TokenPrefix = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
 
 // Token is a token as a string that redacts itself in logs and errors. Reveal returns the token itself,
@@ -115,8 +115,8 @@ var (
 	payloadStart = headTextLen + len(".")
 )
 
-// Parse splits a token into its parts. It accepts only the compact serialization (RFC 7515 section 7.1) in
-// canonical base64url, with exactly the header that Burnkey writes. Errors wrap ErrMalformed.
+// Parse splits a token. It accepts only the compact serialization (RFC 7515 section 7.1) in canonical
+// base64url, with exactly the header that Burnkey writes. Errors wrap ErrMalformed.
 func Parse(token string) (*Parsed, error) {
 	p := new(Parsed)
 	payload, err := p.split(token)
@@ -151,8 +151,8 @@ func (p *Parsed) split(token string) (payload string, err error) {
 	return p.signed[payloadStart:], nil
 }
 
-// KIDOf returns the kid in the header of a token that was already verified. It checks nothing else and does
-// not allocate. Errors wrap ErrMalformed.
+// KIDOf returns the kid in the header of a verified token. It checks nothing else and does not allocate.
+// Errors wrap ErrMalformed.
 func KIDOf(token string) (KID, error) {
 	if len(token) < headTextLen {
 		return KID{}, errHeader
@@ -197,8 +197,7 @@ func hash(text string) digest {
 	return sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text)))
 }
 
-// Check verifies the signature with the key (RFC 8017 section 8.2.2). It returns ErrSignature for a wrong
-// signature.
+// Check returns ErrSignature unless the key verifies the signature (RFC 8017 section 8.2.2).
 func (p *Parsed) Check(key Key) error {
 	digest := hash(p.signed)
 	if key.kid != p.KID || rsa.VerifyPKCS1v15(key.PublicKey(), crypto.SHA256, digest[:], p.sig[:]) != nil {
@@ -207,8 +206,8 @@ func (p *Parsed) Check(key Key) error {
 	return nil
 }
 
-// Claims parses the payload: a JSON object without duplicate members, with iss, sub, aud and jti, without
-// nbf, and with the right type for each claim. Errors wrap ErrClaims.
+// Claims reads the payload: a JSON object without duplicate members, with iss, sub, aud and jti, each claim
+// of its type, and without nbf. Errors wrap ErrClaims.
 func (p *Parsed) Claims() (*Claims, error) {
 	var payload struct {
 		Claims

@@ -18,7 +18,7 @@ const (
 		`"jti":"018bcfe5-6800-7000-8000-000000000001","iat":1700000000,"exp":1700003600,"scope":"maps:read maps:write","plan":"gold"}`
 )
 
-// testVerifier returns a Verifier that knows the key of ownPair and the other given keys.
+// testVerifier returns a Verifier with ownPair's key and any further keys.
 func testVerifier(others ...Key) *Verifier {
 	published := modelOf(append(others, ownPair().key))
 	return &Verifier{

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Keys is a collection of published keys: a Follower, a Table, a KeyFunc, or a set or index of the package
-// publish.
+// Keys are published keys: a Follower, a Table, a KeyFunc, or a set or index of the package publish.
 type Keys interface {
 	// Lookup returns the published key with this kid.
 	Lookup(kid KID) (Key, bool)
@@ -65,7 +64,7 @@ func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 	return nil
 }
 
-// names reports whether the token has at least one of the audiences.
+// names reports whether the token has one of the audiences.
 func (c *Claims) names(audience []string) bool {
 	for _, aud := range audience {
 		if slices.Contains(c.Audience, aud) {

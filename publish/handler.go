@@ -117,8 +117,7 @@ func (s *Set) fields() *heads {
 	return &s.heads
 }
 
-// ageField returns the value of the header Age, rounded up. It allocates only for an age of more than a
-// second.
+// ageField returns the value of Age, rounded up. It allocates only for an age of more than a second.
 func ageField(age time.Duration) []string {
 	switch seconds := (age + time.Second - 1) / time.Second; seconds {
 	case 0:
@@ -130,7 +129,7 @@ func ageField(age time.Duration) []string {
 	}
 }
 
-// Values of header fields that are the same for every set and shared by all responses.
+// Values of header fields that are the same for every set, shared by all responses.
 var (
 	noAge, oneSecond = []string{"0"}, []string{"1"}
 
@@ -259,8 +258,7 @@ func (p *patient) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// matches reports whether the headers If-None-Match contain one of the tags, by weak comparison (RFC 9110
-// section 13.1.2).
+// matches reports whether If-None-Match has one of the tags, by weak comparison (RFC 9110 section 13.1.2).
 func matches(headers []string, tags ...string) bool {
 	for _, header := range headers {
 		for want := range strings.SplitSeq(header, ",") {

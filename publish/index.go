@@ -136,7 +136,7 @@ func (f *feed) stirPublic() {
 	}
 }
 
-// watch makes the Index store changes until unwatch is called. It returns the current number of resets.
+// watch makes the Index store changes until unwatch. It returns the present number of resets.
 func (x *Index) watch() (resets uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -24,7 +24,7 @@ type Publisher struct {
 	mu   sync.RWMutex
 	sets map[string]*published
 	ages ages
-	// onChange contains the functions that were registered by OnChange, by workspace.
+	// onChange are the functions registered by OnChange, by workspace.
 	onChange map[string][]func()
 
 	failures    prometheus.Counter
@@ -143,7 +143,7 @@ func (p *Publisher) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Set returns the published set of a workspace. It returns false if the workspace is unknown or Unread.
+// Set returns a workspace's published set, or false if the workspace is unknown or Unread.
 func (p *Publisher) Set(workspace string) (*Set, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

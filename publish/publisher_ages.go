@@ -10,7 +10,7 @@ import (
 // ages records when each published set was last known to be up to date. The lock of its Publisher protects
 // it.
 type ages struct {
-	// checked is the time of the last read of the store's versions.
+	// checked is when the store's versions were last read.
 	checked time.Time
 	// lagging contains the workspaces whose sets had another version than the store at the time checked.
 	lagging map[string]lag
@@ -34,7 +34,7 @@ func (p *Publisher) Age() time.Duration {
 	return time.Since(p.oldest(p.setOf))
 }
 
-// AgeOf is like Age for one workspace's set, which can be damaged.
+// AgeOf is like Age for one workspace's set.
 func (p *Publisher) AgeOf(workspace string) time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -83,8 +83,8 @@ func (p *Publisher) currentAt(workspace string, set *Set) time.Time {
 	return l.since
 }
 
-// noteVersions records a comparison of the sets with the store, which began at start. older and newer
-// contain the store's versions of the older and the newer sets.
+// noteVersions records a comparison with the store that began at start. older and newer contain the store's
+// versions of the older and newer sets.
 func (p *Publisher) noteVersions(start time.Time, older, newer map[string]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *Publisher) noteVersions(start time.Time, older, newer map[string]uint64
 	p.ages = ages{checked: start, lagging: lagging, damaged: damaged}
 }
 
-// noteRead records whether the set of a workspace could be read.
+// noteRead records whether a workspace's set could be read.
 func (p *Publisher) noteRead(workspace string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

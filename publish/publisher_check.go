@@ -77,7 +77,7 @@ func toggle(print *jwks.Fingerprint, c jwks.Change) {
 	}
 }
 
-// unusable reports whether an error of the store means that the change log can't be used.
+// unusable reports whether an error of store.Changes means that the log can't be used.
 func unusable(err error) bool {
 	return errors.Is(err, store.ErrCompacted) || errors.Is(err, store.ErrDamaged)
 }

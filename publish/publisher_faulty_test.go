@@ -13,7 +13,7 @@ import (
 
 var errBroken = errors.New("the database is broken")
 
-// faulty is a store that fails on demand. Each hook has the name of the method that it replaces.
+// faulty is a Store that fails on demand. Each hook has the name of its method.
 type faulty struct {
 	store.Store
 	mu     sync.Mutex

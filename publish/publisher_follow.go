@@ -26,10 +26,10 @@ const (
 type FollowOptions struct {
 	// Every is the interval at which the store's versions are read, in case hints were lost.
 	Every time.Duration
-	// CheckEvery is the interval at which the published sets are compared with the store's fingerprints. If
-	// 0, they are never compared.
+	// CheckEvery is the interval at which the published sets are compared with the store's fingerprints;
+	// never if 0.
 	CheckEvery time.Duration
-	// CompactEvery is the interval at which the change logs are compacted. If 0, they are never compacted.
+	// CompactEvery is the interval at which the change logs are compacted; never if 0.
 	CompactEvery time.Duration
 	Log          *slog.Logger
 }

@@ -70,7 +70,7 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 // damage makes a modulus of the workspace "bad" invalid.
 const damage = `UPDATE jwks SET n = zeroblob(256) WHERE workspace = 'bad'`
 
-// The damaged set of one tenant does not prevent a server from serving the sets of others.
+// One tenant's damaged set does not keep a server from serving the other sets.
 func TestLoadBesideADamagedSet(t *testing.T) {
 	s := newServer(t)
 	for _, workspace := range []string{"a", "bad", "c"} {

@@ -148,7 +148,7 @@ func TestPublisherDiverged(t *testing.T) {
 		"a gap further on":     func(c []jwks.Change) []jwks.Change { return append(c[:2:2], c[3:]...) },
 		"an unknown key goes":  func(c []jwks.Change) []jwks.Change { c[1].Remove = []jwks.KID{stranger.KID()}; return c },
 		"a known key is added": func(c []jwks.Change) []jwks.Change { c[2].Add = c[1].Add; return c },
-		// The last published change is a change of another history.
+		// The last published change belongs to another history.
 		"another key led here": func(c []jwks.Change) []jwks.Change { c[0].Add = []jwks.Key{stranger}; return c },
 		"the last key is gone": func(c []jwks.Change) []jwks.Change {
 			c[0] = jwks.Change{Version: 1, Remove: []jwks.KID{c[0].Add[0].KID()}}

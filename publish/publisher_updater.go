@@ -59,7 +59,7 @@ func (u *updater) followHints(ctx context.Context, h *hints) {
 	}
 }
 
-// updateAll starts the updates of all sets whose versions differ from the store's versions.
+// updateAll starts to bring all sets to the store's versions.
 func (u *updater) updateAll(ctx context.Context) error {
 	older, newer, err := u.compareVersions(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ func (u *updater) start(ctx context.Context, workspace string, update func() err
 	})
 }
 
-// report counts and logs the success or failure of a workspace's update.
+// report counts and logs whether a workspace could be updated.
 func (u *updater) report(workspace string, err error) {
 	if err != nil {
 		u.failures.Inc()

@@ -25,7 +25,7 @@ const (
 // pulseStart is the origin of all pulses.
 var pulseStart = time.Now()
 
-// beat returns the interval of heartbeats that a reader requests, within the Stream's limits.
+// beat returns the interval of heartbeats that a reader requests.
 func (s *Stream) beat(r *http.Request) time.Duration {
 	asked, err := strconv.ParseFloat(r.URL.Query().Get("heartbeat"), 64)
 	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // also true for NaN
@@ -51,8 +51,8 @@ func (d *reader) pause() time.Duration {
 
 func newGroup() time.Duration { return rand.N[time.Duration](pulses) }
 
-// untilPulse returns the time until a group's next heartbeat, which is more than 0 and less than beat. The
-// times of heartbeats are the same for the whole group, whatever else is sent.
+// untilPulse returns the time until a group's next heartbeat, more than 0 and less than beat. Heartbeats
+// are simultaneous for the whole group, whatever else is sent.
 func untilPulse(now time.Time, beat, group time.Duration) time.Duration {
 	every := max(beat*15/16, 1) // the rest allows for the delay from timer to network
 	return every - (now.Sub(pulseStart)+every-every*group/pulses)%every
@@ -72,7 +72,7 @@ func (d *reader) heartbeat() []byte {
 	return append(beat, "\n\n"...)
 }
 
-// appendSeconds appends a duration in seconds, rounded to milliseconds. The duration must not be negative.
+// appendSeconds appends a duration in seconds, rounded to milliseconds; it must not be negative.
 func appendSeconds(b []byte, d time.Duration) []byte {
 	ms := d.Round(time.Millisecond).Milliseconds()
 	b = strconv.AppendInt(b, ms/1000, 10)

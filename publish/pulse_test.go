@@ -32,8 +32,8 @@ func TestManyReadersHaveFewMoments(t *testing.T) {
 	}
 }
 
-// Very many readers from one address share a limited number of heartbeats. A few readers, readers from
-// other addresses and readers with a reserved place get the interval that they request.
+// Very many readers from one address share a limited number of heartbeats. A few readers, other addresses
+// and readers with a reserved place get what they request.
 func TestHeartbeatsOfOneAddressAreBounded(t *testing.T) {
 	s := NewStream(nil, nil)
 	index := NewIndex(buildSet(t, 1))

@@ -50,7 +50,7 @@ func StreamPlaces(readers int) StreamLimits {
 	}
 }
 
-// seats counts the readers of a Stream, by the owner of the limit. It is safe for concurrent use.
+// seats counts the readers of a Stream by owner. It is safe for concurrent use.
 type seats struct {
 	mu    sync.Mutex
 	taken map[any]int

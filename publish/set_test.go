@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// model is the reference with which a Set is compared: a map of keys.
+// model is the reference for a Set: a map of keys.
 type model map[jwks.KID]jwks.Key
 
 func modelOf(keys []jwks.Key) model {
@@ -32,7 +32,7 @@ func (m model) sorted() []jwks.Key {
 	return keys
 }
 
-// text renders the model in a simple way, as the reference for the bytes of a Set.
+// text renders the model the plain way, as the reference for the Set's bytes.
 func (m model) text() []byte {
 	var jwks [][]byte
 	for _, key := range m.sorted() {
@@ -254,7 +254,7 @@ func TestBuilderRefusesDuplicates(t *testing.T) {
 	}
 }
 
-// A Builder can add keys after it has built a Set, and the Set does not change.
+// A Builder can add keys after it has built a Set, which does not change.
 func TestBuilderGoesOn(t *testing.T) {
 	keys := testKeys(t, 16, 150)
 	var b Builder

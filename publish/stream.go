@@ -160,7 +160,7 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // position returns the version after which the stream begins. The header takes precedence over the query: a
-// browser that reconnects sends the header with the original URL.
+// reconnecting browser sends the header with the original URL.
 func position(r *http.Request) (uint64, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -190,8 +190,7 @@ type reader struct {
 	sent   state  // of the same version
 	resets uint64 // resets of the index that the reader knows of
 	since  time.Time
-	// aheadSince is the time at which the reader's version was first found to be later than the version of
-	// the index.
+	// aheadSince is when the reader's version was first found to be later than the index's version.
 	aheadSince time.Time
 
 	beatAsked time.Duration // the requested interval
@@ -327,7 +326,7 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 }
 
 // reset returns an event that tells the reader to fetch the set, which has at least this version. The event
-// has no id, so a reader that disconnects before it has fetched the set gets the event again.
+// has no id, so a reader that disconnects before fetching the set gets it again.
 func (d *reader) reset(news news) [][]byte {
 	d.last, d.resets, d.aheadSince = news.version, news.resets, time.Time{}
 	return [][]byte{fmt.Appendf(nil, "event: reset\ndata: {\"version\":%d}\n\n", news.version)}

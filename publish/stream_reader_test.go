@@ -86,7 +86,7 @@ func TestStreamSaysNoAgeOfWhatItHasNotSent(t *testing.T) {
 	}
 }
 
-// A reader that lags by so many changes that fetching the set is faster is told to fetch the set.
+// A reader that lags too much is told to fetch the set, since that is faster.
 func TestStreamOfAReaderThatLags(t *testing.T) {
 	for _, test := range []struct {
 		version uint64

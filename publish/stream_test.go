@@ -115,7 +115,7 @@ func (s *streamServer) follow(query string, header ...string) *follower {
 	return &follower{s.tb, resp, bufio.NewScanner(resp.Body), cancel}
 }
 
-// next returns the next event, or false at the end of the stream.
+// next returns the next event, or false at the stream's end.
 func (f *follower) next() (event, bool) {
 	var e event
 	for f.lines.Scan() {

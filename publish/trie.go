@@ -37,7 +37,7 @@ func branchOf(key *jwks.Key, depth int) int {
 	return branch(&kid, depth)
 }
 
-// search returns the position of the kid in a leaf, or the position at which it would be inserted.
+// search returns the position of the kid in a leaf, or where the kid would be inserted.
 func (n *node) search(kid *jwks.KID) (at int, found bool) {
 	at = sort.Search(n.count, func(i int) bool { return n.keys[i].Compare(kid) >= 0 })
 	return at, at < n.count && n.keys[at].Compare(kid) == 0
@@ -54,8 +54,8 @@ func (n *node) lookup(kid *jwks.KID) *jwks.Key {
 	return &n.keys[at]
 }
 
-// add returns a copy of the trie n with the keys added. It returns ErrPublished if n already contains a kid
-// or two keys have the same kid.
+// add returns a copy of the trie n with the keys added, or ErrPublished if n already contains a kid or a
+// kid occurs twice.
 func (n *node) add(keys []jwks.Key) (*node, error) {
 	byKID := func(a, b jwks.Key) int {
 		kid := b.KID()

@@ -89,7 +89,7 @@ func (p *program) refused(before *Set) {
 	}
 }
 
-// some yields one kid of the set, if the set has any keys.
+// some yields one kid of the set, if it has any.
 func (s *Set) some() func(func(jwks.KID) bool) {
 	return func(yield func(jwks.KID) bool) {
 		for leaf := range s.root.leaves {

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// writes counts the calls of Write and stores the written bytes.
+// writes counts calls of Write and stores the text.
 type writes struct {
 	bytes.Buffer
 	n int

@@ -14,9 +14,9 @@ import (
 type Loop struct {
 	// Every is the wait between two runs, from the end of one to the start of the next.
 	Every time.Duration
-	// Jitter varies Every at random: 0.2 makes each wait longer or shorter by up to a fifth.
+	// Jitter varies Every at random: 0.2 makes it longer or shorter by up to a fifth.
 	Jitter float64
-	// Next, unless nil, returns the wait after a run without an error, in place of Every.
+	// Next, unless nil, returns the wait after a run without an error.
 	Next func() time.Duration
 	// Backoff computes the waits after failures. It starts again after a run that took longer than
 	// Backoff.Max. If zero, these waits are Every.
@@ -110,7 +110,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Jitter returns d, made longer or shorter at random by up to the given share of d.
+// Jitter returns d, made longer or shorter at random by up to the given share.
 func Jitter(d time.Duration, share float64) time.Duration {
 	return d + time.Duration((2*rand.Float64()-1)*share*float64(d))
 }

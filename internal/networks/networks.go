@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// List is a list of networks. Its IPv4 networks are not mapped to IPv6.
+// List is a list of networks; IPv4 networks are not mapped to IPv6.
 type List []netip.Prefix
 
 // Parse reads networks (CIDR) and single addresses. It refuses a network of all addresses, and a network

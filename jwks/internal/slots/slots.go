@@ -26,7 +26,7 @@ type Slots struct {
 
 const firstChunk = 16 // slots; a power of two
 
-// At returns the slot with the given number, which must be below High.
+// At returns the slot with a number below High.
 func (s *Slots) At(number uint32) *Slot {
 	number += firstChunk
 	top := bits.Len32(number) - 1

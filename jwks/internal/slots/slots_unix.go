@@ -20,7 +20,7 @@ func newChunk(count int) (chunk []Slot, release func()) {
 	if err != nil { // for example, a sandbox forbids it
 		return make([]Slot, count), func() {}
 	}
-	// A Slot consists only of bytes, so any address is aligned for it.
+	// A Slot consists of bytes, so any address is aligned.
 	chunk = unsafe.Slice((*Slot)(unsafe.Pointer(unsafe.SliceData(memory))), count)
 	return chunk, func() { _ = syscall.Munmap(memory) } // cannot fail for mapped memory
 }

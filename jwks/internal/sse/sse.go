@@ -86,8 +86,7 @@ func (m *Reader) field() error {
 	return nil
 }
 
-// readLine reads a line and strips its end: CR, LF or both. After a CR it returns at once, without waiting
-// for an LF.
+// readLine reads a line without its end: CR, LF or both. After a CR it does not wait for an LF.
 func (m *Reader) readLine() error {
 	m.line = m.line[:0]
 	for {

@@ -11,7 +11,7 @@ import (
 	"testing/iotest"
 )
 
-// readMessages returns all messages of a stream in a short form, and the error at the end of the stream.
+// readMessages returns all messages of a stream in short form, and the error at the end.
 func readMessages(r io.Reader) (short []string, err error) {
 	in := NewReader(r)
 	for {
