@@ -215,7 +215,7 @@ func follow(tb testing.TB, o *origin) *Follower {
 	return f
 }
 
-// wantSame waits until f shows what o publishes.
+// wantSame waits until the Follower f shows the set that the origin o publishes.
 func wantSame(tb testing.TB, f *Follower, o *origin) {
 	tb.Helper()
 	Poll(tb, func() bool {

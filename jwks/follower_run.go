@@ -87,7 +87,7 @@ func (f *Follower) Run(ctx context.Context) error {
 
 func (l followLimits) backoff() *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{
-		// Full jitter: from 0 to twice the interval.
+		// Full jitter: each wait is between 0 and twice the interval.
 		InitialInterval: l.retryFirst / 2, MaxInterval: l.retryMax / 2, Multiplier: 2, RandomizationFactor: 1,
 	}
 }

@@ -12,9 +12,9 @@ import (
 // JWKs.
 const maxBetween = 1 << 20
 
-// ReadSet reads a JWK set (RFC 7517 section 5) to the end of r and yields its keys one by one. It
-// accepts what ParseSet accepts, but no JWK may exceed 1 MiB, and neither may the rest of the set.
-// The yielded keys must not be used unless ReadSet returns nil. Errors wrap ErrKey or come from r or yield.
+// ReadSet reads a JWK set (RFC 7517 section 5) to the end of r and yields its keys one by one. It accepts
+// what ParseSet accepts, but limits each JWK, and the rest of the set, to 1 MiB. The yielded keys must not be
+// used unless ReadSet returns nil. Errors wrap ErrKey or come from r or yield.
 func ReadSet(r io.Reader, yield func(Key) error) error {
 	in := &allowance{r: r, left: maxBetween}
 	dec := jsontext.NewDecoder(in)

@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// entryLen is the length of a JWK with its comma.
+// entryLen is the length of a JWK followed by a comma.
 const entryLen = jwks.JWKLen + 1
 
 // forms are the rendered forms of a leaf. Each form is rendered at its first request after a change, and

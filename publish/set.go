@@ -192,7 +192,7 @@ func (s *Set) WriteGzip(w io.Writer) error {
 	return out.err
 }
 
-// lastForm is the form of the last leaf, which has no comma after its last key.
+// lastForm is the rendered form of the last leaf, which has no comma after its last key.
 type lastForm struct {
 	once     sync.Once
 	text     []byte

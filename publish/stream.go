@@ -256,7 +256,7 @@ func (d *reader) ageNow() time.Duration {
 }
 
 // next returns the events that must be sent now. Without events, it returns a channel that is closed when
-// there may be some.
+// some can be available.
 func (d *reader) next() (events [][]byte, wake <-chan struct{}, err error) {
 	news := d.index.since(d.last, d.seat.keyed)
 	if d.resets != news.resets {

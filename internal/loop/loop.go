@@ -32,7 +32,7 @@ type Loop struct {
 	Log     *slog.Logger // nil: none
 }
 
-// Run calls f until the context ends. It ignores an error after that.
+// Run calls f until the context ends. It ignores an error that f returns after the end.
 func (l Loop) Run(ctx context.Context, f func(context.Context) error) {
 	if l.Log == nil {
 		l.Log = slog.New(slog.DiscardHandler)

@@ -60,7 +60,7 @@ func (s *Slots) Drop(number uint32) {
 	s.free = append(s.free, number)
 }
 
-// Close frees the memory. No Slot may be used afterwards.
+// Close frees the memory. A Slot must not be used afterwards.
 func (s *Slots) Close() {
 	for _, release := range s.release {
 		release()
