@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// No cell is a formula in a spreadsheet of any locale, and harmless cells stay as they are.
+// No cell is a formula in a spreadsheet of any locale, and harmless cells are not changed.
 func TestNoCellIsAFormula(t *testing.T) {
 	for owner, want := range map[string]string{
 		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(1)": "'@SUM(1)", "\t=1": "'\t=1", " =1": "' =1", "\u00a0=1": "'\u00a0=1",
@@ -33,8 +33,8 @@ func TestNoCellIsAFormula(t *testing.T) {
 	}
 }
 
-// TestNoFieldIsAFormula parses the table with other separators, as spreadsheets of other
-// locales do: quotes within a cell then surround a field.
+// TestNoFieldIsAFormula parses the table with other separators, as spreadsheets in other locales do. Quotes
+// within a cell can then begin a field.
 func TestNoFieldIsAFormula(t *testing.T) {
 	for _, separator := range []rune{',', ';', '\t', '|'} {
 		for _, cell := range []string{`x|"=1&"`, `x|"" "+1`, `"x";"=1&"`, "x\t\"@a", `;;"-1`} {

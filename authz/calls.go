@@ -45,8 +45,8 @@ func (s *Service) AsKey(ctx context.Context, p *Principal) (under context.Contex
 	return ctx, done
 }
 
-// AsSession is like AsKey for a portal session: the context ends with ErrNoSession once the
-// session is ended on this server or the key that made it is revoked.
+// AsSession is like AsKey for a portal session: the context ends with ErrNoSession once the session is ended on
+// this server, or the key that made the session's link is revoked.
 func (s *Service) AsSession(ctx context.Context, session store.Session) (under context.Context, done func()) {
 	return s.running.begin(store.Under(ctx, store.Authority{Session: session.Hash, Now: s.Now}), &call{session: &session})
 }

@@ -109,8 +109,8 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 		return nil
 	}
 	for name := range members {
-		// Many JSON libraries ignore the case of names and use the last of two equal members: a claim that
-		// differs only in case must not override a registered claim.
+		// Of names that differ only in case, many JSON libraries use the last: such a claim must not override a
+		// registered claim.
 		if jwks.Reserved(strings.ToLower(strings.ToUpper(name))) {
 			e.Add("claims."+name, RuleReservedClaim)
 		}

@@ -10,7 +10,7 @@ import (
 // English, in which {name} stands for an argument of the FieldError.
 type Rule struct{ Code, Text string }
 
-// rules lists all rules; rule adds to it.
+// rules lists all rules. The function rule adds to it.
 var rules []Rule
 
 func rule(code, text string) Rule {
@@ -115,7 +115,7 @@ func (f FieldError) Detail() string {
 	return strings.NewReplacer(places...).Replace(f.Text)
 }
 
-// InputError lists everything that is wrong with the input; nothing was changed.
+// InputError lists all faults of the input. The call changed nothing.
 type InputError []FieldError
 
 func (e InputError) Error() string {

@@ -39,7 +39,7 @@ type IssueRequest struct {
 	Session *store.Session
 }
 
-// Issued is a new key with its token, which is not stored.
+// Issued is a new key and its token. The token is not stored.
 type Issued struct {
 	store.Key
 	Token jwks.Token

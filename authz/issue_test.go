@@ -173,7 +173,7 @@ func TestIssueIdempotency(t *testing.T) {
 	}
 }
 
-// Of several requests with one idempotency key at the same time, one makes a key, and the others wait for it.
+// Of simultaneous requests with one idempotency key, one makes a key, and the others wait for it.
 func TestIssueIdempotencyRace(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

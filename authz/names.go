@@ -103,7 +103,7 @@ func NoName(r rune) bool { return isControl(r) || isHidden(r) }
 // look the same.
 func NoOwner(r rune) bool { return isControl(r) || isUnseen(r) }
 
-// name checks a text that people read as a name.
+// name checks a string that people read as a name.
 func (e *InputError) name(field, value string, least int) {
 	before := len(*e)
 	if e.text(field, value, least); len(*e) == before {

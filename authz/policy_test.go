@@ -266,7 +266,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// A change without effect is not recorded; any other is.
+// The audit records every change, except one without effect.
 func TestAnUpdateThatChangesNothing(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -57,8 +57,8 @@ type Principal struct {
 	scopes []string
 }
 
-// Authenticate returns the holder of a management key. It returns ErrUnauthenticated for an invalid token; other
-// errors mean that the token could not be checked.
+// Authenticate returns the holder of a management key. Errors: ErrUnauthenticated for an invalid token; any
+// other error means that the token could not be checked.
 func (s *Service) Authenticate(token string) (*Principal, error) {
 	set, ok := s.publisher.Set(Home)
 	if !ok && s.publisher.Unread(Home) {

@@ -140,8 +140,8 @@ func (s *Service) retireAll(ctx context.Context, due []store.DuePlace) error {
 	return errors.Join(errs...)
 }
 
-// retireOf removes keys of one workspace from its set. If one is corrupt, it retries key by key, so that the
-// others are not blocked.
+// retireOf removes keys of one workspace. If a key is corrupt, it retries key by key: the others must not be
+// blocked.
 func (s *Service) retireOf(ctx context.Context, workspace string, ids []uuid.UUID) error {
 	err := s.retire(ctx, workspace, ids)
 	if !errors.Is(err, store.ErrDamaged) || len(ids) == 1 {

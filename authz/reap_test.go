@@ -71,7 +71,7 @@ func twoServers(t *testing.T) (s, other *server) {
 	return s, serverOn(t, s.path)
 }
 
-// due issues two keys and rotates a third. The expiries and the end of the grace are all due in a minute.
+// due issues two keys that expire in a minute, and rotates a third, whose grace also ends in a minute.
 func (s *server) due() (keys []authz.Issued) {
 	s.t.Helper()
 	for range 2 {

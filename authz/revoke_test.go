@@ -53,8 +53,8 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// After its last key is revoked, a workspace's set still has the tombstone, since gateways treat an empty set as a
-// failure.
+// Even after a workspace's last key is revoked, its set has the tombstone, since gateways treat an empty set as
+// a failure.
 func TestRevokeTheLastKey(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
@@ -199,8 +199,8 @@ func alter(token string, part int) string {
 	return strings.Join(parts, ".")
 }
 
-// The token can be sent to a server that does not know the key yet, or not even its workspace. That server,
-// too, must not report success before the token is invalid.
+// The token can be sent to a server that does not know the key yet, or not even its workspace. That server must
+// not report success either before the token is invalid.
 func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	here := newServer(t)
 	here.workspace("acme")

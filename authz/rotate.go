@@ -26,9 +26,9 @@ type RotateRequest struct {
 	Session *store.Session
 }
 
-// Rotate issues a successor with the contents and the lifetime of the old key, which works until the grace or its own
-// lifetime ends. Errors: InputError, also if the policy no longer allows the key's contents; ErrNotFound,
-// *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
+// Rotate issues a successor with the contents and the lifetime of a key. The old key works until the grace or
+// its own lifetime ends. Errors: InputError, also if the policy no longer allows the key's contents;
+// ErrNotFound, *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return Issued{}, err

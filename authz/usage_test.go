@@ -173,7 +173,7 @@ func TestUsageByAnotherClock(t *testing.T) {
 	}
 }
 
-// usedMeanwhile is a store in which a key is used while another is revoked.
+// usedMeanwhile is a store in which one key is used while another is being revoked.
 type usedMeanwhile struct {
 	store.Store
 	meanwhile func()

@@ -100,8 +100,8 @@ func (s *Service) Workspaces(ctx context.Context, f store.WorkspaceFilter) ([]st
 	return p.items, p.next, err
 }
 
-// Updates returns how many changes of workspaces this server has made. If the number is the same, a workspace
-// that was read before has not been changed by this server.
+// Updates returns how many times this server may have changed a workspace. Callers compare it to notice that a
+// workspace they read may be out of date.
 func (s *Service) Updates() uint64 { return s.updates.Load() }
 
 // UpdateWorkspace applies change to a workspace within a transaction and checks the result. If nothing differs,

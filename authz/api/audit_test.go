@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An unknown action or an invalid time in the audit's filters is refused with a helpful text.
+// For an unknown action or an invalid time in the audit's filters, the answer says which values are allowed.
 func TestFiltersOfTheAuditSayWhatTheyTake(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{"/v1/workspaces/acme/audit", "/v1/workspaces/acme/audit.csv"} {

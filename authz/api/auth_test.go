@@ -46,7 +46,7 @@ func (s *server) management() []call {
 
 const issuerPrefix = "/v1/auth/oauth/"
 
-// in returns the call's path for a workspace and, if the path has an id, that of a key that does not exist.
+// in returns the call's path for a workspace. An id in the path is that of no existing key.
 func (c call) in(workspace string) string {
 	return strings.NewReplacer("{ws}", workspace, "{id}", unknownID).Replace(c.path)
 }

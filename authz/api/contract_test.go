@@ -21,7 +21,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// contract is the server's own OpenAPI document; answers are compared with it.
+// contract is the server's own OpenAPI document, with which the tests compare all answers.
 type contract struct {
 	raw        []byte
 	Paths      map[string]map[string]*operation `json:"paths"`

@@ -25,7 +25,7 @@ var format = huma.Format{
 		return enc.Encode(v)
 	},
 	Unmarshal: func(data []byte, v any) error {
-		// The limit is one level more than for a member, since the body itself is an object around its members.
+		// The limit is for members: the body itself is an object around them, which adds a level.
 		if member, deep := jwks.TooDeep(data, jwks.MaxDepth+1); deep {
 			return &readFault{detail: fmt.Sprintf("must not be nested deeper than %d levels", jwks.MaxDepth), member: member}
 		}

@@ -61,7 +61,7 @@ func TestLogosAndLists(t *testing.T) {
 	if portal, ok := one["portal"].(map[string]any); !ok || portal["logo"] == nil || one["policy"] == nil {
 		t.Error("a workspace by itself is without its logo or policy")
 	}
-	// A longer body is refused, and calls other than a change of a workspace still have the limit MaxBody.
+	// A longer body is refused, and the limit of most calls is still MaxBody.
 	s.do("PATCH", "/v1/workspaces/acme", `{"name":"`+strings.Repeat("x", 256<<10)+`"}`).want(413)
 	s.do("POST", "/v1/workspaces/acme/keys", `{"owner":"`+strings.Repeat("x", 65<<10)+`"}`).want(413)
 }

@@ -75,9 +75,9 @@ func issuerOf(r *http.Request, path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, jwks.IssuerPath), path)
 }
 
-// metadataPaths returns the paths of an issuer's metadata: that of OpenID Connect Discovery, that of RFC 8414
-// (section 3.1: before the issuer's path), and two mixtures that clients use by mistake. If the public URL has
-// a path, the form of RFC 8414 contains that, too.
+// metadataPaths returns the path of OpenID Connect Discovery, the path of RFC 8414 (section 3.1: before the
+// issuer's path), and two mixtures that clients use by mistake. If the public URL has a path, the path of RFC
+// 8414 contains that, too.
 func (a *api) metadataPaths(issuer string) []string {
 	paths := []string{issuer + oidcPath, oauthPath + issuer, issuer + oauthPath, oidcPath + issuer}
 	if public, err := url.Parse(a.service.Issuer("")); err == nil {

@@ -67,7 +67,7 @@ func (s *server) showing(id string) (body any, query string, statuses []int) {
 	return nil, "", []int{200}
 }
 
-// Each scope sees its own data and nothing else, including in the answer to a change.
+// A caller sees only the data that its scopes allow, including in the answer to a change.
 func TestScopesMeanWhatTheySay(t *testing.T) {
 	s := newServer(t)
 	s.do("PATCH", "/v1/workspaces/acme", `{"name":"workspace-word","policy":{"webhook":"https://hook-word.example"},`+

@@ -17,7 +17,7 @@ func confine(cmd *exec.Cmd) {
 	}
 }
 
-// sealDescriptors marks all open files as close-on-exec. Go does so for files that it opens, but not for
+// sealDescriptors marks all open files as close-on-exec. Go marks only files that it opens itself, not
 // inherited ones.
 func sealDescriptors() error {
 	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {

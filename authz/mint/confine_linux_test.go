@@ -114,8 +114,8 @@ var confinements = []struct {
 		}
 		return false
 	}},
-	// Files below /proc of a process that is not dumpable belong to root, so its own user can't open its memory
-	// (man 5 proc).
+	// Files below /proc of a process that is not dumpable belong to root, so the user of the process can't open
+	// its memory (man 5 proc).
 	{"not dumpable", func(t *testing.T, pid int, _ string) bool {
 		info, err := os.Stat(proc(pid, "mem"))
 		if err != nil {

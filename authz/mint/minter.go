@@ -32,7 +32,7 @@ var (
 	ErrFailed = errors.New("making the key failed")
 )
 
-// Minted is the public key of a minted key pair with the token that it signed.
+// Minted is the public key of a new key pair, and the token that the key pair signed.
 type Minted struct {
 	Key jwks.Key
 	// Token is empty for a tombstone.

@@ -29,7 +29,7 @@ const (
 	hold = 30 * time.Second // against hanging
 )
 
-// world is a database, a clock and a receiver, on which tests start and stop servers.
+// world is a database and a clock, with which a test starts and stops servers.
 type world struct {
 	*testkit.Clock
 	t    *testing.T
@@ -216,8 +216,7 @@ func (r *receiver) next() message {
 	}
 }
 
-// rest adds another key of the workspace, whose notice is due next, and returns the messages that arrive before
-// that notice.
+// rest adds a key whose notice is due next, and returns the messages that arrive before that notice.
 func (r *receiver) rest(w *world, workspace string) (before []message) {
 	r.t.Helper()
 	marker := w.key(workspace, 30*day, 7*day+time.Second)

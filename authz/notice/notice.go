@@ -164,8 +164,8 @@ func (n *notifier) scan(ctx context.Context, from, until time.Time, workspace st
 	return nil
 }
 
-// consider queues a key's notice if it is due and not yet recorded. A corrupt key must not block the
-// notices of others.
+// consider queues a key's notice if it is due and not yet recorded. For a corrupt key, it only logs an error,
+// since the notices of other keys must still be queued.
 func (n *notifier) consider(ctx context.Context, d store.DuePlace, days int) error {
 	k, err := n.o.Store.Key(ctx, d.Workspace, d.ID)
 	if errors.Is(err, store.ErrDamaged) {

@@ -67,7 +67,7 @@ type branch struct {
 
 func (b *branch) len() int { return b.owners.waiting + b.waiters.Len() }
 
-// waiter receives one verdict: nil to run, a *FullError to go away.
+// waiter receives one verdict: nil for a turn, or an error if it was evicted or left.
 type waiter struct {
 	asker   Asker
 	place   *list.Element // in its lane; nil once the verdict is given
@@ -98,7 +98,7 @@ func (q *Queue) Acquire(ctx context.Context, asker Asker) error {
 	}
 }
 
-// join returns a new waiter, or nil if the caller has a turn already, since one was free.
+// join returns a new waiter, or nil if it took a free turn instead.
 func (q *Queue) join(asker Asker) (*waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -145,9 +145,9 @@ func (q *Queue) lane(asker Asker) int {
 	return 0
 }
 
-// makeRoom evicts the newest waiter in the longest lane of the longest workspace, and reports whether it did
-// so. After that and after the asker's request joins, the workspace that lost a waiter must still be at least
-// as long as the asker's workspace or, within one workspace, its lane at least as long as the asker's lane.
+// makeRoom evicts the newest waiter in the longest lane of the longest workspace, but only if that workspace
+// has at least two more waiters than the asker's or, within the asker's own workspace, that lane has at least
+// two more than the asker's lane. It reports whether it evicted a waiter.
 func (q *Queue) makeRoom(asker Asker) bool {
 	workspace, mine := q.line.longest(), 0
 	if b := q.line.find(asker.Workspace); b != nil {
