@@ -164,7 +164,7 @@ func EntryID(at time.Time) uuid.UUID {
 }
 
 // FirstEntryID returns the lowest id that an entry of a time can have. A time outside the range of a UUIDv7 is
-// replaced by the nearest time in it.
+// replaced by the nearest time in that range.
 func FirstEntryID(at time.Time) (id uuid.UUID) {
 	const last = 1<<48*1000 - 1
 	micros := uint64(min(max(at.UnixMicro(), 0), last))

@@ -12,11 +12,11 @@ import (
 // RotationStore is the part of Store that replaces keys, and removes them when they expire or their
 // grace is over.
 type RotationStore interface {
-	// Rotate stores the record successor, publishes pub and marks the key id as rotated to it, in one
-	// transaction that raises the workspace's version once. The old key's grace ends at graceEnds, or
-	// when the key expires if that is earlier. If that is not after successor.CreatedAt, there is no
-	// grace: the same version removes the old key, which is revoked at successor.CreatedAt. Workspace,
-	// KID, Version and RotatedFrom of successor are set; what it says about them is ignored.
+	// Rotate stores the record successor, publishes pub and marks the key `id` as rotated to the successor, in
+	// one transaction that raises the workspace's version once. The old key's grace ends at graceEnds, or when
+	// the key expires if that is earlier. If this time is not after successor.CreatedAt, there is no grace: the
+	// same version removes the old key, which is revoked at successor.CreatedAt. The store sets Workspace, KID,
+	// Version and RotatedFrom of the successor, whatever their values are.
 	//
 	// Errors, in this order: ErrNotFound: no such key. *IdempotencyError as in Issue. ErrNotActive: the
 	// key is not Active at successor.CreatedAt. An error of terms. ErrDuplicateKID and ErrExists as in
@@ -25,42 +25,42 @@ type RotationStore interface {
 	// successor.
 	Rotate(ctx context.Context, workspace string, id uuid.UUID, successor Key, pub jwks.Key, graceEnds time.Time,
 		terms Terms) (old, issued Key, err error)
-	// UndoRotation undoes the rotation of the key id to the key to (uuid.Nil: to any key) within its
-	// grace. One version removes the successor, which is revoked at the time at, and the old key is
-	// Active as if it had not been rotated. ErrNotFound: no such key. ErrNotActive: the key is not in
-	// such a grace at that time, for example because it was already undone, or its successor is not
-	// Active. ActionRotationUndo of the old key, ActionKeyRevoke of the successor.
+	// UndoRotation undoes the rotation of the key `id` to the key `to` (uuid.Nil: to any key) within its grace.
+	// One version removes the successor, which is revoked at the time `at`, and the old key is Active as if it
+	// had not been rotated. ErrNotFound: no such key. ErrNotActive: the key is not in such a grace at that
+	// time, for example because it was already undone, or its successor is not Active. ActionRotationUndo of
+	// the old key, ActionKeyRevoke of the successor.
 	UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor Key, err error)
-	// EndGrace revokes the key id as Revoke does, if it is in the grace of its rotation to the key to
-	// (uuid.Nil: to any key). ErrNotFound. ErrNotActive: it is not in such a grace at the time at, for
+	// EndGrace revokes the key `id` as Revoke does, if it is in the grace of its rotation to the key `to`
+	// (uuid.Nil: to any key). ErrNotFound. ErrNotActive: the key is not in such a grace at the time `at`, for
 	// example because the rotation was undone. ActionKeyRevoke.
 	EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (Key, error)
-	// Retire removes the given keys of a workspace that are published and due at the time at, in one
-	// transaction that raises the version once for all of them, and returns them in no order. A key
-	// whose grace is over is revoked at that time; any other has expired, and its ExpiredVersion is
-	// set. Other ids are ignored, so several servers may call it for the same keys; if all are, no
-	// version is raised. ErrDamaged: the JWK of one is missing; no key is removed. ActionGraceEnd or
+	// Retire removes the given keys of a workspace that are published and due at the time `at`, in one
+	// transaction that raises the version once for all of them, and returns the removed keys in no particular
+	// order. A key whose grace is over is revoked at that time; any other has expired, and its ExpiredVersion
+	// is set. Other ids are ignored, so several servers can call it for the same keys; if all ids are ignored,
+	// no version is raised. ErrDamaged: the JWK of a key is missing; no key is removed. ActionGraceEnd or
 	// ActionKeyExpire of each key, by the system, whatever the Actor of ctx.
 	Retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]Key, error)
-	// Due returns the places of published keys of all workspaces that are due at until or earlier,
-	// earliest first, after the place after, at most limit of them. It reads only an index, no keys, so
-	// that a corrupt key hides no others.
+	// Due returns the places of published keys of all workspaces that are due at the time `until` or earlier.
+	// It returns up to `limit` places after the place `after`, earliest first. It reads only an index, not the
+	// keys, so that a corrupt key does not hide other keys.
 	Due(ctx context.Context, after DuePlace, until time.Time, limit int) ([]DuePlace, error)
-	// NextDue returns when the next published key of any workspace is due, the zero time if none ever
-	// is. It is one lookup in an index.
+	// NextDue returns when the next published key of any workspace is due, or the zero time if no key ever is.
+	// It is one lookup in an index.
 	NextDue(ctx context.Context) (time.Time, error)
 }
 
-// DuePlace is a place in the list of Due: that of a key, or, without Workspace and ID, the one before
-// all keys that are due at At. The zero place is the start of the list.
+// DuePlace is a place in the list of Due: the place of a key, or, without Workspace and ID, the place before
+// all keys that are due at the time At. The zero place is the start of the list.
 type DuePlace struct {
 	At        time.Time
 	Workspace string
 	ID        uuid.UUID
 }
 
-// Rotated returns old as it is stored after its rotation to successor. If its RevokedAt is set, there
-// is no grace, and the caller sets RevokedVersion. For backends.
+// Rotated returns old as it is stored after its rotation to successor. If RevokedAt of the result is set, there
+// is no grace, and the caller must set RevokedVersion. For backends.
 func Rotated(old, successor Key, graceEnds time.Time) Key {
 	old.RotatedTo, old.GraceEndsAt = successor.ID, graceEnds
 	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(graceEnds) {
@@ -72,13 +72,13 @@ func Rotated(old, successor Key, graceEnds time.Time) Key {
 	return old
 }
 
-// InGrace reports whether the key is in the grace of its rotation to another (uuid.Nil: to any key)
-// at a time.
+// InGrace reports whether, at a time, the key is in the grace of its rotation to the key `to` (uuid.Nil: to any
+// key).
 func (k *Key) InGrace(to uuid.UUID, at time.Time) bool {
 	return k.Status(at) == Deprecated && (to == uuid.Nil || k.RotatedTo == to)
 }
 
-// Retired returns a key as it is stored after version removed it because it was due at a time. For
+// Retired returns a due key as it is stored after the version `version` removed it at the time `at`. For
 // backends.
 func Retired(k Key, at time.Time, version uint64) Key {
 	if k.GraceEndsAt.IsZero() || k.GraceEndsAt.After(at) {
@@ -89,7 +89,7 @@ func Retired(k Key, at time.Time, version uint64) Key {
 	return k
 }
 
-// IsDue reports whether Retire removes the key at a time.
+// IsDue reports whether Retire would remove the key at a time.
 func (k *Key) IsDue(at time.Time) bool {
 	due := k.DueAt()
 	return !due.IsZero() && !due.After(at)

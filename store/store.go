@@ -1,5 +1,5 @@
-// Package store defines what Burnkey stores: the records, and in the comments of Store the contract
-// of a backend. The backends are in the folders below; package storetest tests them against it.
+// Package store defines what Burnkey stores: the records, and in the comments of Store the contract of a
+// backend. The backends are in the folders below; package storetest tests them against this contract.
 package store
 
 import (
@@ -33,7 +33,7 @@ var (
 // ErrIdempotencyKey.
 type IdempotencyError struct {
 	ID uuid.UUID
-	// Other means that the earlier request was a different one: its digest differs.
+	// Other means that the earlier request was a different request: its digest differs.
 	Other bool
 }
 
@@ -46,22 +46,22 @@ func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempoten
 
 // Store stores workspaces, keys, published sets, sessions and the audit.
 //
-// All methods are safe for concurrent use, also by several processes on the same database. A method
-// that changes something makes all of its changes or none, and when it returns nil, they are
-// durable: they survive a kill of the process and a power cut. If the context is cancelled, a call
-// may end early, and its change may have been made or not.
+// All methods are safe for concurrent use, also by several processes on the same database. A method that
+// changes something makes all of its changes or none, and when it returns nil, they are durable: they survive a
+// kill of the process and a power cut. If the context is cancelled, a call can end early, and its change may
+// have been made or not.
 //
 // Times are stored in UTC, truncated to the microsecond. Strings and JSON must be UTF-8 without NUL
 // and are returned byte for byte. A nil slice is returned empty, and nil JSON as {}. A limit must be
 // positive. Functions that are passed in, such as change and yield, must not call the store.
 //
-// Each change adds an entry to the audit in the same transaction, with the Actor of the context;
-// the methods name its Action.
+// Each change adds an entry to the audit in the same transaction, with the Actor of the context; the comment of
+// each method names the Action.
 //
-// Each change is authorized by the Authority of the context, which is checked in the same
-// transaction. If another call revokes or ends that authority, one of the two waits for the other:
-// once that call has returned, nothing is changed under the authority. The error is ErrNoAuthority;
-// where another error applies as well, either may be returned.
+// Each change is authorized by the Authority of the context, which is checked in the same transaction. If
+// another call revokes or ends the authority, that call and the change wait for one another: once that call has
+// returned, no change is made under the authority. The error is ErrNoAuthority; if another error applies as
+// well, either can be returned.
 type Store interface {
 	// CreateWorkspace stores w at version 1, which publishes its tombstone: a key for which no token
 	// was ever signed, so that the set is never empty. CreatedAt is stored as given, and UpdatedAt is
@@ -69,7 +69,7 @@ type Store interface {
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
 	// Workspace returns one workspace. ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
-	// Workspaces lists workspaces by id, without their Policy and Portal. For next see Keys.
+	// Workspaces lists workspaces by id, without their Policy and Portal. Keys explains next.
 	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
 	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. An
 	// error of change is returned and nothing is stored. Changes to ID, Version, CreatedAt and Usage
@@ -79,37 +79,36 @@ type Store interface {
 	// Logo returns a workspace's logo. ErrNotFound: no such workspace, or it has no logo.
 	Logo(ctx context.Context, workspace string) ([]byte, error)
 
-	// Issue stores the record k and publishes pub, in one transaction that raises the workspace's
-	// version. It sets KID and Version, and ignores what k says about them, about revocation, rotation
-	// and use. Errors, in this order: ErrNotFound: no such workspace. *IdempotencyError:
-	// k.IdempotencyKey was already used in this workspace. An error of terms. ErrDuplicateKID: the
-	// workspace has or had a key with this kid. ErrExists: it has one with this id. ErrTooMany: the
-	// owner has at least as many keys as terms allows that are Active at k.CreatedAt; concurrent calls
-	// don't exceed it either. ActionKeyIssue.
+	// Issue stores the record k and publishes pub, in one transaction that raises the workspace's version. It
+	// sets KID and Version, and ignores the fields of k for revocation, rotation and use. Errors, in this
+	// order: ErrNotFound: no such workspace. *IdempotencyError: k.IdempotencyKey was already used in this
+	// workspace. An error of terms. ErrDuplicateKID: the workspace has or had a key with this kid. ErrExists:
+	// it has a key with this id. ErrTooMany: at k.CreatedAt, the owner has at least as many Active keys as
+	// terms allows; concurrent calls don't exceed this limit either. ActionKeyIssue.
 	Issue(ctx context.Context, k Key, pub jwks.Key, terms Terms) (Key, error)
-	// Revoke removes a key's JWK from the published set and stores the time, which must not be zero,
-	// in one transaction that raises the workspace's version. It also ends a grace period early. If
-	// Retire removed the key because it expired, only the time is stored: the version stays, and
-	// RevokedVersion is 0. A key that is already revoked is returned unchanged, once its revocation is
-	// durable. ErrNotFound. ActionKeyRevoke.
+	// Revoke removes a key's JWK from the published set and stores the time `at`, which must not be zero, in
+	// one transaction that raises the workspace's version. It also ends a grace period early. If Retire removed
+	// the key because it expired, only the time is stored: the version stays, and RevokedVersion is 0. A key
+	// that is already revoked is returned unchanged, once its revocation is durable. ErrNotFound.
+	// ActionKeyRevoke.
 	Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
 	// Key returns one record. ErrNotFound.
 	Key(ctx context.Context, workspace string, id uuid.UUID) (Key, error)
-	// KeyByKID returns the record with a kid, also if it is revoked. It is one lookup in an index,
-	// because anybody may ask for it. ErrNotFound.
+	// KeyByKID returns the record with a kid, also if it is revoked. It is one lookup in an index, because
+	// anybody can cause this call. ErrNotFound.
 	KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (Key, error)
-	// CountKeys counts an owner's keys that are Active or Deprecated at a time, up to most. It uses an
-	// index.
+	// CountKeys counts, up to `most`, an owner's keys that have the status Active or Deprecated at a time. It
+	// uses an index.
 	CountKeys(ctx context.Context, workspace, owner string, status Status, at time.Time, most int) (int, error)
-	// Standing returns ErrNoAuthority if the Authority of ctx is not valid. It may become invalid right
-	// afterwards: only the check in the transaction of a change is binding.
+	// Standing returns ErrNoAuthority if the Authority of ctx is not valid. The Authority can become invalid
+	// right afterwards: only the check in the transaction of a change is binding.
 	Standing(ctx context.Context) error
 	// KeyByIdempotencyKey returns the record issued under an idempotency key. ErrNotFound.
 	KeyByIdempotencyKey(ctx context.Context, workspace, key string) (Key, error)
-	// Keys lists a workspace's records from the highest id to the lowest. Ids are UUIDv7, so the newest
-	// come first, and records that are added between two pages do not shift the later ones. The list of
-	// an unknown workspace is empty. Next is the id after which the next page starts, uuid.Nil at the
-	// end: a page that ends at a bound of f may be short or empty before the end of the list.
+	// Keys lists a workspace's records from the highest id to the lowest. Ids are UUIDv7, so the newest come
+	// first, and records that are added between two pages do not shift the later ones. The list of an unknown
+	// workspace is empty. next is the id after which the next page starts. Only uuid.Nil marks the end of the
+	// list, because a bound in f can make any page short or empty.
 	Keys(ctx context.Context, workspace string, f Filter) (list []Key, next uuid.UUID, err error)
 	// UpdateKey calls change with the record and stores its Name, Metadata and UpdatedAt, in one
 	// transaction. An error of change is returned and nothing is stored. Changes to other fields are

@@ -7,14 +7,14 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// UsageGap is the longest interval between two reports of usage that does not leave a gap. After a
-// longer one, usage is known only since the next report, and a reporter that was silent for longer is
+// UsageGap is the longest interval between two reports of usage that does not leave a gap. After a longer
+// interval, usage is known only since the next report, and a reporter that was silent for a longer time is
 // ignored.
 const UsageGap = 24 * time.Hour
 
-// MaxReporters bounds the reporters of a workspace's usage. A further one replaces the reporter that
-// has been silent for the longest. Its last uses may be missing, so usage is then known only since
-// that time, as after an Incomplete report.
+// MaxReporters bounds the reporters of a workspace's usage. One more replaces the reporter that has been silent
+// for the longest. The last uses that the replaced reporter saw may be missing, so usage is then known only
+// since the replacement, as after an Incomplete report.
 const MaxReporters = 1000
 
 // Use is the time of a key's last use, as a gateway saw it.
@@ -23,12 +23,12 @@ type Use struct {
 	At  time.Time // must not be zero
 }
 
-// Report describes a gateway's report of usage, except for the uses.
+// Report describes a gateway's report of usage. It does not contain the uses.
 type Report struct {
 	At time.Time // when it came; must not be zero
 	// Reporter identifies the gateway among those that report a workspace's usage.
 	Reporter string
-	// Until is the time up to which the reporter has reported all uses that it saw. Zero: At.
+	// Until is the time up to which the reporter has reported all uses that it saw. Zero means At.
 	Until time.Time
 	// Incomplete means that the reporter may have seen uses that it never reports.
 	Incomplete bool
@@ -42,21 +42,20 @@ func (r *Report) UntilAt() time.Time {
 	return r.Until
 }
 
-// Reported is the time range in which a workspace's usage is known. Zero: nobody reports it.
+// Reported is the time range in which a workspace's usage is known. Zero means that there are no reports.
 type Reported struct {
 	Since time.Time // no use since then is missing
 	Until time.Time // up to then: the earliest Until of all reporters not silent for UsageGap
 	At    time.Time // of the latest report
 }
 
-// UsageStore is the part of Store that records when keys were used. This raises no version and adds no
-// entry to the audit.
+// UsageStore is the part of Store that records when keys were used. Reports raise no version and add no entry
+// to the audit.
 type UsageStore interface {
 	// RecordUsage stores reported uses, also of keys that are no longer published. It never moves a key's
 	// LastUsedAt back. Kids that the workspace never had are skipped, and their number is returned. The
-	// workspace's Usage.Since becomes the report's time if the report is the first, is Incomplete,
-	// comes more than UsageGap after the previous one, or adds a reporter beyond MaxReporters. Neither
-	// Since nor a reporter's Until ever goes back. Reports and changes of the workspace do not wait for
-	// one another. ErrNotFound.
+	// workspace's Usage.Since becomes the report's time if the report is the first, is Incomplete, comes more
+	// than UsageGap after the previous one, or adds a reporter beyond MaxReporters. Since and a reporter's
+	// Until never move back. Reports and changes of the workspace do not wait for one another. ErrNotFound.
 	RecordUsage(ctx context.Context, workspace string, uses []Use, r Report) (unknown int, err error)
 }

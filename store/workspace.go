@@ -25,8 +25,8 @@ type Workspace struct {
 
 // WorkspaceFilter selects workspaces. Zero fields select everything.
 type WorkspaceFilter struct {
-	// Query selects workspaces whose id or name contains it (compared by Fold). The search may read all
-	// workspaces.
+	// Query selects workspaces whose id or name contains this string (compared by Fold). The search may read
+	// all workspaces.
 	Query string
 	After string // start the page after this id
 	Limit int    // the most workspaces of a page; must be positive
@@ -34,8 +34,8 @@ type WorkspaceFilter struct {
 	Bytes, Rows int
 }
 
-// Policy restricts a workspace's keys, and says where notices that they expire soon are sent. The zero
-// Policy restricts nothing and sends nothing. A store does not enforce it.
+// Policy restricts a workspace's keys, and has the address for notices that a key expires soon. The zero Policy
+// restricts nothing and sends nothing. A store does not enforce it.
 type Policy struct {
 	Scopes           []OfferedScope `json:"scopes,omitempty"`             // empty: any
 	MaxExpiresIn     int64          `json:"max_expires_in,omitempty"`     // seconds; 0: the server's own
@@ -63,17 +63,17 @@ type Portal struct {
 	FrameAncestors []string `json:"frame_ancestors,omitempty"` // origins that may frame the page
 	OIDC           *OIDC    `json:"oidc,omitempty"`            // nil: no login by OpenID Connect
 
-	// Logo is a PNG for CreateWorkspace or UpdateWorkspace to store. It is not part of the stored record,
-	// because that is read for each key that is issued: see Store.Logo.
+	// Logo is a PNG for CreateWorkspace or UpdateWorkspace to store. It is not part of the stored record, which
+	// is read for each key that is issued: see Store.Logo.
 	Logo []byte `json:"-"`
 }
 
-// OIDC is a workspace's OpenID provider, and the claims that are used.
+// OIDC is a workspace's OpenID provider, and the claims that Burnkey uses.
 type OIDC struct {
 	Issuer     string `json:"issuer"`
 	ClientID   string `json:"client_id"`
 	OwnerClaim string `json:"owner_claim,omitempty"`
-	// A user whose OperatorClaim is OperatorValue, or a list with it, is an operator.
+	// A user whose OperatorClaim is OperatorValue, or a list that contains OperatorValue, is an operator.
 	OperatorClaim string `json:"operator_claim,omitempty"`
 	OperatorValue string `json:"operator_value,omitempty"`
 }
@@ -96,8 +96,8 @@ func (p Portal) Clone() Portal {
 	return p
 }
 
-// Stored returns p as it is stored in place of before, and the logo that is stored with it. If changed is
-// true, the logo replaces the previous one; nil deletes it. For backends.
+// Stored returns p as it is stored in place of the portal `before`. If changed is true, logo replaces the
+// stored logo; a nil logo deletes it. For backends.
 func (p Portal) Stored(before Portal) (stored Portal, logo []byte, changed bool) {
 	stored = p.Clone()
 	stored.Logo = nil

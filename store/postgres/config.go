@@ -153,7 +153,7 @@ func parseError(err error) error {
 }
 
 // prepareSession returns a function that sets up a new connection. `further` are columns with more settings.
-// The function has its own timeout, because pgxpool sets none.
+// The function has its own timeout, because pgxpool has no timeout for it.
 func prepareSession(further string) func(context.Context, *pgx.Conn) error {
 	return func(ctx context.Context, conn *pgx.Conn) error {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)

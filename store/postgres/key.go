@@ -36,9 +36,9 @@ const (
 			INSERT INTO changes (workspace, version, added, removed) SELECT $1, version, $24, '' FROM raised
 		)
 		SELECT version FROM raised`
-	// issueKeyWithin applies a limit. It comes after the statement raise in one transaction, because it must
-	// see what was committed while raise waited for the lock. If the owner has too many keys, the change's
-	// modulus is NULL, which the column refuses.
+	// issueKeyWithin applies a limit of keys per owner. It comes after the statement raise in one transaction,
+	// because it must see what was committed while raise waited for the lock. If the owner has too many keys,
+	// the change's modulus is NULL, which the column refuses.
 	issueKeyWithin = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), held AS (

@@ -55,7 +55,7 @@ func readDue(t *tx, workspace string, ids []uuid.UUID, at time.Time) (due []stor
 	return due, nil
 }
 
-// retire removes keys of one workspace in one version.
+// retire removes keys of one workspace and raises its version once.
 func retire(t *tx, due []store.Key, at time.Time) ([]store.Key, error) {
 	workspace := due[0].Workspace
 	version, err := raiseVersion(t, workspace)

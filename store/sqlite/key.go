@@ -23,7 +23,8 @@ const (
 	selectKeyKID         = selectKeys + `workspace = ? AND kid = ?`
 	selectKID            = `SELECT 1 FROM keys WHERE workspace = ? AND kid = ?`
 
-	// An owner's keys, active or in their grace at a time, except one of them, counted up to a limit.
+	// countActive and countGrace count, up to a limit, an owner's keys that are active or in their grace at a
+	// time, except one key.
 	ownersKeys    = `SELECT count(*) FROM (SELECT 1 FROM keys WHERE workspace = ? AND owner = ? AND ` + rows.Published
 	countActive   = ownersKeys + ` AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > ?) AND id <> ? LIMIT ?)`
 	countGrace    = ownersKeys + ` AND grace_ends_at > ? AND id <> ? LIMIT ?)`
@@ -55,7 +56,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	return orZero(k, wrap(ctx, "issue key", err))
 }
 
-// meets checks k against terms and returns the owner's limit. It first refuses a repeat.
+// meets checks k against terms and returns the owner's limit. It first refuses a repeated request.
 func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
 	if terms == nil {
 		return 0, nil
@@ -92,14 +93,14 @@ func insertRecord(t *tx, k store.Key, pub jwks.Key) error {
 	return publish(t, k.Workspace, pub)
 }
 
-// withinLimit returns store.ErrTooMany if the owner of k has too many other keys when k is created,
-// counted by countActive or countGrace. It comes last because other errors take precedence.
+// withinLimit returns store.ErrTooMany if the owner of k has too many other keys when k is created, counted by
+// countActive or countGrace. It is called last because other errors take precedence.
 func withinLimit(t *tx, count string, k store.Key, limit int) error {
 	if limit <= 0 {
 		return nil
 	}
 	var n int
-	// Not NULL for the zero time, at which no key has expired.
+	// Not rows.Micros, which makes the zero time NULL: at the zero time, no key has expired.
 	err := t.row(count, k.Workspace, k.Owner, k.CreatedAt.UnixMicro(), k.ID[:], limit).Scan(&n)
 	if err == nil && n >= limit {
 		return store.ErrTooMany
@@ -126,7 +127,7 @@ func refuseRepeat(t *tx, k store.Key) error {
 	return k.Repeated(earlier, digest)
 }
 
-// conflict finds out which unique field of k prevented its insertion.
+// conflict returns the error for the unique field of k that prevented its insertion.
 func conflict(t *tx, k store.Key) error {
 	if err := refuseRepeat(t, k); err != nil {
 		return err

@@ -21,7 +21,7 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 	all := storetest.Acknowledgements{}
 	for round := range 5 {
 		all.Add(storetest.KillWriter(t, path, 20+round*7)...)
-		// First with a store that was open all the time, then with one that is opened now.
+		// Check the store that was open all the time, then a newly opened store.
 		all.Check(t, s)
 		all.Check(t, openTest(t, path))
 	}

@@ -18,7 +18,7 @@ var migrations embed.FS
 // applicationID marks the file as a Burnkey database ("Burn" in ASCII).
 const applicationID = 0x4275726e
 
-// newProvider returns goose's migrator of our schema, without global state.
+// newProvider returns a goose migrator for our schema that uses no global state.
 func newProvider(db *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -30,8 +30,8 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 		goose.WithGoMigrations(logos, fingerprints))
 }
 
-// claim marks an empty database as ours and refuses another program's. It also creates goose's table,
-// because two processes in which goose does so can deadlock.
+// claim marks an empty database as ours and refuses a database of another program. It also creates goose's
+// table, because two processes can deadlock if goose itself creates it in both.
 func claim(ctx context.Context, db *sql.DB) error {
 	versions, err := database.NewStore(goose.DialectSQLite3, goose.DefaultTablename)
 	if err != nil {
@@ -59,12 +59,12 @@ func claim(ctx context.Context, db *sql.DB) error {
 		}
 		return versions.Insert(t.ctx, t.Tx, database.InsertRequest{Version: 0})
 	}
-	// Before the WAL is turned on, a commit may also have to wait for readers.
+	// Without a WAL, a commit can also have to wait for readers.
 	return retryBusy(ctx, func() error { return inTx(ctx, db, nil, mark) })
 }
 
-// migrate applies the missing migrations. Each is a transaction: of two processes that start together,
-// one fails and then finds it applied.
+// migrate applies the missing migrations. Each is a transaction: if two processes start together, it fails in
+// one process, whose next attempt finds the migration applied.
 func migrate(ctx context.Context, db *sql.DB) error {
 	for {
 		provider, err := newProvider(db)

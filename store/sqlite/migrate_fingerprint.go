@@ -9,10 +9,10 @@ import (
 	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
-// addFingerprint has the statements of the tenth migration. Any change of the published set, also
-// one by hand or by an earlier version of the program, sets the fingerprint to zero, which no set
-// has: a server then compares the whole set. SQLite has no exclusive or, so the program stores the
-// new fingerprint after its own changes.
+// addFingerprint has the statements of the tenth migration. Any change of the published set, even a manual
+// change or one by an earlier version of the program, sets the fingerprint to zero, which no set has: a server
+// then compares the whole set. SQLite has no exclusive or, so the program stores the new fingerprint after its
+// own changes.
 var addFingerprint = []string{
 	`ALTER TABLE workspaces ADD COLUMN fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32)
 		DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000'`,

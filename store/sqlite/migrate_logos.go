@@ -9,14 +9,14 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// createLogos creates a table apart from settings, which is read for each key that is issued: a logo
-// has up to 64 KiB. The settings have its hash.
+// createLogos creates a table for logos, which have up to 64 KiB. They are not in the settings, which are read
+// for each key that is issued; the settings only contain a logo's hash.
 const createLogos = `CREATE TABLE logos (
 	workspace TEXT NOT NULL PRIMARY KEY REFERENCES workspaces (id),
 	png       BLOB NOT NULL
 ) STRICT`
 
-// indexGrace is for counting an owner's keys in their grace among any number of others.
+// indexGrace finds an owner's keys in their grace among any number of other keys.
 const indexGrace = `CREATE INDEX keys_in_grace ON keys (workspace, owner, id)
 	WHERE revoked_at IS NULL AND expired_version IS NULL AND grace_ends_at IS NOT NULL`
 

@@ -151,7 +151,7 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 	}
 }
 
-// After a change by hand the fingerprint is unknown until the next change.
+// After a manual change, the fingerprint is unknown until the program's next change.
 func TestChangesByHandResetTheFingerprint(t *testing.T) {
 	for name, change := range map[string]string{
 		"insert":    `INSERT INTO jwks SELECT 'acme', kid, n FROM jwks WHERE workspace = 'other'`,

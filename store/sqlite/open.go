@@ -23,8 +23,8 @@ import (
 const (
 	// busyTimeout is how long a call waits for another process's transaction.
 	busyTimeout = 10 * time.Second
-	// busyPoll is how long the writer waits inside SQLite at a time. SQLite's own wait can't be
-	// cancelled, so retryBusy waits in these steps up to busyTimeout.
+	// busyPoll is how long the writer waits inside SQLite at a time. SQLite's own wait can't be cancelled, so
+	// retryBusy repeats this short wait up to busyTimeout.
 	busyPoll = 100 * time.Millisecond
 )
 
@@ -42,12 +42,12 @@ var (
 	}
 )
 
-// readers returns the number of connections that read: more than there are processors, because one
-// that streams a set may wait for its consumer.
+// readers returns the number of connections that read: more than there are processors, because a connection
+// that streams a set can be waiting for its consumer.
 func readers() int { return max(4, 2*runtime.GOMAXPROCS(0)) }
 
-// ensureFile creates the file at path, 0600, if it is missing, and returns its absolute name, because
-// connections are also opened later.
+// ensureFile creates the file at path, 0600, if it is missing, and returns its absolute path, because
+// connections are also opened later, perhaps in another working directory.
 func ensureFile(path string) (string, error) {
 	if path == "" || path == ":memory:" || strings.ContainsRune(path, 0) {
 		return "", errors.New("a file name is required")
@@ -68,7 +68,7 @@ func ensureFile(path string) (string, error) {
 	case !info.Mode().IsRegular():
 		return "", errors.New("is not a regular file")
 	case info.Size() > 0 && info.Size() < 512:
-		// SQLite treats a file that is shorter than its smallest page as empty.
+		// SQLite would treat a file shorter than its smallest page as an empty database.
 		return "", errors.New("file is not a database")
 	}
 	return file, nil
@@ -78,7 +78,7 @@ func ensureFile(path string) (string, error) {
 // holds on it, including SQLite's.
 var creating sync.Mutex
 
-// createFile creates an empty file that only its owner may read, unless it exists. SQLite syncs the
+// createFile creates an empty file that only its owner can read, if it does not exist. SQLite syncs the
 // directory with the first commit.
 func createFile(file string) error {
 	creating.Lock()
@@ -93,8 +93,8 @@ func createFile(file string) error {
 	return f.Close()
 }
 
-// dsn names the file by a URI, whose path may have any character. With mode=rw a file that was deleted
-// is not silently created again.
+// dsn returns a data source name with a URI, whose path can contain any character. With mode=rw, SQLite does
+// not silently create a deleted file again.
 func dsn(file string, pragmas []string) string {
 	file = filepath.ToSlash(file)
 	if !strings.HasPrefix(file, "/") {

@@ -18,7 +18,7 @@ const (
 	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
 	selectKIDs    = `SELECT workspace, kid FROM jwks WHERE workspace = ?`
 	selectJWKs    = `SELECT kid, n FROM jwks WHERE workspace = ? ORDER BY kid`
-	// selectTombstone finds the only JWK without a record.
+	// selectTombstone finds the tombstone, which is the only JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = ? AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
 	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = ? AND version > ?
@@ -26,7 +26,7 @@ const (
 	deleteChanges = `DELETE FROM changes WHERE workspace = ? AND version IN (SELECT version FROM changes
 		WHERE workspace = ? AND version <= ? ORDER BY version LIMIT ?)`
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
-	// updateVersion comes after all changes of the set: they set the fingerprint to zero.
+	// updateVersion comes after all changes of the set, because their triggers set the fingerprint to zero.
 	updateVersion = `UPDATE workspaces SET version = ?, fingerprint = ? WHERE id = ?`
 )
 
@@ -44,7 +44,8 @@ var (
 	}
 )
 
-// raiseVersion returns the workspace's next version, which logChange stores. The transaction has the write lock.
+// raiseVersion returns the workspace's next version, which logChange stores. The transaction holds the write
+// lock, so no other call gets the same version.
 func raiseVersion(t *tx, workspace string) (version uint64, err error) {
 	var print []byte
 	if err := t.row(selectNext, workspace).Scan(&version, &print); err != nil {
@@ -195,7 +196,7 @@ func (s *Store) versions(ctx context.Context, yield func(string, uint64, jwks.Fi
 	return nil
 }
 
-// compactAtOnce bounds how long one Compact delays other writers.
+// compactAtOnce limits the changes that one Compact drops, because other writers wait for it.
 const compactAtOnce = 1000
 
 // Compact implements store.Store.
@@ -212,7 +213,7 @@ func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (
 	return more, wrap(ctx, "compact changes", err)
 }
 
-// Watch implements store.Store. SQLite does not report other processes' commits.
+// Watch implements store.Store. SQLite does not report other processes' commits, so Watch only waits.
 func (s *Store) Watch(ctx context.Context, wake func(workspace string)) error {
 	wake("")
 	<-ctx.Done()

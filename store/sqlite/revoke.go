@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store/internal/rows"
 )
 
-// updateState stores all that decides whether a key is published.
+// updateState stores all columns that determine whether a key is published.
 const updateState = `UPDATE keys SET rotated_to = ?, grace_ends_at = ?, revoked_at = ?, revoked_version = ?,
 	expired_version = ? WHERE workspace = ? AND id = ?`
 
@@ -32,7 +32,7 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 	return orZero(k, wrap(ctx, "revoke key", err))
 }
 
-// revoke revokes a key that is not revoked.
+// revoke revokes a key that is not revoked yet.
 func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 	k.RevokedAt = rows.Cut(at)
 	if !k.Published() { // it has expired
@@ -46,7 +46,7 @@ func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 	return record(t, store.KeyRevoked(t.ctx, *k))
 }
 
-// remove removes a key from the set in a version of its own.
+// remove removes a key from the set and raises the version.
 func remove(t *tx, k store.Key) error {
 	if err := withdraw(t, k); err != nil {
 		return err
@@ -60,7 +60,7 @@ func storeState(t *tx, k store.Key) error {
 	return err
 }
 
-// withdraw stores the state of a key that a version removes, and deletes its JWK.
+// withdraw stores the state of a removed key and deletes its JWK.
 func withdraw(t *tx, k store.Key) error {
 	if err := storeState(t, k); err != nil {
 		return err

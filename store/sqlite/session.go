@@ -132,7 +132,7 @@ func (s *Store) EndSessions(ctx context.Context, workspace, owner string, at tim
 	return int(n), nil
 }
 
-// pruneAtOnce bounds how long one transaction delays other writers.
+// pruneAtOnce limits the rows that one transaction deletes, because other writers wait for it.
 const pruneAtOnce = 1000
 
 // SpendLogin implements store.Store.

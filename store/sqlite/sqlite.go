@@ -1,8 +1,8 @@
 // Package sqlite stores Burnkey's data in one SQLite file. It is the default backend.
 //
-// The database is in WAL mode with synchronous=FULL: a commit is on the disk before it is
-// acknowledged. One connection writes, a few others read, and neither waits for the other. Several
-// processes may use one file on a local disk, but not on a network file system.
+// The database is in WAL mode with synchronous=FULL: a commit is on the disk before it is acknowledged. One
+// connection writes, a few others read, and reads and writes do not wait for one another. Several processes may
+// use one file on a local disk, but not on a network file system.
 package sqlite
 
 import (
@@ -82,13 +82,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	return wrap(ctx, "ping", err)
 }
 
-// Close closes all connections, those in use when their calls end. Closing twice is not an
+// Close closes all connections. A connection in use is closed when its call ends. Closing twice is not an
 // error.
 func (s *Store) Close() error {
 	s.reads.close()
 	s.writes.close()
 	var errs []error
-	// The writer comes last, because only it may move the WAL into the file.
+	// The writer is closed last, because only the writer can move the WAL into the database file.
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -100,8 +100,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// wrap adds what the store was doing. If the transaction ended because the context did, it returns the
-// context's error.
+// wrap adds to an error what the store was doing. If a transaction ended because the context ended, wrap
+// returns the context's error.
 func wrap(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil

@@ -31,7 +31,7 @@ func (s statements) close() {
 	}
 }
 
-// row runs a query that returns one row, prepared or not.
+// row runs a query, prepared or not, that returns one row.
 func (s statements) row(ctx context.Context, db *sql.DB, query string, args ...any) *sql.Row {
 	if stmt, ok := s[query]; ok {
 		return stmt.QueryRowContext(ctx, args...)
@@ -39,7 +39,7 @@ func (s statements) row(ctx context.Context, db *sql.DB, query string, args ...a
 	return db.QueryRowContext(ctx, query, args...)
 }
 
-// rows runs a query that returns any number of rows, prepared or not.
+// rows runs a query, prepared or not, that returns any number of rows.
 func (s statements) rows(ctx context.Context, db *sql.DB, query string, args ...any) (*sql.Rows, error) {
 	if stmt, ok := s[query]; ok {
 		return stmt.QueryContext(ctx, args...)
@@ -52,12 +52,12 @@ type tx struct {
 	*sql.Tx
 	ctx      context.Context // the caller's, without its end
 	prepared statements
-	// fingerprint is the one that is stored with the workspace whose version the transaction raises.
+	// fingerprint is stored with the workspace whose version the transaction raises.
 	fingerprint jwks.Fingerprint
 }
 
-// inTx runs do in a transaction that holds SQLite's write lock from its start. Waiting for the lock
-// ends with ctx; after that the transaction, which is short, is completed. An error of do undoes
+// inTx runs do in a transaction that holds SQLite's write lock from its start. If ctx ends, the wait for the
+// lock ends, but a transaction that has the lock, which is short, is completed. An error of do undoes
 // everything and is returned.
 func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) error) error {
 	conn, err := db.Conn(ctx)
@@ -80,8 +80,8 @@ func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) err
 	return t.Commit()
 }
 
-// write runs do in a transaction that first checks the authority of ctx. At most AtGate writes of one
-// caller wait for the only connection, because that wait is in no order.
+// write runs do in a transaction that first checks the authority of ctx. At most AtGate writes of one caller
+// wait for the only connection, because it serves waiting writes in no particular order.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 	if a := store.AuthorityOf(ctx); !a.Own() {
 		leave, err := s.gate.Enter(ctx, a.Name())

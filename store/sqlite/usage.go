@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// upsertReport's last argument is the earliest time of a previous report that leaves no gap.
+	// A previous report before the time in upsertReport's last argument means a gap.
 	upsertReport = `INSERT INTO usage_reports (workspace, since, until, reported_at) SELECT id, ?, ?, ? FROM workspaces WHERE id = ?
 		ON CONFLICT (workspace) DO UPDATE SET
 			since = CASE WHEN ? OR reported_at < ? THEN max(since, excluded.since) ELSE since END,
@@ -17,13 +17,13 @@ const (
 		ON CONFLICT (workspace, reporter) DO UPDATE SET
 			until = max(until, excluded.until), reported_at = max(reported_at, excluded.reported_at)`
 	deleteSilent = `DELETE FROM usage_reporters WHERE workspace = ? AND reporter <> ? AND reported_at < ?`
-	// deleteOldest leaves MaxReporters reporters. It deletes at most 1,000 at a time, because earlier
-	// versions stored any number.
+	// deleteOldest deletes all but the latest MaxReporters reporters. It deletes at most 1,000 at a time,
+	// because earlier versions stored any number.
 	deleteOldest = `DELETE FROM usage_reporters WHERE workspace = ?1 AND reporter IN (SELECT reporter FROM usage_reporters
 		WHERE workspace = ?1 AND reporter <> ?2 ORDER BY reported_at DESC LIMIT 1000 OFFSET ?3)`
 	raiseSince  = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`
 	updateUntil = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
-	// upsertUse changes one row if the key exists, also if its time is not later.
+	// upsertUse changes one row if the key exists, even if the new time is not later than the stored time.
 	upsertUse = `INSERT INTO usage (workspace, id, last_used_at) SELECT workspace, id, ? FROM keys WHERE workspace = ? AND kid = ?
 		ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = max(last_used_at, excluded.last_used_at)`
 )

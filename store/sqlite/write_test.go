@@ -64,8 +64,8 @@ func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// Only a few of one caller's writes wait for the only connection at the same time, because it serves them in no particular
-// order.
+// Only a few of one caller's writes wait for the only connection at the same time, because the connection
+// serves writes in no particular order.
 func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "burnkey.db"))
 	create(t, s, store.Home)
@@ -111,7 +111,7 @@ func TestOneCallersWritesKeepNobodyWaiting(t *testing.T) {
 	waiting(before + store.AtGate + 1)
 	close(unblock)
 	all.Wait()
-	// For each call that leaves, one more may enter.
+	// Most writes of the busy caller still wait at the gate, so the other write comes early.
 	if at := slices.Index(order, true); at > 20 {
 		t.Errorf("another's write was number %d of %d", at+1, len(order))
 	}

@@ -26,7 +26,7 @@ var auditTests = []test{
 	{"ends by bytes and by what was looked at, and goes on", auditBounds},
 }
 
-// audit lists entries; without a limit, all of them.
+// audit lists entries: all entries if f has no limit.
 func (e env) audit(workspace string, f store.AuditFilter) []store.Entry {
 	e.Helper()
 	if f.Limit == 0 {
@@ -40,7 +40,7 @@ func (e env) audit(workspace string, f store.AuditFilter) []store.Entry {
 	return list
 }
 
-// entry has the fields of an entry that the tests compare.
+// entry has the fields of a store.Entry that the tests compare.
 type entry struct {
 	Action string
 	Key    uuid.UUID
@@ -254,7 +254,7 @@ func auditRecord(e env) {
 	if want.ID == given.ID {
 		e.Error("the id is the caller's")
 	}
-	// With the context's actor, without a key and a detail, and for an unknown workspace.
+	// This entry has the context's actor, an unknown workspace, and neither a key nor a detail.
 	who := store.Actor{Kind: store.ActorCLI}
 	e.ok(e.Record(store.By(e.ctx, who), store.Entry{Workspace: "nobody", At: now, Action: "x", Result: store.ResultOK}))
 	list = e.audit("nobody", store.AuditFilter{})
@@ -330,7 +330,7 @@ func auditFilter(e env) {
 	}
 }
 
-// selectsEntry reports whether f selects an entry, written from the contract and not from a backend.
+// selectsEntry reports whether f selects an entry. It follows the contract, not a backend's code.
 func selectsEntry(f store.AuditFilter, e store.Entry) bool {
 	return (f.Owner == "" || f.Owner == e.Owner) && (f.Key == uuid.Nil || f.Key == e.Key) && (f.Action == "" || f.Action == e.Action) &&
 		(f.ActorID == "" || f.ActorID == e.Actor.ID) && (f.Result == "" || f.Result == e.Result) &&
@@ -388,7 +388,8 @@ func auditOrder(e env) {
 	}
 }
 
-// auditCut: a cut deletes archived entries of one workspace that are older than a time, and records itself.
+// auditCut: a cut deletes archived entries of one workspace that are older than a time, and adds an entry about
+// the cut.
 func auditCut(e env) {
 	for i := range 5 {
 		for _, workspace := range []string{"acme", "other"} {

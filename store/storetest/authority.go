@@ -33,7 +33,7 @@ func (e env) under(a store.Authority) context.Context {
 	return store.Under(e.ctx, a)
 }
 
-// stands checks with Standing and with a change of acme whether a context's authority is valid.
+// stands checks whether Standing and a change of acme treat the context's authority as valid.
 func (e env) stands(ctx context.Context, want bool) {
 	e.Helper()
 	var end error
@@ -183,7 +183,7 @@ func authorityEverywhere(e env) {
 	e.equal("all that there is", e.everything(), state)
 }
 
-// everything returns all records, so that any change shows.
+// everything returns all records, so that a comparison shows any change.
 func (e env) everything() (all []any) {
 	e.Helper()
 	for _, id := range []string{store.Home, "acme"} {
@@ -241,7 +241,7 @@ func authorityRace(e env) {
 	e.consistent("acme")
 }
 
-// atVersion checks several times that acme has not left a version.
+// atVersion checks several times that acme still has this version.
 func (e env) atVersion(version uint64) {
 	e.Helper()
 	for range 20 {

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// BenchmarkRetire retires ten thousand due keys, one in each version or many. Each run opens a new store.
+// BenchmarkRetire retires ten thousand due keys, one or many per version. Each run opens a new store.
 func BenchmarkRetire(b *testing.B, open func(b *testing.B) store.Store) {
 	const keys, issuers = 10_000, 8
 	for _, atOnce := range []int{1, 500} {

@@ -10,8 +10,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// walk reads a whole list page by page. It returns the items, and how many the longest and the shortest page have, without the
-// last page.
+// walk reads a whole list page by page. It returns all items and the lengths of the longest and the shortest
+// page; the last page is not considered the shortest.
 func walk[T, ID comparable](e env, page func(after ID) ([]T, ID, error)) (all []T, most, fewest int) {
 	e.Helper()
 	var after, none ID
@@ -32,7 +32,7 @@ func walk[T, ID comparable](e env, page func(after ID) ([]T, ID, error)) (all []
 	return nil, 0, 0
 }
 
-// listBounds: whatever bound ends the pages, together they are the whole list.
+// listBounds: whatever bound ends the pages, all pages together are the whole list.
 func listBounds(e env) {
 	e.create("acme")
 	var want []uuid.UUID

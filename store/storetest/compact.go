@@ -31,7 +31,7 @@ func (e env) compact(workspace string, through uint64) {
 	e.Errorf("Compact of %s has never done enough", workspace)
 }
 
-// logIs checks that the log has all changes from version first on, and none before it.
+// logIs checks that the log has all changes from the version `first` on, and no earlier changes.
 func (e env) logIs(workspace string, all []jwks.Change, first uint64) {
 	e.Helper()
 	for after := range uint64(len(all)) + 3 {
@@ -140,8 +140,8 @@ func compactWhileWritten(e env) {
 	e.equal("the latest", len(page), 1)
 }
 
-// followVersions reads the log while it grows and is compacted. A page has no gap; if the log no longer reaches back, it starts
-// again from the published set.
+// followVersions reads the log while it grows and is compacted. A page has no gap; if the next change was
+// dropped, the reader continues from the version of the published set.
 func (e env) followVersions(count int) (seen []uint64) {
 	at := uint64(0)
 	for range count {

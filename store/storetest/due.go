@@ -85,7 +85,7 @@ func retireExpired(e env) {
 	e.equal("retired", got, want)
 	e.equal("read", e.key(k), want)
 	e.equal("change", e.changesOf("acme")[2], jwks.Change{Version: 3, Add: []jwks.Key{}, Remove: []jwks.KID{pub.KID()}})
-	// Its status follows the published set, even if the clock is wrong.
+	// The key's status follows the published set, even if the clock is wrong.
 	for _, at := range []time.Time{k.ExpiresAt, now, {}} {
 		e.equal("status", got.Status(at), store.Expired)
 		e.equal("active", e.list("acme", store.Filter{Status: store.Active, Now: at}), []store.Key{})

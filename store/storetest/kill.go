@@ -70,7 +70,7 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 	wg.Wait()
 }
 
-// retireThree retires a key and two others that it issues.
+// retireThree retires a key and two newly issued keys.
 func retireThree(t *testing.T, s store.Store, k store.Key, say func(what string, k store.Key)) error {
 	ids := []uuid.UUID{k.ID}
 	for range 2 {
@@ -111,7 +111,8 @@ func Issued(k store.Key) Acknowledged {
 	return Acknowledged{id: k.ID, kid: k.KID.String(), version: k.Version}
 }
 
-// KillWriter runs the child, kills it after it has printed some lines, and returns all its complete lines.
+// KillWriter runs the child, kills it after it has printed some lines, and returns the acknowledgements in its
+// complete lines.
 func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriter$")

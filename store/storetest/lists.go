@@ -186,7 +186,7 @@ func listStatus(e env) {
 	gone, err := e.retire("acme", gone.ID, now)
 	e.ok(err)
 	keys = append(keys, gone)
-	// The filter must agree with Key.Status, at boundaries to the nanosecond.
+	// The filter must agree with Key.Status, even a nanosecond before or after a change of status.
 	for _, at := range []time.Time{
 		now.Add(-time.Hour), now.Add(-1), now, now.Add(1), now.Add(999), now.Add(time.Microsecond),
 		now.Add(time.Hour - 1), now.Add(time.Hour), now.In(time.FixedZone("", 3600)),

@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// OldPortal is a workspace's portal in version 3 of the schema, which has the logo in it.
+// OldPortal is a workspace's portal in version 3 of the schema, which contains the logo.
 type OldPortal struct {
 	Text string // JSON; empty: it was never set
 	logo []byte
@@ -61,7 +61,7 @@ func (portals PortalsBefore) Check(t *testing.T, s store.Store) {
 		if !bytes.Equal(logo, old.logo) || (old.logo == nil) != errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: a logo of %d bytes, want %d: %v", id, len(logo), len(old.logo), err)
 		}
-		// Later updates find the logo in its table.
+		// A later update must find the logo in its table.
 		if _, err := s.UpdateWorkspace(t.Context(), id, func(w *store.Workspace) error { w.Portal.LogoHash = ""; return nil }); err != nil {
 			t.Error(err)
 		}

@@ -83,7 +83,7 @@ func (m *model) sorted() []store.Key {
 
 func (p *program) pick(list ...string) string { return list[p.random.IntN(len(list))] }
 
-// time returns a time near those at which keys expire and graces end.
+// time returns a time near the times at which keys expire and graces end.
 func (p *program) time() time.Time { return now.Add(time.Duration(p.random.IntN(8)-3) * time.Second) }
 
 func (p *program) workspace() string { return p.pick("a", "b", "c") }
@@ -135,7 +135,7 @@ func (p *program) issue() {
 	p.try(k, p.newPub(), limit)
 }
 
-// issueAgain issues a key whose id or kid may have been used, in this workspace or another.
+// issueAgain issues a key whose id or kid was perhaps already used, in this workspace or another.
 func (p *program) issueAgain() {
 	k, pub := NewRecord(p.workspace(), "x"), p.pubs[p.random.IntN(len(p.pubs))]
 	if len(p.records) > 0 && p.random.IntN(2) == 0 {
@@ -210,7 +210,7 @@ func (m *model) unique(k store.Key, pub jwks.Key) error {
 	return nil
 }
 
-// some returns a workspace and an id, which may be the id of one of its keys.
+// some returns a workspace and an id, often that of one of its keys.
 func (p *program) some() (string, *model, uuid.UUID) {
 	ws := p.workspace()
 	if len(p.records) == 0 {
@@ -315,7 +315,7 @@ func (p *program) list() {
 	p.equal(fmt.Sprintf("list %+v", f), p.env.list(ws, f), want[:min(f.Limit, len(want))])
 }
 
-// selects reports whether f selects k, written from the contract and not from a backend.
+// selects reports whether f selects k. It follows the contract, not a backend's code.
 func selects(f store.Filter, k store.Key) bool {
 	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(f.Query)) }
 	switch {

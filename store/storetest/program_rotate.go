@@ -18,7 +18,7 @@ func (p *program) rotate() {
 	if p.random.IntN(8) == 0 {
 		pub = p.pubs[p.random.IntN(len(p.pubs))]
 	}
-	// Written from the contract, without the functions of package store.
+	// This follows the contract, without the functions of package store.
 	if !old.ExpiresAt.IsZero() && graceEnds.After(old.ExpiresAt) {
 		graceEnds = old.ExpiresAt
 	}

@@ -13,7 +13,7 @@ type Query struct {
 	Args []any
 }
 
-// Queries returns the queries of a list, each of which finds one row whose texts are the given one.
+// Queries returns the queries that `list` runs. Each query finds one row, whose strings all equal `found`.
 func Queries(t testing.TB, found string, list func(rows.Query) error) (queries []Query) {
 	t.Helper()
 	err := list(func(into []any, query string, args ...any) iter.Seq[error] {

@@ -68,7 +68,7 @@ func rotateKey(e env) {
 	} {
 		e.equal("status", old.Status(at), want)
 	}
-	// To revoke the old key ends its grace early.
+	// A revocation of the old key ends its grace early.
 	ended := e.revoke(old)
 	e.equal("status", ended.Status(now), store.Revoked)
 	e.equal("rotated to", ended.RotatedTo, issued.ID)
@@ -186,7 +186,7 @@ func rotateIdempotency(e env) {
 	other, _ := e.issue(NewRecord("acme", "o"))
 	again := successor(k)
 	again.IdempotencyKey = "once"
-	// The key is rotated by now, but the error of the repeated request still names its successor.
+	// The key has been rotated by now, but the error of the repeated request still names its successor.
 	for _, id := range []uuid.UUID{k.ID, other.ID} {
 		_, _, err = e.Rotate(e.ctx, "acme", id, again, NewKey(e), now.Add(time.Minute), nil)
 		var named *store.IdempotencyError

@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Database opens another Store on one database. The caller closes it.
+// Database opens one more Store on the same database. The caller closes it.
 type Database func(ctx context.Context) (store.Store, error)
 
 // Run runs the suite. Before each test it calls create for a new, empty database.
@@ -57,7 +57,8 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 	t.Run("nothing is left running", func(t *testing.T) { goleak.VerifyNone(t, before) })
 }
 
-// NewKey returns a key with a random modulus. It is no RSA key, but a store does not notice that, and it takes no time.
+// NewKey returns a key with a random modulus. The modulus is not an RSA modulus: a store does not check it, and
+// a random number takes no time.
 func NewKey(t testing.TB) jwks.Key {
 	t.Helper()
 	n := make([]byte, jwks.ModulusLen)

@@ -70,7 +70,7 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 			_, err := e.Revoke(ctx, workspace, id, now)
 			return err
 		},
-		// For these calls the key may be revoked.
+		// The key can be revoked, so ErrNotActive from these calls is accepted.
 		"Rotate": func(ctx context.Context) error {
 			k := NewRecord(workspace, "o")
 			_, _, err := e.Rotate(ctx, workspace, id, k, NewKey(e), k.CreatedAt.Add(time.Minute), nil)
@@ -98,7 +98,7 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 	}
 }
 
-// unless returns err, or nil if it is the given one.
+// unless returns err, or nil if err is the expected error.
 func unless(err, expected error) error {
 	if errors.Is(err, expected) {
 		return nil

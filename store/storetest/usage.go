@@ -257,8 +257,8 @@ func usageRefused(e env) {
 	e.equal("last used", e.key(k).LastUsedAt, time.Time{})
 }
 
-// The number of reporters is bounded: one more replaces the reporter that has been silent for the longest. Its last uses may be
-// missing, so usage is only known since then.
+// The number of reporters is bounded: one more replaces the reporter that has been silent for the longest. The
+// last uses that the replaced reporter saw may be missing, so usage is known only since the replacement.
 func usageReporters(e env) {
 	e.create("acme")
 	report := func(i int) store.Workspace {

@@ -19,7 +19,7 @@ var watchTests = []test{
 	{"may be called several times at once and again", watchAgain},
 }
 
-// watcher is a running Watch and the workspaces it has reported.
+// watcher is a running call of Watch, with the workspaces that Watch has reported.
 type watcher struct {
 	cancel  context.CancelFunc
 	begun   chan struct{} // closed by the first wake

@@ -87,8 +87,7 @@ func pickKeys(q Query, where Where, f store.Filter) (*store.Picker[uuid.UUID], e
 	return page, nil
 }
 
-// page is query with a LIMIT, except for a search: its rows must still be filtered, so their number is not the
-// page's.
+// page is query with a LIMIT. A search has no LIMIT, because some of its rows are dropped afterwards.
 func (w Where) page(begin, order, search string, limit int) (string, []any) {
 	if search != "" {
 		return w.query(begin, order)
