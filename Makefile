@@ -1,13 +1,13 @@
-# `make help` lists the targets. The scripts in tools/ do the work; each begins with its purpose.
+# `make help` lists the targets. The scripts in tools/ do the work; each begins with a comment on its purpose.
 #
 # Environment:
 #   DEMO_ONCE=1       make demo shows one round and exits
 #   BURNKEY_ENVOY     an Envoy to use instead of the pinned one
 #   BURNKEY_CHROMIUM  a Chromium to use instead of the one in PATH
-#   BURNKEY_POSTGRES  the folder of PostgreSQL's binaries, if they are in an unusual place
+#   BURNKEY_POSTGRES  the folder of PostgreSQL's programs, if it is not a usual one
 #   BURNKEY_PYTHON    a Python with PyJWT and joserfc, instead of the pinned virtual environment
 #   BURNKEY_VULNDB    a copy of the Go vulnerability database, folder or .tgz, for machines without a network
-#   CI=true           a test without a component that it needs fails instead of being skipped, and no result comes from a cache
+#   CI=true           a test fails if a component that it needs is missing, instead of being skipped; no test results are cached
 #   BENCH             flags of make bench, such as --quick or '--only jwks --out DIR'
 #   GOTESTFLAGS       further flags for go test, such as -v or -run
 
@@ -17,15 +17,15 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-# The minting process erases registers and stack after use where the platform has runtime/secret; that is an experiment
-# of the Go tool chain, requested here and ignored if the tool chain does not know it.
+# With the experimental package runtime/secret, a minting process erases its registers and stack after use. The experiment is
+# enabled where the platform and the Go tool chain support it.
 EXPERIMENT = $(shell case $$(go env GOOS)/$$(go env GOARCH) in \
 	(linux/amd64 | linux/arm64) GOEXPERIMENT=runtimesecret go env GOEXPERIMENT 2>/dev/null;; esac)
-# With -trimpath for all of them, packages are compiled once for the program, its checks and its end-to-end tests.
+# Every build uses -trimpath, so that the program, its checks and its end-to-end tests share the compiled packages.
 AS_SHIPPED = CGO_ENABLED=0 GOEXPERIMENT=$(EXPERIMENT) GOFLAGS='$(strip $(shell go env GOFLAGS) -trimpath)'
 
-# SQLite, translated from C, takes three times as long under the race detector, which has no business there: our accesses
-# meet in database/sql. go vet has run before, in a configuration of its own.
+# The race detector is disabled in SQLite, which would take three times as long: Burnkey shares memory with it only through
+# database/sql. Vet is off because `make vet` has already run.
 RACE = CGO_ENABLED=1 go test -race -gcflags='modernc.org/...=-race=false' -vet=off
 
 TESTFLAGS = -timeout 15m $(if $(filter true,$(CI)),-count=1) $(GOTESTFLAGS)
@@ -33,7 +33,8 @@ UNITS = $$(go list ./... | grep -v '/e2e$$')
 STEP = tools/step.sh
 STARTED := $(shell date +%s)
 
-# Where tests find their components. `make test` installs them first; with `go test` alone, tests may skip without them.
+# Paths of the components that tests need. `make test` installs them first; a plain `go test` skips tests whose component is
+# missing.
 BURNKEY_BIN := $(CURDIR)/bin/burnkey
 BURNKEY_ENVOY ?= $(CURDIR)/.tools/envoy/envoy
 BURNKEY_PYTHON ?= $(CURDIR)/.tools/python/bin/python
@@ -149,7 +150,7 @@ python: ## Python's JWT libraries, in .tools/python
 schemas: ## The schemas of Kubernetes and compose, in .tools/schemas
 	@tools/schemas.sh
 
-# These are Debian packages and not in .tools. Tests that need them are skipped without them, except in CI.
+# These are Debian packages and not in .tools. If they are missing, tests that need them are skipped, except in CI.
 .PHONY: cluster
 cluster: ## PostgreSQL, Patroni, etcd, HAProxy and PgBouncer (root on Debian gets them installed, others the command)
 	@tools/patroni.sh || [ "$$CI" != true ]
@@ -159,7 +160,7 @@ cluster: ## PostgreSQL, Patroni, etcd, HAProxy and PgBouncer (root on Debian get
 browser: ## Chromium, its driver and an OpenID provider (root on Debian gets the packages installed)
 	@tools/browser.sh || [ "$$CI" != true ]
 
-# A Debian package, too. Without it, the benchmarks do not compare serving.
+# nginx is a Debian package, too. If it is missing, the benchmarks compare Burnkey with no other server.
 .PHONY: nginx
 nginx: ## nginx, for comparison in make bench (root on Debian gets it installed)
 	@tools/nginx.sh || [ "$$CI" != true ]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# beside.sh FIRST SECOND: runs two shell commands at once, the second at low priority. The first's output is shown as it
-# comes, the second's when both have ended. It fails if either fails.
+# beside.sh FIRST SECOND: runs two shell commands concurrently, the second at low priority. The output of FIRST is shown
+# immediately, that of SECOND after both have ended. The script fails if either command fails.
 set -uo pipefail
 
 log=$(mktemp)

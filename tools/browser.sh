@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes sure that there is a Chromium, and installs its driver for tests into .tools/browser, as pinned in tools/browser/:
-# playwright-core, axe-core, an OpenID provider and, for Linux, the Node.js that they run on. On Debian and as root it
-# installs Chromium and npm, where missing, from Debian's packages; nothing is upgraded.
-# BURNKEY_CHROMIUM=/path/to/chromium uses that one instead.
+# Installs what the browser tests need, in the versions pinned in tools/browser/, into .tools/browser: playwright-core,
+# axe-core, an OpenID provider and, on Linux, Node.js. Chromium and npm are installed from Debian's packages if they are
+# missing and the script runs as root on Debian; nothing is upgraded.
+# BURNKEY_CHROMIUM=/path/to/chromium uses that Chromium instead.
 #
-# A new version of the tools: in tools/browser, edit package.json and run
+# To use other versions, edit package.json in tools/browser and run there
 #     npm install --package-lock-only --omit-lockfile-registry-resolved
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,7 +23,7 @@ has_chromium() {
 	type -P chromium || type -P chromium-browser || type -P google-chrome
 } >/dev/null
 
-# On platforms without a pinned Node.js, the one in PATH is used.
+# On platforms without a pinned Node.js, the Node.js in PATH is used.
 has_node() {
 	local node=$target/node_modules/.bin/node
 	[ -x "$node" ] || node=$(type -P node) || return 1

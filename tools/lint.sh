@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The linters of `make lint`. All of them run, so that one round shows every finding.
+# Runs the linters for `make lint`. A failed linter does not stop the others, so that one run shows all findings.
 # shellcheck disable=SC2317,SC2329 # the functions are called through check
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,7 +13,7 @@ check() { # TITLE COMMAND…
 	"$@" || bad=1
 }
 
-# Waiting for a moment makes a test slow on one machine and flaky on another. Wait for the event, or poll with a ticker.
+# A test with a fixed sleep is slow on fast machines and flaky on slow ones. Wait for the event, or poll with a ticker.
 no_sleep_in_tests() {
 	local hits
 	hits=$(find . -path ./.tools -prune -o -name '*_test.go' -exec grep -Hn 'time\.Sleep(' {} + || true)

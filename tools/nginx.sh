@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that there is an nginx, for make bench. On Debian and as root it installs nginx-light, from Debian's packages;
-# nothing is upgraded and no service is started.
+# Checks that nginx is installed, for make bench. If it is missing and the script runs as root on Debian, the script installs
+# the package nginx-light. Nothing is upgraded and no service is started.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=tools/python.sh
@@ -11,7 +11,7 @@ complete() { command -v nginx >/dev/null; }
 install() {
 	local policy=/usr/sbin/policy-rc.d ours=
 	if complete; then return 0; fi
-	# Debian's packages start their services, unless this file forbids it.
+	# Debian's packages start their services, unless this file tells them not to.
 	if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
 		printf '#!/bin/sh\nexit 101\n' >"$policy"
 		chmod +x "$policy"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing of PostgreSQL, Patroni, etcd, HAProxy and PgBouncer, for deploy/patroni/cluster.sh and tests: on
-# Debian and as root, from Debian's packages. It upgrades nothing and starts no service.
+# Checks that PostgreSQL, Patroni, etcd, HAProxy and PgBouncer are installed, for deploy/patroni/cluster.sh and tests. If the
+# script runs as root on Debian, it installs missing packages. Nothing is upgraded and no service is started.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=tools/python.sh
@@ -17,7 +17,7 @@ complete() {
 install() {
 	local policy=/usr/sbin/policy-rc.d ours=
 	if complete; then return 0; fi
-	# Debian's packages start their services, unless this file forbids it.
+	# Debian's packages start their services, unless this file tells them not to.
 	if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
 		printf '#!/bin/sh\nexit 101\n' >"$policy"
 		chmod +x "$policy"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .tools/python, the virtual environment whose libraries the end-to-end tests verify tokens with.
-# BURNKEY_PYTHON=/path/to/python uses that interpreter instead, and nothing is installed.
+# Creates .tools/python, a virtual environment with the libraries that verify tokens in the end-to-end tests.
+# If BURNKEY_PYTHON=/path/to/python is set, that interpreter is used and nothing is installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=tools/python.sh
@@ -15,7 +15,8 @@ if [ -n "${BURNKEY_PYTHON:-}" ] && [ "$BURNKEY_PYTHON" != "$PWD/$target/bin/pyth
 	exit 0
 fi
 
-# A moved or upgraded Python leaves the copy of the pin in place but a broken interpreter, hence the first test.
+# The first test is for a Python that was moved or upgraded: the environment's interpreter is then broken, although the copy
+# of python.txt is current.
 installed() { "$target/bin/python" -c '' 2>/dev/null && cmp -s "$pin" "$target/pin.txt"; }
 
 install() {

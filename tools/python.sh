@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sourced by the scripts that install from Python wheels.
+# Scripts that install Python wheels source this file.
 #
 #   install_wheels DIR REQUIREMENTS [MINIMUM]
 #
-# makes DIR a virtual environment that holds what the requirements file pins, each file checked against its hash.
-# MINIMUM is the oldest Python that will do, such as 3.11. $PYTHON names another interpreter than python3.
+# creates a virtual environment in DIR with the packages pinned in the file REQUIREMENTS, and checks their hashes.
+# MINIMUM is the oldest accepted version of Python, such as 3.11. The variable PYTHON replaces the interpreter python3.
 
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 
@@ -13,7 +13,7 @@ fail() {
 	exit 1
 }
 
-# with_lock FILE COMMAND…: two makes in one work tree must not install over each other.
+# with_lock FILE COMMAND…: runs the command under a lock, so that concurrent runs of make do not install at the same time.
 with_lock() {
 	local file=$1
 	shift
@@ -40,7 +40,7 @@ install_wheels() {
 		return
 	fi
 
-	# Debian without python3-venv: the environment comes without its own pip, so use the one outside, if there is one.
+	# On Debian without python3-venv, the environment has no pip. In this case the pip outside of it is used.
 	rm -rf "$dir"
 	if "$python" -m pip --version >/dev/null 2>&1 && "$python" -m venv --without-pip "$dir"; then
 		"$python" -m pip install "${pip[@]}" --target "$("$dir/bin/python" -c \
@@ -55,7 +55,7 @@ install_wheels() {
 	"$dir/bin/python" -m pip install "${pip[@]}"
 }
 
-# apt_install PACKAGE…: as root on Debian and its kin; elsewhere it just fails.
+# apt_install PACKAGE…: installs Debian packages. It fails unless run as root on Debian or a derivative.
 apt_install() {
 	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
 	echo "installing $* with apt-get"

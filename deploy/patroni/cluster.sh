@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the cluster of this folder on one machine: three nodes, each with etcd, Patroni and PostgreSQL, and one HAProxy. It
-# is for tests and for trying out; README.md says how real machines are set up.
+# Runs the cluster of this folder on one machine: three nodes, each with etcd, Patroni and PostgreSQL, and one HAProxy. The
+# script is for tests and trials; README.md explains how to set up real machines.
 #
 #   cluster.sh start DIR [PORT]      make the cluster in DIR and wait for it; PORT is the first of 20 ports to use
 #   cluster.sh wait DIR [SECONDS]    until all nodes that run are well and a write works (default 120)
@@ -12,8 +12,8 @@
 #   cluster.sh render DIR [PORT]     write its files only
 #   cluster.sh stop DIR              end everything; DIR stays, and start takes it up again
 #
-# DIR/env has the addresses and passwords as NAME=VALUE, DIR/log the logs, DIR/run/NODE-PROGRAM.pid the process ids. Run as
-# root, the programs run as the user postgres, who must be able to enter the folder that DIR is in.
+# DIR/env has the addresses and passwords as NAME=VALUE, DIR/log the logs, DIR/run/NODE-PROGRAM.pid the process ids. If the
+# script is run as root, the programs run as the user postgres, who must have access to the parent folder of DIR.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nodes=(pg1 pg2 pg3)
@@ -29,7 +29,7 @@ usage() { sed -n '/^#   cluster.sh/s/^# *//p' "${BASH_SOURCE[0]}" >&2 && exit 2;
 as_user=()
 if [ "$(id -u)" = 0 ]; then as_user=(setpriv --reuid=postgres --regid=postgres --init-groups); fi
 
-# get PORT PATH: prints the status of Patroni's answer, 000 without one.
+# get PORT PATH: prints the HTTP status of Patroni's answer, or 000 if there is no answer.
 get() {
 	curl --silent --output /dev/null --max-time 2 --write-out '%{http_code}' "http://127.0.0.1:$1$2" || true
 }
@@ -44,7 +44,7 @@ port_of() { # NODE postgres|rest|client|peer
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# free_ports: the first of 20 ports that nobody listens on, below those that the system hands out.
+# free_ports: prints the first of 20 consecutive unused ports, all below the ephemeral ports.
 free_ports() {
 	local first port
 	for _ in $(seq 100); do
@@ -88,7 +88,7 @@ multi_host() {
 	echo "${list#,}"
 }
 
-# render FILE NODE: the ready file of this folder, with the addresses and folders of this cluster.
+# render FILE NODE: prints a configuration file of this folder with the addresses and folders of this cluster.
 render() {
 	local node script=() n
 	for node in "${nodes[@]}"; do
@@ -97,7 +97,7 @@ render() {
 			-e "s/$n:5432/127.0.0.1:$(port_of "$node" postgres)/g" -e "s/$n:8008/127.0.0.1:$(port_of "$node" rest)/g"
 			-e "s/$n:2379/127.0.0.1:$(port_of "$node" client)/g" -e "s/$n:2380/127.0.0.1:$(port_of "$node" peer)/g")
 	done
-	# The files are those of pg1. Replace the addresses of pg1 itself; lines that list all three nodes stay.
+	# The files are those of pg1. Replace the addresses of pg1 itself, but not in lines that list all three nodes.
 	sed -e "/pg2=\|hosts:\|server /! { s/10\.0\.0\.11:/10.0.0.1${2#pg}:/; s/^name: pg1/name: $2/ }" "$here/$1" | sed "${script[@]}" \
 		-e "s/127\.0\.0\.1:5000/127.0.0.1:$PORT/" -e '/^ *\(user\|group\) haproxy$/d' \
 		-e 's/10\.0\.0\.0\/24/127.0.0.1\/32/' -e 's/mode: automatic/mode: "off"/' -e 's|"/var/run/postgresql"|""|' \
@@ -143,13 +143,13 @@ hand_over() {
 
 load_env() {
 	[ -f "$dir/env" ] || die "no cluster in $dir"
-	# The multi-host URL is not needed here, and has special characters of the shell.
+	# Leave out the URLs: the one with several hosts contains special characters of the shell, and is not needed here.
 	# shellcheck source=/dev/null
 	. <(grep -v '_URL=' "$dir/env" | sed 's/^/export /')
 	DATABASE_URL=$(sed -n 's/^DATABASE_URL=//p' "$dir/env")
 }
 
-# a_node NODE: prints the name if it is one.
+# a_node NODE: prints the name of the node, or fails if there is no such node.
 a_node() {
 	[[ " ${nodes[*]} " == *" ${1:-none} "* ]] || die "NODE must be one of ${nodes[*]}"
 	echo "$1"
@@ -157,7 +157,7 @@ a_node() {
 
 # ---- processes
 
-# alive NAME: prints the id of that daemon, if it runs and is no other that got its number.
+# alive NAME: prints the process id of the daemon if it runs. A different process that reused the id does not count.
 alive() {
 	local pid
 	pid=$(cat "$dir/run/$1.pid" 2>/dev/null) || return 1
@@ -166,7 +166,7 @@ alive() {
 	echo "$pid"
 }
 
-# launch NAME COMMAND…: each in a session of its own, with nothing of the caller's open.
+# launch NAME COMMAND…: starts a daemon in a session of its own, with none of the caller's standard streams.
 launch() {
 	local name=$1
 	shift
@@ -181,7 +181,7 @@ start_node() {
 	launch "$1-patroni" patroni "$dir/$1/patroni.yml"
 }
 
-# postmaster NODE: prints the id of its PostgreSQL, if it runs.
+# postmaster NODE: prints the process id of the node's PostgreSQL, if it runs.
 postmaster() {
 	local pid
 	pid=$(head -n 1 "$dir/$1/data/postmaster.pid" 2>/dev/null) || return 1
@@ -189,7 +189,7 @@ postmaster() {
 	echo "$pid"
 }
 
-# tree PID…: these processes and all below them.
+# tree PID…: prints the ids of these processes and of all their descendants.
 tree() {
 	local pid
 	for pid in "$@"; do
@@ -199,7 +199,8 @@ tree() {
 	done
 }
 
-# kill_all PID…: kill -9 as a machine dies, all at once: stopped first, so that nothing starts something new meanwhile.
+# kill_all PID…: kills these processes and their descendants together, as when a machine dies. The processes are stopped
+# first, so that none of them starts a new one meanwhile.
 kill_all() {
 	local pids
 	[ $# -gt 0 ] || return 0
@@ -211,7 +212,7 @@ kill_all() {
 
 gone() { ! ps -o stat= -p "$(IFS=,; echo "$*")" | grep -qv '^Z'; }
 
-# within SECONDS COMMAND…: until the command succeeds.
+# within SECONDS COMMAND…: retries the command until it succeeds, or fails after this time.
 within() {
 	local deadline=$((SECONDS + $1))
 	shift
@@ -234,7 +235,7 @@ primary() {
 	return 1
 }
 
-# A write through HAProxy, as Burnkey: its commit waits for a standby.
+# writes: tests a write as the role burnkey through HAProxy. Its commit waits for a standby.
 writes() {
 	PGCONNECT_TIMEOUT=2 timeout 5 psql --no-psqlrc --quiet --tuples-only --output=/dev/null "$DATABASE_URL" \
 		--command="SELECT pg_logical_emit_message(true, 'cluster.sh', '')" 2>/dev/null
@@ -273,7 +274,7 @@ kill_node() {
 	local pids=() pid
 	if pid=$(postmaster "$1"); then
 		pids+=("$pid")
-		# A killed postmaster leaves shared memory, perhaps mapped by its children only; stop removes it.
+		# A killed PostgreSQL leaves shared memory, which may be mapped only by child processes. Note it, so that stop removes it.
 		# shellcheck disable=SC2046 # one word for each process
 		cat $(tree "$pid" | sed 's|.*|/proc/&/maps|') 2>/dev/null | grep -o '/dev/shm/PostgreSQL\.[0-9]*' | sort -u >>"$dir/run/shm" || true
 	fi
@@ -299,7 +300,7 @@ stop() {
 			kill -QUIT "$pid" 2>/dev/null || true
 			within 10 gone "$pid" || kill_node "$node"
 		fi
-		# The shared memory of one that was killed and not started again.
+		# Remove the shared memory of a PostgreSQL that was killed and not started again.
 		pid=$(sed -n '7s/.* //p' "$dir/$node/data/postmaster.pid" 2>/dev/null || true)
 		if [ -n "$pid" ]; then ipcrm -m "$pid" 2>/dev/null || true; fi
 	done

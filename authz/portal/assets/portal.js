@@ -1,11 +1,11 @@
-// Every page works without this file, except the copying and saving of a key and its live status.
+// Every page works without this file. Only copying a key, saving it to a file and its live status need JavaScript.
 'use strict'
 
 const each = (selector, use) => document.querySelectorAll(selector).forEach(use)
 
-// All pages show times in UTC, so that a key's last day is the one that was picked. The title has the time in the reader's own
-// time zone.
-const locale = { en: 'en-GB' }[document.documentElement.lang] ?? document.documentElement.lang // with the server's order of a date
+// All pages show times in UTC, so that a key's last day is the day that was picked. The element's title has the time in the
+// reader's time zone.
+const locale = { en: 'en-GB' }[document.documentElement.lang] ?? document.documentElement.lang // dates in the same order as on the server
 const day = new Intl.DateTimeFormat(locale, { dateStyle: 'long' })
 const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', timeZoneName: 'short' })
 each('time[data-local]', (time) => {
@@ -14,10 +14,10 @@ each('time[data-local]', (time) => {
 	time.title = `${day.format(at)}, ${clock.format(at)}`
 })
 
-// say shows the result of an action in the same section, and has it read aloud.
+// say shows the result of an action in the section of the element near, where screen readers announce it.
 const say = (near, text) => { near.closest('section').querySelector('.said').textContent = text }
 
-// copy returns whether it could: a frame may not be allowed to, and an old browser can't.
+// copy reports whether it succeeded. If the Clipboard API is missing, or not allowed in a frame, it tries execCommand.
 async function copy(from) {
 	try {
 		await navigator.clipboard.writeText(from.value ?? from.textContent)
@@ -55,7 +55,7 @@ each('[data-download]', (button) => {
 	})
 })
 
-// watch asks until the key is live, for as long as it could take.
+// watch polls until all gateways accept the key, for about two minutes at most.
 async function watch(box) {
 	const words = box.querySelector('[data-words]')
 	const end = (text) => {
@@ -80,7 +80,7 @@ async function watch(box) {
 }
 each('[data-live]', watch)
 
-// A form that changes something big is put into a dialog. The browser gives the focus back to the button when it closes.
+// Forms with serious consequences open in a dialog. When the dialog closes, the browser returns the focus to the button.
 each('[data-dialog]', (place) => {
 	if ('stay' in place.dataset || !window.HTMLDialogElement) return
 	const form = place.querySelector('form')
@@ -99,10 +99,10 @@ each('[data-dialog]', (place) => {
 	place.append(button(place.dataset.dialog, () => dialog.showModal()), dialog)
 })
 
-// A picked day selects its option.
+// Picking a day also selects the radio button for a date.
 each('#date', (date) => date.addEventListener('input', () => { document.getElementById('expiry-date').checked = true }))
 
-// One click is one key: a form that is on its way is not sent again.
+// A double click must not create two keys: a form that is being sent is not sent again.
 each('form[method=post]', (form) => form.addEventListener('submit', (event) => {
 	if (form.dataset.sent) return event.preventDefault()
 	form.dataset.sent = '1'
@@ -113,7 +113,7 @@ each('form[method=post]', (form) => form.addEventListener('submit', (event) => {
 	button.setAttribute('aria-busy', 'true')
 }))
 
-// A form that the person returns to can be sent again.
+// After the person has come back to the page, its forms can be sent again.
 addEventListener('pageshow', () => {
 	each('form[data-sent]', (form) => { delete form.dataset.sent })
 	each('button[data-idle]', (button) => {

@@ -1,4 +1,4 @@
-// Drives Chromium for package portaltest; serve.mjs follows.
+// Drives Chromium for package portaltest. Package portaltest appends serve.mjs to this script.
 import { readFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 
@@ -9,18 +9,18 @@ let browser // a promise
 const launch = (executablePath) => chromium.launch({
 	executablePath,
 	args: ['--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-component-update',
-		// No page can reach another machine.
+		// Pages can't reach other machines.
 		'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
 })
 
-// scope returns the page, or the frame in it that r.frames leads to.
+// scope returns the request's page or, if r.frames is set, the innermost of these nested frames.
 const scope = (r) => (r.frames ?? []).reduce((s, selector) => s.frameLocator(selector), pages[r.page])
 
-// target returns what r.target selects there. Playwright has a selector for everything except labels.
+// target returns the locator for r.target in that scope. Playwright has no selector for labels, so they have a prefix of our own.
 const target = (r) => r.target.startsWith('label=') ?
 	scope(r).getByLabel(r.target.slice('label='.length), { exact: true }) : scope(r).locator(r.target)
 
-// frame is the same as scope, for actions that locators lack.
+// frame is like scope, but returns a Frame, for actions that a FrameLocator does not support.
 async function frame(r) {
 	let found = pages[r.page].mainFrame()
 	for (const selector of r.frames ?? []) {
@@ -29,7 +29,7 @@ async function frame(r) {
 	return found
 }
 
-// record collects a page's problems and requests until they are read.
+// record collects a page's problems and requests until the test reads them.
 function record(page, scripted) {
 	page.scripted = scripted
 	page.problems = []
@@ -46,11 +46,11 @@ function record(page, scripted) {
 
 const drain = (list) => list.splice(0, list.length)
 
-// scripting does something that needs JavaScript in the page, and turns it on meanwhile if it is off. The page's own
-// scripts still do not run, since the browser skipped them when it loaded the page.
+// scripting calls work, which needs JavaScript in the page. If JavaScript is disabled, it is enabled for the duration of the
+// call. The page's own scripts still do not run, since the browser skipped them when it loaded the page.
 async function scripting(page, work) {
 	if (page.scripted) return work()
-	// The end of a session would leave scripts on, and its first value has an effect only if it is not "on".
+	// Keep the session: JavaScript would stay enabled after the session ends. Disable first: otherwise enabling has no effect.
 	page.session ??= await page.context().newCDPSession(page)
 	const disabled = (value) => page.session.send('Emulation.setScriptExecutionDisabled', { value })
 	await disabled(true)
@@ -118,7 +118,7 @@ const actions = {
 	async problems(r) { return drain(pages[r.page].problems) },
 	async requests(r) { return drain(pages[r.page].requests) },
 
-	// The permissions are granted only while the test reads: Chromium decides whether a page may write.
+	// Grant the permissions only for this call, so that pages write to the clipboard under Chromium's default rules.
 	async clipboard(r) {
 		const context = pages[r.page].context()
 		await context.grantPermissions(['clipboard-read', 'clipboard-write'])
@@ -129,7 +129,7 @@ const actions = {
 		}
 	},
 
-	// focused asks Chromium's own accessibility tree, as a screen reader would.
+	// focused reads Chromium's accessibility tree, which is also what a screen reader gets.
 	async focused(r) {
 		const page = pages[r.page]
 		const cdp = await page.context().newCDPSession(r.frames ? await frame(r) : page)
@@ -143,7 +143,7 @@ const actions = {
 		}
 	},
 
-	// Chromium runs code from its debugger despite the page's policy, so the page is tested unchanged.
+	// Code from Chromium's debugger runs despite the page's Content Security Policy, so the policy can stay in place.
 	async axe(r) {
 		const f = await frame(r)
 		const { violations } = await scripting(pages[r.page], async () => {

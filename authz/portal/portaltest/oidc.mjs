@@ -1,10 +1,10 @@
-// Runs OpenID providers for package portaltest, each on a port of its own; serve.mjs follows.
+// Runs OpenID providers for package portaltest, each on its own port. Package portaltest appends serve.mjs to this script.
 import { createServer } from 'node:http'
 import Provider from 'oidc-provider'
 
 const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
 
-// The provider's default pages would load a font from the network.
+// These pages replace the provider's default pages, which load a font from the network.
 const page = (title, form) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title>
 <main><h1>${title}</h1>${form}</main></html>`
 
@@ -15,7 +15,7 @@ const forms = {
 <form method="post"><button name="allow" value="yes">Allow</button> <button name="allow" value="">Deny</button></form>`),
 }
 
-// results returns what the forms lead to. Every known user may log in.
+// results maps each form to the result of its interaction. Every known user can log in.
 const results = (users, provider) => ({
 	login: (body) => users[body.get('login')] ?
 		{ login: { accountId: body.get('login') } } : { error: 'access_denied', error_description: 'no such user' },
@@ -82,7 +82,7 @@ function provide(issuer, { users, redirects, logouts, publicID, confidentialID, 
 const servers = new Map() // by issuer
 
 const actions = {
-	// start returns the issuer of a new provider.
+	// start starts a provider and returns its issuer.
 	async start(config) {
 		const server = createServer()
 		await new Promise((done) => server.listen(0, '127.0.0.1', done))

@@ -1,9 +1,10 @@
 
-// The end of every script of package portaltest: a JSON request a line on standard input, its answer a line on standard
-// output. Several requests may be in progress. The script ends with its input; a script defines actions and end.
+// The last part of every script of package portaltest; the first part defines actions and end. Each line of standard input is
+// a request in JSON, and each line of standard output an answer. Requests can be concurrent. The script exits when its
+// standard input ends.
 import { createInterface } from 'node:readline'
 
-// inTime limits what has no time limit of its own. It may take several steps that have one.
+// inTime limits the duration of an action as a whole, since some of its steps may have no time limit of their own.
 async function inTime(action) {
 	let timer
 	const late = new Promise((_, reject) => {

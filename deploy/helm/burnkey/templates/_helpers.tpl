@@ -2,12 +2,12 @@
 {{ if eq .Release.Name .Chart.Name }}{{ .Chart.Name }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
-{{- /* As the server signs it: without a slash at its end. */}}
+{{- /* The server removes trailing slashes from the URL before it signs the URL into tokens. */}}
 {{- define "burnkey.publicURL" -}}
 {{ regexReplaceAll "/+$" .Values.publicURL "" }}
 {{- end }}
 
-{{- /* Which pods: the context and the component. Never changes, for a selector can't. */}}
+{{- /* The labels that select a component's pods. Do not change them: Kubernetes does not allow changes of a selector. */}}
 {{- define "burnkey.selector" -}}
 app.kubernetes.io/name: {{ .context.Chart.Name }}
 app.kubernetes.io/instance: {{ .context.Release.Name }}
@@ -21,7 +21,7 @@ app.kubernetes.io/managed-by: {{ .context.Release.Service }}
 helm.sh/chart: {{ .context.Chart.Name }}-{{ .context.Chart.Version }}
 {{- end }}
 
-{{- /* What "restricted" of the Pod Security Standards demands, of a pod and of a container. */}}
+{{- /* The requirements of the "restricted" Pod Security Standard for a pod; below, those for a container. */}}
 {{- define "burnkey.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: {{ . }}
@@ -37,7 +37,7 @@ privileged: false
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- /* Pods on different machines and in different zones, where there are any. */}}
+{{- /* Spreads pods over machines and zones if possible. */}}
 {{- define "burnkey.spread" -}}
 {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
 - maxSkew: 1
