@@ -175,7 +175,7 @@ func TestChartRefuses(t *testing.T) {
 		{"--set", `envoy.enabled=true,envoy.upstream=api:9000,envoy.workspace=acme,envoy.audience=a"b`},
 	} {
 		args := append([]string{"template", "burnkey", chart, "--kube-version", "1.34.0"}, flags...)
-		if len(flags) > 0 { // what is given on the command line has the last word
+		if len(flags) > 0 { // --set takes precedence over --values
 			args = append(args, "--values", chart+"/ci/plain.yaml")
 		}
 		if fails(t, helm, args...) == nil {

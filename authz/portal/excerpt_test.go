@@ -46,7 +46,7 @@ func TestPagesOfTheWorstThatIsStored(t *testing.T) {
 			t.Errorf("%s: %d bytes", path, len(p.body))
 		}
 	}
-	for _, metadata := range worst() { // the page shows each one or its beginning
+	for _, metadata := range worst() { // the page shows at least the start of the metadata
 		_, err := s.store.UpdateKey(t.Context(), "acme", k.ID, func(k *store.Key) error { k.Metadata = []byte(metadata); return nil })
 		check(t, err)
 		v.get("/portal/acme/operator/keys/" + k.ID.String()).want(200).has(metadata[:1000])

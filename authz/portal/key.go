@@ -25,13 +25,13 @@ type keyPage struct {
 	ownKey                   // for owners
 }
 
-// ownKey lists the actions that the key's owner can take.
+// ownKey is the data of the owner's actions on a key's page.
 type ownKey struct {
-	InGrace   *shownKey // the key or its predecessor, if in its grace
-	Successor string    // id of the successor of InGrace, since another tab may show an earlier one
-	CanUndo   bool      // the successor is active: without it, no key works after the grace
+	InGrace   *shownKey // the key or its predecessor, whichever is in its grace period; else nil
+	Successor string    // id of the successor of InGrace; another tab may show an earlier successor
+	CanUndo   bool      // the successor is active; otherwise no key would work after the grace period
 	CanRotate bool
-	Ends      time.Duration // life of a successor, if the key never expires but its successor would; else 0
+	Ends      time.Duration // lifetime of the successor if the key itself never expires; else 0
 	TooWide   bool          // this session may not give a successor all of the scopes
 	CanRevoke bool
 	Graces    []time.Duration

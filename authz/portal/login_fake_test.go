@@ -400,7 +400,7 @@ func TestMetadataIsHeldToTheSame(t *testing.T) {
 	t.Run("a server that others reach", func(t *testing.T) {
 		b := newBent(t)
 		s := newSite(t)
-		s.provide("acme", strings.Replace(b.URL, "http:", "https:", 1), "burnkey") // as any name may lead here
+		s.provide("acme", strings.Replace(b.URL, "http:", "https:", 1), "burnkey") // any host name may resolve to this machine
 		s.stranger().get("/portal/acme/login").want(http.StatusServiceUnavailable)
 		if !strings.Contains(s.log.String(), "the address is not public") || len(b.seen) > 0 {
 			t.Errorf("the log says %s", s.log.String())
@@ -453,7 +453,7 @@ func TestAClientSecretIsForOneIssuer(t *testing.T) {
 	if !strings.Contains(s.log.String(), "the client secret is for the issuer") || strings.Contains(s.log.String(), secret) {
 		t.Errorf("the log says %s", s.log.String())
 	}
-	s.provide("other", c.URL, "burnkey") // where there is none
+	s.provide("other", c.URL, "burnkey") // a workspace without a client secret
 	l := s.stranger().begin("other")
 	l.back(strings.Replace(l.code(), "/acme/", "/other/", 1)).want(http.StatusSeeOther)
 }

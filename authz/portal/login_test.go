@@ -92,7 +92,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	t.Run("another state", func(t *testing.T) {
 		l := s.stranger().begin("acme")
 		l.set("state", "another")
-		s.update("acme", func(set *store.Workspace) { set.Name += "." }) // so that the last entry is not a refusal
+		s.update("acme", func(set *store.Workspace) { set.Name += "." }) // so that the latest audit entry is not a refusal
 		s.refused(l.stay(l.as("ada")).has("This login can’t be completed", "Try again"), http.StatusForbidden, "")
 	})
 	t.Run("another challenge", func(t *testing.T) {

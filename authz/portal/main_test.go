@@ -301,7 +301,7 @@ func (v *visitor) send(method, path string, body io.Reader) *page {
 	}
 	w := httptest.NewRecorder()
 	v.ServeHTTP(w, r)
-	runtime.Gosched() // authz counts the request as over in a goroutine; a test must not overtake it
+	runtime.Gosched() // a goroutine in authz notes the end of the request; let that goroutine run first
 	for _, c := range w.Result().Cookies() {
 		switch {
 		case !isSession(c.Name):

@@ -64,7 +64,7 @@ func TestAuditFilters(t *testing.T) {
 func TestPagesOfTheAudit(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for i := range 120 { // each of another call: of one, only some are noted
+	for i := range 120 { // each with its own call, since repeated refusals of a call are not all recorded
 		check(t, s.Refused(t.Context(), "acme", fmt.Sprint("call-", i)))
 	}
 	v := s.operator("acme")

@@ -87,7 +87,7 @@ func TestOperatorsInABrowser(t *testing.T) {
 			}
 			walk(t, s, p, url+"/portal/acme/operator", k, token, !o.NoJavaScript)
 			look := func(what string) { sound(t, p, what) }
-			if o.NoJavaScript { // the pages look the same as in light
+			if o.NoJavaScript { // without JavaScript, the pages look the same as in the light scheme
 				look = func(string) {}
 			}
 			walkSettings(t, s, p, url+settingsPath, look)

@@ -16,7 +16,7 @@ import (
 
 const (
 	exportMost  = 10_000   // entries in an export
-	exportBytes = 16 << 20 // of details in all; the detail of a policy may take 150 KB
+	exportBytes = 16 << 20 // of all details together; the detail of a policy change may take 150 KB
 	exportStep  = 100      // entries in memory at once
 )
 

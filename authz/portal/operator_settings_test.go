@@ -371,7 +371,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	if p.value("perowner") != "3" || p.value("scopes") != "maps:read" {
 		t.Error("the form does not show what is there")
 	}
-	again, _ := p.forms() // who has seen it may go on
+	again, _ := p.forms() // the form now has the current version, so saving works
 	two.do("POST", settingsPath+"/policy", with(again, "perowner", "5")).want(303)
 	one.upload(settingsPath+"/look", with(firstLook, "name", "One"), nil).want(409).has("Display name One")
 	if w := s.acme(); w.Policy.KeysPerOwner != 5 || w.Portal.DisplayName != "Two" {

@@ -70,7 +70,7 @@ func TestAllKeys(t *testing.T) {
 		p.listsExactly(strings.FieldsFunc(want, func(r rune) bool { return r == ',' })...)
 	}
 	p := v.get("/portal/acme/operator/keys?owner=cust_2").has("Revoke all keys of cust_2…", "Being replaced", "Show all")
-	if got := strings.Count(p.body, `type="checkbox"`); got != 3 { // not that which is gone
+	if got := strings.Count(p.body, `type="checkbox"`); got != 3 { // a revoked key has no checkbox
 		t.Errorf("%d keys can be selected", got)
 	}
 	for _, path := range []string{

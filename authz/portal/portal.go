@@ -51,7 +51,7 @@ type ClientSecret = oidc.ClientSecret
 type portal struct {
 	service       *authz.Service
 	publisher     *publish.Publisher
-	base          string // of its paths as browsers have them
+	base          string // prefix of all paths as browsers see them
 	origin        string // of its pages (RFC 6454 section 6.2)
 	publicURL     string // without a slash at the end
 	now           func() time.Time

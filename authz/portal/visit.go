@@ -23,7 +23,7 @@ type visit struct {
 	workspace store.Workspace // of the path or of the session; unknown if it has no ID
 	session   store.Session
 	secret    authz.Secret                   // of the session; empty if nobody is logged in
-	opened    map[authz.Secret]store.Session // by cookie, as far as looked up; no Workspace: invalid
+	opened    map[authz.Secret]store.Session // sessions looked up so far; no Workspace: there is no such session
 	public    bool                           // the answer is the same for everybody
 	rested    func()                         // releases the session that authorizes the visit, or nil
 }

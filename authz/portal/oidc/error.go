@@ -18,8 +18,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // Reasons that callers distinguish.
 const (
 	BadState    = "state"    // the answer belongs to no login
-	BadProvider = "provider" // it is down, or set up wrongly
+	BadProvider = "provider" // the provider is down or misconfigured
 	Denied      = "denied"   // by the provider or by the person
 	NoOwner     = "owner"    // the claims name no owner
-	NoOperator  = "operator" // nor an operator, in a workspace that has no owners
+	NoOperator  = "operator" // the claims name no operator, and the workspace has no owners
 )

@@ -14,12 +14,12 @@ var chromium = &script{text: drive}
 // PageOptions configure a page's browser. The zero value is a desktop browser.
 type PageOptions struct {
 	Width, Height int    // in CSS pixels; 1280 by 800 if zero
-	Mobile        bool   // a touch screen, and a viewport as the page's meta element demands
+	Mobile        bool   // a touch screen, and the viewport that the page's meta element requests
 	Dark          bool   // prefers-color-scheme: dark
 	ReducedMotion bool   // prefers-reduced-motion: reduce
-	NoJavaScript  bool   // the page's own; the methods of Page still work
+	NoJavaScript  bool   // disables the page's scripts; the methods of Page still work
 	Locale        string // such as "de", for Accept-Language; "en-US" if empty
-	Zone          string // of time, such as "Europe/Berlin"; the machine's if empty
+	Zone          string // time zone, such as "Europe/Berlin"; the machine's if empty
 }
 
 // NewPage opens an empty page in a headless Chromium. The page has a profile of its own, so it shares no
