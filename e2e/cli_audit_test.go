@@ -51,7 +51,7 @@ func TestE2ECLIAudit(t *testing.T) {
 	says(t, run(t, "__complete", "audit", "list", "--action", "").stdout, "key.issue", "login.refuse")
 }
 
-// get requests a path with a management key.
+// get sends a GET request with the client's management key.
 func get(t *testing.T, c *client, path string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, c.url+path, nil)
@@ -134,7 +134,7 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	published(two)
 }
 
-// Many keys take several calls. Each is reported, including those before a failed one.
+// Revoking many keys takes several calls. Each revoked key is reported, even if a later call fails.
 func TestE2ECLIRevokeManyInParts(t *testing.T) {
 	calls := 0
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -80,7 +80,7 @@ func TestE2ECLICompletion(t *testing.T) {
 		"audit list --output ":       {"table", "json", "csv"},
 		"serve --admin-key-file --d": {},
 	} {
-		// A shell calls it with the words so far, and an empty one to begin next.
+		// A shell calls __complete with the words typed so far; the last is empty to start a new word.
 		r := run(t, slices.Concat([]string{"__complete"}, strings.Split(line, " "))...)
 		says(t, r.stdout, want...)
 		if strings.Contains(r.stdout, "mint-one-key") {
@@ -89,7 +89,7 @@ func TestE2ECLICompletion(t *testing.T) {
 	}
 }
 
-// Texts from another server cannot move the cursor.
+// Strings from another server cannot move the cursor.
 func TestE2ECLIShowsNoControls(t *testing.T) {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A management key that may write but not read sees the key that it issues and the state of keys that it changes, and
-// no other fields.
+// A management key that can write but not read sees the keys that it issues. Of keys that it changes, it sees
+// only the state.
 func TestE2ECLIWithoutReading(t *testing.T) {
 	s := startServer(t)
 	admin := s.admin()

@@ -126,7 +126,7 @@ func TestE2ECLIKey(t *testing.T) {
 	c.run("key", "list", "-w", "acme", "-o", "xml").fails(t, "--output")
 }
 
-// issueByCLI issues one key to a pipe, and one as JSON.
+// issueByCLI issues one key with standard output to a pipe, and one with JSON output.
 func issueByCLI(t *testing.T, s *server, c *cli) string {
 	t.Helper()
 	piped := c.ok("key", "issue", "-w", "acme", "--owner", "cust_1", "--name", "CI", "--scope", "maps:read",
@@ -149,8 +149,8 @@ func issueByCLI(t *testing.T, s *server, c *cli) string {
 	return token
 }
 
-// TestE2ECLICredentials gives the management key in a file or in the environment, and checks the errors for a missing
-// or wrong one.
+// TestE2ECLICredentials provides the management key in a file or in the environment, and checks the errors for
+// a missing or wrong key.
 func TestE2ECLICredentials(t *testing.T) {
 	s := startServer(t)
 	admin := s.admin()
@@ -185,7 +185,7 @@ func TestE2ECLICredentials(t *testing.T) {
 	with("BURNKEY_KEY="+s.key(), list...).fails(t, "refused")
 }
 
-// TestE2ECLIAdminIssue issues admin keys in a database, with and without a running server.
+// TestE2ECLIAdminIssue issues admin keys directly in a database, with and without a running server.
 func TestE2ECLIAdminIssue(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")
@@ -226,7 +226,7 @@ func TestE2ECLIAdminIssue(t *testing.T) {
 	if _, err := os.Stat(s.keyFile); err == nil {
 		t.Error("the server made a first key a second time")
 	}
-	// A missing database is an error, and the command does not create it.
+	// A missing database is an error, and the command does not create the file.
 	none := filepath.Join(t.TempDir(), "none.db")
 	run(t, "admin", "issue", "--database", "sqlite:"+none).fails(t, "--database", "no such file")
 	if _, err := os.Stat(none); err == nil {

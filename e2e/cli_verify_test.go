@@ -76,7 +76,7 @@ func TestE2ECLIVerify(t *testing.T) {
 		verdict(t, good.Token, "good", "", append(set, "--issuer", good.issuer(t)))
 		verdict(t, good.Token, "refused", "issuer", append(set, "--issuer", good.issuer(t)+"x"))
 		says(t, command{args: append([]string{"verify", "-"}, set...), stdin: good.Token}.run(t).ok(t).stdout, "not checked")
-		// A gateway that has the server's new address refuses it, too.
+		// A gateway that is given the server's new address refuses the token, too.
 		s.stop()
 		s.flags = append(s.flags, "--public-url", "http://moved.example")
 		s.start()
@@ -98,7 +98,8 @@ type said struct {
 	Published                                *bool
 }
 
-// verdict verifies a token, as an argument and on standard input, with output as a table and as JSON.
+// verdict checks the result of `burnkey verify` for a token: as an argument and on standard input, as a table
+// and as JSON.
 func verdict(t *testing.T, token, want, reason string, source []string) {
 	t.Helper()
 	code := 0
@@ -125,7 +126,7 @@ func verdict(t *testing.T, token, want, reason string, source []string) {
 const argumentIsRead = "burnkey: warning: other users of this machine can read a token on the command line; use - and pass it on " +
 	"standard input\n"
 
-// junk is not a token: the exit status is 1, and the text is not repeated.
+// junk checks a string that is not a token: the exit status is 1, and the output does not repeat the string.
 func junk(t *testing.T, p parts, source []string) {
 	t.Helper()
 	for name, token := range map[string]string{

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// plainHTTP requests no compression, since tests measure and search the text. It keeps no idle connections, which
-// would be dead after a server was killed.
+// plainHTTP requests no compression, since tests measure and search the body. It keeps no idle connections,
+// which would be broken after a server was killed.
 var plainHTTP = &http.Client{
 	Timeout:   time.Minute,
 	Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true},
@@ -29,7 +29,7 @@ type client struct{ url, token string }
 
 func (s *server) admin() *client { return &client{s.url, s.key()} }
 
-// key is an issued key, as in the answer.
+// key is an issued key in the form of the API's answer.
 type key struct {
 	Token, ID, KID, Workspace, Owner, Status string
 	Version                                  uint64
@@ -54,7 +54,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%d %s %v", e.status, e.problem.Detail, e.problem.Errors)
 }
 
-// call makes a call and decodes the answer into out, if it is not nil.
+// call sends a request and decodes the answer into out, unless out is nil.
 func (c *client) call(method, path string, in, out any) error {
 	return c.callWith(method, path, nil, in, out)
 }
@@ -101,7 +101,7 @@ func (c *client) issue(workspace string, in map[string]any) (key, error) {
 	return k, c.call(http.MethodPost, "/v1/workspaces/"+workspace+"/keys", in, &k)
 }
 
-// revoke revokes a key and returns the first version without it.
+// revoke revokes a key and returns the first version of the set without it.
 func (c *client) revoke(workspace, id string) (uint64, error) {
 	var answer struct {
 		Status  string
@@ -144,7 +144,7 @@ func (c *client) mustCreate(t testing.TB, workspace string) {
 	check(t, c.call(http.MethodPost, "/v1/workspaces", map[string]any{"id": workspace}, nil))
 }
 
-// mustIssue issues a key; the pairs are further members of the body.
+// mustIssue issues a key. The pairs are additional members of the request body.
 func (c *client) mustIssue(t testing.TB, workspace string, pairs ...any) key {
 	t.Helper()
 	in := map[string]any{"owner": "cust_1"}
@@ -189,7 +189,7 @@ func (s *server) fetch(workspace string) (text []byte, etag string, err error) {
 	return text, resp.Header.Get("Etag"), err
 }
 
-// published returns a workspace's set, with the version in its ETag.
+// published returns a workspace's set; its version is from the ETag.
 func (s *server) published(workspace string) (*keySet, error) {
 	text, etag, err := s.fetch(workspace)
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *server) mustPublished(workspace string) *keySet {
 	return set
 }
 
-// metric returns a sample of /metrics by its name and labels, as shown there.
+// metric returns the value of a sample in /metrics. The sample is its name with labels, as printed there.
 func (s *server) metric(sample string) (float64, bool) {
 	_, text := s.get("/metrics")
 	for line := range strings.Lines(text) {
@@ -240,7 +240,7 @@ func (s *server) metric(sample string) (float64, bool) {
 	return 0, false
 }
 
-// status returns the status in an error, or 0.
+// status returns the HTTP status in an error, or 0.
 func status(err error) int {
 	var refused *statusError
 	if errors.As(err, &refused) {

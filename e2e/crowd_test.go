@@ -19,9 +19,9 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// TestE2ECrowdOfReaders: 30 clients search and 40 read big lists with one tenant's key, over
-// the largest metadata that an earlier version accepted. Another tenant's lists, searches and
-// revocations still work, and the server's memory stays bounded.
+// TestE2ECrowdOfReaders checks that one tenant cannot crowd out another. With one tenant's key, 30 clients
+// search and 40 read big lists, over the largest metadata that an earlier version accepted. Another tenant's
+// lists, searches and revocations must still work, and the server's memory must stay bounded.
 func TestE2ECrowdOfReaders(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		s := startServer(t)
@@ -121,7 +121,7 @@ func crowd(t *testing.T, s *server, st store.Store) {
 	}
 }
 
-// fill writes keys directly to the database, as an earlier version could have left them.
+// fill writes keys directly to the database, in a form that an earlier version could have left.
 func fill(t *testing.T, st store.Store, workspace string, n int, metadata string) {
 	t.Helper()
 	for i := range n {
@@ -134,7 +134,7 @@ func fill(t *testing.T, st store.Store, workspace string, n int, metadata string
 	}
 }
 
-// read returns the status and the length of the answer to a GET below the client's workspace.
+// read sends a GET for a path below the client's workspace, and returns the status and the body's length.
 func read(c *client, path string) (code int, n int64) {
 	request, err := http.NewRequest(http.MethodGet, c.url+"/v1/workspaces/acme/"+path, nil)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// cluster is PostgreSQL under Patroni, with etcd and HAProxy, on this machine.
+// cluster is a PostgreSQL cluster managed by Patroni, with etcd and HAProxy, on this machine.
 type cluster struct {
 	t   *testing.T
 	dir string
@@ -31,7 +31,7 @@ func startCluster(t *testing.T) *cluster {
 			absent(t, "no "+program+": tools/patroni.sh installs the cluster's programs on Debian")
 		}
 	}
-	// Not t.TempDir, since PostgreSQL's user must be able to enter it.
+	// t.TempDir does not work here, since PostgreSQL's user must be able to enter the folder.
 	dir, err := os.MkdirTemp("", "burnkey-cluster-")
 	check(t, err)
 	check(t, os.Chmod(dir, 0o755))
@@ -80,7 +80,7 @@ func (c *cluster) url() string {
 	return ""
 }
 
-// written records the answers about one key, with their times.
+// written records the answers to calls about one key, with their times.
 type written struct {
 	id, kid, token     string
 	issuing, revoking  bool      // sent and not yet answered for good
@@ -88,7 +88,7 @@ type written struct {
 	version, goneUnder uint64
 }
 
-// book records all answers while the database failed over.
+// book records all answers during the failover of the database.
 type book struct {
 	mu      sync.Mutex
 	entries []*written
@@ -102,7 +102,8 @@ func (b *book) acknowledge(sent time.Time) {
 	b.acks, b.sent = append(b.acks, time.Now()), append(b.sent, sent)
 }
 
-// resumed returns when the first write sent after a time was acknowledged, or false.
+// resumed finds the first acknowledged write that was sent after a time, and returns when it was acknowledged.
+// It returns false if there is none.
 func (b *book) resumed(after time.Time) (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -114,8 +115,8 @@ func (b *book) resumed(after time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// work runs one client, which issues and revokes keys and repeats calls without an answer, until stop is closed and no
-// call is open.
+// work runs one client, which issues and revokes keys, and repeats calls that got no answer. It ends once stop
+// is closed and no call is open.
 func (b *book) work(t *testing.T, clients []*client, rng *rand.Rand, stop <-chan struct{}) {
 	tick := time.NewTicker(400 * time.Millisecond)
 	defer tick.Stop()
@@ -136,8 +137,8 @@ func (b *book) work(t *testing.T, clients []*client, rng *rand.Rand, stop <-chan
 	}
 }
 
-// issue repeats a call with one idempotency key until the server returns the key, or its id if the answer with the
-// token was lost.
+// issue repeats a call with one idempotency key until the server returns the new key. If the answer with the
+// token was lost, the server returns only the key's ID.
 func (b *book) issue(t *testing.T, clients []*client, rng *rand.Rand) {
 	e := &written{issuing: true}
 	b.mu.Lock()
@@ -181,7 +182,7 @@ func (b *book) revoke(t *testing.T, c *client, e *written) {
 	})
 }
 
-// refuse records a refusal, which must be a temporary one.
+// refuse records that a call was refused. The refusal must be temporary.
 func (b *book) refuse(t *testing.T, err error) {
 	if b.refused++; status(err) != http.StatusServiceUnavailable {
 		t.Errorf("a write is refused otherwise than for now: %v", err)
@@ -221,7 +222,8 @@ func (b *book) pick(rng *rand.Rand) *written {
 	return nil
 }
 
-// issueOnce issues a key with an idempotency key, or returns the id of the key issued with it before.
+// issueOnce issues a key with an idempotency key. If a key was already issued with it, issueOnce returns that
+// key's ID.
 func (c *client) issueOnce(workspace, idempotency string) (k key, existing string, err error) {
 	err = c.callWith(http.MethodPost, "/v1/workspaces/"+workspace+"/keys",
 		http.Header{"Idempotency-Key": {idempotency}}, map[string]any{"owner": "cust_1"}, &k)
@@ -232,11 +234,12 @@ func (c *client) issueOnce(workspace, idempotency string) (k key, existing strin
 	return k, "", err
 }
 
-// bound limits the time from the acknowledgement of a write to its effect on a follower whose set is current.
+// bound limits the time from the acknowledgement of a write until a follower with a current set shows its
+// effect.
 const bound = 2 * time.Second
 
-// hold checks some keys of a follower. If its set has some age, it must contain all writes acknowledged before that
-// age and the bound.
+// hold checks some keys with a follower. Its set must contain every write that was acknowledged earlier than
+// the set's age plus bound.
 func (b *book) hold(t *testing.T, name string, f *jwks.Follower, rng *rand.Rand) (late time.Duration) {
 	now := time.Now()
 	known := now.Add(-f.Age() - bound)
@@ -319,7 +322,7 @@ func (b *book) audit(t *testing.T, servers []*server, admin *client) {
 	}
 }
 
-// versions reads the change stream from its beginning and returns the number of consecutive versions.
+// versions reads the change stream from the first version and returns the number of consecutive versions.
 func (s *server) versions(t *testing.T) (last uint64) {
 	t.Helper()
 	f := startFollower(t, s.url, "acme")
@@ -335,8 +338,8 @@ func (s *server) versions(t *testing.T) (last uint64) {
 	return last
 }
 
-// TestE2EFailover kills the primary of a replicated PostgreSQL under three servers while 8 clients issue and revoke
-// keys, and verifiers follow.
+// TestE2EFailover kills the primary of a replicated PostgreSQL that three servers use. Meanwhile, 8 clients
+// issue and revoke keys, and followers verify tokens.
 func TestE2EFailover(t *testing.T) {
 	t.Parallel()
 	kills := scale(t, "BURNKEY_E2E_FAILOVERS", 3, 1)

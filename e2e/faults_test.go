@@ -74,7 +74,7 @@ func (p *toxiproxy) call(method, path string, in any) error {
 	return err
 }
 
-// between starts a proxy for an address and returns the proxy's address.
+// between starts a proxy in front of an address and returns the proxy's address.
 func (p *toxiproxy) between(upstream string) (addr string) {
 	p.t.Helper()
 	addr = envoytest.FreeAddr(p.t)
@@ -104,7 +104,7 @@ var faults = []fault{
 	{"refused", nil},
 }
 
-// with runs f while the network is bad.
+// with runs f while the network has a fault.
 func (p *toxiproxy) with(bad fault, f func()) {
 	p.t.Helper()
 	if bad.toxics == nil {
@@ -117,10 +117,10 @@ func (p *toxiproxy) with(bad fault, f func()) {
 	check(p.t, p.call("POST", "/reset", nil))
 }
 
-// during waits for a time, in which the fault takes effect.
+// during waits for some time, so that the fault takes effect.
 func during(d time.Duration) { <-time.After(d) }
 
-// TestE2EFaultsBeforeTheDatabase runs one server with a bad connection to its database, and one with a good
+// TestE2EFaultsBeforeTheDatabase runs two servers. One has a bad connection to the database, the other a good
 // connection.
 func TestE2EFaultsBeforeTheDatabase(t *testing.T) {
 	t.Parallel()
@@ -174,7 +174,7 @@ func TestE2EFaultsBeforeTheDatabase(t *testing.T) {
 	})
 }
 
-// through returns a database's URL with another address.
+// through replaces the address in a database's URL.
 func through(t *testing.T, database, addr string) string {
 	t.Helper()
 	u, err := url.Parse(database)
@@ -225,7 +225,7 @@ func TestE2EFaultsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// TestE2EFaultsBeforeTheServer runs a follower with a bad connection to its server.
+// TestE2EFaultsBeforeTheServer runs a follower that has a bad connection to its server.
 func TestE2EFaultsBeforeTheServer(t *testing.T) {
 	network := startToxiproxy(t)
 	s := startServer(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// unready waits until /readyz gives the reason why the server is not ready.
+// unready waits until /readyz answers that the service is not ready, with a reason that contains the words.
 func (a *asked) unready(words ...string) {
 	a.t.Helper()
 	var text string
@@ -26,8 +26,8 @@ func (a *asked) unready(words ...string) {
 	says(a.t, text, words...)
 }
 
-// TestE2EGatewayModeWrongServer follows a server by another URL than that in its tokens. Without --public-url, every
-// token then has another issuer.
+// TestE2EGatewayModeWrongServer gives the gateway another server URL than the one in tokens. Without
+// --public-url, the gateway then expects another issuer than every token has.
 func TestE2EGatewayModeWrongServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -42,7 +42,7 @@ func TestE2EGatewayModeWrongServer(t *testing.T) {
 	a.start()
 	a.ready()
 	a.stop()
-	// It also starts while the server is down.
+	// The gateway also starts while the server is down.
 	s.stop()
 	a.flags = append(a.flags, "--public-url", "http://wrong.example.com")
 	a.start()
@@ -60,7 +60,8 @@ func TestE2EGatewayModeNoSuchWorkspace(t *testing.T) {
 	a.ready()
 }
 
-// TestE2EGatewayModeScopes: a key that can do more than follow or report is logged.
+// TestE2EGatewayModeScopes checks the warning about a management key that has more permissions than a gateway
+// needs.
 func TestE2EGatewayModeScopes(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -78,7 +79,7 @@ func TestE2EGatewayModeScopes(t *testing.T) {
 	says(t, c.log(), "level=WARN", "has scopes that a gateway does not need", "scopes=admin")
 }
 
-// TestE2EGatewayModePrivateCA takes the CA certificates for the server from SSL_CERT_FILE.
+// TestE2EGatewayModePrivateCA has the gateway trust the CA certificates in SSL_CERT_FILE.
 func TestE2EGatewayModePrivateCA(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -105,7 +106,7 @@ func TestE2EGatewayModePrivateCA(t *testing.T) {
 	a.stop()
 }
 
-// TestE2EGatewayModeTwo: one of two services can be restarted without an interruption.
+// TestE2EGatewayModeTwo checks that one of two gateway services can be restarted without an interruption.
 func TestE2EGatewayModeTwo(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)

@@ -15,7 +15,8 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// asked is `burnkey gateway`. Restarts keep its address and its folder.
+// asked is a `burnkey gateway` service, which Envoy asks. Its address and its state folder stay the same across
+// restarts.
 type asked struct {
 	t             testing.TB
 	addr, metrics string
@@ -26,7 +27,7 @@ type asked struct {
 	done chan struct{}
 }
 
-// startAsked runs the service until the test ends, and returns once it is ready.
+// startAsked runs the gateway service until the test ends, and returns once the service is ready.
 func startAsked(t testing.TB, s *server, flags ...string) *asked {
 	t.Helper()
 	a := newAsked(t, s.url, flags...)
@@ -35,7 +36,7 @@ func startAsked(t testing.TB, s *server, flags ...string) *asked {
 	return a
 }
 
-// newAsked prepares the service for a server's URL, without starting it.
+// newAsked prepares the gateway service for a server's URL, but does not start it.
 func newAsked(t testing.TB, server string, flags ...string) *asked {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,7 +105,7 @@ func (a *asked) log() string {
 	return string(text)
 }
 
-// startMode runs a server with workspaces, the service, and Envoy.
+// startMode starts a server with the workspaces, the gateway service, and Envoy.
 func startMode(t testing.TB, workspaces []string, flags ...string) (*server, *asked, *gateway) {
 	t.Helper()
 	envoytest.Binary(t)
@@ -190,7 +191,7 @@ func TestE2EGatewayModeEveryWorkspace(t *testing.T) {
 	t.Logf("of a new workspace: accepted after %s", g.until(t, start, http.StatusOK, k.Token, 20*time.Second))
 	t.Logf("revoked: refused after %s", g.refusesAfter(t, k, admin.mustRevoke))
 
-	// The gateway's own key is refused at both.
+	// The gateway's management key passes neither the gateway nor the server's calls about keys.
 	if code := g.get(t, follower.Token); code != http.StatusUnauthorized {
 		t.Errorf("the gateway's own key gets %d", code)
 	}
@@ -202,7 +203,7 @@ func TestE2EGatewayModeEveryWorkspace(t *testing.T) {
 		t.Errorf("it issues keys: %v", err)
 	}
 
-	// After the key is revoked, the last list stays in use.
+	// After the management key is revoked, the gateway continues to use the last list.
 	admin.mustRevoke(t, follower)
 	eventually(t, "the log says that the list fails", func() bool { return strings.Contains(a.log(), "scope gateway") })
 	if code := g.get(t, first.Token); code != http.StatusOK {
@@ -361,7 +362,8 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 	}
 }
 
-// TestE2EGatewayModeAmbientKey gives --workspace while the environment has a key for other commands.
+// TestE2EGatewayModeAmbientKey gives the gateway --workspace although the environment contains a key that is
+// for other commands.
 func TestE2EGatewayModeAmbientKey(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -36,13 +36,13 @@ func hs256(head, body string, secret []byte) string {
 	return parts{head, body, b64(string(mac.Sum(nil)))}.join()
 }
 
-// forgery is a request that must be refused: by the filter for the token's shape, or by the verification.
+// forgery is a request that must be refused, either by the filter for the token's shape or by the verification.
 type forgery struct {
 	name, target, authorization string
 	byShape                     bool
 }
 
-// forgeries returns forgeries made from good tokens of two workspaces and from their published keys.
+// forgeries returns requests forged from valid tokens of two workspaces and from their published keys.
 func forgeries(t *testing.T, s *server, acme, beta key) []forgery {
 	t.Helper()
 	public := &rsa.PublicKey{N: s.mustPublished("acme").moduli[acme.KID], E: 65537}
@@ -129,8 +129,8 @@ func TestE2EGatewayRefusesForgeries(t *testing.T) {
 	})
 }
 
-// refuse sends each forgery, and checks which filter refused it: a token without a kid must not reach the filter that
-// would try every key.
+// refuse sends each forgery, and checks which filter refused it. A token without a kid must not reach the JWT
+// filter, which would try every key.
 func refuse(t *testing.T, g *gateway, all []forgery) {
 	t.Helper()
 	const rbac, denied, allowed = "http.burnkey.rbac.denied", "http.burnkey.jwt_authn.denied", "http.burnkey.jwt_authn.allowed"
@@ -164,7 +164,7 @@ func TestE2EGatewayRefusesExpired(t *testing.T) {
 	if late < 0 || late > 5*time.Second {
 		t.Errorf("refused %s after it expired", late)
 	}
-	// A token that has expired before the gateway first sees it.
+	// This token expires before the gateway first sees it.
 	s.start()
 	gone := admin.mustIssue(t, "acme", "expires_in", 2)
 	eventually(t, "its time passes", func() bool { return time.Since(*gone.ExpiresAt) > 2*time.Second })

@@ -15,11 +15,11 @@ import (
 
 const (
 	cacheTime = time.Second
-	// slack is the time that the contract adds to that of the cache.
+	// slack is the time that the contract allows in addition to the cache duration.
 	slack = time.Second
 )
 
-// gateway is a real Envoy in front of an API, with the configuration that burnkey prints.
+// gateway is a real Envoy in front of an API. Its configuration is from `burnkey envoy config`.
 type gateway struct {
 	*envoytest.Envoy
 	url      string
@@ -37,7 +37,7 @@ func startGateway(t testing.TB, s *server, workspaces ...string) *gateway {
 	return startEnvoy(t, args...)
 }
 
-// startEnvoy runs Envoy with the configuration that burnkey prints for the flags.
+// startEnvoy runs Envoy with the configuration that burnkey prints for the given flags.
 func startEnvoy(t testing.TB, flags ...string) *gateway {
 	t.Helper()
 	envoytest.Binary(t) // skips before anything is started
@@ -79,7 +79,8 @@ func (g *gateway) send(t testing.TB, target, authorization string) int {
 	return resp.StatusCode
 }
 
-// until waits until a token gets a status, at most for a time, and returns how long that took.
+// until waits until requests with the token get the status code, and returns the time since start. It fails the
+// test if this takes too long.
 func (g *gateway) until(t testing.TB, start time.Time, code int, token string, within time.Duration) time.Duration {
 	t.Helper()
 	testkit.Within(t, within-time.Since(start), http.StatusText(code)+" from the gateway", func() bool {
@@ -94,7 +95,7 @@ func (g *gateway) accepts(t testing.TB, k key) time.Duration {
 	return g.until(t, time.Now(), http.StatusOK, k.Token, cacheTime+slack)
 }
 
-// refusesAfter calls revoke, and measures the time from its answer to the first refusal.
+// refusesAfter calls revoke, and returns the time from its answer to the first refusal by the gateway.
 func (g *gateway) refusesAfter(t testing.TB, k key, revoke func(testing.TB, key)) time.Duration {
 	t.Helper()
 	revoke(t, k)
@@ -119,7 +120,8 @@ func TestE2EGatewayIssueAndRevoke(t *testing.T) {
 	}
 }
 
-// issueAndRevoke issues and revokes keys in every workspace, and waits until they are accepted and refused.
+// issueAndRevoke issues and revokes keys in every workspace. It waits until each key is accepted and, after its
+// revocation, refused.
 func issueAndRevoke(t *testing.T, g *gateway, admin *client, workspaces []string) {
 	t.Helper()
 	pairs := 2
@@ -146,7 +148,8 @@ func issueAndRevoke(t *testing.T, g *gateway, admin *client, workspaces []string
 	t.Logf("accepted after %v; refused after %v", accepted, refused)
 }
 
-// lastKey revokes the only key. An empty set would count as a failed fetch.
+// lastKey revokes the only key of a workspace. Envoy would treat an empty set as a failed fetch and keep the
+// old set.
 func lastKey(t *testing.T, g *gateway, admin *client) {
 	t.Helper()
 	k := admin.mustIssue(t, "acme")

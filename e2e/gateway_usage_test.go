@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// lastUsed returns when a key was used last, as the API says.
+// lastUsed returns when a key was last used, according to the API.
 func (c *client) lastUsed(t testing.TB, k key) *time.Time {
 	t.Helper()
 	var shown struct {
@@ -21,7 +21,7 @@ func (c *client) lastUsed(t testing.TB, k key) *time.Time {
 	return shown.LastUsedAt
 }
 
-// reportedAt returns when the use of a workspace's keys was reported last.
+// reportedAt returns when the use of a workspace's keys was last reported.
 func (c *client) reportedAt(t testing.TB, workspace string) *time.Time {
 	t.Helper()
 	var shown struct {
@@ -40,7 +40,8 @@ func gatewayKey(t testing.TB, c *client, claims map[string]any) (file string) {
 	return file
 }
 
-// TestE2EGatewayModeUsage: the API shows that a key has been used after Envoy let it pass, and that another has not.
+// TestE2EGatewayModeUsage checks that the API shows the use of a key that passed Envoy, and no use of another
+// key.
 func TestE2EGatewayModeUsage(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)
@@ -93,7 +94,7 @@ func TestE2EGatewayModeUsage(t *testing.T) {
 	}
 }
 
-// TestE2EGatewayModeLastUses: a gateway that ends has reported all uses.
+// TestE2EGatewayModeLastUses checks that a gateway reports all uses before it exits.
 func TestE2EGatewayModeLastUses(t *testing.T) {
 	t.Parallel()
 	envoytest.Binary(t)

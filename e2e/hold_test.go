@@ -15,11 +15,11 @@ import (
 	"testing"
 )
 
-// holdVariable makes the test binary a process with known content in its memory, for the scan to find.
+// holdVariable turns the test binary into a process whose memory has known content. The scan must find it.
 const holdVariable = "BURNKEY_E2E_HOLD"
 
-// hold does what the variable says until standard input ends: "generate" makes a key pair, as a server without minting
-// processes would, and prints the modulus; "keep" stores bytes that it reads in hex.
+// hold acts according to the variable until standard input ends: "generate" makes a key pair, as a server
+// without minting processes would, and prints the modulus; "keep" stores bytes that it reads in hex.
 func hold() int {
 	in := bufio.NewReader(os.Stdin)
 	var kept any
@@ -48,7 +48,7 @@ func hold() int {
 	return 0
 }
 
-// startHolder runs such a process until the test ends, and returns its id and output.
+// startHolder runs a process that calls hold until the test ends, and returns its PID and its output.
 func startHolder(t *testing.T, what, line string) (pid int, answer string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -73,14 +73,14 @@ func startHolder(t *testing.T, what, line string) (pid int, answer string) {
 	return cmd.Process.Pid, strings.TrimSpace(answer)
 }
 
-// filler returns random bytes, such as may surround a prime in memory.
+// filler returns random bytes, to surround a prime in memory.
 func filler(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails
 	return b
 }
 
-// arrange writes a number in an order of bytes.
+// arrange writes a number in the given byte order.
 func arrange(number []byte, o order) []byte {
 	window := make([]byte, primeLen)
 	for i, place := range o.at {
@@ -89,7 +89,8 @@ func arrange(number []byte, o order) []byte {
 	return window
 }
 
-// TestE2EScanFindsPrimes checks the scan itself: it finds existing primes, and none elsewhere.
+// TestE2EScanFindsPrimes checks the scan itself: it finds primes that are in memory, and reports none that are
+// not.
 func TestE2EScanFindsPrimes(t *testing.T) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	check(t, err)

@@ -23,9 +23,9 @@ import (
 	"github.com/burnkey/burnkey/publish"
 )
 
-// TestE2EIdleReaders: one address opens as many change streams as it can, at the shortest
-// heartbeat, and never reads them. Others are served, and a revocation reaches a gateway with a
-// key at once.
+// TestE2EIdleReaders opens as many change streams as one address can, at the shortest heartbeat interval, and
+// never reads them. Other clients must still be served, and a revocation must immediately reach a gateway that
+// has a key.
 func TestE2EIdleReaders(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_IDLE_READERS", 500, 100)
 	places := max(10, n*2/5) // a tenth of them for one address
@@ -100,7 +100,7 @@ func TestE2EIdleReaders(t *testing.T) {
 	}
 }
 
-// onMessage is a log handler that calls a function for each message.
+// onMessage is a log handler that calls the function for each message.
 type onMessage func(message string)
 
 func (onMessage) Enabled(context.Context, slog.Level) bool           { return true }
@@ -108,7 +108,7 @@ func (f onMessage) Handle(_ context.Context, line slog.Record) error { f(line.Me
 func (f onMessage) WithAttrs([]slog.Attr) slog.Handler               { return f }
 func (f onMessage) WithGroup(string) slog.Handler                    { return f }
 
-// occupy requests n streams from one address and keeps open those that it gets.
+// occupy requests n streams from one address, and keeps those open that the server accepts.
 func (s *server) occupy(t *testing.T, n int, workspace string) map[int]int {
 	t.Helper()
 	var mu sync.Mutex

@@ -59,7 +59,7 @@ func TestE2EBadInput(t *testing.T) {
 	}
 }
 
-// stateOf returns the state that a refused request must not change.
+// stateOf returns the state that refused requests must not change.
 func stateOf(t *testing.T, c *client) string {
 	t.Helper()
 	var workspaces, keys json.RawMessage
@@ -98,7 +98,8 @@ func isRefusal(t *testing.T, code int, contentType string, text []byte, field st
 	t.Errorf("%d does not name %s: %s", code, field, text)
 }
 
-// pythonBodies sends 2 MB with Python's urllib and http.client, which read no answer before all is sent.
+// pythonBodies sends 2 MB with Python's urllib and http.client, which read the answer only after they have sent
+// the whole body.
 func pythonBodies(t *testing.T, s *server) {
 	cmd := exec.Command(python(t), "-I", filepath.Join("testdata", "large_body.py"), s.url+"/v1/workspaces/acme/keys")
 	cmd.Env = environment()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestE2EKilled kills the server again and again while clients issue and revoke keys, and compares its data with the
+// TestE2EKilled kills the server repeatedly while clients issue and revoke keys, and compares its data with the
 // acknowledged changes.
 func TestE2EKilled(t *testing.T) {
 	const clients = 4
@@ -58,8 +58,8 @@ func TestE2EKilled(t *testing.T) {
 	}
 }
 
-// killSometime kills the server within about a second, at a random moment or during a revocation, and returns the
-// number of minting processes, if it had the time to count them.
+// killSometime kills the server within about a second, either at a random moment or during a revocation. It
+// returns the number of minting processes, if there was time to count them.
 func killSometime(s *server, rng *rand.Rand, sending <-chan struct{}) (minting int) {
 	<-time.After(100*time.Millisecond + time.Duration(rng.Int64N(int64(time.Second))))
 	if rng.IntN(2) == 0 {

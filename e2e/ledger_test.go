@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// fate is the known state of a key.
+// fate is what is known about the state of a key.
 type fate int
 
 const (
@@ -20,7 +20,7 @@ type entry struct {
 	fate    fate
 }
 
-// ledger records acknowledged changes, to compare with the server after a crash.
+// ledger records acknowledged changes. After a crash, the server's data is compared with them.
 type ledger struct {
 	mu       sync.Mutex
 	entries  map[string]*entry // by id
@@ -46,8 +46,8 @@ func (l *ledger) acknowledge(t *testing.T, version uint64) {
 	l.highest = max(l.highest, version)
 }
 
-// work runs one client, which issues and revokes keys until the server is gone. It sends to sending before each
-// revocation.
+// work runs one client, which issues and revokes keys until the server is gone. Before each revocation, it
+// sends a value to the channel sending.
 func (l *ledger) work(t *testing.T, c *client, rng *rand.Rand, sending chan<- struct{}) {
 	for l.issue(t, c) {
 		for range rng.IntN(3) {
@@ -78,7 +78,7 @@ func (l *ledger) issue(t *testing.T, c *client) bool {
 	return true
 }
 
-// pick removes a live key to revoke, unless only a few are left.
+// pick removes a live key from the ledger so that it can be revoked. It returns nil if only a few are left.
 func (l *ledger) pick() *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,8 +117,8 @@ func (l *ledger) revoke(t *testing.T, c *client, e *entry, sending chan<- struct
 	return true
 }
 
-// audit compares the server's data and set with the acknowledged changes. A change that was in progress at the crash may
-// have been made or not, and audit records which.
+// audit compares the server's data and set with the acknowledged changes. If a change was in progress during
+// the crash, both outcomes are correct, and audit records the actual one.
 func (l *ledger) audit(t *testing.T, s *server, admin *client) {
 	t.Helper()
 	set := s.mustPublished("acme")
@@ -151,13 +151,13 @@ func (l *ledger) audit(t *testing.T, s *server, admin *client) {
 	if want := 1 + len(records) - gone; set.size != want || len(set.moduli) != want {
 		t.Errorf("%d keys are published, want %d", set.size, want)
 	}
-	// The tombstone, each issue and each revocation: one version each.
+	// The tombstone, each issue and each revocation add one version each.
 	if want := uint64(1 + len(records) + gone); version != want {
 		t.Errorf("version %d after %d changes", version, want)
 	}
 }
 
-// adopt adds keys whose issue was not answered.
+// adopt adds keys that were issued although the answer was lost.
 func (l *ledger) adopt(t *testing.T, records []key) {
 	t.Helper()
 	found := 0

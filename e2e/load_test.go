@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// parallel calls f with 0 to n-1, some at the same time, and returns once all calls have.
+// parallel calls f with 0 to n-1, by several workers, and returns after all calls have returned.
 func parallel(workers, n int, f func(i int)) {
 	next := make(chan int)
 	var all sync.WaitGroup
@@ -26,7 +26,7 @@ func parallel(workers, n int, f func(i int)) {
 	all.Wait()
 }
 
-// TestE2EManyClients lets 8 clients issue keys while another reads the set.
+// TestE2EManyClients has 8 clients issue keys while another client reads the set.
 func TestE2EManyClients(t *testing.T) {
 	const clients = 8
 	n := scale(t, "BURNKEY_E2E_KEYS", 160, 64)
@@ -68,7 +68,8 @@ func TestE2EManyClients(t *testing.T) {
 	}
 }
 
-// distinct checks that ids and kids differ, and that versions have no gap after that of the tombstone.
+// distinct checks that all IDs and kids differ, and that the versions have no gap after the tombstone's
+// version.
 func distinct(t *testing.T, issued []key) {
 	t.Helper()
 	ids, kids := make(map[string]bool), make(map[string]bool)
@@ -88,7 +89,7 @@ func distinct(t *testing.T, issued []key) {
 	}
 }
 
-// watch reads a set continuously, and the length of the queue.
+// watch continuously reads a set and the length of the queue.
 type watch struct {
 	server    *server
 	workspace string
@@ -108,8 +109,8 @@ func startWatch(s *server, workspace string) *watch {
 	return w
 }
 
-// read reads a set every few milliseconds. While keys are only added, each set has as many keys as its version says,
-// and versions never decrease.
+// read reads a set every few milliseconds. Since keys are only added, the number of keys must equal the
+// version, and versions must never decrease.
 func (w *watch) read() {
 	var last uint64
 	w.every(5*time.Millisecond, func() {

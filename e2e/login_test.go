@@ -11,8 +11,8 @@ import (
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
 )
 
-// newLoginServer starts a server with a workspace acme whose customers log in with a real OpenID provider at another
-// site. The client has a secret.
+// newLoginServer starts a server with a workspace acme. Its customers log in with a real OpenID provider on
+// another site, at which the server has a client secret.
 func newLoginServer(t *testing.T) (*server, *portaltest.OIDCProvider) {
 	t.Helper()
 	s := newServer(t)
@@ -40,8 +40,8 @@ func newLoginServer(t *testing.T) (*server, *portaltest.OIDCProvider) {
 	return s, op
 }
 
-// A customer logs in at the producer's provider, sees their own keys, and after logging out has no session, also after
-// going back in the browser.
+// A customer logs in at the producer's provider and sees their own keys. After logging out, the customer has no
+// session, even after going back in the browser.
 func TestE2ELogin(t *testing.T) {
 	t.Parallel()
 	s, op := newLoginServer(t)
@@ -100,7 +100,7 @@ func logsInAndOut(t *testing.T, s *server, op *portaltest.OIDCProvider, p *porta
 	}
 }
 
-// sessionSecret returns the value of the browser's only secret cookie from this server.
+// sessionSecret returns the value of the only secret cookie that the browser has from this server.
 func sessionSecret(t *testing.T, p *portaltest.Page) (secret string) {
 	t.Helper()
 	for _, c := range p.Cookies() {
@@ -128,8 +128,8 @@ func accessible(t *testing.T, p *portaltest.Page) {
 	}
 }
 
-// A person with an account at the provider but without keys can log in as another person. By default, the provider
-// would log in the same person again.
+// A person who has an account at the provider, but no keys, can log in as another person. By default, the
+// provider would log in the same person again.
 func TestE2ELoginAsSomebodyElse(t *testing.T) {
 	t.Parallel()
 	s, op := newLoginServer(t)

@@ -1,5 +1,6 @@
-// Package e2e_test drives the real binary from outside. Its tests are named TestE2E… and skip, saying why, where a
-// component is missing. Tests that mostly wait run in parallel, after those that use whole processors.
+// Package e2e_test drives the real binary from outside. Its tests are named TestE2E…; if a component is
+// missing, they skip and name it. Tests that mostly wait run in parallel, after the tests that use whole
+// processors.
 package e2e_test
 
 import (
@@ -46,7 +47,7 @@ var (
 	})
 )
 
-// burnkey returns the path of the binary: BURNKEY_BIN, or built from the sources.
+// burnkey returns the path of the binary. This is BURNKEY_BIN if set; otherwise the binary is built.
 func burnkey(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("BURNKEY_BIN"); path != "" {
@@ -62,7 +63,8 @@ func burnkey(t testing.TB) string {
 	return path
 }
 
-// python returns an interpreter with PyJWT and joserfc: BURNKEY_PYTHON, or the one in .tools.
+// python returns the path of an interpreter with PyJWT and joserfc: BURNKEY_PYTHON, or the interpreter in
+// .tools.
 func python(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("BURNKEY_PYTHON"); path != "" {
@@ -81,7 +83,8 @@ func python(t testing.TB) string {
 	return path
 }
 
-// absent skips a test without a component that it needs, but fails it if CI is "true", where such a run would show nothing.
+// absent skips a test because a component is missing. If CI is "true", it fails the test, since a run without
+// the component would show nothing.
 func absent(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -90,7 +93,7 @@ func absent(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// scale returns the number in a variable, or a default, which is smaller with -short.
+// scale returns the number in an environment variable. By default it returns normal, or short with -short.
 func scale(t testing.TB, variable string, normal, short int) int {
 	t.Helper()
 	if text := os.Getenv(variable); text != "" {
@@ -106,7 +109,7 @@ func scale(t testing.TB, variable string, normal, short int) int {
 	return normal
 }
 
-// patience is the maximum time of polling. It is generous: usually polling ends much earlier.
+// patience is the maximum time of polling. It is generous, since polling usually ends much earlier.
 const patience = 20 * time.Second
 
 func eventually(t testing.TB, what string, cond func() bool) {

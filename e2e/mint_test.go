@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// stoppedMint stops the minting process of an issue. It returns the process's id, a channel for the answer, and the
-// version that this issue would have. Since minting is quick, the first few processes may end before they are stopped.
+// stoppedMint issues a key and stops (SIGSTOP) its minting process. It returns the process's PID, a channel for
+// the answer, and the version that the issue would have. Since minting is quick, the first few processes may
+// exit before they are stopped.
 func stoppedMint(t *testing.T, s *server, admin *client) (pid int, answer <-chan error, version uint64) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -42,10 +43,10 @@ func stoppedMint(t *testing.T, s *server, admin *client) (pid int, answer <-chan
 	return pid, answers, version
 }
 
-// catch stops a minting process of the server, if there is one.
+// catch stops a minting process of the server and returns its PID, or returns 0.
 func catch(s *server) int {
 	for _, pid := range sessionOf(s.pid()) {
-		// Until it has become one, it is the server's own twin.
+		// Before a child of the server becomes a minting process, it is a copy of the server.
 		if !isMinting(pid) || syscall.Kill(pid, syscall.SIGSTOP) != nil {
 			continue
 		}
@@ -61,7 +62,8 @@ func catch(s *server) int {
 	return 0
 }
 
-// TestE2EMintingProcessDies: a minting process that hangs ends with a killed server, or at its deadline.
+// TestE2EMintingProcessDies checks that a hanging minting process ends when its server is killed, or at its
+// deadline.
 func TestE2EMintingProcessDies(t *testing.T) {
 	t.Parallel()
 	t.Run("with its server", func(t *testing.T) {
@@ -99,8 +101,8 @@ func TestE2EMintingProcessDies(t *testing.T) {
 	})
 }
 
-// TestE2ESlowKey: issuing may take longer than a request's body may take to arrive; the limit for the body must not
-// end it.
+// TestE2ESlowKey checks that issuing a key can take longer than the limit for receiving a request's body. The
+// limit must not interrupt the issue.
 func TestE2ESlowKey(t *testing.T) {
 	t.Parallel()
 	wait := time.Duration(scale(t, "BURNKEY_E2E_SLOW_SECONDS", 7, 7)) * time.Second

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// TestE2ENotice receives a signed notice about a key that expires within a day.
+// TestE2ENotice expects a signed notice about a key that expires within a day.
 func TestE2ENotice(t *testing.T) {
 	t.Parallel()
 	type message struct {

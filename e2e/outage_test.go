@@ -39,7 +39,7 @@ func startFollower(t testing.TB, url, workspace string) *jwks.Follower {
 	return f
 }
 
-// good reports whether a follower's keys verify a token.
+// good returns nil if a follower's keys verify the token.
 func good(f *jwks.Follower, token string) error {
 	v := jwks.Verifier{Keys: f, AnyAudience: true, Issuer: func(iss string) bool { return strings.HasSuffix(iss, "/v1/auth/oauth/acme") }}
 	_, err := v.Verify(token)
@@ -71,7 +71,7 @@ func goodByJWKS(s *server, token string) error {
 	return err
 }
 
-// refusedForNow checks that a write is refused with 503 and problem+json.
+// refusedForNow checks that a write is refused with status 503 and a body of type application/problem+json.
 func refusedForNow(t *testing.T, s *server, admin *client, method, path, body string) {
 	t.Helper()
 	req, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
@@ -89,7 +89,7 @@ func refusedForNow(t *testing.T, s *server, admin *client, method, path, body st
 	}
 }
 
-// TestE2EDatabaseStops stops PostgreSQL under two servers, for BURNKEY_E2E_OUTAGE seconds.
+// TestE2EDatabaseStops stops PostgreSQL for BURNKEY_E2E_OUTAGE seconds while two servers use it.
 func TestE2EDatabaseStops(t *testing.T) {
 	t.Parallel()
 	outage := time.Duration(scale(t, "BURNKEY_E2E_OUTAGE", 30, 5)) * time.Second

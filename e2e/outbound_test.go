@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestE2EOutbound: a workspace's OpenID provider is on the server's own machine, while clients
-// reach the server from elsewhere.
+// TestE2EOutbound has a workspace name an OpenID provider on the server's own machine, while clients reach the
+// server from elsewhere.
 func TestE2EOutbound(t *testing.T) {
 	run(t, "serve", "--outbound-allow", "10.0.0.1/8").fails(t, "--outbound-allow", "10.0.0.0/8")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
 )
 
-// startPortal starts a server with a workspace acme whose page has settings.
+// startPortal starts a server with a workspace acme that has the given portal settings.
 func startPortal(t *testing.T, portal map[string]any) (*server, *client) {
 	t.Helper()
 	s := startServer(t)
@@ -54,7 +54,7 @@ func TestE2EPortalPages(t *testing.T) {
 	stranger.look("nobody")
 }
 
-// everyPage visits all pages for customers, with a key of this id.
+// everyPage visits all pages of a customer who has a key with this ID.
 func everyPage(c *customer, portal, id string) {
 	c.t.Helper()
 	for _, page := range []struct {
@@ -91,7 +91,7 @@ func everyPage(c *customer, portal, id string) {
 	}
 }
 
-// Everything can be reached with the keyboard, in a sensible order, and the focus is never lost.
+// All controls can be reached with the keyboard, in a sensible order, and the focus is never lost.
 func TestE2EPortalByKeyboard(t *testing.T) {
 	t.Parallel()
 	s, admin := startPortal(t, map[string]any{})
@@ -163,7 +163,7 @@ func TestE2EPortalByKeyboard(t *testing.T) {
 	}
 }
 
-// In a frame the page works for a parent that the workspace lists, and for no other.
+// In a frame, the page works if the workspace lists the parent's origin, and otherwise not.
 func TestE2EPortalInAFrame(t *testing.T) {
 	t.Parallel()
 	parent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

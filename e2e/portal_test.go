@@ -25,7 +25,7 @@ func (c *client) portalLink(t testing.TB, workspace, owner string, pairs ...any)
 	return answer.URL
 }
 
-// mustPatch changes a workspace; portal and policy are the API's.
+// mustPatch changes the policy and the portal of a workspace, in the API's form.
 func (c *client) mustPatch(t testing.TB, workspace string, policy, portal map[string]any) {
 	t.Helper()
 	check(t, c.call(http.MethodPatch, "/v1/workspaces/"+workspace, map[string]any{"policy": policy, "portal": portal}, nil))
@@ -38,7 +38,7 @@ func scopesOfMaps() map[string]any {
 	}}
 }
 
-// customer is a person with a browser at the portal.
+// customer is a person who uses the portal in a browser.
 type customer struct {
 	*portaltest.Page
 	t      testing.TB
@@ -51,7 +51,7 @@ func newCustomer(t testing.TB, o portaltest.PageOptions) *customer {
 	return &customer{Page: portaltest.NewPage(t, o), t: t, script: !o.NoJavaScript}
 }
 
-// look checks the rules for every page, and stores a screenshot.
+// look checks the rules that apply to every page, and takes a screenshot.
 func (c *customer) look(name string) {
 	c.t.Helper()
 	for _, v := range c.Axe() {
@@ -67,7 +67,7 @@ func (c *customer) look(name string) {
 	c.Screenshot(filepath.Join(c.t.ArtifactDir(), fmt.Sprintf("%02d-%s.png", c.shots, name)), true)
 }
 
-// does opens a dialog, if there is JavaScript, and sends its form.
+// does submits the form behind a button. With JavaScript, the form is in a dialog, which must be opened first.
 func (c *customer) does(open, do string, fill func()) {
 	c.t.Helper()
 	if c.script {
@@ -101,7 +101,7 @@ func (c *customer) create(name string) string {
 	return c.token()
 }
 
-// rotate leaves the customer on the page of the new key.
+// rotate rotates a key in the browser, which then shows the page of the new key.
 func (c *customer) rotate() string {
 	c.t.Helper()
 	c.does("Rotate this key…", "Create new key", func() {
@@ -139,7 +139,7 @@ func TestE2EPortalLifeOfAKey(t *testing.T) {
 	}
 }
 
-// propagation limits the time until a gateway knows of a change, on a machine that also runs a browser.
+// propagation limits the time until a gateway applies a change. It allows for a browser on the same machine.
 const propagation = 10 * time.Second
 
 func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
@@ -205,7 +205,7 @@ func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
 	c.look("used")
 }
 
-// saves copies and downloads a token, and waits until the page says that it works.
+// saves copies and downloads a token from the page, and waits until the page reports that the token works.
 func (c *customer) saves(token string) {
 	c.t.Helper()
 	c.Click(portaltest.Role("button", "Copy key"))

@@ -23,7 +23,7 @@ func statOf(pid int) (s stat) {
 	if err != nil {
 		return stat{}
 	}
-	// The name before it is in brackets and may contain spaces.
+	// The name, in the preceding field, is in brackets and may contain spaces.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(fields) < 4 {
 		return stat{}
@@ -33,7 +33,8 @@ func statOf(pid int) (s stat) {
 	return stat{pid, fields[0], parent, session}
 }
 
-// sessionOf returns the live processes of a session, without its leader: for a server, the minting processes.
+// sessionOf returns the live processes of a session, except its leader. For a server, these are the minting
+// processes.
 func sessionOf(leader int) (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is good
 	for _, dir := range dirs {
@@ -46,7 +47,7 @@ func sessionOf(leader int) (pids []int) {
 	return pids
 }
 
-// isMinting reports whether a process is a minting one.
+// isMinting reports whether a process is a minting process.
 func isMinting(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return err == nil && strings.Contains(string(text), "\x00"+burn.Subcommand+"\x00")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestE2ETrustedProxies checks the client's address in the audit for each kind of caller: the
-// API, revocation by possession, and the portal.
+// TestE2ETrustedProxies checks the client addresses in the audit log for the API, for revocation by possession,
+// and for the portal.
 func TestE2ETrustedProxies(t *testing.T) {
 	run(t, "serve", "--trusted-proxies", "0.0.0.0/0").fails(t, "--trusted-proxies", "every address")
 	for name, test := range map[string]struct{ proxies, want string }{
@@ -32,8 +32,7 @@ func TestE2ETrustedProxies(t *testing.T) {
 	}
 }
 
-// actForwarded makes each kind of call as if forwarded by a proxy for a client that forged an
-// address.
+// actForwarded makes each kind of call as if through a proxy, for a client that forged its address.
 func actForwarded(t *testing.T, s *server) {
 	t.Helper()
 	header := http.Header{
@@ -61,7 +60,7 @@ func actForwarded(t *testing.T, s *server) {
 	ask(http.MethodGet, admin.portalLink(t, "acme", "cust_1"), "")
 }
 
-// auditFroms returns the address of the last entry of each action.
+// auditFroms returns, for each action, the client address in the last audit entry.
 func auditFroms(t *testing.T, admin *client) map[string]string {
 	t.Helper()
 	var page struct {

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// verifier is a Python process that reads a token per line and answers a verdict per line. It runs on after a
-// revocation, with whatever its library has cached.
+// verifier is a Python process that reads one token per line and answers with one verdict per line. It
+// continues after a revocation, with the data that its library has cached.
 type verifier struct {
 	in  io.Writer
 	out *bufio.Scanner
 }
 
-// opinion is the verdict of an independent library.
+// opinion is the verdict of an independent JWT library.
 type opinion struct {
 	OK       bool
 	Error    string
@@ -25,7 +25,7 @@ type opinion struct {
 	JWKSURI  string `json:"jwks_uri"`
 }
 
-// startPython runs a script of testdata until the test ends.
+// startPython runs a script in testdata until the test ends.
 func startPython(t *testing.T, script string, args ...string) *verifier {
 	t.Helper()
 	cmd := exec.Command(python(t), append([]string{"-I", filepath.Join("testdata", script)}, args...)...)
@@ -46,7 +46,7 @@ func startPython(t *testing.T, script string, args ...string) *verifier {
 	return &verifier{in, bufio.NewScanner(out)}
 }
 
-// tail stores the end of a process's standard error.
+// tail stores the last part of a process's standard error.
 type tail struct{ text []byte }
 
 func (w *tail) Write(p []byte) (int, error) {
@@ -54,7 +54,7 @@ func (w *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ask returns the verdict on a token, or on another line for the script.
+// ask sends a token, or another line that the script understands, and returns the verdict.
 func (v *verifier) ask(t *testing.T, line string) (answer opinion) {
 	t.Helper()
 	_, err := io.WriteString(v.in, line+"\n")
@@ -80,8 +80,8 @@ func (v *verifier) bad(t *testing.T, token, want string) {
 	}
 }
 
-// TestE2EPython verifies keys of the running server with PyJWT and joserfc, which must refuse them after the
-// revocation. They find the set by the issuer's metadata.
+// TestE2EPython verifies the server's keys with PyJWT and joserfc, which must refuse the keys after they are
+// revoked. The libraries find the set through the issuer's metadata.
 func TestE2EPython(t *testing.T) {
 	t.Parallel()
 	python(t)

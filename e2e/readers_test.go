@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestE2EStreamReaders lets many clients follow one server's change stream until a key is revoked.
+// TestE2EStreamReaders has many clients follow a server's change stream until a key is revoked.
 func TestE2EStreamReaders(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_READERS", 2000, 100)
 	s := startServer(t)
@@ -95,7 +95,7 @@ func TestE2EStreamReaders(t *testing.T) {
 	})
 }
 
-// fromSeveral dials from several addresses in turn, since one address may not have all places.
+// fromSeveral dials from several addresses in turn, since one address cannot take all places.
 func fromSeveral(addresses int) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	var dialled atomic.Int64
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -115,7 +115,7 @@ func (s *server) resident(t *testing.T) int64 {
 	return int64(bytes)
 }
 
-// cpu returns the processor time that the server has used.
+// cpu returns the processor time that the server has used so far.
 func (s *server) cpu(t *testing.T) time.Duration {
 	t.Helper()
 	seconds, ok := s.metric("process_cpu_seconds_total")
@@ -145,7 +145,7 @@ func openChanges(t *testing.T, s *server, workspace string, after uint64) change
 // streamHTTP is plainHTTP without a timeout.
 var streamHTTP = &http.Client{Transport: plainHTTP.Transport}
 
-// next returns the next change's version; false at a reset or the stream's end.
+// next returns the version of the next change. It returns false if the stream resets or ends.
 func (c changes) next() (version uint64, ok bool) {
 	for c.lines.Scan() {
 		if text, isID := strings.CutPrefix(c.lines.Text(), "id: "); isID {

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// visitor is a portal session without a browser.
+// visitor uses a portal session without a browser.
 type visitor struct{ url, workspace, cookie string }
 
 // visit opens a link.
@@ -68,10 +68,11 @@ func newForm(scope string) url.Values {
 	return form
 }
 
-// rightsCase is a way to request many keys, and a way to end the right to them.
+// rightsCase is a way to request many keys, and a way to revoke the right to request them.
 type rightsCase struct {
 	name string
-	// begin prepares a round, and returns functions that request one key and that end the right.
+	// begin prepares a round. It returns a function that requests one key, and a function that ends the right
+	// to do so.
 	begin func(r *rightsRound) (ask func(i int) error, end func())
 }
 
@@ -83,7 +84,7 @@ type rightsRound struct {
 	asks    int
 }
 
-// one is the server that gets the requests, other the one that ends the right.
+// one is the server that receives the requests; other is the server on which the right is ended.
 func (r *rightsRound) one() *server   { return r.servers[0] }
 func (r *rightsRound) other() *client { return r.admin.as(r.servers[len(r.servers)-1]) }
 
@@ -92,8 +93,7 @@ func (r *rightsRound) writer() (*client, key) {
 	return &client{r.one().url, k.Token}, k
 }
 
-// owner returns a different owner in each round and case, since one owner's changes are
-// bounded.
+// owner returns a different owner for each round and case, since the number of changes per owner is limited.
 func (r *rightsRound) owner() string { return fmt.Sprint("owner-", r.number) }
 
 func (r *rightsRound) patch(policy map[string]any) {
@@ -148,9 +148,9 @@ func (r *rightsRound) form(v *visitor, scope string) func(int) error {
 	}
 }
 
-// TestE2ERightsAtTheMomentOfEffect: once a right has been ended and the answer is there, no key
-// that depends on it is issued, even if many requests were waiting for a minting process.
-// BURNKEY_E2E_RIGHTS=10 and BURNKEY_E2E_RIGHTS_ASKS=120 make it a soak.
+// TestE2ERightsAtTheMomentOfEffect checks that no key is issued after the right to it was ended and the end was
+// answered, even if many requests were waiting for a minting process. BURNKEY_E2E_RIGHTS=10 and
+// BURNKEY_E2E_RIGHTS_ASKS=120 turn the test into a soak test.
 func TestE2ERightsAtTheMomentOfEffect(t *testing.T) {
 	rounds, asks := scale(t, "BURNKEY_E2E_RIGHTS", 1, 1), scale(t, "BURNKEY_E2E_RIGHTS_ASKS", 30, 30)
 	pg := pgtest.Start(t, nil)
@@ -216,9 +216,9 @@ func tally(m *sync.Map) string {
 	return b.String()
 }
 
-// TestE2EOneCustomerCrowdsNobodyOut: a customer with the maximum number of keys posts the form for a new key over many
-// connections. Others get their keys as usual, and no key pair is made for a refused request. BURNKEY_E2E_FLOOD=20
-// floods for 20 seconds.
+// TestE2EOneCustomerCrowdsNobodyOut has a customer with the maximum number of keys request more over many
+// connections. Other customers must get their keys as usual, and no key pair must be made for a refused
+// request. BURNKEY_E2E_FLOOD=20 floods for 20 seconds.
 func TestE2EOneCustomerCrowdsNobodyOut(t *testing.T) {
 	const connections = 300
 	s := startServer(t)
@@ -260,7 +260,7 @@ func TestE2EOneCustomerCrowdsNobodyOut(t *testing.T) {
 	if longest := took[len(took)-1]; longest > 5*time.Second {
 		t.Errorf("another customer waited %s for a key", longest)
 	}
-	// Home and the two other workspaces' tombstones are included.
+	// The metric may also count the tombstones of the three workspaces.
 	if made, _ := s.metric("burnkey_mint_duration_seconds_count"); made != float64(issued+1+3) && made != float64(issued+1) {
 		t.Errorf("%v key pairs were made for %d keys", made, issued+1)
 	}

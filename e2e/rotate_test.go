@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// rotated is an old key, and when it must leave the set.
+// rotated is an old key, with the time by which it must leave the set.
 type rotated struct {
 	kid  string
 	ends time.Time
@@ -35,7 +35,7 @@ func (c *client) rotate(workspace, id string, grace time.Duration) (successor ke
 	return successor, rotated{shown.KID, shown.GraceEndsAt}, err
 }
 
-// sight is the content of a set read between two times.
+// sight is the content of a set, and the times between which it was read.
 type sight struct {
 	asked, answered time.Time
 	set             *keySet
@@ -56,8 +56,9 @@ func (s *server) watchSet(workspace string, stop <-chan struct{}) (sights []sigh
 	}
 }
 
-// TestE2ERotationsEnd rotates keys whose graces end one after another, and kills the server twice. Each old key leaves
-// the set within a second of its time, or with the server's first answer after a restart, and never early.
+// TestE2ERotationsEnd rotates keys whose grace periods end one after another, and kills the server twice. Each
+// old key must leave the set within a second of its time, or by the server's first answer after a restart, and
+// never early.
 func TestE2ERotationsEnd(t *testing.T) {
 	rotations := scale(t, "BURNKEY_E2E_ROTATIONS", 24, 12)
 	spread := time.Duration(rotations) * 300 * time.Millisecond // 200 of them: a minute
@@ -69,7 +70,7 @@ func TestE2ERotationsEnd(t *testing.T) {
 	for i := range keys {
 		keys[i] = admin.mustIssue(t, "acme")
 	}
-	// All are rotated before the first grace ends, even if that takes three times as long.
+	// begin is late enough to rotate all keys first, even if rotating takes three times as long as issuing did.
 	begin := time.Now().Add(3*time.Since(started) + 2*time.Second)
 	var old []rotated
 	kept := make(map[string]bool)

@@ -48,7 +48,7 @@ func (c command) run(t testing.TB) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// ok fails the test unless the command succeeded with an empty standard error.
+// ok fails the test unless the command succeeded and printed nothing to standard error.
 func (r result) ok(t testing.TB) result {
 	t.Helper()
 	if r.code != 0 || r.stderr != "" {
@@ -57,7 +57,7 @@ func (r result) ok(t testing.TB) result {
 	return r
 }
 
-// fails checks for exit status 1, an empty standard output, and the words on standard error.
+// fails checks for exit status 1, empty standard output, and the given words on standard error.
 func (r result) fails(t testing.TB, words ...string) {
 	t.Helper()
 	if r.code != 1 || r.stdout != "" {

@@ -12,14 +12,14 @@ import (
 const (
 	primeLen = 128 // bytes of a prime of a 2,048-bit modulus
 
-	// fewest is the number of different bytes that a window must have to be examined: 128 random bytes have about 101,
-	// and fewer than 64 less often than once in 10^21. It excludes most of a process's memory: code, text, pointers
-	// and zeros.
+	// fewest is the number of different bytes that a window needs to be examined. 128 random bytes have about
+	// 101, and fewer than 64 less often than once in 10^21. Most of a process's memory has fewer: code,
+	// strings, pointers and zeros.
 	fewest = 64
 )
 
-// scanner searches bytes for primes of issued moduli: at every offset, in every order of bytes in which a number of
-// 1,024 bits may be stored.
+// scanner searches bytes for the primes of issued moduli, at every offset and in every byte order in which a
+// 1,024-bit number may be stored.
 type scanner struct {
 	product *big.Int // of the moduli
 	orders  []order
@@ -33,14 +33,14 @@ type scanner struct {
 	found      []*big.Int
 }
 
-// order is an order of 128 bytes in a number: at[i] is the position of its i-th most significant byte.
+// order is a byte order of a 128-byte number: at[i] is the position of the i-th most significant byte.
 type order struct {
 	name string
 	at   [primeLen]int
 }
 
-// orders are big-endian and little-endian (the latter also for the words of a big.Int), and both orders of words whose
-// bytes have the other order.
+// orders returns big-endian and little-endian, and both orders of words whose bytes are in the opposite order.
+// Little-endian also covers the words of a big.Int.
 func orders() []order {
 	place := func(name string, at func(i int) int) order {
 		o := order{name: name}
@@ -69,7 +69,7 @@ func newScanner(moduli []*big.Int) *scanner {
 	}
 }
 
-// scan examines every window of data. It skips pages of zeros, except for their ends.
+// scan examines every window of data. It skips the inside of zero pages.
 func (s *scanner) scan(data []byte) {
 	const page = 4 << 10
 	from := 0
@@ -115,7 +115,8 @@ func (s *scanner) slide(data []byte) {
 	}
 }
 
-// look skips numbers that cannot be primes made by Go, which are odd and have their two highest bits set.
+// look examines a window. It skips numbers that cannot be Go's RSA primes, which are odd and have their two
+// highest bits set.
 func (s *scanner) look(window []byte, o *order) {
 	if window[o.at[0]] < 0xc0 || window[o.at[primeLen-1]]&1 == 0 {
 		return
@@ -139,7 +140,7 @@ func (s *scanner) look(window []byte, o *order) {
 	}
 }
 
-// small are primes whose products fit into a word.
+// small lists products of small primes; each product fits into a word.
 var small = [...]struct {
 	product uint64
 	primes  []uint64
@@ -148,7 +149,7 @@ var small = [...]struct {
 	{7145393598349078859, []uint64{59, 61, 67, 71, 73, 79, 83, 89, 97, 101}},
 }
 
-// divisible reports whether a small prime divides the number, so that it is not a prime.
+// divisible reports whether a small prime divides the number. If so, the number is not prime.
 func divisible(number *[primeLen]byte) bool {
 	for _, group := range small {
 		var rem uint64
@@ -162,14 +163,14 @@ func divisible(number *[primeLen]byte) bool {
 	return false
 }
 
-// divide tries the numbers of the batch as divisors of the moduli.
+// divide tries each number of the batch as a divisor of the moduli.
 func (s *scanner) divide() {
 	s.remainders(s.product, s.batch)
 	s.batch = s.batch[:0]
 }
 
-// remainders records the numbers that divide n. It divides by their product first, and then by those of halves, which
-// is quicker than by each.
+// remainders records the numbers that divide n. It first tries the product of all numbers, then the products of
+// halves, which is faster than trying each number.
 func (s *scanner) remainders(n *big.Int, numbers []*big.Int) {
 	if len(numbers) == 0 {
 		return
@@ -186,7 +187,7 @@ func (s *scanner) remainders(n *big.Int, numbers []*big.Int) {
 	s.remainders(left, numbers[half:])
 }
 
-// primes returns the primes found, at the end of a scan.
+// primes returns the primes that the scan has found.
 func (s *scanner) primes() []*big.Int {
 	s.divide()
 	return s.found

@@ -23,7 +23,7 @@ import (
 const (
 	nobody = 65534
 	tries  = 30
-	// thiefVariable makes the test binary try to read this process's secrets.
+	// thiefVariable makes the test binary act as a thief, which tries to read this process's secrets.
 	thiefVariable = "BURNKEY_TEST_THIEF"
 )
 
@@ -35,15 +35,15 @@ func init() {
 	}
 }
 
-// stolen is what a thief could read, by method.
+// stolen contains what a thief could read, by method.
 type stolen struct {
 	Ways     map[string]int // successes by method
 	Tokens   int            // different tokens in the memory
 	Children int            // children of the target that were caught
 }
 
-// TestE2ESeize: another process of the same user tries to read the memory of every process that
-// handles tokens, and of minting processes between fork and exec.
+// TestE2ESeize runs another process of the same user. It tries to read the memory of every process that handles
+// tokens, and of minting processes between fork and exec.
 func TestE2ESeize(t *testing.T) {
 	if os.Getuid() != 0 {
 		absent(t, "not root: cannot start two processes of another user")
@@ -87,7 +87,7 @@ func wantNothing(t *testing.T, what string, got stolen) {
 	}
 }
 
-// nobodysServer is a server that runs as the user nobody.
+// nobodysServer returns a server that runs as the user nobody.
 func nobodysServer(t *testing.T) *server {
 	t.Helper()
 	s := newServer(t)
@@ -101,7 +101,7 @@ func nobodysServer(t *testing.T) *server {
 	return s
 }
 
-// asNobody starts a command as nobody and returns its pid once it runs the expected program.
+// asNobody starts a command as the user nobody. It returns the PID once the process runs the expected program.
 func asNobody(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -123,7 +123,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd) int {
 	return pid
 }
 
-// thief runs a thief against a process while keeping that process busy.
+// thief runs a thief against a process, and meanwhile keeps that process busy.
 func thief(t *testing.T, pid int, busy func()) (got stolen) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -149,8 +149,8 @@ func thief(t *testing.T, pid int, busy func()) (got stolen) {
 	return got
 }
 
-// steal is the thief's main function: it waits for children until its standard input ends, then
-// tries each method on the process itself.
+// steal is the thief's main function. It attaches to children of the target until standard input ends, then
+// tries each method on the target itself.
 func steal(target int) {
 	got := stolen{Ways: map[string]int{}}
 	ended := make(chan struct{})
@@ -172,7 +172,7 @@ func steal(target int) {
 	}
 }
 
-// catchChildren attaches to new children as fast as it can, and lets them go.
+// catchChildren attaches to new children of the target as fast as it can, and detaches again.
 func catchChildren(target int, ended <-chan struct{}) (caught int) {
 	for last := newestPID(); ; {
 		select {
@@ -198,7 +198,7 @@ func newestPID() int {
 	return pid
 }
 
-// ways are the methods by which one process can reach another's memory or descriptors.
+// ways are the methods by which a process can access the memory or the descriptors of another.
 var ways = map[string]func(pid int) bool{
 	"ptrace": seize,
 	"process_vm_readv": func(pid int) bool {
@@ -211,7 +211,7 @@ var ways = map[string]func(pid int) bool{
 				return true
 			}
 		}
-		// Without a map: the address where programs usually are.
+		// If no memory map is readable, try the address at which programs usually start.
 		_, err := unix.ProcessVMReadv(pid, []unix.Iovec{local}, []unix.RemoteIovec{{Base: 0x400000, Len: len(here)}}, 0)
 		return err == nil
 	},
@@ -255,7 +255,7 @@ func opens(file string) func(pid int) bool {
 	}
 }
 
-// regionsOf returns the readable regions of a process's memory, as far as they are visible.
+// regionsOf returns the readable memory regions of a process, as far as this process can see them.
 func regionsOf(pid int) (all []region) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	for line := range strings.Lines(string(text)) {

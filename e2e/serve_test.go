@@ -98,7 +98,7 @@ func TestE2EServeBootstrap(t *testing.T) {
 		s.spawn()
 		s.exits(1)
 		says(t, s.log(), "admin key")
-		// Nobody has the key that was made, so the next start makes another.
+		// The token could not be written, so the next start issues another admin key.
 		s.flags = s.flags[:len(s.flags)-2]
 		s.start()
 		works(t, s, s.key())
@@ -184,7 +184,7 @@ func TestE2EServeRefusesBadFlags(t *testing.T) {
 	}
 }
 
-// TestE2EServeFromEnvironment sets every flag of the server by its variable.
+// TestE2EServeFromEnvironment sets every flag of the server by its environment variable.
 func TestE2EServeFromEnvironment(t *testing.T) {
 	s := newServer(t)
 	var env []string
@@ -205,7 +205,7 @@ func TestE2EServeFromEnvironment(t *testing.T) {
 	r.fails(t, "--listen") // the command line comes first
 }
 
-// TestE2EServeDrains ends a server while keys are being issued: the callers still get answers.
+// TestE2EServeDrains stops a server while keys are being issued. Open requests must still be answered.
 func TestE2EServeDrains(t *testing.T) {
 	const clients = 6
 	s := startServer(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// server is `burnkey serve`. Restarts keep its address and its database.
+// server is a `burnkey serve` process. Its address and its database stay the same across restarts.
 type server struct {
 	t       testing.TB
 	dir     string
@@ -33,7 +33,7 @@ type server struct {
 	done   chan struct{} // closed once the process is gone
 }
 
-// startServer runs a server until the test ends, with further flags.
+// startServer runs a server with additional flags until the test ends.
 func startServer(t testing.TB, flags ...string) *server {
 	t.Helper()
 	s := newServer(t, flags...)
@@ -41,7 +41,7 @@ func startServer(t testing.TB, flags ...string) *server {
 	return s
 }
 
-// newServer prepares a server that is not started yet.
+// newServer prepares a server, but does not start it.
 func newServer(t testing.TB, flags ...string) *server {
 	t.Helper()
 	dir := t.TempDir()
@@ -79,7 +79,7 @@ func (s *server) start() {
 	})
 }
 
-// spawn runs the server and does not wait for it.
+// spawn starts the server without waiting until it is ready.
 func (s *server) spawn() {
 	s.t.Helper()
 	log, err := os.OpenFile(s.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -92,7 +92,7 @@ func (s *server) spawn() {
 	cmd, done := exec.Command(s.binary, s.flags...), make(chan struct{})
 	cmd.Env = environment(s.env...)
 	cmd.Stdout, cmd.Stderr = &s.stdout, log
-	// In a session of its own, so that its children can be found.
+	// The server has its own session, so that its children can be found.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.as}
 	check(s.t, cmd.Start())
 	s.cmd, s.done = cmd, done
@@ -113,7 +113,7 @@ func (s *server) gone() bool {
 	}
 }
 
-// kill ends the server with SIGKILL, and returns once the process has ended.
+// kill sends SIGKILL to the server, and returns once the process has exited.
 func (s *server) kill() {
 	if s.cmd == nil {
 		return
@@ -127,7 +127,7 @@ func (s *server) signal(signal os.Signal) {
 	check(s.t, s.cmd.Process.Signal(signal))
 }
 
-// stop ends the server with SIGTERM, and fails the test unless it exits with 0.
+// stop sends SIGTERM to the server, and fails the test unless the exit status is 0.
 func (s *server) stop() {
 	s.t.Helper()
 	s.signal(syscall.SIGTERM)
@@ -179,7 +179,7 @@ func (s *server) key() string {
 	return strings.TrimSpace(string(text))
 }
 
-// environment returns our environment without the variables that burnkey reads.
+// environment returns this process's environment without the variables that burnkey reads.
 func environment(add ...string) []string {
 	var env []string
 	for _, pair := range os.Environ() {

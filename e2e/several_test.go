@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/store/postgres/pgtest"
 )
 
-// startSeveral runs servers with one database and one public URL, as with a load balancer.
+// startSeveral runs servers that share a database and a public URL, as behind a load balancer.
 func startSeveral(t testing.TB, n int, database string, flags ...string) []*server {
 	t.Helper()
 	servers := make([]*server, n)
@@ -28,10 +28,10 @@ func startSeveral(t testing.TB, n int, database string, flags ...string) []*serv
 	return servers
 }
 
-// as returns a client of another server with the same key.
+// as returns a client of another server, with the same management key.
 func (c *client) as(s *server) *client { return &client{s.url, c.token} }
 
-// publishes reports whether a server has a key in its set.
+// publishes reports whether a server's set contains the key.
 func (s *server) publishes(k key) bool {
 	code, set := s.get("/v1/auth/oauth/" + k.Workspace + "/.well-known/jwks.json?kid=" + k.KID)
 	return code == http.StatusOK && strings.Contains(set, k.KID)
@@ -48,8 +48,8 @@ func (d spread) String() string {
 	return fmt.Sprintf("%d times: p50 %s, p99 %s, longest %s", len(d), at(.5), at(.99), at(1))
 }
 
-// TestE2ESeveralServers runs three servers with one PostgreSQL. A key revoked by one must leave the sets of the
-// others, even if their notifications are cut off.
+// TestE2ESeveralServers runs three servers with one PostgreSQL. A key that is revoked on one server must leave
+// the sets of the others, even without notifications.
 func TestE2ESeveralServers(t *testing.T) {
 	n := scale(t, "BURNKEY_E2E_REVOCATIONS", 60, 12)
 	pg := pgtest.Start(t, nil)
@@ -105,8 +105,8 @@ func TestE2ESeveralServers(t *testing.T) {
 	}
 }
 
-// revokeEach revokes keys one by one, each at another server, and returns how long after the answer they had left the
-// sets of the others.
+// revokeEach revokes the keys one by one, each on another server. It returns how long after the answer each key
+// left the sets of the other servers.
 func revokeEach(t *testing.T, admin *client, servers []*server, keys []key) (gone spread) {
 	t.Helper()
 	for i, k := range keys {

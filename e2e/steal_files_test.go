@@ -13,7 +13,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// noPrimesInFiles searches files for primes, as raw bytes, in hex and in base64.
+// noPrimesInFiles searches files for primes: as raw bytes, in hex and in base64.
 func noPrimesInFiles(t *testing.T, got loot) {
 	scan := newScanner(got.moduli)
 	for _, name := range slices.Sorted(maps.Keys(got.files)) {
@@ -28,7 +28,7 @@ func noPrimesInFiles(t *testing.T, got loot) {
 	if found := scan.primes(); len(found) > 0 {
 		t.Errorf("found %d primes of issued keys", len(found))
 	}
-	// The control: an existing prime is found in the same way.
+	// As a control, the search must find a prime that is in a file.
 	p := filler(primeLen)
 	p[0], p[primeLen-1] = p[0]|0xc0, p[primeLen-1]|1
 	for _, text := range []string{
@@ -46,8 +46,8 @@ var (
 	base64Text = regexp.MustCompile(`[A-Za-z0-9+/_-]{171,}`)
 )
 
-// decoded returns the values of all parts in hex or base64 that are long enough for a prime, from every possible
-// start.
+// decoded finds all hex and base64 strings that are long enough for a prime, and decodes them from every
+// possible offset.
 func decoded(content []byte) (all [][]byte) {
 	for _, text := range hexText.FindAll(content, -1) {
 		for shift := range 2 {
@@ -74,13 +74,13 @@ func decoded(content []byte) (all [][]byte) {
 	return all
 }
 
-// pieceLen is the length of a part of a token that counts as found.
+// pieceLen is the length of a token's part whose occurrence counts as a leak.
 const pieceLen = 24
 
-// pieces are the parts of tokens that would help a thief, in all encodings.
+// pieces contains parts of tokens that would help a thief, in all encodings. The value describes the part.
 type pieces map[string]string // by their text: what it is
 
-// add splits a text into pieces. Any substring of twice their length contains a whole piece.
+// add splits a text into pieces. Any substring of twice the length of a piece contains a whole piece.
 func (p pieces) add(what string, text []byte) {
 	for i := 0; i+pieceLen <= len(text); i += pieceLen {
 		p[string(text[i:i+pieceLen])] = what
@@ -121,7 +121,7 @@ func (p pieces) in(content []byte) map[string]int {
 	return found
 }
 
-// noTokens searches stored and printed data for tokens and signatures.
+// noTokens checks that stored and printed data contains no tokens and no signatures.
 func noTokens(t *testing.T, got loot) {
 	p := piecesOf(t, got.tokens)
 	for name, content := range got.files {
@@ -130,7 +130,7 @@ func noTokens(t *testing.T, got loot) {
 		}
 	}
 	t.Logf("looked for %d pieces of %d tokens", len(p), len(got.tokens))
-	// The control: each encoding is found, also if cut off at both ends.
+	// As a control, each encoding must be found, even if it is cut off at both ends.
 	for piece, what := range p {
 		if p.in(append(append(filler(7), piece...), filler(5)...))[what] != 1 {
 			t.Fatalf("a planted piece was not found: %s", what)

@@ -57,7 +57,7 @@ func needsProc(t *testing.T) {
 	}
 }
 
-// region is a readable part of a process's memory.
+// region is a readable region of a process's memory.
 type region struct {
 	from, to uint64
 	name     string
@@ -85,7 +85,8 @@ func regions(t *testing.T, pid int) (all []region) {
 	return all
 }
 
-// scanProcess stops a process, scans its readable memory, lets it continue, and returns the number of bytes.
+// scanProcess pauses a process, scans its readable memory, and lets it continue. It returns the number of
+// bytes.
 func scanProcess(t *testing.T, s *scanner, pid int) (total int) {
 	t.Helper()
 	for _, r := range readProcess(t, pid) {
@@ -108,7 +109,7 @@ func readProcess(t *testing.T, pid int) (all [][]byte) {
 	for _, r := range regions(t, pid) {
 		content := make([]byte, r.to-r.from)
 		n, err := mem.ReadAt(content, int64(r.from))
-		// The kernel's own pages, which hold time, are nobody's to read.
+		// No process can read the kernel's own pages, which contain the time.
 		if kernel := strings.HasPrefix(r.name, "[v"); err != nil && !errors.Is(err, io.EOF) && !kernel {
 			t.Fatalf("%x-%x %s: %v", r.from, r.to, r.name, err)
 		}
@@ -126,8 +127,8 @@ type loot struct {
 	files  map[string][]byte // and what else can be read from outside
 }
 
-// TestE2ENothingToSteal issues keys, revokes some, and then reads all data of the server: it must contain no prime of
-// a key, and stored data no token or signature.
+// TestE2ENothingToSteal issues keys, revokes some, and then reads all data of the server. No data must contain
+// a prime of a key, and stored data must contain no token or signature.
 func TestE2ENothingToSteal(t *testing.T) {
 	needsProc(t)
 	n := scale(t, "BURNKEY_E2E_THEFT_KEYS", 64, 20)
@@ -145,7 +146,7 @@ func TestE2ENothingToSteal(t *testing.T) {
 	t.Run("tokens and signatures", func(t *testing.T) { noTokens(t, got) })
 }
 
-// issueSome issues keys from several clients, and revokes one in five.
+// issueSome issues keys with several clients, and revokes one key in five.
 func issueSome(t *testing.T, s *server, n int) (got loot) {
 	t.Helper()
 	admin := s.admin()
@@ -172,7 +173,7 @@ func issueSome(t *testing.T, s *server, n int) (got loot) {
 	return got
 }
 
-// misuse sends tokens in wrong places, where a careless server would log them.
+// misuse sends tokens in places where they do not belong, and where a careless server would log them.
 func misuse(s *server, admin *client, tokens []string) {
 	for _, token := range tokens {
 		_ = (&client{s.url, token}).call("GET", "/v1/workspaces", nil, nil)
@@ -207,7 +208,7 @@ func sorted(numbers []*big.Int) []*big.Int {
 	return slices.SortedFunc(slices.Values(numbers), (*big.Int).Cmp)
 }
 
-// collect reads the stored and the printed data of the running server.
+// collect reads the data that the running server has stored and printed.
 func collect(t *testing.T, s *server) (got loot) {
 	t.Helper()
 	_, metrics := s.get("/metrics")

@@ -30,7 +30,7 @@ func openTerminal(t *testing.T) (outer, inner *os.File) {
 	return outer, inner
 }
 
-// TestE2ECLITerminal: a terminal shows all fields of a new key, with the token once and a note.
+// TestE2ECLITerminal checks that a terminal shows all fields of a new key, the token exactly once, and a note.
 func TestE2ECLITerminal(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")
