@@ -126,9 +126,11 @@ func TestBadKeys(t *testing.T) {
 func TestFaultCodes(t *testing.T) {
 	s := newServer(t)
 	for body, want := range map[string]string{
-		`{"owner":"x","scopes":["a","a"]}`:       `[{"field":"scopes","code":"duplicate","detail":"must not contain a value twice"}]`,
-		`{"owner":"x","claims":{"iss":"x"}}`:     `[{"field":"claims.iss","code":"reserved_claim","detail":"is a reserved claim"}]`,
-		`{"owner":"x","expires_in":315360001}`:   `[{"field":"expires_in","detail":"must be at most 315360000"}]`,
+		`{"owner":"x","scopes":["a","a"]}`:                        `[{"field":"scopes","code":"duplicate","detail":"must not contain a value twice"}]`,
+		`{"owner":"x","claims":{"iss":"x"}}`:                      `[{"field":"claims.iss","code":"reserved_claim","detail":"is a reserved claim"}]`,
+		`{"owner":"x","expires_in":315360001}`:                    `[{"field":"expires_in","detail":"must be at most 315360000"}]`,
+		`{"owner":"x","name":"` + strings.Repeat("x", 256) + `"}`: `[{"field":"name","detail":"must be at most 255 characters"}]`,
+		`{"owner":""}`:                           `[{"field":"owner","detail":"must not be empty"}`,
 		`{"owner":"x","audience":["elsewhere"]}`: `[{"field":"audience","code":"unknown_audience","detail":"must be among the workspace's audiences"}]`,
 	} {
 		if a := s.do("POST", keysPath, body); a.status != 422 || !strings.Contains(string(a.body), `"errors":`+want) {

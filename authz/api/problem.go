@@ -259,6 +259,8 @@ const mustBeLogo = "must be a PNG picture in base64"
 var (
 	missing = regexp.MustCompile(`^expected required property (\S+) to be present$`)
 	worded  = strings.NewReplacer(
+		"must be at least 1 characters", "must not be empty",
+		"must have at least 1 items", "must not be empty",
 		"unexpected property", "is not a known member",
 		"unknown query parameter", "is not a known parameter",
 		"expected value to be", "must be",
