@@ -53,7 +53,7 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 			"owner_claim":"customer_id","operator_claim":"groups","operator_value":"ops"}}}`
 	isSettings(t, got, want)
 	says(t, c.ok("workspace", "show", "acme"), "offered scopes       maps:read: Look at maps, all of them", "                     maps:write",
-		"longest lifetime     30d\n", "default lifetime     90m\n", "keys per owner       20", "never in the portal  allowed",
+		"longest lifetime     30d\n", "default lifetime     90m\n", "keys per owner       20", "expiry in portal     optional",
 		"default audience     acme-test", "logo                 a PNG picture of ",
 		"OIDC operators       claim groups is or has ops", "never-expiring keys  refused, since lifetimes are limited")
 

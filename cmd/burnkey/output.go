@@ -28,14 +28,19 @@ func (o *output) formats() []string {
 	return []string{"table", "json"}
 }
 
+func (o *output) choice() string {
+	names := o.formats()
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
 func (o *output) flag(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVarP(&o.format, "output", "o", "table", strings.Join(o.formats(), " or "))
+	cmd.PersistentFlags().StringVarP(&o.format, "output", "o", "table", o.choice())
 	choices(cmd, "output", o.formats()...)
 }
 
 func (o *output) check() error {
 	if !slices.Contains(o.formats(), o.format) {
-		return fmt.Errorf("--output: must be %s", strings.Join(o.formats(), " or "))
+		return fmt.Errorf("--output: must be %s", o.choice())
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func policyRows(p *client.Policy) [][]string {
 	return append(rows, [][]string{
 		{"longest lifetime", lifeOr(p.MaxExpiresIn, authz.MaxExpiresIn)},
 		{"default lifetime", lifeOr(p.DefaultExpiresIn, min(authz.DefaultExpiresIn, cmp.Or(p.MaxExpiresIn, authz.MaxExpiresIn)))},
-		{"never in the portal", map[bool]string{true: "allowed", false: "refused"}[p.PortalNeverExpires]},
+		{"expiry in portal", map[bool]string{true: "optional", false: "required"}[p.PortalNeverExpires]},
 		{"keys per owner", many},
 		{"default audience", cmp.Or(strings.Join(p.DefaultAudience, " "), "all of them")},
 		{"webhook", cmp.Or(p.Webhook, "none")},
