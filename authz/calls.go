@@ -29,6 +29,15 @@ type call struct {
 	kid     jwks.KID // of the management key that calls, or the zero KID
 	session *store.Session
 	end     context.CancelCauseFunc
+
+	mu    sync.Mutex
+	after []func() // called by done, before the caller can know that its call is over
+}
+
+func (c *call) whenDone(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.after = append(c.after, f)
 }
 
 type callKey struct{}
@@ -77,9 +86,15 @@ func (r *running) begin(ctx context.Context, c *call) (context.Context, func()) 
 	r.calls[c] = struct{}{}
 	return ctx, func() {
 		r.mu.Lock()
-		defer r.mu.Unlock()
 		delete(r.calls, c)
+		r.mu.Unlock()
 		c.end(nil)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, f := range c.after {
+			f()
+		}
+		c.after = nil
 	}
 }
 

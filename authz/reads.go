@@ -48,7 +48,7 @@ type reads struct {
 	warned  logs.Throttle // by workspace
 
 	mu         sync.Mutex
-	requests   map[<-chan struct{}]struct{} // requests in the counts, by their context's Done channel
+	requests   map[*call]struct{} // requests in the counts
 	callers    map[string]int
 	workspaces map[string]int
 }
@@ -58,7 +58,7 @@ func newReads(atOnce int, what string, stands func(context.Context) error, log *
 	r := &reads{
 		stands: stands,
 		queue:  turns.New(turns.Limits{AtOnce: atOnce, Waiting: readsWaiting, PerOwner: callerReads, PerCaller: 2 * callerReads}), log: log,
-		requests: make(map[<-chan struct{}]struct{}), callers: make(map[string]int), workspaces: make(map[string]int),
+		requests: make(map[*call]struct{}), callers: make(map[string]int), workspaces: make(map[string]int),
 		refused: create.NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_" + what + "_refused_total", Help: "Lists and searches refused because too many were in progress, by the " +
 				"limit that was reached: caller, workspace or queue.",
@@ -97,14 +97,15 @@ func (r *reads) turn(ctx context.Context, workspace string, look func() error) e
 	return look()
 }
 
-// admit counts a request until its context ends, after the answer is sent. Errors: *CrowdedError.
+// admit counts a request until its call is done, after the answer is sent. Errors: *CrowdedError.
 func (r *reads) admit(ctx context.Context, workspace string) error {
-	who, over := callerOf(ctx), ctx.Done()
-	if who == "" || over == nil {
+	who := callerOf(ctx)
+	own, _ := ctx.Value(callKey{}).(*call)
+	if who == "" || own == nil {
 		return nil
 	}
 	r.mu.Lock()
-	_, counted := r.requests[over]
+	_, counted := r.requests[own]
 	reason := ""
 	switch {
 	case counted:
@@ -115,7 +116,7 @@ func (r *reads) admit(ctx context.Context, workspace string) error {
 	case r.workspaces[workspace] >= max(leastAnswers, answersAtOnce/max(1, len(r.workspaces))):
 		reason = "workspace"
 	default:
-		r.requests[over] = struct{}{}
+		r.requests[own] = struct{}{}
 		r.callers[who]++
 		r.workspaces[workspace]++
 	}
@@ -123,14 +124,14 @@ func (r *reads) admit(ctx context.Context, workspace string) error {
 	if reason != "" {
 		return r.refuse(workspace, reason)
 	}
-	context.AfterFunc(ctx, func() { r.leave(over, who, workspace) })
+	own.whenDone(func() { r.leave(own, who, workspace) })
 	return nil
 }
 
-func (r *reads) leave(over <-chan struct{}, who, workspace string) {
+func (r *reads) leave(own *call, who, workspace string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.requests, over)
+	delete(r.requests, own)
 	if r.callers[who]--; r.callers[who] == 0 {
 		delete(r.callers, who)
 	}

@@ -98,3 +98,25 @@ func TestSearchClientLeaves(t *testing.T) {
 		}
 	})
 }
+
+// swift is a Store whose lists are empty.
+type swift struct{ slow }
+
+func (s *swift) Keys(context.Context, string, store.Filter) ([]store.Key, uuid.UUID, error) {
+	return nil, uuid.Nil, nil
+}
+
+// A caller that sends one request after another is never crowded, however fast it is.
+func TestSuccessiveReadsAreNotCrowded(t *testing.T) {
+	st := &swift{}
+	s := authz.New(authz.Options{Store: st, Publisher: publish.NewPublisher(st, nil)})
+	session := store.Session{Workspace: "acme", Owner: "cust_1"}
+	for i := range 10_000 {
+		ctx, done := s.AsSession(t.Context(), session)
+		_, _, err := s.Keys(authz.BySession(ctx, &session), "acme", store.Filter{Limit: 1})
+		done()
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+}
