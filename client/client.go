@@ -40,17 +40,18 @@ type Options struct {
 // Client calls one server. It is safe for concurrent use.
 type Client struct {
 	o    Options
-	base string
 	http http.Client
 }
 
 // New returns a Client, or ErrServer. It does not contact the server.
 func New(o Options) (*Client, error) {
 	base, err := url.Parse(strings.TrimRight(o.Server, "/"))
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || strings.ContainsAny(o.Server, "?#") {
 		return nil, ErrServer
 	}
-	c := &Client{o: o, base: base.String(), http: http.Client{Timeout: timeout}}
+	base.User = nil // the management key takes its place, and a Client prints no password
+	o.Server = base.String()
+	c := &Client{o: o, http: http.Client{Timeout: timeout}}
 	if o.HTTP != nil {
 		c.http = *o.HTTP
 	}

@@ -68,7 +68,7 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 		}
 	}
 	for attempt := 0; ; attempt++ {
-		answer, err := c.once(ctx, &r, c.base+target, body)
+		answer, err := c.once(ctx, &r, c.o.Server+target, body)
 		pause, helps := retryAfter(err, attempt)
 		if err == nil || !helps || !r.repeatable || attempt >= c.o.Retries || loop.Sleep(ctx, pause) != nil {
 			return answer, err

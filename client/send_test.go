@@ -22,9 +22,22 @@ import (
 const aKey = `{"id":"1","kid":"k","status":"active","created_at":"2026-01-02T03:04:05Z","expires_at":null}`
 
 func TestServerMustBeAURL(t *testing.T) {
-	for _, server := range []string{"", "example.test", "ftp://example.test", "http://", "http://a b", "http://x?y=1", "http://x#y"} {
+	for _, server := range []string{"", "example.test", "ftp://example.test", "http://", "http://a b", "http://x?y=1", "http://x?", "http://x#y"} {
 		if _, err := client.New(client.Options{Server: server}); !errors.Is(err, client.ErrServer) {
 			t.Errorf("%q: %v", server, err)
+		}
+	}
+}
+
+// TestPasswordsAreNotPrinted: a Client has no use for a password in Server, and shows it nowhere.
+func TestPasswordsAreNotPrinted(t *testing.T) {
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, aKey) })
+	c := connect(t, strings.Replace(server, "//", "//user:hidden@", 1), "k")
+	_, err := c.Key(t.Context(), "acme", "x")
+	must(t, err)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if text := fmt.Sprintf(verb+verb, c, c.Keys("acme", client.KeyFilter{})); strings.Contains(text, "hidden") {
+			t.Errorf("%s: %s", verb, text)
 		}
 	}
 }
