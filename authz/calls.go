@@ -182,7 +182,7 @@ func (s *Service) endMade() {
 const (
 	// atEase is the number of calls in progress above which a caller's refused calls are delayed.
 	atEase = 16
-	// held is the delay of a refused call, not longer than the Retry-After of its answer.
+	// held is the delay of a refused call. It must not exceed the Retry-After of the answer.
 	held = time.Second
 )
 

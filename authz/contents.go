@@ -50,7 +50,7 @@ func (e *InputError) scopes(field string, values []string) {
 	})
 }
 
-// among checks that the workspace has all of the audiences.
+// among checks that all of the audiences are audiences of the workspace.
 func (e *InputError) among(field string, w *store.Workspace, audiences []string) {
 	for _, aud := range audiences {
 		if !slices.Contains(w.Audiences, aud) {

@@ -53,7 +53,7 @@ func (f *faulty) heal() {
 	f.before, f.after, f.alter, f.lags = nil, nil, nil, nil
 }
 
-// lag makes the store answer like a replica that has not yet received later versions than set.
+// lag makes the store answer like a replica that has no later version than that of set.
 func (f *faulty) lag(set *publish.Set) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -155,7 +155,7 @@ func (r *reservation) keep(ctx context.Context, keep func() error) error {
 	return keep()
 }
 
-// leave takes the request out of the count. Further calls do nothing.
+// leave ends the counting of the request. Further calls do nothing.
 func (r *reservation) leave() {
 	if r.left {
 		return

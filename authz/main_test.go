@@ -178,7 +178,7 @@ func (s *server) version(workspace string) uint64 {
 	return w.Version
 }
 
-// exec changes the database directly, without the store.
+// exec executes SQL directly, bypassing the store.
 func (s *server) exec(query string, args ...any) {
 	s.t.Helper()
 	db, err := sql.Open("sqlite", s.path)

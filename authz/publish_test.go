@@ -69,7 +69,7 @@ func TestPublisherUnderConcurrency(t *testing.T) {
 	}
 }
 
-// A workspace is created even if its set can't be read at that time.
+// Creating a workspace succeeds even if its set can't be read at that moment.
 func TestCreateWorkspaceWhenPublishingFails(t *testing.T) {
 	s := newServer(t)
 	s.store.fail("Published")

@@ -38,8 +38,8 @@ type CrowdedError struct{ Reason string } // caller, workspace or queue
 
 func (e *CrowdedError) Error() string { return "too many lists and searches are in progress" }
 
-// reads shares the database's time and the memory for answers between lists and searches. Reads take turns by
-// workspace and then by caller, and each turn examines a bounded number of records.
+// reads divides the database's time and the memory for answers among lists and searches. Workspaces take turns,
+// and so do the callers of each workspace. Each turn examines a limited number of records.
 type reads struct {
 	queue   *turns.Queue
 	stands  func(context.Context) error // Standing of the store
@@ -204,7 +204,7 @@ func sizeOfTexts(list []string) (n int) {
 	return n
 }
 
-// keysIn reads a page of keys in turns of r.
+// keysIn reads a page of keys in turns that r gives.
 func (s *Service) keysIn(ctx context.Context, r *reads, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	f.Rows = rowsATurn
 	p, err := pageOf(ctx, r, workspace, f.After, f.Limit, f.Narrows(), sizeOfKey,

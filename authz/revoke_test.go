@@ -199,8 +199,8 @@ func alter(token string, part int) string {
 	return strings.Join(parts, ".")
 }
 
-// The token can be sent to a server that does not know the key yet, or not even its workspace. That server must
-// not report success either before the token is invalid.
+// The token can be sent to a server that does not know the key yet, or not even its workspace. Even that server
+// must not report success before the token is invalid.
 func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	here := newServer(t)
 	here.workspace("acme")

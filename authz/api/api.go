@@ -1,4 +1,5 @@
-// Package api is the HTTP face of Burnkey: management calls, the public calls of each issuer, health and metrics.
+// Package api is the HTTP API of Burnkey: management calls, the public calls of each issuer, health and
+// metrics.
 package api
 
 import (
@@ -37,7 +38,7 @@ const MaxAge = 5 * time.Second
 type Options struct {
 	Service   *authz.Service
 	Publisher *publish.Publisher
-	// Metrics receives the API's metrics, and is shown by /metrics.
+	// Metrics receives the API's metrics. The path /metrics shows all of this registry's metrics.
 	Metrics *prometheus.Registry
 	// Checks has the readiness checks by name. The server is ready if all of them pass.
 	Checks map[string]Check
@@ -50,13 +51,13 @@ type Options struct {
 	StreamLimits *publish.StreamLimits
 	// Closing is closed at shutdown, which ends the change streams. Nil: they never end.
 	Closing <-chan struct{}
-	// Log receives a line for each request, and failures. Nil: discarded.
+	// Log receives a line for each request, and the errors of failed ones. Nil: discarded.
 	Log *slog.Logger
 	// Version of the program, for the OpenAPI document.
 	Version string
 }
 
-// Check returns nil if the server is ready, or an error for clients to read.
+// Check returns nil if the server is ready, or an error that is shown to clients.
 type Check func(context.Context) error
 
 type api struct {

@@ -113,8 +113,8 @@ func (a *api) checkOnce(h huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// taken reports whether the operation accepts the body's media type. huma accepts any type that ends in
-// +json as JSON, including JSON Patch (RFC 6902).
+// taken reports whether the operation accepts the body's media type. huma alone would read any type that ends
+// in +json as JSON, including JSON Patch (RFC 6902).
 func taken(ctx huma.Context) bool {
 	body := ctx.Operation().RequestBody
 	kind, _, _ := strings.Cut(ctx.Header("Content-Type"), ";")

@@ -125,7 +125,7 @@ func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
 	}, []string{"workspace", "full"})}
 }
 
-// problem records a refused reader of an existing workspace and returns its answer.
+// problem counts and logs a refused reader of an existing workspace, and returns the answer.
 func (t *turnedAway) problem(log *slog.Logger, r *http.Request, err error) *Problem {
 	full, p := "server", newProblem(http.StatusServiceUnavailable, "The change stream has too many readers.")
 	switch {

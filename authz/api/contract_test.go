@@ -21,7 +21,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// contract is the server's own OpenAPI document, with which the tests compare all answers.
+// contract is the server's own OpenAPI document, or "the document", with which the tests compare all answers.
 type contract struct {
 	raw        []byte
 	Paths      map[string]map[string]*operation `json:"paths"`
@@ -257,7 +257,7 @@ func (p problem) names(field string) bool {
 	return false
 }
 
-// checked is a transport that checks every answer against the contract.
+// checked is an http.RoundTripper that checks every answer against the document.
 type checked struct {
 	s    *server
 	base http.RoundTripper

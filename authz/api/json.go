@@ -16,8 +16,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// format reads strictly, unlike the standard library: duplicate and unknown members, data after the
-// value and invalid UTF-8 are errors.
+// format decodes strictly. Unlike in the standard library, duplicate and unknown members, data after the value
+// and invalid UTF-8 are errors.
 var format = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
 		enc := stdjson.NewEncoder(w)

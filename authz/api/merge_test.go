@@ -16,7 +16,7 @@ const (
 			"oidc":{"issuer":"https://login.example","client_id":"c","owner_claim":"o","operator_claim":"g","operator_value":"ops"}}}`
 )
 
-// A patch changes its members and nothing else: RFC 7396.
+// A patch changes only the members that it contains (RFC 7396).
 func TestMergePatch(t *testing.T) {
 	s := newServer(t)
 	whole := s.do("PATCH", acmePath, allOf).want(200).object()

@@ -166,8 +166,9 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 // otherwise not see the answer.
 const drainLimit = 8 << 20
 
-// bodyWasRead is the BodyReadTimeout of operations with a body. It removes the deadline of the connection, since
-// limitBody has read the body: another deadline would cancel the request while a key waits for its turn.
+// bodyWasRead is the BodyReadTimeout of operations with a body. It makes huma remove the connection's deadline,
+// which limitBody no longer needs after reading the body: a deadline would cancel the request while a key waits
+// for its turn.
 const bodyWasRead = -1
 
 func maxBody(c echo.Context) int64 {

@@ -56,7 +56,7 @@ func (m *quickMinter) Mint(ctx context.Context, _ mint.Asker, claims func() ([]b
 	return mint.Minted{Key: key, Token: token}, nil
 }
 
-// set changes how the next keys are made.
+// set changes the options for the next keys.
 func (m *quickMinter) set(change func(*quickMinter)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// The document's patterns of names and owners match exactly the values that authz accepts.
+// The OpenAPI document's patterns of names and owners match exactly the values that authz accepts.
 func TestPatternsOfNames(t *testing.T) {
 	var document struct {
 		Components struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A link for an operator requires the scope admin in the workspace that the key is tied to.
+// To make a link for an operator, a key needs the scope admin, and must not be tied to another workspace.
 func TestOperatorSessionAnswers(t *testing.T) {
 	s := newServer(t)
 	const path, body = "/v1/workspaces/acme/portal-sessions", `{"role":"operator"}`

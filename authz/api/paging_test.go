@@ -15,7 +15,8 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// Keys are issued and revoked while a client reads page by page. It sees every key that existed throughout, once.
+// While a client reads page by page, keys are issued and revoked. The client gets every key that existed the
+// whole time exactly once.
 func TestPagingThroughChanges(t *testing.T) {
 	s := newServer(t)
 	s.minter.set(func(m *quickMinter) { m.unsigned = true })

@@ -117,7 +117,7 @@ func TestJWKSOfAKeyThatIsNotPublished(t *testing.T) {
 	s.do("GET", "/v1/auth/oauth/none/.well-known/jwks.json?kid="+revoked.kid, nil).want(404)
 }
 
-// Pages of any origin may make the public calls and read the answers, including errors.
+// Web pages of any origin may make the public calls and read the answers, including errors.
 func TestPublicCallsOfAnyOrigin(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{

@@ -56,7 +56,7 @@ type RevokeMany struct {
 	DryRun        bool       `json:"dry_run,omitempty" doc:"List the keys and revoke nothing"`
 }
 
-// RevokedMany lists the keys that were revoked, or would be.
+// RevokedMany lists the keys that were revoked or, in a dry run, would be.
 type RevokedMany struct {
 	DryRun bool       `json:"dry_run"`
 	Count  int        `json:"count"`

@@ -30,8 +30,8 @@ import (
 
 const publicURL = "https://keys.example.test"
 
-// server is all of Burnkey except its program. Each answer in each test is compared with the document, and at
-// the end of a test neither log nor metrics may contain a token.
+// server is a complete Burnkey server, without the command that normally starts it. Each answer in each test is
+// compared with the OpenAPI document, and at the end of a test neither log nor metrics may contain a token.
 type server struct {
 	*httptest.Server
 	t         *testing.T

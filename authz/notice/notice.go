@@ -1,4 +1,4 @@
-// Package notice notifies webhooks of keys that expire soon.
+// Package notice notifies webhooks about keys that expire soon.
 package notice
 
 import (

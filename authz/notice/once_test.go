@@ -241,8 +241,8 @@ func (h *holding) of(url string) int {
 	return h.calls[url]
 }
 
-// TestWhatChangesWhileAllPlacesAreTaken: no notice is sent to a webhook that is removed meanwhile, or for a key
-// that is revoked meanwhile.
+// TestWhatChangesWhileAllPlacesAreTaken: while a notice waits because too many posts are in progress, its
+// webhook is removed or its key is revoked. It is not sent.
 func TestWhatChangesWhileAllPlacesAreTaken(t *testing.T) {
 	const places = 32
 	w, h := newWorld(t), &holding{release: make(chan struct{}), calls: make(map[string]int)}

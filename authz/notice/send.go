@@ -28,7 +28,7 @@ const (
 // counted it.
 var noticeResults = []noticeResult{noticeSent, noticeRecorded, noticeFailed, noticeGivenUp, noticeVoid}
 
-// noticeLookBack is the largest difference between the clocks of servers.
+// noticeLookBack is the largest difference between the clocks of servers that is allowed for.
 const noticeLookBack = time.Hour
 
 // recordTimeout bounds recording a notice.

@@ -175,7 +175,7 @@ func TestQueueOverflow(t *testing.T) {
 	}
 }
 
-// An owner and a caller are limited to their share of the queue, and learn how long to wait.
+// An owner and a caller are limited to a share of the queue, and a refused caller learns how long to wait.
 func TestQueueBounds(t *testing.T) {
 	l := newLine(t, 1, 16)
 	l.q.limits.PerOwner, l.q.limits.PerCaller = 4, 8
@@ -194,7 +194,7 @@ func TestQueueBounds(t *testing.T) {
 		t.Errorf("got %+v", err)
 	}
 	l.q.mu.Lock()
-	// Ten turns come before the fifth of owner x in workspace a: four of x, four of y and z, and two of
+	// Ten turns come before the fifth turn of owner x in workspace a: four of x, four of y and z, and two of
 	// workspaces b and c.
 	if got := l.q.ahead(askerOf("a/x")); got != 10+1 {
 		t.Errorf("%d turns ahead", got)

@@ -51,7 +51,8 @@ func (e *FullError) Is(target error) bool { return target == ErrFull }
 // ErrFull means that the queue has no place for the request.
 var ErrFull = errors.New("too many wait for a turn")
 
-// line is a list of branches that take turns: workspaces, each with a line of owners, each with a lane of waiters.
+// line is a list of branches that take turns. The queue has a line of workspaces; each workspace has a line of
+// owners, and each owner a lane of waiters.
 type line struct {
 	waiting int
 	turns   list.List // of *branch, none empty; the first one has the next turn

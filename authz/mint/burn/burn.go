@@ -25,7 +25,7 @@ const Subcommand = "mint-one-key"
 const (
 	// Sign requests a modulus and then the RS256 signature of a SHA-256 digest.
 	Sign = 's'
-	// Tombstone requests only a modulus; the key never signs.
+	// Tombstone requests only a modulus. The key signs nothing.
 	Tombstone = 't'
 )
 
