@@ -32,7 +32,7 @@ type Actor struct {
 
 type actorKey struct{}
 
-// By returns a context with which a Store records a as the actor of its changes. Invalid UTF-8 and NUL in a are
+// By returns a context with which a Store records the actor a for its changes. Invalid UTF-8 and NUL in a are
 // replaced, so that no change fails because of its author's name.
 func By(ctx context.Context, a Actor) context.Context {
 	return context.WithValue(ctx, actorKey{}, Actor{Kind: clean(a.Kind), ID: clean(a.ID), From: clean(a.From)})
@@ -135,7 +135,7 @@ type AuditStore interface {
 	// exist.
 	Record(ctx context.Context, e Entry) error
 	// Audit lists a workspace's entries, newest first. An index selects them by owner, key or time; other
-	// fields filter the entries found. Store.Keys explains next.
+	// fields filter the entries found. next has the same meaning as for Store.Keys.
 	Audit(ctx context.Context, workspace string, f AuditFilter) (list []Entry, next uuid.UUID, err error)
 	// CutAudit deletes archived entries of a workspace: those older than the time `before` whose id is at most
 	// `through`, up to AuditCut of them, the oldest first. It returns their number. If that is not 0, it

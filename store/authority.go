@@ -32,7 +32,7 @@ type Authority struct {
 
 type authorityKey struct{}
 
-// Under returns a context with which a authorizes a Store's changes.
+// Under returns a context in which the authority a authorizes a Store's changes.
 func Under(ctx context.Context, a Authority) context.Context {
 	return context.WithValue(ctx, authorityKey{}, a)
 }
@@ -46,10 +46,10 @@ func AuthorityOf(ctx context.Context) Authority {
 // Own reports whether a is the server's own authority.
 func (a Authority) Own() bool { return a.Key == uuid.Nil && a.Session == [32]byte{} }
 
-// Name returns a string that identifies a, for limits per authority.
+// Name returns a string that identifies the authority, for limits per authority.
 func (a Authority) Name() string { return string(a.Key[:]) + string(a.Session[:]) }
 
-// Time returns the time at which the validity of a is checked.
+// Time returns the time at which the authority's validity is checked.
 func (a Authority) Time() time.Time {
 	if a.Now == nil {
 		return time.Now()

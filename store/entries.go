@@ -104,7 +104,7 @@ func changed(before, after detail) detail {
 	return d
 }
 
-// without returns the members of parts that others does not have with the same value.
+// without returns the members of `parts` that `others` does not have with the same value.
 func without(parts, others detail) detail {
 	left := detail{}
 	for name, part := range parts {
@@ -203,8 +203,8 @@ func SessionEnded(ctx context.Context, s Session, at time.Time) Entry {
 	return sessionEntry(ctx, s, ActionSessionEnd, at)
 }
 
-// SessionsEnded returns the entry of ActionSessionEnd for the end of count sessions: those of one owner, or all
-// if owner is empty.
+// SessionsEnded returns the entry of ActionSessionEnd for the end of several sessions: those of one owner, or
+// all if owner is empty.
 func SessionsEnded(ctx context.Context, workspace, owner string, count int, at time.Time) Entry {
 	e := newEntry(ctx, workspace, ActionSessionEnd, at, detail{"count": count})
 	e.Owner = owner

@@ -78,8 +78,8 @@ const (
 	Expired    Status = "expired"
 )
 
-// Status returns the key's status at the time now. A key that is both revoked and expired is
-// Revoked. A key that was removed is never Active again, whatever the clock says.
+// Status returns the key's status at the time `now`. A key that is both revoked and expired is Revoked. A key
+// that was removed is never Active again, whatever the clock says.
 func (k *Key) Status(now time.Time) Status {
 	over := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
 	switch {

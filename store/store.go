@@ -59,9 +59,9 @@ func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempoten
 // each method names the Action.
 //
 // Each change is authorized by the Authority of the context, which is checked in the same transaction. If
-// another call revokes or ends the authority, that call and the change wait for one another: once that call has
-// returned, no change is made under the authority. The error is ErrNoAuthority; if another error applies as
-// well, either can be returned.
+// another call revokes or ends the authority, one of the two calls waits for the other: once the call that ends
+// the authority has returned, no change is made under it. The error is ErrNoAuthority; if another error applies
+// as well, either can be returned.
 type Store interface {
 	// CreateWorkspace stores w at version 1, which publishes its tombstone: a key for which no token
 	// was ever signed, so that the set is never empty. CreatedAt is stored as given, and UpdatedAt is
@@ -69,7 +69,8 @@ type Store interface {
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
 	// Workspace returns one workspace. ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
-	// Workspaces lists workspaces by id, without their Policy and Portal. Keys explains next.
+	// Workspaces lists workspaces by id, without their Policy and Portal. next has the same meaning as for
+	// Keys.
 	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
 	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. An
 	// error of change is returned and nothing is stored. Changes to ID, Version, CreatedAt and Usage

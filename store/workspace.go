@@ -34,7 +34,7 @@ type WorkspaceFilter struct {
 	Bytes, Rows int
 }
 
-// Policy restricts a workspace's keys, and has the address for notices that a key expires soon. The zero Policy
+// Policy restricts a workspace's keys, and has the URL for notices that a key expires soon. The zero Policy
 // restricts nothing and sends nothing. A store does not enforce it.
 type Policy struct {
 	Scopes           []OfferedScope `json:"scopes,omitempty"`             // empty: any

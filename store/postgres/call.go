@@ -53,7 +53,7 @@ func (s *Store) write(ctx context.Context, workspace string, do change) error {
 	return s.writeUnless(ctx, workspace, new(bool), do)
 }
 
-// writeUnless is write for a do that must not run again after it has set begun.
+// writeUnless is like write, but never runs do again after do has set begun.
 func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, do change) error {
 	return s.bounded(ctx, func(ctx context.Context) error {
 		leave, err := s.enter(ctx, workspace)
@@ -144,7 +144,7 @@ func (e *noConnectionError) SafeToRetry() bool { return true }
 // lost reports whether a call failed because of its connection, so that it can succeed with another.
 func lost(err error) bool { return pgconn.SafeToRetry(err) || unreachable(err) }
 
-// unreachable reports whether err is temporary: there is no server, or it is starting, stopping, full
+// unreachable reports whether err is temporary: there is no server, or the server is starting, stopping, full
 // or a standby. It returns false if any host refused us for another reason.
 func unreachable(err error) bool {
 	passing, final := false, false
@@ -200,9 +200,9 @@ const (
 	standbyRoutine = "SyncRepWaitForLSN"
 )
 
-// noteWarning stores the warning that the server did not wait for the synchronous standby because the
-// wait was cancelled: the server reports the commit as successful, but a failover may lose it. Other
-// warnings, such as a trigger's, are ignored.
+// noteWarning stores the warning that the server did not wait for the synchronous standby because the wait was
+// cancelled: the server reports the commit as successful, but a failover can lose the commit. Other warnings,
+// such as a trigger's, are ignored.
 func noteWarning(c *pgconn.PgConn, n *pgconn.Notice) {
 	if n.SeverityUnlocalized == "WARNING" && n.Routine == standbyRoutine {
 		c.CustomData()[cutOffKey] = n.Message

@@ -31,8 +31,8 @@ const (
 
 // session sets up each connection, whatever the defaults of the server, the database and the role: commits wait
 // for the disk and the synchronous standby, a commit that did not wait causes a warning, and the isolation
-// level is the one that our statements need. burnkey.fingerprint disables the triggers of the tenth migration,
-// because this program updates fingerprints itself.
+// level is what our statements need. burnkey.fingerprint disables the triggers of the tenth migration, because
+// this program updates fingerprints itself.
 //
 // PgBouncer would refuse these settings in the startup message of a connection.
 const session = `SELECT
@@ -152,8 +152,8 @@ func parseError(err error) error {
 	return fmt.Errorf("invalid URL: %s", text[i+len("`: "):])
 }
 
-// prepareSession returns a function that sets up a new connection. `further` are columns with more settings.
-// The function has its own timeout, because pgxpool has no timeout for it.
+// prepareSession returns a function that sets up a new connection. `further` is SQL for more settings, as
+// columns. The function has its own timeout, because pgxpool has no timeout for it.
 func prepareSession(further string) func(context.Context, *pgx.Conn) error {
 	return func(ctx context.Context, conn *pgx.Conn) error {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)

@@ -62,8 +62,8 @@ func TestNothingAtTheStartThatAPoolerRefuses(t *testing.T) {
 	}
 }
 
-// TestNoDefaultOfTheRoleWeakensACommit: defaults that an administrator set for other programs of the same role must not
-// apply to this one.
+// TestNoDefaultOfTheRoleWeakensACommit: defaults that an administrator set for other programs of the same role
+// must not apply to this one.
 func TestNoDefaultOfTheRoleWeakensACommit(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 )
 
-// TestConfirmationsAreShared: whatever the number of callers, at most one commit runs and one more waits, and no caller gets
-// the result of a commit that began before its call.
+// TestConfirmationsAreShared: whatever the number of callers, at most one commit runs and one more waits, and
+// no caller gets the result of a commit that began before its call.
 func TestConfirmationsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (

@@ -49,8 +49,8 @@ func TestLostConnectionsAreReplaced(t *testing.T) {
 	}
 }
 
-// TestCutOffCallsTakeEffectOnceOrNotAtAll ends connections at random times: all acknowledged changes are stored, and the log
-// of changes agrees with the published set.
+// TestCutOffCallsTakeEffectOnceOrNotAtAll ends connections at random times: all acknowledged changes are
+// stored, and the log of changes agrees with the published set.
 func TestCutOffCallsTakeEffectOnceOrNotAtAll(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)

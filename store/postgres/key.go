@@ -73,7 +73,8 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
 		args := keyArgs(store.KeyIssued(ctx, k), k, pub)
 		if limit > 0 {
-			// Not rows.Micros, which makes the zero time NULL: at the zero time, no key has expired.
+			// Not rows.Micros: it makes the zero time NULL, and a comparison with NULL would not count keys
+			// that can expire.
 			return issueWithin(ctx, c, &k, append(args, k.CreatedAt.UnixMicro(), limit))
 		}
 		return c.QueryRow(ctx, issueKey, args...).Scan(&k.Version)

@@ -15,8 +15,8 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// TestChangesDuringTheWaitForTheLockAreSeen: a call has read a key and waits for the workspace's lock, while another call
-// changes the key.
+// TestChangesDuringTheWaitForTheLockAreSeen: a call has read a key and waits for the workspace's lock, while
+// another call changes the key.
 func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)

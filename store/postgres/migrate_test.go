@@ -41,8 +41,8 @@ func schema(t *testing.T, url string, version int64) {
 	}
 }
 
-// firstSchema creates the tables of the first release and a workspace with a tombstone and three keys: active, expired and
-// revoked. It returns the keys' ids.
+// firstSchema creates the tables of the first release and a workspace with a tombstone and three keys: active,
+// expired and revoked. It returns the keys' ids.
 func firstSchema(t *testing.T, server *pgtest.Server, url string) []uuid.UUID {
 	t.Helper()
 	schema(t, url, 1)

@@ -19,7 +19,7 @@ const (
 	endSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE workspace = $1
 		AND ($2 = '' OR owner = $2) AND expires_at > $3 ORDER BY hash FOR UPDATE)`
 	knowsWorkspace = `SELECT EXISTS (SELECT FROM workspaces WHERE id = $1)`
-	// SKIP LOCKED: several servers may prune at the same time.
+	// SKIP LOCKED, because several servers can prune at the same time.
 	pruneSessions = `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires_at < $1
 		ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
 	spendLogin  = `INSERT INTO spent_logins (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`

@@ -13,8 +13,8 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// TestWritesThatWaitForAStandbyLeaveReadsAlone: more writes hang than there are connections, each in another workspace, and
-// the store still answers reads and follows other servers.
+// TestWritesThatWaitForAStandbyLeaveReadsAlone: while more writes hang than there are connections, each in
+// another workspace, the store still answers reads and follows other servers.
 func TestWritesThatWaitForAStandbyLeaveReadsAlone(t *testing.T) {
 	server := pgtest.Start(t, nil)
 	url := server.Database(t)

@@ -11,7 +11,7 @@ import (
 
 const (
 	// lockReports locks the workspace's row in usage_reports, so that two reports do not deadlock and each sees
-	// the other's changes. A previous report before the time $5 means a gap.
+	// the other's changes. If the previous report is older than the time $5, there is a gap.
 	lockReports = `INSERT INTO usage_reports AS r (workspace, since, until, reported_at)
 		SELECT id, $2::bigint, $3::bigint, $2 FROM workspaces WHERE id = $1
 		ON CONFLICT (workspace) DO UPDATE SET

@@ -22,8 +22,8 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// TestWorkspacesDoNotWaitForOneAnother: while more writers wait for one workspace's row than there are connections, a write to
-// another workspace succeeds.
+// TestWorkspacesDoNotWaitForOneAnother: while more writers wait for one workspace's row than there are
+// connections, a write to another workspace succeeds.
 func TestWorkspacesDoNotWaitForOneAnother(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Database(t)
@@ -260,8 +260,8 @@ func TestCompactGoesInSteps(t *testing.T) {
 	}
 }
 
-// TestRequestsUseIndexes checks that no query of a request sorts or reads a whole table. The tables are large enough for the
-// planner to prefer an index.
+// TestRequestsUseIndexes checks that no query of a request sorts or reads a whole table. The tables are large
+// enough for the planner to prefer an index.
 func TestRequestsUseIndexes(t *testing.T) {
 	server := pgtest.Shared(t)
 	url := server.Schema(t)

@@ -100,7 +100,8 @@ func withinLimit(t *tx, count string, k store.Key, limit int) error {
 		return nil
 	}
 	var n int
-	// Not rows.Micros, which makes the zero time NULL: at the zero time, no key has expired.
+	// Not rows.Micros: it makes the zero time NULL, and a comparison with NULL would not count keys that can
+	// expire.
 	err := t.row(count, k.Workspace, k.Owner, k.CreatedAt.UnixMicro(), k.ID[:], limit).Scan(&n)
 	if err == nil && n >= limit {
 		return store.ErrTooMany

@@ -56,9 +56,9 @@ type tx struct {
 	fingerprint jwks.Fingerprint
 }
 
-// inTx runs do in a transaction that holds SQLite's write lock from its start. If ctx ends, the wait for the
-// lock ends, but a transaction that has the lock, which is short, is completed. An error of do undoes
-// everything and is returned.
+// inTx runs do in a transaction that holds SQLite's write lock from its start. If ctx ends, a wait for the lock
+// ends, but a transaction that holds the lock, which is short, is completed. An error of do undoes everything
+// and is returned.
 func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -81,7 +81,7 @@ func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) err
 }
 
 // write runs do in a transaction that first checks the authority of ctx. At most AtGate writes of one caller
-// wait for the only connection, because it serves waiting writes in no particular order.
+// wait for the only connection, because that connection serves waiting writes in no particular order.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 	if a := store.AuthorityOf(ctx); !a.Own() {
 		leave, err := s.gate.Enter(ctx, a.Name())

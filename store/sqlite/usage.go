@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// A previous report before the time in upsertReport's last argument means a gap.
+	// If the previous report is older than upsertReport's last argument, there is a gap.
 	upsertReport = `INSERT INTO usage_reports (workspace, since, until, reported_at) SELECT id, ?, ?, ? FROM workspaces WHERE id = ?
 		ON CONFLICT (workspace) DO UPDATE SET
 			since = CASE WHEN ? OR reported_at < ? THEN max(since, excluded.since) ELSE since END,

@@ -27,7 +27,7 @@ func (e env) caller() (store.Key, context.Context) {
 	return k, e.under(store.Authority{Key: k.ID})
 }
 
-// under returns a context with an authority whose clock always shows now.
+// under returns a context with an authority whose clock always shows the suite's time `now`.
 func (e env) under(a store.Authority) context.Context {
 	a.Now = func() time.Time { return now }
 	return store.Under(e.ctx, a)
@@ -195,8 +195,8 @@ func (e env) everything() (all []any) {
 	return all
 }
 
-// authorityRace issues and rotates keys while the caller's key is revoked or their session is ended, by the same store and by
-// another on the same database.
+// authorityRace issues and rotates keys while another store on the same database revokes the caller's key or
+// ends the caller's session.
 func authorityRace(e env) {
 	e.create(store.Home)
 	e.create("acme")

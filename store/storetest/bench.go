@@ -90,7 +90,6 @@ func BenchmarkLogo(b *testing.B, open func(b *testing.B) store.Store) {
 	}
 }
 
-// BenchmarkIssueRevoke issues a key and then revokes it.
 func BenchmarkIssueRevoke(b *testing.B, open func(b *testing.B) store.Store) {
 	s := open(b)
 	if _, err := s.CreateWorkspace(b.Context(), store.Workspace{ID: "acme", CreatedAt: now}, NewKey(b)); err != nil {

@@ -13,7 +13,8 @@ var concurrencyTests = []test{
 	{"leaves no gap in versions, of several stores on one database", func(e env) { e.writers(e.Store, e.open(), e.open()) }},
 }
 
-// writers issues and revokes keys in several workspaces at once, and checks that no two writes have the same version.
+// writers issues and revokes keys in several workspaces at once, and checks that no two writes have the same
+// version.
 func (e env) writers(stores ...store.Store) {
 	const workers, each = 8, 15
 	workspaces := []string{"a", "b", "c"}
@@ -50,7 +51,7 @@ type writer struct {
 	taken  map[string][]uint64
 }
 
-// write issues a key or revokes one that this writer issued.
+// write issues a key, or revokes a key that this writer issued.
 func (w *writer) write(workspace string) {
 	if n := len(w.issued); n > 0 && w.random.IntN(3) == 0 {
 		k := w.issued[n-1]

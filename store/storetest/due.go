@@ -256,8 +256,8 @@ func retireMany(e env) {
 	e.consistent("other")
 }
 
-// retireManyRace: two stores retire overlapping lists of keys, while other calls revoke some of them, undo their rotation or
-// end their grace.
+// retireManyRace: two stores retire overlapping lists of keys, while other calls revoke some of them, undo
+// their rotation or end their grace.
 func retireManyRace(e env) {
 	e.create("acme")
 	another := e.open()

@@ -20,8 +20,9 @@ import (
 // writerEnv is the environment variable with the database that a child process writes to.
 const writerEnv = "BURNKEY_TEST_WRITER"
 
-// Writer is the body of a test named TestWriter, which KillWriter starts in a child process; elsewhere it does nothing. Several
-// goroutines issue, revoke, rotate and retire keys in workspace acme without end and print each acknowledgement.
+// Writer is the body of a test named TestWriter, which KillWriter starts in a child process; elsewhere it does
+// nothing. Several goroutines issue, revoke, rotate and retire keys in workspace acme without end and print
+// each acknowledgement.
 func Writer(t *testing.T, open func(database string) store.Store) {
 	database := os.Getenv(writerEnv)
 	if database == "" {
@@ -148,7 +149,8 @@ func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 	return said
 }
 
-// Check checks that a store has everything that was acknowledged in workspace acme, and that its log has no gap.
+// Check checks that a store has everything that was acknowledged in workspace acme, and that its log has no
+// gap.
 func (all Acknowledgements) Check(t *testing.T, s store.Store) {
 	t.Helper()
 	set := map[string]bool{}

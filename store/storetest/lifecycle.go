@@ -178,7 +178,7 @@ func closed(e env) {
 	}
 	e.Store = e.open()
 	e.equal("keys", e.list("acme", store.Filter{}), []store.Key{k})
-	// Close can make concurrent calls fail, but must not do worse.
+	// Concurrent calls can fail because of Close, but nothing worse can happen.
 	e.parallel(4, func(i int) {
 		if i == 0 {
 			if err := e.Close(); err != nil {

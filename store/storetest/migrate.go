@@ -20,7 +20,8 @@ type OldPortal struct {
 // PortalsBefore has portals by workspace.
 type PortalsBefore map[string]OldPortal
 
-// OldPortals returns portals with and without a logo, for a test of the migration that moves logos to their own table.
+// OldPortals returns portals with and without a logo, for a test of the migration that moves logos to their own
+// table.
 func OldPortals(t *testing.T) PortalsBefore {
 	t.Helper()
 	full := store.Portal{

@@ -29,7 +29,7 @@ var rotationTests = []test{
 	{"is of one successor", rotationOfOne},
 }
 
-// successor returns the record of a key that replaces another one second after now.
+// successor returns the record of a key that replaces the key `old` one second after the suite's time `now`.
 func successor(old store.Key) store.Key {
 	k := NewRecord(old.Workspace, old.Owner)
 	k.CreatedAt = now.Add(time.Second)

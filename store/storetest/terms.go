@@ -35,7 +35,8 @@ func termsRefuse(e env) {
 	e.consistent("acme")
 }
 
-// termsRace lowers the limit while many keys are issued. Once the update has returned, no further key exceeds the new limit.
+// termsRace lowers the limit while many keys are issued. Once the update has returned, no further key exceeds
+// the new limit.
 func termsRace(e env) {
 	e.create("acme")
 	limit := func(w *store.Workspace) (int, error) { return w.Policy.KeysPerOwner, nil }

@@ -9,8 +9,8 @@ import (
 )
 
 // Keys implements store.Store.Keys. With an owner it reads the index keys_by_owner, otherwise the primary key;
-// other fields filter the rows found. It first chooses the keys of the page, for which it reads short columns
-// only, and then reads those keys completely.
+// other fields filter the rows found. It first chooses the keys of the page from short columns, and then reads
+// those keys completely.
 func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	found := d.keys(workspace, f)
 	where := found.clone()

@@ -1,5 +1,5 @@
-// Package rows has the parts of a backend that do not depend on its driver: the columns of the records, the conditions of
-// the lists, and how a record changes before it is stored.
+// Package rows has the parts of a backend that do not depend on its driver: the columns of the records, the
+// conditions of the lists, and how a record changes before it is stored.
 package rows
 
 import (

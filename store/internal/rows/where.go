@@ -119,7 +119,7 @@ func (w *Where) status(f store.Filter) error {
 	return nil
 }
 
-// match excludes keys that can't match Filter.Query; pickKeys checks the others.
+// match adds a condition that excludes keys that can't match Filter.Query; pickKeys checks the others.
 func (w *Where) match(f store.Filter) {
 	search := store.NewSearch(f.Query)
 	columns := []string{`name`}

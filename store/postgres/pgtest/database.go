@@ -25,14 +25,15 @@ func (s *Server) URL(database string) string {
 	return u.String()
 }
 
-// Database creates an empty database and returns its URL. When the test ends, the database is dropped, even if it is in use.
+// Database creates an empty database and returns its URL. When the test ends, the database is dropped, even if
+// it is in use.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	return s.create(t, "DATABASE", "WITH (FORCE)", s.URL)
 }
 
-// Schema creates an empty schema in a shared database and returns a URL with it as search_path. It takes a tenth of the time
-// of Database.
+// Schema creates an empty schema in a shared database and returns a URL with it as search_path. It takes a
+// tenth of the time of Database.
 func (s *Server) Schema(t testing.TB) string {
 	t.Helper()
 	return s.create(t, "SCHEMA", "CASCADE", func(name string) string {

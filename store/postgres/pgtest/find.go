@@ -32,8 +32,8 @@ func find(t testing.TB) string {
 	return bin
 }
 
-// binaries returns the folder of PostgreSQL's binaries: BURNKEY_POSTGRES, the folder of the postgres in PATH, or the newest
-// version where Debian installs them.
+// binaries returns the folder of PostgreSQL's binaries: BURNKEY_POSTGRES, the folder of the postgres in PATH,
+// or the newest version where Debian installs them.
 func binaries() (string, error) {
 	if dir := os.Getenv("BURNKEY_POSTGRES"); dir != "" {
 		if major(dir) < oldest {
@@ -76,7 +76,8 @@ func major(dir string) int {
 	return n
 }
 
-// freePort returns a free port below those that the system assigns by itself, so that no connection takes it in the meantime.
+// freePort returns a free port below those that the system assigns by itself, so that no connection takes it in
+// the meantime.
 func freePort() (int, error) {
 	for range 100 {
 		port := 20000 + rand.IntN(12000)

@@ -40,8 +40,8 @@ type Server struct {
 	running  *process
 }
 
-// Start runs a server until the test ends, with further lines for postgresql.conf. Without PostgreSQL, the test is skipped, or
-// fails if CI is "true".
+// Start runs a server until the test ends, with further lines for postgresql.conf. Without PostgreSQL, the test
+// is skipped, or fails if CI is "true".
 func Start(t testing.TB, settings map[string]string) *Server {
 	t.Helper()
 	s, err := start(find(t), settings)
