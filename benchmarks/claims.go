@@ -30,7 +30,7 @@ func missing(what string) []claim { return []claim{{what: what}} }
 
 func over(a, b time.Duration) ratio { return ratio(a) / ratio(b) }
 
-// slower returns a claim that got takes at most limit times as long as than.
+// slower returns a claim that the time `got` is at most `limit` times the time `than`.
 func slower(what string, got, than time.Duration, limit float64) claim {
 	return atMost(what, float64(over(got, than)), limit, " ×")
 }

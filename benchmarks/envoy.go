@@ -92,7 +92,7 @@ func (b *bench) startStock(ctx context.Context, cache time.Duration, token strin
 	return s, s.await(ctx, p, began, token)
 }
 
-// await returns once the side admits the token. If it does not, await stops the side.
+// await returns once the side admits the token. If the token is not admitted in time, await stops the side.
 func (s *side) await(ctx context.Context, p *process, began time.Time, token string) error {
 	err := p.until(ctx, readyLimit, "it admitted a good token", func() bool {
 		return answers(s.addr, withToken(s.addr, token), 200)

@@ -80,7 +80,7 @@ func (p *process) logTail() string {
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
-// until waits until ask returns true. It returns an error if the process exits first or the time runs out.
+// until waits until `ask` returns true. It returns an error if the process exits first or the time runs out.
 func (p *process) until(ctx context.Context, within time.Duration, what string, ask func() bool) error {
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()

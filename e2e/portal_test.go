@@ -67,7 +67,7 @@ func (c *customer) look(name string) {
 	c.Screenshot(filepath.Join(c.t.ArtifactDir(), fmt.Sprintf("%02d-%s.png", c.shots, name)), true)
 }
 
-// does submits the form behind a button. With JavaScript, the form is in a dialog, which must be opened first.
+// does submits a form by its button. With JavaScript, the form is in a dialog, which must be opened first.
 func (c *customer) does(open, do string, fill func()) {
 	c.t.Helper()
 	if c.script {
@@ -101,7 +101,7 @@ func (c *customer) create(name string) string {
 	return c.token()
 }
 
-// rotate rotates a key in the browser, which then shows the page of the new key.
+// rotate rotates a key in the browser, and stays on the page of the new key.
 func (c *customer) rotate() string {
 	c.t.Helper()
 	c.does("Rotate this key…", "Create new key", func() {

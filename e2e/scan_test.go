@@ -12,7 +12,7 @@ import (
 const (
 	primeLen = 128 // bytes of a prime of a 2,048-bit modulus
 
-	// fewest is the number of different bytes that a window needs to be examined. 128 random bytes have about
+	// fewest is the minimum number of different byte values in a window to examine. 128 random bytes have about
 	// 101, and fewer than 64 less often than once in 10^21. Most of a process's memory has fewer: code,
 	// strings, pointers and zeros.
 	fewest = 64

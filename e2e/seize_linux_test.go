@@ -23,7 +23,7 @@ import (
 const (
 	nobody = 65534
 	tries  = 30
-	// thiefVariable makes the test binary act as a thief, which tries to read this process's secrets.
+	// thiefVariable makes the test binary act as a thief that tries to read this process's secrets.
 	thiefVariable = "BURNKEY_TEST_THIEF"
 )
 

@@ -41,7 +41,8 @@ type Server struct {
 	refusals sync.Map // refusalKey to *authv3.CheckResponse
 }
 
-// New returns a Server that serves g's decisions. It registers its metrics and those of g unless to is nil.
+// New returns a Server that serves g's decisions. It registers its metrics and those of g at `to`, unless `to`
+// is nil.
 func New(g *gateway.Gateway, log *slog.Logger, to prometheus.Registerer) *Server {
 	return &Server{gateway: g, log: log, metrics: newMetrics(g, to)}
 }
