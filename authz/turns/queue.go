@@ -19,7 +19,7 @@ type Asker struct {
 // Limits of a Queue.
 type Limits struct {
 	AtOnce    int // turns in progress
-	Waiting   int // waiters in all
+	Waiting   int // waiters in total
 	PerOwner  int // waiters of one owner
 	PerCaller int // waiters of one caller
 }
