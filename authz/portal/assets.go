@@ -19,7 +19,7 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// asset is an embedded file, such as the style sheet, that is the same for all workspaces.
+// asset is an embedded file, such as the style sheet.
 type asset struct {
 	kind    string // media type
 	version string // changes with the content
@@ -79,12 +79,10 @@ func logo(v *visit) error {
 	return v.file("image/png", picture)
 }
 
-// fileLife is how long browsers may use a cached logo or style sheet of a workspace without a new
-// request.
+// fileLife is how long browsers may use a cached logo or style sheet without asking again.
 const fileLife = 5 * time.Minute
 
-// has reports whether the request's If-None-Match contains this hash, that is, whether the browser
-// already has the file (RFC 9110 section 13.1.2).
+// has reports whether the browser already has the file with this hash (RFC 9110 section 13.1.2).
 func (v *visit) has(hash string) bool {
 	for tag := range strings.SplitSeq(strings.Join(v.r.Header.Values("If-None-Match"), ","), ",") {
 		if strings.TrimPrefix(strings.TrimSpace(tag), "W/") == `"`+hash+`"` {
@@ -102,9 +100,8 @@ func (v *visit) file(kind string, body []byte) error {
 	return nil
 }
 
-// describe sets the header fields of a file that browsers cache briefly. The query parameter v names a
-// version of the workspace's look; if this server knows a different version, the file may be outdated,
-// and browsers must revalidate it.
+// describe sets the header fields of a file that browsers cache briefly. If the query names a version of
+// the workspace's look that this server doesn't know, browsers must revalidate the file.
 func (v *visit) describe(kind, hash string) {
 	h := v.w.Header()
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(fileLife.Seconds())))

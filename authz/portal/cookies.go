@@ -20,11 +20,11 @@ const (
 	// formerCookie is the name of the only cookie in earlier releases. Sessions started by them still use
 	// it.
 	formerCookie = "__Host-burnkey"
-	// cookiesAtOnce is how many cookies with the same name are read: a browser may send both the cookie
-	// of a frame and the cookie of the site itself.
+	// cookiesAtOnce is how many cookies with one name are read: a browser may send one set in a frame and
+	// one set outside.
 	cookiesAtOnce = 4
-	// maxSessions is how many sessions, each in its own workspace, a browser has at most, so that its
-	// requests stay within the header limits of proxies. A new session beyond the limit ends the oldest.
+	// maxSessions limits a browser's sessions, so that its requests stay within the header limits of
+	// proxies. Another session ends the oldest.
 	maxSessions = 16
 )
 
@@ -76,8 +76,7 @@ func (v *visit) shownHere() []shown {
 	return v.shownAs(slices.Compact([]string{cookieOf(v.workspace.ID), formerCookie, cookieOf(authz.Home)})...)
 }
 
-// shownAll returns the cookies of all workspaces, up to a limit that browsers do not exceed unless the
-// cookies were tampered with.
+// shownAll returns the cookies of all workspaces, up to a limit that only forged requests exceed.
 func (v *visit) shownAll() []shown {
 	var names []string
 	for _, c := range v.r.Cookies() {
@@ -203,8 +202,8 @@ func (v *visit) end(c shown, fits func(*store.Session) bool) error {
 	return v.service.EndSession(v.as(&session), c.secret)
 }
 
-// makeRoom makes room for the cookie named but: while there are too many others, it deletes the cookies
-// of ended sessions, then ends the oldest sessions.
+// makeRoom deletes cookies other than `but` if there are too many: first those of ended sessions, then
+// the oldest.
 func (v *visit) makeRoom(but string) error {
 	all := slices.DeleteFunc(v.shownAll(), func(c shown) bool { return c.name == but })
 	if len(all) < maxSessions {

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// browser stores all cookies of one site, as a browser does for pages that are not in a frame.
+// browser stores the cookies of one site, except those for frames.
 type browser struct {
 	*site
 	jar map[string]string
@@ -91,8 +91,7 @@ func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	if b.isOver(acme) || !b.isOver(other) || b.ended("other") != 1 || b.ended("acme") != 0 || len(b.jar) != 2 {
 		t.Errorf("logged out of the wrong one: %v", b.jar)
 	}
-	// The operator's page of acme belongs to the global operator's session, so its form ends that session
-	// and not the owner's.
+	// This page belongs to the global operator's session, so its form ends that session only.
 	b.do("POST", "/portal/logout", url.Values{"csrf": {b.get("/portal/acme/operator/keys").hidden("csrf")}}).want(200)
 	b.get(allPath).want(401)
 	b.get("/portal/acme/keys").want(200)
@@ -108,8 +107,7 @@ func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	b.do("POST", "/portal/logout", url.Values{"csrf": {csrf}}).want(http.StatusForbidden)
 }
 
-// A new session in a workspace ends the previous one on the server, even if the previous one has the
-// cookie name of an earlier release.
+// A new session in a workspace ends the previous one, even one with the cookie of an earlier release.
 func TestReplacedSessionsEnd(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -129,8 +127,7 @@ func TestReplacedSessionsEnd(t *testing.T) {
 	if !b.isOver(second) || b.ended("acme") != 2 || len(b.jar) != 2 {
 		t.Errorf("that of before the upgrade goes on: %v", b.jar)
 	}
-	// A browser may send two cookies with the same name, one of them set in a frame. A logout ends both
-	// sessions.
+	// If a browser sends two cookies with the same name, as in a frame, both sessions end.
 	third, fourth := b.jar["__Host-burnkey-acme"], s.owner("acme", "cust_3").cookie.Value
 	v := s.stranger()
 	v.header = http.Header{"Cookie": {"__Host-burnkey-acme=" + third + "; __Host-burnkey-acme=" + fourth}}
@@ -162,8 +159,7 @@ func TestCookiesAreWhatTheirNamesSay(t *testing.T) {
 	b.get("/portal/other/keys").want(401)
 }
 
-// A browser has a limited number of sessions. A new one beyond the limit ends the oldest on the server,
-// too.
+// A browser has a limited number of sessions. Another one ends the oldest.
 func TestCookiesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -94,7 +94,7 @@ func TestThePickedDayIsTheLast(t *testing.T) {
 		with(good, "expiry", "date", "date", "2026-03-04")).want(422).has("must expire in the future")
 }
 
-// If the longest allowed lifetime ends before the current day does, the form does not offer a date.
+// If the longest allowed lifetime ends before today does, no date is offered.
 func TestNoDayToPick(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

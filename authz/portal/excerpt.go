@@ -10,7 +10,7 @@ import (
 // earlier versions accepted longer texts.
 const excerptMost = 32 << 10
 
-// excerpt is a JSON object as pages show it. However deeply nested the object is, the excerpt is at most
+// excerpt is a JSON object as pages show it. Even if the object is deeply nested, the excerpt is at most
 // a small multiple of the stored text.
 type excerpt struct {
 	Text string // empty for an empty object

@@ -36,7 +36,6 @@ var (
 	errForm      = &failure{status: http.StatusBadRequest, name: "form"}     // the form can't be read
 )
 
-// failurePage is the data of the page that shows a failure.
 type failurePage struct {
 	Name, Made, RequestID string
 	LogIn                 string // message of the link to the login, or empty
@@ -45,8 +44,8 @@ type failurePage struct {
 // soon is when a client should retry after a temporary failure.
 const soon = time.Second
 
-// failureOf maps every error to the failure that is shown. If broken is true, the error is unexpected:
-// the page does not explain it, and the error must be logged.
+// failureOf maps every error to a failure to show. If broken is true, the error was unexpected: the page
+// does not explain it, and it must be logged.
 func (v *visit) failureOf(err error) (f *failure, broken bool) {
 	var (
 		own      *failure

@@ -26,7 +26,7 @@ func (v *visit) fault(field, key string, pairs ...any) faults {
 	return faults{{field, v.language.Text(key, pairs...)}}
 }
 
-// formFields maps the names of fields in authz's errors to the names of fields in the portal's forms.
+// formFields maps the field names in authz's errors to those in the portal's forms.
 var formFields = map[string]string{
 	"name": "name", "scopes": "scopes", "expires_in": "expiry", "never_expires": "expiry", "grace": "grace",
 	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",
@@ -54,8 +54,8 @@ func (v *visit) faultsOf(input authz.InputError) (bad faults) {
 	return bad
 }
 
-// argsOf returns the placeholders of a fault's message: the arguments of the violated rule in readable
-// form, and some limits that messages mention.
+// argsOf returns the placeholders of a fault's message: the rule's arguments in readable form, and
+// further limits.
 func (v *visit) argsOf(f authz.FieldError) []any {
 	args := []any{"kib", authz.MaxLogo >> 10, "side", authz.MaxLogoSide, "last", v.language.Day(v.lastDay())}
 	for i := 0; i+1 < len(f.Args); i += 2 {

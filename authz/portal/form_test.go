@@ -186,8 +186,7 @@ func TestTheLimitOfKeys(t *testing.T) {
 		v.get(path).want(200).has("Create key").hasNot(says)
 	}
 	k := v.create()
-	// If the owner has as many keys as allowed, the page says so instead of showing the form, and a form
-	// that is still open in another tab is refused.
+	// An owner at the limit sees it instead of the form. A form that is still open is refused.
 	full := func() {
 		t.Helper()
 		for _, path := range pages {

@@ -9,7 +9,6 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// historyPage is the data of the history page.
 type historyPage struct {
 	Records []record
 	pages
@@ -41,8 +40,8 @@ func showHistory(v *visit) error {
 }
 
 // records returns audit entries, the latest first, and the id after which the next page continues. Owners
-// see only their own entries, without the creation of links: the producer may create a link each time
-// somebody opens a page, and the login with the link has an entry of its own.
+// see only their own entries, without the creation of links: the producer may create a link for every
+// visit, and the login with it has an entry of its own.
 func (v *visit) records(f store.AuditFilter) (records []record, next uuid.UUID, err error) {
 	all := isOperator(&v.session)
 	if !all {
@@ -83,8 +82,7 @@ func ownEntry(e store.Entry) store.Entry {
 }
 
 // nameOf returns the name that an entry's key had at the time, or an empty string if the entry is not
-// about a key. If the detail has no name, the key's id takes its place, since the key may still have a
-// name.
+// about a key. If the detail has no name, nameOf returns a text with the key's id.
 func (v *visit) nameOf(e *store.Entry) string {
 	if e.Key == uuid.Nil {
 		return ""

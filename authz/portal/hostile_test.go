@@ -9,8 +9,8 @@ import (
 	"github.com/burnkey/burnkey/authz"
 )
 
-// Browsers do not send the session cookie with a form from another site (SameSite). The answer must not
-// delete the cookie either.
+// Another site's form is sent without the session cookie (SameSite). The answer must not delete the
+// cookie.
 func TestAnotherSiteLogsNobodyOut(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -29,8 +29,7 @@ func TestAnotherSiteLogsNobodyOut(t *testing.T) {
 	s.stranger().do(http.MethodPost, "/portal/logout", url.Values{}).want(http.StatusOK)
 }
 
-// Browsers omit the default port in the Origin header (RFC 6454 section 6.2), even if the public URL
-// contains it.
+// Browsers omit a default port in the Origin header (RFC 6454 section 6.2); the public URL may have it.
 func TestPublicURLWithTheUsualPort(t *testing.T) {
 	t.Parallel()
 	for public, origin := range map[string]string{

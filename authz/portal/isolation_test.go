@@ -209,8 +209,8 @@ func TestTheDoor(t *testing.T) {
 	s.stranger().do("POST", "/portal/", url.Values{}).want(http.StatusNotFound)
 }
 
-// An address with empty segments or dots redirects to the clean address. The redirect has all header
-// fields of the portal.
+// An address with empty segments or dots redirects to the clean one, with all header fields of the
+// portal.
 func TestUntidyAddresses(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, publicURL+"/burnkey")

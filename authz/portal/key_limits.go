@@ -81,8 +81,8 @@ func newOnce() string {
 
 func isOnce(text string) bool { return len(text) == onceLen }
 
-// once returns the idempotency key for a form's random string, so that a form that is sent twice issues
-// one key. The owner is part of the idempotency key, so forms of different owners never share one.
+// once returns the idempotency key for a form's random string, so that a form sent twice issues one key.
+// Forms of different owners never have the same idempotency key.
 func (v *visit) once(text string) string {
 	sum := sha256.Sum256([]byte("once" + v.workspace.ID + "\x00" + v.session.Owner + "\x00" + text))
 	return "portal-" + base64.RawURLEncoding.EncodeToString(sum[:])

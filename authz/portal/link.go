@@ -14,8 +14,8 @@ import (
 const linkLen = 43
 
 // openLink turns a link into a session if a person navigates to it. Other readers, such as previews and
-// mail filters, get a page with a button that does so. With the parameter ask, every reader gets the
-// button: an automated browser, which looks like a person, may be the first to open such a link.
+// mail filters, get a page with a button. With the parameter ask, every reader gets the button: some
+// automated browsers can't be distinguished from a person.
 func openLink(v *visit) error {
 	var err error
 	switch {
@@ -115,9 +115,8 @@ func (v *visit) seeLink() error {
 	return nil
 }
 
-// usedLink answers a request for a link that is no longer valid. A person who is already logged in as the
-// link's addressee continues to the start page; a person logged in as somebody else gets an error page
-// that shows who is logged in.
+// usedLink answers a request for an invalid link. A person who is already logged in as its addressee
+// continues to the start page. A person logged in as somebody else sees as whom.
 func (v *visit) usedLink() error {
 	err := v.anySession(func(s *store.Session) bool { return authz.IsFor(v.link(), s) })
 	if err == nil {

@@ -25,8 +25,7 @@ func loginFailure(e *oidc.Error) (f *failure, broken bool) {
 	return &failure{status: http.StatusForbidden, name: "login.unproved"}, false
 }
 
-// alone wraps a handler for a page that must have a browser window of its own. Requests from frames are
-// refused, and prefetches get no page.
+// alone wraps a handler for a page that is refused in a frame and not prefetched.
 func alone(h handler) handler {
 	return func(v *visit) error {
 		dest := v.r.Header.Get("Sec-Fetch-Dest")
@@ -143,7 +142,7 @@ func (v *visit) orHome(bad error) error {
 }
 
 // isAlready reports whether this person has logged in since the login began, for example in another tab.
-// If so, the existing session stays, so that its open pages keep working.
+// That session then stays, so that its open pages keep working.
 func (v *visit) isAlready(who oidc.Identity, l oidc.Login) (bool, error) {
 	err := v.identify(v.shownHere(), v.isHere)
 	if errors.Is(err, authz.ErrNoSession) {

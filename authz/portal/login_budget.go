@@ -42,8 +42,8 @@ func newLoginBudget(metrics prometheus.Registerer, log *slog.Logger) *loginBudge
 	return b
 }
 
-// take counts a login against the budget. Errors: *failure, after which the login can be retried with the
-// same state and code.
+// take counts a login against the budget. Errors: *failure, after which the state and the code are still
+// valid.
 func (b *loginBudget) take(workspace, from string, now time.Time) error {
 	for _, limit := range []struct {
 		by, of string

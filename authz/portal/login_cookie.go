@@ -55,7 +55,7 @@ func (v *visit) loginsShown() (names []string) {
 	return slices.Compact(names)
 }
 
-// hasLogin reports whether the browser sent the cookie of a login, which may still be in progress.
+// hasLogin reports whether a login of this browser may be in progress.
 func (v *visit) hasLogin() bool { return len(v.shownAs(v.loginsShown()...)) > 0 }
 
 func (v *visit) dropLogin(l oidc.Login) { v.unset(v.loginName(l), false) }

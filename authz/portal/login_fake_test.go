@@ -88,7 +88,7 @@ func (b *bent) answer(w http.ResponseWriter, members, more map[string]any) {
 	b.check(json.NewEncoder(w).Encode(members))
 }
 
-// idToken returns a signed ID token with this nonce and with the claims that the test chose.
+// idToken returns an ID token with this nonce and the test's claims.
 func (b *bent) idToken(nonce string) string {
 	now := time.Now()
 	claims := map[string]any{
@@ -165,7 +165,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 				b.key = c.key
 			}
 			s := b.site(nil)
-			// The site's clock is set close to the token's time, so that nbf makes a difference.
+			// The clock must be close to the token's time, so that nbf matters.
 			s.advance(time.Since(s.clock()).Truncate(time.Second))
 			l := s.stranger().begin("acme")
 			s.advance(-time.Minute)

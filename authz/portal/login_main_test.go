@@ -131,7 +131,7 @@ func (l *login) as(sub string) (path string) {
 	return back
 }
 
-// stay requests a path with the login's cookie, without checking what happens to the cookie.
+// stay requests a path with the login's cookie.
 func (l *login) stay(path string) *page {
 	l.t.Helper()
 	l.header = http.Header{}
@@ -169,8 +169,8 @@ func (s *site) logIn(workspace, sub string) *visitor {
 	return l.visitor
 }
 
-// refused checks that nobody was logged in, and that the audit has a refusal with this reason. An empty
-// reason means that the audit must have no refusal.
+// refused checks that nobody was logged in, and that the audit has the reason. With an empty reason, the
+// audit must have no refusal.
 func (s *site) refused(p *page, status int, reason string) {
 	s.t.Helper()
 	p.want(status)

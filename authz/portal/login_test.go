@@ -280,8 +280,7 @@ func TestWaysToTheLogin(t *testing.T) {
 	if offers(framed, "/portal/acme/keys") {
 		t.Error("a login is offered in a frame")
 	}
-	// A request that is not a person's navigation, such as HEAD or a prefetch, neither begins nor ends a
-	// login.
+	// HEAD, prefetches and other requests that are not navigation neither begin nor end a login.
 	for name, c := range map[string]struct {
 		method string
 		header http.Header

@@ -10,8 +10,8 @@ import (
 )
 
 // logOut ends the session that the form belongs to, and the browser's other sessions in the same
-// workspace. If that session has already ended, only its cookie is deleted. If the browser has no valid
-// session at all, all session cookies are deleted.
+// workspace. If that session has already ended, only its cookie is deleted. Without any valid session,
+// all cookies are deleted.
 func logOut(v *visit) error {
 	if err := v.receive(maxForm); err != nil {
 		return err

@@ -10,9 +10,8 @@ import (
 // true.
 const noticeLife = time.Minute
 
-// done returns a query for the URL of a redirect, so that the page shows a notice of the action `what` on
-// the object `to`. The query is sealed with the session's secret, so nobody can make a link that shows
-// somebody else a false notice.
+// done returns a query with which a page shows a notice of the action `what` on the object `to`. It is
+// sealed with the session's secret, so nobody else can make a link to a false notice.
 func (v *visit) done(what, to string) string {
 	at := strconv.FormatInt(v.now().Unix(), 36)
 	return "?" + url.Values{"done": {what}, "at": {at}, "seal": {v.seal(what, to, at)}}.Encode()
@@ -22,8 +21,8 @@ func (v *visit) seal(what, to, at string) string {
 	return v.derive("done\x00" + v.workspace.ID + "\x00" + what + "\x00" + to + "\x00" + at)[:22]
 }
 
-// notice returns the text of the notice that the query asks for, or an empty string if the query is not
-// valid for this object and one of these actions.
+// notice returns the notice that the query of done asks for, or an empty string if it is about another
+// object or action.
 func (v *visit) notice(to string, whats ...string) string {
 	given := v.r.URL.Query()
 	at, err := strconv.ParseInt(given.Get("at"), 36, 64)

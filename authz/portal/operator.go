@@ -129,9 +129,8 @@ func (v *visit) home() string {
 // Home returns the path of the person's start page.
 func (p *view) Home() string { return p.visit.home() }
 
-// typed returns the values of fields from a query or form. Errors: errToken if a value contains a token,
-// which must not be in an address; errNowhere if the portal's own fields can't have the value, so that
-// the address must have been changed.
+// typed returns the values of fields in a query or form. Errors: errToken if a value contains a token,
+// which must not be in an address; errNowhere if the portal's own fields can't have the value.
 func typed(from url.Values, names ...string) (texts []string, err error) {
 	for _, name := range names {
 		text := from.Get(name)

@@ -112,8 +112,7 @@ func TestPagesOfAllWorkspaces(t *testing.T) {
 	v.get(allPath + "?q=" + s.minter.last()).want(400)
 }
 
-// A token alone is enough to find its key in any workspace. To find a key by id or kid, the workspace
-// must be named.
+// A token leads to its key in any workspace. To find an id or kid, the workspace must be named.
 func TestFindAnywhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -269,8 +268,7 @@ func TestFramesOfAllWorkspaces(t *testing.T) {
 	}
 }
 
-// If the browser sends the cookies of a workspace and of a global operator, an owner's page uses the
-// workspace's session.
+// If a browser has sessions of the workspace and of a global operator, owners' pages use the former.
 func TestASessionOverAllComesLast(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

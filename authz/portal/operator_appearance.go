@@ -16,8 +16,8 @@ type lookForm struct {
 	Logo         bool // there is a logo
 }
 
-// maxSettings limits the size of a form with a picture, in bytes. The limit is higher than that of the
-// picture itself, so that a picture that is too large is reported as a fault of its field.
+// maxSettings limits the bytes of a form with a picture. It is higher than the limit of the picture, so
+// that a picture that is too large is reported as a fault of its field.
 const maxSettings = 4 << 20
 
 func (v *visit) lookForm() lookForm {

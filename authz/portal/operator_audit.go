@@ -10,7 +10,6 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// auditPage is the data of the audit page.
 type auditPage struct {
 	Owner, Key, Action, Actor, Result, Since, Until string // as typed; the days are yyyy-mm-dd
 	Actions, Results                                []string

@@ -104,7 +104,7 @@ func revokeKeys(v *visit) error {
 	if err != nil || len(ids) == 0 {
 		return errForm
 	}
-	// A key that was used after the list was shown must not be revoked as unused.
+	// A key that was used after it was listed must not be revoked.
 	unused, ok := daysOf(p.Unused)
 	if !ok {
 		return errForm
@@ -120,7 +120,7 @@ func revokeKeys(v *visit) error {
 	return v.haveGone(p, keys, err)
 }
 
-// haveGone lists the revoked keys. After an error, the list has the keys that were revoked before it.
+// haveGone lists the revoked keys, including after an error that stopped the revocation.
 func (v *visit) haveGone(p *manyPage, keys []store.Key, err error) error {
 	status := http.StatusOK
 	switch {

@@ -26,9 +26,8 @@ type sheet interface {
 	end(more bool) error // more: older entries were left out
 }
 
-// export answers with a file of the latest entries that match the filter. It reads the entries in steps,
-// so that only a few are in memory. After an error it aborts the connection, so that a partial file is
-// not mistaken for a complete one.
+// export answers with a file of the latest entries that match the filter, and holds only a few entries in
+// memory. An error aborts the connection, so that a partial file is not mistaken for a complete one.
 func (v *visit) export(kind, ending string, begin func(w io.Writer) sheet) error {
 	p, f, bad, err := v.auditOf(v.r.URL.Query())
 	if err != nil {

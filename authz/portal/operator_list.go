@@ -46,8 +46,8 @@ func findKey(v *visit) error {
 	return v.finish(k, "found")
 }
 
-// pastedKey returns the key whose token, id or kid is in a pasted text, if the key is in the workspace.
-// Errors: authz.InputError, authz.ErrNotFound.
+// pastedKey finds a workspace's key by the token, id or kid in a pasted text. Errors: authz.InputError,
+// authz.ErrNotFound.
 func (v *visit) pastedKey(workspace, text string) (store.Key, error) {
 	k, err := v.service.KeyOfToken(v.r.Context(), workspace, jwks.Token(text))
 	if input := authz.InputError(nil); errors.As(err, &input) && !beginsToken(text) {

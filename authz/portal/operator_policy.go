@@ -34,8 +34,7 @@ type choice struct {
 	On   bool
 }
 
-// units maps each unit of lifeField to its length in seconds. unitNames has the units in the order in
-// which the form offers them.
+// units has the length of each unit in seconds. unitNames has the units in the order of the form.
 var (
 	units     = map[string]int64{"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 	unitNames = []string{"days", "hours", "minutes", "seconds"}
@@ -49,12 +48,10 @@ func lifeOf(seconds int64) lifeField {
 	return lifeField{strconv.FormatInt(seconds/units[unitNames[i]], 10), unitNames[i]}
 }
 
-// unread takes the place of a number that can't be parsed. Since authz refuses it, this fault is reported
-// together with all others.
+// unread stands for a number that can't be parsed. authz refuses it together with all other faults.
 const unread = -1
 
-// seconds returns the duration in seconds, or unread. A number of more than 31 bits is out of range in
-// any unit.
+// seconds returns the duration in seconds, or unread. More than 31 bits are out of range in any unit.
 func (l lifeField) seconds() int64 {
 	unit, ok := units[l.Unit]
 	if !ok && l.Number != "" {
@@ -63,8 +60,7 @@ func (l lifeField) seconds() int64 {
 	return numberIn(l.Number) * unit
 }
 
-// numberIn parses a number of at least 1. It returns 0 for an empty string, and unread for an invalid
-// number.
+// numberIn parses a number of at least 1. An empty string is 0, and any other text is unread.
 func numberIn(text string) int64 {
 	if text == "" {
 		return 0
@@ -133,7 +129,7 @@ func savePolicy(v *visit) error {
 	return v.settingsSaved(err, "policy", retyped)
 }
 
-// readPolicy reads the form. A field with a pasted token is a fault, and is read as empty.
+// readPolicy reads the form. A field with a token is a fault.
 func (v *visit) readPolicy(from url.Values) (f policyForm, bad faults) {
 	text := func(field, name string) string { return v.tokenless(from, field, name, &bad) }
 	f = policyForm{
@@ -148,8 +144,7 @@ func (v *visit) readPolicy(from url.Values) (f policyForm, bad faults) {
 	return f, bad
 }
 
-// tokenless returns the value of a field. If the value contains a token, it adds a fault and returns an
-// empty string.
+// tokenless returns the value of a field. A value with a token becomes a fault instead.
 func (v *visit) tokenless(from url.Values, field, name string, bad *faults) string {
 	text := strings.TrimSpace(from.Get(name))
 	if strings.Contains(text, jwks.TokenPrefix) {

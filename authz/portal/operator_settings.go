@@ -40,8 +40,7 @@ func (v *visit) settingsView(notice string, bad faults) *view {
 // errMeanwhile means that the same settings were changed after the form was shown.
 var errMeanwhile = errors.New("the settings have changed meanwhile")
 
-// version returns a hash of the settings in one form. Each form has its own version, so that a change in
-// one form does not conflict with a change in the other.
+// version returns a hash of one form's settings, so that a change in the other form does not conflict.
 func version(shown any) string {
 	text, _ := json.Marshal(shown) // never fails
 	sum := sha256.Sum256(text)

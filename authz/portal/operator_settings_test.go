@@ -296,8 +296,7 @@ func TestSaveLook(t *testing.T) {
 	v.get(settingsPath).hasNot("Remove the current logo")
 }
 
-// Operators can't change base_url, because the example commands on a customer's page send new tokens
-// there.
+// Operators can't change base_url, since the example on a key's page sends new tokens there.
 func TestTheLookLeadsNoTokenElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -352,8 +351,8 @@ func TestLookFaults(t *testing.T) {
 	}
 }
 
-// If somebody else has changed the same settings since the form was shown, saving fails visibly instead
-// of overwriting the change. Changes of other settings do not conflict.
+// Saving settings that somebody else has changed since the form was shown fails visibly. Changes of other
+// settings do not conflict.
 func TestTwoOperatorsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -213,7 +213,7 @@ func TestFindByToken(t *testing.T) {
 	} {
 		paste(text).want(422).has("is incomplete, or not a Burnkey token. Paste all of it").hasNot("no Burnkey token")
 	}
-	// A token is refused in an address and in a field other than the one for finding a key.
+	// A token is refused in an address and in any other field.
 	for _, field := range []string{"q", "owner"} {
 		p := v.get(list + "?" + field + "=" + token[:255]).want(400).has("A token doesn’t belong there")
 		if strings.Contains(p.body, token[:100]) {

@@ -13,7 +13,6 @@ import (
 
 const workspacesOnPage = 50
 
-// workspacesPage is the data of the page that lists all workspaces.
 type workspacesPage struct {
 	Workspaces []store.Workspace
 	Query      string // as typed

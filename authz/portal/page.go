@@ -68,8 +68,8 @@ func pagesOf(after, next uuid.UUID, filter ...string) pages {
 	return p
 }
 
-// render answers with a page. The title is a message key. The template is executed completely before
-// anything is sent, so that an error can still get a page of its own.
+// render answers with a page. The title is a message key. Nothing is sent before the page is complete, so
+// that an error can have its own page.
 func (v *visit) render(status int, page, title string, content any, bad ...fault) error {
 	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content, Faults: bad})
 }

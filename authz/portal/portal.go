@@ -135,8 +135,8 @@ func (p *portal) routes() {
 	p.mux.HandleFunc(authz.PortalPath+"/", p.serve(func(*visit) error { return errNowhere }))
 }
 
-// ServeHTTP implements http.Handler. It sets the request's Pattern, which is logged instead of the path,
-// because a path may contain a secret.
+// ServeHTTP implements http.Handler. It sets the request's Pattern for the log, since a path may contain
+// a secret.
 func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rest, ok := strings.CutPrefix(r.URL.Path, authz.PortalPath+"/link/"); ok && len(rest) == linkLen && !strings.Contains(rest, "/") {
 		r.Pattern = authz.PortalPath + "/link/{secret}"

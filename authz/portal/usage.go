@@ -34,8 +34,7 @@ func daysOf(text string) (d time.Duration, ok bool) {
 	return time.Duration(n) * day, n >= 0 && n <= int64(mostDays)
 }
 
-// usageFault returns the fault if err says why the unused keys can't be determined, or nil for any other
-// error.
+// usageFault returns the fault if err says why unused keys are unknown, or nil.
 func (v *visit) usageFault(err error) faults {
 	var e *authz.UsageError
 	switch {

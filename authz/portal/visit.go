@@ -73,8 +73,7 @@ func (v *visit) depart() {
 	}
 }
 
-// enter reads the workspace and calls the handler. The workspace comes first because even an error page
-// needs its list of sites that may frame pages.
+// enter reads the workspace first, because it decides who may frame the page, even one with an error.
 func (v *visit) enter(h handler) error {
 	if id := v.r.PathValue("ws"); id != "" {
 		if authz.CheckWorkspaceID("ws", id) != nil || !v.isThere(id) {

@@ -11,11 +11,10 @@ import (
 )
 
 const (
-	// lookLife is how long people without a session may see the former state of a workspace that was
-	// changed through another server. Changes through this server are visible at once.
+	// lookLife is how long people without a session may see the old state of a workspace after a change
+	// on another server. Changes on this server are visible at once.
 	lookLife = 5 * time.Second
-	// maxLooks limits the cached workspaces, since the settings of one workspace may take 40 KiB of
-	// memory.
+	// maxLooks limits the memory: the settings of one workspace may take 40 KiB.
 	maxLooks = 200
 )
 
@@ -76,8 +75,8 @@ func (v *visit) isNobody() bool {
 	return len(v.shownAs(cookieOf(v.r.PathValue("ws")), formerCookie, cookieOf(authz.Home))) == 0 && !v.hasLogin()
 }
 
-// lookOf returns a string that changes whenever the workspace changes. In the address of the logo or
-// style sheet it makes browsers load the new version.
+// lookOf returns a version for addresses, so that browsers load the logo and style sheet again after a
+// change.
 func lookOf(w *store.Workspace) string { return strconv.FormatInt(w.UpdatedAt.UnixMicro(), 36) }
 
 // Look returns it for templates.

@@ -34,8 +34,8 @@ func base(key string) string {
 	return key
 }
 
-// general reports whether the key is that of a message without plural forms, or of the plural form
-// "other". The remaining forms may spell the number out instead of using {n}.
+// general reports whether the key's message must have all placeholders. Other plural forms may spell {n}
+// out.
 func general(key string) bool { return base(key) == key || strings.HasSuffix(key, ".other") }
 
 func TestCataloguesSayTheSame(t *testing.T) {

@@ -21,8 +21,8 @@ func (l *Language) Moment(t time.Time) string {
 	return l.Text("moment", "date", l.date(t), "time", t.UTC().Format("15:04"))
 }
 
-// Until formats how long it is until something happens. Like the command line, it rounds to the nearest
-// unit: a key just issued for 90 days expires "in 90 days", not 89.
+// Until formats how long it is until something happens, rounded as on the command line: a new key for 90
+// days has 90 days left, not 89.
 func (l *Language) Until(d time.Duration) string {
 	unit := day
 	switch {

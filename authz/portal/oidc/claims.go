@@ -103,8 +103,7 @@ func wantedOf(c *Client) []string {
 	return names
 }
 
-// read returns the identity described by the claims. If they make the person an operator, an owner claim
-// is ignored.
+// read returns the person's identity. An operator's claim takes precedence over an owner's.
 func read(c *Client, subject string, claims map[string]any) (Identity, error) {
 	who := Identity{Subject: subject}
 	address, _ := claims[email].(string)

@@ -29,8 +29,8 @@ type Client struct {
 	LogoutURL   string // the page to which the provider sends the browser after its logout
 }
 
-// ClientSecret is sent only to the provider with this issuer. A person who doesn't know the secret may be
-// able to change the issuer in a workspace's settings, and must not receive the secret this way.
+// ClientSecret is sent only to the provider with this issuer: a person who doesn't know the secret may be
+// able to change the issuer in the workspace's settings.
 type ClientSecret struct {
 	Issuer string
 	Secret jwks.Token
@@ -186,8 +186,8 @@ func (p *Providers) verify(
 	return idToken, claims, nil
 }
 
-// tokenError returns an error that says whether the provider or the ID token is at fault. Package go-oidc
-// reports that it could not fetch the keys only in this message; a test notices if the message changes.
+// tokenError returns an error that says whether the provider or the ID token is at fault. Only this
+// message of package go-oidc reveals that the keys could not be fetched; a test checks it.
 func tokenError(err error) error {
 	if strings.Contains(err.Error(), "fetching keys") {
 		return &Error{Reason: BadProvider, Err: shorten(err)}

@@ -109,7 +109,7 @@ func (p *Providers) discover(ctx context.Context, issuer string) (*provider, err
 	return one, nil
 }
 
-// shorten truncates an error that may contain a whole page of the provider, to keep it out of the log.
+// shorten truncates an error, which may quote a whole page, for the log.
 func shorten(err error) error {
 	const enough = 300 // bytes
 	if text := err.Error(); len(text) > enough {
@@ -137,8 +137,8 @@ func (p *provider) authStyle(secret string) oauth2.AuthStyle {
 	return oauth2.AuthStyleInHeader
 }
 
-// shallow is a RoundTripper that refuses JSON answers that are nested too deep. The wrapped RoundTripper
-// limits the length of answers and the addresses that can be called.
+// shallow refuses JSON answers that are nested too deep. The wrapped transport limits their length and
+// the addresses called.
 type shallow struct{ http.RoundTripper }
 
 // newClient returns the HTTP client for providers, which are untrusted, since operators of workspaces
