@@ -26,7 +26,7 @@ type asset struct {
 	body    []byte
 }
 
-// readAssets returns the embedded files by name. It reads them once, for all portals.
+// readAssets reads the embedded files, once for all portals.
 var readAssets = sync.OnceValue(func() map[string]asset {
 	files, _ := assetFiles.ReadDir("assets")
 	assets := make(map[string]asset, len(files))

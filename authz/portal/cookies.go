@@ -17,8 +17,7 @@ import (
 const (
 	// The name of a session cookie is sessionPrefix followed by the workspace's id.
 	sessionPrefix = "__Host-burnkey-"
-	// formerCookie is the name of the only cookie in earlier releases. Sessions started by them still use
-	// it.
+	// formerCookie is the only cookie of earlier releases; sessions from then still use it.
 	formerCookie = "__Host-burnkey"
 	// cookiesAtOnce is how many cookies with one name are read: a browser may send one set in a frame and
 	// one set outside.
@@ -39,7 +38,7 @@ func sessionCookie(name, value string, framed bool) *http.Cookie {
 }
 
 // dropCookie deletes both cookies with a name: the one set in a frame and the one set outside. The
-// parameter framed decides which is deleted first.
+// parameter framed decides the order.
 func (v *visit) dropCookie(name string, framed bool) {
 	v.unset(name, framed)
 	v.unset(name, !framed)

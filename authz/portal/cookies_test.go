@@ -95,7 +95,7 @@ func TestSessionsOfTwoWorkspaces(t *testing.T) {
 	b.do("POST", "/portal/logout", url.Values{"csrf": {b.get("/portal/acme/operator/keys").hidden("csrf")}}).want(200)
 	b.get(allPath).want(401)
 	b.get("/portal/acme/keys").want(200)
-	// The logout form of a session that has already ended does not end another session.
+	// The form of an ended session ends no other session.
 	b.open("other", authz.LinkRequest{})
 	csrf = b.get("/portal/other/keys").hidden("csrf")
 	check(t, s.EndSession(t.Context(), authz.Secret(b.jar["__Host-burnkey-other"])))
@@ -127,7 +127,7 @@ func TestReplacedSessionsEnd(t *testing.T) {
 	if !b.isOver(second) || b.ended("acme") != 2 || len(b.jar) != 2 {
 		t.Errorf("that of before the upgrade goes on: %v", b.jar)
 	}
-	// If a browser sends two cookies with the same name, as in a frame, both sessions end.
+	// If two cookies have the same name, as in a frame, both sessions end.
 	third, fourth := b.jar["__Host-burnkey-acme"], s.owner("acme", "cust_3").cookie.Value
 	v := s.stranger()
 	v.header = http.Header{"Cookie": {"__Host-burnkey-acme=" + third + "; __Host-burnkey-acme=" + fourth}}

@@ -111,7 +111,7 @@ func (s *site) newestOf(owner string) store.Key {
 	return keys[0]
 }
 
-// publicLink returns a link under the public URL, to be opened in a real browser.
+// publicLink returns a link for a real browser.
 func publicLink(s *site, r authz.LinkRequest) string {
 	s.t.Helper()
 	secret, _, err := s.PortalLink(s.t.Context(), "acme", r)

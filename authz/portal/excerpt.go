@@ -10,8 +10,8 @@ import (
 // earlier versions accepted longer texts.
 const excerptMost = 32 << 10
 
-// excerpt is a JSON object as pages show it. Even if the object is deeply nested, the excerpt is at most
-// a small multiple of the stored text.
+// excerpt is a JSON object as pages show it: at most a small multiple of the stored text, even if deeply
+// nested.
 type excerpt struct {
 	Text string // empty for an empty object
 	Left int    // bytes not shown

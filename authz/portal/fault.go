@@ -34,8 +34,8 @@ var formFields = map[string]string{
 	"portal.display_name": "name", "portal.accent": "accent", "portal.logo": "logo",
 }
 
-// faultsOf returns the faults of invalid input, at most one per field. The message is fault.FIELD.CODE if
-// it exists, otherwise fault.FIELD.
+// faultsOf returns the faults of invalid input, one per field, with the message fault.FIELD.CODE or else
+// fault.FIELD.
 func (v *visit) faultsOf(input authz.InputError) (bad faults) {
 	for _, one := range input {
 		field := formFields[one.Field]

@@ -61,10 +61,10 @@ func TestForeignForms(t *testing.T) {
 			t.Errorf("%s: was\n%s, is\n%s", name, before, after)
 		}
 	}
-	// The csrf field counts only in the form, not in the query.
+	// A csrf field in the query has no effect.
 	v.header = http.Header{}
 	v.do("POST", "/portal/acme/keys?csrf="+csrf, with(good, "once", strings.Repeat("z", 22))).want(http.StatusForbidden)
-	// A browser that sends only one of the header fields Origin and Sec-Fetch-Site is accepted.
+	// A browser may send only one of the two header fields.
 	for _, header := range []http.Header{{"Origin": {}}, {"Sec-Fetch-Site": {}}} {
 		v.header = header
 		v.create()
@@ -164,7 +164,7 @@ func TestFraming(t *testing.T) {
 	used.get(link).want(http.StatusGone)
 }
 
-// A browser may send two cookies with the same name, one of them set in a frame.
+// A browser may send two cookies with the same name, as in a frame.
 func TestTwoCookies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// policyOf returns a copy of a workspace's portal settings, to be changed.
+// policyOf returns a copy of a workspace's portal settings.
 func policyOf(s *site, workspace string) store.Portal {
 	s.t.Helper()
 	w, err := s.Workspace(s.t.Context(), workspace)
@@ -186,7 +186,7 @@ func TestTheLimitOfKeys(t *testing.T) {
 		v.get(path).want(200).has("Create key").hasNot(says)
 	}
 	k := v.create()
-	// An owner at the limit sees it instead of the form. A form that is still open is refused.
+	// An owner at the limit sees a message instead of the form, and an open form is refused.
 	full := func() {
 		t.Helper()
 		for _, path := range pages {

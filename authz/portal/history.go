@@ -82,7 +82,7 @@ func ownEntry(e store.Entry) store.Entry {
 }
 
 // nameOf returns the name that an entry's key had at the time, or an empty string if the entry is not
-// about a key. If the detail has no name, nameOf returns a text with the key's id.
+// about a key. If the detail has no name, nameOf returns the key's id.
 func (v *visit) nameOf(e *store.Entry) string {
 	if e.Key == uuid.Nil {
 		return ""

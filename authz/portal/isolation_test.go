@@ -42,7 +42,7 @@ func routes() []route {
 	}
 }
 
-// unique matches the parts of a page that differ each time the page is loaded.
+// unique matches the parts that differ each time a page is loaded.
 var unique = regexp.MustCompile(`name="(csrf|once)" value="[^"]*"|[0-9a-f]{8}-[0-9a-f-]{27}`)
 
 const unknownID = "01900000-0000-7000-8000-000000000000"
@@ -109,8 +109,7 @@ func TestOneOwnerCantTouchAnothersKey(t *testing.T) {
 	}
 }
 
-// Every route requires a session of an owner in the workspace; no other cookie, link or session is
-// accepted instead.
+// Every route requires a session of an owner in the workspace; nothing else is accepted instead.
 func TestWhoIsNoOwnerGetsNowhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -161,7 +160,7 @@ func TestNoSuchWorkspace(t *testing.T) {
 	}
 }
 
-// A workspace's id may be equal to a fixed segment of the portal's paths, such as "link".
+// A workspace's id may be a fixed segment of the portal's paths.
 func TestWorkspacesOfOurPathsNames(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -55,7 +55,7 @@ func showKey(v *visit) error {
 	return v.keyAgain(http.StatusOK, k, v.notice(k.ID.String(), "found", "named", "undone", "ended", "revoked"), nil)
 }
 
-// keyAgain shows a key's page with the faults of a form that was sent from it.
+// keyAgain shows a key's page with the faults of a form.
 func (v *visit) keyAgain(status int, k store.Key, notice string, bad faults) error {
 	p, err := v.keyPage(k)
 	if err != nil {
@@ -107,7 +107,7 @@ func (v *visit) ownKey(p *keyPage, k store.Key) ownKey {
 	return own
 }
 
-// related returns the key's predecessor or successor with this id, or nil if the key does not exist.
+// related returns a key of the same rotation, or nil if it does not exist.
 func (v *visit) related(id uuid.UUID) (*shownKey, error) {
 	if id == uuid.Nil {
 		return nil, nil
@@ -139,7 +139,7 @@ func (v *visit) owns(k *store.Key) bool {
 	return k.Workspace == v.session.Workspace && k.Owner == v.session.Owner && v.session.Owner != ""
 }
 
-// toKey redirects a GET of a form's address, for example after a reload, to the key's page.
+// toKey redirects from a form's address, for example after a reload, to the key's page.
 func toKey(v *visit) error { return v.redirect(v.keyPath(v.r.PathValue("id"))) }
 
 // keyPath returns the path of a key's page, for its owner or for operators.
@@ -174,7 +174,7 @@ func renameKey(v *visit) error {
 	return v.finish(named, "named")
 }
 
-// revokeKey requires the key's name to be typed, since a revocation can't be undone.
+// revokeKey requires the typed name of the key, since a revocation can't be undone.
 func revokeKey(v *visit) error {
 	k, err := v.key()
 	if err != nil {

@@ -86,8 +86,7 @@ func createKey(v *visit) error {
 	return v.showIssued(issued, nil)
 }
 
-// notCreated shows the form again with the faults if the person can correct them; otherwise it returns
-// the error.
+// notCreated shows the form again if the person can correct the error.
 func (v *visit) notCreated(f *createForm, err error) error {
 	var input authz.InputError
 	switch {
@@ -125,8 +124,7 @@ func (v *visit) request(f *createForm) (r authz.IssueRequest, bad faults) {
 	return r, bad
 }
 
-// expiry sets the request's expiry from the form. If the form is invalid, it returns the key of the error
-// message.
+// expiry sets the request's expiry from the form, or returns the message for an invalid value.
 func (v *visit) expiry(f *createForm, r *authz.IssueRequest) string {
 	switch f.Expiry {
 	case expiryNever:

@@ -6,7 +6,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A typed key name confirms a revocation even if the keyboard composes characters differently.
+// A typed name confirms, even if the keyboard composes characters differently.
 func TestNamesComposesCharacters(t *testing.T) {
 	t.Parallel()
 	const composed, decomposed = "Caf\u00e9", "Cafe\u0301"

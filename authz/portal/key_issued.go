@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// setMaxAge is how long gateways use the key set before they fetch it again: the max-age of the set,
-	// which the provided Envoy configuration also uses.
+	// setMaxAge is how long gateways use a key set before they fetch it again: its max-age, also in our
+	// Envoy configuration.
 	setMaxAge = 5 * time.Second
-	// usableAfter is how long it takes until every healthy gateway accepts a new key. The added second is
-	// for the fetch.
+	// usableAfter is how long it takes until every healthy gateway accepts a new key, including the
+	// fetch.
 	usableAfter = setMaxAge + time.Second
 	// exampleURL is for workspaces without a base URL.
 	exampleURL = "https://api.example.com/"
 )
 
-// issuedPage is the data of the page with a new token, the only page that shows one.
+// issuedPage is the data of the only page that shows a token.
 type issuedPage struct {
 	Key            shownKey
 	Old            *shownKey // its predecessor, or nil

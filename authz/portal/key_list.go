@@ -32,7 +32,7 @@ type shownKey struct {
 	Soon        bool   // the key expires soon and has no successor
 }
 
-// shortLen is the length of shownKey.Short: 8 hexadecimal digits are 32 random bits of a UUIDv7.
+// shortLen is the length of shownKey.Short: 32 random bits of a UUIDv7.
 const shortLen = 8
 
 func shortOf(id uuid.UUID) string {
@@ -78,8 +78,8 @@ func (p *view) Environment(name string) string {
 	return name
 }
 
-// environmentOf returns the environment in a key's metadata, as createKey stores it. Other clients may
-// store anything there.
+// environmentOf returns the environment in metadata, as stored by createKey. Other clients may store
+// anything there.
 func environmentOf(metadata []byte) string {
 	var m struct {
 		Environment string `json:"environment"`
@@ -90,7 +90,7 @@ func environmentOf(metadata []byte) string {
 	return m.Environment
 }
 
-// keyList is the data of a page with a list of keys: those of one owner, or of all owners.
+// keyList is the data of a list of keys, of one owner or all.
 type keyList struct {
 	Keys                 []shownKey
 	Query, Owner, Status string // filter

@@ -11,7 +11,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// names returns the names of the keys on a page, in their order on the page.
+// names returns the names of the keys on a page, in order.
 func (p *page) names() (names []string) {
 	for _, m := range regexp.MustCompile(`<h2><a href="[^"]*"><bdi>([^<]*)</bdi></a>`).FindAllStringSubmatch(p.body, -1) {
 		names = append(names, m[1])
@@ -108,8 +108,7 @@ func TestWhatExpiresSoon(t *testing.T) {
 	v.get(keyPath(keys["fifteen"])).hasNot("This key expires in")
 }
 
-// The store limits a list's size in bytes, so keys with large metadata make a list end early. Statements
-// about all keys still count every key.
+// A list may end early, at its limit of bytes, but statements about all keys still count every key.
 func TestWideKeysHideNoOther(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -163,12 +162,12 @@ func TestAKeyWithoutAName(t *testing.T) {
 	for _, path := range []string{"/portal/acme/keys", keyPath(unnamed), "/portal/acme/history"} {
 		v.get(path).want(200).has("Unnamed key " + end(unnamed))
 	}
-	// An audit entry for a change of other fields does not contain the key's name.
+	// The audit entry of a change of other fields has no name.
 	v.get("/portal/acme/history").want(200).has("Key created Unnamed key "+end(unnamed), "updated Key "+end(named)).hasNot(unnamed.ID.String())
 	operator.get("/portal/acme/operator/audit").want(200).has("Unnamed key "+end(unnamed), "updated Key "+end(named)).
 		hasNot(unnamed.ID.String())
 	v.get("/portal/acme/history?lang=de").want(200).has("Schlüssel ohne Namen " + end(unnamed))
-	// Management keys have no page, so the audit shows their id instead of a link.
+	// Management keys have no page, so their id is shown.
 	admin := s.withHome()
 	s.overseer().get("/portal/burnkey/operator/audit").want(200).has(admin.ID.String())
 }

@@ -25,7 +25,7 @@ func (v *visitor) create(changes ...string) store.Key {
 	return keys[0]
 }
 
-// with returns a copy of a form with some fields replaced.
+// with returns a form with some fields replaced.
 func with(form url.Values, changes ...string) url.Values {
 	changed := url.Values{}
 	for name, values := range form {
@@ -163,7 +163,7 @@ func TestFormsThatAreLate(t *testing.T) {
 	}
 }
 
-// A form that is still open in another tab affects only the rotation that it showed, not a later one.
+// A form that is still open in another tab affects only the rotation that it showed.
 func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -186,7 +186,7 @@ func TestAnOldTabUndoesNoOtherRotation(t *testing.T) {
 	}
 }
 
-// Revoking the successor during the grace period warns that no key will replace the old one.
+// Revoking a successor warns that no key will replace the old one.
 func TestAGraceWithoutASuccessor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -268,7 +268,7 @@ func TestASessionEnds(t *testing.T) {
 	}
 }
 
-// A browser that never had a session is told how to get one, not that its session has ended.
+// A browser that never had a session learns how to get one.
 func TestNobodyYet(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

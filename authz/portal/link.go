@@ -35,8 +35,8 @@ func openLink(v *visit) error {
 	return err
 }
 
-// asks reports whether to show the button: the URL has the parameter ask, or a language was chosen on the
-// button's page.
+// asks reports whether to show the button: because of the parameter ask, or because a language was chosen
+// on its page.
 func (v *visit) asks() bool {
 	query := v.r.URL.Query()
 	return query.Has("ask") || query.Has("lang")

@@ -12,7 +12,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A request that is not a person's navigation gets a page with a button, and the link stays valid.
+// A request that is not a person's navigation gets a button, and the link stays valid.
 func TestPreviewsLeaveLinksGood(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -49,7 +49,7 @@ func TestPreviewsLeaveLinksGood(t *testing.T) {
 	}
 }
 
-// The button uses the link up. It works only if sent from the portal's own page.
+// The button uses the link up, and works only on the portal's own page.
 func TestTheButtonOfALink(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -73,8 +73,7 @@ func TestTheButtonOfALink(t *testing.T) {
 	s.stranger().do("PUT", link, nil).want(http.StatusNotFound)
 }
 
-// A link that was used redirects a person who is logged in as its addressee. For anybody else it is
-// invalid.
+// A used link works only for a person who is logged in as its addressee.
 func TestUsedLinks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -17,7 +17,7 @@ var catalogueFiles embed.FS
 // of a workspace's cookie: see sessionPrefix.
 const languageCookie = "__Host-burnkey_lang"
 
-// readLanguages returns the message catalogues. It reads them once, for all portals.
+// readLanguages reads the message catalogues, once for all portals.
 var readLanguages = sync.OnceValues(func() (*language.Languages, error) {
 	files, _ := fs.Sub(catalogueFiles, "catalogue") // the path is valid
 	return language.Read(files, "en", "de")

@@ -25,7 +25,7 @@ func messagesIn(t *testing.T, code string) (messages map[string]string) {
 	return messages
 }
 
-// base returns a message's key without the suffix for a plural form.
+// base returns a message's key without its plural suffix.
 func base(key string) string {
 	for _, form := range []string{".other", ".zero", ".one", ".two", ".few", ".many"} {
 		if before, ok := strings.CutSuffix(key, form); ok {

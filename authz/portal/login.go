@@ -42,9 +42,8 @@ func alone(h handler) handler {
 	}
 }
 
-// mayGo reports whether the request is a navigation rather than, for example, another page that loads
-// this one as a picture. Browsers that do not send Sec-Fetch-Mode are accepted: starting a login uses
-// nothing up.
+// mayGo reports whether the request is a navigation, and not that of a page that loads this one, say, as
+// a picture. Browsers without Sec-Fetch-Mode are accepted: starting a login uses nothing up.
 func mayGo(h http.Header) bool {
 	mode := h.Get("Sec-Fetch-Mode")
 	return mode == "" || mode == "navigate"
@@ -85,8 +84,8 @@ func (v *visit) client() *oidc.Client {
 	return c
 }
 
-// admit counts a call to the provider against the budget and marks the login as used, so that it succeeds
-// only once across all servers. Errors: *failure, *oidc.Error.
+// admit counts a call to the provider against the budget and marks the login as used: it succeeds once
+// across all servers. Errors: *failure, *oidc.Error.
 func (v *visit) admit(l oidc.Login) error {
 	if err := v.logins.take(v.workspace.ID, v.from(), v.now()); err != nil {
 		return err
@@ -129,8 +128,8 @@ func comeBack(v *visit) error {
 	return v.redirect(v.home())
 }
 
-// orHome redirects a person who is logged in to the start page, since an invalid answer may just be an
-// old page reached by the back button. Anybody else gets the error bad.
+// orHome redirects a person who is logged in to the start page, since the answer may be an old one,
+// reached by the back button. Others get the error `bad`.
 func (v *visit) orHome(bad error) error {
 	switch err := v.identify(v.shownHere(), v.isHere); {
 	case err == nil:
@@ -160,8 +159,8 @@ func (v *visit) by(who oidc.Identity) context.Context {
 	return store.By(v.r.Context(), store.Actor{Kind: begun.ActorKind(), ID: who.Subject, From: v.from()})
 }
 
-// refuse ends a login and records in the audit who was refused, if the answer belongs to a login at all.
-// A login deferred by the budget stays in progress.
+// refuse ends a login and records the refusal in the audit if the answer belongs to a login. A deferred
+// login stays in progress.
 func (v *visit) refuse(who oidc.Identity, l oidc.Login, err error) error {
 	var bad *oidc.Error
 	if !errors.As(err, &bad) {
@@ -192,8 +191,7 @@ func (v *visit) canLogIn() bool {
 // CanLogIn reports whether to offer a login.
 func (p *view) CanLogIn() bool { return p.visit.canLogIn() }
 
-// loginAfter returns the message key of the login link on a failure's page, or an empty string for no
-// link.
+// loginAfter returns the message key of the login link on a failure's page, or an empty string.
 func (v *visit) loginAfter(f *failure) string {
 	switch {
 	case !v.canLogIn(), f.name == "login.many": // reloading the page continues the login

@@ -42,8 +42,7 @@ func newLoginBudget(metrics prometheus.Registerer, log *slog.Logger) *loginBudge
 	return b
 }
 
-// take counts a login against the budget. Errors: *failure, after which the state and the code are still
-// valid.
+// take counts a login. Errors: *failure, after which the state and the code are still valid.
 func (b *loginBudget) take(workspace, from string, now time.Time) error {
 	for _, limit := range []struct {
 		by, of string

@@ -10,10 +10,9 @@ import (
 
 const (
 	// The name of a login's cookie is loginPrefix followed by the login's mark, so that several tabs can
-	// log in at the same time. No workspace's cookie can have such a name.
+	// log in. No workspace's cookie has such a name.
 	loginPrefix = "__Host-burnkey_login."
-	// loginsAtOnce is how many logins of one browser can be in progress. A new login beyond the limit
-	// ends the oldest.
+	// loginsAtOnce is how many logins of one browser can be in progress. Another one ends the oldest.
 	loginsAtOnce = 5
 )
 
@@ -43,7 +42,7 @@ func (v *visit) setLogin(l oidc.Login) {
 	}
 }
 
-// loginsShown returns the names of the login cookies that the browser sent, the oldest first.
+// loginsShown returns the names of the login cookies sent, the oldest first.
 func (v *visit) loginsShown() (names []string) {
 	for _, c := range v.r.Cookies() {
 		state, is := strings.CutPrefix(c.Name, loginPrefix)

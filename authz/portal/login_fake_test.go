@@ -23,8 +23,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// bent is an OpenID provider that misbehaves in the ways that tests choose. Its token endpoint accepts
-// every code.
+// bent is an OpenID provider that misbehaves as tests choose. Its token endpoint accepts every code.
 type bent struct {
 	*httptest.Server
 	t        *testing.T
@@ -165,7 +164,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 				b.key = c.key
 			}
 			s := b.site(nil)
-			// The clock must be close to the token's time, so that nbf matters.
+			// nbf matters only if the clock is close to the token's time.
 			s.advance(time.Since(s.clock()).Truncate(time.Second))
 			l := s.stranger().begin("acme")
 			s.advance(-time.Minute)
@@ -182,7 +181,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 	}
 }
 
-// UserInfo adds missing claims, but does not override those in the signed ID token.
+// UserInfo adds missing claims, but overrides no signed ones.
 func TestUserInfo(t *testing.T) {
 	t.Parallel()
 	type claims = map[string]any
@@ -249,7 +248,7 @@ func TestOwnersByAddress(t *testing.T) {
 	}
 }
 
-// The provider's metadata decides how the client sends its secret. The client does not try several ways.
+// The metadata decides how a client sends its secret. The client makes no second attempt.
 func TestClientsAtTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -421,8 +420,8 @@ func TestLoginsBelowAPath(t *testing.T) {
 	l.back(l.code()).want(http.StatusSeeOther).leadsTo("/burnkey/portal/acme/keys")
 }
 
-// A code is accepted only from the provider that issued it, and a login continues only with the provider
-// at which it began.
+// A code is accepted only from the provider that issued it, and a login only from the provider where it
+// began.
 func TestAProviderThatChangesMeanwhile(t *testing.T) {
 	t.Parallel()
 	b, c := newBent(t), newBent(t)
@@ -435,8 +434,8 @@ func TestAProviderThatChangesMeanwhile(t *testing.T) {
 	}
 }
 
-// A client secret is sent only to the issuer for which it was configured, even if the workspace's issuer
-// changes. The client does not act as a public client instead.
+// A client secret is sent only to its own issuer, even if the workspace's issuer changes. The client does
+// not act as a public client instead.
 func TestAClientSecretIsForOneIssuer(t *testing.T) {
 	t.Parallel()
 	const secret = "the secret at b"

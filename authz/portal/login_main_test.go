@@ -68,7 +68,7 @@ type login struct {
 	to           *url.URL // URL at the provider
 }
 
-// begin starts a login, but does not follow the redirect to the provider.
+// begin starts a login, and stops at the redirect to the provider.
 func (v *visitor) begin(workspace string, query ...string) *login {
 	v.t.Helper()
 	v.advance(time.Minute) // so that a refusal is recorded
@@ -98,7 +98,7 @@ func (l *login) set(name, value string) {
 	l.to.RawQuery = query.Encode()
 }
 
-// as logs in as sub on the provider's pages, and returns the path to which the provider redirects.
+// as logs in as sub at the provider, and returns the path of the callback.
 func (l *login) as(sub string) (path string) {
 	l.t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -169,8 +169,7 @@ func (s *site) logIn(workspace, sub string) *visitor {
 	return l.visitor
 }
 
-// refused checks that nobody was logged in, and that the audit has the reason. With an empty reason, the
-// audit must have no refusal.
+// refused checks that nobody was logged in and that the audit has the reason or, if empty, no refusal.
 func (s *site) refused(p *page, status int, reason string) {
 	s.t.Helper()
 	p.want(status)

@@ -123,8 +123,7 @@ func TestAStateIsGoodOnce(t *testing.T) {
 	late.get(soon).want(http.StatusSeeOther) // clocks differ, as between two servers
 }
 
-// Calls to the provider are limited per address. After a refusal, the same login can continue a little
-// later.
+// Calls to the provider are limited per address. A refused login can continue later.
 func TestExchangesAreBounded(t *testing.T) {
 	t.Parallel()
 	provider := newBent(t)
@@ -154,8 +153,7 @@ func TestExchangesAreBounded(t *testing.T) {
 	c.get(back).want(http.StatusSeeOther).leadsTo("/portal/acme/keys")
 }
 
-// A logged-in person who opens the login page, or reloads an old callback, is redirected to the start
-// page.
+// A logged-in person who opens the login page or an old callback is redirected to the start page.
 func TestALoginWithASessionInPlace(t *testing.T) {
 	t.Parallel()
 	s := newBent(t).site(nil)

@@ -80,7 +80,7 @@ func TestAuditOfALogin(t *testing.T) {
 	}
 }
 
-// A login whose parameters were manipulated is refused, even though the provider's answer is genuine.
+// Manipulated logins are refused, even though the provider's answers are genuine.
 func TestLoginsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)
@@ -210,7 +210,7 @@ func TestLogOutOfALogin(t *testing.T) {
 	if p.Header().Get("Refresh") != "" {
 		t.Error("it leads on again")
 	}
-	// A session that began with a link has no session at a provider to end.
+	// A session that began with a link has none at a provider.
 	w := s.stranger()
 	w.get(strings.TrimPrefix(s.link("acme", authz.LinkRequest{Owner: "cust_1"}), localURL)).want(http.StatusSeeOther)
 	w.header = http.Header{"Origin": {localURL}}

@@ -32,7 +32,7 @@ func logOut(v *visit) error {
 	return v.logOutOf(session, cookies)
 }
 
-// logOutOf ends all of the browser's sessions in the workspace of the given session.
+// logOutOf ends the browser's sessions in the workspace of this session.
 func (v *visit) logOutOf(session store.Session, cookies []shown) error {
 	w, err := v.service.Workspace(v.r.Context(), session.Workspace)
 	if err != nil {
@@ -88,8 +88,8 @@ func (v *visit) sayGoodbye(bye goodbye) error {
 	return v.render(http.StatusOK, "out", "out.title", bye)
 }
 
-// leave makes the browser go to the provider's logout page. It uses Refresh, because the portal's policy
-// forbids redirects of a form to another site (Content Security Policy Level 3 section 6.4.2).
+// leave makes the browser go to the provider's logout. It can't redirect: the portal's policy forbids
+// redirects of forms to other sites (Content Security Policy Level 3 section 6.4.2).
 func (v *visit) leave(to string) {
 	if to != "" {
 		v.w.Header().Set("Refresh", "0; url="+to)

@@ -90,8 +90,8 @@ func TestTheLookIsKept(t *testing.T) {
 	}
 }
 
-// Requests without a session cookie, and requests for a cached picture, read the database at most once in
-// a few seconds. A logged-in person always sees the current state.
+// Requests without a session cookie or for a cached picture read the database at most once in a few
+// seconds. A logged-in person sees the current state.
 func TestStrangersCostLittle(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -193,7 +193,7 @@ func TestLanguage(t *testing.T) {
 	v.get("/portal/acme/none").want(404).has("Seite nicht gefunden")
 }
 
-// If a proxy strips the public URL's path from requests, links on pages still contain the path.
+// If a proxy strips a path, links still contain the path.
 func TestAPublicURLWithAPath(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, publicURL+"/burnkey/")

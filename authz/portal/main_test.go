@@ -80,7 +80,7 @@ func (f *faulty) Logo(ctx context.Context, id string) ([]byte, error) {
 	return f.Store.Logo(ctx, id)
 }
 
-// newSite returns a site with the workspaces acme and other. Its clock moves only by advance.
+// newSite returns a site with the workspaces acme and other. Its clock is fake.
 func newSite(t *testing.T, url ...string) *site {
 	t.Helper()
 	return newSiteWith(t, portal.Options{PublicURL: append(url, publicURL)[0]})
@@ -169,7 +169,7 @@ func (s *site) link(workspace string, r authz.LinkRequest) string {
 	return strings.TrimPrefix(s.PortalLinkURL(secret), publicURL)
 }
 
-// press is a fake minter: its keys can be published, but the signatures of its tokens are invalid.
+// press is a fake minter: its keys can be published, but its signatures are invalid.
 type press struct {
 	mu     sync.Mutex
 	err    error
@@ -206,7 +206,7 @@ func (p *press) last() string { return p.tokens[len(p.tokens)-1].Reveal() }
 type visitor struct {
 	*site
 	cookie *http.Cookie
-	// header replaces header fields of every request, or removes those with no values.
+	// header replaces or, without values, removes header fields of every request.
 	header http.Header
 }
 
@@ -325,8 +325,7 @@ var (
 	schemes   = regexp.MustCompile(`^([?#/]|https?:)`)
 )
 
-// elementsOf returns the start tags of a page. A regular expression would take too long for all pages of
-// all tests.
+// elementsOf returns the start tags of a page. A regular expression would be slow on all pages.
 func elementsOf(body string) (elements []string) {
 	for part := range strings.SplitSeq(body, "<") {
 		if end := strings.IndexByte(part, '>'); end > 0 && part[0] != '/' && part[0] != '!' {
@@ -416,7 +415,7 @@ func (p *page) text() string {
 	return strings.Join(strings.Fields(html.UnescapeString(elementsAll.ReplaceAllString(p.body, " "))), " ")
 }
 
-// told returns the page's text with tokens redacted, for the output of a failed test.
+// told returns the text with tokens redacted, for a test's output.
 func (p *page) told() string { return redact(p.text()) }
 
 func redact(text string) string { return tokens.ReplaceAllString(text, "[token]") }

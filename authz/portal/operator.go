@@ -42,8 +42,7 @@ func (p *portal) operatorRoutes() {
 	post("/settings/look", operated(posted(maxSettings, saveLook)))
 }
 
-// staffed wraps a handler for operators only. The session of a global operator takes precedence over one
-// of the path's workspace.
+// staffed wraps a handler for operators only. The session of a global operator takes precedence.
 func staffed(h handler) handler {
 	return func(v *visit) error {
 		cookies := v.shownHere()
@@ -94,7 +93,7 @@ func (p *view) AtHome() bool { return p.visit.workspace.ID == authz.Home }
 // Workspaces returns the path of the list of all workspaces.
 func (p *view) Workspaces() string { return p.visit.within(authz.Home, "operator", "workspaces") }
 
-// toSettings redirects a GET of a form's address, for example after a reload, to the settings page.
+// toSettings redirects from a form's address, for example after a reload, to the settings page.
 func toSettings(v *visit) error { return v.redirect(v.path("operator", "settings")) }
 
 // toStart leads to an operator's start page.

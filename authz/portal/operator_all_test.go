@@ -268,7 +268,7 @@ func TestFramesOfAllWorkspaces(t *testing.T) {
 	}
 }
 
-// If a browser has sessions of the workspace and of a global operator, owners' pages use the former.
+// If a browser has two such sessions, owners' pages use the workspace's own.
 func TestASessionOverAllComesLast(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -282,7 +282,7 @@ func TestASessionOverAllComesLast(t *testing.T) {
 	v.get("/portal/acme/operator/keys").want(200)
 }
 
-// To log in to the server's own workspace, a person needs the operator's claim. Owners are refused.
+// A login to the server's own workspace requires the operator's claim. Owners are refused.
 func TestLogInToAllWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newLoginSite(t, portaltest.OIDCConfig{}, portaltest.PublicClient, nil)

@@ -9,15 +9,15 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// lookForm is the form for the name, colour and logo that pages show.
+// lookForm is the form for a name, a colour and a logo.
 type lookForm struct {
 	Version      string // of the settings when the form was shown
 	Name, Accent string
 	Logo         bool // there is a logo
 }
 
-// maxSettings limits the bytes of a form with a picture. It is higher than the limit of the picture, so
-// that a picture that is too large is reported as a fault of its field.
+// maxSettings limits the bytes of a form with a picture. It exceeds the picture's limit, so that a
+// picture that is too large is a fault of its field.
 const maxSettings = 4 << 20
 
 func (v *visit) lookForm() lookForm {

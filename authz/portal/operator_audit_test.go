@@ -81,7 +81,7 @@ func TestPagesOfTheAudit(t *testing.T) {
 	}
 }
 
-// A spreadsheet must not interpret any cell of an export as a formula.
+// No cell of an export is a formula to a spreadsheet.
 func TestExport(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

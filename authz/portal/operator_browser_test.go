@@ -251,7 +251,7 @@ func walkAll(t *testing.T, p *portaltest.Page, url string, k store.Key, scripts 
 	}
 }
 
-// order checks the accessible names of the elements that Tab focuses, in their order.
+// order checks the names of the elements that Tab focuses, in order.
 func order(t *testing.T, p *portaltest.Page, want ...string) {
 	t.Helper()
 	var got []string

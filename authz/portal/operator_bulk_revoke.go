@@ -13,8 +13,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// manyPage is the data of the pages for a bulk revocation, which show, in turn, the form for the
-// selection, the selected keys, and the revoked keys.
+// manyPage is the data of the pages for a bulk revocation: the selection, then the keys to be revoked,
+// then the revoked keys.
 type manyPage struct {
 	Owner, Scope, Before string // as typed; Before is yyyy-mm-dd
 	Unused               string // days, as typed
@@ -27,8 +27,8 @@ type manyPage struct {
 	Failed               bool
 }
 
-// IDs returns the ids of the listed keys. Only these keys are revoked, even if the selection matches more
-// keys by then.
+// IDs returns the ids of the listed keys. Only these are revoked, even if the selection later matches
+// others.
 func (p *manyPage) IDs() string {
 	ids := make([]string, len(p.Keys))
 	for i, k := range p.Keys {
@@ -93,7 +93,7 @@ func (v *visit) wouldGo(status int, p *manyPage, sel authz.Selection, bad faults
 	return v.render(status, "many", "many.title", p, bad...)
 }
 
-// revokeKeys revokes the listed keys if the person has typed their number as a confirmation.
+// revokeKeys revokes the listed keys if their number was typed as a confirmation.
 func revokeKeys(v *visit) error {
 	given := v.r.PostForm
 	p, err := manyOf(given)

@@ -129,7 +129,7 @@ func (f *fragile) Revoke(ctx context.Context, workspace string, id uuid.UUID, at
 	return f.Store.Revoke(ctx, workspace, id, at)
 }
 
-// If a bulk revocation fails halfway, the page lists the keys that were already revoked.
+// If a bulk revocation fails halfway, the page lists the revoked keys.
 func TestManyFailInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

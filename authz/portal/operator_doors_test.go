@@ -111,7 +111,7 @@ func TestWhoIsNoOperatorGetsNowhere(t *testing.T) {
 	}
 }
 
-// An operator has no access to the keys of another workspace or to the pages of owners.
+// An operator can't reach another workspace's keys or owners' pages.
 func TestWhereOperatorsGet(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -141,7 +141,7 @@ func TestWhereOperatorsGet(t *testing.T) {
 	}
 }
 
-// A form is refused if it was sent from another site or without this session's csrf field.
+// A form from another site or without this session's csrf field is refused.
 func TestForeignFormsForOperators(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Text that a person typed is never interpreted as HTML, and every page exists in German.
+// Typed text is never interpreted as HTML, and every page exists in German.
 func TestOperatorsPages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -296,7 +296,7 @@ func TestSaveLook(t *testing.T) {
 	v.get(settingsPath).hasNot("Remove the current logo")
 }
 
-// Operators can't change base_url, since the example on a key's page sends new tokens there.
+// Operators can't change base_url, to which examples send new tokens.
 func TestTheLookLeadsNoTokenElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

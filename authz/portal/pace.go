@@ -14,12 +14,12 @@ import (
 // the CPU. Even refusing a request has a cost.
 var ownerPace = pace.Rate{Burst: 100, Refill: time.Second / 20}
 
-// longestWait is how long a request waits for its turn at most. If the turn is later, the request is
-// refused, but only after this time, which slows down clients that retry at once.
+// longestWait is the longest wait for a turn. A request that would have to wait longer is refused after
+// this time, which slows down clients that retry at once.
 const longestWait = 5 * time.Second
 
-// keepPace waits until the owner's next request is due. Revocations are counted separately, so that other
-// requests do not delay them. Errors: *authz.BudgetError, the context's cause.
+// keepPace waits until the owner's next request is due. Revocations are limited separately. Errors:
+// *authz.BudgetError, the context's cause.
 func (v *visit) keepPace() error {
 	name := v.workspace.ID + " " + v.session.Owner
 	if strings.HasSuffix(v.r.Pattern, "/revoke") {

@@ -21,8 +21,7 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// readPages returns the parsed pages, each with the shared templates. It parses them once, for all
-// portals.
+// readPages parses each page with the shared templates, once for all portals.
 var readPages = sync.OnceValue(func() map[string]*template.Template {
 	const shared, each = "templates/shared/*.html", "templates/*.html"
 	files, _ := fs.Glob(templateFiles, each) // the pattern is valid
@@ -34,7 +33,7 @@ var readPages = sync.OnceValue(func() map[string]*template.Template {
 	return pages
 })
 
-// view is the data of a page's template. Its methods use the language of the page.
+// view is the data of a page's template. Its methods use the page's language.
 type view struct {
 	Page    string // the name of its template
 	Title   string
@@ -68,8 +67,8 @@ func pagesOf(after, next uuid.UUID, filter ...string) pages {
 	return p
 }
 
-// render answers with a page. The title is a message key. Nothing is sent before the page is complete, so
-// that an error can have its own page.
+// render answers with a page, whose title is a message key. The page is complete before its first byte is
+// sent.
 func (v *visit) render(status int, page, title string, content any, bad ...fault) error {
 	return v.renderView(status, &view{Page: page, Title: v.language.Text(title), Content: content, Faults: bad})
 }
@@ -113,7 +112,7 @@ func (p *view) Path(parts ...string) string { return p.visit.path(parts...) }
 // Root returns a path outside of workspaces.
 func (p *view) Root(part string) string { return p.visit.base + "/" + part }
 
-// Asset returns the path of an asset, with its current version in the query.
+// Asset returns the path of an asset's current version.
 func (p *view) Asset(name string) string {
 	return p.visit.base + "/assets/" + name + "?v=" + p.visit.assets[name].version
 }
@@ -124,8 +123,8 @@ func (p *view) Lang() string { return p.visit.language.Code }
 // Languages returns all languages.
 func (p *view) Languages() []*language.Language { return p.visit.languages.All }
 
-// CanSwitch reports whether the page offers other languages. The answer to a form or a login can't, since
-// its address can't be loaded again.
+// CanSwitch reports whether the page can be loaded again in another language. The answer to a form or a
+// login can't.
 func (p *view) CanSwitch() bool {
 	return p.visit.r.Method == http.MethodGet && !strings.HasSuffix(p.visit.r.Pattern, "/callback")
 }

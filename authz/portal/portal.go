@@ -33,8 +33,7 @@ type Options struct {
 	// ClientSecrets are the client secrets for OpenID providers, by workspace id. A workspace without a
 	// client secret is a public client.
 	ClientSecrets map[string]ClientSecret
-	// Providers is the HTTP client for OpenID providers, whose URLs the workspaces choose. It must not
-	// follow redirects.
+	// Providers is the HTTP client for OpenID providers. It must not follow redirects.
 	Providers *http.Client
 	// Now is the clock. Nil: the Service's.
 	Now func() time.Time

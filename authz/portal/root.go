@@ -19,8 +19,8 @@ func door(v *visit) error {
 	return v.render(http.StatusOK, "door", "door.title", nil)
 }
 
-// tidy returns the address without empty path segments and dots, and whether it already was tidy. An
-// http.ServeMux would redirect, too, but without the portal's header fields.
+// tidy returns an address without empty segments and dots, and whether it was already tidy. Package http
+// would redirect, too, but without our header fields.
 func tidy(u *url.URL) (string, bool) {
 	is := u.EscapedPath()
 	should := path.Clean(is)

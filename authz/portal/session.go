@@ -71,8 +71,8 @@ func (v *visit) receive(most int64) error {
 
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// fromUs reports whether a form was sent from one of the portal's own pages, judged by header fields that
-// scripts can't set (Fetch Standard section 3.1, Fetch Metadata section 2.1).
+// fromUs reports whether a form comes from one of our own pages, by header fields that scripts can't set
+// (Fetch Standard section 3.1, Fetch Metadata section 2.1).
 func (v *visit) fromUs() bool {
 	origin, given := v.r.Header["Origin"]
 	site := v.r.Header.Get("Sec-Fetch-Site")

@@ -17,7 +17,7 @@ func (p *view) Ago(t time.Time) string { return p.visit.language.Ago(p.visit.now
 // Minute formats a time like Machine, but to the minute.
 func (p *view) Minute(t time.Time) string { return t.UTC().Format("2006-01-02T15:04Z") }
 
-// UnusedSince returns the earliest time from which any use of an unused key would have been reported.
+// UnusedSince returns the time since which a use of the key would have been reported.
 func (p *view) UnusedSince(k shownKey) time.Time {
 	if since := p.visit.workspace.Usage.Since; since.After(k.CreatedAt) {
 		return since

@@ -33,7 +33,7 @@ type handler func(*visit) error
 
 var errPanic = errors.New("a handler panicked")
 
-// serve returns an http.Handler function that calls h in the workspace of the path.
+// serve calls a handler in the workspace of the path.
 func (p *portal) serve(h handler) http.HandlerFunc { return p.answer(h, false) }
 
 // publish does the same as serve, for a handler whose answer does not depend on the person.
@@ -73,7 +73,7 @@ func (v *visit) depart() {
 	}
 }
 
-// enter reads the workspace first, because it decides who may frame the page, even one with an error.
+// enter reads the workspace first, because it decides who may frame the page.
 func (v *visit) enter(h handler) error {
 	if id := v.r.PathValue("ws"); id != "" {
 		if authz.CheckWorkspaceID("ws", id) != nil || !v.isThere(id) {
@@ -100,7 +100,7 @@ func (v *visit) settleIn(w store.Workspace) {
 	v.secure()
 }
 
-// context returns the request's context with the session's person as the actor for the audit.
+// context returns the request's context with the person as the actor for the audit.
 func (v *visit) context() context.Context { return v.as(&v.session) }
 
 func (v *visit) as(s *store.Session) context.Context {

@@ -75,8 +75,7 @@ func (v *visit) isNobody() bool {
 	return len(v.shownAs(cookieOf(v.r.PathValue("ws")), formerCookie, cookieOf(authz.Home))) == 0 && !v.hasLogin()
 }
 
-// lookOf returns a version for addresses, so that browsers load the logo and style sheet again after a
-// change.
+// lookOf returns a version for addresses that changes with the workspace's look.
 func lookOf(w *store.Workspace) string { return strconv.FormatInt(w.UpdatedAt.UnixMicro(), 36) }
 
 // Look returns it for templates.

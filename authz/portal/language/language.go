@@ -26,8 +26,7 @@ type Language struct {
 	messages map[string]string
 }
 
-// Read reads the message catalogue of each language from the file CODE.json. The first language is the
-// default.
+// Read reads the message catalogues in the files CODE.json. The first language is the default.
 func Read(files fs.FS, codes ...string) (*Languages, error) {
 	var l Languages
 	var tags []bcp47.Tag
@@ -103,7 +102,7 @@ var forms = map[plural.Form]string{
 	plural.Other: ".other", plural.Zero: ".zero", plural.One: ".one", plural.Two: ".two", plural.Few: ".few", plural.Many: ".many",
 }
 
-// Count returns the message in the plural form for the number n, with {n} replaced by the number.
+// Count returns the message in the plural form for n, which replaces {n}.
 func (l *Language) Count(key string, n int, pairs ...any) string {
 	form := plural.Cardinal.MatchPlural(l.tag, n, 0, 0, 0, 0)
 	return l.Text(key+forms[form], append([]any{"n", n}, pairs...)...)

@@ -54,8 +54,8 @@ func (l *Language) Life(d time.Duration) string {
 	return l.Count(roughly("life.", d))
 }
 
-// roughly returns the message key and the number for a duration, in the largest unit in which the number
-// is at least 2 or exact.
+// roughly returns a duration's message key and number, in the largest unit of which there are at least
+// two or a whole number.
 func roughly(prefix string, d time.Duration) (key string, n int) {
 	switch {
 	case d >= 2*day || d%day == 0:

@@ -61,8 +61,7 @@ func claimNamed(claims map[string]any, name string) (any, bool) {
 	return nil, false
 }
 
-// more adds the claims that the ID token lacks from the provider's UserInfo. Claims in the signed ID
-// token take precedence.
+// more adds claims that the ID token lacks from the provider's UserInfo. Signed claims take precedence.
 func more(ctx context.Context, p *provider, c *Client, token *oauth2.Token, subject string, claims map[string]any) error {
 	wanted := wantedOf(c)
 	lacks := func(name string) bool {
@@ -94,7 +93,7 @@ func more(ctx context.Context, p *provider, c *Client, token *oauth2.Token, subj
 	return nil
 }
 
-// wantedOf returns the names of the claims that decide who the person is.
+// wantedOf returns the names of the claims that identify the person.
 func wantedOf(c *Client) []string {
 	names := slices.DeleteFunc([]string{c.OwnerClaim, c.OperatorClaim}, func(name string) bool { return name == "" })
 	if slices.Contains(names, email) {

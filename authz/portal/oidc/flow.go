@@ -148,8 +148,8 @@ func judge(c *Client, answer url.Values) error {
 	return nil
 }
 
-// exchangeError returns an error that says whether the provider or the code is at fault if no token was
-// issued. It omits the provider's message, which may contain the code.
+// exchangeError returns an error that says whether the provider or the code is at fault. It omits the
+// provider's message, which may contain the code.
 func exchangeError(err error) error {
 	var answer *oauth2.RetrieveError
 	switch {
@@ -186,8 +186,8 @@ func (p *Providers) verify(
 	return idToken, claims, nil
 }
 
-// tokenError returns an error that says whether the provider or the ID token is at fault. Only this
-// message of package go-oidc reveals that the keys could not be fetched; a test checks it.
+// tokenError returns an error that says whether the provider or the ID token is at fault. Package go-oidc
+// reports unavailable keys only by this message; a test checks it.
 func tokenError(err error) error {
 	if strings.Contains(err.Error(), "fetching keys") {
 		return &Error{Reason: BadProvider, Err: shorten(err)}

@@ -23,7 +23,7 @@ const (
 	// discoveryLife is how long a provider's metadata is cached. The provider's keys are also fetched
 	// when a token names an unknown key.
 	discoveryLife = time.Hour
-	// FailureLife is how long a provider is not called again after its discovery failed.
+	// FailureLife is how long a provider is not called after a failed discovery.
 	FailureLife  = 5 * time.Second
 	maxProviders = 10000 // remembered at once
 )
@@ -141,8 +141,7 @@ func (p *provider) authStyle(secret string) oauth2.AuthStyle {
 // the addresses called.
 type shallow struct{ http.RoundTripper }
 
-// newClient returns the HTTP client for providers, which are untrusted, since operators of workspaces
-// choose them.
+// newClient returns the HTTP client for providers, which operators of workspaces choose.
 func newClient(providers *http.Client) *http.Client {
 	client := *providers
 	client.Transport = shallow{providers.Transport}

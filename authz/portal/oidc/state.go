@@ -52,8 +52,8 @@ func (l Login) derive(purpose string, c *Client) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Mark returns the prefix of a state that distinguishes the logins of one browser. Sorted marks are in
-// the order of time until 2038, when the start time gets another digit.
+// Mark returns the prefix of a state that distinguishes a browser's logins. Marks sort by time until
+// 2038, when the start time gets another digit.
 func Mark(state string) (mark string, ok bool) {
 	mark, _, ok = split(state)
 	return mark, ok

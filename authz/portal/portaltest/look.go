@@ -5,7 +5,7 @@ import "fmt"
 // Text returns the target's visible text.
 func (p *Page) Text(target string) string { return get[string](p, "text", target) }
 
-// Value returns the value of the form field that the target selects.
+// Value returns the value of a form field.
 func (p *Page) Value(target string) string { return get[string](p, "value", target) }
 
 // Attribute returns an attribute of the target, and whether the attribute exists.
@@ -18,7 +18,7 @@ func (p *Page) Attribute(target, name string) (value string, ok bool) {
 	return *v, true
 }
 
-// Count returns the number of elements that the target selects at this moment.
+// Count returns how many elements the target selects now.
 func (p *Page) Count(target string) int { return get[int](p, "count", target) }
 
 // Wait waits until the first element that the target selects is visible.

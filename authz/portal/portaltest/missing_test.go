@@ -35,8 +35,7 @@ func ended(test func(testing.TB)) *stub {
 	return s
 }
 
-// A test is skipped if a component that it needs is missing. In CI it fails instead, because nobody would
-// notice the skip.
+// A test without its component is skipped, but fails in CI, where nobody would notice the skip.
 func TestMissing(t *testing.T) {
 	t.Setenv("BURNKEY_CHROMIUM", "")
 	t.Setenv("PATH", t.TempDir())

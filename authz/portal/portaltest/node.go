@@ -21,7 +21,7 @@ import (
 const (
 	// actionTimeout is how long an action waits for an element or a page.
 	actionTimeout = 15 * time.Second
-	// hangTimeout is how long to wait for an answer from a script that may hang.
+	// hangTimeout limits how long an unresponsive script is waited for.
 	hangTimeout = 90 * time.Second
 )
 

@@ -34,7 +34,7 @@ func (p *Page) ask(r request, result any) {
 	}
 }
 
-// caller returns the line of the test, so that methods do not need to call t.Helper.
+// caller returns the line of the test, so that methods do not need t.Helper.
 func caller() string {
 	for skip := 2; ; skip++ {
 		_, file, line, ok := runtime.Caller(skip)
@@ -102,13 +102,13 @@ func (p *Page) URL() string { return get[string](p, "url", "") }
 // slash, ** any text.
 func (p *Page) WaitURL(pattern string) { p.ask(request{"do": "waitURL", "url": pattern}, nil) }
 
-// Click clicks the target. If the click leads to another page, use Follow, which waits for that page.
+// Click clicks the target. If this opens another page, use Follow, which waits for that page.
 func (p *Page) Click(target string) { p.on(target, "click", nil, nil) }
 
 // Follow clicks a link or a form's button, and waits until the next page has loaded.
 func (p *Page) Follow(target string) { p.on(target, "follow", nil, nil) }
 
-// Download clicks the target, and returns the name and the content of the file that the browser saves.
+// Download clicks the target, and returns the name and content of the file that is saved.
 func (p *Page) Download(target string) (name, text string) {
 	var file struct{ Name, Text string }
 	p.on(target, "download", nil, &file)
@@ -124,13 +124,13 @@ func (p *Page) Attach(target, path string) { p.on(target, "attach", request{"pat
 // Choose selects an option of a select element by its value or label.
 func (p *Page) Choose(target, option string) { p.on(target, "choose", request{"text": option}, nil) }
 
-// Check selects a checkbox or radio button or, if on is false, clears a checkbox.
+// Check ticks a checkbox or radio button, or unticks a checkbox.
 func (p *Page) Check(target string, on bool) { p.on(target, "check", request{"on": on}, nil) }
 
 // Press presses a key, such as "Tab", "Shift+Tab", "Enter" or "a".
 func (p *Page) Press(key string) { p.ask(request{"do": "press", "text": key}, nil) }
 
-// Screenshot writes a PNG of the visible part or, if whole is true, of the whole page.
+// Screenshot writes a PNG of the visible part, or of the whole page.
 func (p *Page) Screenshot(path string, whole bool) {
 	path, err := filepath.Abs(path)
 	if err != nil {
