@@ -21,7 +21,7 @@ import (
 const (
 	// actionTimeout is how long an action waits for an element or a page.
 	actionTimeout = 15 * time.Second
-	// hangTimeout limits how long an unresponsive script is waited for.
+	// hangTimeout limits the wait for an unresponsive script.
 	hangTimeout = 90 * time.Second
 )
 
