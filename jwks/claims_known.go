@@ -29,8 +29,7 @@ func (c *Claims) readOwn(payload string) bool {
 	return c.readKnown(payload) == nil && c.Extra == nil && c.complete()
 }
 
-// readKnown reads the payload of a token. It allocates once, and additionally for escaped strings and the
-// array of Audience.
+// readKnown reads the payload of a token. It allocates once, plus for escaped strings and Audience.
 func (c *Claims) readKnown(payload string) error {
 	decoded, err := decodePayload(payload)
 	if err != nil {

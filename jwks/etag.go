@@ -99,8 +99,7 @@ func (c *course) tagOf(have setState) string {
 	return ETag(have.version, have.print)
 }
 
-// noteTag records the form of the server's ETags, and logs when responses no longer contain the version, or
-// contain it again.
+// noteTag records the form of the server's ETags, and logs when responses lose or regain the version.
 func (c *course) noteTag(ctx context.Context, d answered) {
 	c.bareTags = d.bare
 	if lost := d.version == 0; lost != c.versionLost {

@@ -40,8 +40,7 @@ type FollowerOptions struct {
 	// StateFile, unless empty, stores the set, so that the next start does not need the server. Only one
 	// Follower at a time can use the file and the lock file beside it (.lock).
 	StateFile string
-	// PollEvery is the polling interval without a stream, varied by up to a fifth. The default is
-	// DefaultPollEvery.
+	// PollEvery is the polling interval without a stream, varied by up to a fifth; DefaultPollEvery if 0.
 	PollEvery time.Duration
 	// Heartbeat is the requested interval of heartbeats. They confirm that the set is current: Age
 	// increases up to this interval while the stream works. The server's own interval, 5 s, applies if it
@@ -176,13 +175,12 @@ func (f *Follower) ageOf(current time.Time) time.Duration {
 		return math.MaxInt64
 	}
 	now := f.now()
-	// Use the larger difference: the monotonic clock stops while the machine sleeps, and the wall clock can
-	// be set back.
+	// The monotonic clock stops while the machine sleeps, and the wall clock can be set back.
 	return max(0, now.Sub(current), now.Round(0).Sub(current.Round(0)))
 }
 
-// Usable returns ErrNotReady before the first set, ErrStale if Age is more than maxAge (0: no limit), and
-// nil otherwise.
+// Usable returns ErrNotReady before the first set, ErrStale if Age exceeds maxAge (0: no limit), and nil
+// otherwise.
 func (f *Follower) Usable(maxAge time.Duration) error {
 	f.mu.Lock()
 	s, current := FollowerStatus{Ready: f.hasSet()}, f.current
@@ -270,8 +268,7 @@ func (f *Follower) setStreaming(on bool) {
 	f.streaming = on
 }
 
-// report records success or failure. It logs when failures begin and end, and meanwhile at most once a
-// minute.
+// report records success or failure. It logs when failures begin and end, and meanwhile at most once a minute.
 func (f *Follower) report(ctx context.Context, err error) {
 	f.mu.Lock()
 	before, now := f.err, time.Now()

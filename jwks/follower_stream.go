@@ -23,8 +23,7 @@ var (
 	errClock    = errors.New("the clock was set")
 )
 
-// streamSet applies changes until the stream ends. It returns the reason for the end, and whether any
-// message arrived.
+// streamSet applies changes until the stream ends. It returns why it ended, and whether any message arrived.
 func (c *course) streamSet(ctx context.Context) (got bool, err error) {
 	dog := watch(ctx, c.limits.head)
 	defer dog.stop()

@@ -19,8 +19,7 @@ import (
 //   - a record for each later change: version, numbers of added and removed keys, a checksum, the moduli,
 //     the kids, a checksum.
 //
-// Every checksum except the stamp's covers everything from the head on, so a record is only valid in its
-// place.
+// Every checksum except the stamp's covers everything from the head on, so a record is only valid in its place.
 const (
 	stateMagic = "burnkey-jwks/1\r\n"
 	stampAt    = int64(len(stateMagic))

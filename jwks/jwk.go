@@ -81,9 +81,8 @@ func decodeUint(text string) ([]byte, error) {
 	return encoding.DecodeString(text)
 }
 
-// ParseSet parses a JWK set (RFC 7517 section 5) into memory. It refuses a set with a key of any other
-// kind, and JSON that is not a set: treating that as an empty set would revoke every key. Errors wrap
-// ErrKey.
+// ParseSet parses a JWK set (RFC 7517 section 5) into memory. It refuses a set with a key of any other kind,
+// and JSON that is not a set: treating that as an empty set would revoke every key. Errors wrap ErrKey.
 func ParseSet(data []byte) ([]Key, error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -169,9 +168,8 @@ func readOwn(text []byte) (Key, bool) {
 // and the length of indented JSON grows with the square of the depth.
 const MaxDepth = 32
 
-// TooDeep reports whether JSON is nested deeper than limit levels, and in which member of the outermost
-// object ("" if the outermost value is not an object). It stops there, or at a syntax error, which the
-// parser will report.
+// TooDeep reports whether JSON is nested deeper than limit levels, and in which member of the outermost object
+// ("" if the outermost value is not an object). It stops there, or at a syntax error.
 func TooDeep(text []byte, limit int) (member string, deep bool) {
 	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	object := in.PeekKind() == '{'

@@ -37,8 +37,7 @@ func IssuerIs(iss string) func(string) bool { return func(s string) bool { retur
 
 type claimsKey struct{}
 
-// ClaimsFrom returns the claims of the verified token, in a request that passed a Middleware. The claims
-// must not be changed.
+// ClaimsFrom returns the claims of the token in a request that passed a Middleware. Do not change the claims.
 func ClaimsFrom(ctx context.Context) (*Claims, bool) {
 	claims, ok := ctx.Value(claimsKey{}).(*Claims)
 	return claims, ok

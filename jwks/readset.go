@@ -8,8 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxBetween bounds the memory for reading a set: the bytes of one JWK, or of everything outside of the
-// JWKs.
+// maxBetween bounds the memory for reading a set: the bytes of one JWK, or of everything outside of the JWKs.
 const maxBetween = 1 << 20
 
 // ReadSet reads a JWK set (RFC 7517 section 5) to the end of r and yields its keys one by one. It accepts

@@ -13,8 +13,8 @@ type Refusal struct {
 	// Reason is one word, for metrics.
 	Reason string
 	Status int
-	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or cannot
-	// remedy the refusal.
+	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or is not at
+	// fault.
 	Code string
 	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the request.
 	Detail string

@@ -11,18 +11,16 @@ import (
 	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
 
-// Table is a set of published keys for verifying tokens. It uses about 335 bytes per key, most of them
-// outside of Go's heap, and changes in place. For each key it also stores the hash of the only token that
-// the key signed, once that token was verified, so verifying the token again needs no RSA. The zero Table
-// is empty and has no version. It is safe for concurrent use, except that only one goroutine can change it
-// at a time.
+// Table is a set of published keys for verifying tokens. It uses about 335 bytes per key, most of them outside
+// of Go's heap, and changes in place. For each key it also stores the hash of the only token that the key
+// signed, once that token was verified, so verifying the token again needs no RSA. The zero Table is empty and
+// has no version. It is safe for concurrent use, except that only one goroutine can change it at a time.
 type Table struct {
 	mu      sync.RWMutex
 	slots   *slots.Slots
 	pages   pages
 	current setState // replaced in one step, when all keys are in slots
-	// print and count describe the keys in slots. While a set is read or installed, these keys belong to no
-	// version.
+	// print and count describe the keys in slots. While a set is read or installed, these have no version.
 	print   Fingerprint
 	count   int
 	reading []*snapshot
@@ -50,8 +48,7 @@ type setState struct {
 	keys    int
 }
 
-// mayBe reports whether print is the set's fingerprint or a prefix of the fingerprint. An empty print
-// matches any set.
+// mayBe reports whether print is a prefix of the set's fingerprint. An empty print matches any set.
 func (s setState) mayBe(print string) bool { return strings.HasPrefix(s.print.String(), print) }
 
 // Version returns the version of the set. It is 0 before the first set.
@@ -75,8 +72,7 @@ func (t *Table) state() setState {
 	return t.current
 }
 
-// show makes the current keys the published set with this version (0 if unknown). The caller must hold the
-// lock.
+// show makes the current keys the published set with this version (0 if unknown). The caller holds the lock.
 func (t *Table) show(version uint64) {
 	t.current = setState{has: true, version: version, print: t.print, keys: t.count}
 }
@@ -140,8 +136,7 @@ func (t *Table) Apply(c Change) error {
 	return nil
 }
 
-// change removes and adds keys until the first error. It returns functions that undo the removals and
-// additions.
+// change removes and adds keys until the first error. It returns functions that undo its steps.
 func (t *Table) change(add []Key, remove []KID) (undo []func(), err error) {
 	for i := range remove {
 		key, ok := t.remove(&remove[i])

@@ -75,10 +75,9 @@ func (r *refresh) gone(number uint32) bool {
 // installPiece is the number of slots that install handles at a time while readers wait.
 const installPiece = 512
 
-// install makes the Table show the new set, removals first, with a version (0 if unknown). It passes the
-// last step to moment, so that the caller can update its own state in the same step; if moment is nil,
-// install runs the step itself. If a key was added twice, install returns ErrPublished and leaves the Table
-// unchanged.
+// install makes the Table show the new set, removals first, with a version (0 if unknown). It passes the last
+// step to moment, so that the caller can update its own state in the same step; if moment is nil, install runs
+// the step itself. If a key was added twice, install returns ErrPublished and leaves the Table unchanged.
 func (r *refresh) install(version uint64, moment func(show func())) error {
 	byKID := func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) }
 	slices.SortFunc(r.extra, byKID)

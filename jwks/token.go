@@ -53,8 +53,7 @@ func (t Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 // MarshalText redacts the token in JSON, YAML and XML. Only the response that issues a token contains it.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order of the signed
-// payload.
+// Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order of the payload.
 type Claims struct {
 	Issuer   string         `json:"iss"`
 	Subject  string         `json:"sub"`

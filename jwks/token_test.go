@@ -231,8 +231,7 @@ func TestVerifyRefusesOtherSignatures(t *testing.T) {
 	}
 }
 
-// A signature is a number. A signature that is equal modulo n, or that lacks leading zeros, must be
-// refused.
+// A signature is a number. A signature that is equal modulo n, or that lacks leading zeros, must be refused.
 func TestSignatureHasOneSpelling(t *testing.T) {
 	own := ownPair()
 	limit := new(big.Int).Lsh(big.NewInt(1), ModulusBits)

@@ -17,8 +17,7 @@ type KeyFunc func(KID) (Key, bool)
 // Lookup calls f.
 func (f KeyFunc) Lookup(kid KID) (Key, bool) { return f(kid) }
 
-// tabled is implemented by Keys that have a Table, which also stores the hash of the token that each key
-// signed.
+// tabled is implemented by Keys that have a Table, with the hash of the token that each key signed.
 type tabled interface{ keyTable() *Table }
 
 // Verifier verifies the tokens of a workspace. With a Table or a Follower, verifying a token again costs
@@ -124,8 +123,7 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 	return err
 }
 
-// verify checks the signature and reads the claims. known reports whether readKnown can read the same
-// claims.
+// verify checks the signature and reads the claims. known reports whether readKnown can read the same claims.
 func (p *Parsed) verify(key Key, payload string, claims *Claims) (known bool, err error) {
 	if p.Payload, err = decodePayload(payload); err != nil {
 		return false, err

@@ -79,10 +79,9 @@ func deflate(b []byte) []byte {
 	return bytes.Clone(buf.Bytes())
 }
 
-// The checksum of two joined strings is computed from their two checksums, like crc32_combine in zlib:
-// multiply the first checksum by x to the power of the second string's length in bits, modulo the CRC
-// polynomial, and add the second checksum. A number stands for a polynomial, with the lowest power in its
-// highest bit.
+// The checksum of two joined strings is computed from their two checksums, like crc32_combine in zlib: multiply
+// the first checksum by x to the power of the second string's length in bits, modulo the CRC polynomial, and
+// add the second checksum. A number stands for a polynomial, with the lowest power in its highest bit.
 
 // crcPast contains the factor for each number of JWKs in a leaf.
 var crcPast = sync.OnceValue(func() *[leafMax + 1]uint32 {

@@ -13,8 +13,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// acceptBefore is the Accept header of older Followers, which only understand an ETag that is just the
-// version.
+// acceptBefore is the Accept header of older Followers, which only understand an ETag that is just the version.
 const acceptBefore = jwks.MediaType + ", application/json"
 
 // writeWindow is the time limit for writing one piece of a body. A large set has many pieces.
@@ -273,8 +272,8 @@ func matches(headers []string, tags ...string) bool {
 	return false
 }
 
-// acceptsGzip reports whether the client accepts gzip by name, not only by "*", with a weight above 0 (RFC
-// 9110 section 12.5.3).
+// acceptsGzip reports whether gzip is accepted by name, not "*", with a weight above 0 (RFC 9110 section
+// 12.5.3).
 func acceptsGzip(headers []string) bool {
 	for _, header := range headers {
 		for coding := range strings.SplitSeq(header, ",") {

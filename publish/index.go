@@ -9,8 +9,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// Index holds the current Set of a workspace and passes each change to the readers of a Stream. Reads never
-// block.
+// Index holds a workspace's current Set and passes each change to the readers of a Stream. Reads never block.
 type Index struct {
 	mu   sync.Mutex
 	set  atomic.Pointer[Set]
@@ -169,8 +168,8 @@ type state struct {
 	keys    int
 }
 
-// since returns the news for a watcher that has the version `after`. reserved says whether the watcher has
-// a reserved place.
+// since returns the news for a watcher that has the version `after`. reserved means that it has a reserved
+// place.
 func (x *Index) since(after uint64, reserved bool) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -14,10 +14,9 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Publisher holds every workspace's published set in memory and updates it from the store: with this
-// server's changes at once, and with other servers' changes while Follow runs. If a set can't be updated,
-// its last version is served. A Publisher is safe for concurrent use, and its readers never wait for a
-// database.
+// Publisher holds every workspace's published set in memory and updates it from the store: with this server's
+// changes at once, and with other servers' changes while Follow runs. If a set can't be updated, its last
+// version is served. A Publisher is safe for concurrent use, and its readers never wait for a database.
 type Publisher struct {
 	store store.PublishedStore
 
@@ -34,8 +33,8 @@ type Publisher struct {
 
 // published is the state of one workspace. Its methods are safe for concurrent use.
 type published struct {
-	// updating is full while the set is being updated. It is not a mutex, because waiting for it must end
-	// when a context ends.
+	// updating is full while the set is being updated. It is not a mutex because waiting for it ends with a
+	// context.
 	updating  chan struct{}
 	queued    atomic.Bool           // a goroutine of an updater waits for updating
 	index     atomic.Pointer[Index] // nil until the set has been read

@@ -7,8 +7,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// ages records when each published set was last known to be up to date. The lock of its Publisher protects
-// it.
+// ages records when each published set was last known to be up to date. The lock of its Publisher protects it.
 type ages struct {
 	// checked is when the store's versions were last read.
 	checked time.Time

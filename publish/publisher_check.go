@@ -12,8 +12,7 @@ import (
 // ErrDiverged means that a published set differed from the set in the store and was replaced.
 var ErrDiverged = errors.New("the published set differed from the database and was replaced")
 
-// checkAll compares all published sets with the store's fingerprints, and calls Check for those that
-// differ.
+// checkAll compares all published sets with the store's fingerprints, and calls Check for those that differ.
 func (p *Publisher) checkAll(ctx context.Context) error {
 	prints := make(map[string]versionPrint)
 	reading, cancel := context.WithTimeout(ctx, readTimeout)
@@ -108,8 +107,7 @@ func (p *Publisher) Check(ctx context.Context, workspace string) error {
 // swapTries bounds how often replace tries again because another change was published meanwhile.
 const swapTries = 100
 
-// replace replaces the published set by a set that was read from the store, plus the changes that were made
-// since.
+// replace replaces the published set by a set that was read from the store, plus the changes made since.
 func (p *Publisher) replace(ctx context.Context, workspace string, index *Index, set *Set) (err error) {
 	for range swapTries {
 		shown := index.Set()

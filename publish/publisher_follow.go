@@ -26,8 +26,7 @@ const (
 type FollowOptions struct {
 	// Every is the interval at which the store's versions are read, in case hints were lost.
 	Every time.Duration
-	// CheckEvery is the interval at which the published sets are compared with the store's fingerprints;
-	// never if 0.
+	// CheckEvery is the interval of comparing the published sets with the store's fingerprints; never if 0.
 	CheckEvery time.Duration
 	// CompactEvery is the interval at which the change logs are compacted; never if 0.
 	CompactEvery time.Duration
@@ -37,8 +36,8 @@ type FollowOptions struct {
 // ErrPartly means that the sets of some workspaces could not be updated. All other sets were updated.
 var ErrPartly = errors.New("some published sets could not be updated")
 
-// Load updates all sets from the store. It returns ErrPartly if some sets failed, and any other error if
-// nothing was read.
+// Load updates all sets from the store. ErrPartly means that some sets failed, any other error that no set was
+// read.
 func (p *Publisher) Load(ctx context.Context) error {
 	older, newer, err := p.compareVersions(ctx)
 	if err != nil {

@@ -130,8 +130,7 @@ func TestFollowAfterADamagedChange(t *testing.T) {
 	}
 }
 
-// Hints about workspaces that do not exist have no effect: anyone with access to the database can send
-// them.
+// Hints about workspaces that do not exist have no effect: anyone with access to the database can send them.
 func TestFollowForeignHints(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

@@ -49,8 +49,7 @@ func (p *Publisher) Tombstone(ctx context.Context, workspace string, set *Set) (
 	return t.in(set)
 }
 
-// in returns the cached tombstone if the set contains it: after a restore the set can have another
-// tombstone.
+// in returns the cached tombstone if the set contains it: after a restore the set can have another tombstone.
 func (t *tombstone) in(set *Set) (jwks.Key, bool) {
 	key := t.key.Load()
 	if key == nil {
@@ -60,8 +59,7 @@ func (t *tombstone) in(set *Set) (jwks.Key, bool) {
 	return *key, ok
 }
 
-// learnTombstones reads all tombstones in advance, so that they are available during an outage of the
-// database.
+// learnTombstones reads all tombstones in advance, so that they are available during an outage of the database.
 func (p *Publisher) learnTombstones(ctx context.Context) {
 	for workspace := range p.versions() {
 		if ctx.Err() != nil {

@@ -16,8 +16,7 @@ const (
 	// the workspaces whose whole sets are read.
 	logsAtOnce = 4
 	setsAtOnce = 2
-	// damagedPause is the time before a damaged set is read again: the set can be large, and a repair takes
-	// longer than a second.
+	// damagedPause is the time before a damaged set is read again: it can be large, and a repair takes longer.
 	damagedPause = 15 * time.Second
 
 	cannotUpdate = "cannot update published sets"

@@ -72,8 +72,7 @@ type share struct {
 	full  error
 }
 
-// take takes a place under all of these limits. If a limit is reached, it takes no place and returns that
-// limit's error.
+// take takes a place under all of these limits. If one is reached, it takes no place and returns its error.
 func (p *seats) take(shares []share) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -132,8 +132,7 @@ func (s *Set) Size() int64 {
 // maxKept is the largest number of keys for which the plain form is cached (60 MB).
 const maxKept = 1 << 17
 
-// WriteTo writes the JSON form (RFC 7517 section 5): at once if it is cached in one piece, and otherwise in
-// chunks.
+// WriteTo writes the JSON form (RFC 7517 section 5): at once if cached in one piece, otherwise in chunks.
 func (s *Set) WriteTo(w io.Writer) (int64, error) {
 	if text := s.whole.of(s); text != nil {
 		n, err := w.Write(text)
@@ -161,8 +160,8 @@ func (s *Set) WriteTo(w io.Writer) (int64, error) {
 // gzipHead is a gzip header: deflate, no name, no time, unknown system (RFC 1952 section 2.3).
 var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
-// WriteGzip writes the JSON form as one gzip member. Each chunk is compressed once, at the first request
-// after a change to it.
+// WriteGzip writes the JSON form as one gzip member. Each chunk is compressed once, at the first request after
+// its change.
 func (s *Set) WriteGzip(w io.Writer) error {
 	out := counting{w: w}
 	out.write(gzipHead)

@@ -52,8 +52,7 @@ type Stream struct {
 	// Log returns up to limit changes after a version, oldest first, or ErrTooOld. It is called for a
 	// reader that lags by more changes than the Index stores.
 	Log func(r *http.Request, after uint64, limit int) ([]jwks.Change, error)
-	// Age returns the time since the index for a request was last known to be current. If nil, it is always
-	// current.
+	// Age returns the time since the index for a request was last known to be current. If nil, always 0.
 	Age func(*http.Request) time.Duration
 	// Refuse answers refused requests. If nil, the response is plain text.
 	Refuse func(http.ResponseWriter, *http.Request, error)
@@ -61,8 +60,8 @@ type Stream struct {
 	// heartbeat, in seconds. All readers from one address without a Key together get at most 500 heartbeats
 	// a second.
 	Heartbeat time.Duration
-	// The function Who identifies the reader that sends a request. If nil, all readers have the same address
-	// and no Key.
+	// The function Who identifies the reader that sends a request. If nil, all share one address, without a
+	// Key.
 	Who func(*http.Request) StreamReader
 	// Limits bounds the concurrent readers.
 	Limits StreamLimits

@@ -54,8 +54,8 @@ func (n *node) lookup(kid *jwks.KID) *jwks.Key {
 	return &n.keys[at]
 }
 
-// add returns a copy of the trie n with the keys added, or ErrPublished if n already contains a kid or a
-// kid occurs twice.
+// add returns a copy of the trie n with the keys added, or ErrPublished if a kid is in n already or occurs
+// twice.
 func (n *node) add(keys []jwks.Key) (*node, error) {
 	byKID := func(a, b jwks.Key) int {
 		kid := b.KID()
@@ -130,9 +130,8 @@ func (n *node) split(depth int) *[fan]*node {
 	return &kids
 }
 
-// remove returns a copy of n without the key, or ErrNotPublished. A node whose keys fit into a leaf becomes
-// a leaf. The shape of the trie, which the gzip form reveals, thus depends only on the keys and not on
-// their history.
+// remove returns a copy of n without the key, or ErrNotPublished. A node whose keys fit into a leaf becomes a
+// leaf. The trie's shape, which the gzip form reveals, thus depends only on the keys, not on their history.
 func (n *node) remove(kid *jwks.KID, depth int) (*node, error) {
 	if n.kids == nil {
 		at, found := n.search(kid)

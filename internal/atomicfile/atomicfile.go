@@ -1,5 +1,4 @@
-// Package atomicfile writes files that have either their old or their new content, even after a power
-// failure.
+// Package atomicfile writes files that have either their old or their new content, even after a power failure.
 package atomicfile
 
 import (

@@ -15,8 +15,8 @@ const (
 	subjects = 1000
 )
 
-// Throttle passes at most one log line per Every about each subject. The zero value is ready. It is safe
-// for concurrent use.
+// Throttle passes at most one log line per Every about each subject. The zero value is ready, and safe for
+// concurrent use.
 type Throttle struct {
 	Now func() time.Time // nil: time.Now
 

@@ -40,8 +40,7 @@ var (
 type Options struct {
 	// Allow lists networks that are allowed although they are not public.
 	Allow networks.List
-	// Local means that only this machine can reach this server. Loopback addresses are then allowed, also
-	// without TLS.
+	// Local means that only this machine can reach this server. Loopback is then allowed, also without TLS.
 	Local bool
 	// Timeout limits one call, from resolving the name to the end of the body. The default is 10 s.
 	Timeout time.Duration
@@ -49,9 +48,8 @@ type Options struct {
 	resolver *net.Resolver // nil: that of the system
 }
 
-// New returns a client that requires https, follows no redirects and uses no proxy, since a proxy would
-// resolve names itself. It checks each address when it connects, after the name was resolved. It is safe
-// for concurrent use.
+// New returns a client that requires https, follows no redirects and uses no proxy, since a proxy would resolve
+// names itself. It checks each resolved address when it connects. It is safe for concurrent use.
 func New(o Options) *http.Client {
 	if o.Timeout <= 0 {
 		o.Timeout = timeout
@@ -144,8 +142,7 @@ var (
 		"3fff::/20",       // documentation
 	)
 	// unicast contains the IPv6 addresses that are assigned on the internet. It excludes loopback,
-	// IPv4-compatible, link-local, unique local (the metadata services of some clouds) and multicast
-	// addresses.
+	// IPv4-compatible, link-local, unique local (the metadata services of some clouds) and multicast addresses.
 	unicast = netip.MustParsePrefix("2000::/3")
 	// nat64 contains the addresses that embed an IPv4 address in their last 4 bytes (RFC 6052). The prefix
 	// for local use, 64:ff9b:1::/48, is not public.

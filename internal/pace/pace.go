@@ -12,8 +12,7 @@ type Rate struct {
 	Refill time.Duration
 }
 
-// prune is the number of names above which the Limiter drops names with a full burst, at most once a
-// second.
+// prune is the number of names above which the Limiter drops names with a full burst, at most once a second.
 const prune = 4096
 
 // Limiter counts the units that each name has taken (GCRA). The zero value is ready for use. It is safe for

@@ -7,8 +7,7 @@ import "math/bits"
 type Slot struct {
 	KID [32]byte
 	N   [256]byte // zero in a free slot: the first bit of a modulus is 1
-	// Mark is the SHA-256 hash of the only token that the key has signed. It is zero until that token is
-	// verified.
+	// Mark is the SHA-256 hash of the only token that the key signed; zero until the token is verified.
 	Mark [32]byte
 }
 

@@ -37,8 +37,7 @@ type Reader struct {
 // NewReader returns a Reader of r.
 func NewReader(r io.Reader) *Reader { return &Reader{in: bufio.NewReaderSize(r, 16<<10)} }
 
-// Next returns the next event or comment. If the stream ends within an event, Next returns the error of the
-// underlying reader.
+// Next returns the next event or comment. If the stream ends within an event, it returns the reader's error.
 func (m *Reader) Next() (Message, error) {
 	for {
 		if err := m.readLine(); err != nil {
