@@ -52,7 +52,7 @@ type Stream struct {
 	// Log returns up to limit changes after a version, oldest first, or ErrTooOld. It is called for a
 	// reader that lags by more changes than the Index stores.
 	Log func(r *http.Request, after uint64, limit int) ([]jwks.Change, error)
-	// Age returns the time since the index for a request was last known to be current. If nil, always 0.
+	// Age returns the time since the index for a request was last known to be current. If nil, the age is 0.
 	Age func(*http.Request) time.Duration
 	// Refuse answers refused requests. If nil, the response is plain text.
 	Refuse func(http.ResponseWriter, *http.Request, error)
