@@ -22,7 +22,9 @@ import (
 const aKey = `{"id":"1","kid":"k","status":"active","created_at":"2026-01-02T03:04:05Z","expires_at":null}`
 
 func TestServerMustBeAURL(t *testing.T) {
-	for _, server := range []string{"", "example.test", "ftp://example.test", "http://", "http://a b", "http://x?y=1", "http://x?", "http://x#y"} {
+	for _, server := range []string{
+		"", "example.test", "ftp://example.test", "http://", "http://a b", "http://x?y=1", "http://x?", "http://x#y",
+	} {
 		if _, err := client.New(client.Options{Server: server}); !errors.Is(err, client.ErrServer) {
 			t.Errorf("%q: %v", server, err)
 		}
