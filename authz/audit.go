@@ -62,8 +62,7 @@ func (c *AuditCSV) Write(entries []store.Entry) error {
 	return table.Error()
 }
 
-// escapeSeparators escapes cell separators in JSON. The value stays the same, since they occur only in its
-// strings.
+// escapeSeparators escapes cell separators in JSON. The value stays the same: they occur only in strings.
 var escapeSeparators = strings.NewReplacer(";", `\u003b`, "|", `\u007c`)
 
 // formula matches the places where a spreadsheet would begin a formula: at the start of a cell, and after
@@ -71,8 +70,7 @@ var escapeSeparators = strings.NewReplacer(";", `\u003b`, "|", `\u007c`)
 // read with another separator, quotes inside a cell surround a cell of their own.
 var formula = regexp.MustCompile(`(^|[;\t\r\n|])([\s\p{Z}\p{Cf}"]*[=+\-@＝＋－＠])`)
 
-// harmless escapes cells so that a spreadsheet does not read them as formulas: owners, for example, can be any
-// string.
+// harmless escapes cells that a spreadsheet would read as formulas. Owners, for example, can be any string.
 func harmless(cells ...string) []string {
 	for i, cell := range cells {
 		cells[i] = formula.ReplaceAllString(cell, "$1'$2")

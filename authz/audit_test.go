@@ -7,8 +7,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// A caller that is refused repeatedly can neither fill the disk with audit entries nor prevent entries about
-// others.
+// A caller that is refused repeatedly can neither fill the disk with audit entries nor crowd out others'
+// entries.
 func TestRefusalsAreBounded(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")

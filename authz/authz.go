@@ -118,8 +118,7 @@ func RetryAfter(err error) time.Duration {
 // settleTimeout bounds a write that must be finished even if the client disconnects.
 const settleTimeout = 15 * time.Second
 
-// settle returns a context for writes that is not cancelled when the client disconnects, since a change must
-// not be left half done.
+// settle returns a context that outlives the client's connection, for a change that must not be left half done.
 func settle(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 }

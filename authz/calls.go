@@ -161,8 +161,7 @@ func (s *Service) homeChanged() {
 	}
 }
 
-// endMade ends the calls of sessions that were made by revoked keys. It repeats the check if another one was
-// requested meanwhile.
+// endMade ends the calls of sessions that were made by revoked keys, and repeats this if it is requested again.
 func (s *Service) endMade() {
 	ctx, cancel := settle(context.Background())
 	defer cancel()
@@ -187,8 +186,8 @@ const (
 )
 
 // HoldTurnedAway delays the answer to a refused call if the caller has many calls in progress. Otherwise, a
-// caller that repeats refused calls on many connections without waiting would use up the CPUs. The delay ends
-// early if the context does.
+// caller that repeats refused calls on many connections would use up the CPUs. It returns early if the context
+// ends.
 func (s *Service) HoldTurnedAway(ctx context.Context) {
 	if s.running.count(ctx) <= atEase {
 		return

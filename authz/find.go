@@ -63,8 +63,8 @@ func (s *Service) KeyNamed(ctx context.Context, workspace, text string) (store.K
 }
 
 // NameIn returns the only id in a string that a person pasted or, without an id, the only kid. It ignores
-// quotes, brackets, a label, an address or a JSON member around it. Like jwks.ReadPasted, it is only for input
-// of people.
+// quotes, brackets, a label, an address or a JSON member around it. Use it only for input of people, like
+// jwks.ReadPasted.
 func NameIn(text string) (name string, ok bool) {
 	text = strings.ReplaceAll(text, "\x00", "") // left over from UTF-16
 	words := strings.FieldsFunc(text, func(r rune) bool {

@@ -27,8 +27,7 @@ type IssueRequest struct {
 	// ExpiresIn is in seconds. If nil, the workspace's default is used.
 	ExpiresIn    *int64
 	NeverExpires bool
-	// Until is the exact time of expiry, in whole seconds, however long minting takes. If set, ExpiresIn and
-	// NeverExpires are ignored.
+	// Until is the exact second of expiry. If set, ExpiresIn and NeverExpires are ignored.
 	Until    time.Time
 	Claims   []byte // a JSON object of further claims, or nil
 	Metadata []byte // a JSON object that is stored but not signed, or nil

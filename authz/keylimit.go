@@ -22,8 +22,7 @@ type conflictKey struct{ workspace, kind, of string }
 type conflict struct {
 	key  conflictKey
 	turn chan struct{} // held while keys are counted or stored
-	// Numbers of requests, guarded by conflicts.mu: all, those that count towards the limit, and those whose
-	// key is being made.
+	// Numbers of requests, guarded by conflicts.mu: all, those that count, and those whose key is being made.
 	users, queued, minting int
 }
 
@@ -106,16 +105,14 @@ func (s *Service) reserve(ctx context.Context, workspace, owner string, status s
 	return r, nil
 }
 
-// begin counts again when the request's turn to be minted has come, now only with other requests that are being
-// minted.
+// begin counts again when the request is about to be minted, now only with others that are being minted.
 func (r *reservation) begin(ctx context.Context, most int) error {
 	err := r.count(ctx, most, &r.conflict.minting)
 	r.minting = err == nil
 	return err
 }
 
-// count adds the request to the number others if that and the owner's stored keys are together fewer than
-// `most`.
+// count adds the request to `others` if this number and the owner's stored keys are fewer than `most`.
 func (r *reservation) count(ctx context.Context, most int, others *int) (err error) {
 	if r.status == uncounted {
 		most = 0

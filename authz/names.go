@@ -99,8 +99,7 @@ func isHidden(r rune) bool { return isUnseen(r) && !isJoiner(r) }
 // NoName reports whether names must not contain a character.
 func NoName(r rune) bool { return isControl(r) || isHidden(r) }
 
-// NoOwner reports whether owners must not contain a character. Owners are ids, so different owners must not
-// look the same.
+// NoOwner reports whether owners must not contain a character: different owners must not look the same.
 func NoOwner(r rune) bool { return isControl(r) || isUnseen(r) }
 
 // name checks a string that people read as a name.

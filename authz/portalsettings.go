@@ -14,8 +14,7 @@ import (
 
 var accent = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 
-// portal checks the settings of the portal. The parameter local means that clients reach the server only from
-// this machine.
+// portal checks the settings of the portal. If local is true, clients reach the server only from this machine.
 func (e *InputError) portal(w *store.Workspace, local bool) {
 	p := &w.Portal
 	e.text("portal.display_name", p.DisplayName, 0)

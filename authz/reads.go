@@ -17,8 +17,7 @@ import (
 )
 
 const (
-	// PageBytes is the approximate maximum of a page, in bytes as stored. A page ends before that, but has at
-	// least one item.
+	// PageBytes is the approximate maximum of a page, in bytes as stored. A page has at least one item.
 	PageBytes = 1 << 20
 	// rowsATurn is how many records one turn examines, which takes about ten milliseconds.
 	rowsATurn     = 5000

@@ -140,8 +140,7 @@ func (s *Service) retireAll(ctx context.Context, due []store.DuePlace) error {
 	return errors.Join(errs...)
 }
 
-// retireOf removes keys of one workspace. If a key is corrupt, it retries key by key: the others must not be
-// blocked.
+// retireOf removes keys of one workspace. If a key is corrupt, it tries key by key, to remove the others.
 func (s *Service) retireOf(ctx context.Context, workspace string, ids []uuid.UUID) error {
 	err := s.retire(ctx, workspace, ids)
 	if !errors.Is(err, store.ErrDamaged) || len(ids) == 1 {

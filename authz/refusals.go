@@ -13,8 +13,8 @@ import (
 )
 
 // Refused records in the audit that an authenticated caller was refused a call in a workspace, at most ten
-// times a minute for each caller, call and server. Refusals of unknown callers are not recorded, since they
-// could fill the disk.
+// times a minute for each caller, call and server. Refusals of unknown callers could fill the disk and are not
+// recorded.
 func (s *Service) Refused(ctx context.Context, workspace, call string) error {
 	if !s.mayRecord("call\n" + store.ActorOf(ctx).ID + "\n" + call) {
 		return nil
@@ -73,8 +73,8 @@ func (s *Service) noteLogin(ctx context.Context, workspace, owner, reason string
 }
 
 // refusedBy returns the name under which a refusal is counted. Each person identified by a link or by the
-// provider has a separate name. Unknown callers share one name, so they can't keep the refusals of others out
-// of the audit.
+// provider has a separate name. Unknown callers share one, so they can't keep others' refusals out of the
+// audit.
 func refusedBy(ctx context.Context, workspace, owner string) string {
 	return workspace + "\n" + owner + "\n" + store.ActorOf(ctx).ID
 }

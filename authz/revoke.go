@@ -109,8 +109,7 @@ func (s *Service) known(ctx context.Context, workspace string) error {
 	return err
 }
 
-// authentic returns the claims of a token that was signed by a key published here. Errors: ErrNotFound, and
-// those of jwks.Verifier.
+// authentic returns the claims of a token signed by a key published here. Errors: ErrNotFound, jwks.Verifier's.
 func (s *Service) authentic(workspace string, token jwks.Token) (*jwks.Claims, error) {
 	set, ok := s.publisher.Set(workspace)
 	if !ok {

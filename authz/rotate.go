@@ -178,8 +178,7 @@ func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) 
 	return key, s.revoked(ctx, key)
 }
 
-// rotated returns both keys of a rotation by the id of either. The store then checks whether the rotation is
-// still in effect.
+// rotated returns both keys of a rotation by the id of either. The store checks that the rotation is in effect.
 func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (old, to uuid.UUID, err error) {
 	key, err := s.store.Key(ctx, workspace, id)
 	switch {

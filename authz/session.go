@@ -27,8 +27,7 @@ const (
 // Secret opens a link or a session. It redacts itself in logs, like a token.
 type Secret = jwks.Token
 
-// newSession stores a session under the hash of a new secret, so that reading the database is not enough to
-// open it.
+// newSession stores a session under the hash of a new secret, so that a reader of the database can't open it.
 func (s *Service) newSession(ctx context.Context, session store.Session, life time.Duration) (Secret, store.Session, error) {
 	secret, hash := newSecret()
 	if session.Kind == store.KindLink {

@@ -22,8 +22,7 @@ type UsageReport struct {
 	Uses []store.Use
 	// Reporter identifies the reporter. Usage is known up to the time that the reports of all reporters cover.
 	Reporter string
-	// Sent is the time of sending by the reporter's clock. It serves to correct the report's times. Nil: no
-	// correction.
+	// Sent is the time of sending by the reporter's clock, used to correct other times. Nil: no correction.
 	Sent *time.Time
 	// Until is the time up to which the reporter has reported all uses. Nil: Sent.
 	Until *time.Time
@@ -67,8 +66,7 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 	return s.store.RecordUsage(ctx, workspace, uses, kept)
 }
 
-// usageReport checks a report. It refuses times centuries away, since a time.Duration can't hold the
-// difference.
+// usageReport checks a report. It refuses times centuries away, which overflow a time.Duration.
 func (e *InputError) usageReport(r UsageReport) {
 	if len(r.Uses) > jwks.MaxReport {
 		e.Add("keys", RuleTooMany, "max", jwks.MaxReport)
@@ -92,8 +90,7 @@ func (e *InputError) usageReport(r UsageReport) {
 	}
 }
 
-// UsageError means that keys can't be known to be unused for a duration, since the reports do not cover all of
-// it.
+// UsageError means that keys can't be known to be unused, since reports do not cover all of the duration.
 type UsageError struct {
 	store.Reported
 	For    time.Duration

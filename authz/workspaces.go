@@ -56,8 +56,7 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 		return store.Workspace{}, err
 	}
 	caller := askedBy(ctx)
-	// All creations take turns as one tenant, Home. Otherwise, each new workspace would count as another
-	// tenant.
+	// All creations take turns as one tenant. Otherwise, each new workspace would count as another tenant.
 	minted, err := s.minter.Mint(ctx, mint.Asker{Workspace: Home, Owner: caller, Caller: caller}, nil)
 	if err != nil {
 		return store.Workspace{}, err

@@ -1,5 +1,4 @@
-// Package api is the HTTP API of Burnkey: management calls, the public calls of each issuer, health and
-// metrics.
+// Package api is the HTTP API of Burnkey: management, the public calls of each issuer, health and metrics.
 package api
 
 import (
@@ -44,8 +43,7 @@ type Options struct {
 	Checks map[string]Check
 	// Portal serves the paths below authz.PortalPath. If nil, there is no portal.
 	Portal http.Handler
-	// TrustedProxies has the proxies whose X-Forwarded-For gives the client's address. Nil: no proxy is
-	// trusted.
+	// TrustedProxies has the proxies whose X-Forwarded-For gives the client's address. Nil: there are none.
 	TrustedProxies clientaddr.Proxies
 	// StreamLimits bounds the readers of the change streams. Nil: the default of publish.NewStream.
 	StreamLimits *publish.StreamLimits

@@ -28,8 +28,7 @@ func principal(ctx context.Context) *authz.Principal {
 	return p
 }
 
-// authorize checks the caller's scopes before the input, so that a caller without them learns nothing from the
-// errors of guessed input.
+// authorize checks the caller's scopes before the input, so that errors of guessed input reveal nothing.
 func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
@@ -53,8 +52,7 @@ func (a *api) authorize(h huma.API) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// noteRefusal records in the audit that a known caller was refused. If recording fails, the answer stays the
-// same.
+// noteRefusal records in the audit that a known caller was refused. A failure does not change the answer.
 func (a *api) noteRefusal(ctx context.Context, workspace, call string) {
 	if err := a.service.Refused(ctx, workspace, call); err != nil {
 		a.log.Error("a refusal is not in the audit", "request_id", requestID(ctx), "error", err)
@@ -142,8 +140,7 @@ func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
 	}
 	workspace := ctx.Param("ws")
 	if workspace == "" && ctx.Method() == http.MethodGet {
-		// A tied key may list workspaces and gets only its own. Other calls without a workspace concern all of
-		// them.
+		// A list shows a tied key only its own workspace. Other calls without a workspace concern all of them.
 		workspace = p.Workspace
 	}
 	return p, p.May(workspace, scopes...)

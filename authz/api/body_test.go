@@ -16,8 +16,7 @@ import (
 
 const longBody = 2 << 20
 
-// raw sends the request exactly as given. It reads the answer only after that, as many clients do, such as
-// Python's http.client.
+// raw sends the request exactly as given, and only then reads, like many clients (Python's http.client).
 func (s *server) raw(t *testing.T, head string, body io.Reader) (*http.Response, []byte) {
 	t.Helper()
 	conn := s.dial(t)

@@ -62,8 +62,7 @@ func body[In, T any](f func(context.Context, *In) (T, error)) func(context.Conte
 	}
 }
 
-// anyOf returns the security requirement of one of the scopes, or admin. The OpenAPI document states it and
-// authorize enforces it.
+// anyOf returns a security requirement: one of the scopes, or admin. authorize enforces it.
 func anyOf(scopes ...string) []map[string][]string {
 	var alternatives []map[string][]string
 	for _, scope := range append(scopes, authz.ScopeAdmin) {

@@ -108,8 +108,7 @@ func (a *api) streamReader(r *http.Request) publish.StreamReader {
 	return who
 }
 
-// readersRetryAfter is the Retry-After, in seconds, for a reader that gets no stream. Until then, followers
-// poll.
+// readersRetryAfter is the Retry-After, in seconds, for a reader that gets no stream. Meanwhile, it polls.
 const readersRetryAfter = "15"
 
 // turnedAway counts and logs readers that the change stream had no place for.

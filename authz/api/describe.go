@@ -1,7 +1,6 @@
 package api
 
-// descriptions has, by schema and member, the descriptions that are too long for a struct tag, or whose type is
-// in package store.
+// descriptions has, by schema and member, descriptions that are too long for a struct tag, or of stored types.
 var descriptions = map[string]string{
 	"NewKey.audience":           "Among the workspace's audiences; default: those of the policy, or all",
 	"Policy.scopes":             "Scopes that keys may have. If empty: any through the API, none through the portal",

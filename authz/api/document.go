@@ -99,8 +99,7 @@ func describeHead(item *huma.PathItem) {
 // routeOf converts a path template to echo's syntax.
 func routeOf(path string) string { return strings.NewReplacer("{", ":", "}", "").Replace(path) }
 
-// heads adds a HEAD to each management GET (RFC 9110 section 9.3.2). Both have the same handler: net/http omits
-// the body for HEAD.
+// heads adds a HEAD to each GET (RFC 9110 section 9.3.2), with the same handler: net/http omits the body.
 func heads(e *echo.Echo, h huma.API) {
 	for path, item := range h.OpenAPI().Paths {
 		if item.Get == nil {

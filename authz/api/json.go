@@ -56,8 +56,7 @@ func refuseNull(data []byte, v any) error {
 	return nil
 }
 
-// readFault reports an invalid member of a body. huma keeps only the error's string, and fieldOf splits that
-// into detail and member.
+// readFault reports an invalid member. huma keeps only the error's string, which fieldOf splits again.
 type readFault struct{ detail, member string }
 
 const readFaultSeparator = "\n"

@@ -178,8 +178,7 @@ func maxBody(c echo.Context) int64 {
 	return MaxBody
 }
 
-// limitBody reads bodies of up to maxBody bytes and refuses longer ones. It ignores the body of a method that
-// has none.
+// limitBody reads bodies of up to maxBody bytes and refuses longer ones. Methods without a body are exempt.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -201,8 +200,7 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 			return bodyProblem(err)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		// huma compares media types case-sensitively, although they are case-insensitive (RFC 9110 section
-		// 8.3.1).
+		// huma compares media types case-sensitively, but RFC 9110 section 8.3.1 makes them case-insensitive.
 		kind, params, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 		r.Header.Set("Content-Type", strings.TrimRight(strings.ToLower(kind)+";"+params, ";"))
 		return next(c)

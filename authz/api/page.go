@@ -21,8 +21,7 @@ func cursor(id string) *string {
 	return &text
 }
 
-// cursorAt returns the cursor of a page that begins after the id `next`. It returns nil for uuid.Nil, the end
-// of the list.
+// cursorAt returns the cursor of a page that begins after the id `next`, or nil for uuid.Nil.
 func cursorAt(next uuid.UUID) *string {
 	if next == uuid.Nil {
 		return nil

@@ -246,8 +246,7 @@ func notTaken(body *huma.RequestBody) *Problem {
 // name, so the bound is shorter than a token's header.
 const maxFieldName = 64
 
-// maxFaults bounds the faults listed in an answer: the answer to a body full of unknown members would otherwise
-// be many times as long.
+// maxFaults bounds the faults in an answer, which would otherwise be many times as long as a malicious body.
 const maxFaults = 32
 
 // mustBeTime replaces huma's messages about invalid times, one of which shows a time layout of Go.

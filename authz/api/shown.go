@@ -15,8 +15,7 @@ import (
 // An answer to a change must not show what the caller may not read. Each type here holds either
 // the full record, for callers that may read it, or the part that all callers may see.
 
-// shownInPart is the last sentence in the description of each call that changes keys and works without
-// keys:read.
+// shownInPart ends the description of each call that changes keys and does not need keys:read.
 const shownInPart = "Without the scope keys:read, the answer shows only a key's id, status, times and version."
 
 // KeyState is the part of a Key that is shown to a caller without the scope keys:read.

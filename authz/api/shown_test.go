@@ -41,8 +41,7 @@ var shows = map[string]map[string]string{
 	"end-portal-sessions":   {"keys:write": ""},
 }
 
-// showing returns the body, query and expected statuses of an operation, for an answer about the test's
-// records.
+// showing returns an operation's body, query and expected statuses, for an answer about the test's records.
 func (s *server) showing(id string) (body any, query string, statuses []int) {
 	switch id {
 	case "create-workspace":

@@ -10,8 +10,7 @@ import (
 // Asker identifies the requester of a key, for turns and for places in the queue.
 type Asker = turns.Asker
 
-// BusyError means that a request was turned away, because the queue is full or has too many requests of the
-// asker. It matches ErrBusy.
+// BusyError means that the queue is full, or has too many requests of the asker. It matches ErrBusy.
 type BusyError struct {
 	Asker
 	Reason string // owner, caller or queue

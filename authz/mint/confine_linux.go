@@ -17,8 +17,7 @@ func confine(cmd *exec.Cmd) {
 	}
 }
 
-// sealDescriptors marks all open files as close-on-exec. Go marks only files that it opens itself, not
-// inherited ones.
+// sealDescriptors marks all open files as close-on-exec. Go itself does not do so for inherited files.
 func sealDescriptors() error {
 	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return nil

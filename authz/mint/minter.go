@@ -44,8 +44,7 @@ type Options struct {
 	// Workers is the number of minting processes at a time. Default: the number of CPUs. A key takes about
 	// 100 ms of one CPU.
 	Workers int
-	// Queue is the number of requests that can wait: at most a quarter of them for one owner, and half from one
-	// caller. Default 256.
+	// Queue is the maximum of waiting requests: a quarter of it per owner, half per caller. Default 256.
 	Queue int
 	// Deadline is the time after which a minting process is killed. Default 30 s.
 	Deadline time.Duration
@@ -66,8 +65,7 @@ type Minter struct {
 	typical atomic.Int64
 }
 
-// New returns a Minter. Its processes run the same binary as this process, in which package burn recognizes
-// them.
+// New returns a Minter. Its processes run this process's binary, in which package burn recognizes them.
 func New(o Options) (*Minter, error) {
 	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
 	o.Queue = cmp.Or(o.Queue, 256)
@@ -143,8 +141,8 @@ func (m *Minter) retryAfter(turns int) time.Duration {
 func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
 	deadline, cancel := context.WithTimeout(ctx, m.options.Deadline)
 	defer cancel()
-	// The kernel sends Pdeathsig when the thread that started the process ends, so this thread must outlive the
-	// process.
+	// The kernel sends Pdeathsig when the thread that started the process ends, so the thread must not end
+	// before.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	minted, err := oneKey(m.command(deadline), payload)

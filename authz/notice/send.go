@@ -24,8 +24,7 @@ const (
 	noticeKnown    noticeResult = "known" // another server sent it
 )
 
-// noticeResults has the results that are counted. noticeKnown is not: the server that sent the notice has
-// counted it.
+// noticeResults has the results to count. noticeKnown is not one: the server that sent the notice counts it.
 var noticeResults = []noticeResult{noticeSent, noticeRecorded, noticeFailed, noticeGivenUp, noticeVoid}
 
 // noticeLookBack is the largest difference between the clocks of servers that is allowed for.

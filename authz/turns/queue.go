@@ -80,8 +80,7 @@ func New(l Limits) *Queue {
 	return &Queue{free: l.AtOnce, limits: l, callers: make(map[string]int)}
 }
 
-// Acquire waits for a turn. The caller must end the turn by Release. Errors: *FullError, and the context's
-// cause.
+// Acquire waits for a turn. The caller must end the turn by Release. Errors: *FullError, the context's cause.
 func (q *Queue) Acquire(ctx context.Context, asker Asker) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -220,8 +219,7 @@ func (q *Queue) turnAway(asker Asker, reason string) error {
 	return &FullError{Asker: asker, Reason: reason, Ahead: q.ahead(asker)}
 }
 
-// ahead returns how many turns are given until a new waiter of the asker gets one, including that one. The
-// caller holds mu.
+// ahead returns how many turns are given up to that of a new waiter, which is included. The caller holds mu.
 func (q *Queue) ahead(asker Asker) int {
 	mine := q.lane(asker) + 1
 	own := q.line.find(asker.Workspace)
@@ -231,8 +229,7 @@ func (q *Queue) ahead(asker Asker) int {
 	return q.line.before(asker.Workspace, mine)
 }
 
-// before returns how many turns all branches together get until the named branch has had the given number of
-// turns.
+// before returns how many turns all branches get until the named branch has had the given number of turns.
 func (l *line) before(name string, turns int) int {
 	all := turns
 	for e := l.turns.Front(); e != nil; e = e.Next() {

@@ -2,8 +2,7 @@
 //
 // A program that imports this package becomes a minting process if its only argument is Subcommand. That
 // happens before most packages are initialised: making a key takes about 60 ms, and initialising a server would
-// add 5 ms. For the same reason, this package imports as little as possible, and leaves JOSE to its parent
-// process.
+// add 5 ms. So this package imports as little as possible, and leaves JOSE to its parent process.
 package burn
 
 import (

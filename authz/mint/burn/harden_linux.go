@@ -29,8 +29,7 @@ func harden() error {
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil && limit.Cur == unix.RLIM_INFINITY {
-		// Locked memory is not swapped out. With a finite limit, an allocation could fail in the middle of a
-		// computation.
+		// Locked memory is not swapped out. With a finite limit, an allocation could fail during a computation.
 		_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
 	}
 	GiveWay(0)
