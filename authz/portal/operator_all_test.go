@@ -268,7 +268,7 @@ func TestFramesOfAllWorkspaces(t *testing.T) {
 	}
 }
 
-// If a browser has two such sessions, owners' pages use the workspace's own.
+// If the browser also has a global operator's session, pages of owners use the workspace's session.
 func TestASessionOverAllComesLast(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
