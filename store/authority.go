@@ -22,7 +22,7 @@ var ErrNoAuthority = errors.New("the caller's key is revoked or their session is
 type Authority struct {
 	// Key is a key of Home. It is valid while it is published and not expired.
 	Key uuid.UUID
-	// Session is the hash of a session. It is valid while the session is stored and not expired, and its
+	// Session is the hash of a session. It is valid while the session is stored and not expired, and the key
 	// MadeBy, if any, is not revoked.
 	Session [32]byte
 	// Now returns the time of the check; nil means time.Now. It is called within the transaction and must not

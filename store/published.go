@@ -11,18 +11,18 @@ import (
 type PublishedStore interface {
 	// Published yields a workspace's published keys, ordered by kid, and returns their version. The keys are
 	// exactly the set of that version. An error of yield ends the call and is returned. Memory use does not
-	// grow with the set. ErrNotFound, ErrDamaged.
+	// grow with the set. Errors: ErrNotFound, ErrDamaged.
 	Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error)
 	// Tombstone returns the published key that CreateWorkspace was given. It may scan all keys of the
-	// workspace. ErrNotFound, ErrDamaged.
+	// workspace. Errors: ErrNotFound, ErrDamaged.
 	Tombstone(ctx context.Context, workspace string) (jwks.Key, error)
 	// Changes returns up to `limit` changes, beginning after the version `after`, oldest first and without a
-	// gap. The list can be empty. ErrNotFound, ErrDamaged. ErrCompacted: Compact dropped the first of these
-	// changes.
+	// gap. The list can be empty. Errors: ErrNotFound, ErrDamaged. ErrCompacted: Compact dropped the first of
+	// these changes.
 	Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error)
 	// Compact drops the changes up to and including the version `through` from the log, but never the latest
 	// change. The published set stays as it is. If more is true, Compact dropped only some of these changes:
-	// call it again. ErrNotFound.
+	// call it again. Errors: ErrNotFound.
 	Compact(ctx context.Context, workspace string, through uint64) (more bool, err error)
 	// Versions yields the version of every workspace's published set and its fingerprint, in no particular
 	// order. Both are read from the workspace's row, so they do not show whether rows of the set are corrupt.

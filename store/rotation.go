@@ -18,29 +18,28 @@ type RotationStore interface {
 	// same version removes the old key, which is revoked at successor.CreatedAt. The store sets Workspace, KID,
 	// Version and RotatedFrom of the successor, whatever their values are.
 	//
-	// Errors, in this order: ErrNotFound: no such key. *IdempotencyError as in Issue. ErrNotActive: the
-	// key is not Active at successor.CreatedAt. An error of terms. ErrDuplicateKID and ErrExists as in
-	// Issue. ErrTooMany: there is a grace, and the old key's owner already has at least as many keys in
-	// their grace at that time as terms allows. ActionKeyRotate of the old key, ActionKeyIssue of the
-	// successor.
+	// Errors, in this order: ErrNotFound: no such key. *IdempotencyError as in Issue. ErrNotActive: the key is
+	// not Active at successor.CreatedAt. An error of terms. ErrDuplicateKID and ErrExists as in Issue.
+	// ErrTooMany: there is a grace, and the old key's owner already has at least as many keys in their grace at
+	// that time as terms allows. Audit: ActionKeyRotate of the old key, ActionKeyIssue of the successor.
 	Rotate(ctx context.Context, workspace string, id uuid.UUID, successor Key, pub jwks.Key, graceEnds time.Time,
 		terms Terms) (old, issued Key, err error)
 	// UndoRotation undoes the rotation of the key `id` to the key `to` (uuid.Nil: to any key) within its grace.
 	// One version removes the successor, which is revoked at the time `at`, and the old key is Active as if it
 	// had not been rotated. ErrNotFound: no such key. ErrNotActive: the key is not in such a grace at that
-	// time, for example because it was already undone, or its successor is not Active. ActionRotationUndo of
-	// the old key, ActionKeyRevoke of the successor.
+	// time, for example because it was already undone, or its successor is not Active. Audit:
+	// ActionRotationUndo of the old key, ActionKeyRevoke of the successor.
 	UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor Key, err error)
 	// EndGrace revokes the key `id` as Revoke does, if it is in the grace of its rotation to the key `to`
-	// (uuid.Nil: to any key). ErrNotFound. ErrNotActive: the key is not in such a grace at the time `at`, for
-	// example because the rotation was undone. ActionKeyRevoke.
+	// (uuid.Nil: to any key). Errors: ErrNotFound. ErrNotActive: the key is not in such a grace at the time
+	// `at`, for example because the rotation was undone. Audit: ActionKeyRevoke.
 	EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (Key, error)
 	// Retire removes the given keys of a workspace that are published and due at the time `at`, in one
 	// transaction that raises the version once for all of them, and returns the removed keys in no particular
 	// order. A key whose grace is over is revoked at that time; any other has expired, and its ExpiredVersion
 	// is set. Other ids are ignored, so several servers can call it for the same keys; if all ids are ignored,
-	// no version is raised. ErrDamaged: the JWK of a key is missing; no key is removed. ActionGraceEnd or
-	// ActionKeyExpire of each key, by the system, whatever the Actor of ctx.
+	// no version is raised. ErrDamaged: the JWK of a key is missing; no key is removed. Audit: ActionGraceEnd
+	// or ActionKeyExpire of each key, by the system, whatever the Actor of ctx.
 	Retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]Key, error)
 	// Due returns the places of published keys of all workspaces that are due at the time `until` or earlier.
 	// It returns up to `limit` places after the place `after`, earliest first. It reads only an index, not the

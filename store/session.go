@@ -56,29 +56,30 @@ func (s *Session) ActorKind() string {
 // because secrets are only stored as hashes.
 type SessionStore interface {
 	// CreateSession stores a session or a link. ErrNotFound: no such workspace. ErrExists: a session with this
-	// hash exists. ActionSessionCreate for a link, ActionSessionStart for a session.
+	// hash exists. Audit: ActionSessionCreate for a link, ActionSessionStart for a session.
 	CreateSession(ctx context.Context, s Session) error
 	// ExchangeSession deletes the link with a hash, and stores and returns the session s with the link's
-	// Workspace, Owner, Role, Subject, MadeBy, ScopesAllowed and ReturnURL, in one transaction: of concurrent
-	// calls, one succeeds. ErrNotFound: no such link, or it has expired at the time `now`. ErrNoAuthority: the
-	// link's MadeBy is revoked. ErrExists: a session with s.Hash exists; the link stays valid.
-	// ActionSessionStart.
+	// Workspace, Owner, Role, Subject, MadeBy, ScopesAllowed and ReturnURL, in one transaction: only one of
+	// several concurrent calls succeeds. ErrNotFound: no such link, or it has expired at the time `now`.
+	// ErrNoAuthority: the key MadeBy is revoked. ErrExists: a session with s.Hash exists; the link stays valid.
+	// Audit: ActionSessionStart.
 	ExchangeSession(ctx context.Context, link [32]byte, s Session, now time.Time) (Session, error)
-	// Session returns the session or link with a hash. ErrNotFound, also if it has expired at the time `now`.
+	// Session returns the session or link with a hash. ErrNotFound: it is missing or has expired at the time
+	// `now`.
 	Session(ctx context.Context, hash [32]byte, now time.Time) (Session, error)
 	// StoredSession is like Session, but also returns a session that has expired and was not pruned yet.
 	StoredSession(ctx context.Context, hash [32]byte) (Session, error)
-	// EndSession deletes a session or link. ErrNotFound, also if it has expired at the time `at`.
+	// EndSession deletes a session or link. ErrNotFound: it is missing or has expired at the time `at`. Audit:
 	// ActionSessionEnd.
 	EndSession(ctx context.Context, hash [32]byte, at time.Time) error
 	// EndSessions deletes the sessions and links of a workspace that have not expired at the time `at`: those
 	// of one owner, or, if owner is empty, all, including operators' sessions. It also deletes sessions that
 	// begin at the same time, in exchange for a link. It returns the number of deleted sessions and links.
-	// ErrNotFound: no such workspace. ActionSessionEnd, once for all of them, if there were any.
+	// ErrNotFound: no such workspace. Audit: ActionSessionEnd, once for all of them, if there were any.
 	EndSessions(ctx context.Context, workspace, owner string, at time.Time) (int, error)
 	// SpendLogin records that a login of a workspace was used. `hash` is a hash of the login's state. The
-	// record is stored at least until a time that must not be zero. Of concurrent calls, one succeeds.
-	// ErrExists: the login was already used. It adds no entry to the audit.
+	// record is stored at least until a time that must not be zero. Only one of several concurrent calls
+	// succeeds. ErrExists: the login was already used. It adds no entry to the audit.
 	SpendLogin(ctx context.Context, workspace string, hash [32]byte, until time.Time) error
 	// PruneSessions deletes all sessions, links and used logins that expired before a time. It adds no
 	// entry to the audit.

@@ -56,26 +56,26 @@ func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempoten
 // positive. Functions that are passed in, such as change and yield, must not call the store.
 //
 // Each change adds an entry to the audit in the same transaction, with the Actor of the context; the comment of
-// each method names the Action.
+// each method names the Action after "Audit:".
 //
 // Each change is authorized by the Authority of the context, which is checked in the same transaction. If
 // another call revokes or ends the authority, one of the two calls waits for the other: once the call that ends
 // the authority has returned, no change is made under it. The error is ErrNoAuthority; if another error applies
 // as well, either can be returned.
 type Store interface {
-	// CreateWorkspace stores w at version 1, which publishes its tombstone: a key for which no token
-	// was ever signed, so that the set is never empty. CreatedAt is stored as given, and UpdatedAt is
-	// set to it. ErrExists. ActionWorkspaceCreate.
+	// CreateWorkspace stores w at version 1, which publishes its tombstone: a key for which no token was ever
+	// signed, so that the set is never empty. CreatedAt is stored as given, also as UpdatedAt. Errors:
+	// ErrExists. Audit: ActionWorkspaceCreate.
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
-	// Workspace returns one workspace. ErrNotFound.
+	// Workspace returns one workspace. Errors: ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
 	// Workspaces lists workspaces by id, without their Policy and Portal. next has the same meaning as for
 	// Keys.
 	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
-	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. An
-	// error of change is returned and nothing is stored. Changes to ID, Version, CreatedAt and Usage
-	// are ignored. A Portal.Logo replaces the stored logo; without one, the stored logo stays, or is
-	// deleted if change empties Portal.LogoHash. ErrNotFound. ActionWorkspaceUpdate.
+	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. An error of
+	// change is returned and nothing is stored. Changes to ID, Version, CreatedAt and Usage are ignored. A
+	// Portal.Logo replaces the stored logo; without one, the stored logo stays, or is deleted if change empties
+	// Portal.LogoHash. Errors: ErrNotFound. Audit: ActionWorkspaceUpdate.
 	UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error)
 	// Logo returns a workspace's logo. ErrNotFound: no such workspace, or it has no logo.
 	Logo(ctx context.Context, workspace string) ([]byte, error)
@@ -85,18 +85,18 @@ type Store interface {
 	// order: ErrNotFound: no such workspace. *IdempotencyError: k.IdempotencyKey was already used in this
 	// workspace. An error of terms. ErrDuplicateKID: the workspace has or had a key with this kid. ErrExists:
 	// it has a key with this id. ErrTooMany: at k.CreatedAt, the owner has at least as many Active keys as
-	// terms allows; concurrent calls don't exceed this limit either. ActionKeyIssue.
+	// terms allows; concurrent calls don't exceed this limit either. Audit: ActionKeyIssue.
 	Issue(ctx context.Context, k Key, pub jwks.Key, terms Terms) (Key, error)
 	// Revoke removes a key's JWK from the published set and stores the time `at`, which must not be zero, in
 	// one transaction that raises the workspace's version. It also ends a grace period early. If Retire removed
 	// the key because it expired, only the time is stored: the version stays, and RevokedVersion is 0. A key
-	// that is already revoked is returned unchanged, once its revocation is durable. ErrNotFound.
-	// ActionKeyRevoke.
+	// that is already revoked is returned unchanged, once its revocation is durable. Errors: ErrNotFound.
+	// Audit: ActionKeyRevoke.
 	Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
-	// Key returns one record. ErrNotFound.
+	// Key returns one record. Errors: ErrNotFound.
 	Key(ctx context.Context, workspace string, id uuid.UUID) (Key, error)
 	// KeyByKID returns the record with a kid, also if it is revoked. It is one lookup in an index, because
-	// anybody can cause this call. ErrNotFound.
+	// anybody can cause this call. Errors: ErrNotFound.
 	KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (Key, error)
 	// CountKeys counts, up to `most`, an owner's keys that have the status Active or Deprecated at a time. It
 	// uses an index.
@@ -104,16 +104,16 @@ type Store interface {
 	// Standing returns ErrNoAuthority if the Authority of ctx is not valid. The Authority can become invalid
 	// right afterwards: only the check in the transaction of a change is binding.
 	Standing(ctx context.Context) error
-	// KeyByIdempotencyKey returns the record issued under an idempotency key. ErrNotFound.
+	// KeyByIdempotencyKey returns the record issued under an idempotency key. Errors: ErrNotFound.
 	KeyByIdempotencyKey(ctx context.Context, workspace, key string) (Key, error)
 	// Keys lists a workspace's records from the highest id to the lowest. Ids are UUIDv7, so the newest come
 	// first, and records that are added between two pages do not shift the later ones. The list of an unknown
 	// workspace is empty. next is the id after which the next page starts. Only uuid.Nil marks the end of the
 	// list, because a bound in f can make any page short or empty.
 	Keys(ctx context.Context, workspace string, f Filter) (list []Key, next uuid.UUID, err error)
-	// UpdateKey calls change with the record and stores its Name, Metadata and UpdatedAt, in one
-	// transaction. An error of change is returned and nothing is stored. Changes to other fields are
-	// ignored. ErrNotFound. ActionKeyUpdate.
+	// UpdateKey calls change with the record and stores its Name, Metadata and UpdatedAt, in one transaction.
+	// An error of change is returned and nothing is stored. Changes to other fields are ignored. Errors:
+	// ErrNotFound. Audit: ActionKeyUpdate.
 	UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*Key) error) (Key, error)
 
 	PublishedStore

@@ -56,6 +56,7 @@ type UsageStore interface {
 	// LastUsedAt back. Kids that the workspace never had are skipped, and their number is returned. The
 	// workspace's Usage.Since becomes the report's time if the report is the first, is Incomplete, comes more
 	// than UsageGap after the previous one, or adds a reporter beyond MaxReporters. Since and a reporter's
-	// Until never move back. Reports and changes of the workspace do not wait for one another. ErrNotFound.
+	// Until never move back. Reports and changes of the workspace do not wait for one another. Errors:
+	// ErrNotFound.
 	RecordUsage(ctx context.Context, workspace string, uses []Use, r Report) (unknown int, err error)
 }

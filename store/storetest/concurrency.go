@@ -51,7 +51,7 @@ type writer struct {
 	taken  map[string][]uint64
 }
 
-// write issues a key, or revokes a key that this writer issued.
+// write issues a key, or revokes one of the writer's keys.
 func (w *writer) write(workspace string) {
 	if n := len(w.issued); n > 0 && w.random.IntN(3) == 0 {
 		k := w.issued[n-1]

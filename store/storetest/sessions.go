@@ -26,7 +26,7 @@ var sessionTests = []test{
 // makerID is the id of the key that withMaker issues.
 var makerID = uuid.Must(uuid.NewV7())
 
-// withMaker issues the key that is the MadeBy of links.
+// withMaker issues the key that the links name as MadeBy.
 func (e env) withMaker() {
 	e.Helper()
 	e.create(store.Home)

@@ -24,7 +24,7 @@ var usageTests = []test{
 	{"refuses what has no time and no workspace", usageRefused},
 }
 
-// used records one use of each key at the same time, and returns how many kids are unknown.
+// used records one use of each key at the time `at`, and returns how many kids are unknown.
 func (e env) used(workspace string, at time.Time, keys ...store.Key) int {
 	e.Helper()
 	uses := make([]store.Use, len(keys))
