@@ -110,8 +110,7 @@ type AuditFilter struct {
 	// After is the id after which the page starts, even if no entry has this id; uuid.Nil: start at the newest.
 	After uuid.UUID
 	Limit int // the most entries of a page; must be positive
-	// Bytes and Rows have the same meaning as in Filter. Rows counts the entries of the Owner or Key from Since
-	// to Until.
+	// Bytes and Rows are as in Filter. Rows counts the entries of the Owner or Key from Since to Until.
 	Bytes, Rows int
 }
 
@@ -130,9 +129,8 @@ func (f *AuditFilter) ActorAsID() string {
 // AuditStore is the part of Store that records who did what. Entries can't be changed, and only
 // CutAudit deletes them.
 type AuditStore interface {
-	// Record adds an entry about something that changes nothing in the store, such as a refusal. The store sets
-	// ID, and replaces an Actor without a Kind by that of ctx. At must not be zero. The workspace need not
-	// exist.
+	// Record adds an entry about what changes nothing in the store, such as a refusal. The store sets ID, and
+	// replaces an Actor without a Kind by that of ctx. At must not be zero. The workspace need not exist.
 	Record(ctx context.Context, e Entry) error
 	// Audit lists a workspace's entries, newest first. An index selects them by owner, key or time; other
 	// fields filter the entries found. next has the same meaning as for Store.Keys.

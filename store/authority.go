@@ -25,8 +25,8 @@ type Authority struct {
 	// Session is the hash of a session. It is valid while the session is stored and not expired, and the key
 	// MadeBy, if any, is not revoked.
 	Session [32]byte
-	// Now returns the time of the check; nil means time.Now. It is called within the transaction and must not
-	// call the store.
+	// Now returns the time of the check; nil means time.Now. It runs within the transaction and must not call
+	// the store.
 	Now func() time.Time
 }
 

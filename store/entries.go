@@ -132,8 +132,7 @@ func KeyIssued(ctx context.Context, k Key) Entry {
 	})
 }
 
-// KeyUpdated returns the entry of ActionKeyUpdate. Its detail has only the members of the metadata
-// that differ.
+// KeyUpdated returns the entry of ActionKeyUpdate. Its detail has only the members of the metadata that differ.
 func KeyUpdated(ctx context.Context, before, after Key) Entry {
 	fields := func(k Key) detail { return detail{"name": k.Name, "metadata": object(k.Metadata)} }
 	return keyEntry(ctx, after, ActionKeyUpdate, after.UpdatedAt, changed(fields(before), fields(after)))

@@ -23,8 +23,7 @@ type Key struct {
 	Metadata  json.RawMessage // a JSON object: not signed
 	// IdempotencyKey is that of the request that issued the key, or empty.
 	IdempotencyKey string
-	// RequestDigest distinguishes requests with the same IdempotencyKey. Nil: unknown; every request is
-	// considered equal.
+	// RequestDigest distinguishes requests with the same IdempotencyKey. Nil: unknown; any request matches.
 	RequestDigest []byte
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
@@ -112,8 +111,7 @@ type Filter struct {
 	// Query selects keys whose name contains this string (compared by Fold), and the key with this id or kid.
 	// If Owner is empty, it also selects keys whose owner contains the string.
 	Query string
-	// After is the id after which the page starts, even if no key has this id; uuid.Nil: start at the first
-	// key.
+	// After is the id after which the page starts, even if no key has it; uuid.Nil: start at the first key.
 	After uuid.UUID
 	Limit int // the most keys of a page; must be positive
 	// Bytes limits the size of a page, approximately. At least one key is returned. 0: unlimited.

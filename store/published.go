@@ -16,9 +16,8 @@ type PublishedStore interface {
 	// Tombstone returns the published key that CreateWorkspace was given. It may scan all keys of the
 	// workspace. Errors: ErrNotFound, ErrDamaged.
 	Tombstone(ctx context.Context, workspace string) (jwks.Key, error)
-	// Changes returns up to `limit` changes, beginning after the version `after`, oldest first and without a
-	// gap. The list can be empty. Errors: ErrNotFound, ErrDamaged. ErrCompacted: Compact dropped the first of
-	// these changes.
+	// Changes returns up to `limit` changes after the version `after`, oldest first and without a gap. The list
+	// can be empty. Errors: ErrNotFound, ErrDamaged. ErrCompacted: Compact dropped the first of these changes.
 	Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error)
 	// Compact drops the changes up to and including the version `through` from the log, but never the latest
 	// change. The published set stays as it is. If more is true, Compact dropped only some of these changes:

@@ -71,14 +71,12 @@ func Rotated(old, successor Key, graceEnds time.Time) Key {
 	return old
 }
 
-// InGrace reports whether, at a time, the key is in the grace of its rotation to the key `to` (uuid.Nil: to any
-// key).
+// InGrace reports whether the key is in the grace of its rotation to the key `to` (uuid.Nil: to any) at a time.
 func (k *Key) InGrace(to uuid.UUID, at time.Time) bool {
 	return k.Status(at) == Deprecated && (to == uuid.Nil || k.RotatedTo == to)
 }
 
-// Retired returns a due key as it is stored after the version `version` removed it at the time `at`. For
-// backends.
+// Retired returns a due key as stored after `version` removed it at the time `at`. For backends.
 func Retired(k Key, at time.Time, version uint64) Key {
 	if k.GraceEndsAt.IsZero() || k.GraceEndsAt.After(at) {
 		k.ExpiredVersion = version

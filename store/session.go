@@ -64,12 +64,11 @@ type SessionStore interface {
 	// ErrNoAuthority: the key MadeBy is revoked. ErrExists: a session with s.Hash exists; the link stays valid.
 	// Audit: ActionSessionStart.
 	ExchangeSession(ctx context.Context, link [32]byte, s Session, now time.Time) (Session, error)
-	// Session returns the session or link with a hash. ErrNotFound: it is missing or has expired at the time
-	// `now`.
+	// Session returns the session or link with a hash. ErrNotFound: it is missing or has expired at `now`.
 	Session(ctx context.Context, hash [32]byte, now time.Time) (Session, error)
 	// StoredSession is like Session, but also returns a session that has expired and was not pruned yet.
 	StoredSession(ctx context.Context, hash [32]byte) (Session, error)
-	// EndSession deletes a session or link. ErrNotFound: it is missing or has expired at the time `at`. Audit:
+	// EndSession deletes a session or link. ErrNotFound: it is missing or has expired at `at`. Audit:
 	// ActionSessionEnd.
 	EndSession(ctx context.Context, hash [32]byte, at time.Time) error
 	// EndSessions deletes the sessions and links of a workspace that have not expired at the time `at`: those

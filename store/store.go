@@ -69,8 +69,7 @@ type Store interface {
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
 	// Workspace returns one workspace. Errors: ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
-	// Workspaces lists workspaces by id, without their Policy and Portal. next has the same meaning as for
-	// Keys.
+	// Workspaces lists workspaces by id, without their Policy and Portal. next is as for Keys.
 	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
 	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. An error of
 	// change is returned and nothing is stored. Changes to ID, Version, CreatedAt and Usage are ignored. A
@@ -98,8 +97,8 @@ type Store interface {
 	// KeyByKID returns the record with a kid, also if it is revoked. It is one lookup in an index, because
 	// anybody can cause this call. Errors: ErrNotFound.
 	KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (Key, error)
-	// CountKeys counts, up to `most`, an owner's keys that have the status Active or Deprecated at a time. It
-	// uses an index.
+	// CountKeys counts, up to `most`, an owner's keys with a status (Active or Deprecated) at a time. It uses
+	// an index.
 	CountKeys(ctx context.Context, workspace, owner string, status Status, at time.Time, most int) (int, error)
 	// Standing returns ErrNoAuthority if the Authority of ctx is not valid. The Authority can become invalid
 	// right afterwards: only the check in the transaction of a change is binding.

@@ -8,8 +8,7 @@ import (
 )
 
 // UsageGap is the longest interval between two reports of usage that does not leave a gap. After a longer
-// interval, usage is known only since the next report, and a reporter that was silent for a longer time is
-// ignored.
+// interval, usage is known only since the next report, and a reporter silent for longer is ignored.
 const UsageGap = 24 * time.Hour
 
 // MaxReporters bounds the reporters of a workspace's usage. One more replaces the reporter that has been silent

@@ -25,8 +25,8 @@ type Workspace struct {
 
 // WorkspaceFilter selects workspaces. Zero fields select everything.
 type WorkspaceFilter struct {
-	// Query selects workspaces whose id or name contains this string (compared by Fold). The search may read
-	// all workspaces.
+	// Query selects workspaces whose id or name contains this string (compared by Fold). This can read all
+	// workspaces.
 	Query string
 	After string // start the page after this id
 	Limit int    // the most workspaces of a page; must be positive

@@ -12,8 +12,8 @@ import (
 )
 
 // recordEntry adds an entry to the audit within the statement of the change. The statement's first arguments
-// are those of EntryArgs: $1 is the workspace and $8 the key. If a FROM clause is appended that finds no row,
-// no entry is added.
+// are those of EntryArgs: $1 is the workspace and $8 the key. If an appended FROM clause finds no row, no entry
+// is added.
 const recordEntry = `INSERT INTO audit (` + rows.AuditColumns + `) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11`
 
 // Record implements store.Store. Record and changes of the workspace do not wait for one another.
@@ -29,8 +29,7 @@ func (s *Store) Record(ctx context.Context, e store.Entry) error {
 }
 
 const (
-	// beginCut allows the transaction to delete entries, which the trigger audit_is_append_only otherwise
-	// refuses.
+	// beginCut lets the transaction delete entries, which the trigger audit_is_append_only otherwise refuses.
 	beginCut = `SELECT set_config('burnkey.audit_cut', 'on', true)`
 	cutAudit = `DELETE FROM audit WHERE workspace = $1 AND id IN (SELECT id FROM audit
 		WHERE workspace = $1 AND id <= $2 AND at < $3 ORDER BY id LIMIT $4)`

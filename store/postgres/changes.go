@@ -61,8 +61,8 @@ func scanChange(row pgx.CollectableRow) (jwks.Change, error) {
 	return rows.Change(version, added, removed)
 }
 
-// Compact implements store.Store. Versions have no gaps, so Compact knows without a count of rows whether more
-// are left.
+// Compact implements store.Store. Versions have no gaps, so Compact need not count rows to see whether more are
+// left.
 func (s *Store) Compact(ctx context.Context, workspace string, through uint64) (more bool, err error) {
 	err = s.write(ctx, workspace, func(ctx context.Context, c conn) error {
 		var version uint64

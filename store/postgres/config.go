@@ -16,8 +16,8 @@ import (
 const (
 	connectTimeout = 5 * time.Second // for one host
 	maxConns       = 10
-	// pingTimeout limits the check of an idle connection: if the check hangs, the caller still has time for
-	// another connection.
+	// pingTimeout limits the check of an idle connection: if it hangs, the caller still has time for another
+	// connection.
 	pingTimeout = 2 * time.Second
 	// Our statements take milliseconds. A statement that takes this long hangs, and occupies a connection and
 	// perhaps a workspace's lock.

@@ -146,8 +146,8 @@ func (s *Store) sure(ctx context.Context, answer error) error {
 	return answer
 }
 
-// conflict returns the error for the unique field of k that prevented its insertion, or the error `otherwise`
-// if no field did.
+// conflict returns the error for the unique field of k that prevented its insertion, or `otherwise` if no field
+// did.
 func (s *Store) conflict(ctx context.Context, k store.Key, otherwise error) error {
 	return s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error { return conflict(ctx, c, k, otherwise) })
 }

@@ -15,8 +15,7 @@ var ErrPooler = errors.New("the pooler in front of the database does not keep se
 	"pool_mode = session)")
 
 const (
-	// backend identifies the server process of a connection. The start time distinguishes processes of several
-	// servers.
+	// backend identifies the server process of a connection. The start time tells several servers apart.
 	backend = `SELECT pg_backend_pid() || ' ' || pg_postmaster_start_time()`
 	// backendKey is the key of a connection's custom data that stores its first backend.
 	backendKey = "burnkey.backend"

@@ -113,8 +113,7 @@ func setUpPatiently(ctx context.Context, config *pgx.ConnConfig, log *slog.Logge
 	return withCause(ctx, err)
 }
 
-// Ping queries the database. It returns ErrPooler if it notices, on its connection, that a pooler does not keep
-// sessions.
+// Ping queries the database. It returns ErrPooler if it notices that a pooler does not keep sessions.
 func (s *Store) Ping(ctx context.Context) error {
 	return wrap(ctx, "ping", s.readFrom(ctx, s.following, func(ctx context.Context, c *pgxpool.Conn) error {
 		return keepsSession(ctx, c.Conn())

@@ -15,8 +15,7 @@ import (
 )
 
 const (
-	// beginStream reads the version and removes the statement timeout: a stream may take as long as its
-	// consumer.
+	// beginStream reads the version and removes the statement timeout: a stream can be as slow as its consumer.
 	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
 	selectJWKs     = `SELECT kid, n FROM jwks WHERE workspace = $1 ORDER BY kid`
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
@@ -29,7 +28,7 @@ const (
 
 var errStalled = fmt.Errorf("no row came for %v", stallTimeout)
 
-// Published implements store.Store. While it runs, it occupies a connection, and the database can't delete old
+// Published implements store.Store. It occupies a connection, and meanwhile the database can't delete old
 // versions of rows.
 func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
 	var version uint64

@@ -152,8 +152,7 @@ type statement struct {
 }
 
 // raising sends raise, for the kids to add or remove, and the statements in one batch, which is one
-// transaction, so that the lock is held for only one round trip. The function `read` reads the rows of the
-// first statement.
+// transaction: the lock is held for only one round trip. `read` reads the rows of the first statement.
 func raising(ctx context.Context, c conn, workspace string, kids []jwks.KID, read func(pgx.BatchResults) error,
 	statements ...statement,
 ) error {

@@ -13,8 +13,7 @@ var dialect = rows.Dialect{
 	ID:     func(id uuid.UUID) any { return [16]byte(id) },
 	IDInto: func(id *uuid.UUID) any { return (*idColumn)(id) },
 	List:   func(list *[]string) any { return list },
-	// pg_column_size of the column itself would be the stored size, which can be a tenth or less if it is
-	// compressed.
+	// pg_column_size of the column itself would be its stored size: a tenth or less if it is compressed.
 	ListSize: func(column string) string { return `pg_column_size(` + column + ` || '{}'::text[])` },
 	// In the collation "C", lower only changes ASCII letters. Unlike LIKE, strpos has no wildcards.
 	Contains: func(column, text string) string {

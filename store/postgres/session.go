@@ -33,8 +33,8 @@ const (
 	selectSession = `SELECT ` + rows.SessionColumns + ` FROM sessions WHERE hash = $1 AND expires_at > $2`
 )
 
-// sessionGate returns the gate of a workspace's sessions. Changes of sessions and changes of keys do not wait
-// for one another.
+// sessionGate returns the gate of a workspace's sessions. Changes of sessions and of keys do not wait for one
+// another.
 func sessionGate(workspace string) string { return "session " + workspace }
 
 // CreateSession implements store.Store.
@@ -59,8 +59,8 @@ func (s *Store) CreateSession(ctx context.Context, session store.Session) error 
 	}))
 }
 
-// sessionArgs returns the arguments of a statement that stores a session. The arguments for the session begin
-// at $12.
+// sessionArgs returns the arguments of a statement that stores a session. Arguments for the session begin at
+// $12.
 func sessionArgs(e store.Entry, s store.Session) []any {
 	return append(dialect.EntryArgs(e), s.Hash[:], s.Kind, s.Owner, s.Role, s.Subject, s.ScopesAllowed, s.ReturnURL, s.Embedded,
 		rows.Micros(s.CreatedAt), rows.Micros(s.ExpiresAt), s.Login, dialect.IDOrNull(s.MadeBy))

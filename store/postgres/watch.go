@@ -11,15 +11,14 @@ import (
 )
 
 const (
-	// After watchIdle without a notification, Watch checks the connection and waits up to watchAnswer for the
-	// answer.
+	// After watchIdle without a notification, Watch checks the connection, for up to watchAnswer.
 	watchIdle   = 10 * time.Second
 	watchAnswer = 5 * time.Second
 	hangUp      = time.Second
 )
 
-// Watch implements store.Store. Watch has a connection of its own, in addition to the pools, and ends when the
-// store is closed.
+// Watch implements store.Store. It has a connection of its own, outside the pools, and ends when the store is
+// closed.
 func (s *Store) Watch(ctx context.Context, wake func(workspace string)) error {
 	s.mu.Lock()
 	if s.closing.Err() != nil {

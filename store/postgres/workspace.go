@@ -36,8 +36,7 @@ const (
 	selectLogo      = `SELECT png FROM logos WHERE workspace = $1`
 	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + ` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = $1`
-	// FOR NO KEY UPDATE is the lock that an UPDATE takes. No foreign key refers to the row, so no stronger lock
-	// is needed.
+	// FOR NO KEY UPDATE is the lock that an UPDATE takes. No foreign key refers to the row, so it suffices.
 	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
 )
 
@@ -65,8 +64,8 @@ func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombston
 	return w, nil
 }
 
-// workspaceArgs returns the arguments of a statement that stores a workspace. The fields that can change begin
-// at $12.
+// workspaceArgs returns the arguments of a statement that stores a workspace. Fields that can change begin at
+// $12.
 func workspaceArgs(e store.Entry, w store.Workspace) ([]any, error) {
 	policy, portal, err := rows.Settings(w)
 	return append(dialect.EntryArgs(e), w.Name, w.Audiences, w.AllowNeverExpires, rows.Micros(w.UpdatedAt), policy, portal), err
@@ -82,8 +81,7 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 	return w, wrap(ctx, "read workspace", err)
 }
 
-// UpdateWorkspace implements store.Store. While change runs, the workspace is locked against all other
-// changes.
+// UpdateWorkspace implements store.Store. While change runs, the workspace is locked against all other changes.
 func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	var w store.Workspace
 	begun := false

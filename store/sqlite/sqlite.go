@@ -82,8 +82,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return wrap(ctx, "ping", err)
 }
 
-// Close closes all connections. A connection in use is closed when its call ends. Closing twice is not an
-// error.
+// Close closes all connections, after the calls that use them. Closing twice is not an error.
 func (s *Store) Close() error {
 	s.reads.close()
 	s.writes.close()

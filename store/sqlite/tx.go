@@ -57,8 +57,8 @@ type tx struct {
 }
 
 // inTx runs do in a transaction that holds SQLite's write lock from its start. If ctx ends, a wait for the lock
-// ends, but a transaction that holds the lock, which is short, is completed. An error of do undoes everything
-// and is returned.
+// ends, but a transaction that holds it, which is short, is completed. An error of do undoes everything and is
+// returned.
 func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {

@@ -388,8 +388,7 @@ func auditOrder(e env) {
 	}
 }
 
-// auditCut: a cut deletes archived entries of one workspace that are older than a time, and adds an entry about
-// the cut.
+// auditCut: a cut deletes archived entries of one workspace that are older than a time, and is itself recorded.
 func auditCut(e env) {
 	for i := range 5 {
 		for _, workspace := range []string{"acme", "other"} {

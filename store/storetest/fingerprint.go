@@ -7,8 +7,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Fingerprints returns the fingerprint that is stored with a workspace, and the fingerprint of its published
-// set.
+// Fingerprints returns a workspace's stored fingerprint, and the fingerprint of its published set.
 func Fingerprints(t testing.TB, s store.Store, workspace string) (stored, published jwks.Fingerprint) {
 	t.Helper()
 	err := s.Versions(t.Context(), func(id string, _ uint64, print jwks.Fingerprint) error {

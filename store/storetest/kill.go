@@ -112,8 +112,7 @@ func Issued(k store.Key) Acknowledged {
 	return Acknowledged{id: k.ID, kid: k.KID.String(), version: k.Version}
 }
 
-// KillWriter runs the child, kills it after it has printed some lines, and returns the acknowledgements in its
-// complete lines.
+// KillWriter runs the child, kills it after it has printed some lines, and returns the complete lines.
 func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriter$")
@@ -149,8 +148,7 @@ func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 	return said
 }
 
-// Check checks that a store has everything that was acknowledged in workspace acme, and that its log has no
-// gap.
+// Check checks that a store has everything acknowledged in workspace acme, and that its log has no gap.
 func (all Acknowledgements) Check(t *testing.T, s store.Store) {
 	t.Helper()
 	set := map[string]bool{}

@@ -91,8 +91,7 @@ func publishedSnapshot(e env) {
 	e.consistent("acme")
 }
 
-// seeOneVersion checks that a set that is read during writes contains exactly the keys of the version it
-// claims.
+// seeOneVersion checks that a set read during writes contains exactly the keys of the version it claims.
 func (e env) seeOneVersion() {
 	got := map[jwks.KID]jwks.Key{}
 	version, err := e.Published(e.ctx, "acme", func(k jwks.Key) error { got[k.KID()] = k; return nil })

@@ -254,8 +254,8 @@ func (e env) sameFingerprint(workspace string) {
 	e.equal("fingerprint of "+workspace, stored, published)
 }
 
-// replay applies a change to a set. It fails if the change adds a key that is in the set or removes one that is
-// not.
+// replay applies a change to a set. It fails if the change adds a key that the set has or removes a key that it
+// lacks.
 func replay(set map[jwks.KID]jwks.Key, c jwks.Change) error {
 	if len(c.Add)+len(c.Remove) == 0 {
 		return fmt.Errorf("change %d is empty", c.Version)

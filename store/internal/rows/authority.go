@@ -24,7 +24,7 @@ const (
 // Look runs a query and scans its only row.
 type Look func(into any, query string, args ...any) error
 
-// Stands returns store.ErrNoAuthority if a is not valid. The clause `lock` is appended to the queries.
+// Stands returns store.ErrNoAuthority if a is not valid. `lock` is appended to the queries.
 func (d *Dialect) Stands(a store.Authority, look Look, lock string) error {
 	if a.Own() {
 		return nil
@@ -46,8 +46,8 @@ func (d *Dialect) Stands(a store.Authority, look Look, lock string) error {
 	return d.Maker(madeBy, now, look, lock)
 }
 
-// Maker returns store.ErrNoAuthority if the key that created a link is revoked. The clause `lock` is appended
-// to the query.
+// Maker returns store.ErrNoAuthority if the key that created a link is revoked. `lock` is appended to the
+// query.
 func (d *Dialect) Maker(madeBy uuid.UUID, now time.Time, look Look, lock string) error {
 	if madeBy == uuid.Nil {
 		return nil

@@ -15,8 +15,8 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Column decodes the value that the driver returns for a column: nil for NULL. The value is only valid during
-// the call.
+// Column decodes the value that the driver returns for a column: nil for NULL. It is only valid during the
+// call.
 type Column func(value any) error
 
 // Scan implements sql.Scanner.

@@ -40,8 +40,7 @@ func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, 
 	return list, page.Next(end), err
 }
 
-// lookTo returns the id of the last row that a list can examine within the bound `rows`, or uuid.Nil if there
-// is no bound.
+// lookTo returns the id of the last row that a list can examine within `rows` rows, or uuid.Nil for no bound.
 func lookTo(q Query, table string, found Where, narrows bool, rows int) (id uuid.UUID, err error) {
 	if rows <= 0 || !narrows {
 		return uuid.Nil, nil

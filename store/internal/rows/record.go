@@ -145,8 +145,7 @@ func NewWorkspace(w store.Workspace) (_ store.Workspace, logo []byte) {
 	return w, logo
 }
 
-// ChangedWorkspace calls change with a copy of old and returns the result. If newLogo is true, logo replaces
-// the stored logo.
+// ChangedWorkspace returns a copy of old after change. If newLogo is true, logo replaces the stored logo.
 func ChangedWorkspace(old store.Workspace, change func(*store.Workspace) error) (w store.Workspace, logo []byte, newLogo bool, err error) {
 	w = old
 	w.Audiences = NotNil(old.Audiences) // change may write into slices

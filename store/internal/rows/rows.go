@@ -25,16 +25,14 @@ type Dialect struct {
 	List   func(list *[]string) any // the destination of a list of strings; NULL becomes nil
 
 	ListSize func(column string) string // the approximate size of a list in bytes
-	// Contains returns the condition that a column contains a lower-case ASCII string. It ignores the case of
-	// ASCII letters only.
+	// Contains returns the condition that a column contains a lower-case ASCII string, in any (ASCII) case.
 	Contains func(column, text string) string
 	HasScope string // a condition on the list scopes; %s is the scope
 	// Among adds the condition that a row has one of these ids, which are strings or results of ID.
 	Among func(w *Where, ids []any)
 }
 
-// Query runs a query. It scans each row into the destinations and then yields nil. An error is the last value
-// that it yields.
+// Query runs a query. It scans each row into the destinations and yields nil. An error is the last value.
 type Query func(into []any, query string, args ...any) iter.Seq[error]
 
 // first scans the first row of a query, if there is one.

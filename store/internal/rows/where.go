@@ -56,8 +56,7 @@ func (w Where) clone() Where {
 	return w
 }
 
-// from excludes the rows that come after this id in a list (the highest id is first), unless the id is
-// uuid.Nil.
+// from excludes the rows after this id in a list (the highest id is first), unless the id is uuid.Nil.
 func (w Where) from(id uuid.UUID) Where {
 	w = w.clone()
 	if id != uuid.Nil {
