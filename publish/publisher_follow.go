@@ -104,7 +104,7 @@ func (p *Publisher) Follow(ctx context.Context, o FollowOptions) {
 		tasks.Go(func() { l.Run(ctx, p.counted(f)) })
 	}
 	repeat(loop.Loop{Every: o.Every, Wake: hints.all, Failure: cannotUpdate}, u.updateAll)
-	repeat(loop.Loop{Every: o.CheckEvery, Failure: "cannot compare published sets with the database"}, p.checkAll)
+	repeat(loop.Loop{Every: o.CheckEvery, Failure: "the check of published sets against the database failed"}, p.checkAll)
 	repeat(loop.Loop{Every: o.CompactEvery, Failure: "cannot compact change logs"}, p.compactAll)
 }
 
