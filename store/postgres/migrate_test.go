@@ -150,6 +150,7 @@ func TestChangesByHandUpdateTheFingerprint(t *testing.T) {
 		`DELETE FROM %s WHERE kid IN (SELECT kid FROM %[1]s LIMIT 3)`,
 		`INSERT INTO %s SELECT 'other', kid, n FROM %[1]s WHERE workspace = 'acme' ON CONFLICT DO NOTHING`,
 		`UPDATE %s SET workspace = 'acme' WHERE kid IN (SELECT kid FROM %[1]s GROUP BY kid HAVING count(*) = 1)`,
+		`TRUNCATE %s`,
 	} {
 		query := fmt.Sprintf(change, pgx.Identifier{schema, "jwks"}.Sanitize())
 		server.Exec(t, url, `SET search_path = pg_catalog; `+query)

@@ -36,3 +36,13 @@ CREATE TRIGGER jwks_updated_from AFTER UPDATE ON jwks REFERENCING OLD TABLE AS c
 CREATE TRIGGER jwks_updated_to AFTER UPDATE ON jwks REFERENCING NEW TABLE AS changed
     FOR EACH STATEMENT WHEN (current_setting('burnkey.fingerprint', true) IS DISTINCT FROM 'on')
     EXECUTE FUNCTION update_fingerprint();
+
+-- +goose StatementBegin
+CREATE FUNCTION clear_fingerprints() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE workspaces SET fingerprint = repeat('0', 256)::bit(256);
+    RETURN NULL; -- ignored after a statement
+END $$;
+-- +goose StatementEnd
+
+CREATE TRIGGER jwks_truncated AFTER TRUNCATE ON jwks FOR EACH STATEMENT EXECUTE FUNCTION clear_fingerprints();
