@@ -42,10 +42,14 @@ func (f *Follower) Client() *http.Client        { return f.client }
 func (f *Follower) URL() string                 { return f.url }
 func (f *Follower) State() any                  { return f.table.state() }
 
-// Keys returns the version and the keys that the Follower shows, read by a snapshot like the journal's.
-func (f *Follower) Keys() (version uint64, keys []Key) {
+// Keys returns the version, the keys and their number as the Follower shows them, read by a snapshot like the
+// journal's. Before the first set it returns version 0 and no keys: the table can still be cleared.
+func (f *Follower) Keys() (version uint64, keys []Key, count int) {
 	snap := f.table.snapshot()
 	defer snap.close()
+	if snap.version == 0 {
+		return 0, nil, 0
+	}
 	_ = snap.each(func(key *Key) error { keys = append(keys, *key); return nil })
-	return snap.version, keys
+	return snap.version, keys, snap.count
 }

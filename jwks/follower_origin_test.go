@@ -227,9 +227,12 @@ func wantSame(tb testing.TB, f *Follower, o *origin) {
 // setOf returns the set that f shows, or nil before the first set.
 func setOf(tb testing.TB, f *Follower) *publish.Set {
 	tb.Helper()
-	version, keys := f.Keys()
+	version, keys, count := f.Keys()
 	if version == 0 {
 		return nil
+	}
+	if len(keys) != count {
+		tb.Fatalf("%d keys in a snapshot of %d", len(keys), count)
 	}
 	return buildSet(tb, version, keys...)
 }
