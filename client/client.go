@@ -59,6 +59,9 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
+// Format prints only the server's address under every verb: the HTTP client can hold secrets, and changes during calls.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "client of "+c.o.Server) }
+
 // UnreachableError means that a request got no answer. The server may still have executed the request.
 type UnreachableError struct{ Err error }
 
