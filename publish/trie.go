@@ -85,14 +85,15 @@ func (n *node) insert(keys []jwks.Key, depth int) (*node, error) {
 	if kids == nil {
 		kids = n.split(depth)
 	}
-	grown := &node{kids: new([fan]*node)}
-	for i, child := range kids {
+	grown := &node{kids: new([fan]*node), count: n.count + len(keys)}
+	*grown.kids = *kids
+	for len(keys) > 0 {
+		i := branchOf(&keys[0], depth)
 		end := sort.Search(len(keys), func(j int) bool { return branchOf(&keys[j], depth) > i })
 		var err error
-		if grown.kids[i], err = child.insert(keys[:end], depth+1); err != nil {
+		if grown.kids[i], err = kids[i].insert(keys[:end], depth+1); err != nil {
 			return nil, err
 		}
-		grown.count += grown.kids[i].count
 		keys = keys[end:]
 	}
 	return grown, nil
