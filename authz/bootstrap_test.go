@@ -78,12 +78,12 @@ func TestBootstrapIsHealed(t *testing.T) {
 		keep  func(jwks.Token) error
 		kept  int // tokens that were written but belong to no key
 	}{
-		{"before all", func(s *server) { s.store.fail("Workspace") }, nil, 0},
+		{"before all", func(s *server) { s.store.Fail("Workspace") }, nil, 0},
 		{"making the tombstone", func(s *server) { s.minter.err = authz.ErrBusy }, nil, 0},
-		{"keeping the workspace", func(s *server) { s.store.fail("CreateWorkspace") }, nil, 0},
-		{"between workspace and key", func(s *server) { s.store.fail("Keys") }, nil, 0},
+		{"keeping the workspace", func(s *server) { s.store.Fail("CreateWorkspace") }, nil, 0},
+		{"between workspace and key", func(s *server) { s.store.Fail("Keys") }, nil, 0},
 		{"writing the token", func(*server) {}, full, 0},
-		{"keeping the key", func(s *server) { s.store.fail("Issue") }, nil, 1},
+		{"keeping the key", func(s *server) { s.store.Fail("Issue") }, nil, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newServer(t)
@@ -124,7 +124,7 @@ func TestBootstrapTwoAtOnce(t *testing.T) {
 	var both, gate sync.WaitGroup
 	gate.Add(2)
 	for i, s := range servers {
-		s.store.hookAfter("Keys", func() error {
+		s.store.HookAfter("Keys", func() error {
 			gate.Done()
 			gate.Wait() // neither has seen the other's
 			return nil
@@ -153,7 +153,7 @@ func TestBootstrapTwoAtOnce(t *testing.T) {
 		}
 	}
 	for _, s := range servers {
-		s.store.heal()
+		s.store.Heal()
 		if made, err := s.Bootstrap(t.Context(), kept[0].keep); err != nil || made {
 			t.Errorf("afterwards: made %t, %v", made, err)
 		}

@@ -214,7 +214,7 @@ func TestIssueInput(t *testing.T) {
 			if test.faulty == "" {
 				return
 			}
-			if s.minter.mintings() != mintings || s.version("acme") != version || s.store.called("Issue") != int(version)-1 {
+			if s.minter.mintings() != mintings || s.version("acme") != version || s.store.Called("Issue") != int(version)-1 {
 				t.Error("something was done")
 			}
 		})

@@ -16,6 +16,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/storetest"
 )
 
 func TestIssueClaims(t *testing.T) {
@@ -107,7 +108,7 @@ func TestIssueDefaultsToTheWorkspacesAudiences(t *testing.T) {
 func TestIssueTakesTheTimeOfItsTurn(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	s.store.hook("KeyByIdempotencyKey", func(context.Context) error {
+	s.store.Hook("KeyByIdempotencyKey", func(context.Context) error {
 		s.clock.Advance(time.Hour) // the last before the queue
 		return nil
 	})
@@ -219,11 +220,11 @@ func TestIssueFailures(t *testing.T) {
 		spoil func(*server)
 		want  error
 	}{
-		{"no such workspace", func(s *server) { s.store.hook("Workspace", func(context.Context) error { return authz.ErrNotFound }) }, authz.ErrNotFound},
+		{"no such workspace", func(s *server) { s.store.Hook("Workspace", func(context.Context) error { return authz.ErrNotFound }) }, authz.ErrNotFound},
 		{"the queue is full", func(s *server) { s.minter.err = authz.ErrBusy }, authz.ErrBusy},
-		{"the store can't tell the workspace", func(s *server) { s.store.fail("Workspace") }, errBroken},
-		{"the store can't tell a repeat", func(s *server) { s.store.fail("KeyByIdempotencyKey") }, errBroken},
-		{"the store can't keep it", func(s *server) { s.store.fail("Issue") }, errBroken},
+		{"the store can't tell the workspace", func(s *server) { s.store.Fail("Workspace") }, storetest.ErrBroken},
+		{"the store can't tell a repeat", func(s *server) { s.store.Fail("KeyByIdempotencyKey") }, storetest.ErrBroken},
+		{"the store can't keep it", func(s *server) { s.store.Fail("Issue") }, storetest.ErrBroken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newServer(t)
@@ -234,7 +235,7 @@ func TestIssueFailures(t *testing.T) {
 			if !errors.Is(err, test.want) || issued.Token != "" {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
-			s.store.heal()
+			s.store.Heal()
 			s.minter.err = nil
 			keys, _, err := s.Keys(t.Context(), "acme", store.Filter{Limit: 9})
 			if err != nil || len(keys) != 0 || s.set("acme") != before || s.version("acme") != 1 {
@@ -249,12 +250,12 @@ func TestIssueFailures(t *testing.T) {
 func TestIssueStoreFailsLate(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	s.store.hookAfter("Issue", func() error { return errBroken })
+	s.store.HookAfter("Issue", func() error { return storetest.ErrBroken })
 	issued, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "a"})
-	if !errors.Is(err, errBroken) || issued.Token != "" {
+	if !errors.Is(err, storetest.ErrBroken) || issued.Token != "" {
 		t.Errorf("got %v", err)
 	}
-	s.store.heal()
+	s.store.Heal()
 	if err := s.publisher.Load(t.Context()); err != nil || s.set("acme").Version() != 2 {
 		t.Errorf("version %d, %v", s.set("acme").Version(), err)
 	}
@@ -286,12 +287,12 @@ func TestIssueWhenPublishingFails(t *testing.T) {
 	s.workspace("acme")
 	elsewhere := serverOn(t, s.path)
 	elsewhere.issue("acme", authz.IssueRequest{}) // version 2, unknown here
-	s.store.fail("Changes")
+	s.store.Fail("Changes")
 	issued := s.issue("acme", authz.IssueRequest{})
 	if issued.Version != 3 || s.set("acme").Version() != 1 {
 		t.Errorf("issued version %d while %d is published", issued.Version, s.set("acme").Version())
 	}
-	s.store.heal()
+	s.store.Heal()
 	if err := s.publisher.Load(t.Context()); err != nil || !s.publishes("acme", issued.KID) {
 		t.Errorf("not published afterwards: %v", err)
 	}

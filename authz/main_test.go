@@ -17,6 +17,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/sqlite"
+	"github.com/burnkey/burnkey/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -95,7 +96,7 @@ type server struct {
 	*authz.Service
 	t         *testing.T
 	path      string // of the database
-	store     *faulty
+	store     *storetest.Faulty
 	minter    *press
 	publisher *publish.Publisher
 	clock     *testkit.Clock
@@ -120,7 +121,7 @@ func serverOn(t *testing.T, path string) *server {
 			t.Error(err)
 		}
 	})
-	s := &server{t: t, path: path, store: &faulty{Store: db}, minter: &press{}, clock: newClock()}
+	s := &server{t: t, path: path, store: &storetest.Faulty{Store: db}, minter: &press{}, clock: newClock()}
 	s.publisher = publish.NewPublisher(s.store, nil)
 	if err := s.publisher.Load(t.Context()); err != nil {
 		t.Fatal(err)

@@ -3,32 +3,14 @@ package authz_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store/storetest"
 )
-
-// testAgrees checks that a server publishes exactly the keys that the store has as published.
-func testAgrees(t *testing.T, s *server, workspace string) {
-	t.Helper()
-	var want []jwks.Key
-	version, err := s.store.Store.Published(t.Context(), workspace, func(k jwks.Key) error {
-		want = append(want, k)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := s.set(workspace)
-	if set.Version() != version || !slices.Equal(keysOf(set), want) {
-		t.Errorf("%d keys at version %d are published, the store has %d at %d", set.Len(), set.Version(), len(want), version)
-	}
-}
 
 // Changes are applied in a different order than they were committed in. Half of the callers use a second server
 // on the same database.
@@ -62,7 +44,7 @@ func TestPublisherUnderConcurrency(t *testing.T) {
 		if err := s.publisher.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		testAgrees(t, s, "acme")
+		storetest.Agrees(t, s.store.Store, "acme", s.set("acme"))
 	}
 	if got := servers[0].version("acme"); got != 1+callers*rounds*3/2 {
 		t.Errorf("version %d", got)
@@ -72,23 +54,23 @@ func TestPublisherUnderConcurrency(t *testing.T) {
 // Creating a workspace succeeds even if its set can't be read at that moment.
 func TestCreateWorkspaceWhenPublishingFails(t *testing.T) {
 	s := newServer(t)
-	s.store.fail("Published")
+	s.store.Fail("Published")
 	if _, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: "acme"}); err != nil {
 		t.Errorf("%v, but it is there", err)
 	}
-	s.store.heal()
+	s.store.Heal()
 	issued := s.issue("acme", authz.IssueRequest{})
 	if issued.ID == uuid.Nil || !s.publishes("acme", issued.KID) {
 		t.Error("its keys are not published afterwards")
 	}
-	testAgrees(t, s, "acme")
+	storetest.Agrees(t, s.store.Store, "acme", s.set("acme"))
 }
 
 func TestCreateWorkspaceFails(t *testing.T) {
 	for _, method := range []string{"Workspace", "CreateWorkspace"} {
 		s := newServer(t)
-		s.store.fail(method)
-		if _, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: "acme"}); !errors.Is(err, errBroken) {
+		s.store.Fail(method)
+		if _, err := s.CreateWorkspace(t.Context(), authz.WorkspaceRequest{ID: "acme"}); !errors.Is(err, storetest.ErrBroken) {
 			t.Errorf("%s: %v", method, err)
 		}
 		if _, ok := s.publisher.Set("acme"); ok {

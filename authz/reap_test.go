@@ -12,6 +12,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/storetest"
 )
 
 // reaping runs Reap until the test ends.
@@ -48,17 +49,17 @@ func TestReapLagIsNotHealedByAFailure(t *testing.T) {
 		s.workspace("acme")
 		issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
 		metrics := s.reaping(authz.ReapOptions{})
-		testkit.Eventually(t, "Reap looks", func() bool { return s.store.called("NextDue") > 1 })
+		testkit.Eventually(t, "Reap looks", func() bool { return s.store.Called("NextDue") > 1 })
 		for _, method := range broken {
-			s.store.fail(method)
+			s.store.Fail(method)
 		}
 		s.clock.Advance(90 * time.Second)
-		seen := s.store.called("NextDue")
-		testkit.Eventually(t, "Reap fails", func() bool { return s.store.called("NextDue") > seen+2 })
+		seen := s.store.Called("NextDue")
+		testkit.Eventually(t, "Reap fails", func() bool { return s.store.Called("NextDue") > seen+2 })
 		if got := lag(t, metrics); got < 30 || got > 31 {
 			t.Errorf("without %v the lag is %v s", broken, got)
 		}
-		s.store.heal()
+		s.store.Heal()
 		testkit.Eventually(t, "it is made up for", func() bool { return !s.publishes("acme", issued.KID) && lag(t, metrics) == 0 })
 	}
 }
@@ -149,7 +150,7 @@ func TestWhatCannotLeaveTogetherLeavesOneByOne(t *testing.T) {
 	version := s.version("acme")
 	s.clock.Advance(time.Minute)
 	var calls int
-	s.store.hook("Retire", func(context.Context) error {
+	s.store.Hook("Retire", func(context.Context) error {
 		if calls++; calls < 3 { // all together, and the first
 			return store.ErrDamaged
 		}
@@ -203,9 +204,9 @@ func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var asked int
-	s.store.hook("Retire", func(context.Context) error {
+	s.store.Hook("Retire", func(context.Context) error {
 		if asked++; asked < 4 { // acme's, 500 at once
-			return errBroken
+			return storetest.ErrBroken
 		}
 		if asked > 4 { // or it would never end
 			cancel()
@@ -213,7 +214,7 @@ func TestWhatCannotLeaveIsPassedOnce(t *testing.T) {
 		return nil
 	})
 	s.clock.Advance(2 * time.Minute)
-	if _, err := s.ReapDue(ctx); !errors.Is(err, errBroken) || asked != 4 || s.publishes("shop", leaves.KID) {
+	if _, err := s.ReapDue(ctx); !errors.Is(err, storetest.ErrBroken) || asked != 4 || s.publishes("shop", leaves.KID) {
 		t.Errorf("the store was asked %d times, %v", asked, err)
 	}
 }
@@ -234,9 +235,9 @@ func TestReapDueEndsWithItsContext(t *testing.T) {
 	}
 	s.clock.Advance(time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.store.hook("Retire", func(context.Context) error { cancel(); return nil })
-	if _, err := s.ReapDue(ctx); !errors.Is(err, context.Canceled) || s.store.called("Retire") != 1 {
-		t.Errorf("%v, after %d workspaces", err, s.store.called("Retire"))
+	s.store.Hook("Retire", func(context.Context) error { cancel(); return nil })
+	if _, err := s.ReapDue(ctx); !errors.Is(err, context.Canceled) || s.store.Called("Retire") != 1 {
+		t.Errorf("%v, after %d workspaces", err, s.store.Called("Retire"))
 	}
 	// ReapDue finishes the workspace in progress. The next call does the others.
 	if n := published(); n != 2 {
@@ -251,12 +252,12 @@ func TestReapDueEndsWithItsContext(t *testing.T) {
 func TestReapDoesNotWaitForSessions(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
-	s.store.hook("PruneSessions", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	s.store.Hook("PruneSessions", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 	issued := s.issue("acme", authz.IssueRequest{ExpiresIn: seconds(60)})
 	s.reaping(authz.ReapOptions{PruneEvery: time.Millisecond})
 	testkit.Eventually(t, "sessions are being deleted", func() bool {
 		s.clock.Advance(time.Millisecond)
-		return s.store.called("PruneSessions") > 0
+		return s.store.Called("PruneSessions") > 0
 	})
 	s.clock.Advance(time.Minute)
 	testkit.Eventually(t, "the key leaves", func() bool { return !s.publishes("acme", issued.KID) })

@@ -14,6 +14,7 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/storetest"
 )
 
 func TestRevoke(t *testing.T) {
@@ -74,11 +75,11 @@ func TestRevokeBehindOtherServers(t *testing.T) {
 	issued := s.issue("acme", authz.IssueRequest{})
 	elsewhere := serverOn(t, s.path)
 	theirs := elsewhere.issue("acme", authz.IssueRequest{})
-	s.store.fail("Changes")
-	if _, err := s.Revoke(t.Context(), "acme", issued.ID); !errors.Is(err, errBroken) {
+	s.store.Fail("Changes")
+	if _, err := s.Revoke(t.Context(), "acme", issued.ID); !errors.Is(err, storetest.ErrBroken) {
 		t.Errorf("got %v, want an error: the key is published", err)
 	}
-	s.store.heal()
+	s.store.Heal()
 	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err != nil || s.publishes("acme", issued.KID) || !s.publishes("acme", theirs.KID) {
 		t.Errorf("again: %v", err)
 	}
@@ -90,11 +91,11 @@ func TestRevokeOnAStoreThatLags(t *testing.T) {
 	s.workspace("acme")
 	issued := s.issue("acme", authz.IssueRequest{})
 	serverOn(t, s.path).issue("acme", authz.IssueRequest{}) // so that the log must be read
-	s.store.lag(s.set("acme"))
+	s.store.Lag(s.set("acme").Version(), storetest.KeysOf(t, s.set("acme")))
 	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err == nil && s.publishes("acme", issued.KID) {
 		t.Error("a revocation was answered while the key is published")
 	}
-	s.store.heal()
+	s.store.Heal()
 	if _, err := s.Revoke(t.Context(), "acme", issued.ID); err != nil || s.publishes("acme", issued.KID) {
 		t.Errorf("again: %v", err)
 	}
@@ -107,10 +108,10 @@ func TestRevokeBehindAReaderThatHangs(t *testing.T) {
 	issued := s.issue("acme", authz.IssueRequest{})
 	serverOn(t, s.path).issue("acme", authz.IssueRequest{})
 	reading, release := make(chan struct{}), make(chan struct{})
-	s.store.hook("Changes", func(context.Context) error {
+	s.store.Hook("Changes", func(context.Context) error {
 		close(reading)
 		<-release
-		return errBroken
+		return storetest.ErrBroken
 	})
 	loaded := make(chan error)
 	go func() { loaded <- s.publisher.Load(context.Background()) }()
@@ -124,7 +125,7 @@ func TestRevokeBehindAReaderThatHangs(t *testing.T) {
 		t.Errorf("what is published already is waited for: %v", err)
 	}
 	close(release)
-	if err := <-loaded; !errors.Is(err, errBroken) {
+	if err := <-loaded; !errors.Is(err, storetest.ErrBroken) {
 		t.Error(err)
 	}
 }
@@ -218,8 +219,8 @@ func TestRevokeTokenOfAnotherServersKey(t *testing.T) {
 	}
 	// If the store can't answer, the call fails.
 	issued := elsewhere.issue("acme", authz.IssueRequest{})
-	here.store.fail("KeyByKID")
-	if err := here.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, errBroken) {
+	here.store.Fail("KeyByKID")
+	if err := here.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, storetest.ErrBroken) {
 		t.Errorf("got %v, want the store's error", err)
 	}
 }
@@ -228,8 +229,8 @@ func TestRevokeTokenStoreFails(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	issued := s.issue("acme", authz.IssueRequest{})
-	s.store.fail("Revoke")
-	if err := s.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, errBroken) {
+	s.store.Fail("Revoke")
+	if err := s.RevokeToken(t.Context(), "acme", issued.Token); !errors.Is(err, storetest.ErrBroken) {
 		t.Errorf("got %v, want the store's error", err)
 	}
 	if !s.publishes("acme", issued.KID) {
@@ -243,9 +244,9 @@ func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	s := newServer(t)
 	s.workspace("acme")
 	token, foreign := s.issue("acme", authz.IssueRequest{}).Token, s.issue("acme", authz.IssueRequest{}).Token
-	s.store.hookAfter("Revoke", func() error { return errBroken })
+	s.store.HookAfter("Revoke", func() error { return storetest.ErrBroken })
 	for range 3 {
-		if err := s.RevokeToken(t.Context(), "acme", token); !errors.Is(err, errBroken) {
+		if err := s.RevokeToken(t.Context(), "acme", token); !errors.Is(err, storetest.ErrBroken) {
 			t.Errorf("got %v, want the store's error for as long as nothing is confirmed", err)
 		}
 		if err := s.publisher.Load(t.Context()); err != nil {
@@ -255,16 +256,16 @@ func TestRevokeTokenConfirmsWhatWasNotAcknowledged(t *testing.T) {
 	if s.set("acme").Len() != 2 {
 		t.Fatal("the key is still published")
 	}
-	s.store.heal()
-	before := s.store.called("Revoke")
-	if err := s.RevokeToken(t.Context(), "acme", token); err != nil || s.store.called("Revoke") != before+1 {
-		t.Errorf("%v; the store was asked %d times", err, s.store.called("Revoke")-before)
+	s.store.Heal()
+	before := s.store.Called("Revoke")
+	if err := s.RevokeToken(t.Context(), "acme", token); err != nil || s.store.Called("Revoke") != before+1 {
+		t.Errorf("%v; the store was asked %d times", err, s.store.Called("Revoke")-before)
 	}
 	// A token that no stored key can have signed costs only one lookup.
 	other := newServer(t)
 	other.workspace("acme")
-	if err := other.RevokeToken(t.Context(), "acme", foreign); err != nil || other.store.called("Revoke") != 0 ||
-		other.store.called("KeyByKID") != 1 {
+	if err := other.RevokeToken(t.Context(), "acme", foreign); err != nil || other.store.Called("Revoke") != 0 ||
+		other.store.Called("KeyByKID") != 1 {
 		t.Errorf("an unknown kid: %v", err)
 	}
 }
@@ -317,7 +318,7 @@ func TestRevokeTokenOfAKeyThatHasExpired(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if status() != store.Expired || trail() != before || s.store.called("Revoke") != 0 {
+	if status() != store.Expired || trail() != before || s.store.Called("Revoke") != 0 {
 		t.Fatalf("a forgery made it %s and wrote %d entries", status(), trail()-before)
 	}
 	if err := s.RevokeToken(t.Context(), "acme", issued.Token); err != nil || status() != store.Revoked {

@@ -278,11 +278,11 @@ func TestReapDueSaysWhatIsNext(t *testing.T) {
 		t.Errorf("next %s, want %s, %v", next, issued.ExpiresAt, err)
 	}
 	s.clock.Advance(2 * time.Minute)
-	s.store.fail("Retire")
+	s.store.Fail("Retire")
 	if next, err := s.ReapDue(t.Context()); err == nil || !next.Equal(issued.ExpiresAt) {
 		t.Errorf("a failure: %s, %v", next, err)
 	}
-	s.store.heal()
+	s.store.Heal()
 	if _, err := s.ReapDue(t.Context()); err != nil || s.publishes("acme", issued.KID) {
 		t.Error("it was not made up for:", err)
 	}

@@ -45,7 +45,7 @@ func TestEndGraceLosesToAnUndo(t *testing.T) {
 		_, _, err := s.store.Store.UndoRotation(t.Context(), "acme", old.ID, uuid.Nil, s.Now())
 		return err
 	}
-	s.store.hook("EndGrace", undo)
+	s.store.Hook("EndGrace", undo)
 	if _, err := s.EndGrace(t.Context(), "acme", old.ID); !errors.Is(err, authz.ErrNotActive) {
 		t.Errorf("got %v", err)
 	}

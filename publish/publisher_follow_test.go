@@ -16,11 +16,12 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store/sqlite"
+	"github.com/burnkey/burnkey/store/storetest"
 )
 
 // hinted is a store whose hints are sent by the test.
 type hinted struct {
-	*faulty
+	*storetest.Faulty
 	hints chan string // "lost" ends the Watch
 }
 
@@ -32,7 +33,7 @@ func (h *hinted) Watch(ctx context.Context, wake func(string)) error {
 			return ctx.Err()
 		case hint := <-h.hints:
 			if hint == "lost" {
-				return errBroken
+				return storetest.ErrBroken
 			}
 			wake(hint)
 		}
@@ -47,7 +48,7 @@ func follow(t *testing.T, s *server, o publish.FollowOptions) (*publish.Publishe
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hinted{&faulty{Store: db}, make(chan string)}
+	h := &hinted{&storetest.Faulty{Store: db}, make(chan string)}
 	publisher := publish.NewPublisher(h, registry)
 	o.Log = slog.New(slog.NewTextHandler(log, nil))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -108,7 +109,7 @@ func TestFollowHintsBesideALongRead(t *testing.T) {
 	reading, done := make(chan struct{}), make(chan struct{})
 	defer close(done)
 	var once sync.Once
-	h.hook("Published", func(ctx context.Context) error {
+	h.Hook("Published", func(ctx context.Context) error {
 		once.Do(func() { close(reading) })
 		<-done
 		return ctx.Err()
@@ -151,7 +152,7 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 				t.Error("watchers of the index watch another one")
 			}
 			s.publisher = p
-			testAgrees(t, s, "acme")
+			storetest.Agrees(t, s.store.Store, "acme", s.set("acme"))
 		})
 	}
 }
@@ -203,8 +204,8 @@ func TestCheckUnderLoad(t *testing.T) {
 		err = s.Revoke(context.Background(), passing)
 		return err
 	}
-	h.hook("Versions", change)
-	h.hook("Published", change)
+	h.Hook("Versions", change)
+	h.Hook("Published", change)
 	testkit.Eventually(t, "30 sets were compared", func() bool {
 		if err := p.Check(t.Context(), "acme"); err != nil {
 			t.Error(err)
@@ -213,7 +214,8 @@ func TestCheckUnderLoad(t *testing.T) {
 	})
 	expectMetric(t, registry, "burnkey_publish_divergences_total", 0)
 	testkit.Eventually(t, "the last change is followed", reaches(p, "acme", 1+3*30))
-	testAgrees(t, &server{t, s.path, s.store, p}, "acme")
+	set, _ := p.Set("acme")
+	storetest.Agrees(t, s.store.Store, "acme", set)
 }
 
 // The set that replaces a wrong set must include the changes that were published while it was read.
@@ -223,7 +225,7 @@ func TestCheckUndoesNothing(t *testing.T) {
 	victim := s.issue("acme")
 	s.exec(`DELETE FROM jwks WHERE kid NOT IN (SELECT kid FROM keys)`)
 	published := 0
-	s.store.hookAfter("Published", func() error {
+	s.store.HookAfter("Published", func() error {
 		if published++; published == 1 { // the set that was read still has the key
 			err := s.Revoke(context.Background(), victim)
 			return err
@@ -236,7 +238,7 @@ func TestCheckUndoesNothing(t *testing.T) {
 	if published != 1 || s.publishes("acme", victim.KID) {
 		t.Errorf("after %d reads the revoked key is published again", published)
 	}
-	testAgrees(t, s, "acme")
+	storetest.Agrees(t, s.store.Store, "acme", s.set("acme"))
 }
 
 func TestFollowCompacts(t *testing.T) {
@@ -270,9 +272,9 @@ func TestFollowComparesFingerprints(t *testing.T) {
 	s.issue("acme")
 	p, h, registry, _ := follow(t, s, publish.FollowOptions{Every: never, CheckEvery: time.Millisecond})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", 2))
-	compared := h.called("Versions")
-	testkit.Eventually(t, "it is compared", func() bool { return h.called("Versions") > compared+5 })
-	if n := h.called("Published"); n != 1 {
+	compared := h.Called("Versions")
+	testkit.Eventually(t, "it is compared", func() bool { return h.Called("Versions") > compared+5 })
+	if n := h.Called("Published"); n != 1 {
 		t.Errorf("a set that does not differ was read %d times", n)
 	}
 	s.exec(`DELETE FROM jwks WHERE kid IN (SELECT kid FROM keys)`)

@@ -17,7 +17,7 @@ import (
 type server struct {
 	t         *testing.T
 	path      string // of the database
-	store     *faulty
+	store     *storetest.Faulty
 	publisher *publish.Publisher
 }
 
@@ -38,7 +38,7 @@ func serverOn(t *testing.T, path string) *server {
 			t.Error(err)
 		}
 	})
-	s := &server{t: t, path: path, store: &faulty{Store: db}}
+	s := &server{t: t, path: path, store: &storetest.Faulty{Store: db}}
 	s.publisher = publish.NewPublisher(s.store, nil)
 	if err := s.publisher.Load(t.Context()); err != nil {
 		t.Fatal(err)

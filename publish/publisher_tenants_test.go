@@ -11,6 +11,7 @@ import (
 
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/publish"
+	"github.com/burnkey/burnkey/store/storetest"
 )
 
 // While the whole set of one tenant is read, which takes long, changes of other tenants are published,
@@ -30,7 +31,7 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 				testkit.Eventually(t, "the sets are read", reaches(p, workspace, 1))
 			}
 			reading, done := make(chan struct{}, 1), make(chan struct{})
-			h.hook("Published", func(context.Context) error {
+			h.Hook("Published", func(context.Context) error {
 				reading <- struct{}{}
 				<-done
 				return nil
@@ -104,8 +105,8 @@ func TestLoadBesideADamagedSet(t *testing.T) {
 		t.Errorf("mended: %v", err)
 	}
 	expectMetric(t, registry, "burnkey_workspaces_damaged", 0)
-	s.store.fail("Versions")
-	if err := p.Load(t.Context()); !errors.Is(err, errBroken) || errors.Is(err, publish.ErrPartly) {
+	s.store.Fail("Versions")
+	if err := p.Load(t.Context()); !errors.Is(err, storetest.ErrBroken) || errors.Is(err, publish.ErrPartly) {
 		t.Errorf("where nothing can be read: %v", err)
 	}
 }
@@ -126,7 +127,7 @@ func TestFollowAfterADamagedChange(t *testing.T) {
 			t.Errorf("change %d: %v", at, err)
 		}
 		s.publisher = p
-		testAgrees(t, s, "bad")
+		storetest.Agrees(t, s.store.Store, "bad", s.set("bad"))
 	}
 }
 
@@ -139,7 +140,7 @@ func TestFollowForeignHints(t *testing.T) {
 	for range 3 {
 		h.hints <- "nobody"
 	}
-	testkit.Eventually(t, "a foreign hint is looked at", func() bool { return h.called("Published") > 1 })
+	testkit.Eventually(t, "a foreign hint is looked at", func() bool { return h.Called("Published") > 1 })
 	s.issue("acme")
 	h.hints <- "acme"
 	testkit.Eventually(t, "a true hint is followed", reaches(p, "acme", 2))

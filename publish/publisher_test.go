@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,23 +19,6 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
-// testAgrees compares a published set with the set in the store, key by key.
-func testAgrees(t *testing.T, s *server, workspace string) {
-	t.Helper()
-	var want []jwks.Key
-	version, err := s.store.Store.Published(t.Context(), workspace, func(k jwks.Key) error {
-		want = append(want, k)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := s.set(workspace)
-	if set.Version() != version || !slices.Equal(keysOf(set), want) {
-		t.Errorf("%d keys at version %d are published, the store has %d at %d", set.Len(), set.Version(), len(want), version)
-	}
-}
-
 // If changes arrive out of order, the Publisher reads the missing change.
 func TestPublisherReadsTheChangeThatIsMissing(t *testing.T) {
 	here := newServer(t)
@@ -47,10 +29,10 @@ func TestPublisherReadsTheChangeThatIsMissing(t *testing.T) {
 	if !here.publishes("acme", theirs.KID) || !here.publishes("acme", ours.KID) {
 		t.Error("a change is missing")
 	}
-	if here.store.called("Published") != 1 {
+	if here.store.Called("Published") != 1 {
 		t.Error("the whole set was read, although a change was enough")
 	}
-	testAgrees(t, here, "acme")
+	storetest.Agrees(t, here.store.Store, "acme", here.set("acme"))
 }
 
 func TestPublisherLoad(t *testing.T) {
@@ -70,13 +52,13 @@ func TestPublisherLoad(t *testing.T) {
 	if err := here.publisher.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	testAgrees(t, here, "acme")
-	testAgrees(t, here, "new")
+	storetest.Agrees(t, here.store.Store, "acme", here.set("acme"))
+	storetest.Agrees(t, here.store.Store, "new", here.set("new"))
 	if _, ok := here.publisher.Set("nobody"); ok {
 		t.Error("a workspace that does not exist has a set")
 	}
-	before := here.store.called("Changes")
-	if err := here.publisher.Load(t.Context()); err != nil || here.store.called("Changes") != before {
+	before := here.store.Called("Changes")
+	if err := here.publisher.Load(t.Context()); err != nil || here.store.Called("Changes") != before {
 		t.Errorf("%v; what is up to date was read again", err)
 	}
 }
@@ -93,19 +75,19 @@ func TestPublisherLoadFails(t *testing.T) {
 			elsewhere.issue("a")
 			elsewhere.workspace("new")
 			good := here.set("a")
-			here.store.fail(method)
-			if err := here.publisher.Load(t.Context()); !errors.Is(err, errBroken) {
+			here.store.Fail(method)
+			if err := here.publisher.Load(t.Context()); !errors.Is(err, storetest.ErrBroken) {
 				t.Errorf("got %v, want the store's error", err)
 			}
 			if method != "Published" && here.set("a") != good {
 				t.Error("the last good set was given up")
 			}
-			here.store.heal()
+			here.store.Heal()
 			if err := here.publisher.Load(t.Context()); err != nil {
 				t.Error(err)
 			}
-			testAgrees(t, here, "a")
-			testAgrees(t, here, "new")
+			storetest.Agrees(t, here.store.Store, "a", here.set("a"))
+			storetest.Agrees(t, here.store.Store, "new", here.set("new"))
 		})
 	}
 }
@@ -118,14 +100,14 @@ func TestPublisherLoadGoesOnBehindAFailure(t *testing.T) {
 		elsewhere.workspace(workspace)
 	}
 	first := true
-	here.store.hook("Published", func(context.Context) error {
+	here.store.Hook("Published", func(context.Context) error {
 		if first {
 			first = false
-			return errBroken
+			return storetest.ErrBroken
 		}
 		return nil
 	})
-	if err := here.publisher.Load(t.Context()); !errors.Is(err, errBroken) {
+	if err := here.publisher.Load(t.Context()); !errors.Is(err, storetest.ErrBroken) {
 		t.Errorf("got %v", err)
 	}
 	published := 0
@@ -162,20 +144,18 @@ func TestPublisherDiverged(t *testing.T) {
 			for range 4 {
 				elsewhere.issue("acme")
 			}
-			here.store.mu.Lock()
-			here.store.alter = func(c []jwks.Change) []jwks.Change {
+			here.store.Alter(func(c []jwks.Change) []jwks.Change {
 				if len(c) < 3 { // once the set was read
 					return c
 				}
 				return alter(c)
-			}
-			here.store.mu.Unlock()
+			})
 			if err := here.publisher.Load(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			testAgrees(t, here, "acme")
-			if here.store.called("Published") != 2 {
-				t.Errorf("the set was read %d times, want at first and now", here.store.called("Published"))
+			storetest.Agrees(t, here.store.Store, "acme", here.set("acme"))
+			if here.store.Called("Published") != 2 {
+				t.Errorf("the set was read %d times, want at first and now", here.store.Called("Published"))
 			}
 		})
 	}
@@ -183,13 +163,13 @@ func TestPublisherDiverged(t *testing.T) {
 
 // still is an empty store that works in a synctest bubble.
 type still struct {
-	faulty
+	storetest.Faulty
 	loads chan struct{}
 }
 
 func (s *still) Versions(context.Context, func(string, uint64, jwks.Fingerprint) error) error {
 	s.loads <- struct{}{}
-	return s.enter(context.Background(), "Versions")
+	return s.Enter(context.Background(), "Versions")
 }
 
 func (s *still) Watch(ctx context.Context, _ func(string)) error {
@@ -209,7 +189,7 @@ func TestFollow(t *testing.T) {
 			publisher.Follow(ctx, publish.FollowOptions{Every: time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		})
 
-		s.fail("Versions")
+		s.Fail("Versions")
 		<-time.After(2500 * time.Millisecond) // synctest's time, which takes none
 		synctest.Wait()
 		if len(s.loads) != 2 {
@@ -219,7 +199,7 @@ func TestFollow(t *testing.T) {
 		if n, err := testutil.GatherAndCount(registry, "burnkey_publish_age_seconds"); n != 0 || err != nil {
 			t.Errorf("an age of nothing: %d, %v", n, err)
 		}
-		s.heal()
+		s.Heal()
 		<-time.After(time.Second)
 		synctest.Wait()
 		<-time.After(250 * time.Millisecond)
@@ -227,7 +207,7 @@ func TestFollow(t *testing.T) {
 		expectMetric(t, registry, "burnkey_publish_failures_total", 2)
 		cancel()
 		following.Wait()
-		if got := strings.Count(log.String(), errBroken.Error()); got != 1 || strings.Count(log.String(), "recovered: ") != 1 {
+		if got := strings.Count(log.String(), storetest.ErrBroken.Error()); got != 1 || strings.Count(log.String(), "recovered: ") != 1 {
 			t.Errorf("a failure that went on for a second was logged %d times: %s", got, log.String())
 		}
 	})
@@ -258,7 +238,7 @@ func TestFollowEndsQuietly(t *testing.T) {
 	s.workspace("acme")
 	serverOn(t, s.path).issue("acme")
 	ctx, cancel := context.WithCancel(t.Context())
-	s.store.hook("Versions", func(context.Context) error {
+	s.store.Hook("Versions", func(context.Context) error {
 		cancel()
 		return ctx.Err()
 	})
@@ -284,7 +264,7 @@ func TestPublisherMetrics(t *testing.T) {
 	expectMetric(t, registry, "burnkey_published_keys", 2)
 
 	serverOn(t, s.path).issue("acme")
-	s.store.fail("Changes")
+	s.store.Fail("Changes")
 	s.issue("acme")
 	expectMetric(t, registry, "burnkey_publish_failures_total", 1)
 }
