@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -110,18 +109,7 @@ func ask(g *Gateway, r Request) verdict {
 
 func wantProblem(t *testing.T, name string, v verdict) {
 	t.Helper()
-	var problem struct {
-		Type, Title, Detail string
-		Status              int
-	}
-	err := json.Unmarshal([]byte(v.body), &problem)
-	if err != nil || problem.Status != v.status || problem.Title != http.StatusText(v.status) || problem.Type != "about:blank" ||
-		problem.Detail == "" {
-		t.Errorf("%s: %s, %v", name, v.body, err)
-	}
-	if v.headers.Get("Content-Type") != "application/problem+json" || v.headers.Get("Cache-Control") != "no-store" {
-		t.Errorf("%s: %v", name, v.headers)
-	}
+	gatewaytest.Problem(t, name, v.status, v.headers, v.body)
 	if len(v.fields) > 0 || len(v.removed) > 0 {
 		t.Errorf("%s: fields %v, removes %v", name, v.fields, v.removed)
 	}

@@ -2,7 +2,6 @@ package extauthz
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -119,18 +118,7 @@ func ask(tb testing.TB, s *Server, in *authv3.CheckRequest) verdict {
 
 func wantProblem(t *testing.T, name string, v verdict) {
 	t.Helper()
-	var problem struct {
-		Type, Title, Detail string
-		Status              int
-	}
-	err := json.Unmarshal([]byte(v.body), &problem)
-	if err != nil || problem.Status != v.status || problem.Title != http.StatusText(v.status) || problem.Type != "about:blank" ||
-		problem.Detail == "" {
-		t.Errorf("%s: %s, %v", name, v.body, err)
-	}
-	if v.headers.Get("Content-Type") != "application/problem+json" || v.headers.Get("Cache-Control") != "no-store" {
-		t.Errorf("%s: %v", name, v.headers)
-	}
+	gatewaytest.Problem(t, name, v.status, v.headers, v.body)
 	if v.meta["refused"] == nil || v.meta["workspace"] != nil {
 		t.Errorf("%s: metadata %v", name, v.meta)
 	}
