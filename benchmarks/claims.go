@@ -30,8 +30,8 @@ func missing(what string) []claim { return []claim{{what: what}} }
 
 func over(a, b time.Duration) ratio { return ratio(a) / ratio(b) }
 
-// slower returns a claim that the time `got` is at most `limit` times the time `than`.
-func slower(what string, got, than time.Duration, limit float64) claim {
+// atMostTimes returns a claim that the time `got` is at most `limit` times the time `than`.
+func atMostTimes(what string, got, than time.Duration, limit float64) claim {
 	return atMost(what, float64(over(got, than)), limit, " ×")
 }
 
@@ -68,7 +68,7 @@ func (r *results) gatewayClaims() []claim {
 	memory, warm := g.memory[gatewayProcess], g.afterWarm[gatewayProcess]
 	perKey := func(bytes int64) float64 { return float64(bytes) / float64(high.keys) }
 	all := []claim{
-		slower("gateway: median latency"+n+" to that at "+count(low.keys), median(g.one), median(low.side(gateway).one), 1.15),
+		atMostTimes("gateway: median latency"+n+" to that at "+count(low.keys), median(g.one), median(low.side(gateway).one), 1.15),
 		atLeast("gateway: requests/s over 1 connection"+n+" to stock Envoy's", g.one.perSecond()/s.one.perSecond(), 40, " ×"),
 		atLeast("gateway: requests/s over 8 connections"+n+" to stock Envoy's", g.eight.perSecond()/s.eight.perSecond(), 40, " ×"),
 		atMost("gateway: resident memory a key"+n, perKey(memory.resident), 390, " B"),
@@ -89,7 +89,7 @@ func (r *results) gatewayClaims() []claim {
 	if len(g.first.latencies) > 0 {
 		for _, f := range g.forged {
 			what := "gateway: median with a forged token (" + f.kind + ") to a good one's first" + n
-			all = append(all, slower(what, median(f.loadResult), median(g.first), 1))
+			all = append(all, atMostTimes(what, median(f.loadResult), median(g.first), 1))
 		}
 	}
 	return all
@@ -101,14 +101,14 @@ func (r *results) verifyClaims() []claim {
 		return missing("the Verifier's decisions")
 	}
 	all := []claim{
-		slower("Verifier: a repeated decision to the first", v.repeated, v.first, .1),
+		atMostTimes("Verifier: a repeated decision to the first", v.repeated, v.first, .1),
 		atMost("Verifier: allocations of a repeated decision", float64(v.repeatedAllocs), 1, ""),
 	}
 	if v.openssl > 0 {
-		all = append(all, slower("Verifier: the first decision to openssl's verification", v.first, v.openssl, 2))
+		all = append(all, atMostTimes("Verifier: the first decision to openssl's verification", v.first, v.openssl, 2))
 	}
 	for _, f := range v.forged {
-		all = append(all, slower("Verifier: a forged token ("+f.kind+") to a good one's first", f.took, v.first, 1))
+		all = append(all, atMostTimes("Verifier: a forged token ("+f.kind+") to a good one's first", f.took, v.first, 1))
 	}
 	return all
 }
@@ -120,8 +120,8 @@ func (r *results) issuingClaims() []claim {
 	}
 	return []claim{
 		atLeast("issuing to bare rsa.GenerateKey", i.served/i.bare, .8, " ×"),
-		slower("JWKS reads' p99 while issuing to idle", p99(i.setBusy), p99(i.setIdle), 3),
-		slower("management reads' p99 while issuing to idle", p99(i.keyBusy), p99(i.keyIdle), 3),
+		atMostTimes("JWKS reads' p99 while issuing to idle", p99(i.setBusy), p99(i.setIdle), 3),
+		atMostTimes("management reads' p99 while issuing to idle", p99(i.keyBusy), p99(i.keyIdle), 3),
 	}
 }
 
@@ -162,10 +162,10 @@ func (r *results) changeClaims() []claim {
 	a, b := small.changes, large.changes
 	bytes := func(x, y int64) float64 { return float64(y) / float64(max(x, 1)) }
 	return []claim{
-		slower("server: median time of a revocation"+n, percentile(b.revoke, .5), percentile(a.revoke, .5), 2),
+		atMostTimes("server: median time of a revocation"+n, percentile(b.revoke, .5), percentile(a.revoke, .5), 2),
 		atMost("server: bytes a revocation writes"+n, bytes(a.revokeBytes, b.revokeBytes), 2, " ×"),
 		atMost("server: bytes a revocation puts on disk"+n, bytes(a.revokeDisk, b.revokeDisk), 2, " ×"),
-		slower("server: median time of an issue"+n, percentile(b.issue, .5), percentile(a.issue, .5), 2),
+		atMostTimes("server: median time of an issue"+n, percentile(b.issue, .5), percentile(a.issue, .5), 2),
 		atMost("server: bytes an issue writes"+n, bytes(a.issueBytes, b.issueBytes), 2, " ×"),
 	}
 }

@@ -60,8 +60,7 @@ type Stream struct {
 	// heartbeat, in seconds. All readers from one address without a Key together get at most 500 heartbeats
 	// a second.
 	Heartbeat time.Duration
-	// The function Who identifies the reader that sends a request. If nil, all share one address, without a
-	// Key.
+	// Who returns the reader that sends a request. If nil, all share one address, without a Key.
 	Who func(*http.Request) StreamReader
 	// Limits bounds the concurrent readers.
 	Limits StreamLimits

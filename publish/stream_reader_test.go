@@ -99,7 +99,7 @@ func TestStreamOfAReaderThatLags(t *testing.T) {
 		})
 		e, ok := s.follow("?after=1").next()
 		if want := map[bool]string{true: "reset", false: "change"}[test.reset]; !ok || e.name != want {
-			t.Errorf("%d changes older, with a set of %d keys: %+v, want a %s", test.version-1, test.keys, e, want)
+			t.Errorf("a reader that lags by %d changes of a set of %d keys gets %+v, want a %s", test.version-1, test.keys, e, want)
 		}
 	}
 }

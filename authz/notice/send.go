@@ -109,8 +109,11 @@ func (n *notifier) due(ctx context.Context, workspace string, waiting *notice) (
 	case !isNoticeDue(&k, waiting.days, n.o.Now()):
 		return k, "", noticeVoid, nil
 	}
-	if known, err := n.isRecorded(ctx, &k, waiting.days); known || err != nil {
-		return k, "", noticeKnown, err
+	switch known, err := n.isRecorded(ctx, &k, waiting.days); {
+	case err != nil:
+		return k, "", noticeFailed, err
+	case known:
+		return k, "", noticeKnown, nil
 	}
 	w, err := n.o.Store.Workspace(ctx, workspace)
 	if err != nil {

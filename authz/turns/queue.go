@@ -119,7 +119,7 @@ func (q *Queue) join(asker Asker) (*waiter, error) {
 const (
 	OwnerFull  = "owner"  // the owner has as many waiters as allowed
 	CallerFull = "caller" // the caller has as many waiters as allowed
-	QueueFull  = "queue"  // the queue is full, and no lane is longer than the asker's
+	QueueFull  = "queue"  // the queue is full, and makeRoom evicts nobody for the asker
 )
 
 // full returns the reason why the asker can't wait, or "".

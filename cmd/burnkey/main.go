@@ -49,8 +49,8 @@ func run(ctx context.Context) int {
 	}
 }
 
-// report prints a command's error. Control characters are replaced, since parts of the error may come from a
-// server; tabs are kept for cobra's suggestions.
+// report prints a command's error. Control characters are replaced, since parts of the error can come from a
+// server. Each tab, by which cobra indents its suggestions, becomes two spaces.
 func report(w io.Writer, err error) {
 	for line := range strings.Lines("burnkey: " + err.Error() + "\n") {
 		fmt.Fprintln(w, plain(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "  ")))

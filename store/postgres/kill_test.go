@@ -38,7 +38,7 @@ func TestKilledWriterLosesNothingItAcknowledged(t *testing.T) {
 	checkLog(t, s)
 }
 
-// TestACrashedDatabaseLosesNothingItAcknowledged crashes the database while several processes write.
+// TestACrashedDatabaseLosesNothingItAcknowledged crashes the database during concurrent writes.
 func TestACrashedDatabaseLosesNothingItAcknowledged(t *testing.T) {
 	server := pgtest.Start(t, map[string]string{"fsync": "on"})
 	url := server.Database(t)

@@ -27,7 +27,7 @@ func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, 
 	if err != nil {
 		return nil, uuid.Nil, err
 	}
-	page, err := pickKeys(q, where.from(end), f)
+	page, err := pickKeys(q, where.downTo(end), f)
 	if err != nil || len(page.IDs) == 0 {
 		return []store.Key{}, page.Next(end), err
 	}
@@ -107,7 +107,7 @@ func (d *Dialect) Audit(q Query, workspace string, f store.AuditFilter) ([]store
 	if err != nil {
 		return nil, uuid.Nil, err
 	}
-	where = where.from(end)
+	where = where.downTo(end)
 	where.narrowAudit(f)
 	page, err := pickEntries(q, where, f)
 	if err != nil || len(page.IDs) == 0 {

@@ -56,8 +56,8 @@ func (w Where) clone() Where {
 	return w
 }
 
-// from excludes the rows after this id in a list (the highest id is first), unless the id is uuid.Nil.
-func (w Where) from(id uuid.UUID) Where {
+// downTo excludes the rows after this id in a list (the highest id is first), unless the id is uuid.Nil.
+func (w Where) downTo(id uuid.UUID) Where {
 	w = w.clone()
 	if id != uuid.Nil {
 		w.Add(`id >= %s`, w.ID(id))
