@@ -162,7 +162,11 @@ func TestArrowsCanFail(t *testing.T) {
 		{"a test's import outside a test", listing{"store/sqlite", []string{"store/storetest"}, nil}, "must not import store/storetest"},
 		{"upwards in a test", listing{"jwks", nil, []string{"store"}}, "jwks must not import store in its tests"},
 		{"HTTP in the domain", listing{"authz", []string{"net/http"}, nil}, "authz must not import net/http"},
-		{"HTTP below a forbidden path", listing{"authz", []string{"github.com/labstack/echo/v4"}, nil}, "must not import github.com/labstack/echo/v4"},
+		{
+			"HTTP below a forbidden path",
+			listing{"authz", []string{"github.com/labstack/echo/v4"}, nil},
+			"must not import github.com/labstack/echo/v4",
+		},
 		{"HTTP in the domain's tests", listing{"authz", nil, []string{"net/http/httptest"}}, "must not import net/http/httptest in its tests"},
 		{"unknown", listing{"util", nil, nil}, "add it to the table"},
 	} {

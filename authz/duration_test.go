@@ -11,7 +11,8 @@ import (
 func TestParseDuration(t *testing.T) {
 	const longest = math.MaxInt64 / time.Second * time.Second
 	for text, want := range map[string]time.Duration{
-		"0": 0, "0d": 0, "0s": 0, "3600": time.Hour, "90m": 90 * time.Minute, "720h": 720 * time.Hour, "30d": 720 * time.Hour, "1h30m": 90 * time.Minute,
+		"0": 0, "0d": 0, "0s": 0, "3600": time.Hour, "90m": 90 * time.Minute, "720h": 720 * time.Hour,
+		"30d": 720 * time.Hour, "1h30m": 90 * time.Minute,
 		"1.5h": 90 * time.Minute, "500ms": 500 * time.Millisecond, "-1h": -time.Hour, "-1": -time.Second, "-2d": -48 * time.Hour,
 		// Callers refuse durations beyond their own bounds.
 		"999999d": longest, "9999999999": longest, "99999999999999999999": longest, "9999999h": longest,

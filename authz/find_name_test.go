@@ -14,7 +14,8 @@ func TestNameIn(t *testing.T) {
 		"ID: " + strings.ToUpper(id): strings.ToUpper(id), "/keys/" + id + "/revoke?a": id,
 		kid: kid, `"kid":"` + kid + `",`: kid, `{"id":"` + id + `","kid":"` + kid + `"}`: id, id + " " + id: id,
 		strings.Join(strings.Split(id, ""), "\x00"): id,
-		"": "", "x": "", id + " " + other: "", id[1:]: "", id + "0": "", "{" + id[:35]: "", kid[1:]: "", kid + "a": "", kid + " " + kid[:42] + "E": "",
+		"": "", "x": "", id + " " + other: "", id[1:]: "", id + "0": "", "{" + id[:35]: "", kid[1:]: "", kid + "a": "",
+		kid + " " + kid[:42] + "E": "",
 	} {
 		if got, ok := authz.NameIn(text); got != want || ok != (want != "") {
 			t.Errorf("%q: %q, %v", text, got, ok)

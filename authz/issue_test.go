@@ -220,7 +220,11 @@ func TestIssueFailures(t *testing.T) {
 		spoil func(*server)
 		want  error
 	}{
-		{"no such workspace", func(s *server) { s.store.Hook("Workspace", func(context.Context) error { return authz.ErrNotFound }) }, authz.ErrNotFound},
+		{
+			"no such workspace",
+			func(s *server) { s.store.Hook("Workspace", func(context.Context) error { return authz.ErrNotFound }) },
+			authz.ErrNotFound,
+		},
 		{"the queue is full", func(s *server) { s.minter.err = authz.ErrBusy }, authz.ErrBusy},
 		{"the store can't tell the workspace", func(s *server) { s.store.Fail("Workspace") }, storetest.ErrBroken},
 		{"the store can't tell a repeat", func(s *server) { s.store.Fail("KeyByIdempotencyKey") }, storetest.ErrBroken},

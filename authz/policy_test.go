@@ -85,7 +85,10 @@ func TestPolicyInput(t *testing.T) {
 		{"any parent", "portal.frame_ancestors", portal(store.Portal{FrameAncestors: []string{"*"}})},
 		{"parents by a pattern", "portal.frame_ancestors", portal(store.Portal{FrameAncestors: []string{"https://*.example.com"}})},
 		{"a parent with a path", "portal.frame_ancestors", portal(store.Portal{FrameAncestors: []string{"https://example.com/"}})},
-		{"a directive in a parent", "portal.frame_ancestors", portal(store.Portal{FrameAncestors: []string{"https://example.com; script-src *"}})},
+		{
+			"a directive in a parent", "portal.frame_ancestors",
+			portal(store.Portal{FrameAncestors: []string{"https://example.com; script-src *"}}),
+		},
 		{"an OpenID provider", "", oidc(func(*store.OIDC) {})},
 		{"one on the server's machine", "portal.oidc.issuer", oidc(func(o *store.OIDC) { o.Issuer = "http://127.0.0.1:5556/dex" })},
 		{"one in the clear", "portal.oidc.issuer", oidc(func(o *store.OIDC) { o.Issuer = "http://login.example.com" })},

@@ -61,7 +61,10 @@ func TestAuthenticate(t *testing.T) {
 	}{
 		{"good", good, true, ""},
 		{"tied", home(authz.IssueRequest{Scopes: scopes, Claims: []byte(`{"workspace":"acme"}`)}), true, "acme"},
-		{"tied to a workspace that does not exist", home(authz.IssueRequest{Scopes: scopes, Claims: []byte(`{"workspace":"later"}`)}), true, "later"},
+		{
+			"tied to a workspace that does not exist",
+			home(authz.IssueRequest{Scopes: scopes, Claims: []byte(`{"workspace":"later"}`)}), true, "later",
+		},
 		{"with claims of its own", issued(iss, `,"team":"a","nested":{"workspace":1}`), true, ""},
 		{"of another public URL", issued("http://old.example.net:8080/v1/auth/oauth/burnkey", ""), true, ""},
 		{"without end", issued(iss, ""), true, ""},

@@ -23,7 +23,8 @@ func TestE2ECLIAudit(t *testing.T) {
 		t.Errorf("the table:\n%s", strings.Join(table, "\n"))
 	}
 	for flags, n := range map[string]int{
-		"--key-id " + one.ID: 2, "--owner " + two.Owner: 3, "--owner nobody": 0, "--action key.issue": 2, "--result refused": 0, "--actor nobody": 0,
+		"--key-id " + one.ID: 2, "--owner " + two.Owner: 3, "--owner nobody": 0, "--action key.issue": 2,
+		"--result refused": 0, "--actor nobody": 0,
 		"--since 2020-01-01": 4, "--since 1h": 4, "--until 2020-01-01T00:00:00+01:00": 0, "--until 1h": 0, "--limit 0": 4,
 	} {
 		var found struct{ Entries []struct{ ID, Action string } }

@@ -35,13 +35,15 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	c.ok("workspace", "create", "acme", "--audience", "acme,acme-test")
 	says(t, c.ok("workspace", "show", "acme"), "offered scopes       any", "longest lifetime     3650d (the default)",
 		"default lifetime     90d (the default)",
-		"keys per owner       any number", "webhook              none", "display name         acme (the name)", "OIDC issuer          none", "never-expiring keys  allowed",
+		"keys per owner       any number", "webhook              none", "display name         acme (the name)",
+		"OIDC issuer          none", "never-expiring keys  allowed",
 		"use of keys          no gateway reports it")
 	logo, content := smallPicture(t)
 	update := func(flags ...string) []string { return append([]string{"workspace", "update", "acme"}, flags...) }
 	var got settings
 	c.json(&got, update("--name", "Acme", "--scope", "maps:read=Look at maps, all of them", "--scope", "maps:write", "--max-expires-in", "30d",
-		"--default-expires-in", "90m", "--keys-per-owner", "20", "--portal-never-expires=true", "--default-audience", "acme-test", "--webhook", "https://hooks.example/x",
+		"--default-expires-in", "90m", "--keys-per-owner", "20", "--portal-never-expires=true", "--default-audience",
+		"acme-test", "--webhook", "https://hooks.example/x",
 		"--display-name", "Acme Maps", "--base-url", "https://api.example", "--accent", "#0a7b3c", "--logo", logo,
 		"--frame-ancestor", "https://a.example,https://b.example", "--oidc-issuer", "https://login.example", "--oidc-client-id", "burnkey",
 		"--oidc-owner-claim", "customer_id", "--oidc-operator-claim", "groups", "--oidc-operator-value", "ops")...)
@@ -63,7 +65,8 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 	got = settings{}
 	c.json(&got, update("--name", "", "--allow-never-expires=false", "--scope", "", "--max-expires-in", "", "--default-expires-in",
 		"", "--keys-per-owner", "", "--portal-never-expires=",
-		"--default-audience", "", "--audience", "", "--webhook", "", "--display-name", "", "--base-url", "", "--accent", "", "--logo", "", "--frame-ancestor", "",
+		"--default-audience", "", "--audience", "", "--webhook", "", "--display-name", "", "--base-url", "", "--accent", "",
+		"--logo", "", "--frame-ancestor", "",
 		"--oidc-issuer", "")...)
 	isSettings(t, got, `{"Name":"acme","Audiences":["acme"],"allow_never_expires":false,"Policy":{},"Portal":{}}`)
 	before := c.ok("workspace", "show", "acme", "-o", "json")

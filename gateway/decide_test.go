@@ -45,9 +45,23 @@ func TestDecideRefuses(t *testing.T) {
 		{"another server", []string{"Bearer " + own().Token(payload("acme", "auth.example", "auth.other"))}, 401, issuer},
 		{"acme's key says beta", []string{"Bearer " + own().Token(payload("beta"))}, 401, unknown},
 		{"beta's key says acme", []string{"Bearer " + other().Token(payload("acme"))}, 401, unknown},
-		{"iss twice", []string{"Bearer " + own().Token(payload("acme", `"sub"`, `"iss":"`+gatewaytest.PublicURL+jwks.IssuerPath+`beta","sub"`))}, 401, malformed},
-		{"rubbish after an iss that is not the first", []string{"Bearer " + newPair().Token(payload("acme", `{"iss"`, `{"a":"b","iss"`, `"iat":1`, `"iat":oops`))}, 401, unknown},
-		{"an iss far from the start", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":"`+strings.Repeat("b", lookMax)+`","iss"`))}, 401, malformed},
+		{
+			"iss twice",
+			[]string{"Bearer " + own().Token(payload("acme", `"sub"`, `"iss":"`+gatewaytest.PublicURL+jwks.IssuerPath+`beta","sub"`))},
+			401, malformed,
+		},
+		{
+			"rubbish after an iss that is not the first",
+			[]string{"Bearer " + newPair().Token(payload("acme", `{"iss"`, `{"a":"b","iss"`, `"iat":1`, `"iat":oops`))},
+			401,
+			unknown,
+		},
+		{
+			"an iss far from the start",
+			[]string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":"`+strings.Repeat("b", lookMax)+`","iss"`))},
+			401,
+			malformed,
+		},
 		{"an iss after an array", []string{"Bearer " + own().Token(payload("acme", `{"iss"`, `{"a":[],"iss"`))}, 401, malformed},
 		{"an iss that is no text", []string{"Bearer " + own().Token(payload("acme", `{"iss":`, `{"iss":1,"x":`))}, 401, malformed},
 		{"no object", []string{"Bearer " + own().Token(`"iss"`)}, 401, malformed},
@@ -154,7 +168,10 @@ func TestRequirements(t *testing.T) {
 		{`{}`, 200, ""},
 		{`{"scopes":"maps:read"}`, 200, ""},
 		{`{"scopes":" tiles:read  maps:read "}`, 200, ""},
-		{`{"scopes":"maps:read maps:write"}`, 403, `error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read maps:write"`},
+		{
+			`{"scopes":"maps:read maps:write"}`, 403,
+			`error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read maps:write"`,
+		},
 		{`{"scopes":"maps"}`, 403, "insufficient_scope"},
 		{`{"scopes":"MAPS:READ"}`, 403, "insufficient_scope"},
 		{`{"scopes":"maps:read,tiles:read"}`, 500, ""},
@@ -196,7 +213,8 @@ func TestRequirements(t *testing.T) {
 	}
 	text := log.String()
 	for _, fault := range []string{
-		"scope is unknown; must be audience, scopes or workspace", "audiences is unknown", "scopes contains a comma", "scopes is empty", "audience is empty",
+		"scope is unknown; must be audience, scopes or workspace", "audiences is unknown", "scopes contains a comma",
+		"scopes is empty", "audience is empty",
 		"workspace contains a comma", "host=api.example.com path=/v1/tiles\n",
 	} {
 		if !strings.Contains(text, fault) {

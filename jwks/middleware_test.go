@@ -73,10 +73,24 @@ func TestMiddleware(t *testing.T) {
 		{"padding", []string{"Bearer " + token + "="}, 401, invalid("The token is malformed.")},
 		{"opaque", []string{"Bearer ~a+b/c_d.e-f=="}, 401, invalid("The token is malformed.")},
 		{"unknown", []string{"Bearer " + otherPair().token(scopedPayload)}, 401, invalid("The token was revoked, or is from another issuer.")},
-		{"signature", []string{"Bearer " + withSignature(token, make([]byte, ModulusLen))}, 401, invalid("The signature of the token does not fit.")},
+		{
+			"signature",
+			[]string{"Bearer " + withSignature(token, make([]byte, ModulusLen))},
+			401,
+			invalid("The signature of the token does not fit."),
+		},
 		{"claims", []string{"Bearer " + ownPair().token("{}")}, 401, invalid("The token is malformed.")},
-		{"issuer", []string{"Bearer " + ownPair().token(strings.Replace(scopedPayload, "/i", "/j", 1))}, 401, invalid("The token is from another issuer.")},
-		{"expired", []string{"Bearer " + ownPair().token(strings.Replace(scopedPayload, `"iat":1`, `"iat":1,"exp":2`, 1))}, 401, invalid("The token has expired.")},
+		{
+			"issuer",
+			[]string{"Bearer " + ownPair().token(strings.Replace(scopedPayload, "/i", "/j", 1))},
+			401,
+			invalid("The token is from another issuer."),
+		},
+		{
+			"expired",
+			[]string{"Bearer " + ownPair().token(strings.Replace(scopedPayload, `"iat":1`, `"iat":1,"exp":2`, 1))},
+			401, invalid("The token has expired."),
+		},
 	} {
 		w, subject := pass(m, "GET", test.headers...)
 		if w.Code != test.status || w.Header().Get("WWW-Authenticate") != test.challenge {

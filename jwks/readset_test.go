@@ -36,14 +36,19 @@ func agrees(tb testing.TB, text []byte) {
 func TestReadSetAgreesWithParseSet(t *testing.T) {
 	key := jwkOf(rfcKey(t))
 	for _, text := range []string{
-		``, ` `, `null`, `[]`, `""`, `1`, `{`, `}`, `{}`, `{}{}`, `{"keys"}`, `{"keys":}`, `{"keys":null}`, `{"keys":{}}`, `{"keys":[}`, `{"keys":[`,
+		``, ` `, `null`, `[]`, `""`, `1`, `{`, `}`, `{}`, `{}{}`, `{"keys"}`, `{"keys":}`, `{"keys":null}`, `{"keys":{}}`,
+		`{"keys":[}`, `{"keys":[`,
 		`{"keys":[]`, `{"keys":[]}`, ` { "keys" : [ ] } `, `{"keys":[]}x`, `{"keys":[]} {}`, `{"keys":[],}`, `{"keys":[,]}`, `{,"keys":[]}`,
-		`{"keys":[],"keys":[]}`, `{"keys":[],"\u006beys":[]}`, `{"\u006beys":[]}`, `{"Keys":[]}`, `{"x":1,"keys":[],"y":{"z":[1,2]}}`, `{"x":1,"x":1,"keys":[]}`,
-		`{"x":{"y":1,"y":1},"keys":[]}`, `{"x":tru,"keys":[]}`, `{"x":"` + "\xff" + `","keys":[]}`, "\ufeff" + `{"keys":[]}`, `{"keys":[null]}`, `{"keys":[1,2]}`,
-		`{"keys":[{}]}`, `{"keys":[[]]}`, `{"keys":[` + key + `]}`, `{"keys":[` + key + `,]}`, `{"keys":[` + key + `,` + key + `]}`, `{"keys":[` + key + key + `]}`,
+		`{"keys":[],"keys":[]}`, `{"keys":[],"\u006beys":[]}`, `{"\u006beys":[]}`, `{"Keys":[]}`,
+		`{"x":1,"keys":[],"y":{"z":[1,2]}}`, `{"x":1,"x":1,"keys":[]}`,
+		`{"x":{"y":1,"y":1},"keys":[]}`, `{"x":tru,"keys":[]}`, `{"x":"` + "\xff" + `","keys":[]}`,
+		"\ufeff" + `{"keys":[]}`, `{"keys":[null]}`, `{"keys":[1,2]}`,
+		`{"keys":[{}]}`, `{"keys":[[]]}`, `{"keys":[` + key + `]}`, `{"keys":[` + key + `,]}`,
+		`{"keys":[` + key + `,` + key + `]}`, `{"keys":[` + key + key + `]}`,
 		`{"keys":["` + key + `"]}`, `{"keys":[{"n":"` + rfcModulus + `","e":"AQAB","kty":"RSA"}]}`, `{"keys":[ ` + key + "\n,\t" + key + ` ] }`,
 		strings.ReplaceAll(`{"keys":[`+key+`]}`, `,`, ` ,`), `{"keys":[` + strings.Replace(key, `"AQAB"`, `"AQAB","x5c":[]`, 1) + `]}`,
-		`{"keys":[` + strings.Replace(key, `"alg":"RS256"`, `"alg":"RS512"`, 1) + `]}`, `{"keys":[` + strings.Replace(key, rfcKID, respell(rfcKID), 1) + `]}`,
+		`{"keys":[` + strings.Replace(key, `"alg":"RS256"`, `"alg":"RS512"`, 1) + `]}`,
+		`{"keys":[` + strings.Replace(key, rfcKID, respell(rfcKID), 1) + `]}`,
 		`{"keys":[` + strings.Replace(key, rfcKID, strings.Repeat("A", KIDTextLen), 1) + `]}`,
 	} {
 		agrees(t, []byte(text))

@@ -131,8 +131,10 @@ func texts(schema map[string]any) []string {
 	}
 	all := []string{
 		"", "A", "-a", "a-", "0", "a b", " ", `a"b`, `a\b`, "a!~", "é", "日本", "a\x00b", "a\nb", "a\tb", "a\x7fb", "a\u0080b",
-		"a\u009fb", "a\u00a0b", "a\u2028b", "a\u2029b", "a\u200bb", "\ufeffa", "a\u202eb", "a\u202fb", "a\u2066b", "a\u2069", "\u200fa", "a\u200db",
-		"a\u061cb", "a\u00adb", "\u3164", "a\ufffbb", "a\ufffcb", "a\ufe0f", "a\U000e0041b", "a\U000e0100b", "a\U000e0fffb", "a\U000e1000b", "😀", "a_b", "a.b",
+		"a\u009fb", "a\u00a0b", "a\u2028b", "a\u2029b", "a\u200bb", "\ufeffa", "a\u202eb", "a\u202fb", "a\u2066b",
+		"a\u2069", "\u200fa", "a\u200db",
+		"a\u061cb", "a\u00adb", "\u3164", "a\ufffbb", "a\ufffcb", "a\ufe0f", "a\U000e0041b", "a\U000e0100b", "a\U000e0fffb",
+		"a\U000e1000b", "😀", "a_b", "a.b",
 	}
 	for _, limit := range []string{"minLength", "maxLength"} {
 		if n, ok := schema[limit].(float64); ok {

@@ -39,7 +39,8 @@ func TestRotateDefaultsAndRefusals(t *testing.T) {
 	old := s.issue("acme", map[string]any{})
 	path := keysPath + "/" + old.id
 	for body, field := range map[string]string{
-		`{"grace":"tomorrow"}`: "grace", `{"grace":"-1h"}`: "grace", `{"grace":"2161h"}`: "grace", `{"grace":24}`: "grace", `{"graze":"1h"}`: "graze",
+		`{"grace":"tomorrow"}`: "grace", `{"grace":"-1h"}`: "grace", `{"grace":"2161h"}`: "grace", `{"grace":24}`: "grace",
+		`{"graze":"1h"}`: "graze",
 	} {
 		if p := s.do("POST", path+"/rotate", body).want(422).problem(); !p.names(field) {
 			t.Errorf("%s blames %v", body, p.Errors)

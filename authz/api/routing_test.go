@@ -98,7 +98,10 @@ func TestLog(t *testing.T) {
 		{"DELETE", keysPath + "/" + token, nil, line{Method: "DELETE", Route: one, Workspace: "acme", Status: 404}},
 		{"GET", keysPath + "?q=" + token, nil, line{Method: "GET", Route: "/v1/workspaces/:ws/keys", Workspace: "acme", Status: 422}},
 		{"GET", "/v1/workspaces/" + token, nil, line{Method: "GET", Route: "/v1/workspaces/:ws", Status: 422}},
-		{"GET", issuerPrefix + token + "/.well-known/jwks.json", nil, line{Method: "GET", Route: "/v1/auth/oauth/:ws/.well-known/jwks.json", Status: 404}},
+		{
+			"GET", issuerPrefix + token + "/.well-known/jwks.json", nil,
+			line{Method: "GET", Route: "/v1/auth/oauth/:ws/.well-known/jwks.json", Status: 404},
+		},
 		{"GET", jwksPath + "?kid=" + token, nil, line{
 			Method: "GET", Route: "/v1/auth/oauth/:ws/.well-known/jwks.json",
 			Workspace: "acme", Status: 200,

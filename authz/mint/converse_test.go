@@ -46,7 +46,11 @@ func TestConverseBelievesNoLie(t *testing.T) {
 		{"another payload", payload, [][]byte{modulus, signature(t, mine.token(other))}, false},
 		{"the same except white space", payload, [][]byte{modulus, signature(t, mine.token(`{"sub": "one"}`))}, false},
 		{"another key", payload, [][]byte{foreign.key.Modulus(), good}, false},
-		{"signed by another key", payload, [][]byte{modulus, signature(t, foreign.sign(`{"alg":"RS256","kid":"`+kid+`","typ":"JWT"}`, payload))}, false},
+		{
+			"signed by another key", payload,
+			[][]byte{modulus, signature(t, foreign.sign(`{"alg":"RS256","kid":"`+kid+`","typ":"JWT"}`, payload))},
+			false,
+		},
 		{"another header", payload, [][]byte{modulus, signature(t, mine.sign(`{"alg":"RS256","typ":"JWT","kid":"`+kid+`"}`, payload))}, false},
 		{"a cut signature", payload, [][]byte{modulus, good[:burn.SignatureLen-1]}, false},
 		{"no signature", payload, [][]byte{modulus}, false},

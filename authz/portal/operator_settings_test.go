@@ -50,8 +50,9 @@ func (p *page) forms() (policy, look url.Values) {
 	}
 	csrf := p.hidden("csrf")
 	policy = url.Values{
-		"csrf": {csrf}, "version": {versions[0][1]}, "scopes": {p.value("scopes")}, "default": {p.value("default")}, "default_unit": {units[0][1]},
-		"max": {p.value("max")}, "max_unit": {units[1][1]}, "perowner": {p.value("perowner")},
+		"csrf": {csrf}, "version": {versions[0][1]}, "scopes": {p.value("scopes")}, "default": {p.value("default")},
+		"default_unit": {units[0][1]},
+		"max":          {p.value("max")}, "max_unit": {units[1][1]}, "perowner": {p.value("perowner")},
 	}
 	if p.value("never") == "true" {
 		policy.Set("never", "yes")
@@ -151,7 +152,8 @@ func TestSavePolicy(t *testing.T) {
 	p = v.get(to).want(200).has("Key policy saved.")
 	shown, _ := p.forms()
 	for name, value := range map[string]string{
-		"scopes": "maps:read Look at maps\nmaps:write", "default": "30", "default_unit": "minutes", "max": "36", "max_unit": "hours", "perowner": "7", "never": "",
+		"scopes": "maps:read Look at maps\nmaps:write", "default": "30", "default_unit": "minutes", "max": "36",
+		"max_unit": "hours", "perowner": "7", "never": "",
 	} {
 		if shown.Get(name) != value {
 			t.Errorf("%s shows %q", name, shown.Get(name))
@@ -332,7 +334,8 @@ func TestLookFaults(t *testing.T) {
 		}
 	}
 	for name, logo := range map[string][]byte{
-		"no picture": []byte("<svg/>"), "half a picture": logoOf(t, 64)[:20], "too large a one": logoOf(t, 300), "a huge one": bytes.Repeat([]byte{1}, 3<<20),
+		"no picture": []byte("<svg/>"), "half a picture": logoOf(t, 64)[:20], "too large a one": logoOf(t, 300),
+		"a huge one": bytes.Repeat([]byte{1}, 3<<20),
 	} {
 		p := v.upload(settingsPath+"/look", good, logo).want(422).has("Choose a PNG file of at most 64 KiB")
 		if !strings.Contains(p.body, `id="logo-fault"`) {

@@ -32,7 +32,8 @@ func TestLastUsed(t *testing.T) {
 	owner, operator := s.owner("acme", "cust_1"), s.operator("acme")
 	anyKey := func(k store.Key) string { return "/portal/acme/operator/keys/" + k.ID.String() }
 	for path, v := range map[string]*visitor{
-		"/portal/acme/keys": owner, keyPath(k): owner, "/portal/acme/operator/keys": operator, anyKey(k): operator, many + "?owner=cust_1": operator,
+		"/portal/acme/keys": owner, keyPath(k): owner, "/portal/acme/operator/keys": operator, anyKey(k): operator,
+		many + "?owner=cust_1": operator,
 	} {
 		v.get(path).want(200).hasNot("Last used", "No use recorded")
 	}

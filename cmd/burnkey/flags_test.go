@@ -14,7 +14,8 @@ import (
 
 // samples are valid values for each type of flag, other than the defaults.
 var samples = map[string]string{
-	"string": "x", "int": "7", "bool": "true", "duration": "7s", "stringSlice": "x,y", "stringArray": "x", "DURATION": "7m", "TIME": "2026-01-31",
+	"string": "x", "int": "7", "bool": "true", "duration": "7s", "stringSlice": "x,y", "stringArray": "x",
+	"DURATION": "7m", "TIME": "2026-01-31",
 	"FILE": "main.go",
 }
 
@@ -118,8 +119,9 @@ func TestSpan(t *testing.T) {
 
 func TestMoment(t *testing.T) {
 	for text, want := range map[string]string{
-		"2026-01-31T12:00:00Z": "2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+01:00": "2026-01-31T11:00:00.5Z", "2026-01-31": "2026-01-31T00:00:00Z",
-		"": "", "2026-1-31": "", "2026-02-30": "", "2026-01-31 12:00": "", "yesterday": "", "-1d": "",
+		"2026-01-31T12:00:00Z": "2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+01:00": "2026-01-31T11:00:00.5Z",
+		"2026-01-31": "2026-01-31T00:00:00Z",
+		"":           "", "2026-1-31": "", "2026-02-30": "", "2026-01-31 12:00": "", "yesterday": "", "-1d": "",
 	} {
 		m := moment{text: "before"}
 		err := m.Set(text)

@@ -32,8 +32,9 @@ func TestReadKeyFile(t *testing.T) {
 	token := anyToken()
 	for name, text := range map[string]string{
 		"the token alone": token, "a line": token + "\n", "CRLF": token + "\r\n", "a byte order mark": "\ufeff" + token + "\r\n",
-		"blank lines": "\n\n  " + token + "\n\n", "a variable": "BURNKEY_KEY=" + token + "\n", "an export": "export BURNKEY_KEY='" + token + "'\n",
-		"a header": "Authorization: Bearer " + token + "\n", "what issued it": `{"id":"x","token":"` + token + `"}`,
+		"blank lines": "\n\n  " + token + "\n\n", "a variable": "BURNKEY_KEY=" + token + "\n",
+		"an export": "export BURNKEY_KEY='" + token + "'\n",
+		"a header":  "Authorization: Bearer " + token + "\n", "what issued it": `{"id":"x","token":"` + token + `"}`,
 	} {
 		if got, err := readKeyFile("--key-file", leave(t, filepath.Join(t.TempDir(), "key"), text, 0o600)); err != nil || got != token {
 			t.Errorf("%s: %v", name, err)

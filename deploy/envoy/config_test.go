@@ -32,7 +32,8 @@ func TestValidateNamesTheFlag(t *testing.T) {
 	}{
 		{"server", func(c *envoy.Config, s string) { c.Server = s }, []string{
 			"", "127.0.0.1:8080", "ftp://x", "http://", "http://u:p@x", "http://x?a=1", "http://x?", "http://x#a", "http://x#",
-			"http://x:0", "http://x:99999", "http://a_b", "http://x y", "http://-x", "http://x/a b\"\n", "http://x/a b", "http://x/\"", "http://[fe80::1%25eth0]",
+			"http://x:0", "http://x:99999", "http://a_b", "http://x y", "http://-x", "http://x/a b\"\n", "http://x/a b",
+			"http://x/\"", "http://[fe80::1%25eth0]",
 		}},
 		{"public-url", func(c *envoy.Config, s string) { c.PublicURL = s }, []string{"x", "https://x/?q", "javascript:x"}},
 		{"workspace", func(c *envoy.Config, s string) { c.Workspaces = []string{"ok", s} }, []string{
@@ -41,9 +42,15 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{"cache", func(c *envoy.Config, s string) { c.Cache, _ = time.ParseDuration(s) }, []string{
 			"500ms", "1500ms", "-1s", "1h0m1s", "1ns", "5s1ns",
 		}},
-		{"listen", func(c *envoy.Config, s string) { c.Listen = s }, []string{"10000", "localhost:1", ":1", "1.2.3.4:0", "1.2.3.4:x", "1.2.3.4:70000", "::1:1"}},
+		{
+			"listen", func(c *envoy.Config, s string) { c.Listen = s },
+			[]string{"10000", "localhost:1", ":1", "1.2.3.4:0", "1.2.3.4:x", "1.2.3.4:70000", "::1:1"},
+		},
 		{"admin", func(c *envoy.Config, s string) { c.Admin = s }, []string{"localhost:1", ":9901"}},
-		{"upstream", func(c *envoy.Config, s string) { c.Upstream = s }, []string{"x", "a b:1", "http://x:1", "x:0", "x_y:1", `x":1`, long + ":1"}},
+		{
+			"upstream", func(c *envoy.Config, s string) { c.Upstream = s },
+			[]string{"x", "a b:1", "http://x:1", "x:0", "x_y:1", `x":1`, long + ":1"},
+		},
 		{"audience", func(c *envoy.Config, s string) { c.Audiences = []string{s} }, []string{"", "a b", "a,b", "a\n", strings.Repeat("a", 256)}},
 		{"ca-file", func(c *envoy.Config, s string) { c.CAFile = s }, []string{"ca.pem"}},
 		{"service-name", func(c *envoy.Config, s string) { c.ServiceName = s }, []string{"a b", "https://x"}},

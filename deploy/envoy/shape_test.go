@@ -120,7 +120,8 @@ func TestShapeOfAnyBearer(t *testing.T) {
 	good := strings.TrimPrefix(shaped(strings.Repeat("x", 43), randomBytes(t, 256)), "Bearer ")
 	for before, want := range map[string]bool{
 		"Bearer ": true, "bearer ": true, "BEARER ": true, "bEaReR   ": true,
-		"": false, " Bearer ": false, "Bearer": false, "Bearer\t": false, "Bearer \t": false, "Basic ": false, "Bearerx ": false, "Bearer Bearer ": false,
+		"": false, " Bearer ": false, "Bearer": false, "Bearer\t": false, "Bearer \t": false, "Basic ": false,
+		"Bearerx ": false, "Bearer Bearer ": false,
 		"Be\u0430rer ": false, "Bearer\u00a0": false, "Bearer x,Bearer ": false,
 	} {
 		if got := anyShape.MatchString(before + good); got != want {

@@ -34,8 +34,18 @@ func TestCheckRefuses(t *testing.T) {
 		{"expired", expired, nil, 401, 16, invalid},
 		{"audience", acme, map[string]string{"audience": "y"}, 401, 16, invalid},
 		{"workspace", acme, map[string]string{"workspace": "beta"}, 401, 16, invalid},
-		{"scope", acme, map[string]string{"scopes": "maps:read admin"}, 403, 7, `Bearer realm="api", error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read admin"`},
-		{"scope", acme, map[string]string{"scopes": "root"}, 403, 7, `Bearer realm="api", error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="root"`},
+		{
+			"scope", acme,
+			map[string]string{"scopes": "maps:read admin"},
+			403, 7,
+			`Bearer realm="api", error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read admin"`,
+		},
+		{
+			"scope", acme,
+			map[string]string{"scopes": "root"},
+			403, 7,
+			`Bearer realm="api", error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="root"`,
+		},
 		{"configuration", acme, map[string]string{"scope": "admin"}, 500, 13, ""},
 	} {
 		in := func(method string) *authv3.CheckRequest {

@@ -307,7 +307,8 @@ func TestEnvoyVirtualHost(t *testing.T) {
 	s, _ := follow(t, nil)
 	addr, _ := listenFor(t, s, "127.0.0.1:0")
 	f := envoyBefore(t, addr, perRoute(t, map[string]string{
-		"/scoped": "check_settings: {context_extensions: {scopes: maps:read}}", "/beta": "check_settings: {context_extensions: {workspace: beta}}",
+		"/scoped": "check_settings: {context_extensions: {scopes: maps:read}}",
+		"/beta":   "check_settings: {context_extensions: {workspace: beta}}",
 	}), replaceOnce(t, "              domains: [\"*\"]\n", `              domains: ["*"]
               typed_per_filter_config:
                 envoy.filters.http.ext_authz:
@@ -434,7 +435,8 @@ func TestEnvoyLogsMetadata(t *testing.T) {
 		return err == nil && strings.Count(text, "\n") >= 2
 	})
 	for _, want := range []string{
-		`"owner":"cust_1"`, `"key_id":"key-1"`, `"workspace":"acme"`, `"scopes":"maps:read tiles:read"`, `"refused":"unknown"`, "owner=cust_1\n", "owner=-\n",
+		`"owner":"cust_1"`, `"key_id":"key-1"`, `"workspace":"acme"`, `"scopes":"maps:read tiles:read"`,
+		`"refused":"unknown"`, "owner=cust_1\n", "owner=-\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not in the access log:\n%s", want, text)
