@@ -126,7 +126,7 @@ func (r *running) endSessions(ctx context.Context, over func(*store.Session) boo
 	}
 }
 
-// endKeys ends the calls of management keys that are not in the set.
+// endKeys ends the calls made with management keys that are not in the set.
 func (r *running) endKeys(set *publish.Set) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

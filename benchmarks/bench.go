@@ -81,7 +81,7 @@ type database struct {
 	keys int
 }
 
-// newDatabase starts a server to create a database with an admin key and a workspace.
+// newDatabase creates a database that has an admin key and a workspace, by starting a server on it.
 func (b *bench) newDatabase(ctx context.Context, name string) (*database, error) {
 	dir := filepath.Join(b.loading, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {

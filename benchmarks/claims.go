@@ -14,7 +14,8 @@ type claim struct {
 	holds      bool
 }
 
-// propagationCount is the number of issues and revocations that the promise on propagation covers.
+// propagationCount is the number of changes (keys issued and keys revoked) for which the promised propagation
+// time must hold.
 const propagationCount = 300
 
 // atMost returns a claim with an upper limit, atLeast one with a lower limit.

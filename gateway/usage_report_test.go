@@ -37,7 +37,7 @@ func reportHourly(o *Options) {
 	o.UsageEvery, o.UsageKey = MaxUsageEvery, keyOf(gatewaytest.ManagementKey)
 }
 
-// reporting runs a Gateway that reports the uses of acme and beta every second of its clock.
+// reporting runs a Gateway that reports the usage of acme and beta once per second of its fake clock.
 func reporting(t *testing.T, o *gatewaytest.Origin, edit func(*Options)) (*Gateway, func()) {
 	t.Helper()
 	with := options(o, "acme", "beta")
@@ -252,7 +252,8 @@ func TestUsesLostAtTheEnd(t *testing.T) {
 	}
 }
 
-// Many keys take several reports. No use is lost, even if keys are used between the reports.
+// If too many keys were used for one report, the Gateway sends several. No use is lost, even if keys are used
+// between the reports.
 func TestManyUses(t *testing.T) {
 	o := twoWorkspaces(t)
 	g, stop := reporting(t, o, nil)

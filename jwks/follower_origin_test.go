@@ -224,7 +224,7 @@ func wantSame(tb testing.TB, f *Follower, o *origin) {
 	})
 }
 
-// setOf returns the set that f shows, or nil before the first set.
+// setOf returns the current set of f, or nil before the first set.
 func setOf(tb testing.TB, f *Follower) *publish.Set {
 	tb.Helper()
 	version, keys, count := f.Keys()

@@ -76,7 +76,7 @@ func encode(s string) string { return testkit.Encode(s) }
 
 func headerOf(kid KID) string { return headerHead + kid.String() + headerTail }
 
-// sign makes a token from any header and payload.
+// sign makes a token from an arbitrary header and payload.
 func (p pair) sign(header, payload string) string { return testkit.Sign(p.private, header, payload) }
 
 func (p pair) signature(signed string) []byte {

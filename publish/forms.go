@@ -14,8 +14,8 @@ import (
 // entryLen is the length of a JWK followed by a comma.
 const entryLen = jwks.JWKLen + 1
 
-// forms are the rendered forms of a leaf. Each form is rendered at its first request after a change, and
-// not for every request.
+// forms are the rendered forms of a leaf. After a change, each form is rendered on the first request for it and
+// then kept.
 type forms struct {
 	text     atomic.Pointer[[]byte] // the keys as entries, perhaps a part of whole.text
 	gzipOnce sync.Once

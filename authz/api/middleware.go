@@ -95,7 +95,7 @@ func (a *api) observe(m *metrics, route func(echo.Context) (route, workspace str
 
 func routed(c echo.Context) (route, workspace string) { return cmp.Or(c.Path(), "none"), c.Param("ws") }
 
-// note counts, times and logs a request that was answered.
+// note records an answered request in the metrics and in the log.
 func (a *api) note(m *metrics, c echo.Context, v *visit, route, workspace string) {
 	r, answer, took := c.Request(), c.Response(), time.Since(v.start)
 	method := methodLabel(r.Method)

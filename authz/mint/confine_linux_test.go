@@ -185,7 +185,7 @@ func TestSealEach(t *testing.T) {
 	}
 }
 
-// allowCoreDumps raises the limit that child processes inherit to its maximum.
+// allowCoreDumps raises the soft limit on core dumps, which child processes inherit, to the hard limit.
 func allowCoreDumps(t *testing.T) {
 	t.Helper()
 	var old unix.Rlimit

@@ -41,8 +41,8 @@ type Minted struct {
 
 // Options of a Minter. A zero value means the default.
 type Options struct {
-	// Workers is the number of minting processes at a time. Default: the number of CPUs. A key takes about
-	// 100 ms of one CPU.
+	// Workers is the maximum number of concurrent minting processes. Default: the number of CPUs. A key takes
+	// about 100 ms of one CPU.
 	Workers int
 	// Queue is the maximum of waiting requests: a quarter of it per owner, half per caller. Default 256.
 	Queue int

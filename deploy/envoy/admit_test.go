@@ -172,7 +172,7 @@ var bytesWithSlash = func() []byte {
 	return b
 }()
 
-// nonCanonical returns another last character for a token. With this character, the signature decodes to the
+// nonCanonical returns a different last character for the token, with which the signature still decodes to the
 // same bytes.
 func nonCanonical(t testing.TB, token string) string {
 	t.Helper()

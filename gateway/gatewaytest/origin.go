@@ -25,8 +25,8 @@ const (
 	ManagementKey = "the-management-key"
 )
 
-// An Origin is a server to follow, with the real Handler and Stream of any number of workspaces and a list of
-// the workspaces.
+// An Origin is a test server for followers. It serves the real Handler and Stream for any number of workspaces,
+// and a list of the workspaces.
 type Origin struct {
 	*httptest.Server
 	PageSize int // workspaces on a page of the list

@@ -18,10 +18,10 @@ import (
 const (
 	// raise raises a workspace's version. $2 is the fingerprint of the kids that the version adds or removes.
 	raise = `UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # $2::bit(256) WHERE id = $1`
-	// removeKey revokes a key at the time $12. It comes after raise in one transaction, as a statement of its
-	// own, because it must see what was committed while raise waited for the lock. If the key's successor is no
-	// longer $13, as it was read, or the JWK is missing, the change's kid is NULL: the column refuses this, and
-	// nothing is stored.
+	// removeKey revokes a key; $12 is the time. It is a statement of its own, after the statement raise in the
+	// same transaction, so that it sees what was committed while raise waited for the lock. If the key's
+	// successor is no longer $13, or if the JWK is missing, the statement computes NULL as the kid of the
+	// change. The column does not allow NULL, so nothing is stored.
 	removeKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), removed AS (

@@ -45,8 +45,8 @@ func schema(t *testing.T, path string, version int64) (exec func(query string, a
 	}
 }
 
-// firstSchema creates a database of the first release and a workspace with a tombstone and three keys: active,
-// expired and revoked.
+// firstSchema creates a database with the schema of the first release, a workspace, its tombstone, and three
+// keys: active, expired and revoked.
 func firstSchema(t *testing.T, path string) []store.Key {
 	t.Helper()
 	exec := schema(t, path, 1)
