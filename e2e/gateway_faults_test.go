@@ -2,12 +2,14 @@ package e2e_test
 
 import (
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +28,15 @@ func (a *asked) unready(words ...string) {
 	says(a.t, text, words...)
 }
 
+// logs waits until the gateway's log contains every word. A line can follow the event it reports.
+func (a *asked) logs(words ...string) {
+	a.t.Helper()
+	eventually(a.t, fmt.Sprintf("the log contains %q", words), func() bool {
+		log := a.log()
+		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(log, word) })
+	})
+}
+
 // TestE2EGatewayModeWrongServer gives the gateway another server URL than the one in tokens. Without
 // --public-url, the gateway then expects another issuer than every token has.
 func TestE2EGatewayModeWrongServer(t *testing.T) {
@@ -36,7 +47,7 @@ func TestE2EGatewayModeWrongServer(t *testing.T) {
 	a := newAsked(t, byName, "--workspace", "acme")
 	a.start()
 	a.unready(byName+"/v1/auth/oauth/acme", s.url+"/v1/auth/oauth/acme", `set --public-url to "`+s.url+`"`)
-	says(t, a.log(), "level=ERROR", "--public-url", s.url)
+	a.logs("level=ERROR", "--public-url", s.url)
 	a.stop()
 	a.flags = append(a.flags, "--public-url", s.url)
 	a.start()
@@ -55,7 +66,7 @@ func TestE2EGatewayModeNoSuchWorkspace(t *testing.T) {
 	a := newAsked(t, s.url, "--workspace", "nosuch")
 	a.start()
 	a.unready(`the server has no workspace "nosuch"`)
-	says(t, a.log(), `the server has no workspace \"nosuch\"`)
+	a.logs(`the server has no workspace \"nosuch\"`)
 	s.admin().mustCreate(t, "nosuch")
 	a.ready()
 }
@@ -67,7 +78,7 @@ func TestE2EGatewayModeScopes(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")
 	a := startAsked(t, s, "--key-file", s.keyFile)
-	says(t, a.log(), "level=WARN", "has scopes that a gateway does not need", "scopes=admin")
+	a.logs("level=WARN", "has scopes that a gateway does not need", "scopes=admin")
 	a.stop()
 	narrow := filepath.Join(t.TempDir(), "key")
 	check(t, os.WriteFile(narrow, []byte(s.admin().mustIssue(t, "burnkey", "scopes", []string{"gateway"}).Token), 0o600))
@@ -76,7 +87,7 @@ func TestE2EGatewayModeScopes(t *testing.T) {
 		t.Errorf("the log has a token, or warns of the right key:\n%s", log)
 	}
 	c := startAsked(t, s, "--workspace", "acme", "--usage-key-file", s.keyFile)
-	says(t, c.log(), "level=WARN", "has scopes that a gateway does not need", "scopes=admin")
+	c.logs("level=WARN", "has scopes that a gateway does not need", "scopes=admin")
 }
 
 // TestE2EGatewayModePrivateCA has the gateway trust the CA certificates in SSL_CERT_FILE.
@@ -114,7 +125,7 @@ func TestE2EGatewayModeTwo(t *testing.T) {
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
 	a, b := startAsked(t, s, "--workspace", "acme", "--max-staleness", "1d"), startAsked(t, s, "--workspace", "acme")
-	says(t, a.log(), "max_staleness=24h0m0s")
+	a.logs("max_staleness=24h0m0s")
 	g := startEnvoy(t, "--mode", "gateway", "--gateway", a.addr+","+b.addr)
 	k := admin.mustIssue(t, "acme")
 	g.accepts(t, k)

@@ -369,7 +369,7 @@ func TestE2EGatewayModeAmbientKey(t *testing.T) {
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")
 	a := startAsked(t, s, "--workspace", "acme")
-	says(t, a.log(), "workspaces=acme", "keys of any age", "key usage is not reported; it takes a management key")
+	a.logs("workspaces=acme", "keys of any age", "key usage is not reported; it takes a management key")
 	a.stop()
 	a.env = []string{"BURNKEY_KEY_FILE=" + s.keyFile, "BURNKEY_KEY=x"}
 	a.start()

@@ -56,7 +56,7 @@ func TestE2EGatewayModeUsage(t *testing.T) {
 	}
 	a := startAsked(t, s, "--workspace", "acme", "--usage-every", "1s",
 		"--usage-key-file", gatewayKey(t, admin, map[string]any{"workspace": "acme"}))
-	says(t, a.log(), "key usage is reported to the server", "every=1s")
+	a.logs("key usage is reported to the server", "every=1s")
 	g := startEnvoy(t, "--mode", "gateway", "--gateway", a.addr)
 	start := time.Now()
 	g.accepts(t, used)
