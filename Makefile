@@ -52,6 +52,14 @@ build: ## Build bin/burnkey (static, version from git)
 demo: build envoy ## Server, Envoy and an API in this terminal: issue, use, revoke (DEMO_ONCE=1: one round)
 	@exec bin/burnkey demo --envoy "$$BURNKEY_ENVOY" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
+.PHONY: docs
+docs: ## Build the documentation site in bin/site; fails if a link leads nowhere
+	@tools/docs.sh
+
+.PHONY: docs-serve
+docs-serve: ## Show the documentation on http://127.0.0.1:8000
+	@tools/docs.sh serve
+
 ##@ Check
 
 .PHONY: test
@@ -60,6 +68,7 @@ test: ## Everything that CI runs; end-to-end tests and those with the race detec
 	@$(STEP) 'modules are tidy and unaltered' $(MAKE) --no-print-directory check-modules
 	@$(STEP) 'formatting' $(MAKE) --no-print-directory check-fmt
 	@$(STEP) 'build' $(MAKE) --no-print-directory build
+	@$(STEP) 'documentation site' $(MAKE) --no-print-directory docs
 	@$(STEP) 'generated files are current' $(MAKE) --no-print-directory check-generated
 	@$(STEP) 'go vet' $(MAKE) --no-print-directory vet
 	@$(STEP) 'linters' $(MAKE) --no-print-directory lint

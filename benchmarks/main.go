@@ -1,5 +1,5 @@
 // Command benchmarks compares Burnkey with other programs, side by side in one run: stock Envoy, bare key generation,
-// openssl and nginx. `make bench` runs it; results/ has the results of the last full run.
+// openssl and nginx. `make bench` runs it; docs/benchmarks has the results of the last full run.
 //
 // Its keys are for loads only. They are genuine RSA-2048 keys, but products of a small pool of primes, so that a million are
 // made in seconds. From any two keys with a common prime, both private keys can be computed. No other program uses such

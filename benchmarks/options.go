@@ -47,7 +47,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "a minute for correctness alone: small sets, short loads")
 	flags.StringVar(&sizes, "sizes", "", "`N,…` keys instead of 1,8192,65536,262144,1138688 (quick: 1,2048)")
 	flags.StringVar(&only, "only", "", "`PART,…` of "+strings.Join(allParts, ", "))
-	flags.StringVar(&o.out, "out", "", "`DIR` for the results (default benchmarks/results for a full run, none for others)")
+	flags.StringVar(&o.out, "out", "", "`DIR` for the results (default docs/benchmarks for a full run, none for others)")
 	flags.StringVar(&o.scratch, "scratch", os.TempDir(), "`DIR` for databases and logs during the run, on the disk to measure")
 	flags.StringVar(&o.primes, "primes", filepath.Join(".tools", "bench", "primes-for-loads-only.txt"),
 		"`FILE` that stores the pool of primes for the next run; empty: no file")
@@ -71,7 +71,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		return o, err
 	}
 	if o.out == "" && !o.quick && sizes == "" && only == "" {
-		o.out = filepath.Join("benchmarks", "results") // only a full run replaces them
+		o.out = filepath.Join("docs", "benchmarks") // only a full run replaces them
 	}
 	return o, o.find()
 }

@@ -27,7 +27,7 @@ func TestOptions(t *testing.T) {
 		out     string
 		command string
 	}{
-		{"", "[1 8192 65536 262144 1138688]", "benchmarks/results", "make bench"},
+		{"", "[1 8192 65536 262144 1138688]", "docs/benchmarks", "make bench"},
 		{"--quick", "[1 2048]", "", "make bench BENCH=--quick"},
 		{"--quick --out x", "[1 2048]", "x", "make bench BENCH=--quick"},
 		{"--only jwks,verify", "[1 8192 65536 262144 1138688]", "", "make bench BENCH='--only jwks,verify'"},

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Builds the documentation site in bin/site, or shows it on http://127.0.0.1:8000 while it is edited (`serve`). Zensical is installed
+# into .tools/docs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tools/python.sh
+. tools/python.sh
+
+target=.tools/docs
+pin=tools/docs/requirements.txt
+
+installed() { "$target/bin/python" -c '' 2>/dev/null && cmp -s "$pin" "$target/pin.txt"; }
+
+install() {
+	if installed; then return 0; fi
+	echo "installing Zensical into $target"
+	install_wheels "$target" "$pin" 3.11
+	cp "$pin" "$target/pin.txt"
+}
+
+installed || with_lock .tools/docs.lock install
+case ${1:-build} in
+install) ;;
+serve) exec "$target/bin/python" -m zensical serve --dev-addr 127.0.0.1:8000 ;;
+build)
+	rm -rf bin/site
+	"$target/bin/python" -m zensical build --clean --strict || fail "docs: a link leads nowhere: see above"
+	"$target/bin/python" tools/docs/finish.py
+	;;
+esac

@@ -1,0 +1,72 @@
+"""Completes the site that Zensical has built: each page also as Markdown, and llms.txt, which lists them for programs.
+It fails if a page in the navigation is missing, if a page can't be reached, if an image is missing, or if the site is too large."""
+
+import pathlib
+import re
+import sys
+import tomllib
+
+LARGEST = 5_000_000  # bytes of the whole site
+DOCS = pathlib.Path("docs")
+project = tomllib.loads(pathlib.Path("zensical.toml").read_text())["project"]
+SITE = pathlib.Path(project["site_dir"])
+LINK = re.compile(r"(!?)\[[^\]]*\]\(([^)\s#]+)")
+
+
+def pages(entries):
+    """The files of the navigation, in its order."""
+    for entry in entries:
+        if isinstance(entry, str):
+            yield entry
+            continue
+        for below in entry.values():
+            yield from [below] if isinstance(below, str) else pages(below)
+
+
+def text(page):
+    """The Markdown of a page, with the files that it includes, and without the comments that only tests read."""
+    source = re.sub(r'^--8<-- "(.+)"$', lambda m: pathlib.Path(m[1]).read_text(), page.read_text(), flags=re.M)
+    return re.sub(r"^<!--.*?-->\n", "", source, flags=re.M | re.S)
+
+
+def summary(markdown):
+    """The first paragraph of a page."""
+    paragraphs = re.split(r"\n\s*\n", markdown)
+    first = next((p for p in paragraphs if re.match(r"[A-Z*`\[]", p)), "")
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(first.split()))
+
+
+def title(markdown):
+    return re.search(r"^# (.+)$", markdown, flags=re.M)[1]
+
+
+faults = []
+sources = {page.relative_to(DOCS): text(page) for page in DOCS.rglob("*.md")}
+listed = [pathlib.Path(name) for name in pages(project["nav"])]
+faults += [f"zensical.toml: {page} is in the navigation, but missing" for page in listed if page not in sources]
+linked = set(listed)
+for page, markdown in sources.items():
+    for image, target in LINK.findall(re.sub(r"^```.*?^```$", "", markdown, flags=re.M | re.S)):
+        if "://" in target:
+            continue
+        path = (DOCS / page.parent / target).resolve().relative_to(DOCS.resolve())
+        linked.add(path)
+        if image and not (DOCS / path).exists():
+            faults.append(f"docs/{page}: no image {target}")
+faults += [f"docs/{page}: neither in the navigation nor linked from a page" for page in sources if page not in linked]
+
+lines = [f"# {project['site_name']}", "", f"> {project['site_description']}", ""]
+for page in [p for p in listed if p in sources] + sorted(set(sources) - set(listed)):
+    # Zensical makes a folder's README its index.
+    target = page.with_name("index.md") if page.name == "README.md" else page
+    (SITE / target).write_text(sources[page])
+    lines.append(f"- [{title(sources[page])}]({target}): {summary(sources[page])}")
+(SITE / "llms.txt").write_text("\n".join(lines) + "\n")
+
+size = sum(f.stat().st_size for f in SITE.rglob("*") if f.is_file())
+if size > LARGEST:
+    faults.append(f"the site has {size} bytes, more than {LARGEST}")
+for fault in faults:
+    print("error:", fault, file=sys.stderr)
+print(f"{SITE}: {len(sources)} pages, {size / 1e6:.1f} MB")
+sys.exit(bool(faults))
