@@ -38,7 +38,8 @@ STARTED := $(shell date +%s)
 BURNKEY_BIN := $(CURDIR)/bin/burnkey
 BURNKEY_ENVOY ?= $(CURDIR)/.tools/envoy/envoy
 BURNKEY_PYTHON ?= $(CURDIR)/.tools/python/bin/python
-export BURNKEY_BIN BURNKEY_ENVOY BURNKEY_PYTHON
+BURNKEY_SITE := $(CURDIR)/bin/site
+export BURNKEY_BIN BURNKEY_ENVOY BURNKEY_PYTHON BURNKEY_SITE
 
 ##@ Use
 
@@ -90,7 +91,7 @@ race: build go-tools envoy python schemas cluster browser ## All tests but the e
 	$(RACE) $(TESTFLAGS) $(UNITS)
 
 .PHONY: e2e
-e2e: build go-tools envoy python cluster browser ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
+e2e: build docs go-tools envoy python cluster browser ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
 	$(AS_SHIPPED) go test -vet=off -count=1 -parallel 4 $(TESTFLAGS) ./e2e
 
 .PHONY: bench

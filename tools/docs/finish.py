@@ -63,6 +63,10 @@ for page in [p for p in listed if p in sources] + sorted(set(sources) - set(list
     lines.append(f"- [{title(sources[page])}]({target}): {summary(sources[page])}")
 (SITE / "llms.txt").write_text("\n".join(lines) + "\n")
 
+# A column without a title has no header; an empty header is read out as nothing.
+for page in SITE.rglob("*.html"):
+    page.write_text(re.sub(r"<th([^>]*)></th>", r"<td\1></td>", page.read_text()))
+
 size = sum(f.stat().st_size for f in SITE.rglob("*") if f.is_file())
 if size > LARGEST:
     faults.append(f"the site has {size} bytes, more than {LARGEST}")
