@@ -1,0 +1,232 @@
+package e2e_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
+	"github.com/burnkey/burnkey/store/postgres/pgtest"
+)
+
+// docsPatience is the maximum time for a page's commands.
+const docsPatience = 100 * time.Second
+
+// docsMayLack are programs that a machine may lack even in CI: the blocks that need them are then skipped.
+var docsMayLack = []string{"javac", "mvn", "cargo", "ruby", "perl", "apache2"}
+
+// docsAddress matches an address on this machine. Pages run side by side, so each port is replaced by a free one.
+var docsAddress = regexp.MustCompile(`\b(127\.0\.0\.1|localhost):(\d{4,5})\b`)
+
+// docsPort matches a port that is a word of its own.
+var docsPort = regexp.MustCompile(`(?m) \d{4,5}\b`)
+
+// docsRun is the run of a page: one shell for all its blocks, in an empty folder.
+type docsRun struct {
+	t     testing.TB
+	dir   string
+	page  *docsPage
+	ports map[string]string // a port on the page, and the one that it became
+	env   []string
+	limit time.Duration
+}
+
+func newDocsRun(t testing.TB, page *docsPage) *docsRun {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	check(t, err)
+	r := &docsRun{t: t, page: page, dir: t.TempDir(), ports: map[string]string{}, limit: docsPatience}
+	for _, b := range page.blocks {
+		for _, found := range docsAddress.FindAllStringSubmatch(b.text, -1) {
+			r.port(found[2])
+		}
+	}
+	path := []string{filepath.Dir(burnkey(t)), filepath.Dir(envoytest.Binary(t)), filepath.Dir(python(t)), os.Getenv("PATH")}
+	r.port("9000")
+	r.env = environment("PATH="+strings.Join(path, ":"), "SOURCE="+root, "BURNKEY_SERVER=http://127.0.0.1:"+r.port("8080"),
+		"NO_COLOR=1")
+	if modules := filepath.Join(root, ".tools", "clients", "node_modules"); exists(modules) {
+		check(t, os.Symlink(modules, filepath.Join(r.dir, "node_modules")))
+	}
+	return r
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// port returns the free port that stands for a port of the page.
+func (r *docsRun) port(shown string) string {
+	if r.ports[shown] == "" {
+		_, free, err := net.SplitHostPort(envoytest.FreeAddr(r.t))
+		check(r.t, err)
+		r.ports[shown] = free
+	}
+	return r.ports[shown]
+}
+
+// real replaces the ports of a text of the page, also where the port of an address stands alone.
+func (r *docsRun) real(text string) string {
+	text = docsPort.ReplaceAllStringFunc(text, func(port string) string { return " " + cmp.Or(r.ports[port[1:]], port[1:]) })
+	return docsAddress.ReplaceAllStringFunc(text, func(address string) string {
+		host, port, _ := strings.Cut(address, ":")
+		return host + ":" + r.port(port)
+	})
+}
+
+// shown replaces real ports by those of the page.
+func (r *docsRun) shown(text string) string {
+	back := make(map[string]string)
+	for port, free := range r.ports {
+		back[free] = port
+	}
+	return docsAddress.ReplaceAllStringFunc(text, func(address string) string {
+		host, port, _ := strings.Cut(address, ":")
+		return host + ":" + cmp.Or(back[port], port)
+	})
+}
+
+// docsStart has what the blocks of a page may rely on.
+const docsStart = `set -euo pipefail
+# A process that was killed is no failure of the page.
+wait() { builtin wait "$@" || true; }
+# await returns once a port answers. A server that has just begun to listen may answer later.
+await() {
+	for _ in {1..300}; do
+		if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
+			curl -s -m 20 -o /dev/null "http://127.0.0.1:$1/readyz" || true
+			return
+		fi
+		sleep 0.1
+	done
+	echo "nothing answers at port $1"
+	return 1
+}
+`
+
+// docsSetups are the commands of the setups, by name. For postgres, DATABASE_URL names a database.
+var docsSetups = map[string]string{"acme": setupAcme, "postgres": setupAcme}
+
+const setupAcme = `
+burnkey serve --listen 127.0.0.1:8080 --public-url http://127.0.0.1:8080 \
+	--database "${DATABASE_URL:-sqlite:burnkey.db}" --admin-key-file admin.key &
+python3 "$SOURCE/e2e/testdata/docs/api.py" 127.0.0.1:9000 &
+await 8080
+await 9000
+export BURNKEY_KEY_FILE=admin.key
+burnkey workspace create acme --audience acme-company
+TOKEN=$(burnkey key issue --workspace acme --owner cust_1 --scope maps:read --expires-in 90d)
+KEY_ID=$(burnkey key list --workspace acme --output json | python3 -c 'import json, sys; print(json.load(sys.stdin)["keys"][0]["id"])')
+ISSUER=http://127.0.0.1:8080/v1/auth/oauth/acme
+export TOKEN KEY_ID ISSUER
+sed 's/^/Authorization: Bearer /' admin.key > admin.header
+echo "Authorization: Bearer $TOKEN" > cust_1.header
+`
+
+// script returns the page as a script. Each block writes what it prints to out.N, and its number to the file current.
+func (r *docsRun) script() string {
+	if r.page.setup == "postgres" {
+		r.env = append(r.env, "DATABASE_URL="+pgtest.Start(r.t, nil).Database(r.t))
+	}
+	text := docsStart + "exec >out.setup 2>&1\n" + r.real(docsSetups[r.page.setup])
+	for i, b := range r.page.blocks {
+		if name := b.marks["file"]; name != "" {
+			check(r.t, os.MkdirAll(filepath.Dir(filepath.Join(r.dir, name)), 0o755))
+			check(r.t, os.WriteFile(filepath.Join(r.dir, name), []byte(r.real(b.text)), 0o644))
+		}
+		if b.runs() && !r.lacks(b) {
+			text += r.command(i, b)
+		}
+	}
+	return text + "echo end > current\n"
+}
+
+func (r *docsRun) command(i int, b *docsBlock) string {
+	text := fmt.Sprintf("echo %d > current\nexec >out.%d 2>&1\n", i, i)
+	if _, foreground := b.marks["keeps running"]; !foreground {
+		return text + r.real(b.text)
+	}
+	text += "(\n" + r.real(b.text) + ") &\n"
+	for _, found := range regexp.MustCompile(`listen (?:127\.0\.0\.1|localhost):(\d+)`).FindAllStringSubmatch(b.text, -1) {
+		text += "await " + r.port(found[1]) + "\n"
+	}
+	return text
+}
+
+// lacks reports whether a program that the block needs is missing.
+func (r *docsRun) lacks(b *docsBlock) bool {
+	for _, program := range strings.Fields(b.marks["needs"]) {
+		if _, err := exec.LookPath(program); err == nil {
+			continue
+		}
+		if os.Getenv("CI") == "true" && !contains(docsMayLack, program) {
+			r.t.Errorf("%s: needs %s, which is missing", b, program)
+		}
+		r.t.Logf("%s: skipped, since there is no %s", b, program)
+		return true
+	}
+	return false
+}
+
+func contains(names []string, name string) bool {
+	return strings.Contains(" "+strings.Join(names, " ")+" ", " "+name+" ")
+}
+
+// run runs the page and compares what its blocks print.
+func (r *docsRun) run() {
+	r.t.Helper()
+	check(r.t, os.WriteFile(filepath.Join(r.dir, ".page.sh"), []byte(r.script()), 0o600))
+	ctx, cancel := context.WithTimeout(context.Background(), r.limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", ".page.sh")
+	cmd.Dir, cmd.Env = r.dir, r.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	err := cmd.Run()
+	// Servers that the page started are in its process group.
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		r.t.Errorf("%s: kill what it started: %v", r.page.name, err)
+	}
+	if at := strings.TrimSpace(r.read("current")); err != nil || at != "end" {
+		r.failed(at, errors.Join(err, ctx.Err()))
+		return
+	}
+	for i, b := range r.page.blocks {
+		if b.output == nil || !b.runs() || r.lacks(b) {
+			continue
+		}
+		if output := r.shown(r.read(fmt.Sprintf("out.%d", i))); !b.output.matches(output) {
+			r.t.Errorf("%s: the page shows\n%s\nbut the commands print\n%s", b.output, b.output.text, output)
+		}
+	}
+}
+
+// failed reports the block that failed, or the setup.
+func (r *docsRun) failed(at string, err error) {
+	r.t.Helper()
+	var i int
+	if _, notNumber := fmt.Sscan(at, &i); notNumber != nil {
+		r.t.Errorf("%s: setup %q: %v\n%s", r.page.name, r.page.setup, err, r.read("out.setup"))
+		return
+	}
+	r.t.Errorf("%s: %v\n%s\nprinted\n%s", r.page.blocks[i], err, r.page.blocks[i].text, r.shown(r.read(fmt.Sprintf("out.%d", i))))
+}
+
+func (r *docsRun) read(name string) string {
+	text, err := os.ReadFile(filepath.Join(r.dir, name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.t.Fatal(err)
+	}
+	return string(text)
+}
