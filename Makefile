@@ -91,7 +91,7 @@ race: build go-tools envoy python schemas cluster browser ## All tests but the e
 	$(RACE) $(TESTFLAGS) $(UNITS)
 
 .PHONY: e2e
-e2e: build docs go-tools envoy python cluster browser ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
+e2e: build docs go-tools envoy python cluster browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
 	$(AS_SHIPPED) go test -vet=off -count=1 -parallel 4 $(TESTFLAGS) ./e2e
 
 .PHONY: bench
@@ -142,7 +142,7 @@ generate: ## Write the generated files again
 ##@ Set up
 
 .PHONY: tools
-tools: go-tools envoy python schemas cluster browser ## Install everything the checks need, pinned, into .tools
+tools: go-tools envoy python schemas cluster browser clients ## Install everything the checks need, pinned, into .tools
 
 .PHONY: go-tools
 go-tools: ## Formatter, linters and govulncheck
@@ -169,6 +169,10 @@ cluster: ## PostgreSQL, Patroni, etcd, HAProxy and PgBouncer (root on Debian get
 .PHONY: browser
 browser: ## Chromium, its driver and an OpenID provider (root on Debian gets the packages installed)
 	@tools/browser.sh || [ "$$CI" != true ]
+
+.PHONY: clients
+clients: ## The JavaScript libraries of the documentation's examples, in .tools/clients
+	@tools/clients.sh || [ "$$CI" != true ]
 
 # nginx is a Debian package, too. If it is missing, the benchmarks compare Burnkey with no other server.
 .PHONY: nginx

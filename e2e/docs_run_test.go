@@ -51,7 +51,10 @@ func newDocsRun(t testing.TB, page *docsPage) *docsRun {
 			r.port(found[2])
 		}
 	}
-	path := []string{filepath.Dir(burnkey(t)), filepath.Dir(envoytest.Binary(t)), filepath.Dir(python(t)), os.Getenv("PATH")}
+	path := []string{
+		filepath.Dir(burnkey(t)), filepath.Dir(envoytest.Binary(t)), filepath.Dir(python(t)),
+		filepath.Join(root, ".tools", "browser", "node_modules", ".bin"), os.Getenv("PATH"),
+	}
 	r.port("9000")
 	r.env = environment("PATH="+strings.Join(path, ":"), "SOURCE="+root, "BURNKEY_SERVER=http://127.0.0.1:"+r.port("8080"),
 		"NO_COLOR=1")
