@@ -298,13 +298,14 @@ func problems(t *testing.T, c *client.Client) {
 	for name, test := range map[string]struct {
 		call   func() error
 		status int
+		code   string
 		field  string
 	}{
-		"not found": {func() error { _, err := c.Key(t.Context(), "acme", "x"); return err }, 404, ""},
-		"conflict":  {func() error { _, err := c.CreateWorkspace(t.Context(), client.NewWorkspace{ID: "acme"}); return err }, 409, "id"},
-		"invalid":   {func() error { _, err := c.IssueKey(t.Context(), "acme", client.NewKey{}, ""); return err }, 422, "owner"},
-		"unknown":   {func() error { _, err := c.UpdateKey(t.Context(), "acme", "x", client.Patch{"x": 1}); return err }, 422, "x"},
-		"all keys":  {func() error { _, err := c.RevokeKeys(t.Context(), "acme", client.Selection{}); return err }, 422, "body"},
+		"not found": {func() error { _, err := c.Key(t.Context(), "acme", "x"); return err }, 404, "not_found", ""},
+		"conflict":  {func() error { _, err := c.CreateWorkspace(t.Context(), client.NewWorkspace{ID: "acme"}); return err }, 409, "workspace_exists", "id"},
+		"invalid":   {func() error { _, err := c.IssueKey(t.Context(), "acme", client.NewKey{}, ""); return err }, 422, "invalid_input", "owner"},
+		"unknown":   {func() error { _, err := c.UpdateKey(t.Context(), "acme", "x", client.Patch{"x": 1}); return err }, 422, "invalid_input", "x"},
+		"all keys":  {func() error { _, err := c.RevokeKeys(t.Context(), "acme", client.Selection{}); return err }, 422, "invalid_input", "body"},
 	} {
 		var p *client.Problem
 		if err := test.call(); !errors.As(err, &p) {
@@ -312,7 +313,8 @@ func problems(t *testing.T, c *client.Client) {
 			continue
 		}
 		fault := test.field == "" || len(p.Errors) > 0 && p.Errors[0].Field == test.field && p.Errors[0].Detail != ""
-		if p.Status != test.status || !fault || p.Detail == "" || p.Title == "" || p.RequestID == "" || p.Type != "about:blank" {
+		if p.Status != test.status || !fault || p.Detail == "" || p.Title == "" || p.RequestID == "" ||
+			p.Code != test.code || !strings.HasSuffix(p.Type, "/docs/problems/"+test.code) {
 			t.Errorf("%s: %#v", name, p)
 		}
 	}

@@ -87,7 +87,7 @@ type Problem struct {
 	Status int     `json:"status"`
 	Detail string  `json:"detail"`
 	Errors []Fault `json:"errors"`
-	// Code distinguishes problems with the same status, such as idempotency_key_reused.
+	// Code is the stable name of the kind of problem, such as idempotency_key_reused; Type is the address of a page about it.
 	Code string `json:"code"`
 	// KeyID is the key issued earlier with the same Idempotency-Key, or the successor of a rotated key.
 	KeyID string `json:"key_id"`

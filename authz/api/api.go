@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 )
 
@@ -65,6 +67,7 @@ type api struct {
 	closing   <-chan struct{}
 	log       *slog.Logger
 	openapi   []byte
+	publicURL string
 	// sayMoved logs, once, that a caller's key was issued under another public URL.
 	sayMoved     func()
 	streamLimits *publish.StreamLimits
@@ -74,6 +77,7 @@ type api struct {
 // New returns the handler of every path.
 func New(o Options) (http.Handler, error) {
 	a := &api{service: o.Service, publisher: o.Publisher, checks: o.Checks, closing: o.Closing, streamLimits: o.StreamLimits}
+	a.publicURL = strings.TrimSuffix(a.service.Issuer(""), jwks.IssuerPath)
 	a.log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	a.sayMoved = sync.OnceFunc(func() {
 		a.log.Warn("a management key was issued under another public URL; if this server's --public-url is wrong, "+
@@ -82,7 +86,7 @@ func New(o Options) (http.Handler, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
-		if err := a.problem(c.Request().Context(), err).write(c); err != nil {
+		if err := a.write(c, a.problem(c.Request().Context(), err)); err != nil {
 			a.log.Debug("an answer was not sent", "error", err)
 		}
 	}
@@ -97,7 +101,7 @@ func New(o Options) (http.Handler, error) {
 	m := newMetrics(o.Metrics)
 	e.Use(a.observe(m, routed), a.recover, limitBody)
 
-	h := humaecho.New(e, config(o.Version))
+	h := humaecho.New(e, a.config(o.Version))
 	h.UseMiddleware(a.authorize(h), a.checkOnce(h))
 	a.workspaces(h)
 	a.keys(h)
@@ -121,7 +125,7 @@ func New(o Options) (http.Handler, error) {
 	return e, nil
 }
 
-func config(version string) huma.Config {
+func (a *api) config(version string) huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -140,6 +144,12 @@ func config(version string) huma.Config {
 		Formats:                      map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
+		Transformers: []huma.Transformer{func(_ huma.Context, _ string, v any) (any, error) {
+			if p, ok := v.(*Problem); ok {
+				a.typed(p)
+			}
+			return v, nil
+		}},
 	}
 }
 
@@ -164,7 +174,7 @@ func (a *api) isReady(c echo.Context) error {
 	exclude := c.QueryParams()["exclude"]
 	for _, name := range exclude {
 		if a.checks[name] == nil {
-			return newProblem(http.StatusBadRequest, "There is no such check.").field("exclude", "must be the name of a check")
+			return newProblem(kindMalformed, "There is no such check.").field("exclude", "must be the name of a check")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.checks)) {
@@ -172,7 +182,7 @@ func (a *api) isReady(c echo.Context) error {
 			continue
 		}
 		if err := a.checks[name](c.Request().Context()); err != nil {
-			return unavailable(sentence(err))
+			return unavailable(kindNotReady, sentence(err))
 		}
 	}
 	return isHealthy(c)

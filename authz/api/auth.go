@@ -60,7 +60,7 @@ func (a *api) noteRefusal(ctx context.Context, workspace, call string) {
 }
 
 func (a *api) refuse(h huma.API, ctx huma.Context, err error) {
-	refusal := a.problem(ctx.Context(), err)
+	refusal := a.typed(a.problem(ctx.Context(), err))
 	for name, values := range refusal.header {
 		ctx.SetHeader(name, values[0])
 	}
@@ -156,7 +156,7 @@ func bearer(ctx huma.Context) (string, error) {
 	})
 	token, no := jwks.BearerToken(values...)
 	if no != nil {
-		return "", newProblem(http.StatusUnauthorized, "This call requires a management key: Authorization: Bearer ….").
+		return "", newProblem(kindMissingKey, "This call requires a management key: Authorization: Bearer ….").
 			with("WWW-Authenticate", `Bearer realm="burnkey"`)
 	}
 	return token, nil

@@ -73,10 +73,10 @@ func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, publish.ErrNoSet):
 		p = a.noSet(issuerOf(r, jwks.ChangesPath))
 	case errors.Is(err, publish.ErrPosition):
-		p = newProblem(http.StatusBadRequest, "The position is not a version.").
+		p = newProblem(kindMalformed, "The position is not a version.").
 			field("after", "must be a version, as must be Last-Event-ID")
 	case errors.Is(err, publish.ErrBody):
-		p = newProblem(http.StatusBadRequest, "The call takes no body.").field("body", "must be empty")
+		p = newProblem(kindMalformed, "The call takes no body.").field("body", "must be empty")
 	case errors.Is(err, publish.ErrReaders):
 		p = a.turnedAway.problem(a.log, r, err)
 	default:
@@ -126,10 +126,10 @@ func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
 
 // problem counts and logs a refused reader of an existing workspace, and returns the answer.
 func (t *turnedAway) problem(log *slog.Logger, r *http.Request, err error) *Problem {
-	full, p := "server", newProblem(http.StatusServiceUnavailable, "The change stream has too many readers.")
+	full, p := "server", newProblem(kindReaders, "The change stream has too many readers.")
 	switch {
 	case errors.Is(err, publish.ErrReadersAddress):
-		full, p = "address", newProblem(http.StatusTooManyRequests, "The change stream has too many readers from this address.")
+		full, p = "address", newProblem(kindAddressReaders, "The change stream has too many readers from this address.")
 	case errors.Is(err, publish.ErrReadersSet):
 		full = "workspace"
 	}

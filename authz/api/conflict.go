@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/http"
 	"strconv"
 	"time"
 
@@ -13,12 +12,11 @@ import (
 
 // ofRepeated returns the problem of an Idempotency-Key that was used before, for the same request or another.
 func ofRepeated(e *store.IdempotencyError) *Problem {
-	p := newProblem(http.StatusConflict, "This Idempotency-Key has issued the key "+e.ID.String()+
+	p := newProblem(kindRepeated, "This Idempotency-Key has issued the key "+e.ID.String()+
 		"; only that answer contained its token. If the token is lost, revoke the key and use another Idempotency-Key.")
 	if e.Other {
-		p = newProblem(http.StatusUnprocessableEntity, "This Idempotency-Key was used for another request, which issued the key "+
+		p = newProblem(kindReused, "This Idempotency-Key was used for another request, which issued the key "+
 			e.ID.String()+". Use a new Idempotency-Key for each request.").field("Idempotency-Key", "was used with another body")
-		p.Kind = "idempotency_key_reused"
 	}
 	p.KeyID = e.ID.String()
 	return p
@@ -45,7 +43,7 @@ func ofState(e *authz.StateError) *Problem {
 	default:
 		text += " is active and was not rotated: there is no grace to end, and no rotation to undo."
 	}
-	p := newProblem(http.StatusConflict, text)
+	p := newProblem(kindState, text)
 	p.KeyID = optionalID(k.RotatedTo)
 	return p
 }
@@ -55,7 +53,7 @@ func ofLimit(e *authz.LimitError) *Problem {
 	if e.InGrace {
 		which, way = "keys in a grace", "End the grace of one of them first."
 	}
-	return newProblem(http.StatusConflict, "The owner has as many "+which+" as the workspace allows, which is "+most+". "+way).
+	return newProblem(kindOwnerLimit, "The owner has as many "+which+" as the workspace allows, which is "+most+". "+way).
 		field("owner", "must have at most "+most+" "+which+" (keys_per_owner of the workspace's policy)")
 }
 

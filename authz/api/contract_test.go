@@ -18,6 +18,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -29,6 +30,7 @@ type contract struct {
 		Schemas map[string]json.RawMessage `json:"schemas"`
 	} `json:"components"`
 	templates []template
+	publicURL string
 
 	mu       sync.Mutex
 	compiler *jsonschema.Compiler
@@ -196,10 +198,28 @@ func (c *contract) checkProblem(resp *http.Response, body []byte) error {
 	return errors.Join(
 		expect(resp.Header.Get("Content-Type") == "application/problem+json", "the problem is %s", resp.Header.Get("Content-Type")),
 		expect(p.Status == resp.StatusCode, "the problem's status is %d", p.Status),
-		expect((p.Type == "about:blank" || p.Status == 429) && p.Title == http.StatusText(p.Status), "the problem's title is %q", p.Title),
+		c.checkKind(p),
 		expect(p.Detail != "", "the problem has no detail"),
 		expect(p.Status != 422 && p.Status != 413 && p.Status != 415 || len(p.Errors) > 0, "no field is named"),
 	)
+}
+
+// checkKind checks that the problem is of a kind in the table, and has the kind's type, title and status.
+func (c *contract) checkKind(p problem) error {
+	for _, k := range api.Kinds() {
+		if k.Code != p.Code {
+			continue
+		}
+		about := c.publicURL + "/docs/problems/" + k.Code
+		if k.Code == "quota_exceeded" {
+			about = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+		}
+		return errors.Join(
+			expect(p.Type == about, "the problem's type is %q, want %q", p.Type, about),
+			expect(p.Title == k.Title && p.Status == k.Status, "the problem is %d %q, want %d %q", p.Status, p.Title, k.Status, k.Title),
+		)
+	}
+	return fmt.Errorf("the problem's code %q is not in the table", p.Code)
 }
 
 func checkHeader(op *operation, resp *http.Response) error {
@@ -228,7 +248,8 @@ type problem struct {
 		Field  string `json:"field"`
 		Detail string `json:"detail"`
 	} `json:"errors"`
-	Code  string `json:"error"`
+	Code  string `json:"code"`
+	OAuth string `json:"error"`
 	KeyID string `json:"key_id"`
 }
 

@@ -17,7 +17,7 @@ func TestPanicBeforeTheRouter(t *testing.T) {
 	a := &api{log: slog.New(slog.NewTextHandler(&log, nil))}
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
-		if err := a.problem(c.Request().Context(), err).write(c); err != nil {
+		if err := a.write(c, a.problem(c.Request().Context(), err)); err != nil {
 			t.Error(err)
 		}
 	}

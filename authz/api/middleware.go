@@ -210,7 +210,7 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 func bodyProblem(err error) *Problem {
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return newProblem(http.StatusRequestTimeout, "The body took too long to arrive.").field("body", "took too long")
+		return newProblem(kindTimeout, "The body took too long to arrive.").field("body", "took too long")
 	}
-	return newProblem(http.StatusBadRequest, "The body is incomplete.").field("body", "is incomplete")
+	return newProblem(kindMalformed, "The body is incomplete.").field("body", "is incomplete")
 }

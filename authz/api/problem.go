@@ -29,15 +29,14 @@ const retryAfter = "1"
 
 // Problem is the body of every error (RFC 9457).
 type Problem struct {
-	Type   string  `json:"type" doc:"Kind of problem; about:blank: see the status" format:"uri-reference"`
-	Title  string  `json:"title" doc:"The status in words"`
+	Type   string  `json:"type" doc:"Address of a page about this kind of problem" format:"uri"`
+	Title  string  `json:"title" doc:"The kind of problem in words"`
 	Status int     `json:"status" doc:"The HTTP status"`
 	Detail string  `json:"detail" doc:"The cause, in words"`
+	Code   string  `json:"code" doc:"Stable name of the kind of problem, for programs to compare"`
 	Errors []Field `json:"errors,omitempty" nullable:"false" doc:"Invalid fields of the input"`
-	// Code is the member error of RFC 6749 section 5.2.
-	Code string `json:"error,omitempty" doc:"Error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
-	// Kind lets programs tell problems with the same status apart.
-	Kind string `json:"code,omitempty" doc:"A stable name if several problems share the status: idempotency_key_reused"`
+	// OAuth is the member error of RFC 6749 section 5.2.
+	OAuth string `json:"error,omitempty" doc:"Error code of RFC 6749 section 5.2 (RFC 7009 calls only)"`
 	// KeyID is the id of another key than that of the call.
 	KeyID string `json:"key_id,omitempty" doc:"The key issued earlier under this Idempotency-Key, or the successor of a rotated key"`
 
@@ -51,8 +50,8 @@ type Field struct {
 	Detail string `json:"detail" doc:"The broken rule in words, without the value"`
 }
 
-func newProblem(status int, detail string) *Problem {
-	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail}
+func newProblem(k *Kind, detail string) *Problem {
+	return &Problem{Title: k.Title, Status: k.Status, Code: k.Code, Detail: detail}
 }
 
 // with adds a response header.
@@ -70,14 +69,14 @@ func (p *Problem) field(name, detail string) *Problem {
 }
 
 // unavailable returns the problem of a failure that is probably temporary.
-func unavailable(detail string) *Problem {
-	return newProblem(http.StatusServiceUnavailable, detail).with("Retry-After", retryAfter)
+func unavailable(k *Kind, detail string) *Problem {
+	return newProblem(k, detail).with("Retry-After", retryAfter)
 }
 
 // overQuota returns the problem of a caller that has used up its quota
 // (draft-ietf-httpapi-ratelimit-headers section 8.1).
 func overQuota(detail string, wait time.Duration) *Problem {
-	p := newProblem(http.StatusTooManyRequests, detail).with("Retry-After", wholeSeconds(wait))
+	p := newProblem(kindQuota, detail).with("Retry-After", wholeSeconds(wait))
 	p.Type = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 	return p
 }
@@ -91,7 +90,7 @@ func (p *Problem) GetHeaders() http.Header   { return p.header }
 func (p *Problem) ContentType(string) string { return problemType }
 
 // write sends the problem, unless an answer has already begun.
-func (p *Problem) write(c echo.Context) error {
+func (a *api) write(c echo.Context, p *Problem) error {
 	if c.Response().Committed {
 		return nil
 	}
@@ -100,7 +99,7 @@ func (p *Problem) write(c echo.Context) error {
 	for name, values := range p.header {
 		c.Response().Header()[name] = values
 	}
-	body, err := json.Marshal(p)
+	body, err := json.Marshal(a.typed(p))
 	if err != nil {
 		return err
 	}
@@ -127,7 +126,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &ready):
 		return ready
 	case errors.As(err, &input):
-		p := newProblem(http.StatusUnprocessableEntity, "The input is not valid.")
+		p := newProblem(kindInvalid, "The input is not valid.")
 		for _, f := range input {
 			p.Errors = append(p.Errors, Field{f.Field, f.Code, f.Detail()})
 		}
@@ -135,10 +134,10 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &repeated):
 		return ofRepeated(repeated)
 	case errors.As(err, &tooLong):
-		return newProblem(http.StatusRequestEntityTooLarge, "The body is too long.").
+		return newProblem(kindTooLarge, "The body is too long.").
 			field("body", "must be at most "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
 	case errors.Is(err, authz.ErrNotFound):
-		return newProblem(http.StatusNotFound, "There is no such workspace or key.")
+		return newProblem(kindNotFound, "There is no such workspace or key.")
 	case errors.As(err, &state):
 		return ofState(state)
 	case errors.As(err, &limit):
@@ -147,51 +146,52 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		a.service.HoldTurnedAway(ctx)
 		return overQuota("This management key has made too many changes.", spent.After)
 	case errors.As(err, &unknown):
-		return newProblem(http.StatusConflict, sentence(err)).field("unused_for", "is longer than the time for which the use of keys is known")
+		return newProblem(kindUsageUnknown, sentence(err)).
+			field("unused_for", "is longer than the time for which the use of keys is known")
 	case errors.Is(err, authz.ErrExists):
-		return newProblem(http.StatusConflict, "A workspace with this id already exists.").
+		return newProblem(kindExists, "A workspace with this id already exists.").
 			field("id", "already exists")
 	case errors.Is(err, authz.ErrUnauthenticated):
-		return newProblem(http.StatusUnauthorized, "The management key is not valid.").
+		return newProblem(kindInvalidKey, "The management key is not valid.").
 			with("WWW-Authenticate", `Bearer realm="burnkey", error="invalid_token"`)
 	case errors.Is(err, authz.ErrForbidden):
-		return newProblem(http.StatusForbidden, sentence(err)).
+		return newProblem(kindForbidden, sentence(err)).
 			with("WWW-Authenticate", `Bearer realm="burnkey", error="insufficient_scope"`)
 	case errors.Is(err, authz.ErrBusy):
 		a.service.HoldTurnedAway(ctx)
-		return newProblem(http.StatusServiceUnavailable, "Too many keys are being made at the moment.").
+		return newProblem(kindMinting, "Too many keys are being made at the moment.").
 			with("Retry-After", wholeSeconds(authz.RetryAfter(err)))
 	case errors.As(err, &crowded):
 		a.service.HoldTurnedAway(ctx)
 		if crowded.Reason == "caller" {
 			return overQuota("This management key has too many lists and searches in progress.", time.Second)
 		}
-		return unavailable("Too many lists and searches are in progress.")
+		return unavailable(kindReads, "Too many lists and searches are in progress.")
 	case errors.Is(err, authz.ErrTooSlow):
-		return unavailable("The search took too long; narrow it by owner.")
+		return unavailable(kindTooSlow, "The search took too long; narrow it by owner.")
 	case errors.As(err, &httpErr):
 		return ofEcho(httpErr)
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		return newProblem(499, "The client has gone.")
+		return newProblem(kindClientClosed, "The client has gone.")
 	}
 	a.log.LogAttrs(ctx, slog.LevelError, "a request failed",
 		slog.String("request_id", requestID(ctx)), slog.String("error", err.Error()))
 	if errors.Is(err, errPanic) {
-		return newProblem(http.StatusInternalServerError, "Internal error; find the request id in the log.")
+		return newProblem(kindInternal, "Internal error; find the request id in the log.")
 	}
 	// All remaining errors come from the database or the minting processes.
-	return unavailable("This is not possible at the moment; find the request id in the log.")
+	return unavailable(kindUnavailable, "This is not possible at the moment; find the request id in the log.")
 }
 
 // ofEcho maps the router's own errors.
 func ofEcho(err *echo.HTTPError) *Problem {
 	switch err.Code {
 	case http.StatusNotFound:
-		return newProblem(err.Code, "This path does not exist.")
+		return newProblem(kindNoPath, "This path does not exist.")
 	case http.StatusMethodNotAllowed:
-		return newProblem(err.Code, "This path does not support this method.")
+		return newProblem(kindNoMethod, "This path does not support this method.")
 	default:
-		return newProblem(err.Code, http.StatusText(err.Code)+".")
+		return newProblem(kindOf(err.Code), http.StatusText(err.Code)+".")
 	}
 }
 
@@ -206,7 +206,7 @@ func sentence(err error) string {
 func init() {
 	// Problems replace huma's own errors, and never repeat a value, since it could be a misplaced secret.
 	huma.NewError = func(status int, detail string, errs ...error) huma.StatusError {
-		p := newProblem(status, sentence(errors.New(detail)))
+		p := newProblem(kindOf(status), sentence(errors.New(detail)))
 		switch {
 		case status == http.StatusBadRequest && len(errs) == 0:
 			return p.field("body", "is required")
@@ -239,7 +239,7 @@ func init() {
 // notTaken returns the problem of a media type that is not accepted. It lists the accepted types.
 func notTaken(body *huma.RequestBody) *Problem {
 	types := strings.Join(slices.Sorted(maps.Keys(body.Content)), " or ")
-	return newProblem(http.StatusUnsupportedMediaType, "The body must be "+types+".").field("Content-Type", "must be "+types)
+	return newProblem(kindMediaType, "The body must be "+types+".").field("Content-Type", "must be "+types)
 }
 
 // maxFieldName bounds the part of a member's name that an answer repeats. A client could send a token as a

@@ -106,40 +106,40 @@ func (a *api) metadata(c echo.Context) error {
 func (a *api) revokeToken(c echo.Context) error {
 	r := c.Request()
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		return oauthProblem(http.StatusUnsupportedMediaType, "The body must be application/x-www-form-urlencoded.").
+		return oauthProblem(kindMediaType, "The body must be application/x-www-form-urlencoded.").
 			field("Content-Type", "must be application/x-www-form-urlencoded")
 	}
 	if err := r.ParseForm(); err != nil {
-		return oauthProblem(http.StatusBadRequest, "The body is not a form.").field("body", "must be a form")
+		return oauthProblem(kindMalformed, "The body is not a form.").field("body", "must be a form")
 	}
 	tokens := r.PostForm["token"]
 	if len(tokens) != 1 || tokens[0] == "" {
-		return oauthProblem(http.StatusBadRequest, "The form must have one field token.").field("token", "is required, once")
+		return oauthProblem(kindMalformed, "The form must have one field token.").field("token", "is required, once")
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	token, err := jwks.ReadPasted(tokens[0])
 	if err != nil { // after a 200, the finder of a leaked key would believe it revoked
-		return oauthProblem(http.StatusBadRequest, "The field token does not contain a token of Burnkey's form. Nothing was revoked.").
+		return oauthProblem(kindNotToken, "The field token does not contain a token of Burnkey's form. Nothing was revoked.").
 			field("token", "must be a token: "+err.Error())
 	}
 	ctx := store.By(r.Context(), store.Actor{Kind: store.ActorToken, From: clientaddr.Of(r.RemoteAddr)})
 	if err := a.service.RevokeToken(ctx, c.Param("ws"), token); err != nil {
 		if errors.Is(err, authz.ErrNotFound) {
-			return newProblem(http.StatusNotFound, "There is no such workspace.")
+			return newProblem(kindNotFound, "There is no such workspace.")
 		}
 		return err
 	}
 	return c.NoContent(http.StatusOK)
 }
 
-func oauthProblem(status int, detail string) *Problem {
-	p := newProblem(status, detail)
-	p.Code = "invalid_request"
+func oauthProblem(k *Kind, detail string) *Problem {
+	p := newProblem(k, detail)
+	p.OAuth = "invalid_request"
 	return p
 }
 
 func (a *api) writeProblem(w http.ResponseWriter, p *Problem) {
-	body, err := json.Marshal(p)
+	body, err := json.Marshal(a.typed(p))
 	if err != nil {
 		a.log.Error("a problem was not rendered", "error", err)
 	}
@@ -175,10 +175,10 @@ func (a *api) ageOf(path string) func(*http.Request) time.Duration {
 // noSet returns the problem of a workspace without a set to serve: its set can't be read, or it does not exist.
 func (a *api) noSet(workspace string) *Problem {
 	if a.publisher.Unread(workspace) {
-		return unavailable("The workspace's published set can't be read.")
+		return unavailable(kindNoSet, "The workspace's published set can't be read.")
 	}
 	if _, ok := a.publisher.Set(workspace); ok { // ?kid= of an unpublished key, whose answer needs the tombstone
-		return unavailable("The workspace's tombstone can't be read.")
+		return unavailable(kindNoSet, "The workspace's tombstone can't be read.")
 	}
-	return newProblem(http.StatusNotFound, "There is no such workspace.")
+	return newProblem(kindNotFound, "There is no such workspace.")
 }

@@ -201,8 +201,8 @@ func TestRevokeByPossession(t *testing.T) {
 	}
 	for _, token := range []string{marker, key.token + "x", key.token[:len(key.token)-3] + "abc", key.id, key.kid} {
 		p := s.do("POST", issuer+"/revoke", "token="+token, form).want(400).problem()
-		if !p.names("token") || p.Code != "invalid_request" {
-			t.Errorf("blames %v, error %q", p.Errors, p.Code)
+		if !p.names("token") || p.OAuth != "invalid_request" {
+			t.Errorf("blames %v, error %q", p.Errors, p.OAuth)
 		}
 	}
 	if s.state() != before || !published("other", foreign) {
@@ -260,8 +260,8 @@ func TestBadRevocations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := s.do("POST", issuer+"/revoke"+c.path, c.body, c.kind).want(c.status).problem()
-			if !p.names(c.field) || c.status != 413 && p.Code != "invalid_request" {
-				t.Errorf("blames %v, error %q", p.Errors, p.Code)
+			if !p.names(c.field) || c.status != 413 && p.OAuth != "invalid_request" {
+				t.Errorf("blames %v, error %q", p.Errors, p.OAuth)
 			}
 		})
 	}

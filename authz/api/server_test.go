@@ -102,6 +102,7 @@ func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Serve
 	s.Start()
 	transport := &http.Transport{DisableCompression: true}
 	s.contract = readContract(t, transport, s.URL)
+	s.contract.publicURL = strings.TrimSuffix(options.PublicURL, "/")
 	s.client = &http.Client{Transport: &checked{s: s, base: transport}}
 	t.Cleanup(func() {
 		s.closeStreams()
