@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the cluster of this folder on one machine: three nodes, each with etcd, Patroni and PostgreSQL, and one HAProxy. The
-# script is for tests and trials; README.md explains how to set up real machines.
+# script is for tests and trials; docs/operate/postgresql.md explains how to set up real machines.
 #
 #   cluster.sh start DIR [PORT]      make the cluster in DIR and wait for it; PORT is the first of 20 ports to use
 #   cluster.sh wait DIR [SECONDS]    until all nodes that run are well and a write works (default 120)
