@@ -117,7 +117,9 @@ func New(o Options) (http.Handler, error) {
 	a.system(e, h, o.Metrics)
 
 	setLimits(h)
-
+	if err := describeOperations(h.OpenAPI()); err != nil {
+		return nil, err
+	}
 	var err error
 	if a.openapi, err = json.Marshal(h.OpenAPI()); err != nil {
 		return nil, fmt.Errorf("render the OpenAPI document: %w", err)

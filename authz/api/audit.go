@@ -57,7 +57,7 @@ type auditInput struct {
 	Key    string    `query:"key" doc:"About this key"`
 	Action Action    `query:"action" doc:"This action"`
 	Actor  string    `query:"actor" doc:"By this key or session"`
-	Result string    `query:"result" enum:"ok,refused"`
+	Result string    `query:"result" enum:"ok,refused" doc:"With this result"`
 	Since  time.Time `query:"since" doc:"At this time or later"`
 	Until  time.Time `query:"until" doc:"Before this time"`
 }

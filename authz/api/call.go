@@ -25,7 +25,7 @@ func register[In, Out any](a *api, h huma.API, c call, f func(context.Context, *
 	method, path, _ := strings.Cut(c.route, " ")
 	op := huma.Operation{
 		OperationID: c.id, Method: method, Path: path, Summary: c.summary, Description: c.description,
-		DefaultStatus: c.status, Security: anyOf(c.scopes...), Errors: append(c.errors, 401, 403, 503),
+		DefaultStatus: c.status, Security: anyOf(c.scopes...), Errors: append(c.errors, 401, 403, 429, 503),
 	}
 	if strings.Contains(path, "{ws}") {
 		op.Errors = append(op.Errors, 404)

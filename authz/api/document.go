@@ -119,7 +119,7 @@ func heads(e *echo.Echo, h huma.API) {
 // inWorkspace adds the path parameter.
 func inWorkspace(op *huma.Operation) {
 	op.Parameters = append(op.Parameters, &huma.Param{
-		Name: "ws", In: "path", Required: true,
+		Name: "ws", In: "path", Required: true, Description: "The workspace's id",
 		Schema: &huma.Schema{Type: huma.TypeString, Pattern: jwks.WorkspacePattern},
 	})
 }

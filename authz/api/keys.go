@@ -91,7 +91,7 @@ type (
 		WSPath
 		Page
 		Owner  string `query:"owner" doc:"Your own id of who holds the key; the sub of its token"`
-		Status string `query:"status" enum:"active,deprecated,revoked,expired"`
+		Status string `query:"status" enum:"active,deprecated,revoked,expired" doc:"Keys in this state"`
 		Query  string `query:"q" doc:"Text in the name or owner, or an id or kid"`
 	}
 )
@@ -106,7 +106,7 @@ func (a *api) keys(h huma.API) {
 	register(a, h, call{id: "list-keys", route: "GET" + list, summary: "List keys, the newest first", scopes: read}, body(a.listKeys))
 	register(a, h, call{id: "get-key", route: "GET" + one, summary: "Show a key", scopes: read}, body(a.getKey))
 	register(a, h, call{
-		id: "update-key", route: "PATCH" + one, summary: "Change the unsigned parts of a key", scopes: write, errors: []int{429},
+		id: "update-key", route: "PATCH" + one, summary: "Change the unsigned parts of a key", scopes: write,
 		description: "A JSON Merge Patch (RFC 7396), also of metadata. " + shownInPart,
 	}, body(a.updateKey))
 	register(a, h, call{

@@ -70,8 +70,11 @@ func setLimits(h huma.API) {
 			}
 			if text, ok := descriptions[path]; ok {
 				schema.Properties[member].Description = text
+			} else if m := schema.Properties[member]; m != nil && m.Description == "" && m.Ref == "" {
+				m.Description = common[member]
 			}
 		}
+		schema.Description = cmp.Or(schema.Description, schemaTexts[strings.TrimSuffix(name, "Patch")])
 	}
 	listCodes(schemas.Map())
 	for _, path := range h.OpenAPI().Paths {

@@ -61,7 +61,7 @@ func (a *api) portalSessions(h huma.API) {
 	write := []string{authz.ScopeKeysWrite}
 	register(a, h, call{
 		id: "create-portal-session", route: "POST" + path, summary: "Make a link to the portal for an owner or an operator",
-		scopes: write, status: http.StatusCreated, errors: []int{429},
+		scopes: write, status: http.StatusCreated,
 	}, body(a.createPortalSession))
 	register(a, h, call{
 		id: "end-portal-sessions", route: "DELETE" + path, summary: "End the sessions and links of an owner, or of all", scopes: write,

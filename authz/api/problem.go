@@ -77,9 +77,12 @@ func unavailable(k *Kind, detail string) *Problem {
 // (draft-ietf-httpapi-ratelimit-headers section 8.1).
 func overQuota(detail string, wait time.Duration) *Problem {
 	p := newProblem(kindQuota, detail).with("Retry-After", wholeSeconds(wait))
-	p.Type = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+	p.Type = quotaType
 	return p
 }
+
+// quotaType is the type that is registered for problems of a quota.
+const quotaType = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 func wholeSeconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 

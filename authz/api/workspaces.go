@@ -61,7 +61,7 @@ func (a *api) workspaces(h huma.API) {
 	read, write := []string{authz.ScopeWorkspacesRead, authz.ScopeKeysRead, authz.ScopeGateway}, []string{authz.ScopeWorkspacesWrite}
 	register(a, h, call{
 		id: "create-workspace", route: "POST" + list, summary: "Create a workspace", scopes: write,
-		status: http.StatusCreated, errors: []int{409, 429},
+		status: http.StatusCreated, errors: []int{409},
 	}, a.createWorkspace)
 	register(a, h, call{
 		id: "list-workspaces", route: "GET" + list, summary: "List the workspaces that the key may see", scopes: read, errors: []int{422},
@@ -69,7 +69,7 @@ func (a *api) workspaces(h huma.API) {
 	register(a, h, call{id: "get-workspace", route: "GET" + one, summary: "Show a workspace", scopes: read}, body(a.getWorkspace))
 	register(a, h, call{
 		id: "update-workspace", route: "PATCH" + one, summary: "Change a workspace; keys already issued stay as they are",
-		scopes: write, errors: []int{429},
+		scopes: write,
 		description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: absent members stay as they are, null resets " +
 			"a member to its default, and lists are replaced. Changing portal.oidc, by which operators log in, requires the scope admin. " +
 			"Without the scope workspaces:read, the answer has no settings.",

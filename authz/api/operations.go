@@ -1,0 +1,164 @@
+package api
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Groups of operations, in the order of the reference.
+const (
+	tagKeys       = "Keys"
+	tagWorkspaces = "Workspaces"
+	tagPortal     = "Portal"
+	tagUsage      = "Use of keys"
+	tagAudit      = "Audit"
+	tagPublic     = "Public calls"
+	tagOperation  = "Operation"
+)
+
+var tags = []*huma.Tag{
+	{Name: tagKeys, Description: "Issue, find, change, rotate and revoke keys."},
+	{Name: tagWorkspaces, Description: "A workspace is one tenant: one issuer, one published set, one policy."},
+	{Name: tagPortal, Description: "Links to the page on which owners and operators manage keys."},
+	{Name: tagUsage, Description: "Reports of when keys were last used."},
+	{Name: tagAudit, Description: "All changes and refusals."},
+	{Name: tagPublic, Description: "Calls without a credential, also for pages of any origin."},
+	{Name: tagOperation, Description: "Health, metrics and documentation of the server."},
+}
+
+// operations has each operation's group, and its description unless the call has its own.
+var operations = map[string]struct{ tag, description string }{
+	"create-workspace": {tagWorkspaces, "Its published set holds only the tombstone until the first key is issued."},
+	"list-workspaces":  {tagWorkspaces, "A tied key sees only its own workspace. The list continues while there is a next_cursor."},
+	"get-workspace":    {tagWorkspaces, "Without the scope workspaces:read, the answer has neither policy nor portal."},
+	"update-workspace": {tag: tagWorkspaces},
+
+	"issue-key": {tag: tagKeys},
+	"list-keys": {
+		tagKeys, "Answers never contain a token. The list continues while there is a next_cursor, even after a short or empty page.",
+	},
+	"get-key":       {tagKeys, "Revoked and expired keys can be looked up, too. The answer never contains the token."},
+	"update-key":    {tag: tagKeys},
+	"revoke-key":    {tag: tagKeys},
+	"rotate-key":    {tag: tagKeys},
+	"end-grace":     {tag: tagKeys},
+	"undo-rotation": {tag: tagKeys},
+	"revoke-keys":   {tag: tagKeys},
+	"report-usage":  {tag: tagUsage},
+
+	"create-portal-session": {
+		tagPortal, "The link works once, and opens a session of half an hour. Send it only to the person it is for.",
+	},
+	"end-portal-sessions": {tag: tagPortal},
+	"list-audit":          {tagAudit, "The list continues while there is a next_cursor, even after a short or empty page."},
+	"export-audit":        {tagAudit, "One page. The header Link has the address of the next page, if there is one."},
+
+	"jwks": {
+		tagPublic, "A JSON Web Key Set (RFC 7517) with a strong ETag, which is the version and the beginning of the set's fingerprint. " +
+			"It always holds the tombstone, a key for which no token was signed. gzip is used if the request accepts it. The headers " +
+			"Burnkey-Version, Burnkey-Fingerprint and Age say which state of the set it is, and how old.",
+	},
+	"metadata": {
+		tagPublic, "The issuer's metadata (RFC 8414, OpenID Connect Discovery), at the paths of both standards and at those that clients mix up.",
+	},
+	"changes": {tag: tagPublic},
+	"revoke-token": {
+		tagPublic, "The holder of a token may revoke it, without another credential. 200 also for a token that no key of the workspace signed.",
+	},
+
+	"healthz": {tagOperation, "Answers as long as the process runs, also without its database."},
+	"readyz":  {tagOperation, "503 while a check fails, and after SIGTERM. detail names the failed check."},
+	"metrics": {tagOperation, "All metrics of the server, in the text format of Prometheus."},
+	"openapi": {tagOperation, "The description from which the server's own reference at /docs is rendered."},
+}
+
+// examples has a request and a response of each operation. In PATCH requests, both media types have the same example.
+//
+//go:embed examples.json
+var examplesText []byte
+
+type example struct {
+	Request  any `json:"request"`
+	Response any `json:"response"`
+}
+
+// describeOperations adds groups, descriptions and examples to all operations.
+func describeOperations(doc *huma.OpenAPI) error {
+	var examples map[string]example
+	if err := json.Unmarshal(examplesText, &examples); err != nil {
+		return fmt.Errorf("examples.json: %w", err)
+	}
+	doc.Tags = tags
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Head, item.Post, item.Patch, item.Delete} {
+			if op == nil {
+				continue
+			}
+			id := strings.TrimSuffix(op.OperationID, "-head")
+			if strings.HasPrefix(id, "metadata-") {
+				id = "metadata"
+			}
+			op.Tags = []string{operations[id].tag}
+			if op.Description == "" {
+				op.Description = operations[id].description
+			}
+			addExamples(op, id, examples[id])
+		}
+	}
+	return nil
+}
+
+func addExamples(op *huma.Operation, id string, of example) {
+	if op.RequestBody != nil {
+		for _, content := range op.RequestBody.Content {
+			content.Example = of.Request
+		}
+	}
+	for code, response := range op.Responses {
+		status, err := strconv.Atoi(code)
+		if err != nil {
+			continue
+		}
+		for _, content := range response.Content {
+			if content.Example = of.Response; status >= http.StatusBadRequest {
+				content.Example = exampleProblem(id, status)
+			}
+		}
+	}
+	for _, p := range op.Parameters {
+		switch {
+		case p.In == "path" && p.Name == "ws":
+			p.Example = "acme"
+		case p.In == "path" && p.Name == "id":
+			p.Example = "01939f4e-8a2b-7c3d-9e4f-5a6b7c8d9e0f"
+		}
+	}
+}
+
+// usual has the problems of operations for which the first kind with the status would be a poor example.
+var usual = map[string]*Kind{
+	"issue-key 409": kindRepeated, "rotate-key 409": kindState, "end-grace 409": kindState, "undo-rotation 409": kindState,
+	"revoke-keys 409": kindUsageUnknown, "changes 429": kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
+	"readyz 503": kindNotReady, "revoke-token 400": kindNotToken,
+}
+
+func exampleProblem(id string, status int) *Problem {
+	k, ok := usual[id+" "+strconv.Itoa(status)]
+	if !ok {
+		k = kindOf(status)
+	}
+	if status == http.StatusNotFound {
+		k = kindNotFound
+	}
+	p := newProblem(k, k.Title+".")
+	if p.Type = "https://keys.example.com" + problemsPath + "/" + k.Code; k.Code == kindQuota.Code {
+		p.Type = quotaType
+	}
+	return p
+}
