@@ -2,6 +2,7 @@
 #
 # Environment:
 #   DEMO_ONCE=1       make demo shows one round and exits
+#   DEMO_MODE=gateway make demo shows burnkey gateway, which refuses a revoked key within milliseconds
 #   BURNKEY_ENVOY     an Envoy to use instead of the pinned one
 #   BURNKEY_CHROMIUM  a Chromium to use instead of the one in PATH
 #   BURNKEY_POSTGRES  the folder of PostgreSQL's programs, if it is not a usual one
@@ -50,8 +51,8 @@ build: ## Build bin/burnkey (static, version from git)
 	@$(AS_SHIPPED) go build -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/burnkey ./cmd/burnkey
 
 .PHONY: demo
-demo: build envoy ## Server, Envoy and an API in this terminal: issue, use, revoke (DEMO_ONCE=1: one round)
-	@exec bin/burnkey demo --envoy "$$BURNKEY_ENVOY" $(if $(filter-out 0,$(DEMO_ONCE)),--once)
+demo: build envoy ## Server, Envoy and an API in this terminal: issue, use, revoke (DEMO_ONCE=1: one round; DEMO_MODE=gateway)
+	@exec bin/burnkey demo --envoy "$$BURNKEY_ENVOY" $(if $(DEMO_MODE),--mode '$(DEMO_MODE)') $(if $(filter-out 0,$(DEMO_ONCE)),--once)
 
 .PHONY: docs
 docs: ## Build the documentation site in bin/site; fails if a link leads nowhere
@@ -76,7 +77,8 @@ test: ## Everything that CI runs; end-to-end tests and those with the race detec
 	@$(STEP) 'known vulnerabilities' $(MAKE) --no-print-directory vuln
 	@tools/beside.sh "$(STEP) 'end-to-end tests' $(MAKE) --no-print-directory e2e" \
 		"$(STEP) 'tests with the race detector' $(MAKE) --no-print-directory race"
-	@DEMO_ONCE=1 $(STEP) 'demo' $(MAKE) --no-print-directory demo
+	@DEMO_ONCE=1 DEMO_MODE=pull $(STEP) 'demo' $(MAKE) --no-print-directory demo
+	@DEMO_ONCE=1 DEMO_MODE=gateway $(STEP) 'demo with burnkey gateway' $(MAKE) --no-print-directory demo
 	@$(STEP) 'benchmarks, for correctness alone' $(MAKE) --no-print-directory bench BENCH=--quick
 	@echo "=== all passed in $$(($$(date +%s) - $(STARTED))) s"
 

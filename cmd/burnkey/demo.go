@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burnkey/burnkey/client"
-	"github.com/burnkey/burnkey/deploy/envoy"
 )
 
 func demoCommand() *cobra.Command {
@@ -26,15 +25,22 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Try it: a server, an API behind Envoy, and the life of a key",
 		Long: "Start a server with its own database, an API, and an Envoy in front of the API. Issue a key, show that it is\n" +
-			"accepted, revoke it, and show that it is refused. Everything then keeps running until Ctrl-C.",
+			"accepted, revoke it, and show that it is refused. Everything then keeps running until Ctrl-C. With --mode gateway,\n" +
+			"Envoy asks burnkey gateway, which follows the changes of the keys.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if d.mode != "pull" && d.mode != "gateway" {
+				return errors.New("--mode: must be pull or gateway")
+			}
 			d.out = cmd.OutOrStdout()
 			return d.run(cmd.Context(), once)
 		},
 	}
 	cmd.Flags().StringVar(&d.envoy, "envoy", "", "`PATH` of Envoy 1.40 (default: envoy on the PATH)")
-	intervalFlag(cmd.Flags(), &d.cache, "cache", d.cache, "how often Envoy fetches the keys, in whole seconds")
+	cmd.Flags().StringVar(&d.mode, "mode", "pull",
+		"pull: Envoy fetches the keys and verifies tokens itself; gateway: it asks burnkey gateway")
+	intervalFlag(cmd.Flags(), &d.cache, "cache", d.cache, "how often Envoy fetches the keys, in whole seconds, with --mode pull")
+	choices(cmd, "mode", "pull", "gateway")
 	cmd.Flags().BoolVar(&once, "once", false, "exit after the last step, with status 0 if all steps worked")
 	return cmd
 }
@@ -43,6 +49,7 @@ func demoCommand() *cobra.Command {
 type demo struct {
 	out   io.Writer
 	envoy string
+	mode  string // pull or gateway
 	cache time.Duration
 	start func(name string, f func(context.Context) error) // runs a part; the demonstration fails if a part ends
 
@@ -59,6 +66,7 @@ const (
 	demoAudience  = "acme-company"
 	demoOwner     = "cust_1"
 	demoPatience  = 30 * time.Second
+	demoTick      = 2 * time.Millisecond // in mode gateway, a change takes effect within milliseconds
 )
 
 // run shows all steps, then waits. Everything that run starts also ends when run returns.
@@ -123,15 +131,15 @@ func (d *demo) lifeOfAKey(ctx context.Context) error {
 	}
 	d.say("accepted", "GET %s/hello with the token: 200 after %s: %s", d.gateway, since(answered), body)
 
-	answered = time.Now()
+	revoked := time.Now()
 	if _, err := d.client.RevokeKey(ctx, demoWorkspace, d.key.ID); err != nil {
 		return err
 	}
-	d.say("revoke", "answered in %s; the JWK is gone from the published set", since(answered))
+	d.say("revoke", "answered in %s; the JWK is gone from the published set", since(revoked))
 	if body, err = d.until(ctx, http.StatusUnauthorized, d.gateway+"/hello", d.key.Token.Reveal()); err != nil {
 		return err
 	}
-	d.say("refused", "the same request: 401 after %s: %s", since(answered), body)
+	d.say("refused", "the same request: 401, %s after the revocation was sent: %s", since(revoked), body)
 	return nil
 }
 
@@ -145,7 +153,7 @@ func (d *demo) issue(ctx context.Context) (err error) {
 func (d *demo) until(ctx context.Context, status int, url, token string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, demoPatience)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(demoTick)
 	defer tick.Stop()
 	last := "it did not answer"
 	for {
@@ -172,33 +180,6 @@ func (d *demo) until(ctx context.Context, status int, url, token string) (string
 		case <-tick.C:
 		}
 	}
-}
-
-// invite issues a key for the user to try, and prints commands that use it.
-func (d *demo) invite() {
-	if err := d.issue(context.Background()); err != nil {
-		fmt.Fprintln(d.out, "No key to try:", err)
-		return
-	}
-	fmt.Fprintf(d.out, "\nEverything keeps running until Ctrl-C. A key to try, accepted within %s:\n\n", d.cache)
-	fmt.Fprintf(d.out, "  echo 'Authorization: Bearer %s' | curl -i -H @- %s/hello\n", d.key.Token.Reveal(), d.gateway)
-	fmt.Fprintf(d.out, "\nRevoke the key, and try again:\n\n")
-	fmt.Fprintf(d.out, "  echo %s | curl -i --data-urlencode token@- %s\n", d.key.Token.Reveal(),
-		envoy.Config{Server: d.server}.Issuer(demoWorkspace)+"/revoke")
-	link, err := d.client.CreatePortalSession(context.Background(), demoWorkspace, client.NewPortalSession{Owner: demoOwner})
-	if err != nil {
-		fmt.Fprintln(d.out, "\nNo link to the customer's page:", err)
-	} else {
-		fmt.Fprintf(d.out, "\nOr as the customer, on their own page (the link works once, for 10 minutes):\n\n  %s\n", link.URL.Reveal())
-	}
-	fmt.Fprintf(d.out, "\nOr as the operator:\n\n")
-	fmt.Fprintf(d.out, "  export BURNKEY_SERVER=%s BURNKEY_KEY_FILE=%s\n", d.server, d.keyFile)
-	self, err := os.Executable()
-	if err != nil {
-		self = "burnkey"
-	}
-	fmt.Fprintf(d.out, "  %s key list --workspace %s\n  %s key issue --workspace %s --owner me\n  %s key revoke --workspace %s %s\n\n",
-		self, demoWorkspace, self, demoWorkspace, self, demoWorkspace, d.key.ID)
 }
 
 func (d *demo) say(what, format string, args ...any) {

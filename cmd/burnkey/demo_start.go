@@ -69,9 +69,16 @@ func (d *demo) startAPI(ctx context.Context) error {
 		return h.Serve(listener)
 	})
 	gateway, admin := freeAddress("127.0.0.1:10000"), freeAddress("127.0.0.1:10001")
-	config := envoy.Config{
-		Server: d.server, Workspaces: []string{demoWorkspace}, Audiences: []string{demoAudience}, Cache: d.cache,
-		Listen: gateway, Upstream: listener.Addr().String(), Admin: admin,
+	config := envoy.Config{Listen: gateway, Upstream: listener.Addr().String(), Admin: admin}
+	how := fmt.Sprintf("which fetches the keys every %s", d.cache)
+	if d.mode == "gateway" {
+		if config.Gateways, err = d.startGateway(ctx); err != nil {
+			return err
+		}
+		how = "which asks burnkey gateway"
+	} else {
+		config.Server, config.Workspaces = d.server, []string{demoWorkspace}
+		config.Audiences, config.Cache = []string{demoAudience}, d.cache
 	}
 	if err := d.startEnvoy(config); err != nil {
 		return err
@@ -80,8 +87,32 @@ func (d *demo) startAPI(ctx context.Context) error {
 	if _, err := d.until(ctx, http.StatusOK, "http://"+admin+"/ready", ""); err != nil {
 		return err
 	}
-	d.say("API", "http://%s, behind Envoy at %s, which fetches the keys every %s", listener.Addr(), d.gateway, d.cache)
+	d.say("API", "http://%s, behind Envoy at %s, %s", listener.Addr(), d.gateway, how)
 	return d.offer(ctx)
+}
+
+// startGateway starts burnkey gateway for the workspace, and returns its address once it has the keys.
+func (d *demo) startGateway(ctx context.Context) ([]string, error) {
+	log, err := os.Create(filepath.Join(d.dir, "gateway.log"))
+	if err != nil {
+		return nil, err
+	}
+	s := demoGateway(d.server, log)
+	d.start("burnkey gateway", func(ctx context.Context) error { return errors.Join(s.run(ctx), log.Close()) })
+	if _, err := d.until(ctx, http.StatusOK, "http://"+s.metricsListen+"/readyz", ""); err != nil {
+		return nil, err
+	}
+	d.say("gateway", "%s, which follows the changes of the keys", s.listen)
+	return []string{s.listen}, nil
+}
+
+// demoGateway returns a gateway service with its default flags, for the demo's workspace.
+func demoGateway(server string, log io.Writer) (s gatewayService) {
+	s.define(new(cobra.Command))
+	s.server, s.o.Workspaces, s.o.Audience = server, []string{demoWorkspace}, []string{demoAudience}
+	s.listen, s.metricsListen = freeAddress("127.0.0.1:9002"), freeAddress("127.0.0.1:9003")
+	s.drainTimeout, s.stderr = time.Second, log
+	return s
 }
 
 // offer configures what customers see on their page.

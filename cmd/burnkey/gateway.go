@@ -55,12 +55,19 @@ func gatewayCommand() *cobra.Command {
 			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
 				return err
 			}
-			s.flags, s.stderr = cmd.Flags(), cmd.ErrOrStderr()
+			s.stderr = cmd.ErrOrStderr()
 			return s.run(cmd.Context())
 		},
 	}
+	s.define(cmd)
+	return cmd
+}
+
+// define defines the flags with their defaults.
+func (s *gatewayService) define(cmd *cobra.Command) {
 	s.remote.flags(cmd)
-	flags := cmd.Flags()
+	s.flags = cmd.Flags()
+	flags := s.flags
 	flags.StringVar(&s.o.PublicURL, "public-url", "", "public `URL` of the server, with which iss begins (default --server)")
 	flags.StringSliceVarP(&s.o.Workspaces, "workspace", "w", nil,
 		"workspace whose tokens are accepted; may be repeated (default every workspace, with --key-file)")
@@ -81,7 +88,6 @@ func gatewayCommand() *cobra.Command {
 	s.logging.flags(cmd)
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long to wait for calls in progress after a signal")
 	choices(cmd, "when-stale", "refuse", "serve")
-	return cmd
 }
 
 // validate checks the flags. It opens nothing.
