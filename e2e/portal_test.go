@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -160,7 +161,7 @@ func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
 		c.saves(first)
 	}
 	is(first, http.StatusOK)
-	tryCurl(t, c.Text("#curl"))
+	tryCurl(t, c.Text("#curl"), "ACME_API_KEY="+first+"\n")
 	c.Follow(portaltest.Role("link", "I’ve saved the key"))
 	c.look("key")
 
@@ -221,14 +222,17 @@ func (c *customer) saves(token string) {
 	c.look("live")
 }
 
-// tryCurl runs the command that the page shows.
-func tryCurl(t *testing.T, command string) {
+// tryCurl runs the command that the page shows in a folder with acme.env.
+func tryCurl(t *testing.T, command, file string) {
 	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Log("no curl here: the command on the page was not tried")
 		return
 	}
-	out, err := exec.Command("sh", "-c", command+` --silent --output /dev/null --write-out '%{http_code}'`).Output()
+	cmd := exec.Command("sh", "-c", command+` --silent --output /dev/null --write-out '%{http_code}'`)
+	cmd.Dir = t.TempDir()
+	check(t, os.WriteFile(filepath.Join(cmd.Dir, "acme.env"), []byte(file), 0o600))
+	out, err := cmd.Output()
 	if err != nil || string(out) != "200" {
 		t.Errorf("the command on the page: %s, %v", out, err)
 	}

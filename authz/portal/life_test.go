@@ -56,7 +56,10 @@ func TestTheLifeOfAKey(t *testing.T) {
 	v.get("/portal/acme/keys").want(200).has("You have no API keys yet", "Create your first key", "Keys of cust_1")
 
 	p := v.post("/portal/acme/keys/new", "/portal/acme/keys", with(good, "scopes", "maps:read")).want(200)
-	p.has("Your new key", "Ready in about 6 seconds.", "401", "echo 'Authorization: Bearer "+s.minter.last()+"' | curl --header @- '")
+	p.has("Your new key", "Ready in about 6 seconds.", "401", `. ./acme.env echo "Authorization: Bearer $ACME_API_KEY" | curl --header @- '`)
+	if n := strings.Count(p.body, s.minter.last()); n != 1 {
+		t.Errorf("the page shows the token %d times", n)
+	}
 	if got := tokenOf(p); got != s.minter.last() {
 		t.Errorf("the page shows %d characters, not the token", len(got))
 	}
