@@ -87,7 +87,7 @@ unit: ## Quick unit tests: no race detector; tests that need a component are ski
 	env -u BURNKEY_BIN -u BURNKEY_ENVOY -u BURNKEY_PYTHON go test $(TESTFLAGS) $(UNITS)
 
 .PHONY: race
-race: build go-tools envoy python schemas cluster browser ## All tests but the end-to-end ones, with the race detector (needs a C compiler)
+race: build go-tools envoy python schemas cluster browser promtool ## All tests but the end-to-end ones, with the race detector (needs a C compiler)
 	@command -v "$$(go env CC)" >/dev/null || { \
 		echo "error: the race detector needs a C compiler (on Debian: gcc libc6-dev)" >&2; exit 1; }
 	$(RACE) $(TESTFLAGS) $(UNITS)
@@ -144,7 +144,7 @@ generate: ## Write the generated files again
 ##@ Set up
 
 .PHONY: tools
-tools: go-tools envoy python schemas cluster browser clients ## Install everything the checks need, pinned, into .tools
+tools: go-tools envoy python schemas cluster browser clients promtool ## Install everything the checks need, pinned, into .tools
 
 .PHONY: go-tools
 go-tools: ## Formatter, linters and govulncheck
@@ -175,6 +175,10 @@ browser: ## Chromium, its driver and an OpenID provider (root on Debian gets the
 .PHONY: clients
 clients: ## The JavaScript libraries of the documentation's examples, in .tools/clients
 	@tools/clients.sh || [ "$$CI" != true ]
+
+.PHONY: promtool
+promtool: ## promtool, which checks deploy/monitoring (unpacked from Debian's package)
+	@tools/promtool.sh || [ "$$CI" != true ]
 
 # nginx is a Debian package, too. If it is missing, the benchmarks compare Burnkey with no other server.
 .PHONY: nginx
