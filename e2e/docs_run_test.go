@@ -57,7 +57,7 @@ func newDocsRun(t testing.TB, page *docsPage) *docsRun {
 	}
 	r.port("9000")
 	r.env = environment("PATH="+strings.Join(path, ":"), "SOURCE="+root, "BURNKEY_SERVER=http://127.0.0.1:"+r.port("8080"),
-		"NO_COLOR=1")
+		"NO_COLOR=1", r.mark())
 	if modules := filepath.Join(root, ".tools", "clients", "node_modules"); exists(modules) {
 		check(t, os.Symlink(modules, filepath.Join(r.dir, "node_modules")))
 	}
@@ -197,9 +197,8 @@ func (r *docsRun) run() {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err := cmd.Run()
-	// Servers that the page started are in its process group.
-	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		r.t.Errorf("%s: kill what it started: %v", r.page.name, err)
+	if cmd.Process != nil {
+		r.leavesNothing(cmd.Process.Pid)
 	}
 	if at := strings.TrimSpace(r.read("current")); err != nil || at != "end" {
 		r.failed(at, errors.Join(err, ctx.Err()))

@@ -132,13 +132,18 @@ func TestE2EDocsFaults(t *testing.T) {
 		"failing in a pipe": {"```sh\nfalse | cat\n```\n", "exit status 1"},
 		"other output":      {"```sh\necho one\n```\n\n```text\ntwo\n```\n", "but the commands print\none"},
 		"more output":       {"```sh\necho one; echo two\n```\n\n```text\none\n```\n", "but the commands print\none\ntwo"},
-		"hangs":             {"```sh\necho waiting; sleep 1000\n```\n", "waiting"},
-		"unknown setup":     {"<!-- setup: nosuch -->\n```sh\ntrue\n```\n", "unknown setup"},
-		"unknown marker":    {"<!-- not runs: x -->\n```sh\ntrue\n```\n", "unknown marker"},
-		"no reason":         {"<!-- not run -->\n```sh\ntrue\n```\n", "unknown marker"},
-		"stray marker":      {"<!-- needs: x -->\nText.\n```sh\ntrue\n```\n", "right above a block"},
-		"other shell":       {"```bash\ntrue\n```\n", "```sh for commands"},
-		"part of Go":        {"```go\nx := 1\n```\n", "a complete file"},
+		"background job":    {"```sh\nsleep 1000 &\n```\n", ""},
+		"own session": {
+			"```sh\nsetsid sh -c 'touch started; exec sleep 1000' &\nuntil [ -e started ]; do sleep 0.01; done\n```\n",
+			"still runs at the end of the page",
+		},
+		"hangs":          {"```sh\necho waiting; sleep 1000\n```\n", "waiting"},
+		"unknown setup":  {"<!-- setup: nosuch -->\n```sh\ntrue\n```\n", "unknown setup"},
+		"unknown marker": {"<!-- not runs: x -->\n```sh\ntrue\n```\n", "unknown marker"},
+		"no reason":      {"<!-- not run -->\n```sh\ntrue\n```\n", "unknown marker"},
+		"stray marker":   {"<!-- needs: x -->\nText.\n```sh\ntrue\n```\n", "right above a block"},
+		"other shell":    {"```bash\ntrue\n```\n", "```sh for commands"},
+		"part of Go":     {"```go\nx := 1\n```\n", "a complete file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
