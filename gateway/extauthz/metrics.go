@@ -57,7 +57,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge("workspaces_polling", "Workspaces that do not receive changes as a stream.", float64(s.Polling))
 	gauge("keys", "Published keys of all workspaces.", float64(s.Keys))
 	gauge("version_min", "Lowest version of a workspace's set.", float64(s.MinVersion))
-	gauge("versions_sum", "Sum of the versions of all sets; it grows with every change.", float64(s.Versions))
+	gauge("versions", "Sum of the versions of all sets; it grows with every change.", float64(s.Versions))
 	gauge("age_seconds_max", "Age of the oldest keys; -1: no workspace has keys; +Inf: some age is unknown.", seconds(s.MaxAge))
 	gauge("issuer_mismatch", "1 if the server has another issuer than the gateway expects: all tokens are refused.", count(s.WrongIssuer))
 	gauge("usage_pending", "Keys whose latest use has not been reported.", float64(s.PendingUses))
