@@ -87,6 +87,7 @@ var arrows = map[string]arrow{
 		imports: []string{"jwks", "internal/loop"}, tests: []string{"publish", "authz", "authz/api", "authz/mint", "store/sqlite"},
 		forbidden: []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma"},
 	},
+	"doctor": {imports: []string{"client", "store", "internal/outbound"}},
 	"gateway": {
 		imports:   []string{"jwks", "client", "internal/atomicfile", "internal/logs", "internal/loop"},
 		tests:     []string{"gateway/gatewaytest"},

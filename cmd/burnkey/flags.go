@@ -191,7 +191,8 @@ func suggestFlag(cmd *cobra.Command, err error) error {
 // alike returns the names that resemble an unknown name. It uses cobra's suggestions, which work only for
 // commands.
 func alike(name string, names []string) []string {
-	all := &cobra.Command{SuggestionsMinimumDistance: 2}
+	// In a short name, two other characters make another word.
+	all := &cobra.Command{SuggestionsMinimumDistance: min(2, max(1, len(name)/3))}
 	for _, known := range names {
 		all.AddCommand(&cobra.Command{Use: known, Run: func(*cobra.Command, []string) {}})
 	}

@@ -31,6 +31,10 @@ func warn(cmd *cobra.Command, text string) {
 
 // warnAtStart warns about environment variables that have no effect, and about flags that expose a secret.
 func warnAtStart(cmd *cobra.Command) {
+	defer warnOfPassword(cmd)
+	if cmd.Name() == "doctor" { // it reports the others as findings
+		return
+	}
 	for _, text := range unknownVariables(cmd.Root(), os.Environ()) {
 		warn(cmd, text)
 	}
@@ -40,6 +44,10 @@ func warnAtStart(cmd *cobra.Command) {
 				"answers; use https")
 		}
 	}
+}
+
+// warnOfPassword warns about a password on the command line.
+func warnOfPassword(cmd *cobra.Command) {
 	if f := cmd.Flags().Lookup("database"); f != nil && f.Changed && !isAmbient(cmd.Flags(), "database") && hasPassword(f.Value.String()) {
 		warn(cmd, "--database: other users of this machine can read a password on the command line; use passfile=FILE or BURNKEY_DATABASE")
 	}

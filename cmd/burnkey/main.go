@@ -85,7 +85,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), workspaceCommand(), keyCommand(), portalCommand(), auditCommand(),
-		envoyCommand(), verifyCommand(), demoCommand())
+		envoyCommand(), verifyCommand(), doctorCommand(), demoCommand())
 	return root
 }
 

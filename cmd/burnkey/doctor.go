@@ -1,0 +1,136 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/burnkey/burnkey/doctor"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/postgres"
+	"github.com/burnkey/burnkey/store/sqlite"
+)
+
+// exitCodes are the exit codes of doctor by the gravest finding. A command that fails has 1.
+var exitCodes = map[doctor.Severity]exitError{doctor.Warning: 3, doctor.Error: 4}
+
+func doctorCommand() *cobra.Command {
+	var o doctor.Options
+	var keyFile, database, format string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Report what is wrong or risky with a server, a database, a gateway or an Envoy",
+		Long: "Examine a server, a database, a gateway and an Envoy, whichever are given, and the burnkey processes of this\n" +
+			"machine. The findings come in order of importance, with the reason and what to do. Nothing is changed.\n" +
+			"The exit code is 0 without findings or with notes only, 3 with warnings and 4 with errors; 1 if the command\n" +
+			"itself fails.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notEmpty(cmd.Flags(), "server", "database", "gateway", "envoy-admin", "workspace"); err != nil {
+				return err
+			}
+			if format != "text" && format != "json" {
+				return errors.New("--output: must be text or json")
+			}
+			if err := withDatabase(&o, database); err != nil {
+				return err
+			}
+			withKey(&o, keyFile)
+			o.Host, o.Version, o.Now = true, version, time.Now
+			o.Variables = unknownVariables(cmd.Root(), os.Environ())
+			return diagnose(cmd.Context(), cmd.OutOrStdout(), format == "json", o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.Server, "server", "", "`URL` of a server")
+	flags.StringVar(&o.PublicURL, "public-url", "", "`URL` that iss should begin with (default --server)")
+	flags.StringVar(&database, "database", "", "database: sqlite:PATH or postgres://…")
+	flags.StringVar(&o.Gateway, "gateway", "", "`HOST:PORT` of burnkey gateway's --metrics-listen")
+	flags.StringVar(&o.Envoy, "envoy-admin", "", "`HOST:PORT` of Envoy's admin interface")
+	flags.StringSliceVarP(&o.Workspaces, "workspace", "w", nil, "workspace to examine; may be repeated (default all, with a management key)")
+	flags.StringVar(&keyFile, "key-file", "", "`FILE` with a management key for the server (or put the key itself in BURNKEY_KEY)")
+	flags.StringSliceVar(&o.StateDirs, "state-dir", nil, "`FOLDER` of burnkey gateway, to examine its mode; may be repeated")
+	flags.StringVarP(&format, "output", "o", "text", "text or json")
+	choices(cmd, "output", "text", "json")
+	oneRequired(cmd, "server", "database", "gateway", "envoy-admin")
+	return cmd
+}
+
+// withDatabase adds the database at a URL.
+func withDatabase(o *doctor.Options, database string) error {
+	if database == "" {
+		return nil
+	}
+	o.DatabaseName = databaseName(database)
+	switch kind, rest, _ := strings.Cut(database, ":"); {
+	case kind == "sqlite" && rest != "":
+		o.SQLite = rest
+		o.Database = func(ctx context.Context) (store.Condition, error) { return sqlite.Inspect(ctx, rest) }
+	case kind == "postgres" || kind == "postgresql":
+		o.Database = func(ctx context.Context) (store.Condition, error) { return postgres.Inspect(ctx, database) }
+	default:
+		return errors.New("--database: must be sqlite:PATH or postgres://…")
+	}
+	return nil
+}
+
+// withKey adds the management key, if one was given.
+func withKey(o *doctor.Options, file string) {
+	if file != "" {
+		o.KeyFiles = []string{file}
+	}
+	if o.Server != "" && (file != "" || strings.TrimSpace(os.Getenv("BURNKEY_KEY")) != "") {
+		r := remote{keyFile: file}
+		o.Key = r.credential
+	}
+}
+
+// diagnose examines, prints the findings, and returns an exitError for warnings and errors.
+func diagnose(ctx context.Context, w io.Writer, asJSON bool, o doctor.Options) error {
+	findings := doctor.Examine(ctx, o)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	write := printFindings
+	if asJSON {
+		write = printFindingsJSON
+	}
+	if err := write(w, findings); err != nil {
+		return err
+	}
+	gravest := doctor.Severity(0)
+	for _, f := range findings {
+		gravest = max(gravest, f.Severity)
+	}
+	if code, ok := exitCodes[gravest]; ok {
+		return code
+	}
+	return nil
+}
+
+func printFindings(w io.Writer, findings []doctor.Finding) error {
+	var parts []string
+	for _, f := range findings {
+		parts = append(parts, fmt.Sprintf("%s %s: %s\n  %s\n  Why: %s\n  Do:  %s\n  %s\n",
+			f.Severity, f.Code, plain(f.Target), plain(f.What), f.Why, f.Do, f.Link))
+	}
+	_, err := io.WriteString(w, cmp.Or(strings.Join(parts, "\n"), "no findings\n"))
+	return err
+}
+
+func printFindingsJSON(w io.Writer, findings []doctor.Finding) error {
+	if findings == nil {
+		findings = []doctor.Finding{}
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(map[string][]doctor.Finding{"findings": findings})
+}

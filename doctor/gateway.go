@@ -1,0 +1,59 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+func (e *exam) lookAtGateway(ctx context.Context) {
+	base := e.Gateway
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	base = strings.TrimRight(base, "/")
+	target := "gateway " + shown(base)
+	e.checkPlain(Note, target, base)
+	ready, err := e.http.send(ctx, http.MethodGet, base+"/readyz", e.Now)
+	if err != nil {
+		e.add("unreachable", target, "It does not answer: "+err.Error()+".")
+		return
+	}
+	e.checkClock(target, ready)
+	if ready.status != http.StatusOK {
+		e.add("not_ready", target, fmt.Sprintf("/readyz answers %d: %s", ready.status, reason(ready.body)))
+	}
+	m, err := e.metrics(ctx, base)
+	if err != nil {
+		e.add("unreachable", target, "Its metrics can't be read: "+err.Error()+".")
+		return
+	}
+	if version := m.version(); version != "" {
+		e.noteVersion(target, version)
+	}
+	e.checkGateway(target, m)
+}
+
+func (e *exam) checkGateway(target string, m metrics) {
+	count := func(name string) float64 { return m.value("burnkey_gateway_"+name, "", "") }
+	if count("issuer_mismatch") > 0 {
+		e.add("gateway_issuer", target, "The server has another issuer than the gateway expects.")
+	}
+	switch stale, age := count("workspaces_stale"), count("age_seconds_max"); {
+	case stale > 0:
+		e.add("set_stale", target, fmt.Sprintf("The keys of %g workspaces are older than --max-staleness.", stale))
+	case age > mostAge.Seconds():
+		e.add("set_stale", target, fmt.Sprintf("Its oldest keys were last known to be current %.0f s ago.", age))
+	}
+	if n := count("workspaces_polling"); n > 0 {
+		e.add("polling", target, fmt.Sprintf("%g workspaces receive their changes by polling instead of a stream.", n))
+	}
+	if n := count("state_errors"); n > 0 {
+		e.add("state_failures", target, fmt.Sprintf("%g writes of state files failed.", n))
+	}
+	refused := m.value("burnkey_gateway_usage_reports_total", "result", "refused")
+	if rejected := m.value("burnkey_gateway_usage_reports_total", "result", "rejected"); refused > 0 || rejected > 0 {
+		e.add("usage_refused", target, fmt.Sprintf("The server refused %g reports of use.", max(refused, rejected)))
+	}
+}
