@@ -64,12 +64,17 @@ var arrows = map[string]arrow{
 
 	"store/postgres/pgtest": {},
 
+	"authz/api/reference": {},
+	"docs/reference":      {forbidden: http},
+
 	"authz/turns":     {forbidden: append(http, "github.com/prometheus")},
 	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns", "internal/logs"}, forbidden: http},
 	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
 	"authz/api": {
-		imports: []string{"jwks", "store", "publish", "authz", "internal/clientaddr", "internal/logs"},
-		tests:   []string{"authz/mint", "store/sqlite", "store/storetest"},
+		imports: []string{
+			"jwks", "store", "publish", "authz", "authz/api/reference", "docs/reference", "internal/clientaddr", "internal/logs",
+		},
+		tests: []string{"authz/mint", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
 	"authz/portal": {
 		imports: []string{

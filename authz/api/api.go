@@ -76,6 +76,12 @@ type api struct {
 
 // New returns the handler of every path.
 func New(o Options) (http.Handler, error) {
+	e, _, err := build(o)
+	return e, err
+}
+
+// build returns the handler and its OpenAPI document.
+func build(o Options) (*echo.Echo, *huma.OpenAPI, error) {
 	a := &api{service: o.Service, publisher: o.Publisher, checks: o.Checks, closing: o.Closing, streamLimits: o.StreamLimits}
 	a.publicURL = strings.TrimSuffix(a.service.Issuer(""), jwks.IssuerPath)
 	a.log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
@@ -115,16 +121,17 @@ func New(o Options) (http.Handler, error) {
 	}
 	a.changes(e, h, o.Metrics)
 	a.system(e, h, o.Metrics)
+	a.docs(e, h)
 
 	setLimits(h)
 	if err := describeOperations(h.OpenAPI()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var err error
 	if a.openapi, err = json.Marshal(h.OpenAPI()); err != nil {
-		return nil, fmt.Errorf("render the OpenAPI document: %w", err)
+		return nil, nil, fmt.Errorf("render the OpenAPI document: %w", err)
 	}
-	return e, nil
+	return e, h.OpenAPI(), nil
 }
 
 func (a *api) config(version string) huma.Config {

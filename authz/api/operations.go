@@ -72,10 +72,14 @@ var operations = map[string]struct{ tag, description string }{
 		tagPublic, "The holder of a token may revoke it, without another credential. 200 also for a token that no key of the workspace signed.",
 	},
 
-	"healthz": {tagOperation, "Answers as long as the process runs, also without its database."},
-	"readyz":  {tagOperation, "503 while a check fails, and after SIGTERM. detail names the failed check."},
-	"metrics": {tagOperation, "All metrics of the server, in the text format of Prometheus."},
-	"openapi": {tagOperation, "The description from which the server's own reference at /docs is rendered."},
+	"healthz":       {tagOperation, "Answers as long as the process runs, also without its database."},
+	"readyz":        {tagOperation, "503 while a check fails, and after SIGTERM. detail names the failed check."},
+	"metrics":       {tagOperation, "All metrics of the server, in the text format of Prometheus."},
+	"docs":          {tagOperation, "This page: the operations and schemas of the server's OpenAPI document, without scripts."},
+	"docs-problems": {tagOperation, "All kinds of problems."},
+	"docs-problem":  {tagOperation, "The page to which the type of a problem leads: its cause, and the next step."},
+	"docs-style":    {tagOperation, "The only file that the pages of the reference load."},
+	"openapi":       {tagOperation, "The description from which the server's own reference at /docs is rendered."},
 }
 
 // examples has a request and a response of each operation. In PATCH requests, both media types have the same example.

@@ -85,3 +85,7 @@ func TestReferenceOfRules(t *testing.T) {
 	}
 	testkit.Generated(t, problemPages+"fields.md", "rules", table.String())
 }
+
+func TestReferenceOfOperations(t *testing.T) {
+	testkit.Generated(t, "../../docs/reference/http.md", "operations", api.Reference(t))
+}
