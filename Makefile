@@ -40,7 +40,8 @@ BURNKEY_BIN := $(CURDIR)/bin/burnkey
 BURNKEY_ENVOY ?= $(CURDIR)/.tools/envoy/envoy
 BURNKEY_PYTHON ?= $(CURDIR)/.tools/python/bin/python
 BURNKEY_SITE := $(CURDIR)/bin/site
-export BURNKEY_BIN BURNKEY_ENVOY BURNKEY_PYTHON BURNKEY_SITE
+BURNKEY_BLOCKS := $(CURDIR)/bin/docs-blocks.txt
+export BURNKEY_BIN BURNKEY_ENVOY BURNKEY_PYTHON BURNKEY_SITE BURNKEY_BLOCKS
 
 ##@ Use
 
@@ -94,7 +95,9 @@ race: build go-tools envoy python schemas cluster browser promtool ## All tests 
 
 .PHONY: e2e
 e2e: build docs go-tools envoy python cluster browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
+	@rm -f $(BURNKEY_BLOCKS)
 	$(AS_SHIPPED) go test -vet=off -count=1 -parallel 4 $(TESTFLAGS) ./e2e
+	@[ ! -f $(BURNKEY_BLOCKS) ] || cat $(BURNKEY_BLOCKS)
 
 .PHONY: bench
 bench: build envoy nginx ## Measure against Envoy, nginx and openssl, for an hour (BENCH=--quick: a minute)

@@ -167,19 +167,27 @@ func (r *docsRun) command(i int, b *docsBlock) string {
 	return text
 }
 
+// missing returns the first program that the block needs and that is missing, or "".
+func (b *docsBlock) missing() string {
+	for _, program := range strings.Fields(b.marks["needs"]) {
+		if _, err := exec.LookPath(program); err != nil {
+			return program
+		}
+	}
+	return ""
+}
+
 // lacks reports whether a program that the block needs is missing.
 func (r *docsRun) lacks(b *docsBlock) bool {
-	for _, program := range strings.Fields(b.marks["needs"]) {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
-		}
-		if os.Getenv("CI") == "true" && !contains(docsMayLack, program) {
-			r.t.Errorf("%s: needs %s, which is missing", b, program)
-		}
-		r.t.Logf("%s: skipped, since there is no %s", b, program)
-		return true
+	program := b.missing()
+	if program == "" {
+		return false
 	}
-	return false
+	if os.Getenv("CI") == "true" && !contains(docsMayLack, program) {
+		r.t.Errorf("%s: needs %s, which is missing", b, program)
+	}
+	r.t.Logf("%s: skipped, since there is no %s", b, program)
+	return true
 }
 
 func contains(names []string, name string) bool {
