@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,10 +10,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // lookAtProcesses examines every long-running process of burnkey. Its command line and limits are readable for all users.
-func (e *exam) lookAtProcesses() {
+func (e *exam) lookAtProcesses(ctx context.Context) {
 	swaps := openSwaps()
 	entries, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range entries {
@@ -25,7 +27,7 @@ func (e *exam) lookAtProcesses() {
 			continue
 		}
 		target := "process " + filepath.Base(dir) + " (burnkey " + string(args[1]) + ")"
-		if isDumpable(dir) {
+		if isDumpable(dir) && pause(ctx) && isDumpable(dir) { // a process that has just started is dumpable for 2 ms
 			e.add("dumpable", target, "Other processes of its user can open its memory"+coreDumps()+".")
 		}
 		if len(swaps) > 0 && !locksMemory(dir) {
@@ -43,6 +45,16 @@ func isDumpable(dir string) bool {
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	return ok && owner.Uid != 0
+}
+
+// pause waits a moment. It returns false if ctx ends before.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(100 * time.Millisecond):
+		return true
+	}
 }
 
 // coreDumps says where a crash writes the memory of a process.

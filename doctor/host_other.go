@@ -2,5 +2,7 @@
 
 package doctor
 
+import "context"
+
 // lookAtProcesses does nothing on this system.
-func (e *exam) lookAtProcesses() {}
+func (e *exam) lookAtProcesses(context.Context) {}
