@@ -15,7 +15,7 @@ func TestUnknownPaths(t *testing.T) {
 	s.do("GET", keysPath+"/x/y", nil).want(404)
 	for _, path := range []string{
 		"/", "/v1", "/v1/workspaces/", "/v1/workspaces/acme/", "/v1/keys", keysPath + "/", "/V1/workspaces", "/favicon.ico",
-		issuer, issuer + "/changed", "//healthz", "/healthz/", "/openapi.yaml", "/docs", "/schemas/Key.json",
+		issuer, issuer + "/changed", "//healthz", "/healthz/", "/openapi.yaml", "/docs/nothing", "/schemas/Key.json",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE", "OPTIONS"} {
 			s.do(method, path, nil).want(404)
