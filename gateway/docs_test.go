@@ -10,7 +10,7 @@ import (
 
 // TestDocumented checks that the operator's page explains every refusal.
 func TestDocumented(t *testing.T) {
-	text, err := os.ReadFile("../deploy/envoy/README.md")
+	text, err := os.ReadFile("../docs/howto/gateways/gateway-service.md")
 	check(t, err)
 	page := string(text)
 	refusals := []*jwks.Refusal{jwks.NoToken, jwks.BadToken, jwks.TooNarrow, jwks.NotNow, misconfigured, otherWorkspace, neverExpires}

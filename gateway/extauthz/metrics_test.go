@@ -63,7 +63,7 @@ func TestSeconds(t *testing.T) {
 
 // TestMetricsAreDocumented checks that every metric on the operator's page exists.
 func TestMetricsAreDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../deploy/envoy/README.md")
+	text, err := os.ReadFile("../../docs/howto/gateways/gateway-service.md")
 	check(t, err)
 	metrics := prometheus.NewRegistry()
 	s, _ := followTo(t, metrics, nil)
