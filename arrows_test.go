@@ -73,6 +73,7 @@ var arrows = map[string]arrow{
 	"authz/api": {
 		imports: []string{
 			"jwks", "store", "publish", "authz", "authz/api/reference", "docs/reference", "internal/clientaddr", "internal/logs",
+			"internal/traces",
 		},
 		tests: []string{"authz/mint", "authz/portal/portaltest", "store/sqlite", "store/storetest"},
 	},
@@ -99,7 +100,7 @@ var arrows = map[string]arrow{
 		forbidden: protobuf,
 	},
 	"gateway/extauthz": {
-		imports: []string{"jwks", "gateway"},
+		imports: []string{"jwks", "gateway", "internal/traces"},
 		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
 	},
 	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish"}},
@@ -108,6 +109,7 @@ var arrows = map[string]arrow{
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},
 	"internal/outbound":         {imports: []string{"internal/networks"}},
 	"internal/atomicfile":       {forbidden: http},
+	"internal/traces":           {imports: []string{"internal/logs"}},
 	"internal/logs":             {forbidden: http},
 	"internal/loop":             {imports: []string{"internal/logs"}, forbidden: http},
 	"internal/pace":             {forbidden: http},

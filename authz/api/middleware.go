@@ -21,6 +21,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/internal/traces"
 )
 
 type metrics struct {
@@ -101,6 +102,7 @@ func (a *api) note(m *metrics, c echo.Context, v *visit, route, workspace string
 	method := methodLabel(r.Method)
 	m.requests.WithLabelValues(route, method, strconv.Itoa(answer.Status)).Inc()
 	m.duration.WithLabelValues(route).Observe(took.Seconds())
+	traces.NameRequest(r.Context(), method, route, workspace, answer.Status)
 	if !a.log.Enabled(r.Context(), slog.LevelInfo) {
 		return
 	}

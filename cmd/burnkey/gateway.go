@@ -37,6 +37,7 @@ type gatewayService struct {
 	whenStale     string
 	usageKeyFile  string
 	logging       logging
+	tracing       tracing
 	drainTimeout  time.Duration
 
 	flags  *pflag.FlagSet
@@ -86,6 +87,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 		"`FILE` with a management key that has the scope gateway, for use with --workspace: it permits reports of key usage, and "+
 			"reserves a place at the change stream (default none)")
 	s.logging.flags(cmd)
+	s.tracing.flags(flags)
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long to wait for calls in progress after a signal")
 	choices(cmd, "when-stale", "refuse", "serve")
 }
@@ -202,7 +204,13 @@ func (s *gatewayService) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tracer, err := s.tracing.tracer(ctx, "burnkey-gateway", log)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close()
 	server := extauthz.New(g, log, metrics)
+	server.Trace(tracer)
 	// Following continues while calls finish.
 	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup

@@ -38,7 +38,7 @@ func serverMetrics(t *testing.T) *prometheus.Registry {
 	testkit.Check(t, err)
 	t.Cleanup(func() { testkit.Check(t, r.store.Close()) })
 	r.publisher = publish.NewPublisher(r.store, r.metrics)
-	r.service, err = newService(r.store, r.publisher, s.publicURL, log, mint.Options{Metrics: r.metrics, Log: log})
+	r.service, err = newService(r.store, r.publisher, s.publicURL, log, mint.Options{Metrics: r.metrics, Log: log}, nil)
 	testkit.Check(t, err)
 	handler, err := r.handler()
 	testkit.Check(t, err)

@@ -25,6 +25,7 @@ type server struct {
 	proxies       []string // networks of trusted proxies
 	outboundAllow []string // further networks that may be called
 	logging       logging
+	tracing       tracing
 	mintWorkers   int
 	mintQueue     int
 	mintDeadline  time.Duration
@@ -88,6 +89,7 @@ func (s *server) flags(cmd *cobra.Command) {
 	flags.StringSliceVar(&s.outboundAllow, "outbound-allow", nil,
 		"`NETWORKS` (CIDR) where webhooks and OpenID providers may be, in addition to public and private IPv4 networks")
 	s.logging.flags(cmd)
+	s.tracing.flags(flags)
 	flags.IntVar(&s.mintWorkers, "mint-workers", 0, "minting processes that run at the same time (default one per CPU)")
 	flags.IntVar(&s.mintQueue, "mint-queue", 256, "requests that may wait for a minting process; others get 503")
 	flags.IntVar(&s.streamReaders, "stream-readers", publish.DefaultStreamReaders, "maximum number of readers of the change streams: at "+

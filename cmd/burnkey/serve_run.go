@@ -23,6 +23,7 @@ import (
 	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/internal/networks"
 	"github.com/burnkey/burnkey/internal/outbound"
+	"github.com/burnkey/burnkey/internal/traces"
 	"github.com/burnkey/burnkey/publish"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres"
@@ -32,6 +33,7 @@ import (
 type running struct {
 	*server
 	log      *slog.Logger
+	tracer   *traces.Tracer // nil: no traces
 	metrics  *prometheus.Registry
 	proxies  networks.List
 	outbound networks.List
@@ -70,6 +72,10 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		r.log.Warn("--public-url: with plain HTTP, anyone between clients and this server can read keys and change answers; use https",
 			"public_url", s.publicURL)
 	}
+	if r.tracer, err = s.tracing.tracer(ctx, "burnkey", r.log); err != nil {
+		return err
+	}
+	defer r.tracer.Close()
 	r.calls = outbound.New(outbound.Options{Allow: r.outbound, Local: outbound.IsLoopback(public)})
 	defer r.calls.CloseIdleConnections()
 	if r.store, err = openStore(ctx, s.database, r.log); err != nil {
@@ -84,7 +90,7 @@ func (s *server) run(ctx context.Context, started func(addr string)) (err error)
 		return err
 	}
 	defer r.background(ctx)()
-	h := httpServer(handler, r.log)
+	h := httpServer(r.tracer.Handler(handler), r.log)
 	h.ConnContext, h.ConnState = publish.StreamConn, noteState
 	h.RegisterOnShutdown(func() { close(r.closing) })
 	return r.serve(ctx, h, boundConnections(listener, r.proxies, r.metrics, r.log), started)
@@ -134,7 +140,7 @@ func (r *running) load(ctx context.Context) (err error) {
 	r.publisher = publish.NewPublisher(r.store, r.metrics)
 	r.service, err = newService(r.store, r.publisher, r.publicURL, r.log, mint.Options{
 		Workers: r.mintWorkers, Queue: r.mintQueue, Deadline: r.mintDeadline, Metrics: r.metrics, Log: r.log,
-	})
+	}, r.tracer)
 	if err != nil {
 		return err
 	}
@@ -169,10 +175,16 @@ func (r *running) reap(ctx context.Context) {
 	}
 }
 
-func newService(st store.Store, publisher *publish.Publisher, publicURL string, log *slog.Logger, o mint.Options) (*authz.Service, error) {
-	minter, err := mint.New(o)
+func newService(st store.Store, publisher *publish.Publisher, publicURL string, log *slog.Logger, o mint.Options,
+	tracer *traces.Tracer,
+) (*authz.Service, error) {
+	m, err := mint.New(o)
 	if err != nil {
 		return nil, err
+	}
+	minter := authz.Minter(m)
+	if tracer != nil {
+		st, minter = &tracedStore{st, tracer}, &tracedMinter{m, tracer}
 	}
 	return authz.New(authz.Options{
 		Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL, Log: log, Metrics: o.Metrics,

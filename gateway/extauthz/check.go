@@ -7,12 +7,31 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/burnkey/burnkey/gateway"
+	"github.com/burnkey/burnkey/internal/traces"
 )
 
+// Trace records a span for each decision, unless the tracer is nil. It must be called before Serve.
+func (s *Server) Trace(t *traces.Tracer) { s.tracer = t }
+
 // Check decides about one request for Envoy (envoy.service.auth.v3.Authorization). A refusal is not an error.
-func (s *Server) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+	if s.tracer == nil {
+		response, _ := s.check(in)
+		return response, nil
+	}
+	ctx = traces.Remote(ctx, in.GetAttributes().GetRequest().GetHttp().GetHeaders()["traceparent"])
+	_, span := s.tracer.Start(ctx, "check")
+	defer span.End()
+	response, reason := s.check(in)
+	span.SetAttributes(attribute.String("burnkey.reason", reason))
+	return response, nil
+}
+
+// check returns the answer, and the reason for the metrics.
+func (s *Server) check(in *authv3.CheckRequest) (*authv3.CheckResponse, string) {
 	start := time.Now()
 	request := in.GetAttributes().GetRequest().GetHttp()
 	var values [2]string // more than two are refused like two
@@ -28,7 +47,7 @@ func (s *Server) Check(_ context.Context, in *authv3.CheckRequest) (*authv3.Chec
 		response = allow(&d)
 	}
 	s.metrics.decided(reason, time.Since(start))
-	return response, nil
+	return response, reason
 }
 
 // authorization appends the values of the Authorization headers. Envoy joins repeated headers with a comma, or

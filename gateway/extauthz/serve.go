@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/burnkey/burnkey/gateway"
+	"github.com/burnkey/burnkey/internal/traces"
 )
 
 // MaxCall is the maximum size of a call in bytes. It contains the headers that Envoy is configured to send; only
@@ -38,6 +39,7 @@ type Server struct {
 	gateway  *gateway.Gateway
 	log      *slog.Logger
 	metrics  *metrics
+	tracer   *traces.Tracer
 	refusals sync.Map // refusalKey to *authv3.CheckResponse
 }
 

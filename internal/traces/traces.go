@@ -1,0 +1,129 @@
+// Package traces records OpenTelemetry traces and sends them to a collector by OTLP over HTTP. Spans have routes,
+// workspaces and results, but no token, header or owner.
+package traces
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/burnkey/burnkey/internal/logs"
+)
+
+const scope = "github.com/burnkey/burnkey"
+
+// Bounds of what waits for the collector. Spans beyond the queue are dropped.
+const (
+	queue   = 2048 // spans
+	timeout = 5 * time.Second
+)
+
+// parents reads the W3C header traceparent.
+var parents = propagation.TraceContext{}
+
+// Options of a Tracer.
+type Options struct {
+	Endpoint string  // URL of the collector, such as http://127.0.0.1:4318
+	Ratio    float64 // share of the traces that begin here; a trace that began elsewhere is recorded if its parent is
+	Service  string  // name in the traces
+	Version  string
+	Log      *slog.Logger
+}
+
+// Tracer starts spans. A nil Tracer starts none. It is safe for concurrent use.
+type Tracer struct {
+	provider *sdk.TracerProvider
+	tracer   trace.Tracer
+}
+
+// New returns a Tracer. Its first connection to the collector is made with the first spans, and an unreachable
+// collector only costs the spans. It reports errors of the collector at most once a minute.
+func New(ctx context.Context, o Options) (*Tracer, error) {
+	if u, err := url.Parse(o.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("must be an http or https URL, such as http://127.0.0.1:4318")
+	}
+	endpoint, err := url.JoinPath(o.Endpoint, "v1/traces")
+	if err != nil {
+		return nil, err
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint), otlptracehttp.WithTimeout(timeout))
+	if err != nil {
+		return nil, fmt.Errorf("trace exporter: %w", err)
+	}
+	var throttle logs.Throttle
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		throttle.For(o.Log, "").Warn("cannot send traces", "error", err)
+	}))
+	return with(sdk.NewBatchSpanProcessor(exporter, sdk.WithMaxQueueSize(queue), sdk.WithExportTimeout(timeout)), o), nil
+}
+
+// with returns a Tracer that gives its spans to a processor.
+func with(p sdk.SpanProcessor, o Options) *Tracer {
+	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(p), sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(o.Ratio))),
+		sdk.WithResource(resource.NewSchemaless(attribute.String("service.name", o.Service), attribute.String("service.version", o.Version))))
+	return &Tracer{provider, provider.Tracer(scope)}
+}
+
+// Close sends the spans that wait, for up to a few seconds.
+func (t *Tracer) Close() {
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	_ = t.provider.Shutdown(ctx) // its errors go to the error handler
+}
+
+// Start begins a span.
+func (t *Tracer) Start(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
+	return t.tracer.Start(ctx, name, trace.WithAttributes(attributes...))
+}
+
+// Remote returns a context with the parent that a traceparent header names, if it is valid.
+func Remote(ctx context.Context, traceparent string) context.Context {
+	return parents.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
+}
+
+// Handler records a span for each request. The handler within names it, by NameRequest.
+func (t *Tracer) Handler(next http.Handler) http.Handler {
+	if t == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := parents.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := t.tracer.Start(ctx, "HTTP", trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// NameRequest completes the span of a request, if there is one. The route is a template, since a path could contain
+// a token.
+func NameRequest(ctx context.Context, method, route, workspace string, status int) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	span.SetName(method + " " + route)
+	span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route),
+		attribute.Int("http.response.status_code", status))
+	if workspace != "" {
+		span.SetAttributes(attribute.String("burnkey.workspace", workspace))
+	}
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, http.StatusText(status))
+	}
+}
