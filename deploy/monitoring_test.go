@@ -119,10 +119,7 @@ func TestMonitoringUsesMetricsThatExist(t *testing.T) {
 			if !ok {
 				t.Errorf("%s: there is no metric %s", expr, use[1])
 			}
-			wanted := labelUse.FindAllStringSubmatch(use[2], -1)
-			for _, by := range groupedBy.FindAllStringSubmatch(expr, -1) {
-				wanted = append(wanted, by)
-			}
+			wanted := append(labelUse.FindAllStringSubmatch(use[2], -1), groupedBy.FindAllStringSubmatch(expr, -1)...)
 			for _, label := range wanted {
 				if !slices.Contains(known, label[1]) {
 					t.Errorf("%s: %s has no label %s", expr, use[1], label[1])

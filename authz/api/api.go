@@ -155,7 +155,7 @@ func (a *api) config(version string) huma.Config {
 		RejectUnknownQueryParameters: true,
 		Transformers: []huma.Transformer{func(_ huma.Context, _ string, v any) (any, error) {
 			if p, ok := v.(*Problem); ok {
-				a.typed(p)
+				return a.typed(p), nil
 			}
 			return v, nil
 		}},
