@@ -73,7 +73,7 @@ func parsePage(name, text string) (*docsPage, error) {
 		page.blocks = append(page.blocks, b)
 		marks, between = map[string]string{}, 0
 	}
-	return page, page.check()
+	return page, page.check(text)
 }
 
 // runs reports whether the block is one of commands that the tests run.
@@ -83,7 +83,10 @@ func (b *docsBlock) runs() bool {
 }
 
 // check returns an error about the first block that no rule allows.
-func (p *docsPage) check() error {
+func (p *docsPage) check(text string) error {
+	if p.setup != "" && !strings.Contains(text, "tutorial.md#the-set-up-of-the-examples") {
+		return fmt.Errorf("%s: readers need a link to the set-up of the examples, in the tutorial", p.name)
+	}
 	for _, b := range p.blocks {
 		_, isFile := b.marks["file"]
 		_, skipped := b.marks["not run"]

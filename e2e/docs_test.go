@@ -152,6 +152,7 @@ func TestE2EDocsFaults(t *testing.T) {
 		},
 		"hangs":          {"```sh\necho waiting; sleep 1000\n```\n", "waiting"},
 		"unknown setup":  {"<!-- setup: nosuch -->\n```sh\ntrue\n```\n", "unknown setup"},
+		"no set-up":      {"<!-- setup: acme -->\n```sh\ntrue\n```\n", "link to the set-up"},
 		"unknown marker": {"<!-- not runs: x -->\n```sh\ntrue\n```\n", "unknown marker"},
 		"no reason":      {"<!-- not run -->\n```sh\ntrue\n```\n", "unknown marker"},
 		"stray marker":   {"<!-- needs: x -->\nText.\n```sh\ntrue\n```\n", "right above a block"},
