@@ -40,6 +40,7 @@ func serverMetrics(t *testing.T) *prometheus.Registry {
 	r.publisher = publish.NewPublisher(r.store, r.metrics)
 	r.service, err = newService(r.store, r.publisher, s.publicURL, log, mint.Options{Metrics: r.metrics, Log: log}, nil)
 	testkit.Check(t, err)
+	testkit.Check(t, r.publisher.Load(t.Context())) // without it, the age of the sets is unknown
 	handler, err := r.handler()
 	testkit.Check(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
