@@ -94,7 +94,7 @@ race: build go-tools envoy python schemas cluster browser promtool ## All tests 
 	$(RACE) $(TESTFLAGS) $(UNITS)
 
 .PHONY: e2e
-e2e: build docs go-tools envoy python cluster browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
+e2e: build docs go-tools envoy python cluster nginx browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
 	@rm -f $(BURNKEY_BLOCKS)
 	$(AS_SHIPPED) go test -vet=off -count=1 -parallel 4 $(TESTFLAGS) ./e2e
 	@[ ! -f $(BURNKEY_BLOCKS) ] || cat $(BURNKEY_BLOCKS)
@@ -183,9 +183,10 @@ clients: ## The JavaScript libraries of the documentation's examples, in .tools/
 promtool: ## promtool, which checks deploy/monitoring (unpacked from Debian's package)
 	@tools/promtool.sh || [ "$$CI" != true ]
 
-# nginx is a Debian package, too. If it is missing, the benchmarks compare Burnkey with no other server.
+# nginx is a Debian package, too. If it is missing, the benchmarks compare Burnkey with no other server, and the
+# documentation's configuration of it is not run.
 .PHONY: nginx
-nginx: ## nginx, for comparison in make bench (root on Debian gets it installed)
+nginx: ## nginx, for make bench and the documentation's commands (root on Debian gets it installed)
 	@tools/nginx.sh || [ "$$CI" != true ]
 
 .PHONY: clean
