@@ -15,6 +15,7 @@ var (
 	protocols = []string{"google.golang.org", "github.com/envoyproxy"}
 	databases = []string{"github.com/jackc/pgx", "modernc.org/sqlite"}
 	metrics   = []string{"github.com/prometheus"}
+	otel      = []string{"go.opentelemetry.io"}
 	jwx       = []string{"github.com/lestrrat-go"}
 )
 
@@ -26,10 +27,10 @@ func TestLinks(t *testing.T) {
 		forbidden []string
 	}{
 		"jwks/testdata/verify": {
-			"jwks", slices.Concat(servers, protocols, databases, metrics, jwx, []string{module + "/gateway", module + "/client"}),
+			"jwks", slices.Concat(servers, protocols, databases, metrics, otel, jwx, []string{module + "/gateway", module + "/client"}),
 		},
-		"gateway": {"gateway", slices.Concat(servers, protocols, databases, metrics, jwx)},
-		"client":  {"client", slices.Concat(servers, protocols, databases, metrics, jwx)},
+		"gateway": {"gateway", slices.Concat(servers, protocols, databases, metrics, otel, jwx)},
+		"client":  {"client", slices.Concat(servers, protocols, databases, metrics, otel, jwx)},
 	} {
 		text, err := exec.Command("go", "list", "-deps", "./"+program).CombinedOutput()
 		linked := strings.Fields(string(text))

@@ -129,5 +129,10 @@ func TestE2ETracesWithoutACollector(t *testing.T) {
 	s.admin().mustIssue(t, "acme")
 	s.stop()
 	run(t, "serve", "--otlp-endpoint", "collector:4318").fails(t, "--otlp-endpoint", "http or https URL")
-	run(t, "serve", "--trace-ratio", "2").fails(t, "--trace-ratio", "0 to 1")
+	run(t, "serve", "--otlp-endpoint", "http://u:p@127.0.0.1:1").fails(t, "--otlp-endpoint", "without a password")
+	for _, command := range []string{"serve", "gateway -w acme --any-audience --server http://127.0.0.1:1"} {
+		for ratio, words := range map[string]string{"2": "0 to 1", "NaN": "0 to 1", "0.5": "has no effect without --otlp-endpoint"} {
+			run(t, append(strings.Fields(command), "--trace-ratio", ratio)...).fails(t, "--trace-ratio", words)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -172,7 +173,8 @@ func (m *moment) Type() string { return "TIME" }
 // an invalid value.
 func suggestFlag(cmd *cobra.Command, err error) error {
 	if parsed := new(strconv.NumError); errors.As(err, &parsed) {
-		rule := map[bool]string{true: "must be true or false", false: "must be a whole number"}[parsed.Func == "ParseBool"]
+		rule := cmp.Or(map[string]string{"ParseBool": "must be true or false", "ParseFloat": "must be a number"}[parsed.Func],
+			"must be a whole number")
 		return errors.New(strings.Replace(err.Error(), parsed.Error(), rule, 1))
 	}
 	unknown := new(pflag.NotExistError)

@@ -14,7 +14,7 @@ import (
 
 // samples are valid values for each type of flag, other than the defaults.
 var samples = map[string]string{
-	"string": "x", "int": "7", "bool": "true", "duration": "7s", "stringSlice": "x,y", "stringArray": "x",
+	"string": "x", "int": "7", "float64": "0.5", "bool": "true", "duration": "7s", "stringSlice": "x,y", "stringArray": "x",
 	"DURATION": "7m", "TIME": "2026-01-31",
 	"FILE": "main.go",
 }

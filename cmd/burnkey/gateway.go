@@ -95,7 +95,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 // validate checks the flags. It opens nothing.
 func (s *gatewayService) validate() error {
 	err := cmp.Or(checkAddress("listen", s.listen), checkAddress("metrics-listen", cmp.Or(s.metricsListen, ":0")),
-		notNegative("drain-timeout", s.drainTimeout))
+		notNegative("drain-timeout", s.drainTimeout), s.tracing.validate())
 	switch {
 	case err != nil:
 		return err

@@ -110,7 +110,7 @@ func (s *server) validate() error {
 		return fmt.Errorf("--stream-readers: must be 10 or more")
 	}
 	err := cmp.Or(notNegative("drain-delay", s.drainDelay), notNegative("drain-timeout", s.drainTimeout),
-		notNegative("check-every", s.checkEvery), checkAddress("listen", s.listen))
+		notNegative("check-every", s.checkEvery), checkAddress("listen", s.listen), s.tracing.validate())
 	if err != nil {
 		return err
 	}

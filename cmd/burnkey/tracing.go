@@ -23,11 +23,24 @@ func (t *tracing) flags(flags *pflag.FlagSet) {
 		"share of requests, 0 to 1, that begin a trace; a request within a sampled trace is always traced")
 }
 
+// validate checks the flags.
+func (t *tracing) validate() error {
+	switch {
+	case !(t.ratio >= 0 && t.ratio <= 1): // NaN is neither
+		return fmt.Errorf("--trace-ratio: must be 0 to 1")
+	case t.endpoint == "" && t.ratio != 1:
+		return fmt.Errorf("--trace-ratio: has no effect without --otlp-endpoint")
+	case t.endpoint == "":
+		return nil
+	}
+	if err := traces.CheckEndpoint(t.endpoint); err != nil {
+		return fmt.Errorf("--otlp-endpoint: %w", err)
+	}
+	return nil
+}
+
 // tracer returns nil if there is no endpoint.
 func (t *tracing) tracer(ctx context.Context, service string, log *slog.Logger) (*traces.Tracer, error) {
-	if t.ratio < 0 || t.ratio > 1 {
-		return nil, fmt.Errorf("--trace-ratio: must be 0 to 1")
-	}
 	if t.endpoint == "" {
 		return nil, nil
 	}

@@ -8,6 +8,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"go.opentelemetry.io/otel/attribute"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/internal/traces"
@@ -22,12 +23,21 @@ func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (*authv3.Ch
 		response, _ := s.check(in)
 		return response, nil
 	}
-	ctx = traces.Remote(ctx, in.GetAttributes().GetRequest().GetHttp().GetHeaders()["traceparent"])
+	ctx = traces.Remote(ctx, parentOf(ctx, in))
 	_, span := s.tracer.Start(ctx, "check")
 	defer span.End()
 	response, reason := s.check(in)
 	span.SetAttributes(attribute.String("burnkey.reason", reason))
 	return response, nil
+}
+
+// parentOf returns the traceparent of the call, which an Envoy that traces sends, or else that of the request.
+func parentOf(ctx context.Context, in *authv3.CheckRequest) string {
+	sent, _ := metadata.FromIncomingContext(ctx)
+	if values := sent.Get("traceparent"); len(values) == 1 {
+		return values[0]
+	}
+	return in.GetAttributes().GetRequest().GetHttp().GetHeaders()["traceparent"]
 }
 
 // check returns the answer, and the reason for the metrics.

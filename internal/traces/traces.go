@@ -49,12 +49,18 @@ type Tracer struct {
 	tracer   trace.Tracer
 }
 
+// CheckEndpoint returns an error that names the rule for an invalid Endpoint.
+func CheckEndpoint(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("must be an http or https URL without a password, such as http://127.0.0.1:4318")
+	}
+	return nil
+}
+
 // New returns a Tracer. Its first connection to the collector is made with the first spans, and an unreachable
 // collector only costs the spans. It reports errors of the collector at most once a minute.
 func New(ctx context.Context, o Options) (*Tracer, error) {
-	if u, err := url.Parse(o.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("must be an http or https URL, such as http://127.0.0.1:4318")
-	}
 	endpoint, err := url.JoinPath(o.Endpoint, "v1/traces")
 	if err != nil {
 		return nil, err
@@ -67,11 +73,11 @@ func New(ctx context.Context, o Options) (*Tracer, error) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		throttle.For(o.Log, "").Warn("cannot send traces", "error", err)
 	}))
-	return with(sdk.NewBatchSpanProcessor(exporter, sdk.WithMaxQueueSize(queue), sdk.WithExportTimeout(timeout)), o), nil
+	return With(sdk.NewBatchSpanProcessor(exporter, sdk.WithMaxQueueSize(queue), sdk.WithExportTimeout(timeout)), o), nil
 }
 
-// with returns a Tracer that gives its spans to a processor.
-func with(p sdk.SpanProcessor, o Options) *Tracer {
+// With returns a Tracer that gives its spans to a processor, such as one in memory.
+func With(p sdk.SpanProcessor, o Options) *Tracer {
 	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(p), sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(o.Ratio))),
 		sdk.WithResource(resource.NewSchemaless(attribute.String("service.name", o.Service), attribute.String("service.version", o.Version))))
 	return &Tracer{provider, provider.Tracer(scope)}
