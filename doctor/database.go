@@ -78,7 +78,7 @@ func (e *exam) lookAtFiles(context.Context) {
 	}
 }
 
-// checkMode reports a file whose mode has one of the bits.
+// checkMode adds a finding if the mode of a file has any of these bits, or cannot be read. It returns whether it did.
 func (e *exam) checkMode(severity Severity, path string, bits fs.FileMode, lets string) bool {
 	info, err := os.Stat(path)
 	if err != nil {

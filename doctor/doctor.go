@@ -16,13 +16,14 @@ import (
 // Options say what to examine. Empty members are skipped.
 type Options struct {
 	Server    string // base URL of a server
-	PublicURL string // with which the issuer should begin; default: Server
+	PublicURL string // the expected beginning of the issuer; default: Server
 	Gateway   string // HOST:PORT or URL of a gateway's --metrics-listen
 	Envoy     string // HOST:PORT of Envoy's admin interface
-	// Workspaces are the ones to examine. Default: with a Key all that it can list, without one only burnkey.
+	// Workspaces are the ones to examine. The default is all that the Key can list or, without a Key, only burnkey.
 	Workspaces []string
 	Key        func() (string, error) // management key for the server; may be nil
-	// Database reads the state of the database DatabaseName, which has no password. SQLite names its file, if it is one.
+	// Database returns the state of a database. DatabaseName is its URL without the password, for findings. SQLite is the
+	// path of its file, or empty for PostgreSQL.
 	Database     func(context.Context) (store.Condition, error)
 	DatabaseName string
 	SQLite       string
@@ -30,11 +31,11 @@ type Options struct {
 	StateDirs    []string
 	Variables    []string // problems of environment variables
 	Host         bool     // examine the processes of burnkey on this machine
-	Version      string   // of this program
+	Version      string   // version of this program
 	Now          func() time.Time
 }
 
-// within bounds the examination of one target.
+// within is the time limit for examining one target.
 const within = 20 * time.Second
 
 // exam collects findings. Its methods are safe for concurrent use.

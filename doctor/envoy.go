@@ -49,8 +49,8 @@ func each(value any, f func(object)) {
 type envoyExam struct {
 	*exam
 	base, target string
-	providers    map[string]object // of Burnkey, by name
-	asks         bool              // an ext_authz filter
+	providers    map[string]object // those that use a set of Burnkey, by name
+	asks         bool              // whether there is an ext_authz filter
 	seen         map[string]bool
 	uris         map[string]bool
 }
@@ -143,10 +143,10 @@ func (v *envoyExam) checkProvider(name string, p object, uri string) {
 	v.checkPlain(Warning, "jwks_uri of Envoy's provider "+name, uri)
 }
 
-// byDefault is Envoy's cache_duration.
+// byDefault is Envoy's default for cache_duration.
 const byDefault = 10 * time.Minute
 
-// checkInterval reports how often Envoy really fetches, if it is not as often as it should be.
+// checkInterval reports a cache_duration that makes Envoy fetch too rarely or too often.
 func (v *envoyExam) checkInterval(name, text string) {
 	duration, err := time.ParseDuration(text)
 	if err != nil {
@@ -167,10 +167,11 @@ func (v *envoyExam) checkInterval(name, text string) {
 	}
 }
 
-// shape is the beginning of every token of Burnkey, without the kid.
+// shape is what every token of Burnkey begins with, up to the kid.
 const shape = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
 
-// checkChain examines the order of filters of an HTTP connection manager.
+// checkChain checks that an HTTP connection manager refuses tokens of the wrong form before jwt_authn sees them, and that it
+// has a local_reply_config.
 func (v *envoyExam) checkChain(o object) {
 	if !o.is("HttpConnectionManager") {
 		return
@@ -203,7 +204,7 @@ func (v *envoyExam) isOurs(config object) bool {
 	return false
 }
 
-// bufferByDefault is Envoy's limit of a fetched set.
+// bufferByDefault is Envoy's default limit for the size of a fetched set, in bytes.
 const bufferByDefault = 32 << 20
 
 // checkBuffer compares the sizes of the sets with Envoy's buffer.
@@ -217,7 +218,7 @@ func (v *envoyExam) checkBuffer(ctx context.Context) {
 	}
 }
 
-// buffer returns the limit of a fetched set, in bytes.
+// buffer returns the size of the largest set that this Envoy can fetch, in bytes.
 func (v *envoyExam) buffer(ctx context.Context) int64 {
 	a, err := v.fetch(ctx, v.base+"/runtime")
 	var runtime struct {
@@ -235,7 +236,7 @@ func (v *envoyExam) buffer(ctx context.Context) int64 {
 	return limit
 }
 
-// checkFetches reports that fetches of sets fail now. A failure before the last success is not reported.
+// checkFetches reports fetches of sets that are failing now. It ignores earlier failures if a fetch succeeds meanwhile.
 func (v *envoyExam) checkFetches(ctx context.Context) {
 	if len(v.providers) == 0 {
 		return

@@ -66,7 +66,7 @@ func coreDumps() string {
 	return fmt.Sprintf("; core dumps go to %q", strings.TrimSpace(string(pattern)))
 }
 
-// unlimited matches the line of /proc/PID/limits with which the minting process locks its memory.
+// unlimited matches a line of /proc/PID/limits: without that limit, the minting process can lock its memory.
 var unlimited = regexp.MustCompile(`(?m)^Max locked memory\s+unlimited\s`)
 
 func locksMemory(dir string) bool {

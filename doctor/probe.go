@@ -22,7 +22,7 @@ const (
 	maxAnswer    = 16 << 20 // bytes
 )
 
-// prober sends requests without following redirects, and reads bounded answers.
+// prober sends requests. It does not follow redirects, and refuses answers longer than maxAnswer.
 type prober struct{ client *http.Client }
 
 func newProber() prober {
@@ -34,7 +34,7 @@ func newProber() prober {
 
 var errLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 
-// answer is an HTTP answer, with a time on this machine's clock at which it was about to be sent.
+// answer is an HTTP answer. Its time at is when it began to arrive, by this machine's clock.
 type answer struct {
 	status int
 	header http.Header
@@ -65,7 +65,7 @@ func (p prober) send(ctx context.Context, method, address string, now func() tim
 	return a, err
 }
 
-// fetch returns the body of an answer 200.
+// fetch returns the answer to a GET request, or an error if its status is not 200.
 func (e *exam) fetch(ctx context.Context, address string) (*answer, error) {
 	a, err := e.http.send(ctx, http.MethodGet, address, e.Now)
 	if err == nil && a.status != http.StatusOK {
@@ -131,7 +131,7 @@ func (e *exam) checkClock(target string, a *answer) {
 	e.reportClock(target, date.Sub(a.at.Truncate(time.Second)))
 }
 
-// mostAhead is how far clocks may differ: more than a slow network causes.
+// mostAhead is how far clocks may differ. A slow network causes less.
 const mostAhead = 10 * time.Second
 
 func (e *exam) reportClock(target string, ahead time.Duration) {

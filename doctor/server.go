@@ -18,8 +18,8 @@ import (
 
 const (
 	home       = "burnkey" // the workspace of management keys
-	maxSpaces  = 100       // workspaces that are examined
-	maxKeys    = 10_000    // keys of a workspace that are counted
+	maxSpaces  = 100       // workspaces to examine at most
+	maxKeys    = 10_000    // keys to count at most in a workspace
 	mostAge    = 30 * time.Second
 	mostUsage  = 24 * time.Hour
 	parallel   = 8
@@ -214,7 +214,7 @@ func (e *exam) checkURI(ctx context.Context, target, uri string) {
 	}
 }
 
-// caps are the limits of verifiers, in bytes or keys (see "What client libraries do").
+// caps are the limits of verifiers, in bytes or keys (see docs/howto/libraries/index.md).
 var caps = []struct {
 	bytes int64
 	name  string

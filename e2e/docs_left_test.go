@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// leavesNothing kills the shell's process group. It fails the test if a process of the page is in another group, as one in
-// a session of its own is, and kills that process, too.
+// leavesNothing kills the shell's process group. If a process of the page has left that group, for example by setsid, it
+// fails the test and kills that process, too.
 func (r *docsRun) leavesNothing(shell int) {
 	r.t.Helper()
 	if err := syscall.Kill(-shell, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {

@@ -22,7 +22,7 @@ func (b *docsBlock) String() string { return fmt.Sprintf("%s:%d", b.page, b.line
 // docsPage is a page of the documentation.
 type docsPage struct {
 	name   string
-	setup  string // what runs before the first block; empty: nothing
+	setup  string // name of the setup that runs before the first block, or empty
 	blocks []*docsBlock
 }
 
@@ -76,13 +76,13 @@ func parsePage(name, text string) (*docsPage, error) {
 	return page, page.check(text)
 }
 
-// runs reports whether the block is one of commands that the tests run.
+// runs reports whether the block has commands that the tests run.
 func (b *docsBlock) runs() bool {
 	_, skipped := b.marks["not run"]
 	return b.language == "sh" && !skipped
 }
 
-// check returns an error about the first block that no rule allows.
+// check returns an error about the first block that breaks a rule.
 func (p *docsPage) check(text string) error {
 	if p.setup != "" && !strings.Contains(text, "tutorial.md#the-set-up-of-the-examples") {
 		return fmt.Errorf("%s: readers need a link to the set-up of the examples, in the tutorial", p.name)

@@ -28,7 +28,7 @@ var docsMayLack = []string{"javac", "mvn", "cargo", "ruby", "perl", "apache2"}
 // docsAddress matches an address on this machine. Pages run side by side, so each port is replaced by a free one.
 var docsAddress = regexp.MustCompile(`\b(127\.0\.0\.1|localhost):(\d{4,5})\b`)
 
-// docsPort matches a port that is a word of its own.
+// docsPort matches a port without a host, after a space.
 var docsPort = regexp.MustCompile(`(?m) \d{4,5}\b`)
 
 // docsRun is the run of a page: one shell for all its blocks, in an empty folder.
@@ -36,7 +36,7 @@ type docsRun struct {
 	t     testing.TB
 	dir   string
 	page  *docsPage
-	ports map[string]string // a port on the page, and the one that it became
+	ports map[string]string // the free port that replaces each port of the page
 	env   []string
 	limit time.Duration
 }
@@ -69,7 +69,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// port returns the free port that stands for a port of the page.
+// port returns the free port that replaces a port of the page.
 func (r *docsRun) port(shown string) string {
 	if r.ports[shown] == "" {
 		_, free, err := net.SplitHostPort(envoytest.FreeAddr(r.t))
@@ -137,7 +137,8 @@ sed 's/^/Authorization: Bearer /' admin.key > admin.header
 echo "Authorization: Bearer $TOKEN" > cust_1.header
 `
 
-// script returns the page as a script. Each block writes what it prints to out.N, and its number to the file current.
+// script returns the page as a script. Before block N runs, the script writes N to the file "current" and sends the output
+// to the file out.N.
 func (r *docsRun) script() string {
 	if r.page.setup == "postgres" {
 		r.env = append(r.env, "DATABASE_URL="+pgtest.Start(r.t, nil).Database(r.t))

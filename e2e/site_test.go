@@ -48,8 +48,8 @@ func clean(t *testing.T, p *portaltest.Page, url string) {
 	}
 }
 
-// TestE2ESite reads every page of the documentation in a browser. Only light reads all of them: the others take every
-// fourth, or as BURNKEY_E2E_SITE_STEP says, since pages differ little in what those check.
+// TestE2ESite reads every page of the documentation in a browser. Only the case "light" reads all of them. The other
+// cases check what differs little between pages, so they read every fourth page, or every BURNKEY_E2E_SITE_STEPth.
 func TestE2ESite(t *testing.T) {
 	t.Parallel()
 	url, pages := site(t)

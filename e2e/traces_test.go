@@ -50,7 +50,7 @@ func (c *spans) receive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// named returns the spans of a trace with this name.
+// named returns those spans of a trace that have this name.
 func (c *spans) named(traceID []byte, name string) (found []*trace.Span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *spans) named(traceID []byte, name string) (found []*trace.Span) {
 	return found
 }
 
-// traceID is that of the caller's trace in these tests.
+// traceID is the id of the caller's trace in these tests.
 var traceID = []byte("\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c")
 
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

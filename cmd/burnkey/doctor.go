@@ -19,7 +19,7 @@ import (
 	"github.com/burnkey/burnkey/store/sqlite"
 )
 
-// exitCodes are the exit codes of doctor by the gravest finding. A command that fails has 1.
+// exitCodes are the exit codes of doctor, by the most severe finding. If the command itself fails, its exit code is 1.
 var exitCodes = map[doctor.Severity]exitError{doctor.Warning: 3, doctor.Error: 4}
 
 func doctorCommand() *cobra.Command {
@@ -93,7 +93,7 @@ func withKey(o *doctor.Options, file string) {
 	}
 }
 
-// diagnose examines, prints the findings, and returns an exitError for warnings and errors.
+// diagnose examines the targets and prints the findings. If any is a warning or an error, it returns an exitError.
 func diagnose(ctx context.Context, w io.Writer, asJSON bool, o doctor.Options) error {
 	findings := doctor.Examine(ctx, o)
 	if err := ctx.Err(); err != nil {

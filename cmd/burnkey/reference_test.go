@@ -80,7 +80,7 @@ func TestReferenceOfCommands(t *testing.T) {
 	testkit.Generated(t, "../../docs/reference/cli.md", "commands", text.String())
 }
 
-// TestReferenceOfVariables checks that the reference has every environment variable with its commands.
+// TestReferenceOfVariables checks that the reference lists every environment variable and the commands that read it.
 func TestReferenceOfVariables(t *testing.T) {
 	users := make(map[string][]string)
 	for _, cmd := range commands(rootCommand())[1:] {

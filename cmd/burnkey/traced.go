@@ -14,7 +14,7 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// traced runs a function within a span. Errors are only marked, since their text may quote input.
+// traced runs a function within a span. An error marks the span as failed; its text is left out, since it may quote input.
 func traced[T any](ctx context.Context, t *traces.Tracer, name string, run func(context.Context) (T, error)) (T, error) {
 	ctx, s := t.Start(ctx, name)
 	defer s.End()

@@ -26,7 +26,7 @@ func (t *tracing) flags(flags *pflag.FlagSet) {
 // validate checks the flags.
 func (t *tracing) validate() error {
 	switch {
-	case !(t.ratio >= 0 && t.ratio <= 1): // NaN is neither
+	case !(t.ratio >= 0 && t.ratio <= 1): // false for NaN, too
 		return fmt.Errorf("--trace-ratio: must be 0 to 1")
 	case t.endpoint == "" && t.ratio != 1:
 		return fmt.Errorf("--trace-ratio: has no effect without --otlp-endpoint")

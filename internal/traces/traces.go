@@ -25,7 +25,7 @@ import (
 
 const scope = "github.com/burnkey/burnkey"
 
-// Bounds of what waits for the collector. Spans beyond the queue are dropped.
+// Limits on how many spans wait for the collector, and on the time to send them. If the queue is full, spans are dropped.
 const (
 	queue   = 2048 // spans
 	timeout = 5 * time.Second
@@ -49,7 +49,7 @@ type Tracer struct {
 	tracer   trace.Tracer
 }
 
-// CheckEndpoint returns an error that names the rule for an invalid Endpoint.
+// CheckEndpoint returns an error that names the rule if the text is not a valid Endpoint.
 func CheckEndpoint(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
@@ -58,8 +58,8 @@ func CheckEndpoint(text string) error {
 	return nil
 }
 
-// New returns a Tracer. Its first connection to the collector is made with the first spans, and an unreachable
-// collector only costs the spans. It reports errors of the collector at most once a minute.
+// New returns a Tracer. It connects to the collector when it has spans to send. If the collector is unreachable, only
+// the spans are lost. It reports errors of the collector at most once a minute.
 func New(ctx context.Context, o Options) (*Tracer, error) {
 	endpoint, err := url.JoinPath(o.Endpoint, "v1/traces")
 	if err != nil {
