@@ -45,8 +45,10 @@ var arrows = map[string]arrow{
 	},
 	"store": {imports: []string{"jwks"}},
 	"authz": {
-		imports: []string{"jwks", "store", "publish", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace"},
-		tests:   []string{"store/sqlite", "store/storetest"}, forbidden: http,
+		imports: []string{
+			"jwks", "store", "publish", "authz/mint", "authz/turns", "internal/logs", "internal/loop", "internal/pace", "internal/spans",
+		},
+		tests: []string{"store/sqlite", "store/storetest"}, forbidden: http,
 	},
 	"cmd/burnkey": {imports: []string{"*"}},
 	"e2e":         {tests: []string{"*"}},
@@ -68,7 +70,7 @@ var arrows = map[string]arrow{
 	"docs/reference":      {forbidden: http},
 
 	"authz/turns":     {forbidden: append(http, "github.com/prometheus")},
-	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns", "internal/logs"}, forbidden: http},
+	"authz/mint":      {imports: []string{"jwks", "authz/mint/burn", "authz/turns", "internal/logs", "internal/spans"}, forbidden: http},
 	"authz/mint/burn": {imports: []string{"jwks", "internal/undumpable"}, forbidden: append(http, "github.com/prometheus")},
 	"authz/api": {
 		imports: []string{
@@ -114,6 +116,7 @@ var arrows = map[string]arrow{
 	"internal/loop":             {imports: []string{"internal/logs"}, forbidden: http},
 	"internal/pace":             {forbidden: http},
 	"internal/testkit":          {},
+	"internal/spans":            {forbidden: http},
 	"internal/undumpable":       {forbidden: append(http, "golang.org/x")},
 	"internal/undumpable/early": {imports: []string{"internal/undumpable"}},
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -46,6 +47,7 @@ type Issued struct {
 
 // Issue makes a key. Errors: InputError, ErrNotFound, ErrBusy, *BudgetError, *LimitError, *store.IdempotencyError.
 func (s *Service) Issue(ctx context.Context, workspace string, r IssueRequest) (Issued, error) {
+	defer spans.Start(&ctx, "authz.issue", nil)()
 	return s.issue(ctx, workspace, r, func(jwks.Token) error { return nil })
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -14,6 +15,7 @@ import (
 // Revoke deletes a key's JWK: when it returns, this server's set no longer contains the key. It does not change
 // a key that was revoked before. Errors: ErrNotFound.
 func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
+	defer spans.Start(&ctx, "authz.revoke", nil)()
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	key, err := s.store.Revoke(ctx, workspace, id, s.Now())
@@ -30,6 +32,7 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 // all servers, even after a failover. For a token of an unknown key, it does nothing and returns nil. Errors:
 // ErrNotFound if the workspace does not exist.
 func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) error {
+	defer spans.Start(&ctx, "authz.revoke_token", nil)()
 	claims, err := s.authentic(workspace, token)
 	if errors.Is(err, jwks.ErrUnknown) || errors.Is(err, ErrNotFound) {
 		if claims, err = s.sought(ctx, workspace, token); err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -30,6 +31,7 @@ type RotateRequest struct {
 // its own lifetime ends. Errors: InputError, also if the policy no longer allows the key's contents;
 // ErrNotFound, *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
+	defer spans.Start(&ctx, "authz.rotate", nil)()
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return Issued{}, err
 	}
@@ -149,6 +151,7 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 // UndoRotation revokes the successor of a key in its grace and makes the key active again. The id can be that
 // of the key or of its successor. Errors: ErrNotFound, *StateError if the rotation can no longer be undone.
 func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
+	defer spans.Start(&ctx, "authz.undo_rotation", nil)()
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	id, to, err := s.rotated(ctx, workspace, id)
@@ -165,6 +168,7 @@ func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UU
 // EndGrace revokes a key before its grace ends. The id can be that of the key or of its successor. Errors:
 // ErrNotFound, *StateError if the key is not in its grace.
 func (s *Service) EndGrace(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
+	defer spans.Start(&ctx, "authz.end_grace", nil)()
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	id, to, err := s.rotated(ctx, workspace, id)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/burnkey/burnkey/authz/mint"
+	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -27,6 +28,7 @@ type WorkspaceRequest struct {
 // CreateWorkspace makes a workspace and publishes its tombstone. Errors:
 // InputError, ErrExists, ErrBusy, *BudgetError.
 func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (store.Workspace, error) {
+	defer spans.Start(&ctx, "authz.create_workspace", nil)()
 	var bad InputError
 	bad.workspaceID("id", r.ID)
 	bad.name("name", r.Name, 0)
@@ -108,6 +110,7 @@ func (s *Service) Updates() uint64 { return s.updates.Load() }
 // not call the Service, and can be called more than once. Errors: InputError, *BudgetError, ErrNotFound, and
 // those of change.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
+	defer spans.Start(&ctx, "authz.update_workspace", nil)()
 	if err := s.spend(ctx, workspaceCost); err != nil {
 		return store.Workspace{}, err
 	}

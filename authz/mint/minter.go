@@ -21,6 +21,7 @@ import (
 	"github.com/burnkey/burnkey/authz/mint/burn"
 	"github.com/burnkey/burnkey/authz/turns"
 	"github.com/burnkey/burnkey/internal/logs"
+	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -86,9 +87,9 @@ func New(o Options) (*Minter, error) {
 // byte. Workspaces and their owners take turns: when the turn comes, Mint calls claims and then generates the
 // key pair, so that times in the payload are those of the minting. With nil claims, it makes a tombstone.
 // Errors: *BusyError, ErrFailed, the context's cause, and those of claims.
-func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (Minted, error) {
+func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (minted Minted, err error) {
 	start := time.Now()
-	if err := m.queue.Acquire(ctx, asker); err != nil {
+	if err := m.acquire(ctx, asker); err != nil {
 		return Minted{}, m.turnedAway(err)
 	}
 	defer m.queue.Release()
@@ -96,7 +97,6 @@ func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, e
 
 	var payload []byte
 	if claims != nil {
-		var err error
 		if payload, err = claims(); err != nil {
 			return Minted{}, err
 		}
@@ -107,7 +107,7 @@ func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, e
 	m.metrics.running.Inc()
 	defer m.metrics.running.Dec()
 	start = time.Now()
-	minted, err := m.run(ctx, payload)
+	minted, err = m.run(ctx, payload)
 	if err != nil {
 		m.metrics.failed(err)
 		return Minted{}, err
@@ -116,6 +116,12 @@ func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, e
 	m.metrics.duration.Observe(took.Seconds())
 	m.typical.Store((7*m.typical.Load() + int64(took)) / 8)
 	return minted, nil
+}
+
+// acquire waits for a turn.
+func (m *Minter) acquire(ctx context.Context, asker Asker) (err error) {
+	defer spans.Start(&ctx, "mint.wait", &err)()
+	return m.queue.Acquire(ctx, asker)
 }
 
 // turnedAway counts and logs a request that got no turn.
@@ -138,7 +144,8 @@ func (m *Minter) retryAfter(turns int) time.Duration {
 	return max(time.Second, (all / time.Duration(m.options.Workers)).Round(time.Second))
 }
 
-func (m *Minter) run(ctx context.Context, payload []byte) (Minted, error) {
+func (m *Minter) run(ctx context.Context, payload []byte) (_ Minted, err error) {
+	defer spans.Start(&ctx, "mint.process", &err)()
 	deadline, cancel := context.WithTimeout(ctx, m.options.Deadline)
 	defer cancel()
 	// The kernel sends Pdeathsig when the thread that started the process ends, so the thread must not end

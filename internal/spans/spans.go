@@ -1,0 +1,30 @@
+// Package spans adds spans to the trace of a request, if the request has one.
+package spans
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Scope names Burnkey's tracer.
+const Scope = "github.com/burnkey/burnkey"
+
+// Start replaces *ctx by a context with a new span below the span of *ctx, and returns the function that ends
+// it. If err is not nil, an error in *err marks the span as failed; its text, which could be about an owner, is
+// left out. If *ctx has no span that is recorded, Start changes nothing.
+func Start(ctx *context.Context, name string, err *error) (end func()) {
+	parent := trace.SpanFromContext(*ctx)
+	if !parent.IsRecording() {
+		return func() {}
+	}
+	var span trace.Span
+	*ctx, span = parent.TracerProvider().Tracer(Scope).Start(*ctx, name)
+	return func() {
+		if err != nil && *err != nil {
+			span.SetStatus(codes.Error, "")
+		}
+		span.End()
+	}
+}
