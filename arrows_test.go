@@ -129,6 +129,7 @@ var arrows = map[string]arrow{
 	"deploy/envoy":           {imports: []string{"jwks"}, tests: []string{"deploy/envoy/envoytest"}},
 	"deploy/envoy/envoytest": {imports: []string{"internal/testkit"}},
 	"benchmarks":             {imports: []string{"*"}},
+	"tools/clients/go":       {},
 	"tools/words":            {},
 }
 
