@@ -21,13 +21,35 @@ func databaseFlag(cmd *cobra.Command, database *string) {
 	cmd.Flags().StringVar(database, "database", "sqlite:burnkey.db", "where everything is stored: sqlite:PATH or postgres://…")
 }
 
+// errDatabaseURL is the error if the URL of a database has another form.
+var errDatabaseURL = errors.New("--database: must be sqlite:PATH or postgres://…")
+
+// sqlitePath returns the path in the URL of an SQLite database, or an empty string.
+func sqlitePath(database string) string {
+	if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
+		return path
+	}
+	return ""
+}
+
+// isPostgres returns whether a database is given by a URL of PostgreSQL. Its driver would also accept other forms, in which
+// databaseName would not find the password.
+func isPostgres(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
 // databaseName returns the URL of a database without password and parameters.
 func databaseName(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return ""
+	if sqlitePath(text) != "" {
+		name, _, _ := strings.Cut(text, "?")
+		return name
 	}
-	u.RawQuery = ""
+	u, err := url.Parse(text)
+	// Without a host, the password can be anywhere, as in postgres:///user:password@host. A socket's host is a parameter.
+	if err != nil || u.Opaque != "" || u.Host == "" && (u.Query().Get("host") == "" || strings.ContainsAny(u.Path, "@:= ")) {
+		return "(invalid URL)"
+	}
+	u.RawQuery, u.Fragment = "", ""
 	return u.Redacted()
 }
 
@@ -44,15 +66,15 @@ func openExisting(ctx context.Context, database string, stderr io.Writer) (store
 // openStore opens the database at a URL. If the database is unreachable, openStore logs a warning and retries
 // for a while.
 func openStore(ctx context.Context, database string, log *slog.Logger) (st store.Store, err error) {
-	switch kind, rest, _ := strings.Cut(database, ":"); {
-	case kind == "sqlite" && rest != "":
-		if err = checkDatabaseFile(rest, log); err == nil {
-			st, err = sqlite.Open(ctx, rest)
+	switch path := sqlitePath(database); {
+	case path != "":
+		if err = checkDatabaseFile(path, log); err == nil {
+			st, err = sqlite.Open(ctx, path)
 		}
-	case kind == "postgres" || kind == "postgresql":
+	case isPostgres(database):
 		st, err = postgres.Open(ctx, database, log)
 	default:
-		err = errors.New("must be sqlite:PATH or postgres://…")
+		return nil, errDatabaseURL
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--database: %w", err)

@@ -70,14 +70,14 @@ func withDatabase(o *doctor.Options, database string) error {
 		return nil
 	}
 	o.DatabaseName = databaseName(database)
-	switch kind, rest, _ := strings.Cut(database, ":"); {
-	case kind == "sqlite" && rest != "":
-		o.SQLite = rest
-		o.Database = func(ctx context.Context) (store.Condition, error) { return sqlite.Inspect(ctx, rest) }
-	case kind == "postgres" || kind == "postgresql":
+	switch path := sqlitePath(database); {
+	case path != "":
+		o.SQLite = path
+		o.Database = func(ctx context.Context) (store.Condition, error) { return sqlite.Inspect(ctx, path) }
+	case isPostgres(database):
 		o.Database = func(ctx context.Context) (store.Condition, error) { return postgres.Inspect(ctx, database) }
 	default:
-		return errors.New("--database: must be sqlite:PATH or postgres://…")
+		return errDatabaseURL
 	}
 	return nil
 }
