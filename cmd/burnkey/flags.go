@@ -169,14 +169,21 @@ func (m *moment) String() string { return m.text }
 // Type is the placeholder in the help text.
 func (m *moment) Type() string { return "TIME" }
 
+// inWords replaces strconv's text in an error about a flag or its environment variable by the values that are accepted.
+func inWords(err error) error {
+	parsed := new(strconv.NumError)
+	if !errors.As(err, &parsed) {
+		return err
+	}
+	rule := cmp.Or(map[string]string{"ParseBool": "must be true or false", "ParseFloat": "must be a number"}[parsed.Func],
+		"must be a whole number")
+	return errors.New(strings.Replace(err.Error(), parsed.Error(), rule, 1))
+}
+
 // suggestFlag adds a similar flag to an error about an unknown flag, and the accepted values to an error about
 // an invalid value.
 func suggestFlag(cmd *cobra.Command, err error) error {
-	if parsed := new(strconv.NumError); errors.As(err, &parsed) {
-		rule := cmp.Or(map[string]string{"ParseBool": "must be true or false", "ParseFloat": "must be a number"}[parsed.Func],
-			"must be a whole number")
-		return errors.New(strings.Replace(err.Error(), parsed.Error(), rule, 1))
-	}
+	err = inWords(err)
 	unknown := new(pflag.NotExistError)
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
 		return err

@@ -198,3 +198,31 @@ func TestSuggestCommand(t *testing.T) {
 		t.Errorf("printed %q, want %q", out.Bytes(), want)
 	}
 }
+
+// TestInvalidNumbers checks that a flag and its environment variable are refused in the same words.
+func TestInvalidNumbers(t *testing.T) {
+	for flag, want := range map[string]string{
+		"trace-ratio": "must be a number", "mint-queue": "must be a whole number", "any-audience": "must be true or false",
+	} {
+		for _, value := range []string{"", "rubbish"} {
+			command := "serve"
+			if flag == "any-audience" {
+				command = "gateway"
+			}
+			t.Run(flag+"="+value, func(t *testing.T) {
+				cmd := rootCommand()
+				cmd.SetArgs([]string{command, "--" + flag + "=" + value})
+				if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
+					t.Errorf("the flag: %v", err)
+				}
+				t.Setenv(variable(flag), value)
+				cmd = rootCommand()
+				cmd.SetArgs([]string{command})
+				err := cmd.ExecuteContext(t.Context())
+				if err == nil || !strings.HasPrefix(err.Error(), variable(flag)+": ") || !strings.HasSuffix(err.Error(), ": "+want) {
+					t.Errorf("the variable: %v", err)
+				}
+			})
+		}
+	}
+}

@@ -107,7 +107,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", name, inWords(err)))
 		}
 		_ = flags.SetAnnotation(f.Name, ambientMark, nil) // fails only for an unknown flag
 	})
