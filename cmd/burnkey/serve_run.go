@@ -184,7 +184,7 @@ func newService(st store.Store, publisher *publish.Publisher, publicURL string, 
 	}
 	minter := authz.Minter(m)
 	if tracer != nil {
-		st, minter = &tracedStore{st, tracer}, &tracedMinter{m, tracer}
+		st, minter = &tracedStore{st}, &tracedMinter{m}
 	}
 	return authz.New(authz.Options{
 		Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL, Log: log, Metrics: o.Metrics,

@@ -12,8 +12,8 @@ import (
 const Scope = "github.com/burnkey/burnkey"
 
 // Start replaces *ctx by a context with a new span below the span of *ctx, and returns the function that ends
-// it. If err is not nil, an error in *err marks the span as failed; its text, which could be about an owner, is
-// left out. If *ctx has no span that is recorded, Start changes nothing.
+// it, which must be deferred itself. A panic, or an error in *err if err is not nil, marks the span as failed; its
+// text, which could be about an owner, is left out. If *ctx has no span that is recorded, Start changes nothing.
 func Start(ctx *context.Context, name string, err *error) (end func()) {
 	parent := trace.SpanFromContext(*ctx)
 	if !parent.IsRecording() {
@@ -22,9 +22,13 @@ func Start(ctx *context.Context, name string, err *error) (end func()) {
 	var span trace.Span
 	*ctx, span = parent.TracerProvider().Tracer(Scope).Start(*ctx, name)
 	return func() {
-		if err != nil && *err != nil {
+		reason := recover() // the span's own End would record the text of a panic
+		if reason != nil || err != nil && *err != nil {
 			span.SetStatus(codes.Error, "")
 		}
 		span.End()
+		if reason != nil {
+			panic(reason)
+		}
 	}
 }

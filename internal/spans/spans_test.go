@@ -33,3 +33,22 @@ func TestStart(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestStartPanic checks that a panic goes on, and that its span has failed without the panic's text.
+func TestStartPanic(t *testing.T) {
+	recorded := tracetest.NewSpanRecorder()
+	ctx, _ := trace.NewTracerProvider(trace.WithSpanProcessor(recorded)).Tracer(Scope).Start(t.Context(), "parent")
+	func() {
+		defer func() {
+			if reason := recover(); reason != "sesame" {
+				t.Errorf("the panic became %v", reason)
+			}
+		}()
+		defer Start(&ctx, "call", nil)()
+		panic("sesame")
+	}()
+	ended := recorded.Ended()
+	if len(ended) != 1 || ended[0].Status().Code != codes.Error || ended[0].Status().Description != "" || len(ended[0].Events()) != 0 {
+		t.Errorf("%+v", tracetest.SpanStubsFromReadOnlySpans(ended))
+	}
+}
