@@ -25,7 +25,7 @@ func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (*authv3.Ch
 	}
 	ctx = traces.Remote(ctx, parentOf(ctx, in))
 	_, span := s.tracer.Start(ctx, "check")
-	defer span.End()
+	defer traces.End(span)
 	response, reason := s.check(in)
 	span.SetAttributes(attribute.String("burnkey.reason", reason))
 	return response, nil

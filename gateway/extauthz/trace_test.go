@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc/metadata"
 
@@ -43,5 +44,24 @@ func TestTraces(t *testing.T) {
 		if !strings.Contains(text, reason) || strings.Contains(text, "eyJ") {
 			t.Errorf("%s: %s", reason, text)
 		}
+	}
+}
+
+// TestTracesOfAPanic checks that the span of a decision that panics has failed, without the panic's text.
+func TestTracesOfAPanic(t *testing.T) {
+	s := &Server{} // without a gateway, a decision panics
+	recorded := tracetest.NewSpanRecorder()
+	s.Trace(traces.With(recorded, traces.Options{Ratio: 1}))
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic ended")
+			}
+		}()
+		_, _ = s.Check(t.Context(), request("GET"))
+	}()
+	ended := recorded.Ended()
+	if len(ended) != 1 || ended[0].Status().Code != codes.Error || ended[0].Status().Description != "" || len(ended[0].Events()) != 0 {
+		t.Errorf("%+v", tracetest.SpanStubsFromReadOnlySpans(ended))
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -31,7 +33,7 @@ const (
 	timeout = 5 * time.Second
 )
 
-// parents reads the W3C header traceparent.
+// parents reads the W3C header traceparent. Its companion tracestate is never given to it: a span would contain what the client wrote.
 var parents = propagation.TraceContext{}
 
 // Options of a Tracer.
@@ -52,20 +54,43 @@ type Tracer struct {
 // CheckEndpoint returns an error that names the rule if the text is not a valid Endpoint.
 func CheckEndpoint(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+	switch {
+	case err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https":
 		return errors.New("must be an http or https URL without a password, such as http://127.0.0.1:4318")
+	case strings.ContainsAny(text, "?#"):
+		return errors.New("must not have a query or a fragment")
+	case strings.HasSuffix(u.Host, ":"):
+		return errors.New("must have a port after the colon")
+	case u.Port() != "":
+		if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
+			return errors.New("must have a port from 1 to 65535")
+		}
 	}
 	return nil
+}
+
+// signalPath is what OTLP adds to the URL of a collector for traces.
+const signalPath = "/v1/traces"
+
+// signalURL returns the URL to which spans are sent. An endpoint may have the path already.
+func signalURL(endpoint string) (string, error) {
+	return url.JoinPath(strings.TrimSuffix(strings.TrimRight(endpoint, "/"), signalPath), signalPath)
 }
 
 // New returns a Tracer. It connects to the collector when it has spans to send. If the collector is unreachable, only
 // the spans are lost. It reports errors of the collector at most once a minute.
 func New(ctx context.Context, o Options) (*Tracer, error) {
-	endpoint, err := url.JoinPath(o.Endpoint, "v1/traces")
+	endpoint, err := signalURL(o.Endpoint)
 	if err != nil {
 		return nil, err
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint), otlptracehttp.WithTimeout(timeout))
+	// A redirect would take the spans and the collector's credentials to a host that the administrator did not name.
+	client := &http.Client{
+		Timeout:       timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint), otlptracehttp.WithTimeout(timeout),
+		otlptracehttp.WithHTTPClient(client))
 	if err != nil {
 		return nil, fmt.Errorf("trace exporter: %w", err)
 	}
@@ -103,15 +128,35 @@ func Remote(ctx context.Context, traceparent string) context.Context {
 	return parents.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
 }
 
-// Handler records a span for each request. The handler within names it, by NameRequest.
+// End ends a span. It must be deferred itself. A panic marks the span as failed and goes on; its text, which could be
+// a secret, is left out. The span's own End, if deferred, would record it.
+func End(span trace.Span) {
+	reason := recover()
+	if reason != nil {
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
+	if reason != nil {
+		panic(reason)
+	}
+}
+
+// isProbe reports whether a path is asked for every few seconds by machines, which would bury the traces of requests.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
+
+// Handler records a span for each request, except for health and metrics. The handler within names it, by NameRequest.
 func (t *Tracer) Handler(next http.Handler) http.Handler {
 	if t == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := parents.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		if isProbe(r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx := Remote(r.Context(), r.Header.Get("traceparent"))
 		ctx, span := t.tracer.Start(ctx, "HTTP", trace.WithSpanKind(trace.SpanKindServer))
-		defer span.End()
+		defer End(span)
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
