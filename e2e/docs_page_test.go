@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -27,11 +28,18 @@ type docsPage struct {
 }
 
 var (
-	fence  = regexp.MustCompile("^( *)```+([a-z]*)$")
-	marker = regexp.MustCompile(`^ *<!-- ([a-z ]+?)(?:: (.*))? -->$`)
+	fence = regexp.MustCompile("^( *)```([a-z]*)$")
+	// anyFence also matches those that a reader's program might take for a block, and parsePage does not.
+	anyFence = regexp.MustCompile("^[ >\t]*(```|~~~)")
+	marker   = regexp.MustCompile(`^ *<!-- ([a-z ]+?)(?:: (.*))? -->$`)
 	// markers are the known comments, and whether each has a value.
 	markers = map[string]bool{"setup": true, "not run": true, "needs": true, "file": true, "keeps running": false}
 )
+
+// docsLanguages are those of blocks.
+var docsLanguages = []string{
+	"sh", "text", "go", "python", "javascript", "java", "ruby", "rust", "perl", "json", "yaml", "toml", "nginx", "haproxy", "apache",
+}
 
 // parsePage reads a page with its blocks and markers.
 func parsePage(name, text string) (*docsPage, error) {
@@ -54,6 +62,9 @@ func parsePage(name, text string) (*docsPage, error) {
 			continue
 		}
 		open := fence.FindStringSubmatch(line)
+		if open == nil && anyFence.MatchString(line) {
+			return nil, fmt.Errorf("%s:%d: a block begins with three backquotes and one word of a-z: %s", name, i+1, line)
+		}
 		if open == nil {
 			if strings.TrimSpace(line) != "" {
 				between++
@@ -66,6 +77,9 @@ func parsePage(name, text string) (*docsPage, error) {
 		b := &docsBlock{page: name, line: i + 1, language: open[2], marks: marks}
 		for i++; i < len(lines) && !strings.HasPrefix(strings.TrimSpace(lines[i]), "```"); i++ {
 			b.text += strings.TrimPrefix(lines[i], open[1]) + "\n"
+		}
+		if i == len(lines) {
+			return nil, fmt.Errorf("%s: the block has no end", b)
 		}
 		if last := len(page.blocks) - 1; b.language == "text" && last >= 0 && between <= 1 && page.blocks[last].runs() {
 			page.blocks[last].output = b
@@ -89,10 +103,13 @@ func (p *docsPage) check(text string) error {
 	}
 	for _, b := range p.blocks {
 		_, isFile := b.marks["file"]
+		_, foreground := b.marks["keeps running"]
 		_, skipped := b.marks["not run"]
 		switch {
-		case b.language == "bash" || b.language == "shell" || b.language == "console" || b.language == "":
-			return fmt.Errorf("%s: write ```sh for commands, and ```text for what they print", b)
+		case !slices.Contains(docsLanguages, b.language):
+			return fmt.Errorf("%s: unknown language %q: write ```sh for commands, and ```text for what they print", b, b.language)
+		case foreground && docsListen.FindString(b.text) == "":
+			return fmt.Errorf("%s: commands that keep running must contain `listen HOST:PORT`, for which the test waits", b)
 		case isFile || skipped:
 		case b.language == "go" && !strings.Contains("\n"+b.text, "\npackage "):
 			return fmt.Errorf("%s: a block of Go must be a complete file, so that it compiles", b)

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -28,6 +29,9 @@ var docsMayLack = []string{"javac", "mvn", "cargo", "ruby", "perl", "apache2"}
 // docsAddress matches an address on this machine. Pages run side by side, so each port is replaced by a free one.
 var docsAddress = regexp.MustCompile(`\b(127\.0\.0\.1|localhost):(\d{4,5})\b`)
 
+// docsListen matches the address of a server that a block keeps running.
+var docsListen = regexp.MustCompile(`listen (?:127\.0\.0\.1|localhost):(\d+)`)
+
 // docsPort matches a port without a host, after a space.
 var docsPort = regexp.MustCompile(`(?m) \d{4,5}\b`)
 
@@ -39,13 +43,14 @@ type docsRun struct {
 	ports map[string]string // the free port that replaces each port of the page
 	env   []string
 	limit time.Duration
+	end   string // what the file "current" contains once all blocks have run
 }
 
 func newDocsRun(t testing.TB, page *docsPage) *docsRun {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	check(t, err)
-	r := &docsRun{t: t, page: page, dir: t.TempDir(), ports: map[string]string{}, limit: docsPatience}
+	r := &docsRun{t: t, page: page, dir: t.TempDir(), ports: map[string]string{}, limit: docsPatience, end: "end-" + rand.Text()}
 	for _, b := range page.blocks {
 		for _, found := range docsAddress.FindAllStringSubmatch(b.text, -1) {
 			r.port(found[2])
@@ -103,7 +108,11 @@ func (r *docsRun) shown(text string) string {
 // docsStart has what the blocks of a page may rely on.
 const docsStart = `set -euo pipefail
 # A process that was killed is no failure of the page.
-wait() { builtin wait "$@" || true; }
+wait() {
+	local status=0
+	builtin wait "$@" || status=$?
+	if [ "$status" -le 128 ]; then return "$status"; fi
+}
 # await returns once a port answers. A server that has just begun to listen may answer later.
 await() {
 	for _ in {1..300}; do
@@ -153,16 +162,17 @@ func (r *docsRun) script() string {
 			text += r.command(i, b)
 		}
 	}
-	return text + "echo end > current\n"
+	return text + "echo " + r.end + " > current\n"
 }
 
 func (r *docsRun) command(i int, b *docsBlock) string {
-	text := fmt.Sprintf("echo %d > current\nexec >out.%d 2>&1\n", i, i)
+	// A block may have changed the options.
+	text := fmt.Sprintf("set -euo pipefail; shopt -s inherit_errexit\necho %d > current\nexec >out.%d 2>&1\n", i, i)
 	if _, foreground := b.marks["keeps running"]; !foreground {
 		return text + r.real(b.text)
 	}
 	text += "(\n" + r.real(b.text) + ") &\n"
-	for _, found := range regexp.MustCompile(`listen (?:127\.0\.0\.1|localhost):(\d+)`).FindAllStringSubmatch(b.text, -1) {
+	for _, found := range docsListen.FindAllStringSubmatch(b.text, -1) {
 		text += "await " + r.port(found[1]) + "\n"
 	}
 	return text
@@ -209,7 +219,7 @@ func (r *docsRun) run() {
 	if cmd.Process != nil {
 		r.leavesNothing(cmd.Process.Pid)
 	}
-	if at := strings.TrimSpace(r.read("current")); err != nil || at != "end" {
+	if at := strings.TrimSpace(r.read("current")); err != nil || at != r.end {
 		r.failed(at, errors.Join(err, ctx.Err()))
 		return
 	}
