@@ -28,6 +28,23 @@ func (o object) list(name string) []any {
 	return list
 }
 
+func (o object) on(name string) bool {
+	on, _ := o[name].(bool)
+	return on
+}
+
+// objects returns the objects in a list.
+func (o object) objects(name string) (objects []object) {
+	for _, value := range o.list(name) {
+		if inner, ok := value.(map[string]any); ok {
+			objects = append(objects, inner)
+		}
+	}
+	return objects
+}
+
+func (o object) has(name string) bool { _, has := o[name]; return has }
+
 func (o object) is(message string) bool { return strings.HasSuffix(o.text("@type"), "."+message) }
 
 // each calls f with every object in a JSON value.
@@ -50,7 +67,7 @@ type envoyExam struct {
 	*exam
 	base, target string
 	providers    map[string]object // those that use a set of Burnkey, by name
-	asks         bool              // whether there is an ext_authz filter
+	issuers      map[issuerOf]bool
 	seen         map[string]bool
 	uris         map[string]bool
 }
@@ -64,6 +81,7 @@ func (e *exam) lookAtEnvoy(ctx context.Context) {
 	v := &envoyExam{
 		exam: e, base: base, target: "envoy " + shown(base),
 		providers: map[string]object{}, seen: map[string]bool{}, uris: map[string]bool{},
+		issuers: map[issuerOf]bool{},
 	}
 	a, err := e.fetch(ctx, base+"/config_dump")
 	if err != nil {
@@ -78,19 +96,20 @@ func (e *exam) lookAtEnvoy(ctx context.Context) {
 	}
 	each(dump, v.checkAdmin)
 	each(dump, v.checkFilter)
-	each(dump, v.checkChain)
-	if len(v.providers) == 0 && !v.asks {
-		v.once("unprotected", "It has no jwt_authn provider with a set of Burnkey, and no ext_authz filter.")
-	}
+	v.checkIssuers(ctx)
+	v.checkChains(dump)
 	v.checkBuffer(ctx)
 	v.checkFetches(ctx)
 }
 
 // once adds a finding, unless it was added before: a configuration can be in the dump twice.
-func (v *envoyExam) once(code, what string) {
+func (v *envoyExam) once(code, what string) { v.onceAs(kinds[code].severity, code, what) }
+
+// onceAs is once with another severity than the code's own.
+func (v *envoyExam) onceAs(severity Severity, code, what string) {
 	if !v.seen[code+what] {
 		v.seen[code+what] = true
-		v.add(code, v.target, what)
+		v.addAs(severity, code, v.target, what)
 	}
 }
 
@@ -99,109 +118,6 @@ func (v *envoyExam) checkAdmin(o object) {
 	if address := socket.text("address"); address != "" && !isLoopback(address) {
 		v.once("envoy_admin", "Its admin interface listens on "+address+".")
 	}
-}
-
-func (v *envoyExam) checkFilter(o object) {
-	if o.is("ExtAuthz") {
-		v.asks = true
-		if allowed, _ := o["failure_mode_allow"].(bool); allowed {
-			v.once("failure_mode_allow", "Its ext_authz filter has failure_mode_allow.")
-		}
-	}
-	if !o.is("JwtAuthentication") {
-		return
-	}
-	for name, value := range o.object("providers") {
-		inner, _ := value.(map[string]any)
-		provider := object(inner)
-		if uri := provider.object("remote_jwks").object("http_uri").text("uri"); strings.Contains(uri, issuerPath) {
-			v.providers[name] = provider
-			v.checkProvider(name, provider, uri)
-		}
-	}
-}
-
-func (v *envoyExam) checkProvider(name string, p object, uri string) {
-	v.uris[uri] = true
-	if _, on := p["jwt_cache_config"]; on {
-		v.once("jwt_cache", "The provider "+name+" has jwt_cache_config.")
-	}
-	if p.text("issuer") == "" {
-		v.once("jwt_issuer", "The provider "+name+" has no issuer.")
-	}
-	if len(p.list("audiences")) == 0 {
-		v.once("jwt_audience", "The provider "+name+" has no audiences.")
-	}
-	if len(p.list("from_headers")) == 0 {
-		v.once("jwt_from_headers", "The provider "+name+" has no from_headers.")
-	}
-	remote := p.object("remote_jwks")
-	if _, on := remote["async_fetch"]; !on {
-		v.once("async_fetch", "The provider "+name+" has no async_fetch.")
-	}
-	v.checkInterval(name, remote.text("cache_duration"))
-	v.checkPlain(Warning, "jwks_uri of Envoy's provider "+name, uri)
-}
-
-// byDefault is Envoy's default for cache_duration.
-const byDefault = 10 * time.Minute
-
-// checkInterval reports a cache_duration that makes Envoy fetch too rarely or too often.
-func (v *envoyExam) checkInterval(name, text string) {
-	duration, err := time.ParseDuration(text)
-	if err != nil {
-		duration = byDefault
-	}
-	interval := duration.Truncate(time.Second)
-	if interval > 5*time.Second {
-		interval -= 5 * time.Second
-	}
-	switch {
-	case duration < time.Second:
-		v.once("jwks_interval", fmt.Sprintf("The provider %s has a cache_duration of %s: Envoy fetches without a pause.", name, duration))
-	case interval > 5*time.Second:
-		v.once("jwks_interval", fmt.Sprintf("The provider %s has a cache_duration of %s: Envoy fetches every %s.", name, duration, interval))
-	case duration > 5*time.Second && interval < 5*time.Second:
-		v.once("jwks_interval", fmt.Sprintf("The provider %s has a cache_duration of %s: Envoy fetches every %s, more often than with 5s.",
-			name, duration, interval))
-	}
-}
-
-// shape is what every token of Burnkey begins with, up to the kid.
-const shape = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
-
-// checkChain checks that an HTTP connection manager refuses tokens of the wrong form before jwt_authn sees them, and that it
-// has a local_reply_config.
-func (v *envoyExam) checkChain(o object) {
-	if !o.is("HttpConnectionManager") {
-		return
-	}
-	shaped := false
-	for _, value := range o.list("http_filters") {
-		filter, _ := value.(map[string]any)
-		config := object(filter).object("typed_config")
-		switch {
-		case config.is("RBAC"):
-			text, _ := json.Marshal(config)
-			shaped = shaped || strings.Contains(string(text), shape)
-		case config.is("JwtAuthentication") && v.isOurs(config):
-			if !shaped {
-				v.once("shape_filter", "No RBAC filter before jwt_authn admits only tokens of Burnkey's form.")
-			}
-			if o.object("local_reply_config") == nil {
-				v.once("local_reply", "The listener "+o.text("stat_prefix")+" has no local_reply_config.")
-			}
-		}
-	}
-}
-
-func (v *envoyExam) isOurs(config object) bool {
-	for name := range config.object("providers") {
-		if _, ours := v.providers[name]; ours {
-			return true
-		}
-	}
-	return false
 }
 
 // bufferByDefault is Envoy's default limit for the size of a fetched set, in bytes.

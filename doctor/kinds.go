@@ -14,12 +14,12 @@ var list = []kind{
 	},
 	{
 		code: "unprotected", severity: Error,
-		why: "Requests reach the API without a check by Burnkey's keys.",
+		why: "Requests reach the API without a check by Burnkey's keys, or only the last filter refuses them.",
 		do:  "Add the filters that burnkey envoy config --format filter prints.",
 	},
 	{
 		code: "jwt_issuer", severity: Error,
-		why: "Envoy then accepts any issuer whose token the keys verify.",
+		why: "Without it, Envoy accepts any issuer whose token the keys verify. With a wrong one, it refuses every token.",
 		do:  "Set issuer to the issuer of the workspace.",
 	},
 	{

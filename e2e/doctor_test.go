@@ -133,6 +133,7 @@ func TestE2EDoctorEnvoy(t *testing.T) {
 	envoytest.Binary(t)
 	s := startServer(t)
 	s.admin().mustCreate(t, "acme")
+	s.admin().mustCreate(t, "other")
 	pull := []string{"--server", s.url, "--workspace", "acme", "--audience", "acme-company"}
 	replace := func(pairs ...string) func(string) string { return strings.NewReplacer(pairs...).Replace }
 	without := func(from, to string) func(string) string {
@@ -145,36 +146,119 @@ func TestE2EDoctorEnvoy(t *testing.T) {
 			return before + to + after
 		}
 	}
+	// unguarded removes the last filter, which refuses what jwt_authn let pass.
+	unguarded := without("          - name: burnkey.verified", "          - name: envoy.filters.http.router")
+	both := func(edits ...func(string) string) func(string) string {
+		return func(text string) string {
+			for _, edit := range edits {
+				before := text
+				if text = edit(text); text == before {
+					t.Fatal("an edit changes nothing")
+				}
+			}
+			return text
+		}
+	}
+	noRules := func(text string) string {
+		return strings.Replace(without("              rules:\n              - match: {prefix: /}", "\n\n")(text), "\n\n\n", "\n\n", 1)
+	}
+	optional := replace(`requires: {provider_name: "acme"}`,
+		`requires: {requires_any: {requirements: [{provider_name: "acme"}, {allow_missing_or_failed: {}}]}}`)
+	disable := func(match, filter, kind string) func(string) string {
+		return replace("              - match: {prefix: /}\n                route: {cluster: api, timeout: 60s}",
+			"              - match: {prefix: "+match+"}\n                route: {cluster: api, timeout: 60s}\n"+
+				"                typed_per_filter_config: {"+filter+
+				`: {"@type": type.googleapis.com/`+kind+", disabled: true}}")
+	}
+	noCheck := disable("/", "envoy.filters.http.jwt_authn", "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig")
+	noAsking := disable("/", "envoy.filters.http.ext_authz", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute")
+	second := func(route string) func(string) string {
+		host, port, _ := strings.Cut(envoytest.FreeAddr(t), ":")
+		return replace("\n  clusters:\n", `
+  - name: second
+    address: {socket_address: {address: `+host+`, port_value: `+port+`}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: second
+          route_config: {virtual_hosts: [{name: api, domains: ["*"], routes: [{match: {prefix: /}, `+route+`}]}]}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+
+  clusters:
+`)
+	}
+	asking := []string{"--mode", "gateway", "--gateway", "127.0.0.1:9"}
 	for name, test := range map[string]struct {
-		edit  func(string) string
-		flags []string
-		want  []string
+		edit     func(string) string
+		flags    []string
+		want     []string
+		severity string // of the gravest finding; default any
 	}{
+		"several workspaces": {
+			func(text string) string { return text },
+			append([]string{"--workspace", "other"}, pull...), nil, "",
+		},
+		"several workspaces, unguarded": {
+			unguarded, append([]string{"--workspace", "other"}, pull...), []string{"unprotected"}, "error",
+		},
+		"no rules":                        {both(unguarded, noRules), pull, []string{"unprotected"}, "error"},
+		"no rules, guarded":               {both(noRules), pull, []string{"unprotected"}, "warning"},
+		"optional":                        {both(unguarded, optional), pull, []string{"unprotected"}, "error"},
+		"optional, guarded":               {both(optional), pull, nil, ""},
+		"jwt_authn disabled":              {both(unguarded, noCheck), pull, []string{"unprotected"}, "error"},
+		"jwt_authn disabled, guarded":     {both(noCheck), pull, []string{"unprotected"}, "warning"},
+		"ext_authz disabled":              {both(unguarded, noAsking), asking, []string{"unprotected"}, "error"},
+		"ext_authz disabled, guarded":     {both(noAsking), asking, []string{"unprotected"}, "warning"},
+		"second listener":                 {both(second("route: {cluster: api}")), pull, []string{"unprotected"}, "warning"},
+		"second listener, both unguarded": {both(unguarded, second("route: {cluster: api}")), pull, []string{"unprotected"}, "warning"},
+		"second listener redirects":       {both(second("redirect: {https_redirect: true}")), pull, nil, ""},
+		"another issuer": {
+			replace(`issuer: "`+s.url+"/v1/auth/oauth/acme", `issuer: "`+s.url+"/v1/auth/oauth/other"),
+			pull,
+			[]string{"jwt_issuer"},
+			"error",
+		},
+		"another server's issuer": {
+			func(text string) string { return text },
+			append([]string{"--public-url", "https://elsewhere.example"}, pull...),
+			[]string{"jwt_issuer"},
+			"error",
+		},
 		"careless": {
 			replace("clock_skew_seconds: 1", "clock_skew_seconds: 1\n                  jwt_cache_config: {jwt_cache_size: 100}",
 				"cache_duration: 5s", "cache_duration: 8s", "http.async_response_buffer_limit: 1073741824", "http.async_response_buffer_limit: 100",
 				"async_fetch:", "#", "failed_refetch_duration: 1s", "#", "issuer: \"", "# \"", "audiences:", "#", `- "acme-company"`, "#"),
 			pull,
 			[]string{"jwt_cache", "jwks_interval", "envoy_buffer", "async_fetch", "jwt_issuer", "jwt_audience"},
+			"",
 		},
 		"bare": {
 			func(text string) string {
 				text = without("          - name: envoy.filters.http.rbac", "          - name: envoy.filters.http.jwt_authn")(text)
 				text = without("          local_reply_config:", "          route_config:")(text)
 				return without("                  from_headers:", "                  forward: true")(text)
-			}, pull, []string{"shape_filter", "local_reply", "jwt_from_headers"},
+			}, pull, []string{"shape_filter", "local_reply", "jwt_from_headers"}, "",
 		},
-		"slow":        {replace("cache_duration: 5s", "cache_duration: 60s"), pull, []string{"jwks_interval"}},
-		"fetch fails": {replace("jwks.json", "other.json"), pull, []string{"jwks_fetch"}},
+		"slow":        {replace("cache_duration: 5s", "cache_duration: 60s"), pull, []string{"jwks_interval"}, ""},
+		"fetch fails": {replace("jwks.json", "other.json"), pull, []string{"jwks_fetch"}, ""},
 		"open": {
 			replace("grpc_service:", "failure_mode_allow: true\n              grpc_service:"),
-			[]string{"--mode", "gateway", "--gateway", "127.0.0.1:9"},
+			asking,
 			[]string{"failure_mode_allow"},
+			"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			diagnose(t, "--envoy-admin", adminOfEdited(t, test.edit, test.flags...)).only(t, test.want...)
+			d := diagnose(t, "--envoy-admin", adminOfEdited(t, test.edit, test.flags...))
+			d.only(t, test.want...)
+			if test.severity != "" && len(d.Findings) > 0 && d.Findings[0].Severity != test.severity {
+				t.Errorf("%+v, want severity %s", d.Findings[0], test.severity)
+			}
 		})
 	}
 	t.Run("unprotected", func(t *testing.T) {
