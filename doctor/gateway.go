@@ -29,6 +29,10 @@ func (e *exam) lookAtGateway(ctx context.Context) {
 		e.add("unreachable", target, "Its metrics can't be read: "+err.Error()+".")
 		return
 	}
+	if _, ok := m["burnkey_gateway_workspaces"]; !ok {
+		e.add("unreachable", target, "It is not a burnkey gateway: it has no metric burnkey_gateway_workspaces.")
+		return
+	}
 	if version := m.version(); version != "" {
 		e.noteVersion(target, version)
 	}

@@ -114,6 +114,16 @@ func labelOf(sample *dto.Metric, name string) string {
 	return ""
 }
 
+// have returns whether a metric begins with a prefix.
+func (m metrics) have(prefix string) bool {
+	for name := range m {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // version returns the version of the program, or an empty string.
 func (m metrics) version() string {
 	for _, sample := range m["burnkey_build_info"].GetMetric() {

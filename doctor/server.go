@@ -38,7 +38,9 @@ func (e *exam) lookAtServer(ctx context.Context) {
 	if ready.status != http.StatusOK {
 		e.add("not_ready", target, fmt.Sprintf("/readyz answers %d: %s", ready.status, reason(ready.body)))
 	}
-	e.lookAtServerMetrics(ctx, target)
+	if !e.lookAtServerMetrics(ctx, target) {
+		return
+	}
 	places, work := make(chan struct{}, parallel), sync.WaitGroup{}
 	for _, workspace := range e.spaces(ctx, target) {
 		places <- struct{}{}
@@ -59,10 +61,15 @@ func reason(body []byte) string {
 	return text
 }
 
-func (e *exam) lookAtServerMetrics(ctx context.Context, target string) {
+// lookAtServerMetrics returns false if the metrics are those of another program.
+func (e *exam) lookAtServerMetrics(ctx context.Context, target string) bool {
 	m, err := e.metrics(ctx, e.Server)
 	if err != nil {
-		return // a proxy may rightly hide them
+		return true // a proxy may rightly hide them
+	}
+	if !m.have("burnkey_publish_") {
+		e.add("unreachable", target, "It is not a burnkey server: it has no metric that begins with burnkey_publish_.")
+		return false
 	}
 	if version := m.version(); version != "" {
 		e.noteVersion(target, version)
@@ -76,6 +83,7 @@ func (e *exam) lookAtServerMetrics(ctx context.Context, target string) {
 	if age := m.value("burnkey_publish_age_seconds", "", ""); age > mostAge.Seconds() {
 		e.add("set_stale", target, fmt.Sprintf("Its sets were last compared with the database %.0f s ago.", age))
 	}
+	return true
 }
 
 // spaces returns the workspaces to examine. With a key it also looks at what only the management API shows.
