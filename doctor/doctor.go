@@ -5,10 +5,12 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/burnkey/burnkey/store"
 )
@@ -44,9 +46,16 @@ type exam struct {
 	http     prober
 	mu       sync.Mutex
 	findings []Finding
+	counts   map[group]int
 	versions []versionOf
 	// sets are the sizes of published sets in bytes, for the comparison with Envoy's buffer.
 	sets []int64
+}
+
+// group is what findings that are counted together share.
+type group struct {
+	severity     Severity
+	code, target string
 }
 
 // versionOf is the version of a running program.
@@ -89,14 +98,44 @@ func (e *exam) add(code, target, what string) {
 	e.addAs(kinds[code].severity, code, target, what)
 }
 
-// addAs adds a finding with another severity than the code's own.
+const (
+	maxAlike = 20  // findings of one group to report
+	maxText  = 300 // runes of a text to report
+)
+
+// addAs adds a finding with another severity than the code's own. The texts can come from a hostile target.
 func (e *exam) addAs(severity Severity, code, target, what string) {
 	k := kinds[code]
+	target, what = clean(target), clean(strings.Join(strings.Fields(what), " "))
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.counts == nil {
+		e.counts = make(map[group]int)
+	}
+	g := group{severity, code, target}
+	if e.counts[g]++; e.counts[g] > maxAlike {
+		return
+	}
 	e.findings = append(e.findings, Finding{
 		Code: code, Severity: severity, Target: target, What: what, Why: k.why, Do: k.do, Link: page + "#" + code,
 	})
+}
+
+// clean clips a text, and replaces characters that move the cursor or change the order of others.
+func clean(text string) string {
+	runes := 0
+	for i := range text {
+		if runes++; runes > maxText {
+			text = text[:i] + "…"
+			break
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 func (e *exam) noteVersion(target, version string) {
@@ -119,5 +158,13 @@ func (e *exam) sorted() []Finding {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(kinds[a.Code].rank, kinds[b.Code].rank),
 			cmp.Compare(a.Target, b.Target), cmp.Compare(a.What, b.What))
 	})
+	for i := range slices.Backward(e.findings) {
+		f := &e.findings[i]
+		g := group{f.Severity, f.Code, f.Target}
+		if more := e.counts[g] - maxAlike; more > 0 { // the last of its group
+			f.What += fmt.Sprintf(" And %d more.", more)
+			delete(e.counts, g)
+		}
+	}
 	return e.findings
 }

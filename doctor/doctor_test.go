@@ -1,11 +1,14 @@
 package doctor
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/burnkey/burnkey/internal/testkit"
 )
@@ -67,5 +70,31 @@ func TestClocks(t *testing.T) {
 		if e.reportClock("server", ahead); (len(e.findings) == 1) != found {
 			t.Errorf("%s: %+v", ahead, e.findings)
 		}
+	}
+}
+
+func TestHostileTexts(t *testing.T) {
+	e := &exam{}
+	e.add("polling", "gateway \u009b2J\u202ex", strings.Repeat("é\x1b", 10_000))
+	e.add("unreachable", "database", "connect:\n\ta: refused\n\tb: refused")
+	for _, f := range e.sorted() {
+		if f.Code == "unreachable" && f.What != "connect: a: refused b: refused" {
+			t.Errorf("%q", f.What)
+		}
+		if utf8.RuneCountInString(f.What) > maxText+1 || strings.ContainsAny(f.Target+f.What, "\x1b\u009b\u202e") {
+			t.Errorf("%+q", f)
+		}
+	}
+}
+
+func TestManyFindings(t *testing.T) {
+	e := &exam{}
+	for i := range 1000 {
+		e.add("jwt_issuer", "envoy", fmt.Sprintf("The provider %03d has no issuer.", i))
+	}
+	e.add("jwt_issuer", "another envoy", "The provider x has no issuer.")
+	found := e.sorted()
+	if len(found) != maxAlike+1 || !strings.HasSuffix(found[maxAlike].What, "And 980 more.") {
+		t.Errorf("%+v", found)
 	}
 }

@@ -54,11 +54,7 @@ func (e *exam) lookAtServer(ctx context.Context) {
 
 // reason returns the text of an answer that says why a program is not ready, as one line.
 func reason(body []byte) string {
-	text := strings.Join(strings.Fields(string(body)), " ")
-	if len(text) > 300 {
-		text = text[:300]
-	}
-	return text
+	return strings.Join(strings.Fields(string(body)), " ")
 }
 
 // lookAtServerMetrics returns false if the metrics are those of another program.
