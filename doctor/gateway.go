@@ -22,7 +22,7 @@ func (e *exam) lookAtGateway(ctx context.Context) {
 	}
 	e.checkClock(target, ready)
 	if ready.status != http.StatusOK {
-		e.add("not_ready", target, fmt.Sprintf("/readyz answers %d: %s", ready.status, reason(ready.body)))
+		e.add("not_ready", target, notReady(ready))
 	}
 	m, err := e.metrics(ctx, base)
 	if err != nil {

@@ -1,11 +1,21 @@
 package doctor
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
-// lookAtHost examines the processes of burnkey on this machine.
+// lookAtHost examines the environment, and the processes of burnkey on this machine.
 func (e *exam) lookAtHost(ctx context.Context) {
-	for _, text := range e.Variables {
-		e.add("variable", "environment", text+".")
-	}
+	e.lookAtVariables()
 	e.lookAtProcesses(ctx)
+}
+
+func (e *exam) lookAtVariables() {
+	for _, text := range e.Variables {
+		if !strings.HasSuffix(text, "?") {
+			text += "."
+		}
+		e.add("variable", "environment", text)
+	}
 }

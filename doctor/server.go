@@ -36,7 +36,7 @@ func (e *exam) lookAtServer(ctx context.Context) {
 	}
 	e.checkClock(target, ready)
 	if ready.status != http.StatusOK {
-		e.add("not_ready", target, fmt.Sprintf("/readyz answers %d: %s", ready.status, reason(ready.body)))
+		e.add("not_ready", target, notReady(ready))
 	}
 	if !e.lookAtServerMetrics(ctx, target) {
 		return
@@ -52,9 +52,15 @@ func (e *exam) lookAtServer(ctx context.Context) {
 	work.Wait()
 }
 
-// reason returns the text of an answer that says why a program is not ready, as one line.
-func reason(body []byte) string {
-	return strings.Join(strings.Fields(string(body)), " ")
+// notReady says how /readyz answered. Of the address of a redirect, only the scheme and the host hold no secret.
+func notReady(a *answer) string {
+	if to, err := url.Parse(a.header.Get("Location")); err == nil && to.Host != "" {
+		return fmt.Sprintf("/readyz answers %d and redirects to %s://%s.", a.status, to.Scheme, to.Host)
+	}
+	if len(a.body) == 0 {
+		return fmt.Sprintf("/readyz answers %d.", a.status)
+	}
+	return fmt.Sprintf("/readyz answers %d: %s", a.status, a.body)
 }
 
 // lookAtServerMetrics returns false if the metrics are those of another program.

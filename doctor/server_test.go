@@ -42,3 +42,23 @@ func TestOtherPrograms(t *testing.T) {
 		}
 	}
 }
+
+func TestNotReady(t *testing.T) {
+	for location, want := range map[string]string{
+		"https://u:hidden@keys.example/readyz?t=hidden": "/readyz answers 302 and redirects to https://keys.example.",
+		"/login": "/readyz answers 302: no", "": "/readyz answers 302: no",
+	} {
+		a := &answer{status: http.StatusFound, header: http.Header{"Location": {location}}, body: []byte("no")}
+		if got := notReady(a); got != want {
+			t.Errorf("%s: %s, want %s", location, got, want)
+		}
+	}
+}
+
+func TestVariables(t *testing.T) {
+	e := &exam{Options: Options{Variables: []string{"X has no effect; did you mean Y?", "Z has no effect"}}}
+	e.lookAtVariables()
+	if e.findings[0].What != "X has no effect; did you mean Y?" || e.findings[1].What != "Z has no effect." {
+		t.Errorf("%+v", e.findings)
+	}
+}
