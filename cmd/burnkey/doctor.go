@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/doctor"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/postgres"
@@ -40,6 +41,9 @@ func doctorCommand() *cobra.Command {
 			if format != "text" && format != "json" {
 				return errors.New("--output: must be text or json")
 			}
+			if err := checkTargets(o); err != nil {
+				return err
+			}
 			if err := withDatabase(&o, database); err != nil {
 				return err
 			}
@@ -62,6 +66,33 @@ func doctorCommand() *cobra.Command {
 	choices(cmd, "output", "text", "json")
 	oneRequired(cmd, "server", "database", "gateway", "envoy-admin")
 	return cmd
+}
+
+// checkTargets returns an error for a flag whose address is malformed. Such a target would look as if it were down.
+func checkTargets(o doctor.Options) error {
+	if !isBase(o.Server) {
+		return fmt.Errorf("--server: %w", client.ErrServer)
+	}
+	if o.PublicURL != "" {
+		if err := checkPublicURL(o.PublicURL); err != nil {
+			return err
+		}
+	}
+	for flag, address := range map[string]string{"gateway": o.Gateway, "envoy-admin": o.Envoy} {
+		if address != "" && !strings.Contains(address, "://") {
+			address = "http://" + address
+		}
+		if !isBase(address) {
+			return fmt.Errorf("--%s: must be HOST:PORT", flag)
+		}
+	}
+	return nil
+}
+
+// isBase returns whether a client accepts a base URL, or it is empty.
+func isBase(address string) bool {
+	_, err := client.New(client.Options{Server: address})
+	return address == "" || err == nil
 }
 
 // withDatabase adds the database at a URL.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/burnkey/burnkey/doctor"
@@ -15,6 +16,31 @@ func TestDoctorAcceptsDatabasesByURLOnly(t *testing.T) {
 		var o doctor.Options
 		if err := withDatabase(&o, database); accepted != (err == nil) || !accepted && !errors.Is(err, errDatabaseURL) {
 			t.Errorf("%s: %v", database, err)
+		}
+	}
+}
+
+func TestDoctorChecksAddresses(t *testing.T) {
+	for _, test := range []struct {
+		o    doctor.Options
+		flag string
+	}{
+		{doctor.Options{Server: "http://127.0.0.1:8080/", PublicURL: "https://keys.example.com/x"}, ""},
+		{doctor.Options{Gateway: "127.0.0.1:9091", Envoy: "[::1]:9901"}, ""},
+		{doctor.Options{Gateway: "http://gw:9091"}, ""},
+		{doctor.Options{Server: "127.0.0.1:8080"}, "--server: "},
+		{doctor.Options{Server: "http://127.0.0.1:8080?x=1"}, "--server: "},
+		{doctor.Options{Server: "http://127.0.0.1:8080#x"}, "--server: "},
+		{doctor.Options{Server: "http://"}, "--server: "},
+		{doctor.Options{PublicURL: "keys.example.com"}, "--public-url: "},
+		{doctor.Options{PublicURL: "https://keys.example.com?x"}, "--public-url: "},
+		{doctor.Options{Gateway: "[::1"}, "--gateway: "},
+		{doctor.Options{Gateway: "127.0.0.1:9091?x"}, "--gateway: "},
+		{doctor.Options{Envoy: "[::1"}, "--envoy-admin: "},
+	} {
+		err := checkTargets(test.o)
+		if (err == nil) != (test.flag == "") || err != nil && !strings.HasPrefix(err.Error(), test.flag) {
+			t.Errorf("%+v: %v", test.o, err)
 		}
 	}
 }
