@@ -50,6 +50,14 @@ func serverMetrics(t *testing.T) *prometheus.Registry {
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(r.background(ctx))
 	t.Cleanup(cancel)
+	// Background work registers its metrics when it begins.
+	testkit.Eventually(t, "all metrics are registered", func() bool {
+		var names strings.Builder
+		for _, d := range descriptions(r.metrics) {
+			names.WriteString(d.String())
+		}
+		return strings.Contains(names.String(), "burnkey_reap_lag_seconds") && strings.Contains(names.String(), "burnkey_notices_total")
+	})
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/healthz", nil))
 	return r.metrics
 }
@@ -71,6 +79,19 @@ type metric struct{ name, kind, labels, help string }
 
 var description = regexp.MustCompile(`fqName: "([^"]*)", help: (".*"), unit: ".*", constLabels: \{.*\}, variableLabels: \{(.*)\}\}`)
 
+// descriptions returns the descriptions of all metrics in the registry.
+func descriptions(registry *prometheus.Registry) (all []*prometheus.Desc) {
+	described := make(chan *prometheus.Desc)
+	go func() {
+		defer close(described)
+		registry.Describe(described)
+	}()
+	for d := range described {
+		all = append(all, d)
+	}
+	return all
+}
+
 // metricsOf returns Burnkey's own metrics in the registry, by name.
 func metricsOf(t *testing.T, registry *prometheus.Registry) (all []metric) {
 	t.Helper()
@@ -80,12 +101,7 @@ func metricsOf(t *testing.T, registry *prometheus.Registry) (all []metric) {
 	for _, f := range families {
 		kinds[f.GetName()] = strings.ToLower(f.GetType().String())
 	}
-	described := make(chan *prometheus.Desc)
-	go func() {
-		defer close(described)
-		registry.Describe(described)
-	}()
-	for d := range described {
+	for _, d := range descriptions(registry) {
 		parts := description.FindStringSubmatch(d.String())
 		if parts == nil || !strings.HasPrefix(parts[1], "burnkey_") {
 			continue
