@@ -56,11 +56,11 @@ var arrows = map[string]arrow{
 	"store/internal/rows": {imports: []string{"jwks", "store"}, forbidden: []string{"github.com/jackc", "modernc.org"}},
 	"store/storetest":     {imports: []string{"jwks", "store", "store/internal/rows"}},
 	"store/sqlite": {
-		imports: []string{"jwks", "store", "store/internal/rows", "internal/loop"},
+		imports: []string{"jwks", "store", "store/internal/rows", "internal/loop", "internal/spans"},
 		tests:   []string{"store/storetest"},
 	},
 	"store/postgres": {
-		imports: []string{"jwks", "store", "store/internal/rows", "internal/loop"},
+		imports: []string{"jwks", "store", "store/internal/rows", "internal/loop", "internal/spans"},
 		tests:   []string{"store/storetest", "store/postgres/pgtest"},
 	},
 
@@ -95,14 +95,14 @@ var arrows = map[string]arrow{
 		imports: []string{"jwks", "internal/loop"}, tests: []string{"publish", "authz", "authz/api", "authz/mint", "store/sqlite"},
 		forbidden: []string{"github.com/labstack/echo", "github.com/danielgtaylor/huma"},
 	},
-	"doctor": {imports: []string{"client", "store", "internal/outbound"}},
+	"doctor": {imports: []string{"client", "jwks", "store", "internal/networks", "internal/outbound"}},
 	"gateway": {
 		imports:   []string{"jwks", "client", "internal/atomicfile", "internal/logs", "internal/loop"},
 		tests:     []string{"gateway/gatewaytest"},
 		forbidden: protobuf,
 	},
 	"gateway/extauthz": {
-		imports: []string{"jwks", "gateway", "internal/traces"},
+		imports: []string{"jwks", "gateway", "internal/spans", "internal/traces"},
 		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
 	},
 	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish"}},
@@ -111,7 +111,7 @@ var arrows = map[string]arrow{
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},
 	"internal/outbound":         {imports: []string{"internal/networks"}},
 	"internal/atomicfile":       {forbidden: http},
-	"internal/traces":           {imports: []string{"internal/logs"}},
+	"internal/traces":           {imports: []string{"internal/logs", "internal/spans"}},
 	"internal/logs":             {forbidden: http},
 	"internal/loop":             {imports: []string{"internal/logs"}, forbidden: http},
 	"internal/pace":             {forbidden: http},

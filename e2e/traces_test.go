@@ -98,11 +98,11 @@ func TestE2ETraces(t *testing.T) {
 	resp.Body.Close()
 
 	route := "POST /v1/workspaces/:ws/keys"
-	for _, name := range []string{route, "authz.issue", "mint", "mint.wait", "mint.process", "store.Issue", "check"} {
+	for _, name := range []string{route, "authz.issue", "mint", "mint.wait", "mint.process", "store.write", "check"} {
 		eventually(t, "the collector has the span "+name, func() bool { return len(c.named(traceID, name)) == 1 })
 	}
 	for name, parent := range map[string]string{
-		"authz.issue": route, "mint": "authz.issue", "mint.wait": "mint", "mint.process": "mint", "store.Issue": "authz.issue",
+		"authz.issue": route, "mint": "authz.issue", "mint.wait": "mint", "mint.process": "mint", "store.write": "authz.issue",
 	} {
 		if !slices.Equal(c.named(traceID, name)[0].ParentSpanId, c.named(traceID, parent)[0].SpanId) {
 			t.Errorf("%s is no child of %s", name, parent)

@@ -88,6 +88,7 @@ func New(o Options) (*Minter, error) {
 // key pair, so that times in the payload are those of the minting. With nil claims, it makes a tombstone.
 // Errors: *BusyError, ErrFailed, the context's cause, and those of claims.
 func (m *Minter) Mint(ctx context.Context, asker Asker, claims func() ([]byte, error)) (minted Minted, err error) {
+	defer spans.Start(&ctx, "mint", &err)()
 	start := time.Now()
 	if err := m.acquire(ctx, asker); err != nil {
 		return Minted{}, m.turnedAway(err)

@@ -140,7 +140,7 @@ func (r *running) load(ctx context.Context) (err error) {
 	r.publisher = publish.NewPublisher(r.store, r.metrics)
 	r.service, err = newService(r.store, r.publisher, r.publicURL, r.log, mint.Options{
 		Workers: r.mintWorkers, Queue: r.mintQueue, Deadline: r.mintDeadline, Metrics: r.metrics, Log: r.log,
-	}, r.tracer)
+	})
 	if err != nil {
 		return err
 	}
@@ -175,16 +175,10 @@ func (r *running) reap(ctx context.Context) {
 	}
 }
 
-func newService(st store.Store, publisher *publish.Publisher, publicURL string, log *slog.Logger, o mint.Options,
-	tracer *traces.Tracer,
-) (*authz.Service, error) {
-	m, err := mint.New(o)
+func newService(st store.Store, publisher *publish.Publisher, publicURL string, log *slog.Logger, o mint.Options) (*authz.Service, error) {
+	minter, err := mint.New(o)
 	if err != nil {
 		return nil, err
-	}
-	minter := authz.Minter(m)
-	if tracer != nil {
-		st, minter = &tracedStore{st}, &tracedMinter{m}
 	}
 	return authz.New(authz.Options{
 		Store: st, Minter: minter, Publisher: publisher, PublicURL: publicURL, Log: log, Metrics: o.Metrics,

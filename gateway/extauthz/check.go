@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/burnkey/burnkey/gateway"
+	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/internal/traces"
 )
 
@@ -25,7 +26,7 @@ func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (*authv3.Ch
 	}
 	ctx = traces.Remote(ctx, parentOf(ctx, in))
 	_, span := s.tracer.Start(ctx, "check")
-	defer traces.End(span)
+	defer spans.End(span)
 	response, reason := s.check(in)
 	span.SetAttributes(attribute.String("burnkey.reason", reason))
 	return response, nil

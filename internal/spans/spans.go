@@ -22,13 +22,20 @@ func Start(ctx *context.Context, name string, err *error) (end func()) {
 	var span trace.Span
 	*ctx, span = parent.TracerProvider().Tracer(Scope).Start(*ctx, name)
 	return func() {
-		reason := recover() // the span's own End would record the text of a panic
-		if reason != nil || err != nil && *err != nil {
-			span.SetStatus(codes.Error, "")
-		}
-		span.End()
-		if reason != nil {
-			panic(reason)
-		}
+		reason, failed := recover(), err != nil && *err != nil
+		finish(span, reason, failed)
+	}
+}
+
+// End ends a span. It is deferred directly: the span's own End would record the text of a panic. The panic continues.
+func End(span trace.Span) { finish(span, recover(), false) }
+
+func finish(span trace.Span, reason any, failed bool) {
+	if reason != nil || failed {
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
+	if reason != nil {
+		panic(reason)
 	}
 }

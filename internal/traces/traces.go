@@ -23,9 +23,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/burnkey/burnkey/internal/logs"
+	"github.com/burnkey/burnkey/internal/spans"
 )
-
-const scope = "github.com/burnkey/burnkey"
 
 // Limits on how many spans wait for the collector, and on the time to send them. If the queue is full, spans are dropped.
 const (
@@ -105,7 +104,7 @@ func New(ctx context.Context, o Options) (*Tracer, error) {
 func With(p sdk.SpanProcessor, o Options) *Tracer {
 	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(p), sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(o.Ratio))),
 		sdk.WithResource(resource.NewSchemaless(attribute.String("service.name", o.Service), attribute.String("service.version", o.Version))))
-	return &Tracer{provider, provider.Tracer(scope)}
+	return &Tracer{provider, provider.Tracer(spans.Scope)}
 }
 
 // Close sends the spans that wait, for up to a few seconds.
@@ -128,19 +127,6 @@ func Remote(ctx context.Context, traceparent string) context.Context {
 	return parents.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
 }
 
-// End ends a span. It must be deferred itself. A panic marks the span as failed and goes on; its text, which could be
-// a secret, is left out. The span's own End, if deferred, would record it.
-func End(span trace.Span) {
-	reason := recover()
-	if reason != nil {
-		span.SetStatus(codes.Error, "")
-	}
-	span.End()
-	if reason != nil {
-		panic(reason)
-	}
-}
-
 // isProbe reports whether a path is asked for every few seconds by machines, which would bury the traces of requests.
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
 
@@ -156,7 +142,7 @@ func (t *Tracer) Handler(next http.Handler) http.Handler {
 		}
 		ctx := Remote(r.Context(), r.Header.Get("traceparent"))
 		ctx, span := t.tracer.Start(ctx, "HTTP", trace.WithSpanKind(trace.SpanKindServer))
-		defer End(span)
+		defer spans.End(span)
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/internal/loop"
+	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -42,7 +43,8 @@ type change func(ctx context.Context, c conn) error
 func (s *Store) read(ctx context.Context, do action) error { return s.readFrom(ctx, s.pool, do) }
 
 // readFrom is read with a connection of one of the pools.
-func (s *Store) readFrom(ctx context.Context, pool *pgxpool.Pool, do action) error {
+func (s *Store) readFrom(ctx context.Context, pool *pgxpool.Pool, do action) (err error) {
+	defer spans.Start(&ctx, "store.read", &err)()
 	return s.bounded(ctx, func(ctx context.Context) error { return s.call(ctx, pool, lost, do) })
 }
 
@@ -54,7 +56,8 @@ func (s *Store) write(ctx context.Context, workspace string, do change) error {
 }
 
 // writeUnless is like write, but never runs do again after do has set begun.
-func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, do change) error {
+func (s *Store) writeUnless(ctx context.Context, workspace string, begun *bool, do change) (err error) {
+	defer spans.Start(&ctx, "store.write", &err)()
 	return s.bounded(ctx, func(ctx context.Context) error {
 		leave, err := s.enter(ctx, workspace)
 		if err != nil {

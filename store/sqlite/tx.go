@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/burnkey/burnkey/internal/spans"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -33,6 +34,7 @@ func (s statements) close() {
 
 // row runs a query, prepared or not, that returns one row.
 func (s statements) row(ctx context.Context, db *sql.DB, query string, args ...any) *sql.Row {
+	defer spans.Start(&ctx, "store.read", nil)()
 	if stmt, ok := s[query]; ok {
 		return stmt.QueryRowContext(ctx, args...)
 	}
@@ -40,7 +42,8 @@ func (s statements) row(ctx context.Context, db *sql.DB, query string, args ...a
 }
 
 // rows runs a query, prepared or not, that returns any number of rows.
-func (s statements) rows(ctx context.Context, db *sql.DB, query string, args ...any) (*sql.Rows, error) {
+func (s statements) rows(ctx context.Context, db *sql.DB, query string, args ...any) (_ *sql.Rows, err error) {
+	defer spans.Start(&ctx, "store.read", &err)()
 	if stmt, ok := s[query]; ok {
 		return stmt.QueryContext(ctx, args...)
 	}
@@ -82,7 +85,8 @@ func inTx(ctx context.Context, db *sql.DB, prepared statements, do func(*tx) err
 
 // write runs do in a transaction that first checks the authority of ctx. At most AtGate writes of one caller
 // wait for the only connection, because that connection serves waiting writes in no particular order.
-func (s *Store) write(ctx context.Context, do func(*tx) error) error {
+func (s *Store) write(ctx context.Context, do func(*tx) error) (err error) {
+	defer spans.Start(&ctx, "store.write", &err)()
 	if a := store.AuthorityOf(ctx); !a.Own() {
 		leave, err := s.gate.Enter(ctx, a.Name())
 		if err != nil {
