@@ -48,8 +48,6 @@ type exam struct {
 	findings []Finding
 	counts   map[group]int
 	versions []versionOf
-	// sets are the sizes of published sets in bytes, for the comparison with Envoy's buffer.
-	sets []int64
 }
 
 // group is what findings that are counted together share.

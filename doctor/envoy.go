@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/burnkey/burnkey/internal/networks"
 )
 
 // object is a JSON object of Envoy's configuration.
@@ -115,7 +119,7 @@ func (v *envoyExam) onceAs(severity Severity, code, what string) {
 
 func (v *envoyExam) checkAdmin(o object) {
 	socket := o.object("admin").object("address").object("socket_address")
-	if address := socket.text("address"); address != "" && !isLoopback(address) {
+	if address := socket.text("address"); address != "" && !networks.IsLoopback(address) {
 		v.once("envoy_admin", "Its admin interface listens on "+address+".")
 	}
 }
@@ -123,10 +127,16 @@ func (v *envoyExam) checkAdmin(o object) {
 // bufferByDefault is Envoy's default limit for the size of a fetched set, in bytes.
 const bufferByDefault = 32 << 20
 
+// maxURIs bounds the requests to addresses that Envoy's configuration names.
+const maxURIs = 100
+
 // checkBuffer compares the sizes of the sets with Envoy's buffer.
 func (v *envoyExam) checkBuffer(ctx context.Context) {
 	limit, p := v.buffer(ctx), v.guarded(v.base)
-	for uri := range v.uris {
+	for i, uri := range slices.Sorted(maps.Keys(v.uris)) {
+		if i == maxURIs {
+			break
+		}
 		a, err := p.send(ctx, http.MethodHead, uri, v.Now)
 		if err == nil && a.length > limit/10*9 {
 			v.once("envoy_buffer", fmt.Sprintf("The set at %s has %d bytes, and Envoy's buffer %d.", shown(uri), a.length, limit))

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // shape is what every token of Burnkey begins with, up to the kid.
@@ -152,7 +154,7 @@ func (c *chain) leaves(matcher object) bool {
 	}
 	match := value.object("string_match")
 	if !strings.HasSuffix(matcher.text("filter"), "jwt_authn") || len(path) != 2 || path[1] != "iss" ||
-		!strings.Contains(match.text("prefix")+match.text("exact"), issuerPath) {
+		!strings.Contains(match.text("prefix")+match.text("exact"), jwks.IssuerPath) {
 		return false
 	}
 	for _, provider := range ours(c.jwt) {

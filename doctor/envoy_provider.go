@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 func (v *envoyExam) checkFilter(o object) {
@@ -27,7 +29,7 @@ func ours(jwt object) map[string]object {
 	found := map[string]object{}
 	for name, value := range jwt.object("providers") {
 		inner, _ := value.(map[string]any)
-		if strings.Contains(setOf(inner), issuerPath) {
+		if strings.Contains(setOf(inner), jwks.IssuerPath) {
 			found[name] = inner
 		}
 	}
@@ -94,12 +96,12 @@ type issuerOf struct{ provider, issuer, uri string }
 func (v *envoyExam) checkIssuers(ctx context.Context) {
 	for i := range v.issuers {
 		internal, _, _ := strings.Cut(i.uri, "/.well-known/")
-		_, workspace, _ := strings.Cut(internal, issuerPath)
-		if i.issuer == internal || v.PublicURL != "" && i.issuer == v.PublicURL+issuerPath+workspace {
+		_, workspace, _ := strings.Cut(internal, jwks.IssuerPath)
+		if i.issuer == internal || v.PublicURL != "" && i.issuer == v.PublicURL+jwks.IssuerPath+workspace {
 			continue
 		}
 		what := "The provider " + i.provider + " has the issuer " + shown(i.issuer) + ", and its set is that of " + shown(internal)
-		if !strings.HasSuffix(i.issuer, issuerPath+workspace) {
+		if !strings.HasSuffix(i.issuer, jwks.IssuerPath+workspace) {
 			v.once("jwt_issuer", what+".")
 			continue
 		}

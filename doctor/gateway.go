@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -15,14 +14,8 @@ func (e *exam) lookAtGateway(ctx context.Context) {
 	base = strings.TrimRight(base, "/")
 	target := "gateway " + shown(base)
 	e.checkPlain(Note, target, base)
-	ready, err := e.http.send(ctx, http.MethodGet, base+"/readyz", e.Now)
-	if err != nil {
-		e.add("unreachable", target, "It does not answer: "+err.Error()+".")
+	if !e.checkReady(ctx, target, base) {
 		return
-	}
-	e.checkClock(target, ready)
-	if ready.status != http.StatusOK {
-		e.add("not_ready", target, notReady(ready))
 	}
 	m, err := e.metrics(ctx, base)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/burnkey/burnkey/internal/networks"
 )
 
 const (
@@ -158,15 +159,9 @@ func (e *exam) reportClock(target string, ahead time.Duration) {
 // checkPlain reports unencrypted HTTP to another machine.
 func (e *exam) checkPlain(severity Severity, target, address string) {
 	u, err := url.Parse(address)
-	if err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if err == nil && u.Scheme == "http" && !networks.IsLoopback(u.Hostname()) {
 		e.addAs(severity, "plain_http", target, "It is used by plain HTTP on another machine.")
 	}
-}
-
-func isLoopback(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	ip := net.ParseIP(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
 // shown returns an address without a password.

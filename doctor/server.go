@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,29 +15,22 @@ import (
 
 	"github.com/burnkey/burnkey/client"
 	"github.com/burnkey/burnkey/internal/outbound"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 const (
-	home       = "burnkey" // the workspace of management keys
-	maxSpaces  = 100       // workspaces to examine at most
-	maxKeys    = 10_000    // keys to count at most in a workspace
-	mostAge    = 30 * time.Second
-	mostUsage  = 24 * time.Hour
-	parallel   = 8
-	issuerPath = "/v1/auth/oauth/"
+	maxSpaces = 100    // workspaces to examine at most
+	maxKeys   = 10_000 // keys to count at most in a workspace
+	mostAge   = 30 * time.Second
+	mostUsage = 24 * time.Hour
+	parallel  = 8
 )
 
 func (e *exam) lookAtServer(ctx context.Context) {
 	target := "server " + shown(e.Server)
 	e.checkPlain(Warning, target, e.Server)
-	ready, err := e.http.send(ctx, http.MethodGet, e.Server+"/readyz", e.Now)
-	if err != nil {
-		e.add("unreachable", target, "It does not answer: "+err.Error()+".")
+	if !e.checkReady(ctx, target, e.Server) {
 		return
-	}
-	e.checkClock(target, ready)
-	if ready.status != http.StatusOK {
-		e.add("not_ready", target, notReady(ready))
 	}
 	if !e.lookAtServerMetrics(ctx, target) {
 		return
@@ -50,6 +44,20 @@ func (e *exam) lookAtServer(ctx context.Context) {
 		})
 	}
 	work.Wait()
+}
+
+// checkReady reports a program that is not ready. It returns false if the program does not answer at all.
+func (e *exam) checkReady(ctx context.Context, target, base string) bool {
+	ready, err := e.http.send(ctx, http.MethodGet, base+"/readyz", e.Now)
+	if err != nil {
+		e.add("unreachable", target, "It does not answer: "+err.Error()+".")
+		return false
+	}
+	e.checkClock(target, ready)
+	if ready.status != http.StatusOK {
+		e.add("not_ready", target, notReady(ready))
+	}
+	return true
 }
 
 // notReady says how /readyz answered. Of the address of a redirect, only the scheme and the host hold no secret.
@@ -107,17 +115,17 @@ func (e *exam) spaces(ctx context.Context, target string) []string {
 		if len(names) == maxSpaces {
 			break
 		}
-		if len(e.Workspaces) > 0 && !contains(e.Workspaces, w.ID) {
+		if len(e.Workspaces) > 0 && !slices.Contains(e.Workspaces, w.ID) {
 			continue
 		}
 		names = append(names, w.ID)
-		if w.ID != home {
+		if w.ID != jwks.HomeWorkspace {
 			e.checkUsage(w)
 			e.countEndless(ctx, c, w.ID)
 		}
 	}
 	for _, name := range e.Workspaces { // also if they don't exist
-		if !contains(names, name) {
+		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -126,18 +134,9 @@ func (e *exam) spaces(ctx context.Context, target string) []string {
 
 func orHome(names []string) []string {
 	if len(names) == 0 {
-		return []string{home}
+		return []string{jwks.HomeWorkspace}
 	}
 	return names
-}
-
-func contains(names []string, name string) bool {
-	for _, known := range names {
-		if known == name {
-			return true
-		}
-	}
-	return false
 }
 
 func (e *exam) reportCall(target string, err error) {
@@ -181,7 +180,7 @@ func (e *exam) countEndless(ctx context.Context, c *client.Client, workspace str
 // lookAtSet examines the metadata and the published set of a workspace.
 func (e *exam) lookAtSet(ctx context.Context, workspace string) {
 	target := "workspace " + workspace
-	issuer := e.Server + issuerPath + url.PathEscape(workspace)
+	issuer := e.Server + jwks.IssuerPath + url.PathEscape(workspace)
 	a, err := e.fetch(ctx, issuer+"/.well-known/openid-configuration")
 	var metadata struct {
 		Issuer  string `json:"issuer"`
@@ -194,12 +193,12 @@ func (e *exam) lookAtSet(ctx context.Context, workspace string) {
 		e.add("unreachable", target, "Its openid-configuration can't be read: "+err.Error()+".")
 		return
 	}
-	if want := e.PublicURL + issuerPath + workspace; metadata.Issuer != want {
+	if want := e.PublicURL + jwks.IssuerPath + workspace; metadata.Issuer != want {
 		e.add("public_url", target, "Its issuer is "+shown(metadata.Issuer)+", but it was asked at "+shown(want)+".")
 	}
 	e.checkPlain(Warning, "jwks_uri of "+workspace, metadata.JWKSURI)
-	e.measure(ctx, target, issuer+"/.well-known/jwks.json", e.http)
-	if metadata.JWKSURI != issuer+"/.well-known/jwks.json" {
+	e.measure(ctx, target, issuer+jwks.SetPath, e.http)
+	if metadata.JWKSURI != issuer+jwks.SetPath {
 		e.checkURI(ctx, "jwks_uri of "+workspace, metadata.JWKSURI)
 	}
 }
@@ -249,9 +248,6 @@ func (e *exam) measure(ctx context.Context, target, uri string, p prober) {
 	if age, err := strconv.Atoi(a.header.Get("Age")); err == nil && time.Duration(age)*time.Second > mostAge {
 		e.add("set_stale", target, fmt.Sprintf("Its set was last known to be current %d s ago.", age))
 	}
-	e.mu.Lock()
-	e.sets = append(e.sets, a.length)
-	e.mu.Unlock()
 	var refusing []string
 	for _, c := range caps {
 		if a.length > c.bytes {

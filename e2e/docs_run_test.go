@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -194,15 +195,11 @@ func (r *docsRun) lacks(b *docsBlock) bool {
 	if program == "" {
 		return false
 	}
-	if os.Getenv("CI") == "true" && !contains(docsMayLack, program) {
+	if os.Getenv("CI") == "true" && !slices.Contains(docsMayLack, program) {
 		r.t.Errorf("%s: needs %s, which is missing", b, program)
 	}
 	r.t.Logf("%s: skipped, since there is no %s", b, program)
 	return true
-}
-
-func contains(names []string, name string) bool {
-	return strings.Contains(" "+strings.Join(names, " ")+" ", " "+name+" ")
 }
 
 // run runs the page and compares what its blocks print.

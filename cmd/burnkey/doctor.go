@@ -151,7 +151,7 @@ func printFindings(w io.Writer, findings []doctor.Finding) error {
 	var parts []string
 	for _, f := range findings {
 		parts = append(parts, fmt.Sprintf("%s %s: %s\n  %s\n  Why: %s\n  Do:  %s\n  %s\n",
-			f.Severity, f.Code, plain(f.Target), plain(f.What), f.Why, f.Do, f.Link))
+			f.Severity, f.Code, f.Target, f.What, f.Why, f.Do, f.Link))
 	}
 	_, err := io.WriteString(w, cmp.Or(strings.Join(parts, "\n"), "no findings\n"))
 	return err

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/burnkey/burnkey/internal/networks"
 )
 
 // warn reports a setting that works but is probably a mistake. It writes to the command's log or, if there is
@@ -59,19 +61,13 @@ func isPlainAbroad(text string) bool {
 	if err != nil || u.Scheme != "http" {
 		return false
 	}
-	return !isLoopback(u.Hostname())
+	return !networks.IsLoopback(u.Hostname())
 }
 
 // isAbroad reports whether a HOST:PORT can be reached from other machines.
 func isAbroad(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	return err == nil && !isLoopback(host)
-}
-
-func isLoopback(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	ip := net.ParseIP(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+	return err == nil && !networks.IsLoopback(host)
 }
 
 // hasPassword reports whether a database URL contains a password.

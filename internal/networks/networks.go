@@ -1,10 +1,18 @@
-// Package networks parses lists of networks given by an administrator.
+// Package networks parses lists of networks given by an administrator, and recognizes hosts on this machine.
 package networks
 
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
+
+// IsLoopback reports whether a host name or an IP address means this machine.
+func IsLoopback(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.Unmap().IsLoopback()
+}
 
 // List is a list of networks; IPv4 networks are not mapped to IPv6.
 type List []netip.Prefix
