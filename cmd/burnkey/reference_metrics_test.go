@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/burnkey/burnkey/authz/api/reference"
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/gateway/extauthz"
 	"github.com/burnkey/burnkey/internal/networks"
@@ -129,7 +130,7 @@ func TestReferenceOfMetrics(t *testing.T) {
 		var text strings.Builder
 		text.WriteString("| metric | kind | labels | |\n|---|---|---|---|\n")
 		for _, m := range metricsOf(t, registry) {
-			fmt.Fprintf(&text, "| `%s` | %s | %s | %s |\n", m.name, m.kind, m.labels, cell(m.help))
+			fmt.Fprintf(&text, "| `%s` | %s | %s | %s |\n", m.name, m.kind, m.labels, reference.Cell(m.help))
 		}
 		testkit.Generated(t, "../../docs/reference/metrics.md", part, text.String())
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/burnkey/burnkey/authz/api/reference"
 	"github.com/burnkey/burnkey/internal/testkit"
 )
 
@@ -38,11 +39,6 @@ func flagsOf(cmd *cobra.Command) (all []*pflag.Flag) {
 	return all
 }
 
-// cell escapes text for a cell of a table.
-func cell(text string) string {
-	return strings.NewReplacer("|", `\|`, "<", "&lt;", "\n", " ").Replace(text)
-}
-
 // usage returns a flag with its placeholder, and its description with the default.
 func usage(f *pflag.Flag) (name, description string) {
 	placeholder, description := pflag.UnquoteUsage(f)
@@ -53,7 +49,7 @@ func usage(f *pflag.Flag) (name, description string) {
 	if !slices.Contains([]string{"", "0", "0s", "false", "[]"}, f.DefValue) {
 		description += " (default `" + f.DefValue + "`)"
 	}
-	return name, cell(description)
+	return name, reference.Cell(description)
 }
 
 // TestReferenceOfCommands checks that the reference has every command with its flags.

@@ -26,7 +26,7 @@ func Markdown(doc *huma.OpenAPI) string {
 	w.line("| call | purpose |\n|---|---|")
 	for _, tag := range doc.Tags {
 		for _, op := range groups[tag.Name] {
-			w.line("| `%s %s` | [%s](#%s) |", op.Method, op.Path, cell(op.Summary), anchor(op.Summary))
+			w.line("| `%s %s` | [%s](#%s) |", op.Method, op.Path, Cell(op.Summary), anchor(op.Summary))
 		}
 	}
 	for _, tag := range doc.Tags {
@@ -85,7 +85,7 @@ func (w *writer) operation(op *huma.Operation) {
 	if len(op.Parameters) > 0 {
 		w.line("\n| parameter | in | type | meaning |\n|---|---|---|---|")
 		for _, p := range op.Parameters {
-			w.line("| `%s` | %s | %s | %s |", p.Name, p.In, typeOf(p.Schema), cell(p.Description))
+			w.line("| `%s` | %s | %s | %s |", p.Name, p.In, typeOf(p.Schema), Cell(p.Description))
 		}
 	}
 	if op.RequestBody != nil {
@@ -141,7 +141,7 @@ func (w *writer) schema(name string, s *huma.Schema) {
 		if p.Ref != "" {
 			description = w.doc.Components.Schemas.SchemaFromRef(p.Ref).Description
 		}
-		w.line("| `%s` | %s | %s | %s |", member, typeOf(p), required, cell(description))
+		w.line("| `%s` | %s | %s | %s |", member, typeOf(p), required, Cell(description))
 	}
 }
 
@@ -183,7 +183,8 @@ func anchor(heading string) string {
 	return strings.ReplaceAll(plain, " ", "-")
 }
 
-func cell(text string) string {
+// Cell escapes text for a cell of a table.
+func Cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "<", "&lt;", "\n", " ").Replace(text)
 }
 
@@ -191,7 +192,7 @@ func cell(text string) string {
 func wrap(text string) string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(cell(text)) {
+	for _, word := range strings.Fields(Cell(text)) {
 		if line != "" && len(line)+1+len(word) > 138 {
 			lines, line = append(lines, line), ""
 		}
