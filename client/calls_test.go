@@ -302,10 +302,16 @@ func problems(t *testing.T, c *client.Client) {
 		field  string
 	}{
 		"not found": {func() error { _, err := c.Key(t.Context(), "acme", "x"); return err }, 404, "not_found", ""},
-		"conflict":  {func() error { _, err := c.CreateWorkspace(t.Context(), client.NewWorkspace{ID: "acme"}); return err }, 409, "workspace_exists", "id"},
-		"invalid":   {func() error { _, err := c.IssueKey(t.Context(), "acme", client.NewKey{}, ""); return err }, 422, "invalid_input", "owner"},
-		"unknown":   {func() error { _, err := c.UpdateKey(t.Context(), "acme", "x", client.Patch{"x": 1}); return err }, 422, "invalid_input", "x"},
-		"all keys":  {func() error { _, err := c.RevokeKeys(t.Context(), "acme", client.Selection{}); return err }, 422, "invalid_input", "body"},
+		"conflict": {func() error {
+			_, err := c.CreateWorkspace(t.Context(), client.NewWorkspace{ID: "acme"})
+			return err
+		}, 409, "workspace_exists", "id"},
+		"invalid": {func() error { _, err := c.IssueKey(t.Context(), "acme", client.NewKey{}, ""); return err }, 422, "invalid_input", "owner"},
+		"unknown": {func() error {
+			_, err := c.UpdateKey(t.Context(), "acme", "x", client.Patch{"x": 1})
+			return err
+		}, 422, "invalid_input", "x"},
+		"all keys": {func() error { _, err := c.RevokeKeys(t.Context(), "acme", client.Selection{}); return err }, 422, "invalid_input", "body"},
 	} {
 		var p *client.Problem
 		if err := test.call(); !errors.As(err, &p) {

@@ -144,8 +144,11 @@ func TestContractCanFail(t *testing.T) {
 		"a renamed member":    {`"rotated_to":`, `"successor":`, "Key: client.Key has no member successor"},
 		"a member less":       {`"rotated_to":`, `"successor":`, "Key: the document has no member rotated_to"},
 		"a member of a patch": {`"keys_per_owner":`, `"keys":`, "PolicyPatch: client.Policy has no member keys"},
-		"another type":        {`"count":{"description":"Number of keys in this answer","format":"int64","type":"integer"}`, `"count":{"type":"string"}`, "Count: string () is a int"},
-		"a problem's member":  {`"key_id":`, `"successor":`, "Problem: client.Problem has no member successor"},
+		"another type": {
+			`"count":{"description":"Number of keys in this answer","format":"int64","type":"integer"}`, `"count":{"type":"string"}`,
+			"Count: string () is a int",
+		},
+		"a problem's member": {`"key_id":`, `"successor":`, "Problem: client.Problem has no member successor"},
 	} {
 		changed := strings.ReplaceAll(text, test.old, test.new)
 		if changed == text {

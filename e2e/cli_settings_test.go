@@ -49,8 +49,10 @@ func TestE2ECLIWorkspaceUpdate(t *testing.T) {
 		"--oidc-owner-claim", "customer_id", "--oidc-operator-claim", "groups", "--oidc-operator-value", "ops")...)
 	want := `{"Name":"Acme","Audiences":["acme","acme-test"],"allow_never_expires":true,
 		"Policy":{"scopes":[{"name":"maps:read","description":"Look at maps, all of them"},{"name":"maps:write"}],"max_expires_in":2592000,
-			"default_expires_in":5400,"keys_per_owner":20,"portal_never_expires":true,"default_audience":["acme-test"],"webhook":"https://hooks.example/x"},
-		"Portal":{"display_name":"Acme Maps","base_url":"https://api.example","accent":"#0a7b3c","logo":"` + base64.StdEncoding.EncodeToString(content) + `",
+			"default_expires_in":5400,"keys_per_owner":20,"portal_never_expires":true,
+			"default_audience":["acme-test"],"webhook":"https://hooks.example/x"},
+		"Portal":{"display_name":"Acme Maps","base_url":"https://api.example","accent":"#0a7b3c",
+			"logo":"` + base64.StdEncoding.EncodeToString(content) + `",
 			"frame_ancestors":["https://a.example","https://b.example"],"oidc":{"issuer":"https://login.example","client_id":"burnkey",
 			"owner_claim":"customer_id","operator_claim":"groups","operator_value":"ops"}}}`
 	isSettings(t, got, want)

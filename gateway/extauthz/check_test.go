@@ -38,7 +38,8 @@ func TestCheckRefuses(t *testing.T) {
 			"scope", acme,
 			map[string]string{"scopes": "maps:read admin"},
 			403, 7,
-			`Bearer realm="api", error="insufficient_scope", error_description="The token lacks a scope that is required here.", scope="maps:read admin"`,
+			`Bearer realm="api", error="insufficient_scope", error_description="The token lacks a scope that is required here.", ` +
+				`scope="maps:read admin"`,
 		},
 		{
 			"scope", acme,
