@@ -17,7 +17,7 @@ const shape = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
 type chain struct {
 	manager object
 	name    string // for findings
-	check   string // name of the filter that checks tokens: jwt_authn with a set of Burnkey, or ext_authz; "" if there is none
+	check   string // name of the filter that checks tokens: jwt_authn with a set of Burnkey, or ext_authz; "" without one
 	jwt     object // configuration of that filter, if it is jwt_authn
 	guard   string // name of a later RBAC filter that refuses what the check did not accept, or ""
 	// settings apply to a route without its own: the list of filters can disable a filter.

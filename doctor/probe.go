@@ -91,8 +91,8 @@ func (e *exam) metrics(ctx context.Context, base string) (metrics, error) {
 	return found, nil
 }
 
-// value returns the sum of a metric's samples that have the label, or of all if the label is empty. It returns NaN if there
-// are none.
+// value returns the sum of a metric's samples that have the label, or of all if the label is empty. It returns NaN
+// without a sample.
 func (m metrics) value(name, label, text string) float64 {
 	sum, found := 0.0, false
 	for _, sample := range m[name].GetMetric() {

@@ -30,7 +30,7 @@ var descriptions = map[string]string{
 
 	"Field.code": "Stable name of the broken rule; absent if the value does not match this document or the body cannot be " +
 		"read",
-	"Actor.id":                          "Id of the key, session or person; absent if there is none",
+	"Actor.id":                          "Id of the key, session or person; absent if none of them acted",
 	"EndedSessions.ended":               "Number of sessions and links that were ended",
 	"Entry.id":                          "The entry's id",
 	"Entry.at":                          "Time of the change or refusal",
