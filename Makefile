@@ -71,7 +71,6 @@ test: ## Everything that CI runs; end-to-end tests and those with the race detec
 	@$(STEP) 'modules are tidy and unaltered' $(MAKE) --no-print-directory check-modules
 	@$(STEP) 'formatting' $(MAKE) --no-print-directory check-fmt
 	@$(STEP) 'build' $(MAKE) --no-print-directory build
-	@$(STEP) 'documentation site' $(MAKE) --no-print-directory docs
 	@$(STEP) 'generated files are current' $(MAKE) --no-print-directory check-generated
 	@$(STEP) 'go vet' $(MAKE) --no-print-directory vet
 	@$(STEP) 'linters' $(MAKE) --no-print-directory lint
@@ -147,7 +146,7 @@ generate: ## Write the generated files again
 ##@ Set up
 
 .PHONY: tools
-tools: go-tools envoy python schemas cluster browser clients promtool ## Install everything the checks need, pinned, into .tools
+tools: go-tools envoy python schemas cluster browser clients promtool docs-tools ## Install everything the checks need, pinned, into .tools
 
 .PHONY: go-tools
 go-tools: ## Formatter, linters and govulncheck
@@ -164,6 +163,10 @@ python: ## Python's JWT libraries, in .tools/python
 .PHONY: schemas
 schemas: ## The schemas of Kubernetes and compose, in .tools/schemas
 	@tools/schemas.sh
+
+.PHONY: docs-tools
+docs-tools: ## Zensical, which builds the documentation site, in .tools/docs
+	@tools/docs.sh install
 
 # These are Debian packages and not in .tools. If they are missing, tests that need them are skipped, except in CI.
 .PHONY: cluster
