@@ -20,8 +20,11 @@ const graceIndex = "keys_in_grace"
 // Inspect reports the state of the database at path. It changes nothing.
 func Inspect(ctx context.Context, path string) (c store.Condition, err error) {
 	defer func() { err = wrap(ctx, fmt.Sprintf("inspect %q", path), err) }()
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return c, errors.Join(err, errIrregular(err))
+	switch info, err := os.Stat(path); {
+	case err != nil:
+		return c, err
+	case !info.Mode().IsRegular():
+		return c, errors.New("not a regular file")
 	}
 	db, err := openReadOnly(path)
 	if err != nil {
@@ -48,13 +51,6 @@ func Inspect(ctx context.Context, path string) (c store.Condition, err error) {
 		c.MissingIndexes, err = missingIndexes(ctx, db)
 	}
 	return c, err
-}
-
-func errIrregular(err error) error {
-	if err != nil {
-		return nil
-	}
-	return errors.New("is not a regular file")
 }
 
 // openReadOnly opens a database. If no other process has it open, no further files are created.
