@@ -3,6 +3,8 @@ package extauthz
 import (
 	"strings"
 	"testing"
+
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
 // foreignAuthz is another ext_authz service of the producer. It refuses some paths; for others, it is
@@ -22,7 +24,7 @@ const foreignAuthz = `
 // would discard valid keys.
 func TestEnvoyLeavesForeignRefusals(t *testing.T) {
 	s, _ := follow(t, nil)
-	addr, stop := listenFor(t, s, "127.0.0.1:0")
+	addr, stop := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr, func(s string) string {
 		const router = "\n          - name: envoy.filters.http.router\n"
 		asked := strings.NewReplacer("NAME", "asked", "CLUSTER", "api").Replace(foreignAuthz)

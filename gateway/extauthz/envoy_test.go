@@ -141,7 +141,7 @@ func auth(p gatewaytest.Pair, payload string) string {
 
 func TestEnvoyAsks(t *testing.T) {
 	s, o := follow(t, nil)
-	addr, _ := listenFor(t, s, "127.0.0.1:0")
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr)
 	good := auth(own(), payload("acme"))
 	resp := f.send(t, "GET", "/v1/tiles?x=1", good)
@@ -193,7 +193,7 @@ func TestEnvoyAsks(t *testing.T) {
 // The client receives a refusal with the Gateway's headers and body.
 func TestEnvoyPassesTheRefusalOn(t *testing.T) {
 	s, _ := follow(t, nil)
-	addr, _ := listenFor(t, s, "127.0.0.1:0")
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr)
 	resp := f.send(t, "GET", "/", auth(other(), payload("acme")))
 	const challenge = `Bearer realm="api", error="invalid_token", error_description="The token was revoked, or is from another issuer."`
@@ -215,7 +215,7 @@ func TestEnvoyPassesTheRefusalOn(t *testing.T) {
 
 func TestEnvoyDropsWhatTheClientSays(t *testing.T) {
 	s, _ := follow(t, nil)
-	addr, _ := listenFor(t, s, "127.0.0.1:0")
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	lies := []string{
 		"X-Burnkey-Owner: admin", "x-burnkey-key-id: 1", "X-BURNKEY-SCOPES: admin", "x-burnkey-workspace: beta",
 		"x-burnkey-issuer: x", "x-burnkey-owner: twice", "X-HTTP-Method-Override: DELETE",
@@ -251,7 +251,7 @@ func TestEnvoyDropsWhatTheClientSays(t *testing.T) {
 
 func TestEnvoyStripsAuthorization(t *testing.T) {
 	s, _ := follow(t, func(o *gateway.Options) { o.StripAuthorization = true })
-	addr, _ := listenFor(t, s, "127.0.0.1:0")
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr)
 	code := f.code(t, "/", auth(own(), payload("acme")))
 	if code != 200 || f.last().Get("Authorization") != "" || f.last().Get("X-Burnkey-Owner") != "cust_1" {
@@ -276,7 +276,7 @@ func perRoute(t *testing.T, routes map[string]string) func(string) string {
 
 func TestEnvoyRoutes(t *testing.T) {
 	s, _ := follow(t, nil)
-	addr, _ := listenFor(t, s, "127.0.0.1:0")
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	context := func(pairs string) string { return "check_settings: {context_extensions: {" + pairs + "}}" }
 	f := envoyBefore(t, addr, perRoute(t, map[string]string{
 		"/read": context("scopes: maps:read"), "/write": context(`scopes: "maps:read maps:write"`), "/aud": context("audience: other"),
@@ -305,7 +305,7 @@ func TestEnvoyRoutes(t *testing.T) {
 // the route's applies.
 func TestEnvoyVirtualHost(t *testing.T) {
 	s, _ := follow(t, nil)
-	addr, _ := listenFor(t, s, "127.0.0.1:0")
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr, perRoute(t, map[string]string{
 		"/scoped": "check_settings: {context_extensions: {scopes: maps:read}}",
 		"/beta":   "check_settings: {context_extensions: {workspace: beta}}",
@@ -326,7 +326,7 @@ func TestEnvoyVirtualHost(t *testing.T) {
 // Without the Gateway, no request passes.
 func TestEnvoyWithoutGateway(t *testing.T) {
 	s, _ := follow(t, nil)
-	addr, stop := listenFor(t, s, "127.0.0.1:0")
+	addr, stop := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr)
 	good := auth(own(), payload("acme"))
 	if code := f.code(t, "/", good); code != 200 {
@@ -362,9 +362,9 @@ func TestEnvoyWithSeveral(t *testing.T) {
 	with.MaxStaleness, with.Now = time.Minute, now.Now
 	aged := start(t, with, nil)
 	eventually(t, "it is ready", func() bool { return aged.gateway.Ready() == nil })
-	first, stopFirst := listenFor(t, s, "127.0.0.1:0")
-	second, _ := listenFor(t, s, "127.0.0.1:0")
-	third, _ := listenFor(t, aged, "127.0.0.1:0")
+	first, stopFirst := listenFor(t, s, envoytest.FreeAddr(t))
+	second, _ := listenFor(t, s, envoytest.FreeAddr(t))
+	third, _ := listenFor(t, aged, envoytest.FreeAddr(t))
 	f := envoyBeforeAll(t, []string{first, second, third})
 	good := auth(own(), payload("acme"))
 	all := func(what string) {
@@ -401,7 +401,7 @@ func TestEnvoyStale(t *testing.T) {
 	s, o := follow(t, func(o *gateway.Options) {
 		o.MaxStaleness, o.Now, o.Log = time.Minute, now.Now, slog.New(slog.DiscardHandler)
 	})
-	addr, _ := listenFor(t, s, "127.0.0.1:0")
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr)
 	good := auth(own(), payload("acme"))
 	if code := f.code(t, "/", good); code != 200 {
@@ -424,7 +424,7 @@ func TestEnvoyStale(t *testing.T) {
 
 func TestEnvoyLogsMetadata(t *testing.T) {
 	s, _ := follow(t, nil)
-	addr, _ := listenFor(t, s, "127.0.0.1:0")
+	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr)
 	f.code(t, "/", auth(own(), payload("acme")))
 	f.code(t, "/", auth(other(), payload("acme")))
