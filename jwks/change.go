@@ -22,12 +22,13 @@ var (
 // Change is the difference between one version of the published set and the next. The versions of a
 // workspace have no gaps and follow the order of commits.
 type Change struct {
-	Version uint64
-	Add     []Key
-	Remove  []KID
+	Version  uint64
+	Add      []Key
+	Remove   []KID
+	Unsigned Unsigned
 }
 
-// MarshalJSON returns the JSON form that the change stream sends.
+// MarshalJSON returns the JSON form that the public change stream sends, without the unsigned part.
 func (c Change) MarshalJSON() ([]byte, error) {
 	wire := struct {
 		Version uint64   `json:"version"`

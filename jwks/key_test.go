@@ -295,7 +295,7 @@ func TestChangeJSON(t *testing.T) {
 	}{
 		{Change{Version: 7}, `{"version":7,"add":[],"remove":[]}`},
 		{
-			Change{8, keys, []KID{keys[0].KID()}},
+			Change{Version: 8, Add: keys, Remove: []KID{keys[0].KID()}},
 			`{"version":8,"add":[` + string(keys[0].AppendJWK(nil)) + `],"remove":["` + keys[0].KID().String() + `"]}`,
 		},
 	} {

@@ -1,0 +1,129 @@
+package jwks
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// ErrAttributes is wrapped by every error about invalid attributes.
+var ErrAttributes = errors.New("invalid attributes")
+
+// Attributes are the properties of a key that are not signed and can change while it lives. The zero value
+// leaves everything as the token says. Attributes must not be changed once they are in a Table or a Change.
+type Attributes struct {
+	// ExpiresAt replaces the token's exp; zero: exp holds. NeverExpires removes exp.
+	ExpiresAt    time.Time `json:"expires_at,omitzero"`
+	NeverExpires bool      `json:"never_expires,omitzero"`
+	// Scopes replace the token's scopes; nil: those of the token hold.
+	Scopes []string `json:"scopes,omitzero"`
+	// AllowedIPs are the networks from which the key can be used; empty: from anywhere. IPv4-mapped networks
+	// are written as IPv4.
+	AllowedIPs []netip.Prefix `json:"allowed_ips,omitempty"`
+	// Plan names a LimitSet of the workspace; empty: none.
+	Plan string `json:"plan,omitzero"`
+	// Limits are the key's own rules.
+	Limits []Limit `json:"limits,omitempty"`
+}
+
+// IsZero reports whether the attributes change nothing.
+func (a *Attributes) IsZero() bool {
+	return a.ExpiresAt.IsZero() && !a.NeverExpires && a.Scopes == nil && len(a.AllowedIPs) == 0 && a.Plan == "" && len(a.Limits) == 0
+}
+
+// Allows reports whether the key can be used from an address. An IPv4-mapped IPv6 address is its IPv4 address.
+func (a *Attributes) Allows(from netip.Addr) bool {
+	from = from.Unmap().WithZone("")
+	for _, network := range a.AllowedIPs {
+		if network.Contains(from) {
+			return true
+		}
+	}
+	return len(a.AllowedIPs) == 0
+}
+
+// KeyAttributes are the attributes of one key.
+type KeyAttributes struct {
+	KID        KID
+	Attributes Attributes
+}
+
+// Print is the attributes' part of the fingerprint of a feed: zero for the zero value.
+func (k *KeyAttributes) Print() Fingerprint {
+	if k.Attributes.IsZero() {
+		return Fingerprint{}
+	}
+	return sha256.Sum256(append(k.KID[:], mustMarshal(&k.Attributes)...))
+}
+
+// Unsigned is the part of a change that only the feed has: attributes of keys and limits that keys share.
+type Unsigned struct {
+	// Set contains the new attributes of published keys, also of those that the same change adds; the zero
+	// value deletes a key's attributes. A key that is removed loses its attributes without an entry here.
+	Set []KeyAttributes
+	// Limits contains new sets of limits; a set without rules is deleted.
+	Limits []LimitSet
+}
+
+// IsZero reports whether nothing changes.
+func (u *Unsigned) IsZero() bool { return len(u.Set) == 0 && len(u.Limits) == 0 }
+
+// unsignedWire is the JSON form of Unsigned.
+type unsignedWire struct {
+	Set    map[string]Attributes `json:"set,omitempty"`
+	Limits []LimitSet            `json:"limits,omitempty"`
+}
+
+func (u *Unsigned) wire() unsignedWire {
+	w := unsignedWire{Limits: u.Limits}
+	if len(u.Set) > 0 {
+		w.Set = make(map[string]Attributes, len(u.Set))
+	}
+	for i := range u.Set {
+		w.Set[u.Set[i].KID.String()] = u.Set[i].Attributes
+	}
+	return w
+}
+
+func (w *unsignedWire) read() (Unsigned, error) {
+	u := Unsigned{Limits: w.Limits}
+	for text, attributes := range w.Set {
+		kid, err := ParseKID(text)
+		if err != nil {
+			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
+		}
+		if err := checkLimits(attributes.Limits); err != nil {
+			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
+		}
+		u.Set = append(u.Set, KeyAttributes{kid, attributes})
+	}
+	for i := range u.Limits {
+		if err := u.Limits[i].check(); err != nil {
+			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
+		}
+	}
+	return u, nil
+}
+
+// MarshalJSON returns an object with the members set and limits, as a database stores it beside a change.
+func (u Unsigned) MarshalJSON() ([]byte, error) {
+	return json.Marshal(u.wire(), json.Deterministic(true))
+}
+
+// UnmarshalJSON reads the form that MarshalJSON returns. It refuses unknown members, since a gateway that skips
+// a restriction would accept too much. After an error, u is unchanged. Errors wrap ErrAttributes.
+func (u *Unsigned) UnmarshalJSON(data []byte) error {
+	var wire unsignedWire
+	if err := json.Unmarshal(data, &wire, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("%w: %w", ErrAttributes, err)
+	}
+	read, err := wire.read()
+	if err == nil {
+		*u = read
+	}
+	return err
+}
