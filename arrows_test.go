@@ -97,7 +97,7 @@ var arrows = map[string]arrow{
 	},
 	"doctor": {imports: []string{"client", "jwks", "store", "internal/networks", "internal/outbound"}},
 	"gateway": {
-		imports:   []string{"jwks", "client", "internal/atomicfile", "internal/logs", "internal/loop"},
+		imports:   []string{"jwks", "client", "gateway/limits", "internal/atomicfile", "internal/logs", "internal/loop"},
 		tests:     []string{"gateway/gatewaytest"},
 		forbidden: protobuf,
 	},
@@ -105,6 +105,7 @@ var arrows = map[string]arrow{
 		imports: []string{"jwks", "gateway", "internal/spans", "internal/traces"},
 		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
 	},
+	"gateway/limits":      {imports: []string{"jwks", "internal/atomicfile"}, forbidden: append(http, protobuf...)},
 	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish"}},
 
 	"internal/networks":         {forbidden: http},
