@@ -6,6 +6,7 @@
 #   BURNKEY_ENVOY     an Envoy to use instead of the pinned one
 #   BURNKEY_CHROMIUM  a Chromium to use instead of the one in PATH
 #   BURNKEY_POSTGRES  the folder of PostgreSQL's programs, if it is not a usual one
+#   BURNKEY_REDIS_SERVER  a redis-server, or Valkey's server, to use instead of the one in PATH
 #   BURNKEY_PYTHON    a Python with PyJWT and joserfc, instead of the pinned virtual environment
 #   BURNKEY_VULNDB    a copy of the Go vulnerability database, folder or .tgz, for machines without a network
 #   CI=true           a test fails if a component that it needs is missing, instead of being skipped; no test results are cached
@@ -87,13 +88,13 @@ unit: ## Quick unit tests: no race detector; tests that need a component are ski
 	env -u BURNKEY_BIN -u BURNKEY_ENVOY -u BURNKEY_PYTHON go test $(TESTFLAGS) $(UNITS)
 
 .PHONY: race
-race: build go-tools envoy python schemas cluster browser promtool ## All tests but the end-to-end ones, with the race detector (needs a C compiler)
+race: build go-tools envoy python schemas cluster browser promtool redis ## All tests but the end-to-end ones, with the race detector (needs a C compiler)
 	@command -v "$$(go env CC)" >/dev/null || { \
 		echo "error: the race detector needs a C compiler (on Debian: gcc libc6-dev)" >&2; exit 1; }
 	$(RACE) $(TESTFLAGS) $(UNITS)
 
 .PHONY: e2e
-e2e: build docs go-tools envoy python cluster nginx browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Chromium and Python's JWT libraries
+e2e: build docs go-tools envoy python cluster nginx redis browser clients ## End-to-end tests against bin/burnkey, a real Envoy, PostgreSQL, Redis, Chromium and Python's JWT libraries
 	@rm -f $(BURNKEY_BLOCKS)
 	$(AS_SHIPPED) go test -vet=off -count=1 -parallel 4 $(TESTFLAGS) ./e2e
 	@[ ! -f $(BURNKEY_BLOCKS) ] || cat $(BURNKEY_BLOCKS)
@@ -146,7 +147,7 @@ generate: ## Write the generated files again
 ##@ Set up
 
 .PHONY: tools
-tools: go-tools envoy python schemas cluster browser clients promtool docs-tools ## Install everything the checks need, pinned, into .tools
+tools: go-tools envoy python schemas cluster redis browser clients promtool docs-tools ## Install everything the checks need, pinned, into .tools
 
 .PHONY: go-tools
 go-tools: ## Formatter, linters and govulncheck
@@ -191,6 +192,10 @@ promtool: ## promtool, which checks deploy/monitoring (unpacked from Debian's pa
 .PHONY: nginx
 nginx: ## nginx, for make bench and the documentation's commands (root on Debian gets it installed)
 	@tools/nginx.sh || [ "$$CI" != true ]
+
+.PHONY: redis
+redis: ## redis-server, for tests of limits that gateways share (root on Debian gets it installed)
+	@tools/redis.sh || [ "$$CI" != true ]
 
 .PHONY: clean
 clean: ## Remove the builds

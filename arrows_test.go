@@ -108,6 +108,8 @@ var arrows = map[string]arrow{
 	"gateway/limits":      {imports: []string{"jwks", "internal/atomicfile"}, forbidden: append(http, protobuf...)},
 	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish"}},
 
+	"gateway/limits/redis/redistest": {imports: []string{"internal/testkit"}},
+
 	"internal/networks":         {forbidden: http},
 	"internal/clientaddr":       {imports: []string{"internal/networks"}},
 	"internal/outbound":         {imports: []string{"internal/networks"}},

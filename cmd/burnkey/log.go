@@ -83,7 +83,7 @@ func hasPassword(text string) bool {
 // toolVariables are read by the tests, make and the compose file, but not by burnkey.
 var toolVariables = []string{
 	"BURNKEY_BIN", "BURNKEY_BLOCKS", "BURNKEY_CHROMIUM", "BURNKEY_ENVOY_CONFIG", "BURNKEY_POSTGRES", "BURNKEY_PYTHON",
-	"BURNKEY_SITE", "BURNKEY_VULNDB",
+	"BURNKEY_REDIS_SERVER", "BURNKEY_SITE", "BURNKEY_VULNDB",
 }
 
 // serviceLink matches variables that Kubernetes sets in pods for a Service whose name starts with "burnkey".

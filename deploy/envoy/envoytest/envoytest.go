@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -54,19 +53,10 @@ func Binary(t testing.TB) string {
 	return ""
 }
 
-// FreeAddr returns an unused address on 127.0.0.1. Its port is below the ephemeral ports, so that no outgoing
-// connection can take the port before it is used.
+// FreeAddr is testkit.FreeAddr.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	t.Fatal("envoytest: no free port")
-	return ""
+	return testkit.FreeAddr(t)
 }
 
 // Validate has Envoy check a bootstrap and returns the log. If Envoy rejects the bootstrap, the test fails.
