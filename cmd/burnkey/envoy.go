@@ -56,6 +56,8 @@ func envoyConfigCommand() *cobra.Command {
 	flags.StringVar(&c.Listen, "listen", "", "`HOST:PORT` where the gateway listens")
 	flags.StringVar(&c.Upstream, "upstream", "", "`HOST:PORT` of the API")
 	flags.StringVar(&c.Admin, "admin", "", "`HOST:PORT` of Envoy's admin interface (default none)")
+	flags.IntVar(&c.TrustedHops, "trusted-hops", 0,
+		"proxies in front of the gateway that append to X-Forwarded-For (default none: the client's address is that of the connection)")
 	flags.StringVar(&mode, "mode", "pull",
 		"pull: Envoy fetches the JWKS and verifies tokens itself; gateway: it asks burnkey gateway")
 	flags.StringSliceVar(&c.Gateways, "gateway", nil, "`HOST:PORT` of burnkey gateway, for --mode gateway; may be repeated")

@@ -27,6 +27,7 @@ const (
 	MaxCache      = time.Hour
 	MaxWorkspaces = 1000
 	MaxGateways   = 32
+	MaxHops       = 8
 
 	DefaultCAFile = "/etc/ssl/certs/ca-certificates.crt"
 	// DefaultServiceName is a placeholder in ESPv2's document.
@@ -46,13 +47,17 @@ type Config struct {
 	InsecureManagementKeys bool
 
 	// Gateways are the addresses of `burnkey gateway` services; Envoy asks one of them about each request. They
-	// have settings of their own, so only Listen, Upstream and Admin can be set together with Gateways. If
+	// have settings of their own, so only Listen, Upstream, Admin and TrustedHops can be set together with Gateways. If
 	// empty, Envoy fetches the key sets itself.
 	Gateways []string
 
 	// Listen is the gateway's address, Upstream the API's, and Admin that of Envoy's admin interface. If Admin
 	// is empty, there is no admin interface.
 	Listen, Upstream, Admin string
+
+	// TrustedHops is the number of proxies in front of the gateway whose X-Forwarded-For is trusted. If zero, the
+	// client's address is that of the connection.
+	TrustedHops int
 
 	// Cache is the interval between two fetches of a key set. A deleted key may be accepted for that long. If
 	// zero, it is DefaultCache.
@@ -159,6 +164,9 @@ func (c Config) checkAddresses() error {
 		if _, err := parseAddress(a.flag, a.value, a.ipOnly); err != nil && a.value != "" {
 			return err
 		}
+	}
+	if c.TrustedHops < 0 || c.TrustedHops > MaxHops {
+		return fieldError("trusted-hops", "must be 0 to %d, not %d", MaxHops, c.TrustedHops)
 	}
 	return nil
 }

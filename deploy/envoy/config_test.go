@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 			[]string{"x", "a b:1", "http://x:1", "x:0", "x_y:1", `x":1`, long + ":1"},
 		},
 		{"audience", func(c *envoy.Config, s string) { c.Audiences = []string{s} }, []string{"", "a b", "a,b", "a\n", strings.Repeat("a", 256)}},
+		{"trusted-hops", func(c *envoy.Config, s string) { c.TrustedHops, _ = strconv.Atoi(s) }, []string{"-1", "9"}},
 		{"ca-file", func(c *envoy.Config, s string) { c.CAFile = s }, []string{"ca.pem"}},
 		{"service-name", func(c *envoy.Config, s string) { c.ServiceName = s }, []string{"a b", "https://x"}},
 	}

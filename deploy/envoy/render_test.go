@@ -69,11 +69,13 @@ func variants() map[string]envoy.Config {
 	gatewayV6.Gateways = []string{"[::1]:9002"}
 	two := validGateway()
 	two.Gateways = []string{"127.0.0.1:9002", "127.0.0.1:9003"}
+	hop, hops := valid(), validGateway()
+	hop.TrustedHops, hops.TrustedHops = 1, 2
 	mixed := validGateway()
 	mixed.Gateways = []string{"gateway.internal:9002", "127.0.0.1:9002", "[::1]:9002"}
 	return map[string]envoy.Config{
 		"gateway": validGateway(), "gateway by name": gatewayNamed, "gateway by IPv6": gatewayV6,
-		"two gateways": two, "gateways by name and IP": mixed,
+		"after a proxy": hop, "after two proxies": hops, "two gateways": two, "gateways by name and IP": mixed,
 		"one workspace": valid(), "three workspaces": several, "names": named, "IPv6": v6,
 		"strict": strict, "1000 workspaces": many, "odd names": odd,
 	}

@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -41,6 +42,12 @@ func envoyBefore(t *testing.T, gateway string, edits ...func(string) string) *fr
 
 func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) string) *front {
 	t.Helper()
+	return envoyWith(t, envoy.Config{Gateways: gateways}, edits...)
+}
+
+// envoyWith starts an Envoy with this configuration, and with addresses of the test if it has none.
+func envoyWith(t *testing.T, c envoy.Config, edits ...func(string) string) *front {
+	t.Helper()
 	envoytest.Binary(t) // skips before anything is started
 	f := &front{addr: envoytest.FreeAddr(t), accessLog: filepath.Join(t.TempDir(), "access.log")}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,9 +61,8 @@ func envoyBeforeAll(t *testing.T, gateways []string, edits ...func(string) strin
 	}))
 	t.Cleanup(api.Close)
 	var b strings.Builder
-	check(t, envoy.Bootstrap(&b, envoy.Config{
-		Gateways: gateways, Listen: f.addr, Upstream: api.Listener.Addr().String(), Admin: envoytest.FreeAddr(t),
-	}))
+	c.Listen, c.Upstream, c.Admin = cmp.Or(c.Listen, f.addr), api.Listener.Addr().String(), envoytest.FreeAddr(t)
+	check(t, envoy.Bootstrap(&b, c))
 	const metadata = "%DYNAMIC_METADATA(envoy.filters.http.ext_authz"
 	text := replaceOnce(t, "stat_prefix: burnkey\n", `stat_prefix: burnkey
           access_log:
