@@ -105,7 +105,7 @@ var arrows = map[string]arrow{
 		imports: []string{"jwks", "gateway", "internal/spans", "internal/traces"},
 		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
 	},
-	"gateway/limits":      {imports: []string{"jwks", "internal/atomicfile"}, forbidden: append(http, protobuf...)},
+	"gateway/limits":      {imports: []string{"jwks", "internal/atomicfile", "internal/loop"}, forbidden: append(http, protobuf...)},
 	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish"}},
 
 	"gateway/limits/redis/redistest": {imports: []string{"internal/testkit"}},

@@ -1,0 +1,50 @@
+package limits
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+
+	"github.com/dchest/siphash"
+)
+
+// A hashKey keys the hashes of rules and subjects. It is random: a chosen name cannot share the count of another.
+type hashKey [2]uint64
+
+func newHashKey() hashKey {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return readHashKey(random[:])
+}
+
+func readHashKey(b []byte) hashKey {
+	return hashKey{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
+}
+
+func (k hashKey) append(dst []byte) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, k[0]), k[1])
+}
+
+// id returns the hash by which a rule is counted; it is not 0. See Counter.Take for what identifies a rule.
+func (k hashKey) id(r *Rule) uint64 {
+	var buf [384]byte // enough for an owner's name in ASCII
+	b := append(buf[:0], r.On...)
+	b = appendText(b, r.Workspace)
+	b = appendText(b, r.Name)
+	if r.Address.IsValid() {
+		address := r.Address.As16()
+		b = append(b, address[:]...)
+	}
+	b = appendText(b, r.Limit.Name)
+	if r.Limit.Calendar != "" {
+		b = append(b, r.Limit.Calendar...)
+	} else {
+		b = binary.LittleEndian.AppendUint32(b, r.Limit.Requests)
+		b = binary.LittleEndian.AppendUint32(b, r.Limit.Seconds)
+	}
+	return max(1, siphash.Hash(k[0], k[1], b))
+}
+
+// appendText appends a text after its length, so that no two lists of texts look the same.
+func appendText(b []byte, text string) []byte {
+	return append(binary.LittleEndian.AppendUint16(b, uint16(len(text))), text...)
+}
