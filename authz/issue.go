@@ -288,7 +288,9 @@ func (s *Service) keep(ctx context.Context, d *unmade, reserved *reservation, mi
 // announce publishes a stored key. It can't fail: the key is durable, and an error would lose its token. If the
 // key can't be published here now, Follow does so later.
 func (s *Service) announce(ctx context.Context, key store.Key, minted mint.Minted, removed []jwks.KID) Issued {
-	s.publisher.Apply(ctx, key.Workspace, jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}, Remove: removed})
+	s.publisher.Apply(ctx, key.Workspace, jwks.Change{
+		Version: key.Version, Add: []jwks.Key{minted.Key}, Remove: removed, Unsigned: key.Issued(),
+	})
 	s.wakeReaper()
 	return Issued{Key: key, Token: minted.Token}
 }

@@ -62,7 +62,7 @@ func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 	ctx, cancel := settle(ctx)
 	defer cancel()
 	var old store.Key
-	kept, err := s.store.UpdateKey(ctx, workspace, id, func(k *store.Key) error {
+	kept, err := s.store.UpdateKey(ctx, workspace, id, func(_ *store.Workspace, k *store.Key) error {
 		old = *k
 		if p.Name != nil {
 			k.Name = *p.Name

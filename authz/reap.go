@@ -170,7 +170,9 @@ func (s *Service) retire(ctx context.Context, workspace string, ids []uuid.UUID)
 	}
 	change := jwks.Change{Version: keys[0].Removed()}
 	for _, k := range keys {
-		change.Remove = append(change.Remove, k.KID)
+		if k.SuspendedAt.IsZero() {
+			change.Remove = append(change.Remove, k.KID)
+		}
 	}
 	s.publisher.Apply(ctx, workspace, change)
 	return nil

@@ -197,10 +197,10 @@ func (s *Service) rotated(ctx context.Context, workspace string, id uuid.UUID) (
 }
 
 // revoked publishes the revocation of a key. When it returns nil, this server's set no longer contains the key.
-// If the key's grace was over, a change that also removed other keys may have removed it: Reach reads that
-// change from the log.
+// Reach reads the change from the log if it is not only this removal: that of a suspended key is empty, and if
+// the key's grace was over, the change may have removed other keys, too.
 func (s *Service) revoked(ctx context.Context, key store.Key) error {
-	if key.RotatedTo != uuid.Nil && !key.RevokedAt.Before(key.GraceEndsAt) {
+	if !key.SuspendedAt.IsZero() || key.RotatedTo != uuid.Nil && !key.RevokedAt.Before(key.GraceEndsAt) {
 		return s.publisher.Reach(ctx, key.Workspace, key.RevokedVersion)
 	}
 	s.publisher.Apply(ctx, key.Workspace, jwks.Change{Version: key.RevokedVersion, Remove: []jwks.KID{key.KID}})

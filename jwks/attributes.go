@@ -96,7 +96,7 @@ func (w *unsignedWire) read() (Unsigned, error) {
 		if err != nil {
 			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
 		}
-		if err := checkLimits(attributes.Limits); err != nil {
+		if err := CheckLimits(attributes.Limits); err != nil {
 			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
 		}
 		u.Set = append(u.Set, KeyAttributes{kid, attributes})

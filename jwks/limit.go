@@ -59,10 +59,11 @@ func (s *LimitSet) check() error {
 	default:
 		return fmt.Errorf("limits on %q", s.On)
 	}
-	return checkLimits(s.Limits)
+	return CheckLimits(s.Limits)
 }
 
-func checkLimits(limits []Limit) error {
+// CheckLimits returns an error if one of the limits is not a rule.
+func CheckLimits(limits []Limit) error {
 	for i, l := range limits {
 		isCalendar := slices.Contains([]string{Day, Week, Month}, l.Calendar)
 		if l.Name == "" || l.Requests == 0 || (l.Seconds == 0) != isCalendar || l.Calendar != "" && !isCalendar {

@@ -246,7 +246,7 @@ func TestFollowCompacts(t *testing.T) {
 	s.workspace("acme")
 	const changes = keptChanges + 5
 	s.exec(`WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i <= ?)
-		INSERT INTO changes SELECT 'acme', i, x'', x'' FROM n`, changes)
+		INSERT INTO changes (workspace, version, added, removed) SELECT 'acme', i, x'', x'' FROM n`, changes)
 	s.exec(`UPDATE workspaces SET version = ?`, changes+1)
 	p, h, _, _ := follow(t, s, publish.FollowOptions{Every: never, CompactEvery: time.Millisecond})
 	testkit.Eventually(t, "the set is read", reaches(p, "acme", changes+1))

@@ -155,7 +155,7 @@ func endsWith(set *Set, c jwks.Change) bool {
 
 func (p *Publisher) readSet(ctx context.Context, workspace string) (*Set, error) {
 	var builder Builder
-	version, err := p.store.Published(ctx, workspace, builder.Add)
+	version, _, err := p.store.Published(ctx, workspace, func(key jwks.Key, _ jwks.Attributes) error { return builder.Add(key) })
 	p.noteRead(workspace, err)
 	if err != nil {
 		return nil, fmt.Errorf("read the set of %s: %w", workspace, err)

@@ -39,7 +39,8 @@ func TestFollowBesideASetThatIsReadWhole(t *testing.T) {
 			end := func() { close(done) }
 			defer func() { end() }()
 			// In one call: otherwise the Publisher could read the log before its beginning is deleted.
-			s.exec(`INSERT INTO changes SELECT workspace, 3, added, removed FROM changes WHERE workspace = 'big';
+			s.exec(`INSERT INTO changes (workspace, version, added, removed)
+					SELECT workspace, 3, added, removed FROM changes WHERE workspace = 'big';
 				DELETE FROM changes WHERE workspace = 'big' AND version < 3;
 				UPDATE workspaces SET version = 3 WHERE id = 'big'`)
 			if hint {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -126,16 +127,39 @@ func members(v any) detail {
 
 // KeyIssued returns the entry of ActionKeyIssue, for a new key or a rotated key's successor.
 func KeyIssued(ctx context.Context, k Key) Entry {
-	return keyEntry(ctx, k, ActionKeyIssue, k.CreatedAt, detail{
-		"kid": k.KID.String(), "name": k.Name, "scopes": append([]string{}, k.Scopes...), "expires_at": orNil(k.ExpiresAt),
-		"rotated_from": idOrNil(k.RotatedFrom),
-	})
+	d := attributeFields(k)
+	d["kid"], d["name"], d["scopes"] = k.KID.String(), k.Name, append([]string{}, k.Scopes...)
+	d["expires_at"], d["rotated_from"] = orNil(k.ExpiresAt), idOrNil(k.RotatedFrom)
+	return keyEntry(ctx, k, ActionKeyIssue, k.CreatedAt, d)
 }
 
 // KeyUpdated returns the entry of ActionKeyUpdate. Its detail has only the members of the metadata that differ.
 func KeyUpdated(ctx context.Context, before, after Key) Entry {
-	fields := func(k Key) detail { return detail{"name": k.Name, "metadata": object(k.Metadata)} }
+	fields := func(k Key) detail {
+		d := attributeFields(k)
+		d["name"], d["metadata"], d["enabled"] = k.Name, object(k.Metadata), k.SuspendedAt.IsZero()
+		d["scopes"], d["expires_at"] = append([]string{}, k.Scopes...), orNil(k.ExpiresAt)
+		if k.SuspendedReason != "" {
+			d["suspended_reason"] = k.SuspendedReason
+		}
+		return d
+	}
 	return keyEntry(ctx, after, ActionKeyUpdate, after.UpdatedAt, changed(fields(before), fields(after)))
+}
+
+// attributeFields returns the attributes of a key that are not signed.
+func attributeFields(k Key) detail {
+	d := detail{}
+	if len(k.AllowedIPs) > 0 {
+		d["allowed_ips"] = slices.Clone(k.AllowedIPs)
+	}
+	if k.Plan != "" {
+		d["plan"] = k.Plan
+	}
+	if len(k.Limits) > 0 {
+		d["limits"] = slices.Clone(k.Limits)
+	}
+	return d
 }
 
 // object returns raw as a value in a detail: a JSON object with its members unchanged, or else a string.

@@ -3,6 +3,8 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,7 +32,7 @@ type Key struct {
 	ExpiresAt     time.Time // zero: never
 	RevokedAt     time.Time // zero: not revoked
 	// RotatedFrom is the key that this key replaces, and RotatedTo the key that replaces this key, or uuid.Nil.
-	// A key with RotatedTo stays published until GraceEndsAt, which is never after ExpiresAt.
+	// A key with RotatedTo stays published until GraceEndsAt, or until ExpiresAt if that is earlier.
 	RotatedFrom, RotatedTo uuid.UUID
 	GraceEndsAt            time.Time // zero: not rotated
 	Version                uint64    // the version that published it
@@ -39,6 +41,47 @@ type Key struct {
 
 	// LastUsedAt is set by RecordUsage. It can be missing in the keys that Retire returns.
 	LastUsedAt time.Time // zero: no use is known
+
+	SuspendedAt     time.Time // zero: not suspended; stays when the key is removed
+	SuspendedReason string
+	AllowedIPs      []netip.Prefix // nil: any
+	Plan            string         // the name of a LimitSet; empty: none
+	Limits          []jwks.Limit   // the key's own rules, or nil
+	// Signed has the token's values, if ExpiresAt or Scopes differ from them. Nil: the same.
+	Signed *Signed
+}
+
+// Signed is the part of a token that attributes replace.
+type Signed struct {
+	Scopes    []string  `json:"scopes"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
+}
+
+// Attributes returns the attributes that gateways must know beyond the token.
+func (k *Key) Attributes() jwks.Attributes {
+	a := jwks.Attributes{AllowedIPs: k.AllowedIPs, Plan: k.Plan, Limits: k.Limits}
+	if k.Signed == nil {
+		return a
+	}
+	if !k.ExpiresAt.Equal(k.Signed.ExpiresAt) {
+		a.ExpiresAt, a.NeverExpires = k.ExpiresAt, k.ExpiresAt.IsZero()
+	}
+	if !slices.Equal(sortedScopes(k.Scopes), sortedScopes(k.Signed.Scopes)) {
+		a.Scopes = append([]string{}, k.Scopes...)
+	}
+	return a
+}
+
+// Issued returns the unsigned part of the change that publishes the key.
+func (k *Key) Issued() (u jwks.Unsigned) {
+	if a := k.Attributes(); !a.IsZero() {
+		u.Set = []jwks.KeyAttributes{{KID: k.KID, Attributes: a}}
+	}
+	return u
+}
+
+func sortedScopes(scopes []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(scopes)))
 }
 
 // Repeated returns the error for a request whose IdempotencyKey was used for an earlier key.
@@ -48,16 +91,16 @@ func (k *Key) Repeated(earlier uuid.UUID, digest []byte) *IdempotencyError {
 }
 
 // Published reports whether the key's JWK is in the workspace's set.
-func (k *Key) Published() bool { return k.Removed() == 0 }
+func (k *Key) Published() bool { return k.Removed() == 0 && k.SuspendedAt.IsZero() }
 
-// Removed returns the version that removed the key from the set, or 0 while the key is published.
+// Removed returns the version that removed the key for good, or 0 while the key is published or suspended.
 func (k *Key) Removed() uint64 { return max(k.RevokedVersion, k.ExpiredVersion) }
 
 // DueAt returns when Retire should remove the key: when its grace ends or it expires, whichever is first. The
 // zero time means never, or that the key is already removed.
 func (k *Key) DueAt() time.Time {
 	switch {
-	case !k.Published():
+	case k.Removed() != 0:
 		return time.Time{}
 	case k.GraceEndsAt.IsZero() || (!k.ExpiresAt.IsZero() && k.ExpiresAt.Before(k.GraceEndsAt)):
 		return k.ExpiresAt
@@ -73,6 +116,7 @@ type Status string
 const (
 	Active     Status = "active"
 	Deprecated Status = "deprecated" // rotated, and in its grace
+	Suspended  Status = "suspended"  // also in its grace
 	Revoked    Status = "revoked"    // also when its grace is over
 	Expired    Status = "expired"
 )
@@ -90,6 +134,8 @@ func (k *Key) Status(now time.Time) Status {
 		return Revoked
 	case over(k.ExpiresAt):
 		return Expired
+	case !k.SuspendedAt.IsZero():
+		return Suspended
 	case !k.GraceEndsAt.IsZero():
 		return Deprecated
 	default:
@@ -104,6 +150,7 @@ type Filter struct {
 	Live   bool   // Active or Deprecated at the time Now
 	Now    time.Time
 	Scope  string // is one of the key's
+	Plan   string // is the key's
 	// CreatedBefore selects keys created before this time.
 	CreatedBefore time.Time
 	// UnusedSince selects keys created before this time and not used since.
@@ -122,5 +169,5 @@ type Filter struct {
 
 // Narrows reports whether the filter has a condition that no index can answer.
 func (f *Filter) Narrows() bool {
-	return f.Status != "" || f.Live || f.Scope != "" || f.Query != "" || !f.CreatedBefore.IsZero() || !f.UnusedSince.IsZero()
+	return f.Status != "" || f.Live || f.Scope != "" || f.Plan != "" || f.Query != "" || !f.CreatedBefore.IsZero() || !f.UnusedSince.IsZero()
 }

@@ -9,15 +9,18 @@ import (
 // PublishedStore is the part of Store that a server publishes from: each workspace's published set
 // and the log of its changes.
 type PublishedStore interface {
-	// Published yields a workspace's published keys, ordered by kid, and returns their version. The keys are
-	// exactly the set of that version. An error of yield ends the call and is returned. Memory use does not
-	// grow with the set. Errors: ErrNotFound, ErrDamaged.
-	Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error)
+	// Published yields a workspace's published keys with their attributes, ordered by kid, and returns their
+	// version and the limits that keys share, without sets that have no rules. All are exactly those of that
+	// version. An error of yield ends the call and is returned. Memory use does not grow with the set of keys.
+	// Errors: ErrNotFound, ErrDamaged.
+	Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
+		version uint64, shared []jwks.LimitSet, err error)
 	// Tombstone returns the published key that CreateWorkspace was given. It may scan all keys of the
 	// workspace. Errors: ErrNotFound, ErrDamaged.
 	Tombstone(ctx context.Context, workspace string) (jwks.Key, error)
-	// Changes returns up to `limit` changes after the version `after`, oldest first and without a gap. The list
-	// can be empty. Errors: ErrNotFound, ErrDamaged. ErrCompacted: Compact dropped the first of these changes.
+	// Changes returns up to `limit` changes after the version `after`, with their unsigned parts, oldest first
+	// and without a gap. The list can be empty, and so can a change. Errors: ErrNotFound, ErrDamaged.
+	// ErrCompacted: Compact dropped the first of these changes.
 	Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error)
 	// Compact drops the changes up to and including the version `through` from the log, but never the latest
 	// change. The published set stays as it is. If more is true, Compact dropped only some of these changes:

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,7 +17,8 @@ type RotationStore interface {
 	// one transaction that raises the workspace's version once. The old key's grace ends at graceEnds, or when
 	// the key expires if that is earlier. If this time is not after successor.CreatedAt, there is no grace: the
 	// same version removes the old key, which is revoked at successor.CreatedAt. The store sets Workspace, KID,
-	// Version and RotatedFrom of the successor, whatever their values are.
+	// Version and RotatedFrom of the successor, whatever their values are. The successor gets the AllowedIPs,
+	// Plan and Limits of the old key, and only those of its scopes that the old key still has.
 	//
 	// Errors, in this order: ErrNotFound: no such key. *IdempotencyError as in Issue. ErrNotActive: the key is
 	// not Active at successor.CreatedAt. An error of terms. ErrDuplicateKID and ErrExists as in Issue.
@@ -27,25 +29,25 @@ type RotationStore interface {
 	// UndoRotation undoes the rotation of the key `id` to the key `to` (uuid.Nil: to any key) within its grace.
 	// One version removes the successor, which is revoked at the time `at`, and the old key is Active as if it
 	// had not been rotated. ErrNotFound: no such key. ErrNotActive: the key is not in such a grace at that
-	// time, for example because it was already undone, or its successor is not Active. Audit:
+	// time, for example because it was already undone, or it is suspended, or its successor is not Active. Audit:
 	// ActionRotationUndo of the old key, ActionKeyRevoke of the successor.
 	UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor Key, err error)
-	// EndGrace revokes the key `id` as Revoke does, if it is in the grace of its rotation to the key `to`
-	// (uuid.Nil: to any key). Errors: ErrNotFound. ErrNotActive: the key is not in such a grace at the time
+	// EndGrace revokes the key `id`, suspended or not, as Revoke does, if it is in the grace of its rotation to
+	// the key `to` (uuid.Nil: to any key). Errors: ErrNotFound. ErrNotActive: the key is not in such a grace at the time
 	// `at`, for example because the rotation was undone. Audit: ActionKeyRevoke.
 	EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (Key, error)
-	// Retire removes the given keys of a workspace that are published and due at the time `at`, in one
+	// Retire removes the given keys of a workspace that are published or suspended and due at the time `at`, in one
 	// transaction that raises the version once for all of them, and returns the removed keys in no particular
 	// order. A key whose grace is over is revoked at that time; any other has expired, and its ExpiredVersion
 	// is set. Other ids are ignored, so several servers can call it for the same keys; if all ids are ignored,
 	// no version is raised. ErrDamaged: the JWK of a key is missing; no key is removed. Audit: ActionGraceEnd
 	// or ActionKeyExpire of each key, by the system, whatever the Actor of ctx.
 	Retire(ctx context.Context, workspace string, ids []uuid.UUID, at time.Time) ([]Key, error)
-	// Due returns the places of published keys of all workspaces that are due at the time `until` or earlier.
+	// Due returns the places of published and suspended keys of all workspaces that are due at the time `until` or earlier.
 	// It returns up to `limit` places after the place `after`, earliest first. It reads only an index, not the
 	// keys, so that a corrupt key does not hide other keys.
 	Due(ctx context.Context, after DuePlace, until time.Time, limit int) ([]DuePlace, error)
-	// NextDue returns when the next published key of any workspace is due, or the zero time if no key ever is.
+	// NextDue returns when the next published or suspended key of any workspace is due, or the zero time if no key ever is.
 	// It is one lookup in an index.
 	NextDue(ctx context.Context) (time.Time, error)
 }
@@ -71,9 +73,25 @@ func Rotated(old, successor Key, graceEnds time.Time) Key {
 	return old
 }
 
-// InGrace reports whether the key is in the grace of its rotation to the key `to` (uuid.Nil: to any) at a time.
+// InGrace reports whether the key, suspended or not, is in the grace of its rotation to the key `to` (uuid.Nil:
+// to any) at a time.
 func (k *Key) InGrace(to uuid.UUID, at time.Time) bool {
-	return k.Status(at) == Deprecated && (to == uuid.Nil || k.RotatedTo == to)
+	resumed := *k
+	resumed.SuspendedAt = time.Time{}
+	return resumed.Status(at) == Deprecated && (to == uuid.Nil || k.RotatedTo == to)
+}
+
+// Inherited returns the successor of old with the attributes that it gets from old. For backends.
+func Inherited(successor, old Key) Key {
+	successor.AllowedIPs, successor.Plan, successor.Limits = old.AllowedIPs, old.Plan, old.Limits
+	lost := func(scope string) bool { return !slices.Contains(old.Scopes, scope) }
+	if slices.ContainsFunc(successor.Scopes, lost) {
+		if successor.Signed == nil {
+			successor.Signed = &Signed{Scopes: successor.Scopes, ExpiresAt: successor.ExpiresAt}
+		}
+		successor.Scopes = slices.DeleteFunc(slices.Clone(successor.Scopes), lost)
+	}
+	return successor
 }
 
 // Retired returns a due key as stored after `version` removed it at the time `at`. For backends.

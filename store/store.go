@@ -21,10 +21,14 @@ var (
 	ErrDuplicateKID   = errors.New("a key with this kid already exists")
 	ErrIdempotencyKey = errors.New("the idempotency key was already used")
 	ErrCompacted      = errors.New("the change log does not reach back that far")
-	// ErrNotActive: the key was rotated or revoked, or has expired.
+	// ErrNotActive: the key was rotated, suspended or revoked, or has expired.
 	ErrNotActive = errors.New("the key is not active")
-	// ErrTooMany: the owner has as many keys as allowed.
-	ErrTooMany = errors.New("the owner has too many keys")
+	// ErrTooMany: the owner has as many keys, or the workspace has as many sets of limits, as allowed.
+	ErrTooMany = errors.New("there are too many")
+	// ErrNoPlan: the workspace has no plan with the name in a key.
+	ErrNoPlan = errors.New("the plan does not exist")
+	// ErrInUse: a key that is published or suspended has the plan.
+	ErrInUse = errors.New("keys have the plan")
 	// ErrDamaged: a stored row is corrupt or missing.
 	ErrDamaged = errors.New("the database is damaged")
 )
@@ -52,7 +56,7 @@ func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempoten
 // have been made or not.
 //
 // Times are stored in UTC, truncated to the microsecond. Strings and JSON must be UTF-8 without NUL
-// and are returned byte for byte. A nil slice is returned empty, and nil JSON as {}. A limit must be
+// and are returned byte for byte. A nil slice is returned empty unless its field says otherwise, and nil JSON as {}. A limit must be
 // positive. Functions that are passed in, such as change and yield, must not call the store.
 //
 // Each change adds an entry to the audit in the same transaction, with the Actor of the context; the comment of
@@ -79,26 +83,27 @@ type Store interface {
 	// Logo returns a workspace's logo. ErrNotFound: no such workspace, or it has no logo.
 	Logo(ctx context.Context, workspace string) ([]byte, error)
 
-	// Issue stores the record k and publishes pub, in one transaction that raises the workspace's version. It
-	// sets KID and Version, and ignores the fields of k for revocation, rotation and use. Errors, in this
-	// order: ErrNotFound: no such workspace. *IdempotencyError: k.IdempotencyKey was already used in this
-	// workspace. An error of terms. ErrDuplicateKID: the workspace has or had a key with this kid. ErrExists:
-	// it has a key with this id. ErrTooMany: at k.CreatedAt, the owner has at least as many Active keys as
-	// terms allows; concurrent calls don't exceed this limit either. Audit: ActionKeyIssue.
+	// Issue stores the record k and publishes pub with the key's attributes, in one transaction that raises the
+	// workspace's version. It sets KID and Version, and ignores the fields of k for revocation, suspension,
+	// rotation and use. Errors, in this order: ErrNotFound: no such workspace. *IdempotencyError:
+	// k.IdempotencyKey was already used in this workspace. An error of terms. ErrNoPlan. ErrDuplicateKID: the
+	// workspace has or had a key with this kid. ErrExists: it has a key with this id. ErrTooMany: at
+	// k.CreatedAt, the owner has at least as many Active and suspended keys as terms allows; concurrent calls
+	// don't exceed this limit either. Audit: ActionKeyIssue.
 	Issue(ctx context.Context, k Key, pub jwks.Key, terms Terms) (Key, error)
 	// Revoke removes a key's JWK from the published set and stores the time `at`, which must not be zero, in
 	// one transaction that raises the workspace's version. It also ends a grace period early. If Retire removed
-	// the key because it expired, only the time is stored: the version stays, and RevokedVersion is 0. A key
-	// that is already revoked is returned unchanged, once its revocation is durable. Errors: ErrNotFound.
-	// Audit: ActionKeyRevoke.
+	// the key because it expired, only the time is stored: the version stays, and RevokedVersion is 0. The JWK
+	// of a suspended key is not in the set: the change of that version is empty. A key that is already revoked
+	// is returned unchanged, once its revocation is durable. Errors: ErrNotFound. Audit: ActionKeyRevoke.
 	Revoke(ctx context.Context, workspace string, id uuid.UUID, at time.Time) (Key, error)
 	// Key returns one record. Errors: ErrNotFound.
 	Key(ctx context.Context, workspace string, id uuid.UUID) (Key, error)
 	// KeyByKID returns the record with a kid, also if it is revoked. It is one lookup in an index, because
 	// anybody can cause this call. Errors: ErrNotFound.
 	KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (Key, error)
-	// CountKeys counts, up to `most`, an owner's keys with a status (Active or Deprecated) at a time. It uses
-	// an index.
+	// CountKeys counts, up to `most`, an owner's keys with a status (Active or Deprecated) at a time, also those
+	// that are suspended. It uses an index.
 	CountKeys(ctx context.Context, workspace, owner string, status Status, at time.Time, most int) (int, error)
 	// Standing returns ErrNoAuthority if the Authority of ctx is not valid. The Authority can become invalid
 	// right afterwards: only the check in the transaction of a change is binding.
@@ -110,10 +115,15 @@ type Store interface {
 	// workspace is empty. next is the id after which the next page starts. Only uuid.Nil marks the end of the
 	// list, because a bound in f can make any page short or empty.
 	Keys(ctx context.Context, workspace string, f Filter) (list []Key, next uuid.UUID, err error)
-	// UpdateKey calls change with the record and stores its Name, Metadata and UpdatedAt, in one transaction.
-	// An error of change is returned and nothing is stored. Changes to other fields are ignored. Errors:
-	// ErrNotFound. Audit: ActionKeyUpdate.
-	UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*Key) error) (Key, error)
+	// UpdateKey calls change with the workspace and the record, and stores the record, in one transaction that
+	// raises the version once if the published set or the key's attributes change. An error of change is
+	// returned and nothing is stored. The fields Name, Metadata, UpdatedAt, SuspendedAt,
+	// SuspendedReason, ExpiresAt, Scopes, AllowedIPs, Plan and Limits can change; other changes, also of the
+	// workspace, are ignored. While SuspendedAt is set, the key's JWK is not in the set; a later time does not replace an
+	// earlier. The store keeps in Signed what the token says. Errors: ErrNotFound. ErrNotActive: a field other
+	// than Name, Metadata and UpdatedAt changes, and at the new UpdatedAt the key is Revoked or Expired.
+	// ErrNoPlan: the workspace does not have the new plan. ErrDamaged. Audit: ActionKeyUpdate.
+	UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*Workspace, *Key) error) (Key, error)
 
 	PublishedStore
 	RotationStore

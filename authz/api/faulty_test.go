@@ -79,7 +79,9 @@ func (s *faultyStore) Keys(ctx context.Context, ws string, f store.Filter) ([]st
 	return s.Store.Keys(ctx, ws, f)
 }
 
-func (s *faultyStore) UpdateKey(ctx context.Context, ws string, id uuid.UUID, f func(*store.Key) error) (store.Key, error) {
+func (s *faultyStore) UpdateKey(ctx context.Context, ws string, id uuid.UUID,
+	f func(*store.Workspace, *store.Key) error,
+) (store.Key, error) {
 	return orElse(s.broken(), func() (store.Key, error) { return s.Store.UpdateKey(ctx, ws, id, f) })
 }
 
@@ -103,9 +105,11 @@ func (s *faultyStore) Ping(ctx context.Context) error {
 // damagedWorkspace has a published set that can't be read.
 const damagedWorkspace = "damaged"
 
-func (s *faultyStore) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
+func (s *faultyStore) Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
+	uint64, []jwks.LimitSet, error,
+) {
 	if workspace == damagedWorkspace {
-		return 0, store.ErrDamaged
+		return 0, nil, store.ErrDamaged
 	}
 	return s.Store.Published(ctx, workspace, yield)
 }

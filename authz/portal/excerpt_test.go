@@ -31,7 +31,7 @@ func TestPagesOfTheWorstThatIsStored(t *testing.T) {
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Shop"})
 	for i := range 50 {
 		metadata := worst()[i%len(worst())]
-		_, err := s.store.UpdateKey(t.Context(), "acme", k.ID, func(k *store.Key) error {
+		_, err := s.store.UpdateKey(t.Context(), "acme", k.ID, func(_ *store.Workspace, k *store.Key) error {
 			k.Name, k.Metadata = fmt.Sprint("Shop ", i), []byte(metadata)
 			return nil
 		})
@@ -47,7 +47,10 @@ func TestPagesOfTheWorstThatIsStored(t *testing.T) {
 		}
 	}
 	for _, metadata := range worst() { // the page shows at least the start of the metadata
-		_, err := s.store.UpdateKey(t.Context(), "acme", k.ID, func(k *store.Key) error { k.Metadata = []byte(metadata); return nil })
+		_, err := s.store.UpdateKey(t.Context(), "acme", k.ID, func(_ *store.Workspace, k *store.Key) error {
+			k.Metadata = []byte(metadata)
+			return nil
+		})
 		check(t, err)
 		v.get("/portal/acme/operator/keys/" + k.ID.String()).want(200).has(metadata[:1000])
 	}
@@ -62,7 +65,7 @@ func TestExcerpts(t *testing.T) {
 	if p := v.get(path).want(200); !strings.Contains(p.body, "{\n  &#34;a&#34;: {\n    &#34;b&#34;: [\n      1,") {
 		t.Errorf("it is not indented: %s", p.body)
 	}
-	_, err := s.store.UpdateKey(t.Context(), "acme", k.ID, func(k *store.Key) error {
+	_, err := s.store.UpdateKey(t.Context(), "acme", k.ID, func(_ *store.Workspace, k *store.Key) error {
 		k.Metadata = []byte(`{"a":"` + strings.Repeat("é", 20_000) + `"}`)
 		return nil
 	})

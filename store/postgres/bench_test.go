@@ -83,7 +83,7 @@ func BenchmarkPublished(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n := 0
-		if _, err := s.Published(b.Context(), "acme", func(jwks.Key) error { n++; return nil }); err != nil || n != size+1 {
+		if _, _, err := s.Published(b.Context(), "acme", func(jwks.Key, jwks.Attributes) error { n++; return nil }); err != nil || n != size+1 {
 			b.Fatal(n, err)
 		}
 	}

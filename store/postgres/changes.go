@@ -15,7 +15,7 @@ import (
 
 const (
 	selectVersion = `SELECT version FROM workspaces WHERE id = $1`
-	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = $1 AND version > $2
+	selectChanges = `SELECT version, added, removed, unsigned FROM changes WHERE workspace = $1 AND version > $2
 		ORDER BY version LIMIT $3`
 	selectLog = `SELECT version, (SELECT min(version) FROM changes WHERE workspace = $1) FROM workspaces WHERE id = $1`
 	// compactChanges takes no lock that writers of the workspace wait for.
@@ -54,11 +54,12 @@ func scanChange(row pgx.CollectableRow) (jwks.Change, error) {
 	var (
 		version        uint64
 		added, removed pgtype.DriverBytes // until the next row
+		unsigned       jwks.Unsigned
 	)
-	if err := row.Scan(&version, &added, &removed); err != nil {
+	if err := row.Scan(&version, &added, &removed, rows.Unsigned(&unsigned)); err != nil {
 		return jwks.Change{}, err
 	}
-	return rows.Change(version, added, removed)
+	return rows.Change(version, added, removed, unsigned)
 }
 
 // Compact implements store.Store. Versions have no gaps, so Compact need not count rows to see whether more are

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/internal/rows"
 )
@@ -21,23 +20,29 @@ const (
 		AND (due_at, workspace, id) > ($1, $2, $3) AND due_at <= $4 ORDER BY due_at, workspace, id LIMIT $5`
 	selectThese = `SELECT ` + rows.KeyColumns + ` FROM keys WHERE workspace = $1 AND id = ANY ($2)`
 	// retireKeys comes after raise, as removeKey does. It fails in the same way if one of the keys $2 changed
-	// after it was read: its successor is no longer $3, which can be NULL. $4 is true for a key to revoke at
-	// the time $5, and false for a key that has expired.
+	// after it was read: its successor is no longer $3, $6 does not say whether it is suspended, or it
+	// does not expire at $7. $4 is true for a key to revoke at the time $5, and false for a key that
+	// has expired.
 	retireKeys = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), due AS (
-			SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::boolean[]) AS due (key, successor, revoked)
+			SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::boolean[], $6::boolean[], $7::bigint[])
+				AS due (key, successor, revoked, suspended, expires)
 		), removed AS (
 			UPDATE keys SET revoked_at = CASE WHEN revoked THEN $5::bigint END,
 				revoked_version = CASE WHEN revoked THEN (SELECT version FROM raised) END,
 				expired_version = CASE WHEN NOT revoked THEN (SELECT version FROM raised) END
 			FROM due WHERE workspace = $1 AND id = due.key AND ` + rows.Published + ` AND rotated_to IS NOT DISTINCT FROM successor
+				AND (suspended_at IS NOT NULL) = suspended AND expires_at IS NOT DISTINCT FROM expires
 			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
+		), dropped AS (
+			DELETE FROM suspended_jwks AS jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING 1
 		), logged AS (
 			INSERT INTO changes (workspace, version, added, removed)
-			SELECT $1, version, '', (SELECT string_agg(kid, ''::bytea) FROM withdrawn HAVING count(*) = cardinality($2::uuid[]))
+			SELECT $1, version, '', (SELECT coalesce(string_agg(kid, ''::bytea), '') FROM withdrawn
+				HAVING count(*) + (SELECT count(*) FROM dropped) = cardinality($2::uuid[]))
 			FROM raised
 		)
 		SELECT ` + rows.KeyColumns + ` FROM removed`
@@ -75,10 +80,7 @@ func (s *Store) retire(ctx context.Context, workspace string, ids []uuid.UUID, a
 		return []store.Key{}, nil
 	}
 	statements := retirement(workspace, keys, rows.Cut(at))
-	kids := make([]jwks.KID, len(keys))
-	for i, k := range keys {
-		kids[i] = k.KID
-	}
+	kids := published(keys...)
 	err = s.write(ctx, workspace, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, workspace, kids, func(r pgx.BatchResults) (err error) {
 			found, _ := r.Query() // its error is found.Err
@@ -98,15 +100,19 @@ func retirement(workspace string, keys []store.Key, at time.Time) []statement {
 	var (
 		ids, successors = make([][16]byte, len(keys)), make([]pgtype.UUID, len(keys))
 		revoked         = make([]bool, len(keys))
+		suspended       = make([]bool, len(keys))
+		expires         = make([]pgtype.Int8, len(keys))
 		statements      = make([]statement, 1, 1+len(keys))
 	)
 	for i, k := range keys {
 		k = store.Retired(k, at, 0) // the database knows the version
 		ids[i], revoked[i] = k.ID, !k.RevokedAt.IsZero()
+		suspended[i] = !k.SuspendedAt.IsZero()
+		expires[i] = pgtype.Int8{Int64: k.ExpiresAt.UnixMicro(), Valid: !k.ExpiresAt.IsZero()}
 		successors[i] = pgtype.UUID{Bytes: k.RotatedTo, Valid: k.RotatedTo != uuid.Nil}
 		statements = append(statements, statement{recordEntry, dialect.EntryArgs(store.KeyRetired(k, at))})
 	}
-	statements[0] = statement{retireKeys, []any{workspace, ids, successors, revoked, at.UnixMicro()}}
+	statements[0] = statement{retireKeys, []any{workspace, ids, successors, revoked, at.UnixMicro(), suspended, expires}}
 	return statements
 }
 

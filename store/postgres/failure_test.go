@@ -125,7 +125,7 @@ func checkLog(t *testing.T, s *Store) {
 			delete(set, kid)
 		}
 	}
-	version, err := s.Published(t.Context(), "acme", func(k jwks.Key) error {
+	version, _, err := s.Published(t.Context(), "acme", func(k jwks.Key, _ jwks.Attributes) error {
 		if !set[k.KID()] {
 			t.Errorf("%s is published, not in the log", k.KID())
 		}
@@ -150,7 +150,7 @@ func TestADatabaseThatIsAwayIsToldSoonAndFoundAgain(t *testing.T) {
 		"Revoke": func() error { _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); return err },
 		"Key":    func() error { _, err := s.Key(t.Context(), "acme", k.ID); return err },
 		"Published": func() error {
-			_, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil })
+			_, _, err := s.Published(t.Context(), "acme", func(jwks.Key, jwks.Attributes) error { return nil })
 			return err
 		},
 		"Ping":  func() error { return s.Ping(t.Context()) },
@@ -211,7 +211,7 @@ func TestACommitThatNoStandbyConfirmedIsNoSuccess(t *testing.T) {
 		},
 		"Revoke": func(ctx context.Context) error { _, err := s.Revoke(ctx, "acme", k.ID, time.Now()); return err },
 		"UpdateKey": func(ctx context.Context) error {
-			_, err := s.UpdateKey(ctx, "acme", k.ID, func(k *store.Key) error { k.Name += "x"; return nil })
+			_, err := s.UpdateKey(ctx, "acme", k.ID, func(_ *store.Workspace, k *store.Key) error { k.Name += "x"; return nil })
 			return err
 		},
 		"Rotate": func(ctx context.Context) error {

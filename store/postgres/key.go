@@ -20,10 +20,11 @@ const (
 	// the subquery raised. The arguments are keyArgs.
 	insertKey = `stored AS (
 			INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
-			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea
+			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea,
+				$27::text, $28::text, $29::text, $30::text, NULL, NULL
 			FROM raised
 		), published AS (
-			INSERT INTO jwks (workspace, kid, n) SELECT $1, $13, $24 FROM raised
+			INSERT INTO jwks (workspace, kid, n, attributes) SELECT $1, $13, $24, $31::text FROM raised
 		), audited AS (
 			` + recordEntry + ` FROM raised
 		)`
@@ -33,7 +34,7 @@ const (
 			UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # ('x' || encode($13::bytea, 'hex'))::bit(256)
 			WHERE id = $1 RETURNING version
 		), ` + insertKey + `, logged AS (
-			INSERT INTO changes (workspace, version, added, removed) SELECT $1, version, $24, '' FROM raised
+			INSERT INTO changes (workspace, version, added, removed, unsigned) SELECT $1, version, $24, '', $32::text FROM raised
 		)
 		SELECT version FROM raised`
 	// issueKeyWithin applies a limit of keys per owner. It comes after the statement raise in one transaction,
@@ -43,10 +44,10 @@ const (
 			SELECT version FROM workspaces WHERE id = $1
 		), held AS (
 			SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $14 AND ` + rows.Published + `
-				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $27) LIMIT $28) AS k
+				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $33) LIMIT $34) AS k
 		), ` + insertKey + `, logged AS (
-			INSERT INTO changes (workspace, version, added, removed)
-			SELECT $1, version, CASE WHEN n < $28 THEN $24::bytea END, '' FROM raised, held
+			INSERT INTO changes (workspace, version, added, removed, unsigned)
+			SELECT $1, version, CASE WHEN n < $34 THEN $24::bytea END, '', $32::text FROM raised, held
 		)
 		SELECT version FROM raised`
 	// selectConflict finds what prevents a key from being issued, in the contract's order.
@@ -56,8 +57,6 @@ const (
 		EXISTS (SELECT FROM keys WHERE workspace = $1 AND kid = $3)
 			OR EXISTS (SELECT FROM jwks WHERE workspace = $1 AND kid = $3),
 		EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $4)`
-	updateKey = `WITH audited AS (` + recordEntry + `)
-		UPDATE keys SET name = $12, metadata = $13, updated_at = $14 WHERE workspace = $1 AND id = $8`
 	selectKeys           = `SELECT ` + rows.UsedKeyColumns + ` FROM keys WHERE `
 	selectKey            = selectKeys + `workspace = $1 AND id = $2`
 	lockKey              = selectKey + ` FOR NO KEY UPDATE`
@@ -70,7 +69,10 @@ const (
 // Issue implements store.Store.
 func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms store.Terms) (store.Key, error) {
 	k = rows.NewKey(k, pub)
-	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
+	if err := rows.Storable(k); err != nil {
+		return store.Key{}, wrap(ctx, "issue key", err)
+	}
+	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, k.Plan, terms, func(ctx context.Context, c conn, limit int) error {
 		args := keyArgs(store.KeyIssued(ctx, k), k, pub)
 		if limit > 0 {
 			// Not rows.Micros: it makes the zero time NULL, and a comparison with NULL would not count keys
@@ -101,16 +103,16 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	return k, nil
 }
 
-// refusedError wraps an error of terms.
+// refusedError wraps an error of terms, or of a missing plan.
 type refusedError struct{ err error }
 
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// onTerms wraps do in a transaction that locks the workspace and calls terms with it. Without terms there is no
-// transaction and no limit.
-func onTerms(workspace string, terms store.Terms, do func(ctx context.Context, c conn, limit int) error) change {
-	if terms == nil {
+// onTerms wraps do in a transaction that locks the workspace, calls terms with it and checks that it has the
+// plan. Without terms and a plan there is no transaction and no limit.
+func onTerms(workspace, plan string, terms store.Terms, do func(ctx context.Context, c conn, limit int) error) change {
+	if terms == nil && plan == "" {
 		return func(ctx context.Context, c conn) error { return do(ctx, c, 0) }
 	}
 	return inTx(func(ctx context.Context, t pgx.Tx) error {
@@ -118,7 +120,13 @@ func onTerms(workspace string, terms store.Terms, do func(ctx context.Context, c
 		if err != nil {
 			return err
 		}
-		limit, err := terms(&w)
+		limit := 0
+		if terms != nil {
+			limit, err = terms(&w)
+		}
+		if err == nil {
+			err = hasPlan(ctx, t, workspace, plan)
+		}
 		if err != nil {
 			return &refusedError{err}
 		}
@@ -131,11 +139,13 @@ func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
 		statement{issueKeyWithin, args})
 }
 
-// keyArgs returns the arguments of a statement with insertKey. The arguments for the key begin at $12.
+// keyArgs returns the arguments of a statement with insertKey. The arguments for the key are $12 to $32.
 func keyArgs(e store.Entry, k store.Key, pub jwks.Key) []any {
-	return append(dialect.EntryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
+	args := append(dialect.EntryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
 		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),
 		rows.Micros(k.ExpiresAt), pub.Modulus(), dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest))
+	args = append(args, rows.IssuedArgs(k)...)
+	return append(args, rows.AttributesArg(k.Attributes()), rows.UnsignedArg(k.Issued()))
 }
 
 // sure returns answer, which depends on another caller's commit, once that commit is durable.
@@ -235,27 +245,4 @@ func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) 
 		err = s.confirm(ctx)
 	}
 	return k, wrap(ctx, "read key by idempotency key", err)
-}
-
-// UpdateKey implements store.Store. While change runs, the key can't be revoked.
-func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*store.Key) error) (store.Key, error) {
-	var k store.Key
-	begun := false
-	err := s.writeUnless(ctx, workspace, &begun, inTx(func(ctx context.Context, t pgx.Tx) (err error) {
-		if k, err = scanUsed(workspace, t.QueryRow(ctx, lockKey, workspace, [16]byte(id))); err != nil {
-			return err
-		}
-		begun = true
-		before := k
-		if k, err = rows.ChangedKey(k, change); err != nil {
-			return err
-		}
-		args := append(dialect.EntryArgs(store.KeyUpdated(ctx, before, k)), k.Name, string(k.Metadata), rows.Micros(k.UpdatedAt))
-		_, err = t.Exec(ctx, updateKey, args...)
-		return err
-	}))
-	if err != nil {
-		return store.Key{}, wrap(ctx, "update key", err)
-	}
-	return k, nil
 }

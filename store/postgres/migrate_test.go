@@ -148,7 +148,7 @@ func TestChangesByHandUpdateTheFingerprint(t *testing.T) {
 	}
 	for _, change := range []string{
 		`DELETE FROM %s WHERE kid IN (SELECT kid FROM %[1]s LIMIT 3)`,
-		`INSERT INTO %s SELECT 'other', kid, n FROM %[1]s WHERE workspace = 'acme' ON CONFLICT DO NOTHING`,
+		`INSERT INTO %s (workspace, kid, n) SELECT 'other', kid, n FROM %[1]s WHERE workspace = 'acme' ON CONFLICT DO NOTHING`,
 		`UPDATE %s SET workspace = 'acme' WHERE kid IN (SELECT kid FROM %[1]s GROUP BY kid HAVING count(*) = 1)`,
 		`TRUNCATE %s`,
 	} {

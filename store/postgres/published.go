@@ -17,7 +17,7 @@ import (
 const (
 	// beginStream reads the version and removes the statement timeout: a stream can be as slow as its consumer.
 	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
-	selectJWKs     = `SELECT kid, n FROM jwks WHERE workspace = $1 ORDER BY kid`
+	selectJWKs     = `SELECT kid, n, attributes FROM jwks WHERE workspace = $1 ORDER BY kid`
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
 	// selectTombstone finds the tombstone, which is the only JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = $1 AND NOT EXISTS (
@@ -30,25 +30,35 @@ var errStalled = fmt.Errorf("no row came for %v", stallTimeout)
 
 // Published implements store.Store. It occupies a connection, and meanwhile the database can't delete old
 // versions of rows.
-func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
-	var version uint64
-	err := s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
+func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
+	version uint64, shared []jwks.LimitSet, err error,
+) {
+	var attributes jwks.Attributes
+	err = s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
 		var none string
 		if err := t.QueryRow(ctx, beginStream, workspace).Scan(&version, &none); err != nil {
 			return nil, rows.NotFound(err)
 		}
+		found, _ := t.Query(ctx, rows.SelectShared, workspace) // its error is that of CollectRows
+		var err error
+		shared, err = pgx.CollectRows(found, func(row pgx.CollectableRow) (set jwks.LimitSet, err error) {
+			return set, row.Scan(rows.Shared(&set)...)
+		})
+		if err != nil {
+			return nil, err
+		}
 		return t.Query(ctx, selectJWKs, workspace)
 	}, func(row pgx.Rows) error {
-		key, err := scanJWK(row)
+		key, err := scanJWK(row, rows.Attributes(&attributes))
 		if err != nil {
 			return err
 		}
-		return yield(key)
+		return yield(key, attributes)
 	})
 	if err != nil {
-		return 0, wrap(ctx, "read published keys", err)
+		return 0, nil, wrap(ctx, "read published keys", err)
 	}
-	return version, nil
+	return version, shared, nil
 }
 
 // Tombstone implements store.Store.
@@ -61,9 +71,10 @@ func (s *Store) Tombstone(ctx context.Context, workspace string) (key jwks.Key, 
 	return key, wrap(ctx, "read tombstone", err)
 }
 
-func scanJWK(row pgx.Row) (jwks.Key, error) {
+// scanJWK reads a kid and a modulus, which come before the columns `after`.
+func scanJWK(row pgx.Row, after ...any) (jwks.Key, error) {
 	var kid, n pgtype.DriverBytes // until the next row
-	if err := row.Scan(&kid, &n); err != nil {
+	if err := row.Scan(append([]any{&kid, &n}, after...)...); err != nil {
 		return jwks.Key{}, err
 	}
 	return rows.JWK(kid, n)

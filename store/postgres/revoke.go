@@ -20,21 +20,24 @@ const (
 	raise = `UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # $2::bit(256) WHERE id = $1`
 	// removeKey revokes a key; $12 is the time. It is a statement of its own, after the statement raise in the
 	// same transaction, so that it sees what was committed while raise waited for the lock. If the key's
-	// successor is no longer $13, or if the JWK is missing, the statement computes NULL as the kid of the
-	// change. The column does not allow NULL, so nothing is stored.
+	// successor is no longer $13, if $14 does not say whether it is suspended, or if the JWK is missing, the
+	// statement computes NULL as the kid of the change. The column does not allow NULL, so nothing is stored.
 	removeKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), removed AS (
 			UPDATE keys SET revoked_at = $12, revoked_version = (SELECT version FROM raised)
 			WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to IS NOT DISTINCT FROM $13
+				AND (suspended_at IS NOT NULL) = $14
 			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
+		), dropped AS (
+			DELETE FROM suspended_jwks AS jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING ''::bytea AS nothing
 		), audited AS (
 			` + recordEntry + ` FROM raised
 		), logged AS (
 			INSERT INTO changes (workspace, version, added, removed)
-			SELECT $1, version, '', (SELECT kid FROM withdrawn) FROM raised
+			SELECT $1, version, '', CASE WHEN $14 THEN (SELECT nothing FROM dropped) ELSE (SELECT kid FROM withdrawn) END FROM raised
 		)
 		SELECT ` + rows.KeyColumns + ` FROM removed`
 	// revokeExpired is for a key that is no longer published.
@@ -66,7 +69,7 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 			return k, errors.Join(s.Standing(ctx), s.confirm(ctx))
 		}
 		k.RevokedAt = rows.Cut(at)
-		if k.Published() {
+		if k.Removed() == 0 {
 			return s.remove(ctx, k, store.KeyRevoked(ctx, k))
 		}
 		return s.revokeExpired(ctx, k)
@@ -107,12 +110,12 @@ func (s *Store) asRead(ctx context.Context, workspace string, id uuid.UUID,
 	return k, nil
 }
 
-// remove removes a published key, whose RevokedAt is set, from the set, or returns errMeanwhile.
+// remove removes a published or suspended key, whose RevokedAt is set, or returns errMeanwhile.
 func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.Key, error) {
-	args := append(dialect.EntryArgs(e), rows.Micros(k.RevokedAt), dialect.IDOrNull(k.RotatedTo))
+	args := append(dialect.EntryArgs(e), rows.Micros(k.RevokedAt), dialect.IDOrNull(k.RotatedTo), !k.SuspendedAt.IsZero())
 	used := k.LastUsedAt
 	err := s.write(ctx, k.Workspace, func(ctx context.Context, c conn) error {
-		return raising(ctx, c, k.Workspace, []jwks.KID{k.KID}, func(r pgx.BatchResults) (err error) {
+		return raising(ctx, c, k.Workspace, published(k), func(r pgx.BatchResults) (err error) {
 			k, err = scanKey(k.Workspace, r.QueryRow())
 			k.LastUsedAt = used
 			return err
@@ -123,6 +126,16 @@ func (s *Store) remove(ctx context.Context, k store.Key, e store.Entry) (store.K
 	}
 	s.notifier.notify(k.Workspace)
 	return k, nil
+}
+
+// published returns the kids of those of the keys, which are not removed, that are in the set.
+func published(keys ...store.Key) (kids []jwks.KID) {
+	for _, k := range keys {
+		if k.SuspendedAt.IsZero() {
+			kids = append(kids, k.KID)
+		}
+	}
+	return kids
 }
 
 func meanwhile(err error) error {

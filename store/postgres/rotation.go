@@ -18,25 +18,28 @@ import (
 const (
 	// inGrace counts an owner's keys in their grace, up to a limit.
 	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + rows.Published + `
-		AND grace_ends_at > $29 LIMIT $30) AS k`
+		AND grace_ends_at > $35 LIMIT $36) AS k`
 	// rotateKey comes after raise, as removeKey does, and fails in the same way. The audit entry is that of the
-	// old key. $28 is NULL if there is a grace; $30 is 0 without a limit.
+	// old key. $34 is NULL if there is a grace; $36 is 0 without a limit. The old key's lifetime and scopes must
+	// still be $37 and $38, and its attributes those of the successor.
 	rotateKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), grace AS (
 			` + inGrace + `
 		), old AS (
-			UPDATE keys SET rotated_to = $12, grace_ends_at = $27, revoked_at = $28,
-				revoked_version = CASE WHEN $28::bigint IS NOT NULL THEN (SELECT version FROM raised) END
-			WHERE workspace = $1 AND id = $25 AND ` + rows.Published + ` AND rotated_to IS NULL
+			UPDATE keys SET rotated_to = $12, grace_ends_at = $33, revoked_at = $34,
+				revoked_version = CASE WHEN $34::bigint IS NOT NULL THEN (SELECT version FROM raised) END
+			WHERE workspace = $1 AND id = $25 AND ` + rows.Published + ` AND rotated_to IS NULL AND suspended_at IS NULL
+				AND expires_at IS NOT DISTINCT FROM $37 AND scopes = $38 AND allowed_ips IS NOT DISTINCT FROM $27
+				AND plan IS NOT DISTINCT FROM $28 AND limits IS NOT DISTINCT FROM $29
 			RETURNING ` + rows.KeyColumns + `
 		), ` + insertKey + `, withdrawn AS (
 			DELETE FROM jwks USING old WHERE old.revoked_at IS NOT NULL AND jwks.workspace = $1 AND jwks.kid = old.kid
 			RETURNING jwks.kid
 		), logged AS (
-			INSERT INTO changes (workspace, version, added, removed)
-			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($30 = 0 OR n < $30) THEN $24::bytea END,
-				CASE WHEN $28::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END
+			INSERT INTO changes (workspace, version, added, removed, unsigned)
+			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($36 = 0 OR n < $36) THEN $24::bytea END,
+				CASE WHEN $34::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END, $32::text
 			FROM raised, grace
 		)
 		SELECT (SELECT version FROM raised), ` + rows.KeyColumns + ` FROM old`
@@ -50,8 +53,10 @@ const (
 				revoked_at = CASE WHEN id = $12 THEN $13::bigint END,
 				revoked_version = CASE WHEN id = $12 THEN (SELECT version FROM raised) END
 			WHERE workspace = $1 AND id IN ($8, $12)
-				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to = $12)
-				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $12 AND ` + rows.Published + ` AND rotated_to IS NULL)
+				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to = $12
+					AND suspended_at IS NULL)
+				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $12 AND ` + rows.Published + ` AND rotated_to IS NULL
+					AND suspended_at IS NULL)
 			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING undone WHERE undone.id = $12 AND jwks.workspace = $1 AND jwks.kid = undone.kid
@@ -75,7 +80,7 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	successor = rows.NewKey(successor, pub)
 	successor.Workspace, successor.RotatedFrom = workspace, id
 	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
-		issued = successor
+		issued = store.Inherited(successor, k)
 		at := issued.CreatedAt
 		if k.Status(at) == store.Active {
 			var refused *refusedError
@@ -105,14 +110,15 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 	terms store.Terms,
 ) (stored store.Key, held int, err error) {
 	at, used, given := issued.CreatedAt, old.LastUsedAt, old
-	err = s.write(ctx, old.Workspace, onTerms(old.Workspace, terms, func(ctx context.Context, c conn, limit int) error {
+	err = s.write(ctx, old.Workspace, onTerms(old.Workspace, "", terms, func(ctx context.Context, c conn, limit int) error {
 		kids := []jwks.KID{issued.KID}
 		if held = max(limit, 0); !given.RevokedAt.IsZero() {
 			held = 0 // without a grace, no limit applies
 			kids = append(kids, given.KID)
 		}
 		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub),
-			rows.Micros(given.GraceEndsAt), rows.Micros(given.RevokedAt), at.UnixMicro(), held)
+			rows.Micros(given.GraceEndsAt), rows.Micros(given.RevokedAt), at.UnixMicro(), held,
+			rows.Micros(given.ExpiresAt), given.Scopes)
 		return raising(ctx, c, old.Workspace, kids, func(r pgx.BatchResults) (err error) {
 			old, err = scanKey(old.Workspace, r.QueryRow(), &issued.Version)
 			old.LastUsedAt = used
@@ -158,7 +164,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 		return store.Key{}, store.Key{}, wrap(ctx, "undo rotation", rows.ErrTime)
 	}
 	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {
-		if !k.InGrace(to, at) {
+		if !k.InGrace(to, at) || !k.SuspendedAt.IsZero() {
 			return k, store.ErrNotActive
 		}
 		var err error

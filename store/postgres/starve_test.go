@@ -61,7 +61,7 @@ func TestWritesThatWaitForAStandbyLeaveReadsAlone(t *testing.T) {
 		},
 		"Changes": func(ctx context.Context) error { _, err := s.Changes(ctx, "0", 0, 10); return err },
 		"Published": func(ctx context.Context) error {
-			_, err := s.Published(ctx, "0", func(jwks.Key) error { return nil })
+			_, _, err := s.Published(ctx, "0", func(jwks.Key, jwks.Attributes) error { return nil })
 			return err
 		},
 		"Key":       func(ctx context.Context) error { _, err := s.Key(ctx, "0", k.ID); return err },

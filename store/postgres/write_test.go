@@ -213,7 +213,7 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 	create(t, s, "acme")
 	k := issue(t, s, "acme")
 	server.Exec(t, url, `UPDATE jwks SET kid = decode(repeat('00', 32), 'hex') WHERE kid = $1`, k.KID[:])
-	if _, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil }); !errors.Is(err, store.ErrDamaged) {
+	if _, _, err := s.Published(t.Context(), "acme", func(jwks.Key, jwks.Attributes) error { return nil }); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a JWK under a wrong kid: %v", err)
 	}
 	if _, err := s.Revoke(t.Context(), "acme", k.ID, time.Now()); err == nil || !strings.Contains(err.Error(), "damaged") {
@@ -273,6 +273,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		INSERT INTO jwks SELECT workspace, kid, decode(repeat('ff', 256), 'hex') FROM keys;
 		INSERT INTO changes SELECT workspace, version, '', '' FROM keys;
 		INSERT INTO sessions SELECT sha256(n::text::bytea), 'link', 'w1', '', 'owner', '', NULL, '', false, 0, n FROM generate_series(1, 20000) n;
+		INSERT INTO suspended_jwks SELECT workspace, kid, n FROM jwks;
+		INSERT INTO limit_sets SELECT 'w' || n % 40 + 1, 'plan', 'p' || n, '[]', '', '', 0, 0 FROM generate_series(1, 20000) n;
 		INSERT INTO logos SELECT id, '' FROM workspaces;
 		UPDATE keys SET rotated_to = id, grace_ends_at = expires_at WHERE expires_at % 10 = 0;
 		INSERT INTO audit SELECT workspace, id, 0, '', '', '', 'x', id, owner, '', '{}' FROM keys;
@@ -284,11 +286,13 @@ func TestRequestsUseIndexes(t *testing.T) {
 	entry := dialect.EntryArgs(store.Recorded(t.Context(), store.Entry{Workspace: "w1", Key: uuid.Max, Owner: "o1"}))
 	with := func(args ...any) []any { return append(slices.Clone(entry), args...) }
 	keyed := func(args ...any) []any {
-		return append(with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id, nil), args...)
+		key := with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id, nil)
+		return append(append(key, nil, nil, nil, nil, nil, nil), args...)
 	}
 	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1, false, nil)
 	many := slices.Repeat([][16]byte{id}, 500)
 	successors, revoked := make([]pgtype.UUID, len(many)), make([]bool, len(many))
+	expires := make([]pgtype.Int8, len(many))
 	type query struct {
 		text string
 		args []any
@@ -312,15 +316,19 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{issueKey, keyed()},
 		{issueKeyWithin, keyed(1, 10)},
 		{selectConflict, []any{"w1", "i", kid, id}},
-		{updateKey, with("", "", nil)},
+		{updateKey, with("", "", nil, nil, []string{}, nil, nil, nil, nil, nil, nil)},
+		{suspendJWK, []any{"w1", kid, 1}},
+		{resumeJWK, []any{"w1", kid, 1, nil, nil}},
+		{alterJWK, []any{"w1", kid, 1, nil, nil}},
+		{selectPlan, []any{"w1", "p1"}},
 		{selectKey, []any{"w1", id}},
 		{lockKey, []any{"w1", id}},
 		{selectKeyKID, []any{"w1", kid}},
 		{selectKeyIdempotency, []any{"w1", "i"}},
 		{raise, []any{"w1", pgtype.Bits{Bytes: kid, Len: 256, Valid: true}}},
-		{removeKey, with(1, nil)},
+		{removeKey, with(1, nil, false)},
 		{revokeExpired, with(1)},
-		{rotateKey, keyed(1, nil, 1, 10)},
+		{rotateKey, keyed(1, nil, 1, 10, nil, []string{})},
 		{selectInGrace, []any{"w1", "o1", 1, 10}},
 		{countActive, []any{"w1", "o1", 1, 10}},
 		{rows.SelectCaller + forShare, []any{id, 1}},
@@ -332,8 +340,8 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{selectNextDue, nil},
 		{selectThese, []any{"w1", many[:1]}},
 		{selectThese, []any{"w1", many}},
-		{retireKeys, []any{"w1", many[:1], successors[:1], revoked[:1], 1}},
-		{retireKeys, []any{"w1", many, successors, revoked, 1}},
+		{retireKeys, []any{"w1", many[:1], successors[:1], revoked[:1], 1, revoked[:1], expires[:1]}},
+		{retireKeys, []any{"w1", many, successors, revoked, 1, revoked, expires}},
 		{selectLogo, []any{"w1"}},
 		{upsertLogo, []any{"w1", kid}},
 		{deleteLogo, []any{"w1"}},

@@ -62,7 +62,7 @@ func retire(t *tx, due []store.Key, at time.Time) ([]store.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	kids := make([]jwks.KID, len(due))
+	var kids []jwks.KID
 	for i := range due {
 		due[i] = store.Retired(due[i], rows.Cut(at), version)
 		if err := withdraw(t, due[i]); err != nil {
@@ -71,9 +71,11 @@ func retire(t *tx, due []store.Key, at time.Time) ([]store.Key, error) {
 		if err := record(t, store.KeyRetired(due[i], at)); err != nil {
 			return nil, err
 		}
-		kids[i] = due[i].KID
+		if due[i].SuspendedAt.IsZero() {
+			kids = append(kids, due[i].KID)
+		}
 	}
-	return due, logChange(t, workspace, version, nil, kids)
+	return due, logChange(t, workspace, jwks.Change{Version: version, Remove: kids})
 }
 
 // Due implements store.Store.

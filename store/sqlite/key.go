@@ -15,8 +15,7 @@ import (
 
 const (
 	insertKey = `INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?) ON CONFLICT DO NOTHING`
-	updateKey            = `UPDATE keys SET name = ?, metadata = ?, updated_at = ? WHERE workspace = ? AND id = ?`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, NULL, NULL) ON CONFLICT DO NOTHING`
 	selectKeys           = `SELECT ` + rows.UsedKeyColumns + ` FROM keys WHERE `
 	selectKey            = selectKeys + `workspace = ? AND id = ?`
 	selectKeyIdempotency = selectKeys + `workspace = ? AND idempotency_key = ?`
@@ -34,6 +33,9 @@ const (
 // Issue implements store.Store.
 func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms store.Terms) (store.Key, error) {
 	k = rows.NewKey(k, pub)
+	if err := rows.Storable(k); err != nil {
+		return store.Key{}, wrap(ctx, "issue key", err)
+	}
 	err := s.write(ctx, func(t *tx) (err error) {
 		limit, err := meets(t, k, terms)
 		if err != nil {
@@ -48,7 +50,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 		if err := withinLimit(t, countActive, k, limit); err != nil {
 			return err
 		}
-		if err := logChange(t, k.Workspace, k.Version, []jwks.Key{pub}, nil); err != nil {
+		if err := logChange(t, k.Workspace, jwks.Change{Version: k.Version, Add: []jwks.Key{pub}, Unsigned: k.Issued()}); err != nil {
 			return err
 		}
 		return record(t, store.KeyIssued(t.ctx, k))
@@ -56,19 +58,21 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 	return orZero(k, wrap(ctx, "issue key", err))
 }
 
-// meets checks k against terms and returns the owner's limit. It first refuses a repeated request.
+// meets checks k against terms and its plan, and returns the owner's limit. It first refuses a repeated request.
 func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
-	if terms == nil {
-		return 0, nil
+	if terms != nil {
+		w, err := scanWorkspace(t.row(selectWorkspace, k.Workspace))
+		if err != nil {
+			return 0, err
+		}
+		if err := refuseRepeat(t, k); err != nil {
+			return 0, err
+		}
+		if limit, err = terms(&w); err != nil {
+			return 0, err
+		}
 	}
-	w, err := scanWorkspace(t.row(selectWorkspace, k.Workspace))
-	if err != nil {
-		return 0, err
-	}
-	if err := refuseRepeat(t, k); err != nil {
-		return 0, err
-	}
-	return terms(&w)
+	return limit, hasPlan(t, k.Workspace, k.Plan)
 }
 
 // insertRecord inserts a record and its JWK.
@@ -81,16 +85,18 @@ func insertRecord(t *tx, k store.Key, pub jwks.Key) error {
 	if err != nil {
 		return err
 	}
-	n, err := t.exec(insertKey, k.Workspace, k.ID[:], k.KID[:], k.Owner, k.Name, scopes, audience,
+	n, err := t.exec(insertKey, append([]any{
+		k.Workspace, k.ID[:], k.KID[:], k.Owner, k.Name, scopes, audience,
 		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),
-		rows.Micros(k.ExpiresAt), k.Version, dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest))
+		rows.Micros(k.ExpiresAt), k.Version, dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest),
+	}, rows.IssuedArgs(k)...)...)
 	if err != nil {
 		return err
 	}
 	if n == 0 {
 		return conflict(t, k)
 	}
-	return publish(t, k.Workspace, pub)
+	return publish(t, k.Workspace, pub, k.Attributes())
 }
 
 // withinLimit returns store.ErrTooMany if the owner of k has too many other keys when k is created, counted by
@@ -177,23 +183,4 @@ func (s *Store) KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (s
 func (s *Store) KeyByIdempotencyKey(ctx context.Context, workspace, key string) (store.Key, error) {
 	k, err := scanKey(workspace, s.reads.row(ctx, s.reader, selectKeyIdempotency, workspace, key))
 	return k, wrap(ctx, "read key by idempotency key", err)
-}
-
-// UpdateKey implements store.Store.
-func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*store.Key) error) (store.Key, error) {
-	var k store.Key
-	err := s.write(ctx, func(t *tx) (err error) {
-		if k, err = readKey(t, workspace, id); err != nil {
-			return err
-		}
-		before := k
-		if k, err = rows.ChangedKey(k, change); err != nil {
-			return err
-		}
-		if _, err = t.exec(updateKey, k.Name, string(k.Metadata), rows.Micros(k.UpdatedAt), workspace, id[:]); err != nil {
-			return err
-		}
-		return record(t, store.KeyUpdated(t.ctx, before, k))
-	})
-	return orZero(k, wrap(ctx, "update key", err))
 }

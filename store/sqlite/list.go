@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"iter"
 
 	"github.com/google/uuid"
@@ -14,7 +15,15 @@ import (
 func (s *Store) query(ctx context.Context) rows.Query {
 	return func(into []any, query string, args ...any) iter.Seq[error] {
 		return func(yield func(error) bool) {
-			found, err := s.reads.rows(ctx, s.reader, query, args...)
+			each(s.reads.rows(ctx, s.reader, query, args...))(into)(yield)
+		}
+	}
+}
+
+// each returns a function that scans each row into the destinations and yields nil. An error is the last value.
+func each(found *sql.Rows, err error) func(into []any) iter.Seq[error] {
+	return func(into []any) iter.Seq[error] {
+		return func(yield func(error) bool) {
 			if err != nil {
 				yield(err)
 				return

@@ -116,7 +116,7 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 		t.Errorf("the idempotency keys are lost: %v", err)
 	}
 	n := 0
-	version, err := s.Published(t.Context(), "acme", func(jwks.Key) error { n++; return nil })
+	version, _, err := s.Published(t.Context(), "acme", func(jwks.Key, jwks.Attributes) error { n++; return nil })
 	if err != nil || version != 5 || n != 3 {
 		t.Errorf("%d published keys of version %d, %v", n, version, err)
 	}
@@ -154,7 +154,7 @@ func TestADatabaseOfTheFirstSchemaComesThrough(t *testing.T) {
 // After a manual change, the fingerprint is unknown until the program's next change.
 func TestChangesByHandResetTheFingerprint(t *testing.T) {
 	for name, change := range map[string]string{
-		"insert":    `INSERT INTO jwks SELECT 'acme', kid, n FROM jwks WHERE workspace = 'other'`,
+		"insert":    `INSERT INTO jwks (workspace, kid, n) SELECT 'acme', kid, n FROM jwks WHERE workspace = 'other'`,
 		"delete":    `DELETE FROM jwks WHERE workspace = 'acme' AND kid = (SELECT max(kid) FROM jwks WHERE workspace = 'acme')`,
 		"move here": `UPDATE jwks SET workspace = 'acme' WHERE workspace = 'other'`,
 		"move away": `UPDATE jwks SET workspace = 'other' WHERE kid = (SELECT max(kid) FROM jwks WHERE workspace = 'acme')`,

@@ -12,16 +12,16 @@ import (
 
 const (
 	selectNext    = `SELECT version + 1, fingerprint FROM workspaces WHERE id = ?`
-	insertJWK     = `INSERT INTO jwks (workspace, kid, n) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+	insertJWK     = `INSERT INTO jwks (workspace, kid, n, attributes) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	deleteJWK     = `DELETE FROM jwks WHERE workspace = ? AND kid = ?`
-	insertChange  = `INSERT INTO changes (workspace, version, added, removed) VALUES (?, ?, ?, ?)`
+	insertChange  = `INSERT INTO changes (workspace, version, added, removed, unsigned) VALUES (?, ?, ?, ?, ?)`
 	selectVersion = `SELECT version FROM workspaces WHERE id = ?`
 	selectKIDs    = `SELECT workspace, kid FROM jwks WHERE workspace = ?`
-	selectJWKs    = `SELECT kid, n FROM jwks WHERE workspace = ? ORDER BY kid`
+	selectJWKs    = `SELECT kid, n, attributes FROM jwks WHERE workspace = ? ORDER BY kid`
 	// selectTombstone finds the tombstone, which is the only JWK without a record.
 	selectTombstone = `SELECT kid, n FROM jwks WHERE workspace = ? AND NOT EXISTS (
 		SELECT 1 FROM keys WHERE keys.workspace = jwks.workspace AND keys.kid = jwks.kid) LIMIT 1`
-	selectChanges = `SELECT version, added, removed FROM changes WHERE workspace = ? AND version > ?
+	selectChanges = `SELECT version, added, removed, unsigned FROM changes WHERE workspace = ? AND version > ?
 		ORDER BY version LIMIT ?`
 	deleteChanges = `DELETE FROM changes WHERE workspace = ? AND version IN (SELECT version FROM changes
 		WHERE workspace = ? AND version <= ? ORDER BY version LIMIT ?)`
@@ -34,7 +34,7 @@ const (
 var (
 	writeQueries = []string{
 		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
-		selectKID, countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,
+		selectPlan, selectKID, countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,
 		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
 		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}
@@ -55,72 +55,85 @@ func raiseVersion(t *tx, workspace string) (version uint64, err error) {
 	return version, nil
 }
 
-func publish(t *tx, workspace string, key jwks.Key) error {
+func publish(t *tx, workspace string, key jwks.Key, attributes jwks.Attributes) error {
 	kid := key.KID()
-	n, err := t.exec(insertJWK, workspace, kid[:], key.Modulus())
+	n, err := t.exec(insertJWK, workspace, kid[:], key.Modulus(), rows.AttributesArg(attributes))
 	if err == nil && n == 0 {
 		return store.ErrDuplicateKID // the tombstone's: it has no record
 	}
 	return err
 }
 
-func logChange(t *tx, workspace string, version uint64, add []jwks.Key, remove []jwks.KID) error {
-	added, removed := encodeChange(add, remove)
-	if _, err := t.exec(insertChange, workspace, version, added, removed); err != nil {
+func logChange(t *tx, workspace string, c jwks.Change) error {
+	added, removed := encodeChange(c.Add, c.Remove)
+	if _, err := t.exec(insertChange, workspace, c.Version, added, removed, rows.UnsignedArg(c.Unsigned)); err != nil {
 		return err
 	}
 	print := t.fingerprint
-	for _, key := range add {
+	for _, key := range c.Add {
 		kid := key.KID()
 		print.Toggle(&kid)
 	}
-	for i := range remove {
-		print.Toggle(&remove[i])
+	for i := range c.Remove {
+		print.Toggle(&c.Remove[i])
 	}
-	if version > 1 && t.fingerprint == (jwks.Fingerprint{}) { // after a change by hand: read the set, once
+	if c.Version > 1 && t.fingerprint == (jwks.Fingerprint{}) { // after a change by hand: read the set, once
 		prints, err := fingerprints(t.ctx, t.Tx, selectKIDs, workspace)
 		if err != nil {
 			return err
 		}
 		print = prints[workspace]
 	}
-	_, err := t.exec(updateVersion, version, print[:], workspace)
+	_, err := t.exec(updateVersion, c.Version, print[:], workspace)
 	return err
 }
 
 // Published implements store.Store. While it runs, it occupies a reading connection, and the WAL file
 // grows by all that is written.
-func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
-	version, err := s.published(ctx, workspace, yield)
-	return version, wrap(ctx, "read published keys", err)
+func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
+	version uint64, shared []jwks.LimitSet, err error,
+) {
+	version, shared, err = s.published(ctx, workspace, yield)
+	if err != nil {
+		return 0, nil, wrap(ctx, "read published keys", err)
+	}
+	return version, shared, nil
 }
 
-func (s *Store) published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
+func (s *Store) published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
+	version uint64, shared []jwks.LimitSet, err error,
+) {
 	// A transaction sees one state of the database, however long it takes.
 	t, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer t.Rollback()
-	var version uint64
 	if err := t.QueryRowContext(ctx, selectVersion, workspace).Scan(&version); err != nil {
-		return 0, rows.NotFound(err)
+		return 0, nil, rows.NotFound(err)
 	}
-	found, err := t.QueryContext(ctx, selectJWKs, workspace)
-	if err != nil {
-		return 0, err
-	}
-	defer found.Close()
-	for found.Next() {
-		key, err := scanJWK(found)
+	var set jwks.LimitSet
+	for err := range each(t.QueryContext(ctx, rows.SelectShared, workspace))(rows.Shared(&set)) {
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
-		if err := yield(key); err != nil {
-			return 0, err
+		shared = append(shared, set)
+	}
+	var kid, n []byte
+	var attributes jwks.Attributes
+	for err := range each(t.QueryContext(ctx, selectJWKs, workspace))([]any{&kid, &n, rows.Attributes(&attributes)}) {
+		if err != nil {
+			return 0, nil, err
+		}
+		key, err := rows.JWK(kid, n)
+		if err != nil {
+			return 0, nil, err
+		}
+		if err := yield(key, attributes); err != nil {
+			return 0, nil, err
 		}
 	}
-	return version, found.Err()
+	return version, shared, nil
 }
 
 // Tombstone implements store.Store.
@@ -161,11 +174,13 @@ func (s *Store) changes(ctx context.Context, workspace string, after uint64, lim
 	list := []jwks.Change{}
 	var version uint64
 	var added, removed sql.RawBytes
-	for err := range s.query(ctx)([]any{&version, &added, &removed}, selectChanges, workspace, min(after, math.MaxInt64), limit) {
+	var unsigned jwks.Unsigned
+	into := []any{&version, &added, &removed, rows.Unsigned(&unsigned)}
+	for err := range s.query(ctx)(into, selectChanges, workspace, min(after, math.MaxInt64), limit) {
 		if err != nil {
 			return nil, err
 		}
-		change, err := rows.Change(version, added, removed)
+		change, err := rows.Change(version, added, removed, unsigned)
 		if err != nil {
 			return nil, err
 		}

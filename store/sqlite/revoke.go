@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,7 +34,7 @@ func (s *Store) Revoke(ctx context.Context, workspace string, id uuid.UUID, at t
 // revoke revokes a key that is not revoked yet.
 func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 	k.RevokedAt = rows.Cut(at)
-	if !k.Published() { // it has expired
+	if k.Removed() != 0 { // it has expired
 		err = storeState(t, *k)
 	} else if k.RevokedVersion, err = raiseVersion(t, k.Workspace); err == nil {
 		err = remove(t, *k)
@@ -51,7 +50,11 @@ func remove(t *tx, k store.Key) error {
 	if err := withdraw(t, k); err != nil {
 		return err
 	}
-	return logChange(t, k.Workspace, k.Removed(), nil, []jwks.KID{k.KID})
+	c := jwks.Change{Version: k.Removed()}
+	if k.SuspendedAt.IsZero() {
+		c.Remove = []jwks.KID{k.KID}
+	}
+	return logChange(t, k.Workspace, c)
 }
 
 func storeState(t *tx, k store.Key) error {
@@ -65,9 +68,9 @@ func withdraw(t *tx, k store.Key) error {
 	if err := storeState(t, k); err != nil {
 		return err
 	}
-	n, err := t.exec(deleteJWK, k.Workspace, k.KID[:])
-	if err == nil && n != 1 {
-		err = fmt.Errorf("%w: the JWK of key %s is missing", store.ErrDamaged, k.ID)
+	query := deleteJWK
+	if !k.SuspendedAt.IsZero() {
+		query = dropJWK
 	}
-	return err
+	return exactly(t, k, query, k.Workspace, k.KID[:])
 }

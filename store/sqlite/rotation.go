@@ -40,6 +40,7 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, te
 	if old.Status(issued.CreatedAt) != store.Active {
 		return store.ErrNotActive
 	}
+	*issued = store.Inherited(*issued, *old)
 	limit, err := meets(t, *issued, terms)
 	if err != nil {
 		return err
@@ -66,7 +67,9 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, te
 	if err != nil {
 		return err
 	}
-	if err := logChange(t, old.Workspace, version, []jwks.Key{pub}, removed); err != nil {
+	if err := logChange(t, old.Workspace, jwks.Change{
+		Version: version, Add: []jwks.Key{pub}, Remove: removed, Unsigned: issued.Issued(),
+	}); err != nil {
 		return err
 	}
 	return record(t, store.KeyRotated(t.ctx, *old, issued.CreatedAt), store.KeyIssued(t.ctx, *issued))
@@ -81,7 +84,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 		if old, err = readKey(t, workspace, id); err != nil {
 			return err
 		}
-		if !old.InGrace(to, at) {
+		if !old.InGrace(to, at) || !old.SuspendedAt.IsZero() {
 			return store.ErrNotActive
 		}
 		if successor, err = readKey(t, workspace, old.RotatedTo); err != nil {

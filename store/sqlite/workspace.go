@@ -50,10 +50,10 @@ func createWorkspace(t *tx, w store.Workspace, logo []byte, tombstone jwks.Key) 
 	if err := storeLogo(t, w.ID, logo); err != nil {
 		return err
 	}
-	if err := publish(t, w.ID, tombstone); err != nil {
+	if err := publish(t, w.ID, tombstone, jwks.Attributes{}); err != nil {
 		return err
 	}
-	if err := logChange(t, w.ID, w.Version, []jwks.Key{tombstone}, nil); err != nil {
+	if err := logChange(t, w.ID, jwks.Change{Version: w.Version, Add: []jwks.Key{tombstone}}); err != nil {
 		return err
 	}
 	return record(t, store.WorkspaceCreated(t.ctx, w))

@@ -168,7 +168,7 @@ func TestDamageIsToldAndSpreadsNowhere(t *testing.T) {
 		}
 	}
 	damage(`UPDATE jwks SET kid = zeroblob(32) WHERE n = (SELECT added FROM changes WHERE version = 2)`)
-	if _, err := s.Published(t.Context(), "acme", func(jwks.Key) error { return nil }); !errors.Is(err, store.ErrDamaged) {
+	if _, _, err := s.Published(t.Context(), "acme", func(jwks.Key, jwks.Attributes) error { return nil }); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a JWK under a wrong kid: %v", err)
 	}
 	damage(`DELETE FROM jwks WHERE kid = zeroblob(32)`)

@@ -34,7 +34,7 @@ func KeysOf(t testing.TB, set PublishedSet) []jwks.Key {
 func Agrees(t testing.TB, s store.PublishedStore, workspace string, set PublishedSet) {
 	t.Helper()
 	var want []jwks.Key
-	version, err := s.Published(t.Context(), workspace, func(k jwks.Key) error {
+	version, _, err := s.Published(t.Context(), workspace, func(k jwks.Key, _ jwks.Attributes) error {
 		want = append(want, k)
 		return nil
 	})

@@ -74,7 +74,7 @@ func auditChanges(e env) {
 	}
 	first, _ := e.issue(record())
 	did(store.ActionKeyIssue, first, at)
-	_, err = e.UpdateKey(e.ctx, "acme", first.ID, func(k *store.Key) error { k.UpdatedAt = next(); return nil })
+	_, err = e.UpdateKey(e.ctx, "acme", first.ID, func(_ *store.Workspace, k *store.Key) error { k.UpdatedAt = next(); return nil })
 	e.ok(err)
 	did(store.ActionKeyUpdate, first, at)
 	_, second, err := e.Rotate(e.ctx, "acme", first.ID, record(), NewKey(e), at.Add(time.Minute), nil)
@@ -170,7 +170,7 @@ func auditDetail(e env) {
 	e.equal("name", issued["name"], any("key of o"))
 	e.equal("scopes", issued["scopes"], any([]any{"maps:read", "maps:write"}))
 	change := func(before, after any) any { return map[string]any{"before": before, "after": after} }
-	_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(k *store.Key) error {
+	_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(_ *store.Workspace, k *store.Key) error {
 		k.Name, k.Metadata = `<new> & "x"`, json.RawMessage(`{"a": 1}`)
 		return nil
 	})
@@ -179,7 +179,7 @@ func auditDetail(e env) {
 		"name":     change("key of o", `<new> & "x"`),
 		"metadata": change(map[string]any{"team": []any{1.0, 2.0}}, map[string]any{"a": 1.0}),
 	})
-	_, err = e.UpdateKey(e.ctx, "acme", k.ID, func(k *store.Key) error { k.UpdatedAt = now.Add(time.Hour); return nil })
+	_, err = e.UpdateKey(e.ctx, "acme", k.ID, func(_ *store.Workspace, k *store.Key) error { k.UpdatedAt = now.Add(time.Hour); return nil })
 	e.ok(err)
 	e.equal("no change", e.detail(store.ActionKeyUpdate), map[string]any{})
 	_, err = e.UpdateWorkspace(e.ctx, "acme", func(w *store.Workspace) error {
@@ -218,7 +218,7 @@ func auditNothing(e env) {
 		"issue":   func() error { _, err := e.Issue(e.ctx, NewRecord("acme", "o"), pub, nil); return err },
 		"nowhere": func() error { _, err := e.Issue(e.ctx, NewRecord("nobody", "o"), NewKey(e), nil); return err },
 		"update": func() error {
-			_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(*store.Key) error { return refusal })
+			_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(*store.Workspace, *store.Key) error { return refusal })
 			return err
 		},
 		"update workspace": func() error {

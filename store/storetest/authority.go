@@ -141,7 +141,7 @@ func authorityEverywhere(e env) {
 		Hash: [32]byte{7}, Kind: store.KindSession, Workspace: "acme", Owner: "o", Role: store.RoleOwner,
 		CreatedAt: now, ExpiresAt: now.Add(time.Minute),
 	}
-	rename := func(k *store.Key) error { k.Name = "x"; return nil }
+	rename := func(_ *store.Workspace, k *store.Key) error { k.Name = "x"; return nil }
 	state := e.everything()
 	for name, change := range map[string]func() error{
 		"CreateWorkspace": func() error {
@@ -269,8 +269,8 @@ func authorityAmongThemselves(e env) {
 		}
 		for range 3 {
 			of(e.Issue(ctxs[i], NewRecord(store.Home, "o"), NewKey(e), within(100)))
-			of(e.UpdateKey(ctxs[i], store.Home, keys[i].ID, func(k *store.Key) error { k.Name = "x"; return nil }))
-			of(e.UpdateKey(ctxs[i], store.Home, keys[(i+1)%callers].ID, func(k *store.Key) error { k.Name = "y"; return nil }))
+			of(e.UpdateKey(ctxs[i], store.Home, keys[i].ID, func(_ *store.Workspace, k *store.Key) error { k.Name = "x"; return nil }))
+			of(e.UpdateKey(ctxs[i], store.Home, keys[(i+1)%callers].ID, func(_ *store.Workspace, k *store.Key) error { k.Name = "y"; return nil }))
 			of(e.Issue(ctxs[i], NewRecord("acme", "o"), NewKey(e), nil))
 			of(e.UpdateWorkspace(ctxs[i], store.Home, func(w *store.Workspace) error { w.Name = "z"; return nil }))
 		}

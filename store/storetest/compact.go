@@ -156,7 +156,7 @@ func (e env) followVersions(count int) (seen []uint64) {
 			}
 			at += uint64(len(page))
 		case errors.Is(err, store.ErrCompacted):
-			version, err := e.Published(e.ctx, "acme", func(jwks.Key) error { return nil })
+			version, _, err := e.Published(e.ctx, "acme", func(jwks.Key, jwks.Attributes) error { return nil })
 			if err != nil {
 				e.Error(err)
 			}

@@ -69,7 +69,8 @@ type lagging struct {
 	keys    []jwks.Key
 }
 
-// Lag makes the store answer like a replica that has no later version than the given set.
+// Lag makes the store answer like a replica that has no later version than the given set, whose keys have no
+// attributes.
 func (f *Faulty) Lag(version uint64, keys []jwks.Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -171,21 +172,25 @@ func (f *Faulty) Keys(ctx context.Context, workspace string, filter store.Filter
 	return list, next, err
 }
 
-func (f *Faulty) Published(ctx context.Context, workspace string, yield func(jwks.Key) error) (uint64, error) {
-	return through(ctx, f, "Published", func() (uint64, error) {
+func (f *Faulty) Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
+	version uint64, shared []jwks.LimitSet, err error,
+) {
+	version, err = through(ctx, f, "Published", func() (version uint64, err error) {
 		f.mu.Lock()
 		old := f.lags
 		f.mu.Unlock()
 		if old == nil {
-			return f.Store.Published(ctx, workspace, yield)
+			version, shared, err = f.Store.Published(ctx, workspace, yield)
+			return version, err
 		}
 		for _, key := range old.keys {
-			if err := yield(key); err != nil {
+			if err := yield(key, jwks.Attributes{}); err != nil {
 				return 0, err
 			}
 		}
 		return old.version, nil
 	})
+	return version, shared, err
 }
 
 func (f *Faulty) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {

@@ -19,7 +19,7 @@ func Fingerprints(t testing.TB, s store.Store, workspace string) (stored, publis
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Published(t.Context(), workspace, func(key jwks.Key) error {
+	_, _, err = s.Published(t.Context(), workspace, func(key jwks.Key, _ jwks.Attributes) error {
 		kid := key.KID()
 		published.Toggle(&kid)
 		return nil

@@ -298,11 +298,12 @@ func keyUpdate(e env) {
 	for _, before := range []store.Key{neighbour, revoked} {
 		want := before
 		want.Name, want.Metadata, want.UpdatedAt = "new", json.RawMessage(`{"x": 1}`), now.Add(time.Hour)
-		got, err := e.UpdateKey(e.ctx, "acme", before.ID, func(k *store.Key) error {
+		got, err := e.UpdateKey(e.ctx, "acme", before.ID, func(_ *store.Workspace, k *store.Key) error {
 			e.equal("what change is given", *k, before)
 			*k = store.Key{
 				Workspace: "other", ID: uuid.Must(uuid.NewV7()), KID: newKID(e), Owner: "x", IdempotencyKey: "x",
 				Name: want.Name, Metadata: want.Metadata, UpdatedAt: want.UpdatedAt.Add(999), Version: 7, RevokedAt: now,
+				Scopes: k.Scopes, ExpiresAt: k.ExpiresAt,
 			}
 			return nil
 		})
@@ -310,13 +311,13 @@ func keyUpdate(e env) {
 		e.equal("updated", got, want)
 		e.equal("read", e.key(before), want)
 	}
-	got, err := e.UpdateKey(e.ctx, "acme", k.ID, func(k *store.Key) error {
-		k.Metadata, k.Scopes[0], k.Claims[0] = nil, "x", 'x'
+	got, err := e.UpdateKey(e.ctx, "acme", k.ID, func(_ *store.Workspace, k *store.Key) error {
+		k.Metadata, k.Audience[0], k.Claims[0] = nil, "x", 'x'
 		return nil
 	})
 	e.ok(err)
 	e.equal("metadata that were nil", got.Metadata, json.RawMessage(`{}`))
-	e.equal("scopes", got.Scopes, k.Scopes)
+	e.equal("audience", got.Audience, k.Audience)
 	e.equal("claims", got.Claims, k.Claims)
 	e.equal("changes", len(e.changesOf("acme")), 4)
 }
@@ -325,7 +326,7 @@ func keyUpdateFails(e env) {
 	e.create("acme")
 	k, _ := e.issue(NewRecord("acme", "o"))
 	refusal := errors.New("refused")
-	_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(k *store.Key) error {
+	_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(_ *store.Workspace, k *store.Key) error {
 		k.Name, k.Metadata[0] = "new", 'x'
 		return refusal
 	})
@@ -339,7 +340,7 @@ func keyUpdateRace(e env) {
 	k, _ := e.issue(NewRecord("acme", "o"))
 	e.parallel(workers, func(int) {
 		for range each {
-			_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(k *store.Key) error { k.Name += "."; return nil })
+			_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(_ *store.Workspace, k *store.Key) error { k.Name += "."; return nil })
 			if err != nil {
 				e.Error(err)
 			}

@@ -152,7 +152,7 @@ func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 func (all Acknowledgements) Check(t *testing.T, s store.Store) {
 	t.Helper()
 	set := map[string]bool{}
-	version, err := s.Published(t.Context(), "acme", func(k jwks.Key) error {
+	version, _, err := s.Published(t.Context(), "acme", func(k jwks.Key, _ jwks.Attributes) error {
 		set[k.KID().String()] = true
 		return nil
 	})

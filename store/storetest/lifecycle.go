@@ -155,7 +155,7 @@ func cancelledStream(e env) {
 	e.issueMany("acme", "a", "b", "c", "d")
 	for range 20 { // more often than a backend has connections
 		ctx, cancel := context.WithCancel(e.ctx)
-		_, err := e.Published(ctx, "acme", func(jwks.Key) error {
+		_, _, err := e.Published(ctx, "acme", func(jwks.Key, jwks.Attributes) error {
 			cancel()
 			return ctx.Err()
 		})

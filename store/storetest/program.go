@@ -269,7 +269,7 @@ func (p *program) update() {
 		fails = refusal
 	}
 	name := p.pick("new", "newer", "")
-	got, err := p.UpdateKey(p.ctx, ws, id, func(k *store.Key) error {
+	got, err := p.UpdateKey(p.ctx, ws, id, func(_ *store.Workspace, k *store.Key) error {
 		k.Name, k.Owner = name, "changed"
 		if errors.Is(fails, refusal) {
 			return refusal

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/burnkey/burnkey/jwks"
@@ -31,7 +32,7 @@ func publishedOrder(e env) {
 	keys, version := e.published("acme")
 	e.equal("published", keys, sorted(set))
 	e.equal("version", version, uint64(51))
-	_, err := e.Published(e.ctx, "nobody", func(jwks.Key) error { return nil })
+	_, _, err := e.Published(e.ctx, "nobody", func(jwks.Key, jwks.Attributes) error { return nil })
 	e.is(err, store.ErrNotFound)
 }
 
@@ -56,7 +57,7 @@ func publishedYield(e env) {
 	enough := errors.New("enough")
 	calls := 0
 	for range 20 { // more often than a backend has connections
-		_, err := e.Published(e.ctx, "acme", func(jwks.Key) error { calls++; return enough })
+		_, _, err := e.Published(e.ctx, "acme", func(jwks.Key, jwks.Attributes) error { calls++; return enough })
 		e.is(err, enough)
 		e.is(e.Versions(e.ctx, func(string, uint64, jwks.Fingerprint) error { calls++; return enough }), enough)
 	}
@@ -91,31 +92,25 @@ func publishedSnapshot(e env) {
 	e.consistent("acme")
 }
 
-// seeOneVersion checks that a set read during writes contains exactly the keys of the version it claims.
+// seeOneVersion checks that a set read during writes is exactly that of the version it claims.
 func (e env) seeOneVersion() {
-	got := map[jwks.KID]jwks.Key{}
-	version, err := e.Published(e.ctx, "acme", func(k jwks.Key) error { got[k.KID()] = k; return nil })
+	got, err := readFeed(e.ctx, e.Store, "acme")
 	if err != nil {
 		e.Error(err)
 		return
 	}
-	changes, err := e.Changes(e.ctx, "acme", 0, int(version))
-	if err != nil || uint64(len(changes)) != version {
-		e.Errorf("%d changes of version %d: %v", len(changes), version, err)
+	changes, err := e.Changes(e.ctx, "acme", 0, int(got.version))
+	if err != nil {
+		e.Error(err)
 	}
-	want := map[jwks.KID]jwks.Key{}
+	want := newFeed()
 	for _, c := range changes {
-		if err := replay(want, c); err != nil {
+		if err := want.apply(c); err != nil {
 			e.Error(err)
 		}
 	}
-	if len(got) != len(want) {
-		e.Errorf("version %d has %d keys, not %d", version, len(got), len(want))
-	}
-	for kid := range want {
-		if got[kid] != want[kid] {
-			e.Errorf("version %d lacks %s", version, kid)
-		}
+	if !reflect.DeepEqual(got, want) {
+		e.Errorf("version %d has %d keys, not the %d of its changes", got.version, len(got.keys), len(want.keys))
 	}
 }
 

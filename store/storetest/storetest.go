@@ -4,7 +4,6 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -201,13 +200,8 @@ func (e env) list(workspace string, f store.Filter) []store.Key {
 // published returns the published set and its version.
 func (e env) published(workspace string) ([]jwks.Key, uint64) {
 	e.Helper()
-	keys := []jwks.Key{}
-	version, err := e.Published(e.ctx, workspace, func(k jwks.Key) error {
-		keys = append(keys, k)
-		return nil
-	})
-	e.ok(err)
-	return keys, version
+	f := e.feed(workspace)
+	return sorted(f.keys), f.version
 }
 
 // changesOf returns the whole log of a workspace, read in small pages.
@@ -231,48 +225,21 @@ func (e env) changesOf(workspace string) []jwks.Change {
 // consistent checks that a workspace's version, fingerprint, log and published set agree.
 func (e env) consistent(workspace string) {
 	e.Helper()
-	set := map[jwks.KID]jwks.Key{}
-	changes := e.changesOf(workspace)
-	for i, c := range changes {
-		if c.Version != uint64(i+1) {
-			e.Fatalf("change %d has version %d", i+1, c.Version)
-		}
-		e.ok(replay(set, c))
+	want := newFeed()
+	for _, c := range e.changesOf(workspace) {
+		e.ok(want.apply(c))
 	}
-	keys, version := e.published(workspace)
-	e.equal("published set against the replayed changes", keys, sorted(set))
-	e.equal("version of the published set", version, uint64(len(changes)))
+	e.equal("published against the replayed changes", e.feed(workspace), want)
 	e.sameFingerprint(workspace)
 	w, err := e.Workspace(e.ctx, workspace)
 	e.ok(err)
-	e.equal("version of the workspace", w.Version, version)
+	e.equal("version of the workspace", w.Version, want.version)
 }
 
 func (e env) sameFingerprint(workspace string) {
 	e.Helper()
 	stored, published := Fingerprints(e, e.Store, workspace)
 	e.equal("fingerprint of "+workspace, stored, published)
-}
-
-// replay applies a change to a set. It fails if the change adds a key that the set has or removes a key that it
-// lacks.
-func replay(set map[jwks.KID]jwks.Key, c jwks.Change) error {
-	if len(c.Add)+len(c.Remove) == 0 {
-		return fmt.Errorf("change %d is empty", c.Version)
-	}
-	for _, kid := range c.Remove {
-		if _, ok := set[kid]; !ok {
-			return fmt.Errorf("change %d removes %s, which is not in the set", c.Version, kid)
-		}
-		delete(set, kid)
-	}
-	for _, key := range c.Add {
-		if _, ok := set[key.KID()]; ok {
-			return fmt.Errorf("change %d adds %s again", c.Version, key.KID())
-		}
-		set[key.KID()] = key
-	}
-	return nil
 }
 
 // sorted returns a set in the order in which it is published.

@@ -32,7 +32,7 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 		return err
 	}
 	calls["Published"] = func(ctx context.Context) error {
-		_, err := e.Published(ctx, workspace, func(jwks.Key) error { return nil })
+		_, _, err := e.Published(ctx, workspace, func(jwks.Key, jwks.Attributes) error { return nil })
 		return err
 	}
 	calls["Changes"] = func(ctx context.Context) error {
@@ -92,7 +92,7 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 			return err
 		},
 		"UpdateKey": func(ctx context.Context) error {
-			_, err := e.UpdateKey(ctx, workspace, id, func(k *store.Key) error { k.Name = "changed"; return nil })
+			_, err := e.UpdateKey(ctx, workspace, id, func(_ *store.Workspace, k *store.Key) error { k.Name = "changed"; return nil })
 			return err
 		},
 	}

@@ -77,7 +77,7 @@ func usageComesBack(e env) {
 	got, err = e.KeyByIdempotencyKey(e.ctx, "acme", "once")
 	e.ok(err)
 	e.equal("by idempotency key", got, k)
-	got, err = e.UpdateKey(e.ctx, "acme", k.ID, func(k *store.Key) error { k.LastUsedAt = time.Time{}; return nil })
+	got, err = e.UpdateKey(e.ctx, "acme", k.ID, func(_ *store.Workspace, k *store.Key) error { k.LastUsedAt = time.Time{}; return nil })
 	e.ok(err)
 	e.equal("updated", got, k)
 	rotated, next := e.rotate(k)

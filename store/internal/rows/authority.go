@@ -12,10 +12,10 @@ import (
 
 const (
 	// SelectCaller finds a management key that is valid.
-	SelectCaller = `SELECT 1 FROM keys WHERE workspace = '` + store.Home + `' AND id = $1 AND ` + Published + `
+	SelectCaller = `SELECT 1 FROM keys WHERE workspace = '` + store.Home + `' AND id = $1 AND ` + Published + ` AND suspended_at IS NULL
 		AND (expires_at IS NULL OR expires_at > $2) AND (grace_ends_at IS NULL OR grace_ends_at > $2)`
-	// SelectMaker finds a management key that is not revoked; it may have expired.
-	SelectMaker = `SELECT 1 FROM keys WHERE workspace = '` + store.Home + `' AND id = $1 AND revoked_at IS NULL
+	// SelectMaker finds a management key that is not revoked or suspended; it may have expired.
+	SelectMaker = `SELECT 1 FROM keys WHERE workspace = '` + store.Home + `' AND id = $1 AND revoked_at IS NULL AND suspended_at IS NULL
 		AND (expired_version IS NOT NULL OR grace_ends_at IS NULL OR grace_ends_at > $2)`
 	// SelectMadeBy finds a session that is valid.
 	SelectMadeBy = `SELECT made_by FROM sessions WHERE hash = $1 AND expires_at > $2`

@@ -20,7 +20,7 @@ func (d *Dialect) Keys(q Query, workspace string, f store.Filter) ([]store.Key, 
 	if f.Limit < 1 {
 		return nil, uuid.Nil, ErrLimit
 	}
-	if !storable(f.Owner, f.Query, f.Scope) {
+	if !storable(f.Owner, f.Query, f.Scope, f.Plan) {
 		return []store.Key{}, uuid.Nil, nil
 	}
 	end, err := lookTo(q, `keys`, found, f.Narrows(), f.Rows)
@@ -72,7 +72,8 @@ func pickKeys(q Query, where Where, f store.Filter) (*store.Picker[uuid.UUID], e
 		search = store.NewSearch(f.Query)
 	)
 	query, args := where.page(`SELECT id, kid, owner, name, 512 + octet_length(owner) + octet_length(name) + `+
-		where.ListSize(`scopes`)+` + `+where.ListSize(`audience`)+` + octet_length(claims) + octet_length(metadata) FROM keys`,
+		where.ListSize(`scopes`)+` + `+where.ListSize(`audience`)+` + octet_length(claims) + octet_length(metadata)
+		+ coalesce(octet_length(allowed_ips), 0) + coalesce(octet_length(limits), 0) FROM keys`,
 		` ORDER BY id DESC`, f.Query, f.Limit)
 	for err := range q([]any{where.IDInto(&key.id), &key.kid, &key.owner, &key.name, &key.size}, query, args...) {
 		if err != nil {

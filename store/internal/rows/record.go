@@ -17,7 +17,8 @@ import (
 const (
 	KeyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
 	created_at, updated_at, expires_at, revoked_at, version, revoked_version,
-	rotated_from, rotated_to, grace_ends_at, expired_version, request_digest`
+	rotated_from, rotated_to, grace_ends_at, expired_version, request_digest,
+	allowed_ips, plan, limits, signed, suspended_at, suspended_reason`
 	LastUsed         = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
 	UsedKeyColumns   = LastUsed + `, ` + KeyColumns
 	WorkspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
@@ -35,6 +36,8 @@ func (d *Dialect) Key(k *store.Key) []any {
 		(*[]byte)(&k.Claims), (*[]byte)(&k.Metadata), text(&k.IdempotencyKey),
 		Time(&k.CreatedAt), Time(&k.UpdatedAt), Time(&k.ExpiresAt), Time(&k.RevokedAt), &k.Version, version(&k.RevokedVersion),
 		d.IDInto(&k.RotatedFrom), d.IDInto(&k.RotatedTo), Time(&k.GraceEndsAt), version(&k.ExpiredVersion), &k.RequestDigest,
+		object(&k.AllowedIPs, "a list of networks"), text(&k.Plan), rules(&k.Limits), object(&k.Signed, "signed values"),
+		Time(&k.SuspendedAt), text(&k.SuspendedReason),
 	}
 }
 
@@ -85,9 +88,10 @@ func JWK(kid, modulus []byte) (jwks.Key, error) {
 	return key, nil
 }
 
-// Change decodes a change from its columns: the moduli of the added keys and the kids of the removed keys.
-func Change(version uint64, added, removed []byte) (jwks.Change, error) {
-	c := jwks.Change{Version: version, Add: []jwks.Key{}, Remove: []jwks.KID{}}
+// Change decodes a change from its columns: the moduli of the added keys, the kids of the removed keys and the
+// unsigned part.
+func Change(version uint64, added, removed []byte, unsigned jwks.Unsigned) (jwks.Change, error) {
+	c := jwks.Change{Version: version, Add: []jwks.Key{}, Remove: []jwks.KID{}, Unsigned: unsigned}
 	for n := range slices.Chunk(added, jwks.ModulusLen) {
 		key, err := jwks.FromModulus(n)
 		if err != nil {
@@ -116,25 +120,18 @@ func Settings(w store.Workspace) (policy, portal string, err error) {
 func NewKey(k store.Key, pub jwks.Key) store.Key {
 	k.KID = pub.KID()
 	k = cloneKey(k)
-	k.CreatedAt, k.UpdatedAt, k.ExpiresAt = Cut(k.CreatedAt), Cut(k.UpdatedAt), Cut(k.ExpiresAt)
+	k.CreatedAt, k.UpdatedAt = Cut(k.CreatedAt), Cut(k.UpdatedAt)
 	k.RevokedAt, k.RevokedVersion, k.ExpiredVersion = time.Time{}, 0, 0
 	k.RotatedFrom, k.RotatedTo, k.GraceEndsAt = uuid.Nil, uuid.Nil, time.Time{}
-	k.LastUsedAt = time.Time{}
+	k.LastUsedAt, k.SuspendedAt, k.SuspendedReason = time.Time{}, time.Time{}, ""
 	return k
 }
 
 func cloneKey(k store.Key) store.Key {
 	k.Scopes, k.Audience = NotNil(k.Scopes), NotNil(k.Audience)
 	k.Claims, k.Metadata = cloneObject(k.Claims), cloneObject(k.Metadata)
-	return k
-}
-
-// ChangedKey calls change with a copy of k, and returns k with those changes that UpdateKey allows.
-func ChangedKey(k store.Key, change func(*store.Key) error) (store.Key, error) {
-	changed := cloneKey(k)
-	err := change(&changed)
-	k.Name, k.Metadata, k.UpdatedAt = changed.Name, cloneObject(changed.Metadata), Cut(changed.UpdatedAt)
-	return k, err
+	k.ExpiresAt = Cut(k.ExpiresAt)
+	return cloneAttributes(k)
 }
 
 // NewWorkspace returns a new workspace in the form in which the store will return it, and its logo.

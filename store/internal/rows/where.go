@@ -13,7 +13,9 @@ import (
 
 // Conditions on keys.
 const (
-	Published = `revoked_at IS NULL AND expired_version IS NULL` // the condition of the index keys_by_owner_published
+	// Published is the condition of the index keys_by_owner_published. It includes suspended keys.
+	Published = `revoked_at IS NULL AND expired_version IS NULL`
+	resumed   = ` AND suspended_at IS NULL AND `
 	inTime    = `(expires_at IS NULL OR expires_at > %[1]s)`
 	inGrace   = `(grace_ends_at IS NULL OR grace_ends_at > %[1]s)`
 )
@@ -86,6 +88,9 @@ func (w *Where) narrow(f store.Filter) error {
 	if f.Scope != "" {
 		w.Add(w.HasScope, f.Scope)
 	}
+	if f.Plan != "" {
+		w.Add(`plan = %s`, f.Plan)
+	}
 	if !f.CreatedBefore.IsZero() {
 		w.Add(`(created_at IS NULL OR created_at < %s)`, roundUp(f.CreatedBefore))
 	}
@@ -100,14 +105,16 @@ func (w *Where) narrow(f store.Filter) error {
 func (w *Where) status(f store.Filter) error {
 	now := f.Now.UnixMicro() // not NULL for the zero time, at which no key has expired
 	if f.Live {
-		w.Add(Published+` AND `+inGrace+` AND `+inTime, now)
+		w.Add(Published+resumed+inGrace+` AND `+inTime, now)
 	}
 	switch f.Status {
 	case "":
 	case store.Active:
-		w.Add(Published+` AND rotated_to IS NULL AND `+inTime, now)
+		w.Add(Published+resumed+`rotated_to IS NULL AND `+inTime, now)
 	case store.Deprecated:
-		w.Add(Published+` AND grace_ends_at > %[1]s AND `+inTime, now)
+		w.Add(Published+resumed+`grace_ends_at > %[1]s AND `+inTime, now)
+	case store.Suspended:
+		w.Add(Published+` AND suspended_at IS NOT NULL AND `+inGrace+` AND `+inTime, now)
 	case store.Expired:
 		w.Add(`revoked_at IS NULL AND (expired_version IS NOT NULL OR (expires_at <= %[1]s AND `+inGrace+`))`, now)
 	case store.Revoked:

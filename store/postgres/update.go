@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
+)
+
+const (
+	updateKey = `WITH audited AS (` + recordEntry + `)
+		UPDATE keys SET name = $12, metadata = $13, updated_at = $14, expires_at = $15, scopes = $16, allowed_ips = $17,
+			plan = $18, limits = $19, signed = $20, suspended_at = $21, suspended_reason = $22 WHERE workspace = $1 AND id = $8`
+	// These statements record a change only if the key's JWK is where it should be. $3 is the version, $4 the
+	// attributes, and $5 the unsigned part of the change.
+	suspendJWK = `WITH moved AS (
+			DELETE FROM jwks WHERE workspace = $1 AND kid = $2 RETURNING kid, n
+		), kept AS (
+			INSERT INTO suspended_jwks (workspace, kid, n) SELECT $1, kid, n FROM moved
+		)
+		INSERT INTO changes (workspace, version, added, removed) SELECT $1, $3, '', kid FROM moved`
+	resumeJWK = `WITH moved AS (
+			DELETE FROM suspended_jwks WHERE workspace = $1 AND kid = $2 RETURNING kid, n
+		), published AS (
+			INSERT INTO jwks (workspace, kid, n, attributes) SELECT $1, kid, n, $4::text FROM moved
+		)
+		INSERT INTO changes (workspace, version, added, removed, unsigned) SELECT $1, $3, n, '', $5::text FROM moved`
+	alterJWK = `WITH altered AS (
+			UPDATE jwks SET attributes = $4 WHERE workspace = $1 AND kid = $2 RETURNING kid
+		)
+		INSERT INTO changes (workspace, version, added, removed, unsigned) SELECT $1, $3, '', '', $5::text FROM altered`
+	selectPlan = `SELECT EXISTS (SELECT FROM limit_sets WHERE workspace = $1 AND subject = 'plan' AND name = $2)`
+)
+
+// UpdateKey implements store.Store. While change runs, the workspace is locked against all other changes.
+func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
+	change func(*store.Workspace, *store.Key) error,
+) (store.Key, error) {
+	var k store.Key
+	begun, raised := false, false
+	err := s.writeUnless(ctx, workspace, &begun, inTx(func(ctx context.Context, t pgx.Tx) error {
+		w, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, workspace))
+		if err != nil {
+			return err
+		}
+		if k, err = scanUsed(workspace, t.QueryRow(ctx, lockKey, workspace, [16]byte(id))); err != nil {
+			return err
+		}
+		begun = true
+		before := k
+		var plan string
+		if k, plan, err = rows.ChangedKey(w, k, change); err != nil {
+			return err
+		}
+		if err := hasPlan(ctx, t, workspace, plan); err != nil {
+			return err
+		}
+		raised, err = storeUpdate(ctx, t, w.Version+1, before, k)
+		return err
+	}))
+	if err != nil {
+		return store.Key{}, wrap(ctx, "update key", err)
+	}
+	if raised {
+		s.notifier.notify(workspace)
+	}
+	return k, nil
+}
+
+// hasPlan returns store.ErrNoPlan if a plan is missing. An empty name means no plan.
+func hasPlan(ctx context.Context, t pgx.Tx, workspace, plan string) error {
+	if plan == "" {
+		return nil
+	}
+	var has bool
+	err := t.QueryRow(ctx, selectPlan, workspace, plan).Scan(&has)
+	if err == nil && !has {
+		err = store.ErrNoPlan
+	}
+	return err
+}
+
+// storeUpdate stores a changed key and publishes what has changed, as the next version.
+func storeUpdate(ctx context.Context, t pgx.Tx, next uint64, before, k store.Key) (raised bool, err error) {
+	args := append(dialect.EntryArgs(store.KeyUpdated(ctx, before, k)), k.Name, string(k.Metadata), rows.Micros(k.UpdatedAt),
+		rows.Micros(k.ExpiresAt), k.Scopes)
+	args = append(append(args, rows.IssuedArgs(k)...), rows.SuspensionArgs(k)...)
+	p := rows.Republished(before, k)
+	if !p.Raises() {
+		_, err = t.Exec(ctx, updateKey, args...)
+		return false, err
+	}
+	kids := []jwks.KID{k.KID}
+	republish := statement{suspendJWK, []any{k.Workspace, k.KID[:], next}}
+	if !p.Leaves {
+		republish.args = append(republish.args, rows.AttributesArg(p.Attributes), rows.UnsignedArg(p.Unsigned))
+	}
+	switch {
+	case p.Returns:
+		republish.text = resumeJWK
+	case p.Alters:
+		republish.text, kids = alterJWK, nil
+	}
+	return true, raising(ctx, t, k.Workspace, kids, func(r pgx.BatchResults) error {
+		tag, err := r.Exec()
+		if err == nil && tag.RowsAffected() != 1 {
+			err = fmt.Errorf("%w: the JWK of key %s is missing", store.ErrDamaged, k.ID)
+		}
+		return err
+	}, republish, statement{updateKey, args})
+}

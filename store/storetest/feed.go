@@ -1,0 +1,95 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// feed is what a workspace publishes to gateways.
+type feed struct {
+	version    uint64
+	keys       map[jwks.KID]jwks.Key
+	attributes map[jwks.KID]jwks.Attributes // those that are not zero
+	shared     map[string]jwks.LimitSet     // by subject and name
+}
+
+func newFeed() *feed {
+	return &feed{keys: map[jwks.KID]jwks.Key{}, attributes: map[jwks.KID]jwks.Attributes{}, shared: map[string]jwks.LimitSet{}}
+}
+
+func (f *feed) set(kid jwks.KID, a jwks.Attributes) {
+	if delete(f.attributes, kid); !a.IsZero() {
+		f.attributes[kid] = a
+	}
+}
+
+// readFeed reads what is published, and checks its order.
+func readFeed(ctx context.Context, s store.PublishedStore, workspace string) (*feed, error) {
+	f := newFeed()
+	var last *jwks.KID
+	version, shared, err := s.Published(ctx, workspace, func(k jwks.Key, a jwks.Attributes) error {
+		kid := k.KID()
+		if last != nil && slices.Compare(last[:], kid[:]) >= 0 {
+			return fmt.Errorf("%s comes after %s", kid, last)
+		}
+		last, f.keys[kid] = &kid, k
+		f.set(kid, a)
+		return nil
+	})
+	f.version = version
+	for _, set := range shared {
+		f.shared[set.On+" "+set.Name] = set
+	}
+	if err == nil && len(f.shared) != len(shared) {
+		err = fmt.Errorf("some of %d sets of limits come twice", len(shared))
+	}
+	return f, err
+}
+
+func (e env) feed(workspace string) *feed {
+	e.Helper()
+	f, err := readFeed(e.ctx, e.Store, workspace)
+	e.ok(err)
+	return f
+}
+
+// apply applies the next change. It fails if the change adds a key that is published, removes a key or set of
+// limits that is not, or sets the attributes of a key that is not published.
+func (f *feed) apply(c jwks.Change) error {
+	if f.version++; c.Version != f.version {
+		return fmt.Errorf("change %d has version %d", f.version, c.Version)
+	}
+	for _, kid := range c.Remove {
+		if _, ok := f.keys[kid]; !ok {
+			return fmt.Errorf("change %d removes %s, which is not in the set", c.Version, kid)
+		}
+		delete(f.keys, kid)
+		delete(f.attributes, kid)
+	}
+	for _, key := range c.Add {
+		if _, ok := f.keys[key.KID()]; ok {
+			return fmt.Errorf("change %d adds %s again", c.Version, key.KID())
+		}
+		f.keys[key.KID()] = key
+	}
+	for _, set := range c.Unsigned.Set {
+		if _, ok := f.keys[set.KID]; !ok {
+			return fmt.Errorf("change %d sets attributes of %s, which is not in the set", c.Version, set.KID)
+		}
+		f.set(set.KID, set.Attributes)
+	}
+	for _, limits := range c.Unsigned.Limits {
+		name := limits.On + " " + limits.Name
+		if _, ok := f.shared[name]; !ok && len(limits.Limits) == 0 {
+			return fmt.Errorf("change %d deletes the limits of %s, which there are not", c.Version, name)
+		}
+		if delete(f.shared, name); len(limits.Limits) > 0 {
+			f.shared[name] = limits
+		}
+	}
+	return nil
+}
