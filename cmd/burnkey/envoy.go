@@ -16,6 +16,7 @@ func envoyCommand() *cobra.Command {
 func envoyConfigCommand() *cobra.Command {
 	var c envoy.Config
 	var mode, format string
+	var limits limitFlags
 	render := map[string]func(io.Writer, envoy.Config) error{
 		"bootstrap": envoy.Bootstrap, "filter": envoy.Filter, "espv2": envoy.ESPv2,
 	}
@@ -32,10 +33,13 @@ func envoyConfigCommand() *cobra.Command {
 				return errors.New("--mode: must be pull or gateway")
 			case mode == "gateway" && len(c.Gateways) == 0:
 				return errors.New("--gateway: must be given as HOST:PORT with --mode gateway")
-			case mode == "pull" && len(c.Gateways) > 0:
-				return errors.New("--gateway: is for --mode gateway")
+			case mode == "pull" && len(c.Gateways) > 0 && limits.by != "service":
+				return errors.New("--gateway: is for --mode gateway or --limits service")
 			}
-			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
+			if err := limits.set(&c, mode); err != nil {
+				return err
+			}
+			if err := notEmpty(cmd.Flags(), "workspace", "audience", "signed-limit"); err != nil {
 				return err
 			}
 			f, ok := render[format]
@@ -60,7 +64,9 @@ func envoyConfigCommand() *cobra.Command {
 		"proxies in front of the gateway that append to X-Forwarded-For (default none: the client's address is that of the connection)")
 	flags.StringVar(&mode, "mode", "pull",
 		"pull: Envoy fetches the JWKS and verifies tokens itself; gateway: it asks burnkey gateway")
-	flags.StringSliceVar(&c.Gateways, "gateway", nil, "`HOST:PORT` of burnkey gateway, for --mode gateway; may be repeated")
+	flags.StringSliceVar(&c.Gateways, "gateway", nil,
+		"`HOST:PORT` of burnkey gateway, for --mode gateway or --limits service; may be repeated")
+	limits.flags(cmd, &c)
 	intervalFlag(flags, &c.Cache, "cache", envoy.DefaultCache, "how often Envoy fetches the keys, in whole seconds")
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
 	audienceFlags(flags, &c.Audiences, &c.AnyAudience)
@@ -71,4 +77,41 @@ func envoyConfigCommand() *cobra.Command {
 	choices(cmd, "format", "bootstrap", "filter", "espv2")
 	choices(cmd, "mode", "pull", "gateway")
 	return cmd
+}
+
+// limitFlags are the flags for limits in mode pull.
+type limitFlags struct{ by, down string }
+
+func (l *limitFlags) flags(cmd *cobra.Command, c *envoy.Config) {
+	flags := cmd.Flags()
+	flags.StringVar(&l.by, "limits", "off", "limits in mode pull. off; signed: those that tokens carry, held by Envoy itself; "+
+		"service: held by --gateway")
+	flags.StringSliceVar(&c.SignedLimits, "signed-limit", nil,
+		"limit that tokens may carry, as `REQUESTS/UNIT` (second, minute, hour or day), for --limits signed; may be repeated")
+	flags.StringVar(&l.down, "limits-down", "pass", "requests while no --gateway answers, for --limits service: pass or refuse")
+	choices(cmd, "limits", "off", "signed", "service")
+	choices(cmd, "limits-down", "pass", "refuse")
+}
+
+// set transfers the flags to the Config.
+func (l *limitFlags) set(c *envoy.Config, mode string) error {
+	switch {
+	case l.by != "off" && l.by != "signed" && l.by != "service":
+		return errors.New("--limits: must be off, signed or service")
+	case l.down != "pass" && l.down != "refuse":
+		return errors.New("--limits-down: must be pass or refuse")
+	case l.by != "off" && mode == "gateway":
+		return errors.New("--limits: has no effect with --mode gateway: burnkey gateway holds all limits")
+	case l.by == "signed" && len(c.SignedLimits) == 0:
+		return errors.New("--signed-limit: must be given as REQUESTS/UNIT with --limits signed")
+	case l.by != "signed" && len(c.SignedLimits) > 0:
+		return errors.New("--signed-limit: is for --limits signed")
+	case l.by == "service" && len(c.Gateways) == 0:
+		return errors.New("--gateway: must be given as HOST:PORT with --limits service")
+	}
+	c.RefuseWithoutLimits = l.down == "refuse"
+	if l.by == "service" {
+		c.Gateways, c.LimitServices = nil, c.Gateways
+	}
+	return nil
 }

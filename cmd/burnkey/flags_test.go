@@ -187,6 +187,34 @@ func TestSuggestFlag(t *testing.T) {
 	}
 }
 
+// Flags for limits that would have no effect are refused.
+func TestLimitFlags(t *testing.T) {
+	const pull, gateway = "-w acme --any-audience --format filter", "--mode gateway --gateway 127.0.0.1:9002 --format filter"
+	for args, want := range map[string]string{
+		pull + " --limits signed --signed-limit 1/day":                           "",
+		pull + " --limits service --gateway 127.0.0.1:9002":                      "",
+		pull + " --limits service --gateway 127.0.0.1:9002 --limits-down refuse": "",
+		pull + " --limits none":                                                  "--limits: must be off, signed or service",
+		pull + " --limits service":                                               "--gateway: must be given as HOST:PORT with --limits service",
+		pull + " --gateway 127.0.0.1:9002":                                       "--gateway: is for --mode gateway or --limits service",
+		pull + " --limits signed":                                                "--signed-limit: must be given as REQUESTS/UNIT",
+		pull + " --signed-limit 1/day":                                           "--signed-limit: is for --limits signed",
+		pull + " --limits service --gateway 127.0.0.1:9002 --limits-down x":      "--limits-down: must be pass or refuse",
+		pull + " --limits-down refuse":                                           "--limits-down: is for --limits service",
+		gateway + " --limits signed --signed-limit 1/day":                        "--limits: has no effect with --mode gateway",
+		gateway + " --limits-down refuse":                                        "--limits-down: has no effect with --mode gateway",
+
+		pull + " --format espv2 --limits signed --signed-limit 1/day": "--format: espv2 cannot be combined with --limits",
+	} {
+		cmd := rootCommand()
+		cmd.SetArgs(append([]string{"envoy", "config"}, strings.Fields(args)...))
+		cmd.SetOut(io.Discard)
+		if err := cmd.ExecuteContext(t.Context()); (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+}
+
 // TestSuggestCommand checks that the printed suggestion contains no control characters.
 func TestSuggestCommand(t *testing.T) {
 	cmd := rootCommand()

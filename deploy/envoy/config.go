@@ -70,6 +70,15 @@ type Config struct {
 	// RequireExpiration refuses keys that never expire.
 	RequireExpiration bool
 
+	// SignedLimits are the limits that tokens may carry in the claim rate_limit, such as 100/minute. Envoy holds them
+	// itself. They cannot be combined with Gateways or LimitServices.
+	SignedLimits []string
+	// LimitServices are the addresses of `burnkey gateway` services that Envoy asks about limits alone, after it has
+	// verified the token itself.
+	LimitServices []string
+	// RefuseWithoutLimits refuses requests while none of LimitServices answers. By default, they are not limited then.
+	RefuseWithoutLimits bool
+
 	// CAFile contains the CA certificates for an https Server.
 	CAFile string
 	// ServiceName is the host in the ESPv2 document.
@@ -116,7 +125,7 @@ func (c Config) Validate() error {
 	if err == nil && c.PublicURL != "" {
 		_, err = baseURL("public-url", c.PublicURL)
 	}
-	err = cmp.Or(err, c.checkWorkspaces(), checkCache(c.Cache))
+	err = cmp.Or(err, c.checkWorkspaces(), checkCache(c.Cache), c.checkLimits())
 	switch {
 	case err != nil:
 		return err
@@ -147,6 +156,8 @@ func (c Config) validateGateways() error {
 		{"require-expiration", c.RequireExpiration, elsewhere},
 		{"cache", c.Cache != 0 && c.Cache != DefaultCache, ": burnkey gateway gets changes as they are made"},
 		{"ca-file", c.CAFile != "", ": burnkey gateway uses the system's certificates or those of SSL_CERT_FILE"},
+		{"limits", len(c.SignedLimits)+len(c.LimitServices) > 0, ": burnkey gateway holds all limits"},
+		{"limits-down", c.RefuseWithoutLimits, ": without burnkey gateway, all requests are refused"},
 		{"service-name", c.ServiceName != "", ": it is for ESPv2's document"},
 	} {
 		if f.set {

@@ -81,9 +81,15 @@ type view struct {
 	Untrusted []string
 	Methods   []string // of an OpenAPI 2.0 path
 
-	Filters, Cluster string // the names of their templates
+	SignedRules []signedRule
+	SignedLimit string // CEL: the limit that the token carries
+	MaxCounted  int
+
+	Filters  string   // the name of its template
+	Clusters []string // the names of their templates
 
 	Gateway          *endpoints // nil: Envoy fetches the key sets
+	Services         endpoints  // that Envoy asks: Gateways or LimitServices
 	Server           address
 	TLS              bool
 	Listen, Upstream address
@@ -103,21 +109,36 @@ func newView(c Config) (view, error) {
 		Config: c, ByIssuer: len(c.Workspaces) > 1, IssuerPrefix: c.issuerPrefix(),
 		Interval: seconds(interval), CacheDuration: seconds(cache), CacheSeconds: int(cache / time.Second),
 		Shape: bearerShape, Refused: refused, Untrusted: untrusted,
-		Methods: []string{"get", "put", "post", "delete", "options", "head", "patch"},
+		Methods:     []string{"get", "put", "post", "delete", "options", "head", "patch"},
+		SignedLimit: signedLimit, MaxCounted: maxCounted,
 	}
 	if len(c.Gateways) > 0 {
 		all, err := parseGateways(c.Gateways)
-		v.Gateway, v.Filters, v.Cluster = &all, "gateway_filters.tmpl", "gateway_cluster.tmpl"
+		v.Gateway, v.Services, v.Filters, v.Clusters = &all, all, "gateway_filters.tmpl", []string{"gateway_cluster.tmpl"}
 		v.Shape = anyBearerShape
 		return v, err
 	}
-	v.Filters, v.Cluster = "http_filters.tmpl", "jwks_cluster.tmpl"
+	v.Filters, v.Clusters = "http_filters.tmpl", []string{"jwks_cluster.tmpl"}
+	if err := v.limits(c); err != nil {
+		return v, err
+	}
 	for _, w := range c.Workspaces {
 		v.Providers = append(v.Providers, provider{Name: w, Issuer: c.Issuer(w), JWKS: c.JWKS(w)})
 	}
 	var err error
 	v.Server, v.TLS, err = serverAddress(c.Server)
 	return v, err
+}
+
+// limits prepares what mode pull needs for limits.
+func (v *view) limits(c Config) (err error) {
+	if len(c.LimitServices) > 0 {
+		v.Clusters = append(v.Clusters, "gateway_cluster.tmpl")
+		v.Services, err = parseGateways(c.LimitServices)
+		return err
+	}
+	v.SignedRules, err = parseSignedLimits(c.SignedLimits)
+	return err
 }
 
 // cacheDuration returns Envoy's setting for an interval between fetches. Envoy fetches 5 s before the end of a
@@ -174,8 +195,11 @@ func Filter(w io.Writer, c Config) error {
 // ESPv2 writes an OpenAPI 2.0 document for ESPv2, which starts with a comment that lists the required flags. It
 // requires Upstream, and does not support Gateways.
 func ESPv2(w io.Writer, c Config) error {
-	if len(c.Gateways) > 0 {
+	switch {
+	case len(c.Gateways) > 0:
 		return fieldError("format", "espv2 cannot be combined with --mode gateway: ESPv2 has no ext_authz")
+	case len(c.SignedLimits)+len(c.LimitServices) > 0:
+		return fieldError("format", "espv2 cannot be combined with --limits: ESPv2 has no filter for them")
 	}
 	v, err := newView(c)
 	if err == nil {

@@ -71,10 +71,16 @@ func variants() map[string]envoy.Config {
 	two.Gateways = []string{"127.0.0.1:9002", "127.0.0.1:9003"}
 	hop, hops := valid(), validGateway()
 	hop.TrustedHops, hops.TrustedHops = 1, 2
+	signed, service := valid(), valid()
+	signed.SignedLimits = []string{"100/minute", "1/second", "4294967295/day", "60/minute", "1000/hour"}
+	service.LimitServices = []string{"127.0.0.1:9002", "gateway.internal:9002"}
+	strictService := several
+	strictService.LimitServices, strictService.RefuseWithoutLimits = []string{"127.0.0.1:9002"}, true
 	mixed := validGateway()
 	mixed.Gateways = []string{"gateway.internal:9002", "127.0.0.1:9002", "[::1]:9002"}
 	return map[string]envoy.Config{
 		"gateway": validGateway(), "gateway by name": gatewayNamed, "gateway by IPv6": gatewayV6,
+		"signed limits": signed, "limits by services": service, "limits by a service, or none": strictService,
 		"after a proxy": hop, "after two proxies": hops, "two gateways": two, "gateways by name and IP": mixed,
 		"one workspace": valid(), "three workspaces": several, "names": named, "IPv6": v6,
 		"strict": strict, "1000 workspaces": many, "odd names": odd,
@@ -140,7 +146,7 @@ func TestFilterIsPartOfBootstrap(t *testing.T) {
 				t.Error("the filters differ")
 			}
 			clusters := dig(t, bootstrap, "static_resources", "clusters").([]any)
-			if !reflect.DeepEqual(filter["clusters"], clusters[:1]) {
+			if !reflect.DeepEqual(filter["clusters"], clusters[:len(clusters)-1]) {
 				t.Error("the cluster differs")
 			}
 			for _, setting := range commented(t, text) {

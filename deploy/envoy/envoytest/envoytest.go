@@ -4,6 +4,7 @@ package envoytest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -62,14 +63,30 @@ func FreeAddr(t testing.TB) string {
 // Validate has Envoy check a bootstrap and returns the log. If Envoy rejects the bootstrap, the test fails.
 func Validate(t testing.TB, bootstrap string) string {
 	t.Helper()
+	log, err := validate(t, bootstrap)
+	if err != nil {
+		t.Fatalf("envoy refuses the configuration: %v\n%s", err, log)
+	}
+	return log
+}
+
+// Refused has Envoy check a bootstrap and returns the log. If Envoy accepts the bootstrap, the test fails.
+func Refused(t testing.TB, bootstrap string) string {
+	t.Helper()
+	log, err := validate(t, bootstrap)
+	if exit := new(exec.ExitError); !errors.As(err, &exit) {
+		t.Fatalf("envoy does not refuse the configuration: %v\n%s", err, log)
+	}
+	return log
+}
+
+func validate(t testing.TB, bootstrap string) (log string, err error) {
+	t.Helper()
 	file := write(t, bootstrap)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, Binary(t), "--mode", "validate", "-c", file, "--log-level", "warn").CombinedOutput()
-	if err != nil {
-		t.Fatalf("envoy refuses the configuration: %v\n%s", err, out)
-	}
-	return string(out)
+	return string(out), err
 }
 
 // An Envoy is a running Envoy.
