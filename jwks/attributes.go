@@ -102,7 +102,7 @@ func (w *unsignedWire) read() (Unsigned, error) {
 		u.Set = append(u.Set, KeyAttributes{kid, attributes})
 	}
 	for i := range u.Limits {
-		if err := u.Limits[i].check(); err != nil {
+		if err := u.Limits[i].Check(); err != nil {
 			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
 		}
 	}

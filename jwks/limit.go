@@ -49,7 +49,8 @@ func (s *LimitSet) Is(other *LimitSet) bool { return s.On == other.On && s.Name 
 // Print is the set's part of the fingerprint of a feed.
 func (s *LimitSet) Print() Fingerprint { return sha256.Sum256(mustMarshal(s)) }
 
-func (s *LimitSet) check() error {
+// Check returns an error if the subject, the name or a rule is invalid.
+func (s *LimitSet) Check() error {
 	switch s.On {
 	case OnPlan, OnOwner, OnRoute:
 	case OnAddress, OnTotal:

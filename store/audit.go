@@ -62,6 +62,9 @@ const (
 	ActionGraceEnd        = "key.grace.end" // when it is over; ending it early is ActionKeyRevoke
 	ActionKeyExpire       = "key.expire"
 	ActionKeyNotice       = "key.notice"
+	ActionLimitsCreate    = "limits.create"
+	ActionLimitsUpdate    = "limits.update"
+	ActionLimitsDelete    = "limits.delete"
 	ActionSessionCreate   = "session.create" // of a link
 	ActionSessionStart    = "session.start"
 	ActionSessionEnd      = "session.end"
@@ -75,7 +78,7 @@ func Actions() []string {
 	return []string{
 		ActionKeyIssue, ActionKeyUpdate, ActionKeyRevoke, ActionKeyRotate, ActionRotationUndo, ActionGraceEnd, ActionKeyExpire, ActionKeyNotice,
 		ActionSessionCreate, ActionSessionStart, ActionSessionEnd, ActionLoginRefuse, ActionCallRefuse,
-		ActionWorkspaceCreate, ActionWorkspaceUpdate, ActionAuditCut,
+		ActionWorkspaceCreate, ActionWorkspaceUpdate, ActionLimitsCreate, ActionLimitsUpdate, ActionLimitsDelete, ActionAuditCut,
 	}
 }
 

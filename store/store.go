@@ -129,6 +129,7 @@ type Store interface {
 	RotationStore
 	SessionStore
 	UsageStore
+	LimitStore
 	AuditStore
 
 	// Ping reports whether the database answers.

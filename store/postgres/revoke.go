@@ -20,24 +20,28 @@ const (
 	raise = `UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # $2::bit(256) WHERE id = $1`
 	// removeKey revokes a key; $12 is the time. It is a statement of its own, after the statement raise in the
 	// same transaction, so that it sees what was committed while raise waited for the lock. If the key's
-	// successor is no longer $13, if $14 does not say whether it is suspended, or if the JWK is missing, the
-	// statement computes NULL as the kid of the change. The column does not allow NULL, so nothing is stored.
+	// successor is no longer $13, or if the JWK is missing, the statement computes NULL as the kid of the
+	// change. The column does not allow NULL, so nothing is stored. $14 is true if the key was suspended when it
+	// was read, so that raise left the fingerprint as it was; if that has changed, the statement corrects it.
+	// Otherwise an owner who suspends and resumes a key without end could delay its revocation.
 	removeKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), removed AS (
 			UPDATE keys SET revoked_at = $12, revoked_version = (SELECT version FROM raised)
 			WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to IS NOT DISTINCT FROM $13
-				AND (suspended_at IS NOT NULL) = $14
 			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
 		), dropped AS (
 			DELETE FROM suspended_jwks AS jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING ''::bytea AS nothing
+		), corrected AS (
+			UPDATE workspaces SET fingerprint = fingerprint # ('x' || encode(removed.kid, 'hex'))::bit(256)
+			FROM removed WHERE workspaces.id = $1 AND (suspended_at IS NOT NULL) <> $14
 		), audited AS (
 			` + recordEntry + ` FROM raised
 		), logged AS (
 			INSERT INTO changes (workspace, version, added, removed)
-			SELECT $1, version, '', CASE WHEN $14 THEN (SELECT nothing FROM dropped) ELSE (SELECT kid FROM withdrawn) END FROM raised
+			SELECT $1, version, '', coalesce((SELECT kid FROM withdrawn), (SELECT nothing FROM dropped)) FROM raised
 		)
 		SELECT ` + rows.KeyColumns + ` FROM removed`
 	// revokeExpired is for a key that is no longer published.

@@ -34,7 +34,6 @@ const (
 			UPDATE jwks SET attributes = $4 WHERE workspace = $1 AND kid = $2 RETURNING kid
 		)
 		INSERT INTO changes (workspace, version, added, removed, unsigned) SELECT $1, $3, '', '', $5::text FROM altered`
-	selectPlan = `SELECT EXISTS (SELECT FROM limit_sets WHERE workspace = $1 AND subject = 'plan' AND name = $2)`
 )
 
 // UpdateKey implements store.Store. While change runs, the workspace is locked against all other changes.
@@ -57,7 +56,7 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		if k, plan, err = rows.ChangedKey(w, k, change); err != nil {
 			return err
 		}
-		if err := hasPlan(ctx, t, workspace, plan); err != nil {
+		if err := asLocked(ctx, t, workspace, nil).HasPlan(workspace, plan); err != nil {
 			return err
 		}
 		raised, err = storeUpdate(ctx, t, w.Version+1, before, k)
@@ -70,19 +69,6 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		s.notifier.notify(workspace)
 	}
 	return k, nil
-}
-
-// hasPlan returns store.ErrNoPlan if a plan is missing. An empty name means no plan.
-func hasPlan(ctx context.Context, t pgx.Tx, workspace, plan string) error {
-	if plan == "" {
-		return nil
-	}
-	var has bool
-	err := t.QueryRow(ctx, selectPlan, workspace, plan).Scan(&has)
-	if err == nil && !has {
-		err = store.ErrNoPlan
-	}
-	return err
 }
 
 // storeUpdate stores a changed key and publishes what has changed, as the next version.

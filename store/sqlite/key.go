@@ -72,7 +72,7 @@ func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
 			return 0, err
 		}
 	}
-	return limit, hasPlan(t, k.Workspace, k.Plan)
+	return limit, t.locked(k.Workspace).HasPlan(k.Workspace, k.Plan)
 }
 
 // insertRecord inserts a record and its JWK.

@@ -34,7 +34,7 @@ const (
 var (
 	writeQueries = []string{
 		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
-		selectPlan, selectKID, countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,
+		rows.SelectPlan, rows.SelectUse, selectKID, countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,
 		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
 		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}

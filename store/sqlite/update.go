@@ -20,7 +20,6 @@ const (
 	suspendJWK      = `INSERT INTO suspended_jwks (workspace, kid, n) VALUES (?, ?, ?)`
 	selectSuspended = `SELECT kid, n FROM suspended_jwks WHERE workspace = ? AND kid = ?`
 	dropJWK         = `DELETE FROM suspended_jwks WHERE workspace = ? AND kid = ?`
-	selectPlan      = `SELECT 1 FROM limit_sets WHERE workspace = ? AND subject = 'plan' AND name = ?`
 )
 
 // UpdateKey implements store.Store.
@@ -41,7 +40,7 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		if k, plan, err = rows.ChangedKey(w, k, change); err != nil {
 			return err
 		}
-		if err := hasPlan(t, workspace, plan); err != nil {
+		if err := t.locked(workspace).HasPlan(workspace, plan); err != nil {
 			return err
 		}
 		if err := storeUpdate(t, k); err != nil {
@@ -53,19 +52,6 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		return record(t, store.KeyUpdated(t.ctx, before, k))
 	})
 	return orZero(k, wrap(ctx, "update key", err))
-}
-
-// hasPlan returns store.ErrNoPlan if a plan is missing. An empty name means no plan.
-func hasPlan(t *tx, workspace, plan string) error {
-	if plan == "" {
-		return nil
-	}
-	var one int
-	err := rows.NotFound(t.row(selectPlan, workspace, plan).Scan(&one))
-	if errors.Is(err, store.ErrNotFound) {
-		return store.ErrNoPlan
-	}
-	return err
 }
 
 func storeUpdate(t *tx, k store.Key) error {

@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+	"github.com/burnkey/burnkey/store/internal/rows"
+)
+
+// logUnsigned records a change that leaves the set as it is, after the statement raise.
+const logUnsigned = `INSERT INTO changes (workspace, version, added, removed, unsigned)
+	SELECT id, version, '', '', $2::text FROM workspaces WHERE id = $1`
+
+// CreateLimits implements store.Store.
+func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.LimitSet, error) {
+	l, err := rows.NewLimits(l)
+	if err == nil {
+		err = s.changeLimits(ctx, l.Workspace, func(ctx context.Context, c rows.Locked) error { return c.CreateLimits(ctx, l) })
+	}
+	if err != nil {
+		return store.LimitSet{}, wrap(ctx, "create limits", err)
+	}
+	return l, nil
+}
+
+// UpdateLimits implements store.Store. While change runs, the workspace is locked against all other changes.
+func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
+	change func(*store.LimitSet) error,
+) (l store.LimitSet, err error) {
+	err = s.changeLimits(ctx, workspace, func(ctx context.Context, c rows.Locked) (err error) {
+		l, err = c.UpdateLimits(ctx, workspace, on, name, change)
+		return err
+	})
+	if err != nil {
+		return store.LimitSet{}, wrap(ctx, "update limits", err)
+	}
+	return l, nil
+}
+
+// DeleteLimits implements store.Store.
+func (s *Store) DeleteLimits(ctx context.Context, workspace, on, name string, at time.Time) error {
+	err := s.changeLimits(ctx, workspace, func(ctx context.Context, c rows.Locked) error {
+		return c.DeleteLimits(ctx, workspace, on, name, at)
+	})
+	return wrap(ctx, "delete limits", err)
+}
+
+func (s *Store) changeLimits(ctx context.Context, workspace string, do func(context.Context, rows.Locked) error) error {
+	begun, raised := false, false
+	err := s.writeUnless(ctx, workspace, &begun, inTx(func(ctx context.Context, t pgx.Tx) error {
+		if _, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, workspace)); err != nil {
+			return err
+		}
+		begun = true
+		return do(ctx, asLocked(ctx, t, workspace, &raised))
+	}))
+	if err == nil && raised {
+		s.notifier.notify(workspace)
+	}
+	return err
+}
+
+// asLocked returns a transaction as a rows.Locked.
+func asLocked(ctx context.Context, t pgx.Tx, workspace string, raised *bool) rows.Locked {
+	exec := func(query string, args ...any) error { _, err := t.Exec(ctx, query, args...); return err }
+	return rows.Locked{
+		Row: func(into []any, query string, args ...any) error {
+			return t.QueryRow(ctx, query, args...).Scan(into...)
+		},
+		Exec: exec,
+		Publish: func(u jwks.Unsigned) error {
+			*raised = true
+			return raising(ctx, t, workspace, nil, func(r pgx.BatchResults) error { _, err := r.Exec(); return err },
+				statement{logUnsigned, []any{workspace, rows.UnsignedArg(u)}})
+		},
+		Record: func(e store.Entry) error { return exec(recordEntry, dialect.EntryArgs(e)...) },
+	}
+}
+
+// Limits implements store.Store.
+func (s *Store) Limits(ctx context.Context, workspace, on, name string) (l store.LimitSet, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		l, err = rows.Limits(query(ctx, c), workspace, on, name)
+		return err
+	})
+	return l, wrap(ctx, "read limits", err)
+}
+
+// LimitSets implements store.Store.
+func (s *Store) LimitSets(ctx context.Context, workspace, on, after string, limit int) (list []store.LimitSet, next string, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		list, next, err = rows.LimitSets(query(ctx, c), workspace, on, after, limit)
+		return err
+	})
+	return list, next, wrap(ctx, "list limits", err)
+}
