@@ -108,6 +108,11 @@ var arrows = map[string]arrow{
 	"gateway/limits":      {imports: []string{"jwks", "internal/atomicfile", "internal/loop"}, forbidden: append(http, protobuf...)},
 	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish"}},
 
+	"gateway/limits/redis": {
+		imports:   []string{"jwks", "gateway/limits", "internal/loop"},
+		tests:     []string{"gateway/limits/redis/redistest"},
+		forbidden: append(http, protobuf...),
+	},
 	"gateway/limits/redis/redistest": {imports: []string{"internal/testkit"}},
 
 	"internal/networks":         {forbidden: http},

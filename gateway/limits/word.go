@@ -102,10 +102,7 @@ func (r rate) next(have word, n, now uint64) (word, State) {
 
 // nextQuota is next for a quota.
 func (l *Local) nextQuota(have word, limit *jwks.Limit, n uint64, at *instant) (word, State) {
-	most := uint64(limit.Requests)
-	if l.o.Share != 1 {
-		most = uint64(max(1, float64(most)*l.o.Share))
-	}
+	most := l.most(limit)
 	kind := kindOf(limit.Calendar)
 	p := at.calendar.periods[kind]
 	used := uint64(0)
@@ -128,4 +125,12 @@ func (l *Local) nextQuota(have word, limit *jwks.Limit, n uint64, at *instant) (
 	}
 	s.Remaining = uint32(left)
 	return quotaWord(kind, p.first, used), s
+}
+
+// most returns how many requests of a quota this Local allows.
+func (l *Local) most(limit *jwks.Limit) uint64 {
+	if l.o.Share == 1 {
+		return uint64(limit.Requests)
+	}
+	return uint64(max(1, float64(limit.Requests)*l.o.Share))
 }

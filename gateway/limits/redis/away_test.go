@@ -1,0 +1,217 @@
+package redis
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/burnkey/burnkey/gateway/limits"
+	"github.com/burnkey/burnkey/gateway/limits/redis/redistest"
+	"github.com/burnkey/burnkey/internal/testkit"
+	"github.com/burnkey/burnkey/jwks"
+)
+
+// hammer takes requests from all counters, by several callers each, until it is stopped, and returns what passed.
+func hammer(t *testing.T, rule limits.Rule, counters ...*Counter) (stop func() (passed int64, took time.Duration)) {
+	var count atomic.Int64
+	var end atomic.Bool
+	var running sync.WaitGroup
+	began := time.Now()
+	for _, c := range counters {
+		for range 4 {
+			running.Go(func() {
+				var states [1]limits.State
+				pause := time.NewTicker(200 * time.Microsecond)
+				defer pause.Stop()
+				for !end.Load() {
+					passes, err := c.Take(t.Context(), time.Now(), 1, []limits.Rule{rule}, states[:])
+					if err != nil && !errors.Is(err, limits.ErrUnavailable) {
+						t.Error(err)
+						return
+					}
+					if passes && err == nil {
+						count.Add(1)
+					}
+					<-pause.C
+				}
+			})
+		}
+	}
+	return func() (int64, time.Duration) {
+		end.Store(true)
+		running.Wait()
+		return count.Load(), time.Since(began)
+	}
+}
+
+// after waits until a time has passed, without sleeping in one piece.
+func after(t *testing.T, d time.Duration) {
+	t.Helper()
+	deadline := time.Now().Add(d)
+	testkit.Within(t, d+time.Minute, "time passes", func() bool { return time.Now().After(deadline) })
+}
+
+func within(t *testing.T, what string, got int64, least, most float64) {
+	t.Helper()
+	t.Logf("%s: %d requests passed, the rule is %.0f", what, got, most/1.05)
+	if float64(got) < least || float64(got) > most {
+		t.Errorf("%s: %d requests passed, want %.0f to %.0f", what, got, least, most)
+	}
+}
+
+func TestGatewaysShareARule(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a, b := newCounter(t, s, nil), newCounter(t, s, nil)
+	rate, quota := perSeconds(1000, 10), per(jwks.Month, 700)
+	stop := hammer(t, rate, a, b)
+	after(t, time.Second)
+	n, took := stop()
+	rule := 1000 + 100*took.Seconds()
+	within(t, "a rate", n, 0.95*rule, 1.05*rule)
+	stop = hammer(t, quota, a, b)
+	after(t, time.Second/2)
+	n, _ = stop()
+	within(t, "a quota", n, 700, 700)
+}
+
+// TestRestart kills Redis under load and starts it again without its data.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	for name, refuse := range map[string]bool{"local": false, "refuse": true} {
+		for kind, rule := range map[string]limits.Rule{"rate": perSeconds(1000, 10), "quota": per(jwks.Month, 1000)} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				s := redistest.Start(t)
+				set := func(o *Options) { o.Refuse, o.Local = refuse, newLocal(t, 0.5) }
+				a, b := newCounter(t, s, set), newCounter(t, s, set)
+				stop := hammer(t, rule, a, b)
+				after(t, 30*time.Millisecond)
+				s.Kill()
+				after(t, 300*time.Millisecond)
+				s.Run(t)
+				back := time.Now()
+				testkit.Eventually(t, "Redis is used again", func() bool { return a.Usable() && b.Usable() })
+				if took := time.Since(back); took > time.Second {
+					t.Errorf("Redis was used again after %v", took)
+				}
+				after(t, time.Second)
+				n, took := stop()
+				allowed := 1000 + 100*took.Seconds()
+				if rule.Limit.Calendar != "" {
+					allowed = 1000
+				}
+				within(t, name, n, 0.95*allowed, 1.05*allowed)
+			})
+		}
+	}
+}
+
+func TestLostScriptIsLoadedAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	var failures atomic.Int64
+	c := newCounter(t, s, func(o *Options) {
+		o.Observe = func(_ time.Duration, err error) {
+			if err != nil {
+				failures.Add(1)
+			}
+		}
+	})
+	rule := per(jwks.Month, 100)
+	if n := passed(t, c, 60, rule); n != 60 {
+		t.Fatalf("%d of 60 requests pass", n)
+	}
+	check(t, connect(t, s).ScriptFlush(t.Context()).Err())
+	if n := passed(t, c, 60, rule); n != 40 || failures.Load() != 0 {
+		t.Errorf("%d of 60 requests pass, with %d failures; want 40 and none", n, failures.Load())
+	}
+}
+
+// TestSilentRedis pauses Redis: connections stay open, and nothing is answered.
+func TestSilentRedis(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	const timeout = 40 * time.Millisecond
+	c := newCounter(t, s, func(o *Options) { o.Timeout, o.Refuse = timeout, true })
+	rule := per(jwks.Month, 1000)
+	if n := passed(t, c, 1, rule); n != 1 {
+		t.Fatal("no request passes")
+	}
+	s.Pause(t)
+	var states [1]limits.State
+	take := func() (time.Duration, error) {
+		began := time.Now()
+		_, err := c.Take(t.Context(), time.Now(), 1, []limits.Rule{rule}, states[:])
+		return time.Since(began), err
+	}
+	took, err := take()
+	if !errors.Is(err, limits.ErrUnavailable) || took < timeout/2 || took > timeout+time.Second {
+		t.Errorf("the first decision took %v: %v", took, err)
+	}
+	testkit.Eventually(t, "Redis is away", func() bool { return !c.Usable() })
+	if took, err = take(); !errors.Is(err, limits.ErrUnavailable) || took > timeout {
+		t.Errorf("a later decision took %v: %v", took, err)
+	}
+	s.Resume(t)
+	resumed := time.Now()
+	testkit.Eventually(t, "Redis is used again", c.Usable)
+	if took := time.Since(resumed); took > time.Second {
+		t.Errorf("Redis was used again after %v", took)
+	}
+}
+
+// TestReplicaIsNotUsed makes Redis a replica, as a failover does with the old primary.
+func TestReplicaIsNotUsed(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	client := connect(t, s)
+	c := newCounter(t, s, nil)
+	rule := per(jwks.Month, 10)
+	if n := passed(t, c, 4, rule); n != 4 {
+		t.Fatalf("%d of 4 requests pass", n)
+	}
+	check(t, client.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err())
+	if n := passed(t, c, 3, rule); n != 3 || c.Usable() {
+		t.Errorf("%d of 3 requests pass, and the replica is used: %t", n, c.Usable())
+	}
+	check(t, client.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err())
+	testkit.Eventually(t, "Redis is used again", c.Usable)
+	if n := passed(t, c, 10, rule); n != 3 {
+		t.Errorf("%d requests pass, want the 3 that were left", n)
+	}
+}
+
+// TestLocalContinues checks that an outage begins with what Redis last said, not with a new burst.
+func TestLocalContinues(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := newCounter(t, s, func(o *Options) { o.Local = newLocal(t, 0.5) })
+	rate, quota := perSeconds(10, 3600), per(jwks.Month, 10)
+	if n := passed(t, c, 8, rate, quota); n != 8 {
+		t.Fatalf("%d of 8 requests pass", n)
+	}
+	s.Kill()
+	testkit.Eventually(t, "Redis is away", func() bool {
+		var states [1]limits.State
+		_, err := c.Take(t.Context(), time.Now(), 0, []limits.Rule{rate}, states[:])
+		check(t, err)
+		return !c.Usable()
+	})
+	if n := passed(t, c, 10, rate); n != 1 { // half of the 2 that were left
+		t.Errorf("%d requests of a rate pass, want 1", n)
+	}
+	if n := passed(t, c, 10, quota); n != 1 {
+		t.Errorf("%d requests of a quota pass, want 1", n)
+	}
+	s.Run(t) // without its data
+	testkit.Eventually(t, "Redis is used again", c.Usable)
+	if n := passed(t, c, 10, rate); n > 1 {
+		t.Errorf("%d requests of a rate pass after the return, want at most 1", n)
+	}
+	if n := passed(t, c, 10, quota); n > 1 {
+		t.Errorf("%d requests of a quota pass after the return, want at most 1", n)
+	}
+}

@@ -1,0 +1,170 @@
+// Package redis counts requests against rules in Redis or Valkey, so that gateways share the counts.
+//
+// A decision is one run of a script, which counts the requests with all rules or with none, by Redis' clock. The
+// counter keeps the counts of each answer in a limits.Local. That continues them while Redis is away. The counter sends
+// its counts along with each decision, so that they survive a Redis that loses its data.
+package redis
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/burnkey/burnkey/gateway/limits"
+	"github.com/burnkey/burnkey/internal/loop"
+)
+
+// DefaultTimeout is the default of Options.Timeout.
+const DefaultTimeout = 50 * time.Millisecond
+
+const (
+	// senders is the number of connections. Each sends all decisions that wait, up to maxBatch, in one pipeline. So
+	// a slow Redis gets larger pipelines, not more connections.
+	senders  = 4
+	maxBatch = 64
+	// maxWaiting is the number of decisions that can wait for a connection. For further ones, Redis is away.
+	maxWaiting = 4096
+	// probeEvery is the wait between two attempts to use a Redis that failed.
+	probeEvery   = 100 * time.Millisecond
+	probeTimeout = time.Second
+)
+
+// Options are the options of a Counter.
+type Options struct {
+	URL string // see CheckURL
+	// Local counts while Redis is away. Its share should be that of this gateway.
+	Local *limits.Local
+	// Refuse makes Take fail while Redis is away, instead of counting with Local.
+	Refuse bool
+	// Timeout is the longest wait of a decision for Redis. 0: DefaultTimeout.
+	Timeout time.Duration
+	Log     *slog.Logger // nil: slog.Default
+	// Observe is called after each decision that Redis was asked for. Nil: not called.
+	Observe func(took time.Duration, err error)
+	Now     func() time.Time // nil: time.Now
+}
+
+// A Counter is a limits.Counter. Redis counts as away until Run has reached it.
+type Counter struct {
+	o      Options
+	server *goredis.Options
+	client *goredis.Client // set by Run
+	source string          // of the script
+	hash   string          // of source
+	queue  chan *decision
+	usable atomic.Bool
+	clock  clock
+}
+
+var _ limits.Counter = (*Counter)(nil)
+
+// New returns a Counter. It connects to nothing until Run is called. An error is that of CheckURL.
+func New(o Options) (*Counter, error) {
+	server, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	o.Timeout, o.Log = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.Log, slog.Default())
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = func(time.Duration, error) {}
+	}
+	logging.Disable() // it writes to standard error; the probe's errors are logged
+	// A decision that may have been counted must not be sent again.
+	server.MaxRetries, server.DialerRetries = -1, 1
+	server.PoolSize, server.MinIdleConns, server.PipelinePoolSize = senders+1, senders+1, -1
+	server.DialTimeout, server.ReadTimeout, server.WriteTimeout = probeTimeout, probeTimeout, probeTimeout
+	server.ContextTimeoutEnabled = true
+	server.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &Counter{
+		o: o, server: server, source: source, hash: goredis.NewScript(source).Hash(), queue: make(chan *decision, maxWaiting),
+		clock: clock{began: o.Now()},
+	}, nil
+}
+
+// Run sends decisions to Redis until ctx ends, and then closes the connections. It must be called only once.
+func (c *Counter) Run(ctx context.Context) {
+	c.client = goredis.NewClient(c.server)
+	var sending sync.WaitGroup
+	for range senders {
+		sending.Go(func() { c.send(ctx) })
+	}
+	effect := "limits are counted by this gateway alone"
+	if c.o.Refuse {
+		effect = "requests with limits are refused with 503"
+	}
+	loop.Loop{
+		Every: probeEvery, Jitter: 0.2, Log: c.o.Log, Level: slog.LevelWarn, Failure: "Redis is not available: " + effect,
+	}.Run(ctx, c.probe)
+	sending.Wait()
+	c.usable.Store(false)
+	_ = c.client.Close() // every answer was received
+}
+
+// Usable reports whether decisions are sent to Redis at present.
+func (c *Counter) Usable() bool { return c.usable.Load() }
+
+// probe makes Redis usable again after a failure. It also writes, which a replica or a full Redis refuses.
+func (c *Counter) probe(ctx context.Context) error {
+	if c.usable.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	_, err := c.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		p.ScriptLoad(ctx, c.source)
+		p.Set(ctx, "burnkey:probe", 1, probeTimeout)
+		return nil
+	})
+	if err == nil {
+		c.usable.Store(true)
+	}
+	return err
+}
+
+// Take implements limits.Counter.
+func (c *Counter) Take(ctx context.Context, now time.Time, n uint32, rules []limits.Rule, states []limits.State) (bool, error) {
+	if len(rules) == 0 {
+		return true, nil
+	}
+	if c.usable.Load() {
+		passes, err := c.ask(ctx, now, n, rules, states)
+		if err == nil || ctx.Err() != nil {
+			return passes, err
+		}
+	}
+	if c.o.Refuse {
+		return false, errAway
+	}
+	return c.o.Local.Take(ctx, now, n, rules, states)
+}
+
+// ask has Redis decide.
+func (c *Counter) ask(ctx context.Context, now time.Time, n uint32, rules []limits.Rule, states []limits.State) (bool, error) {
+	marks := make([]limits.Mark, len(rules))
+	c.o.Local.Marks(now, rules, marks)
+	d := c.newDecision(n, rules, marks, c.clock.redis(now))
+	began := c.o.Now()
+	err := c.wait(ctx, d)
+	received := c.o.Now()
+	var a answer
+	if err == nil {
+		a, err = readAnswer(d.reply, n, rules, states, marks)
+	}
+	c.o.Observe(received.Sub(began), err)
+	if err != nil {
+		return false, err
+	}
+	c.clock.saw(a.now, received)
+	c.o.Local.Raise(now, rules, marks)
+	return a.passes, nil
+}
