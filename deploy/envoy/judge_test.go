@@ -2,13 +2,13 @@ package envoy_test
 
 import (
 	"context"
-	"maps"
+	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
+	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -45,43 +45,32 @@ func (j *judge) ShouldRateLimit(_ context.Context, in *ratelimitv3.RateLimitRequ
 	defer j.mu.Unlock()
 	j.last = in
 	code := ratelimitv3.RateLimitResponse_OK
-	if limit, key := in.GetDescriptors()[0].GetLimit(), entries(in)["key_id"]; limit != nil {
-		if j.taken[key] == limit.GetRequestsPerUnit() {
+	for _, d := range in.GetDescriptors() {
+		key := fmt.Sprint(entries(d)) // as services do that count each combination of entries by itself
+		switch limit := d.GetLimit(); {
+		case limit == nil:
+		case j.taken[key] == limit.GetRequestsPerUnit():
 			code = ratelimitv3.RateLimitResponse_OVER_LIMIT
-		} else {
+		default:
 			j.taken[key]++
 		}
 	}
 	return &ratelimitv3.RateLimitResponse{OverallCode: code}, nil
 }
 
-// asked returns the entries of the last call's descriptor, as sorted lines.
-func (j *judge) asked() []string {
+// asked returns the entries of the last call's descriptors, each sorted.
+func (j *judge) asked() (all [][]string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var lines []string
-	for key, value := range entries(j.last) {
-		lines = append(lines, key+"="+value)
+	for _, d := range j.last.GetDescriptors() {
+		all = append(all, entries(d))
+	}
+	return all
+}
+
+func entries(d *ratelimit.RateLimitDescriptor) (lines []string) {
+	for _, e := range d.GetEntries() {
+		lines = append(lines, e.GetKey()+"="+e.GetValue())
 	}
 	return slices.Sorted(slices.Values(lines))
-}
-
-func entries(in *ratelimitv3.RateLimitRequest) map[string]string {
-	all := map[string]string{}
-	for _, d := range in.GetDescriptors() {
-		for _, e := range d.GetEntries() {
-			all[e.GetKey()] = e.GetValue()
-		}
-	}
-	return maps.Clone(all)
-}
-
-// valueOf returns an entry of the last call.
-func (j *judge) valueOf(key string) string {
-	for _, line := range j.asked() {
-		if value, ok := strings.CutPrefix(line, key+"="); ok {
-			return value
-		}
-	}
-	return ""
 }
