@@ -57,7 +57,9 @@ func (k *KeyAttributes) Print() Fingerprint {
 	if k.Attributes.IsZero() {
 		return Fingerprint{}
 	}
-	return sha256.Sum256(append(k.KID[:], mustMarshal(&k.Attributes)...))
+	a := k.Attributes
+	a.ExpiresAt = a.ExpiresAt.UTC() // the same time has the same print
+	return sha256.Sum256(append(k.KID[:], mustMarshal(&a)...))
 }
 
 // Unsigned is the part of a change that only the feed has: attributes of keys and limits that keys share.

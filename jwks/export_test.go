@@ -50,6 +50,6 @@ func (f *Follower) Keys() (version uint64, keys []Key, count int) {
 	if snap.version == 0 {
 		return 0, nil, 0
 	}
-	_ = snap.each(func(key *Key) error { keys = append(keys, *key); return nil })
+	_ = snap.each(func(key *Key, _ *Attributes) error { keys = append(keys, *key); return nil })
 	return snap.version, keys, snap.count
 }

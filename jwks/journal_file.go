@@ -101,7 +101,7 @@ func writeState(w io.Writer, who owner, set *snapshot, st stamp) (size int64, su
 	if _, err := out.Write(head); err != nil {
 		return 0, 0, err
 	}
-	err = set.each(func(key *Key) error {
+	err = set.each(func(key *Key, _ *Attributes) error {
 		sum = crc32.Update(sum, castagnoli, key.n[:])
 		_, err := out.Write(key.n[:])
 		return err

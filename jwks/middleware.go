@@ -3,6 +3,7 @@ package jwks
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,10 @@ type Middleware struct {
 	Realm string
 	// Scopes are the required scopes: a token must have all of them.
 	Scopes []string
+	// ClientAddr returns the client's address, for keys that can only be used from some networks. If nil, it is
+	// that of the connection. Behind a proxy, take it from a header that this proxy overwrites: the beginning of
+	// X-Forwarded-For is written by the client itself. The zero Addr means unknown and refuses such keys.
+	ClientAddr func(*http.Request) netip.Addr
 	// Unavailable, unless nil, returns an error while tokens cannot be verified, usually the error of
 	// Follower.Usable. The response is then 503: clients retry after a 503 but give up after a 401.
 	Unavailable func() error
@@ -63,7 +68,7 @@ func (m *Middleware) judge(r *http.Request) (*Claims, *Refusal) {
 	if m.Unavailable != nil && m.Unavailable() != nil {
 		return nil, NotNow
 	}
-	claims, err := m.Verifier.Verify(token)
+	claims, err := m.Verifier.VerifyFrom(token, m.clientAddr(r))
 	if err != nil {
 		return nil, InvalidToken(err)
 	}
@@ -74,6 +79,14 @@ func (m *Middleware) judge(r *http.Request) (*Claims, *Refusal) {
 		}
 	}
 	return claims, nil
+}
+
+func (m *Middleware) clientAddr(r *http.Request) netip.Addr {
+	if m.ClientAddr != nil {
+		return m.ClientAddr(r)
+	}
+	at, _ := netip.ParseAddrPort(r.RemoteAddr) // unknown on a Unix socket, for example
+	return at.Addr()
 }
 
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, no *Refusal) {

@@ -10,7 +10,7 @@ import (
 // so an insertion moves at most the entries of one page; occasionally it also doubles the directory, which
 // has one pointer for about 20 keys.
 type pages struct {
-	slots *slots.Slots
+	slots *slots.Slots[slots.Slot]
 	depth uint8 // the directory has a pointer for each value of a kid's first bits
 	dir   []*page
 }

@@ -14,7 +14,7 @@ type Refusal struct {
 	Reason string
 	Status int
 	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or is not at
-	// fault.
+	// fault, and if no code fits.
 	Code string
 	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the request.
 	Detail string
@@ -31,7 +31,7 @@ var (
 	NotNow    = &Refusal{"unavailable", http.StatusServiceUnavailable, "", "Tokens cannot be verified at present."}
 )
 
-var invalidTokens = []struct {
+var tokenErrors = []struct {
 	err     error
 	refusal *Refusal
 }{
@@ -41,6 +41,8 @@ var invalidTokens = []struct {
 	{ErrAudience, invalid("audience", "The token is for another audience.")},
 	{ErrSignature, invalid("signature", "The signature of the token does not fit.")},
 	{ErrClaims, invalid("claims", "The token is malformed.")},
+	// The token is valid, and no code of RFC 6750 says what is wrong.
+	{ErrAddress, &Refusal{"address", http.StatusForbidden, "", "The token may not be used from this address."}},
 }
 
 var malformed = invalid("malformed", "The token is malformed.")
@@ -51,7 +53,7 @@ func invalid(reason, detail string) *Refusal {
 
 // InvalidToken returns the refusal for an error of Verifier.Verify.
 func InvalidToken(err error) *Refusal {
-	for _, known := range invalidTokens {
+	for _, known := range tokenErrors {
 		if errors.Is(err, known.err) {
 			return known.refusal
 		}

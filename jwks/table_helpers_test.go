@@ -11,7 +11,7 @@ func setOf(tb testing.TB, table *Table) *testSet {
 		return nil
 	}
 	var keys []Key
-	_ = snap.each(func(key *Key) error { keys = append(keys, *key); return nil })
+	_ = snap.each(func(key *Key, _ *Attributes) error { keys = append(keys, *key); return nil })
 	if len(keys) != snap.count {
 		tb.Fatalf("%d keys in a snapshot of %d", len(keys), snap.count)
 	}

@@ -1,25 +1,33 @@
 package jwks
 
 import (
-	"bytes"
+	"fmt"
 	"slices"
 )
 
-// refresh receives a whole set, key by key. The Table shows the new set only when the set is complete. If
-// the Table already shows a set, refresh stores only the difference.
+// refresh receives a whole set: keys, attributes and the limits that keys share. The Table shows the new set
+// only when the set is complete. If the Table already shows a set, refresh stores only the difference.
 type refresh struct {
 	t     *Table
 	first bool
 	seen  []uint64 // a bit for each slot whose key is also in the new set
-	extra []Key    // keys that are not in the Table
+	kept  []uint64 // a bit for each slot whose key has attributes in the new set
+	texts []newText
+	extra extras // keys that are not in the Table
 	print Fingerprint
+
+	unsigned Fingerprint // of attributes and of shared limits
+	shared   map[subject]LimitSet
 }
+
+// newText says that the key in a slot gets other attributes.
+type newText struct{ slot, text uint32 }
 
 // refresh starts a refresh. Until install or abort, only the caller of refresh can change the Table.
 func (t *Table) refresh() *refresh {
-	r := &refresh{t: t, first: !t.state().has}
+	r := &refresh{t: t, first: !t.state().has, shared: map[subject]LimitSet{}}
 	if t.slots != nil {
-		r.seen = make([]uint64, (t.slots.High()+63)/64)
+		r.seen, r.kept = make([]uint64, (t.slots.High()+63)/64), make([]uint64, (t.slots.High()+63)/64)
 	}
 	return r
 }
@@ -37,28 +45,106 @@ func (r *refresh) Add(key Key) error {
 	}
 	number, _, found := r.t.pages.find(&key.kid)
 	if !found {
-		r.extra = append(r.extra, key)
+		r.extra.add(&key)
 		return nil
 	}
-	word, bit := &r.seen[number/64], uint64(1)<<(number%64)
-	if *word&bit != 0 {
+	if !mark(r.seen, number) {
 		return ErrPublished
 	}
-	*word |= bit
 	return nil
 }
 
-// differs reports whether the new set differs from the keys in the Table.
+// mark sets a bit and reports whether it was not set before.
+func mark(bits []uint64, number uint32) bool {
+	word, bit := &bits[number/64], uint64(1)<<(number%64)
+	was := *word&bit != 0
+	*word |= bit
+	return !was
+}
+
+func marked(bits []uint64, number uint32) bool { return bits[number/64]&(1<<(number%64)) != 0 }
+
+// Set sets the attributes of a key that was added. It returns ErrNotPublished for a key that was not, and
+// ErrAttributes for attributes that are invalid or come twice.
+func (r *refresh) Set(k KeyAttributes) error {
+	c, err := k.compact()
+	if err != nil {
+		return err
+	}
+	number, _, found := r.t.pages.find(&k.KID)
+	if !found {
+		extra := r.extra.find(&k.KID)
+		if extra == nil {
+			return fmt.Errorf("attributes: %w", ErrNotPublished)
+		}
+		err = r.once(extra.text == 0, func() { extra.text = r.t.store(c.text) })
+	} else if r.first {
+		err = r.once(r.t.slots.At(number).Text == 0, func() { r.t.setText(number, r.t.store(c.text)) })
+	} else {
+		err = r.change(number, c.text)
+	}
+	if err == nil {
+		r.unsigned.Toggle((*KID)(&c.print))
+	}
+	return err
+}
+
+func (r *refresh) once(isFirst bool, store func()) error {
+	if !isFirst {
+		return fmt.Errorf("%w: a key has them twice", ErrAttributes)
+	}
+	r.t.mu.Lock()
+	defer r.t.mu.Unlock()
+	store()
+	return nil
+}
+
+// change notes the attributes of a key that is in the Table.
+func (r *refresh) change(number uint32, text []byte) error {
+	if !marked(r.seen, number) {
+		return fmt.Errorf("attributes: %w", ErrNotPublished)
+	}
+	if len(text) == 0 {
+		return nil // like a key that is not set
+	}
+	return r.once(mark(r.kept, number), func() {
+		if string(text) != string(r.t.textOf(number)) {
+			r.texts = append(r.texts, newText{number, r.t.store(text)})
+		}
+	})
+}
+
+// Share adds a set of limits. A set without rules is ignored, and so is a second one with the same subject.
+func (r *refresh) Share(set LimitSet) {
+	if _, has := r.shared[set.subject()]; has || len(set.Limits) == 0 {
+		return
+	}
+	r.shared[set.subject()] = set
+	print := set.Print()
+	r.unsigned.Toggle((*KID)(&print))
+}
+
+// differs reports whether the new set differs from what is in the Table.
 func (r *refresh) differs() bool {
-	if len(r.extra) > 0 {
+	if len(r.extra.list) > 0 || len(r.texts) > 0 || r.sharesDiffer() {
 		return true
 	}
 	for number := range r.seenEnd() {
-		if r.gone(number) {
+		if r.gone(number) || r.bare(number) {
 			return true
 		}
 	}
 	return false
+}
+
+func (r *refresh) sharesDiffer() bool {
+	now := r.t.shared.all()
+	for i := range now {
+		if !slices.Equal(r.shared[now[i].subject()].Limits, now[i].Limits) {
+			return true
+		}
+	}
+	return len(now) != len(r.shared)
 }
 
 func (r *refresh) seenEnd() uint32 {
@@ -69,65 +155,27 @@ func (r *refresh) seenEnd() uint32 {
 }
 
 func (r *refresh) gone(number uint32) bool {
-	return r.seen[number/64]&(1<<(number%64)) == 0 && r.t.slots.At(number).Used()
+	return !marked(r.seen, number) && r.t.slots.At(number).Used()
 }
 
-// installPiece is the number of slots that install handles at a time while readers wait.
-const installPiece = 512
-
-// install makes the Table show the new set, removals first, with a version (0 if unknown). It passes the last
-// step to moment, so that the caller can update its own state in the same step; if moment is nil, install runs
-// the step itself. If a key was added twice, install returns ErrPublished and leaves the Table unchanged.
-func (r *refresh) install(version uint64, moment func(show func())) error {
-	byKID := func(a, b Key) int { return bytes.Compare(a.kid[:], b.kid[:]) }
-	slices.SortFunc(r.extra, byKID)
-	for i := 1; i < len(r.extra); i++ {
-		if r.extra[i].kid == r.extra[i-1].kid {
-			return ErrPublished
-		}
-	}
-	r.t.installing.Lock()
-	defer r.t.installing.Unlock()
-	if !r.first {
-		end := r.seenEnd()
-		for from := uint32(0); from < end; from += installPiece {
-			r.removeGone(from, min(end, from+installPiece))
-		}
-	}
-	for piece := range slices.Chunk(r.extra, installPiece) {
-		r.t.mu.Lock()
-		for i := range piece {
-			r.t.add(&piece[i])
-		}
-		r.t.mu.Unlock()
-	}
-	show := func() {
-		r.t.mu.Lock()
-		defer r.t.mu.Unlock()
-		r.t.show(version)
-	}
-	if moment == nil {
-		show()
-	} else {
-		moment(show)
-	}
-	return nil
-}
-
-func (r *refresh) removeGone(from, end uint32) {
-	r.t.mu.Lock()
-	defer r.t.mu.Unlock()
-	for number := from; number < end; number++ {
-		if r.gone(number) {
-			kid := KID(r.t.slots.At(number).KID)
-			r.t.remove(&kid)
-		}
-	}
+// bare reports whether the key in a slot has attributes that it has no longer in the new set.
+func (r *refresh) bare(number uint32) bool {
+	return !marked(r.kept, number) && r.t.slots.At(number).Text != 0
 }
 
 // abort discards the new set. The Table is unchanged.
 func (r *refresh) abort() {
 	if r.first {
 		r.t.clear()
+		return
 	}
+	r.t.mu.Lock()
+	defer r.t.mu.Unlock()
+	for _, n := range r.texts {
+		r.t.dropText(n.text)
+	}
+	for _, e := range r.extra.list {
+		r.t.dropText(e.text)
+	}
+	r.texts, r.extra = nil, extras{}
 }

@@ -173,6 +173,18 @@ func TestTableApplyErrors(t *testing.T) {
 	checkTable(t, table, 6, modelOf(in))
 }
 
+// reading is a snapshot that is read while the Table changes.
+type reading struct {
+	snap *snapshot
+	want *testSet
+	keys []Key
+}
+
+func (r *reading) add(key *Key, _ *Attributes) error {
+	r.keys = append(r.keys, *key)
+	return nil
+}
+
 // Compare a Table with a model during random changes, whole sets that are installed or aborted, and
 // concurrent snapshots.
 func TestTableAgainstSet(t *testing.T) {
@@ -182,11 +194,6 @@ func TestTableAgainstSet(t *testing.T) {
 			keys := testKeys(t, 75+seed, 600)
 			set := buildSet(t, 1, keys[:300]...)
 			table := tableOf(t, 1, keys[:300]...)
-			type reading struct {
-				snap *snapshot
-				want *testSet
-				keys []Key
-			}
 			var readings []*reading
 			for range 400 {
 				c := Change{Version: set.version + 1}
@@ -218,13 +225,13 @@ func TestTableAgainstSet(t *testing.T) {
 				}
 				for _, r := range readings { // a piece each
 					if r.snap.cursor < r.snap.end {
-						r.keys = append(r.keys, r.snap.read(nil)...)
+						_ = yieldAll(r.snap.read(nil), r.add)
 					}
 				}
 			}
 			checkTable(t, table, set.version, set.keys)
 			for _, r := range readings {
-				_ = r.snap.each(func(key *Key) error { r.keys = append(r.keys, *key); return nil })
+				_ = r.snap.each(r.add)
 				r.snap.close()
 				got := buildSet(t, r.snap.version, r.keys...)
 				if r.snap.version != r.want.version || !bytes.Equal(plainBytes(t, got), plainBytes(t, r.want)) {
@@ -335,7 +342,7 @@ func TestTableSnapshotOfOneVersion(t *testing.T) {
 		}
 		snap := table.snapshot()
 		var has int
-		_ = snap.each(func(key *Key) error {
+		_ = snap.each(func(key *Key, _ *Attributes) error {
 			if _, ok := sets[snap.version-1].Lookup(key.kid); ok {
 				has++
 			}

@@ -25,6 +25,7 @@ var (
 	ErrIssuer    = errors.New("the token is from another issuer")
 	ErrAudience  = errors.New("the token is for another audience")
 	ErrExpired   = errors.New("the token has expired")
+	ErrAddress   = errors.New("the token may not be used from this address")
 )
 
 // MaxTokenLen is the maximum length of an accepted token, in bytes.
@@ -53,7 +54,8 @@ func (t Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 // MarshalText redacts the token in JSON, YAML and XML. Only the response that issues a token contains it.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order of the payload.
+// Claims are the claims of a token (RFC 7519 section 4.1, RFC 9068 section 2.2), in the order of the payload. A
+// Verifier with a Table replaces Expiry and Scope by the attributes of the key if it has any.
 type Claims struct {
 	Issuer   string         `json:"iss"`
 	Subject  string         `json:"sub"`
@@ -63,6 +65,8 @@ type Claims struct {
 	Expiry   int64          `json:"exp,omitzero"`
 	Scope    string         `json:"scope,omitzero"`
 	Extra    jsontext.Value `json:",embed"` // custom claims: an object or nil
+	// Attributes are those of the token's key; the zero value if Keys of the Verifier has no Table.
+	Attributes Attributes `json:"-"`
 }
 
 // Reserved reports whether a custom claim must not have this name.
@@ -77,8 +81,12 @@ func Reserved(claim string) bool {
 // Scopes splits the claim scope at its spaces (RFC 6749 section 3.3).
 func (c *Claims) Scopes() []string { return strings.Fields(c.Scope) }
 
-// ExpiresAt returns the time exp, or the zero time for a token that does not expire.
+// ExpiresAt returns the time exp, or the time of the attributes, which can have a fraction of a second. It
+// returns the zero time for a token that does not expire.
 func (c *Claims) ExpiresAt() time.Time {
+	if end := c.Attributes.ExpiresAt; !end.IsZero() {
+		return end
+	}
 	if c.Expiry == 0 {
 		return time.Time{}
 	}

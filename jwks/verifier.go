@@ -1,7 +1,9 @@
 package jwks
 
 import (
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,19 +37,29 @@ type Verifier struct {
 	Now func() time.Time
 }
 
-// Verify returns the claims of a valid token. Errors wrap one of ErrMalformed, ErrUnknown,
-// ErrSignature, ErrClaims, ErrIssuer, ErrAudience and ErrExpired, which are checked in that order.
-func (v *Verifier) Verify(token string) (*Claims, error) {
+// Verify returns the claims of a valid token. Errors wrap one of ErrMalformed, ErrUnknown, ErrSignature,
+// ErrClaims, ErrIssuer, ErrAudience, ErrExpired and ErrAddress, which are checked in that order. Attributes of
+// the key replace the token's scope and exp. A key that can only be used from some networks is refused, since
+// the address is unknown: use VerifyFrom.
+func (v *Verifier) Verify(token string) (*Claims, error) { return v.VerifyFrom(token, netip.Addr{}) }
+
+// VerifyFrom does the same as Verify for a token that a client with this address has sent.
+func (v *Verifier) VerifyFrom(token string, from netip.Addr) (*Claims, error) {
 	claims := new(Claims)
-	if err := v.VerifyInto(token, claims); err != nil {
+	if err := v.VerifyFromInto(token, from, claims); err != nil {
 		return nil, err
 	}
 	return claims, nil
 }
 
 // VerifyInto does the same as Verify but writes to claims and reuses the array of Audience. After an error,
-// claims is undefined. VerifyInto allocates once for a token that was verified before.
+// claims is undefined. VerifyInto allocates once for a token that was verified before and has no attributes.
 func (v *Verifier) VerifyInto(token string, claims *Claims) error {
+	return v.VerifyFromInto(token, netip.Addr{}, claims)
+}
+
+// VerifyFromInto does the same as VerifyInto for a token that a client with this address has sent.
+func (v *Verifier) VerifyFromInto(token string, from netip.Addr, claims *Claims) error {
 	if err := v.authentic(token, claims); err != nil {
 		return err
 	}
@@ -59,6 +71,9 @@ func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 	}
 	if end := claims.ExpiresAt(); !end.IsZero() && !v.now().Before(end) {
 		return ErrExpired
+	}
+	if !claims.Attributes.Allows(from) {
+		return ErrAddress
 	}
 	return nil
 }
@@ -81,7 +96,7 @@ func (v *Verifier) now() time.Time {
 }
 
 // Authentic returns the claims of a token that a published key signed, without checking the issuer, the
-// audience and exp. These claims are enough for the token's holder to revoke it. Errors wrap one of the
+// audience, exp and the client's address. These claims are enough for the token's holder to revoke it. Errors wrap one of the
 // first four of Verify.
 func (v *Verifier) Authentic(token string) (*Claims, error) {
 	claims := new(Claims)
@@ -93,10 +108,11 @@ func (v *Verifier) Authentic(token string) (*Claims, error) {
 
 func (v *Verifier) authentic(token string, claims *Claims) error {
 	var (
-		parsed Parsed
-		key    Key
-		d      digest
-		ok     bool
+		parsed   Parsed
+		key      Key
+		d        digest
+		ok       bool
+		unsigned string // attributes in their compact form
 	)
 	payload, err := parsed.split(token)
 	if err != nil {
@@ -107,8 +123,10 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 		table = keys.keyTable()
 		d = hash(token)
 		var signed bool
-		if signed, ok = table.recall(&parsed.KID, &d, &key); signed {
-			return claims.readKnown(payload)
+		if unsigned, signed, ok = table.recall(&parsed.KID, &d, &key); signed {
+			err := claims.readKnown(payload)
+			claims.replace(unsigned)
+			return err
 		}
 	} else {
 		key, ok = v.Keys.Lookup(parsed.KID)
@@ -120,7 +138,25 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 	if err == nil && known && table != nil {
 		table.remember(&parsed.KID, &d)
 	}
+	claims.replace(unsigned)
 	return err
+}
+
+// replace replaces claims by the attributes of the key, in their compact form.
+func (c *Claims) replace(attributes string) {
+	if attributes == "" {
+		return
+	}
+	a := &c.Attributes
+	a.readBinary(attributes)
+	if a.Scopes != nil {
+		c.Scope = strings.Join(a.Scopes, " ")
+	}
+	if !a.ExpiresAt.IsZero() {
+		c.Expiry = a.ExpiresAt.Unix()
+	} else if a.NeverExpires {
+		c.Expiry = 0
+	}
 }
 
 // verify checks the signature and reads the claims. known reports whether readKnown can read the same claims.

@@ -1,7 +1,10 @@
-// Package slots stores keys outside of Go's heap.
+// Package slots stores keys and texts outside of Go's heap.
 package slots
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // A Slot stores one key. It has no pointers, so the garbage collector never scans it.
 type Slot struct {
@@ -9,44 +12,45 @@ type Slot struct {
 	N   [256]byte // zero in a free slot: the first bit of a modulus is 1
 	// Mark is the SHA-256 hash of the only token that the key signed; zero until the token is verified.
 	Mark [32]byte
+	Text uint32 // the number of a text of Texts; 0: none
 }
 
 // Used reports whether the slot stores a key.
 func (s *Slot) Used() bool { return s.N[0] != 0 }
 
 // Slots are numbered from 0. Each chunk of slots is allocated twice as long as the chunk before, so that no
-// slot ever moves and unused memory costs nothing.
-type Slots struct {
-	chunks  [][]Slot
+// slot ever moves and unused memory costs nothing. A T must not have pointers.
+type Slots[T any] struct {
+	chunks  [][]T
 	high    uint32
 	free    []uint32 // below high
 	release []func()
 }
 
-const firstChunk = 16 // slots; a power of two
+const firstChunk = 2 // slots; a power of two. Most workspaces have few keys
 
 // At returns the slot with a number below High.
-func (s *Slots) At(number uint32) *Slot {
+func (s *Slots[T]) At(number uint32) *T {
 	number += firstChunk
 	top := bits.Len32(number) - 1
 	return &s.chunks[top-bits.TrailingZeros32(firstChunk)][number-1<<top]
 }
 
 // High returns a number that is greater than the number of every slot in use.
-func (s *Slots) High() uint32 { return s.high }
+func (s *Slots[T]) High() uint32 { return s.high }
 
 // Free returns how many slots below High are free.
-func (s *Slots) Free() int { return len(s.free) }
+func (s *Slots[T]) Free() int { return len(s.free) }
 
 // Take reserves a free slot and returns its number.
-func (s *Slots) Take() uint32 {
+func (s *Slots[T]) Take() uint32 {
 	if n := len(s.free); n > 0 {
 		number := s.free[n-1]
 		s.free = s.free[:n-1]
 		return number
 	}
 	if int(s.high) == firstChunk<<len(s.chunks)-firstChunk {
-		chunk, release := newChunk(firstChunk << len(s.chunks))
+		chunk, release := newChunk[T](firstChunk << len(s.chunks))
 		s.chunks, s.release = append(s.chunks, chunk), append(s.release, release)
 	}
 	s.high++
@@ -54,15 +58,22 @@ func (s *Slots) Take() uint32 {
 }
 
 // Drop clears a slot and frees it for reuse.
-func (s *Slots) Drop(number uint32) {
-	*s.At(number) = Slot{}
+func (s *Slots[T]) Drop(number uint32) {
+	var empty T
+	*s.At(number) = empty
 	s.free = append(s.free, number)
 }
 
-// Close frees the memory. A Slot must not be used afterwards.
-func (s *Slots) Close() {
+// Close frees the memory. A slot must not be used afterwards.
+func (s *Slots[T]) Close() {
 	for _, release := range s.release {
 		release()
 	}
-	*s = Slots{}
+	*s = Slots[T]{}
+}
+
+// bytes returns the memory of a slot.
+func (s *Slots[T]) bytes(number uint32) []byte {
+	slot := s.At(number)
+	return unsafe.Slice((*byte)(unsafe.Pointer(slot)), unsafe.Sizeof(*slot))
 }

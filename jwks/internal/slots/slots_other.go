@@ -2,4 +2,4 @@
 
 package slots
 
-func newChunk(count int) (chunk []Slot, release func()) { return make([]Slot, count), func() {} }
+func newChunk[T any](count int) (chunk []T, release func()) { return make([]T, count), func() {} }

@@ -1,0 +1,74 @@
+package jwks
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// shares are the limits that keys share. Only the goroutine that changes the Table writes; readers need no lock.
+// A change of one set does not copy the others, since a workspace can have a set for each owner.
+type shares struct {
+	sets atomic.Pointer[sync.Map] // of subject to *LimitSet; nil: never had a set
+}
+
+type subject struct{ on, name string }
+
+func (s *LimitSet) subject() subject { return subject{s.On, s.Name} }
+
+// LimitSet returns the rules of a set, nil if there is no set. It takes no lock. The rules must not be changed.
+func (t *Table) LimitSet(on, name string) []Limit {
+	if set := t.shared.find(subject{on, name}); set != nil {
+		return set.Limits
+	}
+	return nil
+}
+
+func (s *shares) find(of subject) *LimitSet {
+	sets := s.sets.Load()
+	if sets == nil {
+		return nil
+	}
+	if set, ok := sets.Load(of); ok {
+		return set.(*LimitSet)
+	}
+	return nil
+}
+
+// replace replaces the set with the same subject, or deletes it if set has no rules. It toggles the prints of both.
+func (s *shares) replace(set LimitSet, print *Fingerprint) {
+	if before := s.find(set.subject()); before != nil {
+		old := before.Print()
+		print.Toggle((*KID)(&old))
+	}
+	if len(set.Limits) > 0 {
+		now := set.Print()
+		print.Toggle((*KID)(&now))
+	}
+	s.store(set)
+}
+
+func (s *shares) store(set LimitSet) {
+	sets := s.sets.Load()
+	if sets == nil {
+		if len(set.Limits) == 0 {
+			return
+		}
+		sets = new(sync.Map)
+		s.sets.Store(sets)
+	}
+	if len(set.Limits) == 0 {
+		sets.Delete(set.subject())
+	} else {
+		sets.Store(set.subject(), &set)
+	}
+}
+
+// all returns the sets in any order.
+func (s *shares) all() (all []LimitSet) {
+	if sets := s.sets.Load(); sets != nil {
+		sets.Range(func(_, set any) bool { all = append(all, *set.(*LimitSet)); return true })
+	}
+	return all
+}
+
+func (s *shares) clear() { s.sets.Store(nil) }
