@@ -21,6 +21,8 @@ type judge struct {
 	addr   string
 	server *grpc.Server
 
+	silent bool // never answers
+
 	mu    sync.Mutex
 	taken map[string]uint32
 	last  *ratelimitv3.RateLimitRequest
@@ -40,7 +42,10 @@ func newJudge(t testing.TB) *judge {
 	return j
 }
 
-func (j *judge) ShouldRateLimit(_ context.Context, in *ratelimitv3.RateLimitRequest) (*ratelimitv3.RateLimitResponse, error) {
+func (j *judge) ShouldRateLimit(ctx context.Context, in *ratelimitv3.RateLimitRequest) (*ratelimitv3.RateLimitResponse, error) {
+	if j.silent {
+		<-ctx.Done()
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.last = in

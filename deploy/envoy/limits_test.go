@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
@@ -174,6 +175,22 @@ func TestLimitServiceIsAway(t *testing.T) {
 		if resp := g.get(t, "/", bearer(newKey(t).token(t, claims(c.Issuer("acme"))))); resp.StatusCode != 401 {
 			t.Errorf("refuse %t: a token without a key gets %d", refuse, resp.StatusCode)
 		}
+	}
+}
+
+// A service that is slow for a moment still limits requests.
+func TestLimitServiceIsSlow(t *testing.T) {
+	t.Parallel()
+	keys, j, k := newKeyServer(t), newJudge(t), newKey(t)
+	keys.publish("acme", k)
+	j.silent = true
+	c := oneSecond
+	c.Server, c.LimitServices = keys.url(), []string{j.addr}
+	g := startGateway(t, c, keys)
+	start := time.Now()
+	code := g.code(t, k.token(t, claims(c.Issuer("acme"))))
+	if took := time.Since(start); code != 200 || took < 200*time.Millisecond || took > time.Second {
+		t.Errorf("%d after %s", code, took)
 	}
 }
 

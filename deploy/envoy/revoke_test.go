@@ -166,3 +166,17 @@ func newCertificate(t *testing.T, name string) (tls.Certificate, string) {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, file
 }
+
+// A server that is slow for a moment does not make a fetch fail.
+func TestSlowServer(t *testing.T) {
+	t.Parallel()
+	keys, k := newKeyServer(t), newKey(t)
+	keys.publish("acme", k)
+	keys.delay = 1200 * time.Millisecond
+	c := valid()
+	c.Server = keys.url()
+	g := startGateway(t, c, keys)
+	if code := g.code(t, k.token(t, claims(c.Issuer("acme")))); code != 200 || len(keys.fetched()) != 1 {
+		t.Errorf("%d, after %d fetches", code, len(keys.fetched()))
+	}
+}

@@ -104,6 +104,7 @@ type keyServer struct {
 
 	mu      sync.Mutex
 	sets    map[string][]*key
+	delay   time.Duration // of each answer
 	fetches []time.Time
 	server  *http.Server
 }
@@ -144,6 +145,7 @@ func (s *keyServer) start(t testing.TB) {
 func (s *keyServer) stop() { _ = s.server.Close() }
 
 func (s *keyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	<-time.After(s.delay)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fetches = append(s.fetches, time.Now())

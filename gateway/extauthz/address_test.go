@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -31,17 +32,17 @@ func (p *addressProbe) Check(ctx context.Context, in *authv3.CheckRequest) (*aut
 	return &authv3.CheckResponse{}, nil
 }
 
-// startProbe returns a probe and the address on which it serves Envoy.
-func startProbe(t *testing.T) (*addressProbe, string) {
+// serveEnvoy serves Envoy with a service of the test, and returns its address.
+func serveEnvoy(t *testing.T, service authv3.AuthorizationServer) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	p, server := &addressProbe{}, grpc.NewServer()
-	authv3.RegisterAuthorizationServer(server, p)
+	server := grpc.NewServer()
+	authv3.RegisterAuthorizationServer(server, service)
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
-	return p, l.Addr().String()
+	return l.Addr().String()
 }
 
 // seen sends a request and returns the address that Envoy passed on.
@@ -60,7 +61,8 @@ func (p *addressProbe) seen(t *testing.T, f *front, lines ...string) string {
 // address from the end of X-Forwarded-For, which the first of the proxies appended.
 func TestEnvoyReportsTheClientsAddress(t *testing.T) {
 	t.Parallel()
-	p, addr := startProbe(t)
+	p := &addressProbe{}
+	addr := serveEnvoy(t, p)
 	const own = "127.0.0.1"
 	for hops, tests := range []map[string]string{
 		{
@@ -92,6 +94,25 @@ func TestEnvoyReportsTheClientsAddress(t *testing.T) {
 	}
 }
 
+// silent never answers.
+type silent struct{}
+
+func (silent) Check(ctx context.Context, _ *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Envoy waits for half a second, whatever the intervals between retries are.
+func TestEnvoyWaitsForAnAnswer(t *testing.T) {
+	t.Parallel()
+	f := envoyWith(t, envoy.Config{Gateways: []string{serveEnvoy(t, silent{})}})
+	start := time.Now()
+	code := f.code(t, "/", auth(own(), payload("acme")))
+	if took := time.Since(start); code != 503 || took < 400*time.Millisecond || took > 2*time.Second {
+		t.Errorf("%d after %s", code, took)
+	}
+}
+
 // A client that connects by IPv4 to a listener for both protocols has its IPv4 address.
 func TestEnvoyOnBothProtocols(t *testing.T) {
 	t.Parallel()
@@ -100,7 +121,8 @@ func TestEnvoyOnBothProtocols(t *testing.T) {
 	} else {
 		l.Close()
 	}
-	p, addr := startProbe(t)
+	p := &addressProbe{}
+	addr := serveEnvoy(t, p)
 	_, port, _ := net.SplitHostPort(envoytest.FreeAddr(t))
 	f := envoyWith(t, envoy.Config{Gateways: []string{addr}, Listen: net.JoinHostPort("::", port)})
 	for _, host := range []string{"127.0.0.1", "::1"} {
