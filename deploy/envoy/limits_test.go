@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,6 +88,31 @@ func TestSignedLimits(t *testing.T) {
 	}
 	if g.Log() != "" {
 		t.Errorf("envoy warns:\n%s", g.Log())
+	}
+}
+
+// Requests at the same time do not exceed the limit, and none of them is refused too early.
+func TestSignedLimitUnderLoad(t *testing.T) {
+	t.Parallel()
+	keys, k := newKeyServer(t), newKey(t)
+	keys.publish("acme", k)
+	c := oneSecond
+	c.Server, c.SignedLimits = keys.url(), []string{"200/day"}
+	g := startGateway(t, c, keys)
+	token := k.token(t, claims(c.Issuer("acme"), "rate_limit", limitClaim(200, "DAY")))
+	var accepted atomic.Int32
+	var senders sync.WaitGroup
+	for range 16 {
+		senders.Go(func() {
+			for range 20 {
+				if g.code(t, token) == 200 {
+					accepted.Add(1)
+				}
+			}
+		})
+	}
+	if senders.Wait(); accepted.Load() != 200 {
+		t.Errorf("%d accepted, want 200", accepted.Load())
 	}
 }
 
