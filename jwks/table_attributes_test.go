@@ -268,8 +268,8 @@ func TestTableRefreshDiffersByAttributes(t *testing.T) {
 			plan.Limits = []Limit{{Name: "a", Requests: 2, Seconds: 1}}
 			m.shared[plan.subject()] = plan
 		}, true},
-		"no set":          {func(m *feedModel) { clear(m.shared) }, true},
-		"an instance set": {func(m *feedModel) { m.shared[subject{OnTotal, AnyName}] = LimitSet{OnTotal, AnyName, plan.Limits} }, true},
+		"no set":      {func(m *feedModel) { clear(m.shared) }, true},
+		"another set": {func(m *feedModel) { m.shared[subject{OnTotal, AnyName}] = LimitSet{OnTotal, AnyName, plan.Limits} }, true},
 	} {
 		m := want.clone()
 		test.change(m)
