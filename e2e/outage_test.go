@@ -58,7 +58,7 @@ func goodByJWKS(s *server, token string) error {
 	}
 	var b publish.Builder
 	for _, k := range keys {
-		if err := b.Add(k); err != nil {
+		if err := b.Add(k, jwks.Attributes{}); err != nil {
 			return err
 		}
 	}

@@ -41,7 +41,7 @@ func exampleServer() (server *httptest.Server, index *publish.Index, token strin
 	}
 	var builder publish.Builder
 	for _, k := range []jwks.Key{never, key} {
-		if err := builder.Add(k); err != nil {
+		if err := builder.Add(k, jwks.Attributes{}); err != nil {
 			log.Fatal(err)
 		}
 	}

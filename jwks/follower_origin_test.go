@@ -241,7 +241,7 @@ func buildSet(tb testing.TB, version uint64, keys ...Key) *publish.Set {
 	tb.Helper()
 	var b publish.Builder
 	for _, key := range keys {
-		if err := b.Add(key); err != nil {
+		if err := b.Add(key, Attributes{}); err != nil {
 			tb.Fatal(err)
 		}
 	}

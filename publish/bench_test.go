@@ -53,7 +53,7 @@ func buildBench(b *testing.B, count int) *Set {
 	slices.SortFunc(order, func(a, b place) int { return bytes.Compare(a.kid[:], b.kid[:]) })
 	var builder Builder
 	for _, p := range order {
-		if err := builder.Add(seedOf(p.seed)); err != nil {
+		if err := builder.Add(seedOf(p.seed), jwks.Attributes{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -184,7 +184,7 @@ func BenchmarkBuild(b *testing.B) {
 		b.ResetTimer()
 		for b.Loop() {
 			var builder Builder
-			if err := jwks.ReadSet(bytes.NewReader(text), builder.Add); err != nil {
+			if err := jwks.ReadSet(bytes.NewReader(text), plain(&builder)); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -272,7 +272,7 @@ var largeSet = sync.OnceValue(func() *Set {
 	for i := range uint64(20_000) {
 		var kid jwks.KID
 		binary.BigEndian.PutUint64(kid[:], i<<49)
-		if err := b.Add(forged(kid, randomModulus(random))); err != nil {
+		if err := b.Add(forged(kid, randomModulus(random)), jwks.Attributes{}); err != nil {
 			panic(err)
 		}
 	}

@@ -63,7 +63,7 @@ func wideSet(t *testing.T) *Set {
 	for i := range uint64(maxWhole) {
 		var kid jwks.KID
 		binary.BigEndian.PutUint64(kid[:], i<<50)
-		if err := b.Add(forged(kid, randomModulus(random))); err != nil {
+		if err := b.Add(forged(kid, randomModulus(random)), jwks.Attributes{}); err != nil {
 			t.Fatal(err)
 		}
 	}

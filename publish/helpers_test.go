@@ -56,7 +56,7 @@ func buildSet(tb testing.TB, version uint64, keys ...jwks.Key) *Set {
 	tb.Helper()
 	var b Builder
 	for _, key := range keys {
-		if err := b.Add(key); err != nil {
+		if err := b.Add(key, jwks.Attributes{}); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -117,3 +117,8 @@ func compareKeys(a, b *jwks.Key) int {
 }
 
 func kidOf(key jwks.Key) jwks.KID { return key.KID() }
+
+// plain returns a function that adds keys without attributes.
+func plain(b *Builder) func(jwks.Key) error {
+	return func(key jwks.Key) error { return b.Add(key, jwks.Attributes{}) }
+}

@@ -53,20 +53,27 @@ type versionPrint struct {
 func (p *Publisher) agrees(ctx context.Context, workspace string, set *Set, stored versionPrint) (bool, error) {
 	print := set.Fingerprint()
 	from, to := min(set.Version(), stored.version), max(set.Version(), stored.version)
-	if from < to {
-		changes, err := p.Changes(ctx, workspace, from, changesAtOnce)
-		if err != nil && !unusable(err) {
-			return false, err
-		}
-		for _, c := range changes[:min(uint64(len(changes)), to-from)] {
-			toggle(&print, c)
-			from = c.Version
-		}
+	changes, err := p.between(ctx, workspace, from, to)
+	for _, c := range changes {
+		toggleKeys(&print, c)
+		from = c.Version
 	}
-	return from == to && print == stored.print, nil
+	return err == nil && from == to && print == stored.print, err
 }
 
-func toggle(print *jwks.Fingerprint, c jwks.Change) {
+// between returns the changes after one version up to another, or fewer if the log does not have them all.
+func (p *Publisher) between(ctx context.Context, workspace string, from, to uint64) ([]jwks.Change, error) {
+	if from == to {
+		return nil, nil
+	}
+	changes, err := p.Changes(ctx, workspace, from, changesAtOnce)
+	if err != nil && !unusable(err) {
+		return nil, err
+	}
+	return changes[:min(uint64(len(changes)), to-from)], nil
+}
+
+func toggleKeys(print *jwks.Fingerprint, c jwks.Change) {
 	for _, key := range c.Add {
 		kid := key.KID()
 		print.Toggle(&kid)
@@ -74,6 +81,23 @@ func toggle(print *jwks.Fingerprint, c jwks.Change) {
 	for i := range c.Remove {
 		print.Toggle(&c.Remove[i])
 	}
+}
+
+// equal is like agrees for two sets of keys with their attributes and shared limits.
+func (p *Publisher) equal(ctx context.Context, workspace string, a, b *Set) (bool, error) {
+	if a.Version() > b.Version() {
+		a, b = b, a
+	}
+	changes, err := p.between(ctx, workspace, a.Version(), b.Version())
+	if err != nil {
+		return false, err
+	}
+	for _, c := range changes {
+		if a, err = a.Apply(c); err != nil {
+			return false, nil // the older set does not lead to the later
+		}
+	}
+	return a.Version() == b.Version() && a.print == b.print && a.feedPrint == b.feedPrint, nil
 }
 
 // unusable reports whether an error of store.Changes means that the log can't be used.
@@ -93,7 +117,7 @@ func (p *Publisher) Check(ctx context.Context, workspace string) error {
 	if err != nil {
 		return err
 	}
-	agrees, err := p.agrees(ctx, workspace, set, versionPrint{stored.Version(), stored.Fingerprint()})
+	agrees, err := p.equal(ctx, workspace, set, stored)
 	if agrees || err != nil {
 		return err
 	}

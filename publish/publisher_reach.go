@@ -150,15 +150,32 @@ func (p *Publisher) readChanges(ctx context.Context, workspace string, index *In
 func endsWith(set *Set, c jwks.Change) bool {
 	published := func(kid jwks.KID) bool { _, ok := set.Lookup(kid); return ok }
 	return !slices.ContainsFunc(c.Remove, published) &&
-		!slices.ContainsFunc(c.Add, func(key jwks.Key) bool { return !published(key.KID()) })
+		!slices.ContainsFunc(c.Add, func(key jwks.Key) bool { return !published(key.KID()) }) && endsWithUnsigned(set, &c.Unsigned)
+}
+
+func endsWithUnsigned(set *Set, u *jwks.Unsigned) bool {
+	for i := range u.Set {
+		if !set.hasAttributes(&u.Set[i]) {
+			return false
+		}
+	}
+	for i := range u.Limits {
+		if !set.has(&u.Limits[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Publisher) readSet(ctx context.Context, workspace string) (*Set, error) {
 	var builder Builder
-	version, _, err := p.store.Published(ctx, workspace, func(key jwks.Key, _ jwks.Attributes) error { return builder.Add(key) })
+	version, shared, err := p.store.Published(ctx, workspace, builder.Add)
 	p.noteRead(workspace, err)
 	if err != nil {
 		return nil, fmt.Errorf("read the set of %s: %w", workspace, err)
+	}
+	for _, limits := range shared {
+		builder.Share(limits)
 	}
 	set, err := builder.Set(version)
 	if err != nil {

@@ -18,14 +18,24 @@ import (
 // The JSON form has the keys in the order of their kids, so equal keys give equal bytes on every server,
 // whatever their history. It is rendered in chunks, each at most once after a change; but the plain form of
 // more than maxKept keys is not cached.
+//
+// A Set also has what is not public: attributes of keys and limits that keys share. Only the forms of the feed
+// contain them.
 type Set struct {
-	version uint64
-	print   jwks.Fingerprint
-	root    *node
-	last    lastForm
-	heads   heads
-	whole   whole
-	wholes  *wholes // shared by all versions of the set
+	version   uint64
+	print     jwks.Fingerprint
+	feedPrint jwks.Fingerprint
+	root      *node
+	shared    []*jwks.LimitSet // in order; immutable
+	rendered  *rendered        // shared by versions with the same keys
+	heads     heads
+	wholes    *wholes // shared by all versions of the set
+}
+
+// rendered are the forms of a set's keys that no leaf has.
+type rendered struct {
+	last  lastForm
+	whole whole
 }
 
 const setHead, setTail = `{"keys":[`, `]}`
@@ -35,6 +45,9 @@ func (s *Set) Version() uint64 { return s.version }
 
 // Fingerprint returns the fingerprint of the set's keys.
 func (s *Set) Fingerprint() jwks.Fingerprint { return s.print }
+
+// FeedFingerprint returns the fingerprint of the keys, their attributes and the shared limits.
+func (s *Set) FeedFingerprint() jwks.Fingerprint { return s.feedPrint }
 
 // Len returns the number of keys.
 func (s *Set) Len() int { return s.root.count }
@@ -65,44 +78,75 @@ func (s *Set) Apply(c jwks.Change) (*Set, error) {
 	if c.Version != s.version+1 {
 		return nil, fmt.Errorf("%w: version %d after %d", jwks.ErrVersionGap, c.Version, s.version)
 	}
-	root, print := s.root, s.print
-	var err error
-	for i := range c.Remove {
-		print.Toggle(&c.Remove[i])
-		if root, err = root.remove(&c.Remove[i], 0); err != nil {
-			return nil, fmt.Errorf("version %d: %w", c.Version, err)
-		}
+	next := &Set{
+		version: c.Version, print: s.print, feedPrint: s.feedPrint, root: s.root, shared: s.shared,
+		rendered: s.rendered, wholes: s.wholes,
 	}
-	if root, err = root.add(c.Add); err != nil {
+	if err := next.change(c); err != nil {
 		return nil, fmt.Errorf("version %d: %w", c.Version, err)
 	}
-	for i := range c.Add {
-		kid := c.Add[i].KID()
-		print.Toggle(&kid)
+	return next, nil
+}
+
+// change applies c to a Set that nobody else has yet.
+func (s *Set) change(c jwks.Change) (err error) {
+	if len(c.Add)+len(c.Remove) > 0 {
+		s.rendered = new(rendered)
 	}
-	return &Set{version: c.Version, print: print, root: root, wholes: s.wholes}, nil
+	for i := range c.Remove {
+		assigned{c.Remove[i], s.root.attributes(&c.Remove[i])}.toggle(&s.feedPrint)
+		if s.root, err = s.root.remove(&c.Remove[i], 0); err != nil {
+			return err
+		}
+	}
+	if s.root, err = s.root.add(c.Add); err != nil {
+		return err
+	}
+	toggleKeys(&s.print, c)
+	toggleKeys(&s.feedPrint, c)
+	set := make([]assigned, len(c.Unsigned.Set))
+	for i, k := range c.Unsigned.Set {
+		set[i] = assign(k)
+	}
+	if s.root, err = s.root.assign(set, &s.feedPrint); err != nil {
+		return err
+	}
+	for i := range c.Unsigned.Limits {
+		s.shared = withShared(s.shared, &c.Unsigned.Limits[i], &s.feedPrint)
+	}
+	return nil
 }
 
 // Builder builds a Set. It is fastest if the keys are added in the order of their kids. The zero Builder
 // is ready to use. It is not safe for concurrent use.
 type Builder struct {
-	root  *node
-	print jwks.Fingerprint
-	wait  []jwks.Key
+	root      *node
+	print     jwks.Fingerprint
+	feedPrint jwks.Fingerprint
+	wait      []jwks.Key
+	set       []assigned // attributes of keys in wait
+	shared    []*jwks.LimitSet
 }
 
 const buildBatch = 1024
 
-// Add adds a key. If a kid is added twice, this or a later call returns jwks.ErrPublished.
-func (b *Builder) Add(key jwks.Key) error {
+// Add adds a key with its attributes. If a kid is added twice, this or a later call returns jwks.ErrPublished.
+func (b *Builder) Add(key jwks.Key, attributes jwks.Attributes) error {
 	b.wait = append(b.wait, key)
 	kid := key.KID()
 	b.print.Toggle(&kid)
+	b.feedPrint.Toggle(&kid)
+	if !attributes.IsZero() {
+		b.set = append(b.set, assigned{kid, &attributes})
+	}
 	if len(b.wait) < buildBatch {
 		return nil
 	}
 	return b.flush()
 }
+
+// Share adds limits that keys share.
+func (b *Builder) Share(limits jwks.LimitSet) { b.shared = withShared(b.shared, &limits, &b.feedPrint) }
 
 func (b *Builder) flush() error {
 	if b.root == nil {
@@ -112,7 +156,11 @@ func (b *Builder) flush() error {
 	if err != nil {
 		return err
 	}
-	b.root, b.wait = root, b.wait[:0]
+	if root, err = root.assign(b.set, &b.feedPrint); err != nil {
+		return err
+	}
+	clear(b.set)
+	b.root, b.wait, b.set = root, b.wait[:0], b.set[:0]
 	return nil
 }
 
@@ -121,7 +169,10 @@ func (b *Builder) Set(version uint64) (*Set, error) {
 	if err := b.flush(); err != nil {
 		return nil, err
 	}
-	return &Set{version: version, print: b.print, root: b.root, wholes: new(wholes)}, nil
+	return &Set{
+		version: version, print: b.print, feedPrint: b.feedPrint, root: b.root, shared: b.shared,
+		rendered: new(rendered), wholes: new(wholes),
+	}, nil
 }
 
 // Size returns the length of the JSON form, in bytes.
@@ -134,7 +185,7 @@ const maxKept = 1 << 17
 
 // WriteTo writes the JSON form (RFC 7517 section 5): at once if cached in one piece, otherwise in chunks.
 func (s *Set) WriteTo(w io.Writer) (int64, error) {
-	if text := s.whole.of(s); text != nil {
+	if text := s.rendered.whole.of(s); text != nil {
 		n, err := w.Write(text)
 		return int64(n), err
 	}
@@ -174,7 +225,7 @@ func (s *Set) WriteGzip(w io.Writer) error {
 			crc = crcTimes(crcPast()[leaf.count], crc) ^ leafCRC
 			out.write(deflated)
 		} else {
-			deflated, text := s.last.of(leaf)
+			deflated, text := s.rendered.last.of(leaf)
 			crc = crc32.Update(crc, crc32.IEEETable, text)
 			out.write(deflated)
 		}

@@ -241,7 +241,7 @@ func TestBuilderRefusesDuplicates(t *testing.T) {
 		var b Builder
 		var err error
 		for _, key := range list {
-			if err = b.Add(key); err != nil {
+			if err = b.Add(key, jwks.Attributes{}); err != nil {
 				break
 			}
 		}
@@ -260,7 +260,7 @@ func TestBuilderGoesOn(t *testing.T) {
 	var b Builder
 	sets := make([]*Set, len(keys))
 	for i, key := range keys {
-		if err := b.Add(key); err != nil {
+		if err := b.Add(key, jwks.Attributes{}); err != nil {
 			t.Fatal(err)
 		}
 		var err error

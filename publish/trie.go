@@ -19,12 +19,18 @@ const (
 
 type node struct {
 	count int
-	kids  *[fan]*node // nil in a leaf
-	keys  []jwks.Key  // of a leaf; immutable once the node is in a Set
-	forms forms       // of a leaf
+	kids  *[fan]*node        // nil in a leaf
+	keys  []jwks.Key         // of a leaf; immutable once the node is in a Set
+	attrs []*jwks.Attributes // of the same keys; nil if no key of the leaf has any
+	forms *forms             // of a leaf; shared by leaves that differ in their attributes alone
 }
 
-var emptyLeaf = &node{}
+var emptyLeaf = newLeaf(nil, nil)
+
+// newLeaf returns a leaf. attrs can be nil, also if it has only nil elements.
+func newLeaf(keys []jwks.Key, attrs []*jwks.Attributes) *node {
+	return &node{count: len(keys), keys: keys, attrs: someOf(attrs), forms: new(forms)}
+}
 
 // branch returns the index of the child of a node at this depth that contains the kid.
 func branch(kid *jwks.KID, depth int) int {
@@ -43,15 +49,20 @@ func (n *node) search(kid *jwks.KID) (at int, found bool) {
 	return at, at < n.count && n.keys[at].Compare(kid) == 0
 }
 
-func (n *node) lookup(kid *jwks.KID) *jwks.Key {
+func (n *node) leafOf(kid *jwks.KID) *node {
 	for depth := 0; n.kids != nil; depth++ {
 		n = n.kids[branch(kid, depth)]
 	}
-	at, ok := n.search(kid)
+	return n
+}
+
+func (n *node) lookup(kid *jwks.KID) *jwks.Key {
+	leaf := n.leafOf(kid)
+	at, ok := leaf.search(kid)
 	if !ok {
 		return nil
 	}
-	return &n.keys[at]
+	return &leaf.keys[at]
 }
 
 // add returns a copy of the trie n with the keys added, or ErrPublished if a kid is in n already or occurs
@@ -102,6 +113,7 @@ func (n *node) insert(keys []jwks.Key, depth int) (*node, error) {
 // merge returns a leaf with the keys of n and the given keys. The given keys must be sorted.
 func (n *node) merge(keys []jwks.Key) (*node, error) {
 	all := make([]jwks.Key, 0, n.count+len(keys))
+	var attrs []*jwks.Attributes
 	from := 0
 	for i := range keys {
 		kid := keys[i].KID()
@@ -110,10 +122,16 @@ func (n *node) merge(keys []jwks.Key) (*node, error) {
 			return nil, jwks.ErrPublished
 		}
 		all = append(append(all, n.keys[from:at]...), keys[i])
+		if n.attrs != nil {
+			attrs = append(append(attrs, n.attrs[from:at]...), nil)
+		}
 		from = at
 	}
 	all = append(all, n.keys[from:]...)
-	return &node{count: len(all), keys: all}, nil
+	if n.attrs != nil {
+		attrs = append(attrs, n.attrs[from:]...)
+	}
+	return newLeaf(all, attrs), nil
 }
 
 // split distributes a leaf's keys over children.
@@ -125,7 +143,11 @@ func (n *node) split(depth int) *[fan]*node {
 			return branchOf(&n.keys[start+j], depth) > i
 		})
 		// Copy the keys, so that each part can be freed separately.
-		kids[i] = &node{count: end - start, keys: slices.Clone(n.keys[start:end])}
+		var attrs []*jwks.Attributes
+		if n.attrs != nil {
+			attrs = slices.Clone(n.attrs[start:end])
+		}
+		kids[i] = newLeaf(slices.Clone(n.keys[start:end]), attrs)
 		start = end
 	}
 	return &kids
@@ -141,7 +163,11 @@ func (n *node) remove(kid *jwks.KID, depth int) (*node, error) {
 		}
 		rest := make([]jwks.Key, 0, n.count-1)
 		rest = append(append(rest, n.keys[:at]...), n.keys[at+1:]...)
-		return &node{count: len(rest), keys: rest}, nil
+		var attrs []*jwks.Attributes
+		if n.attrs != nil {
+			attrs = slices.Concat(n.attrs[:at], n.attrs[at+1:])
+		}
+		return newLeaf(rest, attrs), nil
 	}
 	i := branch(kid, depth)
 	child, err := n.kids[i].remove(kid, depth+1)
@@ -153,11 +179,14 @@ func (n *node) remove(kid *jwks.KID, depth int) (*node, error) {
 	if n.count-1 > leafMax {
 		return &node{count: n.count - 1, kids: &kids}, nil
 	}
-	folded := &node{count: n.count - 1}
+	var keys []jwks.Key
+	attrs := make([]*jwks.Attributes, 0, n.count-1)
 	for leaf := range (&node{kids: &kids}).leaves {
-		folded.keys = append(folded.keys, leaf.keys...)
+		keys = append(keys, leaf.keys...)
+		attrs = append(attrs, leaf.attrs...)
+		attrs = append(attrs, make([]*jwks.Attributes, len(keys)-len(attrs))...)
 	}
-	return folded, nil
+	return newLeaf(keys, attrs), nil
 }
 
 // leaves yields the non-empty leaves in order.

@@ -50,7 +50,7 @@ func TestWholeOfALargeSetIsNotKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if set.Len() <= maxWhole || set.whole.text.Load() != nil {
+	if set.Len() <= maxWhole || set.rendered.whole.text.Load() != nil {
 		t.Errorf("%d keys are kept whole", set.Len())
 	}
 }
@@ -119,14 +119,14 @@ func TestLeavesShareTheWhole(t *testing.T) {
 	plainBytes(t, set)
 	plainBytes(t, set)
 	gone := make(chan struct{})
-	runtime.AddCleanup(&(*set.whole.text.Load())[0], func(c chan struct{}) { close(c) }, gone)
+	runtime.AddCleanup(&(*set.rendered.whole.text.Load())[0], func(c chan struct{}) { close(c) }, gone)
 	next, err := set.Apply(jwks.Change{Version: 2, Remove: []jwks.KID{keys[0].KID()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	plainBytes(t, next)
 	plainBytes(t, next)
-	text, left := *next.whole.text.Load(), next.Len()
+	text, left := *next.rendered.whole.text.Load(), next.Len()
 	for leaf := range next.root.leaves {
 		part := leaf.forms.text.Load()
 		if left -= leaf.count; left == 0 {

@@ -113,7 +113,7 @@ func (o *Origin) Stop() {
 // Create adds a workspace that publishes one key.
 func (o *Origin) Create(id string) {
 	var b publish.Builder
-	testkit.Check(o.tb, b.Add(tombstone().Key))
+	testkit.Check(o.tb, b.Add(tombstone().Key, jwks.Attributes{}))
 	set, err := b.Set(1)
 	testkit.Check(o.tb, err)
 	o.mu.Lock()
