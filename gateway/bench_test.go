@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // BenchmarkDecide decides about requests without any protocol.
@@ -42,7 +44,7 @@ func decide(b *testing.B, name string, g *Gateway, r Request) {
 	b.Run(name, func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			g.Decide(r)
+			g.Decide(b.Context(), r)
 		}
 	})
 }
@@ -80,12 +82,12 @@ func TestAllocations(t *testing.T) {
 	}); n > 0 {
 		t.Errorf("finding the workspace takes %v allocations", n)
 	}
-	verifies := testing.AllocsPerRun(100, func() { _, _, _ = g.verify(token) })
+	verifies := testing.AllocsPerRun(100, func() { _, _, _ = g.verify(token, netip.Addr{}) })
 	good, none := request("Bearer "+token), request()
-	if n := testing.AllocsPerRun(100, func() { g.Decide(good) }); n > verifies {
+	if n := testing.AllocsPerRun(100, func() { g.Decide(t.Context(), good) }); n > verifies {
 		t.Errorf("a decision takes %v allocations, %v of them to verify", n, verifies)
 	}
-	if n := testing.AllocsPerRun(100, func() { g.Decide(none) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { g.Decide(t.Context(), none) }); n > 0 {
 		t.Errorf("refusing a request without a token takes %v allocations", n)
 	}
 	reporting, _ := follow(t, reportHourly)
@@ -94,4 +96,24 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { reporting.recordUse(acme, token) }); n > 0 {
 		t.Errorf("recording a use takes %v allocations", n)
 	}
+}
+
+// BenchmarkDecideLimits compares, in one run, decisions about a key without limits and with some.
+func BenchmarkDecideLimits(b *testing.B) {
+	f := limitedGateway(b, nil)
+	in := with(from(request(own().Bearer("acme")), "192.0.2.1"), map[string]string{"route": "tiles"})
+	rule := jwks.Limit{Name: "burst", Requests: 1 << 30, Seconds: 1}
+	decide(b, "none", f.Gateway, in)
+	b.Run("the part of limits in none", func(b *testing.B) {
+		t, of := f.all()["acme"], &limited{"key-1", "cust_1", "tiles", in.Address, &jwks.Attributes{}}
+		for b.Loop() {
+			_, _, _ = f.limit(b.Context(), t, of, 1)
+		}
+	})
+	f.set(b, jwks.Attributes{Plan: "free"}, shared(jwks.OnPlan, "free", rule))
+	decide(b, "a plan's rate", f.Gateway, in)
+	f.set(b, jwks.Attributes{Plan: "free"}, shared(jwks.OnPlan, "free", rule, monthly("quota", 1<<31)),
+		shared(jwks.OnOwner, jwks.AnyName, rule), shared(jwks.OnRoute, "tiles", rule), shared(jwks.OnAddress, jwks.AnyName, rule),
+		shared(jwks.OnTotal, jwks.AnyName, rule))
+	decide(b, "a plan's rate and quota, and rates of the owner, route, address and total", f.Gateway, in)
 }

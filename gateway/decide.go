@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/netip"
 
 	"github.com/burnkey/burnkey/jwks"
 )
@@ -12,8 +15,12 @@ type Request struct {
 	// Authorization holds the values of all Authorization headers. A proxy that joins
 	// repeated headers with a comma may pass the result: no token contains one.
 	Authorization []string
-	// Requirements are the route's requirements, by name: audience, scopes and workspace.
+	// Requirements are the route's requirements, by name: audience, scopes and workspace; route is the name by which
+	// limits know it.
 	Requirements map[string]string
+	// Address is the client's, as the proxy determined it; the zero Addr if it is unknown. Keys that can only be used
+	// from some networks are then refused. It must not come from a header that clients can set.
+	Address netip.Addr
 	// Host and Path identify the route in the log if its requirements are invalid.
 	Host, Path string
 }
@@ -25,9 +32,11 @@ type Decision struct {
 	// Remove lists headers to remove from a request that may pass.
 	Remove []string
 
-	scopes string // required by the route
-	fields [4]Field
-	set    int // fields in use
+	scopes   string // required by the route
+	fields   [4]Field
+	set      int      // fields in use
+	limits   []Header // about limits
+	violated []string // names of limits
 }
 
 // A Field is a property of the key of a request that may pass.
@@ -46,8 +55,9 @@ func (d *Decision) add(header, name, value string) {
 	d.set++
 }
 
-// Decide verifies a request's key and checks it against the route's requirements. It calls no server.
-func (g *Gateway) Decide(r Request) Decision {
+// Decide verifies a request's key, checks it against the route's requirements, and counts the request with its limits.
+// It calls no server, except that Options.Counter may.
+func (g *Gateway) Decide(ctx context.Context, r Request) Decision {
 	need, err := readRequirement(r.Requirements)
 	if err != nil {
 		g.logRouteFault(err, r.Host, r.Path)
@@ -57,17 +67,33 @@ func (g *Gateway) Decide(r Request) Decision {
 	if no != nil {
 		return Decision{Refusal: no}
 	}
-	t, claims, no := g.accept(token, &need)
+	from := plain(r.Address)
+	t, claims, no := g.accept(token, from, &need)
 	if no != nil {
 		return Decision{Refusal: no, scopes: need.scopes}
 	}
+	headers, violated, no := g.limit(ctx, t, &limited{claims.ID, claims.Subject, need.route, from, &claims.Attributes}, 1)
+	if no != nil {
+		return Decision{Refusal: no, limits: headers, violated: violated}
+	}
 	g.recordUse(t, token)
-	return g.allow(t, claims)
+	d := g.allow(t, claims)
+	d.limits = headers
+	return d
+}
+
+// plain returns an address without its zone, and an IPv4-mapped one as IPv4. It shares no memory with a, or the
+// caller's Request would escape to the heap.
+func plain(a netip.Addr) netip.Addr {
+	if !a.IsValid() {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16(a.As16()).Unmap()
 }
 
 // accept returns the workspace and the claims of a token that satisfies the route's requirement.
-func (g *Gateway) accept(token string, need *requirement) (*tenant, *jwks.Claims, *jwks.Refusal) {
-	t, claims, err := g.verify(token)
+func (g *Gateway) accept(token string, from netip.Addr, need *requirement) (*tenant, *jwks.Claims, *jwks.Refusal) {
+	t, claims, err := g.verify(token, from)
 	switch {
 	case errors.Is(err, jwks.ErrNotReady), errors.Is(err, jwks.ErrStale):
 		return nil, nil, jwks.NotNow
@@ -146,17 +172,38 @@ var (
 // A Header is one header of a response.
 type Header struct{ Name, Value string }
 
-// ResponseHeaders returns the headers of the response to a refused request. Its body is Refusal.Problem.
+// LimitHeaders returns headers about the limits of a request, for the response to it. ResponseHeaders contains them.
+func (d *Decision) LimitHeaders() []Header { return d.limits }
+
+// ResponseHeaders returns the headers of the response to a refused request. Its body is Problem.
 func (d *Decision) ResponseHeaders() []Header {
-	headers := append(make([]Header, 0, 5),
+	headers := append(make([]Header, 0, 8),
 		Header{"content-type", "application/problem+json"},
 		Header{"cache-control", "no-store"},
 		Header{"x-content-type-options", "nosniff"})
+	switch d.Refusal.Status {
+	case http.StatusTooManyRequests:
+		return append(headers, d.limits...)
+	case http.StatusServiceUnavailable:
+		return append(headers, Header{"retry-after", "1"})
+	}
 	if challenge := d.Refusal.Challenge(realm, d.scopes); challenge != "" {
 		headers = append(headers, Header{"www-authenticate", challenge})
 	}
-	if d.Refusal.Status == http.StatusServiceUnavailable {
-		headers = append(headers, Header{"retry-after", "1"})
-	}
 	return headers
+}
+
+// IsCommon reports whether all refusals with the same Refusal have the same response.
+func (d *Decision) IsCommon() bool { return d.Refusal != jwks.TooNarrow && d.Refusal != overLimit }
+
+// Problem returns the body of the response to a refused request.
+func (d *Decision) Problem() []byte {
+	if d.Refusal != overLimit {
+		return d.Refusal.Problem()
+	}
+	body, err := json.Marshal(newProblem(d.Refusal, d.violated))
+	if err != nil {
+		panic(err) // texts and a number
+	}
+	return body
 }

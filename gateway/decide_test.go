@@ -213,7 +213,7 @@ func TestRequirements(t *testing.T) {
 	}
 	text := log.String()
 	for _, fault := range []string{
-		"scope is unknown; must be audience, scopes or workspace", "audiences is unknown", "scopes contains a comma",
+		"scope is unknown; must be audience, scopes, workspace or route", "audiences is unknown", "scopes contains a comma",
 		"scopes is empty", "audience is empty",
 		"workspace contains a comma", "host=api.example.com path=/v1/tiles\n",
 	} {

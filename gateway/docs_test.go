@@ -13,9 +13,11 @@ func TestDocumented(t *testing.T) {
 	text, err := os.ReadFile("../docs/howto/gateways/gateway-service.md")
 	check(t, err)
 	page := string(text)
-	refusals := []*jwks.Refusal{jwks.NoToken, jwks.BadToken, jwks.TooNarrow, jwks.NotNow, misconfigured, otherWorkspace, neverExpires}
+	refusals := []*jwks.Refusal{
+		jwks.NoToken, jwks.BadToken, jwks.TooNarrow, jwks.NotNow, misconfigured, otherWorkspace, neverExpires, overLimit, uncounted,
+	}
 	for _, err := range []error{
-		jwks.ErrMalformed, jwks.ErrUnknown, jwks.ErrSignature, jwks.ErrClaims, jwks.ErrIssuer, jwks.ErrAudience, jwks.ErrExpired,
+		jwks.ErrMalformed, jwks.ErrUnknown, jwks.ErrSignature, jwks.ErrClaims, jwks.ErrIssuer, jwks.ErrAudience, jwks.ErrExpired, jwks.ErrAddress,
 	} {
 		refusals = append(refusals, jwks.InvalidToken(err))
 	}

@@ -23,7 +23,7 @@ func Example() {
 
 	api := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "127.0.0.1:9000"})
 	log.Fatal(http.ListenAndServe("127.0.0.1:10000", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d := g.Decide(gateway.Request{
+		d := g.Decide(r.Context(), gateway.Request{
 			Authorization: r.Header.Values("Authorization"),
 			Requirements:  map[string]string{"scopes": "maps:read"},
 		})
@@ -32,7 +32,7 @@ func Example() {
 				w.Header().Set(h.Name, h.Value)
 			}
 			w.WriteHeader(d.Refusal.Status)
-			_, _ = w.Write(d.Refusal.Problem())
+			_, _ = w.Write(d.Problem())
 			return
 		}
 		for name := range r.Header {

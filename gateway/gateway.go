@@ -40,6 +40,7 @@ type Gateway struct {
 
 	readiness
 	usage
+	limiting
 
 	starting    chan struct{} // one item for each tenant that fetches its first set
 	running     sync.WaitGroup
@@ -68,6 +69,10 @@ func New(o Options) (*Gateway, error) {
 		g.usesLost = g.isMarked()
 	}
 	if err := g.recall(); err != nil {
+		g.close()
+		return nil, err
+	}
+	if err := g.newLimiting(); err != nil {
 		g.close()
 		return nil, err
 	}
@@ -110,6 +115,9 @@ func (g *Gateway) close() {
 	for _, t := range g.all() {
 		t.follower.Close()
 	}
+	if g.local != nil {
+		g.local.Close()
+	}
 }
 
 // Run follows the server until ctx ends, then releases StateDir and returns nil. It must be called only once.
@@ -128,6 +136,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		})
 	})
 	g.running.Go(func() { g.watchIssuer(ctx) })
+	g.running.Go(func() { g.local.Run(ctx) })
 	if g.uses != nil {
 		g.running.Go(func() { g.reportUsage(ctx) })
 	}

@@ -92,14 +92,14 @@ type verdict struct {
 }
 
 func ask(g *Gateway, r Request) verdict {
-	d := g.Decide(r)
+	d := g.Decide(context.Background(), r)
 	v := verdict{status: http.StatusOK, headers: http.Header{}, fields: map[string]string{}, removed: d.Remove}
 	for _, f := range d.Fields() {
 		v.headers.Add(f.Header, f.Value)
 		v.fields[f.Name] = f.Value
 	}
 	if d.Refusal != nil {
-		v.status, v.body = d.Refusal.Status, string(d.Refusal.Problem())
+		v.status, v.body = d.Refusal.Status, string(d.Problem())
 		for _, h := range d.ResponseHeaders() {
 			v.headers.Add(h.Name, h.Value)
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/burnkey/burnkey/gateway/limits"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -61,8 +63,21 @@ type Options struct {
 	// UsageKey returns a management key with the scope gateway, for reporting usage and for a reserved place at
 	// the change streams, even if UsageEvery is 0. It is called like Key. Nil: Key.
 	UsageKey func() (string, error)
-	Log      *slog.Logger     // nil: slog.Default
-	Now      func() time.Time // the clock for ages and exp; nil: time.Now
+
+	// LimitHeaders says which headers tell clients about limits: LimitHeadersDraft, which is the default,
+	// LimitHeadersX, LimitHeadersBoth or LimitHeadersOff.
+	LimitHeaders string
+	// LimitShare is the share of each limit that this Gateway allows, above 0 and at most 1, if several divide the
+	// requests among them. 0: 1.
+	LimitShare float64
+	// LimitEntries is limits.LocalOptions.Entries.
+	LimitEntries int
+	// Counter returns a Counter that is used instead of the local one, which it can use in turn. Nil: limits are
+	// counted by this Gateway alone.
+	Counter func(*limits.Local) (limits.Counter, error)
+
+	Log *slog.Logger     // nil: slog.Default
+	Now func() time.Time // the clock for ages and exp; nil: time.Now
 }
 
 // An OptionError says which option is invalid, and the rule it breaks.
@@ -72,6 +87,7 @@ func (e *OptionError) Error() string { return e.Option + " " + e.Detail }
 
 func (o *Options) setDefaults() {
 	o.PublicURL = cmp.Or(o.PublicURL, o.Server)
+	o.LimitHeaders = cmp.Or(o.LimitHeaders, LimitHeadersDraft)
 	o.ListEvery = cmp.Or(o.ListEvery, 5*time.Second)
 	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.UsageKey == nil {
@@ -104,7 +120,23 @@ func (o *Options) check() error {
 	if o.ServeStale && o.MaxStaleness == 0 {
 		return &OptionError{"ServeStale", "has no effect without MaxStaleness"}
 	}
+	if err := o.checkLimits(); err != nil {
+		return err
+	}
 	return o.checkUsage()
+}
+
+func (o *Options) checkLimits() error {
+	switch o.LimitHeaders {
+	case "", LimitHeadersDraft, LimitHeadersX, LimitHeadersBoth, LimitHeadersOff:
+	default:
+		return &OptionError{"LimitHeaders", "must be draft, x, both or off"}
+	}
+	err := (&limits.LocalOptions{Entries: o.LimitEntries, Share: o.LimitShare}).Check()
+	if bad := new(limits.OptionError); errors.As(err, &bad) {
+		return &OptionError{"Limit" + bad.Option, bad.Detail}
+	}
+	return err
 }
 
 const needsBaseURL = "must be http(s)://HOST[:PORT][/PATH]"

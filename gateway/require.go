@@ -8,8 +8,8 @@ import (
 )
 
 // A requirement is what a route requires of a valid token. Each field is a list separated by spaces. An empty
-// field requires nothing.
-type requirement struct{ audience, scopes, workspace string }
+// field requires nothing. The route's name is for limits alone.
+type requirement struct{ audience, scopes, workspace, route string }
 
 // A requirementError says which part of a route's requirements is invalid.
 type requirementError struct{ name, detail string }
@@ -25,8 +25,13 @@ func readRequirement(requirements map[string]string) (need requirement, err erro
 			need.scopes = value
 		case "workspace":
 			need.workspace = value
+		case "route":
+			need.route = strings.Clone(value) // or the caller's Request would escape to the heap
+			if !isRouteName(value) {
+				return requirement{}, &requirementError{name, "is not a route's name; it must match " + routePattern}
+			}
 		default:
-			return requirement{}, &requirementError{name, "is unknown; must be audience, scopes or workspace"}
+			return requirement{}, &requirementError{name, "is unknown; must be audience, scopes, workspace or route"}
 		}
 		if strings.TrimSpace(value) == "" {
 			return requirement{}, &requirementError{name, "is empty; leave it out to require nothing"}
@@ -36,6 +41,19 @@ func readRequirement(requirements map[string]string) (need requirement, err erro
 		}
 	}
 	return need, nil
+}
+
+// routePattern is that of a workspace's id.
+const routePattern = jwks.WorkspacePattern
+
+// isRouteName matches routePattern. A regular expression would take longer than the rest of a requirement.
+func isRouteName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != '-' || i == 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= idMax
 }
 
 func (n *requirement) check(workspace string, claims *jwks.Claims) *jwks.Refusal {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/burnkey/burnkey/gateway/limits"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -27,6 +28,8 @@ type Stats struct {
 	UsageReports  map[string]uint64 // by result: ok, failed, refused or rejected
 	ListFailures  uint64            // failed requests of the list of workspaces
 	StateFailures uint64            // failed writes of state files of the current workspaces
+
+	Limits limits.LocalStats // counts of limits in memory
 }
 
 // Stats returns the current state.
@@ -35,6 +38,7 @@ func (g *Gateway) Stats() Stats {
 	s := Stats{
 		Workspaces: len(tenants), MinVersion: math.MaxUint64, MaxAge: -1,
 		WrongIssuer: g.wrongIssuer.Load() != nil, ListFailures: g.listFailures.Load(), UsageReports: g.reportCounts(),
+		Limits: g.local.Stats(),
 	}
 	if known := g.roster.Load(); known != nil {
 		s.Unready = known.blocked

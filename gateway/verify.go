@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"net/netip"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,7 +14,7 @@ import (
 
 // verify verifies a token, using only the keys of the workspace that the token names as its issuer. Errors are
 // those of Verifier.Verify and of usable.
-func (g *Gateway) verify(token string) (*tenant, *jwks.Claims, error) {
+func (g *Gateway) verify(token string, from netip.Addr) (*tenant, *jwks.Claims, error) {
 	roster := g.roster.Load()
 	if roster == nil {
 		return nil, nil, jwks.ErrNotReady
@@ -28,7 +29,7 @@ func (g *Gateway) verify(token string) (*tenant, *jwks.Claims, error) {
 	if err := g.usable(t); err != nil {
 		return nil, nil, err
 	}
-	claims, err := t.verifier.Verify(token) // checks that iss is this workspace's, too
+	claims, err := t.verifier.VerifyFrom(token, from) // checks that iss is this workspace's, too
 	if err != nil {
 		return nil, nil, err
 	}

@@ -146,6 +146,10 @@ func (f *Follower) Lookup(kid KID) (Key, bool) { return f.table.Lookup(kid) }
 
 func (f *Follower) keyTable() *Table { return &f.table }
 
+// LimitSet returns the rules of a set of limits, nil if there is no set. It takes no lock. The rules must not be
+// changed. Only the Followers of a Feed have limits.
+func (f *Follower) LimitSet(on, name string) []Limit { return f.table.LimitSet(on, name) }
+
 // Version returns the version of the set, or 0 before the first set and if a proxy removes the version.
 // Status returns several values of the same moment.
 func (f *Follower) Version() uint64 { return f.table.Version() }

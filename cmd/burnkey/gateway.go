@@ -24,6 +24,7 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy"
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/gateway/extauthz"
+	"github.com/burnkey/burnkey/gateway/limits"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -81,6 +82,12 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	managementFlag(flags, &s.o.InsecureManagementKeys)
 	flags.BoolVar(&s.o.RequireExpiration, "require-expiration", false, "refuse keys that never expire")
 	flags.BoolVar(&s.o.StripAuthorization, "strip-authorization", false, "remove the token from requests that pass")
+	flags.StringVar(&s.o.LimitHeaders, "ratelimit-headers", gateway.LimitHeadersDraft,
+		"headers that tell clients about limits: draft (RateLimit and RateLimit-Policy), x (X-RateLimit-*), both or off")
+	flags.Float64Var(&s.o.LimitShare, "limit-share", 1,
+		"share of each limit that this gateway allows, if several divide the requests among them: 0.5 for each of two")
+	flags.IntVar(&s.o.LimitEntries, "limit-entries", limits.DefaultEntries,
+		"approximate number of counts of limits in memory, each of which takes up to 40 bytes")
 	intervalFlag(flags, &s.o.UsageEvery, "usage-every", time.Minute,
 		"approximate interval between reports of key usage to the server; 0: no reports")
 	flags.StringVar(&s.usageKeyFile, "usage-key-file", "",
@@ -90,6 +97,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	s.tracing.flags(flags)
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long to wait for calls in progress after a signal")
 	choices(cmd, "when-stale", "refuse", "serve")
+	choices(cmd, "ratelimit-headers", gateway.LimitHeadersDraft, gateway.LimitHeadersX, gateway.LimitHeadersBoth, gateway.LimitHeadersOff)
 }
 
 // validate checks the flags. It opens nothing.
@@ -156,6 +164,7 @@ func readClaims(token string) (*jwks.Claims, error) {
 var flagOf = map[string]string{
 	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Audience": "audience",
 	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
+	"LimitHeaders": "ratelimit-headers", "LimitShare": "limit-share", "LimitEntries": "limit-entries",
 }
 
 func (s *gatewayService) newGateway(log *slog.Logger) (*gateway.Gateway, error) {

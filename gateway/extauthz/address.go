@@ -23,6 +23,9 @@ func clientAddress(ctx context.Context, in *authv3.CheckRequest) netip.Addr {
 	default:
 		return netip.Addr{}
 	}
+	if text == "" {
+		return netip.Addr{} // without the allocation of an error
+	}
 	address, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}

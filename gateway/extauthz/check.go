@@ -21,13 +21,13 @@ func (s *Server) Trace(t *traces.Tracer) { s.tracer = t }
 // Check decides about one request for Envoy (envoy.service.auth.v3.Authorization). A refusal is not an error.
 func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	if s.tracer == nil {
-		response, _ := s.check(in)
+		response, _ := s.check(ctx, in)
 		return response, nil
 	}
 	ctx = traces.Remote(ctx, parentOf(ctx, in))
 	_, span := s.tracer.Start(ctx, "check")
 	defer spans.End(span)
-	response, reason := s.check(in)
+	response, reason := s.check(ctx, in)
 	span.SetAttributes(attribute.String("burnkey.reason", reason))
 	return response, nil
 }
@@ -42,13 +42,14 @@ func parentOf(ctx context.Context, in *authv3.CheckRequest) string {
 }
 
 // check returns the answer, and the reason for the metrics.
-func (s *Server) check(in *authv3.CheckRequest) (*authv3.CheckResponse, string) {
+func (s *Server) check(ctx context.Context, in *authv3.CheckRequest) (*authv3.CheckResponse, string) {
 	start := time.Now()
 	request := in.GetAttributes().GetRequest().GetHttp()
 	var values [2]string // more than two are refused like two
-	d := s.gateway.Decide(gateway.Request{
+	d := s.gateway.Decide(ctx, gateway.Request{
 		Authorization: authorization(request, values[:0]),
 		Requirements:  in.GetAttributes().GetContextExtensions(),
+		Address:       clientAddress(ctx, in),
 		Host:          request.GetHost(), Path: request.GetPath(),
 	})
 	reason, response := "ok", (*authv3.CheckResponse)(nil)

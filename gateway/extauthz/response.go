@@ -45,6 +45,7 @@ func allow(d *gateway.Decision) *authv3.CheckResponse {
 		a.set(i, &fields[i])
 	}
 	a.ok.Headers, a.ok.HeadersToRemove = a.options[:len(fields)], d.Remove
+	a.ok.ResponseHeadersToAdd = headerOptions(d.LimitHeaders())
 	a.http.OkResponse = &a.ok
 	a.response.Status, a.response.HttpResponse, a.response.DynamicMetadata = &a.status, &a.http, &a.metadata
 	return &a.response
@@ -69,7 +70,7 @@ type refusalKey struct {
 // refuse returns the response to a refused request. Responses are cached, since there are only a few different
 // ones.
 func (s *Server) refuse(d *gateway.Decision, head bool) *authv3.CheckResponse {
-	if d.Refusal == jwks.TooNarrow { // depends on the route: its challenge names the scopes
+	if !d.IsCommon() {
 		return newRefusal(d, head)
 	}
 	key := refusalKey{d.Refusal, head}
@@ -81,16 +82,12 @@ func (s *Server) refuse(d *gateway.Decision, head bool) *authv3.CheckResponse {
 }
 
 func newRefusal(d *gateway.Decision, head bool) *authv3.CheckResponse {
-	headers := d.ResponseHeaders()
 	denied := &authv3.DeniedHttpResponse{
 		Status:  &typev3.HttpStatus{Code: typev3.StatusCode(d.Refusal.Status)},
-		Headers: make([]*corev3.HeaderValueOption, len(headers)),
-	}
-	for i, h := range headers {
-		denied.Headers[i] = &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: h.Name, Value: h.Value}, AppendAction: overwrite}
+		Headers: headerOptions(d.ResponseHeaders()),
 	}
 	if !head {
-		denied.Body = string(d.Refusal.Problem())
+		denied.Body = string(d.Problem())
 	}
 	return &authv3.CheckResponse{
 		Status:       &status.Status{Code: int32(grpcCode(d.Refusal.Status))},
@@ -98,6 +95,18 @@ func newRefusal(d *gateway.Decision, head bool) *authv3.CheckResponse {
 		// Envoy's own local replies lack this metadata.
 		DynamicMetadata: &structpb.Struct{Fields: map[string]*structpb.Value{"refused": structpb.NewStringValue(d.Refusal.Reason)}},
 	}
+}
+
+// headerOptions returns headers in the form in which Envoy adds them to a response.
+func headerOptions(headers []gateway.Header) []*corev3.HeaderValueOption {
+	if len(headers) == 0 {
+		return nil
+	}
+	options := make([]*corev3.HeaderValueOption, len(headers))
+	for i, h := range headers {
+		options[i] = &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: h.Name, Value: h.Value}, AppendAction: overwrite}
+	}
+	return options
 }
 
 func grpcCode(status int) codes.Code {
@@ -108,6 +117,8 @@ func grpcCode(status int) codes.Code {
 		return codes.Unauthenticated
 	case http.StatusForbidden:
 		return codes.PermissionDenied
+	case http.StatusTooManyRequests:
+		return codes.ResourceExhausted
 	case http.StatusServiceUnavailable:
 		return codes.Unavailable
 	}

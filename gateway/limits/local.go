@@ -38,15 +38,19 @@ type OptionError struct{ Option, Detail string }
 
 func (e *OptionError) Error() string { return e.Option + " " + e.Detail }
 
-func (o *LocalOptions) setDefaults() error {
+func (o *LocalOptions) setDefaults() {
 	o.Entries, o.Share, o.Log = cmp.Or(o.Entries, DefaultEntries), cmp.Or(o.Share, 1), cmp.Or(o.Log, slog.Default())
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Entries < minEntries || o.Entries > maxEntries {
+}
+
+// Check returns nil or an *OptionError.
+func (o *LocalOptions) Check() error {
+	if o.Entries != 0 && (o.Entries < minEntries || o.Entries > maxEntries) {
 		return &OptionError{"Entries", fmt.Sprintf("must be %d to %d", minEntries, maxEntries)}
 	}
-	if !(o.Share > 0 && o.Share <= 1) { // also if it is not a number
+	if o.Share != 0 && !(o.Share > 0 && o.Share <= 1) { // also if it is not a number
 		return &OptionError{"Share", "must be above 0 and at most 1"}
 	}
 	return nil
@@ -72,9 +76,10 @@ type Local struct {
 // NewLocal returns a Local with the counts of quotas that its file has. Errors are *OptionError, ErrNotQuotas
 // and those of reading and writing the file.
 func NewLocal(o LocalOptions) (*Local, error) {
-	if err := o.setDefaults(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
+	o.setDefaults()
 	l := &Local{o: o, key: newHashKey(), began: o.Now()}
 	for i := range l.shards {
 		l.shards[i].setBound(o.Entries / shardCount)
