@@ -19,6 +19,9 @@ func TestInvalidToken(t *testing.T) {
 		}
 		seen[no.Reason] = true
 	}
+	if no := InvalidToken(ErrAddress); no.Status != http.StatusForbidden || no.Code != "" || no.Detail == "" || seen[no.Reason] {
+		t.Errorf("%+v", no)
+	}
 }
 
 func TestChallenge(t *testing.T) {
@@ -28,6 +31,7 @@ func TestChallenge(t *testing.T) {
 	}{
 		{NoToken, `Bearer realm="r"`},
 		{NotNow, ""},
+		{InvalidToken(ErrAddress), `Bearer realm="r"`},
 		{TooNarrow, `Bearer realm="r", error="insufficient_scope", error_description="` + TooNarrow.Detail + `", scope="a b"`},
 		{InvalidToken(ErrExpired), `Bearer realm="r", error="invalid_token", error_description="The token has expired."`},
 	} {
