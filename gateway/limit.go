@@ -61,6 +61,7 @@ type limited struct {
 // keysWithLimits are the keys of a workspace and the limits that they share.
 type keysWithLimits interface {
 	LimitSet(on, name string) []jwks.Limit
+	Attributes(kid jwks.KID) (jwks.Attributes, bool)
 }
 
 var _ keysWithLimits = (*jwks.Follower)(nil)

@@ -398,3 +398,46 @@ func TestQuotasSurviveARestart(t *testing.T) {
 	used(4)
 	used(0)
 }
+
+// TestLimitsOfVerifiedRequests checks that a proxy which verifies tokens itself shares the counts of Decide.
+func TestLimitsOfVerifiedRequests(t *testing.T) {
+	t.Parallel()
+	f := limitedGateway(t, nil)
+	f.set(t, jwks.Attributes{Plan: "free"}, shared(jwks.OnPlan, "free", perHour("burst", 10)),
+		shared(jwks.OnAddress, jwks.AnyName, perHour("address", 7)), shared(jwks.OnRoute, "tiles", perHour("route", 3)))
+	in := LimitRequest{
+		Issuer: gatewaytest.PublicURL + jwks.IssuerPath + "acme", KeyID: "key-1", Owner: "cust_1", KID: f.kid.String(),
+		Address: netip.MustParseAddr("::ffff:192.0.2.1"), N: 1,
+	}
+	limit := func(edit func(*LimitRequest)) string {
+		r := in
+		edit(&r)
+		d, err := f.Limit(t.Context(), &r)
+		switch {
+		case err != nil:
+			return err.Error()
+		case d.Refusal != nil:
+			return strings.Join(d.violated, " ")
+		}
+		return "passes"
+	}
+	want := func(name, want string, edit func(*LimitRequest)) {
+		t.Helper()
+		if got := limit(edit); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if n := f.passed(3, same(from(request(own().Bearer("acme")), "192.0.2.1"))); n != 3 {
+		t.Fatalf("%d pass", n)
+	}
+	want("3 on the route", "passes", func(r *LimitRequest) { r.Route, r.N = "tiles", 3 })
+	want("a fourth on the route", "route", func(r *LimitRequest) { r.Route = "tiles" })
+	want("two more from the address", "address", func(r *LimitRequest) { r.N = 2 })
+	want("none from the address", "passes", func(r *LimitRequest) { r.N = 0 })
+	want("another address", "passes", func(r *LimitRequest) { r.Address, r.N = netip.Addr{}, 4 })
+	want("an eleventh of the key", "burst", func(r *LimitRequest) { r.Address = netip.MustParseAddr("192.0.2.2") })
+	want("an unknown key", "passes", func(r *LimitRequest) { r.Address, r.KID = netip.MustParseAddr("192.0.2.2"), jwks.KID{9}.String() })
+	want("no key", "passes", func(r *LimitRequest) { r.Address, r.KID = netip.MustParseAddr("192.0.2.2"), "" })
+	want("another workspace", jwks.ErrIssuer.Error(), func(r *LimitRequest) { r.Issuer += "x" })
+	want("another server", jwks.ErrIssuer.Error(), func(r *LimitRequest) { r.Issuer = "https://example.com" })
+}

@@ -150,6 +150,9 @@ func (f *Follower) keyTable() *Table { return &f.table }
 // changed. Only the Followers of a Feed have limits.
 func (f *Follower) LimitSet(on, name string) []Limit { return f.table.LimitSet(on, name) }
 
+// Attributes returns the attributes of a published key: the zero value if it has none.
+func (f *Follower) Attributes(kid KID) (a Attributes, published bool) { return f.table.Attributes(kid) }
+
 // Version returns the version of the set, or 0 before the first set and if a proxy removes the version.
 // Status returns several values of the same moment.
 func (f *Follower) Version() uint64 { return f.table.Version() }

@@ -90,6 +90,14 @@ func (t *Table) Lookup(kid KID) (key Key, ok bool) {
 	return key, ok
 }
 
+// Attributes returns the attributes of a published key: the zero value if it has none.
+func (t *Table) Attributes(kid KID) (a Attributes, published bool) {
+	var key Key
+	text, _, ok := t.recall(&kid, nil, &key)
+	a.readBinary(text)
+	return a, ok
+}
+
 func (t *Table) keyTable() *Table { return t }
 
 // recall looks up a published key and returns its attributes of the same version, in their compact form. If d is

@@ -101,6 +101,8 @@ func (m *feedModel) check(tb testing.TB, table *Table) {
 			tb.Fatal("a key is not found")
 		} else if a.readBinary(text); !reflect.DeepEqual(a, m.attributes[kid]) {
 			tb.Fatalf("a key has %+v, want %+v", a, m.attributes[kid])
+		} else if got, published := table.Attributes(kid); !published || !reflect.DeepEqual(got, a) {
+			tb.Fatalf("Attributes returns %+v %v, want %+v", got, published, a)
 		}
 	}
 	for of, set := range m.shared {

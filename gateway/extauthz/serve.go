@@ -1,5 +1,5 @@
 // Package extauthz serves the decisions of a gateway.Gateway to Envoy's filter ext_authz
-// (gRPC, envoy.service.auth.v3).
+// (gRPC, envoy.service.auth.v3), and those about limits alone to its filter ratelimit (envoy.service.ratelimit.v3).
 package extauthz
 
 import (
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -62,6 +63,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 		grpc.UnaryInterceptor(s.recoverPanic),
 	)
 	authv3.RegisterAuthorizationServer(server, s)
+	ratelimitv3.RegisterRateLimitServiceServer(server, s)
 	state := health.NewServer()
 	grpc_health_v1.RegisterHealthServer(server, state)
 	s.updateHealth(state)
@@ -102,6 +104,7 @@ func (s *Server) updateHealth(state *health.Server) {
 	}
 	state.SetServingStatus("", is)
 	state.SetServingStatus(authv3.Authorization_ServiceDesc.ServiceName, is)
+	state.SetServingStatus(ratelimitv3.RateLimitService_ServiceDesc.ServiceName, is)
 }
 
 // recoverPanic limits the effect of a panic to one call. Envoy then refuses the request.
