@@ -106,35 +106,7 @@ func TestCutOffCallsTakeEffectOnceOrNotAtAll(t *testing.T) {
 // checkLog checks that the log of acme has no gap and adds up to its published set.
 func checkLog(t *testing.T, s *Store) {
 	t.Helper()
-	set := map[jwks.KID]bool{}
-	changes, err := s.Changes(t.Context(), "acme", 0, 1<<30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, c := range changes {
-		if c.Version != uint64(i+1) || len(c.Add)+len(c.Remove) == 0 || len(c.Add) > 1 {
-			t.Fatalf("change %d: %+v", i+1, c)
-		}
-		for _, key := range c.Add {
-			set[key.KID()] = true
-		}
-		for _, kid := range c.Remove {
-			if !set[kid] {
-				t.Fatalf("change %d removes what is not there", c.Version)
-			}
-			delete(set, kid)
-		}
-	}
-	version, _, err := s.Published(t.Context(), "acme", func(k jwks.Key, _ jwks.Attributes) error {
-		if !set[k.KID()] {
-			t.Errorf("%s is published, not in the log", k.KID())
-		}
-		delete(set, k.KID())
-		return nil
-	})
-	if err != nil || version != uint64(len(changes)) || len(set) > 0 {
-		t.Errorf("version %d of %d changes, %d keys are not published, %v", version, len(changes), len(set), err)
-	}
+	storetest.Replays(t, s, "acme")
 }
 
 func TestADatabaseThatIsAwayIsToldSoonAndFoundAgain(t *testing.T) {

@@ -27,6 +27,15 @@ func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 		undo   = `UPDATE keys SET rotated_to = NULL, grace_ends_at = NULL WHERE id = $1`
 		expire = `WITH gone AS (UPDATE keys SET expired_version = version WHERE id = $1 RETURNING kid)
 			DELETE FROM jwks USING gone WHERE jwks.kid = gone.kid`
+		suspend = `WITH suspended AS (UPDATE keys SET suspended_at = 1 WHERE id = $1 RETURNING kid),
+				moved AS (DELETE FROM jwks USING suspended WHERE jwks.kid = suspended.kid RETURNING workspace, jwks.kid, n)
+			INSERT INTO suspended_jwks SELECT * FROM moved`
+		resume = `WITH resumed AS (UPDATE keys SET suspended_at = NULL WHERE id = $1 RETURNING kid),
+				moved AS (DELETE FROM suspended_jwks AS s USING resumed WHERE s.kid = resumed.kid RETURNING workspace, s.kid, n)
+			INSERT INTO jwks SELECT * FROM moved`
+		prolong = `UPDATE keys SET expires_at = expires_at + 3600000000 WHERE id = $1`
+		fence   = `UPDATE keys SET allowed_ips = '["10.0.0.0/8"]' WHERE id = $1`
+		narrow  = `UPDATE keys SET scopes = '{maps:read}' WHERE id = $1`
 	)
 	at := storetest.NewRecord("", "").CreatedAt
 	next := func(k store.Key) (store.Key, store.Key, error) {
@@ -39,6 +48,7 @@ func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		rotated   bool // before
+		suspended bool // before
 		meanwhile string
 		ofNext    bool // the successor is changed
 		call      func(k store.Key) (store.Key, error)
@@ -95,8 +105,67 @@ func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 			call:  func(k store.Key) (store.Key, error) { return s.Revoke(t.Context(), "acme", k.ID, at) },
 			check: func(k store.Key) bool { return k.RevokedAt.Equal(at) && k.RevokedVersion == 0 },
 		},
+		{
+			name: "Revoke of a key that is suspended", meanwhile: suspend,
+			call:  func(k store.Key) (store.Key, error) { return s.Revoke(t.Context(), "acme", k.ID, at) },
+			check: func(k store.Key) bool { return k.RevokedVersion != 0 && !k.SuspendedAt.IsZero() },
+		},
+		{
+			name: "Revoke of a key that is resumed", suspended: true, meanwhile: resume,
+			call:  func(k store.Key) (store.Key, error) { return s.Revoke(t.Context(), "acme", k.ID, at) },
+			check: func(k store.Key) bool { return k.RevokedVersion != 0 && k.SuspendedAt.IsZero() },
+		},
+		{
+			name: "Rotate of a key that is suspended", meanwhile: suspend, want: store.ErrNotActive,
+			call: func(k store.Key) (store.Key, error) { old, _, err := next(k); return old, err },
+		},
+		{
+			name: "Rotate of a key that is fenced", meanwhile: fence,
+			call:  func(k store.Key) (store.Key, error) { _, issued, err := next(k); return issued, err },
+			check: func(k store.Key) bool { return len(k.AllowedIPs) == 1 },
+		},
+		{
+			name: "Rotate of a key that is narrowed", meanwhile: narrow,
+			call:  func(k store.Key) (store.Key, error) { _, issued, err := next(k); return issued, err },
+			check: func(k store.Key) bool { return len(k.Scopes) == 1 && len(k.Signed.Scopes) == 2 },
+		},
+		{
+			name: "UndoRotation of a key that is suspended", rotated: true, meanwhile: suspend, want: store.ErrNotActive,
+			call: func(k store.Key) (store.Key, error) {
+				old, _, err := s.UndoRotation(t.Context(), "acme", k.ID, uuid.Nil, at)
+				return old, err
+			},
+		},
+		{
+			name: "Retire of a key that is suspended", rotated: true, meanwhile: suspend,
+			call: func(k store.Key) (store.Key, error) {
+				_, err := s.Retire(t.Context(), "acme", []uuid.UUID{k.ID}, at.Add(time.Minute))
+				if err != nil {
+					return store.Key{}, err
+				}
+				return s.Key(t.Context(), "acme", k.ID)
+			},
+			check: func(k store.Key) bool { return k.RevokedVersion != 0 && !k.SuspendedAt.IsZero() },
+		},
+		{
+			name: "Retire of a key that is prolonged", meanwhile: prolong,
+			call: func(k store.Key) (store.Key, error) {
+				_, err := s.Retire(t.Context(), "acme", []uuid.UUID{k.ID}, k.ExpiresAt)
+				if err != nil {
+					return store.Key{}, err
+				}
+				return s.Key(t.Context(), "acme", k.ID)
+			},
+			check: func(k store.Key) bool { return k.Published() },
+		},
 	} {
 		k := issue(t, s, "acme")
+		if c.suspended {
+			_, err := s.UpdateKey(t.Context(), "acme", k.ID, func(_ *store.Workspace, k *store.Key) error { k.SuspendedAt = at; return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		changed := k.ID
 		if c.rotated {
 			old, issued, err := next(k)
@@ -138,6 +207,7 @@ func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 		if !errors.Is(got.err, c.want) || (c.want == nil && (got.err != nil || !c.check(got.key))) {
 			t.Errorf("%s: got %+v, %v", c.name, got.key, got.err)
 		}
+		checkFingerprint(t, s, "acme")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -133,6 +134,7 @@ func authorityEverywhere(e env) {
 	e.create(store.Home)
 	e.create("acme")
 	k, _ := e.issue(NewRecord("acme", "o"))
+	e.limitOn(k)
 	graced, next := e.rotate(e.issueMany("acme", "o")[0])
 	link, session := e.begun(store.KindLink, uuid.Nil), e.begun(store.KindSession, uuid.Nil)
 	gone, ctx := e.caller()
@@ -174,7 +176,16 @@ func authorityEverywhere(e env) {
 		"Record": func() error {
 			return e.Record(ctx, store.Entry{Workspace: "acme", At: now, Action: store.ActionCallRefuse, Result: store.ResultRefused})
 		},
-		"Compact": func() error { _, err := e.Compact(ctx, "acme", 1); return err },
+		"CreateLimits": func() error {
+			_, err := e.CreateLimits(ctx, newLimits("acme", jwks.OnPlan, "new", rule(1)))
+			return err
+		},
+		"UpdateLimits": func() error {
+			_, err := e.UpdateLimits(ctx, "acme", jwks.OnOwner, k.ID.String(), func(l *store.LimitSet) error { l.Limits = nil; return nil })
+			return err
+		},
+		"DeleteLimits": func() error { return e.DeleteLimits(ctx, "acme", jwks.OnOwner, k.ID.String(), now) },
+		"Compact":      func() error { _, err := e.Compact(ctx, "acme", 1); return err },
 	} {
 		if err := change(); !errors.Is(err, store.ErrNoAuthority) {
 			e.Errorf("%s: got %v", name, err)
@@ -189,8 +200,7 @@ func (e env) everything() (all []any) {
 	for _, id := range []string{store.Home, "acme"} {
 		w, err := e.Workspace(e.ctx, id)
 		e.ok(err)
-		set, _ := e.published(id)
-		all = append(all, w, set, e.list(id, store.Filter{}), e.audit(id, store.AuditFilter{}), e.changesOf(id))
+		all = append(all, w, e.feed(id), e.list(id, store.Filter{}), e.audit(id, store.AuditFilter{}), e.changesOf(id))
 	}
 	return all
 }

@@ -3,7 +3,9 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
+	"testing"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
@@ -92,4 +94,27 @@ func (f *feed) apply(c jwks.Change) error {
 		}
 	}
 	return nil
+}
+
+// Replays checks that what a workspace publishes, with attributes and limits, is what all its changes lead to.
+func Replays(t testing.TB, s store.PublishedStore, workspace string) {
+	t.Helper()
+	published, err := readFeed(t.Context(), s, workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, err := s.Changes(t.Context(), workspace, 0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replayed := newFeed()
+	for _, c := range changes {
+		if err := replayed.apply(c); err != nil {
+			t.Error(err)
+		}
+	}
+	if !reflect.DeepEqual(published, replayed) {
+		t.Errorf("the replayed changes lead to version %d with %d keys, published are %d and %d: %+v, %+v", replayed.version,
+			len(replayed.keys), published.version, len(published.keys), replayed.attributes, published.attributes)
+	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -21,8 +20,8 @@ import (
 const writerEnv = "BURNKEY_TEST_WRITER"
 
 // Writer is the body of a test named TestWriter, which KillWriter starts in a child process; elsewhere it does
-// nothing. Several goroutines issue, revoke, rotate and retire keys in workspace acme without end and print
-// each acknowledgement.
+// nothing. Several goroutines issue, revoke, rotate, retire and suspend keys in workspace acme without end and
+// print each acknowledgement.
 func Writer(t *testing.T, open func(database string) store.Store) {
 	database := os.Getenv(writerEnv)
 	if database == "" {
@@ -36,7 +35,7 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 	say := func(what string, k store.Key) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Println(what, k.ID, k.KID, k.Version, k.Removed())
+		fmt.Println(what, k.ID, k.KID, k.Version, k.Removed(), len(k.Limits))
 	}
 	for range 4 {
 		wg.Go(func() {
@@ -47,7 +46,7 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 					return
 				}
 				say("issued", k)
-				switch i % 3 {
+				switch i % 4 {
 				case 0:
 					if k, err = s.Revoke(t.Context(), "acme", k.ID, time.Now()); err == nil {
 						say("revoked", k)
@@ -58,7 +57,9 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 						say("revoked", old)
 						say("issued", next)
 					}
-				case 2: // one version removes several
+				case 2:
+					err = alterThrice(t, s, k, say)
+				case 3: // one version removes several
 					err = retireThree(t, s, k, say)
 				}
 				if err != nil {
@@ -69,6 +70,21 @@ func Writer(t *testing.T, open func(database string) store.Store) {
 		})
 	}
 	wg.Wait()
+}
+
+// alterThrice limits, suspends and resumes a key, each time with one more rule.
+func alterThrice(t *testing.T, s store.Store, k store.Key, say func(what string, k store.Key)) (err error) {
+	for _, at := range []time.Time{{}, now, {}} {
+		k, err = s.UpdateKey(t.Context(), "acme", k.ID, func(_ *store.Workspace, k *store.Key) error {
+			k.SuspendedAt, k.Limits = at, append(k.Limits, rule(1))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		say("altered", k)
+	}
+	return nil
 }
 
 // retireThree retires a key and two newly issued keys.
@@ -95,6 +111,7 @@ type Acknowledged struct {
 	id               uuid.UUID
 	kid              string
 	version, removed uint64
+	limits           int
 }
 
 // Acknowledgements has the latest acknowledged state of each key.
@@ -133,7 +150,7 @@ func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 		}
 		var a Acknowledged
 		var what, id string
-		if _, err := fmt.Sscan(line, &what, &id, &a.kid, &a.version, &a.removed); err != nil {
+		if _, err := fmt.Sscan(line, &what, &id, &a.kid, &a.version, &a.removed, &a.limits); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		a.id, a.revoked = uuid.MustParse(id), what == "revoked"
@@ -151,11 +168,7 @@ func KillWriter(t *testing.T, database string, lines int) []Acknowledged {
 // Check checks that a store has everything acknowledged in workspace acme, and that its log has no gap.
 func (all Acknowledgements) Check(t *testing.T, s store.Store) {
 	t.Helper()
-	set := map[string]bool{}
-	version, _, err := s.Published(t.Context(), "acme", func(k jwks.Key, _ jwks.Attributes) error {
-		set[k.KID().String()] = true
-		return nil
-	})
+	published, err := readFeed(t.Context(), s, "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,18 +177,23 @@ func (all Acknowledgements) Check(t *testing.T, s store.Store) {
 		if err != nil {
 			t.Fatalf("acknowledged key %s: %v", id, err)
 		}
-		if k.KID.String() != a.kid || k.Version != a.version || k.Version > version {
+		if k.KID.String() != a.kid || k.Version != a.version || k.Version > published.version {
 			t.Errorf("key %s is not what was acknowledged: %+v", id, k)
 		}
-		if a.revoked && (k.Removed() != a.removed || set[a.kid]) {
+		_, has := published.keys[k.KID]
+		if a.revoked && (k.Removed() != a.removed || has) {
 			t.Errorf("revocation of %s was lost", id)
 		}
-		if set[a.kid] != k.Published() {
-			t.Errorf("key %s is published: %v, want %v", id, set[a.kid], k.Published())
+		if has != k.Published() {
+			t.Errorf("key %s is published: %v, want %v", id, has, k.Published())
+		}
+		// The last change can be one that was not acknowledged.
+		if n := len(k.Limits); n < a.limits || n > a.limits+1 || (n == 2) == k.SuspendedAt.IsZero() {
+			t.Errorf("key %s was acknowledged with %d rules, and is %+v", id, a.limits, k)
+		}
+		if limits := len(published.attributes[k.KID].Limits); has && limits != len(k.Limits) {
+			t.Errorf("key %s is published with %d limits, and has %d", id, limits, len(k.Limits))
 		}
 	}
-	changes, err := s.Changes(t.Context(), "acme", 0, 1<<20)
-	if err != nil || uint64(len(changes)) != version {
-		t.Errorf("%d changes of version %d: %v", len(changes), version, err)
-	}
+	Replays(t, s, "acme")
 }

@@ -121,6 +121,10 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		_, _, err := e.Audit(ctx, k.Workspace, store.AuditFilter{Limit: 10})
 		return err
 	}
+	calls["LimitSets"] = func(ctx context.Context) error {
+		_, _, err := e.LimitSets(ctx, k.Workspace, jwks.OnPlan, "", 10)
+		return err
+	}
 	calls["Ping"] = e.Ping
 	return calls
 }
@@ -130,6 +134,7 @@ func cancelled(e env) {
 	k := NewRecord("acme", "o")
 	k.IdempotencyKey = "once"
 	k, _ = e.issue(k)
+	e.limitOn(k)
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
 	for name, call := range e.allCalls(k) {
@@ -139,7 +144,7 @@ func cancelled(e env) {
 	}
 	all, _, err := e.Workspaces(e.ctx, store.WorkspaceFilter{Limit: 10})
 	e.ok(err)
-	w.Version = 2
+	w.Version = 3
 	e.equal("workspaces", all, []store.Workspace{w})
 	e.equal("keys", e.list("acme", store.Filter{}), []store.Key{k})
 	for name, call := range e.allCalls(k) {

@@ -35,6 +35,8 @@ type model struct {
 	keys    map[uuid.UUID]store.Key
 	set     map[jwks.KID]jwks.Key
 	had     map[jwks.KID]bool
+	pubs    map[jwks.KID]jwks.Key
+	limits  map[string]store.LimitSet
 	entries []string // of the audit
 }
 
@@ -59,10 +61,10 @@ func runProgram(e env, seed uint64) {
 	p := &program{env: e, random: rand.New(rand.NewPCG(seed, 0)), workspaces: map[string]*model{}}
 	steps := []func(){
 		p.createWorkspace, p.issue, p.issue, p.issue, p.issueAgain, p.revoke, p.revoke, p.update, p.look, p.list, p.publish,
-		p.rotate, p.rotate, p.undo, p.retire, p.retire, p.due,
+		p.rotate, p.rotate, p.undo, p.retire, p.retire, p.due, p.alter, p.alter, p.alter, p.share,
 	}
 	p.createWorkspace()
-	for range 250 {
+	for range 300 {
 		steps[p.random.IntN(len(steps))]()
 	}
 	for id, m := range p.workspaces {
@@ -117,6 +119,7 @@ func (p *program) createWorkspace() {
 	p.workspaces[id] = &model{
 		version: 1, keys: map[uuid.UUID]store.Key{},
 		set: map[jwks.KID]jwks.Key{pub.KID(): pub}, had: map[jwks.KID]bool{pub.KID(): true},
+		pubs: map[jwks.KID]jwks.Key{}, limits: map[string]store.LimitSet{},
 	}
 	p.workspaces[id].record(store.ActionWorkspaceCreate, uuid.Nil)
 }
@@ -127,6 +130,10 @@ func (p *program) issue() {
 	k.ExpiresAt = now.Add(time.Duration(p.random.IntN(5)-2) * time.Second)
 	if p.random.IntN(2) == 0 {
 		k.IdempotencyKey = fmt.Sprint(p.random.IntN(12))
+	}
+	if p.random.IntN(3) == 0 {
+		k.AllowedIPs, k.Plan, k.Limits = p.networks(), p.pick("", "gold", "free"), p.rules()
+		k = normal(k)
 	}
 	limit := 0
 	if p.random.IntN(3) == 0 {
@@ -160,7 +167,7 @@ func (p *program) try(k store.Key, pub jwks.Key, limit int) {
 // add adds a key to the model.
 func (p *program) add(m *model, k store.Key, pub jwks.Key) store.Key {
 	k.KID, k.Version = pub.KID(), m.version
-	m.keys[k.ID], m.set[k.KID], m.had[k.KID] = k, pub, true
+	m.keys[k.ID], m.set[k.KID], m.had[k.KID], m.pubs[k.KID] = k, pub, true, pub
 	m.record(store.ActionKeyIssue, k.ID)
 	p.records = append(p.records, k)
 	return k
@@ -172,6 +179,9 @@ func (m *model) issuable(k store.Key, pub jwks.Key, limit int) error {
 	}
 	if m.repeated(k) {
 		return store.ErrIdempotencyKey
+	}
+	if err := m.plan(k.Plan); err != nil {
+		return err
 	}
 	if err := m.unique(k, pub); err != nil {
 		return err
@@ -193,7 +203,11 @@ func (m *model) repeated(k store.Key) bool {
 
 func (m *model) count(owner string, status store.Status, at time.Time) (n int) {
 	for _, k := range m.keys {
-		if k.Owner == owner && k.Status(at) == status {
+		if resumed := k; k.Owner == owner {
+			resumed.SuspendedAt = time.Time{}
+			if resumed.Status(at) != status {
+				continue
+			}
 			n++
 		}
 	}
@@ -298,9 +312,10 @@ func (p *program) list() {
 	ws, m, after := p.some()
 	f := store.Filter{
 		Owner:  p.pick("", "", "x", "z"),
-		Status: store.Status(p.pick("", "", "active", "deprecated", "revoked", "expired")),
+		Status: store.Status(p.pick("", "", "active", "deprecated", "suspended", "revoked", "expired")),
 		Live:   p.random.IntN(4) == 0,
 		Scope:  p.pick("", "", "maps:read", "maps"),
+		Plan:   p.pick("", "", "", "gold"),
 		Query:  p.pick("", "", "A", "%", "z", after.String()),
 		Now:    p.time(),
 		Limit:  1 + p.random.IntN(10),
@@ -322,6 +337,7 @@ func selects(f store.Filter, k store.Key) bool {
 	case f.Owner != "" && k.Owner != f.Owner,
 		f.Status != "" && k.Status(f.Now) != f.Status,
 		f.Live && k.Status(f.Now) != store.Active && k.Status(f.Now) != store.Deprecated,
+		f.Plan != "" && k.Plan != f.Plan,
 		f.Scope != "" && !slices.Contains(k.Scopes, f.Scope),
 		f.After != uuid.Nil && slices.Compare(k.ID[:], f.After[:]) >= 0:
 		return false
@@ -337,8 +353,6 @@ func (p *program) publish() {
 }
 
 func (p *program) comparePublished(id string, m *model) {
-	keys, version := p.published(id)
-	p.equal("version", version, m.version)
-	p.equal("published", keys, sorted(m.set))
+	p.equal("published", p.feed(id), m.publish())
 	p.sameFingerprint(id)
 }

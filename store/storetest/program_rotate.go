@@ -40,6 +40,11 @@ func (p *program) rotate() {
 		return
 	}
 	m.version++
+	next.AllowedIPs, next.Plan, next.Limits = old.AllowedIPs, old.Plan, old.Limits
+	if len(old.Scopes) < len(next.Scopes) {
+		next.Signed = &store.Signed{Scopes: next.Scopes, ExpiresAt: next.ExpiresAt}
+		next.Scopes = old.Scopes
+	}
 	old.RotatedTo, old.GraceEndsAt, next.RotatedFrom = next.ID, graceEnds, id
 	if !graceEnds.After(next.CreatedAt) {
 		old.GraceEndsAt, old.RevokedAt, old.RevokedVersion = next.CreatedAt, next.CreatedAt, m.version

@@ -39,6 +39,10 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 		_, err := e.Changes(ctx, workspace, 0, 10)
 		return err
 	}
+	calls["CreateLimits"] = func(ctx context.Context) error {
+		_, err := e.CreateLimits(ctx, newLimits(workspace, jwks.OnPlan, uuid.NewString(), rule(1)))
+		return err
+	}
 	calls["CreateSession"] = func(ctx context.Context) error {
 		s := newSession(store.KindLink)
 		s.Workspace = workspace
@@ -55,9 +59,24 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 	return calls
 }
 
-// keyCalls has a call of every method that takes a workspace and a key in it.
+// keyCalls has a call of every method that takes a workspace and a key in it, or limits whose name is its id.
 func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
+		"Limits": func(ctx context.Context) error {
+			_, err := e.Limits(ctx, workspace, jwks.OnOwner, id.String())
+			return err
+		},
+		"UpdateLimits": func(ctx context.Context) error {
+			_, err := e.UpdateLimits(ctx, workspace, jwks.OnOwner, id.String(), func(l *store.LimitSet) error { l.Limits = someLimits; return nil })
+			return err
+		},
+		"DeleteLimits": func(ctx context.Context) error {
+			err := e.DeleteLimits(ctx, workspace, jwks.OnOwner, id.String(), now)
+			if err == nil { // other calls need it
+				_, err = e.CreateLimits(ctx, newLimits(workspace, jwks.OnOwner, id.String(), rule(1)))
+			}
+			return err
+		},
 		"Key": func(ctx context.Context) error {
 			_, err := e.Key(ctx, workspace, id)
 			return err
@@ -91,6 +110,10 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 			}
 			return err
 		},
+		"Suspend": func(ctx context.Context) error {
+			_, err := e.UpdateKey(ctx, workspace, id, func(_ *store.Workspace, k *store.Key) error { k.SuspendedAt = now; return nil })
+			return unless(err, store.ErrNotActive)
+		},
 		"UpdateKey": func(ctx context.Context) error {
 			_, err := e.UpdateKey(ctx, workspace, id, func(_ *store.Workspace, k *store.Key) error { k.Name = "changed"; return nil })
 			return err
@@ -112,6 +135,7 @@ func tenantsApart(e env) {
 	k := NewRecord("acme", "o")
 	k.IdempotencyKey = "once"
 	k, _ = e.issue(k)
+	e.limitOn(k)
 	_, version := e.published("other")
 	for name, call := range e.keyCalls("other", k.ID) {
 		if err := call(e.ctx); !errors.Is(err, store.ErrNotFound) {
@@ -122,6 +146,8 @@ func tenantsApart(e env) {
 		e.equal("the other's list", e.list("other", f), []store.Key{})
 	}
 	e.equal("the key", e.key(k), k)
+	e.equal("its limits", len(e.sharedOf("acme")), 1)
+	e.equal("the other's limits", len(e.sharedOf("other")), 0)
 	keys, after := e.published("other")
 	e.equal("the other's version", after, version)
 	e.equal("the other's set", len(keys), 1)
@@ -148,4 +174,11 @@ func tenantsSameIDs(e env) {
 	e.equal("my set", len(keys), 2)
 	e.consistent("acme")
 	e.consistent("other")
+}
+
+// limitOn creates limits for the calls of keyCalls.
+func (e env) limitOn(k store.Key) {
+	e.Helper()
+	_, err := e.CreateLimits(e.ctx, newLimits(k.Workspace, jwks.OnOwner, k.ID.String(), rule(1)))
+	e.ok(err)
 }

@@ -26,10 +26,10 @@ const (
 	updateLimits = `UPDATE limit_sets SET limits = $4, description = $5, signed = $6, updated_at = $7
 		WHERE workspace = $1 AND subject = $2 AND name = $3`
 	deleteLimits = `DELETE FROM limit_sets WHERE workspace = $1 AND subject = $2 AND name = $3`
-	// SelectPlan counts a plan.
-	SelectPlan = `SELECT count(*) FROM limit_sets WHERE workspace = $1 AND subject = '` + jwks.OnPlan + `' AND name = $2`
-	// SelectUse counts, up to one, the keys that have a plan.
-	SelectUse = `SELECT count(*) FROM (SELECT 1 FROM keys WHERE workspace = $1 AND plan = $2 AND ` + Published + ` LIMIT 1) AS keys`
+	// SelectPlan finds a plan.
+	SelectPlan = `SELECT 1 FROM limit_sets WHERE workspace = $1 AND subject = '` + jwks.OnPlan + `' AND name = $2`
+	// SelectUse finds a key that has a plan.
+	SelectUse = `SELECT 1 FROM keys WHERE workspace = $1 AND plan = $2 AND ` + Published + ` LIMIT 1`
 )
 
 // Shared returns the destinations of SelectShared.
@@ -65,12 +65,21 @@ func (c Locked) HasPlan(workspace, plan string) error {
 	if plan == "" {
 		return nil
 	}
-	n := 0
-	err := c.Row([]any{&n}, SelectPlan, workspace, plan)
-	if err == nil && n == 0 {
+	has, err := c.finds(SelectPlan, workspace, plan)
+	if err == nil && !has {
 		err = store.ErrNoPlan
 	}
 	return err
+}
+
+// finds reports whether a query finds a row.
+func (c Locked) finds(query string, args ...any) (bool, error) {
+	var one int
+	err := NotFound(c.Row([]any{&one}, query, args...))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (c Locked) limits(workspace, on, name string) (l store.LimitSet, err error) {
@@ -146,11 +155,10 @@ func (c Locked) DeleteLimits(ctx context.Context, workspace, on, name string, at
 		return err
 	}
 	if on == jwks.OnPlan {
-		n := 0
-		if err := c.Row([]any{&n}, SelectUse, workspace, name); err != nil {
+		switch used, err := c.finds(SelectUse, workspace, name); {
+		case err != nil:
 			return err
-		}
-		if n > 0 {
+		case used:
 			return store.ErrInUse
 		}
 	}
