@@ -49,6 +49,9 @@ func (e *exam) checkGateway(target string, m metrics) {
 	if n := count("state_errors"); n > 0 {
 		e.add("state_failures", target, fmt.Sprintf("%g writes of state files failed.", n))
 	}
+	if count("redis_up") == 0 {
+		e.add("redis_away", target, "It does not reach its Redis.")
+	}
 	refused := m.value("burnkey_gateway_usage_reports_total", "result", "refused")
 	if rejected := m.value("burnkey_gateway_usage_reports_total", "result", "rejected"); refused > 0 || rejected > 0 {
 		e.add("usage_refused", target, fmt.Sprintf("The server refused %g reports of use.", max(refused, rejected)))

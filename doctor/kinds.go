@@ -169,6 +169,11 @@ var list = []kind{
 		do:  "Check the space and the owner of the --state-dir.",
 	},
 	{
+		code: "redis_away", severity: Warning,
+		why: "Each gateway counts limits by itself, or refuses requests that have limits, as --redis-down says.",
+		do:  "Check the URL of --redis, and that Redis can be reached and written to; the gateway's log has the error.",
+	},
+	{
 		code: "usage_refused", severity: Warning,
 		why: "The last use of keys is not known, so unused keys can't be found.",
 		do:  "Give the gateway a key with the scope gateway in --usage-key-file.",

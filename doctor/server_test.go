@@ -3,6 +3,7 @@ package doctor
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,6 +40,15 @@ func TestOtherPrograms(t *testing.T) {
 		}
 		if (found == "") != (test.other == "") || !strings.Contains(found, test.other) {
 			t.Errorf("%s: %q, want %q", name, found, test.other)
+		}
+	}
+}
+
+func TestRedisAway(t *testing.T) {
+	for metric, want := range map[string]bool{"": false, "burnkey_gateway_redis_up 1\n": false, "burnkey_gateway_redis_up 0\n": true} {
+		findings := examine(t, "burnkey_gateway_workspaces 1\n"+metric, func(address string) Options { return Options{Gateway: address} })
+		if got := slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == "redis_away" }); got != want {
+			t.Errorf("%q: found %t, want %t", metric, got, want)
 		}
 	}
 }

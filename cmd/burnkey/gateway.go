@@ -39,6 +39,7 @@ type gatewayService struct {
 	usageKeyFile  string
 	logging       logging
 	tracing       tracing
+	shared        sharedLimits
 	drainTimeout  time.Duration
 
 	flags  *pflag.FlagSet
@@ -93,6 +94,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	flags.StringVar(&s.usageKeyFile, "usage-key-file", "",
 		"`FILE` with a management key that has the scope gateway, for use with --workspace: it permits reports of key usage, and "+
 			"reserves a place at the change stream (default none)")
+	s.shared.flags(cmd)
 	s.logging.flags(cmd)
 	s.tracing.flags(flags)
 	intervalFlag(flags, &s.drainTimeout, "drain-timeout", 10*time.Second, "how long to wait for calls in progress after a signal")
@@ -103,7 +105,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 // validate checks the flags. It opens nothing.
 func (s *gatewayService) validate() error {
 	err := cmp.Or(checkAddress("listen", s.listen), checkAddress("metrics-listen", cmp.Or(s.metricsListen, ":0")),
-		notNegative("drain-timeout", s.drainTimeout), s.tracing.validate())
+		notNegative("drain-timeout", s.drainTimeout), s.tracing.validate(), s.shared.validate())
 	switch {
 	case err != nil:
 		return err
@@ -167,8 +169,11 @@ var flagOf = map[string]string{
 	"LimitHeaders": "ratelimit-headers", "LimitShare": "limit-share", "LimitEntries": "limit-entries",
 }
 
-func (s *gatewayService) newGateway(log *slog.Logger) (*gateway.Gateway, error) {
+func (s *gatewayService) newGateway(log *slog.Logger, metrics prometheus.Registerer) (*gateway.Gateway, error) {
 	o := s.o
+	if s.shared.url != "" {
+		o.Counter = func(local *limits.Local) (limits.Counter, error) { return s.shared.open(local, metrics, log) }
+	}
 	o.Server, o.MaxStaleness, o.ServeStale, o.Log = s.server, s.maxStaleness.value, s.whenStale == "serve", log
 	if len(o.Workspaces) == 0 {
 		o.Key = s.credential
@@ -209,7 +214,7 @@ func (s *gatewayService) run(ctx context.Context) error {
 	}
 	defer listener.Close()
 	metrics := newRegistry()
-	g, err := s.newGateway(log)
+	g, err := s.newGateway(log, metrics)
 	if err != nil {
 		return err
 	}
@@ -226,6 +231,7 @@ func (s *gatewayService) run(ctx context.Context) error {
 	defer done.Wait()
 	defer stopFollowing()
 	done.Go(func() { _ = g.Run(following) }) // always nil
+	done.Go(func() { s.shared.run(following) })
 	if s.metricsListen != "" {
 		h, err := s.serveMetrics(g, metrics, log)
 		if err != nil {
@@ -249,6 +255,7 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 		warnOfScopes(log, s.credential)
 	}
 	s.announceUsage(log)
+	s.shared.announce(log, s.o.LimitShare)
 	switch {
 	case s.maxStaleness.value == 0:
 		log.Warn("keys of any age are used while the server is unreachable; --max-staleness limits their age")

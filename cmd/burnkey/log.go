@@ -40,6 +40,10 @@ func warnAtStart(cmd *cobra.Command) {
 	for _, text := range unknownVariables(cmd.Root(), os.Environ()) {
 		warn(cmd, text)
 	}
+	if f := cmd.Flags().Lookup("redis"); f != nil && isPlainAbroad(f.Value.String()) {
+		warn(cmd, asGiven(cmd.Flags(), "redis")+": without TLS to another machine, anyone in between can read the password and change counts; "+
+			"use rediss")
+	}
 	for _, name := range []string{"server", "jwks"} {
 		if f := cmd.Flags().Lookup(name); f != nil && isPlainAbroad(f.Value.String()) {
 			warn(cmd, asGiven(cmd.Flags(), name)+": with plain HTTP to another machine, anyone in between can read keys and change "+
@@ -50,15 +54,17 @@ func warnAtStart(cmd *cobra.Command) {
 
 // warnOfPassword warns about a password on the command line.
 func warnOfPassword(cmd *cobra.Command) {
-	if f := cmd.Flags().Lookup("database"); f != nil && f.Changed && !isAmbient(cmd.Flags(), "database") && hasPassword(f.Value.String()) {
-		warn(cmd, "--database: other users of this machine can read a password on the command line; use passfile=FILE or BURNKEY_DATABASE")
+	for name, instead := range map[string]string{"database": "passfile=FILE or BURNKEY_DATABASE", "redis": "BURNKEY_REDIS"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && !isAmbient(cmd.Flags(), name) && hasPassword(f.Value.String()) {
+			warn(cmd, "--"+name+": other users of this machine can read a password on the command line; use "+instead)
+		}
 	}
 }
 
-// isPlainAbroad reports whether a URL uses unencrypted HTTP to another machine.
+// isPlainAbroad reports whether a URL uses unencrypted HTTP, or Redis, to another machine.
 func isPlainAbroad(text string) bool {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "redis" {
 		return false
 	}
 	return !networks.IsLoopback(u.Hostname())

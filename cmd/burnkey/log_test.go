@@ -82,6 +82,9 @@ func TestWarnings(t *testing.T) {
 		{"gateway --listen x --log-format json", "BURNKEY_LISTNE=x", []string{`"level":"WARN","msg":"BURNKEY_LISTNE in the environment`}},
 		{"gateway --listen x --server http://keys.invalid", "", []string{`msg="--server: with plain HTTP to another machine`}},
 		{"gateway --listen x --server https://keys.invalid", "BURNKEY_LISTEN=x", nil},
+		{"gateway --listen x --redis redis://keys.invalid", "", []string{`msg="--redis: without TLS to another machine`}},
+		{"gateway --listen x --redis rediss://:pw@keys.invalid", "", []string{`msg="--redis: other users of this machine can read a password`}},
+		{"gateway --listen x", "BURNKEY_REDIS=rediss://:pw@keys.invalid", nil},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			if name, value, ok := strings.Cut(tt.variable, "="); ok {

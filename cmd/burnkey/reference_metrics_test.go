@@ -68,8 +68,9 @@ func gatewayMetrics(t *testing.T) *prometheus.Registry {
 	t.Helper()
 	s := &gatewayService{}
 	s.server, s.o.Workspaces, s.o.AnyAudience = "http://127.0.0.1:8080", []string{"acme"}, true
+	s.shared.url = "redis://127.0.0.1"
 	log, metrics := slog.New(slog.DiscardHandler), newRegistry()
-	g, err := s.newGateway(log)
+	g, err := s.newGateway(log, metrics)
 	testkit.Check(t, err)
 	extauthz.New(g, log, metrics)
 	return metrics

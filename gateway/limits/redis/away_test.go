@@ -215,3 +215,33 @@ func TestLocalContinues(t *testing.T) {
 		t.Errorf("%d requests of a quota pass after the return, want at most 1", n)
 	}
 }
+
+// TestFullQueue has more decisions wait than have room. The first ones give up, and are then not sent any more.
+func TestFullQueue(t *testing.T) {
+	t.Parallel()
+	c, err := New(Options{URL: "redis://127.0.0.1:1", Local: newLocal(t, 1), Timeout: 10 * time.Millisecond})
+	check(t, err)
+	var timeouts, busy atomic.Int64
+	var running sync.WaitGroup
+	for range maxWaiting + 10 {
+		running.Go(func() {
+			d := &decision{done: make(chan struct{})}
+			switch err := c.wait(t.Context(), d); {
+			case errors.Is(err, errTimeout):
+				timeouts.Add(1)
+			case errors.Is(err, errBusy):
+				busy.Add(1)
+			}
+		})
+	}
+	running.Wait()
+	if timeouts.Load() != maxWaiting || busy.Load() != 10 {
+		t.Errorf("%d decisions gave up and %d found no room, want %d and 10", timeouts.Load(), busy.Load(), maxWaiting)
+	}
+	late := &decision{}
+	<-c.queue
+	c.queue <- late
+	if batch := c.collect([]*decision{<-c.queue}); len(batch) != 1 || batch[0] != late {
+		t.Errorf("%d decisions are sent, want the one whose caller waits", len(batch))
+	}
+}

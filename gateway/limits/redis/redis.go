@@ -83,7 +83,7 @@ func New(o Options) (*Counter, error) {
 	server.MaxRetries, server.DialerRetries = -1, 1
 	server.PoolSize, server.MinIdleConns, server.PipelinePoolSize = senders+1, senders+1, -1
 	server.DialTimeout, server.ReadTimeout, server.WriteTimeout = probeTimeout, probeTimeout, probeTimeout
-	server.ContextTimeoutEnabled = true
+	server.ContextTimeoutEnabled, server.DisableIdentity = true, true
 	server.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &Counter{
 		o: o, server: server, source: source, hash: goredis.NewScript(source).Hash(), queue: make(chan *decision, maxWaiting),

@@ -56,6 +56,37 @@ func TestPassword(t *testing.T) {
 	}
 }
 
+// TestPermissions logs in as a user who may do no more than docs/operate/redis.md says.
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/operate/redis.md")
+	check(t, err)
+	_, rest, found := strings.Cut(string(page), "\nACL SETUSER ")
+	line, _, _ := strings.Cut(rest, "\n")
+	if !found {
+		t.Fatal("the page has no ACL SETUSER")
+	}
+	s := redistest.Start(t)
+	args := []any{"ACL", "SETUSER"}
+	for _, arg := range strings.Fields(line) {
+		args = append(args, strings.Replace(arg, ">…", ">secret", 1))
+	}
+	client := connect(t, s)
+	check(t, client.Do(t.Context(), args...).Err())
+	c := newCounter(t, s, func(o *Options) { o.URL = strings.Replace(s.URL(), "//", "//gateway:secret@", 1) })
+	rule := per(jwks.Day, 4)
+	if n := passed(t, c, 3, rule); n != 3 {
+		t.Errorf("%d requests pass, want 3", n)
+	}
+	check(t, client.ScriptFlush(t.Context()).Err())
+	if n := passed(t, c, 3, rule); n != 1 || !c.Usable() {
+		t.Errorf("%d requests pass, want 1; Redis is used: %t", n, c.Usable())
+	}
+	if n, err := client.Exists(t.Context(), key(&rule)).Result(); err != nil || n != 1 {
+		t.Errorf("Redis has %d counts: %v", n, err)
+	}
+}
+
 // TestTLS connects by rediss, and refuses a server that it does not trust.
 func TestTLS(t *testing.T) {
 	t.Parallel()
