@@ -104,14 +104,19 @@ func BenchmarkDecideLimits(b *testing.B) {
 	in := with(from(request(own().Bearer("acme")), "192.0.2.1"), map[string]string{"route": "tiles"})
 	rule := jwks.Limit{Name: "burst", Requests: 1 << 30, Seconds: 1}
 	decide(b, "none", f.Gateway, in)
-	b.Run("the part of limits in none", func(b *testing.B) {
-		t, of := f.all()["acme"], &limited{"key-1", "cust_1", "tiles", in.Address, &jwks.Attributes{}}
-		for b.Loop() {
-			_, _, _ = f.limit(b.Context(), t, of, 1)
-		}
-	})
+	part := func(name string, a *jwks.Attributes) {
+		b.Run("the part of limits: "+name, func(b *testing.B) {
+			b.ReportAllocs()
+			t, of := f.all()["acme"], &limited{"key-1", "cust_1", "tiles", in.Address, a}
+			for b.Loop() {
+				_, _, _ = f.limit(b.Context(), t, of, 1)
+			}
+		})
+	}
+	part("none", &jwks.Attributes{})
 	f.set(b, jwks.Attributes{Plan: "free"}, shared(jwks.OnPlan, "free", rule))
 	decide(b, "a plan's rate", f.Gateway, in)
+	part("a plan's rate", &jwks.Attributes{Plan: "free"})
 	f.set(b, jwks.Attributes{Plan: "free"}, shared(jwks.OnPlan, "free", rule, monthly("quota", 1<<31)),
 		shared(jwks.OnOwner, jwks.AnyName, rule), shared(jwks.OnRoute, "tiles", rule), shared(jwks.OnAddress, jwks.AnyName, rule),
 		shared(jwks.OnTotal, jwks.AnyName, rule))

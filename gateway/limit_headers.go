@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/dunglas/httpsfv"
@@ -101,8 +100,8 @@ func window(s *limits.State, limit *jwks.Limit) int64 {
 // policies are parts of the draft's headers, as the library of structured fields writes them. It is too slow to be
 // used for every request.
 type policies struct {
-	texts sync.Map // policyKey to *policyText
-	size  atomic.Int64
+	mu    sync.RWMutex
+	texts map[policyKey]*policyText
 }
 
 type policyKey struct {
@@ -117,21 +116,20 @@ const maxPolicies = 10_000
 
 // write returns the values of RateLimit-Policy and RateLimit.
 func (p *policies) write(c *count, now time.Time) (policy, left string) {
-	var policies strings.Builder
-	values := make([]byte, 0, 24*len(c.rules))
+	policies := make([]byte, 0, 32*len(c.rules))
+	values := make([]byte, 0, 32*len(c.rules))
 	for i := range c.rules {
 		limit := &c.rules[i].Limit
 		text := p.text(policyKey{c.names[i], uint64(limit.Requests), periodOf(limit, now)})
 		if i > 0 {
-			policies.WriteString(", ")
-			values = append(values, ", "...)
+			policies, values = append(policies, ", "...), append(values, ", "...)
 		}
-		policies.WriteString(text.policy)
+		policies = append(policies, text.policy...)
 		values = append(append(values, text.name...), ";r="...)
 		values = append(strconv.AppendUint(values, uint64(c.states[i].Remaining), 10), ";t="...)
 		values = strconv.AppendInt(values, window(&c.states[i], limit), 10)
 	}
-	return policies.String(), string(values)
+	return string(policies), string(values)
 }
 
 // periodOf returns the length in seconds of a rule's period.
@@ -150,19 +148,23 @@ func periodOf(limit *jwks.Limit, now time.Time) uint64 {
 }
 
 func (p *policies) text(key policyKey) *policyText {
-	if known, ok := p.texts.Load(key); ok {
-		return known.(*policyText)
+	p.mu.RLock()
+	known := p.texts[key]
+	p.mu.RUnlock()
+	if known != nil {
+		return known
 	}
 	text, err := newPolicyText(key)
 	if err != nil { // a name that no structured field can have
 		text = &policyText{name: `""`, policy: `"";q=` + strconv.FormatUint(key.requests, 10)}
 	}
-	if p.size.Add(1) > maxPolicies {
-		p.texts.Clear()
-		p.size.Store(1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.texts == nil || len(p.texts) == maxPolicies {
+		p.texts = make(map[policyKey]*policyText)
 	}
 	key.name = strings.Clone(key.name)
-	p.texts.Store(key, text)
+	p.texts[key] = text
 	return text
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
 	"github.com/burnkey/burnkey/gateway/limits"
+	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -38,6 +40,7 @@ type fixture struct {
 	version uint64
 	kid     jwks.KID // of own
 	stop    func()
+	origin  *gatewaytest.Origin
 }
 
 // limitedGateway returns a Gateway whose workspace acme has the key own.
@@ -53,7 +56,7 @@ func limitedGateway(tb testing.TB, edit func(*Options)) *fixture {
 	eventually(tb, "the keys are known", func() bool { return g.Ready() == nil })
 	table, err := jwks.NewTable(1, []jwks.Key{own().Key})
 	check(tb, err)
-	f := &fixture{g, table, 1, own().KID(), stop}
+	f := &fixture{g, table, 1, own().KID(), stop, o}
 	g.all()["acme"].verifier.Keys = f.table
 	return f
 }
@@ -440,4 +443,44 @@ func TestLimitsOfVerifiedRequests(t *testing.T) {
 	want("no key", "passes", func(r *LimitRequest) { r.Address, r.KID = netip.MustParseAddr("192.0.2.2"), "" })
 	want("another workspace", jwks.ErrIssuer.Error(), func(r *LimitRequest) { r.Issuer += "x" })
 	want("another server", jwks.ErrIssuer.Error(), func(r *LimitRequest) { r.Issuer = "https://example.com" })
+}
+
+func TestLimitsWhileTheServerIsAway(t *testing.T) {
+	t.Parallel()
+	now := new(testkit.Clock)
+	f := limitedGateway(t, func(o *Options) { o.MaxStaleness, o.Now = time.Minute, now.Now })
+	f.set(t, jwks.Attributes{Limits: []jwks.Limit{perHour("burst", 4)}})
+	in := request(own().Bearer("acme"))
+	if n := f.passed(2, same(in)); n != 2 {
+		t.Fatalf("%d pass", n)
+	}
+	f.origin.Stop()
+	now.Advance(30 * time.Second)
+	if n := f.passed(5, same(in)); n != 2 {
+		t.Errorf("%d pass while the keys are old, want 2", n)
+	}
+	now.Advance(time.Hour)
+	if v := ask(f.Gateway, in); v.status != http.StatusServiceUnavailable {
+		t.Errorf("keys that are too old: %d", v.status)
+	}
+	verified := &LimitRequest{Issuer: gatewaytest.PublicURL + jwks.IssuerPath + "acme", N: 1}
+	if _, err := f.Limit(t.Context(), verified); !errors.Is(err, jwks.ErrStale) {
+		t.Errorf("of a proxy that verifies tokens itself: %v", err)
+	}
+}
+
+func TestPoliciesAreBounded(t *testing.T) {
+	t.Parallel()
+	var p policies
+	for i := range maxPolicies + 10 {
+		if got, want := p.text(policyKey{fmt.Sprint(i), 1, 2}).policy, fmt.Sprintf(`"%d";q=1;w=2`, i); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	}
+	if len(p.texts) > maxPolicies {
+		t.Errorf("%d texts", len(p.texts))
+	}
+	if got := p.text(policyKey{"é", 1, 2}); got.policy != `"";q=1` || got.name != `""` {
+		t.Errorf("a name that no structured field can have: %+v", got)
+	}
 }

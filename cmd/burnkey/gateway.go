@@ -88,7 +88,7 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	flags.Float64Var(&s.o.LimitShare, "limit-share", 1,
 		"share of each limit that this gateway allows, if several divide the requests among them: 0.5 for each of two")
 	flags.IntVar(&s.o.LimitEntries, "limit-entries", limits.DefaultEntries,
-		"approximate number of counts of limits in memory, each of which takes up to 40 bytes")
+		"approximate number of counts of limits in memory, each of which takes up to 60 bytes")
 	intervalFlag(flags, &s.o.UsageEvery, "usage-every", time.Minute,
 		"approximate interval between reports of key usage to the server; 0: no reports")
 	flags.StringVar(&s.usageKeyFile, "usage-key-file", "",

@@ -22,7 +22,7 @@ const (
 type LocalOptions struct {
 	// Entries is the approximate number of pairs of a rule and a subject in use that are counted at a time. When
 	// there are more, the count that is worth least is dropped: see Local. 0: DefaultEntries. An entry takes at
-	// most 40 bytes.
+	// most 60 bytes.
 	Entries int
 	// Share is the share of each rule that this Counter allows, above 0 and at most 1. 0: 1. A rule allows at
 	// least one request.
