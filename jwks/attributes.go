@@ -37,13 +37,16 @@ func (a *Attributes) IsZero() bool {
 
 // Allows reports whether the key can be used from an address. An IPv4-mapped IPv6 address is its IPv4 address.
 func (a *Attributes) Allows(from netip.Addr) bool {
+	if len(a.AllowedIPs) == 0 {
+		return true
+	}
 	from = from.Unmap().WithZone("")
 	for _, network := range a.AllowedIPs {
 		if network.Contains(from) {
 			return true
 		}
 	}
-	return len(a.AllowedIPs) == 0
+	return false
 }
 
 // KeyAttributes are the attributes of one key.

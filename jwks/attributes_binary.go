@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,33 +125,41 @@ func appendLimits(dst []byte, limits []Limit) []byte {
 	return dst
 }
 
-// readBinary reads what appendBinary wrote. The strings share the memory of text.
-func (a *Attributes) readBinary(text string) {
+// readBinary reads what appendBinary wrote, and returns the scopes as one text. The strings share the memory of
+// text. It reuses the arrays of a.
+func (a *Attributes) readBinary(text string) (scope string) {
 	if text == "" {
 		*a = Attributes{}
-		return
+		return ""
 	}
-	in := compact{text[1:]}
-	*a = Attributes{NeverExpires: text[0]&neverExpires != 0}
-	if text[0]&hasExpiry != 0 {
+	in, flags := compact{text[1:]}, text[0]
+	a.ExpiresAt, a.NeverExpires, a.Plan = time.Time{}, flags&neverExpires != 0, ""
+	if flags&hasExpiry != 0 {
 		seconds, nanos := in.signed(), uint64(0)
-		if text[0]&hasFraction != 0 {
+		if flags&hasFraction != 0 {
 			nanos = in.number()
 		}
 		a.ExpiresAt = time.Unix(seconds, int64(nanos)).UTC()
 	}
-	if text[0]&hasScopes != 0 {
-		a.Scopes = in.scopes()
+	if flags&hasScopes != 0 {
+		a.Scopes, scope = in.scopes(a.Scopes[:0])
+	} else {
+		a.Scopes = nil
 	}
-	if text[0]&hasNetworks != 0 {
-		a.AllowedIPs = in.networks()
+	if flags&hasNetworks != 0 {
+		a.AllowedIPs = in.networks(a.AllowedIPs[:0])
+	} else {
+		a.AllowedIPs = nil
 	}
-	if text[0]&hasPlan != 0 {
+	if flags&hasPlan != 0 {
 		a.Plan = in.text()
 	}
-	if text[0]&hasLimits != 0 {
-		a.Limits = in.limits()
+	if flags&hasLimits != 0 {
+		a.Limits = in.limits(a.Limits[:0])
+	} else {
+		a.Limits = nil
 	}
+	return scope
 }
 
 // compact reads the compact form.
@@ -186,34 +195,43 @@ func (c *compact) take(n int) string {
 
 func (c *compact) text() string { return c.take(int(c.number())) }
 
-func (c *compact) scopes() []string {
-	if count := int(c.number()); count == 0 {
-		c.text()
-		return []string{}
+func (c *compact) scopes(into []string) (scopes []string, all string) {
+	count, rest := int(c.number()), c.text()
+	scopes, all = slices.Grow(into, max(1, count)), rest // an empty list is not nil
+	for range count {
+		scope, after, _ := strings.Cut(rest, " ")
+		scopes, rest = append(scopes, scope), after
 	}
-	return strings.Split(c.text(), " ")
+	return scopes, all
 }
 
-func (c *compact) networks() []netip.Prefix {
-	networks := make([]netip.Prefix, c.number())
-	for i := range networks {
-		bits := int(c.byte())
+func (c *compact) networks(into []netip.Prefix) []netip.Prefix {
+	count := int(c.number())
+	into = slices.Grow(into, count)
+	for range count {
+		var (
+			at   netip.Addr
+			bits = int(c.byte())
+		)
 		if bits < firstIPv6 {
-			networks[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte([]byte(c.take(4)))), bits)
+			at = netip.AddrFrom4([4]byte([]byte(c.take(4))))
 		} else {
-			networks[i] = netip.PrefixFrom(netip.AddrFrom16([16]byte([]byte(c.take(16)))), bits-firstIPv6)
+			at, bits = netip.AddrFrom16([16]byte([]byte(c.take(16)))), bits-firstIPv6
 		}
+		into = append(into, netip.PrefixFrom(at, bits))
 	}
-	return networks
+	return into
 }
 
-func (c *compact) limits() []Limit {
-	limits := make([]Limit, c.number())
-	for i := range limits {
-		limits[i].Name, limits[i].Requests = c.text(), uint32(c.number())
-		if limits[i].Calendar = calendars[c.byte()]; limits[i].Calendar == "" {
-			limits[i].Seconds = uint32(c.number())
+func (c *compact) limits(into []Limit) []Limit {
+	count := int(c.number())
+	into = slices.Grow(into, count)
+	for range count {
+		l := Limit{Name: c.text(), Requests: uint32(c.number()), Calendar: calendars[c.byte()]}
+		if l.Calendar == "" {
+			l.Seconds = uint32(c.number())
 		}
+		into = append(into, l)
 	}
-	return limits
+	return into
 }

@@ -29,7 +29,8 @@ func (c *Claims) readOwn(payload string) bool {
 	return c.readKnown(payload) == nil && c.Extra == nil && c.complete()
 }
 
-// readKnown reads the payload of a token. It allocates once, plus for escaped strings and Audience.
+// readKnown reads the payload of a token. It allocates once, plus for escaped strings and Audience. It leaves
+// Attributes as they are.
 func (c *Claims) readKnown(payload string) error {
 	decoded, err := decodePayload(payload)
 	if err != nil {
@@ -37,10 +38,10 @@ func (c *Claims) readKnown(payload string) error {
 	}
 	// in can share the bytes of decoded: only the last line still writes to them, before the custom claims.
 	in := known{rest: unsafe.String(unsafe.SliceData(decoded), len(decoded))}
-	*c = Claims{Audience: c.Audience[:0]}
+	c.Expiry, c.Scope, c.Extra = 0, "", nil
 	c.Issuer = in.text(`{"iss":`)
 	c.Subject = in.text(`,"sub":`)
-	c.Audience = in.list(`,"aud":[`, c.Audience)
+	c.Audience = in.list(`,"aud":[`, c.Audience[:0])
 	c.ID = in.text(`,"jti":`)
 	c.IssuedAt = in.number(`,"iat":`)
 	if in.has(`,"exp":`) {

@@ -3,7 +3,6 @@ package jwks
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -52,8 +51,8 @@ func (v *Verifier) VerifyFrom(token string, from netip.Addr) (*Claims, error) {
 	return claims, nil
 }
 
-// VerifyInto does the same as Verify but writes to claims and reuses the array of Audience. After an error,
-// claims is undefined. VerifyInto allocates once for a token that was verified before and has no attributes.
+// VerifyInto does the same as Verify but writes to claims and reuses its arrays. After an error, claims is
+// undefined. VerifyInto allocates once for a token that was verified before, and once more for attributes.
 func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 	return v.VerifyFromInto(token, netip.Addr{}, claims)
 }
@@ -96,8 +95,8 @@ func (v *Verifier) now() time.Time {
 }
 
 // Authentic returns the claims of a token that a published key signed, without checking the issuer, the
-// audience, exp and the client's address. These claims are enough for the token's holder to revoke it. Errors wrap one of the
-// first four of Verify.
+// audience, exp and the client's address. These claims are enough for the token's holder to revoke it. Errors
+// wrap one of the first four of Verify.
 func (v *Verifier) Authentic(token string) (*Claims, error) {
 	claims := new(Claims)
 	if err := v.authentic(token, claims); err != nil {
@@ -142,15 +141,15 @@ func (v *Verifier) authentic(token string, claims *Claims) error {
 	return err
 }
 
-// replace replaces claims by the attributes of the key, in their compact form.
+// replace sets the attributes, which were in their compact form, and replaces claims by them. It reuses arrays.
 func (c *Claims) replace(attributes string) {
+	a := &c.Attributes
+	scope := a.readBinary(attributes)
 	if attributes == "" {
 		return
 	}
-	a := &c.Attributes
-	a.readBinary(attributes)
 	if a.Scopes != nil {
-		c.Scope = strings.Join(a.Scopes, " ")
+		c.Scope = scope
 	}
 	if !a.ExpiresAt.IsZero() {
 		c.Expiry = a.ExpiresAt.Unix()

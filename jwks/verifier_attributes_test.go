@@ -77,6 +77,19 @@ func TestVerifyByAttributes(t *testing.T) {
 	}
 }
 
+func TestAttributesAllocateOnce(t *testing.T) {
+	client := netip.MustParseAddr("192.0.2.9")
+	for want, a := range map[float64]Attributes{1: {}, 2: typical} {
+		v, _ := attributed(t, a)
+		token, claims := ownPair().token(testPayload), new(Claims)
+		err := v.VerifyFromInto(token, client, claims)
+		got := testing.AllocsPerRun(100, func() { err = errors.Join(err, v.VerifyFromInto(token, client, claims)) })
+		if got > want || err != nil {
+			t.Errorf("%v allocations, want %v, %v", got, want, err)
+		}
+	}
+}
+
 // The next token that is verified into the same claims has none of the attributes of the last.
 func TestVerifyIntoForgetsAttributes(t *testing.T) {
 	v, table := attributed(t, typical)

@@ -6,13 +6,14 @@ import (
 	"unsafe"
 )
 
-// A Slot stores one key. It has no pointers, so the garbage collector never scans it.
+// A Slot stores one key. It has no pointers, so the garbage collector never scans it. The members that a token
+// needs that was verified before come first, since they share cache lines.
 type Slot struct {
 	KID [32]byte
-	N   [256]byte // zero in a free slot: the first bit of a modulus is 1
 	// Mark is the SHA-256 hash of the only token that the key signed; zero until the token is verified.
 	Mark [32]byte
-	Text uint32 // the number of a text of Texts; 0: none
+	Text uint32    // the number of a text of Texts; 0: none
+	N    [256]byte // zero in a free slot: the first bit of a modulus is 1
 }
 
 // Used reports whether the slot stores a key.
