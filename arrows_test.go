@@ -98,7 +98,7 @@ var arrows = map[string]arrow{
 	"doctor": {imports: []string{"client", "jwks", "store", "internal/networks", "internal/outbound"}},
 	"gateway": {
 		imports:   []string{"jwks", "client", "gateway/limits", "internal/atomicfile", "internal/logs", "internal/loop"},
-		tests:     []string{"gateway/gatewaytest"},
+		tests:     []string{"gateway/gatewaytest", "gateway/limits/redis", "gateway/limits/redis/redistest"},
 		forbidden: protobuf,
 	},
 	"gateway/extauthz": {

@@ -294,16 +294,16 @@ func TestChangedLimitsHoldAtOnce(t *testing.T) {
 	}
 }
 
-// TestLimitsUnderConcurrentLoad has many callers of many keys, and a limit on each dimension in turn.
-func TestLimitsUnderConcurrentLoad(t *testing.T) {
-	t.Parallel()
-	const allowed, callers, each = 2000, 8, 500
+// A dimension is where a limit applies.
+type dimension struct {
+	jwks.Attributes
+	sets []jwks.LimitSet
+}
+
+// dimensions returns all of them, each with a limit that allows so many requests for decades, or for this month.
+func dimensions(allowed uint32) map[string]dimension {
 	rule := jwks.Limit{Name: "burst", Requests: allowed, Seconds: 1 << 30}
-	in := with(from(request(own().Bearer("acme")), "192.0.2.1"), map[string]string{"route": "tiles"})
-	for name, a := range map[string]struct {
-		jwks.Attributes
-		sets []jwks.LimitSet
-	}{
+	return map[string]dimension{
 		"key":     {jwks.Attributes{Limits: []jwks.Limit{rule}}, nil},
 		"plan":    {jwks.Attributes{Plan: "free"}, []jwks.LimitSet{shared(jwks.OnPlan, "free", rule)}},
 		"owner":   {jwks.Attributes{}, []jwks.LimitSet{shared(jwks.OnOwner, "cust_1", rule)}},
@@ -311,7 +311,20 @@ func TestLimitsUnderConcurrentLoad(t *testing.T) {
 		"address": {jwks.Attributes{}, []jwks.LimitSet{shared(jwks.OnAddress, jwks.AnyName, rule)}},
 		"total":   {jwks.Attributes{}, []jwks.LimitSet{shared(jwks.OnTotal, jwks.AnyName, rule)}},
 		"quota":   {jwks.Attributes{Limits: []jwks.Limit{monthly("q", allowed)}}, nil},
-	} {
+	}
+}
+
+// everywhere returns a request to which the limits of every dimension apply.
+func everywhere() Request {
+	return with(from(request(own().Bearer("acme")), "192.0.2.1"), map[string]string{"route": "tiles"})
+}
+
+// TestLimitsUnderConcurrentLoad has many callers, and a limit on each dimension in turn.
+func TestLimitsUnderConcurrentLoad(t *testing.T) {
+	t.Parallel()
+	const allowed, callers, each = 2000, 8, 500
+	in := everywhere()
+	for name, a := range dimensions(allowed) {
 		f := limitedGateway(t, nil)
 		f.set(t, a.Attributes, a.sets...)
 		var passed atomic.Int64
