@@ -16,8 +16,13 @@ func (r *IssueRequest) digest() []byte {
 	if r.IdempotencyKey == "" || r.Session != nil {
 		return nil
 	}
-	return digestOf("issue", r.Owner, r.Name, r.Scopes, r.Audience, r.ExpiresIn, r.NeverExpires, r.Until, canonical(r.Claims),
-		canonical(r.Metadata))
+	parts := []any{
+		"issue", r.Owner, r.Name, r.Scopes, r.Audience, r.ExpiresIn, r.NeverExpires, r.Until, canonical(r.Claims), canonical(r.Metadata),
+	}
+	if len(r.AllowedIPs) > 0 || r.Plan != "" || len(r.Limits) > 0 { // else the digest is that of the version before
+		parts = append(parts, r.AllowedIPs, r.Plan, r.Limits)
+	}
+	return digestOf(parts...)
 }
 
 // digest is like that of IssueRequest, for a rotation of the key with this id.

@@ -69,6 +69,22 @@ var (
 	RuleNeverExpiresLimit = rule("never_expires_limit", "is not allowed in this workspace, whose keys expire after {max} seconds at most")
 )
 
+// Rules of a key's attributes, and of limits.
+var (
+	RuleNotNetwork          = rule("not_network", "each must be an address or a network such as 192.0.2.0/24 or 2001:db8::/32")
+	RulePlanName            = rule("plan_name", "must be the name of a plan: 1 to 63 characters of a-z, 0-9 and -, not beginning with -")
+	RuleNoPlan              = rule("no_plan", "must be a plan of the workspace")
+	RuleLimitName           = rule("limit_name", "each must have a name of 1 to 32 characters of a-z, 0-9 and -, not beginning with -")
+	RuleLimitPeriod         = rule("limit_period", "must have either seconds or calendar")
+	RuleNotFuture           = rule("not_future", "must be in the future")
+	RuleTooLate             = rule("too_late", "must be at most {max} seconds from now")
+	RuleNotSuspended        = rule("not_suspended", "must be given together with enabled: false, or for a suspended key")
+	RuleSuspendedByProducer = rule("suspended_by_producer", "can't be changed by the owner: the producer suspended the key")
+	RuleProducersOnly       = rule("producers_only", "can't be chosen by the owner of a key")
+	RuleManagementKey       = rule("management_key", "can't be set for a key of the workspace {workspace}")
+	RuleExpiryChanged       = rule("expiry_changed", "must be requested again: the workspace's policy.expiry has just changed")
+)
+
 // Rules of a workspace's policy and portal, of links to the portal, and of selections of keys.
 var (
 	RuleDefaultTooLong  = rule("default_too_long", "is {value}, and must be 0 to {max} seconds: no more than max_expires_in")

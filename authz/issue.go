@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,10 @@ type IssueRequest struct {
 	Until    time.Time
 	Claims   []byte // a JSON object of further claims, or nil
 	Metadata []byte // a JSON object that is stored but not signed, or nil
+	// Attributes, which are published together with the key.
+	AllowedIPs []string     // addresses and networks; empty: any
+	Plan       string       // empty: none
+	Limits     []jwks.Limit // the key's own rules
 	// IdempotencyKey lets a request be repeated without issuing twice.
 	IdempotencyKey string
 	// Session is the owner's portal session, if the request comes from the portal. It limits the request to
@@ -83,7 +88,22 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 	if err != nil {
 		return nil, err
 	}
+	if err := s.planned(ctx, &d.key); err != nil {
+		return nil, err
+	}
 	return d, s.refuseLong(d)
+}
+
+// planned checks that the plan of a new key exists, before a key pair is made. The store checks it again.
+func (s *Service) planned(ctx context.Context, k *store.Key) error {
+	if k.Plan == "" {
+		return nil
+	}
+	_, err := s.store.Limits(ctx, k.Workspace, jwks.OnPlan, k.Plan)
+	if errors.Is(err, ErrNotFound) {
+		return Invalid("plan", RuleNoPlan)
+	}
+	return err
 }
 
 // mint makes a key from a draft. When its turn in the queue comes, it calls again for a new draft: the
@@ -141,6 +161,7 @@ type unmade struct {
 	until     time.Time // replaces expiresIn unless zero; at most most seconds from now
 	most      int64
 	perOwner  int            // keys that the owner may have; 0: unlimited
+	expiry    string         // Expiry of the policy
 	session   *store.Session // portal session, or nil
 }
 
@@ -155,6 +176,8 @@ func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 		bad.refuseNeverExpires(w)
 	case d.expiresIn > MaxLife(w):
 		bad = append(bad, lifeError(MaxLife(w))...)
+	case d.expiresIn > 0 && w.Policy.Expiry != d.expiry:
+		bad.Add("expires_in", RuleExpiryChanged)
 	}
 	d.perOwner = w.Policy.KeysPerOwner
 	return d.perOwner, bad.err()
@@ -168,11 +191,20 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	bad.depth("claims", r.Claims)
 	bad.depth("metadata", r.Metadata)
 	d := bad.draft(w, r)
+	d.key.AllowedIPs = bad.networks("allowed_ips", r.AllowedIPs)
+	bad.planName("plan", r.Plan)
+	bad.limits("limits", r.Limits)
+	d.key.Plan, d.key.Limits = r.Plan, slices.Clone(r.Limits)
+	bad.producers(r.Session, r.Plan != "", len(r.Limits) > 0)
 	if w.ID == Home {
 		bad.management(r.Scopes)
+		bad.managementKey(w, attributesOf(&d.key))
 	}
 	return d, bad.err()
 }
+
+// attributesOf returns the names of the attributes of a new key.
+func attributesOf(k *store.Key) []string { return slices.Sorted(maps.Keys(EnforcedBy(k))) }
 
 // draft makes the checks that successors must pass, too. Rules that are newer than some keys are only in
 // newDraft, so that these keys can still be rotated.
@@ -180,7 +212,7 @@ func (e *InputError) draft(w *store.Workspace, r IssueRequest) *unmade {
 	e.scopes("scopes", r.Scopes)
 	e.audiences("audience", r.Audience)
 	e.idempotencyKey(r.IdempotencyKey)
-	d := &unmade{perOwner: w.Policy.KeysPerOwner, session: r.Session, key: store.Key{
+	d := &unmade{perOwner: w.Policy.KeysPerOwner, expiry: w.Policy.Expiry, session: r.Session, key: store.Key{
 		Workspace: w.ID, Owner: r.Owner, Name: r.Name, IdempotencyKey: r.IdempotencyKey,
 		Scopes: slices.Clone(r.Scopes), Audience: slices.Clone(r.Audience),
 		Claims:   []byte(e.claims(r.Claims)),
@@ -262,6 +294,9 @@ func (s *Service) sign(d *unmade) ([]byte, error) {
 	if d.expiresIn > 0 {
 		claims.Expiry = claims.IssuedAt + d.expiresIn
 		d.key.ExpiresAt = claims.ExpiresAt()
+		if d.expiry == store.ExpiryByPublication {
+			claims.Expiry, d.key.Signed = 0, &store.Signed{Scopes: d.key.Scopes}
+		}
 	}
 	claims.IssuedAt -= clockSkew
 	return json.Marshal(&claims)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	stdjson "encoding/json"
-	"errors"
 	"reflect"
 
 	"github.com/go-json-experiment/json"
@@ -13,13 +12,6 @@ import (
 
 	"github.com/burnkey/burnkey/store"
 )
-
-// KeyPatch changes the fields that are not nil. Signed fields can't be changed.
-type KeyPatch struct {
-	Name *string
-	// Metadata is a JSON Merge Patch (RFC 7396) of the key's metadata. null removes all of it.
-	Metadata []byte
-}
 
 // Key returns a key's record. Errors: ErrNotFound.
 func (s *Service) Key(ctx context.Context, workspace string, id uuid.UUID) (store.Key, error) {
@@ -31,55 +23,15 @@ func (s *Service) Key(ctx context.Context, workspace string, id uuid.UUID) (stor
 // Errors: InputError, ErrNotFound, *CrowdedError, and ErrTooSlow for a search that has found nothing.
 func (s *Service) Keys(ctx context.Context, workspace string, f store.Filter) ([]store.Key, uuid.UUID, error) {
 	switch f.Status {
-	case "", store.Active, store.Deprecated, store.Revoked, store.Expired:
+	case "", store.Active, store.Deprecated, store.Suspended, store.Revoked, store.Expired:
 	default:
-		return nil, uuid.Nil, Invalid("status", RuleNotOneOf, "values", "active, deprecated, revoked, expired")
+		return nil, uuid.Nil, Invalid("status", RuleNotOneOf, "values", "active, deprecated, suspended, revoked, expired")
 	}
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
 		return nil, uuid.Nil, err
 	}
 	f.Now = s.Now()
 	return s.keysIn(ctx, s.reads, workspace, f)
-}
-
-// UpdateKey changes the unsigned parts of a key. A patch without effect leaves UpdatedAt as it
-// is and adds no audit entry. Errors: InputError, *BudgetError, ErrNotFound.
-func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, p KeyPatch) (store.Key, error) {
-	var bad InputError
-	if p.Name != nil {
-		bad.name("name", *p.Name, 0)
-	}
-	if !isNull(p.Metadata) {
-		bad.depth("metadata", p.Metadata)
-		bad.object("metadata", p.Metadata, MaxMetadata)
-	}
-	if err := bad.err(); err != nil {
-		return store.Key{}, err
-	}
-	if err := s.spend(ctx, changeCost+2*kib(p.Metadata)); err != nil {
-		return store.Key{}, err
-	}
-	ctx, cancel := settle(ctx)
-	defer cancel()
-	var old store.Key
-	kept, err := s.store.UpdateKey(ctx, workspace, id, func(_ *store.Workspace, k *store.Key) error {
-		old = *k
-		if p.Name != nil {
-			k.Name = *p.Name
-		}
-		if err := mergeMetadata(k, p.Metadata); err != nil {
-			return err
-		}
-		if k.Name == old.Name && sameJSON(k.Metadata, old.Metadata) {
-			return errUnchanged
-		}
-		k.UpdatedAt = s.Now()
-		return nil
-	})
-	if errors.Is(err, errUnchanged) {
-		return old, nil
-	}
-	return kept, err
 }
 
 func isNull(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == 'n' }

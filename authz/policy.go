@@ -36,8 +36,14 @@ func (e *InputError) policy(w *store.Workspace, local bool) {
 	}
 	e.audiences("policy.default_audience", p.DefaultAudience)
 	e.among("policy.default_audience", w, p.DefaultAudience)
+	if p.Expiry != "" && p.Expiry != store.ExpiryByPublication {
+		e.Add("policy.expiry", RuleNotOneOf, "values", "claim, publication")
+	}
 	if p.Webhook != "" {
 		e.remote("policy.webhook", p.Webhook, RuleNotURL, local)
+	}
+	if w.ID == Home && p.Expiry != "" {
+		e.Add("policy.expiry", RuleManagementKey, "workspace", Home)
 	}
 	if w.ID == Home && (len(p.Scopes) > 0 || p.MaxExpiresIn > 0 || p.KeysPerOwner > 0) {
 		e.Add("policy", RuleLocksOut, "workspace", Home)

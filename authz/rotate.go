@@ -27,7 +27,7 @@ type RotateRequest struct {
 	Session *store.Session
 }
 
-// Rotate issues a successor with the contents and the lifetime of a key. The old key works until the grace or
+// Rotate issues a successor with the present contents, attributes and lifetime of a key. The old key works until the grace or
 // its own lifetime ends. Errors: InputError, also if the policy no longer allows the key's contents;
 // ErrNotFound, *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
@@ -93,6 +93,7 @@ func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID,
 		return nil, err
 	}
 	d.session, d.key.RequestDigest = r.Session, r.digest(id)
+	d.key.AllowedIPs, d.key.Plan, d.key.Limits = old.AllowedIPs, old.Plan, old.Limits
 	return d, nil
 }
 
@@ -114,8 +115,8 @@ func again(w *store.Workspace, k *store.Key, idempotencyKey string) IssueRequest
 		Claims: k.Claims, Metadata: k.Metadata, IdempotencyKey: idempotencyKey,
 	}
 	switch {
-	case !k.ExpiresAt.IsZero(): // whole seconds after iat
-		life := min(k.ExpiresAt.Unix()-k.CreatedAt.Unix(), MaxLife(w))
+	case !k.ExpiresAt.IsZero():
+		life := min(max(1, k.ExpiresAt.Unix()-k.CreatedAt.Unix()), MaxLife(w))
 		r.ExpiresIn = &life
 	case MayNeverExpire(w):
 		r.NeverExpires = true

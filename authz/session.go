@@ -156,14 +156,17 @@ func (s *Service) EndSessions(ctx context.Context, workspace, owner string) (int
 	return n, err
 }
 
-// stillMade returns ErrNoSession if the management key that made a session's link was revoked: revoking a
-// stolen key ends all sessions that were opened with it. If the key only expired, the session continues.
+// stillMade returns ErrNoSession if the management key that made a session's link was revoked or is suspended:
+// revoking a stolen key ends all sessions that were opened with it. If the key only expired, the session continues.
 func (s *Service) stillMade(ctx context.Context, session *store.Session) error {
 	if session.MadeBy == uuid.Nil {
 		return nil
 	}
 	k, err := s.store.Key(ctx, Home, session.MadeBy)
-	if errors.Is(err, ErrNotFound) || err == nil && k.Status(s.Now()) == store.Revoked {
+	if errors.Is(err, ErrNotFound) {
+		return ErrNoSession
+	}
+	if status := k.Status(s.Now()); err == nil && (status == store.Revoked || status == store.Suspended) {
 		return ErrNoSession
 	}
 	return err

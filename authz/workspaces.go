@@ -125,6 +125,9 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 			return err
 		}
 		w.Portal.Accent = strings.ToLower(w.Portal.Accent)
+		if w.Policy.Expiry == store.ExpiryByClaim {
+			w.Policy.Expiry = ""
+		}
 		if unchanged(&old, w) {
 			return errUnchanged
 		}

@@ -44,12 +44,16 @@ type Key struct {
 
 	SuspendedAt     time.Time // zero: not suspended; stays when the key is removed
 	SuspendedReason string
+	SuspendedBy     string         // ByOwner, or empty: the producer
 	AllowedIPs      []netip.Prefix // nil: any
 	Plan            string         // the name of a LimitSet; empty: none
 	Limits          []jwks.Limit   // the key's own rules, or nil
 	// Signed has the token's values, if ExpiresAt or Scopes differ from them. Nil: the same.
 	Signed *Signed
 }
+
+// ByOwner means that a key's owner suspended it. An owner can't resume a key that the producer suspended.
+const ByOwner = "owner"
 
 // Signed is the part of a token that attributes replace.
 type Signed struct {
@@ -147,7 +151,7 @@ func (k *Key) Status(now time.Time) Status {
 type Filter struct {
 	Owner  string // exactly
 	Status Status // at the time Now
-	Live   bool   // Active or Deprecated at the time Now
+	Live   bool   // Active, Deprecated or Suspended at the time Now
 	Now    time.Time
 	Scope  string // is one of the key's
 	Plan   string // is the key's

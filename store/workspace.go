@@ -46,7 +46,15 @@ type Policy struct {
 	PortalNeverExpires bool     `json:"portal_never_expires,omitempty"`
 	DefaultAudience    []string `json:"default_audience,omitempty"` // empty: the workspace's audiences
 	Webhook            string   `json:"webhook,omitempty"`          // URL notified before keys expire; empty: none
+	// Expiry is empty if tokens have exp, or ExpiryByPublication.
+	Expiry string `json:"expiry,omitempty"`
 }
+
+// Forms of expiry. By publication, a token has no exp, and its key's JWK leaves the set at the time.
+const (
+	ExpiryByClaim       = "claim" // stored as the empty string
+	ExpiryByPublication = "publication"
+)
 
 // OfferedScope is a scope that the workspace offers, with its purpose.
 type OfferedScope struct {

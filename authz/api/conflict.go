@@ -32,6 +32,8 @@ func ofState(e *authz.StateError) *Problem {
 	switch e.Status {
 	case store.Deprecated:
 		text += " was rotated and is in its grace until " + stamp(k.GraceEndsAt) + "; " + next + " Rotate that one, or undo the rotation first."
+	case store.Suspended:
+		text += " has been suspended since " + stamp(k.SuspendedAt) + ". Resume it first."
 	case store.Revoked:
 		since := k.RevokedAt
 		if since.IsZero() { // its grace is over, and it will be revoked soon

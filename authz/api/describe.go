@@ -12,6 +12,8 @@ var descriptions = map[string]string{
 	"Policy.default_audience": "Audience of keys whose request has none; if empty, all audiences of the workspace",
 	"Policy.webhook": "An https URL that receives a POST 14, 7 and 1 day before a key expires. It must not contain a secret: all readers " +
 		"of the workspace and of its audit see it",
+	"Policy.expiry": "claim, the default: exp is signed into the token. publication: it is not; the JWK leaves the set at the time, which " +
+		"can then be changed also for gateways that know only the set",
 	"OfferedScope.description": "Permissions of the scope, for customers to read",
 	"OIDC.owner_claim":         "Claim that names the owner; required except in the workspace burnkey, where only operators log in",
 	"OIDC.operator_claim":      "Claim that makes a person an operator",

@@ -21,6 +21,7 @@ type Policy struct {
 	PortalNeverExpires bool           `json:"portal_never_expires,omitempty"`
 	DefaultAudience    []string       `json:"default_audience,omitempty" nullable:"false" maxItems:"16"`
 	Webhook            string         `json:"webhook,omitempty" is:"url"`
+	Expiry             string         `json:"expiry,omitempty" enum:"claim,publication"`
 }
 
 // OfferedScope is a scope that keys may have, and OIDC an OpenID provider for logins to the portal, as stored.

@@ -21,7 +21,7 @@ const (
 	insertKey = `stored AS (
 			INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
 			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea,
-				$27::text, $28::text, $29::text, $30::text, NULL, NULL
+				$27::text, $28::text, $29::text, $30::text, NULL, NULL, NULL
 			FROM raised
 		), published AS (
 			INSERT INTO jwks (workspace, kid, n, attributes) SELECT $1, $13, $24, $31::text FROM raised

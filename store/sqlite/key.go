@@ -15,7 +15,8 @@ import (
 
 const (
 	insertKey = `INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, NULL, NULL) ON CONFLICT DO NOTHING`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, NULL, NULL, NULL)
+		ON CONFLICT DO NOTHING`
 	selectKeys           = `SELECT ` + rows.UsedKeyColumns + ` FROM keys WHERE `
 	selectKey            = selectKeys + `workspace = ? AND id = ?`
 	selectKeyIdempotency = selectKeys + `workspace = ? AND idempotency_key = ?`

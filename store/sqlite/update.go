@@ -14,7 +14,8 @@ import (
 
 const (
 	updateKey = `UPDATE keys SET name = ?, metadata = ?, updated_at = ?, expires_at = ?, scopes = ?,
-		allowed_ips = ?, plan = ?, limits = ?, signed = ?, suspended_at = ?, suspended_reason = ? WHERE workspace = ? AND id = ?`
+		allowed_ips = ?, plan = ?, limits = ?, signed = ?, suspended_at = ?, suspended_reason = ?, suspended_by = ?
+		WHERE workspace = ? AND id = ?`
 	updateJWK       = `UPDATE jwks SET attributes = ? WHERE workspace = ? AND kid = ?`
 	selectJWK       = `SELECT kid, n FROM jwks WHERE workspace = ? AND kid = ?`
 	suspendJWK      = `INSERT INTO suspended_jwks (workspace, kid, n) VALUES (?, ?, ?)`

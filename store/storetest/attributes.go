@@ -375,11 +375,11 @@ func attributesFilter(e env) {
 		{store.Filter{Plan: "gold"}, gold[:2]},
 		{store.Filter{Plan: "free", Owner: "o"}, gold[2:]},
 		{store.Filter{Plan: "\xff"}, nil},
-		{store.Filter{Plan: "gold", Live: true, Now: now}, gold[:1]},
+		{store.Filter{Plan: "gold", Live: true, Now: now}, gold[:2]},
 		{store.Filter{Status: store.Suspended, Now: now}, gold[1:2]},
 		{store.Filter{Status: store.Suspended, Now: now.Add(time.Hour)}, nil}, // has expired
 		{store.Filter{Status: store.Active, Now: now}, []store.Key{gold[0], gold[2]}},
-		{live, []store.Key{gold[0], gold[2]}},
+		{live, gold},
 	} {
 		e.equal("list", e.list("acme", c.filter), newestFirst(append([]store.Key{}, c.want...)))
 	}

@@ -193,7 +193,7 @@ func listStatus(e env) {
 		{},
 	} {
 		live := slices.DeleteFunc(newestFirst(keys), func(k store.Key) bool {
-			return k.Status(at) != store.Active && k.Status(at) != store.Deprecated
+			return !slices.Contains([]store.Status{store.Active, store.Deprecated, store.Suspended}, k.Status(at))
 		})
 		e.equal("live at "+at.String(), ids(e.list("acme", store.Filter{Live: true, Now: at})), ids(live))
 		for _, status := range []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired} {

@@ -21,9 +21,12 @@ func attributesSuspend(e env) {
 		e.Errorf("published: %+v", f)
 	}
 	// Again, later: nothing happens but a new reason. Other attributes change, and nothing is published.
-	again := e.update(k, 0, func(k *store.Key) { k.SuspendedAt, k.SuspendedReason = now.Add(time.Minute), "other" })
+	again := e.update(k, 0, func(k *store.Key) {
+		k.SuspendedAt, k.SuspendedReason, k.SuspendedBy = now.Add(time.Minute), "other", store.ByOwner
+	})
 	e.equal("suspended at", again.SuspendedAt, now)
 	e.equal("reason", again.SuspendedReason, "other")
+	e.equal("by", again.SuspendedBy, store.ByOwner)
 	e.update(k, 0, func(k *store.Key) { k.Limits = nil })
 	n, err := e.CountKeys(e.ctx, "acme", "o", store.Active, now, 10)
 	e.ok(err)
@@ -31,7 +34,7 @@ func attributesSuspend(e env) {
 	_, err = e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e), within(1))
 	e.is(err, store.ErrTooMany)
 	resumed := e.resume(k)
-	e.equal("reason", resumed.SuspendedReason, "")
+	e.equal("reason", resumed.SuspendedReason+resumed.SuspendedBy, "")
 	attributes.Limits = nil
 	e.equal("attributes", e.feed("acme").attributes[k.KID], attributes)
 	e.equal("the change", e.changesOf("acme")[4], jwks.Change{

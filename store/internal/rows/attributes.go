@@ -67,14 +67,14 @@ func IssuedArgs(k store.Key) []any {
 	}
 }
 
-// SuspensionArgs returns the arguments for the columns suspended_at and suspended_reason.
+// SuspensionArgs returns the arguments for the columns suspended_at, suspended_reason and suspended_by.
 func SuspensionArgs(k store.Key) []any {
-	return []any{Micros(k.SuspendedAt), OrNull(k.SuspendedReason)}
+	return []any{Micros(k.SuspendedAt), OrNull(k.SuspendedReason), OrNull(k.SuspendedBy)}
 }
 
 // Storable returns an error if the attributes of a key could not be read again.
 func Storable(k store.Key) error {
-	if !storable(k.SuspendedReason, k.Plan) || !storable(k.Scopes...) {
+	if !storable(k.SuspendedReason, k.SuspendedBy, k.Plan) || !storable(k.Scopes...) {
 		return errors.New("not UTF-8, or with NUL")
 	}
 	return checkRules(k.Limits)
@@ -111,10 +111,10 @@ func ChangedKey(w store.Workspace, k store.Key, change func(*store.Workspace, *s
 	}
 	before := k
 	k.Name, k.Metadata, k.UpdatedAt = changed.Name, cloneObject(changed.Metadata), Cut(changed.UpdatedAt)
-	k.SuspendedAt, k.SuspendedReason = Cut(changed.SuspendedAt), changed.SuspendedReason
+	k.SuspendedAt, k.SuspendedReason, k.SuspendedBy = Cut(changed.SuspendedAt), changed.SuspendedReason, changed.SuspendedBy
 	switch {
 	case k.SuspendedAt.IsZero():
-		k.SuspendedReason = ""
+		k.SuspendedReason, k.SuspendedBy = "", ""
 	case !before.SuspendedAt.IsZero():
 		k.SuspendedAt = before.SuspendedAt
 	}
@@ -138,8 +138,9 @@ func ChangedKey(w store.Workspace, k store.Key, change func(*store.Workspace, *s
 
 // sameAttributes reports whether UpdateKey changes nothing that a removed key can't have changed.
 func sameAttributes(a, b store.Key) bool {
-	return a.SuspendedAt.Equal(b.SuspendedAt) && a.SuspendedReason == b.SuspendedReason && a.ExpiresAt.Equal(b.ExpiresAt) &&
-		slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.AllowedIPs, b.AllowedIPs) && a.Plan == b.Plan && slices.Equal(a.Limits, b.Limits)
+	return a.SuspendedAt.Equal(b.SuspendedAt) && a.SuspendedReason == b.SuspendedReason && a.SuspendedBy == b.SuspendedBy &&
+		a.ExpiresAt.Equal(b.ExpiresAt) && slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.AllowedIPs, b.AllowedIPs) &&
+		a.Plan == b.Plan && slices.Equal(a.Limits, b.Limits)
 }
 
 // Publication is how an update of a key changes what is published.

@@ -105,7 +105,7 @@ func (w *Where) narrow(f store.Filter) error {
 func (w *Where) status(f store.Filter) error {
 	now := f.Now.UnixMicro() // not NULL for the zero time, at which no key has expired
 	if f.Live {
-		w.Add(Published+resumed+inGrace+` AND `+inTime, now)
+		w.Add(Published+` AND `+inGrace+` AND `+inTime, now)
 	}
 	switch f.Status {
 	case "":

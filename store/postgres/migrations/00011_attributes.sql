@@ -9,6 +9,7 @@ ALTER TABLE changes ADD COLUMN unsigned text COLLATE "C"; -- JSON object: what t
 ALTER TABLE keys
     ADD COLUMN suspended_at bigint,
     ADD COLUMN suspended_reason text COLLATE "C",
+    ADD COLUMN suspended_by text COLLATE "C", -- owner; NULL: the producer
     ADD COLUMN allowed_ips text COLLATE "C", -- JSON array of networks
     ADD COLUMN plan text COLLATE "C",
     ADD COLUMN limits text COLLATE "C", -- JSON array of rules

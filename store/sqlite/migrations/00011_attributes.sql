@@ -8,6 +8,7 @@ ALTER TABLE changes ADD COLUMN unsigned TEXT; -- JSON object: what the change di
 
 ALTER TABLE keys ADD COLUMN suspended_at INTEGER;
 ALTER TABLE keys ADD COLUMN suspended_reason TEXT;
+ALTER TABLE keys ADD COLUMN suspended_by TEXT; -- owner; NULL: the producer
 ALTER TABLE keys ADD COLUMN allowed_ips TEXT; -- JSON array of networks
 ALTER TABLE keys ADD COLUMN plan TEXT;
 ALTER TABLE keys ADD COLUMN limits TEXT; -- JSON array of rules
