@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -169,4 +170,44 @@ func TestAnswersAreThoseOfLocal(t *testing.T) {
 func alike(a, b limits.State) bool {
 	near := func(a, b time.Duration) bool { return (a == 0) == (b == 0) && (a-b).Abs() <= 3*time.Microsecond }
 	return a.Remaining == b.Remaining && near(a.Retry, b.Retry) && (a.Reset-b.Reset).Abs() <= 3*time.Microsecond
+}
+
+// slowConn delays what it reads and writes by up to a few milliseconds.
+type slowConn struct {
+	net.Conn
+	most time.Duration
+}
+
+func (c slowConn) wait() { <-time.After(rand.N(c.most)) }
+
+func (c slowConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.wait()
+	return n, err
+}
+
+func (c slowConn) Write(p []byte) (int, error) {
+	c.wait()
+	return c.Conn.Write(p)
+}
+
+// TestSlowNetwork has two gateways with delays that vary. The counts that they hand back are old by these delays, and
+// must not make the rate slower.
+func TestSlowNetwork(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	slow := func(most time.Duration) func(*Counter) {
+		return func(c *Counter) {
+			c.server.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+				return slowConn{conn, most}, err
+			}
+		}
+	}
+	a, b := newCounter(t, s, nil, slow(5*time.Millisecond)), newCounter(t, s, nil, slow(15*time.Millisecond))
+	stop := hammer(t, perSeconds(200, 2), a, b)
+	after(t, 1500*time.Millisecond)
+	n, took := stop()
+	rule := 200 + 100*took.Seconds()
+	within(t, "a rate", n, 0.97*rule, 1.05*rule)
 }
