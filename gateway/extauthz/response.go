@@ -103,8 +103,15 @@ func headerOptions(headers []gateway.Header) []*corev3.HeaderValueOption {
 		return nil
 	}
 	options := make([]*corev3.HeaderValueOption, len(headers))
-	for i, h := range headers {
-		options[i] = &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: h.Name, Value: h.Value}, AppendAction: overwrite}
+	all := make([]struct {
+		option corev3.HeaderValueOption
+		header corev3.HeaderValue
+	}, len(headers))
+	for i := range headers {
+		h := &all[i]
+		h.header.Key, h.header.Value = headers[i].Name, headers[i].Value
+		h.option.Header, h.option.AppendAction = &h.header, overwrite
+		options[i] = &h.option
 	}
 	return options
 }
