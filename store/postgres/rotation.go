@@ -77,6 +77,9 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	if successor.CreatedAt.IsZero() {
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", rows.ErrTime)
 	}
+	if err := rows.Storable(successor); err != nil {
+		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", err)
+	}
 	successor = rows.NewKey(successor, pub)
 	successor.Workspace, successor.RotatedFrom = workspace, id
 	old, err = s.asRead(ctx, workspace, id, func(k store.Key) (store.Key, error) {

@@ -18,6 +18,9 @@ func (s *Store) Rotate(ctx context.Context, workspace string, id uuid.UUID, succ
 	if successor.CreatedAt.IsZero() {
 		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", rows.ErrTime)
 	}
+	if err := rows.Storable(successor); err != nil {
+		return store.Key{}, store.Key{}, wrap(ctx, "rotate key", err)
+	}
 	issued = rows.NewKey(successor, pub)
 	issued.Workspace, issued.RotatedFrom = workspace, id
 	err = s.write(ctx, func(t *tx) (err error) {

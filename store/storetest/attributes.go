@@ -239,17 +239,24 @@ func attributesInvalid(e env) {
 	for name, change := range map[string]func(k *store.Key){
 		"rule":   func(k *store.Key) { k.Limits = []jwks.Limit{{Name: "x", Requests: 1}} },
 		"name":   func(k *store.Key) { k.Limits = []jwks.Limit{{Name: "\xff", Requests: 1, Seconds: 1}} },
+		"signed": func(k *store.Key) { k.Signed = &store.Signed{Scopes: []string{"\xff"}} },
 		"scope":  func(k *store.Key) { k.Scopes = []string{"\xff"} },
 		"reason": func(k *store.Key) { k.SuspendedAt, k.SuspendedReason = now, "\x00" },
 	} {
 		_, err := e.UpdateKey(e.ctx, "acme", k.ID, func(_ *store.Workspace, k *store.Key) error { change(k); return nil })
-		if err == nil {
+		if err == nil && name != "signed" { // which UpdateKey ignores
 			e.Errorf("%s: stored", name)
 		}
 		record := NewRecord("acme", "o")
 		change(&record)
-		if _, err := e.Issue(e.ctx, record, NewKey(e), nil); err == nil && name != "reason" {
+		if name == "reason" { // which new keys do not have
+			continue
+		}
+		if _, err := e.Issue(e.ctx, record, NewKey(e), nil); err == nil {
 			e.Errorf("%s: issued", name)
+		}
+		if _, _, err := e.Rotate(e.ctx, "acme", k.ID, record, NewKey(e), now, nil); err == nil {
+			e.Errorf("%s: rotated", name)
 		}
 	}
 	e.equal("read", e.key(k), k)

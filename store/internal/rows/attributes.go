@@ -74,8 +74,12 @@ func SuspensionArgs(k store.Key) []any {
 
 // Storable returns an error if the attributes of a key could not be read again.
 func Storable(k store.Key) error {
-	if !storable(k.SuspendedReason, k.SuspendedBy, k.Plan) || !storable(k.Scopes...) {
-		return errors.New("not UTF-8, or with NUL")
+	texts := append([]string{k.SuspendedReason, k.SuspendedBy, k.Plan}, k.Scopes...)
+	if k.Signed != nil {
+		texts = append(texts, k.Signed.Scopes...)
+	}
+	if !storable(texts...) {
+		return errors.New("a scope, the plan or the suspension is not UTF-8, or has NUL")
 	}
 	return checkRules(k.Limits)
 }
