@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -136,21 +137,36 @@ func TestClockSetBack(t *testing.T) {
 // TestMonotonicClock sets the wall clock alone.
 func TestMonotonicClock(t *testing.T) {
 	t.Parallel()
-	began := time.Now()
-	l, rule := newLocal(t, func(o *LocalOptions) { o.Now = func() time.Time { return began } }), perSeconds(60, 3600)
+	now := time.Now()
+	l, rule := newLocal(t, func(o *LocalOptions) { o.Now = func() time.Time { return now } }), perSeconds(60, 3600)
 	states := make([]State, 1)
-	passed := 0
-	for i := range 100 {
-		later := began.Add(time.Duration(i)) // both clocks
-		if ok, err := l.Take(context.Background(), later, 1, []Rule{rule}, states); err != nil {
-			t.Fatal(err)
-		} else if ok {
-			passed++
+	take := func(at time.Time, n uint32) bool {
+		ok, err := l.Take(context.Background(), at, n, []Rule{rule}, states)
+		check(t, err)
+		return ok
+	}
+	if !take(now, 60) {
+		t.Fatal("60 requests do not pass")
+	}
+	for _, by := range []time.Duration{48 * time.Hour, -48 * time.Hour} {
+		if take(withWallClock(t, now, by), 1) || states[0].Retry != time.Minute {
+			t.Errorf("the wall clock is set by %s: %+v", by, states[0])
+		}
+		if !take(withWallClock(t, now.Add(2*time.Hour), by), 0) || states[0].Remaining != 60 {
+			t.Errorf("2 h later, the wall clock is set by %s: %+v", by, states[0])
 		}
 	}
-	if passed != 60 {
-		t.Errorf("%d passed", passed)
+}
+
+// withWallClock returns the time that time.Now would return if only the wall clock were set.
+func withWallClock(t *testing.T, at time.Time, by time.Duration) time.Time {
+	t.Helper()
+	set := at
+	*(*uint64)(unsafe.Pointer(&set)) += uint64(by/time.Second) << 30 // see the type time.Time
+	if set.Sub(at) != 0 || set.Round(0).Sub(at.Round(0)) != by {
+		t.Skip("the layout of time.Time has changed")
 	}
+	return set
 }
 
 // TestConcurrentTakes has many callers of rules that overlap.
