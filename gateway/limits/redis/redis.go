@@ -31,8 +31,10 @@ const (
 	maxBatch = 64
 	// maxWaiting is the number of decisions that can wait for a connection. For further ones, Redis is away.
 	maxWaiting = 4096
-	// probeEvery is the wait between two attempts to use a Redis that failed.
+	// probeEvery is the wait between two attempts to use a Redis that failed. One that is used is checked at times, too,
+	// so that an outage is noticed while no decision needs Redis.
 	probeEvery   = 100 * time.Millisecond
+	checkEvery   = time.Second
 	probeTimeout = time.Second
 )
 
@@ -60,6 +62,7 @@ type Counter struct {
 	hash   string          // of source
 	queue  chan *decision
 	usable atomic.Bool
+	probed time.Time // used by probe alone
 	clock  clock
 }
 
@@ -113,11 +116,12 @@ func (c *Counter) Run(ctx context.Context) {
 // Usable reports whether decisions are sent to Redis at present.
 func (c *Counter) Usable() bool { return c.usable.Load() }
 
-// probe makes Redis usable again after a failure. It also writes, which a replica or a full Redis refuses.
+// probe finds out whether Redis is usable. It also writes, which a replica or a full Redis refuses.
 func (c *Counter) probe(ctx context.Context) error {
-	if c.usable.Load() {
+	if c.usable.Load() && time.Since(c.probed) < checkEvery {
 		return nil
 	}
+	c.probed = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	_, err := c.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
@@ -125,9 +129,7 @@ func (c *Counter) probe(ctx context.Context) error {
 		p.Set(ctx, "burnkey:probe", 1, probeTimeout)
 		return nil
 	})
-	if err == nil {
-		c.usable.Store(true)
-	}
+	c.usable.Store(err == nil)
 	return err
 }
 
