@@ -12,6 +12,7 @@ const (
 	IssuerPath  = "/v1/auth/oauth/"
 	SetPath     = "/.well-known/jwks.json" // after the issuer: the published set
 	ChangesPath = "/changes"               // after the issuer: the change stream
+	FeedPath    = "/v1/feed"               // after the server's URL: the feed
 )
 
 // Media types.

@@ -11,9 +11,11 @@ import (
 
 // Index holds a workspace's current Set and passes each change to the readers of a Stream. Reads never block.
 type Index struct {
-	mu   sync.Mutex
-	set  atomic.Pointer[Set]
-	feed feed
+	workspace string // named in the events of the feed
+	mu        sync.Mutex
+	set       atomic.Pointer[Set]
+	public    watched
+	feed      recent
 }
 
 // NewIndex returns an Index with a set.
@@ -38,7 +40,8 @@ func (x *Index) Apply(c jwks.Change) error {
 		return err
 	}
 	x.set.Store(next)
-	x.feed.add(c)
+	x.public.add(func() []byte { return appendChange(nil, c) })
+	x.feed.add(func() []byte { return appendFeedChange(nil, x.workspace, c, next) })
 	x.stir()
 	return nil
 }
@@ -60,7 +63,7 @@ func (x *Index) Swap(old, set *Set) bool {
 	if x.Set() != old {
 		return false
 	}
-	x.feed.resets++
+	x.public.resets++
 	x.show(set)
 	return true
 }
@@ -68,7 +71,7 @@ func (x *Index) Swap(old, set *Set) bool {
 // show replaces the set. It drops the stored events, since they do not lead to the new set.
 func (x *Index) show(set *Set) {
 	x.set.Store(set)
-	x.feed.events = nil
+	x.public.events, x.feed.events = nil, nil
 	x.stir()
 }
 
@@ -83,37 +86,58 @@ const (
 	crowdWait = 10 * time.Millisecond
 )
 
-// feed is shared by the watchers of an Index. Without watchers it stores nothing.
-type feed struct {
-	watchers int
-	events   [][]byte      // the last changes, up to the current version, as they are sent
+// recent has the last changes of an Index, up to the current version, as they are sent. Without readers it stores
+// nothing.
+type recent struct {
+	readers int
+	events  [][]byte
+}
+
+func (r *recent) add(event func() []byte) {
+	if r.readers == 0 {
+		return
+	}
+	if len(r.events) == keptEvents {
+		r.events = slices.Delete(r.events, 0, 1)
+	}
+	r.events = append(r.events, event())
+}
+
+// leave forgets one reader.
+func (r *recent) leave() {
+	if r.readers--; r.readers == 0 {
+		r.events = nil
+	}
+}
+
+// after returns the changes after a version, given the current version, if they are stored.
+func (r *recent) after(after, version uint64) [][]byte {
+	if version <= after || version-after > uint64(len(r.events)) {
+		return nil
+	}
+	return slices.Clone(r.events[len(r.events)-int(version-after):])
+}
+
+// watched is shared by the watchers of an Index.
+type watched struct {
+	recent
 	resets   uint64        // number of times that the history was replaced
 	reserved chan struct{} // closed at the next change
 	public   chan struct{} // closed with it, or soon after
 	waiting  bool          // public is about to be closed
 }
 
-func (f *feed) add(c jwks.Change) {
-	if f.watchers == 0 {
-		return
-	}
-	if len(f.events) == keptEvents {
-		f.events = slices.Delete(f.events, 0, 1)
-	}
-	f.events = append(f.events, appendChange(nil, c))
-}
-
 // stir wakes the watchers.
 func (x *Index) stir() {
-	f := &x.feed
-	if f.watchers == 0 {
+	f := &x.public
+	if f.readers == 0 {
 		return
 	}
 	close(f.reserved)
 	f.reserved = make(chan struct{})
 	switch {
 	case f.waiting:
-	case f.watchers > crowd:
+	case f.readers > crowd:
 		f.waiting = true
 		time.AfterFunc(crowdWait, x.stirPublic)
 	default:
@@ -124,12 +148,12 @@ func (x *Index) stir() {
 func (x *Index) stirPublic() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.feed.stirPublic()
+	x.public.stirPublic()
 }
 
-func (f *feed) stirPublic() {
+func (f *watched) stirPublic() {
 	f.waiting = false
-	if f.watchers > 0 {
+	if f.readers > 0 {
 		close(f.public)
 		f.public = make(chan struct{})
 	}
@@ -139,18 +163,31 @@ func (f *feed) stirPublic() {
 func (x *Index) watch() (resets uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.feed.watchers++; x.feed.watchers == 1 {
-		x.feed.reserved, x.feed.public = make(chan struct{}), make(chan struct{})
+	if x.public.readers++; x.public.readers == 1 {
+		x.public.reserved, x.public.public = make(chan struct{}), make(chan struct{})
 	}
-	return x.feed.resets
+	return x.public.resets
 }
 
 func (x *Index) unwatch() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.feed.watchers--; x.feed.watchers == 0 {
-		x.feed.events, x.feed.reserved, x.feed.public = nil, nil, nil
+	if x.public.leave(); x.public.readers == 0 {
+		x.public.reserved, x.public.public = nil, nil
 	}
+}
+
+// watchFeed makes the Index store changes for the feed until unwatchFeed.
+func (x *Index) watchFeed() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.feed.readers++
+}
+
+func (x *Index) unwatchFeed() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.feed.leave()
 }
 
 // news is the difference between the current set and the version that a watcher has.
@@ -174,12 +211,19 @@ func (x *Index) since(after uint64, reserved bool) news {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	set := x.Set()
-	n := news{state: state{version: set.version, print: set.print, keys: set.Len()}, resets: x.feed.resets, wake: x.feed.public}
+	n := news{state: state{version: set.version, print: set.print, keys: set.Len()}, resets: x.public.resets, wake: x.public.public}
 	if reserved {
-		n.wake = x.feed.reserved
+		n.wake = x.public.reserved
 	}
-	if n.version > after && n.version-after <= uint64(len(x.feed.events)) {
-		n.events = slices.Clone(x.feed.events[len(x.feed.events)-int(n.version-after):])
-	}
+	n.events = x.public.after(after, n.version)
 	return n
+}
+
+// sinceFeed returns the current set, the number of resets, and the changes for the feed after a version, if they
+// are stored.
+func (x *Index) sinceFeed(after uint64) (set *Set, resets uint64, events [][]byte) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	set = x.Set()
+	return set, x.public.resets, x.feed.after(after, set.version)
 }

@@ -25,6 +25,7 @@ type Publisher struct {
 	ages ages
 	// onChange are the functions registered by OnChange, by workspace.
 	onChange map[string][]func()
+	feeds    map[*feedQueue]struct{} // of the readers of the feed
 
 	failures    prometheus.Counter
 	divergences prometheus.Counter
@@ -52,6 +53,9 @@ func (p *Publisher) OnChange(workspace string, f func()) {
 // changed calls the functions registered by OnChange.
 func (p *Publisher) changed(workspace string) {
 	p.mu.RLock()
+	for queue := range p.feeds {
+		queue.mark(workspace)
+	}
 	registered := p.onChange[workspace]
 	p.mu.RUnlock()
 	for _, f := range registered {
@@ -79,7 +83,8 @@ const changesAtOnce = 500
 // NewPublisher returns a Publisher without sets. Load and Follow read the sets. metrics can be nil.
 func NewPublisher(s store.PublishedStore, metrics prometheus.Registerer) *Publisher {
 	p := &Publisher{
-		store: s, sets: make(map[string]*published), onChange: make(map[string][]func()), failing: logs.Failures{Level: slog.LevelError},
+		store: s, sets: make(map[string]*published), onChange: make(map[string][]func()),
+		feeds: make(map[*feedQueue]struct{}), failing: logs.Failures{Level: slog.LevelError},
 	}
 	p.failures = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "burnkey_publish_failures_total",

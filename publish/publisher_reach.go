@@ -83,7 +83,9 @@ func (p *Publisher) reload(ctx context.Context, workspace string, version uint64
 		return err
 	}
 	pub := p.entry(workspace)
-	if !pub.index.CompareAndSwap(nil, NewIndex(set)) {
+	fresh := NewIndex(set)
+	fresh.workspace = workspace
+	if !pub.index.CompareAndSwap(nil, fresh) {
 		pub.index.Load().Replace(set)
 	}
 	p.changed(workspace)

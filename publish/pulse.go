@@ -31,8 +31,15 @@ func (s *Stream) beat(r *http.Request) time.Duration {
 	if err != nil || !(asked > 0 && asked < s.Heartbeat.Seconds()) { // also true for NaN
 		return s.Heartbeat
 	}
-	step := time.Duration(asked * float64(time.Second)).Truncate(beatStep)
-	return min(s.Heartbeat, max(MinHeartbeat, step))
+	return s.beatOf(time.Duration(asked * float64(time.Second)))
+}
+
+// beatOf returns the interval of heartbeats for a reader that requests one; 0: the Stream's own.
+func (s *Stream) beatOf(asked time.Duration) time.Duration {
+	if asked <= 0 || asked > s.Heartbeat {
+		return s.Heartbeat
+	}
+	return min(s.Heartbeat, max(MinHeartbeat, asked.Truncate(beatStep)))
 }
 
 // least returns the shortest interval of heartbeats that readers from the seat's address currently get.

@@ -118,12 +118,8 @@ type seat struct {
 // enter takes a reserved place for a reader with a Key if one is free, and a public place otherwise.
 func (p *seat) enter() error {
 	l := p.stream.Limits
-	if p.who.Key != "" {
-		shares := []share{{ofKey(p.who.Key), l.PerKey, ErrReaders}, {reservedPool, l.Reserved, ErrReaders}}
-		if p.stream.seats.take(shares) == nil {
-			p.shares, p.keyed = shares, true
-			return nil
-		}
+	if p.who.Key != "" && p.reserve() == nil {
+		return nil
 	}
 	shares := []share{
 		{fromAddr(p.who.Address), l.PerAddress, ErrReadersAddress}, {p.index, l.PerSet, ErrReadersSet}, {publicPool, l.Public, ErrReaders},
@@ -131,6 +127,17 @@ func (p *seat) enter() error {
 	err := p.stream.seats.take(shares)
 	if err == nil {
 		p.shares = shares
+	}
+	return err
+}
+
+// reserve takes a reserved place for a reader with a Key.
+func (p *seat) reserve() error {
+	l := p.stream.Limits
+	shares := []share{{ofKey(p.who.Key), l.PerKey, ErrReaders}, {reservedPool, l.Reserved, ErrReaders}}
+	err := p.stream.seats.take(shares)
+	if err == nil {
+		p.shares, p.keyed = shares, true
 	}
 	return err
 }

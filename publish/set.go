@@ -183,12 +183,22 @@ func (s *Set) Size() int64 {
 // maxKept is the largest number of keys for which the plain form is cached (60 MB).
 const maxKept = 1 << 17
 
+// tail yields what follows the keys of a form in pieces, and ends when yield returns false.
+type tail func(yield func([]byte) bool)
+
+// publicTail is the tail of the public form.
+func publicTail(yield func([]byte) bool) { yield([]byte(setTail)) }
+
 // WriteTo writes the JSON form (RFC 7517 section 5): at once if cached in one piece, otherwise in chunks.
 func (s *Set) WriteTo(w io.Writer) (int64, error) {
 	if text := s.rendered.whole.of(s); text != nil {
 		n, err := w.Write(text)
 		return int64(n), err
 	}
+	return s.writePlain(w, publicTail)
+}
+
+func (s *Set) writePlain(w io.Writer, rest tail) (int64, error) {
 	buf := textBuffers.Get().(*[]byte)
 	defer textBuffers.Put(buf)
 	out := counting{w: w}
@@ -204,7 +214,7 @@ func (s *Set) WriteTo(w io.Writer) (int64, error) {
 			break
 		}
 	}
-	out.write([]byte(setTail))
+	rest(func(piece []byte) bool { out.write(piece); return out.err == nil })
 	return out.n, out.err
 }
 
@@ -213,7 +223,9 @@ var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
 // WriteGzip writes the JSON form as one gzip member. Each chunk is compressed once, at the first request after
 // its change.
-func (s *Set) WriteGzip(w io.Writer) error {
+func (s *Set) WriteGzip(w io.Writer) error { return s.writeGzip(w, publicTail) }
+
+func (s *Set) writeGzip(w io.Writer, rest tail) error {
 	out := counting{w: w}
 	out.write(gzipHead)
 	out.write(headGz())
@@ -233,11 +245,21 @@ func (s *Set) WriteGzip(w io.Writer) error {
 			return out.err
 		}
 	}
-	crc = crc32.Update(crc, crc32.IEEETable, []byte(setTail))
-	out.write(endGz())
+	size := s.Size() - int64(len(setTail))
+	rest(func(piece []byte) bool {
+		crc = crc32.Update(crc, crc32.IEEETable, piece)
+		size += int64(len(piece))
+		if string(piece) == setTail {
+			out.write(tailGz())
+		} else {
+			out.write(deflate(piece))
+		}
+		return out.err == nil
+	})
+	out.write(gzipEnd)
 	var sums [8]byte
 	binary.LittleEndian.PutUint32(sums[:4], crc)
-	binary.LittleEndian.PutUint32(sums[4:], uint32(s.Size())) // modulo 2^32 (RFC 1952)
+	binary.LittleEndian.PutUint32(sums[4:], uint32(size)) // modulo 2^32 (RFC 1952)
 	out.write(sums[:])
 	return out.err
 }
@@ -260,8 +282,9 @@ func (f *lastForm) of(leaf *node) (deflated, text []byte) {
 
 var (
 	headGz = sync.OnceValue(func() []byte { return deflate([]byte(setHead)) })
-	// endGz ends with an empty block that has the final bit (RFC 1951 section 3.2.3).
-	endGz = sync.OnceValue(func() []byte { return append(deflate([]byte(setTail)), 0x03, 0x00) })
+	tailGz = sync.OnceValue(func() []byte { return deflate([]byte(setTail)) })
+	// gzipEnd is an empty block that has the final bit (RFC 1951 section 3.2.3).
+	gzipEnd = []byte{0x03, 0x00}
 )
 
 // counting is a writer that counts bytes and stops at the first error.

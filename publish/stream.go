@@ -139,19 +139,25 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 	defer seat.leave()
 	reader := &reader{
 		Stream: s, seat: seat, beatAsked: s.beat(r), group: newGroup(), r: r, since: time.Now(), index: index, last: after,
-		resets: index.watch(), w: w, rc: http.NewResponseController(w),
+		resets: index.watch(), sender: newSender(w, s.window),
 	}
 	defer index.unwatch()
+	return s.stream(r, &reader.sender, reader.run)
+}
+
+// stream prepares a request for a stream and calls run, which sends it. It returns an error only if nothing was
+// sent.
+func (s *Stream) stream(r *http.Request, out *sender, run func(context.Context) error) error {
 	boundBuffer(r)
 	// The server's read limit would end the stream.
-	if err := reader.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := out.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	err = reader.run(r.Context())
+	err := run(r.Context())
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		s.dropped.Add(1)
 	}
-	if reader.begun {
+	if out.begun {
 		return nil // the header is already sent
 	}
 	return err
@@ -196,10 +202,7 @@ type reader struct {
 
 	age time.Duration // of the set when it was last read
 
-	w     http.ResponseWriter
-	rc    *http.ResponseController
-	until time.Time // the write deadline
-	begun bool      // the header has been sent
+	sender
 }
 
 // run sends changes and heartbeats until the reader disconnects or something fails.
@@ -328,42 +331,6 @@ func (d *reader) read(news news) (events [][]byte, wake <-chan struct{}, err err
 func (d *reader) reset(news news) [][]byte {
 	d.last, d.resets, d.aheadSince = news.version, news.resets, time.Time{}
 	return [][]byte{fmt.Appendf(nil, "event: reset\ndata: {\"version\":%d}\n\n", news.version)}
-}
-
-// send sends the events, and before them the header if it was not sent yet.
-func (d *reader) send(events ...[]byte) error {
-	if err := d.extend(time.Now()); err != nil {
-		return err
-	}
-	if !d.begun {
-		head := d.w.Header()
-		head.Set("Content-Type", jwks.StreamType)
-		head.Set("Cache-Control", "no-store, no-transform")
-		head.Set("X-Accel-Buffering", "no") // otherwise nginx buffers events
-		head.Set("X-Content-Type-Options", "nosniff")
-		head.Set("Access-Control-Allow-Origin", "*")
-		d.w.WriteHeader(http.StatusOK)
-		d.begun = true
-	}
-	for _, event := range events {
-		if _, err := d.w.Write(event); err != nil {
-			return err
-		}
-	}
-	return d.rc.Flush()
-}
-
-// extend renews the write deadline once a quarter of the window has passed. Renewing it at each heartbeat
-// would add a tenth to a heartbeat's cost.
-func (d *reader) extend(now time.Time) error {
-	if d.until.Sub(now) > d.window*3/4 {
-		return nil
-	}
-	d.until = now.Add(d.window)
-	if err := d.rc.SetWriteDeadline(d.until); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	return nil
 }
 
 // appendChange appends the event of a change.

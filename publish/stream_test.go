@@ -47,8 +47,8 @@ func newStreamServer(tb testing.TB, change ...func(*streamServer)) *streamServer
 		s.Close() // waits for the streams
 		s.index.mu.Lock()
 		defer s.index.mu.Unlock()
-		if s.Readers() != 0 || s.index.feed.watchers != 0 || s.index.feed.events != nil {
-			tb.Errorf("%d readers, %d watchers and %d events are left", s.Readers(), s.index.feed.watchers, len(s.index.feed.events))
+		if s.Readers() != 0 || s.index.public.readers != 0 || s.index.public.events != nil {
+			tb.Errorf("%d readers, %d watchers and %d events are left", s.Readers(), s.index.public.readers, len(s.index.public.events))
 		}
 	})
 	return s
@@ -207,7 +207,7 @@ func TestStream(t *testing.T) {
 	}
 	s.index.mu.Lock()
 	defer s.index.mu.Unlock()
-	if n := len(s.index.feed.events); n != keptEvents {
+	if n := len(s.index.public.events); n != keptEvents {
 		t.Errorf("the index remembers %d events", n)
 	}
 }

@@ -112,6 +112,7 @@ func build(o Options) (*echo.Echo, *huma.OpenAPI, error) {
 	a.workspaces(h)
 	a.keys(h)
 	a.usage(h)
+	a.feedSet(h)
 	a.portalSessions(h)
 	a.audit(h)
 	heads(e, h)

@@ -139,8 +139,8 @@ func (a *api) admit(ctx huma.Context) (*authz.Principal, error) {
 		scopes = append(scopes, alternative[managementKey]...)
 	}
 	workspace := ctx.Param("ws")
-	if workspace == "" && ctx.Method() == http.MethodGet {
-		// A list shows a tied key only its own workspace. Other calls without a workspace concern all of them.
+	if workspace == "" && (ctx.Method() == http.MethodGet || ctx.Operation().OperationID == feedID) {
+		// A list or feed shows a tied key only its own workspace. Other calls without a workspace concern all of them.
 		workspace = p.Workspace
 	}
 	return p, p.May(workspace, scopes...)

@@ -20,7 +20,7 @@ import (
 
 var events = answer{jwks.StreamType, func(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeString} }}
 
-// changes adds the change stream.
+// changes adds the change stream and the feed.
 func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 	stream := publish.NewStream(
 		func(r *http.Request) (*publish.Index, bool) { return a.publisher.Index(issuerOf(r, jwks.ChangesPath)) },
@@ -49,6 +49,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 	gauges.NewCounterFunc(prometheus.CounterOpts{
 		Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not read what was sent.",
 	}, func() float64 { return float64(stream.Dropped()) })
+	a.feed(h, stream)
 	e.GET(jwks.IssuerPath+":ws"+jwks.ChangesPath, echo.WrapHandler(stream))
 	document(h, http.MethodGet, "changes", jwks.IssuerPath+"{ws}"+jwks.ChangesPath,
 		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched again",
@@ -98,14 +99,9 @@ func (a *api) streamReader(r *http.Request) publish.StreamReader {
 		return who
 	}
 	noteCaller(r.Context(), p)
-	who.Key, who.Holds = p.KID.String(), func() bool { // an expired key leaves the published set, too
-		home, ok := a.publisher.Set(authz.Home)
-		if ok {
-			_, ok = home.Lookup(p.KID)
-		}
-		return ok
-	}
-	return who
+	keyed := a.keyReader(p)
+	keyed.Address = who.Address
+	return keyed
 }
 
 // readersRetryAfter is the Retry-After, in seconds, for a reader that gets no stream. Meanwhile, it polls.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/internal/traces"
 )
 
@@ -174,8 +175,11 @@ const drainLimit = 8 << 20
 const bodyWasRead = -1
 
 func maxBody(c echo.Context) int64 {
-	if c.Request().Method == http.MethodPatch && c.Path() == "/v1/workspaces/:ws" {
+	switch {
+	case c.Request().Method == http.MethodPatch && c.Path() == "/v1/workspaces/:ws":
 		return maxWorkspaceBody
+	case c.Path() == jwks.FeedPath:
+		return maxFeedBody
 	}
 	return MaxBody
 }
