@@ -50,6 +50,7 @@ var (
 	RuleNotKID         = rule("not_kid", "must be the kid of a key")
 	RuleNotIDOrKID     = rule("not_id_or_kid", "must be an id or a kid")
 	RuleNotToken       = rule("not_token", "must be a token")
+	RuleNotPosition    = rule("not_position", "must be a version and the fingerprint of the feed at it, joined by a dot")
 )
 
 // Rules of a key's contents.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/burnkey/burnkey/jwks"
@@ -25,7 +26,12 @@ type Feed struct {
 	Publisher *Publisher
 	// Stream has the places, intervals and limits that its readers and those of the Feed share.
 	Stream *Stream
+
+	readers atomic.Int64
 }
+
+// Readers returns the number of connected readers.
+func (f *Feed) Readers() int { return int(f.readers.Load()) }
 
 // FeedRequest is what a reader of the feed asks for.
 type FeedRequest struct {
@@ -54,9 +60,11 @@ func (f *Feed) Serve(w http.ResponseWriter, r *http.Request, request FeedRequest
 		return err
 	}
 	defer seat.leave()
+	f.readers.Add(1)
+	defer f.readers.Add(-1)
 	reader := &feedReader{
 		Feed: f, request: request, seat: seat, since: time.Now(), beat: f.Stream.beatOf(request.Heartbeat), group: newGroup(),
-		places: make(map[string]*feedPlace), queue: newFeedQueue(), sender: newSender(w, f.Stream.window),
+		places: make(map[string]*feedPlace), queue: newFeedQueue(), sender: newSender(w, f.Stream.window, false),
 	}
 	defer reader.close()
 	return f.Stream.stream(r, &reader.sender, reader.run)
@@ -68,6 +76,15 @@ func (p *Publisher) subscribe(q *feedQueue) []string {
 	defer p.mu.Unlock()
 	p.feeds[q] = struct{}{}
 	return slices.Sorted(maps.Keys(p.sets))
+}
+
+// mark marks a workspace for the readers of the feed.
+func (p *Publisher) mark(workspace string) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for queue := range p.feeds {
+		queue.mark(workspace)
+	}
 }
 
 func (p *Publisher) unsubscribe(q *feedQueue) {
@@ -143,7 +160,7 @@ func ServeFeedSet(w http.ResponseWriter, r *http.Request, set *Set) {
 	zipped := acceptsGzip(r.Header["Accept-Encoding"])
 	head := w.Header()
 	head.Set("Content-Type", "application/json")
-	head.Set("Cache-Control", "private, no-store, no-transform")
+	head.Set("Cache-Control", "no-store")
 	head.Set("Vary", "Accept-Encoding")
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Etag", tag)

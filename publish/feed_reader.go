@@ -196,6 +196,7 @@ func (d *feedReader) page(ctx context.Context, workspace string, p *feedPlace) (
 		return d.whole(workspace, p, set, resets)
 	case !p.begun:
 		p.begun, p.last, p.resets = true, has.Version, resets
+		delete(d.request.After, workspace)
 		return d.page(ctx, workspace, p)
 	case set.version == p.last:
 		return true
@@ -232,6 +233,7 @@ func (d *feedReader) stored(workspace string, p *feedPlace, events [][]byte) (do
 // whole appends the whole set, or tells the reader to fetch it.
 func (d *feedReader) whole(workspace string, p *feedPlace, set *Set, resets uint64) (done bool) {
 	p.begun, p.last, p.resets, p.log = true, set.version, resets, nil
+	delete(d.request.After, workspace)
 	var ok bool
 	if d.buffer, ok = appendFeedSet(d.buffer, workspace, set); !ok {
 		d.buffer = appendFeedReset(d.buffer, workspace, set.version)

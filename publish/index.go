@@ -12,10 +12,13 @@ import (
 // Index holds a workspace's current Set and passes each change to the readers of a Stream. Reads never block.
 type Index struct {
 	workspace string // named in the events of the feed
-	mu        sync.Mutex
-	set       atomic.Pointer[Set]
-	public    watched
-	feed      recent
+	// mark is called before each change of the set, so that no reader of the feed takes a set for unchanged whose
+	// age already includes the change. If nil, the Index has no readers of the feed.
+	mark   func()
+	mu     sync.Mutex
+	set    atomic.Pointer[Set]
+	public watched
+	feed   recent
 }
 
 // NewIndex returns an Index with a set.
@@ -39,7 +42,7 @@ func (x *Index) Apply(c jwks.Change) error {
 	if err != nil {
 		return err
 	}
-	x.set.Store(next)
+	x.store(next)
 	x.public.add(func() []byte { return appendChange(nil, c) })
 	x.feed.add(func() []byte { return appendFeedChange(nil, x.workspace, c, next) })
 	x.stir()
@@ -68,9 +71,17 @@ func (x *Index) Swap(old, set *Set) bool {
 	return true
 }
 
+// store stores a set. The caller holds the lock, for which readers of the feed wait.
+func (x *Index) store(set *Set) {
+	if x.mark != nil {
+		x.mark()
+	}
+	x.set.Store(set)
+}
+
 // show replaces the set. It drops the stored events, since they do not lead to the new set.
 func (x *Index) show(set *Set) {
-	x.set.Store(set)
+	x.store(set)
 	x.public.events, x.feed.events = nil, nil
 	x.stir()
 }

@@ -53,9 +53,6 @@ func (p *Publisher) OnChange(workspace string, f func()) {
 // changed calls the functions registered by OnChange.
 func (p *Publisher) changed(workspace string) {
 	p.mu.RLock()
-	for queue := range p.feeds {
-		queue.mark(workspace)
-	}
 	registered := p.onChange[workspace]
 	p.mu.RUnlock()
 	for _, f := range registered {

@@ -84,10 +84,11 @@ func (p *Publisher) reload(ctx context.Context, workspace string, version uint64
 	}
 	pub := p.entry(workspace)
 	fresh := NewIndex(set)
-	fresh.workspace = workspace
+	fresh.workspace, fresh.mark = workspace, func() { p.mark(workspace) }
 	if !pub.index.CompareAndSwap(nil, fresh) {
 		pub.index.Load().Replace(set)
 	}
+	p.mark(workspace) // which may be new
 	p.changed(workspace)
 	return nil
 }

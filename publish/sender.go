@@ -15,10 +15,11 @@ type sender struct {
 	window time.Duration // time limit of a write
 	until  time.Time     // the write deadline
 	begun  bool          // the header has been sent
+	public bool          // a page of any origin may read it
 }
 
-func newSender(w http.ResponseWriter, window time.Duration) sender {
-	return sender{w: w, rc: http.NewResponseController(w), window: window}
+func newSender(w http.ResponseWriter, window time.Duration, public bool) sender {
+	return sender{w: w, rc: http.NewResponseController(w), window: window, public: public}
 }
 
 // send sends the events, and before them the header if it was not sent yet.
@@ -32,7 +33,9 @@ func (d *sender) send(events ...[]byte) error {
 		head.Set("Cache-Control", "no-store, no-transform")
 		head.Set("X-Accel-Buffering", "no") // otherwise nginx buffers events
 		head.Set("X-Content-Type-Options", "nosniff")
-		head.Set("Access-Control-Allow-Origin", "*")
+		if d.public {
+			head.Set("Access-Control-Allow-Origin", "*")
+		}
 		d.w.WriteHeader(http.StatusOK)
 		d.begun = true
 	}

@@ -139,7 +139,7 @@ func (s *Stream) serve(w http.ResponseWriter, r *http.Request) error {
 	defer seat.leave()
 	reader := &reader{
 		Stream: s, seat: seat, beatAsked: s.beat(r), group: newGroup(), r: r, since: time.Now(), index: index, last: after,
-		resets: index.watch(), sender: newSender(w, s.window),
+		resets: index.watch(), sender: newSender(w, s.window, true),
 	}
 	defer index.unwatch()
 	return s.stream(r, &reader.sender, reader.run)

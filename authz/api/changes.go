@@ -49,7 +49,7 @@ func (a *api) changes(e *echo.Echo, h huma.API, metrics prometheus.Registerer) {
 	gauges.NewCounterFunc(prometheus.CounterOpts{
 		Name: "burnkey_change_stream_dropped_total", Help: "Readers dropped because they did not read what was sent.",
 	}, func() float64 { return float64(stream.Dropped()) })
-	a.feed(h, stream)
+	a.feed(h, stream, metrics)
 	e.GET(jwks.IssuerPath+":ws"+jwks.ChangesPath, echo.WrapHandler(stream))
 	document(h, http.MethodGet, "changes", jwks.IssuerPath+"{ws}"+jwks.ChangesPath,
 		"The changes of the published set, as Server-Sent Events: change, or reset when the set must be fetched again",
@@ -79,7 +79,7 @@ func (a *api) refuseReader(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, publish.ErrBody):
 		p = newProblem(kindMalformed, "The call takes no body.").field("body", "must be empty")
 	case errors.Is(err, publish.ErrReaders):
-		p = a.turnedAway.problem(a.log, r, err)
+		p = a.turnedAway.problem(a.log, r, issuerOf(r, jwks.ChangesPath), err)
 	default:
 		p = a.problem(r.Context(), err)
 	}
@@ -120,8 +120,8 @@ func newTurnedAway(metrics prometheus.Registerer) *turnedAway {
 	}, []string{"workspace", "full"})}
 }
 
-// problem counts and logs a refused reader of an existing workspace, and returns the answer.
-func (t *turnedAway) problem(log *slog.Logger, r *http.Request, err error) *Problem {
+// problem counts and logs a refused reader of an existing workspace, or with "" of the feed, and returns the answer.
+func (t *turnedAway) problem(log *slog.Logger, r *http.Request, workspace string, err error) *Problem {
 	full, p := "server", newProblem(kindReaders, "The change stream has too many readers.")
 	switch {
 	case errors.Is(err, publish.ErrReadersAddress):
@@ -129,7 +129,6 @@ func (t *turnedAway) problem(log *slog.Logger, r *http.Request, err error) *Prob
 	case errors.Is(err, publish.ErrReadersSet):
 		full = "workspace"
 	}
-	workspace := issuerOf(r, jwks.ChangesPath)
 	t.total.WithLabelValues(workspace, full).Inc()
 	t.warned.For(log, workspace).WarnContext(r.Context(), "readers of the change stream are turned away; followers poll instead, "+
 		"and a key with the scope gateway gets a reserved place",

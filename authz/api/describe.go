@@ -2,6 +2,9 @@ package api
 
 // descriptions has, by schema and member, descriptions that are too long for a struct tag, or of stored types.
 var descriptions = map[string]string{
+	"FeedSet.keys":              "The published keys and the tombstone",
+	"FeedSet.set":               "By kid: expires_at, never_expires, scopes, allowed_ips, plan and limits of keys that have attributes",
+	"FeedSet.limits":            "Limits that keys share: on (plan, owner, route, address or total), name and limits",
 	"NewKey.audience":           "Among the workspace's audiences; default: those of the policy, or all",
 	"Policy.scopes":             "Scopes that keys may have. If empty: any through the API, none through the portal",
 	"Policy.max_expires_in":     "Seconds; 0: ten years through the API, one year through the portal. A maximum excludes endless keys",

@@ -11,15 +11,17 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/burnkey/burnkey/authz"
-	"github.com/burnkey/burnkey/internal/clientaddr"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 )
 
 const (
-	feedID = "feed"
+	feedID      = "feed"
+	feedSetPath = "/v1/workspaces/{ws}/feed"
 	// maxFeedBody is MaxBody for requests of the feed, which can name all workspaces.
 	maxFeedBody = 4 << 20
 	// maxFeedNames is the number of workspaces that a request of the feed can name.
@@ -28,19 +30,25 @@ const (
 
 // FeedPosition is what a reader of the feed has, and what it asks for.
 type FeedPosition struct {
-	After map[string]string `json:"after,omitempty" doc:"Versions and fingerprints that the reader has, by workspace: 17.FINGERPRINT"`
-	//nolint:lll // a tag cannot be broken
-	Workspaces []string `json:"workspaces,omitempty" maxItems:"20000" doc:"The workspaces to follow; default: all that the key may see, also those made later"`
-	Heartbeat  float64  `json:"heartbeat,omitempty" minimum:"0" maximum:"3600" doc:"The longest silence, in seconds: 0.5 to 5; default and most 5"`
+	After      map[string]string `json:"after,omitempty" doc:"Versions and fingerprints that the reader has, by workspace"`
+	Workspaces []string          `json:"workspaces,omitempty" maxItems:"20000" doc:"Workspaces to follow; default: all that the key may see"`
+	Heartbeat  float64           `json:"heartbeat,omitempty" minimum:"0" maximum:"3600" doc:"The longest silence, in seconds; at most 5"`
 }
 
 // streamed is an answer that is written by a function.
 type streamed struct{ Body func(huma.Context) }
 
+// FeedSet describes the whole set for the document. Package publish renders it.
+type FeedSet struct {
+	Keys   []JWK             `json:"keys" nullable:"false"`
+	Set    map[string]object `json:"set"`
+	Limits []object          `json:"limits" nullable:"false"`
+}
+
 // feedSet adds the call of a whole set of the feed.
 func (a *api) feedSet(h huma.API) {
 	register(a, h, call{
-		id: "feed-set", route: "GET /v1/workspaces/{ws}/feed", summary: "A published set with attributes and limits",
+		id: "feed-set", route: "GET " + feedSetPath, summary: "A published set with attributes and limits",
 		scopes: []string{authz.ScopeGateway}, content: "application/json",
 		description: "For gateways that follow the feed: the members keys, set (attributes by kid) and limits. The headers Burnkey-Version and " +
 			"Burnkey-Fingerprint identify it.",
@@ -54,11 +62,17 @@ func (a *api) feedSet(h huma.API) {
 			publish.ServeFeedSet(c.Response(), c.Request(), set)
 		}}, nil
 	})
+	responses := h.OpenAPI().Paths[feedSetPath].Get.Responses
+	responses["200"].Content["application/json"].Schema = ofType[FeedSet]("").schema(h.OpenAPI().Components.Schemas)
+	responses["304"] = &huma.Response{Description: http.StatusText(http.StatusNotModified)}
 }
 
 // feed adds the feed, whose readers share the places of the change streams.
-func (a *api) feed(h huma.API, stream *publish.Stream) {
+func (a *api) feed(h huma.API, stream *publish.Stream, metrics prometheus.Registerer) {
 	feed := &publish.Feed{Publisher: a.publisher, Stream: stream}
+	promauto.With(metrics).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "burnkey_feed_readers", Help: "Readers of the feed. They also count as readers of the change streams in reserved places.",
+	}, func() float64 { return float64(feed.Readers()) })
 	register(a, h, call{
 		id: feedID, route: "POST " + jwks.FeedPath, summary: "The changes of all workspaces with attributes and limits, as Server-Sent Events",
 		scopes: []string{authz.ScopeGateway}, content: jwks.StreamType,
@@ -94,12 +108,12 @@ func (a *api) feedRequest(ctx context.Context, in *FeedPosition) (publish.FeedRe
 	for workspace, text := range in.After {
 		at, ok := readFeedPosition(text)
 		if !ok {
-			bad.Add("after."+clip(workspace), authz.RuleMalformed)
+			bad.Add("after."+clip(workspace), authz.RuleNotPosition)
 			break
 		}
 		request.After[workspace] = at
 	}
-	if in.Workspaces != nil {
+	if len(in.Workspaces) > 0 {
 		request.Workspaces = make(map[string]bool, len(in.Workspaces))
 	}
 	for i, workspace := range in.Workspaces {
@@ -107,6 +121,7 @@ func (a *api) feedRequest(ctx context.Context, in *FeedPosition) (publish.FeedRe
 			return request, err
 		}
 		if !request.May(workspace) {
+			a.noteRefusal(ctx, workspace, feedID)
 			return request, fmt.Errorf("%w: it may not follow the workspace %s", authz.ErrForbidden, workspace)
 		}
 		request.Workspaces[workspace] = true
@@ -121,7 +136,9 @@ func (a *api) feedRequest(ctx context.Context, in *FeedPosition) (publish.FeedRe
 func readFeedPosition(text string) (publish.FeedPosition, bool) {
 	digits, print, _ := strings.Cut(text, ".")
 	version, err := strconv.ParseUint(digits, 10, 63)
-	return publish.FeedPosition{Version: version, Print: print}, err == nil && version > 0 && len(print) == jwks.KIDTextLen
+	_, notPrint := jwks.ParseKID(print) // both are 32 bytes
+	ok := err == nil && version > 0 && digits == strconv.FormatUint(version, 10) && notPrint == nil
+	return publish.FeedPosition{Version: version, Print: print}, ok
 }
 
 // keyReader returns a reader of streams with a place reserved for a management key.
@@ -138,10 +155,8 @@ func (a *api) keyReader(p *authz.Principal) publish.StreamReader {
 // refuseFeed answers a reader that gets no feed.
 func (a *api) refuseFeed(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, publish.ErrReaders) {
-		a.log.WarnContext(r.Context(), "a reader of the feed is turned away: all places for its key, or all reserved places, are taken",
-			"from", clientaddr.Network(r.RemoteAddr))
-		a.writeProblem(w, newProblem(kindReaders, "The feed has too many readers.").with("Retry-After", readersRetryAfter))
+		a.writeProblem(w, a.turnedAway.problem(a.log, r, "", err))
 		return
 	}
-	a.writeProblem(w, a.problem(r.Context(), err))
+	a.writeProblem(w, a.problem(r.Context(), authz.Ended(r.Context(), err)))
 }

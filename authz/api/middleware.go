@@ -21,8 +21,8 @@ import (
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/internal/clientaddr"
-	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/internal/traces"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 type metrics struct {

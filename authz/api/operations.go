@@ -17,6 +17,7 @@ const (
 	tagWorkspaces = "Workspaces"
 	tagPortal     = "Portal"
 	tagUsage      = "Use of keys"
+	tagFeed       = "Feed"
 	tagAudit      = "Audit"
 	tagPublic     = "Public calls"
 	tagOperation  = "Operation"
@@ -27,6 +28,7 @@ var tags = []*huma.Tag{
 	{Name: tagWorkspaces, Description: "A workspace is one tenant: one issuer, one published set, one policy."},
 	{Name: tagPortal, Description: "Links to the page on which owners and operators manage keys."},
 	{Name: tagUsage, Description: "Reports of when keys were last used."},
+	{Name: tagFeed, Description: "For gateways: published keys with what is not public, their attributes and limits."},
 	{Name: tagAudit, Description: "All changes and refusals."},
 	{Name: tagPublic, Description: "Calls without a credential, also for pages of any origin."},
 	{Name: tagOperation, Description: "Health, metrics and documentation of the server."},
@@ -51,6 +53,8 @@ var operations = map[string]struct{ tag, description string }{
 	"undo-rotation": {tag: tagKeys},
 	"revoke-keys":   {tag: tagKeys},
 	"report-usage":  {tag: tagUsage},
+	feedID:          {tag: tagFeed},
+	"feed-set":      {tag: tagFeed},
 
 	"create-portal-session": {
 		tagPortal, "The link works once, and opens a session of half an hour. Send it only to the person it is for.",
@@ -149,6 +153,7 @@ func addExamples(op *huma.Operation, id string, of example) {
 var usual = map[string]*Kind{
 	"issue-key 409": kindRepeated, "rotate-key 409": kindState, "end-grace 409": kindState, "undo-rotation 409": kindState,
 	"revoke-keys 409": kindUsageUnknown, "changes 429": kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
+	"feed 503": kindReaders, "feed-set 503": kindNoSet,
 	"readyz 503": kindNotReady, "revoke-token 400": kindNotToken,
 }
 

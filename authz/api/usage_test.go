@@ -107,7 +107,7 @@ func TestReportUsageRefusals(t *testing.T) {
 		`{"keys":[],"complete":true,"reporter":"a b"}`:                 "reporter",
 		`{"keys":[],"complete":true,"sent_at":"0001-01-01T00:00:00Z"}`: "sent_at",
 		`{"keys":[],"complete":true,"until":"9999-01-01T00:00:00Z"}`:   "until",
-		`{"keys":[],"key":1}`:                                          "key",
+		`{"keys":[],"key":1}`: "key",
 	} {
 		if p := s.do("POST", usagePath, body, gateway).want(422).problem(); !p.names(field) {
 			t.Errorf("%.60s blames %v", body, p.Errors)
