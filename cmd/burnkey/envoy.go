@@ -87,7 +87,7 @@ func (l *limitFlags) flags(cmd *cobra.Command, c *envoy.Config) {
 	flags.StringVar(&l.by, "limits", "off", "limits in mode pull. off; signed: those that tokens carry, held by Envoy itself; "+
 		"service: held by --gateway")
 	flags.StringSliceVar(&c.SignedLimits, "signed-limit", nil,
-		"limit that tokens may carry, as `REQUESTS/UNIT` (second, minute, hour or day), for --limits signed; may be repeated")
+		"limit that tokens may carry, as `REQUESTS/UNIT` (second, minute, hour, day or month), for --limits signed; may be repeated")
 	flags.StringVar(&l.down, "limits-down", "pass", "requests while no --gateway answers, for --limits service: pass or refuse")
 	choices(cmd, "limits", "off", "signed", "service")
 	choices(cmd, "limits-down", "pass", "refuse")

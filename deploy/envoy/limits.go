@@ -18,9 +18,9 @@ const maxCounted = 100000
 // signedLimit is a CEL expression: the limit that the token carries.
 const signedLimit = "metadata.filter_metadata['envoy.filters.http.jwt_authn'].burnkey.rate_limit"
 
-var limitPattern = regexp.MustCompile(`^([1-9][0-9]{0,9})/(second|minute|hour|day)$`)
+var limitPattern = regexp.MustCompile(`^([1-9][0-9]{0,9})/(second|minute|hour|day|month)$`)
 
-var unitSeconds = map[string]uint64{"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400}
+var unitSeconds = map[string]uint64{"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400, "MONTH": 30 * 86400}
 
 // signedRule is one of SignedLimits.
 type signedRule struct {
@@ -47,7 +47,7 @@ func parseSignedLimits(list []string) (rules []signedRule, err error) {
 	for _, text := range list {
 		parts := limitPattern.FindStringSubmatch(text)
 		if parts == nil {
-			return nil, fieldError("signed-limit", "must be REQUESTS/UNIT such as 100/minute (second, minute, hour or day), not %q", text)
+			return nil, fieldError("signed-limit", "must be REQUESTS/UNIT such as 100/minute (second, minute, hour, day or month), not %q", text)
 		}
 		requests, err := strconv.ParseUint(parts[1], 10, 32)
 		if err != nil {

@@ -45,7 +45,7 @@ func TestSignedLimits(t *testing.T) {
 	keys.publish("globex", two)
 	c := oneSecond
 	c.Server, c.Workspaces = keys.url(), []string{"acme", "globex"}
-	c.SignedLimits = []string{"5/hour", "3/day", "4/minute"}
+	c.SignedLimits = []string{"5/hour", "3/day", "6/month", "4/minute"}
 	g := startGateway(t, c, keys)
 	id := 0
 	token := func(k *key, workspace string, limit any) string {
@@ -62,9 +62,10 @@ func TestSignedLimits(t *testing.T) {
 		{"of an hour", limitClaim(5, "HOUR"), 5, "720"},
 		{"of a day", limitClaim(3, "DAY"), 3, "28800"},
 		{"of a minute", limitClaim(4, "MINUTE"), 4, "15"},
-		{"not listed: the lowest", limitClaim(7, "HOUR"), 3, "28800"},
-		{"of another unit: the lowest", limitClaim(5, "YEAR"), 3, "28800"},
-		{"with a fraction: the lowest", limitClaim(4.5, "MINUTE"), 3, "28800"},
+		{"of a month", limitClaim(6, "MONTH"), 6, "432000"},
+		{"not listed: the lowest", limitClaim(7, "HOUR"), 6, "432000"},
+		{"of another unit: the lowest", limitClaim(5, "YEAR"), 6, "432000"},
+		{"with a fraction: the lowest", limitClaim(4.5, "MINUTE"), 6, "432000"},
 		{"none", nil, all, ""},
 	} {
 		for _, workspace := range []string{"acme", "globex"} {
