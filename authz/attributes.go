@@ -45,7 +45,7 @@ func (e *InputError) limits(field string, limits []jwks.Limit) {
 		return
 	}
 	for i := range limits {
-		e.limit(fmt.Sprintf("%s.%d", field, i), &limits[i])
+		e.limit(fmt.Sprintf("%s[%d]", field, i), &limits[i])
 	}
 }
 

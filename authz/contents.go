@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -111,9 +112,43 @@ func (e *InputError) claims(value []byte) jsontext.Value {
 	for name := range members {
 		// Of names that differ only in case, many JSON libraries use the last: such a claim must not override a
 		// registered claim.
-		if jwks.Reserved(strings.ToLower(strings.ToUpper(name))) {
+		if same := folded(name); jwks.Reserved(same) && same != jwks.RateLimitClaim {
 			e.Add("claims."+name, RuleReservedClaim)
 		}
 	}
 	return v
+}
+
+// folded returns the same text for all names that differ only in case.
+func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+
+// rateLimit refuses the claim that only plans sign. Keys issued before it was reserved can have it.
+func (e *InputError) rateLimit(claims []byte) {
+	var members map[string]jsontext.Value
+	if json.Unmarshal(claims, &members) != nil {
+		return // claims refused it
+	}
+	for name := range members {
+		if folded(name) == jwks.RateLimitClaim {
+			e.Add("claims."+name, RuleReservedClaim)
+		}
+	}
+}
+
+// withRateLimit adds the limit of a plan to custom claims, instead of a claim with this name.
+func withRateLimit(claims []byte, limit *rateLimit) ([]byte, error) {
+	if limit == nil {
+		return claims, nil
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(claims, &members); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(limit)
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(members, func(name string, _ jsontext.Value) bool { return folded(name) == jwks.RateLimitClaim })
+	members[jwks.RateLimitClaim] = text
+	return json.Marshal(members, json.Deterministic(true))
 }

@@ -88,20 +88,24 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if err := s.planned(ctx, &d.key); err != nil {
+	if err := s.planned(ctx, d); err != nil {
 		return nil, err
 	}
 	return d, s.refuseLong(d)
 }
 
-// planned checks that the plan of a new key exists, before a key pair is made. The store checks it again.
-func (s *Service) planned(ctx context.Context, k *store.Key) error {
-	if k.Plan == "" {
+// planned checks that the plan of a new key exists, before a key pair is made, and takes the claim to sign from it.
+// The store checks again that it exists.
+func (s *Service) planned(ctx context.Context, d *unmade) error {
+	if d.key.Plan == "" {
 		return nil
 	}
-	_, err := s.store.Limits(ctx, k.Workspace, jwks.OnPlan, k.Plan)
+	plan, err := s.store.Limits(ctx, d.key.Workspace, jwks.OnPlan, d.key.Plan)
 	if errors.Is(err, ErrNotFound) {
 		return Invalid("plan", RuleNoPlan)
+	}
+	if err == nil {
+		d.rateLimit = rateLimitOf(&plan)
 	}
 	return err
 }
@@ -163,6 +167,7 @@ type unmade struct {
 	perOwner  int            // keys that the owner may have; 0: unlimited
 	expiry    string         // Expiry of the policy
 	session   *store.Session // portal session, or nil
+	rateLimit *rateLimit     // of the plan, or nil
 }
 
 // terms checks the signed contents against the workspace, within the transaction that stores the key.
@@ -191,6 +196,7 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	bad.depth("claims", r.Claims)
 	bad.depth("metadata", r.Metadata)
 	d := bad.draft(w, r)
+	bad.rateLimit(d.key.Claims)
 	d.key.AllowedIPs = bad.networks("allowed_ips", r.AllowedIPs)
 	bad.planName("plan", r.Plan)
 	bad.limits("limits", r.Limits)
@@ -299,6 +305,9 @@ func (s *Service) sign(d *unmade) ([]byte, error) {
 		}
 	}
 	claims.IssuedAt -= clockSkew
+	if claims.Extra, err = withRateLimit(claims.Extra, d.rateLimit); err != nil {
+		return nil, err
+	}
 	return json.Marshal(&claims)
 }
 

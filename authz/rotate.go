@@ -94,6 +94,12 @@ func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID,
 	}
 	d.session, d.key.RequestDigest = r.Session, r.digest(id)
 	d.key.AllowedIPs, d.key.Plan, d.key.Limits = old.AllowedIPs, old.Plan, old.Limits
+	if err := s.planned(ctx, d); err != nil {
+		return nil, err
+	}
+	if d.rateLimit != nil {
+		return d, s.refuseLong(d)
+	}
 	return d, nil
 }
 

@@ -190,12 +190,12 @@ func (s *server) updateCases() []updateCase {
 		{"rules of one name", rules(burst[0], burst[0]), "limits", "limits limits"},
 		{"rule without a name", rules(jwks.Limit{Requests: 1, Seconds: 1}), "limits", "limits limits"},
 		{"rule of a bad name", rules(jwks.Limit{Name: "A", Requests: 1, Seconds: 1}), "limits", "limits limits"},
-		{"rule without requests", rules(jwks.Limit{Name: "a", Seconds: 1}), "limits.0.requests", "limits.0.requests limits"},
-		{"too many requests", rules(jwks.Limit{Name: "a", Requests: 1e9 + 1, Seconds: 1}), "limits.0.requests", "limits.0.requests limits"},
-		{"rule without a period", rules(burst[0], jwks.Limit{Name: "a", Requests: 1}), "limits.1", "limits.1 limits"},
-		{"two periods", rules(jwks.Limit{Name: "a", Requests: 1, Seconds: 1, Calendar: "day"}), "limits.0", "limits.0 limits"},
-		{"long period", rules(jwks.Limit{Name: "a", Requests: 1, Seconds: 31_536_001}), "limits.0.seconds", "limits.0.seconds limits"},
-		{"no calendar", rules(jwks.Limit{Name: "a", Requests: 1, Calendar: "year"}), "limits.0.calendar", "limits.0.calendar limits"},
+		{"rule without requests", rules(jwks.Limit{Name: "a", Seconds: 1}), "limits[0].requests", "limits[0].requests limits"},
+		{"too many requests", rules(jwks.Limit{Name: "a", Requests: 1e9 + 1, Seconds: 1}), "limits[0].requests", "limits[0].requests limits"},
+		{"rule without a period", rules(burst[0], jwks.Limit{Name: "a", Requests: 1}), "limits[1]", "limits[1] limits"},
+		{"two periods", rules(jwks.Limit{Name: "a", Requests: 1, Seconds: 1, Calendar: "day"}), "limits[0]", "limits[0] limits"},
+		{"long period", rules(jwks.Limit{Name: "a", Requests: 1, Seconds: 31_536_001}), "limits[0].seconds", "limits[0].seconds limits"},
+		{"no calendar", rules(jwks.Limit{Name: "a", Requests: 1, Calendar: "year"}), "limits[0].calendar", "limits[0].calendar limits"},
 		{"too many rules", rules(slices.Repeat(burst, 9)...), "limits", "limits limits"},
 	}
 }

@@ -213,7 +213,7 @@ func TestClaimsMarshal(t *testing.T) {
 }
 
 func TestReserved(t *testing.T) {
-	for _, name := range strings.Fields("iss sub aud exp nbf iat jti scope client_id") {
+	for _, name := range strings.Fields("iss sub aud exp nbf iat jti scope client_id rate_limit") {
 		if !Reserved(name) {
 			t.Errorf("%s is not reserved", name)
 		}

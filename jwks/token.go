@@ -69,10 +69,13 @@ type Claims struct {
 	Attributes Attributes `json:"-"`
 }
 
+// RateLimitClaim is the name of the claim with the limit that a plan has signed into its tokens.
+const RateLimitClaim = "rate_limit"
+
 // Reserved reports whether a custom claim must not have this name.
 func Reserved(claim string) bool {
 	switch claim {
-	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id":
+	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id", RateLimitClaim:
 		return true
 	}
 	return false
