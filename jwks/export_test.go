@@ -53,3 +53,19 @@ func (f *Follower) Keys() (version uint64, keys []Key, count int) {
 	_ = snap.each(func(key *Key, _ *Attributes) error { keys = append(keys, *key); return nil })
 	return snap.version, keys, snap.count
 }
+
+// SetTestLimits shortens all durations of a Feed.
+func (f *Feed) SetTestLimits() {
+	var short Follower
+	short.SetTestLimits()
+	f.limits = short.limits
+	for _, m := range f.members {
+		m.limits = f.limits
+	}
+	if f.journal != nil {
+		f.journal.times = journalTimes{sync: time.Millisecond, stamp: time.Millisecond, retry: time.Millisecond}
+	}
+}
+
+func (f *Feed) KeyFunc() func() (string, error) { return f.key }
+func (f *Follower) FeedPrint() Fingerprint      { return f.table.state().feed }

@@ -68,17 +68,36 @@ type Follower struct {
 	now       func() time.Time
 	limits    followLimits
 	journal   *journal // or nil
+	section   *section // of the journal
+	feed      *Feed    // nil: the Follower runs on its own
 
-	table    Table // only changed by the goroutine of Run
+	table    Table // only changed by the goroutine of Run, or by the Feed
 	ready    chan struct{}
 	announce func() // closes ready, once
 	ran      atomic.Bool
 
 	mu        sync.Mutex // lock before the table's mutex
 	current   time.Time  // the last time at which the set was known to be current
+	inStep    bool       // the set has all changes that the Feed has received, so it is as current as the Feed
 	streaming bool
-	err       error
-	logged    time.Time // the time of the last log line about err
+	failure   failure
+}
+
+// failure is the present failure.
+type failure struct {
+	err    error
+	logged time.Time // the time of the last log line about err
+}
+
+// note records success or failure. It reports whether to log a failure, at most once a minute, or its end.
+func (f *failure) note(err error) (log, ended bool) {
+	before, now := f.err, time.Now()
+	f.err = err
+	log = err != nil && (before == nil || now.Sub(f.logged) >= time.Minute)
+	if log {
+		f.logged = now
+	}
+	return log, err == nil && before != nil
 }
 
 // NewFollower returns a Follower. With a valid state file, it has a set at once. NewFollower returns an
@@ -107,9 +126,16 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		return f, nil
 	}
 	var checked time.Time
-	if f.journal, checked, err = openJournal(o.StateFile, base, &f.table, f.log); err != nil {
+	own := func(name string) *Table {
+		if name != "" {
+			return nil
+		}
+		return &f.table
+	}
+	if f.journal, checked, err = openJournal(o.StateFile, base, own, f.log); err != nil {
 		return nil, err
 	}
+	f.section = f.journal.enter("", &f.table)
 	if f.hasSet() {
 		if !checked.After(f.now()) { // otherwise the clock was set back, and the time means nothing
 			f.current = checked
@@ -172,25 +198,39 @@ func (f *Follower) Ready() <-chan struct{} { return f.ready }
 // restart from disk. If nothing is known, Age returns the maximal Duration.
 func (f *Follower) Age() time.Duration {
 	f.mu.Lock()
-	current := f.current
+	current := f.lastCurrent()
 	f.mu.Unlock()
 	return f.ageOf(current)
+}
+
+// lastCurrent returns the last time at which the set was known to be current. The caller holds the lock.
+func (f *Follower) lastCurrent() time.Time {
+	if f.inStep {
+		if at := f.feed.lastCurrent(); at.After(f.current) {
+			return at
+		}
+	}
+	return f.current
 }
 
 func (f *Follower) ageOf(current time.Time) time.Duration {
 	if current.IsZero() {
 		return math.MaxInt64
 	}
-	now := f.now()
-	// The monotonic clock stops while the machine sleeps, and the wall clock can be set back.
-	return max(0, now.Sub(current), now.Round(0).Sub(current.Round(0)))
+	return ageSince(current, f.now())
+}
+
+// ageSince returns the time from `at` to now. The monotonic clock stops while the machine sleeps, and the wall
+// clock can be set back.
+func ageSince(at, now time.Time) time.Duration {
+	return max(0, now.Sub(at), now.Round(0).Sub(at.Round(0)))
 }
 
 // Usable returns ErrNotReady before the first set, ErrStale if Age exceeds maxAge (0: no limit), and nil
 // otherwise.
 func (f *Follower) Usable(maxAge time.Duration) error {
 	f.mu.Lock()
-	s, current := FollowerStatus{Ready: f.hasSet()}, f.current
+	s, current := FollowerStatus{Ready: f.hasSet()}, f.lastCurrent()
 	f.mu.Unlock()
 	if maxAge > 0 {
 		s.Age = f.ageOf(current)
@@ -229,10 +269,13 @@ func (f *Follower) Status() FollowerStatus {
 	have := f.table.state()
 	s := FollowerStatus{
 		Ready: have.has, Version: have.version, Keys: have.keys, Fingerprint: have.print,
-		Age: f.ageOf(f.current), Streaming: f.streaming, Err: f.err,
+		Age: f.ageOf(f.lastCurrent()), Streaming: f.streaming, Err: f.failure.err,
+	}
+	if f.feed != nil {
+		s.Streaming = f.inStep && f.feed.Streaming()
 	}
 	if f.journal != nil {
-		s.StateErrors, s.StateWritten = f.journal.errors.Load(), f.journal.written.Load()
+		s.StateErrors, s.StateWritten = f.journal.errors.Load(), f.section.written.Load()
 	}
 	return s
 }
@@ -253,8 +296,8 @@ func (f *Follower) setCurrent(at time.Time) {
 	f.mu.Lock()
 	f.current = at
 	f.mu.Unlock()
-	if f.journal != nil {
-		f.journal.confirm(f.Version(), at)
+	if f.journal != nil && f.feed == nil {
+		f.journal.confirm(at)
 	}
 }
 
@@ -264,8 +307,12 @@ func (f *Follower) showCurrent(at time.Time, show func()) {
 	defer f.mu.Unlock()
 	show()
 	f.current = at
-	if f.journal != nil {
-		f.journal.setWhole(stamp{f.Version(), at})
+	switch {
+	case f.journal == nil:
+	case f.feed != nil: // which knows when all sets were current
+		f.journal.setWhole(f.section, time.Time{})
+	default:
+		f.journal.setWhole(f.section, at)
 	}
 }
 
@@ -278,18 +325,13 @@ func (f *Follower) setStreaming(on bool) {
 // report records success or failure. It logs when failures begin and end, and meanwhile at most once a minute.
 func (f *Follower) report(ctx context.Context, err error) {
 	f.mu.Lock()
-	before, now := f.err, time.Now()
-	f.err = err
-	due := err != nil && (before == nil || now.Sub(f.logged) >= time.Minute)
-	if due {
-		f.logged = now
-	}
+	due, ended := f.failure.note(err)
 	f.mu.Unlock()
 	if due {
 		f.log.WarnContext(ctx, "cannot update the published keys; the last known keys stay in use",
 			"url", f.shownURL(), "version", f.Version(), "error", err)
 	}
-	if err == nil && before != nil {
+	if ended {
 		f.log.InfoContext(ctx, "the published keys are up to date again", "url", f.shownURL(), "version", f.Version())
 	}
 }

@@ -34,7 +34,7 @@ func (c *course) fetch(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	age, _ := seconds(resp.Header.Get("Age")) // also set by caches
-	have, got := c.content.state(), describe(resp.Header)
+	have, got := c.content().state(), describe(resp.Header)
 	if resp.StatusCode == http.StatusNotModified && resp.Request.Header.Get("If-None-Match") != "" {
 		if !have.mayBe(got.print) {
 			c.whole = true
@@ -62,7 +62,7 @@ func (c *course) fetch(ctx context.Context) error {
 	if err != nil {
 		return dog.explain(err)
 	}
-	if read := (setState{print: next.fingerprint()}); !read.mayBe(got.print) {
+	if read := (setState{print: c.content().printOf(next)}); !read.mayBe(got.print) {
 		next.abort()
 		c.whole = true
 		return errMixed
@@ -75,18 +75,31 @@ func (c *course) fetch(ctx context.Context) error {
 }
 
 func (c *course) askSet(ctx context.Context) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+SetPath, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.setURL(), nil)
 	if err != nil {
 		return nil, err
 	}
+	if c.feed != nil {
+		if err := c.feed.authorize(req); err != nil {
+			return nil, err
+		}
+	}
 	req.Header.Set("Accept", acceptSet)
 	req.Header.Set("Accept-Encoding", "gzip")
-	if have := c.content.state(); have.version != 0 && !c.whole {
+	if have := c.content().state(); have.version != 0 && !c.whole {
 		req.Header.Set("If-None-Match", c.tagOf(have))
 	} else {
 		req.Header.Set("Cache-Control", "no-cache") // a cached set may be one that we have already replaced
 	}
 	return c.client.Do(req)
+}
+
+// setURL is the address of the whole set.
+func (f *Follower) setURL() string {
+	if f.feed != nil {
+		return f.feed.setURL(path.Base(f.url))
+	}
+	return f.url + SetPath
 }
 
 // noSet explains a 404: usually only the last part of the URL, the workspace, is wrong.
@@ -98,7 +111,7 @@ func (c *course) noSet(err *statusError) error {
 }
 
 // install makes the content show a fetched set, which was current at the given time.
-func (c *course) install(ctx context.Context, next incoming, version uint64, at time.Time) error {
+func (c *course) install(ctx context.Context, next *refresh, version uint64, at time.Time) error {
 	have := c.Version()
 	if have == version && c.hasSet() && !next.differs() {
 		c.setCurrent(at)
@@ -113,13 +126,13 @@ func (c *course) install(ctx context.Context, next incoming, version uint64, at 
 		c.log.WarnContext(ctx, "the server's history was replaced", "url", c.shownURL(), "version", version, "before", have)
 	}
 	c.since = c.now()
-	now := c.content.state()
+	now := c.content().state()
 	c.log.InfoContext(ctx, "fetched the published keys", "url", c.shownURL(), "version", now.version, "keys", now.keys)
 	return nil
 }
 
 // readBody reads a complete set, plain or compressed by gzip.
-func (c *course) readBody(resp *http.Response, body io.Reader) (incoming, error) {
+func (c *course) readBody(resp *http.Response, body io.Reader) (*refresh, error) {
 	switch resp.Header.Get("Content-Encoding") {
 	case "", "identity":
 	case "gzip":
@@ -131,5 +144,5 @@ func (c *course) readBody(resp *http.Response, body io.Reader) (incoming, error)
 	default:
 		return nil, errEncoding
 	}
-	return c.content.read(body)
+	return c.content().read(body)
 }

@@ -33,7 +33,6 @@ var defaultLimits = followLimits{
 // course is the state of a Follower while it runs.
 type course struct {
 	*Follower
-	content          content
 	whole            bool // the set must be fetched, not only confirmed
 	pollAt, streamAt time.Time
 	sets, streams    *backoff.ExponentialBackOff
@@ -60,7 +59,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	if f.ownClient {
 		defer f.client.CloseIdleConnections()
 	}
-	c := &course{Follower: f, content: keys{&f.table, f.journal}, sets: f.limits.backoff(), streams: f.limits.backoff()}
+	c := &course{Follower: f, sets: f.limits.backoff(), streams: f.limits.backoff()}
 	if f.hasSet() { // from disk: try the stream before fetching the set
 		c.pollAt = time.Now().Add(f.pollEvery)
 		if c.since = f.current; c.since.IsZero() {

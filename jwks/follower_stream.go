@@ -116,7 +116,7 @@ func (c *course) take(msg sse.Message, asked anchor) error {
 		if !ok {
 			return nil
 		}
-		if have := c.content.state(); beat.version == have.version && !have.mayBe(beat.print) {
+		if have := c.content().state(); beat.version == have.version && !have.mayBe(beat.print) {
 			return errDiverged
 		}
 		if asked.isOff(c.now()) {
@@ -132,7 +132,11 @@ func (c *course) take(msg sse.Message, asked anchor) error {
 	}
 	switch msg.Name {
 	case "change":
-		applied, err := c.content.apply(msg.ID, msg.Data)
+		change, err := readChange(msg.ID, msg.Data)
+		if err != nil {
+			return err
+		}
+		applied, err := c.content().apply(change)
 		if applied {
 			c.since = c.now()
 		}

@@ -1,6 +1,8 @@
 package jwks
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -28,23 +30,32 @@ type journalTimes struct {
 
 var defaultJournal = journalTimes{sync: time.Second, stamp: 10 * time.Second, retry: 10 * time.Second}
 
-// journal stores a Follower's set on disk. Each change appends a record; when the records are larger than
-// the set, the file is rewritten. A separate goroutine writes, so the Follower never waits for the disk.
+// maxAppended is the number of keys up to which a new set is appended to the file, as a record in memory.
+const maxAppended = 4096
+
+// section is one workspace's set in a state file.
+type section struct {
+	name    string // empty in the file of a single Follower
+	table   *Table
+	written atomic.Uint64 // the version in the file; 0: none
+}
+
+// journal stores sets on disk. Each change appends a record; when the records are larger than the sets, the
+// file is rewritten. A separate goroutine writes, so the Follower never waits for the disk.
 type journal struct {
 	path  string
 	who   owner
-	table *Table // the content of the file
 	log   *slog.Logger
 	times journalTimes
 
-	errors  atomic.Uint64
-	written atomic.Uint64 // the version in the file
+	errors atomic.Uint64
 
-	mu     sync.Mutex
-	whole  bool     // the file must be rewritten
-	queued []Change // or these changes appended, which lead to the table's set
-	known  stamp
-	wake   chan struct{}
+	mu       sync.Mutex
+	sections map[string]*section
+	whole    bool     // the file must be rewritten
+	queued   []queued // or these appended, which lead to the tables' sets
+	known    time.Time
+	wake     chan struct{}
 
 	// Only the goroutine uses the rest.
 	lock    *os.File
@@ -60,12 +71,18 @@ type journal struct {
 	stampAt time.Time
 }
 
-// openJournal locks the state file and reads it into an empty table. It returns when the set was last known
-// to be current, or the zero time.
-func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, time.Time, error) {
+// queued is a change of a section, or its whole new set if change is nil.
+type queued struct {
+	*section
+	change *Change
+}
+
+// openJournal locks the state file and reads it into empty tables, which `open` returns by workspace, or nil for
+// a workspace to be dropped. It returns when the sets were last known to be current, or the zero time.
+func openJournal(path, url string, open func(name string) *Table, log *slog.Logger) (*journal, time.Time, error) {
 	j := &journal{
-		path: path, who: sha256.Sum256([]byte(url)), table: table, log: log,
-		times: defaultJournal, wake: make(chan struct{}, 1),
+		path: path, who: sha256.Sum256([]byte(url)), log: log,
+		times: defaultJournal, sections: make(map[string]*section), wake: make(chan struct{}, 1),
 	}
 	var err error
 	if j.lock, err = lockFile(path + ".lock"); errors.Is(err, ErrStateInUse) {
@@ -73,7 +90,10 @@ func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, ti
 	} else if err != nil {
 		j.failed(err) // the Follower works without a file
 	}
-	state, err := j.load()
+	state, err := j.load(open)
+	if err != nil {
+		j.clear()
+	}
 	switch {
 	case errors.Is(err, errNotState):
 		j.unlock()
@@ -88,7 +108,7 @@ func openJournal(path, url string, table *Table, log *slog.Logger) (*journal, ti
 }
 
 // load reads the file and keeps it open. It treats an empty file like a missing file.
-func (j *journal) load() (savedState, error) {
+func (j *journal) load(open func(name string) *Table) (savedState, error) {
 	file, err := os.OpenFile(j.path, os.O_RDWR, 0)
 	if err != nil {
 		return savedState{}, err
@@ -98,7 +118,7 @@ func (j *journal) load() (savedState, error) {
 		_ = file.Close()
 		return savedState{}, err
 	}
-	state, err := readState(file, info.Size(), j.who, j.table)
+	state, err := readState(file, info.Size(), j.who, func(name string) *Table { return j.section(name, open) })
 	if err == nil && j.lock != nil && state.end < info.Size() {
 		err = file.Truncate(state.end)
 	}
@@ -107,8 +127,51 @@ func (j *journal) load() (savedState, error) {
 		return state, err
 	}
 	j.file, j.base, j.size, j.sum = file, state.base, state.end, state.sum
-	j.written.Store(j.table.Version())
+	for _, s := range j.sections {
+		s.written.Store(s.table.Version())
+	}
 	return state, nil
+}
+
+// section returns the table of a workspace that is in the file, or nil if it is to be dropped.
+func (j *journal) section(name string, open func(name string) *Table) *Table {
+	if s := j.sections[name]; s != nil {
+		return s.table
+	}
+	table := open(name)
+	if table != nil {
+		j.sections[name] = &section{name: name, table: table}
+	}
+	return table
+}
+
+// clear empties all tables after the file could not be read.
+func (j *journal) clear() {
+	for _, s := range j.sections {
+		s.table.clear()
+	}
+	clear(j.sections)
+}
+
+// enter returns the section of a workspace, and adds it if it is missing.
+func (j *journal) enter(name string, table *Table) *section {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.sections[name]
+	if s == nil {
+		s = &section{name: name, table: table}
+		j.sections[name] = s
+	}
+	return s
+}
+
+// drop removes a workspace from the file.
+func (j *journal) drop(s *section) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.sections, s.name)
+	j.whole, j.queued = true, nil
+	j.stir()
 }
 
 // unlock releases the file.
@@ -121,31 +184,38 @@ func (j *journal) unlock() {
 	j.file, j.lock = nil, nil
 }
 
-// setWhole requests a rewrite of the file with the table's set, which was current at the time in known.
-func (j *journal) setWhole(known stamp) {
+// setWhole requests that a section's new set be written. All sets were current at the time known, unless it is
+// zero: then that time stays.
+func (j *journal) setWhole(s *section, known time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.whole, j.queued, j.known = true, nil, known
-	j.stir()
+	if !known.IsZero() {
+		j.known = known
+	}
+	j.queue(queued{s, nil})
 }
 
 // add requests that a change be appended. The table must already contain the change.
-func (j *journal) add(c Change) {
+func (j *journal) add(s *section, c Change) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.queue(queued{s, &c})
+}
+
+func (j *journal) queue(q queued) {
 	if j.whole = j.whole || len(j.queued) >= maxQueued; j.whole {
 		j.queued = nil
 	} else {
-		j.queued = append(j.queued, c)
+		j.queued = append(j.queued, q)
 	}
 	j.stir()
 }
 
-// confirm requests a stamp: the version was current at a time.
-func (j *journal) confirm(version uint64, at time.Time) {
+// confirm requests a stamp: all sets were current at a time.
+func (j *journal) confirm(at time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.known = stamp{version, at}
+	j.known = at
 }
 
 func (j *journal) stir() {
@@ -179,15 +249,15 @@ func (j *journal) start() (stop func()) {
 
 // batch is the pending work.
 type batch struct {
-	whole   bool
-	changes []Change
-	known   stamp
+	whole  bool
+	queued []queued
+	known  time.Time
 }
 
-func (j *journal) take() batch {
+func (j *journal) take(last bool) batch {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	b := batch{j.whole, j.queued, j.known}
+	b := batch{whole: j.whole || j.file == nil && (len(j.queued) > 0 || last && len(j.sections) > 0), queued: j.queued, known: j.known}
 	j.whole, j.queued = false, nil
 	return b
 }
@@ -198,11 +268,7 @@ func (j *journal) write(last bool) {
 	if j.failing && now.Before(j.retryAt) && !last {
 		return
 	}
-	if j.table.Version() == 0 {
-		return
-	}
-	b := j.take()
-	err := j.put(b, now, last)
+	err := j.put(j.take(last), now, last)
 	switch {
 	case err != nil:
 		j.failed(err)
@@ -224,7 +290,7 @@ func (j *journal) failed(err error) {
 }
 
 func (j *journal) put(b batch, now time.Time, last bool) error {
-	if err := j.putSet(b); err != nil {
+	if err := j.putSets(b); err != nil || j.file == nil {
 		return err
 	}
 	if j.dirty && (last || now.Sub(j.synced) >= j.times.sync) {
@@ -233,45 +299,65 @@ func (j *journal) put(b batch, now time.Time, last bool) error {
 		}
 		j.dirty, j.synced = false, now
 	}
-	// Write the stamp only after its set is synced: the power can fail in between.
+	// Write the stamp only after its sets are synced: the power can fail in between.
 	due := last || j.stamped.at.IsZero() || now.Sub(j.stampAt) >= j.times.stamp
-	if due && !j.dirty && b.known != j.stamped && !b.known.at.IsZero() {
-		if _, err := j.file.WriteAt(b.known.append(nil), stampAt); err != nil {
+	if s := (stamp{uint64(j.size), b.known}); due && !j.dirty && s != j.stamped && !b.known.IsZero() {
+		if _, err := j.file.WriteAt(s.append(nil), stampAt); err != nil {
 			return err
 		}
-		j.stamped, j.stampAt = b.known, now
+		j.stamped, j.stampAt = s, now
 	}
 	return nil
 }
 
-func (j *journal) putSet(b batch) error {
-	if b.whole || j.file == nil {
-		return j.rewrite(b)
+// putSets appends the queued work to the file, or rewrites the file.
+func (j *journal) putSets(b batch) error {
+	if b.whole || j.failing {
+		return j.rewrite(b.known)
 	}
-	if len(b.changes) == 0 {
+	if j.file == nil {
 		return nil
 	}
-	var records []byte
-	sum, version := j.sum, j.written.Load()
-	for _, c := range b.changes {
-		if c.Version > version { // otherwise the rewritten file already has it
-			records, sum = appendRecord(records, c, sum)
-			version = c.Version
+	var records bytes.Buffer
+	w := &stateWriter{w: &records, sum: j.sum}
+	written := make(map[*section]uint64)
+	for _, q := range b.queued {
+		before, is := written[q.section]
+		if !is {
+			before = q.written.Load()
+		}
+		switch {
+		case q.table.Version() == 0: // unknown: the set could not be resumed
+		case q.change == nil && q.table.Len() > maxAppended:
+			return j.rewrite(b.known)
+		case q.change == nil:
+			set := q.table.snapshot()
+			w.newSet(q.name, set)
+			set.close()
+			written[q.section] = set.version
+		case q.change.Version > before: // otherwise the set in the file already has it
+			w.change(q.name, q.change)
+			written[q.section] = q.change.Version
 		}
 	}
-	if j.size-j.base+int64(len(records)) > max(1<<20, j.base) {
-		return j.rewrite(b)
+	if records.Len() == 0 {
+		return nil
 	}
-	if _, err := j.file.WriteAt(records, j.size); err != nil {
+	if j.size-j.base+w.size > max(1<<20, j.base) {
+		return j.rewrite(b.known)
+	}
+	if _, err := j.file.WriteAt(records.Bytes(), j.size); err != nil {
 		return err
 	}
-	j.size, j.sum, j.dirty = j.size+int64(len(records)), sum, true
-	j.written.Store(version)
+	j.size, j.sum, j.dirty = j.size+w.size, w.sum, true
+	for s, version := range written {
+		s.written.Store(version)
+	}
 	return nil
 }
 
 // rewrite replaces the file atomically.
-func (j *journal) rewrite(b batch) (err error) {
+func (j *journal) rewrite(known time.Time) (err error) {
 	if j.lock == nil {
 		if j.lock, err = lockFile(j.path + ".lock"); err != nil {
 			return err
@@ -286,9 +372,7 @@ func (j *journal) rewrite(b batch) (err error) {
 	if err != nil {
 		return err
 	}
-	set := j.table.snapshot()
-	size, sum, err := writeState(file, j.who, set, b.known)
-	set.close()
+	w, versions, err := j.writeAll(file, known)
 	if err == nil {
 		err = file.Sync()
 	}
@@ -302,11 +386,42 @@ func (j *journal) rewrite(b batch) (err error) {
 	if j.file != nil {
 		_ = j.file.Close()
 	}
-	j.file, j.base, j.size, j.sum = file, size, size, sum
-	j.dirty, j.synced, j.stamped, j.stampAt = false, time.Now(), b.known, time.Now()
-	j.written.Store(set.version)
+	j.file, j.base, j.size, j.sum = file, w.size, w.size, w.sum
+	j.dirty, j.synced, j.stamped, j.stampAt = false, time.Now(), stamp{uint64(w.size), known}, time.Now()
+	for s, version := range versions {
+		s.written.Store(version)
+	}
 	syncFolder(filepath.Dir(j.path))
 	return nil
+}
+
+// writeAll writes a new file with the present sets and returns their versions.
+func (j *journal) writeAll(file *os.File, known time.Time) (*stateWriter, map[*section]uint64, error) {
+	var sections []*section
+	j.mu.Lock()
+	for _, s := range j.sections {
+		if s.table.Version() != 0 { // otherwise the set could not be resumed
+			sections = append(sections, s)
+		}
+	}
+	j.mu.Unlock()
+	out := bufio.NewWriterSize(file, 1<<16)
+	w := &stateWriter{w: out}
+	w.begin(j.who, len(sections))
+	versions := make(map[*section]uint64, len(sections))
+	for _, s := range sections {
+		set := s.table.snapshot()
+		w.whole(s.name, set)
+		set.close()
+		versions[s] = set.version
+	}
+	if w.err == nil {
+		w.err = out.Flush()
+	}
+	if w.err == nil {
+		_, w.err = file.WriteAt(stamp{uint64(w.size), known}.append(nil), stampAt)
+	}
+	return w, versions, w.err
 }
 
 // syncFolder makes a rename durable if the system can sync folders. Otherwise a power failure can bring

@@ -1,10 +1,8 @@
 package jwks
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"time"
@@ -12,29 +10,26 @@ import (
 
 // A state file consists of (numbers are big-endian):
 //   - the magic;
-//   - a stamp: the version that was last known to be current, the time, a checksum. It is overwritten in
-//     place;
-//   - the head: the owner, the version and the number of keys;
-//   - the moduli and a checksum. Kids are computed when the file is read;
-//   - a record for each later change: version, numbers of added and removed keys, a checksum, the moduli,
-//     the kids, a checksum.
+//   - a stamp: up to which length of the file the sets were current at a time, the time, a checksum. It is
+//     overwritten in place;
+//   - the owner and the number of whole sets that follow;
+//   - records: first those whole sets, then a record for each later change or new set.
 //
-// Every checksum except the stamp's covers everything from the head on, so a record is only valid in its place.
+// Every checksum except the stamp's covers everything from the owner on, so a record is only valid in its place.
 const (
-	stateMagic = "burnkey-jwks/1\r\n"
+	stateMagic = "burnkey-jwks/2\r\n"
 	stampAt    = int64(len(stateMagic))
 	stampLen   = 8 + 8 + sumLen
 	ownerLen   = 32
-	headLen    = ownerLen + 8 + 8
+	headLen    = ownerLen + 8
 	headAt     = stampAt + stampLen
-	recordLen  = 8 + 4 + 4 + sumLen // of a record's head
 	sumLen     = 4
 )
 
 var (
 	errNotState = errors.New("not a state file; it is not overwritten")
 	errDamaged  = errors.New("the state file is damaged")
-	errForeign  = errors.New("the state file is for another URL")
+	errForeign  = errors.New("the state file is for another URL or from another version of Burnkey")
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -42,15 +37,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // owner identifies a Follower by the SHA-256 hash of its URL, since the URL can contain a password.
 type owner [ownerLen]byte
 
-// stamp is a time at which a version was current.
+// stamp is a time at which the sets in the first bytes of a file were current.
 type stamp struct {
-	version uint64
-	at      time.Time
+	end uint64
+	at  time.Time
 }
 
 func (s stamp) append(dst []byte) []byte {
 	start := len(dst)
-	dst = binary.BigEndian.AppendUint64(dst, s.version)
+	dst = binary.BigEndian.AppendUint64(dst, s.end)
 	nanos := uint64(0) // unknown
 	if !s.at.IsZero() {
 		nanos = uint64(s.at.UnixNano())
@@ -68,253 +63,145 @@ func readStamp(b []byte) (s stamp, ok bool) {
 	return stamp{binary.BigEndian.Uint64(body), time.Unix(0, nanos)}, nanos > 0
 }
 
-// appendRecord appends the record of a change to dst. sum is the checksum of everything before the record,
-// and is returned including the record.
-func appendRecord(dst []byte, c Change, sum uint32) ([]byte, uint32) {
-	start := len(dst)
-	dst = binary.BigEndian.AppendUint64(dst, c.Version)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(c.Add)))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(c.Remove)))
-	sum = crc32.Update(sum, castagnoli, dst[start:])
-	dst = binary.BigEndian.AppendUint32(dst, sum)
-	start = len(dst)
+// Kinds of records.
+const (
+	wholeRecord  = 0
+	changeRecord = 1
+)
+
+// recordHead is the beginning of a record. The body follows: the workspace's name, the keys (a modulus each;
+// in a whole set followed by the length of the key's attributes and the attributes), the removed kids, and JSON:
+// the limits of a whole set, or the unsigned part of a change.
+type recordHead struct {
+	kind    uint8
+	name    uint8 // its length, as are text and body
+	version uint64
+	keys    uint64
+	removed uint32
+	text    uint32
+	body    uint64 // 0 in the whole sets at the beginning, which are written without being in memory
+}
+
+const recordLen = 1 + 1 + 8 + 8 + 4 + 4 + 8 + sumLen // of a head
+
+func (h *recordHead) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, h.kind, h.name), h.version)
+	dst = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, h.keys), h.removed)
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(dst, h.text), h.body)
+}
+
+func readHead(b []byte) recordHead {
+	return recordHead{
+		b[0], b[1], binary.BigEndian.Uint64(b[2:]), binary.BigEndian.Uint64(b[10:]), binary.BigEndian.Uint32(b[18:]),
+		binary.BigEndian.Uint32(b[22:]), binary.BigEndian.Uint64(b[26:]),
+	}
+}
+
+// stateWriter writes a state file and computes its checksum. It keeps the first error.
+type stateWriter struct {
+	w    io.Writer
+	sum  uint32
+	size int64
+	err  error
+}
+
+// begin writes everything before the records. The stamp is empty and does not count in the checksum.
+func (w *stateWriter) begin(who owner, sets int) {
+	w.write(stamp{}.append([]byte(stateMagic)))
+	w.sum = 0
+	w.write(binary.BigEndian.AppendUint64(who[:], uint64(sets)))
+}
+
+func (w *stateWriter) write(b []byte) {
+	if w.err != nil {
+		return
+	}
+	w.sum = crc32.Update(w.sum, castagnoli, b)
+	w.size += int64(len(b))
+	_, w.err = w.w.Write(b)
+}
+
+// addSum writes the checksum of everything so far.
+func (w *stateWriter) addSum() {
+	if w.err == nil {
+		_, w.err = w.w.Write(binary.BigEndian.AppendUint32(nil, w.sum))
+		w.size += sumLen
+	}
+}
+
+func (w *stateWriter) head(h recordHead) {
+	w.write(h.append(nil))
+	w.addSum()
+}
+
+// record writes a record whose body is in memory.
+func (w *stateWriter) record(h recordHead, body []byte) {
+	h.body = uint64(len(body))
+	w.head(h)
+	w.write(body)
+	w.addSum()
+}
+
+// change writes the record of a change.
+func (w *stateWriter) change(name string, c *Change) {
+	body := []byte(name)
 	for i := range c.Add {
-		dst = append(dst, c.Add[i].n[:]...)
+		body = append(body, c.Add[i].n[:]...)
 	}
 	for i := range c.Remove {
-		dst = append(dst, c.Remove[i][:]...)
+		body = append(body, c.Remove[i][:]...)
 	}
-	sum = crc32.Update(sum, castagnoli, dst[start:])
-	return binary.BigEndian.AppendUint32(dst, sum), sum
+	var text []byte
+	if !c.Unsigned.IsZero() {
+		text = mustMarshal(&c.Unsigned)
+	}
+	w.record(recordHead{
+		kind: changeRecord, name: uint8(len(name)), version: c.Version,
+		keys: uint64(len(c.Add)), removed: uint32(len(c.Remove)), text: uint32(len(text)),
+	}, append(body, text...))
 }
 
-// writeState writes a state file without records, and returns the file's length and checksum.
-func writeState(w io.Writer, who owner, set *snapshot, st stamp) (size int64, sum uint32, err error) {
-	out := bufio.NewWriterSize(w, 1<<16)
-	if _, err := out.Write(st.append([]byte(stateMagic))); err != nil {
-		return 0, 0, err
+// wholeHead returns the head of a whole set's record, and its limits.
+func wholeHead(name string, set *snapshot) (h recordHead, limits []byte) {
+	if len(set.shared) > 0 {
+		limits = mustMarshal(set.shared)
 	}
-	head := append(make([]byte, 0, headLen), who[:]...)
-	head = binary.BigEndian.AppendUint64(head, set.version)
-	head = binary.BigEndian.AppendUint64(head, uint64(set.count))
-	sum = crc32.Update(0, castagnoli, head)
-	if _, err := out.Write(head); err != nil {
-		return 0, 0, err
-	}
-	err = set.each(func(key *Key, _ *Attributes) error {
-		sum = crc32.Update(sum, castagnoli, key.n[:])
-		_, err := out.Write(key.n[:])
-		return err
+	return recordHead{
+		kind: wholeRecord, name: uint8(len(name)), version: set.version, keys: uint64(set.count), text: uint32(len(limits)),
+	}, limits
+}
+
+// whole writes a set of any size, one of the first records.
+func (w *stateWriter) whole(name string, set *snapshot) {
+	h, limits := wholeHead(name, set)
+	w.head(h)
+	w.write([]byte(name))
+	var buf []byte
+	_ = set.each(func(key *Key, attributes *Attributes) error {
+		buf = appendEntry(buf[:0], key, attributes)
+		w.write(buf)
+		return w.err
 	})
-	if err == nil {
-		_, err = out.Write(binary.BigEndian.AppendUint32(nil, sum))
-	}
-	if err == nil {
-		err = out.Flush()
-	}
-	return headAt + headLen + int64(set.count)*ModulusLen + sumLen, sum, err
+	w.write(limits)
+	w.addSum()
 }
 
-// savedState describes the contents of a file.
-type savedState struct {
-	checked time.Time // when the set was current; zero if unknown
-	base    int64     // length without records
-	end     int64     // length with complete records
-	sum     uint32
+// newSet writes a set that is small enough for the memory, after the first records.
+func (w *stateWriter) newSet(name string, set *snapshot) {
+	h, limits := wholeHead(name, set)
+	body := []byte(name)
+	_ = set.each(func(key *Key, attributes *Attributes) error {
+		body = appendEntry(body, key, attributes)
+		return nil
+	})
+	w.record(h, append(body, limits...))
 }
 
-// readState reads a state file into an empty table. It ignores an incomplete record at the end, which a
-// crash can leave, and returns errDamaged for any other damage. After an error the table is empty.
-func readState(r io.Reader, size int64, who owner, table *Table) (s savedState, err error) {
-	defer func() {
-		if err != nil {
-			table.clear()
-		}
-	}()
-	in := &stateReader{in: bufio.NewReaderSize(r, 1<<16), left: size}
-	magic, err := in.take(min(len(stateMagic), int(min(size, 1<<10))))
-	if err != nil || !isMagic(magic) {
-		return savedState{}, errNotState
+func appendEntry(dst []byte, key *Key, attributes *Attributes) []byte {
+	dst = append(dst, key.n[:]...)
+	if attributes == nil {
+		return binary.BigEndian.AppendUint32(dst, 0)
 	}
-	if string(magic) != stateMagic {
-		return savedState{}, errDamaged
-	}
-	text, err := in.take(stampLen)
-	if err != nil {
-		return savedState{}, err
-	}
-	checked, known := readStamp(text)
-	if err := in.snapshot(who, table.refresh()); err != nil {
-		return savedState{}, err
-	}
-	s.base = size - in.left
-	for {
-		s.end, s.sum = size-in.left, in.sum
-		c, err := in.record()
-		if errors.Is(err, io.EOF) { // the end, or an incomplete record
-			break
-		}
-		if err != nil {
-			return savedState{}, err
-		}
-		if err := table.Apply(c); err != nil {
-			return savedState{}, fmt.Errorf("%w: %w", errDamaged, err)
-		}
-	}
-	// A stamp with a later version than the table's belongs to a lost record.
-	if known && checked.version <= table.Version() {
-		s.checked = checked.at
-	}
-	return s, nil
-}
-
-// isMagic reports whether a file with this beginning is a state file, perhaps truncated, zeroed by a crash
-// or with a few flipped bits. A file of any other kind must not be overwritten.
-func isMagic(begin []byte) bool {
-	same, zeros := 0, 0
-	for i, c := range begin {
-		if c == stateMagic[i] {
-			same++
-		}
-		if c == 0 {
-			zeros++
-		}
-	}
-	return same >= len(begin)-2 && same > 0 || zeros == len(begin)
-}
-
-// stateReader reads a state file and computes its checksum.
-type stateReader struct {
-	in   *bufio.Reader
-	left int64
-	sum  uint32
-	buf  []byte
-}
-
-// take returns the next n bytes. They are valid until the next call of take.
-func (r *stateReader) take(n int) ([]byte, error) {
-	if int64(n) > r.left {
-		return nil, errDamaged
-	}
-	if cap(r.buf) < n {
-		r.buf = make([]byte, n)
-	}
-	b := r.buf[:n]
-	if _, err := io.ReadFull(r.in, b); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	r.left -= int64(n)
-	return b, nil
-}
-
-// summed returns the next n bytes and adds them to the checksum.
-func (r *stateReader) summed(n int) ([]byte, error) {
-	b, err := r.take(n)
-	r.sum = crc32.Update(r.sum, castagnoli, b)
-	return b, err
-}
-
-// sumFits reads a checksum and reports whether it equals the computed checksum.
-func (r *stateReader) sumFits() (bool, error) {
-	b, err := r.take(sumLen)
-	return err == nil && binary.BigEndian.Uint32(b) == r.sum, err
-}
-
-// snapshot reads everything before the records.
-func (r *stateReader) snapshot(who owner, set *refresh) error {
-	head, err := r.summed(headLen)
-	if err != nil {
-		return err
-	}
-	if owner(head[:ownerLen]) != who {
-		return errForeign
-	}
-	version, count := binary.BigEndian.Uint64(head[ownerLen:]), binary.BigEndian.Uint64(head[ownerLen+8:])
-	for ; count > 0; count-- {
-		n, err := r.summed(ModulusLen)
-		if err != nil {
-			return err
-		}
-		key, err := FromModulus(n)
-		if err == nil {
-			err = set.Add(key)
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", errDamaged, err)
-		}
-	}
-	if ok, err := r.sumFits(); !ok {
-		return errors.Join(errDamaged, err)
-	}
-	return set.install(version, nil)
-}
-
-// record reads the next record. It returns io.EOF at the end of the file and for an incomplete last record.
-func (r *stateReader) record() (Change, error) {
-	if r.left < recordLen {
-		return Change{}, io.EOF
-	}
-	head, err := r.summed(recordLen - sumLen)
-	if err != nil {
-		return Change{}, err
-	}
-	c := Change{Version: binary.BigEndian.Uint64(head)}
-	adds, removes := int64(binary.BigEndian.Uint32(head[8:])), int64(binary.BigEndian.Uint32(head[12:]))
-	zero := c.Version == 0 && adds == 0 && removes == 0
-	if ok, err := r.sumFits(); !ok {
-		if zero && r.onlyZeros() { // the power failed after the file was extended
-			return Change{}, io.EOF
-		}
-		return Change{}, errors.Join(errDamaged, err)
-	}
-	if r.left < adds*ModulusLen+removes*int64(len(KID{}))+sumLen {
-		return Change{}, io.EOF
-	}
-	return c, r.body(&c, adds, removes)
-}
-
-func (r *stateReader) body(c *Change, adds, removes int64) error {
-	for ; adds > 0; adds-- {
-		n, err := r.summed(ModulusLen)
-		if err != nil {
-			return err
-		}
-		key, err := FromModulus(n)
-		if err != nil {
-			return r.unlessLast(err, adds*ModulusLen-ModulusLen+removes*int64(len(KID{}))+sumLen)
-		}
-		c.Add = append(c.Add, key)
-	}
-	for ; removes > 0; removes-- {
-		kid, err := r.summed(len(KID{}))
-		if err != nil {
-			return err
-		}
-		c.Remove = append(c.Remove, KID(kid))
-	}
-	if ok, err := r.sumFits(); !ok {
-		return r.unlessLast(err, 0)
-	}
-	return nil
-}
-
-// unlessLast returns io.EOF if the damaged record is the last one, since a crash can cause that. rest is
-// the number of its bytes still to read.
-func (r *stateReader) unlessLast(err error, rest int64) error {
-	if r.left == rest {
-		return io.EOF
-	}
-	return errors.Join(errDamaged, err)
-}
-
-func (r *stateReader) onlyZeros() bool {
-	for {
-		b, err := r.in.ReadByte()
-		if err != nil {
-			return errors.Is(err, io.EOF)
-		}
-		if b != 0 {
-			return false
-		}
-	}
+	text := mustMarshal(attributes)
+	return append(binary.BigEndian.AppendUint32(dst, uint32(len(text))), text...)
 }

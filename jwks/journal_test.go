@@ -19,13 +19,21 @@ type loaded struct {
 	base, end int64
 }
 
-func openTestJournal(tb testing.TB, path string) (*journal, loaded, error) {
+// testJournal is a journal of one table.
+type testJournal struct {
+	*journal
+	table   *Table
+	section *section
+}
+
+func openTestJournal(tb testing.TB, path string) (*testJournal, loaded, error) {
 	tb.Helper()
 	table := new(Table)
-	j, checked, err := openJournal(path, journalURL, table, slog.New(slog.DiscardHandler))
+	opened, checked, err := openJournal(path, journalURL, func(string) *Table { return table }, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return j, loaded{}, err
+		return nil, loaded{}, err
 	}
+	j := &testJournal{opened, table, opened.enter("", table)}
 	j.times = journalTimes{sync: time.Millisecond, stamp: time.Millisecond, retry: time.Millisecond}
 	j.retryAt = time.Time{}
 	return j, loaded{setOf(tb, table), checked, j.base, j.size}, nil
@@ -52,7 +60,7 @@ func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*test
 	keys := testKeys(tb, 40, changes+2)
 	sets := []*testSet{buildSet(tb, 5, keys[:2]...)}
 	refill(tb, j.table, sets[0])
-	j.setWhole(stamp{})
+	j.setWhole(j.section, time.Time{})
 	j.write(false)
 	for i := range changes {
 		c := Change{Version: uint64(6 + i), Add: keys[i+2 : i+3]}
@@ -65,7 +73,7 @@ func writeJournal(tb testing.TB, path string, changes int, at time.Time) []*test
 		}
 		sets = append(sets, set)
 		applyTo(tb, j, c)
-		j.confirm(set.version, at)
+		j.confirm(at)
 		j.write(i == changes-1)
 	}
 	j.unlock()
@@ -212,7 +220,7 @@ func TestJournalIsWrittenAnewWhenItHasGrown(t *testing.T) {
 	keys := testKeys(t, 42, 300)
 	set := buildSet(t, 1, keys...)
 	refill(t, j.table, set)
-	j.setWhole(stamp{})
+	j.setWhole(j.section, time.Time{})
 	most := int64(0)
 	for range 60 { // 4.6 MB of records
 		c := Change{Version: set.version + 1}
@@ -225,7 +233,7 @@ func TestJournalIsWrittenAnewWhenItHasGrown(t *testing.T) {
 			}
 			applyTo(t, j, change)
 		}
-		poll(t, func() bool { return j.written.Load() == set.version })
+		poll(t, func() bool { return j.section.written.Load() == set.version })
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -256,7 +264,7 @@ func TestJournalRefuses(t *testing.T) {
 	}
 	j.unlock()
 	var table Table
-	other, _, err := openJournal(path, journalURL+"2", &table, slog.New(slog.DiscardHandler))
+	other, _, err := openJournal(path, journalURL+"2", func(string) *Table { return &table }, slog.New(slog.DiscardHandler))
 	if err != nil || table.Version() != 0 || table.Len() != 0 {
 		t.Errorf("another URL: version %d, %v", table.Version(), err)
 	}
@@ -308,7 +316,7 @@ func TestJournalRecovers(t *testing.T) {
 	defer stop()
 	set := buildSet(t, 1, testKeys(t, 43, 3)...)
 	refill(t, j.table, set)
-	j.setWhole(stamp{})
+	j.setWhole(j.section, time.Time{})
 	poll(t, func() bool { return j.errors.Load() > 3 })
 	for i := range maxQueued + 10 {
 		c := Change{Version: set.version + 1, Remove: []KID{testKeys(t, 43, 3)[0].kid}}
@@ -323,5 +331,5 @@ func TestJournalRecovers(t *testing.T) {
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, func() bool { return j.written.Load() == set.version })
+	poll(t, func() bool { return j.section.written.Load() == set.version })
 }

@@ -15,18 +15,22 @@ const maxBetween = 1 << 20
 // what ParseSet accepts, but limits each JWK, and the rest of the set, to 1 MiB. The yielded keys must not be
 // used unless ReadSet returns nil. Errors wrap ErrKey or come from r or yield.
 func ReadSet(r io.Reader, yield func(Key) error) error {
-	in := &allowance{r: r, left: maxBetween}
-	dec := jsontext.NewDecoder(in)
-	if err := readSet(dec, in, yield); err != nil {
-		if in.err != nil {
-			return in.err
-		}
-		return err
-	}
-	return nil
+	return readSetWith(r, yield, func(dec *jsontext.Decoder, _ *allowance, _ string) error { return notSetIf(skip(dec)) })
 }
 
-func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error {
+// readSetWith does the same as ReadSet but passes the values of other members to `other`.
+func readSetWith(r io.Reader, yield func(Key) error, other func(dec *jsontext.Decoder, in *allowance, name string) error) error {
+	in := &allowance{r: r, left: maxBetween}
+	err := readSet(jsontext.NewDecoder(in), in, yield, other)
+	if err != nil && in.err != nil {
+		return in.err
+	}
+	return err
+}
+
+func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error,
+	other func(dec *jsontext.Decoder, in *allowance, name string) error,
+) error {
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
 		return notSet(err)
 	}
@@ -36,9 +40,9 @@ func readSet(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error 
 		if err != nil {
 			return notSet(err)
 		}
-		if name.String() != "keys" {
-			if err := skip(dec); err != nil {
-				return notSet(err)
+		if text := name.String(); text != "keys" {
+			if err := other(dec, in, text); err != nil {
+				return err
 			}
 			continue
 		}
@@ -87,6 +91,13 @@ func readKeys(dec *jsontext.Decoder, in *allowance, yield func(Key) error) error
 		in.left = maxBetween
 	}
 	if _, err := dec.ReadToken(); err != nil {
+		return notSet(err)
+	}
+	return nil
+}
+
+func notSetIf(err error) error {
+	if err != nil {
 		return notSet(err)
 	}
 	return nil

@@ -33,10 +33,10 @@ func refill(tb testing.TB, table *Table, set *testSet) {
 }
 
 // applyTo applies a change to the Table of a journal and then adds it to the journal.
-func applyTo(tb testing.TB, j *journal, c Change) {
+func applyTo(tb testing.TB, j *testJournal, c Change) {
 	tb.Helper()
 	if err := j.table.Apply(c); err != nil {
 		tb.Fatal(err)
 	}
-	j.add(c)
+	j.add(j.section, c)
 }
