@@ -106,7 +106,7 @@ var arrows = map[string]arrow{
 		tests:   []string{"gateway/gatewaytest", "deploy/envoy", "deploy/envoy/envoytest"},
 	},
 	"gateway/limits":      {imports: []string{"jwks", "internal/atomicfile", "internal/loop"}, forbidden: append(http, protobuf...)},
-	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish"}},
+	"gateway/gatewaytest": {imports: []string{"internal/testkit", "jwks", "publish", "store"}},
 
 	"gateway/limits/redis": {
 		imports:   []string{"jwks", "gateway/limits", "internal/loop"},

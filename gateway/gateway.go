@@ -6,8 +6,6 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,9 +22,9 @@ import (
 
 // A Gateway decides about requests. It is safe for concurrent use.
 type Gateway struct {
-	o                   Options
-	followers           *http.Client   // of all Followers
-	server, usageServer *client.Client // with Options.Key and Options.UsageKey
+	o           Options
+	followers   *http.Client   // of all Followers
+	usageServer *client.Client // with Options.UsageKey
 
 	remove, removeWithScopes []string // for Decision.Remove, without and with scopes
 
@@ -34,9 +32,8 @@ type Gateway struct {
 	issuerEvery time.Duration               // the interval of comparing it with the server's
 	wrongIssuer atomic.Pointer[IssuerError] // nil: it is the server's, or that is not known yet
 
-	roster       atomic.Pointer[roster] // replaced as a whole; nil: not known yet
-	listUnsaved  bool                   // StateDir lacks the current list; used by followList alone
-	listFailures atomic.Uint64
+	roster roster
+	feed   *jwks.Feed // nil: each tenant follows the public calls
 
 	readiness
 	usage
@@ -55,20 +52,21 @@ func New(o Options) (*Gateway, error) {
 	}
 	o.setDefaults()
 	g := &Gateway{
-		o: o, followers: newClient(), issuer: newIssuer(strings.TrimRight(o.PublicURL, "/") + jwks.IssuerPath),
+		roster: roster{tenants: make(map[string]*tenant)},
+		o:      o, followers: newClient(), issuer: newIssuer(strings.TrimRight(o.PublicURL, "/") + jwks.IssuerPath),
 		issuerEvery: issuerEvery, starting: make(chan struct{}, maxStarting),
 		readiness: readiness{began: time.Now(), patience: firstPatience},
 		usage:     usage{pace: reportPace},
 	}
 	g.setRemove()
-	if err := g.setServers(); err != nil {
+	if err := g.setServer(); err != nil {
 		return nil, err
 	}
 	if o.UsageEvery > 0 {
 		g.uses, g.reporterID = make(map[string]*uses), rand.Text()
 		g.usesLost = g.isMarked()
 	}
-	if err := g.recall(); err != nil {
+	if err := g.follow(); err != nil {
 		g.close()
 		return nil, err
 	}
@@ -79,40 +77,20 @@ func New(o Options) (*Gateway, error) {
 	return g, nil
 }
 
-// setServers creates the clients of the management API.
-func (g *Gateway) setServers() error {
+// setServer creates the client of the management API.
+func (g *Gateway) setServer() error {
 	transport := &http.Client{Transport: g.followers.Transport} // calls have their own timeouts
-	var err, usageErr error
-	g.server, err = client.New(client.Options{Server: g.o.Server, Key: g.o.Key, HTTP: transport})
-	g.usageServer, usageErr = client.New(client.Options{Server: g.o.Server, Key: g.o.UsageKey, HTTP: transport})
-	return errors.Join(err, usageErr)
-}
-
-// recall creates the tenants from Options.Workspaces or from the stored list.
-func (g *Gateway) recall() error {
-	list := g.o.Workspaces
-	if list == nil {
-		stored, err := g.readList()
-		if err != nil || stored == nil {
-			return err
-		}
-		list = stored
-	}
-	tenants := make(map[string]*tenant, len(list))
-	g.roster.Store(&roster{tenants: tenants})
-	for _, id := range list {
-		t, err := g.newTenant(id)
-		if err != nil {
-			return fmt.Errorf("workspace %s: %w", id, err)
-		}
-		tenants[id] = t
-	}
-	return nil
+	var err error
+	g.usageServer, err = client.New(client.Options{Server: g.o.Server, Key: g.o.UsageKey, HTTP: transport})
+	return err
 }
 
 // close releases a Gateway that was never run.
 func (g *Gateway) close() {
-	for _, t := range g.all() {
+	if g.feed != nil {
+		g.feed.Close()
+	}
+	for t := range g.roster.all {
 		t.follower.Close()
 	}
 	if g.local != nil {
@@ -126,11 +104,15 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.followers.CloseIdleConnections()
 	defer g.running.Wait()
 	defer cancel()
-	for _, t := range g.all() {
-		g.start(ctx, t)
+	if g.feed != nil {
+		g.running.Go(func() { _ = g.feed.Run(ctx) }) // fails only if called twice
+	} else {
+		for t := range g.roster.all {
+			g.start(ctx, t)
+		}
 	}
 	g.running.Go(func() {
-		loop.Loop{Every: watchEvery}.Run(ctx, func(ctx context.Context) error {
+		loop.Loop{Next: g.watchEvery}.Run(ctx, func(ctx context.Context) error {
 			g.updateReadiness(ctx)
 			return nil
 		})
@@ -139,9 +121,6 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.running.Go(func() { g.local.Run(ctx) })
 	if g.uses != nil {
 		g.running.Go(func() { g.reportUsage(ctx) })
-	}
-	if g.o.Key != nil {
-		g.followList(ctx)
 	}
 	<-ctx.Done()
 	return nil

@@ -83,17 +83,22 @@ var errNoWorkspaces = errors.New("no workspace is known yet")
 
 // compareIssuer reads the issuer of one workspace. It returns nil if this is the expected issuer.
 func (g *Gateway) compareIssuer(ctx context.Context) (*IssuerError, error) {
-	for id := range g.all() { // a random one, since the server may lack some
-		published, err := g.fetchIssuer(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if expected := g.issuer.prefix + id; published != expected {
-			return newIssuerError(expected, published, id), nil
-		}
-		return nil, nil
+	var id string
+	for t := range g.roster.all { // a random one, since the server may lack some
+		id = t.id
+		break
 	}
-	return nil, errNoWorkspaces
+	if id == "" {
+		return nil, errNoWorkspaces
+	}
+	published, err := g.fetchIssuer(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if expected := g.issuer.prefix + id; published != expected {
+		return newIssuerError(expected, published, id), nil
+	}
+	return nil, nil
 }
 
 // fetchIssuer returns the issuer in a workspace's metadata.

@@ -43,8 +43,9 @@ func (g *Gateway) byIssuer(iss string) (*tenant, error) {
 	if !ok {
 		return nil, jwks.ErrIssuer
 	}
-	if g.Ready() != nil && g.all()[id] == nil {
+	t := g.roster.of([]byte(id))
+	if t == nil && !g.isRosterKnown() {
 		return nil, jwks.ErrNotReady // it may not be known yet
 	}
-	return known(g.all()[id])
+	return known(t)
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -123,12 +122,13 @@ func wait(tb testing.TB, g *Gateway, authorization string, want int) {
 	eventually(tb, http.StatusText(want), func() bool { return codeOf(g, authorization) == want })
 }
 
-func listing(ids ...string) string {
-	var items []string
-	for _, id := range ids {
-		items = append(items, fmt.Sprintf(`{"id":%q,"issuer":"i"}`, id))
+// all returns the tenants by workspace.
+func (g *Gateway) all() map[string]*tenant {
+	all := make(map[string]*tenant)
+	for t := range g.roster.all {
+		all[t.id] = t
 	}
-	return `{"workspaces":[` + strings.Join(items, ",") + `],"next_cursor":null}`
+	return all
 }
 
 func keyOf(text string) func() (string, error) { return func() (string, error) { return text, nil } }

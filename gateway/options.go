@@ -29,13 +29,14 @@ type Options struct {
 	// Server is the base URL of the server to follow. PublicURL is the base URL in the iss of tokens. If empty,
 	// it is Server.
 	Server, PublicURL string
-	// Workspaces are those whose tokens are accepted. Empty: all that the server lists for Key.
+	// Workspaces are those whose tokens are accepted. Empty: all that Key may see.
 	Workspaces []string
 	// InsecureManagementKeys allows the server's own workspace, burnkey, in Workspaces. The API behind the
 	// gateway then receives management keys and can use them.
 	InsecureManagementKeys bool
-	// Key returns a management key with the scope gateway. It is called for every request of the list, so that
-	// the key can change. Key and Workspaces cannot both be set.
+	// Key returns a management key with the scope gateway, for the feed: keys with their attributes and limits. It
+	// is called for every request, so that the key can change. Nil: the Gateway follows the public calls of
+	// Workspaces, which have neither attributes nor limits.
 	Key func() (string, error)
 	// StateDir is an existing folder that stores keys, so that the next start needs no
 	// server. Only one Gateway may use it at a time. Empty: nothing is stored.
@@ -56,8 +57,6 @@ type Options struct {
 	// ServeStale accepts keys older than MaxStaleness; they are only reported in the log and in Stats.
 	ServeStale bool
 
-	// ListEvery is the interval between requests of the list, plus or minus a fifth. 0: 5 s.
-	ListEvery time.Duration
 	// UsageEvery is the approximate interval between reports of key usage. 0: no reports.
 	UsageEvery time.Duration
 	// UsageKey returns a management key with the scope gateway, for reporting usage and for a reserved place at
@@ -88,7 +87,6 @@ func (e *OptionError) Error() string { return e.Option + " " + e.Detail }
 func (o *Options) setDefaults() {
 	o.PublicURL = cmp.Or(o.PublicURL, o.Server)
 	o.LimitHeaders = cmp.Or(o.LimitHeaders, LimitHeadersDraft)
-	o.ListEvery = cmp.Or(o.ListEvery, 5*time.Second)
 	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.UsageKey == nil {
 		o.UsageKey = o.Key
@@ -148,8 +146,8 @@ func isBaseURL(text string) bool {
 }
 
 func (o *Options) checkWorkspaces() error {
-	if (len(o.Workspaces) == 0) == (o.Key == nil) {
-		return &OptionError{"Workspaces", "or Key must be set, but not both"}
+	if len(o.Workspaces) == 0 && o.Key == nil {
+		return &OptionError{"Workspaces", "or Key must be set"}
 	}
 	if len(o.Workspaces) > MaxWorkspaces {
 		return &OptionError{"Workspaces", fmt.Sprintf("must be at most %d", MaxWorkspaces)}

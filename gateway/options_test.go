@@ -17,7 +17,6 @@ func TestOptions(t *testing.T) {
 		{"PublicURL", func(o *Options) { o.PublicURL = "x" }},
 		{"PublicURL", func(o *Options) { o.PublicURL = "https://x/?" }},
 		{"Workspaces", func(o *Options) { o.Workspaces = nil }},
-		{"Workspaces", func(o *Options) { o.Key = keyOf("x") }},
 		{"Workspaces", func(o *Options) { o.Workspaces = []string{"Acme"} }},
 		{"Workspaces", func(o *Options) { o.Workspaces = []string{"a", "a"} }},
 		{"Workspaces", func(o *Options) { o.Workspaces = make([]string, MaxWorkspaces+1) }},

@@ -10,10 +10,15 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-const (
-	watchEvery    = 200 * time.Millisecond
-	firstPatience = 30 * time.Second
-)
+const firstPatience = 30 * time.Second
+
+// watchEvery returns the interval of looking at all workspaces, of which there may be ten thousand.
+func (g *Gateway) watchEvery() time.Duration {
+	if g.started.Load() && g.roster.len() > 1000 {
+		return time.Second
+	}
+	return 200 * time.Millisecond
+}
 
 // readiness is what Ready reports.
 type readiness struct {
@@ -46,13 +51,16 @@ func (g *Gateway) Ready() error {
 }
 
 func (g *Gateway) updateReadiness(ctx context.Context) {
-	known := g.roster.Load()
-	if known == nil {
+	if !g.isRosterKnown() {
+		if err := g.feed.Err(); err != nil {
+			g.missing.Store(&err)
+		}
 		return
 	}
-	ready, waiting, stale := 0, 0, int64(0)
+	all, ready, waiting, stale := 0, 0, 0, int64(0)
 	var why *error
-	for _, t := range known.tenants {
+	for t := range g.roster.all {
+		all++
 		status := t.follower.Status()
 		switch err := status.Usable(g.o.MaxStaleness); {
 		case errors.Is(err, jwks.ErrNotReady):
@@ -70,12 +78,25 @@ func (g *Gateway) updateReadiness(ctx context.Context) {
 	}
 	g.missing.Store(why)
 	g.allStale.Store(stale > 0 && int(stale) == ready)
-	unready := len(known.tenants) - ready + known.blocked
+	unready := all - ready
 	enough := unready == 0 || ready > 0 && waiting == 0 && time.Since(g.began) > g.patience
 	if enough && g.started.CompareAndSwap(false, true) {
 		g.o.Log.InfoContext(ctx, "ready", "workspaces", ready, "unready", unready)
 	}
 	g.logStale(ctx, stale)
+}
+
+// isRosterKnown reports whether all workspaces are known.
+func (g *Gateway) isRosterKnown() bool {
+	if g.feed == nil {
+		return true
+	}
+	select {
+	case <-g.feed.Ready():
+		return true
+	default:
+		return false
+	}
 }
 
 // logStale logs when keys become too old, and when all keys are current again.

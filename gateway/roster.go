@@ -2,19 +2,17 @@ package gateway
 
 import (
 	"context"
-	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// A roster is the set of workspaces whose tokens are accepted.
+// A roster is the set of workspaces whose tokens are accepted. It is safe for concurrent use.
 type roster struct {
+	mu      sync.RWMutex
 	tenants map[string]*tenant // by workspace
-	// blocked counts listed workspaces without a tenant. Their state file is still in use, by another Gateway
-	// or by a Follower that has not ended yet.
-	blocked int
 }
 
 // A tenant is a workspace whose tokens are accepted.
@@ -22,32 +20,75 @@ type tenant struct {
 	id       string
 	follower *jwks.Follower
 	verifier *jwks.Verifier
-	uses     *uses              // nil: usage is not reported
-	stop     context.CancelFunc // nil before it is started
+	uses     *uses // nil: usage is not reported
 }
 
-// all returns the tenants by workspace. The caller must not change the map.
-func (g *Gateway) all() map[string]*tenant {
-	if known := g.roster.Load(); known != nil {
-		return known.tenants
+// of returns the tenant of a workspace, or nil.
+func (r *roster) of(id []byte) *tenant {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.tenants[string(id)]
+}
+
+func (r *roster) len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.tenants)
+}
+
+// all yields the tenants in random order. Meanwhile, none can be added or removed.
+func (r *roster) all(yield func(*tenant) bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, t := range r.tenants {
+		if !yield(t) {
+			return
+		}
+	}
+}
+
+// addTenant accepts the tokens of a workspace.
+func (g *Gateway) addTenant(id string, follower *jwks.Follower) {
+	g.roster.mu.Lock()
+	defer g.roster.mu.Unlock()
+	g.roster.tenants[id] = &tenant{id: id, follower: follower, uses: g.usesOf(id), verifier: &jwks.Verifier{
+		Keys: follower, Issuer: jwks.IssuerIs(g.issuer.prefix + id), Audience: g.o.Audience, AnyAudience: g.o.AnyAudience,
+		Now: g.o.Now,
+	}}
+}
+
+// removeTenant refuses the tokens of a workspace that is gone.
+func (g *Gateway) removeTenant(id string, _ *jwks.Follower) {
+	g.roster.mu.Lock()
+	defer g.roster.mu.Unlock()
+	delete(g.roster.tenants, id)
+}
+
+// follow makes the Feed, or without Options.Key a Follower for each workspace.
+func (g *Gateway) follow() (err error) {
+	if g.o.Key != nil {
+		g.feed, err = jwks.NewFeed(jwks.FeedOptions{
+			Server: g.o.Server, Workspaces: g.o.Workspaces, Key: g.o.Key, Client: g.followers, StateFile: g.stateFile(feedFile),
+			Log: g.o.Log, Now: g.o.Now, Heartbeat: g.o.MaxStaleness / 4, Added: g.addTenant, Removed: g.removeTenant,
+		})
+		return err
+	}
+	for _, id := range g.o.Workspaces {
+		follower, err := jwks.NewFollower(jwks.FollowerOptions{
+			URL: g.serverIssuer(id), Client: g.followers,
+			StateFile: g.stateFile(id + ".jwks"), Log: g.o.Log, Now: g.o.Now,
+			Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(), Key: g.o.UsageKey,
+		})
+		if err != nil {
+			return err
+		}
+		g.addTenant(id, follower)
 	}
 	return nil
 }
 
-func (g *Gateway) newTenant(id string) (*tenant, error) {
-	follower, err := jwks.NewFollower(jwks.FollowerOptions{
-		URL: g.serverIssuer(id), Client: g.followers,
-		StateFile: g.stateFile(id + ".jwks"), Log: g.o.Log, Now: g.o.Now,
-		Heartbeat: g.o.MaxStaleness / 4, PollEvery: g.pollEvery(), Key: g.o.UsageKey, // defaults to Key
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &tenant{id: id, follower: follower, uses: g.usesOf(id), verifier: &jwks.Verifier{
-		Keys: follower, Issuer: jwks.IssuerIs(g.issuer.prefix + id), Audience: g.o.Audience, AnyAudience: g.o.AnyAudience,
-		Now: g.o.Now,
-	}}, nil
-}
+// feedFile in StateDir has the sets of all workspaces.
+const feedFile = "feed.jwks"
 
 // serverIssuer returns the base URL for a workspace's public endpoints.
 func (g *Gateway) serverIssuer(workspace string) string {
@@ -76,10 +117,9 @@ const (
 	startTimeout = 10 * time.Second
 )
 
-// start begins to follow a tenant's keys. To protect a server with ten thousand workspaces, only a limited
-// number of tenants fetch their first set at the same time.
+// start begins to follow a tenant's keys by the public calls. To protect the server, only a limited number of
+// tenants fetch their first set at the same time.
 func (g *Gateway) start(ctx context.Context, t *tenant) {
-	ctx, t.stop = context.WithCancel(ctx)
 	g.running.Go(func() {
 		select {
 		case g.starting <- struct{}{}:
@@ -105,41 +145,4 @@ func (g *Gateway) awaitFirstSet(ctx context.Context, t *tenant) {
 	case <-ctx.Done():
 	}
 	<-g.starting
-}
-
-// apply follows the new workspaces of a list, and stops following workspaces that are missing from it. It
-// reports whether the roster changed.
-func (g *Gateway) apply(ctx context.Context, list []string) bool {
-	have, last := g.all(), g.roster.Load()
-	next := make(map[string]*tenant, len(list))
-	var added []*tenant
-	blocked := 0
-	for _, id := range list {
-		if t := have[id]; t != nil {
-			next[id] = t
-			continue
-		}
-		t, err := g.newTenant(id)
-		if err != nil { // the last Follower of a workspace that came back may not have ended
-			g.o.Log.WarnContext(ctx, "cannot follow a workspace yet", "workspace", id, "error", err)
-			blocked++
-			continue
-		}
-		next[id] = t
-		added = append(added, t)
-	}
-	removed := maps.Clone(have)
-	maps.DeleteFunc(removed, func(id string, _ *tenant) bool { return next[id] != nil })
-	if last != nil && len(added) == 0 && len(removed) == 0 && blocked == last.blocked {
-		return false
-	}
-	g.roster.Store(&roster{next, blocked})
-	for _, t := range removed {
-		t.stop()
-	}
-	for _, t := range added {
-		g.start(ctx, t)
-	}
-	g.o.Log.InfoContext(ctx, "the list of workspaces changed", "workspaces", len(next), "added", len(added), "removed", len(removed))
-	return true
 }

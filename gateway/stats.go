@@ -26,31 +26,29 @@ type Stats struct {
 	WrongIssuer   bool              // the server has another issuer, so every token is refused
 	PendingUses   int64             // keys whose latest use has not been reported
 	UsageReports  map[string]uint64 // by result: ok, failed, refused or rejected
-	ListFailures  uint64            // failed requests of the list of workspaces
-	StateFailures uint64            // failed writes of state files of the current workspaces
+	StateFailures uint64            // failed writes of state files
 
 	Limits limits.LocalStats // counts of limits in memory
 }
 
 // Stats returns the current state.
 func (g *Gateway) Stats() Stats {
-	tenants := g.all()
 	s := Stats{
-		Workspaces: len(tenants), MinVersion: math.MaxUint64, MaxAge: -1,
-		WrongIssuer: g.wrongIssuer.Load() != nil, ListFailures: g.listFailures.Load(), UsageReports: g.reportCounts(),
-		Limits: g.local.Stats(),
+		MinVersion: math.MaxUint64, MaxAge: -1,
+		WrongIssuer: g.wrongIssuer.Load() != nil, UsageReports: g.reportCounts(), Limits: g.local.Stats(),
 	}
-	if known := g.roster.Load(); known != nil {
-		s.Unready = known.blocked
-	}
-	for _, t := range tenants {
+	for t := range g.roster.all {
+		s.Workspaces++
 		s.add(t.follower.Status(), g.o.MaxStaleness)
 		if t.uses != nil {
 			s.PendingUses += t.uses.pending.Load()
 		}
 	}
-	if len(tenants) == 0 {
+	if s.Workspaces == 0 {
 		s.MinVersion = 0
+	}
+	if g.feed != nil { // one file for all
+		s.StateFailures = g.feed.StateErrors()
 	}
 	return s
 }

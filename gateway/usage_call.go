@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/burnkey/burnkey/client"
@@ -43,4 +45,10 @@ func (g *Gateway) send(ctx context.Context, workspace string, some []use, report
 		return reportRejected, err
 	}
 	return reportFailed, err
+}
+
+// isStatus reports whether err is a Problem with one of the statuses.
+func isStatus(err error, statuses ...int) bool {
+	var answer *client.Problem
+	return errors.As(err, &answer) && slices.Contains(statuses, answer.Status)
 }

@@ -62,7 +62,7 @@ func (r *reporter) choose(idle bool) *tenant {
 	var chosen [2]*tenant // with uses, without
 	now := r.o.Now()
 	due := [2]time.Time{now, now}
-	for _, t := range r.all() {
+	for t := range r.roster.all {
 		kind, at := 1, t.uses.idleAt
 		if t.uses.pending.Load() > 0 {
 			kind, at = 0, t.uses.busyAt
@@ -136,7 +136,7 @@ func (r *reporter) isBehind() bool {
 }
 
 func (r *reporter) any(is func(*uses) bool) bool {
-	for _, t := range r.all() {
+	for t := range r.roster.all {
 		if is(t.uses) {
 			return true
 		}
@@ -150,7 +150,7 @@ func (r *reporter) last(ctx context.Context) {
 	defer cancel()
 	left := int64(0)
 	failed := false
-	for _, t := range r.all() {
+	for t := range r.roster.all {
 		for !failed && t.uses.pending.Load() > 0 {
 			result := r.report(ctx, t)
 			failed = result == reportFailed

@@ -15,13 +15,9 @@ import (
 // verify verifies a token, using only the keys of the workspace that the token names as its issuer. Errors are
 // those of Verifier.Verify and of usable.
 func (g *Gateway) verify(token string, from netip.Addr) (*tenant, *jwks.Claims, error) {
-	roster := g.roster.Load()
-	if roster == nil {
-		return nil, nil, jwks.ErrNotReady
-	}
-	t, err := g.issuer.find(roster.tenants, token)
-	if errors.Is(err, jwks.ErrIssuer) && roster.blocked > 0 {
-		return nil, nil, jwks.ErrNotReady // the token may belong to a blocked workspace
+	t, err := g.issuer.find(&g.roster, token)
+	if errors.Is(err, jwks.ErrIssuer) && !g.isRosterKnown() {
+		return nil, nil, jwks.ErrNotReady // the token may belong to a workspace that is not known yet
 	}
 	if err != nil {
 		return nil, nil, err
@@ -56,7 +52,7 @@ const idMax = 63
 
 // find returns the tenant that a token's iss names, or ErrIssuer, ErrMalformed or ErrClaims. It verifies
 // nothing: its result selects the keys that verify the token.
-func (i *issuer) find(tenants map[string]*tenant, token string) (*tenant, error) {
+func (i *issuer) find(tenants *roster, token string) (*tenant, error) {
 	_, payload, _ := strings.Cut(token, ".")
 	if rest, ok := strings.CutPrefix(payload, i.head); ok {
 		var text [(2 + idMax + 1) / 3 * 4]byte
@@ -64,7 +60,7 @@ func (i *issuer) find(tenants map[string]*tenant, token string) (*tenant, error)
 		n, _ := base64.RawURLEncoding.Decode(plain[:], text[:copy(text[:], rest)]) // the verifier reports errors
 		id, found := bytes.CutPrefix(plain[:n], i.tail)
 		if id, _, ended := bytes.Cut(id, []byte{'"'}); found && ended {
-			return known(tenants[string(id)])
+			return known(tenants.of(id))
 		}
 	}
 	if !strings.HasPrefix(token, jwks.TokenPrefix) {
@@ -78,7 +74,7 @@ func (i *issuer) find(tenants map[string]*tenant, token string) (*tenant, error)
 	if !ok {
 		return nil, jwks.ErrIssuer
 	}
-	return known(tenants[id])
+	return known(tenants.of([]byte(id)))
 }
 
 // lookMax limits, in bytes, the search for an iss that is not the first claim. The payload is not yet verified,

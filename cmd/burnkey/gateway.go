@@ -51,8 +51,10 @@ func gatewayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gateway",
 		Short: "Run the service that decides for Envoy which requests may pass (ext_authz)",
-		Long: "Run Envoy's authorization service (gRPC, envoy.service.auth.v3) until SIGINT, SIGTERM or SIGHUP. It follows the\n" +
-			"keys of each --workspace or, with a management key that has the scope gateway, of every workspace.",
+		Long: "Run Envoy's authorization service (gRPC, envoy.service.auth.v3) until SIGINT, SIGTERM or SIGHUP. With a management\n" +
+			"key that has the scope gateway, it follows the keys of every workspace, or of each --workspace, with their\n" +
+			"attributes and limits. Without one, it follows the public keys of each --workspace, and attributes and limits\n" +
+			"have no effect.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := notEmpty(cmd.Flags(), "workspace", "audience"); err != nil {
@@ -121,15 +123,16 @@ func (s *gatewayService) validate() error {
 	return s.checkUsage()
 }
 
-// checkWorkspaces requires either workspaces or a management key. If --workspace is on the command line, it
-// ignores a key in the environment, which may be meant for other commands.
-func (s *gatewayService) checkWorkspaces() error {
+// hasKey reports whether the gateway follows the feed. If --workspace is on the command line, a key in the
+// environment is ignored, because it may be meant for other commands.
+func (s *gatewayService) hasKey() bool {
 	ambient := isAmbient(s.flags, "key-file") && !isAmbient(s.flags, "workspace")
-	if len(s.o.Workspaces) > 0 {
-		if s.keyFile != "" && !ambient {
-			return fmt.Errorf("%s: cannot be combined with %s, which is for every workspace",
-				asGiven(s.flags, "workspace"), asGiven(s.flags, "key-file"))
-		}
+	return len(s.o.Workspaces) == 0 || s.keyFile != "" && !ambient
+}
+
+// checkWorkspaces requires workspaces or a management key.
+func (s *gatewayService) checkWorkspaces() error {
+	if !s.hasKey() {
 		return nil
 	}
 	if s.keyFile == "" && strings.TrimSpace(os.Getenv("BURNKEY_KEY")) == "" {
@@ -175,7 +178,7 @@ func (s *gatewayService) newGateway(log *slog.Logger, metrics prometheus.Registe
 		o.Counter = func(local *limits.Local) (limits.Counter, error) { return s.shared.open(local, metrics, log) }
 	}
 	o.Server, o.MaxStaleness, o.ServeStale, o.Log = s.server, s.maxStaleness.value, s.whenStale == "serve", log
-	if len(o.Workspaces) == 0 {
+	if s.hasKey() {
 		o.Key = s.credential
 	}
 	if !s.reportsUsage() {
@@ -251,8 +254,10 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 		workspaces = "all"
 	}
 	log.Info("serving", "address", address, "server", s.server, "workspaces", workspaces, "version", version)
-	if len(s.o.Workspaces) == 0 {
+	if s.hasKey() {
 		warnOfScopes(log, s.credential)
+	} else {
+		log.Info("attributes and limits of keys have no effect here; they take a management key, in --key-file")
 	}
 	s.announceUsage(log)
 	s.shared.announce(log, s.o.LimitShare)

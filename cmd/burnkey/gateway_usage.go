@@ -11,7 +11,7 @@ import (
 
 // reportsUsage reports whether the gateway reports key usage to the server.
 func (s *gatewayService) reportsUsage() bool {
-	return s.o.UsageEvery > 0 && (len(s.o.Workspaces) == 0 || s.usageKeyFile != "")
+	return s.o.UsageEvery > 0 && (s.hasKey() || s.usageKeyFile != "")
 }
 
 // checkUsage refuses contradictory flags, and a management key that cannot report usage for every workspace.
@@ -20,9 +20,9 @@ func (s *gatewayService) checkUsage() error {
 	switch {
 	case s.o.UsageEvery < 0:
 		return fmt.Errorf("%s: must not be negative", every)
-	case s.usageKeyFile != "" && len(s.o.Workspaces) == 0:
-		return fmt.Errorf("%s: is for --workspace; for every workspace, the key of --key-file reports", keyFile)
-	case s.usageKeyFile == "" && len(s.o.Workspaces) > 0 && s.flags.Changed("usage-every") && s.o.UsageEvery > 0:
+	case s.usageKeyFile != "" && s.hasKey():
+		return fmt.Errorf("%s: is for --workspace without --key-file, whose key reports usage as well", keyFile)
+	case s.usageKeyFile == "" && !s.hasKey() && s.flags.Changed("usage-every") && s.o.UsageEvery > 0:
 		return fmt.Errorf("%s: has no effect without --usage-key-file", every)
 	case s.usageKeyFile == "":
 		return nil

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
 
 	"github.com/burnkey/burnkey/authz/api/reference"
 	"github.com/burnkey/burnkey/authz/mint"
@@ -66,7 +67,7 @@ func serverMetrics(t *testing.T) *prometheus.Registry {
 // gatewayMetrics returns the registry of a gateway service.
 func gatewayMetrics(t *testing.T) *prometheus.Registry {
 	t.Helper()
-	s := &gatewayService{}
+	s := &gatewayService{flags: new(pflag.FlagSet)}
 	s.server, s.o.Workspaces, s.o.AnyAudience = "http://127.0.0.1:8080", []string{"acme"}, true
 	s.shared.url = "redis://127.0.0.1"
 	log, metrics := slog.New(slog.DiscardHandler), newRegistry()

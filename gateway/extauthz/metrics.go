@@ -68,7 +68,6 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		float64(s.Limits.Evictions))
 	export(prometheus.CounterValue, "limit_save_failures_total", "Failed writes of the counts of quotas to --state-dir.",
 		float64(s.Limits.SaveFailures))
-	export(prometheus.CounterValue, "list_failures_total", "Failed requests of the list of workspaces.", float64(s.ListFailures))
 	for result, n := range s.UsageReports {
 		ch <- prometheus.MustNewConstMetric(descReports, prometheus.CounterValue, float64(n), result)
 	}

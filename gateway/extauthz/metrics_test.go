@@ -45,7 +45,7 @@ burnkey_gateway_workspaces 2
 	}
 	for name, want := range map[string]int{
 		"burnkey_gateway_decision_seconds": 1, "burnkey_gateway_age_seconds_max": 1, "burnkey_gateway_issuer_mismatch": 1,
-		"burnkey_gateway_workspaces_stale": 1, "burnkey_gateway_usage_reports_total": 4, "burnkey_gateway_list_failures_total": 1,
+		"burnkey_gateway_workspaces_stale": 1, "burnkey_gateway_usage_reports_total": 4,
 	} {
 		if n, err := testutil.GatherAndCount(metrics, name); n != want || err != nil {
 			t.Errorf("%s: %d, %v", name, n, err)
