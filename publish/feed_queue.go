@@ -8,6 +8,7 @@ type feedQueue struct {
 	mu      sync.Mutex
 	order   []string
 	entries map[string]*feedEntry
+	most    int           // entries that there were at once
 	owed    int           // entries that a heartbeat waits for
 	wake    chan struct{} // an element if there may be something in order
 }
@@ -18,6 +19,9 @@ type feedEntry struct {
 	reading bool // its log is being read, and it comes back afterwards
 	owed    bool
 }
+
+// keptEntries is the number of entries for which an empty queue keeps memory.
+const keptEntries = 256
 
 func newFeedQueue() *feedQueue {
 	return &feedQueue{entries: make(map[string]*feedEntry), wake: make(chan struct{}, 1)}
@@ -31,6 +35,7 @@ func (q *feedQueue) mark(workspace string) {
 	if e == nil {
 		e = new(feedEntry)
 		q.entries[workspace] = e
+		q.most = max(q.most, len(q.entries))
 	}
 	if e.queued || e.reading {
 		return
@@ -64,8 +69,11 @@ func (q *feedQueue) done(workspace string) {
 		e.owed = false
 		q.owed--
 	}
-	if !e.queued {
-		delete(q.entries, workspace)
+	if e.queued {
+		return
+	}
+	if delete(q.entries, workspace); len(q.entries) == 0 && q.most > keptEntries {
+		q.entries, q.most = make(map[string]*feedEntry), 0
 	}
 }
 

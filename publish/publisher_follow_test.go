@@ -126,6 +126,7 @@ func TestCheckFindsAnyDivergence(t *testing.T) {
 		"the last JWK deleted by hand":  `DELETE FROM jwks WHERE kid = (SELECT max(kid) FROM jwks WHERE workspace = 'acme')`,
 		"the first JWK deleted by hand": `DELETE FROM jwks WHERE kid = (SELECT min(kid) FROM jwks WHERE workspace = 'acme')`,
 		"a JWK inserted by hand":        `UPDATE jwks SET workspace = 'acme' WHERE workspace = 'other'`,
+		"attributes set by hand":        `UPDATE jwks SET attributes = '{"never_expires":true}'`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
