@@ -1,6 +1,9 @@
 package publish
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // feedQueue has the workspaces that a reader of the feed must look at, in the order in which they changed. It is
 // safe for concurrent use.
@@ -18,6 +21,7 @@ type feedEntry struct {
 	queued  bool // it is in order
 	reading bool // its log is being read, and it comes back afterwards
 	owed    bool
+	since   time.Time // when it was marked; everything known before was sent
 }
 
 // keptEntries is the number of entries for which an empty queue keeps memory.
@@ -33,7 +37,7 @@ func (q *feedQueue) mark(workspace string) {
 	defer q.mu.Unlock()
 	e := q.entries[workspace]
 	if e == nil {
-		e = new(feedEntry)
+		e = &feedEntry{since: time.Now()}
 		q.entries[workspace] = e
 		q.most = max(q.most, len(q.entries))
 	}
@@ -100,6 +104,19 @@ func (q *feedQueue) owe() {
 		e.owed = true
 	}
 	q.owed = len(q.entries)
+}
+
+// owedSince returns the workspaces for which the heartbeat waits, and since when they have something to send.
+func (q *feedQueue) owedSince() map[string]time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	owed := make(map[string]time.Time, q.owed)
+	for workspace, e := range q.entries {
+		if e.owed {
+			owed[workspace] = e.since
+		}
+	}
+	return owed
 }
 
 // owes reports whether the heartbeat must still wait.

@@ -20,8 +20,9 @@ type feedReader struct {
 	queue   *feedQueue
 	ahead   []string // workspaces of which the reader has a later version than this server
 
-	owing bool // the heartbeat is sent once the queue no longer owes anything
-	beats feedHeartbeat
+	owing  bool // the heartbeat is sent once the queue no longer owes anything
+	beaten bool // the first heartbeat was sent
+	beats  feedHeartbeat
 
 	tasks  sync.WaitGroup // that read logs
 	buffer []byte         // to be sent
@@ -62,7 +63,7 @@ func (d *feedReader) close() {
 // run sends everything until the reader disconnects or something fails.
 func (d *feedReader) run(ctx context.Context) error {
 	d.begin()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(d.pause())
 	defer timer.Stop()
 	for {
 		if !d.request.Reader.Holds() {
@@ -70,29 +71,38 @@ func (d *feedReader) run(ctx context.Context) error {
 		}
 		more := d.turn(ctx)
 		if d.owing && !d.queue.owes() {
-			d.owing = false
-			d.buffer = d.beats.append(d.buffer)
-			timer.Reset(untilPulse(time.Now(), d.beat, d.group))
+			d.sendHeartbeat()
 		}
 		if len(d.buffer) >= feedPage || !more {
 			if err := d.flush(); err != nil {
 				return err
 			}
 		}
+		wake := d.queue.wake
 		if more {
-			continue
+			wake = always
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-d.Stream.Closing:
 			return nil
-		case <-d.queue.wake:
+		case <-wake:
 		case <-timer.C:
 			d.oweHeartbeat()
+			timer.Reset(d.pause())
 		}
 	}
 }
+
+// always is ready to receive.
+var always = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (d *feedReader) pause() time.Duration { return untilPulse(time.Now(), d.beat, d.group) }
 
 func (d *feedReader) flush() error {
 	if len(d.buffer) == 0 {
@@ -126,14 +136,19 @@ func (d *feedReader) begin() {
 }
 
 // oweHeartbeat prepares a heartbeat, which is sent after everything that is known now. The ages are read first, so
-// that the sets are at least as new.
+// that the sets are at least as new. A workspace for which the last heartbeat still waits gets an age of its own.
+// The first heartbeat waits for all.
 func (d *feedReader) oweHeartbeat() {
 	for _, workspace := range d.ahead {
 		d.queue.mark(workspace)
 	}
 	d.ahead = nil
+	if d.owing && d.beaten {
+		d.exceptOwed()
+		d.sendHeartbeat()
+	}
 	if d.owing {
-		return // the last one still waits
+		return
 	}
 	d.owing = true
 	d.beats.at = time.Since(d.since)
@@ -144,6 +159,30 @@ func (d *feedReader) oweHeartbeat() {
 		}
 	}
 	d.queue.owe()
+}
+
+func (d *feedReader) sendHeartbeat() {
+	d.owing, d.beaten = false, true
+	d.buffer = d.beats.append(d.buffer)
+}
+
+// exceptOwed adds the workspaces for which the heartbeat waits to those that lag.
+func (d *feedReader) exceptOwed() {
+	at := d.since.Add(d.beats.at)
+	oldest := d.beats.age
+	if d.beats.lagging == nil {
+		d.beats.lagging = make(map[string]time.Duration)
+	}
+	for workspace, since := range d.queue.owedSince() {
+		if !d.follows(workspace) {
+			continue
+		}
+		age := max(d.beats.lagging[workspace], d.beats.age+max(0, at.Sub(since)))
+		d.beats.lagging[workspace], oldest = age, max(oldest, age)
+	}
+	if len(d.beats.lagging) > feedLagging {
+		d.beats.age, d.beats.lagging = oldest, nil
+	}
 }
 
 func (h *feedHeartbeat) append(dst []byte) []byte {
