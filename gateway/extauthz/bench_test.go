@@ -9,6 +9,7 @@ import (
 
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // BenchmarkCheck measures the answer to a call by Envoy, without the network. The time includes marshalling the
@@ -58,4 +59,29 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _, _ = s.Check(t.Context(), none) }); n > 0 {
 		t.Errorf("refusing a request without a token takes %v allocations", n)
 	}
+}
+
+// BenchmarkCheckLimits compares, in one run, answers about a key without limits and with some.
+func BenchmarkCheckLimits(b *testing.B) {
+	s, o := followFeed(b, nil)
+	in := with(request("GET", own().Bearer("acme")), map[string]string{"route": "tiles"})
+	rule := jwks.Limit{Name: "burst", Requests: 1 << 30, Seconds: 1}
+	run := func(name string, rules int, a jwks.Attributes, sets ...jwks.LimitSet) {
+		setLimits(o, a, sets...)
+		eventually(b, "the limits hold", func() bool {
+			answer, err := s.Check(b.Context(), in)
+			check(b, err)
+			left := ""
+			for _, h := range answer.GetOkResponse().GetResponseHeadersToAdd() {
+				left = h.GetHeader().GetValue()
+			}
+			return strings.Count(left, ";r=") == rules
+		})
+		answer(b, name, s, in)
+	}
+	run("none", 0, jwks.Attributes{})
+	run("a plan's rate", 1, jwks.Attributes{Plan: "free"}, limitsOf(jwks.OnPlan, "free", rule))
+	run("rates of the plan, owner, route, address and total", 5, jwks.Attributes{Plan: "free"},
+		limitsOf(jwks.OnOwner, jwks.AnyName, rule), limitsOf(jwks.OnRoute, "tiles", rule),
+		limitsOf(jwks.OnAddress, jwks.AnyName, rule), limitsOf(jwks.OnTotal, jwks.AnyName, rule))
 }
