@@ -88,24 +88,35 @@ func (s *Service) draft(ctx context.Context, workspace string, r IssueRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if err := s.planned(ctx, d); err != nil {
+	if err := s.signRateLimit(ctx, d); err != nil {
 		return nil, err
 	}
 	return d, s.refuseLong(d)
 }
 
-// planned checks that the plan of a new key exists, before a key pair is made, and takes the claim to sign from it.
-// The store checks again that it exists.
-func (s *Service) planned(ctx context.Context, d *unmade) error {
-	if d.key.Plan == "" {
-		return nil
+// planned checks that the plan of a new key exists, before a key pair is made. The store checks it again.
+func (s *Service) planned(ctx context.Context, k *store.Key) error {
+	_, err := s.planOf(ctx, k)
+	return err
+}
+
+// planOf returns the plan of a key, or nil.
+func (s *Service) planOf(ctx context.Context, k *store.Key) (*store.LimitSet, error) {
+	if k.Plan == "" {
+		return nil, nil
 	}
-	plan, err := s.store.Limits(ctx, d.key.Workspace, jwks.OnPlan, d.key.Plan)
+	plan, err := s.store.Limits(ctx, k.Workspace, jwks.OnPlan, k.Plan)
 	if errors.Is(err, ErrNotFound) {
-		return Invalid("plan", RuleNoPlan)
+		return nil, Invalid("plan", RuleNoPlan)
 	}
-	if err == nil {
-		d.rateLimit = rateLimitOf(&plan)
+	return &plan, err
+}
+
+// signRateLimit takes the claim to sign from the draft's plan. Errors: those of planned.
+func (s *Service) signRateLimit(ctx context.Context, d *unmade) error {
+	plan, err := s.planOf(ctx, &d.key)
+	if err == nil && plan != nil {
+		d.rateLimit = rateLimitOf(plan)
 	}
 	return err
 }

@@ -94,7 +94,7 @@ func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID,
 	}
 	d.session, d.key.RequestDigest = r.Session, r.digest(id)
 	d.key.AllowedIPs, d.key.Plan, d.key.Limits = old.AllowedIPs, old.Plan, old.Limits
-	if err := s.planned(ctx, d); err != nil {
+	if err := s.signRateLimit(ctx, d); err != nil {
 		return nil, err
 	}
 	if d.rateLimit != nil {
