@@ -342,6 +342,7 @@ func TestE2EGatewayModeBadFlags(t *testing.T) {
 		{"--workspace a --redis http://127.0.0.1", "", "--redis: must be redis://"},
 		{"--workspace a --redis redis://:pa/ss@127.0.0.1", "", "percent-encoded"},
 		{"--workspace a --redis redis://127.0.0.1 --redis-down x", "", "--redis-down: must be local or refuse"},
+		{"--workspace a --redis redis://127.0.0.1", "", "--redis: has no effect without --key-file"},
 		{"--workspace a --redis-down local", "", "--redis-down: has no effect without --redis"},
 		{"--workspace a --state-dir " + file, "", "--state-dir"},
 		{"--workspace a --log-level x", "", "--log-level"},

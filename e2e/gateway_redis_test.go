@@ -14,8 +14,7 @@ func TestE2EGatewayRedisAway(t *testing.T) {
 	const password = "s3cr-t"
 	r := redistest.Start(t, "--requirepass", password)
 	s := startServer(t)
-	s.admin().mustCreate(t, "acme")
-	a := newAsked(t, s.url, "--workspace", "acme", "--redis-down", "refuse")
+	a := newAsked(t, s.url, "--key-file", gatewayKey(t, s.admin(), map[string]any{}), "--redis-down", "refuse")
 	a.env = []string{"BURNKEY_REDIS=" + strings.Replace(r.URL(), "//", "//:"+password+"@", 1)}
 	a.start()
 	a.ready()

@@ -120,6 +120,9 @@ func (s *gatewayService) validate() error {
 		envoy.CheckChoice(s.o.Audience, s.o.AnyAudience)); err != nil {
 		return asFlag(s.flags, err)
 	}
+	if s.shared.url != "" && !s.hasKey() {
+		return fmt.Errorf("%s: has no effect without %s: limits come with the feed", asGiven(s.flags, "redis"), asGiven(s.flags, "key-file"))
+	}
 	return s.checkUsage()
 }
 
