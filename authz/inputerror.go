@@ -107,7 +107,7 @@ var (
 	RuleOperatorClaim   = rule("operator_claim", "is required in the workspace {workspace}, where only operators log in")
 	RuleOwnerless       = rule("ownerless", "must be absent for an operator")
 	RuleOperatorsOnly   = rule("operators_only", "{workspace} has a portal for operators only: its keys are the management keys")
-	RuleNothingSelected = rule("nothing_selected", "must select keys: by ids, owner, scope, created_before or unused_for")
+	RuleNothingSelected = rule("nothing_selected", "must select keys: by ids, owner, scope, plan, created_before or unused_for")
 	RuleSelectsAll      = rule("selects_all", "must not select all keys")
 )
 

@@ -193,7 +193,8 @@ func pageOf[T any, ID comparable](ctx context.Context, r *reads, workspace strin
 }
 
 func sizeOfKey(k *store.Key) int {
-	return 512 + len(k.Owner) + len(k.Name) + len(k.Claims) + len(k.Metadata) + sizeOfTexts(k.Scopes) + sizeOfTexts(k.Audience)
+	return 640 + len(k.Owner) + len(k.Name) + len(k.Claims) + len(k.Metadata) + sizeOfTexts(k.Scopes) + sizeOfTexts(k.Audience) +
+		len(k.SuspendedReason) + len(k.Plan) + 48*len(k.AllowedIPs) + 96*len(k.Limits)
 }
 
 func sizeOfTexts(list []string) (n int) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/burnkey/burnkey/client"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // TestCalls makes every call to a real server.
@@ -27,6 +28,7 @@ func TestCalls(t *testing.T) {
 		{"workspaces", workspaces},
 		{"keys", keys},
 		{"rotation", rotation},
+		{"update", update},
 		{"revocation", revocation},
 		{"usage", usage},
 		{"portal", portalLinks},
@@ -163,6 +165,42 @@ func rotation(t *testing.T, c *client.Client) {
 	must(t, err)
 	if ended.ID != old.ID || ended.Status != "revoked" || ended.RevokedAt == nil {
 		t.Errorf("ended: %+v", ended)
+	}
+}
+
+func update(t *testing.T, c *client.Client) {
+	fenced := issue(t, c, client.NewKey{
+		Owner: "cust_9", AllowedIPs: []string{"192.0.2.7"}, Limits: []jwks.Limit{{Name: "b", Requests: 1, Seconds: 2}},
+	})
+	if !slices.Equal(fenced.AllowedIPs, []string{"192.0.2.7/32"}) || fenced.EnforcedBy["limits"] != "gateway" {
+		t.Errorf("issued %+v", fenced)
+	}
+	suspended, err := c.UpdateKey(t.Context(), "acme", fenced.ID, client.Patch{"enabled": false, "suspended_reason": "abuse", "limits": nil})
+	must(t, err)
+	if suspended.Enabled || suspended.Status != "suspended" || suspended.SuspendedAt == nil || suspended.SuspendedBy != "producer" {
+		t.Errorf("suspended %+v", suspended)
+	}
+	in := client.KeyUpdate{
+		Selection: client.Selection{Owner: "cust_9", DryRun: true}, Change: client.Patch{"enabled": true, "allowed_ips": []string{}},
+	}
+	for _, want := range []struct {
+		count  int
+		status string
+	}{{1, "suspended"}, {1, "active"}, {0, ""}} {
+		many, err := c.UpdateKeys(t.Context(), "acme", in)
+		must(t, err)
+		if many.Count != want.count || many.NextCursor != nil || many.DryRun != in.DryRun {
+			t.Errorf("dry run %v: %+v", in.DryRun, many)
+		}
+		if want.count > 0 && many.Keys[0].Status != want.status {
+			t.Errorf("dry run %v: the key is %s", in.DryRun, many.Keys[0].Status)
+		}
+		in.DryRun = false
+	}
+	var problem *client.Problem
+	_, err = c.UpdateKey(t.Context(), "acme", fenced.ID, client.Patch{"plan": "none"})
+	if !errors.As(err, &problem) || problem.Status != 422 {
+		t.Errorf("a plan that does not exist: %v", err)
 	}
 }
 

@@ -64,6 +64,12 @@ type (
 	}
 )
 
+// keyPatch has the members that a patch of a key can change.
+type keyPatch struct {
+	client.Key
+	NeverExpires bool `json:"never_expires"`
+}
+
 // binding connects an operation to the client: the call, and the types of its body and its answer. The patch
 // type lists the members that a patch can change.
 type binding struct {
@@ -80,7 +86,7 @@ func page[T any](ctx context.Context, l client.List[T]) error {
 }
 
 var (
-	everyKey   = client.KeyFilter{Owner: "o", Status: "active", Query: "q"}
+	everyKey   = client.KeyFilter{Owner: "o", Status: "active", Plan: "p", Query: "q"}
 	everyEntry = client.AuditFilter{
 		Owner: "o", Key: "k", Action: "a", Actor: "b", Result: "ok", Since: time.Unix(1, 0), Until: time.Unix(2, 0),
 	}
@@ -102,7 +108,7 @@ var bindings = map[string]binding{
 	}},
 	"list-keys": {out: keyList{}, call: func(ctx context.Context, c *client.Client) error { return page(ctx, c.Keys("{ws}", everyKey)) }},
 	"get-key":   {out: client.Key{}, call: func(ctx context.Context, c *client.Client) error { return call(c.Key(ctx, "{ws}", "{id}")) }},
-	"update-key": {patch: client.Key{}, out: client.Key{}, call: func(ctx context.Context, c *client.Client) error {
+	"update-key": {patch: keyPatch{}, out: client.Key{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.UpdateKey(ctx, "{ws}", "{id}", client.Patch{}))
 	}},
 	"revoke-key": {out: client.RevokedKey{}, call: func(ctx context.Context, c *client.Client) error {
@@ -117,6 +123,9 @@ var bindings = map[string]binding{
 	}},
 	"revoke-keys": {in: client.Selection{}, out: client.RevokedKeys{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.RevokeKeys(ctx, "{ws}", client.Selection{}))
+	}},
+	"update-keys": {in: client.KeyUpdate{}, out: client.UpdatedKeys{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.UpdateKeys(ctx, "{ws}", client.KeyUpdate{}))
 	}},
 	"report-usage": {in: client.UsageReport{}, out: client.RecordedUsage{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.ReportUsage(ctx, "{ws}", client.UsageReport{}))

@@ -21,7 +21,7 @@ type Key struct {
 	Audience  []string        `json:"audience"`
 	Claims    json.RawMessage `json:"claims,omitempty"`
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
-	Status    string          `json:"status"` // active, deprecated (rotated, in its grace), revoked or expired
+	Status    string          `json:"status"` // active, deprecated (rotated, in its grace), suspended, revoked or expired
 	CreatedAt time.Time       `json:"created_at"`
 	UpdatedAt time.Time       `json:"updated_at,omitzero"`
 	ExpiresAt *time.Time      `json:"expires_at"` // nil: never
@@ -33,6 +33,15 @@ type Key struct {
 
 	LastUsedAt *time.Time `json:"last_used_at"` // as far as gateways have reported it
 	Version    uint64     `json:"version,omitzero"`
+
+	Enabled         bool              `json:"enabled"` // false: suspended
+	SuspendedAt     *time.Time        `json:"suspended_at,omitempty"`
+	SuspendedReason string            `json:"suspended_reason,omitempty"`
+	SuspendedBy     string            `json:"suspended_by,omitempty"` // owner or producer
+	AllowedIPs      []string          `json:"allowed_ips"`            // networks; empty: any
+	Plan            string            `json:"plan,omitempty"`
+	Limits          []jwks.Limit      `json:"limits"`      // its own, besides those of its plan
+	EnforcedBy      map[string]string `json:"enforced_by"` // by member: all, or gateway if only gateways with the feed hold it
 
 	Answer
 }
@@ -61,6 +70,9 @@ type NewKey struct {
 	NeverExpires bool            `json:"never_expires,omitempty"`
 	Claims       json.RawMessage `json:"claims,omitempty"`   // signed
 	Metadata     json.RawMessage `json:"metadata,omitempty"` // not signed
+	AllowedIPs   []string        `json:"allowed_ips,omitempty"`
+	Plan         string          `json:"plan,omitempty"`
+	Limits       []jwks.Limit    `json:"limits,omitempty"`
 }
 
 // IssueKey issues a key. If the idempotency key is not empty and was used before, no key is issued, and the error is a
@@ -76,6 +88,7 @@ func (c *Client) IssueKey(ctx context.Context, workspace string, k NewKey, idemp
 type KeyFilter struct {
 	Owner  string
 	Status string
+	Plan   string
 	Query  string // part of the name or the owner, or the whole id or kid
 }
 
@@ -83,7 +96,7 @@ type KeyFilter struct {
 func (c *Client) Keys(workspace string, f KeyFilter) List[Key] {
 	return List[Key]{
 		c: c, path: []string{workspace, "keys"}, member: "keys",
-		query: filter(map[string]string{"owner": f.Owner, "status": f.Status, "q": f.Query}),
+		query: filter(map[string]string{"owner": f.Owner, "status": f.Status, "plan": f.Plan, "q": f.Query}),
 	}
 }
 
@@ -92,7 +105,8 @@ func (c *Client) Key(ctx context.Context, workspace, id string) (*Key, error) {
 	return call[Key](ctx, c, request{method: http.MethodGet, path: []string{workspace, "keys", id}, repeatable: true})
 }
 
-// UpdateKey changes the name and the metadata of a key.
+// UpdateKey changes a key. The members of the patch are name, metadata, enabled, suspended_reason, expires_at,
+// never_expires, scopes, allowed_ips, plan and limits. When it returns, the server has published the change.
 func (c *Client) UpdateKey(ctx context.Context, workspace, id string, p Patch) (*Key, error) {
 	return call[Key](ctx, c, request{method: http.MethodPatch, path: []string{workspace, "keys", id}, body: p, repeatable: true})
 }
@@ -115,14 +129,15 @@ func (c *Client) RevokeKey(ctx context.Context, workspace, id string) (*RevokedK
 	return call[RevokedKey](ctx, c, request{method: http.MethodDelete, path: []string{workspace, "keys", id}, repeatable: true})
 }
 
-// Selection selects active and deprecated keys that match every member that is set.
+// Selection selects active, deprecated and suspended keys that match every member that is set.
 type Selection struct {
 	IDs           []string  `json:"ids,omitempty"`
 	Owner         string    `json:"owner,omitempty"`
 	Scope         string    `json:"scope,omitempty"`
+	Plan          string    `json:"plan,omitempty"`
 	CreatedBefore time.Time `json:"created_before,omitzero"`
 	UnusedFor     string    `json:"unused_for,omitempty"` // such as 2160h
-	DryRun        bool      `json:"dry_run,omitempty"`    // list the keys instead of revoking them
+	DryRun        bool      `json:"dry_run,omitempty"`    // only list the keys
 }
 
 // RevokedKeys lists the keys that a call revoked or, with DryRun, would have revoked.
@@ -147,6 +162,37 @@ func (c *Client) RevokeKeys(ctx context.Context, workspace string, s Selection) 
 	// revoked.
 	return call[RevokedKeys](ctx, c, request{
 		method: http.MethodPost, path: []string{workspace, "revocations"}, body: s, repeatable: s.DryRun,
+	})
+}
+
+// KeyUpdate is a change of many keys.
+type KeyUpdate struct {
+	Selection
+	Change Patch  `json:"change"`           // as of UpdateKey
+	Cursor string `json:"cursor,omitempty"` // NextCursor of the call before
+}
+
+// UpdatedKeys lists the keys that a call changed or, with DryRun, would have changed.
+type UpdatedKeys struct {
+	DryRun     bool    `json:"dry_run"`
+	Count      int     `json:"count"`
+	NextCursor *string `json:"next_cursor"` // not nil: call again with it for the next keys
+	Keys       []Key   `json:"keys"`
+
+	Answer
+}
+
+func (k *UpdatedKeys) complete() (ok bool) {
+	k.Keys, ok = items[Key](k.members()["keys"])
+	return ok && k.Count == len(k.Keys)
+}
+
+// UpdateKeys changes up to 1,000 keys. Keys that have the change already are not in the answer. In the workspace
+// burnkey it does not change the management key that makes the call.
+func (c *Client) UpdateKeys(ctx context.Context, workspace string, u KeyUpdate) (*UpdatedKeys, error) {
+	// Like RevokeKeys, the call is not repeatable.
+	return call[UpdatedKeys](ctx, c, request{
+		method: http.MethodPost, path: []string{workspace, "updates"}, body: u, repeatable: u.DryRun,
 	})
 }
 

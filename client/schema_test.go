@@ -3,11 +3,14 @@ package client_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/burnkey/burnkey/client"
 )
 
 // schema is the part of JSON Schema that the document uses.
@@ -16,6 +19,8 @@ type schema struct {
 	Type            any               `json:"type"` // a name or several
 	Format          string            `json:"format"`
 	ContentEncoding string            `json:"contentEncoding"`
+	Maximum         float64           `json:"maximum"`
+	Additional      any               `json:"additionalProperties"`
 	Properties      map[string]schema `json:"properties"`
 	Items           *schema           `json:"items"`
 	AnyOf           []schema          `json:"anyOf"`
@@ -78,6 +83,7 @@ func (c *checker) fits(place string, s *schema, t reflect.Type) {
 		c.members(place, resolved.Properties, t)
 	case kinds[0] == "array" && t.Kind() == reflect.Slice:
 		c.fits(place+"[]", resolved.Items, t.Elem())
+	case name == "KeyPatch" && t == reflect.TypeFor[client.Patch](): // the operation update-key compares its members
 	case !isFit(kinds[0], &resolved, t):
 		c.found = append(c.found, fmt.Sprintf("%s: %s (%s) is a %s", place, kinds[0], resolved.Format, t))
 	}
@@ -91,10 +97,14 @@ func isFit(kind string, s *schema, t reflect.Type) bool {
 		return t == reflect.TypeFor[[]byte]()
 	case kind == "string":
 		return t.Kind() == reflect.String
+	case kind == "integer" && s.Maximum > 0 && s.Maximum <= math.MaxUint32 && t.Kind() == reflect.Uint32:
+		return true
 	case kind == "integer" && (s.Format == "int64" || s.Format == ""):
 		return slices.Contains([]reflect.Kind{reflect.Int, reflect.Int64, reflect.Uint64}, t.Kind())
 	case kind == "boolean":
 		return t.Kind() == reflect.Bool
+	case kind == "object" && s.Properties == nil && s.Additional != true:
+		return t == reflect.TypeFor[map[string]string]()
 	case kind == "object" && s.Properties == nil:
 		return t == reflect.TypeFor[json.RawMessage]()
 	}

@@ -41,6 +41,7 @@ type Policy struct {
 	PortalNeverExpires bool           `json:"portal_never_expires,omitempty"`
 	DefaultAudience    []string       `json:"default_audience,omitempty"`
 	Webhook            string         `json:"webhook,omitempty"`
+	Expiry             string         `json:"expiry,omitempty"` // claim (default) or publication
 }
 
 // OfferedScope is a scope that keys may have, with its description for customers.

@@ -143,6 +143,7 @@ var needed = map[string][]string{
 	"update-key":       {"keys:write"},
 	"revoke-key":       {"keys:write"},
 	"revoke-keys":      {"keys:write"},
+	"update-keys":      {"keys:write"},
 	"rotate-key":       {"keys:write"},
 	"end-grace":        {"keys:write"},
 	"undo-rotation":    {"keys:write"},

@@ -27,7 +27,6 @@ var descriptions = map[string]string{
 	"NewPortalSession.scopes_allowed": "Scopes that keys created in this session may have; default: those of the policy. Absent for operators",
 	"NewPortalSession.subject":        "The person it is for, such as jane@acme.example: the actor's id in the audit. Default: the key's id",
 	"Rotation.grace":                  "Time for which the old key keeps working: 0 to 2160h, such as 90m, 720h, 30d or 3600; default 24h",
-	"RevokeMany.unused_for":           "Keys created, and last used as far as known, longer ago than this: 24h or more, such as 720h or 30d",
 	"UsageReport.reporter": "Name of the reporter. Usage is known up to the time for which all reporters have reported, except those that " +
 		"are silent for 24 hours. Default: the management key",
 	"Actor.kind": "key: a management key; session, oidc: an owner in the portal, by a link or a login; operator: the producer's own staff " +
@@ -62,6 +61,10 @@ var descriptions = map[string]string{
 	"RevokedMany.count":                 "Number of keys in this answer",
 	"RevokedMany.dry_run":               "Whether the keys are only listed, and not revoked",
 	"RevokedMany.keys":                  "The keys that were or would be revoked",
+	"UpdatedMany.count":                 "Number of keys in this answer",
+	"UpdatedMany.dry_run":               "Whether the keys are only listed, and not changed",
+	"UpdatedMany.keys":                  "The keys that were changed or, as they are, would be",
+	"UpdateMany.change":                 "A JSON Merge Patch, like the body of update-key",
 	"Status.status":                     "Always ok: a failure is a problem",
 	"WorkspaceList.workspaces":          "The workspaces of this page",
 	"Workspace.id":                      "The workspace's id",
@@ -85,8 +88,12 @@ var common = map[string]string{
 	"created_at": "Time of creation", "updated_at": "Time of the last change", "revoked_at": "Time of the revocation",
 	"rotated_from": "The key that it replaces", "rotated_to": "The key that replaces it",
 	"grace_ends_at": "When it stops working because another key replaces it",
-	"version":       "The version of the published set after the last change of this key",
-	"issuer":        "iss of its tokens", "jwks_uri": "Address of the published keys",
+	"version":       "The version that published it or, after that, removed it for good",
+	"unused_for":    "Keys created, and last used as far as known, longer ago than this: 24h or more, such as 720h or 30d",
+	"allowed_ips":   "Addresses and networks (CIDR), IPv4 and IPv6, from which the key can be used; IPv4-mapped ones become IPv4",
+	"enabled":       "false: suspended; its JWK is not in the published set",
+	"suspended_at":  "Time of the suspension", "suspended_reason": "Reason of the suspension",
+	"issuer": "iss of its tokens", "jwks_uri": "Address of the published keys",
 }
 
 // schemaTexts has descriptions of schemas that others refer to.
@@ -97,5 +104,5 @@ var schemaTexts = map[string]string{
 	"KeyState":  "The part of a key that is shown without the scope keys:read",
 	"Workspace": "A workspace", "WorkspaceState": "The part of a workspace that is shown without the scope workspaces:read",
 	"IssuedKey": "A key with its token", "IssuedState": "A key's token and state", "Entry": "An entry of the audit",
-	"KeyUse": "The latest use of a key", "Problem": "An error (RFC 9457)",
+	"Limit": "A rule that counts requests", "KeyUse": "The latest use of a key", "Problem": "An error (RFC 9457)",
 }

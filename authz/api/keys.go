@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -23,7 +25,7 @@ type Key struct {
 	Audience    []string   `json:"audience" nullable:"false"`
 	Claims      object     `json:"claims"`
 	Metadata    object     `json:"metadata"`
-	Status      string     `json:"status" enum:"active,deprecated,revoked,expired" doc:"deprecated: rotated, and still in its grace"`
+	Status      string     `json:"status" enum:"active,deprecated,suspended,revoked,expired" doc:"deprecated: rotated, and still in its grace"`
 	CreatedAt   time.Time  `json:"created_at"`
 	UpdatedAt   time.Time  `json:"updated_at"`
 	ExpiresAt   *time.Time `json:"expires_at" doc:"null: never"`
@@ -32,7 +34,37 @@ type Key struct {
 	RotatedTo   string     `json:"rotated_to,omitempty" format:"uuid" doc:"The key that replaces it"`
 	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty" doc:"When it stops working because another key replaces it"`
 	LastUsedAt  *time.Time `json:"last_used_at" doc:"As far as gateways have reported it; null: no use is known"`
-	Version     uint64     `json:"version" doc:"The version of the published set after the last change of this key"`
+	Version     uint64     `json:"version" doc:"The version that published it or, after that, removed it for good"`
+
+	Enabled         bool       `json:"enabled"`
+	SuspendedAt     *time.Time `json:"suspended_at,omitempty"`
+	SuspendedReason string     `json:"suspended_reason,omitempty"`
+	SuspendedBy     string     `json:"suspended_by,omitempty" enum:"owner,producer" doc:"The owner can't resume the producer's suspension"`
+	AllowedIPs      []string   `json:"allowed_ips" nullable:"false" doc:"Networks from which it can be used; empty: any"`
+	Plan            string     `json:"plan,omitempty" doc:"The plan whose limits it has"`
+	Limits          []Limit    `json:"limits" nullable:"false" doc:"Its own limits, besides those of its plan"`
+	EnforcedBy      enforcedBy `json:"enforced_by"`
+}
+
+// Limit is a rule that counts requests.
+type Limit struct {
+	Name     string `json:"name" is:"limit" doc:"Unique in the list"`
+	Requests int64  `json:"requests" minimum:"1" maximum:"1000000000" doc:"Requests that are accepted in the time"`
+	Seconds  int64  `json:"seconds,omitempty" minimum:"1" maximum:"31536000" doc:"Length of a sliding time; either this or calendar"`
+	Calendar string `json:"calendar,omitempty" enum:"day,week,month" doc:"Period in UTC; a week begins on Monday"`
+}
+
+// enforcedBy is the answer of authz.EnforcedBy.
+type enforcedBy map[string]string
+
+// Schema implements huma.SchemaProvider.
+func (enforcedBy) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type:                 huma.TypeObject,
+		AdditionalProperties: &huma.Schema{Type: huma.TypeString, Enum: []any{authz.ByAll, authz.ByGateway}},
+		Description: "Where each member that replaces or adds to the token holds. all: at every gateway and verifier. gateway: " +
+			"only at burnkey gateway and at verifiers that follow the feed",
+	}
 }
 
 // IssuedKey is a Key with its token, which only this answer contains.
@@ -51,12 +83,24 @@ type NewKey struct {
 	NeverExpires bool     `json:"never_expires,omitempty" doc:"Instead of expires_in"`
 	Claims       object   `json:"claims,omitempty" doc:"More claims to sign, at most 4 KiB and 32 levels deep; not the registered ones"`
 	Metadata     object   `json:"metadata,omitempty" doc:"Stored, not signed; at most 16 KiB and 32 levels deep"`
+	AllowedIPs   []string `json:"allowed_ips,omitempty" nullable:"false" maxItems:"32" is:"network"`
+	Plan         string   `json:"plan,omitempty" is:"plan" doc:"A plan of the workspace, whose limits the key has"`
+	Limits       []Limit  `json:"limits,omitempty" nullable:"false" maxItems:"8" doc:"The key's own limits, besides those of its plan"`
 }
 
 // KeyPatch is a JSON Merge Patch (RFC 7396) of a key's changeable members.
 type KeyPatch struct {
 	Name     *string `json:"name,omitempty" nullable:"true" is:"name"`
 	Metadata *object `json:"metadata,omitempty" nullable:"true" doc:"Stored, not signed; at most 16 KiB and 32 levels deep"`
+
+	Enabled         *bool      `json:"enabled,omitempty" nullable:"true" doc:"false suspends the key, true or null resumes it"`
+	SuspendedReason *string    `json:"suspended_reason,omitempty" nullable:"true" is:"name" doc:"Requires a suspended key or enabled: false"`
+	ExpiresAt       *time.Time `json:"expires_at,omitempty" nullable:"true" doc:"In the future, within max_expires_in; null: as signed"`
+	NeverExpires    *bool      `json:"never_expires,omitempty" nullable:"true" doc:"true: instead of expires_at"`
+	Scopes          *[]string  `json:"scopes,omitempty" nullable:"true" is:"scopes" doc:"New ones among those of the policy; null: as signed"`
+	AllowedIPs      *[]string  `json:"allowed_ips,omitempty" nullable:"true" maxItems:"32" is:"network"`
+	Plan            *string    `json:"plan,omitempty" nullable:"true" is:"plan" doc:"A plan of the workspace; null: none"`
+	Limits          *[]Limit   `json:"limits,omitempty" nullable:"true" maxItems:"8" doc:"The key's own limits, besides those of its plan"`
 }
 
 // KeyList is one page, the newest keys first.
@@ -70,7 +114,7 @@ type RevokedKey struct {
 	ID        string    `json:"id" format:"uuid"`
 	Status    string    `json:"status" enum:"revoked"`
 	RevokedAt time.Time `json:"revoked_at"`
-	Version   uint64    `json:"version" doc:"The version of the published set after the last change of this key"`
+	Version   uint64    `json:"version" doc:"The first version of the published set without the key"`
 }
 
 type (
@@ -91,7 +135,8 @@ type (
 		WSPath
 		Page
 		Owner  string `query:"owner" doc:"Your own id of who holds the key; the sub of its token"`
-		Status string `query:"status" enum:"active,deprecated,revoked,expired" doc:"Keys in this state"`
+		Status string `query:"status" enum:"active,deprecated,suspended,revoked,expired" doc:"Keys in this state"`
+		Plan   string `query:"plan" doc:"Keys with this plan"`
 		Query  string `query:"q" doc:"Text in the name or owner, or an id or kid"`
 	}
 )
@@ -106,8 +151,11 @@ func (a *api) keys(h huma.API) {
 	register(a, h, call{id: "list-keys", route: "GET" + list, summary: "List keys, the newest first", scopes: read}, body(a.listKeys))
 	register(a, h, call{id: "get-key", route: "GET" + one, summary: "Show a key", scopes: read}, body(a.getKey))
 	register(a, h, call{
-		id: "update-key", route: "PATCH" + one, summary: "Change the unsigned parts of a key", scopes: write,
-		description: "A JSON Merge Patch (RFC 7396), also of metadata. " + shownInPart,
+		id: "update-key", route: "PATCH" + one, summary: "Change a key without a new token", scopes: write, errors: []int{409},
+		description: "A JSON Merge Patch (RFC 7396), also of metadata: null resets a member, and lists are replaced. A suspended key's JWK " +
+			"leaves the published set and returns when the key is resumed. Scopes and expiry replace the token's at gateways that " +
+			"follow the feed; enforced_by says where each member holds. 409: of a revoked or expired key, only name and metadata can " +
+			"change. " + shownInPart,
 	}, body(a.updateKey))
 	register(a, h, call{
 		id: "revoke-key", route: "DELETE" + one, summary: "Revoke a key", scopes: write,
@@ -130,9 +178,15 @@ func (a *api) keys(h huma.API) {
 			shownInPart,
 	}, body(a.undoRotation))
 	register(a, h, call{
+		id: "update-keys", route: "POST /v1/workspaces/{ws}/updates", summary: "Change many keys", scopes: write, errors: []int{409},
+		description: "Makes the same change to all active, deprecated and suspended keys that match all given members: up to 1,000 keys " +
+			"or about 1 MiB at a time, the newest first. Keys that have the change already are left out. It ends at the first error, and " +
+			"can be repeated. In the workspace burnkey, the key that makes the call is left out. " + shownInPart,
+	}, body(a.updateMany))
+	register(a, h, call{
 		id: "revoke-keys", route: "POST /v1/workspaces/{ws}/revocations", summary: "Revoke many keys", scopes: write, errors: []int{409},
-		description: "Revokes the active and deprecated keys that match all given members: up to 1,000 keys or about 1 MiB at a time, " +
-			"the newest first. In the workspace burnkey, the key that makes the call is left out. 409: gateways have not reported " +
+		description: "Revokes the active, deprecated and suspended keys that match all given members: up to 1,000 keys or about 1 MiB at a " +
+			"time, the newest first. In the workspace burnkey, the key that makes the call is left out. 409: gateways have not reported " +
 			"the use of keys for as long as unused_for. " + shownInPart,
 	}, body(a.revokeMany))
 }
@@ -142,6 +196,7 @@ func (a *api) issueKey(ctx context.Context, in *issueInput) (*located[IssuedKey]
 		Owner: in.Body.Owner, Name: in.Body.Name, Scopes: in.Body.Scopes, Audience: in.Body.Audience,
 		ExpiresIn: in.Body.ExpiresIn, NeverExpires: in.Body.NeverExpires,
 		Claims: in.Body.Claims, Metadata: in.Body.Metadata, IdempotencyKey: in.IdempotencyKey,
+		AllowedIPs: in.Body.AllowedIPs, Plan: in.Body.Plan, Limits: limitsOf(in.Body.Limits),
 	})
 	return &located[IssuedKey]{keyLocation(issued), a.showIssued(issued)}, err
 }
@@ -152,7 +207,7 @@ func (a *api) listKeys(ctx context.Context, in *listInput) (list KeyList, err er
 		return list, err
 	}
 	found, next, err := a.service.Keys(ctx, in.WS, store.Filter{
-		Owner: in.Owner, Status: store.Status(in.Status), Query: in.Query, After: after, Limit: in.Limit,
+		Owner: in.Owner, Status: store.Status(in.Status), Plan: in.Plan, Query: in.Query, After: after, Limit: in.Limit,
 	})
 	list = KeyList{Keys: []Key{}, NextCursor: cursorAt(next)}
 	for _, k := range found {
@@ -208,14 +263,39 @@ func withKey(ctx context.Context, in *KeyPath, call keyCall) (store.Key, error) 
 }
 
 func (a *api) showKey(k store.Key) Key {
-	return Key{
+	shown := Key{
 		ID: k.ID.String(), KID: k.KID.String(), Workspace: k.Workspace, Owner: k.Owner, Name: k.Name,
 		Scopes: k.Scopes, Audience: k.Audience, Claims: object(k.Claims), Metadata: object(k.Metadata),
 		Status: string(k.Status(a.service.Now())), CreatedAt: k.CreatedAt, UpdatedAt: k.UpdatedAt,
 		ExpiresAt: optionalTime(k.ExpiresAt), RevokedAt: optionalTime(k.RevokedAt),
 		RotatedFrom: optionalID(k.RotatedFrom), RotatedTo: optionalID(k.RotatedTo), GraceEndsAt: optionalTime(k.GraceEndsAt),
 		LastUsedAt: optionalTime(k.LastUsedAt), Version: max(k.Version, k.Removed()),
+		Enabled: k.SuspendedAt.IsZero(), SuspendedAt: optionalTime(k.SuspendedAt), SuspendedReason: k.SuspendedReason,
+		AllowedIPs: []string{}, Plan: k.Plan, Limits: showLimits(k.Limits), EnforcedBy: authz.EnforcedBy(&k),
 	}
+	if !shown.Enabled {
+		shown.SuspendedBy = cmp.Or(k.SuspendedBy, "producer")
+	}
+	for _, network := range k.AllowedIPs {
+		shown.AllowedIPs = append(shown.AllowedIPs, network.String())
+	}
+	return shown
+}
+
+func showLimits(limits []jwks.Limit) []Limit {
+	shown := []Limit{}
+	for _, l := range limits {
+		shown = append(shown, Limit{l.Name, int64(l.Requests), int64(l.Seconds), l.Calendar})
+	}
+	return shown
+}
+
+// limitsOf converts limits that were validated.
+func limitsOf(limits []Limit) (all []jwks.Limit) {
+	for _, l := range limits {
+		all = append(all, jwks.Limit{Name: l.Name, Requests: uint32(l.Requests), Seconds: uint32(l.Seconds), Calendar: l.Calendar})
+	}
+	return all
 }
 
 func optionalTime(t time.Time) *time.Time {

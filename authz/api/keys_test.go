@@ -16,8 +16,8 @@ import (
 
 // keyMembers are the members of an active key.
 var keyMembers = []string{
-	"audience", "claims", "created_at", "expires_at", "id", "kid", "last_used_at", "metadata", "name", "owner", "scopes", "status",
-	"updated_at", "version", "workspace",
+	"allowed_ips", "audience", "claims", "created_at", "enabled", "enforced_by", "expires_at", "id", "kid", "last_used_at", "limits",
+	"metadata", "name", "owner", "scopes", "status", "updated_at", "version", "workspace",
 }
 
 func sortedMembers(v map[string]any) []string { return slices.Sorted(maps.Keys(v)) }
@@ -196,7 +196,7 @@ func TestPatchKey(t *testing.T) {
 
 	unchanged := s.state()
 	for name := range before {
-		if name == "name" || name == "metadata" {
+		if slices.Contains([]string{"name", "metadata", "enabled", "scopes", "expires_at", "allowed_ips", "limits"}, name) {
 			continue
 		}
 		value := before[name]

@@ -41,6 +41,9 @@ var limits = map[string]limit{
 		min: 1, max: authz.MaxText, pattern: authz.TextPattern, items: authz.MaxAudiences,
 		words: "without control characters and line breaks",
 	},
+	"network":  {max: 49, pattern: "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", words: "an address or a network such as 192.0.2.0/24 or 2001:db8::/32"},
+	"plan":     {pattern: authz.PlanNamePattern, words: "1 to 63 characters of a-z, 0-9 and -, not beginning with -"},
+	"limit":    {pattern: authz.LimitNamePattern, words: "1 to 32 characters of a-z, 0-9 and -, not beginning with -"},
 	"lifetime": {most: authz.MaxExpiresIn},
 	"reporter": {min: 1, max: authz.MaxReporter, pattern: "^[!-~]*$", words: "of visible ASCII characters without space"},
 }
@@ -53,7 +56,7 @@ var storedLimits = map[string]string{
 
 // parameterLimits has the limits of parameters, by their name.
 var parameterLimits = map[string]limit{
-	"ws": limits["workspace"], "owner": limits["text"], "actor": limits["text"], "q": limits["text"],
+	"ws": limits["workspace"], "owner": limits["text"], "actor": limits["text"], "q": limits["text"], "plan": limits["plan"],
 	"key":             {pattern: "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", words: "the id of a key"},
 	"Idempotency-Key": {max: authz.MaxIdempotencyKey, pattern: "^[ -~]*$", words: "of printable ASCII characters"},
 }
@@ -93,8 +96,11 @@ func setLimits(h huma.API) {
 
 func (l limit) set(s *huma.Schema) {
 	text := s
+	if s.Items != nil {
+		text = s.Items
+	}
 	if l.items > 0 {
-		s.MaxItems, s.Extensions, text = &l.items, map[string]any{"uniqueItems": true}, s.Items
+		s.MaxItems, s.Extensions = &l.items, map[string]any{"uniqueItems": true}
 	}
 	if l.min > 0 {
 		text.MinLength = &l.min

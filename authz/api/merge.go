@@ -20,21 +20,49 @@ func takesMergePatch(op *huma.Operation) {
 	op.RequestBody.Content[mergePatchType] = op.RequestBody.Content["application/json"]
 }
 
-// keyPatchOf decodes a patch that has already been validated as a KeyPatch. A null becomes the zero value.
-func keyPatchOf(patch []byte) (authz.KeyPatch, error) {
-	var members struct {
-		Name     jsontext.Value `json:"name"`
-		Metadata jsontext.Value `json:"metadata"`
-	}
+// keyPatchOf decodes a patch that has already been validated as a KeyPatch. A null becomes the zero value, or
+// what the token says.
+func keyPatchOf(patch []byte) (p authz.KeyPatch, err error) {
+	var members map[string]jsontext.Value
 	if err := json.Unmarshal(patch, &members); err != nil {
-		return authz.KeyPatch{}, err
+		return p, err
 	}
-	p := authz.KeyPatch{Metadata: members.Metadata}
-	if members.Name != nil {
-		p.Name = new(string)
-		return p, json.Unmarshal(members.Name, p.Name)
+	isReset := func(name string) bool { return members[name].Kind() == 'n' }
+	p.Metadata, p.SignedExpiry, p.SignedScopes = members["metadata"], isReset("expires_at"), isReset("scopes")
+	var never *bool
+	var limits *[]Limit
+	for name, into := range map[string]func(jsontext.Value) error{
+		"name": optionalMember(&p.Name), "enabled": optionalMember(&p.Enabled), "suspended_reason": optionalMember(&p.SuspendedReason),
+		"expires_at": optionalMember(&p.ExpiresAt), "never_expires": optionalMember(&never), "scopes": optionalMember(&p.Scopes),
+		"allowed_ips": optionalMember(&p.AllowedIPs), "plan": optionalMember(&p.Plan), "limits": optionalMember(&limits),
+	} {
+		if value, isGiven := members[name]; isGiven {
+			err = errors.Join(err, into(value))
+		}
 	}
-	return p, nil
+	if isReset("enabled") {
+		*p.Enabled = true
+	}
+	if p.SignedExpiry {
+		p.ExpiresAt = nil
+	}
+	if p.SignedScopes {
+		p.Scopes = nil
+	}
+	if limits != nil {
+		rules := limitsOf(*limits)
+		p.Limits = &rules
+	}
+	p.NeverExpires = orZero(never)
+	return p, err
+}
+
+// optionalMember returns a function that decodes a member into a new value. null becomes the zero value.
+func optionalMember[T any](into **T) func(jsontext.Value) error {
+	return func(value jsontext.Value) error {
+		*into = new(T)
+		return json.Unmarshal(value, *into, wholeNumbers)
+	}
 }
 
 // WorkspacePatch is a JSON Merge Patch (RFC 7396) of a workspace's changeable members.

@@ -52,6 +52,7 @@ var operations = map[string]struct{ tag, description string }{
 	"end-grace":     {tag: tagKeys},
 	"undo-rotation": {tag: tagKeys},
 	"revoke-keys":   {tag: tagKeys},
+	"update-keys":   {tag: tagKeys},
 	"report-usage":  {tag: tagUsage},
 	feedID:          {tag: tagFeed},
 	"feed-set":      {tag: tagFeed},
@@ -152,7 +153,8 @@ func addExamples(op *huma.Operation, id string, of example) {
 // usual has the problems of operations for which the first kind with the status would be a poor example.
 var usual = map[string]*Kind{
 	"issue-key 409": kindRepeated, "rotate-key 409": kindState, "end-grace 409": kindState, "undo-rotation 409": kindState,
-	"revoke-keys 409": kindUsageUnknown, "changes 429": kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
+	"revoke-keys 409": kindUsageUnknown, "update-keys 409": kindUsageUnknown, "update-key 409": kindState,
+	"changes 429": kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
 	"feed 503": kindReaders, "feed-set 503": kindNoSet,
 	"readyz 503": kindNotReady, "revoke-token 400": kindNotToken,
 }

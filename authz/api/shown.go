@@ -21,7 +21,7 @@ const shownInPart = "Without the scope keys:read, the answer shows only a key's 
 // KeyState is the part of a Key that is shown to a caller without the scope keys:read.
 type KeyState struct {
 	ID          string     `json:"id" format:"uuid"`
-	Status      string     `json:"status" enum:"active,deprecated,revoked,expired"`
+	Status      string     `json:"status" enum:"active,deprecated,suspended,revoked,expired"`
 	CreatedAt   time.Time  `json:"created_at"`
 	UpdatedAt   time.Time  `json:"updated_at"`
 	RevokedAt   *time.Time `json:"revoked_at,omitempty"`

@@ -31,6 +31,7 @@ var shows = map[string]map[string]string{
 	"update-key":            {"keys:write": ""},
 	"revoke-key":            {"keys:write": ""},
 	"revoke-keys":           {"keys:write": ""},
+	"update-keys":           {"keys:write": ""},
 	"rotate-key":            {"keys:write": ""}, // except in its token, which this test does not decode
 	"end-grace":             {"keys:write": ""},
 	"undo-rotation":         {"keys:write": ""},
@@ -54,6 +55,8 @@ func (s *server) showing(id string) (body any, query string, statuses []int) {
 		return `{"owner":"another"}`, "", []int{201}
 	case "revoke-keys":
 		return `{"created_before":"2100-01-01T00:00:00Z","dry_run":true}`, "", []int{200}
+	case "update-keys":
+		return `{"created_before":"2100-01-01T00:00:00Z","change":{"name":"named"},"dry_run":true}`, "", []int{200}
 	case "report-usage":
 		return `{"keys":[],"complete":true}`, "", []int{200}
 	case "feed": // what it shows is that of feed-set; its own answer would not end

@@ -45,7 +45,7 @@ func manyOf(from url.Values) (p *manyPage, err error) {
 	}
 	return &manyPage{
 		Owner: texts[0], Scope: texts[1], Before: texts[2], Unused: texts[3],
-		Most: authz.MaxRevokedAtOnce, UsableAfter: int(usableAfter / time.Second),
+		Most: authz.MaxAtOnce, UsableAfter: int(usableAfter / time.Second),
 	}, nil
 }
 
@@ -137,7 +137,7 @@ func (v *visit) haveGone(p *manyPage, keys []store.Key, err error) error {
 
 // idsOf reads the ids of keys, without duplicates.
 func idsOf(texts []string) (ids []uuid.UUID, err error) {
-	if len(texts) > authz.MaxRevokedAtOnce {
+	if len(texts) > authz.MaxAtOnce {
 		return nil, errNowhere
 	}
 	seen := map[uuid.UUID]bool{}

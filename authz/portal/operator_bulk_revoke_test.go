@@ -110,7 +110,7 @@ func TestWhatManyCantMean(t *testing.T) {
 		}
 	}
 	v.post(many, many, url.Values{"number": {"0"}}).want(400)
-	v.post(many, many, url.Values{"ids": {strings.Repeat(unknownID+",", authz.MaxRevokedAtOnce) + unknownID}, "number": {"1"}}).want(400)
+	v.post(many, many, url.Values{"ids": {strings.Repeat(unknownID+",", authz.MaxAtOnce) + unknownID}, "number": {"1"}}).want(400)
 	if s.status(foreign) != store.Active {
 		t.Error("another workspace's key is revoked")
 	}
