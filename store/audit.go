@@ -65,6 +65,10 @@ const (
 	ActionLimitsCreate    = "limits.create"
 	ActionLimitsUpdate    = "limits.update"
 	ActionLimitsDelete    = "limits.delete"
+	ActionRequestCreate   = "request.create"
+	ActionRequestApprove  = "request.approve"
+	ActionRequestDecline  = "request.decline"
+	ActionRequestWithdraw = "request.withdraw"
 	ActionSessionCreate   = "session.create" // of a link
 	ActionSessionStart    = "session.start"
 	ActionSessionEnd      = "session.end"
@@ -77,6 +81,7 @@ const (
 func Actions() []string {
 	return []string{
 		ActionKeyIssue, ActionKeyUpdate, ActionKeyRevoke, ActionKeyRotate, ActionRotationUndo, ActionGraceEnd, ActionKeyExpire, ActionKeyNotice,
+		ActionRequestCreate, ActionRequestApprove, ActionRequestDecline, ActionRequestWithdraw,
 		ActionSessionCreate, ActionSessionStart, ActionSessionEnd, ActionLoginRefuse, ActionCallRefuse,
 		ActionWorkspaceCreate, ActionWorkspaceUpdate, ActionLimitsCreate, ActionLimitsUpdate, ActionLimitsDelete, ActionAuditCut,
 	}

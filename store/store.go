@@ -23,12 +23,15 @@ var (
 	ErrCompacted      = errors.New("the change log does not reach back that far")
 	// ErrNotActive: the key was rotated, suspended or revoked, or has expired.
 	ErrNotActive = errors.New("the key is not active")
-	// ErrTooMany: the owner has as many keys, or the workspace has as many sets of limits, as allowed.
+	// ErrTooMany: the owner has as many keys or open requests, or the workspace has as many sets of limits or open
+	// requests, as allowed.
 	ErrTooMany = errors.New("there are too many")
 	// ErrNoPlan: the workspace has no plan with the name in a key.
 	ErrNoPlan = errors.New("the plan does not exist")
 	// ErrInUse: a key that is published or suspended has the plan.
 	ErrInUse = errors.New("keys have the plan")
+	// ErrDecided: the request is not open.
+	ErrDecided = errors.New("the request is already decided")
 	// ErrDamaged: a stored row is corrupt or missing.
 	ErrDamaged = errors.New("the database is damaged")
 )
@@ -130,6 +133,7 @@ type Store interface {
 	SessionStore
 	UsageStore
 	LimitStore
+	RequestStore
 	AuditStore
 
 	// Ping reports whether the database answers.

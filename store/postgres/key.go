@@ -125,7 +125,7 @@ func onTerms(workspace, plan string, terms store.Terms, do func(ctx context.Cont
 			limit, err = terms(&w)
 		}
 		if err == nil {
-			err = asLocked(ctx, t, workspace, nil).HasPlan(workspace, plan)
+			err = asLocked(ctx, t, w, nil).HasPlan(workspace, plan)
 		}
 		if err != nil {
 			return &refusedError{err}

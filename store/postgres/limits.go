@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -20,7 +21,7 @@ const logUnsigned = `INSERT INTO changes (workspace, version, added, removed, un
 func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.LimitSet, error) {
 	l, err := rows.NewLimits(l)
 	if err == nil {
-		err = s.changeLimits(ctx, l.Workspace, func(ctx context.Context, c rows.Locked) error { return c.CreateLimits(ctx, l) })
+		err = s.locking(ctx, l.Workspace, func(ctx context.Context, c rows.Locked) error { return c.CreateLimits(ctx, l) })
 	}
 	if err != nil {
 		return store.LimitSet{}, wrap(ctx, "create limits", err)
@@ -32,7 +33,7 @@ func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.Limit
 func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
 	change func(*store.LimitSet) error,
 ) (l store.LimitSet, err error) {
-	err = s.changeLimits(ctx, workspace, func(ctx context.Context, c rows.Locked) (err error) {
+	err = s.locking(ctx, workspace, func(ctx context.Context, c rows.Locked) (err error) {
 		l, err = c.UpdateLimits(ctx, workspace, on, name, change)
 		return err
 	})
@@ -44,20 +45,22 @@ func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
 
 // DeleteLimits implements store.Store.
 func (s *Store) DeleteLimits(ctx context.Context, workspace, on, name string, at time.Time) error {
-	err := s.changeLimits(ctx, workspace, func(ctx context.Context, c rows.Locked) error {
+	err := s.locking(ctx, workspace, func(ctx context.Context, c rows.Locked) error {
 		return c.DeleteLimits(ctx, workspace, on, name, at)
 	})
 	return wrap(ctx, "delete limits", err)
 }
 
-func (s *Store) changeLimits(ctx context.Context, workspace string, do func(context.Context, rows.Locked) error) error {
+// locking runs do in a transaction that has locked a workspace.
+func (s *Store) locking(ctx context.Context, workspace string, do func(context.Context, rows.Locked) error) error {
 	begun, raised := false, false
 	err := s.writeUnless(ctx, workspace, &begun, inTx(func(ctx context.Context, t pgx.Tx) error {
-		if _, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, workspace)); err != nil {
+		w, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, workspace))
+		if err != nil {
 			return err
 		}
 		begun = true
-		return do(ctx, asLocked(ctx, t, workspace, &raised))
+		return do(ctx, asLocked(ctx, t, w, &raised))
 	}))
 	if err == nil && raised {
 		s.notifier.notify(workspace)
@@ -66,19 +69,27 @@ func (s *Store) changeLimits(ctx context.Context, workspace string, do func(cont
 }
 
 // asLocked returns a transaction as a rows.Locked.
-func asLocked(ctx context.Context, t pgx.Tx, workspace string, raised *bool) rows.Locked {
+func asLocked(ctx context.Context, t pgx.Tx, w store.Workspace, raised *bool) rows.Locked {
 	exec := func(query string, args ...any) error { _, err := t.Exec(ctx, query, args...); return err }
 	return rows.Locked{
+		Dialect: &dialect, Workspace: w,
 		Row: func(into []any, query string, args ...any) error {
 			return t.QueryRow(ctx, query, args...).Scan(into...)
 		},
 		Exec: exec,
 		Publish: func(u jwks.Unsigned) error {
 			*raised = true
-			return raising(ctx, t, workspace, nil, func(r pgx.BatchResults) error { _, err := r.Exec(); return err },
-				statement{logUnsigned, []any{workspace, rows.UnsignedArg(u)}})
+			return raising(ctx, t, w.ID, nil, func(r pgx.BatchResults) error { _, err := r.Exec(); return err },
+				statement{logUnsigned, []any{w.ID, rows.UnsignedArg(u)}})
 		},
 		Record: func(e store.Entry) error { return exec(recordEntry, dialect.EntryArgs(e)...) },
+		Key: func(id uuid.UUID) (store.Key, error) {
+			return scanUsed(w.ID, t.QueryRow(ctx, lockKey, w.ID, [16]byte(id)))
+		},
+		Update: func(before, after store.Key) (err error) {
+			*raised, err = storeUpdate(ctx, t, w.Version+1, before, after)
+			return err
+		},
 	}
 }
 

@@ -57,7 +57,7 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		if k, plan, err = rows.ChangedKey(w, k, change); err != nil {
 			return err
 		}
-		if err := asLocked(ctx, t, workspace, nil).HasPlan(workspace, plan); err != nil {
+		if err := asLocked(ctx, t, w, nil).HasPlan(workspace, plan); err != nil {
 			return err
 		}
 		raised, err = storeUpdate(ctx, t, w.Version+1, before, k)

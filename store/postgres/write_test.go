@@ -316,7 +316,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{issueKey, keyed()},
 		{issueKeyWithin, keyed(1, 10)},
 		{selectConflict, []any{"w1", "i", kid, id}},
-		{updateKey, with("", "", nil, nil, []string{}, nil, nil, nil, nil, nil, nil)},
+		{updateKey, with("", "", nil, nil, []string{}, nil, nil, nil, nil, nil, nil, nil)},
 		{suspendJWK, []any{"w1", kid, 1}},
 		{resumeJWK, []any{"w1", kid, 1, nil, nil}},
 		{alterJWK, []any{"w1", kid, 1, nil, nil}},
@@ -438,6 +438,39 @@ func TestTheAuditUsesIndexes(t *testing.T) {
 			t.Errorf("%+v does not use %s:\n%s", c.filter, c.index, plan)
 		}
 	}
+}
+
+// TestListsOfRequestsUseIndexes: a list by status, owner or key reads only the requests that it returns.
+func TestListsOfRequestsUseIndexes(t *testing.T) {
+	server := pgtest.Shared(t)
+	url := server.Schema(t)
+	s := openTest(t, url)
+	server.Exec(t, url, `INSERT INTO requests
+		SELECT 'w' || n % 4, gen_random_uuid(), gen_random_uuid(), 'o' || n % 1000, 'plan', '{}', '',
+			CASE WHEN n % 100 = 0 THEN 'open' ELSE 'declined' END,
+			0, NULL, NULL, NULL, '', CASE WHEN n % 100 = 0 THEN 'created' END
+		FROM generate_series(1, 20000) n; ANALYZE`)
+	check := func(text string, args []any, index string) {
+		t.Helper()
+		if plan := explain(t, s, text, args); !strings.Contains(plan, index) || strings.Contains(plan, "Seq Scan") {
+			t.Errorf("%s does not use %s:\n%s", text, index, plan)
+		}
+	}
+	for index, f := range map[string]store.RequestFilter{
+		"requests_pkey": {}, "requests_open": {Status: store.RequestOpen}, "requests_by_owner": {Owner: "o1"},
+		"requests_by_key": {Key: uuid.Max},
+	} {
+		f.Limit = 50
+		pick := storetest.Queries(t, "", func(q rows.Query) error {
+			_, _, err := dialect.Requests(q, "w1", f)
+			return err
+		})[0]
+		check(pick.Text, pick.Args, index)
+	}
+	check(rows.ListUnsent, []any{"w1", [16]byte(uuid.Max), 50}, "requests_unsent")
+	check(rows.CountOpen, []any{"w0", 50}, "requests_")
+	check(rows.CountOpenOfOwner, []any{"w0", "o1", 50}, "requests_by_owner")
+	check(rows.SelectOpen, []any{"w0", [16]byte(uuid.Max), "plan"}, "requests_")
 }
 
 // TestReportersUseIndexes: a report does not read reporters that it does not change.

@@ -73,7 +73,7 @@ func meets(t *tx, k store.Key, terms store.Terms) (limit int, err error) {
 			return 0, err
 		}
 	}
-	return limit, t.locked(k.Workspace).HasPlan(k.Workspace, k.Plan)
+	return limit, t.locked(store.Workspace{ID: k.Workspace}).HasPlan(k.Workspace, k.Plan)
 }
 
 // insertRecord inserts a record and its JWK.

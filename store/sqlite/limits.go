@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/internal/rows"
@@ -13,7 +15,7 @@ import (
 func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.LimitSet, error) {
 	l, err := rows.NewLimits(l)
 	if err == nil {
-		err = s.changeLimits(ctx, l.Workspace, func(c rows.Locked) error { return c.CreateLimits(ctx, l) })
+		err = s.locking(ctx, l.Workspace, func(c rows.Locked) error { return c.CreateLimits(ctx, l) })
 	}
 	return orZero(l, wrap(ctx, "create limits", err))
 }
@@ -22,7 +24,7 @@ func (s *Store) CreateLimits(ctx context.Context, l store.LimitSet) (store.Limit
 func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
 	change func(*store.LimitSet) error,
 ) (l store.LimitSet, err error) {
-	err = s.changeLimits(ctx, workspace, func(c rows.Locked) (err error) {
+	err = s.locking(ctx, workspace, func(c rows.Locked) (err error) {
 		l, err = c.UpdateLimits(ctx, workspace, on, name, change)
 		return err
 	})
@@ -31,33 +33,37 @@ func (s *Store) UpdateLimits(ctx context.Context, workspace, on, name string,
 
 // DeleteLimits implements store.Store.
 func (s *Store) DeleteLimits(ctx context.Context, workspace, on, name string, at time.Time) error {
-	err := s.changeLimits(ctx, workspace, func(c rows.Locked) error { return c.DeleteLimits(ctx, workspace, on, name, at) })
+	err := s.locking(ctx, workspace, func(c rows.Locked) error { return c.DeleteLimits(ctx, workspace, on, name, at) })
 	return wrap(ctx, "delete limits", err)
 }
 
-func (s *Store) changeLimits(ctx context.Context, workspace string, do func(rows.Locked) error) error {
+// locking runs do in a transaction that has locked a workspace.
+func (s *Store) locking(ctx context.Context, workspace string, do func(rows.Locked) error) error {
 	return s.write(ctx, func(t *tx) error {
-		var version uint64
-		if err := t.row(selectVersion, workspace).Scan(&version); err != nil {
-			return rows.NotFound(err)
+		w, err := scanWorkspace(t.row(selectWorkspace, workspace))
+		if err != nil {
+			return err
 		}
-		return do(t.locked(workspace))
+		return do(t.locked(w))
 	})
 }
 
 // locked returns the transaction as a rows.Locked.
-func (t *tx) locked(workspace string) rows.Locked {
+func (t *tx) locked(w store.Workspace) rows.Locked {
 	return rows.Locked{
+		Dialect: &dialect, Workspace: w,
 		Row:  func(into []any, query string, args ...any) error { return t.row(query, args...).Scan(into...) },
 		Exec: func(query string, args ...any) error { _, err := t.exec(query, args...); return err },
 		Publish: func(u jwks.Unsigned) error {
-			version, err := raiseVersion(t, workspace)
+			version, err := raiseVersion(t, w.ID)
 			if err != nil {
 				return err
 			}
-			return logChange(t, workspace, jwks.Change{Version: version, Unsigned: u})
+			return logChange(t, w.ID, jwks.Change{Version: version, Unsigned: u})
 		},
 		Record: func(e store.Entry) error { return record(t, e) },
+		Key:    func(id uuid.UUID) (store.Key, error) { return readKey(t, w.ID, id) },
+		Update: func(before, after store.Key) error { return updateRecord(t, before, after) },
 	}
 }
 

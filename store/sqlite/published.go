@@ -34,7 +34,9 @@ const (
 var (
 	writeQueries = []string{
 		insertWorkspace, updateWorkspace, upsertSettings, upsertLogo, deleteLogo, selectWorkspace, insertKey, updateKey, updateState, selectKey,
-		rows.SelectPlan, rows.SelectUse, selectKID, countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,
+		rows.SelectPlan, rows.SelectUse,
+		rows.SelectOpen, rows.CountOpenOfOwner, rows.CountOpen, rows.SelectRequest, selectKID,
+		countActive, countGrace, selectNext, insertJWK, deleteJWK, insertChange, updateVersion,
 		selectVersion, deleteChanges, upsertReport, upsertReporter, deleteSilent, updateUntil, upsertUse, insertSession, selectSession,
 		deleteSession, endSessions, pruneSessions, insertAudit, selectEarlier, rows.SelectCaller, rows.SelectMaker, rows.SelectMadeBy,
 	}

@@ -41,18 +41,23 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		if k, plan, err = rows.ChangedKey(w, k, change); err != nil {
 			return err
 		}
-		if err := t.locked(workspace).HasPlan(workspace, plan); err != nil {
+		if err := t.locked(w).HasPlan(workspace, plan); err != nil {
 			return err
 		}
-		if err := storeUpdate(t, k); err != nil {
-			return err
-		}
-		if err := republish(t, before, k); err != nil {
-			return err
-		}
-		return record(t, store.KeyUpdated(t.ctx, before, k))
+		return updateRecord(t, before, k)
 	})
 	return orZero(k, wrap(ctx, "update key", err))
+}
+
+// updateRecord stores a changed key, publishes what has changed and adds the audit entry.
+func updateRecord(t *tx, before, k store.Key) error {
+	if err := storeUpdate(t, k); err != nil {
+		return err
+	}
+	if err := republish(t, before, k); err != nil {
+		return err
+	}
+	return record(t, store.KeyUpdated(t.ctx, before, k))
 }
 
 func storeUpdate(t *tx, k store.Key) error {

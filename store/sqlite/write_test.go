@@ -250,6 +250,24 @@ func TestRequestsUseIndexes(t *testing.T) {
 		}
 		queries = append(queries, listed...)
 	}
+	for index, f := range map[string]store.RequestFilter{
+		"sqlite_autoindex_requests_1": {After: uuid.Max}, "requests_by_status": {Status: store.RequestOpen},
+		"requests_by_owner": {Owner: "o", Status: store.RequestOpen},
+		"requests_by_key":   {Key: uuid.Max},
+	} {
+		f.Limit = 50
+		listed := storetest.Queries(t, "", func(q rows.Query) error {
+			_, _, err := dialect.Requests(q, "acme", f)
+			return err
+		})
+		if plan := explain(t, s, listed[0]); !strings.Contains(plan, index) {
+			t.Errorf("%+v does not use %s:\n%s", f, index, plan)
+		}
+		queries = append(queries, listed...)
+	}
+	if plan := explain(t, s, bare(rows.ListUnsent)); !strings.Contains(plan, "requests_unsent") {
+		t.Errorf("the search for unsent requests uses another index:\n%s", plan)
+	}
 	if plan := explain(t, s, bare(countGrace)); !strings.Contains(plan, "keys_in_grace") {
 		t.Errorf("the count of keys in their grace uses another index:\n%s", plan)
 	}
@@ -264,7 +282,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 		queries = append(queries, bare(query))
 	}
 	for _, query := range queries {
-		plan := strings.NewReplacer("SCAN json_each", "", "SCAN (subquery", "").Replace(explain(t, s, query)) // short ones
+		plan := strings.NewReplacer("SCAN json_each", "", "SCAN (subquery", "", "SCAN found", "").Replace(explain(t, s, query)) // short ones
 		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "MULTI-INDEX") {
 			t.Errorf("%s\n%s", query.Text, plan)
 		}

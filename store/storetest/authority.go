@@ -185,7 +185,16 @@ func authorityEverywhere(e env) {
 			return err
 		},
 		"DeleteLimits": func() error { return e.DeleteLimits(ctx, "acme", jwks.OnOwner, k.ID.String(), now) },
-		"Compact":      func() error { _, err := e.Compact(ctx, "acme", 1); return err },
+		"CreateRequest": func() error {
+			_, err := e.CreateRequest(ctx, wish(k, store.Wanted{Plan: "x"}), anything)
+			return err
+		},
+		"DecideRequest": func() error {
+			_, _, err := e.DecideRequest(ctx, "acme", k.ID, decide(store.RequestApproved))
+			return err
+		},
+		"RequestSent": func() error { return e.RequestSent(ctx, "acme", k.ID, store.RequestCreated) },
+		"Compact":     func() error { _, err := e.Compact(ctx, "acme", 1); return err },
 	} {
 		if err := change(); !errors.Is(err, store.ErrNoAuthority) {
 			e.Errorf("%s: got %v", name, err)

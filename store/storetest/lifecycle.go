@@ -84,6 +84,17 @@ func (e env) allCalls(k store.Key) map[string]func(context.Context) error {
 		_, _, err := e.Keys(ctx, k.Workspace, store.Filter{Limit: 10})
 		return err
 	}
+	calls["Requests"] = func(ctx context.Context) error {
+		_, _, err := e.Requests(ctx, k.Workspace, store.RequestFilter{Limit: 10})
+		return err
+	}
+	calls["UnsentRequests"] = func(ctx context.Context) error {
+		_, err := e.UnsentRequests(ctx, "", uuid.Nil, 10)
+		return err
+	}
+	calls["RequestSent"] = func(ctx context.Context) error {
+		return e.RequestSent(ctx, k.Workspace, k.ID, store.RequestDecided)
+	}
 	calls["Versions"] = func(ctx context.Context) error {
 		return e.Versions(ctx, func(string, uint64, jwks.Fingerprint) error { return nil })
 	}

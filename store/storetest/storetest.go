@@ -41,6 +41,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"attributes", attributeTests},
 		{"a suspension", suspensionTests},
 		{"limits that keys share", limitSetTests},
+		{"requests", requestTests},
 		{"published set", publishTests},
 		{"compaction", compactTests},
 		{"watching", watchTests},

@@ -43,6 +43,10 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 		_, err := e.CreateLimits(ctx, newLimits(workspace, jwks.OnPlan, uuid.NewString(), rule(1)))
 		return err
 	}
+	calls["CreateRequest"] = func(ctx context.Context) error {
+		_, err := e.CreateRequest(ctx, wish(store.Key{Workspace: workspace, ID: id}, store.Wanted{Scopes: []string{"x"}}), anything)
+		return unless(unless(err, store.ErrNotActive), store.ErrExists)
+	}
 	calls["CreateSession"] = func(ctx context.Context) error {
 		s := newSession(store.KindLink)
 		s.Workspace = workspace
@@ -59,7 +63,8 @@ func (e env) calls(workspace string, id uuid.UUID) map[string]func(context.Conte
 	return calls
 }
 
-// keyCalls has a call of every method that takes a workspace and a key in it, or limits whose name is its id.
+// keyCalls has a call of every method that takes a workspace and a key in it, or limits whose name is its id, or a
+// request that has its id.
 func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Limits": func(ctx context.Context) error {
@@ -76,6 +81,14 @@ func (e env) keyCalls(workspace string, id uuid.UUID) map[string]func(context.Co
 				_, err = e.CreateLimits(ctx, newLimits(workspace, jwks.OnOwner, id.String(), rule(1)))
 			}
 			return err
+		},
+		"Request": func(ctx context.Context) error {
+			_, err := e.Request(ctx, workspace, id)
+			return err
+		},
+		"DecideRequest": func(ctx context.Context) error {
+			_, _, err := e.DecideRequest(ctx, workspace, id, decide(store.RequestDeclined))
+			return unless(err, store.ErrDecided)
 		},
 		"Key": func(ctx context.Context) error {
 			_, err := e.Key(ctx, workspace, id)
@@ -136,6 +149,8 @@ func tenantsApart(e env) {
 	k.IdempotencyKey = "once"
 	k, _ = e.issue(k)
 	e.limitOn(k)
+	r, err := e.Request(e.ctx, "acme", k.ID)
+	e.ok(err)
 	_, version := e.published("other")
 	for name, call := range e.keyCalls("other", k.ID) {
 		if err := call(e.ctx); !errors.Is(err, store.ErrNotFound) {
@@ -146,6 +161,7 @@ func tenantsApart(e env) {
 		e.equal("the other's list", e.list("other", f), []store.Key{})
 	}
 	e.equal("the key", e.key(k), k)
+	e.equal("its request", e.requests("acme", store.RequestFilter{}), []store.Request{r})
 	e.equal("its limits", len(e.sharedOf("acme")), 1)
 	e.equal("the other's limits", len(e.sharedOf("other")), 0)
 	keys, after := e.published("other")
@@ -176,9 +192,13 @@ func tenantsSameIDs(e env) {
 	e.consistent("other")
 }
 
-// limitOn creates limits for the calls of keyCalls.
+// limitOn creates limits and a request for the calls of keyCalls.
 func (e env) limitOn(k store.Key) {
 	e.Helper()
 	_, err := e.CreateLimits(e.ctx, newLimits(k.Workspace, jwks.OnOwner, k.ID.String(), rule(1)))
+	e.ok(err)
+	r := wish(k, moreScopes)
+	r.ID = k.ID
+	_, err = e.CreateRequest(e.ctx, r, anything)
 	e.ok(err)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
@@ -52,12 +54,18 @@ func rules(limits *[]jwks.Limit) Column {
 
 // Locked is a transaction that has locked a workspace.
 type Locked struct {
+	*Dialect
+	Workspace store.Workspace
 	// Row scans the only row of a query.
 	Row  func(into []any, query string, args ...any) error
 	Exec func(query string, args ...any) error
 	// Publish raises the version with a change of limits.
 	Publish func(jwks.Unsigned) error
 	Record  func(store.Entry) error
+	// Key reads a key, and locks it.
+	Key func(uuid.UUID) (store.Key, error)
+	// Update stores a key that ChangedKey returned, publishes what has changed and adds the audit entry.
+	Update func(before, after store.Key) error
 }
 
 // HasPlan returns store.ErrNoPlan if a plan is missing. An empty name means no plan.

@@ -110,7 +110,7 @@ func (d *Dialect) Audit(q Query, workspace string, f store.AuditFilter) ([]store
 	}
 	where = where.downTo(end)
 	where.narrowAudit(f)
-	page, err := pickEntries(q, where, f)
+	page, err := where.pick(q, `SELECT id, 256 + octet_length(detail) FROM audit`, f.Limit, f.Bytes)
 	if err != nil || len(page.IDs) == 0 {
 		return []store.Entry{}, page.Next(end), err
 	}
@@ -122,15 +122,15 @@ func (d *Dialect) Audit(q Query, workspace string, f store.AuditFilter) ([]store
 	return list, page.Next(end), err
 }
 
-// pickEntries chooses the entries of a page, without reading their details.
-func pickEntries(q Query, where Where, f store.AuditFilter) (*store.Picker[uuid.UUID], error) {
+// pick chooses the rows of a page by a query of their ids and sizes.
+func (w Where) pick(q Query, sized string, limit, bytes int) (*store.Picker[uuid.UUID], error) {
 	var (
 		id   uuid.UUID
 		size int
-		page = &store.Picker[uuid.UUID]{Limit: f.Limit, Bytes: f.Bytes}
+		page = &store.Picker[uuid.UUID]{Limit: limit, Bytes: bytes}
 	)
-	query, args := where.page(`SELECT id, 256 + octet_length(detail) FROM audit`, ` ORDER BY id DESC`, "", f.Limit)
-	for err := range q([]any{where.IDInto(&id), &size}, query, args...) {
+	query, args := w.page(sized, ` ORDER BY id DESC`, "", limit)
+	for err := range q([]any{w.IDInto(&id), &size}, query, args...) {
 		if err != nil {
 			return page, err
 		}
