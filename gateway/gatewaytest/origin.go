@@ -103,6 +103,21 @@ func (o *Origin) serve() {
 	defer o.mu.Unlock()
 	o.end()
 	o.serving = &serving{p, stream, closing}
+	go keepCurrent(p, closing)
+}
+
+// keepCurrent reads the store every second, since a stream ends when its sets were not known to be current for long.
+func keepCurrent(p *publish.Publisher, closing <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = p.Load(context.Background()) // a test sees what is missing
+		case <-closing:
+			return
+		}
+	}
 }
 
 // end ends all streams. The caller holds the lock.
