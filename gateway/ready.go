@@ -57,14 +57,16 @@ func (g *Gateway) updateReadiness(ctx context.Context) {
 		}
 		return
 	}
+	if g.started.Load() && g.o.MaxStaleness == 0 {
+		return // nothing can change, and there may be ten thousand workspaces to look at
+	}
 	all, ready, waiting, stale := 0, 0, 0, int64(0)
 	var why *error
 	for t := range g.roster.all {
 		all++
-		status := t.follower.Status()
-		switch err := status.Usable(g.o.MaxStaleness); {
+		switch err := t.follower.Usable(g.o.MaxStaleness); {
 		case errors.Is(err, jwks.ErrNotReady):
-			failed := status.Err
+			failed := t.follower.Status().Err
 			if failed == nil {
 				waiting++
 			} else if why == nil || errors.Is(failed, jwks.ErrNoWorkspace) {

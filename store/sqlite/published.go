@@ -25,7 +25,6 @@ const (
 		ORDER BY version LIMIT ?`
 	deleteChanges = `DELETE FROM changes WHERE workspace = ? AND version IN (SELECT version FROM changes
 		WHERE workspace = ? AND version <= ? ORDER BY version LIMIT ?)`
-	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
 	// updateVersion comes after all changes of the set, because their triggers set the fingerprint to zero.
 	updateVersion = `UPDATE workspaces SET version = ?, fingerprint = ? WHERE id = ?`
 )
@@ -189,28 +188,6 @@ func (s *Store) changes(ctx context.Context, workspace string, after uint64, lim
 		list = append(list, change)
 	}
 	return list, nil
-}
-
-// Versions implements store.Store. While it runs, it occupies a reading connection.
-func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64, print jwks.Fingerprint) error) error {
-	return wrap(ctx, "read versions", s.versions(ctx, yield))
-}
-
-func (s *Store) versions(ctx context.Context, yield func(string, uint64, jwks.Fingerprint) error) error {
-	var (
-		workspace string
-		version   uint64
-		print     []byte
-	)
-	for err := range s.query(ctx)([]any{&workspace, &version, &print}, selectVersions) {
-		if err != nil {
-			return err
-		}
-		if err := yield(workspace, version, jwks.Fingerprint(print)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // compactAtOnce limits the changes that one Compact drops, because other writers wait for it.

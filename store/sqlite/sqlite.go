@@ -21,6 +21,8 @@ type Store struct {
 	gate   *store.Gate // by caller, before the writer: one caller does not delay all others
 	writes statements
 	reads  statements
+
+	versions versions
 }
 
 var _ store.Store = (*Store)(nil)
@@ -84,6 +86,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close closes all connections, after the calls that use them. Closing twice is not an error.
 func (s *Store) Close() error {
+	s.versions.close()
 	s.reads.close()
 	s.writes.close()
 	var errs []error
