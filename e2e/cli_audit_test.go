@@ -93,7 +93,7 @@ func TestE2ECLIRevokeMany(t *testing.T) {
 	if says(t, table, "KEY ", one.ID, two.ID, "active"); strings.Contains(table, three.ID) {
 		t.Errorf("the dry run lists another's:\n%s", table)
 	}
-	c.run(many()...).fails(t, "--owner, --scope, --created-before, --unused-for")
+	c.run(many()...).fails(t, "--owner, --scope, --plan, --created-before, --unused-for")
 	c.run(many("--owner", "", "--scope", "read", "--yes")...).fails(t, "--owner", "must not be empty")
 	for command, flags := range map[string][]string{
 		"key":   {"owner", "status", "query"},

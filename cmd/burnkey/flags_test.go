@@ -16,7 +16,7 @@ import (
 var samples = map[string]string{
 	"string": "x", "int": "7", "float64": "0.5", "bool": "true", "duration": "7s", "stringSlice": "x,y", "stringArray": "x",
 	"DURATION": "7m", "TIME": "2026-01-31",
-	"FILE": "main.go",
+	"FILE": "main.go", "LIMIT": "burst=1/1s", "OBJECT": "{}",
 }
 
 // TestEveryFlagHasItsVariable sets each flag of each command by its variable.
@@ -76,13 +76,14 @@ func takesVariable(t *testing.T, path, flag string) {
 func TestFlagGroups(t *testing.T) {
 	t.Setenv("BURNKEY_EXPIRES_IN", "1h")
 	for args, want := range map[string]string{
-		"portal link -w a --operator --owner c":          "--owner: cannot be used with --operator",
-		"portal link -w a --operator --scope s":          "--scope: cannot be used with --operator",
-		"portal link -w a":                               "--owner, --operator: one of them is required",
-		"key issue -w a --owner c --never-expires":       "BURNKEY_EXPIRES_IN (--expires-in): cannot be used with --never-expires",
-		"admin issue --never-expires --expires-in 1h":    "--expires-in: cannot be used with --never-expires",
-		"key revoke-many -w a --dry-run --yes --owner c": "--dry-run: cannot be used with --yes",
-		"key revoke-many -w a --yes":                     "--owner, --scope, --created-before, --unused-for: one of them is required",
+		"portal link -w a --operator --owner c":                     "--owner: cannot be used with --operator",
+		"portal link -w a --operator --scope s":                     "--scope: cannot be used with --operator",
+		"portal link -w a":                                          "--owner, --operator: one of them is required",
+		"key issue -w a --owner c --never-expires":                  "BURNKEY_EXPIRES_IN (--expires-in): cannot be used with --never-expires",
+		"admin issue --never-expires --expires-in 1h":               "--expires-in: cannot be used with --never-expires",
+		"key revoke-many -w a --dry-run --yes --owner c":            "--dry-run: cannot be used with --yes",
+		"key revoke-many -w a --yes":                                "--owner, --scope, --plan, --created-before, --unused-for: one of them is required",
+		"key update x -w a --expires-in 1h --expires-at 2036-01-31": "--expires-at: cannot be used with --expires-in",
 	} {
 		cmd := rootCommand()
 		cmd.SetArgs(strings.Fields(args))

@@ -17,7 +17,7 @@ func keyCommand() *cobra.Command {
 	var k calls
 	return k.group("key", "Issue, show, rotate and revoke keys on a running server", k.inWorkspace(
 		keyIssueCommand(&k), keyListCommand(&k), oneKey(&k, "show", "Show a key", (*client.Client).Key, allKeyRows),
-		keyRotateCommand(&k),
+		keyUpdateCommand(&k), keyUpdateManyCommand(&k), keyRotateCommand(&k),
 		keyRotationCommand(&k, "end-grace", "End a rotation's grace now: the old key is revoked", (*client.Client).EndGrace),
 		keyRotationCommand(&k, "undo-rotation", "Undo a rotation within its grace: the successor is revoked, and the old key stays active",
 			(*client.Client).UndoRotation),
@@ -84,6 +84,10 @@ func keyIssueCommand(k *calls) *cobra.Command {
 		"what the key may do; may be repeated (in the workspace "+authz.Home+": "+strings.Join(authz.ManagementScopes(), ", ")+")")
 	flags.StringSliceVar(&in.Audience, "audience", nil, "one of the workspace's audiences; may be repeated (default all of them)")
 	life.flags(cmd, "90d")
+	flags.StringSliceVar(&in.AllowedIPs, "allowed-ip", nil,
+		"`NETWORK` or address from which the key can be used; may be repeated (default any)")
+	flags.StringVar(&in.Plan, "plan", "", "`NAME` of the plan whose limits the key has")
+	flags.Var((*limitFlag)(&in.Limits), "limit", limitUsage)
 	flags.StringVar(&claims, "claims", "", "a JSON `OBJECT` of further claims to sign")
 	flags.StringVar(&metadata, "metadata", "", "a JSON `OBJECT` to store with the key, not signed")
 	flags.StringVar(&idempotencyKey, "idempotency-key", "",
@@ -105,13 +109,14 @@ func keyListCommand(k *calls) *cobra.Command {
 	var f client.KeyFilter
 	cmd := listCommand(k, "keys", "List keys, the newest first", keyTable,
 		func(cmd *cobra.Command, c *client.Client) (client.List[client.Key], error) {
-			return c.Keys(k.workspace, f), notEmpty(cmd.Flags(), "owner", "status", "query")
+			return c.Keys(k.workspace, f), notEmpty(cmd.Flags(), "owner", "status", "plan", "query")
 		})
 	flags := cmd.Flags()
 	flags.StringVar(&f.Owner, "owner", "", "only keys of this owner")
-	flags.StringVar(&f.Status, "status", "", "only keys with this status: active, deprecated, revoked or expired")
+	flags.StringVar(&f.Status, "status", "", "only keys with this status: active, deprecated, suspended, revoked or expired")
+	flags.StringVar(&f.Plan, "plan", "", "only keys with this plan")
 	flags.StringVar(&f.Query, "query", "", "only keys with this `TEXT` in the name or the owner, or as their id or kid")
-	choices(cmd, "status", "active", "deprecated", "revoked", "expired")
+	choices(cmd, "status", "active", "deprecated", "suspended", "revoked", "expired")
 	return cmd
 }
 

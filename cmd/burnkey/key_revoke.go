@@ -12,50 +12,73 @@ import (
 )
 
 func keyRevokeManyCommand(k *calls) *cobra.Command {
-	var in client.Selection
-	var before moment
-	var unused span
-	var yes bool
+	var in selection
 	cmd := &cobra.Command{
 		Use:   "revoke-many",
-		Short: "Revoke all keys of an owner, with a scope, of an age, or long unused",
-		Long: "Revoke the active keys, and old keys in their grace, that match all given flags. --dry-run only lists them; --yes\n" +
-			"revokes them. In the workspace burnkey, your own management key is left out.",
+		Short: "Revoke all keys of an owner, with a scope or plan, of an age, or long unused",
+		Long: "Revoke the active and suspended keys, and old keys in their grace, that match all given flags. --dry-run only lists\n" +
+			"them; --yes revokes them. In the workspace burnkey, your own management key is left out.",
 		Example: "  burnkey key revoke-many -w acme --owner cust_1 --dry-run\n" +
 			"  burnkey key revoke-many -w acme --scope maps:write --created-before 365d --yes\n" +
 			"  burnkey key revoke-many -w acme --unused-for 90d --dry-run",
 		Args: noArgs,
 		RunE: k.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			if err := notEmpty(cmd.Flags(), "owner", "scope"); err != nil {
-				return err
-			}
-			in.CreatedBefore = before.at
-			if unused.value > 0 {
-				in.UnusedFor = unused.value.String()
-			}
-			if in.DryRun || !yes {
-				return k.wouldRevoke(cmd, c, in)
-			}
-			return k.revokeMany(cmd, c, in)
+			return k.many(cmd, &in, "revoked", func(s client.Selection) (*client.RevokedKeys, error) {
+				return c.RevokeKeys(cmd.Context(), k.workspace, s)
+			})
 		}),
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&in.Owner, "owner", "", "keys of this owner")
-	flags.StringVar(&in.Scope, "scope", "", "keys with this scope")
-	flags.Var(&before, "created-before", "keys created before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for an age")
-	flags.Var(&unused, "unused-for", "keys created and, as far as gateways report, last used longer ago than this: 2160h or 90d; at least 24h")
-	flags.BoolVar(&in.DryRun, "dry-run", false, "only list the keys that would be revoked")
-	flags.BoolVar(&yes, "yes", false, "revoke them")
-	oneRequired(cmd, "owner", "scope", "created-before", "unused-for")
-	exclusive(cmd, "dry-run", "yes")
+	in.flags(cmd, "scope", "plan", "revoke them")
 	return cmd
 }
 
-// wouldRevoke lists the selected keys. Without --dry-run it returns an error with their number only.
-func (k *calls) wouldRevoke(cmd *cobra.Command, c *client.Client, in client.Selection) error {
+// selection selects keys by flags.
+type selection struct {
+	client.Selection
+	before moment
+	unused span
+	yes    bool
+	texts  []string // names of flags whose value must not be empty
+}
+
+// flags adds the flags. The names of two can differ, since other flags of a command can have them.
+func (s *selection) flags(cmd *cobra.Command, scope, plan, yes string) {
+	flags := cmd.Flags()
+	flags.StringVar(&s.Owner, "owner", "", "keys of this owner")
+	flags.StringVar(&s.Scope, scope, "", "keys with this scope")
+	flags.StringVar(&s.Plan, plan, "", "keys with this plan")
+	flags.Var(&s.before, "created-before", "keys created before this time: 2026-01-31T12:00:00Z, 2026-01-31, or 30d for an age")
+	flags.Var(&s.unused, "unused-for",
+		"keys created and, as far as gateways report, last used longer ago than this: 2160h or 90d; at least 24h")
+	flags.BoolVar(&s.DryRun, "dry-run", false, "only list these keys")
+	flags.BoolVar(&s.yes, "yes", false, yes)
+	s.texts = []string{"owner", scope, plan}
+	oneRequired(cmd, "owner", scope, plan, "created-before", "unused-for")
+	exclusive(cmd, "dry-run", "yes")
+}
+
+// many calls the server for the selected keys. done says what it does, such as "revoked".
+func (k *calls) many(cmd *cobra.Command, in *selection, done string, call func(client.Selection) (*client.RevokedKeys, error)) error {
+	if err := notEmpty(cmd.Flags(), in.texts...); err != nil {
+		return err
+	}
+	in.CreatedBefore = in.before.at
+	if in.unused.value > 0 {
+		in.UnusedFor = in.unused.value.String()
+	}
+	if in.DryRun || !in.yes {
+		return k.onlyList(cmd, in.Selection, done, call)
+	}
+	return k.untilNone(cmd, in.Selection, done, call)
+}
+
+// onlyList lists the selected keys. Without --dry-run it returns an error with their number only.
+func (k *calls) onlyList(cmd *cobra.Command, in client.Selection, done string,
+	call func(client.Selection) (*client.RevokedKeys, error),
+) error {
 	asked := in.DryRun
 	in.DryRun = true
-	selected, err := c.RevokeKeys(cmd.Context(), k.workspace, in)
+	selected, err := call(in)
 	if err != nil {
 		return err
 	}
@@ -64,7 +87,7 @@ func (k *calls) wouldRevoke(cmd *cobra.Command, c *client.Client, in client.Sele
 		count = "more than " + count
 	}
 	if !asked {
-		return errors.New("nothing was revoked: --dry-run lists the selected keys (" + count + "), and --yes revokes them")
+		return errors.New("nothing was " + done + ": --dry-run lists the selected keys (" + count + "), and --yes is needed for the change")
 	}
 	if err := k.showMany(cmd, selected); err != nil || !selected.More {
 		return err
@@ -73,25 +96,27 @@ func (k *calls) wouldRevoke(cmd *cobra.Command, c *client.Client, in client.Sele
 	return err
 }
 
-// revokeMany repeats the call until no selected key remains.
-func (k *calls) revokeMany(cmd *cobra.Command, c *client.Client, in client.Selection) error {
-	if err := k.check(); err != nil { // now, while nothing is revoked yet
+// untilNone repeats the call until no selected key remains.
+func (k *calls) untilNone(cmd *cobra.Command, in client.Selection, done string,
+	call func(client.Selection) (*client.RevokedKeys, error),
+) error {
+	if err := k.check(); err != nil { // now, while nothing is changed yet
 		return err
 	}
 	all := new(client.RevokedKeys)
 	for more := true; more; {
-		some, err := c.RevokeKeys(cmd.Context(), k.workspace, in)
+		some, err := call(in)
 		if err != nil && all.Count > 0 {
 			all.More = true
-			done := fmt.Errorf("%d keys were revoked before that; repeat the command for the others", all.Count)
-			err = errors.Join(err, done, k.showMany(cmd, all))
+			before := fmt.Errorf("%d keys were %s before that; repeat the command for the others", all.Count, done)
+			err = errors.Join(err, before, k.showMany(cmd, all))
 		}
 		if err != nil {
 			return err
 		}
 		all.Keys = append(all.Keys, some.Keys...)
 		if all.Count, more = len(all.Keys), some.More; more {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d keys are revoked so far.\n", all.Count)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d keys are %s so far.\n", all.Count, done)
 		}
 	}
 	return k.showMany(cmd, all)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +16,7 @@ func keyRows(k *client.Key) [][]string {
 			{"key", k.ID}, {"status", k.Status}, {"created", when(&k.CreatedAt)}, {"other fields", "require the scope keys:read"},
 		})
 	}
-	return withRotation(k, [][]string{
+	return withRotation(k, withAttributes(k, [][]string{
 		{"key", k.ID},
 		{"kid", k.KID},
 		{"workspace", k.Workspace},
@@ -26,7 +28,29 @@ func keyRows(k *client.Key) [][]string {
 		{"created", when(&k.CreatedAt)},
 		{"expires", when(k.ExpiresAt)},
 		{"last used", lastUsed(k)},
-	})
+	}))
+}
+
+// withAttributes adds the attributes that are set, each with "gateway" if only gateways with the feed hold it.
+func withAttributes(k *client.Key, rows [][]string) [][]string {
+	if k.SuspendedAt != nil {
+		rows = append(rows, []string{"suspended", when(k.SuspendedAt) + " by the " + k.SuspendedBy}, []string{"reason", k.SuspendedReason})
+	}
+	for _, row := range [][]string{
+		{"allowed IPs", strings.Join(k.AllowedIPs, " ")}, {"plan", k.Plan}, {"limits", limitsText(k.Limits)},
+	} {
+		if row[1] != "" {
+			rows = append(rows, row)
+		}
+	}
+	var by []string
+	for _, name := range slices.Sorted(maps.Keys(k.EnforcedBy)) {
+		by = append(by, name+": "+k.EnforcedBy[name])
+	}
+	if len(by) > 0 {
+		rows = append(rows, []string{"enforced by", strings.Join(by, ", ")})
+	}
+	return rows
 }
 
 func allKeyRows(k *client.Key) [][]string {

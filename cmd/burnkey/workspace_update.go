@@ -33,15 +33,19 @@ func workspaceUpdateCommand(k *calls) *cobra.Command {
 			return c.UpdateWorkspace(cmd.Context(), args[0], patch)
 		}),
 	}
+	settingFlags(cmd, settings)
+	return cmd
+}
+
+func settingFlags(cmd *cobra.Command, settings []*setting) {
 	for _, s := range settings {
 		if cmd.Flags().Var(s, s.name, s.usage); s.kind.name == "bool" {
 			cmd.Flags().Lookup(s.name).NoOptDefVal = "true"
 		}
 	}
-	return cmd
 }
 
-// setting is a flag that changes a member of a workspace.
+// setting is a flag that changes a member of a workspace or key.
 type setting struct {
 	name, member string
 	kind         settingKind
@@ -91,6 +95,8 @@ func workspaceSettings() (settings []*setting) {
 	add("default-expires-in", "policy.default_expires_in", seconds, "default lifetime of a key: 3600, 90m, 720h or 30d (default 90d)")
 	add("portal-never-expires", "policy.portal_never_expires", boolean, "whether owners may create keys in the portal that never expire")
 	add("keys-per-owner", "policy.keys_per_owner", number, "active keys that one owner may have; 0: any number")
+	add("expiry", "policy.expiry", text,
+		"`FORM` of expiry: claim (default: exp is signed) or publication (the JWK leaves the set at its time)")
 	add("default-audience", "policy.default_audience", list, "audience of keys issued without one; may be repeated (default all audiences)")
 	add("webhook", "policy.webhook", text, "https `URL` that receives a message before a key expires")
 
