@@ -51,7 +51,8 @@ func gatewayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gateway",
 		Short: "Run the service that decides for Envoy which requests may pass (ext_authz)",
-		Long: "Run Envoy's authorization service (gRPC, envoy.service.auth.v3) until SIGINT, SIGTERM or SIGHUP. With a management\n" +
+		Long: "Run Envoy's authorization service (gRPC, envoy.service.auth.v3) until SIGINT, SIGTERM or SIGHUP. On the same port, it\n" +
+			"is a rate limit service (envoy.service.ratelimit.v3) for an Envoy that verifies tokens itself. With a management\n" +
 			"key that has the scope gateway, it follows the keys of every workspace, or of each --workspace, with their\n" +
 			"attributes and limits. Without one, it follows the public keys of each --workspace, and attributes and limits\n" +
 			"have no effect.",
