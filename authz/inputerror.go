@@ -85,6 +85,8 @@ var (
 	RuleTooLate             = rule("too_late", "must be at most {max} seconds from now")
 	RuleNotSuspended        = rule("not_suspended", "must be given together with enabled: false, or for a suspended key")
 	RuleSuspendedByProducer = rule("suspended_by_producer", "can't be changed by the owner: the producer suspended the key")
+	RulePlanOrScopes        = rule("plan_or_scopes", "must be given without scopes, or scopes without a plan")
+	RuleAlreadyHas          = rule("already_has", "must contain something that the key does not have")
 	RuleProducersOnly       = rule("producers_only", "can't be chosen by the owner of a key")
 	RuleManagementKey       = rule("management_key", "can't be set for a key of the workspace {workspace}")
 	RuleExpiryChanged       = rule("expiry_changed", "must be requested again: the workspace's policy.expiry has just changed")
