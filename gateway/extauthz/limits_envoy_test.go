@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -51,13 +50,13 @@ func limitsOf(on, name string, rules ...jwks.Limit) jwks.LimitSet {
 	return jwks.LimitSet{On: on, Name: name, Limits: rules}
 }
 
-// load sends requests to Envoy at the same time until more returns false, and returns how many passed. Each has the
-// headers that the function returns for its number.
-func (f *front) load(t *testing.T, more func(n int64) bool, headers func(n int64) http.Header) int64 {
+// load sends requests to Envoy at the same time until more returns false. Each has the headers that the function
+// returns for its number. It returns how many passed, and when the last one was sent that was refused.
+func (f *front) load(t *testing.T, more func(n int64) bool, headers func(n int64) http.Header) (int64, time.Time) {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	defer transport.CloseIdleConnections()
-	var sent, passed atomic.Int64
+	var sent, passed, refused atomic.Int64
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
@@ -68,6 +67,7 @@ func (f *front) load(t *testing.T, more func(n int64) bool, headers func(n int64
 					return
 				}
 				r.Header = headers(n)
+				at := time.Now()
 				resp, err := transport.RoundTrip(r)
 				if err != nil {
 					t.Error(err)
@@ -79,6 +79,7 @@ func (f *front) load(t *testing.T, more func(n int64) bool, headers func(n int64
 				case http.StatusOK:
 					passed.Add(1)
 				case http.StatusTooManyRequests:
+					refused.Store(max(refused.Load(), at.UnixNano()))
 				default:
 					t.Errorf("status %d", resp.StatusCode)
 				}
@@ -86,7 +87,7 @@ func (f *front) load(t *testing.T, more func(n int64) bool, headers func(n int64
 		})
 	}
 	group.Wait()
-	return passed.Load()
+	return passed.Load(), time.Unix(0, refused.Load())
 }
 
 func times(most int64) func(int64) bool { return func(n int64) bool { return n <= most } }
@@ -177,8 +178,8 @@ func TestEnvoyLimitsEachDimension(t *testing.T) {
 			}
 			return counted == 1
 		})
-		if n := counted + f.load(t, times(2*most), tt.headers); n != most {
-			t.Errorf("%s: %d of %d requests passed, want %d", tt.name, n, 2*most, most)
+		if n, _ := f.load(t, times(2*most), tt.headers); counted+n != most {
+			t.Errorf("%s: %d of %d requests passed, want %d", tt.name, counted+n, 2*most, most)
 		}
 		if tt.shared != nil {
 			setLimits(o, jwks.Attributes{}, without(tt.shared(rule)))
@@ -213,10 +214,16 @@ func TestEnvoyLimitsARate(t *testing.T) {
 	headers := http.Header{"Authorization": {own().Bearer("acme")}}
 	eventually(t, "the rule holds", func() bool { return f.get(t, headers).Header.Get("RateLimit") != "" })
 	begin := time.Now()
-	passed := f.load(t, func(int64) bool { return time.Since(begin) < 3*time.Second }, func(int64) http.Header { return headers.Clone() })
-	allowed := requests - 1 + time.Since(begin).Seconds()*requests/seconds
-	if math.Abs(float64(passed)-allowed) > allowed/100+2 {
-		t.Errorf("%d requests passed, want %.0f", passed, allowed)
+	passed, refused := f.load(t, func(int64) bool { return time.Since(begin) < 3*time.Second },
+		func(int64) http.Header { return headers.Clone() })
+	allowed := func(after time.Duration) float64 { return requests - 1 + after.Seconds()*requests/seconds }
+	// When a request is refused, all that the rate allowed until then has passed.
+	least, most := allowed(refused.Sub(begin)), allowed(time.Since(begin))
+	if float64(passed) < 0.99*least-1 || float64(passed) > 1.01*most+1 {
+		t.Errorf("%d requests passed, want %.0f to %.0f", passed, least, most)
+	}
+	if refused.Sub(begin) < time.Second {
+		t.Errorf("the last request was refused after %s: the load is too low", refused.Sub(begin))
 	}
 }
 
