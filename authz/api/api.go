@@ -111,6 +111,8 @@ func build(o Options) (*echo.Echo, *huma.OpenAPI, error) {
 	h.UseMiddleware(a.authorize(h), a.checkOnce(h))
 	a.workspaces(h)
 	a.keys(h)
+	a.plans(h)
+	a.sharedLimits(h)
 	a.usage(h)
 	a.feedSet(h)
 	a.portalSessions(h)

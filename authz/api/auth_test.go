@@ -48,7 +48,7 @@ const issuerPrefix = "/v1/auth/oauth/"
 
 // in returns the call's path for a workspace. An id in the path is that of no existing key.
 func (c call) in(workspace string) string {
-	return strings.NewReplacer("{ws}", workspace, "{id}", unknownID).Replace(c.path)
+	return strings.NewReplacer("{ws}", workspace, "{id}", unknownID, "{name}", "none", "{on}", "total").Replace(c.path)
 }
 
 // body returns a body that the operation either refuses or accepts without changing anything.
@@ -56,7 +56,7 @@ func (c call) body() any {
 	if c.id == "feed" { // which would not end
 		return `{"after":{"acme":"x"}}`
 	}
-	if c.method == "POST" || c.method == "PATCH" {
+	if c.method == "POST" || c.method == "PATCH" || c.method == "PUT" {
 		return `{}`
 	}
 	return nil
@@ -147,6 +147,15 @@ var needed = map[string][]string{
 	"rotate-key":       {"keys:write"},
 	"end-grace":        {"keys:write"},
 	"undo-rotation":    {"keys:write"},
+	"create-plan":      {"workspaces:write"},
+	"list-plans":       {"workspaces:read", "keys:read"},
+	"get-plan":         {"workspaces:read", "keys:read"},
+	"update-plan":      {"workspaces:write"},
+	"delete-plan":      {"workspaces:write"},
+	"list-limits":      {"workspaces:read", "keys:read"},
+	"get-limits":       {"workspaces:read", "keys:read"},
+	"set-limits":       {"workspaces:write"},
+	"delete-limits":    {"workspaces:write"},
 	"list-audit":       {"audit:read"},
 	"export-audit":     {"audit:read"},
 	"report-usage":     {"gateway"},

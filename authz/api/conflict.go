@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -57,6 +58,14 @@ func ofLimit(e *authz.LimitError) *Problem {
 	}
 	return newProblem(kindOwnerLimit, "The owner has as many "+which+" as the workspace allows, which is "+most+". "+way).
 		field("owner", "must have at most "+most+" "+which+" (keys_per_owner of the workspace's policy)")
+}
+
+func ofFullLimits(e *authz.LimitsFullError) *Problem {
+	which := "limits of " + strconv.Itoa(e.Most) + " " + e.On + "s"
+	if e.On == jwks.OnPlan {
+		which = strconv.Itoa(e.Most) + " plans"
+	}
+	return newProblem(kindLimitsFull, "The workspace has "+which+", which is the maximum. Delete some of them first.")
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

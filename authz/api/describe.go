@@ -32,6 +32,10 @@ var descriptions = map[string]string{
 	"Actor.kind": "key: a management key; session, oidc: an owner in the portal, by a link or a login; operator: the producer's own staff " +
 		"there; token: the holder of a token; system: the server itself; cli: the command line, on the database",
 
+	"NewPlan.signed": "A limit of 1, 60, 3600 or 86400 seconds or a calendar day or month, which tokens issued from now on contain as the " +
+		"claim rate_limit, for gateways that do not follow the feed",
+	"SharedLimits.on": "Subject of the limits, whose requests are counted together",
+
 	"Field.code": "Stable name of the broken rule; absent if the value does not match this document or the body cannot be " +
 		"read",
 	"Actor.id":                          "Id of the key, session or person; absent if none of them acted",

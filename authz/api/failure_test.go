@@ -26,6 +26,10 @@ func (c call) goodBody() any {
 		return `{"owner":"x"}`
 	case "update-keys":
 		return `{"owner":"x","change":{"enabled":false}}`
+	case "create-plan":
+		return `{"name":"x"}`
+	case "set-limits":
+		return `{"limits":[{"name":"burst","requests":1,"seconds":1}]}`
 	case "report-usage":
 		return `{"keys":[],"complete":true}`
 	}

@@ -113,3 +113,29 @@ func (s *faultyStore) Published(ctx context.Context, workspace string, yield fun
 	}
 	return s.Store.Published(ctx, workspace, yield)
 }
+
+func (s *faultyStore) CreateLimits(ctx context.Context, l store.LimitSet) (store.LimitSet, error) {
+	return orElse(s.broken(), func() (store.LimitSet, error) { return s.Store.CreateLimits(ctx, l) })
+}
+
+func (s *faultyStore) UpdateLimits(ctx context.Context, ws, on, name string, f func(*store.LimitSet) error) (store.LimitSet, error) {
+	return orElse(s.broken(), func() (store.LimitSet, error) { return s.Store.UpdateLimits(ctx, ws, on, name, f) })
+}
+
+func (s *faultyStore) DeleteLimits(ctx context.Context, ws, on, name string, at time.Time) error {
+	if err := s.broken(); err != nil {
+		return err
+	}
+	return s.Store.DeleteLimits(ctx, ws, on, name, at)
+}
+
+func (s *faultyStore) Limits(ctx context.Context, ws, on, name string) (store.LimitSet, error) {
+	return orElse(s.broken(), func() (store.LimitSet, error) { return s.Store.Limits(ctx, ws, on, name) })
+}
+
+func (s *faultyStore) LimitSets(ctx context.Context, ws, on, after string, limit int) ([]store.LimitSet, string, error) {
+	if err := s.broken(); err != nil {
+		return nil, "", err
+	}
+	return s.Store.LimitSets(ctx, ws, on, after, limit)
+}

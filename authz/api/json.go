@@ -41,7 +41,7 @@ var format = huma.Format{
 // type.
 func refuseNull(data []byte, v any) error {
 	switch v.(type) {
-	case *any, *WorkspacePatch, *KeyPatch:
+	case *any, *WorkspacePatch, *KeyPatch, *PlanPatch:
 		return nil
 	}
 	var members map[string]jsontext.Value

@@ -39,7 +39,7 @@ var (
 	kindInvalid      = kind("invalid_input", http.StatusUnprocessableEntity, "Invalid input")
 	kindNoPath       = kind("no_such_path", http.StatusNotFound, "No such path")
 	kindNoMethod     = kind("method_not_allowed", http.StatusMethodNotAllowed, "Method not allowed")
-	kindNotFound     = kind("not_found", http.StatusNotFound, "No such workspace or key")
+	kindNotFound     = kind("not_found", http.StatusNotFound, "Not found")
 	kindMissingKey   = kind("missing_key", http.StatusUnauthorized, "Missing management key")
 	kindInvalidKey   = kind("invalid_key", http.StatusUnauthorized, "Invalid management key")
 	kindForbidden    = kind("forbidden", http.StatusForbidden, "Not permitted")
@@ -53,6 +53,9 @@ var (
 	kindReused       = kind("idempotency_key_reused", http.StatusUnprocessableEntity, "Idempotency-Key used for another request")
 	kindState        = kind("key_state", http.StatusConflict, "Not possible in the key's state")
 	kindOwnerLimit   = kind("owner_key_limit", http.StatusConflict, "Owner has the maximum number of keys")
+	kindPlanExists   = kind("plan_exists", http.StatusConflict, "Plan exists")
+	kindPlanInUse    = kind("plan_in_use", http.StatusConflict, "Keys have the plan")
+	kindLimitsFull   = kind("too_many_limits", http.StatusConflict, "Maximum number of plans or limits")
 	kindUsageUnknown = kind("usage_unknown", http.StatusConflict, "Use of keys not known for that time")
 )
 

@@ -81,7 +81,7 @@ func setLimits(h huma.API) {
 	}
 	listCodes(schemas.Map())
 	for _, path := range h.OpenAPI().Paths {
-		for _, op := range []*huma.Operation{path.Get, path.Head, path.Post, path.Patch, path.Delete} {
+		for _, op := range []*huma.Operation{path.Get, path.Head, path.Post, path.Put, path.Patch, path.Delete} {
 			if op == nil {
 				continue
 			}

@@ -184,11 +184,15 @@ func maxBody(c echo.Context) int64 {
 	return MaxBody
 }
 
+func takesBody(method string) bool {
+	return method == http.MethodPost || method == http.MethodPatch || method == http.MethodPut
+}
+
 // limitBody reads bodies of up to maxBody bytes and refuses longer ones. Methods without a body are exempt.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if r.Body == nil || r.Body == http.NoBody || r.Method != http.MethodPost && r.Method != http.MethodPatch {
+		if r.Body == nil || r.Body == http.NoBody || !takesBody(r.Method) {
 			return next(c)
 		}
 		most := maxBody(c)

@@ -15,6 +15,7 @@ import (
 const (
 	tagKeys       = "Keys"
 	tagWorkspaces = "Workspaces"
+	tagLimits     = "Plans and limits"
 	tagPortal     = "Portal"
 	tagUsage      = "Use of keys"
 	tagFeed       = "Feed"
@@ -26,6 +27,7 @@ const (
 var tags = []*huma.Tag{
 	{Name: tagKeys, Description: "Issue, find, change, rotate and revoke keys."},
 	{Name: tagWorkspaces, Description: "A workspace is one tenant: one issuer, one published set, one policy."},
+	{Name: tagLimits, Description: "Limits on requests that many keys share: plans, and those of owners, routes, addresses and a workspace."},
 	{Name: tagPortal, Description: "Links to the page on which owners and operators manage keys."},
 	{Name: tagUsage, Description: "Reports of when keys were last used."},
 	{Name: tagFeed, Description: "For gateways: published keys with what is not public, their attributes and limits."},
@@ -53,6 +55,15 @@ var operations = map[string]struct{ tag, description string }{
 	"undo-rotation": {tag: tagKeys},
 	"revoke-keys":   {tag: tagKeys},
 	"update-keys":   {tag: tagKeys},
+	"create-plan":   {tag: tagLimits},
+	"list-plans":    {tagLimits, "The list continues while there is a next_cursor."},
+	"get-plan":      {tagLimits, "The keys with a plan are in the list of keys: GET …/keys?plan=."},
+	"update-plan":   {tag: tagLimits},
+	"delete-plan":   {tag: tagLimits},
+	"list-limits":   {tagLimits, "Owners come first, then routes, addresses and the total. The list continues while there is a next_cursor."},
+	"get-limits":    {tagLimits, "On owner and route, name is required."},
+	"set-limits":    {tag: tagLimits},
+	"delete-limits": {tagLimits, "On owner and route, name is required."},
 	"report-usage":  {tag: tagUsage},
 	feedID:          {tag: tagFeed},
 	"feed-set":      {tag: tagFeed},
@@ -105,7 +116,7 @@ func describeOperations(doc *huma.OpenAPI) error {
 	}
 	doc.Tags = tags
 	for _, item := range doc.Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Head, item.Post, item.Patch, item.Delete} {
+		for _, op := range []*huma.Operation{item.Get, item.Head, item.Post, item.Put, item.Patch, item.Delete} {
 			if op == nil {
 				continue
 			}
@@ -156,6 +167,7 @@ var usual = map[string]*Kind{
 	"revoke-keys 409": kindUsageUnknown, "update-keys 409": kindUsageUnknown, "update-key 409": kindState,
 	"changes 429": kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
 	"feed 503": kindReaders, "feed-set 503": kindNoSet,
+	"create-plan 409": kindPlanExists, "delete-plan 409": kindPlanInUse, "set-limits 409": kindLimitsFull,
 	"readyz 503": kindNotReady, "revoke-token 400": kindNotToken,
 }
 

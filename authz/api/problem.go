@@ -123,6 +123,7 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		unknown  *authz.UsageError
 		spent    *authz.BudgetError
 		crowded  *authz.CrowdedError
+		full     *authz.LimitsFullError
 	)
 	err = authz.Ended(ctx, err)
 	switch {
@@ -151,6 +152,12 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &unknown):
 		return newProblem(kindUsageUnknown, sentence(err)).
 			field("unused_for", "is longer than the time for which the use of keys is known")
+	case errors.Is(err, authz.ErrPlanExists):
+		return newProblem(kindPlanExists, "A plan with this name already exists.").field("name", "already exists")
+	case errors.Is(err, authz.ErrInUse):
+		return newProblem(kindPlanInUse, "Keys that are neither revoked nor expired have the plan. Give them another plan first.")
+	case errors.As(err, &full):
+		return ofFullLimits(full)
 	case errors.Is(err, authz.ErrExists):
 		return newProblem(kindExists, "A workspace with this id already exists.").
 			field("id", "already exists")

@@ -78,8 +78,8 @@ func (either[Full, Rest]) Schema(r huma.Registry) *huma.Schema {
 	}}
 }
 
-func mayRead(ctx context.Context, workspace, scope string) bool {
-	return principal(ctx).May(workspace, scope) == nil
+func mayRead(ctx context.Context, workspace string, scopes ...string) bool {
+	return principal(ctx).May(workspace, scopes...) == nil
 }
 
 // forCaller returns the key, or the part of it that the caller may see.

@@ -15,7 +15,8 @@ const (
 	keyWords      = "owner-word name-word scope:word claim-word metadata-word"
 	settingsWords = "hook-word login-word display-word"
 	nameWords     = "workspace-word"
-	auditWords    = keyWords + " " + settingsWords + " " + nameWords
+	limitWords    = "limit-word"
+	auditWords    = keyWords + " " + settingsWords + " " + nameWords + " " + limitWords
 )
 
 // shows lists, by operation and scope, which parts of existing records an answer may show. An answer may show
@@ -35,6 +36,15 @@ var shows = map[string]map[string]string{
 	"rotate-key":            {"keys:write": ""}, // except in its token, which this test does not decode
 	"end-grace":             {"keys:write": ""},
 	"undo-rotation":         {"keys:write": ""},
+	"create-plan":           {"workspaces:write": ""},
+	"list-plans":            {"workspaces:read": limitWords, "keys:read": limitWords},
+	"get-plan":              {"workspaces:read": limitWords, "keys:read": limitWords},
+	"update-plan":           {"workspaces:write": ""},
+	"delete-plan":           {"workspaces:write": ""},
+	"list-limits":           {"workspaces:read": limitWords, "keys:read": limitWords},
+	"get-limits":            {"workspaces:read": limitWords, "keys:read": limitWords},
+	"set-limits":            {"workspaces:write": ""},
+	"delete-limits":         {"workspaces:write": ""},
 	"list-audit":            {"audit:read": auditWords},
 	"export-audit":          {"audit:read": auditWords},
 	"report-usage":          {"gateway": ""},
@@ -49,7 +59,13 @@ func (s *server) showing(id string) (body any, query string, statuses []int) {
 	switch id {
 	case "create-workspace":
 		return `{"id":"acme"}`, "", []int{409}
-	case "update-workspace", "update-key":
+	case "create-plan":
+		return `{"name":"gold"}`, "", []int{409}
+	case "set-limits":
+		return `{"limits":[{"name":"burst","requests":1,"seconds":1}]}`, "", []int{200}
+	case "delete-plan", "delete-limits":
+		return nil, "", []int{204}
+	case "update-workspace", "update-key", "update-plan":
 		return `{}`, "", []int{200}
 	case "issue-key":
 		return `{"owner":"another"}`, "", []int{201}
@@ -79,7 +95,11 @@ func TestScopesMeanWhatTheySay(t *testing.T) {
 	s.do("PATCH", "/v1/workspaces/acme", `{"name":"workspace-word","policy":{"webhook":"https://hook-word.example"},`+
 		`"portal":{"display_name":"display-word","oidc":{"issuer":"https://login-word.example","client_id":"c","owner_claim":"o"}}}`).want(200)
 	words := strings.Fields(auditWords)
+	described := `{"description":"limit-word","limits":[{"name":"burst","requests":1,"seconds":1}]}`
 	fresh := func() string {
+		s.do("POST", plansPath, `{"name":"gold"}`)
+		s.do("PATCH", plansPath+"/gold", described).want(200)
+		s.do("PUT", "/v1/workspaces/acme/limits/total", described)
 		return s.issue("acme", map[string]any{
 			"owner": "owner-word", "name": "name-word", "scopes": []string{"scope:word"},
 			"claims": map[string]any{"c": "claim-word"}, "metadata": map[string]any{"m": "metadata-word"},
@@ -101,7 +121,7 @@ func TestScopesMeanWhatTheySay(t *testing.T) {
 					s.do("POST", keysPath+"/"+id+"/rotate", `{"grace":"1h"}`).want(201)
 				}
 				body, query, statuses := s.showing(c.id)
-				path := strings.NewReplacer("{ws}", "acme", "{id}", id).Replace(c.path) + query
+				path := strings.NewReplacer("{ws}", "acme", "{id}", id, "{name}", "gold", "{on}", "total").Replace(c.path) + query
 				a := s.do(c.method, path, body, as(s.manager("", scope)))
 				allowed, may := classified[scope]
 				may = may || c.id == "create-workspace" && scope == "workspaces:write"
