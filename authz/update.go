@@ -61,8 +61,8 @@ func (p *KeyPatch) attributes() (names []string) {
 
 // UpdateKey changes what is not signed, and replaces scopes and expiry of a key for gateways that follow the
 // feed. A patch without effect leaves UpdatedAt as it is and adds no audit entry. When it returns nil, this server
-// has published the change. Errors: InputError, *BudgetError, ErrNotFound, *StateError: attributes of a revoked or
-// expired key can't be changed.
+// has published the change, and Version of the result is one that has it. Errors: InputError, *BudgetError,
+// ErrNotFound, *StateError: attributes of a revoked or expired key can't be changed.
 func (s *Service) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, p KeyPatch) (store.Key, error) {
 	defer spans.Start(&ctx, "authz.update_key", nil)()
 	c, err := p.checked()
@@ -102,6 +102,7 @@ func (s *Service) updateKey(ctx context.Context, workspace string, id uuid.UUID,
 	if err != nil {
 		return store.Key{}, err
 	}
+	key.Version = w.Version
 	return key, s.publisher.Reach(ctx, workspace, w.Version)
 }
 

@@ -35,7 +35,7 @@ func TestPatchAttributes(t *testing.T) {
 	key := s.issue("acme", map[string]any{"scopes": []string{"a", "b"}, "expires_in": 3600})
 	path := keysPath + "/" + key.id
 	before := s.do("GET", path, nil).want(200).object()
-	wantSubset(t, before, `{"enabled":true,"allowed_ips":[],"limits":[],"enforced_by":{}}`)
+	wantSubset(t, before, `{"enabled":true,"allowed_ips":[],"limits":[],"enforced_by":{},"version":3}`)
 	for _, kind := range []string{"application/json", "application/merge-patch+json"} {
 		typed := header("Content-Type", kind)
 		got := s.do("PATCH", path, everything, typed).want(200).object()
@@ -46,12 +46,16 @@ func TestPatchAttributes(t *testing.T) {
 			"enforced_by":{"enabled":"all","expires_at":"gateway","scopes":"gateway","allowed_ips":"gateway","plan":"gateway",
 			"limits":"gateway"}}`)
 		wantTime(t, got["suspended_at"])
+		if w := s.do("GET", acmePath, nil).want(200).object(); w["version"] != got["version"] {
+			t.Errorf("the version is %v, and the workspace's %v", got["version"], w["version"])
+		}
 		if list := string(s.do("GET", keysPath+"?status=suspended&plan=gold", nil).want(200).body); !strings.Contains(list, key.id) {
 			t.Errorf("lists %s", list)
 		}
 		again := s.do("PATCH", path, reset, typed).want(200).object()
 		for _, m := range []map[string]any{again, before} {
 			delete(m, "updated_at")
+			delete(m, "version")
 		}
 		if fmt.Sprint(again) != fmt.Sprint(before) {
 			t.Errorf("after the reset %v, want %v", again, before)

@@ -92,7 +92,7 @@ var common = map[string]string{
 	"created_at": "Time of creation", "updated_at": "Time of the last change", "revoked_at": "Time of the revocation",
 	"rotated_from": "The key that it replaces", "rotated_to": "The key that replaces it",
 	"grace_ends_at": "When it stops working because another key replaces it",
-	"version":       "The version that published it or, after that, removed it for good",
+	"version":       "In the answer to a change: a version with it. Else the version that published the key, or removed it for good",
 	"unused_for":    "Keys created, and last used as far as known, longer ago than this: 24h or more, such as 720h or 30d",
 	"allowed_ips":   "Addresses and networks (CIDR), IPv4 and IPv6, from which the key can be used; IPv4-mapped ones become IPv4",
 	"enabled":       "false: suspended; its JWK is not in the published set",

@@ -34,7 +34,7 @@ type Key struct {
 	RotatedTo   string     `json:"rotated_to,omitempty" format:"uuid" doc:"The key that replaces it"`
 	GraceEndsAt *time.Time `json:"grace_ends_at,omitempty" doc:"When it stops working because another key replaces it"`
 	LastUsedAt  *time.Time `json:"last_used_at" doc:"As far as gateways have reported it; null: no use is known"`
-	Version     uint64     `json:"version" doc:"The version that published it or, after that, removed it for good"`
+	Version     uint64     `json:"version"`
 
 	Enabled         bool       `json:"enabled"`
 	SuspendedAt     *time.Time `json:"suspended_at,omitempty"`
