@@ -164,6 +164,13 @@ func lifeOfAKey(t *testing.T, c *customer, g *gateway, admin *client) {
 	tryCurl(t, c.Text("#curl"), "ACME_API_KEY="+first+"\n")
 	c.Follow(portaltest.Role("link", "I’ve saved the key"))
 	c.look("key")
+	c.does("Pause this key…", "Pause key", func() { c.Fill(portaltest.Label("Reason"), "lost laptop") })
+	c.WaitText("main", "Key paused")
+	c.look("paused")
+	is(first, http.StatusUnauthorized)
+	c.Follow(portaltest.Role("button", "Resume key"))
+	c.WaitText("main", "Key resumed")
+	is(first, http.StatusOK)
 
 	second := c.rotate()
 	is(second, http.StatusOK)

@@ -18,6 +18,7 @@ type historyPage struct {
 type record struct {
 	store.Entry
 	Name string  // of the key, if any; see nameOf
+	What string  // message of what was done
 	More excerpt // the detail
 }
 
@@ -55,9 +56,9 @@ func (v *visit) records(f store.AuditFilter) (records []record, next uuid.UUID, 
 		for _, e := range entries {
 			switch {
 			case all:
-				records = append(records, record{e, v.nameOf(&e), excerptOf(e.Detail)})
+				records = append(records, record{e, v.nameOf(&e), v.whatOf(&e), excerptOf(e.Detail)})
 			case e.Action != store.ActionSessionCreate:
-				records = append(records, record{ownEntry(e), v.nameOf(&e), excerpt{}})
+				records = append(records, record{ownEntry(e), v.nameOf(&e), v.whatOf(&e), excerpt{}})
 				f.Limit--
 			}
 		}
@@ -79,6 +80,28 @@ func ownEntry(e store.Entry) store.Entry {
 	}
 	e.Actor, e.Detail = store.Actor{Kind: e.Actor.Kind, From: from}, nil
 	return e
+}
+
+// whatOf returns the message that names the action or, for the change of a single field of a key, that change.
+func (v *visit) whatOf(e *store.Entry) string {
+	action := "action." + e.Action
+	var fields map[string]struct {
+		After any `json:"after"`
+	}
+	if e.Action != store.ActionKeyUpdate || json.Unmarshal(e.Detail, &fields) != nil {
+		return action
+	}
+	if enabled, ok := fields["enabled"]; ok {
+		delete(fields, "suspended_reason")
+		fields[map[bool]string{true: "resumed", false: "paused"}[enabled.After == true]] = enabled
+		delete(fields, "enabled")
+	}
+	for field := range fields {
+		if change := "change." + field; len(fields) == 1 && v.language.Has(change) {
+			return change
+		}
+	}
+	return action
 }
 
 // nameOf returns the name that an entry's key had at the time, or an empty string if the entry is not

@@ -35,6 +35,11 @@ func routes() []route {
 		{method: "GET", path: in("/keys/{id}"), ofKey: true},
 		{method: "GET", path: in("/keys/{id}/live"), ofKey: true},
 		{method: "POST", path: in("/keys/{id}/name"), form: url.Values{"name": {"taken"}}, ofKey: true},
+		{method: "POST", path: in("/keys/{id}/pause"), form: url.Values{"reason": {"taken"}}, ofKey: true},
+		{method: "POST", path: in("/keys/{id}/resume"), form: url.Values{}, ofKey: true},
+		{method: "POST", path: in("/keys/{id}/addresses"), form: url.Values{"addresses": {"192.0.2.7"}}, ofKey: true},
+		{method: "POST", path: in("/keys/{id}/expiry"), form: url.Values{"expiry": {"date"}, "date": {"2026-03-05"}}, ofKey: true},
+		{method: "POST", path: in("/keys/{id}/scopes"), form: url.Values{"scopes": {"x"}}, ofKey: true},
 		{method: "POST", path: in("/keys/{id}/rotate"), form: url.Values{"grace": {"3600"}}, ofKey: true},
 		{method: "POST", path: in("/keys/{id}/undo"), ofKey: true},
 		{method: "POST", path: in("/keys/{id}/end"), ofKey: true},
@@ -63,6 +68,7 @@ func everything(s *site) string {
 	var all strings.Builder
 	for _, k := range keys {
 		all.WriteString(k.ID.String() + k.Name + k.Owner + string(k.Status(s.clock())) + "\n")
+		check(s.t, json.NewEncoder(&all).Encode([]any{k.SuspendedReason, k.ExpiresAt, k.Scopes, k.AllowedIPs, k.Plan, k.Limits}))
 	}
 	w, err := s.Workspace(s.t.Context(), "acme")
 	check(s.t, err)

@@ -20,6 +20,7 @@ type keyPage struct {
 	Confirm     string    // as typed
 	Records     []record
 	UsableAfter int // seconds
+	keyAttributes
 
 	Claims, Metadata excerpt // for operators
 	ownKey                   // for owners
@@ -46,13 +47,18 @@ var graces = []time.Duration{0, time.Hour, day, 7 * day, 30 * day}
 // recordsOfKey is how many audit entries a key's page shows. The history page shows all of them.
 const recordsOfKey = 20
 
+// keyNotices are what a key's page can say was just done.
+var keyNotices = []string{
+	"found", "named", "undone", "ended", "revoked", "paused", "resumed", "addresses", "expiry", "scopes",
+}
+
 func showKey(v *visit) error {
 	k, err := v.key()
 	if err != nil {
 		return err
 	}
 	v.remember()
-	return v.keyAgain(http.StatusOK, k, v.notice(k.ID.String(), "found", "named", "undone", "ended", "revoked"), nil)
+	return v.keyAgain(http.StatusOK, k, v.notice(k.ID.String(), keyNotices...), nil)
 }
 
 // keyAgain shows a key's page with the faults of a form.
@@ -74,6 +80,9 @@ func (v *visit) keyPage(k store.Key) (p *keyPage, err error) {
 		return nil, err
 	}
 	if p.New, err = v.related(k.RotatedTo); err != nil {
+		return nil, err
+	}
+	if p.keyAttributes, err = v.attributesOf(&p.Key); err != nil {
 		return nil, err
 	}
 	if isOperator(&v.session) {
@@ -100,6 +109,8 @@ func (v *visit) ownKey(p *keyPage, k store.Key) ownKey {
 		if p.Old != nil && p.Old.State == string(store.Deprecated) && p.Old.RotatedTo == k.ID {
 			own.InGrace, own.Successor, own.CanUndo = p.Old, k.ID.String(), true
 		}
+	case store.Suspended:
+		own.CanRevoke = true
 	case store.Deprecated:
 		own.CanRevoke, own.InGrace, own.Successor = true, &p.Key, k.RotatedTo.String()
 		own.CanUndo = p.New != nil && p.New.State == string(store.Active)
@@ -153,25 +164,6 @@ func (v *visit) keyPath(id string) string {
 // finish redirects to a key's page, which shows what was done as a notice.
 func (v *visit) finish(k store.Key, what string) error {
 	return v.redirect(v.keyPath(k.ID.String()) + v.done(what, k.ID.String()))
-}
-
-func renameKey(v *visit) error {
-	k, err := v.key()
-	if err != nil {
-		return err
-	}
-	name := strings.TrimSpace(v.r.PostForm.Get("name"))
-	if name == "" {
-		return v.keyAgain(http.StatusUnprocessableEntity, k, "", v.fault("name", "fault.name.empty"))
-	}
-	named, err := v.service.UpdateKey(v.context(), v.workspace.ID, k.ID, authz.KeyPatch{Name: &name})
-	if input := authz.InputError(nil); errors.As(err, &input) {
-		return v.keyAgain(http.StatusUnprocessableEntity, k, "", v.faultsOf(input))
-	}
-	if err != nil {
-		return err
-	}
-	return v.finish(named, "named")
 }
 
 // revokeKey requires the typed name of the key, since a revocation can't be undone.

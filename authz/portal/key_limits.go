@@ -7,14 +7,21 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/store"
 )
 
 const day = 24 * time.Hour
 
-// page returns the workspace as restricted by this session: see authz.OnPage.
-func (v *visit) page() *store.Workspace { return authz.OnPage(&v.workspace, &v.session) }
+// page returns the workspace as restricted by an owner's session (see authz.OnPage), or unrestricted for operators.
+func (v *visit) page() *store.Workspace {
+	if isOperator(&v.session) {
+		return &v.workspace
+	}
+	return authz.OnPage(&v.workspace, &v.session)
+}
 
 // mayHave reports whether this session may issue or rotate a key with these scopes.
 func (v *visit) mayHave(scopes []string) bool {
@@ -31,8 +38,13 @@ func (v *visit) full() (int, error) {
 	}
 	active := 0
 	err := v.newest("", func(k store.Key) {
-		if k.Status(v.now()) == store.Active {
+		switch k.Status(v.now()) {
+		case store.Active:
 			active++
+		case store.Suspended:
+			if k.RotatedTo == uuid.Nil {
+				active++
+			}
 		}
 	})
 	if err != nil || active < most {

@@ -52,9 +52,9 @@ func (v *visit) show(k store.Key) shownKey {
 	return s
 }
 
-// Live reports whether gateways accept the key.
+// Live reports whether gateways accept the key, or will when it is resumed.
 func (k shownKey) Live() bool {
-	return k.State == string(store.Active) || k.State == string(store.Deprecated)
+	return slices.Contains([]store.Status{store.Active, store.Deprecated, store.Suspended}, store.Status(k.State))
 }
 
 func (v *visit) showAll(keys []store.Key) []shownKey {
@@ -130,7 +130,7 @@ func listKeys(v *visit) error {
 // readKeys reads the page of keys that the URL's query selects. An empty owner means the keys of all
 // owners.
 func (v *visit) readKeys(l *keyList, owner string) error {
-	l.Statuses = []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired}
+	l.Statuses = []store.Status{store.Active, store.Deprecated, store.Suspended, store.Revoked, store.Expired}
 	if !slices.Contains(l.Statuses, store.Status(l.Status)) {
 		l.Status = "" // the address was tampered with
 	}

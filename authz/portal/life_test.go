@@ -72,7 +72,7 @@ func TestTheLifeOfAKey(t *testing.T) {
 	v.get(keyPath(first)).want(200).has(first.ID.String(), first.KID.String(), "Key created", "on this page")
 
 	to := v.post(keyPath(first), keyPath(first, "name"), url.Values{"name": {" Shop "}}).want(303).saysDone(keyPath(first), "named")
-	v.get(to).want(200).has("Name saved.", "Key updated")
+	v.get(to).want(200).has("Name saved.", "Key renamed")
 
 	v.post(keyPath(first), keyPath(first, "rotate"), url.Values{"grace": {"3600"}}).want(200).
 		has("Your new key", "Old key “Shop”", "It still works until", "(in 1 hour)")

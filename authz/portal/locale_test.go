@@ -67,7 +67,7 @@ func TestEveryMessageIsThereAndUsed(t *testing.T) {
 	}
 	for _, prefix := range []string{
 		"action.", "who.", "status.", "environment.", "month.", "fail.", "until.", "ago.", "life.",
-		"done.", "fault.", "actor.", "result.", "unit.",
+		"done.", "fault.", "actor.", "result.", "unit.", "change.", "limit.", "limited.",
 	} {
 		for key := range messages {
 			if strings.HasPrefix(key, prefix) {
@@ -111,7 +111,7 @@ func TestEveryWordIsThere(t *testing.T) {
 	if len(keys) < 15 {
 		t.Fatalf("found only %q", keys)
 	}
-	for _, status := range []store.Status{store.Active, store.Deprecated, store.Revoked, store.Expired} {
+	for _, status := range []store.Status{store.Active, store.Deprecated, store.Suspended, store.Revoked, store.Expired} {
 		keys = append(keys, "status."+string(status))
 	}
 	for _, result := range []string{store.ResultOK, store.ResultRefused} {

@@ -32,8 +32,12 @@ func (p *portal) operatorRoutes() {
 	get("/workspaces", overAll(listWorkspaces))
 	get("/keys", operated(listAllKeys))
 	get("/keys/{id}", operated(showKey))
-	get("/keys/{id}/revoke", operated(toKey))
-	post("/keys/{id}/revoke", operated(posted(maxForm, revokeKey)))
+	get("/keys/{id}/{action}", operated(toKey))
+	for action, h := range map[string]handler{
+		"pause": pauseKey, "resume": resumeKey, "addresses": changeAddresses, "expiry": changeExpiry, "scopes": changeScopes, "revoke": revokeKey,
+	} {
+		post("/keys/{id}/"+action, operated(posted(maxForm, h)))
+	}
 	get("/revoke", operated(selectKeys))
 	post("/revoke", operated(posted(maxForm, revokeKeys)))
 	get("/settings", operated(showSettings))

@@ -113,17 +113,17 @@ func walk(t *testing.T, s *site, p *portaltest.Page, root string, k store.Key, t
 	}
 	sound(t, p, "a key")
 	if scripts {
-		p.Click("[data-dialog] > button")
+		p.Click("section.risk [data-dialog] > button")
 		if e := p.Focused(); e.Role != "textbox" {
 			t.Errorf("the dialog's focus is on %+v", e)
 		}
 		sound(t, p, "the dialog")
 	}
 	p.Fill("#confirm", "wrong")
-	p.Follow("button.danger")
+	p.Follow("section.risk button.danger")
 	sound(t, p, "not confirmed")
 	p.Fill("#confirm", "Leaked")
-	p.Follow("button.danger")
+	p.Follow("section.risk button.danger")
 	sound(t, p, "a revoked key")
 	if s.status(k) != store.Revoked {
 		t.Error("the key works")

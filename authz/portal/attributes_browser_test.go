@@ -1,0 +1,71 @@
+package portal_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/authz/portal/portaltest"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Owners change, pause and resume a key in light and dark, on a small screen, and without JavaScript.
+func TestOwnersChangeKeysInABrowser(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t)
+	for name, o := range map[string]portaltest.PageOptions{
+		"light":              {},
+		"dark, on a phone":   {Dark: true, Width: 320, Height: 640, Mobile: true},
+		"without JavaScript": {NoJavaScript: true, Width: 360, Locale: "de"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Web shop"})
+			p := portaltest.NewPage(t, o)
+			secret, _, err := s.PortalLink(t.Context(), "acme", authz.LinkRequest{Owner: "cust_1"})
+			check(t, err)
+			if status := p.Open(s.PortalLinkURL(secret)); status != http.StatusOK {
+				t.Fatalf("the link answers %d", status)
+			}
+			p.Follow("a[href$='" + k.ID.String() + "']")
+			sound(t, p, "a key")
+			form := func(action string) string { return "form[action$='/" + action + "'] " }
+			open := func(action string) {
+				if o.NoJavaScript {
+					return
+				}
+				p.Click("div:has(> dialog " + form(action) + ") > button")
+				sound(t, p, "the dialog "+action)
+			}
+			open("addresses")
+			p.Fill("#addresses", "192.0.2.300")
+			p.Follow(form("addresses") + "button.main")
+			sound(t, p, "an invalid address")
+			p.Fill("#addresses", "192.0.2.7\n2001:db8::/32")
+			p.Follow(form("addresses") + "button.main")
+			sound(t, p, "addresses")
+			open("expiry")
+			p.Fill("#date", "2026-03-20")
+			p.Follow(form("expiry") + "button.main")
+			sound(t, p, "another expiry")
+			open("scopes")
+			p.Check("#scopes", true)
+			p.Follow(form("scopes") + "button.main")
+			if now := s.present(k); len(now.AllowedIPs) != 2 || now.ExpiresAt.Day() != 20 || len(now.Scopes) != 1 {
+				t.Errorf("it is %+v", now)
+			}
+			open("pause")
+			p.Fill("#reason", "lost laptop")
+			p.Follow(form("pause") + "button.danger")
+			sound(t, p, "a paused key")
+			if s.published(k) || s.status(k) != store.Suspended || p.Count(".badge.suspended") != 1 {
+				t.Error("the paused key is", s.status(k))
+			}
+			p.Follow(form("resume") + "button")
+			sound(t, p, "a resumed key")
+			if !s.published(k) {
+				t.Error("verifiers do not find the resumed key")
+			}
+		})
+	}
+}

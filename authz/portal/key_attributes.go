@@ -1,0 +1,162 @@
+package portal
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// keyAttributes is the data of a key's attributes, and of the forms that change them.
+type keyAttributes struct {
+	CanPause, CanResume, CanChange bool
+
+	Held      map[string]string // attribute to authz.ByAll or authz.ByGateway, for those that are set
+	Signed    store.Signed      // what the token says
+	Limited   []limited
+	Reason    string // as typed
+	Addresses string // as typed, or one on each line
+	Expiry    expiryForm
+	Scopes    scopesForm
+}
+
+// limited are rules that count a key's requests, and what has these rules.
+type limited struct {
+	On, Name, Description string
+	Limits                []jwks.Limit
+}
+
+// expiryForm has the typed values and the available choices.
+type expiryForm struct {
+	Choice, Date, First, Last string // dates: yyyy-mm-dd
+	Never, Signed             bool
+	Everywhere                bool // any date holds at every gateway, since the token never expires
+}
+
+type scopesForm struct {
+	Choices []scopeChoice
+	Any     bool   // the workspace has no list of scopes
+	Text    string // as typed, if Any
+}
+
+type scopeChoice struct {
+	store.OfferedScope
+	On, Offered bool
+}
+
+// attributesOf returns the attributes of a key as its page shows them.
+func (v *visit) attributesOf(k *shownKey) (a keyAttributes, err error) {
+	a = keyAttributes{
+		Held: authz.EnforcedBy(&k.Key), Reason: v.typedIn("pause", "reason", ""), Expiry: v.expiryForm(k), Scopes: v.scopesForm(k),
+	}
+	if k.Signed != nil {
+		a.Signed = *k.Signed
+	}
+	suspended := k.State == string(store.Suspended)
+	a.CanChange = k.Live()
+	a.CanPause = k.Live() && !suspended
+	a.CanResume = suspended && (isOperator(&v.session) || k.SuspendedBy == store.ByOwner)
+	lines := make([]string, len(k.AllowedIPs))
+	for i, network := range k.AllowedIPs {
+		lines[i] = addressText(network)
+	}
+	a.Addresses = v.typedIn("addresses", "addresses", strings.Join(lines, "\n"))
+	a.Limited, err = v.limitsOf(&k.Key)
+	return a, err
+}
+
+// limitsOf returns the rules that count the requests of a key, except those of routes and addresses, which count
+// others' requests, too.
+func (v *visit) limitsOf(k *store.Key) (all []limited, err error) {
+	if len(k.Limits) > 0 {
+		all = append(all, limited{On: "key", Limits: k.Limits})
+	}
+	for _, of := range [][]authz.LimitsID{
+		{{On: jwks.OnPlan, Name: k.Plan}},
+		{{On: jwks.OnOwner, Name: k.Owner}, {On: jwks.OnOwner, Name: jwks.AnyName}},
+	} {
+		for _, id := range of {
+			set, err := v.service.Limits(v.r.Context(), v.workspace.ID, id.On, id.Name)
+			if errors.Is(err, authz.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, limited{set.On, set.Name, set.Description, set.LimitSet.Limits})
+			break
+		}
+	}
+	return all, nil
+}
+
+func (v *visit) expiryForm(k *shownKey) expiryForm {
+	f := expiryForm{
+		First: v.now().UTC().Format(time.DateOnly), Last: v.lastDay().Format(time.DateOnly),
+		Never:  authz.MayNeverExpire(v.page()) || k.ExpiresAt.IsZero(),
+		Signed: k.Signed != nil && !k.Signed.ExpiresAt.Equal(k.ExpiresAt),
+	}
+	f.Everywhere = k.Signed == nil && k.ExpiresAt.IsZero() || k.Signed != nil && k.Signed.ExpiresAt.IsZero()
+	choice, date := expiryDate, k.ExpiresAt.UTC().Format(time.DateOnly)
+	if k.ExpiresAt.IsZero() {
+		choice, date = expiryNever, ""
+	}
+	f.Choice, f.Date = v.typedIn("expiry", "expiry", choice), v.typedIn("expiry", "date", date)
+	return f
+}
+
+// scopesForm returns the scopes on offer and those that the key has.
+func (v *visit) scopesForm(k *shownKey) scopesForm {
+	f := scopesForm{
+		Any:  isOperator(&v.session) && len(v.workspace.Policy.Scopes) == 0,
+		Text: v.typedIn("scopes", "scopes", strings.Join(k.Scopes, " ")),
+	}
+	ticked := k.Scopes
+	if v.isForm("scopes") {
+		ticked = v.r.PostForm["scopes"]
+	}
+	add := func(scope store.OfferedScope, offered bool) {
+		f.Choices = append(f.Choices, scopeChoice{scope, slices.Contains(ticked, scope.Name), offered})
+	}
+	offered := authz.ScopesOffered(&v.workspace, &v.session)
+	for _, scope := range offered {
+		add(scope, true)
+	}
+	for _, name := range k.Scopes {
+		if !slices.ContainsFunc(offered, func(o store.OfferedScope) bool { return o.Name == name }) {
+			add(store.OfferedScope{Name: name}, false)
+		}
+	}
+	return f
+}
+
+// ByGateway reports whether only gateways that follow the feed hold an attribute.
+func (a *keyAttributes) ByGateway(attribute string) bool { return a.Held[attribute] == authz.ByGateway }
+
+// Rule formats a rule that counts requests.
+func (p *view) Rule(l jwks.Limit) string {
+	if l.Calendar != "" {
+		return p.N("limit."+l.Calendar, int(l.Requests))
+	}
+	return p.N("limit.rate", int(l.Requests), "life", p.Life(time.Duration(l.Seconds)*time.Second))
+}
+
+// Address formats a network, or an address if it has only one.
+func (p *view) Address(network netip.Prefix) string { return addressText(network) }
+
+// KeyPath returns the path of a key's page or of one of its forms, for an owner or for operators.
+func (p *view) KeyPath(id string, action ...string) string {
+	return strings.Join(append([]string{p.visit.keyPath(id)}, action...), "/")
+}
+
+func addressText(network netip.Prefix) string {
+	if network.IsSingleIP() {
+		return network.Addr().String()
+	}
+	return network.String()
+}
