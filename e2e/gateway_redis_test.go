@@ -1,9 +1,13 @@
 package e2e_test
 
 import (
+	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 	"github.com/burnkey/burnkey/gateway/limits/redis/redistest"
 )
 
@@ -18,12 +22,7 @@ func TestE2EGatewayRedisAway(t *testing.T) {
 	a.env = []string{"BURNKEY_REDIS=" + strings.Replace(r.URL(), "//", "//:"+password+"@", 1)}
 	a.start()
 	a.ready()
-	is := func(up string) func() bool {
-		return func() bool {
-			_, metrics := a.get("/metrics")
-			return strings.Contains(metrics, "\nburnkey_gateway_redis_up "+up+"\n")
-		}
-	}
+	is := func(up string) func() bool { return func() bool { return isRedisUp(a, up) } }
 	eventually(t, "Redis is used", is("1"))
 	r.Kill()
 	eventually(t, "Redis is away", is("0"))
@@ -38,4 +37,80 @@ func TestE2EGatewayRedisAway(t *testing.T) {
 	if strings.Contains(log, password) {
 		t.Errorf("the log shows the password:\n%s", log)
 	}
+}
+
+// TestE2EGatewayRedisShared has two gateways, each with an Envoy, under concurrent load. Redis is killed while half of a
+// key's quota is used, and starts again without its data.
+func TestE2EGatewayRedisShared(t *testing.T) {
+	t.Parallel()
+	envoytest.Binary(t)
+	for _, down := range []string{"local", "refuse"} {
+		t.Run(down, func(t *testing.T) {
+			t.Parallel()
+			killUnderLoad(t, down)
+		})
+	}
+}
+
+// killUnderLoad expects that no more than 5 % over the quota passes. If gateways count alone, a share that one has not
+// used when Redis returns is lost, so that less can pass.
+func killUnderLoad(t *testing.T, down string) {
+	const quota, slack = 800, 800 / 20
+	r := redistest.Start(t)
+	s := startServer(t)
+	admin := s.admin()
+	admin.mustCreate(t, "acme")
+	k := admin.mustIssue(t, "acme", "limits", []map[string]any{{"name": "monthly", "requests": quota, "calendar": "month"}})
+	keyFile := gatewayKey(t, admin, map[string]any{})
+	var asked [2]*asked
+	var envoys [2]*gateway
+	for i := range asked {
+		asked[i] = startAsked(t, s, "--key-file", keyFile, "--redis", r.URL(), "--redis-down", down, "--limit-share", "0.5")
+		envoys[i] = startEnvoy(t, "--mode", "gateway", "--gateway", asked[i].addr)
+	}
+	areUsing := func(up string) func() bool {
+		return func() bool { return isRedisUp(asked[0], up) && isRedisUp(asked[1], up) }
+	}
+	eventually(t, "Redis is used", areUsing("1"))
+	stop, passed, refused := loadOn(t, envoys[:], k.Token)
+	eventually(t, "half of the quota is used", func() bool { return passed.Load() >= quota/2 })
+	r.Kill()
+	eventually(t, "Redis is away", areUsing("0"))
+	r.Run(t)
+	eventually(t, "Redis is used again", areUsing("1"))
+	before := refused.Load()
+	eventually(t, "many requests are refused", func() bool { return refused.Load() > before+quota/4 })
+	stop()
+	n := passed.Load()
+	t.Logf("%d of %d requests passed", n, quota)
+	if least := map[string]int64{"local": quota - 2*slack, "refuse": quota - slack}[down]; n < least || n > quota+slack {
+		t.Errorf("%d requests passed, want %d to %d", n, least, quota+slack)
+	}
+}
+
+// loadOn sends requests to each Envoy by four callers until it is stopped, and counts those that pass, and those that
+// a limit refuses.
+func loadOn(t *testing.T, envoys []*gateway, token string) (stop func(), passed, refused *atomic.Int64) {
+	passed, refused = new(atomic.Int64), new(atomic.Int64)
+	var isOver atomic.Bool
+	var callers sync.WaitGroup
+	for i := range 4 * len(envoys) {
+		callers.Go(func() {
+			for !isOver.Load() {
+				switch envoys[i%len(envoys)].get(t, token) {
+				case http.StatusOK:
+					passed.Add(1)
+				case http.StatusTooManyRequests:
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	return func() { isOver.Store(true); callers.Wait() }, passed, refused
+}
+
+// isRedisUp reports whether a gateway's metric of its Redis has a value.
+func isRedisUp(a *asked, value string) bool {
+	_, metrics := a.get("/metrics")
+	return strings.Contains(metrics, "\nburnkey_gateway_redis_up "+value+"\n")
 }

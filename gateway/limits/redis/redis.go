@@ -8,6 +8,7 @@ package redis
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,8 @@ const (
 	probeEvery   = 100 * time.Millisecond
 	checkEvery   = time.Second
 	probeTimeout = time.Second
+	// settle is how long gateways that find Redis again wait for the others: a little more than probeEvery.
+	settle = 250 * time.Millisecond
 )
 
 // Options are the options of a Counter.
@@ -57,9 +60,9 @@ type Options struct {
 type Counter struct {
 	o      Options
 	server *goredis.Options
-	client *goredis.Client // set by Run
-	source string          // of the script
-	hash   string          // of source
+	client atomic.Pointer[goredis.Client] // set by Run, and again after a failure
+	source string                         // of the script
+	hash   string                         // of source
 	queue  chan *decision
 	usable atomic.Bool
 	probed time.Time // used by probe alone
@@ -84,7 +87,7 @@ func New(o Options) (*Counter, error) {
 	logging.Disable() // it writes to standard error; the probe's errors are logged
 	// A decision that may have been counted must not be sent again.
 	server.MaxRetries, server.DialerRetries = -1, 1
-	server.PoolSize, server.MinIdleConns, server.PipelinePoolSize = senders+1, senders+1, -1
+	server.PoolSize, server.PipelinePoolSize = senders+1, -1
 	server.DialTimeout, server.ReadTimeout, server.WriteTimeout = probeTimeout, probeTimeout, probeTimeout
 	server.ContextTimeoutEnabled, server.DisableIdentity = true, true
 	server.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -96,7 +99,7 @@ func New(o Options) (*Counter, error) {
 
 // Run sends decisions to Redis until ctx ends, and then closes the connections. It must be called only once.
 func (c *Counter) Run(ctx context.Context) {
-	c.client = goredis.NewClient(c.server)
+	c.client.Store(goredis.NewClient(c.server))
 	var sending sync.WaitGroup
 	for range senders {
 		sending.Go(func() { c.send(ctx) })
@@ -110,7 +113,7 @@ func (c *Counter) Run(ctx context.Context) {
 	}.Run(ctx, c.probe)
 	sending.Wait()
 	c.usable.Store(false)
-	_ = c.client.Close() // every answer was received
+	_ = c.client.Load().Close() // every answer was received
 }
 
 // Usable reports whether decisions are sent to Redis at present.
@@ -121,16 +124,37 @@ func (c *Counter) probe(ctx context.Context) error {
 	if c.usable.Load() && time.Since(c.probed) < checkEvery {
 		return nil
 	}
+	wasUsable, isFirst := c.usable.Load(), c.probed.IsZero()
+	if !wasUsable && !isFirst {
+		// Other connections may be broken, too, and after a few failures a client tries only once a second.
+		_ = c.client.Swap(goredis.NewClient(c.server)).Close()
+	}
+	wait, err := c.write(ctx)
+	if err == nil && !wasUsable && !isFirst && !c.o.Refuse {
+		_ = loop.Sleep(ctx, wait)
+	}
 	c.probed = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	_, err := c.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		p.ScriptLoad(ctx, c.source)
-		p.Set(ctx, "burnkey:probe", 1, probeTimeout)
-		return nil
-	})
 	c.usable.Store(err == nil)
 	return err
+}
+
+// write loads the script and writes to Redis. It returns the time after which all gateways that have counted alone use
+// Redis again: if one did so earlier, it could take what others still take as their share. The first one sets the time.
+func (c *Counter) write(ctx context.Context) (wait time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	const key = "burnkey:return"
+	var left *goredis.DurationCmd
+	_, err = c.client.Load().Pipelined(ctx, func(p goredis.Pipeliner) error {
+		p.ScriptLoad(ctx, c.source)
+		p.Do(ctx, "SET", key, 1, "NX", "PX", settle.Milliseconds())
+		left = p.PTTL(ctx, key)
+		return nil
+	})
+	if err != nil && !errors.Is(err, goredis.Nil) { // Nil: another gateway has set the time
+		return 0, err
+	}
+	return left.Val(), nil
 }
 
 // Take implements limits.Counter.

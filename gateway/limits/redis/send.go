@@ -98,7 +98,7 @@ func (c *Counter) exchange(ctx context.Context, batch []*decision) {
 		unknown = c.try(ctx, unknown, true)
 	}
 	for _, d := range unknown {
-		c.finish(d, errAway)
+		d.finish(errAway)
 	}
 }
 
@@ -107,7 +107,8 @@ func (c *Counter) try(ctx context.Context, batch []*decision, load bool) (unknow
 	if len(batch) == 0 || !c.usable.Load() {
 		return batch
 	}
-	p := c.client.Pipeline()
+	client := c.client.Load()
+	p := client.Pipeline()
 	if load {
 		p.ScriptLoad(ctx, c.source)
 	}
@@ -125,18 +126,18 @@ func (c *Counter) try(ctx context.Context, batch []*decision, load bool) (unknow
 		if err == nil {
 			d.reply, err = answers[i].Int64Slice()
 		}
-		c.finish(d, err)
+		if err != nil && c.client.Load() == client {
+			c.usable.Store(false) // until a probe succeeds
+		}
+		d.finish(err)
 	}
 	return unknown
 }
 
-// finish wakes a decision's caller. After an error, no more decisions are sent until a probe succeeds.
-func (c *Counter) finish(d *decision, err error) {
-	if err != nil {
-		c.usable.Store(false)
-		if !errors.Is(err, limits.ErrUnavailable) {
-			err = fmt.Errorf("%w: %w", limits.ErrUnavailable, err)
-		}
+// finish wakes a decision's caller.
+func (d *decision) finish(err error) {
+	if err != nil && !errors.Is(err, limits.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", limits.ErrUnavailable, err)
 	}
 	d.err = err
 	close(d.done)
