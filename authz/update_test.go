@@ -516,3 +516,92 @@ func TestUpdateRacesRevocation(t *testing.T) {
 		}
 	}
 }
+
+// The policy counts as it is in the transaction, not when the call came.
+func TestUpdateUnderTheNewPolicy(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	k := s.issue("acme", authz.IssueRequest{})
+	s.store.Hook("UpdateKey", func(context.Context) error {
+		s.policy(store.Policy{Scopes: offered("a", ""), MaxExpiresIn: 60})
+		return nil
+	})
+	for field, p := range map[string]authz.KeyPatch{
+		"scopes": {Scopes: to([]string{"b"})}, "expires_at": {ExpiresAt: to(s.Now().Add(time.Hour))}, "never_expires": {NeverExpires: true},
+	} {
+		p.Name = to("named")
+		if _, err := s.update(k.ID, p); faults(t, err) != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if stored := must(s.Key(t.Context(), "acme", k.ID)); stored.Name != "" {
+		t.Error("a refused change was stored")
+	}
+}
+
+// A key whose rights end while its change waits makes no change.
+func TestUpdateWithoutRights(t *testing.T) {
+	s := newServer(t)
+	must(s.Bootstrap(t.Context(), new(safe).keep))
+	s.workspace("acme")
+	k := s.issue("acme", authz.IssueRequest{})
+	admin := must(s.Issue(t.Context(), authz.Home, authz.IssueRequest{Owner: "ops", Scopes: []string{authz.ScopeAdmin}}))
+	ctx, done := s.AsKey(t.Context(), must(s.Authenticate(admin.Token.Reveal())))
+	defer done()
+	s.store.Hook("UpdateKey", func(context.Context) error {
+		s.store.Heal()
+		return second(s.UpdateKey(t.Context(), authz.Home, admin.ID, authz.KeyPatch{Enabled: to(false)}))
+	})
+	_, err := s.UpdateKey(ctx, "acme", k.ID, authz.KeyPatch{Enabled: to(false)})
+	if err = authz.Ended(ctx, err); !errors.Is(err, authz.ErrUnauthenticated) || !s.publishes("acme", k.KID) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A page of a selection ends at MaxAtOnce keys, and the next continues after it.
+func TestUpdateManyInPages(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.issue("acme", authz.IssueRequest{})
+	s.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1002)
+		INSERT INTO keys (workspace, id, kid, owner, name, scopes, audience, claims, metadata, created_at, updated_at, version)
+		SELECT workspace, randomblob(16), randomblob(32), owner, name, scopes, audience, claims, metadata, created_at, updated_at, version
+		FROM keys, n WHERE workspace = 'acme'`)
+	sel, seen := authz.Selection{Owner: "cust_1"}, make(map[uuid.UUID]bool)
+	for _, want := range []int{authz.MaxAtOnce, 3} {
+		keys, next, err := s.UpdateMany(t.Context(), "acme", sel, authz.KeyPatch{Name: to("n")}, true)
+		if err != nil || len(keys) != want || (next == uuid.Nil) != (want == 3) {
+			t.Fatalf("%d keys, next %s, %v", len(keys), next, err)
+		}
+		for _, k := range keys {
+			seen[k.ID] = true
+		}
+		sel.After = next
+	}
+	if len(seen) != 1003 {
+		t.Errorf("%d keys were seen", len(seen))
+	}
+}
+
+// A change of many keys is charged for each key that changes, and can be continued when the budget allows.
+func TestUpdateManySpends(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	for range 70 {
+		s.issue("acme", authz.IssueRequest{})
+	}
+	ctx := authz.BySession(t.Context(), &store.Session{Workspace: "acme", Owner: "cust_1", Role: store.RoleOwner})
+	update := func() (int, error) {
+		keys, _, err := s.UpdateMany(ctx, "acme", authz.Selection{Owner: "cust_1"}, authz.KeyPatch{Enabled: to(false)}, false)
+		return len(keys), err
+	}
+	spent := new(authz.BudgetError)
+	first, err := update()
+	if !errors.As(err, &spent) || first == 0 || first == 70 {
+		t.Fatalf("%d keys changed, then %v", first, err)
+	}
+	s.clock.Advance(time.Hour)
+	if rest, err := update(); err != nil || first+rest != 70 {
+		t.Errorf("then %d, %v", rest, err)
+	}
+}

@@ -139,6 +139,12 @@ func (f *Faulty) Revoke(ctx context.Context, workspace string, id uuid.UUID, at 
 	return through(ctx, f, "Revoke", func() (store.Key, error) { return f.Store.Revoke(ctx, workspace, id, at) })
 }
 
+func (f *Faulty) UpdateKey(ctx context.Context, workspace string, id uuid.UUID, change func(*store.Workspace, *store.Key) error) (
+	store.Key, error,
+) {
+	return through(ctx, f, "UpdateKey", func() (store.Key, error) { return f.Store.UpdateKey(ctx, workspace, id, change) })
+}
+
 func (f *Faulty) EndGrace(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (store.Key, error) {
 	return through(ctx, f, "EndGrace", func() (store.Key, error) { return f.Store.EndGrace(ctx, workspace, id, to, at) })
 }
