@@ -55,6 +55,14 @@ type (
 		Keys []client.Key `json:"keys"`
 		pageEnd
 	}
+	planList struct {
+		Plans []client.Plan `json:"plans"`
+		pageEnd
+	}
+	limitsList struct {
+		Limits []client.SharedLimits `json:"limits"`
+		pageEnd
+	}
 	entryList struct {
 		Entries []client.Entry `json:"entries"`
 		pageEnd
@@ -127,6 +135,27 @@ var bindings = map[string]binding{
 	"update-keys": {in: client.KeyUpdate{}, out: client.UpdatedKeys{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.UpdateKeys(ctx, "{ws}", client.KeyUpdate{}))
 	}},
+	"create-plan": {in: client.NewPlan{}, out: client.Plan{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.CreatePlan(ctx, "{ws}", client.NewPlan{}))
+	}},
+	"list-plans": {out: planList{}, call: func(ctx context.Context, c *client.Client) error { return page(ctx, c.Plans("{ws}")) }},
+	"get-plan": {out: client.Plan{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.Plan(ctx, "{ws}", "{name}"))
+	}},
+	"update-plan": {patch: client.Plan{}, out: client.Plan{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.UpdatePlan(ctx, "{ws}", "{name}", client.Patch{}))
+	}},
+	"delete-plan": {call: func(ctx context.Context, c *client.Client) error { return c.DeletePlan(ctx, "{ws}", "{name}") }},
+	"list-limits": {out: limitsList{}, call: func(ctx context.Context, c *client.Client) error {
+		return page(ctx, c.SharedLimits("{ws}"))
+	}},
+	"get-limits": {out: client.SharedLimits{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.LimitsOn(ctx, "{ws}", "{on}", "o"))
+	}},
+	"set-limits": {in: client.NewSharedLimits{}, out: client.SharedLimits{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.SetLimits(ctx, "{ws}", "{on}", "o", client.NewSharedLimits{}))
+	}},
+	"delete-limits": {call: func(ctx context.Context, c *client.Client) error { return c.DeleteLimits(ctx, "{ws}", "{on}", "o") }},
 	"report-usage": {in: client.UsageReport{}, out: client.RecordedUsage{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.ReportUsage(ctx, "{ws}", client.UsageReport{}))
 	}},
