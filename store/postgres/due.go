@@ -20,9 +20,9 @@ const (
 		AND (due_at, workspace, id) > ($1, $2, $3) AND due_at <= $4 ORDER BY due_at, workspace, id LIMIT $5`
 	selectThese = `SELECT ` + rows.KeyColumns + ` FROM keys WHERE workspace = $1 AND id = ANY ($2)`
 	// retireKeys comes after raise, as removeKey does. It fails in the same way if one of the keys $2 changed
-	// after it was read: its successor is no longer $3, $6 does not say whether it is suspended, or it
-	// does not expire at $7. $4 is true for a key to revoke at the time $5, and false for a key that
-	// has expired.
+	// after it was read: its successor is no longer $3, or it does not expire at $7. $4 is true for a key to
+	// revoke at the time $5, and false for a key that has expired. $6 says whether a key was suspended when it
+	// was read; as in removeKey, the statement corrects the fingerprint if that has changed.
 	retireKeys = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), due AS (
@@ -33,12 +33,17 @@ const (
 				revoked_version = CASE WHEN revoked THEN (SELECT version FROM raised) END,
 				expired_version = CASE WHEN NOT revoked THEN (SELECT version FROM raised) END
 			FROM due WHERE workspace = $1 AND id = due.key AND ` + rows.Published + ` AND rotated_to IS NOT DISTINCT FROM successor
-				AND (suspended_at IS NOT NULL) = suspended AND expires_at IS NOT DISTINCT FROM expires
+				AND expires_at IS NOT DISTINCT FROM expires
 			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING jwks.kid
 		), dropped AS (
 			DELETE FROM suspended_jwks AS jwks USING removed WHERE jwks.workspace = $1 AND jwks.kid = removed.kid RETURNING 1
+		), corrected AS (
+			UPDATE workspaces SET fingerprint = fingerprint # print FROM (
+				SELECT bit_xor(('x' || encode(kid, 'hex'))::bit(256)) AS print FROM removed JOIN due ON key = id
+				WHERE (suspended_at IS NOT NULL) <> suspended
+			) AS wrong WHERE workspaces.id = $1 AND print IS NOT NULL
 		), logged AS (
 			INSERT INTO changes (workspace, version, added, removed)
 			SELECT $1, version, '', (SELECT coalesce(string_agg(kid, ''::bytea), '') FROM withdrawn
