@@ -283,3 +283,33 @@ func TestEarlierRateLimitClaim(t *testing.T) {
 		t.Fatalf("rotated with a plan: %v", err)
 	}
 }
+
+// A change of a plan that 10,000 keys have is one version, one change of the log without any key, and quick.
+func TestPlanOfManyKeys(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	s.plan("acme", "gold")
+	s.issue("acme", authz.IssueRequest{Plan: "gold"})
+	const copies = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) `
+	s.exec(copies + `INSERT INTO jwks (workspace, kid, n, attributes)
+		SELECT 'acme', randomblob(32), (SELECT n FROM jwks WHERE attributes IS NOT NULL), '{"plan":"gold"}' FROM n`)
+	before := s.version("acme")
+	_, err := s.UpdateLimits(t.Context(), "acme", jwks.OnPlan, "gold", func(l *store.LimitSet) error {
+		l.Limits[0].Requests = 200
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, err := s.store.Changes(t.Context(), "acme", before, 100)
+	if err != nil || len(changes) != 1 {
+		t.Fatalf("%d changes, %v", len(changes), err)
+	}
+	c := changes[0]
+	if len(c.Add)+len(c.Remove)+len(c.Unsigned.Set) > 0 || len(c.Unsigned.Limits) != 1 || c.Unsigned.Limits[0].Limits[0].Requests != 200 {
+		t.Errorf("changed %d, %d, %d, %v", len(c.Add), len(c.Remove), len(c.Unsigned.Set), c.Unsigned.Limits)
+	}
+	if text := must(c.Unsigned.MarshalJSON()); len(text) > 200 {
+		t.Errorf("the change takes %d bytes: %s", len(text), text)
+	}
+}
