@@ -9,10 +9,11 @@ import (
 	"github.com/burnkey/burnkey/store"
 )
 
-// Owners change, pause and resume a key in light and dark, on a small screen, and without JavaScript.
+// Owners change a key and ask for a plan, and an operator approves, in light and dark, on a small screen, and without JavaScript.
 func TestOwnersChangeKeysInABrowser(t *testing.T) {
 	t.Parallel()
-	s, _ := served(t)
+	s, url := served(t)
+	s.plans("free", "pro")
 	for name, o := range map[string]portaltest.PageOptions{
 		"light":              {},
 		"dark, on a phone":   {Dark: true, Width: 320, Height: 640, Mobile: true},
@@ -65,6 +66,32 @@ func TestOwnersChangeKeysInABrowser(t *testing.T) {
 			sound(t, p, "a resumed key")
 			if !s.published(k) {
 				t.Error("verifiers do not find the resumed key")
+			}
+			open("request-plan")
+			p.Check("input[name=plan][value=pro]", true)
+			p.Fill("#plan-reason", "more maps")
+			p.Follow(form("request-plan") + "button.main")
+			sound(t, p, "a request")
+
+			secret, _, err = s.PortalLink(t.Context(), "acme", authz.LinkRequest{Role: store.RoleOperator, Subject: "staff"})
+			check(t, err)
+			p.Open(s.PortalLinkURL(secret))
+			p.Open(url + requestsPath)
+			sound(t, p, "requests")
+			request := form("requests/" + s.asked().ID.String())
+			p.Fill(request+"input[name=answer]", "welcome")
+			p.Follow(request + "button[value=approved]")
+			sound(t, p, "no requests")
+			if now := s.present(k); now.Plan != "pro" {
+				t.Errorf("the plan is %q", now.Plan)
+			}
+			p.Open(url + anyPath(k))
+			sound(t, p, "an approved request")
+			open("plan")
+			p.Choose("#plan", "free")
+			p.Follow(form("plan") + "button.main")
+			if now := s.present(k); now.Plan != "free" {
+				t.Errorf("the plan is %q", now.Plan)
 			}
 		})
 	}

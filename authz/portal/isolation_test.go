@@ -40,6 +40,9 @@ func routes() []route {
 		{method: "POST", path: in("/keys/{id}/addresses"), form: url.Values{"addresses": {"192.0.2.7"}}, ofKey: true},
 		{method: "POST", path: in("/keys/{id}/expiry"), form: url.Values{"expiry": {"date"}, "date": {"2026-03-05"}}, ofKey: true},
 		{method: "POST", path: in("/keys/{id}/scopes"), form: url.Values{"scopes": {"x"}}, ofKey: true},
+		{method: "POST", path: in("/keys/{id}/request-plan"), form: url.Values{"plan": {"pro"}}, ofKey: true},
+		{method: "POST", path: in("/keys/{id}/request-scopes"), form: url.Values{"wanted": {"b"}}, ofKey: true},
+		{method: "POST", path: in("/keys/{id}/withdraw"), form: url.Values{"request": {unknownID}}, ofKey: true},
 		{method: "POST", path: in("/keys/{id}/rotate"), form: url.Values{"grace": {"3600"}}, ofKey: true},
 		{method: "POST", path: in("/keys/{id}/undo"), ofKey: true},
 		{method: "POST", path: in("/keys/{id}/end"), ofKey: true},
@@ -70,6 +73,9 @@ func everything(s *site) string {
 		all.WriteString(k.ID.String() + k.Name + k.Owner + string(k.Status(s.clock())) + "\n")
 		check(s.t, json.NewEncoder(&all).Encode([]any{k.SuspendedReason, k.ExpiresAt, k.Scopes, k.AllowedIPs, k.Plan, k.Limits}))
 	}
+	requests, _, err := s.Requests(s.t.Context(), "acme", store.RequestFilter{Limit: 100})
+	check(s.t, err)
+	check(s.t, json.NewEncoder(&all).Encode(requests))
 	w, err := s.Workspace(s.t.Context(), "acme")
 	check(s.t, err)
 	settings, err := json.Marshal([]any{w.AllowNeverExpires, w.Policy, w.Portal})

@@ -21,6 +21,7 @@ type keyPage struct {
 	Records     []record
 	UsableAfter int // seconds
 	keyAttributes
+	keyRequests
 
 	Claims, Metadata excerpt // for operators
 	ownKey                   // for owners
@@ -49,7 +50,7 @@ const recordsOfKey = 20
 
 // keyNotices are what a key's page can say was just done.
 var keyNotices = []string{
-	"found", "named", "undone", "ended", "revoked", "paused", "resumed", "addresses", "expiry", "scopes",
+	"found", "named", "undone", "ended", "revoked", "paused", "resumed", "addresses", "expiry", "scopes", "plan", "requested", "withdrawn",
 }
 
 func showKey(v *visit) error {
@@ -83,6 +84,9 @@ func (v *visit) keyPage(k store.Key) (p *keyPage, err error) {
 		return nil, err
 	}
 	if p.keyAttributes, err = v.attributesOf(&p.Key); err != nil {
+		return nil, err
+	}
+	if p.keyRequests, err = v.requestsFor(&p.Key); err != nil {
 		return nil, err
 	}
 	if isOperator(&v.session) {

@@ -125,6 +125,15 @@ func changeScopes(v *visit) error {
 	})
 }
 
+// changePlan is for operators: owners can only request a plan.
+func changePlan(v *visit) error {
+	return v.changeKey("plan", func(p *authz.KeyPatch) faults {
+		plan := v.r.PostForm.Get("plan")
+		p.Plan = &plan
+		return nil
+	})
+}
+
 // typedIn returns a field's value as typed if the request is the form with this action, or else the present value.
 // A token is not shown again.
 func (v *visit) typedIn(action, field, present string) string {

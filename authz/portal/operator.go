@@ -34,12 +34,16 @@ func (p *portal) operatorRoutes() {
 	get("/keys/{id}", operated(showKey))
 	get("/keys/{id}/{action}", operated(toKey))
 	for action, h := range map[string]handler{
-		"pause": pauseKey, "resume": resumeKey, "addresses": changeAddresses, "expiry": changeExpiry, "scopes": changeScopes, "revoke": revokeKey,
+		"pause": pauseKey, "resume": resumeKey, "addresses": changeAddresses, "expiry": changeExpiry, "scopes": changeScopes,
+		"plan": changePlan, "revoke": revokeKey,
 	} {
 		post("/keys/{id}/"+action, operated(posted(maxForm, h)))
 	}
 	get("/revoke", operated(selectKeys))
 	post("/revoke", operated(posted(maxForm, revokeKeys)))
+	get("/requests", operated(listRequests))
+	get("/requests/{id}", operated(toRequests))
+	post("/requests/{id}", operated(posted(maxForm, decideRequest)))
 	get("/settings", operated(showSettings))
 	get("/settings/{form}", operated(toSettings))
 	post("/settings/policy", operated(posted(maxSettings, savePolicy)))
