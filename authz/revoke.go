@@ -84,9 +84,18 @@ func (s *Service) sought(ctx context.Context, workspace string, token jwks.Token
 	return nil, fmt.Errorf("the key %s is neither published here nor revoked", parsed.KID)
 }
 
-// signedOnce returns the claims of a token signed by a key that is no longer published. The change log has the
-// key's JWK until it is compacted. The kid in a token proves nothing, since kids are public.
+// signedOnce returns the claims of a token signed by a key that is not published. The change log has the
+// key's JWK until it is compacted, and the store keeps that of a suspended key. The kid in a token proves nothing,
+// since kids are public.
 func (s *Service) signedOnce(ctx context.Context, key *store.Key, token *jwks.Parsed) (*jwks.Claims, error) {
+	switch pub, err := s.store.SuspendedJWK(ctx, key.Workspace, key.KID); {
+	case err == nil && token.Check(pub) == nil:
+		return token.Claims()
+	case err == nil:
+		return nil, nil
+	case !errors.Is(err, ErrNotFound):
+		return nil, err
+	}
 	changes, err := s.store.Changes(ctx, key.Workspace, key.Version-1, 1)
 	if errors.Is(err, store.ErrCompacted) || err == nil && len(changes) == 0 {
 		return nil, nil

@@ -605,3 +605,25 @@ func TestUpdateManySpends(t *testing.T) {
 		t.Errorf("then %d, %v", rest, err)
 	}
 }
+
+// The holder of a suspended key can revoke it, long after it was issued. Otherwise it could be resumed.
+func TestRevokeASuspendedToken(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	k, other := s.issue("acme", authz.IssueRequest{}), s.issue("acme", authz.IssueRequest{})
+	must(s.update(k.ID, authz.KeyPatch{Enabled: to(false)}))
+	must(s.store.Compact(t.Context(), "acme", s.version("acme")))
+	forged := jwks.Token(strings.Replace(k.Token.Reveal(), ".", ".A", 1))
+	for _, token := range []jwks.Token{forged, other.Token, k.Token} {
+		if err := s.RevokeToken(t.Context(), "acme", token); err != nil {
+			t.Fatal(err)
+		}
+		want := store.Suspended
+		if token == k.Token {
+			want = store.Revoked
+		}
+		if got := s.status(k.ID); got != want {
+			t.Errorf("the key is %s, want %s", got, want)
+		}
+	}
+}

@@ -105,6 +105,8 @@ type Store interface {
 	// KeyByKID returns the record with a kid, also if it is revoked. It is one lookup in an index, because
 	// anybody can cause this call. Errors: ErrNotFound.
 	KeyByKID(ctx context.Context, workspace string, kid jwks.KID) (Key, error)
+	// SuspendedJWK returns the JWK of a suspended key. Errors: ErrNotFound, also if the key is not suspended.
+	SuspendedJWK(ctx context.Context, workspace string, kid jwks.KID) (jwks.Key, error)
 	// CountKeys counts, up to `most`, an owner's keys with a status (Active or Deprecated) at a time, also those
 	// that are suspended. It uses an index.
 	CountKeys(ctx context.Context, workspace, owner string, status Status, at time.Time, most int) (int, error)

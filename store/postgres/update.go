@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
@@ -31,7 +32,8 @@ const (
 			INSERT INTO jwks (workspace, kid, n, attributes) SELECT $1, kid, n, $4::text FROM moved
 		)
 		INSERT INTO changes (workspace, version, added, removed, unsigned) SELECT $1, $3, n, '', $5::text FROM moved`
-	alterJWK = `WITH altered AS (
+	selectSuspended = `SELECT kid, n FROM suspended_jwks WHERE workspace = $1 AND kid = $2`
+	alterJWK        = `WITH altered AS (
 			UPDATE jwks SET attributes = $4 WHERE workspace = $1 AND kid = $2 RETURNING kid
 		)
 		INSERT INTO changes (workspace, version, added, removed, unsigned) SELECT $1, $3, '', '', $5::text FROM altered`
@@ -70,6 +72,16 @@ func (s *Store) UpdateKey(ctx context.Context, workspace string, id uuid.UUID,
 		s.notifier.notify(workspace)
 	}
 	return k, nil
+}
+
+// SuspendedJWK implements store.Store.
+func (s *Store) SuspendedJWK(ctx context.Context, workspace string, kid jwks.KID) (key jwks.Key, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		found, _ := c.Query(ctx, selectSuspended, workspace, kid[:]) // its error is found.Err
+		key, err = pgx.CollectExactlyOneRow(found, func(row pgx.CollectableRow) (jwks.Key, error) { return scanJWK(row) })
+		return rows.NotFound(err)
+	})
+	return key, wrap(ctx, "read JWK of a suspended key", err)
 }
 
 // storeUpdate stores a changed key and publishes what has changed, as the next version.

@@ -124,6 +124,12 @@ func resume(t *tx, k store.Key) (jwks.Key, error) {
 	return pub, err
 }
 
+// SuspendedJWK implements store.Store.
+func (s *Store) SuspendedJWK(ctx context.Context, workspace string, kid jwks.KID) (jwks.Key, error) {
+	key, err := scanJWK(s.reads.row(ctx, s.reader, selectSuspended, workspace, kid[:]))
+	return key, wrap(ctx, "read JWK of a suspended key", err)
+}
+
 func jwkOf(t *tx, k store.Key, query string) (jwks.Key, error) {
 	pub, err := scanJWK(t.row(query, k.Workspace, k.KID[:]))
 	if errors.Is(err, store.ErrNotFound) {

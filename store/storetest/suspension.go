@@ -20,6 +20,11 @@ func attributesSuspend(e env) {
 	if f := e.feed("acme"); len(f.keys) != 1 || len(f.attributes) != 0 {
 		e.Errorf("published: %+v", f)
 	}
+	kept, err := e.SuspendedJWK(e.ctx, "acme", k.KID)
+	e.ok(err)
+	e.equal("the JWK", kept, pub)
+	_, err = e.SuspendedJWK(e.ctx, "other", k.KID)
+	e.is(err, store.ErrNotFound)
 	// Again, later: nothing happens but a new reason. Other attributes change, and nothing is published.
 	again := e.update(k, 0, func(k *store.Key) {
 		k.SuspendedAt, k.SuspendedReason, k.SuspendedBy = now.Add(time.Minute), "other", store.ByOwner
@@ -34,6 +39,8 @@ func attributesSuspend(e env) {
 	_, err = e.Issue(e.ctx, NewRecord("acme", "o"), NewKey(e), within(1))
 	e.is(err, store.ErrTooMany)
 	resumed := e.resume(k)
+	_, err = e.SuspendedJWK(e.ctx, "acme", k.KID)
+	e.is(err, store.ErrNotFound)
 	e.equal("reason", resumed.SuspendedReason+resumed.SuspendedBy, "")
 	attributes.Limits = nil
 	e.equal("attributes", e.feed("acme").attributes[k.KID], attributes)
