@@ -29,9 +29,7 @@ func TestE2EManyWorkspaces(t *testing.T) {
 	s := startServer(t, "--log-level", "warn")
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
-	held := admin.mustIssue(t, "burnkey", "scopes", []string{"gateway"}, "never_expires", true)
-	keyFile := filepath.Join(t.TempDir(), "gateway.key")
-	check(t, os.WriteFile(keyFile, []byte(held.Token), 0o600))
+	keyFile := gatewayKey(t, admin, map[string]any{})
 
 	empty := startAsked(t, s, "--key-file", keyFile)
 	memory := empty.number(t, "process_resident_memory_bytes")
