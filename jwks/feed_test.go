@@ -3,6 +3,7 @@ package jwks_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -110,12 +111,14 @@ func TestFeedFetchesLargeSets(t *testing.T) {
 	hold := make(chan struct{})
 	o.onFetch = func(http.ResponseWriter, string) bool { <-hold; return false }
 	o.create("large", 9, keys[:5]...)
+	o.change("large", Change{Unsigned: Unsigned{Limits: []LimitSet{planSet("a", 5), planSet("b", 6)}}})
 	o.create("small", 1, keys[11])
 	f := startFeed(t, o)
 	wantSet(t, f, o, "small")
 	for i := range 3 {
 		o.change("large", Change{Add: keys[5+i : 6+i], Unsigned: Unsigned{
-			Set: []KeyAttributes{{KID: keys[5+i].KID(), Attributes: plan("a")}},
+			Set:    []KeyAttributes{{KID: keys[5+i].KID(), Attributes: plan("a")}},
+			Limits: []LimitSet{planSet(fmt.Sprint("p", i), 5)},
 		}})
 		o.change("small", Change{Add: keys[8+i : 9+i]})
 	}

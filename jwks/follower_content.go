@@ -92,9 +92,5 @@ func (r *refresh) fingerprint() Fingerprint { return r.print }
 func (r *refresh) feedPrint() Fingerprint {
 	print := r.print
 	print.Toggle((*KID)(&r.unsigned))
-	for _, set := range r.shared {
-		one := set.Print()
-		print.Toggle((*KID)(&one))
-	}
 	return print
 }
