@@ -67,10 +67,19 @@ type (
 		Entries []client.Entry `json:"entries"`
 		pageEnd
 	}
+	requestList struct {
+		Requests []client.Request `json:"requests"`
+		pageEnd
+	}
 	pageEnd struct {
 		NextCursor *string `json:"next_cursor"`
 	}
 )
+
+// decision has the members of the body of a decision.
+type decision struct {
+	Answer string `json:"answer"`
+}
 
 // keyPatch has the members that a patch of a key can change.
 type keyPatch struct {
@@ -131,6 +140,24 @@ var bindings = map[string]binding{
 	}},
 	"revoke-keys": {in: client.Selection{}, out: client.RevokedKeys{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.RevokeKeys(ctx, "{ws}", client.Selection{}))
+	}},
+	"create-request": {in: client.NewRequest{}, out: client.Request{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.CreateRequest(ctx, "{ws}", client.NewRequest{}))
+	}},
+	"list-requests": {out: requestList{}, call: func(ctx context.Context, c *client.Client) error {
+		return page(ctx, c.Requests("{ws}", client.RequestFilter{Status: "s", Owner: "o", Key: "k"}))
+	}},
+	"get-request": {out: client.Request{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.Request(ctx, "{ws}", "{id}"))
+	}},
+	"approve-request": {in: decision{}, out: client.Request{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.ApproveRequest(ctx, "{ws}", "{id}", "a"))
+	}},
+	"decline-request": {in: decision{}, out: client.Request{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.DeclineRequest(ctx, "{ws}", "{id}", "a"))
+	}},
+	"withdraw-request": {in: decision{}, out: client.Request{}, call: func(ctx context.Context, c *client.Client) error {
+		return call(c.WithdrawRequest(ctx, "{ws}", "{id}", "a"))
 	}},
 	"update-keys": {in: client.KeyUpdate{}, out: client.UpdatedKeys{}, call: func(ctx context.Context, c *client.Client) error {
 		return call(c.UpdateKeys(ctx, "{ws}", client.KeyUpdate{}))

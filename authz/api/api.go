@@ -113,6 +113,7 @@ func build(o Options) (*echo.Echo, *huma.OpenAPI, error) {
 	a.keys(h)
 	a.plans(h)
 	a.sharedLimits(h)
+	a.requests(h)
 	a.usage(h)
 	a.feedSet(h)
 	a.portalSessions(h)

@@ -107,6 +107,7 @@ var schemaTexts = map[string]string{
 	"OIDC": "An OpenID provider for logins to the portal", "JWK": "A public key (RFC 7517)", "Key": "A key, without its token",
 	"KeyState":  "The part of a key that is shown without the scope keys:read",
 	"Workspace": "A workspace", "WorkspaceState": "The part of a workspace that is shown without the scope workspaces:read",
+	"Request": "An owner's request for a plan or scopes", "RequestState": "The part of a request that is shown without the scope keys:read",
 	"IssuedKey": "A key with its token", "IssuedState": "A key's token and state", "Entry": "An entry of the audit",
 	"Limit": "A rule that counts requests", "KeyUse": "The latest use of a key", "Problem": "An error (RFC 9457)",
 }

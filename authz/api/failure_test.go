@@ -24,6 +24,8 @@ func (c call) goodBody() any {
 		return `{"id":"fresh"}`
 	case "issue-key", "create-portal-session", "revoke-keys":
 		return `{"owner":"x"}`
+	case "create-request":
+		return `{"key":"` + unknownID + `","plan":"gold"}`
 	case "update-keys":
 		return `{"owner":"x","change":{"enabled":false}}`
 	case "create-plan":

@@ -85,6 +85,32 @@ func (s *faultyStore) UpdateKey(ctx context.Context, ws string, id uuid.UUID,
 	return orElse(s.broken(), func() (store.Key, error) { return s.Store.UpdateKey(ctx, ws, id, f) })
 }
 
+func (s *faultyStore) CreateRequest(ctx context.Context, r store.Request,
+	f func(*store.Workspace, *store.Key) error,
+) (store.Request, error) {
+	return orElse(s.broken(), func() (store.Request, error) { return s.Store.CreateRequest(ctx, r, f) })
+}
+
+func (s *faultyStore) DecideRequest(ctx context.Context, ws string, id uuid.UUID,
+	f func(*store.Workspace, *store.Request, *store.Key) error,
+) (store.Request, store.Key, error) {
+	if err := s.broken(); err != nil {
+		return store.Request{}, store.Key{}, err
+	}
+	return s.Store.DecideRequest(ctx, ws, id, f)
+}
+
+func (s *faultyStore) Request(ctx context.Context, ws string, id uuid.UUID) (store.Request, error) {
+	return orElse(s.broken(), func() (store.Request, error) { return s.Store.Request(ctx, ws, id) })
+}
+
+func (s *faultyStore) Requests(ctx context.Context, ws string, f store.RequestFilter) ([]store.Request, uuid.UUID, error) {
+	if err := s.broken(); err != nil {
+		return nil, uuid.Nil, err
+	}
+	return s.Store.Requests(ctx, ws, f)
+}
+
 func (s *faultyStore) RecordUsage(ctx context.Context, ws string, uses []store.Use, r store.Report) (int, error) {
 	return orElse(s.broken(), func() (int, error) { return s.Store.RecordUsage(ctx, ws, uses, r) })
 }

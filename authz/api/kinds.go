@@ -56,6 +56,10 @@ var (
 	kindPlanExists   = kind("plan_exists", http.StatusConflict, "Plan exists")
 	kindPlanInUse    = kind("plan_in_use", http.StatusConflict, "Keys have the plan")
 	kindLimitsFull   = kind("too_many_limits", http.StatusConflict, "Maximum number of plans or limits")
+	kindDecided      = kind("request_decided", http.StatusConflict, "Request already decided")
+	kindRequestOpen  = kind("request_open", http.StatusConflict, "Key has an open request")
+	kindRequestLimit = kind("open_request_limit", http.StatusConflict, "Too many open requests")
+	kindNotOffered   = kind("not_offered", http.StatusConflict, "Plan or scopes no longer offered")
 	kindUsageUnknown = kind("usage_unknown", http.StatusConflict, "Use of keys not known for that time")
 )
 

@@ -20,6 +20,8 @@ type limit struct {
 	most           float64
 }
 
+const keyPattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+
 // limits has the limits of members by the value of their struct tag "is".
 var limits = map[string]limit{
 	"workspace": {pattern: jwks.WorkspacePattern},
@@ -43,6 +45,7 @@ var limits = map[string]limit{
 	},
 	"network":  {max: 49, pattern: "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", words: "an address or a network such as 192.0.2.0/24 or 2001:db8::/32"},
 	"plan":     {pattern: authz.PlanNamePattern, words: "1 to 63 characters of a-z, 0-9 and -, not beginning with -"},
+	"key":      {pattern: keyPattern, words: "the id of a key"},
 	"limit":    {pattern: authz.LimitNamePattern, words: "1 to 32 characters of a-z, 0-9 and -, not beginning with -"},
 	"lifetime": {most: authz.MaxExpiresIn},
 	"reporter": {min: 1, max: authz.MaxReporter, pattern: "^[!-~]*$", words: "of visible ASCII characters without space"},
@@ -57,7 +60,7 @@ var storedLimits = map[string]string{
 // parameterLimits has the limits of parameters, by their name.
 var parameterLimits = map[string]limit{
 	"ws": limits["workspace"], "owner": limits["text"], "actor": limits["text"], "q": limits["text"], "plan": limits["plan"],
-	"key":             {pattern: "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", words: "the id of a key"},
+	"key":             limits["key"],
 	"Idempotency-Key": {max: authz.MaxIdempotencyKey, pattern: "^[ -~]*$", words: "of printable ASCII characters"},
 }
 

@@ -94,7 +94,7 @@ func checkOperation(t *testing.T, c *contract, path, method string, op *operatio
 		t.Errorf("%s: path parameters %v, described %v", op.ID, named, inPath)
 	}
 	wordless := op.ID == "end-grace" || op.ID == "undo-rotation"
-	if takesBody := (method == "post" || method == "patch") && !wordless; takesBody != (op.RequestBody != nil) {
+	if takesBody := slices.Contains([]string{"post", "put", "patch"}, method) && !wordless; takesBody != (op.RequestBody != nil) {
 		t.Errorf("%s: request body %v", op.ID, op.RequestBody)
 	}
 	for status, answer := range op.Responses {

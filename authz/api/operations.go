@@ -14,6 +14,7 @@ import (
 // Groups of operations, in the order of the reference.
 const (
 	tagKeys       = "Keys"
+	tagRequests   = "Requests"
 	tagWorkspaces = "Workspaces"
 	tagLimits     = "Plans and limits"
 	tagPortal     = "Portal"
@@ -26,6 +27,7 @@ const (
 
 var tags = []*huma.Tag{
 	{Name: tagKeys, Description: "Issue, find, change, rotate and revoke keys."},
+	{Name: tagRequests, Description: "Owners request plans and scopes for their keys, and you approve or decline."},
 	{Name: tagWorkspaces, Description: "A workspace is one tenant: one issuer, one published set, one policy."},
 	{Name: tagLimits, Description: "Limits on requests that many keys share: plans, and those of owners, routes, addresses and a workspace."},
 	{Name: tagPortal, Description: "Links to the page on which owners and operators manage keys."},
@@ -65,8 +67,16 @@ var operations = map[string]struct{ tag, description string }{
 	"set-limits":    {tag: tagLimits},
 	"delete-limits": {tagLimits, "On owner and route, name is required."},
 	"report-usage":  {tag: tagUsage},
-	feedID:          {tag: tagFeed},
-	"feed-set":      {tag: tagFeed},
+
+	"create-request":   {tag: tagRequests},
+	"list-requests":    {tagRequests, "The list continues while there is a next_cursor, even after a short page."},
+	"get-request":      {tagRequests, "Decided requests can be looked up, too, until their owner has 200 newer ones."},
+	"approve-request":  {tag: tagRequests},
+	"decline-request":  {tag: tagRequests},
+	"withdraw-request": {tag: tagRequests},
+
+	feedID:     {tag: tagFeed},
+	"feed-set": {tag: tagFeed},
 
 	"create-portal-session": {
 		tagPortal, "The link works once, and opens a session of half an hour. Send it only to the person it is for.",
@@ -165,7 +175,9 @@ func addExamples(op *huma.Operation, id string, of example) {
 var usual = map[string]*Kind{
 	"issue-key 409": kindRepeated, "rotate-key 409": kindState, "end-grace 409": kindState, "undo-rotation 409": kindState,
 	"revoke-keys 409": kindUsageUnknown, "update-keys 409": kindUsageUnknown, "update-key 409": kindState,
-	"changes 429": kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
+	"create-request 409": kindRequestOpen, "approve-request 409": kindDecided, "decline-request 409": kindDecided,
+	"withdraw-request 409": kindDecided,
+	"changes 429":          kindAddressReaders, "changes 503": kindReaders, "jwks 503": kindNoSet,
 	"feed 503": kindReaders, "feed-set 503": kindNoSet,
 	"create-plan 409": kindPlanExists, "delete-plan 409": kindPlanInUse, "set-limits 409": kindLimitsFull,
 	"readyz 503": kindNotReady, "revoke-token 400": kindNotToken,

@@ -118,6 +118,8 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		repeated *store.IdempotencyError
 		state    *authz.StateError
 		limit    *authz.LimitError
+		decided  *authz.DecidedError
+		open     *authz.RequestsFullError
 		httpErr  *echo.HTTPError
 		tooLong  *http.MaxBytesError
 		unknown  *authz.UsageError
@@ -146,6 +148,14 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 		return ofState(state)
 	case errors.As(err, &limit):
 		return ofLimit(limit)
+	case errors.As(err, &decided):
+		return ofDecided(decided)
+	case errors.As(err, &open):
+		return ofFullRequests(open)
+	case errors.Is(err, authz.ErrNotOffered):
+		return newProblem(kindNotOffered, "The workspace no longer has the plan, or no longer offers the scopes. Decline the request.")
+	case errors.Is(err, authz.ErrRequestExists):
+		return newProblem(kindRequestOpen, "The key has an open request of this kind. Withdraw it first.")
 	case errors.As(err, &spent):
 		a.service.HoldTurnedAway(ctx)
 		return overQuota("This management key has made too many changes.", spent.After)

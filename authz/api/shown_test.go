@@ -33,6 +33,12 @@ var shows = map[string]map[string]string{
 	"revoke-key":            {"keys:write": ""},
 	"revoke-keys":           {"keys:write": ""},
 	"update-keys":           {"keys:write": ""},
+	"create-request":        {"keys:write": ""},
+	"list-requests":         {"keys:read": keyWords},
+	"get-request":           {"keys:read": keyWords},
+	"approve-request":       {"keys:write": ""},
+	"decline-request":       {"keys:write": ""},
+	"withdraw-request":      {"keys:write": ""},
 	"rotate-key":            {"keys:write": ""}, // except in its token, which this test does not decode
 	"end-grace":             {"keys:write": ""},
 	"undo-rotation":         {"keys:write": ""},
@@ -83,6 +89,10 @@ func (s *server) showing(id string) (body any, query string, statuses []int) {
 		return nil, "?owner=another", []int{200}
 	case "rotate-key":
 		return `{"grace":"1h"}`, "", []int{201, 409}
+	case "create-request": // its body names a key
+		return nil, "", []int{201}
+	case "approve-request", "decline-request", "withdraw-request":
+		return `{}`, "", []int{200}
 	case "end-grace", "undo-rotation":
 		return nil, "", []int{200, 409}
 	}
@@ -96,15 +106,20 @@ func TestScopesMeanWhatTheySay(t *testing.T) {
 		`"portal":{"display_name":"display-word","oidc":{"issuer":"https://login-word.example","client_id":"c","owner_claim":"o"}}}`).want(200)
 	words := strings.Fields(auditWords)
 	described := `{"description":"limit-word","limits":[{"name":"burst","requests":1,"seconds":1}]}`
+	issued := 0
 	fresh := func() string {
 		s.do("POST", plansPath, `{"name":"gold"}`)
 		s.do("PATCH", plansPath+"/gold", described).want(200)
 		s.do("PUT", "/v1/workspaces/acme/limits/total", described)
+		issued++ // an owner can't have many open requests
 		return s.issue("acme", map[string]any{
-			"owner": "owner-word", "name": "name-word", "scopes": []string{"scope:word"},
+			"owner": fmt.Sprint("owner-word-", issued), "name": "name-word", "scopes": []string{"scope:word"},
 			"claims": map[string]any{"c": "claim-word"}, "metadata": map[string]any{"m": "metadata-word"},
 		}).id
 	}
+	request := func(id string) any { return `{"key":"` + id + `","plan":"silver"}` }
+	s.plan("acme", "silver")
+	s.do("POST", requestsPath, request(fresh())).want(201)
 	s.do("PATCH", keysPath+"/"+fresh(), `{"metadata":{"m":"metadata-word changed"}}`).want(200)
 	for _, c := range s.management() {
 		classified, known := shows[c.id]
@@ -121,6 +136,12 @@ func TestScopesMeanWhatTheySay(t *testing.T) {
 					s.do("POST", keysPath+"/"+id+"/rotate", `{"grace":"1h"}`).want(201)
 				}
 				body, query, statuses := s.showing(c.id)
+				if c.id == "create-request" {
+					body = request(id)
+				}
+				if strings.Contains(c.path, "/requests/{id}") {
+					id = s.do("POST", requestsPath, request(id)).want(201).text("id")
+				}
 				path := strings.NewReplacer("{ws}", "acme", "{id}", id, "{name}", "gold", "{on}", "total").Replace(c.path) + query
 				a := s.do(c.method, path, body, as(s.manager("", scope)))
 				allowed, may := classified[scope]
