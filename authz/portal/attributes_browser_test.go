@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -87,6 +88,23 @@ func TestOwnersChangeKeysInABrowser(t *testing.T) {
 			}
 			p.Open(url + anyPath(k))
 			sound(t, p, "an approved request")
+			name := fmt.Sprintf("gold-%d", o.Width)
+			p.Open(url + plansPath)
+			sound(t, p, "plans")
+			p.Fill("#name", name)
+			p.Fill("#limits", "burst")
+			p.Follow("form.stack button.main")
+			sound(t, p, "an invalid rule")
+			p.Fill("#limits", "burst 1000 60")
+			p.Follow("form.stack button.main")
+			sound(t, p, "a plan")
+			if status := p.Open(url + plansPath + "/" + name); status != http.StatusOK {
+				t.Errorf("the plan answers %d", status)
+			}
+			open("delete")
+			p.Follow("button.danger")
+
+			p.Open(url + anyPath(k))
 			open("plan")
 			p.Choose("#plan", "free")
 			p.Follow(form("plan") + "button.main")

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"strings"
 	"time"
 
 	"github.com/burnkey/burnkey/authz"
@@ -30,6 +31,7 @@ func (v *visit) fault(field, key string, pairs ...any) faults {
 var formFields = map[string]string{
 	"name": "name", "scopes": "scopes", "expires_in": "expiry", "never_expires": "expiry", "grace": "grace",
 	"suspended_reason": "reason", "expires_at": "expiry", "allowed_ips": "addresses", "plan": "plan", "reason": "reason", "answer": "answer",
+	"description": "description", "limits": "limits", "signed": "signed",
 	"policy.scopes": "scopes", "policy.default_expires_in": "default", "policy.max_expires_in": "max",
 	"policy.keys_per_owner": "perowner", "policy.default_audience": "audience",
 	"portal.display_name": "name", "portal.accent": "accent", "portal.logo": "logo",
@@ -39,6 +41,9 @@ var formFields = map[string]string{
 // fault.FIELD.
 func (v *visit) faultsOf(input authz.InputError) (bad faults) {
 	for _, one := range input {
+		if strings.HasPrefix(one.Field, "limits[") { // the form has one field for all rules
+			one.Field = "limits"
+		}
 		field := formFields[one.Field]
 		if field == "" {
 			return v.fault("", "fault.form")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -76,6 +77,9 @@ func everything(s *site) string {
 	requests, _, err := s.Requests(s.t.Context(), "acme", store.RequestFilter{Limit: 100})
 	check(s.t, err)
 	check(s.t, json.NewEncoder(&all).Encode(requests))
+	plans, _, err := s.LimitSets(s.t.Context(), "acme", []string{jwks.OnPlan}, authz.LimitsID{}, 100)
+	check(s.t, err)
+	check(s.t, json.NewEncoder(&all).Encode(plans))
 	w, err := s.Workspace(s.t.Context(), "acme")
 	check(s.t, err)
 	settings, err := json.Marshal([]any{w.AllowNeverExpires, w.Policy, w.Portal})

@@ -70,6 +70,11 @@ func operatorRoutes() []route {
 		{method: "GET", path: in("/requests")},
 		{method: "GET", path: in("/requests?status=any&owner=cust_1")},
 		{method: "POST", path: in("/requests/" + unknownID), form: url.Values{"decision": {"approved"}}},
+		{method: "GET", path: in("/plans")},
+		{method: "POST", path: in("/plans"), form: url.Values{"name": {"taken"}}},
+		{method: "GET", path: in("/plans/secret")},
+		{method: "POST", path: in("/plans/secret"), form: url.Values{"limits": {"burst 1 1"}}},
+		{method: "POST", path: in("/plans/secret/delete"), form: url.Values{}},
 		{method: "GET", path: in("/audit")},
 		{method: "GET", path: in("/audit.csv")},
 		{method: "GET", path: in("/audit.json")},
@@ -84,6 +89,7 @@ func operatorRoutes() []route {
 func TestWhoIsNoOperatorGetsNowhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
+	s.plans("secret", "taken")
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Theirs"})
 	expired := s.operator("acme")
 	s.advance(authz.LoginLife)
