@@ -165,7 +165,7 @@ func attributesDue(e env) {
 	k, _ = e.issue(NewRecord("acme", "o"))
 	old, _, err := e.Rotate(e.ctx, "acme", k.ID, NewRecord("acme", "o"), NewKey(e), now.Add(30*time.Minute), nil)
 	e.ok(err)
-	old = e.update(old, 1, func(k *store.Key) { k.ExpiresAt = now.Add(time.Minute) })
+	e.update(old, 1, func(k *store.Key) { k.ExpiresAt = now.Add(time.Minute) })
 	e.equal("due", due(), now.Add(time.Minute))
 	retired, err = e.Retire(e.ctx, "acme", []uuid.UUID{k.ID}, now.Add(time.Minute))
 	e.ok(err)
