@@ -64,10 +64,12 @@ for page in [p for p in listed if p in sources] + sorted(set(sources) - set(list
     lines.append(f"- [{title(sources[page])}]({target}): {summary(sources[page])}")
 (SITE / "llms.txt").write_text("\n".join(lines) + "\n")
 
-# A column without a title has no header, since readers would hear an empty one. Half of each page is the indentation of the templates.
+# A column without a title has no header, since readers would hear an empty one. Half of each page is the indentation of the templates, and
+# of the rest, a tenth would cut off titles in the navigation, all of which are short.
 for page in SITE.rglob("*.html"):
     parts = re.split(r"(<pre.*?</pre>)", re.sub(r"<th([^>]*)></th>", r"<td\1></td>", page.read_text()), flags=re.S)
-    page.write_text("".join(part if part.startswith("<pre") else re.sub(r"\s*\n\s*", "\n", part) for part in parts))
+    whole = "".join(part if part.startswith("<pre") else re.sub(r"\s*\n\s*", "\n", part) for part in parts)
+    page.write_text(re.sub(r'<span class="md-ellipsis">\n(.*?)\n</span>', r"\1", whole))
 shutil.rmtree(SITE / "assets/stylesheets/classic")  # of the theme's other variant
 
 # The index of the search is there twice: for a site that is served, and for one that is opened from a folder, which works for both.
