@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/burnkey/burnkey/store"
@@ -59,7 +60,10 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 	}
 	uses := make([]store.Use, len(r.Uses))
 	for i, use := range r.Uses {
-		uses[i] = store.Use{KID: use.KID, At: right(use.At)}
+		uses[i] = store.Use{KID: use.KID, At: right(use.At), Left: slices.Clone(use.Left)}
+		for j := range uses[i].Left {
+			uses[i].Left[j].ResetAt = uses[i].Left[j].ResetAt.Add(lag) // in the future
+		}
 	}
 	ctx, cancel := settle(ctx)
 	defer cancel()
@@ -79,7 +83,13 @@ func (e *InputError) usageReport(r UsageReport) {
 			e.Add(field, RuleYearOutOfRange, "min", minYear, "max", maxYear)
 		}
 	}
+	left := 0
 	for i, use := range r.Uses {
+		if len(*e) > 0 { // one fault is enough to find the others
+			break
+		}
+		e.left(fmt.Sprintf("keys[%d].limits", i), use.Left, left)
+		left += len(use.Left)
 		odd(fmt.Sprintf("keys[%d].last_used_at", i), use.At)
 	}
 	if r.Sent != nil {

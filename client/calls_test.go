@@ -232,7 +232,8 @@ func usage(t *testing.T, c *client.Client) {
 	key := issue(t, c, client.NewKey{Owner: "cust_5"})
 	at := time.Now()
 	done, err := c.ReportUsage(t.Context(), "acme", client.UsageReport{
-		Keys: []client.KeyUse{{key.KID, at}, {strings.Repeat("A", len(key.KID)), at}}, Complete: true, Reporter: "r", SentAt: at, Until: at,
+		Keys:     []client.KeyUse{{KID: key.KID, LastUsedAt: at}, {KID: strings.Repeat("A", len(key.KID)), LastUsedAt: at}},
+		Complete: true, Reporter: "r", SentAt: at, Until: at,
 	})
 	must(t, err)
 	if done.Recorded != 1 || done.Unknown != 1 {

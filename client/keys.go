@@ -232,8 +232,17 @@ type UsageReport struct {
 
 // KeyUse is the last use of a key.
 type KeyUse struct {
-	KID        string    `json:"kid"`
-	LastUsedAt time.Time `json:"last_used_at"`
+	KID        string      `json:"kid"`
+	LastUsedAt time.Time   `json:"last_used_at"`
+	Limits     []LeftLimit `json:"limits,omitempty"` // at most 24, and 2,000 in a report
+}
+
+// LeftLimit is a limit of a key, its plan or its owner, and what it still allows.
+type LeftLimit struct {
+	On string `json:"on"` // key, jwks.OnPlan or jwks.OnOwner
+	jwks.Limit
+	Remaining uint32    `json:"remaining"`
+	ResetAt   time.Time `json:"reset_at"`
 }
 
 // RecordedUsage counts the keys of a report: keys whose use was recorded, and keys that the workspace never

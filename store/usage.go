@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/burnkey/burnkey/jwks"
 )
 
@@ -20,6 +22,16 @@ const MaxReporters = 1000
 type Use struct {
 	KID jwks.KID
 	At  time.Time // must not be zero
+	// Left is what the key's limits still allowed. Nil: unknown.
+	Left []Left
+}
+
+// Left is what a limit of a key still allowed when a gateway reported it.
+type Left struct {
+	On string `json:"on"` // key, or jwks.OnPlan or OnOwner
+	jwks.Limit
+	Remaining uint32    `json:"remaining"`
+	ResetAt   time.Time `json:"reset_at"` // when it allows all of its requests again
 }
 
 // Report describes a gateway's report of usage. It does not contain the uses.
@@ -58,4 +70,7 @@ type UsageStore interface {
 	// Until never move back. Reports and changes of the workspace do not wait for one another. Errors:
 	// ErrNotFound.
 	RecordUsage(ctx context.Context, workspace string, uses []Use, r Report) (unknown int, err error)
+	// LimitsLeft returns the Left of a key's latest use, if that was reported with one, otherwise of an earlier use;
+	// and the time of the report. Nil and the zero time: there is none.
+	LimitsLeft(ctx context.Context, workspace string, id uuid.UUID) ([]Left, time.Time, error)
 }

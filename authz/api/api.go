@@ -32,6 +32,9 @@ const MaxBody = 64 << 10
 // maxWorkspaceBody is MaxBody for changes of a workspace, whose body can contain a logo in base64.
 const maxWorkspaceBody = MaxBody + (authz.MaxLogo+2)/3*4
 
+// maxUsageBody is MaxBody for usage reports, which can have the limits of many keys.
+const maxUsageBody = 512 << 10
+
 // MaxAge is the Cache-Control max-age of a published key set.
 const MaxAge = 5 * time.Second
 

@@ -34,7 +34,8 @@ var descriptions = map[string]string{
 
 	"NewPlan.signed": "A limit of 1, 60, 3600 or 86400 seconds or a calendar day or month, which tokens issued from now on contain as the " +
 		"claim rate_limit, for gateways that do not follow the feed",
-	"SharedLimits.on": "Subject of the limits, whose requests are counted together",
+	"TokenLimits.limits": "The limits of the key, its plan and its owner",
+	"SharedLimits.on":    "Subject of the limits, whose requests are counted together",
 
 	"Field.code": "Stable name of the broken rule; absent if the value does not match this document or the body cannot be " +
 		"read",

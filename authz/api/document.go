@@ -35,6 +35,8 @@ var (
 	anyObject = answer{"application/vnd.oai.openapi+json;version=3.1", object(nil).Schema}
 	jwkSet    = ofType[JWKSet](jwks.MediaType)
 	metadata  = ofType[Metadata]("application/json")
+
+	tokenLimits = ofType[TokenLimits]("application/json")
 )
 
 // Status is the answer of health and readiness checks that pass.

@@ -98,6 +98,12 @@ var operations = map[string]struct{ tag, description string }{
 		tagPublic, "The holder of a token may revoke it, without another credential. 200 also for a token that no key of the workspace signed.",
 	},
 
+	"token-limits": {
+		tagPublic, "The holder of a token (Authorization: Bearer TOKEN) sees the limits of its key, its plan and its owner. A gateway reports " +
+			"remaining about once a minute, as it was at the key's latest use; gateways that share no counts each have their own. Limits of " +
+			"routes, addresses and the workspace are not shown.",
+	},
+
 	"healthz":       {tagOperation, "Answers as long as the process runs, also without its database."},
 	"readyz":        {tagOperation, "503 while a check fails, and after SIGTERM. detail names the failed check."},
 	"metrics":       {tagOperation, "All metrics of the server, in the text format of Prometheus."},

@@ -26,6 +26,7 @@ const (
 	oidcPath   = "/.well-known/openid-configuration"
 	oauthPath  = "/.well-known/oauth-authorization-server"
 	revokePath = "/revoke"
+	limitsPath = "/limits"
 )
 
 // Metadata of an issuer (RFC 8414 section 2 and OpenID Connect Discovery 1.0 section 3). The lists that both
@@ -67,6 +68,8 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 	document(h, http.MethodPost, "revoke-token", issuer+revokePath, "Revoke a token by possession (RFC 7009)",
 		answers{200: nothing, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
 		inWorkspace, revokeForm)
+	readable(e, h, a.limitsOfToken, "token-limits", issuer+limitsPath, "The limits of the key itself, and what is left",
+		answers{200: tokenLimits, 401: problem, 403: problem, 404: problem, 503: problem}, inWorkspace, byToken)
 	return sets
 }
 

@@ -26,6 +26,15 @@ type UsageReport struct {
 type KeyUse struct {
 	KID        string    `json:"kid" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]*$" patternDescription:"of base64url characters"`
 	LastUsedAt time.Time `json:"last_used_at" doc:"A time in the future counts as now"`
+	Limits     []LeftUse `json:"limits,omitempty" nullable:"false" maxItems:"24" doc:"Of the key, its plan and its owner; 2,000 in all"`
+}
+
+// LeftUse is a limit and what it still allowed after the use.
+type LeftUse struct {
+	On string `json:"on" enum:"key,plan,owner" doc:"Subject of the limit"`
+	Limit
+	Remaining int64     `json:"remaining" minimum:"0" maximum:"1000000000" doc:"Requests that would pass at once"`
+	ResetAt   time.Time `json:"reset_at" doc:"When it allows all of its requests again"`
 }
 
 // RecordedUsage is the answer to a report.
@@ -55,6 +64,11 @@ func (a *api) reportUsage(ctx context.Context, in *struct {
 			return recorded, authz.Invalid(fmt.Sprintf("keys[%d].kid", i), authz.RuleNotKID)
 		}
 		uses[i] = store.Use{KID: kid, At: k.LastUsedAt}
+		for _, l := range k.Limits {
+			uses[i].Left = append(uses[i].Left, store.Left{
+				On: l.On, Limit: limitsOf([]Limit{l.Limit})[0], Remaining: uint32(l.Remaining), ResetAt: l.ResetAt,
+			})
+		}
 	}
 	unknown, err := a.service.RecordUsage(ctx, in.WS, authz.UsageReport{
 		Uses: uses, Reporter: cmp.Or(in.Body.Reporter, principal(ctx).KeyID.String()),

@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/internal/rows"
@@ -19,11 +22,13 @@ const (
 			reported_at = greatest(r.reported_at, excluded.reported_at)`
 	// recordUsage comes after lockReports. Its $7 is the $5 of lockReports.
 	recordUsage = `WITH used AS (
-			SELECT keys.id, u.at FROM unnest($2::bytea[], $3::bigint[]) AS u (kid, at)
+			SELECT keys.id, u.at, u.limits FROM unnest($2::bytea[], $3::bigint[], $8::text[]) AS u (kid, at, limits)
 			JOIN keys ON keys.workspace = $1 AND keys.kid = u.kid
 		), stored AS (
-			INSERT INTO usage AS k (workspace, id, last_used_at) SELECT $1, id, max(at) FROM used GROUP BY id
-			ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = excluded.last_used_at
+			INSERT INTO usage AS k (workspace, id, last_used_at, limits, limits_at)
+				SELECT DISTINCT ON (id) $1, id, at, limits, CASE WHEN limits IS NOT NULL THEN $6::bigint END FROM used ORDER BY id, at DESC
+			ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = excluded.last_used_at,
+				limits = coalesce(excluded.limits, k.limits), limits_at = coalesce(excluded.limits_at, k.limits_at)
 			WHERE k.last_used_at < excluded.last_used_at
 		), reporter AS (
 			INSERT INTO usage_reporters AS r (workspace, reporter, until, reported_at) VALUES ($1, $4, $5, $6)
@@ -56,12 +61,12 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 	if r.At.IsZero() {
 		return 0, wrap(ctx, "record usage", rows.ErrTime)
 	}
-	kids, times := make([][]byte, len(uses)), make([]int64, len(uses))
+	kids, times, left := make([][]byte, len(uses)), make([]int64, len(uses)), make([]any, len(uses))
 	for i, use := range uses {
 		if use.At.IsZero() {
 			return 0, wrap(ctx, "record usage", rows.ErrTime)
 		}
-		kids[i], times[i] = uses[i].KID[:], use.At.UnixMicro()
+		kids[i], times[i], left[i] = uses[i].KID[:], use.At.UnixMicro(), rows.LeftArg(use.Left)
 	}
 	at, until, unbroken := r.At.UnixMicro(), r.UntilAt().UnixMicro(), r.At.Add(-store.UsageGap).UnixMicro()
 	// Usage has a gate of its own, as sessions have.
@@ -74,7 +79,7 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 			return err
 		}
 		var known int
-		err = t.QueryRow(ctx, recordUsage, workspace, kids, times, r.Reporter, until, at, unbroken).Scan(&known)
+		err = t.QueryRow(ctx, recordUsage, workspace, kids, times, r.Reporter, until, at, unbroken, left).Scan(&known)
 		unknown = len(uses) - known
 		if err == nil {
 			_, err = t.Exec(ctx, deleteOldest, workspace, r.Reporter, store.MaxReporters-1, at)
@@ -85,4 +90,13 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		return 0, wrap(ctx, "record usage", err)
 	}
 	return unknown, nil
+}
+
+// LimitsLeft implements store.Store.
+func (s *Store) LimitsLeft(ctx context.Context, workspace string, id uuid.UUID) (left []store.Left, at time.Time, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		left, at, err = dialect.LimitsLeft(query(ctx, c), workspace, id)
+		return err
+	})
+	return left, at, wrap(ctx, "read what limits allow", err)
 }

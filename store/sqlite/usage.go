@@ -2,6 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/internal/rows"
@@ -24,8 +27,12 @@ const (
 	raiseSince  = `UPDATE usage_reports SET since = max(since, ?) WHERE workspace = ?`
 	updateUntil = `UPDATE usage_reports SET until = (SELECT min(until) FROM usage_reporters WHERE workspace = ?) WHERE workspace = ?`
 	// upsertUse changes one row if the key exists, even if the new time is not later than the stored time.
-	upsertUse = `INSERT INTO usage (workspace, id, last_used_at) SELECT workspace, id, ? FROM keys WHERE workspace = ? AND kid = ?
-		ON CONFLICT (workspace, id) DO UPDATE SET last_used_at = max(last_used_at, excluded.last_used_at)`
+	upsertUse = `INSERT INTO usage (workspace, id, last_used_at, limits, limits_at)
+		SELECT workspace, id, ?1, ?2, CASE WHEN ?2 IS NOT NULL THEN ?3 END FROM keys WHERE workspace = ?4 AND kid = ?5
+		ON CONFLICT (workspace, id) DO UPDATE SET
+			limits = CASE WHEN excluded.last_used_at > last_used_at THEN coalesce(excluded.limits, limits) ELSE limits END,
+			limits_at = CASE WHEN excluded.last_used_at > last_used_at THEN coalesce(excluded.limits_at, limits_at) ELSE limits_at END,
+			last_used_at = max(last_used_at, excluded.last_used_at)`
 )
 
 // RecordUsage implements store.Store.
@@ -41,7 +48,7 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 			if use.At.IsZero() {
 				return rows.ErrTime
 			}
-			n, err := t.exec(upsertUse, use.At.UnixMicro(), workspace, use.KID[:])
+			n, err := t.exec(upsertUse, use.At.UnixMicro(), rows.LeftArg(use.Left), r.At.UnixMicro(), workspace, use.KID[:])
 			if err != nil {
 				return err
 			}
@@ -55,6 +62,12 @@ func (s *Store) RecordUsage(ctx context.Context, workspace string, uses []store.
 		return 0, wrap(ctx, "record usage", err)
 	}
 	return unknown, nil
+}
+
+// LimitsLeft implements store.Store.
+func (s *Store) LimitsLeft(ctx context.Context, workspace string, id uuid.UUID) ([]store.Left, time.Time, error) {
+	left, at, err := dialect.LimitsLeft(s.query(ctx), workspace, id)
+	return left, at, wrap(ctx, "read what limits allow", err)
 }
 
 func recordReport(t *tx, workspace string, r store.Report) error {

@@ -13,6 +13,7 @@ import (
 
 var usageTests = []test{
 	{"is stored and only ever rises", usageRises},
+	{"has what limits allowed at the latest use", usageLeft},
 	{"comes with every record", usageComesBack},
 	{"is no change", usageIsNoChange},
 	{"counts unknown kids", usageUnknown},
@@ -278,4 +279,40 @@ func usageReporters(e env) {
 	w = report(store.MaxReporters)
 	e.equal("known since, with one more", w.Usage.Since, now.Add(store.MaxReporters*time.Second))
 	e.equal("known until, without the first", w.Usage.Until, now.Add(time.Second))
+}
+
+func usageLeft(e env) {
+	e.create("acme")
+	e.create("other")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	of := func(remaining uint32) []store.Left {
+		return []store.Left{
+			{On: jwks.OnPlan, Limit: jwks.Limit{Name: "burst", Requests: 9, Seconds: 60}, Remaining: remaining, ResetAt: now.Add(time.Minute)},
+			{On: "key", Limit: jwks.Limit{Name: "m", Requests: 9, Calendar: jwks.Month}, Remaining: 0, ResetAt: now.Add(time.Hour)},
+		}
+	}
+	report := func(workspace string, after, used time.Duration, left []store.Left) {
+		_, err := e.RecordUsage(e.ctx, workspace, []store.Use{{KID: k.KID, At: now.Add(used), Left: left}}, store.Report{At: now.Add(after)})
+		e.ok(err)
+	}
+	is := func(what string, want []store.Left, at time.Time) {
+		left, reported, err := e.LimitsLeft(e.ctx, "acme", k.ID)
+		e.ok(err)
+		e.equal(what, left, want)
+		e.equal(what+": time", reported, at)
+	}
+	is("never used", nil, time.Time{})
+	report("acme", 0, 0, nil)
+	is("never reported", nil, time.Time{})
+	report("acme", 2, time.Second, of(5))
+	is("reported", of(5), now)
+	report("acme", time.Minute, 0, of(7))
+	is("of an earlier use", of(5), now)
+	report("acme", time.Minute, 2*time.Second, nil)
+	is("not reported with a later use", of(5), now)
+	report("other", time.Minute, time.Hour, of(1))
+	is("of another workspace", of(5), now)
+	report("acme", time.Hour, time.Minute, of(0))
+	is("reported again", of(0), now.Add(time.Hour))
+	e.equal("last used", e.key(k).LastUsedAt, now.Add(time.Minute))
 }

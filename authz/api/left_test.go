@@ -1,0 +1,75 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The holder of a token sees the limits of its key, and what a gateway reported as left.
+func TestTokenLimits(t *testing.T) {
+	s := newServer(t)
+	s.do("POST", plansPath, `{"name":"gold","limits":`+burstRules+`}`).want(201)
+	s.do("PUT", "/v1/workspaces/acme/limits/owner?name=*", `{"limits":[{"name":"daily","requests":9,"calendar":"day"}]}`).want(201)
+	key := s.issue("acme", map[string]any{
+		"owner": "x", "plan": "gold", "limits": []any{map[string]any{"name": "own", "requests": 5, "seconds": 10}},
+	})
+	path := issuer + "/limits"
+	shown := func(want string) {
+		t.Helper()
+		a := s.do("GET", path, nil, as(key.token)).want(200)
+		if a.header.Get("Cache-Control") != "no-store" || a.header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("header %v", a.header)
+		}
+		wantSubset(t, a.object(), want)
+	}
+	shown(`{"key_id":"` + key.id + `","plan":"gold","reported_at":null,"age":null,"limits":[
+		{"on":"key","name":"own","requests":5,"seconds":10},{"on":"plan","name":"burst","requests":100,"seconds":60},
+		{"on":"owner","name":"daily","requests":9,"calendar":"day"}]}`)
+	at := time.Now().UTC()
+	soon := at.Add(time.Hour).Format(time.RFC3339)
+	gone := at.Add(-time.Second).Format(time.RFC3339)
+	report := fmt.Sprintf(`{"complete":true,"keys":[{"kid":%q,"last_used_at":%q,"limits":[
+		{"on":"plan","name":"burst","requests":100,"seconds":60,"remaining":0,"reset_at":%q},
+		{"on":"owner","name":"daily","requests":9,"calendar":"day","remaining":2,"reset_at":%q},
+		{"on":"key","name":"own","requests":4,"seconds":10,"remaining":3,"reset_at":%q}]}]}`,
+		key.kid, at.Format(time.RFC3339Nano), gone, soon, soon)
+	gateway := as(s.manager("", "gateway"))
+	s.do("POST", "/v1/workspaces/acme/usage", report, gateway).want(200)
+	a := s.do("GET", path, nil, as(key.token)).want(200).object()
+	wantSubset(t, a, `{"limits":[{"on":"key","name":"own","requests":5,"seconds":10},
+		{"on":"plan","name":"burst","requests":100,"seconds":60,"remaining":100,"reset_at":"`+gone+`"},
+		{"on":"owner","name":"daily","requests":9,"calendar":"day","remaining":2,"reset_at":"`+soon+`"}]}`)
+	if _, known := a["limits"].([]any)[0].(map[string]any)["remaining"]; known {
+		t.Error("what is left of a limit that has changed is shown")
+	}
+	if age, isNumber := a["age"].(float64); !isNumber || age < 0 || a["reported_at"] == nil {
+		t.Errorf("age %v, reported at %v", a["age"], a["reported_at"])
+	}
+	const burst = `"on":"plan","name":"burst","requests":100,"seconds":60,"remaining":0`
+	for name, bad := range map[string]string{
+		"on":        `"on":"total","name":"a","requests":1,"seconds":1,"remaining":0`,
+		"remaining": `"on":"key","name":"a","requests":1,"seconds":1,"remaining":2`,
+		"name":      `"on":"key","name":"A","requests":1,"seconds":1,"remaining":0`,
+		"requests":  `"on":"key","name":"a","requests":0,"seconds":1,"remaining":0`,
+	} {
+		a := s.do("POST", "/v1/workspaces/acme/usage", strings.Replace(report, burst, bad, 1), gateway).want(422)
+		if p := a.problem(); len(p.Errors) == 0 || p.Errors[0].Field != "keys[0].limits[0]."+name {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+
+	s.do("GET", path, nil, header("Authorization")).want(401)
+	s.do("GET", path, nil, as(key.token[:len(key.token)-4]+"AAAA")).want(401)
+	s.do("GET", "/v1/auth/oauth/other/limits", nil, as(key.token)).want(401)
+	s.do("GET", "/v1/auth/oauth/none/limits", nil, as(key.token)).want(404)
+	s.do("PATCH", keysPath+"/"+key.id, `{"allowed_ips":["192.0.2.1"]}`).want(200)
+	s.do("GET", path, nil, as(key.token)).want(403)
+	s.do("PATCH", keysPath+"/"+key.id, `{"allowed_ips":["127.0.0.1","::1"],"enabled":false}`).want(200)
+	s.do("GET", path, nil, as(key.token)).want(401)
+	s.do("PATCH", keysPath+"/"+key.id, `{"enabled":true}`).want(200)
+	s.do("GET", path, nil, as(key.token)).want(200)
+	s.do("DELETE", keysPath+"/"+key.id, nil).want(200)
+	s.do("GET", path, nil, as(key.token)).want(401)
+}

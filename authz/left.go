@@ -1,0 +1,144 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/burnkey/burnkey/internal/spans"
+	"github.com/burnkey/burnkey/jwks"
+	"github.com/burnkey/burnkey/store"
+)
+
+// Limits of what a usage report says about limits.
+const (
+	MaxLeft       = 3 * MaxLimits // of one key: its own, its plan's and its owner's
+	MaxReportLeft = 2000          // of one report
+)
+
+// OnKey is the subject of a key's own limits.
+const OnKey = "key"
+
+// LeftSubjects are the subjects of limits that are reported for each key.
+var LeftSubjects = []string{OnKey, jwks.OnPlan, jwks.OnOwner}
+
+// left checks what a report says about limits, of which it has seen n before.
+func (e *InputError) left(field string, list []store.Left, n int) {
+	if len(list) > MaxLeft || n+len(list) > MaxReportLeft {
+		e.Add(field, RuleTooMany, "max", min(MaxLeft, max(0, MaxReportLeft-n)))
+		return
+	}
+	for i := range list {
+		l, at := &list[i], fmt.Sprintf("%s[%d]", field, i)
+		if !slices.Contains(LeftSubjects, l.On) {
+			e.Add(at+".on", RuleNotOneOf, "values", "key, plan, owner")
+		}
+		if !limitName.MatchString(l.Name) {
+			e.Add(at+".name", RuleLimitName)
+		}
+		e.limit(at, &l.Limit)
+		if l.Remaining > l.Requests {
+			e.Add(at+".remaining", RuleOutOfRange, "min", 0, "max", l.Requests)
+		}
+		if year := l.ResetAt.Year(); year < minYear || year > maxYear {
+			e.Add(at+".reset_at", RuleYearOutOfRange, "min", minYear, "max", maxYear)
+		}
+	}
+}
+
+// KeyLimits are the limits of a key, as its holder sees them.
+type KeyLimits struct {
+	Key    store.Key
+	Limits []KeyLimit
+	// ReportedAt is the time of the latest report that says what is left. Zero: there is none.
+	ReportedAt time.Time
+}
+
+// KeyLimit is one limit of a key. Without Known, it is not known how many requests are left.
+type KeyLimit struct {
+	store.Left
+	Known bool
+}
+
+// LimitsOfToken returns the limits of the key of a token that is valid for a client at the address `from`. The zero
+// address: it is unknown. Errors: ErrNotFound: no such workspace. ErrUnauthenticated: the token is not valid, or its key
+// is suspended, revoked or expired. ErrForbidden: the key can't be used from there. *CrowdedError.
+func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwks.Token, from netip.Addr) (KeyLimits, error) {
+	defer spans.Start(&ctx, "authz.limits_of_token", nil)()
+	claims, err := s.authentic(workspace, token)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return KeyLimits{}, err
+	case err != nil:
+		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
+	id, err := uuid.Parse(claims.ID)
+	if err != nil {
+		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
+	ctx = context.WithValue(ctx, accountKey{}, account{name: "token " + claims.ID})
+	var l KeyLimits
+	err = s.reads.turn(ctx, workspace, func() (err error) {
+		key, err := s.store.Key(ctx, workspace, id)
+		if err != nil {
+			return err
+		}
+		if status := key.Status(s.Now()); status != store.Active && status != store.Deprecated {
+			return fmt.Errorf("%w: the key is %s", ErrUnauthenticated, status)
+		}
+		if attributes := key.Attributes(); !attributes.Allows(from) {
+			return fmt.Errorf("%w: the key can't be used from this address", ErrForbidden)
+		}
+		l, err = s.KeyLimits(ctx, key)
+		return err
+	})
+	return l, err
+}
+
+// KeyLimits returns the limits of a key: its own, its plan's and its owner's.
+func (s *Service) KeyLimits(ctx context.Context, k store.Key) (KeyLimits, error) {
+	all := KeyLimits{Key: k}
+	left, at, err := s.store.LimitsLeft(ctx, k.Workspace, k.ID)
+	if err != nil {
+		return all, err
+	}
+	all.ReportedAt = at
+	add := func(on string, limits []jwks.Limit) {
+		for _, l := range limits {
+			all.Limits = append(all.Limits, presentLeft(on, l, left, s.Now()))
+		}
+	}
+	add(OnKey, k.Limits)
+	for _, of := range [][]LimitsID{{{jwks.OnPlan, k.Plan}}, {{jwks.OnOwner, k.Owner}, {jwks.OnOwner, jwks.AnyName}}} {
+		for _, id := range of {
+			set, err := s.store.Limits(ctx, k.Workspace, id.On, id.Name)
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return all, err
+			}
+			add(id.On, set.Limits)
+			break
+		}
+	}
+	return all, nil
+}
+
+// presentLeft returns what a limit allows now, by a report. After a change of the limit, it is not known.
+func presentLeft(on string, l jwks.Limit, reported []store.Left, now time.Time) KeyLimit {
+	i := slices.IndexFunc(reported, func(r store.Left) bool { return r.On == on && r.Limit == l })
+	if i < 0 {
+		return KeyLimit{Left: store.Left{On: on, Limit: l}}
+	}
+	present := reported[i]
+	if !present.ResetAt.After(now) {
+		present.Remaining = l.Requests
+	}
+	return KeyLimit{present, true}
+}
