@@ -150,10 +150,10 @@ func TestChangeExpiry(t *testing.T) {
 			t.Errorf("expires at %s, want %s", got, want)
 		}
 	}
-	v.get(keyPath(k)).want(200).hasNot("As issued", "Never")
+	v.get(keyPath(k)).want(200).hasNot("Original expiry", "Never")
 	to := save("date", "2026-06-11").want(303).saysDone(keyPath(k), "expiry")
-	v.get(to).want(200).has("Expiry saved.", "11 June 2026, 23:59 UTC", "reject the key earlier, as it was issued: 3 April 2026, 12:00 UTC",
-		"As issued:", "Expiry changed")
+	v.get(to).want(200).has("Expiry saved.", "11 June 2026, 23:59 UTC",
+		"reject the key earlier, at its original expiry: 3 April 2026, 12:00 UTC", "Original expiry:", "Expiry changed")
 	later := time.Date(2026, 6, 11, 23, 59, 59, 0, time.UTC)
 	ends(later)
 	for _, c := range []struct{ choice, date, fault string }{
@@ -173,7 +173,7 @@ func TestChangeExpiry(t *testing.T) {
 	ends(later)
 	save("expiry", "signed").want(303)
 	ends(k.ExpiresAt)
-	v.get(keyPath(k)).want(200).hasNot("as it was issued")
+	v.get(keyPath(k)).want(200).hasNot("original expiry")
 	save("date", "2026-03-04").want(303)
 	v.get(keyPath(k)).want(200).has("4 March 2026, 23:59 UTC").hasNot("reject the key earlier")
 	// The provider is bound by the policy alone.
@@ -203,10 +203,10 @@ func TestChangeScopes(t *testing.T) {
 			t.Errorf("has %q, want %q", got, want)
 		}
 	}
-	v.get(keyPath(k)).want(200).has("About a", "No longer on offer")
+	v.get(keyPath(k)).want(200).has("About a", "No longer offered")
 	to := save(v, keyPath, "a", "b", "c").want(303).saysDone(keyPath(k), "scopes")
 	has("a b c")
-	v.get(to).want(200).has("Scopes saved.", "see the scopes of the issue: a c", "Scopes changed")
+	v.get(to).want(200).has("Scopes saved.", "see the scopes that the key was issued with: a c", "Scopes changed")
 	save(v, keyPath, "a").want(303)
 	for _, wrong := range []string{"c", "x", `"`, strings.Repeat("a", 300)} {
 		if p := save(v, keyPath, "a", wrong).want(422); !strings.Contains(p.body, `id="scopes-fault"`) {

@@ -35,7 +35,7 @@ type limited struct {
 type expiryForm struct {
 	Choice, Date, First, Last string // dates: yyyy-mm-dd
 	Never, Signed             bool
-	Everywhere                bool // any date holds at every gateway, since the token never expires
+	Everywhere                bool // any date applies at every gateway, since the token never expires
 }
 
 type scopesForm struct {

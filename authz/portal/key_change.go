@@ -46,7 +46,7 @@ func (v *visit) notChanged(k store.Key, err error) error {
 	return err
 }
 
-// isMeanwhile reports whether a form was shown that the key's present state does not have.
+// isMeanwhile reports whether the key has changed since its form was shown, so that it no longer has this form.
 func isMeanwhile(f authz.FieldError) bool {
 	return f.Code == authz.RuleSuspendedByProducer.Code || f.Code == authz.RuleNotSuspended.Code
 }
