@@ -13,8 +13,8 @@ var descriptions = map[string]string{
 	"Policy.portal_never_expires": "Whether owners may create keys that never expire in the portal; requires allow_never_expires and no " +
 		"maximum",
 	"Policy.default_audience": "Audience of keys whose request has none; if empty, all audiences of the workspace",
-	"Policy.webhook": "An https URL that receives a POST 14, 7 and 1 day before a key expires. It must not contain a secret: all readers " +
-		"of the workspace and of its audit see it",
+	"Policy.webhook": "An https URL that receives a POST 14, 7 and 1 day before a key expires, and of requests for plans and scopes. It " +
+		"must not contain a secret: all readers of the workspace and of its audit see it",
 	"Policy.expiry": "claim, the default: exp is signed into the token. publication: it is not; the JWK leaves the set at the time, which " +
 		"can then be changed also for gateways that know only the set",
 	"OfferedScope.description": "Permissions of the scope, for customers to read",

@@ -287,3 +287,10 @@ func (c *counting) Record(ctx context.Context, e store.Entry) error {
 	}
 	return c.Store.Record(ctx, e)
 }
+
+func (c *counting) RequestSent(ctx context.Context, workspace string, id uuid.UUID, event string) error {
+	if c.fail != nil && c.broken("RequestSent") {
+		return errBroken
+	}
+	return c.Store.RequestSent(ctx, workspace, id, event)
+}

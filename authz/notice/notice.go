@@ -1,4 +1,4 @@
-// Package notice notifies webhooks about keys that expire soon.
+// Package notice notifies webhooks about keys that expire soon, and about requests for plans and scopes.
 package notice
 
 import (
@@ -31,6 +31,9 @@ type Store interface {
 	Workspace(ctx context.Context, id string) (store.Workspace, error)
 	Audit(ctx context.Context, workspace string, f store.AuditFilter) ([]store.Entry, uuid.UUID, error)
 	Record(ctx context.Context, e store.Entry) error
+	Request(ctx context.Context, workspace string, id uuid.UUID) (store.Request, error)
+	UnsentRequests(ctx context.Context, workspace string, id uuid.UUID, limit int) ([]store.Request, error)
+	RequestSent(ctx context.Context, workspace string, id uuid.UUID, event string) error
 }
 
 // Options of Run. Store, Sender and Now are required.
@@ -38,7 +41,7 @@ type Options struct {
 	Store  Store
 	Sender Sender
 	Now    func() time.Time
-	// Every is the interval between searches for keys that expire soon. Default 1 min.
+	// Every is the interval between searches for keys that expire soon and for new requests. Default 1 min.
 	Every time.Duration
 	// Pause is the wait after a failed delivery; it doubles up to 15 min. Default 5 s.
 	Pause   time.Duration
@@ -75,6 +78,9 @@ var noticeDays = []int{14, 7, 1}
 // A notice is sent at least once, if its receiver accepts it within two days. Because of restarts, or of
 // several servers on one database, it can be sent twice, with the same message id. This is rare, since the
 // audit is checked before sending.
+//
+// Each request for a plan or scopes, and its decision, is sent in the same way. Whether it was sent is recorded in
+// the request.
 func Run(ctx context.Context, o Options) {
 	o.Every = cmp.Or(o.Every, noticeEvery)
 	o.Pause = cmp.Or(o.Pause, noticePause)
@@ -82,8 +88,9 @@ func Run(ctx context.Context, o Options) {
 	n := newNotifier(o)
 	defer n.running.Wait()
 	loop.Loop{
-		Every: o.Every, Wake: n.room, Log: o.Log, Level: slog.LevelError, Failure: "cannot look for keys that expire soon; trying again",
-		Jitter: 0.5, // so that servers that start together do not search at the same time
+		Every: o.Every, Wake: n.room, Log: o.Log, Level: slog.LevelError,
+		Failure: "cannot look for keys that expire soon or for requests; trying again",
+		Jitter:  0.5, // so that servers that start together do not search at the same time
 	}.Run(ctx, n.look)
 }
 
@@ -109,8 +116,8 @@ func newNotifier(o Options) *notifier {
 		failing: logs.Failures{Level: slog.LevelWarn}, lanes: make(map[string]*lane), overflowed: make(map[string]time.Time),
 		results: promauto.With(o.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "burnkey_notices_total",
-			Help: "Notices of keys that expire soon: sent to a webhook; recorded only, without a webhook; failed and tried again; " +
-				"given_up; void, because the key is no longer active.",
+			Help: "Notices of keys that expire soon and of requests: sent to a webhook; recorded only, without a webhook; failed and " +
+				"tried again; given_up; void, because the key is no longer active.",
 		}, []string{"result"}),
 	}
 	for _, result := range noticeResults {
@@ -119,8 +126,11 @@ func newNotifier(o Options) *notifier {
 	return n
 }
 
-// look queues the notices that became due since the last call.
+// look queues the notices that became due since the last call, and the events of requests.
 func (n *notifier) look(ctx context.Context) error {
+	if err := n.lookForRequests(ctx); err != nil {
+		return err
+	}
 	now := n.o.Now()
 	if now.After(n.since) { // the clock may be set back
 		if err := n.scan(ctx, n.since, now, ""); err != nil {
@@ -184,10 +194,11 @@ func (n *notifier) consider(ctx context.Context, d store.DuePlace, days int) err
 
 // notice is a notice in a queue. Its contents are read when it is sent.
 type notice struct {
-	id   uuid.UUID
-	days int
-	at   time.Time // when it became due
-	sent bool      // but not yet recorded
+	id    uuid.UUID // of a key, or of a request
+	days  int
+	event string    // of a request, or empty
+	at    time.Time // when it became due
+	sent  bool      // but not yet recorded
 }
 
 func noticeAt(k *store.Key, days int) time.Time {

@@ -17,11 +17,12 @@ type lane struct {
 }
 
 type noticeKey struct {
-	id   uuid.UUID
-	days int
+	id    uuid.UUID
+	days  int
+	event string
 }
 
-func (w *notice) key() noticeKey { return noticeKey{w.id, w.days} }
+func (w *notice) key() noticeKey { return noticeKey{w.id, w.days, w.event} }
 
 // queue adds a notice to its workspace's lane. If the lane is full, a later search finds the notice again.
 func (n *notifier) queue(ctx context.Context, workspace string, w notice) {
@@ -37,6 +38,9 @@ func (n *notifier) queue(ctx context.Context, workspace string, w notice) {
 		return
 	}
 	if len(l.has) >= noticesWaiting {
+		if w.event != "" {
+			return // each search finds all requests
+		}
 		if from, is := n.overflowed[workspace]; !is || w.at.Before(from) {
 			n.overflowed[workspace] = w.at
 		}
@@ -97,9 +101,18 @@ func (n *notifier) settled(l *lane, w notice, again bool) {
 	}
 }
 
+const failure = "cannot deliver a notice; trying again"
+
+// about returns the notice's data for the log.
+func (w *notice) about() []any {
+	if w.event != "" {
+		return []any{"request", w.id, "event", w.event}
+	}
+	return []any{"key", w.id, "days", w.days}
+}
+
 // drive sends the notices of a lane until it is empty.
 func (n *notifier) drive(ctx context.Context, workspace string, l *lane) {
-	const failure = "cannot deliver the notice of a key that expires soon; trying again"
 	pauses := loop.Backoff{First: n.o.Pause, Max: noticePauseMax}
 	for ctx.Err() == nil {
 		w, ok := n.next(workspace, l)
@@ -120,7 +133,7 @@ func (n *notifier) drive(ctx context.Context, workspace string, l *lane) {
 			return
 		}
 		n.results.WithLabelValues(string(noticeFailed)).Inc()
-		n.failing.Note(n.o.Log.With("workspace", workspace, "key", w.id, "days", w.days), workspace, failure, err)
+		n.failing.Note(n.o.Log.With("workspace", workspace).With(w.about()...), workspace, failure, err)
 		_ = loop.Sleep(ctx, pauses.Next()) // the loop ends with the context
 	}
 }
@@ -131,7 +144,6 @@ func (n *notifier) count(workspace string, w *notice, result noticeResult) {
 	}
 	n.results.WithLabelValues(string(result)).Inc()
 	if result == noticeGivenUp {
-		n.o.Log.Warn("gave up delivering the notice of a key that expires soon after two days",
-			"workspace", workspace, "key", w.id, "days", w.days)
+		n.o.Log.Warn("gave up delivering a notice after two days", append([]any{"workspace", workspace}, w.about()...)...)
 	}
 }

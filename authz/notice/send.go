@@ -54,6 +54,9 @@ func (n *notifier) isRecorded(ctx context.Context, k *store.Key, days int) (bool
 
 // deliver sends a notice to the workspace's webhook and records it. After an error, the caller must try again.
 func (n *notifier) deliver(ctx context.Context, workspace string, waiting *notice) (noticeResult, error) {
+	if waiting.event != "" {
+		return n.deliverRequest(ctx, workspace, waiting)
+	}
 	k, url, result, err := n.due(ctx, workspace, waiting)
 	if result == "" && err == nil && url != "" {
 		waited, failed := n.place(ctx)
