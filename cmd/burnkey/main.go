@@ -85,7 +85,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(serveCommand(), gatewayCommand(), adminCommand(), workspaceCommand(), keyCommand(), planCommand(), limitCommand(),
-		portalCommand(), auditCommand(), envoyCommand(), verifyCommand(), doctorCommand(), demoCommand())
+		requestCommand(), portalCommand(), auditCommand(), envoyCommand(), verifyCommand(), doctorCommand(), demoCommand())
 	return root
 }
 
