@@ -35,7 +35,7 @@ func BenchmarkDecide(b *testing.B) {
 		b.Errorf("%d uses are recorded", n)
 	}
 	for range 1 << 20 {
-		reporting.all()["acme"].uses.record(randomKID(), time.Now())
+		reporting.all()["acme"].uses.record(randomKID(), time.Now(), nil)
 	}
 	decide(b, "good, its use recorded beside a million others", reporting, request(good))
 }
@@ -67,7 +67,7 @@ func BenchmarkRecordUse(b *testing.B) {
 	acme, token := g.all()["acme"], own().Token(payload("acme"))
 	b.ReportAllocs()
 	for b.Loop() {
-		g.recordUse(acme, token)
+		g.recordUse(acme, token, new(jwks.Claims))
 	}
 }
 
@@ -91,8 +91,8 @@ func TestAllocations(t *testing.T) {
 	}
 	reporting, _ := follow(t, reportHourly)
 	acme := reporting.all()["acme"]
-	reporting.recordUse(acme, token)
-	if n := testing.AllocsPerRun(100, func() { reporting.recordUse(acme, token) }); n > 0 {
+	reporting.recordUse(acme, token, new(jwks.Claims))
+	if n := testing.AllocsPerRun(100, func() { reporting.recordUse(acme, token, new(jwks.Claims)) }); n > 0 {
 		t.Errorf("recording a use takes %v allocations", n)
 	}
 }

@@ -76,7 +76,7 @@ func (g *Gateway) Decide(ctx context.Context, r Request) Decision {
 	if no != nil {
 		return Decision{Refusal: no, limits: headers, violated: violated}
 	}
-	g.recordUse(t, token)
+	g.recordUse(t, token, claims)
 	d := g.allow(t, claims)
 	d.limits = headers
 	return d

@@ -48,34 +48,46 @@ type uses struct {
 // A shard stores the times of uses, in microseconds since 1970.
 type shard struct {
 	mu      sync.Mutex
-	current map[jwks.KID]int64 // the generation that is being reported
-	next    map[jwks.KID]int64 // keys that are not in current
+	current map[jwks.KID]lastUse // the generation that is being reported
+	next    map[jwks.KID]lastUse // keys that are not in current
 }
+
+type lastUse struct {
+	at int64
+	by *holder // of a key with limits, else nil
+}
+
+// A holder is what the limits of a key depend on.
+type holder struct{ keyID, owner string }
 
 type use struct {
 	kid jwks.KID
-	at  int64
+	lastUse
 }
 
 func (u *uses) shard(kid *jwks.KID) *shard { return &u.shards[kid[0]%shardCount] } // a kid is a hash
 
-// record records that a key was used. It allocates nothing for a key that is recorded already.
-func (u *uses) record(kid *jwks.KID, at time.Time) {
+// record records that a key was used. For a key that is not recorded yet, it calls by, unless that is nil. It allocates
+// nothing for a key that is recorded already.
+func (u *uses) record(kid *jwks.KID, at time.Time, by func() *holder) {
 	s := u.shard(kid)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, is := s.current[*kid]; is {
-		s.current[*kid] = at.UnixMicro()
+	if last, is := s.current[*kid]; is {
+		s.current[*kid] = lastUse{at.UnixMicro(), last.by}
 		return
 	}
 	if s.next == nil {
-		s.next = make(map[jwks.KID]int64)
+		s.next = make(map[jwks.KID]lastUse)
 	}
-	before := len(s.next)
-	s.next[*kid] = at.UnixMicro()
-	if len(s.next) > before {
+	last, is := s.next[*kid]
+	if !is {
 		u.pending.Add(1)
+		if by != nil {
+			last.by = by()
+		}
 	}
+	s.next[*kid] = lastUse{at.UnixMicro(), last.by}
 }
 
 // recordWithin is the maximum time between reading the clock and the call of record.
@@ -90,12 +102,12 @@ func (u *uses) take(most int, now time.Time) (taken []use, until time.Time) {
 	}
 	until = u.nextSince
 	u.each(func(s *shard) {
-		for kid, at := range s.current {
+		for kid, last := range s.current {
 			if len(taken) == most { // there are more
 				until = u.since
 				return
 			}
-			taken = append(taken, use{kid, at})
+			taken = append(taken, use{kid, last})
 		}
 	})
 	return taken, until
@@ -123,7 +135,7 @@ func (u *uses) acknowledge(known []use) {
 	for i := range known {
 		s := u.shard(&known[i].kid)
 		s.mu.Lock()
-		if at, is := s.current[known[i].kid]; is && at == known[i].at {
+		if last, is := s.current[known[i].kid]; is && last.at == known[i].at {
 			delete(s.current, known[i].kid)
 			u.pending.Add(-1)
 		}
@@ -135,12 +147,12 @@ func (u *uses) acknowledge(known []use) {
 }
 
 // recordUse records the use of an accepted token, if uses are reported.
-func (g *Gateway) recordUse(t *tenant, token string) {
+func (g *Gateway) recordUse(t *tenant, token string, claims *jwks.Claims) {
 	if g.uses == nil {
 		return
 	}
 	if kid, err := jwks.KIDOf(token); err == nil { // a verified token has one
-		t.uses.record(&kid, g.o.Now())
+		t.uses.record(&kid, g.o.Now(), func() *holder { return t.holderOf(claims) })
 	}
 }
 

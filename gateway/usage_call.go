@@ -26,12 +26,17 @@ const (
 var resultNames = [...]string{"ok", "failed", "refused", "rejected"}
 
 // send reports uses and returns the result. The error is nil only if the result is reported.
-func (g *Gateway) send(ctx context.Context, workspace string, some []use, report client.UsageReport) (reportResult, error) {
+func (g *Gateway) send(ctx context.Context, workspace string, some []use, left [][]client.LeftLimit,
+	report client.UsageReport,
+) (reportResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	report.Keys = make([]client.KeyUse, len(some))
 	for i := range some {
 		report.Keys[i] = client.KeyUse{KID: some[i].kid.String(), LastUsedAt: time.UnixMicro(some[i].at).UTC()}
+		if left != nil {
+			report.Keys[i].Limits = left[i]
+		}
 	}
 	_, err := g.usageServer.ReportUsage(ctx, workspace, report)
 	switch {

@@ -95,9 +95,12 @@ func (r *reporter) report(ctx context.Context, t *tenant) reportResult {
 	u := t.uses
 	now := r.o.Now()
 	some, until := u.take(jwks.MaxReport, now)
-	result, err := r.send(ctx, t.id, some, client.UsageReport{
-		Complete: !u.lost, Reporter: r.reporterID, SentAt: now.UTC(), Until: until.UTC(),
-	})
+	report := client.UsageReport{Complete: !u.lost, Reporter: r.reporterID, SentAt: now.UTC(), Until: until.UTC()}
+	left, hasLeft := r.left(ctx, t, some)
+	result, err := r.send(ctx, t.id, some, left, report)
+	if result == reportRejected && hasLeft { // a server of the version before knows no limits in reports
+		result, err = r.send(ctx, t.id, some, nil, report)
+	}
 	if err != nil && ctx.Err() != nil {
 		return reportFailed // the end is no failure; last reports the rest
 	}

@@ -266,7 +266,7 @@ func TestManyUses(t *testing.T) {
 			for range 700 {
 				kid, at := randomKID(), time.Now()
 				for i := range 3 {
-					u.record(kid, at.Add(time.Duration(i)*time.Second))
+					u.record(kid, at.Add(time.Duration(i)*time.Second), nil)
 				}
 				mu.Lock()
 				want[kid.String()] = at.Add(2 * time.Second).Truncate(time.Microsecond)
@@ -342,7 +342,7 @@ func TestTurns(t *testing.T) {
 		u := g.all()[id].uses
 		u.busyAt, u.idleAt = now.Add(-waits), now.Add(-waits)
 		if strings.HasPrefix(id, "busy") {
-			u.record(randomKID(), now)
+			u.record(randomKID(), now, nil)
 		}
 	}
 	for _, c := range []struct {

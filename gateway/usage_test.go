@@ -31,13 +31,13 @@ func TestUsesByGenerations(t *testing.T) {
 		}
 		return got
 	}
-	u.record(a, at(1))
-	u.record(b, at(2))
+	u.record(a, at(1), nil)
+	u.record(b, at(2), nil)
 	some := take(1, 10, 1, 0) // one more is left of them
-	u.record(c, at(11))
+	u.record(c, at(11), nil)
 	u.acknowledge(some)
 	rest := take(1, 20, 1, 9) // that one
-	u.record(&rest[0].kid, at(21))
+	u.record(&rest[0].kid, at(21), nil)
 	u.acknowledge(rest)
 	u.acknowledge(rest) // an answer that comes twice
 	again := take(10, 30, 1, 9)
@@ -89,7 +89,7 @@ func TestMemoryOfUses(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range kids {
-		u.record(&kids[i], time.Now())
+		u.record(&kids[i], time.Now(), nil)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)

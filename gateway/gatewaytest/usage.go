@@ -13,6 +13,12 @@ type Report struct {
 	Keys      []struct {
 		KID        string    `json:"kid"`
 		LastUsedAt time.Time `json:"last_used_at"`
+		Limits     []struct {
+			On        string    `json:"on"`
+			Name      string    `json:"name"`
+			Remaining uint32    `json:"remaining"`
+			ResetAt   time.Time `json:"reset_at"`
+		} `json:"limits"`
 	} `json:"keys"`
 	Complete bool      `json:"complete"`
 	Reporter string    `json:"reporter"`
