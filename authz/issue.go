@@ -331,10 +331,12 @@ func (s *Service) keep(ctx context.Context, d *unmade, reserved *reservation, mi
 		key, err = s.store.Issue(ctx, d.key, minted.Key, d.terms)
 		return err
 	})
-	if errors.Is(err, ErrTooMany) {
+	switch {
+	case errors.Is(err, ErrTooMany):
 		return Issued{}, &LimitError{Most: d.perOwner}
-	}
-	if err != nil {
+	case errors.Is(err, store.ErrNoPlan): // it was deleted while the key was made
+		return Issued{}, Invalid("plan", RuleNoPlan)
+	case err != nil:
 		return Issued{}, err
 	}
 	return s.announce(ctx, key, minted, nil), nil

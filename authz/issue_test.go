@@ -265,6 +265,18 @@ func TestIssueStoreFailsLate(t *testing.T) {
 	}
 }
 
+// A plan that is deleted while a key with it is made is an error of the request.
+func TestIssueThePlanGoes(t *testing.T) {
+	s := newServer(t)
+	s.workspace("acme")
+	if _, _, err := s.SetLimits(t.Context(), "acme", authz.LimitsRequest{On: jwks.OnPlan, Name: "gold"}); err != nil {
+		t.Fatal(err)
+	}
+	s.store.Hook("Issue", func(ctx context.Context) error { return s.DeleteLimits(ctx, "acme", jwks.OnPlan, "gold") })
+	_, err := s.Issue(t.Context(), "acme", authz.IssueRequest{Owner: "a", Plan: "gold"})
+	mustBeInvalid(t, "a deleted plan", err, "plan", authz.RuleNoPlan)
+}
+
 // If a client disconnects while its key is made, either all of the key exists or nothing.
 func TestIssueClientLeaves(t *testing.T) {
 	s := newServer(t)
