@@ -2,6 +2,7 @@ package limits
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -62,6 +63,8 @@ func (l *Local) read(in io.Reader) error {
 		return err
 	}
 	switch body := head[:headLen-sumLen]; {
+	case n > 0 && isZero(head[:n]): // a power failure can leave a file of zeros
+		return errDamaged
 	case string(head[:min(n, len(fileMagic))]) != fileMagic[:min(n, len(fileMagic))]:
 		return ErrNotQuotas
 	case n < headLen || crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(head[len(body):]):
@@ -81,6 +84,8 @@ func (l *Local) read(in io.Reader) error {
 		}
 	}
 }
+
+func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 

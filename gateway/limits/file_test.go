@@ -159,3 +159,42 @@ func TestSaveThatFails(t *testing.T) {
 		t.Errorf("%d remain", n)
 	}
 }
+
+// TestFileThatGoes checks that a file which was removed or replaced is written again, as a whole.
+func TestFileThatGoes(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "state")
+	path, quota := filepath.Join(folder, "quotas"), per(jwks.Month, 100)
+	check(t, os.Mkdir(folder, 0o700))
+	l := stored(t, path, 0)
+	passes(t, l, 0, 5, quota)
+	check(t, l.Save())
+	check(t, os.RemoveAll(folder))
+	passes(t, l, 0, 1, quota)
+	if err := l.Save(); err == nil {
+		t.Error("a missing folder was written to")
+	}
+	check(t, os.Mkdir(folder, 0o700))
+	check(t, l.Save())
+	if n := remaining(t, stored(t, path, 0), 0, quota); n != 94 {
+		t.Errorf("%d remain", n)
+	}
+	check(t, os.Rename(path, path+".old"))
+	check(t, os.WriteFile(path, nil, 0o600))
+	check(t, l.Save())
+	if n := remaining(t, stored(t, path, 0), 0, quota); n != 94 {
+		t.Errorf("after the file was replaced, %d remain", n)
+	}
+}
+
+// TestFileOfZeros checks that what a power failure can leave is damage, and not a foreign file.
+func TestFileOfZeros(t *testing.T) {
+	t.Parallel()
+	path, quota := filepath.Join(t.TempDir(), "quotas"), per(jwks.Month, 100)
+	for _, size := range []int{1, headLen, 1000} {
+		check(t, os.WriteFile(path, make([]byte, size), 0o600))
+		if n := remaining(t, stored(t, path, 0), 0, quota); n != 100 {
+			t.Errorf("%d zeros: %d remain", size, n)
+		}
+	}
+}

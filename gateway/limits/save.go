@@ -61,7 +61,7 @@ func (l *Local) Save() error {
 	f := &l.file
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.open == nil || f.size > 2*f.base+1<<16 {
+	if f.open == nil || f.size > 2*f.base+1<<16 || f.isGone(l.o.File) {
 		return l.rewrite()
 	}
 	out, complete := []byte(nil), true
@@ -79,6 +79,16 @@ func (l *Local) Save() error {
 		f.close() // the next Save rewrites it
 	}
 	return err
+}
+
+// isGone reports whether the open file is no longer the one at the path: the folder was removed or replaced.
+func (f *quotaFile) isGone(path string) bool {
+	now, err := os.Stat(path)
+	if err != nil {
+		return true
+	}
+	was, err := f.open.Stat()
+	return err == nil && !os.SameFile(was, now)
 }
 
 func (f *quotaFile) close() {
