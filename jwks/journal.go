@@ -312,7 +312,7 @@ func (j *journal) put(b batch, now time.Time, last bool) error {
 
 // putSets appends the queued work to the file, or rewrites the file.
 func (j *journal) putSets(b batch) error {
-	if b.whole || j.failing {
+	if b.whole || j.failing || j.isGone() {
 		return j.rewrite(b.known)
 	}
 	if j.file == nil {
@@ -354,6 +354,19 @@ func (j *journal) putSets(b batch) error {
 		s.written.Store(version)
 	}
 	return nil
+}
+
+// isGone reports whether the open file is no longer the one at the path: the folder was removed or replaced.
+func (j *journal) isGone() bool {
+	if j.file == nil {
+		return false
+	}
+	now, err := os.Stat(j.path)
+	if err != nil {
+		return true
+	}
+	was, err := j.file.Stat()
+	return err == nil && !os.SameFile(was, now)
 }
 
 // rewrite replaces the file atomically.

@@ -333,3 +333,30 @@ func TestJournalRecovers(t *testing.T) {
 	}
 	poll(t, func() bool { return j.section.written.Load() == set.version })
 }
+
+// A file that was removed or replaced is written again, and as long as that fails, the failures are counted.
+func TestJournalWhoseFileGoes(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "state")
+	path := filepath.Join(folder, "file")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j, _, err := openTestJournal(t, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := j.start()
+	defer stop()
+	refill(t, j.table, buildSet(t, 1, testKeys(t, 44, 3)...))
+	j.setWhole(j.section, time.Time{})
+	exists := func() bool { _, err := os.Stat(path); return err == nil }
+	poll(t, exists)
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, func() bool { return j.errors.Load() > 0 })
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, exists)
+}
