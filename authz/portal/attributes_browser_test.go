@@ -3,10 +3,13 @@ package portal_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -88,6 +91,15 @@ func TestOwnersChangeKeysInABrowser(t *testing.T) {
 			}
 			p.Open(url + anyPath(k))
 			sound(t, p, "an approved request")
+			s.left(k, store.Left{
+				On: jwks.OnPlan, Limit: jwks.Limit{Name: "burst", Requests: 100, Seconds: 60}, Remaining: 37,
+				ResetAt: s.clock().Add(time.Minute),
+			})
+			p.Open(url + anyPath(k))
+			sound(t, p, "what is left")
+			if p.Count("meter[value='37'][max='100']") != 1 || !strings.Contains(p.Text(".limits"), "37") {
+				t.Errorf("what is left is not seen: %s", p.Text(".limits"))
+			}
 			name := fmt.Sprintf("gold-%d", o.Width)
 			p.Open(url + plansPath)
 			sound(t, p, "plans")

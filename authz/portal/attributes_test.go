@@ -227,6 +227,15 @@ func TestChangeScopes(t *testing.T) {
 	has("z b")
 }
 
+// left reports what the limits of a key still allow, as a gateway does.
+func (s *site) left(k store.Key, left ...store.Left) {
+	s.t.Helper()
+	report := authz.UsageReport{Uses: []store.Use{{KID: k.KID, At: s.clock(), Left: left}}}
+	if unknown, err := s.RecordUsage(s.t.Context(), k.Workspace, report); err != nil || unknown > 0 {
+		s.t.Fatalf("%d unknown, %v", unknown, err)
+	}
+}
+
 // A key's page shows the rules that count its requests, and which gateways hold them.
 func TestLimitsOfAKey(t *testing.T) {
 	t.Parallel()
@@ -250,6 +259,23 @@ func TestLimitsOfAKey(t *testing.T) {
 	}
 	s.owner("acme", "cust_1").get(keyPath(k)).want(200).has(texts...).hasNot("77 requests")
 	s.operator("acme").get(anyPath(k)).want(200).has(texts...)
+	// The page shows the rest of each limit by the last report, with the report's age.
+	v := s.owner("acme", "cust_1")
+	v.get(keyPath(k)).want(200).has("No gateway has reported yet what is left.").hasNot(" left ")
+	s.left(k, store.Left{
+		On: jwks.OnPlan, Limit: jwks.Limit{Name: "burst", Requests: 100, Seconds: 60}, Remaining: 37, ResetAt: s.clock().Add(38 * time.Second),
+	}, store.Left{
+		On: jwks.OnOwner, Limit: jwks.Limit{Name: "daily", Requests: 4, Calendar: jwks.Day}, Remaining: 3, ResetAt: s.clock().Add(time.Hour),
+	})
+	s.advance(2 * time.Second)
+	p := v.get(keyPath(k)).want(200).has("37 of 100 left all again on 4 March 2026, 12:00 UTC (in less than a minute)",
+		"As a gateway reported it, less than a minute ago").hasNot("3 of 4 left", "of 5000 left", "of 3 left")
+	if !strings.Contains(p.body, `<meter aria-hidden="true" min="0" max="100" value="37">`) {
+		t.Error("there is no picture of what is left")
+	}
+	s.advance(5 * time.Minute)
+	v.get(keyPath(k)).want(200).has("100 of 100 left", "As a gateway reported it, 5 minutes ago").hasNot("all again")
+	s.operator("acme").get(anyPath(k)).want(200).has("100 of 100 left")
 	other := s.issue("acme", authz.IssueRequest{Owner: "cust_2", Name: "Other"})
 	s.owner("acme", "cust_2").get(keyPath(other)).want(200).has("77 requests a week (UTC)").hasNot("5000", "3 requests")
 }

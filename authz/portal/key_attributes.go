@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,17 +17,11 @@ type keyAttributes struct {
 
 	Held      map[string]string // attribute to authz.ByAll or authz.ByGateway, for those that are set
 	Signed    store.Signed      // what the token says
-	Limited   []limited
-	Reason    string // as typed
-	Addresses string // as typed, or one on each line
+	Counted   authz.KeyLimits   // without those of routes and addresses, which count others' requests, too
+	Reason    string            // as typed
+	Addresses string            // as typed, or one on each line
 	Expiry    expiryForm
 	Scopes    scopesForm
-}
-
-// limited are rules that count a key's requests, and what has these rules.
-type limited struct {
-	On, Name, Description string
-	Limits                []jwks.Limit
 }
 
 // expiryForm has the typed values and the available choices.
@@ -66,33 +59,8 @@ func (v *visit) attributesOf(k *shownKey) (a keyAttributes, err error) {
 		lines[i] = addressText(network)
 	}
 	a.Addresses = v.typedIn("addresses", "addresses", strings.Join(lines, "\n"))
-	a.Limited, err = v.limitsOf(&k.Key)
+	a.Counted, err = v.service.KeyLimits(v.r.Context(), k.Key)
 	return a, err
-}
-
-// limitsOf returns the rules that count the requests of a key, except those of routes and addresses, which count
-// others' requests, too.
-func (v *visit) limitsOf(k *store.Key) (all []limited, err error) {
-	if len(k.Limits) > 0 {
-		all = append(all, limited{On: "key", Limits: k.Limits})
-	}
-	for _, of := range [][]authz.LimitsID{
-		{{On: jwks.OnPlan, Name: k.Plan}},
-		{{On: jwks.OnOwner, Name: k.Owner}, {On: jwks.OnOwner, Name: jwks.AnyName}},
-	} {
-		for _, id := range of {
-			set, err := v.service.Limits(v.r.Context(), v.workspace.ID, id.On, id.Name)
-			if errors.Is(err, authz.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, limited{set.On, set.Name, set.Description, set.LimitSet.Limits})
-			break
-		}
-	}
-	return all, nil
 }
 
 func (v *visit) expiryForm(k *shownKey) expiryForm {
@@ -144,6 +112,11 @@ func (p *view) Rule(l jwks.Limit) string {
 		return p.N("limit."+l.Calendar, int(l.Requests))
 	}
 	return p.N("limit.rate", int(l.Requests), "life", p.Life(time.Duration(l.Seconds)*time.Second))
+}
+
+// Left formats how many requests a rule still allows, as a text beside the picture.
+func (p *view) Left(l authz.KeyLimit) string {
+	return p.T("left", "n", l.Remaining, "of", l.Requests)
 }
 
 // Address formats a network, or an address if it has only one.
