@@ -33,7 +33,7 @@ type Gateway struct {
 	wrongIssuer atomic.Pointer[IssuerError] // nil: it is the server's, or that is not known yet
 
 	roster roster
-	feed   *jwks.Feed // nil: each tenant follows the public calls
+	feed   *jwks.Feed // nil: each tenant has a Follower of its own
 
 	readiness
 	usage

@@ -28,7 +28,7 @@ func readRequirement(requirements map[string]string) (need requirement, err erro
 		case "route":
 			need.route = strings.Clone(value) // or the caller's Request would escape to the heap
 			if !isRouteName(value) {
-				return requirement{}, &requirementError{name, "is not a route's name; it must match " + routePattern}
+				return requirement{}, &requirementError{name, "is invalid; must match " + routePattern}
 			}
 		default:
 			return requirement{}, &requirementError{name, "is unknown; must be audience, scopes, workspace or route"}

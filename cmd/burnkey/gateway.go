@@ -261,7 +261,7 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	if s.hasKey() {
 		warnOfScopes(log, s.credential)
 	} else {
-		log.Info("attributes and limits of keys have no effect here; they take a management key, in --key-file")
+		log.Info("attributes and limits of keys have no effect without a management key (--key-file)")
 	}
 	s.announceUsage(log)
 	s.shared.announce(log, s.o.LimitShare)

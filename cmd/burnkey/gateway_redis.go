@@ -48,11 +48,11 @@ func (s *sharedLimits) validate() error {
 func (s *sharedLimits) open(local *limits.Local, metrics prometheus.Registerer, log *slog.Logger) (*redis.Counter, error) {
 	make := promauto.With(metrics)
 	seconds := make.NewHistogram(prometheus.HistogramOpts{
-		Name: "burnkey_gateway_redis_seconds", Help: "Duration of decisions by Redis about limits.",
+		Name: "burnkey_gateway_redis_seconds", Help: "Duration of Redis' decisions about limits.",
 		Buckets: prometheus.ExponentialBuckets(5e-5, 2, 11), // to 51 ms
 	})
 	failures := make.NewCounter(prometheus.CounterOpts{
-		Name: "burnkey_gateway_redis_failures_total", Help: "Decisions about limits for which Redis was asked and that failed.",
+		Name: "burnkey_gateway_redis_failures_total", Help: "Decisions about limits that Redis failed to make.",
 	})
 	counter, err := redis.New(redis.Options{
 		URL: s.url, Local: local, Refuse: s.down == "refuse", Log: log, Observe: func(took time.Duration, err error) {

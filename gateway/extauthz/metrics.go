@@ -62,9 +62,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge("issuer_mismatch", "1 if the server has another issuer than the gateway expects: all tokens are refused.", count(s.WrongIssuer))
 	gauge("usage_pending", "Keys whose latest use has not been reported.", float64(s.PendingUses))
 	gauge("state_errors", "Failed writes of state files of the current workspaces.", float64(s.StateFailures))
-	gauge("limit_entries", "Counts of a limit and whatever it counts, in memory.", float64(s.Limits.Entries))
+	gauge("limit_entries", "Counts in memory, one for each limit and subject in use.", float64(s.Limits.Entries))
 	export(prometheus.CounterValue, "limit_evictions_total",
-		"Counts that were dropped while in use because the memory for them is full: some requests passed too early.",
+		"Counts that were dropped while in use because the memory for them was full: some requests passed too early.",
 		float64(s.Limits.Evictions))
 	export(prometheus.CounterValue, "limit_save_failures_total", "Failed writes of the counts of quotas to --state-dir.",
 		float64(s.Limits.SaveFailures))

@@ -28,7 +28,7 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // ErrNotQuotas says that the file of a Local was not written by one. It is not overwritten.
-var ErrNotQuotas = errors.New("not a file of quotas; it is not overwritten")
+var ErrNotQuotas = errors.New("not a file of quotas; the file is not overwritten")
 
 // load reads the file, if there is one, and rewrites it without what is out of date.
 func (l *Local) load() error {

@@ -7,8 +7,8 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// A Mark is the count of a rule as a Local passes it on to another Counter, and the other way round. It is that of the
-// whole rule, even if the Local allows only a share of it.
+// A Mark is the count of a rule, in the form in which a Local and another Counter exchange it. It refers to the whole
+// rule, even if the Local allows only a share of it.
 type Mark struct {
 	Full  time.Duration // of a rate: the time until it allows all of its requests again
 	Used  uint32        // of a quota
@@ -21,8 +21,8 @@ func Period(calendar string, at time.Time) (first int64, end time.Time) {
 	return int64(p.first), time.Unix(int64(p.end)*secondsPerDay, 0)
 }
 
-// Marks sets marks[i] to the count of rules[i]. If it had to be rounded, it is too low: Raise of the same Local's Marks
-// changes nothing, and another Counter that was passed to Raise is not raised by Marks.
+// Marks sets marks[i] to the count of rules[i], rounded down. So Raise with a Local's own Marks changes nothing, and a
+// count that came from another Counter is not higher when it goes back.
 func (l *Local) Marks(now time.Time, rules []Rule, marks []Mark) {
 	at := l.instant(now)
 	for i := range rules {

@@ -27,7 +27,7 @@ type quotaFile struct {
 }
 
 // Run saves quotas every second until ctx ends, and then once more. A process that is killed loses what was counted
-// in the last second; after a power failure it can be more, since the system writes the file when it likes.
+// in the last second; after a power failure it can be more, since the system decides when to write the file to the disk.
 func (l *Local) Run(ctx context.Context) {
 	if l.o.File == "" {
 		return

@@ -20,7 +20,7 @@ type entry struct {
 type shard struct {
 	mu      sync.Mutex
 	bound   int     // entries at most
-	entries []entry // none, or a power of two with room for at least a third more than it has
+	entries []entry // none, or a power of two at least a third larger than the number in use
 	count   int
 	hand    int // where the next eviction looks
 

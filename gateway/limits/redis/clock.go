@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// maxClockAge is the age from which on a reading of Redis' clock is replaced by any later one. So a clock that was set
-// back is soon believed.
+// maxClockAge is the age after which any later reading of Redis' clock replaces a reading, so that a clock that was set
+// back is soon followed.
 const maxClockAge = time.Second
 
-// A clock converts times of the gateway to times of Redis that are not too late, by the answer with the shortest way
-// back. A rate that the gateway hands back therefore is never later than Redis said: repeated conversions cannot add up.
+// A clock converts times of the gateway to times of Redis, by the answer that came back fastest. The result is never too
+// late, and neither is a rate that the gateway hands back: the errors of repeated conversions cannot add up.
 type clock struct {
-	began time.Time // of the gateway; only the time since then counts, which nobody sets
+	began time.Time // of the gateway; only the time since then counts, which setting a clock does not change
 	last  atomic.Pointer[reading]
 }
 
@@ -22,7 +22,7 @@ type reading struct {
 	at    time.Time
 }
 
-// saw notes an answer that Redis gave at a time in µs and that was received at a time of the gateway.
+// saw notes an answer: Redis' time in µs when it answered, and the gateway's time when the answer came.
 func (c *clock) saw(redis int64, received time.Time) {
 	r := reading{redis - received.Sub(c.began).Microseconds() - 1, received}
 	last := c.last.Load()

@@ -1,7 +1,7 @@
 // Package redis counts requests against rules in Redis or Valkey, so that gateways share the counts.
 //
 // A decision is one run of a script, which counts the requests with all rules or with none, by Redis' clock. The
-// counter keeps the counts of each answer in a limits.Local. That continues them while Redis is away. The counter sends
+// counter keeps the counts of each answer in a limits.Local, which continues them while Redis is away. The counter sends
 // its counts along with each decision, so that they survive a Redis that loses its data.
 package redis
 
@@ -30,10 +30,10 @@ const (
 	// a slow Redis gets larger pipelines, not more connections.
 	senders  = 4
 	maxBatch = 64
-	// maxWaiting is the number of decisions that can wait for a connection. For further ones, Redis is away.
+	// maxWaiting is the number of decisions that can wait for a connection. Further ones are decided as if Redis were away.
 	maxWaiting = 4096
-	// probeEvery is the wait between two attempts to use a Redis that failed. One that is used is checked at times, too,
-	// so that an outage is noticed while no decision needs Redis.
+	// probeEvery is the wait between two attempts to use a Redis that failed, and checkEvery that between two checks of
+	// one that works, so that an outage is noticed while no decision needs Redis.
 	probeEvery   = 100 * time.Millisecond
 	checkEvery   = time.Second
 	probeTimeout = time.Second
@@ -174,7 +174,7 @@ func (c *Counter) Take(ctx context.Context, now time.Time, n uint32, rules []lim
 	return c.o.Local.Take(ctx, now, n, rules, states)
 }
 
-// ask has Redis decide.
+// ask asks Redis for the decision.
 func (c *Counter) ask(ctx context.Context, now time.Time, n uint32, rules []limits.Rule, states []limits.State) (bool, error) {
 	marks := make([]limits.Mark, len(rules))
 	c.o.Local.Marks(now, rules, marks)

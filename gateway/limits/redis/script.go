@@ -65,7 +65,7 @@ type answer struct {
 	now    int64 // Redis' time in µs
 }
 
-var errAnswer = errors.New("an answer of another form")
+var errAnswer = errors.New("unexpected answer")
 
 // readAnswer sets states and marks to what the script returned.
 func readAnswer(reply []int64, n uint32, rules []limits.Rule, states []limits.State, marks []limits.Mark) (answer, error) {
