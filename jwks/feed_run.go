@@ -153,7 +153,7 @@ func (f *Feed) open(ctx context.Context) (*http.Response, error) {
 	return nil, err
 }
 
-// refused explains a status that has a usual reason.
+// refused adds the usual cause of a status to the error.
 func (f *Feed) refused(err *statusError) error {
 	switch err.code {
 	case http.StatusUnauthorized, http.StatusForbidden:

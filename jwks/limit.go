@@ -58,17 +58,17 @@ func (s *LimitSet) Check() error {
 			return fmt.Errorf("a limit on the %s has the name %q", s.On, s.Name)
 		}
 	default:
-		return fmt.Errorf("limits on %q", s.On)
+		return fmt.Errorf("limits on %q: unknown subject", s.On)
 	}
 	return CheckLimits(s.Limits)
 }
 
-// CheckLimits returns an error if one of the limits is not a rule.
+// CheckLimits returns an error if a limit is not a valid rule.
 func CheckLimits(limits []Limit) error {
 	for i, l := range limits {
 		isCalendar := slices.Contains([]string{Day, Week, Month}, l.Calendar)
 		if l.Name == "" || l.Requests == 0 || (l.Seconds == 0) != isCalendar || l.Calendar != "" && !isCalendar {
-			return fmt.Errorf("limit %d is not a rule", i)
+			return fmt.Errorf("limit %d is invalid", i)
 		}
 	}
 	return nil

@@ -20,8 +20,8 @@ type Middleware struct {
 	// Scopes are the required scopes: a token must have all of them.
 	Scopes []string
 	// ClientAddr returns the client's address, for keys that can only be used from some networks. If nil, it is
-	// that of the connection. Behind a proxy, take it from a header that this proxy overwrites: the beginning of
-	// X-Forwarded-For is written by the client itself. The zero Addr means unknown and refuses such keys.
+	// that of the connection. After a proxy, take it from a header that this proxy overwrites: the client itself writes
+	// the beginning of X-Forwarded-For. The zero Addr means unknown, and such keys are then refused.
 	ClientAddr func(*http.Request) netip.Addr
 	// Unavailable, unless nil, returns an error while tokens cannot be verified, usually the error of
 	// Follower.Usable. The response is then 503: clients retry after a 503 but give up after a 401.

@@ -61,7 +61,7 @@ func (t *Table) textOf(number uint32) []byte {
 	return nil
 }
 
-// setText replaces the attributes of the key in a slot by those with a number.
+// setText replaces the attributes of the key in a slot. text is their number, from store.
 func (t *Table) setText(number, text uint32) {
 	s := t.slots.At(number)
 	if s.Text == text {

@@ -122,7 +122,7 @@ func (x *extras) hasTwice() bool {
 	return false
 }
 
-// find returns a key. The attributes of a key come at once after it, or after all keys.
+// find returns a key. The attributes of a key come right after it, or after all keys.
 func (x *extras) find(kid *KID) *extra {
 	if last := len(x.list) - 1; last >= 0 && x.list[last].key.kid == *kid {
 		return &x.list[last]

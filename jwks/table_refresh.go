@@ -158,7 +158,7 @@ func (r *refresh) gone(number uint32) bool {
 	return !marked(r.seen, number) && r.t.slots.At(number).Used()
 }
 
-// bare reports whether the key in a slot has attributes that it has no longer in the new set.
+// bare reports whether the key in a slot has attributes but has none in the new set.
 func (r *refresh) bare(number uint32) bool {
 	return !marked(r.kept, number) && r.t.slots.At(number).Text != 0
 }

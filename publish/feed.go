@@ -94,7 +94,7 @@ func (p *Publisher) unsubscribe(q *feedQueue) {
 }
 
 // feedAges returns the time since the sets were last known to be up to date, and for up to feedLagging sets
-// that were not up to date then, or are damaged, their own times. If there are more, the first covers all.
+// that were not up to date then, or are damaged, their own times. If there are more such sets, the common time covers all.
 func (p *Publisher) feedAges() (common time.Duration, lagging map[string]time.Duration) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

@@ -11,7 +11,7 @@ type feedQueue struct {
 	mu      sync.Mutex
 	order   []string
 	entries map[string]*feedEntry
-	most    int           // entries that there were at once
+	most    int           // the largest number of entries so far
 	owed    int           // entries that a heartbeat waits for
 	wake    chan struct{} // an element if there may be something in order
 }
@@ -21,7 +21,7 @@ type feedEntry struct {
 	queued  bool // it is in order
 	reading bool // its log is being read, and it comes back afterwards
 	owed    bool
-	since   time.Time // when it was marked; everything known before was sent
+	since   time.Time // when it was marked; everything known before that was sent
 }
 
 // keptEntries is the number of entries for which an empty queue keeps memory.
@@ -64,7 +64,7 @@ func (q *feedQueue) take() (workspace string, ok bool) {
 	return workspace, true
 }
 
-// done says that everything known of a workspace was sent when it was taken.
+// done records that everything was sent that was known of a workspace when it was taken.
 func (q *feedQueue) done(workspace string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -225,8 +225,8 @@ func (d *feedReader) place(workspace string) *feedPlace {
 	return place
 }
 
-// page appends what a workspace's reader lacks, up to about feedPage bytes. It returns false if there is more, which
-// the queue then knows of.
+// page appends what a workspace's reader lacks, up to about feedPage bytes. It returns false if there is more; the
+// workspace then returns to the queue.
 func (d *feedReader) page(ctx context.Context, workspace string, p *feedPlace) (done bool) {
 	set, resets, events := p.index.sinceFeed(p.last)
 	has := d.request.After[workspace]
@@ -269,7 +269,7 @@ func (d *feedReader) stored(workspace string, p *feedPlace, events [][]byte) (do
 	return true
 }
 
-// whole appends the whole set, or tells the reader to fetch it.
+// whole appends the whole set, or the request to fetch it.
 func (d *feedReader) whole(workspace string, p *feedPlace, set *Set, resets uint64) (done bool) {
 	p.begun, p.last, p.resets, p.log = true, set.version, resets, nil
 	delete(d.request.After, workspace)
@@ -280,8 +280,8 @@ func (d *feedReader) whole(workspace string, p *feedPlace, set *Set, resets uint
 	return true
 }
 
-// isAhead handles a reader with a later version than this server's. Another server can have sent it; this server
-// has it at the latest after its next check. Otherwise it does not exist.
+// isAhead handles a reader with a later version than this server's. Another server may have sent it: then this
+// server has it after its next check at the latest. If it does not, the version does not exist.
 func (d *feedReader) isAhead(workspace string, p *feedPlace, set *Set, resets uint64) (done bool) {
 	if time.Since(d.since) > d.Publisher.AgeOf(workspace) {
 		return d.whole(workspace, p, set, resets)

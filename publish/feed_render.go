@@ -47,7 +47,7 @@ func appendFeedSet(dst []byte, workspace string, set *Set) ([]byte, bool) {
 	return append(append(dst, body.Bytes()[1:]...), "\n\n"...), true
 }
 
-// appendFeedReset appends the event that tells a reader to fetch a set.
+// appendFeedReset appends the event after which a reader fetches the set.
 func appendFeedReset(dst []byte, workspace string, version uint64) []byte {
 	return fmt.Appendf(dst, "event: reset\ndata: {\"workspace\":%q,\"version\":%d}\n\n", workspace, version)
 }

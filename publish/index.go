@@ -12,8 +12,8 @@ import (
 // Index holds a workspace's current Set and passes each change to the readers of a Stream. Reads never block.
 type Index struct {
 	workspace string // named in the events of the feed
-	// mark is called before each change of the set, so that no reader of the feed takes a set for unchanged whose
-	// age already includes the change. If nil, the Index has no readers of the feed.
+	// mark is called before each change of the set. Otherwise, a reader of the feed could take the set for unchanged
+	// although its age already includes the change. If nil, the Index has no readers of the feed.
 	mark   func()
 	mu     sync.Mutex
 	set    atomic.Pointer[Set]
