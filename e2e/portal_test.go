@@ -14,10 +14,13 @@ import (
 	"github.com/burnkey/burnkey/deploy/envoy/envoytest"
 )
 
-// portalLink creates a link, as a producer's backend does when a customer clicks on "API keys".
+// portalLink creates a link, as a producer's backend does when a customer clicks on "API keys". An operator's has no owner.
 func (c *client) portalLink(t testing.TB, workspace, owner string, pairs ...any) string {
 	t.Helper()
-	in := map[string]any{"owner": owner}
+	in := map[string]any{}
+	if owner != "" {
+		in["owner"] = owner
+	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		in[pairs[i].(string)] = pairs[i+1]
 	}
