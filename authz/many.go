@@ -71,10 +71,10 @@ func (s *Service) UpdateMany(ctx context.Context, workspace string, sel Selectio
 	keys []store.Key, next uuid.UUID, err error,
 ) {
 	c, err := p.checked()
-	if err == nil {
-		err = sel.check()
-	}
 	if err != nil {
+		return nil, uuid.Nil, inChange(err)
+	}
+	if err := sel.check(); err != nil {
 		return nil, uuid.Nil, err
 	}
 	w, err := s.store.Workspace(ctx, workspace)
@@ -83,7 +83,7 @@ func (s *Service) UpdateMany(ctx context.Context, workspace string, sel Selectio
 	}
 	if p.Plan != nil {
 		if err := s.planned(ctx, &store.Key{Workspace: workspace, Plan: *p.Plan}); err != nil {
-			return nil, uuid.Nil, err
+			return nil, uuid.Nil, inChange(err)
 		}
 	}
 	found, next, err := s.selected(ctx, s.lineOf(dry), workspace, sel)
@@ -99,9 +99,23 @@ func (s *Service) UpdateMany(ctx context.Context, workspace string, sel Selectio
 		if errors.Is(err, errUnchanged) || errors.Is(err, ErrNotActive) { // revoked or expired meanwhile
 			return errLeftOut
 		}
-		return err
+		return inChange(err)
 	})
 	return keys, next, err
+}
+
+// inChange names the fields of an InputError of a KeyPatch as members of change, since those of the selection can
+// have the same names.
+func inChange(err error) error {
+	var bad InputError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	bad = slices.Clone(bad)
+	for i := range bad {
+		bad[i].Field = "change." + bad[i].Field
+	}
+	return bad
 }
 
 // lineOf returns the queue for a search: changes must not wait for other searches, and a dry run is one.

@@ -149,6 +149,9 @@ func TestBadAttributes(t *testing.T) {
 		if p := a.problem(); !p.names(field) && a.status == 422 {
 			t.Errorf("%s blames %v, want %s", body, p.Errors, field)
 		}
+		if p := many.problem(); !p.names("change."+field) && many.status == 422 {
+			t.Errorf("many: %s blames %v, want change.%s", body, p.Errors, field)
+		}
 	}
 	if s.state() != before {
 		t.Error("a refused change was stored, at least in part")
