@@ -19,7 +19,7 @@ func (r *IssueRequest) digest() []byte {
 	parts := []any{
 		"issue", r.Owner, r.Name, r.Scopes, r.Audience, r.ExpiresIn, r.NeverExpires, r.Until, canonical(r.Claims), canonical(r.Metadata),
 	}
-	if len(r.AllowedIPs) > 0 || r.Plan != "" || len(r.Limits) > 0 { // else the digest is that of the version before
+	if len(r.AllowedIPs) > 0 || r.Plan != "" || len(r.Limits) > 0 { // otherwise the digest is that of an older server
 		parts = append(parts, r.AllowedIPs, r.Plan, r.Limits)
 	}
 	return digestOf(parts...)

@@ -22,7 +22,7 @@ type Selection struct {
 	Scope         string
 	Plan          string
 	CreatedBefore time.Time
-	// UnusedFor selects keys that were created and, according to reports, last used longer ago than this
+	// UnusedFor selects keys that were created and, as far as gateways report, last used longer ago than this
 	// duration. It is at least MinUnusedFor, or 0 for any key.
 	UnusedFor time.Duration
 	// Except is a key that is never selected, or uuid.Nil.

@@ -169,7 +169,7 @@ func (c *Client) RevokeKeys(ctx context.Context, workspace string, s Selection) 
 type KeyUpdate struct {
 	Selection
 	Change Patch  `json:"change"`           // as of UpdateKey
-	Cursor string `json:"cursor,omitempty"` // NextCursor of the call before
+	Cursor string `json:"cursor,omitempty"` // NextCursor of the previous call
 }
 
 // UpdatedKeys lists the keys that a call changed or, with DryRun, would have changed.

@@ -15,8 +15,8 @@ var descriptions = map[string]string{
 	"Policy.default_audience": "Audience of keys whose request has none; if empty, all audiences of the workspace",
 	"Policy.webhook": "An https URL that receives a POST 14, 7 and 1 day before a key expires, and of requests for plans and scopes. It " +
 		"must not contain a secret: all readers of the workspace and of its audit see it",
-	"Policy.expiry": "claim, the default: exp is signed into the token. publication: it is not; the JWK leaves the set at the time, which " +
-		"can then be changed also for gateways that know only the set",
+	"Policy.expiry": "claim, the default: exp is signed into the token. publication: it is not; the JWK leaves the set at that time, and " +
+		"a change of the time also holds at gateways that know only the set",
 	"OfferedScope.description": "Permissions of the scope, for customers to read",
 	"OIDC.owner_claim":         "Claim that names the owner; required except in the workspace burnkey, where only operators log in",
 	"OIDC.operator_claim":      "Claim that makes a person an operator",
@@ -68,7 +68,7 @@ var descriptions = map[string]string{
 	"RevokedMany.keys":                  "The keys that were or would be revoked",
 	"UpdatedMany.count":                 "Number of keys in this answer",
 	"UpdatedMany.dry_run":               "Whether the keys are only listed, and not changed",
-	"UpdatedMany.keys":                  "The keys that were changed or, as they are, would be",
+	"UpdatedMany.keys":                  "The changed keys or, in a dry run, those that would be changed, as they are now",
 	"UpdateMany.change":                 "A JSON Merge Patch, like the body of update-key",
 	"Status.status":                     "Always ok: a failure is a problem",
 	"WorkspaceList.workspaces":          "The workspaces of this page",
@@ -93,8 +93,8 @@ var common = map[string]string{
 	"created_at": "Time of creation", "updated_at": "Time of the last change", "revoked_at": "Time of the revocation",
 	"rotated_from": "The key that it replaces", "rotated_to": "The key that replaces it",
 	"grace_ends_at": "When it stops working because another key replaces it",
-	"version":       "In the answer to a change: a version with it. Else the version that published the key, or removed it for good",
-	"unused_for":    "Keys created, and last used as far as known, longer ago than this: 24h or more, such as 720h or 30d",
+	"version":       "In the answer to a change: a version that has it. Otherwise: the version that published the key, or removed it for good",
+	"unused_for":    "Keys created and, as far as gateways report, last used longer ago than this: 24h or more, such as 720h or 30d",
 	"allowed_ips":   "Addresses and networks (CIDR), IPv4 and IPv6, from which the key can be used; IPv4-mapped ones become IPv4",
 	"enabled":       "false: suspended; its JWK is not in the published set",
 	"suspended_at":  "Time of the suspension", "suspended_reason": "Reason of the suspension",

@@ -49,8 +49,8 @@ type Key struct {
 // Limit is a rule that counts requests.
 type Limit struct {
 	Name     string `json:"name" is:"limit" doc:"Unique in the list"`
-	Requests int64  `json:"requests" minimum:"1" maximum:"1000000000" doc:"Requests that are accepted in the time"`
-	Seconds  int64  `json:"seconds,omitempty" minimum:"1" maximum:"31536000" doc:"Length of a sliding time; either this or calendar"`
+	Requests int64  `json:"requests" minimum:"1" maximum:"1000000000" doc:"Requests that are accepted in this time"`
+	Seconds  int64  `json:"seconds,omitempty" minimum:"1" maximum:"31536000" doc:"Length of a sliding window; either this or calendar"`
 	Calendar string `json:"calendar,omitempty" enum:"day,week,month" doc:"Period in UTC; a week begins on Monday"`
 }
 
@@ -95,9 +95,9 @@ type KeyPatch struct {
 
 	Enabled         *bool      `json:"enabled,omitempty" nullable:"true" doc:"false suspends the key, true or null resumes it"`
 	SuspendedReason *string    `json:"suspended_reason,omitempty" nullable:"true" is:"name" doc:"Requires a suspended key or enabled: false"`
-	ExpiresAt       *time.Time `json:"expires_at,omitempty" nullable:"true" doc:"In the future, within max_expires_in; null: as signed"`
-	NeverExpires    *bool      `json:"never_expires,omitempty" nullable:"true" doc:"true: instead of expires_at"`
-	Scopes          *[]string  `json:"scopes,omitempty" nullable:"true" is:"scopes" doc:"New ones among those of the policy; null: as signed"`
+	ExpiresAt       *time.Time `json:"expires_at,omitempty" nullable:"true" doc:"In the future, within max_expires_in; null: the token's"`
+	NeverExpires    *bool      `json:"never_expires,omitempty" nullable:"true" doc:"true: the key does not expire; excludes expires_at"`
+	Scopes          *[]string  `json:"scopes,omitempty" nullable:"true" is:"scopes" doc:"New ones must be in the policy; null: the token's"`
 	AllowedIPs      *[]string  `json:"allowed_ips,omitempty" nullable:"true" maxItems:"32" is:"network"`
 	Plan            *string    `json:"plan,omitempty" nullable:"true" is:"plan" doc:"A plan of the workspace; null: none"`
 	Limits          *[]Limit   `json:"limits,omitempty" nullable:"true" maxItems:"8" doc:"The key's own limits, besides those of its plan"`

@@ -30,7 +30,7 @@ type RevokeMany struct{ KeySelection }
 type UpdateMany struct {
 	KeySelection
 	Change rawPatch `json:"change"`
-	Cursor string   `json:"cursor,omitempty" maxLength:"128" doc:"next_cursor of the answer before"`
+	Cursor string   `json:"cursor,omitempty" maxLength:"128" doc:"next_cursor of the previous answer"`
 }
 
 // rawPatch is the text of a KeyPatch, in which absent members differ from null.

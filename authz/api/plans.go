@@ -31,7 +31,7 @@ type Plan struct {
 
 // NewPlan is the body that creates a plan.
 type NewPlan struct {
-	Name        string  `json:"name" is:"plan" doc:"Never changed"`
+	Name        string  `json:"name" is:"plan" doc:"Cannot be changed"`
 	Description string  `json:"description,omitempty" is:"name" doc:"For people"`
 	Limits      []Limit `json:"limits,omitempty" nullable:"false" maxItems:"8" doc:"Each key with the plan is counted by itself"`
 	Signed      string  `json:"signed,omitempty" is:"limit"`
@@ -55,7 +55,7 @@ type SharedLimits struct {
 	On          string    `json:"on" enum:"owner,route,address,total"`
 	Name        string    `json:"name,omitempty" doc:"The owner or route; * on owners: each that has no limits here. Absent: no name"`
 	Description string    `json:"description" doc:"For people"`
-	Limits      []Limit   `json:"limits" nullable:"false" doc:"The rules, all of which hold"`
+	Limits      []Limit   `json:"limits" nullable:"false" doc:"The rules; all of them hold"`
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`
 }
@@ -63,7 +63,7 @@ type SharedLimits struct {
 // NewSharedLimits is the body that sets limits.
 type NewSharedLimits struct {
 	Description string  `json:"description,omitempty" is:"name" doc:"For people"`
-	Limits      []Limit `json:"limits" nullable:"false" minItems:"1" maxItems:"8" doc:"The rules, all of which hold"`
+	Limits      []Limit `json:"limits" nullable:"false" minItems:"1" maxItems:"8" doc:"The rules; all of them hold"`
 }
 
 // SharedLimitsList is one page, by subject and name.
