@@ -36,7 +36,7 @@ func (g *Gateway) left(ctx context.Context, t *tenant, some []use) (all [][]clie
 		}
 		left, err := g.leftOf(ctx, t, &some[i])
 		if err != nil {
-			break // the counts are away
+			break // the counts are not available
 		}
 		if n += len(left); n > maxReportLeft {
 			break

@@ -13,7 +13,8 @@ import (
 func requestCommand() *cobra.Command {
 	var k calls
 	return k.group("request", "List, approve and decline what owners request: plans and scopes",
-		k.inWorkspace(requestListCommand(&k), decideCommand(&k, "approve", "Give the key the plan or scopes", (*client.Client).ApproveRequest),
+		k.inWorkspace(requestListCommand(&k), decideCommand(&k, "approve", "Approve a request: its key gets the plan or scopes",
+			(*client.Client).ApproveRequest),
 			decideCommand(&k, "decline", "Decline a request; its key stays as it is", (*client.Client).DeclineRequest))...)
 }
 
