@@ -23,7 +23,7 @@ func TestDecideRefuses(t *testing.T) {
 	const form = plain + `, error="invalid_request", ` +
 		`error_description="The header Authorization must be sent once, as the word Bearer and a token."`
 	issuer, malformed := invalid("The token is from another issuer."), invalid("The token is malformed.")
-	unknown := invalid("The token was revoked, or is from another issuer.")
+	unknown := invalid("The token was revoked or suspended, or is from another issuer.")
 	for _, test := range []struct {
 		name      string
 		headers   []string

@@ -131,7 +131,7 @@ func ExampleFollower() {
 	// Output:
 	// 200 a map for cust_1
 	// 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The token lacks a scope that is required here."}
-	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token was revoked, or is from another issuer."}
+	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token was revoked or suspended, or is from another issuer."}
 	// <nil>
 }
 

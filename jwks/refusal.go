@@ -35,7 +35,7 @@ var tokenErrors = []struct {
 	err     error
 	refusal *Refusal
 }{
-	{ErrUnknown, invalid("unknown", "The token was revoked, or is from another issuer.")},
+	{ErrUnknown, invalid("unknown", "The token was revoked or suspended, or is from another issuer.")},
 	{ErrExpired, invalid("expired", "The token has expired.")},
 	{ErrIssuer, invalid("issuer", "The token is from another issuer.")},
 	{ErrAudience, invalid("audience", "The token is for another audience.")},

@@ -202,11 +202,12 @@ func TestEnvoyPassesTheRefusalOn(t *testing.T) {
 	addr, _ := listenFor(t, s, envoytest.FreeAddr(t))
 	f := envoyBefore(t, addr)
 	resp := f.send(t, "GET", "/", auth(other(), payload("acme")))
-	const challenge = `Bearer realm="api", error="invalid_token", error_description="The token was revoked, or is from another issuer."`
+	const detail = "The token was revoked or suspended, or is from another issuer."
+	const challenge = `Bearer realm="api", error="invalid_token", error_description="` + detail + `"`
 	if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != challenge ||
 		resp.Header.Get("Content-Type") != "application/problem+json" ||
 		len(resp.Header.Values("Content-Type")) != 1 || resp.Header.Get("Cache-Control") != "no-store" ||
-		resp.body != `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token was revoked, or is from another issuer."}` {
+		resp.body != `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"`+detail+`"}` {
 		t.Errorf("%d %v\n%s", resp.StatusCode, resp.Header, resp.body)
 	}
 	resp = f.send(t, "HEAD", "/", auth(other(), payload("acme")))
