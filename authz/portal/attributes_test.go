@@ -254,7 +254,7 @@ func TestLimitsOfAKey(t *testing.T) {
 		Owner: "cust_1", Name: "Web shop", Plan: "free", Limits: []jwks.Limit{{Name: "own", Requests: 3, Seconds: 1}},
 	})
 	texts := []string{
-		"Plan free", "3 requests per 1 second for this key", "100 requests per 1 minute for each key with this plan",
+		"Plan free", "3 requests in 1 second for this key", "100 requests in 1 minute for each key with this plan",
 		"1 request a month (UTC)", "5000 requests a day (UTC) for all keys of the owner together", "Only gateways that run Burnkey check this",
 	}
 	s.owner("acme", "cust_1").get(keyPath(k)).want(200).has(texts...).hasNot("77 requests")

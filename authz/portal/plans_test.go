@@ -21,9 +21,9 @@ func TestPlans(t *testing.T) {
 		"name": {"free"}, "description": {"To try"}, "limits": {" burst 100  60\r\n\r\nmonthly 100000 month\r\n"}, "signed": {"burst"},
 	}
 	to := v.post(plansPath, plansPath, form).want(303).saysDone(plansPath+"/free", "plan.saved")
-	v.get(to).want(200).has("Plan saved.", "Plan free", "To try", "burst 100 requests per 1 minute", "monthly 100000 requests a month (UTC)",
+	v.get(to).want(200).has("Plan saved.", "Plan free", "To try", "burst 100 requests in 1 minute", "monthly 100000 requests a month (UTC)",
 		"also in new tokens")
-	v.get(plansPath).want(200).has("free", "100 requests per 1 minute").hasNot("There are no plans yet.")
+	v.get(plansPath).want(200).has("free", "100 requests in 1 minute").hasNot("There are no plans yet.")
 	v.post(plansPath, plansPath, form).want(409).has("A plan with this name exists.")
 	k := s.issue("acme", authz.IssueRequest{Owner: "cust_1", Name: "Web shop", Plan: "free"})
 
@@ -33,8 +33,8 @@ func TestPlans(t *testing.T) {
 	}
 	version := v.get(plansPath + "/free").hidden("version")
 	save(version, "limits", "burst 500 60").want(303).saysDone(plansPath+"/free", "plan.saved")
-	s.owner("acme", "cust_1").get(keyPath(k)).want(200).has("500 requests per 1 minute").hasNot("100 requests")
-	p := save(version, "limits", "burst 7 60").want(409).has("Someone else has changed this plan", "500 requests per 1 minute")
+	s.owner("acme", "cust_1").get(keyPath(k)).want(200).has("500 requests in 1 minute").hasNot("100 requests")
+	p := save(version, "limits", "burst 7 60").want(409).has("Someone else has changed this plan", "500 requests in 1 minute")
 	if !strings.Contains(p.body, "burst 7 60") {
 		t.Error("what was typed is lost")
 	}

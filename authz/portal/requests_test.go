@@ -47,7 +47,7 @@ func TestAPlanOnRequest(t *testing.T) {
 	k := v.create()
 	v.get(keyPath(k)).want(200).hasNot("Ask for more")
 	s.plans("free", "pro")
-	v.get(keyPath(k)).want(200).has("Ask for more", "Request a plan", "All of pro", "100 requests per 1 minute").hasNot("Request scopes")
+	v.get(keyPath(k)).want(200).has("Ask for more", "Request a plan", "All of pro", "100 requests in 1 minute").hasNot("Request scopes")
 	ask := func(plan, reason string) *page {
 		t.Helper()
 		return v.post(keyPath(k), keyPath(k, "request-plan"), url.Values{"plan": {plan}, "reason": {reason}})
