@@ -89,3 +89,19 @@ func TestReferenceOfRules(t *testing.T) {
 func TestReferenceOfOperations(t *testing.T) {
 	testkit.Generated(t, "../../docs/reference/http.md", "operations", api.Reference(t))
 }
+
+// A call of any method is in the reference.
+func TestReferenceHasEachOperation(t *testing.T) {
+	var document struct {
+		Paths map[string]map[string]struct{ Summary string }
+	}
+	must(t, json.Unmarshal(newServer(t).do("GET", "/openapi.json", "").want(200).body, &document))
+	text := api.Reference(t)
+	for path, methods := range document.Paths {
+		for method, op := range methods {
+			if method != "head" && !strings.Contains(text, "\n#### "+op.Summary+"\n") {
+				t.Errorf("%s %s: missing", method, path)
+			}
+		}
+	}
+}

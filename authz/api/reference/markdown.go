@@ -49,7 +49,7 @@ func (w *writer) groups() map[string][]*huma.Operation {
 	each := func(f func(*huma.Operation)) {
 		for _, path := range slices.Sorted(maps.Keys(w.doc.Paths)) {
 			item := w.doc.Paths[path]
-			for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {
+			for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 				if op != nil {
 					f(op)
 				}
