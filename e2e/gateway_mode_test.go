@@ -75,15 +75,17 @@ func (a *asked) start() {
 
 func (a *asked) ready() {
 	a.t.Helper()
-	eventually(a.t, "the gateway is ready", func() bool {
-		select {
-		case <-a.done:
-			a.t.Fatalf("the gateway ended: %s\n%s", a.cmd.ProcessState, a.log())
-		default:
-		}
-		code, _ := a.get("/readyz")
-		return code == http.StatusOK
-	})
+	eventually(a.t, "the gateway is ready", a.isReady)
+}
+
+func (a *asked) isReady() bool {
+	select {
+	case <-a.done:
+		a.t.Fatalf("the gateway ended: %s\n%s", a.cmd.ProcessState, a.log())
+	default:
+	}
+	code, _ := a.get("/readyz")
+	return code == http.StatusOK
 }
 
 // stop ends the service by a signal.

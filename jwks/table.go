@@ -12,7 +12,7 @@ import (
 )
 
 // Table is a set of published keys for verifying tokens, with their attributes. It uses about 340 bytes per
-// key, most of them outside of Go's heap, and for attributes as many as they have, up to the next power of two.
+// key, most of them outside of Go's heap, and for attributes as many as they have.
 // It changes in place. For each key it also stores the hash of the only token that the key
 // signed, once that token was verified, so verifying the token again needs no RSA. The zero Table is empty and
 // has no version. It is safe for concurrent use, except that only one goroutine can change it at a time.

@@ -147,9 +147,13 @@ func (o *Origin) Stop() {
 }
 
 // Create adds a workspace that publishes one key.
-func (o *Origin) Create(id string) {
+func (o *Origin) Create(id string) { o.tb.Helper(); o.CreateWith(id, jwks.Change{}) }
+
+// CreateWith adds a workspace whose first version has the tombstone and a change.
+func (o *Origin) CreateWith(id string, c jwks.Change) {
 	o.tb.Helper()
-	o.store.add(id, jwks.Change{Add: []jwks.Key{tombstone().Key}})
+	c.Add = append([]jwks.Key{tombstone().Key}, c.Add...)
+	o.store.add(id, c)
 	testkit.Check(o.tb, o.now().publisher.Load(context.Background()))
 }
 

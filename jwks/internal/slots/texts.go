@@ -2,20 +2,19 @@ package slots
 
 import (
 	"encoding/binary"
-	"math/bits"
+	"sort"
 )
 
-// Texts store byte strings in slots of 16, 32, 64 … bytes. A text's number is never 0. The zero value is empty.
+// Texts store byte strings in slots of a few sizes. A text's number is never 0. The zero value is empty.
 type Texts struct {
 	classes [classes]class
 }
 
 const (
-	classes     = 13
-	smallest    = 16     // bytes of a slot of the first class
+	classes     = 16
 	numberBits  = 32 - 4 // of a text's number; the others are the class
 	maxInClass  = 1<<numberBits - 1
-	largestSlot = smallest << (classes - 1)
+	largestSlot = 64 << 10
 	// MaxText is the maximum length of a text.
 	MaxText = largestSlot - binary.MaxVarintLen16
 )
@@ -30,9 +29,15 @@ type class interface {
 	bytes(number uint32) []byte
 }
 
+// sizes are those of the slots, in bytes. They are close where most attributes are, so that little is wasted.
+var sizes = [classes]int{
+	16, 32, 48, 64, 96, 128, 192, 256, 512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, largestSlot,
+}
+
 var newClass = [classes]func() class{
-	of[[16]byte], of[[32]byte], of[[64]byte], of[[128]byte], of[[256]byte], of[[512]byte],
-	of[[1 << 10]byte], of[[2 << 10]byte], of[[4 << 10]byte], of[[8 << 10]byte], of[[16 << 10]byte], of[[32 << 10]byte], of[[64 << 10]byte],
+	of[[16]byte], of[[32]byte], of[[48]byte], of[[64]byte], of[[96]byte], of[[128]byte], of[[192]byte], of[[256]byte], of[[512]byte],
+	of[[1 << 10]byte], of[[2 << 10]byte], of[[4 << 10]byte], of[[8 << 10]byte], of[[16 << 10]byte], of[[32 << 10]byte],
+	of[[largestSlot]byte],
 }
 
 func of[T any]() class { return new(Slots[T]) }
@@ -41,7 +46,7 @@ func of[T any]() class { return new(Slots[T]) }
 func (t *Texts) Put(text []byte) uint32 {
 	var head [binary.MaxVarintLen16]byte
 	length := binary.PutUvarint(head[:], uint64(len(text)))
-	which := bits.Len(uint(length+len(text)-1) / smallest)
+	which := sort.SearchInts(sizes[:], length+len(text))
 	if t.classes[which] == nil {
 		t.classes[which] = newClass[which]()
 	}

@@ -19,7 +19,9 @@ func TestTextsOfEverySize(t *testing.T) {
 			t.Errorf("a text of %d bytes reads as %d bytes", size, len(got))
 		}
 	}
-	for size, want := range map[int]int{0: 16, 15: 16, 16: 32, 31: 32, 63: 64, 64: 128, 127: 128, 128: 256, MaxText: largestSlot} {
+	for size, want := range map[int]int{
+		0: 16, 15: 16, 16: 32, 31: 32, 32: 48, 47: 48, 48: 64, 63: 64, 64: 96, 127: 128, 128: 192, 254: 256, 255: 512, MaxText: largestSlot,
+	} {
 		number := texts.Put(make([]byte, size))
 		if got := len(texts.classes[number>>numberBits].bytes(0)); got != want {
 			t.Errorf("a text of %d bytes uses a slot of %d", size, got)
