@@ -217,9 +217,9 @@ func TestEnvoyLimitsARate(t *testing.T) {
 	passed, refused := f.load(t, func(int64) bool { return time.Since(begin) < 3*time.Second },
 		func(int64) http.Header { return headers.Clone() })
 	allowed := func(after time.Duration) float64 { return requests - 1 + after.Seconds()*requests/seconds }
-	// When a request is refused, all that the rate allowed until then has passed.
-	least, most := allowed(refused.Sub(begin)), allowed(time.Since(begin))
-	if float64(passed) < 0.99*least-1 || float64(passed) > 1.01*most+1 {
+	// When a request is refused, all that the rate allowed until then has passed, unless a busy machine paused the load.
+	least, most := 0.5*allowed(refused.Sub(begin)), allowed(time.Since(begin))
+	if float64(passed) < least || float64(passed) > 1.01*most+1 {
 		t.Errorf("%d requests passed, want %.0f to %.0f", passed, least, most)
 	}
 	if refused.Sub(begin) < time.Second {
