@@ -92,6 +92,7 @@ var attributeChanges = []attributeChange{
 // TestE2EAttributes changes attributes of a key among many, under load, and measures when each change takes effect
 // at the gateway. After a kill, a gateway without the server still holds them.
 func TestE2EAttributes(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "--log-level", "warn")
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
@@ -100,7 +101,7 @@ func TestE2EAttributes(t *testing.T) {
 			"name": name, "limits": []any{map[string]any{"name": "many", "requests": requests, "seconds": 86400}},
 		}, nil))
 	}
-	addKeys(t, s, scale(t, "BURNKEY_E2E_ATTRIBUTES_KEYS", 3000, 1000))
+	addKeys(t, s, scale(t, "BURNKEY_E2E_ATTRIBUTES_KEYS", 500, 300))
 	gate := startAsked(t, s, "--key-file", gatewayKey(t, admin, map[string]any{}))
 	var keys []key
 	for range 4 {
@@ -120,7 +121,7 @@ func TestE2EAttributes(t *testing.T) {
 	var all spread
 	for _, c := range attributeChanges {
 		var took spread
-		for range scale(t, "BURNKEY_E2E_ATTRIBUTES_CHANGES", 10, 3) {
+		for range scale(t, "BURNKEY_E2E_ATTRIBUTES_CHANGES", 3, 2) {
 			for _, step := range []struct {
 				change map[string]any
 				want   int
@@ -171,7 +172,7 @@ func TestE2EAttributes(t *testing.T) {
 func expiries(t *testing.T, admin *client, ask *asker, k key) (took spread) {
 	t.Helper()
 	path := "/v1/workspaces/acme/keys/" + k.ID
-	for range scale(t, "BURNKEY_E2E_ATTRIBUTES_CHANGES", 10, 3) {
+	for range scale(t, "BURNKEY_E2E_ATTRIBUTES_CHANGES", 3, 2) {
 		ends := time.Now().Add(time.Second).Truncate(time.Millisecond)
 		check(t, admin.call(http.MethodPatch, path, map[string]any{"expires_at": ends.UTC()}, nil))
 		far := time.Now().Add(time.Hour)
@@ -182,7 +183,7 @@ func expiries(t *testing.T, admin *client, ask *asker, k key) (took spread) {
 			t.Errorf("a key whose expiry was moved back is answered %d", code)
 		}
 	}
-	for range scale(t, "BURNKEY_E2E_ATTRIBUTES_CHANGES", 10, 3) {
+	for range scale(t, "BURNKEY_E2E_ATTRIBUTES_CHANGES", 3, 2) {
 		short := admin.mustIssue(t, k.Workspace)
 		eventually(t, "a key is accepted", func() bool { return ask.from(t.Context(), here, short.Token) == 200 })
 		ends := time.Now().Add(300 * time.Millisecond)
@@ -237,6 +238,7 @@ func addKeys(t *testing.T, s *server, n int) {
 // TestE2EAllowlistFromTheFirstMoment issues keys that can be used from some addresses only, over a bad network between
 // server and gateway, and asks from elsewhere all the time: no request passes.
 func TestE2EAllowlistFromTheFirstMoment(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "--log-level", "warn")
 	admin := s.admin()
 	admin.mustCreate(t, "acme")
@@ -256,7 +258,7 @@ func TestE2EAllowlistFromTheFirstMoment(t *testing.T) {
 	})
 	defer network.Wait()
 	defer worsen()
-	n := scale(t, "BURNKEY_E2E_ALLOWLIST_ISSUES", 20, 8)
+	n := scale(t, "BURNKEY_E2E_ALLOWLIST_ISSUES", 8, 4)
 	var asked, refused atomic.Int64
 	parallel(4, n, func(int) {
 		k := admin.mustIssue(t, "acme", "allowed_ips", []string{here + "/32"})

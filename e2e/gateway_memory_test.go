@@ -18,7 +18,8 @@ import (
 // TestE2EGatewayMemory measures the memory of a gateway a key, without attributes and with attributes that no other key
 // has.
 func TestE2EGatewayMemory(t *testing.T) {
-	n := scale(t, "BURNKEY_E2E_MEMORY_KEYS", 20_000, 5_000)
+	t.Parallel()
+	n := scale(t, "BURNKEY_E2E_MEMORY_KEYS", 5_000, 2_000)
 	key := gatewaytest.Own().Token(gatewaytest.Payload("burnkey")) // only its form matters
 	file := filepath.Join(t.TempDir(), "gateway.key")
 	check(t, os.WriteFile(file, []byte(key), 0o600))
