@@ -9,16 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 complete() { command -v nginx >/dev/null; }
 
 install() {
-	local policy=/usr/sbin/policy-rc.d ours=
 	if complete; then return 0; fi
-	# Debian's packages start their services, unless this file tells them not to.
-	if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
-		printf '#!/bin/sh\nexit 101\n' >"$policy"
-		chmod +x "$policy"
-		ours=yes
-	fi
-	apt_install --no-upgrade nginx-light || true
-	if [ -n "$ours" ]; then rm -f "$policy"; fi
+	apt_install_idle nginx-light || true
 	complete || fail "no nginx; on Debian run:
     sudo apt-get install -y nginx-light"
 }

@@ -16,16 +16,8 @@ complete() {
 }
 
 install() {
-	local policy=/usr/sbin/policy-rc.d ours=
 	if complete; then return 0; fi
-	# Debian's packages start their services, unless this file tells them not to.
-	if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
-		printf '#!/bin/sh\nexit 101\n' >"$policy"
-		chmod +x "$policy"
-		ours=yes
-	fi
-	apt_install --no-upgrade redis-server || true
-	if [ -n "$ours" ]; then rm -f "$policy"; fi
+	apt_install_idle redis-server || true
 	complete || fail "no redis-server; on Debian run:
     sudo apt-get install -y redis-server"
 }
