@@ -55,7 +55,7 @@ func (e *InputError) left(field string, list []store.Left, n int) {
 type KeyLimits struct {
 	Key    store.Key
 	Limits []KeyLimit
-	// ReportedAt is the time of the latest report that says what is left. Zero: there is none.
+	// ReportedAt is the time of the latest report that says what is left. Zero: no report.
 	ReportedAt time.Time
 }
 

@@ -15,10 +15,6 @@ import (
 	"testing"
 	"time"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
 )
@@ -157,19 +153,14 @@ func (s *server) askFrom(t *testing.T, from, workspace string) int {
 // checker returns a function that asks the gateway, as Envoy does, whether a token is accepted.
 func (a *asked) checker(t *testing.T) func(token string) bool {
 	t.Helper()
-	conn, err := grpc.NewClient(a.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	check(t, err)
-	t.Cleanup(func() { conn.Close() })
-	client := authv3.NewAuthorizationClient(conn)
+	ask := a.asker(t)
 	return func(token string) bool {
 		t.Helper()
-		answer, err := client.Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
-			Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
-				Method: http.MethodGet, Path: "/", Headers: map[string]string{"authorization": "Bearer " + token},
-			}},
-		}})
-		check(t, err)
-		return answer.GetOkResponse() != nil
+		code := ask.from(t.Context(), "", token)
+		if code == 0 {
+			t.Fatal("the gateway does not answer")
+		}
+		return code == http.StatusOK
 	}
 }
 

@@ -72,7 +72,12 @@ func TestMiddleware(t *testing.T) {
 		{"padding alone", []string{"Bearer ="}, 400, form},
 		{"padding", []string{"Bearer " + token + "="}, 401, invalid("The token is malformed.")},
 		{"opaque", []string{"Bearer ~a+b/c_d.e-f=="}, 401, invalid("The token is malformed.")},
-		{"unknown", []string{"Bearer " + otherPair().token(scopedPayload)}, 401, invalid("The token was revoked or suspended, or is from another issuer.")},
+		{
+			"unknown",
+			[]string{"Bearer " + otherPair().token(scopedPayload)},
+			401,
+			invalid("The token was revoked or suspended, or is from another issuer."),
+		},
 		{
 			"signature",
 			[]string{"Bearer " + withSignature(token, make([]byte, ModulusLen))},

@@ -41,7 +41,7 @@ func (t *Table) togglePrint(kid *KID, attributes string) {
 
 // The callers of store and setText must hold the lock, unless no other goroutine has the Table yet.
 
-// store stores attributes in their compact form and returns their number, 0 if there are none.
+// store stores attributes in their compact form and returns their number, or 0 for no attributes.
 func (t *Table) store(text []byte) uint32 {
 	if len(text) == 0 {
 		return 0

@@ -71,6 +71,6 @@ type UsageStore interface {
 	// ErrNotFound.
 	RecordUsage(ctx context.Context, workspace string, uses []Use, r Report) (unknown int, err error)
 	// LimitsLeft returns the Left of a key's latest use, if that was reported with one, otherwise of an earlier use;
-	// and the time of the report. Nil and the zero time: there is none.
+	// and the time of the report. Nil and the zero time: no report.
 	LimitsLeft(ctx context.Context, workspace string, id uuid.UUID) ([]Left, time.Time, error)
 }

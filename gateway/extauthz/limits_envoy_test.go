@@ -363,7 +363,11 @@ func TestShouldRateLimit(t *testing.T) {
 		{"another issuer", 1, []string{"issuer", "https://example.com"}, 0, codes.NotFound},
 		{"another workspace", 1, []string{"issuer", iss + "x"}, 0, codes.NotFound},
 		{"of the workspace alone", 1, []string{"issuer", iss}, ratelimitv3.RateLimitResponse_OK, codes.OK},
-		{"an invalid kid and address", 99, []string{"issuer", iss, "kid", "x", "remote_address", "x"}, ratelimitv3.RateLimitResponse_OK, codes.OK},
+		{
+			"an invalid kid and address", 99,
+			[]string{"issuer", iss, "kid", "x", "remote_address", "x"},
+			ratelimitv3.RateLimitResponse_OK, codes.OK,
+		},
 		{"more than there is", 11, []string{"issuer", iss, "kid", kid, "key_id", "key-1"}, ratelimitv3.RateLimitResponse_OVER_LIMIT, codes.OK},
 		{"all", 10, []string{"issuer", iss, "kid", kid, "key_id", "key-1"}, ratelimitv3.RateLimitResponse_OK, codes.OK},
 		{"one more", 0, []string{"issuer", iss, "kid", kid, "key_id", "key-1"}, ratelimitv3.RateLimitResponse_OVER_LIMIT, codes.OK},

@@ -132,7 +132,10 @@ func TestAnswersAreThoseOfLocal(t *testing.T) {
 		rules := []limits.Rule{
 			perSeconds(1+uint32(random.IntN(20)), 1+uint32(random.IntN(100))), per(jwks.Day, 1+uint32(random.IntN(60))),
 			per(jwks.Week, 1+uint32(random.IntN(200))), per(jwks.Month, 1+uint32(random.IntN(500))), perSeconds(1000, 60),
-			{Workspace: "acme", On: jwks.OnAddress, Address: netip.MustParseAddr("2001:db8::"), Limit: jwks.Limit{Name: "a", Requests: 7, Seconds: 3}},
+			{
+				Workspace: "acme", On: jwks.OnAddress, Address: netip.MustParseAddr("2001:db8::"),
+				Limit: jwks.Limit{Name: "a", Requests: 7, Seconds: 3},
+			},
 		}
 		for i := range rules {
 			rules[i].Name += fmt.Sprint(sequence)
