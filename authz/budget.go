@@ -10,12 +10,14 @@ import (
 )
 
 // The budgets limit how much each caller can write, since records and audit entries are kept; a unit is about 1
-// KiB. Changes that remove something, such as a revocation, are free: their number is limited by what was
-// created before. A management key does not pay for keys that it issues: the minter's queue limits those.
+// KiB. The holder of a token only reads: a unit is one call. Changes that remove something, such as a revocation, are
+// free: their number is limited by what was created before. A management key does not pay for keys that it issues: the
+// minter's queue limits those.
 var (
 	ownerBudget    = pace.Rate{Burst: 60, Refill: 2 * time.Second}
 	operatorBudget = pace.Rate{Burst: 300, Refill: time.Second}
 	keyBudget      = pace.Rate{Burst: 5000, Refill: time.Second / 50}
+	holderBudget   = pace.Rate{Burst: 60, Refill: time.Second}
 )
 
 // Costs of a change in units, added to the size of its JSON.
@@ -24,9 +26,9 @@ const (
 	workspaceCost = 8
 )
 
-// BudgetError means that the caller has used up its budget of changes for now.
+// BudgetError means that the caller has used up its budget for now.
 type BudgetError struct {
-	After time.Duration // time until the change is possible
+	After time.Duration // time until the call is possible
 }
 
 func (e *BudgetError) Error() string {

@@ -67,7 +67,7 @@ type KeyLimit struct {
 
 // LimitsOfToken returns the limits of the key of a token that is valid for a client at the address `from`. The zero
 // address: it is unknown. Errors: ErrNotFound: no such workspace. ErrUnauthenticated: the token is not valid, or its key
-// is suspended, revoked or expired. ErrForbidden: the key can't be used from there. *CrowdedError.
+// is suspended, revoked or expired. *BudgetError. ErrForbidden: the key can't be used from there. *CrowdedError.
 func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwks.Token, from netip.Addr) (KeyLimits, error) {
 	defer spans.Start(&ctx, "authz.limits_of_token", nil)()
 	claims, err := s.authentic(workspace, token)
@@ -81,7 +81,10 @@ func (s *Service) LimitsOfToken(ctx context.Context, workspace string, token jwk
 	if err != nil {
 		return KeyLimits{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
-	ctx = context.WithValue(ctx, accountKey{}, account{name: "token " + claims.ID})
+	ctx = context.WithValue(ctx, accountKey{}, account{"token " + claims.ID, holderBudget})
+	if err := s.spend(ctx, 1); err != nil {
+		return KeyLimits{}, err
+	}
 	var l KeyLimits
 	err = s.reads.turn(ctx, workspace, func() (err error) {
 		key, err := s.store.Key(ctx, workspace, id)
@@ -128,6 +131,15 @@ func (s *Service) KeyLimits(ctx context.Context, k store.Key) (KeyLimits, error)
 		}
 	}
 	return all, nil
+}
+
+// resetAt returns the time of a report at which a limit allows all of its requests again. lag is how much this server's
+// clock is ahead of the reporter's. A quota ends at midnight by any clock; the time of a rate is rounded up to a second.
+func resetAt(l *store.Left, lag time.Duration) time.Time {
+	if l.Calendar != "" {
+		return l.ResetAt.Round(24 * time.Hour)
+	}
+	return l.ResetAt.Add(lag + time.Second - 1).Truncate(time.Second)
 }
 
 // presentLeft returns what a limit allows now, by a report. After a change of the limit, it is not known.

@@ -62,7 +62,7 @@ func (s *Service) RecordUsage(ctx context.Context, workspace string, r UsageRepo
 	for i, use := range r.Uses {
 		uses[i] = store.Use{KID: use.KID, At: right(use.At), Left: slices.Clone(use.Left)}
 		for j := range uses[i].Left {
-			uses[i].Left[j].ResetAt = uses[i].Left[j].ResetAt.Add(lag) // in the future
+			uses[i].Left[j].ResetAt = resetAt(&uses[i].Left[j], lag) // in the future
 		}
 	}
 	ctx, cancel := settle(ctx)

@@ -28,7 +28,7 @@ type LeftLimit struct {
 	On string `json:"on" enum:"key,plan,owner" doc:"Subject of the limit; that of an owner counts all of the owner's keys"`
 	Limit
 	Remaining *uint32    `json:"remaining,omitempty" doc:"Requests that would pass at once; absent: not reported since the limit was set"`
-	ResetAt   *time.Time `json:"reset_at,omitempty" doc:"When it allows all of its requests again"`
+	ResetAt   *time.Time `json:"reset_at,omitempty" doc:"When it allows all of its requests again: a whole second, and not too early"`
 }
 
 // limitsOfToken shows the holder of a token its limits.
@@ -36,21 +36,26 @@ func (a *api) limitsOfToken(c echo.Context) error {
 	r := c.Request()
 	token, no := jwks.BearerToken(r.Header.Values("Authorization")...)
 	if no != nil {
-		return newProblem(kindMissingKey, "This call requires the key itself: Authorization: Bearer ….").
+		return newProblem(kindMissingKey, "This call requires the API key itself: Authorization: Bearer ….").
 			with("WWW-Authenticate", `Bearer realm="burnkey"`)
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	from, _ := netip.ParseAddr(clientaddr.Of(r.RemoteAddr)) // the zero address may use only keys without networks
 	found, err := a.service.LimitsOfToken(r.Context(), c.Param("ws"), jwks.Token(token), from)
+	var spent *authz.BudgetError
 	var crowded *authz.CrowdedError
 	switch {
 	case errors.Is(err, authz.ErrNotFound):
 		return newProblem(kindNotFound, "There is no such workspace.")
 	case errors.Is(err, authz.ErrUnauthenticated):
-		return newProblem(kindInvalidKey, "The key is not valid.").with("WWW-Authenticate", `Bearer realm="burnkey", error="invalid_token"`)
-	case errors.Is(err, authz.ErrForbidden):
-		return newProblem(kindForbidden, "The key can't be used from this address.").
-			with("WWW-Authenticate", `Bearer realm="burnkey", error="invalid_token"`)
+		return newProblem(kindInvalidKey, "The API key is not valid.").with("WWW-Authenticate", `Bearer realm="burnkey", error="invalid_token"`)
+	case errors.Is(err, authz.ErrForbidden): // no error code of RFC 6750 fits
+		return newProblem(kindForbidden, "The API key can't be used from this address.").
+			with("WWW-Authenticate", `Bearer realm="burnkey"`)
+	case errors.As(err, &spent):
+		return overQuota("This API key has asked for its limits too often.", spent.After)
+	case errors.As(err, &crowded) && crowded.Reason == "caller":
+		return overQuota("This API key has too many reads in progress.", time.Second)
 	case errors.As(err, &crowded):
 		return unavailable(kindReads, "Too many reads are in progress.")
 	case err != nil:

@@ -69,7 +69,7 @@ func (a *api) public(e *echo.Echo, h huma.API) http.Handler {
 		answers{200: nothing, 400: problem, 404: problem, 408: problem, 413: problem, 415: problem, 503: problem},
 		inWorkspace, revokeForm)
 	readable(e, h, a.limitsOfToken, "token-limits", issuer+limitsPath, "The limits of the key itself, and what is left",
-		answers{200: tokenLimits, 401: problem, 403: problem, 404: problem, 503: problem}, inWorkspace, byToken)
+		answers{200: tokenLimits, 401: problem, 403: problem, 404: problem, 429: problem, 503: problem}, inWorkspace, byToken)
 	return sets
 }
 
