@@ -28,7 +28,8 @@ func TestMarksDoNotGrow(t *testing.T) {
 		if got[0] != given[0] {
 			t.Errorf("%v became %v", given[0], got[0])
 		}
-		if slack := 1 + requests/uint32(l.most(&rules[1].Limit)); got[1].Used > given[1].Used || got[1].Used+slack < given[1].Used {
+		slack := 1 + uint64(requests)/uint64(l.most(&rules[1].Limit))
+		if used := given[1].Used; got[1].Used > used || uint64(got[1].Used)+slack < uint64(used) {
 			t.Errorf("%d of %d became %d, want at most %d less", given[1].Used, requests, got[1].Used, slack)
 		}
 		l.Raise(began, rules, got)
