@@ -173,8 +173,8 @@ func payloadOf(replace ...string) string { return payload("acme", replace...) }
 
 func TestRefusedByLimits(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
-	f := limitedGateway(t, func(o *Options) { o.LimitHeaders = LimitHeadersBoth; o.Now = func() time.Time { return now } })
+	clock := testkit.NewClock(time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC))
+	f := limitedGateway(t, func(o *Options) { o.LimitHeaders, o.Now = LimitHeadersBoth, clock.Now })
 	f.set(t, jwks.Attributes{Plan: "free", Limits: []jwks.Limit{perHour("burst", 4)}},
 		shared(jwks.OnPlan, "free", perHour("burst", 2), monthly("all", 100)))
 	in := request(own().Bearer("acme"))
@@ -191,7 +191,7 @@ func TestRefusedByLimits(t *testing.T) {
 		"x-ratelimit-remaining": "0",
 		"x-ratelimit-reset":     "1800",
 	})
-	now = now.Add(10*time.Minute + time.Millisecond)
+	clock.Advance(10*time.Minute + time.Millisecond)
 	d = f.Decide(t.Context(), in)
 	if d.Refusal == nil {
 		t.Fatal("a third request passes")
