@@ -67,23 +67,37 @@ func (p *Publisher) compareVersions(ctx context.Context) (older, newer map[strin
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	// Read our versions before the store's, because changes are published while the store is read.
-	ours := p.versions()
 	older, newer = make(map[string]uint64), make(map[string]uint64)
 	err = p.store.Versions(ctx, func(workspace string, version uint64, _ jwks.Fingerprint) error {
-		switch have, ok := ours[workspace]; {
-		case !ok || have < version:
+		switch set, ok := p.Set(workspace); {
+		case !ok || set.Version() < version:
 			older[workspace] = version
-		case have > version:
-			newer[workspace] = version
+		case set.Version() > version:
+			newer[workspace] = set.Version()
 		}
 		return nil
 	})
+	if err == nil && len(newer) > 0 {
+		newer, err = p.stillNewer(ctx, newer)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	p.noteVersions(start, older, newer)
 	return older, newer, nil
+}
+
+// stillNewer returns the store's versions of those workspaces whose published sets, at the given versions, are newer. The
+// other sets were published while the store was read before.
+func (p *Publisher) stillNewer(ctx context.Context, published map[string]uint64) (newer map[string]uint64, err error) {
+	newer = make(map[string]uint64)
+	err = p.store.Versions(ctx, func(workspace string, version uint64, _ jwks.Fingerprint) error {
+		if published[workspace] > version {
+			newer[workspace] = version
+		}
+		return nil
+	})
+	return newer, err
 }
 
 // Follow keeps the published sets up to date until the context ends: it follows the store's hints, and also
