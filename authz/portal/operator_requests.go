@@ -16,7 +16,8 @@ const requestsOnPage = 25
 // requestList is the data of the operators' list of requests.
 type requestList struct {
 	Requests      []store.Request
-	Status, Owner string // filter
+	Plans         map[uuid.UUID]string // present plan of each key
+	Status, Owner string               // filter
 	Statuses      []store.RequestStatus
 	At            string // id of the request whose form has a fault
 	Answer        string // as typed
@@ -51,10 +52,30 @@ func (v *visit) requests(status int, notice string, l *requestList, bad faults) 
 	if l.Requests, next, err = v.service.Requests(v.context(), v.workspace.ID, f); err != nil {
 		return err
 	}
+	if l.Plans, err = v.plansOf(l.Requests); err != nil {
+		return err
+	}
 	l.pages = pagesOf(f.After, next, "owner", l.Owner, "status", l.Status)
 	return v.renderView(status, &view{
 		Page: "requests", Title: v.language.Text("requests.title"), Notice: notice, Content: l, Faults: bad,
 	})
+}
+
+// plansOf returns the present plan of each key that the requests are for.
+func (v *visit) plansOf(requests []store.Request) (map[uuid.UUID]string, error) {
+	plans := make(map[uuid.UUID]string, len(requests))
+	for i := range requests {
+		id := requests[i].Key
+		if _, known := plans[id]; known {
+			continue
+		}
+		k, err := v.service.Key(v.context(), v.workspace.ID, id)
+		if err != nil {
+			return nil, err
+		}
+		plans[id] = k.Plan
+	}
+	return plans, nil
 }
 
 // decideRequest approves or declines the request in the path, with an answer to the owner.

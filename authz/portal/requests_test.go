@@ -61,14 +61,17 @@ func TestAPlanOnRequest(t *testing.T) {
 	operator.decide(first, "approved", "").want(409).has("already been decided or withdrawn")
 
 	ask("pro", "please").want(303)
-	operator.get(requestsPath).want(200).has("Plan pro Open", "cust_1", "Reason: please", "Approve", "Decline")
+	operator.get(requestsPath).want(200).has("Plan pro Open", "cust_1", "Present plan: none", "Reason: please", "Approve", "Decline")
+	operator.get("/portal/acme/operator/keys").want(200).hasNot("Plan pro")
 	operator.get(anyPath(k)).want(200).has("Plan pro Open", "Decide").hasNot("Withdraw request")
 	operator.decide(s.asked(), "declined", "pay first").want(303).saysDone(requestsPath, "declined")
 	v.get(keyPath(k)).want(200).has("Declined", "Answer: pay first", "Request declined")
 	ask("pro", "paid").want(303)
 	to = operator.decide(s.asked(), "approved", "welcome").want(303).saysDone(requestsPath, "approved")
 	operator.get(to).want(200).has("Request approved, and the key changed.", "No requests match.")
-	operator.get(requestsPath+"?status=any&owner=cust_1").want(200).has("Withdrawn", "Declined", "Approved", "Answer: welcome")
+	operator.get(requestsPath+"?status=any&owner=cust_1").want(200).
+		has("Withdrawn", "Declined", "Approved", "Answer: welcome", "Present plan: pro")
+	operator.get("/portal/acme/operator/keys").want(200).has("Plan pro")
 	operator.get(requestsPath + "?status=any&owner=cust_2").want(200).has("No requests match.").hasNot("Answer: welcome")
 	operator.get(requestsPath + "?status=nonsense").want(200).has("No requests match.")
 	if now := s.present(k); now.Plan != "pro" {

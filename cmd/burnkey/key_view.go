@@ -96,17 +96,27 @@ func ends(k *client.Key) *time.Time {
 	return k.ExpiresAt
 }
 
+// keyTable has a column of plans only if a key has one.
 func keyTable(keys []client.Key) [][]string {
-	rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST USED"}}
+	rows := [][]string{{"KEY", "OWNER", "NAME", "SCOPES", "PLAN", "STATUS", "CREATED", "EXPIRES", "LAST USED"}}
+	hasPlan := false
 	for i := range keys {
 		k := &keys[i]
 		if k.Partial() {
-			rows = append(rows, []string{k.ID, "", "", "", k.Status, when(&k.CreatedAt), "", ""})
+			rows = append(rows, []string{k.ID, "", "", "", "", k.Status, when(&k.CreatedAt), "", ""})
 			continue
 		}
+		hasPlan = hasPlan || k.Plan != ""
 		rows = append(rows, []string{
-			k.ID, k.Owner, k.Name, strings.Join(k.Scopes, " "), k.Status, when(&k.CreatedAt), when(ends(k)), lastUsed(k),
+			k.ID, k.Owner, k.Name, strings.Join(k.Scopes, " "), k.Plan, k.Status, when(&k.CreatedAt), when(ends(k)), lastUsed(k),
 		})
+	}
+	if hasPlan {
+		return rows
+	}
+	column := slices.Index(rows[0], "PLAN")
+	for i := range rows {
+		rows[i] = slices.Delete(rows[i], column, column+1)
 	}
 	return rows
 }
