@@ -261,7 +261,8 @@ func (s *gatewayService) announce(log *slog.Logger, address string) {
 	if s.hasKey() {
 		warnOfScopes(log, s.credential)
 	} else {
-		log.Info("attributes and limits of keys have no effect without a management key (--key-file)")
+		log.Warn("changed expiry and scopes, allowed addresses and limits of keys are not held without a management key (--key-file); " +
+			"suspension and revocation are")
 	}
 	s.announceUsage(log)
 	s.shared.announce(log, s.o.LimitShare)
