@@ -338,3 +338,29 @@ func TestMisplacedTokens(t *testing.T) {
 		t.Error("the log holds a token")
 	}
 }
+
+// Every check names a member of a list in the same way.
+func TestMembersOfListsAreNamedAlike(t *testing.T) {
+	s := newServer(t)
+	for _, c := range []struct{ field, body string }{
+		{"limits[0].name", `{"owner":"x","limits":[{"name":"a","name":"b","requests":1,"seconds":1}]}`},
+		{"limits[0].name", `{"owner":"x","limits":[{"name":1,"requests":1,"seconds":1}]}`},
+		{"limits[0].name", `{"owner":"x","limits":[{"name":"A","requests":1,"seconds":1}]}`},
+		{"limits[0].name", `{"owner":"x","limits":[{"requests":1,"seconds":1}]}`},
+		{"limits[0].extra", `{"owner":"x","limits":[{"name":"a","requests":1,"seconds":1,"extra":1}]}`},
+		{"limits[1].calendar", `{"owner":"x","limits":[{"name":"b","requests":1,"seconds":1},{"name":"a","requests":1,"calendar":"year"}]}`},
+		{"limits[1].requests", `{"owner":"x","limits":[{"name":"b","requests":1,"seconds":1},{"name":"a","requests":0,"seconds":1}]}`},
+		{"metadata.a[0].b", `{"owner":"x","metadata":{"a":[{"b":1,"b":2}]}}`},
+	} {
+		for method, path := range map[string]string{"POST": keysPath, "PATCH": keysPath + "/" + s.issue("acme", map[string]any{}).id} {
+			body := c.body
+			if method == "PATCH" {
+				body = strings.Replace(body, `"owner":"x",`, "", 1)
+			}
+			a := s.do(method, path, body)
+			if p := a.problem(); a.status/100 != 4 || len(p.Errors) == 0 || p.Errors[0].Field != c.field {
+				t.Errorf("%s %s: %d %s; want the field %s", method, body, a.status, a.body, c.field)
+			}
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -89,8 +90,24 @@ func readError(err error, body []byte) error {
 	if !bytes.HasPrefix(body, []byte("{")) {
 		return fault // it has no members
 	}
-	fault.member = strings.ReplaceAll(strings.TrimPrefix(string(at), "/"), "/", ".")
+	fault.member = memberAt(at)
 	return fault
+}
+
+// memberAt returns the member's name as other checks write it, such as limits[0].name.
+func memberAt(at jsontext.Pointer) string {
+	var name strings.Builder
+	for part := range at.Tokens() {
+		if _, err := strconv.ParseUint(part, 10, 32); err == nil { // only claims and metadata can have a member named by a number
+			name.WriteString("[" + part + "]")
+			continue
+		}
+		if name.Len() > 0 {
+			name.WriteByte('.')
+		}
+		name.WriteString(part)
+	}
+	return name.String()
 }
 
 // wholeNumbers decodes a number that was validated as an integer, in any spelling, such as 60.0.
