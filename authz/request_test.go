@@ -204,17 +204,30 @@ func TestAnApprovalIsWithinThePolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	var state *authz.StateError
-	if _, err := s.decide(gone.ID, store.RequestApproved); !errors.As(err, &state) || state.Status != store.Revoked {
+	var decided *authz.DecidedError
+	if _, err := s.decide(gone.ID, store.RequestApproved); !errors.As(err, &decided) || decided.Request.Status != store.RequestDeclined {
 		t.Errorf("approved for a revoked key: %v", err)
 	}
 	if _, err := s.CreateRequest(t.Context(), "acme", authz.NewRequest{Key: k.ID, Wanted: gold}); !errors.As(err, &state) {
 		t.Errorf("requested for a revoked key: %v", err)
 	}
-	if got, err := s.decide(gone.ID, store.RequestDeclined); err != nil || got.Status != store.RequestDeclined {
-		t.Errorf("declined: %+v, %v", got, err)
-	}
 	if after, err := s.Key(t.Context(), "acme", k.ID); err != nil || after.Plan != "" || len(after.Scopes) != 1 {
 		t.Errorf("got %+v, %v", after, err)
+	}
+}
+
+// A key that has expired, but is still published, gets nothing; an open request can be declined.
+func TestNoApprovalForAnExpiredKey(t *testing.T) {
+	s := requestServer(t)
+	k := s.issue("acme", authz.IssueRequest{Scopes: []string{"read"}}).Key
+	r := s.request(authz.NewRequest{Key: k.ID, Wanted: gold})
+	s.clock.Advance(k.ExpiresAt.Sub(s.Now()))
+	var state *authz.StateError
+	if _, err := s.decide(r.ID, store.RequestApproved); !errors.As(err, &state) || state.Status != store.Expired {
+		t.Errorf("approved: %v", err)
+	}
+	if got, err := s.decide(r.ID, store.RequestDeclined); err != nil || got.Status != store.RequestDeclined {
+		t.Errorf("declined: %+v, %v", got, err)
 	}
 }
 

@@ -79,7 +79,8 @@ type RequestFilter struct {
 	Bytes int // as in Filter
 }
 
-// RequestStore is the part of Store that stores requests for plans and scopes.
+// RequestStore is the part of Store that stores requests for plans and scopes. The transaction that revokes or retires a
+// key also declines its open requests, as the system, with an Answer that says why. Audit: ActionRequestDecline.
 type RequestStore interface {
 	// CreateRequest stores an open request with the key's owner, after check allows it. It ignores the fields
 	// of a decision. An error of check is returned and nothing is stored. Errors, in this order: ErrNotFound: no

@@ -122,9 +122,10 @@ func TestRefusedRequests(t *testing.T) {
 	must(t, s.store.Store.DeleteLimits(t.Context(), "acme", "plan", "gold", s.now()))
 	refused("/"+open+"/approve", `{}`, 409, "not_offered", "")
 	s.do("DELETE", keysPath+"/"+key.id, nil).want(200)
-	refused("/"+open+"/approve", `{}`, 409, "key_state", "was revoked")
+	refused("/"+open+"/approve", `{}`, 409, "request_decided", "was declined at ")
+	wantSubset(t, s.do("GET", requestsPath+"/"+open, nil).want(200).object(),
+		`{"status":"declined","answer":"The key was revoked.","decided_by":{"kind":"system"}}`)
 	refused("", of(key.id, `,"plan":"silver"`), 409, "key_state", "was revoked")
-	s.do("POST", requestsPath+"/"+open+"/decline", `{}`).want(200)
 	refused("/"+open+"/withdraw", `{}`, 409, "request_decided", "was declined at ")
 
 	for range store.MaxOpenOfOwner {

@@ -122,10 +122,11 @@ func TestRequestsThatAreLate(t *testing.T) {
 	operator.decide(second, "approved", "").want(409).has("can only be declined")
 	_, err := s.Revoke(t.Context(), "acme", other.ID)
 	check(t, err)
-	operator.decide(second, "approved", "").want(409).has("has been revoked or has expired")
-	operator.decide(second, "declined", "gone").want(303)
+	operator.decide(second, "approved", "").want(409).has("already been decided or withdrawn")
+	operator.get(requestsPath+"?status=declined").want(200).has("Declined", "The key was revoked or has expired.")
+	operator.get(requestsPath).want(200).hasNot(second.ID.String())
 	v.post(keyPath(other), keyPath(other, "request-plan"), url.Values{"plan": {"pro"}}).want(409).has("The key has changed in the meantime")
-	v.get(keyPath(other)).want(200).has("Answer: gone").hasNot("Ask for more")
+	v.get(keyPath(other)).want(200).has("Declined", "The key was revoked or has expired.", "Request declined").hasNot("Ask for more")
 }
 
 func TestRequestInput(t *testing.T) {

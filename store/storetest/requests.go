@@ -16,6 +16,7 @@ var requestTests = []test{
 	{"change the key and the set when they are approved", requestsApprove},
 	{"leave the key as it is when they are declined or withdrawn", requestsDecline},
 	{"are not approved for a key that is no longer active, but can be declined", requestsNotActive},
+	{"are declined when their key is revoked or expires", requestsEnded},
 	{"are decided once, by the first of two", requestsRace},
 	{"are bounded for each owner, key and kind", requestsBounds},
 	{"that were decided long ago are deleted", requestsPruned},
@@ -193,16 +194,7 @@ func requestsNotActive(e env) {
 	k, _ := e.issue(NewRecord("acme", "o"))
 	r := e.request(k, moreScopes)
 	e.suspend(k) // which is no obstacle
-	e.revoke(k)
 	_, _, err := e.DecideRequest(e.ctx, "acme", r.ID, decide(store.RequestApproved))
-	e.is(err, store.ErrNotActive)
-	got, _, err := e.DecideRequest(e.ctx, "acme", r.ID, decide(store.RequestDeclined))
-	e.ok(err)
-	e.equal("status", got.Status, store.RequestDeclined)
-	k, _ = e.issue(NewRecord("acme", "o"))
-	r = e.request(k, moreScopes)
-	e.suspend(k)
-	_, _, err = e.DecideRequest(e.ctx, "acme", r.ID, decide(store.RequestApproved))
 	e.ok(err)
 	e.equal("scopes", len(e.key(k).Scopes), 4)
 	k, _ = e.issue(NewRecord("acme", "o"))
@@ -213,6 +205,62 @@ func requestsNotActive(e env) {
 		return nil
 	})
 	e.is(err, store.ErrNotActive)
+	got, _, err := e.DecideRequest(e.ctx, "acme", r.ID, decide(store.RequestDeclined))
+	e.ok(err)
+	e.equal("status", got.Status, store.RequestDeclined)
+	e.consistent("acme")
+}
+
+// requestsEnded removes keys in each way.
+func requestsEnded(e env) {
+	e.create("acme")
+	e.plan("acme", "pro", rule(10))
+	at := now.Add(time.Minute)
+	expiresAt := NewRecord("acme", "o").ExpiresAt
+	one := func(k store.Key) []uuid.UUID { return []uuid.UUID{k.ID} }
+	for name, c := range map[string]struct {
+		end    func(store.Key) error
+		answer string
+	}{
+		"revoke": {func(k store.Key) error { _, err := e.Revoke(e.ctx, "acme", k.ID, at); return err }, "The key was revoked."},
+		"expire": {func(k store.Key) error { _, err := e.Retire(e.ctx, "acme", one(k), expiresAt); return err }, "The key has expired."},
+		"rotate without grace": {func(k store.Key) error {
+			_, _, err := e.Rotate(e.ctx, "acme", k.ID, successor(k), NewKey(e), time.Time{}, nil)
+			return err
+		}, "The key was revoked."},
+	} {
+		k, _ := e.issue(NewRecord("acme", "o"))
+		other, _ := e.issue(NewRecord("acme", "o"))
+		kept := e.request(other, moreScopes)
+		open := []store.Request{e.request(k, store.Wanted{Plan: "pro"}), e.request(k, moreScopes)}
+		e.ok(e.RequestSent(e.ctx, "acme", open[0].ID, store.RequestCreated))
+		e.ok(c.end(k))
+		for i, r := range open {
+			got, err := e.Request(e.ctx, "acme", r.ID)
+			e.ok(err)
+			if got.DecidedAt.Before(at.Add(-time.Minute)) {
+				e.Errorf("%s: decided at %s", name, got.DecidedAt)
+			}
+			r.Status, r.DecidedAt, r.DecidedBy, r.Answer = store.RequestDeclined, got.DecidedAt, store.Actor{Kind: store.ActorSystem}, c.answer
+			r.Event = []string{store.RequestDecided, store.RequestCreated}[i]
+			e.equal(name, got, r)
+			_, _, err = e.DecideRequest(e.ctx, "acme", r.ID, decide(store.RequestApproved))
+			e.is(err, store.ErrDecided)
+		}
+		e.equal(name+": open", e.requests("acme", store.RequestFilter{Status: store.RequestOpen, Key: other.ID}), []store.Request{kept})
+		e.equal(name+": open for the key", len(e.requests("acme", store.RequestFilter{Status: store.RequestOpen, Key: k.ID})), 0)
+		want := map[string]bool{
+			`{"answer":"` + c.answer + `","plan":"pro","request":"` + open[0].ID.String() + `"}`:                        true,
+			`{"answer":"` + c.answer + `","scopes":["maps:admin","maps:beta"],"request":"` + open[1].ID.String() + `"}`: true,
+		}
+		for _, entry := range e.audit("acme", store.AuditFilter{Key: k.ID})[:2] { // after that of the key
+			if !want[string(entry.Detail)] || entry.Action != store.ActionRequestDecline || entry.Actor.Kind != store.ActorSystem ||
+				entry.Owner != "o" || entry.Result != store.ResultOK || entry.ID.Version() != 7 {
+				e.Errorf("%s: recorded %+v %s", name, entry, entry.Detail)
+			}
+			delete(want, string(entry.Detail))
+		}
+	}
 	e.consistent("acme")
 }
 
