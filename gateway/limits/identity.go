@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 
 	"github.com/dchest/siphash"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // A hashKey keys the hashes of rules and subjects. It is random: a chosen name cannot share the count of another.
@@ -24,6 +26,12 @@ func (k hashKey) append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, k[0]), k[1])
 }
 
+// addressBit of an id says whether the rule is one on addresses, of which a client can have any number. It is neither a
+// bit of the shard nor one of the place in the shard.
+const addressBit = 1 << 57
+
+func isOfAddress(id uint64) bool { return id&addressBit != 0 }
+
 // id returns the hash by which a rule is counted; it is not 0. See Counter.Take for what identifies a rule.
 func (k hashKey) id(r *Rule) uint64 {
 	var buf [384]byte // enough for an owner's name in ASCII
@@ -41,7 +49,11 @@ func (k hashKey) id(r *Rule) uint64 {
 		b = binary.LittleEndian.AppendUint32(b, r.Limit.Requests)
 		b = binary.LittleEndian.AppendUint32(b, r.Limit.Seconds)
 	}
-	return max(1, siphash.Hash(k[0], k[1], b))
+	id := siphash.Hash(k[0], k[1], b) &^ addressBit
+	if r.On == jwks.OnAddress {
+		id |= addressBit
+	}
+	return max(1, id)
 }
 
 // appendText appends a text after its length, so that no two lists of texts look the same.

@@ -58,7 +58,7 @@ func (o *LocalOptions) Check() error {
 
 // A Local is a Counter in memory. A count is one 64-bit word, found by a keyed hash of its rule and subject.
 // A full Local drops an entry that allows all of its rule's requests again, or else the rate that will do so
-// first, and a quota only after all rates nearby.
+// first, and a quota only after all rates nearby. Addresses push out no other counts as long as those take at most half.
 //
 // Rates go by the monotonic clock, if the times passed to Take have it, and otherwise treat a clock that was set
 // back as if every request of the rule had been used. Quotas go by the calendar of the wall clock. If it is set

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,63 @@ func TestFullTableDropsTheIdleFirst(t *testing.T) {
 	}
 	if n := lost(busy, perSeconds(10, 3600)); n > busy/10 {
 		t.Errorf("%d of %d busy rates are forgotten", n, busy)
+	}
+}
+
+// A flood of addresses drops no count of a key, whatever the counts of the addresses are worth, and they still count.
+func TestAddressesPushOutNoKeys(t *testing.T) {
+	t.Parallel()
+	l := newLocal(t, func(o *LocalOptions) { o.Entries = minEntries })
+	var keys []Rule
+	for i := range minEntries / 8 { // so that in no shard they are more than half
+		rate, quota := perSeconds(5, 1), per(jwks.Day, 5)
+		rate.Name, quota.Name = fmt.Sprint(i), fmt.Sprint(i)
+		keys = append(keys, rate, quota)
+	}
+	for _, r := range keys {
+		take(t, l, 0, 3, r)
+	}
+	address := func(i int) Rule {
+		r := per(jwks.Month, 1)
+		r.On, r.Name, r.Address = jwks.OnAddress, "", netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
+		return r
+	}
+	for i := range 20 * minEntries {
+		if ok, _ := take(t, l, 0, 1, address(i)); !ok {
+			t.Fatal("the first request of an address is refused")
+		}
+		if ok, _ := take(t, l, 0, 1, address(i)); ok {
+			t.Fatal("an address is not counted")
+		}
+	}
+	if s := l.Stats(); s.Evictions == 0 {
+		t.Fatal("the table was not full")
+	}
+	for _, r := range keys {
+		if _, s := take(t, l, 0, 0, r); s.Remaining != 2 {
+			t.Fatalf("%s %s of a key has %d of 5 left, want 2", r.Name, r.Limit.Name, s.Remaining)
+		}
+	}
+	// Keys get their half back if addresses have more.
+	for i := range minEntries / 4 {
+		r := perSeconds(5, 1)
+		r.Name = fmt.Sprint("late", i)
+		take(t, l, 0, 5, r)
+	}
+	for i := range l.shards {
+		s := &l.shards[i]
+		addresses, all := 0, 0
+		for _, e := range s.entries {
+			if e.id != 0 {
+				all++
+			}
+			if isOfAddress(e.id) {
+				addresses++
+			}
+		}
+		if addresses != s.addresses || all != s.count || all > s.bound {
+			t.Errorf("shard %d has %d entries, %d of addresses, and counts %d and %d", i, all, addresses, s.count, s.addresses)
+		}
 	}
 }
 
