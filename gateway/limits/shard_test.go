@@ -87,9 +87,10 @@ func TestFullTableDropsTheIdleFirst(t *testing.T) {
 // A flood of addresses drops no count of a key, whatever the counts of the addresses are worth, and they still count.
 func TestAddressesPushOutNoKeys(t *testing.T) {
 	t.Parallel()
-	l := newLocal(t, func(o *LocalOptions) { o.Entries = minEntries })
+	const entries = 16 * minEntries // large shards, over which keys spread evenly enough
+	l := newLocal(t, func(o *LocalOptions) { o.Entries = entries })
 	var keys []Rule
-	for i := range minEntries / 8 { // so that in no shard they are more than half
+	for i := range entries / 8 {
 		rate, quota := perSeconds(5, 1), per(jwks.Day, 5)
 		rate.Name, quota.Name = fmt.Sprint(i), fmt.Sprint(i)
 		keys = append(keys, rate, quota)
@@ -102,7 +103,7 @@ func TestAddressesPushOutNoKeys(t *testing.T) {
 		r.On, r.Name, r.Address = jwks.OnAddress, "", netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
 		return r
 	}
-	for i := range 20 * minEntries {
+	for i := range 4 * entries {
 		if ok, _ := take(t, l, 0, 1, address(i)); !ok {
 			t.Fatal("the first request of an address is refused")
 		}
@@ -119,7 +120,7 @@ func TestAddressesPushOutNoKeys(t *testing.T) {
 		}
 	}
 	// Keys get their half back if addresses have more.
-	for i := range minEntries / 4 {
+	for i := range entries / 4 {
 		r := perSeconds(5, 1)
 		r.Name = fmt.Sprint("late", i)
 		take(t, l, 0, 5, r)
