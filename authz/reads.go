@@ -194,7 +194,8 @@ func pageOf[T any, ID comparable](ctx context.Context, r *reads, workspace strin
 
 func sizeOfKey(k *store.Key) int {
 	return 640 + len(k.Owner) + len(k.Name) + len(k.Claims) + len(k.Metadata) + sizeOfTexts(k.Scopes) + sizeOfTexts(k.Audience) +
-		len(k.SuspendedReason) + len(k.Plan) + 48*len(k.AllowedIPs) + 96*len(k.Limits)
+		len(k.SuspendedReason) + len(k.Plan) + 48*(len(k.AllowedIPs)+len(k.Ceiling.AllowedIPs)) + 96*len(k.Limits) +
+		sizeOfTexts(k.Ceiling.Scopes)
 }
 
 func sizeOfTexts(list []string) (n int) {

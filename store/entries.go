@@ -142,6 +142,9 @@ func KeyUpdated(ctx context.Context, before, after Key) Entry {
 		if k.SuspendedReason != "" {
 			d["suspended_reason"] = k.SuspendedReason
 		}
+		if !k.Ceiling.IsZero() {
+			d["ceiling"] = members(k.Ceiling)
+		}
 		return d
 	}
 	return keyEntry(ctx, after, ActionKeyUpdate, after.UpdatedAt, changed(fields(before), fields(after)))

@@ -49,7 +49,8 @@ type Key struct {
 	Plan            string         // the name of a LimitSet; empty: none
 	Limits          []jwks.Limit   // the key's own rules, or nil
 	// Signed has the token's values, if ExpiresAt or Scopes differ from them. Nil: the same.
-	Signed *Signed
+	Signed  *Signed
+	Ceiling Ceiling
 }
 
 // ByOwner means that a key's owner suspended it. An owner can't resume a key that the producer suspended.

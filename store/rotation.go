@@ -18,7 +18,8 @@ type RotationStore interface {
 	// the key expires if that is earlier. If this time is not after successor.CreatedAt, there is no grace: the
 	// same version removes the old key, which is revoked at successor.CreatedAt. The store sets Workspace, KID,
 	// Version and RotatedFrom of the successor, whatever their values are. The successor gets the AllowedIPs,
-	// Plan and Limits of the old key, and only those of its scopes that the old key still has.
+	// Plan, Limits and Ceiling of the old key, only those of its scopes that the old key still has, and expires no
+	// later than the Ceiling allows.
 	//
 	// Errors, in this order: ErrNotFound: no such key. *IdempotencyError as in Issue. ErrNotActive: the key is
 	// not Active at successor.CreatedAt. An error of terms. ErrDuplicateKID and ErrExists as in Issue.
@@ -83,13 +84,15 @@ func (k *Key) InGrace(to uuid.UUID, at time.Time) bool {
 
 // Inherited returns the successor of old with the attributes that it gets from old. For backends.
 func Inherited(successor, old Key) Key {
-	successor.AllowedIPs, successor.Plan, successor.Limits = old.AllowedIPs, old.Plan, old.Limits
+	successor.AllowedIPs, successor.Plan, successor.Limits, successor.Ceiling = old.AllowedIPs, old.Plan, old.Limits, old.Ceiling
 	lost := func(scope string) bool { return !slices.Contains(old.Scopes, scope) }
-	if slices.ContainsFunc(successor.Scopes, lost) {
-		if successor.Signed == nil {
-			successor.Signed = &Signed{Scopes: successor.Scopes, ExpiresAt: successor.ExpiresAt}
-		}
-		successor.Scopes = slices.DeleteFunc(slices.Clone(successor.Scopes), lost)
+	late := !old.Ceiling.AllowsExpiry(successor.ExpiresAt)
+	if successor.Signed == nil && (late || slices.ContainsFunc(successor.Scopes, lost)) {
+		successor.Signed = &Signed{Scopes: successor.Scopes, ExpiresAt: successor.ExpiresAt}
+	}
+	successor.Scopes = slices.DeleteFunc(slices.Clone(successor.Scopes), lost)
+	if late {
+		successor.ExpiresAt = old.Ceiling.ExpiresAt
 	}
 	return successor
 }

@@ -123,8 +123,8 @@ type Store interface {
 	// UpdateKey calls change with the workspace and the record, and stores the record, in one transaction that
 	// raises the version once if the published set or the key's attributes change. An error of change is
 	// returned and nothing is stored. The fields Name, Metadata, UpdatedAt, SuspendedAt,
-	// SuspendedReason, SuspendedBy, ExpiresAt, Scopes, AllowedIPs, Plan and Limits can change; other changes, also of the
-	// workspace, are ignored. While SuspendedAt is set, the key's JWK is not in the set; a later time does not replace an
+	// SuspendedReason, SuspendedBy, ExpiresAt, Scopes, AllowedIPs, Plan, Limits and Ceiling can change; other changes, also
+	// of the workspace, are ignored. While SuspendedAt is set, the key's JWK is not in the set; a later time does not replace an
 	// earlier. The store keeps in Signed what the token says. Errors: ErrNotFound. ErrNotActive: a field other
 	// than Name, Metadata and UpdatedAt changes, and at the new UpdatedAt the key is Revoked or Expired.
 	// ErrNoPlan: the workspace does not have the new plan. ErrDamaged. Audit: ActionKeyUpdate.

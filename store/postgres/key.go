@@ -21,10 +21,10 @@ const (
 	insertKey = `stored AS (
 			INSERT INTO keys (workspace, ` + rows.KeyColumns + `)
 			SELECT $1, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL, version, NULL, $25, NULL, NULL, NULL, $26::bytea,
-				$27::text, $28::text, $29::text, $30::text, NULL, NULL, NULL
+				$27::text, $28::text, $29::text, $30::text, $31::text, NULL, NULL, NULL
 			FROM raised
 		), published AS (
-			INSERT INTO jwks (workspace, kid, n, attributes) SELECT $1, $13, $24, $31::text FROM raised
+			INSERT INTO jwks (workspace, kid, n, attributes) SELECT $1, $13, $24, $32::text FROM raised
 		), audited AS (
 			` + recordEntry + ` FROM raised
 		)`
@@ -34,7 +34,7 @@ const (
 			UPDATE workspaces SET version = version + 1, fingerprint = fingerprint # ('x' || encode($13::bytea, 'hex'))::bit(256)
 			WHERE id = $1 RETURNING version
 		), ` + insertKey + `, logged AS (
-			INSERT INTO changes (workspace, version, added, removed, unsigned) SELECT $1, version, $24, '', $32::text FROM raised
+			INSERT INTO changes (workspace, version, added, removed, unsigned) SELECT $1, version, $24, '', $33::text FROM raised
 		)
 		SELECT version FROM raised`
 	// issueKeyWithin applies a limit of keys per owner. It comes after the statement raise in one transaction,
@@ -44,10 +44,10 @@ const (
 			SELECT version FROM workspaces WHERE id = $1
 		), held AS (
 			SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $14 AND ` + rows.Published + `
-				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $33) LIMIT $34) AS k
+				AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > $34) LIMIT $35) AS k
 		), ` + insertKey + `, logged AS (
 			INSERT INTO changes (workspace, version, added, removed, unsigned)
-			SELECT $1, version, CASE WHEN n < $34 THEN $24::bytea END, '', $32::text FROM raised, held
+			SELECT $1, version, CASE WHEN n < $35 THEN $24::bytea END, '', $33::text FROM raised, held
 		)
 		SELECT version FROM raised`
 	// selectConflict finds what prevents a key from being issued, in the contract's order.
@@ -139,7 +139,7 @@ func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
 		statement{issueKeyWithin, args})
 }
 
-// keyArgs returns the arguments of a statement with insertKey. The arguments for the key are $12 to $32.
+// keyArgs returns the arguments of a statement with insertKey. The arguments for the key are $12 to $33.
 func keyArgs(e store.Entry, k store.Key, pub jwks.Key) []any {
 	args := append(dialect.EntryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
 		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),

@@ -35,6 +35,7 @@ func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 			INSERT INTO jwks SELECT * FROM moved`
 		prolong = `UPDATE keys SET expires_at = expires_at + 3600000000 WHERE id = $1`
 		fence   = `UPDATE keys SET allowed_ips = '["10.0.0.0/8"]' WHERE id = $1`
+		bound   = `UPDATE keys SET ceiling = '{"scopes":[]}' WHERE id = $1`
 		narrow  = `UPDATE keys SET scopes = '{maps:read}' WHERE id = $1`
 	)
 	at := storetest.NewRecord("", "").CreatedAt
@@ -128,6 +129,11 @@ func TestChangesDuringTheWaitForTheLockAreSeen(t *testing.T) {
 			name: "Rotate of a key that is narrowed", meanwhile: narrow,
 			call:  func(k store.Key) (store.Key, error) { _, issued, err := next(k); return issued, err },
 			check: func(k store.Key) bool { return len(k.Scopes) == 1 && len(k.Signed.Scopes) == 2 },
+		},
+		{
+			name: "Rotate of a key that gets a ceiling", meanwhile: bound,
+			call:  func(k store.Key) (store.Key, error) { _, issued, err := next(k); return issued, err },
+			check: func(k store.Key) bool { return k.Ceiling.Scopes != nil },
 		},
 		{
 			name: "UndoRotation of a key that is suspended", rotated: true, meanwhile: suspend, want: store.ErrNotActive,

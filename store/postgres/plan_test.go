@@ -43,7 +43,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 	with := func(args ...any) []any { return append(slices.Clone(entry), args...) }
 	keyed := func(args ...any) []any {
 		key := with(id, kid, "o1", "", []string{}, []string{}, "", "", nil, nil, nil, nil, kid, id, nil)
-		return append(append(key, nil, nil, nil, nil, nil, nil), args...)
+		return append(append(key, nil, nil, nil, nil, nil, nil, nil), args...)
 	}
 	session := with(kid, "link", "", "owner", "", nil, "", false, nil, 1, false, nil)
 	many := slices.Repeat([][16]byte{id}, 500)
@@ -72,7 +72,7 @@ func TestRequestsUseIndexes(t *testing.T) {
 		{issueKey, keyed()},
 		{issueKeyWithin, keyed(1, 10)},
 		{selectConflict, []any{"w1", "i", kid, id}},
-		{updateKey, with("", "", nil, nil, []string{}, nil, nil, nil, nil, nil, nil, nil)},
+		{updateKey, with("", "", nil, nil, []string{}, nil, nil, nil, nil, nil, nil, nil, nil)},
 		{suspendJWK, []any{"w1", kid, 1}},
 		{resumeJWK, []any{"w1", kid, 1, nil, nil}},
 		{alterJWK, []any{"w1", kid, 1, nil, nil}},

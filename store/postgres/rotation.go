@@ -18,28 +18,28 @@ import (
 const (
 	// inGrace counts an owner's keys in their grace, up to a limit.
 	inGrace = `SELECT count(*) AS n FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $9 AND ` + rows.Published + `
-		AND grace_ends_at > $35 LIMIT $36) AS k`
+		AND grace_ends_at > $36 LIMIT $37) AS k`
 	// rotateKey comes after raise, as removeKey does, and fails in the same way. The audit entry is that of the
-	// old key. $34 is NULL if there is a grace; $36 is 0 without a limit. The old key's lifetime and scopes must
-	// still be $37 and $38, and its attributes those of the successor.
+	// old key. $35 is NULL if there is a grace; $37 is 0 without a limit. The old key's lifetime and scopes must
+	// still be $38 and $39, and its attributes those of the successor.
 	rotateKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), grace AS (
 			` + inGrace + `
 		), old AS (
-			UPDATE keys SET rotated_to = $12, grace_ends_at = $33, revoked_at = $34,
-				revoked_version = CASE WHEN $34::bigint IS NOT NULL THEN (SELECT version FROM raised) END
+			UPDATE keys SET rotated_to = $12, grace_ends_at = $34, revoked_at = $35,
+				revoked_version = CASE WHEN $35::bigint IS NOT NULL THEN (SELECT version FROM raised) END
 			WHERE workspace = $1 AND id = $25 AND ` + rows.Published + ` AND rotated_to IS NULL AND suspended_at IS NULL
-				AND expires_at IS NOT DISTINCT FROM $37 AND scopes = $38 AND allowed_ips IS NOT DISTINCT FROM $27
-				AND plan IS NOT DISTINCT FROM $28 AND limits IS NOT DISTINCT FROM $29
+				AND expires_at IS NOT DISTINCT FROM $38 AND scopes = $39 AND allowed_ips IS NOT DISTINCT FROM $27
+				AND plan IS NOT DISTINCT FROM $28 AND limits IS NOT DISTINCT FROM $29 AND ceiling IS NOT DISTINCT FROM $31
 			RETURNING ` + rows.KeyColumns + `
 		), ` + insertKey + `, withdrawn AS (
 			DELETE FROM jwks USING old WHERE old.revoked_at IS NOT NULL AND jwks.workspace = $1 AND jwks.kid = old.kid
 			RETURNING jwks.kid
 		), logged AS (
 			INSERT INTO changes (workspace, version, added, removed, unsigned)
-			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($36 = 0 OR n < $36) THEN $24::bytea END,
-				CASE WHEN $34::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END, $32::text
+			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($37 = 0 OR n < $37) THEN $24::bytea END,
+				CASE WHEN $35::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END, $33::text
 			FROM raised, grace
 		)
 		SELECT (SELECT version FROM raised), ` + rows.KeyColumns + ` FROM old`

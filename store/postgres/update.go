@@ -16,8 +16,8 @@ import (
 const (
 	updateKey = `WITH audited AS (` + recordEntry + `)
 		UPDATE keys SET name = $12, metadata = $13, updated_at = $14, expires_at = $15, scopes = $16, allowed_ips = $17,
-			plan = $18, limits = $19, signed = $20, suspended_at = $21, suspended_reason = $22,
-			suspended_by = $23 WHERE workspace = $1 AND id = $8`
+			plan = $18, limits = $19, signed = $20, ceiling = $21, suspended_at = $22, suspended_reason = $23,
+			suspended_by = $24 WHERE workspace = $1 AND id = $8`
 	// These statements record a change only if the key's JWK is where it should be. $3 is the version, $4 the
 	// attributes, and $5 the unsigned part of the change.
 	suspendJWK = `WITH moved AS (

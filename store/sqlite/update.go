@@ -14,7 +14,7 @@ import (
 
 const (
 	updateKey = `UPDATE keys SET name = ?, metadata = ?, updated_at = ?, expires_at = ?, scopes = ?,
-		allowed_ips = ?, plan = ?, limits = ?, signed = ?, suspended_at = ?, suspended_reason = ?, suspended_by = ?
+		allowed_ips = ?, plan = ?, limits = ?, signed = ?, ceiling = ?, suspended_at = ?, suspended_reason = ?, suspended_by = ?
 		WHERE workspace = ? AND id = ?`
 	updateJWK       = `UPDATE jwks SET attributes = ? WHERE workspace = ? AND kid = ?`
 	selectJWK       = `SELECT kid, n FROM jwks WHERE workspace = ? AND kid = ?`

@@ -68,7 +68,7 @@ func (p *program) alter() {
 
 // altered returns a key with some other attributes.
 func (p *program) altered(k store.Key) store.Key {
-	switch p.random.IntN(8) {
+	switch p.random.IntN(9) {
 	case 0, 1:
 		k.SuspendedAt, k.SuspendedReason = now, p.pick("", "abuse")
 	case 2:
@@ -83,6 +83,8 @@ func (p *program) altered(k store.Key) store.Key {
 		k.Plan = p.pick("", "gold", "free")
 	case 7:
 		k.Limits = slices.Clone(p.rules())
+	case 8:
+		k.Ceiling = p.ceiling()
 	}
 	return normal(k)
 }
@@ -117,6 +119,15 @@ func (m *model) alter(old, k store.Key, at time.Time) store.Key {
 		m.version++
 	}
 	return k
+}
+
+func (p *program) ceiling() store.Ceiling {
+	return []store.Ceiling{
+		{},
+		{ExpiresAt: now.Add(time.Duration(p.random.IntN(5)) * time.Second)},
+		{Scopes: []string{"maps:read", "maps:write"}[:p.random.IntN(3)]},
+		{ExpiresAt: now.Add(2 * time.Hour), AllowedIPs: slices.Clone(someNetworks)},
+	}[p.random.IntN(4)]
 }
 
 // share creates, changes or deletes a set of limits.

@@ -40,10 +40,13 @@ func (p *program) rotate() {
 		return
 	}
 	m.version++
-	next.AllowedIPs, next.Plan, next.Limits = old.AllowedIPs, old.Plan, old.Limits
+	next.AllowedIPs, next.Plan, next.Limits, next.Ceiling = old.AllowedIPs, old.Plan, old.Limits, old.Ceiling
+	signed := &store.Signed{Scopes: next.Scopes, ExpiresAt: next.ExpiresAt}
 	if len(old.Scopes) < len(next.Scopes) {
-		next.Signed = &store.Signed{Scopes: next.Scopes, ExpiresAt: next.ExpiresAt}
-		next.Scopes = old.Scopes
+		next.Signed, next.Scopes = signed, old.Scopes
+	}
+	if most := old.Ceiling.ExpiresAt; !most.IsZero() && next.ExpiresAt.After(most) {
+		next.Signed, next.ExpiresAt = signed, most
 	}
 	old.RotatedTo, old.GraceEndsAt, next.RotatedFrom = next.ID, graceEnds, id
 	if !graceEnds.After(next.CreatedAt) {

@@ -39,6 +39,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"audit", auditTests},
 		{"lists", listTests},
 		{"attributes", attributeTests},
+		{"ceilings", ceilingTests},
 		{"a suspension", suspensionTests},
 		{"limits that keys share", limitSetTests},
 		{"requests", requestTests},

@@ -60,10 +60,11 @@ func AttributesArg(a jwks.Attributes) any { return encode(a, a.IsZero()) }
 // UnsignedArg returns the argument for the unsigned part of a change.
 func UnsignedArg(u jwks.Unsigned) any { return encode(u, u.IsZero()) }
 
-// IssuedArgs returns the arguments for the columns allowed_ips, plan, limits and signed of a new key.
+// IssuedArgs returns the arguments for the columns allowed_ips, plan, limits, signed and ceiling.
 func IssuedArgs(k store.Key) []any {
 	return []any{
 		encode(k.AllowedIPs, len(k.AllowedIPs) == 0), OrNull(k.Plan), encode(k.Limits, len(k.Limits) == 0), encode(k.Signed, k.Signed == nil),
+		encode(k.Ceiling, k.Ceiling.IsZero()),
 	}
 }
 
@@ -75,6 +76,7 @@ func SuspensionArgs(k store.Key) []any {
 // Storable returns an error if the attributes of a key could not be read again.
 func Storable(k store.Key) error {
 	texts := append([]string{k.SuspendedReason, k.SuspendedBy, k.Plan}, k.Scopes...)
+	texts = append(texts, k.Ceiling.Scopes...)
 	if k.Signed != nil {
 		texts = append(texts, k.Signed.Scopes...)
 	}
@@ -96,6 +98,8 @@ func checkRules(limits []jwks.Limit) error {
 func cloneAttributes(k store.Key) store.Key {
 	k.AllowedIPs = append([]netip.Prefix(nil), k.AllowedIPs...)
 	k.Limits = append([]jwks.Limit(nil), k.Limits...)
+	k.Ceiling.ExpiresAt, k.Ceiling.Scopes = Cut(k.Ceiling.ExpiresAt), slices.Clone(k.Ceiling.Scopes) // nil stays nil
+	k.Ceiling.AllowedIPs = append([]netip.Prefix(nil), k.Ceiling.AllowedIPs...)
 	if k.Signed != nil {
 		signed := store.Signed{Scopes: NotNil(k.Signed.Scopes), ExpiresAt: Cut(k.Signed.ExpiresAt)}
 		k.Signed = &signed
@@ -123,7 +127,7 @@ func ChangedKey(w store.Workspace, k store.Key, change func(*store.Workspace, *s
 		k.SuspendedAt = before.SuspendedAt
 	}
 	k.ExpiresAt, k.Scopes = Cut(changed.ExpiresAt), changed.Scopes
-	k.AllowedIPs, k.Plan, k.Limits = changed.AllowedIPs, changed.Plan, changed.Limits
+	k.AllowedIPs, k.Plan, k.Limits, k.Ceiling = changed.AllowedIPs, changed.Plan, changed.Limits, changed.Ceiling
 	if k.Signed == nil {
 		k.Signed = &store.Signed{Scopes: before.Scopes, ExpiresAt: before.ExpiresAt}
 	}
@@ -144,7 +148,7 @@ func ChangedKey(w store.Workspace, k store.Key, change func(*store.Workspace, *s
 func sameAttributes(a, b store.Key) bool {
 	return a.SuspendedAt.Equal(b.SuspendedAt) && a.SuspendedReason == b.SuspendedReason && a.SuspendedBy == b.SuspendedBy &&
 		a.ExpiresAt.Equal(b.ExpiresAt) && slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.AllowedIPs, b.AllowedIPs) &&
-		a.Plan == b.Plan && slices.Equal(a.Limits, b.Limits)
+		a.Plan == b.Plan && slices.Equal(a.Limits, b.Limits) && a.Ceiling.Equal(&b.Ceiling)
 }
 
 // Publication is how an update of a key changes what is published.

@@ -73,7 +73,8 @@ func pickKeys(q Query, where Where, f store.Filter) (*store.Picker[uuid.UUID], e
 	)
 	query, args := where.page(`SELECT id, kid, owner, name, 512 + octet_length(owner) + octet_length(name) + `+
 		where.ListSize(`scopes`)+` + `+where.ListSize(`audience`)+` + octet_length(claims) + octet_length(metadata)
-		+ coalesce(octet_length(allowed_ips), 0) + coalesce(octet_length(limits), 0) FROM keys`,
+		+ coalesce(octet_length(allowed_ips), 0) + coalesce(octet_length(limits), 0)
+		+ coalesce(octet_length(ceiling), 0) FROM keys`,
 		` ORDER BY id DESC`, f.Query, f.Limit)
 	for err := range q([]any{where.IDInto(&key.id), &key.kid, &key.owner, &key.name, &key.size}, query, args...) {
 		if err != nil {

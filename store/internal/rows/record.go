@@ -18,7 +18,7 @@ const (
 	KeyColumns = `id, kid, owner, name, scopes, audience, claims, metadata, idempotency_key,
 	created_at, updated_at, expires_at, revoked_at, version, revoked_version,
 	rotated_from, rotated_to, grace_ends_at, expired_version, request_digest,
-	allowed_ips, plan, limits, signed, suspended_at, suspended_reason, suspended_by`
+	allowed_ips, plan, limits, signed, ceiling, suspended_at, suspended_reason, suspended_by`
 	LastUsed         = `(SELECT last_used_at FROM usage WHERE usage.workspace = keys.workspace AND usage.id = keys.id)`
 	UsedKeyColumns   = LastUsed + `, ` + KeyColumns
 	WorkspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
@@ -37,6 +37,7 @@ func (d *Dialect) Key(k *store.Key) []any {
 		Time(&k.CreatedAt), Time(&k.UpdatedAt), Time(&k.ExpiresAt), Time(&k.RevokedAt), &k.Version, version(&k.RevokedVersion),
 		d.IDInto(&k.RotatedFrom), d.IDInto(&k.RotatedTo), Time(&k.GraceEndsAt), version(&k.ExpiredVersion), &k.RequestDigest,
 		object(&k.AllowedIPs, "a list of networks"), text(&k.Plan), rules(&k.Limits), object(&k.Signed, "signed values"),
+		object(&k.Ceiling, "a ceiling"),
 		Time(&k.SuspendedAt), text(&k.SuspendedReason), text(&k.SuspendedBy),
 	}
 }
