@@ -212,6 +212,9 @@ func newDraft(w *store.Workspace, r IssueRequest) (*unmade, error) {
 	bad.planName("plan", r.Plan)
 	bad.limits("limits", r.Limits)
 	d.key.Plan, d.key.Limits = r.Plan, slices.Clone(r.Limits)
+	if r.Session == nil {
+		d.key.Ceiling.AllowedIPs = d.key.AllowedIPs
+	}
 	bad.producers(r.Session, r.Plan != "", len(r.Limits) > 0)
 	if w.ID == Home {
 		bad.management(r.Scopes)
@@ -306,6 +309,12 @@ func (s *Service) sign(d *unmade) ([]byte, error) {
 		d.expiresIn = d.until.Unix() - claims.IssuedAt
 		if d.expiresIn < 1 || d.expiresIn > d.most {
 			return nil, lifeError(d.most)
+		}
+	}
+	if most := d.key.Ceiling.ExpiresAt; !most.IsZero() {
+		left := max(1, most.Unix()-claims.IssuedAt) // the store cuts the rest of a second
+		if d.expiresIn == 0 || d.expiresIn > left {
+			d.expiresIn = left
 		}
 	}
 	if d.expiresIn > 0 {

@@ -110,19 +110,26 @@ func (r *NewRequest) allowed(w *store.Workspace, k *store.Key, now time.Time) er
 func grant(w *store.Workspace, k *store.Key, wanted *store.Wanted, now time.Time) error {
 	patch := KeyPatch{Plan: &wanted.Plan}
 	if wanted.Plan == "" {
-		scopes := slices.Clone(k.Scopes)
-		for _, scope := range wanted.Scopes {
-			if !slices.Contains(scopes, scope) {
-				scopes = append(scopes, scope)
-			}
-		}
+		scopes := union(k.Scopes, wanted.Scopes)
 		patch = KeyPatch{Scopes: &scopes}
 	}
 	c, err := patch.checked()
 	if err != nil {
 		return err
 	}
+	c.granted = wanted.Plan == ""
 	return c.apply(w, k, now)
+}
+
+// union returns the elements of a and then those of b that a lacks.
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, one := range b {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // Decision decides a request.

@@ -27,9 +27,9 @@ type RotateRequest struct {
 	Session *store.Session
 }
 
-// Rotate issues a successor with the present contents, attributes and lifetime of a key. The old key works until the grace or
-// its own lifetime ends. Errors: InputError, also if the policy no longer allows the key's contents;
-// ErrNotFound, *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
+// Rotate issues a successor with the present contents, attributes, ceiling and lifetime of a key, which ends no later
+// than the ceiling allows. The old key works until the grace or its own lifetime ends. Errors: InputError, also if
+// the policy no longer allows the key's contents; ErrNotFound, *StateError, *LimitError, ErrBusy, *BudgetError, *store.IdempotencyError.
 func (s *Service) Rotate(ctx context.Context, workspace string, id uuid.UUID, r RotateRequest) (Issued, error) {
 	defer spans.Start(&ctx, "authz.rotate", nil)()
 	if _, err := s.store.Workspace(ctx, workspace); err != nil {
@@ -93,7 +93,7 @@ func (s *Service) successor(ctx context.Context, workspace string, id uuid.UUID,
 		return nil, err
 	}
 	d.session, d.key.RequestDigest = r.Session, r.digest(id)
-	d.key.AllowedIPs, d.key.Plan, d.key.Limits = old.AllowedIPs, old.Plan, old.Limits
+	d.key.AllowedIPs, d.key.Plan, d.key.Limits, d.key.Ceiling = old.AllowedIPs, old.Plan, old.Limits, old.Ceiling
 	if err := s.signRateLimit(ctx, d); err != nil {
 		return nil, err
 	}

@@ -33,7 +33,8 @@ type KeyPatch struct {
 	Limits       *[]jwks.Limit // empty: none
 
 	// Session is the owner's portal session, if the change comes from the portal. It limits the change to what
-	// the portal offers (OnPage): not to plan and limits, nor to a key that the producer suspended.
+	// the portal offers (OnPage) and to the key's ceiling: not to plan and limits, nor to a key that the producer
+	// suspended. The producer's changes of expiry, scopes and networks, those without a session, set the ceiling.
 	Session *store.Session
 }
 
@@ -110,6 +111,7 @@ func (s *Service) updateKey(ctx context.Context, workspace string, id uuid.UUID,
 type keyChange struct {
 	KeyPatch
 	networks []netip.Prefix
+	granted  bool // the scopes are those of the key and others that its owner requested
 }
 
 func (p KeyPatch) checked() (*keyChange, error) {
@@ -183,6 +185,7 @@ func (c *keyChange) apply(w *store.Workspace, k *store.Key, now time.Time) error
 	if c.Limits != nil {
 		k.Limits = *c.Limits
 	}
+	c.bound(&bad, k)
 	if err := bad.err(); err != nil {
 		return err
 	}
@@ -274,5 +277,5 @@ func sameRecord(a, b *store.Key) bool {
 	return a.Name == b.Name && sameJSON(a.Metadata, b.Metadata) &&
 		a.SuspendedAt.Equal(b.SuspendedAt) && a.SuspendedReason == b.SuspendedReason && a.SuspendedBy == b.SuspendedBy &&
 		a.ExpiresAt.Equal(b.ExpiresAt) && slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.AllowedIPs, b.AllowedIPs) &&
-		a.Plan == b.Plan && slices.Equal(a.Limits, b.Limits)
+		a.Plan == b.Plan && slices.Equal(a.Limits, b.Limits) && a.Ceiling.Equal(&b.Ceiling)
 }

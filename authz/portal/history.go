@@ -96,6 +96,9 @@ func (v *visit) whatOf(e *store.Entry) string {
 		fields[map[bool]string{true: "resumed", false: "paused"}[enabled.After == true]] = enabled
 		delete(fields, "enabled")
 	}
+	if len(fields) > 1 {
+		delete(fields, "ceiling")
+	}
 	for field := range fields {
 		if change := "change." + field; len(fields) == 1 && v.language.Has(change) {
 			return change
