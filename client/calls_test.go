@@ -172,7 +172,8 @@ func update(t *testing.T, c *client.Client) {
 	fenced := issue(t, c, client.NewKey{
 		Owner: "cust_9", AllowedIPs: []string{"192.0.2.7"}, Limits: []jwks.Limit{{Name: "b", Requests: 1, Seconds: 2}},
 	})
-	if !slices.Equal(fenced.AllowedIPs, []string{"192.0.2.7/32"}) || fenced.EnforcedBy["limits"] != "gateway" {
+	if !slices.Equal(fenced.AllowedIPs, []string{"192.0.2.7/32"}) || fenced.EnforcedBy["limits"] != "gateway" ||
+		!slices.Equal(fenced.Ceiling.AllowedIPs, fenced.AllowedIPs) || fenced.Ceiling.Scopes != nil {
 		t.Errorf("issued %+v", fenced)
 	}
 	suspended, err := c.UpdateKey(t.Context(), "acme", fenced.ID, client.Patch{"enabled": false, "suspended_reason": "abuse", "limits": nil})

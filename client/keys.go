@@ -39,11 +39,19 @@ type Key struct {
 	SuspendedReason string            `json:"suspended_reason,omitempty"`
 	SuspendedBy     string            `json:"suspended_by,omitempty"` // owner or producer
 	AllowedIPs      []string          `json:"allowed_ips"`            // networks; empty: any
+	Ceiling         *Ceiling          `json:"ceiling,omitempty"`      // nil: the producer set nothing
 	Plan            string            `json:"plan,omitempty"`
 	Limits          []jwks.Limit      `json:"limits"`      // its own, besides those of its plan
 	EnforcedBy      map[string]string `json:"enforced_by"` // by member: all, or gateway if only gateways with the feed hold it
 
 	Answer
+}
+
+// Ceiling has the attributes of a key that the producer set: the most that its owner can choose in the portal.
+type Ceiling struct {
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	Scopes     []string   `json:"scopes,omitzero"` // nil: not set; empty: no scopes
+	AllowedIPs []string   `json:"allowed_ips,omitempty"`
 }
 
 // Partial reports whether only ID, status, times and version are set. This is the case if the management key

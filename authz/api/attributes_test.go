@@ -39,12 +39,15 @@ func TestPatchAttributes(t *testing.T) {
 	for _, kind := range []string{"application/json", "application/merge-patch+json"} {
 		typed := header("Content-Type", kind)
 		got := s.do("PATCH", path, everything, typed).want(200).object()
-		wantMembers(t, got, append([]string{"plan", "suspended_at", "suspended_by", "suspended_reason"}, keyMembers...)...)
+		wantMembers(t, got, append([]string{"ceiling", "plan", "suspended_at", "suspended_by", "suspended_reason"}, keyMembers...)...)
 		wantSubset(t, got, `{"status":"suspended","enabled":false,"suspended_reason":"abuse","suspended_by":"producer",
 			"expires_at":"2036-01-31T11:00:00Z","scopes":["a"],"allowed_ips":["192.0.2.7/32","2001:db8::/32"],"plan":"gold",
 			"limits":[{"name":"burst","requests":100,"seconds":60},{"name":"monthly","requests":1000000000,"calendar":"month"}],
 			"enforced_by":{"enabled":"all","expires_at":"gateway","scopes":"gateway","allowed_ips":"gateway","plan":"gateway",
-			"limits":"gateway"}}`)
+			"limits":"gateway"},
+			"ceiling":{"expires_at":"2036-01-31T11:00:00Z","scopes":["a"],"allowed_ips":["192.0.2.7/32","2001:db8::/32"]}}`)
+		none := s.do("PATCH", path, `{"scopes":[],"expires_at":null,"allowed_ips":null}`, typed).want(200).object()
+		wantSubset(t, none, `{"ceiling":{"scopes":[]}}`)
 		wantTime(t, got["suspended_at"])
 		if w := s.do("GET", acmePath, nil).want(200).object(); w["version"] != got["version"] {
 			t.Errorf("the version is %v, and the workspace's %v", got["version"], w["version"])

@@ -105,7 +105,9 @@ var common = map[string]string{
 var schemaTexts = map[string]string{
 	"Actor": "The caller or person that did it", "Field": "An invalid field of the input", "OfferedScope": "A scope that keys may have",
 	"Policy": "Limits of the workspace's keys", "Portal": "How the workspace's page looks, and how people log in to it",
-	"OIDC": "An OpenID provider for logins to the portal", "JWK": "A public key (RFC 7517)", "Key": "A key, without its token",
+	"OIDC":    "An OpenID provider for logins to the portal",
+	"Ceiling": "Values of the producer, which the key's owner cannot exceed in the portal",
+	"JWK":     "A public key (RFC 7517)", "Key": "A key, without its token",
 	"KeyState":  "The part of a key that is shown without the scope keys:read",
 	"Workspace": "A workspace", "WorkspaceState": "The part of a workspace that is shown without the scope workspaces:read",
 	"Request": "An owner's request for a plan or scopes", "RequestState": "The part of a request that is shown without the scope keys:read",

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -41,9 +42,17 @@ type Key struct {
 	SuspendedReason string     `json:"suspended_reason,omitempty"`
 	SuspendedBy     string     `json:"suspended_by,omitempty" enum:"owner,producer" doc:"The owner can't resume the producer's suspension"`
 	AllowedIPs      []string   `json:"allowed_ips" nullable:"false" doc:"Networks from which it can be used; empty: any"`
+	Ceiling         *Ceiling   `json:"ceiling,omitempty"`
 	Plan            string     `json:"plan,omitempty" doc:"The plan whose limits it has"`
 	Limits          []Limit    `json:"limits" nullable:"false" doc:"Its own limits, besides those of its plan"`
 	EnforcedBy      enforcedBy `json:"enforced_by"`
+}
+
+// Ceiling has the attributes of a key that the producer set.
+type Ceiling struct {
+	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"The latest expiry"`
+	Scopes     *[]string  `json:"scopes,omitempty" nullable:"false" doc:"The scopes to choose from"`
+	AllowedIPs []string   `json:"allowed_ips,omitempty" nullable:"false" doc:"Each network must be within one of these"`
 }
 
 // Limit is a rule that counts requests.
@@ -271,15 +280,32 @@ func (a *api) showKey(k store.Key) Key {
 		RotatedFrom: optionalID(k.RotatedFrom), RotatedTo: optionalID(k.RotatedTo), GraceEndsAt: optionalTime(k.GraceEndsAt),
 		LastUsedAt: optionalTime(k.LastUsedAt), Version: max(k.Version, k.Removed()),
 		Enabled: k.SuspendedAt.IsZero(), SuspendedAt: optionalTime(k.SuspendedAt), SuspendedReason: k.SuspendedReason,
-		AllowedIPs: []string{}, Plan: k.Plan, Limits: showLimits(k.Limits), EnforcedBy: authz.EnforcedBy(&k),
+		AllowedIPs: textsOf(k.AllowedIPs), Ceiling: showCeiling(&k.Ceiling), Plan: k.Plan, Limits: showLimits(k.Limits),
+		EnforcedBy: authz.EnforcedBy(&k),
 	}
 	if !shown.Enabled {
 		shown.SuspendedBy = cmp.Or(k.SuspendedBy, "producer")
 	}
-	for _, network := range k.AllowedIPs {
-		shown.AllowedIPs = append(shown.AllowedIPs, network.String())
-	}
 	return shown
+}
+
+func showCeiling(c *store.Ceiling) *Ceiling {
+	if c.IsZero() {
+		return nil
+	}
+	shown := Ceiling{ExpiresAt: optionalTime(c.ExpiresAt), AllowedIPs: textsOf(c.AllowedIPs)}
+	if c.Scopes != nil {
+		shown.Scopes = &c.Scopes
+	}
+	return &shown
+}
+
+func textsOf(networks []netip.Prefix) []string {
+	texts := []string{}
+	for _, network := range networks {
+		texts = append(texts, network.String())
+	}
+	return texts
 }
 
 func showLimits(limits []jwks.Limit) []Limit {

@@ -69,6 +69,9 @@ func (v *visit) argsOf(f authz.FieldError) []any {
 		if seconds := f.Rule == authz.RuleSecondsOutOfRange || f.Rule == authz.RuleDefaultTooLong; seconds && f.Args[i] == "max" {
 			value = v.language.Life(secondsOf(value))
 		}
+		if at, ok := value.(authz.Instant); ok {
+			value = v.language.Moment(at.Time)
+		}
 		args = append(args, f.Args[i], value)
 	}
 	return args

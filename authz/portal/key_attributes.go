@@ -22,6 +22,7 @@ type keyAttributes struct {
 	Addresses string            // as typed, or one on each line
 	Expiry    expiryForm
 	Scopes    scopesForm
+	Ceiling   store.Ceiling // of the owner
 }
 
 // expiryForm has the typed values and the available choices.
@@ -46,6 +47,7 @@ type scopeChoice struct {
 func (v *visit) attributesOf(k *shownKey) (a keyAttributes, err error) {
 	a = keyAttributes{
 		Held: authz.EnforcedBy(&k.Key), Reason: v.typedIn("pause", "reason", ""), Expiry: v.expiryForm(k), Scopes: v.scopesForm(k),
+		Ceiling: v.ceiling(&k.Key),
 	}
 	if k.Signed != nil {
 		a.Signed = *k.Signed
@@ -63,11 +65,23 @@ func (v *visit) attributesOf(k *shownKey) (a keyAttributes, err error) {
 	return a, err
 }
 
+// ceiling returns what the producer set on a key. It binds owners only.
+func (v *visit) ceiling(k *store.Key) store.Ceiling {
+	if isOperator(&v.session) {
+		return store.Ceiling{}
+	}
+	return k.Ceiling
+}
+
 func (v *visit) expiryForm(k *shownKey) expiryForm {
+	most, last := v.ceiling(&k.Key), v.lastDay()
+	if !most.AllowsExpiry(last) {
+		last = most.ExpiresAt.UTC()
+	}
 	f := expiryForm{
-		First: v.now().UTC().Format(time.DateOnly), Last: v.lastDay().Format(time.DateOnly),
-		Never:  authz.MayNeverExpire(v.page()) || k.ExpiresAt.IsZero(),
-		Signed: k.Signed != nil && !k.Signed.ExpiresAt.Equal(k.ExpiresAt),
+		First: v.now().UTC().Format(time.DateOnly), Last: last.Format(time.DateOnly),
+		Never:  (authz.MayNeverExpire(v.page()) || k.ExpiresAt.IsZero()) && most.AllowsExpiry(time.Time{}),
+		Signed: k.Signed != nil && !k.Signed.ExpiresAt.Equal(k.ExpiresAt) && most.AllowsExpiry(k.Signed.ExpiresAt),
 	}
 	f.Everywhere = k.Signed == nil && k.ExpiresAt.IsZero() || k.Signed != nil && k.Signed.ExpiresAt.IsZero()
 	choice, date := expiryDate, k.ExpiresAt.UTC().Format(time.DateOnly)
@@ -91,7 +105,10 @@ func (v *visit) scopesForm(k *shownKey) scopesForm {
 	add := func(scope store.OfferedScope, offered bool) {
 		f.Choices = append(f.Choices, scopeChoice{scope, slices.Contains(ticked, scope.Name), offered})
 	}
-	offered := authz.ScopesOffered(&v.workspace, &v.session)
+	most := v.ceiling(&k.Key)
+	offered := slices.DeleteFunc(authz.ScopesOffered(&v.workspace, &v.session), func(o store.OfferedScope) bool {
+		return !most.AllowsScopes(o.Name)
+	})
 	for _, scope := range offered {
 		add(scope, true)
 	}

@@ -27,11 +27,20 @@ func (v *visit) changeKey(what string, read func(*authz.KeyPatch) faults) error 
 	if bad := read(&p); len(bad) > 0 {
 		return v.keyAgain(http.StatusUnprocessableEntity, k, "", bad)
 	}
+	toCeiling(&p, &k)
 	changed, err := v.service.UpdateKey(v.context(), v.workspace.ID, k.ID, p)
 	if err != nil {
 		return v.notChanged(k, err)
 	}
 	return v.finish(changed, what)
+}
+
+// toCeiling sets an owner's expiry on the day of the ceiling to the ceiling, since the form has days only.
+func toCeiling(p *authz.KeyPatch, k *store.Key) {
+	most := k.Ceiling.ExpiresAt.UTC()
+	if p.Session != nil && p.ExpiresAt != nil && most.Format(time.DateOnly) == p.ExpiresAt.Format(time.DateOnly) {
+		p.ExpiresAt = &most
+	}
 }
 
 // notChanged shows the key's page again if the person can correct the error.

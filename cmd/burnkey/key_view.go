@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -37,7 +38,7 @@ func withAttributes(k *client.Key, rows [][]string) [][]string {
 		rows = append(rows, []string{"suspended", when(k.SuspendedAt) + " by the " + k.SuspendedBy}, []string{"reason", k.SuspendedReason})
 	}
 	for _, row := range [][]string{
-		{"allowed IPs", strings.Join(k.AllowedIPs, " ")}, {"plan", k.Plan}, {"limits", limitsText(k.Limits)},
+		{"allowed IPs", strings.Join(k.AllowedIPs, " ")}, {"ceiling", ceilingText(k.Ceiling)}, {"plan", k.Plan}, {"limits", limitsText(k.Limits)},
 	} {
 		if row[1] != "" {
 			rows = append(rows, row)
@@ -51,6 +52,23 @@ func withAttributes(k *client.Key, rows [][]string) [][]string {
 		rows = append(rows, []string{"enforced by", strings.Join(by, ", ")})
 	}
 	return rows
+}
+
+func ceilingText(c *client.Ceiling) string {
+	var parts []string
+	if c == nil {
+		return ""
+	}
+	if c.ExpiresAt != nil {
+		parts = append(parts, "expires_at: "+when(c.ExpiresAt))
+	}
+	if c.Scopes != nil {
+		parts = append(parts, "scopes: "+cmp.Or(strings.Join(c.Scopes, " "), "none"))
+	}
+	if len(c.AllowedIPs) > 0 {
+		parts = append(parts, "allowed_ips: "+strings.Join(c.AllowedIPs, " "))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func allKeyRows(k *client.Key) [][]string {
