@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
+	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/sqlite"
 	"github.com/burnkey/burnkey/store/storetest"
 )
@@ -104,10 +104,12 @@ type server struct {
 
 const publicURL = "https://keys.example.com"
 
+var newFile = storetest.Files(func(ctx context.Context, path string) (store.Store, error) { return sqlite.Open(ctx, path) })
+
 // newServer starts on an empty database.
 func newServer(t *testing.T) *server {
 	t.Helper()
-	return serverOn(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	return serverOn(t, newFile(t))
 }
 
 func serverOn(t *testing.T, path string) *server {

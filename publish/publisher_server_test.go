@@ -3,7 +3,6 @@ package publish_test
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"testing"
 
 	"github.com/burnkey/burnkey/jwks"
@@ -21,10 +20,12 @@ type server struct {
 	publisher *publish.Publisher
 }
 
+var newFile = storetest.Files(func(ctx context.Context, path string) (store.Store, error) { return sqlite.Open(ctx, path) })
+
 // newServer returns a server with an empty database.
 func newServer(t *testing.T) *server {
 	t.Helper()
-	return serverOn(t, filepath.Join(t.TempDir(), "burnkey.db"))
+	return serverOn(t, newFile(t))
 }
 
 func serverOn(t *testing.T, path string) *server {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +24,9 @@ import (
 	"github.com/burnkey/burnkey/internal/testkit"
 	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/publish"
+	"github.com/burnkey/burnkey/store"
 	"github.com/burnkey/burnkey/store/sqlite"
+	"github.com/burnkey/burnkey/store/storetest"
 )
 
 const publicURL = "https://keys.example.test"
@@ -53,11 +54,13 @@ type server struct {
 	readers   *publish.StreamLimits // nil: the default
 }
 
+var newFile = storetest.Files(func(ctx context.Context, path string) (store.Store, error) { return sqlite.Open(ctx, path) })
+
 // newServer starts a server with the workspaces burnkey, acme and other.
 func newServer(t *testing.T, change ...func(*server, *authz.Options, *http.Server)) *server {
 	t.Helper()
 	ctx := t.Context()
-	db, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "burnkey.db"))
+	db, err := sqlite.Open(ctx, newFile(t))
 	must(t, err)
 	s := &server{
 		t: t, store: &faultyStore{Store: db}, minter: new(quickMinter), log: new(testkit.Log),

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -11,9 +10,11 @@ import (
 	"github.com/burnkey/burnkey/store/storetest"
 )
 
+var newFile = storetest.Files(func(ctx context.Context, path string) (store.Store, error) { return Open(ctx, path) })
+
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Database {
-		path := filepath.Join(t.TempDir(), "burnkey.db")
+		path := newFile(t)
 		return func(ctx context.Context) (store.Store, error) {
 			s, err := Open(ctx, path)
 			if err != nil {
