@@ -17,7 +17,8 @@ func TestDocumented(t *testing.T) {
 		jwks.NoToken, jwks.BadToken, jwks.TooNarrow, jwks.NotNow, misconfigured, otherWorkspace, neverExpires, overLimit, uncounted,
 	}
 	for _, err := range []error{
-		jwks.ErrMalformed, jwks.ErrUnknown, jwks.ErrSignature, jwks.ErrClaims, jwks.ErrIssuer, jwks.ErrAudience, jwks.ErrExpired, jwks.ErrAddress,
+		jwks.ErrMalformed, jwks.ErrUnknown, jwks.ErrSignature, jwks.ErrClaims, jwks.ErrIssuer, jwks.ErrPrefix, jwks.ErrAudience, jwks.ErrExpired,
+		jwks.ErrAddress,
 	} {
 		refusals = append(refusals, jwks.InvalidToken(err))
 	}

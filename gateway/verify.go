@@ -15,7 +15,8 @@ import (
 // verify verifies a token, using only the keys of the workspace that the token names as its issuer. Errors are
 // those of Verifier.Verify and of usable.
 func (g *Gateway) verify(token string, from netip.Addr) (*tenant, *jwks.Claims, error) {
-	t, err := g.issuer.find(&g.roster, token)
+	_, jwt := jwks.CutPrefix(token)
+	t, err := g.issuer.find(&g.roster, jwt)
 	if errors.Is(err, jwks.ErrIssuer) && !g.isRosterKnown() {
 		return nil, nil, jwks.ErrNotReady // the token may belong to a workspace that is not known yet
 	}
@@ -50,7 +51,7 @@ func newIssuer(prefix string) issuer {
 
 const idMax = 63
 
-// find returns the tenant that a token's iss names, or ErrIssuer, ErrMalformed or ErrClaims. It verifies
+// find returns the tenant that the iss of a token without its prefix names, or ErrIssuer, ErrMalformed or ErrClaims. It verifies
 // nothing: its result selects the keys that verify the token.
 func (i *issuer) find(tenants *roster, token string) (*tenant, error) {
 	_, payload, _ := strings.Cut(token, ".")

@@ -65,26 +65,30 @@ func (k *KeyAttributes) Print() Fingerprint {
 	return sha256.Sum256(append(k.KID[:], mustMarshal(&a)...))
 }
 
-// Unsigned is the part of a change that only the feed has: attributes of keys and limits that keys share.
+// Unsigned is the part of a change that only the feed has: attributes of keys, limits that keys share, and the
+// workspace's settings.
 type Unsigned struct {
 	// Set contains the new attributes of published keys, also of those that the same change adds; the zero
 	// value deletes a key's attributes. A key that is removed loses its attributes without an entry here.
 	Set []KeyAttributes
 	// Limits contains new sets of limits; a set without rules is deleted.
 	Limits []LimitSet
+	// Settings are the new ones; nil: they stay as they are.
+	Settings *Settings
 }
 
 // IsZero reports whether nothing changes.
-func (u *Unsigned) IsZero() bool { return len(u.Set) == 0 && len(u.Limits) == 0 }
+func (u *Unsigned) IsZero() bool { return len(u.Set) == 0 && len(u.Limits) == 0 && u.Settings == nil }
 
 // unsignedWire is the JSON form of Unsigned.
 type unsignedWire struct {
-	Set    map[string]Attributes `json:"set,omitempty"`
-	Limits []LimitSet            `json:"limits,omitempty"`
+	Set      map[string]Attributes `json:"set,omitempty"`
+	Limits   []LimitSet            `json:"limits,omitempty"`
+	Settings *Settings             `json:"settings,omitzero"`
 }
 
 func (u *Unsigned) wire() unsignedWire {
-	w := unsignedWire{Limits: u.Limits}
+	w := unsignedWire{Limits: u.Limits, Settings: u.Settings}
 	if len(u.Set) > 0 {
 		w.Set = make(map[string]Attributes, len(u.Set))
 	}
@@ -95,7 +99,7 @@ func (u *Unsigned) wire() unsignedWire {
 }
 
 func (w *unsignedWire) read() (Unsigned, error) {
-	u := Unsigned{Limits: w.Limits}
+	u := Unsigned{Limits: w.Limits, Settings: w.Settings}
 	for text, attributes := range w.Set {
 		kid, err := ParseKID(text)
 		if err != nil {
@@ -111,10 +115,15 @@ func (w *unsignedWire) read() (Unsigned, error) {
 			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
 		}
 	}
+	if u.Settings != nil {
+		if err := u.Settings.Check(); err != nil {
+			return Unsigned{}, fmt.Errorf("%w: %w", ErrAttributes, err)
+		}
+	}
 	return u, nil
 }
 
-// MarshalJSON returns an object with the members set and limits, as a database stores it beside a change.
+// MarshalJSON returns an object with the members set, limits and settings, as a database stores it beside a change.
 func (u Unsigned) MarshalJSON() ([]byte, error) {
 	return json.Marshal(u.wire(), json.Deterministic(true))
 }

@@ -37,6 +37,11 @@ func TestUnsignedJSON(t *testing.T) {
 				`"limits":[{"on":"plan","name":"free","limits":[{"name":"monthly","requests":1000,"calendar":"month"}]},` +
 				`{"on":"total","name":"*","limits":[]}]}`,
 		},
+		{
+			Unsigned{Settings: &Settings{TokenPrefix: "a-", BareUntil: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)}},
+			`{"settings":{"token_prefix":"a-","bare_until":"2027-01-02T03:04:05Z"}}`,
+		},
+		{Unsigned{Settings: &Settings{}}, `{"settings":{}}`},
 	} {
 		text, err := json.Marshal(test.unsigned)
 		if err != nil || string(text) != test.want {
@@ -56,7 +61,7 @@ func TestUnsignedJSON(t *testing.T) {
 		`{"limits":[{"on":"plan","name":"a","limits":[{"name":"b","requests":1}]}]}`,
 		`{"limits":[{"on":"plan","name":"a","limits":[{"name":"b","requests":1,"seconds":1,"calendar":"day"}]}]}`,
 		`{"limits":[{"on":"total","name":"a","limits":[]}]}`, `{"limits":[{"on":"all","name":"*","limits":[]}]}`,
-		`{"set":{"` + kid.String() + `":{"allowed_ips":["1.2.3.4"]}}}`,
+		`{"set":{"` + kid.String() + `":{"allowed_ips":["1.2.3.4"]}}}`, `{"settings":{"token_prefix":"a"}}`, `{"settings":{"more":1}}`,
 	} {
 		var read Unsigned
 		if err := json.Unmarshal([]byte(bad), &read); err == nil || !strings.Contains(err.Error(), ErrAttributes.Error()) {

@@ -40,6 +40,7 @@ type feedSet struct {
 	keys       []Key
 	attributes map[KID]Attributes
 	limits     map[string]LimitSet
+	settings   Settings
 }
 
 func newFeedOrigin(t *testing.T) *feedOrigin {
@@ -71,6 +72,7 @@ func (s *feedSet) print() (print Fingerprint) {
 	for _, set := range s.limits {
 		toggle(set.Print())
 	}
+	toggle(s.settings.Print())
 	return print
 }
 
@@ -84,14 +86,18 @@ func (s *feedSet) members() map[string]any {
 	for _, l := range s.limits {
 		limits = append(limits, l)
 	}
-	return map[string]any{"keys": s.keys, "set": set, "limits": limits}
+	members := map[string]any{"keys": s.keys, "set": set, "limits": limits}
+	if !s.settings.IsDefault() {
+		members["settings"] = s.settings
+	}
+	return members
 }
 
 // create adds a workspace and sends its set.
 func (o *feedOrigin) create(ws string, version uint64, keys ...Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.workspaces[ws] = &feedSet{version, slices.Clone(keys), map[KID]Attributes{}, map[string]LimitSet{}}
+	o.workspaces[ws] = &feedSet{version, slices.Clone(keys), map[KID]Attributes{}, map[string]LimitSet{}, Settings{}}
 	o.send(o.setEvent(ws))
 }
 
@@ -127,6 +133,9 @@ func (o *feedOrigin) apply(ws string, c Change) string {
 		if len(l.Limits) > 0 {
 			s.limits[l.On+"/"+l.Name] = l
 		}
+	}
+	if c.Unsigned.Settings != nil {
+		s.settings = *c.Unsigned.Settings
 	}
 	c.Version = s.version
 	return changeEvent(o.t, ws, c, s.print().String())
@@ -266,9 +275,11 @@ func (o *feedOrigin) snapshot(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(VersionHeader, strconv.FormatUint(s.version, 10))
 	w.Header().Set(FingerprintHeader, s.print().String())
 	parts := s.members()
-	texts := map[string][]byte{}
-	for name, part := range parts {
-		texts[name], _ = json.Marshal(part)
+	for i, name := range []string{"keys", "set", "limits", "settings"} {
+		if part, has := parts[name]; has {
+			text, _ := json.Marshal(part)
+			_, _ = fmt.Fprintf(w, `%c"%s":%s`, "{,,,"[i], name, text)
+		}
 	}
-	_, _ = fmt.Fprintf(w, `{"keys":%s,"set":%s,"limits":%s}`, texts["keys"], texts["set"], texts["limits"])
+	_, _ = fmt.Fprint(w, "}")
 }

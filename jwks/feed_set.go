@@ -20,6 +20,7 @@ type feedEvent struct {
 	Remove      []string              `json:"remove"`
 	Set         map[string]Attributes `json:"set"`
 	Limits      []LimitSet            `json:"limits"`
+	Settings    *Settings             `json:"settings"`
 	Age         float64               `json:"age"` // seconds
 }
 
@@ -42,7 +43,7 @@ func readFeedEvent(msg sse.Message) (*feedEvent, error) {
 }
 
 func (e *feedEvent) unsigned() (Unsigned, error) {
-	return (&unsignedWire{e.Set, e.Limits}).read()
+	return (&unsignedWire{e.Set, e.Limits, e.Settings}).read()
 }
 
 // change returns the change of an event.
@@ -86,7 +87,7 @@ func (e *feedEvent) addTo(next *refresh) error {
 	return e.shareTo(next)
 }
 
-// shareTo adds attributes and limits to next.
+// shareTo adds attributes, limits and settings to next.
 func (e *feedEvent) shareTo(next *refresh) error {
 	unsigned, err := e.unsigned()
 	if err != nil {
@@ -100,11 +101,17 @@ func (e *feedEvent) shareTo(next *refresh) error {
 	for _, set := range unsigned.Limits {
 		next.Share(set)
 	}
+	if unsigned.Settings == nil {
+		unsigned.Settings = new(Settings)
+	}
+	next.Settle(*unsigned.Settings)
 	return nil
 }
 
-// readFeedSet reads a whole set of the feed: the public set, and after the keys their attributes and the limits.
+// readFeedSet reads a whole set of the feed: the public set, and after the keys their attributes, the limits and the
+// settings.
 func readFeedSet(body io.Reader, add func(Key) error, next *refresh) error {
+	next.Settle(Settings{}) // without the member
 	return readSetWith(body, add, func(dec *jsontext.Decoder, in *allowance, name string) error {
 		switch name {
 		case "set":
@@ -121,6 +128,8 @@ func readFeedSet(body io.Reader, add func(Key) error, next *refresh) error {
 				}
 				return err
 			}))
+		case "settings":
+			return notSetIf(readSettings(dec, next))
 		}
 		return fmt.Errorf("%w: unknown member %q", ErrAttributes, name)
 	})
@@ -159,6 +168,18 @@ func readAttributes(dec *jsontext.Decoder, next *refresh) error {
 		return err
 	}
 	return next.Set(k)
+}
+
+func readSettings(dec *jsontext.Decoder, next *refresh) error {
+	var settings Settings
+	if err := json.UnmarshalDecode(dec, &settings, json.RejectUnknownMembers(true)); err != nil {
+		return err
+	}
+	if err := settings.Check(); err != nil {
+		return err
+	}
+	next.Settle(settings)
+	return nil
 }
 
 // takeSet installs a whole set.

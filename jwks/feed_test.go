@@ -97,6 +97,14 @@ func TestFeed(t *testing.T) {
 	wantSet(t, f, o, "acme")
 	o.create("new", 1, keys[4])
 	wantSet(t, f, o, "new")
+	if settings, known := f.Follower("new").Settings(); !known || !settings.IsDefault() {
+		t.Errorf("the settings are %v %v", settings, known)
+	}
+	o.change("new", Change{Unsigned: Unsigned{Settings: &Settings{TokenPrefix: "new-"}}})
+	wantSet(t, f, o, "new")
+	if settings, _ := f.Follower("new").Settings(); settings.TokenPrefix != "new-" {
+		t.Errorf("the settings are %v", settings)
+	}
 	Poll(t, func() bool { s := f.Follower("new").Status(); return s.Streaming && s.Ready && s.Age < time.Second })
 	if n := o.fetched["acme"] + o.fetched["bolt"] + o.fetched["new"]; n != 0 || len(o.positions) != 1 {
 		t.Errorf("%d sets were fetched, over %d streams", n, len(o.positions))
@@ -111,7 +119,9 @@ func TestFeedFetchesLargeSets(t *testing.T) {
 	hold := make(chan struct{})
 	o.onFetch = func(http.ResponseWriter, string) bool { <-hold; return false }
 	o.create("large", 9, keys[:5]...)
-	o.change("large", Change{Unsigned: Unsigned{Limits: []LimitSet{planSet("a", 5), planSet("b", 6)}}})
+	o.change("large", Change{Unsigned: Unsigned{
+		Limits: []LimitSet{planSet("a", 5), planSet("b", 6)}, Settings: &Settings{TokenPrefix: "large-"},
+	}})
 	o.create("small", 1, keys[11])
 	f := startFeed(t, o)
 	wantSet(t, f, o, "small")
@@ -131,6 +141,9 @@ func TestFeedFetchesLargeSets(t *testing.T) {
 	o.change("large", Change{Remove: []KID{keys[0].KID()}})
 	wantSet(t, f, o, "large")
 	Poll(t, func() bool { return f.Follower("large").Age() < time.Second })
+	if settings, _ := f.Follower("large").Settings(); settings.TokenPrefix != "large-" {
+		t.Errorf("the settings are %v", settings)
+	}
 }
 
 func TestFeedResumes(t *testing.T) {
@@ -145,6 +158,7 @@ func TestFeedResumes(t *testing.T) {
 	wantSet(t, f, o, "bolt")
 	o.change("acme", Change{Unsigned: Unsigned{
 		Set: []KeyAttributes{{KID: keys[0].KID(), Attributes: plan("free")}}, Limits: []LimitSet{planSet("free", 7)},
+		Settings: &Settings{TokenPrefix: "acme-", BareUntil: time.Unix(2e9, 0)},
 	}})
 	wantSet(t, f, o, "acme")
 	Poll(t, func() bool { return f.Follower("acme").Age() < time.Second })
@@ -168,6 +182,11 @@ func TestFeedResumes(t *testing.T) {
 	wantSet(t, again, o, "bolt")
 	if got := again.Follower("acme").LimitSet(OnPlan, "free"); len(got) != 1 || got[0].Requests != 7 {
 		t.Errorf("the limits from disk are %v", got)
+	}
+	for ws, want := range map[string]Settings{"acme": {TokenPrefix: "acme-", BareUntil: time.Unix(2e9, 0)}, "bolt": {}} {
+		if got, known := again.Follower(ws).Settings(); !known || !got.Equal(&want) {
+			t.Errorf("the settings of %s from disk are %v %v", ws, got, known)
+		}
 	}
 	if age := again.Follower("acme").Age(); age > time.Minute {
 		t.Errorf("the age from disk is %v", age)
@@ -242,7 +261,7 @@ func TestFeedSetWhileFetching(t *testing.T) {
 	o.sendRaw(event(t, "acme", "reset", map[string]any{"version": 3}))
 	Poll(t, func() bool { return f.Follower("acme").Status().Err != nil && !f.Follower("acme").Status().Streaming })
 	o.set(func() {
-		o.workspaces["acme"] = &feedSet{7, slices.Clone(keys[2:4]), map[KID]Attributes{}, map[string]LimitSet{}}
+		o.workspaces["acme"] = &feedSet{7, slices.Clone(keys[2:4]), map[KID]Attributes{}, map[string]LimitSet{}, Settings{}}
 		o.send(o.setEvent("acme"))
 	})
 	o.change("acme", Change{Add: keys[4:5]})

@@ -176,6 +176,9 @@ func (f *Follower) keyTable() *Table { return &f.table }
 // changed. Only the Followers of a Feed have limits.
 func (f *Follower) LimitSet(on, name string) []Limit { return f.table.LimitSet(on, name) }
 
+// Settings returns the workspace's settings. Only the Followers of a Feed know them.
+func (f *Follower) Settings() (settings Settings, known bool) { return f.table.Settings() }
+
 // Attributes returns the attributes of a published key: the zero value if it has none.
 func (f *Follower) Attributes(kid KID) (a Attributes, published bool) { return f.table.Attributes(kid) }
 

@@ -88,7 +88,7 @@ func (k content) printOf(next *refresh) Fingerprint {
 
 func (r *refresh) fingerprint() Fingerprint { return r.print }
 
-// feedPrint returns the fingerprint of the keys with their attributes and limits.
+// feedPrint returns the fingerprint of the keys with their attributes, limits and settings.
 func (r *refresh) feedPrint() Fingerprint {
 	print := r.print
 	print.Toggle((*KID)(&r.unsigned))

@@ -71,7 +71,7 @@ const (
 
 // recordHead is the beginning of a record. The body follows: the workspace's name, the keys (a modulus each;
 // in a whole set followed by the length of the key's attributes and the attributes), the removed kids, and JSON:
-// the limits of a whole set, or the unsigned part of a change.
+// the unsigned part of a change, or that of a whole set without attributes.
 type recordHead struct {
 	kind    uint8
 	name    uint8 // its length, as are text and body
@@ -161,19 +161,19 @@ func (w *stateWriter) change(name string, c *Change) {
 	}, append(body, text...))
 }
 
-// wholeHead returns the head of a whole set's record, and its limits.
-func wholeHead(name string, set *snapshot) (h recordHead, limits []byte) {
-	if len(set.shared) > 0 {
-		limits = mustMarshal(set.shared)
+// wholeHead returns the head of a whole set's record, and its JSON.
+func wholeHead(name string, set *snapshot) (h recordHead, text []byte) {
+	if len(set.rest.Limits) > 0 || set.rest.Settings != nil {
+		text = mustMarshal(&set.rest)
 	}
 	return recordHead{
-		kind: wholeRecord, name: uint8(len(name)), version: set.version, keys: uint64(set.count), text: uint32(len(limits)),
-	}, limits
+		kind: wholeRecord, name: uint8(len(name)), version: set.version, keys: uint64(set.count), text: uint32(len(text)),
+	}, text
 }
 
 // whole writes a set of any size, one of the first records.
 func (w *stateWriter) whole(name string, set *snapshot) {
-	h, limits := wholeHead(name, set)
+	h, text := wholeHead(name, set)
 	w.head(h)
 	w.write([]byte(name))
 	var buf []byte
@@ -182,19 +182,19 @@ func (w *stateWriter) whole(name string, set *snapshot) {
 		w.write(buf)
 		return w.err
 	})
-	w.write(limits)
+	w.write(text)
 	w.addSum()
 }
 
 // newSet writes a set that is small enough for the memory, after the first records.
 func (w *stateWriter) newSet(name string, set *snapshot) {
-	h, limits := wholeHead(name, set)
+	h, text := wholeHead(name, set)
 	body := []byte(name)
 	_ = set.each(func(key *Key, attributes *Attributes) error {
 		body = appendEntry(body, key, attributes)
 		return nil
 	})
-	w.record(h, append(body, limits...))
+	w.record(h, append(body, text...))
 }
 
 func appendEntry(dst []byte, key *Key, attributes *Attributes) []byte {

@@ -256,12 +256,15 @@ func readSetRecord(h recordHead, next func(n int) ([]byte, error), set *refresh)
 	if err != nil || len(text) == 0 {
 		return err
 	}
-	var limits []LimitSet
-	if err := json.Unmarshal(text, &limits); err != nil {
+	var rest Unsigned
+	if err := rest.UnmarshalJSON(text); err != nil {
 		return damaged(err)
 	}
-	for _, l := range limits {
+	for _, l := range rest.Limits {
 		set.Share(l)
+	}
+	if rest.Settings != nil {
+		set.Settle(*rest.Settings)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -16,7 +17,7 @@ var (
 	errPastedMany = fmt.Errorf("%w: the text contains several tokens", ErrMalformed)
 )
 
-// ReadPasted returns the only token in a text that a person pasted or a tool read from a file. It ignores
+// ReadPasted returns the only token in a text, with its prefix, that a person pasted or a tool read from a file. It ignores
 // spaces, line ends (also within a wrapped token), a byte order mark, UTF-16, quotes, brackets,
 // punctuation, the word Bearer, a header's name, an assignment and a JSON member around the token. Use it
 // for text that people enter; to authorize a request, use BearerToken. It verifies nothing. Errors wrap
@@ -31,7 +32,8 @@ func ReadPasted(text string) (Token, error) {
 		found, err = findTokens(unwrapped(text))
 	}
 	if found == "" && err == nil {
-		_, err = Parse(strings.TrimSpace(text)) // its error says what is wrong
+		_, jwt := CutPrefix(strings.TrimSpace(text))
+		_, err = Parse(jwt) // its error says what is wrong
 	}
 	return Token(found), err
 }
@@ -48,23 +50,26 @@ func unwrapped(text string) string {
 	return joined.String()
 }
 
-// findTokens returns the only token in a text, or "". Each token begins with TokenPrefix and ends with a
-// signature of constant length.
-func findTokens(text string) (found string, err error) {
+// findTokens returns the only token in a text, or "". Each JWT begins with TokenPrefix and ends with a signature of
+// constant length. The same JWT with a prefix and without is one token.
+func findTokens(text string) (string, error) {
+	var prefix, found string
 	for range maxCandidates {
 		start := strings.Index(text, TokenPrefix)
 		if start < 0 {
-			return found, nil
+			return prefix + found, nil
 		}
+		before := endsInPrefix(text[:start])
 		text = text[start:]
 		length := tokenLen(text)
 		if length == 0 {
 			text = text[len(TokenPrefix):]
 			continue
 		}
-		if found != "" && found != text[:length] {
+		if found != "" && found != text[:length] || prefix != "" && before != "" && prefix != before {
 			return "", errPastedMany
 		}
+		prefix = cmp.Or(prefix, before)
 		found, text = text[:length], text[length:]
 	}
 	return "", errPastedMany

@@ -37,6 +37,25 @@ func TestReadPastedTakesOffWhatSurrounds(t *testing.T) {
 	}
 }
 
+// A prefix before the JWT belongs to the token.
+func TestReadPastedKeepsPrefix(t *testing.T) {
+	token := ownPair().token(testPayload)
+	for text, want := range map[string]string{
+		"acme-live-" + token: "acme-live-", "Bearer a-" + token: "a-", "KEY=acme-" + token + "\n": "acme-", `"acme-` + token: "acme-",
+		"X_acme-" + token: "acme-", "--acme-" + token: "acme-", "acme_" + token: "", "Acme-" + token: "cme-", "-" + token: "", "7-" + token: "",
+		strings.Repeat("a", 32) + "-" + token: "", token + "\nacme-" + token: "acme-", "acme-" + token + " " + token: "acme-",
+	} {
+		if got, err := ReadPasted(text); err != nil || got.Reveal() != want+token {
+			t.Errorf("%.20q: %.10q, %v", text, got.Reveal(), err)
+		}
+	}
+	for _, bad := range []string{"a-" + token + " b-" + token, "acme-" + token[:len(token)-1]} {
+		if got, err := ReadPasted(bad); got != "" || !errors.Is(err, ErrMalformed) {
+			t.Errorf("read %d bytes: %v", len(got.Reveal()), err)
+		}
+	}
+}
+
 // A text without a token, or with more than one, is an error that quotes nothing.
 func TestReadPastedRefuses(t *testing.T) {
 	token := ownPair().token(testPayload)

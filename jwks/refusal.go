@@ -38,6 +38,7 @@ var tokenErrors = []struct {
 	{ErrUnknown, invalid("unknown", "The token was revoked or suspended, or is from another issuer.")},
 	{ErrExpired, invalid("expired", "The token has expired.")},
 	{ErrIssuer, invalid("issuer", "The token is from another issuer.")},
+	{ErrPrefix, invalid("prefix", "The token does not have the prefix of its workspace.")},
 	{ErrAudience, invalid("audience", "The token is for another audience.")},
 	{ErrSignature, invalid("signature", "The signature of the token does not fit.")},
 	{ErrClaims, invalid("claims", "The token is malformed.")},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/burnkey/burnkey/jwks/internal/slots"
 )
@@ -29,6 +30,7 @@ type Table struct {
 	// unsigned is the part of the feed's fingerprint that is not of keys.
 	unsigned Fingerprint
 	shared   shares
+	settings atomic.Pointer[Settings] // nil: unknown, since the set is not from a feed
 
 	installing sync.Mutex // locked while the keys belong to no version
 }
@@ -135,7 +137,7 @@ func (t *Table) remember(kid *KID, d *digest) {
 	}
 }
 
-// Apply applies the next change: removals, additions, attributes and then shared limits. After an error
+// Apply applies the next change: removals, additions, attributes, and then shared limits and settings. After an error
 // (ErrVersionGap, ErrNotPublished, ErrPublished or ErrAttributes) the Table is unchanged.
 func (t *Table) Apply(c Change) error {
 	texts, err := compactAll(c.Unsigned.Set)
@@ -158,6 +160,9 @@ func (t *Table) Apply(c Change) error {
 	}
 	for _, set := range c.Unsigned.Limits {
 		t.shared.replace(set, &t.unsigned)
+	}
+	if next := c.Unsigned.Settings; next != nil {
+		t.settle(next, &t.unsigned)
 	}
 	t.show(c.Version)
 	return nil
@@ -274,4 +279,5 @@ func (t *Table) clear() {
 	t.pages = pages{slots: t.slots}
 	t.current, t.print, t.count, t.unsigned = setState{}, Fingerprint{}, 0, Fingerprint{}
 	t.shared.clear()
+	t.settings.Store(nil)
 }

@@ -18,10 +18,11 @@ type feedModel struct {
 	keys       model
 	attributes map[KID]Attributes
 	shared     map[subject]LimitSet
+	settings   *Settings
 }
 
 func (m *feedModel) clone() *feedModel {
-	return &feedModel{m.version, maps.Clone(m.keys), maps.Clone(m.attributes), maps.Clone(m.shared)}
+	return &feedModel{m.version, maps.Clone(m.keys), maps.Clone(m.attributes), maps.Clone(m.shared), m.settings}
 }
 
 func (m *feedModel) apply(c Change) {
@@ -43,6 +44,9 @@ func (m *feedModel) apply(c Change) {
 			m.shared[set.subject()] = set
 		}
 	}
+	if c.Unsigned.Settings != nil {
+		m.settings = c.Unsigned.Settings
+	}
 }
 
 func (m *feedModel) fingerprint() (print Fingerprint) {
@@ -57,6 +61,10 @@ func (m *feedModel) fingerprint() (print Fingerprint) {
 		one := set.Print()
 		print.Toggle((*KID)(&one))
 	}
+	if m.settings != nil {
+		one := m.settings.Print()
+		print.Toggle((*KID)(&one))
+	}
 	return print
 }
 
@@ -69,16 +77,17 @@ func (m *feedModel) add(key *Key, a *Attributes) error {
 }
 
 func emptyFeed() *feedModel {
-	return &feedModel{0, model{}, map[KID]Attributes{}, map[subject]LimitSet{}}
+	return &feedModel{0, model{}, map[KID]Attributes{}, map[subject]LimitSet{}, nil}
 }
 
 // begin makes a model of a snapshot without its keys, which add adds.
 func (m *feedModel) begin(s *snapshot) {
 	*m = *emptyFeed()
 	m.version = s.version
-	for _, set := range s.shared {
+	for _, set := range s.rest.Limits {
 		m.shared[set.subject()] = set
 	}
+	m.settings = s.rest.Settings
 }
 
 // check compares a Table with the model.
@@ -104,6 +113,9 @@ func (m *feedModel) check(tb testing.TB, table *Table) {
 		} else if got, published := table.Attributes(kid); !published || !reflect.DeepEqual(got, a) {
 			tb.Fatalf("Attributes returns %+v %v, want %+v", got, published, a)
 		}
+	}
+	if settings, known := table.Settings(); known != (m.settings != nil) || known && settings != *m.settings {
+		tb.Fatalf("the settings are %v %v, want %v", settings, known, m.settings)
 	}
 	for of, set := range m.shared {
 		if got := table.LimitSet(of.on, of.name); !slices.Equal(got, set.Limits) {
@@ -134,6 +146,9 @@ func (m *feedModel) refresh(tb testing.TB, table *Table) *refresh {
 	next := table.refresh()
 	for _, set := range m.shared {
 		next.Share(set)
+	}
+	if m.settings != nil {
+		next.Settle(*m.settings)
 	}
 	for _, key := range m.keys {
 		if err := next.Add(key); err != nil {
@@ -167,6 +182,9 @@ func randomSets(random *rand.Rand) (sets []LimitSet) {
 // randomChange returns a change that the model accepts.
 func (m *feedModel) randomChange(random *rand.Rand, keys []Key) Change {
 	c := Change{Version: m.version + 1, Unsigned: Unsigned{Limits: randomSets(random)}}
+	if random.IntN(10) == 0 {
+		c.Unsigned.Settings = &Settings{TokenPrefix: []string{"", "a-", "b-"}[random.IntN(3)]}
+	}
 	for range random.IntN(5) {
 		key := keys[random.IntN(len(keys))]
 		_, has := m.keys[key.kid]
@@ -256,7 +274,7 @@ func TestTableAttributesAgainstModel(t *testing.T) {
 func TestTableRefreshDiffersByAttributes(t *testing.T) {
 	key := testKeys(t, 310, 1)[0]
 	plan := LimitSet{OnPlan, "free", []Limit{{Name: "a", Requests: 1, Seconds: 1}}}
-	want := &feedModel{5, modelOf([]Key{key}), map[KID]Attributes{key.kid: typical}, map[subject]LimitSet{plan.subject(): plan}}
+	want := &feedModel{5, modelOf([]Key{key}), map[KID]Attributes{key.kid: typical}, map[subject]LimitSet{plan.subject(): plan}, &Settings{TokenPrefix: "a-"}}
 	table := new(Table)
 	want.install(t, table)
 	for name, test := range map[string]struct {
@@ -269,6 +287,10 @@ func TestTableRefreshDiffersByAttributes(t *testing.T) {
 		"another rule": {func(m *feedModel) {
 			plan.Limits = []Limit{{Name: "a", Requests: 2, Seconds: 1}}
 			m.shared[plan.subject()] = plan
+		}, true},
+		"no settings": {func(m *feedModel) { m.settings = &Settings{} }, true},
+		"other settings": {func(m *feedModel) {
+			m.settings = &Settings{TokenPrefix: "a-", BareUntil: time.Unix(1, 0)}
 		}, true},
 		"no set":      {func(m *feedModel) { clear(m.shared) }, true},
 		"another set": {func(m *feedModel) { m.shared[subject{OnTotal, AnyName}] = LimitSet{OnTotal, AnyName, plan.Limits} }, true},
@@ -325,7 +347,7 @@ func TestTableRefusesAttributes(t *testing.T) {
 		if err := table.Apply(c); err == nil {
 			t.Error("attributes are accepted")
 		}
-		(&feedModel{4, modelOf(keys), map[KID]Attributes{}, map[subject]LimitSet{}}).check(t, table)
+		(&feedModel{4, modelOf(keys), map[KID]Attributes{}, map[subject]LimitSet{}, nil}).check(t, table)
 	}
 }
 

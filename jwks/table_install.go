@@ -13,7 +13,7 @@ const installPiece = 512
 // the step itself. If a key was added twice, install returns ErrPublished and leaves the Table unchanged.
 //
 // Before the last step, readers already see keys of the new set, each with its attributes of the new set, and
-// all limits that these refer to.
+// all limits that these refer to, and the new settings.
 func (r *refresh) install(version uint64, moment func(show func())) error {
 	if r.extra.sort(); r.extra.hasTwice() {
 		return ErrPublished
@@ -23,6 +23,7 @@ func (r *refresh) install(version uint64, moment func(show func())) error {
 	for _, set := range r.shared {
 		r.t.shared.store(set)
 	}
+	r.t.settings.Store(r.settings)
 	if !r.first {
 		end := r.seenEnd()
 		for from := uint32(0); from < end; from += installPiece {

@@ -16,8 +16,9 @@ type refresh struct {
 	extra extras // keys that are not in the Table
 	print Fingerprint
 
-	unsigned Fingerprint // of attributes and of shared limits
+	unsigned Fingerprint // of attributes, shared limits and settings
 	shared   map[subject]LimitSet
+	settings *Settings // nil: unknown
 }
 
 // newText says that the key in a slot gets other attributes.
@@ -124,9 +125,20 @@ func (r *refresh) Share(set LimitSet) {
 	r.unsigned.Toggle((*KID)(&print))
 }
 
+// Settle sets the settings.
+func (r *refresh) Settle(settings Settings) {
+	for _, s := range []*Settings{r.settings, &settings} {
+		if s != nil {
+			print := s.Print()
+			r.unsigned.Toggle((*KID)(&print))
+		}
+	}
+	r.settings = &settings
+}
+
 // differs reports whether the new set differs from what is in the Table.
 func (r *refresh) differs() bool {
-	if len(r.extra.list) > 0 || len(r.texts) > 0 || r.sharesDiffer() {
+	if len(r.extra.list) > 0 || len(r.texts) > 0 || r.sharesDiffer() || r.settingsDiffer() {
 		return true
 	}
 	for number := range r.seenEnd() {
@@ -145,6 +157,14 @@ func (r *refresh) sharesDiffer() bool {
 		}
 	}
 	return len(now) != len(r.shared)
+}
+
+func (r *refresh) settingsDiffer() bool {
+	now := r.t.settings.Load()
+	if now == nil || r.settings == nil {
+		return now != r.settings
+	}
+	return !now.Equal(r.settings)
 }
 
 func (r *refresh) seenEnd() uint32 {

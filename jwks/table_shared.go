@@ -63,6 +63,25 @@ func (s *shares) store(set LimitSet) {
 	}
 }
 
+// Settings returns the workspace's settings. Only the feed contains them: otherwise known is false. It takes no lock.
+func (t *Table) Settings() (settings Settings, known bool) {
+	if s := t.settings.Load(); s != nil {
+		return *s, true
+	}
+	return Settings{}, false
+}
+
+// settle replaces the settings and toggles the prints of both.
+func (t *Table) settle(settings *Settings, print *Fingerprint) {
+	if before := t.settings.Load(); before != nil {
+		old := before.Print()
+		print.Toggle((*KID)(&old))
+	}
+	now := settings.Print()
+	print.Toggle((*KID)(&now))
+	t.settings.Store(settings)
+}
+
 // all returns the sets in any order.
 func (s *shares) all() (all []LimitSet) {
 	if sets := s.sets.Load(); sets != nil {

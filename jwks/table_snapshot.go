@@ -8,8 +8,8 @@ type snapshot struct {
 	t       *Table
 	version uint64
 	feed    Fingerprint
-	shared  []LimitSet // in any order
 	count   int
+	rest    unsignedWire      // without attributes; the limits are in any order
 	end     uint32            // number of slots when it was taken
 	cursor  uint32            // lower slots have been read
 	fresh   []uint64          // a bit for each slot that was filled later
@@ -24,8 +24,8 @@ func (t *Table) snapshot() *snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &snapshot{
-		t: t, version: t.current.version, feed: t.current.feed, count: t.current.keys, shared: t.shared.all(),
-		before: map[uint32]string{},
+		t: t, version: t.current.version, feed: t.current.feed, count: t.current.keys,
+		rest: unsignedWire{Limits: t.shared.all(), Settings: t.settings.Load()}, before: map[uint32]string{},
 	}
 	if t.slots != nil {
 		s.end = t.slots.High()

@@ -31,8 +31,8 @@ var (
 // MaxTokenLen is the maximum length of an accepted token, in bytes.
 const MaxTokenLen = 16 << 10
 
-// TokenPrefix is the beginning of every token. A JWT without a kid begins differently, but a JWT with an
-// empty kid can begin like this, so a filter in front of Envoy must check more.
+// TokenPrefix is the beginning of every JWT; a workspace's prefix can come before it. A JWT without a kid begins
+// differently, but a JWT with an empty kid can begin like this, so a filter in front of Envoy must check more.
 const TokenPrefix = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
 
 // Token is a token as a string that redacts itself in logs and errors. Reveal returns the token itself,
@@ -125,7 +125,7 @@ var (
 	payloadStart = headTextLen + len(".")
 )
 
-// Parse splits a token. It accepts only the compact serialization (RFC 7515 section 7.1) in canonical
+// Parse splits a token without its prefix (CutPrefix). It accepts only the compact serialization (RFC 7515 section 7.1) in canonical
 // base64url, with exactly the header that Burnkey writes. Errors wrap ErrMalformed.
 func Parse(token string) (*Parsed, error) {
 	p := new(Parsed)
@@ -164,11 +164,12 @@ func (p *Parsed) split(token string) (payload string, err error) {
 // KIDOf returns the kid in the header of a verified token. It checks nothing else and does not allocate.
 // Errors wrap ErrMalformed.
 func KIDOf(token string) (KID, error) {
-	if len(token) < headTextLen {
+	_, jwt := CutPrefix(token)
+	if len(jwt) < headTextLen {
 		return KID{}, errHeader
 	}
 	var p Parsed
-	err := p.readHeader(token[:headTextLen])
+	err := p.readHeader(jwt[:headTextLen])
 	return p.KID, err
 }
 

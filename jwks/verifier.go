@@ -37,8 +37,9 @@ type Verifier struct {
 }
 
 // Verify returns the claims of a valid token. Errors wrap one of ErrMalformed, ErrUnknown, ErrSignature,
-// ErrClaims, ErrIssuer, ErrAudience, ErrExpired and ErrAddress, which are checked in that order. Attributes of
-// the key replace the token's scope and exp. A key that can only be used from some networks is refused, since
+// ErrClaims, ErrIssuer, ErrPrefix, ErrAudience, ErrExpired and ErrAddress, which are checked in that order. Attributes
+// of the key replace the token's scope and exp. The token's prefix must be that of the workspace if Keys know it, as
+// from a Feed; otherwise any well-formed prefix is ignored. A key that can only be used from some networks is refused, since
 // the address is unknown: use VerifyFrom.
 func (v *Verifier) Verify(token string) (*Claims, error) { return v.VerifyFrom(token, netip.Addr{}) }
 
@@ -59,11 +60,15 @@ func (v *Verifier) VerifyInto(token string, claims *Claims) error {
 
 // VerifyFromInto does the same as VerifyInto for a token that a client with this address has sent.
 func (v *Verifier) VerifyFromInto(token string, from netip.Addr, claims *Claims) error {
-	if err := v.authentic(token, claims); err != nil {
+	prefix, jwt := CutPrefix(token)
+	if err := v.authentic(jwt, claims); err != nil {
 		return err
 	}
 	if v.Issuer == nil || !v.Issuer(claims.Issuer) {
 		return ErrIssuer
+	}
+	if !v.acceptsPrefix(prefix) {
+		return ErrPrefix
 	}
 	if !v.AnyAudience && !claims.names(v.Audience) {
 		return ErrAudience
@@ -75,6 +80,16 @@ func (v *Verifier) VerifyFromInto(token string, from netip.Addr, claims *Claims)
 		return ErrAddress
 	}
 	return nil
+}
+
+// acceptsPrefix reports whether a token's prefix is that of the workspace.
+func (v *Verifier) acceptsPrefix(prefix string) bool {
+	keys, has := v.Keys.(tabled)
+	if !has {
+		return true
+	}
+	settings := keys.keyTable().settings.Load()
+	return settings == nil || prefix == settings.TokenPrefix || prefix == "" && v.now().Before(settings.BareUntil)
 }
 
 // names reports whether the token has one of the audiences.
@@ -94,12 +109,13 @@ func (v *Verifier) now() time.Time {
 	return time.Now()
 }
 
-// Authentic returns the claims of a token that a published key signed, without checking the issuer, the
+// Authentic returns the claims of a token that a published key signed, without checking the issuer, the prefix, the
 // audience, exp and the client's address. These claims are enough for the token's holder to revoke it. Errors
 // wrap one of the first four of Verify.
 func (v *Verifier) Authentic(token string) (*Claims, error) {
 	claims := new(Claims)
-	if err := v.authentic(token, claims); err != nil {
+	_, jwt := CutPrefix(token)
+	if err := v.authentic(jwt, claims); err != nil {
 		return nil, err
 	}
 	return claims, nil
