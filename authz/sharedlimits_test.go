@@ -24,11 +24,11 @@ func plan(name, signed string, rules ...jwks.Limit) authz.LimitsRequest {
 // shared returns the limits that a workspace's gateways hold.
 func (s *server) shared(workspace string) (names []string) {
 	s.t.Helper()
-	_, shared, err := s.store.Store.Published(s.t.Context(), workspace, func(jwks.Key, jwks.Attributes) error { return nil })
+	_, unsigned, err := s.store.Store.Published(s.t.Context(), workspace, func(jwks.Key, jwks.Attributes) error { return nil })
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for _, l := range shared {
+	for _, l := range unsigned.Limits {
 		names = append(names, fmt.Sprintf("%s/%s %v", l.On, l.Name, l.Limits))
 	}
 	return names

@@ -33,6 +33,8 @@ type unsigned struct {
 	keys   model
 	set    map[jwks.KID]jwks.Attributes
 	limits map[string]jwks.LimitSet
+
+	settings jwks.Settings
 }
 
 func newUnsigned() *unsigned {
@@ -57,6 +59,9 @@ func (u *unsigned) apply(c jwks.Change) {
 			delete(u.limits, l.On+" "+l.Name)
 		}
 	}
+	if c.Unsigned.Settings != nil {
+		u.settings = *c.Unsigned.Settings
+	}
 }
 
 // print computes the fingerprint of the feed from its definition.
@@ -70,6 +75,7 @@ func (u *unsigned) print() (f jwks.Fingerprint) {
 	for _, l := range u.limits {
 		toggle(&f, l.Print())
 	}
+	toggle(&f, u.settings.Print())
 	return f
 }
 
@@ -88,6 +94,9 @@ func (u *unsigned) check(t *testing.T, set *Set) {
 	}
 	if len(set.shared) != len(u.limits) {
 		t.Fatalf("version %d: %d shared limits, want %d", set.Version(), len(set.shared), len(u.limits))
+	}
+	if set.settings != u.settings {
+		t.Fatalf("version %d: the settings are %v, want %v", set.Version(), set.settings, u.settings)
 	}
 	if set.FeedFingerprint() != u.print() {
 		t.Fatalf("version %d: the fingerprint of the feed is another", set.Version())
@@ -123,6 +132,9 @@ func TestAttributesAgreeWithAModel(t *testing.T) {
 			}
 		}
 		c.Unsigned.Limits = append(c.Unsigned.Limits, limited(jwks.OnOwner, fmt.Sprint(random.IntN(20)), uint32(random.IntN(3))))
+		if random.IntN(20) == 0 {
+			c.Unsigned.Settings = &jwks.Settings{TokenPrefix: []string{"", "a-"}[random.IntN(2)]}
+		}
 		want.apply(c)
 		var err error
 		if with, err = with.Apply(c); err != nil {

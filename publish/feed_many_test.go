@@ -72,17 +72,17 @@ func (m *manyWorkspaces) Changes(_ context.Context, workspace string, after uint
 
 func (m *manyWorkspaces) Published(
 	_ context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error,
-) (version uint64, shared []jwks.LimitSet, err error) {
+) (version uint64, unsigned jwks.Unsigned, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range m.logs[workspace] {
 		for _, key := range c.Add {
 			if err := yield(key, jwks.Attributes{}); err != nil {
-				return 0, nil, err
+				return 0, unsigned, err
 			}
 		}
 	}
-	return uint64(len(m.logs[workspace])), nil, nil
+	return uint64(len(m.logs[workspace])), unsigned, nil
 }
 
 // manyReader reads a feed of many workspaces.

@@ -52,7 +52,7 @@ func appendFeedReset(dst []byte, workspace string, version uint64) []byte {
 	return fmt.Appendf(dst, "event: reset\ndata: {\"workspace\":%q,\"version\":%d}\n\n", workspace, version)
 }
 
-// writeFeed writes the JSON form with the members set and limits.
+// writeFeed writes the JSON form with the members set and limits, and settings if one differs from its default.
 func (s *Set) writeFeed(w io.Writer, gzip bool) error {
 	if gzip {
 		return s.writeGzip(w, s.feedTail)
@@ -61,7 +61,7 @@ func (s *Set) writeFeed(w io.Writer, gzip bool) error {
 	return err
 }
 
-// feedTail yields the attributes of the keys and the limits.
+// feedTail yields the attributes of the keys, the limits and the settings.
 func (s *Set) feedTail(yield func([]byte) bool) {
 	piece := append(make([]byte, 0, feedPage), `],"set":{`...)
 	first := true
@@ -97,5 +97,9 @@ func (s *Set) feedTail(yield func([]byte) bool) {
 			piece = piece[:0]
 		}
 	}
-	yield(append(piece, `]}`...))
+	piece = append(piece, ']')
+	if !s.settings.IsDefault() {
+		piece = append(append(piece, `,"settings":`...), mustJSON(s.settings)...)
+	}
+	yield(append(piece, '}'))
 }

@@ -167,18 +167,21 @@ func endsWithUnsigned(set *Set, u *jwks.Unsigned) bool {
 			return false
 		}
 	}
-	return true
+	return u.Settings == nil || set.settings.Equal(u.Settings)
 }
 
 func (p *Publisher) readSet(ctx context.Context, workspace string) (*Set, error) {
 	var builder Builder
-	version, shared, err := p.store.Published(ctx, workspace, builder.Add)
+	version, unsigned, err := p.store.Published(ctx, workspace, builder.Add)
 	p.noteRead(workspace, err)
 	if err != nil {
 		return nil, fmt.Errorf("read the set of %s: %w", workspace, err)
 	}
-	for _, limits := range shared {
+	for _, limits := range unsigned.Limits {
 		builder.Share(limits)
+	}
+	if unsigned.Settings != nil {
+		builder.Settle(*unsigned.Settings)
 	}
 	set, err := builder.Set(version)
 	if err != nil {

@@ -19,15 +19,16 @@ import (
 // whatever their history. It is rendered in chunks, each at most once after a change; but the plain form of
 // more than maxKept keys is not cached.
 //
-// A Set also has what is not public: attributes of keys and limits that keys share. Only the forms of the feed
-// contain them.
+// A Set also has what is not public: attributes of keys, limits that keys share, and the workspace's settings. Only the
+// forms of the feed contain them.
 type Set struct {
 	version   uint64
 	print     jwks.Fingerprint
 	feedPrint jwks.Fingerprint
 	root      *node
 	shared    []*jwks.LimitSet // in order; immutable
-	rendered  *rendered        // shared by versions with the same keys
+	settings  jwks.Settings
+	rendered  *rendered // shared by versions with the same keys
 	heads     heads
 	wholes    *wholes // shared by all versions of the set
 }
@@ -46,7 +47,7 @@ func (s *Set) Version() uint64 { return s.version }
 // Fingerprint returns the fingerprint of the set's keys.
 func (s *Set) Fingerprint() jwks.Fingerprint { return s.print }
 
-// FeedFingerprint returns the fingerprint of the keys, their attributes and the shared limits.
+// FeedFingerprint returns the fingerprint of the keys, their attributes, the shared limits and the settings.
 func (s *Set) FeedFingerprint() jwks.Fingerprint { return s.feedPrint }
 
 // Len returns the number of keys.
@@ -80,7 +81,7 @@ func (s *Set) Apply(c jwks.Change) (*Set, error) {
 	}
 	next := &Set{
 		version: c.Version, print: s.print, feedPrint: s.feedPrint, root: s.root, shared: s.shared,
-		rendered: s.rendered, wholes: s.wholes,
+		settings: s.settings, rendered: s.rendered, wholes: s.wholes,
 	}
 	if err := next.change(c); err != nil {
 		return nil, fmt.Errorf("version %d: %w", c.Version, err)
@@ -114,6 +115,9 @@ func (s *Set) change(c jwks.Change) (err error) {
 	for i := range c.Unsigned.Limits {
 		s.shared = withShared(s.shared, &c.Unsigned.Limits[i], &s.feedPrint)
 	}
+	if next := c.Unsigned.Settings; next != nil {
+		settle(&s.settings, *next, &s.feedPrint)
+	}
 	return nil
 }
 
@@ -126,6 +130,7 @@ type Builder struct {
 	wait      []jwks.Key
 	set       []assigned // attributes of keys in wait
 	shared    []*jwks.LimitSet
+	settings  jwks.Settings
 }
 
 const buildBatch = 1024
@@ -147,6 +152,9 @@ func (b *Builder) Add(key jwks.Key, attributes jwks.Attributes) error {
 
 // Share adds limits that keys share.
 func (b *Builder) Share(limits jwks.LimitSet) { b.shared = withShared(b.shared, &limits, &b.feedPrint) }
+
+// Settle sets the workspace's settings.
+func (b *Builder) Settle(settings jwks.Settings) { settle(&b.settings, settings, &b.feedPrint) }
 
 func (b *Builder) flush() error {
 	if b.root == nil {
@@ -171,7 +179,7 @@ func (b *Builder) Set(version uint64) (*Set, error) {
 	}
 	return &Set{
 		version: version, print: b.print, feedPrint: b.feedPrint, root: b.root, shared: b.shared,
-		rendered: new(rendered), wholes: new(wholes),
+		settings: b.settings, rendered: new(rendered), wholes: new(wholes),
 	}, nil
 }
 

@@ -24,6 +24,13 @@ func withShared(sets []*jwks.LimitSet, limits *jwks.LimitSet, print *jwks.Finger
 	return slices.Concat(sets[:at], []*jwks.LimitSet{limits}, sets[end:])
 }
 
+// settle replaces settings and changes the fingerprint of the feed accordingly.
+func settle(settings *jwks.Settings, next jwks.Settings, print *jwks.Fingerprint) {
+	toggle(print, settings.Print())
+	toggle(print, next.Print())
+	*settings = next
+}
+
 func findShared(sets []*jwks.LimitSet, like *jwks.LimitSet) (at int, found bool) {
 	return slices.BinarySearchFunc(sets, like, func(a, b *jwks.LimitSet) int {
 		return cmp.Or(cmp.Compare(a.On, b.On), cmp.Compare(a.Name, b.Name))

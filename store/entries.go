@@ -77,6 +77,12 @@ func workspaceFields(w Workspace) detail {
 	if portal.LogoHash != "" {
 		d["portal_logo_sha256"] = portal.LogoHash
 	}
+	if w.Settings.TokenPrefix != "" {
+		d["token_prefix"] = w.Settings.TokenPrefix
+	}
+	if until := w.Settings.BareUntil; !until.IsZero() {
+		d["bare_tokens_until"] = until.UTC()
+	}
 	portal.LogoHash = ""
 	d["portal"] = members(portal)
 	return d

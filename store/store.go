@@ -71,15 +71,15 @@ func (e *IdempotencyError) Is(target error) bool { return target == ErrIdempoten
 // as well, either can be returned.
 type Store interface {
 	// CreateWorkspace stores w at version 1, which publishes its tombstone: a key for which no token was ever
-	// signed, so that the set is never empty. CreatedAt is stored as given, also as UpdatedAt. Errors:
-	// ErrExists. Audit: ActionWorkspaceCreate.
+	// signed, so that the set is never empty. Settings that are not the defaults are published as version 2. CreatedAt
+	// is stored as given, also as UpdatedAt. Errors: ErrExists. Audit: ActionWorkspaceCreate.
 	CreateWorkspace(ctx context.Context, w Workspace, tombstone jwks.Key) (Workspace, error)
 	// Workspace returns one workspace. Errors: ErrNotFound.
 	Workspace(ctx context.Context, id string) (Workspace, error)
 	// Workspaces lists workspaces by id, without their Policy and Portal. next is as for Keys.
 	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
-	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. An error of
-	// change is returned and nothing is stored. Changes to ID, Version, CreatedAt and Usage are ignored. A
+	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. A change of Settings
+	// raises the version, which publishes them. An error of change is returned and nothing is stored. Changes to ID, Version, CreatedAt and Usage are ignored. A
 	// Portal.Logo replaces the stored logo; without one, the stored logo stays, or is deleted if change empties
 	// Portal.LogoHash. Errors: ErrNotFound. Audit: ActionWorkspaceUpdate.
 	UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error)

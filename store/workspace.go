@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"slices"
 	"time"
+
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Workspace is one tenant: one issuer, one published set.
@@ -16,6 +18,7 @@ type Workspace struct {
 	AllowNeverExpires bool
 	Policy            Policy
 	Portal            Portal
+	Settings          jwks.Settings // published for gateways, and listed
 	// Version of the published set; version 1 publishes the tombstone.
 	Version   uint64
 	Usage     Reported

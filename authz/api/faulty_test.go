@@ -132,10 +132,10 @@ func (s *faultyStore) Ping(ctx context.Context) error {
 const damagedWorkspace = "damaged"
 
 func (s *faultyStore) Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
-	uint64, []jwks.LimitSet, error,
+	uint64, jwks.Unsigned, error,
 ) {
 	if workspace == damagedWorkspace {
-		return 0, nil, store.ErrDamaged
+		return 0, jwks.Unsigned{}, store.ErrDamaged
 	}
 	return s.Store.Published(ctx, workspace, yield)
 }

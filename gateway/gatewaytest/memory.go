@@ -53,11 +53,11 @@ func (m *memory) workspaces() (ids []string) {
 
 // Published implements store.PublishedStore by applying the log.
 func (m *memory) Published(_ context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
-	version uint64, shared []jwks.LimitSet, err error,
+	version uint64, unsigned jwks.Unsigned, err error,
 ) {
 	log, err := m.log(workspace)
 	if err != nil {
-		return 0, nil, err
+		return 0, unsigned, err
 	}
 	keys, attributes, limits := map[jwks.KID]jwks.Key{}, map[jwks.KID]jwks.Attributes{}, map[[2]string]jwks.LimitSet{}
 	for _, c := range log {
@@ -74,16 +74,19 @@ func (m *memory) Published(_ context.Context, workspace string, yield func(jwks.
 		for _, set := range c.Unsigned.Limits {
 			limits[[2]string{set.On, set.Name}] = set
 		}
+		if c.Unsigned.Settings != nil {
+			unsigned.Settings = c.Unsigned.Settings
+		}
 	}
 	for kid, key := range keys {
 		if err := yield(key, attributes[kid]); err != nil {
-			return 0, nil, err
+			return 0, unsigned, err
 		}
 	}
 	for _, set := range limits {
-		shared = append(shared, set)
+		unsigned.Limits = append(unsigned.Limits, set)
 	}
-	return uint64(len(log)), shared, nil
+	return uint64(len(log)), unsigned, nil
 }
 
 // Tombstone implements store.PublishedStore.

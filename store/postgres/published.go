@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// beginStream reads the version and removes the statement timeout: a stream can be as slow as its consumer.
-	beginStream    = `SELECT version, set_config('statement_timeout', '0', true) FROM workspaces WHERE id = $1`
+	// beginStream removes the statement timeout: a stream can be as slow as its consumer.
+	beginStream    = `SET LOCAL statement_timeout = 0`
 	selectJWKs     = `SELECT kid, n, attributes FROM jwks WHERE workspace = $1 ORDER BY kid`
 	selectVersions = `SELECT id, version, fingerprint FROM workspaces`
 	// selectTombstone finds the tombstone, which is the only JWK without a record.
@@ -31,17 +31,19 @@ var errStalled = fmt.Errorf("no row came for %v", stallTimeout)
 // Published implements store.Store. It occupies a connection, and meanwhile the database can't delete old
 // versions of rows.
 func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
-	version uint64, shared []jwks.LimitSet, err error,
+	version uint64, unsigned jwks.Unsigned, err error,
 ) {
 	var attributes jwks.Attributes
 	err = s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
-		var none string
-		if err := t.QueryRow(ctx, beginStream, workspace).Scan(&version, &none); err != nil {
+		if _, err := t.Exec(ctx, beginStream); err != nil {
+			return nil, err
+		}
+		if err := t.QueryRow(ctx, rows.SelectVersioned, workspace).Scan(rows.Versioned(&version, &unsigned)...); err != nil {
 			return nil, rows.NotFound(err)
 		}
 		found, _ := t.Query(ctx, rows.SelectShared, workspace) // its error is that of CollectRows
 		var err error
-		shared, err = pgx.CollectRows(found, func(row pgx.CollectableRow) (set jwks.LimitSet, err error) {
+		unsigned.Limits, err = pgx.CollectRows(found, func(row pgx.CollectableRow) (set jwks.LimitSet, err error) {
 			return set, row.Scan(rows.Shared(&set)...)
 		})
 		if err != nil {
@@ -56,9 +58,9 @@ func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks
 		return yield(key, attributes)
 	})
 	if err != nil {
-		return 0, nil, wrap(ctx, "read published keys", err)
+		return 0, jwks.Unsigned{}, wrap(ctx, "read published keys", err)
 	}
-	return version, shared, nil
+	return version, unsigned, nil
 }
 
 // Tombstone implements store.Store.
@@ -83,7 +85,7 @@ func scanJWK(row pgx.Row, after ...any) (jwks.Key, error) {
 // Versions implements store.Store. While it runs, it occupies a connection.
 func (s *Store) Versions(ctx context.Context, yield func(workspace string, version uint64, print jwks.Fingerprint) error) error {
 	return wrap(ctx, "read versions", s.stream(ctx, func(ctx context.Context, t pgx.Tx) (pgx.Rows, error) {
-		if _, err := t.Exec(ctx, `SET LOCAL statement_timeout = 0`); err != nil {
+		if _, err := t.Exec(ctx, beginStream); err != nil {
 			return nil, err
 		}
 		return t.Query(ctx, selectVersions)

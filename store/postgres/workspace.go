@@ -34,7 +34,8 @@ const (
 		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
 	deleteLogo      = `DELETE FROM logos WHERE workspace = $1`
 	selectLogo      = `SELECT png FROM logos WHERE workspace = $1`
-	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + ` FROM workspaces
+	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + `, ` +
+		rows.GatewayColumns + ` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = $1`
 	// FOR NO KEY UPDATE is the lock that an UPDATE takes. No foreign key refers to the row, so it suffices.
 	lockWorkspace = selectWorkspace + ` FOR NO KEY UPDATE OF workspaces`
@@ -49,14 +50,24 @@ func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombston
 	}
 	kid := tombstone.KID()
 	args = append(args, kid[:], tombstone.Modulus(), logo)
-	err = s.write(ctx, w.ID, func(ctx context.Context, c conn) error {
+	create := func(ctx context.Context, c conn) error {
 		var created int
 		err := c.QueryRow(ctx, insertWorkspace, args...).Scan(&created)
 		if err == nil && created == 0 {
 			return store.ErrExists
 		}
 		return err
-	})
+	}
+	if unsettled := rows.Unsettled(w); !w.Settings.IsDefault() {
+		only := create
+		create = inTx(func(ctx context.Context, t pgx.Tx) error {
+			if err := only(ctx, t); err != nil {
+				return err
+			}
+			return asLocked(ctx, t, unsettled, new(bool)).Settle(&w)
+		})
+	}
+	err = s.write(ctx, w.ID, create)
 	if err != nil {
 		return store.Workspace{}, wrap(ctx, "create workspace", err)
 	}
@@ -84,7 +95,7 @@ func (s *Store) Workspace(ctx context.Context, id string) (store.Workspace, erro
 // UpdateWorkspace implements store.Store. While change runs, the workspace is locked against all other changes.
 func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	var w store.Workspace
-	begun := false
+	begun, raised := false, false
 	err := s.writeUnless(ctx, id, &begun, inTx(func(ctx context.Context, t pgx.Tx) error {
 		old, err := scanWorkspace(t.QueryRow(ctx, lockWorkspace, id))
 		if err != nil {
@@ -103,10 +114,16 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 		if _, err = t.Exec(ctx, updateWorkspace, args...); err == nil && newLogo {
 			err = storeLogo(ctx, t, id, logo)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return asLocked(ctx, t, old, &raised).Settle(&w)
 	}))
 	if err != nil {
 		return store.Workspace{}, wrap(ctx, "update workspace", err)
+	}
+	if raised {
+		s.notifier.notify(id)
 	}
 	return w, nil
 }

@@ -92,49 +92,49 @@ func logChange(t *tx, workspace string, c jwks.Change) error {
 // Published implements store.Store. While it runs, it occupies a reading connection, and the WAL file
 // grows by all that is written.
 func (s *Store) Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
-	version uint64, shared []jwks.LimitSet, err error,
+	version uint64, unsigned jwks.Unsigned, err error,
 ) {
-	version, shared, err = s.published(ctx, workspace, yield)
+	version, unsigned, err = s.published(ctx, workspace, yield)
 	if err != nil {
-		return 0, nil, wrap(ctx, "read published keys", err)
+		return 0, jwks.Unsigned{}, wrap(ctx, "read published keys", err)
 	}
-	return version, shared, nil
+	return version, unsigned, nil
 }
 
 func (s *Store) published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
-	version uint64, shared []jwks.LimitSet, err error,
+	version uint64, unsigned jwks.Unsigned, err error,
 ) {
 	// A transaction sees one state of the database, however long it takes.
 	t, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return 0, nil, err
+		return 0, unsigned, err
 	}
 	defer t.Rollback()
-	if err := t.QueryRowContext(ctx, selectVersion, workspace).Scan(&version); err != nil {
-		return 0, nil, rows.NotFound(err)
+	if err := t.QueryRowContext(ctx, rows.SelectVersioned, workspace).Scan(rows.Versioned(&version, &unsigned)...); err != nil {
+		return 0, unsigned, rows.NotFound(err)
 	}
 	var set jwks.LimitSet
 	for err := range each(t.QueryContext(ctx, rows.SelectShared, workspace))(rows.Shared(&set)) {
 		if err != nil {
-			return 0, nil, err
+			return 0, unsigned, err
 		}
-		shared = append(shared, set)
+		unsigned.Limits = append(unsigned.Limits, set)
 	}
 	var kid, n []byte
 	var attributes jwks.Attributes
 	for err := range each(t.QueryContext(ctx, selectJWKs, workspace))([]any{&kid, &n, rows.Attributes(&attributes)}) {
 		if err != nil {
-			return 0, nil, err
+			return 0, unsigned, err
 		}
 		key, err := rows.JWK(kid, n)
 		if err != nil {
-			return 0, nil, err
+			return 0, unsigned, err
 		}
 		if err := yield(key, attributes); err != nil {
-			return 0, nil, err
+			return 0, unsigned, err
 		}
 	}
-	return version, shared, nil
+	return version, unsigned, nil
 }
 
 // Tombstone implements store.Store.

@@ -19,7 +19,8 @@ const (
 		ON CONFLICT (workspace) DO UPDATE SET png = excluded.png`
 	deleteLogo      = `DELETE FROM logos WHERE workspace = ?`
 	selectLogo      = `SELECT png FROM logos WHERE workspace = ?`
-	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + ` FROM workspaces
+	selectWorkspace = `SELECT ` + rows.WorkspaceColumns + `, ` + rows.SettingsColumns + `, ` + rows.ReportedColumns + `, ` +
+		rows.GatewayColumns + ` FROM workspaces
 		LEFT JOIN settings ON settings.workspace = workspaces.id
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id WHERE id = ?`
 )
@@ -27,8 +28,15 @@ const (
 // CreateWorkspace implements store.Store.
 func (s *Store) CreateWorkspace(ctx context.Context, w store.Workspace, tombstone jwks.Key) (store.Workspace, error) {
 	w, logo := rows.NewWorkspace(w)
-	err := s.write(ctx, func(t *tx) error { return createWorkspace(t, w, logo, tombstone) })
-	return orZero(w, wrap(ctx, "create workspace", err))
+	var created store.Workspace
+	err := s.write(ctx, func(t *tx) error {
+		created = w
+		if err := createWorkspace(t, w, logo, tombstone); err != nil {
+			return err
+		}
+		return t.locked(rows.Unsettled(w)).Settle(&created)
+	})
+	return orZero(created, wrap(ctx, "create workspace", err))
 }
 
 func createWorkspace(t *tx, w store.Workspace, logo []byte, tombstone jwks.Key) error {
@@ -111,6 +119,9 @@ func (s *Store) UpdateWorkspace(ctx context.Context, id string, change func(*sto
 			if err := storeLogo(t, w.ID, logo); err != nil {
 				return err
 			}
+		}
+		if err := t.locked(old).Settle(&w); err != nil {
+			return err
 		}
 		return record(t, store.WorkspaceUpdated(t.ctx, old, w))
 	})

@@ -179,14 +179,14 @@ func (f *Faulty) Keys(ctx context.Context, workspace string, filter store.Filter
 }
 
 func (f *Faulty) Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
-	version uint64, shared []jwks.LimitSet, err error,
+	version uint64, unsigned jwks.Unsigned, err error,
 ) {
 	version, err = through(ctx, f, "Published", func() (version uint64, err error) {
 		f.mu.Lock()
 		old := f.lags
 		f.mu.Unlock()
 		if old == nil {
-			version, shared, err = f.Store.Published(ctx, workspace, yield)
+			version, unsigned, err = f.Store.Published(ctx, workspace, yield)
 			return version, err
 		}
 		for _, key := range old.keys {
@@ -196,7 +196,7 @@ func (f *Faulty) Published(ctx context.Context, workspace string, yield func(jwk
 		}
 		return old.version, nil
 	})
-	return version, shared, err
+	return version, unsigned, err
 }
 
 func (f *Faulty) Changes(ctx context.Context, workspace string, after uint64, limit int) ([]jwks.Change, error) {

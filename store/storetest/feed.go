@@ -17,6 +17,7 @@ type feed struct {
 	keys       map[jwks.KID]jwks.Key
 	attributes map[jwks.KID]jwks.Attributes // those that are not zero
 	shared     map[string]jwks.LimitSet     // by subject and name
+	settings   jwks.Settings
 }
 
 func newFeed() *feed {
@@ -33,7 +34,7 @@ func (f *feed) set(kid jwks.KID, a jwks.Attributes) {
 func readFeed(ctx context.Context, s store.PublishedStore, workspace string) (*feed, error) {
 	f := newFeed()
 	var last *jwks.KID
-	version, shared, err := s.Published(ctx, workspace, func(k jwks.Key, a jwks.Attributes) error {
+	version, unsigned, err := s.Published(ctx, workspace, func(k jwks.Key, a jwks.Attributes) error {
 		kid := k.KID()
 		if last != nil && slices.Compare(last[:], kid[:]) >= 0 {
 			return fmt.Errorf("%s comes after %s", kid, last)
@@ -43,11 +44,14 @@ func readFeed(ctx context.Context, s store.PublishedStore, workspace string) (*f
 		return nil
 	})
 	f.version = version
-	for _, set := range shared {
+	for _, set := range unsigned.Limits {
 		f.shared[set.On+" "+set.Name] = set
 	}
-	if err == nil && len(f.shared) != len(shared) {
-		err = fmt.Errorf("some of %d sets of limits come twice", len(shared))
+	if err == nil && len(f.shared) != len(unsigned.Limits) {
+		err = fmt.Errorf("some of %d sets of limits come twice", len(unsigned.Limits))
+	}
+	if unsigned.Settings != nil {
+		f.settings = *unsigned.Settings
 	}
 	return f, err
 }
@@ -92,6 +96,12 @@ func (f *feed) apply(c jwks.Change) error {
 		if delete(f.shared, name); len(limits.Limits) > 0 {
 			f.shared[name] = limits
 		}
+	}
+	if next := c.Unsigned.Settings; next != nil {
+		if next.Equal(&f.settings) {
+			return fmt.Errorf("change %d sets the settings that were there before", c.Version)
+		}
+		f.settings = *next
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"a suspension", suspensionTests},
 		{"limits that keys share", limitSetTests},
 		{"requests", requestTests},
+		{"settings", settingsTests},
 		{"published set", publishTests},
 		{"compaction", compactTests},
 		{"watching", watchTests},

@@ -167,7 +167,7 @@ func (d *Dialect) Workspaces(q Query, f store.WorkspaceFilter) (list []store.Wor
 	}
 	d.Among(&read, ids)
 	// The list omits the settings, which are much larger than the other columns.
-	query, args := read.query(`SELECT `+WorkspaceColumns+`, NULL, NULL, `+ReportedColumns+` FROM workspaces
+	query, args := read.query(`SELECT `+WorkspaceColumns+`, NULL, NULL, `+ReportedColumns+`, `+GatewayColumns+` FROM workspaces
 		LEFT JOIN usage_reports ON usage_reports.workspace = workspaces.id`, ` ORDER BY id`)
 	list, err = collect(q, d.Workspace, query, args...)
 	return list, page.Next(end), err

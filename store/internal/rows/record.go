@@ -24,6 +24,7 @@ const (
 	WorkspaceColumns = `id, name, audiences, allow_never_expires, version, created_at, updated_at`
 	SettingsColumns  = `policy, portal`            // NULL if never set
 	ReportedColumns  = `since, until, reported_at` // NULL if nobody reports
+	GatewayColumns   = `gateway_settings`          // NULL if all have their defaults
 	SessionColumns   = `hash, kind, workspace, owner, role, subject, scopes_allowed, return_url, embedded, created_at, expires_at,
 	login, made_by`
 	AuditColumns = `workspace, id, at, actor_kind, actor_id, actor_from, action, key, owner, result, detail`
@@ -45,11 +46,12 @@ func (d *Dialect) Key(k *store.Key) []any {
 // UsedKey returns the destinations of UsedKeyColumns.
 func (d *Dialect) UsedKey(k *store.Key) []any { return append([]any{Time(&k.LastUsedAt)}, d.Key(k)...) }
 
-// Workspace returns the destinations of WorkspaceColumns, SettingsColumns and ReportedColumns.
+// Workspace returns the destinations of WorkspaceColumns, SettingsColumns, ReportedColumns and GatewayColumns.
 func (d *Dialect) Workspace(w *store.Workspace) []any {
 	return []any{
 		&w.ID, &w.Name, d.List(&w.Audiences), &w.AllowNeverExpires, &w.Version, Time(&w.CreatedAt), Time(&w.UpdatedAt),
 		settings(&w.Policy), settings(&w.Portal), Time(&w.Usage.Since), Time(&w.Usage.Until), Time(&w.Usage.At),
+		gatewaySettings(&w.Settings),
 	}
 }
 
@@ -158,6 +160,7 @@ func ChangedWorkspace(old store.Workspace, change func(*store.Workspace) error) 
 
 func storedWorkspace(w store.Workspace, before store.Portal) (_ store.Workspace, logo []byte, newLogo bool) {
 	w.Audiences, w.Policy, w.UpdatedAt = NotNil(w.Audiences), w.Policy.Clone(), Cut(w.UpdatedAt)
+	w.Settings.BareUntil = Cut(w.Settings.BareUntil)
 	w.Portal, logo, newLogo = w.Portal.Stored(before)
 	return w, logo, newLogo
 }
