@@ -45,7 +45,8 @@ func readPasted(text jwks.Token) (*jwks.Parsed, error) {
 	if err != nil {
 		return nil, Invalid("token", RuleNotToken)
 	}
-	return jwks.Parse(token.Reveal())
+	_, jwt := jwks.CutPrefix(token.Reveal())
+	return jwks.Parse(jwt)
 }
 
 // KeyNamed returns the key whose id or kid is in a string, by one index lookup. Errors: InputError if there is

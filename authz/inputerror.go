@@ -98,6 +98,11 @@ var (
 // Rules of a workspace's policy and portal, of links to the portal, and of selections of keys.
 var (
 	RuleDefaultTooLong  = rule("default_too_long", "is {value}, and must be 0 to {max} seconds: no more than max_expires_in")
+	RuleTokenPrefix     = rule("token_prefix", "must begin with a letter, end with -, and have 2 to 32 characters of a-z, 0-9 and -")
+	RulePrefixSet       = rule("prefix_set", "can't be changed: keys of the workspace have the prefix {value}")
+	RuleNoHomePrefix    = rule("no_home_prefix", "can't be set for the workspace {workspace}, whose keys are the management keys")
+	RuleBareTokens      = rule("bare_tokens", "is required with a new token_prefix: until when the keys so far are accepted without it, or null")
+	RulePrefixless      = rule("prefixless", "must be absent without token_prefix")
 	RuleLocksOut        = rule("locks_out", "must not be set for the workspace {workspace}: it would lock its operators out")
 	RuleNotColor        = rule("not_color", "must be # and six hexadecimal digits")
 	RuleNotPNG          = rule("not_png", "must be a PNG picture")

@@ -179,9 +179,11 @@ type unmade struct {
 	expiry    string         // Expiry of the policy
 	session   *store.Session // portal session, or nil
 	rateLimit *rateLimit     // of the plan, or nil
+	prefix    string         // of the token, once the key is stored
 }
 
-// terms checks the signed contents against the workspace, within the transaction that stores the key.
+// terms checks the signed contents against the workspace, within the transaction that stores the key. The token has the
+// prefix that the workspace has then.
 func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 	w = OnPage(w, d.session)
 	var bad InputError
@@ -195,7 +197,7 @@ func (d *unmade) terms(w *store.Workspace) (perOwner int, err error) {
 	case d.expiresIn > 0 && w.Policy.Expiry != d.expiry:
 		bad.Add("expires_in", RuleExpiryChanged)
 	}
-	d.perOwner = w.Policy.KeysPerOwner
+	d.perOwner, d.prefix = w.Policy.KeysPerOwner, w.Settings.TokenPrefix
 	return d.perOwner, bad.err()
 }
 
@@ -348,15 +350,15 @@ func (s *Service) keep(ctx context.Context, d *unmade, reserved *reservation, mi
 	case err != nil:
 		return Issued{}, err
 	}
-	return s.announce(ctx, key, minted, nil), nil
+	return s.announce(ctx, d, key, minted, nil), nil
 }
 
 // announce publishes a stored key. It can't fail: the key is durable, and an error would lose its token. If the
 // key can't be published here now, Follow does so later.
-func (s *Service) announce(ctx context.Context, key store.Key, minted mint.Minted, removed []jwks.KID) Issued {
+func (s *Service) announce(ctx context.Context, d *unmade, key store.Key, minted mint.Minted, removed []jwks.KID) Issued {
 	s.publisher.Apply(ctx, key.Workspace, jwks.Change{
 		Version: key.Version, Add: []jwks.Key{minted.Key}, Remove: removed, Unsigned: key.Issued(),
 	})
 	s.wakeReaper()
-	return Issued{Key: key, Token: minted.Token}
+	return Issued{Key: key, Token: jwks.Token(d.prefix) + minted.Token}
 }

@@ -28,7 +28,7 @@ func (s *Service) Revoke(ctx context.Context, workspace string, id uuid.UUID) (s
 	return key, s.revoked(ctx, key)
 }
 
-// RevokeToken revokes the key of a token by possession (RFC 7009). When it returns nil, the token is invalid on
+// RevokeToken revokes the key of a token by possession (RFC 7009), with any prefix or none. When it returns nil, the token is invalid on
 // all servers, even after a failover. For a token of an unknown key, it does nothing and returns nil. Errors:
 // ErrNotFound if the workspace does not exist.
 func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.Token) error {
@@ -60,7 +60,8 @@ func (s *Service) RevokeToken(ctx context.Context, workspace string, token jwks.
 // or was revoked, perhaps by a call that failed before the standby confirmed it. If there is nothing to revoke,
 // sought returns nil without an error.
 func (s *Service) sought(ctx context.Context, workspace string, token jwks.Token) (*jwks.Claims, error) {
-	parsed, err := jwks.Parse(token.Reveal())
+	_, jwt := jwks.CutPrefix(token.Reveal())
+	parsed, err := jwks.Parse(jwt)
 	if err != nil {
 		return nil, s.known(ctx, workspace)
 	}

@@ -152,7 +152,7 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 	if before.RevokedVersion == key.Version {
 		removed = []jwks.KID{before.KID}
 	}
-	return s.announce(ctx, key, minted, removed), nil
+	return s.announce(ctx, d, key, minted, removed), nil
 }
 
 // UndoRotation revokes the successor of a key in its grace and makes the key active again. The id can be that

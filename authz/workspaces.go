@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/burnkey/burnkey/authz/mint"
 	"github.com/burnkey/burnkey/internal/spans"
@@ -23,6 +24,7 @@ type WorkspaceRequest struct {
 	// Audiences of the workspace's keys. If empty, the only audience is the workspace's id.
 	Audiences         []string
 	AllowNeverExpires bool
+	TokenPrefix       string // empty: none
 }
 
 // CreateWorkspace makes a workspace and publishes its tombstone. Errors:
@@ -33,6 +35,8 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	bad.workspaceID("id", r.ID)
 	bad.name("name", r.Name, 0)
 	bad.audiences("audiences", r.Audiences)
+	settings := jwks.Settings{TokenPrefix: r.TokenPrefix}
+	bad.settings(r.ID, jwks.Settings{}, settings)
 	if err := bad.err(); err != nil {
 		return store.Workspace{}, err
 	}
@@ -67,13 +71,16 @@ func (s *Service) CreateWorkspace(ctx context.Context, r WorkspaceRequest) (stor
 	defer cancel()
 	w, err := s.store.CreateWorkspace(ctx, store.Workspace{
 		ID: r.ID, Name: r.Name, Audiences: r.Audiences,
-		AllowNeverExpires: r.AllowNeverExpires, CreatedAt: s.Now(),
+		AllowNeverExpires: r.AllowNeverExpires, Settings: settings, CreatedAt: s.Now(),
 	}, minted.Key)
 	if err != nil {
 		return store.Workspace{}, err
 	}
 	// Apply can fail to publish the new workspace here, but the workspace exists all the same.
-	s.publisher.Apply(ctx, w.ID, jwks.Change{Version: w.Version, Add: []jwks.Key{minted.Key}})
+	s.publisher.Apply(ctx, w.ID, jwks.Change{Version: 1, Add: []jwks.Key{minted.Key}})
+	if w.Version > 1 {
+		_ = s.publisher.Reach(ctx, w.ID, w.Version) // as above
+	}
 	return w, nil
 }
 
@@ -107,8 +114,8 @@ func (s *Service) Updates() uint64 { return s.updates.Load() }
 
 // UpdateWorkspace applies change to a workspace within a transaction and checks the result. If nothing differs,
 // UpdatedAt stays the same and no audit entry is added. Issued keys are not changed. The function change must
-// not call the Service, and can be called more than once. Errors: InputError, *BudgetError, ErrNotFound, and
-// those of change.
+// not call the Service, and can be called more than once. When it returns nil, this server has published the settings
+// for gateways. Errors: InputError, *BudgetError, ErrNotFound, and those of change.
 func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
 	defer spans.Start(&ctx, "authz.update_workspace", nil)()
 	if err := s.spend(ctx, workspaceCost); err != nil {
@@ -125,6 +132,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 			return err
 		}
 		w.Portal.Accent = strings.ToLower(w.Portal.Accent)
+		w.Settings.BareUntil = w.Settings.BareUntil.UTC().Truncate(time.Second)
 		if w.Policy.Expiry == store.ExpiryByClaim {
 			w.Policy.Expiry = ""
 		}
@@ -139,6 +147,7 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 			bad.Add("audiences", RuleEmpty)
 		}
 		bad.newNames(&old, w)
+		bad.settings(w.ID, old.Settings, w.Settings)
 		bad.policy(w, s.isLocal())
 		bad.portal(w, s.isLocal())
 		if err := bad.err(); err != nil {
@@ -148,9 +157,12 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id string, change func(*s
 		return nil
 	})
 	if errors.Is(err, errUnchanged) {
-		return old, nil
+		kept, err = old, nil
 	}
-	return kept, err
+	if err != nil || kept.Settings.IsDefault() {
+		return kept, err
+	}
+	return kept, s.publisher.Reach(ctx, kept.ID, kept.Version)
 }
 
 // errUnchanged ends a change without a difference.
@@ -160,6 +172,7 @@ var errUnchanged = errors.New("nothing is to be changed")
 func unchanged(old, w *store.Workspace) bool {
 	portal, _, newLogo := w.Portal.Stored(old.Portal)
 	return !newLogo && w.Name == old.Name && slices.Equal(w.Audiences, old.Audiences) && w.AllowNeverExpires == old.AllowNeverExpires &&
+		w.Settings.Equal(&old.Settings) &&
 		reflect.DeepEqual(w.Policy.Clone(), old.Policy) && reflect.DeepEqual(portal, old.Portal)
 }
 

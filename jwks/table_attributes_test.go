@@ -274,7 +274,8 @@ func TestTableAttributesAgainstModel(t *testing.T) {
 func TestTableRefreshDiffersByAttributes(t *testing.T) {
 	key := testKeys(t, 310, 1)[0]
 	plan := LimitSet{OnPlan, "free", []Limit{{Name: "a", Requests: 1, Seconds: 1}}}
-	want := &feedModel{5, modelOf([]Key{key}), map[KID]Attributes{key.kid: typical}, map[subject]LimitSet{plan.subject(): plan}, &Settings{TokenPrefix: "a-"}}
+	shared := map[subject]LimitSet{plan.subject(): plan}
+	want := &feedModel{5, modelOf([]Key{key}), map[KID]Attributes{key.kid: typical}, shared, &Settings{TokenPrefix: "a-"}}
 	table := new(Table)
 	want.install(t, table)
 	for name, test := range map[string]struct {

@@ -55,6 +55,9 @@ func (s *Set) hasAttributes(k *jwks.KeyAttributes) bool {
 	return has.Print() == k.Print()
 }
 
+// Settings returns the workspace's settings.
+func (s *Set) Settings() jwks.Settings { return s.settings }
+
 // Attributes returns the attributes of a published key; the zero value if it has none.
 func (s *Set) Attributes(kid jwks.KID) (attributes jwks.Attributes) {
 	if a := s.root.attributes(&kid); a != nil {

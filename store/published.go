@@ -11,8 +11,8 @@ import (
 type PublishedStore interface {
 	// Published yields a workspace's published keys with their attributes, ordered by kid, and returns their
 	// version, the limits that keys share, without sets that have no rules, and the settings, nil if all have their
-	// defaults. All are exactly those of that version. An error of yield ends the call and is returned. Memory use does not grow with the set of keys.
-	// Errors: ErrNotFound, ErrDamaged.
+	// defaults. All are exactly those of that version. An error of yield ends the call and is returned. Memory use does
+	// not grow with the set of keys. Errors: ErrNotFound, ErrDamaged.
 	Published(ctx context.Context, workspace string, yield func(jwks.Key, jwks.Attributes) error) (
 		version uint64, unsigned jwks.Unsigned, err error)
 	// Tombstone returns the published key that CreateWorkspace was given. It may scan all keys of the

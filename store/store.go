@@ -79,9 +79,9 @@ type Store interface {
 	// Workspaces lists workspaces by id, without their Policy and Portal. next is as for Keys.
 	Workspaces(ctx context.Context, f WorkspaceFilter) (list []Workspace, next string, err error)
 	// UpdateWorkspace calls change with the workspace and stores the result, in one transaction. A change of Settings
-	// raises the version, which publishes them. An error of change is returned and nothing is stored. Changes to ID, Version, CreatedAt and Usage are ignored. A
-	// Portal.Logo replaces the stored logo; without one, the stored logo stays, or is deleted if change empties
-	// Portal.LogoHash. Errors: ErrNotFound. Audit: ActionWorkspaceUpdate.
+	// raises the version, which publishes them. An error of change is returned and nothing is stored. Changes to ID,
+	// Version, CreatedAt and Usage are ignored. A Portal.Logo replaces the stored logo; without one, the stored logo
+	// stays, or is deleted if change empties Portal.LogoHash. Errors: ErrNotFound. Audit: ActionWorkspaceUpdate.
 	UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error)
 	// Logo returns a workspace's logo. ErrNotFound: no such workspace, or it has no logo.
 	Logo(ctx context.Context, workspace string) ([]byte, error)

@@ -25,6 +25,7 @@ const keyPattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 // limits has the limits of members by the value of their struct tag "is".
 var limits = map[string]limit{
 	"workspace": {pattern: jwks.WorkspacePattern},
+	"prefix":    {pattern: jwks.PrefixPattern},
 	"owner": {
 		min: 1, max: authz.MaxText, pattern: authz.OwnerPattern,
 		words: "without control characters, line breaks and invisible characters, and without a space at either end",

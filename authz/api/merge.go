@@ -3,12 +3,14 @@ package api
 import (
 	"errors"
 	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/burnkey/burnkey/authz"
+	"github.com/burnkey/burnkey/jwks"
 	"github.com/burnkey/burnkey/store"
 )
 
@@ -70,6 +72,8 @@ type WorkspacePatch struct {
 	Name              *string      `json:"name,omitempty" nullable:"true" minLength:"1" is:"name" doc:"null: the id"`
 	Audiences         *[]string    `json:"audiences,omitempty" nullable:"true" minItems:"1" is:"audiences" doc:"null: the id alone"`
 	AllowNeverExpires *bool        `json:"allow_never_expires,omitempty" nullable:"true" doc:"null: true"`
+	TokenPrefix       *string      `json:"token_prefix,omitempty" nullable:"true" is:"prefix" doc:"Only for a workspace without one"`
+	BareTokensUntil   *time.Time   `json:"bare_tokens_until,omitempty" nullable:"true" doc:"Required with a new token_prefix; null: not at all"`
 	Policy            *PolicyPatch `json:"policy,omitempty" doc:"null resets all of it"`
 	Portal            *PortalPatch `json:"portal,omitempty" doc:"null resets all of it"`
 }
@@ -109,9 +113,12 @@ func mergeOf(patch []byte) func(*store.Workspace) error {
 		policy, portal := PolicyPatch(w.Policy), PortalPatch(w.Portal)
 		merged := WorkspacePatch{
 			Name: &w.Name, Audiences: &w.Audiences, AllowNeverExpires: &w.AllowNeverExpires, Policy: &policy, Portal: &portal,
+			TokenPrefix: &w.Settings.TokenPrefix, BareTokensUntil: &w.Settings.BareUntil,
 		}
-		var given struct { // whether the patch has a logo, which the workspace does not contain
-			Portal struct {
+		former := w.Settings.TokenPrefix
+		var given struct { // what the workspace does not tell: whether the patch has these members
+			BareTokensUntil jsontext.Value `json:"bare_tokens_until"`
+			Portal          struct {
 				Logo jsontext.Value `json:"logo"`
 			} `json:"portal"`
 		}
@@ -128,6 +135,10 @@ func mergeOf(patch []byte) func(*store.Workspace) error {
 			w.AllowNeverExpires = true
 		}
 		w.Policy, w.Portal = store.Policy(orZero(merged.Policy)), store.Portal(orZero(merged.Portal))
+		w.Settings = jwks.Settings{TokenPrefix: orZero(merged.TokenPrefix), BareUntil: orZero(merged.BareTokensUntil)}
+		if former == "" && w.Settings.TokenPrefix != "" && given.BareTokensUntil == nil {
+			return authz.Invalid("bare_tokens_until", authz.RuleBareTokens)
+		}
 		if given.Portal.Logo != nil {
 			w.Portal.LogoHash = ""
 		}

@@ -9,7 +9,7 @@ import (
 
 const (
 	acmePath = "/v1/workspaces/acme"
-	allOf    = `{"name":"Acme","audiences":["acme","acme-test"],"allow_never_expires":false,
+	allOf    = `{"name":"Acme","audiences":["acme","acme-test"],"allow_never_expires":false,"token_prefix":"acme-","bare_tokens_until":"2030-02-03T04:05:06Z",
 		"policy":{"scopes":[{"name":"maps:read","description":"Look at maps"},{"name":"maps:write"}],"max_expires_in":3600,
 			"default_expires_in":600,"keys_per_owner":3,"portal_never_expires":true,"default_audience":["acme-test"],"webhook":"https://hooks.example/x"},
 		"portal":{"display_name":"Maps","accent":"#0a7b3c","base_url":"https://api.example","frame_ancestors":["https://a.example","https://b.example"],
@@ -41,6 +41,9 @@ func TestMergePatch(t *testing.T) {
 		{`{"audiences":["acme-test","b"]}`, "audiences", `[acme-test b]`},
 		{`{"policy":{"default_audience":null},"audiences":null}`, "audiences", `[acme]`},
 		{`{"allow_never_expires":null}`, "allow_never_expires", `true`},
+		{`{"bare_tokens_until":"2031-02-03T04:05:06.7Z"}`, "bare_tokens_until", `2031-02-03T04:05:06Z`},
+		{`{"token_prefix":"acme-"}`, "", ``},
+		{`{"bare_tokens_until":null}`, "bare_tokens_until", ``},
 	} {
 		t.Run(test.patch, func(t *testing.T) {
 			s.do("PATCH", acmePath, `{"policy":null,"portal":null}`).want(200)
@@ -53,7 +56,7 @@ func TestMergePatch(t *testing.T) {
 			if value := take(got, test.at); value != test.want {
 				t.Errorf("%s is %q, want %q", test.at, value, test.want)
 			}
-			// All other members, except the time of the change, are the same as before.
+			// All other members, except the time and the version of the change, are the same as before.
 			want := copied(whole)
 			take(want, test.at)
 			if strings.Contains(test.patch, "default_audience") {
@@ -61,6 +64,7 @@ func TestMergePatch(t *testing.T) {
 			}
 			for _, m := range []map[string]any{got, want} {
 				delete(m, "updated_at")
+				delete(m, "version")
 			}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("the rest is %v, want %v", got, want)
@@ -121,10 +125,13 @@ func TestBadMergePatches(t *testing.T) {
 		`{"portal":{"oidc":{"client_id":null}}}`:                                       "portal.oidc.client_id",
 		`{"portal":{"oidc":{"operator_value":null}}}`:                                  "portal.oidc.operator_value",
 		`{"portal":{"oidc":{"secret":"` + marker + `"}}}`:                              "portal.oidc.secret",
-		`{"name":""}`:              "name",
-		`{"audiences":[]}`:         "audiences",
-		`{"audiences":["a",null]}`: "audiences",
-		`{"name":"Never","policy":{"webhook":"http://hooks.example"}}`: "policy.webhook",
+		`{"token_prefix":"b-"}`:                                                        "token_prefix",
+		`{"token_prefix":null}`:                                                        "token_prefix",
+		`{"token_prefix":"b"}`:                                                         "token_prefix",
+		`{"name":""}`:                                                                  "name",
+		`{"audiences":[]}`:                                                             "audiences",
+		`{"audiences":["a",null]}`:                                                     "audiences",
+		`{"name":"Never","policy":{"webhook":"http://hooks.example"}}`:                 "policy.webhook",
 	} {
 		t.Run(body, func(t *testing.T) { s.wantRefused(t, s.do("PATCH", acmePath, body), field) })
 	}
@@ -140,6 +147,9 @@ func TestBadMergePatches(t *testing.T) {
 		t.Errorf("of a maximum below the default it says %v", p.Errors)
 	}
 	s.do("PATCH", "/v1/workspaces/other", `{"portal":{"oidc":{"client_id":"d"}}}`).want(422)
+	for _, patch := range []string{`{"token_prefix":"other-"}`, `{"bare_tokens_until":"2030-02-03T04:05:06Z"}`} {
+		s.wantRefused(t, s.do("PATCH", "/v1/workspaces/other", patch), "bare_tokens_until")
+	}
 	s.do("PATCH", acmePath, `{}`, header("Content-Type", "text/plain")).want(415)
 	if after := s.do("GET", acmePath, nil).want(200); string(after.body) != string(before.body) || strings.Contains(s.log.String(), marker) {
 		t.Errorf("a refused call left a trace: %s", after.body)

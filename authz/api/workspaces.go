@@ -17,17 +17,19 @@ import (
 
 // Workspace is a workspace as the API shows it.
 type Workspace struct {
-	ID                string    `json:"id"`
-	Name              string    `json:"name"`
-	Audiences         []string  `json:"audiences" nullable:"false" doc:"Audiences that its keys may have"`
-	AllowNeverExpires bool      `json:"allow_never_expires" doc:"Whether keys without exp may be issued, if the policy sets no maximum"`
-	Policy            *Policy   `json:"policy,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
-	Portal            *Portal   `json:"portal,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
-	Issuer            string    `json:"issuer" doc:"iss of its tokens"`
-	JWKSURI           string    `json:"jwks_uri" doc:"Address of the published keys"`
-	Version           uint64    `json:"version" doc:"Of the published set"`
-	CreatedAt         time.Time `json:"created_at"`
-	UpdatedAt         time.Time `json:"updated_at"`
+	ID                string     `json:"id"`
+	Name              string     `json:"name"`
+	Audiences         []string   `json:"audiences" nullable:"false" doc:"Audiences that its keys may have"`
+	AllowNeverExpires bool       `json:"allow_never_expires" doc:"Whether keys without exp may be issued, if the policy sets no maximum"`
+	TokenPrefix       string     `json:"token_prefix,omitempty" doc:"Text before the JWT in each token; absent: none"`
+	BareTokensUntil   *time.Time `json:"bare_tokens_until,omitempty" doc:"Tokens without token_prefix are accepted until then; absent: they are not"`
+	Policy            *Policy    `json:"policy,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
+	Portal            *Portal    `json:"portal,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
+	Issuer            string     `json:"issuer" doc:"iss of its tokens"`
+	JWKSURI           string     `json:"jwks_uri" doc:"Address of the published keys"`
+	Version           uint64     `json:"version" doc:"Of the published set"`
+	CreatedAt         time.Time  `json:"created_at"`
+	UpdatedAt         time.Time  `json:"updated_at"`
 
 	UsageSince      *time.Time `json:"usage_since" doc:"Since this time gateways have reported every use; null: no reports"`
 	UsageUntil      *time.Time `json:"usage_until" doc:"Up to this time uses have been reported; null: no reports"`
@@ -40,6 +42,7 @@ type NewWorkspace struct {
 	Name              string   `json:"name,omitempty" is:"name" doc:"Default: the id"`
 	Audiences         []string `json:"audiences,omitempty" nullable:"false" is:"audiences" doc:"Default: the id"`
 	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty" doc:"Default: true"`
+	TokenPrefix       string   `json:"token_prefix,omitempty" is:"prefix" doc:"Text before the JWT in each token; default: none; never changed"`
 }
 
 // WorkspaceList is one page.
@@ -72,6 +75,7 @@ func (a *api) workspaces(h huma.API) {
 		scopes: write,
 		description: "A JSON Merge Patch (RFC 7396), also of policy, portal and portal.oidc: absent members stay as they are, null resets " +
 			"a member to its default, and lists are replaced. Changing portal.oidc, by which operators log in, requires the scope admin. " +
+			"A workspace that has no token_prefix can get one, together with bare_tokens_until, and keeps it. " +
 			"Without the scope workspaces:read, the answer has no settings.",
 	}, body(a.updateWorkspace))
 }
@@ -79,7 +83,7 @@ func (a *api) workspaces(h huma.API) {
 func (a *api) createWorkspace(ctx context.Context, in *struct{ Body NewWorkspace }) (*located[Workspace], error) {
 	w, err := a.service.CreateWorkspace(ctx, authz.WorkspaceRequest{
 		ID: in.Body.ID, Name: in.Body.Name, Audiences: in.Body.Audiences,
-		AllowNeverExpires: in.Body.AllowNeverExpires == nil || *in.Body.AllowNeverExpires,
+		AllowNeverExpires: in.Body.AllowNeverExpires == nil || *in.Body.AllowNeverExpires, TokenPrefix: in.Body.TokenPrefix,
 	})
 	return &located[Workspace]{"/v1/workspaces/" + w.ID, a.showWorkspace(w)}, err
 }
@@ -181,7 +185,7 @@ func (a *api) showWorkspace(w store.Workspace) Workspace {
 	issuer := a.service.Issuer(w.ID)
 	return Workspace{
 		ID: w.ID, Name: w.Name, Audiences: w.Audiences, AllowNeverExpires: w.AllowNeverExpires,
-		Policy: &policy, Portal: &portal,
+		TokenPrefix: w.Settings.TokenPrefix, BareTokensUntil: optionalTime(w.Settings.BareUntil), Policy: &policy, Portal: &portal,
 		Issuer: issuer, JWKSURI: issuer + jwks.SetPath, Version: w.Version,
 		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
 		UsageSince: optionalTime(w.Usage.Since), UsageUntil: optionalTime(w.Usage.Until), UsageReportedAt: optionalTime(w.Usage.At),

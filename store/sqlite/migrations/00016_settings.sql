@@ -1,4 +1,4 @@
 -- +goose Up
 
--- What gateways must know of a workspace, such as the prefix of its tokens.
+-- Settings of a workspace that its gateways follow, such as the prefix of its tokens.
 ALTER TABLE workspaces ADD COLUMN gateway_settings TEXT; -- JSON object; NULL: defaults
