@@ -101,7 +101,7 @@ var (
 	RuleTokenPrefix     = rule("token_prefix", "must begin with a letter, end with -, and have 2 to 32 characters of a-z, 0-9 and -")
 	RulePrefixSet       = rule("prefix_set", "can't be changed: keys of the workspace have the prefix {value}")
 	RuleNoHomePrefix    = rule("no_home_prefix", "can't be set for the workspace {workspace}, whose keys are the management keys")
-	RuleBareTokens      = rule("bare_tokens", "is required with a new token_prefix: until when the keys so far are accepted without it, or null")
+	RuleBareTokens      = rule("bare_tokens", "is required with a new token_prefix: until when tokens without it are valid, or null")
 	RulePrefixless      = rule("prefixless", "must be absent without token_prefix")
 	RuleLocksOut        = rule("locks_out", "must not be set for the workspace {workspace}: it would lock its operators out")
 	RuleNotColor        = rule("not_color", "must be # and six hexadecimal digits")

@@ -13,15 +13,18 @@ type Workspace struct {
 	Name string `json:"name"`
 	// Audiences are all audiences that its keys can have. Without workspaces:read, the answer to a change omits
 	// Audiences, Name and AllowNeverExpires.
-	Audiences         []string  `json:"audiences"`
-	AllowNeverExpires bool      `json:"allow_never_expires"`
-	Policy            *Policy   `json:"policy,omitempty"`
-	Portal            *Portal   `json:"portal,omitempty"`
-	Issuer            string    `json:"issuer"` // iss of its tokens
-	JWKSURI           string    `json:"jwks_uri"`
-	Version           uint64    `json:"version"` // of the published set
-	CreatedAt         time.Time `json:"created_at"`
-	UpdatedAt         time.Time `json:"updated_at"`
+	Audiences         []string `json:"audiences"`
+	AllowNeverExpires bool     `json:"allow_never_expires"`
+	// TokenPrefix is before the JWT in each token. Until BareTokensUntil, tokens without it are accepted, too.
+	TokenPrefix     string     `json:"token_prefix,omitempty"`
+	BareTokensUntil *time.Time `json:"bare_tokens_until,omitempty"`
+	Policy          *Policy    `json:"policy,omitempty"`
+	Portal          *Portal    `json:"portal,omitempty"`
+	Issuer          string     `json:"issuer"` // iss of its tokens
+	JWKSURI         string     `json:"jwks_uri"`
+	Version         uint64     `json:"version"` // of the published set
+	CreatedAt       time.Time  `json:"created_at"`
+	UpdatedAt       time.Time  `json:"updated_at"`
 
 	// The use of keys is known completely from UsageSince to UsageUntil. Both are nil if no gateway reports
 	// usage.
@@ -75,6 +78,7 @@ type NewWorkspace struct {
 	Name              string   `json:"name,omitempty"`
 	Audiences         []string `json:"audiences,omitempty"`
 	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty"` // nil: true
+	TokenPrefix       string   `json:"token_prefix,omitempty"`
 }
 
 // Patch is a JSON Merge Patch (RFC 7396). It contains the members to change, by their JSON names. Nil resets a
@@ -98,8 +102,8 @@ func (c *Client) Workspace(ctx context.Context, id string) (*Workspace, error) {
 	return call[Workspace](ctx, c, request{method: http.MethodGet, path: []string{id}, repeatable: true})
 }
 
-// UpdateWorkspace changes the name, audiences, allow_never_expires, policy and portal of a workspace. Existing
-// keys do not change.
+// UpdateWorkspace changes the name, audiences, allow_never_expires, policy and portal of a workspace, and gives it a
+// token_prefix together with bare_tokens_until. Existing keys do not change.
 func (c *Client) UpdateWorkspace(ctx context.Context, id string, p Patch) (*Workspace, error) {
 	return call[Workspace](ctx, c, request{method: http.MethodPatch, path: []string{id}, body: p, repeatable: true})
 }

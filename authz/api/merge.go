@@ -73,7 +73,7 @@ type WorkspacePatch struct {
 	Audiences         *[]string    `json:"audiences,omitempty" nullable:"true" minItems:"1" is:"audiences" doc:"null: the id alone"`
 	AllowNeverExpires *bool        `json:"allow_never_expires,omitempty" nullable:"true" doc:"null: true"`
 	TokenPrefix       *string      `json:"token_prefix,omitempty" nullable:"true" is:"prefix" doc:"Only for a workspace without one"`
-	BareTokensUntil   *time.Time   `json:"bare_tokens_until,omitempty" nullable:"true" doc:"Required with a new token_prefix; null: not at all"`
+	BareTokensUntil   *time.Time   `json:"bare_tokens_until,omitempty" nullable:"true" doc:"Required with a new token_prefix; null: now"`
 	Policy            *PolicyPatch `json:"policy,omitempty" doc:"null resets all of it"`
 	Portal            *PortalPatch `json:"portal,omitempty" doc:"null resets all of it"`
 }

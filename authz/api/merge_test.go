@@ -9,7 +9,8 @@ import (
 
 const (
 	acmePath = "/v1/workspaces/acme"
-	allOf    = `{"name":"Acme","audiences":["acme","acme-test"],"allow_never_expires":false,"token_prefix":"acme-","bare_tokens_until":"2030-02-03T04:05:06Z",
+	allOf    = `{"name":"Acme","audiences":["acme","acme-test"],"allow_never_expires":false,
+		"token_prefix":"acme-","bare_tokens_until":"2030-02-03T04:05:06Z",
 		"policy":{"scopes":[{"name":"maps:read","description":"Look at maps"},{"name":"maps:write"}],"max_expires_in":3600,
 			"default_expires_in":600,"keys_per_owner":3,"portal_never_expires":true,"default_audience":["acme-test"],"webhook":"https://hooks.example/x"},
 		"portal":{"display_name":"Maps","accent":"#0a7b3c","base_url":"https://api.example","frame_ancestors":["https://a.example","https://b.example"],

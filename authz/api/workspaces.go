@@ -22,7 +22,7 @@ type Workspace struct {
 	Audiences         []string   `json:"audiences" nullable:"false" doc:"Audiences that its keys may have"`
 	AllowNeverExpires bool       `json:"allow_never_expires" doc:"Whether keys without exp may be issued, if the policy sets no maximum"`
 	TokenPrefix       string     `json:"token_prefix,omitempty" doc:"Text before the JWT in each token; absent: none"`
-	BareTokensUntil   *time.Time `json:"bare_tokens_until,omitempty" doc:"Tokens without token_prefix are accepted until then; absent: they are not"`
+	BareTokensUntil   *time.Time `json:"bare_tokens_until,omitempty" doc:"Until then, tokens without the prefix are valid, too"`
 	Policy            *Policy    `json:"policy,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
 	Portal            *Portal    `json:"portal,omitempty" doc:"Not in lists; requires the scope workspaces:read"`
 	Issuer            string     `json:"issuer" doc:"iss of its tokens"`
@@ -42,7 +42,7 @@ type NewWorkspace struct {
 	Name              string   `json:"name,omitempty" is:"name" doc:"Default: the id"`
 	Audiences         []string `json:"audiences,omitempty" nullable:"false" is:"audiences" doc:"Default: the id"`
 	AllowNeverExpires *bool    `json:"allow_never_expires,omitempty" doc:"Default: true"`
-	TokenPrefix       string   `json:"token_prefix,omitempty" is:"prefix" doc:"Text before the JWT in each token; default: none; never changed"`
+	TokenPrefix       string   `json:"token_prefix,omitempty" is:"prefix" doc:"Text before the JWT in each token; default: none"`
 }
 
 // WorkspaceList is one page.

@@ -31,6 +31,7 @@ type verdict struct {
 	Reason    string          `json:"reason,omitempty"`
 	Key       string          `json:"key"`
 	KID       string          `json:"kid"`
+	Prefix    string          `json:"prefix,omitempty"` // before the JWT
 	Owner     string          `json:"owner"`
 	Issuer    string          `json:"issuer"`
 	Audience  []string        `json:"audience"`
@@ -88,7 +89,8 @@ type verification struct {
 }
 
 func (v *verification) run(cmd *cobra.Command, token string) error {
-	parsed, err := jwks.Parse(token)
+	prefix, jwt := jwks.CutPrefix(token)
+	parsed, err := jwks.Parse(jwt)
 	if err != nil {
 		return err
 	}
@@ -97,6 +99,7 @@ func (v *verification) run(cmd *cobra.Command, token string) error {
 		return err
 	}
 	result := explain(parsed, claims)
+	result.Prefix = prefix
 	if err := v.check(cmd.Context(), token, parsed, claims, &result); err != nil {
 		return err
 	}
@@ -262,6 +265,9 @@ func (v *verdict) rows() [][]string {
 		{"scopes", strings.Join(v.Scopes, " ")},
 		{"issued", when(&v.IssuedAt)},
 		{"expires", when(v.ExpiresAt)},
+	}
+	if v.Prefix != "" {
+		rows = append(rows, []string{"prefix", v.Prefix + " (not checked)"})
 	}
 	if len(v.Claims) > 0 {
 		rows = append(rows, []string{"claims", string(v.Claims)})

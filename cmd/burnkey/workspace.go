@@ -23,12 +23,23 @@ func workspaceRows(w *client.Workspace) [][]string {
 		{"name", w.Name},
 		{"audiences", strings.Join(w.Audiences, " ")},
 		{"never-expiring keys", never},
+		{"token prefix", prefixText(w)},
 		{"issuer", w.Issuer},
 		{"jwks_uri", w.JWKSURI},
 		{"version", strconv.FormatUint(w.Version, 10)},
 		{"created", when(&w.CreatedAt)},
 	}
 	return slices.Concat(rows, usageRows(w), policyRows(w.Policy), portalRows(w))
+}
+
+func prefixText(w *client.Workspace) string {
+	switch {
+	case w.TokenPrefix == "":
+		return "none"
+	case w.BareTokensUntil == nil:
+		return w.TokenPrefix
+	}
+	return w.TokenPrefix + "; tokens without it are accepted until " + when(w.BareTokensUntil)
 }
 
 // usageRows shows the period for which the use of keys is known. Without it, no key can be considered unused.
@@ -59,6 +70,7 @@ func workspaceCreateCommand(k *calls) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&in.Name, "name", "", "name to show to people (default the id)")
 	cmd.Flags().StringSliceVar(&in.Audiences, "audience", nil, "audience that its keys may have; may be repeated (default the id)")
+	cmd.Flags().StringVar(&in.TokenPrefix, "token-prefix", "", "`PREFIX` of its tokens, such as acme-live-; cannot be changed (default none)")
 	cmd.Flags().BoolVar(in.AllowNeverExpires, "allow-never-expires", true, "whether keys without exp may be issued")
 	return cmd
 }

@@ -90,6 +90,10 @@ func workspaceSettings() (settings []*setting) {
 	add("audience", "audiences", list, "audience that its keys may have; may be repeated (default the id)")
 	add("allow-never-expires", "allow_never_expires", boolean, "whether keys without exp may be issued (default true)")
 
+	add("token-prefix", "token_prefix", text, "`PREFIX` of its tokens from now on, such as acme-live-; cannot be changed")
+	add("bare-tokens-until", "bare_tokens_until", settingKind{"TIME", asTime},
+		"end of the time in which tokens without the prefix are accepted, too: 2026-01-31T12:00:00Z or 2026-01-31; '': they are not")
+
 	add("scope", "policy.scopes", scopes, "`NAME[=DESCRIPTION]` of a scope that keys may have; may be repeated (default any)")
 	add("max-expires-in", "policy.max_expires_in", seconds, "longest lifetime of a key: 3600, 90m, 720h or 30d (default ten years)")
 	add("default-expires-in", "policy.default_expires_in", seconds, "default lifetime of a key: 3600, 90m, 720h or 30d (default 90d)")
