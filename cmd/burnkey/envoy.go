@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io"
 
@@ -17,6 +18,7 @@ func envoyConfigCommand() *cobra.Command {
 	var c envoy.Config
 	var mode, format string
 	var limits limitFlags
+	var edge edgeFlags
 	render := map[string]func(io.Writer, envoy.Config) error{
 		"bootstrap": envoy.Bootstrap, "filter": envoy.Filter, "espv2": envoy.ESPv2,
 	}
@@ -36,7 +38,7 @@ func envoyConfigCommand() *cobra.Command {
 			case mode == "pull" && len(c.Gateways) > 0 && limits.by != "service":
 				return errors.New("--gateway: is for --mode gateway or --limits service")
 			}
-			if err := limits.set(&c, mode); err != nil {
+			if err := cmp.Or(limits.set(&c, mode), edge.set(&c)); err != nil {
 				return err
 			}
 			if err := notEmpty(cmd.Flags(), "workspace", "audience", "signed-limit"); err != nil {
@@ -67,6 +69,7 @@ func envoyConfigCommand() *cobra.Command {
 	flags.StringSliceVar(&c.Gateways, "gateway", nil,
 		"`HOST:PORT` of burnkey gateway, for --mode gateway or --limits service; may be repeated")
 	limits.flags(cmd, &c)
+	edge.flags(cmd, &c)
 	intervalFlag(flags, &c.Cache, "cache", envoy.DefaultCache, "how often Envoy fetches the keys, in whole seconds")
 	flags.StringVar(&format, "format", "bootstrap", "bootstrap, filter or espv2")
 	audienceFlags(flags, &c.Audiences, &c.AnyAudience)

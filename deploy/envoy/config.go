@@ -79,6 +79,8 @@ type Config struct {
 	// RefuseWithoutLimits refuses requests while none of LimitServices answers. By default, they are not limited then.
 	RefuseWithoutLimits bool
 
+	Edge
+
 	// CAFile contains the CA certificates for an https Server.
 	CAFile string
 	// ServiceName is the host in the ESPv2 document.
@@ -179,7 +181,7 @@ func (c Config) checkAddresses() error {
 	if c.TrustedHops < 0 || c.TrustedHops > MaxHops {
 		return fieldError("trusted-hops", "must be 0 to %d, not %d", MaxHops, c.TrustedHops)
 	}
-	return nil
+	return c.checkEdge()
 }
 
 func (c Config) checkWorkspaces() error {
@@ -231,12 +233,18 @@ func (c Config) checkAudiences() error {
 		return err
 	}
 	for _, a := range c.Audiences {
-		// ESPv2 takes the audiences as one string, separated by commas.
-		if a == "" || len(a) > 255 || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r == ',' || r == 0x7f }) {
-			return fieldError("audience", "must be 1 to 255 characters without space, comma or control characters, not %q", a)
+		if !isAudience(a) {
+			return fieldError("audience", "must be %s, not %q", audienceRule, a)
 		}
 	}
 	return nil
+}
+
+const audienceRule = "1 to 255 characters without space, comma or control characters"
+
+// isAudience reports whether a keeps audienceRule. ESPv2 takes audiences as one string, separated by commas.
+func isAudience(a string) bool {
+	return a != "" && len(a) <= 255 && !strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r == ',' || r == 0x7f })
 }
 
 // address is a parsed HOST:PORT.

@@ -30,6 +30,12 @@ var untrusted = []string{
 const refused = `response.code_details in ['rbac_access_denied_matched_policy[burnkey-no-token]', ` +
 	`'rbac_access_denied_matched_policy[burnkey-unverified]']`
 
+// Names of filters in both modes.
+const (
+	shapeFilter    = "envoy.filters.http.rbac"
+	verifiedFilter = "burnkey.verified"
+)
+
 func parseTemplates() *template.Template {
 	t := template.New("")
 	t.Funcs(template.FuncMap{
@@ -86,7 +92,10 @@ type view struct {
 	MaxCounted  int
 
 	Filters  string   // the name of its template
+	KeyCheck []string // the names of the filters that require a key
 	Clusters []string // the names of their templates
+
+	routes []Route
 
 	Gateway          *endpoints // nil: Envoy fetches the key sets
 	Services         endpoints  // that Envoy asks: Gateways or LimitServices
@@ -112,12 +121,17 @@ func newView(c Config) (view, error) {
 		Methods:     []string{"get", "put", "post", "delete", "options", "head", "patch"},
 		SignedLimit: signedLimit, MaxCounted: maxCounted,
 	}
+	var err error
+	if v.routes, err = c.allRoutes(); err != nil {
+		return v, err
+	}
 	if len(c.Gateways) > 0 {
 		all, err := parseGateways(c.Gateways)
 		v.Gateway, v.Services, v.Filters, v.Clusters = &all, all, "gateway_filters.tmpl", []string{"gateway_cluster.tmpl"}
-		v.Shape = anyBearerShape
+		v.Shape, v.KeyCheck = anyBearerShape, []string{shapeFilter, "envoy.filters.http.ext_authz", verifiedFilter}
 		return v, err
 	}
+	v.KeyCheck = []string{shapeFilter, "envoy.filters.http.jwt_authn", verifiedFilter}
 	v.Filters, v.Clusters = "http_filters.tmpl", []string{"jwks_cluster.tmpl"}
 	if err := v.limits(c); err != nil {
 		return v, err
@@ -125,7 +139,6 @@ func newView(c Config) (view, error) {
 	for _, w := range c.Workspaces {
 		v.Providers = append(v.Providers, provider{Name: w, Issuer: c.Issuer(w), JWKS: c.JWKS(w)})
 	}
-	var err error
 	v.Server, v.TLS, err = serverAddress(c.Server)
 	return v, err
 }
@@ -198,6 +211,8 @@ func ESPv2(w io.Writer, c Config) error {
 	switch {
 	case len(c.Gateways) > 0:
 		return fieldError("format", "espv2 cannot be combined with --mode gateway: ESPv2 has no ext_authz")
+	case c.edgeFlag() != "":
+		return fieldError("format", "espv2 cannot be combined with --%s: list paths in the document", c.edgeFlag())
 	case len(c.SignedLimits)+len(c.LimitServices) > 0:
 		return fieldError("format", "espv2 cannot be combined with --limits: ESPv2 has no filter for them")
 	}
@@ -214,7 +229,7 @@ func execute(w io.Writer, name string, v view, err error) error {
 		return err
 	}
 	var b strings.Builder
-	if err := templates().ExecuteTemplate(&b, name, v); err != nil {
+	if err := templates().ExecuteTemplate(&b, name, &v); err != nil {
 		return fmt.Errorf("envoy: render %s: %w", name, err)
 	}
 	_, err = io.WriteString(w, b.String())

@@ -47,7 +47,7 @@ func TestReadyFiles(t *testing.T) {
 	}
 }
 
-func variants() map[string]envoy.Config {
+func variants(t testing.TB) map[string]envoy.Config {
 	several := valid()
 	several.Workspaces = []string{"acme", "globex", "initech"}
 	named := valid()
@@ -78,7 +78,12 @@ func variants() map[string]envoy.Config {
 	strictService.LimitServices, strictService.RefuseWithoutLimits = []string{"127.0.0.1:9002"}, true
 	mixed := validGateway()
 	mixed.Gateways = []string{"gateway.internal:9002", "127.0.0.1:9002", "[::1]:9002"}
+	routed, gatewayRouted := several, validGateway()
+	routed.Routes = readRoutes(t, fileText(t, "testdata/routes.yaml"), "")
+	routed.Open = []string{"/ready"}
+	gatewayRouted.Edge = routed.Edge
 	return map[string]envoy.Config{
+		"routes": routed, "routes and gateway": gatewayRouted,
 		"gateway": validGateway(), "gateway by name": gatewayNamed, "gateway by IPv6": gatewayV6,
 		"signed limits": signed, "limits by services": service, "limits by a service, or none": strictService,
 		"after a proxy": hop, "after two proxies": hops, "two gateways": two, "gateways by name and IP": mixed,
@@ -88,7 +93,7 @@ func variants() map[string]envoy.Config {
 }
 
 func TestEnvoyLoadsEveryRendering(t *testing.T) {
-	for name, c := range variants() {
+	for name, c := range variants(t) {
 		t.Run(name, func(t *testing.T) {
 			if log := envoytest.Validate(t, render(t, envoy.Bootstrap, c)); strings.Count(strings.TrimSpace(log), "\n") != 0 {
 				t.Errorf("envoy warns:\n%s", log)
@@ -136,7 +141,7 @@ func connectionManager(t *testing.T, bootstrap map[string]any) map[string]any {
 // The other tests use the bootstrap. Its filters must be the same as with --format filter, and its settings the
 // same as those in the leading comment there.
 func TestFilterIsPartOfBootstrap(t *testing.T) {
-	for name, c := range variants() {
+	for name, c := range variants(t) {
 		t.Run(name, func(t *testing.T) {
 			text := render(t, envoy.Filter, c)
 			filter, bootstrap := parse(t, text), parse(t, render(t, envoy.Bootstrap, c))
@@ -144,6 +149,12 @@ func TestFilterIsPartOfBootstrap(t *testing.T) {
 			filters := hcm["http_filters"].([]any)
 			if !reflect.DeepEqual(filter["http_filters"], filters[:len(filters)-1]) {
 				t.Error("the filters differ")
+			}
+			if len(c.Routes) > 0 {
+				hosts := dig(t, hcm, "route_config", "virtual_hosts", 0, "routes").([]any)
+				if !reflect.DeepEqual(filter["routes"], hosts[:len(hosts)-1]) {
+					t.Error("the routes differ")
+				}
 			}
 			clusters := dig(t, bootstrap, "static_resources", "clusters").([]any)
 			if !reflect.DeepEqual(filter["clusters"], clusters[:len(clusters)-1]) {
@@ -182,7 +193,7 @@ func commented(t *testing.T, text string) (docs []map[string]any) {
 }
 
 func TestSafetySettings(t *testing.T) {
-	for name, c := range variants() {
+	for name, c := range variants(t) {
 		for _, f := range []func(io.Writer, envoy.Config) error{envoy.Bootstrap, envoy.Filter} {
 			text := render(t, f, c)
 			for _, line := range strings.Split(text, "\n") {
