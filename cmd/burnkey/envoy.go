@@ -41,7 +41,7 @@ func envoyConfigCommand() *cobra.Command {
 			if err := cmp.Or(limits.set(&c, mode), edge.set(&c)); err != nil {
 				return err
 			}
-			if err := notEmpty(cmd.Flags(), "workspace", "audience", "signed-limit"); err != nil {
+			if err := notEmpty(cmd.Flags(), "workspace", "audience", "signed-limit", "cors-origin", "cors-header"); err != nil {
 				return err
 			}
 			f, ok := render[format]

@@ -80,7 +80,7 @@ func variants(t testing.TB) map[string]envoy.Config {
 	mixed.Gateways = []string{"gateway.internal:9002", "127.0.0.1:9002", "[::1]:9002"}
 	routed, gatewayRouted := several, validGateway()
 	routed.Routes = readRoutes(t, fileText(t, "testdata/routes.yaml"), "")
-	routed.Open = []string{"/ready"}
+	routed.Open, routed.Origins = []string{"/ready"}, []string{"https://app.example.com"}
 	gatewayRouted.Edge = routed.Edge
 	return map[string]envoy.Config{
 		"routes": routed, "routes and gateway": gatewayRouted,
