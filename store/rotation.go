@@ -30,8 +30,8 @@ type RotationStore interface {
 	// UndoRotation undoes the rotation of the key `id` to the key `to` (uuid.Nil: to any key) within its grace.
 	// One version removes the successor, which is revoked at the time `at`, and the old key is Active as if it
 	// had not been rotated. ErrNotFound: no such key. ErrNotActive: the key is not in such a grace at that
-	// time, for example because it was already undone, or it is suspended, or its successor is not Active. Audit:
-	// ActionRotationUndo of the old key, ActionKeyRevoke of the successor.
+	// time, for example because it was already undone, or it is suspended, or its successor is not Active or has
+	// another Ceiling. Audit: ActionRotationUndo of the old key, ActionKeyRevoke of the successor.
 	UndoRotation(ctx context.Context, workspace string, id, to uuid.UUID, at time.Time) (old, successor Key, err error)
 	// EndGrace revokes the key `id`, suspended or not, as Revoke does, if it is in the grace of its rotation to
 	// the key `to` (uuid.Nil: to any key). Errors: ErrNotFound. ErrNotActive: the key is not in such a grace at the time

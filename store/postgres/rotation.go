@@ -56,7 +56,8 @@ const (
 				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to = $12
 					AND suspended_at IS NULL)
 				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $12 AND ` + rows.Published + ` AND rotated_to IS NULL
-					AND suspended_at IS NULL)
+					AND suspended_at IS NULL
+					AND ceiling IS NOT DISTINCT FROM (SELECT ceiling FROM keys WHERE workspace = $1 AND id = $8))
 			RETURNING ` + rows.KeyColumns + `
 		), withdrawn AS (
 			DELETE FROM jwks USING undone WHERE undone.id = $12 AND jwks.workspace = $1 AND jwks.kid = undone.kid
@@ -174,7 +175,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 		if successor, err = s.key(ctx, workspace, k.RotatedTo); err != nil {
 			return k, err
 		}
-		if successor.Status(at) != store.Active {
+		if successor.Status(at) != store.Active || !successor.Ceiling.Equal(&k.Ceiling) {
 			return k, store.ErrNotActive
 		}
 		successor.RevokedAt = rows.Cut(at)

@@ -93,7 +93,7 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 		if successor, err = readKey(t, workspace, old.RotatedTo); err != nil {
 			return err
 		}
-		if successor.Status(at) != store.Active {
+		if successor.Status(at) != store.Active || !successor.Ceiling.Equal(&old.Ceiling) {
 			return store.ErrNotActive
 		}
 		return undoRotation(t, &old, &successor, rows.Cut(at))

@@ -74,6 +74,15 @@ func ceilingsRotate(e env) {
 			e.Errorf("within the ceiling: %+v", next)
 		}
 	}
+	k, _ := e.issue(NewRecord("acme", "o"))
+	old, next, err := e.Rotate(e.ctx, "acme", k.ID, NewRecord("acme", "o"), NewKey(e), now.Add(time.Minute), nil)
+	e.ok(err)
+	e.update(next, 0, func(k *store.Key) { k.Ceiling = someCeiling() })
+	_, _, err = e.UndoRotation(e.ctx, "acme", old.ID, next.ID, now) // the owner would get a key without a ceiling
+	e.is(err, store.ErrNotActive)
+	e.update(old, 0, func(k *store.Key) { k.Ceiling = someCeiling() })
+	_, _, err = e.UndoRotation(e.ctx, "acme", old.ID, next.ID, now)
+	e.ok(err)
 	e.consistent("acme")
 }
 
