@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -37,6 +36,7 @@ type Decision struct {
 	set      int      // fields in use
 	limits   []Header // about limits
 	violated []string // names of limits
+	server   string   // its public URL
 }
 
 // A Field is a property of the key of a request that may pass.
@@ -58,10 +58,16 @@ func (d *Decision) add(header, name, value string) {
 // Decide verifies a request's key, checks it against the route's requirements, and counts the request with its limits.
 // It calls no server, except that Options.Counter may.
 func (g *Gateway) Decide(ctx context.Context, r Request) Decision {
+	d := g.decide(ctx, &r)
+	d.server = g.o.PublicURL
+	return d
+}
+
+func (g *Gateway) decide(ctx context.Context, r *Request) Decision {
 	need, err := readRequirement(r.Requirements)
 	if err != nil {
 		g.logRouteFault(err, r.Host, r.Path)
-		return Decision{Refusal: misconfigured}
+		return Decision{Refusal: jwks.Misconfigured}
 	}
 	token, no := jwks.BearerToken(r.Authorization...)
 	if no != nil {
@@ -100,7 +106,7 @@ func (g *Gateway) accept(token string, from netip.Addr, need *requirement) (*ten
 	case err != nil:
 		return nil, nil, jwks.InvalidToken(err)
 	case g.o.RequireExpiration && claims.ExpiresAt().IsZero():
-		return nil, nil, neverExpires
+		return nil, nil, jwks.NeverExpires
 	}
 	if no := need.check(t.id, claims); no != nil {
 		return nil, nil, no
@@ -156,27 +162,15 @@ func (g *Gateway) setRemove() {
 
 const realm = "api"
 
-// Refusals in addition to those of package jwks.
-var (
-	// misconfigured is the refusal of every request to a route with an invalid requirement. If such a
-	// requirement were ignored, a typo would open the route.
-	misconfigured  = &jwks.Refusal{Reason: "configuration", Status: 500, Detail: "The requirements of this route are invalid."}
-	otherWorkspace = &jwks.Refusal{
-		Reason: "workspace", Status: 401, Code: "invalid_token", Detail: "The token's workspace is not accepted here.",
-	}
-	neverExpires = &jwks.Refusal{
-		Reason: "never_expires", Status: 401, Code: "invalid_token", Detail: "The token never expires, which is not accepted here.",
-	}
-)
-
 // A Header is one header of a response.
 type Header struct{ Name, Value string }
 
-// LimitHeaders returns headers about the limits of a request, for the response to it. ResponseHeaders contains them.
-func (d *Decision) LimitHeaders() []Header { return d.limits }
-
-// ResponseHeaders returns the headers of the response to a refused request. Its body is Problem.
+// ResponseHeaders returns the headers of the response to the request: about limits if it may pass. Otherwise, the body
+// of the response is Problem.
 func (d *Decision) ResponseHeaders() []Header {
+	if d.Refusal == nil {
+		return d.limits
+	}
 	headers := append(make([]Header, 0, 8),
 		Header{"content-type", "application/problem+json"},
 		Header{"cache-control", "no-store"},
@@ -194,16 +188,7 @@ func (d *Decision) ResponseHeaders() []Header {
 }
 
 // IsCommon reports whether all refusals with the same Refusal have the same response.
-func (d *Decision) IsCommon() bool { return d.Refusal != jwks.TooNarrow && d.Refusal != overLimit }
+func (d *Decision) IsCommon() bool { return d.Refusal != jwks.TooNarrow && d.Refusal != jwks.OverLimit }
 
 // Problem returns the body of the response to a refused request.
-func (d *Decision) Problem() []byte {
-	if d.Refusal != overLimit {
-		return d.Refusal.Problem()
-	}
-	body, err := json.Marshal(newProblem(d.Refusal, d.violated))
-	if err != nil {
-		panic(err) // texts and a number
-	}
-	return body
-}
+func (d *Decision) Problem() []byte { return d.Refusal.Problem(d.server, d.violated...) }

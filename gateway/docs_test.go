@@ -8,23 +8,18 @@ import (
 	"github.com/burnkey/burnkey/jwks"
 )
 
-// TestDocumented checks that the operator's page explains every refusal.
+// TestDocumented checks that the operator's page and that of all refusals explain each one.
 func TestDocumented(t *testing.T) {
-	text, err := os.ReadFile("../docs/howto/gateways/gateway-service.md")
+	service, err := os.ReadFile("../docs/howto/gateways/gateway-service.md")
 	check(t, err)
-	page := string(text)
-	refusals := []*jwks.Refusal{
-		jwks.NoToken, jwks.BadToken, jwks.TooNarrow, jwks.NotNow, misconfigured, otherWorkspace, neverExpires, overLimit, uncounted,
-	}
-	for _, err := range []error{
-		jwks.ErrMalformed, jwks.ErrUnknown, jwks.ErrSignature, jwks.ErrClaims, jwks.ErrIssuer, jwks.ErrPrefix, jwks.ErrAudience, jwks.ErrExpired,
-		jwks.ErrAddress,
-	} {
-		refusals = append(refusals, jwks.InvalidToken(err))
-	}
-	for _, no := range refusals {
-		if !strings.Contains(page, "`"+no.Reason+"`") {
-			t.Errorf("the page does not explain %s", no.Reason)
+	all, err := os.ReadFile("../docs/reference/refusals.md")
+	check(t, err)
+	for _, c := range jwks.RefusalCodes() {
+		if !strings.Contains(string(service), "`"+c.Code+"`") {
+			t.Errorf("the page of the service does not explain %s", c.Code)
+		}
+		if !strings.Contains(string(all), "\n## "+c.Title+" {#"+c.Code+"}\n") {
+			t.Errorf("the page of refusals has no heading %s {#%s}", c.Title, c.Code)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"net/http"
 	"net/netip"
 	"sync"
 
@@ -40,16 +39,6 @@ func (g *Gateway) newLimiting() (err error) {
 	g.counts.New = func() any { return new(count) }
 	return err
 }
-
-// Refusals because of limits.
-var (
-	overLimit = &jwks.Refusal{
-		Reason: "limit", Status: http.StatusTooManyRequests, Detail: "The request exceeds a limit; Retry-After says when to try again.",
-	}
-	uncounted = &jwks.Refusal{
-		Reason: "limits_unavailable", Status: http.StatusServiceUnavailable, Detail: "Limits cannot be checked at present.",
-	}
-)
 
 // A limited is what the limits of a request depend on.
 type limited struct {
@@ -105,7 +94,7 @@ func (g *Gateway) limit(ctx context.Context, t *tenant, l *limited, n uint32) (h
 		return nil, nil, nil
 	}
 	if len(c.rules) > limits.MaxRules { // a server that checks its rules has fewer
-		return nil, nil, uncounted
+		return nil, nil, jwks.Uncounted
 	}
 	for len(c.states) < len(c.rules) {
 		c.states = append(c.states, limits.State{})
@@ -113,10 +102,10 @@ func (g *Gateway) limit(ctx context.Context, t *tenant, l *limited, n uint32) (h
 	now := g.o.Now()
 	ok, err := g.counter.Take(ctx, now, n, c.rules, c.states)
 	if err != nil {
-		return nil, nil, uncounted
+		return nil, nil, jwks.Uncounted
 	}
 	if !ok {
-		no = overLimit
+		no = jwks.OverLimit
 	}
 	headers, violated = g.limitHeaders(c, now)
 	return headers, violated, no

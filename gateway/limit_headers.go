@@ -179,19 +179,3 @@ func newPolicyText(key policyKey) (*policyText, error) {
 	policy, err := httpsfv.Marshal(item)
 	return &policyText{name, policy}, err
 }
-
-// A problem is the body of an answer to a request that exceeds a limit.
-type problem struct {
-	Type     string   `json:"type"`
-	Title    string   `json:"title"`
-	Status   int      `json:"status"`
-	Detail   string   `json:"detail"`
-	Violated []string `json:"violated-policies"`
-}
-
-func newProblem(no *jwks.Refusal, violated []string) *problem {
-	return &problem{
-		Type: "https://iana.org/assignments/http-problem-types#quota-exceeded", Title: "Quota exceeded",
-		Status: no.Status, Detail: no.Detail, Violated: violated,
-	}
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/burnkey/burnkey/gateway/limits"
 	"github.com/burnkey/burnkey/gateway/limits/redis"
 	"github.com/burnkey/burnkey/gateway/limits/redis/redistest"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // sharingGateways returns two Gateways that count in the same Redis, and a function that reports whether both use it.
@@ -49,7 +50,7 @@ func load(t *testing.T, both [2]*fixture, in Request) (stop func() int64, passed
 					switch d := f.Decide(t.Context(), in); d.Refusal {
 					case nil:
 						passed.Add(1)
-					case overLimit:
+					case jwks.OverLimit:
 						over.Add(1)
 					}
 				}

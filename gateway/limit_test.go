@@ -184,7 +184,7 @@ func TestRefusedByLimits(t *testing.T) {
 	if v.status != http.StatusOK || d.Refusal != nil {
 		t.Fatalf("%d, %v", v.status, d.Refusal)
 	}
-	wantHeaders(t, d.LimitHeaders(), map[string]string{
+	wantHeaders(t, d.ResponseHeaders(), map[string]string{
 		"ratelimit-policy":      `"key.burst";q=4;w=3600, "plan.burst";q=2;w=3600, "all";q=100;w=2592000`,
 		"ratelimit":             `"key.burst";r=2;t=1800, "plan.burst";r=0;t=1800, "all";r=98;t=43200`,
 		"x-ratelimit-limit":     "2",
@@ -248,7 +248,7 @@ func TestLimitHeaders(t *testing.T) {
 		f.set(t, jwks.Attributes{Limits: []jwks.Limit{perHour(`a "name"`, 4)}})
 		d := f.Decide(t.Context(), request(own().Bearer("acme")))
 		var names []string
-		for _, h := range d.LimitHeaders() {
+		for _, h := range d.ResponseHeaders() {
 			names = append(names, h.Name)
 			if h.Name == "ratelimit" && h.Value != `"a \"name\"";r=3;t=900` {
 				t.Errorf("%s: %s", h.Name, h.Value)
@@ -259,8 +259,8 @@ func TestLimitHeaders(t *testing.T) {
 		}
 	}
 	f := limitedGateway(t, nil)
-	if d := f.Decide(t.Context(), request(own().Bearer("acme"))); d.LimitHeaders() != nil {
-		t.Errorf("without limits: %v", d.LimitHeaders())
+	if d := f.Decide(t.Context(), request(own().Bearer("acme"))); d.ResponseHeaders() != nil {
+		t.Errorf("without limits: %v", d.ResponseHeaders())
 	}
 }
 

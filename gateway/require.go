@@ -58,7 +58,7 @@ func isRouteName(s string) bool {
 
 func (n *requirement) check(workspace string, claims *jwks.Claims) *jwks.Refusal {
 	if n.workspace != "" && !lists(n.workspace, workspace) {
-		return otherWorkspace
+		return jwks.WrongWorkspace
 	}
 	if n.audience != "" && !slices.ContainsFunc(claims.Audience, func(aud string) bool { return lists(n.audience, aud) }) {
 		return jwks.InvalidToken(jwks.ErrAudience)

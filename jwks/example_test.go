@@ -1,12 +1,14 @@
 package jwks_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"log"
 	"log/slog"
@@ -71,12 +73,16 @@ func exampleServer() (server *httptest.Server, index *publish.Index, token strin
 	return server, index, signed + "." + base64.RawURLEncoding.EncodeToString(sig)
 }
 
-// call makes a request with a token and prints the response.
+// call makes a request with a token and prints the response: of a problem, the code and the detail.
 func call(handler http.Handler, method, path, token string) {
 	r := httptest.NewRequest(method, path, nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
+	var problem struct{ Code, Detail string }
+	if json.Unmarshal(w.Body.Bytes(), &problem) == nil {
+		w.Body = bytes.NewBufferString(problem.Code + ": " + problem.Detail)
+	}
 	fmt.Println(w.Code, w.Body)
 }
 
@@ -130,8 +136,8 @@ func ExampleFollower() {
 	fmt.Println(<-done)
 	// Output:
 	// 200 a map for cust_1
-	// 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The token lacks a scope that is required here."}
-	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token was revoked or suspended, or is from another issuer."}
+	// 403 scope: The token lacks a scope that is required here.
+	// 401 unknown: The token was revoked or suspended, or is from another issuer.
 	// <nil>
 }
 
@@ -163,5 +169,5 @@ func ExampleMiddleware_echo() {
 	call(e, "GET", "/maps", "x"+token)
 	// Output:
 	// 200 a map for cust_1
-	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token is malformed."}
+	// 401 malformed: The token is malformed.
 }

@@ -28,6 +28,9 @@ type Middleware struct {
 	Unavailable func() error
 	// RetryAfter is sent with a 503, in whole seconds. The default is one second.
 	RetryAfter time.Duration
+	// Server is the server's public URL. It has a page about each refusal, to which the type of a problem then leads.
+	// If empty, the type is about:blank.
+	Server string
 }
 
 // Require returns a copy of m that also requires these scopes.
@@ -90,7 +93,7 @@ func (m *Middleware) clientAddr(r *http.Request) netip.Addr {
 }
 
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, no *Refusal) {
-	body, head := no.Problem(), w.Header()
+	body, head := no.Problem(m.Server), w.Header()
 	head.Set("Content-Type", "application/problem+json")
 	head.Set("Content-Length", strconv.Itoa(len(body)))
 	head.Set("Cache-Control", "no-store")

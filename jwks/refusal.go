@@ -1,7 +1,6 @@
 package jwks
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -13,9 +12,9 @@ type Refusal struct {
 	// Reason is one word, for metrics.
 	Reason string
 	Status int
-	// Code is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or is not at
+	// OAuth is the error code of RFC 6750 section 3.1. It is empty if the client sent no token or is not at
 	// fault, and if no code fits.
-	Code string
+	OAuth string
 	// Detail is valid as an error_description (RFC 6750 section 3) and quotes nothing from the request.
 	Detail string
 }
@@ -29,6 +28,19 @@ var (
 	}
 	TooNarrow = &Refusal{"scope", http.StatusForbidden, "insufficient_scope", "The token lacks a scope that is required here."}
 	NotNow    = &Refusal{"unavailable", http.StatusServiceUnavailable, "", "Tokens cannot be verified at present."}
+
+	// The package gateway alone uses the rest.
+	WrongWorkspace = invalid("workspace", "The token's workspace is not accepted here.")
+	NeverExpires   = invalid("never_expires", "The token never expires, which is not accepted here.")
+	OverLimit      = &Refusal{
+		"limit", http.StatusTooManyRequests, "", "The request exceeds a limit; Retry-After says when to try again.",
+	}
+	Uncounted = &Refusal{"limits_unavailable", http.StatusServiceUnavailable, "", "Limits cannot be checked at present."}
+	// Misconfigured refuses every request to a route with an invalid requirement. If such a requirement were
+	// ignored, a typo would open the route.
+	Misconfigured = &Refusal{
+		"configuration", http.StatusInternalServerError, "", "The requirements of this route are invalid.",
+	}
 )
 
 var tokenErrors = []struct {
@@ -101,20 +113,6 @@ var inToken68 = func() (in [256]bool) {
 	return in
 }()
 
-// Problem returns the refusal in the format application/problem+json (RFC 9457).
-func (r *Refusal) Problem() []byte {
-	body, err := json.Marshal(struct {
-		Type   string `json:"type"`
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail"`
-	}{"about:blank", http.StatusText(r.Status), r.Status, r.Detail})
-	if err != nil {
-		panic(err) // strings and a number
-	}
-	return body
-}
-
 // Challenge returns the value of WWW-Authenticate (RFC 6750 section 3), or "" if the server is the cause of
 // the refusal. If the token lacks a scope, the value contains scopes, separated by spaces.
 func (r *Refusal) Challenge(realm, scopes string) string {
@@ -122,10 +120,10 @@ func (r *Refusal) Challenge(realm, scopes string) string {
 		return ""
 	}
 	text := "Bearer realm=" + quoted(realm)
-	if r.Code == "" {
+	if r.OAuth == "" {
 		return text
 	}
-	text += ", error=" + quoted(r.Code) + ", error_description=" + quoted(r.Detail)
+	text += ", error=" + quoted(r.OAuth) + ", error_description=" + quoted(r.Detail)
 	if r == TooNarrow {
 		text += ", scope=" + quoted(scopes)
 	}

@@ -1,8 +1,10 @@
 package jwks
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,12 +16,12 @@ func TestInvalidToken(t *testing.T) {
 		if no != InvalidToken(err) {
 			t.Errorf("%v: two of one refusal", err)
 		}
-		if no.Status != http.StatusUnauthorized || no.Code != "invalid_token" || no.Detail == "" || seen[no.Reason] {
+		if no.Status != http.StatusUnauthorized || no.OAuth != "invalid_token" || no.Detail == "" || seen[no.Reason] {
 			t.Errorf("%v: %+v", err, no)
 		}
 		seen[no.Reason] = true
 	}
-	if no := InvalidToken(ErrAddress); no.Status != http.StatusForbidden || no.Code != "" || no.Detail == "" || seen[no.Reason] {
+	if no := InvalidToken(ErrAddress); no.Status != http.StatusForbidden || no.OAuth != "" || no.Detail == "" || seen[no.Reason] {
 		t.Errorf("%+v", no)
 	}
 }
@@ -37,6 +39,55 @@ func TestChallenge(t *testing.T) {
 	} {
 		if got := test.no.Challenge("r", "a b"); got != test.want {
 			t.Errorf("%s: %s", test.no.Reason, got)
+		}
+	}
+}
+
+// refusals are all that this package defines.
+var refusals = []*Refusal{
+	NoToken, BadToken, TooNarrow, NotNow, WrongWorkspace, NeverExpires, OverLimit, Uncounted, Misconfigured, malformed,
+}
+
+// Each refusal has a code that is listed with its status, and each code has a refusal.
+func TestRefusalCodes(t *testing.T) {
+	used := make(map[string]bool)
+	for _, known := range tokenErrors {
+		refusals = append(refusals, known.refusal)
+	}
+	for _, no := range refusals {
+		var p problem
+		if err := json.Unmarshal(no.Problem("https://auth.example.com/"), &p); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(RefusalCodes(), RefusalCode{no.Code(), no.Status, p.Title}) {
+			t.Errorf("%s is not listed", no.Code())
+		}
+		if want := "https://auth.example.com/docs/refusals#" + p.Code; p.Type != want && no != OverLimit || p.Code != no.Code() {
+			t.Errorf("%s: %+v", no.Code(), p)
+		}
+		used[p.Code] = true
+	}
+	for _, c := range RefusalCodes() {
+		if !used[c.Code] {
+			t.Errorf("no refusal has the code %s", c.Code)
+		}
+	}
+}
+
+func TestProblem(t *testing.T) {
+	for _, test := range []struct{ got, want string }{
+		{
+			string(NoToken.Problem("")),
+			`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"A bearer token is required.","code":"missing"}`,
+		},
+		{
+			string(OverLimit.Problem("https://a", "burst")),
+			`{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota exceeded","status":429,` +
+				`"detail":"` + OverLimit.Detail + `","code":"limit","violated-policies":["burst"]}`,
+		},
+	} {
+		if test.got != test.want {
+			t.Errorf("got %s, want %s", test.got, test.want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/burnkey/burnkey/authz/api/reference"
 	pages "github.com/burnkey/burnkey/docs/reference"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 var (
@@ -36,6 +37,9 @@ func (a *api) docs(e *echo.Echo, h huma.API) {
 	readable(e, h, func(c echo.Context) error {
 		return a.page(c, "problems/"+c.Param("code")+".md", "../../docs")
 	}, "docs-problem", problemsPath+"/{code}", "A kind of problem, for readers", answers{200: html, 404: problem}, ofKind)
+	readable(e, h, func(c echo.Context) error {
+		return a.page(c, "refusals.md", "../docs")
+	}, "docs-refusals", jwks.RefusalsPath, "Why gateways refuse requests, for readers", answers{200: html})
 	readable(e, h, func(c echo.Context) error {
 		secureDocs(c)
 		return c.Blob(http.StatusOK, "text/css; charset=utf-8", reference.Style)

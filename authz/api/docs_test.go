@@ -8,12 +8,13 @@ import (
 
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/authz/portal/portaltest"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // Each page of the reference is complete, and each link in it leads to a page or to a heading.
 func TestReferencePages(t *testing.T) {
 	s := newServer(t)
-	pages := map[string]string{"/docs": "", "/docs/problems": "", "/docs/problems/fields": ""}
+	pages := map[string]string{"/docs": "", "/docs/problems": "", "/docs/problems/fields": "", "/docs/refusals": ""}
 	for _, k := range api.Kinds() {
 		pages["/docs/problems/"+k.Code] = ""
 	}
@@ -34,6 +35,11 @@ func TestReferencePages(t *testing.T) {
 			if fragment != "" && ok && !strings.Contains(other, `id="`+fragment+`"`) {
 				t.Errorf("%s: no heading %s", path, m[1])
 			}
+		}
+	}
+	for _, c := range jwks.RefusalCodes() {
+		if !strings.Contains(pages["/docs/refusals"], `<h2 id="`+c.Code+`">`) {
+			t.Errorf("/docs/refusals does not explain %s", c.Code)
 		}
 	}
 	if body := pages["/docs"]; !strings.Contains(body, "Issue a key") || !strings.Contains(body, "Management keys") {
@@ -64,7 +70,7 @@ func TestReferenceInABrowser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := portaltest.NewPage(t, o)
-			for _, path := range []string{"/docs", "/docs/problems", "/docs/problems/invalid_input", "/docs/problems/fields"} {
+			for _, path := range []string{"/docs", "/docs/problems", "/docs/problems/invalid_input", "/docs/problems/fields", "/docs/refusals"} {
 				if status := p.Open(s.URL + path); status != http.StatusOK {
 					t.Fatalf("%s: %d", path, status)
 				}

@@ -110,6 +110,7 @@ var operations = map[string]struct{ tag, description string }{
 	"docs":          {tagOperation, "This page: the operations and schemas of the server's OpenAPI document, without scripts."},
 	"docs-problems": {tagOperation, "All kinds of problems."},
 	"docs-problem":  {tagOperation, "The page to which the type of a problem leads: its cause, and the next step."},
+	"docs-refusals": {tagOperation, "The page to which the type of a gateway's refusal leads: its causes, and the next step."},
 	"docs-style":    {tagOperation, "The only file that the pages of the reference load."},
 	"openapi":       {tagOperation, "The description from which the server's own reference at /docs is rendered."},
 }

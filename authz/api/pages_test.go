@@ -12,6 +12,7 @@ import (
 	"github.com/burnkey/burnkey/authz"
 	"github.com/burnkey/burnkey/authz/api"
 	"github.com/burnkey/burnkey/internal/testkit"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 //go:generate env BURNKEY_WRITE=true go test -run ^TestReference -count=1 .
@@ -75,6 +76,15 @@ func TestReferenceOfProblems(t *testing.T) {
 		fmt.Fprintf(&table, "| [`%s`](%s.md) | %d | %s |\n", k.Code, k.Code, k.Status, k.Title)
 	}
 	testkit.Generated(t, problemPages+"index.md", "kinds", table.String())
+}
+
+func TestReferenceOfRefusals(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| code | status | title |\n|---|---|---|\n")
+	for _, c := range jwks.RefusalCodes() {
+		fmt.Fprintf(&table, "| [`%s`](#%s) | %d | %s |\n", c.Code, c.Code, c.Status, c.Title)
+	}
+	testkit.Generated(t, problemPages+"../refusals.md", "refusals", table.String())
 }
 
 func TestReferenceOfRules(t *testing.T) {

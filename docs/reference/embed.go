@@ -3,7 +3,7 @@ package reference
 
 import "embed"
 
-// Pages has http.md and the pages of problems.
+// Pages has http.md, refusals.md and the pages of problems.
 //
-//go:embed http.md problems/*.md
+//go:embed http.md refusals.md problems/*.md
 var Pages embed.FS

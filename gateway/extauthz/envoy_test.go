@@ -22,6 +22,7 @@ import (
 	"github.com/burnkey/burnkey/gateway"
 	"github.com/burnkey/burnkey/gateway/gatewaytest"
 	"github.com/burnkey/burnkey/internal/testkit"
+	"github.com/burnkey/burnkey/jwks"
 )
 
 // front is a real Envoy with the rendered configuration, in front of an API. Envoy asks a Gateway.
@@ -207,7 +208,7 @@ func TestEnvoyPassesTheRefusalOn(t *testing.T) {
 	if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != challenge ||
 		resp.Header.Get("Content-Type") != "application/problem+json" ||
 		len(resp.Header.Values("Content-Type")) != 1 || resp.Header.Get("Cache-Control") != "no-store" ||
-		resp.body != `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"`+detail+`"}` {
+		resp.body != string(jwks.InvalidToken(jwks.ErrUnknown).Problem(gatewaytest.PublicURL)) {
 		t.Errorf("%d %v\n%s", resp.StatusCode, resp.Header, resp.body)
 	}
 	resp = f.send(t, "HEAD", "/", auth(other(), payload("acme")))

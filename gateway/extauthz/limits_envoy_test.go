@@ -297,7 +297,7 @@ func TestEnvoyAsksAboutLimits(t *testing.T) {
 			d, err := s.gateway.Limit(t.Context(), &gateway.LimitRequest{
 				Issuer: gatewaytest.PublicURL + jwks.IssuerPath + "acme", KeyID: "another", KID: own().KID().String(),
 			})
-			return err == nil && slices.ContainsFunc(d.LimitHeaders(), func(h gateway.Header) bool {
+			return err == nil && slices.ContainsFunc(d.ResponseHeaders(), func(h gateway.Header) bool {
 				return strings.Contains(h.Value, fmt.Sprintf("q=%d;", most))
 			})
 		})

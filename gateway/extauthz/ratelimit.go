@@ -43,7 +43,7 @@ func (s *Server) ShouldRateLimit(ctx context.Context, in *ratelimitv3.RateLimitR
 		return nil, status.Error(codes.Unavailable, err.Error())
 	case d.Refusal == nil:
 		s.metrics.decided("ok", time.Since(start))
-		return limitResponse(ratelimitv3.RateLimitResponse_OK, d.LimitHeaders(), nil), nil
+		return limitResponse(ratelimitv3.RateLimitResponse_OK, d.ResponseHeaders(), nil), nil
 	}
 	s.metrics.decided(d.Refusal.Reason, time.Since(start))
 	if grpcCode(d.Refusal.Status) == codes.Unavailable {

@@ -25,10 +25,11 @@ var layout string
 
 var (
 	page     = template.Must(template.New("page").Parse(layout))
-	renderer = goldmark.New(goldmark.WithExtensions(extension.Table), goldmark.WithParserOptions(parser.WithAutoHeadingID()))
-	comment  = regexp.MustCompile(`(?s)<!--.*?-->\n?`)
-	title    = regexp.MustCompile(`(?m)^# (.+)$`)
-	link     = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]+\.md)(#[^)]*)?\)`)
+	renderer = goldmark.New(goldmark.WithExtensions(extension.Table),
+		goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithAttribute()))
+	comment = regexp.MustCompile(`(?s)<!--.*?-->\n?`)
+	title   = regexp.MustCompile(`(?m)^# (.+)$`)
+	link    = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]+\.md)(#[^)]*)?\)`)
 )
 
 // Page renders a page of docs/reference. The file is its path there, such as problems/index.md, and root is the
@@ -63,6 +64,8 @@ func relink(file, markdown, root string) string {
 		switch name, isProblem := strings.CutPrefix(target, "problems/"); {
 		case target == "http.md" && within:
 			return "[" + text + "](" + root + fragment + ")"
+		case target == "refusals.md":
+			return "[" + text + "](" + root + "/refusals" + fragment + ")"
 		case isProblem && name == "index.md":
 			return "[" + text + "](" + root + "/problems" + fragment + ")"
 		case isProblem:
