@@ -350,15 +350,15 @@ func (s *Service) keep(ctx context.Context, d *unmade, reserved *reservation, mi
 	case err != nil:
 		return Issued{}, err
 	}
-	return s.announce(ctx, d, key, minted, nil), nil
+	return s.announce(ctx, d, key, minted, jwks.Change{
+		Version: key.Version, Add: []jwks.Key{minted.Key}, Unsigned: key.Issued(),
+	}), nil
 }
 
 // announce publishes a stored key. It can't fail: the key is durable, and an error would lose its token. If the
 // key can't be published here now, Follow does so later.
-func (s *Service) announce(ctx context.Context, d *unmade, key store.Key, minted mint.Minted, removed []jwks.KID) Issued {
-	s.publisher.Apply(ctx, key.Workspace, jwks.Change{
-		Version: key.Version, Add: []jwks.Key{minted.Key}, Remove: removed, Unsigned: key.Issued(),
-	})
+func (s *Service) announce(ctx context.Context, d *unmade, key store.Key, minted mint.Minted, change jwks.Change) Issued {
+	s.publisher.Apply(ctx, key.Workspace, change)
 	s.wakeReaper()
 	return Issued{Key: key, Token: jwks.Token(d.prefix) + minted.Token}
 }

@@ -148,11 +148,11 @@ func (s *Service) keepSuccessor(ctx context.Context, old *store.Key, d *unmade, 
 	if err != nil {
 		return Issued{}, s.explained(ctx, err, old, d.perOwner)
 	}
-	var removed []jwks.KID
+	change := jwks.Change{Version: key.Version, Add: []jwks.Key{minted.Key}, Unsigned: store.RotationUnsigned(before, key)}
 	if before.RevokedVersion == key.Version {
-		removed = []jwks.KID{before.KID}
+		change.Remove = []jwks.KID{before.KID}
 	}
-	return s.announce(ctx, d, key, minted, removed), nil
+	return s.announce(ctx, d, key, minted, change), nil
 }
 
 // UndoRotation revokes the successor of a key in its grace and makes the key active again. The id can be that
@@ -169,7 +169,10 @@ func (s *Service) UndoRotation(ctx context.Context, workspace string, id uuid.UU
 	if err != nil {
 		return store.Key{}, s.whyNoGrace(ctx, err, workspace, id, to)
 	}
-	return old, s.revoked(ctx, successor)
+	s.publisher.Apply(ctx, workspace, jwks.Change{
+		Version: successor.RevokedVersion, Remove: []jwks.KID{successor.KID}, Unsigned: store.UndoneUnsigned(old),
+	})
+	return old, s.publisher.Reach(ctx, workspace, successor.RevokedVersion)
 }
 
 // EndGrace revokes a key before its grace ends. The id can be that of the key or of its successor. Errors:

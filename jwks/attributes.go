@@ -28,11 +28,31 @@ type Attributes struct {
 	Plan string `json:"plan,omitzero"`
 	// Limits are the key's own rules.
 	Limits []Limit `json:"limits,omitempty"`
+	// RotatedAt is when the key got a successor; zero: it has none, or the time is unknown. EndsAt is when its grace
+	// ends and with it the key; zero: the key is in no grace.
+	RotatedAt time.Time `json:"rotated_at,omitzero"`
+	EndsAt    time.Time `json:"ends_at,omitzero"`
 }
 
 // IsZero reports whether the attributes change nothing.
 func (a *Attributes) IsZero() bool {
-	return a.ExpiresAt.IsZero() && !a.NeverExpires && a.Scopes == nil && len(a.AllowedIPs) == 0 && a.Plan == "" && len(a.Limits) == 0
+	return a.ExpiresAt.IsZero() && !a.NeverExpires && a.Scopes == nil && len(a.AllowedIPs) == 0 && a.Plan == "" && len(a.Limits) == 0 &&
+		!a.inGrace()
+}
+
+func (a *Attributes) inGrace() bool { return !a.RotatedAt.IsZero() || !a.EndsAt.IsZero() }
+
+// times are the members that are times.
+func (a *Attributes) times() [3]*time.Time {
+	return [...]*time.Time{&a.ExpiresAt, &a.RotatedAt, &a.EndsAt}
+}
+
+// inUTC returns the same attributes with times in UTC.
+func (a Attributes) inUTC() Attributes {
+	for _, at := range a.times() {
+		*at = at.UTC()
+	}
+	return a
 }
 
 // Allows reports whether the key can be used from an address. An IPv4-mapped IPv6 address is its IPv4 address.
@@ -60,8 +80,7 @@ func (k *KeyAttributes) Print() Fingerprint {
 	if k.Attributes.IsZero() {
 		return Fingerprint{}
 	}
-	a := k.Attributes
-	a.ExpiresAt = a.ExpiresAt.UTC() // the same time has the same print
+	a := k.Attributes.inUTC() // the same time has the same print
 	return sha256.Sum256(append(k.KID[:], mustMarshal(&a)...))
 }
 

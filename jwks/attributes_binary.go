@@ -21,6 +21,7 @@ const (
 	hasNetworks
 	hasPlan
 	hasLimits
+	hasGrace
 )
 
 // calendars number the periods of a limit; 0: it has seconds.
@@ -54,6 +55,9 @@ func (a *Attributes) appendBinary(dst []byte) ([]byte, error) {
 	if len(a.Limits) > 0 {
 		dst = appendLimits(dst, a.Limits)
 	}
+	if a.inGrace() {
+		dst = appendTime(appendTime(dst, a.RotatedAt), a.EndsAt)
+	}
 	if len(dst)-flags > slots.MaxText {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrAttributes, slots.MaxText)
 	}
@@ -62,8 +66,10 @@ func (a *Attributes) appendBinary(dst []byte) ([]byte, error) {
 
 // check reports what the compact form and the JSON form cannot contain.
 func (a *Attributes) check() error {
-	if year := a.ExpiresAt.UTC().Year(); year < 0 || year > 9999 {
-		return fmt.Errorf("expires_at is in the year %d", year)
+	for _, at := range a.times() {
+		if year := at.UTC().Year(); year < 0 || year > 9999 {
+			return fmt.Errorf("a time is in the year %d", year)
+		}
 	}
 	for _, scope := range a.Scopes {
 		if strings.Contains(scope, " ") {
@@ -82,12 +88,17 @@ func (a *Attributes) flags() (flags byte) {
 	for i, has := range [...]bool{
 		!a.ExpiresAt.IsZero(), a.ExpiresAt.Nanosecond() != 0, a.NeverExpires,
 		a.Scopes != nil, len(a.AllowedIPs) > 0, a.Plan != "", len(a.Limits) > 0,
+		a.inGrace(),
 	} {
 		if has {
 			flags |= 1 << i
 		}
 	}
 	return flags
+}
+
+func appendTime(dst []byte, at time.Time) []byte {
+	return binary.AppendUvarint(binary.AppendVarint(dst, at.Unix()), uint64(at.Nanosecond()))
 }
 
 func appendText(dst []byte, text string) []byte {
@@ -134,6 +145,7 @@ func (a *Attributes) readBinary(text string) (scope string) {
 	}
 	in, flags := compact{text[1:]}, text[0]
 	a.ExpiresAt, a.NeverExpires, a.Plan = time.Time{}, flags&neverExpires != 0, ""
+	a.RotatedAt, a.EndsAt = time.Time{}, time.Time{}
 	if flags&hasExpiry != 0 {
 		seconds, nanos := in.signed(), uint64(0)
 		if flags&hasFraction != 0 {
@@ -158,6 +170,9 @@ func (a *Attributes) readBinary(text string) (scope string) {
 		a.Limits = in.limits(a.Limits[:0])
 	} else {
 		a.Limits = nil
+	}
+	if flags&hasGrace != 0 {
+		a.RotatedAt, a.EndsAt = in.time(), in.time()
 	}
 	return scope
 }
@@ -186,6 +201,8 @@ func (c *compact) signed() int64 {
 	n := c.number()
 	return int64(n>>1) ^ -int64(n&1)
 }
+
+func (c *compact) time() time.Time { return time.Unix(c.signed(), int64(c.number())).UTC() }
 
 func (c *compact) take(n int) string {
 	taken := c.rest[:n]

@@ -27,6 +27,11 @@ func randomAttributes(random *rand.Rand) (a Attributes) {
 		}
 	}
 	a.NeverExpires = has()
+	for _, at := range []*time.Time{&a.RotatedAt, &a.EndsAt} {
+		if has() {
+			*at = time.Unix(random.Int64N(1<<34)-1<<33, random.Int64N(1e9)).UTC()
+		}
+	}
 	if has() {
 		a.Scopes = strings.Split("maps:read maps:write  x", " ")[:random.IntN(5)]
 	}
@@ -76,6 +81,7 @@ func TestAttributesInTheirCompactForm(t *testing.T) {
 func TestAttributesThatNoTableCanStore(t *testing.T) {
 	for name, bad := range map[string]Attributes{
 		"year":    {ExpiresAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"10001":   {EndsAt: time.Date(10001, 1, 1, 0, 0, 0, 0, time.UTC)},
 		"space":   {Scopes: []string{"a", "b c"}},
 		"network": {AllowedIPs: []netip.Prefix{{}}},
 		"limit":   {Limits: []Limit{{Name: "a", Requests: 1, Calendar: "year"}}},
@@ -90,8 +96,11 @@ func TestAttributesThatNoTableCanStore(t *testing.T) {
 // A feed's fingerprint does not depend on the time zone in which an expiry was written.
 func TestAttributesPrintTheirTimeOnce(t *testing.T) {
 	a := KeyAttributes{Attributes: typical}
+	a.Attributes.RotatedAt, a.Attributes.EndsAt = a.Attributes.ExpiresAt.AddDate(0, 0, -2), a.Attributes.ExpiresAt.AddDate(0, 0, -1)
 	b := a
-	b.Attributes.ExpiresAt = b.Attributes.ExpiresAt.In(time.FixedZone("", 7200))
+	for _, at := range b.Attributes.times() {
+		*at = at.In(time.FixedZone("", 7200))
+	}
 	if a.Print() != b.Print() {
 		t.Error("two prints of one time")
 	}

@@ -38,9 +38,9 @@ type Verifier struct {
 
 // Verify returns the claims of a valid token. Errors wrap one of ErrMalformed, ErrUnknown, ErrSignature,
 // ErrClaims, ErrIssuer, ErrPrefix, ErrAudience, ErrExpired and ErrAddress, which are checked in that order. Attributes
-// of the key replace the token's scope and exp. The token's prefix must be that of the workspace if Keys know it, as
-// from a Feed; otherwise any well-formed prefix is ignored. A key that can only be used from some networks is refused, since
-// the address is unknown: use VerifyFrom.
+// of the key replace the token's scope and exp, and ErrExpired also means that its grace is over. The token's prefix
+// must be that of the workspace if Keys know it, as from a Feed; otherwise any well-formed prefix is ignored. A key
+// that can only be used from some networks is refused, since the address is unknown: use VerifyFrom.
 func (v *Verifier) Verify(token string) (*Claims, error) { return v.VerifyFrom(token, netip.Addr{}) }
 
 // VerifyFrom does the same as Verify for a token that a client with this address has sent.
@@ -73,7 +73,7 @@ func (v *Verifier) VerifyFromInto(token string, from netip.Addr, claims *Claims)
 	if !v.AnyAudience && !claims.names(v.Audience) {
 		return ErrAudience
 	}
-	if end := claims.ExpiresAt(); !end.IsZero() && !v.now().Before(end) {
+	if end := claims.ends(); !end.IsZero() && !v.now().Before(end) {
 		return ErrExpired
 	}
 	if !claims.Attributes.Allows(from) {

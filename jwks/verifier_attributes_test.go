@@ -52,6 +52,9 @@ func TestVerifyByAttributes(t *testing.T) {
 		"an expiry without exp":    {never, Attributes{ExpiresAt: issued}, issued, ErrExpired, 0, ""},
 		"never":                    {testPayload, Attributes{NeverExpires: true}, expiry.AddDate(99, 0, 0), nil, 0, "maps:read maps:write"},
 		"never, and yet an expiry": {testPayload, Attributes{NeverExpires: true, ExpiresAt: issued}, issued, ErrExpired, 0, ""},
+		"in its grace":             {never, Attributes{EndsAt: issued.Add(1)}, issued, nil, 0, "maps:read maps:write"},
+		"after its grace":          {never, Attributes{EndsAt: issued}, issued, ErrExpired, 0, ""},
+		"a grace that ends first":  {testPayload, Attributes{ExpiresAt: expiry, EndsAt: issued}, issued, ErrExpired, 0, ""},
 		"fewer scopes":             {testPayload, Attributes{Scopes: []string{"maps:read"}}, issued, nil, testExpiry, "maps:read"},
 		"no scopes":                {testPayload, Attributes{Scopes: []string{}}, issued, nil, testExpiry, ""},
 		"other scopes":             {testPayload, Attributes{Scopes: []string{"a", "b"}}, issued, nil, testExpiry, "a b"},
@@ -66,10 +69,7 @@ func TestVerifyByAttributes(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			a := test.attributes
-			if !a.ExpiresAt.IsZero() {
-				a.ExpiresAt = a.ExpiresAt.UTC()
-			}
+			a := test.attributes.inUTC()
 			if claims.Expiry != test.expiry || claims.Scope != test.scope || !reflect.DeepEqual(claims.Attributes, a) {
 				t.Errorf("%s: %+v", name, claims)
 			}

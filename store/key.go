@@ -64,7 +64,7 @@ type Signed struct {
 
 // Attributes returns the attributes that gateways must know beyond the token.
 func (k *Key) Attributes() jwks.Attributes {
-	a := jwks.Attributes{AllowedIPs: k.AllowedIPs, Plan: k.Plan, Limits: k.Limits}
+	a := jwks.Attributes{AllowedIPs: k.AllowedIPs, Plan: k.Plan, Limits: k.Limits, RotatedAt: k.RotatedAt(), EndsAt: k.GraceEndsAt}
 	if k.Signed == nil {
 		return a
 	}
@@ -83,6 +83,15 @@ func (k *Key) Issued() (u jwks.Unsigned) {
 		u.Set = []jwks.KeyAttributes{{KID: k.KID, Attributes: a}}
 	}
 	return u
+}
+
+// RotatedAt returns when the key was rotated, to the millisecond: the time in its successor's id, a UUIDv7 (RFC 9562
+// section 5.7). Zero: it was not, or the id is of another version.
+func (k *Key) RotatedAt() time.Time {
+	if k.RotatedTo.Version() != 7 {
+		return time.Time{}
+	}
+	return time.Unix(k.RotatedTo.Time().UnixTime()).UTC()
 }
 
 func sortedScopes(scopes []string) []string {

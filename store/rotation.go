@@ -20,6 +20,7 @@ type RotationStore interface {
 	// Version and RotatedFrom of the successor, whatever their values are. The successor gets the AllowedIPs,
 	// Plan, Limits and Ceiling of the old key, only those of its scopes that the old key still has, and expires no
 	// later than the Ceiling allows.
+	// The attributes of the old key then say when it was rotated, and when its grace ends, until UndoRotation.
 	//
 	// Errors, in this order: ErrNotFound: no such key. *IdempotencyError as in Issue. ErrNotActive: the key is
 	// not Active at successor.CreatedAt. An error of terms. ErrDuplicateKID and ErrExists as in Issue.
@@ -72,6 +73,20 @@ func Rotated(old, successor Key, graceEnds time.Time) Key {
 		old.GraceEndsAt, old.RevokedAt = successor.CreatedAt, successor.CreatedAt
 	}
 	return old
+}
+
+// RotationUnsigned returns the unsigned part of the change that rotates old to issued, both as stored.
+func RotationUnsigned(old, issued Key) jwks.Unsigned {
+	u := issued.Issued()
+	if old.RevokedAt.IsZero() {
+		u.Set = append(u.Set, jwks.KeyAttributes{KID: old.KID, Attributes: old.Attributes()})
+	}
+	return u
+}
+
+// UndoneUnsigned returns the unsigned part of the change that undoes the rotation of old, as stored.
+func UndoneUnsigned(old Key) jwks.Unsigned {
+	return jwks.Unsigned{Set: []jwks.KeyAttributes{{KID: old.KID, Attributes: old.Attributes()}}}
 }
 
 // InGrace reports whether the key, suspended or not, is in the grace of its rotation to the key `to` (uuid.Nil:

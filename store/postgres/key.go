@@ -73,7 +73,7 @@ func (s *Store) Issue(ctx context.Context, k store.Key, pub jwks.Key, terms stor
 		return store.Key{}, wrap(ctx, "issue key", err)
 	}
 	err := s.write(ctx, k.Workspace, onTerms(k.Workspace, k.Plan, terms, func(ctx context.Context, c conn, limit int) error {
-		args := keyArgs(store.KeyIssued(ctx, k), k, pub)
+		args := keyArgs(store.KeyIssued(ctx, k), k, pub, k.Issued())
 		if limit > 0 {
 			// Not rows.Micros: it makes the zero time NULL, and a comparison with NULL would not count keys
 			// that can expire.
@@ -140,12 +140,12 @@ func issueWithin(ctx context.Context, c conn, k *store.Key, args []any) error {
 }
 
 // keyArgs returns the arguments of a statement with insertKey. The arguments for the key are $12 to $33.
-func keyArgs(e store.Entry, k store.Key, pub jwks.Key) []any {
+func keyArgs(e store.Entry, k store.Key, pub jwks.Key, u jwks.Unsigned) []any {
 	args := append(dialect.EntryArgs(e), [16]byte(k.ID), k.KID[:], k.Owner, k.Name, k.Scopes, k.Audience,
 		string(k.Claims), string(k.Metadata), rows.OrNull(k.IdempotencyKey), rows.Micros(k.CreatedAt), rows.Micros(k.UpdatedAt),
 		rows.Micros(k.ExpiresAt), pub.Modulus(), dialect.IDOrNull(k.RotatedFrom), rows.BytesOrNull(k.RequestDigest))
 	args = append(args, rows.IssuedArgs(k)...)
-	return append(args, rows.AttributesArg(k.Attributes()), rows.UnsignedArg(k.Issued()))
+	return append(args, rows.AttributesArg(k.Attributes()), rows.UnsignedArg(u))
 }
 
 // sure returns answer, which depends on another caller's commit, once that commit is durable.

@@ -21,7 +21,7 @@ const (
 		AND grace_ends_at > $36 LIMIT $37) AS k`
 	// rotateKey comes after raise, as removeKey does, and fails in the same way. The audit entry is that of the
 	// old key. $35 is NULL if there is a grace; $37 is 0 without a limit. The old key's lifetime and scopes must
-	// still be $38 and $39, and its attributes those of the successor.
+	// still be $38 and $39, and its attributes those of the successor. $40 has its attributes in the grace.
 	rotateKey = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), grace AS (
@@ -36,16 +36,21 @@ const (
 		), ` + insertKey + `, withdrawn AS (
 			DELETE FROM jwks USING old WHERE old.revoked_at IS NOT NULL AND jwks.workspace = $1 AND jwks.kid = old.kid
 			RETURNING jwks.kid
+		), altered AS (
+			UPDATE jwks SET attributes = $40 FROM old WHERE old.revoked_at IS NULL AND jwks.workspace = $1 AND jwks.kid = old.kid
+			RETURNING jwks.kid
 		), logged AS (
 			INSERT INTO changes (workspace, version, added, removed, unsigned)
-			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($37 = 0 OR n < $37) THEN $24::bytea END,
+			SELECT $1, version, CASE WHEN EXISTS (SELECT FROM old) AND ($37 = 0 OR n < $37)
+					AND ($35::bigint IS NOT NULL OR EXISTS (SELECT FROM altered)) THEN $24::bytea END,
 				CASE WHEN $35::bigint IS NULL THEN '' ELSE (SELECT kid FROM withdrawn) END, $33::text
 			FROM raised, grace
 		)
 		SELECT (SELECT version FROM raised), ` + rows.KeyColumns + ` FROM old`
 	selectInGrace = `SELECT count(*) FROM (SELECT FROM keys WHERE workspace = $1 AND owner = $2 AND ` + rows.Published + `
 		AND grace_ends_at > $3 LIMIT $4) AS k`
-	// undoRotation comes after raise, too. $8 is the old key and $12 its successor.
+	// undoRotation comes after raise, too. $8 is the old key and $12 its successor. The old key must still have the
+	// lifetime, scopes, networks, plan and limits that $19, its attributes without the grace, were made from.
 	undoRotation = `WITH raised AS (
 			SELECT version FROM workspaces WHERE id = $1
 		), undone AS (
@@ -54,7 +59,8 @@ const (
 				revoked_version = CASE WHEN id = $12 THEN (SELECT version FROM raised) END
 			WHERE workspace = $1 AND id IN ($8, $12)
 				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $8 AND ` + rows.Published + ` AND rotated_to = $12
-					AND suspended_at IS NULL)
+					AND suspended_at IS NULL AND expires_at IS NOT DISTINCT FROM $14 AND scopes = $15
+					AND allowed_ips IS NOT DISTINCT FROM $16 AND plan IS NOT DISTINCT FROM $17 AND limits IS NOT DISTINCT FROM $18)
 				AND EXISTS (SELECT FROM keys WHERE workspace = $1 AND id = $12 AND ` + rows.Published + ` AND rotated_to IS NULL
 					AND suspended_at IS NULL
 					AND ceiling IS NOT DISTINCT FROM (SELECT ceiling FROM keys WHERE workspace = $1 AND id = $8))
@@ -62,11 +68,14 @@ const (
 		), withdrawn AS (
 			DELETE FROM jwks USING undone WHERE undone.id = $12 AND jwks.workspace = $1 AND jwks.kid = undone.kid
 			RETURNING jwks.kid
+		), altered AS (
+			UPDATE jwks SET attributes = $19 FROM undone WHERE undone.id = $8 AND jwks.workspace = $1 AND jwks.kid = undone.kid
+			RETURNING jwks.kid
 		), audited AS (
 			` + recordEntry + ` FROM raised
 		), logged AS (
-			INSERT INTO changes (workspace, version, added, removed)
-			SELECT $1, version, '', (SELECT kid FROM withdrawn) FROM raised
+			INSERT INTO changes (workspace, version, added, removed, unsigned)
+			SELECT $1, version, '', (SELECT withdrawn.kid FROM withdrawn, altered), $20::text FROM raised
 		)
 		SELECT ` + rows.KeyColumns + ` FROM undone`
 )
@@ -120,9 +129,9 @@ func (s *Store) rotate(ctx context.Context, old store.Key, issued *store.Key, pu
 			held = 0 // without a grace, no limit applies
 			kids = append(kids, given.KID)
 		}
-		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub),
+		args := append(keyArgs(store.KeyRotated(ctx, given, at), *issued, pub, store.RotationUnsigned(given, *issued)),
 			rows.Micros(given.GraceEndsAt), rows.Micros(given.RevokedAt), at.UnixMicro(), held,
-			rows.Micros(given.ExpiresAt), given.Scopes)
+			rows.Micros(given.ExpiresAt), given.Scopes, rows.AttributesArg(given.Attributes()))
 		return raising(ctx, c, old.Workspace, kids, func(r pgx.BatchResults) (err error) {
 			old, err = scanKey(old.Workspace, r.QueryRow(), &issued.Version)
 			old.LastUsedAt = used
@@ -191,7 +200,12 @@ func (s *Store) UndoRotation(ctx context.Context, workspace string, id, to uuid.
 // undoRotation undoes a rotation and revokes the successor, whose RevokedAt is set, or returns errMeanwhile.
 func (s *Store) undoRotation(ctx context.Context, old, successor *store.Key) error {
 	at := successor.RevokedAt
-	args := append(dialect.EntryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), rows.Micros(at))
+	undone := *old
+	undone.RotatedTo, undone.GraceEndsAt = uuid.Nil, time.Time{}
+	args := append(dialect.EntryArgs(store.RotationUndone(ctx, *old, successor.ID, at)), [16]byte(successor.ID), rows.Micros(at),
+		rows.Micros(old.ExpiresAt), old.Scopes)
+	args = append(append(args, rows.IssuedArgs(*old)[:3]...), rows.AttributesArg(undone.Attributes()),
+		rows.UnsignedArg(store.UndoneUnsigned(undone)))
 	return meanwhile(s.write(ctx, old.Workspace, func(ctx context.Context, c conn) error {
 		return raising(ctx, c, old.Workspace, []jwks.KID{successor.KID}, func(r pgx.BatchResults) error {
 			found, _ := r.Query() // its error is found.Err

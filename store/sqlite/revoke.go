@@ -37,7 +37,7 @@ func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 	if k.Removed() != 0 { // it has expired
 		err = storeState(t, *k)
 	} else if k.RevokedVersion, err = raiseVersion(t, k.Workspace); err == nil {
-		err = remove(t, *k)
+		err = remove(t, *k, jwks.Unsigned{})
 	}
 	if err != nil {
 		return err
@@ -45,12 +45,12 @@ func revoke(t *tx, k *store.Key, at time.Time) (err error) {
 	return record(t, store.KeyRevoked(t.ctx, *k))
 }
 
-// remove removes a key from the set and raises the version.
-func remove(t *tx, k store.Key) error {
+// remove removes a key from the set in a change with the unsigned part u, whose version is raised already.
+func remove(t *tx, k store.Key, u jwks.Unsigned) error {
 	if err := withdraw(t, k); err != nil {
 		return err
 	}
-	c := jwks.Change{Version: k.Removed()}
+	c := jwks.Change{Version: k.Removed(), Unsigned: u}
 	if k.SuspendedAt.IsZero() {
 		c.Remove = []jwks.KID{k.KID}
 	}

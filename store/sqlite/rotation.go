@@ -64,14 +64,14 @@ func rotate(t *tx, old, issued *store.Key, pub jwks.Key, graceEnds time.Time, te
 		counted := *old
 		counted.CreatedAt = issued.CreatedAt
 		if err = withinLimit(t, countGrace, counted, limit); err == nil {
-			err = storeState(t, *old)
+			err = storeGrace(t, *old)
 		}
 	}
 	if err != nil {
 		return err
 	}
 	if err := logChange(t, old.Workspace, jwks.Change{
-		Version: version, Add: []jwks.Key{pub}, Remove: removed, Unsigned: issued.Issued(),
+		Version: version, Add: []jwks.Key{pub}, Remove: removed, Unsigned: store.RotationUnsigned(*old, *issued),
 	}); err != nil {
 		return err
 	}
@@ -109,14 +109,22 @@ func undoRotation(t *tx, old, successor *store.Key, at time.Time) (err error) {
 	if successor.RevokedVersion, err = raiseVersion(t, old.Workspace); err != nil {
 		return err
 	}
-	if err := remove(t, *successor); err != nil {
+	old.RotatedTo, old.GraceEndsAt = uuid.Nil, time.Time{}
+	if err := storeGrace(t, *old); err != nil {
 		return err
 	}
-	old.RotatedTo, old.GraceEndsAt = uuid.Nil, time.Time{}
-	if err := storeState(t, *old); err != nil {
+	if err := remove(t, *successor, store.UndoneUnsigned(*old)); err != nil {
 		return err
 	}
 	return record(t, store.RotationUndone(t.ctx, *old, successor.ID, at), store.KeyRevoked(t.ctx, *successor))
+}
+
+// storeGrace stores the beginning or the end of a published key's grace.
+func storeGrace(t *tx, k store.Key) error {
+	if err := storeState(t, k); err != nil {
+		return err
+	}
+	return exactly(t, k, updateJWK, rows.AttributesArg(k.Attributes()), k.Workspace, k.KID[:])
 }
 
 // EndGrace implements store.Store.

@@ -22,7 +22,9 @@ var attributeTests = []test{
 	{"that gateways could not read are refused", attributesInvalid},
 	{"change under the workspace's present policy", attributesPolicy},
 	{"go over to the successor", attributesRotate},
+	{"say when a key was rotated, and when its grace ends", attributesGrace},
 	{"of one key change one after the other", attributesRace},
+	{"change while a rotation is undone", attributesWhileUndone},
 	{"are in the audit", attributesAudit},
 	{"select keys", attributesFilter},
 }
@@ -291,9 +293,56 @@ func attributesRotate(e env) {
 	e.equal("read", e.key(next), next)
 	want := jwks.Attributes{AllowedIPs: someNetworks, Plan: "gold", Limits: someLimits, Scopes: []string{"maps:read"}}
 	e.equal("of the successor", e.feed("acme").attributes[next.KID], want)
+	want.RotatedAt, want.EndsAt = timeOf(next.ID), now.Add(time.Minute)
 	e.equal("of the old key", e.feed("acme").attributes[old.KID], want)
 	e.equal("signed", *next.Signed, store.Signed{Scopes: record.Scopes, ExpiresAt: record.ExpiresAt})
 	e.is(e.DeleteLimits(e.ctx, "acme", jwks.OnPlan, "gold", now), store.ErrInUse)
+	e.consistent("acme")
+}
+
+// In its grace, a key keeps the end of it whatever else changes, until the rotation is undone.
+func attributesGrace(e env) {
+	e.create("acme")
+	k, _ := e.issue(NewRecord("acme", "o"))
+	old, next := e.rotate(k)
+	want := jwks.Attributes{RotatedAt: timeOf(next.ID), EndsAt: now.Add(time.Minute)}
+	of := func() jwks.Attributes { return e.feed("acme").attributes[k.KID] }
+	e.equal("rotated", of(), want)
+	want.AllowedIPs = someNetworks
+	e.update(old, 1, func(k *store.Key) { k.AllowedIPs = someNetworks })
+	e.equal("restricted", of(), want)
+	e.suspend(old)
+	e.resume(old)
+	e.equal("resumed", of(), want)
+	_, _, err := e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, now.Add(time.Second))
+	e.ok(err)
+	e.equal("undone", of(), jwks.Attributes{AllowedIPs: someNetworks})
+	old, _ = e.rotate(k)
+	_, err = e.EndGrace(e.ctx, "acme", old.ID, uuid.Nil, now.Add(2*time.Second))
+	e.ok(err)
+	e.equal("ended", of(), jwks.Attributes{})
+	e.consistent("acme")
+}
+
+// A key that is restricted while its rotation is undone stays restricted.
+func attributesWhileUndone(e env) {
+	e.create("acme")
+	for range 10 {
+		k, _ := e.issue(NewRecord("acme", "o"))
+		old, _ := e.rotate(k)
+		e.parallel(2, func(i int) {
+			var err error
+			if i == 0 {
+				_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, now.Add(2*time.Second))
+			} else {
+				_, err = e.UpdateKey(e.ctx, "acme", old.ID, func(_ *store.Workspace, k *store.Key) error { k.AllowedIPs = someNetworks; return nil })
+			}
+			if err != nil {
+				e.Error(err)
+			}
+		})
+		e.equal("attributes", e.feed("acme").attributes[k.KID], jwks.Attributes{AllowedIPs: someNetworks})
+	}
 	e.consistent("acme")
 }
 

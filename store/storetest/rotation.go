@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/binary"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -62,7 +63,12 @@ func rotateKey(e env) {
 	keys, version := e.published("acme")
 	e.equal("version", version, uint64(3))
 	e.equal("published", keys, sorted(map[jwks.KID]jwks.Key{tombstone.KID(): tombstone, oldPub.KID(): oldPub, pub.KID(): pub}))
-	e.equal("change", e.changesOf("acme")[2], jwks.Change{Version: 3, Add: []jwks.Key{pub}, Remove: []jwks.KID{}})
+	e.equal("change", e.changesOf("acme")[2], jwks.Change{
+		Version: 3, Add: []jwks.Key{pub}, Remove: []jwks.KID{},
+		Unsigned: jwks.Unsigned{Set: []jwks.KeyAttributes{{KID: k.KID, Attributes: jwks.Attributes{
+			RotatedAt: timeOf(next.ID), EndsAt: graceEnds,
+		}}}},
+	})
 	for at, want := range map[time.Time]store.Status{
 		now: store.Deprecated, graceEnds.Add(-1): store.Deprecated, graceEnds: store.Revoked, graceEnds.Add(time.Hour): store.Revoked,
 	} {
@@ -74,6 +80,11 @@ func rotateKey(e env) {
 	e.equal("rotated to", ended.RotatedTo, issued.ID)
 	e.equal("the successor", e.key(issued), issued)
 	e.consistent("acme")
+}
+
+// timeOf returns the time in a UUIDv7: its first 48 bits count milliseconds.
+func timeOf(id uuid.UUID) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)).UTC()
 }
 
 func rotateAtOnce(e env) {
@@ -293,7 +304,10 @@ func undoRotation(e env) {
 	e.equal("successor", undone, want)
 	e.equal("old, read", e.key(k), k)
 	e.equal("successor, read", e.key(issued), want)
-	e.equal("change", e.changesOf("acme")[3], jwks.Change{Version: 4, Add: []jwks.Key{}, Remove: []jwks.KID{issued.KID}})
+	e.equal("change", e.changesOf("acme")[3], jwks.Change{
+		Version: 4, Add: []jwks.Key{}, Remove: []jwks.KID{issued.KID},
+		Unsigned: jwks.Unsigned{Set: []jwks.KeyAttributes{{KID: k.KID}}},
+	})
 	_, _, err = e.UndoRotation(e.ctx, "acme", k.ID, uuid.Nil, at)
 	e.is(err, store.ErrNotActive)
 	_, again := e.rotate(k) // and redone
