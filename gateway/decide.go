@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/burnkey/burnkey/jwks"
 )
@@ -35,6 +36,7 @@ type Decision struct {
 	fields   [4]Field
 	set      int      // fields in use
 	limits   []Header // about limits
+	life     []Header // about the key's life
 	violated []string // names of limits
 	server   string   // its public URL
 }
@@ -84,7 +86,7 @@ func (g *Gateway) decide(ctx context.Context, r *Request) Decision {
 	}
 	g.recordUse(t, token, claims)
 	d := g.allow(t, claims)
-	d.limits = headers
+	d.limits, d.life = headers, g.life(claims)
 	return d
 }
 
@@ -165,11 +167,14 @@ const realm = "api"
 // A Header is one header of a response.
 type Header struct{ Name, Value string }
 
-// ResponseHeaders returns the headers of the response to the request: about limits if it may pass. Otherwise, the body
-// of the response is Problem.
+// ResponseHeaders returns the headers of the response to the request: about limits and the key's life if it may pass.
+// Otherwise, the body of the response is Problem.
 func (d *Decision) ResponseHeaders() []Header {
 	if d.Refusal == nil {
-		return d.limits
+		if d.limits == nil {
+			return d.life
+		}
+		return append(d.limits[:len(d.limits):len(d.limits)], d.life...)
 	}
 	headers := append(make([]Header, 0, 8),
 		Header{"content-type", "application/problem+json"},
@@ -192,3 +197,17 @@ func (d *Decision) IsCommon() bool { return d.Refusal != jwks.TooNarrow && d.Ref
 
 // Problem returns the body of the response to a refused request.
 func (d *Decision) Problem() []byte { return d.Refusal.Problem(d.server, d.violated...) }
+
+// life returns the headers about a key's life.
+func (g *Gateway) life(claims *jwks.Claims) []Header {
+	life := claims.Lifecycle(g.o.Now(), g.o.ExpiryNotice)
+	if life.Status == jwks.KeyActive {
+		return active
+	}
+	headers := make([]Header, 0, 3)
+	life.Headers(func(name, value string) { headers = append(headers, Header{strings.ToLower(name), value}) })
+	return headers
+}
+
+// active are the headers about a key that is neither rotated nor expiring. They must not be changed.
+var active = []Header{{"x-key-status", jwks.KeyActive}}

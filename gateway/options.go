@@ -49,6 +49,8 @@ type Options struct {
 	AnyAudience bool
 	// RequireExpiration refuses tokens without exp.
 	RequireExpiration bool
+	// ExpiryNotice is the time before the end of a key during which answers announce it. 0: none.
+	ExpiryNotice time.Duration
 	// StripAuthorization removes the token from requests that may pass.
 	StripAuthorization bool
 
@@ -117,6 +119,9 @@ func (o *Options) check() error {
 	}
 	if o.ServeStale && o.MaxStaleness == 0 {
 		return &OptionError{"ServeStale", "has no effect without MaxStaleness"}
+	}
+	if o.ExpiryNotice < 0 {
+		return &OptionError{"ExpiryNotice", "must not be negative"}
 	}
 	if err := o.checkLimits(); err != nil {
 		return err

@@ -31,6 +31,9 @@ type Middleware struct {
 	// Server is the server's public URL. It has a page about each refusal, to which the type of a problem then leads.
 	// If empty, the type is about:blank.
 	Server string
+	// ExpiryNotice is the time before the end of a key during which the headers Deprecation and Sunset announce it,
+	// usually DefaultExpiryNotice. 0: only the end of a rotated key's grace is announced.
+	ExpiryNotice time.Duration
 }
 
 // Require returns a copy of m that also requires these scopes.
@@ -59,6 +62,8 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 			m.refuse(w, r, no)
 			return
 		}
+		life := claims.Lifecycle(m.Verifier.now(), m.ExpiryNotice)
+		life.Headers(w.Header().Set)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)))
 	})
 }

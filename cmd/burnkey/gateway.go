@@ -35,6 +35,7 @@ type gatewayService struct {
 	listen        string
 	metricsListen string
 	maxStaleness  span
+	expiryNotice  span
 	whenStale     string
 	usageKeyFile  string
 	logging       logging
@@ -97,6 +98,8 @@ func (s *gatewayService) define(cmd *cobra.Command) {
 	flags.StringVar(&s.usageKeyFile, "usage-key-file", "",
 		"`FILE` with a management key that has the scope gateway, for use with --workspace: it permits reports of key usage, and "+
 			"reserves a place at the change stream (default none)")
+	s.expiryNotice = span{text: "30d", value: jwks.DefaultExpiryNotice, orZero: true}
+	flags.Var(&s.expiryNotice, "expiry-notice", "for how long before the end of a key answers announce it (Sunset); 0: never")
 	s.shared.flags(cmd)
 	s.logging.flags(cmd)
 	s.tracing.flags(flags)
@@ -174,6 +177,7 @@ var flagOf = map[string]string{
 	"Server": "server", "PublicURL": "public-url", "Workspaces": "workspace", "Audience": "audience",
 	"MaxStaleness": "max-staleness", "ServeStale": "when-stale", "UsageEvery": "usage-every", "UsageKey": "usage-key-file",
 	"LimitHeaders": "ratelimit-headers", "LimitShare": "limit-share", "LimitEntries": "limit-entries",
+	"ExpiryNotice": "expiry-notice",
 }
 
 func (s *gatewayService) newGateway(log *slog.Logger, metrics prometheus.Registerer) (*gateway.Gateway, error) {
@@ -181,6 +185,7 @@ func (s *gatewayService) newGateway(log *slog.Logger, metrics prometheus.Registe
 	if s.shared.url != "" {
 		o.Counter = func(local *limits.Local) (limits.Counter, error) { return s.shared.open(local, metrics, log) }
 	}
+	o.ExpiryNotice = s.expiryNotice.value
 	o.Server, o.MaxStaleness, o.ServeStale, o.Log = s.server, s.maxStaleness.value, s.whenStale == "serve", log
 	if s.hasKey() {
 		o.Key = s.credential

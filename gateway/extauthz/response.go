@@ -33,6 +33,8 @@ type allowed struct {
 	ok       authv3.OkHttpResponse
 	fields   [4]field
 	options  [4]*corev3.HeaderValueOption
+	answer   [1]headerOption // most answers have one header
+	answers  [1]*corev3.HeaderValueOption
 	metadata structpb.Struct
 }
 
@@ -45,7 +47,7 @@ func allow(d *gateway.Decision) *authv3.CheckResponse {
 		a.set(i, &fields[i])
 	}
 	a.ok.Headers, a.ok.HeadersToRemove = a.options[:len(fields)], d.Remove
-	a.ok.ResponseHeadersToAdd = headerOptions(d.LimitHeaders())
+	a.ok.ResponseHeadersToAdd = headerOptions(d.ResponseHeaders(), a.answer[:], a.answers[:])
 	a.http.OkResponse = &a.ok
 	a.response.Status, a.response.HttpResponse, a.response.DynamicMetadata = &a.status, &a.http, &a.metadata
 	return &a.response
@@ -84,7 +86,7 @@ func (s *Server) refuse(d *gateway.Decision, head bool) *authv3.CheckResponse {
 func newRefusal(d *gateway.Decision, head bool) *authv3.CheckResponse {
 	denied := &authv3.DeniedHttpResponse{
 		Status:  &typev3.HttpStatus{Code: typev3.StatusCode(d.Refusal.Status)},
-		Headers: headerOptions(d.ResponseHeaders()),
+		Headers: headerOptions(d.ResponseHeaders(), nil, nil),
 	}
 	if !head {
 		denied.Body = string(d.Problem())
@@ -97,16 +99,22 @@ func newRefusal(d *gateway.Decision, head bool) *authv3.CheckResponse {
 	}
 }
 
-// headerOptions returns headers in the form in which Envoy adds them to a response.
-func headerOptions(headers []gateway.Header) []*corev3.HeaderValueOption {
+// headerOption has memory for a header that Envoy adds to a response.
+type headerOption struct {
+	option corev3.HeaderValueOption
+	header corev3.HeaderValue
+}
+
+// headerOptions returns headers in the form in which Envoy adds them to a response. It uses the memory
+// of all and options if that suffices.
+func headerOptions(headers []gateway.Header, all []headerOption, options []*corev3.HeaderValueOption) []*corev3.HeaderValueOption {
 	if len(headers) == 0 {
 		return nil
 	}
-	options := make([]*corev3.HeaderValueOption, len(headers))
-	all := make([]struct {
-		option corev3.HeaderValueOption
-		header corev3.HeaderValue
-	}, len(headers))
+	if len(all) < len(headers) {
+		all, options = make([]headerOption, len(headers)), make([]*corev3.HeaderValueOption, len(headers))
+	}
+	options = options[:len(headers)]
 	for i := range headers {
 		h := &all[i]
 		h.header.Key, h.header.Value = headers[i].Name, headers[i].Value
